@@ -1,0 +1,207 @@
+package mtls
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Names of the files of an identity, as cert-manager and Kubernetes have them.
+const (
+	CAFile   = "ca.crt"
+	CertFile = "tls.crt"
+	KeyFile  = "tls.key"
+	// caKeyFile holds the authority's key and lies beside no identity.
+	caKeyFile = "ca.key"
+)
+
+// clockSkew is how far ahead of its reader's clock an issuer's may be.
+const clockSkew = 5 * time.Minute
+
+// Authority signs the certificates of one runtime.
+type Authority struct {
+	cert    *x509.Certificate
+	key     *ecdsa.PrivateKey
+	certPEM []byte
+}
+
+// NewAuthority makes the certificate authority of the named runtime. It is
+// valid for ten years; the certificates it signs are short.
+func NewAuthority(runtime string) (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generating the authority's key: %w", err)
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: "jindo " + runtime},
+		NotBefore:             now.Add(-clockSkew),
+		NotAfter:              now.AddDate(10, 0, 0),
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		BasicConstraintsValid: true,
+		IsCA:                  true,
+		MaxPathLenZero:        true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("signing the authority's certificate: %w", err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("reading back the authority's certificate: %w", err)
+	}
+	return &Authority{cert: cert, key: key, certPEM: encodePEM("CERTIFICATE", der)}, nil
+}
+
+// LoadAuthority reads an authority that Save wrote.
+func LoadAuthority(dir string) (*Authority, error) {
+	certPEM, err := os.ReadFile(filepath.Join(dir, CAFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority: %w", err)
+	}
+	keyPEM, err := os.ReadFile(filepath.Join(dir, caKeyFile))
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority: %w", err)
+	}
+	return ParseAuthority(certPEM, keyPEM)
+}
+
+// ParseAuthority reads an authority from the PEM of its certificate and key.
+func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
+	block, _ := pem.Decode(certPEM)
+	if block == nil {
+		return nil, fmt.Errorf("reading the authority: its certificate is not PEM")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority's certificate: %w", err)
+	}
+	block, _ = pem.Decode(keyPEM)
+	if block == nil {
+		return nil, fmt.Errorf("reading the authority: its key is not PEM")
+	}
+	key, err := x509.ParseECPrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("reading the authority's key: %w", err)
+	}
+	return &Authority{cert: cert, key: key, certPEM: certPEM}, nil
+}
+
+// Save writes the authority into a directory that only its owner may read.
+func (a *Authority) Save(dir string) error {
+	keyPEM, err := a.KeyPEM()
+	if err != nil {
+		return err
+	}
+	return writeFiles(dir, map[string][]byte{CAFile: a.certPEM, caKeyFile: keyPEM})
+}
+
+// CertPEM is the authority's certificate, which everybody may know.
+func (a *Authority) CertPEM() []byte { return a.certPEM }
+
+// KeyPEM is the authority's key, which only the issuer may know.
+func (a *Authority) KeyPEM() ([]byte, error) {
+	der, err := x509.MarshalECPrivateKey(a.key)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the authority's key: %w", err)
+	}
+	return encodePEM("EC PRIVATE KEY", der), nil
+}
+
+// Pair is a certificate and its key, with the authority's certificate.
+type Pair struct {
+	CA, Cert, Key []byte
+}
+
+// Save writes the pair into a directory, each file replaced as a whole, so
+// that an Identity reading them meanwhile never sees half of one.
+func (p Pair) Save(dir string) error {
+	return writeFiles(dir, map[string][]byte{CAFile: p.CA, CertFile: p.Cert, KeyFile: p.Key})
+}
+
+// Issue signs a certificate for a role and name, valid for hosts (DNS names
+
+
+func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Pair{}, fmt.Errorf("generating the key of %s: %w", peer, err)
+	}
+	serial, err := newSerial()
+	if err != nil {
+		return Pair{}, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: peer.Name},
+		NotBefore:    now.Add(-clockSkew),
+		NotAfter:     now.Add(ttl),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		URIs:         []*url.URL{peer.uri()},
+	}
+	for _, host := range hosts {
+		if ip := net.ParseIP(host); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	if err != nil {
+		return Pair{}, fmt.Errorf("signing the certificate of %s: %w", peer, err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return Pair{}, fmt.Errorf("encoding the key of %s: %w", peer, err)
+	}
+	return Pair{
+		CA:   a.certPEM,
+		Cert: encodePEM("CERTIFICATE", der),
+		Key:  encodePEM("EC PRIVATE KEY", keyDER),
+	}, nil
+}
+
+func newSerial() (*big.Int, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("drawing a serial number: %w", err)
+	}
+	return serial, nil
+}
+
+func encodePEM(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+func writeFiles(dir string, files map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("making %s: %w", dir, err)
+	}
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path+".new", content, 0o600); err != nil {
+			return fmt.Errorf("writing %s: %w", path, err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			return fmt.Errorf("writing %s: %w", path, err)
+		}
+	}
+	return nil
+}
