@@ -1,0 +1,74 @@
+# Jindo. `make help` lists the targets.
+
+SHELL := /bin/bash -o pipefail
+.DEFAULT_GOAL := help
+
+CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jindo
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+# Versions come from the linker, so that the same source gives the same binary
+# with and without a repository around it.
+BUILD   := -trimpath -buildvcs=false -ldflags "-s -w -X github.com/jindo-io/jindo/pkg/version.version=$(VERSION)"
+BINARIES := master worker fuse jindo kubectl-jindo
+STORE   ?= oss
+
+# Packages whose tests start clusters of processes run one at a time.
+CLUSTER_TESTS := ./cmd/... ./pkg/local/... ./pkg/cli/... ./pkg/master/server/... ./test/fault/...
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: deps
+deps: ## Install what the system lacks (root on Debian), or name it.
+	@hack/deps
+
+.PHONY: build
+build: ## Build every binary into bin/.
+	@mkdir -p bin
+	CGO_ENABLED=0 go build $(BUILD) -o bin/ $(addprefix ./cmd/,$(BINARIES))
+
+.PHONY: demo
+demo: deps build ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file
+	@go run ./test/demo -bin bin -store $(STORE)
+
+.PHONY: test
+test: ## Run everything CI runs.
+	@hack/test
+
+.PHONY: test-full
+test-full: ## Run every scenario, the long ones included, and print a table.
+	@JINDO_LONG=1 hack/test
+
+.PHONY: unit
+unit: deps build ## Run the unit tests under the race detector.
+	go test -race -timeout 10m $$(go list ./... | grep -vFf <(go list $(CLUSTER_TESTS)))
+	go test -race -timeout 15m -p 1 $(CLUSTER_TESTS)
+
+.PHONY: mutants
+mutants: deps ## Check that deliberately broken variants of the core are caught.
+	go test -tags mutant -timeout 10m -run Mutant ./pkg/master/...
+
+.PHONY: fault
+fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m, 1h).
+	go test -count=1 -timeout 0 -p 1 ./test/fault/... -args $(if $(DURATION),-duration $(DURATION))
+
+.PHONY: bench
+bench: deps build ## Measure ROW (read) beside its peers; writes bench/results and docs/benchmarks.md.
+	go run ./test/bench -bin bin -row $(or $(ROW),read)
+
+.PHONY: lint
+lint: ## Lint with the pinned golangci-lint.
+	go tool -modfile=tools/lint/go.mod golangci-lint run ./...
+
+.PHONY: generate
+generate: ## Write all generated files anew.
+	@hack/generate
+
+.PHONY: generate-check
+generate-check: ## Fail when a generated file is stale.
+	@hack/generate
+	@git diff --exit-code -- $$(cat hack/generated) || { echo "stale: run 'make generate' and commit the result"; exit 1; }
+
+.PHONY: clean
+clean: ## Remove what was built here.
+	rm -rf bin dist bench/results

@@ -1,0 +1,242 @@
+// Package verify reads a mount without pause and checks every byte, while
+// somebody else breaks what serves it.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"github.com/jindo-io/jindo/test/dataset"
+)
+
+// Options of a Reader.
+type Options struct {
+	// Root is where the data set is mounted.
+	Root  string
+	Files []dataset.File
+	// Threads that read at once; each keeps some files open all the time.
+	Threads int
+	// Hold is how many files each thread keeps open.
+	Hold int
+	// Pause between two reads of a thread.
+	Pause time.Duration
+	Seed  uint64
+}
+
+// Report of what a Reader has seen.
+type Report struct {
+	Reads, Bytes int64
+	// Failed reads and opens, the first few with their errors.
+	Failed int64
+	Errors []error
+	// Wrong reads returned bytes that the file does not have.
+	Wrong int64
+	// Worst is the longest that one open or read took.
+	Worst time.Duration
+}
+
+// String is a line for people.
+func (r Report) String() string {
+	return fmt.Sprintf("%d reads (%.1f MiB), %d failed, %d wrong, worst stall %s",
+		r.Reads, float64(r.Bytes)/(1<<20), r.Failed, r.Wrong, r.Worst.Round(time.Millisecond))
+}
+
+// Reader reads until it is stopped.
+type Reader struct {
+	options Options
+	cancel  context.CancelFunc
+	done    sync.WaitGroup
+
+	mu     sync.Mutex
+	report Report
+}
+
+// errorsKept is how many errors a report carries.
+const errorsKept = 8
+
+// Start starts reading.
+func Start(o Options) *Reader {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &Reader{options: o, cancel: cancel}
+	for i := range max(o.Threads, 1) {
+		r.done.Go(func() { r.run(ctx, rand.New(rand.NewPCG(o.Seed, uint64(i)))) })
+	}
+	return r
+}
+
+// Stop ends reading and says what was seen in all.
+func (r *Reader) Stop() Report {
+	r.cancel()
+	r.done.Wait()
+	return r.Report()
+}
+
+// Report is what was seen so far.
+func (r *Reader) Report() Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	report := r.report
+	report.Errors = append([]error(nil), r.report.Errors...)
+	return report
+}
+
+// Reset starts a new report and returns the one before, so that each fault is
+// charged with what happened under it.
+func (r *Reader) Reset() Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	report := r.report
+	r.report = Report{}
+	return report
+}
+
+type held struct {
+	file dataset.File
+	fd   *os.File
+}
+
+func (r *Reader) run(ctx context.Context, random *rand.Rand) {
+	holds := make([]held, max(r.options.Hold, 1))
+	defer func() {
+		for _, h := range holds {
+			h.close()
+		}
+	}()
+	for ctx.Err() == nil {
+		h := &holds[random.IntN(len(holds))]
+		if h.fd == nil || random.IntN(4) == 0 {
+			h.close()
+			h.file = r.options.Files[random.IntN(len(r.options.Files))]
+			h.fd = r.open(h.file, random.IntN(2) == 0)
+		}
+		if h.fd != nil {
+			r.read(h, random)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(r.options.Pause):
+		}
+	}
+}
+
+// open opens a file, past the kernel's page cache or through it: half the
+// reads must reach whoever serves the mount.
+func (r *Reader) open(f dataset.File, direct bool) *os.File {
+	flags := os.O_RDONLY
+	if direct {
+		flags |= syscall.O_DIRECT
+	}
+	start := time.Now()
+	fd, err := os.OpenFile(filepath.Join(r.options.Root, filepath.FromSlash(f.Path)), flags, 0)
+	if errors.Is(err, syscall.EINVAL) {
+		fd, err = os.Open(filepath.Join(r.options.Root, filepath.FromSlash(f.Path)))
+	}
+	r.count(time.Since(start), 0, err, nil)
+	return fd
+}
+
+func (r *Reader) read(h *held, random *rand.Rand) {
+	size := int64(1) << (12 + random.IntN(7))
+	offset := int64(0)
+	if h.file.Size > 0 {
+		offset = random.Int64N(h.file.Size)
+	}
+	offset &^= alignment - 1
+	p := aligned(size)
+	start := time.Now()
+	n, err := h.fd.ReadAt(p, offset)
+	took := time.Since(start)
+	want := min(int64(len(p)), h.file.Size-offset)
+	switch {
+	case errors.Is(err, io.EOF) && int64(n) == want, err == nil:
+		r.count(took, n, nil, h.file.Check(p[:n], offset))
+	case errors.Is(err, io.EOF):
+		r.count(took, n, nil, fmt.Errorf("%s: %d bytes at %d where %d are", h.file.Path, n, offset, want))
+	default:
+		r.count(took, n, err, nil)
+		h.close()
+	}
+}
+
+// alignment of offset, length and memory that direct reads want on some file
+// systems.
+const alignment = 4096
+
+func aligned(size int64) []byte {
+	p := make([]byte, size+alignment)
+	skip := alignment - int64(uintptr(unsafe.Pointer(unsafe.SliceData(p)))%alignment)
+	return p[skip : skip+size]
+}
+
+func (h *held) close() {
+	if h.fd != nil {
+		_ = h.fd.Close()
+		h.fd = nil
+	}
+}
+
+func (r *Reader) count(took time.Duration, n int, failed, wrong error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.report.Reads++
+	r.report.Bytes += int64(n)
+	r.report.Worst = max(r.report.Worst, took)
+	if failed != nil {
+		r.report.Failed++
+	}
+	if wrong != nil {
+		r.report.Wrong++
+	}
+	if err := errors.Join(failed, wrong); err != nil && len(r.report.Errors) < errorsKept {
+		r.report.Errors = append(r.report.Errors, err)
+	}
+}
+
+// Walk reads the whole data set once, checks every byte, and that the mount
+// holds these files and dataset.Sums and no others.
+func Walk(root string, files []dataset.File) (Report, error) {
+	var report Report
+	want := make(map[string]dataset.File, len(files))
+	for _, f := range files {
+		want[f.Path] = f
+	}
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("walking the mount: %w", err)
+		}
+		relative, _ := filepath.Rel(root, path)
+		if entry.IsDir() || relative == dataset.Sums {
+			return nil
+		}
+		f, ok := want[filepath.ToSlash(relative)]
+		if !ok {
+			return fmt.Errorf("the mount has %s, which is not in the data set", relative)
+		}
+		delete(want, f.Path)
+		start := time.Now()
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("reading the mount: %w", err)
+		}
+		report.Reads++
+		report.Bytes += int64(len(content))
+		report.Worst = max(report.Worst, time.Since(start))
+		if int64(len(content)) != f.Size {
+			return fmt.Errorf("%s has %d bytes, not %d", f.Path, len(content), f.Size)
+		}
+		return f.Check(content, 0)
+	})
+	if err == nil && len(want) > 0 {
+		err = fmt.Errorf("the mount lacks %d files of the data set", len(want))
+	}
+	return report, err
+}
