@@ -1,0 +1,79 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+)
+
+const (
+	// certificateLife of what the authority signs. Everything is signed anew at
+	// each start and renewed when a third of it is left.
+	certificateLife = 7 * 24 * time.Hour
+	renewBefore     = certificateLife / 3
+	// Admin names the certificate for people.
+	Admin = "admin"
+)
+
+// identityOf is one certificate to keep fresh.
+type identityOf struct {
+	// component names the directory.
+	component string
+	role      mtls.Role
+	hosts     []string
+}
+
+// openAuthority reads the runtime's authority, or makes it.
+func openAuthority(l Layout) (*mtls.Authority, error) {
+	authority, err := mtls.LoadAuthority(l.authorityDir())
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return authority, err
+	}
+	authority, err = mtls.NewAuthority(l.String())
+	if err != nil {
+		return nil, err
+	}
+	return authority, authority.Save(l.authorityDir())
+}
+
+// issueAll signs every certificate anew.
+func issueAll(l Layout, authority *mtls.Authority, identities []identityOf) error {
+	for _, want := range identities {
+		pair, err := authority.Issue(mtls.Peer{Role: want.role, Name: want.component}, want.hosts, certificateLife)
+		if err != nil {
+			return err
+		}
+		if err := pair.Save(l.TLS(want.component)); err != nil {
+			return fmt.Errorf("saving the certificate of %s: %w", want.component, err)
+		}
+	}
+	return nil
+}
+
+// writeCredentials writes one file a key below <credentials>/<secret>, for
+// nobody but the owner, and removes what was there before.
+func writeCredentials(l Layout, secrets map[string]map[string]string) error {
+	if err := os.RemoveAll(l.credentials()); err != nil {
+		return fmt.Errorf("removing old credentials: %w", err)
+	}
+	if err := os.MkdirAll(l.credentials(), 0o700); err != nil {
+		return fmt.Errorf("writing credentials: %w", err)
+	}
+	for secret, keys := range secrets {
+		dir := filepath.Join(l.credentials(), secret)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("writing credentials: %w", err)
+		}
+		for key, value := range keys {
+			if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
+				return fmt.Errorf("writing credentials: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+const (
+	// A component that dies is started again after firstPause, which doubles
+	// up to lastPause while it goes on dying; one that has run for settled
+	// starts over with firstPause.
+	firstPause = 50 * time.Millisecond
+	lastPause  = 5 * time.Second
+	settled    = 10 * time.Second
+	// stopGrace is how long a component may take to end after SIGTERM.
+	stopGrace = 12 * time.Second
+)
+
+// component is one supervised process.
+type component struct {
+	name, role string
+	binary     string
+	health     string
+	log        string
+	// arguments are resolved anew at each start.
+	arguments func() ([]string, error)
+
+	spawner *spawner
+	logger  *slog.Logger
+	// changed is told of each start and end.
+	changed func(ComponentState)
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// run starts the supervision, which goes on until stop.
+func (c *component) run(ctx context.Context) {
+	ctx, c.cancel = context.WithCancel(ctx)
+	c.ended = make(chan struct{})
+	go func() {
+		defer close(c.ended)
+		c.supervise(ctx)
+	}()
+}
+
+// stop ends the process, gently first, and returns when it is gone.
+func (c *component) stop() {
+	if c.cancel == nil {
+		return
+	}
+	c.cancel()
+	<-c.ended
+}
+
+func (c *component) supervise(ctx context.Context) {
+	state := ComponentState{Name: c.name, Role: c.role, Health: c.health, Log: c.log}
+	pause := firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		state.Starts++
+		err := c.once(ctx, &state)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > settled {
+			pause = firstPause
+		}
+		c.logger.Warn("component ended, starting it again", "component", c.name, "exit", err, "pause", pause)
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// once runs the process from start to end.
+func (c *component) once(ctx context.Context, state *ComponentState) error {
+	cmd, output, err := c.command()
+	if err != nil {
+		state.LastExit = err.Error()
+		c.changed(*state)
+		return err
+	}
+	id, err := c.spawner.start(cmd)
+	_ = output.Close() // the child has its own
+	if err != nil {
+		state.LastExit = err.Error()
+		c.changed(*state)
+		return err
+	}
+	state.Process, state.Since = id, time.Now().UTC()
+	c.changed(*state)
+	c.logger.Info("component started", "component", c.name, "pid", id.PID, "start", state.Starts)
+
+	waited := make(chan error, 1)
+	go func() { waited <- cmd.Wait() }()
+	select {
+	case err = <-waited:
+	case <-ctx.Done():
+		err = c.terminate(cmd.Process, waited)
+	}
+	state.Process, state.LastExit = ProcessID{}, describeExit(err)
+	c.changed(*state)
+	return err
+}
+
+func (c *component) terminate(process *os.Process, waited <-chan error) error {
+	_ = process.Signal(syscall.SIGTERM) // it may have ended just now
+	select {
+	case err := <-waited:
+		return err
+	case <-time.After(stopGrace):
+	}
+	c.logger.Warn("component did not end in time, killing it", "component", c.name, "grace", stopGrace)
+	_ = process.Kill()
+	return <-waited
+}
+
+func (c *component) command() (*exec.Cmd, *os.File, error) {
+	arguments, err := c.arguments()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := boundLog(c.log, logBound); err != nil {
+		return nil, nil, err
+	}
+	output, err := openLog(c.log)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd := exec.Command(c.binary, arguments...) //nolint:gosec // the binary is one of ours
+	cmd.Stdout, cmd.Stderr = output, output
+	return cmd, output, nil
+}
+
+// describeExit says how a process ended, for people.
+func describeExit(err error) string {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		if err == nil {
+			return "ended by itself"
+		}
+		return err.Error()
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() {
+		return fmt.Sprintf("killed by %s", signalName(status.Signal()))
+	}
+	return fmt.Sprintf("exit code %d", exit.ExitCode())
+}

@@ -1,0 +1,144 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxSocketPath is what fits into a unix socket address, with its final zero.
+const maxSocketPath = 107
+
+// Root is where the local runtimes of this user live:
+// ${XDG_CACHE_HOME:-~/.cache}/jindo/local.
+func Root() (string, error) {
+	cache := os.Getenv("XDG_CACHE_HOME")
+	if cache == "" || !filepath.IsAbs(cache) {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", fmt.Errorf("finding the cache directory: %w (set HOME or XDG_CACHE_HOME)", err)
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	return filepath.Join(cache, "jindo", "local"), nil
+}
+
+// Layout is the one place that knows where a runtime keeps its files.
+type Layout struct {
+	// Dir is the state directory: <root>/<namespace>/<runtime>.
+	Dir string
+	// Namespace and Runtime that the directory belongs to.
+	Namespace, Runtime string
+}
+
+// NewLayout of one runtime below a root.
+func NewLayout(root, namespace, runtime string) Layout {
+	return Layout{Dir: filepath.Join(root, namespace, runtime), Namespace: namespace, Runtime: runtime}
+}
+
+// String is "namespace/runtime".
+func (l Layout) String() string { return l.Namespace + "/" + l.Runtime }
+
+func (l Layout) lockFile() string      { return filepath.Join(l.Dir, "lock") }
+func (l Layout) stateFile() string     { return filepath.Join(l.Dir, "state.json") }
+func (l Layout) formationFile() string { return filepath.Join(l.Dir, "formation.json") }
+func (l Layout) authorityDir() string  { return filepath.Join(l.Dir, "ca") }
+func (l Layout) credentials() string   { return filepath.Join(l.Dir, "credentials") }
+func (l Layout) sockets() string       { return filepath.Join(l.Dir, "sockets") }
+func (l Layout) session() string       { return filepath.Join(l.sockets(), "session.sock") }
+func (l Layout) logs() string          { return filepath.Join(l.Dir, "logs") }
+func (l Layout) tls() string           { return filepath.Join(l.Dir, "tls") }
+
+// Roster is the file that names the members.
+func (l Layout) Roster() string { return filepath.Join(l.Dir, "roster.json") }
+
+// TLS is the directory with a component's certificate; "admin" is the one for
+// people.
+func (l Layout) TLS(component string) string { return filepath.Join(l.tls(), component) }
+
+// Log is the file a component writes to.
+func (l Layout) Log(component string) string { return filepath.Join(l.logs(), component+".log") }
+
+// Mountpoint used when none is given.
+func (l Layout) Mountpoint() string { return filepath.Join(l.Dir, "mount") }
+
+func (l Layout) data(component string) string { return filepath.Join(l.Dir, "data", component) }
+
+func (l Layout) tier(worker string, i int) string {
+	return filepath.Join(l.Dir, "tiers", worker, fmt.Sprint(i))
+}
+
+// checkSockets refuses a state directory whose sockets could not be addressed.
+func (l Layout) checkSockets(components []string) error {
+	longest := l.session()
+	for _, name := range components {
+		if path := filepath.Join(l.sockets(), name+".sock"); len(path) > len(longest) {
+			longest = path
+		}
+	}
+	if len(longest) > maxSocketPath {
+		return fmt.Errorf("the state directory's name is too long by %d characters for a unix socket (%s): set XDG_CACHE_HOME to a shorter directory",
+			len(longest)-maxSocketPath, longest)
+	}
+	return nil
+}
+
+// List finds the runtimes that have a state directory below root, in the order
+// of their names; namespace "" is all.
+func List(root, namespace string) ([]Layout, error) {
+	pattern := namespace
+	if pattern == "" {
+		pattern = "*"
+	}
+	found, err := filepath.Glob(filepath.Join(root, pattern, "*", "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for local runtimes in %s: %w", root, err)
+	}
+	layouts := make([]Layout, 0, len(found))
+	for _, path := range found {
+		relative, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			return nil, fmt.Errorf("looking for local runtimes in %s: %w", root, err)
+		}
+		ns, name, ok := strings.Cut(relative, string(filepath.Separator))
+		if ok {
+			layouts = append(layouts, NewLayout(root, ns, name))
+		}
+	}
+	return layouts, nil
+}
+
+// exists tells a file that is not there from one that cannot be looked at.
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// replaceFile writes a file as a whole or not at all, durably.
+func replaceFile(path string, content []byte, mode os.FileMode) error {
+	temporary := path + ".new"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}

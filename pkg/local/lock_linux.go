@@ -1,0 +1,73 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errLocked: somebody else holds the state directory.
+var errLocked = errors.New("the state directory is in use")
+
+// lock of a state directory, held until release or the end of the process.
+type lock struct {
+	file *os.File
+}
+
+// tryLock takes the lock or answers errLocked.
+func tryLock(l Layout) (*lock, error) {
+	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	for {
+		file, err := os.OpenFile(l.lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("opening the lock of %s: %w", l, err)
+		}
+		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			_ = file.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				return nil, errLocked
+			}
+			return nil, fmt.Errorf("locking %s: %w", l.lockFile(), err)
+		}
+		// A purge removes the file while it holds it: then this one locks
+		// nothing any more.
+		if current(file) {
+			return &lock{file: file}, nil
+		}
+		_ = file.Close()
+	}
+}
+
+// waitLock tries until the context ends.
+func waitLock(ctx context.Context, l Layout) (*lock, error) {
+	const pause = 50 * time.Millisecond
+	for {
+		held, err := tryLock(l)
+		if !errors.Is(err, errLocked) {
+			return held, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("waiting for the lock of %s: %w", l, err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (k *lock) release() { _ = k.file.Close() }
+
+// current tells whether the file still has its name.
+func current(file *os.File) bool {
+	held, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(file.Name())
+	return err == nil && os.SameFile(held, named)
+}

@@ -1,0 +1,210 @@
+package local
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// Last bytes of the addresses in a runtime's network.
+const (
+	firstMaster = 11
+	firstWorker = 21
+	fuseHost    = 31
+)
+
+// network is a 127.x.y.0/24 that this process holds until close.
+type network struct {
+	prefix   netip.Prefix
+	listener net.Listener
+}
+
+func (n *network) String() string { return n.prefix.String() }
+
+// address of a host in the network.
+func (n *network) address(last byte) string {
+	bytes := n.prefix.Addr().As4()
+	bytes[3] = last
+	return netip.AddrFrom4(bytes).String()
+}
+
+func (n *network) close() { _ = n.listener.Close() }
+
+// takeNetwork takes the network named want; with "" it chooses a free one,
+// the same for the same runtime where that is possible.
+func takeNetwork(want string, l Layout) (*network, error) {
+	if want != "" {
+		prefix, err := netip.ParsePrefix(want)
+		if err != nil {
+			return nil, fmt.Errorf("the formation record names network %q: %w", want, err)
+		}
+		return take(prefix)
+	}
+	const tries = 64
+	var last error
+	for i := range tries {
+		n, err := take(candidate(l.Dir, i))
+		if err == nil {
+			return n, nil
+		}
+		last = err
+	}
+	return nil, fmt.Errorf("no free network found in 127.0.0.0/8 after %d tries: %w", tries, last)
+}
+
+// candidate is the i-th network to try. 127.0.y.0 is left to others: machines
+// have their own name at 127.0.1.1 and resolvers at 127.0.0.53.
+func candidate(key string, i int) netip.Prefix {
+	hash := fnv.New32a()
+	_, _ = fmt.Fprintf(hash, "%s\x00%d", key, i)
+	sum := hash.Sum32()
+	x := byte(1 + (sum>>8)%254) //nolint:gosec // within 1 to 254
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, x, byte(sum), 0}), 24)
+}
+
+// take holds a network when nobody else does and nothing listens there.
+func take(prefix netip.Prefix) (*network, error) {
+	// The name has no file: it ends with the process, however that ends, and
+	// is known in this network namespace only, as the addresses are.
+	listener, err := net.Listen("unix", "@jindo/local/"+prefix.String())
+	if errors.Is(err, unix.EADDRINUSE) {
+		return nil, fmt.Errorf("network %s is held by another local runtime", prefix)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("holding network %s: %w", prefix, err)
+	}
+	if err := checkFree(prefix, "/proc/net/tcp", "/proc/net/tcp6"); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return &network{prefix: prefix, listener: listener}, nil
+}
+
+func checkFree(prefix netip.Prefix, tables ...string) error {
+	for _, path := range tables {
+		taken, err := listeners(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // a kernel without IPv6
+		}
+		if err != nil {
+			return err
+		}
+		if err := conflict(prefix, taken); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listening is one TCP socket that waits for connections.
+type listening struct {
+	address netip.AddrPort
+	inode   string
+}
+
+// conflict names who listens on one of the ports a runtime uses, on an address
+// of the network or on all addresses.
+func conflict(prefix netip.Prefix, taken []listening) error {
+	ours := map[uint16]bool{roster.MasterPort: true, roster.WorkerPort: true, roster.RaftPort: true, roster.HealthPort: true}
+	for _, t := range taken {
+		inside := prefix.Contains(t.address.Addr())
+		if ours[t.address.Port()] && (inside || t.address.Addr().IsUnspecified()) {
+			return fmt.Errorf("port %d is taken at %s by %s", t.address.Port(), t.address.Addr(), holder("/proc", t.inode))
+		}
+	}
+	return nil
+}
+
+// listeners reads the listening sockets from a file like /proc/net/tcp.
+func listeners(path string) ([]listening, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading who listens: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	return parseListeners(file)
+}
+
+func parseListeners(r io.Reader) ([]listening, error) {
+	const (
+		local, state, inode = 1, 3, 9
+		listen              = "0A"
+	)
+	var found []listening
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) <= inode || fields[state] != listen {
+			continue
+		}
+		address, err := parseAddress(fields[local])
+		if err != nil {
+			return nil, fmt.Errorf("reading who listens: %w", err)
+		}
+		found = append(found, listening{address: address, inode: fields[inode]})
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("reading who listens: %w", err)
+	}
+	return found, nil
+}
+
+// parseAddress reads "0100007F:4654": words of the address in the machine's
+// byte order, which is little endian wherever this runs, and the port as a
+// number.
+func parseAddress(text string) (netip.AddrPort, error) {
+	host, port, _ := strings.Cut(text, ":")
+	raw, err := hex.DecodeString(host)
+	if err != nil || len(raw)%4 != 0 {
+		return netip.AddrPort{}, fmt.Errorf("%q is no address", text)
+	}
+	for word := range slices.Chunk(raw, 4) {
+		slices.Reverse(word)
+	}
+	addr, ok := netip.AddrFromSlice(raw)
+	if !ok {
+		return netip.AddrPort{}, fmt.Errorf("%q is no address", text)
+	}
+	number, err := strconv.ParseUint(port, 16, 16)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("%q has no port", text)
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), nil
+}
+
+// holder names the process that has a socket open.
+func holder(proc, inode string) string {
+	want := "socket:[" + inode + "]"
+	fds, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))
+	if err != nil {
+		return "an unknown process"
+	}
+	for _, fd := range fds {
+		target, err := os.Readlink(fd)
+		if err != nil || target != want {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(fd))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		if err != nil {
+			continue
+		}
+		return fmt.Sprintf("process %s (%s)", filepath.Base(process), strings.TrimSpace(string(name)))
+	}
+	return "a process of another user (run as root to see which)"
+}
