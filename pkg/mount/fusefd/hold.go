@@ -1,0 +1,249 @@
+//go:build linux
+
+package fusefd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// helloTime is how long a peer that connected may stay silent.
+const helloTime = 10 * time.Second
+
+// Serve lends the mount to one server after another until the context ends or
+// the session does; it then returns nil or ErrAborted. The socket's path may be
+// of any length; its directory must exist, and the socket is removed at the
+// end.
+func (s *Session) Serve(ctx context.Context, socketPath string) error {
+	listener, err := listen(ctx, socketPath)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(socketPath) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group sync.WaitGroup
+	group.Go(func() { s.watch(ctx) })
+	group.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-s.ended:
+		}
+		cancel()
+		_ = listener.Close()
+	})
+	err = s.accept(ctx, listener, &group)
+	cancel()
+	group.Wait()
+	if s.sessionOver() {
+		if errors.Is(s.Err(), ErrAborted) {
+			return s.Err()
+		}
+		return nil
+	}
+	return err
+}
+
+func (s *Session) sessionOver() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Session) accept(ctx context.Context, listener *net.UnixListener, group *sync.WaitGroup) error {
+	for {
+		conn, err := listener.AcceptUnix()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("accepting servers: %w", err)
+		}
+		group.Go(func() {
+			if err := s.lend(ctx, conn); err != nil {
+				s.log.Warn("a server was not given the mount", "error", err)
+			}
+		})
+	}
+}
+
+// lend gives the mount to one peer and waits for its end.
+func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	defer func() { _ = conn.Close() }()
+	if err := s.greet(conn); err != nil {
+		_ = send(conn, message{Kind: kindRefused, Reason: err.Error()})
+		return err
+	}
+	// Whatever the peer says later is read in the background, so that the
+	// end of a peer that still waits for its turn is noticed too.
+	said := make(chan message)
+	go listenTo(ctx, conn, said)
+	if !s.takeTurn(ctx, said) {
+		return nil
+	}
+	defer func() { s.turn <- struct{}{} }()
+	generation := s.begin()
+	defer s.leave(generation)
+	lease := message{Kind: kindLease, Generation: generation, Mountpoint: s.point}
+	if err := send(conn, lease, s.fuse, s.slots.file); err != nil {
+		return err
+	}
+	s.log.Info("a server has the mount", "generation", generation)
+	for m := range said {
+		if m.Kind == kindServing {
+			s.setServing(generation)
+		}
+	}
+	return nil
+}
+
+// greet checks who the peer is and that it asks for the mount.
+func (s *Session) greet(conn *net.UnixConn) error {
+	peer, err := peerOf(conn)
+	if err != nil {
+		return err
+	}
+	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && !slices.Contains(s.opts.ServerUIDs, peer.Uid) {
+		return fmt.Errorf("user %d may not serve this mount", peer.Uid)
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
+		return fmt.Errorf("waiting for the peer: %w", err)
+	}
+	m, fds, err := receive(conn)
+	if err != nil {
+		return err
+	}
+	closeAll(fds)
+	if m.Kind != kindAcquire {
+		return fmt.Errorf("the peer began with %q", m.Kind)
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("waiting for the peer: %w", err)
+	}
+	return nil
+}
+
+// listenTo passes on what a peer says, and closes the channel when it is gone
+// or talks nonsense. It ends no later than the connection.
+func listenTo(ctx context.Context, conn *net.UnixConn, said chan<- message) {
+	defer close(said)
+	for {
+		m, fds, err := receive(conn)
+		closeAll(fds)
+		if err != nil {
+			return
+		}
+		select {
+		case said <- m:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// takeTurn waits until no other server has the mount; false when the peer has
+// gone meanwhile.
+func (s *Session) takeTurn(ctx context.Context, said <-chan message) bool {
+	for {
+		select {
+		case <-s.turn:
+			return true
+		case _, alive := <-said:
+			if !alive {
+				return false
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (s *Session) begin() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.idleSince = time.Time{}
+	return s.generation
+}
+
+func (s *Session) setServing(generation uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.generation == generation {
+		s.serving = true
+	}
+}
+
+func (s *Session) leave(generation uint64) {
+	s.mu.Lock()
+	s.serving = false
+	s.idleSince = time.Now()
+	s.mu.Unlock()
+	s.log.Info("the server is gone", "generation", generation)
+}
+
+// watch aborts a mount that waited too long for a server, and notices a mount
+// that somebody else has taken down.
+func (s *Session) watch(ctx context.Context) {
+	tick := time.NewTicker(min(max(s.opts.Patience/20, 20*time.Millisecond), 5*time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.ended:
+			return
+		case now := <-tick.C:
+			if s.disconnected() {
+				s.log.Warn("the kernel has ended the connection")
+				s.end(ErrAborted)
+				return
+			}
+			if s.impatient(now) {
+				s.log.Error("nobody serves the mount", "patience", s.opts.Patience)
+				if err := s.Abort(); err != nil {
+					s.log.Error("the mount stays", "error", err)
+				}
+				return
+			}
+		}
+	}
+}
+
+func (s *Session) impatient(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.idleSince.IsZero() && now.Sub(s.idleSince) > s.opts.Patience
+}
+
+// disconnected polls the device: the kernel reports an error on it, and only
+// then, when the connection is over.
+func (s *Session) disconnected() bool {
+	over := false
+	_ = withDescriptors([]*os.File{s.fuse}, nil, func(fds []int) error {
+		ready := []unix.PollFd{{Fd: int32(fds[0])}} //nolint:gosec // descriptors are small
+		if n, err := unix.Poll(ready, 0); err == nil && n > 0 {
+			over = ready[0].Revents&unix.POLLERR != 0
+		}
+		return nil
+	})
+	return over
+}

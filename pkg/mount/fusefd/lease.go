@@ -1,0 +1,117 @@
+//go:build linux
+
+package fusefd
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lease is a mount lent to this process. It ends with Close, or with the
+// process.
+type Lease struct {
+	// Device is the fuse descriptor, non-blocking. Lease owns it.
+	Device *os.File
+	// Slots are shared with the holder and with successors.
+	Slots *Slots
+	// Mountpoint and Generation as the holder says.
+	Mountpoint string
+	Generation uint64
+
+	conn *net.UnixConn
+	gone chan struct{}
+	once sync.Once
+	err  error
+}
+
+// Acquire waits for its turn at the holder's socket and takes the mount. It
+// fails when the holder is not there, refuses, or the context ends; trying
+// again is the caller's part.
+func Acquire(ctx context.Context, socketPath string) (*Lease, error) {
+	conn, err := dial(ctx, socketPath)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	lease, err := acquire(conn)
+	if !stop() && err == nil {
+		_ = lease.Close()
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = conn.Close()
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, fmt.Errorf("taking the mount from %s: %w", socketPath, err)
+	}
+	go lease.watch()
+	return lease, nil
+}
+
+func acquire(conn *net.UnixConn) (*Lease, error) {
+	if err := send(conn, message{Kind: kindAcquire}); err != nil {
+		return nil, err
+	}
+	m, fds, err := receive(conn)
+	if err != nil {
+		return nil, err
+	}
+	if m.Kind != kindLease || len(fds) < 2 {
+		closeAll(fds)
+		if m.Kind == kindRefused {
+			return nil, fmt.Errorf("the holder refuses: %s", m.Reason)
+		}
+		return nil, fmt.Errorf("the holder answered %q with %d descriptors", m.Kind, len(fds))
+	}
+	closeAll(fds[2:])
+	slots, err := MapSlots(os.NewFile(uintptr(fds[1]), "slots"))
+	if err != nil {
+		_ = unix.Close(fds[0])
+		return nil, err
+	}
+	return &Lease{
+		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
+		Mountpoint: m.Mountpoint, Generation: m.Generation,
+		conn: conn, gone: make(chan struct{}),
+	}, nil
+}
+
+// watch notices the end of the holder.
+func (l *Lease) watch() {
+	defer close(l.gone)
+	for {
+		_, fds, err := receive(l.conn)
+		closeAll(fds)
+		if err != nil {
+			return
+		}
+	}
+}
+
+// Serving tells the holder that the kernel is being answered.
+func (l *Lease) Serving() error { return send(l.conn, message{Kind: kindServing}) }
+
+// Gone is closed when the holder is gone or has given up the mount. The
+// descriptor stays usable as long as the mount does.
+func (l *Lease) Gone() <-chan struct{} { return l.gone }
+
+// Close gives the mount back. No request may be worked on any more: the next
+// server takes over whatever the slots hold.
+func (l *Lease) Close() error {
+	l.once.Do(func() {
+		l.err = l.Device.Close()
+		if err := l.Slots.Close(); l.err == nil {
+			l.err = err
+		}
+		if err := l.conn.Close(); l.err == nil {
+			l.err = err
+		}
+	})
+	return l.err
+}

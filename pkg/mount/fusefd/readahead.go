@@ -1,0 +1,22 @@
+//go:build linux
+
+package fusefd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// raiseReadAhead lifts the kernel's limit of 128 KiB, which INIT cannot. It is
+// only speed: a refusal is logged and forgotten.
+func (s *Session) raiseReadAhead() {
+	if os.Geteuid() != 0 {
+		return
+	}
+	path := filepath.Join("/sys/class/bdi", s.device, "read_ahead_kb")
+	if err := os.WriteFile(path, []byte(strconv.Itoa(s.opts.ReadAhead>>10)), 0o644); err != nil { //nolint:gosec // a file of the kernel's
+		s.log.Debug("read-ahead stays at the kernel's default", "error", fmt.Errorf("raising read-ahead: %w", err))
+	}
+}
