@@ -9,6 +9,7 @@ package ufs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
@@ -19,6 +20,10 @@ var (
 	// ErrNotFound: the object or bucket is not there. It is the only error
 	// that means deleted.
 	ErrNotFound = errors.New("not found")
+	// ErrNoBucket: the bucket or directory of the whole Store is not there. It
+	// is an ErrNotFound too; callers that keep what they know of single names
+	// while the store as a whole is gone check it first.
+	ErrNoBucket = fmt.Errorf("bucket %w", ErrNotFound)
 	// ErrPermission: the credentials lack a right; the wrapping text names it.
 	ErrPermission = errors.New("permission denied")
 	// ErrPrecondition: If-Match or If-None-Match did not hold.
@@ -111,6 +116,10 @@ type Capabilities struct {
 	Metadata bool
 	// Versioned bucket, where the store tells.
 	Versioned bool
+	// Tree: the store is a tree of directories, so that a key cannot be an
+	// object and a directory of other keys at once, and elements that are
+	// empty, "." or ".." are refused.
+	Tree bool
 	// MinPartSize of all parts but the last, in bytes.
 	MinPartSize int64
 }
@@ -170,4 +179,21 @@ type Credentials struct {
 type CredentialsSource interface {
 	// Credentials as of now; a zero value means anonymous.
 	Credentials(ctx context.Context) (Credentials, error)
+}
+
+// Refresher is a CredentialsSource that can be told its answer was refused.
+type Refresher interface {
+	// Refresh makes the next Credentials read its source again, however
+	// recently it did. It answers whether they differ from refused.
+	Refresh(ctx context.Context, refused Credentials) (bool, error)
+}
+
+// StaticCredentials never change.
+type StaticCredentials Credentials
+
+var _ CredentialsSource = StaticCredentials{}
+
+// Credentials answers the same every time.
+func (c StaticCredentials) Credentials(context.Context) (Credentials, error) {
+	return Credentials(c), nil
 }

@@ -1,0 +1,110 @@
+package file
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// makeParents makes the directories on the way to a path and marks those it
+// made. It answers the last of them, opened as a root of its own.
+func makeParents(root *os.Root, dir string) (*os.Root, error) {
+	if dir == "." {
+		return root.OpenRoot(".")
+	}
+	made := "."
+	for element := range strings.SplitSeq(dir, "/") {
+		next := path.Join(made, element)
+		if err := makeImplied(root, made, next); err != nil {
+			return nil, err
+		}
+		made = next
+	}
+	return root.OpenRoot(dir)
+}
+
+func makeImplied(root *os.Root, parent, dir string) error {
+	err := root.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrExist) {
+		return mustBeDir(root, dir)
+	}
+	if err != nil {
+		return err
+	}
+	if err := withDir(root, dir, func(f *os.File) error { return setDirectoryKind(f, impliedKind) }); err != nil {
+		return err
+	}
+	return syncDir(root, parent)
+}
+
+// mustBeDir exists because OpenRoot of a file fails with an error of no kind.
+func mustBeDir(root *os.Root, name string) error {
+	info, err := root.Stat(name)
+	if err == nil && !info.IsDir() {
+		return &os.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
+	}
+	return err
+}
+
+// pruneImplied removes the directories above a path that only it had kept.
+// Losing a race against a Put is no error: the directory is not empty then, or
+// the Put makes it again.
+func pruneImplied(root *os.Root, dir string) {
+	for ; dir != "."; dir = path.Dir(dir) {
+		implied := false
+		err := withDir(root, dir, func(f *os.File) error {
+			kind, err := directoryKind(f)
+			implied = kind == impliedKind
+			return err
+		})
+		if err != nil || !implied {
+			return
+		}
+		if err := removeDir(root, dir); err != nil {
+			return
+		}
+	}
+}
+
+func withDir(root *os.Root, dir string, do func(*os.File) error) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return do(f)
+}
+
+// removeDir removes an empty directory, and nothing else.
+func removeDir(root *os.Root, dir string) error {
+	return withDir(root, path.Dir(dir), func(f *os.File) error {
+		return unix.Unlinkat(int(f.Fd()), path.Base(dir), unix.AT_REMOVEDIR)
+	})
+}
+
+// removeFile removes a name that is no directory, and nothing else.
+func removeFile(root *os.Root, name string) error {
+	return withDir(root, path.Dir(name), func(f *os.File) error {
+		return unix.Unlinkat(int(f.Fd()), path.Base(name), 0)
+	})
+}
+
+func syncDir(root *os.Root, dir string) error {
+	return withDir(root, dir, func(f *os.File) error { return f.Sync() })
+}
+
+// emptyDir says that a directory was read and has nothing in it.
+func emptyDir(root *os.Root, dir string) bool {
+	empty := false
+	_ = withDir(root, dir, func(f *os.File) error {
+		_, err := f.Readdirnames(1)
+		empty = errors.Is(err, io.EOF)
+		return nil
+	})
+	return empty
+}

@@ -1,0 +1,51 @@
+package file
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// reserved starts the names of what the driver keeps for itself.
+const reserved = ".jindo-"
+
+const (
+	temporary = reserved + "tmp-"
+	uploads   = reserved + "uploads"
+	lockFile  = reserved + "lock"
+)
+
+// target is a key as a path below the root.
+type target struct {
+	key string
+	// path without a slash at its end.
+	path string
+	// dir: the key ends with a slash, so it names a directory.
+	dir bool
+}
+
+func (t target) parent() string { return path.Dir(t.path) }
+func (t target) base() string   { return path.Base(t.path) }
+
+// parse refuses keys that are no path below the root.
+func parse(key string) (target, error) {
+	t := target{key: key, path: strings.TrimSuffix(key, "/")}
+	t.dir = t.path != key
+	if t.path == "" {
+		return target{}, fmt.Errorf("key %q names no file: %w", key, ufs.ErrInvalid)
+	}
+	for element := range strings.SplitSeq(t.path, "/") {
+		if !validElement(element) {
+			return target{}, fmt.Errorf("key %q cannot be a path in a directory because of %q: %w", key, element, ufs.ErrInvalid)
+		}
+	}
+	return t, nil
+}
+
+func validElement(element string) bool {
+	return element != "" && element != "." && element != ".." && len(element) <= 255 &&
+		!strings.HasPrefix(element, reserved) && !strings.ContainsRune(element, 0) && utf8.ValidString(element)
+}

@@ -1,0 +1,175 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"golang.org/x/sys/unix"
+)
+
+// Stat describes the file or directory of a key.
+func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
+	f, object, err := s.open(ctx, key)
+	if err != nil {
+		return ufs.Object{}, s.failed("describing", key, err)
+	}
+	defer func() { _ = f.Close() }()
+	if object.Metadata, err = readMetadata(f); err != nil {
+		return ufs.Object{}, s.failed("describing", key, err)
+	}
+	return object, nil
+}
+
+// Get reads a range of a file as long as it stays the version that was opened.
+func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
+	f, object, err := s.open(ctx, key)
+	if err != nil {
+		return nil, ufs.Object{}, s.failed("reading", key, err)
+	}
+	if ifMatch != "" && ifMatch != object.ETag {
+		_ = f.Close()
+		return nil, ufs.Object{}, s.failed("reading", key, replaced(ifMatch, object.ETag))
+	}
+	length, err := ufs.ClampRange(r, object.Size)
+	if err != nil {
+		_ = f.Close()
+		return nil, ufs.Object{}, s.failed("reading", key, err)
+	}
+	return &body{ctx: ctx, store: s, file: f, object: object, offset: r.Offset, left: length}, object, nil
+}
+
+func replaced(want, have string) error {
+	return fmt.Errorf("its tag is %s, not %s: %w", have, want, ufs.ErrPrecondition)
+}
+
+// open opens what a key names, if it is an object.
+func (s *Store) open(ctx context.Context, key string) (*os.File, ufs.Object, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, ufs.Object{}, err
+	}
+	t, err := parse(key)
+	if err != nil {
+		return nil, ufs.Object{}, err
+	}
+	root, err := s.root()
+	if err != nil {
+		return nil, ufs.Object{}, err
+	}
+	defer func() { _ = root.Close() }()
+	return openObject(root, t)
+}
+
+func openObject(root *os.Root, t target) (*os.File, ufs.Object, error) {
+	// Opening a FIFO would wait for its writer.
+	f, err := root.OpenFile(t.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if errors.Is(err, unix.ENXIO) { // a socket
+		return nil, ufs.Object{}, noObject(t, "it is no regular file")
+	}
+	if err != nil {
+		return nil, ufs.Object{}, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = isObject(f, info, t)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, ufs.Object{}, err
+	}
+	return f, describe(t.key, info), nil
+}
+
+// isObject tells a directory from a file as keys do, by the slash at the end.
+func isObject(f *os.File, info fs.FileInfo, t target) error {
+	switch {
+	case info.IsDir() && !t.dir:
+		return noObject(t, "it is a directory")
+	case !info.IsDir() && t.dir:
+		return noObject(t, "it is a file")
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return noObject(t, "it is no regular file")
+	case info.IsDir():
+		return isMarker(f, t)
+	}
+	return nil
+}
+
+func isMarker(dir *os.File, t target) error {
+	kind, err := directoryKind(dir)
+	if err != nil || kind == markerKind {
+		return err
+	}
+	if kind == "" {
+		if _, err := dir.Readdirnames(1); errors.Is(err, io.EOF) {
+			return nil
+		}
+	}
+	return noObject(t, "the directory was not stored as an object")
+}
+
+func noObject(t target, why string) error {
+	return fmt.Errorf("%q is not there as an object, %s: %w", t.key, why, ufs.ErrNotFound)
+}
+
+// body reads one range and checks the file's version after every read.
+type body struct {
+	ctx    context.Context
+	store  *Store
+	file   *os.File
+	object ufs.Object
+	offset int64
+	left   int64
+}
+
+// Read never answers bytes of another version than the one opened.
+func (b *body) Read(p []byte) (int, error) {
+	if err := b.ctx.Err(); err != nil {
+		return 0, err
+	}
+	if b.left == 0 {
+		return 0, io.EOF
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	n, err := b.file.ReadAt(p, b.offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, b.store.failed("reading", b.object.Key, err)
+	}
+	if err := b.unchanged(); err != nil {
+		return 0, b.store.failed("reading", b.object.Key, err)
+	}
+	if n == 0 {
+		return 0, b.store.failed("reading", b.object.Key, fmt.Errorf("the file ends %d bytes early: %w", b.left, ufs.ErrUnavailable))
+	}
+	b.offset += int64(n)
+	b.left -= int64(n)
+	return n, nil
+}
+
+// unchanged allows the change time to move when only the name went away: an
+// open file that was unlinked or replaced by rename keeps its bytes.
+func (b *body) unchanged() error {
+	info, err := b.file.Stat()
+	if err != nil {
+		return err
+	}
+	if version(info) == b.object.ETag {
+		return nil
+	}
+	if info.Size() == b.object.Size && info.ModTime().Equal(b.object.LastModified) {
+		return nil
+	}
+	return fmt.Errorf("it was written in place while it was read: %w", ufs.ErrPrecondition)
+}
+
+// Close lets go of the file.
+func (b *body) Close() error { return b.file.Close() }

@@ -1,0 +1,223 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"golang.org/x/sys/unix"
+)
+
+// Put writes a temporary file and renames it over the key.
+func (s *Store) Put(ctx context.Context, key string, source io.Reader, size int64, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
+	object, err := s.put(ctx, key, metadata, c, size, func(f *os.File) error { return fill(ctx, f, source, size) })
+	return object, s.failed("writing", key, err)
+}
+
+// put makes an object of what write writes.
+func (s *Store) put(ctx context.Context, key string, metadata map[string]string, c ufs.Conditions, size int64, write func(*os.File) error) (ufs.Object, error) {
+	if err := ctx.Err(); err != nil {
+		return ufs.Object{}, err
+	}
+	t, err := parse(key)
+	if err != nil {
+		return ufs.Object{}, err
+	}
+	root, err := s.root()
+	if err != nil {
+		return ufs.Object{}, err
+	}
+	defer func() { _ = root.Close() }()
+	if t.dir {
+		return s.putMarker(ctx, root, t, size, metadata, c)
+	}
+	g, err := stage(root, t)
+	if err != nil {
+		return ufs.Object{}, err
+	}
+	defer g.discard()
+	if err := write(g.file); err != nil {
+		return ufs.Object{}, err
+	}
+	if err := writeMetadata(g.file, metadata); err != nil {
+		return ufs.Object{}, err
+	}
+	object, err := s.commit(ctx, root, g, t, c)
+	object.Metadata = metadata
+	return object, err
+}
+
+// fill copies exactly size bytes.
+func fill(ctx context.Context, f *os.File, source io.Reader, size int64) error {
+	if size < 0 {
+		return fmt.Errorf("size %d: %w", size, ufs.ErrInvalid)
+	}
+	n, err := io.Copy(f, io.LimitReader(&cancellable{ctx: ctx, Reader: source}, size))
+	if err != nil {
+		return err
+	}
+	if n != size {
+		return fmt.Errorf("the body has %d bytes of %d: %w", n, size, ufs.ErrInvalid)
+	}
+	return nil
+}
+
+// cancellable stops reading when its context ends.
+type cancellable struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (c *cancellable) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.Reader.Read(p)
+}
+
+// putMarker makes a directory the object that "dir/" names.
+func (s *Store) putMarker(ctx context.Context, root *os.Root, t target, size int64, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
+	if size != 0 {
+		return ufs.Object{}, fmt.Errorf("a key that ends with a slash is a directory here and holds no bytes: %w", ufs.ErrInvalid)
+	}
+	parent, err := makeParents(root, t.parent())
+	if err != nil {
+		return ufs.Object{}, shadowed(err, t)
+	}
+	defer func() { _ = parent.Close() }()
+	var object ufs.Object
+	err = s.locked(ctx, root, func() error {
+		if err := check(root, t, c); err != nil {
+			return err
+		}
+		if err := parent.Mkdir(t.base(), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		object, err = mark(parent, t, metadata)
+		return err
+	})
+	if err != nil {
+		return ufs.Object{}, shadowed(err, t)
+	}
+	object.Metadata = metadata
+	return object, syncDir(parent, ".")
+}
+
+func mark(parent *os.Root, t target, metadata map[string]string) (ufs.Object, error) {
+	dir, err := parent.OpenFile(t.base(), os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return ufs.Object{}, err
+	}
+	defer func() { _ = dir.Close() }()
+	if err := setDirectoryKind(dir, markerKind); err != nil {
+		return ufs.Object{}, err
+	}
+	if err := writeMetadata(dir, metadata); err != nil {
+		return ufs.Object{}, err
+	}
+	if err := dir.Sync(); err != nil {
+		return ufs.Object{}, err
+	}
+	info, err := dir.Stat()
+	if err != nil {
+		return ufs.Object{}, err
+	}
+	return describe(t.key, info), nil
+}
+
+// Delete removes the file or marker of a key.
+func (s *Store) Delete(ctx context.Context, key string, c ufs.Conditions) error {
+	return s.failed("deleting", key, s.remove(ctx, key, c))
+}
+
+func (s *Store) remove(ctx context.Context, key string, c ufs.Conditions) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	t, err := parse(key)
+	if err != nil {
+		return err
+	}
+	root, err := s.root()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	return s.locked(ctx, root, func() error {
+		if err := check(root, t, c); err != nil {
+			return err
+		}
+		if err := removeObject(root, t); err != nil {
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, ufs.ErrNotFound) {
+				return nil
+			}
+			return err
+		}
+		pruneImplied(root, t.parent())
+		// The directory itself may have been pruned, its parent was synced
+		// by nobody then: a deleted key may come back after a power cut,
+		// never a wrong one.
+		if err := syncDir(root, t.parent()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+func removeObject(root *os.Root, t target) error {
+	f, _, err := openObject(root, t)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	if !t.dir {
+		return removeFile(root, t.path)
+	}
+	err = removeDir(root, t.path)
+	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
+		return setDirectoryKind(f, impliedKind) // other keys keep it
+	}
+	return err
+}
+
+// Copy copies within the file system, sharing blocks where it can.
+func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
+	source, object, err := s.open(ctx, src)
+	if err != nil {
+		return ufs.Object{}, s.failed("copying", src, err)
+	}
+	defer func() { _ = source.Close() }()
+	if ifMatch != "" && ifMatch != object.ETag {
+		return ufs.Object{}, s.failed("copying", src, replaced(ifMatch, object.ETag))
+	}
+	if metadata == nil {
+		if metadata, err = readMetadata(source); err != nil {
+			return ufs.Object{}, s.failed("copying", src, err)
+		}
+	}
+	made, err := s.put(ctx, dst, metadata, c, object.Size, func(f *os.File) error {
+		return s.duplicate(ctx, f, source, object)
+	})
+	return made, s.failed("writing", dst, err)
+}
+
+// duplicate copies in pieces, so that a cancelled context is noticed, and
+// fails when the source was written meanwhile.
+func (s *Store) duplicate(ctx context.Context, to, from *os.File, object ufs.Object) error {
+	const piece = 64 << 20
+	for done := int64(0); done < object.Size; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n, err := io.CopyN(to, from, min(piece, object.Size-done))
+		if err != nil {
+			return fmt.Errorf("the source ended after %d bytes of %d: %w: %w", done+n, object.Size, err, ufs.ErrUnavailable)
+		}
+		done += n
+	}
+	return (&body{store: s, file: from, object: object}).unchanged()
+}
