@@ -1,0 +1,239 @@
+package v1alpha1
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// Bounds of what Decode reads: more than any manifest, less than harm.
+const (
+	maxManifest  = 1 << 20
+	maxDocuments = 256
+)
+
+// Decode reads a manifest of one or more documents, as YAML or JSON, into
+// *Dataset, *JindoRuntime, *DataLoad and *corev1.Secret, in order. Lists of
+// kind List are taken apart. It is strict: a field that is not known, a key
+// that is there twice, or a number where text belongs is refused, and the error
+// names document, object and field. It neither defaults nor validates, and it
+// keeps nothing of raw.
+func Decode(raw []byte) ([]runtime.Object, error) {
+	if len(raw) > maxManifest {
+		return nil, fmt.Errorf("the manifest has %d bytes, more than the %d that are read: split it into several files", len(raw), maxManifest)
+	}
+	documents, err := splitDocuments(raw)
+	if err != nil {
+		return nil, err
+	}
+	var objects []runtime.Object
+	for _, d := range documents {
+		decoded, err := d.decode()
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, decoded...)
+	}
+	return objects, nil
+}
+
+// document is one part of a manifest.
+type document struct {
+	number int
+	// line in the manifest that it starts on, from 1.
+	line int
+	text []byte
+}
+
+// splitDocuments cuts at lines of "---" and leaves out documents that say
+// nothing.
+func splitDocuments(raw []byte) ([]document, error) {
+	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
+	var documents []document
+	current := document{number: 1, line: 1}
+	line := 0
+	flush := func() {
+		if !blank(current.text) {
+			documents = append(documents, current)
+		}
+	}
+	for text := range bytes.Lines(raw) {
+		line++
+		if isSeparator(text) {
+			flush()
+			current = document{number: current.number + 1, line: line + 1}
+			continue
+		}
+		current.text = append(current.text, text...)
+	}
+	flush()
+	if len(documents) > maxDocuments {
+		return nil, fmt.Errorf("the manifest has %d documents, more than the %d that are read: split it into several files", len(documents), maxDocuments)
+	}
+	return documents, nil
+}
+
+// isSeparator holds for "---", alone or before a space or a comment.
+func isSeparator(line []byte) bool {
+	rest, found := bytes.CutPrefix(line, []byte("---"))
+	if !found {
+		return false
+	}
+	rest = bytes.TrimSpace(rest)
+	return len(rest) == 0 || rest[0] == '#'
+}
+
+// blank holds for text that is nothing but comments.
+func blank(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("...")) {
+			return false
+		}
+	}
+	return true
+}
+
+func (d document) decode() ([]runtime.Object, error) {
+	asJSON, err := yaml.YAMLToJSONStrict(d.text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", d, yamlError(err))
+	}
+	objects, err := decodeJSON(asJSON, 0)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d, err)
+	}
+	return objects, nil
+}
+
+// String names the document for people.
+func (d document) String() string {
+	return fmt.Sprintf("document %d (from line %d)", d.number, d.line)
+}
+
+// yamlError strips the prefix that the parser puts before each of its errors,
+// whose lines count from the document's start.
+func yamlError(err error) string {
+	text := strings.ReplaceAll(err.Error(), "error converting YAML to JSON: ", "")
+	text = strings.ReplaceAll(text, "yaml: unmarshal errors:\n  ", "")
+	return strings.TrimPrefix(strings.ReplaceAll(text, "\n ", ";"), "yaml: ")
+}
+
+// decodeJSON reads one object, or the items of a List.
+func decodeJSON(raw []byte, depth int) ([]runtime.Object, error) {
+	var meta metav1.TypeMeta
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &meta); err != nil {
+		return nil, errors.New("is no object: write apiVersion, kind, metadata and spec")
+	}
+	if meta.APIVersion == "v1" && meta.Kind == "List" && depth == 0 {
+		return decodeList(raw, depth)
+	}
+	object, err := newObject(meta)
+	if err != nil {
+		return nil, err
+	}
+	strict, err := kjson.UnmarshalStrict(raw, object)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s", describe(meta, raw), typeError(err))
+	}
+	if len(strict) > 0 {
+		return nil, fmt.Errorf("%s: %s", describe(meta, raw), strictErrors(strict))
+	}
+	return []runtime.Object{object}, nil
+}
+
+func decodeList(raw []byte, depth int) ([]runtime.Object, error) {
+	var list struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metav1.ListMeta   `json:"metadata"`
+		Items           []json.RawMessage `json:"items"`
+	}
+	strict, err := kjson.UnmarshalStrict(raw, &list)
+	if err != nil {
+		return nil, fmt.Errorf("List: %s", typeError(err))
+	}
+	if len(strict) > 0 {
+		return nil, fmt.Errorf("List: %s", strictErrors(strict))
+	}
+	var objects []runtime.Object
+	for i, item := range list.Items {
+		decoded, err := decodeJSON(item, depth+1)
+		if err != nil {
+			return nil, fmt.Errorf("items[%d]: %w", i, err)
+		}
+		objects = append(objects, decoded...)
+	}
+	return objects, nil
+}
+
+func newObject(meta metav1.TypeMeta) (runtime.Object, error) {
+	switch {
+	case meta.Kind == "":
+		return nil, fmt.Errorf("has no kind: write kind: %s, %s or %s, and apiVersion: %s", DatasetKind, JindoRuntimeKind, DataLoadKind, APIVersion)
+	case meta.APIVersion == "v1" && meta.Kind == "Secret":
+		return &corev1.Secret{}, nil
+	case meta.APIVersion != APIVersion:
+		return nil, fmt.Errorf("kind %s has apiVersion %q: write apiVersion: %s; other objects (but Secrets, apiVersion: v1) are not read here", meta.Kind, meta.APIVersion, APIVersion)
+	}
+	switch meta.Kind {
+	case DatasetKind:
+		return &Dataset{}, nil
+	case JindoRuntimeKind:
+		return &JindoRuntime{}, nil
+	case DataLoadKind:
+		return &DataLoad{}, nil
+	}
+	return nil, fmt.Errorf("kind %q is not known: write kind: %s, %s or %s", meta.Kind, DatasetKind, JindoRuntimeKind, DataLoadKind)
+}
+
+// describe names the object that an error is about.
+func describe(meta metav1.TypeMeta, raw []byte) string {
+	var named struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &named) // an unreadable name is left out
+	if named.Metadata.Name == "" {
+		return meta.Kind
+	}
+	return fmt.Sprintf("%s %q", meta.Kind, named.Metadata.Name)
+}
+
+// typeError says in our words that a value has the wrong type.
+func typeError(err error) string {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	want := "a value of another type"
+	switch mismatch.Type.Kind().String() {
+	case "string":
+		want = "text: put it in quotes"
+	case "bool":
+		want = "true or false, without quotes"
+	case "int", "int32", "int64":
+		want = "a whole number, without quotes"
+	case "slice":
+		want = "a list"
+	case "map", "struct":
+		want = "a mapping"
+	}
+	return fmt.Sprintf("field %s is a %s where there must be %s", mismatch.Field, mismatch.Value, want)
+}
+
+func strictErrors(errs []error) string {
+	texts := make([]string, 0, len(errs))
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ") + ": check the spelling and the indentation"
+}

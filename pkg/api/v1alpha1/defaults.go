@@ -1,0 +1,105 @@
+package v1alpha1
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// SetDefaults fills in what was left out of a Dataset, JindoRuntime or
+// DataLoad; other objects stay as they are. It changes nothing that was
+// written, so calling it again does nothing.
+func SetDefaults(object runtime.Object) {
+	switch o := object.(type) {
+	case *Dataset:
+		defaultDataset(&o.Spec)
+	case *JindoRuntime:
+		defaultRuntime(&o.Spec)
+	case *DataLoad:
+		defaultDataLoad(&o.Spec)
+	}
+}
+
+func defaultDataset(spec *DatasetSpec) {
+	if len(spec.AccessModes) == 0 {
+		spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
+	}
+	// An only mount with neither name nor path is the whole tree, as it is
+	// under Fluid.
+	if len(spec.Mounts) == 1 && spec.Mounts[0].Name == "" && spec.Mounts[0].Path == "" {
+		spec.Mounts[0].Path = "/"
+	}
+	taken := map[string]bool{}
+	for _, m := range spec.Mounts {
+		taken[m.Name] = true
+	}
+	for i := range spec.Mounts {
+		m := &spec.Mounts[i]
+		if m.Name == "" {
+			m.Name = freeName(nameFromMountPoint(m.MountPoint), taken)
+			taken[m.Name] = true
+		}
+		if m.Path == "" {
+			m.Path = "/" + m.Name
+		}
+	}
+}
+
+// freeName answers name, or name-2, name-3 and so on when it is taken.
+func freeName(name string, taken map[string]bool) string {
+	free := name
+	for n := 2; taken[free]; n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	return free
+}
+
+func defaultRuntime(spec *JindoRuntimeSpec) {
+	if spec.Master.Replicas == nil {
+		spec.Master.Replicas = new(int32(1))
+	}
+	if spec.Replicas == nil {
+		spec.Replicas = new(int32(1))
+	}
+	if spec.Fuse.CleanPolicy == "" {
+		spec.Fuse.CleanPolicy = OnRuntimeDeletedCleanPolicy
+	}
+	if len(spec.TieredStore.Levels) == 0 {
+		spec.TieredStore.Levels = []Level{{
+			MediumType: MediumMEM, Path: memoryPath, Quota: noTierQuota, High: noTierHigh, Low: noTierLow,
+		}}
+	}
+	for i := range spec.TieredStore.Levels {
+		defaultLevel(&spec.TieredStore.Levels[i])
+	}
+}
+
+func defaultLevel(level *Level) {
+	if level.VolumeType == "" {
+		level.VolumeType = VolumeHostPath
+	}
+	if level.Path == "" && level.MediumType == MediumMEM {
+		level.Path = memoryPath
+	}
+	if level.High == "" {
+		level.High = DefaultHigh
+	}
+	if level.Low == "" {
+		level.Low = DefaultLow
+	}
+}
+
+func defaultDataLoad(spec *DataLoadSpec) {
+	if spec.Policy == "" {
+		spec.Policy = OncePolicy
+	}
+	if len(spec.Target) == 0 {
+		spec.Target = []TargetPath{{Path: "/"}}
+	}
+	for i := range spec.Target {
+		if spec.Target[i].Replicas == nil {
+			spec.Target[i].Replicas = new(int32(1))
+		}
+	}
+}

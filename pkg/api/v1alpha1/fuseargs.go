@@ -1,0 +1,106 @@
+package v1alpha1
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// FuseArgs are what fuse.args say, as far as it has an effect here. A nil
+// field was not given.
+type FuseArgs struct {
+	AttrTimeout     *time.Duration
+	EntryTimeout    *time.Duration
+	NegativeTimeout *time.Duration
+	UID             *int64
+	GID             *int64
+	// ReadOnly: -oro was given.
+	ReadOnly bool
+	// Ignored are options that have no effect here, as they were written.
+	Ignored []string
+}
+
+// ParseFuseArgs reads options in the forms -oname=value, -o name=value and
+// several of them with commas between. The last of a name counts. The error
+// names the argument and says what to write.
+func ParseFuseArgs(args []string) (FuseArgs, error) {
+	var parsed FuseArgs
+	next := false
+	for i, arg := range args {
+		arg = strings.TrimSpace(arg)
+		var list string
+		switch {
+		case next:
+			list, next = arg, false
+		case arg == "-o":
+			next = true
+			continue
+		case strings.HasPrefix(arg, "-o"):
+			list = strings.TrimSpace(arg[len("-o"):])
+		case arg == "":
+			continue
+		default:
+			parsed.Ignored = append(parsed.Ignored, arg)
+			continue
+		}
+		for _, option := range strings.Split(list, ",") {
+			if err := parsed.set(strings.TrimSpace(option)); err != nil {
+				return FuseArgs{}, fmt.Errorf("argument %d, %q, %w", i+1, option, err)
+			}
+		}
+	}
+	if next {
+		return FuseArgs{}, fmt.Errorf("the last argument, \"-o\", has no option behind it: write -oattr_timeout=60 in one word")
+	}
+	return parsed, nil
+}
+
+func (a *FuseArgs) set(option string) error {
+	name, value, _ := strings.Cut(option, "=")
+	switch name {
+	case "attr_timeout":
+		return setSeconds(&a.AttrTimeout, name, value)
+	case "entry_timeout":
+		return setSeconds(&a.EntryTimeout, name, value)
+	case "negative_timeout":
+		return setSeconds(&a.NegativeTimeout, name, value)
+	case "uid":
+		return setID(&a.UID, name, value)
+	case "gid":
+		return setID(&a.GID, name, value)
+	case "ro":
+		a.ReadOnly = true
+	case "":
+	default:
+		a.Ignored = append(a.Ignored, "-o"+option)
+	}
+	return nil
+}
+
+// maxTimeout is the longest time a kernel is told to trust anything; times
+// above it say forever.
+const maxTimeout = 10 * 365 * 24 * time.Hour
+
+func setSeconds(field **time.Duration, name, value string) error {
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil || math.IsNaN(seconds) || seconds < 0 {
+		return fmt.Errorf("is no time in seconds: write -o%s=60", name)
+	}
+	timeout := maxTimeout
+	if seconds < maxTimeout.Seconds() {
+		timeout = time.Duration(seconds * float64(time.Second))
+	}
+	*field = &timeout
+	return nil
+}
+
+func setID(field **int64, name, value string) error {
+	id, err := strconv.ParseUint(value, 10, 32)
+	if err != nil {
+		return fmt.Errorf("is no id: write -o%s=1000, a number", name)
+	}
+	*field = new(int64(id))
+	return nil
+}

@@ -1,0 +1,348 @@
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.replicas,statuspath=.status.currentWorkerNumberScheduled,selectorpath=.status.selector
+// +kubebuilder:resource:scope=Namespaced,categories={fluid},shortName=jindo
+// +kubebuilder:printcolumn:name="Ready Masters",type="integer",JSONPath=`.status.masterNumberReady`,priority=10
+// +kubebuilder:printcolumn:name="Desired Masters",type="integer",JSONPath=`.status.desiredMasterNumberScheduled`,priority=10
+// +kubebuilder:printcolumn:name="Master Phase",type="string",JSONPath=`.status.masterPhase`
+// +kubebuilder:printcolumn:name="Ready Workers",type="integer",JSONPath=`.status.workerNumberReady`,priority=10
+// +kubebuilder:printcolumn:name="Desired Workers",type="integer",JSONPath=`.status.desiredWorkerNumberScheduled`,priority=10
+// +kubebuilder:printcolumn:name="Worker Phase",type="string",JSONPath=`.status.workerPhase`
+// +kubebuilder:printcolumn:name="Ready Fuses",type="integer",JSONPath=`.status.fuseNumberReady`,priority=10
+// +kubebuilder:printcolumn:name="Desired Fuses",type="integer",JSONPath=`.status.desiredFuseNumberScheduled`,priority=10
+// +kubebuilder:printcolumn:name="Fuse Phase",type="string",JSONPath=`.status.fusePhase`
+// +kubebuilder:printcolumn:name="Age",type="date",JSONPath=`.metadata.creationTimestamp`
+
+// JindoRuntime is a cache: masters, workers and mounts that serve a Dataset.
+type JindoRuntime struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec   JindoRuntimeSpec `json:"spec,omitempty"`
+	Status RuntimeStatus    `json:"status,omitempty"`
+}
+
+// +kubebuilder:object:root=true
+
+// JindoRuntimeList is several JindoRuntimes.
+type JindoRuntimeList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JindoRuntime `json:"items"`
+}
+
+// JindoRuntimeSpec is what a person wants of a JindoRuntime.
+type JindoRuntimeSpec struct {
+	// JindoVersion is the image of masters and workers.
+	// +optional
+	JindoVersion VersionSpec `json:"jindoVersion,omitempty"`
+
+	// Master says how the masters run.
+	// +optional
+	Master JindoCompTemplateSpec `json:"master,omitempty"`
+
+	// Worker says how the workers run.
+	// +optional
+	Worker JindoCompTemplateSpec `json:"worker,omitempty"`
+
+	// Fuse says how the mounts run.
+	// +optional
+	Fuse JindoFuseSpec `json:"fuse,omitempty"`
+
+	// Properties of the whole system.
+	// +optional
+	Properties map[string]string `json:"properties,omitempty"`
+
+	// TieredStore says what each worker caches on.
+	// +optional
+	TieredStore TieredStore `json:"tieredstore,omitempty"`
+
+	// Replicas is the number of workers; 1 when it is not given.
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// RunAs is the user that the processes run as.
+	// +optional
+	RunAs *User `json:"runAs,omitempty"`
+
+	// User that the processes run as, by name.
+	// +optional
+	User string `json:"user,omitempty"`
+
+	// HadoopConfig names a ConfigMap with hdfs-site.xml or core-site.xml.
+	// +optional
+	HadoopConfig string `json:"hadoopConfig,omitempty"`
+
+	// Secret names a Secret with AccessKeyId, AccessKeySecret and, for
+	// temporary credentials, SecurityToken, for mounts that bring none.
+	// +optional
+	Secret string `json:"secret,omitempty"`
+
+	// Labels of all pods. Deprecated: write podMetadata.labels.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// PodMetadata of all pods.
+	// +optional
+	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
+
+	// LogConfig sets log levels.
+	// +optional
+	LogConfig map[string]string `json:"logConfig,omitempty"`
+
+	// NetworkMode is HostNetwork or ContainerNetwork, which is the default.
+	// +kubebuilder:validation:Enum=HostNetwork;"";ContainerNetwork
+	// +optional
+	NetworkMode NetworkMode `json:"networkmode,omitempty"`
+
+	// CleanCachePolicy says how the cache is deleted with the runtime.
+	// +optional
+	CleanCachePolicy CleanCachePolicy `json:"cleanCachePolicy,omitempty"`
+
+	// Volumes that master.volumeMounts may refer to.
+	// +optional
+	Volumes []corev1.Volume `json:"volumes,omitempty"`
+
+	// ImagePullSecrets of all pods.
+	// +optional
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+}
+
+// JindoCompTemplateSpec says how masters, or workers, run.
+type JindoCompTemplateSpec struct {
+	// Replicas of the masters: 1 or 3; 1 when it is not given. The number of
+	// workers is spec.replicas.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Replicas *int32 `json:"replicas,omitempty"`
+
+	// Properties of the component.
+	// +optional
+	Properties map[string]string `json:"properties,omitempty"`
+
+	// Ports of the component.
+	// +optional
+	Ports map[string]int `json:"ports,omitempty"`
+
+	// Resources of each pod.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// Env are environment variables of the component.
+	// +optional
+	Env map[string]string `json:"env,omitempty"`
+
+	// NodeSelector of the pods.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// Tolerations of the pods.
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// Labels of the pods. Deprecated: write podMetadata.labels.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// PodMetadata of the pods.
+	// +optional
+	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
+
+	// Disabled leaves the component out. With masters and workers left out,
+	// mounts read the store themselves.
+	// +optional
+	Disabled bool `json:"disabled,omitempty"`
+
+	// VolumeMounts of the volumes in spec.volumes.
+	// +optional
+	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
+
+	// ImagePullSecrets of the pods.
+	// +optional
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+}
+
+// JindoFuseSpec says how the mounts run.
+type JindoFuseSpec struct {
+	// Image without its tag.
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// ImageTag of the image.
+	// +optional
+	ImageTag string `json:"imageTag,omitempty"`
+
+	// ImagePullPolicy is Always, IfNotPresent or Never.
+	// +optional
+	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
+
+	// ImagePullSecrets of the pods.
+	// +optional
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// Properties of the mount.
+	// +optional
+	Properties map[string]string `json:"properties,omitempty"`
+
+	// Env are environment variables of the mount's server.
+	// +optional
+	Env map[string]string `json:"env,omitempty"`
+
+	// Resources of each pod.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
+
+	// Args of the mount, such as -oattr_timeout=60.
+	// +optional
+	Args []string `json:"args,omitempty"`
+
+	// NodeSelector of the pods.
+	// +optional
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// Tolerations of the pods.
+	// +optional
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// Labels of the pods. Deprecated: write podMetadata.labels.
+	// +optional
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// PodMetadata of the pods.
+	// +optional
+	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
+
+	// CleanPolicy says when a mount's server that nobody uses is removed.
+	// +kubebuilder:validation:Enum=OnRuntimeDeleted;"";OnDemand;OnFuseChanged
+	// +optional
+	CleanPolicy FuseCleanPolicy `json:"cleanPolicy,omitempty"`
+
+	// Disabled leaves the mounts out.
+	// +optional
+	Disabled bool `json:"disabled,omitempty"`
+
+	// LogConfig sets log levels.
+	// +optional
+	LogConfig map[string]string `json:"logConfig,omitempty"`
+
+	// Metrics of the mount's server.
+	// +optional
+	Metrics ClientMetrics `json:"metrics,omitempty"`
+}
+
+// ClientMetrics says whether mounts offer metrics.
+type ClientMetrics struct {
+	// Enabled offers them.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// ScrapeTarget is a comma list of MountPod, Sidecar, All and None.
+	// +optional
+	ScrapeTarget string `json:"scrapeTarget,omitempty"`
+}
+
+// TieredStore says what each worker caches on.
+type TieredStore struct {
+	// Levels of the cache, the fastest first.
+	// +optional
+	Levels []Level `json:"levels,omitempty"`
+}
+
+// Level is one tier: a medium, its paths and how much of them may be used.
+type Level struct {
+	// MediumType is MEM, SSD or HDD.
+	// +kubebuilder:validation:Enum=MEM;SSD;HDD
+	// +required
+	MediumType MediumType `json:"mediumtype"`
+
+	// VolumeType is hostPath, which is the default, or emptyDir.
+	// +kubebuilder:validation:Enum=hostPath;emptyDir
+	// +optional
+	VolumeType VolumeType `json:"volumeType,omitempty"`
+
+	// VolumeSource of an emptyDir.
+	// +optional
+	VolumeSource VolumeSource `json:"volumeSource,omitempty"`
+
+	// Path of the tier, or several with commas between them.
+	// +optional
+	Path string `json:"path,omitempty"`
+
+	// Quota of the whole tier, shared equally among its paths: 2G, 100Gi.
+	// +optional
+	Quota Quota `json:"quota,omitempty"`
+
+	// QuotaList holds a quota for each path, with commas between them.
+	// +optional
+	QuotaList string `json:"quotaList,omitempty"`
+
+	// High is the part of the quota at which eviction begins.
+	// +optional
+	High string `json:"high,omitempty"`
+
+	// Low is the part of the quota at which eviction ends.
+	// +optional
+	Low string `json:"low,omitempty"`
+}
+
+// VolumeSource is a volume as pods have it.
+type VolumeSource struct {
+	corev1.VolumeSource `json:",inline"`
+}
+
+// CleanCachePolicy says how the cache is deleted with the runtime.
+type CleanCachePolicy struct {
+	// GracePeriodSeconds to wait for it; 60 when not given.
+	// +optional
+	GracePeriodSeconds *int32 `json:"gracePeriodSeconds,omitempty"`
+
+	// MaxRetryAttempts to make; 3 when not given.
+	// +optional
+	MaxRetryAttempts *int32 `json:"maxRetryAttempts,omitempty"`
+}
+
+// MediumType is what a tier stores bytes on.
+type MediumType string
+
+// Media of tiers.
+const (
+	MediumMEM MediumType = "MEM"
+	MediumSSD MediumType = "SSD"
+	MediumHDD MediumType = "HDD"
+)
+
+// VolumeType is how a tier's path gets into a pod.
+type VolumeType string
+
+// Types of volumes.
+const (
+	VolumeHostPath VolumeType = "hostPath"
+	VolumeEmptyDir VolumeType = "emptyDir"
+)
+
+// NetworkMode says whose network pods are in.
+type NetworkMode string
+
+// Network modes. The default is the containers' own network.
+const (
+	DefaultNetworkMode   NetworkMode = ""
+	HostNetworkMode      NetworkMode = "HostNetwork"
+	ContainerNetworkMode NetworkMode = "ContainerNetwork"
+)
+
+// FuseCleanPolicy says when a mount's server that nobody uses is removed.
+type FuseCleanPolicy string
+
+// Clean policies. The default is OnRuntimeDeleted.
+const (
+	OnRuntimeDeletedCleanPolicy FuseCleanPolicy = "OnRuntimeDeleted"
+	OnDemandCleanPolicy         FuseCleanPolicy = "OnDemand"
+	OnFuseChangedCleanPolicy    FuseCleanPolicy = "OnFuseChanged"
+)

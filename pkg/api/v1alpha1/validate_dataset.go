@@ -1,0 +1,107 @@
+package v1alpha1
+
+import (
+	"iter"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func (f *findings) dataset(spec *DatasetSpec) {
+	path := field.NewPath("spec")
+	if len(spec.Mounts) == 0 {
+		f.required(path.Child("mounts"), "write at least one mount, such as - mountPoint: oss://bucket/")
+	}
+	for i := range spec.Mounts {
+		f.mount(path.Child("mounts").Index(i), spec, &spec.Mounts[i])
+	}
+	f.uniqueMounts(path.Child("mounts"), spec)
+	f.optionNames(path.Child("sharedOptions"), spec.SharedOptions)
+	f.encryptOptions(path.Child("sharedEncryptOptions"), spec.SharedEncryptOptions, spec.SharedOptions)
+	f.accessModes(path.Child("accessModes"), spec.AccessModes)
+	f.user(path.Child("owner"), spec.Owner)
+	oneOf(f, path.Child("placement"), spec.PlacementMode, ExclusiveMode, SharedMode, DefaultMode)
+}
+
+func (f *findings) accessModes(path *field.Path, modes []corev1.PersistentVolumeAccessMode) {
+	for i, mode := range modes {
+		oneOf(f, path.Index(i), mode, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)
+	}
+	if len(modes) > 1 && slices.Contains(modes, corev1.ReadOnlyMany) {
+		f.warn(path, "ReadOnlyMany among them makes the whole Dataset read-only: leave it out to write")
+	}
+}
+
+func (f *findings) user(path *field.Path, user *User) {
+	if user == nil {
+		return
+	}
+	id := func(path *field.Path, id *int64) {
+		if id != nil && len(validation.IsValidUserID(*id)) > 0 {
+			f.invalid(path, *id, "is no id of a user or group: write a number from 0 to 2147483647")
+		}
+	}
+	id(path.Child("uid"), user.UID)
+	id(path.Child("gid"), user.GID)
+}
+
+// uniqueMounts looks at names and paths as they are after defaulting, so that
+// a given name cannot collide with a made one.
+func (f *findings) uniqueMounts(at *field.Path, spec *DatasetSpec) {
+	defaulted := spec.DeepCopy()
+	defaultDataset(defaulted)
+	names := map[string]int{}
+	for i, m := range defaulted.Mounts {
+		if first, taken := names[m.Name]; taken {
+			f.invalid(at.Index(i).Child("name"), m.Name, "is the name of mounts[%d] too: write another name for one of them", first)
+			continue
+		}
+		names[m.Name] = i
+	}
+	f.separatePaths(at, defaulted.Mounts, names)
+}
+
+// separatePaths refuses two mounts at one path, and one inside another.
+func (f *findings) separatePaths(at *field.Path, mounts []Mount, names map[string]int) {
+	byPath := map[string]int{}
+	for i, m := range mounts {
+		if names[m.Name] != i { // reported for its name
+			continue
+		}
+		if first, taken := byPath[m.Path]; taken {
+			f.invalid(at.Index(i).Child("path"), m.Path, "is the path of mounts[%d] too: write another path for one of them", first)
+			continue
+		}
+		byPath[m.Path] = i
+	}
+	for i, m := range mounts {
+		for dir := m.Path; path.IsAbs(dir) && dir != "/"; {
+			dir = path.Dir(dir)
+			if outer, taken := byPath[dir]; taken && byPath[m.Path] == i {
+				f.invalid(at.Index(i).Child("path"), m.Path, "lies inside %q, the path of mounts[%d]: write paths that do not contain each other, such as /%s and /%s",
+					dir, outer, mounts[outer].Name, m.Name)
+				break
+			}
+		}
+	}
+}
+
+// sorted goes through a map in the order of its keys, so that errors have one
+// order.
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if !yield(key, m[key]) {
+				return
+			}
+		}
+	}
+}
+
+// cleanPath is the absolute path that was meant.
+func cleanPath(p string) string { return path.Clean("/" + strings.TrimSpace(p)) }

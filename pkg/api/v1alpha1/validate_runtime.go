@@ -1,0 +1,97 @@
+package v1alpha1
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func (f *findings) runtime(spec *JindoRuntimeSpec) {
+	path := field.NewPath("spec")
+	f.masterReplicas(path.Child("master"), &spec.Master)
+	f.workerReplicas(path, spec)
+	f.disabled(path, spec)
+	f.component(path.Child("master"), &spec.Master, spec)
+	f.component(path.Child("worker"), &spec.Worker, spec)
+	f.fuse(path.Child("fuse"), &spec.Fuse)
+	f.tieredStore(path.Child("tieredstore", "levels"), spec.TieredStore)
+	f.labels(path, spec.Labels, spec.PodMetadata)
+	f.pullPolicy(path.Child("jindoVersion", "imagePullPolicy"), spec.JindoVersion.ImagePullPolicy)
+	f.user(path.Child("runAs"), spec.RunAs)
+	f.secretName(path.Child("secret"), spec.Secret, false)
+	f.secretName(path.Child("hadoopConfig"), spec.HadoopConfig, false)
+	oneOf(f, path.Child("networkmode"), spec.NetworkMode, ContainerNetworkMode, HostNetworkMode, DefaultNetworkMode)
+	f.notNegative(path.Child("cleanCachePolicy", "gracePeriodSeconds"), spec.CleanCachePolicy.GracePeriodSeconds)
+	f.notNegative(path.Child("cleanCachePolicy", "maxRetryAttempts"), spec.CleanCachePolicy.MaxRetryAttempts)
+}
+
+// masterReplicas allows 1 and 3: with 2 masters the loss of either stops the
+// cluster, and with more nothing is gained for what is replicated here.
+func (f *findings) masterReplicas(path *field.Path, master *JindoCompTemplateSpec) {
+	if n := master.Replicas; n != nil && *n != 1 && *n != 3 {
+		f.invalid(path.Child("replicas"), *n, "must be 1 or 3: write 3 so that one master may fail, or 1, or leave it out for 1")
+	}
+}
+
+func (f *findings) workerReplicas(path *field.Path, spec *JindoRuntimeSpec) {
+	if n := spec.Replicas; n != nil && *n < 1 {
+		f.invalid(path.Child("replicas"), *n, "is no number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache")
+	}
+	if n := spec.Worker.Replicas; n != nil && *n < 1 {
+		f.invalid(path.Child("worker", "replicas"), *n, "is no number of workers: leave it out and write spec.replicas")
+	}
+}
+
+// disabled allows masters and workers to be left out together only.
+func (f *findings) disabled(path *field.Path, spec *JindoRuntimeSpec) {
+	if spec.Master.Disabled != spec.Worker.Disabled {
+		on, off := "worker", "master"
+		if spec.Worker.Disabled {
+			on, off = off, on
+		}
+		f.invalid(path.Child(off, "disabled"), true, "leaves the %ss without %ss: write %s.disabled: true too, for mounts that read the store themselves, or leave both out", on, off, on)
+	}
+	if spec.Master.Disabled && spec.Worker.Disabled && spec.Fuse.Disabled {
+		f.invalid(path.Child("fuse", "disabled"), true, "leaves nothing to run: leave it out, or delete the runtime")
+	}
+}
+
+func (f *findings) component(path *field.Path, c *JindoCompTemplateSpec, spec *JindoRuntimeSpec) {
+	f.labels(path, c.Labels, c.PodMetadata)
+	f.env(path.Child("env"), c.Env)
+	for i, mount := range c.VolumeMounts {
+		known := false
+		for _, volume := range spec.Volumes {
+			known = known || volume.Name == mount.Name
+		}
+		if !known {
+			f.invalid(path.Child("volumeMounts").Index(i).Child("name"), mount.Name, "is the name of no volume: write one of those under spec.volumes, or add it there")
+		}
+	}
+}
+
+func (f *findings) fuse(path *field.Path, fuse *JindoFuseSpec) {
+	f.labels(path, fuse.Labels, fuse.PodMetadata)
+	f.env(path.Child("env"), fuse.Env)
+	f.pullPolicy(path.Child("imagePullPolicy"), fuse.ImagePullPolicy)
+	oneOf(f, path.Child("cleanPolicy"), fuse.CleanPolicy, OnRuntimeDeletedCleanPolicy, OnDemandCleanPolicy, OnFuseChangedCleanPolicy, "")
+	args, err := ParseFuseArgs(fuse.Args)
+	if err != nil {
+		f.invalid(path.Child("args"), strings.Join(fuse.Args, " "), "%v", err)
+	}
+	for _, ignored := range args.Ignored {
+		f.warn(path.Child("args"), "%q has no effect here: attr_timeout, entry_timeout, negative_timeout, uid, gid and ro have", ignored)
+	}
+	for _, target := range strings.Split(fuse.Metrics.ScrapeTarget, ",") {
+		if target = strings.TrimSpace(target); !slices.Contains([]string{"", "MountPod", "Sidecar", "All", "None"}, target) {
+			f.invalid(path.Child("metrics", "scrapeTarget"), target, "is nothing that can be scraped: write MountPod, Sidecar, All or None, with commas between several")
+		}
+	}
+}
+
+func (f *findings) notNegative(path *field.Path, n *int32) {
+	if n != nil && *n < 0 {
+		f.invalid(path, *n, "is below zero: write 0 or more, or leave it out")
+	}
+}

@@ -1,0 +1,55 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// Bound says whether a runtime serves a Dataset: they lie in one namespace, and
+// the runtime's annotation data.fluid.io/dataset names the Dataset or, where
+// there is none, they have the same name.
+func Bound(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) bool {
+	return UnboundReason(dataset, runtime) == ""
+}
+
+// Find answers the Dataset that a runtime serves, nil when it is not there.
+func Find(datasets []*v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *v1alpha1.Dataset {
+	for _, d := range datasets {
+		if Bound(d, runtime) {
+			return d
+		}
+	}
+	return nil
+}
+
+// UnboundReason says, for people, why a runtime does not serve a Dataset and
+// what to write so that it does; it is empty for a pair that is [Bound].
+func UnboundReason(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) string {
+	wanted := DatasetName(runtime)
+	if dataset == nil {
+		return fmt.Sprintf("JindoRuntime %q serves no Dataset: create Dataset %q, or name another in the runtime's annotation %s",
+			runtime.Name, wanted, v1alpha1.DatasetAnnotation)
+	}
+	if namespace(dataset.Namespace) != namespace(runtime.Namespace) {
+		return fmt.Sprintf("JindoRuntime %q is in namespace %q and Dataset %q is in %q: put both into one",
+			runtime.Name, namespace(runtime.Namespace), dataset.Name, namespace(dataset.Namespace))
+	}
+	if dataset.Name == wanted {
+		return ""
+	}
+	if _, annotated := runtime.Annotations[v1alpha1.DatasetAnnotation]; annotated {
+		return fmt.Sprintf("JindoRuntime %q is annotated to serve Dataset %q, not %q: write the annotation %s: %s",
+			runtime.Name, wanted, dataset.Name, v1alpha1.DatasetAnnotation, dataset.Name)
+	}
+	return fmt.Sprintf("Dataset %q and JindoRuntime %q have different names: add the annotation %s: %s to the JindoRuntime",
+		dataset.Name, runtime.Name, v1alpha1.DatasetAnnotation, dataset.Name)
+}
+
+// DatasetName is the name of the Dataset that a runtime serves, there or not.
+func DatasetName(runtime *v1alpha1.JindoRuntime) string {
+	if name, annotated := runtime.Annotations[v1alpha1.DatasetAnnotation]; annotated {
+		return name
+	}
+	return runtime.Name
+}

@@ -1,0 +1,79 @@
+package plan
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// Build makes the plan for a runtime and the Dataset it serves, or for a
+// runtime alone when dataset is nil or is not [Bound] to it: then there are no
+// mounts, and Plan.Unbound says why. Its arguments stay as they are; Build
+// applies the defaults to copies and fails when they are not valid.
+func Build(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (*Plan, error) {
+	runtime = runtime.DeepCopy()
+	v1alpha1.SetDefaults(runtime)
+	errs, warnings := v1alpha1.Validate(runtime)
+	if err := errs.ToAggregate(); err != nil {
+		return nil, fmt.Errorf("planning JindoRuntime %q: %w", runtime.Name, err)
+	}
+	p := &Plan{
+		Namespace:   namespace(runtime.Namespace),
+		Name:        runtime.Name,
+		HostNetwork: runtime.Spec.NetworkMode == v1alpha1.HostNetworkMode,
+		Unbound:     UnboundReason(dataset, runtime),
+		Warnings:    warnings,
+	}
+	spec := &v1alpha1.DatasetSpec{}
+	if p.Unbound == "" {
+		dataset = dataset.DeepCopy()
+		v1alpha1.SetDefaults(dataset)
+		errs, warnings := v1alpha1.Validate(dataset)
+		if err := errs.ToAggregate(); err != nil {
+			return nil, fmt.Errorf("planning Dataset %q: %w", dataset.Name, err)
+		}
+		p.Dataset, spec = dataset.Name, &dataset.Spec
+		p.Warnings = append(p.Warnings, warnings...)
+		addMounts(p, spec, runtime.Spec.Secret)
+	}
+	if err := addComponents(p, spec, runtime); err != nil {
+		return nil, fmt.Errorf("planning JindoRuntime %q: %w", runtime.Name, err)
+	}
+	return p, nil
+}
+
+func addComponents(p *Plan, dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) error {
+	if !runtime.Spec.Master.Disabled {
+		p.Masters = masters(runtime)
+	}
+	if !runtime.Spec.Worker.Disabled {
+		workers, err := workers(runtime)
+		if err != nil {
+			return err
+		}
+		p.Workers = workers
+	}
+	options, err := fuseOptions(dataset, runtime)
+	if err != nil {
+		return err
+	}
+	p.FuseOptions = options
+	if !runtime.Spec.Fuse.Disabled {
+		p.Fuse = fuse(runtime, options)
+	}
+	return nil
+}
+
+func namespace(name string) string { return cmp.Or(name, "default") }
+
+// environment is a map in the order of its keys.
+func environment(env map[string]string) []EnvVar {
+	vars := make([]EnvVar, 0, len(env))
+	for name, value := range env {
+		vars = append(vars, EnvVar{Name: name, Value: value})
+	}
+	slices.SortFunc(vars, func(a, b EnvVar) int { return cmp.Compare(a.Name, b.Name) })
+	return vars
+}

@@ -1,0 +1,74 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// FuseOptions are what a mount is made with.
+type FuseOptions struct {
+	ReadOnly   bool `json:"readOnly"`
+	AllowOther bool `json:"allowOther"`
+	// AttrTimeout, EntryTimeout and NegativeTimeout are how long the kernel
+	// trusts attributes, names and absences.
+	AttrTimeout     time.Duration `json:"attrTimeout"`
+	EntryTimeout    time.Duration `json:"entryTimeout"`
+	NegativeTimeout time.Duration `json:"negativeTimeout"`
+	// UID and GID of files; nil leaves them to the server.
+	UID *int64 `json:"uid,omitempty"`
+	GID *int64 `json:"gid,omitempty"`
+}
+
+// fuseOptions are the defaults for what the accessModes allow, then what the
+// Dataset's owner says, then what fuse.args say.
+func fuseOptions(dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) (FuseOptions, error) {
+	o := FuseOptions{
+		ReadOnly: dataset.ReadOnly(), AllowOther: true,
+		AttrTimeout: time.Minute, EntryTimeout: time.Minute, NegativeTimeout: 5 * time.Second,
+	}
+	if !o.ReadOnly {
+		o.AttrTimeout, o.EntryTimeout, o.NegativeTimeout = time.Second, time.Second, 0
+	}
+	if owner := dataset.Owner; owner != nil {
+		o.UID, o.GID = owner.UID, owner.GID
+	}
+	args, err := v1alpha1.ParseFuseArgs(runtime.Spec.Fuse.Args)
+	if err != nil {
+		return FuseOptions{}, fmt.Errorf("reading fuse.args: %w", err)
+	}
+	override(&o.AttrTimeout, args.AttrTimeout)
+	override(&o.EntryTimeout, args.EntryTimeout)
+	override(&o.NegativeTimeout, args.NegativeTimeout)
+	if args.UID != nil {
+		o.UID = args.UID
+	}
+	if args.GID != nil {
+		o.GID = args.GID
+	}
+	o.ReadOnly = o.ReadOnly || args.ReadOnly
+	return o, nil
+}
+
+func override[T any](value *T, with *T) {
+	if with != nil {
+		*value = *with
+	}
+}
+
+func (o FuseOptions) args() []string {
+	args := []string{
+		"--attr-timeout=" + o.AttrTimeout.String(),
+		"--entry-timeout=" + o.EntryTimeout.String(),
+		"--negative-timeout=" + o.NegativeTimeout.String(),
+	}
+	if o.UID != nil {
+		args = append(args, "--uid="+strconv.FormatInt(*o.UID, 10))
+	}
+	if o.GID != nil {
+		args = append(args, "--gid="+strconv.FormatInt(*o.GID, 10))
+	}
+	return args
+}

@@ -1,0 +1,42 @@
+package plan
+
+import (
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// Roster of the planned masters and workers. hosts gives each instance its
+// address or DNS name.
+func (p *Plan) Roster(clusterID string, hosts func(c *Component, ordinal int) string) roster.Roster {
+	r := roster.Roster{Namespace: p.Namespace, Name: p.Name, ClusterID: clusterID}
+	r.Masters = members(p.Masters, hosts)
+	r.Workers = members(p.Workers, hosts)
+	return r
+}
+
+func members(c *Component, hosts func(c *Component, ordinal int) string) []roster.Member {
+	if c == nil {
+		return nil
+	}
+	members := make([]roster.Member, 0, c.Replicas)
+	for i := range int(c.Replicas) {
+		members = append(members, roster.Member{
+			Name: c.InstanceName(i), Host: hosts(c, i),
+			Port: c.Port(PortRPC), RaftPort: c.Port(PortRaft), HealthPort: c.Port(PortHealth),
+		})
+	}
+	return members
+}
+
+// View is the cluster's view for mounts that have nobody to ask because masters
+// and workers are disabled: the planned mounts, each with its name for an id,
+// and an empty ring.
+func (p *Plan) View(clusterID string) *commonv1.ClusterView {
+	view := &commonv1.ClusterView{ClusterId: clusterID, FormatVersion: 1, Ring: &commonv1.Ring{}}
+	for _, m := range p.Mounts {
+		mount := m.Proto()
+		mount.Id = m.Name
+		view.Mounts = append(view.Mounts, mount)
+	}
+	return view
+}
