@@ -1,0 +1,80 @@
+package blockstore
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files is the part of a file system that a tier stands on. Tests inject
+// faults here.
+type Files interface {
+	// Open opens a file as os.OpenFile does.
+	Open(path string, flag int) (File, error)
+	Remove(path string) error
+	MkdirAll(path string) error
+	ReadDir(path string) ([]fs.DirEntry, error)
+	// Free is how many bytes an unprivileged writer may still write.
+	Free(path string) (int64, error)
+}
+
+// File is one open file.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	// Sync makes data durable, and of the metadata what is needed to read it.
+	Sync() error
+	Size() (int64, error)
+	Fd() uintptr
+}
+
+// OS is the host's file system.
+type OS struct{}
+
+var _ Files = OS{}
+
+type osFile struct{ *os.File }
+
+var _ File = osFile{}
+
+// Open opens a file that only its owner may read.
+func (OS) Open(path string, flag int) (File, error) {
+	f, err := os.OpenFile(path, flag, 0o600) //nolint:gosec // Paths are made of hashes.
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+// Remove removes one file.
+func (OS) Remove(path string) error { return os.Remove(path) }
+
+// MkdirAll makes directories that only their owner may enter.
+func (OS) MkdirAll(path string) error { return os.MkdirAll(path, 0o700) }
+
+// ReadDir lists a directory.
+func (OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+
+// Free asks statfs.
+func (OS) Free(path string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(path, &s); err != nil {
+		return 0, fmt.Errorf("asking for free space of %s: %w", path, err)
+	}
+	return int64(s.Bavail) * s.Bsize, nil //nolint:gosec // Blocks of a disk fit.
+}
+
+func (f osFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}

@@ -1,0 +1,241 @@
+package blockstore
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Fetch reads length bytes at offset of exactly the version asked for. The
+// body must fail when it ends early. It is called again for what is missing
+// when a body breaks off.
+type Fetch func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
+
+// bodyRetries of a body that broke off without a byte.
+const bodyRetries = 2
+
+// flight is one download: a run of blocks that were neither on disk nor
+// pending. Readers of any of them claim them; a claimed block stays in memory
+// until the claim is served, unless it is on disk by then. The flight belongs
+// to no reader: it goes on when the one that caused it leaves, and is
+// cancelled when all of them left before the store of objects answered.
+type flight struct {
+	store     *Store
+	version   *version
+	fetch     Fetch
+	temporary bool
+	pendings  []*pending
+	ctx       context.Context
+	cancel    context.CancelFunc
+	// started is closed when the bytes are on their way or will not come.
+	started chan struct{}
+
+	// guarded by Store.mu
+	claims    int
+	streaming bool
+	cacheable bool
+}
+
+// launch makes blocks first to end-1 pending and starts to fetch them. s.mu is
+// held.
+func (s *Store) launch(v *version, first, end int64, request *Request) *flight {
+	f := &flight{
+		store: s, version: v, fetch: request.Fetch, temporary: request.Temporary,
+		started: make(chan struct{}),
+	}
+	f.ctx, f.cancel = context.WithCancel(s.ctx)
+	for b := first; b < end; b++ {
+		p := &pending{block: b, flight: f, done: make(chan struct{})}
+		f.pendings = append(f.pendings, p)
+		v.pending[b] = p
+	}
+	s.counts.Fetches++
+	s.goWith(f.run)
+	return f
+}
+
+func (f *flight) run() {
+	defer f.cancel()
+	total := f.bytes(f.pendings)
+	if err := f.store.memory.acquire(f.ctx, total); err != nil {
+		f.fail(f.pendings, fmt.Errorf("waiting for memory: %w", err))
+		return
+	}
+	cacheable := f.store.reserve(f.version, f.pendings, f.temporary)
+	f.store.mu.Lock()
+	f.cacheable = cacheable
+	f.store.mu.Unlock()
+	rest := f.pendings
+	for tries := 0; ; tries++ {
+		n, begun, err := f.attempt(rest)
+		rest = rest[n:]
+		if len(rest) == 0 {
+			return
+		}
+		if n > 0 {
+			tries = 0
+		}
+		if !begun || tries >= bodyRetries || !f.pause(tries) {
+			f.store.memory.release(f.bytes(rest))
+			f.fail(rest, err)
+			return
+		}
+	}
+}
+
+func (f *flight) bytes(blocks []*pending) int64 {
+	var n int64
+	for _, p := range blocks {
+		_, length := blockRange(f.version.key, f.store.config.BlockSize, p.block)
+		n += length
+	}
+	return n
+}
+
+// pause before another attempt; false when the flight is over.
+func (f *flight) pause(tries int) bool {
+	timer := time.NewTimer(50 * time.Millisecond << tries)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-f.ctx.Done():
+		return false
+	}
+}
+
+// attempt fetches blocks in one request. It answers how many came, and whether
+// the request was granted.
+func (f *flight) attempt(blocks []*pending) (int, bool, error) {
+	ctx, cancel := context.WithCancelCause(f.ctx)
+	defer cancel(nil)
+	stall := f.store.config.StallTimeout
+	timer := time.AfterFunc(stall, func() { cancel(fmt.Errorf("no byte for %s: %w", stall, context.DeadlineExceeded)) })
+	defer timer.Stop()
+	explain := func(err error) error {
+		if cause := context.Cause(ctx); cause != nil {
+			return fmt.Errorf("%w (%w)", cause, err)
+		}
+		return err
+	}
+	offset, _ := blockRange(f.version.key, f.store.config.BlockSize, blocks[0].block)
+	body, err := f.fetch(ctx, offset, f.bytes(blocks))
+	if err != nil {
+		return 0, false, explain(err)
+	}
+	defer func() { _ = body.Close() }()
+	f.begin()
+	progress := readerFunc(func(p []byte) (int, error) {
+		n, err := body.Read(p)
+		if n > 0 {
+			timer.Reset(stall)
+		}
+		return n, err
+	})
+	for i, p := range blocks {
+		_, length := blockRange(f.version.key, f.store.config.BlockSize, p.block)
+		buf := f.store.memory.buffer(length)
+		if _, err := io.ReadFull(progress, buf); err != nil {
+			f.store.memory.recycle(buf)
+			return i, true, explain(fmt.Errorf("reading block %d: %w", p.block, err))
+		}
+		f.deliver(p, buf)
+	}
+	return len(blocks), true, nil
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// begin lets readers know that the bytes are on their way.
+func (f *flight) begin() {
+	s := f.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.streaming {
+		return
+	}
+	f.streaming = true
+	s.current(f.version)
+	close(f.started)
+}
+
+// deliver hands a complete block to the readers and to the disk.
+func (f *flight) deliver(p *pending, buf []byte) {
+	crc := checksum(buf)
+	s, v := f.store, f.version
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.FetchedBytes += int64(len(buf))
+	p.buf, p.crc = buf, crc
+	room := s.dirtyBytes+int64(len(buf)) <= s.config.Dirty
+	if f.cacheable && p.reserved > 0 && !v.gone && v.tier.writable() && room {
+		p.state = dirty
+		s.enqueue(v, p)
+	} else {
+		if f.cacheable && !room {
+			s.counts.Skipped++
+		}
+		p.state = uncached
+		s.unreserve(v, p)
+	}
+	close(p.done)
+	s.reap(v, p)
+}
+
+// fail ends the blocks that did not come.
+func (f *flight) fail(blocks []*pending, err error) {
+	s, v := f.store, f.version
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Failed++
+	for _, p := range blocks {
+		p.err, p.state = err, failed
+		s.unreserve(v, p)
+		if v.pending[p.block] == p {
+			delete(v.pending, p.block)
+		}
+		close(p.done)
+	}
+	if !f.streaming {
+		f.streaming = true
+		close(f.started)
+	}
+	s.settle(v)
+}
+
+// claim makes a reader wait for a block. s.mu is held.
+func (p *pending) claim() {
+	p.claims++
+	p.flight.claims++
+}
+
+// unclaim is the end of a claim. s.mu is held.
+func (s *Store) unclaim(v *version, p *pending) {
+	p.claims--
+	p.flight.claims--
+	if f := p.flight; f.claims == 0 && !f.streaming {
+		f.cancel()
+		for _, other := range f.pendings { // nobody may join it any more
+			if v.pending[other.block] == other {
+				delete(v.pending, other.block)
+			}
+		}
+	}
+	s.reap(v, p)
+}
+
+// reap frees the memory of a block that nobody needs any more. s.mu is held.
+func (s *Store) reap(v *version, p *pending) {
+	if p.buf == nil || p.users > 0 || p.state == dirty || p.state == loading || p.state == uncached && p.claims > 0 {
+		return
+	}
+	s.memory.free(p.buf)
+	p.buf = nil
+	if v.pending[p.block] == p {
+		delete(v.pending, p.block)
+	}
+	s.settle(v)
+}

@@ -1,0 +1,196 @@
+package blockstore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// load rebuilds the index of a tier from its sidecars and removes what is torn
+// or unknown. Blocks count as unverified until they are read.
+func (s *Store) load(t *tier) error {
+	s.mu.Lock()
+	loaded := t.loaded
+	s.mu.Unlock()
+	if loaded {
+		return nil
+	}
+	if err := t.files.MkdirAll(t.dir); err != nil {
+		return fmt.Errorf("making tier %s: %w", t.Path, err)
+	}
+	if t.lock == nil {
+		if err := t.takeLock(); err != nil {
+			return err
+		}
+	}
+	for i := range 256 {
+		if s.ctx.Err() != nil {
+			return ErrClosed
+		}
+		dir := filepath.Join(t.dir, fmt.Sprintf("%02x", i))
+		if err := t.files.MkdirAll(dir); err != nil {
+			return fmt.Errorf("making tier %s: %w", t.Path, err)
+		}
+		if err := s.loadDir(t, dir); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	t.loaded = true
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Store) loadDir(t *tier, dir string) error {
+	entries, err := t.files.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading tier %s: %w", t.Path, err)
+	}
+	names := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		names[e.Name()] = e.Type().IsRegular()
+	}
+	for name, regular := range names {
+		base, isMeta := strings.CutSuffix(name, ".meta")
+		if isMeta && regular && names[base+".data"] {
+			err := s.loadVersion(t, dir, base)
+			if err == nil {
+				delete(names, name)
+				delete(names, base+".data")
+				continue
+			}
+			if !errors.Is(err, errMeta) {
+				return err
+			}
+			s.config.Logger.Info("removing a cached file that cannot be used", "path", filepath.Join(dir, name), "reason", err)
+		}
+	}
+	for name := range names {
+		// A directory is not ours, and not removed unless it is empty.
+		if err := t.files.Remove(filepath.Join(dir, name)); err != nil && names[name] && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing a file of no use: %w", err)
+		}
+	}
+	return nil
+}
+
+// loadVersion answers errMeta when the files are of no use.
+func (s *Store) loadVersion(t *tier, dir, base string) error {
+	raw, err := readFile(t.files, filepath.Join(dir, base+".meta"))
+	if err != nil {
+		return fmt.Errorf("reading a sidecar: %w", err)
+	}
+	m, err := decodeMeta(raw)
+	if err != nil {
+		return err
+	}
+	h := m.key.hash()
+	switch {
+	case h.String() != base || filepath.Base(dir) != base[:2]:
+		return fmt.Errorf("it is the sidecar of %s: %w", h, errMeta)
+	case m.blockSize != s.config.BlockSize:
+		return fmt.Errorf("block size %d: %w", m.blockSize, errMeta)
+	case m.temporary:
+		return fmt.Errorf("it was held for another worker: %w", errMeta)
+	case m.present.count() == 0:
+		return fmt.Errorf("no block: %w", errMeta)
+	}
+	size, err := sizeOf(t.files, filepath.Join(dir, base+".data"))
+	if err != nil {
+		return fmt.Errorf("opening a cached file: %w", err)
+	}
+	if size != m.key.Size {
+		return fmt.Errorf("the data file has %d bytes of %d: %w", size, m.key.Size, errMeta)
+	}
+	return s.adopt(t, m, h)
+}
+
+// adopt puts what a sidecar says into the index.
+func (s *Store) adopt(t *tier, m meta, h hash) error {
+	v := newVersion(m.key, h, s.config.BlockSize)
+	v.tier, v.created, v.sealed = t, true, m.sealed
+	v.present, v.crcs, v.verified = m.present, m.crcs, newBitmap(v.blocks)
+	v.npresent = m.present.count()
+	_, v.meta = encodeHeader(m)
+	bytes := pages(metaSize(v.key, v.blocks))
+	for i := range v.blocks {
+		if v.has(i) {
+			_, n := blockRange(v.key, s.config.BlockSize, i)
+			bytes += pages(n)
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other := s.versions[h]; other != nil {
+		switch {
+		case other.created && other.tier == t: // an earlier attempt got here
+			return nil
+		case other.created || !other.idle(): // on another tier, or passing through
+			return fmt.Errorf("it is there already: %w", errMeta)
+		}
+		s.forget(other)
+	}
+	s.insert(v)
+	t.filesHere++
+	if v.sealed {
+		t.sealedHere++
+	}
+	v.charge(bytes)
+	t.evict.restore(v)
+	s.expireOlder(v, m.created)
+	return nil
+}
+
+// expireOlder lets all but the newest version of an object go soon. The time
+// of its file stands in for what was seen before the restart. s.mu is held.
+func (s *Store) expireOlder(v *version, created int64) {
+	v.touched = time.Unix(0, created)
+	others := s.objects[v.key.object()]
+	newest := v
+	for _, other := range others {
+		if other.touched.After(newest.touched) {
+			newest = other
+		}
+	}
+	for _, other := range others {
+		if other != newest && other.expires.IsZero() && other.tier != nil {
+			other.expires = s.config.Now().Add(s.config.Superseded)
+			other.tier.evict.doom(other)
+		}
+	}
+}
+
+func readFile(files Files, path string) ([]byte, error) {
+	f, err := files.Open(path, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	size, err := f.Size()
+	if err != nil {
+		return nil, err
+	}
+	if size > slotSize*(maxBlocks+2)+1<<16 {
+		return nil, fmt.Errorf("%d bytes: %w", size, errMeta)
+	}
+	b := make([]byte, size)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return b[:n], nil
+}
+
+func sizeOf(files Files, path string) (int64, error) {
+	f, err := files.Open(path, os.O_RDONLY)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	return f.Size()
+}

@@ -1,0 +1,231 @@
+package blockstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+const (
+	// writers to the disk, each with a batch of its own.
+	writers = 2
+	// batchBytes that share one round of fdatasync.
+	batchBytes = 16 << 20
+)
+
+// batch is the blocks of one version that are written together.
+type batch struct {
+	v      *version
+	blocks []*pending
+	file   File
+	err    error
+}
+
+// enqueue lets a block wait for a writer. s.mu is held.
+func (s *Store) enqueue(v *version, p *pending) {
+	s.dirtyBytes += int64(len(p.buf))
+	v.dirty = append(v.dirty, p)
+	s.list(v)
+}
+
+// list a version that has dirty blocks and no writer. s.mu is held.
+func (s *Store) list(v *version) {
+	if v.listed || v.writing || len(v.dirty) == 0 {
+		return
+	}
+	v.listed = true
+	s.dirty = append(s.dirty, v)
+	s.wake()
+}
+
+func (s *Store) wake() {
+	select {
+	case s.work <- struct{}{}:
+	default:
+	}
+}
+
+// write is one writer: it takes what waits, writes all of it, syncs each file,
+// and only then records the blocks.
+func (s *Store) write(id int) {
+	for {
+		batches := s.take(id)
+		if len(batches) == 0 {
+			select {
+			case <-s.work:
+				continue
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		for _, b := range batches {
+			b.err = s.writeData(b)
+		}
+		for _, b := range batches {
+			if b.err == nil {
+				b.err = b.file.Sync()
+			}
+		}
+		for _, b := range batches {
+			if b.err == nil {
+				b.err = s.writeSlots(b)
+			}
+			if b.file != nil {
+				_ = b.file.Close()
+			}
+			s.written(b)
+		}
+		s.mu.Lock()
+		delete(s.writers, id)
+		s.mu.Unlock()
+	}
+}
+
+// take a batch of versions off the list.
+func (s *Store) take(id int) []*batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var batches []*batch
+	var bytes int64
+	for len(s.dirty) > 0 && bytes < batchBytes {
+		v := s.dirty[0]
+		s.dirty = s.dirty[1:]
+		v.listed = false
+		b := &batch{v: v, blocks: v.dirty}
+		v.dirty = nil
+		for _, p := range b.blocks {
+			bytes += int64(len(p.buf))
+		}
+		v.writing = true
+		batches = append(batches, b)
+	}
+	if len(s.dirty) == 0 {
+		s.dirty = nil
+	} else {
+		s.wake()
+	}
+	if len(batches) > 0 {
+		s.writers[id] = s.config.Now()
+	}
+	return batches
+}
+
+func (s *Store) writeData(b *batch) error {
+	s.mu.Lock()
+	gone, created := b.v.gone, b.v.created
+	writable := b.v.tier.writable()
+	temporary := b.v.temporary
+	if !gone && writable && !created {
+		b.v.created = true
+		b.v.tier.filesHere++
+	}
+	s.mu.Unlock()
+	if gone || !writable {
+		return errors.New("not written any more")
+	}
+	var err error
+	flag := os.O_RDWR
+	if !created {
+		flag |= os.O_CREATE | os.O_EXCL
+	}
+	if b.file, err = b.v.tier.files.Open(b.v.dataPath(), flag); err != nil {
+		return fmt.Errorf("opening a cached file: %w", err)
+	}
+	if !created {
+		if err := s.create(b, temporary); err != nil {
+			return err
+		}
+	}
+	for _, p := range b.blocks {
+		start, _ := blockRange(b.v.key, s.config.BlockSize, p.block)
+		if _, err := b.file.WriteAt(p.buf, start); err != nil {
+			return fmt.Errorf("writing block %d: %w", p.block, err)
+		}
+	}
+	return nil
+}
+
+// create gives the data file its length and writes the sidecar's header.
+func (s *Store) create(b *batch, temporary bool) error {
+	v := b.v
+	if err := b.file.Truncate(v.key.Size); err != nil {
+		return fmt.Errorf("making a sparse file: %w", err)
+	}
+	header, sum := encodeHeader(meta{
+		key: v.key, blockSize: s.config.BlockSize, temporary: temporary, created: s.config.Now().UnixNano(),
+	})
+	f, err := v.tier.files.Open(v.metaPath(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		return fmt.Errorf("making a sidecar: %w", err)
+	}
+	_, err = f.WriteAt(header, 0)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("making a sidecar: %w", err)
+	}
+	v.meta = sum
+	return nil
+}
+
+// writeSlots records blocks whose data is durable. The slots themselves need
+// not be: one that is lost is a block that is fetched again.
+func (s *Store) writeSlots(b *batch) error {
+	f, err := b.v.tier.files.Open(b.v.metaPath(), os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("opening a sidecar: %w", err)
+	}
+	for i := 0; i < len(b.blocks) && err == nil; {
+		first := b.blocks[i].block
+		var slots []byte
+		for ; i < len(b.blocks) && b.blocks[i].block == first+int64(len(slots)/slotSize); i++ {
+			slots = appendSlot(slots, b.v.meta, uint64(b.blocks[i].block), b.blocks[i].crc) //nolint:gosec // Blocks are positive.
+		}
+		_, err = f.WriteAt(slots, slotOffset(b.v.key, first))
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("writing a sidecar: %w", err)
+	}
+	return nil
+}
+
+// written is the end of a batch of one version.
+func (s *Store) written(b *batch) {
+	s.mu.Lock()
+	v := b.v
+	v.writing = false
+	for _, p := range b.blocks {
+		s.dirtyBytes -= int64(len(p.buf))
+		if b.err != nil || v.gone {
+			p.state = uncached
+			s.unreserve(v, p)
+		} else {
+			p.state = stored
+			v.present.set(p.block)
+			v.verified.set(p.block)
+			v.crcs[p.block] = p.crc
+			v.npresent++
+			p.reserved = 0
+			if v.pending[p.block] == p {
+				delete(v.pending, p.block)
+			}
+		}
+		s.reap(v, p)
+	}
+	s.list(v)
+	remove := v.created && (v.gone && !v.unlinked || b.err != nil && !v.gone && v.refs == 0)
+	report := b.err != nil && !v.gone && v.tier.writable() && !errors.Is(b.err, fs.ErrExist)
+	if remove {
+		// After a failed write nobody knows what the file takes on disk.
+		s.forget(v)
+	} else if v.complete() && !v.sealed && !v.gone && !v.sealing {
+		s.seal(v)
+	}
+	s.settle(v)
+	s.mu.Unlock()
+	if report {
+		s.fail(v.tier, b.err, false)
+	}
+	if remove {
+		s.removeFiles(v)
+	}
+}

@@ -1,0 +1,378 @@
+package blockstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+)
+
+// chunkSize of what is read from disk and handed out at once.
+const chunkSize = 256 << 10
+
+// Request for a range of a version.
+type Request struct {
+	Key Key
+	// Offset and Length in bytes, within the object; Length is more than 0.
+	Offset, Length int64
+	// Fetch of what is not here; nil asks only for what is.
+	Fetch Fetch
+	// Temporary: what is fetched belongs to another worker, and is kept only
+	// for a short while.
+	Temporary bool
+}
+
+// Source says where the first byte of an answer came from.
+type Source string
+
+// The sources.
+const (
+	FromCache Source = "cache"
+	FromStore Source = "store"
+)
+
+// Reader hands out one range of one version. Not safe for concurrent use.
+type Reader struct {
+	store   *Store
+	request Request
+	hash    hash
+	v       *version
+	// offset of the next byte, end of the range.
+	offset, end int64
+	claims      map[int64]claim
+	source      Source
+	fetched     int64
+
+	// file is open while v.refs counts this reader.
+	file   File
+	fileOf *version
+	chunk  *[]byte
+
+	// ready bytes to hand out next; using holds them when they are a block's.
+	ready []byte
+	using *pending
+	owner *version
+}
+
+type claim struct {
+	v *version
+	p *pending
+}
+
+// Read answers a reader once the range is known to be servable: its first
+// bytes are here, or on their way. Errors of the fetch are answered as they
+// are, wrapped. Close the reader.
+func (s *Store) Read(ctx context.Context, request Request) (*Reader, error) {
+	if err := request.Key.Validate(); err != nil {
+		return nil, err
+	}
+	if request.Offset < 0 || request.Length <= 0 || request.Offset > request.Key.Size-request.Length {
+		return nil, fmt.Errorf("%d bytes at %d of %d: %w", request.Length, request.Offset, request.Key.Size, ErrInvalidRange)
+	}
+	r := &Reader{
+		store: s, request: request, hash: request.Key.hash(), claims: map[int64]claim{},
+		offset: request.Offset, end: request.Offset + request.Length,
+	}
+	err := r.start(ctx)
+	s.note(r, err)
+	if err != nil {
+		_ = r.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Source of the first byte.
+func (r *Reader) Source() Source { return r.source }
+
+// start waits for the first bytes, or for the promise of them.
+func (r *Reader) start(ctx context.Context) error {
+	for {
+		p, err := r.plan()
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			again, err := r.fromDisk()
+			if again {
+				continue
+			}
+			return err
+		}
+		select {
+		case <-p.flight.started:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		r.store.mu.Lock()
+		defer r.store.mu.Unlock()
+		return p.err
+	}
+}
+
+// WriteTo writes the rest of the range. It stops at the first error of either
+// side; what was written then is a prefix.
+func (r *Reader) WriteTo(w io.Writer) (int64, error) {
+	return r.Copy(context.Background(), w)
+}
+
+// Copy is WriteTo that gives up when the context ends.
+func (r *Reader) Copy(ctx context.Context, w io.Writer) (int64, error) {
+	var total int64
+	for {
+		b, err := r.next(ctx)
+		if err == io.EOF { //nolint:errorlint // next answers it bare.
+			return total, nil
+		}
+		if err != nil {
+			return total, err
+		}
+		for len(b) > 0 {
+			n, err := w.Write(b[:min(len(b), chunkSize)])
+			total += int64(n)
+			if err != nil {
+				return total, err
+			}
+			b = b[n:]
+		}
+	}
+}
+
+// next answers the next bytes, which are valid until it is called again, or
+// io.EOF at the end of the range.
+func (r *Reader) next(ctx context.Context) ([]byte, error) {
+	r.letGo()
+	for r.ready == nil {
+		if r.offset >= r.end {
+			return nil, io.EOF
+		}
+		p, err := r.plan()
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			if _, err := r.fromDisk(); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if err := r.fromMemory(p); err != nil {
+			return nil, err
+		}
+	}
+	b := r.ready
+	r.ready = nil
+	r.offset += int64(len(b))
+	return b, nil
+}
+
+func (r *Reader) block() int64 { return r.offset / r.store.config.BlockSize }
+
+// plan decides where the next block comes from: a pending one that this reader
+// has claimed, or, when it answers nil, the disk. It starts the fetches of
+// what is missing, one run ahead of what is read.
+func (r *Reader) plan() (*pending, error) {
+	s := r.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	first := r.block()
+	if c, ok := r.claims[first]; ok && (c.p.state != stored || c.p.buf != nil) {
+		r.ahead(first)
+		return c.p, nil
+	}
+	r.v = s.lookup(r.request.Key, r.hash)
+	r.v.touch(s.config.Now())
+	if r.v.temporary && !r.request.Temporary {
+		s.keep(r.v)
+	}
+	r.ahead(first)
+	if c, ok := r.claims[first]; ok && (c.p.state != stored || c.p.buf != nil) {
+		return c.p, nil
+	}
+	if r.v.readable(first) {
+		r.from(FromCache)
+		return nil, nil
+	}
+	s.settle(r.v)
+	return nil, fmt.Errorf("block %d: %w", first, ErrNotCached)
+}
+
+func (r *Reader) from(source Source) {
+	if r.source == "" {
+		r.source = source
+	}
+}
+
+// ahead claims what is pending and fetches what is missing from block first to
+// a run ahead. s.mu is held.
+func (r *Reader) ahead(first int64) {
+	s, v := r.store, r.v
+	size := s.config.BlockSize
+	run := s.config.MaxRun / size
+	last := (r.end - 1) / size
+	for b := first; b <= last && b < first+run; b++ {
+		if _, ok := r.claims[b]; ok || v.readable(b) {
+			continue
+		}
+		if p := v.pending[b]; p != nil && p.state != stored {
+			if b == first {
+				r.from(FromCache)
+			}
+			p.claim()
+			r.claims[b] = claim{v, p}
+			continue
+		}
+		if r.request.Fetch == nil || v.gone {
+			return
+		}
+		end := b + 1
+		for end <= last && end < b+run && !v.readable(end) && v.pending[end] == nil {
+			end++
+		}
+		// A short run is left for later, to be asked for with what follows.
+		if b > first && end == b+run-1 {
+			return
+		}
+		if b == first {
+			r.from(FromStore)
+		}
+		for _, p := range s.launch(v, b, end, &r.request).pendings {
+			p.claim()
+			r.claims[p.block] = claim{v, p}
+		}
+		r.fetched += end - b
+		b = end - 1
+	}
+}
+
+// fromMemory takes the bytes of a block that is done.
+func (r *Reader) fromMemory(p *pending) error {
+	s := r.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := r.claims[p.block]
+	if p.err != nil {
+		return p.err
+	}
+	delete(r.claims, p.block)
+	if p.buf != nil {
+		p.users++
+		r.using, r.owner = p, c.v
+		start, _ := blockRange(r.request.Key, s.config.BlockSize, p.block)
+		r.ready = p.buf[r.offset-start : min(int64(len(p.buf)), r.end-start)]
+		s.counts.MemoryBytes += int64(len(r.ready))
+	}
+	s.unclaim(c.v, p)
+	return nil
+}
+
+// letGo ends the use of the bytes handed out last.
+func (r *Reader) letGo() {
+	if r.using == nil {
+		return
+	}
+	s := r.store
+	s.mu.Lock()
+	r.using.users--
+	s.reap(r.owner, r.using)
+	s.mu.Unlock()
+	r.using, r.owner = nil, nil
+}
+
+// fromDisk reads the next chunk of a block on disk. A block that turns out
+// wrong or unreadable is dropped and must be planned again.
+func (r *Reader) fromDisk() (again bool, _ error) {
+	s, v := r.store, r.v
+	block := r.block()
+	start, length := blockRange(r.request.Key, s.config.BlockSize, block)
+	n := min(start+length, r.end) - r.offset
+	n = min(n, chunkSize)
+	s.mu.Lock()
+	if r.fileOf != v {
+		r.closeFile()
+		v.refs++
+		r.fileOf = v
+	}
+	verified, crc := v.verified.has(block), v.crcs[block]
+	s.mu.Unlock()
+	buf := r.chunk
+	if buf == nil {
+		buf = s.chunks.Get().(*[]byte)
+	}
+	r.chunk = nil
+	file, offset := r.file, r.offset
+	r.file = nil // the operation has it until it ends
+	err := v.tier.guard.do(func() (err error) {
+		if file == nil {
+			if file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY); err != nil {
+				return err
+			}
+		}
+		if !verified {
+			if err := verifyBlock(file, *buf, start, length, crc); err != nil {
+				return err
+			}
+		}
+		return readFull(file, (*buf)[:n], offset)
+	}, func() {
+		if file != nil {
+			_ = file.Close()
+		}
+	})
+	if err != nil {
+		if !errors.Is(err, errHung) {
+			r.file, r.chunk = file, buf
+		}
+		r.diskFailed(v, err)
+		return true, nil
+	}
+	r.file, r.chunk = file, buf
+	r.ready = (*buf)[:n]
+	s.mu.Lock()
+	v.verified.set(block)
+	s.counts.DiskBytes += n
+	s.mu.Unlock()
+	return false, nil
+}
+
+// errCorrupt: a block on disk is not what was written.
+var errCorrupt = errors.New("checksum of a block on disk")
+
+// verifyBlock checks a block against its checksum, using buf.
+func verifyBlock(file File, buf []byte, start, length int64, want uint32) error {
+	var crc uint32
+	table := crc32.MakeTable(crc32.Castagnoli)
+	for at := int64(0); at < length; {
+		part := buf[:min(int64(len(buf)), length-at)]
+		if err := readFull(file, part, start+at); err != nil {
+			return err
+		}
+		crc = crc32.Update(crc, table, part)
+		at += int64(len(part))
+	}
+	if crc != want {
+		return errCorrupt
+	}
+	return nil
+}
+
+func readFull(file File, p []byte, offset int64) error {
+	n, err := file.ReadAt(p, offset)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF { //nolint:errorlint // ReaderAt answers it bare.
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,167 @@
+package blockstore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+// seal lets a complete version be verified and sealed. s.mu is held. When too
+// many wait, it is sealed when somebody asks for it.
+func (s *Store) seal(v *version) {
+	select {
+	case s.seals <- v:
+		v.sealing = true
+	default:
+	}
+}
+
+func (s *Store) sealAll() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case v := <-s.seals:
+			err := s.sealOne(v)
+			s.mu.Lock()
+			v.sealing = false
+			if err == nil && !v.gone {
+				if !v.sealed {
+					v.tier.sealedHere++
+				}
+				v.sealed = true
+				for i := range v.blocks {
+					v.verified.set(i)
+				}
+			}
+			s.settle(v)
+			s.mu.Unlock()
+			if err != nil {
+				s.discard(v, err)
+			}
+		}
+	}
+}
+
+// sealOne reads a whole file back against its checksums and marks its sidecar.
+func (s *Store) sealOne(v *version) error {
+	f, err := v.tier.files.Open(v.dataPath(), os.O_RDONLY)
+	if err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	buf := s.chunks.Get().(*[]byte)
+	defer s.chunks.Put(buf)
+	for i := range v.blocks {
+		start, length := blockRange(v.key, s.config.BlockSize, i)
+		if err := verifyBlock(f, *buf, start, length, v.crcs[i]); err != nil {
+			return fmt.Errorf("sealing: block %d: %w", i, err)
+		}
+		if s.ctx.Err() != nil {
+			return ErrClosed
+		}
+	}
+	if v.sealed {
+		return nil
+	}
+	meta, err := v.tier.files.Open(v.metaPath(), os.O_RDWR)
+	if err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	defer func() { _ = meta.Close() }()
+	if _, err := meta.WriteAt(appendSlot(nil, v.meta, sealIndex, sealMark), sealOffset(v.key)); err != nil {
+		return fmt.Errorf("sealing: %w", err)
+	}
+	return nil
+}
+
+// flush waits until nothing waits for the disk, or the context ends.
+func (s *Store) flush(ctx context.Context) {
+	ticker := time.NewTicker(2 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		s.mu.Lock()
+		idle := s.dirtyBytes == 0
+		s.mu.Unlock()
+		if idle {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// Loan is a sealed file in another process's hands.
+type Loan struct {
+	store *Store
+	v     *version
+	file  File
+}
+
+// Lend opens a sealed and verified version for reading. Its bytes stay charged
+// until the loan is given back. ErrNotSealed when it is not, or not yet: a
+// version kept over a restart is verified first, in the background.
+func (s *Store) Lend(key Key) (*Loan, error) {
+	if err := key.Validate(); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	v := s.versions[key.hash()]
+	if v == nil || v.key != key || !v.complete() || v.tier == nil || v.tier.state.unreadable {
+		s.mu.Unlock()
+		return nil, fmt.Errorf("lending: %w", ErrNotSealed)
+	}
+	if !v.sealed || v.verified.count() != v.blocks {
+		if !v.sealing && !v.writing {
+			s.seal(v)
+		}
+		s.mu.Unlock()
+		return nil, fmt.Errorf("lending: it is being verified: %w", ErrNotSealed)
+	}
+	v.refs++
+	v.touch(s.config.Now())
+	s.counts.Lent++
+	s.mu.Unlock()
+	loan := &Loan{store: s, v: v}
+	var file File
+	err := v.tier.guard.do(func() (err error) {
+		file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY)
+		return err
+	}, func() {
+		if file != nil {
+			_ = file.Close()
+		}
+	})
+	if err != nil {
+		loan.Return()
+		s.fail(v.tier, err, false)
+		return nil, fmt.Errorf("lending: %w: %w", err, ErrNotSealed)
+	}
+	loan.file = file
+	return loan, nil
+}
+
+// Fd of the file, open for reading only; valid until CloseFile or Return.
+func (l *Loan) Fd() uintptr { return l.file.Fd() }
+
+// CloseFile closes this process's descriptor; the borrower's stays, and so
+// does the charge.
+func (l *Loan) CloseFile() {
+	if l.file != nil {
+		_ = l.file.Close()
+		l.file = nil
+	}
+}
+
+// Return ends the loan. It may be called once.
+func (l *Loan) Return() {
+	l.CloseFile()
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	l.store.counts.Lent--
+	l.store.release(l.v)
+}

@@ -1,0 +1,289 @@
+package blockstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"time"
+)
+
+// place chooses the tier of a version: by its hash, in proportion to the
+// quotas of the tiers that take something. s.mu is held.
+func (s *Store) place(h hash) *tier {
+	var total int64
+	for _, t := range s.tiers {
+		if t.writable() {
+			total += t.Quota
+		}
+	}
+	if total == 0 {
+		return nil
+	}
+	at := int64(binary.LittleEndian.Uint64(h[8:]) % uint64(total)) //nolint:gosec // Quotas are positive.
+	for _, t := range s.tiers {
+		if !t.writable() {
+			continue
+		}
+		if at < t.Quota {
+			return t
+		}
+		at -= t.Quota
+	}
+	return nil
+}
+
+// reserve charges bytes for blocks of a version before they are downloaded,
+// evicting others when the quota asks for it. It answers whether the blocks
+// may be cached.
+func (s *Store) reserve(v *version, blocks []*pending, temporary bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.gone || !v.cacheable() || s.removing[v.hash] > 0 {
+		return false
+	}
+	fresh := v.tier == nil
+	if fresh {
+		v.tier = s.place(v.hash)
+	}
+	t := v.tier
+	if t == nil || !t.writable() {
+		s.unplace(v)
+		return false
+	}
+	n := int64(0)
+	for _, p := range blocks {
+		_, length := blockRange(v.key, s.config.BlockSize, p.block)
+		p.reserved = pages(length)
+		n += p.reserved
+	}
+	overhead := int64(0)
+	if fresh {
+		overhead = pages(metaSize(v.key, v.blocks))
+	}
+	if !s.room(t, n+overhead) || v.gone {
+		for _, p := range blocks {
+			p.reserved = 0
+		}
+		s.unplace(v)
+		return false
+	}
+	v.charge(n + overhead)
+	t.promised += n + overhead
+	if v.queue == nil {
+		v.temporary = temporary
+		if temporary {
+			v.expires = s.config.Now().Add(s.config.Temporary)
+		}
+		v.present, v.verified, v.crcs = newBitmap(v.blocks), newBitmap(v.blocks), make([]uint32, v.blocks)
+		t.evict.admit(v)
+	}
+	return true
+}
+
+// unplace lets a version without anything be placed again. s.mu is held.
+func (s *Store) unplace(v *version) {
+	if v.queue == nil && v.charged == 0 {
+		v.tier = nil
+	}
+}
+
+// room makes n bytes fit, or answers false. s.mu is held, and let go of while
+// files are removed.
+func (s *Store) room(t *tier, n int64) bool {
+	if t.used+n > t.Quota {
+		s.evictTo(t, t.low()-n)
+	}
+	return t.used+n <= t.Quota && t.roomy(n) && t.writable()
+}
+
+// unreserve gives back what one block was charged. s.mu is held.
+func (s *Store) unreserve(v *version, p *pending) {
+	if p.reserved == 0 {
+		return
+	}
+	if v.charged > 0 { // else all was given back with the version
+		v.charge(-p.reserved)
+	}
+	p.reserved = 0
+}
+
+// evictTo removes versions until the tier uses at most target bytes or
+// everything left is in use. s.mu is held, and let go of meanwhile.
+func (s *Store) evictTo(t *tier, target int64) {
+	// freed counts what is on its way out, which used still has.
+	var freed int64
+	for t.used-freed > target {
+		var victims []*version
+		for t.used-freed > target && len(victims) < 64 {
+			v := t.evict.victim(t.Quota)
+			if v == nil {
+				break
+			}
+			freed += v.charged
+			s.counts.Evicted++
+			s.counts.EvictedBytes += v.charged
+			s.forget(v)
+			victims = append(victims, v)
+		}
+		if len(victims) == 0 {
+			return
+		}
+		s.mu.Unlock()
+		for _, v := range victims {
+			s.removeFiles(v)
+		}
+		s.mu.Lock()
+		freed = 0
+	}
+}
+
+// removeFiles unlinks the files of a version that was forgotten, the sidecar
+// first, so that a crash between leaves nothing that looks usable.
+func (s *Store) removeFiles(v *version) {
+	if v.tier == nil || !v.created {
+		return
+	}
+	err := v.tier.guard.do(func() error {
+		var failed error
+		for _, path := range []string{v.metaPath(), v.dataPath()} {
+			if err := v.tier.files.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				failed = errors.Join(failed, err)
+			}
+		}
+		if failed == nil {
+			s.mu.Lock()
+			v.unlinked = true
+			if s.removing[v.hash]--; s.removing[v.hash] <= 0 {
+				delete(s.removing, v.hash)
+			}
+			s.settle(v)
+			s.mu.Unlock()
+		}
+		return failed
+	}, nil)
+	if err != nil {
+		s.fail(v.tier, err, false)
+	}
+}
+
+// fail takes a tier out of use until a probe succeeds.
+func (s *Store) fail(t *tier, err error, unreadable bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.state.reason == nil {
+		s.config.Logger.Warn("a cache tier takes nothing new", "path", t.Path, "reason", err)
+	}
+	t.state.reason = err
+	t.state.since = s.config.Now()
+	t.state.unreadable = t.state.unreadable || unreadable
+}
+
+// janitor looks after the tiers.
+func (s *Store) janitor() {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-ticker.C:
+			s.tick()
+		}
+	}
+}
+
+// tick evicts what expired and what is above the watermark, keeps the floor,
+// notices writers that hang, and tries failed tiers again.
+func (s *Store) tick() {
+	now := s.config.Now()
+	s.expire(now)
+	s.watchWriters(now)
+	for _, t := range s.tiers {
+		s.look(t)
+		s.mu.Lock()
+		if t.used > t.high() {
+			s.evictTo(t, t.low())
+		}
+		if short := t.Floor - (t.free - t.promised); short > 0 && t.writable() {
+			s.evictTo(t, t.used-short)
+		}
+		retry := t.state.reason != nil && !t.probing && now.Sub(t.state.since) >= s.config.Retry
+		t.probing = t.probing || retry
+		s.mu.Unlock()
+		if retry {
+			s.goWith(func() { s.recover(t) })
+		}
+	}
+}
+
+// look asks how much is free.
+func (s *Store) look(t *tier) {
+	_ = t.guard.do(func() error {
+		free, err := t.files.Free(t.dir)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		t.free, t.promised = free, s.dirtyBytes
+		s.mu.Unlock()
+		return nil
+	}, nil) // A failing disk is noticed by who reads and writes it.
+}
+
+func (s *Store) expire(now time.Time) {
+	var victims []*version
+	s.mu.Lock()
+	for _, t := range s.tiers {
+		for v := t.evict.doomed.tail; v != nil; {
+			before := v.prev
+			if now.After(v.expires) && v.idle() {
+				s.counts.Expired++
+				s.forget(v)
+				victims = append(victims, v)
+			}
+			v = before
+		}
+	}
+	s.mu.Unlock()
+	for _, v := range victims {
+		s.removeFiles(v)
+	}
+}
+
+func (s *Store) watchWriters(now time.Time) {
+	s.mu.Lock()
+	var hung bool
+	for _, since := range s.writers {
+		hung = hung || now.Sub(since) > 2*s.config.DiskTimeout
+	}
+	tiers := s.tiers
+	s.mu.Unlock()
+	if !hung {
+		return
+	}
+	for _, t := range tiers {
+		s.fail(t, errHung, false)
+	}
+}
+
+// recover reads the index if that was never done, probes the tier, and takes
+// it back into use. It runs alone for its tier.
+func (s *Store) recover(t *tier) {
+	err := s.load(t)
+	if err == nil {
+		err = t.probe()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t.probing = false
+	if err != nil {
+		t.state.reason, t.state.since = err, s.config.Now()
+		t.state.unreadable = t.state.unreadable && !t.loaded
+		s.config.Logger.Warn("a cache tier cannot be used", "path", t.Path, "reason", err)
+		return
+	}
+	if t.state.reason != nil {
+		s.config.Logger.Info("a cache tier is in use", "path", t.Path, "versions", len(s.versions), "bytes", t.used)
+	}
+	t.state = condition{since: s.config.Now()}
+}
