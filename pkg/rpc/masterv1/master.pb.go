@@ -149,8 +149,11 @@ type OpenSessionRequest struct {
 	// session is minted by the client, at random.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// holder says who this is, for people: "worker hadoop-jindofs-worker-0".
-	Holder        string               `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
-	Ttl           *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	Holder string               `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	Ttl    *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	// replaces names a session of the same client, which ends: what it had under
+	// way and was not executed by now never will be.
+	Replaces      string `protobuf:"bytes,4,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -204,6 +207,13 @@ func (x *OpenSessionRequest) GetTtl() *durationpb.Duration {
 		return x.Ttl
 	}
 	return nil
+}
+
+func (x *OpenSessionRequest) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
+	}
+	return ""
 }
 
 type OpenSessionResponse struct {
@@ -1936,11 +1946,12 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\facknowledged\x18\x03 \x01(\x04R\facknowledged\"7\n" +
 	"\tNotLeader\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\tR\x06leader\x12\x12\n" +
-	"\x04term\x18\x02 \x01(\x04R\x04term\"s\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\"\x8f\x01\n" +
 	"\x12OpenSessionRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12+\n" +
-	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"B\n" +
+	"\x03ttl\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x1a\n" +
+	"\breplaces\x18\x04 \x01(\tR\breplaces\"B\n" +
 	"\x13OpenSessionResponse\x12+\n" +
 	"\x03ttl\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\",\n" +
 	"\x10KeepAliveRequest\x12\x18\n" +
