@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
+	goyaml "go.yaml.in/yaml/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -53,49 +55,53 @@ type document struct {
 	text []byte
 }
 
-// splitDocuments cuts at lines of "---" and leaves out documents that say
-// nothing.
+// splitDocuments cuts at the lines that begin or end a document, and leaves out
+// documents that say nothing. The YAML parser itself stops after the first
+// document without a word, so whatever is cut wrongly here must fail there.
 func splitDocuments(raw []byte) ([]document, error) {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	var documents []document
 	current := document{number: 1, line: 1}
 	line := 0
-	flush := func() {
-		if !blank(current.text) {
-			documents = append(documents, current)
-		}
-	}
 	for text := range bytes.Lines(raw) {
 		line++
-		if isSeparator(text) {
-			flush()
-			current = document{number: current.number + 1, line: line + 1}
-			continue
+		rest, marker := cutMarker(text)
+		if marker {
+			if !blank(current.text) {
+				documents = append(documents, current)
+				current.number++
+			}
+			current = document{number: current.number, line: line}
+			text = rest
 		}
 		current.text = append(current.text, text...)
 	}
-	flush()
+	if !blank(current.text) {
+		documents = append(documents, current)
+	}
 	if len(documents) > maxDocuments {
 		return nil, fmt.Errorf("the manifest has %d documents, more than the %d that are read: split it into several files", len(documents), maxDocuments)
 	}
 	return documents, nil
 }
 
-// isSeparator holds for "---", alone or before a space or a comment.
-func isSeparator(line []byte) bool {
-	rest, found := bytes.CutPrefix(line, []byte("---"))
-	if !found {
-		return false
+// cutMarker answers what follows "---" or "..." where a line starts with one
+// of them as a word of its own.
+func cutMarker(line []byte) ([]byte, bool) {
+	for _, marker := range []string{"---", "..."} {
+		rest, found := bytes.CutPrefix(line, []byte(marker))
+		if found && (len(rest) == 0 || bytes.ContainsRune([]byte(" \t\r\n"), rune(rest[0]))) {
+			return rest, true
+		}
 	}
-	rest = bytes.TrimSpace(rest)
-	return len(rest) == 0 || rest[0] == '#'
+	return nil, false
 }
 
-// blank holds for text that is nothing but comments.
+// blank holds for text that is nothing but comments and directives.
 func blank(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != '#' && !bytes.Equal(line, []byte("...")) {
+		if len(line) > 0 && line[0] != '#' && line[0] != '%' {
 			return false
 		}
 	}
@@ -105,7 +111,10 @@ func blank(text []byte) bool {
 func (d document) decode() ([]runtime.Object, error) {
 	asJSON, err := yaml.YAMLToJSONStrict(d.text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s", d, yamlError(err))
+		return nil, fmt.Errorf("%s: %s", d, d.yamlError(err))
+	}
+	if err := onlyOne(d.text); err != nil {
+		return nil, fmt.Errorf("%s: %w", d, err)
 	}
 	objects, err := decodeJSON(asJSON, 0)
 	if err != nil {
@@ -114,17 +123,39 @@ func (d document) decode() ([]runtime.Object, error) {
 	return objects, nil
 }
 
+// onlyOne refuses text behind the first object, which the parser would drop.
+func onlyOne(text []byte) error {
+	decoder := goyaml.NewDecoder(bytes.NewReader(text))
+	var ignored any
+	if err := decoder.Decode(&ignored); err != nil {
+		return fmt.Errorf("reading YAML: %w", err)
+	}
+	if err := decoder.Decode(&ignored); !errors.Is(err, io.EOF) {
+		return errors.New("has something behind its end: write each object as a document of its own, with a line of --- between them")
+	}
+	return nil
+}
+
 // String names the document for people.
 func (d document) String() string {
 	return fmt.Sprintf("document %d (from line %d)", d.number, d.line)
 }
 
-// yamlError strips the prefix that the parser puts before each of its errors,
-// whose lines count from the document's start.
-func yamlError(err error) string {
-	text := strings.ReplaceAll(err.Error(), "error converting YAML to JSON: ", "")
-	text = strings.ReplaceAll(text, "yaml: unmarshal errors:\n  ", "")
-	return strings.TrimPrefix(strings.ReplaceAll(text, "\n ", ";"), "yaml: ")
+// yamlError is the parser's error with the manifest's lines in it and without
+// the prefixes of its packages.
+func (d document) yamlError(err error) string {
+	padded := append(bytes.Repeat([]byte("\n"), d.line-1), d.text...)
+	if _, again := yaml.YAMLToJSONStrict(padded); again != nil {
+		err = again
+	}
+	text := strings.NewReplacer(
+		"error converting YAML to JSON: ", "", "yaml: unmarshal errors:\n  ", "", "yaml: ", "", "json: ", "", "\n ", ";",
+		"already set in map", "is there twice: write it once",
+	).Replace(err.Error())
+	if strings.Contains(text, "cannot start any token") && bytes.Contains(d.text, []byte("\t")) {
+		text += ": indent with spaces, not with tabs"
+	}
+	return text
 }
 
 // decodeJSON reads one object, or the items of a List.
@@ -227,7 +258,18 @@ func typeError(err error) string {
 	case "map", "struct":
 		want = "a mapping"
 	}
-	return fmt.Sprintf("field %s is a %s where there must be %s", mismatch.Field, mismatch.Value, want)
+	have := "a " + mismatch.Value
+	switch {
+	case mismatch.Value == "object":
+		have = "a mapping"
+	case mismatch.Value == "array":
+		have = "a list"
+	case mismatch.Value == "bool":
+		have = "true or false"
+	case strings.HasPrefix(mismatch.Value, "number "):
+		have = mismatch.Value
+	}
+	return fmt.Sprintf("field %s is %s where there must be %s", mismatch.Field, have, want)
 }
 
 func strictErrors(errs []error) string {

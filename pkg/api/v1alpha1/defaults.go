@@ -40,7 +40,7 @@ func defaultDataset(spec *DatasetSpec) {
 			m.Name = freeName(nameFromMountPoint(m.MountPoint), taken)
 			taken[m.Name] = true
 		}
-		if m.Path == "" {
+		if m.Path == "" && mountName(m.Name) {
 			m.Path = "/" + m.Name
 		}
 	}

@@ -36,11 +36,6 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 	)
 	table := []FieldWithoutEffect{
 		never(DatasetKind, "spec.mounts[].shared", "every mount is shared"),
-		later(DatasetKind, "spec.mounts[].options[cacheStrategy]", "objects are placed by hashing, as under DISTRIBUTED"),
-		later(DatasetKind, "spec.mounts[].options[readCacheReplica]", "each object is cached once"),
-		never(DatasetKind, "spec.mounts[].options[writeCacheReplica]", "the store keeps what was written"),
-		later(DatasetKind, "spec.mounts[].options[posixMetadata]", "mounts are read-only yet"),
-		later(DatasetKind, "spec.mounts[].options[locks]", "locks are the kernel's own yet"),
 		later(DatasetKind, "spec.nodeAffinity", pods),
 		later(DatasetKind, "spec.tolerations", pods),
 		later(DatasetKind, "spec.placement", pods),
@@ -79,6 +74,16 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		if component != "fuse" {
 			table = append(table, later(JindoRuntimeKind, "spec."+component+".volumeMounts", pods))
 		}
+	}
+	for _, options := range []string{"spec.mounts[].options", "spec.sharedOptions"} {
+		table = append(table,
+			later(DatasetKind, options+"["+OptionCacheStrategy+"]", "objects are placed by hashing, as under DISTRIBUTED"),
+			later(DatasetKind, options+"["+OptionReadCacheReplica+"]", "each object is cached once"),
+			never(DatasetKind, options+"["+OptionWriteCacheReplica+"]", "the store keeps what was written"),
+			never(DatasetKind, options+"["+OptionWritePolicy+"]", "files are in the store before close returns, as under WRITE_THROUGH"),
+			later(DatasetKind, options+"["+OptionPosixMetadata+"]", "mounts are read-only yet"),
+			later(DatasetKind, options+"["+OptionLocks+"]", "locks are the kernel's own yet"),
+		)
 	}
 	for _, name := range []string{"image", "imageTag", "imagePullPolicy"} {
 		table = append(table, later(JindoRuntimeKind, "spec.fuse."+name, pods))

@@ -45,6 +45,7 @@ type JindoRuntimeSpec struct {
 	JindoVersion VersionSpec `json:"jindoVersion,omitempty"`
 
 	// Master says how the masters run.
+	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas in [1, 3]",message="master.replicas must be 1 or 3: write 3 so that one master may fail, or 1"
 	// +optional
 	Master JindoCompTemplateSpec `json:"master,omitempty"`
 
@@ -256,6 +257,7 @@ type TieredStore struct {
 }
 
 // Level is one tier: a medium, its paths and how much of them may be used.
+// +kubebuilder:validation:XValidation:rule="!has(self.quota) || !has(self.quotaList)",message="quota and quotaList exclude each other: write quota to share it equally among the paths, or quotaList for each path its own"
 type Level struct {
 	// MediumType is MEM, SSD or HDD.
 	// +kubebuilder:validation:Enum=MEM;SSD;HDD

@@ -14,6 +14,7 @@ import (
 // either case, or a number of bytes. [Quota.Bytes] reads it. It keeps its text,
 // so that an object that is read and written again does not change.
 //
+// +kubebuilder:validation:Type=""
 // +kubebuilder:validation:XIntOrString
 // +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?([KkMmGgTtPpEe][iI]?)?$`
 type Quota string

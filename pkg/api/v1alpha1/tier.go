@@ -35,10 +35,9 @@ func (l Level) Paths() []string {
 	var paths []string
 	for _, p := range strings.Split(l.Path, ",") {
 		p = strings.TrimSpace(p)
-		if len(p) > 1 {
-			p = strings.TrimRight(p, "/")
-		}
-		if p == "" && strings.Contains(l.Path, "/") && !strings.Contains(l.Path, ",") {
+		if trimmed := strings.TrimRight(p, "/"); trimmed != "" || p == "" {
+			p = trimmed
+		} else {
 			p = "/"
 		}
 		paths = append(paths, p)

@@ -27,24 +27,36 @@ func (f *findings) mountName(path *field.Path, name string) {
 	if name == "" {
 		return
 	}
-	wrong := strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) })
-	if wrong || len(name) > maxMountName || strings.Trim(name, ".") == "" {
+	if !mountName(name) {
 		f.invalid(path, name, "cannot name a directory: write at most %d letters, digits, '-', '_' and '.', such as %s", maxMountName, nameFromMountPoint("oss://"+name))
 	}
 }
 
+// mountName holds for a name that can be a directory's and a label's.
+func mountName(name string) bool { return len(name) <= maxMountName && plainName(name) }
+
+// plainName holds for characters that need no quoting, of which not all are
+// dots.
+func plainName(name string) bool {
+	return strings.Trim(name, ".") != "" && !strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) })
+}
+
 // mountPoint answers the scheme, and whether the mount point could be read.
 func (f *findings) mountPoint(path *field.Path, mountPoint string) (string, bool) {
-	if mountPoint == "" {
+	written, rest, found := strings.Cut(mountPoint, "://")
+	scheme := strings.ToLower(written)
+	switch {
+	case mountPoint == "":
 		f.required(path, "write where the data lies, such as oss://bucket/prefix/")
+		return "", false
+	case holdsCredentials(mountPoint): // before anything that repeats the value
+		f.forbidden(path, "a mount point holds no credentials: write them as encryptOptions, such as fs.oss.accessKeyId and fs.oss.accessKeySecret")
 		return "", false
 	}
 	if !utf8.ValidString(mountPoint) || strings.ContainsFunc(mountPoint, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		f.invalid(path, mountPoint, "holds characters that no name has: write it like oss://bucket/prefix/")
 		return "", false
 	}
-	written, rest, found := strings.Cut(mountPoint, "://")
-	scheme := strings.ToLower(written)
 	switch {
 	case !found || written == "":
 		f.invalid(path, mountPoint, "has no scheme: write it like oss://bucket/prefix/ or local:///directory")
@@ -62,6 +74,17 @@ func (f *findings) mountPoint(path *field.Path, mountPoint string) (string, bool
 	return scheme, f.place(path, mountPoint, scheme, rest)
 }
 
+// holdsCredentials holds for ID:SECRET@ before a bucket, with or without a
+// scheme, and for a secret with a slash in it.
+func holdsCredentials(mountPoint string) bool {
+	_, rest, found := strings.Cut(mountPoint, "://")
+	if !found {
+		return strings.Contains(mountPoint, "@")
+	}
+	authority, _, _ := strings.Cut(rest, "/")
+	return strings.Contains(authority, "@") || strings.Contains(authority, ":") && strings.Contains(rest, "@")
+}
+
 // place checks what follows the scheme.
 func (f *findings) place(path *field.Path, mountPoint, scheme, rest string) bool {
 	before := len(f.errs)
@@ -75,12 +98,9 @@ func (f *findings) place(path *field.Path, mountPoint, scheme, rest string) bool
 	case host == "":
 		f.invalid(path, mountPoint, "names no %s: write %s://%s/", placeWord(scheme), scheme, placeWord(scheme))
 		return false
-	case strings.Contains(host, "@"):
-		f.forbidden(path, "a mount point holds no credentials: write them as encryptOptions, fs.%s.accessKeyId and fs.%s.accessKeySecret", scheme, scheme)
-		return false
 	case scheme == "pvc" && len(validation.IsDNS1123Subdomain(host)) > 0:
 		f.invalid(path, mountPoint, "has %q, which is no name of a claim: write pvc://claim/directory in lower-case letters, digits and '-'", host)
-	case NeedsCredentials(scheme) && !bucketName(host):
+	case NeedsCredentials(scheme) && (len(host) > 255 || !plainName(host)):
 		f.invalid(path, mountPoint, "has %q, which is no name of a bucket: write %s://bucket/prefix/, the bucket in letters, digits, '-', '_' and '.'", host, scheme)
 	}
 	for _, element := range strings.Split(strings.Trim(dir, "/"), "/") {
@@ -101,11 +121,6 @@ func placeWord(scheme string) string {
 		return "namenode:port"
 	}
 	return "bucket"
-}
-
-// bucketName accepts what can be a bucket anywhere; stores have stricter rules.
-func bucketName(name string) bool {
-	return len(name) <= 255 && strings.Trim(name, ".") != "" && !strings.ContainsFunc(name, func(r rune) bool { return !isNameRune(r) })
 }
 
 // storeOptions checks that a store can be found.

@@ -1,7 +1,6 @@
 package v1alpha1
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -133,8 +132,5 @@ func (f *findings) cacheOptions(path *field.Path, options map[string]OptionValue
 		if n, err := strconv.Atoi(value.Text); err != nil || n < 1 {
 			f.invalid(path.Key(name), value.Text, "is no number of replicas: write a whole number from 1, such as \"1\"")
 		}
-	}
-	if !slices.Contains([]string{"", "WRITE_AROUND"}, options[OptionWritePolicy].Text) {
-		f.warn(path.Key(OptionWritePolicy), "has no effect: files are always written to the store before close returns")
 	}
 }
