@@ -28,6 +28,8 @@ type component struct {
 	binary     string
 	health     string
 	log        string
+	// environment on top of this process's own.
+	environment []string
 	// arguments are resolved anew at each start.
 	arguments func() ([]string, error)
 
@@ -137,6 +139,7 @@ func (c *component) command() (*exec.Cmd, *os.File, error) {
 		return nil, nil, err
 	}
 	cmd := exec.Command(c.binary, arguments...) //nolint:gosec // the binary is one of ours
+	cmd.Env = append(os.Environ(), c.environment...)
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd, output, nil
 }

@@ -26,6 +26,10 @@ const (
 	firstMaster = 11
 	firstWorker = 21
 	fuseHost    = 31
+	// manyWorkers is where workers go on that do not fit before fuseHost.
+	manyWorkers = 41
+	lastHost    = 254
+	maxWorkers  = fuseHost - firstWorker + lastHost - manyWorkers + 1
 )
 
 // network is a 127.x.y.0/24 that this process holds until close.

@@ -1,0 +1,11 @@
+// Command kubectl-jindo is the kubectl plugin: everything a person does with
+// Datasets and JindoRuntimes.
+package main
+
+import (
+	"os"
+
+	"github.com/jindo-io/jindo/pkg/cli/root"
+)
+
+func main() { os.Exit(root.Main()) }

@@ -1,0 +1,236 @@
+// Package collect asks the members of a runtime about themselves and fills a
+// report with their answers: all at once, each with its own deadline, and one
+// that does not answer is a row like the others.
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+)
+
+// Targets to ask.
+type Targets struct {
+	Roster   roster.Roster
+	Identity *mtls.Identity
+	// Timeout of each target.
+	Timeout time.Duration
+}
+
+// answers of all targets, in the order of the roster.
+type answers struct {
+	masters []masterAnswer
+	workers []workerAnswer
+}
+
+type masterAnswer struct {
+	status *masterv1.StatusResponse
+	rtt    time.Duration
+	err    error
+}
+
+type workerAnswer struct {
+	report *commonv1.WorkerReport
+	view   *commonv1.ClusterView
+	err    error
+}
+
+// Fill asks masters and workers and adds what they say to the report.
+func Fill(ctx context.Context, r *report.Runtime, t Targets) {
+	a := t.ask(ctx)
+	for i, m := range t.Roster.Masters {
+		answer := a.masters[i]
+		if answer.err != nil {
+			r.Failures = append(r.Failures, report.Failure{Target: m.Name, Error: Reason(answer.err)})
+		}
+		r.Masters = append(r.Masters, master(m, answer))
+	}
+	view := newestView(a.workers)
+	for i, w := range t.Roster.Workers {
+		answer := a.workers[i]
+		if answer.err != nil {
+			r.Failures = append(r.Failures, report.Failure{Target: w.Name, Error: Reason(answer.err)})
+		}
+		r.Workers = append(r.Workers, worker(w, answer, view))
+	}
+	r.Mounts = append(r.Mounts, mounts(view, a.workers)...)
+	r.Targets += len(t.Roster.Masters) + len(t.Roster.Workers)
+	r.Version = version(r)
+	r.Sum()
+}
+
+// Masters asks the masters only.
+func Masters(ctx context.Context, t Targets) []report.Master {
+	t.Roster.Workers = nil
+	a := t.ask(ctx)
+	masters := make([]report.Master, len(t.Roster.Masters))
+	for i, m := range t.Roster.Masters {
+		masters[i] = master(m, a.masters[i])
+	}
+	return masters
+}
+
+func (t Targets) ask(ctx context.Context) answers {
+	a := answers{masters: make([]masterAnswer, len(t.Roster.Masters)), workers: make([]workerAnswer, len(t.Roster.Workers))}
+	var asking sync.WaitGroup
+	for i, m := range t.Roster.Masters {
+		asking.Go(func() { a.masters[i] = t.askMaster(ctx, m) })
+	}
+	for i, w := range t.Roster.Workers {
+		asking.Go(func() { a.workers[i] = t.askWorker(ctx, w) })
+	}
+	asking.Wait()
+	return a
+}
+
+func (t Targets) askMaster(ctx context.Context, m roster.Member) masterAnswer {
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	conn, err := t.Identity.Dial(m.Address(), mtls.Master, m.Name)
+	if err != nil {
+		return masterAnswer{err: err}
+	}
+	defer func() { _ = conn.Close() }()
+	client := masterv1.NewMemberClient(conn)
+	if _, err := client.Status(ctx, &masterv1.StatusRequest{}); err != nil {
+		return masterAnswer{err: err}
+	}
+	// The first call paid for the connection; the second is the round trip.
+	began := time.Now()
+	response, err := client.Status(ctx, &masterv1.StatusRequest{})
+	return masterAnswer{status: response, rtt: time.Since(began), err: err}
+}
+
+func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	conn, err := t.Identity.Dial(w.Address(), mtls.Worker, w.Name)
+	if err != nil {
+		return workerAnswer{err: err}
+	}
+	defer func() { _ = conn.Close() }()
+	client := workerv1.NewCacheClient(conn)
+	response, err := client.Status(ctx, &workerv1.StatusRequest{})
+	if err != nil {
+		return workerAnswer{err: err}
+	}
+	answer := workerAnswer{report: response.GetReport()}
+	view, err := client.GetView(ctx, &workerv1.GetViewRequest{})
+	if err == nil {
+		answer.view = view.GetView()
+	} else if code := status.Code(err); code != codes.Unavailable && code != codes.FailedPrecondition && code != codes.NotFound {
+		// A worker that has not heard of the cluster yet has no view.
+		answer.err = err
+	}
+	return answer
+}
+
+// Reason an error in a few words: without the wrapping that gRPC puts around
+// the failure of a dial.
+func Reason(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded {
+		return "timeout"
+	}
+	text := err.Error()
+	if s, ok := status.FromError(err); ok {
+		text = s.Message()
+	}
+	const dialling = "Error while dialing: "
+	if at := strings.LastIndex(text, dialling); at >= 0 {
+		text = strings.TrimSuffix(text[at+len(dialling):], `"`)
+	}
+	return text
+}
+
+func master(m roster.Member, a masterAnswer) report.Master {
+	out := report.Master{Name: m.Name, Address: m.Address(), RaftAddress: m.RaftAddress(), State: "UNREACHABLE"}
+	if a.err != nil {
+		out.Error = Reason(a.err)
+		return out
+	}
+	s := a.status
+	out.MemberID, out.State, out.Voter, out.Ready = s.GetMemberId(), s.GetState(), s.GetVoter(), s.GetReady()
+	out.Term, out.Leader, out.LeaderSince = s.GetTerm(), s.GetLeader(), moment(s.GetLeaderSince())
+	out.LastLogIndex, out.CommitIndex, out.AppliedIndex = s.GetLastLogIndex(), s.GetCommitIndex(), s.GetAppliedIndex()
+	out.SnapshotIndex, out.SnapshotTime = s.GetLastSnapshotIndex(), moment(s.GetLastSnapshotTime())
+	out.ConfigurationIndex = s.GetConfigurationIndex()
+	out.LogEntries, out.LogBytes = s.GetLogEntries(), s.GetLogBytes()
+	out.Started, out.Version = moment(s.GetStarted()), s.GetVersion()
+	if s.GetState() != "LEADER" {
+		out.ContactSeconds = inSeconds(s.GetLastContact())
+	}
+	out.FsyncP99Seconds = inSeconds(s.GetFsyncP99())
+	rtt := a.rtt.Seconds()
+	out.RTTSeconds = &rtt
+	for _, p := range s.GetPeers() {
+		out.Peers = append(out.Peers, report.Peer{Name: p.GetName(), MemberID: p.GetMemberId(), Address: p.GetAddress(), Voter: p.GetVoter()})
+	}
+	for _, d := range s.GetDigests() {
+		out.Digests = append(out.Digests, report.Digest{Index: d.GetIndex(), Digest: d.GetDigest()})
+	}
+	return out
+}
+
+func moment(t *timestamppb.Timestamp) *time.Time {
+	if t == nil || t.GetSeconds() <= 0 {
+		return nil
+	}
+	value := t.AsTime()
+	return &value
+}
+
+func inSeconds(d *durationpb.Duration) *float64 {
+	if d == nil {
+		return nil
+	}
+	value := d.AsDuration().Seconds()
+	return &value
+}
+
+func version(r *report.Runtime) string {
+	for _, m := range r.Masters {
+		if m.Version != "" {
+			return m.Version
+		}
+	}
+	for _, w := range r.Workers {
+		if w.Version != "" {
+			return w.Version
+		}
+	}
+	return ""
+}
+
+// View is the newest view that a worker has; nil when none answers.
+func View(ctx context.Context, t Targets) (*commonv1.ClusterView, error) {
+	t.Roster.Masters = nil
+	a := t.ask(ctx)
+	if view := newestView(a.workers); view != nil {
+		return view, nil
+	}
+	var failed error
+	for i, w := range a.workers {
+		if w.err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %s", t.Roster.Workers[i].Name, Reason(w.err)))
+		}
+	}
+	if failed == nil {
+		failed = errors.New("no worker has heard of the cluster yet")
+	}
+	return nil, failed
+}

@@ -1,0 +1,78 @@
+package collect
+
+import (
+	"slices"
+
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+func newestView(workers []workerAnswer) *commonv1.ClusterView {
+	var newest *commonv1.ClusterView
+	for _, w := range workers {
+		if w.view != nil && (newest == nil || w.view.GetIndex() > newest.GetIndex()) {
+			newest = w.view
+		}
+	}
+	return newest
+}
+
+func worker(w roster.Member, a workerAnswer, view *commonv1.ClusterView) report.Worker {
+	out := report.Worker{Name: w.Name, Address: w.Address()}
+	out.Registered = slices.ContainsFunc(view.GetRing().GetMembers(), func(m *commonv1.RingMember) bool { return m.GetName() == w.Name })
+	if a.err != nil {
+		out.Error = Reason(a.err)
+		return out
+	}
+	r := a.report
+	out.Live, out.Draining = true, r.GetDraining()
+	out.RingEpoch, out.ViewIndex = r.GetRingEpoch(), r.GetViewIndex()
+	out.Hits, out.Misses = r.GetHits(), r.GetMisses()
+	out.HitBytes, out.MissBytes, out.StoreBytes = r.GetHitBytes(), r.GetMissBytes(), r.GetStoreBytes()
+	out.Started, out.Version = moment(r.GetStarted()), r.GetVersion()
+	for _, t := range r.GetTiers() {
+		out.Tiers = append(out.Tiers, report.Tier{
+			Medium: t.GetMedium(), Capacity: t.GetCapacity(), Used: t.GetUsed(),
+			Files: t.GetFiles(), SealedFiles: t.GetSealedFiles(), Error: t.GetError(),
+		})
+	}
+	return out
+}
+
+// mounts of the view with what the workers know of their stores.
+func mounts(view *commonv1.ClusterView, workers []workerAnswer) []report.Mount {
+	var out []report.Mount
+	for _, m := range view.GetMounts() {
+		mount := report.Mount{Name: m.GetName(), Path: m.GetPath(), URI: m.GetUri(), ReadOnly: m.GetReadOnly(), Epoch: m.GetEpoch()}
+		for _, w := range workers {
+			for _, h := range w.report.GetMounts() {
+				if h.GetMountId() == m.GetId() {
+					addHealth(&mount, h)
+				}
+			}
+		}
+		out = append(out, mount)
+	}
+	slices.SortFunc(out, func(a, b report.Mount) int {
+		if a.Path < b.Path {
+			return -1
+		}
+		return 1
+	})
+	return out
+}
+
+// addHealth takes the largest totals, because a worker that has listed only a
+// part of the tree knows only that part.
+func addHealth(mount *report.Mount, h *commonv1.MountHealth) {
+	if h.GetError() != "" && mount.Error == "" {
+		mount.Error = h.GetError()
+	}
+	if h.GetObjects() >= 0 && (mount.Objects == nil || h.GetObjects() > *mount.Objects) {
+		mount.Objects = new(h.GetObjects())
+	}
+	if h.GetBytes() >= 0 && (mount.Bytes == nil || h.GetBytes() > *mount.Bytes) {
+		mount.Bytes = new(h.GetBytes())
+	}
+}

@@ -1,0 +1,87 @@
+package create
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/output"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+)
+
+type runtimeOptions struct {
+	options
+	masters, workers int32
+	tiers            []string
+	dataset          string
+	secret           string
+}
+
+func newRuntime(s *session.Session) *cobra.Command {
+	o := &runtimeOptions{options: options{session: s, format: output.New(created)}}
+	cmd := &cobra.Command{
+		Use:   "runtime NAME --tier MEDIUM:PATH:QUOTA",
+		Short: "Make a JindoRuntime",
+		Example: "  " + s.Name + ` create runtime hadoop --masters 3 --workers 3 --tier HDD:/mnt/disk1:2G:0.8:0.7 \
+    --dataset hbase --dry-run=client -o yaml`,
+		Args: session.Exactly(1, "the name"),
+		RunE: func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
+	}
+	cmd.Flags().Int32Var(&o.masters, "masters", 1, "masters: 1, or 3 that replicate each other")
+	cmd.Flags().Int32Var(&o.workers, "workers", 1, "workers")
+	cmd.Flags().StringArrayVar(&o.tiers, "tier", nil, "what each worker caches on: MEDIUM:PATH:QUOTA[:HIGH:LOW], MEDIUM one of MEM, SSD, HDD; may be repeated, the fastest first")
+	cmd.Flags().StringVar(&o.dataset, "dataset", "", "Dataset to serve (default: the one with the runtime's name)")
+	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with AccessKeyId and AccessKeySecret for mounts that bring none")
+	o.addFlags(cmd)
+	return cmd
+}
+
+func (o *runtimeOptions) run(name string) error {
+	runtime, err := o.build(name)
+	if err != nil {
+		return err
+	}
+	return o.validated(runtime, name)
+}
+
+func (o *runtimeOptions) build(name string) (*v1alpha1.JindoRuntime, error) {
+	runtime := &v1alpha1.JindoRuntime{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.JindoRuntimeKind},
+		ObjectMeta: meta(o.session, name),
+	}
+	if o.dataset != "" && o.dataset != name {
+		runtime.Annotations = map[string]string{v1alpha1.DatasetAnnotation: o.dataset}
+	}
+	runtime.Spec.Replicas = &o.workers
+	runtime.Spec.Master.Replicas = &o.masters
+	runtime.Spec.Secret = o.secret
+	for _, text := range o.tiers {
+		level, err := parseTier(text)
+		if err != nil {
+			return nil, err
+		}
+		runtime.Spec.TieredStore.Levels = append(runtime.Spec.TieredStore.Levels, level)
+	}
+	return runtime, nil
+}
+
+// parseTier reads MEDIUM:PATH:QUOTA[:HIGH:LOW]. What stands there is for the
+// validator to judge.
+func parseTier(text string) (v1alpha1.Level, error) {
+	const short, long = 3, 5
+	parts := strings.Split(text, ":")
+	if len(parts) != short && len(parts) != long {
+		return v1alpha1.Level{}, failure.Usagef("--tier %q is not MEDIUM:PATH:QUOTA or MEDIUM:PATH:QUOTA:HIGH:LOW", text).
+			WithTry("--tier HDD:/mnt/disk1:2G")
+	}
+	level := v1alpha1.Level{
+		MediumType: v1alpha1.MediumType(strings.ToUpper(parts[0])), Path: parts[1], Quota: v1alpha1.Quota(parts[2]),
+	}
+	if len(parts) == long {
+		level.High, level.Low = parts[3], parts[4]
+	}
+	return level, nil
+}

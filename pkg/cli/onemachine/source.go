@@ -1,0 +1,153 @@
+// Package onemachine reports on the runtimes that run on this machine.
+package onemachine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cli/collect"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/local"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// Source of reports on local runtimes.
+type Source struct {
+	root    string
+	timeout time.Duration
+	now     func() time.Time
+}
+
+var _ report.Source = (*Source)(nil)
+
+// New makes a Source of the runtimes below root; each target may take timeout
+// to answer.
+func New(root string, timeout time.Duration) *Source {
+	return &Source{root: root, timeout: timeout, now: time.Now}
+}
+
+// Runtimes are those that run, or that a killed run left.
+func (s *Source) Runtimes(_ context.Context, namespace string) ([]report.Ref, error) {
+	layouts, err := local.List(s.root, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var refs []report.Ref
+	for _, l := range layouts {
+		state, found, err := local.ReadState(l)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			refs = append(refs, report.Ref{Namespace: l.Namespace, Name: l.Runtime, Dataset: state.Dataset})
+		}
+	}
+	return refs, nil
+}
+
+// Collect asks everything about one runtime.
+func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
+	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
+	r := report.New(ref, s.now())
+	state, found, err := local.ReadState(l)
+	if err != nil {
+		return nil, err
+	}
+	if !found || !local.Running(state) {
+		r.Health = report.Stopped
+		r.Where = "this machine"
+		r.Problems = append(r.Problems, "its supervisor does not run")
+		r.Dataset = dataset(state)
+		return r, nil
+	}
+	r.Where = "this machine, " + state.Network
+	r.Dataset = dataset(state)
+	if err := s.fill(ctx, r, l); err != nil {
+		return nil, err
+	}
+	s.fillFuse(ctx, r, state)
+	r.Judge()
+	if state.Phase == local.Starting && r.Health != report.Healthy {
+		r.Health = report.Starting
+	}
+	return r, nil
+}
+
+func (s *Source) fill(ctx context.Context, r *report.Runtime, l local.Layout) error {
+	members, err := roster.Load(l.Roster())
+	if err != nil {
+		return err
+	}
+	identity, err := mtls.LoadIdentity(l.TLS(local.Admin))
+	if err != nil {
+		return err
+	}
+	collect.Fill(ctx, r, collect.Targets{Roster: members, Identity: identity, Timeout: s.timeout})
+	return nil
+}
+
+func dataset(state local.State) report.Dataset {
+	if state.Dataset == "" {
+		return report.Dataset{Phase: "NotBound"}
+	}
+	return report.Dataset{Name: state.Dataset, Phase: "Bound"}
+}
+
+// fillFuse asks the FUSE server's health port, and never the mount: a stat
+// could wait for a server that is not there.
+func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.State) {
+	for _, c := range state.Components {
+		if c.Role != "fuse" {
+			continue
+		}
+		r.Targets++
+		f := report.Fuse{Name: c.Name, Mountpoint: state.Mountpoint, Starts: c.Starts}
+		if !c.Since.IsZero() {
+			f.Since = &c.Since
+		}
+		err := s.ready(ctx, c.Health)
+		f.Ready = err == nil
+		if err != nil {
+			f.Error = collect.Reason(err)
+			var refused *notReadyError
+			if !errors.As(err, &refused) {
+				r.Failures = append(r.Failures, report.Failure{Target: c.Name, Error: f.Error})
+			}
+		}
+		r.Fuses = append(r.Fuses, f)
+	}
+}
+
+// notReadyError is an answer: the server is there and says what it lacks.
+type notReadyError struct{ reason string }
+
+func (e *notReadyError) Error() string { return e.reason }
+
+func (s *Source) ready(ctx context.Context, address string) error {
+	const limit = 4 << 10
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", address, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
+	if err != nil {
+		return fmt.Errorf("asking %s: %w", address, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		return &notReadyError{reason: strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "; ")}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+// Package raft is the raft commands: what each master says of the group, and
+// handing leadership over.
+package raft
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+const (
+	// slowFsync is when a disk is named as slow, in seconds.
+	slowFsync = 0.010
+	unknown   = "UNREACHABLE"
+)
+
+// Draw writes the screen of raft status.
+func Draw(w io.Writer, screen terminal.Screen, r *report.Runtime, wide bool) error {
+	var out strings.Builder
+	verdict := Judge(r)
+	head(&out, r, verdict)
+	if err := members(&out, screen, r, wide); err != nil {
+		return err
+	}
+	foot(&out, screen, r, verdict)
+	for line := range strings.Lines(out.String()) {
+		text := strings.TrimRight(line, " \n")
+		if !wide && !strings.HasPrefix(text, "x ") && !strings.HasPrefix(text, "! ") {
+			text = table.Cut(text, screen)
+		}
+		if _, err := fmt.Fprintln(w, text); err != nil {
+			return fmt.Errorf("writing the screen: %w", err)
+		}
+	}
+	return nil
+}
+
+func head(out *strings.Builder, r *report.Runtime, v Verdict) {
+	term, leader := "?", "none"
+	if l := r.Leader(); l != nil {
+		term, leader = figure.Count(l.Term), l.Name
+		if l.LeaderSince != nil {
+			leader += " for " + figure.Age(*l.LeaderSince, r.Collected)
+		}
+	}
+	fmt.Fprintf(out, "Group    %s/%s    term %s   leader %s   quorum %d/%d   %s\n",
+		r.Namespace, r.Name, term, leader, v.Quorum, v.Voters, tolerates(v))
+	configuration := uint64(0)
+	for _, m := range r.Masters {
+		configuration = max(configuration, m.ConfigurationIndex)
+	}
+	fmt.Fprintf(out, "Config   index %s   voters %d   non-voters %d\n\n", figure.Count(configuration), v.Voters, v.NonVoters)
+}
+
+func tolerates(v Verdict) string {
+	left := v.Reachable - v.Quorum
+	switch {
+	case v.Voters == 0:
+		return "nobody answers"
+	case left < 0:
+		return "no quorum"
+	}
+	return "tolerates " + figure.Plural(left, "failure")
+}
+
+func members(out *strings.Builder, screen terminal.Screen, r *report.Runtime, wide bool) error {
+	t := table.Table{Wide: wide, Columns: []table.Column{
+		{Title: " ID"}, {Title: "MASTER"}, {Title: "ADDRESS", Drop: 6}, {Title: "STATE"}, {Title: "SUFFRAGE", Drop: 4},
+		{Title: "LAST LOG", Right: true, Drop: 5}, {Title: "COMMIT", Right: true}, {Title: "APPLIED", Right: true, Drop: 3},
+		{Title: "BEHIND", Right: true}, {Title: "CONTACT", Right: true, Drop: 2}, {Title: "RTT", Right: true, Drop: 7},
+		{Title: "SNAPSHOT", Right: true, Drop: 8}, {Title: "FSYNC p99", Right: true, Drop: 1}, {Title: "MEMBER", Wide: true},
+	}}
+	leader := r.Leader()
+	for i, m := range r.Masters {
+		t.Add(row(i, m, leader, r, screen)...)
+	}
+	return t.Write(out, screen)
+}
+
+func row(i int, m report.Master, leader *report.Master, r *report.Runtime, screen terminal.Screen) []string {
+	id := " " + strconv.Itoa(i+1)
+	if leader != nil && m.Name == leader.Name {
+		id = "*" + strconv.Itoa(i+1)
+	}
+	if m.Error != "" {
+		cells := []string{id, m.Name, m.RaftAddress, "unreachable"}
+		return append(cells, slices.Repeat([]string{figure.None}, 10)...)
+	}
+	suffrage := "Voter"
+	if !m.Voter {
+		suffrage = "Nonvoter"
+	}
+	snapshot := figure.None
+	if m.SnapshotIndex > 0 {
+		snapshot = figure.Count(m.SnapshotIndex)
+		if m.SnapshotTime != nil {
+			snapshot += " (" + figure.Age(*m.SnapshotTime, r.Collected) + ")"
+		}
+	}
+	fsync := seconds(m.FsyncP99Seconds)
+	if m.FsyncP99Seconds != nil && *m.FsyncP99Seconds > slowFsync {
+		fsync += " " + screen.Mark(terminal.Warn)
+	}
+	return []string{
+		id, m.Name, m.RaftAddress, title(m.State), suffrage, figure.Count(m.LastLogIndex), figure.Count(m.CommitIndex),
+		figure.Count(m.AppliedIndex), behind(m, leader), seconds(m.ContactSeconds), seconds(m.RTTSeconds), snapshot, fsync, m.MemberID,
+	}
+}
+
+func behind(m report.Master, leader *report.Master) string {
+	switch {
+	case leader == nil:
+		return figure.Unknown
+	case m.Name == leader.Name:
+		return figure.None
+	case m.AppliedIndex >= leader.CommitIndex:
+		return "0"
+	}
+	return figure.Count(leader.CommitIndex - m.AppliedIndex)
+}
+
+func foot(out *strings.Builder, screen terminal.Screen, r *report.Runtime, v Verdict) {
+	if l := r.Leader(); l != nil {
+		fmt.Fprintf(out, "\nLog      %s entries (%s) since snapshot\n", figure.Count(l.LogEntries), figure.Bytes(l.LogBytes))
+	} else {
+		out.WriteString("\n")
+	}
+	fmt.Fprintf(out, "Digest   %s\n", v.Digest)
+	for _, text := range v.Disagreements {
+		fmt.Fprintf(out, "%s %s\n", screen.Mark(terminal.Bad), text)
+	}
+	for _, m := range r.Masters {
+		if m.FsyncP99Seconds != nil && *m.FsyncP99Seconds > slowFsync {
+			fmt.Fprintf(out, "%s %s: fsync p99 %s > %s: a slow disk?\n", screen.Mark(terminal.Warn), m.Name,
+				figure.Seconds(*m.FsyncP99Seconds), figure.Seconds(slowFsync))
+		}
+		if m.Error != "" {
+			fmt.Fprintf(out, "%s %s did not answer: %s\n", screen.Mark(terminal.Warn), m.Name, m.Error)
+		}
+	}
+}
+
+func seconds(value *float64) string {
+	if value == nil {
+		return figure.None
+	}
+	return figure.Seconds(*value)
+}
+
+func title(state string) string {
+	if state == "" {
+		return figure.Unknown
+	}
+	return state[:1] + strings.ToLower(state[1:])
+}
+
+// DrawJindo writes the block that `jindo jfs -metaStatus -detail` prints: one
+// part a master, an empty line between them.
+// resolve finds the address of a host name.
+func DrawJindo(w io.Writer, masters []report.Master, resolve func(host string) string) error {
+	for i, m := range masters {
+		if i > 0 {
+			if _, err := fmt.Fprintln(w); err != nil {
+				return fmt.Errorf("writing the block: %w", err)
+			}
+		}
+		if _, err := fmt.Fprintf(w, "==== %s:%s ====\npeer_id: %s:0\nstate: %s\n", m.Name, port(m.Address), peer(m, resolve), jindoState(m)); err != nil {
+			return fmt.Errorf("writing the block: %w", err)
+		}
+	}
+	return nil
+}
+
+func port(address string) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "18004"
+	}
+	return port
+}
+
+// peer is IP:port of the Raft traffic.
+func peer(m report.Master, resolve func(string) string) string {
+	host, port, err := net.SplitHostPort(m.RaftAddress)
+	if err != nil {
+		return m.RaftAddress
+	}
+	return net.JoinHostPort(resolve(host), port)
+}
+
+func jindoState(m report.Master) string {
+	if m.Error != "" || m.State == "" {
+		return unknown
+	}
+	return m.State
+}

@@ -1,0 +1,148 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Leader is the master that leads by its own word in the newest term; nil
+// when none does.
+func (r *Runtime) Leader() *Master {
+	var leader *Master
+	for i := range r.Masters {
+		m := &r.Masters[i]
+		if m.State == "LEADER" && (leader == nil || m.Term > leader.Term) {
+			leader = m
+		}
+	}
+	return leader
+}
+
+// Sum adds the workers' tiers and counters up, media in the order of their
+// speed.
+func (r *Runtime) Sum() {
+	cache := Cache{Tiers: []Tier{}}
+	for _, w := range r.Workers {
+		cache.HitBytes += w.HitBytes
+		cache.MissBytes += w.MissBytes
+		cache.StoreBytes += w.StoreBytes
+		for _, tier := range w.Tiers {
+			cache.Capacity += tier.Capacity
+			cache.Used += tier.Used
+			cache.Tiers = addTier(cache.Tiers, tier)
+		}
+	}
+	if read := cache.HitBytes + cache.MissBytes; read > 0 {
+		ratio := float64(cache.HitBytes) / float64(read)
+		cache.HitRatio = &ratio
+	}
+	order := []string{"MEM", "SSD", "HDD"}
+	slices.SortStableFunc(cache.Tiers, func(a, b Tier) int {
+		return slices.Index(order, a.Medium) - slices.Index(order, b.Medium)
+	})
+	r.Cache = cache
+}
+
+func addTier(tiers []Tier, tier Tier) []Tier {
+	for i := range tiers {
+		if tiers[i].Medium == tier.Medium {
+			tiers[i].Capacity += tier.Capacity
+			tiers[i].Used += tier.Used
+			tiers[i].Files += tier.Files
+			tiers[i].SealedFiles += tier.SealedFiles
+			return tiers
+		}
+	}
+	return append(tiers, Tier{Medium: tier.Medium, Capacity: tier.Capacity, Used: tier.Used, Files: tier.Files, SealedFiles: tier.SealedFiles})
+}
+
+// Judge sets Health and Problems from everything else.
+func (r *Runtime) Judge() {
+	r.Problems = []string{}
+	serving := r.judgeMasters()
+	live := r.judgeWorkers()
+	r.judgeMounts()
+	fuses := r.judgeFuses()
+	switch {
+	case len(r.Masters)+len(r.Workers) > 0 && live == 0 && serving == 0:
+		r.Health = Unavailable
+	case len(r.Workers) > 0 && live == 0 && fuses == 0:
+		r.Health = Unavailable
+	case len(r.Problems) > 0:
+		r.Health = Degraded
+	default:
+		r.Health = Healthy
+	}
+}
+
+func (r *Runtime) problem(format string, args ...any) {
+	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+func (r *Runtime) judgeMasters() (answering int) {
+	if len(r.Masters) == 0 {
+		return 0
+	}
+	for _, m := range r.Masters {
+		if m.Error == "" {
+			answering++
+		}
+	}
+	leader := r.Leader()
+	if leader == nil {
+		r.problem("no master leads: reads go on, changes are refused")
+	}
+	for _, m := range r.Masters {
+		switch {
+		case m.Error != "":
+			r.problem("%s is unreachable", m.Name)
+		case !m.Voter:
+			r.problem("%s does not vote yet", m.Name)
+		case !m.Ready && leader != nil:
+			r.problem("%s is not ready", m.Name)
+		}
+	}
+	return answering
+}
+
+func (r *Runtime) judgeWorkers() (live int) {
+	for _, w := range r.Workers {
+		if w.Error != "" {
+			r.problem("%s is unreachable", w.Name)
+			continue
+		}
+		live++
+		if !w.Registered {
+			r.problem("%s is not in the ring", w.Name)
+		}
+		for _, tier := range w.Tiers {
+			if tier.Error != "" {
+				r.problem("%s caches nothing new in %s: %s", w.Name, tier.Medium, tier.Error)
+			}
+		}
+	}
+	return live
+}
+
+func (r *Runtime) judgeMounts() {
+	for _, m := range r.Mounts {
+		if m.Error != "" {
+			r.problem("%s: %s", m.Path, m.Error)
+		}
+	}
+}
+
+func (r *Runtime) judgeFuses() (ready int) {
+	for _, f := range r.Fuses {
+		if f.Ready {
+			ready++
+			continue
+		}
+		reason := f.Error
+		if reason == "" {
+			reason = "it does not serve"
+		}
+		r.problem("%s: %s", f.Name, reason)
+	}
+	return ready
+}

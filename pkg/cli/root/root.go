@@ -1,0 +1,175 @@
+// Package root puts the plugin's commands together.
+package root
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/jindo-io/jindo/pkg/cli/create"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/machine"
+	"github.com/jindo-io/jindo/pkg/cli/onemachine"
+	"github.com/jindo-io/jindo/pkg/cli/raft"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/cli/status"
+	"github.com/jindo-io/jindo/pkg/local"
+)
+
+// Groups of commands.
+const (
+	groupLook = "look"
+	groupWork = "work"
+	groupRaft = "raft"
+	groupFix  = "fix"
+)
+
+// Main runs the plugin with this process's arguments and answers its exit
+// code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := &session.Session{
+		Streams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
+		Getenv:  os.Getenv,
+		Name:    displayName(os.Args[0]),
+		Self:    []string{selfPath()},
+		Source:  oneMachine,
+	}
+	return Run(ctx, s, os.Args[1:])
+}
+
+// Run runs the plugin and answers its exit code.
+func Run(ctx context.Context, s *session.Session, args []string) int {
+	cmd := New(s)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(ctx)
+	failure.Print(s.Streams.ErrOut, err)
+	return failure.Code(err)
+}
+
+// New makes the root command.
+func New(s *session.Session) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   strings.ReplaceAll(s.Name, " ", "-"),
+		Short: "Look after Datasets and JindoRuntimes",
+		Long:  "Look after Datasets and their JindoRuntimes: a distributed cache between object storage and those who read.",
+		Annotations: map[string]string{
+			cobra.CommandDisplayNameAnnotation: s.Name,
+		},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.SetIn(s.Streams.In)
+	cmd.SetOut(s.Streams.Out)
+	cmd.SetErr(s.Streams.ErrOut)
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return asUsage(err).WithTry("%s --help", cmd.CommandPath())
+	})
+	s.AddFlags(cmd.PersistentFlags())
+	cmd.AddGroup(
+		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupWork, Title: "Work:"},
+		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupFix, Title: "More:"})
+	add(cmd, groupLook, status.New(s))
+	add(cmd, groupWork, create.New(s), machine.New(s))
+	add(cmd, groupRaft, raft.New(s))
+	add(cmd, groupFix, newVersion(s))
+	cmd.SetHelpCommandGroupID(groupFix)
+	cmd.SetCompletionCommandGroupID(groupFix)
+	cmd.AddCommand(exitCodes())
+	return cmd
+}
+
+func add(parent *cobra.Command, group string, commands ...*cobra.Command) {
+	for _, c := range commands {
+		c.GroupID = group
+		parent.AddCommand(c)
+	}
+}
+
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	failed := failure.Usagef("%q is no command of %s", args[0], cmd.CommandPath())
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
+	}
+	return failed.WithTry("%s --help", cmd.CommandPath())
+}
+
+// asUsage keeps what a flag's value said about itself.
+func asUsage(err error) *failure.Error {
+	var failed *failure.Error
+	if errors.As(err, &failed) {
+		return &failure.Error{Code: failure.Usage, Err: err, Hint: failed.Hint}
+	}
+	return &failure.Error{Code: failure.Usage, Err: err}
+}
+
+// displayName is how people type the program: kubectl runs kubectl-jindo as
+// "kubectl jindo".
+func displayName(argv0 string) string {
+	name := strings.TrimSuffix(filepath.Base(argv0), ".exe")
+	if rest, ok := strings.CutPrefix(name, "kubectl-"); ok {
+		return "kubectl " + strings.ReplaceAll(rest, "_", "-")
+	}
+	return name
+}
+
+// selfPath runs this program again even after it was replaced on disk.
+func selfPath() string {
+	const linux = "/proc/self/exe"
+	if _, err := os.Stat(linux); err == nil {
+		return linux
+	}
+	if path, err := os.Executable(); err == nil {
+		return path
+	}
+	return os.Args[0]
+}
+
+func oneMachine(s *session.Session) (report.Source, error) {
+	root, err := local.Root()
+	if err != nil {
+		return nil, err
+	}
+	return onemachine.New(root, s.RequestTimeout), nil
+}
+
+// exitCodes is a topic of help: it runs nothing.
+func exitCodes() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "exit-codes",
+		Short: "What the exit codes mean",
+		Long: `Exit codes:
+  0  done; with --exit-code: healthy
+  1  the command failed
+  2  the command was not understood, or its input is not valid
+  3  it worked, and what it looked at is not healthy, or members disagree
+  4  the time was up while something was still pending`,
+	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		_, _ = io.WriteString(cmd.OutOrStdout(), cmd.Long+"\n")
+	})
+	return cmd
+}
+
+func printLine(w io.Writer, format string, args ...any) error {
+	if _, err := fmt.Fprintf(w, format+"\n", args...); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}

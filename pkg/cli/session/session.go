@@ -1,0 +1,136 @@
+// Package session is what every command of one invocation shares: the streams,
+// the global flags, where reports come from.
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+// DefaultNamespace is where things are unless somebody says otherwise.
+const DefaultNamespace = "default"
+
+// Session of one invocation.
+type Session struct {
+	Streams genericiooptions.IOStreams
+	Getenv  func(string) string
+	// Name of the program as people type it: "kubectl jindo".
+	Name string
+	// Self are the words that run this program again.
+	Self []string
+
+	Colour terminal.ColourFlag
+	// Namespace that was asked for; "" when none was.
+	Namespace string
+	// RequestTimeout of each remote call.
+	RequestTimeout time.Duration
+
+	// Source of reports. It is made when a command first needs it, so that
+	// help costs nothing.
+	Source func(*Session) (report.Source, error)
+}
+
+// AddFlags adds the global flags.
+func (s *Session) AddFlags(flags *pflag.FlagSet) {
+	s.Colour = terminal.Auto
+	flags.Var(&s.Colour, "color", "colour of the screens; NO_COLOR and CLICOLOR_FORCE are obeyed")
+	flags.StringVarP(&s.Namespace, "namespace", "n", "", "namespace (default \"default\")")
+	flags.DurationVar(&s.RequestTimeout, "request-timeout", 3*time.Second, "how long each target may take to answer")
+}
+
+// Screen that the result goes to.
+func (s *Session) Screen() terminal.Screen {
+	return terminal.Detect(s.Streams.Out, s.Colour, s.Getenv)
+}
+
+// InNamespace is the namespace to work in.
+func (s *Session) InNamespace() string {
+	if s.Namespace != "" {
+		return s.Namespace
+	}
+	return DefaultNamespace
+}
+
+// Say writes a line of progress, a warning or a hint, which is no result.
+func (s *Session) Say(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.Streams.ErrOut, format+"\n", args...)
+}
+
+// Find the runtime with this name, or the one that serves the Dataset of this
+// name; with no name the only one there is.
+func (s *Session) Find(ctx context.Context, source report.Source, name string) (*report.Runtime, error) {
+	refs, err := source.Runtimes(ctx, s.InNamespace())
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		switch len(refs) {
+		case 0:
+			return nil, failure.Generalf("nothing runs in namespace %q", s.InNamespace()).
+				WithTry("%s local up -f dataset.yaml -f runtime.yaml", s.Name)
+		case 1:
+			return source.Collect(ctx, refs[0])
+		}
+		return nil, failure.Usagef("there are %d runtimes in namespace %q: name one", len(refs), s.InNamespace()).
+			WithTry("%s status", s.Name)
+	}
+	for _, ref := range refs {
+		if ref.Name == name || ref.Dataset == name {
+			return source.Collect(ctx, ref)
+		}
+	}
+	return nil, s.notFound(ctx, source, name)
+}
+
+func (s *Session) notFound(ctx context.Context, source report.Source, name string) error {
+	failed := failure.Generalf("no dataset or runtime %q in namespace %q", name, s.InNamespace())
+	everywhere, err := source.Runtimes(ctx, "")
+	if err != nil {
+		return failed
+	}
+	for _, ref := range everywhere {
+		if ref.Name == name || ref.Dataset == name {
+			return failed.WithHint("it is in %q: add -n %s", ref.Namespace, ref.Namespace)
+		}
+	}
+	return failed.WithTry("%s status -A", s.Name)
+}
+
+// AtMost takes up to n arguments; what says what they are.
+func AtMost(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return failure.Usagef("%s takes at most %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
+				WithTry("%s --help", cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// Exactly takes n arguments; what says what they are.
+func Exactly(n int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != n {
+			return failure.Usagef("%s takes %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
+				WithTry("%s --help", cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// None takes no arguments.
+func None(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return failure.Usagef("%s takes no arguments, got %q", cmd.CommandPath(), args).WithTry("%s --help", cmd.CommandPath())
+	}
+	return nil
+}

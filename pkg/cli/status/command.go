@@ -1,0 +1,233 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/output"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+)
+
+type options struct {
+	session   *session.Session
+	format    *output.Format
+	everyone  bool
+	noHeaders bool
+	exitCode  bool
+	watch     bool
+	interval  time.Duration
+	until     string
+}
+
+// New makes the status command.
+func New(s *session.Session) *cobra.Command {
+	o := &options{session: s, format: output.New(output.Table, output.Wide)}
+	cmd := &cobra.Command{
+		Use:   "status [NAME]",
+		Short: "Show how a dataset and its runtime are",
+		Long: `Show how a dataset and its runtime are: one as a dashboard, several as a row
+each. Every member is asked about itself, all at once, and one that does not
+answer within --request-timeout is named at the end.`,
+		Args: session.AtMost(1, "a dataset or runtime"),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
+	}
+	flags := cmd.Flags()
+	o.format.AddFlag(flags)
+	flags.BoolVarP(&o.everyone, "all-namespaces", "A", false, "of all namespaces")
+	flags.BoolVar(&o.noHeaders, "no-headers", false, "leave the titles out")
+	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 unless everything is healthy")
+	flags.BoolVarP(&o.watch, "watch", "w", false, "draw again as things change")
+	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks of --watch")
+	flags.StringVar(&o.until, "until", "", "end --watch when everything is: healthy")
+	return cmd
+}
+
+func (o *options) run(ctx context.Context, args []string) error {
+	if err := o.validate(); err != nil {
+		return err
+	}
+	source, err := o.session.Source(o.session)
+	if err != nil {
+		return err
+	}
+	look := func(ctx context.Context, w io.Writer) (healthy bool, err error) {
+		reports, one, err := o.collect(ctx, source, args)
+		if err != nil {
+			return false, err
+		}
+		return allHealthy(reports), o.print(w, reports, one)
+	}
+	if o.watch {
+		return o.redraw(ctx, look)
+	}
+	healthy, err := look(ctx, o.session.Streams.Out)
+	if err == nil && o.exitCode && !healthy {
+		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("not healthy"), Silent: true}
+	}
+	return err
+}
+
+func (o *options) validate() error {
+	if err := o.format.Validate(); err != nil {
+		return err
+	}
+	switch {
+	case o.watch && !o.format.ForPeople():
+		return failure.Usagef("--watch draws screens only: leave out -o, or use -o wide")
+	case o.until != "" && o.until != "healthy":
+		return failure.Usagef("--until must be healthy, not %q", o.until)
+	case o.until != "" && !o.watch:
+		return failure.Usagef("--until needs --watch")
+	case o.interval <= 0:
+		return failure.Usagef("--interval must be above zero, not %v", o.interval)
+	}
+	return nil
+}
+
+// collect answers one report when one was asked for, or when there is only
+// one.
+func (o *options) collect(ctx context.Context, source report.Source, args []string) (reports []report.Runtime, one bool, err error) {
+	if len(args) == 1 {
+		r, err := o.session.Find(ctx, source, args[0])
+		if err != nil {
+			return nil, true, err
+		}
+		o.addNext(r)
+		return []report.Runtime{*r}, true, nil
+	}
+	namespace := o.session.InNamespace()
+	if o.everyone {
+		namespace = ""
+	}
+	refs, err := source.Runtimes(ctx, namespace)
+	if err != nil {
+		return nil, false, err
+	}
+	collected := make([]*report.Runtime, len(refs))
+	failed := make([]error, len(refs))
+	var asking sync.WaitGroup
+	for i, ref := range refs {
+		asking.Go(func() { collected[i], failed[i] = source.Collect(ctx, ref) })
+	}
+	asking.Wait()
+	for i, ref := range refs {
+		if failed[i] != nil {
+			// One runtime that cannot be looked at does not hide the others.
+			collected[i] = report.New(ref, time.Now())
+			collected[i].Health = report.Unavailable
+			collected[i].Failures = []report.Failure{{Target: ref.String(), Error: failed[i].Error()}}
+			collected[i].Targets = 1
+		}
+		o.addNext(collected[i])
+		reports = append(reports, *collected[i])
+	}
+	return reports, len(reports) == 1 && !o.everyone, nil
+}
+
+// addNext names the command that leads on.
+func (o *options) addNext(r *report.Runtime) {
+	namespace := ""
+	if r.Namespace != session.DefaultNamespace {
+		namespace = " -n " + r.Namespace
+	}
+	switch r.Health {
+	case report.Healthy, report.Starting:
+	case report.Stopped:
+		r.Next = fmt.Sprintf("%s local down %s%s   # removes what was left", o.session.Name, r.Name, namespace)
+	case report.Degraded, report.Unavailable:
+		r.Next = fmt.Sprintf("%s raft status %s%s", o.session.Name, r.Name, namespace)
+	}
+}
+
+func (o *options) print(w io.Writer, reports []report.Runtime, one bool) error {
+	if o.format.ForPeople() {
+		wide := o.format.Is(output.Wide)
+		if one {
+			return Draw(w, o.session.Screen(), &reports[0], wide)
+		}
+		if len(reports) == 0 {
+			o.session.Say("nothing runs in namespace %q", o.session.InNamespace())
+			return nil
+		}
+		return DrawRows(w, o.session.Screen(), reports, RowOptions{Wide: wide, NoHeaders: o.noHeaders, Namespaces: o.everyone})
+	}
+	names := make([]string, len(reports))
+	for i, r := range reports {
+		names[i] = "jindoruntime." + v1alpha1.Group + "/" + r.Name
+	}
+	if one {
+		return o.format.Print(w, &reports[0], names...)
+	}
+	return o.format.Print(w, report.NewList(reports), names...)
+}
+
+func allHealthy(reports []report.Runtime) bool {
+	for _, r := range reports {
+		if r.Health != report.Healthy {
+			return false
+		}
+	}
+	return true
+}
+
+// redraw looks again and again. On a terminal it draws over the screen before,
+// clipped at the bottom; elsewhere it writes a screen whenever it has changed.
+func (o *options) redraw(ctx context.Context, look func(context.Context, io.Writer) (bool, error)) error {
+	const enter, leave, home = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H\x1b[J"
+	screen := o.session.Screen()
+	out := o.session.Streams.Out
+	if screen.TTY {
+		_, _ = io.WriteString(out, enter)
+		defer func() { _, _ = io.WriteString(out, leave) }()
+	}
+	last := ""
+	for {
+		var drawn bytes.Buffer
+		healthy, err := look(ctx, &drawn)
+		if ctx.Err() != nil {
+			return nil // Ctrl-C is how one leaves
+		}
+		if err != nil {
+			return err
+		}
+		text := clip(drawn.String(), screen.Height)
+		switch {
+		case screen.TTY:
+			_, err = io.WriteString(out, home+text)
+		case text != last:
+			_, err = fmt.Fprintln(out, text)
+		}
+		if err != nil {
+			return fmt.Errorf("writing the screen: %w", err)
+		}
+		last = text
+		if healthy && o.until == "healthy" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(o.interval):
+		}
+	}
+}
+
+// clip keeps the lines that fit, from the top, and no final line break.
+func clip(text string, height int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if height > 0 && len(lines) > height {
+		lines = lines[:height]
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,108 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+// RowOptions of DrawRows.
+type RowOptions struct {
+	Wide       bool
+	NoHeaders  bool
+	Namespaces bool
+}
+
+// DrawRows writes one row a runtime, and who did not answer at the end.
+func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o RowOptions) error {
+	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
+		{Title: "NAME"}, {Title: "DATASET", Drop: 5}, {Title: "HEALTH"}, {Title: "CACHED", Right: true, Drop: 3},
+		{Title: "HIT", Right: true, Drop: 4}, {Title: "WORKERS", Right: true, Drop: 1}, {Title: "MASTERS", Right: true},
+		{Title: "MOUNTS", Right: true, Drop: 2}, {Title: "AGE", Right: true, Drop: 6}, {Title: "WHERE", Wide: true},
+	}}
+	if o.Namespaces {
+		t.Columns = append([]table.Column{{Title: "NAMESPACE"}}, t.Columns...)
+	}
+	var failures []string
+	targets := 0
+	for _, r := range reports {
+		cells := row(screen, r)
+		if o.Namespaces {
+			cells = append([]string{r.Namespace}, cells...)
+		}
+		t.Add(cells...)
+		targets += r.Targets
+		for _, f := range r.Failures {
+			failures = append(failures, fmt.Sprintf("%s (%s)", f.Target, f.Error))
+		}
+	}
+	if err := t.Write(w, screen); err != nil {
+		return err
+	}
+	if len(failures) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%d of %d targets did not answer: %s\n", len(failures), targets, strings.Join(failures, ", "))
+	if err != nil {
+		return fmt.Errorf("writing the screen: %w", err)
+	}
+	return nil
+}
+
+func row(screen terminal.Screen, r report.Runtime) []string {
+	hit := figure.None
+	if r.Cache.HitRatio != nil {
+		hit = figure.Percent(*r.Cache.HitRatio)
+	}
+	dataset := r.Dataset.Name
+	if dataset == "" {
+		dataset = figure.None
+	}
+	return []string{
+		r.Name, dataset, screen.Mark(markOf(r.Health)) + " " + string(r.Health), figure.Bytes(r.Cache.Used), hit,
+		part(len(r.Workers), func(i int) bool { return r.Workers[i].Error == "" }),
+		part(len(r.Masters), func(i int) bool { return r.Masters[i].Error == "" }),
+		part(len(r.Fuses), func(i int) bool { return r.Fuses[i].Ready }),
+		age(r), r.Where,
+	}
+}
+
+// part counts those that are well: "2/3".
+func part(n int, well func(int) bool) string {
+	if n == 0 {
+		return figure.None
+	}
+	count := 0
+	for i := range n {
+		if well(i) {
+			count++
+		}
+	}
+	return fmt.Sprintf("%d/%d", count, n)
+}
+
+// age of the member that has run for longest.
+func age(r report.Runtime) string {
+	var first *time.Time
+	consider := func(t *time.Time) {
+		if t != nil && (first == nil || t.Before(*first)) {
+			first = t
+		}
+	}
+	for _, m := range r.Masters {
+		consider(m.Started)
+	}
+	for _, w := range r.Workers {
+		consider(w.Started)
+	}
+	if first == nil {
+		return figure.None
+	}
+	return figure.Age(*first, r.Collected)
+}

@@ -1,0 +1,323 @@
+// Package status is the status command: one runtime as a dashboard, several as
+// a row each.
+package status
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+// label is the width of the names at the left of the dashboard.
+const label = 10
+
+// dashboard draws one runtime.
+type dashboard struct {
+	out    io.Writer
+	screen terminal.Screen
+	report *report.Runtime
+	wide   bool
+	err    error
+}
+
+// Draw writes the dashboard of one runtime.
+func Draw(w io.Writer, screen terminal.Screen, r *report.Runtime, wide bool) error {
+	d := &dashboard{out: w, screen: screen, report: r, wide: wide}
+	d.head()
+	d.masters()
+	d.cache()
+	d.workers()
+	d.fuses()
+	d.traffic()
+	d.next()
+	return d.err
+}
+
+func (d *dashboard) line(name, text string) {
+	d.raw(fmt.Sprintf("%-*s%s", label, name, text))
+}
+
+func (d *dashboard) raw(text string) {
+	if d.err != nil {
+		return
+	}
+	if !d.wide {
+		text = table.Cut(text, d.screen)
+	}
+	if _, err := fmt.Fprintln(d.out, strings.TrimRight(text, " ")); err != nil {
+		d.err = fmt.Errorf("writing the screen: %w", err)
+	}
+}
+
+func (d *dashboard) table(t table.Table) {
+	if d.err == nil {
+		d.err = t.Write(d.out, d.screen)
+	}
+}
+
+func (d *dashboard) head() {
+	r := d.report
+	if r.Dataset.Name == "" {
+		d.line("Dataset", "none is bound to this runtime")
+	}
+	for i, m := range r.Mounts {
+		name := ""
+		if i == 0 && r.Dataset.Name != "" {
+			name = fmt.Sprintf("%s/%s   ", r.Namespace, r.Dataset.Name)
+		}
+		access := "rw"
+		if m.ReadOnly {
+			access = "ro"
+		}
+		d.line(pick(i == 0 && name != "", "Dataset", ""),
+			fmt.Sprintf("%s%s %s %s   %s   %s", name, m.URI, d.screen.Arrow(), m.Path, access, d.size(m)))
+	}
+	if r.Dataset.Name != "" && len(r.Mounts) == 0 {
+		d.line("Dataset", fmt.Sprintf("%s/%s   nothing is mounted", r.Namespace, r.Dataset.Name))
+	}
+	parts := []string{figure.Plural(len(r.Masters), "master"), figure.Plural(len(r.Workers), "worker"), figure.Plural(len(r.Fuses), "mount point")}
+	d.line("Runtime", join("   ", r.Namespace+"/"+r.Name, r.Version, strings.Join(parts, " "+d.screen.Dot()+" "), r.Where))
+	d.health()
+}
+
+// health is in words; several problems are counted and named below.
+func (d *dashboard) health() {
+	r := d.report
+	text := d.screen.Mark(markOf(r.Health)) + " " + string(r.Health)
+	if len(r.Problems) == 0 {
+		d.line("Health", text)
+		return
+	}
+	d.line("Health", fmt.Sprintf("%-*s  %s", 13+len(text)-table.Width(text), text, r.Problems[0]))
+	for _, problem := range r.Problems[1:] {
+		d.line("", strings.Repeat(" ", 15)+problem)
+	}
+}
+
+func (d *dashboard) size(m report.Mount) string {
+	if m.Objects == nil || m.Bytes == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s objects, %s", figure.Count(uint64(max(0, *m.Objects))), figure.Bytes(max(0, *m.Bytes)))
+}
+
+func (d *dashboard) masters() {
+	r := d.report
+	if len(r.Masters) == 0 {
+		return
+	}
+	d.raw("")
+	t := table.Table{Wide: d.wide, Columns: []table.Column{
+		{Title: "Masters"}, {Title: "ROLE"}, {Title: "TERM", Right: true, Drop: 1}, {Title: "COMMIT", Right: true, Drop: 1},
+		{Title: "LAG", Right: true}, {Title: "CONTACT", Right: true, Drop: 3}, {Title: "FSYNC p99", Right: true, Drop: 2},
+		{Title: "ADDRESS", Drop: 4}, {Title: "AGE", Right: true, Drop: 1},
+	}}
+	leader := r.Leader()
+	for _, m := range r.Masters {
+		if m.Error != "" {
+			t.Add(d.named(terminal.Bad, m.Name), "unreachable", figure.None, figure.None, figure.None, figure.None, figure.None, m.Address, figure.None)
+			continue
+		}
+		mark := terminal.Good
+		if !m.Ready || !m.Voter {
+			mark = terminal.Warn
+		}
+		age := figure.Unknown
+		if m.Started != nil {
+			age = figure.Age(*m.Started, r.Collected)
+		}
+		t.Add(d.named(mark, m.Name), role(m), figure.Count(m.Term), figure.Count(m.CommitIndex), lag(m, leader),
+			seconds(m.ContactSeconds), seconds(m.FsyncP99Seconds), m.Address, age)
+	}
+	d.table(t)
+}
+
+func (d *dashboard) named(mark terminal.Mark, name string) string {
+	return "  " + d.screen.Mark(mark) + " " + name
+}
+
+func (d *dashboard) cache() {
+	r := d.report
+	if len(r.Workers) == 0 {
+		return
+	}
+	d.raw("")
+	d.line("Cache", d.hot())
+	for _, tier := range r.Cache.Tiers {
+		share := 0.0
+		if tier.Capacity > 0 {
+			share = float64(tier.Used) / float64(tier.Capacity)
+		}
+		d.line("  "+tier.Medium, fmt.Sprintf("%s  %6s   %s of %s   %s files",
+			d.screen.Bar(share, d.barWidth()), figure.Percent(share), figure.Bytes(tier.Used), figure.Bytes(tier.Capacity), figure.Count(tier.Files)))
+	}
+}
+
+// hot compares what is cached with what there is in the store.
+func (d *dashboard) hot() string {
+	var total int64
+	for _, m := range d.report.Mounts {
+		if m.Bytes == nil {
+			return fmt.Sprintf("%s cached", figure.Bytes(d.report.Cache.Used))
+		}
+		total += *m.Bytes
+	}
+	if total <= 0 {
+		return fmt.Sprintf("%s cached", figure.Bytes(d.report.Cache.Used))
+	}
+	share := min(1, float64(d.report.Cache.Used)/float64(total))
+	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), figure.Percent(share),
+		figure.Bytes(d.report.Cache.Used), figure.Bytes(total))
+}
+
+func (d *dashboard) barWidth() int {
+	if d.screen.Width > 0 && d.screen.Width < 100 {
+		return 20
+	}
+	return 38
+}
+
+func (d *dashboard) workers() {
+	r := d.report
+	if len(r.Workers) == 0 {
+		return
+	}
+	live := 0
+	var troubled []string
+	for _, w := range r.Workers {
+		if w.Error == "" {
+			live++
+			continue
+		}
+		troubled = append(troubled, d.screen.Mark(terminal.Bad)+" "+w.Name)
+	}
+	d.line("Workers", join("   ", fmt.Sprintf("%d/%d live", live, len(r.Workers)), strings.Join(troubled, "  ")))
+	if d.wide {
+		d.workerTable()
+	}
+}
+
+func (d *dashboard) workerTable() {
+	t := table.Table{Wide: true, Indent: "  ", Columns: []table.Column{
+		{Title: "WORKER"}, {Title: "ADDRESS"}, {Title: "USED", Right: true}, {Title: "CAPACITY", Right: true},
+		{Title: "HIT", Right: true}, {Title: "MISS", Right: true}, {Title: "STORE", Right: true}, {Title: "RING", Right: true},
+	}}
+	for _, w := range d.report.Workers {
+		var used, capacity uint64
+		for _, tier := range w.Tiers {
+			used, capacity = used+tier.Used, capacity+tier.Capacity
+		}
+		t.Add(w.Name, w.Address, figure.Bytes(used), figure.Bytes(capacity), figure.Bytes(w.HitBytes),
+			figure.Bytes(w.MissBytes), figure.Bytes(w.StoreBytes), figure.Count(w.RingEpoch))
+	}
+	d.table(t)
+}
+
+func (d *dashboard) fuses() {
+	for i, f := range d.report.Fuses {
+		mark, text := terminal.Good, "serving"
+		if !f.Ready {
+			mark, text = terminal.Bad, pick(f.Error != "", f.Error, "not serving")
+		}
+		if f.Starts > 1 {
+			text += fmt.Sprintf(", started %d times", f.Starts)
+		}
+		d.line(pick(i == 0, "Mounts", ""), fmt.Sprintf("%s %s   %s", d.screen.Mark(mark), f.Mountpoint, text))
+	}
+}
+
+func (d *dashboard) traffic() {
+	c := d.report.Cache
+	if len(d.report.Workers) == 0 {
+		return
+	}
+	hit := "nothing read yet"
+	if c.HitRatio != nil {
+		hit = fmt.Sprintf("hit %s of %s", figure.Percent(*c.HitRatio), figure.Bytes(c.HitBytes+c.MissBytes))
+	}
+	d.line("I/O", fmt.Sprintf("%s   %s from the store", hit, figure.Bytes(c.StoreBytes)))
+}
+
+func (d *dashboard) next() {
+	r := d.report
+	if r.Next != "" {
+		d.raw("")
+		d.line("Next", r.Next)
+	}
+	if len(r.Failures) == 0 {
+		return
+	}
+	if r.Next == "" {
+		d.raw("")
+	}
+	texts := make([]string, len(r.Failures))
+	for i, f := range r.Failures {
+		texts[i] = fmt.Sprintf("%s (%s)", f.Target, f.Error)
+	}
+	// Never cut: this is the line people copy.
+	if d.err == nil {
+		_, d.err = fmt.Fprintf(d.out, "%d of %d targets did not answer: %s\n", len(r.Failures), r.Targets, strings.Join(texts, ", "))
+	}
+}
+
+func markOf(health report.Health) terminal.Mark {
+	switch health {
+	case report.Healthy:
+		return terminal.Good
+	case report.Unavailable, report.Stopped:
+		return terminal.Bad
+	case report.Starting, report.Degraded:
+	}
+	return terminal.Warn
+}
+
+func role(m report.Master) string {
+	role := strings.ToLower(m.State)
+	if !m.Voter && m.State == "FOLLOWER" {
+		return "learner"
+	}
+	return role
+}
+
+// lag behind the leader's commit, in entries.
+func lag(m report.Master, leader *report.Master) string {
+	switch {
+	case leader == nil:
+		return figure.Unknown
+	case m.Name == leader.Name:
+		return figure.None
+	case m.AppliedIndex >= leader.CommitIndex:
+		return "0"
+	}
+	return figure.Count(leader.CommitIndex - m.AppliedIndex)
+}
+
+func seconds(value *float64) string {
+	if value == nil {
+		return figure.None
+	}
+	return figure.Seconds(*value)
+}
+
+func pick(condition bool, yes, no string) string {
+	if condition {
+		return yes
+	}
+	return no
+}
+
+// join leaves empty parts out.
+func join(separator string, parts ...string) string {
+	kept := parts[:0:0]
+	for _, part := range parts {
+		if part != "" {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(kept, separator)
+}

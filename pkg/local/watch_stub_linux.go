@@ -1,0 +1,3 @@
+package local
+import "context"
+func (s *supervisor) watch(ctx context.Context) { <-ctx.Done() }
