@@ -1,0 +1,157 @@
+// Package consensustest is the surroundings of masters in one process, for
+// tests: a roster on loopback addresses, certificates, directories, and calls
+// from one member to another without gRPC. It knows no Raft.
+package consensustest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// ClusterID of every fixture.
+const ClusterID = "cluster-of-a-test"
+
+// Member is what a fixture needs of a master; *consensus.Node is one.
+type Member interface {
+	Describe() *masterv1.DescribeResponse
+	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
+}
+
+// Fixture of a cluster. It implements consensus.Peers.
+type Fixture struct {
+	Roster    roster.Roster
+	Authority *mtls.Authority
+
+	dir string
+	t   testing.TB
+
+	mu      sync.Mutex
+	members map[string]Member
+}
+
+// New makes the surroundings of a number of masters, m-0 and so on.
+func New(t testing.TB, masters int) *Fixture {
+	t.Helper()
+	authority, err := mtls.NewAuthority("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Fixture{Authority: authority, dir: t.TempDir(), t: t, members: map[string]Member{}}
+	f.Roster = roster.Roster{Namespace: "default", Name: "test", ClusterID: ClusterID}
+	ports := freePorts(t, 2*masters)
+	for i := range masters {
+		f.Roster.Masters = append(f.Roster.Masters, roster.Member{
+			Name: fmt.Sprintf("m-%d", i), Host: "127.0.0.1", Port: ports[2*i], RaftPort: ports[2*i+1],
+		})
+	}
+	return f
+}
+
+// freePorts finds ports that nothing listened on a moment ago: a roster names
+// them before anybody listens.
+func freePorts(t testing.TB, count int) []int {
+	t.Helper()
+	var ports []int
+	for range count {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports
+}
+
+// Name of the i-th master.
+func (f *Fixture) Name(i int) string { return f.Roster.Masters[i].Name }
+
+// DataDir of the i-th master: its disk.
+func (f *Fixture) DataDir(i int) string { return filepath.Join(f.dir, f.Name(i)) }
+
+// Wipe loses the disk of the i-th master.
+func (f *Fixture) Wipe(i int) {
+	f.t.Helper()
+	if err := os.RemoveAll(f.DataDir(i)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// Identity of the i-th master.
+func (f *Fixture) Identity(i int) *mtls.Identity {
+	f.t.Helper()
+	return f.Issue(mtls.Peer{Role: mtls.Master, Name: f.Name(i)})
+}
+
+// Issue makes an identity that the masters' authority vouches for.
+func (f *Fixture) Issue(peer mtls.Peer) *mtls.Identity {
+	f.t.Helper()
+	pair, err := f.Authority.Issue(peer, []string{"127.0.0.1"}, time.Hour)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(f.dir, "tls-")
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := pair.Save(dir); err != nil {
+		f.t.Fatal(err)
+	}
+	identity, err := mtls.LoadIdentity(dir)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return identity
+}
+
+// Up lets the others reach the i-th master.
+func (f *Fixture) Up(i int, member Member) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.members[f.Name(i)] = member
+}
+
+// Down makes the i-th master unreachable.
+func (f *Fixture) Down(i int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.members, f.Name(i))
+}
+
+func (f *Fixture) member(name string) (Member, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	member, ok := f.members[name]
+	if !ok {
+		return nil, fmt.Errorf("calling %s: connection refused", name)
+	}
+	return member, nil
+}
+
+// Describe implements consensus.Peers.
+func (f *Fixture) Describe(ctx context.Context, to roster.Member) (*masterv1.DescribeResponse, error) {
+	member, err := f.member(to.Name)
+	if err != nil {
+		return nil, err
+	}
+	return member.Describe(), ctx.Err()
+}
+
+// Join implements consensus.Peers.
+func (f *Fixture) Join(ctx context.Context, to roster.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
+	member, err := f.member(to.Name)
+	if err != nil {
+		return nil, err
+	}
+	return member.AddMember(ctx, request)
+}

@@ -1,0 +1,56 @@
+package consensus
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOneMemberFormsProposesAndRemembers(t *testing.T) {
+	c := newCluster(t, 1)
+	m := c.start(0)
+	c.whole()
+	result, index, err := m.node.Propose(c.context(), []byte("a"))
+	if err != nil || result != 1 || index == 0 {
+		t.Fatalf("got %v at %d, %v", result, index, err)
+	}
+	if read, err := m.node.ReadIndex(c.context()); err != nil || read < index {
+		t.Fatalf("read at %d after %d, %v", read, index, err)
+	}
+	id := c.id(0)
+	c.stop(0)
+	c.start(0)
+	c.whole()
+	c.propose("b")
+	if got := strings.Join(c.members[0].state.all(), ""); got != "ab" {
+		t.Fatalf("after a restart the journal is %q", got)
+	}
+	if c.id(0) != id {
+		t.Fatal("a restart changed the id")
+	}
+}
+
+func TestFormationInAnyOrderFormsOneClusterOnce(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 3)
+			for _, i := range order {
+				c.start(i)
+				time.Sleep(50 * time.Millisecond)
+			}
+			c.whole()
+			c.propose("x")
+			c.agree("x")
+			bootstrapped := 0
+			for _, m := range c.members {
+				if m.node.servers()[0].ID == m.node.id {
+					bootstrapped++
+				}
+			}
+			if bootstrapped != 1 {
+				t.Fatalf("%d members stand first in the configuration", bootstrapped)
+			}
+		})
+	}
+}

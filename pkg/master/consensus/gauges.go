@@ -1,0 +1,42 @@
+package consensus
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// view is what the gauges are read from.
+type view struct {
+	status  *masterv1.StatusResponse
+	leading bool
+}
+
+func (n *Node) view() view {
+	return view{status: n.Status(), leading: n.serving() != 0}
+}
+
+func gauges() []gauge {
+	of := func(name, help string, value func(view) float64) gauge {
+		return gauge{prometheus.NewDesc(metricPrefix+name, help, nil, nil), value}
+	}
+	number := func(b bool) float64 {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	return []gauge{
+		of("leader", "1 while this member serves as leader.", func(v view) float64 { return number(v.leading) }),
+		of("voter", "1 while this member has a vote.", func(v view) float64 { return number(v.status.GetVoter()) }),
+		of("leader_known", "1 while this member knows of a leader.", func(v view) float64 { return number(v.status.GetLeader() != "") }),
+		of("term", "The newest term this member has seen.", func(v view) float64 { return float64(v.status.GetTerm()) }),
+		of("last_log_index", "Index of the last entry on this member's disk.", func(v view) float64 { return float64(v.status.GetLastLogIndex()) }),
+		of("commit_index", "Index up to which this member knows entries to be committed.", func(v view) float64 { return float64(v.status.GetCommitIndex()) }),
+		of("applied_index", "Index that this member's state machine has reached.", func(v view) float64 { return float64(v.status.GetAppliedIndex()) }),
+		of("snapshot_index", "Index of the newest snapshot.", func(v view) float64 { return float64(v.status.GetLastSnapshotIndex()) }),
+		of("log_entries", "Entries in the log.", func(v view) float64 { return float64(v.status.GetLogEntries()) }),
+		of("log_bytes", "Size of the log's file, which never shrinks.", func(v view) float64 { return float64(v.status.GetLogBytes()) }),
+		of("last_contact_seconds", "Time since this follower last heard from its leader; 0 on the leader.", func(v view) float64 { return v.status.GetLastContact().AsDuration().Seconds() }),
+	}
+}

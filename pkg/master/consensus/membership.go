@@ -1,0 +1,188 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+const (
+	// joinPoll is how often a newcomer's progress is looked at.
+	joinPoll = 20 * time.Millisecond
+	// joinLag is how many entries a newcomer may be behind when it gets its
+	// vote.
+	joinLag = 64
+)
+
+// Describe says who this member is, cluster or no cluster.
+func (n *Node) Describe() *masterv1.DescribeResponse {
+	return &masterv1.DescribeResponse{
+		Name:      n.config.Name,
+		MemberId:  string(n.id),
+		HasState:  n.hasState(),
+		ClusterId: n.config.ClusterID,
+		Formed:    n.config.Formed,
+	}
+}
+
+func (n *Node) hasState() bool {
+	index, _ := n.snapshots.last()
+	return n.hadState || index > 0 || n.store.last.Load() > 0
+}
+
+// AddMember makes the caller a voter: it is added without a vote, under its
+// own id, catches up, the lost id of its name is removed, and then it is
+// promoted. One change at a time, and none that would leave fewer than a
+// majority of live, caught-up voters. It takes as long as catching up does,
+// and may be called again after any error. Only the leader can: others answer
+// NotLeaderError.
+func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
+	if err := n.checkJoin(request); err != nil {
+		return nil, fmt.Errorf("refusing %s: %w", request.GetName(), err)
+	}
+	if n.raft.State() != raft.Leader {
+		return nil, n.notLeader()
+	}
+	select {
+	case n.changing <- struct{}{}:
+		defer func() { <-n.changing }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for another change of the configuration: %w", ctx.Err())
+	}
+	if err := n.admit(ctx, raft.ServerID(request.GetMemberId()), serverAddress(request.GetAddress(), request.GetMemberId())); err != nil {
+		var follower *NotLeaderError
+		if errors.As(err, &follower) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("adding %s as %s: %w", request.GetName(), request.GetMemberId(), err)
+	}
+	return &masterv1.JoinResponse{Voter: true}, nil
+}
+
+func (n *Node) checkJoin(r *masterv1.JoinRequest) error {
+	_, listed := n.config.Roster.Master(r.GetName())
+	switch {
+	case r.GetClusterId() != n.config.ClusterID:
+		return fmt.Errorf("it belongs to cluster %q, and this is a member of %q", r.GetClusterId(), n.config.ClusterID)
+	case !listed:
+		return errors.New("it is not among the masters of the roster")
+	case nameOf(r.GetMemberId()) != r.GetName() || len(r.GetMemberId()) > maxName:
+		return fmt.Errorf("%q is not an id of its name", r.GetMemberId())
+	case r.GetName() == n.config.Name:
+		return errors.New("that is this member's own name")
+	case r.GetAddress() == "":
+		return errors.New("it gives no address")
+	}
+	return nil
+}
+
+// admit runs the steps that are still to do.
+func (n *Node) admit(ctx context.Context, id raft.ServerID, address raft.ServerAddress) error {
+	current, known := find(n.servers(), id)
+	if known && current.Suffrage == raft.Voter && current.Address == address {
+		return nil
+	}
+	if !known {
+		n.logger.Info("adding a member without a vote", "member", id)
+		if err := n.change(ctx, n.raft.AddNonvoter(id, address, 0, transportTimeout)); err != nil {
+			return err
+		}
+	}
+	if err := n.catchUp(ctx, id); err != nil {
+		return err
+	}
+	if err := n.removeLost(ctx, id); err != nil {
+		return err
+	}
+	n.logger.Info("giving a member its vote", "member", id)
+	return n.change(ctx, n.raft.AddVoter(id, address, 0, transportTimeout))
+}
+
+// change waits for a change of the configuration to be committed.
+func (n *Node) change(ctx context.Context, future raft.IndexFuture) error {
+	err := n.await(ctx, future)
+	if err != nil && refused(err) {
+		return n.notLeader()
+	}
+	return err
+}
+
+// catchUp waits until a member has nearly all of the log.
+func (n *Node) catchUp(ctx context.Context, id raft.ServerID) error {
+	for {
+		if n.caughtUp(id) {
+			return nil
+		}
+		if n.raft.State() != raft.Leader {
+			return n.notLeader()
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("waiting for it to catch up: %w", err)
+		}
+		if !n.pause(joinPoll) {
+			return errStopped
+		}
+	}
+}
+
+// caughtUp tells whether a member answers and is hardly behind.
+func (n *Node) caughtUp(id raft.ServerID) bool {
+	if id == n.id {
+		return true
+	}
+	c, ok := n.witness.contact(id)
+	return ok && n.fresh(c) && c.match > 0 && c.match+joinLag >= n.raft.CommitIndex()
+}
+
+// removeLost removes the other ids of a newcomer's name.
+func (n *Node) removeLost(ctx context.Context, newcomer raft.ServerID) error {
+	for _, lost := range n.servers() {
+		if lost.ID == newcomer || nameOf(string(lost.ID)) != nameOf(string(newcomer)) {
+			continue
+		}
+		if c, ok := n.witness.contact(lost.ID); ok && n.fresh(c) {
+			return fmt.Errorf("%s still answers: two members of one name must not run at once", lost.ID)
+		}
+		if err := n.mayRemove(lost.ID); err != nil {
+			return err
+		}
+		n.logger.Info("removing a member that lost its disk", "member", lost.ID, "replacement", newcomer)
+		if err := n.change(ctx, n.raft.RemoveServer(lost.ID, 0, transportTimeout)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mayRemove tells why a member must stay: without it, too few of the voters
+// that are left are alive and caught up.
+func (n *Node) mayRemove(lost raft.ServerID) error {
+	voters, sound := 0, 0
+	for _, s := range n.servers() {
+		if s.ID == lost || s.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		if n.caughtUp(s.ID) {
+			sound++
+		}
+	}
+	if sound < voters/2+1 {
+		return fmt.Errorf("%s cannot be replaced now: only %d of the other %d voters are alive and caught up", lost, sound, voters)
+	}
+	return nil
+}
+
+func find(servers []raft.Server, id raft.ServerID) (raft.Server, bool) {
+	for _, s := range servers {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return raft.Server{}, false
+}

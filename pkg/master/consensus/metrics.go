@@ -1,0 +1,123 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of a member: counters kept as things happen, and what Status says,
+// read at each scrape.
+type metrics struct {
+	node       *Node
+	registerer prometheus.Registerer
+
+	appends   prometheus.Histogram
+	proposals *prometheus.CounterVec
+	reads     prometheus.Counter
+	rounds    prometheus.Counter
+
+	gauges []gauge
+	peers  [2]*prometheus.Desc
+}
+
+type gauge struct {
+	desc  *prometheus.Desc
+	value func(view) float64
+}
+
+var _ prometheus.Collector = (*metrics)(nil)
+
+const metricPrefix = "jindo_master_raft_"
+
+func newMetrics() *metrics {
+	m := &metrics{
+		appends: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    metricPrefix + "append_seconds",
+			Help:    "Duration of a durable append to the log.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
+		}),
+		proposals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: metricPrefix + "proposals_total",
+			Help: "Commands proposed to this member, by outcome: committed, refused (nothing was executed), unknown.",
+		}, []string{"outcome"}),
+		reads:  prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + "reads_total", Help: "Linearizable reads that asked this member for an index."}),
+		rounds: prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + "read_rounds_total", Help: "Rounds in which reads were confirmed, many at a time."}),
+		gauges: gauges(),
+	}
+	for _, outcome := range []string{"committed", "refused", "unknown"} {
+		m.proposals.WithLabelValues(outcome)
+	}
+	m.peers[0] = prometheus.NewDesc(metricPrefix+"peer_last_contact_seconds", "Time since a peer last answered this leader.", []string{"peer"}, nil)
+	m.peers[1] = prometheus.NewDesc(metricPrefix+"peer_match_index", "Log index up to which a peer agrees with this leader.", []string{"peer"}, nil)
+	return m
+}
+
+func (m *metrics) register(registerer prometheus.Registerer, n *Node) error {
+	m.node = n
+	if registerer == nil {
+		return nil
+	}
+	if err := registerer.Register(m); err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	m.registerer = registerer
+	return nil
+}
+
+func (m *metrics) unregister() {
+	if m.registerer != nil {
+		m.registerer.Unregister(m)
+	}
+}
+
+func (m *metrics) appended(took time.Duration) { m.appends.Observe(took.Seconds()) }
+
+func (m *metrics) proposed(err error) {
+	outcome := "refused"
+	switch {
+	case err == nil:
+		outcome = "committed"
+	case errors.Is(err, ErrUnknownOutcome):
+		outcome = "unknown"
+	}
+	m.proposals.WithLabelValues(outcome).Inc()
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(out chan<- *prometheus.Desc) {
+	m.appends.Describe(out)
+	m.proposals.Describe(out)
+	m.reads.Describe(out)
+	m.rounds.Describe(out)
+	for _, g := range m.gauges {
+		out <- g.desc
+	}
+	for _, d := range m.peers {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	m.appends.Collect(out)
+	m.proposals.Collect(out)
+	m.reads.Collect(out)
+	m.rounds.Collect(out)
+	v := m.node.view()
+	for _, g := range m.gauges {
+		out <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, g.value(v))
+	}
+	if !v.leading {
+		return
+	}
+	for _, p := range v.status.GetPeers() {
+		if p.GetMemberId() == v.status.GetMemberId() || p.GetLastContact() == nil {
+			continue
+		}
+		out <- prometheus.MustNewConstMetric(m.peers[0], prometheus.GaugeValue, p.GetLastContact().AsDuration().Seconds(), p.GetName())
+		out <- prometheus.MustNewConstMetric(m.peers[1], prometheus.GaugeValue, float64(p.GetMatchIndex()), p.GetName())
+	}
+}

@@ -1,0 +1,234 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// Node is one member. Its methods are safe for concurrent use.
+type Node struct {
+	config Config
+	logger *slog.Logger
+	home   home
+	self   roster.Member
+	id     raft.ServerID
+	// started is when this life of the member began.
+	started time.Time
+	// hadState is whether its disk held a log or a snapshot then.
+	hadState bool
+
+	store     *guarded
+	snapshots *snapshots
+	machine   *machine
+	stream    *stream
+	witness   *witness
+	raft      *raft.Raft
+
+	gate     gate
+	reads    reads
+	hurrying atomic.Bool
+	metrics  *metrics
+	// changing is held while the configuration is changed: one at a time.
+	changing chan struct{}
+	// waiting is why this member is not in a cluster yet; see Reason.
+	waiting atomic.Pointer[string]
+
+	// pending are entries on their way through the log.
+	pending inflight
+	// background are this package's own goroutines.
+	background sync.WaitGroup
+	closing    atomic.Bool
+	failed     atomic.Bool
+	// stopped is closed when the node ends.
+	stopped  chan struct{}
+	stopOnce sync.Once
+}
+
+// Open reads a member's disk, or mints a new member on an empty one, verifies
+// what is there, and listens. Run makes it part of a cluster. An error leaves
+// nothing open.
+func Open(config Config, state StateMachine) (*Node, error) {
+	if err := config.normalize(); err != nil {
+		return nil, fmt.Errorf("configuring a master: %w", err)
+	}
+	n := &Node{
+		config:   config,
+		logger:   config.Logger,
+		home:     home{config.DataDir},
+		started:  time.Now(),
+		witness:  newWitness(),
+		changing: make(chan struct{}, 1),
+		stopped:  make(chan struct{}),
+	}
+	n.reads.kick = make(chan struct{}, 1)
+	n.self, _ = config.Roster.Master(config.Name)
+	n.metrics = newMetrics()
+	if err := n.open(state); err != nil {
+		n.close()
+		return nil, fmt.Errorf("opening master %s: %w", config.Name, err)
+	}
+	if err := n.metrics.register(config.Registry, n); err != nil {
+		_ = n.Shutdown(context.Background())
+		return nil, fmt.Errorf("opening master %s: %w", config.Name, err)
+	}
+	n.background.Go(n.lead)
+	n.background.Go(n.readLoop)
+	n.background.Go(n.compact)
+	return n, nil
+}
+
+func (n *Node) open(state StateMachine) error {
+	identity, err := n.home.open(n.config.Name, n.config.ClusterID)
+	if err != nil {
+		return err
+	}
+	n.id = raft.ServerID(identity.ID)
+	if err := n.openStores(); err != nil {
+		return err
+	}
+	n.machine = &machine{state: state, fail: n.fail}
+	if n.stream, err = listen(&n.config, identity.ID); err != nil {
+		return err
+	}
+	cache, err := raft.NewLogCache(logCacheEntries, n.store)
+	if err != nil {
+		return fmt.Errorf("making the log's cache: %w", err)
+	}
+	transport := newTransport(&n.config, n.stream, n.witness)
+	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.machine, cache, n.store, n.snapshots, transport)
+	if err != nil {
+		_ = transport.Close()
+		return fmt.Errorf("starting raft: %w", err)
+	}
+	return nil
+}
+
+// openStores opens the log and the snapshots and reads all of both: damage is
+// found before anybody is told anything.
+func (n *Node) openStores() error {
+	store, err := openDisk(n.home.log())
+	if err != nil {
+		return err
+	}
+	if n.config.hooks.disk != nil {
+		store = n.config.hooks.disk(store)
+	}
+	n.store = &guarded{
+		disk: store, path: n.home.log(), timeout: n.config.DiskTimeout, fail: n.fail,
+		appends: &durations{observe: n.metrics.appended},
+	}
+	if n.snapshots, err = openSnapshots(n.home.snapshots(), newRaftLogger(n.logger)); err != nil {
+		return err
+	}
+	n.snapshots.taken = func() { n.store.unsnapshotted.Store(0) }
+	newest, err := n.snapshots.check()
+	if err == nil {
+		err = n.store.check(newest.Index)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; move %s away, and this member joins as a new one", err, n.home.member())
+	}
+	n.hadState = newest.Index > 0 || n.store.last.Load() > 0
+	return nil
+}
+
+// fail stops the member for good. The process is not to outlive it.
+func (n *Node) fail(err error) {
+	if n.failed.Swap(true) {
+		return
+	}
+	n.logger.Error("this master cannot go on", "error", err)
+	n.config.Fatal(err)
+	n.stopOnce.Do(func() { close(n.stopped) })
+}
+
+// compact takes a snapshot when the log has grown by many bytes; the library
+// counts entries only.
+func (n *Node) compact() {
+	for n.pause(n.config.sizes.interval) {
+		if n.store.unsnapshotted.Load() < n.config.sizes.bytes {
+			continue
+		}
+		if err := n.snapshot(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
+			n.logger.Warn("taking a snapshot", "error", err)
+		}
+	}
+}
+
+// snapshot takes one now.
+func (n *Node) snapshot() error {
+	if err := n.raft.Snapshot().Error(); err != nil {
+		return fmt.Errorf("taking a snapshot: %w", err)
+	}
+	return nil
+}
+
+// Leader is the name of the member that this one believes to lead, empty when
+// it knows of none, and its term.
+func (n *Node) Leader() (string, uint64) {
+	_, id := n.raft.LeaderWithID()
+	return nameOf(string(id)), n.raft.CurrentTerm()
+}
+
+// Shutdown hands leadership over, lets what is on its way through the log end,
+// and closes everything. When ctx ends first, the rest is closed without
+// waiting.
+func (n *Node) Shutdown(ctx context.Context) error {
+	if n.closing.Swap(true) {
+		return nil
+	}
+	if !n.failed.Load() {
+		if n.raft.State() == raft.Leader && len(n.servers()) > 1 {
+			if name, err := n.transfer(ctx, ""); err != nil {
+				n.logger.Warn("could not hand leadership over before stopping", "error", err)
+			} else {
+				n.logger.Info("handed leadership over", "to", name)
+			}
+		}
+		select {
+		case <-n.pending.close():
+		case <-ctx.Done():
+		case <-time.After(transportTimeout):
+		}
+	}
+	n.stopOnce.Do(func() { close(n.stopped) })
+	done := make(chan error, 1)
+	go func() { done <- n.close() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("shutting master %s down: %w", n.config.Name, ctx.Err())
+	}
+}
+
+// close closes what is open.
+func (n *Node) close() error {
+	var err error
+	if n.raft != nil {
+		future := n.raft.Shutdown()
+		// Requests to peers that do not answer end with their connections.
+		err = n.stream.Close()
+		err = errors.Join(err, future.Error())
+	} else if n.stream != nil {
+		err = n.stream.Close()
+	}
+	n.background.Wait()
+	n.metrics.unregister()
+	if n.store != nil {
+		err = errors.Join(err, n.store.disk.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("closing master %s: %w", n.config.Name, err)
+	}
+	return nil
+}

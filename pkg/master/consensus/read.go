@@ -1,0 +1,162 @@
+package consensus
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// reads wait for a round together. One round runs at a time; the next takes
+// everything that came meanwhile.
+type reads struct {
+	mu     sync.Mutex
+	queued []*pendingRead
+	kick   chan struct{}
+}
+
+type pendingRead struct {
+	done chan struct{}
+	// index and err are set before done is closed.
+	index uint64
+	err   error
+}
+
+func (r *reads) add() *pendingRead {
+	p := &pendingRead{done: make(chan struct{})}
+	r.mu.Lock()
+	r.queued = append(r.queued, p)
+	r.mu.Unlock()
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+	return p
+}
+
+func (r *reads) take() []*pendingRead {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	taken := r.queued
+	r.queued = nil
+	return taken
+}
+
+// ReadIndex returns an index that the state machine here has reached, and that
+// is not below any command acknowledged, by any leader, before the call: what
+// is read from the state afterwards is linearizable. It answers NotLeaderError
+// when this member does not lead. Safe for concurrent use.
+func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
+	term, err := n.serve(ctx)
+	if err != nil {
+		return 0, err
+	}
+	read := n.reads.add()
+	select {
+	case <-read.done:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("confirming leadership: %w", ctx.Err())
+	case <-n.stopped:
+		return 0, n.notLeader()
+	}
+	if read.err != nil {
+		return 0, read.err
+	}
+	if err := n.machine.applied.wait(ctx, read.index, n.stopped); err != nil {
+		return 0, err
+	}
+	if n.raft.CurrentTerm() != term {
+		return 0, n.notLeader()
+	}
+	return read.index, nil
+}
+
+// readLoop runs one round after the other.
+func (n *Node) readLoop() {
+	for {
+		select {
+		case <-n.reads.kick:
+		case <-n.stopped:
+			return
+		}
+		taken := n.reads.take()
+		if len(taken) == 0 {
+			continue
+		}
+		index, err := n.round()
+		n.metrics.rounds.Inc()
+		n.metrics.reads.Add(float64(len(taken)))
+		for _, read := range taken {
+			read.index, read.err = index, err
+			close(read.done)
+		}
+	}
+}
+
+// round confirms that this member led, in one term, at some moment after the
+// call. The library's VerifyLeader cannot say so: an answer to a heartbeat
+// that was sent before satisfies it, and so do members without a vote. Here it
+// only makes heartbeats leave at once; what counts is that a majority of the
+// voters answered, in the same term, what was sent after the round began.
+func (n *Node) round() (uint64, error) {
+	term := n.serving()
+	if term == 0 {
+		return 0, n.notLeader()
+	}
+	index := n.raft.CommitIndex()
+	if mutantVerifyLeader {
+		if err := n.raft.VerifyLeader().Error(); err != nil {
+			return 0, n.notLeader()
+		}
+		return index, nil
+	}
+	sequence := n.witness.begin()
+	for hurry := true; ; {
+		news, gate := n.witness.news.wait(), n.gate.news.wait()
+		if n.witness.proven(n.servers(), n.id, term, sequence) {
+			break
+		}
+		if n.serving() != term {
+			return 0, n.notLeader()
+		}
+		if hurry {
+			n.hurry()
+		}
+		hurry = false
+		timer := time.NewTimer(n.config.Heartbeat / 5)
+		select {
+		case <-news:
+		case <-gate:
+		case <-timer.C:
+			hurry = true
+		case <-n.stopped:
+			timer.Stop()
+			return 0, n.notLeader()
+		}
+		timer.Stop()
+	}
+	if n.serving() != term {
+		return 0, n.notLeader()
+	}
+	return index, nil
+}
+
+// hurry makes heartbeats leave now rather than at their next time. The call
+// waits for the library's main goroutine, which may be waiting for a disk; the
+// round goes on by the regular heartbeats then.
+func (n *Node) hurry() {
+	if n.hurrying.Swap(true) {
+		return
+	}
+	n.background.Go(func() {
+		defer n.hurrying.Store(false)
+		n.raft.VerifyLeader()
+	})
+}
+
+// servers is the newest configuration, committed or not, as Raft demands.
+func (n *Node) servers() []raft.Server {
+	return n.raft.GetConfiguration().Configuration().Servers
+}

@@ -1,0 +1,122 @@
+package consensus
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// snapshots is the library's store of snapshot files, which additionally
+// remembers the newest: a status must not wait for the disk.
+type snapshots struct {
+	raft.SnapshotStore
+	// taken is called when a snapshot is durable.
+	taken func()
+
+	mu     sync.Mutex
+	newest raft.SnapshotMeta
+}
+
+var _ raft.SnapshotStore = (*snapshots)(nil)
+
+func openSnapshots(dir string, logger *raftLogger) (*snapshots, error) {
+	files, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+	if err != nil {
+		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
+	}
+	return &snapshots{SnapshotStore: files, taken: func() {}}, nil
+}
+
+// Create implements raft.SnapshotStore.
+func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration, configurationIndex uint64, transport raft.Transport) (raft.SnapshotSink, error) {
+	sink, err := s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, transport)
+	if err != nil {
+		return nil, err
+	}
+	return &sinkOf{SnapshotSink: sink, store: s, meta: raft.SnapshotMeta{ID: sink.ID(), Index: index, Term: term}}, nil
+}
+
+// check reads the newest snapshot, verifies it to its end, and remembers it.
+// Its index is 0 when there is none.
+func (s *snapshots) check() (raft.SnapshotMeta, error) {
+	all, err := s.List()
+	if err != nil {
+		return raft.SnapshotMeta{}, fmt.Errorf("listing snapshots: %w", err)
+	}
+	if len(all) == 0 {
+		return raft.SnapshotMeta{}, nil
+	}
+	meta := *all[0]
+	if err := s.verify(meta); err != nil {
+		return raft.SnapshotMeta{}, fmt.Errorf("checking snapshot %s: %w", meta.ID, err)
+	}
+	s.remember(meta)
+	return meta, nil
+}
+
+func (s *snapshots) verify(meta raft.SnapshotMeta) error {
+	_, file, err := s.Open(meta.ID)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	envelope, err := openEnvelope(file)
+	if err != nil {
+		return err
+	}
+	if envelope.header.index != meta.Index {
+		return fmt.Errorf("it holds index %d, and its name says %d: %w", envelope.header.index, meta.Index, errDamaged)
+	}
+	_, err = io.Copy(io.Discard, envelope)
+	return err
+}
+
+func (s *snapshots) remember(meta raft.SnapshotMeta) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.newest = meta
+}
+
+// last is the newest snapshot: its index and when it was taken.
+func (s *snapshots) last() (uint64, time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.newest.Index == 0 {
+		return 0, time.Time{}
+	}
+	return s.newest.Index, takenAt(s.newest.ID)
+}
+
+// takenAt reads the time within the library's name of a snapshot:
+// term-index-milliseconds.
+func takenAt(id string) time.Time {
+	millis, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(millis)
+}
+
+type sinkOf struct {
+	raft.SnapshotSink
+	store *snapshots
+	meta  raft.SnapshotMeta
+	once  sync.Once
+}
+
+// Close makes the snapshot durable. The library calls it twice.
+func (s *sinkOf) Close() error {
+	if err := s.SnapshotSink.Close(); err != nil {
+		return err
+	}
+	s.once.Do(func() {
+		s.store.remember(s.meta)
+		s.store.taken()
+	})
+	return nil
+}

@@ -1,0 +1,118 @@
+package consensus
+
+import (
+	"time"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// stateJoining is the state of a member without a vote.
+const stateJoining = "JOINING"
+
+// Status is this member's own view; it asks nobody and waits for no disk.
+// What consensus does not know (digests, version) is left out.
+func (n *Node) Status() *masterv1.StatusResponse {
+	leader, term := n.Leader()
+	servers := n.servers()
+	self, _ := find(servers, n.id)
+	snapshot, taken := n.snapshots.last()
+	_, since := n.gate.get()
+	s := &masterv1.StatusResponse{
+		Name:               n.config.Name,
+		MemberId:           string(n.id),
+		Address:            n.self.RaftAddress(),
+		ClusterId:          n.config.ClusterID,
+		State:              n.state(self),
+		Term:               term,
+		Leader:             leader,
+		LastLogIndex:       n.raft.LastIndex(),
+		CommitIndex:        n.commitIndex(),
+		AppliedIndex:       n.machine.applied.get(),
+		LastSnapshotIndex:  snapshot,
+		ConfigurationIndex: n.machine.configuration.Load(),
+		FsyncP99:           durationpb.New(n.store.appends.percentile(99)),
+		Started:            timestamppb.New(n.started),
+		LogEntries:         n.store.entries(),
+		LogBytes:           n.store.size(),
+		Voter:              self.Suffrage == raft.Voter && self.ID == n.id,
+		LastContact:        durationpb.New(0),
+	}
+	if !taken.IsZero() {
+		s.LastSnapshotTime = timestamppb.New(taken)
+	}
+	if !since.IsZero() {
+		s.LeaderSince = timestamppb.New(since)
+	}
+	if at := n.raft.LastContact(); n.raft.State() != raft.Leader && !at.IsZero() {
+		s.LastContact = durationpb.New(time.Since(at))
+	}
+	for _, server := range servers {
+		s.Peers = append(s.Peers, n.peer(server))
+	}
+	s.Ready = s.Voter && leader != "" && s.AppliedIndex+joinLag >= s.CommitIndex && !n.closing.Load() &&
+		(n.raft.State() != raft.Leader || n.serving() != 0)
+	return s
+}
+
+func (n *Node) state(self raft.Server) string {
+	switch state := n.raft.State(); {
+	case n.failed.Load() || state == raft.Shutdown:
+		return "SHUTDOWN"
+	case state == raft.Leader:
+		return "LEADER"
+	case state == raft.Candidate:
+		return "CANDIDATE"
+	case self.ID != n.id || self.Suffrage != raft.Voter:
+		return stateJoining
+	default:
+		return "FOLLOWER"
+	}
+}
+
+// commitIndex is what is known to be committed. After a start the library
+// knows less than it has applied from a snapshot.
+func (n *Node) commitIndex() uint64 {
+	return max(n.raft.CommitIndex(), n.machine.applied.get())
+}
+
+// peer is one server of the configuration, this member included, with what the
+// leader knows of it.
+func (n *Node) peer(server raft.Server) *masterv1.Peer {
+	address, _ := splitAddress(server.Address)
+	p := &masterv1.Peer{
+		Name:     nameOf(string(server.ID)),
+		MemberId: string(server.ID),
+		Address:  address,
+		Voter:    server.Suffrage == raft.Voter,
+	}
+	if n.raft.State() != raft.Leader {
+		return p
+	}
+	if server.ID == n.id {
+		p.MatchIndex = n.raft.LastIndex()
+		p.LastContact = durationpb.New(0)
+		return p
+	}
+	if c, ok := n.witness.contact(server.ID); ok {
+		p.LastContact = durationpb.New(time.Since(c.at))
+		p.Rtt = durationpb.New(c.rtt)
+		if c.term == n.raft.CurrentTerm() {
+			p.MatchIndex = c.match
+		}
+	}
+	return p
+}
+
+// entries in the log.
+func (g *guarded) entries() uint64 {
+	first, last := g.first.Load(), g.last.Load()
+	if first == 0 || last < first {
+		return 0
+	}
+	return last - first + 1
+}
+

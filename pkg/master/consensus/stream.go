@@ -1,0 +1,297 @@
+package consensus
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// maxGreetings bounds the connections that are still introducing themselves.
+const maxGreetings = 64
+
+// stream makes and takes Raft's connections. What it hands out in either
+// direction is authenticated and has exchanged preambles. It implements
+// raft.StreamLayer.
+type stream struct {
+	cluster  string
+	id       string
+	address  raft.ServerAddress
+	roster   roster.Roster
+	identity *mtls.Identity
+	logger   *slog.Logger
+	listener net.Listener
+	server   *tls.Config
+
+	accepted chan net.Conn
+	slots    chan struct{}
+	// stopped ends when the stream is closed.
+	stopped context.Context
+	stop    context.CancelFunc
+	workers sync.WaitGroup
+
+	mu sync.Mutex
+	// conns are all that are open, so that Close leaves none.
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+var _ raft.StreamLayer = (*stream)(nil)
+
+func listen(c *Config, id string) (*stream, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "tcp", c.RaftListen)
+	if err != nil {
+		return nil, fmt.Errorf("listening for other masters: %w", err)
+	}
+	self, _ := c.Roster.Master(c.Name)
+	s := &stream{
+		cluster:  c.ClusterID,
+		id:       id,
+		address:  serverAddress(self.RaftAddress(), id),
+		roster:   c.Roster,
+		identity: c.Identity,
+		logger:   c.Logger,
+		listener: listener,
+		server:   c.Identity.ServerConfig(mtls.Master),
+		accepted: make(chan net.Conn),
+		slots:    make(chan struct{}, maxGreetings),
+		conns:    map[net.Conn]struct{}{},
+	}
+	s.stopped, s.stop = context.WithCancel(context.Background())
+	s.workers.Go(s.listen)
+	return s, nil
+}
+
+// listen greets each caller on a goroutine of its own: one that says nothing
+// must not keep others waiting.
+func (s *stream) listen() {
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			if s.stopped.Err() != nil {
+				return
+			}
+			s.logger.Warn("accepting a connection from another master", "error", err)
+			select {
+			case <-s.stopped.Done():
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+			continue
+		}
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.stopped.Done():
+			_ = conn.Close()
+			return
+		}
+		s.workers.Go(func() {
+			defer func() { <-s.slots }()
+			s.greet(conn)
+		})
+	}
+}
+
+func (s *stream) greet(conn net.Conn) {
+	kept, ok := s.keep(conn)
+	if !ok {
+		return
+	}
+	secured := tls.Server(kept, s.server)
+	if err := s.welcome(secured); err != nil {
+		s.logger.Warn("refused a connection to the Raft port", "remote", conn.RemoteAddr().String(), "error", err)
+		_ = secured.Close()
+		return
+	}
+	select {
+	case s.accepted <- secured:
+	case <-s.stopped.Done():
+		_ = secured.Close()
+	}
+}
+
+// welcome is the listener's side of the preamble.
+func (s *stream) welcome(conn *tls.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(transportTimeout)); err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	if err := conn.HandshakeContext(s.stopped); err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	peer, err := mtls.PeerOfState(conn.ConnectionState())
+	if err != nil {
+		return fmt.Errorf("greeting: %w", err)
+	}
+	hello, err := readPreamble(conn)
+	if err != nil {
+		return err
+	}
+	refusal := s.judge(hello, peer)
+	answer := preamble{cluster: s.cluster, to: hello.from, from: s.id}
+	if refusal != nil {
+		answer.refusal = refusal.Error()
+	}
+	if err := send(conn, answer); err != nil {
+		return errors.Join(refusal, err)
+	}
+	if refusal != nil {
+		return refusal
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// judge says why a caller is refused.
+func (s *stream) judge(hello preamble, peer mtls.Peer) error {
+	if _, listed := s.roster.Master(peer.Name); !listed {
+		return fmt.Errorf("%s is not among the masters of the roster", peer)
+	}
+	switch {
+	case hello.cluster != s.cluster:
+		return fmt.Errorf("%s belongs to cluster %q, and this is a member of %q", peer, hello.cluster, s.cluster)
+	case hello.to != s.id:
+		return fmt.Errorf("%s wants member %q, and this is %q", peer, hello.to, s.id)
+	case nameOf(hello.from) != peer.Name:
+		return fmt.Errorf("%s calls itself member %q, which is not an id of its name", peer, hello.from)
+	}
+	return nil
+}
+
+func send(conn net.Conn, p preamble) error {
+	raw, err := p.encode()
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(raw); err != nil {
+		return fmt.Errorf("sending preamble: %w", err)
+	}
+	return nil
+}
+
+// Accept implements raft.StreamLayer.
+func (s *stream) Accept() (net.Conn, error) {
+	select {
+	case conn := <-s.accepted:
+		return conn, nil
+	case <-s.stopped.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Dial implements raft.StreamLayer. The name is resolved at every dial; where
+// it listens is the roster's to say, and the configuration's for a member that
+// the roster does not list.
+func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	hostPort, id := splitAddress(address)
+	if id == "" {
+		return nil, fmt.Errorf("dialling %s: the address names no member", address)
+	}
+	name := nameOf(id)
+	if member, listed := s.roster.Master(name); listed {
+		hostPort = member.RaftAddress()
+	}
+	ctx, cancel := context.WithTimeout(s.stopped, timeout)
+	defer cancel()
+	var dialer net.Dialer
+	raw, err := dialer.DialContext(ctx, "tcp", hostPort)
+	if err != nil {
+		return nil, fmt.Errorf("dialling %s: %w", id, err)
+	}
+	kept, ok := s.keep(raw)
+	if !ok {
+		return nil, fmt.Errorf("dialling %s: %w", id, net.ErrClosed)
+	}
+	conn := tls.Client(kept, s.identity.ClientConfig(mtls.Master, name))
+	if err := s.introduce(ctx, conn, id, timeout); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("dialling %s at %s: %w", id, hostPort, err)
+	}
+	return conn, nil
+}
+
+// introduce is the dialler's side of the preamble.
+func (s *stream) introduce(ctx context.Context, conn *tls.Conn, id string, timeout time.Duration) error {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	if err := send(conn, preamble{cluster: s.cluster, to: id, from: s.id}); err != nil {
+		return err
+	}
+	answer, err := readPreamble(conn)
+	switch {
+	case err != nil:
+		return err
+	case answer.refusal != "":
+		return fmt.Errorf("it refuses: %s", answer.refusal)
+	case answer.cluster != s.cluster:
+		return fmt.Errorf("it belongs to cluster %q, and this is a member of %q", answer.cluster, s.cluster)
+	case answer.from != id || answer.to != s.id:
+		return fmt.Errorf("it is member %q and takes this one for %q, which is %q", answer.from, answer.to, s.id)
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+// Addr implements net.Listener: the name under which others dial this member,
+// not the address it listens on.
+func (s *stream) Addr() net.Addr { return raftAddr(s.address) }
+
+type raftAddr raft.ServerAddress
+
+func (raftAddr) Network() string  { return "raft" }
+func (a raftAddr) String() string { return string(a) }
+
+// Close ends the listener and every connection.
+func (s *stream) Close() error {
+	s.stop()
+	err := s.listener.Close()
+	s.mu.Lock()
+	s.closed = true
+	open := make([]net.Conn, 0, len(s.conns))
+	for conn := range s.conns {
+		open = append(open, conn)
+	}
+	s.mu.Unlock()
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+	s.workers.Wait()
+	return err
+}
+
+// keep remembers a connection until it is closed. It closes it, and answers
+// false, when the stream is closed already.
+func (s *stream) keep(conn net.Conn) (net.Conn, bool) {
+	kept := &keptConn{Conn: conn, stream: s}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = conn.Close()
+		return nil, false
+	}
+	s.conns[kept] = struct{}{}
+	return kept, true
+}
+
+type keptConn struct {
+	net.Conn
+	stream *stream
+}
+
+func (c *keptConn) Close() error {
+	c.stream.mu.Lock()
+	delete(c.stream.conns, c)
+	c.stream.mu.Unlock()
+	return c.Conn.Close()
+}

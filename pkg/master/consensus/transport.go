@@ -1,0 +1,92 @@
+package consensus
+
+import (
+	"io"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// transport is the library's own, which additionally tells witness what each
+// request to a peer proved. Only requests that are answered one by one pass
+// here: pipelining is off.
+type transport struct {
+	raft.Transport
+	witness *witness
+	stream  *stream
+	network *raft.NetworkTransport
+}
+
+var (
+	_ raft.Transport   = (*transport)(nil)
+	_ raft.WithPreVote = (*transport)(nil)
+	_ raft.WithClose   = (*transport)(nil)
+)
+
+func newTransport(c *Config, s *stream, w *witness) *transport {
+	network := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream:  s,
+		MaxPool: transportPool,
+		// With two in flight, one rejected append wedges a follower for ever
+		// while its heartbeats go on.
+		MaxRPCsInFlight:         1,
+		Timeout:                 transportTimeout,
+		MsgpackUseNewTimeFormat: true,
+		Logger:                  newRaftLogger(c.Logger),
+	})
+	t := &transport{Transport: network, witness: w, stream: s, network: network}
+	if c.hooks.transport != nil {
+		t.Transport = c.hooks.transport(network)
+	}
+	return t
+}
+
+// AppendEntries sends entries, or a heartbeat. The stamp is taken before
+// sending: an answer proves something about the time after it.
+func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	stamp := t.witness.stamp()
+	sent := time.Now()
+	if err := t.Transport.AppendEntries(id, to, request, response); err != nil {
+		return err
+	}
+	if !response.Success || response.Term != request.Term {
+		return nil
+	}
+	proof := proof{term: request.Term, stamp: stamp, sent: sent}
+	if !heartbeat(request) {
+		proof.match = request.PrevLogEntry + uint64(len(request.Entries))
+	}
+	t.witness.record(id, proof)
+	return nil
+}
+
+// heartbeat tells the library's heartbeats, which say nothing about the log,
+// from requests that replicate.
+func heartbeat(r *raft.AppendEntriesRequest) bool {
+	return r.PrevLogEntry == 0 && r.PrevLogTerm == 0 && len(r.Entries) == 0 && r.LeaderCommitIndex == 0
+}
+
+// InstallSnapshot sends a snapshot.
+func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
+	stamp := t.witness.stamp()
+	sent := time.Now()
+	if err := t.Transport.InstallSnapshot(id, to, request, response, data); err != nil {
+		return err
+	}
+	if response.Success && response.Term == request.Term {
+		t.witness.record(id, proof{term: request.Term, stamp: stamp, sent: sent, match: request.LastLogIndex})
+	}
+	return nil
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
+	return t.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
+}
+
+// Close ends the transport with all its connections.
+func (t *transport) Close() error {
+	err := t.network.Close()
+	t.network.CloseStreams()
+	return err
+}

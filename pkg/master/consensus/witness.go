@@ -1,0 +1,135 @@
+package consensus
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// proof is what a successful answer of a peer says: it followed this member in
+// term at some moment after stamp was taken.
+type proof struct {
+	term  uint64
+	stamp uint64
+	sent  time.Time
+	// match is the log index up to which the peer agrees; 0 when the request
+	// was a heartbeat, which does not ask.
+	match uint64
+}
+
+// contact is the sum of a peer's proofs in one term.
+type contact struct {
+	term  uint64
+	stamp uint64
+	match uint64
+	// at is when the newest answer came, rtt how long it took.
+	at  time.Time
+	rtt time.Duration
+}
+
+// witness remembers what peers proved. It is what a read is verified by: see
+// Node.round.
+type witness struct {
+	// sequence grows with each round of reads. A request is stamped with it
+	// when it is sent.
+	sequence atomic.Uint64
+
+	mu       sync.Mutex
+	contacts map[raft.ServerID]contact
+	news     broadcast
+}
+
+func newWitness() *witness { return &witness{contacts: map[raft.ServerID]contact{}} }
+
+func (w *witness) stamp() uint64 { return w.sequence.Load() }
+
+// begin starts a round: what is stamped with the result, or more, is sent
+// after this call.
+func (w *witness) begin() uint64 { return w.sequence.Add(1) }
+
+func (w *witness) record(id raft.ServerID, p proof) {
+	now := time.Now()
+	w.mu.Lock()
+	c := w.contacts[id]
+	switch {
+	case p.term > c.term:
+		c = contact{term: p.term}
+	case p.term < c.term:
+		w.mu.Unlock()
+		return
+	}
+	c.stamp = max(c.stamp, p.stamp)
+	c.match = max(c.match, p.match)
+	c.at, c.rtt = now, now.Sub(p.sent)
+	w.contacts[id] = c
+	w.mu.Unlock()
+	w.news.send()
+}
+
+func (w *witness) contact(id raft.ServerID) (contact, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c, ok := w.contacts[id]
+	return c, ok
+}
+
+// forget drops the contacts with peers that are not in the configuration.
+func (w *witness) forget(servers []raft.Server) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	kept := make(map[raft.ServerID]contact, len(servers))
+	for _, s := range servers {
+		if c, ok := w.contacts[s.ID]; ok {
+			kept[s.ID] = c
+		}
+	}
+	w.contacts = kept
+}
+
+// proven tells whether a majority of the voters followed self in term at some
+// moment after the round numbered sequence began. Members without a vote do
+// not count, self included.
+func (w *witness) proven(servers []raft.Server, self raft.ServerID, term, sequence uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	voters, agree := 0, 0
+	for _, s := range servers {
+		if s.Suffrage != raft.Voter {
+			continue
+		}
+		voters++
+		c := w.contacts[s.ID]
+		if s.ID == self || c.term == term && c.stamp >= sequence {
+			agree++
+		}
+	}
+	return voters > 0 && agree >= voters/2+1
+}
+
+// broadcast wakes everybody who waits. The zero value is ready to use.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait is closed by the next send. It must be taken before looking at what is
+// waited for.
+func (b *broadcast) wait() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *broadcast) send() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}
