@@ -3,7 +3,6 @@
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
-CACHE   := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/jindo
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 # Versions come from the linker, so that the same source gives the same binary
 # with and without a repository around it.
@@ -27,8 +26,12 @@ build: ## Build every binary into bin/.
 	@mkdir -p bin
 	CGO_ENABLED=0 go build $(BUILD) -o bin/ $(addprefix ./cmd/,$(BINARIES))
 
+# The S3 server of STORE=s3, from its own module.
+bin/versitygw: tools/versitygw/go.mod
+	CGO_ENABLED=0 go build -modfile=tools/versitygw/go.mod -trimpath -buildvcs=false -o $@ github.com/versity/versitygw/cmd/versitygw
+
 .PHONY: demo
-demo: deps build ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file
+demo: deps build $(if $(filter s3,$(STORE)),bin/versitygw) ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file
 	@go run ./test/demo -bin bin -store $(STORE)
 
 .PHONY: test
@@ -40,7 +43,7 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 	@JINDO_LONG=1 hack/test
 
 .PHONY: unit
-unit: deps build ## Run the unit tests under the race detector.
+unit: deps build bin/versitygw ## Run the unit tests under the race detector.
 	go test -race -timeout 10m $$(go list ./... | grep -vFf <(go list $(CLUSTER_TESTS)))
 	go test -race -timeout 15m -p 1 $(CLUSTER_TESTS)
 

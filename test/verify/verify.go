@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -201,15 +202,18 @@ func (r *Reader) count(took time.Duration, n int, failed, wrong error) {
 	}
 }
 
-// Walk reads the whole data set once, checks every byte, and that the mount
-// holds these files and dataset.Sums and no others.
-func Walk(root string, files []dataset.File) (Report, error) {
+// Walk reads all below one directory of a data set mounted at root, "." for
+// the whole, checks every byte, and that those of the files that belong there
+// are there, dataset.Sums, and no others.
+func Walk(root, dir string, files []dataset.File) (Report, error) {
 	var report Report
 	want := make(map[string]dataset.File, len(files))
 	for _, f := range files {
-		want[f.Path] = f
+		if dir == "." || strings.HasPrefix(f.Path, dir+"/") {
+			want[f.Path] = f
+		}
 	}
-	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
 			return fmt.Errorf("walking the mount: %w", err)
 		}

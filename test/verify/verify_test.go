@@ -65,7 +65,7 @@ func TestReaderFindsWhatFails(t *testing.T) {
 
 func TestWalk(t *testing.T) {
 	root, files := set(t)
-	if _, err := Walk(root, files); err != nil {
+	if _, err := Walk(root, ".", files); err != nil {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func() error{
@@ -78,7 +78,7 @@ func TestWalk(t *testing.T) {
 			if err := spoil(); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Walk(root, files); err == nil {
+			if _, err := Walk(root, ".", files); err == nil {
 				t.Fatal("not found")
 			}
 		})

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/jindo-io/jindo/test/dataset"
+	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/verify"
+)
+
+// memory measures the resident set of each process, idle after every file of a
+// data set was read twice.
+func memory(ctx context.Context, bin, dir string) (table, error) {
+	files := dataset.Plan(dataset.Options{Files: 3000, Large: 4, LargeSize: 24 << 20, SmallSize: 32 << 10})
+	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
+	defer s.Close()
+	if err != nil {
+		return table{}, err
+	}
+	defer func() { _ = s.Down(context.WithoutCancel(ctx)) }()
+	for range 2 {
+		if _, err := verify.Walk(s.Root(), ".", files); err != nil {
+			return table{}, err
+		}
+	}
+	t := table{
+		Title: "Resident memory",
+		Notes: fmt.Sprintf("After %d files (%d MiB) were read twice.", len(files), dataset.Bytes(files)>>20),
+	}
+	for _, role := range []string{"master", "worker", "fuse"} {
+		names, err := s.Components(role)
+		if err != nil {
+			return table{}, err
+		}
+		one := series{What: role, Unit: "MiB"}
+		for _, name := range names {
+			pid, err := s.PID(name)
+			if err != nil {
+				return table{}, err
+			}
+			rss, err := resident(pid)
+			if err != nil {
+				return table{}, err
+			}
+			one.Figures = append(one.Figures, rss)
+		}
+		t.Series = append(t.Series, one)
+	}
+	return t, nil
+}
+
+// resident set of a process in MiB.
+func resident(pid int) (float64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the memory of %d: %w", pid, err)
+	}
+	for line := range strings.Lines(string(raw)) {
+		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			var kib float64
+			if _, err := fmt.Sscan(value, &kib); err != nil {
+				return 0, fmt.Errorf("reading the memory of %d: %w", pid, err)
+			}
+			return kib / 1024, nil
+		}
+	}
+	return 0, fmt.Errorf("process %d tells nothing of its memory", pid)
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/test/dataset"
+	"github.com/jindo-io/jindo/test/stand"
+)
+
+const (
+	repetitions = 5
+	bigFile     = 192 << 20
+	// getStreams is how many range GETs the raw peer keeps in flight.
+	getStreams = 16
+	getSize    = 4 << 20
+)
+
+// reading is one way to get a file's bytes.
+type reading struct {
+	what, unit, limit string
+	// cold files are read for the first time by anybody.
+	cold bool
+	do   func(ctx context.Context, f dataset.File) (float64, error)
+}
+
+// read measures one thread reading through the mount, beside the same bytes as
+// a plain file and as raw GETs from the same store.
+func read(ctx context.Context, bin, dir string) (table, error) {
+	// Each repetition reads a file of its own for cold, and the last one warm.
+	files := dataset.Plan(dataset.Options{Files: repetitions + 1, Large: repetitions + 1, LargeSize: bigFile})
+	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
+	defer s.Close()
+	if err != nil {
+		return table{}, err
+	}
+	defer func() { _ = s.Down(context.WithoutCancel(ctx)) }()
+	store, err := drivers.Open(ctx, s.Store.MountPoint, s.Store.DriverOptions(), s.Store)
+	if err != nil {
+		return table{}, err
+	}
+	defer store.Close()
+
+	plain := func(f dataset.File) string { return filepath.Join(s.Store.Dir, f.Path) }
+	mounted := func(f dataset.File) string { return filepath.Join(s.Root(), f.Path) }
+	readings := []reading{
+		{"raw GETs, 16 at once", "MiB/s", "", true, func(ctx context.Context, f dataset.File) (float64, error) { return rawGets(ctx, store, f) }},
+		{"mount, cold", "MiB/s", "raw GETs, 16 at once", true, func(_ context.Context, f dataset.File) (float64, error) { return sequential(mounted(f)) }},
+		{"plain file, sequential", "MiB/s", "", false, func(_ context.Context, f dataset.File) (float64, error) { return sequential(plain(f)) }},
+		{"mount warm, sequential", "MiB/s", "plain file, sequential", false, func(_ context.Context, f dataset.File) (float64, error) { return sequential(mounted(f)) }},
+		{"plain file, random 4K", "reads/s", "", false, func(_ context.Context, f dataset.File) (float64, error) { return random4K(plain(f)) }},
+		{"mount warm, random 4K", "reads/s", "plain file, random 4K", false, func(_ context.Context, f dataset.File) (float64, error) { return random4K(mounted(f)) }},
+	}
+	warm := files[repetitions]
+	if _, err := sequential(mounted(warm)); err != nil {
+		return table{}, err
+	}
+	t := table{
+		Title: "Reads through the mount",
+		Notes: fmt.Sprintf("One thread, files of %d MiB, the OSS protocol server on loopback without shaping. Warm: the worker's file is in the page cache, the mount's own pages are dropped before each figure.", bigFile>>20),
+	}
+	for _, r := range readings {
+		t.Series = append(t.Series, series{What: r.what, Unit: r.unit, Limit: r.limit})
+	}
+	for n := range repetitions {
+		for i := range readings {
+			// The order rotates, so that none is always first.
+			k := (i + n) % len(readings)
+			f := warm
+			if readings[k].cold {
+				f = files[n]
+			}
+			figure, err := readings[k].do(ctx, f)
+			if err != nil {
+				return table{}, fmt.Errorf("%s: %w", readings[k].what, err)
+			}
+			t.Series[k].Figures = append(t.Series[k].Figures, figure)
+		}
+	}
+	return t, nil
+}
+
+// dropped opens a file and drops its pages from this mount's cache.
+func dropped(path string) (*os.File, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("opening: %w", err)
+	}
+	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("dropping pages of %s: %w", path, err)
+	}
+	return file, nil
+}
+
+// sequential reads a file from start to end in steps of 1 MiB: MiB/s.
+func sequential(path string) (float64, error) {
+	file, err := dropped(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	start, p := time.Now(), make([]byte, 1<<20)
+	var total int
+	for {
+		n, err := file.Read(p)
+		total += n
+		if errors.Is(err, io.EOF) {
+			return float64(total) / (1 << 20) / time.Since(start).Seconds(), nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("reading: %w", err)
+		}
+	}
+}
+
+// random4K reads 4 KiB at random places for a second: reads/s.
+func random4K(path string) (float64, error) {
+	file, err := dropped(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	if err := unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_RANDOM); err != nil {
+		return 0, fmt.Errorf("advising: %w", err)
+	}
+	start, p, reads := time.Now(), make([]byte, 4096), 0
+	for time.Since(start) < time.Second {
+		if _, err := file.ReadAt(p, rand.Int64N(bigFile/4096)*4096); err != nil {
+			return 0, fmt.Errorf("reading: %w", err)
+		}
+		reads++
+	}
+	return float64(reads) / time.Since(start).Seconds(), nil
+}
+
+// rawGets fetches an object as ranges in parallel and throws the bytes away:
+// MiB/s.
+func rawGets(ctx context.Context, store ufs.Store, f dataset.File) (float64, error) {
+	start := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(getStreams)
+	for offset := int64(0); offset < f.Size; offset += getSize {
+		group.Go(func() error {
+			body, _, err := store.Get(ctx, f.Path, ufs.Range{Offset: offset, Length: getSize}, "")
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			_, err = io.Copy(io.Discard, body)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return 0, fmt.Errorf("fetching: %w", err)
+	}
+	return float64(f.Size) / (1 << 20) / time.Since(start).Seconds(), nil
+}

@@ -1,0 +1,259 @@
+package fault
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/test/dataset"
+	"github.com/jindo-io/jindo/test/ossserver"
+	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/verify"
+)
+
+func leaderKilled(b *breaking) error {
+	leader, err := b.Leader(b)
+	if err != nil {
+		return err
+	}
+	if err := b.Kill(b, leader); err != nil {
+		return err
+	}
+	_, err = b.Leader(b)
+	return err
+}
+
+// leaderStopped freezes the leader, as a paused virtual machine is.
+func leaderStopped(b *breaking) error {
+	leader, err := b.Leader(b)
+	if err != nil {
+		return err
+	}
+	return b.stopped(leader, 3*time.Second)
+}
+
+func workerStopped(b *breaking) error {
+	return b.stopped("hadoop-jindofs-worker-0", 6*time.Second)
+}
+
+func (b *breaking) stopped(component string, d time.Duration) error {
+	if err := b.Signal(component, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	paused := b.pause(d)
+	return errors.Join(b.Signal(component, syscall.SIGCONT), paused)
+}
+
+func mastersAndFuseKilled(b *breaking) error {
+	masters, err := b.Components("master")
+	if err != nil {
+		return err
+	}
+	fuse, err := b.Components("fuse")
+	if err != nil {
+		return err
+	}
+	dead, cancel := context.WithCancel(b)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.KeepDown(dead, masters...)
+	}()
+	err = b.Kill(b, fuse[0])
+	if err == nil {
+		err = b.readOn(1000)
+	}
+	cancel()
+	<-ended
+	if err != nil {
+		return err
+	}
+	_, err = b.Leader(b)
+	return err
+}
+
+func workerKilled(b *breaking) error { return b.Kill(b, "hadoop-jindofs-worker-2") }
+
+func workersKilled(b *breaking) error {
+	workers, err := b.Components("worker")
+	if err != nil {
+		return err
+	}
+	for _, name := range workers {
+		if err := b.Signal(name, syscall.SIGKILL); err != nil {
+			return err
+		}
+	}
+	return b.readOn(500)
+}
+
+func fuseKilled(b *breaking) error {
+	fuse, err := b.Components("fuse")
+	if err != nil {
+		return err
+	}
+	for range 20 {
+		if err := b.Kill(b, fuse[0]); err != nil {
+			return err
+		}
+		if err := b.readOn(50); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// workerDiskFull reads more than the second worker's disk can hold, and checks
+// that it did fill.
+func workerDiskFull(b *breaking) error {
+	if _, err := verify.Walk(b.Root(), "models", b.warm); err != nil {
+		return err
+	}
+	var disk syscall.Statfs_t
+	tier := filepath.Join(b.Layout.Dir, "tiers", "hadoop-jindofs-worker-1", "0")
+	if err := syscall.Statfs(tier, &disk); err != nil {
+		return fmt.Errorf("looking at the small disk: %w", err)
+	}
+	if disk.Blocks*uint64(disk.Bsize) != smallDisk {
+		return fmt.Errorf("%s is not the small disk", tier)
+	}
+	return nil
+}
+
+// objectReplaced puts a second generation in place of the first, under an open
+// handle.
+func objectReplaced(b *breaking) error {
+	old := b.cold[len(b.cold)-1]
+	next := old
+	next.Generation = 1
+	handle, err := os.Open(filepath.Join(b.Root(), old.Path))
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	if _, err := b.Store.OSS.Put("test-bucket", old.Path, next.Content(), nil); err != nil {
+		return err
+	}
+	b.cold[len(b.cold)-1] = next
+	if err := b.ownBytesOrStale(handle, old); err != nil {
+		return err
+	}
+	if err := b.invalidate(); err != nil {
+		return err
+	}
+	err = b.eventually("opening the new version", func() error {
+		got, err := os.ReadFile(filepath.Join(b.Root(), old.Path))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got, next.Content()) && !bytes.Equal(got, old.Content()) {
+			return errMixed
+		}
+		return next.Check(got, 0)
+	})
+	if err != nil {
+		return err
+	}
+	return b.ownBytesOrStale(handle, old)
+}
+
+var errMixed = errors.New("the bytes are of neither version")
+
+func objectDeleted(b *breaking) error {
+	gone := b.cold[len(b.cold)-1]
+	handle, err := os.Open(filepath.Join(b.Root(), gone.Path))
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	if err := b.Store.OSS.Delete("test-bucket", gone.Path); err != nil {
+		return err
+	}
+	b.cold = b.cold[:len(b.cold)-1]
+	if err := b.ownBytesOrStale(handle, gone); err != nil {
+		return err
+	}
+	if err := b.invalidate(); err != nil {
+		return err
+	}
+	err = b.eventually("losing the name", func() error {
+		_, err := os.Stat(filepath.Join(b.Root(), gone.Path))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return fmt.Errorf("it is still there: %w", err)
+	})
+	if err != nil {
+		return err
+	}
+	return b.ownBytesOrStale(handle, gone)
+}
+
+// ownBytesOrStale reads all of a handle in pieces: each is the version's own,
+// or the read is ESTALE.
+func (b *breaking) ownBytesOrStale(handle *os.File, version dataset.File) error {
+	p := make([]byte, 10_000)
+	for offset := int64(0); offset < version.Size; offset += int64(len(p)) {
+		n, err := handle.ReadAt(p, offset)
+		if errors.Is(err, syscall.ESTALE) {
+			return nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return fmt.Errorf("a handle opened before: %w", err)
+		}
+		if err := version.Check(p[:n], offset); err != nil {
+			return fmt.Errorf("a handle opened before: %w", err)
+		}
+	}
+	return nil
+}
+
+// invalidate asks for every name to be looked up anew.
+func (b *breaking) invalidate() error {
+	masters, err := b.Masters()
+	if err != nil {
+		return err
+	}
+	_, err = masters.Invalidate(b, b.MountPath())
+	return err
+}
+
+// store makes the store answer every read of an object with a fault for some
+// seconds, while cold files are asked for.
+func store(fault ossserver.Fault) func(*breaking) error {
+	return func(b *breaking) error {
+		b.Store.OSS.SetFault(func(r ossserver.Request) *ossserver.Fault {
+			if r.Kind == ossserver.GetObject || r.Kind == ossserver.HeadObject {
+				return &fault
+			}
+			return nil
+		})
+		paused := b.pause(5 * time.Second)
+		b.Store.OSS.SetFault(nil)
+		return paused
+	}
+}
+
+// random injects faults in random order until the time is over.
+func random(t *testing.T, s *stand.Stand, warm []dataset.File, d time.Duration) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	choose := rand.New(rand.NewPCG(seed, 0))
+	table := rows()
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		r := table[choose.IntN(len(table))]
+		if r.name == "object replaced" || r.name == "object deleted" {
+			continue // they work once on their own files
+		}
+		t.Logf("%s: %s", r.name, r.run(t, s, warm))
+	}
+}

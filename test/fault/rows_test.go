@@ -1,0 +1,63 @@
+package fault
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/jindo-io/jindo/test/ossserver"
+)
+
+// row is one fault and what readers may see of it. Wrong bytes are never
+// allowed.
+type row struct {
+	// name is what breaks; it also names the files that are first read in
+	// this row.
+	name string
+	// expected is what readers see, in words, for the document.
+	expected string
+	// allowed errors of reads; nil is none.
+	allowed func(error) bool
+	// inject breaks something, waits while readers go on, and mends it.
+	inject func(*breaking) error
+}
+
+// rows in the order they are run; those that kill come first, so that the store
+// faults find a system that has been through something.
+func rows() []row {
+	return []row{
+		{"leader killed", "nothing", nil, leaderKilled},
+		{"leader stopped", "nothing", nil, leaderStopped},
+		{"masters and fuse killed", "a pause until a fuse server that starts without any master has taken over", nil, mastersAndFuseKilled},
+		{"worker killed", "nothing", nil, workerKilled},
+		{"worker stopped", "reads that wait for one rung's deadline, then go on", nil, workerStopped},
+		{"workers killed", "a pause until a worker is back", nil, workersKilled},
+		{"fuse killed 20 times", "pauses; open handles and requests in flight go on", nil, fuseKilled},
+		{"worker disk full", "nothing; the worker stops caching", nil, workerDiskFull},
+		{"object replaced", "through a handle opened before: its own bytes or ESTALE; the next open after the listing is renewed: the new version", nil, objectReplaced},
+		{"object deleted", "through a handle opened before: its own bytes or ESTALE; the name is gone once the listing is renewed", nil, objectDeleted},
+		{"store 403", "EACCES for what is not cached; cached files go on", isAny(fs.ErrPermission), store(ossserver.Fault{Status: http.StatusForbidden, Code: "AccessDenied"})},
+		{"store 404", "ESTALE or ENOENT for what is not cached: the object is gone; cached files go on", isAny(syscall.ESTALE, fs.ErrNotExist), store(ossserver.Fault{Status: http.StatusNotFound, Code: "NoSuchKey"})},
+		{"store 412", "ESTALE for what is not cached: the version is gone; cached files go on", isAny(syscall.ESTALE, fs.ErrNotExist), store(ossserver.Fault{Status: http.StatusPreconditionFailed, Code: "PreconditionFailed"})},
+		{"store 429", "slow reads", nil, store(ossserver.Fault{Status: http.StatusTooManyRequests, Code: "TooManyRequests", RetryAfter: time.Second})},
+		{"store 500", "slow reads", nil, store(ossserver.Fault{Status: http.StatusInternalServerError, Code: "InternalError"})},
+		{"store 503", "slow reads", nil, store(ossserver.Fault{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable"})},
+		{"store drops connections", "slow reads", nil, store(ossserver.Fault{Drop: true})},
+		{"store truncates bodies", "slow reads", nil, store(ossserver.Fault{Cut: true, CutAfter: 1000})},
+		{"store is slow", "slow reads", nil, store(ossserver.Fault{Delay: 500 * time.Millisecond, BytesPerSecond: 1 << 20})},
+		{"store hangs", "slow reads", nil, store(ossserver.Fault{Hang: true})},
+	}
+}
+
+func isAny(targets ...error) func(error) bool {
+	return func(err error) bool {
+		for _, target := range targets {
+			if errors.Is(err, target) {
+				return true
+			}
+		}
+		return false
+	}
+}
