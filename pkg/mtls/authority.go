@@ -135,8 +135,7 @@ func (p Pair) Save(dir string) error {
 }
 
 // Issue signs a certificate for a role and name, valid for hosts (DNS names
-
-
+// and addresses) and for as long as ttl says.
 func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

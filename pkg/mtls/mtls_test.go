@@ -247,7 +247,7 @@ func TestRights(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		err = test.call(ctx, healthv1.NewHealthClient(conn))
 		cancel()
-		conn.Close()
+		_ = conn.Close()
 		if status.Code(err) != test.want {
 			t.Errorf("%s got %v, want %s", test.role, err, test.want)
 		}
