@@ -108,6 +108,9 @@ const (
 	Refusal_CODE_SESSION_TAKEN Refusal_Code = 25
 	// CODE_REPLACED: the worker is not the one that was meant.
 	Refusal_CODE_REPLACED Refusal_Code = 26
+	// CODE_INVALID: the command does not say what it is about; whoever proposed
+	// it should not have.
+	Refusal_CODE_INVALID Refusal_Code = 27
 )
 
 // Enum value maps for Refusal_Code.
@@ -128,6 +131,7 @@ var (
 		24: "CODE_LIMIT",
 		25: "CODE_SESSION_TAKEN",
 		26: "CODE_REPLACED",
+		27: "CODE_INVALID",
 	}
 	Refusal_Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":     0,
@@ -145,6 +149,7 @@ var (
 		"CODE_LIMIT":           24,
 		"CODE_SESSION_TAKEN":   25,
 		"CODE_REPLACED":        26,
+		"CODE_INVALID":         27,
 	}
 )
 
@@ -1738,11 +1743,11 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\n" +
 	"ring_epoch\x18\x04 \x01(\x04R\tringEpoch\x12,\n" +
 	"\x05mount\x18\x05 \x01(\v2\x16.jindo.common.v1.MountR\x05mount\x12\x1c\n" +
-	"\toperation\x18\x06 \x01(\rR\toperation\"\xa9\x03\n" +
+	"\toperation\x18\x06 \x01(\rR\toperation\"\xbb\x03\n" +
 	"\aRefusal\x120\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1c.jindo.state.v1.Refusal.CodeR\x04code\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x14\n" +
-	"\x05other\x18\x03 \x01(\tR\x05other\"\xbb\x02\n" +
+	"\x05other\x18\x03 \x01(\tR\x05other\"\xcd\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CODE_UNKNOWN_SESSION\x10\x01\x12\f\n" +
@@ -1759,7 +1764,8 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\n" +
 	"CODE_LIMIT\x10\x18\x12\x16\n" +
 	"\x12CODE_SESSION_TAKEN\x10\x19\x12\x11\n" +
-	"\rCODE_REPLACED\x10\x1a\"d\n" +
+	"\rCODE_REPLACED\x10\x1a\x12\x10\n" +
+	"\fCODE_INVALID\x10\x1b\"d\n" +
 	"\x06Header\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.jindo.state.v1.MetaR\x04meta\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x16\n" +
