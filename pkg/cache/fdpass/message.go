@@ -1,0 +1,128 @@
+package fdpass
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+const (
+	magic      = "JFD"
+	version    = 1
+	headerSize = 16
+	// maxMessage bounds every packet.
+	maxMessage = 16 << 10
+)
+
+type kind uint16
+
+const (
+	kindOpen     kind = 1
+	kindOpened   kind = 2
+	kindGiveBack kind = 3
+)
+
+type outcome uint16
+
+const (
+	granted   outcome = 0
+	notSealed outcome = 1
+	refused   outcome = 2
+)
+
+// Key names one version of one object's bytes.
+type Key struct {
+	Mount, Key, ETag string
+	Size             int64
+}
+
+// message is one packet.
+type message struct {
+	kind    kind
+	outcome outcome
+	id      uint64
+	key     Key    // of open
+	text    string // of opened
+}
+
+// errProtocol: the other side speaks something else.
+var errProtocol = errors.New("not a message of this protocol")
+
+func (m message) encode() ([]byte, error) {
+	b := append([]byte(magic), version)
+	b = binary.LittleEndian.AppendUint16(b, uint16(m.kind))
+	b = binary.LittleEndian.AppendUint16(b, uint16(m.outcome))
+	b = binary.LittleEndian.AppendUint64(b, m.id)
+	switch m.kind {
+	case kindOpen:
+		b = binary.LittleEndian.AppendUint64(b, uint64(m.key.Size)) //nolint:gosec // Checked when decoded.
+		for _, s := range []string{m.key.Mount, m.key.Key, m.key.ETag} {
+			if len(s) >= maxMessage {
+				return nil, fmt.Errorf("a field of %d bytes: %w", len(s), errProtocol)
+			}
+			b = binary.LittleEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // Checked above.
+			b = append(b, s...)
+		}
+	case kindOpened:
+		b = append(b, m.text[:min(len(m.text), 1024)]...)
+	}
+	if len(b) > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes: %w", len(b), errProtocol)
+	}
+	return b, nil
+}
+
+func decode(b []byte) (message, error) {
+	if len(b) < headerSize || len(b) > maxMessage || string(b[:3]) != magic {
+		return message{}, fmt.Errorf("%d bytes: %w", len(b), errProtocol)
+	}
+	if b[3] != version {
+		return message{}, fmt.Errorf("version %d, this side speaks %d: %w", b[3], version, errProtocol)
+	}
+	m := message{
+		kind:    kind(binary.LittleEndian.Uint16(b[4:])),
+		outcome: outcome(binary.LittleEndian.Uint16(b[6:])),
+		id:      binary.LittleEndian.Uint64(b[8:]),
+	}
+	rest := b[headerSize:]
+	switch {
+	case m.kind == kindOpen:
+		key, err := decodeKey(rest)
+		m.key = key
+		return m, err
+	case m.kind == kindOpened && m.outcome <= refused:
+		m.text = string(rest)
+		if !utf8.ValidString(m.text) {
+			m.text = ""
+		}
+		return m, nil
+	case m.kind == kindGiveBack && len(rest) == 0:
+		return m, nil
+	}
+	return message{}, fmt.Errorf("kind %d: %w", m.kind, errProtocol)
+}
+
+func decodeKey(b []byte) (Key, error) {
+	bad := func() (Key, error) { return Key{}, fmt.Errorf("fields of a key: %w", errProtocol) }
+	if len(b) < 8 {
+		return bad()
+	}
+	key := Key{Size: int64(binary.LittleEndian.Uint64(b))} //nolint:gosec // Checked below.
+	b = b[8:]
+	for _, field := range []*string{&key.Mount, &key.Key, &key.ETag} {
+		if len(b) < 2 {
+			return bad()
+		}
+		n := int(binary.LittleEndian.Uint16(b))
+		b = b[2:]
+		if n > len(b) {
+			return bad()
+		}
+		*field, b = string(b[:n]), b[n:]
+	}
+	if len(b) != 0 || key.Size < 0 {
+		return bad()
+	}
+	return key, nil
+}

@@ -1,0 +1,194 @@
+package fdpass
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// ErrNotSealed: the version is not complete and verified at the worker.
+var ErrNotSealed = errors.New("not sealed")
+
+// Lender has sealed files.
+type Lender interface {
+	// Lend opens a sealed version, or answers ErrNotSealed.
+	Lend(key Key) (Loan, error)
+}
+
+// Loan is one open file. Return is called once.
+type Loan interface {
+	Fd() uintptr
+	// CloseFile closes the lender's descriptor; the loan goes on.
+	CloseFile()
+	Return()
+}
+
+const (
+	maxConnections = 256
+	maxLoans       = 1 << 16
+	sendTimeout    = 5 * time.Second
+)
+
+// Server lends files on one socket.
+type Server struct {
+	path     string
+	lender   Lender
+	logger   *slog.Logger
+	listener *net.UnixListener
+
+	mu    sync.Mutex
+	conns map[*net.UnixConn]struct{}
+	wg    sync.WaitGroup
+}
+
+// Listen makes the socket, in place of what a killed worker left there.
+func Listen(path string, lender Lender, logger *slog.Logger) (*Server, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	if err != nil {
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("listening on %s: %w", path, err)
+	}
+	return &Server{path: path, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]struct{}{}}, nil
+}
+
+// Serve lends until the context ends. Then every connection is closed and
+// every loan is back.
+func (s *Server) Serve(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, s.close)
+	defer stop()
+	defer s.wg.Wait()
+	defer s.close()
+	for {
+		c, err := s.listener.AcceptUnix()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = c.Close()
+			}
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("serving on %s: %w", s.path, err)
+		}
+		if !s.add(c) {
+			_ = c.Close()
+			continue
+		}
+		s.wg.Go(func() {
+			defer s.drop(c)
+			s.lend(c)
+		})
+	}
+}
+
+func (s *Server) close() {
+	_ = s.listener.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+// add takes a connection of this user or root.
+func (s *Server) add(c *net.UnixConn) bool {
+	user, err := peerUser(c)
+	if err != nil || user != 0 && int(user) != os.Geteuid() {
+		s.logger.Warn("refused a connection to the socket of sealed files", "uid", user, "reason", err)
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) >= maxConnections {
+		s.logger.Warn("refused a connection to the socket of sealed files: too many", "connections", maxConnections)
+		return false
+	}
+	s.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) drop(c *net.UnixConn) {
+	_ = c.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// lend answers one connection until it ends, then takes everything back.
+func (s *Server) lend(c *net.UnixConn) {
+	loans := map[uint64]Loan{}
+	defer func() {
+		for _, loan := range loans {
+			loan.Return()
+		}
+	}()
+	buf := make([]byte, maxMessage+1)
+	for {
+		m, file, err := receive(c, buf)
+		if file != nil { // clients have nothing to hand over
+			_ = file.Close()
+		}
+		if err != nil {
+			if errors.Is(err, errProtocol) {
+				s.logger.Warn("closing a connection to the socket of sealed files", "reason", err)
+			}
+			return
+		}
+		if err := s.answer(c, m, loans); err != nil {
+			s.logger.Debug("a connection to the socket of sealed files ended", "reason", err)
+			return
+		}
+	}
+}
+
+func (s *Server) answer(c *net.UnixConn, m message, loans map[uint64]Loan) error {
+	if m.kind == kindGiveBack {
+		if loan, ok := loans[m.id]; ok {
+			delete(loans, m.id)
+			loan.Return()
+		}
+		return nil
+	}
+	if m.kind != kindOpen || loans[m.id] != nil {
+		return fmt.Errorf("kind %d, id %d: %w", m.kind, m.id, errProtocol)
+	}
+	reply := message{kind: kindOpened, id: m.id}
+	fd := -1
+	loan, err := s.borrow(m.key, len(loans))
+	switch {
+	case errors.Is(err, ErrNotSealed):
+		reply.outcome, reply.text = notSealed, err.Error()
+	case err != nil:
+		reply.outcome, reply.text = refused, err.Error()
+	default:
+		loans[m.id] = loan
+		fd = int(loan.Fd()) //nolint:gosec // A descriptor fits.
+		defer loan.CloseFile()
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return err
+	}
+	return send(c, reply, fd)
+}
+
+func (s *Server) borrow(key Key, out int) (Loan, error) {
+	if out >= maxLoans {
+		return nil, fmt.Errorf("%d files are lent to this connection already", out)
+	}
+	return s.lender.Lend(key)
+}

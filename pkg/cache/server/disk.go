@@ -1,0 +1,144 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	idFile   = "worker.json"
+	viewFile = "view"
+	// idFormat and viewMagic carry the versions of the two formats.
+	idFormat  = 1
+	viewMagic = "JINDOVW1"
+	maxView   = 64 << 20
+)
+
+// identityFile is who this worker's disk says it is.
+type identityFile struct {
+	Format int `json:"format"`
+	// ID is minted with the directory.
+	ID string `json:"id"`
+	// ClusterID the worker belongs to; empty until it has met a master.
+	ClusterID string `json:"clusterID"`
+}
+
+// loadIdentity reads the id of a data directory, or mints one.
+func loadIdentity(dir string) (identityFile, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return identityFile{}, fmt.Errorf("making data directory: %w", err)
+	}
+	path := filepath.Join(dir, idFile)
+	raw, err := os.ReadFile(path) //nolint:gosec // The data directory is configuration.
+	if errors.Is(err, fs.ErrNotExist) {
+		id := make([]byte, 16)
+		_, _ = rand.Read(id)
+		minted := identityFile{Format: idFormat, ID: hex.EncodeToString(id)}
+		return minted, minted.save(dir)
+	}
+	if err != nil {
+		return identityFile{}, fmt.Errorf("reading the worker's id: %w", err)
+	}
+	var file identityFile
+	if err := json.Unmarshal(raw, &file); err != nil || file.ID == "" {
+		return identityFile{}, fmt.Errorf("reading the worker's id: %s is damaged; remove it to give this worker a new one", path)
+	}
+	if file.Format != idFormat {
+		return identityFile{}, fmt.Errorf("reading the worker's id: %s has format %d, and this version knows %d", path, file.Format, idFormat)
+	}
+	return file, nil
+}
+
+func (f identityFile) save(dir string) error {
+	raw, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("writing the worker's id: %w", err)
+	}
+	if err := replaceFile(filepath.Join(dir, idFile), append(raw, '\n')); err != nil {
+		return fmt.Errorf("writing the worker's id: %w", err)
+	}
+	return nil
+}
+
+// loadView reads the view kept on disk; nil when there is none that is whole.
+func loadView(dir string) (*commonv1.ClusterView, error) {
+	raw, err := os.ReadFile(filepath.Join(dir, viewFile)) //nolint:gosec // The data directory is configuration.
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the view: %w", err)
+	}
+	return decodeView(raw)
+}
+
+func saveView(dir string, view *commonv1.ClusterView) error {
+	raw, err := encodeView(view)
+	if err != nil {
+		return err
+	}
+	if err := replaceFile(filepath.Join(dir, viewFile), raw); err != nil {
+		return fmt.Errorf("writing the view: %w", err)
+	}
+	return nil
+}
+
+// encodeView writes magic, crc32c of the rest, and the message.
+func encodeView(view *commonv1.ClusterView) ([]byte, error) {
+	body, err := proto.Marshal(view)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the view: %w", err)
+	}
+	raw := binary.LittleEndian.AppendUint32([]byte(viewMagic), crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	return append(raw, body...), nil
+}
+
+func decodeView(raw []byte) (*commonv1.ClusterView, error) {
+	const head = len(viewMagic) + 4
+	if len(raw) < head || len(raw) > maxView || string(raw[:len(viewMagic)]) != viewMagic {
+		return nil, errors.New("reading the view: not a view of this format")
+	}
+	body := raw[head:]
+	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(raw[len(viewMagic):]) {
+		return nil, errors.New("reading the view: checksum does not match")
+	}
+	view := &commonv1.ClusterView{}
+	if err := proto.Unmarshal(body, view); err != nil {
+		return nil, fmt.Errorf("reading the view: %w", err)
+	}
+	return view, nil
+}
+
+// replaceFile writes a file so that a crash leaves the old or the new one.
+func replaceFile(path string, content []byte) error {
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // The data directory is configuration.
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

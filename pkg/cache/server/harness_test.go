@@ -1,0 +1,391 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5" //nolint:gosec // A tag, as stores make them.
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bucket is an under-storage in memory that fails as told.
+type bucket struct {
+	ufs.Store // what is not needed here is nil
+
+	mu      sync.Mutex
+	objects map[string][]byte
+	fail    error                             // of the next Gets
+	body    func(io.ReadCloser) io.ReadCloser // around the next bodies
+	before  func(ctx context.Context, r ufs.Range) error
+	gets    atomic.Int64
+	sent    atomic.Int64
+	closed  atomic.Bool
+}
+
+func newBucket() *bucket { return &bucket{objects: map[string][]byte{}} }
+
+func tagOf(data []byte) string {
+	sum := md5.Sum(data) //nolint:gosec // A tag, as stores make them.
+	return hex.EncodeToString(sum[:])
+}
+
+// put stores random bytes and answers their version.
+func (b *bucket) put(key string, seed uint64, size int) blockstore.Key {
+	data := make([]byte, size)
+	r := rand.New(rand.NewPCG(seed, 7))
+	for i := range data {
+		data[i] = byte(r.Uint32())
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.objects[key] = data
+	return blockstore.Key{Mount: "m1", Key: key, ETag: tagOf(data), Size: int64(size)}
+}
+
+func (b *bucket) get(key string) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.objects[key]
+}
+
+func (b *bucket) remove(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.objects, key)
+}
+
+func (b *bucket) failWith(err error, body func(io.ReadCloser) io.ReadCloser) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fail, b.body = err, body
+}
+
+func (b *bucket) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
+	b.gets.Add(1)
+	b.mu.Lock()
+	data, ok := b.objects[key]
+	fail, wrap, before := b.fail, b.body, b.before
+	b.mu.Unlock()
+	if before != nil {
+		if err := before(ctx, r); err != nil {
+			return nil, ufs.Object{}, err
+		}
+	}
+	switch {
+	case fail != nil:
+		return nil, ufs.Object{}, fmt.Errorf("GET %s: %w", key, fail)
+	case !ok:
+		return nil, ufs.Object{}, fmt.Errorf("GET %s: %w", key, ufs.ErrNotFound)
+	case ifMatch != "" && ifMatch != tagOf(data):
+		return nil, ufs.Object{}, fmt.Errorf("GET %s: %w", key, ufs.ErrPrecondition)
+	}
+	end := min(r.Offset+r.Length, int64(len(data)))
+	b.sent.Add(end - r.Offset)
+	body := io.NopCloser(bytes.NewReader(data[r.Offset:end]))
+	if wrap != nil {
+		body = wrap(body)
+	}
+	return body, ufs.Object{Key: key, Size: int64(len(data)), ETag: tagOf(data)}, nil
+}
+
+func (b *bucket) Close() error { b.closed.Store(true); return nil }
+
+// directory is a Directory that knows nothing and notes what it is told to
+// forget.
+type directory struct {
+	mu        sync.Mutex
+	forgotten []string
+	err       error
+	entries   map[string]*workerv1.Entry
+}
+
+func (d *directory) Lookup(_ context.Context, _ dirstore.Mount, dir, name string) (dirstore.Answer, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	entry := d.entries[dir+"/"+name]
+	return dirstore.Answer{Found: entry != nil, Entry: entry, Age: time.Second}, d.err
+}
+
+func (d *directory) List(context.Context, dirstore.Mount, string, string, int) (dirstore.Listing, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all []*workerv1.Entry
+	for _, e := range d.entries {
+		all = append(all, e)
+	}
+	return dirstore.Listing{Entries: all}, d.err
+}
+
+func (d *directory) Forget(mountID, dir, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.forgotten = append(d.forgotten, mountID+":"+dir+"/"+name)
+}
+
+func (d *directory) Totals(string) (objects, bytes int64) { return -1, -1 }
+
+func (d *directory) forgot() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]string(nil), d.forgotten...)
+}
+
+// masters are as alive as told.
+type masters struct {
+	mu         sync.Mutex
+	dead       bool
+	view       *commonv1.ClusterView
+	registered []*commonv1.RingMember
+	reports    []*commonv1.WorkerReport
+}
+
+var errDead = errors.New("no master answers")
+
+func (m *masters) View(context.Context) (*commonv1.ClusterView, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return nil, errDead
+	}
+	return proto.CloneOf(m.view), nil
+}
+
+func (m *masters) RegisterWorker(_ context.Context, member *commonv1.RingMember, _ string) (*commonv1.ClusterView, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return nil, errDead
+	}
+	m.registered = append(m.registered, member)
+	return proto.CloneOf(m.view), nil
+}
+
+func (m *masters) Heartbeat(_ context.Context, report *commonv1.WorkerReport, _ string) []Heard {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return []Heard{{Master: "a", Err: errDead}}
+	}
+	m.reports = append(m.reports, report)
+	return []Heard{{Master: "a", ViewIndex: m.view.GetIndex(), Registered: len(m.registered) > 0}}
+}
+
+func (m *masters) change(f func(*commonv1.ClusterView)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := proto.CloneOf(m.view)
+	f(next)
+	next.Index++
+	m.view = next
+}
+
+func (m *masters) kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dead = true
+}
+
+const workerName = "hadoop-jindofs-worker-0"
+
+func oneMount() *commonv1.ClusterView {
+	return &commonv1.ClusterView{
+		ClusterId: "c1", FormatVersion: 1, Index: 5,
+		Mounts: []*commonv1.Mount{{Id: "m1", Name: "hadoop", Path: "/hadoop", Uri: "oss://bucket/", Epoch: 3, ReadOnly: true}},
+		Ring:   &commonv1.Ring{Epoch: 2, Members: []*commonv1.RingMember{{Id: "x", Name: workerName, Host: "127.0.0.1", Port: 1, Weight: 1 << 30}}},
+	}
+}
+
+// harness is one worker with its surroundings.
+type harness struct {
+	t         *testing.T
+	authority *mtls.Authority
+	bucket    *bucket
+	directory *directory
+	masters   *masters
+	blocks    *blockstore.Store
+	worker    *Worker
+	config    Config
+	cancel    context.CancelFunc
+	stopped   chan error
+}
+
+func newHarness(t *testing.T, change ...func(*harness)) *harness {
+	t.Helper()
+	authority, err := mtls.NewAuthority("default/hadoop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &harness{t: t, authority: authority, bucket: newBucket(), directory: &directory{}, masters: &masters{view: oneMount()}}
+	h.config = Config{
+		Name: workerName, Host: "127.0.0.1", Port: 18005, ClusterID: "c1", Listen: "127.0.0.1:0",
+		Identity: h.identity(mtls.Worker, workerName), DataDir: t.TempDir(),
+		Masters: h.masters, Directory: h.directory,
+		OpenStore: func(context.Context, *commonv1.Mount) (ufs.Store, error) { return h.bucket, nil },
+		Heartbeat: 10 * time.Millisecond, WriteTimeout: 20 * time.Second,
+	}
+	if testing.Verbose() {
+		h.config.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	for _, f := range change {
+		f(h)
+	}
+	h.openBlocks(t.TempDir())
+	h.start()
+	t.Cleanup(h.stop)
+	return h
+}
+
+func (h *harness) openBlocks(dir string) {
+	h.t.Helper()
+	blocks, err := blockstore.Open(blockstore.Config{
+		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: 256 << 20, Floor: 1}}, BlockSize: 64 << 10, Logger: h.config.Logger,
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.blocks, h.config.Blocks = blocks, blocks
+}
+
+func (h *harness) start() {
+	h.t.Helper()
+	worker, err := New(h.config)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	h.worker, h.cancel, h.stopped = worker, cancel, make(chan error, 1)
+	go func() { h.stopped <- worker.Run(ctx) }()
+}
+
+func (h *harness) stop() {
+	h.t.Helper()
+	h.cancel()
+	if err := <-h.stopped; err != nil {
+		h.t.Errorf("worker: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := h.blocks.Close(ctx); err != nil {
+		h.t.Error(err)
+	}
+}
+
+func (h *harness) ready() *harness {
+	h.t.Helper()
+	eventually(h.t, "the worker is ready", func() bool { return h.worker.Ready() == nil })
+	return h
+}
+
+func (h *harness) identity(role mtls.Role, name string) *mtls.Identity {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	pair, err := h.authority.Issue(mtls.Peer{Role: role, Name: name}, []string{"127.0.0.1"}, time.Hour)
+	if err == nil {
+		err = pair.Save(dir)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	i, err := mtls.LoadIdentity(dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return i
+}
+
+// client speaks HTTP/1.1 or, with h2, HTTP/2.
+func (h *harness) client(role mtls.Role, h2 bool) *http.Client {
+	config := h.identity(role, "somebody").ClientConfig(mtls.Worker, workerName)
+	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: h2}
+	if !h2 {
+		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	}
+	h.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	err    error // of reading the body
+}
+
+func (a answer) code() string {
+	var f failure
+	_ = json.Unmarshal(a.body, &f)
+	return f.Code
+}
+
+// get asks for a range of a version; extra headers come in pairs.
+func (h *harness) get(client *http.Client, key blockstore.Key, first, last int64, extra ...string) (answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	url := "https://" + h.worker.Addr().String() + objectPath(key.Mount, key.Key)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("If-Match", strconv.Quote(key.ETag))
+	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", first, last))
+	request.Header.Set(headerSize, strconv.FormatInt(key.Size, 10))
+	for i := 0; i+1 < len(extra); i += 2 {
+		request.Header.Set(extra[i], extra[i+1])
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, body, err}, nil
+}
+
+// mustGet wants the bytes of the bucket.
+func (h *harness) mustGet(client *http.Client, key blockstore.Key, first, last int64, extra ...string) answer {
+	h.t.Helper()
+	want := h.bucket.get(key.Key)
+	a, err := h.get(client, key, first, last, extra...)
+	if err != nil || a.err != nil || a.status != http.StatusPartialContent {
+		h.t.Fatalf("reading %s: %d %s %v %v", key.Key, a.status, a.body[:min(len(a.body), 200)], err, a.err)
+	}
+	if !bytes.Equal(a.body, want[first:last+1]) {
+		h.t.Fatalf("reading %s: wrong bytes", key.Key)
+	}
+	return a
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+

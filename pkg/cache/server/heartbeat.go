@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/version"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// masterTimeout of one call to the leader.
+const masterTimeout = 10 * time.Second
+
+// follow keeps the worker registered and its view the newest, for as long as
+// the context lives. No master needs to answer.
+func (w *Worker) follow(ctx context.Context) {
+	ticker := time.NewTicker(w.config.Heartbeat)
+	defer ticker.Stop()
+	registered := false
+	for {
+		if !registered {
+			registered = w.register(ctx)
+		}
+		if w.beat(ctx) {
+			registered = false
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// register puts the worker into the ring and takes the view that results.
+func (w *Worker) register(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, masterTimeout)
+	defer cancel()
+	id, clusterID := w.views.id()
+	member := &commonv1.RingMember{
+		Id: id, Name: w.config.Name, Host: w.config.Host, Port: uint32(w.config.Port), Weight: w.weight(), //nolint:gosec // A port.
+	}
+	view, err := w.config.Masters.RegisterWorker(ctx, member, clusterID)
+	if err == nil {
+		err = w.views.offer(view)
+	}
+	w.setContact(err)
+	if err != nil {
+		w.config.Logger.Warn("registering failed", "reason", err)
+		return false
+	}
+	w.config.Logger.Info("registered", "ring", view.GetRing().GetEpoch(), "view", view.GetIndex())
+	return true
+}
+
+// beat tells every master, and asks for the view when one has a newer one. It
+// answers whether the worker must register again.
+func (w *Worker) beat(ctx context.Context) (unregistered bool) {
+	_, clusterID := w.views.id()
+	ctx, cancel := context.WithTimeout(ctx, masterTimeout)
+	defer cancel()
+	index := w.views.load().index()
+	var newer bool
+	for _, heard := range w.config.Masters.Heartbeat(ctx, w.report(), clusterID) {
+		if heard.Err != nil {
+			w.config.Logger.Debug("a master did not take the heartbeat", "master", heard.Master, "reason", heard.Err)
+			continue
+		}
+		newer = newer || heard.ViewIndex > index
+		// A member that is behind may not have us yet; one that is not, and
+		// does not, says that we were removed.
+		unregistered = unregistered || !heard.Registered && heard.ViewIndex >= index
+	}
+	if !newer {
+		return unregistered
+	}
+	view, err := w.config.Masters.View(ctx)
+	if err == nil {
+		err = w.views.offer(view)
+	}
+	w.setContact(err)
+	if err != nil {
+		w.config.Logger.Warn("reading the view failed", "reason", err)
+	}
+	return unregistered
+}
+
+// setContact notes how the last call to the masters went.
+func (w *Worker) setContact(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.contact = err
+}
+
+// weight is the configured quota.
+func (w *Worker) weight() uint64 {
+	var total uint64
+	for _, tier := range w.config.Blocks.Stats().Tiers {
+		total += uint64(tier.Capacity) //nolint:gosec // Quotas are positive.
+	}
+	return total
+}
+
+// report is what masters and people are told.
+func (w *Worker) report() *commonv1.WorkerReport {
+	stats, v := w.config.Blocks.Stats(), w.views.load()
+	id, _ := w.views.id()
+	report := &commonv1.WorkerReport{
+		Id: id, Name: w.config.Name, Version: version.String(), Started: timestamppb.New(w.started),
+		HitBytes: count(stats.HitBytes), MissBytes: count(stats.MissBytes), Hits: count(stats.Hits), Misses: count(stats.Misses),
+		StoreBytes: w.storeBytes.Load(), ViewIndex: v.index(),
+	}
+	report.RingEpoch, _, _ = v.epochs("")
+	for _, t := range stats.Tiers {
+		tier := &commonv1.TierReport{
+			Medium: t.Medium, Capacity: count(t.Capacity), Used: count(t.Used), Files: count(t.Files), SealedFiles: count(t.Sealed),
+		}
+		if t.Err != nil {
+			tier.Error = t.Err.Error()
+		}
+		report.Tiers = append(report.Tiers, tier)
+	}
+	for _, entry := range w.mounts.all() {
+		health := &commonv1.MountHealth{MountId: entry.mount.GetId()}
+		health.Objects, health.Bytes = w.config.Directory.Totals(entry.mount.GetId())
+		if err := entry.health(); err != nil {
+			health.Error = err.Error()
+		}
+		report.Mounts = append(report.Mounts, health)
+	}
+	return report
+}
+
+func count(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // Not negative.
+
+// Ready answers why the worker should not be sent readers yet.
+func (w *Worker) Ready() error {
+	if w.views.load() == nil {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (%v)", w.contact)
+	}
+	return nil
+}

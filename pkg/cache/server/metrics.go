@@ -1,0 +1,110 @@
+package server
+
+import (
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of a worker, jindo_worker_*.
+type metrics struct {
+	inflight      prometheus.Gauge
+	failures      *prometheus.CounterVec
+	storeRequests prometheus.Counter
+	storeErrors   *prometheus.CounterVec
+}
+
+func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		inflight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jindo_worker_requests_in_flight", Help: "Requests for bytes being served.",
+		}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jindo_worker_request_failures_total", Help: "Requests for bytes that were refused or broke off, by code.",
+		}, []string{"code"}),
+		storeRequests: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jindo_worker_store_requests_total", Help: "GETs sent to the under-storage.",
+		}),
+		storeErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jindo_worker_store_errors_total", Help: "GETs that the under-storage refused or broke off, by kind.",
+		}, []string{"kind"}),
+	}
+	for _, c := range []prometheus.Collector{m.inflight, m.failures, m.storeRequests, m.storeErrors} {
+		if err := registry.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// blockMetrics reads the block store when it is scraped.
+type blockMetrics struct {
+	blocks *blockstore.Store
+	store  func() uint64
+	descs  map[string]*prometheus.Desc
+}
+
+var _ prometheus.Collector = (*blockMetrics)(nil)
+
+func newBlockMetrics(blocks *blockstore.Store, storeBytes func() uint64) *blockMetrics {
+	m := &blockMetrics{blocks: blocks, store: storeBytes, descs: map[string]*prometheus.Desc{}}
+	add := func(name, help string, labels ...string) {
+		m.descs[name] = prometheus.NewDesc("jindo_worker_"+name, help, labels, nil)
+	}
+	add("hits_total", "Reads that needed no fetch of their own.")
+	add("misses_total", "Reads that had to fetch something.")
+	add("bytes_total", "Bytes handed out, by where they came from; store counts what was fetched.", "source")
+	add("fetches_total", "Downloads started.")
+	add("fetch_failures_total", "Downloads that ended early.")
+	add("evictions_total", "Versions removed, by reason.", "reason")
+	add("evicted_bytes_total", "Bytes of versions evicted for room.")
+	add("uncached_blocks_total", "Blocks not cached because the disk lagged.")
+	add("loans", "Sealed files lent to processes on this host.")
+	add("dirty_bytes", "Bytes that wait for the disk.")
+	add("tier_used_bytes", "Bytes charged to a tier.", "path", "medium")
+	add("tier_capacity_bytes", "Quota of a tier.", "path", "medium")
+	add("tier_files", "Versions with files.", "path", "medium")
+	add("tier_healthy", "1 while the tier takes new bytes.", "path", "medium")
+	return m
+}
+
+// Describe names the metrics.
+func (m *blockMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range m.descs {
+		ch <- d
+	}
+}
+
+// Collect reads the block store.
+func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
+	s := m.blocks.Stats()
+	counter := func(name string, value int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge := func(name string, value int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(m.descs[name], prometheus.GaugeValue, float64(value), labels...)
+	}
+	counter("hits_total", s.Hits)
+	counter("misses_total", s.Misses)
+	counter("bytes_total", s.DiskBytes, "disk")
+	counter("bytes_total", s.MemoryBytes, "memory")
+	counter("bytes_total", int64(m.store()), "store") //nolint:gosec // Bytes read fit.
+	counter("fetches_total", s.Fetches)
+	counter("fetch_failures_total", s.Failed)
+	counter("evictions_total", s.Evicted, "room")
+	counter("evictions_total", s.Expired, "expired")
+	counter("evictions_total", s.Discarded, "damaged")
+	counter("evicted_bytes_total", s.EvictedBytes)
+	counter("uncached_blocks_total", s.Skipped)
+	gauge("loans", s.Lent)
+	gauge("dirty_bytes", s.Dirty)
+	for _, t := range s.Tiers {
+		healthy := int64(1)
+		if t.Err != nil {
+			healthy = 0
+		}
+		gauge("tier_used_bytes", t.Used, t.Path, t.Medium)
+		gauge("tier_capacity_bytes", t.Capacity, t.Path, t.Medium)
+		gauge("tier_files", t.Files, t.Path, t.Medium)
+		gauge("tier_healthy", healthy, t.Path, t.Medium)
+	}
+}

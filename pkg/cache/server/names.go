@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Directory answers for names out of listings. *dirstore.Store is one.
+type Directory interface {
+	Lookup(ctx context.Context, mount dirstore.Mount, dir, name string) (dirstore.Answer, error)
+	List(ctx context.Context, mount dirstore.Mount, dir, after string, limit int) (dirstore.Listing, error)
+	Forget(mountID, dir, name string)
+	Totals(mountID string) (objects, bytes int64)
+}
+
+// maxPage of a listing.
+const maxPage = 2000
+
+// names is the Directory service.
+type names struct {
+	workerv1.UnimplementedDirectoryServer
+	worker *Worker
+}
+
+var _ workerv1.DirectoryServer = (*names)(nil)
+
+// Lookup finds one name.
+func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*workerv1.LookupResponse, error) {
+	if request.GetName() == "" || strings.Contains(request.GetName(), "/") {
+		return nil, status.Error(codes.InvalidArgument, "a name is one element of a path")
+	}
+	mount, entry, err := n.mount(ctx, request.GetMountId())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := n.worker.config.Directory.Lookup(ctx, mount, cleanDir(request.GetDirectory()), request.GetName())
+	entry.noteNames(err)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return &workerv1.LookupResponse{
+		Found: answer.Found, Entry: answer.Entry, Age: durationpb.New(answer.Age), Epochs: n.epochs(request.GetMountId()),
+	}, nil
+}
+
+// List answers a page of a directory.
+func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*workerv1.ListResponse, error) {
+	mount, entry, err := n.mount(ctx, request.GetMountId())
+	if err != nil {
+		return nil, err
+	}
+	limit := int(min(request.GetLimit(), maxPage))
+	if limit == 0 {
+		limit = maxPage
+	}
+	listing, err := n.worker.config.Directory.List(ctx, mount, cleanDir(request.GetDirectory()), request.GetAfter(), limit)
+	entry.noteNames(err)
+	if err != nil {
+		return nil, statusOf(err)
+	}
+	return &workerv1.ListResponse{
+		Entries: listing.Entries, More: listing.More, Age: durationpb.New(listing.Age), Epochs: n.epochs(request.GetMountId()),
+	}, nil
+}
+
+// Forget drops what is known of one name.
+func (n *names) Forget(_ context.Context, request *workerv1.ForgetRequest) (*workerv1.ForgetResponse, error) {
+	if n.worker.mounts.get(request.GetMountId()) == nil {
+		return nil, n.unknown(request.GetMountId())
+	}
+	n.worker.config.Directory.Forget(request.GetMountId(), cleanDir(request.GetDirectory()), request.GetName())
+	return &workerv1.ForgetResponse{}, nil
+}
+
+// mount answers what the listings need to know of a mount. When its store
+// cannot be opened, that is the answer.
+func (n *names) mount(ctx context.Context, id string) (dirstore.Mount, *mounted, error) {
+	v, entry := n.worker.views.load(), n.worker.mounts.get(id)
+	if v == nil || entry == nil || v.mounts[id] == nil {
+		return dirstore.Mount{}, nil, n.unknown(id)
+	}
+	store, err := entry.use(ctx)
+	if err != nil {
+		return dirstore.Mount{}, nil, statusOf(err)
+	}
+	mount := v.mounts[id]
+	return dirstore.Mount{
+		ID: id, Epoch: mount.GetEpoch(), Policy: mount.GetMetaPolicy(), ReadOnly: mount.GetReadOnly(), Store: store,
+	}, entry, nil
+}
+
+func (n *names) unknown(id string) error {
+	return status.Errorf(codes.NotFound, "no mount has the id %q as of view %d", id, n.worker.views.load().index())
+}
+
+func (n *names) epochs(mountID string) *workerv1.Epochs {
+	ringEpoch, mountEpoch, _ := n.worker.views.load().epochs(mountID)
+	return &workerv1.Epochs{Ring: ringEpoch, Mount: mountEpoch}
+}
+
+// noteNames notes what the store answered about names. A mere success may have
+// come from a listing on disk, and says nothing about the store.
+func (e *mounted) noteNames(err error) {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ufs.ErrInvalid) {
+		e.note(err)
+	}
+}
+
+// cleanDir takes the slashes off the ends of a directory.
+func cleanDir(dir string) string { return strings.Trim(dir, "/") }

@@ -1,0 +1,28 @@
+package server
+
+import (
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// readers may ask for names and bytes.
+var readers = []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master} //nolint:gochecknoglobals // A constant table.
+
+// Rights says who may call what. The objects under /v1/objects/ are read by
+// the same roles.
+func Rights() mtls.Rights {
+	return mtls.Rights{
+		workerv1.Directory_Lookup_FullMethodName: readers,
+		workerv1.Directory_List_FullMethodName:   readers,
+		workerv1.Directory_Forget_FullMethodName: {mtls.Fuse, mtls.Worker, mtls.Admin},
+		workerv1.Cache_GetView_FullMethodName:    readers,
+		workerv1.Cache_GetEpochs_FullMethodName:  readers,
+		workerv1.Cache_Status_FullMethodName:     {mtls.Admin, mtls.Master, mtls.Worker},
+		healthv1.Health_Check_FullMethodName:     readers,
+		healthv1.Health_Watch_FullMethodName:     readers,
+		// Reflection tells nothing that is not in the repository.
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {mtls.Admin},
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {mtls.Admin},
+	}
+}

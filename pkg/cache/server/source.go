@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// source is where a version's missing bytes come from: the workers that owned
+// it under previous rings, while the ring is young, and the store.
+type source struct {
+	worker *Worker
+	view   *view
+	entry  *mounted
+	key    blockstore.Key
+	name   string
+	owner  bool
+
+	mu sync.Mutex
+	// storeOnly: the peers did not have it.
+	storeOnly bool
+}
+
+// askPeersFor is how long after a change of the ring its previous owners are
+// asked: by then they have what they had, or it was read here.
+const askPeersFor = time.Hour
+
+func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
+	if body := s.fromPeers(ctx, offset, length); body != nil {
+		return body, nil
+	}
+	store, err := s.entry.use(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", err, ufs.ErrUnavailable)
+	}
+	s.worker.metrics.storeRequests.Inc()
+	body, object, err := store.Get(ctx, s.key.Key, ufs.Range{Offset: offset, Length: length}, s.key.ETag)
+	if err == nil && (object.Size != s.key.Size || object.ETag != s.key.ETag) {
+		_ = body.Close()
+		err = fmt.Errorf("key %q has %d bytes and tag %s, not %d and %s: %w", s.key.Key, object.Size, object.ETag, s.key.Size, s.key.ETag, ufs.ErrPrecondition)
+	}
+	s.entry.note(err)
+	if err != nil {
+		s.worker.metrics.storeErrors.WithLabelValues(failureOf(err).Code).Inc()
+		return nil, err
+	}
+	return &countedBody{ReadCloser: body, worker: s.worker, entry: s.entry}, nil
+}
+
+// countedBody counts what the store sends, and notes when it breaks off.
+type countedBody struct {
+	io.ReadCloser
+	worker *Worker
+	entry  *mounted
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.worker.storeBytes.Add(uint64(n)) //nolint:gosec // Counts are positive.
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.entry.note(err)
+		b.worker.metrics.storeErrors.WithLabelValues(failureOf(err).Code).Inc()
+	}
+	return n, err
+}
+
+// fromPeers asks the previous owners for what they have; nil when none has it.
+func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadCloser {
+	s.mu.Lock()
+	skip := s.storeOnly
+	s.mu.Unlock()
+	if skip || !s.owner || s.view == nil || time.Since(s.view.ringSeen) > askPeersFor {
+		return nil
+	}
+	asked := map[string]bool{s.worker.config.Name: true}
+	for _, previous := range s.view.previous {
+		order := previous.Order(s.name)
+		if len(order) == 0 || asked[order[0].GetName()] {
+			continue
+		}
+		asked[order[0].GetName()] = true
+		body, err := s.worker.peers.get(ctx, order[0], s.key, offset, length)
+		if err == nil {
+			return body
+		}
+		s.worker.config.Logger.Debug("a previous owner has nothing", "worker", order[0].GetName(), "key", s.key.Key, "reason", err)
+	}
+	s.mu.Lock()
+	s.storeOnly = true
+	s.mu.Unlock()
+	return nil
+}
+
+// peers are other workers, asked for bytes that they hold.
+type peers struct {
+	identity *mtls.Identity
+	timeout  time.Duration
+
+	mu      sync.Mutex
+	clients map[string]*http.Client
+	// resting peers did not answer the last time.
+	resting map[string]time.Time
+}
+
+// peerRest is how long a peer that did not answer is left alone.
+const peerRest = 5 * time.Second
+
+func newPeers(identity *mtls.Identity, timeout time.Duration) *peers {
+	return &peers{identity: identity, timeout: timeout, clients: map[string]*http.Client{}, resting: map[string]time.Time{}}
+}
+
+var errNotThere = errors.New("the peer does not have it")
+
+// get asks one peer for a range that it holds, and for nothing else.
+func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blockstore.Key, offset, length int64) (io.ReadCloser, error) {
+	client, ok := p.client(member.GetName())
+	if !ok {
+		return nil, errNotThere
+	}
+	address := net.JoinHostPort(member.GetHost(), strconv.FormatUint(uint64(member.GetPort()), 10))
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(p.timeout, cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+objectPath(key.Mount, key.Key), nil)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("asking worker %s: %w", member.GetName(), err)
+	}
+	request.Header.Set("If-Match", `"`+key.ETag+`"`)
+	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
+	request.Header.Set(headerSize, strconv.FormatInt(key.Size, 10))
+	request.Header.Set(headerCached, "1")
+	response, err := client.Do(request)
+	late.Stop()
+	if err != nil {
+		cancel()
+		p.rest(member.GetName())
+		return nil, fmt.Errorf("asking worker %s: %w", member.GetName(), err)
+	}
+	if err := checkAnswer(response, key, offset, length); err != nil {
+		_ = response.Body.Close()
+		cancel()
+		return nil, err
+	}
+	return &peerBody{ReadCloser: response.Body, cancel: cancel}, nil
+}
+
+func checkAnswer(response *http.Response, key blockstore.Key, offset, length int64) error {
+	first, last, size, ok := parseContentRange(response.Header.Get("Content-Range"))
+	etag, tagged := parseETag(response.Header.Get("ETag"))
+	if response.StatusCode != http.StatusPartialContent || !ok || !tagged ||
+		first != offset || last != offset+length-1 || size != key.Size || etag != key.ETag {
+		return fmt.Errorf("answer %s: %w", response.Status, errNotThere)
+	}
+	return nil
+}
+
+type peerBody struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (b *peerBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
+}
+
+func (p *peers) client(name string) (*http.Client, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if until, ok := p.resting[name]; ok {
+		if time.Now().Before(until) {
+			return nil, false
+		}
+		delete(p.resting, name)
+	}
+	client := p.clients[name]
+	if client == nil {
+		client = &http.Client{Transport: &http.Transport{
+			TLSClientConfig: p.identity.ClientConfig(mtls.Worker, name),
+			// Bulk bytes go faster over a connection of their own.
+			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
+			MaxIdleConnsPerHost: 8,
+			IdleConnTimeout:     time.Minute,
+		}}
+		p.clients[name] = client
+	}
+	return client, true
+}
+
+func (p *peers) rest(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resting[name] = time.Now().Add(peerRest)
+}
+
+func (p *peers) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, client := range p.clients {
+		client.CloseIdleConnections()
+	}
+}

@@ -1,0 +1,135 @@
+package server
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// view is a ClusterView ready for use. It is never changed.
+type view struct {
+	*commonv1.ClusterView
+	ring *ring.Ring
+	// previous rings, newest first, without the current one.
+	previous []*ring.Ring
+	mounts   map[string]*commonv1.Mount
+	// ringSeen is when this worker first saw the current ring.
+	ringSeen time.Time
+}
+
+func newView(v *commonv1.ClusterView, before *view, now time.Time) *view {
+	out := &view{ClusterView: v, ring: ring.New(v.GetRing()), mounts: map[string]*commonv1.Mount{}, ringSeen: now}
+	for _, r := range v.GetPreviousRings() {
+		if r.GetEpoch() != v.GetRing().GetEpoch() {
+			out.previous = append(out.previous, ring.New(r))
+		}
+	}
+	for _, m := range v.GetMounts() {
+		out.mounts[m.GetId()] = m
+	}
+	if before != nil && before.GetRing().GetEpoch() == v.GetRing().GetEpoch() {
+		out.ringSeen = before.ringSeen
+	}
+	return out
+}
+
+// views holds the newest view, in memory and on disk.
+type views struct {
+	dir     string
+	current atomic.Pointer[view]
+
+	mu       sync.Mutex
+	identity identityFile
+	// onChange is called with each newer view, one at a time.
+	onChange func(*view)
+}
+
+// openViews reads what the disk has. A view that is damaged is as good as
+// none; why is answered beside it.
+func openViews(dir, clusterID string, onChange func(*view)) (*views, error, error) {
+	identity, err := loadIdentity(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &views{dir: dir, identity: identity, onChange: onChange}
+	if clusterID != "" {
+		if err := v.belong(clusterID); err != nil {
+			return nil, nil, err
+		}
+	}
+	kept, damaged := loadView(dir)
+	if kept != nil && kept.GetClusterId() == v.identity.ClusterID {
+		v.current.Store(newView(kept, nil, time.Now()))
+	}
+	return v, damaged, nil
+}
+
+// belong makes the worker one of a cluster, for good.
+func (v *views) belong(clusterID string) error {
+	switch v.identity.ClusterID {
+	case clusterID:
+		return nil
+	case "":
+		v.identity.ClusterID = clusterID
+		return v.identity.save(v.dir)
+	}
+	return fmt.Errorf("this worker's data in %s belongs to cluster %s, not to %s; start it with the roster of its cluster, or give it an empty data directory", v.dir, v.identity.ClusterID, clusterID)
+}
+
+// id of the worker and of its cluster.
+func (v *views) id() (string, string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.identity.ID, v.identity.ClusterID
+}
+
+// offer takes a view that is newer than the one held. The view is used even
+// when it cannot be written to disk; the error then says why.
+func (v *views) offer(offered *commonv1.ClusterView) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if err := v.belong(offered.GetClusterId()); err != nil {
+		return err
+	}
+	before := v.current.Load()
+	if before != nil && before.GetIndex() >= offered.GetIndex() {
+		return nil
+	}
+	next := newView(offered, before, time.Now())
+	v.current.Store(next)
+	v.onChange(next)
+	return saveView(v.dir, offered)
+}
+
+// load answers the newest view; nil when none is known yet.
+func (v *views) load() *view { return v.current.Load() }
+
+// epochs of the ring and a mount, and the index of the view they are of.
+func (v *view) epochs(mountID string) (ring, mount, index uint64) {
+	if v == nil {
+		return 0, 0, 0
+	}
+	return v.GetRing().GetEpoch(), v.mounts[mountID].GetEpoch(), v.GetIndex()
+}
+
+// owns tells whether the worker named owns the key; with no ring everybody
+// does.
+func (v *view) owns(name, key string) bool {
+	if v == nil {
+		return true
+	}
+	order := v.ring.Order(key)
+	return len(order) == 0 || order[0].GetName() == name
+}
+
+// index of the view; 0 for none.
+func (v *view) index() uint64 {
+	if v == nil {
+		return 0
+	}
+	return v.GetIndex()
+}

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/fdpass"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+)
+
+// Worker serves one member of the cache. Make one with New, then Run it once.
+type Worker struct {
+	config  Config
+	views   *views
+	mounts  *mounts
+	peers   *peers
+	metrics *metrics
+	started time.Time
+	places  chan struct{}
+
+	storeBytes atomic.Uint64
+	listener   net.Listener
+	sealed     *fdpass.Server // nil when no files are passed
+	grpc       *grpc.Server
+	http       *http.Server
+
+	mu sync.Mutex
+	// contact is how the last call to the masters went.
+	contact error
+}
+
+// New reads the worker's disk and listens. It needs no master.
+func New(config Config) (*Worker, error) {
+	config = config.withDefaults()
+	if err := config.check(); err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		config: config, mounts: newMounts(config.OpenStore, config.Logger),
+		peers:   newPeers(config.Identity, config.PeerTimeout),
+		started: time.Now(), places: make(chan struct{}, config.MaxRequests),
+		contact: errors.New("not tried yet"),
+	}
+	var err, damaged error
+	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.mounts.apply); err != nil {
+		return nil, fmt.Errorf("starting worker %s: %w", config.Name, err)
+	}
+	if damaged != nil {
+		config.Logger.Warn("the view kept on disk is of no use; asking the masters", "reason", damaged)
+	}
+	if v := w.views.load(); v != nil {
+		w.mounts.apply(v)
+	}
+	if w.metrics, err = newMetrics(config.Registry); err == nil {
+		err = config.Registry.Register(newBlockMetrics(config.Blocks, w.storeBytes.Load))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting worker %s: registering metrics: %w", config.Name, err)
+	}
+	var listen net.ListenConfig
+	if w.listener, err = listen.Listen(context.Background(), "tcp", config.Listen); err != nil {
+		return nil, fmt.Errorf("starting worker %s: %w", config.Name, err)
+	}
+	if config.SocketDir != "" {
+		path := filepath.Join(config.SocketDir, config.Name+".sock")
+		if w.sealed, err = fdpass.Listen(path, lender{config.Blocks}, config.Logger); err != nil {
+			// Readers on this host read over the network instead.
+			config.Logger.Warn("sealed files will not be passed", "reason", err)
+		}
+	}
+	w.serve()
+	return w, nil
+}
+
+// Addr is where the worker listens.
+func (w *Worker) Addr() net.Addr { return w.listener.Addr() }
+
+// serve builds the two servers of the one port.
+func (w *Worker) serve() {
+	w.grpc = grpc.NewServer(Rights().Interceptors()...)
+	workerv1.RegisterDirectoryServer(w.grpc, &names{worker: w})
+	workerv1.RegisterCacheServer(w.grpc, &cache{worker: w})
+	healthv1.RegisterHealthServer(w.grpc, health.NewServer())
+	reflection.Register(w.grpc)
+	w.http = &http.Server{
+		Handler:           http.HandlerFunc(w.route),
+		TLSConfig:         w.config.Identity.ServerConfig(mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master),
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeaderLength,
+		ErrorLog:          slog.NewLogLogger(w.config.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// route tells gRPC from bytes.
+func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+		w.grpc.ServeHTTP(rw, r)
+	case strings.HasPrefix(r.URL.EscapedPath(), objectsPath):
+		if f := mayRead(r); f != nil {
+			f.write(rw)
+			return
+		}
+		w.serveObject(rw, r)
+	default:
+		(&failure{http.StatusNotFound, codeInvalid, "only " + objectsPath + " and gRPC are served here"}).write(rw)
+	}
+}
+
+// mayRead answers why the peer may not read objects.
+func mayRead(r *http.Request) *failure {
+	if r.TLS == nil {
+		return &failure{http.StatusForbidden, codePermission, "the connection is not TLS"}
+	}
+	peer, err := mtls.PeerOfState(*r.TLS)
+	if err != nil {
+		return &failure{http.StatusForbidden, codePermission, err.Error()}
+	}
+	if !peer.Is(readers...) {
+		return &failure{http.StatusForbidden, codePermission, fmt.Sprintf("%s may not read objects", peer)}
+	}
+	return nil
+}
+
+// Run serves until the context ends, then lets requests finish for the grace
+// period. It answers nil after that, and the error of the listener else.
+func (w *Worker) Run(ctx context.Context) error {
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	wg.Go(func() { w.follow(following) })
+	if w.sealed != nil {
+		wg.Go(func() {
+			if err := w.sealed.Serve(following); err != nil {
+				w.config.Logger.Warn("sealed files are not passed any more", "reason", err)
+			}
+		})
+	}
+	served := make(chan error, 1)
+	go func() { served <- w.http.ServeTLS(w.listener, "", "") }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		err = w.shutdown(context.WithoutCancel(ctx))
+		<-served
+	}
+	stop()
+	wg.Wait()
+	w.grpc.Stop()
+	w.mounts.close()
+	w.peers.close()
+	if err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serving on %s: %w", w.config.Listen, err)
+	}
+	return nil
+}
+
+func (w *Worker) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, w.config.GracePeriod)
+	defer cancel()
+	if err := w.http.Shutdown(ctx); err != nil {
+		w.config.Logger.Warn("requests were cut off", "reason", err)
+		return w.http.Close()
+	}
+	return nil
+}
