@@ -118,6 +118,8 @@ func planMount(spec *v1alpha1.DatasetSpec, m v1alpha1.Mount) (Mount, Credentials
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		value := options[name]
 		switch {
+		case v1alpha1.ForeignOption(name, v1alpha1.Scheme(m.MountPoint)):
+			// Options and credentials go to the stores that they are about only.
 		case value.Secret != nil:
 			credentials.Refs = append(credentials.Refs, SecretKeyRef{Option: name, Name: value.Secret.Name, Key: value.Secret.Key})
 		case v1alpha1.SecretOption(name):

@@ -17,6 +17,8 @@ type FieldWithoutEffect struct {
 	Reason string
 	// NotYet: it is to have an effect in a later version.
 	NotYet bool
+	// Default is the value that says what is so anyway and needs no warning.
+	Default string
 }
 
 // FieldsWithoutEffect lists the fields of the three kinds that are accepted and
@@ -63,10 +65,17 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		later(JindoRuntimeKind, "spec.volumes", pods),
 		later(JindoRuntimeKind, "spec.imagePullSecrets", pods),
 		later(JindoRuntimeKind, "spec.labels", pods),
+		later(JindoRuntimeKind, "spec.worker.resources", pods),
+		later(JindoRuntimeKind, "spec.fuse.resources", pods),
 		later(JindoRuntimeKind, "spec.podMetadata", pods),
 
 		later(DataLoadKind, "spec", "nothing loads ahead of reading yet"),
 	}
+	table = append(table,
+		FieldWithoutEffect{JindoRuntimeKind, "spec.networkmode", pods, true, string(ContainerNetworkMode)},
+		FieldWithoutEffect{JindoRuntimeKind, "spec.fuse.cleanPolicy", pods, true, string(OnRuntimeDeletedCleanPolicy)},
+		FieldWithoutEffect{JindoRuntimeKind, "spec.tieredstore.levels[].volumeType", pods, true, string(VolumeHostPath)},
+	)
 	for _, component := range []string{"master", "worker", "fuse"} {
 		for _, name := range []string{"nodeSelector", "tolerations", "labels", "podMetadata", "imagePullSecrets"} {
 			table = append(table, later(JindoRuntimeKind, "spec."+component+"."+name, pods))
@@ -111,7 +120,7 @@ func (f *findings) withoutEffect(kind string, object any) {
 		if entry.Kind != kind {
 			continue
 		}
-		for _, path := range setPaths(tree, strings.Split(entry.Path, "."), "") {
+		for _, path := range setPaths(tree, strings.Split(entry.Path, "."), "", entry.Default) {
 			word := "has no effect"
 			if entry.NotYet {
 				word = "has no effect yet"
@@ -122,10 +131,10 @@ func (f *findings) withoutEffect(kind string, object any) {
 }
 
 // setPaths answers the places in tree, with indexes, where a path leads to
-// something that says more than nothing.
-func setPaths(tree any, path []string, at string) []string {
+// something that says more than nothing, and something else than unless.
+func setPaths(tree any, path []string, at, unless string) []string {
 	if len(path) == 0 {
-		if isEmpty(tree) {
+		if isEmpty(tree) || tree == any(unless) {
 			return nil
 		}
 		return []string{strings.TrimPrefix(at, ".")}
@@ -142,15 +151,15 @@ func setPaths(tree any, path []string, at string) []string {
 		var paths []string
 		items, _ := object[name].([]any)
 		for i, item := range items {
-			paths = append(paths, setPaths(item, path[1:], at+index(i))...)
+			paths = append(paths, setPaths(item, path[1:], at+index(i), unless)...)
 		}
 		return paths
 	case keyed:
 		key = strings.TrimSuffix(key, "]")
 		inner, _ := object[name].(map[string]any)
-		return setPaths(inner[key], path[1:], at+"["+key+"]")
+		return setPaths(inner[key], path[1:], at+"["+key+"]", unless)
 	default:
-		return setPaths(object[name], path[1:], at)
+		return setPaths(object[name], path[1:], at, unless)
 	}
 }
 

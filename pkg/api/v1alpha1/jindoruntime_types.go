@@ -132,7 +132,8 @@ type JindoCompTemplateSpec struct {
 	// +optional
 	Ports map[string]int `json:"ports,omitempty"`
 
-	// Resources of each pod.
+	// Resources of each pod. Where the masters' CPU is limited, they wait longer
+	// for each other before they elect a leader.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 

@@ -60,6 +60,17 @@ type OptionValue struct {
 	Secret *SecretKeySelector
 }
 
+// ForeignOption says whether an option is about stores of another scheme than
+// the one given, so that a mount has no use for it: fs.oss.endpoint for s3.
+func ForeignOption(name, scheme string) bool {
+	for _, other := range Schemes() {
+		if other != scheme && strings.HasPrefix(name, "fs."+other+".") {
+			return true
+		}
+	}
+	return false
+}
+
 // EffectiveOptions of one mount: the shared ones, each replaced by the mount's
 // own of that name, whichever of the two is plain text and whichever lies in a
 // Secret. The answer is a copy.

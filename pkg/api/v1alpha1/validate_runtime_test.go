@@ -7,7 +7,9 @@ import (
 )
 
 func TestReplicas(t *testing.T) {
-	master := func(n string) []string { return []string{"spec.master.replicas: Invalid value: " + n + ": must be 1 or 3"} }
+	master := func(n string) []string {
+		return []string{"spec.master.replicas: Invalid value: " + n + ": must be 1 or 3"}
+	}
 	checkRules(t, JindoRuntimeKind, []rule{
 		{name: "none given", spec: "{}"},
 		{name: "1 master", spec: "master: {replicas: 1}"},
