@@ -7,12 +7,13 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/file"
+	"github.com/jindo-io/jindo/pkg/ufs/oss"
 )
 
 // Supported says whether there is a driver for a scheme ("oss", not "oss://").
 func Supported(scheme string) bool {
 	switch scheme {
-	case "file", "local":
+	case "file", "local", "oss":
 		return true
 	}
 	return false
@@ -34,6 +35,8 @@ func Open(ctx context.Context, uri string, options map[string]string, credential
 	switch location.Scheme {
 	case "file", "local":
 		return file.Open(location)
+	case "oss":
+		return oss.Open(oss.Config{Location: location, Options: options, Credentials: credentials})
 	}
 	return nil, fmt.Errorf("mount point %s: there is no driver for %s://, only for oss://, s3://, file:// and local://: %w", uri, location.Scheme, ufs.ErrUnsupported)
 }

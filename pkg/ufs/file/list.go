@@ -3,7 +3,6 @@ package file
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -24,8 +23,8 @@ func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 }
 
 func (s *Store) list(ctx context.Context, options ufs.ListOptions) (ufs.Page, error) {
-	if options.Delimiter != "" && options.Delimiter != "/" {
-		return ufs.Page{}, fmt.Errorf("delimiter %q, only %q is known: %w", options.Delimiter, "/", ufs.ErrInvalid)
+	if err := ufs.CheckDelimiter(options.Delimiter); err != nil {
+		return ufs.Page{}, err
 	}
 	if err := ctx.Err(); err != nil {
 		return ufs.Page{}, err

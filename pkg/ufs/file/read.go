@@ -40,7 +40,7 @@ func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string
 		_ = f.Close()
 		return nil, ufs.Object{}, s.failed("reading", key, err)
 	}
-	return &body{ctx: ctx, store: s, file: f, object: object, offset: r.Offset, left: length}, object, nil
+	return &body{ctx: ctx, store: s, file: f, object: object, begin: r.Offset, offset: r.Offset, end: r.Offset + length}, object, nil
 }
 
 func replaced(want, have string) error {
@@ -122,8 +122,27 @@ type body struct {
 	store  *Store
 	file   *os.File
 	object ufs.Object
-	offset int64
-	left   int64
+	// The range is [begin, end); offset is where the next read starts.
+	begin, offset, end int64
+}
+
+var _ io.ReadSeekCloser = (*body)(nil)
+
+// Seek moves within the range.
+func (b *body) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekStart:
+		offset += b.begin
+	case io.SeekCurrent:
+		offset += b.offset
+	case io.SeekEnd:
+		offset += b.end
+	}
+	if offset < b.begin || offset > b.end {
+		return 0, fmt.Errorf("seeking to %d of %d to %d: %w", offset, b.begin, b.end, ufs.ErrInvalid)
+	}
+	b.offset = offset
+	return offset - b.begin, nil
 }
 
 // Read never answers bytes of another version than the one opened.
@@ -131,11 +150,12 @@ func (b *body) Read(p []byte) (int, error) {
 	if err := b.ctx.Err(); err != nil {
 		return 0, err
 	}
-	if b.left == 0 {
+	left := b.end - b.offset
+	if left == 0 {
 		return 0, io.EOF
 	}
-	if int64(len(p)) > b.left {
-		p = p[:b.left]
+	if int64(len(p)) > left {
+		p = p[:left]
 	}
 	if len(p) == 0 {
 		return 0, nil
@@ -148,10 +168,9 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, b.store.failed("reading", b.object.Key, err)
 	}
 	if n == 0 {
-		return 0, b.store.failed("reading", b.object.Key, fmt.Errorf("the file ends %d bytes early: %w", b.left, ufs.ErrUnavailable))
+		return 0, b.store.failed("reading", b.object.Key, fmt.Errorf("the file ends %d bytes early: %w", left, ufs.ErrUnavailable))
 	}
 	b.offset += int64(n)
-	b.left -= int64(n)
 	return n, nil
 }
 

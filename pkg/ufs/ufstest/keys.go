@@ -18,7 +18,7 @@ var oddKeys = []string{
 }
 
 // flatKeys only a store without directories takes.
-var flatKeys = []string{"a//b", "a/./b", "a/../b", "//", "tail//", "both", "both/", "both/below", "tab\tkey"}
+var flatKeys = []string{"a//b", "a/./b", "a/../b", "x//", ".", "..", "tail///", "both", "both/", "both/below", "tab\tkey"}
 
 func testOddKeys(t *testing.T, f *fixture) {
 	keys := slices.Clone(oddKeys)
@@ -98,14 +98,15 @@ func (f *fixture) markers() {
 func testRefusedKeys(t *testing.T, f *fixture) {
 	f.put("a/b", "kept")
 	keys := []string{"", "/a", "/", "a\xffb", strings.Repeat("x/", 600)}
+	never := len(keys)
 	if f.can().Tree {
 		keys = append(keys, "a//b", "a/../b", "..", "../x", "a/.", "./a", "nul\x00", strings.Repeat("n", 256), "a/b/c", "a")
 	}
-	for _, key := range keys {
+	for i, key := range keys {
 		_, err := f.putIf(key, "x", ufs.Conditions{})
 		f.want(err, ufs.ErrInvalid, "putting "+key)
-		_, err = f.CreateMultipart(f.ctx, key, nil)
-		if key != "a" && key != "a/b/c" { // shown when it is complete
+		if i < never { // a tree may find out when the upload is complete
+			_, err = f.CreateMultipart(f.ctx, key, nil)
 			f.want(err, ufs.ErrInvalid, "uploading "+key)
 		}
 		_, err = f.Copy(f.ctx, "a/b", "", key, nil, ufs.Conditions{})

@@ -31,6 +31,9 @@ type Suite struct {
 	// Denied answers stores that refuse: a wrong key id, a wrong secret, a
 	// right that is missing. By name.
 	Denied map[string]func(t testing.TB) ufs.Store
+	// Tree is set when the server behind a driver keeps objects as files, so
+	// that it is a tree although the driver cannot know.
+	Tree bool
 	// Many is how many objects the long listing has; 0 means 2345.
 	Many int
 }
@@ -75,7 +78,11 @@ func Run(t *testing.T, s Suite) {
 		{"cancelled", testCancelled},
 		{"closed", testClosed},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, newFixture(t, s.Open(t))) })
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, s.Open(t))
+			f.tree = s.Tree
+			test.run(t, f)
+		})
 	}
 	if s.Missing != nil {
 		t.Run("missing bucket", func(t *testing.T) { testMissing(t, newFixture(t, s.Missing(t))) })
@@ -90,6 +97,8 @@ type fixture struct {
 	ufs.Store
 	t   testing.TB
 	ctx context.Context
+	// tree is Suite.Tree.
+	tree bool
 }
 
 func newFixture(t testing.TB, store ufs.Store) *fixture {
@@ -109,6 +118,7 @@ func (f *fixture) can() ufs.Capabilities {
 	if err != nil {
 		f.t.Fatalf("asking for capabilities: %v", err)
 	}
+	c.Tree = c.Tree || f.tree
 	return c
 }
 

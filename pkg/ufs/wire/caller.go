@@ -1,0 +1,143 @@
+package wire
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/pkg/ufs/retry"
+)
+
+// Caller runs the requests of one store: it asks for credentials before each
+// attempt, retries, renews credentials that are refused, and explains errors.
+type Caller struct {
+	// Store is the Subject of all requests but for Act, Key and Right.
+	Store       Subject
+	Credentials ufs.CredentialsSource
+	Retrier     *retry.Retrier
+	// Refusal reads the error answer of the store out of an error.
+	Refusal func(error) (Refusal, bool)
+
+	closed atomic.Bool
+}
+
+// Request is what a Caller says about a request.
+type Request struct {
+	// Act, Key and Right as in Subject; Key is the whole key.
+	Act, Key, Right string
+	// Doubtful is the kind of error that, after an attempt whose outcome is
+	// unknown, may only mean that this attempt did what was asked. It is
+	// answered as ErrUnavailable then: never as if somebody else had done it.
+	Doubtful error
+}
+
+// credentialsKey carries an attempt's credentials to its signer.
+type credentialsKey struct{}
+
+// CredentialsOf answers the credentials of the attempt whose context it is.
+func CredentialsOf(ctx context.Context) ufs.Credentials {
+	credentials, _ := ctx.Value(credentialsKey{}).(ufs.Credentials)
+	return credentials
+}
+
+// Close makes later requests fail.
+func (c *Caller) Close() { c.closed.Store(true) }
+
+// DoWithin is Do with a watch that ends each attempt after limit.
+func (c *Caller) DoWithin(ctx context.Context, r Request, limit time.Duration, try func(ctx context.Context) error) error {
+	return c.Do(ctx, r, func(ctx context.Context) error {
+		attempt, watch := NewWatch(ctx, limit)
+		defer watch.Release()
+		return Stalled(attempt, try(attempt))
+	})
+}
+
+// Do runs one request. try is called once an attempt.
+func (c *Caller) Do(ctx context.Context, r Request, try func(ctx context.Context) error) error {
+	subject := c.Store
+	subject.Act, subject.Key, subject.Right = r.Act, r.Key, r.Right
+	renewed, unsure := false, false
+	return c.Retrier.Do(ctx, func(ctx context.Context) error {
+		used, err := c.attempt(ctx, subject, try)
+		if !renewed && errors.Is(err, ufs.ErrPermission) && c.renew(ctx, used) {
+			renewed = true
+			_, err = c.attempt(ctx, subject, try)
+		}
+		if unsure && r.Doubtful != nil && errors.Is(err, r.Doubtful) {
+			return retry.Final(fmt.Errorf("%s %s: an attempt may have done it before its answer was lost, for the next one says: %v: %w", r.Act, subject.What(), err, ufs.ErrUnavailable)) //nolint:errorlint // not that kind any more
+		}
+		unsure = unsure || errors.Is(err, ufs.ErrUnavailable)
+		return err
+	})
+}
+
+// renew says whether there are other credentials than those refused.
+func (c *Caller) renew(ctx context.Context, refused ufs.Credentials) bool {
+	source, can := c.Credentials.(ufs.Refresher)
+	if !can {
+		return false
+	}
+	changed, err := source.Refresh(ctx, refused)
+	return err == nil && changed
+}
+
+func (c *Caller) attempt(ctx context.Context, subject Subject, try func(context.Context) error) (ufs.Credentials, error) {
+	if err := ctx.Err(); err != nil {
+		return ufs.Credentials{}, fmt.Errorf("%s %s: %w", subject.Act, subject.What(), err)
+	}
+	if c.closed.Load() {
+		return ufs.Credentials{}, retry.Final(fmt.Errorf("%s %s: the store is closed: %w", subject.Act, subject.What(), ufs.ErrUnavailable))
+	}
+	credentials, err := c.Credentials.Credentials(ctx)
+	if err != nil {
+		return credentials, c.explain(ctx, subject, err)
+	}
+	subject.AccessKeyID = credentials.AccessKeyID
+	return credentials, c.explain(ctx, subject, try(context.WithValue(ctx, credentialsKey{}, credentials)))
+}
+
+func (c *Caller) explain(ctx context.Context, subject Subject, err error) error {
+	if err == nil {
+		return nil
+	}
+	if refusal, is := c.Refusal(err); is {
+		explained := Explain(subject, refusal)
+		if retry.IsFinal(err) {
+			return retry.Final(explained)
+		}
+		return explained
+	}
+	if ended := ctx.Err(); ended != nil {
+		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), ended)
+	}
+	err = fmt.Errorf("%s %s: %w", subject.Act, subject.What(), err)
+	var own *BodyError
+	if HasKind(err) || errors.As(err, &own) {
+		return err
+	}
+	return c.unreachable(err)
+}
+
+// unreachable says what is wrong between here and the endpoint.
+func (c *Caller) unreachable(err error) error {
+	endpoint, option := c.Store.Endpoint, "fs."+c.Store.Scheme+".endpoint"
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	var record tls.RecordHeaderError
+	switch {
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fmt.Errorf("the host of endpoint %s is not known, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable)
+	case errors.As(err, &record):
+		return retry.Final(fmt.Errorf("endpoint %s does not speak TLS, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
+	case errors.As(err, &certificate), errors.As(err, &unknown):
+		return retry.Final(fmt.Errorf("the certificate of endpoint %s is not trusted: %w: %w", endpoint, err, ufs.ErrUnavailable))
+	}
+	return fmt.Errorf("endpoint %s cannot be reached: %w: %w", endpoint, err, ufs.ErrUnavailable)
+}

@@ -1,0 +1,118 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// Source answers the body of a range from an offset within that range to its
+// end. It has been retried already when it fails.
+type Source func(ctx context.Context, offset int64) (*Stream, error)
+
+// Stream is one body and the watch of the attempt that answers it.
+type Stream struct {
+	Body  io.ReadCloser
+	Watch *Watch
+	// Attempt is the context of the request.
+	Attempt context.Context
+}
+
+// Close lets go of the connection.
+func (s *Stream) Close() error {
+	err := s.Body.Close()
+	s.Watch.Release()
+	return err
+}
+
+// Download reads exactly length bytes of a range. A body that ends early,
+// breaks off or stalls is taken up again from where it stopped, as long as
+// spend lets it; then it is ErrUnavailable. It is never an early EOF.
+type Download struct {
+	ctx    context.Context
+	stream *Stream
+	source Source
+	spend  func() bool
+	stall  time.Duration
+	length int64
+	offset int64
+	// failed ends the download for good.
+	failed error
+}
+
+// NewDownload reads first and what source answers after it.
+func NewDownload(ctx context.Context, first *Stream, length int64, source Source, spend func() bool, stall time.Duration) *Download {
+	return &Download{ctx: ctx, stream: first, source: source, spend: spend, stall: stall, length: length}
+}
+
+// Read fails with the context's error when that ends.
+func (d *Download) Read(p []byte) (int, error) {
+	if d.failed != nil {
+		return 0, d.failed
+	}
+	if d.offset == d.length {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), d.length-d.offset)]
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := d.readOnce(p)
+		if n > 0 {
+			d.offset += int64(n)
+			return n, nil // an error comes again, or is mended, next time
+		}
+		if err := d.resume(err); err != nil {
+			d.failed = err
+			return 0, err
+		}
+	}
+}
+
+func (d *Download) readOnce(p []byte) (int, error) {
+	d.stream.Watch.Progress(d.stall)
+	n, err := d.stream.Body.Read(p)
+	d.stream.Watch.Rest()
+	if errors.Is(err, io.EOF) || err == nil && n == 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, Stalled(d.stream.Attempt, err)
+}
+
+// resume goes on after an error, or answers it.
+func (d *Download) resume(err error) error {
+	if ended := d.ctx.Err(); ended != nil {
+		return ended
+	}
+	broken := fmt.Errorf("the body broke off after %d of %d bytes (%w): %w", d.offset, d.length, err, ufs.ErrUnavailable)
+	if d.source == nil || !d.spend() {
+		return broken
+	}
+	_ = d.stream.Close()
+	stream, err := d.source(d.ctx, d.offset)
+	if err != nil {
+		d.stream = nil
+		return fmt.Errorf("taking up again after %d of %d bytes: %w", d.offset, d.length, err)
+	}
+	d.stream = stream
+	return nil
+}
+
+// Close lets go of the connection.
+func (d *Download) Close() error {
+	if d.failed == nil {
+		d.failed = fmt.Errorf("the body is closed: %w", ufs.ErrInvalid)
+	}
+	if d.stream == nil {
+		return nil
+	}
+	stream := d.stream
+	d.stream = nil
+	_ = stream.Close() // its bytes are read or not wanted
+	return nil
+}

@@ -1,0 +1,84 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// RangeHeader writes a range that has at least one byte; it is empty for the
+// whole.
+func RangeHeader(r ufs.Range) string {
+	switch {
+	case r == ufs.Whole:
+		return ""
+	case r.Length < 0:
+		return fmt.Sprintf("bytes=%d-", r.Offset)
+	}
+	return fmt.Sprintf("bytes=%d-%d", r.Offset, r.Offset+r.Length-1)
+}
+
+// Span is what an answer to a GET says it holds.
+type Span struct {
+	// Length of the body that is wanted of it, and Size of the object.
+	Length, Size int64
+}
+
+// CheckSpan holds an answer's headers against the range that was asked: bytes
+// from elsewhere must not pass as those asked for.
+func CheckSpan(r ufs.Range, status int, contentLength int64, contentRange string) (Span, error) {
+	wrong := func(why string) (Span, error) {
+		return Span{}, fmt.Errorf("the store answered %d with Content-Length %d and Content-Range %q to %q, %s: %w",
+			status, contentLength, contentRange, RangeHeader(r), why, ufs.ErrUnavailable)
+	}
+	if contentLength < 0 {
+		return wrong("and its length cannot be checked")
+	}
+	if status == http.StatusOK {
+		if r.Offset != 0 {
+			return wrong("so it ignored the range")
+		}
+		span := Span{Length: contentLength, Size: contentLength}
+		if r.Length >= 0 {
+			span.Length = min(r.Length, contentLength)
+		}
+		return span, nil
+	}
+	first, last, size, ok := parseContentRange(contentRange)
+	switch {
+	case status != http.StatusPartialContent || !ok:
+		return wrong("which is no answer to that")
+	case first != r.Offset:
+		return wrong("which starts elsewhere")
+	case last-first+1 != contentLength:
+		return wrong("which contradict each other")
+	}
+	want, err := ufs.ClampRange(r, size)
+	if err != nil || want != contentLength {
+		return wrong("which is another range")
+	}
+	return Span{Length: contentLength, Size: size}, nil
+}
+
+// parseContentRange reads "bytes FIRST-LAST/SIZE".
+func parseContentRange(header string) (first, last, size int64, ok bool) {
+	rest, isBytes := strings.CutPrefix(header, "bytes ")
+	span, total, hasTotal := strings.Cut(rest, "/")
+	from, to, hasTo := strings.Cut(span, "-")
+	if !isBytes || !hasTotal || !hasTo {
+		return 0, 0, 0, false
+	}
+	numbers := [3]int64{}
+	for i, text := range []string{from, to, total} {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return 0, 0, 0, false
+		}
+		numbers[i] = n
+	}
+	first, last, size = numbers[0], numbers[1], numbers[2]
+	return first, last, size, first <= last && last < size
+}

@@ -1,0 +1,110 @@
+package ossserver
+
+import (
+	"net/http"
+	"time"
+)
+
+// Request is what a fault decides on.
+type Request struct {
+	Kind   Kind
+	Bucket string
+	Key    string
+	// Range as it was asked, "bytes=0-99"; empty for none.
+	Range string
+	// Number of the request among those of its kind, from 1.
+	Number int64
+}
+
+// Fault is what happens to a request. Several fields work together: a delay,
+// then a throttled body that is cut.
+type Fault struct {
+	// Delay before anything is answered. It ends with the request.
+	Delay time.Duration
+	// Hang answers nothing until the client goes away.
+	Hang bool
+	// Drop closes the connection instead of answering.
+	Drop bool
+	// Status answers this instead, if not 0, with Code and Message; those
+	// that are empty are filled in for the usual ones.
+	Status  int
+	Code    string
+	Message string
+	// RetryAfter goes with Status.
+	RetryAfter time.Duration
+	// Cut ends the body after CutAfter bytes and closes the connection,
+	// although the headers promised more.
+	Cut      bool
+	CutAfter int64
+	// Stall stops the body after StallAfter bytes until the client goes away.
+	Stall      bool
+	StallAfter int64
+	// BytesPerSecond of the body; 0 is as fast as can be.
+	BytesPerSecond int64
+	// Corrupt flips a bit of the body's first byte.
+	Corrupt bool
+	// Lose does what was asked and then drops the connection, so that the
+	// client cannot know.
+	Lose bool
+}
+
+// SetFault makes decide choose what happens to each request before it is
+// looked at; nil, or a nil Fault, is nothing. decide is called concurrently.
+func (s *Server) SetFault(decide func(Request) *Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fault = decide
+}
+
+// interfere applies a fault; it answers true when the request is done with.
+func (s *Server) interfere(w *answer, r *http.Request, c call) bool {
+	s.mu.Lock()
+	decide := s.fault
+	s.mu.Unlock()
+	if decide == nil {
+		return false
+	}
+	f := decide(Request{Kind: c.kind, Bucket: c.bucket, Key: c.key, Range: r.Header.Get("Range"), Number: s.counts.number(c.kind)})
+	if f == nil {
+		return false
+	}
+	if f.Delay > 0 {
+		select {
+		case <-time.After(f.Delay):
+		case <-r.Context().Done():
+		}
+	}
+	if f.Hang {
+		<-r.Context().Done()
+	}
+	if f.Hang || f.Drop {
+		panic(http.ErrAbortHandler)
+	}
+	if f.Status != 0 {
+		writeError(w, r, c, f.failure())
+		return true
+	}
+	w.fault = *f
+	return false
+}
+
+func (f *Fault) failure() *failure {
+	usual := map[int][2]string{
+		http.StatusForbidden:          {"AccessDenied", "You have no right to access this object because of bucket acl."},
+		http.StatusNotFound:           {"NoSuchKey", "The specified key does not exist."},
+		http.StatusPreconditionFailed: {"PreconditionFailed", "At least one of the pre-conditions you specified did not hold."},
+		http.StatusTooManyRequests:    {"TooManyRequests", "Please reduce your request rate."},
+		http.StatusServiceUnavailable: {"DownloadTrafficRateLimitExceeded", "Please reduce your request rate."},
+	}[f.Status]
+	out := &failure{status: f.Status, code: f.Code, message: f.Message, retryAfter: f.RetryAfter}
+	if usual[0] == "" {
+		usual = [2]string{"InternalError", "We encountered an internal error. Please try again."}
+	}
+	if out.code == "" {
+		out.code = usual[0]
+	}
+	if out.message == "" {
+		out.message = usual[1]
+	}
+	return out
+}
