@@ -1,0 +1,230 @@
+package dirstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math"
+	"time"
+)
+
+// formatVersion of the database. Another one is emptied, not converted:
+// everything in it can be asked of the store again.
+const formatVersion = "jindo directories 1"
+
+// Kinds of keys, their first byte.
+const (
+	versionKey = 'v'
+	headerKey  = 'd'
+	entryKey   = 'e'
+	pendingKey = 'p'
+	totalsKey  = 't'
+)
+
+// errDamaged: what the database holds is not what was put there.
+var errDamaged = errors.New("damaged record")
+
+// dirID names a directory of a mount.
+type dirID struct{ mount, dir string }
+
+// maxDirID in bytes, so that lengths fit their two bytes.
+const maxDirID = math.MaxUint16
+
+func (d dirID) valid() bool { return len(d.mount) <= maxDirID && len(d.dir) <= maxDirID }
+
+// appendID writes the lengths too, so that no directory's keys run into
+// another's.
+func (d dirID) appendID(b []byte) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(len(d.mount))) //nolint:gosec // see valid
+	b = append(b, d.mount...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(d.dir))) //nolint:gosec // see valid
+	return append(b, d.dir...)
+}
+
+func (d dirID) header() []byte { return d.appendID([]byte{headerKey}) }
+
+// entries is what the keys of a generation's entries begin with.
+func (d dirID) entries(generation uint64) []byte {
+	return binary.BigEndian.AppendUint64(d.appendID([]byte{entryKey}), generation)
+}
+
+// dirIDOf reads what appendID wrote, of a header's key.
+func dirIDOf(key []byte) (dirID, error) {
+	if len(key) < 1 || key[0] != headerKey {
+		return dirID{}, errDamaged
+	}
+	mount, rest, ok := cutField(key[1:])
+	if !ok {
+		return dirID{}, errDamaged
+	}
+	dir, rest, ok := cutField(rest)
+	if !ok || len(rest) > 0 {
+		return dirID{}, errDamaged
+	}
+	return dirID{mount, dir}, nil
+}
+
+func cutField(b []byte) (field string, rest []byte, ok bool) {
+	if len(b) < 2 {
+		return "", nil, false
+	}
+	n := int(binary.BigEndian.Uint16(b))
+	if len(b) < 2+n {
+		return "", nil, false
+	}
+	return string(b[2 : 2+n]), b[2+n:], true
+}
+
+// after is the first key behind all that begin with prefix; prefix does not
+// consist of 0xff alone.
+func after(prefix []byte) []byte {
+	out := append([]byte(nil), prefix...)
+	for i := len(out) - 1; i >= 0; i-- {
+		if out[i]++; out[i] != 0 {
+			return out[:i+1]
+		}
+	}
+	return nil
+}
+
+// header is what is known of a directory as a whole.
+type header struct {
+	// generation of the entries; without meaning when tooBig.
+	generation uint64
+	// epoch of the mount when listing began.
+	epoch uint64
+	// boot is the run of the process that listed.
+	boot uint64
+	// listed is when listing began, took how long it went on.
+	listed time.Time
+	took   time.Duration
+	// count of entries; 0 when tooBig.
+	count int64
+	// tooBig directories have no entries here.
+	tooBig bool
+}
+
+func (h header) encode() []byte {
+	b := binary.AppendUvarint(nil, h.generation)
+	b = binary.AppendUvarint(b, h.epoch)
+	b = binary.AppendUvarint(b, h.boot)
+	b = binary.AppendVarint(b, h.listed.UnixNano())
+	b = binary.AppendVarint(b, int64(h.took))
+	b = binary.AppendVarint(b, h.count)
+	if h.tooBig {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
+	return seal(b)
+}
+
+func decodeHeader(b []byte) (header, error) {
+	r, err := unseal(b)
+	if err != nil {
+		return header{}, err
+	}
+	h := header{generation: r.uvarint(), epoch: r.uvarint(), boot: r.uvarint()}
+	h.listed = time.Unix(0, r.varint())
+	h.took = time.Duration(r.varint())
+	h.count = r.varint()
+	h.tooBig = r.byte() == 1
+	if !r.done() || h.count < 0 || h.took < 0 {
+		return header{}, errDamaged
+	}
+	return h, nil
+}
+
+func (e entry) encode() []byte {
+	b := []byte{byte(e.kind)}
+	if e.kind == file {
+		b = binary.AppendVarint(b, e.size)
+		b = binary.AppendVarint(b, e.modified)
+		b = append(b, e.etag...)
+	}
+	return seal(b)
+}
+
+func decodeEntry(b []byte) (entry, error) {
+	r, err := unseal(b)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{kind: kind(r.byte())}
+	switch e.kind {
+	case directory, unknown:
+	case file:
+		e.size, e.modified = r.varint(), r.varint()
+		e.etag = string(r.rest())
+	default:
+		return entry{}, errDamaged
+	}
+	if !r.done() || e.size < 0 {
+		return entry{}, errDamaged
+	}
+	return e, nil
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// seal appends a checksum.
+func seal(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func unseal(b []byte) (*record, error) {
+	if len(b) < 4 {
+		return nil, errDamaged
+	}
+	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return nil, errDamaged
+	}
+	return &record{b: body}, nil
+}
+
+// record reads fields one after another; after a fault it answers zeros and is
+// never done.
+type record struct {
+	b      []byte
+	failed bool
+}
+
+func (r *record) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	r.skip(n)
+	return v
+}
+
+func (r *record) varint() int64 {
+	v, n := binary.Varint(r.b)
+	r.skip(n)
+	return v
+}
+
+func (r *record) byte() byte {
+	if len(r.b) == 0 {
+		r.skip(0)
+		return 0
+	}
+	v := r.b[0]
+	r.skip(1)
+	return v
+}
+
+func (r *record) rest() []byte {
+	v := r.b
+	r.b = nil
+	return v
+}
+
+// skip n bytes that were read; n < 1 means that they could not be.
+func (r *record) skip(n int) {
+	if n < 1 {
+		r.failed, r.b = true, nil
+		return
+	}
+	r.b = r.b[n:]
+}
+
+func (r *record) done() bool { return !r.failed && len(r.b) == 0 }

@@ -1,0 +1,110 @@
+package dirstore
+
+import (
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// maxName of a file in bytes, as file systems have it.
+const maxName = 255
+
+// isName tells whether a key's element can be a file's name.
+func isName(element string) bool {
+	return element != "" && element != "." && element != ".." && len(element) <= maxName && !strings.ContainsAny(element, "\x00/")
+}
+
+// isDirectory tells whether every element of a path is a name; "" is the root.
+func isDirectory(dir string) bool {
+	if dir == "" {
+		return true
+	}
+	for element := range strings.SplitSeq(dir, "/") {
+		if !isName(element) {
+			return false
+		}
+	}
+	return true
+}
+
+// prefixOf a directory's keys.
+func prefixOf(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return dir + "/"
+}
+
+// entry is one name of a directory. Its key follows from where it is.
+type entry struct {
+	kind     kind
+	size     int64
+	etag     string
+	modified int64 // nanoseconds since 1970
+}
+
+// kind of an entry.
+type kind byte
+
+const (
+	file kind = iota + 1
+	directory
+	// unknown names were in the listing and turned out to be changed or gone:
+	// the store must be asked.
+	unknown
+)
+
+// fileOf is the entry of an object.
+func fileOf(o ufs.Object) entry {
+	e := entry{kind: file, size: o.Size, etag: o.ETag}
+	if !o.LastModified.IsZero() {
+		e.modified = o.LastModified.UnixNano()
+	}
+	return e
+}
+
+// proto is the entry as it goes over the wire.
+func (e entry) proto(dir, name string) *workerv1.Entry {
+	if e.kind == directory {
+		return &workerv1.Entry{Name: name, Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
+	}
+	out := &workerv1.Entry{
+		Name: name,
+		Kind: workerv1.EntryKind_ENTRY_KIND_FILE,
+		Key:  prefixOf(dir) + name,
+		Size: e.size,
+		Etag: e.etag,
+	}
+	if e.modified != 0 {
+		out.Modified = &timestamppb.Timestamp{Seconds: e.modified / 1e9, Nanos: int32(e.modified % 1e9)} //nolint:gosec // below 1e9
+	}
+	return out
+}
+
+// named is an entry with its name.
+type named struct {
+	name  string
+	entry entry
+}
+
+// children are the names that a page of a listing with delimiter "/" tells of,
+// files first; those that are no names are left out.
+func children(prefix string, page ufs.Page) []named {
+	out := make([]named, 0, len(page.Objects)+len(page.Prefixes))
+	for _, o := range page.Objects {
+		name, ok := strings.CutPrefix(o.Key, prefix)
+		if ok && isName(name) {
+			out = append(out, named{name, fileOf(o)})
+		}
+	}
+	for _, p := range page.Prefixes {
+		name, ok := strings.CutPrefix(p, prefix)
+		name = strings.TrimSuffix(name, "/")
+		if ok && isName(name) {
+			out = append(out, named{name, entry{kind: directory}})
+		}
+	}
+	return out
+}

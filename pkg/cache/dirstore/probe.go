@@ -1,0 +1,182 @@
+package dirstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"golang.org/x/sync/errgroup"
+)
+
+// probe asks the store for one name, for everybody who waits for it.
+type probe struct {
+	mount Mount
+	id    nameID
+	done  chan struct{}
+	seen  seen
+	err   error
+}
+
+// ask answers what the store said of a name a moment ago, or asks it.
+func (s *Store) ask(ctx context.Context, m Mount, id nameID) (seen, error) {
+	if known, ok := s.recent.get(id); ok && s.believed(m, known) {
+		return known, nil
+	}
+	p := s.probe(m, id)
+	select {
+	case <-p.done:
+		return p.seen, p.err
+	case <-ctx.Done():
+		return seen{}, fmt.Errorf("asking for %q in directory %q: %w", id.name, id.dir, context.Cause(ctx))
+	}
+}
+
+func (s *Store) believed(m Mount, known seen) bool {
+	if known.epoch < m.Epoch {
+		return false
+	}
+	age := s.config.Clock().Sub(known.at)
+	return m.Policy == commonv1.MetaPolicy_META_POLICY_ONCE && known.entry.kind != 0 || age >= 0 && age <= s.config.TTL
+}
+
+// probe joins the flight for a name, or starts one.
+func (s *Store) probe(m Mount, id nameID) *probe {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.probes[id]; p != nil && p.mount.Epoch >= m.Epoch {
+		return p
+	}
+	p := &probe{mount: m, id: id, done: make(chan struct{})}
+	if !s.start(func() { s.runProbe(p) }) {
+		p.err = errClosed
+		close(p.done)
+		return p
+	}
+	s.probes[id] = p
+	return p
+}
+
+func (s *Store) runProbe(p *probe) {
+	defer close(p.done)
+	at := s.config.Clock()
+	h, _, listed := s.table.lookup(p.id.dirID, p.id.name)
+	e, err := s.statOrList(p.mount, p.id)
+	if err != nil {
+		p.err = fmt.Errorf("asking %s for %q in directory %q: %w", p.mount.Store, p.id.name, p.id.dir, err)
+	}
+	p.seen = seen{id: p.id, entry: e, at: at, epoch: p.mount.Epoch}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.probes[p.id] != p {
+		return // Forgotten meanwhile: for those who waited, and for nobody else.
+	}
+	delete(s.probes, p.id)
+	if err != nil {
+		return
+	}
+	s.recent.put(p.seen)
+	if listed && !h.tooBig {
+		s.table.update(p.id.dirID, h.generation, p.id.name, e)
+	}
+}
+
+// statOrList asks for the object and for anything below the name at once. The
+// entry is of kind 0 only when the store knows of neither.
+func (s *Store) statOrList(m Mount, id nameID) (entry, error) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.config.PageTimeout)
+	defer cancel()
+	key := prefixOf(id.dir) + id.name
+	var object ufs.Object
+	var objectErr error
+	var below bool
+	var belowErr error
+	both := errgroup.Group{}
+	both.Go(func() error {
+		object, objectErr = m.Store.Stat(ctx, key)
+		return nil
+	})
+	both.Go(func() error {
+		below, belowErr = s.anyBelow(ctx, m, key)
+		return nil
+	})
+	_ = both.Wait()
+	switch {
+	case belowErr != nil:
+		return entry{}, s.explain(ctx, belowErr)
+	case below:
+		return entry{kind: directory}, nil
+	case objectErr == nil:
+		object.Key = key
+		return fileOf(object), nil
+	case errors.Is(objectErr, ufs.ErrNotFound) && !errors.Is(objectErr, ufs.ErrNoBucket):
+		return entry{}, nil
+	}
+	return entry{}, s.explain(ctx, objectErr)
+}
+
+// anyBelow tells whether a name is a directory.
+func (s *Store) anyBelow(ctx context.Context, m Mount, key string) (bool, error) {
+	options := ufs.ListOptions{Prefix: key + "/", MaxKeys: 1}
+	for {
+		page, err := m.Store.List(ctx, options)
+		if err != nil || len(page.Objects)+len(page.Prefixes) > 0 {
+			return err == nil, err
+		}
+		// A page may be empty and not the last.
+		if page.Next == "" || page.Next == options.Continuation {
+			return false, nil
+		}
+		options.Continuation = page.Next
+	}
+}
+
+// settle asks for the unknown names of a page and leaves out those that are
+// gone.
+func (s *Store) settle(ctx context.Context, m Mount, id dirID, page []named) ([]named, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	settled := false
+	for i := range page {
+		if page[i].entry.kind != unknown {
+			continue
+		}
+		settled = true
+		group.Go(func() error {
+			found, err := s.ask(ctx, m, nameID{id, page[i].name})
+			page[i].entry = found.entry
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil || !settled {
+		return page, err
+	}
+	kept := page[:0]
+	for _, n := range page {
+		if n.entry.kind != 0 {
+			kept = append(kept, n)
+		}
+	}
+	return kept, nil
+}
+
+// trim drops the oldest listings when all together are too many.
+func (s *Store) trim() {
+	limit := s.limits().total
+	if s.table.size() <= limit || !s.trimming.TryLock() {
+		return
+	}
+	defer s.trimming.Unlock()
+	began := time.Now()
+	dropped := 0
+	for _, old := range s.table.oldest() {
+		if s.table.size() <= limit-limit/10 {
+			break
+		}
+		s.table.drop(old)
+		dropped++
+	}
+	s.config.Logger.Info("dropped old listings to stay within the limit", "directories", dropped, "limit", limit, "took", time.Since(began))
+}

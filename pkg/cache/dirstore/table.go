@@ -1,0 +1,330 @@
+package dirstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// table is the database. None of its methods fails: what cannot be read is not
+// known, what cannot be written is not kept, and a database that shows damage
+// is emptied.
+type table struct {
+	dir    string
+	logger *slog.Logger
+	// boot is this run of the process.
+	boot uint64
+
+	// mu: readers hold it while a header and its entries must be of one
+	// moment; writers while they swap generations or the database.
+	mu sync.RWMutex
+	db *pebble.DB // nil when closed
+	// disk is false while all is in memory.
+	disk bool
+	// failures of the disk so far.
+	failures int
+	// failing counts what runs because a write failed.
+	failing sync.WaitGroup
+	// life counts databases; what was begun in one ends with it.
+	life int
+	// generation that was given out last.
+	generation uint64
+	// total of entries under headers.
+	total int64
+}
+
+func openTable(dir string, logger *slog.Logger) *table {
+	t := &table{dir: dir, logger: logger, boot: rand.Uint64()}
+	t.open()
+	return t
+}
+
+// maxFailures of the disk; after them, everything is kept in memory until the
+// next start.
+const maxFailures = 3
+
+// open opens what is there, else an empty database, else one in memory.
+func (t *table) open() {
+	if t.dir != "" && t.failures < maxFailures {
+		for _, empty := range []bool{false, true} {
+			err := t.openDisk(empty)
+			if err == nil {
+				return
+			}
+			t.logger.Warn("opening the directory store failed", "dir", t.dir, "emptied", empty, "reason", err)
+		}
+	}
+	db, err := pebble.Open("", t.options(vfs.NewMem()))
+	if err != nil {
+		t.logger.Error("the directory store keeps nothing", "reason", err)
+		return
+	}
+	t.use(db, false)
+}
+
+func (t *table) openDisk(empty bool) error {
+	if empty {
+		if err := os.RemoveAll(t.dir); err != nil {
+			return fmt.Errorf("emptying %s: %w", t.dir, err)
+		}
+	}
+	if err := os.MkdirAll(t.dir, 0o750); err != nil {
+		return fmt.Errorf("making %s: %w", t.dir, err)
+	}
+	guard := newGuard(vfs.Default)
+	db, err := pebble.Open(t.dir, t.options(guard))
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", t.dir, err)
+	}
+	err = t.takeStock(db)
+	if guard.broken() {
+		err = errors.Join(err, guard.cause())
+	}
+	if err != nil {
+		_ = db.Close()
+		return fmt.Errorf("reading %s: %w", t.dir, err)
+	}
+	t.use(db, true)
+	guard.onFailure(func(cause error) {
+		// Behind the write that failed, which may hold locks of Pebble.
+		t.failing.Go(func() { t.fail(db, fmt.Errorf("writing failed: %w", cause)) })
+	})
+	return nil
+}
+
+func (t *table) use(db *pebble.DB, disk bool) {
+	t.db, t.disk = db, disk
+	t.life++
+}
+
+// takeStock reads the headers and drops what flights that never ended left.
+func (t *table) takeStock(db *pebble.DB) error {
+	if err := checkVersion(db); err != nil {
+		return err
+	}
+	t.total = 0
+	err := scan(db, []byte{headerKey}, func(key, value []byte) error {
+		if _, err := dirIDOf(key); err != nil {
+			return err
+		}
+		h, err := decodeHeader(value)
+		if err != nil {
+			return err
+		}
+		t.total += h.count
+		t.generation = max(t.generation, h.generation)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	batch := db.NewBatch()
+	defer func() { _ = batch.Close() }()
+	err = scan(db, []byte{pendingKey}, func(key, value []byte) error {
+		if len(key) != 9 || len(value) < 9 || value[0] != entryKey {
+			return errDamaged
+		}
+		t.generation = max(t.generation, binary.BigEndian.Uint64(key[1:]))
+		return errors.Join(batch.DeleteRange(value, after(value), nil), batch.Delete(key, nil))
+	})
+	if err != nil {
+		return err
+	}
+	return batch.Commit(pebble.NoSync)
+}
+
+// checkVersion refuses a database of another format, and marks an empty one.
+func checkVersion(db *pebble.DB) error {
+	value, closer, err := db.Get([]byte{versionKey})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return db.Set([]byte{versionKey}, []byte(formatVersion), pebble.NoSync)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = closer.Close() }()
+	if string(value) != formatVersion {
+		return fmt.Errorf("it has format %q, not %q", value, formatVersion)
+	}
+	return nil
+}
+
+// scan calls visit for every key with a prefix; key and value are lent.
+func scan(db *pebble.DB, prefix []byte, visit func(key, value []byte) error) error {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return err
+	}
+	for it.First(); it.Valid() && err == nil; it.Next() {
+		var value []byte
+		if value, err = it.ValueAndErr(); err == nil {
+			err = visit(it.Key(), value)
+		}
+	}
+	return errors.Join(err, it.Error(), it.Close())
+}
+
+// fail empties the database db after an error, unless that happened already.
+func (t *table) fail(db *pebble.DB, cause error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.db == nil || t.db != db {
+		return
+	}
+	t.logger.Warn("the directory store is emptied", "dir", t.dir, "reason", cause)
+	if err := t.db.Close(); err != nil {
+		t.logger.Debug("closing the damaged directory store", "reason", err)
+	}
+	t.db, t.total = nil, 0
+	t.failures++
+	if t.dir != "" {
+		if err := os.RemoveAll(t.dir); err != nil {
+			t.logger.Warn("emptying the directory store failed", "reason", err)
+		}
+	}
+	t.open()
+}
+
+func (t *table) close() {
+	t.mu.Lock()
+	db := t.db
+	t.db = nil
+	t.mu.Unlock()
+	if db != nil {
+		if err := db.Close(); err != nil {
+			t.logger.Warn("closing the directory store failed", "reason", err)
+		}
+	}
+	t.failing.Wait()
+}
+
+// read runs f under the read lock, on the database as it is. An error other
+// than "not there" empties the database.
+func (t *table) read(f func(db *pebble.DB) error) bool {
+	t.mu.RLock()
+	db := t.db
+	if db == nil {
+		t.mu.RUnlock()
+		return false
+	}
+	err := f(db)
+	t.mu.RUnlock()
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		t.fail(db, err)
+	}
+	return err == nil
+}
+
+// header of a directory, if there is one.
+func (t *table) header(id dirID) (header, bool) {
+	var h header
+	ok := t.read(func(db *pebble.DB) error {
+		var err error
+		h, err = getHeader(db, id)
+		return err
+	})
+	return h, ok
+}
+
+func getHeader(db *pebble.DB, id dirID) (header, error) {
+	if !id.valid() {
+		return header{}, pebble.ErrNotFound
+	}
+	value, closer, err := db.Get(id.header())
+	if err != nil {
+		return header{}, err
+	}
+	defer func() { _ = closer.Close() }()
+	return decodeHeader(value)
+}
+
+// lookup answers the header of a directory and the entry that its generation
+// has of a name: one of kind 0 if none.
+func (t *table) lookup(id dirID, name string) (header, entry, bool) {
+	var h header
+	var e entry
+	ok := t.read(func(db *pebble.DB) error {
+		var err error
+		if h, err = getHeader(db, id); err != nil || h.tooBig {
+			return err
+		}
+		value, closer, err := db.Get(append(id.entries(h.generation), name...))
+		if errors.Is(err, pebble.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = closer.Close() }()
+		e, err = decodeEntry(value)
+		return err
+	})
+	return h, e, ok
+}
+
+// page answers at most limit entries after a name, of kind unknown too.
+func (t *table) page(id dirID, afterName string, limit int) (h header, page []named, more, ok bool) {
+	ok = t.read(func(db *pebble.DB) error {
+		page, more = nil, false
+		var err error
+		if h, err = getHeader(db, id); err != nil || h.tooBig {
+			return err
+		}
+		prefix := id.entries(h.generation)
+		lower := prefix
+		if afterName != "" {
+			// The least name that is greater.
+			lower = append(append([]byte(nil), prefix...), afterName+"\x00"...)
+		}
+		it, err := db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(prefix)})
+		if err != nil {
+			return err
+		}
+		for valid := it.First(); valid && err == nil; valid = it.Next() {
+			if len(page) == limit {
+				more = true
+				break
+			}
+			var value []byte
+			if value, err = it.ValueAndErr(); err != nil {
+				break
+			}
+			n := named{name: string(it.Key()[len(prefix):])}
+			n.entry, err = decodeEntry(value)
+			page = append(page, n)
+		}
+		return errors.Join(err, it.Error(), it.Close())
+	})
+	return h, page, more, ok
+}
+
+// update changes one entry of a generation that still holds: an entry of kind
+// 0 removes it.
+func (t *table) update(id dirID, generation uint64, name string, e entry) {
+	t.mu.Lock()
+	db := t.db
+	if db == nil {
+		t.mu.Unlock()
+		return
+	}
+	h, err := getHeader(db, id)
+	if err == nil && !h.tooBig && h.generation == generation {
+		key := append(id.entries(generation), name...)
+		if e.kind == 0 {
+			err = db.Delete(key, pebble.NoSync)
+		} else {
+			err = db.Set(key, e.encode(), pebble.NoSync)
+		}
+	}
+	t.mu.Unlock()
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		t.fail(db, err)
+	}
+}
