@@ -28,7 +28,10 @@ func (s *Store) refresh(ctx context.Context, m Mount, id dirID) (state, error) {
 	if state, ok := s.afterFailure(m, id); ok {
 		return state, nil
 	}
-	f := s.fly(m, id)
+	f, now := s.fly(m, id)
+	if f == nil {
+		return now, nil
+	}
 	patience := time.NewTimer(s.config.Patience)
 	defer patience.Stop()
 	select {
@@ -39,7 +42,7 @@ func (s *Store) refresh(ctx context.Context, m Mount, id dirID) (state, error) {
 		return missing, fmt.Errorf("waiting for the listing of %q: %w", id.dir, context.Cause(ctx))
 	}
 	h, ok := s.table.header(id)
-	now := s.judge(m, h, ok)
+	now = s.judge(m, h, ok)
 	if f.err == nil {
 		if now == expired {
 			now = missing
@@ -65,22 +68,27 @@ func (s *Store) afterFailure(m Mount, id dirID) (state, bool) {
 	return stale, s.judge(m, h, ok) == expired
 }
 
-// fly joins the flight that lists a directory, or starts one.
-func (s *Store) fly(m Mount, id dirID) *flight {
+// fly joins the flight that lists a directory, or starts one, unless one has
+// landed a moment ago: then the state it left is the answer.
+func (s *Store) fly(m Mount, id dirID) (*flight, state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[id]; f != nil && f.mount.Epoch >= m.Epoch {
-		return f
+		return f, missing
+	}
+	h, ok := s.table.header(id)
+	if now := s.judge(m, h, ok); now == current || now == tooBig {
+		return nil, now
 	}
 	f := &flight{mount: m, id: id, done: make(chan struct{})}
 	if !s.start(func() { s.run(f) }) {
 		f.err = errClosed
 		close(f.done)
-		return f
+		return f, missing
 	}
 	// One of an older epoch flies on for its waiters and commits nothing.
 	s.flights[id] = f
-	return f
+	return f, missing
 }
 
 func (s *Store) run(f *flight) {
