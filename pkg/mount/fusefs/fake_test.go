@@ -1,0 +1,242 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"path"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// fakeSource is a tree in memory. The bytes of a version follow from its etag,
+// so that whoever knows the etag can verify them.
+type fakeSource struct {
+	mu      sync.Mutex
+	mounts  []reader.Mount
+	changes chan struct{}
+	// dirs has the entries of each directory, by mount and path.
+	dirs map[string]map[string]reader.Entry
+	// gone are versions whose bytes are no more.
+	gone map[reader.Version]bool
+	// fail answers an error for a path, nil for none.
+	fail func(act, path string) error
+	// delay of every read.
+	delay time.Duration
+	// page is how many names a listing answers at a time.
+	page    int
+	lookups map[string]int
+	lists   int
+	opened  int
+}
+
+func newFakeSource(mounts ...reader.Mount) *fakeSource {
+	s := &fakeSource{
+		mounts: mounts, changes: make(chan struct{}, 1), page: 100,
+		dirs: map[string]map[string]reader.Entry{}, gone: map[reader.Version]bool{}, lookups: map[string]int{},
+	}
+	for _, m := range mounts {
+		s.dirs[m.ID+":"] = map[string]reader.Entry{}
+	}
+	return s
+}
+
+// put makes or replaces a file and the directories above it.
+func (s *fakeSource) put(mount, file, etag string, size int64) reader.Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := reader.Version{Mount: mount, Key: "prefix/" + file, ETag: etag, Size: size}
+	dir, name := path.Split(file)
+	dir = strings.Trim(dir, "/")
+	s.makeDirs(mount, dir)
+	s.dirs[mount+":"+dir][name] = reader.Entry{Name: name, Version: v, Modified: time.Unix(1700000000, 0)}
+	return v
+}
+
+func (s *fakeSource) makeDirs(mount, dir string) {
+	if s.dirs[mount+":"+dir] != nil {
+		return
+	}
+	s.dirs[mount+":"+dir] = map[string]reader.Entry{}
+	parent, name := path.Split(dir)
+	parent = strings.Trim(parent, "/")
+	s.makeDirs(mount, parent)
+	s.dirs[mount+":"+parent][name] = reader.Entry{Name: name, Dir: true}
+}
+
+func (s *fakeSource) remove(mount, file string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dir, name := path.Split(file)
+	delete(s.dirs[mount+":"+strings.Trim(dir, "/")], name)
+}
+
+func (s *fakeSource) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
+func (s *fakeSource) counted(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lookups[what]
+}
+
+// setMounts replaces the mounts and says so.
+func (s *fakeSource) setMounts(mounts ...reader.Mount) {
+	s.set(func() {
+		s.mounts = mounts
+		for _, m := range mounts {
+			s.makeRoot(m.ID)
+		}
+	})
+	s.changes <- struct{}{}
+}
+
+func (s *fakeSource) makeRoot(id string) {
+	if s.dirs[id+":"] == nil {
+		s.dirs[id+":"] = map[string]reader.Entry{}
+	}
+}
+
+func (s *fakeSource) Mounts() []reader.Mount {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]reader.Mount(nil), s.mounts...)
+}
+
+func (s *fakeSource) Changes() <-chan struct{} { return s.changes }
+
+func (s *fakeSource) failure(act, name string) error {
+	if s.fail == nil {
+		return nil
+	}
+	return s.fail(act, name)
+}
+
+func (s *fakeSource) Lookup(_ context.Context, mount, dir, name string) (reader.Entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	full := path.Join(dir, name)
+	s.lookups[full]++
+	if err := s.failure("lookup", full); err != nil {
+		return reader.Entry{}, err
+	}
+	e, ok := s.dirs[mount+":"+dir][name]
+	if !ok {
+		return reader.Entry{}, fmt.Errorf("%s: %w", full, reader.ErrNotExist)
+	}
+	return e, nil
+}
+
+func (s *fakeSource) List(_ context.Context, mount, dir, after string) ([]reader.Entry, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lists++
+	if err := s.failure("list", dir); err != nil {
+		return nil, false, err
+	}
+	all, ok := s.dirs[mount+":"+dir]
+	if !ok {
+		return nil, false, fmt.Errorf("%s: %w", dir, reader.ErrNotExist)
+	}
+	var names []string
+	for name := range all {
+		if name > after {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	more := len(names) > s.page
+	names = names[:min(len(names), s.page)]
+	var entries []reader.Entry
+	for _, name := range names {
+		entries = append(entries, all[name])
+	}
+	return entries, more, nil
+}
+
+func (s *fakeSource) Open(_ context.Context, v reader.Version) (File, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.failure("open", v.Key); err != nil {
+		return nil, err
+	}
+	s.opened++
+	return &fakeFile{source: s, version: v}, nil
+}
+
+func (s *fakeSource) Forget(_ context.Context, v reader.Version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookups["forget "+v.Key]++
+}
+
+type fakeFile struct {
+	source  *fakeSource
+	version reader.Version
+}
+
+func (f *fakeFile) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	f.source.mu.Lock()
+	err, gone, delay := f.source.failure("read", f.version.Key), f.source.gone[f.version], f.source.delay
+	f.source.mu.Unlock()
+	if gone {
+		return 0, fmt.Errorf("%s: %w", f.version.Key, reader.ErrStale)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+	if off >= f.version.Size {
+		return 0, io.EOF
+	}
+	n := int(min(int64(len(p)), f.version.Size-off))
+	fill(p[:n], f.version.ETag, off)
+	return n, nil
+}
+
+func (f *fakeFile) Close() error {
+	f.source.set(func() { f.source.opened-- })
+	return nil
+}
+
+// fill writes the bytes that a version with an etag has at an offset.
+func fill(p []byte, etag string, off int64) {
+	seed := xxhash.Sum64String(etag)
+	var word [8]byte
+	for i := 0; i < len(p); {
+		at := uint64(off) + uint64(i)
+		x := (at/8 + seed) * 0x9E3779B97F4A7C15
+		binary.LittleEndian.PutUint64(word[:], x^x>>29)
+		i += copy(p[i:], word[at%8:])
+	}
+}
+
+// wrong answers the first place at which p is not what fill says, -1 if none.
+func wrong(p []byte, etag string, off int64) int {
+	want := make([]byte, len(p))
+	fill(want, etag, off)
+	for i := range p {
+		if p[i] != want[i] {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,186 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// openFile is the bytes behind a handle, opened when they are first needed: a
+// successor finds handles, not files.
+type openFile struct {
+	mu     sync.Mutex
+	file   File
+	closed bool
+}
+
+func (o *openFile) get(ctx context.Context, source Source, v reader.Version) (File, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil, fmt.Errorf("the handle is closed")
+	}
+	if o.file == nil {
+		file, err := source.Open(ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		o.file = file
+	}
+	return o.file, nil
+}
+
+func (o *openFile) close() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.file == nil {
+		return nil
+	}
+	file := o.file
+	o.file = nil
+	return file.Close()
+}
+
+// Open makes a handle that reads the node's version for as long as it is open.
+func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		return fuse.EROFS
+	}
+	n, ok := f.table.node(in.NodeId)
+	if !ok {
+		return estale
+	}
+	if n.dir {
+		return fuse.EISDIR
+	}
+	ctx, done := f.requests.begin(in.Unique, in.Pid)
+	defer done()
+	version, direct := n.version, false
+	if n.stale {
+		if f.table.refuse(n.id) {
+			f.notifier.entry(n.path)
+			return estale
+		}
+		// Whoever opens cannot look the name up: it gets today's version.
+		dir, name := split(n.path)
+		entry, err := f.tree.Load().lookup(ctx, f.source, dir, name)
+		if err == nil && entry.Dir {
+			err = reader.ErrStale
+		}
+		if err != nil {
+			return f.failed("open", n.path, err)
+		}
+		version, direct = entry.Version, true
+	}
+	file, err := f.source.Open(ctx, version)
+	if errors.Is(err, reader.ErrStale) {
+		f.lost(ctx, n.id, n.path, version)
+		f.table.refuse(n.id)
+	}
+	if err != nil {
+		return f.failed("open", n.path, err)
+	}
+	h := f.table.openHandle(in.Unique, n, version, direct)
+	h.open.file = file
+	out.Fh = h.id
+	out.OpenFlags = fuse.FOPEN_NOFLUSH
+	if direct {
+		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
+	} else {
+		// The nodeid means one version: whatever the kernel kept is right.
+		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+	}
+	return fuse.OK
+}
+
+// lost forgets a version that turned out to be gone, here and at the kernel.
+func (f *fileSystem) lost(ctx context.Context, id uint64, path string, v reader.Version) {
+	f.table.markStale(id)
+	f.notifier.entry(path)
+	f.source.Forget(ctx, v)
+}
+
+// Read answers bytes of the handle's version, all that were asked for up to
+// the end of the file, or an error.
+func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	h, ok := f.table.handle(in.Fh)
+	if !ok || h.dir {
+		return nil, fuse.EBADF
+	}
+	if in.Offset >= uint64(max(h.version.Size, 0)) { //nolint:gosec // not negative
+		return filled(nil), fuse.OK
+	}
+	offset := int64(in.Offset) //nolint:gosec // less than a size
+	p := buf[:min(int64(len(buf)), h.version.Size-offset)]
+	ctx, done := f.requests.begin(in.Unique, in.Pid)
+	defer done()
+	file, err := h.open.get(ctx, f.source, h.version)
+	if err == nil {
+		err = readFull(ctx, file, p, offset)
+	}
+	if err == nil {
+		return filled(p), fuse.OK
+	}
+	if errors.Is(err, reader.ErrStale) {
+		f.lost(ctx, h.node, h.path, h.version)
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = errors.Join(cause, err)
+	}
+	return nil, f.failed("read", h.path, err)
+}
+
+// readFull never answers fewer bytes than the file has: the kernel would take
+// the rest for zeros.
+func readFull(ctx context.Context, file File, p []byte, offset int64) error {
+	n, err := file.ReadAt(ctx, p, offset)
+	if n == len(p) && (err == nil || errors.Is(err, io.EOF)) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading %d bytes at %d: %d came: %w", len(p), offset, n, io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+// filled is a read's answer that lies in the reply's buffer already.
+type filled []byte
+
+// Bytes are the answer.
+func (r filled) Bytes([]byte) ([]byte, fuse.Status) { return r, fuse.OK }
+
+// Size of the answer in bytes.
+func (r filled) Size() int { return len(r) }
+
+// Done has nothing to give back.
+func (r filled) Done() {}
+
+// Readv has nothing to copy.
+func (r filled) Readv([][]byte) (int, fuse.Status) { return len(r), fuse.OK }
+
+// Release closes a handle. The kernel does not wait for it.
+func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	h := f.table.release(in.Unique, in.Fh)
+	if h == nil {
+		return
+	}
+	if err := h.open.close(); err != nil {
+		f.log.Debug("closing a file", "path", h.path, "error", err)
+	}
+}
+
+// Flush and Fsync have nothing to write.
+func (f *fileSystem) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
+
+// Fsync has nothing to write.
+func (f *fileSystem) Fsync(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }

@@ -1,0 +1,118 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// nameMax is the longest name that a directory can have, in bytes.
+const nameMax = 255
+
+// fileSystem answers requests that go-fuse has taken apart. What it does not
+// define is not there, which the kernel remembers.
+type fileSystem struct {
+	fuse.RawFileSystem
+
+	config   Config
+	source   Source
+	table    *table
+	tree     atomic.Pointer[tree]
+	requests *requests
+	notifier *notifier
+	log      *slog.Logger
+	// born is when the mount began.
+	born time.Time
+}
+
+var _ fuse.RawFileSystem = (*fileSystem)(nil)
+
+// String names the file system.
+func (f *fileSystem) String() string { return "jindo" }
+
+// Lookup finds a name. A name that is not there is an answer too, which the
+// kernel keeps for NegativeTTL.
+func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
+	parent, ok := f.table.node(header.NodeId)
+	if !ok {
+		return estale
+	}
+	if !parent.dir {
+		return fuse.ENOTDIR
+	}
+	if len(name) > nameMax {
+		return fuse.Status(syscall.ENAMETOOLONG)
+	}
+	ctx, done := f.requests.begin(header.Unique, header.Pid)
+	defer done()
+	path := join(parent.path, name)
+	entry, err := f.tree.Load().lookup(ctx, f.source, parent.path, name)
+	if errors.Is(err, reader.ErrNotExist) {
+		if id, known := f.table.gone(path); known {
+			f.log.Debug("a file is gone", "path", path, "node", id)
+		}
+		if f.config.NegativeTTL <= 0 {
+			return fuse.ENOENT
+		}
+		out.SetEntryTimeout(f.config.NegativeTTL)
+		return fuse.OK
+	}
+	if err != nil {
+		return f.failed("lookup", path, err)
+	}
+	f.entry(f.table.look(header.Unique, []found{{path: path, entry: entry}}, nil)[0], out)
+	return fuse.OK
+}
+
+// GetAttr answers what a nodeid means, which never changes.
+func (f *fileSystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	n, ok := f.table.node(in.NodeId)
+	if !ok {
+		return estale
+	}
+	out.SetTimeout(f.config.AttrTTL)
+	f.attributes(n, &out.Attr)
+	return fuse.OK
+}
+
+// StatFs answers a size that is never used up.
+func (f *fileSystem) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	*out = fuse.StatfsOut{Bsize: blockSize, Frsize: blockSize, Blocks: 1 << 38, NameLen: nameMax}
+	return fuse.OK
+}
+
+// Access is asked only where the kernel does not check permissions itself.
+func (f *fileSystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
+	n, ok := f.table.node(in.NodeId)
+	switch {
+	case !ok:
+		return estale
+	case in.Mask&unix.W_OK != 0:
+		return fuse.EROFS
+	case in.Mask&unix.X_OK != 0 && !n.dir:
+		return fuse.EACCES
+	}
+	return fuse.OK
+}
+
+// failed logs what an application only sees as a number.
+func (f *fileSystem) failed(act, path string, err error) fuse.Status {
+	code := status(err)
+	switch {
+	case errors.Is(err, context.Canceled), code == fuse.EINTR, code == estale:
+		f.log.Debug("request failed", "act", act, "path", path, "error", err)
+	default:
+		f.log.Warn("request failed", "act", act, "path", path, "error", err)
+	}
+	return code
+}

@@ -1,0 +1,150 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	journalName    = "table.journal"
+	journalMagic   = "JINDOTAB"
+	journalVersion = 1
+	// journalHead is magic, version, session, time of creation, crc of these.
+	journalHead = 8 + 4 + 16 + 8 + 4
+)
+
+// journal is the append-only file of records. It is used under the table's
+// lock.
+type journal struct {
+	path    string
+	file    *os.File
+	size    int64
+	session [16]byte
+	created time.Time
+	buffer  []byte
+}
+
+// loadJournal reads what a predecessor of the same session left; nothing when
+// there is none. A torn tail ends the records: what it said was never told to
+// the kernel.
+func loadJournal(dir string, session [16]byte, each func(unique uint64, ops []op)) (created time.Time, err error) {
+	raw, err := os.ReadFile(filepath.Join(dir, journalName))
+	if errors.Is(err, os.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the journal: %w", err)
+	}
+	created, rest, ok := checkJournalHead(raw, session)
+	if !ok {
+		return time.Time{}, nil
+	}
+	for len(rest) > 0 {
+		unique, ops, next, err := nextRecord(rest)
+		if errors.Is(err, errTorn) {
+			break
+		}
+		if err != nil {
+			return time.Time{}, fmt.Errorf("reading the journal: %w", err)
+		}
+		each(unique, ops)
+		rest = next
+	}
+	return created, nil
+}
+
+// checkJournalHead answers the records of a journal of the given session.
+func checkJournalHead(raw []byte, session [16]byte) (created time.Time, rest []byte, ok bool) {
+	if len(raw) < journalHead || string(raw[:8]) != journalMagic ||
+		binary.LittleEndian.Uint32(raw[8:]) != journalVersion ||
+		crc32.Checksum(raw[:journalHead-4], castagnoli) != binary.LittleEndian.Uint32(raw[journalHead-4:]) ||
+		!bytes.Equal(raw[12:28], session[:]) {
+		return time.Time{}, nil, false
+	}
+	nanos := int64(binary.LittleEndian.Uint64(raw[28:])) //nolint:gosec // as it was written
+	return time.Unix(0, nanos), raw[journalHead:], true
+}
+
+func (j *journal) head() []byte {
+	b := make([]byte, 0, journalHead)
+	b = append(b, journalMagic...)
+	b = binary.LittleEndian.AppendUint32(b, journalVersion)
+	b = append(b, j.session[:]...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(j.created.UnixNano())) //nolint:gosec // read back the same way
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// rewrite replaces the file by one with the given snapshot, at once: a server
+// that is killed meanwhile leaves the old one.
+func (j *journal) rewrite(snapshot func(emit func(ops ...op) error) error) error {
+	temporary := j.path + ".new"
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("compacting the journal: %w", err)
+	}
+	size, err := j.writeAll(file, snapshot)
+	if err == nil {
+		err = os.Rename(temporary, j.path)
+	}
+	if err != nil {
+		_ = file.Close()
+		_ = os.Remove(temporary)
+		return fmt.Errorf("compacting the journal: %w", err)
+	}
+	if j.file != nil {
+		_ = j.file.Close()
+	}
+	j.file, j.size = file, size
+	return nil
+}
+
+func (j *journal) writeAll(file *os.File, snapshot func(emit func(ops ...op) error) error) (int64, error) {
+	b, size := j.head(), int64(0)
+	flush := func() error {
+		n, err := file.Write(b)
+		size, b = size+int64(n), b[:0]
+		return err
+	}
+	err := snapshot(func(ops ...op) error {
+		b = appendRecord(b, 0, ops)
+		if len(b) < 1<<20 {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return 0, err
+	}
+	return size, flush()
+}
+
+// append writes one record. When that fails, the file is as it was before.
+func (j *journal) append(unique uint64, ops []op) error {
+	j.buffer = appendRecord(j.buffer[:0], unique, ops)
+	n, err := j.file.Write(j.buffer)
+	if err != nil {
+		if n > 0 {
+			err = errors.Join(err, j.file.Truncate(j.size))
+			_, seekErr := j.file.Seek(j.size, 0)
+			err = errors.Join(err, seekErr)
+		}
+		return fmt.Errorf("writing the journal: %w", err)
+	}
+	j.size += int64(n)
+	return nil
+}
+
+func (j *journal) close() error {
+	if j.file == nil {
+		return nil
+	}
+	return j.file.Close()
+}

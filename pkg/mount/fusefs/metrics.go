@@ -1,0 +1,64 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics of a server.
+type metrics struct {
+	seconds   *prometheus.HistogramVec
+	takenOver *prometheus.CounterVec
+	// byOpcode are the series of seconds, looked up once.
+	byOpcode map[uint32]prometheus.Observer
+	other    prometheus.Observer
+}
+
+func opcodeNames() map[uint32]string {
+	return map[uint32]string{
+		opcodeLookup: "lookup", opcodeForget: "forget", opcodeBatchForget: "forget", opcodeOpen: "open",
+		opcodeRead: "read", opcodeRelease: "release", opcodeOpenDir: "opendir", opcodeReadDir: "readdir",
+		opcodeReadDirPlus: "readdir", opcodeReleaseDir: "releasedir", 3: "getattr",
+	}
+}
+
+func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
+	m := &metrics{
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "jindo_fuse_request_seconds", Help: "Time from reading a request to answering it.",
+			Buckets: prometheus.ExponentialBuckets(10e-6, 4, 12),
+		}, []string{"operation"}),
+		takenOver: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "jindo_fuse_taken_over_requests_total", Help: "Requests in flight that a predecessor left, by what became of them.",
+		}, []string{"outcome"}),
+		byOpcode: map[uint32]prometheus.Observer{},
+	}
+	for opcode, name := range opcodeNames() {
+		m.byOpcode[opcode] = m.seconds.WithLabelValues(name)
+	}
+	m.other = m.seconds.WithLabelValues("other")
+	if registry == nil {
+		return m
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	registry.MustRegister(m.seconds, m.takenOver,
+		gauge("jindo_fuse_generation", "Which server of the mount this is.", func() float64 { return float64(s.lease.Generation) }),
+		gauge("jindo_fuse_nodes", "Nodes that the kernel knows.", func() float64 { n, _, _ := s.files.table.sizes(); return float64(n) }),
+		gauge("jindo_fuse_handles", "Open files and directories.", func() float64 { _, n, _ := s.files.table.sizes(); return float64(n) }),
+		gauge("jindo_fuse_journal_bytes", "Size of the journal.", func() float64 { _, _, n := s.files.table.sizes(); return float64(n) }),
+	)
+	return m
+}
+
+func (m *metrics) observe(opcode uint32, took time.Duration) {
+	o, ok := m.byOpcode[opcode]
+	if !ok {
+		o = m.other
+	}
+	o.Observe(took.Seconds())
+}

@@ -1,0 +1,382 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+func TestMain(m *testing.M) {
+	if serveAsChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience bounds waits; nothing is asserted about it.
+const patience = 60 * time.Second
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// held is a mount and its holder, which live as long as the test.
+type held struct {
+	session *fusefd.Session
+	point   string
+	socket  string
+	state   string
+}
+
+func hold(t *testing.T) *held {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root here")
+	}
+	dir := t.TempDir()
+	h := &held{point: filepath.Join(dir, "mnt"), socket: filepath.Join(dir, "s"), state: filepath.Join(dir, "state")}
+	session, err := fusefd.Open(t.Context(), fusefd.Options{
+		Mountpoint: h.point, ReadOnly: true, AllowOther: true, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.session = session
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- session.Serve(ctx, h.socket) }()
+	t.Cleanup(func() {
+		limit, stop := context.WithTimeout(context.Background(), patience)
+		defer stop()
+		if err := session.Unmount(limit); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		<-done
+		session.Close()
+		_ = unix.Unmount(h.point, unix.MNT_DETACH)
+	})
+	return h
+}
+
+// start serves the mount from this process until the returned function is
+// called or the test ends.
+func (h *held) start(t *testing.T, source Source, change func(*Config)) (s *Server, stop func()) {
+	t.Helper()
+	var lease *fusefd.Lease
+	eventually(t, "the holder lends the mount", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		var err error
+		lease, err = fusefd.Acquire(ctx, h.socket)
+		return err == nil
+	})
+	config := Config{
+		Lease: lease, StateDir: h.state, Source: source, UID: 12, GID: 34,
+		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: 5 * time.Second,
+		Timeout: 30 * time.Second, StopTime: time.Second, Logger: slog.New(slog.DiscardHandler),
+	}
+	if testing.Verbose() {
+		config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	if change != nil {
+		change(&config)
+	}
+	s, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Serve(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	stop = func() { cancel(); <-done; <-lease.Gone() }
+	t.Cleanup(stop)
+	h.refusePolls(t)
+	return s, stop
+}
+
+// refusePolls makes the kernel learn that files here cannot be polled. Go's
+// runtime polls every file that it opens, and while the kernel asks whether
+// that is possible nothing else is polled: a process that reads what it serves
+// itself would wait for itself.
+func (h *held) refusePolls(t *testing.T) {
+	t.Helper()
+	// go-fuse answers this name by itself.
+	fd, err := unix.Open(filepath.Join(h.point, ".go-fuse-epoll-hack"), unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+	_ = unix.Close(fd)
+}
+
+// mounted serves a source at once.
+func mounted(t *testing.T, source Source, change func(*Config)) (point string, s *Server) {
+	t.Helper()
+	h := hold(t)
+	s, _ = h.start(t, source, change)
+	return h.point, s
+}
+
+func TestWholeTree(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m1", Path: "/hadoop"}, reader.Mount{ID: "m2", Path: "/deep/er/spark"})
+	want := map[string]reader.Version{}
+	for _, f := range []struct {
+		mount, at, name string
+		size            int64
+	}{
+		{"m1", "hadoop", "empty", 0},
+		{"m1", "hadoop", "a/small", 10},
+		{"m1", "hadoop", "a/b/page", 4096},
+		{"m1", "hadoop", "a/b/odd", 1<<20 + 17},
+		{"m2", "deep/er/spark", "big", 5<<20 + 3},
+	} {
+		want[f.at+"/"+f.name] = source.put(f.mount, f.name, "etag-"+f.name, f.size)
+	}
+	point, _ := mounted(t, source, nil)
+	got := map[string]bool{}
+	err := filepath.WalkDir(point, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		rel, _ := filepath.Rel(point, p)
+		got[rel] = true
+		checkFile(t, p, want[rel])
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		if !got[name] {
+			t.Errorf("%s is not in the tree", name)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("the tree has %d files, want %d", len(got), len(want))
+	}
+}
+
+func checkFile(t *testing.T, p string, v reader.Version) {
+	t.Helper()
+	data, err := os.ReadFile(p)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if int64(len(data)) != v.Size || wrong(data, v.ETag, 0) >= 0 {
+		t.Errorf("%s: %d bytes, wrong from %d on; want %d", p, len(data), wrong(data, v.ETag, 0), v.Size)
+	}
+	info, err := os.Stat(p)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	stat := info.Sys().(*unixStat)
+	if info.Size() != v.Size || info.Mode() != 0o644 || stat.Uid != 12 || stat.Gid != 34 || stat.Nlink != 1 || !info.ModTime().Equal(time.Unix(1700000000, 0)) {
+		t.Errorf("%s: %v %d bytes, %d:%d, %v", p, info.Mode(), info.Size(), stat.Uid, stat.Gid, info.ModTime())
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	source.put("m", "file", "1", 10)
+	point, _ := mounted(t, source, nil)
+	for name, act := range map[string]func() error{
+		"create": func() error { _, err := os.Create(filepath.Join(point, "new")); return err },
+		"write":  func() error { _, err := os.OpenFile(filepath.Join(point, "file"), os.O_WRONLY, 0); return err },
+		"mkdir":  func() error { return os.Mkdir(filepath.Join(point, "dir"), 0o755) },
+		"remove": func() error { return os.Remove(filepath.Join(point, "file")) },
+		"chmod":  func() error { return os.Chmod(filepath.Join(point, "file"), 0o600) },
+	} {
+		if err := act(); !errors.Is(err, unix.EROFS) {
+			t.Errorf("%s: %v, want EROFS", name, err)
+		}
+	}
+	if _, err := unix.Getxattr(filepath.Join(point, "file"), "user.a", make([]byte, 10)); !errors.Is(err, unix.ENOTSUP) {
+		t.Errorf("getxattr: %v", err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	source.put("m", "denied", "1", 10)
+	source.put("m", "broken", "1", 10)
+	source.fail = func(act, name string) error {
+		switch {
+		case act == "lookup" && name == "denied":
+			return reader.ErrPermission
+		case act == "read" && strings.HasSuffix(name, "broken"):
+			return errors.New("every rung failed")
+		case act == "lookup" && name == "panic":
+			panic("in a request")
+		}
+		return nil
+	}
+	point, _ := mounted(t, source, nil)
+	for name, want := range map[string]error{"denied": unix.EACCES, "broken": unix.EIO, "none": unix.ENOENT, "panic": unix.EIO, strings.Repeat("x", 256): unix.ENAMETOOLONG} {
+		if _, err := os.ReadFile(filepath.Join(point, name)); !errors.Is(err, want) {
+			t.Errorf("reading %s: %v, want %v", name, err, want)
+		}
+	}
+}
+
+func TestNegativeEntries(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	point, _ := mounted(t, source, func(c *Config) { c.NegativeTTL = time.Hour })
+	for range 5 {
+		if _, err := os.Stat(filepath.Join(point, "none")); !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	if n := source.counted("none"); n != 1 {
+		t.Errorf("a name that is not there was looked up %d times", n)
+	}
+}
+
+func TestReplacedFile(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	first := source.put("m", "file", "one", 3<<20)
+	point, _ := mounted(t, source, func(c *Config) { c.EntryTTL = time.Hour })
+	name := filepath.Join(point, "file")
+	old, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = old.Close() }()
+	p := make([]byte, 4096)
+	if _, err := old.ReadAt(p, 0); err != nil || wrong(p, "one", 0) >= 0 {
+		t.Fatalf("reading the first version: %v", err)
+	}
+	source.put("m", "file", "two", 1<<20)
+	source.set(func() { source.gone[first] = true })
+	// The handle keeps its version: what it has is right, what it lacks fails.
+	if _, err := old.ReadAt(p, 2<<20); !errors.Is(err, unix.ESTALE) {
+		t.Errorf("reading what is gone: %v, want ESTALE", err)
+	}
+	checkReplaced(t, name)
+	if _, err := old.ReadAt(p, 0); err == nil && wrong(p, "one", 0) >= 0 {
+		t.Error("the old handle reads other bytes")
+	}
+	if source.counted("forget prefix/file") == 0 {
+		t.Error("the owner was not told that the version is gone")
+	}
+}
+
+func checkReplaced(t *testing.T, name string) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) != 1<<20 || wrong(data, "two", 0) >= 0 {
+		t.Errorf("the next open reads %d bytes, wrong at %d", len(data), wrong(data, "two", 0))
+	}
+	if info, err := os.Stat(name); err != nil || info.Size() != 1<<20 {
+		t.Errorf("the next stat: %v, %v", info, err)
+	}
+}
+
+func TestStaleFileThatIsBindMounted(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	first := source.put("m", "file", "one", 3<<20)
+	point, _ := mounted(t, source, func(c *Config) { c.EntryTTL = time.Hour })
+	target := filepath.Join(t.TempDir(), "bound")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Join(point, "file"), target, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
+	source.put("m", "file", "two", 1<<20)
+	source.set(func() { source.gone[first] = true })
+	if _, err := os.ReadFile(target); !errors.Is(err, unix.ESTALE) {
+		t.Fatalf("the first read of what is gone: %v, want ESTALE", err)
+	}
+	// Nobody can look this name up again, so it has to be served as it is.
+	data, err := os.ReadFile(target)
+	if err != nil || len(data) != 1<<20 || wrong(data, "two", 0) >= 0 {
+		t.Errorf("the bound file reads %d bytes: %v", len(data), err)
+	}
+}
+
+func TestEpochMakesTheKernelLookAgain(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/data", Epoch: 1})
+	source.put("m", "dir/file", "one", 100)
+	point, _ := mounted(t, source, func(c *Config) { c.EntryTTL, c.AttrTTL = time.Hour, time.Hour })
+	name := filepath.Join(point, "data", "dir", "file")
+	checkSize(t, name, 100)
+	source.put("m", "dir/file", "two", 200)
+	checkSize(t, name, 100) // the kernel may keep this for an hour
+	source.setMounts(reader.Mount{ID: "m", Path: "/data", Epoch: 2})
+	eventually(t, "the kernel looks up again", func() bool {
+		info, err := os.Stat(name)
+		return err == nil && info.Size() == 200
+	})
+}
+
+func checkSize(t *testing.T, name string, want int64) {
+	t.Helper()
+	info, err := os.Stat(name)
+	if err != nil || info.Size() != want {
+		t.Fatalf("%s: %v, %v; want %d bytes", name, info, err, want)
+	}
+}
+
+func TestMountsComeAndGo(t *testing.T) {
+	source := newFakeSource()
+	point, s := mounted(t, source, nil)
+	if entries, err := os.ReadDir(point); err != nil || len(entries) != 0 {
+		t.Fatalf("without mounts: %v, %v", entries, err)
+	}
+	if s.Ready() == nil {
+		t.Error("ready without a mount")
+	}
+	source.setMounts(reader.Mount{ID: "m", Path: "/a/b"}, reader.Mount{ID: "n", Path: "/a"})
+	source.put("m", "x", "1", 1)
+	source.put("n", "y", "1", 1)
+	source.put("n", "b/shadowed", "1", 1)
+	eventually(t, "the mounts are there", func() bool {
+		_, err := os.Stat(filepath.Join(point, "a", "b", "x"))
+		return err == nil
+	})
+	for dir, want := range map[string][]string{"": {"a"}, "a": {"b", "y"}, "a/b": {"x"}} {
+		entries, err := os.ReadDir(filepath.Join(point, dir))
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if err != nil || !slices.Equal(names, want) {
+			t.Errorf("%q has %v, want %v (%v)", dir, names, want, err)
+		}
+	}
+	if err := s.Ready(); err != nil {
+		t.Error(err)
+	}
+}

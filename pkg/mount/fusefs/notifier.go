@@ -1,0 +1,201 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Codes of notifications and flags, as the kernel's fuse.h has them.
+const (
+	notifyInvalInode = 2
+	notifyInvalEntry = 3
+	expireOnly       = 1
+)
+
+// notifier tells the kernel to forget names and attributes, from a goroutine
+// of its own. Everything it says may be lost: what the kernel keeps runs out
+// by itself.
+type notifier struct {
+	// write writes a message to the device.
+	write func([]byte) error
+	table *table
+	log   *slog.Logger
+	// expire says that the kernel can look a name up anew without dropping
+	// what is below it.
+	expire atomic.Bool
+
+	mu sync.Mutex
+	// paths wait to be told; roots are directories below which everything is.
+	paths []string
+	roots map[string]bool
+	wake  chan struct{}
+}
+
+// maxWaiting bounds the names that wait.
+const maxWaiting = 64 << 10
+
+func newNotifier(t *table, log *slog.Logger, write func([]byte) error) *notifier {
+	return &notifier{table: t, log: log, write: write, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// entry makes the kernel look a name up again. It does not wait.
+func (n *notifier) entry(path string) {
+	n.mu.Lock()
+	if len(n.paths) < maxWaiting {
+		n.paths = append(n.paths, path)
+	}
+	n.mu.Unlock()
+	n.poke()
+}
+
+// below does so for everything that the kernel knows in a directory. It does
+// not wait.
+func (n *notifier) below(path string) {
+	n.mu.Lock()
+	n.roots[path] = true
+	n.mu.Unlock()
+	n.poke()
+}
+
+func (n *notifier) poke() {
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run tells the kernel until the context ends.
+func (n *notifier) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.wake:
+		}
+		n.mu.Lock()
+		paths, roots := n.paths, n.roots
+		n.paths, n.roots = nil, map[string]bool{}
+		n.mu.Unlock()
+		for _, path := range paths {
+			if ctx.Err() != nil {
+				return
+			}
+			n.tellEntry(path, false)
+		}
+		for root := range roots {
+			n.tellBelow(ctx, root)
+		}
+	}
+}
+
+func (n *notifier) tellBelow(ctx context.Context, root string) {
+	files, dirs := n.table.below(root)
+	for _, path := range files {
+		if ctx.Err() != nil {
+			return
+		}
+		n.tellEntry(path, false)
+	}
+	for _, d := range dirs {
+		if ctx.Err() != nil {
+			return
+		}
+		n.tellEntry(d.path, true)
+		if ctx.Err() != nil {
+			return
+		}
+		n.send(invalInode(d.id))
+	}
+	n.log.Info("the kernel was told to look names up anew", "below", root, "files", len(files), "directories", len(dirs))
+}
+
+// tellEntry drops a name. A directory's is only made to expire: dropping it
+// would take working directories away from processes.
+func (n *notifier) tellEntry(path string, dir bool) {
+	if path == "/" || dir && !n.expire.Load() {
+		return
+	}
+	parent, name := split(path)
+	id, ok := n.table.idOf(parent)
+	if !ok {
+		return
+	}
+	n.send(invalEntry(id, name, n.expire.Load()))
+}
+
+func (n *notifier) send(message []byte) {
+	err := n.write(message)
+	// ENOENT: the kernel does not know the name or the node any more.
+	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENOTDIR) {
+		n.log.Debug("telling the kernel", "error", err)
+	}
+}
+
+// notification begins a message: a reply to no request.
+func notification(code int32, size int) []byte {
+	b := make([]byte, 0, outHeaderSize+size)
+	b = binary.NativeEndian.AppendUint32(b, uint32(outHeaderSize+size)) //nolint:gosec // small
+	b = binary.NativeEndian.AppendUint32(b, uint32(code))               //nolint:gosec // a code is positive
+	return binary.NativeEndian.AppendUint64(b, 0)
+}
+
+func invalEntry(parent uint64, name string, expire bool) []byte {
+	b := notification(notifyInvalEntry, 16+len(name)+1)
+	b = binary.NativeEndian.AppendUint64(b, parent)
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(name))) //nolint:gosec // a name
+	flags := uint32(0)
+	if expire {
+		flags = expireOnly
+	}
+	b = binary.NativeEndian.AppendUint32(b, flags)
+	return append(append(b, name...), 0)
+}
+
+// invalInode drops attributes and cached entries of a directory.
+func invalInode(id uint64) []byte {
+	b := notification(notifyInvalInode, 24)
+	b = binary.NativeEndian.AppendUint64(b, id)
+	b = binary.NativeEndian.AppendUint64(b, 0)
+	return binary.NativeEndian.AppendUint64(b, 0)
+}
+
+// place is a directory that the kernel knows.
+type place struct {
+	id   uint64
+	path string
+}
+
+// below answers what the kernel may know in a directory, itself included.
+func (t *table) below(root string) (files []string, dirs []place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for path, n := range t.names {
+		switch {
+		case !below(path, root):
+		case n.dir:
+			dirs = append(dirs, place{id: n.id, path: path})
+		default:
+			files = append(files, path)
+		}
+	}
+	return files, dirs
+}
+
+// idOf answers the nodeid of a directory that the kernel knows.
+func (t *table) idOf(path string) (uint64, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.names[path]
+	if n == nil || !n.dir {
+		return 0, false
+	}
+	return n.id, true
+}

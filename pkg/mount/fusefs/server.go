@@ -1,0 +1,258 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+)
+
+// maxRequest is what the kernel is told to send and ask for at most, in bytes.
+const maxRequest = 1 << 20
+
+// Server answers the kernel for one lease.
+type Server struct {
+	config   Config
+	log      *slog.Logger
+	lease    *fusefd.Lease
+	device   *device
+	files    *fileSystem
+	protocol *fuse.ProtocolServer
+	metrics  *metrics
+
+	// negotiated is set once INIT was answered, here or by a predecessor.
+	negotiated atomic.Bool
+	// stopping is set before requests are left to the successor.
+	stopping atomic.Bool
+	// buffers for replies to reads.
+	buffers sync.Pool
+}
+
+// New takes over what the lease's slots and the state directory hold. The
+// lease is the server's from now on, also when New fails.
+func New(config Config) (*Server, error) {
+	s, err := newServer(config)
+	if err != nil && config.Lease != nil {
+		_ = config.Lease.Close()
+	}
+	return s, err
+}
+
+func newServer(config Config) (*Server, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, log: config.Logger, lease: config.Lease}
+	s.buffers.New = func() any { b := make([]byte, outHeaderSize+maxRequest); return &b }
+	if s.device, err = newDevice(config.Lease.Device); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making the state directory: %w", err)
+	}
+	slots := config.Lease.Slots
+	table, err := openTable(config.StateDir, slots.Session(), s.unanswered(), slots, s.log)
+	if err != nil {
+		return nil, err
+	}
+	s.files = &fileSystem{
+		RawFileSystem: fuse.NewDefaultRawFileSystem(),
+		config:        config, source: config.Source, table: table, log: s.log,
+		requests: newRequests(config.Timeout), born: table.journal.created,
+	}
+	s.files.notifier = newNotifier(table, s.log, s.device.write)
+	s.files.tree.Store(newTree(config.Source.Mounts()))
+	s.protocol = fuse.NewProtocolServer(s.files, s.options())
+	s.metrics = newMetrics(config.Registry, s)
+	s.replayInit()
+	return s, nil
+}
+
+func (s *Server) options() *fuse.MountOptions {
+	return &fuse.MountOptions{
+		Name: "jindo", MaxWrite: maxRequest, MaxBackground: s.lease.Slots.Len(),
+		// A nodeid is one version; its pages are dropped by nobody.
+		ExplicitDataCacheControl: true,
+		DisableXAttrs:            true,
+		ExtraCapabilities:        fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_HAS_EXPIRE_ONLY,
+		DisabledCapabilities:     fuse.CAP_PASSTHROUGH | fuse.CAP_NO_OPEN_SUPPORT,
+		Logger:                   log.New(debugWriter{s.log}, "", 0),
+		PanicHandler: func(what any) fuse.Status {
+			s.log.Error("a request panicked", "panic", what, "stack", string(debug.Stack()))
+			return fuse.EIO
+		},
+	}
+}
+
+// debugWriter passes what go-fuse prints on to the log.
+type debugWriter struct{ log *slog.Logger }
+
+func (w debugWriter) Write(p []byte) (int, error) {
+	w.log.Debug("go-fuse: " + string(p))
+	return len(p), nil
+}
+
+// unanswered are the requests that are to be worked on afresh.
+func (s *Server) unanswered() map[uint64]bool {
+	ids := map[uint64]bool{}
+	for i := range s.lease.Slots.Len() {
+		slot := s.lease.Slots.Slot(i)
+		if request := slot.Request(); request != nil && slot.Reply() == nil {
+			ids[headerOf(request).unique] = true
+		}
+	}
+	return ids
+}
+
+// Serve answers the kernel until the context ends, which leaves the mount to a
+// successor and answers nil, or until the mount is gone, which answers nil
+// too. It closes the lease.
+func (s *Server) Serve(ctx context.Context) error {
+	background, stop := context.WithCancel(context.Background())
+	var helpers sync.WaitGroup
+	helpers.Go(func() { s.files.requests.watch(background) })
+	helpers.Go(func() { s.files.notifier.run(background) })
+	helpers.Go(func() { s.follow(background) })
+	if s.negotiated.Load() {
+		s.announce()
+	}
+	err := s.runLoops(ctx)
+	stop()
+	s.files.requests.leave(errLeaving)
+	s.waitFor(&helpers)
+	err = errors.Join(err, s.files.table.close(), s.lease.Close())
+	s.files.table.closeFiles()
+	if err != nil {
+		return fmt.Errorf("serving %s: %w", s.lease.Mountpoint, err)
+	}
+	return nil
+}
+
+// waitFor gives helpers some time. A notification may wait in the kernel for a
+// lock that only a request to the next server frees, so that it must not keep
+// this one; it ends without another write.
+func (s *Server) waitFor(helpers *sync.WaitGroup) {
+	done := make(chan struct{})
+	go func() { helpers.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(s.config.StopTime):
+		s.log.Warn("a notification is still under way")
+	}
+}
+
+// runLoops works on every slot and returns when all have stopped.
+func (s *Server) runLoops(ctx context.Context) error {
+	results := make(chan error, s.lease.Slots.Len())
+	for i := range s.lease.Slots.Len() {
+		go func() { results <- s.loop(s.lease.Slots.Slot(i)) }()
+	}
+	finished := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.stopAfter(ctx, finished)
+	}()
+	var failed error
+	for range s.lease.Slots.Len() {
+		if err := <-results; err != nil && !errors.Is(err, errOver) && !errors.Is(err, errStopped) {
+			failed = errors.Join(failed, err)
+		}
+	}
+	close(finished)
+	<-stopped
+	return failed
+}
+
+// stopAfter waits for the end of the context, stops reading, gives requests at
+// work some time, and leaves the rest to the successor.
+func (s *Server) stopAfter(ctx context.Context, finished <-chan struct{}) {
+	select {
+	case <-finished:
+		return
+	case <-ctx.Done():
+	}
+	if err := s.device.stop(); err != nil {
+		s.log.Error("stopping", "error", err)
+	}
+	select {
+	case <-finished:
+		return
+	case <-time.After(s.config.StopTime):
+	}
+	s.stopping.Store(true)
+	s.files.requests.leave(errLeaving)
+	<-finished
+}
+
+// follow keeps the tree up with the mounts, and makes the kernel forget what
+// may have changed.
+func (s *Server) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.config.Source.Changes():
+			s.refresh()
+		}
+	}
+}
+
+func (s *Server) refresh() {
+	before := s.files.tree.Load()
+	after := newTree(s.config.Source.Mounts())
+	s.files.tree.Store(after)
+	for _, path := range changedMounts(before, after) {
+		s.files.notifier.below(path)
+	}
+}
+
+// changedMounts lists the paths of mounts that came, went or have another
+// epoch. What mounts make above them has changed as well.
+func changedMounts(before, after *tree) []string {
+	var paths []string
+	compare := func(a, b *tree) {
+		for _, m := range a.mounts {
+			same := false
+			for _, other := range b.mounts {
+				same = same || m.ID == other.ID && m.Path == other.Path && m.Epoch == other.Epoch
+			}
+			if !same {
+				paths = append(paths, m.Path)
+			}
+		}
+	}
+	compare(before, after)
+	compare(after, before)
+	return paths
+}
+
+// Ready says why the server does not answer the kernel yet; nil when it does.
+func (s *Server) Ready() error {
+	if !s.negotiated.Load() {
+		return errors.New("the kernel has not been answered yet")
+	}
+	if len(s.files.tree.Load().mounts) == 0 {
+		return errors.New("nothing is mounted yet")
+	}
+	return nil
+}
+
+func (s *Server) announce() {
+	if err := s.lease.Serving(); err != nil {
+		s.log.Warn("the holder of the mount does not hear", "error", err)
+	}
+}

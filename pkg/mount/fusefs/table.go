@@ -1,0 +1,463 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// rootID is the nodeid of the root, which the kernel knows without a lookup.
+const rootID = 1
+
+// node is what a nodeid means. Its id, path, kind and version never change.
+type node struct {
+	id      uint64
+	path    string
+	dir     bool
+	version reader.Version
+	// modified in Unix nanoseconds; the newest that was heard of.
+	modified int64
+	// lookups that the kernel has not given back.
+	lookups uint64
+	// stale: the name has another version by now, or none.
+	stale bool
+	// refused: an open was sent back to look the name up again. If the same
+	// node is opened once more, the opener cannot look it up (its file is
+	// bind-mounted), and gets the version of the day.
+	refused bool
+}
+
+// handle is an open file or directory.
+type handle struct {
+	id   uint64
+	node uint64
+	path string
+	dir  bool
+	// version that reads answer; direct says that the node has another one,
+	// and the kernel must not keep what is read.
+	version reader.Version
+	direct  bool
+	// sent are the names of the last reply to a reader of the directory.
+	sent []string
+
+	open   openFile
+	stream stream
+}
+
+// ids hands out numbers that are never used twice, not even by a successor.
+type ids interface {
+	NextID() uint64
+	RaiseID(least uint64)
+}
+
+// table is what the kernel was promised. All methods are safe for concurrent
+// use.
+type table struct {
+	ids ids
+	log *slog.Logger
+	// compactAt is the size of the journal, in bytes, at which it is written
+	// anew.
+	compactAt int64
+
+	mu sync.Mutex
+	// settled is signalled when a compaction is over.
+	settled *sync.Cond
+	nodes   map[uint64]*node
+	// names has the newest node of each path, unless the kernel forgot it.
+	names   map[string]*node
+	handles map[uint64]*handle
+	journal journal
+	// unsettled are requests that changed the table and whose reply is not
+	// written yet. While there are any, the journal must not be written anew:
+	// their records would lose the request they belong to.
+	unsettled map[uint64]struct{}
+	// draining holds back changes until unsettled is empty.
+	draining bool
+	// broken is why the journal was not written the last time, and retryAt
+	// when to try again.
+	broken  error
+	retryAt time.Time
+}
+
+// openTable reads what a predecessor left and drops the records of the given
+// requests, which are to be worked on afresh.
+func openTable(dir string, session [16]byte, unanswered map[uint64]bool, source ids, log *slog.Logger) (*table, error) {
+	t := &table{
+		ids: source, log: log, compactAt: 64 << 20,
+		nodes: map[uint64]*node{}, names: map[string]*node{}, handles: map[uint64]*handle{},
+		unsettled: map[uint64]struct{}{},
+		journal:   journal{path: filepath.Join(dir, journalName), session: session, created: time.Now()},
+	}
+	t.settled = sync.NewCond(&t.mu)
+	t.nodes[rootID] = &node{id: rootID, path: "/", dir: true, lookups: 1}
+	t.names["/"] = t.nodes[rootID]
+	created, err := loadJournal(dir, session, func(unique uint64, ops []op) {
+		if unique != 0 && unanswered[unique] {
+			return
+		}
+		for _, o := range ops {
+			t.apply(o)
+		}
+	})
+	if err != nil {
+		// The kernel's nodeids mean nothing to this server then: it answers
+		// them with ESTALE, and names are looked up again.
+		log.Error("what the last server left cannot be read; its open files are lost", "error", err)
+	}
+	if !created.IsZero() {
+		t.journal.created = created
+	}
+	for id := range t.nodes {
+		source.RaiseID(id)
+	}
+	for id := range t.handles {
+		source.RaiseID(id)
+	}
+	if err := t.journal.rewrite(t.snapshot); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// apply makes one change. It is the same for a record of the journal as for a
+// request of the moment.
+func (t *table) apply(o op) {
+	switch o.kind {
+	case opLook:
+		t.applyLook(o)
+	case opForget:
+		t.applyForget(o.node, o.count)
+	case opOpen:
+		t.handles[o.handle] = &handle{id: o.handle, node: o.node, path: o.path, dir: o.dir, version: o.version, direct: o.direct}
+	case opRelease:
+		delete(t.handles, o.handle)
+	case opCursor:
+		if h := t.handles[o.handle]; h != nil {
+			h.sent = o.names
+		}
+	case opStale:
+		if n := t.nodes[o.node]; n != nil {
+			t.applyStale(n)
+		}
+	}
+}
+
+func (t *table) applyLook(o op) {
+	n := t.nodes[o.node]
+	if n == nil {
+		n = &node{id: o.node, path: o.path, dir: o.dir, version: o.version, modified: o.modified, stale: o.stale}
+		t.nodes[o.node] = n
+	}
+	n.lookups += o.count
+	if n.stale {
+		return
+	}
+	n.modified = o.modified
+	if newest := t.names[n.path]; newest != n {
+		if newest != nil {
+			newest.stale = true
+		}
+		t.names[n.path] = n
+	}
+}
+
+func (t *table) applyForget(id, count uint64) {
+	n := t.nodes[id]
+	if n == nil || id == rootID {
+		return
+	}
+	n.lookups -= min(count, n.lookups)
+	if n.lookups > 0 {
+		return
+	}
+	delete(t.nodes, id)
+	if t.names[n.path] == n {
+		delete(t.names, n.path)
+	}
+}
+
+func (t *table) applyStale(n *node) {
+	n.stale = true
+	if t.names[n.path] == n {
+		delete(t.names, n.path)
+	}
+}
+
+// snapshot emits the least records that make this table. The caller holds the
+// lock or is alone.
+func (t *table) snapshot(emit func(ops ...op) error) error {
+	for _, n := range t.nodes {
+		if n.id == rootID {
+			continue
+		}
+		if err := emit(n.look(n.lookups)); err != nil {
+			return err
+		}
+	}
+	for _, h := range t.handles {
+		ops := []op{{kind: opOpen, handle: h.id, node: h.node, path: h.path, dir: h.dir, direct: h.direct, version: h.version}}
+		if len(h.sent) > 0 {
+			ops = append(ops, op{kind: opCursor, handle: h.id, names: h.sent})
+		}
+		if err := emit(ops...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *node) look(count uint64) op {
+	return op{kind: opLook, node: n.id, count: count, path: n.path, dir: n.dir, stale: n.stale, modified: n.modified, version: n.version}
+}
+
+// change makes the changes of one request and writes them down. The caller
+// holds the lock and calls change once for a request; settle ends it.
+func (t *table) change(unique uint64, ops ...op) {
+	for _, o := range ops {
+		t.apply(o)
+	}
+	t.unsettled[unique] = struct{}{}
+	if t.broken == nil {
+		if t.broken = t.journal.append(unique, ops); t.broken != nil {
+			// Reading goes on; only a takeover would lose open files now.
+			t.log.Error("open files will not survive this server", "error", t.broken)
+			t.retryAt = time.Now().Add(retryAfter)
+		}
+	}
+}
+
+// retryAfter is how long a journal that could not be written is left alone.
+const retryAfter = 10 * time.Second
+
+// enter takes the lock for a change, behind a compaction that waits.
+func (t *table) enter() {
+	t.mu.Lock()
+	for t.draining {
+		t.settled.Wait()
+	}
+}
+
+// settle says that a request's reply is written. It is called once for every
+// request, whether it changed something or not.
+func (t *table) settle(unique uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.unsettled, unique)
+	due := t.journal.size > t.compactAt || t.broken != nil && time.Now().After(t.retryAt)
+	if !due {
+		return
+	}
+	if len(t.unsettled) > 0 {
+		t.draining = true
+		return
+	}
+	t.compact()
+	t.draining = false
+	t.settled.Broadcast()
+}
+
+func (t *table) compact() {
+	if err := t.journal.rewrite(t.snapshot); err != nil {
+		t.broken, t.retryAt = err, time.Now().Add(retryAfter)
+		t.log.Error("open files will not survive this server", "error", err)
+		// Not again before the file has doubled.
+		t.compactAt = max(t.compactAt, 2*t.journal.size)
+		return
+	}
+	if t.broken != nil {
+		t.log.Info("the journal is written again")
+		t.broken = nil
+	}
+	t.compactAt = max(64<<20, 4*t.journal.size)
+}
+
+// close gives up the journal's file.
+func (t *table) close() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.journal.close(); err != nil {
+		return fmt.Errorf("closing the journal: %w", err)
+	}
+	return nil
+}
+
+// node answers what a nodeid means; the copy is the caller's.
+func (t *table) node(id uint64) (node, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n := t.nodes[id]; n != nil {
+		return *n, true
+	}
+	return node{}, false
+}
+
+// handle answers an open handle.
+func (t *table) handle(id uint64) (*handle, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h, ok := t.handles[id]
+	return h, ok
+}
+
+// found is a name that is about to be told to the kernel.
+type found struct {
+	path  string
+	entry reader.Entry
+}
+
+// look counts one lookup for each name and answers their nodes in the same
+// order: the node that the name has, if it is of the same version, or a new
+// one. With a handle it also remembers which names its reader was sent.
+func (t *table) look(unique uint64, names []found, cursor *op) []node {
+	t.enter()
+	defer t.mu.Unlock()
+	ops := make([]op, 0, len(names)+1)
+	for _, f := range names {
+		ops = append(ops, t.nodeFor(f).look(1))
+	}
+	if cursor != nil {
+		ops = append(ops, *cursor)
+	}
+	t.change(unique, ops...)
+	nodes := make([]node, len(names))
+	for i := range names {
+		nodes[i] = *t.nodes[ops[i].node]
+	}
+	return nodes
+}
+
+// nodeFor answers the node of a name, which may not be in the table yet.
+func (t *table) nodeFor(f found) *node {
+	modified := int64(0)
+	if !f.entry.Modified.IsZero() {
+		modified = f.entry.Modified.UnixNano()
+	}
+	version := f.entry.Version
+	if f.entry.Dir {
+		version = reader.Version{}
+	}
+	if n := t.names[f.path]; n != nil && n.dir == f.entry.Dir && n.version == version {
+		fresh := *n
+		fresh.modified = modified
+		return &fresh
+	}
+	return &node{id: t.ids.NextID(), path: f.path, dir: f.entry.Dir, version: version, modified: modified}
+}
+
+// forgotten is one element of a FORGET.
+type forgotten struct{ node, count uint64 }
+
+func (t *table) forget(unique uint64, list []forgotten) {
+	t.enter()
+	defer t.mu.Unlock()
+	ops := make([]op, 0, len(list))
+	for _, f := range list {
+		ops = append(ops, op{kind: opForget, node: f.node, count: f.count})
+	}
+	t.change(unique, ops...)
+}
+
+// openHandle makes a handle.
+func (t *table) openHandle(unique uint64, n node, version reader.Version, direct bool) *handle {
+	t.enter()
+	defer t.mu.Unlock()
+	id := t.ids.NextID()
+	t.change(unique, op{kind: opOpen, handle: id, node: n.id, path: n.path, dir: n.dir, version: version, direct: direct})
+	return t.handles[id]
+}
+
+// release takes a handle out of the table; nil when it was not there.
+func (t *table) release(unique, id uint64) *handle {
+	t.enter()
+	defer t.mu.Unlock()
+	h := t.handles[id]
+	if h != nil {
+		t.change(unique, op{kind: opRelease, handle: id})
+	}
+	return h
+}
+
+// cursor remembers which names a handle's reader was sent.
+func (t *table) cursor(unique uint64, c op) {
+	t.enter()
+	defer t.mu.Unlock()
+	t.change(unique, c)
+}
+
+// sent answers the names of the last reply to a handle's reader.
+func (t *table) sent(h *handle) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return h.sent
+}
+
+// markStale says that a node's version is gone or was replaced.
+func (t *table) markStale(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodes[id]
+	if n == nil || n.stale || n.dir {
+		return
+	}
+	t.apply(op{kind: opStale, node: id})
+	t.note(op{kind: opStale, node: id})
+}
+
+// note writes down a change that belongs to no request and may be lost.
+func (t *table) note(o op) {
+	if t.broken == nil {
+		t.broken = t.journal.append(0, []op{o})
+	}
+}
+
+// refuse says whether an open of a node whose version is not its name's any
+// more is to be sent back. It does so once a node.
+func (t *table) refuse(id uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodes[id]
+	if n == nil || !n.stale || n.refused {
+		return false
+	}
+	n.refused = true
+	return true
+}
+
+// gone says that a name is not there any more; it answers the node that it
+// had.
+func (t *table) gone(path string) (id uint64, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.names[path]
+	if n == nil || n.dir {
+		return 0, false
+	}
+	t.apply(op{kind: opStale, node: n.id})
+	t.note(op{kind: opStale, node: n.id})
+	return n.id, true
+}
+
+// sizes counts nodes, handles and the journal's bytes.
+func (t *table) sizes() (nodes, handles int, bytes int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.nodes), len(t.handles), t.journal.size
+}
+
+// closeFiles gives up the files behind all handles, which stay open for the
+// successor.
+func (t *table) closeFiles() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.handles {
+		if err := h.open.close(); err != nil {
+			t.log.Debug("closing a file", "path", h.path, "error", err)
+		}
+	}
+}
