@@ -72,7 +72,7 @@ func startGuard(selfWords []string, l Layout, root string, log *os.File) (*guard
 		return nil, fmt.Errorf("starting the guard: %w", err)
 	}
 	words := append(append([]string{}, selfWords...), "guard", "--root", root, "--namespace", l.Namespace, l.Runtime)
-	cmd := exec.Command(words[0], words[1:]...) //nolint:gosec // this program
+	cmd := again(words)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{read}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -45,4 +46,11 @@ func (s *spawner) start(cmd *exec.Cmd) (ProcessID, error) {
 	// The child is not reaped before Wait, so its pid still means it.
 	id, _, err := identify(cmd.Process.Pid)
 	return id, err
+}
+
+// again makes a command that runs this program, under the name it has now.
+func again(words []string) *exec.Cmd {
+	cmd := exec.Command(words[0], words[1:]...) //nolint:gosec // this program
+	cmd.Args[0] = os.Args[0]
+	return cmd
 }

@@ -246,6 +246,13 @@ func (s *supervisor) makeComponents() error {
 			}
 		}
 	}
+	s.update(func(state *State) {
+		for _, group := range [][]*component{s.masters, s.workers, s.fuses} {
+			for _, c := range group {
+				state.Components = append(state.Components, ComponentState{Name: c.name, Role: c.role, Health: c.health, Log: c.log})
+			}
+		}
+	})
 	return s.layout.checkSockets(names)
 }
 
@@ -395,10 +402,8 @@ func (s *supervisor) componentChanged(c ComponentState) {
 		for i := range state.Components {
 			if state.Components[i].Name == c.Name {
 				state.Components[i] = c
-				return
 			}
 		}
-		state.Components = append(state.Components, c)
 	})
 	select {
 	case s.kick <- struct{}{}:

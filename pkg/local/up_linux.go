@@ -26,6 +26,9 @@ const (
 	excerpt = 5
 )
 
+// errEnded: the supervisor that was running before has ended.
+var errEnded = errors.New("the supervisor ended while it was waited for")
+
 // Up runs what the order says and returns once everything is ready. A runtime
 // that runs by the same order already is only waited for; one that runs by
 // another is ErrOther. When the time is up the answer is a *PendingError and
@@ -43,7 +46,11 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 		if running.Order != digest {
 			return running, fmt.Errorf("local runtime %s: %w", l, ErrOther)
 		}
-		return await(ctx, options, running.Supervisor, nil)
+		state, err := await(ctx, options, running.Supervisor, nil)
+		if !errors.Is(err, errEnded) {
+			return state, err
+		}
+		// It was about to end: start another.
 	}
 	if !order.NoMount && order.Plan.Fuse != nil {
 		if err := checkMountable(); err != nil {
@@ -117,7 +124,7 @@ func startSupervisor(options UpOptions) (*supervisorChild, error) {
 	defer func() { _ = writing.Close() }()
 
 	words := append(append([]string{}, options.Self...), "supervise")
-	cmd := exec.Command(words[0], words[1:]...) //nolint:gosec // this program
+	cmd := again(words)
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = reading, log, log
 	cmd.ExtraFiles = []*os.File{writing}
@@ -197,7 +204,7 @@ func await(ctx context.Context, options UpOptions, supervisor ProcessID, child *
 			if child != nil {
 				return state, child.why()
 			}
-			return state, errors.New("the supervisor ended while it was waited for")
+			return state, errEnded
 		}
 		select {
 		case <-ctx.Done():

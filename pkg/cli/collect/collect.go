@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -145,6 +146,10 @@ func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {
 func Reason(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded {
 		return "timeout"
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err
 	}
 	text := err.Error()
 	if s, ok := status.FromError(err); ok {

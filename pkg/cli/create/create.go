@@ -151,16 +151,19 @@ func strip(object runtime.Object) (*unstructured.Unstructured, error) {
 }
 
 // prune leaves out objects that say nothing: a struct that was not set is
-// written as {}.
-func prune(fields map[string]any) {
-	for key, value := range fields {
-		nested, ok := value.(map[string]any)
-		if !ok {
-			continue
+// written as {}. Only of emptyDir is that the way to say something.
+func prune(value any) {
+	switch v := value.(type) {
+	case []any:
+		for _, element := range v {
+			prune(element)
 		}
-		prune(nested)
-		if len(nested) == 0 {
-			delete(fields, key)
+	case map[string]any:
+		for key, nested := range v {
+			prune(nested)
+			if fields, ok := nested.(map[string]any); ok && len(fields) == 0 && key != "emptyDir" {
+				delete(v, key)
+			}
 		}
 	}
 }
@@ -174,7 +177,6 @@ func name(u *unstructured.Unstructured) string {
 	}
 	return resource + "/" + u.GetName()
 }
-
 
 func meta(s *session.Session, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Namespace: s.Namespace}

@@ -15,10 +15,10 @@ import (
 
 type datasetOptions struct {
 	options
-	mounts  []string
-	secret  string
+	mounts     []string
+	secret     string
 	parameters map[string]string
-	access  string
+	access     string
 }
 
 func newDataset(s *session.Session) *cobra.Command {

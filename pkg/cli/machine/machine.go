@@ -5,6 +5,7 @@ package machine
 import (
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -32,6 +33,9 @@ State, data and logs lie in ${XDG_CACHE_HOME:-~/.cache}/jindo/local.`,
 // hiddenDescriptor is where the hidden commands find the pipe they are given.
 const hiddenDescriptor = 3
 
+// hiddenWords run the hidden commands.
+func hiddenWords(s *session.Session) []string { return append(slices.Clone(s.Self), "local") }
+
 // newSupervise is what up runs in the background.
 func newSupervise(s *session.Session) *cobra.Command {
 	return &cobra.Command{
@@ -40,7 +44,7 @@ func newSupervise(s *session.Session) *cobra.Command {
 		Args:   session.None,
 		RunE: func(*cobra.Command, []string) error {
 			logger := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", "supervisor")
-			err := local.Supervise(os.Stdin, s.Self, logger)
+			err := local.Supervise(os.Stdin, hiddenWords(s), logger)
 			if err != nil {
 				logger.Error("ending", "error", err)
 				report := os.NewFile(hiddenDescriptor, "report")

@@ -52,7 +52,7 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 	}
 	progress := &progress{session: o.session}
 	state, err := local.Up(cmd.Context(), local.UpOptions{
-		Order: order, Self: append(append([]string{}, o.session.Self...), "local"),
+		Order: order, Self: hiddenWords(o.session),
 		Timeout: o.timeout, Progress: progress.show,
 	})
 	for _, notice := range state.Notices {

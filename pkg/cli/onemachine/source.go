@@ -4,15 +4,12 @@ package onemachine
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"strings"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/collect"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/local"
+	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/roster"
 )
@@ -94,7 +91,11 @@ func (s *Source) fill(ctx context.Context, r *report.Runtime, l local.Layout) er
 
 func dataset(state local.State) report.Dataset {
 	if state.Dataset == "" {
-		return report.Dataset{Phase: "NotBound"}
+		unbound := report.Dataset{Phase: "NotBound"}
+		if len(state.Notices) > 0 {
+			unbound.Message = state.Notices[0]
+		}
+		return unbound
 	}
 	return report.Dataset{Name: state.Dataset, Phase: "Bound"}
 }
@@ -115,7 +116,7 @@ func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.St
 		f.Ready = err == nil
 		if err != nil {
 			f.Error = collect.Reason(err)
-			var refused *notReadyError
+			var refused *local.NotReadyError
 			if !errors.As(err, &refused) {
 				r.Failures = append(r.Failures, report.Failure{Target: c.Name, Error: f.Error})
 			}
@@ -124,30 +125,27 @@ func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.St
 	}
 }
 
-// notReadyError is an answer: the server is there and says what it lacks.
-type notReadyError struct{ reason string }
-
-func (e *notReadyError) Error() string { return e.reason }
-
 func (s *Source) ready(ctx context.Context, address string) error {
-	const limit = 4 << 10
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+	return local.AskReady(ctx, address)
+}
+
+// Transfer hands leadership to another master.
+func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (leader string, err error) {
+	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
+	members, err := roster.Load(l.Roster())
 	if err != nil {
-		return fmt.Errorf("asking %s: %w", address, err)
+		return "", err
 	}
-	response, err := http.DefaultClient.Do(request)
+	identity, err := mtls.LoadIdentity(l.TLS(local.Admin))
 	if err != nil {
-		return err
+		return "", err
 	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
+	masters, err := client.New(client.Config{Roster: members, Identity: identity, Holder: "kubectl-jindo"})
 	if err != nil {
-		return fmt.Errorf("asking %s: %w", address, err)
+		return "", err
 	}
-	if response.StatusCode != http.StatusOK {
-		return &notReadyError{reason: strings.ReplaceAll(strings.TrimSpace(string(body)), "\n", "; ")}
-	}
-	return nil
+	defer masters.Close()
+	return masters.Transfer(ctx, to)
 }

@@ -95,6 +95,8 @@ type Dataset struct {
 	// Name is empty when the runtime serves none.
 	Name  string `json:"name,omitempty"`
 	Phase string `json:"phase"`
+	// Message says what to write when none is bound.
+	Message string `json:"message,omitempty"`
 }
 
 // Master as it says of itself; only Name, Address and Error are set when it

@@ -54,6 +54,16 @@ func (d *dashboard) raw(text string) {
 	}
 }
 
+// whole writes a line that is never cut, because people copy it.
+func (d *dashboard) whole(text string) {
+	if d.err != nil {
+		return
+	}
+	if _, err := fmt.Fprintf(d.out, "%*s%s\n", label, "", text); err != nil {
+		d.err = fmt.Errorf("writing the screen: %w", err)
+	}
+}
+
 func (d *dashboard) table(t table.Table) {
 	if d.err == nil {
 		d.err = t.Write(d.out, d.screen)
@@ -64,6 +74,9 @@ func (d *dashboard) head() {
 	r := d.report
 	if r.Dataset.Name == "" {
 		d.line("Dataset", "none is bound to this runtime")
+		if r.Dataset.Message != "" {
+			d.whole(r.Dataset.Message)
+		}
 	}
 	for i, m := range r.Mounts {
 		name := ""

@@ -1,0 +1,259 @@
+package status
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/golden"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/reporttest"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+var update = golden.Flag()
+
+// screens that are drawn: two widths, with and without colour and Unicode.
+func screens() map[string]terminal.Screen {
+	return map[string]terminal.Screen{
+		"80-ascii":   {Width: 80},
+		"80-colour":  {Width: 80, Colour: true, Unicode: true},
+		"120-plain":  {Width: 120, Unicode: true},
+		"120-colour": {Width: 120, Colour: true, Unicode: true},
+		"pipe":       {Unicode: true},
+	}
+}
+
+func TestDashboard(t *testing.T) {
+	for name, r := range map[string]*report.Runtime{
+		"healthy": reporttest.Healthy(), "degraded": reporttest.Degraded(), "unbound": reporttest.Unbound(), "leaderless": reporttest.Leaderless(),
+	} {
+		for screenName, screen := range screens() {
+			t.Run(name+"/"+screenName, func(t *testing.T) {
+				var out bytes.Buffer
+				if err := Draw(&out, screen, r, false); err != nil {
+					t.Fatal(err)
+				}
+				golden.Compare(t, *update, fmt.Sprintf("%s.%s.txt", name, screenName), out.String())
+				checkScreen(t, out.String(), screen)
+			})
+		}
+	}
+}
+
+// checkScreen holds what must be so of every screen.
+func checkScreen(t *testing.T, text string, screen terminal.Screen) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if screen.Width > 0 && table.Width(line) > screen.Width && !strings.Contains(line, "did not answer") {
+			t.Errorf("line of %d columns on a screen of %d: %q", table.Width(line), screen.Width, line)
+		}
+		if strings.HasSuffix(line, " ") {
+			t.Errorf("line ends with a space: %q", line)
+		}
+		if !screen.Colour && strings.Contains(line, "\x1b") {
+			t.Errorf("colour where there must be none: %q", line)
+		}
+		for _, r := range line {
+			if !screen.Unicode && r > 127 {
+				t.Errorf("%q is not ASCII: %q", r, line)
+			}
+		}
+	}
+}
+
+func TestWideDashboard(t *testing.T) {
+	var out bytes.Buffer
+	if err := Draw(&out, terminal.Screen{Width: 80, Unicode: true}, reporttest.Healthy(), true); err != nil {
+		t.Fatal(err)
+	}
+	golden.Compare(t, *update, "healthy.wide.txt", out.String())
+}
+
+func TestRows(t *testing.T) {
+	healthy, degraded, unbound := reporttest.Healthy(), reporttest.Degraded(), reporttest.Unbound()
+	degraded.Namespace = "vision"
+	reports := []report.Runtime{*healthy, *unbound, *degraded}
+	for screenName, screen := range screens() {
+		t.Run(screenName, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := DrawRows(&out, screen, reports, RowOptions{Namespaces: true}); err != nil {
+				t.Fatal(err)
+			}
+			golden.Compare(t, *update, "rows."+screenName+".txt", out.String())
+			checkScreen(t, out.String(), screen)
+		})
+	}
+}
+
+// run runs the command over a source and answers what it wrote.
+func run(t *testing.T, source report.Source, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	s := &session.Session{
+		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &err},
+		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
+		Source: func(*session.Session) (report.Source, error) { return source, nil },
+	}
+	cmd := New(s)
+	s.AddFlags(cmd.Flags())
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetOut(&out)
+	cmd.SetErr(&err)
+	cmd.SetArgs(args)
+	failed := cmd.ExecuteContext(t.Context())
+	failure.Print(&err, failed)
+	return out.String(), err.String(), failure.Code(failed)
+}
+
+func TestCommand(t *testing.T) {
+	one := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
+	two := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), reporttest.Unbound()}}
+	sick := &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}
+	vision := reporttest.Healthy()
+	vision.Namespace = "vision"
+	elsewhere := &reporttest.Source{Reports: []*report.Runtime{vision}}
+	for name, test := range map[string]struct {
+		source         *reporttest.Source
+		args           string
+		code           int
+		stdout, stderr string
+	}{
+		"the only one is a dashboard":      {source: one, stdout: "Masters"},
+		"by the dataset's name":            {source: one, args: "hbase", stdout: "default/hadoop"},
+		"by the runtime's name":            {source: one, args: "hadoop", stdout: "default/hadoop"},
+		"several are rows":                 {source: two, stdout: "NAME"},
+		"rows without titles":              {source: two, args: "--no-headers", stdout: "hadoop  hbase"},
+		"one of several is a dashboard":    {source: two, args: "lonely", stdout: "none is bound"},
+		"none":                             {source: &reporttest.Source{}, stderr: "nothing runs"},
+		"not found":                        {source: one, args: "other", code: failure.General, stderr: `no dataset or runtime "other"`},
+		"found in another namespace":       {source: elsewhere, args: "hbase", code: failure.General, stderr: "add -n vision"},
+		"in its namespace":                 {source: elsewhere, args: "hbase -n vision", stdout: "vision/hadoop"},
+		"all namespaces":                   {source: elsewhere, args: "-A", stdout: "vision"},
+		"json":                             {source: one, args: "-o json", stdout: `"apiVersion": "cli.jindo.io/v1alpha1"`},
+		"json of several is a list":        {source: two, args: "-o json", stdout: `"kind": "RuntimeReportList"`},
+		"yaml":                             {source: one, args: "-o yaml", stdout: "kind: RuntimeReport"},
+		"names":                            {source: two, args: "-o name", stdout: "jindoruntime.data.fluid.io/hadoop\njindoruntime.data.fluid.io/lonely\n"},
+		"jsonpath":                         {source: one, args: "-o jsonpath={.health}", stdout: "Healthy"},
+		"go-template":                      {source: one, args: "-o go-template={{.dataset.name}}", stdout: "hbase"},
+		"wide":                             {source: one, args: "-o wide", stdout: "WORKER"},
+		"no such format":                   {source: one, args: "-o xml", code: failure.Usage, stderr: `-o "xml" is none of`},
+		"no such template":                 {source: one, args: "-o jsonpath=", code: failure.Usage, stderr: "no template"},
+		"exit code when healthy":           {source: one, args: "--exit-code", stdout: "Healthy"},
+		"exit code when not":               {source: sick, args: "--exit-code", code: failure.Unhealthy, stdout: "Degraded"},
+		"no exit code unless asked":        {source: sick, stdout: "Degraded"},
+		"two names":                        {source: one, args: "a b", code: failure.Usage, stderr: "at most 1 argument"},
+		"until without watch":              {source: one, args: "--until=healthy", code: failure.Usage, stderr: "--until needs --watch"},
+		"until something else":             {source: one, args: "-w --until=sunset", code: failure.Usage, stderr: "must be healthy"},
+		"watch for machines":               {source: one, args: "-w -o json", code: failure.Usage, stderr: "--watch draws screens only"},
+		"watch until healthy":              {source: one, args: "-w --until=healthy", stdout: "Healthy"},
+		"an interval that cannot be":       {source: one, args: "-w --interval=0s", code: failure.Usage, stderr: "above zero"},
+		"what leads on":                    {source: sick, stdout: "Next      kubectl jindo raft status hadoop"},
+		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (dial tcp"},
+		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: failure.General, stderr: "broken"},
+		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: failure.Usage, stderr: "none of auto, always, never"},
+		"colour into a pipe when asked to": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, code := run(t, test.source, strings.Fields(test.args)...)
+			if code != test.code {
+				t.Errorf("exit code %d, want %d (stderr %q)", code, test.code, stderr)
+			}
+			if !strings.Contains(stdout, test.stdout) {
+				t.Errorf("stdout %q has no %q", stdout, test.stdout)
+			}
+			if !strings.Contains(stderr, test.stderr) {
+				t.Errorf("stderr %q has no %q", stderr, test.stderr)
+			}
+		})
+	}
+}
+
+// broken answers for one runtime and fails for the other.
+type broken struct{ *reporttest.Source }
+
+func (b broken) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
+	if ref.Name == "lonely" {
+		return nil, errors.New("its roster cannot be read")
+	}
+	return b.Source.Collect(ctx, ref)
+}
+
+func TestOneThatFailsDoesNotHideTheOthers(t *testing.T) {
+	source := broken{&reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), reporttest.Unbound()}}}
+	stdout, stderr, code := run(t, source)
+	if code != failure.OK {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	for _, want := range []string{"hadoop", "+ Healthy", "x Unavailable", "default/lonely (its roster cannot be read)"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("stdout %q has no %q", stdout, want)
+		}
+	}
+}
+
+// flapping is sick, then well.
+type flapping struct {
+	*reporttest.Source
+	looks int
+}
+
+func (f *flapping) Collect(context.Context, report.Ref) (*report.Runtime, error) {
+	f.looks++
+	if f.looks < 3 {
+		return reporttest.Degraded(), nil
+	}
+	return reporttest.Healthy(), nil
+}
+
+func TestWatchWritesAScreenOnlyWhenItHasChanged(t *testing.T) {
+	source := &flapping{Source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}}
+	stdout, stderr, code := run(t, source, "-w", "--until=healthy", "--interval=1ms")
+	if code != failure.OK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	if source.looks != 3 || strings.Count(stdout, "Dataset ") != 2 {
+		t.Errorf("%d looks gave %d screens, want 3 and 2", source.looks, strings.Count(stdout, "Dataset "))
+	}
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	o := &options{interval: time.Hour, session: &session.Session{
+		Streams: genericiooptions.IOStreams{Out: &bytes.Buffer{}}, Getenv: func(string) string { return "" },
+	}}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := o.redraw(ctx, func(context.Context, io.Writer) (bool, error) {
+		cancel()
+		return false, nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func TestClip(t *testing.T) {
+	for name, test := range map[string]struct {
+		text   string
+		height int
+		want   string
+	}{
+		"fits":     {"a\nb\n", 5, "a\nb"},
+		"too long": {"a\nb\nc\n", 2, "a\nb"},
+		"no limit": {"a\nb\nc\n", 0, "a\nb\nc"},
+	} {
+		if got := clip(test.text, test.height); got != test.want {
+			t.Errorf("%s: got %q, want %q", name, got, test.want)
+		}
+	}
+}

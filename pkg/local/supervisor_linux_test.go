@@ -1,0 +1,370 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// waitTime is how long anything may take in these tests; nothing is measured.
+const waitTime = 60 * time.Second
+
+// eventually polls until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(waitTime); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("still waiting after %v until %s", waitTime, what)
+		}
+	}
+}
+
+// script writes a program for a component.
+func script(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "program")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	return path
+}
+
+// orderOf workers that run a script, which is the smallest order that has
+// processes: it never gets ready, because no master leads.
+func orderOf(t *testing.T, body string) Order {
+	t.Helper()
+	t.Setenv(asProgram, "1")
+	root, err := os.MkdirTemp("", "jl") // short enough for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	worker := &plan.Component{
+		Name: "hadoop-jindofs-worker", Role: plan.RoleWorker, Replicas: 2, Binary: "worker",
+		Args:    []string{"--name=$(POD_NAME)", "$(JINDO_DATA)", "$(JINDO_TIER_0)", "$(JINDO_FORMED)"},
+		Env:     []plan.EnvVar{{Name: "WHO", Value: "$(POD_NAME)"}},
+		Ports:   []plan.Port{{Name: plan.PortRPC, Port: 18005}, {Name: plan.PortHealth, Port: 18008}},
+		Volumes: []plan.Volume{{Name: "tier-0", Variable: "JINDO_TIER_0", Kind: plan.VolumeTier}},
+	}
+	return Order{
+		Plan: plan.Plan{Namespace: "default", Name: "hadoop", Workers: worker}, Root: root, NoMount: true,
+		Secrets:  map[string]map[string]string{"hadoop": {"key": "secret"}},
+		Binaries: map[string]string{"worker": script(t, body)},
+	}
+}
+
+// up starts an order and answers once its workers run.
+func up(t *testing.T, order Order) State {
+	t.Helper()
+	seen := func(s State) bool {
+		running := 0
+		for _, c := range s.Components {
+			if c.Process.PID > 0 {
+				running++
+			}
+		}
+		return running == 2
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
+	defer cancel()
+	_, err := Up(ctx, UpOptions{Order: order, Self: []string{"/proc/self/exe"}, Timeout: time.Second})
+	var pending *PendingError
+	if !errors.As(err, &pending) {
+		t.Fatalf("error %v, want one that says what is missing", err)
+	}
+	var state State
+	eventually(t, "two workers run", func() bool {
+		state, _, err = ReadState(order.Layout())
+		return err == nil && seen(state)
+	})
+	return state
+}
+
+func nothingIsLeft(t *testing.T, l Layout, state State) {
+	t.Helper()
+	for _, id := range state.processes() {
+		eventually(t, "every process has ended", func() bool { return !id.alive() })
+	}
+	for _, path := range []string{l.stateFile(), l.sockets(), l.credentials(), l.tls(), l.Roster()} {
+		eventually(t, path+" is gone", func() bool {
+			there, err := exists(path)
+			return err == nil && !there
+		})
+	}
+}
+
+func TestUpSupervisesAndDownStops(t *testing.T) {
+	order := orderOf(t, `echo "$WHO $*"; exec sleep 600`)
+	l := order.Layout()
+	state := up(t, order)
+
+	// What the component was told, variables resolved.
+	lines, err := Tail(l.Log("hadoop-jindofs-worker-0"), 10)
+	want := strings.Join([]string{
+		"hadoop-jindofs-worker-0 --name=hadoop-jindofs-worker-0", l.data("hadoop-jindofs-worker-0"), l.tier("hadoop-jindofs-worker-0", 0), "false",
+	}, " ")
+	if err != nil || len(lines) == 0 || lines[0] != want {
+		t.Errorf("the worker was started with %q, error %v, want %q", lines, err, want)
+	}
+
+	// A killed component comes back as another process.
+	first := state.Components[0]
+	if err := first.Process.signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the killed worker is back", func() bool {
+		state, _, err = ReadState(l)
+		c, _ := state.Component(first.Name)
+		return err == nil && c.Process.PID > 0 && c.Process != first.Process
+	})
+	if c, _ := state.Component(first.Name); c.Starts < 2 || c.LastExit != "killed by SIGKILL" {
+		t.Errorf("it was started %d times, ended with %q", c.Starts, c.LastExit)
+	}
+
+	// The same order again changes nothing, another one is refused.
+	other := order
+	other.Secrets = map[string]map[string]string{"hadoop": {"key": "another"}}
+	if _, err := Up(t.Context(), UpOptions{Order: other, Timeout: time.Second}); !errors.Is(err, ErrOther) {
+		t.Errorf("another order over the one that runs: error %v, want %v", err, ErrOther)
+	}
+
+	ran, err := Down(t.Context(), l, false)
+	if err != nil || !ran {
+		t.Fatalf("down: ran %v, error %v", ran, err)
+	}
+	nothingIsLeft(t, l, state)
+	if there, err := exists(l.data("hadoop-jindofs-worker-0")); err != nil || !there {
+		t.Errorf("the data is gone, error %v", err)
+	}
+	if ran, err := Down(t.Context(), l, false); err != nil || ran {
+		t.Errorf("down again: ran %v, error %v", ran, err)
+	}
+	if _, err := Down(t.Context(), l, true); err != nil {
+		t.Fatal(err)
+	}
+	if there, err := exists(l.Dir); err != nil || there {
+		t.Errorf("after a purge the state directory is there: %v, error %v", there, err)
+	}
+	if ran, err := Down(t.Context(), l, true); err != nil || ran {
+		t.Errorf("down of what never was: ran %v, error %v", ran, err)
+	}
+}
+
+func TestKilledSupervisorLeavesNothing(t *testing.T) {
+	order := orderOf(t, "exec sleep 600")
+	state := up(t, order)
+	if err := state.Supervisor.signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	// Nobody calls down: the guard does it.
+	nothingIsLeft(t, order.Layout(), state)
+}
+
+func TestKilledSupervisorAndGuardAreSweptByDownAndByUp(t *testing.T) {
+	for name, again := range map[string]func(t *testing.T, order Order) State{
+		"down": func(t *testing.T, order Order) State {
+			t.Helper()
+			if _, err := Down(t.Context(), order.Layout(), false); err != nil {
+				t.Fatal(err)
+			}
+			return State{}
+		},
+		"up": up,
+	} {
+		t.Run(name, func(t *testing.T) {
+			order := orderOf(t, "exec sleep 600")
+			state := up(t, order)
+			for _, id := range []ProcessID{state.Guard, state.Supervisor} {
+				if err := id.signal(unix.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			next := again(t, order)
+			for _, id := range state.processes() {
+				eventually(t, "every process of the killed run has ended", func() bool { return !id.alive() })
+			}
+			if next.Supervisor.PID > 0 {
+				if _, err := Down(t.Context(), order.Layout(), false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			nothingIsLeft(t, order.Layout(), next)
+		})
+	}
+}
+
+func TestKilledGuardIsReplaced(t *testing.T) {
+	order := orderOf(t, "exec sleep 600")
+	state := up(t, order)
+	first := state.Guard
+	if err := first.signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "there is another guard", func() bool {
+		var err error
+		state, _, err = ReadState(order.Layout())
+		return err == nil && state.Guard != first && state.Guard.alive()
+	})
+	if err := state.Supervisor.signal(unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	nothingIsLeft(t, order.Layout(), state)
+}
+
+func TestInterruptedUpStopsWhatItStarted(t *testing.T) {
+	order := orderOf(t, "exec sleep 600")
+	ctx, cancel := context.WithCancel(t.Context())
+	var state State
+	_, err := Up(ctx, UpOptions{
+		Order: order, Self: []string{"/proc/self/exe"}, Timeout: waitTime,
+		Progress: func(s State) {
+			state = s
+			if len(s.Components) == 2 {
+				cancel()
+			}
+		},
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v, want a cancelled one", err)
+	}
+	nothingIsLeft(t, order.Layout(), state)
+}
+
+func TestUpSaysWhyTheSupervisorEnded(t *testing.T) {
+	order := orderOf(t, "exec sleep 600")
+	order.Plan.Workers.Args = []string{"$(NO_SUCH_VARIABLE)"}
+	order.Plan.Workers.Env = []plan.EnvVar{{Name: "X", Value: "$(NO_SUCH_VARIABLE)"}}
+	_, err := Up(t.Context(), UpOptions{Order: order, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
+	if err == nil || !strings.Contains(err.Error(), "NO_SUCH_VARIABLE") {
+		t.Errorf("error %v, want the supervisor's", err)
+	}
+	nothingIsLeft(t, order.Layout(), State{})
+}
+
+func TestPendingErrorShowsTheSuspectsLogs(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, []byte("one\ntwo\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state := State{
+		Components: []ComponentState{{Name: "m-0", Log: log}},
+		Conditions: []Condition{{Name: "leader", Detail: "none", Suspects: []string{"m-0"}}, {Name: "fuse", Met: true}},
+	}
+	e := pending(state, time.Second)
+	if len(e.Missing) != 1 || len(e.Logs) != 1 || strings.Join(e.Logs[0].Lines, ",") != "one,two" {
+		t.Errorf("got %+v", e)
+	}
+	if !strings.Contains(e.Error(), "leader: none") {
+		t.Errorf("error %q does not say what is missing", e)
+	}
+}
+
+func TestSweepTouchesOnlyWhatTheStateNames(t *testing.T) {
+	named, _ := sleeper(t)
+	reused, other := sleeper(t)
+	l := NewLayout(t.TempDir(), "default", "hadoop")
+	if err := os.MkdirAll(l.sockets(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	boot, err := bootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := exampleState()
+	state.Mountpoint, state.Boot = "", boot
+	state.Supervisor, state.Guard = ProcessID{}, ProcessID{}
+	state.Components = []ComponentState{
+		{Name: "a", Process: named},
+		{Name: "b", Process: ProcessID{PID: reused.PID, Start: reused.Start + 7}},
+	}
+	write := func() {
+		t.Helper()
+		if err := state.save(l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Of another boot: pid and start time say nothing.
+	state.Boot = "another"
+	write()
+	if err := sweep(t.Context(), l, discardLogger()); err != nil {
+		t.Fatal(err)
+	}
+	if !named.alive() {
+		t.Fatal("a process was ended by the state of another boot")
+	}
+	state.Boot = boot
+	write()
+	if err := sweep(t.Context(), l, discardLogger()); err != nil {
+		t.Fatal(err)
+	}
+	if named.alive() {
+		t.Error("the process that the state names is alive")
+	}
+	if !reused.alive() || other.ProcessState != nil {
+		t.Error("the process that has the pid now was ended")
+	}
+	if there, err := exists(l.stateFile()); err != nil || there {
+		t.Errorf("the state is there: %v, error %v", there, err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	l := NewLayout(t.TempDir(), "default", "hadoop")
+	first, err := tryLock(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tryLock(l); !errors.Is(err, errLocked) {
+		t.Errorf("a second lock: error %v, want %v", err, errLocked)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := waitLock(ctx, l); !errors.Is(err, errLocked) {
+		t.Errorf("waiting in vain: error %v", err)
+	}
+	// A purge removes the file while it is locked: the next one locks another.
+	if err := os.RemoveAll(l.Dir); err != nil {
+		t.Fatal(err)
+	}
+	second, err := tryLock(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.release()
+	second.release()
+}
+
+func TestFindBinaries(t *testing.T) {
+	dir, path := t.TempDir(), t.TempDir()
+	for _, file := range []string{filepath.Join(dir, "master"), filepath.Join(path, "jindo-worker")} {
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755); err != nil { //nolint:gosec // a program
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "fuse"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path)
+	found, err := FindBinaries(dir, []string{"master"})
+	if err != nil || found["master"] != filepath.Join(dir, "master") {
+		t.Errorf("found %v, error %v", found, err)
+	}
+	found, err = FindBinaries("", []string{"worker"})
+	if err != nil || found["worker"] != filepath.Join(path, "jindo-worker") {
+		t.Errorf("found %v, error %v", found, err)
+	}
+	// A directory that was named is searched alone: what is on PATH may be of
+	// another version.
+	var missing *MissingError
+	if _, err := FindBinaries(dir, []string{"master", "worker", "fuse"}); !errors.As(err, &missing) || strings.Join(missing.Binaries, ",") != "worker,fuse" {
+		t.Errorf("error %v, want one that names worker and fuse", err)
+	}
+}

@@ -1,3 +1,0 @@
-package local
-import "context"
-func (s *supervisor) watch(ctx context.Context) { <-ctx.Done() }
