@@ -189,10 +189,10 @@ func decodeList(raw []byte, depth int) ([]runtime.Object, error) {
 	}
 	strict, err := kjson.UnmarshalStrict(raw, &list)
 	if err != nil {
-		return nil, fmt.Errorf("List: %s", typeError(err))
+		return nil, fmt.Errorf("the List: %s", typeError(err))
 	}
 	if len(strict) > 0 {
-		return nil, fmt.Errorf("List: %s", strictErrors(strict))
+		return nil, fmt.Errorf("the List: %s", strictErrors(strict))
 	}
 	var objects []runtime.Object
 	for i, item := range list.Items {

@@ -15,11 +15,15 @@ func (f *findings) dataLoad(spec *DataLoadSpec, namespace string) {
 	seen := map[string]int{}
 	for i, target := range spec.Target {
 		at := path.Child("target").Index(i)
-		f.absolutePath(at.Child("path"), target.Path)
-		if first, twice := seen[target.Path]; twice {
+		wanted := target.Path
+		if len(wanted) > 1 { // people write /dir/ for a directory
+			wanted = strings.TrimSuffix(wanted, "/")
+		}
+		f.absolutePath(at.Child("path"), wanted)
+		if first, twice := seen[wanted]; twice {
 			f.invalid(at.Child("path"), target.Path, "is the path of target[%d] too: write it once", first)
 		}
-		seen[target.Path] = i
+		seen[wanted] = i
 		if n := target.Replicas; n != nil && *n < 1 {
 			f.invalid(at.Child("replicas"), *n, "is no number of replicas: write 1 or more, or leave it out for 1")
 		}

@@ -7,6 +7,9 @@ func TestDataLoads(t *testing.T) {
 	checkRules(t, DataLoadKind, []rule{
 		{name: "all of a Dataset", spec: load("")},
 		{name: "paths", spec: load("target: [{path: /a, replicas: 2}, {path: '/b c:d'}]")},
+		{name: "directories with a slash behind them", spec: load("target: [{path: /}, {path: /a/}]")},
+		{name: "two slashes", spec: load("target: [{path: /a//}]"), want: []string{`spec.target[0].path: Invalid value: "/a/"`}},
+		{name: "a directory with a slash and without", spec: load("target: [{path: /a}, {path: /a/}]"), want: []string{`spec.target[1].path: Invalid value: "/a/"`}},
 		{name: "no Dataset", spec: "{}", want: []string{"spec.dataset.name: Required value"}},
 		{name: "no name of a Dataset", spec: "dataset: {name: H}", want: []string{`spec.dataset.name: Invalid value: "H"`}},
 		{name: "its own namespace", spec: "dataset: {name: hbase, namespace: default}"},
