@@ -1,0 +1,181 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+)
+
+const (
+	// suspectFor is how long a master that did not answer is asked last.
+	suspectFor = time.Second
+	// Pauses between rounds in which no master answered.
+	firstPause  = 20 * time.Millisecond
+	longestWait = 250 * time.Millisecond
+)
+
+// leader is what is believed of who leads. The zero value knows nothing.
+type leader struct {
+	mu       sync.Mutex
+	name     string
+	suspects map[string]time.Time
+	next     int
+}
+
+// pick chooses whom to ask, preferring the one that leads, then one that has
+// not failed lately. tried are those already asked in this round.
+func (l *leader) pick(members []*member, tried map[string]bool, now time.Time) *member {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sound := func(m *member) bool { return !tried[m.Name] && now.After(l.suspects[m.Name]) }
+	for _, m := range members {
+		if m.Name == l.name && sound(m) {
+			return m
+		}
+	}
+	for _, accept := range []func(*member) bool{sound, func(m *member) bool { return !tried[m.Name] }} {
+		for i := range members {
+			if m := members[(l.next+i)%len(members)]; accept(m) {
+				l.next = (l.next + i + 1) % len(members)
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// leads notes that a master answered as the leader.
+func (l *leader) leads(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.name = name
+	delete(l.suspects, name)
+}
+
+// hint notes whom a master believes to lead, and tells whether that is worth
+// following at once.
+func (l *leader) hint(from, name string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.suspects, from)
+	if name == from || name == "" {
+		if l.name == from {
+			l.name = ""
+		}
+		return false
+	}
+	l.name = name
+	return now.After(l.suspects[name])
+}
+
+// suspect notes that a master did not answer.
+func (l *leader) suspect(name string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.suspects == nil {
+		l.suspects = map[string]time.Time{}
+	}
+	l.suspects[name] = now.Add(suspectFor)
+	if l.name == name {
+		l.name = ""
+	}
+}
+
+// attempt is one call at one master.
+type attempt func(ctx context.Context, conn *grpc.ClientConn) error
+
+// call repeats an attempt until the leader has answered it or ctx ends. The
+// error is a *RefusedError when a master has said no. maybe tells whether the
+// call may have been executed although there is no answer, or before the
+// answer came.
+func (c *Client) call(ctx context.Context, try attempt) (maybe bool, err error) {
+	failures := map[string]error{}
+	pause := firstPause
+	for {
+		tried := map[string]bool{}
+		for redirects := 0; ; {
+			m := c.leader.pick(c.members, tried, time.Now())
+			if m == nil {
+				break
+			}
+			tried[m.Name] = true
+			v, refusal := c.try(ctx, m, try, tried, &redirects)
+			switch v {
+			case answered:
+				return maybe, nil
+			case refused:
+				return maybe, refusal
+			case unclear:
+				maybe = true
+			}
+			failures[m.Name] = refusal
+			if ctx.Err() != nil {
+				return maybe, c.gaveUp(ctx, failures)
+			}
+		}
+		if !sleep(ctx, pause/2+rand.N(pause)) { //nolint:gosec // Jitter needs no secret.
+			return maybe, c.gaveUp(ctx, failures)
+		}
+		pause = min(2*pause, longestWait)
+	}
+}
+
+// try makes one attempt and learns from how it ended.
+func (c *Client) try(ctx context.Context, m *member, try attempt, tried map[string]bool, redirects *int) (verdict, *RefusedError) {
+	seen := &sent{}
+	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), attemptTimeout)
+	defer cancel()
+	m.conn.ResetConnectBackoff()
+	v, redirect, refusal := judge(try(limited, m.conn), seen.get())
+	switch v {
+	case answered, refused:
+		c.leader.leads(m.Name)
+	case elsewhere:
+		// The one it names may be asked again in this round, once or twice:
+		// leadership may have moved since.
+		if c.leader.hint(m.Name, redirect.GetLeader(), time.Now()) && *redirects < 2 {
+			*redirects++
+			delete(tried, redirect.GetLeader())
+		}
+	default:
+		c.leader.suspect(m.Name, time.Now())
+		c.config.Logger.Debug("a master did not answer", "master", m.Name, "reason", refusal)
+	}
+	return v, refusal
+}
+
+// gaveUp says whom was asked in vain.
+func (c *Client) gaveUp(ctx context.Context, failures map[string]error) error {
+	all := make([]error, 0, len(c.members))
+	for _, m := range c.members {
+		if failure := failures[m.Name]; failure != nil {
+			all = append(all, fmt.Errorf("%s: %w", m.Name, failure))
+		}
+	}
+	return fmt.Errorf("no master has answered as the leader: %w: %w", ctx.Err(), errors.Join(all...))
+}
+
+// read makes a call that changes nothing.
+func (c *Client) read(ctx context.Context, try attempt) error {
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
+	_, err := c.call(ctx, try)
+	return err
+}
+
+// sleep answers false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,134 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// sessionTTL that is asked for. Commands are rare: a session that has not been
+// used for half of this is replaced rather than kept alive.
+const sessionTTL = time.Minute
+
+// session is the scope of request ids. It belongs to whoever holds the turn.
+type session struct {
+	// id is empty when there is none.
+	id string
+	// last sequence whose outcome is known.
+	last uint64
+	// used is when a master last answered for it.
+	used time.Time
+	ttl  time.Duration
+	// replaces is the session before, which may have something under way.
+	replaces string
+}
+
+// command executes a command at most once: send is called with the same
+// request id until there is an answer.
+func (c *Client) command(ctx context.Context, send func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error) error {
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for an earlier command of this client: %w", ctx.Err())
+	}
+	for {
+		if err := c.open(ctx); err != nil {
+			return err
+		}
+		id := &masterv1.RequestId{Session: c.session.id, Sequence: c.session.last + 1, Acknowledged: c.session.last}
+		maybe, err := c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return send(ctx, conn, id) })
+		again, err := c.conclude(maybe, err)
+		if !again {
+			return err
+		}
+	}
+}
+
+// conclude keeps the session in step with what became of a command. It answers
+// true when nothing was executed for want of a session, and the command is to
+// be sent again under another id.
+func (c *Client) conclude(maybe bool, err error) (bool, error) {
+	s := &c.session
+	var refusal *RefusedError
+	switch {
+	case err == nil, errors.As(err, &refusal) && refusal.usedSequence():
+		s.last++
+		s.used = time.Now()
+		return false, err
+	case refusal == nil && !maybe:
+		return false, err // the sequence is still free
+	case maybe:
+		s.abandon()
+		if refusal != nil && refusal.Reason == "" {
+			// Refused for what it says, by a master that looked at it anew: no
+			// master would have executed it.
+			return false, err
+		}
+		return false, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	case refusal.Reason == reasonUnknownSession:
+		s.abandon()
+		return true, nil
+	case refusal.Reason != "":
+		s.abandon() // out of step, which only a mistake can cause
+	}
+	return false, err
+}
+
+// abandon has the next command open another session, which ends this one.
+func (s *session) abandon() {
+	*s = session{replaces: s.id}
+}
+
+// open makes sure that there is a session which is likely to be alive.
+func (c *Client) open(ctx context.Context) error {
+	s := &c.session
+	if s.id != "" && time.Since(s.used) < s.ttl/2 {
+		return nil
+	}
+	if s.id != "" {
+		s.abandon()
+	}
+	for {
+		id, err := mintSession()
+		if err != nil {
+			return err
+		}
+		var answer *masterv1.OpenSessionResponse
+		_, err = c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+			var err error
+			answer, err = masterv1.NewCoordinationClient(conn).OpenSession(ctx, &masterv1.OpenSessionRequest{
+				Session: id, Holder: c.config.Holder, Ttl: durationpb.New(sessionTTL), Replaces: s.replaces,
+			})
+			return err
+		})
+		var refusal *RefusedError
+		if errors.As(err, &refusal) && refusal.Reason == reasonSessionTaken && s.replaces != "" {
+			s.replaces = "" // it was never ours, so nothing of ours is in it
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("opening a session: %w", err)
+		}
+		*s = session{id: id, used: time.Now(), ttl: answer.GetTtl().AsDuration()}
+		return nil
+	}
+}
+
+func mintSession() (string, error) {
+	var random [16]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return "", fmt.Errorf("minting a session id: %w", err)
+	}
+	return hex.EncodeToString(random[:]), nil
+}

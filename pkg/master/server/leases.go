@@ -1,0 +1,80 @@
+package server
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/master/state/statev1"
+)
+
+// leases are, on the leader, until when each session lives unless it is used:
+// in the time of an awakeClock, and never on disk. It is safe for concurrent
+// use.
+type leases struct {
+	mu        sync.Mutex
+	deadlines map[string]time.Duration
+	used      map[string]int64
+}
+
+func newLeases() *leases {
+	return &leases{deadlines: map[string]time.Duration{}, used: map[string]int64{}}
+}
+
+// reset forgets everything: the next reconcile gives every session a whole
+// time to live.
+func (l *leases) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.deadlines)
+	clear(l.used)
+}
+
+// reconcile takes the sessions of the state over. A session that is new or was
+// used since gets a whole time to live from now.
+func (l *leases) reconcile(sessions []*statev1.Session, now time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := map[string]bool{}
+	for _, s := range sessions {
+		there[s.GetId()] = true
+		used, known := l.used[s.GetId()]
+		if !known || used != s.GetUsed() {
+			l.used[s.GetId()] = s.GetUsed()
+			l.extend(s.GetId(), now+time.Duration(s.GetTtl()))
+		}
+	}
+	gone := func(id string) bool { return !there[id] }
+	maps.DeleteFunc(l.used, func(id string, _ int64) bool { return gone(id) })
+	maps.DeleteFunc(l.deadlines, func(id string, _ time.Duration) bool { return gone(id) })
+}
+
+func (l *leases) extend(id string, to time.Duration) {
+	l.deadlines[id] = max(l.deadlines[id], to)
+}
+
+// renew lets a session live until a time at least.
+func (l *leases) renew(id string, to time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.extend(id, to)
+}
+
+// due are the sessions whose time is over, in the order of their ids, at most
+// limit. They are due again after retry if they are still there.
+func (l *leases) due(now, retry time.Duration, limit int) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []string
+	for id, deadline := range l.deadlines {
+		if deadline <= now && len(ids) < limit {
+			ids = append(ids, id)
+		}
+	}
+	for _, id := range ids {
+		l.deadlines[id] = now + retry
+	}
+	slices.Sort(ids)
+	return ids
+}

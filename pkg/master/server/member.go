@@ -1,0 +1,89 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/master/consensus"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/version"
+)
+
+// Status implements masterv1.MemberServer: this member's own view.
+func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.StatusResponse, error) {
+	answer := s.config.Consensus.Status()
+	answer.Version = version.String()
+	for _, digest := range s.config.State.Digests(0) {
+		answer.Digests = append(answer.Digests, &masterv1.Digest{Index: digest.Index, Digest: digest.String()})
+	}
+	return answer, nil
+}
+
+// TransferLeadership implements masterv1.MemberServer.
+func (s *Server) TransferLeadership(ctx context.Context, r *masterv1.TransferLeadershipRequest) (*masterv1.TransferLeadershipResponse, error) {
+	if r.GetTo() != "" {
+		if _, listed := s.config.Roster.Master(r.GetTo()); !listed {
+			return nil, invalid("to is %q, which is no master of this runtime: write one of %v", r.GetTo(), s.masters())
+		}
+	}
+	leader, err := s.config.Consensus.Transfer(ctx, r.GetTo())
+	if err != nil {
+		return nil, memberFailure(err)
+	}
+	s.config.Logger.Info("leadership was handed over", "to", leader, "asked by", caller(ctx).String())
+	return &masterv1.TransferLeadershipResponse{Leader: leader}, nil
+}
+
+// Describe implements masterv1.MemberServer.
+func (s *Server) Describe(ctx context.Context, _ *masterv1.DescribeRequest) (*masterv1.DescribeResponse, error) {
+	if err := s.checkListed(ctx); err != nil {
+		return nil, err
+	}
+	return s.config.Consensus.Describe(), nil
+}
+
+// Join implements masterv1.MemberServer.
+func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
+	if err := s.checkListed(ctx); err != nil {
+		return nil, err
+	}
+	if from := caller(ctx); r.GetName() != from.Name {
+		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may join as itself only, not as %s", from, r.GetName()))
+	}
+	answer, err := s.config.Consensus.AddMember(ctx, r)
+	if err != nil {
+		return nil, memberFailure(err)
+	}
+	return answer, nil
+}
+
+// checkListed lets in the masters of the desired list only.
+func (s *Server) checkListed(ctx context.Context) error {
+	from := caller(ctx)
+	if _, listed := s.config.Roster.Master(from.Name); !listed {
+		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s is no master of this runtime: those are %v", from, s.masters()))
+	}
+	return nil
+}
+
+func (s *Server) masters() []string {
+	var names []string
+	for _, m := range s.config.Roster.Masters {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+// memberFailure is what went wrong with a change of members or leadership:
+// mostly a sentence about the state the cluster is in.
+func memberFailure(err error) error {
+	var follower *consensus.NotLeaderError
+	if errors.As(err, &follower) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return failure(err)
+	}
+	return status.Error(codes.FailedPrecondition, err.Error())
+}

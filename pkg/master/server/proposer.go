@@ -1,0 +1,195 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/jindo-io/jindo/pkg/master/consensus"
+	"github.com/jindo-io/jindo/pkg/master/state"
+	"github.com/jindo-io/jindo/pkg/master/state/statev1"
+)
+
+const (
+	// queueLength of commands that wait for their batch.
+	queueLength = 4096
+	// batchBytes of commands travel in one entry.
+	batchBytes = 512 << 10
+	// entriesUnderWay is how many entries are proposed before the first of
+	// them is committed: while one is synced, the next gathers.
+	entriesUnderWay = 4
+	// proposeTimeout of one entry. Leadership is lost long before it, when a
+	// majority does not answer.
+	proposeTimeout = 10 * time.Second
+)
+
+// errNotSent says that a command never left this process.
+var errNotSent = errors.New("nothing was executed")
+
+// proposer merges commands that arrive at the same time into one entry of the
+// log, so that they share its writes.
+type proposer struct {
+	consensus Consensus
+	state     *state.Machine
+	metrics   *metrics
+	clock     *logClock
+
+	queue   chan *pending
+	slots   chan struct{}
+	sending sync.WaitGroup
+	stopped chan struct{}
+}
+
+// pending is a command that waits for its result. It is taken by a batch, or
+// abandoned by its caller, whichever comes first.
+type pending struct {
+	command *statev1.Command
+	size    int
+	claimed atomic.Bool
+	done    chan outcome
+}
+
+type outcome struct {
+	result *statev1.Result
+	err    error
+}
+
+// claim answers true to the first that calls it.
+func (p *pending) claim() bool { return !p.claimed.Swap(true) }
+
+func newProposer(c Consensus, s *state.Machine, m *metrics) *proposer {
+	return &proposer{
+		consensus: c, state: s, metrics: m, clock: newLogClock(),
+		queue:   make(chan *pending, queueLength),
+		slots:   make(chan struct{}, entriesUnderWay),
+		stopped: make(chan struct{}),
+	}
+}
+
+// propose executes a command and returns its result, which must not be
+// changed. An error wraps errNotSent or consensus.NotLeaderError when nothing
+// was executed, and consensus.ErrUnknownOutcome when it may have been. The
+// command is the proposer's from here on.
+func (p *proposer) propose(ctx context.Context, command *statev1.Command) (*statev1.Result, error) {
+	wait := &pending{command: command, size: proto.Size(command), done: make(chan outcome, 1)}
+	select {
+	case p.queue <- wait:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for a place in the queue: %w: %w", errNotSent, ctx.Err())
+	case <-p.stopped:
+		return nil, p.stopping()
+	}
+	select {
+	case o := <-wait.done:
+		return o.result, o.err
+	case <-ctx.Done():
+		if wait.claim() {
+			return nil, fmt.Errorf("waiting for a place in the log: %w: %w", errNotSent, ctx.Err())
+		}
+		return nil, fmt.Errorf("waiting for the commit: %w: %w", consensus.ErrUnknownOutcome, ctx.Err())
+	case <-p.stopped:
+		if wait.claim() {
+			return nil, p.stopping()
+		}
+		o := <-wait.done // every batch that was taken ends before stopped does
+		return o.result, o.err
+	}
+}
+
+func (p *proposer) stopping() error {
+	return fmt.Errorf("this master is stopping: %w", errNotSent)
+}
+
+// run proposes until ctx ends and everything under way has ended.
+func (p *proposer) run(ctx context.Context) {
+	defer close(p.stopped)
+	defer p.sending.Wait()
+	for {
+		var first *pending
+		select {
+		case first = <-p.queue:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case p.slots <- struct{}{}:
+		case <-ctx.Done():
+			return // first is claimed by its caller
+		}
+		batch := p.gather(first)
+		p.sending.Go(func() {
+			defer func() { <-p.slots }()
+			p.send(ctx, batch)
+		})
+	}
+}
+
+// gather takes what waits, as much as fits in an entry.
+func (p *proposer) gather(next *pending) []*pending {
+	var batch []*pending
+	size := 0
+	for {
+		if next.claim() {
+			batch = append(batch, next)
+			size += next.size
+		}
+		if len(batch) == state.MaxBatch || size >= batchBytes {
+			return batch
+		}
+		select {
+		case next = <-p.queue:
+		default:
+			return batch
+		}
+	}
+}
+
+// send proposes one entry and gives every command its result.
+func (p *proposer) send(ctx context.Context, batch []*pending) {
+	if len(batch) == 0 {
+		return
+	}
+	results, err := p.commit(ctx, batch)
+	p.metrics.batches.Observe(float64(len(batch)))
+	for i, wait := range batch {
+		o := outcome{err: err}
+		if err == nil {
+			o.result = results[i]
+		}
+		p.metrics.command(wait.command, o)
+		wait.done <- o
+	}
+}
+
+func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	now := p.clock.now(p.state.View().Clock())
+	commands := make([]*statev1.Command, len(batch))
+	for i, wait := range batch {
+		wait.command.Time = now
+		commands[i] = wait.command
+	}
+	entry, err := state.EncodeBatch(commands)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotSent, err)
+	}
+	answer, index, err := p.consensus.Propose(ctx, entry)
+	if err != nil {
+		return nil, err
+	}
+	switch answer := answer.(type) {
+	case []*statev1.Result:
+		if len(answer) == len(batch) {
+			return answer, nil
+		}
+	case error:
+		return nil, fmt.Errorf("%w: %w", consensus.ErrUnknownOutcome, answer)
+	}
+	return nil, fmt.Errorf("%w: entry %d was answered with a %T", consensus.ErrUnknownOutcome, index, answer)
+}

@@ -1,0 +1,98 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/master/state/statev1"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// liveFor is how long after a heartbeat a worker counts as live. Workers send
+// one every two seconds.
+const liveFor = 10 * time.Second
+
+// heard is the newest report of a worker.
+type heard struct {
+	// report must not be changed.
+	report *commonv1.WorkerReport
+	wall   time.Time
+	awake  time.Duration
+}
+
+// reports are what this member has heard from workers, by name. It is safe for
+// concurrent use.
+type reports struct {
+	awake *awakeClock
+
+	mu     sync.Mutex
+	byName map[string]heard
+}
+
+func newReports(awake *awakeClock) *reports {
+	return &reports{awake: awake, byName: map[string]heard{}}
+}
+
+func (r *reports) add(report *commonv1.WorkerReport) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.byName[report.GetName()] = heard{report: report, wall: time.Now(), awake: r.awake.now()}
+}
+
+// of is the newest report of a member. One of another id of its name, a disk
+// that was replaced, does not count.
+func (r *reports) of(member *commonv1.RingMember) (heard, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h, ok := r.byName[member.GetName()]
+	return h, ok && h.report.GetId() == member.GetId()
+}
+
+func (r *reports) live(h heard) bool { return r.awake.now()-h.awake < liveFor }
+
+// forget drops reports that are older than an age and not of these workers.
+func (r *reports) forget(age time.Duration, keep []*statev1.Worker) {
+	names := map[string]bool{}
+	for _, worker := range keep {
+		names[worker.GetMember().GetName()] = true
+	}
+	now := r.awake.now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for name, h := range r.byName {
+		if !names[name] && now-h.awake > age {
+			delete(r.byName, name)
+		}
+	}
+}
+
+// Heartbeat implements masterv1.ReportsServer.
+func (s *Server) Heartbeat(ctx context.Context, r *masterv1.HeartbeatRequest) (*masterv1.HeartbeatResponse, error) {
+	report := r.GetReport()
+	from := caller(ctx)
+	switch {
+	case report == nil || report.GetId() == "":
+		return nil, invalid("report has no worker id")
+	case report.GetName() != from.Name:
+		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may report for itself only, not for %s", from, report.GetName()))
+	case r.GetClusterId() != "" && r.GetClusterId() != s.config.Roster.ClusterID:
+		return nil, refusal(&statev1.Result{Refusal: &statev1.Refusal{
+			Code: statev1.Refusal_CODE_OTHER_CLUSTER, Subject: r.GetClusterId(), Other: s.config.Roster.ClusterID,
+		}})
+	}
+	s.reports.add(report)
+	view := s.config.State.View()
+	leader, _ := s.config.Consensus.Leader()
+	return &masterv1.HeartbeatResponse{
+		ViewIndex:  view.ViewIndex(),
+		RingEpoch:  view.RingEpoch(),
+		Registered: view.Worker(report.GetName()).GetMember().GetId() == report.GetId(),
+		Leader:     leader == s.config.Name,
+	}, nil
+}

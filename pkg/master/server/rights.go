@@ -1,0 +1,43 @@
+package server
+
+import (
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// Rights is which roles may make which call of a master. Some calls are for
+// one name of a role only: a worker registers and reports itself, and masters
+// are those of the roster; that is checked where the call is answered.
+func Rights() mtls.Rights {
+	commanders := []mtls.Role{mtls.Admin, mtls.Master}
+	everybody := []mtls.Role{mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse}
+	return mtls.Rights{
+		masterv1.Coordination_OpenSession_FullMethodName:    {mtls.Admin, mtls.Master, mtls.Worker},
+		masterv1.Coordination_KeepAlive_FullMethodName:      {mtls.Admin, mtls.Master, mtls.Worker},
+		masterv1.Coordination_RegisterWorker_FullMethodName: {mtls.Worker},
+		masterv1.Coordination_RemoveWorker_FullMethodName:   commanders,
+		masterv1.Coordination_Mount_FullMethodName:          commanders,
+		masterv1.Coordination_Unmount_FullMethodName:        commanders,
+		masterv1.Coordination_Invalidate_FullMethodName:     commanders,
+		masterv1.Coordination_GetView_FullMethodName:        everybody,
+		masterv1.Coordination_ListWorkers_FullMethodName:    commanders,
+
+		masterv1.Reports_Heartbeat_FullMethodName: {mtls.Worker},
+
+		masterv1.Member_Status_FullMethodName:             commanders,
+		masterv1.Member_TransferLeadership_FullMethodName: commanders,
+		masterv1.Member_Describe_FullMethodName:           {mtls.Master},
+		masterv1.Member_Join_FullMethodName:               {mtls.Master},
+
+		grpc_health_v1.Health_Check_FullMethodName: everybody,
+		grpc_health_v1.Health_List_FullMethodName:  everybody,
+		grpc_health_v1.Health_Watch_FullMethodName: everybody,
+
+		grpc_reflection_v1.ServerReflection_ServerReflectionInfo_FullMethodName:      commanders,
+		grpc_reflection_v1alpha.ServerReflection_ServerReflectionInfo_FullMethodName: commanders,
+	}
+}

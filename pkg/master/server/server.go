@@ -1,0 +1,129 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+const (
+	// maxRequest bounds what a client can send in one message.
+	maxRequest = 1 << 20
+	// stopGrace is how long calls may end by themselves when a server stops.
+	stopGrace = time.Second
+)
+
+// Server answers for one master. It is safe for concurrent use.
+type Server struct {
+	masterv1.UnimplementedCoordinationServer
+	masterv1.UnimplementedReportsServer
+	masterv1.UnimplementedMemberServer
+
+	config    Config
+	awake     *awakeClock
+	reports   *reports
+	leases    *leases
+	proposer  *proposer
+	caretaker *caretaker
+	metrics   *metrics
+	health    *health.Server
+}
+
+var (
+	_ masterv1.CoordinationServer = (*Server)(nil)
+	_ masterv1.ReportsServer      = (*Server)(nil)
+	_ masterv1.MemberServer       = (*Server)(nil)
+)
+
+// New makes a server; Serve starts it.
+func New(config Config) (*Server, error) {
+	if err := config.normalize(); err != nil {
+		return nil, fmt.Errorf("configuring the server of a master: %w", err)
+	}
+	s := &Server{config: config, awake: newAwakeClock(), leases: newLeases(), health: health.NewServer()}
+	s.reports = newReports(s.awake)
+	s.metrics = newMetrics(s)
+	s.proposer = newProposer(config.Consensus, config.State, s.metrics)
+	s.caretaker = newCaretaker(s)
+	if config.Registry != nil {
+		if err := config.Registry.Register(s.metrics); err != nil {
+			return nil, fmt.Errorf("registering the metrics of a master: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Serve answers on a listener until ctx ends, lets calls end for a moment, and
+// closes the listener.
+func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	options := append(s.config.Identity.ServerOptions(Rights()), grpc.MaxRecvMsgSize(maxRequest))
+	server := grpc.NewServer(options...)
+	masterv1.RegisterCoordinationServer(server, s)
+	masterv1.RegisterReportsServer(server, s)
+	masterv1.RegisterMemberServer(server, s)
+	grpc_health_v1.RegisterHealthServer(server, s.health)
+	reflection.Register(server)
+
+	var background sync.WaitGroup
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	background.Go(func() { s.proposer.run(working) })
+	background.Go(func() { s.caretaker.run(working) })
+	stopped := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		s.health.Shutdown()
+		hard := time.AfterFunc(stopGrace, server.Stop)
+		server.GracefulStop()
+		hard.Stop()
+	})
+	err := server.Serve(listener)
+	if unhook() {
+		server.Stop()
+	} else {
+		<-stopped
+	}
+	stopWorking()
+	background.Wait()
+	if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serving the calls of master %s: %w", s.config.Name, err)
+	}
+	return nil
+}
+
+// Ready answers why this master should not be counted on yet.
+func (s *Server) Ready() error {
+	status := s.config.Consensus.Status()
+	reason := s.config.Consensus.Reason()
+	switch {
+	case status.GetReady():
+		return nil
+	case reason != "":
+		return errors.New(reason)
+	case !status.GetVoter():
+		return errors.New("this master has no vote yet")
+	case status.GetLeader() == "":
+		return errors.New("no master is known to lead")
+	default:
+		return fmt.Errorf("this master has applied the log up to %d of %d", status.GetAppliedIndex(), status.GetCommitIndex())
+	}
+}
+
+// caller is who makes a call. Rights have seen to it that there is one.
+func caller(ctx context.Context) mtls.Peer {
+	peer, err := mtls.PeerOfContext(ctx)
+	if err != nil {
+		return mtls.Peer{}
+	}
+	return peer
+}
