@@ -60,7 +60,7 @@ func (o *options) fromFiles(cmd *cobra.Command) error {
 	}
 	set, err := manifest.Read(manifest.Options{
 		Files: o.files, Stdin: o.session.Streams.In,
-		Namespace: o.session.Namespace, DefaultNamespace: o.session.InNamespace(),
+		Namespace: o.session.Namespace, // what names none is printed without one
 	})
 	if err != nil {
 		return err

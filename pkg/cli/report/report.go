@@ -250,6 +250,9 @@ func New(ref Ref, now time.Time) *Runtime {
 
 // NewList of reports.
 func NewList(items []Runtime) *RuntimeList {
+	if items == nil {
+		items = []Runtime{}
+	}
 	return &RuntimeList{TypeMeta: metav1.TypeMeta{APIVersion: APIVersion, Kind: RuntimeListKind}, Items: items}
 }
 

@@ -1,0 +1,198 @@
+package raft
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/golden"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/reporttest"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+var update = golden.Flag()
+
+func TestScreen(t *testing.T) {
+	for name, r := range map[string]*report.Runtime{
+		"healthy": reporttest.Healthy(), "degraded": reporttest.Degraded(),
+		"leaderless": reporttest.Leaderless(), "diverged": reporttest.Diverged(),
+	} {
+		for screenName, screen := range map[string]terminal.Screen{
+			"80-ascii": {Width: 80}, "80-colour": {Width: 80, Colour: true, Unicode: true},
+			"120-plain": {Width: 120, Unicode: true}, "120-colour": {Width: 120, Colour: true, Unicode: true}, "pipe": {Unicode: true},
+		} {
+			t.Run(name+"/"+screenName, func(t *testing.T) {
+				var out bytes.Buffer
+				if err := Draw(&out, screen, r, false); err != nil {
+					t.Fatal(err)
+				}
+				golden.Compare(t, *update, fmt.Sprintf("%s.%s.txt", name, screenName), out.String())
+				for line := range strings.Lines(out.String()) {
+					line = strings.TrimSuffix(line, "\n")
+					sentence := strings.HasPrefix(line, "! ") || strings.HasPrefix(line, "x ") || strings.HasPrefix(line, "\x1b")
+					if screen.Width > 0 && table.Width(line) > screen.Width && !sentence {
+						t.Errorf("line of %d columns on a screen of %d: %q", table.Width(line), screen.Width, line)
+					}
+					if !screen.Colour && strings.Contains(line, "\x1b") {
+						t.Errorf("colour where there must be none: %q", line)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestJindoBlock(t *testing.T) {
+	r := reporttest.Degraded()
+	var out bytes.Buffer
+	if err := DrawJindo(&out, r.Masters, func(host string) string { return host }); err != nil {
+		t.Fatal(err)
+	}
+	// Byte for byte the form that JindoRuntime's users know.
+	const want = `==== hadoop-jindofs-master-0:18004 ====
+peer_id: 127.93.12.11:18006:0
+state: UNREACHABLE
+
+==== hadoop-jindofs-master-1:18004 ====
+peer_id: 127.93.12.12:18006:0
+state: LEADER
+
+==== hadoop-jindofs-master-2:18004 ====
+peer_id: 127.93.12.13:18006:0
+state: FOLLOWER
+`
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	out.Reset()
+	named := []report.Master{{Name: "m-0", Address: "m-0.ns:1", RaftAddress: "m-0.ns:2", State: "LEADER"}}
+	if err := DrawJindo(&out, named, func(string) string { return "10.0.0.7" }); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "==== m-0:1 ====\npeer_id: 10.0.0.7:2:0\n") {
+		t.Errorf("a host name is not shown as its address: %q", out.String())
+	}
+}
+
+func TestJudge(t *testing.T) {
+	agreeing := func(change func(r *report.Runtime)) *report.Runtime {
+		r := reporttest.Healthy()
+		change(r)
+		return r
+	}
+	for name, test := range map[string]struct {
+		report        *report.Runtime
+		quorum, found int
+		digest        string
+		disagreements int
+	}{
+		"all well":        {agreeing(func(*report.Runtime) {}), 2, 3, "all 3 agree at applied 8,214,903", 0},
+		"one unreachable": {reporttest.Degraded(), 2, 2, "2 of 3 agree at applied 8,214,902", 0},
+		"another digest":  {reporttest.Diverged(), 2, 3, "DISAGREE at applied 8,214,903", 3},
+		"terms differ":    {reporttest.Leaderless(), 2, 3, "all 3 agree", 3},
+		"a member behind compares at an older index": {agreeing(func(r *report.Runtime) {
+			r.Masters[0].Digests = r.Masters[0].Digests[1:]
+		}), 2, 3, "all 3 agree at applied 8,214,902", 0},
+		"no index in common": {agreeing(func(r *report.Runtime) {
+			r.Masters[0].Digests = []report.Digest{{Index: 1, Digest: "x"}}
+		}), 2, 3, "not comparable", 0},
+		"one digest only": {agreeing(func(r *report.Runtime) {
+			r.Masters[1].Digests, r.Masters[2].Digests = nil, nil
+		}), 2, 3, "only hadoop-jindofs-master-0", 0},
+		"a learner does not count": {agreeing(func(r *report.Runtime) {
+			for i := range r.Masters {
+				r.Masters[i].Peers[2].Voter = false
+			}
+		}), 2, 2, "all 3 agree", 0},
+		"nobody answers": {agreeing(func(r *report.Runtime) {
+			for i := range r.Masters {
+				r.Masters[i] = report.Master{Name: r.Masters[i].Name, Error: "timeout"}
+			}
+		}), 0, 0, "nobody has told one", 0},
+		"the newest configuration counts": {agreeing(func(r *report.Runtime) {
+			r.Masters[0].ConfigurationIndex--
+			r.Masters[0].Peers = r.Masters[0].Peers[:1]
+		}), 2, 3, "all 3 agree", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := Judge(test.report)
+			if v.Quorum != test.quorum || v.Reachable != test.found {
+				t.Errorf("quorum %d, reachable %d, want %d and %d", v.Quorum, v.Reachable, test.quorum, test.found)
+			}
+			if !strings.Contains(v.Digest, test.digest) {
+				t.Errorf("digest %q has no %q", v.Digest, test.digest)
+			}
+			if len(v.Disagreements) != test.disagreements {
+				t.Errorf("disagreements %q, want %d", v.Disagreements, test.disagreements)
+			}
+		})
+	}
+}
+
+func TestCommands(t *testing.T) {
+	healthy := func() *reporttest.Source {
+		return &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
+	}
+	stopped := reporttest.Healthy()
+	stopped.Health = report.Stopped
+	masterless := reporttest.Healthy()
+	masterless.Masters = nil
+	for name, test := range map[string]struct {
+		source         *reporttest.Source
+		args           string
+		code           int
+		stdout, stderr string
+		transferred    string
+	}{
+		"status":             {source: healthy(), args: "status", stdout: "leader hadoop-jindofs-master-1 for 6d"},
+		"status of one":      {source: healthy(), args: "status hbase", stdout: "quorum 2/3"},
+		"status as jindo":    {source: healthy(), args: "status --format=jindo", stdout: "peer_id: 127.93.12.11:18006:0\nstate: FOLLOWER\n\n"},
+		"status as json":     {source: healthy(), args: "status -o jsonpath={.masters[1].state}", stdout: "LEADER"},
+		"another format":     {source: healthy(), args: "status --format=xml", code: failure.Usage, stderr: "must be jindo"},
+		"disagreement":       {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: failure.Unhealthy, stdout: "DISAGREE"},
+		"no leader":          {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: failure.Unhealthy, stdout: "nobody leads in term 18"},
+		"one down":           {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
+		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: failure.General, stderr: "try: kubectl jindo local up"},
+		"it does not run":    {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: failure.General, stderr: "does not run"},
+		"no masters":         {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: failure.General, stderr: "has no masters"},
+		"peers":              {source: healthy(), args: "list-peers", stdout: "hadoop-jindofs-master-1  127.93.12.12:18006  Voter     true    m1\n"},
+		"peers, names":       {source: healthy(), args: "list-peers -o name", stdout: "hadoop-jindofs-master-0\nhadoop-jindofs-master-1\n"},
+		"transfer":           {source: healthy(), args: "transfer-leader", stdout: "hadoop-jindofs-master-0 leads\n", transferred: "default/hadoop to "},
+		"transfer to":        {source: healthy(), args: "transfer-leader --to hadoop-jindofs-master-2", stdout: "hadoop-jindofs-master-2 leads\n", transferred: "default/hadoop to hadoop-jindofs-master-2"},
+		"transfer to nobody": {source: healthy(), args: "transfer-leader --to x", code: failure.Usage, stderr: `"x" is no master`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, err bytes.Buffer
+			s := &session.Session{
+				Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &err},
+				Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
+				Source: func(*session.Session) (report.Source, error) { return test.source, nil },
+			}
+			cmd := New(s)
+			s.AddFlags(cmd.PersistentFlags())
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			cmd.SetArgs(strings.Fields(test.args))
+			failed := cmd.ExecuteContext(t.Context())
+			failure.Print(&err, failed)
+			if code := failure.Code(failed); code != test.code {
+				t.Errorf("exit code %d, want %d (stderr %q)", code, test.code, err.String())
+			}
+			if !strings.Contains(out.String(), test.stdout) {
+				t.Errorf("stdout %q has no %q", out.String(), test.stdout)
+			}
+			if !strings.Contains(err.String(), test.stderr) {
+				t.Errorf("stderr %q has no %q", err.String(), test.stderr)
+			}
+			if got := strings.Join(test.source.Transferred, "|"); got != test.transferred {
+				t.Errorf("transferred %q, want %q", got, test.transferred)
+			}
+		})
+	}
+}
