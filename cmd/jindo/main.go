@@ -1,0 +1,20 @@
+// Command jindo is the command in the pods; it answers to jindocache too.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/jindo-io/jindo/pkg/cli/jindo"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := jindo.Run(ctx, jindo.Env{
+		Program: os.Args[0], Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Open: jindo.Connect,
+	}, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
