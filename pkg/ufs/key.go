@@ -18,6 +18,8 @@ func CheckKey(prefix, key string) error {
 		return fmt.Errorf("key %q starts with a slash: %w", key, ErrInvalid)
 	case len(prefix)+len(key) > maxKey:
 		return fmt.Errorf("key %.40q... is longer than %d bytes: %w", key, maxKey, ErrInvalid)
+	case strings.ContainsRune(key, 0):
+		return fmt.Errorf("key %q holds a byte that no name has: %w", key, ErrInvalid)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("key %q is not UTF-8: %w", key, ErrInvalid)
 	}

@@ -160,7 +160,9 @@ type Store interface {
 	CompleteMultipart(ctx context.Context, key, upload string, parts []Part, c Conditions) (Object, error)
 	// AbortMultipart forgets an upload; one that is not there is no error.
 	AbortMultipart(ctx context.Context, key, upload string) error
-	// Capabilities of the store, probed once and remembered.
+	// Capabilities of the store, probed once and remembered. Finding out may
+	// write and delete a small object (see package s3), so ask where writing
+	// is wanted, not for a read-only mount.
 	Capabilities(ctx context.Context) (Capabilities, error)
 	// Close lets go of connections. Requests under way fail.
 	Close() error

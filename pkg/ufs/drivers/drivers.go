@@ -8,12 +8,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/file"
 	"github.com/jindo-io/jindo/pkg/ufs/oss"
+	"github.com/jindo-io/jindo/pkg/ufs/s3"
 )
 
 // Supported says whether there is a driver for a scheme ("oss", not "oss://").
 func Supported(scheme string) bool {
 	switch scheme {
-	case "file", "local", "oss":
+	case "file", "local", "oss", "s3":
 		return true
 	}
 	return false
@@ -37,6 +38,8 @@ func Open(ctx context.Context, uri string, options map[string]string, credential
 		return file.Open(location)
 	case "oss":
 		return oss.Open(oss.Config{Location: location, Options: options, Credentials: credentials})
+	case "s3":
+		return s3.Open(s3.Config{Location: location, Options: options, Credentials: credentials})
 	}
 	return nil, fmt.Errorf("mount point %s: there is no driver for %s://, only for oss://, s3://, file:// and local://: %w", uri, location.Scheme, ufs.ErrUnsupported)
 }

@@ -128,7 +128,11 @@ func refusal(err error) (wire.Refusal, bool) {
 	if !errors.As(err, &e) {
 		return wire.Refusal{}, false
 	}
-	return wire.Refusal{Status: e.StatusCode, Code: e.Code, Message: e.Message, RequestID: e.RequestID, Header: e.Headers}, true
+	r := wire.Refusal{Status: e.StatusCode, Code: e.Code, Message: e.Message, RequestID: e.RequestID, Header: e.Headers}
+	if len(e.Snapshot) == 0 { // to a HEAD; the SDK calls it a bad answer
+		r.Code, r.Message = "", ""
+	}
+	return r, true
 }
 
 // String names the store: "oss://bucket/prefix/".

@@ -43,7 +43,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 	}
 	var result *sdk.PutObjectResult
 	about := wire.Request{Act: "writing", Key: s.key(key), Right: "oss:PutObject", Doubtful: ufs.ErrPrecondition}
-	err = s.send(ctx, about, body, size, func(ctx context.Context, body io.Reader) error {
+	err = s.caller.Send(ctx, about, body, size, s.limits.Headers, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
 		var err error
@@ -54,23 +54,6 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 		return ufs.Object{}, err
 	}
 	return ufs.Object{Key: key, Size: size, ETag: unquote(result.ETag), Metadata: metadata}, nil
-}
-
-// send runs a request with a body.
-func (s *Store) send(ctx context.Context, about wire.Request, body io.Reader, size int64, try func(context.Context, io.Reader) error) error {
-	upload, err := wire.NewUpload(body, size)
-	if err != nil {
-		return err
-	}
-	return s.caller.Do(ctx, about, func(ctx context.Context) error {
-		attempt, watch := wire.NewWatch(ctx, s.limits.Headers)
-		defer watch.Release()
-		once, err := upload.Begin(watch, s.limits.Headers)
-		if err != nil {
-			return err
-		}
-		return once.Verdict(wire.Stalled(attempt, try(attempt, once)))
-	})
 }
 
 // Delete removes an object.
@@ -110,7 +93,7 @@ func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map
 			return ufs.Object{}, err
 		}
 		if ifMatch != "" && ifMatch != source.ETag {
-			return ufs.Object{}, fmt.Errorf("copying %s%s: its tag is %s, not %s: %w", s, src, source.ETag, ifMatch, ufs.ErrPrecondition)
+			return ufs.Object{}, fmt.Errorf("copying %s%s: %w", s, src, wire.Replaced(ifMatch, source.ETag))
 		}
 		object, err := s.copyVersion(ctx, source, dst, metadata, forbid)
 		retry := ifMatch == "" && forbid == nil && errors.Is(err, ufs.ErrPrecondition) && try < tries

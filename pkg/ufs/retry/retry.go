@@ -138,6 +138,7 @@ func (r *Retrier) Do(ctx context.Context, try func(ctx context.Context) error) e
 			r.earn()
 			return nil
 		}
+		asked := r.obey(err)
 		if ended := ctx.Err(); ended != nil {
 			return both(ended, err)
 		}
@@ -145,7 +146,7 @@ func (r *Retrier) Do(ctx context.Context, try func(ctx context.Context) error) e
 			return err
 		}
 		last = err
-		if err := r.pause(ctx, r.delay(attempt, err), err); err != nil {
+		if err := r.pause(ctx, asked+r.backoff(attempt), err); err != nil {
 			return err
 		}
 	}
@@ -159,13 +160,18 @@ func both(ended, err error) error {
 	return fmt.Errorf("%w while %w", ended, err)
 }
 
-// delay before the next attempt; it also notes what the store asked for.
-func (r *Retrier) delay(attempt int, err error) time.Duration {
+// backoff before the next attempt.
+func (r *Retrier) backoff(attempt int) time.Duration {
 	bound := min(r.policy.Base<<min(attempt-1, 20), r.policy.Cap)
-	jittered := time.Duration(r.policy.Random() * float64(bound))
+	return time.Duration(r.policy.Random() * float64(bound))
+}
+
+// obey notes when the store wants to be asked again, for all requests, and
+// answers how long that is from now.
+func (r *Retrier) obey(err error) time.Duration {
 	var after *afterError
 	if !errors.As(err, &after) || after.wait <= 0 {
-		return jittered
+		return 0
 	}
 	wait := min(after.wait, maxWait)
 	r.mu.Lock()
@@ -173,7 +179,7 @@ func (r *Retrier) delay(attempt int, err error) time.Duration {
 	if until := r.policy.Now().Add(wait); until.After(r.notBefore) {
 		r.notBefore = until
 	}
-	return wait + jittered
+	return wait
 }
 
 // hold waits until the store wants to be asked again.

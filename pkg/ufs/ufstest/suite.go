@@ -34,6 +34,9 @@ type Suite struct {
 	// Tree is set when the server behind a driver keeps objects as files, so
 	// that it is a tree although the driver cannot know.
 	Tree bool
+	// Cleans is set when that server takes "a//b" and "a/./b" for "a/b"
+	// instead of refusing them.
+	Cleans bool
 	// Many is how many objects the long listing has; 0 means 2345.
 	Many int
 }
@@ -80,7 +83,7 @@ func Run(t *testing.T, s Suite) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, s.Open(t))
-			f.tree = s.Tree
+			f.suite = s
 			test.run(t, f)
 		})
 	}
@@ -95,10 +98,9 @@ func Run(t *testing.T, s Suite) {
 // fixture is a store with helpers that fail the test.
 type fixture struct {
 	ufs.Store
-	t   testing.TB
-	ctx context.Context
-	// tree is Suite.Tree.
-	tree bool
+	t     testing.TB
+	ctx   context.Context
+	suite Suite
 }
 
 func newFixture(t testing.TB, store ufs.Store) *fixture {
@@ -118,7 +120,7 @@ func (f *fixture) can() ufs.Capabilities {
 	if err != nil {
 		f.t.Fatalf("asking for capabilities: %v", err)
 	}
-	c.Tree = c.Tree || f.tree
+	c.Tree = c.Tree || f.suite.Tree
 	return c
 }
 

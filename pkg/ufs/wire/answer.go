@@ -65,8 +65,10 @@ func classify(s Subject, r Refusal) (error, string) {
 		said = "the store said no more"
 	}
 	switch {
-	case r.Status == http.StatusNotFound:
+	case r.Status == http.StatusNotFound && r.isAboutObject():
 		return ufs.ErrNotFound, "it is not there"
+	case r.Status == http.StatusNotFound:
+		return ufs.ErrUnavailable, fmt.Sprintf("endpoint %s does not answer as a store does; check fs.%s.endpoint", s.Endpoint, s.Scheme)
 	case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
 		return ufs.ErrPermission, s.denied()
 	case r.Status == http.StatusPreconditionFailed || r.Status == http.StatusNotModified:
@@ -87,6 +89,18 @@ func classify(s Subject, r Refusal) (error, string) {
 	return ufs.ErrInvalid, said
 }
 
+// isAboutObject tells a store's 404 from that of some other web server at the
+// endpoint, which must never pass for a deletion.
+func (r Refusal) isAboutObject() bool {
+	switch r.Code {
+	case "NoSuchKey", "NoSuchVersion", "SymlinkTargetNotExist":
+		return true
+	case "", "NotFound": // to a HEAD
+		return r.RequestID != ""
+	}
+	return false
+}
+
 // classifyCode knows the codes that mean more, or something else, than their
 // status. A nil kind means it does not.
 func classifyCode(s Subject, code string) (error, string) {
@@ -96,7 +110,7 @@ func classifyCode(s Subject, code string) (error, string) {
 		return ufs.ErrNoBucket, fmt.Sprintf("bucket %s does not exist at endpoint %s; check spec.mounts[].mountPoint and %s", s.Bucket, s.Endpoint, option("endpoint"))
 	case "NoSuchUpload":
 		return ufs.ErrNotFound, "there is no such upload, or it is complete or aborted"
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound": // the latter is versitygw's, a 404
 		return ufs.ErrPermission, fmt.Sprintf("access key id %q is not known at endpoint %s; check %s", s.AccessKeyID, s.Endpoint, option("accessKeyId"))
 	case "SignatureDoesNotMatch":
 		return ufs.ErrPermission, fmt.Sprintf("the signature was refused; check %s, which belongs to access key id %q, and %s", option("accessKeySecret"), s.AccessKeyID, option("region"))
@@ -113,6 +127,8 @@ func classifyCode(s Subject, code string) (error, string) {
 		return ufs.ErrUnavailable, "the store cannot answer now"
 	case "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
 		return ufs.ErrInvalid, fmt.Sprintf("the region does not fit the bucket; check %s", option("region"))
+	case "ExistingObjectIsDirectory", "ObjectParentIsFile", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject":
+		return ufs.ErrInvalid, "the store keeps objects as files and cannot hold the key beside one that is a file or directory of the same name"
 	case "InvalidObjectState":
 		return ufs.ErrPermission, "the object is archived and must be restored before it can be read"
 	}

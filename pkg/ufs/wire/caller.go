@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,24 @@ func (c *Caller) DoWithin(ctx context.Context, r Request, limit time.Duration, t
 		attempt, watch := NewWatch(ctx, limit)
 		defer watch.Release()
 		return Stalled(attempt, try(attempt))
+	})
+}
+
+// Send runs a request with a body, which has to make progress within stall;
+// so has the store, once it has all.
+func (c *Caller) Send(ctx context.Context, r Request, body io.Reader, size int64, stall time.Duration, try func(ctx context.Context, body io.Reader) error) error {
+	upload, err := NewUpload(body, size)
+	if err != nil {
+		return err
+	}
+	return c.Do(ctx, r, func(ctx context.Context) error {
+		attempt, watch := NewWatch(ctx, stall)
+		defer watch.Release()
+		once, err := upload.Begin(watch, stall)
+		if err != nil {
+			return retry.Final(&BodyError{err})
+		}
+		return once.Verdict(Stalled(attempt, try(attempt, once)))
 	})
 }
 

@@ -82,3 +82,12 @@ func parseContentRange(header string) (first, last, size int64, ok bool) {
 	first, last, size = numbers[0], numbers[1], numbers[2]
 	return first, last, size, first <= last && last < size
 }
+
+// SizeOf answers the object's size in a Content-Range, or -1.
+func SizeOf(contentRange string) int64 {
+	_, _, size, ok := parseContentRange(contentRange)
+	if !ok {
+		return -1
+	}
+	return size
+}
