@@ -118,7 +118,7 @@ func newCluster(t *testing.T, size int, configure ...func(*Config)) *cluster {
 	c.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	t.Cleanup(func() {
 		for i := range c.members {
-			c.stop(i)
+			c.kill(i)
 		}
 	})
 	return c

@@ -172,6 +172,9 @@ func (e *envelope) nextChunk() error {
 	if binary.BigEndian.Uint32(raw[:]) != want {
 		return fmt.Errorf("reading snapshot: %w", errDamaged)
 	}
+	if _, err := e.r.ReadByte(); err == nil {
+		return fmt.Errorf("reading snapshot: something follows its end: %w", errDamaged)
+	}
 	return io.EOF
 }
 

@@ -33,41 +33,46 @@ const (
 )
 
 // Run makes this member part of a cluster: it goes on with the one on its
-// disk, forms one when that is its to do, or joins. It then keeps running
-// until ctx ends, and returns nil. While there is no way into a cluster it
-// keeps trying, and Reason says why.
+// disk, forms one when that is its to do, or joins. It then keeps looking
+// after its place in it until ctx ends, and returns nil. While there is no way
+// into a cluster it keeps trying, and Reason says why.
 func (n *Node) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var complaint string
-	var complained time.Time
 	for !n.voter() {
-		reason := n.enter(ctx)
-		if reason != nil {
-			text := reason.Error()
-			n.waiting.Store(&text)
-			if text != complaint || time.Since(complained) > complaintEvery {
-				n.logger.Warn("this master is in no cluster yet", "reason", text)
-				complaint, complained = text, time.Now()
-			}
-		}
+		n.complain(n.enter(ctx))
 		if !n.pauseWith(ctx, formationPause) {
 			return nil
 		}
 	}
-	n.waiting.Store(nil)
-	n.logger.Info("this master is a voter", "member", n.id)
-	select {
-	case <-ctx.Done():
-	case <-n.stopped:
-	}
+	n.complain(nil)
+	n.logger.Info("this master has a vote", "id", n.id)
+	n.keepPlace(ctx)
 	return nil
+}
+
+// complain remembers why this member is in no cluster, and logs it when it is
+// news.
+func (n *Node) complain(reason error) {
+	if reason == nil {
+		n.waiting.Store(nil)
+		return
+	}
+	text, now := reason.Error(), time.Now()
+	if last := n.waiting.Load(); last != nil && last.text == text && now.Sub(last.logged) < complaintEvery {
+		return
+	}
+	n.waiting.Store(&complaint{text: text, logged: now})
+	n.logger.Warn("this master is in no cluster yet", "reason", text)
+}
+
+type complaint struct {
+	text   string
+	logged time.Time
 }
 
 // Reason says why this member is in no cluster yet; empty when it is in one.
 func (n *Node) Reason() string {
 	if reason := n.waiting.Load(); reason != nil {
-		return *reason
+		return reason.text
 	}
 	return ""
 }
@@ -178,6 +183,7 @@ func (n *Node) bootstrap() error {
 func (n *Node) join(ctx context.Context) error {
 	request := &masterv1.JoinRequest{
 		Name: n.config.Name, MemberId: string(n.id), Address: n.self.RaftAddress(), ClusterId: n.config.ClusterID,
+		HasState: n.hasState(),
 	}
 	var failed error
 	for _, other := range n.joinOrder() {
@@ -193,8 +199,14 @@ func (n *Node) join(ctx context.Context) error {
 func (n *Node) joinAt(ctx context.Context, other roster.Member, request *masterv1.JoinRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	_, err := n.config.Peers.Join(ctx, other, request)
-	return err
+	answer, err := n.config.Peers.Join(ctx, other, request)
+	if err != nil {
+		return err
+	}
+	if answer.GetRemoved() {
+		return n.retire()
+	}
+	return nil
 }
 
 // joinOrder starts with the member that is known to lead.

@@ -108,12 +108,13 @@ func (n *Node) takeOffice() {
 	}
 }
 
-// awaitVoters waits until a majority of the roster votes. It matters once in a
-// cluster's life: until then, what the first member alone acknowledged would
-// be lost with its disk. It answers false when the term is over.
+// awaitVoters waits until a majority of the roster votes, if no command was
+// ever executed: until then, what the first member alone acknowledged would be
+// lost with its disk. A cluster in use goes on while members are added to it.
+// It answers false when the term is over.
 func (n *Node) awaitVoters(term uint64) bool {
 	for n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
-		if countVoters(n.servers()) >= len(n.config.Roster.Masters)/2+1 {
+		if n.machine.used.Load() || countVoters(n.servers()) >= len(n.config.Roster.Masters)/2+1 {
 			return true
 		}
 		if !n.pause(4 * commitTimeout) {

@@ -32,6 +32,9 @@ func (h home) identity() string  { return filepath.Join(h.member(), "identity.js
 func (h home) log() string       { return filepath.Join(h.member(), "raft.db") }
 func (h home) snapshots() string { return h.member() }
 
+// retired is a file that says that this member was replaced.
+func (h home) retired() string { return filepath.Join(h.member(), "retired") }
+
 // mintID makes an id that no other disk has: the name and 64 random bits.
 func mintID(name string) (string, error) {
 	var random [8]byte
@@ -81,14 +84,31 @@ func (h home) open(name, clusterID string) (identity, error) {
 	if err := found.check(name, clusterID); err != nil {
 		return identity{}, fmt.Errorf("%s: %w", h.identity(), err)
 	}
-	if _, err := os.Stat(h.log()); errors.Is(err, os.ErrNotExist) {
-		// The log is gone, or was never made: whatever this id once promised
-		// is forgotten, so nobody may use it again.
+	spent, err := h.spent()
+	if err != nil {
+		return identity{}, err
+	}
+	if spent {
 		return h.replace(found, name, clusterID)
-	} else if err != nil {
-		return identity{}, fmt.Errorf("looking for this member's log: %w", err)
 	}
 	return found, nil
+}
+
+// spent tells whether the id on disk may be used no more: because the member
+// was replaced, or because its log is gone, and with it what it promised under
+// this id.
+func (h home) spent() (bool, error) {
+	if _, err := os.Stat(h.retired()); err == nil {
+		return true, nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("reading this member's directory: %w", err)
+	}
+	if _, err := os.Stat(h.log()); errors.Is(err, os.ErrNotExist) {
+		return true, nil
+	} else if err != nil {
+		return false, fmt.Errorf("looking for this member's log: %w", err)
+	}
+	return false, nil
 }
 
 func (i identity) check(name, clusterID string) error {

@@ -23,6 +23,8 @@ type machine struct {
 	applied watermark
 	// configuration is the index of the newest committed configuration.
 	configuration atomic.Uint64
+	// used is set once the state machine has seen a command.
+	used atomic.Bool
 }
 
 var _ raft.BatchingFSM = (*machine)(nil)
@@ -56,6 +58,7 @@ func (m *machine) apply(l *raft.Log) any {
 		// to state machines, so that nobody could tell when it was applied.
 		return l.Term
 	default:
+		m.used.Store(true)
 		return m.state.Apply(l.Index, l.Data)
 	}
 }
@@ -82,6 +85,7 @@ func (m *machine) Restore(from io.ReadCloser) error {
 		m.fail(fmt.Errorf("a damaged snapshot was restored: %w", err))
 		runtime.Goexit()
 	}
+	m.used.Store(true)
 	m.configuration.Store(envelope.header.configuration)
 	m.applied.advance(envelope.header.index)
 	return nil

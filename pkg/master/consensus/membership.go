@@ -54,7 +54,15 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for another change of the configuration: %w", ctx.Err())
 	}
-	if err := n.admit(ctx, raft.ServerID(request.GetMemberId()), serverAddress(request.GetAddress(), request.GetMemberId())); err != nil {
+	id := raft.ServerID(request.GetMemberId())
+	removed, err := n.removed(ctx, id, request.GetHasState())
+	if err == nil && removed {
+		return &masterv1.JoinResponse{Removed: true}, nil
+	}
+	if err == nil {
+		err = n.admit(ctx, id, serverAddress(request.GetAddress(), request.GetMemberId()))
+	}
+	if err != nil {
 		var follower *NotLeaderError
 		if errors.As(err, &follower) {
 			return nil, err
@@ -79,6 +87,19 @@ func (n *Node) checkJoin(r *masterv1.JoinRequest) error {
 		return errors.New("it gives no address")
 	}
 	return nil
+}
+
+// removed tells whether a member that has a log belongs to the configuration
+// no more. Only a leader that leads now can know.
+func (n *Node) removed(ctx context.Context, id raft.ServerID, hasState bool) (bool, error) {
+	if _, known := find(n.servers(), id); known || !hasState {
+		return false, nil
+	}
+	if _, err := n.ReadIndex(ctx); err != nil {
+		return false, err
+	}
+	_, known := find(n.servers(), id)
+	return !known, nil
 }
 
 // admit runs the steps that are still to do.

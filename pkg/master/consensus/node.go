@@ -30,6 +30,7 @@ type Node struct {
 	snapshots *snapshots
 	machine   *machine
 	stream    *stream
+	transport *transport
 	witness   *witness
 	raft      *raft.Raft
 
@@ -40,7 +41,7 @@ type Node struct {
 	// changing is held while the configuration is changed: one at a time.
 	changing chan struct{}
 	// waiting is why this member is not in a cluster yet; see Reason.
-	waiting atomic.Pointer[string]
+	waiting atomic.Pointer[complaint]
 
 	// pending are entries on their way through the log.
 	pending inflight
@@ -103,10 +104,9 @@ func (n *Node) open(state StateMachine) error {
 	if err != nil {
 		return fmt.Errorf("making the log's cache: %w", err)
 	}
-	transport := newTransport(&n.config, n.stream, n.witness)
-	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.machine, cache, n.store, n.snapshots, transport)
+	n.transport = newTransport(&n.config, n.stream, n.witness)
+	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.machine, cache, n.store, n.snapshots, n.transport)
 	if err != nil {
-		_ = transport.Close()
 		return fmt.Errorf("starting raft: %w", err)
 	}
 	return nil
@@ -214,13 +214,19 @@ func (n *Node) Shutdown(ctx context.Context) error {
 // close closes what is open.
 func (n *Node) close() error {
 	var err error
+	var ended raft.Future
 	if n.raft != nil {
-		future := n.raft.Shutdown()
+		ended = n.raft.Shutdown()
+	}
+	switch {
+	case n.transport != nil:
 		// Requests to peers that do not answer end with their connections.
+		err = n.transport.Close()
+	case n.stream != nil:
 		err = n.stream.Close()
-		err = errors.Join(err, future.Error())
-	} else if n.stream != nil {
-		err = n.stream.Close()
+	}
+	if ended != nil {
+		err = errors.Join(err, ended.Error())
 	}
 	n.background.Wait()
 	n.metrics.unregister()

@@ -115,4 +115,3 @@ func (g *guarded) entries() uint64 {
 	}
 	return last - first + 1
 }
-

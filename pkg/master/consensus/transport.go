@@ -13,7 +13,6 @@ import (
 type transport struct {
 	raft.Transport
 	witness *witness
-	stream  *stream
 	network *raft.NetworkTransport
 }
 
@@ -34,7 +33,7 @@ func newTransport(c *Config, s *stream, w *witness) *transport {
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(c.Logger),
 	})
-	t := &transport{Transport: network, witness: w, stream: s, network: network}
+	t := &transport{Transport: network, witness: w, network: network}
 	if c.hooks.transport != nil {
 		t.Transport = c.hooks.transport(network)
 	}

@@ -1827,8 +1827,11 @@ type JoinRequest struct {
 	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	MemberId string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
 	// address is the Raft address without the id: host:port.
-	Address       string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	ClusterId     string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	Address   string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// has_state: the caller has a log already. It is then never added, only told
+	// whether it still belongs to the configuration.
+	HasState      bool `protobuf:"varint,5,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1891,9 +1894,19 @@ func (x *JoinRequest) GetClusterId() string {
 	return ""
 }
 
+func (x *JoinRequest) GetHasState() bool {
+	if x != nil {
+		return x.HasState
+	}
+	return false
+}
+
 type JoinResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Voter         bool                   `protobuf:"varint,1,opt,name=voter,proto3" json:"voter,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Voter bool                   `protobuf:"varint,1,opt,name=voter,proto3" json:"voter,omitempty"`
+	// removed: the caller's id is in the configuration no more. It may join
+	// again only as a new member, with an empty disk.
+	Removed       bool `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1931,6 +1944,13 @@ func (*JoinResponse) Descriptor() ([]byte, []int) {
 func (x *JoinResponse) GetVoter() bool {
 	if x != nil {
 		return x.Voter
+	}
+	return false
+}
+
+func (x *JoinResponse) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
 	}
 	return false
 }
@@ -2063,15 +2083,17 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\thas_state\x18\x03 \x01(\bR\bhasState\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x16\n" +
-	"\x06formed\x18\x05 \x01(\bR\x06formed\"w\n" +
+	"\x06formed\x18\x05 \x01(\bR\x06formed\"\x94\x01\n" +
 	"\vJoinRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x04 \x01(\tR\tclusterId\"$\n" +
+	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x1b\n" +
+	"\thas_state\x18\x05 \x01(\bR\bhasState\">\n" +
 	"\fJoinResponse\x12\x14\n" +
-	"\x05voter\x18\x01 \x01(\bR\x05voter2\x91\x06\n" +
+	"\x05voter\x18\x01 \x01(\bR\x05voter\x12\x18\n" +
+	"\aremoved\x18\x02 \x01(\bR\aremoved2\x91\x06\n" +
 	"\fCoordination\x12X\n" +
 	"\vOpenSession\x12#.jindo.master.v1.OpenSessionRequest\x1a$.jindo.master.v1.OpenSessionResponse\x12R\n" +
 	"\tKeepAlive\x12!.jindo.master.v1.KeepAliveRequest\x1a\".jindo.master.v1.KeepAliveResponse\x12a\n" +

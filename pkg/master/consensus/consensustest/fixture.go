@@ -48,10 +48,11 @@ func New(t testing.TB, masters int) *Fixture {
 	}
 	f := &Fixture{Authority: authority, dir: t.TempDir(), t: t, members: map[string]Member{}}
 	f.Roster = roster.Roster{Namespace: "default", Name: "test", ClusterID: ClusterID}
-	ports := freePorts(t, 2*masters)
+	address := host()
+	ports := freePorts(t, address, 2*masters)
 	for i := range masters {
 		f.Roster.Masters = append(f.Roster.Masters, roster.Member{
-			Name: fmt.Sprintf("m-%d", i), Host: "127.0.0.1", Port: ports[2*i], RaftPort: ports[2*i+1],
+			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports[2*i], RaftPort: ports[2*i+1],
 		})
 	}
 	return f
@@ -59,11 +60,11 @@ func New(t testing.TB, masters int) *Fixture {
 
 // freePorts finds ports that nothing listened on a moment ago: a roster names
 // them before anybody listens.
-func freePorts(t testing.TB, count int) []int {
+func freePorts(t testing.TB, address string, count int) []int {
 	t.Helper()
 	var ports []int
 	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 		if err != nil {
 			t.Fatal(err)
 		}

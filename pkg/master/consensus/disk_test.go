@@ -1,0 +1,362 @@
+package consensus
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// sickDisk fails or hangs when it is told to.
+type sickDisk struct {
+	disk
+	mu   sync.Mutex
+	fail error
+	hang chan struct{}
+	// deleted are the ranges of DeleteRange.
+	deleted [][2]uint64
+}
+
+func (d *sickDisk) sicken(fail error, hang chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail, d.hang = fail, hang
+}
+
+func (d *sickDisk) ail() error {
+	d.mu.Lock()
+	fail, hang := d.fail, d.hang
+	d.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	return fail
+}
+
+func (d *sickDisk) StoreLogs(logs []*raft.Log) error {
+	if err := d.ail(); err != nil {
+		return err
+	}
+	return d.disk.StoreLogs(logs)
+}
+
+func (d *sickDisk) GetLog(index uint64, l *raft.Log) error {
+	if err := d.ail(); err != nil {
+		return err
+	}
+	return d.disk.GetLog(index, l)
+}
+
+func (d *sickDisk) Set(key, value []byte) error {
+	if err := d.ail(); err != nil {
+		return err
+	}
+	return d.disk.Set(key, value)
+}
+
+func (d *sickDisk) DeleteRange(from, to uint64) error {
+	d.mu.Lock()
+	d.deleted = append(d.deleted, [2]uint64{from, to})
+	d.mu.Unlock()
+	return d.disk.DeleteRange(from, to)
+}
+
+// guardOn opens a guarded disk in a directory.
+func guardOn(t *testing.T, path string) (*guarded, *sickDisk, chan error) {
+	t.Helper()
+	store, err := openDisk(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sick := &sickDisk{disk: store}
+	failed := make(chan error, 1)
+	g := &guarded{
+		disk: sick, path: path, timeout: time.Minute, appends: &durations{},
+		fail: func(err error) { failed <- err },
+	}
+	if err := g.bounds(); err != nil {
+		t.Fatal(err)
+	}
+	return g, sick, failed
+}
+
+func entries(from, to uint64) []*raft.Log {
+	var logs []*raft.Log
+	for i := from; i <= to; i++ {
+		logs = append(logs, &raft.Log{Index: i, Term: 1, Type: raft.LogCommand, Data: fmt.Append(nil, i)})
+	}
+	return logs
+}
+
+// returns tells whether f comes back rather than ending its goroutine.
+func returns(f func()) bool {
+	returned, ended := false, make(chan struct{})
+	go func() {
+		defer close(ended)
+		f()
+		returned = true
+	}()
+	<-ended
+	return returned
+}
+
+func TestADiskThatFailsOrHangsEndsTheMember(t *testing.T) {
+	broken := errors.New("input/output error")
+	operations := map[string]func(*guarded){
+		"append": func(g *guarded) { _ = g.StoreLogs(entries(1, 1)) },
+		"read":   func(g *guarded) { _ = g.GetLog(1, &raft.Log{}) },
+		"vote":   func(g *guarded) { _ = g.Set([]byte("LastVoteCand"), []byte("x")) },
+		"term":   func(g *guarded) { _ = g.SetUint64([]byte("CurrentTerm"), 1) },
+	}
+	for name, operation := range operations {
+		t.Run(name+" fails", func(t *testing.T) {
+			g, sick, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			defer g.disk.Close()
+			sick.sicken(broken, nil)
+			if returns(func() { operation(g) }) {
+				t.Error("the caller goes on")
+			}
+			if err := <-failed; !errors.Is(err, broken) {
+				t.Errorf("failed with %v", err)
+			}
+			sick.sicken(nil, nil)
+			if returns(func() { operation(g) }) {
+				t.Error("the disk works again, and the member believes it")
+			}
+		})
+		t.Run(name+" hangs", func(t *testing.T) {
+			g, sick, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			defer g.disk.Close()
+			g.timeout = 50 * time.Millisecond
+			hang := make(chan struct{})
+			sick.sicken(nil, hang)
+			returned := make(chan bool)
+			go func() { returned <- returns(func() { operation(g) }) }()
+			if err := <-failed; !strings.Contains(err.Error(), "has not answered") {
+				t.Errorf("failed with %v", err)
+			}
+			close(hang)
+			if <-returned {
+				t.Error("the caller goes on after the disk came back too late")
+			}
+		})
+	}
+}
+
+func TestWatchdog(t *testing.T) {
+	expired := make(chan struct{}, 1)
+	w := startWatchdog(20*time.Millisecond, func() { expired <- struct{}{} })
+	<-expired
+	if w.stop() {
+		t.Error("an expired watchdog says that it was in time")
+	}
+	w = startWatchdog(time.Hour, func() { expired <- struct{}{} })
+	if !w.stop() {
+		t.Error("a stopped watchdog says that it was late")
+	}
+	w.tick() // a timer that was on its way when it was stopped
+	if len(expired) != 0 {
+		t.Error("a stopped watchdog expired")
+	}
+	// A pause fires the timer once, however long it was.
+	w = startWatchdog(time.Hour, func() { expired <- struct{}{} })
+	for range watchdogSlices - 1 {
+		w.tick()
+	}
+	if len(expired) != 0 || !w.stop() {
+		t.Error("expired before its last slice")
+	}
+}
+
+func TestTheLogSurvivesReopening(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	g, _, _ := guardOn(t, path)
+	if err := g.StoreLogs(entries(1, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.SetUint64([]byte("CurrentTerm"), 7); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.disk.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g, _, _ = guardOn(t, path)
+	defer g.disk.Close()
+	if err := g.check(0); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := g.FirstIndex()
+	last, _ := g.LastIndex()
+	if first != 1 || last != 20 || g.entries() != 20 || g.size() == 0 {
+		t.Errorf("%d to %d, %d entries, %d bytes", first, last, g.entries(), g.size())
+	}
+	if term, err := g.GetUint64([]byte("CurrentTerm")); term != 7 || err != nil {
+		t.Errorf("term %d, %v", term, err)
+	}
+	if err := g.GetLog(21, &raft.Log{}); !errors.Is(err, raft.ErrLogNotFound) {
+		t.Errorf("an entry that is not there: %v", err)
+	}
+	if _, err := g.Get([]byte("LastVoteCand")); err == nil || err.Error() != "not found" {
+		t.Errorf("a value that is not there: %v; the library compares the text", err)
+	}
+}
+
+func TestTruncation(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		from, to    uint64
+		stored      [2]uint64
+		want        [][2]uint64
+		first, last uint64
+	}{
+		{"a short prefix", 1, 10, [2]uint64{1, 30}, [][2]uint64{{1, 10}}, 11, 30},
+		{"a long prefix, lowest first", 1, 25_000, [2]uint64{1, 25_001}, [][2]uint64{{1, 10_000}, {10_001, 20_000}, {20_001, 25_000}}, 25_001, 25_001},
+		{"a suffix at once", 5, 25_000, [2]uint64{1, 25_000}, [][2]uint64{{5, 25_000}}, 1, 4},
+		{"everything conflicts", 1, 25_000, [2]uint64{1, 25_000}, [][2]uint64{{1, 25_000}}, 0, 0},
+		{"nothing", 5, 4, [2]uint64{1, 30}, nil, 1, 30},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g, sick, _ := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			defer g.disk.Close()
+			if err := g.StoreLogs(entries(test.stored[0], test.stored[1])); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.DeleteRange(test.from, test.to); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(sick.deleted, test.want) {
+				t.Errorf("deleted %v, want %v", sick.deleted, test.want)
+			}
+			first, _ := g.FirstIndex()
+			last, _ := g.LastIndex()
+			if first != test.first || last != test.last {
+				t.Errorf("left %d to %d, want %d to %d", first, last, test.first, test.last)
+			}
+		})
+	}
+}
+
+// TestTruncationAcrossAGap: after a snapshot was installed, a log may jump by
+// millions.
+func TestTruncationAcrossAGap(t *testing.T) {
+	g, sick, _ := guardOn(t, filepath.Join(t.TempDir(), "log"))
+	defer g.disk.Close()
+	for _, span := range [][2]uint64{{1, 5}, {1_000_000_001, 1_000_000_010}} {
+		if err := g.StoreLogs(entries(span[0], span[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := g.DeleteRange(1, 1_000_000_005); err != nil {
+		t.Fatal(err)
+	}
+	if first, _ := g.FirstIndex(); first != 1_000_000_006 || len(sick.deleted) > 3 {
+		t.Fatalf("first is %d after %v", first, sick.deleted)
+	}
+}
+
+func TestDamageIsFoundAndNeverServed(t *testing.T) {
+	damage := func(change func(*raft.Log)) func(t *testing.T, d disk) {
+		return func(t *testing.T, d disk) {
+			var l raft.Log
+			if err := d.GetLog(3, &l); err != nil {
+				t.Fatal(err)
+			}
+			change(&l)
+			if err := d.StoreLog(&l); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, spoil := range map[string]func(t *testing.T, d disk){
+		"a byte of a command": damage(func(l *raft.Log) { l.Data = append([]byte("x"), l.Data[1:]...) }),
+		"a command cut short": damage(func(l *raft.Log) { l.Data = nil }),
+		"the term":            damage(func(l *raft.Log) { l.Term++ }),
+		"the kind":            damage(func(l *raft.Log) { l.Type = raft.LogNoop }),
+		"the checksum":        damage(func(l *raft.Log) { l.Extensions[2] ^= 1 }),
+		"no checksum":         damage(func(l *raft.Log) { l.Extensions = nil }),
+		"an entry is missing": func(t *testing.T, d disk) {
+			if err := d.DeleteRange(3, 3); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the vote": func(t *testing.T, d disk) {
+			if err := d.Set([]byte("LastVoteCand"), []byte("somebody else")); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"the term of this member": func(t *testing.T, d disk) {
+			if err := d.SetUint64([]byte("CurrentTerm"), 1); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, sick, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			defer g.disk.Close()
+			if err := g.StoreLogs(entries(1, 5)); err != nil {
+				t.Fatal(err)
+			}
+			for key, value := range map[string]string{"LastVoteCand": "m-1", "CurrentTerm": "12345678"} {
+				if err := g.Set([]byte(key), []byte(value)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := g.check(0); err != nil {
+				t.Fatalf("before the damage: %v", err)
+			}
+			spoil(t, sick.disk)
+			if err := g.check(0); err == nil {
+				t.Error("a start does not find it")
+			}
+			if name == "an entry is missing" {
+				return
+			}
+			served := returns(func() {
+				_ = g.GetLog(3, &raft.Log{})
+				_, _ = g.Get([]byte("LastVoteCand"))
+				_, _ = g.GetUint64([]byte("CurrentTerm"))
+			})
+			if served {
+				t.Error("it is served")
+			} else if err := <-failed; !errors.Is(err, errDamaged) {
+				t.Errorf("failed with %v", err)
+			}
+		})
+	}
+}
+
+func TestAFollowerRefusesDamageFromItsLeader(t *testing.T) {
+	g, _, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+	defer g.disk.Close()
+	sent := entries(1, 1)[0]
+	seal(sent)
+	sent.Data = []byte("changed on the way")
+	if err := g.StoreLogs([]*raft.Log{sent}); !errors.Is(err, errDamaged) {
+		t.Fatalf("got %v", err)
+	}
+	if last, _ := g.LastIndex(); last != 0 || len(failed) != 0 {
+		t.Fatal("it was stored, or ended this member, whose disk is fine")
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	d := &durations{}
+	if got := d.percentile(99); got != 0 {
+		t.Errorf("of nothing: %s", got)
+	}
+	for i := range 3 * durationsKept {
+		d.add(time.Duration(i))
+	}
+	if got := d.percentile(100); got != 3*durationsKept-1 {
+		t.Errorf("the greatest is %d", got)
+	}
+	if got := d.percentile(50); got != 2*durationsKept+durationsKept/2-1 {
+		t.Errorf("the median is %d", got)
+	}
+}

@@ -1,0 +1,216 @@
+package consensus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// patientLeader makes the first member keep its leadership for long without
+// hearing from anybody, as a process does that was stopped meanwhile.
+func patientLeader(c *Config) {
+	if c.Name == "m-0" {
+		c.Heartbeat, c.Election, c.Lease = 12*time.Second, 12*time.Second, 12*time.Second
+	}
+}
+
+// leadFirst makes the first member the leader.
+func (c *cluster) leadFirst() *member {
+	c.t.Helper()
+	c.eventually("making "+c.Name(0)+" the leader", func() error {
+		leader := c.whole()
+		if leader == 0 {
+			return nil
+		}
+		_, err := c.members[leader].node.Transfer(c.context(), c.Name(0))
+		return fmt.Errorf("%s leads: %w", c.Name(leader), err)
+	})
+	return c.members[0]
+}
+
+// startWithPatientLeader forms a cluster at ordinary times, and starts it
+// again with a first member that is patient and leads.
+func startWithPatientLeader(t *testing.T, w *wires) (*cluster, *member) {
+	t.Helper()
+	c := newCluster(t, 3, w.configure)
+	c.startAll()
+	c.whole()
+	for i := range c.members {
+		c.stop(i)
+	}
+	c.configs = append(c.configs, patientLeader)
+	c.startAll()
+	return c, c.leadFirst()
+}
+
+// succeed cuts the first member off and waits until another serves.
+func (c *cluster) succeed(w *wires) *member {
+	c.t.Helper()
+	w.part(true, c.Name(0), c.Name(1))
+	w.part(true, c.Name(0), c.Name(2))
+	var next *member
+	c.eventually("waiting for a successor", func() error {
+		for _, m := range c.members[1:] {
+			if m.node.serving() != 0 {
+				next = m
+				return nil
+			}
+		}
+		return errors.New("nobody else serves")
+	})
+	return next
+}
+
+// TestReadConfirmedByAnswersOlderThanItself: a leader sends heartbeats and
+// does not see their answers; it is cut off; another is elected and commits;
+// then a read begins at the old leader, and then the answers arrive. They
+// prove that it led once, not that it led when the read began.
+func TestReadConfirmedByAnswersOlderThanItself(t *testing.T) {
+	w := newWires()
+	c, old := startWithPatientLeader(t, w)
+	c.propose("before")
+	release := w.hold(c.Name(0))
+	defer release()
+	c.eventually("waiting for answers to be held back", func() error {
+		if w.heldBack(c.Name(0)) < 2 {
+			return errors.New("too few are")
+		}
+		return nil
+	})
+	next := c.succeed(w)
+	_, committed, err := next.node.Propose(c.context(), []byte("after"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if old.node.serving() == 0 {
+		t.Fatal("the old leader has noticed: this test tests nothing")
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	type answer struct {
+		index uint64
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		index, err := old.node.ReadIndex(ctx)
+		answers <- answer{index, err}
+	}()
+	time.Sleep(300 * time.Millisecond) // for the library to take note of the read
+	release()
+	if got := <-answers; got.err == nil && got.index < committed {
+		t.Fatalf("a read that began after %d was acknowledged saw %d", committed, got.index)
+	}
+}
+
+// TestNothingIsAcknowledgedBeforeItIsCommitted: a leader that reaches nobody
+// acknowledges nothing.
+func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
+	w := newWires()
+	c, old := startWithPatientLeader(t, w)
+	c.propose("before")
+	c.succeed(w)
+	if old.node.serving() == 0 {
+		t.Fatal("the old leader has noticed: this test tests nothing")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	_, index, err := old.node.Propose(ctx, []byte("lost"))
+	if err == nil {
+		t.Fatalf("acknowledged at %d by one disk of three", index)
+	}
+	if !errors.Is(err, ErrUnknownOutcome) {
+		t.Fatalf("got %v: it may still be committed, and the error must say so", err)
+	}
+	c.propose("kept")
+	w.part(false, c.Name(0), c.Name(1))
+	w.part(false, c.Name(0), c.Name(2))
+	c.agree("before", "kept")
+}
+
+// TestMembersWithoutVoteConfirmNoRead: a leader that reaches only a member
+// without a vote does not lead as far as reads are concerned.
+func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
+	servers := []raft.Server{
+		{ID: "a", Suffrage: raft.Voter}, {ID: "b", Suffrage: raft.Voter}, {ID: "c", Suffrage: raft.Voter},
+		{ID: "n1", Suffrage: raft.Nonvoter}, {ID: "n2", Suffrage: raft.Nonvoter},
+	}
+	for name, test := range map[string]struct {
+		from map[raft.ServerID]proof
+		self raft.ServerID
+		want bool
+	}{
+		"nobody":                    {self: "a"},
+		"members without a vote":    {map[raft.ServerID]proof{"n1": {term: 5, stamp: 7}, "n2": {term: 5, stamp: 7}}, "a", false},
+		"one voter":                 {map[raft.ServerID]proof{"b": {term: 5, stamp: 7}}, "a", true},
+		"sent later":                {map[raft.ServerID]proof{"b": {term: 5, stamp: 8}}, "a", true},
+		"sent before the read":      {map[raft.ServerID]proof{"b": {term: 5, stamp: 6}, "c": {term: 5, stamp: 6}}, "a", false},
+		"of another term":           {map[raft.ServerID]proof{"b": {term: 4, stamp: 9}, "c": {term: 6, stamp: 9}}, "a", false},
+		"a leader without a vote":   {map[raft.ServerID]proof{"b": {term: 5, stamp: 7}}, "n1", false},
+		"two voters without it":     {map[raft.ServerID]proof{"b": {term: 5, stamp: 7}, "c": {term: 5, stamp: 7}}, "n1", true},
+		"a member of no membership": {map[raft.ServerID]proof{"z": {term: 5, stamp: 7}}, "a", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWitness()
+			for id, p := range test.from {
+				w.record(id, p)
+			}
+			if got := w.proven(servers, test.self, 5, 7); got != test.want {
+				t.Fatalf("proven: %v", got)
+			}
+		})
+	}
+	if newWitness().proven(nil, "a", 5, 7) {
+		t.Fatal("proven without any configuration")
+	}
+}
+
+// TestReadsSeeWhatWasAcknowledged: and only the leader answers them.
+func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
+	c := newCluster(t, 3)
+	c.startAll()
+	leader := c.members[c.whole()]
+	errs := make(chan error, 8)
+	for i := range cap(errs) {
+		go func() {
+			errs <- func() error {
+				for j := range 20 {
+					_, index, err := leader.node.Propose(c.context(), fmt.Appendf(nil, "%d.%d", i, j))
+					if err != nil {
+						return err
+					}
+					read, err := leader.node.ReadIndex(c.context())
+					if err != nil {
+						return err
+					}
+					if read < index || leader.node.machine.applied.get() < read {
+						return fmt.Errorf("read %d after %d was acknowledged, applied %d", read, index, leader.node.machine.applied.get())
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for range cap(errs) {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, m := range c.members {
+		var follower *NotLeaderError
+		if m == leader {
+			continue
+		}
+		if _, err := m.node.ReadIndex(c.context()); !errors.As(err, &follower) {
+			t.Errorf("%s follows, and answers a read with %v", c.Name(i), err)
+		}
+		if _, _, err := m.node.Propose(c.context(), []byte("x")); !errors.As(err, &follower) || errors.Is(err, ErrUnknownOutcome) {
+			t.Errorf("%s follows, and answers a proposal with %v", c.Name(i), err)
+		}
+	}
+}

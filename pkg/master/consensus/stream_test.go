@@ -1,0 +1,295 @@
+package consensus
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
+	"github.com/jindo-io/jindo/pkg/mtls"
+)
+
+func TestPreamble(t *testing.T) {
+	p := preamble{cluster: "c", to: "m-1-ff", from: "m-0-00", refusal: strings.Repeat("no", maxRefusal)}
+	raw, err := p.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bytes.NewReader(append(raw, "raft"...))
+	got, err := readPreamble(r)
+	p.refusal = p.refusal[:maxRefusal]
+	if err != nil || got != p {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	if rest, _ := io.ReadAll(r); string(rest) != "raft" {
+		t.Fatalf("%q is left for raft", rest)
+	}
+	for name, raw := range map[string][]byte{
+		"nothing":         nil,
+		"HTTP":            []byte("GET / HTTP/1.1\r\n\r\n"),
+		"another version": append([]byte("JRFT\x02"), raw[5:]...),
+		"too long":        []byte("JRFT\x01\xff\xff"),
+		"cut":             raw[:len(raw)-1],
+		"left over":       append([]byte("JRFT\x01\x00\x09"), make([]byte, 9)...),
+	} {
+		if _, err := readPreamble(bytes.NewReader(raw)); err == nil {
+			t.Errorf("%s was taken for a preamble", name)
+		}
+	}
+	if _, err := (preamble{cluster: strings.Repeat("c", maxRefusal+1)}).encode(); err == nil {
+		t.Error("a field that no reader takes was encoded")
+	}
+}
+
+func FuzzReadPreamble(f *testing.F) {
+	for _, p := range []preamble{{}, {cluster: "c", to: "m-1-ff", from: "m-0-00"}, {refusal: "no"}} {
+		raw, err := p.encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Add([]byte("JRFT\x01\x00\x02\xff\xff"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := readPreamble(bytes.NewReader(raw))
+		if err != nil {
+			return
+		}
+		if len(p.refusal) > maxRefusal || len(p.cluster) > maxRefusal || len(p.to) > maxRefusal || len(p.from) > maxRefusal {
+			return // more than a sender ever sends; judged by what it says
+		}
+		again, err := p.encode()
+		if err != nil || !bytes.Equal(again, raw[:min(len(again), len(raw))]) {
+			t.Fatalf("%q reads as %+v and writes as %q, %v", raw, p, again, err)
+		}
+	})
+}
+
+// logged keeps what is logged.
+type logged struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.out.String()
+}
+
+// TestWhoMaySpeakRaft: both ends agree on who they are, or not a byte of raft
+// is exchanged.
+func TestWhoMaySpeakRaft(t *testing.T) {
+	const listenerID, diallerID = "m-0-0123456789abcdef", "m-1-0123456789abcdef"
+	for _, test := range []struct {
+		name string
+		// change what the dialler believes.
+		change func(f *consensustest.Fixture, s *stream)
+		dial   string
+		want   string
+	}{
+		{name: "a master of the roster", dial: listenerID},
+		{name: "an earlier life of the listener", dial: "m-0-ffffffffffffffff", want: "wants member"},
+		{
+			name: "another cluster", dial: listenerID, want: "belongs to cluster",
+			change: func(_ *consensustest.Fixture, s *stream) { s.cluster = "another" },
+		},
+		{
+			name: "an id of another name", dial: listenerID, want: "not an id of its name",
+			change: func(_ *consensustest.Fixture, s *stream) { s.id = "m-0-ffffffffffffffff" },
+		},
+		{
+			name: "a master that the roster does not list", dial: listenerID, want: "not among the masters",
+			change: func(f *consensustest.Fixture, s *stream) {
+				s.identity, s.id = f.Issue(mtls.Peer{Role: mtls.Master, Name: "m-7"}), "m-7-0123456789abcdef"
+			},
+		},
+		{
+			name: "a worker", dial: listenerID, want: "",
+			change: func(f *consensustest.Fixture, s *stream) {
+				s.identity = f.Issue(mtls.Peer{Role: mtls.Worker, Name: "m-1"})
+			},
+		},
+		{name: "an address without an id", dial: "", want: "names no member"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := consensustest.New(t, 2)
+			out := &logged{}
+			open := func(i int, id string) *stream {
+				config := Config{
+					Name: f.Name(i), ClusterID: consensustest.ClusterID, Roster: f.Roster, Identity: f.Identity(i),
+					RaftListen: f.Roster.Masters[i].RaftAddress(), Logger: slog.New(slog.NewTextHandler(out, nil)),
+				}
+				s, err := listen(&config, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = s.Close() })
+				return s
+			}
+			listener, dialler := open(0, listenerID), open(1, diallerID)
+			if test.change != nil {
+				test.change(f, dialler)
+			}
+			accepted := make(chan net.Conn, 1)
+			go func() {
+				defer close(accepted)
+				if conn, err := listener.Accept(); err == nil {
+					accepted <- conn
+				}
+			}()
+			address := f.Roster.Masters[0].RaftAddress()
+			if test.dial != "" {
+				address += "/" + test.dial
+			}
+			conn, err := dialler.Dial(raft.ServerAddress(address), 10*time.Second)
+			if test.dial == listenerID && test.change == nil {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Write([]byte("raft")); err != nil {
+					t.Fatal(err)
+				}
+				got := make([]byte, 4)
+				if _, err := io.ReadFull(<-accepted, got); err != nil || string(got) != "raft" {
+					t.Fatalf("got %q, %v", got, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want it to say %q", err, test.want)
+			}
+			_ = listener.Close()
+			if conn := <-accepted; conn != nil {
+				t.Fatal("raft was given the connection")
+			}
+			if test.dial != "" && !strings.Contains(out.String(), "refused a connection") {
+				t.Fatalf("nothing was logged: %s", out)
+			}
+		})
+	}
+}
+
+// TestTheDiallerChecksTheListener: whoever took over the address of a member
+// answers for another one.
+func TestTheDiallerChecksTheListener(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer preamble
+		want   string
+	}{
+		"another member":  {preamble{cluster: consensustest.ClusterID, to: "m-1-1", from: "m-0-2"}, "it is member"},
+		"another cluster": {preamble{cluster: "another", to: "m-1-1", from: "m-0-1"}, "belongs to cluster"},
+		"another caller":  {preamble{cluster: consensustest.ClusterID, to: "m-1-9", from: "m-0-1"}, "it is member"},
+		"a refusal":       {preamble{cluster: consensustest.ClusterID, to: "m-1-1", from: "m-0-1", refusal: "I am full"}, "I am full"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := consensustest.New(t, 2)
+			config := Config{
+				Name: f.Name(1), ClusterID: consensustest.ClusterID, Roster: f.Roster, Identity: f.Identity(1),
+				RaftListen: f.Roster.Masters[1].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
+			}
+			dialler, err := listen(&config, "m-1-1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dialler.Close()
+			liar := liar(t, f, test.answer)
+			defer liar()
+			_, err = dialler.Dial(raft.ServerAddress(f.Roster.Masters[0].RaftAddress()+"/m-0-1"), 10*time.Second)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("got %v, want it to say %q", err, test.want)
+			}
+		})
+	}
+}
+
+// liar answers one connection at the first master's address.
+func liar(t *testing.T, f *consensustest.Fixture, answer preamble) func() {
+	t.Helper()
+	listener, err := net.Listen("tcp", f.Roster.Masters[0].RaftAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- func() error {
+			raw, err := listener.Accept()
+			if err != nil {
+				return err
+			}
+			conn := tlsServer(raw, f.Identity(0))
+			defer conn.Close()
+			if _, err := readPreamble(conn); err != nil {
+				return err
+			}
+			return send(conn, answer)
+		}()
+	}()
+	return func() {
+		_ = listener.Close()
+		if err := <-ended; err != nil && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the listener: %v", err)
+		}
+	}
+}
+
+// TestClosingLeavesNoConnection: one that is being greeted included.
+func TestClosingLeavesNoConnection(t *testing.T) {
+	f := consensustest.New(t, 1)
+	config := Config{
+		Name: f.Name(0), ClusterID: consensustest.ClusterID, Roster: f.Roster, Identity: f.Identity(0),
+		RaftListen: f.Roster.Masters[0].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
+	}
+	s, err := listen(&config, "m-0-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Dial("tcp", f.Roster.Masters[0].RaftAddress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		greeting := len(s.conns)
+		s.mu.Unlock()
+		if greeting == 1 {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatal("nobody was greeted")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.conns) != 0 {
+		t.Fatal("a connection is left")
+	}
+	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("accepting afterwards: %v", err)
+	}
+}
+
+func tlsServer(raw net.Conn, identity *mtls.Identity) net.Conn {
+	return tls.Server(raw, identity.ServerConfig(mtls.Master))
+}

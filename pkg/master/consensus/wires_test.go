@@ -1,0 +1,131 @@
+package consensus
+
+import (
+	"errors"
+	"io"
+	"sync"
+
+	"github.com/hashicorp/raft"
+)
+
+var errCut = errors.New("the wire is cut")
+
+// wires are the links between the members of a test cluster, below everything
+// that this package puts on top of the library's transport.
+type wires struct {
+	mu  sync.Mutex
+	cut map[[2]string]bool
+	// held, by member: answers to its heartbeats wait until it is closed.
+	held map[string]chan struct{}
+	// waiting counts the answers that are held.
+	waiting map[string]int
+}
+
+func newWires() *wires {
+	return &wires{cut: map[[2]string]bool{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
+}
+
+// configure puts a member's transport on the wires.
+func (w *wires) configure(c *Config) {
+	from := c.Name
+	c.hooks.transport = func(inner raft.Transport) raft.Transport {
+		return &wire{Transport: inner, wires: w, from: from}
+	}
+}
+
+// part cuts a and b off from each other, or mends it.
+func (w *wires) part(cut bool, a, b string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut[[2]string{a, b}], w.cut[[2]string{b, a}] = cut, cut
+}
+
+func (w *wires) check(from string, to raft.ServerID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.cut[[2]string{from, nameOf(string(to))}] {
+		return errCut
+	}
+	return nil
+}
+
+// hold keeps back the answers to from's heartbeats; the result lets them go.
+func (w *wires) hold(from string) func() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := make(chan struct{})
+	w.held[from] = held
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.held[from] == held {
+			delete(w.held, from)
+			close(held)
+		}
+	}
+}
+
+func (w *wires) wait(from string) {
+	w.mu.Lock()
+	held := w.held[from]
+	if held != nil {
+		w.waiting[from]++
+	}
+	w.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+}
+
+func (w *wires) heldBack(from string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting[from]
+}
+
+type wire struct {
+	raft.Transport
+	wires *wires
+	from  string
+}
+
+var _ raft.WithPreVote = (*wire)(nil)
+
+func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	if err := w.wires.check(w.from, id); err != nil {
+		return err
+	}
+	err := w.Transport.AppendEntries(id, to, request, response)
+	if err == nil && heartbeat(request) {
+		w.wires.wait(w.from)
+	}
+	return err
+}
+
+func (w *wire) RequestVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestVoteRequest, response *raft.RequestVoteResponse) error {
+	if err := w.wires.check(w.from, id); err != nil {
+		return err
+	}
+	return w.Transport.RequestVote(id, to, request, response)
+}
+
+func (w *wire) RequestPreVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
+	if err := w.wires.check(w.from, id); err != nil {
+		return err
+	}
+	return w.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
+}
+
+func (w *wire) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
+	if err := w.wires.check(w.from, id); err != nil {
+		return err
+	}
+	return w.Transport.InstallSnapshot(id, to, request, response, data)
+}
+
+func (w *wire) TimeoutNow(id raft.ServerID, to raft.ServerAddress, request *raft.TimeoutNowRequest, response *raft.TimeoutNowResponse) error {
+	if err := w.wires.check(w.from, id); err != nil {
+		return err
+	}
+	return w.Transport.TimeoutNow(id, to, request, response)
+}
