@@ -232,6 +232,10 @@ func (s *Store) reap(v *version, p *pending) {
 	if p.buf == nil || p.users > 0 || p.state == dirty || p.state == loading || p.state == uncached && p.claims > 0 {
 		return
 	}
+	if p.state == uncached && !p.old {
+		s.linger(v, p)
+		return
+	}
 	s.memory.free(p.buf)
 	p.buf = nil
 	if v.pending[p.block] == p {

@@ -186,9 +186,14 @@ func (r *Reader) plan() (*pending, error) {
 		return nil, ErrClosed
 	}
 	first := r.block()
-	if c, ok := r.claims[first]; ok && (c.p.state != stored || c.p.buf != nil) {
-		r.ahead(first)
-		return c.p, nil
+	if c, ok := r.claims[first]; ok {
+		if c.p.state != stored || c.p.buf != nil {
+			r.ahead(first)
+			return c.p, nil
+		}
+		// It went to disk and left memory meanwhile.
+		delete(r.claims, first)
+		s.unclaim(c.v, c.p)
 	}
 	r.v = s.lookup(r.request.Key, r.hash)
 	r.v.touch(s.config.Now())
@@ -196,7 +201,7 @@ func (r *Reader) plan() (*pending, error) {
 		s.keep(r.v)
 	}
 	r.ahead(first)
-	if c, ok := r.claims[first]; ok && (c.p.state != stored || c.p.buf != nil) {
+	if c, ok := r.claims[first]; ok {
 		return c.p, nil
 	}
 	if r.v.readable(first) {

@@ -197,6 +197,7 @@ func (s *Store) janitor() {
 func (s *Store) tick() {
 	now := s.config.Now()
 	s.expire(now)
+	s.dropStale(now)
 	s.watchWriters(now)
 	for _, t := range s.tiers {
 		s.look(t)
@@ -204,8 +205,12 @@ func (s *Store) tick() {
 		if t.used > t.high() {
 			s.evictTo(t, t.low())
 		}
-		if short := t.Floor - (t.free - t.promised); short > 0 && t.writable() {
+		if short := t.Floor - (t.free - t.promised); short > 0 && (t.writable() || full(t.state.reason)) {
 			s.evictTo(t, t.used-short)
+		}
+		if full(t.state.reason) {
+			// Others fill the file system: give up a tenth of what is here.
+			s.evictTo(t, t.used-t.used/10)
 		}
 		retry := t.state.reason != nil && !t.probing && now.Sub(t.state.since) >= s.config.Retry
 		t.probing = t.probing || retry

@@ -113,7 +113,10 @@ type Store struct {
 	// dirtyBytes wait for the disk or are being written.
 	dirtyBytes int64
 	writers    map[int]time.Time // since when each is writing
-	counts     Counts
+	// recent blocks that will not reach a disk, and their bytes.
+	recent      []lingering
+	recentBytes int64
+	counts      Counts
 }
 
 // Open starts a store. A tier that cannot be used does not fail it: its state

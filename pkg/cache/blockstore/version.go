@@ -101,6 +101,8 @@ type pending struct {
 	crc uint32
 	// claims of readers that want the block; users are reading buf now.
 	claims, users int
+	// lingers in memory though nobody claims it, until it is old.
+	lingers, old bool
 	// reserved bytes of the tier; 0 when it will not be cached.
 	reserved int64
 }

@@ -388,4 +388,3 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
-

@@ -1,0 +1,107 @@
+// Command worker is one member of the cache: it keeps bytes and listings of
+// the mounted stores and answers for them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/cache/server"
+	"github.com/jindo-io/jindo/pkg/daemon"
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// closeTimeout of the block store; with the grace for requests it stays below
+// the ten seconds that a stop may take.
+const closeTimeout = 4 * time.Second
+
+type options struct {
+	name, roster, tlsDir, dataDir string
+	credentialsDir, socketDir     string
+	listen, healthListen          string
+	tiers                         []blockstore.Tier
+	memory                        int64
+	debug                         bool
+}
+
+func main() {
+	o := parse()
+	daemon.Main(func(ctx context.Context) error { return run(ctx, o) })
+}
+
+func parse() options {
+	var o options
+	flag.StringVar(&o.name, "name", "", "name of this worker in the roster")
+	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file that says who belongs to the runtime")
+	flag.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
+	flag.StringVar(&o.dataDir, "data-dir", "", "directory of this worker's id, view and listings")
+	flag.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one folder of credential files a secret")
+	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket that passes sealed files; empty passes none")
+	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", roster.WorkerPort), "address for bytes and gRPC")
+	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.Int64Var(&o.memory, "memory", 256<<20, "bytes of blocks that may be in memory")
+	flag.BoolVar(&o.debug, "debug", false, "log more")
+	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be given again", func(s string) error {
+		tier, err := blockstore.ParseTier(s)
+		o.tiers = append(o.tiers, tier)
+		return err
+	})
+	flag.Parse()
+	return o
+}
+
+// run serves until ctx ends, then lets requests finish and writes what waits
+// for the disk.
+func run(ctx context.Context, o options) error {
+	who, err := roster.Load(o.roster)
+	if err != nil {
+		return err
+	}
+	self, ok := who.Worker(o.name)
+	if !ok {
+		return fmt.Errorf("roster %s has no worker %q", o.roster, o.name)
+	}
+	identity, err := mtls.LoadIdentity(o.tlsDir)
+	if err != nil {
+		return err
+	}
+	logger, health := daemon.Logger(o.name, o.debug), daemon.NewHealth()
+	masters, err := client.New(client.Config{Roster: who, Identity: identity, Holder: "worker " + o.name, Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer masters.Close()
+	names, err := dirstore.Open(dirstore.Config{Dir: filepath.Join(o.dataDir, "listings"), Logger: logger})
+	if err != nil {
+		return err
+	}
+	blocks, err := blockstore.Open(blockstore.Config{Tiers: o.tiers, Memory: o.memory, Logger: logger})
+	if err != nil {
+		return errors.Join(err, names.Close())
+	}
+	worker, err := server.New(server.Config{
+		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: who.ClusterID, Listen: o.listen, Identity: identity,
+		DataDir: o.dataDir, SocketDir: o.socketDir, Masters: server.MastersOf(masters), Directory: names,
+		OpenStore: server.StoresWith(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
+	})
+	if err == nil {
+		health.Ready("worker", worker.Ready)
+		group, running := errgroup.WithContext(ctx)
+		group.Go(func() error { return health.Serve(running, o.healthListen) })
+		group.Go(func() error { return worker.Run(running) })
+		err = group.Wait()
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(err, blocks.Close(closing), names.Close())
+}
