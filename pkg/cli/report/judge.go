@@ -11,7 +11,7 @@ func (r *Runtime) Leader() *Master {
 	var leader *Master
 	for i := range r.Masters {
 		m := &r.Masters[i]
-		if m.State == "LEADER" && (leader == nil || m.Term > leader.Term) {
+		if m.State == "LEADER" && m.Error == "" && (leader == nil || m.Term > leader.Term) {
 			leader = m
 		}
 	}
