@@ -65,8 +65,13 @@ func TestNamesAndPorts(t *testing.T) {
 		port      string
 		want      int
 	}{
-		{p.Masters, PortRPC, 18004}, {p.Masters, PortRaft, 18006}, {p.Masters, PortHealth, 18008},
-		{p.Workers, PortRPC, 18005}, {p.Workers, PortRaft, 0}, {p.Fuse, PortHealth, 18008}, {p.Fuse, PortRPC, 0},
+		{p.Masters, PortRPC, 18004},
+		{p.Masters, PortRaft, 18006},
+		{p.Masters, PortHealth, 18008},
+		{p.Workers, PortRPC, 18005},
+		{p.Workers, PortRaft, 0},
+		{p.Fuse, PortHealth, 18008},
+		{p.Fuse, PortRPC, 0},
 	} {
 		if got := test.component.Port(test.port); got != test.want {
 			t.Errorf("port %s of %s is %d, want %d", test.port, test.component.Name, got, test.want)
