@@ -1,0 +1,310 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// runMaster in the environment makes the test binary a master: real processes,
+// built as the test is, with the race detector and all.
+const runMaster = "JINDO_TEST_RUN_MASTER"
+
+// patience is how long anything may take; nothing is asserted about time.
+const patience = 60 * time.Second
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runMaster) != "" {
+		main()
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// cluster of real master processes.
+type cluster struct {
+	*consensustest.Fixture
+	t         *testing.T
+	rosterAt  string
+	tlsDirs   []string
+	health    []string
+	processes []*process
+	admin     *client.Client
+}
+
+type process struct {
+	cmd  *exec.Cmd
+	log  *tail
+	done chan struct{}
+}
+
+func newCluster(t *testing.T, masters int) *cluster {
+	t.Helper()
+	c := &cluster{Fixture: consensustest.New(t, masters), t: t, processes: make([]*process, masters)}
+	dir := t.TempDir()
+	raw, err := c.Roster.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.rosterAt = filepath.Join(dir, "roster.json")
+	if err := os.WriteFile(c.rosterAt, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range masters {
+		tls := filepath.Join(dir, "tls-"+c.Name(i))
+		pair, err := c.Authority.Issue(mtls.Peer{Role: mtls.Master, Name: c.Name(i)}, []string{"127.0.0.1"}, time.Hour)
+		if err == nil {
+			err = pair.Save(tls)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.tlsDirs = append(c.tlsDirs, tls)
+		c.health = append(c.health, freeAddress(t))
+	}
+	c.admin = c.client(mtls.Peer{Role: mtls.Admin, Name: "test"})
+	t.Cleanup(c.stopAll)
+	return c
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func (c *cluster) client(peer mtls.Peer) *client.Client {
+	c.t.Helper()
+	made, err := client.New(client.Config{Roster: c.Roster, Identity: c.Issue(peer), Holder: peer.String()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(made.Close)
+	return made
+}
+
+// start the i-th master.
+func (c *cluster) start(i int, more ...string) {
+	c.t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	m := c.Roster.Masters[i]
+	args := append([]string{
+		"--name=" + m.Name, "--roster=" + c.rosterAt, "--tls-dir=" + c.tlsDirs[i], "--data-dir=" + c.DataDir(i),
+		"--listen=" + m.Address(), "--raft-listen=" + m.RaftAddress(), "--health-listen=" + c.health[i],
+		"--heartbeat-timeout=1s", "--election-timeout=1s", "--lease-timeout=500ms", "--debug",
+	}, more...)
+	p := &process{cmd: exec.Command(self, args...), log: &tail{}, done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), runMaster+"=1")
+	p.cmd.Stderr, p.cmd.Stdout = p.log, p.log
+	// A test that is killed takes its masters with it.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	c.processes[i] = p
+}
+
+// signal one master.
+func (c *cluster) signal(i int, s syscall.Signal) {
+	c.t.Helper()
+	if err := c.processes[i].cmd.Process.Signal(s); err != nil {
+		c.t.Fatalf("sending %s to %s: %v", s, c.Name(i), err)
+	}
+}
+
+// end one master with a signal, wait for it, and return how it exited.
+func (c *cluster) end(i int, s syscall.Signal) *os.ProcessState {
+	c.t.Helper()
+	p := c.processes[i]
+	c.processes[i] = nil
+	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		c.t.Fatalf("sending %s to %s: %v", s, c.Name(i), err)
+	}
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		c.t.Fatalf("%s did not end after %s:\n%s", c.Name(i), s, p.log)
+	}
+	return p.cmd.ProcessState
+}
+
+func (c *cluster) stopAll() {
+	for i, p := range c.processes {
+		if p == nil {
+			continue
+		}
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		if c.t.Failed() {
+			c.t.Logf("the log of %s ends:\n%s", c.Name(i), p.log)
+		}
+	}
+}
+
+// leader waits until a master leads and answers for the state; its index.
+func (c *cluster) leader() int {
+	c.t.Helper()
+	found := -1
+	c.eventually("a master leads", func() error {
+		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+		defer cancel()
+		if _, err := c.admin.View(ctx); err != nil {
+			return err
+		}
+		for i, m := range c.admin.Members(ctx) {
+			if m.Status.GetState() == "LEADER" && m.Status.GetReady() {
+				found = i
+				return nil
+			}
+		}
+		return fmt.Errorf("nobody says so")
+	})
+	return found
+}
+
+// settled waits until every master runs, votes, and is caught up.
+func (c *cluster) settled() []*masterv1.StatusResponse {
+	c.t.Helper()
+	var all []*masterv1.StatusResponse
+	c.eventually("all masters are ready", func() error {
+		all = nil
+		for _, m := range c.admin.Members(c.t.Context()) {
+			if m.Err != nil {
+				return fmt.Errorf("%s: %w", m.Member.Name, m.Err)
+			}
+			if !m.Status.GetReady() || len(m.Status.GetPeers()) != len(c.Roster.Masters) {
+				return fmt.Errorf("%s is not: %v", m.Member.Name, m.Status)
+			}
+			all = append(all, m.Status)
+		}
+		return nil
+	})
+	return all
+}
+
+func (c *cluster) eventually(what string, check func() error) {
+	c.t.Helper()
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	c.t.Fatalf("%s: not within %s: %v", what, patience, err)
+}
+
+// get a path of the health port of a master.
+func (c *cluster) get(i int, path string) (int, string) {
+	response, err := http.Get("http://" + c.health[i] + path) //nolint:noctx // A test on loopback.
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(response.Body)
+	http.DefaultClient.CloseIdleConnections()
+	return response.StatusCode, string(body)
+}
+
+func (c *cluster) mount(path string) *commonv1.Mount {
+	c.t.Helper()
+	m, _, err := c.admin.Mount(c.t.Context(), &commonv1.Mount{
+		Name: filepath.Base(path), Path: path, Uri: "oss://bucket" + path + "/", ReadOnly: true,
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return m
+}
+
+// worker of the roster's cluster, as a ring has it.
+func worker(i int) (*commonv1.RingMember, mtls.Peer) {
+	name := fmt.Sprintf("w-%d", i)
+	return &commonv1.RingMember{Id: fmt.Sprintf("disk-%d", i), Name: name, Host: "127.0.0.1", Port: 18005, Weight: 1 << 30},
+		mtls.Peer{Role: mtls.Worker, Name: name}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.buf.Len() > 256<<10 {
+		t.buf.Next(128 << 10)
+	}
+	return t.buf.Write(p)
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.buf.Bytes()
+	return string(b[max(0, len(b)-8<<10):])
+}
+
+// compareDigests fails the test when two masters differ at an index, and asks
+// for another try when they share none.
+func compareDigests(c *cluster, all []*masterv1.StatusResponse) error {
+	c.t.Helper()
+	first, common := digests(all[0]), 0
+	for index, digest := range first {
+		shared := true
+		for _, other := range all[1:] {
+			got, ok := digests(other)[index]
+			shared = shared && ok
+			if ok && got != digest {
+				c.t.Fatalf("at index %d, %s has digest %s and %s has %s", index, all[0].GetName(), digest, other.GetName(), got)
+			}
+		}
+		if shared {
+			common++
+		}
+	}
+	if common == 0 {
+		return fmt.Errorf("no index of %d is known to all", len(first))
+	}
+	return nil
+}
+
+// contains looks for words in why a master is not ready.
+func contains(c *cluster, i int, words string) error {
+	if _, body := c.get(i, "/readyz"); !strings.Contains(body, words) {
+		return fmt.Errorf("it says %q", body)
+	}
+	return nil
+}

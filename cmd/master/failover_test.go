@@ -1,0 +1,181 @@
+package main
+
+import (
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// rounds of each fault: a few in every run, many when asked.
+func rounds() int {
+	if os.Getenv("JINDO_LONG") != "" {
+		return 20
+	}
+	return 2
+}
+
+func TestLeaderKilledUnderLoad(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.start(i)
+	}
+	c.settled()
+	s := startStream(c, "/data", 3, 3)
+	for range rounds() {
+		s.goesOn(c)
+		leader := c.leader()
+		moment()
+		c.end(leader, syscall.SIGKILL)
+		s.goesOn(c)
+		c.start(leader, "--formed")
+		c.settled()
+	}
+	s.finish(c)
+	sameDigest(c)
+}
+
+func TestLeaderPausedUnderLoad(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.start(i)
+	}
+	c.settled()
+	s := startStream(c, "/data", 3, 3)
+	for range rounds() {
+		s.goesOn(c)
+		leader := c.leader()
+		moment()
+		c.signal(leader, syscall.SIGSTOP)
+		s.goesOn(c)
+		c.signal(leader, syscall.SIGCONT)
+		c.settled()
+	}
+	s.finish(c)
+	sameDigest(c)
+}
+
+// TestRestartOfAllKeepsEverything: every master is killed at once, under load.
+func TestRestartOfAllKeepsEverything(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.start(i)
+	}
+	c.settled()
+	member, peer := worker(0)
+	before, err := c.client(peer).RegisterWorker(t.Context(), member, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startStream(c, "/data", 2, 2)
+	s.goesOn(c)
+	for i := range 3 {
+		c.signal(i, syscall.SIGKILL)
+	}
+	for i := range 3 {
+		c.end(i, syscall.SIGKILL)
+		c.start(i, "--formed")
+	}
+	c.settled()
+	s.goesOn(c)
+	s.finish(c)
+	after, err := c.admin.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.GetClusterId() != before.GetClusterId() || after.GetRing().GetEpoch() != before.GetRing().GetEpoch() ||
+		len(after.GetRing().GetMembers()) != 1 || after.GetIndex() <= before.GetIndex() {
+		t.Errorf("the view was %v, and is %v", before, after)
+	}
+	sameDigest(c)
+}
+
+func TestOneClusterInAnyOrder(t *testing.T) {
+	for name, order := range map[string][]int{"first last": {2, 1, 0}, "first first": {0, 1, 2}, "first between": {1, 0, 2}} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 3)
+			for _, i := range order {
+				c.start(i)
+				moment()
+			}
+			all := c.settled()
+			for _, s := range all {
+				if s.GetClusterId() != c.Roster.ClusterID || s.GetConfigurationIndex() != all[0].GetConfigurationIndex() || s.GetTerm() == 0 {
+					t.Errorf("%s is in another cluster: %v, not %v", s.GetName(), s, all[0])
+				}
+				for i, p := range s.GetPeers() {
+					if p.GetMemberId() != all[0].GetPeers()[i].GetMemberId() {
+						t.Errorf("%s has other members: %v, not %v", s.GetName(), s.GetPeers(), all[0].GetPeers())
+					}
+				}
+			}
+			c.mount("/data")
+			sameDigest(c)
+		})
+	}
+}
+
+// TestFormedWithEmptyDisksNeverForms: what was formed once and lost everywhere
+// must not come back empty without a word.
+func TestFormedWithEmptyDisksNeverForms(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.start(i, "--formed")
+	}
+	c.eventually("the first master says why it does not start", func() error {
+		return contains(c, 0, "formed before")
+	})
+	time.Sleep(3 * time.Second) // long enough to form, were it allowed
+	for _, m := range c.admin.Members(t.Context()) {
+		if m.Err != nil || m.Status.GetLeader() != "" || len(m.Status.GetPeers()) != 0 || m.Status.GetReady() {
+			t.Errorf("%s says %v, %v", m.Member.Name, m.Status, m.Err)
+		}
+	}
+}
+
+func TestTermHandsLeadershipOver(t *testing.T) {
+	c := newCluster(t, 3)
+	for i := range 3 {
+		c.start(i)
+	}
+	c.settled()
+	s := startStream(c, "/data", 2, 1)
+	s.goesOn(c)
+	leader := c.leader()
+	if state := c.end(leader, syscall.SIGTERM); !state.Success() {
+		t.Errorf("after SIGTERM the leader exited with %s", state)
+	}
+	s.goesOn(c)
+	if heir := c.leader(); heir == leader {
+		t.Errorf("%s has ended, and is said to lead", c.Name(leader))
+	}
+	c.start(leader, "--formed")
+	c.settled()
+
+	// And once more, because somebody asked for it.
+	to := c.Name((c.leader() + 1) % 3)
+	got, err := c.admin.Transfer(t.Context(), to)
+	if err != nil || got != to {
+		t.Errorf("handing leadership to %s: %q, %v", to, got, err)
+	}
+	s.goesOn(c)
+	s.finish(c)
+	sameDigest(c)
+}
+
+// sameDigest holds every master to the digest of the others at an index that
+// all of them have reached.
+func sameDigest(c *cluster) {
+	c.t.Helper()
+	c.eventually("the masters have an index in common", func() error { return compareDigests(c, c.settled()) })
+}
+
+func digests(s *masterv1.StatusResponse) map[uint64]string {
+	all := map[uint64]string{}
+	for _, d := range s.GetDigests() {
+		all[d.GetIndex()] = d.GetDigest()
+	}
+	return all
+}
