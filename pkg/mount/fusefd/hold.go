@@ -32,6 +32,7 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 	defer cancel()
 	var group sync.WaitGroup
 	group.Go(func() { s.watch(ctx) })
+	group.Go(func() { s.tellKernel(ctx) })
 	group.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -108,8 +109,11 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	}
 	s.log.Info("a server has the mount", "generation", generation)
 	for m := range said {
-		if m.Kind == kindServing {
+		switch m.Kind {
+		case kindServing:
 			s.setServing(generation)
+		case kindNotify:
+			s.notify(notice{messages: m.Notifications, from: conn})
 		}
 	}
 	return nil

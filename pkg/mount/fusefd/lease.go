@@ -25,8 +25,11 @@ type Lease struct {
 
 	conn *net.UnixConn
 	gone chan struct{}
-	once sync.Once
-	err  error
+	// notified gets a token when the kernel has what Notify sent.
+	notified chan struct{}
+	telling  sync.Mutex
+	once     sync.Once
+	err      error
 }
 
 // Acquire waits for its turn at the holder's socket and takes the mount. It
@@ -78,7 +81,7 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 	return &Lease{
 		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
-		conn: conn, gone: make(chan struct{}),
+		conn: conn, gone: make(chan struct{}), notified: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -86,16 +89,44 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 func (l *Lease) watch() {
 	defer close(l.gone)
 	for {
-		_, fds, err := receive(l.conn)
+		m, fds, err := receive(l.conn)
 		closeAll(fds)
 		if err != nil {
 			return
+		}
+		if m.Kind == kindNotified {
+			select {
+			case l.notified <- struct{}{}:
+			default:
+			}
 		}
 	}
 }
 
 // Serving tells the holder that the kernel is being answered.
 func (l *Lease) Serving() error { return send(l.conn, message{Kind: kindServing}) }
+
+// MaxNotify bounds the bytes that Notify takes at once.
+const MaxNotify = 32 << 10
+
+// Notify has notifications written to the device by the holder, and returns
+// when the kernel has taken them, which may wait for requests that this server
+// has to answer: never call it from one.
+func (l *Lease) Notify(ctx context.Context, notifications [][]byte) error {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	if err := send(l.conn, message{Kind: kindNotify, Notifications: notifications}); err != nil {
+		return err
+	}
+	select {
+	case <-l.notified:
+		return nil
+	case <-l.gone:
+		return fmt.Errorf("notifying the kernel: %w", net.ErrClosed)
+	case <-ctx.Done():
+		return fmt.Errorf("notifying the kernel: %w", context.Cause(ctx))
+	}
+}
 
 // Gone is closed when the holder is gone or has given up the mount. The
 // descriptor stays usable as long as the mount does.

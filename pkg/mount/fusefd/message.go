@@ -20,6 +20,12 @@ const (
 	kindLease = "lease"
 	// kindServing tells the holder that the kernel is being answered.
 	kindServing = "serving"
+	// kindNotify carries notifications for the kernel, which the holder writes:
+	// the kernel makes whoever writes one wait for locks, uninterruptibly, and
+	// a server that waited so could not be killed, nor replaced.
+	kindNotify = "notify"
+	// kindNotified says that the kernel has the last ones.
+	kindNotified = "notified"
 	// kindRefused says why there will be no lease.
 	kindRefused = "refused"
 )
@@ -33,6 +39,8 @@ type message struct {
 	Generation uint64   `json:"generation,omitempty"`
 	Mountpoint string   `json:"mountpoint,omitempty"`
 	Reason     string   `json:"reason,omitempty"`
+	// Notifications as they are written to the device.
+	Notifications [][]byte `json:"notifications,omitempty"`
 }
 
 func (m message) encode() ([]byte, error) {

@@ -106,6 +106,8 @@ type Session struct {
 
 	// turn holds one token: whoever has it is the server.
 	turn chan struct{}
+	// notices wait to be told to the kernel.
+	notices chan notice
 	// ended is closed when the connection to the kernel is over.
 	ended   chan struct{}
 	endOnce sync.Once
@@ -138,7 +140,7 @@ func Open(ctx context.Context, opts Options) (*Session, error) {
 	}
 	s := &Session{
 		opts: opts, point: point, log: opts.Logger.With("mount", point),
-		slots: slots, turn: make(chan struct{}, 1), ended: make(chan struct{}),
+		slots: slots, turn: make(chan struct{}, 1), notices: make(chan notice, maxNotices), ended: make(chan struct{}),
 		idleSince: time.Now(),
 	}
 	s.turn <- struct{}{}

@@ -41,8 +41,11 @@ func (s *Slot) Request() []byte {
 	return s.memory[page : page+n : page+n]
 }
 
-// Died counts a server that left the live request unanswered, and answers how
-// many have.
+// Deaths is how many servers were counted that left the live request
+// unanswered.
+func (s *Slot) Deaths() int { return int(s.word(offDeaths).Load()) }
+
+// Died counts one more, and answers how many there are.
 func (s *Slot) Died() int { return int(s.word(offDeaths).Add(1)) }
 
 // ReplyBuffer is where a reply that is to be kept is built.

@@ -15,7 +15,7 @@ import (
 )
 
 // messageSize bounds a message, in bytes.
-const messageSize = 16 << 10
+const messageSize = 64 << 10
 
 // maxDescriptors bounds what one message carries.
 const maxDescriptors = 8

@@ -2,8 +2,275 @@
 
 package fusefs
 
-import "syscall"
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
 
 type unixStat = syscall.Stat_t
 
-func serveAsChild() bool { return false }
+// The test of takeovers runs the server and its readers in processes of their
+// own: the test binary again, told by its environment what to be.
+const (
+	roleVariable   = "JINDO_TEST_ROLE"
+	socketVariable = "JINDO_TEST_SOCKET"
+	stateVariable  = "JINDO_TEST_STATE"
+	pointVariable  = "JINDO_TEST_POINT"
+)
+
+// The tree that children serve and verify.
+const (
+	killFiles   = 8
+	killSize    = 8<<20 + 123
+	killNames   = 3000
+	killReaders = 8
+)
+
+// serveAsChild runs a child's part and says whether this process is one.
+func serveAsChild() bool {
+	var err error
+	switch os.Getenv(roleVariable) {
+	case "":
+		return false
+	case "serve":
+		err = serveRole()
+	case "read":
+		err = readRole()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "child:", err)
+		os.Exit(1)
+	}
+	return true
+}
+
+func killSource() *fakeSource {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/data"})
+	source.delay = 2 * time.Millisecond
+	for i := range killFiles {
+		source.put("m", killFile(i), "etag-"+strconv.Itoa(i), killSize)
+	}
+	for i := range killNames {
+		source.put("m", killName(i), "small-"+strconv.Itoa(i), int64(i))
+	}
+	return source
+}
+
+func killFile(i int) string { return fmt.Sprintf("big/%d", i) }
+
+func killName(i int) string { return fmt.Sprintf("many/name-%05d", i) }
+
+// serveRole serves until it is killed, and drops names at random so that the
+// kernel forgets and looks up all the time.
+func serveRole() error {
+	lease, err := fusefd.Acquire(context.Background(), os.Getenv(socketVariable))
+	if err != nil {
+		return err
+	}
+	s, err := New(Config{
+		Lease: lease, StateDir: os.Getenv(stateVariable), Source: killSource(),
+		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	s.files.notifier.expire.Store(false)
+	go func() {
+		for {
+			s.files.notifier.entry("/data/" + killName(rand.IntN(killNames)))
+			s.files.notifier.entry("/data/" + killFile(rand.IntN(killFiles)))
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	return s.Serve(context.Background())
+}
+
+// tally is what readers saw.
+type tally struct {
+	Reads, Lists, Stats int64
+	Failed              []string
+	Wrong               []string
+	WorstStall          time.Duration
+
+	mu sync.Mutex
+}
+
+func (t *tally) fail(list *[]string, format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(*list) < 20 {
+		*list = append(*list, fmt.Sprintf(format, args...))
+	}
+}
+
+func (t *tally) took(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.WorstStall = max(t.WorstStall, d)
+}
+
+// readRole reads and verifies until SIGTERM, and prints what it saw.
+func readRole() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	point := filepath.Join(os.Getenv(pointVariable), "data")
+	var t tally
+	var group sync.WaitGroup
+	for i := range killReaders {
+		group.Go(func() {
+			t.readFile(ctx, filepath.Join(point, killFile(i%killFiles)), "etag-"+strconv.Itoa(i%killFiles), i%2 == 0)
+		})
+	}
+	for i := range 2 {
+		group.Go(func() { t.readDir(ctx, filepath.Join(point, "many"), 1024<<(4*i)) })
+	}
+	group.Go(func() { t.churn(ctx, point) })
+	group.Wait()
+	return json.NewEncoder(os.Stdout).Encode(&t)
+}
+
+// readFile reads random places past the kernel's cache, from one handle all
+// the time or from a new one every few reads.
+func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
+	memory, err := unix.Mmap(-1, 0, 64<<10, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.fail(&t.Failed, "mmap: %v", err)
+		return
+	}
+	fd := -1
+	for n := 0; ctx.Err() == nil; n++ {
+		if fd < 0 {
+			if fd, err = unix.Open(name, unix.O_RDONLY|unix.O_DIRECT, 0); err != nil {
+				t.fail(&t.Failed, "open %s: %v", name, err)
+				return
+			}
+		}
+		off := int64(rand.IntN(killSize)) &^ 4095
+		began := time.Now()
+		got, err := unix.Pread(fd, memory, off)
+		t.took(time.Since(began))
+		want := min(int64(len(memory)), killSize-off)
+		switch {
+		case err != nil:
+			t.fail(&t.Failed, "read %s at %d: %v", name, off, err)
+		case int64(got) != want:
+			t.fail(&t.Wrong, "read %s at %d: %d bytes, want %d", name, off, got, want)
+		case wrong(memory[:got], etag, off) >= 0:
+			t.fail(&t.Wrong, "read %s at %d: wrong at %d", name, off, wrong(memory[:got], etag, off))
+		}
+		atomic.AddInt64(&t.Reads, 1)
+		if !keep && n%10 == 9 {
+			_ = unix.Close(fd)
+			fd = -1
+		}
+	}
+	_ = unix.Close(fd)
+}
+
+// readDir lists a directory again and again with a small buffer; every name
+// must be there once.
+func (t *tally) readDir(ctx context.Context, name string, buffer int) {
+	var want []string
+	for i := range killNames {
+		want = append(want, filepath.Base(killName(i)))
+	}
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.fail(&t.Failed, "open %s: %v", name, err)
+		return
+	}
+	for ctx.Err() == nil {
+		if _, err := unix.Seek(fd, 0, 0); err != nil {
+			t.fail(&t.Failed, "rewind %s: %v", name, err)
+			return
+		}
+		entries, err := direntsOf(fd, buffer, func(time.Duration) {})
+		if err != nil {
+			t.fail(&t.Failed, "list %s: %v", name, err)
+			return
+		}
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.name)
+		}
+		if !slices.Equal(got, append([]string{".", ".."}, want...)) {
+			t.fail(&t.Wrong, "list %s: %d names, want %d", name, len(got), len(want)+2)
+		}
+		atomic.AddInt64(&t.Lists, 1)
+	}
+	_ = unix.Close(fd)
+}
+
+type dirent struct {
+	name   string
+	ino    uint64
+	cookie int64
+}
+
+// direntsOf reads a directory to its end from where the descriptor stands.
+func direntsOf(fd, buffer int, took func(time.Duration)) ([]dirent, error) {
+	var all []dirent
+	p := make([]byte, buffer)
+	for {
+		began := time.Now()
+		n, err := unix.Getdents(fd, p)
+		took(time.Since(began))
+		if err != nil {
+			return all, err
+		}
+		if n == 0 {
+			return all, nil
+		}
+		all = append(all, parseDirents(p[:n])...)
+	}
+}
+
+func parseDirents(p []byte) []dirent {
+	var all []dirent
+	for len(p) > 0 {
+		d := (*unix.Dirent)(unsafe.Pointer(&p[0]))
+		name := p[unsafe.Offsetof(unix.Dirent{}.Name):d.Reclen]
+		text, _, _ := strings.Cut(string(name), "\x00")
+		all = append(all, dirent{name: text, ino: d.Ino, cookie: d.Off})
+		p = p[d.Reclen:]
+	}
+	return all
+}
+
+// churn looks up names that are there and names that are not.
+func (t *tally) churn(ctx context.Context, point string) {
+	for ctx.Err() == nil {
+		i := rand.IntN(killNames)
+		var stat unix.Stat_t
+		if err := unix.Stat(filepath.Join(point, killName(i)), &stat); err != nil {
+			t.fail(&t.Failed, "stat %s: %v", killName(i), err)
+		} else if stat.Size != int64(i) {
+			t.fail(&t.Wrong, "stat %s: %d bytes", killName(i), stat.Size)
+		}
+		if err := unix.Stat(filepath.Join(point, "many", "none-"+strconv.Itoa(i)), &stat); !errors.Is(err, unix.ENOENT) {
+			t.fail(&t.Wrong, "stat of what is not there: %v", err)
+		}
+		atomic.AddInt64(&t.Stats, 2)
+	}
+}

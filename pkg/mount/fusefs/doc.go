@@ -24,7 +24,8 @@
 //     right, and a handle never sees bytes of two versions.
 //   - The cookie of a directory entry is a hash of its name, so that it means
 //     the same to every server.
-//   - Notifications to the kernel are written by a goroutine of their own: the
-//     kernel may make them wait for a lock that is held by a request which
-//     waits for us.
+//   - Notifications to the kernel are sent by a goroutine of their own and
+//     written by the holder: the kernel makes their writer wait for locks that
+//     are held by requests which wait for us, and does so uninterruptibly, so
+//     that a server that wrote them itself could not even be killed.
 package fusefs

@@ -16,14 +16,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
-// maxDeaths is how many servers may die over one request before it is answered
-// with an error: it may be what kills them.
-const maxDeaths = 3
-
 // loop works on one slot: first on what a predecessor left in it, then on what
 // comes.
 func (s *Server) loop(slot *fusefd.Slot) error {
-	if err := s.takeOver(slot); err != nil {
+	err := s.takeOver(slot)
+	s.takeovers.Done()
+	if err != nil {
 		return err
 	}
 	for {
@@ -37,26 +35,6 @@ func (s *Server) loop(slot *fusefd.Slot) error {
 			return err
 		}
 	}
-}
-
-// takeOver ends the request that a predecessor left in a slot.
-func (s *Server) takeOver(slot *fusefd.Slot) error {
-	request := slot.Request()
-	if request == nil {
-		return nil
-	}
-	h := headerOf(request)
-	if reply := slot.Reply(); reply != nil {
-		s.metrics.takenOver.WithLabelValues("sent again").Inc()
-		return s.send(slot, reply)
-	}
-	if deaths := slot.Died(); deaths >= maxDeaths {
-		s.log.Error("a request outlived its servers and is refused", "opcode", h.opcode, "node", h.node, "deaths", deaths)
-		s.metrics.takenOver.WithLabelValues("refused").Inc()
-		return s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
-	}
-	s.metrics.takenOver.WithLabelValues("done afresh").Inc()
-	return s.work(slot)
 }
 
 // work answers the request in a slot.
@@ -142,44 +120,4 @@ func (s *Server) send(slot *fusefd.Slot, reply []byte) error {
 	default:
 		return fmt.Errorf("answering the kernel: %w", err)
 	}
-}
-
-// init opens the connection and keeps how, for successors.
-func (s *Server) init(slot *fusefd.Slot, request []byte) error {
-	reply := s.answer(headerOf(request), request, slot.ReplyBuffer())
-	if failedReply(reply) {
-		return s.send(slot, reply)
-	}
-	if len(reply) >= initReplySize {
-		// The kernel takes the lesser of this and what the mount is set to.
-		binary.NativeEndian.PutUint32(reply[offMaxReadAhead:], maxRequest)
-	}
-	if err := s.lease.Slots.SaveInit(request, reply); err != nil {
-		return err
-	}
-	s.settled(reply)
-	if err := s.send(slot, reply); err != nil {
-		return err
-	}
-	s.announce()
-	return nil
-}
-
-// replayInit brings the protocol to where a predecessor had it.
-func (s *Server) replayInit() {
-	request, reply := s.lease.Slots.Init()
-	if request == nil || len(request) < inHeaderSize {
-		return
-	}
-	again := append([]byte(nil), request...)
-	s.answer(headerOf(again), again, make([]byte, 4096))
-	s.settled(reply)
-}
-
-// settled notes what was agreed with the kernel.
-func (s *Server) settled(reply []byte) {
-	if len(reply) >= initReplySize && binary.NativeEndian.Uint32(reply[offReplyFlags:])&capInitExt != 0 {
-		s.files.notifier.expire.Store(binary.NativeEndian.Uint32(reply[offReplyFlags2:])&capExpireOnly != 0)
-	}
-	s.negotiated.Store(true)
 }

@@ -5,12 +5,11 @@ package fusefs
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
 // Codes of notifications and flags, as the kernel's fuse.h has them.
@@ -20,12 +19,12 @@ const (
 	expireOnly       = 1
 )
 
-// notifier tells the kernel to forget names and attributes, from a goroutine
-// of its own. Everything it says may be lost: what the kernel keeps runs out
-// by itself.
+// notifier makes the kernel forget names and attributes, from a goroutine of
+// its own. Everything it says may be lost: what the kernel keeps runs out by
+// itself.
 type notifier struct {
-	// write writes a message to the device.
-	write func([]byte) error
+	// tell gets messages to the kernel and waits until it has them.
+	tell  func(context.Context, [][]byte) error
 	table *table
 	log   *slog.Logger
 	// expire says that the kernel can look a name up anew without dropping
@@ -42,8 +41,8 @@ type notifier struct {
 // maxWaiting bounds the names that wait.
 const maxWaiting = 64 << 10
 
-func newNotifier(t *table, log *slog.Logger, write func([]byte) error) *notifier {
-	return &notifier{table: t, log: log, write: write, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
+func newNotifier(t *table, log *slog.Logger, tell func(context.Context, [][]byte) error) *notifier {
+	return &notifier{table: t, log: log, tell: tell, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // entry makes the kernel look a name up again. It does not wait.
@@ -84,59 +83,60 @@ func (n *notifier) run(ctx context.Context) {
 		paths, roots := n.paths, n.roots
 		n.paths, n.roots = nil, map[string]bool{}
 		n.mu.Unlock()
+		b := batch{notifier: n}
 		for _, path := range paths {
-			if ctx.Err() != nil {
-				return
-			}
-			n.tellEntry(path, false)
+			b.entry(ctx, path, false)
 		}
 		for root := range roots {
-			n.tellBelow(ctx, root)
+			files, dirs := n.table.below(root)
+			for _, path := range files {
+				b.entry(ctx, path, false)
+			}
+			for _, d := range dirs {
+				b.entry(ctx, d.path, true)
+				b.add(ctx, invalInode(d.id))
+			}
+			n.log.Info("the kernel is told to look names up anew", "below", root, "files", len(files), "directories", len(dirs))
 		}
+		b.flush(ctx)
 	}
 }
 
-func (n *notifier) tellBelow(ctx context.Context, root string) {
-	files, dirs := n.table.below(root)
-	for _, path := range files {
-		if ctx.Err() != nil {
-			return
-		}
-		n.tellEntry(path, false)
-	}
-	for _, d := range dirs {
-		if ctx.Err() != nil {
-			return
-		}
-		n.tellEntry(d.path, true)
-		if ctx.Err() != nil {
-			return
-		}
-		n.send(invalInode(d.id))
-	}
-	n.log.Info("the kernel was told to look names up anew", "below", root, "files", len(files), "directories", len(dirs))
+// batch gathers messages up to what goes at once.
+type batch struct {
+	notifier *notifier
+	messages [][]byte
+	size     int
 }
 
-// tellEntry drops a name. A directory's is only made to expire: dropping it
-// would take working directories away from processes.
-func (n *notifier) tellEntry(path string, dir bool) {
+// entry drops a name. A directory's is only made to expire: dropping it would
+// take working directories away from processes.
+func (b *batch) entry(ctx context.Context, path string, dir bool) {
+	n := b.notifier
 	if path == "/" || dir && !n.expire.Load() {
 		return
 	}
 	parent, name := split(path)
-	id, ok := n.table.idOf(parent)
-	if !ok {
-		return
+	if id, ok := n.table.idOf(parent); ok {
+		b.add(ctx, invalEntry(id, name, n.expire.Load()))
 	}
-	n.send(invalEntry(id, name, n.expire.Load()))
 }
 
-func (n *notifier) send(message []byte) {
-	err := n.write(message)
-	// ENOENT: the kernel does not know the name or the node any more.
-	if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENOTDIR) {
-		n.log.Debug("telling the kernel", "error", err)
+func (b *batch) add(ctx context.Context, message []byte) {
+	if b.size+len(message) > fusefd.MaxNotify {
+		b.flush(ctx)
 	}
+	b.messages = append(b.messages, message)
+	b.size += len(message)
+}
+
+func (b *batch) flush(ctx context.Context) {
+	if len(b.messages) > 0 && ctx.Err() == nil {
+		if err := b.notifier.tell(ctx, b.messages); err != nil {
+			b.notifier.log.Debug("telling the kernel", "error", err)
+		}
+	}
+	b.messages, b.size = nil, 0
 }
 
 // notification begins a message: a reply to no request.

@@ -36,6 +36,10 @@ type Server struct {
 	negotiated atomic.Bool
 	// stopping is set before requests are left to the successor.
 	stopping atomic.Bool
+	// takeovers counts slots whose predecessor's request is not ended yet.
+	takeovers sync.WaitGroup
+	// turn is held by whoever works on a suspect.
+	turn sync.Mutex
 	// buffers for replies to reads.
 	buffers sync.Pool
 }
@@ -73,7 +77,7 @@ func newServer(config Config) (*Server, error) {
 		config:        config, source: config.Source, table: table, log: s.log,
 		requests: newRequests(config.Timeout), born: table.journal.created,
 	}
-	s.files.notifier = newNotifier(table, s.log, s.device.write)
+	s.files.notifier = newNotifier(table, s.log, s.lease.Notify)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
 	s.metrics = newMetrics(config.Registry, s)
@@ -126,32 +130,20 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.requests.watch(background) })
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
+	s.takeovers.Add(s.lease.Slots.Len())
 	if s.negotiated.Load() {
-		s.announce()
+		helpers.Go(func() { s.announceTakeover(background.Done()) })
 	}
 	err := s.runLoops(ctx)
 	stop()
 	s.files.requests.leave(errLeaving)
-	s.waitFor(&helpers)
+	helpers.Wait()
 	err = errors.Join(err, s.files.table.close(), s.lease.Close())
 	s.files.table.closeFiles()
 	if err != nil {
 		return fmt.Errorf("serving %s: %w", s.lease.Mountpoint, err)
 	}
 	return nil
-}
-
-// waitFor gives helpers some time. A notification may wait in the kernel for a
-// lock that only a request to the next server frees, so that it must not keep
-// this one; it ends without another write.
-func (s *Server) waitFor(helpers *sync.WaitGroup) {
-	done := make(chan struct{})
-	go func() { helpers.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(s.config.StopTime):
-		s.log.Warn("a notification is still under way")
-	}
 }
 
 // runLoops works on every slot and returns when all have stopped.
@@ -249,10 +241,4 @@ func (s *Server) Ready() error {
 		return errors.New("nothing is mounted yet")
 	}
 	return nil
-}
-
-func (s *Server) announce() {
-	if err := s.lease.Serving(); err != nil {
-		s.log.Warn("the holder of the mount does not hear", "error", err)
-	}
 }

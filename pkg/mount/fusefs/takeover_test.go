@@ -1,0 +1,89 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"bytes"
+	"encoding/json"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// child runs this test binary in a role.
+func (h *held) child(t *testing.T, role string) *exec.Cmd {
+	t.Helper()
+	command := exec.Command(os.Args[0]) //nolint:gosec // itself
+	command.Env = append(os.Environ(), roleVariable+"="+role,
+		socketVariable+"="+h.socket, stateVariable+"="+h.state, pointVariable+"="+h.point)
+	command.Stderr = os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return command
+}
+
+func TestServerKilledUnderItsReaders(t *testing.T) {
+	h := hold(t)
+	kills := 20
+	if testing.Short() {
+		kills = 5
+	}
+	server := h.child(t, "serve")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	readers := h.child(t, "read")
+	var out bytes.Buffer
+	readers.Stdout = &out
+	if err := readers.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range kills {
+		eventually(t, "the next server serves", func() bool {
+			return h.session.Generation() == uint64(i+1) && h.session.Serving()
+		})
+		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+		_ = server.Process.Kill()
+		_ = server.Wait()
+		server = h.child(t, "serve")
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the last server serves", h.session.Serving)
+	time.Sleep(200 * time.Millisecond)
+	_ = readers.Process.Signal(syscall.SIGTERM)
+	watchdog := time.AfterFunc(patience, func() {
+		t.Error("the readers hang")
+		_ = h.session.Abort()
+		_ = readers.Process.Kill()
+	})
+	err := readers.Wait()
+	watchdog.Stop()
+	_ = server.Process.Kill()
+	_ = server.Wait()
+	if err != nil {
+		t.Fatalf("readers: %v", err)
+	}
+	checkTally(t, out.Bytes(), kills, h.session.Generation())
+}
+
+func checkTally(t *testing.T, raw []byte, kills int, generation uint64) {
+	t.Helper()
+	var saw tally
+	if err := json.Unmarshal(raw, &saw); err != nil {
+		t.Fatalf("the readers' tally %q: %v", raw, err)
+	}
+	t.Logf("%d kills, generation %d: %d reads, %d listings, %d stats, worst stall %v", kills, generation, saw.Reads, saw.Lists, saw.Stats, saw.WorstStall)
+	for _, f := range saw.Failed {
+		t.Errorf("failed: %s", f)
+	}
+	for _, w := range saw.Wrong {
+		t.Errorf("wrong: %s", w)
+	}
+	if saw.Reads == 0 || saw.Lists == 0 || saw.Stats == 0 {
+		t.Error("some reader did nothing")
+	}
+}
