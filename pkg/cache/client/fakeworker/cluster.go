@@ -1,0 +1,170 @@
+// Package fakeworker is workers for tests of those who read from them: the byte
+// API and the directory service over mutual TLS, out of a bucket in memory, with
+// faults on demand.
+package fakeworker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"google.golang.org/protobuf/proto"
+)
+
+// MountID is the one mount that there is.
+const MountID = "m1"
+
+// Cluster is workers over one bucket.
+type Cluster struct {
+	Roster  roster.Roster
+	Workers []*Worker
+	Bucket  *Bucket
+
+	t         testing.TB
+	authority *mtls.Authority
+}
+
+// Start n workers, all of one view; they stop with the test.
+func Start(t testing.TB, n int) *Cluster {
+	t.Helper()
+	authority, err := mtls.NewAuthority("default/hadoop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{t: t, authority: authority, Bucket: &Bucket{objects: map[string]Object{}}}
+	c.Roster = roster.Roster{Name: "hadoop", ClusterID: "c1"}
+	for i := range n {
+		w := newWorker(t, c, fmt.Sprintf("worker-%d", i))
+		c.Workers = append(c.Workers, w)
+		host, port, err := net.SplitHostPort(w.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		member := roster.Member{Name: w.Name, Host: host}
+		if _, err := fmt.Sscan(port, &member.Port); err != nil {
+			t.Fatal(err)
+		}
+		c.Roster.Workers = append(c.Roster.Workers, member)
+	}
+	view := c.NewView(1)
+	for _, w := range c.Workers {
+		w.SetView(view)
+		w.Start()
+	}
+	return c
+}
+
+// NewView of an index, in which all workers are in ring 1 and the mount has
+// epoch 1.
+func (c *Cluster) NewView(index uint64) *commonv1.ClusterView {
+	v := &commonv1.ClusterView{
+		ClusterId: "c1", Index: index, Ring: &commonv1.Ring{Epoch: 1},
+		Mounts: []*commonv1.Mount{{Id: MountID, Name: "hadoop", Path: "/hadoop", Epoch: 1, ReadOnly: true, Uri: "memory://bucket/"}},
+	}
+	for _, m := range c.Roster.Workers {
+		v.Ring.Members = append(v.Ring.Members, &commonv1.RingMember{
+			Id: "id-" + m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1, //nolint:gosec // a port
+		})
+	}
+	return v
+}
+
+// SetView of every worker.
+func (c *Cluster) SetView(v *commonv1.ClusterView) {
+	for _, w := range c.Workers {
+		w.SetView(proto.CloneOf(v))
+	}
+}
+
+// Worker by its name.
+func (c *Cluster) Worker(name string) *Worker {
+	i := slices.IndexFunc(c.Workers, func(w *Worker) bool { return w.Name == name })
+	if i < 0 {
+		c.t.Fatalf("there is no worker %q", name)
+	}
+	return c.Workers[i]
+}
+
+// Identity of this cluster's authority.
+func (c *Cluster) Identity(role mtls.Role, name string) *mtls.Identity {
+	c.t.Helper()
+	pair, err := c.authority.Issue(mtls.Peer{Role: role, Name: name}, []string{"127.0.0.1"}, time.Hour)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	dir := c.t.TempDir()
+	if err := pair.Save(dir); err != nil {
+		c.t.Fatal(err)
+	}
+	identity, err := mtls.LoadIdentity(dir)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return identity
+}
+
+// Object is the newest version of a key.
+type Object struct {
+	ETag string
+	Data []byte
+}
+
+// Bucket of objects. Safe for concurrent use.
+type Bucket struct {
+	mu      sync.Mutex
+	objects map[string]Object
+}
+
+// Put an object; its tag follows from its bytes.
+func (b *Bucket) Put(key string, data []byte) Object {
+	sum := sha256.Sum256(data)
+	o := Object{ETag: hex.EncodeToString(sum[:8]), Data: data}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.objects[key] = o
+	return o
+}
+
+// Remove an object.
+func (b *Bucket) Remove(key string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.objects, key)
+}
+
+// Get an object.
+func (b *Bucket) Get(key string) (Object, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o, ok := b.objects[key]
+	return o, ok
+}
+
+// names of a directory in order; directories have a slash behind them.
+func (b *Bucket) names(dir string) []string {
+	if dir != "" {
+		dir += "/"
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for key := range b.objects {
+		rest, ok := strings.CutPrefix(key, dir)
+		if head, _, deeper := strings.Cut(rest, "/"); ok && deeper {
+			out = append(out, head+"/")
+		} else if ok {
+			out = append(out, rest)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -1,0 +1,268 @@
+package fakeworker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Worker answers as a worker does, until told otherwise.
+type Worker struct {
+	Name string
+
+	workerv1.UnimplementedDirectoryServer
+	workerv1.UnimplementedCacheServer
+	t        testing.TB
+	cluster  *Cluster
+	address  string
+	identity *mtls.Identity
+	view     atomic.Pointer[commonv1.ClusterView]
+
+	// Ranges, Names and Epochs count requests.
+	Ranges, Names, Epochs atomic.Int64
+	// Forgotten names, as directory/name.
+	forgotten sync.Map
+
+	mu sync.Mutex
+	// fault of ranges, and nameFault of names; nil is none.
+	fault     func(n int64, r *http.Request) Fault
+	nameFault func(ctx context.Context) error
+	server    *http.Server
+	grpc      *grpc.Server
+	done      chan struct{}
+}
+
+func newWorker(t testing.TB, c *Cluster, name string) *Worker {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Worker{Name: name, t: t, cluster: c, address: listener.Addr().String(), identity: c.Identity(mtls.Worker, name)}
+	// Start listens at this address again.
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Stop)
+	return w
+}
+
+// SetView that this worker knows; nil is none.
+func (w *Worker) SetView(v *commonv1.ClusterView) { w.view.Store(v) }
+
+// Fail ranges: fault is called with the number of the request, from 1.
+func (w *Worker) Fail(fault func(n int64, r *http.Request) Fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault = fault
+}
+
+// FailAlways with one fault.
+func (w *Worker) FailAlways(f Fault) { w.Fail(func(int64, *http.Request) Fault { return f }) }
+
+// Heal ends faults of ranges and names.
+func (w *Worker) Heal() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault, w.nameFault = nil, nil
+}
+
+// FailNames: the error is the answer to every question about names, the epochs
+// and the view; one that blocks until its context ends hangs.
+func (w *Worker) FailNames(fault func(ctx context.Context) error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nameFault = fault
+}
+
+// HangNames until whoever asks gives up.
+func (w *Worker) HangNames() {
+	w.FailNames(func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
+}
+
+func (w *Worker) currentFault(n int64, r *http.Request) Fault {
+	w.mu.Lock()
+	fault := w.fault
+	w.mu.Unlock()
+	if fault == nil {
+		return Fault{}
+	}
+	return fault(n, r)
+}
+
+func (w *Worker) names(ctx context.Context) error {
+	w.mu.Lock()
+	fault := w.nameFault
+	w.mu.Unlock()
+	if fault == nil {
+		return nil
+	}
+	return fault(ctx)
+}
+
+// Start listening, again after a Stop.
+func (w *Worker) Start() {
+	w.t.Helper()
+	listener, err := net.Listen("tcp", w.address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	calls := grpc.NewServer()
+	workerv1.RegisterDirectoryServer(calls, w)
+	workerv1.RegisterCacheServer(calls, w)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	server := &http.Server{
+		Protocols: protocols,
+		TLSConfig: w.identity.ServerConfig(),
+		Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+				calls.ServeHTTP(rw, r)
+				return
+			}
+			w.serveRange(rw, r)
+		}),
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	done := make(chan struct{})
+	w.server, w.grpc, w.done = server, calls, done
+	go func() {
+		defer close(done)
+		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+			w.t.Errorf("%s: %v", w.Name, err)
+		}
+	}()
+}
+
+// Stop as a killed process does: connections break, new ones are refused.
+func (w *Worker) Stop() {
+	w.mu.Lock()
+	server, calls, done := w.server, w.grpc, w.done
+	w.server = nil
+	w.mu.Unlock()
+	if server == nil {
+		return
+	}
+	_ = server.Close()
+	<-done
+	calls.Stop()
+}
+
+// Lookup answers out of the bucket.
+func (w *Worker) Lookup(ctx context.Context, in *workerv1.LookupRequest) (*workerv1.LookupResponse, error) {
+	w.Names.Add(1)
+	if err := w.names(ctx); err != nil {
+		return nil, err
+	}
+	if in.GetMountId() != MountID {
+		return nil, status.Error(codes.NotFound, "no such mount")
+	}
+	for _, name := range w.cluster.Bucket.names(in.GetDirectory()) {
+		if strings.TrimSuffix(name, "/") == in.GetName() {
+			return &workerv1.LookupResponse{Found: true, Entry: w.entry(in.GetDirectory(), name), Epochs: w.epochs()}, nil
+		}
+	}
+	return &workerv1.LookupResponse{Epochs: w.epochs()}, nil
+}
+
+// List answers out of the bucket.
+func (w *Worker) List(ctx context.Context, in *workerv1.ListRequest) (*workerv1.ListResponse, error) {
+	w.Names.Add(1)
+	if err := w.names(ctx); err != nil {
+		return nil, err
+	}
+	if in.GetMountId() != MountID {
+		return nil, status.Error(codes.NotFound, "no such mount")
+	}
+	out := &workerv1.ListResponse{Epochs: w.epochs()}
+	limit := int(in.GetLimit())
+	if limit == 0 {
+		limit = 3
+	}
+	for _, name := range w.cluster.Bucket.names(in.GetDirectory()) {
+		if strings.TrimSuffix(name, "/") <= in.GetAfter() {
+			continue
+		}
+		if len(out.Entries) == limit {
+			out.More = true
+			break
+		}
+		out.Entries = append(out.Entries, w.entry(in.GetDirectory(), name))
+	}
+	return out, nil
+}
+
+// Forget notes the name.
+func (w *Worker) Forget(ctx context.Context, in *workerv1.ForgetRequest) (*workerv1.ForgetResponse, error) {
+	if err := w.names(ctx); err != nil {
+		return nil, err
+	}
+	w.forgotten.Store(in.GetDirectory()+"/"+in.GetName(), true)
+	return &workerv1.ForgetResponse{}, nil
+}
+
+// Forgot tells whether a name was forgotten.
+func (w *Worker) Forgot(dir, name string) bool {
+	_, ok := w.forgotten.Load(dir + "/" + name)
+	return ok
+}
+
+func (w *Worker) entry(dir, name string) *workerv1.Entry {
+	if plain, ok := strings.CutSuffix(name, "/"); ok {
+		return &workerv1.Entry{Name: plain, Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
+	}
+	key := name
+	if dir != "" {
+		key = dir + "/" + name
+	}
+	o, _ := w.cluster.Bucket.Get(key)
+	return &workerv1.Entry{Name: name, Kind: workerv1.EntryKind_ENTRY_KIND_FILE, Key: key, Size: int64(len(o.Data)), Etag: o.ETag}
+}
+
+func (w *Worker) epochs() *workerv1.Epochs {
+	v := w.view.Load()
+	out := &workerv1.Epochs{Ring: v.GetRing().GetEpoch()}
+	if len(v.GetMounts()) > 0 {
+		out.Mount = v.GetMounts()[0].GetEpoch()
+	}
+	return out
+}
+
+// GetView answers the view that was set.
+func (w *Worker) GetView(ctx context.Context, _ *workerv1.GetViewRequest) (*workerv1.GetViewResponse, error) {
+	if err := w.names(ctx); err != nil {
+		return nil, err
+	}
+	return &workerv1.GetViewResponse{View: w.view.Load()}, nil
+}
+
+// GetEpochs answers those of the view that was set.
+func (w *Worker) GetEpochs(ctx context.Context, _ *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
+	w.Epochs.Add(1)
+	if err := w.names(ctx); err != nil {
+		return nil, err
+	}
+	v := w.view.Load()
+	out := &workerv1.GetEpochsResponse{ViewIndex: v.GetIndex(), Ring: v.GetRing().GetEpoch(), Mounts: map[string]uint64{}}
+	for _, m := range v.GetMounts() {
+		out.Mounts[m.GetId()] = m.GetEpoch()
+	}
+	return out, nil
+}

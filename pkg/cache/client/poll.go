@@ -1,0 +1,200 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+)
+
+// keepUp keeps the view new: at the start from the masters or any worker, then
+// on hints, then every Config.Poll.
+func (c *Client) keepUp() {
+	retry := 100 * time.Millisecond
+	err := c.refresh(c.ctx)
+	for {
+		wait := c.config.Poll
+		if c.current.Load() == nil {
+			// Nobody had a view: soon again.
+			wait, retry = min(retry, c.config.Poll), min(2*retry, 2*time.Second)
+			c.config.Logger.Debug("no view yet", "reason", err)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-c.ctx.Done():
+			timer.Stop()
+			return
+		case name := <-c.hints:
+			timer.Stop()
+			if err = c.viewOf(c.ctx, name); err != nil {
+				c.config.Logger.Debug("a worker that knows more did not say it", "worker", name, "reason", err)
+			}
+			c.drain()
+		case <-timer.C:
+			if c.current.Load() == nil {
+				err = c.refresh(c.ctx)
+			} else if err = c.poll(c.ctx); err != nil {
+				c.config.Logger.Debug("nobody told the epochs", "reason", err)
+			}
+		}
+	}
+}
+
+// drain drops hints that came meanwhile: the next answer of the same worker
+// gives them again if they still hold.
+func (c *Client) drain() {
+	for {
+		select {
+		case <-c.hints:
+		default:
+			return
+		}
+	}
+}
+
+// refresh asks the masters and every worker for the view, all at once, and
+// takes the newest. With a view held already, the first answer is enough.
+func (c *Client) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	defer cancel()
+	var questions []func() error
+	if c.config.Masters != nil {
+		questions = append(questions, func() error {
+			v, err := c.config.Masters.View(ctx)
+			if err != nil {
+				return fmt.Errorf("asking the masters for the view: %w", err)
+			}
+			_, err = c.adopt(v, true)
+			return err
+		})
+	}
+	for _, m := range c.everybody("view") {
+		questions = append(questions, func() error { return c.viewOf(ctx, m.GetName()) })
+	}
+	answers := make(chan error, len(questions))
+	for _, ask := range questions {
+		c.work.Go(func() { answers <- ask() })
+	}
+	var failed []error
+	for range questions {
+		err := <-answers
+		if err == nil && c.current.Load() != nil {
+			return nil
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+// poll asks one worker after another for its epochs, until one answers; then
+// the masters, if none does.
+func (c *Client) poll(ctx context.Context) error {
+	var failed []error
+	for _, m := range c.everybody(strconv.FormatUint(rand.Uint64(), 16)) {
+		err := c.epochsOf(ctx, m)
+		if err == nil {
+			return nil
+		}
+		failed = append(failed, err)
+		if ctx.Err() != nil {
+			return errors.Join(failed...)
+		}
+	}
+	if c.config.Masters != nil {
+		ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+		defer cancel()
+		v, err := c.config.Masters.View(ctx)
+		if err == nil {
+			_, err = c.adopt(v, true)
+		}
+		if err == nil {
+			return nil
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
+
+func (c *Client) epochsOf(ctx context.Context, m *commonv1.RingMember) error {
+	w, err := c.worker(m)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	defer cancel()
+	answer, err := workerv1.NewCacheClient(w.conn).GetEpochs(ctx, &workerv1.GetEpochsRequest{})
+	if err != nil {
+		return w.outcome(ctx, err)
+	}
+	w.succeeded()
+	if c.behind(answer) {
+		return c.viewOf(ctx, m.GetName())
+	}
+	return nil
+}
+
+// behind tells whether a worker knows more than this client.
+func (c *Client) behind(e *workerv1.GetEpochsResponse) bool {
+	v := c.current.Load()
+	if v == nil || e.GetViewIndex() > v.GetIndex() || e.GetRing() > v.GetRing().GetEpoch() {
+		return true
+	}
+	for id, epoch := range e.GetMounts() {
+		if epoch > v.epochs[id] {
+			return true
+		}
+	}
+	return false
+}
+
+// viewOf asks one worker for its view.
+func (c *Client) viewOf(ctx context.Context, name string) error {
+	member := c.member(name)
+	if member == nil {
+		return fmt.Errorf("worker %s is not known any more", name)
+	}
+	w, err := c.worker(member)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	defer cancel()
+	answer, err := workerv1.NewCacheClient(w.conn).GetView(ctx, &workerv1.GetViewRequest{})
+	if err != nil {
+		return w.outcome(ctx, err)
+	}
+	w.succeeded()
+	if answer.GetView() == nil {
+		return &Error{Worker: name, Kind: ErrUnavailable, Message: "it knows no view yet"}
+	}
+	if _, err := c.adopt(answer.GetView(), true); err != nil {
+		return &Error{Worker: name, Kind: ErrGarbled, Message: err.Error()}
+	}
+	return nil
+}
+
+func (c *Client) member(name string) *commonv1.RingMember {
+	for _, m := range c.everybody("") {
+		if m.GetName() == name {
+			return m
+		}
+	}
+	return nil
+}
+
+// note the epochs that came with an answer of a worker.
+func (c *Client) note(worker string, ringEpoch uint64, mount string, mountEpoch, index uint64) {
+	v := c.current.Load()
+	if v != nil && ringEpoch <= v.GetRing().GetEpoch() && mountEpoch <= v.epochs[mount] && index <= v.GetIndex() {
+		return
+	}
+	select {
+	case c.hints <- worker:
+	default: // Enough hints wait already.
+	}
+}

@@ -1,0 +1,139 @@
+package client
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"google.golang.org/protobuf/proto"
+)
+
+// view is a ClusterView ready for use. It is never changed.
+type view struct {
+	*commonv1.ClusterView
+	ring *ring.Ring
+	// previous rings, newest first, without the current one.
+	previous []*ring.Ring
+	// epochs of the mounts by id.
+	epochs map[string]uint64
+}
+
+// newView of a message; where it has no ring, the roster's workers make one.
+func newView(v *commonv1.ClusterView, r roster.Roster) *view {
+	out := &view{ClusterView: v, ring: ring.New(v.GetRing()), epochs: map[string]uint64{}}
+	if out.ring.Len() == 0 {
+		out.ring = rosterRing(r)
+	}
+	for _, previous := range v.GetPreviousRings() {
+		if previous.GetEpoch() != v.GetRing().GetEpoch() {
+			out.previous = append(out.previous, ring.New(previous))
+		}
+	}
+	for _, m := range v.GetMounts() {
+		out.epochs[m.GetId()] = m.GetEpoch()
+	}
+	return out
+}
+
+// rosterRing is the ring of a client that knows of none.
+func rosterRing(r roster.Roster) *ring.Ring {
+	members := make([]*commonv1.RingMember, 0, len(r.Workers))
+	for _, w := range r.Workers {
+		members = append(members, &commonv1.RingMember{Name: w.Name, Host: w.Host, Port: uint32(w.Port), Weight: 1}) //nolint:gosec // a port
+	}
+	return ring.New(&commonv1.Ring{Members: members})
+}
+
+// The file of a view: magic, crc32c of the message, the message.
+const (
+	viewMagic = "jindo client view 1\n"
+	maxView   = 64 << 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func encodeView(v *commonv1.ClusterView) ([]byte, error) {
+	body, err := proto.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the view: %w", err)
+	}
+	raw := binary.LittleEndian.AppendUint32([]byte(viewMagic), crc32.Checksum(body, castagnoli))
+	return append(raw, body...), nil
+}
+
+func decodeView(raw []byte) (*commonv1.ClusterView, error) {
+	const head = len(viewMagic) + 4
+	if len(raw) < head || len(raw) > maxView || string(raw[:len(viewMagic)]) != viewMagic {
+		return nil, errors.New("it is no view of this format")
+	}
+	body := raw[head:]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(raw[len(viewMagic):]) {
+		return nil, errors.New("its checksum does not match")
+	}
+	v := &commonv1.ClusterView{}
+	if err := proto.Unmarshal(body, v); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// loadView reads the file of a view; nil when there is none. A damaged one is
+// an error to be logged: there is more where it came from.
+func loadView(path string) (*commonv1.ClusterView, error) {
+	if path == "" {
+		return nil, nil
+	}
+	raw, err := os.ReadFile(path) //nolint:gosec // The path is configuration.
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the view: %w", err)
+	}
+	v, err := decodeView(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading the view in %s: %w", path, err)
+	}
+	return v, nil
+}
+
+// saveView replaces the file so that a crash leaves the old one or the new one.
+func saveView(path string, v *commonv1.ClusterView) error {
+	if path == "" {
+		return nil
+	}
+	raw, err := encodeView(v)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return fmt.Errorf("writing the view: %w", err)
+	}
+	_, err = f.Write(raw)
+	if err == nil {
+		err = f.Sync()
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("writing the view: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("writing the view: %w", err)
+	}
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		return fmt.Errorf("writing the view: %w", err)
+	}
+	return nil
+}
