@@ -1,0 +1,211 @@
+package reader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/client"
+	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fixture is a reader of a cluster of fake workers.
+type fixture struct {
+	*testing.T
+	cluster *fakeworker.Cluster
+	client  *client.Client
+	reader  *Reader
+}
+
+func newFixture(t *testing.T, workers int, change ...func(*Config)) *fixture {
+	t.Helper()
+	f := &fixture{T: t, cluster: fakeworker.Start(t, workers)}
+	logger := slog.New(slog.DiscardHandler)
+	if os.Getenv("JINDO_TEST_LOG") != "" {
+		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	var err error
+	f.client, err = client.New(client.Config{
+		Roster: f.cluster.Roster, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
+		Poll: 50 * time.Millisecond, Silence: 300 * time.Millisecond, Logger: logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.client.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := f.client.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	config := Config{Cluster: f.client, ReadTimeout: 30 * time.Second, Silence: 200 * time.Millisecond, Attempt: time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
+	for _, c := range change {
+		c(&config)
+	}
+	if f.reader, err = New(config); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.reader.Close() })
+	return f
+}
+
+// random bytes, the same each time.
+func random(seed uint64, size int) []byte {
+	data := make([]byte, size)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for i := range data {
+		data[i] = byte(r.Uint32())
+	}
+	return data
+}
+
+func (f *fixture) put(key string, data []byte) Version {
+	o := f.cluster.Bucket.Put(key, data)
+	return Version{Mount: fakeworker.MountID, Key: key, ETag: o.ETag, Size: int64(len(data))}
+}
+
+func (f *fixture) open(v Version) *File {
+	f.Helper()
+	file, err := f.reader.Open(f.Context(), v)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+// owner and the others of a version, in the order of the ladder.
+func (f *fixture) order(v Version) []*fakeworker.Worker {
+	var out []*fakeworker.Worker
+	for _, c := range f.client.Candidates(client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}, 0) {
+		if w := f.cluster.Worker(c.Worker()); !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// readAll sequentially, a piece at a time.
+func readAll(ctx context.Context, file *File, piece int) ([]byte, error) {
+	var out []byte
+	p := make([]byte, piece)
+	for {
+		n, err := file.ReadAt(ctx, p, int64(len(out)))
+		out = append(out, p[:n]...)
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return out, err
+		}
+	}
+}
+
+func (f *fixture) mustRead(v Version, want []byte, piece int) {
+	f.Helper()
+	got, err := readAll(f.Context(), f.open(v), piece)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		f.Fatalf("got %d bytes, want %d; they differ from %d on", len(got), len(want), firstDifference(got, want))
+	}
+}
+
+func firstDifference(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return min(len(a), len(b))
+}
+
+func (f *fixture) rungs(rung client.Rung) float64 {
+	f.Helper()
+	return f.value(f.reader.metrics.reads.WithLabelValues(string(rung)))
+}
+
+func (f *fixture) value(m prometheus.Metric) float64 {
+	f.Helper()
+	var out dto.Metric
+	if err := m.Write(&out); err != nil {
+		f.Fatal(err)
+	}
+	return out.GetCounter().GetValue()
+}
+
+// memoryStore is the store itself, out of the cluster's bucket.
+type memoryStore struct {
+	ufs.Store
+	bucket *fakeworker.Bucket
+
+	mu   sync.Mutex
+	fail error
+	gets int
+	body func(io.Reader) io.Reader
+}
+
+func (s *memoryStore) opener(context.Context, *commonv1.Mount) (ufs.Store, error) { return s, nil }
+
+func (s *memoryStore) String() string { return "memory://bucket/" }
+
+func (s *memoryStore) Close() error { return nil }
+
+func (s *memoryStore) failWith(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = err
+}
+
+func (s *memoryStore) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
+	s.mu.Lock()
+	s.gets++
+	fail, body := s.fail, s.body
+	s.mu.Unlock()
+	if err := errors.Join(fail, ctx.Err()); err != nil {
+		return nil, ufs.Object{}, err
+	}
+	o, ok := s.bucket.Get(key)
+	switch {
+	case !ok:
+		return nil, ufs.Object{}, fmt.Errorf("get %q: %w", key, ufs.ErrNotFound)
+	case ifMatch != o.ETag:
+		return nil, ufs.Object{}, fmt.Errorf("get %q: %w", key, ufs.ErrPrecondition)
+	}
+	var reader io.Reader = bytes.NewReader(o.Data[r.Offset : r.Offset+r.Length])
+	if body != nil {
+		reader = body(reader)
+	}
+	return io.NopCloser(reader), ufs.Object{Key: key, Size: int64(len(o.Data)), ETag: o.ETag}, nil
+}
+
+func (s *memoryStore) Stat(_ context.Context, key string) (ufs.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return ufs.Object{}, s.fail
+	}
+	o, ok := s.bucket.Get(key)
+	if !ok {
+		return ufs.Object{}, ufs.ErrNotFound
+	}
+	return ufs.Object{Key: key, Size: int64(len(o.Data)), ETag: o.ETag}, nil
+}

@@ -1,0 +1,88 @@
+package reader
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jindo-io/jindo/pkg/cache/client"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Rungs of the ladder beside those that are workers.
+const (
+	rungLocal client.Rung = "local"
+	rungStore client.Rung = "store"
+)
+
+// metrics of reads.
+type metrics struct {
+	reads         *prometheus.CounterVec // by rung
+	bytes         *prometheus.CounterVec // by rung
+	errors        *prometheus.CounterVec // by rung and reason
+	failures      *prometheus.CounterVec // by reason
+	seconds       prometheus.Histogram
+	prefetchHits  prometheus.Counter
+	prefetchBytes prometheus.Counter
+	wasted        prometheus.Counter
+	refused       prometheus.Counter
+}
+
+func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "jindo_fuse_read_" + name, Help: help})
+	}
+	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jindo_fuse_read_" + name, Help: help}, labels)
+	}
+	m := &metrics{
+		reads:    vector("ranges_total", "Ranges that a rung of the ladder completed.", "rung"),
+		bytes:    vector("bytes_total", "Bytes by the rung of the ladder that gave them.", "rung"),
+		errors:   vector("rung_errors_total", "Attempts that moved a read to the next rung.", "rung", "reason"),
+		failures: vector("failures_total", "Reads that failed.", "reason"),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "jindo_fuse_read_seconds", Help: "Time of one read of the application or its kernel.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 10),
+		}),
+		prefetchHits:  counter("prefetch_hits_total", "Reads answered from bytes that were read ahead."),
+		prefetchBytes: counter("prefetch_bytes_total", "Bytes read ahead."),
+		wasted:        counter("prefetch_dropped_bytes_total", "Bytes read ahead and dropped before anybody read them."),
+		refused:       counter("prefetch_refused_total", "Times that reading ahead found no memory."),
+	}
+	used := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "jindo_fuse_read_memory_bytes", Help: "Memory that holds bytes read ahead.",
+	}, func() float64 { return float64(memory.used.Load()) })
+	for _, c := range []prometheus.Collector{m.reads, m.bytes, m.errors, m.failures, m.seconds, m.prefetchHits, m.prefetchBytes, m.wasted, m.refused, used} {
+		if err := registry.Register(c); err != nil {
+			return nil, fmt.Errorf("starting the reader: registering its metrics: %w", err)
+		}
+	}
+	for _, rung := range []client.Rung{rungLocal, client.Owner, client.Previous, client.Other, rungStore} {
+		m.reads.WithLabelValues(string(rung))
+		m.bytes.WithLabelValues(string(rung))
+	}
+	return m, nil
+}
+
+// reason of a failure, in one word.
+func reason(err error) string {
+	for _, r := range []struct {
+		err  error
+		word string
+	}{
+		{ErrStale, "stale"},
+		{ErrPermission, "permission"},
+		{client.ErrPermission, "permission"},
+		{client.ErrNotCached, "not_cached"},
+		{client.ErrThrottled, "throttled"},
+		{client.ErrUnknownMount, "unknown_mount"},
+		{client.ErrStalled, "silent"},
+		{client.ErrUnreachable, "unreachable"},
+		{client.ErrGarbled, "garbled"},
+		{client.ErrInvalid, "invalid"},
+	} {
+		if errors.Is(err, r.err) {
+			return r.word
+		}
+	}
+	return "unavailable"
+}

@@ -1,0 +1,135 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/client"
+	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// Lookup finds a name in a directory of a mount; dir has no slash at its ends,
+// "" is the mount's root. ErrNotExist when it is not there.
+func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, error) {
+	var entry Entry
+	err := r.climbNames(ctx, mountID, func(ctx context.Context) error {
+		answer, err := r.config.Cluster.Lookup(ctx, mountID, dir, name)
+		if err != nil {
+			return err
+		}
+		entry, err = found(mountID, dir, name, answer.GetFound(), answer.GetEntry())
+		return err
+	}, func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
+		answer, err := s.Lookup(ctx, m, dir, name)
+		if err != nil {
+			return err
+		}
+		entry, err = found(mountID, dir, name, answer.Found, answer.Entry)
+		return err
+	})
+	return entry, err
+}
+
+// List answers names of a directory after the given one, in the order of their
+// bytes, and whether there are more.
+func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries []Entry, more bool, err error) {
+	err = r.climbNames(ctx, mountID, func(ctx context.Context) error {
+		answer, err := r.config.Cluster.List(ctx, mountID, dir, after, 0)
+		if err == nil {
+			entries, more = entriesOf(mountID, answer.GetEntries()), answer.GetMore()
+		}
+		return err
+	}, func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
+		page, err := s.List(ctx, m, dir, after, 0)
+		if err == nil {
+			entries, more = entriesOf(mountID, page.Entries), page.More
+		}
+		return err
+	})
+	return entries, more, err
+}
+
+// forgetTimeout of telling an owner that a version is gone.
+const forgetTimeout = 5 * time.Second
+
+// Forget drops a version that turned out to be gone, here and at the owner of
+// its directory, so that the next Lookup asks the store.
+func (r *Reader) Forget(ctx context.Context, v Version) {
+	dir, name := path.Split(v.Key)
+	if dir != "" {
+		dir = dir[:len(dir)-1]
+	}
+	if names := r.stores.opened(); names != nil {
+		names.Forget(v.Mount, dir, name)
+	}
+	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
+	defer cancel()
+	if err := r.config.Cluster.Forget(ctx, v.Mount, dir, name); err != nil {
+		r.config.Logger.Warn("nobody was told that a version is gone; its name is believed until its listing is made anew", "key", v.Key, "reason", err)
+	}
+}
+
+// climbNames asks the workers, then the store itself, again and again until
+// the time for a read is over.
+func (r *Reader) climbNames(ctx context.Context, mountID string, workers func(context.Context) error, store func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.config.ReadTimeout, errTimeout)
+	defer cancel()
+	for wait := minWait; ; wait = min(2*wait, maxWait) {
+		err := workers(ctx)
+		if err == nil || errors.Is(err, ErrNotExist) {
+			return err
+		}
+		if r.stores.usable() && ctx.Err() == nil {
+			fromStore := r.stores.names(ctx, mountID, store)
+			if fromStore == nil || errors.Is(fromStore, ErrNotExist) {
+				return fromStore
+			}
+			err = errors.Join(err, fromStore)
+		}
+		switch {
+		case errors.Is(err, client.ErrPermission), errors.Is(err, ufs.ErrPermission):
+			return fmt.Errorf("%w: %w", ErrPermission, err)
+		case !r.mounted(mountID):
+			return fmt.Errorf("mount %s is not there any more: %w", mountID, ErrNotExist)
+		}
+		pause := time.NewTimer(wait/2 + rand.N(wait))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+func found(mountID, dir, name string, there bool, e *workerv1.Entry) (Entry, error) {
+	if !there {
+		return Entry{}, fmt.Errorf("%q in directory %q of mount %s: %w", name, dir, mountID, ErrNotExist)
+	}
+	return entryOf(mountID, e), nil
+}
+
+func entryOf(mountID string, e *workerv1.Entry) Entry {
+	out := Entry{Name: e.GetName(), Dir: e.GetKind() == workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
+	if e.GetModified() != nil {
+		out.Modified = e.GetModified().AsTime()
+	}
+	if !out.Dir {
+		out.Version = Version{Mount: mountID, Key: e.GetKey(), ETag: e.GetEtag(), Size: e.GetSize()}
+	}
+	return out
+}
+
+func entriesOf(mountID string, page []*workerv1.Entry) []Entry {
+	out := make([]Entry, len(page))
+	for i, e := range page {
+		out[i] = entryOf(mountID, e)
+	}
+	return out
+}
