@@ -4,6 +4,7 @@ package fusefs
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -246,14 +246,14 @@ func direntsOf(fd, buffer int, took func(time.Duration)) ([]dirent, error) {
 	}
 }
 
+// parseDirents takes linux_dirent64 apart: ino, offset, length, type, name.
 func parseDirents(p []byte) []dirent {
 	var all []dirent
 	for len(p) > 0 {
-		d := (*unix.Dirent)(unsafe.Pointer(&p[0]))
-		name := p[unsafe.Offsetof(unix.Dirent{}.Name):d.Reclen]
-		text, _, _ := strings.Cut(string(name), "\x00")
-		all = append(all, dirent{name: text, ino: d.Ino, cookie: d.Off})
-		p = p[d.Reclen:]
+		length := binary.NativeEndian.Uint16(p[16:])
+		name, _, _ := strings.Cut(string(p[19:length]), "\x00")
+		all = append(all, dirent{name: name, ino: binary.NativeEndian.Uint64(p), cookie: int64(binary.NativeEndian.Uint64(p[8:]))})
+		p = p[length:]
 	}
 	return all
 }
