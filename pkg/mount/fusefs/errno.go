@@ -3,7 +3,6 @@
 package fusefs
 
 import (
-	"context"
 	"errors"
 	"syscall"
 
@@ -40,8 +39,3 @@ var (
 
 // estale tells the kernel to look a name up again.
 const estale = fuse.Status(syscall.ESTALE)
-
-// leaving says whether a request failed only because this server stops.
-func leaving(ctx context.Context) bool {
-	return errors.Is(context.Cause(ctx), errLeaving)
-}
