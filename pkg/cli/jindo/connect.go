@@ -3,6 +3,7 @@ package jindo
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/collect"
@@ -20,6 +21,7 @@ const targetTimeout = 3 * time.Second
 type remote struct {
 	targets collect.Targets
 	masters *client.Client
+	logger  *slog.Logger
 	closers []func()
 }
 
@@ -36,7 +38,7 @@ func Connect(_ context.Context, settings Settings) (Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &remote{targets: collect.Targets{Roster: members, Identity: identity, Timeout: min(targetTimeout, settings.Timeout)}}
+	c := &remote{logger: slog.New(slog.DiscardHandler), targets: collect.Targets{Roster: members, Identity: identity, Timeout: min(targetTimeout, settings.Timeout)}}
 	if len(members.Masters) > 0 {
 		c.masters, err = client.New(client.Config{Roster: members, Identity: identity, Holder: nameJindo})
 		if err != nil {
