@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,7 +21,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// These tests wait for timeouts, not for processors.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience is how long a test waits for what must come.
 const patience = 60 * time.Second
@@ -97,6 +104,12 @@ type member struct {
 	ran    chan error
 }
 
+// idle stops a member's Run while the member itself goes on.
+func (m *member) idle() {
+	m.cancel()
+	m.ran <- <-m.ran
+}
+
 // cluster of masters in this process, over TLS on loopback.
 type cluster struct {
 	*consensustest.Fixture
@@ -165,17 +178,12 @@ func (c *cluster) tryStart(i int) (*member, error) {
 }
 
 // stop shuts a master down, handing leadership over.
-func (c *cluster) stop(i int) { c.end(i, patience) }
+func (c *cluster) stop(i int) { c.end(i, true) }
 
 // kill ends a master without handing anything over.
-func (c *cluster) kill(i int) {
-	if m := c.members[i]; m != nil {
-		m.node.failed.Store(true)
-	}
-	c.end(i, patience)
-}
+func (c *cluster) kill(i int) { c.end(i, false) }
 
-func (c *cluster) end(i int, limit time.Duration) {
+func (c *cluster) end(i int, handOver bool) {
 	c.t.Helper()
 	m := c.members[i]
 	if m == nil {
@@ -187,9 +195,9 @@ func (c *cluster) end(i int, limit time.Duration) {
 	if err := <-m.ran; err != nil {
 		c.t.Errorf("running %s: %v", c.Name(i), err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := m.node.Shutdown(ctx); err != nil {
+	if err := m.node.shutdown(ctx, handOver); err != nil {
 		c.t.Errorf("stopping %s: %v", c.Name(i), err)
 	}
 }

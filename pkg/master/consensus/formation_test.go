@@ -7,6 +7,7 @@ import (
 )
 
 func TestOneMemberFormsProposesAndRemembers(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 1)
 	m := c.start(0)
 	c.whole()
@@ -31,6 +32,7 @@ func TestOneMemberFormsProposesAndRemembers(t *testing.T) {
 }
 
 func TestFormationInAnyOrderFormsOneClusterOnce(t *testing.T) {
+	t.Parallel()
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}} {
 		t.Run("", func(t *testing.T) {
 			t.Parallel()

@@ -39,7 +39,7 @@ func (g *gate) get() (uint64, time.Time) {
 // not.
 func (n *Node) serving() uint64 {
 	term, _ := n.gate.get()
-	if term == 0 || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+	if term == 0 || n.failed.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return 0
 	}
 	return term
@@ -54,7 +54,7 @@ func (n *Node) serve(ctx context.Context) (uint64, error) {
 		if term := n.serving(); term != 0 {
 			return term, nil
 		}
-		if n.raft.State() != raft.Leader {
+		if n.raft.State() != raft.Leader || n.failed.Load() {
 			return 0, n.notLeader()
 		}
 		timer := time.NewTimer(n.config.Heartbeat / 5)

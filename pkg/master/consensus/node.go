@@ -182,18 +182,17 @@ func (n *Node) Leader() (string, uint64) {
 // Shutdown hands leadership over, lets what is on its way through the log end,
 // and closes everything. When ctx ends first, the rest is closed without
 // waiting.
-func (n *Node) Shutdown(ctx context.Context) error {
+func (n *Node) Shutdown(ctx context.Context) error { return n.shutdown(ctx, true) }
+
+func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 	if n.closing.Swap(true) {
 		return nil
 	}
+	if handOver {
+		n.handOver(ctx)
+	}
 	if !n.failed.Load() {
-		if n.raft.State() == raft.Leader && len(n.servers()) > 1 {
-			if name, err := n.transfer(ctx, ""); err != nil {
-				n.logger.Warn("could not hand leadership over before stopping", "error", err)
-			} else {
-				n.logger.Info("handed leadership over", "to", name)
-			}
-		}
+		// The library forgets to answer what it has not looked at when it ends.
 		select {
 		case <-n.pending.close():
 		case <-ctx.Done():
@@ -209,6 +208,19 @@ func (n *Node) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("shutting master %s down: %w", n.config.Name, ctx.Err())
 	}
+}
+
+// handOver makes another member the leader if this one leads.
+func (n *Node) handOver(ctx context.Context) {
+	if n.failed.Load() || n.raft.State() != raft.Leader || countVoters(n.servers()) < 2 {
+		return
+	}
+	name, err := n.transfer(ctx, "")
+	if err != nil {
+		n.logger.Warn("could not hand leadership over before stopping", "error", err)
+		return
+	}
+	n.logger.Info("handed leadership over", "to", name)
 }
 
 // close closes what is open.

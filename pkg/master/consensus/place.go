@@ -22,7 +22,7 @@ func (n *Node) keepPlace(ctx context.Context) {
 			n.keepAddress(ctx)
 			continue
 		}
-		if time.Since(led) < 10*n.config.Election {
+		if time.Since(led) < 5*n.config.Election {
 			continue
 		}
 		// The members that still have a vote refuse this one's candidacy

@@ -70,6 +70,7 @@ func (c *cluster) succeed(w *wires) *member {
 // then a read begins at the old leader, and then the answers arrive. They
 // prove that it led once, not that it led when the read began.
 func TestReadConfirmedByAnswersOlderThanItself(t *testing.T) {
+	t.Parallel()
 	w := newWires()
 	c, old := startWithPatientLeader(t, w)
 	c.propose("before")
@@ -111,6 +112,7 @@ func TestReadConfirmedByAnswersOlderThanItself(t *testing.T) {
 // TestNothingIsAcknowledgedBeforeItIsCommitted: a leader that reaches nobody
 // acknowledges nothing.
 func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
+	t.Parallel()
 	w := newWires()
 	c, old := startWithPatientLeader(t, w)
 	c.propose("before")
@@ -172,6 +174,7 @@ func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 
 // TestReadsSeeWhatWasAcknowledged: and only the leader answers them.
 func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()
 	leader := c.members[c.whole()]

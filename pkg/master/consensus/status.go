@@ -53,7 +53,7 @@ func (n *Node) Status() *masterv1.StatusResponse {
 	for _, server := range servers {
 		s.Peers = append(s.Peers, n.peer(server))
 	}
-	s.Ready = s.Voter && leader != "" && s.AppliedIndex+joinLag >= s.CommitIndex && !n.closing.Load() &&
+	s.Ready = s.Voter && !n.failed.Load() && leader != "" && s.AppliedIndex+joinLag >= s.CommitIndex && !n.closing.Load() &&
 		(n.raft.State() != raft.Leader || n.serving() != 0)
 	return s
 }
