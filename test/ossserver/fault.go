@@ -1,6 +1,7 @@
 package ossserver
 
 import (
+	"io"
 	"net/http"
 	"time"
 )
@@ -75,6 +76,8 @@ func (s *Server) interfere(w *answer, r *http.Request, c call) bool {
 		}
 	}
 	if f.Hang {
+		// Only after the body does net/http notice that the client went away.
+		_, _ = io.Copy(io.Discard, r.Body)
 		<-r.Context().Done()
 	}
 	if f.Hang || f.Drop {

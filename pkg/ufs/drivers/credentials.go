@@ -104,16 +104,26 @@ func (c *fileCredentials) look(always bool) {
 			values[i] = strings.TrimSpace(string(raw))
 		case errors.Is(err, fs.ErrNotExist) && i == 2:
 		default:
-			c.err = c.failed(name, err)
+			c.lost(name, err)
 			return
 		}
 		if i < 2 && values[i] == "" {
-			c.err = c.failed(name, errors.New("the file is empty"))
+			c.lost(name, errors.New("the file is empty"))
 			return
 		}
 	}
 	c.seen, c.err = seen, nil
 	c.value = ufs.Credentials{AccessKeyID: values[0], AccessKeySecret: values[1], SecurityToken: values[2]}
+}
+
+// lost keeps the last credentials that were there: a file that is being
+// written anew is empty for a moment. Whether they still hold is the store's
+// to say.
+func (c *fileCredentials) lost(name string, err error) {
+	if c.value == (ufs.Credentials{}) {
+		c.err = c.failed(name, err)
+	}
+	c.seen = [3]stamp{}
 }
 
 func (c *fileCredentials) path(name string) string {

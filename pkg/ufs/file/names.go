@@ -30,7 +30,7 @@ const (
 	// keeping, maxCached in names of one directory (about 50 bytes each).
 	cachedDirs = 4
 	minCached  = 1000
-	maxCached  = 4 << 20
+	maxCached  = 1 << 20
 )
 
 // read answers the names in dir in the order of keys: a directory's name ends

@@ -42,6 +42,8 @@ type Config struct {
 	// Retry and Limits are the defaults when zero.
 	Retry  retry.Policy
 	Limits wire.Limits
+	// HTTP client to use; nil makes one with a pool of its own.
+	HTTP *http.Client
 }
 
 // Store is a prefix of an OSS bucket.
@@ -73,10 +75,13 @@ func Open(c Config) (*Store, error) {
 			SecurityToken:   c.Options["fs.oss.securityToken"],
 		}
 	}
+	if c.HTTP == nil {
+		c.HTTP = wire.NewClient()
+	}
 	s := &Store{
 		location: location,
 		bucket:   &location.Bucket,
-		http:     wire.NewClient(),
+		http:     c.HTTP,
 		limits:   c.Limits.WithDefaults(),
 		caller: &wire.Caller{
 			Store:       wire.Subject{Scheme: "oss", Bucket: location.Bucket, Endpoint: target.endpoint},

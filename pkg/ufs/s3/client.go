@@ -48,6 +48,8 @@ type Config struct {
 	// Retry and Limits are the defaults when zero.
 	Retry  retry.Policy
 	Limits wire.Limits
+	// HTTP client to use; nil makes one with a pool of its own.
+	HTTP *http.Client
 }
 
 // Store is a prefix of an S3 bucket.
@@ -80,11 +82,14 @@ func Open(c Config) (*Store, error) {
 			SecurityToken:   c.Options["fs.s3.securityToken"],
 		}
 	}
+	if c.HTTP == nil {
+		c.HTTP = wire.NewClient()
+	}
 	s := &Store{
 		location: c.Location,
 		target:   target,
 		bucket:   aws.String(c.Location.Bucket),
-		http:     wire.NewClient(),
+		http:     c.HTTP,
 		limits:   c.Limits.WithDefaults(),
 		caller: &wire.Caller{
 			Store:       wire.Subject{Scheme: "s3", Bucket: c.Location.Bucket, Endpoint: target.name()},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -153,7 +154,7 @@ func (c *Caller) unreachable(err error) error {
 	switch {
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("the host of endpoint %s is not known, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable)
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return retry.Final(fmt.Errorf("endpoint %s does not speak TLS, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
 	case errors.As(err, &certificate), errors.As(err, &unknown):
 		return retry.Final(fmt.Errorf("the certificate of endpoint %s is not trusted: %w: %w", endpoint, err, ufs.ErrUnavailable))

@@ -40,9 +40,14 @@ type Download struct {
 	stall  time.Duration
 	length int64
 	offset int64
+	// stuck counts the streams in a row that answered nothing.
+	stuck int
 	// failed ends the download for good.
 	failed error
 }
+
+// maxStuck is how many streams in a row may answer nothing.
+const maxStuck = 4
 
 // NewDownload reads first and what source answers after it.
 func NewDownload(ctx context.Context, first *Stream, length int64, source Source, spend func() bool, stall time.Duration) *Download {
@@ -65,6 +70,7 @@ func (d *Download) Read(p []byte) (int, error) {
 		n, err := d.readOnce(p)
 		if n > 0 {
 			d.offset += int64(n)
+			d.stuck = 0
 			return n, nil // an error comes again, or is mended, next time
 		}
 		if err := d.resume(err); err != nil {
@@ -90,7 +96,7 @@ func (d *Download) resume(err error) error {
 		return ended
 	}
 	broken := fmt.Errorf("the body broke off after %d of %d bytes (%w): %w", d.offset, d.length, err, ufs.ErrUnavailable)
-	if d.source == nil || !d.spend() {
+	if d.stuck++; d.source == nil || d.stuck > maxStuck || !d.spend() {
 		return broken
 	}
 	_ = d.stream.Close()

@@ -5,9 +5,13 @@ package wire
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // NewClient makes an HTTP client for one store. Many ranges are read at once,
@@ -16,7 +20,7 @@ import (
 // redirect means a wrong endpoint), uses no proxy that the environment names
 // (cached bytes must not travel by chance), and decodes nothing.
 func NewClient() *http.Client {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second, Control: userTimeout}
 	return &http.Client{
 		Transport: sized{&http.Transport{
 			DialContext:           dialer.DialContext,
@@ -33,6 +37,18 @@ func NewClient() *http.Client {
 		}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// userTimeout lets the kernel end a connection whose peer acknowledges nothing:
+// without it a pooled connection that a firewall has forgotten costs its next
+// request the whole deadline.
+func userTimeout(_, _ string, conn syscall.RawConn) error {
+	const limit = 15 * time.Second
+	var failed error
+	err := conn.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit/time.Millisecond))
+	})
+	return errors.Join(err, failed)
 }
 
 // sized sends bodies of no bytes with "Content-Length: 0". The drivers always
