@@ -33,10 +33,11 @@
 //
 // # Eviction
 //
-// S3-FIFO over whole versions, by bytes: new versions enter a small queue (a
-// tenth of the tier) and only those read again later reach the main one, so a
-// scan passes through the small queue and a loop larger than the tier keeps
-// what the main queue has. Reads within a minute count as one, because a
+// S3-FIFO over whole versions, by bytes: once the tier is full, new versions
+// enter a small queue (a tenth of it) and only those read again later reach the
+// main one, so a scan passes through the small queue and a loop larger than the
+// tier keeps what the main queue has. Every fourth eviction is from the main
+// queue, so that it follows what is read now. Reads within a minute count as one, because a
 // sequential read of one file is many requests. Versions that were replaced
 // and copies held for another worker go first, and by themselves after a
 // while. Above the high watermark the tier is evicted down to the low one.

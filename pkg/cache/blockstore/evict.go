@@ -3,8 +3,14 @@ package blockstore
 import "time"
 
 const (
-	// smallShare of a tier is for versions that were not read again yet.
+	// smallShare of a tier is for versions that were not read again yet, and
+	// mainShare is filled first while there is room.
 	smallShare = 0.1
+	mainShare  = 0.8
+	// turnover: one eviction in so many is from the main queue though the
+	// small one is over its share, so that what was left there by yesterday's
+	// job makes room.
+	turnover = 4
 	// correlated reads, within this time of each other, count as one.
 	correlated = time.Minute
 	maxFreq    = 3
@@ -23,16 +29,21 @@ type eviction struct {
 	// order of the ghosts, a ring.
 	order []hash
 	next  int
+	// evictions counts, for the turnover.
+	evictions int
 }
 
 func newEviction() *eviction { return &eviction{ghosts: map[hash]struct{}{}} }
 
 // admit puts a version in the queue it starts in.
-func (e *eviction) admit(v *version) {
+func (e *eviction) admit(v *version, capacity int64) {
 	switch _, known := e.ghosts[v.hash]; {
 	case v.temporary:
 		e.doomed.push(v)
-	case known:
+	case float64(e.main.bytes) < mainShare*float64(capacity),
+		// It was here not long ago; but it may be one of a loop that does not
+		// fit, and then what is hit in every round of it stays.
+		known && e.main.tail.freq == 0:
 		e.main.push(v)
 	default:
 		e.small.push(v)
@@ -77,6 +88,12 @@ func (e *eviction) victim(capacity int64) *version {
 		return v
 	}
 	small := int64(float64(capacity) * smallShare)
+	e.evictions++
+	if e.evictions%turnover == 0 && e.main.tail != nil {
+		if v := e.fromMain(); v != nil {
+			return v
+		}
+	}
 	// Each step evicts, moves to the main queue, spends a count, or passes one
 	// in use: a bound for when everything is in use.
 	for steps := (e.small.count + e.main.count) * (maxFreq + 2); steps > 0; steps-- {

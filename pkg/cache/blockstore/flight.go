@@ -171,7 +171,9 @@ func (f *flight) deliver(p *pending, buf []byte) {
 	s.counts.FetchedBytes += int64(len(buf))
 	p.buf, p.crc = buf, crc
 	room := s.dirtyBytes+int64(len(buf)) <= s.config.Dirty
-	if f.cacheable && p.reserved > 0 && !v.gone && v.tier.writable() && room {
+	mine := v.pending[p.block] == p // else the flight was given up, and another may bring the block
+	p.old = !mine
+	if f.cacheable && p.reserved > 0 && mine && !v.gone && v.tier.writable() && room {
 		p.state = dirty
 		s.enqueue(v, p)
 	} else {

@@ -226,7 +226,7 @@ func (r *Reader) ahead(first int64) {
 	run := s.config.MaxRun / size
 	last := (r.end - 1) / size
 	for b := first; b <= last && b < first+run; b++ {
-		if _, ok := r.claims[b]; ok || v.readable(b) {
+		if r.claimed(b) || v.readable(b) {
 			continue
 		}
 		if p := v.pending[b]; p != nil && p.state != stored {
@@ -241,7 +241,7 @@ func (r *Reader) ahead(first int64) {
 			return
 		}
 		end := b + 1
-		for end <= last && end < b+run && !v.readable(end) && v.pending[end] == nil {
+		for end <= last && end < b+run && !v.readable(end) && v.pending[end] == nil && !r.claimed(end) {
 			end++
 		}
 		// A short run is left for later, to be asked for with what follows.
@@ -258,6 +258,11 @@ func (r *Reader) ahead(first int64) {
 		r.fetched += end - b
 		b = end - 1
 	}
+}
+
+func (r *Reader) claimed(block int64) bool {
+	_, ok := r.claims[block]
+	return ok
 }
 
 // fromMemory takes the bytes of a block that is done.

@@ -75,7 +75,7 @@ func (s *Store) reserve(v *version, blocks []*pending, temporary bool) bool {
 			v.expires = s.config.Now().Add(s.config.Temporary)
 		}
 		v.present, v.verified, v.crcs = newBitmap(v.blocks), newBitmap(v.blocks), make([]uint32, v.blocks)
-		t.evict.admit(v)
+		t.evict.admit(v, t.Quota)
 	}
 	return true
 }
@@ -150,19 +150,43 @@ func (s *Store) removeFiles(v *version) {
 				failed = errors.Join(failed, err)
 			}
 		}
-		if failed == nil {
-			s.mu.Lock()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if failed == nil && !v.unlinked {
 			v.unlinked = true
 			if s.removing[v.hash]--; s.removing[v.hash] <= 0 {
 				delete(s.removing, v.hash)
 			}
 			s.settle(v)
-			s.mu.Unlock()
 		}
 		return failed
 	}, nil)
 	if err != nil {
+		s.mu.Lock()
+		s.unremoved = append(s.unremoved, v)
+		s.mu.Unlock()
 		s.fail(v.tier, err, false)
+	}
+}
+
+// removeAgain tries what could not be unlinked before.
+func (s *Store) removeAgain() {
+	s.mu.Lock()
+	var again []*version
+	rest := s.unremoved[:0]
+	for _, v := range s.unremoved {
+		switch {
+		case v.unlinked: // late, but done
+		case v.tier.writable():
+			again = append(again, v)
+		default:
+			rest = append(rest, v)
+		}
+	}
+	s.unremoved = rest
+	s.mu.Unlock()
+	for _, v := range again {
+		s.removeFiles(v)
 	}
 }
 
@@ -198,6 +222,7 @@ func (s *Store) tick() {
 	now := s.config.Now()
 	s.expire(now)
 	s.dropStale(now)
+	s.removeAgain()
 	s.watchWriters(now)
 	for _, t := range s.tiers {
 		s.look(t)

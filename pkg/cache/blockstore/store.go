@@ -109,7 +109,9 @@ type Store struct {
 	objects  map[object][]*version
 	// removing counts versions whose files are being unlinked.
 	removing map[hash]int
-	dirty    []*version
+	// unremoved versions are gone, but their files could not be unlinked yet.
+	unremoved []*version
+	dirty     []*version
 	// dirtyBytes wait for the disk or are being written.
 	dirtyBytes int64
 	writers    map[int]time.Time // since when each is writing
