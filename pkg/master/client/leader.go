@@ -2,9 +2,9 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -89,12 +89,29 @@ func (l *leader) suspect(name string, now time.Time) {
 // attempt is one call at one master.
 type attempt func(ctx context.Context, conn *grpc.ClientConn) error
 
-// call repeats an attempt until the leader has answered it or ctx ends. The
-// error is a *RefusedError when a master has said no. maybe tells whether the
-// call may have been executed although there is no answer, or before the
-// answer came.
-func (c *Client) call(ctx context.Context, try attempt) (maybe bool, err error) {
-	failures := map[string]error{}
+// ending is how a call ended: answered, when it has neither refusal nor err.
+type ending struct {
+	// refusal is a master's no.
+	refusal *RefusedError
+	// err says that there was no answer before ctx ended.
+	err error
+	// maybe tells whether an attempt that was not answered may have been
+	// executed.
+	maybe bool
+}
+
+// failure is nil for a call that was answered.
+func (e ending) failure() error {
+	if e.refusal != nil {
+		return e.refusal
+	}
+	return e.err
+}
+
+// call repeats an attempt until the leader has answered it or ctx ends.
+func (c *Client) call(ctx context.Context, try attempt) ending {
+	failures := map[string]*RefusedError{}
+	maybe := false
 	pause := firstPause
 	for {
 		tried := map[string]bool{}
@@ -107,19 +124,19 @@ func (c *Client) call(ctx context.Context, try attempt) (maybe bool, err error) 
 			v, refusal := c.try(ctx, m, try, tried, &redirects)
 			switch v {
 			case answered:
-				return maybe, nil
+				return ending{maybe: maybe}
 			case refused:
-				return maybe, refusal
+				return ending{refusal: refusal, maybe: maybe}
 			case unclear:
 				maybe = true
 			}
 			failures[m.Name] = refusal
 			if ctx.Err() != nil {
-				return maybe, c.gaveUp(ctx, failures)
+				return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
 			}
 		}
 		if !sleep(ctx, pause/2+rand.N(pause)) { //nolint:gosec // Jitter needs no secret.
-			return maybe, c.gaveUp(ctx, failures)
+			return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
 		}
 		pause = min(2*pause, longestWait)
 	}
@@ -149,23 +166,23 @@ func (c *Client) try(ctx context.Context, m *member, try attempt, tried map[stri
 	return v, refusal
 }
 
-// gaveUp says whom was asked in vain.
-func (c *Client) gaveUp(ctx context.Context, failures map[string]error) error {
-	all := make([]error, 0, len(c.members))
+// gaveUp says whom was asked in vain. It wraps no refusal: those were no
+// answers.
+func (c *Client) gaveUp(ctx context.Context, failures map[string]*RefusedError) error {
+	var all []string
 	for _, m := range c.members {
 		if failure := failures[m.Name]; failure != nil {
-			all = append(all, fmt.Errorf("%s: %w", m.Name, failure))
+			all = append(all, m.Name+": "+failure.Message)
 		}
 	}
-	return fmt.Errorf("no master has answered as the leader: %w: %w", ctx.Err(), errors.Join(all...))
+	return fmt.Errorf("no master has answered as the leader: %w (%s)", ctx.Err(), strings.Join(all, "; "))
 }
 
 // read makes a call that changes nothing.
 func (c *Client) read(ctx context.Context, try attempt) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
-	_, err := c.call(ctx, try)
-	return err
+	return c.call(ctx, try).failure()
 }
 
 // sleep answers false when ctx ends first.

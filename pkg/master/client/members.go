@@ -92,7 +92,7 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 	deadline, _ := ctx.Deadline()
 	var answer *masterv1.TransferLeadershipResponse
 	asked := false
-	maybe, err := c.call(ctx, func(attempt context.Context, conn *grpc.ClientConn) error {
+	e := c.call(ctx, func(attempt context.Context, conn *grpc.ClientConn) error {
 		if asked {
 			return errAsked
 		}
@@ -107,7 +107,8 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 		asked = v == unclear
 		return err
 	})
-	if err != nil && maybe {
+	err := e.failure()
+	if err != nil && e.maybe {
 		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	if err != nil {

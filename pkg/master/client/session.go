@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
@@ -47,8 +46,7 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 			return err
 		}
 		id := &masterv1.RequestId{Session: c.session.id, Sequence: c.session.last + 1, Acknowledged: c.session.last}
-		maybe, err := c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return send(ctx, conn, id) })
-		again, err := c.conclude(maybe, err)
+		again, err := c.conclude(c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return send(ctx, conn, id) }))
 		if !again {
 			return err
 		}
@@ -58,31 +56,32 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 // conclude keeps the session in step with what became of a command. It answers
 // true when nothing was executed for want of a session, and the command is to
 // be sent again under another id.
-func (c *Client) conclude(maybe bool, err error) (bool, error) {
+func (c *Client) conclude(e ending) (bool, error) {
 	s := &c.session
-	var refusal *RefusedError
 	switch {
-	case err == nil, errors.As(err, &refusal) && refusal.usedSequence():
+	case e.failure() == nil, e.refusal != nil && e.refusal.usedSequence():
 		s.last++
 		s.used = time.Now()
-		return false, err
-	case refusal == nil && !maybe:
-		return false, err // the sequence is still free
-	case maybe:
+		return false, e.failure()
+	case e.refusal == nil && !e.maybe:
+		return false, e.err // the sequence is still free
+	case e.refusal == nil:
 		s.abandon()
-		if refusal != nil && refusal.Reason == "" {
-			// Refused for what it says, by a master that looked at it anew: no
-			// master would have executed it.
-			return false, err
-		}
-		return false, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
-	case refusal.Reason == reasonUnknownSession:
+		return false, fmt.Errorf("%w: %w", ErrUnknownOutcome, e.err)
+	case e.refusal.Reason == "" && !e.maybe:
+		return false, e.refusal
+	case e.refusal.Reason == "":
+		// Refused for what it says or who says it, as any master would have
+		// done before; only to be safe, the sequence is not used again.
 		s.abandon()
-		return true, nil
-	case refusal.Reason != "":
-		s.abandon() // out of step, which only a mistake can cause
+		return false, e.refusal
+	case e.maybe:
+		s.abandon()
+		return false, fmt.Errorf("%w: %s", ErrUnknownOutcome, e.refusal.Message)
 	}
-	return false, err
+	s.abandon()
+	// Anything but an unknown session is out of step, by a mistake.
+	return e.refusal.Reason == reasonUnknownSession, e.refusal
 }
 
 // abandon has the next command open another session, which ends this one.
@@ -105,19 +104,18 @@ func (c *Client) open(ctx context.Context) error {
 			return err
 		}
 		var answer *masterv1.OpenSessionResponse
-		_, err = c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
+		e := c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
 			var err error
 			answer, err = masterv1.NewCoordinationClient(conn).OpenSession(ctx, &masterv1.OpenSessionRequest{
 				Session: id, Holder: c.config.Holder, Ttl: durationpb.New(sessionTTL), Replaces: s.replaces,
 			})
 			return err
 		})
-		var refusal *RefusedError
-		if errors.As(err, &refusal) && refusal.Reason == reasonSessionTaken && s.replaces != "" {
+		if e.refusal != nil && e.refusal.Reason == reasonSessionTaken && s.replaces != "" {
 			s.replaces = "" // it was never ours, so nothing of ours is in it
 			continue
 		}
-		if err != nil {
+		if err := e.failure(); err != nil {
 			return fmt.Errorf("opening a session: %w", err)
 		}
 		*s = session{id: id, used: time.Now(), ttl: answer.GetTtl().AsDuration()}

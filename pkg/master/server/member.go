@@ -51,6 +51,9 @@ func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.J
 	if err := s.checkListed(ctx); err != nil {
 		return nil, err
 	}
+	if r.GetName() == "" {
+		return nil, invalid("name is missing")
+	}
 	if from := caller(ctx); r.GetName() != from.Name {
 		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may join as itself only, not as %s", from, r.GetName()))
 	}

@@ -1,0 +1,325 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+func TestEveryCall(t *testing.T) {
+	s := running(t, 3)
+	admin := s.admin()
+	mount, changed, err := admin.Mount(t.Context(), data())
+	if err != nil || !changed || mount.GetId() == "" {
+		t.Fatalf("mounting: %v, %v, %v", mount, changed, err)
+	}
+	if _, changed, err := admin.Mount(t.Context(), data()); err != nil || changed {
+		t.Errorf("mounting again: %v, %v", changed, err)
+	}
+	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
+		t.Errorf("invalidating: %d, %v", epoch, err)
+	}
+	worker := s.client(mtls.Peer{Role: mtls.Worker, Name: "w-0"})
+	member := &commonv1.RingMember{Id: "disk-0", Name: "w-0", Host: "127.0.0.1", Port: 18005, Weight: 1}
+	view, err := worker.RegisterWorker(t.Context(), member, s.Roster.ClusterID)
+	if err != nil || view.GetRing().GetEpoch() != 1 || view.GetMounts()[0].GetEpoch() != 2 {
+		t.Errorf("registering: %v, %v", view, err)
+	}
+	entries := len(s.log.Entries())
+	if again, err := worker.RegisterWorker(t.Context(), member, ""); err != nil || again.GetRing().GetEpoch() != 1 {
+		t.Errorf("registering again: %v, %v", again, err)
+	}
+	if len(s.log.Entries()) != entries {
+		t.Error("registering again was written to the log")
+	}
+	var refusal *client.RefusedError
+	if _, err := worker.RegisterWorker(t.Context(), member, "another"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonOtherCluster {
+		t.Errorf("a disk of another cluster was answered with %v", err)
+	}
+	beats := worker.Heartbeat(t.Context(), &commonv1.WorkerReport{Id: "disk-0", Name: "w-0"}, s.Roster.ClusterID)
+	for i, beat := range beats {
+		if beat.Err != nil || beat.Member.Name != s.Name(i) || !beat.Response.GetRegistered() {
+			t.Errorf("heartbeat %d: %v, %v", i, beat.Response, beat.Err)
+		}
+	}
+	if workers, err := admin.ListWorkers(t.Context()); err != nil || len(workers) != 1 || !workers[0].GetLive() {
+		t.Errorf("listing workers: %v, %v", workers, err)
+	}
+	if leader, err := admin.Transfer(t.Context(), "m-2"); err != nil || leader != "m-2" {
+		t.Errorf("handing leadership over: %q, %v", leader, err)
+	}
+	for i, m := range admin.Members(t.Context()) {
+		if m.Err != nil || m.Member.Name != s.Name(i) || m.Status.GetLeader() != "m-2" {
+			t.Errorf("member %d: %v, %v", i, m.Status, m.Err)
+		}
+	}
+	if err := admin.RemoveWorker(t.Context(), "w-0"); err != nil {
+		t.Errorf("removing: %v", err)
+	}
+	if err := admin.Unmount(t.Context(), "/data"); err != nil {
+		t.Errorf("unmounting: %v", err)
+	}
+	if err := admin.Unmount(t.Context(), "/data"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonNotFound || status.Code(refusal) != codes.NotFound {
+		t.Errorf("unmounting again: %v", err)
+	}
+	if view, err := s.client(mtls.Peer{Role: mtls.Fuse, Name: "f"}).View(t.Context()); err != nil || len(view.GetMounts()) != 0 || view.GetRing().GetEpoch() != 2 {
+		t.Errorf("the view is %v, %v", view, err)
+	}
+}
+
+// TestLostAnswer must fail when duplicates are executed: see mutant_test.go.
+func TestLostAnswer(t *testing.T) {
+	s := running(t, 1)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range uint64(5) {
+		s.log.Member(0).LoseAnswers(2)
+		epoch, err := admin.Invalidate(t.Context(), "/data")
+		if err != nil || epoch != i+2 || s.epoch() != epoch {
+			t.Fatalf("invalidation %d, whose answer was lost twice, was told epoch %d, %v; the mount has %d", i, epoch, err, s.epoch())
+		}
+	}
+}
+
+func TestLeaderMoves(t *testing.T) {
+	s := running(t, 3)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		s.log.Lead(i % 3)
+		if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != uint64(i)+2 {
+			t.Fatalf("under leader %d: %d, %v", i%3, epoch, err)
+		}
+		if view, err := admin.View(t.Context()); err != nil || view.GetMounts()[0].GetEpoch() != uint64(i)+2 {
+			t.Fatalf("under leader %d: %v, %v", i%3, view, err)
+		}
+	}
+}
+
+func TestNobodyLeadsForAWhile(t *testing.T) {
+	s := running(t, 3)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	s.log.Lead(-1)
+	timer := time.AfterFunc(500*time.Millisecond, func() { s.log.Lead(2) })
+	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch != 2 {
+		t.Errorf("invalidating: %d, %v", epoch, err)
+	}
+}
+
+// TestHungLeader: a master that takes calls and answers none does not hold
+// anybody up for longer than an attempt.
+func TestHungLeader(t *testing.T) {
+	s := running(t, 3)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	s.log.Member(0).Hang(true)
+	defer s.log.Member(0).Hang(false)
+	timer := time.AfterFunc(300*time.Millisecond, func() { s.log.Lead(1) })
+	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch != 2 {
+		t.Errorf("invalidating: %d, %v", epoch, err)
+	}
+	if view, err := admin.View(ctx); err != nil || view.GetMounts()[0].GetEpoch() != 2 {
+		t.Errorf("reading: %v, %v", view, err)
+	}
+}
+
+func TestDeadlines(t *testing.T) {
+	s := newStand(t, 3)
+	admin := s.admin()
+	short := func() context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	// Nobody listens: nothing can have been executed.
+	_, err := admin.Invalidate(short(), "/data")
+	if err == nil || errors.Is(err, client.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "m-1") {
+		t.Errorf("with every master down: %v", err)
+	}
+	if _, err := admin.View(short()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("with every master down, reading: %v", err)
+	}
+	for _, m := range admin.Members(short()) {
+		if m.Err == nil || m.Status != nil {
+			t.Errorf("%s, which is down, says %v", m.Member.Name, m.Status)
+		}
+	}
+	for i := range 3 {
+		s.up(i)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, _, err := admin.Mount(ctx, data()); err != nil {
+		t.Fatalf("once they are up: %v", err)
+	}
+
+	// The leader takes the command, and hangs: it may have been executed.
+	s.log.Member(0).Hang(true)
+	if _, err := admin.Invalidate(short(), "/data"); !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("with a leader that hangs: %v", err)
+	}
+	if _, err := admin.View(short()); err == nil || errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("with a leader that hangs, reading: %v", err)
+	}
+	s.log.Member(0).Hang(false)
+	before := s.epoch()
+	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch <= before-1 {
+		t.Errorf("afterwards: %d, %v", epoch, err)
+	}
+
+	// All masters refuse, and none leads.
+	s.log.Lead(-1)
+	if _, err := admin.Invalidate(short(), "/data"); err == nil || errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("without a leader: %v", err)
+	}
+}
+
+// TestUnknownOutcomeIsFenced: what was left under way when its outcome was
+// reported unknown is not executed after the next command.
+func TestUnknownOutcomeIsFenced(t *testing.T) {
+	s := running(t, 1)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	before := s.log.Entries()
+	s.log.Member(0).LoseAnswers(1000)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := admin.Invalidate(ctx, "/data"); !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Fatalf("with every answer lost: %v", err)
+	}
+	s.log.Member(0).LoseAnswers(0)
+	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 3 {
+		t.Fatalf("the next command: %d, %v", epoch, err)
+	}
+	// A late duplicate of the command arrives.
+	late := s.log.Entries()[len(before)]
+	if _, _, err := s.log.Member(0).Propose(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	if s.epoch() != 3 {
+		t.Errorf("a late duplicate was executed: the epoch is %d", s.epoch())
+	}
+}
+
+// TestSessionEnded: a command that no master has seen is sent again in a new
+// session when its own has ended meanwhile.
+func TestSessionEnded(t *testing.T) {
+	s := running(t, 1)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	endSessions(t, s)
+	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
+		t.Errorf("after the session has ended: %d, %v", epoch, err)
+	}
+}
+
+func TestManyCommandsAtOnce(t *testing.T) {
+	s := running(t, 3)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var mu sync.Mutex
+	told := map[uint64]bool{}
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			for range 10 {
+				epoch, err := admin.Invalidate(ctx, "/data")
+				mu.Lock()
+				if err != nil || told[epoch] {
+					t.Errorf("epoch %d was told twice, or %v", epoch, err)
+				}
+				told[epoch] = true
+				mu.Unlock()
+			}
+		})
+	}
+	for i := range 5 {
+		s.log.Member(0).LoseAnswers(1)
+		s.log.Lead(i % 3)
+	}
+	wait.Wait()
+	if len(told) != 80 || s.epoch() != 81 {
+		t.Errorf("%d epochs were told, and the mount has %d", len(told), s.epoch())
+	}
+}
+
+func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
+	s := running(t, 1)
+	admin := s.admin()
+	var refusal *client.RefusedError
+	if _, _, err := admin.Mount(t.Context(), &commonv1.Mount{Path: "nowhere"}); !errors.As(err, &refusal) || refusal.Code != codes.InvalidArgument {
+		t.Errorf("a bad mount: %v", err)
+	}
+	fuse := s.client(mtls.Peer{Role: mtls.Fuse, Name: "f"})
+	if _, err := fuse.Invalidate(t.Context(), "/data"); !errors.As(err, &refusal) || refusal.Code != codes.PermissionDenied {
+		t.Errorf("a call that is not allowed: %v", err)
+	}
+	// The session goes on where it was.
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Error(err)
+	}
+	if _, err := admin.Invalidate(t.Context(), "/other"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonNotFound {
+		t.Errorf("a mount that is not there: %v", err)
+	}
+	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
+		t.Errorf("afterwards: %d, %v", epoch, err)
+	}
+	for i, test := range []client.Config{{Identity: s.Identity(0)}, {Roster: s.Roster}} {
+		if _, err := client.New(test); err == nil {
+			t.Errorf("configuration %d was taken", i)
+		}
+	}
+}
+
+// TestNoRaft: clients carry none of what masters are made of.
+func TestNoRaft(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "github.com/jindo-io/jindo/pkg/master/client").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		for _, heavy := range []string{"hashicorp/", "bbolt", "pkg/master/consensus", "pkg/master/state", "pkg/master/server"} {
+			if strings.Contains(dep, heavy) {
+				t.Errorf("it imports %s", dep)
+			}
+		}
+	}
+	if !strings.Contains(string(out), "google.golang.org/grpc") {
+		t.Error(fmt.Errorf("the list is not one of packages: %.80s", out))
+	}
+}

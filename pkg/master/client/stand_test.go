@@ -1,0 +1,123 @@
+package client_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
+	"github.com/jindo-io/jindo/pkg/master/server"
+	"github.com/jindo-io/jindo/pkg/master/server/servertest"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// patience is how long anything may take; nothing is asserted about time.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stand is masters on loopback ports over a log without Raft.
+type stand struct {
+	*consensustest.Fixture
+	t     *testing.T
+	log   *servertest.Log
+	stops []func()
+}
+
+// newStand makes masters that are down.
+func newStand(t *testing.T, masters int) *stand {
+	t.Helper()
+	s := &stand{Fixture: consensustest.New(t, masters), t: t, stops: make([]func(), masters)}
+	var names []string
+	for i := range masters {
+		names = append(names, s.Name(i))
+	}
+	log, err := servertest.New(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.log = log
+	t.Cleanup(func() {
+		for i := range masters {
+			s.down(i)
+		}
+	})
+	return s
+}
+
+// running starts them all, and waits until the cluster is formed.
+func running(t *testing.T, masters int) *stand {
+	t.Helper()
+	s := newStand(t, masters)
+	for i := range masters {
+		s.up(i)
+	}
+	for deadline := time.Now().Add(patience); s.log.Member(0).State.View().ClusterID() == ""; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the cluster was not formed")
+		}
+	}
+	return s
+}
+
+func (s *stand) up(i int) {
+	s.t.Helper()
+	member := s.log.Member(i)
+	made, err := server.New(server.Config{
+		Name: s.Name(i), Roster: s.Roster, Identity: s.Identity(i), Consensus: member, State: member.State, Fatal: member.Fatal,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", s.Roster.Masters[i].Address())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- made.Serve(ctx, listener) }()
+	s.stops[i] = func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+func (s *stand) down(i int) {
+	if s.stops[i] != nil {
+		s.stops[i]()
+		s.stops[i] = nil
+	}
+}
+
+func (s *stand) client(as mtls.Peer) *client.Client {
+	s.t.Helper()
+	c, err := client.New(client.Config{Roster: s.Roster, Identity: s.Issue(as), Holder: as.String()})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+func (s *stand) admin() *client.Client { return s.client(mtls.Peer{Role: mtls.Admin, Name: "ann"}) }
+
+func data() *commonv1.Mount {
+	return &commonv1.Mount{Name: "data", Path: "/data", Uri: "oss://bucket/"}
+}
+
+// epoch of the mount at /data, as the log has it.
+func (s *stand) epoch() uint64 {
+	for _, m := range s.log.Member(0).State.View().Cluster().GetMounts() {
+		if m.GetPath() == "/data" {
+			return m.GetEpoch()
+		}
+	}
+	return 0
+}

@@ -1,0 +1,250 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/master/server/servertest"
+	"github.com/jindo-io/jindo/pkg/master/state"
+	"github.com/jindo-io/jindo/pkg/master/state/statev1"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// care is a caretaker whose time the test moves.
+type care struct {
+	t      *testing.T
+	log    *servertest.Log
+	server *Server
+	now    time.Time
+}
+
+func newCare(t *testing.T) *care {
+	t.Helper()
+	log, err := servertest.New("m-0", "m-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	member := log.Member(0)
+	made, err := New(Config{
+		Name: "m-0", Roster: roster.Roster{Name: "r", ClusterID: "c"}, Identity: &mtls.Identity{}, Consensus: member, State: member.State,
+		WorkerAbsence: 10 * time.Minute, Fatal: member.Fatal,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		made.proposer.run(ctx)
+		close(done)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	c := &care{t: t, log: log, server: made, now: time.Now()}
+	// Commands take the same time as the caretaker.
+	made.proposer.clock.wall = func() time.Time { return c.now }
+	c.pass(0)
+	return c
+}
+
+// pass lets time pass, tick by tick, as it does for a process that runs.
+func (c *care) pass(d time.Duration) {
+	c.t.Helper()
+	for end := c.now.Add(d); ; {
+		c.server.caretaker.tick(c.t.Context(), c.server.awake.tickAt(c.now))
+		if !c.now.Before(end) {
+			return
+		}
+		c.now = c.now.Add(min(time.Second, end.Sub(c.now)))
+	}
+}
+
+func (c *care) do(command *statev1.Command) *statev1.Result {
+	c.t.Helper()
+	result, err := c.server.proposer.propose(c.t.Context(), command)
+	if err != nil || result.GetRefusal() != nil {
+		c.t.Fatalf("%v was answered with %v, %v", command, result, err)
+	}
+	return result
+}
+
+func (c *care) openSession(id string, ttl time.Duration) {
+	c.t.Helper()
+	c.do(&statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: id, Owner: "o", Ttl: int64(ttl)}}})
+}
+
+// register workers through a session of their own.
+func (c *care) register(names ...string) {
+	c.t.Helper()
+	c.openSession("workers", time.Hour)
+	for i, name := range names {
+		c.do(&statev1.Command{
+			Request:   &statev1.Request{Session: "workers", Owner: "o", Sequence: uint64(i) + 1},
+			Operation: &statev1.Command_RegisterWorker{RegisterWorker: &statev1.RegisterWorker{Member: ringMember(name)}},
+		})
+	}
+}
+
+func (c *care) ring() string {
+	names := ""
+	for _, w := range c.log.Member(0).State.View().Workers() {
+		names += w.GetMember().GetName() + " "
+	}
+	return names
+}
+
+func TestCaretakerFormsTheCluster(t *testing.T) {
+	c := newCare(t)
+	if id := c.log.Member(1).State.View().ClusterID(); id != "c" {
+		t.Errorf("the cluster is %q", id)
+	}
+}
+
+func TestIdleDisksStayIdle(t *testing.T) {
+	c := newCare(t)
+	c.register("w-0")
+	c.server.reports.add(report(ringMember("w-0")))
+	entries := len(c.log.Entries())
+	for range 60 {
+		c.pass(10 * time.Second)
+		c.server.reports.add(report(ringMember("w-0")))
+		c.server.leases.renew("workers", c.server.awake.now()+time.Hour)
+	}
+	if got := len(c.log.Entries()); got != entries {
+		t.Errorf("in ten minutes of nothing, %d entries were written", got-entries)
+	}
+}
+
+func TestAbsentWorkerIsRemoved(t *testing.T) {
+	c := newCare(t)
+	c.register("w-0", "w-1")
+	for range 59 {
+		c.pass(10 * time.Second)
+		c.server.reports.add(report(ringMember("w-1")))
+	}
+	if c.ring() != "w-0 w-1 " {
+		t.Fatalf("before ten minutes, the ring is %s", c.ring())
+	}
+	c.pass(20 * time.Second)
+	if c.ring() != "w-1 " {
+		t.Errorf("after ten minutes without w-0, the ring is %s", c.ring())
+	}
+}
+
+// TestNewDiskIsNotTakenForTheOld: a report of another disk of the same name
+// keeps nobody in the ring.
+func TestNewDiskIsNotTakenForTheOld(t *testing.T) {
+	c := newCare(t)
+	c.register("w-0")
+	for range 62 {
+		c.pass(10 * time.Second)
+		c.server.reports.add(&commonv1.WorkerReport{Id: "another", Name: "w-0"})
+	}
+	if c.ring() != "" {
+		t.Errorf("the ring is %s", c.ring())
+	}
+}
+
+func TestAbsenceCountsFromLeadership(t *testing.T) {
+	c := newCare(t)
+	c.register("w-0")
+	c.pass(9 * time.Minute)
+	c.log.Lead(1)
+	c.pass(9 * time.Minute)
+	c.log.Lead(0)
+	c.pass(9 * time.Minute)
+	if c.ring() != "w-0 " {
+		t.Fatal("a worker was removed by a leader that had led for nine minutes")
+	}
+	c.pass(2 * time.Minute)
+	if c.ring() != "" {
+		t.Error("a worker that was absent for ten minutes is there still")
+	}
+}
+
+func TestTimeInWhichNothingRanDoesNotCount(t *testing.T) {
+	c := newCare(t)
+	c.register("w-0")
+	c.openSession("short", time.Minute)
+	c.pass(time.Second)
+	c.now = c.now.Add(24 * time.Hour) // the machine slept
+	c.pass(5 * time.Second)
+	if c.ring() != "w-0 " || c.log.Member(0).State.View().Session("short") == nil {
+		t.Errorf("after a sleep, the ring is %q and the sessions are %v", c.ring(), c.log.Member(0).State.View().Sessions())
+	}
+}
+
+func TestUnusedSessionsEnd(t *testing.T) {
+	c := newCare(t)
+	c.openSession("idle", time.Minute)
+	c.openSession("kept", time.Minute)
+	view := func() *state.View { return c.log.Member(0).State.View() }
+	for range 5 {
+		c.pass(30 * time.Second)
+		c.server.leases.renew("kept", c.server.awake.now()+time.Minute)
+	}
+	if view().Session("idle") != nil || view().Session("kept") == nil {
+		t.Fatalf("the sessions are %v", view().Sessions())
+	}
+	// A new leader gives a whole lease, from when it began to lead.
+	c.log.Lead(1)
+	c.pass(2 * time.Minute)
+	c.log.Lead(0)
+	c.pass(59 * time.Second)
+	if view().Session("kept") == nil {
+		t.Fatal("a new leader ended a session before its whole lease")
+	}
+	c.pass(10 * time.Second)
+	if view().Session("kept") != nil {
+		t.Error("a session outlived its lease")
+	}
+}
+
+func TestManySessionsEndAtOnce(t *testing.T) {
+	c := newCare(t)
+	for i := range 1200 {
+		c.openSession(fmt.Sprintf("s-%d", i), 5*time.Second)
+	}
+	entries := len(c.log.Entries())
+	c.pass(15 * time.Second)
+	if left := len(c.log.Member(0).State.View().Sessions()); left != 0 {
+		t.Errorf("%d sessions are left", left)
+	}
+	if got := len(c.log.Entries()) - entries; got > 6 {
+		t.Errorf("it took %d entries", got)
+	}
+}
+
+func TestDiskOfAnotherClusterIsFatal(t *testing.T) {
+	c := newCare(t)
+	c.server.config.Roster.ClusterID = "another"
+	c.pass(0)
+	if c.log.Member(0).Failed() == nil {
+		t.Error("it went on")
+	}
+}
+
+func TestLogClock(t *testing.T) {
+	now := time.Unix(1000, 0)
+	clock := newLogClock()
+	clock.wall = func() time.Time { return now }
+	read := func(state int64) int64 { return clock.now(state) }
+	if got := read(0); got != now.UnixNano() {
+		t.Errorf("the first time is %d", got)
+	}
+	ahead := now.Add(time.Hour).UnixNano()
+	if got := read(ahead); got != ahead {
+		t.Errorf("behind the state, the time is %d, not %d", got, ahead)
+	}
+	now = now.Add(time.Second)
+	if got := read(ahead); got != ahead+int64(time.Second) {
+		t.Errorf("the time stands still at %d", got)
+	}
+	now = now.Add(-time.Minute)
+	if got := read(0); got != ahead+int64(time.Second) {
+		t.Errorf("the time went back to %d", got)
+	}
+}

@@ -1,0 +1,152 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// granted is who may call what, written a second time on purpose.
+func granted() map[string][]mtls.Role {
+	const a, m, w, f = mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse
+	const coordination, member = "/jindo.master.v1.Coordination/", "/jindo.master.v1.Member/"
+	return map[string][]mtls.Role{
+		coordination + "OpenSession":    {a, m, w},
+		coordination + "KeepAlive":      {a, m, w},
+		coordination + "RegisterWorker": {w},
+		coordination + "RemoveWorker":   {a, m},
+		coordination + "Mount":          {a, m},
+		coordination + "Unmount":        {a, m},
+		coordination + "Invalidate":     {a, m},
+		coordination + "GetView":        {a, m, w, f},
+		coordination + "ListWorkers":    {a, m},
+
+		"/jindo.master.v1.Reports/Heartbeat": {w},
+
+		member + "Status":             {a, m},
+		member + "TransferLeadership": {a, m},
+		member + "Describe":           {m},
+		member + "Join":               {m},
+
+		"/grpc.health.v1.Health/Check": {a, m, w, f},
+		"/grpc.health.v1.Health/List":  {a, m, w, f},
+		"/grpc.health.v1.Health/Watch": {a, m, w, f},
+
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {a, m},
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {a, m},
+	}
+}
+
+// services that a master answers: every method of each has to be in the table.
+func services() []grpc.ServiceDesc {
+	return []grpc.ServiceDesc{
+		masterv1.Coordination_ServiceDesc, masterv1.Reports_ServiceDesc, masterv1.Member_ServiceDesc,
+		grpc_health_v1.Health_ServiceDesc, grpc_reflection_v1.ServerReflection_ServiceDesc, grpc_reflection_v1alpha.ServerReflection_ServiceDesc,
+	}
+}
+
+func TestEveryCallByEveryRole(t *testing.T) {
+	s := newStand(t, 1)
+	table := granted()
+	conns := map[mtls.Role]*grpc.ClientConn{
+		mtls.Admin: s.dial(0, adminPeer), mtls.Master: s.dial(0, mtls.Peer{Role: mtls.Master, Name: s.Name(0)}),
+		mtls.Worker: s.dial(0, workerPeer), mtls.Fuse: s.dial(0, fusePeer),
+		"somebody": s.dial(0, mtls.Peer{Role: "somebody", Name: "else"}),
+	}
+	called := 0
+	for _, service := range services() {
+		streams := map[string]bool{}
+		var methods []string
+		for _, m := range service.Methods {
+			methods = append(methods, m.MethodName)
+		}
+		for _, m := range service.Streams {
+			methods = append(methods, m.StreamName)
+			streams[m.StreamName] = true
+		}
+		for _, method := range methods {
+			full := "/" + service.ServiceName + "/" + method
+			roles, known := table[full]
+			if !known {
+				t.Errorf("%s is answered, and the table says nothing of it", full)
+			}
+			called++
+			for role, conn := range conns {
+				code := status.Code(call(t.Context(), conn, full, streams[method]))
+				if allowed := slices.Contains(roles, role); allowed == (code == codes.PermissionDenied) {
+					t.Errorf("%s by %s: allowed is %v, and it was answered with %s", full, role, allowed, code)
+				}
+			}
+		}
+	}
+	if called != len(table) {
+		t.Errorf("%d calls are answered, and the table has %d", called, len(table))
+	}
+}
+
+// call with an empty message: who may call is told by the error, which is of
+// another kind when the message is what is wrong.
+func call(ctx context.Context, conn *grpc.ClientConn, method string, stream bool) error {
+	if !stream {
+		return conn.Invoke(ctx, method, &emptypb.Empty{}, &emptypb.Empty{})
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+	if err != nil {
+		return err
+	}
+	_ = opened.SendMsg(&emptypb.Empty{}) // the answer says why it failed
+	_ = opened.CloseSend()
+	return opened.RecvMsg(&emptypb.Empty{})
+}
+
+func TestCallsOfOneNameOnly(t *testing.T) {
+	s := newStand(t, 1)
+	worker := s.dial(0, workerPeer)
+	open(t, masterv1.NewCoordinationClient(worker), sessionID)
+	stranger := s.dial(0, mtls.Peer{Role: mtls.Master, Name: "m-9"})
+	listed := s.dial(0, mtls.Peer{Role: mtls.Master, Name: "m-0"})
+	for name, run := range map[string]func() error{
+		"a worker registers another": func() error {
+			_, err := masterv1.NewCoordinationClient(worker).RegisterWorker(t.Context(), &masterv1.RegisterWorkerRequest{Request: id(1), Member: ringMember("w-1")})
+			return err
+		},
+		"a worker reports for another": func() error {
+			_, err := masterv1.NewReportsClient(worker).Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(ringMember("w-1"))})
+			return err
+		},
+		"a master that is not in the roster asks who this is": func() error {
+			_, err := masterv1.NewMemberClient(stranger).Describe(t.Context(), &masterv1.DescribeRequest{})
+			return err
+		},
+		"a master that is not in the roster joins": func() error {
+			_, err := masterv1.NewMemberClient(stranger).Join(t.Context(), &masterv1.JoinRequest{Name: "m-9"})
+			return err
+		},
+		"a master joins as another": func() error {
+			_, err := masterv1.NewMemberClient(listed).Join(t.Context(), &masterv1.JoinRequest{Name: "m-1"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := run(); status.Code(err) != codes.PermissionDenied {
+				t.Errorf("it was answered with %v", err)
+			}
+		})
+	}
+	if _, err := masterv1.NewMemberClient(listed).Join(t.Context(), &masterv1.JoinRequest{Name: "m-0"}); err != nil || len(s.log.Member(0).Joined()) != 1 {
+		t.Errorf("a master of the roster was refused: %v", err)
+	}
+}

@@ -1,0 +1,155 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
+	"github.com/jindo-io/jindo/pkg/master/server/servertest"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// patience is how long anything may take; nothing is asserted about time.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var _ Consensus = (*servertest.Member)(nil)
+
+// stand is servers on loopback ports over a log without Raft.
+type stand struct {
+	*consensustest.Fixture
+	t       *testing.T
+	log     *servertest.Log
+	servers []*Server
+}
+
+// newStand starts masters, m-0 leading, with a formed cluster.
+func newStand(t *testing.T, masters int) *stand {
+	t.Helper()
+	s := &stand{Fixture: consensustest.New(t, masters), t: t}
+	var names []string
+	for i := range masters {
+		names = append(names, s.Name(i))
+	}
+	log, err := servertest.New(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.log = log
+	for i := range masters {
+		s.serve(i)
+	}
+	s.eventually("the cluster is formed", func() error {
+		if s.log.Member(0).State.View().ClusterID() == "" {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	return s
+}
+
+func (s *stand) serve(i int) {
+	s.t.Helper()
+	member := s.log.Member(i)
+	made, err := New(Config{
+		Name: s.Name(i), Roster: s.Roster, Identity: s.Identity(i), Consensus: member, State: member.State,
+		Fatal: member.Fatal, tick: 10 * time.Millisecond,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", s.Roster.Masters[i].Address())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- made.Serve(ctx, listener) }()
+	s.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	})
+	s.servers = append(s.servers, made)
+}
+
+// dial the i-th master as somebody.
+func (s *stand) dial(i int, as mtls.Peer) *grpc.ClientConn {
+	s.t.Helper()
+	conn, err := s.Issue(as).Dial(s.Roster.Masters[i].Address(), mtls.Master, s.Name(i))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func (s *stand) coordination(i int, as mtls.Peer) masterv1.CoordinationClient {
+	return masterv1.NewCoordinationClient(s.dial(i, as))
+}
+
+func (s *stand) eventually(what string, check func() error) {
+	s.t.Helper()
+	var err error
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	s.t.Fatalf("%s: not within %s: %v", what, patience, err)
+}
+
+var (
+	adminPeer  = mtls.Peer{Role: mtls.Admin, Name: "ann"}
+	workerPeer = mtls.Peer{Role: mtls.Worker, Name: "w-0"}
+	fusePeer   = mtls.Peer{Role: mtls.Fuse, Name: "f-0"}
+)
+
+const sessionID = "0123456789abcdef0123456789abcdef"
+
+// open a session of a caller.
+func open(t *testing.T, c masterv1.CoordinationClient, session string) {
+	t.Helper()
+	if _, err := c.OpenSession(t.Context(), &masterv1.OpenSessionRequest{Session: session, Holder: "a test"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func id(sequence uint64) *masterv1.RequestId {
+	return &masterv1.RequestId{Session: sessionID, Sequence: sequence, Acknowledged: sequence - 1}
+}
+
+func dataMount() *commonv1.Mount {
+	return &commonv1.Mount{Name: "data", Path: "/data", Uri: "oss://bucket/", Options: map[string]string{"fs.oss.endpoint": "oss.local"}}
+}
+
+func ringMember(name string) *commonv1.RingMember {
+	return &commonv1.RingMember{Id: "disk-of-" + name, Name: name, Host: "127.0.0.1", Port: 18005, Weight: 1 << 30}
+}
+
+// registered registers a worker through its own session.
+func (s *stand) registered(i int) *commonv1.RingMember {
+	s.t.Helper()
+	member := ringMember(fmt.Sprintf("w-%d", i))
+	c := s.coordination(0, mtls.Peer{Role: mtls.Worker, Name: member.GetName()})
+	session := fmt.Sprintf("session-of-worker-%d", i)
+	open(s.t, c, session)
+	_, err := c.RegisterWorker(s.t.Context(), &masterv1.RegisterWorkerRequest{
+		Request: &masterv1.RequestId{Session: session, Sequence: 1}, Member: member,
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return member
+}

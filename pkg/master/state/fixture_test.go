@@ -1,0 +1,159 @@
+package state
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/master/state/statev1"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// trial is a state machine that a test feeds one command at a time.
+type trial struct {
+	*Machine
+	t     testing.TB
+	index uint64
+	now   int64
+}
+
+func newTrial(t testing.TB) *trial {
+	t.Helper()
+	m, err := New(func(err error) { t.Errorf("the machine failed: %v", err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &trial{Machine: m, t: t, now: 1_700_000_000_000_000_000}
+}
+
+// formed is a trial with a cluster, and an open session "s" of "admin/a".
+func formed(t testing.TB) *trial {
+	t.Helper()
+	f := newTrial(t)
+	f.must(form("c"))
+	f.must(open("s", "admin/a"))
+	return f
+}
+
+// batch applies commands in one entry.
+func (f *trial) batch(commands ...*statev1.Command) []*statev1.Result {
+	f.t.Helper()
+	entry, err := EncodeBatch(commands)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.index++
+	results, ok := f.Apply(f.index, entry).([]*statev1.Result)
+	if !ok || len(results) != len(commands) {
+		f.t.Fatalf("an entry of %d commands was answered with %v", len(commands), results)
+	}
+	return results
+}
+
+func (f *trial) do(c *statev1.Command) *statev1.Result {
+	f.t.Helper()
+	if c.GetTime() == 0 {
+		f.now++
+		c.Time = f.now
+	}
+	return f.batch(c)[0]
+}
+
+// must applies a command that is to be executed.
+func (f *trial) must(c *statev1.Command) *statev1.Result {
+	f.t.Helper()
+	r := f.do(c)
+	if r.GetRefusal() != nil {
+		f.t.Fatalf("%v was refused: %v", c, r.GetRefusal())
+	}
+	return r
+}
+
+// refused applies a command that is to be refused.
+func (f *trial) refused(c *statev1.Command, code statev1.Refusal_Code) *statev1.Result {
+	f.t.Helper()
+	r := f.do(c)
+	if r.GetRefusal().GetCode() != code {
+		f.t.Fatalf("%v was answered with %v, not refused with %s", c, r, code)
+	}
+	return r
+}
+
+// unchanged runs something that must not change what the state says.
+func (f *trial) unchanged(run func()) {
+	f.t.Helper()
+	before := f.View().Digest()
+	run()
+	if after := f.View().Digest(); after.Sum != before.Sum {
+		f.t.Fatalf("the state changed from %s to %s", before, after)
+	}
+}
+
+// restored is another machine, made from a snapshot of this one.
+func (f *trial) restored() *trial {
+	f.t.Helper()
+	var written bytes.Buffer
+	if _, err := f.Snapshot().WriteTo(&written); err != nil {
+		f.t.Fatal(err)
+	}
+	other := newTrial(f.t)
+	if err := other.Restore(&written); err != nil {
+		f.t.Fatal(err)
+	}
+	other.index, other.now = f.index, f.now
+	return other
+}
+
+func form(id string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: id, FormatVersion: FormatVersion}}}
+}
+
+func open(session, owner string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{
+		Session: session, Owner: owner, Holder: "a test", Ttl: int64(60e9),
+	}}}
+}
+
+func replace(session, owner, old string) *statev1.Command {
+	c := open(session, owner)
+	c.GetOpenSession().Replaces = old
+	return c
+}
+
+func expire(at int64, sessions ...string) *statev1.Command {
+	return &statev1.Command{Time: at, Operation: &statev1.Command_ExpireSessions{ExpireSessions: &statev1.ExpireSessions{Sessions: sessions}}}
+}
+
+// by gives a command a request id of session "s".
+func by(sequence uint64, c *statev1.Command) *statev1.Command {
+	return of("s", "admin/a", sequence, sequence-1, c)
+}
+
+func of(session, owner string, sequence, acknowledged uint64, c *statev1.Command) *statev1.Command {
+	c.Request = &statev1.Request{Session: session, Sequence: sequence, Acknowledged: acknowledged, Owner: owner}
+	return c
+}
+
+func mount(path, uri string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_PutMount{PutMount: &statev1.PutMount{
+		Nonce: "0123456789abcdef",
+		Mount: &commonv1.Mount{Name: "at" + path, Path: path, Uri: uri, Options: map[string]string{"a": "1", "b": "2"}},
+	}}}
+}
+
+func unmount(path string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_RemoveMount{RemoveMount: &statev1.RemoveMount{Path: path}}}
+}
+
+func invalidate(path string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_Invalidate{Invalidate: &statev1.Invalidate{Path: path}}}
+}
+
+func register(name, id string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_RegisterWorker{RegisterWorker: &statev1.RegisterWorker{
+		Member: &commonv1.RingMember{Name: name, Id: id, Host: name + ".local", Port: 18005, Weight: 1 << 30},
+	}}}
+}
+
+func remove(name, id string) *statev1.Command {
+	return &statev1.Command{Operation: &statev1.Command_RemoveWorker{RemoveWorker: &statev1.RemoveWorker{Name: name, Id: id}}}
+}
