@@ -12,6 +12,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
+// minAsk is the least time between two questions that hints lead to.
+const minAsk = 20 * time.Millisecond
+
 // keepUp keeps the view new: at the start from the masters or any worker, then
 // on hints, then every Config.Poll.
 func (c *Client) keepUp() {
@@ -24,18 +27,12 @@ func (c *Client) keepUp() {
 			wait, retry = min(retry, c.config.Poll), min(2*retry, 2*time.Second)
 			c.config.Logger.Debug("no view yet", "reason", err)
 		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-c.ctx.Done():
-			timer.Stop()
 			return
 		case name := <-c.hints:
-			timer.Stop()
-			if err = c.viewOf(c.ctx, name); err != nil {
-				c.config.Logger.Debug("a worker that knows more did not say it", "worker", name, "reason", err)
-			}
-			c.drain()
-		case <-timer.C:
+			c.follow(name)
+		case <-time.After(wait):
 			if c.current.Load() == nil {
 				err = c.refresh(c.ctx)
 			} else if err = c.poll(c.ctx); err != nil {
@@ -45,9 +42,22 @@ func (c *Client) keepUp() {
 	}
 }
 
-// drain drops hints that came meanwhile: the next answer of the same worker
-// gives them again if they still hold.
-func (c *Client) drain() {
+// follow a hint. Others that came meanwhile are dropped: if they still hold,
+// the next answers give them again. After one that led to nothing there is a
+// pause, so that a worker that is wrong about its epochs is not asked with
+// every answer.
+func (c *Client) follow(name string) {
+	before := c.View().GetIndex()
+	err := c.viewOf(c.ctx, name)
+	pause := minAsk
+	if c.View().GetIndex() == before {
+		c.config.Logger.Debug("a worker that seemed to know more did not", "worker", name, "reason", err)
+		pause = c.config.Poll
+	}
+	select {
+	case <-time.After(pause):
+	case <-c.ctx.Done():
+	}
 	for {
 		select {
 		case <-c.hints:
@@ -57,8 +67,12 @@ func (c *Client) drain() {
 	}
 }
 
-// refresh asks the masters and every worker for the view, all at once, and
-// takes the newest. With a view held already, the first answer is enough.
+// firstAsked is how many workers are asked at once by a client that knows no
+// view; others the next time.
+const firstAsked = 5
+
+// refresh asks the masters and some workers for the view, all at once. The
+// first answer is enough: polling brings what is newer.
 func (c *Client) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
 	defer cancel()
@@ -73,7 +87,8 @@ func (c *Client) refresh(ctx context.Context) error {
 			return err
 		})
 	}
-	for _, m := range c.everybody("view") {
+	workers := c.everybody(strconv.FormatUint(rand.Uint64(), 16))
+	for _, m := range workers[:min(len(workers), firstAsked)] {
 		questions = append(questions, func() error { return c.viewOf(ctx, m.GetName()) })
 	}
 	answers := make(chan error, len(questions))

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"slices"
+	"time"
 )
 
 // How a handle is read ahead.
@@ -22,6 +23,8 @@ type ahead struct {
 	streams []*stream
 	// segments in the order of their offsets, not overlapping.
 	segments []*segment
+	// used is when the handle was last read.
+	used time.Time
 }
 
 // stream is one place in a handle where somebody reads sequentially.
@@ -45,11 +48,14 @@ func (f *File) plan(offset, length int64) error {
 	if f.closed {
 		return errClosed
 	}
+	f.ahead.used = f.reader.config.Clock()
 	if s := f.ahead.take(offset); s != nil {
 		s.next = max(s.next, offset+length)
 		s.end = max(s.end, offset)
 		if s.end-s.next < s.window/2 {
-			s.window = min(2*s.window, f.reader.config.MaxWindow)
+			if !f.reader.memory.tight() {
+				s.window = min(2*s.window, f.reader.config.MaxWindow)
+			}
 			f.extend(s, s.next+s.window)
 		}
 	} else {
@@ -105,6 +111,10 @@ func (f *File) extend(s *stream, to int64) {
 			end = min(end, f.ahead.segments[i].start)
 		}
 		buf := f.reader.memory.take(end - start)
+		if buf == nil {
+			f.reader.reclaim(f)
+			buf = f.reader.memory.take(end - start)
+		}
 		if buf == nil {
 			f.reader.metrics.refused.Inc()
 			return
@@ -199,6 +209,11 @@ func (f *File) leave(s *segment) {
 func (f *File) stopAhead() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.clear()
+}
+
+// clear what was read ahead, and for whom. f.mu is held.
+func (f *File) clear() {
 	f.ahead.streams = nil
 	for len(f.ahead.segments) > 0 {
 		f.remove(0)

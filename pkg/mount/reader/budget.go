@@ -35,6 +35,9 @@ func (b *budget) take(n int64) []byte {
 	return make([]byte, size)[:n]
 }
 
+// tight: little is left, so that nobody should want more than he has.
+func (b *budget) tight() bool { return b.used.Load() > b.limit/4*3 }
+
 // give back a buffer that take gave.
 func (b *budget) give(buf []byte) {
 	buf = buf[:cap(buf)]

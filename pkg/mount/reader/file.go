@@ -129,10 +129,9 @@ func (f *File) Close() error {
 		return nil
 	}
 	f.closed = true
-	for len(f.ahead.segments) > 0 {
-		f.remove(0)
-	}
+	f.clear()
 	f.mu.Unlock()
+	f.reader.closed(f)
 	f.cancel()
 	f.fetching.Wait()
 	return f.local.close()

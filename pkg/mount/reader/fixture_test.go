@@ -36,16 +36,26 @@ type fixture struct {
 
 func newFixture(t *testing.T, workers int, change ...func(*Config)) *fixture {
 	t.Helper()
+	return newFixtureOf(t, workers, func(*client.Config) {}, change...)
+}
+
+// hasty readers leave a rung that hangs soon: for tests in which rungs hang.
+func hasty(c *Config) { c.Silence, c.Attempt = 200*time.Millisecond, time.Second }
+
+func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), change ...func(*Config)) *fixture {
+	t.Helper()
 	f := &fixture{T: t, cluster: fakeworker.Start(t, workers)}
 	logger := slog.New(slog.DiscardHandler)
 	if os.Getenv("JINDO_TEST_LOG") != "" {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	var err error
-	f.client, err = client.New(client.Config{
+	clientConfig := client.Config{
 		Roster: f.cluster.Roster, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
 		Poll: 50 * time.Millisecond, Silence: 300 * time.Millisecond, Logger: logger,
-	})
+	}
+	changeClient(&clientConfig)
+	var err error
+	f.client, err = client.New(clientConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +65,7 @@ func newFixture(t *testing.T, workers int, change ...func(*Config)) *fixture {
 	if err := f.client.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
-	config := Config{Cluster: f.client, ReadTimeout: 30 * time.Second, Silence: 200 * time.Millisecond, Attempt: time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
+	config := Config{Cluster: f.client, ReadTimeout: time.Minute, Silence: 20 * time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
 	for _, c := range change {
 		c(&config)
 	}

@@ -44,7 +44,7 @@ func TestARungThatFailsIsMadeUpForByTheNext(t *testing.T) {
 	data := random(1, 300_000)
 	for name, fault := range faults {
 		t.Run("the owner "+name, func(t *testing.T) {
-			f := newFixture(t, 3)
+			f := newFixture(t, 3, hasty)
 			v := f.put("dir/file", data)
 			f.order(v)[0].FailAlways(fault)
 			f.mustRead(v, data, 64<<10)
@@ -57,7 +57,7 @@ func TestAllWorkersFailAndTheStoreIsLeft(t *testing.T) {
 	for name, fault := range faults {
 		t.Run("they "+name, func(t *testing.T) {
 			store := &memoryStore{}
-			f := newFixture(t, 2, func(c *Config) { c.OpenStore = store.opener })
+			f := newFixture(t, 2, hasty, func(c *Config) { c.OpenStore = store.opener })
 			store.bucket = f.cluster.Bucket
 			v := f.put("dir/file", data)
 			for _, w := range f.cluster.Workers {
@@ -212,7 +212,8 @@ func TestWhatARungGotIsNotAskedForAgain(t *testing.T) {
 }
 
 func TestARungThatFailedIsAskedLastForAWhile(t *testing.T) {
-	f := newFixture(t, 2)
+	now := time.Unix(0, 0) // stands still
+	f := newFixtureOf(t, 2, func(c *client.Config) { c.Clock = func() time.Time { return now } }, hasty)
 	data := random(10, 1000)
 	v := f.put("file", data)
 	order := f.order(v)

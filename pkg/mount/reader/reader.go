@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/client"
 )
@@ -18,6 +20,11 @@ type Reader struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+
+	// mu may be locked while a File's is held, and never the other way round.
+	mu sync.Mutex
+	// files that are open.
+	files map[*File]struct{}
 }
 
 // New makes a Reader. Close it after its files.
@@ -26,7 +33,7 @@ func New(config Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{config: config, memory: newBudget(config.Memory)}
+	r := &Reader{config: config, memory: newBudget(config.Memory), files: map[*File]struct{}{}}
 	if r.metrics, err = newMetrics(config.Registry, r.memory); err != nil {
 		return nil, err
 	}
@@ -56,9 +63,13 @@ func (r *Reader) Mounts() []Mount {
 // one listener.
 func (r *Reader) Changes() <-chan struct{} { return r.config.Cluster.Changes() }
 
-// mounted tells whether the view has a mount.
+// mounted tells whether the view has a mount, or there is no view to tell.
 func (r *Reader) mounted(id string) bool {
-	for _, m := range r.config.Cluster.View().GetMounts() {
+	view := r.config.Cluster.View()
+	if view == nil {
+		return true
+	}
+	for _, m := range view.GetMounts() {
 		if m.GetId() == id {
 			return true
 		}
@@ -78,5 +89,36 @@ func (r *Reader) Open(ctx context.Context, v Version) (*File, error) {
 	f := &File{reader: r, version: v, object: client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}}
 	f.ctx, f.cancel = context.WithCancel(r.ctx)
 	f.local.next = r.config.Clock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.files[f] = struct{}{}
 	return f, nil
+}
+
+func (r *Reader) closed(f *File) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.files, f)
+}
+
+// idleAfter is how long a handle keeps what it read ahead while others need
+// the memory.
+const idleAfter = 2 * time.Second
+
+// reclaim memory of handles that nobody has read for a while. f.mu is held of
+// the file that needs it.
+func (r *Reader) reclaim(needs *File) {
+	now := r.config.Clock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for f := range r.files {
+		// One whose lock is taken is not idle.
+		if f == needs || !f.mu.TryLock() {
+			continue
+		}
+		if now.Sub(f.ahead.used) > idleAfter {
+			f.clear()
+		}
+		f.mu.Unlock()
+	}
 }

@@ -119,7 +119,7 @@ func (f Fault) send(rw http.ResponseWriter, r *http.Request, o Object, first, la
 		rw.(http.Flusher).Flush()
 	}
 	switch {
-	case f.HangAfter != 0:
+	case f.HangAfter != 0 && f.HangAfter < len(data):
 		flush(data[:min(max(0, f.HangAfter), len(data))])
 		<-r.Context().Done()
 	case f.Cut > 0 && f.Cut < len(data):

@@ -3,6 +3,8 @@ package fakeworker
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -42,6 +44,7 @@ type Worker struct {
 	server    *http.Server
 	grpc      *grpc.Server
 	done      chan struct{}
+	cancel    context.CancelFunc
 }
 
 func newWorker(t testing.TB, c *Cluster, name string) *Worker {
@@ -125,12 +128,16 @@ func (w *Worker) Start() {
 	calls := grpc.NewServer()
 	workerv1.RegisterDirectoryServer(calls, w)
 	workerv1.RegisterCacheServer(calls, w)
+	ctx, cancel := context.WithCancel(context.Background())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	server := &http.Server{
 		Protocols: protocols,
-		TLSConfig: w.identity.ServerConfig(),
+		// Those who hang end with the server.
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(io.Discard, "", 0),
+		TLSConfig:   w.identity.ServerConfig(),
 		Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
 				calls.ServeHTTP(rw, r)
@@ -142,7 +149,7 @@ func (w *Worker) Start() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	done := make(chan struct{})
-	w.server, w.grpc, w.done = server, calls, done
+	w.server, w.grpc, w.done, w.cancel = server, calls, done, cancel
 	go func() {
 		defer close(done)
 		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
@@ -154,12 +161,13 @@ func (w *Worker) Start() {
 // Stop as a killed process does: connections break, new ones are refused.
 func (w *Worker) Stop() {
 	w.mu.Lock()
-	server, calls, done := w.server, w.grpc, w.done
+	server, calls, done, cancel := w.server, w.grpc, w.done, w.cancel
 	w.server = nil
 	w.mu.Unlock()
 	if server == nil {
 		return
 	}
+	cancel()
 	_ = server.Close()
 	<-done
 	calls.Stop()
