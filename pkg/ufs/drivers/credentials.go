@@ -93,7 +93,7 @@ func (c *fileCredentials) look(always bool) {
 	for i, name := range names {
 		seen[i] = stampOf(c.path(name))
 	}
-	if !always && c.err == nil && seen == c.seen {
+	if !always && c.value != (ufs.Credentials{}) && seen == c.seen {
 		return
 	}
 	var values [3]string

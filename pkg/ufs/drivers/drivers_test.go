@@ -1,0 +1,160 @@
+package drivers_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/test/ossserver"
+)
+
+func TestOpen(t *testing.T) {
+	dir := t.TempDir()
+	for _, test := range []struct {
+		name, uri string
+		options   map[string]string
+		prints    string
+		kind      error
+		says      string
+	}{
+		{"file", "file://" + dir, nil, "file://" + dir + "/", nil, ""},
+		{"local", "local://" + dir + "/", nil, "local://" + dir + "/", nil, ""},
+		{"oss", "oss://data/a", map[string]string{"fs.oss.endpoint": "oss-cn-hangzhou.aliyuncs.com", "metaPolicy": "ONCE"}, "oss://data/a/", nil, ""},
+		{"s3", "s3://data", map[string]string{"fs.s3.region": "eu-west-1"}, "s3://data/", nil, ""},
+		{"no directory", "file://" + dir + "/none", nil, "", ufs.ErrNoBucket, "check spec.mounts[].mountPoint"},
+		{"no endpoint", "oss://data/", nil, "", ufs.ErrInvalid, "fs.oss.endpoint"},
+		{"no region", "s3://data/", nil, "", ufs.ErrInvalid, "fs.s3.region"},
+		{"no driver", "hdfs://name:9000/a", nil, "", ufs.ErrInvalid, ""},
+		{"no driver of a bucket", "cos://data/", nil, "", ufs.ErrUnsupported, "no driver for cos://"},
+		{"no scheme", "data", nil, "", ufs.ErrInvalid, "no scheme"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store, err := drivers.Open(t.Context(), test.uri, test.options, nil)
+			if test.kind != nil {
+				if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if store.String() != test.prints {
+				t.Errorf("it is called %s", store)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for scheme, want := range map[string]bool{"oss": true, "s3": true, "file": true, "local": true, "cos": false, "hdfs": false, "": false} {
+		if drivers.Supported(scheme) != want {
+			t.Errorf("%q: %v", scheme, !want)
+		}
+	}
+}
+
+// write replaces a credential.
+func write(t testing.TB, dir, name, value string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(value), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFileCredentials(t *testing.T) {
+	dir := t.TempDir()
+	source := drivers.FileCredentials(dir, "oss://data/")
+	_, err := source.Credentials(t.Context())
+	if !errors.Is(err, ufs.ErrPermission) || !strings.Contains(err.Error(), "fs.oss.accessKeyId") {
+		t.Errorf("without files: %v", err)
+	}
+	write(t, dir, "fs.oss.accessKeyId", "id\n")
+	write(t, dir, "fs.oss.accessKeySecret", " secret ")
+	refresh(t, source, ufs.Credentials{}, true)
+	want := ufs.Credentials{AccessKeyID: "id", AccessKeySecret: "secret"}
+	if got, err := source.Credentials(t.Context()); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	refresh(t, source, want, false)
+	write(t, dir, "fs.oss.securityToken", "token")
+	write(t, dir, "fs.oss.accessKeyId", "new")
+	refresh(t, source, want, true)
+	want = ufs.Credentials{AccessKeyID: "new", AccessKeySecret: "secret", SecurityToken: "token"}
+	if got, err := source.Credentials(t.Context()); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	// A file that is being written anew is empty for a moment.
+	write(t, dir, "fs.oss.accessKeyId", "")
+	refresh(t, source, want, false)
+	if got, err := source.Credentials(t.Context()); err != nil || got != want {
+		t.Errorf("while it is written: %+v, %v", got, err)
+	}
+	if got, err := drivers.FileCredentials(dir, "file:///x").Credentials(t.Context()); err != nil || got != (ufs.Credentials{}) {
+		t.Errorf("for a directory: %+v, %v", got, err)
+	}
+}
+
+func refresh(t testing.TB, source ufs.CredentialsSource, refused ufs.Credentials, want bool) {
+	t.Helper()
+	refresher, can := source.(ufs.Refresher)
+	if !can {
+		t.Fatal("the source cannot be refreshed")
+	}
+	changed, err := refresher.Refresh(context.Background(), refused)
+	if err != nil || changed != want {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+}
+
+// TestSecretIsSwapped replaces a directory as a mounted Secret does, while a
+// store is open: the next request is signed with the new key, and none fails.
+func TestSecretIsSwapped(t *testing.T) {
+	server := ossserver.New(ossserver.Config{AccessKeyID: "one", AccessKeySecret: "1"})
+	if err := server.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	listener := httptest.NewServer(server)
+	defer listener.Close()
+	dir := t.TempDir()
+	swap := func(version, id, secret string) {
+		if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, version+"/fs.oss.accessKeyId", id)
+		write(t, dir, version+"/fs.oss.accessKeySecret", secret)
+		if err := os.Symlink(version, filepath.Join(dir, "tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("v1", "one", "1")
+	for _, name := range []string{"fs.oss.accessKeyId", "fs.oss.accessKeySecret"} {
+		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uri := "oss://data/"
+	store, err := drivers.Open(t.Context(), uri, map[string]string{"fs.oss.endpoint": listener.URL}, drivers.FileCredentials(dir, uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	for i, key := range []struct{ version, id, secret string }{{"", "one", "1"}, {"v2", "two", "2"}, {"v3", "two", "3"}} {
+		if key.version != "" {
+			swap(key.version, key.id, key.secret)
+		}
+		server.SetKeys(map[string]ossserver.Key{key.id: {Secret: key.secret}})
+		if _, err := store.List(t.Context(), ufs.ListOptions{}); err != nil {
+			t.Errorf("key %d: %v", i, err)
+		}
+	}
+}

@@ -1,0 +1,418 @@
+package file_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/pkg/ufs/file"
+	"golang.org/x/sys/unix"
+)
+
+// lay writes a file past the driver.
+func lay(t testing.TB, dir, name, content string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func link(t testing.TB, dir, target, name string) {
+	t.Helper()
+	if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func put(t testing.TB, s ufs.Store, key, content string) ufs.Object {
+	t.Helper()
+	o, err := s.Put(t.Context(), key, strings.NewReader(content), int64(len(content)), nil, ufs.Conditions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func read(s ufs.Store, key string) (string, error) {
+	body, _, err := s.Get(context.Background(), key, ufs.Whole, "")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = body.Close() }()
+	raw, err := io.ReadAll(body)
+	return string(raw), err
+}
+
+func list(t testing.TB, s ufs.Store, options ufs.ListOptions) []string {
+	t.Helper()
+	var all []string
+	for {
+		page, err := s.List(t.Context(), options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.Objects {
+			all = append(all, o.Key)
+		}
+		all = append(all, page.Prefixes...)
+		if page.Next == "" {
+			slices.Sort(all)
+			return all
+		}
+		options.Continuation = page.Next
+	}
+}
+
+// TestLinks: links inside are followed, none leads out.
+func TestLinks(t *testing.T) {
+	outside, dir := t.TempDir(), t.TempDir()
+	lay(t, outside, "secret", "secret")
+	lay(t, dir, "real/file", "content")
+	link(t, dir, "real/file", "inner")
+	link(t, dir, "real", "dir")
+	link(t, dir, filepath.Join(outside, "secret"), "absolute")
+	link(t, dir, "../"+filepath.Base(outside)+"/secret", "relative")
+	link(t, dir, outside, "out")
+	link(t, dir, "nowhere", "dangling")
+	link(t, dir, ".", "loop")
+	link(t, filepath.Join(dir, "real"), "..", "up")
+	s := open(t, dir)
+	for _, key := range []string{"inner", "dir/file", "real/file"} {
+		if got, err := read(s, key); err != nil || got != "content" {
+			t.Errorf("%s: %q, %v", key, got, err)
+		}
+	}
+	for _, key := range []string{"absolute", "relative", "out/secret"} {
+		if got, err := read(s, key); !errors.Is(err, ufs.ErrPermission) {
+			t.Errorf("%s: %q, %v", key, got, err)
+		}
+		if err := s.Delete(t.Context(), key, ufs.Conditions{}); err == nil && key == "out/secret" {
+			t.Errorf("%s was deleted", key)
+		}
+	}
+	if _, err := s.Put(t.Context(), "out/new", strings.NewReader("x"), 1, nil, ufs.Conditions{}); err == nil {
+		t.Error("a file was put outside")
+	}
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"dir/file", "inner", "real/file"}) {
+		t.Errorf("listed %q", got)
+	}
+	if got := list(t, s, ufs.ListOptions{Delimiter: "/"}); !slices.Equal(got, []string{"dir/", "inner", "real/"}) {
+		t.Errorf("listed the top as %q", got)
+	}
+	if page, err := s.List(t.Context(), ufs.ListOptions{Prefix: "out/"}); !errors.Is(err, ufs.ErrPermission) {
+		t.Errorf("listed outside: %+v, %v", page, err)
+	}
+	if names, _ := os.ReadDir(outside); len(names) != 1 {
+		t.Errorf("outside there are %v", names)
+	}
+}
+
+// TestSpecialFiles are neither listed nor opened: opening a FIFO waits.
+func TestSpecialFiles(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: filepath.Join(dir, "socket")}); err != nil {
+		t.Fatal(err)
+	}
+	lay(t, dir, "bad\xffname", "x")
+	lay(t, dir, "file", "x")
+	s := open(t, dir)
+	for _, key := range []string{"fifo", "socket"} {
+		if _, err := s.Stat(t.Context(), key); !errors.Is(err, ufs.ErrNotFound) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"file"}) {
+		t.Errorf("listed %q", got)
+	}
+}
+
+// TestWrittenInPlace: bytes of a file that is written while it is read never
+// come out as the version that was opened.
+func TestWrittenInPlace(t *testing.T) {
+	dir := t.TempDir()
+	before := strings.Repeat("a", 1<<20)
+	lay(t, dir, "file", before)
+	s := open(t, dir)
+	body, object, err := s.Get(t.Context(), "file", ufs.Whole, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = body.Close() }()
+	begin := make([]byte, 1000)
+	if _, err := io.ReadFull(body, begin); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // more than a tick of file times
+	lay(t, dir, "file", strings.Repeat("b", 1<<20))
+	rest, err := io.ReadAll(body)
+	if !errors.Is(err, ufs.ErrPrecondition) || strings.Contains(string(rest), "b") {
+		t.Errorf("read %d bytes, %v", len(rest), err)
+	}
+	if now, err := s.Stat(t.Context(), "file"); err != nil || now.ETag == object.ETag {
+		t.Errorf("the tag is the same: %v", err)
+	}
+	if _, _, err := s.Get(t.Context(), "file", ufs.Whole, object.ETag); !errors.Is(err, ufs.ErrPrecondition) {
+		t.Errorf("the old version: %v", err)
+	}
+}
+
+// TestTruncatedInPlace: a file that shrinks is not an early end.
+func TestTruncatedInPlace(t *testing.T) {
+	dir := t.TempDir()
+	lay(t, dir, "file", strings.Repeat("a", 1<<20))
+	body, _, err := open(t, dir).Get(t.Context(), "file", ufs.Whole, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = body.Close() }()
+	if err := os.Truncate(filepath.Join(dir, "file"), 100); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, body); err == nil {
+		t.Errorf("read %d bytes and no error", n)
+	}
+}
+
+// TestReadThroughUnlink: an object that is deleted or replaced while it is
+// read keeps its bytes.
+func TestReadThroughUnlink(t *testing.T) {
+	s := open(t, t.TempDir())
+	want := strings.Repeat("x", 1<<20)
+	for name, change := range map[string]func(){
+		"deleted":  func() { _ = s.Delete(t.Context(), "key", ufs.Conditions{}) },
+		"replaced": func() { put(t, s, "key", "other") },
+	} {
+		put(t, s, "key", want)
+		body, _, err := s.Get(t.Context(), "key", ufs.Whole, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		change()
+		if raw, err := io.ReadAll(body); err != nil || string(raw) != want {
+			t.Errorf("%s: %d bytes, %v", name, len(raw), err)
+		}
+		_ = body.Close()
+	}
+}
+
+// TestDirectories: which of them are objects, and which go with their last
+// key.
+func TestDirectories(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"laid/empty", "laid/full"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lay(t, dir, "laid/full/file", "x")
+	s := open(t, dir)
+	put(t, s, "put/deep/file", "x")
+	put(t, s, "marked/", "")
+	put(t, s, "marked/file", "x")
+	want := []string{"laid/empty/", "laid/full/file", "marked/", "marked/file", "put/deep/file"}
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, want) {
+		t.Errorf("listed %q", got)
+	}
+	for _, key := range []string{"laid/full/file", "marked/file", "put/deep/file"} {
+		if err := s.Delete(t.Context(), key, ufs.Conditions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want = []string{"laid/empty/", "laid/full/", "marked/"}
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, want) {
+		t.Errorf("after deleting, listed %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "put")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a directory that only a key needed is still there: %v", err)
+	}
+	if _, err := s.Put(t.Context(), "bytes/", strings.NewReader("x"), 1, nil, ufs.Conditions{}); !errors.Is(err, ufs.ErrInvalid) {
+		t.Errorf("a directory with bytes: %v", err)
+	}
+	if err := s.Delete(t.Context(), "laid/empty/", ufs.Conditions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "laid")); err != nil {
+		t.Errorf("a directory of somebody else's went along: %v", err)
+	}
+}
+
+// TestLeftovers: what a crash leaves is not listed and not served.
+func TestLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	lay(t, dir, ".jindo-tmp-AAAA", "half")
+	lay(t, dir, "sub/.jindo-tmp-BBBB", "half")
+	lay(t, dir, ".jindo-uploads/ID/00001.abc", "part")
+	lay(t, dir, "sub/file", "x")
+	s := open(t, dir)
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"sub/file"}) {
+		t.Errorf("listed %q", got)
+	}
+	for _, key := range []string{".jindo-tmp-AAAA", "sub/.jindo-tmp-BBBB", ".jindo-uploads/ID/00001.abc", ".jindo-lock"} {
+		if _, err := s.Stat(t.Context(), key); !errors.Is(err, ufs.ErrInvalid) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	put(t, s, "key", "x")
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name.Name(), ".jindo-tmp-") && name.Name() != ".jindo-tmp-AAAA" {
+			t.Errorf("a put left %s", name.Name())
+		}
+	}
+}
+
+// TestRootComesAndGoes: a directory that is not there is told from one with
+// nothing in it.
+func TestRootComesAndGoes(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: dir}); !errors.Is(err, ufs.ErrNoBucket) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("opening: %v", err)
+	}
+	lay(t, dir, "key", "old")
+	s := open(t, dir)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Stat(t.Context(), "key"); !errors.Is(err, ufs.ErrNoBucket) {
+		t.Errorf("gone: %v", err)
+	}
+	lay(t, dir, "key", "new")
+	if got, err := read(s, "key"); err != nil || got != "new" {
+		t.Errorf("back: %q, %v", got, err)
+	}
+	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: filepath.Join(dir, "key")}); !errors.Is(err, ufs.ErrInvalid) {
+		t.Errorf("a file as root: %v", err)
+	}
+}
+
+// TestUnmountedRoot: an empty directory on another device where there was a
+// file system is an outage, not a deletion of everything.
+func TestUnmountedRoot(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("jindo-test", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("not run: cannot mount a tmpfs: %v", err)
+	}
+	mounted := true
+	defer func() {
+		if mounted {
+			_ = unix.Unmount(dir, unix.MNT_DETACH)
+		}
+	}()
+	lay(t, dir, "key", "x")
+	s := open(t, dir)
+	if got, err := read(s, "key"); err != nil || got != "x" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if err := unix.Unmount(dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	mounted = false
+	_, err := s.Stat(t.Context(), "key")
+	if !errors.Is(err, ufs.ErrUnavailable) || errors.Is(err, ufs.ErrNotFound) {
+		t.Errorf("describing: %v", err)
+	}
+	if _, err := s.List(t.Context(), ufs.ListOptions{}); !errors.Is(err, ufs.ErrUnavailable) {
+		t.Errorf("listing: %v", err)
+	}
+}
+
+// TestFullDisk: no space is unavailability, and nothing is left of the put.
+func TestFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("jindo-test", dir, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skipf("not run: cannot mount a tmpfs: %v", err)
+	}
+	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
+	s := open(t, dir)
+	put(t, s, "key", "x")
+	big := strings.NewReader(strings.Repeat("x", 1<<20))
+	_, err := s.Put(t.Context(), "key", big, 1<<20, nil, ufs.Conditions{})
+	if !errors.Is(err, ufs.ErrUnavailable) || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("got %v", err)
+	}
+	if got, err := read(s, "key"); err != nil || got != "x" {
+		t.Errorf("the object is %q, %v", got, err)
+	}
+	put(t, s, "other", strings.Repeat("x", 30000)) // the space is free again
+}
+
+// TestTwoClients: conditions hold between Stores too, which is how the workers
+// of one host meet.
+func TestTwoClients(t *testing.T) {
+	dir := t.TempDir()
+	stores := []ufs.Store{open(t, dir), open(t, dir), open(t, dir)}
+	var mu sync.Mutex
+	winners := 0
+	var group sync.WaitGroup
+	for _, s := range stores {
+		for i := range 5 {
+			group.Go(func() {
+				_, err := s.Put(t.Context(), "deep/key", strings.NewReader(fmt.Sprint(i)), 1, nil, ufs.Conditions{IfNoneMatch: true})
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					winners++
+				} else if !errors.Is(err, ufs.ErrPrecondition) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+	}
+	group.Wait()
+	if winners != 1 {
+		t.Errorf("%d created one key", winners)
+	}
+}
+
+// TestDeleteAndPutMeet: a put into a directory that is pruned at the same time
+// makes it again.
+func TestDeleteAndPutMeet(t *testing.T) {
+	s := open(t, t.TempDir())
+	var group sync.WaitGroup
+	for w := range 4 {
+		group.Go(func() {
+			for i := range 50 {
+				key := fmt.Sprintf("a/b/c/%d-%d", w, i)
+				if _, err := s.Put(t.Context(), key, strings.NewReader("x"), 1, nil, ufs.Conditions{}); err != nil {
+					t.Errorf("putting: %v", err)
+				}
+				if err := s.Delete(t.Context(), key, ufs.Conditions{}); err != nil {
+					t.Errorf("deleting: %v", err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got := list(t, s, ufs.ListOptions{}); len(got) != 0 {
+		t.Errorf("left: %q", got)
+	}
+}
