@@ -8,8 +8,9 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -21,8 +22,8 @@ const maxRefusals = 3
 // name that is not there is no error.
 func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error) {
 	request := &workerv1.LookupRequest{MountId: mount, Directory: dir, Name: name, RingEpoch: c.ringEpoch()}
-	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient) (*workerv1.LookupResponse, error) {
-		return d.Lookup(ctx, request)
+	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
+		return d.Lookup(ctx, request, o...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("looking up %q in directory %q of mount %s: %w", name, dir, mount, err)
@@ -34,8 +35,8 @@ func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1
 // or as many as the worker likes if that is 0.
 func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
 	request := &workerv1.ListRequest{MountId: mount, Directory: dir, After: after, Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()} //nolint:gosec // not negative
-	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient) (*workerv1.ListResponse, error) {
-		return d.List(ctx, request)
+	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
+		return d.List(ctx, request, o...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing directory %q of mount %s: %w", dir, mount, err)
@@ -48,8 +49,8 @@ func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) 
 // believes it.
 func (c *Client) Forget(ctx context.Context, mount, dir, name string) error {
 	request := &workerv1.ForgetRequest{MountId: mount, Directory: dir, Name: name}
-	_, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient) (*workerv1.ForgetResponse, error) {
-		return d.Forget(ctx, request)
+	_, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ForgetResponse, error) {
+		return d.Forget(ctx, request, o...)
 	})
 	if err != nil {
 		return fmt.Errorf("forgetting %q in directory %q of mount %s: %w", name, dir, mount, err)
@@ -59,8 +60,18 @@ func (c *Client) Forget(ctx context.Context, mount, dir, name string) error {
 
 func (c *Client) ringEpoch() uint64 { return c.View().GetRing().GetEpoch() }
 
+// trace of an answer: a status alone does not tell whether it is the worker's
+// or comes from a connection that broke.
+type trace struct{ header, trailer metadata.MD }
+
+func (t *trace) options() []grpc.CallOption {
+	return []grpc.CallOption{grpc.Header(&t.header), grpc.Trailer(&t.trailer)}
+}
+
+func (t *trace) answered() bool { return len(t.header)+len(t.trailer) > 0 }
+
 // outcome of a call that failed, and what it says about the worker.
-func (w *worker) outcome(ctx context.Context, err error) error {
+func (w *worker) outcome(ctx context.Context, err error, came trace) error {
 	failure := &Error{Worker: w.name, Message: status.Convert(err).Message()}
 	switch {
 	case cancelled(ctx):
@@ -68,7 +79,7 @@ func (w *worker) outcome(ctx context.Context, err error) error {
 	case status.Code(err) == codes.DeadlineExceeded || ctx.Err() != nil:
 		failure.Kind = ErrStalled
 		w.failed()
-	case w.conn.GetState() != connectivity.Ready:
+	case !came.answered():
 		failure.Kind = ErrUnreachable
 		w.failed()
 	default:
@@ -90,7 +101,7 @@ type answer[T any] struct {
 // ask calls one worker after another in a directory's order. Each gets its own
 // deadline; one that is silent is not waited for before the next is asked, and
 // the first answer counts.
-func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, workerv1.DirectoryClient) (T, error)) (T, error) {
+func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, workerv1.DirectoryClient, ...grpc.CallOption) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	candidates := c.candidates(ring.DirectoryKey(mount, dir))
@@ -129,9 +140,10 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, c.config.NameTimeout)
 			defer cancel()
-			value, err := call(ctx, workerv1.NewDirectoryClient(w.conn))
+			var came trace
+			value, err := call(ctx, workerv1.NewDirectoryClient(w.conn), came.options()...)
 			if err != nil {
-				err = w.outcome(ctx, err)
+				err = w.outcome(ctx, err, came)
 			}
 			answers <- answer[T]{value, err, w}
 		}()

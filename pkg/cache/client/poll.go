@@ -142,9 +142,10 @@ func (c *Client) epochsOf(ctx context.Context, m *commonv1.RingMember) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
 	defer cancel()
-	answer, err := workerv1.NewCacheClient(w.conn).GetEpochs(ctx, &workerv1.GetEpochsRequest{})
+	var came trace
+	answer, err := workerv1.NewCacheClient(w.conn).GetEpochs(ctx, &workerv1.GetEpochsRequest{}, came.options()...)
 	if err != nil {
-		return w.outcome(ctx, err)
+		return w.outcome(ctx, err, came)
 	}
 	w.succeeded()
 	if c.behind(answer) {
@@ -179,9 +180,10 @@ func (c *Client) viewOf(ctx context.Context, name string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
 	defer cancel()
-	answer, err := workerv1.NewCacheClient(w.conn).GetView(ctx, &workerv1.GetViewRequest{})
+	var came trace
+	answer, err := workerv1.NewCacheClient(w.conn).GetView(ctx, &workerv1.GetViewRequest{}, came.options()...)
 	if err != nil {
-		return w.outcome(ctx, err)
+		return w.outcome(ctx, err, came)
 	}
 	w.succeeded()
 	if answer.GetView() == nil {
