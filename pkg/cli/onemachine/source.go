@@ -113,13 +113,15 @@ func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.St
 			f.Since = &c.Since
 		}
 		err := s.ready(ctx, c.Health)
-		f.Ready = err == nil
-		if err != nil {
+		var refused *local.NotReadyError
+		answered := errors.As(err, &refused)
+		// A server calls itself ready once something is mounted in its tree.
+		f.Ready = err == nil || answered && state.Dataset == "" && state.Phase == local.Ready
+		if !f.Ready {
 			f.Error = collect.Reason(err)
-			var refused *local.NotReadyError
-			if !errors.As(err, &refused) {
-				r.Failures = append(r.Failures, report.Failure{Target: c.Name, Error: f.Error})
-			}
+		}
+		if err != nil && !answered {
+			r.Failures = append(r.Failures, report.Failure{Target: c.Name, Error: f.Error})
 		}
 		r.Fuses = append(r.Fuses, f)
 	}
