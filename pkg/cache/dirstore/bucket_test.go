@@ -26,6 +26,8 @@ type bucket struct {
 	// before is called before every request, with its kind and key or prefix;
 	// an error is the answer.
 	before func(ctx context.Context, kind, key string) error
+	// hold is called before a page is answered.
+	hold   func(ctx context.Context, continuation string)
 	asked  map[string]int
 	listed []ufs.ListOptions
 }
@@ -103,6 +105,12 @@ func (b *bucket) Stat(ctx context.Context, key string) (ufs.Object, error) {
 func (b *bucket) List(ctx context.Context, o ufs.ListOptions) (ufs.Page, error) {
 	if err := b.request(ctx, "list", o.Prefix); err != nil {
 		return ufs.Page{}, err
+	}
+	b.mu.Lock()
+	hold := b.hold
+	b.mu.Unlock()
+	if hold != nil {
+		hold(ctx, o.Continuation)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

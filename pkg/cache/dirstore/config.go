@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -38,6 +39,9 @@ type Config struct {
 	CountEvery time.Duration
 	// MaxCounted objects of a mount; a larger one stays uncounted: 20,000,000.
 	MaxCounted int64
+
+	// fs is the disk, unless tests put another in its place.
+	fs vfs.FS
 }
 
 func orElse[T comparable](value, fallback T) T {
@@ -54,6 +58,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.fs == nil {
+		c.fs = vfs.Default
 	}
 	c.TTL = orElse(c.TTL, time.Minute)
 	c.Patience = orElse(c.Patience, time.Second)

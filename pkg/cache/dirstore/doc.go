@@ -38,9 +38,10 @@
 // a header a directory says which generation holds, when it was begun, how long
 // it took, and under which epoch. A flight writes a new generation aside and
 // the header last, so the swap is one write. What a flight that never ended has
-// written is dropped at the next start. Writes are not synced: a crash may lose
-// the newest, never leave a header without its entries, because the log is
-// written in order.
+// written is dropped at the next start. Nobody waits for the disk: a header is
+// synced behind those who asked for the listing. A crash may lose the newest,
+// never leave a header without its entries, because the log is written in
+// order.
 //
 // A directory with more names than Config.MaxEntries is not kept: its names are
 // asked for one by one, and its pages are read from the store.

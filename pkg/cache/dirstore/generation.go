@@ -124,17 +124,24 @@ func (w *writer) swap(h header, more func(*pebble.Batch) error) bool {
 		err = errors.Join(more(batch), batch.Delete(w.pending(), nil), batch.Set(w.id.header(), h.encode(), nil))
 	}
 	if err == nil {
-		err = batch.Commit(pebble.NoSync)
+		err = db.ApplyNoSyncWait(batch, pebble.Sync)
 	}
 	if err == nil {
 		t.total += h.count - before.count
 	}
-	err = errors.Join(err, batch.Close())
 	t.mu.Unlock()
 	if err != nil {
+		_ = batch.Close()
 		t.fail(db, err)
+		return false
 	}
-	return err == nil
+	// The disk catches up behind those who wait for the listing.
+	t.behind.Go(func() {
+		if err := errors.Join(batch.SyncWait(), batch.Close()); err != nil {
+			t.logger.Debug("syncing the directory store", "reason", err)
+		}
+	})
+	return true
 }
 
 // abort drops what was written.

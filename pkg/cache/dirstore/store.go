@@ -72,7 +72,7 @@ func Open(config Config) (*Store, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Store{
 		config:   config,
-		table:    openTable(config.Dir, config.Logger),
+		table:    openTable(config.Dir, config.fs, config.Logger),
 		ctx:      ctx,
 		cancel:   cancel,
 		listings: make(chan struct{}, config.MaxListings),

@@ -18,6 +18,7 @@ import (
 // is emptied.
 type table struct {
 	dir    string
+	fs     vfs.FS
 	logger *slog.Logger
 	// boot is this run of the process.
 	boot uint64
@@ -30,8 +31,8 @@ type table struct {
 	disk bool
 	// failures of the disk so far.
 	failures int
-	// failing counts what runs because a write failed.
-	failing sync.WaitGroup
+	// behind counts what runs behind writes.
+	behind sync.WaitGroup
 	// life counts databases; what was begun in one ends with it.
 	life int
 	// generation that was given out last.
@@ -40,8 +41,8 @@ type table struct {
 	total int64
 }
 
-func openTable(dir string, logger *slog.Logger) *table {
-	t := &table{dir: dir, logger: logger, boot: rand.Uint64()}
+func openTable(dir string, fs vfs.FS, logger *slog.Logger) *table {
+	t := &table{dir: dir, fs: fs, logger: logger, boot: rand.Uint64()}
 	t.open()
 	return t
 }
@@ -78,7 +79,7 @@ func (t *table) openDisk(empty bool) error {
 	if err := os.MkdirAll(t.dir, 0o750); err != nil {
 		return fmt.Errorf("making %s: %w", t.dir, err)
 	}
-	guard := newGuard(vfs.Default)
+	guard := newGuard(t.fs)
 	db, err := pebble.Open(t.dir, t.options(guard))
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", t.dir, err)
@@ -94,7 +95,7 @@ func (t *table) openDisk(empty bool) error {
 	t.use(db, true)
 	guard.onFailure(func(cause error) {
 		// Behind the write that failed, which may hold locks of Pebble.
-		t.failing.Go(func() { t.fail(db, fmt.Errorf("writing failed: %w", cause)) })
+		t.behind.Go(func() { t.fail(db, fmt.Errorf("writing failed: %w", cause)) })
 	})
 	return nil
 }
@@ -202,7 +203,7 @@ func (t *table) close() {
 			t.logger.Warn("closing the directory store failed", "reason", err)
 		}
 	}
-	t.failing.Wait()
+	t.behind.Wait()
 }
 
 // read runs f under the read lock, on the database as it is. An error other

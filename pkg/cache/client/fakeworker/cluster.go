@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -167,4 +168,11 @@ func (b *Bucket) names(dir string) []string {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// Keys of all objects in order.
+func (b *Bucket) Keys() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.objects))
 }

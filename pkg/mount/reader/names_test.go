@@ -1,0 +1,187 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+func (s *memoryStore) List(_ context.Context, o ufs.ListOptions) (ufs.Page, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fail != nil {
+		return ufs.Page{}, s.fail
+	}
+	var page ufs.Page
+	for _, key := range s.bucket.Keys() {
+		rest, ok := strings.CutPrefix(key, o.Prefix)
+		if !ok || key <= o.StartAfter {
+			continue
+		}
+		if head, _, deeper := strings.Cut(rest, "/"); deeper && o.Delimiter == "/" {
+			page.Prefixes = append(page.Prefixes, o.Prefix+head+"/")
+		} else {
+			data, _ := s.bucket.Get(key)
+			page.Objects = append(page.Objects, ufs.Object{Key: key, Size: int64(len(data.Data)), ETag: data.ETag})
+		}
+	}
+	page.Prefixes = slices.Compact(page.Prefixes)
+	return page, nil
+}
+
+func (f *fixture) list(dir string) []string {
+	f.Helper()
+	var names []string
+	last := ""
+	for {
+		entries, more, err := f.reader.List(f.Context(), fakeworker.MountID, dir, last)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, e := range entries {
+			last = e.Name
+			if e.Dir {
+				names = append(names, e.Name+"/")
+			} else {
+				names = append(names, e.Name)
+			}
+		}
+		if !more {
+			return names
+		}
+	}
+}
+
+// TestNames, from the workers, and from the store when they are down.
+func TestNames(t *testing.T) {
+	for _, down := range []bool{false, true} {
+		t.Run(fmt.Sprintf("workers down %v", down), func(t *testing.T) {
+			store := &memoryStore{}
+			f := newFixture(t, 2, func(c *Config) { c.OpenStore = store.opener })
+			store.bucket = f.cluster.Bucket
+			want := []string{"sub/"}
+			for i := range 8 {
+				f.put(fmt.Sprintf("dir/x%d", i), []byte("x"))
+				want = append(want, fmt.Sprintf("x%d", i))
+			}
+			deep := f.put("dir/sub/deep", []byte("deep"))
+			if down {
+				f.cluster.Workers[0].Stop()
+				f.cluster.Workers[1].Stop()
+			}
+			if got := f.list("dir"); !slices.Equal(got, want) {
+				t.Errorf("got %q", got)
+			}
+			e, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "dir/sub", "deep")
+			if err != nil || e.Dir || e.Name != "deep" || e.Version != deep {
+				t.Errorf("a file: %+v, %v", e, err)
+			}
+			e, err = f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "sub")
+			if err != nil || !e.Dir || e.Version != (Version{}) {
+				t.Errorf("a directory: %+v, %v", e, err)
+			}
+			if _, err = f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "nothing"); !errors.Is(err, ErrNotExist) {
+				t.Errorf("a name that is not there: %v", err)
+			}
+		})
+	}
+}
+
+func TestNamesThatNobodyAnswers(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		fail error
+		want error
+	}{
+		{"unavailable until the time is over", status.Error(codes.Unavailable, "the store is down"), errTimeout},
+		{"refused", status.Error(codes.PermissionDenied, "oss:ListObjects is missing"), ErrPermission},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFixture(t, 2, func(c *Config) { c.ReadTimeout = 500 * time.Millisecond })
+			for _, w := range f.cluster.Workers {
+				w.FailNames(func(context.Context) error { return test.fail })
+			}
+			_, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "x")
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), status.Convert(test.fail).Message()) {
+				t.Errorf("lookup: %v", err)
+			}
+			if _, _, err := f.reader.List(t.Context(), fakeworker.MountID, "dir", ""); !errors.Is(err, test.want) {
+				t.Errorf("list: %v", err)
+			}
+		})
+	}
+}
+
+func TestNamesOutlastWorkersThatFailForAWhile(t *testing.T) {
+	f := newFixture(t, 1)
+	f.put("dir/x", []byte("x"))
+	var asked atomic.Int64
+	f.cluster.Workers[0].FailNames(func(context.Context) error {
+		if asked.Add(1) < 4 {
+			return status.Error(codes.Unavailable, "a moment")
+		}
+		return nil
+	})
+	if _, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestForgetTellsTheOwner(t *testing.T) {
+	f := newFixture(t, 3)
+	v := f.put("dir/x", []byte("x"))
+	f.reader.Forget(t.Context(), v)
+	f.reader.Forget(t.Context(), f.put("top", []byte("x")))
+	told := 0
+	for _, w := range f.cluster.Workers {
+		if w.Forgot("dir", "x") {
+			told++
+		}
+		if w.Forgot("", "top") {
+			told++
+		}
+	}
+	if told != 2 {
+		t.Errorf("%d workers were told", told)
+	}
+}
+
+func TestMounts(t *testing.T) {
+	f := newFixture(t, 1)
+	want := []Mount{{ID: fakeworker.MountID, Path: "/hadoop", Epoch: 1, ReadOnly: true}}
+	if got := f.reader.Mounts(); !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	<-f.reader.Changes()
+	v := f.cluster.NewView(2)
+	v.Mounts = []*commonv1.Mount{{Id: "m2", Path: "/z"}, {Id: "m3", Path: "/a", Epoch: 4}}
+	f.cluster.SetView(v)
+	select {
+	case <-f.reader.Changes():
+	case <-time.After(30 * time.Second):
+		t.Fatal("nobody is told")
+	}
+	want = []Mount{{ID: "m3", Path: "/a", Epoch: 4}, {ID: "m2", Path: "/z"}}
+	if got := f.reader.Mounts(); !slices.Equal(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := f.reader.Lookup(t.Context(), "gone", "", "x"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("a mount that is gone: %v", err)
+	}
+	file := f.open(Version{Mount: "gone", Key: "k", ETag: "e", Size: 10})
+	f.cluster.Workers[0].FailAlways(fakeworker.Fault{Status: 404, Code: "unknown_mount"})
+	if _, err := file.ReadAt(t.Context(), make([]byte, 10), 0); err == nil || !strings.Contains(err.Error(), "the mount is gone") {
+		t.Errorf("a file of a mount that is gone: %v", err)
+	}
+}
