@@ -113,7 +113,7 @@ func (m *member) idle() {
 // cluster of masters in this process, over TLS on loopback.
 type cluster struct {
 	*consensustest.Fixture
-	t       *testing.T
+	t       testing.TB
 	configs []func(*Config)
 	members []*member
 	logger  *slog.Logger
@@ -121,7 +121,7 @@ type cluster struct {
 
 // newCluster makes one without starting it. configure may change the
 // configuration of each member.
-func newCluster(t *testing.T, size int, configure ...func(*Config)) *cluster {
+func newCluster(t testing.TB, size int, configure ...func(*Config)) *cluster {
 	t.Helper()
 	c := &cluster{Fixture: consensustest.New(t, size), t: t, configs: configure, members: make([]*member, size)}
 	level := slog.Level(100)

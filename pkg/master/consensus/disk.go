@@ -69,8 +69,16 @@ var (
 	_ raft.StableStore = (*guarded)(nil)
 )
 
-// do runs one operation of the disk.
+// do runs one operation of the disk that must not fail.
 func (g *guarded) do(act string, operation func() error) {
+	if err := g.watch(act, operation); err != nil {
+		g.stop(fmt.Errorf("%s: %w", act, err))
+		runtime.Goexit()
+	}
+}
+
+// watch runs one operation of the disk that may fail, but not hang.
+func (g *guarded) watch(act string, operation func() error) error {
 	if g.failed.Load() {
 		runtime.Goexit()
 	}
@@ -81,10 +89,7 @@ func (g *guarded) do(act string, operation func() error) {
 	if !watch.stop() || g.failed.Load() {
 		runtime.Goexit()
 	}
-	if err != nil {
-		g.stop(fmt.Errorf("%s: %w", act, err))
-		runtime.Goexit()
-	}
+	return err
 }
 
 func (g *guarded) stop(err error) {

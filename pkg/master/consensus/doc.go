@@ -27,6 +27,20 @@
 //     authenticated, and both ends agree on cluster and member ids before the
 //     first byte of Raft.
 //
+// On disk, below the data directory:
+//
+//	member/identity.json   name, id and cluster, synced before the id is used
+//	member/raft.db         log, term and vote (bbolt); its lock keeps a second
+//	                       process out
+//	member/snapshots/      the two newest snapshots
+//	member/retired         this id was replaced: the next start mints another
+//	aside-<id>/            what such a start moved away, for people to look at
+//
+// Where to begin: node.go opens and closes a member, formation.go brings it
+// into a cluster and membership.go lets others in, gate.go and read.go decide
+// what a leader may serve, disk.go and checksum.go what is believed of a disk.
+// Broken variants for the directed tests are in mutant.go, under a build tag.
+//
 // What it does not do: reads by followers, leases that stand for reads, and
 // changes of the number of members.
 package consensus

@@ -1,9 +1,14 @@
 package consensus
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 func TestOneMemberFormsProposesAndRemembers(t *testing.T) {
@@ -54,5 +59,39 @@ func TestFormationInAnyOrderFormsOneClusterOnce(t *testing.T) {
 				t.Fatalf("%d members stand first in the configuration", bootstrapped)
 			}
 		})
+	}
+}
+
+// TestAClusterThatIsFormingAcknowledgesNothing: the disk of the first member
+// alone is no majority of the roster.
+func TestAClusterThatIsFormingAcknowledgesNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3)
+	for i := 1; i < 3; i++ {
+		c.Up(i, stranger{&masterv1.DescribeResponse{Name: c.Name(i), ClusterId: consensustest.ClusterID}})
+	}
+	m := c.start(0)
+	c.eventually("waiting for the first to lead", func() error {
+		if m.node.Status().GetState() != "LEADER" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	var follower *NotLeaderError
+	if _, _, err := m.node.Propose(ctx, []byte("x")); !errors.As(err, &follower) {
+		t.Fatalf("got %v", err)
+	}
+	if m.node.Status().GetReady() {
+		t.Error("it is ready")
+	}
+	c.start(1)
+	c.propose("x")
+	c.start(2)
+	c.whole()
+	c.agree("x")
+	if got := len(m.state.all()); got != 1 {
+		t.Fatalf("%d commands", got)
 	}
 }

@@ -74,8 +74,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	n.self, _ = config.Roster.Master(config.Name)
 	n.metrics = newMetrics()
 	if err := n.open(state); err != nil {
-		n.close()
-		return nil, fmt.Errorf("opening master %s: %w", config.Name, err)
+		return nil, errors.Join(fmt.Errorf("opening master %s: %w", config.Name, err), n.close())
 	}
 	if err := n.metrics.register(config.Registry, n); err != nil {
 		_ = n.Shutdown(context.Background())
@@ -126,10 +125,9 @@ func (n *Node) openStores() error {
 		disk: store, path: n.home.log(), timeout: n.config.DiskTimeout, fail: n.fail,
 		appends: &durations{observe: n.metrics.appended},
 	}
-	if n.snapshots, err = openSnapshots(n.home.snapshots(), newRaftLogger(n.logger)); err != nil {
+	if n.snapshots, err = openSnapshots(n.home.snapshots(), n.store, newRaftLogger(n.logger)); err != nil {
 		return err
 	}
-	n.snapshots.taken = func() { n.store.unsnapshotted.Store(0) }
 	newest, err := n.snapshots.check()
 	if err == nil {
 		err = n.store.check(newest.Index)

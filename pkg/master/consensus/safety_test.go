@@ -139,8 +139,11 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 // without a vote does not lead as far as reads are concerned.
 func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 	servers := []raft.Server{
-		{ID: "a", Suffrage: raft.Voter}, {ID: "b", Suffrage: raft.Voter}, {ID: "c", Suffrage: raft.Voter},
-		{ID: "n1", Suffrage: raft.Nonvoter}, {ID: "n2", Suffrage: raft.Nonvoter},
+		{ID: "a", Suffrage: raft.Voter},
+		{ID: "b", Suffrage: raft.Voter},
+		{ID: "c", Suffrage: raft.Voter},
+		{ID: "n1", Suffrage: raft.Nonvoter},
+		{ID: "n2", Suffrage: raft.Nonvoter},
 	}
 	for name, test := range map[string]struct {
 		from map[raft.ServerID]proof

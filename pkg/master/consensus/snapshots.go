@@ -17,6 +17,8 @@ type snapshots struct {
 	raft.SnapshotStore
 	// taken is called when a snapshot is durable.
 	taken func()
+	// watch runs an operation of a disk that may hang: guarded's.
+	watch func(act string, operation func() error) error
 
 	mu     sync.Mutex
 	newest raft.SnapshotMeta
@@ -24,12 +26,17 @@ type snapshots struct {
 
 var _ raft.SnapshotStore = (*snapshots)(nil)
 
-func openSnapshots(dir string, logger *raftLogger) (*snapshots, error) {
+// openSnapshots opens those that belong to a log.
+func openSnapshots(dir string, log *guarded, logger *raftLogger) (*snapshots, error) {
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
 	if err != nil {
 		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
 	}
-	return &snapshots{SnapshotStore: files, taken: func() {}}, nil
+	return &snapshots{
+		SnapshotStore: files,
+		taken:         func() { log.unsnapshotted.Store(0) },
+		watch:         log.watch,
+	}, nil
 }
 
 // Create implements raft.SnapshotStore.
@@ -109,9 +116,21 @@ type sinkOf struct {
 	once  sync.Once
 }
 
+// Write fails when the disk does, and the snapshot is given up; a disk that
+// hangs ends the member, whose main goroutine may be waiting here.
+func (s *sinkOf) Write(p []byte) (int, error) {
+	written := 0
+	err := s.store.watch("writing a snapshot", func() error {
+		n, err := s.SnapshotSink.Write(p)
+		written = n
+		return err
+	})
+	return written, err
+}
+
 // Close makes the snapshot durable. The library calls it twice.
 func (s *sinkOf) Close() error {
-	if err := s.SnapshotSink.Close(); err != nil {
+	if err := s.store.watch("finishing a snapshot", s.SnapshotSink.Close); err != nil {
 		return err
 	}
 	s.once.Do(func() {

@@ -208,7 +208,7 @@ func TestTheDiallerChecksTheListener(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer dialler.Close()
+			t.Cleanup(func() { _ = dialler.Close() })
 			liar := liar(t, f, test.answer)
 			defer liar()
 			_, err = dialler.Dial(raft.ServerAddress(f.Roster.Masters[0].RaftAddress()+"/m-0-1"), 10*time.Second)

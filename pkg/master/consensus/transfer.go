@@ -30,7 +30,12 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 	for range transferTries {
 		heir, err := n.heir(to)
 		if err != nil {
-			return "", err
+			// Right after an election nobody has been heard from.
+			failed = err
+			if ctx.Err() != nil || !n.pause(n.config.Heartbeat/4) {
+				break
+			}
+			continue
 		}
 		// The library moves leadership, or gives up, within the election
 		// timeout, and then still has to wind up.

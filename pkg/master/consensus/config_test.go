@@ -1,0 +1,49 @@
+package consensus
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestConfigIsChecked(t *testing.T) {
+	c := newCluster(t, 1)
+	for name, test := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"no name":            {func(c *Config) { c.Name = "" }, "no name"},
+		"not listed":         {func(c *Config) { c.Name = "m-9" }, "not among the masters"},
+		"no directory":       {func(c *Config) { c.DataDir = "" }, "data directory"},
+		"no cluster":         {func(c *Config) { c.ClusterID = "" }, "cluster id"},
+		"no identity":        {func(c *Config) { c.Identity = nil }, "identity"},
+		"nobody to call":     {func(c *Config) { c.Peers = nil }, "Peers"},
+		"lease too long":     {func(c *Config) { c.Lease = 2 * c.Heartbeat }, "lease"},
+		"election too short": {func(c *Config) { c.Election = c.Heartbeat / 2 }, "election"},
+	} {
+		config := c.config(0)
+		config.Fatal = func(error) {}
+		test.change(&config)
+		if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want it to say %q", name, err, test.want)
+		}
+	}
+	other := newCluster(t, 2)
+	config := other.config(0)
+	config.Fatal = func(error) {}
+	config.Identity = other.Identity(1)
+	if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("another's certificate: got %v", err)
+	}
+}
+
+// TestTwoProcessesOnOneDisk: the second is refused.
+func TestTwoProcessesOnOneDisk(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1)
+	c.start(0)
+	config := c.config(0)
+	config.Fatal = func(error) {}
+	if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), "opening the log") {
+		t.Fatalf("got %v", err)
+	}
+}

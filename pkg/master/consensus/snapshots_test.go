@@ -1,0 +1,103 @@
+package consensus
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// stuckSink hangs, or fails, when it is written to.
+type stuckSink struct {
+	raft.SnapshotSink
+	hang chan struct{}
+	fail error
+}
+
+func (s stuckSink) Write(p []byte) (int, error) {
+	if s.hang != nil {
+		<-s.hang
+	}
+	return len(p), s.fail
+}
+
+func TestWritingASnapshotToASickDisk(t *testing.T) {
+	g, _, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+	s := &snapshots{watch: g.watch, taken: func() {}}
+	full := errors.New("no space left on device")
+	if _, err := (&sinkOf{SnapshotSink: stuckSink{fail: full}, store: s}).Write([]byte("x")); !errors.Is(err, full) {
+		t.Errorf("a full disk: %v", err)
+	}
+	if len(failed) != 0 {
+		t.Error("a full disk ended the member, which still has its log")
+	}
+	g.timeout = 50 * time.Millisecond
+	hang := make(chan struct{})
+	returned := make(chan bool)
+	go func() {
+		returned <- returns(func() {
+			_, _ = (&sinkOf{SnapshotSink: stuckSink{hang: hang}, store: s}).Write([]byte("x"))
+		})
+	}()
+	if err := <-failed; !strings.Contains(err.Error(), "snapshot") {
+		t.Errorf("failed with %v", err)
+	}
+	close(hang)
+	if <-returned {
+		t.Error("the caller goes on")
+	}
+}
+
+// TestADamagedSnapshotIsFoundAtTheStart: in its bytes, or in what the library
+// keeps beside them.
+func TestADamagedSnapshotIsFoundAtTheStart(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, small)
+	m := c.start(0)
+	c.whole()
+	for range 20 {
+		c.propose("x")
+	}
+	if err := m.node.snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	index := m.node.Status().GetLastSnapshotIndex()
+	c.stop(0)
+	found, err := filepath.Glob(filepath.Join(c.DataDir(0), "member", "snapshots", "*"))
+	if err != nil || len(found) != 1 || index == 0 {
+		t.Fatalf("%d snapshots, the last at %d, %v", len(found), index, err)
+	}
+	for name, change := range map[string]func(string) string{
+		"state.bin": func(s string) string { return strings.Replace(s, "x", "y", 1) },
+		"meta.json": func(s string) string { return strings.Replace(s, `"Index":`, `"Index":1`, 1) },
+	} {
+		path := filepath.Join(found[0], name)
+		sound, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoiled := change(string(sound))
+		if spoiled == string(sound) {
+			t.Fatalf("%s was not changed: %s", name, sound)
+		}
+		if err := os.WriteFile(path, []byte(spoiled), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.tryStart(0); err == nil || !strings.Contains(err.Error(), "snapshot") {
+			t.Fatalf("%s is damaged, and the member starts with %v", name, err)
+		}
+		if err := os.WriteFile(path, sound, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m = c.start(0)
+	c.whole()
+	c.propose("y")
+	if got := len(m.state.all()); got != 21 || m.state.restored == 0 {
+		t.Fatalf("%d commands, restored %d times", got, m.state.restored)
+	}
+}
