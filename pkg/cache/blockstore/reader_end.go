@@ -15,7 +15,7 @@ func (r *Reader) diskFailed(v *version, err error) {
 		// The operation that hangs still has the file and the buffer.
 		s.fail(v.tier, err, true)
 	} else {
-		if !errors.Is(err, errCorrupt) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, fs.ErrNotExist) {
+		if !damaged(err) {
 			s.fail(v.tier, err, false)
 		}
 		s.discard(v, err)
@@ -23,6 +23,11 @@ func (r *Reader) diskFailed(v *version, err error) {
 	s.mu.Lock()
 	r.closeFile()
 	s.mu.Unlock()
+}
+
+// damaged tells a file that is not what it was from a disk that fails.
+func damaged(err error) bool {
+	return errors.Is(err, errCorrupt) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, fs.ErrNotExist)
 }
 
 // closeFile drops the reader's hold on its file. s.mu is held.

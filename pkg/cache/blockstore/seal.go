@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -37,8 +38,12 @@ func (s *Store) sealAll() {
 			}
 			s.settle(v)
 			s.mu.Unlock()
-			if err != nil {
+			switch {
+			case err == nil || errors.Is(err, ErrClosed):
+			case damaged(err):
 				s.discard(v, err)
+			default:
+				s.fail(v.tier, err, false)
 			}
 		}
 	}

@@ -220,7 +220,7 @@ func (s *Store) janitor() {
 // notices writers that hang, and tries failed tiers again.
 func (s *Store) tick() {
 	now := s.config.Now()
-	s.expire(now)
+	s.Expire(now)
 	s.dropStale(now)
 	s.removeAgain()
 	s.watchWriters(now)
@@ -260,7 +260,9 @@ func (s *Store) look(t *tier) {
 	}, nil) // A failing disk is noticed by who reads and writes it.
 }
 
-func (s *Store) expire(now time.Time) {
+// Expire removes what is kept for a while only and whose time is over at now.
+// It happens by itself; this is for tests.
+func (s *Store) Expire(now time.Time) {
 	var victims []*version
 	s.mu.Lock()
 	for _, t := range s.tiers {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/md5" //nolint:gosec // A tag, as stores make them.
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,7 @@ type bucket struct {
 
 	mu      sync.Mutex
 	objects map[string][]byte
+	tags    map[string]string
 	fail    error                             // of the next Gets
 	body    func(io.ReadCloser) io.ReadCloser // around the next bodies
 	before  func(ctx context.Context, r ufs.Range) error
@@ -45,24 +47,29 @@ type bucket struct {
 	closed  atomic.Bool
 }
 
-func newBucket() *bucket { return &bucket{objects: map[string][]byte{}} }
+func newBucket() *bucket { return &bucket{objects: map[string][]byte{}, tags: map[string]string{}} }
 
 func tagOf(data []byte) string {
 	sum := md5.Sum(data) //nolint:gosec // A tag, as stores make them.
 	return hex.EncodeToString(sum[:])
 }
 
+func randomBytes(seed uint64, size int) []byte {
+	data := make([]byte, size+8)
+	r := rand.New(rand.NewPCG(seed, 7))
+	for i := 0; i < size; i += 8 {
+		binary.LittleEndian.PutUint64(data[i:], r.Uint64())
+	}
+	return data[:size]
+}
+
 // put stores random bytes and answers their version.
 func (b *bucket) put(key string, seed uint64, size int) blockstore.Key {
-	data := make([]byte, size)
-	r := rand.New(rand.NewPCG(seed, 7))
-	for i := range data {
-		data[i] = byte(r.Uint32())
-	}
+	data := randomBytes(seed, size)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.objects[key] = data
-	return blockstore.Key{Mount: "m1", Key: key, ETag: tagOf(data), Size: int64(size)}
+	b.objects[key], b.tags[key] = data, tagOf(data)
+	return blockstore.Key{Mount: "m1", Key: key, ETag: b.tags[key], Size: int64(size)}
 }
 
 func (b *bucket) get(key string) []byte {
@@ -87,6 +94,7 @@ func (b *bucket) Get(ctx context.Context, key string, r ufs.Range, ifMatch strin
 	b.gets.Add(1)
 	b.mu.Lock()
 	data, ok := b.objects[key]
+	tag := b.tags[key]
 	fail, wrap, before := b.fail, b.body, b.before
 	b.mu.Unlock()
 	if before != nil {
@@ -99,7 +107,7 @@ func (b *bucket) Get(ctx context.Context, key string, r ufs.Range, ifMatch strin
 		return nil, ufs.Object{}, fmt.Errorf("GET %s: %w", key, fail)
 	case !ok:
 		return nil, ufs.Object{}, fmt.Errorf("GET %s: %w", key, ufs.ErrNotFound)
-	case ifMatch != "" && ifMatch != tagOf(data):
+	case ifMatch != "" && ifMatch != tag:
 		return nil, ufs.Object{}, fmt.Errorf("GET %s: %w", key, ufs.ErrPrecondition)
 	}
 	end := min(r.Offset+r.Length, int64(len(data)))
@@ -108,7 +116,7 @@ func (b *bucket) Get(ctx context.Context, key string, r ufs.Range, ifMatch strin
 	if wrap != nil {
 		body = wrap(body)
 	}
-	return body, ufs.Object{Key: key, Size: int64(len(data)), ETag: tagOf(data)}, nil
+	return body, ufs.Object{Key: key, Size: int64(len(data)), ETag: tag}, nil
 }
 
 func (b *bucket) Close() error { b.closed.Store(true); return nil }
@@ -221,6 +229,7 @@ func oneMount() *commonv1.ClusterView {
 // harness is one worker with its surroundings.
 type harness struct {
 	t         *testing.T
+	name      string // of the worker
 	authority *mtls.Authority
 	bucket    *bucket
 	directory *directory
@@ -238,7 +247,7 @@ func newHarness(t *testing.T, change ...func(*harness)) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &harness{t: t, authority: authority, bucket: newBucket(), directory: &directory{}, masters: &masters{view: oneMount()}}
+	h := &harness{t: t, name: workerName, authority: authority, bucket: newBucket(), directory: &directory{}, masters: &masters{view: oneMount()}}
 	h.config = Config{
 		Name: workerName, Host: "127.0.0.1", Port: 18005, ClusterID: "c1", Listen: "127.0.0.1:0",
 		Identity: h.identity(mtls.Worker, workerName), DataDir: t.TempDir(),
@@ -318,7 +327,7 @@ func (h *harness) identity(role mtls.Role, name string) *mtls.Identity {
 
 // client speaks HTTP/1.1 or, with h2, HTTP/2.
 func (h *harness) client(role mtls.Role, h2 bool) *http.Client {
-	config := h.identity(role, "somebody").ClientConfig(mtls.Worker, workerName)
+	config := h.identity(role, "somebody").ClientConfig(mtls.Worker, h.name)
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: h2}
 	if !h2 {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}

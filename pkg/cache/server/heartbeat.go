@@ -48,7 +48,6 @@ func (w *Worker) register(ctx context.Context) bool {
 	}
 	w.setContact(err)
 	if err != nil {
-		w.config.Logger.Warn("registering failed", "reason", err)
 		return false
 	}
 	w.config.Logger.Info("registered", "ring", view.GetRing().GetEpoch(), "view", view.GetIndex())
@@ -81,17 +80,47 @@ func (w *Worker) beat(ctx context.Context) (unregistered bool) {
 		err = w.views.offer(view)
 	}
 	w.setContact(err)
-	if err != nil {
-		w.config.Logger.Warn("reading the view failed", "reason", err)
-	}
 	return unregistered
 }
 
-// setContact notes how the last call to the masters went.
+// mount answers a mount of the newest view; nil when it is not there. A mount
+// that this worker has not heard of may be new: the masters are asked, at most
+// once a second.
+func (w *Worker) mount(ctx context.Context, id string) *mounted {
+	if entry := w.mounts.get(id); entry != nil {
+		return entry
+	}
+	w.asking.Lock()
+	defer w.asking.Unlock()
+	if entry := w.mounts.get(id); entry != nil || time.Since(w.asked) < time.Second {
+		return entry
+	}
+	w.asked = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, w.config.PeerTimeout)
+	defer cancel()
+	if view, err := w.config.Masters.View(ctx); err == nil {
+		if err := w.views.offer(view); err != nil {
+			w.config.Logger.Warn("reading the view failed", "reason", err)
+		}
+	}
+	return w.mounts.get(id)
+}
+
+// setContact notes how the last call to the masters went, and says so when
+// that is news.
 func (w *Worker) setContact(err error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	was := w.contact
 	w.contact = err
+	w.mu.Unlock()
+	switch {
+	case err != nil && was == nil:
+		w.config.Logger.Warn("no master helps; serving what is known", "reason", err)
+	case err != nil:
+		w.config.Logger.Debug("no master helps", "reason", err)
+	case was != nil:
+		w.config.Logger.Info("the masters answer")
+	}
 }
 
 // weight is the configured quota.
@@ -140,7 +169,7 @@ func (w *Worker) Ready() error {
 	if w.views.load() == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (%v)", w.contact)
+		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (the last answer: %v)", w.contact)
 	}
 	return nil
 }

@@ -116,6 +116,10 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	defer e.mu.Unlock()
 	e.tried = time.Now()
 	if err != nil {
+		// What kept it from opening says nothing about single objects.
+		if errors.Is(err, ufs.ErrNotFound) {
+			err = fmt.Errorf("%w: %w", err, ufs.ErrNoBucket)
+		}
 		e.failed = fmt.Errorf("mount %s (%s) cannot be opened: %w", e.mount.GetName(), e.mount.GetUri(), err)
 		e.table.logger.Warn("opening a mount failed", "mount", e.mount.GetName(), "reason", err)
 		return nil, e.failed

@@ -83,7 +83,8 @@ func (n *names) Forget(_ context.Context, request *workerv1.ForgetRequest) (*wor
 // mount answers what the listings need to know of a mount. When its store
 // cannot be opened, that is the answer.
 func (n *names) mount(ctx context.Context, id string) (dirstore.Mount, *mounted, error) {
-	v, entry := n.worker.views.load(), n.worker.mounts.get(id)
+	entry := n.worker.mount(ctx, id)
+	v := n.worker.views.load()
 	if v == nil || entry == nil || v.mounts[id] == nil {
 		return dirstore.Mount{}, nil, n.unknown(id)
 	}

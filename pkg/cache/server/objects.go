@@ -28,9 +28,9 @@ func (w *Worker) serveObject(rw http.ResponseWriter, r *http.Request) {
 		w.refuse(rw, nil, request, refused)
 		return
 	}
+	entry := w.mount(r.Context(), request.key.Mount)
 	v := w.views.load()
 	w.setEpochs(rw.Header(), v, request.key.Mount)
-	entry := w.mounts.get(request.key.Mount)
 	if entry == nil {
 		w.refuse(rw, nil, request, &failure{http.StatusNotFound, codeUnknownMount, fmt.Sprintf("no mount has the id %q as of view %d", request.key.Mount, v.index())})
 		return

@@ -43,7 +43,7 @@ func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser
 	}
 	store, err := s.entry.use(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", err, ufs.ErrUnavailable)
+		return nil, err
 	}
 	s.worker.metrics.storeRequests.Inc()
 	body, object, err := store.Get(ctx, s.key.Key, ufs.Range{Offset: offset, Length: length}, s.key.ETag)

@@ -38,6 +38,10 @@ type Worker struct {
 	grpc       *grpc.Server
 	http       *http.Server
 
+	// asking serialises questions for a view that may have a new mount.
+	asking sync.Mutex
+	asked  time.Time
+
 	mu sync.Mutex
 	// contact is how the last call to the masters went.
 	contact error
@@ -53,7 +57,6 @@ func New(config Config) (*Worker, error) {
 		config: config, mounts: newMounts(config.OpenStore, config.Logger),
 		peers:   newPeers(config.Identity, config.PeerTimeout),
 		started: time.Now(), places: make(chan struct{}, config.MaxRequests),
-		contact: errors.New("not tried yet"),
 	}
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.mounts.apply); err != nil {

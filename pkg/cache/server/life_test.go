@@ -1,0 +1,384 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/cache/fdpass"
+	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+func (h *harness) dial(role mtls.Role) *grpc.ClientConn {
+	h.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+h.worker.Addr().String(),
+		grpc.WithTransportCredentials(credentials.NewTLS(h.identity(role, "somebody").ClientConfig(mtls.Worker, workerName))))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// TestStartsWithoutMasters: id, view and cached bytes are on disk, and that is
+// enough.
+func TestStartsWithoutMasters(t *testing.T) {
+	h := newHarness(t)
+	tier := t.TempDir()
+	h.stop()
+	h.openBlocks(tier)
+	h.start()
+	h.ready()
+	client := h.client(mtls.Fuse, false)
+	key := h.bucket.put("a", 1, 300_000)
+	h.mustGet(client, key, 0, 299_999)
+	id, _ := h.worker.views.id()
+	h.stop()
+
+	h.masters.kill()
+	h.bucket.failWith(ufs.ErrUnavailable, nil)
+	h.openBlocks(tier)
+	h.start()
+	if err := h.worker.Ready(); err != nil {
+		t.Errorf("not ready: %v", err)
+	}
+	if again, _ := h.worker.views.id(); again != id || id == "" {
+		t.Errorf("the id was %q and is %q", id, again)
+	}
+	if a := h.mustGet(h.client(mtls.Fuse, false), key, 0, 299_999); a.header.Get(headerSource) != "cache" {
+		t.Errorf("it came from %s", a.header.Get(headerSource))
+	}
+	view, err := workerv1.NewCacheClient(h.dial(mtls.Fuse)).GetView(t.Context(), &workerv1.GetViewRequest{})
+	if err != nil || view.GetView().GetIndex() != 5 {
+		t.Errorf("view %v, %v", view, err)
+	}
+}
+
+// TestAnotherCluster: a disk of one cluster serves no other.
+func TestAnotherCluster(t *testing.T) {
+	h := newHarness(t).ready()
+	config := h.config
+	config.ClusterID = "c2"
+	config.Registry = nil
+	if _, err := New(config); err == nil || !strings.Contains(err.Error(), "cluster c1") {
+		t.Errorf("started: %v", err)
+	}
+	other := oneMount()
+	other.ClusterId, other.Index = "c2", 100
+	if err := h.worker.views.offer(other); err == nil || h.worker.views.load().GetIndex() != 5 {
+		t.Errorf("the view of another cluster was taken: %v", err)
+	}
+}
+
+// TestDamagedDisk: a damaged view is as good as none; a damaged id is named.
+func TestDamagedDisk(t *testing.T) {
+	h := newHarness(t).ready()
+	h.stop()
+	path := filepath.Join(h.config.DataDir, viewFile)
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw[len(raw)-1] ^= 1
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.openBlocks(t.TempDir())
+	h.start()
+	h.ready()
+	if err := os.WriteFile(filepath.Join(h.config.DataDir, idFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(h.config); err == nil || !strings.Contains(err.Error(), idFile) {
+		t.Errorf("started: %v", err)
+	}
+}
+
+// TestFollowsTheView: mounts come and go with it, and one that is new is asked
+// for at once.
+func TestFollowsTheView(t *testing.T) {
+	h := newHarness(t, func(h *harness) { h.config.Heartbeat = time.Hour }).ready()
+	client := h.client(mtls.Fuse, false)
+	h.masters.change(func(v *commonv1.ClusterView) {
+		v.Mounts = append(v.Mounts, &commonv1.Mount{Id: "m2", Name: "second", Path: "/second", Uri: "oss://other/"})
+	})
+	key := h.bucket.put("a", 1, 1000)
+	key.Mount = "m2"
+	h.mustGet(client, key, 0, 999) // no heartbeat has told it yet
+	key.Mount = "m3"
+	if a, err := h.get(client, key, 0, 999); err != nil || a.code() != codeUnknownMount || a.status != http.StatusNotFound {
+		t.Errorf("an unknown mount: %d %s %v", a.status, a.body, err)
+	}
+	gone := oneMount()
+	gone.Mounts, gone.Index = nil, 100
+	if err := h.worker.views.offer(gone); err != nil {
+		t.Fatal(err)
+	}
+	if !h.bucket.closed.Load() {
+		t.Error("the store of a mount that went is open")
+	}
+	key.Mount = "m1"
+	if a, _ := h.get(client, key, 0, 999); a.code() != codeUnknownMount {
+		t.Errorf("a mount that went: %d %s", a.status, a.body)
+	}
+}
+
+// TestReports: masters learn what people want to know.
+func TestReports(t *testing.T) {
+	h := newHarness(t).ready()
+	client := h.client(mtls.Fuse, false)
+	key := h.bucket.put("a", 1, 300_000)
+	h.mustGet(client, key, 0, 299_999)
+	h.mustGet(client, key, 0, 99)
+	eventually(t, "the report has it all", func() bool {
+		h.masters.mu.Lock()
+		defer h.masters.mu.Unlock()
+		r := h.masters.reports[len(h.masters.reports)-1]
+		return r.GetStoreBytes() == 300_000 && r.GetMisses() == 1 && r.GetHits() >= 1 && r.GetViewIndex() == 5 && r.GetRingEpoch() == 2 &&
+			len(r.GetTiers()) == 1 && r.GetTiers()[0].GetUsed() > 300_000 && r.GetTiers()[0].GetSealedFiles() == 1 &&
+			len(r.GetMounts()) == 1 && r.GetMounts()[0].GetObjects() == -1
+	})
+	h.masters.mu.Lock()
+	defer h.masters.mu.Unlock()
+	member := h.masters.registered[0]
+	if member.GetName() != workerName || member.GetPort() != 18005 || member.GetWeight() != 256<<20 || member.GetId() == "" {
+		t.Errorf("registered as %v", member)
+	}
+}
+
+// TestEveryCallByEveryRole is the table of rights.
+func TestEveryCallByEveryRole(t *testing.T) {
+	h := newHarness(t).ready()
+	h.directory.entries = map[string]*workerv1.Entry{"/a": {Name: "a"}}
+	roles := []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master, "stranger"}
+	calls := []struct {
+		name    string
+		allowed string // F W A M
+		call    func(ctx context.Context, conn *grpc.ClientConn) error
+	}{
+		{"Lookup", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := workerv1.NewDirectoryClient(c).Lookup(ctx, &workerv1.LookupRequest{MountId: "m1", Name: "a"})
+			return err
+		}},
+		{"List", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := workerv1.NewDirectoryClient(c).List(ctx, &workerv1.ListRequest{MountId: "m1"})
+			return err
+		}},
+		{"Forget", "FWA", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := workerv1.NewDirectoryClient(c).Forget(ctx, &workerv1.ForgetRequest{MountId: "m1", Name: "a"})
+			return err
+		}},
+		{"GetView", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := workerv1.NewCacheClient(c).GetView(ctx, &workerv1.GetViewRequest{})
+			return err
+		}},
+		{"GetEpochs", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := workerv1.NewCacheClient(c).GetEpochs(ctx, &workerv1.GetEpochsRequest{})
+			return err
+		}},
+		{"Status", "WAM", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := workerv1.NewCacheClient(c).Status(ctx, &workerv1.StatusRequest{})
+			return err
+		}},
+		{"health", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
+			_, err := healthv1.NewHealthClient(c).Check(ctx, &healthv1.HealthCheckRequest{})
+			return err
+		}},
+	}
+	for _, role := range roles {
+		conn := h.dial(role)
+		letter := strings.ToUpper(string(role[:1]))
+		for _, c := range calls {
+			t.Run(fmt.Sprintf("%s by %s", c.name, role), func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				err := c.call(ctx, conn)
+				if got, want := err == nil, strings.Contains(c.allowed, letter); got != want {
+					t.Errorf("allowed: %v, want %v (%v)", got, want, err)
+				}
+			})
+		}
+		t.Run(fmt.Sprintf("bytes by %s", role), func(t *testing.T) {
+			key := h.bucket.put("r", 1, 10)
+			a, err := h.get(h.client(role, false), key, 0, 9)
+			if got, want := err == nil && a.status == http.StatusPartialContent, strings.Contains("FWAM", letter); got != want {
+				t.Errorf("allowed: %v, want %v (%v)", got, want, err)
+			}
+		})
+	}
+	covered := map[string]bool{}
+	for method := range Rights() {
+		for _, c := range calls {
+			if strings.HasSuffix(method, "/"+c.name) {
+				covered[c.name] = true
+			}
+		}
+	}
+	if len(covered) != len(calls)-1 { // health is called Check
+		t.Errorf("the table covers %v", covered)
+	}
+}
+
+func TestNoCertificateNoAnswer(t *testing.T) {
+	h := newHarness(t).ready()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}} //nolint:gosec // The point of the test.
+	defer transport.CloseIdleConnections()
+	key := h.bucket.put("a", 1, 10)
+	if a, err := h.get(&http.Client{Transport: transport}, key, 0, 9); err == nil {
+		t.Errorf("answered %d", a.status)
+	}
+}
+
+// TestNames: what the listings answer, and what errors of theirs become.
+func TestNames(t *testing.T) {
+	h := newHarness(t).ready()
+	h.directory.entries = map[string]*workerv1.Entry{"d/a": {Name: "a", Size: 7}}
+	client := workerv1.NewDirectoryClient(h.dial(mtls.Fuse))
+	got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: "/d/", Name: "a"})
+	if err != nil || !got.GetFound() || got.GetEntry().GetSize() != 7 || got.GetEpochs().GetRing() != 2 || got.GetEpochs().GetMount() != 3 || got.GetAge().AsDuration() != time.Second {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: "d", Name: "b"}); err != nil || got.GetFound() {
+		t.Errorf("a name that is not there: %v, %v", got, err)
+	}
+	if list, err := client.List(t.Context(), &workerv1.ListRequest{MountId: "m1", Directory: "d"}); err != nil || len(list.GetEntries()) != 1 {
+		t.Errorf("%v, %v", list, err)
+	}
+	for _, c := range []struct {
+		request *workerv1.LookupRequest
+		err     error
+		code    codes.Code
+	}{
+		{&workerv1.LookupRequest{MountId: "nope", Name: "a"}, nil, codes.NotFound},
+		{&workerv1.LookupRequest{MountId: "m1", Name: ""}, nil, codes.InvalidArgument},
+		{&workerv1.LookupRequest{MountId: "m1", Name: "a/b"}, nil, codes.InvalidArgument},
+		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrPermission, codes.PermissionDenied},
+		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrThrottled, codes.ResourceExhausted},
+		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrUnavailable, codes.Unavailable},
+		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrNotFound, codes.Unavailable},
+		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrNoBucket, codes.Unavailable},
+	} {
+		h.directory.mu.Lock()
+		h.directory.err = c.err
+		h.directory.mu.Unlock()
+		if _, err := client.Lookup(t.Context(), c.request); status.Code(err) != c.code {
+			t.Errorf("%v with %v: %v, want %s", c.request, c.err, err, c.code)
+		}
+	}
+}
+
+// TestSealedFilesArePassed over the worker's socket.
+func TestSealedFilesArePassed(t *testing.T) {
+	dir, err := os.MkdirTemp("", "jindo") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	h := newHarness(t, func(h *harness) { h.config.SocketDir = dir }).ready()
+	key := h.bucket.put("a", 1, 300_000)
+	client, err := fdpass.Dial(t.Context(), filepath.Join(dir, workerName+".sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	h.mustGet(h.client(mtls.Fuse, false), key, 0, 299_999)
+	var file *fdpass.File
+	eventually(t, "the file is sealed", func() bool {
+		file, err = client.Open(t.Context(), fdpass.Key{Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size})
+		return err == nil
+	})
+	got := make([]byte, 300_000)
+	if _, err := file.ReadAt(got, 0); err != nil || string(got) != string(h.bucket.get("a")) {
+		t.Errorf("reading a passed file: %v", err)
+	}
+	if h.blocks.Stats().Lent != 1 {
+		t.Errorf("%d files are lent", h.blocks.Stats().Lent)
+	}
+	if err := file.Close(); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "it is given back", func() bool { return h.blocks.Stats().Lent == 0 })
+}
+
+// TestNewOwnerAsksThePreviousOne before it asks the store, and does without
+// when that is gone.
+func TestNewOwnerAsksThePreviousOne(t *testing.T) {
+	previous := newHarness(t).ready()
+	key := previous.bucket.put("a", 1, 300_000)
+	previous.mustGet(previous.client(mtls.Fuse, false), key, 0, 299_999)
+	// The new owner is another worker of the same runtime, in a ring in which
+	// it owns everything.
+	const name = "hadoop-jindofs-worker-1"
+	address := previous.worker.Addr().String()
+	colon := strings.LastIndex(address, ":")
+	var port uint32
+	if _, err := fmt.Sscan(address[colon+1:], &port); err != nil {
+		t.Fatal(err)
+	}
+	view := oneMount()
+	view.PreviousRings = []*commonv1.Ring{{Epoch: 2, Members: []*commonv1.RingMember{{Name: workerName, Host: "127.0.0.1", Port: port, Weight: 1}}}}
+	view.Ring = &commonv1.Ring{Epoch: 3, Members: []*commonv1.RingMember{{Name: name, Host: "127.0.0.1", Port: 1, Weight: 1}}}
+	next := newHarness(t, func(h *harness) {
+		h.authority, h.masters.view = previous.authority, view
+		h.config.Name, h.config.Identity = name, h.identity(mtls.Worker, name)
+	}).ready()
+	next.name = name
+	other := next.bucket.put("b", 2, 300_000)
+	next.bucket.put("a", 1, 300_000)
+	client := next.client(mtls.Fuse, false)
+	next.mustGet(client, key, 0, 299_999)
+	if gets := next.bucket.gets.Load(); gets != 0 {
+		t.Errorf("the store was asked %d times for what the previous owner had", gets)
+	}
+	next.mustGet(client, other, 0, 299_999) // the previous owner does not have it
+	previous.stop()
+	previous.openBlocks(t.TempDir())
+	previous.start() // for the clean-up; nobody knows its new port
+	last := next.bucket.put("c", 3, 300_000)
+	next.mustGet(client, last, 0, 299_999)
+}
+
+// TestStandIn: what a worker fetches for an owner that cannot be reached it
+// keeps for a while only.
+func TestStandIn(t *testing.T) {
+	h := newHarness(t, func(h *harness) {
+		h.masters.view.Ring.Members = append(h.masters.view.Ring.Members,
+			&commonv1.RingMember{Name: "hadoop-jindofs-worker-1", Host: "127.0.0.1", Port: 1, Weight: 1 << 30})
+	}).ready()
+	client := h.client(mtls.Fuse, false)
+	r := ring.New(h.masters.view.GetRing())
+	var theirs, ours blockstore.Key
+	for i := 0; theirs.Key == "" || ours.Key == ""; i++ {
+		key := h.bucket.put(fmt.Sprint("k", i), uint64(i), 1000)
+		if r.Order(ring.ObjectKey(key.Mount, key.Key, key.ETag, key.Size, 0))[0].GetName() == workerName {
+			ours = key
+		} else {
+			theirs = key
+		}
+	}
+	for _, key := range []blockstore.Key{ours, theirs} {
+		h.mustGet(client, key, 0, 999)
+	}
+	eventually(t, "both are cached", func() bool { return h.blocks.Stats().Tiers[0].Sealed == 2 })
+	h.blocks.Expire(time.Now().Add(time.Hour))
+	if a, _ := h.get(client, theirs, 0, 999, headerCached, "1"); a.code() != codeNotCached {
+		t.Errorf("what belongs to another worker is kept: %d %s", a.status, a.body)
+	}
+	h.mustGet(client, ours, 0, 999, headerCached, "1")
+}
