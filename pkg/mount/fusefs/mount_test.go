@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 // patience bounds waits; nothing is asserted about it.
 const patience = 60 * time.Second
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -48,7 +48,7 @@ type held struct {
 	state   string
 }
 
-func hold(t *testing.T) *held {
+func hold(t testing.TB) *held {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root here")
@@ -81,7 +81,7 @@ func hold(t *testing.T) *held {
 
 // start serves the mount from this process until the returned function is
 // called or the test ends.
-func (h *held) start(t *testing.T, source Source, change func(*Config)) (s *Server, stop func()) {
+func (h *held) start(t testing.TB, source Source, change func(*Config)) (s *Server, stop func()) {
 	t.Helper()
 	var lease *fusefd.Lease
 	eventually(t, "the holder lends the mount", func() bool {
@@ -124,7 +124,7 @@ func (h *held) start(t *testing.T, source Source, change func(*Config)) (s *Serv
 // runtime polls every file that it opens, and while the kernel asks whether
 // that is possible nothing else is polled: a process that reads what it serves
 // itself would wait for itself.
-func (h *held) refusePolls(t *testing.T) {
+func (h *held) refusePolls(t testing.TB) {
 	t.Helper()
 	// go-fuse answers this name by itself.
 	fd, err := unix.Open(filepath.Join(h.point, ".go-fuse-epoll-hack"), unix.O_RDONLY, 0)
@@ -136,7 +136,7 @@ func (h *held) refusePolls(t *testing.T) {
 }
 
 // mounted serves a source at once.
-func mounted(t *testing.T, source Source, change func(*Config)) (point string, s *Server) {
+func mounted(t testing.TB, source Source, change func(*Config)) (point string, s *Server) {
 	t.Helper()
 	h := hold(t)
 	s, _ = h.start(t, source, change)

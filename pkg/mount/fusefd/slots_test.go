@@ -1,0 +1,193 @@
+//go:build linux
+
+package fusefd
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// request is one of n bytes as the kernel would write it.
+func request(n int, fill byte) []byte {
+	b := bytes.Repeat([]byte{fill}, n)
+	binary.NativeEndian.PutUint32(b, uint32(n))
+	return b
+}
+
+// mapAgain maps what a holder lends, as the next server does.
+func mapAgain(t *testing.T, s *Slots) *Slots {
+	t.Helper()
+	var again *Slots
+	if err := withDescriptors([]*os.File{s.file}, nil, func(fds []int) error {
+		fd, err := unix.Dup(fds[0])
+		if err != nil {
+			return err
+		}
+		again, err = MapSlots(os.NewFile(uintptr(fd), "slots"))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = again.Close() })
+	return again
+}
+
+func newSlots(t *testing.T, count int) *Slots {
+	t.Helper()
+	s, err := NewSlots(count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestSlotLife(t *testing.T) {
+	first := newSlots(t, 2)
+	slot := first.Slot(1)
+	if slot.Request() != nil {
+		t.Fatal("a new slot is live")
+	}
+	slot.Prepare()
+	sent := request(100, 7)
+	copy(slot.Buffer(), sent)
+	copy(slot.ReplyBuffer(), "answer")
+
+	second := mapAgain(t, first)
+	found := second.Slot(1)
+	if !bytes.Equal(found.Request(), sent) {
+		t.Error("the successor does not find the request")
+	}
+	if found.Reply() != nil {
+		t.Error("a reply that was not announced is there")
+	}
+	if got := []int{found.Deaths(), found.Died(), found.Died(), found.Deaths()}; got[0] != 0 || got[1] != 1 || got[2] != 2 || got[3] != 2 {
+		t.Errorf("deaths are counted as %v", got)
+	}
+	found.SetReply(len("answer"))
+	if string(mapAgain(t, second).Slot(1).Reply()) != "answer" {
+		t.Error("the reply is not what was announced")
+	}
+	found.Clear()
+	if slot.Request() != nil {
+		t.Error("a cleared slot is live")
+	}
+	slot.Prepare()
+	if slot.Reply() != nil || slot.Deaths() != 0 {
+		t.Error("the next request begins with the last one's reply or deaths")
+	}
+	if second.Slot(0).Request() != nil {
+		t.Error("another slot is live")
+	}
+}
+
+func TestLengthsThatNoRequestHas(t *testing.T) {
+	slot := newSlots(t, 1).Slot(0)
+	for _, n := range []uint32{1, inHeaderSize - 1, requestArea + 1, 1 << 31} {
+		binary.NativeEndian.PutUint32(slot.Buffer(), n)
+		if slot.Request() != nil {
+			t.Errorf("length %d counts as a request", n)
+		}
+	}
+	slot.SetReply(replyArea + 1)
+	slot.SetReply(-1)
+	if slot.Reply() != nil {
+		t.Error("a reply that does not fit was announced")
+	}
+}
+
+func TestIDsAreNeverUsedTwice(t *testing.T) {
+	first := newSlots(t, 1)
+	second := mapAgain(t, first)
+	seen := map[uint64]bool{0: true}
+	for _, s := range []*Slots{first, second, first, first, second} {
+		id := s.NextID()
+		if seen[id] {
+			t.Errorf("id %d was answered twice", id)
+		}
+		seen[id] = true
+	}
+	second.RaiseID(1000)
+	second.RaiseID(10)
+	if id := first.NextID(); id != 1001 {
+		t.Errorf("after 1000 comes %d", id)
+	}
+}
+
+func TestInitIsKept(t *testing.T) {
+	first := newSlots(t, 1)
+	if request, reply := first.Init(); request != nil || reply != nil {
+		t.Error("a new session has an INIT")
+	}
+	if err := first.SaveInit([]byte("request"), []byte("reply")); err != nil {
+		t.Fatal(err)
+	}
+	if request, reply := mapAgain(t, first).Init(); string(request) != "request" || string(reply) != "reply" {
+		t.Errorf("kept %q and %q", request, reply)
+	}
+	if first.SaveInit(make([]byte, initArea+1), nil) == nil {
+		t.Error("an INIT that does not fit was kept")
+	}
+}
+
+func TestSessionsDiffer(t *testing.T) {
+	a, b := newSlots(t, 1), newSlots(t, 1)
+	if a.Session() == b.Session() || a.Session() != mapAgain(t, a).Session() {
+		t.Error("a session must be drawn once for each mount")
+	}
+}
+
+func TestSizeOfSlotsIsSealed(t *testing.T) {
+	s := newSlots(t, 1)
+	if err := s.file.Truncate(0); !errors.Is(err, unix.EPERM) {
+		t.Errorf("cutting the file short: %v, want EPERM", err)
+	}
+}
+
+func TestCountOfSlots(t *testing.T) {
+	for _, n := range []int{0, -1, maxSlots + 1} {
+		if _, err := NewSlots(n); err == nil {
+			t.Errorf("%d slots were made", n)
+		}
+	}
+}
+
+// FuzzMapSlots maps files that somebody wrote anything to, and looks at
+// everything in them.
+func FuzzMapSlots(f *testing.F) {
+	head := make([]byte, offLastID+100)
+	copy(head, slotsMagic)
+	binary.NativeEndian.PutUint32(head[offVersion:], slotsVersion)
+	binary.NativeEndian.PutUint32(head[offCount:], 1)
+	f.Add(head, []byte{100, 0, 0, 0}, []byte{1, 0, 0, 0, 9, 0, 0, 0}, uint32(page+slotArea))
+	f.Add(head, []byte{255, 255, 255, 255}, []byte{255, 255, 255, 255, 255, 255, 255, 255}, uint32(page+slotArea))
+	f.Add(head, []byte{}, []byte{}, uint32(page))
+	f.Add([]byte{}, []byte{}, []byte{}, uint32(0))
+	f.Fuzz(func(t *testing.T, head, live, control []byte, size uint32) {
+		fd, err := unix.MemfdCreate("fuzz", unix.MFD_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := os.NewFile(uintptr(fd), "fuzz")
+		_ = file.Truncate(int64(size % (8 * slotArea)))
+		_, _ = file.WriteAt(head, 0)
+		_, _ = file.WriteAt(control, page)
+		_, _ = file.WriteAt(live, 2*page)
+		s, err := MapSlots(file)
+		if err != nil {
+			return
+		}
+		defer func() { _ = s.Close() }()
+		request, reply := s.Init()
+		_, _, _, _ = bytes.Clone(request), bytes.Clone(reply), s.Session(), s.NextID()
+		for i := range s.Len() {
+			slot := s.Slot(i)
+			_, _, _ = bytes.Clone(slot.Request()), bytes.Clone(slot.Reply()), slot.Died()
+		}
+	})
+}

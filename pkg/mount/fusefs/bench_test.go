@@ -1,0 +1,84 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// plainSource answers whatever the buffer holds, so that only the way to the
+// kernel and back is measured.
+type plainSource struct{ *fakeSource }
+
+func (s plainSource) Open(context.Context, reader.Version) (File, error) { return plainFile{}, nil }
+
+type plainFile struct{}
+
+func (plainFile) ReadAt(_ context.Context, p []byte, _ int64) (int, error) { return len(p), nil }
+
+func (plainFile) Close() error { return nil }
+
+// BenchmarkRead reads past the kernel's cache; each read is one request.
+func BenchmarkRead(b *testing.B) {
+	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
+	source.put("m", "file", "1", 1<<30)
+	point, _ := mounted(b, source, nil)
+	for _, size := range []int{4 << 10, 1 << 20} {
+		b.Run(strconv.Itoa(size>>10)+"KiB", func(b *testing.B) {
+			fd, err := unix.Open(filepath.Join(point, "file"), unix.O_RDONLY|unix.O_DIRECT, 0)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = unix.Close(fd) }()
+			memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = unix.Munmap(memory) }()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				if _, err := unix.Pread(fd, memory, rand.Int64N(1<<18)<<12&^(int64(size)-1)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOpen opens and closes: two requests, each with a record in the
+// journal.
+func BenchmarkOpen(b *testing.B) {
+	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
+	source.put("m", "file", "1", 1<<20)
+	point, _ := mounted(b, source, nil)
+	name := filepath.Join(point, "file")
+	for b.Loop() {
+		fd, err := unix.Open(name, unix.O_RDONLY, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = unix.Close(fd)
+	}
+}
+
+// BenchmarkLookup looks up a name that the kernel never keeps.
+func BenchmarkLookup(b *testing.B) {
+	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
+	source.put("m", "file", "1", 1<<20)
+	point, _ := mounted(b, source, func(c *Config) { c.EntryTTL, c.AttrTTL = 0, 0 })
+	name := filepath.Join(point, "file")
+	var stat unix.Stat_t
+	for b.Loop() {
+		if err := unix.Stat(name, &stat); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
