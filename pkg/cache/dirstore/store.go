@@ -111,7 +111,7 @@ func (s *Store) Lookup(ctx context.Context, m Mount, dir, name string) (Answer, 
 	if !isName(name) || !isDirectory(dir) {
 		return Answer{}, nil
 	}
-	s.know(m)
+	s.know(m, dir)
 	id := nameID{dirID{m.ID, dir}, name}
 	h, e, ok := s.table.lookup(id.dirID, name)
 	state := s.judge(m, h, ok)
@@ -159,7 +159,7 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 		limit = defaultLimit
 	}
 	limit = min(limit, maxLimit)
-	s.know(m)
+	s.know(m, dir)
 	id := dirID{m.ID, dir}
 	h, page, more, ok := s.table.page(id, after, limit)
 	state := s.judge(m, h, ok)

@@ -27,11 +27,15 @@ type totals struct {
 	epoch          uint64
 }
 
-// know remembers a mount, so that it can be counted.
-func (s *Store) know(m Mount) {
+// know remembers a mount whose root is asked for, so that it can be counted:
+// by the worker that owns the root, and not by all.
+func (s *Store) know(m Mount, dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counts[m.ID]
+	if c == nil && dir != "" {
+		return
+	}
 	if c == nil {
 		c = &count{totals: totals{objects: -1, bytes: -1}}
 		s.counts[m.ID] = c
@@ -43,9 +47,9 @@ func (s *Store) know(m Mount) {
 
 // Totals of a mount by the last complete count of its keys, -1 while unknown.
 // The first call, and one when the count has become old, starts a count in the
-// background, if Lookup, List or Count have told of the mount: call it where
-// the mount's root is owned, so that one worker counts. Keys that end with a
-// slash are not counted.
+// background, if somebody has asked for the mount's root or Count has told of
+// it: so one worker counts, the root's owner. Keys that end with a slash are
+// not counted.
 func (s *Store) Totals(mountID string) (objects, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +73,7 @@ func (s *Store) Totals(mountID string) (objects, bytes int64) {
 
 // Count tells of a mount, so that Totals can answer for it before anybody has
 // asked for a name.
-func (s *Store) Count(m Mount) { s.know(m) }
+func (s *Store) Count(m Mount) { s.know(m, "") }
 
 func (s *Store) count(c *count, m Mount) {
 	began := s.config.Clock()
