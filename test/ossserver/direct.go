@@ -8,7 +8,7 @@ import (
 	"net/http"
 )
 
-// ErrNotFound: the bucket or object is not there.
+// ErrNotFound says that the bucket or object is not there.
 var ErrNotFound = errors.New("no such bucket or object")
 
 // Put stores an object past the protocol: no fault, no count.

@@ -67,7 +67,7 @@ func TestCounters(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if response, _, err := get(t, url+"/data/other"); err != nil || response.StatusCode != 404 {
+	if response, _, err := get(t, url+"/data/other"); err != nil || response.StatusCode != http.StatusNotFound {
 		t.Errorf("%v, %v", response, err)
 	}
 	c := s.Counters()
@@ -177,7 +177,7 @@ func TestDirectoryIsServedWhereItLies(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "c")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("deleted: %v", err)
 	}
-	if response, _, err := get(t, url+"/files/..%2F..%2Fetc/passwd"); err != nil || response.StatusCode == 200 {
+	if response, _, err := get(t, url+"/files/..%2F..%2Fetc/passwd"); err != nil || response.StatusCode == http.StatusOK {
 		t.Errorf("out of the directory: %v, %v", response, err)
 	}
 	if err := s.ServeDirectory("missing", filepath.Join(dir, "missing")); err == nil {

@@ -174,7 +174,7 @@ func FuzzParseAuthorization(f *testing.F) {
 			t.Errorf("%q was read as %+v", header, a)
 		}
 		// Whatever was read, signing with it must not break.
-		r := httptest.NewRequest("GET", "/data/key", nil)
+		r := httptest.NewRequest(http.MethodGet, "/data/key", nil)
 		_ = sign("secret", a, "20260304T050607Z", canonicalRequest(r, call{bucket: "data", key: "key"}, a.additional))
 	})
 }
@@ -186,7 +186,7 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/data/", "list-type=2&max-keys=-1&continuation-token=MQ==", "")
 	f.Add("HEAD", "/data//", "%zz", "bytes=9-0")
 	f.Fuzz(func(t *testing.T, method, path, query, rangeHeader string) {
-		r, err := http.NewRequest("GET", "http://host/", strings.NewReader("<CompleteMultipartUpload/>"))
+		r, err := http.NewRequest(http.MethodGet, "http://host/", strings.NewReader("<CompleteMultipartUpload/>"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,7 +18,7 @@ func identityOf(info fs.FileInfo) identity {
 	if !ok {
 		return identity{}
 	}
-	return identity{device: uint64(stat.Dev), inode: stat.Ino}
+	return identity{device: stat.Dev, inode: stat.Ino}
 }
 
 // version makes a tag of what changes when the bytes do. A directory's tag

@@ -67,9 +67,10 @@ func TestConformance(t *testing.T) {
 			return open(t, c)
 		}
 	}
-	for _, prefix := range []string{"", "a prefix/of + two/"} {
+	for prefix, many := range map[string]int{"": 0, "a prefix/of + two/": 1001} {
 		t.Run("prefix "+prefix, func(t *testing.T) {
 			ufstest.Run(t, ufstest.Suite{
+				Many: many,
 				Open: func(t testing.TB) ufs.Store {
 					_, url := serve(t)
 					return open(t, configure(url, "oss://test-bucket/"+prefix))
@@ -88,6 +89,7 @@ func TestConformance(t *testing.T) {
 func TestConformanceOfDirectory(t *testing.T) {
 	ufstest.Run(t, ufstest.Suite{
 		Tree: true,
+		Many: 1001,
 		Open: func(t testing.TB) ufs.Store {
 			server, url := serve(t)
 			if err := server.ServeDirectory("files", t.TempDir()); err != nil {

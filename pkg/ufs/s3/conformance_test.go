@@ -12,6 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/s3"
 	"github.com/jindo-io/jindo/pkg/ufs/ufstest"
 	"github.com/jindo-io/jindo/test/s3server"
+	"go.uber.org/goleak"
 )
 
 const (
@@ -38,6 +39,10 @@ func TestMain(m *testing.M) {
 	}
 	if shared.dir != "" {
 		_ = os.RemoveAll(shared.dir)
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
 	}
 	os.Exit(code)
 }
@@ -113,6 +118,7 @@ func TestConformance(t *testing.T) {
 	ufstest.Run(t, ufstest.Suite{
 		Tree:    true, // versitygw keeps objects as files
 		Cleans:  true,
+		Many:    1001,
 		Open:    func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://"+bucket(t)+"/a prefix/of + two/")) },
 		Missing: func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://no-such-bucket/")) },
 		Denied:  denied,

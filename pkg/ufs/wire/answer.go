@@ -47,7 +47,7 @@ func (s Subject) What() string {
 
 // Explain makes one of the errors of package ufs of a refusal.
 func Explain(s Subject, r Refusal) error {
-	kind, why := classify(s, r)
+	why, kind := classify(s, r)
 	err := fmt.Errorf("%s %s: %s (%d %s, request %s): %w", s.Act, s.What(), why, r.Status, r.Code, r.RequestID, kind)
 	if wait := retryAfter(r.Header, time.Now()); wait > 0 {
 		return retry.After(err, wait)
@@ -56,9 +56,9 @@ func Explain(s Subject, r Refusal) error {
 }
 
 // classify answers the kind and a sentence that says what to do.
-func classify(s Subject, r Refusal) (error, string) {
-	if kind, why := classifyCode(s, r.Code); kind != nil {
-		return kind, why
+func classify(s Subject, r Refusal) (string, error) {
+	if why, kind := classifyCode(s, r.Code); kind != nil {
+		return why, kind
 	}
 	said := strings.TrimSuffix(strings.TrimSpace(r.Message), ".")
 	if said == "" {
@@ -66,27 +66,27 @@ func classify(s Subject, r Refusal) (error, string) {
 	}
 	switch {
 	case r.Status == http.StatusNotFound && r.isAboutObject():
-		return ufs.ErrNotFound, "it is not there"
+		return "it is not there", ufs.ErrNotFound
 	case r.Status == http.StatusNotFound:
-		return ufs.ErrUnavailable, fmt.Sprintf("endpoint %s does not answer as a store does; check fs.%s.endpoint", s.Endpoint, s.Scheme)
+		return fmt.Sprintf("endpoint %s does not answer as a store does; check fs.%s.endpoint", s.Endpoint, s.Scheme), ufs.ErrUnavailable
 	case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
-		return ufs.ErrPermission, s.denied()
+		return s.denied(), ufs.ErrPermission
 	case r.Status == http.StatusPreconditionFailed || r.Status == http.StatusNotModified:
-		return ufs.ErrPrecondition, "the object is not the version that was asked for"
+		return "the object is not the version that was asked for", ufs.ErrPrecondition
 	case r.Status == http.StatusRequestedRangeNotSatisfiable:
-		return ufs.ErrInvalidRange, "the range lies behind the end"
+		return "the range lies behind the end", ufs.ErrInvalidRange
 	case r.Status == http.StatusTooManyRequests:
-		return ufs.ErrThrottled, "the store asks to slow down"
+		return "the store asks to slow down", ufs.ErrThrottled
 	case r.Status == http.StatusServiceUnavailable && r.Header.Get("Retry-After") != "":
-		return ufs.ErrThrottled, "the store asks to slow down"
+		return "the store asks to slow down", ufs.ErrThrottled
 	case r.Status == http.StatusNotImplemented:
-		return ufs.ErrUnsupported, said
+		return said, ufs.ErrUnsupported
 	case r.Status == http.StatusRequestTimeout || r.Status == http.StatusConflict || r.Status >= 500:
-		return ufs.ErrUnavailable, said
+		return said, ufs.ErrUnavailable
 	case r.Status >= 300 && r.Status < 400:
-		return ufs.ErrInvalid, fmt.Sprintf("bucket %s is to be asked elsewhere than %s; check fs.%s.endpoint and fs.%s.region", s.Bucket, s.Endpoint, s.Scheme, s.Scheme)
+		return fmt.Sprintf("bucket %s is to be asked elsewhere than %s; check fs.%s.endpoint and fs.%s.region", s.Bucket, s.Endpoint, s.Scheme, s.Scheme), ufs.ErrInvalid
 	}
-	return ufs.ErrInvalid, said
+	return said, ufs.ErrInvalid
 }
 
 // isAboutObject tells a store's 404 from that of some other web server at the
@@ -103,36 +103,36 @@ func (r Refusal) isAboutObject() bool {
 
 // classifyCode knows the codes that mean more, or something else, than their
 // status. A nil kind means it does not.
-func classifyCode(s Subject, code string) (error, string) {
+func classifyCode(s Subject, code string) (string, error) {
 	option := func(name string) string { return "fs." + s.Scheme + "." + name }
 	switch code {
 	case "NoSuchBucket":
-		return ufs.ErrNoBucket, fmt.Sprintf("bucket %s does not exist at endpoint %s; check spec.mounts[].mountPoint and %s", s.Bucket, s.Endpoint, option("endpoint"))
+		return fmt.Sprintf("bucket %s does not exist at endpoint %s; check spec.mounts[].mountPoint and %s", s.Bucket, s.Endpoint, option("endpoint")), ufs.ErrNoBucket
 	case "NoSuchUpload":
-		return ufs.ErrNotFound, "there is no such upload, or it is complete or aborted"
+		return "there is no such upload, or it is complete or aborted", ufs.ErrNotFound
 	case "InvalidAccessKeyId", "XAdminUserNotFound": // the latter is versitygw's, a 404
-		return ufs.ErrPermission, fmt.Sprintf("access key id %q is not known at endpoint %s; check %s", s.AccessKeyID, s.Endpoint, option("accessKeyId"))
+		return fmt.Sprintf("access key id %q is not known at endpoint %s; check %s", s.AccessKeyID, s.Endpoint, option("accessKeyId")), ufs.ErrPermission
 	case "SignatureDoesNotMatch":
-		return ufs.ErrPermission, fmt.Sprintf("the signature was refused; check %s, which belongs to access key id %q, and %s", option("accessKeySecret"), s.AccessKeyID, option("region"))
+		return fmt.Sprintf("the signature was refused; check %s, which belongs to access key id %q, and %s", option("accessKeySecret"), s.AccessKeyID, option("region")), ufs.ErrPermission
 	case "InvalidSecurityToken", "SecurityTokenExpired", "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
-		return ufs.ErrPermission, fmt.Sprintf("the security token is wrong or has expired; renew %s", option("securityToken"))
+		return fmt.Sprintf("the security token is wrong or has expired; renew %s", option("securityToken")), ufs.ErrPermission
 	case "RequestTimeTooSkewed":
-		return ufs.ErrPermission, "the clock of this host and the store's differ by more than 15 minutes; set this host's clock"
+		return "the clock of this host and the store's differ by more than 15 minutes; set this host's clock", ufs.ErrPermission
 	case "FileAlreadyExists", "ObjectAlreadyExists":
-		return ufs.ErrPrecondition, "the object is there already"
+		return "the object is there already", ufs.ErrPrecondition
 	case "SlowDown", "TooManyRequests", "Throttling", "QpsLimitExceeded", "TotalQpsLimitExceeded", "RequestLimitExceeded",
 		"DownloadTrafficRateLimitExceeded", "UploadTrafficRateLimitExceeded":
-		return ufs.ErrThrottled, "the store asks to slow down"
+		return "the store asks to slow down", ufs.ErrThrottled
 	case "ServiceUnavailable", "RequestTimeout", "OperationAborted", "ConditionalRequestConflict":
-		return ufs.ErrUnavailable, "the store cannot answer now"
+		return "the store cannot answer now", ufs.ErrUnavailable
 	case "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
-		return ufs.ErrInvalid, fmt.Sprintf("the region does not fit the bucket; check %s", option("region"))
+		return fmt.Sprintf("the region does not fit the bucket; check %s", option("region")), ufs.ErrInvalid
 	case "ExistingObjectIsDirectory", "ObjectParentIsFile", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject":
-		return ufs.ErrInvalid, "the store keeps objects as files and cannot hold the key beside one that is a file or directory of the same name"
+		return "the store keeps objects as files and cannot hold the key beside one that is a file or directory of the same name", ufs.ErrInvalid
 	case "InvalidObjectState":
-		return ufs.ErrPermission, "the object is archived and must be restored before it can be read"
+		return "the object is archived and must be restored before it can be read", ufs.ErrPermission
 	}
-	return nil, ""
+	return "", nil
 }
 
 // denied says which right is missing, or that there are no credentials.
