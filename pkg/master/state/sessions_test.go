@@ -73,9 +73,12 @@ func TestClockNeverGoesBack(t *testing.T) {
 	}
 }
 
-func TestSessionsAreBounded(t *testing.T) {
+// TestEndedSessionsMakeRoom: a full table forgets those that have ended, the
+// longest ago first, before it refuses anybody.
+func TestEndedSessionsMakeRoom(t *testing.T) {
 	f := formed(t)
-	f.must(replace("s2", "admin/a", "s")) // one that has ended
+	f.must(replace("s2", "admin/a", "s"))
+	f.must(replace("s3", "admin/a", "s2"))
 	var commands []*statev1.Command
 	for i := f.View().head.rows[tableSessions]; i < MaxSessions; i++ {
 		commands = append(commands, open(fmt.Sprintf("n%d", i), "admin/a"))
@@ -84,7 +87,9 @@ func TestSessionsAreBounded(t *testing.T) {
 			commands = nil
 		}
 	}
-	f.must(open("instead of the ended one", "admin/a"))
+	f.must(open("instead of the first", "admin/a"))
+	f.refused(open("s2", "admin/a"), statev1.Refusal_CODE_SESSION_TAKEN)
+	f.must(open("instead of the second", "admin/a"))
 	f.refused(open("too many", "admin/a"), statev1.Refusal_CODE_LIMIT)
 	if rows := f.View().head.rows[tableSessions]; rows != MaxSessions {
 		t.Errorf("there are %d sessions", rows)

@@ -116,21 +116,38 @@ func TestMounts(t *testing.T) {
 }
 
 func TestTablesAreBounded(t *testing.T) {
-	f := formed(t)
 	for _, test := range []struct {
 		name string
 		max  int
 		make func(i int) *statev1.Command
-		full func() bool
 	}{
-		{"mounts", MaxMounts, func(i int) *statev1.Command { return mount(fmt.Sprintf("/%d", i), "oss://b/") }, nil},
+		{"mounts", MaxMounts, func(i int) *statev1.Command { return mount(fmt.Sprintf("/%d", i), "oss://b/") }},
+		{"sessions", MaxSessions - 1, func(i int) *statev1.Command { return open(fmt.Sprintf("n%d", i), "admin/a") }},
 	} {
-		session := "of " + test.name
-		f.must(open(session, "admin/a"))
-		for i := 1; i <= test.max; i++ {
-			f.must(of(session, "admin/a", uint64(i), uint64(i-1), test.make(i)))
-		}
-		f.refused(of(session, "admin/a", uint64(test.max+1), uint64(test.max), test.make(0)), statev1.Refusal_CODE_LIMIT)
+		t.Run(test.name, func(t *testing.T) {
+			f := formed(t)
+			next := func(i int) *statev1.Command {
+				c := test.make(i)
+				if forClients(Operation(c)) {
+					by(uint64(i), c)
+				}
+				return c
+			}
+			var commands []*statev1.Command
+			for i := 1; i <= test.max; i++ {
+				if commands = append(commands, next(i)); len(commands) == MaxBatch || i == test.max {
+					for _, r := range f.batch(commands...) {
+						if r.GetRefusal() != nil {
+							t.Fatalf("one of the first %d was refused: %v", i, r)
+						}
+					}
+					commands = nil
+				}
+			}
+			if r := f.refused(next(test.max+1), statev1.Refusal_CODE_LIMIT); r.GetRefusal().GetSubject() != test.name {
+				t.Errorf("one too many was refused with %v", r)
+			}
+		})
 	}
 }
 
