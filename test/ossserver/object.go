@@ -77,10 +77,17 @@ func (b *bucket) get(w *answer, r *http.Request, c call) error {
 	if r.Method == http.MethodHead {
 		return nil
 	}
+	if length == 0 {
+		return nil
+	}
 	if _, err := o.content.Seek(begin, io.SeekStart); err != nil {
 		return err
 	}
-	_, err = io.CopyN(w, o.content, length)
+	buffer := make([]byte, min(length, 256<<10))
+	n, err := io.CopyBuffer(w, io.LimitReader(o.content, length), buffer)
+	if err == nil && n < length {
+		err = io.ErrUnexpectedEOF
+	}
 	return err
 }
 

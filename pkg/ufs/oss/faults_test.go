@@ -20,7 +20,7 @@ import (
 // quick makes retries and deadlines short.
 func quick(c oss.Config) oss.Config {
 	c.Retry = retry.Policy{Base: time.Millisecond, Cap: 5 * time.Millisecond}
-	c.Limits = wire.Limits{Headers: 300 * time.Millisecond, Stall: 300 * time.Millisecond, Work: time.Second}
+	c.Limits = wire.Limits{Headers: time.Second, Stall: time.Second, Work: time.Second}
 	return c
 }
 
@@ -92,6 +92,7 @@ func TestReadFaults(t *testing.T) {
 		{"late", ossserver.Fault{Delay: 50 * time.Millisecond}, true, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // waiting, mostly
 			r := newRig(t)
 			r.server.SetFault(first(ossserver.GetObject, 2, test.fault))
 			got, err := r.read(ufs.Whole)
@@ -183,6 +184,7 @@ func TestWriteFaults(t *testing.T) {
 		{"lost", ossserver.Fault{Lose: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // waiting, mostly
 			r := newRig(t)
 			r.server.SetFault(first(ossserver.PutObject, 2, test.fault))
 			body := strings.NewReader("skip|the body")
