@@ -4,9 +4,9 @@ SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-# Versions come from the linker, so that the same source gives the same binary
-# with and without a repository around it.
-BUILD   := -trimpath -buildvcs=false -ldflags "-s -w -X github.com/jindo-io/jindo/pkg/version.version=$(VERSION)"
+# The version comes from the linker; nothing else differs from a plain go build,
+# so that packages are compiled once for the binaries, the linter and the tests.
+BUILD   := -buildvcs=false -ldflags "-X github.com/jindo-io/jindo/pkg/version.version=$(VERSION)"
 BINARIES := master worker fuse jindo kubectl-jindo
 STORE   ?= oss
 
@@ -24,11 +24,11 @@ deps: ## Install what the system lacks (root on Debian), or name it.
 .PHONY: build
 build: ## Build every binary into bin/.
 	@mkdir -p bin
-	CGO_ENABLED=0 go build $(BUILD) -o bin/ $(addprefix ./cmd/,$(BINARIES))
+	go build $(BUILD) -o bin/ $(addprefix ./cmd/,$(BINARIES))
 
 # The S3 server of STORE=s3, from its own module.
 bin/versitygw: tools/versitygw/go.mod
-	CGO_ENABLED=0 go build -modfile=tools/versitygw/go.mod -trimpath -buildvcs=false -o $@ github.com/versity/versitygw/cmd/versitygw
+	go build -modfile=tools/versitygw/go.mod -buildvcs=false -o $@ github.com/versity/versitygw/cmd/versitygw
 
 .PHONY: demo
 demo: deps build $(if $(filter s3,$(STORE)),bin/versitygw) ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file

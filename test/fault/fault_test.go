@@ -163,6 +163,17 @@ func (r row) run(t *testing.T, s *stand.Stand, warm []dataset.File) verify.Repor
 	return report
 }
 
+// readOn waits until the reader has made n more reads.
+func (b *breaking) readOn(n int64) error {
+	before := b.reader.Report().Reads
+	for b.reader.Report().Reads < before+n {
+		if err := b.pause(10 * time.Millisecond); err != nil {
+			return fmt.Errorf("waiting for readers: %w", err)
+		}
+	}
+	return nil
+}
+
 func (b *breaking) pause(d time.Duration) error {
 	select {
 	case <-b.Done():

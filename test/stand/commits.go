@@ -41,7 +41,7 @@ func (c *Commits) run(ctx context.Context) {
 			now := time.Now()
 			c.worst = max(c.worst, now.Sub(c.last))
 			c.count, c.last = c.count+1, now
-		} else {
+		} else if ctx.Err() == nil {
 			c.err = err
 		}
 		c.mu.Unlock()
@@ -58,6 +58,7 @@ func (c *Commits) commit(ctx context.Context) error {
 	}
 	for _, mount := range view.GetMounts() {
 		if mount.GetPath() == c.path {
+			mount.Id, mount.Epoch = "", 0 // given by the state machine
 			_, _, err := c.masters.Mount(ctx, mount)
 			return err
 		}
@@ -77,8 +78,12 @@ func (c *Commits) Wait(ctx context.Context, n int) error {
 		if count >= want {
 			return nil
 		}
+		// The client has retried until its deadline: this is no passing fault.
+		if err != nil {
+			return fmt.Errorf("committing: %w", err)
+		}
 		if paused := pause(ctx, 5*time.Millisecond); paused != nil {
-			return fmt.Errorf("waiting for commits: %w (the last one failed with: %w)", paused, err)
+			return fmt.Errorf("waiting for commits: %w", paused)
 		}
 	}
 }

@@ -249,8 +249,17 @@ func (s *Stand) KeepDown(ctx context.Context, components ...string) {
 	}
 }
 
-// Alive tells whether a process is there and has not ended.
-func Alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
+// Alive tells whether a process is there and has not ended. One that ended and
+// that nobody has waited for yet is not alive.
+func Alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	// The state follows the name, which may hold anything but ends with ")".
+	_, state, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+	return ok && !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
+}
 
 func (s *Stand) missing(found bool) error {
 	if found {
