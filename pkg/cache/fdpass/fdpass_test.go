@@ -1,0 +1,399 @@
+package fdpass
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+// strangerSocket makes the test binary a process of another user that tries
+// the socket.
+const strangerSocket = "JINDO_TEST_STRANGER_SOCKET"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(strangerSocket); path != "" {
+		os.Exit(stranger(path))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// stranger exits with 0 when it was refused.
+func stranger(path string) int {
+	client, err := Dial(context.Background(), path)
+	if err != nil {
+		return 2 // not even connected: proves nothing about the check
+	}
+	if _, err := client.Open(context.Background(), Key{"m", "a", "e", 5}); err == nil {
+		return 1
+	}
+	return 0
+}
+
+// shelf is a Lender of one file.
+type shelf struct {
+	path string
+	mu   sync.Mutex
+	out  int
+	err  error
+}
+
+func (s *shelf) Lend(key Key) (Loan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	if key != (Key{"m", "a", "e", 5}) {
+		return nil, ErrNotSealed
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
+		return nil, err
+	}
+	s.out++
+	return &book{shelf: s, File: f}, nil
+}
+
+func (s *shelf) lent() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out
+}
+
+type book struct {
+	shelf *shelf
+	*os.File
+}
+
+func (b *book) CloseFile() { _ = b.File.Close() }
+
+func (b *book) Return() {
+	_ = b.File.Close()
+	b.shelf.mu.Lock()
+	defer b.shelf.mu.Unlock()
+	b.shelf.out--
+}
+
+func start(t *testing.T) (*shelf, string, func()) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "jindo") // t.TempDir is too long for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	s := &shelf{path: filepath.Join(dir, "a")}
+	if err := os.WriteFile(s.path, []byte("hello"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "w.sock")
+	return s, path, serve(t, s, path)
+}
+
+func serve(t *testing.T, s *shelf, path string) (stop func()) {
+	t.Helper()
+	server, err := Listen(path, s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(ctx) }()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func connect(t *testing.T, path string) *Client {
+	t.Helper()
+	c, err := Dial(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+var good = Key{"m", "a", "e", 5}
+
+func TestBorrow(t *testing.T) {
+	s, path, _ := start(t)
+	c := connect(t, path)
+	f, err := c.Open(t.Context(), good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 5)
+	if _, err := f.ReadAt(b, 0); err != nil || string(b) != "hello" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := f.file.WriteAt([]byte("x"), 0); err == nil {
+		t.Error("a borrowed file can be written")
+	}
+	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("children inherit it: %v %v", flags, err)
+	}
+	if s.lent() != 1 {
+		t.Errorf("%d are lent", s.lent())
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error("closing twice:", err)
+	}
+	eventually(t, "it is back", func() bool { return s.lent() == 0 })
+}
+
+func TestRefusals(t *testing.T) {
+	s, path, _ := start(t)
+	c := connect(t, path)
+	if _, err := c.Open(t.Context(), Key{"m", "b", "e", 5}); !errors.Is(err, ErrNotSealed) {
+		t.Errorf("not sealed: %v", err)
+	}
+	s.mu.Lock()
+	s.err = errors.New("the disk is on fire")
+	s.mu.Unlock()
+	if _, err := c.Open(t.Context(), good); err == nil || errors.Is(err, ErrNotSealed) || !strings.Contains(err.Error(), "on fire") {
+		t.Errorf("refused: %v", err)
+	}
+	s.mu.Lock()
+	s.err = nil
+	s.mu.Unlock()
+	// A file of another length is not the version.
+	if err := os.WriteFile(s.path, []byte("longer"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Open(t.Context(), good); !errors.Is(err, errProtocol) {
+		t.Errorf("a file of another length: %v", err)
+	}
+	eventually(t, "it is back", func() bool { return s.lent() == 0 })
+	if _, err := c.Open(t.Context(), Key{Mount: strings.Repeat("m", maxMessage)}); err == nil {
+		t.Error("a key that does not fit was sent")
+	}
+}
+
+func TestConnectionLossGivesAllBack(t *testing.T) {
+	s, path, stop := start(t)
+	c := connect(t, path)
+	var files []*File
+	for range 20 {
+		f, err := c.Open(t.Context(), good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	other := connect(t, path)
+	f, err := other.Open(t.Context(), good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other's file is back", func() bool { return s.lent() == 20 })
+	b := make([]byte, 5)
+	if _, err := f.ReadAt(b, 0); err != nil || string(b) != "hello" {
+		t.Errorf("an open file after its connection: %q, %v", b, err)
+	}
+	_ = f.Close()
+	stop()
+	if s.lent() != 0 {
+		t.Errorf("%d are lent after the server's end", s.lent())
+	}
+	if _, err := c.Open(t.Context(), good); err == nil {
+		t.Error("opened without a server")
+	}
+	serve(t, s, path) // a new server in place of the old one's socket
+	eventually(t, "the client dials again", func() bool {
+		again, err := c.Open(t.Context(), good)
+		if err == nil {
+			files = append(files, again)
+		}
+		return err == nil
+	})
+	for _, f := range files {
+		if _, err := f.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+			t.Error(err)
+		}
+		_ = f.Close()
+	}
+	eventually(t, "all are back", func() bool { return s.lent() == 0 })
+}
+
+func TestManyAtOnce(t *testing.T) {
+	s, path, _ := start(t)
+	c := connect(t, path)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			for range 30 {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				if i%4 == 0 {
+					cancel() // leaves at once
+				}
+				if f, err := c.Open(ctx, good); err == nil {
+					_ = f.Close()
+				} else if i%4 != 0 {
+					t.Error(err)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "all are back", func() bool { return s.lent() == 0 })
+}
+
+// TestGarbage: whoever does not speak the protocol is cut off, and what it
+// hands over is closed.
+func TestGarbage(t *testing.T) {
+	s, path, _ := start(t)
+	open, err := message{kind: kindOpen, id: 1, key: good}.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	future := append([]byte(nil), open...)
+	future[3] = 2
+	for name, packets := range map[string][][]byte{
+		"noise":           {[]byte("GET / HTTP/1.1\r\n\r\n")},
+		"another version": {future},
+		"cut":             {open[:20]},
+		"too long":        {append(open, make([]byte, maxMessage)...)},
+		"an answer":       {mustEncode(t, message{kind: kindOpened, id: 1})},
+		"one id twice":    {open, open},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := dial(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			for _, p := range packets {
+				if _, _, err := conn.WriteMsgUnix(p, unix.UnixRights(int(os.Stdin.Fd())), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			buf := make([]byte, maxMessage+1)
+			for {
+				_, file, err := receive(conn, buf)
+				if file != nil {
+					_ = file.Close()
+				}
+				var timeout net.Error
+				if errors.As(err, &timeout) && timeout.Timeout() {
+					t.Fatal("the connection was kept")
+				}
+				if err != nil {
+					break
+				}
+			}
+		})
+	}
+	eventually(t, "all are back", func() bool { return s.lent() == 0 })
+}
+
+func mustEncode(t *testing.T, m message) []byte {
+	t.Helper()
+	b, err := m.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestOtherUsersAreRefused although the socket's mode lets them in.
+func TestOtherUsersAreRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run: becoming another user needs root")
+	}
+	_, path, _ := start(t)
+	for _, p := range []struct {
+		path string
+		mode os.FileMode
+	}{{path, 0o777}, {filepath.Dir(path), 0o755}} {
+		if err := os.Chmod(p.path, p.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The binary must be where the other user can run it.
+	binary := filepath.Join(filepath.Dir(path), "stranger")
+	raw, err := os.ReadFile(os.Args[0])
+	if err == nil {
+		err = os.WriteFile(binary, raw, 0o755) //nolint:gosec // It must be run by another user.
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), binary)
+	child.Dir = "/"
+	child.Env = append(os.Environ(), strangerSocket+"="+path)
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("the stranger was not refused: %v %s", err, out)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, m := range []message{
+		{kind: kindOpen, id: 7, key: good},
+		{kind: kindOpened, outcome: refused, id: 7, text: "why"},
+		{kind: kindGiveBack, id: 1},
+	} {
+		b, err := m.encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte("JFD\x01"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		m, err := decode(b)
+		if err != nil {
+			if !errors.Is(err, errProtocol) {
+				t.Errorf("error of another kind: %v", err)
+			}
+			return
+		}
+		again, err := m.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := decode(again); err != nil || back != m && len(m.text) <= 1024 {
+			t.Errorf("%+v became %+v, %v", m, back, err)
+		}
+	})
+}
