@@ -1,0 +1,334 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// counter are ids without a memory file.
+type counter struct {
+	mu   sync.Mutex
+	last uint64
+}
+
+func (c *counter) NextID() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last++
+	return c.last
+}
+
+func (c *counter) RaiseID(least uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, least)
+}
+
+// looks is everything in a table that a successor must find.
+func looks(t *table) string {
+	var lines []string
+	for id, n := range t.nodes {
+		lines = append(lines, fmt.Sprintf("node %d %+v newest %v", id, *n, t.names[n.path] == n))
+	}
+	for id, h := range t.handles {
+		lines = append(lines, fmt.Sprintf("handle %d %d %s %v %+v %v %q", id, h.node, h.path, h.dir, h.version, h.direct, h.sent))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func reopen(t testing.TB, dir string, unanswered map[uint64]bool, ids ids) *table {
+	t.Helper()
+	table, err := openTable(dir, [16]byte{1}, unanswered, ids, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+func file(path, etag string, size int64) found {
+	return found{path: path, entry: reader.Entry{Version: reader.Version{Mount: "m", Key: path, ETag: etag, Size: size}, Modified: time.Unix(9, 0)}}
+}
+
+func directory(path string) found { return found{path: path, entry: reader.Entry{Dir: true}} }
+
+// TestSuccessorFindsTheTable makes random requests, then some that are not
+// answered any more, and compares with a table that never saw those.
+func TestSuccessorFindsTheTable(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		dir := tempDir(t)
+		killed, want := reopen(t, dir, nil, &counter{}), reopen(t, tempDir(t), nil, &counter{})
+		unique := uint64(0)
+		for range rapid.IntRange(1, 40).Draw(rt, "answered") {
+			unique += 2
+			change := someChange(rt, want)
+			for _, table := range []*table{killed, want} {
+				change(table, unique)
+				table.settle(unique)
+			}
+			if rapid.IntRange(0, 9).Draw(rt, "compact") == 0 {
+				killed.mu.Lock()
+				killed.compact()
+				killed.mu.Unlock()
+			}
+		}
+		unanswered := map[uint64]bool{}
+		for range rapid.IntRange(0, 3).Draw(rt, "unanswered") {
+			unique += 2
+			unanswered[unique] = true
+			someChange(rt, killed)(killed, unique)
+		}
+		_ = killed.close()
+		got := reopen(t, dir, unanswered, &counter{})
+		if looks(got) != looks(want) {
+			rt.Fatalf("the successor finds\n%s\nwant\n%s", looks(got), looks(want))
+		}
+		_, _ = got.close(), want.close()
+	})
+}
+
+// TestNodeThatAnUnansweredRequestMade: another request may have been answered
+// with a node that is to be taken back.
+func TestNodeThatAnUnansweredRequestMade(t *testing.T) {
+	dir := t.TempDir()
+	table := reopen(t, dir, nil, &counter{})
+	f := file("/f", "one", 5)
+	made := table.look(2, []found{f}, nil)[0]
+	answered := table.look(4, []found{f}, nil)[0]
+	table.settle(4)
+	_ = table.close()
+	if answered.id != made.id {
+		t.Fatalf("two nodes for one version: %d and %d", made.id, answered.id)
+	}
+	table = reopen(t, dir, map[uint64]bool{2: true}, &counter{})
+	defer func() { _ = table.close() }()
+	n, ok := table.node(answered.id)
+	if !ok || n.lookups != 1 || n.version != f.entry.Version {
+		t.Errorf("the successor finds %+v, %v; want one lookup", n, ok)
+	}
+}
+
+// tempDir is one that goes before the test's end: rapid needs many.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// someChange draws a request that makes sense for a table.
+func someChange(t *rapid.T, now *table) func(*table, uint64) {
+	var nodes, handles []uint64
+	for id := range now.nodes {
+		nodes = append(nodes, id)
+	}
+	for id := range now.handles {
+		handles = append(handles, id)
+	}
+	slices.Sort(nodes)
+	slices.Sort(handles)
+	kinds := []string{"look", "look", "forget", "open"}
+	if len(handles) > 0 {
+		kinds = append(kinds, "release", "cursor")
+	}
+	switch rapid.SampledFrom(kinds).Draw(t, "request") {
+	case "look":
+		var names []found
+		for i := range rapid.IntRange(1, 3).Draw(t, "names") {
+			etag := rapid.SampledFrom([]string{"one", "two"}).Draw(t, "etag")
+			path := fmt.Sprintf("/%d-%d", i, rapid.IntRange(0, 3).Draw(t, "path"))
+			names = append(names, file(path, etag, 5))
+		}
+		return func(t *table, unique uint64) { t.look(unique, names, nil) }
+	case "forget":
+		list := []forgotten{{node: rapid.SampledFrom(nodes).Draw(t, "node"), count: rapid.Uint64Range(1, 3).Draw(t, "count")}}
+		return func(t *table, unique uint64) { t.forget(unique, list) }
+	case "open":
+		n := *now.nodes[rapid.SampledFrom(nodes).Draw(t, "node")]
+		return func(t *table, unique uint64) { t.openHandle(unique, n, n.version, n.stale) }
+	case "release":
+		h := rapid.SampledFrom(handles).Draw(t, "handle")
+		return func(t *table, unique uint64) { t.release(unique, h) }
+	default:
+		c := op{kind: opCursor, handle: rapid.SampledFrom(handles).Draw(t, "handle"), names: []string{"a", "b"}}
+		return func(t *table, unique uint64) { t.cursor(unique, c) }
+	}
+}
+
+func TestNodeOfAName(t *testing.T) {
+	table := reopen(t, t.TempDir(), nil, &counter{})
+	defer func() { _ = table.close() }()
+	look := func(f found) node { return table.look(1, []found{f}, nil)[0] }
+	first := look(file("/f", "one", 5))
+	if again := look(file("/f", "one", 5)); again.id != first.id || again.lookups != 2 {
+		t.Errorf("the same version is node %d, looked up %d times; want %d, 2", again.id, again.lookups, first.id)
+	}
+	for name, other := range map[string]found{
+		"another etag": file("/f", "two", 5), "another size": file("/f", "one", 6), "a directory": directory("/f"), "another path": file("/g", "one", 5),
+	} {
+		if n := look(other); n.id == first.id {
+			t.Errorf("%s is the same node", name)
+		}
+	}
+	if n, ok := table.node(first.id); !ok || !n.stale {
+		t.Error("the node of a version that was replaced is not stale")
+	}
+	table.forget(2, []forgotten{{node: first.id, count: 5}, {node: rootID, count: 5}, {node: 12345, count: 1}})
+	if _, ok := table.node(first.id); ok {
+		t.Error("a node outlives its lookups")
+	}
+	if _, ok := table.node(rootID); !ok {
+		t.Error("the root was forgotten")
+	}
+}
+
+func TestOpenIsRefusedOnce(t *testing.T) {
+	table := reopen(t, t.TempDir(), nil, &counter{})
+	defer func() { _ = table.close() }()
+	n := table.look(1, []found{file("/f", "one", 5)}, nil)[0]
+	if table.refuse(n.id) {
+		t.Error("a node that is not stale was refused")
+	}
+	table.markStale(n.id)
+	if !table.refuse(n.id) || table.refuse(n.id) {
+		t.Error("a stale node must be refused once")
+	}
+	if again := table.look(2, []found{file("/f", "one", 5)}, nil)[0]; again.id == n.id {
+		t.Error("a stale node was answered again")
+	}
+}
+
+func TestCompactionWaitsForReplies(t *testing.T) {
+	dir := t.TempDir()
+	table := reopen(t, dir, nil, &counter{})
+	table.compactAt = 200
+	table.look(2, []found{file("/unanswered", "one", 1)}, nil)
+	for i := range 10 {
+		unique := uint64(4 + 2*i)
+		if i == 5 {
+			break
+		}
+		table.look(unique, []found{file(fmt.Sprintf("/%d", i), "one", 1)}, nil)
+		table.settle(unique)
+		if table.draining {
+			break
+		}
+	}
+	if !table.draining {
+		t.Fatal("the journal never grew too large")
+	}
+	later := make(chan struct{})
+	go func() {
+		defer close(later)
+		table.look(100, []found{file("/later", "one", 1)}, nil)
+		table.settle(100)
+	}()
+	time.Sleep(10 * time.Millisecond)
+	if _, err := os.Stat(table.journal.path); err != nil {
+		t.Fatal(err)
+	}
+	// Were the journal written anew now, nobody could take this one back.
+	if got := looks(reopenCopy(t, table, map[uint64]bool{2: true})); strings.Contains(got, "/unanswered") {
+		t.Error("a request that was not answered counts")
+	}
+	table.settle(2)
+	<-later
+	if got := looks(reopenCopy(t, table, nil)); got != looks(table) {
+		t.Errorf("after the compaction the successor finds\n%s\nwant\n%s", got, looks(table))
+	}
+	_ = table.close()
+}
+
+// reopenCopy is what a successor of a table would find at this moment.
+func reopenCopy(t *testing.T, from *table, unanswered map[uint64]bool) *table {
+	t.Helper()
+	raw, err := os.ReadFile(from.journal.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/"+journalName, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	table := reopen(t, dir, unanswered, &counter{})
+	_ = table.close()
+	return table
+}
+
+func TestJournalThatCannotBeWritten(t *testing.T) {
+	table := reopen(t, t.TempDir(), nil, &counter{})
+	_ = table.journal.file.Close() // every write fails from now on
+	n := table.look(2, []found{file("/f", "one", 1)}, nil)[0]
+	table.settle(2)
+	if _, ok := table.node(n.id); !ok || table.broken == nil {
+		t.Fatal("reading must go on without a journal")
+	}
+	table.mu.Lock()
+	table.retryAt = time.Time{}
+	table.mu.Unlock()
+	table.settle(4)
+	if table.broken != nil {
+		t.Fatalf("the journal is still broken: %v", table.broken)
+	}
+	if got := looks(reopenCopy(t, table, nil)); got != looks(table) {
+		t.Error("the journal does not have what was changed meanwhile")
+	}
+	_ = table.close()
+}
+
+func TestForgets(t *testing.T) {
+	for name, c := range map[string]struct {
+		opcode uint32
+		body   []byte
+		want   []forgotten
+	}{
+		"one":           {opcodeForget, []byte{3, 0, 0, 0, 0, 0, 0, 0}, []forgotten{{node: 9, count: 3}}},
+		"cut short":     {opcodeForget, []byte{3, 0}, nil},
+		"batch":         {opcodeBatchForget, batchOf(2, 5, 1, 6, 2), []forgotten{{5, 1}, {6, 2}}},
+		"batch of more": {opcodeBatchForget, batchOf(9, 5, 1), []forgotten{{5, 1}}},
+		"batch of less": {opcodeBatchForget, batchOf(1, 5, 1, 6, 2), []forgotten{{5, 1}}},
+		"empty batch":   {opcodeBatchForget, nil, nil},
+	} {
+		request := append(make([]byte, inHeaderSize), c.body...)
+		if got := forgets(header{opcode: c.opcode, node: 9}, request); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func batchOf(count byte, values ...byte) []byte {
+	b := append([]byte{count}, make([]byte, 7)...)
+	for _, v := range values {
+		b = append(append(b, v), make([]byte, 7)...)
+	}
+	return b
+}
+
+func FuzzForgets(f *testing.F) {
+	f.Add(uint32(opcodeBatchForget), batchOf(2, 5, 1, 6, 2))
+	f.Add(uint32(opcodeForget), []byte{3, 0, 0, 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, opcode uint32, body []byte) {
+		request := append(make([]byte, inHeaderSize), body...)
+		if got := forgets(headerOf(request), request); len(got) > 1+len(body)/16 {
+			t.Errorf("%d forgets in %d bytes", len(got), len(body))
+		}
+		_ = forgets(header{opcode: opcode}, request)
+	})
+}
