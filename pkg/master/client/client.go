@@ -21,8 +21,13 @@ import (
 const (
 	// defaultTimeout of a call whose context has no deadline.
 	defaultTimeout = 10 * time.Second
-	// attemptTimeout of one attempt at one master.
+	// attemptTimeout of the first attempt at one master. It doubles, up to
+	// longestAttempt, for one that took a call and did not answer in time:
+	// masters on a starved machine are slow and not dead.
 	attemptTimeout = time.Second
+	longestAttempt = 4 * time.Second
+	// maxAnswer bounds an answer: a view of the largest cluster fits.
+	maxAnswer = 64 << 20
 	// memberTimeout of a question that only one member can answer.
 	memberTimeout = 2 * time.Second
 	// transferTimeout of handing leadership over.
@@ -57,12 +62,13 @@ type member struct {
 	conn *grpc.ClientConn
 }
 
+// errNoMasters is the answer to every call of a runtime that runs without.
+var errNoMasters = errors.New("this runtime has no masters")
+
 // New makes a client. It connects when it is first used, and again whenever it
-// has to.
+// has to. A roster without masters is one of a runtime that runs without: every
+// call fails at once.
 func New(config Config) (*Client, error) {
-	if len(config.Roster.Masters) == 0 {
-		return nil, errors.New("making a client of the masters: the roster has none")
-	}
 	if config.Identity == nil {
 		return nil, errors.New("making a client of the masters: no identity is given")
 	}
@@ -71,7 +77,8 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{config: config, turn: make(chan struct{}, 1)}
 	for _, m := range config.Roster.Masters {
-		conn, err := config.Identity.Dial(m.Address(), mtls.Master, m.Name, grpc.WithStatsHandler(sendWatch{}))
+		conn, err := config.Identity.Dial(m.Address(), mtls.Master, m.Name,
+			grpc.WithStatsHandler(sendWatch{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)))
 		if err != nil {
 			c.Close()
 			return nil, fmt.Errorf("making a client of the masters: %w", err)

@@ -299,10 +299,26 @@ func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
 	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
 		t.Errorf("afterwards: %d, %v", epoch, err)
 	}
-	for i, test := range []client.Config{{Identity: s.Identity(0)}, {Roster: s.Roster}} {
-		if _, err := client.New(test); err == nil {
-			t.Errorf("configuration %d was taken", i)
-		}
+	if _, err := client.New(client.Config{Roster: s.Roster}); err == nil {
+		t.Error("a client without identity was made")
+	}
+}
+
+func TestRuntimeWithoutMasters(t *testing.T) {
+	s := newStand(t, 1)
+	c, err := client.New(client.Config{Identity: s.Identity(0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.View(context.Background()); err == nil || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("reading: %v", err)
+	}
+	if _, err := c.Invalidate(context.Background(), "/data"); err == nil || errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("a command: %v", err)
+	}
+	if got := len(c.Members(context.Background())) + len(c.Heartbeat(context.Background(), nil, "")); got != 0 {
+		t.Errorf("%d masters answered", got)
 	}
 }
 

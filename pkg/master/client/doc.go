@@ -4,8 +4,8 @@
 // What it promises:
 //
 //   - A call never outlives its context's deadline; without one it has ten
-//     seconds. One attempt has a second at most, so that a master that hangs
-//     does not use up the time of the others.
+//     seconds. The first attempt at each master has a second at most, so that
+//     one that hangs does not use up the time of the others.
 //   - A command takes effect at most once, however often it had to be sent: it
 //     keeps its request id, the sequence number of a session, through all
 //     attempts.

@@ -15,8 +15,8 @@ const (
 	// suspectFor is how long a master that did not answer is asked last.
 	suspectFor = time.Second
 	// Pauses between rounds in which no master answered.
-	firstPause  = 20 * time.Millisecond
-	longestWait = 250 * time.Millisecond
+	firstPause   = 20 * time.Millisecond
+	longestPause = 250 * time.Millisecond
 )
 
 // leader is what is believed of who leads. The zero value knows nothing.
@@ -110,10 +110,13 @@ func (e ending) failure() error {
 
 // call repeats an attempt until the leader has answered it or ctx ends.
 func (c *Client) call(ctx context.Context, try attempt) ending {
+	if len(c.members) == 0 {
+		return ending{err: errNoMasters}
+	}
 	failures := map[string]*RefusedError{}
+	limits := map[string]time.Duration{}
 	maybe := false
-	pause := firstPause
-	for {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		tried := map[string]bool{}
 		for redirects := 0; ; {
 			m := c.leader.pick(c.members, tried, time.Now())
@@ -121,7 +124,8 @@ func (c *Client) call(ctx context.Context, try attempt) ending {
 				break
 			}
 			tried[m.Name] = true
-			v, refusal := c.try(ctx, m, try, tried, &redirects)
+			limit := max(limits[m.Name], attemptTimeout)
+			v, refusal := c.try(ctx, m, limit, try, tried, &redirects)
 			switch v {
 			case answered:
 				return ending{maybe: maybe}
@@ -129,6 +133,7 @@ func (c *Client) call(ctx context.Context, try attempt) ending {
 				return ending{refusal: refusal, maybe: maybe}
 			case unclear:
 				maybe = true
+				limits[m.Name] = min(2*limit, longestAttempt)
 			}
 			failures[m.Name] = refusal
 			if ctx.Err() != nil {
@@ -138,14 +143,13 @@ func (c *Client) call(ctx context.Context, try attempt) ending {
 		if !sleep(ctx, pause/2+rand.N(pause)) { //nolint:gosec // Jitter needs no secret.
 			return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
 		}
-		pause = min(2*pause, longestWait)
 	}
 }
 
 // try makes one attempt and learns from how it ended.
-func (c *Client) try(ctx context.Context, m *member, try attempt, tried map[string]bool, redirects *int) (verdict, *RefusedError) {
+func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try attempt, tried map[string]bool, redirects *int) (verdict, *RefusedError) {
 	seen := &sent{}
-	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), attemptTimeout)
+	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), limit)
 	defer cancel()
 	m.conn.ResetConnectBackoff()
 	v, redirect, refusal := judge(try(limited, m.conn), seen.get())

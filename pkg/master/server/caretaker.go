@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/master/state"
@@ -136,6 +137,12 @@ func (c *caretaker) expire(ctx context.Context, now time.Duration) {
 
 func (c *caretaker) removeAbsent(ctx context.Context, now time.Duration, workers []*statev1.Worker) {
 	config := c.server.config
+	there := make(map[string]bool, len(workers))
+	for _, worker := range workers {
+		there[worker.GetMember().GetId()] = true
+	}
+	// One that left and came back counts from when it came back.
+	maps.DeleteFunc(c.present, func(id string, _ time.Duration) bool { return !there[id] })
 	for _, worker := range workers {
 		member := worker.GetMember()
 		last, known := c.present[member.GetId()]
@@ -155,7 +162,6 @@ func (c *caretaker) removeAbsent(ctx context.Context, now time.Duration, workers
 			RemoveWorker: &statev1.RemoveWorker{Name: member.GetName(), Id: member.GetId(), Reason: statev1.RemoveWorker_REASON_ABSENT},
 		}})
 		if result != nil {
-			delete(c.present, member.GetId())
 			config.Logger.Warn("a worker left the ring", "worker", member.GetName(), "reason", "no heartbeat for "+config.WorkerAbsence.String(), "ring", result.GetRingEpoch())
 		}
 	}

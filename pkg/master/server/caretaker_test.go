@@ -165,6 +165,23 @@ func TestAbsenceCountsFromLeadership(t *testing.T) {
 	}
 }
 
+// TestWorkerThatComesBack counts from then, not from its first life.
+func TestWorkerThatComesBack(t *testing.T) {
+	c := newCare(t)
+	c.register("w-0")
+	c.pass(9 * time.Minute)
+	c.do(&statev1.Command{Operation: &statev1.Command_RemoveWorker{RemoveWorker: &statev1.RemoveWorker{Name: "w-0"}}})
+	c.pass(9 * time.Minute)
+	c.do(&statev1.Command{
+		Request:   &statev1.Request{Session: "workers", Owner: "o", Sequence: 2},
+		Operation: &statev1.Command_RegisterWorker{RegisterWorker: &statev1.RegisterWorker{Member: ringMember("w-0")}},
+	})
+	c.pass(time.Minute)
+	if c.ring() != "w-0 " {
+		t.Error("it was removed at once")
+	}
+}
+
 func TestTimeInWhichNothingRanDoesNotCount(t *testing.T) {
 	c := newCare(t)
 	c.register("w-0")

@@ -17,8 +17,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
+// callTimeout bounds a call whose caller has set no earlier deadline.
+const callTimeout = 15 * time.Second
+
 // execute proposes a command and turns a refusal into an error.
 func (s *Server) execute(ctx context.Context, command *statev1.Command) (*statev1.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	result, err := s.proposer.propose(ctx, command)
 	if err != nil {
 		return nil, failure(err)
@@ -37,6 +42,8 @@ func command(ctx context.Context, id *masterv1.RequestId) *statev1.Command {
 // read returns the state once it is as new as everything acknowledged before
 // the call.
 func (s *Server) read(ctx context.Context) (*state.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	start := time.Now()
 	_, err := s.config.Consensus.ReadIndex(ctx)
 	s.metrics.reads.Observe(time.Since(start).Seconds())

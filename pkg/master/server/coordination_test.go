@@ -39,6 +39,9 @@ func TestCommandsEndToEnd(t *testing.T) {
 	if err != nil || !proto.Equal(repeated, first) {
 		t.Errorf("the first answer was %v, and a repetition got %v, %v", first, repeated, err)
 	}
+	if lease, err := admin.KeepAlive(t.Context(), &masterv1.KeepAliveRequest{Session: sessionID}); err != nil || lease.GetTtl().AsDuration() != defaultTTL {
+		t.Errorf("keeping the session alive: %v, %v", lease, err)
+	}
 	member := s.registered(0)
 	view, err := s.coordination(0, fusePeer).GetView(t.Context(), &masterv1.GetViewRequest{})
 	if err != nil {

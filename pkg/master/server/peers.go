@@ -28,7 +28,7 @@ func (p *Peers) Describe(ctx context.Context, to roster.Member) (*masterv1.Descr
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	answer, err := masterv1.NewMemberClient(conn).Describe(ctx, &masterv1.DescribeRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("asking %s who it is: %w", to.Name, peerError(err))
@@ -42,7 +42,7 @@ func (p *Peers) Join(ctx context.Context, to roster.Member, request *masterv1.Jo
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	answer, err := masterv1.NewMemberClient(conn).Join(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("asking %s to be let in: %w", to.Name, peerError(err))

@@ -22,6 +22,8 @@ const (
 	maxRequest = 1 << 20
 	// stopGrace is how long calls may end by themselves when a server stops.
 	stopGrace = time.Second
+	// healthEvery is how often the health service looks at Ready.
+	healthEvery = 500 * time.Millisecond
 )
 
 // Server answers for one master. It is safe for concurrent use.
@@ -79,6 +81,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.proposer.run(working) })
 	background.Go(func() { s.caretaker.run(working) })
+	background.Go(func() { s.showHealth(working) })
 	stopped := make(chan struct{})
 	unhook := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -116,6 +119,24 @@ func (s *Server) Ready() error {
 		return errors.New("no master is known to lead")
 	default:
 		return fmt.Errorf("this master has applied the log up to %d of %d", status.GetAppliedIndex(), status.GetCommitIndex())
+	}
+}
+
+// showHealth keeps what the health service says in step with Ready.
+func (s *Server) showHealth(ctx context.Context) {
+	ticker := time.NewTicker(healthEvery)
+	defer ticker.Stop()
+	for {
+		serving := grpc_health_v1.HealthCheckResponse_SERVING
+		if s.Ready() != nil {
+			serving = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+		}
+		s.health.SetServingStatus("", serving)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 

@@ -14,8 +14,9 @@ const (
 	// batchVersion of entries that this version writes, and the only one it
 	// reads.
 	batchVersion = 1
-	// MaxBatch commands travel in one entry, and MaxBatchBytes of them.
-	MaxBatch      = 1024
+	// MaxBatch commands travel in one entry.
+	MaxBatch = 1024
+	// MaxBatchBytes of commands travel in one entry.
 	MaxBatchBytes = 4 << 20
 )
 

@@ -188,7 +188,9 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 
 func FuzzDecodeBatch(f *testing.F) {
 	for _, commands := range [][]*statev1.Command{
-		nil, {form("c")}, {form("c"), open("s", "admin/a"), by(1, mount("/d", "oss://b/")), by(2, invalidate("/d"))},
+		nil,
+		{form("c")},
+		{form("c"), open("s", "admin/a"), by(1, mount("/d", "oss://b/")), by(2, invalidate("/d"))},
 		{by(1, register("w", "0")), remove("w", ""), expire(1, "s")},
 	} {
 		entry, err := EncodeBatch(commands)
