@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jindo-io/jindo/test/stand"
 )
 
 // patience is how long anything may take in this test; nothing is measured.
@@ -33,11 +35,12 @@ func newMachine(t *testing.T) *machine {
 	if os.Getuid() != 0 {
 		t.Skip("not run: need root to mount")
 	}
-	home, err := os.MkdirTemp("", "jindo-cli-") // short enough for sockets
+	bin := binaries(t)
+	home, err := stand.Dir(bin, "cli")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{t: t, bin: binaries(t), home: home, store: filepath.Join(home, "store"), mount: filepath.Join(home, "mnt")}
+	m := &machine{t: t, bin: bin, home: home, store: filepath.Join(home, "store"), mount: filepath.Join(home, "mnt")}
 	t.Cleanup(func() {
 		_, _, _ = m.run("kubectl-jindo", "local", "down", "--all", "--purge")
 		if err := os.RemoveAll(home); err != nil {
@@ -81,7 +84,7 @@ func (m *machine) run(program string, args ...string) (stdout, stderr string, co
 	cmd := exec.CommandContext(ctx, filepath.Join(m.bin, program), args...)
 	var out, err bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &err
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(m.home, "c"), "LC_ALL=C.UTF-8")
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(m.home, "cache"), "LC_ALL=C.UTF-8")
 	_ = cmd.Run() // the code says it
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
@@ -99,7 +102,7 @@ func (m *machine) must(program string, args ...string) string {
 // logs are the ends of the components' logs.
 func (m *machine) logs() string {
 	var out strings.Builder
-	files, _ := filepath.Glob(filepath.Join(m.home, "c/jindo/local/*/*/logs/*.log"))
+	files, _ := filepath.Glob(filepath.Join(m.home, "cache/jindo/local/*/*/logs/*.log"))
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err == nil {
@@ -198,7 +201,7 @@ func (m *machine) nothingIsLeft(pids []int) {
 	})
 	m.eventually("no socket, secret or state is left", func() error {
 		for _, name := range []string{"sockets", "credentials", "tls", "state.json", "roster.json"} {
-			if found, _ := filepath.Glob(filepath.Join(m.home, "c/jindo/local/default/hadoop", name)); len(found) > 0 {
+			if found, _ := filepath.Glob(filepath.Join(m.home, "cache/jindo/local/default/hadoop", name)); len(found) > 0 {
 				return fmt.Errorf("%s is there", found[0])
 			}
 		}
@@ -250,11 +253,11 @@ func TestLocalRuntime(t *testing.T) {
 	m.must("kubectl-jindo", "local", "down")
 	m.nothingIsLeft(pids)
 	m.must("kubectl-jindo", "local", "down", "hadoop")
-	if _, err := os.Stat(filepath.Join(m.home, "c/jindo/local/default/hadoop/formation.json")); err != nil {
+	if _, err := os.Stat(filepath.Join(m.home, "cache/jindo/local/default/hadoop/formation.json")); err != nil {
 		t.Errorf("the record of the formation is gone: %v", err)
 	}
 	m.must("kubectl-jindo", "local", "down", "hadoop", "--purge")
-	if _, err := os.Stat(filepath.Join(m.home, "c/jindo/local/default/hadoop")); err == nil {
+	if _, err := os.Stat(filepath.Join(m.home, "cache/jindo/local/default/hadoop")); err == nil {
 		t.Error("a purge left the state directory")
 	}
 }
@@ -354,7 +357,7 @@ func TestLocalUpThatIsKilled(t *testing.T) {
 	m := newMachine(t)
 	dataset, runtime := m.manifests(true)
 	cmd := exec.Command(filepath.Join(m.bin, "kubectl-jindo"), "local", "up", "-f", dataset, "-f", runtime, "--mountpoint", m.mount)
-	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(m.home, "c"))
+	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(m.home, "cache"))
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

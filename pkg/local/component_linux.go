@@ -74,7 +74,7 @@ func (c *component) supervise(ctx context.Context) {
 		if time.Since(began) > settled {
 			pause = firstPause
 		}
-		c.logger.Warn("component ended, starting it again", "component", c.name, "exit", err, "pause", pause)
+		c.logger.Warn("component ended, starting it again", "name", c.name, "exit", err, "pause", pause)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -100,7 +100,7 @@ func (c *component) once(ctx context.Context, state *ComponentState) error {
 	}
 	state.Process, state.Since = id, time.Now().UTC()
 	c.changed(*state)
-	c.logger.Info("component started", "component", c.name, "pid", id.PID, "start", state.Starts)
+	c.logger.Info("component started", "name", c.name, "pid", id.PID, "start", state.Starts)
 
 	waited := make(chan error, 1)
 	go func() { waited <- cmd.Wait() }()
@@ -121,7 +121,7 @@ func (c *component) terminate(process *os.Process, waited <-chan error) error {
 		return err
 	case <-time.After(stopGrace):
 	}
-	c.logger.Warn("component did not end in time, killing it", "component", c.name, "grace", stopGrace)
+	c.logger.Warn("component did not end in time, killing it", "name", c.name, "grace", stopGrace)
 	_ = process.Kill()
 	return <-waited
 }

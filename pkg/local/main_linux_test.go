@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 // asProgram makes the test binary act as the program with the hidden commands.
@@ -55,3 +56,11 @@ func decodeID(t *testing.T, text string) ProcessID {
 }
 
 func discardLogger() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func mountTmpfs(t *testing.T, point string) {
+	t.Helper()
+	if err := unix.Mount("jindo-test", point, "tmpfs", 0, "size=65536"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_DETACH) })
+}

@@ -126,8 +126,8 @@ func (e *MissingError) Error() string {
 
 // Errors that callers branch on.
 var (
-	// ErrOther: the runtime runs already, by other manifests.
-	ErrOther = errors.New("it runs already, by other manifests")
+	// ErrOther: the runtime runs already, by other manifests or options.
+	ErrOther = errors.New("it runs already, by other manifests or options")
 	// ErrUnsupported: this is not Linux.
 	ErrUnsupported = errors.New("running on one machine needs Linux")
 	// ErrNoMount: this machine cannot mount; everything else would run.

@@ -78,6 +78,10 @@ func checkMountable() error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
+	// The helper opens the device with its caller's rights.
+	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
+		return fmt.Errorf("user %d may not open /dev/fuse: %w", os.Geteuid(), ErrNoMount)
+	}
 	for _, helper := range []string{"fusermount3", "fusermount"} {
 		if _, err := exec.LookPath(helper); err == nil {
 			return nil

@@ -31,7 +31,7 @@ const (
 func (s *supervisor) watch(ctx context.Context) {
 	upkeep := time.NewTicker(upkeepPause)
 	defer upkeep.Stop()
-	renewed := time.Now()
+	renewed := wallClock()
 	masters, err := s.dialMasters()
 	if err != nil {
 		s.logger.Error("the masters cannot be asked", "error", err)
@@ -100,15 +100,18 @@ func (s *supervisor) upkeep(renewed time.Time) time.Time {
 			s.logger.Warn("a log grows", "error", err)
 		}
 	}
-	if time.Since(renewed) < certificateLife-renewBefore {
+	if wallClock().Sub(renewed) < certificateLife-renewBefore {
 		return renewed
 	}
 	if err := issueAll(s.layout, s.authority, s.identities()); err != nil {
 		s.logger.Error("certificates are not renewed", "error", err)
 		return renewed
 	}
-	return time.Now()
+	return wallClock()
 }
+
+// wallClock goes on while the machine sleeps, as certificates do.
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // checker finds out which conditions hold.
 type checker struct {

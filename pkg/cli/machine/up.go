@@ -113,6 +113,10 @@ func (o *upOptions) plan(set *manifest.Set) (*plan.Plan, error) {
 	if err != nil {
 		return nil, &failure.Error{Code: failure.Usage, Err: err}
 	}
+	if p.Masters == nil || p.Workers == nil {
+		return nil, failure.Usagef("JindoRuntime %q runs without masters or workers, which one machine cannot do yet", runtime.Name).
+			WithHint("leave out disabled under master and worker")
+	}
 	return p, nil
 }
 
