@@ -71,7 +71,7 @@ func up(t *testing.T, order Order) State {
 				running++
 			}
 		}
-		return running == 2
+		return running == 2 && s.Supervisor.alive()
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
 	defer cancel()

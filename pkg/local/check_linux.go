@@ -1,0 +1,197 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// checker finds out which conditions hold.
+type checker struct {
+	s       *supervisor
+	masters *client.Client
+	// applied: the plan's mounts are in place, as of this run.
+	applied bool
+}
+
+// check looks once and answers whether everything holds.
+func (c *checker) check(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	var conditions []Condition
+	leads := false
+	if len(c.s.masters) > 0 {
+		leader, voters := c.checkMasters(ctx)
+		leads = leader.Met
+		conditions = append(conditions, leader, voters)
+	}
+	if len(c.s.workers) > 0 {
+		conditions = append(conditions, c.checkWorkers(ctx, leads))
+	}
+	if len(c.s.masters) > 0 {
+		conditions = append(conditions, c.checkMounts(ctx, leads))
+	}
+	for _, f := range c.s.fuses {
+		conditions = append(conditions, c.checkFuse(ctx, f))
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return false // stopping: what was seen says nothing
+	}
+	all := !slices.ContainsFunc(conditions, func(c Condition) bool { return !c.Met })
+	c.note(conditions, all)
+	return all
+}
+
+// note writes the conditions when they have changed. A runtime that was ready
+// stays so: what is wrong with it later is for status to say.
+func (c *checker) note(conditions []Condition, all bool) {
+	c.s.mu.Lock()
+	same := slices.EqualFunc(c.s.state.Conditions, conditions, sameCondition)
+	ready := c.s.state.Phase == Ready
+	c.s.mu.Unlock()
+	if same && ready == (ready || all) {
+		return
+	}
+	c.s.update(func(state *State) {
+		state.Conditions = conditions
+		if all && state.Phase == Starting {
+			state.Phase = Ready
+		}
+	})
+}
+
+func sameCondition(a, b Condition) bool {
+	return a.Name == b.Name && a.Met == b.Met && a.Detail == b.Detail && slices.Equal(a.Suspects, b.Suspects)
+}
+
+// checkMasters asks every master about itself. Once all of the plan vote, the
+// cluster is formed, for good.
+func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
+	leader = Condition{Name: "leader", Detail: "no master leads yet"}
+	voters = Condition{Name: "voters"}
+	results := c.masters.Members(ctx)
+	var lead *masterv1.StatusResponse
+	for _, r := range results {
+		if r.Err != nil {
+			leader.Suspects = append(leader.Suspects, r.Member.Name)
+			continue
+		}
+		if r.Status.GetState() == "LEADER" && (lead == nil || r.Status.GetTerm() > lead.GetTerm()) {
+			lead = r.Status
+		}
+	}
+	if lead == nil {
+		if len(leader.Suspects) == 0 {
+			leader.Suspects = names(c.s.masters)
+		}
+		voters.Detail = "unknown while no master leads"
+		return leader, voters
+	}
+	leader = Condition{Name: "leader", Met: true, Detail: lead.GetName() + " leads"}
+	var missing []string
+	for _, m := range c.s.roster.Masters {
+		votes := slices.ContainsFunc(lead.GetPeers(), func(p *masterv1.Peer) bool { return p.GetName() == m.Name && p.GetVoter() })
+		if !votes {
+			missing = append(missing, m.Name)
+		}
+	}
+	if len(missing) > 0 {
+		voters.Detail = strings.Join(missing, ", ") + " do not vote yet"
+		voters.Suspects = missing
+		return leader, voters
+	}
+	if err := c.s.setFormed(); err != nil {
+		voters.Detail = err.Error()
+		return leader, voters
+	}
+	voters.Met, voters.Detail = true, fmt.Sprintf("%d of %d masters vote", len(c.s.roster.Masters), len(c.s.roster.Masters))
+	return leader, voters
+}
+
+// setFormed records, once, that this cluster exists.
+func (s *supervisor) setFormed() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.formation.Formed {
+		return nil
+	}
+	formed := s.formation
+	formed.Formed = true
+	if err := formed.save(s.layout); err != nil {
+		return err
+	}
+	s.formation = formed
+	return nil
+}
+
+func (c *checker) checkWorkers(ctx context.Context, leads bool) Condition {
+	condition := Condition{Name: "workers"}
+	if len(c.s.masters) == 0 || !leads {
+		condition.Detail = "unknown while no master leads"
+		return condition
+	}
+	workers, err := c.masters.ListWorkers(ctx)
+	if err != nil {
+		condition.Detail = err.Error()
+		return condition
+	}
+	var missing []string
+	for _, want := range c.s.workers {
+		live := slices.ContainsFunc(workers, func(w *masterv1.WorkerState) bool {
+			return w.GetMember().GetName() == want.name && w.GetLive()
+		})
+		if !live {
+			missing = append(missing, want.name)
+		}
+	}
+	if len(missing) > 0 {
+		condition.Detail = strings.Join(missing, ", ") + " did not register yet"
+		condition.Suspects = missing
+		return condition
+	}
+	condition.Met, condition.Detail = true, fmt.Sprintf("%d of %d workers registered", len(c.s.workers), len(c.s.workers))
+	return condition
+}
+
+func (c *checker) checkFuse(ctx context.Context, f *component) Condition {
+	condition := Condition{Name: "fuse", Suspects: []string{f.name}}
+	if err := c.s.mounter.serving(); err != nil {
+		condition.Detail = err.Error()
+		return condition
+	}
+	if err := AskReady(ctx, f.health); err != nil && !c.emptyTree(err) {
+		condition.Detail = err.Error()
+		return condition
+	}
+	return Condition{Name: "fuse", Met: true, Detail: c.s.order.mountpoint() + " is served"}
+}
+
+// emptyTree: a server calls itself ready once something is mounted in its tree,
+// and here nothing will be.
+func (c *checker) emptyTree(err error) bool {
+	var notReady *NotReadyError
+	return len(c.s.order.Plan.Mounts) == 0 && errors.As(err, &notReady)
+}
+
+func names(components []*component) []string {
+	names := make([]string, len(components))
+	for i, c := range components {
+		names[i] = c.name
+	}
+	return names
+}
+
+func union(a, b []string) []string {
+	all := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
