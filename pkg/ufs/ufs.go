@@ -145,7 +145,8 @@ type Store interface {
 	Get(ctx context.Context, key string, r Range, ifMatch string) (io.ReadCloser, Object, error)
 	// Put stores size bytes of body as the object. The body is read again
 	// from the start on a retry when it is an io.Seeker; otherwise there is
-	// no retry once a byte was read.
+	// no retry once a byte was read. The answer may lack LastModified, and an
+	// ErrUnavailable may mean that the object was stored and the answer lost.
 	Put(ctx context.Context, key string, body io.Reader, size int64, metadata map[string]string, c Conditions) (Object, error)
 	// Delete removes an object; one that is not there is no error.
 	Delete(ctx context.Context, key string, c Conditions) error
@@ -164,7 +165,8 @@ type Store interface {
 	// write and delete a small object (see package s3), so ask where writing
 	// is wanted, not for a read-only mount.
 	Capabilities(ctx context.Context) (Capabilities, error)
-	// Close lets go of connections. Requests under way fail.
+	// Close lets go of connections. Later requests fail with ErrUnavailable,
+	// those under way may still end well.
 	Close() error
 }
 

@@ -127,8 +127,17 @@ func (s *Server) add(name string, c contents) error {
 // DeleteBucket forgets a bucket; a directory's files stay.
 func (s *Server) DeleteBucket(name string) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	b := s.buckets[name]
 	delete(s.buckets, name)
+	s.mu.Unlock()
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id := range b.uploads {
+		b.forget(id)
+	}
 }
 
 // SetVersioning makes a bucket say "Enabled" or "Suspended", which also makes

@@ -21,6 +21,7 @@ func open(t testing.TB, dir string) *file.Store {
 
 func TestConformance(t *testing.T) {
 	ufstest.Run(t, ufstest.Suite{
+		Many: 1001,
 		Open: func(t testing.TB) ufs.Store { return open(t, t.TempDir()) },
 		Missing: func(t testing.TB) ufs.Store {
 			dir := filepath.Join(t.TempDir(), "gone")

@@ -21,6 +21,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"regexp"
 	"sync"
 
 	sdk "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss"
@@ -127,6 +128,9 @@ func (s optionalSigner) Sign(ctx context.Context, signing *signer.SigningContext
 	return s.Signer.Sign(ctx, signing)
 }
 
+// otherEndpoint is in the answer to a request for a bucket of another region.
+var otherEndpoint = regexp.MustCompile(`<Endpoint>([A-Za-z0-9.:-]+)</Endpoint>`)
+
 // refusal reads an error answer out of the SDK's error.
 func refusal(err error) (wire.Refusal, bool) {
 	var e *sdk.ServiceError
@@ -134,6 +138,9 @@ func refusal(err error) (wire.Refusal, bool) {
 		return wire.Refusal{}, false
 	}
 	r := wire.Refusal{Status: e.StatusCode, Code: e.Code, Message: e.Message, RequestID: e.RequestID, Header: e.Headers}
+	if found := otherEndpoint.FindSubmatch(e.Snapshot); found != nil && e.StatusCode < 500 {
+		r.Elsewhere = string(found[1])
+	}
 	if len(e.Snapshot) == 0 { // to a HEAD; the SDK calls it a bad answer
 		r.Code, r.Message = "", ""
 	}

@@ -20,7 +20,7 @@ import (
 // quick makes retries and deadlines short.
 func quick(c oss.Config) oss.Config {
 	c.Retry = retry.Policy{Base: time.Millisecond, Cap: 5 * time.Millisecond}
-	c.Limits = wire.Limits{Headers: time.Second, Stall: time.Second, Work: time.Second}
+	c.Limits = wire.Limits{Headers: time.Second, List: time.Second, Stall: time.Second, Work: time.Second}
 	return c
 }
 

@@ -35,7 +35,7 @@ func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 	}
 	var result *sdk.ListObjectsV2Result
 	about := wire.Request{Act: "listing", Key: s.key(options.Prefix), Right: "oss:ListObjects"}
-	err := s.caller.DoWithin(ctx, about, s.limits.Headers, func(ctx context.Context) error {
+	err := s.caller.DoWithin(ctx, about, s.limits.List, func(ctx context.Context) error {
 		var err error
 		result, err = s.client.ListObjectsV2(ctx, request)
 		return err

@@ -41,7 +41,7 @@ func (s *Store) UploadPart(ctx context.Context, key, upload string, n int, body 
 	}
 	var result *sdk.UploadPartResult
 	about := wire.Request{Act: fmt.Sprintf("storing part %d of", n), Key: s.key(key), Right: "oss:PutObject"}
-	err := s.caller.Send(ctx, about, body, size, s.limits.Headers, func(ctx context.Context, body io.Reader) error {
+	err := s.caller.Send(ctx, about, body, size, s.limits.Stall, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
 		var err error

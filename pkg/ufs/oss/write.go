@@ -43,7 +43,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 	}
 	var result *sdk.PutObjectResult
 	about := wire.Request{Act: "writing", Key: s.key(key), Right: "oss:PutObject", Doubtful: ufs.ErrPrecondition}
-	err = s.caller.Send(ctx, about, body, size, s.limits.Headers, func(ctx context.Context, body io.Reader) error {
+	err = s.caller.Send(ctx, about, body, size, s.limits.Stall, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
 		var err error

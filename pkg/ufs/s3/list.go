@@ -40,7 +40,7 @@ func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 	}
 	var page ufs.Page
 	about := wire.Request{Act: "listing", Key: s.key(options.Prefix), Right: "s3:ListBucket"}
-	err := s.caller.DoWithin(ctx, about, s.limits.Headers, func(ctx context.Context) error {
+	err := s.caller.DoWithin(ctx, about, s.limits.List, func(ctx context.Context) error {
 		result, err := s.client.ListObjectsV2(ctx, request, signed(ctx))
 		if err != nil {
 			return err

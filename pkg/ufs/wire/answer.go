@@ -19,6 +19,8 @@ type Refusal struct {
 	Message   string
 	RequestID string
 	Header    http.Header
+	// Elsewhere is the endpoint that the store says the bucket belongs to.
+	Elsewhere string
 }
 
 // Subject says what was asked, for the sentence about a refusal.
@@ -57,6 +59,9 @@ func Explain(s Subject, r Refusal) error {
 
 // classify answers the kind and a sentence that says what to do.
 func classify(s Subject, r Refusal) (string, error) {
+	if r.Elsewhere != "" {
+		return fmt.Sprintf("bucket %s belongs to endpoint %s and is not served at %s; correct fs.%s.endpoint", s.Bucket, r.Elsewhere, s.Endpoint, s.Scheme), ufs.ErrInvalid
+	}
 	if why, kind := classifyCode(s, r.Code); kind != nil {
 		return why, kind
 	}
@@ -70,7 +75,7 @@ func classify(s Subject, r Refusal) (string, error) {
 	case r.Status == http.StatusNotFound:
 		return fmt.Sprintf("endpoint %s does not answer as a store does; check fs.%s.endpoint", s.Endpoint, s.Scheme), ufs.ErrUnavailable
 	case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
-		return s.denied(), ufs.ErrPermission
+		return s.denied() + ", and the store says: " + said, ufs.ErrPermission
 	case r.Status == http.StatusPreconditionFailed || r.Status == http.StatusNotModified:
 		return "the object is not the version that was asked for", ufs.ErrPrecondition
 	case r.Status == http.StatusRequestedRangeNotSatisfiable:

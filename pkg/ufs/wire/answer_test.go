@@ -25,6 +25,8 @@ func TestExplain(t *testing.T) {
 		{"404 of a page", Refusal{Status: 404, Code: "BadErrorResponse"}, ufs.ErrUnavailable, nil},
 		{"versitygw's unknown key", Refusal{Status: 404, Code: "XAdminUserNotFound", RequestID: "r1"}, ufs.ErrPermission, []string{"LTAI", "fs.oss.accessKeyId"}},
 		{"denied", Refusal{Status: 403, Code: "AccessDenied"}, ufs.ErrPermission, []string{"oss:GetObject", "LTAI"}},
+		{"another region", Refusal{Status: 403, Code: "AccessDenied", Elsewhere: "oss-cn-beijing.test"}, ufs.ErrInvalid, []string{"bucket data belongs to endpoint oss-cn-beijing.test", "fs.oss.endpoint"}},
+		{"denied with a reason", Refusal{Status: 403, Code: "AccessDenied", Message: "no policy."}, ufs.ErrPermission, []string{"the store says: no policy ("}},
 		{"unknown key id", Refusal{Status: 403, Code: "InvalidAccessKeyId"}, ufs.ErrPermission, []string{"fs.oss.accessKeyId", "LTAI"}},
 		{"wrong secret", Refusal{Status: 403, Code: "SignatureDoesNotMatch"}, ufs.ErrPermission, []string{"fs.oss.accessKeySecret"}},
 		{"clock", Refusal{Status: 403, Code: "RequestTimeTooSkewed"}, ufs.ErrPermission, []string{"clock"}},

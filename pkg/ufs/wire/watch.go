@@ -12,8 +12,11 @@ import (
 
 // Limits of one attempt. Zero fields take the defaults.
 type Limits struct {
-	// Headers of an answer must be there after it; 20 s.
+	// Headers of an answer must be there after it; 10 s.
 	Headers time.Duration
+	// List is how long a page of a listing may take; 30 s, since stores skip
+	// what was deleted one by one.
+	List time.Duration
 	// Stall is how long a body may make no progress; 20 s.
 	Stall time.Duration
 	// Work is how long a store may work on a request that makes it copy or
@@ -24,7 +27,10 @@ type Limits struct {
 // WithDefaults fills in what is zero.
 func (l Limits) WithDefaults() Limits {
 	if l.Headers == 0 {
-		l.Headers = 20 * time.Second
+		l.Headers = 10 * time.Second
+	}
+	if l.List == 0 {
+		l.List = 30 * time.Second
 	}
 	if l.Stall == 0 {
 		l.Stall = 20 * time.Second
