@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/master/client"
-	"github.com/jindo-io/jindo/pkg/plan"
 )
 
 // checkMounts brings the plan's mounts into place, and takes away those that

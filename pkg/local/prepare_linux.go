@@ -9,7 +9,6 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
-	"github.com/jindo-io/jindo/pkg/roster"
 )
 
 // prepare writes every file and takes the network. The guard stands before
