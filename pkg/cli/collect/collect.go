@@ -62,6 +62,9 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 		r.Masters = append(r.Masters, master(m, answer))
 	}
 	view := newestView(a.workers)
+	if view == nil {
+		view = t.leadersView(ctx, r.Leader())
+	}
 	for i, w := range t.Roster.Workers {
 		answer := a.workers[i]
 		if answer.err != nil {
@@ -115,6 +118,26 @@ func (t Targets) askMaster(ctx context.Context, m roster.Member) masterAnswer {
 	began := time.Now()
 	response, err := client.Status(ctx, &masterv1.StatusRequest{})
 	return masterAnswer{status: response, rtt: time.Since(began), err: err}
+}
+
+// leadersView asks the leader where no worker can say what is mounted; nil when
+// it cannot either.
+func (t Targets) leadersView(ctx context.Context, leader *report.Master) *commonv1.ClusterView {
+	if leader == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	conn, err := t.Identity.Dial(leader.Address, mtls.Master, leader.Name)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = conn.Close() }()
+	response, err := masterv1.NewCoordinationClient(conn).GetView(ctx, &masterv1.GetViewRequest{})
+	if err != nil {
+		return nil
+	}
+	return response.GetView()
 }
 
 func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {

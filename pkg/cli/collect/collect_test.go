@@ -30,7 +30,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // member is a master that says what it is told to.
 type member struct {
 	masterv1.UnimplementedMemberServer
+	masterv1.UnimplementedCoordinationServer
 	answer *masterv1.StatusResponse
+}
+
+func (m *member) GetView(context.Context, *masterv1.GetViewRequest) (*masterv1.GetViewResponse, error) {
+	return &masterv1.GetViewResponse{View: exampleView(1)}, nil
 }
 
 func (m *member) Status(context.Context, *masterv1.StatusRequest) (*masterv1.StatusResponse, error) {
@@ -123,7 +128,7 @@ func (c *cluster) serve(role mtls.Role, name string, register func(*grpc.Server)
 	identity := c.identity(role, name)
 	server := grpc.NewServer(identity.ServerOptions(mtls.Rights{
 		masterv1.Member_Status_FullMethodName: {mtls.Admin}, workerv1.Cache_Status_FullMethodName: {mtls.Admin},
-		workerv1.Cache_GetView_FullMethodName: {mtls.Admin},
+		workerv1.Cache_GetView_FullMethodName: {mtls.Admin}, masterv1.Coordination_GetView_FullMethodName: {mtls.Admin},
 	})...)
 	register(server)
 	done := make(chan struct{})
@@ -139,7 +144,11 @@ func (c *cluster) serve(role mtls.Role, name string, register func(*grpc.Server)
 
 func (c *cluster) master(name string, answer *masterv1.StatusResponse) {
 	c.t.Helper()
-	c.serve(mtls.Master, name, func(s *grpc.Server) { masterv1.RegisterMemberServer(s, &member{answer: answer}) })
+	c.serve(mtls.Master, name, func(s *grpc.Server) {
+		m := &member{answer: answer}
+		masterv1.RegisterMemberServer(s, m)
+		masterv1.RegisterCoordinationServer(s, m)
+	})
 }
 
 func (c *cluster) worker(name string, answer *cache) {
@@ -212,6 +221,20 @@ func TestFill(t *testing.T) {
 	}
 	if r.Version != "v1" || r.Cache.Used != 40 || *r.Cache.HitRatio != 0.75 {
 		t.Errorf("version %q, cache %+v", r.Version, r.Cache)
+	}
+}
+
+// TestLeaderSaysWhatIsMountedWhenNoWorkerCan: and nobody else is asked.
+func TestLeaderSaysWhatIsMountedWhenNoWorkerCan(t *testing.T) {
+	for state, want := range map[string]int{"LEADER": 2, "FOLLOWER": 0} {
+		c := newCluster(t)
+		c.master("m-0", &masterv1.StatusResponse{State: state, Term: 1})
+		c.serve(mtls.Worker, "w-0", nil)
+		r := report.New(report.Ref{Name: "hadoop"}, time.Unix(0, 0))
+		Fill(t.Context(), r, c.targets)
+		if len(r.Mounts) != want {
+			t.Errorf("%s: mounts %+v, want %d", state, r.Mounts, want)
+		}
 	}
 }
 
