@@ -7,8 +7,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"maps"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,8 +36,9 @@ type fakeSource struct {
 	// page is how many names a listing answers at a time.
 	page    int
 	lookups map[string]int
-	lists   int
-	opened  int
+	// sorted are the names of directories, until something changes.
+	sorted map[string][]string
+	opened int
 }
 
 func newFakeSource(mounts ...reader.Mount) *fakeSource {
@@ -54,6 +56,7 @@ func newFakeSource(mounts ...reader.Mount) *fakeSource {
 func (s *fakeSource) put(mount, file, etag string, size int64) reader.Version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sorted = map[string][]string{}
 	v := reader.Version{Mount: mount, Key: "prefix/" + file, ETag: etag, Size: size}
 	dir, name := path.Split(file)
 	dir = strings.Trim(dir, "/")
@@ -76,6 +79,7 @@ func (s *fakeSource) makeDirs(mount, dir string) {
 func (s *fakeSource) remove(mount, file string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sorted = map[string][]string{}
 	dir, name := path.Split(file)
 	delete(s.dirs[mount+":"+strings.Trim(dir, "/")], name)
 }
@@ -83,6 +87,7 @@ func (s *fakeSource) remove(mount, file string) {
 func (s *fakeSource) set(change func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.sorted = map[string][]string{}
 	change()
 }
 
@@ -142,7 +147,6 @@ func (s *fakeSource) Lookup(_ context.Context, mount, dir, name string) (reader.
 func (s *fakeSource) List(_ context.Context, mount, dir, after string) ([]reader.Entry, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lists++
 	if err := s.failure("list", dir); err != nil {
 		return nil, false, err
 	}
@@ -150,13 +154,15 @@ func (s *fakeSource) List(_ context.Context, mount, dir, after string) ([]reader
 	if !ok {
 		return nil, false, fmt.Errorf("%s: %w", dir, reader.ErrNotExist)
 	}
-	var names []string
-	for name := range all {
-		if name > after {
-			names = append(names, name)
-		}
+	if s.sorted[mount+":"+dir] == nil {
+		s.sorted[mount+":"+dir] = slices.Sorted(maps.Keys(all))
 	}
-	sort.Strings(names)
+	names := s.sorted[mount+":"+dir]
+	from, there := slices.BinarySearch(names, after)
+	if there {
+		from++
+	}
+	names = names[from:]
 	more := len(names) > s.page
 	names = names[:min(len(names), s.page)]
 	var entries []reader.Entry

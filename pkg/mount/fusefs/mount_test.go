@@ -83,6 +83,13 @@ func hold(t testing.TB) *held {
 // called or the test ends.
 func (h *held) start(t testing.TB, source Source, change func(*Config)) (s *Server, stop func()) {
 	t.Helper()
+	return h.startWith(t, source, change, true)
+}
+
+// startWith may leave out the poll, which would wait behind a request that is
+// never answered.
+func (h *held) startWith(t testing.TB, source Source, change func(*Config), polls bool) (s *Server, stop func()) {
+	t.Helper()
 	var lease *fusefd.Lease
 	eventually(t, "the holder lends the mount", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -116,7 +123,9 @@ func (h *held) start(t testing.TB, source Source, change func(*Config)) (s *Serv
 	}()
 	stop = func() { cancel(); <-done; <-lease.Gone() }
 	t.Cleanup(stop)
-	h.refusePolls(t)
+	if polls {
+		h.refusePolls(t)
+	}
 	return s, stop
 }
 
@@ -351,7 +360,10 @@ func checkSize(t *testing.T, name string, want int64) {
 
 func TestMountsComeAndGo(t *testing.T) {
 	source := newFakeSource()
-	point, s := mounted(t, source, nil)
+	point, s := mounted(t, source, func(c *Config) { c.NegativeTTL = time.Hour })
+	if _, err := os.Stat(filepath.Join(point, "a", "b", "x")); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
 	if entries, err := os.ReadDir(point); err != nil || len(entries) != 0 {
 		t.Fatalf("without mounts: %v, %v", entries, err)
 	}

@@ -85,7 +85,8 @@ func (n *notifier) run(ctx context.Context) {
 		n.mu.Unlock()
 		b := batch{notifier: n}
 		for _, path := range paths {
-			b.entry(ctx, path, false)
+			_, dir := n.table.idOf(path)
+			b.entry(ctx, path, dir)
 		}
 		for root := range roots {
 			files, dirs := n.table.below(root)

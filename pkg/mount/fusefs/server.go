@@ -209,6 +209,10 @@ func (s *Server) refresh() {
 	s.files.tree.Store(after)
 	for _, path := range changedMounts(before, after) {
 		s.files.notifier.below(path)
+		// Its name, and those above it, may have been found missing.
+		for ; path != "/"; path, _ = split(path) {
+			s.files.notifier.entry(path)
+		}
 	}
 }
 

@@ -1,0 +1,227 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// directoryOf makes a directory of n files and answers its names, sorted.
+func directoryOf(n int) (*fakeSource, []string) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("name-%06d", i)
+		source.put("m", "dir/"+names[i], "1", int64(i))
+	}
+	return source, names
+}
+
+// openDir opens a directory past Go's own buffering.
+func openDir(t *testing.T, name string) int {
+	t.Helper()
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	return fd
+}
+
+// some reads at least n entries, and what came with them.
+func some(t *testing.T, fd, n, buffer int) []dirent {
+	t.Helper()
+	var all []dirent
+	p := make([]byte, buffer)
+	for len(all) < n {
+		got, err := unix.Getdents(fd, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got == 0 {
+			break
+		}
+		all = append(all, parseDirents(p[:got])...)
+	}
+	return all
+}
+
+func rest(t *testing.T, fd, buffer int) []dirent {
+	t.Helper()
+	all, err := direntsOf(fd, buffer, func(time.Duration) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func namesOf(entries []dirent) []string {
+	var names []string
+	for _, e := range entries {
+		if e.name != "." && e.name != ".." {
+			names = append(names, e.name)
+		}
+	}
+	return names
+}
+
+func seekTo(t *testing.T, fd int, cookie int64) {
+	t.Helper()
+	if _, err := unix.Seek(fd, cookie, 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBigDirectory(t *testing.T) {
+	n := 100_000
+	if testing.Short() {
+		n = 5_000
+	}
+	source, names := directoryOf(n)
+	source.page = 1000
+	point, s := mounted(t, source, nil)
+	fd := openDir(t, filepath.Join(point, "dir"))
+	entries := rest(t, fd, 32<<10)
+	if !slices.Equal(namesOf(entries), names) {
+		t.Fatalf("%d names came, want %d in order", len(namesOf(entries)), len(names))
+	}
+	if entries[0].name != "." || entries[1].name != ".." {
+		t.Errorf("it begins with %q and %q", entries[0].name, entries[1].name)
+	}
+	for _, e := range []dirent{entries[2], entries[len(entries)-1]} {
+		var stat unix.Stat_t
+		if err := unix.Stat(filepath.Join(point, "dir", e.name), &stat); err != nil || stat.Ino != e.ino {
+			t.Errorf("%s: inode %d by readdir, %d by stat (%v)", e.name, e.ino, stat.Ino, err)
+		}
+	}
+	// The window slides: it must not hold the whole directory.
+	h, _ := s.files.table.handle(firstHandle(s))
+	h.stream.mu.Lock()
+	defer h.stream.mu.Unlock()
+	if held := len(h.stream.items); held > keepItems+3*source.page {
+		t.Errorf("the stream holds %d entries", held)
+	}
+}
+
+func firstHandle(s *Server) uint64 {
+	s.files.table.mu.Lock()
+	defer s.files.table.mu.Unlock()
+	for id := range s.files.table.handles {
+		return id
+	}
+	return 0
+}
+
+func TestSeeking(t *testing.T) {
+	source, names := directoryOf(1000)
+	point, _ := mounted(t, source, nil)
+	fd := openDir(t, filepath.Join(point, "dir"))
+	all := rest(t, fd, 4096)
+	for _, i := range []int{0, 1, 2, 500, 37, 998, 1001} {
+		seekTo(t, fd, all[i].cookie)
+		if got, want := namesOf(rest(t, fd, 4096)), namesOf(all[i+1:]); !slices.Equal(got, want) {
+			t.Errorf("behind entry %d come %d names, want %d", i, len(got), len(want))
+		}
+	}
+	seekTo(t, fd, 0)
+	if got := namesOf(rest(t, fd, 4096)); !slices.Equal(got, names) {
+		t.Errorf("after rewinding come %d names", len(got))
+	}
+}
+
+// TestDirectoryThatChanges: names that stay are seen once, whatever happens to
+// others meanwhile.
+func TestDirectoryThatChanges(t *testing.T) {
+	source, names := directoryOf(1000)
+	point, _ := mounted(t, source, nil)
+	fd := openDir(t, filepath.Join(point, "dir"))
+	seen := some(t, fd, 300, 1024)
+	// The very entry behind which the reader stands goes, and its neighbours.
+	place := len(namesOf(seen))
+	stay := slices.Clone(names)
+	for i := place - 3; i < place+3; i++ {
+		source.remove("m", "dir/"+names[i])
+	}
+	stay = slices.Delete(stay, place-3, place+3)
+	source.put("m", "dir/name-000000a", "1", 1)
+	source.put("m", "dir/zzz", "1", 1)
+	got := namesOf(append(seen, rest(t, fd, 1024)...))
+	if once := slices.Compact(slices.Sorted(slices.Values(got))); len(once) != len(got) {
+		t.Errorf("%d names came, %d of them once", len(got), len(once))
+	}
+	for _, name := range stay {
+		if !slices.Contains(got, name) {
+			t.Errorf("%s stayed and was not seen", name)
+		}
+	}
+}
+
+func TestListingThatFails(t *testing.T) {
+	source, names := directoryOf(500)
+	point, _ := mounted(t, source, nil)
+	fd := openDir(t, filepath.Join(point, "dir"))
+	seen := some(t, fd, 100, 1024)
+	source.set(func() { source.fail = func(act, _ string) error { return errors.New(act + " fails") } })
+	failed := false
+	p := make([]byte, 1024)
+	for range 1000 {
+		n, err := unix.Getdents(fd, p)
+		if err != nil {
+			failed = errors.Is(err, unix.EIO)
+			break
+		}
+		if n == 0 {
+			t.Fatal("a listing that failed ended as if it were complete")
+		}
+		seen = append(seen, parseDirents(p[:n])...)
+	}
+	if !failed {
+		t.Error("the reader was not told")
+	}
+	source.set(func() { source.fail = nil })
+	if got := namesOf(append(seen, rest(t, fd, 1024)...)); !slices.Equal(got, names) {
+		t.Errorf("afterwards %d names are there, want %d", len(got), len(names))
+	}
+}
+
+func TestNamesThatTheKernelRefuses(t *testing.T) {
+	source, names := directoryOf(3)
+	for _, name := range []string{"..", "a\x00b"} {
+		source.set(func() { source.dirs["m:dir"][name] = reader.Entry{Name: name} })
+	}
+	source.set(func() { source.dirs["m:dir"]["a/b"] = reader.Entry{Name: "a/b"} })
+	point, _ := mounted(t, source, nil)
+	entries, err := os.ReadDir(filepath.Join(point, "dir"))
+	var got []string
+	for _, e := range entries {
+		got = append(got, e.Name())
+	}
+	if err != nil || !slices.Equal(got, names) {
+		t.Errorf("%q, %v; want %q", got, err, names)
+	}
+}
+
+func TestCookies(t *testing.T) {
+	seen := map[uint64]string{}
+	for i := range 100_000 {
+		name := fmt.Sprint("name", i)
+		c := cookieOf(name)
+		if c < firstCookie || int64(c) < 0 || seen[c] != "" {
+			t.Fatalf("%q has cookie %d, as %q has", name, c, seen[c])
+		}
+		seen[c] = name
+	}
+	if cookieOf(".") == cookieOf("..") || cookieOf(".") == 0 {
+		t.Error("the dots need cookies of their own")
+	}
+}

@@ -1,0 +1,262 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+func TestHandlesGoOnUnderASuccessor(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/data"})
+	source.put("m", "dir/file", "one", 1<<20)
+	h := hold(t)
+	_, stop := h.start(t, source, nil)
+	fd, err := unix.Open(filepath.Join(h.point, "data/dir/file"), unix.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	source.put("m", "dir/file", "two", 1<<20)
+	stop()
+	h.start(t, source, nil)
+	p := alignedPage(t)
+	if n, err := unix.Pread(fd, p, 8192); err != nil || n != len(p) || wrong(p, "one", 8192) >= 0 {
+		t.Errorf("the open handle reads %d bytes, %v, wrong at %d", n, err, wrong(p[:n], "one", 8192))
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil || stat.Size != 1<<20 {
+		t.Errorf("fstat: %v", err)
+	}
+}
+
+// alignedPage is memory that a direct read takes.
+func alignedPage(t *testing.T) []byte {
+	t.Helper()
+	p, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(p) })
+	return p
+}
+
+func TestDirectoryReaderGoesOnUnderASuccessor(t *testing.T) {
+	for name, remove := range map[string]bool{"its place stays": false, "its place goes": true} {
+		t.Run(name, func(t *testing.T) {
+			source, names := directoryOf(1000)
+			h := hold(t)
+			_, stop := h.start(t, source, nil)
+			fd := openDir(t, filepath.Join(h.point, "dir"))
+			seen := some(t, fd, 300, 1024)
+			stop()
+			if remove {
+				source.remove("m", "dir/"+seen[len(seen)-1].name)
+			}
+			h.start(t, source, nil)
+			if got := namesOf(append(slices.Clone(seen), rest(t, fd, 1024)...)); !slices.Equal(got, names) {
+				t.Errorf("%d names came, want %d, each once", len(got), len(names))
+			}
+			// Going back under a successor needs the whole directory.
+			seekTo(t, fd, seen[100].cookie)
+			want := namesOf(seen[101:])
+			if got := namesOf(some(t, fd, 200, 1024)); !slices.Equal(got[:100], want[:100]) {
+				t.Errorf("after going back come %v", got[:5])
+			}
+		})
+	}
+}
+
+// TestRequestIsLeftToTheSuccessor: a server that is stopped does not fail what
+// it cannot finish.
+func TestRequestIsLeftToTheSuccessor(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	source.put("m", "file", "one", 100)
+	source.delay = time.Hour
+	h := hold(t)
+	_, stop := h.start(t, source, func(c *Config) { c.StopTime = 10 * time.Millisecond })
+	done := make(chan error, 1)
+	go func() {
+		data, err := os.ReadFile(filepath.Join(h.point, "file"))
+		if err == nil && (len(data) != 100 || wrong(data, "one", 0) >= 0) {
+			err = errors.New("wrong bytes")
+		}
+		done <- err
+	}()
+	eventually(t, "the file is open", func() bool {
+		source.mu.Lock()
+		defer source.mu.Unlock()
+		return source.opened > 0
+	})
+	time.Sleep(20 * time.Millisecond)
+	stop()
+	source.set(func() { source.delay = 0 })
+	h.start(t, source, nil)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRequestThatKillsItsServers is answered with an error in the end, and
+// those beside it are answered right.
+func TestRequestThatKillsItsServers(t *testing.T) {
+	h := hold(t)
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	source.put("m", "poison", "p", 10)
+	source.put("m", "plain", "one", 10)
+	var deadly atomic.Bool
+	source.fail = func(act, name string) error {
+		if act == "lookup" && name == "poison" && deadly.Load() {
+			return errDies
+		}
+		return nil
+	}
+	_, stop := h.start(t, dying{source}, nil)
+	deadly.Store(true)
+	poisoned := make(chan error, 1)
+	go func() {
+		_, err := os.Stat(filepath.Join(h.point, "poison"))
+		poisoned <- err
+	}()
+	for deaths := 1; deaths <= maxDeaths; deaths++ {
+		eventually(t, "the request is at work", func() bool { return source.counted("poison") == deaths })
+		stop()
+		_, stop = h.startDeadly(t, dying{source})
+	}
+	if err := <-poisoned; !errors.Is(err, unix.EIO) {
+		t.Errorf("the request that kills: %v, want EIO", err)
+	}
+	if n := source.counted("poison"); n != maxDeaths {
+		t.Errorf("%d servers worked on it, want %d", n, maxDeaths)
+	}
+	if data, err := os.ReadFile(filepath.Join(h.point, "plain")); err != nil || wrong(data, "one", 0) >= 0 {
+		t.Errorf("another file: %v", err)
+	}
+}
+
+// errDies stands for the death of a server: the request is never answered.
+var errDies = errors.New("dies")
+
+// dying never answers a lookup that would kill its server, and leaves it live
+// in its slot as a dead server does.
+type dying struct{ *fakeSource }
+
+func (d dying) Lookup(ctx context.Context, mount, dir, name string) (reader.Entry, error) {
+	e, err := d.fakeSource.Lookup(ctx, mount, dir, name)
+	if errors.Is(err, errDies) {
+		<-ctx.Done()
+	}
+	return e, err
+}
+
+func (h *held) startDeadly(t *testing.T, source Source) (*Server, func()) {
+	t.Helper()
+	return h.startWith(t, source, func(c *Config) { c.StopTime = time.Millisecond }, false)
+}
+
+// TestKilledReaderDoesNotWait: who is killed in the middle of a read that
+// never ends goes at once, and a signal that kills nobody ends nothing.
+func TestKilledReaderDoesNotWait(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	source.put("m", "file", "one", 100)
+	source.delay = time.Hour
+	h := hold(t)
+	s, _ := h.start(t, source, func(c *Config) { c.Timeout = 0 })
+	// A read past the kernel's cache waits for its answer and nothing else.
+	command := exec.Command("dd", "if="+filepath.Join(h.point, "file"), "of=/dev/null", "iflag=direct", "bs=4096") //nolint:gosec // a test's own file
+	if err := command.Start(); err != nil {
+		t.Skip("no dd here:", err)
+	}
+	live := func() int {
+		s.files.requests.mu.Lock()
+		defer s.files.requests.mu.Unlock()
+		return len(s.files.requests.live)
+	}
+	eventually(t, "the read is at work", func() bool { return live() > 0 })
+	_ = command.Process.Signal(syscall.SIGUSR1) // dd prints what it has and reads on
+	eventually(t, "the server hears of the signal", func() bool {
+		s.files.requests.mu.Lock()
+		defer s.files.requests.mu.Unlock()
+		return len(s.files.requests.watched) > 0
+	})
+	time.Sleep(2 * killInterval)
+	if live() == 0 {
+		t.Error("a signal that is no harm ended a read")
+	}
+	_ = command.Process.Kill()
+	gone := make(chan struct{})
+	go func() { _ = command.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-time.After(patience):
+		t.Error("the killed reader still waits")
+		_ = h.session.Abort()
+		<-gone
+	}
+	eventually(t, "the server gives the read up", func() bool { return live() == 0 })
+}
+
+func TestKillPending(t *testing.T) {
+	for name, c := range map[string]struct {
+		status string
+		want   bool
+	}{
+		"alive":         {"Name:\tcat\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n", false},
+		"own signal":    {"SigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n", true},
+		"shared signal": {"SigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n", true},
+		"SIGURG":        {"SigPnd:\t0000000000400000\n", false},
+		"nonsense":      {"SigPnd:\tx\nShdPnd\n\n", false},
+	} {
+		if got := killPending([]byte(c.status)); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if beingKilled(0) || beingKilled(1<<31) || beingKilled(uint32(os.Getpid())) {
+		t.Error("threads that cannot be seen, and this one, are not being killed")
+	}
+}
+
+// TestSlowReadsDoNotBlockOthers fills half of the slots with reads that do not
+// end.
+func TestSlowReadsDoNotBlockOthers(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	source.put("m", "file", "one", 1<<20)
+	source.put("m", "other/file", "one", 1)
+	source.delay = time.Hour
+	h := hold(t)
+	_, _ = h.start(t, source, func(c *Config) { c.Timeout = time.Second })
+	finished := make(chan struct{}, fusefd.DefaultSlots)
+	for range fusefd.DefaultSlots / 2 {
+		go func() {
+			defer func() { finished <- struct{}{} }()
+			fd, err := unix.Open(filepath.Join(h.point, "file"), unix.O_RDONLY|unix.O_DIRECT, 0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = unix.Close(fd) }()
+			if _, err := unix.Pread(fd, make([]byte, 4096), 0); !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) {
+				t.Errorf("a read without an answer: %v", err)
+			}
+		}()
+	}
+	if _, err := os.Stat(filepath.Join(h.point, "other", "file")); err != nil {
+		t.Error(err)
+	}
+	for range fusefd.DefaultSlots / 2 {
+		<-finished
+	}
+}
