@@ -9,15 +9,19 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
 const (
 	// A component that dies is started again after firstPause, which doubles
 	// up to lastPause while it goes on dying; one that has run for settled
-	// starts over with firstPause.
-	firstPause = 50 * time.Millisecond
-	lastPause  = 5 * time.Second
-	settled    = 10 * time.Second
+	// starts over with firstPause. Readers wait for a FUSE server, and for
+	// nothing else, so its pause stays short.
+	firstPause    = 50 * time.Millisecond
+	lastPause     = 5 * time.Second
+	lastPauseFuse = 200 * time.Millisecond
+	settled       = 10 * time.Second
 	// stopGrace is how long a component may take to end after SIGTERM.
 	stopGrace = 12 * time.Second
 )
@@ -63,7 +67,10 @@ func (c *component) stop() {
 
 func (c *component) supervise(ctx context.Context) {
 	state := ComponentState{Name: c.name, Role: c.role, Health: c.health, Log: c.log}
-	pause := firstPause
+	pause, longest := firstPause, lastPause
+	if c.role == string(mtls.Fuse) {
+		longest = lastPauseFuse
+	}
 	for ctx.Err() == nil {
 		began := time.Now()
 		state.Starts++
@@ -79,7 +86,7 @@ func (c *component) supervise(ctx context.Context) {
 		case <-ctx.Done():
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, lastPause)
+		pause = min(2*pause, longest)
 	}
 }
 
