@@ -183,9 +183,11 @@ func (d *dashboard) hot() string {
 	if total <= 0 {
 		return fmt.Sprintf("%s cached", figure.Bytes(d.report.Cache.Used))
 	}
-	share := min(1, float64(d.report.Cache.Used)/float64(total))
+	// What is cached takes a little more room than its bytes.
+	cached := min(d.report.Cache.Used, uint64(total)) //nolint:gosec // above zero
+	share := float64(cached) / float64(total)
 	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), figure.Percent(share),
-		figure.Bytes(d.report.Cache.Used), figure.Bytes(total))
+		figure.Bytes(cached), figure.Bytes(total))
 }
 
 func (d *dashboard) barWidth() int {
