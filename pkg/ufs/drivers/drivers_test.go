@@ -90,6 +90,18 @@ func TestFileCredentials(t *testing.T) {
 	if got, err := source.Credentials(t.Context()); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
+	// A change that leaves size and time as they were shows when refused.
+	name := filepath.Join(dir, "fs.oss.accessKeySecret")
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "fs.oss.accessKeySecret", " SECRET ")
+	if err := os.Chtimes(name, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, source, want, true)
+	want.AccessKeySecret = "SECRET"
 	// A file that is being written anew is empty for a moment.
 	write(t, dir, "fs.oss.accessKeyId", "")
 	refresh(t, source, want, false)

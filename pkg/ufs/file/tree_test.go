@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
-	"github.com/jindo-io/jindo/pkg/ufs/file"
 	"golang.org/x/sys/unix"
 )
 
@@ -287,84 +286,6 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// TestRootComesAndGoes: a directory that is not there is told from one with
-// nothing in it.
-func TestRootComesAndGoes(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: dir}); !errors.Is(err, ufs.ErrNoBucket) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("opening: %v", err)
-	}
-	lay(t, dir, "key", "old")
-	s := open(t, dir)
-	if err := os.RemoveAll(dir); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Stat(t.Context(), "key"); !errors.Is(err, ufs.ErrNoBucket) {
-		t.Errorf("gone: %v", err)
-	}
-	lay(t, dir, "key", "new")
-	if got, err := read(s, "key"); err != nil || got != "new" {
-		t.Errorf("back: %q, %v", got, err)
-	}
-	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: filepath.Join(dir, "key")}); !errors.Is(err, ufs.ErrInvalid) {
-		t.Errorf("a file as root: %v", err)
-	}
-}
-
-// TestUnmountedRoot: an empty directory on another device where there was a
-// file system is an outage, not a deletion of everything.
-func TestUnmountedRoot(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("jindo-test", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skipf("not run: cannot mount a tmpfs: %v", err)
-	}
-	mounted := true
-	defer func() {
-		if mounted {
-			_ = unix.Unmount(dir, unix.MNT_DETACH)
-		}
-	}()
-	lay(t, dir, "key", "x")
-	s := open(t, dir)
-	if got, err := read(s, "key"); err != nil || got != "x" {
-		t.Fatalf("%q, %v", got, err)
-	}
-	if err := unix.Unmount(dir, 0); err != nil {
-		t.Fatal(err)
-	}
-	mounted = false
-	_, err := s.Stat(t.Context(), "key")
-	if !errors.Is(err, ufs.ErrUnavailable) || errors.Is(err, ufs.ErrNotFound) {
-		t.Errorf("describing: %v", err)
-	}
-	if _, err := s.List(t.Context(), ufs.ListOptions{}); !errors.Is(err, ufs.ErrUnavailable) {
-		t.Errorf("listing: %v", err)
-	}
-}
-
-// TestFullDisk: no space is unavailability, and nothing is left of the put.
-func TestFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("jindo-test", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skipf("not run: cannot mount a tmpfs: %v", err)
-	}
-	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }()
-	s := open(t, dir)
-	put(t, s, "key", "x")
-	big := strings.NewReader(strings.Repeat("x", 1<<20))
-	_, err := s.Put(t.Context(), "key", big, 1<<20, nil, ufs.Conditions{})
-	if !errors.Is(err, ufs.ErrUnavailable) || !strings.Contains(err.Error(), "no space left") {
-		t.Errorf("got %v", err)
-	}
-	if got, err := read(s, "key"); err != nil || got != "x" {
-		t.Errorf("the object is %q, %v", got, err)
-	}
-	put(t, s, "other", strings.Repeat("x", 30000)) // the space is free again
-}
-
 // TestTwoClients: conditions hold between Stores too, which is how the workers
 // of one host meet.
 func TestTwoClients(t *testing.T) {
@@ -390,6 +311,45 @@ func TestTwoClients(t *testing.T) {
 	group.Wait()
 	if winners != 1 {
 		t.Errorf("%d created one key", winners)
+	}
+}
+
+// TestLockIsShared: a client of another process that holds the lock holds up
+// the last step of every mutation here.
+func TestLockIsShared(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	put(t, s, "gone", "x")
+	lock, err := os.OpenFile(filepath.Join(dir, ".jindo-lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 2)
+	go func() {
+		_, err := s.Put(t.Context(), "key", strings.NewReader("x"), 1, nil, ufs.Conditions{IfNoneMatch: true})
+		done <- err
+	}()
+	go func() { done <- s.Delete(t.Context(), "gone", ufs.Conditions{}) }()
+	select {
+	case err := <-done:
+		t.Errorf("a mutation ended under another's lock: %v", err)
+		done <- err
+	case <-time.After(200 * time.Millisecond): // long enough for one that does not wait
+	}
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"gone"}) {
+		t.Errorf("listed %q under the lock", got)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }
 
