@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 // cluster of real master processes.
 type cluster struct {
 	*consensustest.Fixture
-	t         *testing.T
+	t         testing.TB
 	rosterAt  string
 	tlsDirs   []string
 	health    []string
@@ -58,7 +58,7 @@ type process struct {
 	done chan struct{}
 }
 
-func newCluster(t *testing.T, masters int) *cluster {
+func newCluster(t testing.TB, masters int) *cluster {
 	t.Helper()
 	c := &cluster{Fixture: consensustest.New(t, masters), t: t, processes: make([]*process, masters)}
 	dir := t.TempDir()
@@ -87,7 +87,7 @@ func newCluster(t *testing.T, masters int) *cluster {
 	return c
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

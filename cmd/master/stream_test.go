@@ -18,7 +18,7 @@ import (
 // more for each time that it is executed, so an epoch that two commands were
 // told, or one that is skipped, shows.
 type stream struct {
-	t    *testing.T
+	t    testing.TB
 	path string
 	wait sync.WaitGroup
 	stop context.CancelFunc
