@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -16,30 +17,73 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// strangerVariable makes the test binary a stranger that asks for a lease.
-const strangerVariable = "JINDO_TEST_STRANGER"
+// The test binary run again by another user: to ask for a lease at a socket,
+// or to mount on a directory.
+const (
+	strangerSocket = "JINDO_TEST_STRANGER_SOCKET"
+	strangerPoint  = "JINDO_TEST_STRANGER_POINT"
+)
 
-// nobody is a user that may not serve.
+// nobody is a user without rights.
 const nobody = 65534
 
-func askAsStranger(socket string) {
+// actAsStranger says whether this process is one.
+func actAsStranger() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	lease, err := Acquire(ctx, socket)
-	if err != nil {
-		fmt.Println("refused:", err)
-		return
+	switch {
+	case os.Getenv(strangerSocket) != "":
+		lease, err := Acquire(ctx, os.Getenv(strangerSocket))
+		if err != nil {
+			fmt.Println("refused:", err)
+			return true
+		}
+		fmt.Println("got generation", lease.Generation)
+		_ = lease.Close()
+		return true
+	case os.Getenv(strangerPoint) != "":
+		if err := mountAsStranger(ctx, os.Getenv(strangerPoint)); err != nil {
+			fmt.Println("failed:", err)
+			return true
+		}
+		fmt.Println("mounted and unmounted")
+		return true
 	}
-	fmt.Println("got generation", lease.Generation)
-	_ = lease.Close()
+	return false
 }
 
-// strangerAsks runs a stranger as another user and answers what it was told.
-func strangerAsks(t *testing.T, socket string) string {
+func mountAsStranger(ctx context.Context, point string) error {
+	s, err := Open(ctx, Options{Mountpoint: point, ReadOnly: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	serving, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(serving, point+".sock") }()
+	for ctx.Err() == nil {
+		if lease, err := Acquire(ctx, point+".sock"); err == nil {
+			_ = lease.Close()
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	err = s.Unmount(ctx)
+	stop()
+	if _, there, findErr := topmost(s.Mountpoint()); findErr != nil || there {
+		err = errors.Join(err, findErr, errors.New("the mount is still there"))
+	}
+	return errors.Join(err, <-done)
+}
+
+// runAsStranger runs this test binary as nobody and answers what it printed.
+func runAsStranger(t *testing.T, variable, value string) string {
 	t.Helper()
-	// Both the program and the socket must be within that user's reach.
+	// The program must be within that user's reach.
 	dir, err := os.MkdirTemp("", "jindo-stranger")
 	if err != nil {
 		t.Fatal(err)
@@ -50,16 +94,11 @@ func strangerAsks(t *testing.T, socket string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{
-		os.Chmod(dir, 0o755), os.WriteFile(program, binary, 0o755),
-		os.Chmod(socket, 0o777), os.Chmod(filepath.Dir(socket), 0o755),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, binary, 0o755)); err != nil { //nolint:gosec // for another user
+		t.Fatal(err)
 	}
 	command := exec.Command(program) //nolint:gosec // this test
-	command.Env = append(os.Environ(), strangerVariable+"="+socket)
+	command.Env = append(os.Environ(), variable+"="+value)
 	command.Dir = "/"
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 	out, err := command.CombinedOutput()
@@ -67,6 +106,41 @@ func strangerAsks(t *testing.T, socket string) string {
 		t.Fatalf("the stranger: %v: %s", err, out)
 	}
 	return string(out)
+}
+
+func strangerAsks(t *testing.T, socket string) string {
+	t.Helper()
+	if err := errors.Join(os.Chmod(socket, 0o777), os.Chmod(filepath.Dir(socket), 0o755)); err != nil { //nolint:gosec // for another user
+		t.Fatal(err)
+	}
+	return runAsStranger(t, strangerSocket, socket)
+}
+
+func TestMountWithoutRoot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("becoming another user needs root here")
+	}
+	if _, err := fusermount(); err != nil {
+		t.Skip(err)
+	}
+	if info, err := os.Stat(devicePath); err != nil || info.Mode().Perm()&0o006 != 0o006 {
+		t.Skipf("%s is not for everybody here", devicePath)
+	}
+	dir, err := os.MkdirTemp("", "jindo-unprivileged")
+	if err != nil {
+		t.Fatal(err)
+	}
+	point := filepath.Join(dir, "mnt")
+	t.Cleanup(func() {
+		_ = unix.Unmount(point, unix.MNT_DETACH)
+		_ = os.RemoveAll(dir)
+	})
+	if err := os.Chown(dir, nobody, nobody); err != nil {
+		t.Fatal(err)
+	}
+	if got := runAsStranger(t, strangerPoint, point); got != "mounted and unmounted\n" {
+		t.Error(got)
+	}
 }
 
 // serveNear serves at a path that every user can reach.

@@ -23,7 +23,7 @@ const (
 	// than this gained nothing where it was measured.
 	DefaultMaxRead = 1 << 20
 	// DefaultSlots bounds the requests that a server works on at once.
-	DefaultSlots = 64
+	DefaultSlots = 128
 	// DefaultPatience is how long a mount waits for a server.
 	DefaultPatience = 10 * time.Minute
 )

@@ -87,7 +87,9 @@ func newServer(config Config) (*Server, error) {
 
 func (s *Server) options() *fuse.MountOptions {
 	return &fuse.MountOptions{
-		Name: "jindo", MaxWrite: maxRequest, MaxBackground: s.lease.Slots.Len(),
+		Name: "jindo", MaxWrite: maxRequest,
+		// What nobody waits for must leave slots to what somebody does.
+		MaxBackground: max(1, s.lease.Slots.Len()/2),
 		// A nodeid is one version; its pages are dropped by nobody.
 		ExplicitDataCacheControl: true,
 		DisableXAttrs:            true,
@@ -130,6 +132,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.requests.watch(background) })
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
+	helpers.Go(func() { s.missHolder(background) })
 	s.takeovers.Add(s.lease.Slots.Len())
 	if s.negotiated.Load() {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })
@@ -234,6 +237,16 @@ func changedMounts(before, after *tree) []string {
 	compare(before, after)
 	compare(after, before)
 	return paths
+}
+
+// missHolder logs that the holder is gone. Serving goes on: the descriptor is
+// as good as before, but nobody keeps it for a successor any more.
+func (s *Server) missHolder(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-s.lease.Gone():
+		s.log.Warn("whoever held the mount is gone; the mount ends with this server")
+	}
 }
 
 // Ready says why the server does not answer the kernel yet; nil when it does.
