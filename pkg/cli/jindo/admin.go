@@ -32,7 +32,7 @@ func (r *runner) cache(ctx context.Context, args []string) error {
 
 func (r *runner) mounting(ctx context.Context, name string, args []string) error {
 	if len(args) == 0 {
-		return usagef("%s: say -report, -mount or -umount", name)
+		return usagef("%s: say -report, -mount, -umount or -refresh", name)
 	}
 	switch args[0] {
 	case "-report":
@@ -41,8 +41,10 @@ func (r *runner) mounting(ctx context.Context, name string, args []string) error
 		return r.mount(ctx, args[1:])
 	case "-umount", "-unmount":
 		return r.unmount(ctx, args[1:])
+	case "-refresh":
+		return r.refresh(ctx, args[1:])
 	}
-	return usagef("%s: %s is not known: say -report, -mount or -umount", name, args[0])
+	return usagef("%s: %s is not known: say -report, -mount, -umount or -refresh", name, args[0])
 }
 
 // metaStatus prints the block that the seed of this project shows.
@@ -182,4 +184,21 @@ func (r *runner) unmount(ctx context.Context, args []string) error {
 		return err
 	}
 	return r.print("Unmounted %s\n", args[0])
+}
+
+// refresh makes everybody look up a mount's names anew.
+func (r *runner) refresh(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return usagef("-refresh takes the path of a mount")
+	}
+	cluster, err := r.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	if err := cluster.Invalidate(ctx, args[0]); err != nil {
+		return err
+	}
+	return r.print("Refreshing %s\n", args[0])
 }

@@ -102,4 +102,13 @@ func (c *remote) Unmount(ctx context.Context, path string) error {
 	return c.masters.Unmount(ctx, path)
 }
 
+// Invalidate has every name of a mount looked up anew.
+func (c *remote) Invalidate(ctx context.Context, path string) error {
+	if c.masters == nil {
+		return errNoMasters
+	}
+	_, err := c.masters.Invalidate(ctx, path)
+	return err
+}
+
 var errNoMasters = errors.New("this runtime has no masters: its mounts are those of its Dataset")

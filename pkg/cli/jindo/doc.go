@@ -123,6 +123,7 @@ const usageText = `Usage: jindo [--roster FILE] [--tls-dir DIR] [--timeout DURAT
   jindo admin -mount                    list the mounts
   jindo admin -mount PATH STORE-URI     mount [-o KEY=VALUE]... [-secret NAME] [-ro]
   jindo admin -umount|-unmount PATH     unmount
+  jindo admin -refresh PATH             look up the mount's names anew
   jindo -version
 jindocache -report | -mount [PATH STORE-URI] | -umount PATH | -version
 PATH is jindo:///path or /path. The roster is --roster, or JINDO_ROSTER, or

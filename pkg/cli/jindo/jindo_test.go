@@ -27,6 +27,7 @@ type memory struct {
 	view      *commonv1.ClusterView
 	mounted   []*commonv1.Mount
 	unmounted []string
+	refreshed []string
 	// refuse answers every lookup and read of these paths with the error.
 	refuse map[string]error
 	// short cuts the bytes of every file.
@@ -55,6 +56,12 @@ func (m *memory) Unmount(_ context.Context, path string) error {
 	m.unmounted = append(m.unmounted, path)
 	return nil
 }
+
+func (m *memory) Invalidate(_ context.Context, path string) error {
+	m.refreshed = append(m.refreshed, path)
+	return nil
+}
+
 func (m *memory) Files(context.Context) (Files, error) { return m, nil }
 
 func (m *memory) Mounts() []reader.Mount {
@@ -391,14 +398,30 @@ func TestMounting(t *testing.T) {
 		if strings.Join(cluster.unmounted, " ") != "/new/one /new/one" {
 			t.Errorf("unmounted %v", cluster.unmounted)
 		}
+		stdout, _, code = run(t, cluster, words[0], append(slices.Clone(words[1:]), "-refresh", "/hadoop")...)
+		if code != 0 || stdout != "Refreshing /hadoop\n" || strings.Join(cluster.refreshed, " ") != "/hadoop" {
+			t.Errorf("-refresh: exit code %d, got %q, refreshed %v", code, stdout, cluster.refreshed)
+		}
 	}
 }
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"nope"}, {"jfs"}, {"jfs", "-nope"}, {"admin"}, {"admin", "-nope"}, {"admin", "-mount", "/only-a-path"}, {"admin", "-mount", "/a", "b", "c"},
-		{"admin", "-mount", "/a", "b", "-o", "novalue"}, {"admin", "-mount", "/a", "b", "-o"}, {"admin", "-mount", "-x"}, {"admin", "-umount"},
-		{"--roster"}, {"--timeout", "soon", "fs", "-ls", "/"}, {"--timeout=-1s", "fs"},
+		{},
+		{"nope"},
+		{"jfs"},
+		{"jfs", "-nope"},
+		{"admin"},
+		{"admin", "-nope"},
+		{"admin", "-mount", "/only-a-path"},
+		{"admin", "-mount", "/a", "b", "c"},
+		{"admin", "-mount", "/a", "b", "-o", "novalue"},
+		{"admin", "-mount", "/a", "b", "-o"},
+		{"admin", "-mount", "-x"},
+		{"admin", "-umount"},
+		{"--roster"},
+		{"--timeout", "soon", "fs", "-ls", "/"},
+		{"--timeout=-1s", "fs"},
 	} {
 		if _, stderr, code := run(t, example(), "jindo", args...); code != 2 || !strings.Contains(stderr, "Usage: jindo") {
 			t.Errorf("%v: exit code %d, stderr %q", args, code, stderr)

@@ -18,6 +18,8 @@ type Cluster interface {
 	View(ctx context.Context) (*commonv1.ClusterView, error)
 	Mount(ctx context.Context, mount *commonv1.Mount) (changed bool, err error)
 	Unmount(ctx context.Context, path string) error
+	// Invalidate has every name of the mount at path looked up anew.
+	Invalidate(ctx context.Context, path string) error
 	// Files is the tree; it is opened on first use.
 	Files(ctx context.Context) (Files, error)
 	Close()
