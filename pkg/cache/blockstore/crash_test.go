@@ -15,10 +15,10 @@ import (
 // crashChild makes the test binary the process that is killed.
 const crashChild = "JINDO_TEST_CRASH_DIR"
 
-const crashObjects = 24
+const crashObjects = 20
 
 // crashOrigin is the same object in both processes.
-func crashOrigin(i int) *origin { return newOrigin(uint64(i), 10_000+i*37_123) }
+func crashOrigin(i int) *origin { return newOrigin(uint64(i), 10_000+i*27_123) }
 
 // crashWriter fills and evicts a small store until it is killed. It says on
 // stdout how far it came.
@@ -33,7 +33,7 @@ func crashWriter(dir string) {
 		origins = append(origins, crashOrigin(i))
 	}
 	for round := 0; ; round++ {
-		for range 4 * crashObjects {
+		for range 2 * crashObjects {
 			i := rand.IntN(crashObjects)
 			o := origins[i]
 			offset := rand.Int64N(int64(len(o.data)))
@@ -50,14 +50,14 @@ func crashWriter(dir string) {
 
 func crashConfig(dir string) Config {
 	// Smaller than all objects together, so that it evicts too.
-	return Config{Tiers: []Tier{{Path: dir, Quota: 8 << 20, Floor: 1}}, BlockSize: 32 << 10}
+	return Config{Tiers: []Tier{{Path: dir, Quota: 4 << 20, Floor: 1}}, BlockSize: 32 << 10}
 }
 
 // TestCrash kills a process that writes a store, again and again: whatever
 // is found then is either right or not there.
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
-	rounds := 5
+	rounds := 3
 	if testing.Short() {
 		rounds = 2
 	}

@@ -318,4 +318,9 @@ func (s *Store) recover(t *tier) {
 		s.config.Logger.Info("a cache tier is in use", "path", t.Path, "versions", len(s.versions), "bytes", t.used)
 	}
 	t.state = condition{since: s.config.Now()}
+	for _, v := range s.versions { // whose seal failed with the disk
+		if v.tier == t && v.complete() && !v.sealed && !v.sealing && !v.writing {
+			s.seal(v)
+		}
+	}
 }

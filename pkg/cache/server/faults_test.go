@@ -141,18 +141,18 @@ func (b *gated) Read(p []byte) (int, error) { <-b.gate; return b.ReadCloser.Read
 func TestHerd(t *testing.T) {
 	h := newHarness(t).ready()
 	client := h.client(mtls.Fuse, false)
-	key := h.bucket.put("a", 1, 2_000_000)
+	key := h.bucket.put("a", 1, 600_000)
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
-			if a, err := h.get(client, key, 0, 1_999_999); err != nil || string(a.body) != string(h.bucket.get("a")) {
+			if a, err := h.get(client, key, 0, 599_999); err != nil || string(a.body) != string(h.bucket.get("a")) {
 				t.Errorf("%d bytes, %v %v", len(a.body), err, a.err)
 			}
 		})
 	}
 	wg.Wait()
-	if sent := h.bucket.sent.Load(); sent > 2_100_000 {
-		t.Errorf("the store sent %d bytes for an object of 2000000", sent)
+	if sent := h.bucket.sent.Load(); sent > 630_000 {
+		t.Errorf("the store sent %d bytes for an object of 600000", sent)
 	}
 }
 
@@ -223,13 +223,13 @@ func TestMountThatCannotBeOpened(t *testing.T) {
 // TestSlowReaderIsCutOff: a reader that takes nothing gives its place back.
 func TestSlowReaderIsCutOff(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.config.WriteTimeout, h.config.MaxRequests = 200*time.Millisecond, 1 }).ready()
-	key := h.bucket.put("a", 1, 64<<20)
+	key := h.bucket.put("a", 1, 24<<20)
 	slow := h.client(mtls.Fuse, false)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+objectPath(key.Mount, key.Key), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-67108863"}, headerSize: {"67108864"}}
+	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-25165823"}, headerSize: {"25165824"}}
 	response, err := slow.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -119,6 +119,12 @@ func (b *bucket) Get(ctx context.Context, key string, r ufs.Range, ifMatch strin
 	return body, ufs.Object{Key: key, Size: int64(len(data)), ETag: tag}, nil
 }
 
+func (b *bucket) List(context.Context, ufs.ListOptions) (ufs.Page, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return ufs.Page{}, b.fail
+}
+
 func (b *bucket) Close() error { b.closed.Store(true); return nil }
 
 // directory is a Directory that knows nothing and notes what it is told to

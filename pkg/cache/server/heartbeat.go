@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -19,7 +20,12 @@ func (w *Worker) follow(ctx context.Context) {
 	ticker := time.NewTicker(w.config.Heartbeat)
 	defer ticker.Stop()
 	registered := false
+	var probes sync.WaitGroup
+	defer probes.Wait()
 	for {
+		for _, entry := range w.mounts.all() {
+			probes.Go(func() { entry.probe(ctx) })
+		}
 		if !registered {
 			registered = w.register(ctx)
 		}
@@ -164,12 +170,18 @@ func (w *Worker) report() *commonv1.WorkerReport {
 
 func count(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // Not negative.
 
-// Ready answers why the worker should not be sent readers yet.
+// Ready answers why the worker should not be sent readers yet. A tier or a
+// mount that fails is no reason: it is reported, and reads go on without.
 func (w *Worker) Ready() error {
 	if w.views.load() == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (the last answer: %v)", w.contact)
+	}
+	for _, entry := range w.mounts.all() {
+		if !entry.tried() {
+			return fmt.Errorf("mount %s is not open yet", entry.mount.GetName())
+		}
 	}
 	return nil
 }

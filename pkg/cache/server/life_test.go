@@ -55,9 +55,7 @@ func TestStartsWithoutMasters(t *testing.T) {
 	h.bucket.failWith(ufs.ErrUnavailable, nil)
 	h.openBlocks(tier)
 	h.start()
-	if err := h.worker.Ready(); err != nil {
-		t.Errorf("not ready: %v", err)
-	}
+	h.ready()
 	if again, _ := h.worker.views.id(); again != id || id == "" {
 		t.Errorf("the id was %q and is %q", id, again)
 	}

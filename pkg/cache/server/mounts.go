@@ -33,13 +33,15 @@ type mounted struct {
 	// opening serialises attempts.
 	opening sync.Mutex
 
-	mu     sync.Mutex
-	store  ufs.Store
-	closed bool
-	failed error // why it cannot be opened
-	tried  time.Time
+	mu       sync.Mutex
+	store    ufs.Store
+	closed   bool
+	failed   error // why it cannot be opened
+	failedAt time.Time
 	// last is what the store last refused; nil when it answers.
 	last error
+	// probed is when the store was last asked only to see whether it answers.
+	probed time.Time
 }
 
 func newMounts(open StoreOpener, logger *slog.Logger) *mounts {
@@ -114,7 +116,7 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	store, err := e.table.open(ctx, e.mount)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.tried = time.Now()
+	e.failedAt = time.Now()
 	if err != nil {
 		// What kept it from opening says nothing about single objects.
 		if errors.Is(err, ufs.ErrNotFound) {
@@ -135,10 +137,46 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 func (e *mounted) opened() (ufs.Store, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.failed != nil && time.Since(e.tried) < reopenAfter {
+	if e.failed != nil && time.Since(e.failedAt) < reopenAfter {
 		return nil, e.failed
 	}
 	return e.store, nil
+}
+
+// Times of probes.
+const (
+	probeTimeout = 10 * time.Second
+	probeAfter   = 30 * time.Second
+)
+
+// probe opens the store and asks it for one key, so that people learn of a
+// mount that cannot work before anybody reads it: at first, and as long as it
+// is sick.
+func (e *mounted) probe(ctx context.Context) {
+	e.mu.Lock()
+	due := e.probed.IsZero() || (e.last != nil || e.failed != nil) && time.Since(e.probed) > probeAfter
+	if due {
+		e.probed = time.Now()
+	}
+	e.mu.Unlock()
+	if !due {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	store, err := e.use(ctx)
+	if err != nil {
+		return
+	}
+	_, err = store.List(ctx, ufs.ListOptions{MaxKeys: 1})
+	e.note(err)
+}
+
+// tried tells whether the store was opened, or why not.
+func (e *mounted) tried() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.store != nil || e.failed != nil
 }
 
 // note what a store last answered. What an object is or is not says nothing
