@@ -28,7 +28,7 @@ const (
 	maxSize = int64(1) << 46
 )
 
-// ErrInvalidKey: the key can never name a version.
+// ErrInvalidKey says that the key can never name a version.
 var ErrInvalidKey = errors.New("invalid key")
 
 // Validate answers ErrInvalidKey with the reason.

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ErrClosed: the client was closed.
+// ErrClosed says that the client was closed.
 var ErrClosed = errors.New("client of sealed files closed")
 
 // Client borrows files from the worker at one socket. It dials again when its

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ErrNotSealed: the version is not complete and verified at the worker.
+// ErrNotSealed says that the version is not complete and verified at the worker.
 var ErrNotSealed = errors.New("not sealed")
 
 // Lender has sealed files.
