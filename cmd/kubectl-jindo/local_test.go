@@ -264,9 +264,15 @@ func TestLocalRuntime(t *testing.T) {
 
 func (m *machine) screens(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"status", "+ Healthy"}, {"status hbase --exit-code", "3/3 live"}, {"status -A", "hadoop"},
-		{"status -o jsonpath={.mounts[0].path}", "/hadoop"}, {"raft status", "quorum 2/3"}, {"raft status --format=jindo", "state: LEADER"},
-		{"raft list-peers", "hadoop-jindofs-master-2"}, {"local status", "hadoop-jindofs-fuse-0"}, {"version", "default/hadoop: "},
+		{"status", "+ Healthy"},
+		{"status hbase --exit-code", "3/3 live"},
+		{"status -A", "hadoop"},
+		{"status -o jsonpath={.mounts[0].path}", "/hadoop"},
+		{"raft status", "quorum 2/3"},
+		{"raft status --format=jindo", "state: LEADER"},
+		{"raft list-peers", "hadoop-jindofs-master-2"},
+		{"local status", "hadoop-jindofs-fuse-0"},
+		{"version", "default/hadoop: "},
 		{"raft transfer-leader --to hadoop-jindofs-master-2", "hadoop-jindofs-master-2 leads"},
 	} {
 		if got := m.must("kubectl-jindo", strings.Fields(test.args)...); !strings.Contains(got, test.want) {
@@ -277,9 +283,13 @@ func (m *machine) screens(t *testing.T) {
 
 func (m *machine) jindo(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"jfs -metaStatus -detail", "==== hadoop-jindofs-master-0:18004 ====\npeer_id: 127."}, {"jfs -report", "Live Nodes: 3\n"},
-		{"admin -mount", "on /hadoop type jindo"}, {"fs -ls jindo:///hadoop", "/hadoop/a.txt"}, {"fs -cat /hadoop/a.txt", "alpha"},
-		{"fs -count jindo:///hadoop", "           2            2            1310725 jindo:///hadoop\n"}, {"fs -test -d /hadoop/dir", ""},
+		{"jfs -metaStatus -detail", "==== hadoop-jindofs-master-0:18004 ====\npeer_id: 127."},
+		{"jfs -report", "Live Nodes: 3\n"},
+		{"admin -mount", "on /hadoop type jindo"},
+		{"fs -ls jindo:///hadoop", "/hadoop/a.txt"},
+		{"fs -cat /hadoop/a.txt", "alpha"},
+		{"fs -count jindo:///hadoop", "           2            2            1310725 jindo:///hadoop\n"},
+		{"fs -test -d /hadoop/dir", ""},
 	} {
 		if got := m.must("jindo", strings.Fields(test.args)...); !strings.Contains(got, test.want) {
 			t.Errorf("%s: %q has no %q", test.args, got, test.want)

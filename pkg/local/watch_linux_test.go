@@ -178,7 +178,8 @@ func TestAskReady(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	server.Close()
-	if err := AskReady(t.Context(), address); err == nil || errors.As(err, &notReady) && notReady == err {
+	var answered *NotReadyError
+	if err := AskReady(t.Context(), address); err == nil || errors.As(err, &answered) {
 		t.Errorf("nobody there: error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

@@ -139,8 +139,13 @@ func (o *statusOptions) draw(p Processes) error {
 	t := table.Table{
 		Indent: "  ", NoHeaders: o.noHeaders, Wide: o.format.Is(output.Wide),
 		Columns: []table.Column{
-			{Title: "COMPONENT"}, {Title: "PID", Right: true}, {Title: "STARTS", Right: true}, {Title: "AGE", Right: true},
-			{Title: "HEALTH", Drop: 2}, {Title: "LAST EXIT", Drop: 1}, {Title: "LOG", Wide: true},
+			{Title: "COMPONENT"},
+			{Title: "PID", Right: true},
+			{Title: "STARTS", Right: true},
+			{Title: "AGE", Right: true},
+			{Title: "HEALTH", Drop: 2},
+			{Title: "LAST EXIT", Drop: 1},
+			{Title: "LOG", Wide: true},
 		},
 	}
 	for _, c := range p.Components {

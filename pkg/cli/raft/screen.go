@@ -73,10 +73,20 @@ func tolerates(v Verdict) string {
 
 func members(out *strings.Builder, screen terminal.Screen, r *report.Runtime, wide bool) error {
 	t := table.Table{Wide: wide, Columns: []table.Column{
-		{Title: " ID"}, {Title: "MASTER"}, {Title: "ADDRESS", Drop: 6}, {Title: "STATE"}, {Title: "SUFFRAGE", Drop: 4},
-		{Title: "LAST LOG", Right: true, Drop: 5}, {Title: "COMMIT", Right: true}, {Title: "APPLIED", Right: true, Drop: 3},
-		{Title: "BEHIND", Right: true}, {Title: "CONTACT", Right: true, Drop: 2}, {Title: "RTT", Right: true, Drop: 7},
-		{Title: "SNAPSHOT", Right: true, Drop: 8}, {Title: "FSYNC p99", Right: true, Drop: 1}, {Title: "MEMBER", Wide: true},
+		{Title: " ID"},
+		{Title: "MASTER"},
+		{Title: "ADDRESS", Drop: 6},
+		{Title: "STATE"},
+		{Title: "SUFFRAGE", Drop: 4},
+		{Title: "LAST LOG", Right: true, Drop: 5},
+		{Title: "COMMIT", Right: true},
+		{Title: "APPLIED", Right: true, Drop: 3},
+		{Title: "BEHIND", Right: true},
+		{Title: "CONTACT", Right: true, Drop: 2},
+		{Title: "RTT", Right: true, Drop: 7},
+		{Title: "SNAPSHOT", Right: true, Drop: 8},
+		{Title: "FSYNC p99", Right: true, Drop: 1},
+		{Title: "MEMBER", Wide: true},
 	}}
 	leader := r.Leader()
 	for i, m := range r.Masters {

@@ -22,9 +22,16 @@ type RowOptions struct {
 // DrawRows writes one row a runtime, and who did not answer at the end.
 func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o RowOptions) error {
 	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
-		{Title: "NAME"}, {Title: "DATASET", Drop: 5}, {Title: "HEALTH"}, {Title: "CACHED", Right: true, Drop: 3},
-		{Title: "HIT", Right: true, Drop: 4}, {Title: "WORKERS", Right: true, Drop: 1}, {Title: "MASTERS", Right: true},
-		{Title: "MOUNTS", Right: true, Drop: 2}, {Title: "AGE", Right: true, Drop: 6}, {Title: "WHERE", Wide: true},
+		{Title: "NAME"},
+		{Title: "DATASET", Drop: 5},
+		{Title: "HEALTH"},
+		{Title: "CACHED", Right: true, Drop: 3},
+		{Title: "HIT", Right: true, Drop: 4},
+		{Title: "WORKERS", Right: true, Drop: 1},
+		{Title: "MASTERS", Right: true},
+		{Title: "MOUNTS", Right: true, Drop: 2},
+		{Title: "AGE", Right: true, Drop: 6},
+		{Title: "WHERE", Wide: true},
 	}}
 	if o.Namespaces {
 		t.Columns = append([]table.Column{{Title: "NAMESPACE"}}, t.Columns...)

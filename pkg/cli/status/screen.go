@@ -126,9 +126,15 @@ func (d *dashboard) masters() {
 	}
 	d.raw("")
 	t := table.Table{Wide: d.wide, Columns: []table.Column{
-		{Title: "Masters"}, {Title: "ROLE"}, {Title: "TERM", Right: true, Drop: 1}, {Title: "COMMIT", Right: true, Drop: 1},
-		{Title: "LAG", Right: true}, {Title: "CONTACT", Right: true, Drop: 3}, {Title: "FSYNC p99", Right: true, Drop: 2},
-		{Title: "ADDRESS", Drop: 4}, {Title: "AGE", Right: true, Drop: 1},
+		{Title: "Masters"},
+		{Title: "ROLE"},
+		{Title: "TERM", Right: true, Drop: 1},
+		{Title: "COMMIT", Right: true, Drop: 1},
+		{Title: "LAG", Right: true},
+		{Title: "CONTACT", Right: true, Drop: 3},
+		{Title: "FSYNC p99", Right: true, Drop: 2},
+		{Title: "ADDRESS", Drop: 4},
+		{Title: "AGE", Right: true, Drop: 1},
 	}}
 	leader := r.Leader()
 	for _, m := range r.Masters {
@@ -219,8 +225,14 @@ func (d *dashboard) workers() {
 
 func (d *dashboard) workerTable() {
 	t := table.Table{Wide: true, Indent: "  ", Columns: []table.Column{
-		{Title: "WORKER"}, {Title: "ADDRESS"}, {Title: "USED", Right: true}, {Title: "CAPACITY", Right: true},
-		{Title: "HIT", Right: true}, {Title: "MISS", Right: true}, {Title: "STORE", Right: true}, {Title: "RING", Right: true},
+		{Title: "WORKER"},
+		{Title: "ADDRESS"},
+		{Title: "USED", Right: true},
+		{Title: "CAPACITY", Right: true},
+		{Title: "HIT", Right: true},
+		{Title: "MISS", Right: true},
+		{Title: "STORE", Right: true},
+		{Title: "RING", Right: true},
 	}}
 	for _, w := range d.report.Workers {
 		var used, capacity uint64

@@ -115,7 +115,8 @@ func (s Screen) Mark(m Mark) string {
 	return [...]string{Good: "\x1b[32m", Warn: "\x1b[33m", Bad: "\x1b[31m"}[m] + text + reset
 }
 
-// Arrow, Dot and Ellipsis are punctuation with an ASCII form.
+// Arrow leads from one thing to another. It, Dot and Ellipsis have an ASCII
+// form.
 func (s Screen) Arrow() string { return s.pick("→", "->") }
 
 // Dot separates parts of a line.
