@@ -42,7 +42,7 @@ type Candidate struct {
 	worker *worker
 }
 
-// Worker's name.
+// Worker is its name.
 func (c Candidate) Worker() string { return c.worker.name }
 
 // Admit tells whether the worker is to be asked in its turn: it is not known
@@ -86,12 +86,15 @@ func (c *Client) Candidates(o Object, offset int64) []Candidate {
 	return out
 }
 
-// Limits of one attempt.
-type Limits struct {
+// Terms of one attempt.
+type Terms struct {
 	// Silence: how long the worker may send nothing, neither header nor byte.
 	Silence time.Duration
 	// Total time of the attempt.
 	Total time.Duration
+	// CachedOnly refuses bytes that the worker would have to get first. A
+	// previous owner is never asked for others.
+	CachedOnly bool
 	// Progress, unless nil, is told of every n bytes that are in place.
 	Progress func(n int)
 }
@@ -101,11 +104,11 @@ type Limits struct {
 // those bytes are good even so. The range must lie within the object. cached
 // tells that the worker had the bytes. The error is an [*Error], or wraps the
 // context's.
-func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, p []byte, limits Limits) (n int, cached bool, err error) {
+func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, p []byte, terms Terms) (n int, cached bool, err error) {
 	w := candidate.worker
-	attempt := newAttempt(ctx, limits)
+	attempt := newAttempt(ctx, terms)
 	defer attempt.end()
-	request, err := c.request(attempt.ctx, candidate, o, offset, int64(len(p)))
+	request, err := c.request(attempt.ctx, candidate, o, offset, int64(len(p)), terms.CachedOnly)
 	if err != nil {
 		return 0, false, &Error{Worker: w.name, Kind: ErrInvalid, Message: err.Error()}
 	}
@@ -129,8 +132,8 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 		if m > 0 {
 			n += m
 			attempt.progress()
-			if limits.Progress != nil {
-				limits.Progress(m)
+			if terms.Progress != nil {
+				terms.Progress(m)
 			}
 		}
 		if err != nil && n < len(p) {
@@ -140,7 +143,7 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	return n, cached, nil
 }
 
-func (c *Client) request(ctx context.Context, candidate Candidate, o Object, offset, length int64) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, candidate Candidate, o Object, offset, length int64, cachedOnly bool) (*http.Request, error) {
 	plain := "/v1/objects/" + o.Mount + "/" + o.Key
 	target := url.URL{Scheme: "https", Host: candidate.worker.address, Path: plain, RawPath: objectPath(o.Mount, o.Key)}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+candidate.worker.address, nil)
@@ -153,7 +156,7 @@ func (c *Client) request(ctx context.Context, candidate Candidate, o Object, off
 	h["Range"] = []string{"bytes=" + strconv.FormatInt(offset, 10) + "-" + strconv.FormatInt(offset+length-1, 10)}
 	h["Jindo-Size"] = []string{strconv.FormatInt(o.Size, 10)}
 	h["Jindo-Ring-Epoch"] = []string{strconv.FormatUint(c.ringEpoch(), 10)}
-	if candidate.Rung == Previous {
+	if cachedOnly || candidate.Rung == Previous {
 		h["Jindo-Only-If-Cached"] = []string{"1"}
 	}
 	return request, nil
@@ -239,14 +242,14 @@ type attempt struct {
 	answered bool
 }
 
-func newAttempt(parent context.Context, limits Limits) *attempt {
-	a := &attempt{parent: parent, limit: limits.Silence}
+func newAttempt(parent context.Context, terms Terms) *attempt {
+	a := &attempt{parent: parent, limit: terms.Silence}
 	a.ctx, a.cancel = context.WithCancelCause(parent)
-	a.silence = time.AfterFunc(limits.Silence, func() {
-		a.cancel(fmt.Errorf("%w for %s", ErrStalled, limits.Silence))
+	a.silence = time.AfterFunc(terms.Silence, func() {
+		a.cancel(fmt.Errorf("%w for %s", ErrStalled, terms.Silence))
 	})
-	a.total = time.AfterFunc(limits.Total, func() {
-		a.cancel(fmt.Errorf("%w: too slow for %s", ErrStalled, limits.Total))
+	a.total = time.AfterFunc(terms.Total, func() {
+		a.cancel(fmt.Errorf("%w: too slow for %s", ErrStalled, terms.Total))
 	})
 	return a
 }
@@ -274,7 +277,7 @@ func (a *attempt) failed(w *worker, err error) error {
 		return fmt.Errorf("asking worker %s: %w", w.name, context.Cause(a.parent))
 	case errors.Is(cause, ErrStalled):
 		failure.Kind, failure.Message = ErrStalled, fmt.Sprintf("%v; %v", cause, err)
-		if a.answered {
+		if failure.Answered = a.answered; a.answered {
 			// It waits for the store itself, and is still the best to ask next.
 			return failure
 		}

@@ -220,20 +220,9 @@ func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 // everybody answers all workers that are known, in the order of a key: the
 // ring's, then those of the roster that are in no ring yet.
 func (c *Client) everybody(key string) []*commonv1.RingMember {
-	all := rosterRing(c.config.Roster)
 	v := c.current.Load()
 	if v == nil {
-		return all.Order(key)
+		return rosterRing(c.config.Roster).Order(key)
 	}
-	order := v.ring.Order(key)
-	in := make(map[string]bool, len(order))
-	for _, m := range order {
-		in[m.GetName()] = true
-	}
-	for _, m := range all.Members() {
-		if !in[m.GetName()] {
-			order = append(order, m)
-		}
-	}
-	return order
+	return append(v.ring.Order(key), v.outside...)
 }

@@ -44,6 +44,8 @@ type Error struct {
 	Message string
 	// RetryAfter is when to come back, where the worker said so.
 	RetryAfter time.Duration
+	// Answered: it had taken the request for a range, and then was silent.
+	Answered bool
 	// Kind is one of the errors above.
 	Kind error
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
@@ -110,7 +111,8 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 	defer silence.Stop()
 	var none T
 	var failed []error
-	running, refusals := map[*worker]bool{}, 0
+	running, refusals := []*worker{}, 0
+	patience := c.config.Silence
 	for {
 		select {
 		case <-ctx.Done():
@@ -118,11 +120,12 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 		case <-silence.C:
 			// The first, or those before are silent.
 		case a := <-answers:
-			delete(running, a.w)
+			i := slices.Index(running, a.w)
 			if a.err == nil {
-				c.answered(a.w, mount, a.value, running)
+				c.answered(a.w, mount, a.value, running[:i])
 				return a.value, nil
 			}
+			running = slices.Delete(running, i, i+1)
 			failed = append(failed, a.err)
 			if !errors.Is(a.err, ErrUnreachable) && !errors.Is(a.err, ErrStalled) {
 				refusals++
@@ -136,7 +139,7 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 		}
 		w := candidates[0]
 		candidates = candidates[1:]
-		running[w] = true
+		running = append(running, w)
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, c.config.NameTimeout)
 			defer cancel()
@@ -147,14 +150,17 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 			}
 			answers <- answer[T]{value, err, w}
 		}()
-		silence.Reset(c.config.Silence)
+		// A slow store makes them all silent: it must not be asked by all.
+		silence.Reset(patience)
+		patience *= 2
 	}
 }
 
-// answered notes what an answer says about its worker and those still silent.
-func (c *Client) answered(w *worker, mount string, value any, silent map[*worker]bool) {
+// answered notes what an answer says about its worker, and about those that
+// were asked before and are silent.
+func (c *Client) answered(w *worker, mount string, value any, silent []*worker) {
 	w.succeeded()
-	for other := range silent {
+	for _, other := range silent {
 		// Others do better to begin with the one that answered.
 		other.failed()
 	}

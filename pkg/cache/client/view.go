@@ -21,6 +21,8 @@ type view struct {
 	ring *ring.Ring
 	// previous rings, newest first, without the current one.
 	previous []*ring.Ring
+	// outside are the roster's workers that are not in the ring.
+	outside []*commonv1.RingMember
 	// epochs of the mounts by id.
 	epochs map[string]uint64
 }
@@ -30,6 +32,15 @@ func newView(v *commonv1.ClusterView, r roster.Roster) *view {
 	out := &view{ClusterView: v, ring: ring.New(v.GetRing()), epochs: map[string]uint64{}}
 	if out.ring.Len() == 0 {
 		out.ring = rosterRing(r)
+	}
+	in := map[string]bool{}
+	for _, m := range out.ring.Members() {
+		in[m.GetName()] = true
+	}
+	for _, m := range rosterRing(r).Members() {
+		if !in[m.GetName()] {
+			out.outside = append(out.outside, m)
+		}
 	}
 	for _, previous := range v.GetPreviousRings() {
 		if previous.GetEpoch() != v.GetRing().GetEpoch() {

@@ -27,7 +27,7 @@ type Cluster interface {
 	// Candidates for the byte at an offset, in the order of the ladder.
 	Candidates(o client.Object, offset int64) []client.Candidate
 	// Fetch makes one attempt at one candidate.
-	Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, p []byte, limits client.Limits) (n int, cached bool, err error)
+	Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, p []byte, limits client.Terms) (n int, cached bool, err error)
 }
 
 var _ Cluster = (*client.Client)(nil)

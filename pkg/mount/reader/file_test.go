@@ -109,8 +109,8 @@ func TestNoByteIsAskedForTwice(t *testing.T) {
 	}{
 		{"a small file in one read", 5000, 8192, 1},
 		{"a small file in pieces", 900_000, 4096, 1},
-		{"a large file in pieces", 40 << 20, 128 << 10, 40},
-		{"a large file in odd pieces", 10<<20 + 17, 99_991, 25},
+		{"a large file in pieces", 20 << 20, 128 << 10, 30},
+		{"a large file in odd pieces", 6<<20 + 17, 99_991, 25},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, 3)
@@ -138,7 +138,7 @@ func TestNoByteIsAskedForTwice(t *testing.T) {
 // TestTheKernelsRequestsOvertakeEachOther: they come from several threads.
 func TestTheKernelsRequestsOvertakeEachOther(t *testing.T) {
 	f := newFixture(t, 2)
-	data := random(23, 16<<20)
+	data := random(23, 8<<20)
 	file := f.open(f.put("file", data))
 	_, got := f.ranges()
 	const piece = 128 << 10
@@ -168,12 +168,12 @@ func TestTheKernelsRequestsOvertakeEachOther(t *testing.T) {
 
 func TestRandomReadsReadNothingAhead(t *testing.T) {
 	f := newFixture(t, 1)
-	data := random(24, 64<<20)
+	data := random(24, 33<<20)
 	file := f.open(f.put("file", data))
 	_, got := f.ranges()
 	p := make([]byte, 4096)
-	for i := range int64(20) {
-		offset := (i*37%20)*3<<20 + 1<<20 + 17*i
+	for i := range int64(10) {
+		offset := (i*7%10)*3<<20 + 1<<20 + 17*i
 		if _, err := file.ReadAt(t.Context(), p, offset); err != nil || !bytes.Equal(p, data[offset:offset+4096]) {
 			t.Fatalf("at %d: %v", offset, err)
 		}
@@ -185,11 +185,11 @@ func TestRandomReadsReadNothingAhead(t *testing.T) {
 
 func TestASeekDropsWhatWasReadAhead(t *testing.T) {
 	f := newFixture(t, 1, func(c *Config) { c.MaxWindow = 2 << 20 })
-	data := random(25, 64<<20)
+	data := random(25, 32<<20)
 	file := f.open(f.put("file", data))
 	p := make([]byte, 128<<10)
 	for i := range int64(2 * maxStreams) {
-		start := i * 8 << 20
+		start := i * 4 << 20
 		for j := range int64(10) {
 			offset := start + j*int64(len(p))
 			if _, err := file.ReadAt(t.Context(), p, offset); err != nil || !bytes.Equal(p, data[offset:offset+int64(len(p))]) {
@@ -209,8 +209,8 @@ func TestWithoutMemoryReadsGoOn(t *testing.T) {
 		t.Run(fmt.Sprintf("%d bytes", memory), func(t *testing.T) {
 			f := newFixture(t, 2, func(c *Config) { c.Memory = memory })
 			var readers sync.WaitGroup
-			for i := range uint64(6) {
-				data := random(30+i, 5<<20)
+			for i := range uint64(4) {
+				data := random(30+i, 3<<20)
 				file := f.open(f.put(fmt.Sprintf("file %d", i), data))
 				readers.Go(func() {
 					got, err := readAll(t.Context(), file, 100_000)

@@ -3,6 +3,7 @@ package reader
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -78,12 +79,12 @@ func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), 
 
 // random bytes, the same each time.
 func random(seed uint64, size int) []byte {
-	data := make([]byte, size)
+	data := make([]byte, 0, size+8)
 	r := rand.New(rand.NewPCG(seed, 1))
-	for i := range data {
-		data[i] = byte(r.Uint32())
+	for len(data) < size {
+		data = binary.LittleEndian.AppendUint64(data, r.Uint64())
 	}
-	return data
+	return data[:size]
 }
 
 func (f *fixture) put(key string, data []byte) Version {

@@ -39,6 +39,9 @@ type climb struct {
 	said []said
 	// wait that a rung asked for.
 	wait time.Duration
+	// patient: the owner is getting the bytes, so that in this round nobody
+	// else is to get them from the store too.
+	patient bool
 }
 
 type said struct {
@@ -75,10 +78,12 @@ func (c *climb) fill(ctx context.Context) error {
 	}
 }
 
-// round asks every rung once. It answers nil when bytes are missing and a next
+// round asks every rung once, except that an owner that has said that it gets
+// the bytes is given one more round before anybody else gets them from the
+// store: else a slow store is asked for everything several times. It answers nil when bytes are missing and a next
 // round may find them.
 func (c *climb) round(ctx context.Context, round int) error {
-	c.wait = 0
+	c.wait, c.patient = 0, false
 	candidates := c.reader.config.Cluster.Candidates(c.object, c.offset)
 	var later []client.Candidate
 	refused := false
@@ -102,7 +107,7 @@ func (c *climb) round(ctx context.Context, round int) error {
 			return err
 		}
 	}
-	if c.reader.stores.usable() {
+	if c.reader.stores.usable() && !c.patient {
 		n, err := c.askStore(ctx, round)
 		c.advance(n)
 		if err := c.judge(ctx, string(rungStore), rungStore, err, &refused); err != nil || len(c.p) == 0 {
@@ -127,15 +132,19 @@ func (c *climb) round(ctx context.Context, round int) error {
 // ask one worker.
 func (c *climb) ask(ctx context.Context, candidate client.Candidate, round int) (int, error) {
 	config := c.reader.config
-	n, _, err := config.Cluster.Fetch(ctx, candidate, c.object, c.offset, c.p, client.Limits{
-		Silence:  config.Silence << min(round, 4),
-		Total:    config.Attempt << min(round, 2),
-		Progress: c.progress,
+	n, _, err := config.Cluster.Fetch(ctx, candidate, c.object, c.offset, c.p, client.Terms{
+		Silence:    config.Silence << min(round, 4),
+		Total:      config.Attempt << min(round, 2),
+		CachedOnly: c.patient,
+		Progress:   c.progress,
 	})
 	c.reader.metrics.bytes.WithLabelValues(string(candidate.Rung)).Add(float64(n))
-	var refusal *client.Error
-	if errors.As(err, &refusal) {
-		c.wait = max(c.wait, refusal.RetryAfter)
+	var failure *client.Error
+	if errors.As(err, &failure) {
+		c.wait = max(c.wait, failure.RetryAfter)
+		if candidate.Rung == client.Owner && failure.Answered && round == 0 {
+			c.patient = true
+		}
 	}
 	return n, err
 }

@@ -1,7 +1,3 @@
-// Package reader gets names and bytes to a mount by the ladder: the sealed
-// file of a worker on this host, the owner, a previous owner, any worker, and
-// the store itself where this process holds credentials. A failure of the
-// cache moves a read to the next rung; only the last rung can fail it.
 package reader
 
 import (

@@ -82,7 +82,7 @@ func (w *Worker) Heal() {
 	w.fault, w.nameFault = nil, nil
 }
 
-// FailNames: the error is the answer to every question about names, the epochs
+// FailNames makes the error the answer to every question about names, the epochs
 // and the view; one that blocks until its context ends hangs.
 func (w *Worker) FailNames(fault func(ctx context.Context) error) {
 	w.mu.Lock()
