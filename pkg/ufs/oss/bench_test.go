@@ -27,6 +27,7 @@ func BenchmarkGet(b *testing.B) {
 			b.SetParallelism(4)
 			b.ReportAllocs()
 			var next atomic.Int64
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				buffer := make([]byte, 256<<10)
 				for pb.Next() {
@@ -65,6 +66,7 @@ func BenchmarkRawGet(b *testing.B) {
 			b.SetParallelism(4)
 			b.ReportAllocs()
 			var next atomic.Int64
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				buffer := make([]byte, 256<<10)
 				for pb.Next() {
