@@ -26,12 +26,8 @@ build: ## Build every binary into bin/.
 	@mkdir -p bin
 	go build $(BUILD) -o bin/ $(addprefix ./cmd/,$(BINARIES))
 
-# The S3 server of STORE=s3, from its own module.
-bin/versitygw: tools/versitygw/go.mod
-	go build -modfile=tools/versitygw/go.mod -buildvcs=false -o $@ github.com/versity/versitygw/cmd/versitygw
-
 .PHONY: demo
-demo: deps build $(if $(filter s3,$(STORE)),bin/versitygw) ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file
+demo: deps build ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file
 	@go run ./test/demo -bin bin -store $(STORE)
 
 .PHONY: test
@@ -43,8 +39,8 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 	@JINDO_LONG=1 hack/test
 
 .PHONY: unit
-unit: deps build bin/versitygw ## Run the unit tests under the race detector.
-	go test -race -timeout 10m $$(go list ./... | grep -vFf <(go list $(CLUSTER_TESTS)))
+unit: deps build ## Run the unit tests under the race detector.
+	go test -race -timeout 10m $$(go list ./... | grep -vxFf <(go list $(CLUSTER_TESTS)))
 	go test -race -timeout 15m -p 1 $(CLUSTER_TESTS)
 
 .PHONY: mutants

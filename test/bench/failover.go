@@ -17,10 +17,10 @@ const kills = 20
 func failover(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 200, SmallSize: 64 << 10})
 	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
-	defer s.Close()
 	if err != nil {
 		return table{}, err
 	}
+	defer s.Close()
 	defer func() { _ = s.Down(context.WithoutCancel(ctx)) }()
 	masters, err := s.Masters()
 	if err != nil {

@@ -16,10 +16,10 @@ import (
 func memory(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 3000, Large: 4, LargeSize: 24 << 20, SmallSize: 32 << 10})
 	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
-	defer s.Close()
 	if err != nil {
 		return table{}, err
 	}
+	defer s.Close()
 	defer func() { _ = s.Down(context.WithoutCancel(ctx)) }()
 	for range 2 {
 		if _, err := verify.Walk(s.Root(), ".", files); err != nil {

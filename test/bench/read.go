@@ -41,10 +41,10 @@ func read(ctx context.Context, bin, dir string) (table, error) {
 	// Each repetition reads a file of its own for cold, and the last one warm.
 	files := dataset.Plan(dataset.Options{Files: repetitions + 1, Large: repetitions + 1, LargeSize: bigFile})
 	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
-	defer s.Close()
 	if err != nil {
 		return table{}, err
 	}
+	defer s.Close()
 	defer func() { _ = s.Down(context.WithoutCancel(ctx)) }()
 	store, err := drivers.Open(ctx, s.Store.MountPoint, s.Store.DriverOptions(), s.Store)
 	if err != nil {

@@ -98,6 +98,10 @@ func open(t *testing.T, set []dataset.File) *stand.Stand {
 			return syscall.Mount("jindo-fault", small, "tmpfs", 0, fmt.Sprintf("size=%d", smallDisk))
 		},
 	})
+	if err != nil {
+		_ = syscall.Unmount(small, syscall.MNT_DETACH)
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
 		down, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
@@ -111,9 +115,6 @@ func open(t *testing.T, set []dataset.File) *stand.Stand {
 		}
 		s.Close()
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return s
 }
 

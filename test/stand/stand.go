@@ -62,15 +62,15 @@ type Stand struct {
 	masters *client.Client
 }
 
-// Open makes the data set, starts the store and brings the runtime up. Close
-// the Stand also when Open failed.
+// Open makes the data set, starts the store and brings the runtime up. When it
+// fails it leaves nothing running.
 func Open(ctx context.Context, o Options) (*Stand, error) {
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
 	bin, err := filepath.Abs(o.Bin)
 	if err != nil {
-		return &Stand{}, fmt.Errorf("finding the binaries: %w", err)
+		return nil, fmt.Errorf("finding the binaries: %w", err)
 	}
 	o.Bin = bin
 	s := &Stand{
@@ -78,18 +78,30 @@ func Open(ctx context.Context, o Options) (*Stand, error) {
 		Layout:     local.NewLayout(filepath.Join(o.Dir, "cache", "jindo", "local"), namespace, runtime),
 		Mountpoint: filepath.Join(o.Dir, "mnt"),
 	}
-	if s.Store, err = openStore(ctx, o); err != nil {
-		return s, err
+	if err := s.open(ctx); err != nil {
+		down, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		_ = s.Down(down) // it may never have come up
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Stand) open(ctx context.Context) error {
+	var err error
+	if s.Store, err = openStore(ctx, s.options); err != nil {
+		return err
 	}
 	if err := s.writeManifests(); err != nil {
-		return s, err
+		return err
 	}
-	if o.Prepare != nil {
-		if err := o.Prepare(s); err != nil {
-			return s, fmt.Errorf("preparing: %w", err)
+	if s.options.Prepare != nil {
+		if err := s.options.Prepare(s); err != nil {
+			return fmt.Errorf("preparing: %w", err)
 		}
 	}
-	return s, s.Up(ctx)
+	return s.Up(ctx)
 }
 
 // Up brings the runtime up.

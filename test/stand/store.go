@@ -7,15 +7,14 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/test/dataset"
 	"github.com/jindo-io/jindo/test/ossserver"
+	"github.com/jindo-io/jindo/test/s3server"
 )
 
 // bucket as the samples name it.
@@ -53,7 +52,7 @@ func openStore(ctx context.Context, o Options) (*Store, error) {
 	case "oss":
 		return s, s.serveOSS()
 	case "s3":
-		return s, s.serveS3(ctx, o.Bin)
+		return s, s.serveS3(ctx)
 	case "file":
 		s.MountPoint = "file://" + s.Dir + "/"
 		return s, nil
@@ -96,36 +95,21 @@ func (s *Store) serveOSS() error {
 }
 
 // serveS3 starts versitygw over the directory that the bucket is in.
-func (s *Store) serveS3(ctx context.Context, bin string) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func (s *Store) serveS3(ctx context.Context) error {
+	binary, err := s3server.Find(ctx, os.Stderr)
 	if err != nil {
 		return fmt.Errorf("serving the store: %w", err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
-	cmd := exec.Command(filepath.Join(bin, "versitygw"), "--quiet", "--port", address, "posix", filepath.Dir(s.Dir))
-	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+s.keys.AccessKeyID, "ROOT_SECRET_KEY="+s.keys.AccessKeySecret)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting versitygw: %w (make build-s3 builds it)", err)
-	}
-	s.close = append(s.close, func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+	server, err := s3server.Start(ctx, s3server.Config{
+		Binary: binary, Dir: filepath.Dir(s.Dir), AccessKeyID: s.keys.AccessKeyID, AccessKeySecret: s.keys.AccessKeySecret,
 	})
-	s.MountPoint = "s3://" + bucket + "/"
-	s.endpoint = "http://" + address
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	for {
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			return conn.Close()
-		}
-		if paused := pause(ctx, 50*time.Millisecond); paused != nil {
-			return fmt.Errorf("waiting for versitygw: %w", err)
-		}
+	if err != nil {
+		return fmt.Errorf("serving the store: %w", err)
 	}
+	s.close = append(s.close, server.Stop)
+	s.MountPoint = "s3://" + bucket + "/"
+	s.endpoint = server.Endpoint
+	return nil
 }
 
 // fill puts this store into the sample Dataset.

@@ -72,7 +72,9 @@ func hold(t testing.TB) *held {
 			t.Error(err)
 		}
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 		session.Close()
 		_ = unix.Unmount(h.point, unix.MNT_DETACH)
 	})
@@ -367,8 +369,8 @@ func TestMountsComeAndGo(t *testing.T) {
 	if entries, err := os.ReadDir(point); err != nil || len(entries) != 0 {
 		t.Fatalf("without mounts: %v, %v", entries, err)
 	}
-	if s.Ready() == nil {
-		t.Error("ready without a mount")
+	if err := s.Ready(); err != nil {
+		t.Errorf("a runtime without mounts is served as well: %v", err)
 	}
 	source.setMounts(reader.Mount{ID: "m", Path: "/a/b"}, reader.Mount{ID: "n", Path: "/a"})
 	source.put("m", "x", "1", 1)

@@ -254,8 +254,5 @@ func (s *Server) Ready() error {
 	if !s.negotiated.Load() {
 		return errors.New("the kernel has not been answered yet")
 	}
-	if len(s.files.tree.Load().mounts) == 0 {
-		return errors.New("nothing is mounted yet")
-	}
 	return nil
 }

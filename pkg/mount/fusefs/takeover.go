@@ -112,7 +112,7 @@ func (s *Server) init(slot *fusefd.Slot, request []byte) error {
 // replayInit brings the protocol to where a predecessor had it.
 func (s *Server) replayInit() {
 	request, reply := s.lease.Slots.Init()
-	if request == nil || len(request) < inHeaderSize {
+	if len(request) < inHeaderSize {
 		return
 	}
 	// The protocol may scribble on it.
