@@ -57,7 +57,7 @@ bench: deps build ## Measure ROW (read) beside its peers; writes bench/results a
 
 .PHONY: lint
 lint: ## Lint with the pinned golangci-lint.
-	go tool -modfile=tools/lint/go.mod golangci-lint run ./...
+	go tool -modfile=tools/lint/go.mod golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: generate
 generate: ## Write all generated files anew.
