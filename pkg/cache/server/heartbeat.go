@@ -20,12 +20,7 @@ func (w *Worker) follow(ctx context.Context) {
 	ticker := time.NewTicker(w.config.Heartbeat)
 	defer ticker.Stop()
 	registered := false
-	var probes sync.WaitGroup
-	defer probes.Wait()
 	for {
-		for _, entry := range w.mounts.all() {
-			probes.Go(func() { entry.probe(ctx) })
-		}
 		if !registered {
 			registered = w.register(ctx)
 		}
@@ -37,6 +32,35 @@ func (w *Worker) follow(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// watchMounts opens the mounts of each new view and looks after sick ones, for
+// as long as the context lives.
+func (w *Worker) watchMounts(ctx context.Context) {
+	ticker := time.NewTicker(w.config.Heartbeat)
+	defer ticker.Stop()
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	for {
+		for _, entry := range w.mounts.all() {
+			probes.Go(func() { entry.probe(ctx) })
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-w.changed:
+		}
+	}
+}
+
+// viewChanged makes a newer view the one that is served.
+func (w *Worker) viewChanged(v *view) {
+	w.mounts.apply(v)
+	select {
+	case w.changed <- struct{}{}:
+	default:
 	}
 }
 

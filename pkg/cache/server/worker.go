@@ -31,6 +31,8 @@ type Worker struct {
 	metrics *metrics
 	started time.Time
 	places  chan struct{}
+	// changed has a token when the view is newer than the mounts looked after.
+	changed chan struct{}
 
 	storeBytes atomic.Uint64
 	listener   net.Listener
@@ -56,10 +58,10 @@ func New(config Config) (*Worker, error) {
 	w := &Worker{
 		config: config, mounts: newMounts(config.OpenStore, config.Logger),
 		peers:   newPeers(config.Identity, config.PeerTimeout),
-		started: time.Now(), places: make(chan struct{}, config.MaxRequests),
+		started: time.Now(), places: make(chan struct{}, config.MaxRequests), changed: make(chan struct{}, 1),
 	}
 	var err, damaged error
-	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.mounts.apply); err != nil {
+	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
 		return nil, fmt.Errorf("starting worker %s: %w", config.Name, err)
 	}
 	if damaged != nil {
@@ -147,6 +149,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stop()
 	var wg sync.WaitGroup
 	wg.Go(func() { w.follow(following) })
+	wg.Go(func() { w.watchMounts(following) })
 	if w.sealed != nil {
 		wg.Go(func() {
 			if err := w.sealed.Serve(following); err != nil {
