@@ -78,10 +78,10 @@ type book struct {
 	*os.File
 }
 
-func (b *book) CloseFile() { _ = b.File.Close() }
+func (b *book) CloseFile() { _ = b.Close() }
 
 func (b *book) Return() {
-	_ = b.File.Close()
+	_ = b.Close()
 	b.shelf.mu.Lock()
 	defer b.shelf.mu.Unlock()
 	b.shelf.out--

@@ -200,7 +200,7 @@ func (w *Worker) Ready() error {
 	if w.views.load() == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (the last answer: %v)", w.contact)
+		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (the last answer: %w)", w.contact)
 	}
 	for _, entry := range w.mounts.all() {
 		if !entry.tried() {

@@ -164,7 +164,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	case err = <-served:
 	case <-ctx.Done():
 		err = w.shutdown(context.WithoutCancel(ctx))
-		<-served
+		_ = <-served // that it was shut down
 	}
 	stop()
 	wg.Wait()
