@@ -234,7 +234,7 @@ func oneMount() *commonv1.ClusterView {
 
 // harness is one worker with its surroundings.
 type harness struct {
-	t         *testing.T
+	t         testing.TB
 	name      string // of the worker
 	authority *mtls.Authority
 	bucket    *bucket
@@ -247,7 +247,7 @@ type harness struct {
 	stopped   chan error
 }
 
-func newHarness(t *testing.T, change ...func(*harness)) *harness {
+func newHarness(t testing.TB, change ...func(*harness)) *harness {
 	t.Helper()
 	authority, err := mtls.NewAuthority("default/hadoop")
 	if err != nil {
@@ -393,7 +393,7 @@ func (h *harness) mustGet(client *http.Client, key blockstore.Key, first, last i
 	return a
 }
 
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !condition() {
