@@ -130,7 +130,10 @@ func (f Fault) send(rw http.ResponseWriter, r *http.Request, o Object, first, la
 			n := min(f.Trickle, len(data))
 			flush(data[:n])
 			data = data[n:]
-			time.Sleep(10 * time.Millisecond)
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-r.Context().Done():
+			}
 		}
 	default:
 		_, _ = rw.Write(data)
