@@ -164,7 +164,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	case err = <-served:
 	case <-ctx.Done():
 		err = w.shutdown(context.WithoutCancel(ctx))
-		_ = <-served // that it was shut down
+		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
 	}
 	stop()
 	wg.Wait()
