@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"testing"
@@ -100,21 +101,27 @@ func TestOneClusterInAnyOrder(t *testing.T) {
 				c.start(i)
 				moment()
 			}
-			all := c.settled()
-			for _, s := range all {
-				if s.GetClusterId() != c.Roster.ClusterID || s.GetConfigurationIndex() != all[0].GetConfigurationIndex() || s.GetTerm() == 0 {
-					t.Errorf("%s is in another cluster: %v, not %v", s.GetName(), s, all[0])
-				}
-				for i, p := range s.GetPeers() {
-					if p.GetMemberId() != all[0].GetPeers()[i].GetMemberId() {
-						t.Errorf("%s has other members: %v, not %v", s.GetName(), s.GetPeers(), all[0].GetPeers())
-					}
-				}
-			}
+			c.eventually("all masters are in one cluster", func() error { return oneCluster(c.settled()) })
 			c.mount("/data")
 			sameDigest(c)
 		})
 	}
+}
+
+// oneCluster holds the masters' own views of who they are to each other.
+func oneCluster(all []*masterv1.StatusResponse) error {
+	first := all[0]
+	for _, s := range all {
+		if s.GetClusterId() != first.GetClusterId() || s.GetConfigurationIndex() != first.GetConfigurationIndex() || s.GetLeader() != first.GetLeader() {
+			return fmt.Errorf("%s is in another cluster: %v, not %v", s.GetName(), s, first)
+		}
+		for i, p := range s.GetPeers() {
+			if p.GetMemberId() != first.GetPeers()[i].GetMemberId() {
+				return fmt.Errorf("%s has other members: %v, not %v", s.GetName(), s.GetPeers(), first.GetPeers())
+			}
+		}
+	}
+	return nil
 }
 
 // TestFormedWithEmptyDisksNeverForms: what was formed once and lost everywhere

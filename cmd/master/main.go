@@ -80,11 +80,13 @@ func run(ctx context.Context, o options) error {
 		return fmt.Errorf("listening for calls: %w", err)
 	}
 	defer listener.Close()
+	peers := server.NewPeers(identity)
+	defer peers.Close()
 	node, err := consensus.Open(consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: who.ClusterID, Formed: o.formed,
 		Roster: who, Identity: identity, RaftListen: o.raftListen,
 		Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
-		Peers: server.NewPeers(identity), Logger: logger, Registry: health.Registry, Fatal: fatal,
+		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}, server.StateMachine(machine))
 	if err != nil {
 		return err
