@@ -67,7 +67,9 @@ func (i *Identity) Dial(address string, role Role, name string, options ...grpc.
 		grpc.WithTransportCredentials(credentials.NewTLS(i.ClientConfig(role, name))),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-			MinConnectTimeout: 2 * time.Second,
+			// A starved machine needs seconds for a handshake; calls have their own
+			// deadlines.
+			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 	}, options...)
