@@ -66,7 +66,7 @@ func (i *Identity) Dial(address string, role Role, name string, options ...grpc.
 	options = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(i.ClientConfig(role, name))),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			// A starved machine needs seconds for a handshake; calls have their own
 			// deadlines.
 			MinConnectTimeout: 5 * time.Second,
