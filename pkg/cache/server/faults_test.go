@@ -206,9 +206,7 @@ func TestMountThatCannotBeOpened(t *testing.T) {
 		t.Errorf("%d %s %v", a.status, a.body, err)
 	}
 	eventually(t, "masters are told", func() bool {
-		h.masters.mu.Lock()
-		defer h.masters.mu.Unlock()
-		last := h.masters.reports[len(h.masters.reports)-1]
+		last := h.masters.last()
 		return len(last.GetMounts()) == 1 && strings.Contains(last.GetMounts()[0].GetError(), "fs.oss.accessKeyId")
 	})
 	mu.Lock()

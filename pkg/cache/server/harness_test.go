@@ -216,6 +216,16 @@ func (m *masters) change(f func(*commonv1.ClusterView)) {
 	m.view = next
 }
 
+// last report; an empty one while there was none.
+func (m *masters) last() *commonv1.WorkerReport {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.reports) == 0 {
+		return &commonv1.WorkerReport{}
+	}
+	return m.reports[len(m.reports)-1]
+}
+
 func (m *masters) kill() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
