@@ -65,6 +65,7 @@ generate: ## Write all generated files anew.
 
 .PHONY: generate-check
 generate-check: ## Fail when a generated file is stale.
+	@go mod tidy -diff
 	@hack/generate
 	@git diff --exit-code -- $$(cat hack/generated) || { echo "stale: run 'make generate' and commit the result"; exit 1; }
 
