@@ -121,7 +121,9 @@ func (c *climb) round(ctx context.Context, round int) error {
 		}
 	}
 	switch {
-	case refused:
+	// While the owner is spared, not everybody has been asked: a refusal is
+	// not the last word yet.
+	case refused && !c.patient:
 		return c.failed(ErrPermission)
 	case !c.reader.mounted(c.object.Mount):
 		return c.failed(errors.New("the mount is gone"))

@@ -160,6 +160,21 @@ func TestErrorsThatEndARead(t *testing.T) {
 	}
 }
 
+// TestARefusalIsNotTheLastWordWhileTheOwnerIsSpared: an owner that goes silent
+// after its headers keeps the store from being asked for one round; what
+// another worker refuses meanwhile ends nothing.
+func TestARefusalIsNotTheLastWordWhileTheOwnerIsSpared(t *testing.T) {
+	store := &memoryStore{}
+	f := newFixture(t, 2, hasty, func(c *Config) { c.OpenStore = store.opener })
+	store.bucket = f.cluster.Bucket
+	data := random(6, 1000)
+	v := f.put("file", data)
+	workers := f.order(v)
+	workers[0].FailAlways(faults["hangs after the header"])
+	workers[1].FailAlways(fakeworker.Fault{Status: 403, Code: "permission"})
+	f.mustRead(v, data, 1000)
+}
+
 func TestTheBucketIsGoneIsNotTheObjectIsGone(t *testing.T) {
 	store := &memoryStore{fail: ufs.ErrNoBucket}
 	f := newFixture(t, 1, func(c *Config) { c.OpenStore, c.ReadTimeout = store.opener, 300*time.Millisecond })
