@@ -41,6 +41,9 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 .PHONY: unit
 unit: deps build ## Run the unit tests under the race detector.
 	go test -race -timeout 10m $$(go list ./... | grep -vxFf <(go list $(CLUSTER_TESTS)))
+
+.PHONY: processes
+processes: deps build ## Run the tests that start processes, one package at a time.
 	go test -race -timeout 15m -p 1 $(CLUSTER_TESTS)
 
 .PHONY: mutants

@@ -18,8 +18,8 @@ import (
 // loss look like a start.
 const NoStateLeft = "this cluster was formed before, and no master has its state on disk any more: " +
 	"mounts and workers must be registered again. To form it anew, run " +
-	"`kubectl jindo local down --purge` and then `kubectl jindo local up` for a runtime on this machine, " +
-	"or `kubectl jindo forget formation` for one on Kubernetes; what workers have cached is kept"
+	"`kubectl jindo local down --purge` and then `kubectl jindo local up`; " +
+	"the cache is fetched again, the store has lost nothing"
 
 const (
 	describeTimeout = 2 * time.Second
