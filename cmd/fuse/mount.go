@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -86,10 +87,20 @@ func (m *mount) serve(ctx context.Context) error {
 	}
 	m.log.Info("serving", "mount", lease.Mountpoint, "generation", lease.Generation)
 	m.health.Ready("mount", files.Ready)
+	m.health.Views(func(view uint64) error { return m.reached(files, view) })
 	if err := files.Serve(ctx); err != nil {
 		return err
 	}
 	return errGone
+}
+
+// reached says why readers may still see what was mounted before a view.
+func (m *mount) reached(files *fusefs.Server, view uint64) error {
+	if at := m.workers.View().GetIndex(); at < view {
+		m.workers.Hurry()
+		return fmt.Errorf("view: at %d, not at %d yet", at, view)
+	}
+	return files.Behind()
 }
 
 // acquire asks for the mount until it gets it.

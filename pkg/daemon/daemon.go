@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -49,8 +50,9 @@ type Health struct {
 	// Registry holds the component's metrics.
 	Registry *prometheus.Registry
 
-	mu    sync.Mutex
-	ready map[string]func() error
+	mu      sync.Mutex
+	ready   map[string]func() error
+	reached func(view uint64) error
 }
 
 // NewHealth makes a Health with the metrics of the process and of Go.
@@ -68,6 +70,27 @@ func (h *Health) Ready(name string, check func() error) {
 	h.ready[name] = check
 }
 
+// Views adds a check for who asks /readyz?view=N: that the component acts on
+// view N of the runtime, or a newer one; reached answers why it does not. Who
+// changed the runtime finds out so when the change is in force.
+func (h *Health) Views(reached func(view uint64) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reached = reached
+}
+
+// reachedView is what is wrong about a view that somebody asked for.
+func reachedView(asked string, reached func(view uint64) error) error {
+	view, err := strconv.ParseUint(asked, 10, 64)
+	if err != nil {
+		return fmt.Errorf("view=%s: the index of a view is a number", asked)
+	}
+	if reached == nil {
+		return errors.New("view: this component follows none, or is starting")
+	}
+	return reached(view)
+}
+
 // Handler answers the three paths.
 func (h *Health) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -77,8 +100,9 @@ func (h *Health) Handler() http.Handler {
 	return mux
 }
 
-func (h *Health) serveReady(w http.ResponseWriter, _ *http.Request) {
+func (h *Health) serveReady(w http.ResponseWriter, r *http.Request) {
 	h.mu.Lock()
+	reached := h.reached
 	checks := make(map[string]func() error, len(h.ready))
 	for name, check := range h.ready {
 		checks[name] = check
@@ -93,6 +117,9 @@ func (h *Health) serveReady(w http.ResponseWriter, _ *http.Request) {
 		if err := check(); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", name, err))
 		}
+	}
+	if asked := r.URL.Query().Get("view"); asked != "" && failed == nil {
+		failed = reachedView(asked, reached)
 	}
 	if failed != nil {
 		http.Error(w, failed.Error(), http.StatusServiceUnavailable)

@@ -39,6 +39,28 @@ func TestReadiness(t *testing.T) {
 	}
 }
 
+func TestReadinessForAView(t *testing.T) {
+	h := NewHealth()
+	h.Ready("mount", func() error { return nil })
+	if code, _ := get(t, h, "/readyz?view=1"); code != http.StatusServiceUnavailable {
+		t.Errorf("a component that follows no view: %d", code)
+	}
+	h.Views(func(view uint64) error {
+		if view > 7 {
+			return errors.New("acts on view 7")
+		}
+		return nil
+	})
+	for path, want := range map[string]int{
+		"/readyz": http.StatusOK, "/readyz?view=7": http.StatusOK, "/readyz?view=8": http.StatusServiceUnavailable,
+		"/readyz?view=x": http.StatusServiceUnavailable, "/readyz?view=-1": http.StatusServiceUnavailable,
+	} {
+		if code, body := get(t, h, path); code != want {
+			t.Errorf("%s: got %d %q, want %d", path, code, body, want)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	if code, body := get(t, NewHealth(), "/metrics"); code != http.StatusOK || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("got %d %.60q", code, body)

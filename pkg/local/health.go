@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -17,8 +18,17 @@ func (e *NotReadyError) Error() string { return e.Reason }
 // AskReady asks the health port of a component, host:port, whether it is ready:
 // nil when it is, a *NotReadyError when it says that it is not.
 func AskReady(ctx context.Context, address string) error {
+	return askReady(ctx, address, "")
+}
+
+// askView asks as well whether it acts on a view of the runtime or a newer one.
+func askView(ctx context.Context, address string, view uint64) error {
+	return askReady(ctx, address, "?view="+strconv.FormatUint(view, 10))
+}
+
+func askReady(ctx context.Context, address, query string) error {
 	const limit = 4 << 10
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz"+query, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("asking whether it is ready: %w", err)
 	}

@@ -66,6 +66,11 @@ func (c *checker) applyMounts(ctx context.Context) error {
 			return fmt.Errorf("mounting %s at %s: %w", m.URI, m.Path, err)
 		}
 	}
+	view, err := c.masters.View(ctx)
+	if err != nil {
+		return fmt.Errorf("reading what is mounted: %w", err)
+	}
+	c.view = view.GetIndex()
 	return c.s.noteMounts(paths)
 }
 

@@ -75,6 +75,8 @@ type Client struct {
 	known chan struct{}
 	// hints are workers that know more than this client.
 	hints chan string
+	// hurry has a token when somebody knows that there is a newer view.
+	hurry chan struct{}
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -104,6 +106,7 @@ func New(config Config) (*Client, error) {
 		changes: make(chan struct{}, 1),
 		known:   make(chan struct{}),
 		hints:   make(chan string, 16),
+		hurry:   make(chan struct{}, 1),
 		ctx:     ctx,
 		cancel:  cancel,
 		workers: map[string]*worker{},
@@ -151,6 +154,15 @@ func (c *Client) Wait(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the view of cluster %s: neither its masters, nor its workers, nor the file %q had one: %w", c.config.Roster.Name, c.config.ViewFile, context.Cause(ctx))
+	}
+}
+
+// Hurry asks the masters for the newest view soon, whatever the time of the
+// next question.
+func (c *Client) Hurry() {
+	select {
+	case c.hurry <- struct{}{}:
+	default: // Somebody said so already.
 	}
 }
 

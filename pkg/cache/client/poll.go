@@ -30,6 +30,11 @@ func (c *Client) keepUp() {
 		select {
 		case <-c.ctx.Done():
 			return
+		case <-c.hurry:
+			if err = c.askMasters(c.ctx); err != nil {
+				c.config.Logger.Debug("the masters did not tell the view", "reason", err)
+			}
+			c.rest(minAsk)
 		case name := <-c.hints:
 			c.follow(name)
 		case <-time.After(wait):
@@ -54,10 +59,7 @@ func (c *Client) follow(name string) {
 		c.config.Logger.Debug("a worker that seemed to know more did not", "worker", name, "reason", err)
 		pause = c.config.Poll
 	}
-	select {
-	case <-time.After(pause):
-	case <-c.ctx.Done():
-	}
+	c.rest(pause)
 	for {
 		select {
 		case <-c.hints:
@@ -65,6 +67,28 @@ func (c *Client) follow(name string) {
 			return
 		}
 	}
+}
+
+func (c *Client) rest(pause time.Duration) {
+	select {
+	case <-time.After(pause):
+	case <-c.ctx.Done():
+	}
+}
+
+// askMasters for the view.
+func (c *Client) askMasters(ctx context.Context) error {
+	if c.config.Masters == nil {
+		return errors.New("this client knows no masters")
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	defer cancel()
+	v, err := c.config.Masters.View(ctx)
+	if err != nil {
+		return fmt.Errorf("asking the masters for the view: %w", err)
+	}
+	_, err = c.adopt(v, true)
+	return err
 }
 
 // firstAsked is how many workers are asked at once by a client that knows no
@@ -78,14 +102,7 @@ func (c *Client) refresh(ctx context.Context) error {
 	defer cancel()
 	var questions []func() error
 	if c.config.Masters != nil {
-		questions = append(questions, func() error {
-			v, err := c.config.Masters.View(ctx)
-			if err != nil {
-				return fmt.Errorf("asking the masters for the view: %w", err)
-			}
-			_, err = c.adopt(v, true)
-			return err
-		})
+		questions = append(questions, func() error { return c.askMasters(ctx) })
 	}
 	workers := c.everybody(strconv.FormatUint(rand.Uint64(), 16))
 	for _, m := range workers[:min(len(workers), firstAsked)] {
@@ -121,12 +138,7 @@ func (c *Client) poll(ctx context.Context) error {
 		}
 	}
 	if c.config.Masters != nil {
-		ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
-		defer cancel()
-		v, err := c.config.Masters.View(ctx)
-		if err == nil {
-			_, err = c.adopt(v, true)
-		}
+		err := c.askMasters(ctx)
 		if err == nil {
 			return nil
 		}

@@ -173,6 +173,13 @@ func TestKilledReaderDoesNotWait(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "one", 100)
 	source.delay = time.Hour
+	var reading atomic.Bool
+	source.fail = func(act, _ string) error {
+		if act == "read" {
+			reading.Store(true)
+		}
+		return nil
+	}
 	h := hold(t)
 	s, _ := h.start(t, source, func(c *Config) { c.Timeout = 0 })
 	// A read past the kernel's cache waits for its answer and nothing else.
@@ -185,7 +192,8 @@ func TestKilledReaderDoesNotWait(t *testing.T) {
 		defer s.files.requests.mu.Unlock()
 		return len(s.files.requests.live)
 	}
-	eventually(t, "the read is at work", func() bool { return live() > 0 })
+	// Before the read dd would die of the signal that it takes as a question.
+	eventually(t, "the read is at work", reading.Load)
 	_ = command.Process.Signal(syscall.SIGUSR1) // dd prints what it has and reads on
 	eventually(t, "the server hears of the signal", func() bool {
 		s.files.requests.mu.Lock()

@@ -219,6 +219,15 @@ func (s *Server) refresh() {
 	}
 }
 
+// Behind says why what the kernel is told is older than what the source knows
+// is mounted; nil when it is not.
+func (s *Server) Behind() error {
+	if changed := changedMounts(s.files.tree.Load(), newTree(s.config.Source.Mounts())); len(changed) > 0 {
+		return fmt.Errorf("%v has just changed", changed)
+	}
+	return nil
+}
+
 // changedMounts lists the paths of mounts that came, went or have another
 // epoch. What mounts make above them has changed as well.
 func changedMounts(before, after *tree) []string {
