@@ -13,11 +13,11 @@ import (
 // reloadAfter is how long an Identity trusts what it read from its files.
 const reloadAfter = 10 * time.Second
 
-// Identity is a component's own certificate and the authority it trusts, read
-// from a directory and read again when the files change, so that certificates
-// are renewed under running servers. Safe for concurrent use.
+// Identity is a component's own certificate and the authority it trusts. One
+// that comes from a directory is read again when the files change, so that
+// certificates are renewed under running servers. Safe for concurrent use.
 type Identity struct {
-	dir  string
+	load func() (*tls.Certificate, *x509.CertPool, error)
 	peer Peer
 
 	mu     sync.Mutex
@@ -28,17 +28,38 @@ type Identity struct {
 }
 
 // LoadIdentity reads the identity in a directory (ca.crt, tls.crt, tls.key).
-func LoadIdentity(dir string) (*Identity, error) {
-	i := &Identity{dir: dir}
+func LoadIdentity(dir string) (*Identity, error) { return LoadIdentityOf(dir, "") }
+
+// LoadIdentityOf reads the identity of one instance in a directory that all
+// instances of a role share: NAME.crt and NAME.key, or tls.crt and tls.key
+// where the directory has none of that name.
+func LoadIdentityOf(dir, name string) (*Identity, error) {
+	i, err := newIdentity(func() (*tls.Certificate, *x509.CertPool, error) { return readDir(dir, name) })
+	if err != nil {
+		return nil, fmt.Errorf("reading identity in %s: %w", dir, err)
+	}
+	return i, nil
+}
+
+// NewIdentity is an identity that was just issued; it is never read again.
+func NewIdentity(pair Pair) (*Identity, error) {
+	i, err := newIdentity(func() (*tls.Certificate, *x509.CertPool, error) {
+		return parse(pair.Cert, pair.Key, pair.CA)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("using an identity: %w", err)
+	}
+	return i, nil
+}
+
+func newIdentity(load func() (*tls.Certificate, *x509.CertPool, error)) (*Identity, error) {
+	i := &Identity{load: load}
 	cert, _, err := i.material()
 	if err != nil {
 		return nil, err
 	}
 	i.peer, err = PeerOf(cert.Leaf)
-	if err != nil {
-		return nil, fmt.Errorf("reading identity in %s: %w", dir, err)
-	}
-	return i, nil
+	return i, err
 }
 
 // Peer is who this identity says its holder is.
@@ -151,18 +172,31 @@ func (i *Identity) material() (*tls.Certificate, *x509.CertPool, error) {
 	return i.cert, i.pool, nil
 }
 
-func (i *Identity) load() (*tls.Certificate, *x509.CertPool, error) {
-	cert, err := tls.LoadX509KeyPair(filepath.Join(i.dir, CertFile), filepath.Join(i.dir, KeyFile))
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading identity in %s: %w", i.dir, err)
+func readDir(dir, name string) (*tls.Certificate, *x509.CertPool, error) {
+	certFile, keyFile := CertFile, KeyFile
+	if name != "" {
+		if _, err := os.Stat(filepath.Join(dir, name+".crt")); err == nil {
+			certFile, keyFile = name+".crt", name+".key"
+		}
 	}
-	caPEM, err := os.ReadFile(filepath.Join(i.dir, CAFile))
+	files := make([][]byte, 3)
+	for i, file := range []string{certFile, keyFile, CAFile} {
+		var err error
+		if files[i], err = os.ReadFile(filepath.Join(dir, file)); err != nil {
+			return nil, nil, err
+		}
+	}
+	return parse(files[0], files[1], files[2])
+}
+
+func parse(certPEM, keyPEM, caPEM []byte) (*tls.Certificate, *x509.CertPool, error) {
+	cert, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading identity in %s: %w", i.dir, err)
+		return nil, nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(caPEM) {
-		return nil, nil, fmt.Errorf("reading identity in %s: %s has no certificate", i.dir, CAFile)
+		return nil, nil, fmt.Errorf("%s has no certificate", CAFile)
 	}
 	return &cert, pool, nil
 }

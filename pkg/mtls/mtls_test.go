@@ -169,6 +169,53 @@ func TestFilesThatBreakLeaveTheCertificateInUse(t *testing.T) {
 	}
 }
 
+// A directory with a certificate for each instance gives each its own, and
+// whoever has none there the one of the role.
+func TestLoadIdentityOf(t *testing.T) {
+	a, dir := authority(t), t.TempDir()
+	issue(t, a, dir, Peer{Role: Fuse, Name: "fuse"})
+	for _, name := range []string{"m-0", "m-1"} {
+		pair, err := a.Issue(Peer{Role: Master, Name: name}, nil, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for file, content := range map[string][]byte{name + ".crt": pair.Cert, name + ".key": pair.Key} {
+			if err := os.WriteFile(filepath.Join(dir, file), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for name, want := range map[string]Peer{
+		"m-0": {Master, "m-0"}, "m-1": {Master, "m-1"}, "m-2": {Fuse, "fuse"}, "": {Fuse, "fuse"},
+	} {
+		i, err := LoadIdentityOf(dir, name)
+		if err != nil || i.Peer() != want {
+			t.Errorf("%q is %v, want %v, error %v", name, i.Peer(), want, err)
+		}
+	}
+}
+
+func TestNewIdentity(t *testing.T) {
+	a := authority(t)
+	pair, err := a.Issue(Peer{Role: Admin, Name: "controller"}, nil, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := NewIdentity(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := identity(t, a, Master, "m0")
+	serverErr, clientErr := handshake(t, server.ServerConfig(Admin), client.ClientConfig(Master, "m0"))
+	if serverErr != nil || clientErr != nil {
+		t.Errorf("server: %v, client: %v", serverErr, clientErr)
+	}
+	pair.CA = nil
+	if _, err := NewIdentity(pair); err == nil {
+		t.Error("an identity without an authority was taken")
+	}
+}
+
 func TestLoadIdentityNamesWhatIsWrong(t *testing.T) {
 	a := authority(t)
 	for name, test := range map[string]struct {

@@ -198,7 +198,12 @@ type DatasetStatus struct {
 	// Runtimes that serve it.
 	Runtimes []Runtime `json:"runtimes,omitempty"`
 
+	// ObservedGeneration is the generation of the spec that this status is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
 	// Conditions as of now; an empty list rather than none.
+	// +listType=map
+	// +listMapKey=type
 	Conditions []DatasetCondition `json:"conditions"`
 
 	// CacheStates are figures about the cache, by the keys named CacheState*.
@@ -237,6 +242,9 @@ type DatasetCondition struct {
 	// Message for people.
 	Message string `json:"message,omitempty"`
 
+	// ObservedGeneration is the generation of the spec that this is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
 	// LastUpdateTime is when this was last looked at.
 	LastUpdateTime metav1.Time `json:"lastUpdateTime,omitempty"`
 
@@ -271,6 +279,14 @@ const (
 	DatasetInitialized      DatasetConditionType = "Initialized"
 	// DatasetMountUnsupported: a mount's scheme has no driver here.
 	DatasetMountUnsupported DatasetConditionType = "MountUnsupported"
+	// DatasetSpecValid: the spec can be carried out.
+	DatasetSpecValid DatasetConditionType = "SpecValid"
+	// DatasetMountsReady: the store of every mount answers.
+	DatasetMountsReady DatasetConditionType = "MountsReady"
+	// DatasetChangeNotApplied: the spec asks for what is not done online yet.
+	DatasetChangeNotApplied DatasetConditionType = "ChangeNotApplied"
+	// DatasetDeletionBlocked: pods keep the Dataset from going.
+	DatasetDeletionBlocked DatasetConditionType = "DeletionBlocked"
 )
 
 // PlacementMode says whether a node may cache a Dataset beside others.

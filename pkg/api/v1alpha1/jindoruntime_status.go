@@ -70,9 +70,35 @@ type RuntimeStatus struct {
 	// SetupDuration is how long the runtime took to become ready.
 	SetupDuration string `json:"setupDuration,omitempty"`
 
+	// ObservedGeneration is the generation of the spec that this status is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// Formation is what must outlive the masters' disks.
+	Formation *Formation `json:"formation,omitempty"`
+
+	// Raft is the masters' view of themselves.
+	Raft *RaftStatus `json:"raft,omitempty"`
+
+	// Images that the pods were created with. They are kept until somebody asks
+	// for others, so that an upgrade of the controllers restarts no pod.
+	Images *RuntimeImages `json:"images,omitempty"`
+
+	// CacheDirectories on nodes, to be removed with the runtime.
+	// +listType=map
+	// +listMapKey=node
+	CacheDirectories []CacheDirectory `json:"cacheDirectories,omitempty"`
+
+	// UfsTotal is the size of all files in the store.
+	UfsTotal string `json:"ufsTotal,omitempty"`
+
+	// FileNum is the number of files in the store.
+	FileNum string `json:"fileNum,omitempty"`
+
 	// Conditions as of now.
 	// +patchMergeKey=type
 	// +patchStrategy=merge
+	// +listType=map
+	// +listMapKey=type
 	Conditions []RuntimeCondition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
 	// CacheStates are figures about the cache, by the keys named CacheState*.
@@ -94,6 +120,64 @@ type RuntimeStatus struct {
 	CacheAffinity *corev1.NodeAffinity `json:"cacheAffinity,omitempty"`
 }
 
+// Formation says whether the masters have formed a cluster. A master that finds
+// an empty disk after that joins, and never forms another.
+type Formation struct {
+	// ClusterID of the masters.
+	ClusterID string `json:"clusterID"`
+
+	// Formed is true once all masters vote, for good.
+	Formed bool `json:"formed"`
+}
+
+// RaftStatus is what the masters say of themselves.
+type RaftStatus struct {
+	// Leader is the name of the master that leads; empty when none does.
+	Leader string `json:"leader,omitempty"`
+
+	// Term in which it leads.
+	Term int64 `json:"term,omitempty"`
+
+	// Members in the order of their numbers.
+	// +listType=map
+	// +listMapKey=name
+	Members []RaftMember `json:"members,omitempty"`
+}
+
+// RaftMember is one master.
+type RaftMember struct {
+	// Name of the master.
+	Name string `json:"name"`
+
+	// State is LEADER, FOLLOWER, CANDIDATE, JOINING, SHUTDOWN or, when it did
+	// not answer, UNKNOWN.
+	State string `json:"state"`
+
+	// Voter is true for a master that takes part in elections.
+	Voter bool `json:"voter,omitempty"`
+
+	// Message is why it did not answer.
+	Message string `json:"message,omitempty"`
+}
+
+// RuntimeImages are what pods run.
+type RuntimeImages struct {
+	// Jindo is the image of masters and workers.
+	Jindo string `json:"jindo,omitempty"`
+
+	// Fuse is the image of the mounts' servers.
+	Fuse string `json:"fuse,omitempty"`
+}
+
+// CacheDirectory is what a runtime has on one node.
+type CacheDirectory struct {
+	// Node by name.
+	Node string `json:"node"`
+
+	// Paths of directories that are the runtime's own.
+	Paths []string `json:"paths"`
+}
+
 // RuntimeCondition is one thing that is so, or not, about a runtime.
 type RuntimeCondition struct {
 	// Type of the condition.
@@ -107,6 +191,9 @@ type RuntimeCondition struct {
 
 	// Message for people.
 	Message string `json:"message,omitempty"`
+
+	// ObservedGeneration is the generation of the spec that this is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// LastProbeTime is when this was last looked at.
 	LastProbeTime metav1.Time `json:"lastProbeTime,omitempty"`
@@ -141,4 +228,25 @@ const (
 	RuntimeFusesReady         RuntimeConditionType = "FusesReady"
 	RuntimeFusesScaledIn      RuntimeConditionType = "FusesScaledIn"
 	RuntimeFusesScaledOut     RuntimeConditionType = "FusesScaledOut"
+
+	// RuntimeReady: masters, workers and mounts are ready.
+	RuntimeReady RuntimeConditionType = "Ready"
+	// RuntimeSpecValid: the spec can be carried out.
+	RuntimeSpecValid RuntimeConditionType = "SpecValid"
+	// RuntimeDatasetBound: the runtime serves a Dataset.
+	RuntimeDatasetBound RuntimeConditionType = "DatasetBound"
+	// RuntimeMountsReady: what the Dataset mounts answers.
+	RuntimeMountsReady RuntimeConditionType = "MountsReady"
+	// RuntimeCredentialsReady: the Secrets that mounts name are there.
+	RuntimeCredentialsReady RuntimeConditionType = "CredentialsReady"
+	// RuntimeChangeNotApplied: the spec asks for what is not done online yet.
+	RuntimeChangeNotApplied RuntimeConditionType = "ChangeNotApplied"
+	// RuntimeUpdatePending: pods run with an older template.
+	RuntimeUpdatePending RuntimeConditionType = "UpdatePending"
+	// RuntimePlacementBlocked: pods find no node.
+	RuntimePlacementBlocked RuntimeConditionType = "PlacementBlocked"
+	// RuntimePodSecurityForbidden: the namespace refuses the pods.
+	RuntimePodSecurityForbidden RuntimeConditionType = "PodSecurityForbidden"
+	// RuntimeDeletionBlocked: something keeps the runtime from going.
+	RuntimeDeletionBlocked RuntimeConditionType = "DeletionBlocked"
 )

@@ -157,6 +157,12 @@ type JindoCompTemplateSpec struct {
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
 
+	// StorageClassName of the volume that each master keeps its log on. Without
+	// it the volume lies on the first hostPath of the tiered store, or where
+	// that has none in the cluster's default class.
+	// +optional
+	StorageClassName *string `json:"storageClassName,omitempty"`
+
 	// Disabled leaves the component out. With masters and workers left out,
 	// mounts read the store themselves.
 	// +optional

@@ -34,7 +34,7 @@ func Connect(_ context.Context, settings Settings) (Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	identity, err := mtls.LoadIdentity(settings.TLSDir)
+	identity, err := mtls.LoadIdentityOf(settings.TLSDir, settings.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -35,8 +35,10 @@ type Env struct {
 
 // Settings say which cluster to speak to, and how long to wait.
 type Settings struct {
-	Roster  string
-	TLSDir  string
+	Roster string
+	TLSDir string
+	// Name of the instance whose certificate is used, where TLSDir has several.
+	Name    string
 	Timeout time.Duration
 }
 

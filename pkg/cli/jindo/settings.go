@@ -23,7 +23,7 @@ const defaultTimeout = 30 * time.Second
 // parseSettings takes the settings out of the words, wherever they stand in
 // front of the first word of the command.
 func parseSettings(args []string, getenv func(string) string) (Settings, []string, error) {
-	settings := Settings{Roster: getenv("JINDO_ROSTER"), TLSDir: getenv("JINDO_TLS_DIR"), Timeout: defaultTimeout}
+	settings := Settings{Roster: getenv("JINDO_ROSTER"), TLSDir: getenv("JINDO_TLS_DIR"), Name: getenv("POD_NAME"), Timeout: defaultTimeout}
 	for len(args) > 0 {
 		name, value, inline := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(args[0], "-"), "-"), "=")
 		if !strings.HasPrefix(args[0], "-") || !isSetting(name) {

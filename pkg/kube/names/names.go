@@ -1,0 +1,148 @@
+// Package names is what everything on Kubernetes calls each other by: objects,
+// labels, finalizers, and what the CSI driver is told. Users of Fluid rely on
+// many of them.
+package names
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+)
+
+// Where the product itself runs, and by whom fields are owned.
+const (
+	SystemNamespace = "fluid-system"
+	// FieldManager of the controllers' server-side apply.
+	FieldManager = "jindo-controller"
+	// Driver of CSI.
+	Driver = "fuse.csi.fluid.io"
+	// StorageClass of datasets' volumes; no such object is needed.
+	StorageClass = "fluid"
+	// MasterStorageClass is of the volumes that the controller makes for masters
+	// on the nodes' tier paths; no such object is needed.
+	MasterStorageClass = "jindo-master"
+	// User and group that components without need of root run as.
+	User = 65532
+)
+
+// Finalizers.
+const (
+	DatasetFinalizer = "fluid-dataset-controller-finalizer"
+	RuntimeFinalizer = "jindo-runtime-controller-finalizer"
+)
+
+// Keys and values of labels that objects of a runtime carry.
+const (
+	LabelApp       = "app"
+	App            = "jindo"
+	LabelRelease   = "release"
+	LabelRole      = "role"
+	LabelDatasetID = "fluid.io/dataset-id"
+	// LabelDataset and LabelPlacement are on workers' pods, for exclusive
+	// placement.
+	LabelDataset   = "fluid.io/dataset"
+	LabelPlacement = "fluid.io/dataset-placement"
+	LabelManagedBy = "fluid.io/managed-by"
+	ManagedBy      = "jindo"
+	// LabelRuntimeNamespace and LabelRuntimeName are on cluster-wide objects and
+	// on those in the system namespace.
+	LabelRuntimeNamespace = "jindo.io/runtime-namespace"
+	LabelRuntimeName      = "jindo.io/runtime-name"
+	LabelRuntimeUID       = "jindo.io/runtime-uid"
+)
+
+// Keys of volume attributes, as publish calls carry them.
+const (
+	AttributeRuntimeNamespace = "runtime_namespace"
+	AttributeRuntimeName      = "runtime_name"
+	AttributeMountType        = "mount_type" // jindo
+	AttributeFluidPath        = "fluid_path"
+	AttributeNodeSelectorKey  = "mount_pod_node_selector_key"
+	AttributeCleanPolicy      = "clean_policy"
+	// AttributeSubPath is a directory of the tree to show in place of its root.
+	AttributeSubPath = "fluid_sub_path"
+	// AttributeRole of an inline volume: RoleFuse or RoleWorker.
+	AttributeRole = "role"
+	RoleFuse      = "fuse"
+	RoleWorker    = "worker"
+)
+
+// Files in the inline volume of a FUSE server.
+const (
+	SessionSocket = "session.sock"
+	SocketsDir    = "sockets"
+)
+
+// FuseSecretRoster is the key of the roster in the Secret of the role fuse,
+// whose other keys are those of an identity.
+const FuseSecretRoster = "roster.json"
+
+// Component is hadoop-jindofs-master, and the prefix of what belongs to it.
+func Component(runtime, role string) string { return runtime + "-jindofs-" + role }
+
+// Secret of a role: master, worker, fuse, admin or credentials.
+func Secret(runtime, role string) string { return Component(runtime, role) }
+
+// Config is the ConfigMap with roster.json, ca.crt and formed.
+func Config(runtime string) string { return Component(runtime, "config") }
+
+// ConfigFormed is the key in the ConfigMap: "true" once the masters have formed
+// a cluster.
+const ConfigFormed = "formed"
+
+// MasterService is the Service of one master.
+func MasterService(runtime string, ordinal int) string {
+	return Component(runtime, "master") + "-" + strconv.Itoa(ordinal)
+}
+
+// MasterHost is its DNS name.
+func MasterHost(namespace, runtime string, ordinal int) string {
+	return MasterService(runtime, ordinal) + "." + namespace + ".svc"
+}
+
+// WorkerHost is the DNS name of one worker, below the workers' headless Service.
+func WorkerHost(namespace, runtime string, ordinal int) string {
+	workers := Component(runtime, "worker")
+	return workers + "-" + strconv.Itoa(ordinal) + "." + workers + "." + namespace + ".svc"
+}
+
+// AuthoritySecret in the system namespace holds the key of a runtime's CA.
+func AuthoritySecret(runtimeUID string) string { return "jindo-ca-" + runtimeUID }
+
+// Volume is the PersistentVolume of a Dataset, and its handle.
+func Volume(namespace, dataset string) string { return namespace + "-" + dataset }
+
+// MasterVolume is the PersistentVolume of one master on a node's tier path.
+func MasterVolume(namespace, runtime string, ordinal int) string {
+	return namespace + "-" + MasterService(runtime, ordinal)
+}
+
+// MasterClaim is the PersistentVolumeClaim that the StatefulSet makes.
+func MasterClaim(runtime string, ordinal int) string { return "data-" + MasterService(runtime, ordinal) }
+
+// FuseNodeLabel is on nodes where pods use the runtime's mounts.
+func FuseNodeLabel(namespace, runtime string) string { return nodeLabel("f", namespace, runtime) }
+
+// CacheNodeLabel is on nodes where workers of the runtime cache.
+func CacheNodeLabel(namespace, runtime string) string { return nodeLabel("s", namespace, runtime) }
+
+// nodeLabel keeps to the 63 bytes that the name of a label may have.
+func nodeLabel(kind, namespace, runtime string) string {
+	const limit = 63
+	name := kind + "-" + namespace + "-" + runtime
+	if len(name) > limit {
+		sum := sha256.Sum256([]byte(namespace + "/" + runtime))
+		digest := hex.EncodeToString(sum[:8])
+		name = name[:limit-1-len(digest)] + "-" + digest
+	}
+	return "fluid.io/" + name
+}
+
+// Labels of every object of a runtime; role may be empty.
+func Labels(runtime, role string) map[string]string {
+	labels := map[string]string{LabelApp: App, LabelRelease: runtime, LabelManagedBy: ManagedBy}
+	if role != "" {
+		labels[LabelRole] = "jindofs-" + role
+	}
+	return labels
+}
