@@ -23,6 +23,29 @@ func Find(datasets []*v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *v1alpha
 	return nil
 }
 
+// Serving answers the runtime that serves a Dataset: of several that are
+// [Bound] to it the oldest, and of equally old ones the first by name; nil when
+// there is none.
+func Serving(dataset *v1alpha1.Dataset, runtimes []*v1alpha1.JindoRuntime) *v1alpha1.JindoRuntime {
+	var serving *v1alpha1.JindoRuntime
+	for _, r := range runtimes {
+		if !Bound(dataset, r) {
+			continue
+		}
+		if serving == nil || older(r, serving) {
+			serving = r
+		}
+	}
+	return serving
+}
+
+func older(a, b *v1alpha1.JindoRuntime) bool {
+	if at, bt := a.CreationTimestamp.Time, b.CreationTimestamp.Time; !at.Equal(bt) {
+		return at.Before(bt)
+	}
+	return a.Name < b.Name
+}
+
 // UnboundReason says, for people, why a runtime does not serve a Dataset and
 // what to write so that it does; it is empty for a pair that is [Bound].
 func UnboundReason(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) string {

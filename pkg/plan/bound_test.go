@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
@@ -55,5 +57,37 @@ func TestFind(t *testing.T) {
 	}
 	if got := Find(datasets, annotated("", "x", "")); got != nil {
 		t.Errorf("found %+v for a runtime that serves none", got)
+	}
+}
+
+func TestServing(t *testing.T) {
+	at := func(name, annotation string, second int64) *v1alpha1.JindoRuntime {
+		r := &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Name: name, CreationTimestamp: metav1.Unix(second, 0)}}
+		if annotation != "" {
+			r.Annotations = map[string]string{v1alpha1.DatasetAnnotation: annotation}
+		}
+		return r
+	}
+	for _, test := range []struct {
+		name     string
+		runtimes []*v1alpha1.JindoRuntime
+		want     string
+	}{
+		{"none", nil, ""},
+		{"not bound", []*v1alpha1.JindoRuntime{at("hadoop", "", 1)}, ""},
+		{"the older", []*v1alpha1.JindoRuntime{at("hbase", "", 2), at("hadoop", "hbase", 1)}, "hadoop"},
+		{"the older comes last", []*v1alpha1.JindoRuntime{at("hadoop", "hbase", 2), at("hbase", "", 1), at("other", "", 0)}, "hbase"},
+		{"equally old", []*v1alpha1.JindoRuntime{at("hbase", "", 1), at("hadoop", "hbase", 1)}, "hadoop"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dataset := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Name: "hbase"}}
+			got := ""
+			if r := Serving(dataset, test.runtimes); r != nil {
+				got = r.Name
+			}
+			if got != test.want {
+				t.Errorf("got %q", got)
+			}
+		})
 	}
 }

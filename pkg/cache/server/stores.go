@@ -11,7 +11,8 @@ import (
 )
 
 // StoresWith opens stores with the credentials below a directory: one folder a
-// secret reference, one file an option.
+// secret reference with one file an option, or one flat file an option named by
+// [ufs.CredentialKey].
 func StoresWith(credentialsDir string) StoreOpener {
 	return func(ctx context.Context, mount *commonv1.Mount) (ufs.Store, error) {
 		var credentials ufs.CredentialsSource

@@ -17,7 +17,11 @@ import (
 // checkEvery is how often files are looked at for changes.
 const checkEvery = time.Second
 
-// fileCredentials reads one option a file: DIR/fs.oss.accessKeyId and so on.
+// lookAgain is how often files are read anew that changed under the reading.
+const lookAgain = 3
+
+// fileCredentials reads one option a file: DIR/fs.oss.accessKeyId and so on,
+// or where there is no DIR the file DIR__fs.oss.accessKeyId beside it.
 type fileCredentials struct {
 	dir    string
 	scheme string
@@ -44,17 +48,20 @@ var (
 
 // FileCredentials reads the credentials for a mount point from the files of a
 // directory, named by option: "fs.oss.accessKeyId", "fs.oss.accessKeySecret"
-// and, if it is there, "fs.oss.securityToken". It looks for changes at most
-// once a second, and at once when the store refuses what it answered. It
-// follows links as a mounted Secret makes them. Stores that need none (file://)
-// get none. Safe for concurrent use.
+// and, if it is there, "fs.oss.securityToken". Where there is no such
+// directory, as in a mounted Secret, which is flat, the files lie beside it and
+// are named by [ufs.CredentialKey] of the directory's name and the option. It
+// looks for changes at most once a second, and at once when the store refuses
+// what it answered. It follows links as a mounted Secret makes them, and never
+// mixes two versions of it. Stores that need none (file://) get none. Safe for
+// concurrent use.
 func FileCredentials(dir, uri string) ufs.CredentialsSource {
 	scheme, _, _ := strings.Cut(uri, "://")
 	scheme = strings.ToLower(scheme)
 	if scheme == "file" || scheme == "local" {
 		return ufs.StaticCredentials{}
 	}
-	return &fileCredentials{dir: dir, scheme: scheme, now: time.Now}
+	return &fileCredentials{dir: filepath.Clean(dir), scheme: scheme, now: time.Now}
 }
 
 // Credentials as the files say now, or said less than a second ago.
@@ -86,34 +93,58 @@ func (c *fileCredentials) Refresh(ctx context.Context, refused ufs.Credentials) 
 	return c.err == nil && c.value != refused, c.err
 }
 
-// look reads the files if they changed.
+// options of the three credentials; the last may be missing.
+func options() [3]string { return [3]string{"accessKeyId", "accessKeySecret", "securityToken"} }
+
+// look reads the files if they changed, and again when they change meanwhile:
+// an id goes with the secret that was written with it.
 func (c *fileCredentials) look(always bool) {
-	names := [3]string{"accessKeyId", "accessKeySecret", "securityToken"}
-	var seen [3]stamp
-	for i, name := range names {
-		seen[i] = stampOf(c.path(name))
-	}
+	seen := c.stamps()
 	if !always && c.value != (ufs.Credentials{}) && seen == c.seen {
 		return
 	}
+	for range lookAgain {
+		value, name, err := c.read()
+		now := c.stamps()
+		if now != seen {
+			seen = now
+			continue
+		}
+		if err != nil {
+			c.lost(name, err)
+			return
+		}
+		c.seen, c.value, c.err = seen, value, nil
+		return
+	}
+	c.lost(options()[0], errors.New("the files keep changing"))
+}
+
+// read answers what the files hold, or which of them cannot be read.
+func (c *fileCredentials) read() (ufs.Credentials, string, error) {
 	var values [3]string
-	for i, name := range names {
+	for i, name := range options() {
 		raw, err := os.ReadFile(c.path(name))
 		switch {
 		case err == nil:
 			values[i] = strings.TrimSpace(string(raw))
 		case errors.Is(err, fs.ErrNotExist) && i == 2:
 		default:
-			c.lost(name, err)
-			return
+			return ufs.Credentials{}, name, err
 		}
 		if i < 2 && values[i] == "" {
-			c.lost(name, errors.New("the file is empty"))
-			return
+			return ufs.Credentials{}, name, errors.New("the file is empty")
 		}
 	}
-	c.seen, c.err = seen, nil
-	c.value = ufs.Credentials{AccessKeyID: values[0], AccessKeySecret: values[1], SecurityToken: values[2]}
+	return ufs.Credentials{AccessKeyID: values[0], AccessKeySecret: values[1], SecurityToken: values[2]}, "", nil
+}
+
+func (c *fileCredentials) stamps() [3]stamp {
+	var seen [3]stamp
+	for i, name := range options() {
+		seen[i] = stampOf(c.path(name))
+	}
+	return seen
 }
 
 // lost keeps the last credentials that were there: a file that is being
@@ -126,8 +157,13 @@ func (c *fileCredentials) lost(name string, err error) {
 	c.seen = [3]stamp{}
 }
 
+// path of an option's file. A directory that is there wins over flat files.
 func (c *fileCredentials) path(name string) string {
-	return filepath.Join(c.dir, "fs."+c.scheme+"."+name)
+	option := "fs." + c.scheme + "." + name
+	if info, err := os.Stat(c.dir); err == nil && info.IsDir() {
+		return filepath.Join(c.dir, option)
+	}
+	return filepath.Join(filepath.Dir(c.dir), ufs.CredentialKey(filepath.Base(c.dir), option))
 }
 
 func (c *fileCredentials) failed(name string, err error) error {

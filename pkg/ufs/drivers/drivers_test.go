@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
@@ -125,6 +126,81 @@ func refresh(t testing.TB, source ufs.CredentialsSource, refused ufs.Credentials
 	}
 }
 
+// secretVolume writes and replaces a directory as the kubelet does with the
+// volume of a Secret.
+type secretVolume struct{ dir string }
+
+func (v secretVolume) swap(t testing.TB, version string, data map[string]string) {
+	t.Helper()
+	if err := os.Mkdir(filepath.Join(v.dir, version), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range data {
+		write(t, v.dir, version+"/"+name, value)
+		err := os.Symlink("..data/"+name, filepath.Join(v.dir, name))
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(version, filepath.Join(v.dir, "..data_tmp")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(v.dir, "..data_tmp"), filepath.Join(v.dir, "..data")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFlatCredentials reads the files of a mounted Secret, which has no folders.
+func TestFlatCredentials(t *testing.T) {
+	volume := secretVolume{t.TempDir()}
+	source := drivers.FileCredentials(filepath.Join(volume.dir, "hadoop"), "oss://data/")
+	if _, err := source.Credentials(t.Context()); !errors.Is(err, ufs.ErrPermission) {
+		t.Errorf("without files: %v", err)
+	}
+	volume.swap(t, "..1", map[string]string{
+		"hadoop__fs.oss.accessKeyId": "one", "hadoop__fs.oss.accessKeySecret": "1",
+		"other__fs.oss.accessKeyId": "other", "other__fs.oss.accessKeySecret": "o",
+	})
+	first := ufs.Credentials{AccessKeyID: "one", AccessKeySecret: "1"}
+	refresh(t, source, ufs.Credentials{}, true)
+	if got, err := source.Credentials(t.Context()); err != nil || got != first {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	// The same sizes, and the same time: only the version's directory tells.
+	volume.swap(t, "..2", map[string]string{"hadoop__fs.oss.accessKeyId": "two", "hadoop__fs.oss.accessKeySecret": "2"})
+	for _, name := range []string{"hadoop__fs.oss.accessKeyId", "hadoop__fs.oss.accessKeySecret"} {
+		info, err := os.Stat(filepath.Join(volume.dir, "..1", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(volume.dir, "..2", name), info.ModTime(), info.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := ufs.Credentials{AccessKeyID: "two", AccessKeySecret: "2"}
+	deadline := time.Now().Add(time.Minute)
+	for {
+		got, err := source.Credentials(t.Context())
+		if err != nil || got != first && got != second {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		if got == second {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the new version is not seen")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	// A folder wins over flat files.
+	if err := os.Mkdir(filepath.Join(volume.dir, "hadoop"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, volume.dir, "hadoop/fs.oss.accessKeyId", "folder")
+	write(t, volume.dir, "hadoop/fs.oss.accessKeySecret", "f")
+	refresh(t, source, second, true)
+}
+
 // TestSecretIsSwapped replaces a directory as a mounted Secret does, while a
 // store is open: the next request is signed with the new key, and none fails.
 func TestSecretIsSwapped(t *testing.T) {
@@ -135,25 +211,11 @@ func TestSecretIsSwapped(t *testing.T) {
 	listener := httptest.NewServer(server)
 	defer listener.Close()
 	dir := t.TempDir()
+	volume := secretVolume{dir}
 	swap := func(version, id, secret string) {
-		if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		write(t, dir, version+"/fs.oss.accessKeyId", id)
-		write(t, dir, version+"/fs.oss.accessKeySecret", secret)
-		if err := os.Symlink(version, filepath.Join(dir, "tmp")); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Rename(filepath.Join(dir, "tmp"), filepath.Join(dir, "..data")); err != nil {
-			t.Fatal(err)
-		}
+		volume.swap(t, version, map[string]string{"fs.oss.accessKeyId": id, "fs.oss.accessKeySecret": secret})
 	}
 	swap("v1", "one", "1")
-	for _, name := range []string{"fs.oss.accessKeyId", "fs.oss.accessKeySecret"} {
-		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	uri := "oss://data/"
 	store, err := drivers.Open(t.Context(), uri, map[string]string{"fs.oss.endpoint": listener.URL}, drivers.FileCredentials(dir, uri))
 	if err != nil {
