@@ -1,0 +1,161 @@
+//go:build full
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// Whatever stands between a pod and its data dies, and the pod reads on with
+// the files that it has open, and with new ones.
+func TestServersKilled(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "killed")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	pod := c.readyPods(t, namespace, "reader", 1)[0]
+	node := pod.Spec.NodeName
+	fuse := func(t *testing.T) corev1.Pod { return c.onNodeOf(t, namespace, "hbase-jindofs-fuse-", node) }
+	plugin := func(t *testing.T) corev1.Pod {
+		return c.onNodeOf(t, names.SystemNamespace, "csi-nodeplugin-fluid-", node)
+	}
+	for _, row := range []struct {
+		name string
+		kill func(t *testing.T)
+	}{
+		{"FUSE server", func(t *testing.T) { c.killContainer(t, fuse(t), "jindofs-fuse") }},
+		{"FUSE pod", func(t *testing.T) { p := fuse(t); c.remove(t, &p) }},
+		{"plugin", func(t *testing.T) { c.killContainer(t, plugin(t), "plugin") }},
+		{"keeper", func(t *testing.T) { c.killContainer(t, plugin(t), "keeper") }},
+		{"plugin and FUSE server", func(t *testing.T) {
+			c.killContainer(t, plugin(t), "plugin")
+			c.killContainer(t, fuse(t), "jindofs-fuse")
+		}},
+		{"worker", func(t *testing.T) {
+			c.killContainer(t, c.readyPods(t, namespace, "hbase-jindofs-worker-", 1)[0], "jindofs-worker")
+		}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			row.kill(t)
+			w.readOn(t, 300)
+			c.readyPods(t, namespace, "hbase-jindofs-fuse-", 1)
+			c.checkSystem(t)
+			w.readOn(t, 300)
+			w.unharmed(t)
+			c.job(t, namespace, fmt.Sprintf("after-%d", len(row.name)), "hbase", "/hadoop")
+		})
+	}
+	c.remove(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}})
+}
+
+// onNodeOf is the one ready pod with a prefix on a node.
+func (c *cluster) onNodeOf(t *testing.T, namespace, prefix, node string) corev1.Pod {
+	t.Helper()
+	var found corev1.Pod
+	eventually(t, fmt.Sprintf("a pod %s* is ready on %s", prefix, node), func(ctx context.Context) error {
+		pods, err := c.pods(ctx, namespace, prefix)
+		if err != nil {
+			return err
+		}
+		for _, pod := range pods {
+			if pod.Spec.NodeName == node && ready(&pod) == nil {
+				found = pod
+				return nil
+			}
+		}
+		return fmt.Errorf("none of %d is", len(pods))
+	})
+	return found
+}
+
+// killContainer sends SIGKILL to a container's processes, and waits until the
+// kubelet has started it again.
+func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) {
+	t.Helper()
+	restarts := func(p corev1.Pod) int32 {
+		for _, s := range p.Status.ContainerStatuses {
+			if s.Name == container && s.State.Running != nil {
+				return s.RestartCount
+			}
+		}
+		return -1
+	}
+	before := restarts(pod)
+	// The pod's uid is in the cgroup of each of its processes; which of its
+	// containers they are, their command tells.
+	command := map[string]string{"plugin": "csi.node", "keeper": "csi.keep", "jindofs-fuse": "bin/fuse", "jindofs-worker": "bin/worker"}[container]
+	script := fmt.Sprintf(`for p in $(pgrep -f %q); do grep -q %q /proc/$p/cgroup 2>/dev/null && kill -9 $p; done; true`, command, string(pod.UID))
+	eventually(t, container+" is killed and back", func(ctx context.Context) error {
+		if _, err := c.onNode(ctx, pod.Spec.NodeName, script); err != nil {
+			return err
+		}
+		script = "true"
+		pods, err := c.pods(ctx, pod.Namespace, pod.Name)
+		if err != nil {
+			return err
+		}
+		if len(pods) != 1 || restarts(pods[0]) <= before {
+			return fmt.Errorf("it was not started again yet")
+		}
+		return nil
+	})
+}
+
+// Several ways to use a claim.
+func TestClaims(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "claims")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	t.Run("subPath", func(t *testing.T) {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "sub-path"},
+			Spec:       readerSpec("hbase", ""),
+		}
+		pod.Spec.Containers[0].VolumeMounts[0].SubPath = "hadoop"
+		if err := c.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		c.succeeded(t, pod)
+	})
+	t.Run("read-only", func(t *testing.T) {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "read-only"},
+			Spec:       readerSpec("hbase", ""),
+		}
+		pod.Spec.Containers[0].Image = toolImage
+		pod.Spec.Containers[0].Args = nil
+		pod.Spec.Containers[0].Command = []string{"sh", "-c", "if touch /data/hadoop/new; then exit 1; fi; ls /data/hadoop | grep -q SHA256SUMS"}
+		if err := c.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		c.succeeded(t, pod)
+	})
+}
+
+func (c *cluster) succeeded(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	eventually(t, "pod "+pod.Name+" succeeds", func(ctx context.Context) error {
+		pods, err := c.pods(ctx, pod.Namespace, pod.Name)
+		if err != nil {
+			return err
+		}
+		if len(pods) != 1 || pods[0].Status.Phase != corev1.PodSucceeded {
+			return fmt.Errorf("it is %+v", pods)
+		}
+		return nil
+	})
+}

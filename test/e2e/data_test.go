@@ -1,0 +1,116 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/manifests/samples"
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// small is a runtime that comes up fast and takes little: one master, one
+// worker, nothing on the nodes' disks.
+const small = `
+apiVersion: data.fluid.io/v1alpha1
+kind: JindoRuntime
+metadata: {name: hbase}
+spec:
+  replicas: 1
+  master: {replicas: 1}
+  tieredstore: {levels: [{mediumtype: HDD, path: /mnt/disk1, quota: 1Gi}]}
+`
+
+// A Job reads everything through its claim, and the figures become true.
+func TestJob(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "job")
+	c.bucket(t)
+	c.create(t, namespace, small)
+	c.create(t, namespace, c.seedDataset())
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	c.job(t, namespace, "first", "hbase", "/hadoop")
+	c.job(t, namespace, "second", "hbase", "/hadoop")
+	eventually(t, "the figures are known", func(ctx context.Context) error {
+		d := &v1alpha1.Dataset{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hbase"}, d); err != nil {
+			return err
+		}
+		s := d.Status
+		if want := fmt.Sprint(set.Files + 1); s.FileNum != want {
+			return fmt.Errorf("fileNum is %q, want %s", s.FileNum, want)
+		}
+		if s.CacheStates[v1alpha1.CacheStateCachedPercentage] != "100.0%" {
+			return fmt.Errorf("the figures are %v of %s", s.CacheStates, s.UfsTotal)
+		}
+		return nil
+	})
+}
+
+// The pair of the walk-through as it is in the document, without the line that
+// binds it: everything comes up, nothing is bound, and both say what to write.
+func TestUnboundPair(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "unbound")
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, withoutAnnotation(samples.Runtime))
+	r := c.runtimeReady(t, namespace, "hadoop")
+	if !slices.ContainsFunc(r.Status.Conditions, func(condition v1alpha1.RuntimeCondition) bool {
+		return condition.Type == v1alpha1.RuntimeDatasetBound && condition.Status == corev1.ConditionFalse && strings.Contains(condition.Message, "data.fluid.io/dataset: hbase")
+	}) {
+		t.Errorf("no condition of the runtime prints the line: %v", r.Status.Conditions)
+	}
+	d := c.datasetPhase(t, namespace, "hbase", v1alpha1.NotBoundDatasetPhase)
+	if !slices.ContainsFunc(d.Status.Conditions, func(condition v1alpha1.DatasetCondition) bool {
+		return strings.Contains(condition.Message, "data.fluid.io/dataset: hbase")
+	}) {
+		t.Errorf("no condition of the Dataset prints the line: %v", d.Status.Conditions)
+	}
+	err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "hbase"}, &corev1.PersistentVolumeClaim{})
+	if client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("there is a claim: %v", err)
+	}
+
+	// The line is added: the pair is bound, and pods can read.
+	c.kubectl(t, "annotate", "jindoruntime", "hadoop", "-n", namespace, "data.fluid.io/dataset=hbase")
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	c.job(t, namespace, "read", "hbase", "/hadoop")
+}
+
+// The Dataset is deleted first, while a pod uses it: it says which pod keeps
+// it, serves it meanwhile, and goes with it.
+func TestDatasetDeletedFirst(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "dataset-first")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	c.kubectl(t, "delete", "dataset", "hbase", "-n", namespace, "--wait=false")
+	eventually(t, "the Dataset names what keeps it", func(ctx context.Context) error {
+		d := &v1alpha1.Dataset{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hbase"}, d); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(d.Status.Conditions, func(condition v1alpha1.DatasetCondition) bool {
+			return condition.Type == v1alpha1.DatasetDeletionBlocked && condition.Status == corev1.ConditionTrue && strings.Contains(condition.Message, "reader")
+		}) {
+			return fmt.Errorf("its conditions are %v", d.Status.Conditions)
+		}
+		return nil
+	})
+	w.readOn(t, 200)
+	w.unharmed(t)
+	c.remove(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}})
+	c.gone(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+	c.kubectl(t, "delete", "jindoruntime", "hbase", "-n", namespace, "--wait=false")
+	c.gone(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+	c.nothingLeft(t, namespace)
+}

@@ -1,0 +1,136 @@
+//go:build full
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/manifests/samples"
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// rounds bounds how often all masters are deleted until they have come back in
+// every order.
+const rounds = 30
+
+// All masters go at once, again and again. A pod reads on, cached or not; the
+// masters come back under other addresses as the one cluster that they were.
+func TestAllMastersDeleted(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "all-masters")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, samples.Runtime)
+	before := c.runtimeReady(t, namespace, "hadoop").Status.Formation.ClusterID
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+
+	orders := map[string]int{}
+	moved := false
+	for round := 0; len(orders) < 6 && round < rounds; round++ {
+		old := c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
+		c.kubectl(t, "delete", "pod", "-n", namespace, old[0].Name, old[1].Name, old[2].Name, "--grace-period=0", "--force")
+		orders[c.orderOfReturn(t, namespace, old)]++
+		for i, pod := range c.readyPods(t, namespace, "hadoop-jindofs-master-", 3) {
+			moved = moved || pod.Status.PodIP != old[i].Status.PodIP
+		}
+		w.readOn(t, 100)
+	}
+	t.Logf("they came back in these orders: %v", orders)
+	if !moved {
+		t.Error("no master has ever come back under another address: nothing was shown")
+	}
+	if after := c.runtimeReady(t, namespace, "hadoop").Status.Formation.ClusterID; after != before {
+		t.Errorf("the cluster was %s and is %s", before, after)
+	}
+	c.checkRaft(t, namespace)
+	w.unharmed(t)
+	c.job(t, namespace, "after", "hbase", "/hadoop")
+}
+
+// orderOfReturn waits until every pod was replaced by a ready one, and says
+// which came first.
+func (c *cluster) orderOfReturn(t *testing.T, namespace string, old []corev1.Pod) string {
+	t.Helper()
+	var order []string
+	eventually(t, "all masters are back", func(ctx context.Context) error {
+		pods, err := c.pods(ctx, namespace, "hadoop-jindofs-master-")
+		if err != nil {
+			return err
+		}
+		for i := range pods {
+			ordinal := pods[i].Name[len(pods[i].Name)-1:]
+			replaced := !slices.ContainsFunc(old, func(o corev1.Pod) bool { return o.UID == pods[i].UID })
+			if replaced && ready(&pods[i]) == nil && !slices.Contains(order, ordinal) {
+				order = append(order, ordinal)
+			}
+		}
+		if len(order) < 3 {
+			return fmt.Errorf("back are %v", order)
+		}
+		return nil
+	})
+	return strings.Join(order, "")
+}
+
+// A master's disk is lost together with its node's: the two others go on, and
+// the member comes back as a new one.
+func TestMasterDiskLost(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "disk-lost")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, samples.Runtime)
+	c.runtimeReady(t, namespace, "hadoop")
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	pods := c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
+	victim := pods[2]
+	eventually(t, "the disk is wiped", func(ctx context.Context) error {
+		_, err := c.onNode(ctx, victim.Spec.NodeName, "rm -rf /host/mnt/disk1/"+namespace+"/hadoop/jindofs/master-2/*")
+		return err
+	})
+	c.kubectl(t, "delete", "pod", "-n", namespace, victim.Name, "--grace-period=0", "--force")
+	c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
+	c.checkRaft(t, namespace)
+	w.readOn(t, 200)
+	w.unharmed(t)
+}
+
+// The controllers are replaced, as by an upgrade: no pod that serves data is.
+func TestControllersReplaced(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "controllers")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	before, err := c.pods(t.Context(), namespace, "hbase-jindofs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kubectl(t, "rollout", "restart", "-n", "fluid-system", "deployment/dataset-controller", "deployment/jindoruntime-controller")
+	c.kubectl(t, "rollout", "status", "-n", "fluid-system", "deployment/jindoruntime-controller", "--timeout=100s")
+	w.readOn(t, 500)
+	w.unharmed(t)
+	after, err := c.pods(t.Context(), namespace, "hbase-jindofs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range after {
+		if i >= len(before) || after[i].UID != before[i].UID || after[i].Status.ContainerStatuses[0].RestartCount != before[i].Status.ContainerStatuses[0].RestartCount {
+			t.Errorf("pod %s is another than before", after[i].Name)
+		}
+	}
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "hbase"}, &v1alpha1.JindoRuntime{}); err != nil {
+		t.Error(err)
+	}
+}

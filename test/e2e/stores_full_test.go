@@ -1,0 +1,103 @@
+//go:build full
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/manifests/samples"
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// secretDataset names a Secret for its credentials.
+const secretDataset = `
+apiVersion: data.fluid.io/v1alpha1
+kind: Dataset
+metadata: {name: hbase}
+spec:
+  mounts:
+    - mountPoint: oss://BUCKET/
+      name: hadoop
+      options: {fs.oss.endpoint: ENDPOINT}
+      encryptOptions:
+        - {name: fs.oss.accessKeyId, valueFrom: {secretKeyRef: {name: keys, key: id}}}
+        - {name: fs.oss.accessKeySecret, valueFrom: {secretKeyRef: {name: keys, key: secret}}}
+`
+
+// What is wrong with a store is said in a condition of the Dataset, and once it
+// is mended the Dataset recovers by itself.
+func TestStoreMended(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "stores")
+	c.bucket(t)
+	manifest := strings.NewReplacer("BUCKET", "test-bucket", "ENDPOINT", c.env["OSS_ENDPOINT"]).Replace(secretDataset)
+	c.create(t, namespace, manifest)
+	c.create(t, namespace, small)
+	c.says(t, namespace, "keys") // no such Secret
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "keys"},
+		StringData: map[string]string{"id": c.env["OSS_ACCESS_KEY_ID"], "secret": "wrong"},
+	}
+	if err := c.Create(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	c.says(t, namespace, "oss://test-bucket") // credentials refused
+	secret.StringData = map[string]string{"secret": c.env["OSS_ACCESS_KEY_SECRET"]}
+	if err := c.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	c.job(t, namespace, "read", "hbase", "/hadoop")
+}
+
+func TestBucketMissing(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "no-bucket")
+	c.create(t, namespace, strings.ReplaceAll(c.seedDataset(), "test-bucket", "no-such-bucket"))
+	c.create(t, namespace, small)
+	c.says(t, namespace, "no-such-bucket")
+}
+
+// says waits until a condition of the Dataset that is not met has the words.
+func (c *cluster) says(t *testing.T, namespace, words string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("the Dataset says %q", words), func(ctx context.Context) error {
+		d := &v1alpha1.Dataset{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hbase"}, d); err != nil {
+			return err
+		}
+		for _, condition := range d.Status.Conditions {
+			if condition.Status == corev1.ConditionFalse && strings.Contains(condition.Message, words) {
+				t.Logf("%s: %s", condition.Type, condition.Message)
+				return nil
+			}
+		}
+		return fmt.Errorf("its conditions are %v", d.Status.Conditions)
+	})
+}
+
+// The same over s3://.
+func TestS3(t *testing.T) {
+	c := connect(t)
+	if c.env["S3_ENDPOINT"] == "" {
+		t.Fatal("no S3_ENDPOINT is given")
+	}
+	namespace := c.namespace(t, "s3")
+	c.s3bucket(t)
+	c.create(t, namespace, strings.NewReplacer(
+		"oss://test-bucket/", "s3://test-bucket/", "fs.oss.", "fs.s3.",
+		"<OSS_ACCESS_KEY_ID>", c.env["S3_ACCESS_KEY_ID"],
+		"<OSS_ACCESS_KEY_SECRET>", c.env["S3_ACCESS_KEY_SECRET"],
+		"<OSS_ENDPOINT>", c.env["S3_ENDPOINT"],
+	).Replace(samples.Dataset))
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	c.job(t, namespace, "read", "hbase", "/hadoop")
+}
