@@ -3,6 +3,7 @@
 package fusefd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,10 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(socketPath) }()
+	if err := s.letIn(socketPath); err != nil {
+		_ = listener.Close()
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group sync.WaitGroup
@@ -51,6 +56,18 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 		return nil
 	}
 	return err
+}
+
+// letIn lets other users connect where some are allowed; who they are is
+// checked then.
+func (s *Session) letIn(socketPath string) error {
+	if len(s.opts.ServerUIDs) == 0 {
+		return nil
+	}
+	if err := os.Chmod(socketPath, 0o666); err != nil { //nolint:gosec // peers are checked
+		return fmt.Errorf("letting servers connect to %s: %w", socketPath, err)
+	}
+	return nil
 }
 
 func (s *Session) sessionOver() bool {
@@ -89,7 +106,8 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer func() { _ = conn.Close() }()
-	if err := s.greet(conn); err != nil {
+	hello, err := s.greet(conn)
+	if err != nil {
 		_ = send(conn, message{Kind: kindRefused, Reason: err.Error()})
 		return err
 	}
@@ -101,13 +119,17 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 		return nil
 	}
 	defer func() { s.turn <- struct{}{} }()
-	generation := s.begin()
+	generation, err := s.begin(hello)
+	if err != nil {
+		_ = send(conn, message{Kind: kindRefused, Reason: err.Error()})
+		return err
+	}
 	defer s.leave(generation)
 	lease := message{Kind: kindLease, Generation: generation, Mountpoint: s.point}
 	if err := send(conn, lease, s.fuse, s.slots.file); err != nil {
 		return err
 	}
-	s.log.Info("a server has the mount", "generation", generation)
+	s.log.Info("a server has the mount", "generation", generation, "resumed", hello.Kind == kindResume)
 	for m := range said {
 		switch m.Kind {
 		case kindServing:
@@ -120,29 +142,39 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 }
 
 // greet checks who the peer is and that it asks for the mount.
-func (s *Session) greet(conn *net.UnixConn) error {
+func (s *Session) greet(conn *net.UnixConn) (message, error) {
+	m, fds, err := greetPeer(conn, s.opts.ServerUIDs)
+	closeAll(fds)
+	return m, err
+}
+
+// greetPeer answers how a peer that may be a server began, and the descriptors
+// that came with it.
+func greetPeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
 	peer, err := peerOf(conn)
 	if err != nil {
-		return err
+		return message{}, nil, err
 	}
-	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && !slices.Contains(s.opts.ServerUIDs, peer.Uid) {
-		return fmt.Errorf("user %d may not serve this mount", peer.Uid)
+	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && !slices.Contains(allowed, peer.Uid) {
+		return message{}, nil, fmt.Errorf("user %d may not serve this mount", peer.Uid)
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
-		return fmt.Errorf("waiting for the peer: %w", err)
+		return message{}, nil, fmt.Errorf("waiting for the peer: %w", err)
 	}
 	m, fds, err := receive(conn)
 	if err != nil {
-		return err
+		return message{}, nil, err
 	}
-	closeAll(fds)
-	if m.Kind != kindAcquire {
-		return fmt.Errorf("the peer began with %q", m.Kind)
+	if m.Kind != kindAcquire && m.Kind != kindResume {
+		err = fmt.Errorf("the peer began with %q", m.Kind)
+	} else if wait := conn.SetReadDeadline(time.Time{}); wait != nil {
+		err = fmt.Errorf("waiting for the peer: %w", wait)
 	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return fmt.Errorf("waiting for the peer: %w", err)
+	if err != nil {
+		closeAll(fds)
+		return message{}, nil, err
 	}
-	return nil
+	return m, fds, nil
 }
 
 // listenTo passes on what a peer says, and closes the channel when it is gone
@@ -180,12 +212,25 @@ func (s *Session) takeTurn(ctx context.Context, said <-chan message) bool {
 	}
 }
 
-func (s *Session) begin() uint64 {
+// begin a lease: a new one, or that of a server which had the mount from the
+// holder before and never stopped serving.
+func (s *Session) begin(hello message) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.generation++
+	if hello.Kind == kindResume {
+		if session := s.slots.Session(); !bytes.Equal(hello.Session, session[:]) {
+			return 0, errors.New("the lease is of a mount that is gone")
+		}
+		if hello.Generation != s.generation {
+			return 0, fmt.Errorf("lease %d is over, the mount was lent again since (%d)", hello.Generation, s.generation)
+		}
+		s.serving = hello.Serving
+	} else {
+		s.generation++
+		s.slots.generation().Store(s.generation)
+	}
 	s.idleSince = time.Time{}
-	return s.generation
+	return s.generation, nil
 }
 
 func (s *Session) setServing(generation uint64) {

@@ -4,6 +4,7 @@ package fusefd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -23,19 +24,46 @@ type Lease struct {
 	Mountpoint string
 	Generation uint64
 
-	conn *net.UnixConn
 	gone chan struct{}
 	// notified gets a token when the kernel has what Notify sent.
 	notified chan struct{}
 	telling  sync.Mutex
 	once     sync.Once
 	err      error
+
+	// mu guards what a new connection to the holder changes.
+	mu      sync.Mutex
+	conn    *net.UnixConn
+	lost    chan struct{} // closed when conn is
+	closed  bool
+	serving bool
 }
 
 // Acquire waits for its turn at the holder's socket and takes the mount. It
 // fails when the holder is not there, refuses, or the context ends; trying
 // again is the caller's part.
 func Acquire(ctx context.Context, socketPath string) (*Lease, error) {
+	lease, err := acquireFrom(ctx, socketPath)
+	if err != nil {
+		return nil, err
+	}
+	go lease.watch(lease.conn, lease.lost)
+	return lease, nil
+}
+
+// AcquireLasting is Acquire for a holder that may come back: when it goes away,
+// the lease asks at the same socket until a holder there takes it up again, or
+// has none of it, which ends Gone.
+func AcquireLasting(ctx context.Context, socketPath string) (*Lease, error) {
+	lease, err := acquireFrom(ctx, socketPath)
+	if err != nil {
+		return nil, err
+	}
+	go lease.last(socketPath)
+	return lease, nil
+}
+
+func acquireFrom(ctx context.Context, socketPath string) (*Lease, error) {
 	conn, err := dial(ctx, socketPath)
 	if err != nil {
 		return nil, err
@@ -53,7 +81,6 @@ func Acquire(ctx context.Context, socketPath string) (*Lease, error) {
 		}
 		return nil, fmt.Errorf("taking the mount from %s: %w", socketPath, err)
 	}
-	go lease.watch()
 	return lease, nil
 }
 
@@ -81,15 +108,21 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 	return &Lease{
 		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
-		conn: conn, gone: make(chan struct{}), notified: make(chan struct{}, 1),
+		conn: conn, lost: make(chan struct{}), gone: make(chan struct{}), notified: make(chan struct{}, 1),
 	}, nil
 }
 
 // watch notices the end of the holder.
-func (l *Lease) watch() {
-	defer close(l.gone)
+func (l *Lease) watch(conn *net.UnixConn, lost chan struct{}) {
+	l.follow(conn, lost)
+	close(l.gone)
+}
+
+// follow reads what the holder says until it is gone.
+func (l *Lease) follow(conn *net.UnixConn, lost chan struct{}) {
+	defer close(lost)
 	for {
-		m, fds, err := receive(l.conn)
+		m, fds, err := receive(conn)
 		closeAll(fds)
 		if err != nil {
 			return
@@ -104,7 +137,12 @@ func (l *Lease) watch() {
 }
 
 // Serving tells the holder that the kernel is being answered.
-func (l *Lease) Serving() error { return send(l.conn, message{Kind: kindServing}) }
+func (l *Lease) Serving() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.serving = true
+	return send(l.conn, message{Kind: kindServing})
+}
 
 // MaxNotify bounds the bytes that Notify takes at once.
 const MaxNotify = 32 << 10
@@ -115,20 +153,24 @@ const MaxNotify = 32 << 10
 func (l *Lease) Notify(ctx context.Context, notifications [][]byte) error {
 	l.telling.Lock()
 	defer l.telling.Unlock()
-	if err := send(l.conn, message{Kind: kindNotify, Notifications: notifications}); err != nil {
+	l.mu.Lock()
+	conn, lost := l.conn, l.lost
+	l.mu.Unlock()
+	if err := send(conn, message{Kind: kindNotify, Notifications: notifications}); err != nil {
 		return err
 	}
 	select {
 	case <-l.notified:
 		return nil
-	case <-l.gone:
+	case <-lost:
 		return fmt.Errorf("notifying the kernel: %w", net.ErrClosed)
 	case <-ctx.Done():
 		return fmt.Errorf("notifying the kernel: %w", context.Cause(ctx))
 	}
 }
 
-// Gone is closed when the holder is gone or has given up the mount. The
+// Gone is closed when the holder is gone or has given up the mount; of a lasting
+// lease, when a holder has refused it or the lease is closed. The
 // descriptor stays usable as long as the mount does.
 func (l *Lease) Gone() <-chan struct{} { return l.gone }
 
@@ -136,11 +178,14 @@ func (l *Lease) Gone() <-chan struct{} { return l.gone }
 // server takes over whatever the slots hold.
 func (l *Lease) Close() error {
 	l.once.Do(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.closed = true
 		l.err = l.Device.Close()
 		if err := l.Slots.Close(); l.err == nil {
 			l.err = err
 		}
-		if err := l.conn.Close(); l.err == nil {
+		if err := l.conn.Close(); l.err == nil && !errors.Is(err, net.ErrClosed) {
 			l.err = err
 		}
 	})

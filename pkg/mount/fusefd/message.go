@@ -16,6 +16,9 @@ const (
 	// kindAcquire asks for the mount; the answer comes when it is the asker's
 	// turn.
 	kindAcquire = "acquire"
+	// kindResume comes from a server whose holder went away and which serves on:
+	// it names its lease and brings the descriptors, for a holder that has none.
+	kindResume = "resume"
 	// kindLease lends the fuse descriptor and the slots, in this order.
 	kindLease = "lease"
 	// kindServing tells the holder that the kernel is being answered.
@@ -38,7 +41,11 @@ type message struct {
 	Features   []string `json:"features,omitempty"`
 	Generation uint64   `json:"generation,omitempty"`
 	Mountpoint string   `json:"mountpoint,omitempty"`
-	Reason     string   `json:"reason,omitempty"`
+	// Session in kindResume is that of the slots.
+	Session []byte `json:"session,omitempty"`
+	// Serving in kindResume says that the kernel is being answered.
+	Serving bool   `json:"serving,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 	// Notifications as they are written to the device.
 	Notifications [][]byte `json:"notifications,omitempty"`
 }

@@ -130,25 +130,39 @@ func Open(ctx context.Context, opts Options) (*Session, error) {
 	if err := os.MkdirAll(opts.Mountpoint, 0o755); err != nil {
 		return nil, fmt.Errorf("making mount point: %w", err)
 	}
-	point, err := canonical(opts.Mountpoint)
+	slots, err := NewSlots(opts.Slots)
 	if err != nil {
 		return nil, err
 	}
-	slots, err := NewSlots(opts.Slots)
+	s, err := newSession(opts, slots)
+	if err != nil {
+		_ = slots.Close()
+		return nil, err
+	}
+	if err := s.mount(ctx); err != nil {
+		_ = slots.Close()
+		return nil, err
+	}
+	s.raiseReadAhead()
+	return s, nil
+}
+
+// newSession has slots and no mount yet.
+func newSession(opts Options, slots *Slots) (*Session, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	point, err := canonical(opts.Mountpoint)
 	if err != nil {
 		return nil, err
 	}
 	s := &Session{
 		opts: opts, point: point, log: opts.Logger.With("mount", point),
 		slots: slots, turn: make(chan struct{}, 1), notices: make(chan notice, maxNotices), ended: make(chan struct{}),
-		idleSince: time.Now(),
+		generation: slots.generation().Load(), idleSince: time.Now(),
 	}
 	s.turn <- struct{}{}
-	if err := s.mount(ctx); err != nil {
-		_ = slots.Close()
-		return nil, err
-	}
-	s.raiseReadAhead()
 	return s, nil
 }
 

@@ -41,9 +41,11 @@ const (
 	offLastID  = 32
 	offInit    = 40
 	offAnswer  = 44
-	offInitAt  = 64
-	initArea   = 1024
-	offReplyAt = offInitAt + initArea
+	// offGeneration is 0 in files of holders that did not keep it there.
+	offGeneration = 48
+	offInitAt     = 64
+	initArea      = 1024
+	offReplyAt    = offInitAt + initArea
 
 	offDeaths = 0
 	offReply  = 4
@@ -174,6 +176,12 @@ func (s *Slots) RaiseID(least uint64) {
 			return
 		}
 	}
+}
+
+// generation of the newest lease: kept here, a holder that adopts the mount
+// finds it.
+func (s *Slots) generation() *atomic.Uint64 {
+	return (*atomic.Uint64)(unsafe.Pointer(&s.memory[offGeneration]))
 }
 
 func (s *Slots) lastID() *atomic.Uint64 {

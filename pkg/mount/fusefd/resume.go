@@ -1,0 +1,118 @@
+//go:build linux
+
+package fusefd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+)
+
+const (
+	// resumePause is the wait between two attempts to find a holder again, and
+	// resumeTime bounds one.
+	resumePause = 200 * time.Millisecond
+	resumeTime  = 10 * time.Second
+)
+
+// errRefused says that a holder has another mount, or lent it to another.
+var errRefused = errors.New("the holder refuses")
+
+// last follows one holder after another until the lease is closed or refused.
+func (l *Lease) last(socketPath string) {
+	defer close(l.gone)
+	for {
+		l.mu.Lock()
+		conn, lost := l.conn, l.lost
+		l.mu.Unlock()
+		l.follow(conn, lost)
+		_ = conn.Close()
+		if !l.findHolder(socketPath) {
+			return
+		}
+	}
+}
+
+// findHolder tries until a holder has taken the lease up; false when there is
+// nothing to be taken up any more.
+func (l *Lease) findHolder(socketPath string) bool {
+	for {
+		err := l.resume(socketPath)
+		if err == nil {
+			return true
+		}
+		if errors.Is(err, errRefused) || errors.Is(err, os.ErrClosed) {
+			return false
+		}
+		time.Sleep(resumePause)
+	}
+}
+
+// resume asks once. The device and the slots go along: the holder may have lost
+// them.
+func (l *Lease) resume(socketPath string) error {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return os.ErrClosed
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resumeTime)
+	defer cancel()
+	conn, err := dial(ctx, socketPath)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	err = l.resumeOver(conn)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		_ = conn.Close()
+	}
+	return err
+}
+
+func (l *Lease) resumeOver(conn *net.UnixConn) error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return os.ErrClosed
+	}
+	session := l.Slots.Session()
+	hello := message{
+		Kind: kindResume, Generation: l.Generation, Mountpoint: l.Mountpoint, Session: session[:], Serving: l.serving,
+	}
+	err := send(conn, hello, l.Device, l.Slots.file)
+	l.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	m, fds, err := receive(conn)
+	closeAll(fds)
+	switch {
+	case err != nil:
+		return err
+	case m.Kind == kindRefused:
+		return fmt.Errorf("%w: %s", errRefused, m.Reason)
+	case m.Kind != kindLease || m.Generation != l.Generation:
+		return fmt.Errorf("%w: it answered %q of lease %d", errRefused, m.Kind, m.Generation)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return os.ErrClosed
+	}
+	// It may have begun to serve in between.
+	if l.serving && !hello.Serving {
+		if err := send(conn, message{Kind: kindServing}); err != nil {
+			return err
+		}
+	}
+	l.conn, l.lost = conn, make(chan struct{})
+	return nil
+}
