@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 # The version comes from the linker; nothing else differs from a plain go build,
 # so that packages are compiled once for the binaries, the linter and the tests.
 BUILD   := -buildvcs=false -ldflags "-X github.com/jindo-io/jindo/pkg/version.version=$(VERSION)"
-BINARIES := master worker fuse jindo kubectl-jindo
+BINARIES := master worker fuse jindo kubectl-jindo cleaner
 STORE   ?= oss
 
 # Packages whose tests start clusters of processes run one at a time.

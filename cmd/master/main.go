@@ -18,6 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/server"
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/owner"
 	"github.com/jindo-io/jindo/pkg/roster"
 )
 
@@ -62,7 +63,10 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	identity, err := mtls.LoadIdentity(o.tlsDir)
+	if err := owner.Claim(o.dataDir); err != nil {
+		return err
+	}
+	identity, err := mtls.LoadIdentityOf(o.tlsDir, o.name)
 	if err != nil {
 		return err
 	}

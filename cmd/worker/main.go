@@ -18,6 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/owner"
 	"github.com/jindo-io/jindo/pkg/roster"
 )
 
@@ -71,7 +72,10 @@ func run(ctx context.Context, o options) error {
 	if !ok {
 		return fmt.Errorf("roster %s has no worker %q", o.roster, o.name)
 	}
-	identity, err := mtls.LoadIdentity(o.tlsDir)
+	if err := claim(o); err != nil {
+		return err
+	}
+	identity, err := mtls.LoadIdentityOf(o.tlsDir, o.name)
 	if err != nil {
 		return err
 	}
@@ -104,4 +108,14 @@ func run(ctx context.Context, o options) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return errors.Join(err, blocks.Close(closing), names.Close())
+}
+
+// claim marks the directories that outlive this process, so that they are
+// removed with the runtime and not with another's.
+func claim(o options) error {
+	dirs := []string{o.dataDir}
+	for _, tier := range o.tiers {
+		dirs = append(dirs, tier.Path)
+	}
+	return owner.Claim(dirs...)
 }
