@@ -90,6 +90,15 @@ func Config(runtime string) string { return Component(runtime, "config") }
 // a cluster.
 const ConfigFormed = "formed"
 
+// ServiceAccount of the runtime's pods.
+func ServiceAccount(runtime string) string { return runtime + "-jindofs" }
+
+// DatasetID is the value of [LabelDatasetID] and [LabelDataset], within the 63
+// bytes that it may have.
+func DatasetID(namespace, runtime string) string {
+	return short(namespace+"-"+runtime, namespace, runtime)
+}
+
 // MasterService is the Service of one master.
 func MasterService(runtime string, ordinal int) string {
 	return Component(runtime, "master") + "-" + strconv.Itoa(ordinal)
@@ -118,7 +127,9 @@ func MasterVolume(namespace, runtime string, ordinal int) string {
 }
 
 // MasterClaim is the PersistentVolumeClaim that the StatefulSet makes.
-func MasterClaim(runtime string, ordinal int) string { return "data-" + MasterService(runtime, ordinal) }
+func MasterClaim(runtime string, ordinal int) string {
+	return "data-" + MasterService(runtime, ordinal)
+}
 
 // FuseNodeLabel is on nodes where pods use the runtime's mounts.
 func FuseNodeLabel(namespace, runtime string) string { return nodeLabel("f", namespace, runtime) }
@@ -128,14 +139,18 @@ func CacheNodeLabel(namespace, runtime string) string { return nodeLabel("s", na
 
 // nodeLabel keeps to the 63 bytes that the name of a label may have.
 func nodeLabel(kind, namespace, runtime string) string {
+	return "fluid.io/" + short(kind+"-"+namespace+"-"+runtime, namespace, runtime)
+}
+
+// short keeps a name within 63 bytes, and different for every runtime.
+func short(name, namespace, runtime string) string {
 	const limit = 63
-	name := kind + "-" + namespace + "-" + runtime
-	if len(name) > limit {
-		sum := sha256.Sum256([]byte(namespace + "/" + runtime))
-		digest := hex.EncodeToString(sum[:8])
-		name = name[:limit-1-len(digest)] + "-" + digest
+	if len(name) <= limit {
+		return name
 	}
-	return "fluid.io/" + name
+	sum := sha256.Sum256([]byte(namespace + "/" + runtime))
+	digest := hex.EncodeToString(sum[:8])
+	return name[:limit-1-len(digest)] + "-" + digest
 }
 
 // Labels of every object of a runtime; role may be empty.

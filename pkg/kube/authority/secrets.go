@@ -1,0 +1,189 @@
+package authority
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/render"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// leaf is one certificate in a Secret.
+type leaf struct {
+	peer      mtls.Peer
+	hosts     []string
+	cert, key string // keys in the Secret
+}
+
+// wanted is one Secret as it should be.
+type wanted struct {
+	role   string
+	leaves []leaf
+	// files beside the certificates.
+	files map[string][]byte
+}
+
+// Sync brings the Secrets of a runtime's roles up to date.
+func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members roster.Roster) error {
+	secrets, err := secretsOf(p, members, authority)
+	if err != nil {
+		return err
+	}
+	digest := digestOf(secrets)
+	k.mu.Lock()
+	known := k.checked[runtime.UID]
+	k.mu.Unlock()
+	if known.wanted == digest && k.now().Sub(known.at) < checkEvery {
+		return nil
+	}
+	at := k.now()
+	for _, want := range secrets {
+		if err := k.sync(ctx, runtime, authority, want); err != nil {
+			return err
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.checked == nil {
+		k.checked = map[types.UID]check{}
+	}
+	k.checked[runtime.UID] = check{authority: authority, wanted: digest, at: at}
+	return nil
+}
+
+func secretsOf(p *plan.Plan, members roster.Roster, authority *mtls.Authority) ([]wanted, error) {
+	raw, err := members.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	ca := map[string][]byte{mtls.CAFile: authority.CertPEM()}
+	withRoster := map[string][]byte{mtls.CAFile: authority.CertPEM(), names.FuseSecretRoster: raw}
+	single := func(role mtls.Role, name string) []leaf {
+		return []leaf{{peer: mtls.Peer{Role: role, Name: name}, cert: mtls.CertFile, key: mtls.KeyFile}}
+	}
+	secrets := []wanted{
+		{role: string(plan.RoleFuse), leaves: single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse))), files: withRoster},
+		{role: "admin", leaves: single(mtls.Admin, "admin"), files: ca},
+	}
+	if p.Masters != nil {
+		secrets = append(secrets, wanted{role: string(plan.RoleMaster), leaves: instances(mtls.Master, members.Masters), files: ca})
+	}
+	if p.Workers != nil {
+		secrets = append(secrets, wanted{role: string(plan.RoleWorker), leaves: instances(mtls.Worker, members.Workers), files: ca})
+	}
+	return secrets, nil
+}
+
+func instances(role mtls.Role, members []roster.Member) []leaf {
+	leaves := make([]leaf, len(members))
+	for i, m := range members {
+		leaves[i] = leaf{peer: mtls.Peer{Role: role, Name: m.Name}, hosts: []string{m.Host, m.Name}, cert: m.Name + ".crt", key: m.Name + ".key"}
+	}
+	return leaves
+}
+
+func digestOf(secrets []wanted) string {
+	sum := sha256.New()
+	for _, s := range secrets {
+		fmt.Fprintln(sum, s.role, s.leaves)
+		for _, name := range slices.Sorted(maps.Keys(s.files)) {
+			fmt.Fprintln(sum, name, len(s.files[name]))
+			sum.Write(s.files[name])
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+func (k *Keeper) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, want wanted) error {
+	key := client.ObjectKey{Namespace: runtime.Namespace, Name: names.Secret(runtime.Name, want.role)}
+	there := &corev1.Secret{}
+	err := k.Live.Get(ctx, key, there)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("reading Secret %s: %w", key, err)
+	}
+	missing := err != nil
+	if !missing && !metav1.IsControlledBy(there, runtime) {
+		return fmt.Errorf("Secret %s is there and does not belong to this JindoRuntime: delete it, or give the runtime another name", key) //nolint:staticcheck // A Kind begins it.
+	}
+	data, err := k.material(authority, there.Data, want)
+	if err != nil {
+		return err
+	}
+	if !missing && maps.EqualFunc(data, there.Data, bytes.Equal) {
+		return nil
+	}
+	next := there.DeepCopy()
+	next.Namespace, next.Name, next.Type, next.Data = key.Namespace, key.Name, corev1.SecretTypeOpaque, data
+	next.Labels = names.Labels(runtime.Name, want.role)
+	next.OwnerReferences = []metav1.OwnerReference{render.Owner(runtime)}
+	if missing {
+		err = k.Client.Create(ctx, next, client.FieldOwner(names.FieldManager))
+	} else {
+		err = k.Client.Update(ctx, next, client.FieldOwner(names.FieldManager))
+	}
+	if err != nil {
+		return fmt.Errorf("writing Secret %s: %w", key, err)
+	}
+	return nil
+}
+
+// material is what a Secret should hold: what is there as long as it is good.
+func (k *Keeper) material(authority *mtls.Authority, there map[string][]byte, want wanted) (map[string][]byte, error) {
+	data := maps.Clone(want.files)
+	for _, l := range want.leaves {
+		cert, key := there[l.cert], there[l.key]
+		if !k.good(authority, l, cert, key) {
+			pair, err := authority.Issue(l.peer, l.hosts, life)
+			if err != nil {
+				return nil, err
+			}
+			cert, key = pair.Cert, pair.Key
+		}
+		data[l.cert], data[l.key] = cert, key
+	}
+	return data, nil
+}
+
+// good tells whether a certificate needs no renewal.
+func (k *Keeper) good(authority *mtls.Authority, l leaf, certPEM, keyPEM []byte) bool {
+	pair, err := tls.X509KeyPair(certPEM, keyPEM)
+	if err != nil {
+		return false
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(authority.CertPEM()) {
+		return false
+	}
+	now := k.now()
+	_, err = pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	if err != nil || pair.Leaf.NotAfter.Sub(now) < renewBefore {
+		return false
+	}
+	peer, err := mtls.PeerOf(pair.Leaf)
+	if err != nil || peer != l.peer {
+		return false
+	}
+	for _, host := range l.hosts {
+		if !slices.Contains(pair.Leaf.DNSNames, host) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,61 @@
+package render
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// fuse servers run where workers cache and where pods use the mounts. They hold
+// no privilege, no Secret and no directory of the node: everything comes to
+// them through the volume of the node's plugin.
+func (in *Input) fuse() *appsv1.DaemonSet {
+	c := in.Plan.Fuse
+	template := in.template(c, in.fuseSettings())
+	template.Spec.Affinity.NodeAffinity = &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
+			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.FuseNodeLabel(in.Plan.Namespace, in.Plan.Name))}},
+			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.CacheNodeLabel(in.Plan.Namespace, in.Plan.Name))}},
+		}},
+	}
+	template.Spec.PriorityClassName = in.FusePriorityClass
+	grace := int64(60)
+	template.Spec.TerminationGracePeriodSeconds = &grace
+	return &appsv1.DaemonSet{
+		TypeMeta: typeMeta("apps/v1", "DaemonSet"), ObjectMeta: in.meta(c.Name, string(c.Role)),
+		Spec: appsv1.DaemonSetSpec{
+			Selector:       &metav1.LabelSelector{MatchLabels: Selector(in.Plan.Name, c.Role)},
+			UpdateStrategy: appsv1.DaemonSetUpdateStrategy{Type: appsv1.OnDeleteDaemonSetStrategyType},
+			Template:       template,
+		},
+	}
+}
+
+func (in *Input) fuseSettings() podSettings {
+	spec := in.Runtime.Spec.Fuse
+	s := podSettings{
+		image: in.Images.Fuse, pullPolicy: spec.ImagePullPolicy,
+		pullSecrets: spec.ImagePullSecrets, resources: spec.Resources, nodeSelector: spec.NodeSelector,
+		// A node that pods with the volume run on must have its server, whatever
+		// keeps others off.
+		tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
+		labels:      spec.Labels, metadata: spec.PodMetadata,
+		values: map[string]string{
+			plan.VarConfig: runDir, plan.VarTLS: runDir, plan.VarData: dataDir,
+			plan.VarSession: runDir + "/" + names.SessionSocket, plan.VarSockets: runDir + "/" + names.SocketsDir,
+		},
+	}
+	s.add(corev1.Volume{Name: dataVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
+		corev1.VolumeMount{MountPath: dataDir})
+	secret := &corev1.LocalObjectReference{Name: names.Secret(in.Plan.Name, string(plan.RoleFuse))}
+	s.add(in.inline("session", names.RoleFuse, secret), corev1.VolumeMount{MountPath: runDir})
+	if in.Plan.FuseOnly() {
+		s.values[plan.VarCredentials] = credentialsDir
+		s.add(optionalSecret("credentials", names.Secret(in.Plan.Name, "credentials")),
+			corev1.VolumeMount{MountPath: credentialsDir, ReadOnly: true})
+	}
+	return s
+}

@@ -1,0 +1,185 @@
+package render
+
+import (
+	"path"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+const (
+	dataVolume = "data"
+	// masterStorage is what a master's claim asks for: its log and snapshots
+	// are small, and no cloud has smaller disks that are worth having.
+	masterStorage = "20Gi"
+	// masterGrace is time to hand leadership over and to close the log.
+	masterGrace = 60
+)
+
+// MasterPath is the directory on nodes that masters' volumes lie in, below the
+// first tier path of kind hostPath; empty when they lie in a storage class.
+func MasterPath(runtime *v1alpha1.JindoRuntime, p *plan.Plan) string {
+	if runtime.Spec.Master.StorageClassName != nil || p.Masters == nil {
+		return ""
+	}
+	tier := firstHostPath(p)
+	if tier == "" {
+		return ""
+	}
+	return nodeDirectory(tier, p, "master")
+}
+
+// masters keep their log on a claim each: ordinals are not pinned to nodes, and
+// a master must never come back without what it voted for.
+func (in *Input) masters() *appsv1.StatefulSet {
+	c := in.Plan.Masters
+	template := in.template(c, in.masterSettings())
+	if c.Replicas > 1 {
+		template.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{besides(Selector(in.Plan.Name, c.Role))},
+		}
+	}
+	grace := int64(masterGrace)
+	template.Spec.TerminationGracePeriodSeconds = &grace
+	return &appsv1.StatefulSet{
+		TypeMeta: typeMeta("apps/v1", "StatefulSet"), ObjectMeta: in.meta(c.Name, string(c.Role)),
+		Spec: appsv1.StatefulSetSpec{
+			ServiceName: names.MasterService(in.Plan.Name, 0), Replicas: &c.Replicas,
+			Selector:            &metav1.LabelSelector{MatchLabels: Selector(in.Plan.Name, c.Role)},
+			PodManagementPolicy: appsv1.ParallelPodManagement,
+			UpdateStrategy:      appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType},
+			PersistentVolumeClaimRetentionPolicy: &appsv1.StatefulSetPersistentVolumeClaimRetentionPolicy{
+				WhenDeleted: appsv1.DeletePersistentVolumeClaimRetentionPolicyType,
+				WhenScaled:  appsv1.RetainPersistentVolumeClaimRetentionPolicyType,
+			},
+			VolumeClaimTemplates: []corev1.PersistentVolumeClaim{in.masterClaim()},
+			Template:             template,
+		},
+	}
+}
+
+func (in *Input) masterSettings() podSettings {
+	spec := in.Runtime.Spec.Master
+	s := podSettings{
+		image: in.Images.Jindo, pullPolicy: in.Runtime.Spec.JindoVersion.ImagePullPolicy,
+		pullSecrets: spec.ImagePullSecrets, resources: spec.Resources, nodeSelector: spec.NodeSelector,
+		tolerations: append(in.datasetTolerations(), spec.Tolerations...),
+		labels:      spec.Labels, metadata: spec.PodMetadata,
+		root:   in.masterPath() != "",
+		values: map[string]string{plan.VarData: dataDir},
+		mounts: []corev1.VolumeMount{{Name: dataVolume, MountPath: dataDir}},
+	}
+	in.addShared(&s, plan.RoleMaster)
+	in.addUserVolumes(&s, spec.VolumeMounts)
+	return s
+}
+
+func (in *Input) masterClaim() corev1.PersistentVolumeClaim {
+	return corev1.PersistentVolumeClaim{
+		TypeMeta:   typeMeta("v1", "PersistentVolumeClaim"),
+		ObjectMeta: metav1.ObjectMeta{Name: dataVolume, Labels: in.labels(string(plan.RoleMaster))},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			StorageClassName: in.masterClass(),
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(masterStorage)},
+			},
+		},
+	}
+}
+
+// masterClass is nil for the cluster's default class.
+func (in *Input) masterClass() *string {
+	if in.masterPath() != "" {
+		class := names.MasterStorageClass
+		return &class
+	}
+	return in.Runtime.Spec.Master.StorageClassName
+}
+
+func (in *Input) masterPath() string { return MasterPath(in.Runtime, in.Plan) }
+
+// masterVolume is the directory of one master on the node chosen for it, bound
+// to its claim beforehand.
+func (in *Input) masterVolume(ordinal int, node string) *corev1.PersistentVolume {
+	directory := in.masterPath()
+	if node == "" || directory == "" || ordinal >= int(in.Plan.Masters.Replicas) {
+		return nil
+	}
+	kind := corev1.HostPathDirectoryOrCreate
+	labels := in.labels(string(plan.RoleMaster))
+	labels[names.LabelRuntimeNamespace], labels[names.LabelRuntimeName] = in.Plan.Namespace, in.Plan.Name
+	labels[names.LabelRuntimeUID] = string(in.Runtime.UID)
+	return &corev1.PersistentVolume{
+		TypeMeta:   typeMeta("v1", "PersistentVolume"),
+		ObjectMeta: metav1.ObjectMeta{Name: names.MasterVolume(in.Plan.Namespace, in.Plan.Name, ordinal), Labels: labels},
+		Spec: corev1.PersistentVolumeSpec{
+			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(masterStorage)},
+			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimRetain,
+			StorageClassName:              names.MasterStorageClass,
+			ClaimRef: &corev1.ObjectReference{
+				APIVersion: "v1", Kind: "PersistentVolumeClaim",
+				Namespace: in.Plan.Namespace, Name: names.MasterClaim(in.Plan.Name, ordinal),
+			},
+			PersistentVolumeSource: corev1.PersistentVolumeSource{
+				HostPath: &corev1.HostPathVolumeSource{Path: directory, Type: &kind},
+			},
+			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{
+				NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{
+					Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{node},
+				}}}},
+			}},
+		},
+	}
+}
+
+// masterBudget lets one of three masters go. A budget for an only master would
+// keep its node from being drained for ever.
+func (in *Input) masterBudget() *policyv1.PodDisruptionBudget {
+	c := in.Plan.Masters
+	if c.Replicas < 3 {
+		return nil
+	}
+	one := intstr.FromInt32(1)
+	always := policyv1.AlwaysAllow
+	return &policyv1.PodDisruptionBudget{
+		TypeMeta: typeMeta("policy/v1", "PodDisruptionBudget"), ObjectMeta: in.meta(c.Name, string(c.Role)),
+		Spec: policyv1.PodDisruptionBudgetSpec{
+			MaxUnavailable: &one, UnhealthyPodEvictionPolicy: &always,
+			Selector: &metav1.LabelSelector{MatchLabels: Selector(in.Plan.Name, c.Role)},
+		},
+	}
+}
+
+// firstHostPath is the path of the first tier on a node's own disk; empty when
+// there is none.
+func firstHostPath(p *plan.Plan) string {
+	if p.Workers == nil {
+		return ""
+	}
+	for _, v := range p.Workers.Volumes {
+		if v.Tier != nil && onNode(v.Tier) {
+			return v.Tier.Path
+		}
+	}
+	return ""
+}
+
+// onNode holds for a tier that is a directory of the node. Memory never is.
+func onNode(t *plan.Tier) bool {
+	return t.Medium != v1alpha1.MediumMEM && t.VolumeType != v1alpha1.VolumeEmptyDir
+}
+
+// nodeDirectory is a runtime's own directory below a path of its tiers.
+func nodeDirectory(tier string, p *plan.Plan, kind string) string {
+	return path.Join(tier, p.Namespace, p.Name, "jindofs", kind)
+}

@@ -1,0 +1,158 @@
+package render
+
+import (
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// tierSlack is what a directory in an emptyDir may grow beyond its quota before
+// the kubelet evicts the pod: bitmaps and files that are being replaced.
+const tierSlack = 256 << 20
+
+func (in *Input) workers() *appsv1.StatefulSet {
+	c := in.Plan.Workers
+	template := in.template(c, in.workerSettings())
+	template.Labels[names.LabelDataset] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
+	template.Labels[names.LabelPlacement] = string(in.placement())
+	in.placeWorkers(template.Spec.Affinity)
+	grace := int64(30)
+	template.Spec.TerminationGracePeriodSeconds = &grace
+	return &appsv1.StatefulSet{
+		TypeMeta: typeMeta("apps/v1", "StatefulSet"), ObjectMeta: in.meta(c.Name, string(c.Role)),
+		Spec: appsv1.StatefulSetSpec{
+			ServiceName: names.Component(in.Plan.Name, string(c.Role)), Replicas: &c.Replicas,
+			Selector:            &metav1.LabelSelector{MatchLabels: Selector(in.Plan.Name, c.Role)},
+			PodManagementPolicy: appsv1.ParallelPodManagement,
+			UpdateStrategy:      appsv1.StatefulSetUpdateStrategy{Type: appsv1.OnDeleteStatefulSetStrategyType},
+			Template:            template,
+		},
+	}
+}
+
+func (in *Input) workerSettings() podSettings {
+	spec := in.Runtime.Spec.Worker
+	s := podSettings{
+		image: in.Images.Jindo, pullPolicy: in.Runtime.Spec.JindoVersion.ImagePullPolicy,
+		pullSecrets: spec.ImagePullSecrets, resources: spec.Resources, nodeSelector: spec.NodeSelector,
+		tolerations: append(in.datasetTolerations(), spec.Tolerations...),
+		labels:      spec.Labels, metadata: spec.PodMetadata,
+		root:   firstHostPath(in.Plan) != "",
+		values: map[string]string{plan.VarData: dataDir, plan.VarSockets: runDir, plan.VarCredentials: credentialsDir},
+	}
+	in.addShared(&s, plan.RoleWorker)
+	s.add(corev1.Volume{Name: dataVolume, VolumeSource: in.workerData()}, corev1.VolumeMount{MountPath: dataDir})
+	s.add(optionalSecret("credentials", names.Secret(in.Plan.Name, "credentials")),
+		corev1.VolumeMount{MountPath: credentialsDir, ReadOnly: true})
+	s.add(in.inline("sockets", names.RoleWorker, nil), corev1.VolumeMount{MountPath: runDir})
+	for _, v := range in.Plan.Workers.Volumes {
+		if v.Kind == plan.VolumeTier {
+			directory := cacheDir + "/" + v.Name
+			s.values[v.Variable] = directory
+			s.add(corev1.Volume{Name: v.Name, VolumeSource: in.tier(v.Tier)}, corev1.VolumeMount{MountPath: directory})
+		}
+	}
+	in.addUserVolumes(&s, spec.VolumeMounts)
+	return s
+}
+
+// workerData lies beside the cache, so that both are kept or lost together.
+func (in *Input) workerData() corev1.VolumeSource {
+	if tier := firstHostPath(in.Plan); tier != "" {
+		return hostPath(nodeDirectory(tier, in.Plan, "data"))
+	}
+	return corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+}
+
+func (in *Input) tier(t *plan.Tier) corev1.VolumeSource {
+	if onNode(t) {
+		return hostPath(nodeDirectory(t.Path, in.Plan, "tier"))
+	}
+	empty := &corev1.EmptyDirVolumeSource{SizeLimit: resource.NewQuantity(t.Quota+tierSlack, resource.BinarySI)}
+	if t.Medium == v1alpha1.MediumMEM {
+		empty.Medium = corev1.StorageMediumMemory
+	}
+	return corev1.VolumeSource{EmptyDir: empty}
+}
+
+func hostPath(directory string) corev1.VolumeSource {
+	kind := corev1.HostPathDirectoryOrCreate
+	return corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: directory, Type: &kind}}
+}
+
+// CachePaths are the directories on nodes that workers keep for themselves.
+func CachePaths(p *plan.Plan) []string {
+	if p.Workers == nil {
+		return nil
+	}
+	var paths []string
+	for _, v := range p.Workers.Volumes {
+		if v.Tier != nil && onNode(v.Tier) {
+			paths = append(paths, nodeDirectory(v.Tier.Path, p, "tier"))
+		}
+	}
+	if tier := firstHostPath(p); tier != "" {
+		paths = append(paths, nodeDirectory(tier, p, "data"))
+	}
+	return paths
+}
+
+func (in *Input) placement() v1alpha1.PlacementMode {
+	if in.Dataset != nil && in.Dataset.Spec.PlacementMode == v1alpha1.SharedMode {
+		return v1alpha1.SharedMode
+	}
+	return v1alpha1.ExclusiveMode
+}
+
+// placeWorkers keeps to one worker a node in a namespace, or beside workers of
+// others that share too. Workers of one runtime never share directories of a
+// node.
+func (in *Input) placeWorkers(affinity *corev1.Affinity) {
+	anti := &corev1.PodAntiAffinity{}
+	require := func(term corev1.PodAffinityTerm) {
+		anti.RequiredDuringSchedulingIgnoredDuringExecution = append(anti.RequiredDuringSchedulingIgnoredDuringExecution, term)
+	}
+	workers := corev1.PodAffinityTerm{
+		TopologyKey: corev1.LabelHostname,
+		LabelSelector: &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{
+			{Key: names.LabelDataset, Operator: metav1.LabelSelectorOpExists},
+		}},
+	}
+	if in.placement() == v1alpha1.ExclusiveMode {
+		require(workers)
+	} else {
+		require(besides(map[string]string{names.LabelPlacement: string(v1alpha1.ExclusiveMode)}))
+		if firstHostPath(in.Plan) != "" {
+			require(besides(Selector(in.Plan.Name, plan.RoleWorker)))
+		}
+		anti.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{{Weight: 50, PodAffinityTerm: workers}}
+	}
+	affinity.PodAntiAffinity = anti
+	affinity.NodeAffinity = &corev1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
+			Weight: 100,
+			Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{
+				labelled(names.FuseNodeLabel(in.Plan.Namespace, in.Plan.Name)),
+			}},
+		}},
+	}
+	if in.Dataset != nil && in.Dataset.Spec.NodeAffinity != nil {
+		affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution = in.Dataset.Spec.NodeAffinity.Required.DeepCopy()
+	}
+}
+
+// besides keeps off nodes with pods that have the labels.
+func besides(labels map[string]string) corev1.PodAffinityTerm {
+	return corev1.PodAffinityTerm{
+		TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
+	}
+}
+
+func labelled(label string) corev1.NodeSelectorRequirement {
+	return corev1.NodeSelectorRequirement{Key: label, Operator: corev1.NodeSelectorOpIn, Values: []string{"true"}}
+}
