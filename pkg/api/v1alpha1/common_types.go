@@ -51,15 +51,21 @@ const (
 // User is a user and a group, by number and by name.
 type User struct {
 	// UID of the user.
-	UID *int64 `json:"uid"`
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 2147483647",message="is no id of a user or group: write a number from 0 to 2147483647"
+	// +optional
+	UID *int64 `json:"uid,omitempty"`
 
 	// GID of the group.
-	GID *int64 `json:"gid"`
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 2147483647",message="is no id of a user or group: write a number from 0 to 2147483647"
+	// +optional
+	GID *int64 `json:"gid,omitempty"`
 
 	// UserName of the user.
+	// +optional
 	UserName string `json:"user"`
 
 	// GroupName of the group.
+	// +optional
 	GroupName string `json:"group"`
 }
 
@@ -81,6 +87,7 @@ type VersionSpec struct {
 	ImageTag string `json:"imageTag,omitempty"`
 
 	// ImagePullPolicy is Always, IfNotPresent or Never.
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Always', 'IfNotPresent', 'Never']",message="is not one of the values there are: write Always, IfNotPresent or Never, or leave it out"
 	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
 }
 

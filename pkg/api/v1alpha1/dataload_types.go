@@ -14,6 +14,8 @@ import (
 // +kubebuilder:printcolumn:name="Duration",type="string",JSONPath=`.status.duration`
 
 // DataLoad brings parts of a Dataset into the cache before they are read.
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name cannot be a DNS name: write at most 63 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as load"
+// +kubebuilder:validation:XValidation:rule="has(self.spec) && has(self.spec.dataset) && has(self.spec.dataset.name) && size(self.spec.dataset.name) > 0",message="write spec.dataset.name, the name of the Dataset to load",reason=FieldValueRequired,fieldPath=".spec"
 type DataLoad struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -32,6 +34,8 @@ type DataLoadList struct {
 }
 
 // DataLoadSpec is what a person wants loaded.
+// +kubebuilder:validation:XValidation:rule="!has(self.policy) || self.policy != 'Cron' || has(self.schedule) && size(self.schedule) > 0",message=`the policy Cron needs a schedule: write schedule: "0 3 * * *"`,reason=FieldValueRequired,fieldPath=".schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || size(self.schedule) == 0 || has(self.policy) && self.policy == 'Cron'",message="schedule has no effect without the policy Cron: write policy: Cron, or leave it out",fieldPath=".schedule"
 type DataLoadSpec struct {
 	// Dataset to load.
 	Dataset TargetDataset `json:"dataset,omitempty"`
@@ -41,10 +45,14 @@ type DataLoadSpec struct {
 	LoadMetadata bool `json:"loadMetadata,omitempty"`
 
 	// Target paths; all of the Dataset when there are none.
+	// +kubebuilder:validation:MaxItems=2000
 	// +optional
 	Target []TargetPath `json:"target,omitempty"`
 
 	// Options of the load.
+	// +kubebuilder:validation:MaxProperties=256
+	// +kubebuilder:validation:XValidation:rule="['loadMemorydata', 'loadMetadataOnly', 'atomicCache', 'forceload', 'dryrun', 'cacheListLocationEnable'].all(o, !(o in self) || self[o] in ['true', 'false'])",message=`loadMemorydata, loadMetadataOnly, atomicCache, forceload, dryrun and cacheListLocationEnable say yes or no: write "true" or "false"`
+	// +kubebuilder:validation:XValidation:rule="['cacheListReplica', 'threadNum', 'cacheThread'].all(o, !(o in self) || self[o].matches('^[0-9]*[1-9][0-9]*$'))",message=`cacheListReplica, threadNum and cacheThread are numbers: write a whole number from 1, such as "10"`
 	// +optional
 	Options map[string]string `json:"options,omitempty"`
 
@@ -70,11 +78,13 @@ type DataLoadSpec struct {
 
 	// Policy says when to load: Once, by a Cron schedule, or OnEvent.
 	// +kubebuilder:default:=Once
-	// +kubebuilder:validation:Enum=Once;Cron;OnEvent
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Once', 'Cron', 'OnEvent']",message="is not one of the values there are: write Once, Cron or OnEvent, or leave it out"
 	// +optional
 	Policy Policy `json:"policy,omitempty"`
 
 	// Schedule in cron's form, for the policy Cron.
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^ *(@[a-z]+|[^ @]+( +[^ ]+){4}) *$')",message=`is no schedule: write minute, hour, day of the month, month and day of the week, such as "0 3 * * *"`
 	// +optional
 	Schedule string `json:"schedule,omitempty"`
 
@@ -83,6 +93,7 @@ type DataLoadSpec struct {
 	RunAfter *OperationRef `json:"runAfter,omitempty"`
 
 	// TTLSecondsAfterFinished is how long a finished load is kept.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="is below zero: write 0 or more, or leave it out"
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 
@@ -94,6 +105,8 @@ type DataLoadSpec struct {
 // TargetDataset names the Dataset of an operation.
 type TargetDataset struct {
 	// Name of the Dataset.
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || size(self) <= 63 && self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="is no name of a Dataset: write lower-case letters, digits and '-', starting with a letter"
+	// +optional
 	Name string `json:"name"`
 
 	// Namespace of the Dataset, which must be the operation's own.
@@ -104,9 +117,15 @@ type TargetDataset struct {
 // TargetPath is one path to load.
 type TargetPath struct {
 	// Path in the tree, absolute.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:default="/"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/')",message="is no absolute path: write a path such as /train"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('//|/[.][.]?(/|$)')",message="is no clean path: write it without //, . and .., such as /train"
+	// +optional
 	Path string `json:"path"`
 
 	// Replicas of each cached block.
+	// +kubebuilder:validation:XValidation:rule="self >= 1",message="is no number of replicas: write 1 or more, or leave it out for 1"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 }
@@ -132,18 +151,19 @@ type OperationRef struct {
 }
 
 // ObjectRef names an operation.
+// +kubebuilder:validation:XValidation:rule="has(self.kind) && self.kind in ['DataLoad', 'DataBackup', 'DataMigrate', 'DataProcess']",message="kind is not one of the values there are: write DataLoad, DataBackup, DataMigrate or DataProcess",fieldPath=".kind"
+// +kubebuilder:validation:XValidation:rule="has(self.name) && size(self.name) > 0",message="write the name of the operation to wait for",reason=FieldValueRequired,fieldPath=".name"
 type ObjectRef struct {
 	// APIVersion of the operation.
 	// +optional
 	APIVersion string `json:"apiVersion,omitempty"`
 
-	// Kind of the operation.
-	// +kubebuilder:validation:Enum=DataLoad;DataBackup;DataMigrate;DataProcess
-	// +required
+	// Kind of the operation: DataLoad, DataBackup, DataMigrate or DataProcess.
+	// +optional
 	Kind string `json:"kind"`
 
 	// Name of the operation.
-	// +required
+	// +optional
 	Name string `json:"name"`
 
 	// Namespace of the operation.
@@ -158,6 +178,7 @@ type AffinityStrategy struct {
 	DependOn *ObjectRef `json:"dependOn,omitempty"`
 
 	// Policy is Require, Prefer or empty.
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Require', 'Prefer']",message="is not one of the values there are: write Require or Prefer, or leave it out"
 	// +optional
 	Policy AffinityPolicy `json:"policy,omitempty"`
 
@@ -181,29 +202,39 @@ const (
 )
 
 // Prefer is a label that nodes should share.
+// +kubebuilder:validation:XValidation:rule="has(self.name) && size(self.name) > 0",message="write the name of a label of nodes, such as topology.kubernetes.io/zone",reason=FieldValueRequired,fieldPath=".name"
 type Prefer struct {
 	// Name of the label.
+	// +optional
 	Name string `json:"name"`
 
 	// Weight of this preference.
+	// +optional
 	Weight int32 `json:"weight"`
 }
 
 // Require is a label that nodes must share.
+// +kubebuilder:validation:XValidation:rule="has(self.name) && size(self.name) > 0",message="write the name of a label of nodes, such as topology.kubernetes.io/zone",reason=FieldValueRequired,fieldPath=".name"
 type Require struct {
 	// Name of the label.
+	// +optional
 	Name string `json:"name"`
 }
 
 // OperationStatus is what has been seen of an operation.
 type OperationStatus struct {
 	// Phase of the operation.
+	// +optional
 	Phase OperationPhase `json:"phase"`
 
 	// Duration of the operation; Unfinished until it is done.
+	// +optional
 	Duration string `json:"duration"`
 
 	// Conditions as of now; an empty list rather than none.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
 	Conditions []Condition `json:"conditions"`
 
 	// Infos are figures about the operation.

@@ -17,8 +17,14 @@ import (
 // +kubebuilder:printcolumn:name="TOTAL FILES",type="string",JSONPath=`.status.fileNum`,priority=11
 // +kubebuilder:printcolumn:name="CACHE HIT RATIO",type="string",JSONPath=`.status.cacheStates.cacheHitRatio`,priority=10
 // +kubebuilder:printcolumn:name="AGE",type="date",JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Runtime",type="string",JSONPath=`.status.runtimes[0].name`,priority=1
+// +kubebuilder:printcolumn:name="Message",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 
 // Dataset says where data lies and how it appears as files.
+//
+// The schema refuses what is wrong under any runtime of Fluid, for a Dataset
+// need not be served by a JindoRuntime.
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name cannot be a DNS name: write at most 63 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as hbase"
 type Dataset struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -40,7 +46,10 @@ type DatasetList struct {
 type DatasetSpec struct {
 	// Mounts are the buckets and directories that make up the tree, each under
 	// its own path.
-	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:XValidation:rule="size(self) > 0",message="is empty: write at least one mount, such as - mountPoint: oss://bucket/"
+	// +kubebuilder:validation:XValidation:rule="self.all(m, !has(m.name) || size(m.name) == 0 || self.exists_one(other, has(other.name) && other.name == m.name))",message="one name is given to two mounts: write another name for one of them",reason=FieldValueDuplicate
+	// +kubebuilder:validation:XValidation:rule="self.all(m, !has(m.path) || size(m.path) == 0 || self.exists_one(other, has(other.path) && other.path == m.path))",message="one path is given to two mounts: write another path for one of them",reason=FieldValueDuplicate
 	// +optional
 	Mounts []Mount `json:"mounts,omitempty"`
 
@@ -59,6 +68,8 @@ type DatasetSpec struct {
 	// AccessModes of the volume; read-only when ReadOnlyMany is among them or
 	// none is given.
 	// +optional
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(mode, mode in ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'])",message="holds what is no access mode: write ReadOnlyMany, ReadWriteMany, ReadWriteOnce or ReadWriteOncePod"
 	AccessModes []corev1.PersistentVolumeAccessMode `json:"accessModes,omitempty"`
 
 	// Runtimes that serve the data.
@@ -66,7 +77,7 @@ type DatasetSpec struct {
 	Runtimes []Runtime `json:"runtimes,omitempty"`
 
 	// PlacementMode says whether a node may cache this Dataset beside others.
-	// +kubebuilder:validation:Enum=Exclusive;"";Shared
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Exclusive', 'Shared']",message="is not one of the values there are: write Exclusive or Shared, or leave it out"
 	// +optional
 	PlacementMode PlacementMode `json:"placement,omitempty"`
 
@@ -81,28 +92,40 @@ type DatasetSpec struct {
 	// SharedEncryptOptions are options out of Secrets of every mount that does
 	// not set them itself.
 	// +optional
+	// +kubebuilder:validation:MaxItems=32
 	SharedEncryptOptions []EncryptOption `json:"sharedEncryptOptions,omitempty"`
 }
 
 // Mount puts one bucket, prefix or directory at a path of the tree.
+// +kubebuilder:validation:XValidation:rule="has(self.mountPoint) && size(self.mountPoint) > 0",message="write where the data lies, such as oss://bucket/prefix/",reason=FieldValueRequired,fieldPath=".mountPoint"
+// +kubebuilder:validation:XValidation:rule="!has(self.mountPoint) || !self.mountPoint.matches('^(oss|s3|cos|obs)://[^/]*@')",message="a mount point holds no credentials: write them as encryptOptions, such as fs.oss.accessKeyId and fs.oss.accessKeySecret",reason=FieldValueForbidden,fieldPath=".mountPoint"
 type Mount struct {
 	// MountPoint is where the data lies: oss://bucket/prefix/,
 	// s3://bucket/prefix/, local:///directory.
-	// +kubebuilder:validation:MinLength=5
-	// +required
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || size(self) >= 5",message="is too short for a mountPoint: write where the data lies, such as oss://bucket/prefix/"
+	// +optional
 	MountPoint string `json:"mountPoint,omitempty"`
 
 	// Options of the store and of the mount, such as fs.oss.endpoint and
 	// metaPolicy.
+	// +kubebuilder:validation:XValidation:rule="!('metaPolicy' in self) || self['metaPolicy'] in ['ALWAYS', 'ONCE']",message="metaPolicy is not one of the values there are: write ALWAYS or ONCE"
+	// +kubebuilder:validation:XValidation:rule="!('cacheStrategy' in self) || self['cacheStrategy'] in ['DISTRIBUTED', 'DHT']",message="cacheStrategy is not one of the values there are: write DISTRIBUTED or DHT"
+	// +kubebuilder:validation:XValidation:rule="!('writePolicy' in self) || self['writePolicy'] in ['WRITE_AROUND', 'WRITE_THROUGH', 'CACHE_ONLY']",message="writePolicy is not one of the values there are: write WRITE_AROUND, WRITE_THROUGH or CACHE_ONLY"
+	// +kubebuilder:validation:XValidation:rule="!('posixMetadata' in self) || self['posixMetadata'] in ['true', 'false']",message="posixMetadata is not one of the values there are: write true or false"
+	// +kubebuilder:validation:XValidation:rule="!('locks' in self) || self['locks'] in ['kernel', 'cluster']",message="locks is not one of the values there are: write kernel or cluster"
+	// +kubebuilder:validation:MaxProperties=256
 	// +optional
 	Options map[string]string `json:"options,omitempty"`
 
 	// Name of the mount; one is made of the mountPoint when there is none.
+	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	Name string `json:"name,omitempty"`
 
 	// Path in the tree; /NAME when there is none, and the root of the tree for
 	// an only mount that has no name either.
+	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Path string `json:"path,omitempty"`
 
@@ -115,14 +138,19 @@ type Mount struct {
 	Shared bool `json:"shared,omitempty"`
 
 	// EncryptOptions are options whose values lie in Secrets.
+	// +kubebuilder:validation:MaxItems=32
 	// +optional
 	EncryptOptions []EncryptOption `json:"encryptOptions,omitempty"`
 }
 
 // EncryptOption is an option whose value lies in a Secret.
+// +kubebuilder:validation:XValidation:rule="has(self.name) && size(self.name) > 0",message="write the option, such as fs.oss.accessKeyId",reason=FieldValueRequired,fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="has(self.valueFrom) && has(self.valueFrom.secretKeyRef) && has(self.valueFrom.secretKeyRef.name) && size(self.valueFrom.secretKeyRef.name) > 0",message="write valueFrom.secretKeyRef.name, the name of the Secret that holds the value",reason=FieldValueRequired,fieldPath=".valueFrom"
+// +kubebuilder:validation:XValidation:rule="has(self.valueFrom) && has(self.valueFrom.secretKeyRef) && has(self.valueFrom.secretKeyRef.key) && size(self.valueFrom.secretKeyRef.key) > 0",message="write valueFrom.secretKeyRef.key, the key in the Secret that holds the value",reason=FieldValueRequired,fieldPath=".valueFrom"
 type EncryptOption struct {
 	// Name of the option, such as fs.oss.accessKeyId.
-	// +required
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
 	Name string `json:"name,omitempty"`
 
 	// ValueFrom says where its value lies.
@@ -140,10 +168,14 @@ type EncryptOptionSource struct {
 // SecretKeySelector is one key of one Secret.
 type SecretKeySelector struct {
 	// Name of the Secret.
-	// +required
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="cannot be the name of an object: write lower-case letters, digits, '-' and '.'"
+	// +optional
 	Name string `json:"name,omitempty"`
 
 	// Key in the Secret.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[-._a-zA-Z0-9]+$') && !self.matches('^[.][.]?$|^[.][.]')",message="is no key of a Secret: write letters, digits, '-', '_' and '.'"
 	// +optional
 	Key string `json:"key,omitempty"`
 }
@@ -187,6 +219,7 @@ type Runtime struct {
 // DatasetStatus is what has been seen of a Dataset.
 type DatasetStatus struct {
 	// Mounts that are in place.
+	// +kubebuilder:validation:MaxItems=128
 	Mounts []Mount `json:"mounts,omitempty"`
 
 	// UfsTotal is the size of all files in the store.
@@ -202,6 +235,7 @@ type DatasetStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
 	// Conditions as of now; an empty list rather than none.
+	// +optional
 	// +listType=map
 	// +listMapKey=type
 	Conditions []DatasetCondition `json:"conditions"`

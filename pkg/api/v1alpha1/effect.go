@@ -54,6 +54,7 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		never(JindoRuntimeKind, "spec.master.ports", "masters listen on 18004, 18006 and 18008"),
 		never(JindoRuntimeKind, "spec.worker.ports", "workers listen on 18005 and 18008"),
 		never(JindoRuntimeKind, "spec.worker.replicas", "write spec.replicas"),
+		never(JindoRuntimeKind, "spec.worker.storageClassName", "only masters have volumes"),
 		never(JindoRuntimeKind, "spec.runAs", "servers need no particular user"),
 		never(JindoRuntimeKind, "spec.user", "servers need no particular user"),
 		later(JindoRuntimeKind, "spec.hadoopConfig", "there is no driver for hdfs:// yet"),

@@ -8,27 +8,33 @@ import (
 // RuntimeStatus is what has been seen of a runtime.
 type RuntimeStatus struct {
 	// ValueFileConfigmap names the ConfigMap with the runtime's values.
+	// +optional
 	ValueFileConfigmap string `json:"valueFile"`
 
 	// MasterPhase of the masters.
+	// +optional
 	MasterPhase RuntimePhase `json:"masterPhase"`
 
 	// MasterReason for it.
 	MasterReason string `json:"masterReason,omitempty"`
 
 	// WorkerPhase of the workers.
+	// +optional
 	WorkerPhase RuntimePhase `json:"workerPhase"`
 
 	// WorkerReason for it.
 	WorkerReason string `json:"workerReason,omitempty"`
 
 	// DesiredWorkerNumberScheduled is how many workers are wanted.
+	// +optional
 	DesiredWorkerNumberScheduled int32 `json:"desiredWorkerNumberScheduled"`
 
 	// CurrentWorkerNumberScheduled is how many workers there are.
+	// +optional
 	CurrentWorkerNumberScheduled int32 `json:"currentWorkerNumberScheduled"`
 
 	// WorkerNumberReady is how many workers are ready.
+	// +optional
 	WorkerNumberReady int32 `json:"workerNumberReady"`
 
 	// WorkerNumberAvailable is how many workers have been ready for a while.
@@ -38,27 +44,34 @@ type RuntimeStatus struct {
 	WorkerNumberUnavailable int32 `json:"workerNumberUnavailable,omitempty"`
 
 	// DesiredMasterNumberScheduled is how many masters are wanted.
+	// +optional
 	DesiredMasterNumberScheduled int32 `json:"desiredMasterNumberScheduled"`
 
 	// CurrentMasterNumberScheduled is how many masters there are.
+	// +optional
 	CurrentMasterNumberScheduled int32 `json:"currentMasterNumberScheduled"`
 
 	// MasterNumberReady is how many masters are ready.
+	// +optional
 	MasterNumberReady int32 `json:"masterNumberReady"`
 
 	// FusePhase of the mounts.
+	// +optional
 	FusePhase RuntimePhase `json:"fusePhase"`
 
 	// FuseReason for it.
 	FuseReason string `json:"fuseReason,omitempty"`
 
 	// CurrentFuseNumberScheduled is how many mounts there are.
+	// +optional
 	CurrentFuseNumberScheduled int32 `json:"currentFuseNumberScheduled"`
 
 	// DesiredFuseNumberScheduled is how many mounts are wanted.
+	// +optional
 	DesiredFuseNumberScheduled int32 `json:"desiredFuseNumberScheduled"`
 
 	// FuseNumberReady is how many mounts are ready.
+	// +optional
 	FuseNumberReady int32 `json:"fuseNumberReady"`
 
 	// FuseNumberUnavailable is how many mounts have not been ready for a while.
@@ -114,6 +127,7 @@ type RuntimeStatus struct {
 	MountTime *metav1.Time `json:"mountTime,omitempty"`
 
 	// Mounts that are in place.
+	// +kubebuilder:validation:MaxItems=128
 	Mounts []Mount `json:"mounts,omitempty"`
 
 	// CacheAffinity leads pods to the nodes that cache.
@@ -122,6 +136,8 @@ type RuntimeStatus struct {
 
 // Formation says whether the masters have formed a cluster. A master that finds
 // an empty disk after that joins, and never forms another.
+// +kubebuilder:validation:XValidation:rule="self.clusterID == oldSelf.clusterID",message="the id of a cluster never changes: leave it, or remove the whole formation to form a new cluster",fieldPath=".clusterID"
+// +kubebuilder:validation:XValidation:rule="self.formed || !oldSelf.formed",message="masters that have formed a cluster never form another: leave it true, or remove the whole formation to form a new cluster",fieldPath=".formed"
 type Formation struct {
 	// ClusterID of the masters.
 	ClusterID string `json:"clusterID"`

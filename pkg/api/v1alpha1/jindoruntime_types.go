@@ -19,8 +19,14 @@ import (
 // +kubebuilder:printcolumn:name="Desired Fuses",type="integer",JSONPath=`.status.desiredFuseNumberScheduled`,priority=10
 // +kubebuilder:printcolumn:name="Fuse Phase",type="string",JSONPath=`.status.fusePhase`
 // +kubebuilder:printcolumn:name="Age",type="date",JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Leader",type="string",JSONPath=`.status.raft.leader`,priority=1
+// +kubebuilder:printcolumn:name="Term",type="integer",JSONPath=`.status.raft.term`,priority=1
+// +kubebuilder:printcolumn:name="Cached",type="string",JSONPath=`.status.cacheStates.cached`,priority=1
+// +kubebuilder:printcolumn:name="Cache Capacity",type="string",JSONPath=`.status.cacheStates.cacheCapacity`,priority=1
+// +kubebuilder:printcolumn:name="Message",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 
 // JindoRuntime is a cache: masters, workers and mounts that serve a Dataset.
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 37 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name cannot be part of the names of pods: write at most 37 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as hadoop"
 type JindoRuntime struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -39,17 +45,21 @@ type JindoRuntimeList struct {
 }
 
 // JindoRuntimeSpec is what a person wants of a JindoRuntime.
+// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels exclude each other: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
+// +kubebuilder:validation:XValidation:rule="(has(self.master) && has(self.master.disabled) && self.master.disabled) == (has(self.worker) && has(self.worker.disabled) && self.worker.disabled)",message="masters and workers need each other: write disabled: true for both, for mounts that read the store themselves, or for neither"
+// +kubebuilder:validation:XValidation:rule="!(has(self.master) && has(self.master.disabled) && self.master.disabled && has(self.worker) && has(self.worker.disabled) && self.worker.disabled && has(self.fuse) && has(self.fuse.disabled) && self.fuse.disabled)",message="nothing is left to run: leave fuse.disabled out, or delete the runtime"
 type JindoRuntimeSpec struct {
 	// JindoVersion is the image of masters and workers.
 	// +optional
 	JindoVersion VersionSpec `json:"jindoVersion,omitempty"`
 
 	// Master says how the masters run.
-	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas in [1, 3]",message="master.replicas must be 1 or 3: write 3 so that one master may fail, or 1"
+	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas in [1, 3]",message="must be 1 or 3: write 3 so that one master may fail, or 1, or leave it out for 1",fieldPath=".replicas"
 	// +optional
 	Master JindoCompTemplateSpec `json:"master,omitempty"`
 
 	// Worker says how the workers run.
+	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas >= 1",message="is no number of workers: leave it out and write spec.replicas",fieldPath=".replicas"
 	// +optional
 	Worker JindoCompTemplateSpec `json:"worker,omitempty"`
 
@@ -66,6 +76,8 @@ type JindoRuntimeSpec struct {
 	TieredStore TieredStore `json:"tieredstore,omitempty"`
 
 	// Replicas is the number of workers; 1 when it is not given.
+	// +kubebuilder:default=1
+	// +kubebuilder:validation:XValidation:rule="self >= 1",message="is no number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 
@@ -78,11 +90,15 @@ type JindoRuntimeSpec struct {
 	User string `json:"user,omitempty"`
 
 	// HadoopConfig names a ConfigMap with hdfs-site.xml or core-site.xml.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="cannot be the name of an object: write lower-case letters, digits, '-' and '.'"
 	// +optional
 	HadoopConfig string `json:"hadoopConfig,omitempty"`
 
 	// Secret names a Secret with AccessKeyId, AccessKeySecret and, for
 	// temporary credentials, SecurityToken, for mounts that bring none.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="cannot be the name of an object: write lower-case letters, digits, '-' and '.'"
 	// +optional
 	Secret string `json:"secret,omitempty"`
 
@@ -99,7 +115,7 @@ type JindoRuntimeSpec struct {
 	LogConfig map[string]string `json:"logConfig,omitempty"`
 
 	// NetworkMode is HostNetwork or ContainerNetwork, which is the default.
-	// +kubebuilder:validation:Enum=HostNetwork;"";ContainerNetwork
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['ContainerNetwork', 'HostNetwork']",message="is not one of the values there are: write ContainerNetwork or HostNetwork, or leave it out"
 	// +optional
 	NetworkMode NetworkMode `json:"networkmode,omitempty"`
 
@@ -117,10 +133,10 @@ type JindoRuntimeSpec struct {
 }
 
 // JindoCompTemplateSpec says how masters, or workers, run.
+// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels exclude each other: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
 type JindoCompTemplateSpec struct {
 	// Replicas of the masters: 1 or 3; 1 when it is not given. The number of
 	// workers is spec.replicas.
-	// +kubebuilder:validation:Minimum=1
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 
@@ -178,6 +194,7 @@ type JindoCompTemplateSpec struct {
 }
 
 // JindoFuseSpec says how the mounts run.
+// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels exclude each other: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
 type JindoFuseSpec struct {
 	// Image without its tag.
 	// +optional
@@ -188,6 +205,7 @@ type JindoFuseSpec struct {
 	ImageTag string `json:"imageTag,omitempty"`
 
 	// ImagePullPolicy is Always, IfNotPresent or Never.
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Always', 'IfNotPresent', 'Never']",message="is not one of the values there are: write Always, IfNotPresent or Never, or leave it out"
 	// +optional
 	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
 
@@ -228,7 +246,7 @@ type JindoFuseSpec struct {
 	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
 
 	// CleanPolicy says when a mount's server that nobody uses is removed.
-	// +kubebuilder:validation:Enum=OnRuntimeDeleted;"";OnDemand;OnFuseChanged
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['OnRuntimeDeleted', 'OnDemand', 'OnFuseChanged']",message="is not one of the values there are: write OnRuntimeDeleted, OnDemand or OnFuseChanged, or leave it out"
 	// +optional
 	CleanPolicy FuseCleanPolicy `json:"cleanPolicy,omitempty"`
 
@@ -252,6 +270,8 @@ type ClientMetrics struct {
 	Enabled bool `json:"enabled,omitempty"`
 
 	// ScrapeTarget is a comma list of MountPod, Sidecar, All and None.
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^( *(MountPod|Sidecar|All|None)? *(,|$))*$')",message="holds nothing that can be scraped: write MountPod, Sidecar, All or None, with commas between several"
 	// +optional
 	ScrapeTarget string `json:"scrapeTarget,omitempty"`
 }
@@ -259,10 +279,12 @@ type ClientMetrics struct {
 // CleanCachePolicy says how the cache is deleted with the runtime.
 type CleanCachePolicy struct {
 	// GracePeriodSeconds to wait for it; 60 when not given.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="is below zero: write 0 or more, or leave it out"
 	// +optional
 	GracePeriodSeconds *int32 `json:"gracePeriodSeconds,omitempty"`
 
 	// MaxRetryAttempts to make; 3 when not given.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="is below zero: write 0 or more, or leave it out"
 	// +optional
 	MaxRetryAttempts *int32 `json:"maxRetryAttempts,omitempty"`
 }

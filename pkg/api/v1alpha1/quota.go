@@ -16,7 +16,8 @@ import (
 //
 // +kubebuilder:validation:Type=""
 // +kubebuilder:validation:XIntOrString
-// +kubebuilder:validation:Pattern=`^[0-9]+(\.[0-9]+)?([KkMmGgTtPpEe][iI]?)?$`
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:XValidation:rule="type(self) == int ? self > 0 : self.matches('^( *[0-9]*[1-9][0-9]*([.][0-9]+)?([KkMmGgTtPpEe][iI]?)? *| *0+[.][0-9]*[1-9][0-9]*[KkMmGgTtPpEe][iI]? *|)$')",message="is no amount of bytes: write a number of bytes, or a number with K, M, G, T or P (thousands) or Ki, Mi, Gi, Ti or Pi (1024s), such as 2G or 100Gi"
 type Quota string
 
 // quotaForm is how every message about a quota ends.
