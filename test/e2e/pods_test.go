@@ -25,13 +25,13 @@ var set = dataset.Options{Files: 100, Large: 2, LargeSize: 8 << 20, SmallSize: 6
 // bucket puts the data set into the bucket that the samples name.
 func (c *cluster) bucket(t *testing.T) {
 	t.Helper()
-	fill(t, c.env["OSS_DATA_DIR"])
+	fill(t, c.env["OSS_DIRECTORY"])
 }
 
 // s3bucket does so in the other store.
 func (c *cluster) s3bucket(t *testing.T) {
 	t.Helper()
-	fill(t, c.env["S3_DATA_DIR"])
+	fill(t, c.env["S3_DIRECTORY"])
 }
 
 func fill(t *testing.T, dir string) {

@@ -92,7 +92,7 @@ func TestS3(t *testing.T) {
 	namespace := c.namespace(t, "s3")
 	c.s3bucket(t)
 	c.create(t, namespace, strings.NewReplacer(
-		"oss://test-bucket/", "s3://test-bucket/", "fs.oss.", "fs.s3.",
+		"oss://test-bucket/", "s3://test-bucket/", "fs.oss.endpoint", "fs.s3.region: "+c.env["S3_REGION"]+"\n        fs.s3.endpoint", "fs.oss.", "fs.s3.",
 		"<OSS_ACCESS_KEY_ID>", c.env["S3_ACCESS_KEY_ID"],
 		"<OSS_ACCESS_KEY_SECRET>", c.env["S3_ACCESS_KEY_SECRET"],
 		"<OSS_ENDPOINT>", c.env["S3_ENDPOINT"],
