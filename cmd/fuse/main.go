@@ -61,8 +61,8 @@ func parse() options {
 	return o
 }
 
-// run serves until ctx ends, which leaves the mount to whoever holds it, or
-// until the mount is gone.
+// run serves until ctx ends, which leaves the mount to whoever holds it. A mount
+// that is gone is followed by the next.
 func run(ctx context.Context, o options) error {
 	if o.stateDir == "" || o.sessionSocket == "" {
 		return errors.New("--state-dir and --session-socket must be given")
@@ -71,7 +71,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	identity, err := mtls.LoadIdentity(o.tlsDir)
+	identity, err := mtls.LoadIdentityOf(o.tlsDir, o.name)
 	if err != nil {
 		return err
 	}
@@ -100,8 +100,5 @@ func run(ctx context.Context, o options) error {
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error { return m.serve(running) })
 	err = group.Wait()
-	if errors.Is(err, errGone) {
-		err = nil
-	}
 	return errors.Join(err, files.Close(), sockets.Close(), workers.Close())
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"sync/atomic"
 	"time"
 
 	cache "github.com/jindo-io/jindo/pkg/cache/client"
@@ -25,9 +27,6 @@ const (
 	// requestGrace is what a request has beyond the deadline of a read.
 	requestGrace = 15 * time.Second
 )
-
-// errGone ends the process when there is no mount to serve any more.
-var errGone = errors.New("the mount is gone")
 
 func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, logger *slog.Logger, health *daemon.Health) reader.Config {
 	config := reader.Config{
@@ -56,65 +55,104 @@ func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error)
 	return file, nil
 }
 
-// mount is what this process serves.
+// mount is what this process serves: one after another, as the holder has them.
 type mount struct {
 	options options
 	workers *cache.Client
 	source  source
 	health  *daemon.Health
 	log     *slog.Logger
+	// files is the mount of now, nil while there is none.
+	files atomic.Pointer[fusefs.Server]
 }
 
-// serve waits until it is known what is mounted, takes the mount and answers
-// the kernel. Until then requests wait: an early answer would be a wrong one.
+// serve waits until it is known what is mounted, then serves what the holder
+// lends until the context ends. Until then requests wait: an early answer would
+// be a wrong one.
 func (m *mount) serve(ctx context.Context) error {
+	m.health.Ready("mount", m.ready)
+	m.health.Views(m.reached)
 	if err := m.workers.Wait(ctx); err != nil {
 		return err
 	}
+	for {
+		if err := m.once(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+		m.log.Info("the mount is gone, waiting for the next")
+	}
+}
+
+// once takes a mount and serves it to its end.
+func (m *mount) once(ctx context.Context) error {
 	lease, err := m.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	o := m.options
+	o, registry := m.options, &session{Registerer: m.health.Registry}
+	defer registry.end()
 	files, err := fusefs.New(fusefs.Config{
 		Lease: lease, StateDir: o.stateDir, Source: m.source,
 		UID: uint32(o.uid), GID: uint32(o.gid), //nolint:gosec // user ids
 		AttrTTL: o.attrTTL, EntryTTL: o.entryTTL, NegativeTTL: o.negativeTTL,
-		Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: m.health.Registry,
+		Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: registry,
 	})
 	if err != nil {
 		return err
 	}
 	m.log.Info("serving", "mount", lease.Mountpoint, "generation", lease.Generation)
-	m.health.Ready("mount", files.Ready)
-	m.health.Views(func(view uint64) error { return m.reached(files, view) })
-	if err := files.Serve(ctx); err != nil {
-		return err
+	m.files.Store(files)
+	defer m.files.Store(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-lease.Gone():
+			// The holder has lent the mount to another, or has another mount.
+			cancel()
+		}
+	}()
+	return files.Serve(ctx)
+}
+
+// ready says why this server does what it is here for not yet: with no mount
+// given to it there is nothing to be answered.
+func (m *mount) ready() error {
+	if files := m.files.Load(); files != nil {
+		return files.Ready()
 	}
-	return errGone
+	if _, err := os.Lstat(m.options.sessionSocket); err == nil {
+		return errors.New("a mount waits to be served: it is not known yet what it shows, or another server has it")
+	}
+	return nil
 }
 
 // reached says why readers may still see what was mounted before a view.
-func (m *mount) reached(files *fusefs.Server, view uint64) error {
+func (m *mount) reached(view uint64) error {
 	if at := m.workers.View().GetIndex(); at < view {
 		m.workers.Hurry()
 		return fmt.Errorf("view: at %d, not at %d yet", at, view)
 	}
-	return files.Behind()
+	if files := m.files.Load(); files != nil {
+		return files.Behind()
+	}
+	return nil
 }
 
 // acquire asks for the mount until it gets it.
 func (m *mount) acquire(ctx context.Context) (*fusefd.Lease, error) {
 	var complained time.Time
 	for {
-		lease, err := fusefd.Acquire(ctx, m.options.sessionSocket)
+		lease, err := fusefd.AcquireLasting(ctx, m.options.sessionSocket)
 		if err == nil {
 			return lease, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if time.Since(complained) > complainEvery {
+		// Without a socket there is no mount, which is nobody's fault.
+		if !errors.Is(err, os.ErrNotExist) && time.Since(complained) > complainEvery {
 			m.log.Warn("waiting for whoever holds the mount", "error", err)
 			complained = time.Now()
 		}

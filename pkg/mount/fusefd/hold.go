@@ -217,6 +217,9 @@ func (s *Session) takeTurn(ctx context.Context, said <-chan message) bool {
 func (s *Session) begin(hello message) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return 0, net.ErrClosed
+	}
 	if hello.Kind == kindResume {
 		if session := s.slots.Session(); !bytes.Equal(hello.Session, session[:]) {
 			return 0, errors.New("the lease is of a mount that is gone")

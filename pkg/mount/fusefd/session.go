@@ -115,6 +115,7 @@ type Session struct {
 	mu         sync.Mutex
 	generation uint64
 	serving    bool
+	closed     bool
 	// idleSince is when the last server left; zero while there is one.
 	idleSince time.Time
 	endErr    error
@@ -199,6 +200,9 @@ func (s *Session) Err() error {
 // get ENOTCONN.
 func (s *Session) Close() {
 	s.end(os.ErrClosed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
 	_ = s.fuse.Close()
 	_ = s.slots.Close()
 }

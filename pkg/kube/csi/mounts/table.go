@@ -1,0 +1,145 @@
+//go:build linux
+
+package mounts
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Entry is one line of mountinfo.
+type Entry struct {
+	// Device is "major:minor" of the file system: a bind has that of its origin.
+	Device string
+	Point  string
+	Type   string
+	Source string
+}
+
+// Table follows the mounts of this process's namespace. It reads them again
+// only after the kernel said that they changed.
+type Table struct {
+	mu      sync.Mutex
+	file    *os.File
+	entries []Entry
+	read    bool
+}
+
+// OpenTable opens the list.
+func OpenTable() (*Table, error) {
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	return &Table{file: file}, nil
+}
+
+// Close closes the list.
+func (t *Table) Close() error { return t.file.Close() }
+
+// Entries in the order in which they were mounted. The slice is the caller's to
+// read only.
+func (t *Table) Entries() ([]Entry, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.read && !t.changed() {
+		return t.entries, nil
+	}
+	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	entries, err := parse(t.file)
+	if err != nil {
+		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	t.entries, t.read = entries, true
+	return entries, nil
+}
+
+// changed asks the kernel, which answers each change once. Not knowing counts as
+// changed.
+func (t *Table) changed() bool {
+	poll := []unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLPRI}} //nolint:gosec // descriptors are small
+	n, err := unix.Poll(poll, 0)
+	return err != nil || n > 0
+}
+
+// Top is the mount that a lookup of point reaches.
+func (t *Table) Top(point string) (Entry, bool, error) {
+	entries, err := t.Entries()
+	if err != nil {
+		return Entry{}, false, err
+	}
+	for i := len(entries) - 1; i >= 0; i-- {
+		if entries[i].Point == point {
+			return entries[i], true, nil
+		}
+	}
+	return Entry{}, false, nil
+}
+
+// Below are the mounts on path and under it, the newest first.
+func (t *Table) Below(path string) ([]Entry, error) {
+	entries, err := t.Entries()
+	if err != nil {
+		return nil, err
+	}
+	var found []Entry
+	for i := len(entries) - 1; i >= 0; i-- {
+		if entries[i].Point == path || strings.HasPrefix(entries[i].Point, path+"/") {
+			found = append(found, entries[i])
+		}
+	}
+	return found, nil
+}
+
+func parse(r io.Reader) ([]Entry, error) {
+	var entries []Entry
+	scanner := bufio.NewScanner(r)
+	scanner.Buffer(make([]byte, 0, 64<<10), 1<<20)
+	for scanner.Scan() {
+		if e, ok := parseLine(scanner.Text()); ok {
+			entries = append(entries, e)
+		}
+	}
+	return entries, scanner.Err()
+}
+
+// parseLine reads a line as proc(5) describes it.
+func parseLine(line string) (Entry, bool) {
+	fields := strings.Fields(line)
+	for i := 6; i+2 < len(fields); i++ {
+		if fields[i] == "-" {
+			return Entry{
+				Device: fields[2], Point: unescape(fields[4]), Type: fields[i+1], Source: unescape(fields[i+2]),
+			}, true
+		}
+	}
+	return Entry{}, false
+}
+
+// unescape undoes the octal escapes of spaces, tabs, newlines and backslashes.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				out.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
+}

@@ -1,0 +1,19 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+
+	"github.com/jindo-io/jindo/pkg/kube/csi/records"
+)
+
+// Cluster is what the plugin needs of Kubernetes.
+type Cluster interface {
+	// LabelNode gives this node a label, or takes it away.
+	LabelNode(ctx context.Context, key string, present bool) error
+	// Leaving says that a pod of this node is being deleted, or known to be gone.
+	Leaving(pod records.Pod) bool
+	// Tell a pod's owner something, by an event on the pod.
+	Tell(pod records.Pod, reason, message string)
+}

@@ -1,0 +1,15 @@
+// Package node is the CSI node plugin: the only part of the product that mounts.
+//
+// A volume with a runtime's files is a bind of the runtime's one mount on this
+// node, which is made at first use and lent to the FUSE server that has come
+// here; nobody sees it before that server has answered the kernel. An inline
+// volume is the meeting place of a FUSE server with this plugin, or of workers
+// with FUSE servers: the kubelet vouches for whose it is.
+//
+// What callers may rely on: publish and unpublish may be repeated at any time and
+// cost little when nothing is to be done; no call waits for a file system that
+// nobody serves; everything published is on the node's disk, so a plugin that
+// starts again goes on where the one before stopped; an error of publish after
+// the request was found valid is Unavailable, after which the kubelet goes on
+// trying and unpublishes in the end.
+package node

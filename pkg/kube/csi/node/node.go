@@ -1,0 +1,204 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/jindo-io/jindo/pkg/kube/csi/holder"
+	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
+	"github.com/jindo-io/jindo/pkg/kube/csi/records"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+)
+
+// Defaults of Config.
+const (
+	DefaultPublishWait = 20 * time.Second
+	DefaultLinger      = 20 * time.Second
+	DefaultTerminating = 5 * time.Second
+	keeperTime         = 30 * time.Second
+	touchTime          = 10 * time.Second
+)
+
+// Config of a node's plugin. Zero durations mean the defaults.
+type Config struct {
+	// Name of the node, and Version of the program.
+	Name, Version string
+	// KubeletDir is the kubelet's root directory, the same path here as there.
+	KubeletDir string
+	Cluster    Cluster
+	Keeper     *keeper.Client
+	// ServerUIDs may be FUSE servers besides root.
+	ServerUIDs []uint32
+	// PublishWait is how long a publish call waits for a FUSE server.
+	PublishWait time.Duration
+	// Linger is how long what belongs to a runtime without volumes stays here.
+	Linger time.Duration
+	// Patience is how long nobody may serve a mount that is used; Terminating the
+	// same when every pod that uses it is being deleted.
+	Patience, Terminating time.Duration
+	Logger                *slog.Logger
+}
+
+func (c Config) withDefaults() Config {
+	set := func(d *time.Duration, value time.Duration) {
+		if *d <= 0 {
+			*d = value
+		}
+	}
+	set(&c.PublishWait, DefaultPublishWait)
+	set(&c.Linger, DefaultLinger)
+	set(&c.Patience, fusefd.DefaultPatience)
+	set(&c.Terminating, DefaultTerminating)
+	return c
+}
+
+// Node is the plugin.
+type Node struct {
+	csi.UnimplementedIdentityServer
+	csi.UnimplementedNodeServer
+
+	config Config
+	log    *slog.Logger
+	table  *mounts.Table
+	store  *records.Store
+	busy   busy
+
+	mu       sync.Mutex
+	runtimes map[records.Runtime]*runtime
+}
+
+// New reads what was published before, and takes over the mounts that the keeper
+// holds. It waits for the keeper, not for ever.
+func New(ctx context.Context, config Config) (*Node, error) {
+	config = config.withDefaults()
+	n := &Node{config: config, log: config.Logger, runtimes: map[records.Runtime]*runtime{}}
+	var err error
+	if n.store, err = records.Open(filepath.Join(n.dir(), "volumes"), n.log); err != nil {
+		return nil, err
+	}
+	if n.table, err = mounts.OpenTable(); err != nil {
+		return nil, err
+	}
+	n.findRuntimes()
+	n.takeBack(ctx)
+	n.prune()
+	for _, r := range n.all() {
+		n.lendTo(r)
+		n.reportLost(r)
+	}
+	return n, nil
+}
+
+// dir is the plugin's own directory on the node.
+func (n *Node) dir() string { return filepath.Join(n.config.KubeletDir, "plugins", names.Driver) }
+
+// findRuntimes that have something here.
+func (n *Node) findRuntimes() {
+	entries, err := os.ReadDir(n.dir())
+	if err != nil {
+		n.log.Warn("looking for what was here before", "error", err)
+	}
+	for _, e := range entries {
+		if id, ok := records.RuntimeOfDir(e.Name()); ok && e.IsDir() {
+			n.runtime(id)
+		}
+	}
+	for _, v := range n.store.All() {
+		n.runtime(v.Runtime)
+	}
+}
+
+// takeBack what the keeper holds.
+func (n *Node) takeBack(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, keeperTime)
+	defer cancel()
+	held, err := n.config.Keeper.Connect(ctx)
+	if err != nil {
+		n.log.Error("the keeper does not answer: mounts of before are made anew", "error", err)
+		return
+	}
+	for _, d := range held {
+		if err := n.takeBackOne(d); err != nil {
+			n.log.Warn("a mount that was kept is not taken over", "key", d.Key, "error", err)
+			_ = n.config.Keeper.Withdraw(d.Key)
+		}
+	}
+}
+
+func (n *Node) takeBackOne(d keeper.Deposit) error {
+	var description holder.Description
+	err := json.Unmarshal(d.Description, &description)
+	if err == nil && description.Runtime.Dir() != d.Key {
+		err = fmt.Errorf("it describes runtime %s", description.Runtime)
+	}
+	if err != nil {
+		for _, f := range d.Files {
+			_ = f.Close()
+		}
+		return err
+	}
+	if err := n.runtime(description.Runtime).holder.Adopt(d.Files); err != nil {
+		return err
+	}
+	n.log.Info("took over a mount", "runtime", description.Runtime.String())
+	return nil
+}
+
+// reportLost tells pods whose mount nobody holds any more.
+func (n *Node) reportLost(r *runtime) {
+	if r.holder.Device() != "" {
+		return
+	}
+	if _, there, err := n.table.Top(r.holder.Point()); err != nil || !there {
+		return
+	}
+	n.tellLost(r)
+}
+
+func (n *Node) tellLost(r *runtime) {
+	for _, v := range n.store.Of(r.id) {
+		if v.Role == "" {
+			n.config.Cluster.Tell(v.Pod, "MountLost", fmt.Sprintf(
+				"the mount of runtime %s on node %s ended and is made anew: files that are open there answer \"Transport endpoint is not connected\"; restart the containers that use it", r.id, n.config.Name))
+		}
+	}
+}
+
+// prune forgets records of pods whose directories the kubelet has removed: it
+// will not ask for them to be unpublished.
+func (n *Node) prune() {
+	pods := filepath.Join(n.config.KubeletDir, "pods")
+	for _, v := range n.store.All() {
+		if v.Pod.UID == "" {
+			continue
+		}
+		_, err := os.Lstat(filepath.Join(pods, v.Pod.UID))
+		if !os.IsNotExist(err) {
+			continue
+		}
+		n.log.Info("forgetting a volume of a pod that is gone", "target", v.Target)
+		if err := n.store.Delete(v.Target); err != nil {
+			n.log.Error("forgetting a volume", "error", err)
+		}
+	}
+}
+
+// Close lets go of everything without unmounting: a successor takes it over.
+func (n *Node) Close() error {
+	for _, r := range n.all() {
+		r.holder.Leave()
+	}
+	return n.table.Close()
+}

@@ -1,0 +1,131 @@
+//go:build linux
+
+package node
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/jindo-io/jindo/pkg/kube/csi/records"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// What the kubelet adds to a volume's attributes.
+const (
+	contextEphemeral    = "csi.storage.k8s.io/ephemeral"
+	contextPodName      = "csi.storage.k8s.io/pod.name"
+	contextPodNamespace = "csi.storage.k8s.io/pod.namespace"
+	contextPodUID       = "csi.storage.k8s.io/pod.uid"
+)
+
+// maxID and maxTarget bound what is kept of a request.
+const (
+	maxID     = 256
+	maxTarget = 4096
+)
+
+func invalid(format string, args ...any) error {
+	return status.Errorf(codes.InvalidArgument, format, args...)
+}
+
+// volumeOf a request, when everything in it is as it should be.
+func (n *Node) volumeOf(req *csi.NodePublishVolumeRequest) (records.Volume, error) {
+	v := records.Volume{ID: req.GetVolumeId(), Target: req.GetTargetPath(), Since: time.Now()}
+	if err := n.checkWhere(v.ID, v.Target); err != nil {
+		return v, err
+	}
+	if req.GetVolumeCapability() == nil {
+		return v, invalid("volume %s: the request names no volume capability", v.ID)
+	}
+	if req.GetVolumeCapability().GetMount() == nil {
+		return v, invalid("volume %s: a dataset is a directory; ask for volumeMode Filesystem instead of Block", v.ID)
+	}
+	attributes := req.GetVolumeContext()
+	v.Pod = records.Pod{
+		Namespace: attributes[contextPodNamespace], Name: attributes[contextPodName], UID: attributes[contextPodUID],
+	}
+	if err := checkPod(v); err != nil {
+		return v, err
+	}
+	var err error
+	if attributes[contextEphemeral] == "true" {
+		err = fillInline(&v, attributes)
+	} else {
+		err = fillFiles(&v, attributes, req.GetReadonly())
+	}
+	return v, err
+}
+
+// checkWhere looks at what every call for a volume has.
+func (n *Node) checkWhere(id, target string) error {
+	switch {
+	case id == "":
+		return invalid("the request names no volume id")
+	case len(id) > maxID:
+		return invalid("the volume id has %d bytes, more than %d", len(id), maxID)
+	case target == "":
+		return invalid("volume %s: the request names no target path", id)
+	case len(target) > maxTarget || !filepath.IsAbs(target) || filepath.Clean(target) != target || strings.ContainsRune(target, 0):
+		return invalid("volume %s: target path %.200q is not a clean absolute path", id, target)
+	case !strings.HasPrefix(target, filepath.Clean(n.config.KubeletDir)+"/"):
+		return invalid("volume %s: target path %q is not below the kubelet's directory %s: is the plugin's --kubelet-dir that of the kubelet?", id, target, n.config.KubeletDir)
+	case target == n.dir() || strings.HasPrefix(target, n.dir()+"/"):
+		return invalid("volume %s: target path %q is the plugin's own", id, target)
+	}
+	return nil
+}
+
+// checkPod accepts a request without a pod; only inline volumes need one.
+func checkPod(v records.Volume) error {
+	pod := v.Pod
+	if pod.UID != "" && len(validation.IsDNS1123Subdomain(pod.UID)) > 0 ||
+		pod.Namespace != "" && len(validation.IsDNS1123Label(pod.Namespace)) > 0 ||
+		pod.Name != "" && len(validation.IsDNS1123Subdomain(pod.Name)) > 0 {
+		return invalid("volume %s: the pod it is for, %q in %q with uid %q, has a name that no pod can have", v.ID, pod.Name, pod.Namespace, pod.UID)
+	}
+	return nil
+}
+
+func fillInline(v *records.Volume, attributes map[string]string) error {
+	v.Role = attributes[names.AttributeRole]
+	v.Runtime = records.Runtime{Namespace: v.Pod.Namespace, Name: attributes[names.AttributeRuntimeName]}
+	if v.Pod.Namespace == "" || v.Pod.UID == "" {
+		return invalid("volume %s: the kubelet did not say whose it is: object CSIDriver %s needs podInfoOnMount: true", v.ID, names.Driver)
+	}
+	if v.Role != names.RoleFuse && v.Role != names.RoleWorker {
+		return invalid("volume %s: volumeAttributes.%s of an inline volume is %s or %s, not %q", v.ID, names.AttributeRole, names.RoleFuse, names.RoleWorker, v.Role)
+	}
+	return checkRuntime(v)
+}
+
+func fillFiles(v *records.Volume, attributes map[string]string, readOnly bool) error {
+	v.Runtime = records.Runtime{
+		Namespace: attributes[names.AttributeRuntimeNamespace], Name: attributes[names.AttributeRuntimeName],
+	}
+	v.ReadOnly, v.CleanPolicy = readOnly, attributes[names.AttributeCleanPolicy]
+	if kind := attributes[names.AttributeMountType]; kind != "" && kind != "jindo" {
+		return invalid("volume %s: volumeAttributes.%s is %q; this driver mounts jindo", v.ID, names.AttributeMountType, kind)
+	}
+	v.SubPath = strings.Trim(attributes[names.AttributeSubPath], "/")
+	if v.SubPath != "" && !filepath.IsLocal(v.SubPath) || strings.ContainsRune(v.SubPath, 0) || len(v.SubPath) > maxTarget {
+		return invalid("volume %s: volumeAttributes.%s %.200q must be a directory of the dataset, without \"..\"", v.ID, names.AttributeSubPath, v.SubPath)
+	}
+	return checkRuntime(v)
+}
+
+func checkRuntime(v *records.Volume) error {
+	if v.Runtime.Namespace == "" || v.Runtime.Name == "" {
+		return invalid("volume %s: volumeAttributes must name the runtime, as %s and %s", v.ID, names.AttributeRuntimeNamespace, names.AttributeRuntimeName)
+	}
+	for _, problem := range append(validation.IsDNS1123Label(v.Runtime.Namespace), validation.IsDNS1123Subdomain(v.Runtime.Name)...) {
+		return invalid("volume %s: no runtime can be called %.300q: %s", v.ID, fmt.Sprint(v.Runtime), problem)
+	}
+	return nil
+}

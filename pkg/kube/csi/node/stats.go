@@ -1,0 +1,45 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
+)
+
+// NodeGetVolumeStats tells what a volume's file system says of itself. A mount
+// that nobody serves is not asked.
+func (n *Node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+	id, path := req.GetVolumeId(), req.GetVolumePath()
+	if id == "" || path == "" {
+		return nil, invalid("the request names no volume id or no volume path")
+	}
+	v, ok := n.store.Get(path)
+	if !ok || v.ID != id {
+		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %q", id, path)
+	}
+	if v.Role == "" {
+		r := n.runtime(v.Runtime)
+		if err := r.holder.Serving(); err != nil {
+			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %v", id, v.Runtime, err)
+		}
+		if !n.shows(path, r) {
+			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %s does not show it", id, v.Runtime, path)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, touchTime)
+	defer cancel()
+	usage, err := mounts.Stat(ctx, path)
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "volume %s: %v", id, err)
+	}
+	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{
+		{Unit: csi.VolumeUsage_BYTES, Total: usage.Bytes, Available: usage.BytesFree, Used: max(0, usage.Bytes-usage.BytesFree)},
+		{Unit: csi.VolumeUsage_INODES, Total: usage.Files, Available: usage.FilesFree, Used: max(0, usage.Files-usage.FilesFree)},
+	}}, nil
+}
