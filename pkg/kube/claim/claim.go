@@ -187,3 +187,12 @@ func terminating(pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume)
 	}
 	return ""
 }
+
+// There says whether a Dataset has a claim or volume that was made for it.
+func (v Volumes) There(ctx context.Context, namespace, name string) (bool, error) {
+	pvc, pv, err := v.get(ctx, namespace, name)
+	if err != nil {
+		return false, err
+	}
+	return pvc != nil && ours(pvc) || pv != nil && ours(pv) && isFor(pv, namespace, name), nil
+}

@@ -1,0 +1,195 @@
+package dataset
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// Reasons of the condition Ready, in the order in which they are looked for.
+const (
+	reasonSpecInvalid      = "SpecInvalid"
+	reasonNotBound         = "NotBound"
+	reasonMountUnsupported = "MountUnsupported"
+	reasonVolumeConflict   = "VolumeConflict"
+	reasonMountsNotReady   = "MountsNotReady"
+	reasonRuntimeNotReady  = "RuntimeNotReady"
+	reasonVolumeNotBound   = "VolumeNotBound"
+	reasonReady            = "DatasetReady"
+)
+
+// facts are what a status is made of.
+type facts struct {
+	dataset  *v1alpha1.Dataset
+	others   []*v1alpha1.Dataset
+	runtimes []*v1alpha1.JindoRuntime
+	// runtime that serves it; nil when none does.
+	runtime *v1alpha1.JindoRuntime
+	// leaving: the runtime is being deleted and its volume is gone.
+	leaving bool
+	// foreign: a runtime of another kind serves it.
+	foreign bool
+	plan    plan.Plan
+	volume  claim.State
+	// Sentences; empty when there is nothing to say.
+	invalid, leftover, blocked string
+}
+
+// bound holds for a Dataset that a runtime serves.
+func (f facts) bound() bool { return f.runtime != nil && !f.leaving }
+
+// wasBound holds for a Dataset that has been served.
+func (f facts) wasBound() bool {
+	status := f.dataset.Status
+	return status.Phase == v1alpha1.BoundDatasetPhase || status.Phase == v1alpha1.FailedDatasetPhase && len(status.Mounts) > 0
+}
+
+// unbound says what to write so that a runtime serves the Dataset.
+func (f facts) unbound() string {
+	name := f.dataset.Name
+	if f.leaving {
+		return fmt.Sprintf("JindoRuntime %q, which served it, is being deleted: create a JindoRuntime %q to serve it again", f.runtime.Name, name)
+	}
+	text := fmt.Sprintf("no JindoRuntime serves it: create a JindoRuntime %q, or name the Dataset in another one's annotation %s: %s",
+		name, v1alpha1.DatasetAnnotation, name)
+	if near := f.nearest(); near != nil {
+		text = plan.UnboundReason(f.dataset, near)
+	}
+	if f.leftover != "" {
+		text += "; " + f.leftover
+	}
+	return text
+}
+
+// nearest is the runtime that is most likely meant: the oldest that names no
+// Dataset and serves none, else the oldest that names one that is not there.
+func (f facts) nearest() *v1alpha1.JindoRuntime {
+	var near *v1alpha1.JindoRuntime
+	annotated := func(r *v1alpha1.JindoRuntime) bool { _, ok := r.Annotations[v1alpha1.DatasetAnnotation]; return ok }
+	for _, r := range f.runtimes {
+		if r.DeletionTimestamp != nil || plan.Find(f.others, r) != nil {
+			continue
+		}
+		switch {
+		case near == nil, annotated(near) && !annotated(r):
+			near = r
+		case annotated(near) == annotated(r) && r.CreationTimestamp.Before(&near.CreationTimestamp):
+			near = r
+		}
+	}
+	return near
+}
+
+// problem is the reason why a Dataset is not ready; empty for one that is.
+func problem(f facts) string {
+	reason, _ := f.problem()
+	return reason
+}
+
+// problem answers why a Dataset is not ready: a reason, and a sentence.
+func (f facts) problem() (reason, message string) {
+	switch {
+	case f.invalid != "":
+		return reasonSpecInvalid, f.invalid
+	case !f.bound():
+		return reasonNotBound, f.unbound()
+	case len(f.plan.Mounts) == 0:
+		return reasonMountUnsupported, unsupported(f.plan)
+	case f.volume.Conflict != "":
+		return reasonVolumeConflict, f.volume.Conflict
+	}
+	if message := f.mountsFail(); message != "" {
+		return reasonMountsNotReady, message
+	}
+	if message := f.runtimeNotReady(); message != "" {
+		return reasonRuntimeNotReady, message
+	}
+	if missing := f.missingMounts(); len(missing) > 0 {
+		return reasonRuntimeNotReady, fmt.Sprintf("JindoRuntime %s has not mounted %s yet", f.runtime.Name, strings.Join(missing, ", "))
+	}
+	if !f.volume.Bound {
+		return reasonVolumeNotBound, f.volume.Waiting
+	}
+	return "", ""
+}
+
+// mountsFail is the runtime's word on mounts that do not answer.
+func (f facts) mountsFail() string {
+	for _, kind := range []v1alpha1.RuntimeConditionType{v1alpha1.RuntimeCredentialsReady, v1alpha1.RuntimeMountsReady} {
+		if c := runtimeCondition(f.runtime, kind); c != nil && c.Status == corev1.ConditionFalse {
+			return c.Message
+		}
+	}
+	return ""
+}
+
+// runtimeNotReady says which part of the runtime is not ready. A Dataset that
+// was ready stays so while some of each part are.
+func (f facts) runtimeNotReady() string {
+	r := f.runtime
+	if c := runtimeCondition(r, v1alpha1.RuntimeSpecValid); c != nil && c.Status == corev1.ConditionFalse {
+		return fmt.Sprintf("JindoRuntime %s is refused: %s", r.Name, c.Message)
+	}
+	var parts []string
+	part := func(name string, disabled bool, phase v1alpha1.RuntimePhase, ready, desired int32, reason string) {
+		if disabled || phase == v1alpha1.RuntimePhaseReady || phase == v1alpha1.RuntimePhasePartialReady && f.wasBound() {
+			return
+		}
+		text := fmt.Sprintf("%d of %d %s are ready", ready, desired, name)
+		if reason != "" {
+			text += " (" + reason + ")"
+		}
+		parts = append(parts, text)
+	}
+	s := r.Status
+	part("masters", r.Spec.Master.Disabled, s.MasterPhase, s.MasterNumberReady, s.DesiredMasterNumberScheduled, s.MasterReason)
+	part("workers", r.Spec.Worker.Disabled, s.WorkerPhase, s.WorkerNumberReady, s.DesiredWorkerNumberScheduled, s.WorkerReason)
+	part("mounts", r.Spec.Fuse.Disabled, s.FusePhase, s.FuseNumberReady, s.DesiredFuseNumberScheduled, s.FuseReason)
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("JindoRuntime %s is not ready: %s", r.Name, strings.Join(parts, ", "))
+}
+
+// missingMounts are those of the plan that the runtime has not in place. A
+// Dataset that was served has those that its status says.
+func (f facts) missingMounts() []string {
+	if f.wasBound() {
+		return nil
+	}
+	var missing []string
+	for _, m := range f.plan.Mounts {
+		there := slices.ContainsFunc(f.runtime.Status.Mounts, func(have v1alpha1.Mount) bool {
+			return have.Path == m.Path && sameStore(have.MountPoint, m.URI)
+		})
+		if !there {
+			missing = append(missing, m.Path)
+		}
+	}
+	return missing
+}
+
+func sameStore(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }
+
+func runtimeCondition(r *v1alpha1.JindoRuntime, kind v1alpha1.RuntimeConditionType) *v1alpha1.RuntimeCondition {
+	for i := range r.Status.Conditions {
+		if r.Status.Conditions[i].Type == kind {
+			return &r.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func unsupported(p plan.Plan) string {
+	var sentences []string
+	for _, problem := range p.Problems {
+		sentences = append(sentences, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
+	}
+	return strings.Join(sentences, "; ")
+}

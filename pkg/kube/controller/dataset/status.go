@@ -1,0 +1,149 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// writeStatus writes what changed, and an event for each condition that did.
+func (r *Reconciler) writeStatus(ctx context.Context, dataset *v1alpha1.Dataset, seen facts) error {
+	now := metav1.Now()
+	changed := dataset.DeepCopy()
+	if seen.foreign {
+		changed.Status.Conditions = merge(dataset.Status.Conditions, keepOthers(dataset, seen), now)
+	} else {
+		changed.Status = assess(seen, now)
+	}
+	if equality.Semantic.DeepEqual(dataset.Status, changed.Status) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(dataset, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, changed, patch, client.FieldOwner(names.FieldManager)); err != nil {
+		return client.IgnoreNotFound(wrap(err, "writing the status of Dataset %s/%s", dataset.Namespace, dataset.Name))
+	}
+	r.tell(dataset, changed.Status.Conditions)
+	return nil
+}
+
+// assess makes the whole status out of what was seen.
+func assess(f facts, now metav1.Time) v1alpha1.DatasetStatus {
+	old := f.dataset.Status
+	status := v1alpha1.DatasetStatus{
+		ObservedGeneration: f.dataset.Generation,
+		DataLoadRef:        old.DataLoadRef, DataBackupRef: old.DataBackupRef,
+		OperationRef: old.OperationRef, DatasetRef: old.DatasetRef,
+		Phase: phase(f),
+	}
+	if f.bound() {
+		serve(&status, f)
+	}
+	status.Conditions = merge(old.Conditions, conditions(f, status), now)
+	return status
+}
+
+// phase is NotBound until the Dataset is served for the first time, and then
+// Bound while its mounts answer: a master or a worker that is away hinders
+// nobody who reads.
+func phase(f facts) v1alpha1.DatasetPhase {
+	switch reason := problem(f); reason {
+	case "":
+		return v1alpha1.BoundDatasetPhase
+	case reasonSpecInvalid, reasonMountUnsupported, reasonVolumeConflict, reasonMountsNotReady:
+		return v1alpha1.FailedDatasetPhase
+	case reasonNotBound:
+		return v1alpha1.NotBoundDatasetPhase
+	}
+	if f.wasBound() {
+		return v1alpha1.BoundDatasetPhase
+	}
+	return v1alpha1.NotBoundDatasetPhase
+}
+
+// serve fills in what the runtime has to say.
+func serve(status *v1alpha1.DatasetStatus, f facts) {
+	r := f.runtime
+	replicas := int32(1)
+	if r.Spec.Master.Replicas != nil {
+		replicas = *r.Spec.Master.Replicas
+	}
+	status.Runtimes = []v1alpha1.Runtime{{
+		Name: r.Name, Namespace: r.Namespace, Category: v1alpha1.AccelerateCategory,
+		Type: v1alpha1.JindoRuntimeType, MasterReplicas: replicas,
+	}}
+	status.UfsTotal, status.FileNum = r.Status.UfsTotal, r.Status.FileNum
+	status.CacheStates = maps.Clone(r.Status.CacheStates)
+	endpoint := "N/A"
+	if !r.Spec.Master.Disabled {
+		endpoint = fmt.Sprintf("%s-0.%s:%d", names.Component(r.Name, "master"), r.Namespace, roster.MasterPort)
+	}
+	status.HCFSStatus = &v1alpha1.HCFSStatus{Endpoint: endpoint}
+	switch {
+	case f.wasBound() && len(f.dataset.Status.Mounts) > 0:
+		status.Mounts = f.dataset.Status.Mounts // until the runtime changes them
+		if f.invalid == "" && len(f.changedMounts()) == 0 {
+			status.Mounts = inPlace(f.dataset)
+		}
+	case status.Phase == v1alpha1.BoundDatasetPhase:
+		status.Mounts = inPlace(f.dataset)
+	}
+}
+
+// inPlace are the mounts of a spec with their defaults, without credentials and
+// without those that cannot be served.
+func inPlace(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
+	dataset = dataset.DeepCopy()
+	v1alpha1.SetDefaults(dataset)
+	mounts := slices.DeleteFunc(dataset.Spec.Mounts, func(m v1alpha1.Mount) bool {
+		return !v1alpha1.SchemeSupported(v1alpha1.Scheme(m.MountPoint))
+	})
+	for i := range mounts {
+		options := mounts[i].Options
+		maps.DeleteFunc(options, func(name, _ string) bool { return v1alpha1.SecretOption(name) })
+		if len(options) == 0 {
+			mounts[i].Options = nil
+		}
+	}
+	return mounts
+}
+
+// changedMounts names the mounts that the spec has otherwise than they are in
+// place. Where credentials come from may change at any time.
+func (f facts) changedMounts() []string {
+	have, want := map[string]v1alpha1.Mount{}, map[string]v1alpha1.Mount{}
+	for _, m := range f.dataset.Status.Mounts {
+		have[m.Path] = m
+	}
+	for _, m := range inPlace(f.dataset) {
+		want[m.Path] = m
+	}
+	var changed []string
+	for path, m := range want {
+		old, there := have[path]
+		old.EncryptOptions, m.EncryptOptions = nil, nil
+		if !there || !equality.Semantic.DeepEqual(old, m) {
+			changed = append(changed, path)
+		}
+	}
+	for path := range have {
+		if _, there := want[path]; !there {
+			changed = append(changed, path)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}
+
+func condition(kind v1alpha1.DatasetConditionType, status corev1.ConditionStatus, reason, message string, generation int64) v1alpha1.DatasetCondition {
+	return v1alpha1.DatasetCondition{Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: generation}
+}
