@@ -10,6 +10,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/owner"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -61,6 +62,7 @@ func (in *Input) addShared(s *podSettings, role plan.Role) {
 	s.values[plan.VarConfig], s.values[plan.VarTLS] = configDir, tlsDir
 	// For people who run the client in the pod.
 	s.values["JINDO_ROSTER"], s.values["JINDO_TLS_DIR"] = configDir+"/"+plan.RosterFile, tlsDir
+	s.values[owner.Variable] = string(in.Runtime.UID)
 	s.formed = role == plan.RoleMaster
 }
 

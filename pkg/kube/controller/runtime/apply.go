@@ -1,0 +1,132 @@
+package runtime
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// appliedObjects remembers what was applied last, so that objects which are as
+// they should be are not sent again.
+type appliedObjects struct {
+	mu    sync.Mutex
+	known map[types.UID]map[string]appliedObject
+}
+
+type appliedObject struct {
+	wanted [sha256.Size]byte
+	// mark of the object that resulted.
+	mark string
+}
+
+func newAppliedObjects() *appliedObjects {
+	return &appliedObjects{known: map[types.UID]map[string]appliedObject{}}
+}
+
+func (a *appliedObjects) get(owner types.UID, key string) (appliedObject, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known, ok := a.known[owner][key]
+	return known, ok
+}
+
+func (a *appliedObjects) set(owner types.UID, key string, o appliedObject) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known[owner] == nil {
+		a.known[owner] = map[string]appliedObject{}
+	}
+	a.known[owner][key] = o
+}
+
+func (a *appliedObjects) forget(owner types.UID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.known, owner)
+}
+
+// apply makes an object what it should be, unless it already is.
+func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.Object) error {
+	kind := object.GetObjectKind().GroupVersionKind()
+	name := kind.Kind + " " + object.GetName()
+	tree, err := tree(object)
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", name, err)
+	}
+	raw, err := json.Marshal(tree)
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", name, err)
+	}
+	wanted := sha256.Sum256(raw)
+	if known, ok := r.applied.get(owner, name); ok && known.wanted == wanted {
+		there, ok := object.DeepCopyObject().(client.Object)
+		if ok && r.Client.Get(ctx, client.ObjectKeyFromObject(object), there) == nil && mark(there) == known.mark {
+			return nil
+		}
+	}
+	applied := &unstructured.Unstructured{Object: tree}
+	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied),
+		client.FieldOwner(names.FieldManager), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("applying %s: %w", name, explain(err))
+	}
+	r.applied.set(owner, name, appliedObject{wanted: wanted, mark: mark(applied)})
+	return nil
+}
+
+// mark changes whenever somebody changes what was applied: the generation, or
+// for kinds without one the version.
+func mark(o client.Object) string {
+	if g := o.GetGeneration(); g != 0 {
+		return fmt.Sprintf("%s/g%d", o.GetUID(), g)
+	}
+	return fmt.Sprintf("%s/%s", o.GetUID(), o.GetResourceVersion())
+}
+
+// explain adds what to do about refusals that a person can mend.
+func explain(err error) error {
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("%w (the controller's ClusterRole lacks a right, or a quota or policy of the namespace refuses it)", err)
+	}
+	return err
+}
+
+// tree is an object as it is applied: without status, and without fields that
+// say nothing.
+func tree(object client.Object) (map[string]any, error) {
+	tree, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, err
+	}
+	delete(tree, "status")
+	prune(tree)
+	return tree, nil
+}
+
+// prune removes what encodes as null.
+func prune(value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for key, inner := range v {
+			if inner == nil {
+				delete(v, key)
+				continue
+			}
+			prune(inner)
+		}
+	case []any:
+		for _, inner := range v {
+			prune(inner)
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package runtime
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// Reasons of conditions and events.
+const (
+	reasonValid           = "Valid"
+	reasonInvalid         = "InvalidSpec"
+	reasonBound           = "Bound"
+	reasonNotBound        = "NotBound"
+	reasonDatasetInvalid  = "DatasetInvalid"
+	reasonReady           = "Ready"
+	reasonNotReady        = "NotReady"
+	reasonComing          = "ComingUp"
+	reasonNoLeader        = "NoLeader"
+	reasonFailed          = "Failed"
+	reasonMade            = "Made"
+	reasonMissing         = "SecretMissing"
+	reasonUnsupported     = "MountUnsupported"
+	reasonStoreRefuses    = "StoreRefuses"
+	reasonMounted         = "Mounted"
+	reasonMountsPending   = "MountsPending"
+	reasonSpecEdited      = "SpecEdited"
+	reasonOlderTemplate   = "OlderTemplate"
+	reasonTooFewNodes     = "TooFewNodes"
+	reasonUnschedulable   = "Unschedulable"
+	reasonPodsRefused     = "PodsRefused"
+	reasonPodSecurity     = "PodSecurity"
+	reasonNodeGone        = "NodeGone"
+	reasonDeletionBlocked = "DeletionBlocked"
+	reasonScaledIn        = "ScaledInWithoutDrain"
+)
+
+const maxMessage = 2048
+
+// news is a condition that changed and that people are told of in an event.
+type news struct {
+	warning         bool
+	reason, message string
+}
+
+// setCondition changes one condition of a list, and answers whether its status
+// or reason changed.
+func setCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCondition, now metav1.Time) bool {
+	if len(want.Message) > maxMessage {
+		want.Message = want.Message[:maxMessage] + "…"
+	}
+	for i := range *list {
+		there := &(*list)[i]
+		if there.Type != want.Type {
+			continue
+		}
+		changed := there.Status != want.Status || there.Reason != want.Reason
+		if there.Status != want.Status {
+			there.LastTransitionTime = now
+			there.LastProbeTime = now
+		}
+		there.Status, there.Reason, there.Message = want.Status, want.Reason, want.Message
+		there.ObservedGeneration = want.ObservedGeneration
+		return changed
+	}
+	want.LastTransitionTime, want.LastProbeTime = now, now
+	*list = append(*list, want)
+	return true
+}
+
+// dropCondition removes a condition, and answers whether it was there.
+func dropCondition(list *[]v1alpha1.RuntimeCondition, kind v1alpha1.RuntimeConditionType) bool {
+	for i, c := range *list {
+		if c.Type == kind {
+			*list = append((*list)[:i], (*list)[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// is sets a condition that is always there: True is how it should be.
+func (p *pass) is(kind v1alpha1.RuntimeConditionType, ok bool, reason, message string) {
+	status := corev1.ConditionFalse
+	if ok {
+		status = corev1.ConditionTrue
+	}
+	changed := setCondition(&p.status.Conditions, v1alpha1.RuntimeCondition{
+		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.runtime.Generation,
+	}, p.now)
+	if changed && p.tells(kind, ok) {
+		p.news = append(p.news, news{warning: !ok, reason: reason, message: message})
+	}
+}
+
+// tells which changes are worth an event: what a person has to mend, that it
+// is mended, and that the whole is ready or no longer.
+func (p *pass) tells(kind v1alpha1.RuntimeConditionType, ok bool) bool {
+	switch kind {
+	case v1alpha1.RuntimeSpecValid, v1alpha1.RuntimeCredentialsReady:
+		return !ok || p.was(kind) == corev1.ConditionFalse
+	case v1alpha1.RuntimeDatasetBound:
+		return true
+	case v1alpha1.RuntimeReady, v1alpha1.RuntimeMountsReady:
+		return ok || p.was(kind) == corev1.ConditionTrue || kind == v1alpha1.RuntimeMountsReady && p.sick
+	}
+	return false
+}
+
+// was is the status of a condition before this pass.
+func (p *pass) was(kind v1alpha1.RuntimeConditionType) corev1.ConditionStatus {
+	for _, c := range p.runtime.Status.Conditions {
+		if c.Type == kind {
+			return c.Status
+		}
+	}
+	return ""
+}
+
+// trouble sets a condition that is there only while something is wrong; an
+// empty message removes it.
+func (p *pass) trouble(kind v1alpha1.RuntimeConditionType, reason, message string) {
+	if message == "" {
+		dropCondition(&p.status.Conditions, kind)
+		return
+	}
+	changed := setCondition(&p.status.Conditions, v1alpha1.RuntimeCondition{
+		Type: kind, Status: corev1.ConditionTrue, Reason: reason, Message: message, ObservedGeneration: p.runtime.Generation,
+	}, p.now)
+	if changed {
+		p.news = append(p.news, news{warning: true, reason: string(kind), message: message})
+	}
+}

@@ -1,0 +1,57 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// delete takes the next step of a deletion.
+func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(runtime, names.RuntimeFinalizer) {
+		return ctrl.Result{}, nil
+	}
+	r.masters.forget(runtime.UID)
+	step := Teardown{Done: true}
+	if r.Teardown != nil {
+		var err error
+		if step, err = r.Teardown(ctx, runtime); err != nil {
+			return ctrl.Result{}, fmt.Errorf("deleting JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
+		}
+	}
+	if step.Done {
+		return ctrl.Result{}, r.dropFinalizer(ctx, runtime)
+	}
+	p := &pass{r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now())}
+	p.trouble(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
+	p.is(v1alpha1.RuntimeReady, false, "Deleting", "the runtime is being deleted")
+	if err := p.save(ctx); client.IgnoreNotFound(err) != nil {
+		return ctrl.Result{}, err
+	}
+	again := step.Again
+	if again <= 0 {
+		again = 5 * time.Second
+	}
+	return ctrl.Result{RequeueAfter: again}, nil
+}
+
+func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoRuntime) error {
+	before := runtime.DeepCopy()
+	controllerutil.RemoveFinalizer(runtime, names.RuntimeFinalizer)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, runtime, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("removing the finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
+	}
+	r.keeper.Forget(runtime.UID)
+	r.applied.forget(runtime.UID)
+	r.figures.forget(runtime.UID)
+	return nil
+}

@@ -1,0 +1,141 @@
+package runtime
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+const (
+	// figuresEvery is how often figures may change.
+	figuresEvery = 30 * time.Second
+	calculating  = "[Calculating]"
+)
+
+// figureTimes remembers when the figures of each runtime last changed.
+type figureTimes struct {
+	mu sync.Mutex
+	at map[types.UID]time.Time
+}
+
+func newFigureTimes() *figureTimes { return &figureTimes{at: map[types.UID]time.Time{}} }
+
+// may answers whether the figures may change now, and notes that they do.
+func (f *figureTimes) may(uid types.UID, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if last, ok := f.at[uid]; ok && now.Sub(last) < figuresEvery {
+		return false
+	}
+	f.at[uid] = now
+	return true
+}
+
+func (f *figureTimes) forget(uid types.UID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.at, uid)
+}
+
+// figures are what is printed about the cache and the store.
+type figures struct {
+	cache             v1alpha1.CacheStateList
+	ufsTotal, fileNum string
+}
+
+func (f figures) equal(g figures) bool {
+	return f.ufsTotal == g.ufsTotal && f.fileNum == g.fileNum && maps.Equal(f.cache, g.cache)
+}
+
+// tellFigures writes what the workers report, when something printed changed
+// and the last change is some time ago. While nobody reports, what was known
+// stays.
+func (p *pass) tellFigures() {
+	if p.held {
+		return
+	}
+	if p.answers.workers == nil {
+		if p.status.UfsTotal == "" && p.plan.Unbound == "" {
+			p.status.UfsTotal, p.status.FileNum = calculating, calculating
+		}
+		return
+	}
+	before := figures{cache: p.status.CacheStates, ufsTotal: p.status.UfsTotal, fileNum: p.status.FileNum}
+	now := p.countFigures()
+	if now.equal(before) {
+		return
+	}
+	first := before.cache == nil || (before.ufsTotal == calculating && now.ufsTotal != calculating) || before.ufsTotal == ""
+	if !p.r.figures.may(p.runtime.UID, p.now.Time) && !first {
+		return
+	}
+	p.status.CacheStates, p.status.UfsTotal, p.status.FileNum = now.cache, now.ufsTotal, now.fileNum
+}
+
+func (p *pass) countFigures() figures {
+	var used, capacity, hit, miss uint64
+	for _, w := range p.answers.workers {
+		if !w.GetLive() {
+			continue
+		}
+		for _, tier := range w.GetReport().GetTiers() {
+			used, capacity = used+tier.GetUsed(), capacity+tier.GetCapacity()
+		}
+		hit, miss = hit+w.GetReport().GetHitBytes(), miss+w.GetReport().GetMissBytes()
+	}
+	f := figures{cache: v1alpha1.CacheStateList{
+		v1alpha1.CacheStateCached:        byteSize(used),
+		v1alpha1.CacheStateCacheCapacity: byteSize(capacity),
+	}}
+	if hit+miss > 0 {
+		f.cache[v1alpha1.CacheStateCacheHitRatio] = percent(float64(hit) / float64(hit+miss))
+	}
+	if p.plan.Unbound != "" {
+		return f
+	}
+	objects, bytes, known := p.storeTotals()
+	f.ufsTotal, f.fileNum = calculating, calculating
+	if known {
+		f.ufsTotal, f.fileNum = byteSize(uint64(bytes)), strconv.FormatInt(objects, 10) //nolint:gosec // Not negative.
+		share := 0.0
+		if bytes > 0 {
+			share = min(float64(used)/float64(bytes), 1)
+		}
+		f.cache[v1alpha1.CacheStateCachedPercentage] = percent(share)
+	}
+	return f
+}
+
+// storeTotals are known when every mount was counted.
+func (p *pass) storeTotals() (objects, bytes int64, known bool) {
+	health := p.mountHealth()
+	if len(p.plan.Mounts) == 0 {
+		return 0, 0, false
+	}
+	for _, m := range p.plan.Mounts {
+		state, ok := health[m.Path]
+		if !ok || state.objects < 0 {
+			return 0, 0, false
+		}
+		objects, bytes = objects+state.objects, bytes+state.bytes
+	}
+	return objects, bytes, true
+}
+
+// byteSize as Fluid prints it: 1.50GiB.
+func byteSize(n uint64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	value, unit := float64(n), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	return fmt.Sprintf("%.2f%s", value, units[unit])
+}
+
+func percent(share float64) string { return fmt.Sprintf("%.1f%%", share*100) }

@@ -1,0 +1,141 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// revisionLabel is the same on pods of StatefulSets and DaemonSets.
+const revisionLabel = "controller-revision-hash"
+
+// look reads what is there, and does what depends on where pods are.
+func (p *pass) look(ctx context.Context) error {
+	var err error
+	if c := p.plan.Masters; c != nil {
+		if p.seen.masters, err = p.statefulSet(ctx, c.Name); err != nil {
+			return err
+		}
+	}
+	if c := p.plan.Workers; c != nil {
+		if p.seen.workers, err = p.statefulSet(ctx, c.Name); err != nil {
+			return err
+		}
+	}
+	if c := p.plan.Fuse; c != nil {
+		set := &appsv1.DaemonSet{}
+		found, err := p.get(ctx, c.Name, set)
+		if err != nil {
+			return err
+		}
+		if found {
+			p.seen.fuse = set
+		}
+	}
+	if err := p.findPods(ctx); err != nil {
+		return err
+	}
+	if err := p.renewUnplaced(ctx); err != nil {
+		return err
+	}
+	p.recordDirectories()
+	if err := p.labelNodes(ctx); err != nil {
+		return err
+	}
+	return p.findRefusals(ctx)
+}
+
+func (p *pass) statefulSet(ctx context.Context, name string) (*appsv1.StatefulSet, error) {
+	set := &appsv1.StatefulSet{}
+	found, err := p.get(ctx, name, set)
+	if err != nil || !found {
+		return nil, err
+	}
+	return set, nil
+}
+
+// get reads an object of the runtime, and whether it is there.
+func (p *pass) get(ctx context.Context, name string, object client.Object) (bool, error) {
+	err := p.r.Client.Get(ctx, client.ObjectKey{Namespace: p.runtime.Namespace, Name: name}, object)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading %s/%s: %w", p.runtime.Namespace, name, err)
+	}
+	return metav1.IsControlledBy(object, p.runtime), nil
+}
+
+func (p *pass) findPods(ctx context.Context) error {
+	list := &corev1.PodList{}
+	err := p.r.Client.List(ctx, list, client.InNamespace(p.runtime.Namespace), client.MatchingLabels{
+		names.LabelApp: names.App, names.LabelRelease: p.runtime.Name, names.LabelManagedBy: names.ManagedBy,
+	})
+	if err != nil {
+		return fmt.Errorf("listing the pods of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
+	}
+	for _, pod := range list.Items {
+		role := plan.Role(strings.TrimPrefix(pod.Labels[names.LabelRole], "jindofs-"))
+		p.seen.pods[role] = append(p.seen.pods[role], pod)
+	}
+	for _, pods := range p.seen.pods {
+		slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	}
+	return nil
+}
+
+// renewUnplaced deletes pods of an older template that found no node yet: they
+// hold nothing, and with the newer template they may find one.
+func (p *pass) renewUnplaced(ctx context.Context) error {
+	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.seen.masters, plan.RoleWorker: p.seen.workers} {
+		if set == nil || set.Status.ObservedGeneration != set.Generation || set.Status.UpdateRevision == "" {
+			continue
+		}
+		for i := range p.seen.pods[role] {
+			pod := &p.seen.pods[role][i]
+			older := pod.Labels[revisionLabel] != set.Status.UpdateRevision
+			if !older || pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() {
+				continue
+			}
+			err := p.r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID, ResourceVersion: &pod.ResourceVersion})
+			if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
+				return fmt.Errorf("replacing pod %s, which found no node, by one of the newer template: %w", pod.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// olderPods names the pods that run with an older template.
+func (p *pass) olderPods() []string {
+	var older []string
+	check := func(role plan.Role, revision string) {
+		for _, pod := range p.seen.pods[role] {
+			if revision != "" && pod.Spec.NodeName != "" && pod.DeletionTimestamp.IsZero() && pod.Labels[revisionLabel] != revision {
+				older = append(older, pod.Name)
+			}
+		}
+	}
+	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.seen.masters, plan.RoleWorker: p.seen.workers} {
+		if set != nil && set.Status.ObservedGeneration == set.Generation {
+			check(role, set.Status.UpdateRevision)
+		}
+	}
+	if set := p.seen.fuse; set != nil && set.Status.ObservedGeneration == set.Generation &&
+		set.Status.UpdatedNumberScheduled < set.Status.CurrentNumberScheduled {
+		older = append(older, fmt.Sprintf("%d of %d %s", set.Status.CurrentNumberScheduled-set.Status.UpdatedNumberScheduled,
+			set.Status.CurrentNumberScheduled, set.Name))
+	}
+	slices.Sort(older)
+	return older
+}

@@ -1,0 +1,248 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/authority"
+	"github.com/jindo-io/jindo/pkg/kube/render"
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+const (
+	// askTimeout of all questions of one pass together.
+	askTimeout = 8 * time.Second
+	// identityRenew is how often the controller gives itself another
+	// certificate.
+	identityRenew = 12 * time.Hour
+)
+
+// Masters are the calls that the controller makes.
+type Masters interface {
+	Members(ctx context.Context) []client.MemberResult
+	ListWorkers(ctx context.Context) ([]*masterv1.WorkerState, error)
+	View(ctx context.Context) (*commonv1.ClusterView, error)
+	Mount(ctx context.Context, mount *commonv1.Mount) (*commonv1.Mount, bool, error)
+	Unmount(ctx context.Context, path string) error
+	Close()
+}
+
+// Dialer makes a client of a runtime's masters.
+type Dialer func(members roster.Roster, identity *mtls.Identity) (Masters, error)
+
+func dialMasters(members roster.Roster, identity *mtls.Identity) (Masters, error) {
+	return client.New(client.Config{Roster: members, Identity: identity, Holder: "jindoruntime-controller"})
+}
+
+// connections to the masters of every runtime, kept from one pass to the next.
+type connections struct {
+	dial Dialer
+	now  func() time.Time
+	mu   sync.Mutex
+	all  map[types.UID]connection
+}
+
+type connection struct {
+	masters Masters
+	// of is what it was made for.
+	of   string
+	made time.Time
+}
+
+func newConnections(dial Dialer, now func() time.Time) *connections {
+	return &connections{dial: dial, now: now, all: map[types.UID]connection{}}
+}
+
+func (c *connections) get(uid types.UID, members roster.Roster, ca *mtls.Authority) (Masters, error) {
+	// Workers come and go without concerning the masters' connections.
+	members.Workers = nil
+	raw, err := members.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	of := string(raw) + string(ca.CertPEM())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	there, ok := c.all[uid]
+	if ok && there.of == of && c.now().Sub(there.made) < identityRenew {
+		return there.masters, nil
+	}
+	identity, err := authority.Identity(ca, "jindoruntime-controller")
+	if err != nil {
+		return nil, err
+	}
+	masters, err := c.dial(members, identity)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		there.masters.Close()
+	}
+	c.all[uid] = connection{masters: masters, of: of, made: c.now()}
+	return masters, nil
+}
+
+func (c *connections) forget(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if there, ok := c.all[uid]; ok {
+		there.masters.Close()
+		delete(c.all, uid)
+	}
+}
+
+// answers of the masters.
+type answers struct {
+	asked   bool
+	members []client.MemberResult
+	// leader is nil when none leads.
+	leader *masterv1.StatusResponse
+	// workers and view are nil when they could not be read.
+	workers []*masterv1.WorkerState
+	view    *commonv1.ClusterView
+	// failed is why not.
+	failed error
+}
+
+// ask finds out from the masters what they know, brings mounts into place and
+// notes when the cluster is formed. That masters do not answer is no error of
+// the pass: it is what status tells.
+func (p *pass) ask(ctx context.Context) error {
+	if p.plan.Masters == nil || p.authority == nil || !p.anyRuns(plan.RoleMaster) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	masters, err := p.r.masters.get(p.runtime.UID, p.roster, p.authority)
+	if err != nil {
+		return err
+	}
+	a := &p.answers
+	a.asked = true
+	a.members = masters.Members(ctx)
+	for _, m := range a.members {
+		if m.Err == nil && m.Status.GetState() == "LEADER" && (a.leader == nil || m.Status.GetTerm() > a.leader.GetTerm()) {
+			a.leader = m.Status
+		}
+	}
+	if a.leader == nil {
+		return nil
+	}
+	if p.allVote() {
+		p.status.Formation.Formed = true
+	}
+	if a.view, a.failed = masters.View(ctx); a.failed != nil {
+		return nil //nolint:nilerr // Status tells it.
+	}
+	if a.failed = p.mount(ctx, masters); a.failed != nil {
+		return nil //nolint:nilerr // Status tells it.
+	}
+	a.workers, a.failed = masters.ListWorkers(ctx)
+	return nil
+}
+
+// anyRuns tells whether a container of the role's pods was started, so that
+// there is somebody to ask.
+func (p *pass) anyRuns(role plan.Role) bool {
+	for _, pod := range p.seen.pods[role] {
+		if pod.Status.PodIP != "" && pod.Status.Phase == "Running" {
+			return true
+		}
+	}
+	return false
+}
+
+// allVote: the cluster exists for good.
+func (p *pass) allVote() bool {
+	for _, m := range p.roster.Masters {
+		votes := slices.ContainsFunc(p.answers.leader.GetPeers(), func(peer *masterv1.Peer) bool {
+			return peer.GetName() == m.Name && peer.GetVoter()
+		})
+		if !votes {
+			return false
+		}
+	}
+	return true
+}
+
+// raft is what the masters say of themselves.
+func (p *pass) raft() *v1alpha1.RaftStatus {
+	if p.plan.Masters == nil {
+		return nil
+	}
+	if !p.answers.asked {
+		if p.status.Raft == nil {
+			return nil
+		}
+		raft := &v1alpha1.RaftStatus{Term: p.status.Raft.Term}
+		for _, m := range p.roster.Masters {
+			raft.Members = append(raft.Members, v1alpha1.RaftMember{Name: m.Name, State: "UNKNOWN", Message: "no master runs"})
+		}
+		return raft
+	}
+	raft := &v1alpha1.RaftStatus{}
+	if p.status.Raft != nil {
+		raft.Term = p.status.Raft.Term
+	}
+	if leader := p.answers.leader; leader != nil {
+		raft.Leader, raft.Term = leader.GetName(), int64(leader.GetTerm()) //nolint:gosec // Terms are small.
+	}
+	for _, m := range p.answers.members {
+		member := v1alpha1.RaftMember{Name: m.Member.Name, State: "UNKNOWN"}
+		if m.Err != nil {
+			member.Message = brief(m.Err)
+		} else {
+			member.State, member.Voter = m.Status.GetState(), m.Status.GetVoter()
+		}
+		raft.Members = append(raft.Members, member)
+	}
+	return raft
+}
+
+// brief is an error without what differs from one try to the next, which would
+// write status for nothing.
+func brief(err error) string {
+	var refused *client.RefusedError
+	if errors.As(err, &refused) {
+		return fmt.Sprintf("it does not answer (%s)", refused.Code)
+	}
+	return "it does not answer"
+}
+
+// askClusterID asks the masters of a runtime whose record is lost.
+func (p *pass) askClusterID(ctx context.Context) (string, error) {
+	made, err := plan.Build(nil, p.want)
+	if err != nil {
+		return "", err
+	}
+	ca, err := p.r.keeper.Authority(ctx, p.runtime)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	masters, err := p.r.masters.get(p.runtime.UID, render.Roster(made, ""), ca)
+	if err != nil {
+		return "", err
+	}
+	failed := errors.New("none is planned")
+	for _, m := range masters.Members(ctx) {
+		if m.Err == nil && m.Status.GetClusterId() != "" {
+			return m.Status.GetClusterId(), nil
+		}
+		failed = m.Err
+	}
+	return "", failed
+}

@@ -1,0 +1,250 @@
+package runtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/render"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+func (p *pass) listNodes(ctx context.Context) error {
+	if p.nodes != nil {
+		return nil
+	}
+	list := &corev1.NodeList{}
+	if err := p.r.Client.List(ctx, list); err != nil {
+		return fmt.Errorf("listing nodes: %w", err)
+	}
+	p.nodes = list.Items
+	slices.SortFunc(p.nodes, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}
+
+// placeMasters chooses a node for the volume of each master, one a node, where
+// volumes lie on nodes. One that was chosen stays.
+func (p *pass) placeMasters(ctx context.Context) error {
+	if render.MasterPath(p.want, p.plan) == "" {
+		return nil
+	}
+	if err := p.listNodes(ctx); err != nil {
+		return err
+	}
+	p.masterNodes = make([]string, p.plan.Masters.Replicas)
+	for i := range p.masterNodes {
+		volume := &corev1.PersistentVolume{}
+		name := names.MasterVolume(p.plan.Namespace, p.plan.Name, i)
+		err := p.r.Client.Get(ctx, client.ObjectKey{Name: name}, volume)
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("reading PersistentVolume %s: %w", name, err)
+		}
+		if err == nil && volume.Labels[names.LabelRuntimeUID] != string(p.runtime.UID) {
+			// It is still being cleaned up, and must not be taken over.
+			p.placement = append(p.placement, fmt.Sprintf("PersistentVolume %s of an earlier runtime is still there", name))
+			continue
+		}
+		if err == nil {
+			p.masterNodes[i] = hostnameOf(volume)
+		}
+	}
+	p.chooseNodes()
+	return nil
+}
+
+func hostnameOf(volume *corev1.PersistentVolume) string {
+	affinity := volume.Spec.NodeAffinity
+	if affinity == nil || affinity.Required == nil {
+		return ""
+	}
+	for _, term := range affinity.Required.NodeSelectorTerms {
+		for _, e := range term.MatchExpressions {
+			if e.Key == corev1.LabelHostname && len(e.Values) == 1 {
+				return e.Values[0]
+			}
+		}
+	}
+	return ""
+}
+
+// chooseNodes fills in the masters without a node, and says what is missing.
+func (p *pass) chooseNodes() {
+	free := p.candidates()
+	missing := 0
+	for i, host := range p.masterNodes {
+		switch {
+		case host == "" && len(free) > 0:
+			p.masterNodes[i], free = free[0], free[1:]
+		case host == "":
+			missing++
+		case !p.hasHost(host):
+			p.placement = append(p.placement, fmt.Sprintf(
+				"node %s, which keeps the volume of %s, is gone: delete PersistentVolumeClaim %s and the pod, then PersistentVolume %s, and the master starts on another node and learns from the others",
+				host, p.plan.Masters.InstanceName(i), names.MasterClaim(p.plan.Name, i), names.MasterVolume(p.plan.Namespace, p.plan.Name, i)))
+		}
+	}
+	if missing > 0 {
+		p.placement = append(p.placement, fmt.Sprintf(
+			"%d of %d masters have no node for their volume: each needs a node of its own that is ready, takes pods and matches spec.master.nodeSelector; add nodes, or name a storage class in spec.master.storageClassName",
+			missing, len(p.masterNodes)))
+	}
+}
+
+func (p *pass) hasHost(host string) bool {
+	return slices.ContainsFunc(p.nodes, func(n corev1.Node) bool { return n.Labels[corev1.LabelHostname] == host })
+}
+
+// candidates are the hostnames of nodes that a master may go to, those of
+// different runtimes beginning at different ones.
+func (p *pass) candidates() []string {
+	tolerations := slices.Clone(p.want.Spec.Master.Tolerations)
+	if p.dataset != nil {
+		tolerations = append(tolerations, p.dataset.Spec.Tolerations...)
+	}
+	var hosts []string
+	for i := range p.nodes {
+		host := p.nodes[i].Labels[corev1.LabelHostname]
+		if host != "" && !slices.Contains(p.masterNodes, host) && takes(&p.nodes[i], p.want.Spec.Master.NodeSelector, tolerations) {
+			hosts = append(hosts, host)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(p.runtime.Namespace + "/" + p.runtime.Name))
+	start := int(sum.Sum32() % uint32(len(hosts))) //nolint:gosec // A number of nodes.
+	return slices.Concat(hosts[start:], hosts[:start])
+}
+
+// takes tells whether a node takes pods with a selector and tolerations.
+func takes(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
+	if node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() || !nodeReady(node) {
+		return false
+	}
+	for key, value := range selector {
+		if node.Labels[key] != value {
+			return false
+		}
+	}
+	for i := range node.Spec.Taints {
+		if taint := &node.Spec.Taints[i]; taint.Effect != corev1.TaintEffectPreferNoSchedule && !tolerates(tolerations, taint) {
+			return false
+		}
+	}
+	return true
+}
+
+func tolerates(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
+	for _, t := range tolerations {
+		key := t.Key == taint.Key || t.Key == "" && t.Operator == corev1.TolerationOpExists
+		value := t.Operator == corev1.TolerationOpExists || t.Value == taint.Value
+		if key && value && (t.Effect == "" || t.Effect == taint.Effect) {
+			return true
+		}
+	}
+	return false
+}
+
+func nodeReady(node *corev1.Node) bool {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// recordDirectories notes where the runtime keeps something on nodes, so that
+// it is found again when the runtime is deleted. What was noted stays noted.
+func (p *pass) recordDirectories() {
+	byNode := map[string][]string{}
+	note := func(node string, paths ...string) {
+		for _, path := range paths {
+			if node != "" && path != "" && !slices.Contains(byNode[node], path) {
+				byNode[node] = append(byNode[node], path)
+			}
+		}
+	}
+	for _, there := range p.status.CacheDirectories {
+		note(there.Node, there.Paths...)
+	}
+	for _, pod := range p.seen.pods[plan.RoleWorker] {
+		note(pod.Spec.NodeName, render.CachePaths(p.plan)...)
+	}
+	master := render.MasterPath(p.want, p.plan)
+	for _, host := range p.masterNodes {
+		for i := range p.nodes {
+			if p.nodes[i].Labels[corev1.LabelHostname] == host {
+				note(p.nodes[i].Name, master)
+			}
+		}
+	}
+	var all []v1alpha1.CacheDirectory
+	for node, paths := range byNode {
+		slices.Sort(paths)
+		all = append(all, v1alpha1.CacheDirectory{Node: node, Paths: paths})
+	}
+	slices.SortFunc(all, func(a, b v1alpha1.CacheDirectory) int { return strings.Compare(a.Node, b.Node) })
+	p.status.CacheDirectories = all
+}
+
+// labelNodes marks the nodes where workers are. A mark is taken away only when
+// every worker has a node elsewhere: the servers of mounts follow it, and a
+// worker that restarts must not take them along.
+func (p *pass) labelNodes(ctx context.Context) error {
+	if p.plan.Workers == nil {
+		return nil
+	}
+	if err := p.listNodes(ctx); err != nil {
+		return err
+	}
+	label := names.CacheNodeLabel(p.plan.Namespace, p.plan.Name)
+	on := map[string]bool{}
+	placed := 0
+	for _, pod := range p.seen.pods[plan.RoleWorker] {
+		if pod.Spec.NodeName != "" {
+			on[pod.Spec.NodeName] = true
+			if pod.DeletionTimestamp.IsZero() {
+				placed++
+			}
+		}
+	}
+	for i := range p.nodes {
+		node := &p.nodes[i]
+		_, there := node.Labels[label]
+		switch {
+		case on[node.Name] && node.Labels[label] != "true":
+			if err := p.patchLabel(ctx, node, label, new("true")); err != nil {
+				return err
+			}
+		case !on[node.Name] && there && placed >= int(p.plan.Workers.Replicas):
+			if err := p.patchLabel(ctx, node, label, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *pass) patchLabel(ctx context.Context, node *corev1.Node, label string, value *string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{label: value}}})
+	if err != nil {
+		return fmt.Errorf("encoding a label: %w", err)
+	}
+	err = p.r.Client.Patch(ctx, node.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager))
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("labelling node %s with %s: %w", node.Name, label, err)
+	}
+	return nil
+}

@@ -1,0 +1,278 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/render"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// pass is one look at one runtime: what is wanted, what is there, and the
+// status that results.
+type pass struct {
+	r *Reconciler
+	// runtime as it was read; only its metadata and spec are looked at.
+	runtime *v1alpha1.JindoRuntime
+	status  *v1alpha1.RuntimeStatus
+	now     metav1.Time
+	news    []news
+	again   time.Duration
+
+	// want is the runtime with its defaults, saying what is carried out.
+	want    *v1alpha1.JindoRuntime
+	dataset *v1alpha1.Dataset
+	// held: the Dataset is there and cannot be carried out, so everything stays
+	// as it is.
+	held      bool
+	plan      *plan.Plan
+	config    render.Config
+	edited    []string
+	roster    roster.Roster
+	authority *mtls.Authority
+	nodes     []corev1.Node
+	// masterNodes are the hostnames that keep masters' volumes.
+	masterNodes []string
+	placement   []string // what keeps pods from nodes, one sentence each
+	seen        sight
+	answers     answers
+	// sick: a store refuses.
+	sick bool
+}
+
+// sight is what the cluster shows of a runtime.
+type sight struct {
+	masters, workers *appsv1.StatefulSet
+	fuse             *appsv1.DaemonSet
+	pods             map[plan.Role][]corev1.Pod
+}
+
+func newPass(r *Reconciler, runtime *v1alpha1.JindoRuntime) *pass {
+	return &pass{
+		r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now()), again: later,
+		want: runtime.DeepCopy(), seen: sight{pods: map[plan.Role][]corev1.Pod{}},
+	}
+}
+
+// run does what can be done, and goes on to look after what could not.
+func (p *pass) run(ctx context.Context) error {
+	p.status.ObservedGeneration = p.runtime.Generation
+	if !p.valid() {
+		p.again = 0
+		return nil
+	}
+	ready, err := p.prepare(ctx)
+	if err != nil || !ready {
+		p.fail(err)
+		return err
+	}
+	failed := p.carryOut(ctx)
+	if err := p.look(ctx); err != nil {
+		p.fail(errors.Join(failed, err))
+		return errors.Join(failed, err)
+	}
+	failed = errors.Join(failed, p.ask(ctx))
+	p.tell()
+	if failed != nil {
+		p.fail(failed)
+	}
+	return failed
+}
+
+// valid is the guard: the same validator as everywhere else.
+func (p *pass) valid() bool {
+	errs, _ := v1alpha1.Validate(p.runtime)
+	if err := errs.ToAggregate(); err != nil {
+		p.is(v1alpha1.RuntimeSpecValid, false, reasonInvalid, sentence(err))
+		p.is(v1alpha1.RuntimeReady, false, reasonInvalid, "the spec cannot be carried out: see condition SpecValid")
+		return false
+	}
+	p.is(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec can be carried out")
+	v1alpha1.SetDefaults(p.want)
+	return true
+}
+
+func sentence(err error) string { return strings.TrimSpace(err.Error()) }
+
+// prepare finds the Dataset, the formation record and what was applied before,
+// and makes the plan. It answers whether to go on now.
+func (p *pass) prepare(ctx context.Context) (bool, error) {
+	if err := p.findDataset(ctx); err != nil {
+		return false, err
+	}
+	if err := p.readConfig(ctx); err != nil {
+		return false, err
+	}
+	if p.dataset == nil && p.config.ClusterID == "" && p.now.Sub(p.runtime.CreationTimestamp.Time) < soon {
+		// Both are often created at once: with the Dataset known the first pods
+		// are already the right ones.
+		p.again = time.Second
+		return false, nil
+	}
+	if err := p.makePlan(ctx); err != nil {
+		return false, err
+	}
+	return p.ensureFormation(ctx)
+}
+
+func (p *pass) findDataset(ctx context.Context) error {
+	dataset := &v1alpha1.Dataset{}
+	key := client.ObjectKey{Namespace: p.runtime.Namespace, Name: plan.DatasetName(p.runtime)}
+	err := p.r.Client.Get(ctx, key, dataset)
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("reading Dataset %s: %w", key, err)
+	}
+	if err == nil && plan.Bound(dataset, p.runtime) {
+		v1alpha1.SetDefaults(dataset)
+		p.dataset = dataset
+	}
+	return nil
+}
+
+// makePlan plans what was applied before, or what the spec says when nothing
+// was. A Dataset that is refused leaves everything as it is.
+func (p *pass) makePlan(ctx context.Context) error {
+	p.restoreApplied()
+	dataset := p.dataset
+	if dataset != nil {
+		if errs, _ := v1alpha1.Validate(dataset); len(errs) > 0 {
+			p.is(v1alpha1.RuntimeDatasetBound, false, reasonDatasetInvalid,
+				fmt.Sprintf("Dataset %q cannot be carried out: %s", dataset.Name, sentence(errs.ToAggregate())))
+			p.held, p.dataset, dataset = true, nil, nil
+		}
+	}
+	made, err := plan.Build(dataset, p.want)
+	if err != nil {
+		return err
+	}
+	p.plan = made
+	if p.held {
+		return nil
+	}
+	if p.plan.Unbound == "" {
+		p.is(v1alpha1.RuntimeDatasetBound, true, reasonBound, fmt.Sprintf("the runtime serves Dataset %q", p.plan.Dataset))
+		return nil
+	}
+	reason, err := p.unboundReason(ctx)
+	p.is(v1alpha1.RuntimeDatasetBound, false, reasonNotBound, reason)
+	return err
+}
+
+// unboundReason says what to write so that the runtime serves a Dataset: one of
+// the namespace that no runtime serves, if there is one.
+func (p *pass) unboundReason(ctx context.Context) (string, error) {
+	datasets, runtimes := &v1alpha1.DatasetList{}, &v1alpha1.JindoRuntimeList{}
+	here := client.InNamespace(p.runtime.Namespace)
+	if err := errors.Join(p.r.Client.List(ctx, datasets, here), p.r.Client.List(ctx, runtimes, here)); err != nil {
+		return p.plan.Unbound, fmt.Errorf("looking for a Dataset without a runtime: %w", err)
+	}
+	slices.SortFunc(datasets.Items, func(a, b v1alpha1.Dataset) int { return strings.Compare(a.Name, b.Name) })
+	for i := range datasets.Items {
+		served := slices.ContainsFunc(runtimes.Items, func(r v1alpha1.JindoRuntime) bool { return plan.Bound(&datasets.Items[i], &r) })
+		if !served {
+			return plan.UnboundReason(&datasets.Items[i], p.runtime), nil
+		}
+	}
+	return p.plan.Unbound, nil
+}
+
+// carryOut brings the objects to what the plan says.
+func (p *pass) carryOut(ctx context.Context) error {
+	var err error
+	if p.authority, err = p.r.keeper.Authority(ctx, p.runtime); err != nil {
+		return err
+	}
+	p.roster = render.Roster(p.plan, p.status.Formation.ClusterID)
+	if err := p.r.keeper.Sync(ctx, p.runtime, p.authority, p.plan, p.roster); err != nil {
+		return err
+	}
+	if err := p.syncCredentials(ctx); err != nil {
+		return err
+	}
+	if err := p.placeMasters(ctx); err != nil {
+		return err
+	}
+	if p.held && p.config.ClusterID != "" {
+		return nil
+	}
+	objects, err := render.Objects(render.Input{
+		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
+		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
+		MasterNodes: p.masterNodes, FusePriorityClass: p.r.FusePriorityClass, Applied: render.AppliedOf(p.want),
+	})
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, object := range objects {
+		failed = errors.Join(failed, p.r.apply(ctx, p.runtime.UID, object))
+	}
+	return failed
+}
+
+func (p *pass) syncCredentials(ctx context.Context) error {
+	if p.held || p.r.Credentials == nil {
+		return nil
+	}
+	problems, err := p.r.Credentials(ctx, p.runtime, p.plan)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(problems) > 0:
+		messages := make([]string, len(problems))
+		for i, problem := range problems {
+			messages[i] = fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message)
+		}
+		p.is(v1alpha1.RuntimeCredentialsReady, false, reasonMissing, strings.Join(messages, "; "))
+	case len(p.plan.Credentials) > 0:
+		p.is(v1alpha1.RuntimeCredentialsReady, true, reasonReady, "the credentials of every mount are there")
+	default:
+		dropCondition(&p.status.Conditions, v1alpha1.RuntimeCredentialsReady)
+	}
+	return nil
+}
+
+// fail says why the pass did not get through.
+func (p *pass) fail(err error) {
+	if err == nil || onlyConflicts(err) {
+		return
+	}
+	p.is(v1alpha1.RuntimeReady, false, reasonFailed, sentence(err))
+	p.again = later
+}
+
+// save writes the status when it changed, and then tells people.
+func (p *pass) save(ctx context.Context) error {
+	if !equality.Semantic.DeepEqual(p.status, &p.runtime.Status) {
+		next := p.runtime.DeepCopy()
+		next.Status = *p.status
+		if err := p.r.Client.Status().Update(ctx, next, client.FieldOwner(names.FieldManager)); err != nil {
+			return fmt.Errorf("writing the status of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
+		}
+		p.runtime.ResourceVersion, p.runtime.Status = next.ResourceVersion, *p.status.DeepCopy()
+	}
+	for _, n := range p.news {
+		kind := corev1.EventTypeNormal
+		if n.warning {
+			kind = corev1.EventTypeWarning
+		}
+		p.r.Recorder.Eventf(p.runtime, nil, kind, n.reason, "Reconcile", "%s", n.message)
+	}
+	p.news = nil
+	return nil
+}

@@ -1,0 +1,246 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/authority"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+const (
+	// workers of the queue: one runtime that is slow must not keep others.
+	concurrent = 8
+	// passTimeout of one look at one runtime.
+	passTimeout = time.Minute
+	// longestBackoff after errors.
+	longestBackoff = 30 * time.Second
+	// How soon to look again at a runtime that is coming up, at one that is not
+	// as it should be, and at one that is.
+	soon     = 2 * time.Second
+	later    = 10 * time.Second
+	whenIdle = 20 * time.Second
+	// young is how long a runtime is expected to be coming up.
+	young = 10 * time.Minute
+)
+
+// Problem is what is wrong with the credentials of one mount.
+type Problem struct {
+	Mount, Message string
+}
+
+// CredentialsSync brings the Secret with a runtime's credentials up to date and
+// answers what is missing.
+type CredentialsSync func(ctx context.Context, owner *v1alpha1.JindoRuntime, p *plan.Plan) ([]Problem, error)
+
+// Teardown is how far the deletion of a runtime got.
+type Teardown struct {
+	Done bool
+	// Blocked says, for people, what keeps it from going on; empty when nothing
+	// does.
+	Blocked string
+	// Again is when to look the next time.
+	Again time.Duration
+}
+
+// TeardownFunc takes the next step of a runtime's deletion.
+type TeardownFunc func(ctx context.Context, runtime *v1alpha1.JindoRuntime) (Teardown, error)
+
+// Reconciler carries out JindoRuntimes.
+type Reconciler struct {
+	Client client.Client
+	// Live reads past the cache.
+	Live     client.Reader
+	Recorder events.EventRecorder
+	// SystemNamespace is where authorities are kept.
+	SystemNamespace string
+	// Image of new runtimes that ask for none.
+	Image string
+	// FusePriorityClass of fuse pods; empty for none.
+	FusePriorityClass string
+
+	// Credentials and Teardown are done by others.
+	Credentials CredentialsSync
+	Teardown    TeardownFunc
+	// Dial makes a client of masters; nil dials the real ones.
+	Dial Dialer
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+
+	keeper  *authority.Keeper
+	masters *connections
+	applied *appliedObjects
+	figures *figureTimes
+}
+
+// SetupWithManager registers the controller. Field by field, what is not set
+// gets its default.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	r.complete()
+	toRuntime := handler.EnqueueRequestsFromMapFunc(runtimeOfLabels)
+	fromDataset := handler.EnqueueRequestsFromMapFunc(r.runtimesOfDataset)
+	err := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.JindoRuntime{}, builder.WithPredicates(specChanged())).
+		Owns(&appsv1.StatefulSet{}).
+		Owns(&appsv1.DaemonSet{}).
+		Owns(&corev1.Service{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
+		Owns(&corev1.ConfigMap{}).
+		Owns(&corev1.ServiceAccount{}).
+		Owns(&policyv1.PodDisruptionBudget{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.Pod{}, toRuntime).
+		Watches(&corev1.PersistentVolume{}, toRuntime).
+		Watches(&v1alpha1.Dataset{}, fromDataset, builder.WithPredicates(specChanged())).
+		Named("jindoruntime").
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrent,
+			RecoverPanic:            new(true),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, longestBackoff),
+		}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("starting the controller of JindoRuntimes: %w", err)
+	}
+	return nil
+}
+
+func (r *Reconciler) complete() {
+	if r.Now == nil {
+		r.Now = time.Now
+	}
+	if r.Dial == nil {
+		r.Dial = dialMasters
+	}
+	r.keeper = &authority.Keeper{Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Now: r.Now}
+	r.masters = newConnections(r.Dial, r.Now)
+	r.applied = newAppliedObjects()
+	r.figures = newFigureTimes()
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	defer cancel()
+	runtime := &v1alpha1.JindoRuntime{}
+	if err := r.Client.Get(ctx, request.NamespacedName, runtime); err != nil {
+		if apierrors.IsNotFound(err) {
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, fmt.Errorf("reading JindoRuntime %s: %w", request.NamespacedName, err)
+	}
+	if !runtime.DeletionTimestamp.IsZero() {
+		return r.delete(ctx, runtime)
+	}
+	if !controllerutil.ContainsFinalizer(runtime, names.RuntimeFinalizer) {
+		if err := r.addFinalizer(ctx, runtime); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	p := newPass(r, runtime)
+	failed := p.run(ctx)
+	if err := p.save(ctx); err != nil {
+		failed = errors.Join(failed, err)
+	}
+	if ctx.Err() == nil && onlyConflicts(failed) {
+		return ctrl.Result{RequeueAfter: time.Second}, nil
+	}
+	if failed != nil {
+		return ctrl.Result{}, failed
+	}
+	return ctrl.Result{RequeueAfter: p.again}, nil
+}
+
+// onlyConflicts holds for what another look at the newest objects mends.
+func onlyConflicts(err error) bool {
+	if err == nil {
+		return false
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			if !onlyConflicts(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return apierrors.IsConflict(err)
+}
+
+func (r *Reconciler) addFinalizer(ctx context.Context, runtime *v1alpha1.JindoRuntime) error {
+	before := runtime.DeepCopy()
+	controllerutil.AddFinalizer(runtime, names.RuntimeFinalizer)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Patch(ctx, runtime, patch, client.FieldOwner(names.FieldManager)); err != nil {
+		return fmt.Errorf("adding the finalizer to JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
+	}
+	return nil
+}
+
+// specChanged lets what a person changed pass, and not our own statuses.
+func specChanged() predicate.Predicate {
+	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
+	deleted := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+	}}
+	return predicate.Or(changed, deleted)
+}
+
+// runtimeOfLabels is the runtime that a pod or volume belongs to.
+func runtimeOfLabels(_ context.Context, object client.Object) []reconcile.Request {
+	labels := object.GetLabels()
+	if labels[names.LabelManagedBy] != names.ManagedBy {
+		return nil
+	}
+	key := types.NamespacedName{Namespace: object.GetNamespace(), Name: labels[names.LabelRelease]}
+	if key.Namespace == "" {
+		key = types.NamespacedName{Namespace: labels[names.LabelRuntimeNamespace], Name: labels[names.LabelRuntimeName]}
+	}
+	if key.Name == "" || key.Namespace == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: key}}
+}
+
+// runtimesOfDataset are those that serve it, and those that serve none and may
+// be told of it.
+func (r *Reconciler) runtimesOfDataset(ctx context.Context, dataset client.Object) []reconcile.Request {
+	list := &v1alpha1.JindoRuntimeList{}
+	if err := r.Client.List(ctx, list, client.InNamespace(dataset.GetNamespace())); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "listing JindoRuntimes", "namespace", dataset.GetNamespace())
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		if plan.DatasetName(&list.Items[i]) == dataset.GetName() || unbound(&list.Items[i]) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return requests
+}
+
+func unbound(runtime *v1alpha1.JindoRuntime) bool {
+	return slices.ContainsFunc(runtime.Status.Conditions, func(c v1alpha1.RuntimeCondition) bool {
+		return c.Type == v1alpha1.RuntimeDatasetBound && c.Status == corev1.ConditionFalse
+	})
+}

@@ -1,0 +1,197 @@
+package runtime
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/render"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// tell writes what was seen and heard into the status.
+func (p *pass) tell() {
+	p.status.Raft = p.raft()
+	p.tellMasters()
+	p.tellWorkers()
+	p.tellFuse()
+	p.tellMounts()
+	p.tellFigures()
+	p.tellPlacement()
+	p.tellEdits()
+	p.tellReady()
+	if f := p.status.Formation; f.Formed != p.config.Formed {
+		p.again = soon // Masters that start are told through the ConfigMap.
+	}
+}
+
+// phase of a component of which so many are wanted and ready.
+func phase(ready, wanted int32) v1alpha1.RuntimePhase {
+	switch {
+	case ready >= wanted:
+		return v1alpha1.RuntimePhaseReady
+	case ready > 0:
+		return v1alpha1.RuntimePhasePartialReady
+	}
+	return v1alpha1.RuntimePhaseNotReady
+}
+
+func (p *pass) tellMasters() {
+	s := p.status
+	s.DesiredMasterNumberScheduled, s.CurrentMasterNumberScheduled, s.MasterNumberReady = 0, 0, 0
+	s.MasterReason = ""
+	if p.plan.Masters == nil {
+		s.MasterPhase = v1alpha1.RuntimePhaseReady
+		return
+	}
+	wanted := p.plan.Masters.Replicas
+	s.DesiredMasterNumberScheduled = wanted
+	if set := p.seen.masters; set != nil {
+		s.CurrentMasterNumberScheduled, s.MasterNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
+	}
+	s.MasterPhase = phase(s.MasterNumberReady, wanted)
+	if s.MasterPhase != v1alpha1.RuntimePhaseReady {
+		s.MasterReason = fmt.Sprintf("%d of %d masters are ready", s.MasterNumberReady, wanted)
+	} else if p.answers.leader == nil {
+		s.MasterPhase, s.MasterReason = v1alpha1.RuntimePhasePartialReady, "no master is known to lead"
+	}
+	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.seen.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and one leads")
+}
+
+func (p *pass) tellWorkers() {
+	s := p.status
+	s.DesiredWorkerNumberScheduled, s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = 0, 0, 0
+	s.WorkerNumberAvailable, s.WorkerNumberUnavailable, s.WorkerReason, s.Selector, s.CacheAffinity = 0, 0, "", "", nil
+	if p.plan.Workers == nil {
+		s.WorkerPhase = v1alpha1.RuntimePhaseReady
+		return
+	}
+	wanted := p.plan.Workers.Replicas
+	s.DesiredWorkerNumberScheduled = wanted
+	s.Selector = labels.SelectorFromSet(render.Selector(p.plan.Name, plan.RoleWorker)).String()
+	s.CacheAffinity = cacheAffinity(p.plan)
+	if set := p.seen.workers; set != nil {
+		s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
+		s.WorkerNumberAvailable = set.Status.AvailableReplicas
+		s.WorkerNumberUnavailable = max(wanted-set.Status.AvailableReplicas, 0)
+	}
+	s.WorkerPhase = phase(s.WorkerNumberReady, wanted)
+	if s.WorkerPhase != v1alpha1.RuntimePhaseReady {
+		s.WorkerReason = fmt.Sprintf("%d of %d workers are ready", s.WorkerNumberReady, wanted)
+	}
+	p.component(v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, p.seen.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
+}
+
+// tellFuse: servers run on the workers' nodes from the start, so there are none
+// to wait for only when there are no workers.
+func (p *pass) tellFuse() {
+	s := p.status
+	s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled, s.FuseNumberReady = 0, 0, 0
+	s.FuseNumberAvailable, s.FuseNumberUnavailable, s.FuseReason = 0, 0, ""
+	if p.plan.Fuse == nil {
+		s.FusePhase = v1alpha1.RuntimePhaseReady
+		return
+	}
+	set := p.seen.fuse
+	if set != nil {
+		s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled = set.Status.DesiredNumberScheduled, set.Status.CurrentNumberScheduled
+		s.FuseNumberReady, s.FuseNumberAvailable = set.Status.NumberReady, set.Status.NumberAvailable
+		s.FuseNumberUnavailable = set.Status.NumberUnavailable
+	}
+	switch {
+	case set == nil || set.Status.ObservedGeneration != set.Generation:
+		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "its DaemonSet is being made"
+	case s.DesiredFuseNumberScheduled == 0 && p.plan.Workers != nil && !p.restricted():
+		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "no worker has a node yet for it to run on"
+	default:
+		s.FusePhase = phase(s.FuseNumberReady, s.DesiredFuseNumberScheduled)
+		if s.FusePhase != v1alpha1.RuntimePhaseReady {
+			s.FuseReason = fmt.Sprintf("%d of %d mounts' servers are ready", s.FuseNumberReady, s.DesiredFuseNumberScheduled)
+		}
+	}
+	p.component(v1alpha1.RuntimeFusesInitialized, v1alpha1.RuntimeFusesReady, set != nil, s.FusePhase, s.FuseReason, "every mount's server is ready")
+}
+
+// restricted: a node selector may keep mounts off every worker's node.
+func (p *pass) restricted() bool { return len(p.want.Spec.Fuse.NodeSelector) > 0 }
+
+func (p *pass) component(initialized, ready v1alpha1.RuntimeConditionType, made bool, phase v1alpha1.RuntimePhase, why, fine string) {
+	if made {
+		p.is(initialized, true, reasonMade, "its objects are made")
+	}
+	if phase == v1alpha1.RuntimePhaseReady {
+		p.is(ready, true, reasonReady, fine)
+		return
+	}
+	p.is(ready, false, string(phase), why)
+}
+
+func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
+	return &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{
+			Key: names.CacheNodeLabel(p.Namespace, p.Name), Operator: corev1.NodeSelectorOpIn, Values: []string{"true"},
+		}}}},
+	}}
+}
+
+// tellEdits says which changes of the spec wait for what.
+func (p *pass) tellEdits() {
+	p.trouble(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, strings.Join(p.edited, "; "))
+	var pending []string
+	if older := p.olderPods(); len(older) > 0 {
+		pending = append(pending, fmt.Sprintf("%s run with an older template: delete a pod to renew it, one at a time", list(older)))
+	}
+	if images, now := p.status.Images, p.images(); images != nil && len(imageEdits(p.runtime.Spec, *images, now)) == 0 {
+		if images.Jindo != now.Jindo || images.Fuse != now.Fuse {
+			pending = append(pending, fmt.Sprintf("pods stay with image %s, new runtimes get %s: create the runtime anew to have it", images.Jindo, now.Jindo))
+		}
+	}
+	p.trouble(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, strings.Join(pending, "; "))
+}
+
+func (p *pass) tellReady() {
+	s := p.status
+	var missing []string
+	for _, c := range []struct {
+		name, reason string
+		phase        v1alpha1.RuntimePhase
+	}{{"masters", s.MasterReason, s.MasterPhase}, {"workers", s.WorkerReason, s.WorkerPhase}, {"mounts", s.FuseReason, s.FusePhase}} {
+		if c.phase != v1alpha1.RuntimePhaseReady {
+			missing = append(missing, c.name+": "+c.reason)
+		}
+	}
+	age := p.now.Sub(p.runtime.CreationTimestamp.Time)
+	if len(missing) == 0 {
+		if s.SetupDuration == "" {
+			s.SetupDuration = age.Round(time.Second).String()
+		}
+		p.is(v1alpha1.RuntimeReady, true, reasonReady, "masters, workers and mounts are ready")
+		p.again = whenIdle
+		if p.waits() {
+			p.again = soon
+		}
+		return
+	}
+	reason := reasonNotReady
+	if s.SetupDuration == "" {
+		reason = reasonComing
+	}
+	p.is(v1alpha1.RuntimeReady, false, reason, strings.Join(missing, "; "))
+	p.again = later
+	if age < young || p.answers.asked && p.answers.leader == nil {
+		p.again = soon
+	}
+}
+
+// waits for something that no watch tells: mounts, and the first figures.
+func (p *pass) waits() bool {
+	if p.plan.Unbound != "" || p.plan.Masters == nil || p.now.Sub(p.runtime.CreationTimestamp.Time) > young {
+		return false
+	}
+	return p.was(v1alpha1.RuntimeMountsReady) != corev1.ConditionTrue || p.status.UfsTotal == calculating
+}
