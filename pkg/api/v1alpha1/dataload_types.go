@@ -231,11 +231,11 @@ type OperationStatus struct {
 	// +optional
 	Duration string `json:"duration"`
 
-	// Conditions as of now; an empty list rather than none.
+	// Conditions as of now.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []Condition `json:"conditions"`
+	Conditions []Condition `json:"conditions,omitzero"`
 
 	// Infos are figures about the operation.
 	Infos map[string]string `json:"infos,omitempty"`

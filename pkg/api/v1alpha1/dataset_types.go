@@ -48,8 +48,8 @@ type DatasetSpec struct {
 	// its own path.
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:XValidation:rule="size(self) > 0",message="is empty: write at least one mount, such as - mountPoint: oss://bucket/"
-	// +kubebuilder:validation:XValidation:rule="self.all(m, !has(m.name) || size(m.name) == 0 || self.exists_one(other, has(other.name) && other.name == m.name))",message="one name is given to two mounts: write another name for one of them",reason=FieldValueDuplicate
-	// +kubebuilder:validation:XValidation:rule="self.all(m, !has(m.path) || size(m.path) == 0 || self.exists_one(other, has(other.path) && other.path == m.path))",message="one path is given to two mounts: write another path for one of them",reason=FieldValueDuplicate
+	// +kubebuilder:validation:XValidation:rule="self.all(m, !has(m.name) || size(m.name) == 0 || self.exists_one(other, has(other.name) && other.name == m.name))",message="one name is given to two mounts: write another name for one of them"
+	// +kubebuilder:validation:XValidation:rule="self.all(m, !has(m.path) || size(m.path) == 0 || self.exists_one(other, has(other.path) && other.path == m.path))",message="one path is given to two mounts: write another path for one of them"
 	// +optional
 	Mounts []Mount `json:"mounts,omitempty"`
 
@@ -103,6 +103,9 @@ type Mount struct {
 	// MountPoint is where the data lies: oss://bucket/prefix/,
 	// s3://bucket/prefix/, local:///directory.
 	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^(oss|s3|cos|obs)://') || self.matches('^[a-z0-9]+://[-._a-zA-Z0-9<>@:]+(/|$)')",message="names no bucket: write it like oss://bucket/prefix/, the bucket in letters, digits, '-', '_' and '.'"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^(local://[^/]|local://$)')",message="names no absolute directory: write it like local:///directory, with three slashes"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^pvc://') || self.matches('^pvc://[-.a-z0-9]+(/|$)')",message="names no claim: write it like pvc://claim/directory, in lower-case letters, digits and '-'"
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || size(self) >= 5",message="is too short for a mountPoint: write where the data lies, such as oss://bucket/prefix/"
 	// +optional
 	MountPoint string `json:"mountPoint,omitempty"`
@@ -234,11 +237,11 @@ type DatasetStatus struct {
 	// ObservedGeneration is the generation of the spec that this status is about.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Conditions as of now; an empty list rather than none.
+	// Conditions as of now.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	Conditions []DatasetCondition `json:"conditions"`
+	Conditions []DatasetCondition `json:"conditions,omitzero"`
 
 	// CacheStates are figures about the cache, by the keys named CacheState*.
 	CacheStates CacheStateList `json:"cacheStates,omitempty"`

@@ -226,6 +226,11 @@ type JindoFuseSpec struct {
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 
 	// Args of the mount, such as -oattr_timeout=60.
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(attr|entry|negative)_timeout=([^0-9.]|$)'))",message="hold a timeout that is no time in seconds: write it like -oattr_timeout=60"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(^-o *|^|,)[ug]id=([^0-9]|$)'))",message="hold a uid or gid that is no id: write it like -ouid=1000, a number"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self[size(self) - 1] != '-o'",message="end in -o with no option behind it: write -oattr_timeout=60 in one word"
 	// +optional
 	Args []string `json:"args,omitempty"`
 

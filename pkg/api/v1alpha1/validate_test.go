@@ -49,12 +49,14 @@ func decodeOne(t *testing.T, text string) runtime.Object {
 }
 
 // checkRules validates each spec as it stands and with its defaults: both must
-// meet with the same errors, so that nobody who defaults first hides a mistake.
+// meet with the same errors, so that nobody who defaults first hides a mistake,
+// and the schema must say the same.
 func checkRules(t *testing.T, kind string, rules []rule) {
 	t.Helper()
 	for _, r := range rules {
 		t.Run(r.name, func(t *testing.T) {
-			object := decodeOne(t, manifest(kind, r.object, r.spec))
+			text := manifest(kind, r.object, r.spec)
+			object := decodeOne(t, text)
 			before := object.DeepCopyObject()
 			checkErrors(t, "as written", object, r.want)
 			if !equalJSON(t, object, before) {
@@ -62,6 +64,11 @@ func checkRules(t *testing.T, kind string, rules []rule) {
 			}
 			SetDefaults(object)
 			checkErrors(t, "with defaults", object, r.want)
+			defaulted, err := yaml.Marshal(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkSchema(t, kind, text, string(defaulted), len(r.want) > 0)
 			once := object.DeepCopyObject()
 			SetDefaults(object)
 			if !equalJSON(t, object, once) {
