@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-//go:generate go test -run ^TestFieldReference$ -update .
+//go:generate go test -run ^(TestFieldReference|TestSchemaOutline)$ -update .
 
 var update = flag.Bool("update", false, "write docs/reference/fields.md anew")
 

@@ -86,6 +86,7 @@ func schemaOf(t *testing.T, kind string) *crdSchema {
 // defaults, in the object itself.
 func (s *crdSchema) errors(object map[string]any) field.ErrorList {
 	pruning.Prune(object, s.structural, true)
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, s.structural)
 	defaulting.Default(object, s.structural)
 	errs := validation.ValidateCustomResource(nil, object, s.types)
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)
@@ -156,7 +157,6 @@ func beyond() map[string]string {
 		"TestCacheOptions/many_replicas":                     costly,
 		"TestCacheOptions/shared":                            "a mount may put the shared options right",
 		"TestCacheOptions/in_a_Secret":                       foreign,
-		"TestReplicas/null_masters_are_none_given":           "the API server refuses null, clients leave it out",
 		"TestTiers/a_small_entry":                            costly,
 		"TestTiers/too_small":                                costly,
 		"TestTiers/too_small_for_two":                        costly,
