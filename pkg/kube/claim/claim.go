@@ -30,6 +30,9 @@ type Volumes struct {
 	// Patience before the protection of what nobody uses is taken away;
 	// DefaultPatience when it is 0.
 	Patience time.Duration
+	// DespitePods takes the protection away although there are pods: those of
+	// a node that does not answer.
+	DespitePods bool
 }
 
 // State of a Dataset's volume.

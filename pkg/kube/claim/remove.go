@@ -29,10 +29,7 @@ func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, erro
 		return false, err
 	}
 	if pvc != nil && ours(pvc) {
-		if err := v.removeClaim(ctx, pvc); err != nil {
-			return false, err
-		}
-		return false, nil
+		return false, v.RemoveClaim(ctx, pvc)
 	}
 	if pv != nil && ours(pv) && isFor(pv, namespace, name) {
 		return false, v.RemoveVolume(ctx, pv)
@@ -40,16 +37,19 @@ func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, erro
 	return true, nil
 }
 
-func (v Volumes) removeClaim(ctx context.Context, pvc *corev1.PersistentVolumeClaim) error {
+// RemoveClaim deletes a claim that no pod uses. Call it until the claim is gone.
+func (v Volumes) RemoveClaim(ctx context.Context, pvc *corev1.PersistentVolumeClaim) error {
 	if pvc.DeletionTimestamp == nil {
 		return v.delete(ctx, pvc)
 	}
 	if !v.stuck(pvc) {
 		return nil
 	}
-	users, err := Users(ctx, v.Live, pvc.Namespace, pvc.Name)
-	if err != nil || len(users) > 0 {
-		return err
+	if !v.DespitePods {
+		users, err := Users(ctx, v.Live, pvc.Namespace, pvc.Name)
+		if err != nil || len(users) > 0 {
+			return err
+		}
 	}
 	return v.release(ctx, pvc, claimProtection)
 }

@@ -1,0 +1,212 @@
+package teardown
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+const (
+	// tries of a cleaner on one node.
+	tries = 3
+	// nodePatience is how long a node may be away before its directories are
+	// left behind.
+	nodePatience = 2 * time.Minute
+	// cleanerPatience is how long one cleaner may take, to be started too.
+	cleanerPatience = 2 * time.Minute
+	// between two tries.
+	between = 5 * time.Second
+	// labelNode is on cleaner pods: a digest of their node's name.
+	labelNode = "jindo.io/node"
+	// annotationNode is the name itself.
+	annotationNode = "jindo.io/node"
+	cleanerRole    = "cleaner"
+)
+
+// directories on nodes are removed by one pod a node, which is made in the
+// system namespace: the runtime's may be on its way out.
+func (t *teardown) directories(ctx context.Context) (*Result, error) {
+	roots, err := t.rootsOnNodes(ctx)
+	if err != nil || len(roots) == 0 {
+		return nil, err
+	}
+	pods, err := t.cleanerPods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var busy []string
+	for _, node := range slices.Sorted(maps.Keys(roots)) {
+		done, err := t.clean(ctx, node, roots[node], of(pods, node))
+		if err != nil {
+			return nil, err
+		}
+		if !done {
+			busy = append(busy, node)
+		}
+	}
+	if len(busy) > 0 {
+		return waiting("cache directories are being removed from %s", strings.Join(busy, ", ")), nil
+	}
+	return nil, nil
+}
+
+// cleaners have done their work, and what they found is told.
+func (t *teardown) cleaners(ctx context.Context) (*Result, error) {
+	pods, err := t.cleanerPods(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range pods {
+		pod := &pods[i]
+		if message := report(pod); pod.Status.Phase == corev1.PodSucceeded && message != "" {
+			t.event("CacheDirectoriesKept", "node %s: %s", pod.Annotations[annotationNode], message)
+		}
+		if err := t.deletePod(ctx, pod); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (t *teardown) cleanerPods(ctx context.Context) ([]corev1.Pod, error) {
+	pods := &corev1.PodList{}
+	labels := client.MatchingLabels(names.Labels(t.runtime.Name, cleanerRole))
+	labels[names.LabelRuntimeUID] = string(t.runtime.UID)
+	if err := t.Live.List(ctx, pods, client.InNamespace(t.SystemNamespace), labels); err != nil {
+		return nil, fmt.Errorf("listing cleaner pods in namespace %s: %w", t.SystemNamespace, err)
+	}
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	return pods.Items, nil
+}
+
+func of(pods []corev1.Pod, node string) []corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Labels[labelNode] != digest(node) })
+}
+
+// clean takes the next step on one node and says whether it was the last.
+func (t *teardown) clean(ctx context.Context, node string, roots []string, pods []corev1.Pod) (bool, error) {
+	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded }) {
+		return true, nil
+	}
+	there, why, err := t.nodeState(ctx, node)
+	switch {
+	case err != nil:
+		return false, err
+	case !there:
+		return true, nil
+	case why != "":
+		t.left(node, roots, why)
+		return true, nil
+	}
+	if len(pods) == 0 {
+		return t.start(ctx, node, roots, 0)
+	}
+	last := &pods[len(pods)-1]
+	age := time.Since(last.CreationTimestamp.Time)
+	failed := last.Status.Phase == corev1.PodFailed
+	switch {
+	case !failed && age < cleanerPatience+between:
+		return false, nil
+	case len(pods) >= tries:
+		t.left(node, roots, reason(last))
+		return true, nil
+	case failed && age < between:
+		return false, nil
+	}
+	return t.start(ctx, node, roots, len(pods))
+}
+
+// nodeState says whether a node is there, and why nothing can be done on it.
+func (t *teardown) nodeState(ctx context.Context, name string) (there bool, why string, err error) {
+	node := &corev1.Node{}
+	err = t.Live.Get(ctx, types.NamespacedName{Name: name}, node)
+	if apierrors.IsNotFound(err) {
+		return false, "", nil
+	}
+	if err != nil {
+		return false, "", fmt.Errorf("reading node %s: %w", name, err)
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > nodePatience {
+			return true, "the node has not been ready since " + c.LastTransitionTime.UTC().Format(time.RFC3339), nil
+		}
+	}
+	return true, "", nil
+}
+
+// start makes a cleaner. One that may not be made is made nowhere else either,
+// so the directories are left.
+func (t *teardown) start(ctx context.Context, node string, roots []string, try int) (bool, error) {
+	pod := t.cleanerPod(node, roots, try)
+	err := t.Client.Create(ctx, pod, client.FieldOwner(names.FieldManager))
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err):
+		return false, nil
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
+		t.left(node, roots, "no cleaner can be made: "+err.Error())
+		return true, nil
+	}
+	return false, fmt.Errorf("making cleaner pod %s: %w", pod.Name, err)
+}
+
+// left says what is left behind.
+func (t *teardown) left(node string, roots []string, why string) {
+	directories := make([]string, len(roots))
+	for i, root := range roots {
+		directories[i] = root + "/" + t.below()
+	}
+	t.event("CacheDirectoriesLeft", "%s on node %s may still be there, remove it by hand: %s", strings.Join(directories, ", "), node, why)
+}
+
+func (t *teardown) deletePod(ctx context.Context, pod *corev1.Pod) error {
+	err := t.Client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting cleaner pod %s: %w", pod.Name, err)
+	}
+	return nil
+}
+
+// report is what a cleaner wrote when it ended.
+func report(pod *corev1.Pod) string {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.State.Terminated != nil {
+			return strings.TrimSpace(c.State.Terminated.Message)
+		}
+	}
+	return ""
+}
+
+// reason why a cleaner did not succeed.
+func reason(pod *corev1.Pod) string {
+	if message := report(pod); message != "" {
+		return message
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.State.Waiting != nil {
+			return fmt.Sprintf("cleaner pod %s did not start: %s %s", pod.Name, c.State.Waiting.Reason, c.State.Waiting.Message)
+		}
+	}
+	return fmt.Sprintf("cleaner pod %s did not succeed: %s %s", pod.Name, pod.Status.Reason, pod.Status.Message)
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
+}
+
+func cleanerName(uid, node string, try int) string {
+	return "jindo-cleaner-" + digest(uid+"/"+node) + "-" + strconv.Itoa(try)
+}

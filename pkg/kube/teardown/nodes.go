@@ -1,0 +1,64 @@
+package teardown
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// labels of nodes where the runtime cached or was mounted.
+func (t *teardown) labels(ctx context.Context) (*Result, error) {
+	for _, label := range []string{
+		names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name),
+		names.FuseNodeLabel(t.runtime.Namespace, t.runtime.Name),
+	} {
+		nodes, err := t.labelled(ctx, label)
+		if err != nil {
+			return nil, err
+		}
+		for _, node := range nodes {
+			if err := t.unlabel(ctx, node, label); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// labelled names the nodes that carry a label.
+func (d Deps) labelled(ctx context.Context, label string) ([]string, error) {
+	nodes := &corev1.NodeList{}
+	if err := d.Live.List(ctx, nodes, client.HasLabels{label}); err != nil {
+		return nil, fmt.Errorf("listing nodes with label %s: %w", label, err)
+	}
+	all := make([]string, 0, len(nodes.Items))
+	for i := range nodes.Items {
+		all = append(all, nodes.Items[i].Name)
+	}
+	return all, nil
+}
+
+// unlabel takes labels off a node, and touches nothing else of it.
+func (d Deps) unlabel(ctx context.Context, node string, labels ...string) error {
+	gone := map[string]any{}
+	for _, label := range labels {
+		gone[label] = nil
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": gone}})
+	if err != nil {
+		return fmt.Errorf("taking labels off node %s: %w", node, err)
+	}
+	object := &corev1.Node{}
+	object.Name = node
+	err = d.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("taking labels off node %s: %w", node, err)
+	}
+	return nil
+}

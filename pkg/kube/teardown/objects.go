@@ -1,0 +1,166 @@
+package teardown
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// maxMasters is how many there can be.
+const maxMasters = 3
+
+// object names one object.
+type object struct {
+	kind            schema.GroupVersionKind
+	namespace, name string
+}
+
+func (o object) String() string { return o.kind.Kind + " " + o.name }
+
+// workloads stop first, so that nothing starts again.
+func (t *teardown) workloads(ctx context.Context) (*Result, error) {
+	name := func(role string) string { return names.Component(t.runtime.Name, role) }
+	left, err := t.remove(ctx, t.runtime.Namespace, map[schema.GroupVersionKind][]string{
+		appsv1.SchemeGroupVersion.WithKind("DaemonSet"):   {name("fuse")},
+		appsv1.SchemeGroupVersion.WithKind("StatefulSet"): {name("worker"), name("master")},
+	})
+	if err != nil || len(left) == 0 {
+		return nil, err
+	}
+	return waiting("%s is being deleted", left[0]), nil
+}
+
+// pods are deleted by Kubernetes with what made them, and end within their
+// grace periods. A node that does not say so for podPatience keeps its pod.
+func (t *teardown) pods(ctx context.Context) (*Result, error) {
+	pods := &corev1.PodList{}
+	if err := t.Live.List(ctx, pods, client.InNamespace(t.runtime.Namespace), client.MatchingLabels(names.Labels(t.runtime.Name, ""))); err != nil {
+		return nil, fmt.Errorf("listing its pods: %w", err)
+	}
+	var left []string
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if at := pod.DeletionTimestamp; at != nil && time.Since(at.Time) > podPatience {
+			t.event("PodDoesNotEnd", "pod %s does not end: node %s does not answer for it, and goes on alone", pod.Name, pod.Spec.NodeName)
+			continue
+		}
+		left = append(left, pod.Name)
+	}
+	if len(left) > 0 {
+		return waiting("pods %s are ending", strings.Join(left, ", ")), nil
+	}
+	return nil, nil
+}
+
+// masterClaims hold the masters' logs.
+func (t *teardown) masterClaims(ctx context.Context) (*Result, error) {
+	for i := range maxMasters {
+		name := types.NamespacedName{Namespace: t.runtime.Namespace, Name: names.MasterClaim(t.runtime.Name, i)}
+		pvc := &corev1.PersistentVolumeClaim{}
+		err := t.Live.Get(ctx, name, pvc)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading PersistentVolumeClaim %s: %w", name.Name, err)
+		}
+		volumes := t.volumeStore()
+		volumes.DespitePods = true
+		if err := volumes.RemoveClaim(ctx, pvc); err != nil {
+			return nil, err
+		}
+		return &Result{Waiting: fmt.Sprintf("PersistentVolumeClaim %s is being deleted", name.Name), Again: soon / 4}, nil
+	}
+	return nil, nil
+}
+
+// objects that are left: everything else by name, and the authority.
+func (t *teardown) objects(ctx context.Context) (*Result, error) {
+	n := t.runtime.Name
+	services := []string{names.Component(n, "worker")}
+	for i := range maxMasters {
+		services = append(services, names.MasterService(n, i))
+	}
+	var secrets []string
+	for _, role := range []string{"master", "worker", "fuse", "admin", "credentials"} {
+		secrets = append(secrets, names.Secret(n, role))
+	}
+	core := corev1.SchemeGroupVersion
+	left, err := t.remove(ctx, t.runtime.Namespace, map[schema.GroupVersionKind][]string{
+		core.WithKind("Service"):                                    services,
+		core.WithKind("ConfigMap"):                                  {names.Config(n)},
+		core.WithKind("Secret"):                                     secrets,
+		core.WithKind("ServiceAccount"):                             {names.ServiceAccount(n)},
+		policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"): {names.Component(n, "master"), names.Component(n, "worker")},
+	})
+	if err != nil {
+		return nil, err
+	}
+	authority, err := t.remove(ctx, t.SystemNamespace, map[schema.GroupVersionKind][]string{
+		core.WithKind("Secret"): {names.AuthoritySecret(string(t.runtime.UID))},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if left = append(left, authority...); len(left) > 0 {
+		return &Result{Waiting: left[0].String() + " is being deleted", Again: soon / 4}, nil
+	}
+	return nil, nil
+}
+
+// remove deletes objects that are ours and answers those that were still there.
+// It reads their metadata only: no Secret's values.
+func (t *teardown) remove(ctx context.Context, namespace string, kinds map[schema.GroupVersionKind][]string) ([]object, error) {
+	var left []object
+	for kind, all := range kinds {
+		for _, name := range all {
+			o := object{kind, namespace, name}
+			there, err := t.removeOne(ctx, o)
+			if err != nil {
+				return nil, fmt.Errorf("deleting %s: %w", o, err)
+			}
+			if there {
+				left = append(left, o)
+			}
+		}
+	}
+	return left, nil
+}
+
+func (t *teardown) removeOne(ctx context.Context, o object) (bool, error) {
+	meta := &metav1.PartialObjectMetadata{}
+	meta.SetGroupVersionKind(o.kind)
+	err := t.Live.Get(ctx, types.NamespacedName{Namespace: o.namespace, Name: o.name}, meta)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if meta.Labels[names.LabelManagedBy] != names.ManagedBy {
+		return false, nil // somebody else's, which only has the name
+	}
+	if meta.DeletionTimestamp != nil {
+		return true, nil
+	}
+	uid := meta.UID
+	err = t.Client.Delete(ctx, meta, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	return true, client.IgnoreNotFound(err)
+}
+
+// event about the runtime, which has a moment to live.
+func (t *teardown) event(reason, format string, args ...any) {
+	t.Recorder.Eventf(t.runtime, nil, corev1.EventTypeWarning, reason, "Delete", format, args...)
+}

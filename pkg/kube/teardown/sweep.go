@@ -1,0 +1,206 @@
+package teardown
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// Prefixes of labels of nodes.
+const (
+	cachePrefix = "fluid.io/s-"
+	fusePrefix  = "fluid.io/f-"
+)
+
+// Sweep removes what belongs to runtimes that are gone, when they were deleted
+// without us: volumes, labels of nodes, authorities, cleaner pods. Call it once,
+// when the controllers start.
+func Sweep(ctx context.Context, deps Deps) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	s := &sweep{Deps: deps}
+	// What there is is read before who is there: what was made since then is
+	// not looked at.
+	if err := s.read(ctx); err != nil {
+		return fmt.Errorf("looking for what runtimes left: %w", err)
+	}
+	if err := s.living(ctx); err != nil {
+		return fmt.Errorf("looking for what runtimes left: %w", err)
+	}
+	err := errors.Join(s.sweepVolumes(ctx), s.sweepLabels(ctx), s.sweepAuthorities(ctx), s.sweepPods(ctx))
+	if err != nil {
+		return fmt.Errorf("removing what runtimes left: %w", err)
+	}
+	return nil
+}
+
+type sweep struct {
+	Deps
+	volumes corev1.PersistentVolumeList
+	nodes   corev1.NodeList
+	secrets metav1.PartialObjectMetadataList
+	pods    corev1.PodList
+
+	runtimes map[types.NamespacedName]bool
+	uids     map[string]bool
+	labels   map[string]bool
+}
+
+func (s *sweep) read(ctx context.Context) error {
+	ours := client.MatchingLabels{names.LabelManagedBy: names.ManagedBy}
+	system := client.InNamespace(s.SystemNamespace)
+	s.secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	for _, list := range []struct {
+		what    string
+		objects client.ObjectList
+		options []client.ListOption
+	}{
+		{"PersistentVolumes", &s.volumes, []client.ListOption{ours}},
+		{"nodes", &s.nodes, nil},
+		{"Secrets of namespace " + s.SystemNamespace, &s.secrets, []client.ListOption{ours, system}},
+		{"pods of namespace " + s.SystemNamespace, &s.pods, []client.ListOption{ours, system}},
+	} {
+		if err := s.Live.List(ctx, list.objects, list.options...); err != nil {
+			return fmt.Errorf("listing %s: %w", list.what, err)
+		}
+	}
+	return nil
+}
+
+// living are the runtimes there are. A Dataset's labels are kept too: runtimes
+// of other kinds have the Dataset's name and label nodes in the same way.
+func (s *sweep) living(ctx context.Context) error {
+	runtimes, datasets := &v1alpha1.JindoRuntimeList{}, &v1alpha1.DatasetList{}
+	if err := s.Live.List(ctx, runtimes); err != nil {
+		return fmt.Errorf("listing JindoRuntimes: %w", err)
+	}
+	if err := s.Live.List(ctx, datasets); err != nil {
+		return fmt.Errorf("listing Datasets: %w", err)
+	}
+	s.runtimes, s.uids, s.labels = map[types.NamespacedName]bool{}, map[string]bool{}, map[string]bool{}
+	keep := func(namespace, name string) {
+		s.labels[names.CacheNodeLabel(namespace, name)] = true
+		s.labels[names.FuseNodeLabel(namespace, name)] = true
+	}
+	for i := range runtimes.Items {
+		r := &runtimes.Items[i]
+		s.runtimes[client.ObjectKeyFromObject(r)] = true
+		s.uids[string(r.UID)] = true
+		keep(r.Namespace, r.Name)
+	}
+	for i := range datasets.Items {
+		for _, r := range datasets.Items[i].Status.Runtimes {
+			if r.Type != v1alpha1.JindoRuntimeType {
+				keep(datasets.Items[i].Namespace, datasets.Items[i].Name)
+			}
+		}
+	}
+	return nil
+}
+
+// sweepVolumes leaves a volume that still has its claim to the Dataset, or to
+// who deletes the claim.
+func (s *sweep) sweepVolumes(ctx context.Context) error {
+	var errs []error
+	for i := range s.volumes.Items {
+		pv := &s.volumes.Items[i]
+		runtime := types.NamespacedName{Namespace: pv.Labels[names.LabelRuntimeNamespace], Name: pv.Labels[names.LabelRuntimeName]}
+		if runtime.Name == "" || s.runtimes[runtime] {
+			continue
+		}
+		claimed, err := s.claimed(ctx, pv)
+		if err == nil && !claimed {
+			err = s.volumeStore().RemoveVolume(ctx, pv)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *sweep) claimed(ctx context.Context, pv *corev1.PersistentVolume) (bool, error) {
+	ref := pv.Spec.ClaimRef
+	if ref == nil {
+		return false, nil
+	}
+	pvc := &corev1.PersistentVolumeClaim{}
+	err := s.Live.Get(ctx, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, pvc)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	return ref.UID == "" || pvc.UID == ref.UID, nil
+}
+
+func (s *sweep) sweepLabels(ctx context.Context) error {
+	var errs []error
+	for i := range s.nodes.Items {
+		var gone []string
+		for label := range s.nodes.Items[i].Labels {
+			if ownLabel(label) && !s.labels[label] {
+				gone = append(gone, label)
+			}
+		}
+		if len(gone) > 0 {
+			errs = append(errs, s.unlabel(ctx, s.nodes.Items[i].Name, gone...))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ownLabel holds for labels of the form that ours have. Those that runtimes of
+// Fluid have besides name their kind, and stay.
+func ownLabel(label string) bool {
+	rest, cache := strings.CutPrefix(label, cachePrefix)
+	if !cache {
+		return strings.HasPrefix(label, fusePrefix)
+	}
+	for _, kind := range []string{"alluxio-", "cache-", "efc-", "goosefs-", "h-", "jindo-", "juicefs-", "thin-", "vineyard-"} {
+		if strings.HasPrefix(rest, kind) {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *sweep) sweepAuthorities(ctx context.Context) error {
+	prefix := names.AuthoritySecret("")
+	var errs []error
+	for i := range s.secrets.Items {
+		secret := &s.secrets.Items[i]
+		uid, is := strings.CutPrefix(secret.Name, prefix)
+		if !is || s.uids[uid] {
+			continue
+		}
+		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
+		if err := s.Client.Delete(ctx, secret); client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("deleting Secret %s: %w", secret.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *sweep) sweepPods(ctx context.Context) error {
+	var errs []error
+	for i := range s.pods.Items {
+		pod := &s.pods.Items[i]
+		if pod.Labels[names.LabelRole] != "jindofs-"+cleanerRole || s.uids[pod.Labels[names.LabelRuntimeUID]] {
+			continue
+		}
+		if err := s.Client.Delete(ctx, pod); client.IgnoreNotFound(err) != nil {
+			errs = append(errs, fmt.Errorf("deleting pod %s: %w", pod.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
