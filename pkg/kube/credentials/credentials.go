@@ -94,8 +94,8 @@ func foreign(name types.NamespacedName, p *plan.Plan) []Problem {
 	var problems []Problem
 	for _, c := range p.Credentials {
 		problems = append(problems, Problem{Mount: c.SecretRef, Message: fmt.Sprintf(
-			"mount %q: there is a Secret %s in namespace %s that was not made for this runtime, and its credentials go under that name: delete it, or give the JindoRuntime another name",
-			c.SecretRef, name.Name, name.Namespace)})
+			"there is a Secret %s in namespace %s that was not made for this runtime, and its credentials go under that name: delete it, or give the JindoRuntime another name",
+			name.Name, name.Namespace)})
 	}
 	return problems
 }
@@ -163,9 +163,8 @@ func (c *collector) missing(mount, key string, ref plan.SecretKeyRef, why string
 		c.data[key] = old
 		why += "; until then the last value that was read goes on being used"
 	}
-	message := fmt.Sprintf("mount %q needs %s: %s", mount, ref.Option, why)
 	if !silent {
-		c.problems = append(c.problems, Problem{Mount: mount, Message: message})
+		c.problems = append(c.problems, Problem{Mount: mount, Message: ref.Option + ": " + why})
 	}
 }
 

@@ -79,7 +79,7 @@ func Runtime(ctx context.Context, deps Deps, rt *v1alpha1.JindoRuntime) (Result,
 	} {
 		result, err := step(ctx)
 		if err != nil {
-			return Result{}, fmt.Errorf("deleting JindoRuntime %s/%s: %w", rt.Namespace, rt.Name, err)
+			return Result{}, err
 		}
 		if result != nil {
 			return *result, nil

@@ -24,6 +24,12 @@ const (
 	reasonReady            = "DatasetReady"
 )
 
+// Reasons of a runtime's condition MountsReady that matter here.
+const (
+	runtimeStoreRefuses = "StoreRefuses"
+	runtimeUnsupported  = "MountUnsupported"
+)
+
 // facts are what a status is made of.
 type facts struct {
 	dataset  *v1alpha1.Dataset
@@ -113,18 +119,33 @@ func (f facts) problem() (reason, message string) {
 	if missing := f.missingMounts(); len(missing) > 0 {
 		return reasonRuntimeNotReady, fmt.Sprintf("JindoRuntime %s has not mounted %s yet", f.runtime.Name, strings.Join(missing, ", "))
 	}
+	if message := f.mountsPend(); message != "" {
+		return reasonRuntimeNotReady, message
+	}
 	if !f.volume.Bound {
 		return reasonVolumeNotBound, f.volume.Waiting
 	}
 	return "", ""
 }
 
-// mountsFail is the runtime's word on mounts that do not answer.
+// mountsFail is the runtime's word on mounts that do not answer. That they are
+// not in place yet, or have no driver, is no failure.
 func (f facts) mountsFail() string {
-	for _, kind := range []v1alpha1.RuntimeConditionType{v1alpha1.RuntimeCredentialsReady, v1alpha1.RuntimeMountsReady} {
-		if c := runtimeCondition(f.runtime, kind); c != nil && c.Status == corev1.ConditionFalse {
-			return c.Message
-		}
+	if c := runtimeCondition(f.runtime, v1alpha1.RuntimeCredentialsReady); c != nil && c.Status == corev1.ConditionFalse {
+		return c.Message
+	}
+	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
+	if c != nil && c.Status == corev1.ConditionFalse && c.Reason == runtimeStoreRefuses {
+		return c.Message
+	}
+	return ""
+}
+
+// mountsPend is the runtime's word on mounts that nobody has tried yet.
+func (f facts) mountsPend() string {
+	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
+	if c != nil && c.Status == corev1.ConditionFalse && c.Reason != runtimeUnsupported {
+		return c.Message
 	}
 	return ""
 }

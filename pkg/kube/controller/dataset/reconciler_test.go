@@ -450,7 +450,7 @@ func TestMountsFailAndRecover(t *testing.T) {
 			s.ready("hadoop")
 			s.settle()
 			s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
-				status.Conditions = []v1alpha1.RuntimeCondition{{Type: kind, Status: corev1.ConditionFalse, Reason: "Refused", Message: "create Secret keys"}}
+				status.Conditions = []v1alpha1.RuntimeCondition{{Type: kind, Status: corev1.ConditionFalse, Reason: "StoreRefuses", Message: "create Secret keys"}}
 			})
 			s.settle()
 			s.wants(v1alpha1.FailedDatasetPhase, "Ready=False/MountsNotReady: create Secret keys", "NotReady=True/DatasetFailedToSetup")
