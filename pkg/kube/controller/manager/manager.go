@@ -146,28 +146,32 @@ func check(o *Options) error {
 	return nil
 }
 
-// New makes the manager of one controller.
+// New makes the manager of one controller, with the controller in it.
 func New(ctx context.Context, config *rest.Config, name string, o Options) (ctrl.Manager, error) {
+	mgr, err := Bare(config, controllers()[name].lease, o)
+	if err != nil {
+		return nil, fmt.Errorf("making the manager of controller %s: %w", name, err)
+	}
+	if err := controllers()[name].setup(ctx, mgr, o); err != nil {
+		return nil, err
+	}
+	return mgr, nil
+}
+
+// Bare makes a manager with the caches that controllers are used to.
+func Bare(config *rest.Config, leaseName string, o Options) (ctrl.Manager, error) {
 	scheme, err := Scheme()
 	if err != nil {
 		return nil, err
 	}
-	controller := controllers()[name]
 	lease, renew, retry := leaseDuration, renewDeadline, retryPeriod
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	return ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Cache: cacheOptions(), Client: clientOptions(),
 		Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
-		LeaderElection: o.LeaderElect, LeaderElectionID: controller.lease, LeaderElectionNamespace: o.Namespace,
+		LeaderElection: o.LeaderElect, LeaderElectionID: leaseName, LeaderElectionNamespace: o.Namespace,
 		LeaderElectionReleaseOnCancel: true,
 		LeaseDuration:                 &lease, RenewDeadline: &renew, RetryPeriod: &retry,
 	})
-	if err != nil {
-		return nil, fmt.Errorf("making the manager of controller %s: %w", name, err)
-	}
-	if err := controller.setup(ctx, mgr, o); err != nil {
-		return nil, err
-	}
-	return mgr, nil
 }
 
 func cacheOptions() cache.Options {

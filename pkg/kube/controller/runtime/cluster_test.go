@@ -1,0 +1,285 @@
+package runtime_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/controller/manager"
+	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+const (
+	image  = "docker.io/jindo-io/jindo:test"
+	system = names.SystemNamespace
+	// patience of waits: long, because nothing is timed here.
+	patience = time.Minute
+)
+
+// cluster is a kube-apiserver with the controller of JindoRuntimes beside it.
+// Nothing else runs: what kubelets and Kubernetes' own controllers would do,
+// the tests do.
+type cluster struct {
+	client.Client
+	masters *fakeMasters
+}
+
+// shared by the tests of the package, each of which has namespaces of its own.
+var (
+	shared     *cluster
+	sharedOnce sync.Once
+	sharedErr  error
+	stopShared = func() {}
+)
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
+	code := m.Run()
+	stopShared()
+	os.Exit(code)
+}
+
+func start(t *testing.T) *cluster {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make kube-test`, or set it to the directory that `make kube-assets` prints")
+	}
+	sharedOnce.Do(func() { shared, sharedErr = startCluster() })
+	if sharedErr != nil {
+		t.Fatal(sharedErr)
+	}
+	return shared
+}
+
+func startCluster() (*cluster, error) {
+	env := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "..", "manifests", "crd")},
+		ErrorIfCRDPathMissing: true,
+	}
+	config, err := env.Start()
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd and kube-apiserver: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	stopShared = func() {
+		cancel()
+		<-done
+		_ = env.Stop()
+	}
+	c := &cluster{masters: newFakeMasters()}
+	mgr, err := manager.Bare(config, "test", manager.Options{Namespace: system})
+	if err != nil {
+		return nil, err
+	}
+	r := &runtime.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"),
+		SystemNamespace: system, Image: image, Dial: c.masters.dial,
+	}
+	if err := r.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(done)
+		_ = mgr.Start(ctx)
+	}()
+	c.Client, err = client.New(config, client.Options{Scheme: mgr.GetScheme()})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: system}}); err != nil {
+		return nil, err
+	}
+	for i := range 3 {
+		if err := c.addNode(ctx, fmt.Sprintf("node%d", i)); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (c *cluster) addNode(ctx context.Context, name string) error {
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
+	if err := c.Create(ctx, node); err != nil {
+		return err
+	}
+	node.Spec.Taints = nil
+	if err := c.Update(ctx, node); err != nil {
+		return err
+	}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+	return c.Status().Update(ctx, node)
+}
+
+// namespace makes one for a test.
+func (c *cluster) namespace(t *testing.T) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	if err := c.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
+// create objects of manifests in a namespace.
+func (c *cluster) create(t *testing.T, namespace, manifests string) {
+	t.Helper()
+	objects, err := v1alpha1.Decode([]byte(manifests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		object, ok := o.(client.Object)
+		if !ok {
+			t.Fatalf("%T is no object", o)
+		}
+		object.SetNamespace(namespace)
+		if err := c.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// eventually waits for check to answer nil.
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come about: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (c *cluster) runtime(ctx context.Context, namespace, name string) (*v1alpha1.JindoRuntime, error) {
+	r := &v1alpha1.JindoRuntime{}
+	return r, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, r)
+}
+
+// status waits until a runtime's status is as check wants it.
+func (c *cluster) status(t *testing.T, namespace, name string, check func(s *v1alpha1.RuntimeStatus) error) *v1alpha1.JindoRuntime {
+	t.Helper()
+	var seen *v1alpha1.JindoRuntime
+	eventually(t, func() error {
+		var err error
+		if seen, err = c.runtime(t.Context(), namespace, name); err != nil {
+			return err
+		}
+		return check(&seen.Status)
+	})
+	return seen
+}
+
+func condition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType) v1alpha1.RuntimeCondition {
+	for _, c := range s.Conditions {
+		if c.Type == kind {
+			return c
+		}
+	}
+	return v1alpha1.RuntimeCondition{}
+}
+
+// has checks a condition's status and a part of its message.
+func has(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType, status corev1.ConditionStatus, part string) error {
+	got := condition(s, kind)
+	if got.Status != status || !contains(got.Message, part) {
+		return fmt.Errorf("condition %s is %q (%s: %s), want %q and %q in its message", kind, got.Status, got.Reason, got.Message, status, part)
+	}
+	return nil
+}
+
+// run does what Kubernetes does with a StatefulSet: pods on nodes, ready.
+func (c *cluster) run(t *testing.T, namespace, name string, role plan.Role, ready int32) {
+	t.Helper()
+	set := &appsv1.StatefulSet{}
+	c.mustGet(t, namespace, names.Component(name, string(role)), set)
+	set.Status.ObservedGeneration, set.Status.UpdateRevision, set.Status.CurrentRevision = set.Generation, "r1", "r1"
+	set.Status.Replicas, set.Status.ReadyReplicas, set.Status.AvailableReplicas = *set.Spec.Replicas, ready, ready
+	for i := range int(*set.Spec.Replicas) {
+		pod := &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s-%d", set.Name, i), Labels: map[string]string{"controller-revision-hash": "r1"}},
+			Spec:       corev1.PodSpec{NodeName: fmt.Sprintf("node%d", i), Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+		}
+		for k, v := range set.Spec.Template.Labels {
+			pod.Labels[k] = v
+		}
+		if err := c.Create(t.Context(), pod); client.IgnoreAlreadyExists(err) != nil {
+			t.Fatal(err)
+		}
+		c.mustGet(t, namespace, pod.Name, pod)
+		pod.Status.Phase, pod.Status.PodIP = corev1.PodRunning, "10.0.0.1"
+		pod.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
+		if err := c.Status().Update(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Status().Update(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cluster) runFuse(t *testing.T, namespace, name string, ready int32) {
+	t.Helper()
+	set := &appsv1.DaemonSet{}
+	c.mustGet(t, namespace, names.Component(name, "fuse"), set)
+	set.Status = appsv1.DaemonSetStatus{
+		ObservedGeneration: set.Generation, DesiredNumberScheduled: 3, CurrentNumberScheduled: 3,
+		UpdatedNumberScheduled: 3, NumberReady: ready, NumberAvailable: ready, NumberUnavailable: 3 - ready,
+	}
+	if err := c.Status().Update(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *cluster) mustGet(t *testing.T, namespace, name string, object client.Object) {
+	t.Helper()
+	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// appears waits for an object.
+func (c *cluster) appears(t *testing.T, namespace, name string, object client.Object) {
+	t.Helper()
+	eventually(t, func() error {
+		return c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
+	})
+}
+
+// events of an object, their notes.
+func (c *cluster) events(t *testing.T, namespace, reason string) []string {
+	t.Helper()
+	list := &corev1.EventList{}
+	if err := c.List(t.Context(), list, client.InNamespace(namespace)); err != nil && !meta.IsNoMatchError(err) {
+		t.Fatal(err)
+	}
+	var notes []string
+	for _, e := range list.Items {
+		if e.Reason == reason {
+			notes = append(notes, e.Message)
+		}
+	}
+	return notes
+}

@@ -1,0 +1,142 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+)
+
+// fakeMasters are the masters of every runtime of the test cluster, by
+// namespace: they answer as real ones do once told to lead.
+type fakeMasters struct {
+	mu   sync.Mutex
+	sets map[string]*fakeSet
+}
+
+// fakeSet is one runtime's.
+type fakeSet struct {
+	roster  roster.Roster
+	leads   string
+	term    uint64
+	voters  int
+	view    *commonv1.ClusterView
+	workers []*masterv1.WorkerState
+	peers   []mtls.Peer
+	mounts  int
+}
+
+func newFakeMasters() *fakeMasters { return &fakeMasters{sets: map[string]*fakeSet{}} }
+
+func (f *fakeMasters) dial(members roster.Roster, identity *mtls.Identity) (runtime.Masters, error) {
+	s := f.set(members.Namespace)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.roster = members
+	s.peers = append(s.peers, identity.Peer())
+	return fakeClient{f, members.Namespace}, nil
+}
+
+func (f *fakeMasters) set(namespace string) *fakeSet {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.sets[namespace] == nil {
+		f.sets[namespace] = &fakeSet{view: &commonv1.ClusterView{}}
+	}
+	return f.sets[namespace]
+}
+
+// change a runtime's masters while nobody asks them.
+func (f *fakeMasters) change(namespace string, change func(s *fakeSet)) {
+	s := f.set(namespace)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(s)
+}
+
+type fakeClient struct {
+	f         *fakeMasters
+	namespace string
+}
+
+var errNobody = &client.RefusedError{Code: 14, Message: "nobody"}
+
+func (c fakeClient) with(do func(s *fakeSet)) {
+	c.f.change(c.namespace, do)
+}
+
+func (c fakeClient) Members(context.Context) []client.MemberResult {
+	var results []client.MemberResult
+	c.with(func(s *fakeSet) {
+		for i, m := range s.roster.Masters {
+			r := client.MemberResult{Member: m, Err: errNobody}
+			if s.leads != "" {
+				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leads, ClusterId: s.roster.ClusterID, Voter: i < s.voters}
+				if m.Name == s.leads {
+					status.State = "LEADER"
+				}
+				for j, p := range s.roster.Masters {
+					status.Peers = append(status.Peers, &masterv1.Peer{Name: p.Name, Voter: j < s.voters})
+				}
+				r = client.MemberResult{Member: m, Status: status}
+			}
+			results = append(results, r)
+		}
+	})
+	return results
+}
+
+func (c fakeClient) ListWorkers(context.Context) ([]*masterv1.WorkerState, error) {
+	var workers []*masterv1.WorkerState
+	c.with(func(s *fakeSet) { workers = s.workers })
+	return workers, nil
+}
+
+func (c fakeClient) View(context.Context) (*commonv1.ClusterView, error) {
+	var view *commonv1.ClusterView
+	c.with(func(s *fakeSet) { view = s.view })
+	return view, nil
+}
+
+func (c fakeClient) Mount(_ context.Context, m *commonv1.Mount) (*commonv1.Mount, bool, error) {
+	var err error
+	c.with(func(s *fakeSet) {
+		if s.leads == "" {
+			err = errors.New("nobody leads")
+			return
+		}
+		s.mounts++
+		next := &commonv1.ClusterView{Index: s.view.GetIndex() + 1}
+		for _, there := range s.view.GetMounts() {
+			if there.GetPath() != m.GetPath() {
+				next.Mounts = append(next.Mounts, there)
+			}
+		}
+		m.Id = fmt.Sprintf("m%d", s.mounts)
+		next.Mounts = append(next.Mounts, m)
+		s.view = next
+	})
+	return m, true, err
+}
+
+func (c fakeClient) Unmount(_ context.Context, path string) error {
+	c.with(func(s *fakeSet) {
+		next := &commonv1.ClusterView{Index: s.view.GetIndex() + 1}
+		for _, there := range s.view.GetMounts() {
+			if there.GetPath() != path {
+				next.Mounts = append(next.Mounts, there)
+			}
+		}
+		s.view = next
+	})
+	return nil
+}
+
+func (fakeClient) Close() {}

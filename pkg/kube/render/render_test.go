@@ -1,0 +1,207 @@
+package render
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// input of the Dataset and JindoRuntime in a file.
+func input(t testing.TB, file string) Input {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := v1alpha1.Decode(raw)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	in := Input{
+		Images:    v1alpha1.RuntimeImages{Jindo: "ghcr.io/jindo-io/jindo:v1", Fuse: "ghcr.io/jindo-io/jindo:v1"},
+		ClusterID: "0123456789abcdef", CA: []byte("certificate\n"), MasterNodes: []string{"node-a", "node-b", "node-c"},
+	}
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *v1alpha1.Dataset:
+			v1alpha1.SetDefaults(o)
+			in.Dataset = o
+		case *v1alpha1.JindoRuntime:
+			v1alpha1.SetDefaults(o)
+			o.UID = types.UID("uid-of-" + o.Name)
+			in.Runtime = o
+		}
+	}
+	if in.Plan, err = plan.Build(in.Dataset, in.Runtime); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	in.Applied = AppliedOf(in.Runtime)
+	return in
+}
+
+func encode(t testing.TB, objects []client.Object) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for i, o := range objects {
+		raw, err := yaml.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i > 0 {
+			b.WriteString("---\n")
+		}
+		b.Write(raw)
+	}
+	return b.Bytes()
+}
+
+func files(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, error %v", len(files), err)
+	}
+	return files
+}
+
+// Each testdata/*.yaml has its objects beside it. Run with -update and read the
+// difference.
+func TestGolden(t *testing.T) {
+	for _, file := range files(t) {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
+			objects, err := Objects(input(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, golden := encode(t, objects), strings.TrimSuffix(file, ".yaml")+".golden"
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("the objects are not those of %s; they are\n%s", golden, got)
+			}
+		})
+	}
+}
+
+// templates of the pods among objects, by their names.
+func templates(objects []client.Object) map[string]*corev1.PodTemplateSpec {
+	all := map[string]*corev1.PodTemplateSpec{}
+	for _, o := range objects {
+		switch o := o.(type) {
+		case *appsv1.StatefulSet:
+			all[o.Name] = &o.Spec.Template
+		case *appsv1.DaemonSet:
+			all[o.Name] = &o.Spec.Template
+		}
+	}
+	return all
+}
+
+// Which pods a namespace that enforces "restricted" takes, checked by the code
+// of the admission plugin. The kubelet's part, that a volume is of a kind that
+// is allowed, is in it too.
+func TestPodSecurity(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
+	for _, test := range []struct {
+		file    string
+		refused []string
+	}{
+		{"testdata/emptydir.yaml", nil},
+		{"testdata/memory.yaml", nil},
+		// Directories of the node are root's, and a volume of kind hostPath is
+		// for those that may do anything.
+		{"testdata/seed.yaml", []string{"hadoop-jindofs-master", "hadoop-jindofs-worker"}},
+	} {
+		t.Run(test.file, func(t *testing.T) {
+			objects, err := Objects(input(t, test.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			refused := map[string]bool{}
+			for _, name := range test.refused {
+				refused[name] = true
+			}
+			for name, template := range templates(objects) {
+				result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &template.ObjectMeta, &template.Spec))
+				if result.Allowed == refused[name] {
+					t.Errorf("%s allowed: %v (%s)", name, result.Allowed, result.ForbiddenDetail())
+				}
+			}
+		})
+	}
+}
+
+// Whatever root a pod needs, it has no capability, and the server of mounts has
+// nothing of the node at all.
+func TestLeastPrivilege(t *testing.T) {
+	for _, file := range files(t) {
+		objects, err := Objects(input(t, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, template := range templates(objects) {
+			c := template.Spec.Containers[0].SecurityContext
+			if len(c.Capabilities.Drop) != 1 || c.Capabilities.Drop[0] != "ALL" || len(c.Capabilities.Add) > 0 ||
+				c.Privileged != nil || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem {
+				t.Errorf("%s: %s may do more than it needs: %+v", file, name, c)
+			}
+			if *template.Spec.AutomountServiceAccountToken {
+				t.Errorf("%s: %s gets a token", file, name)
+			}
+			if strings.HasSuffix(name, "-fuse") {
+				for _, v := range template.Spec.Volumes {
+					if v.CSI == nil && v.EmptyDir == nil && v.Name != "credentials" {
+						t.Errorf("%s: %s has volume %s", file, name, v.Name)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestAppliedSurvivesItsConfigMap(t *testing.T) {
+	in := input(t, "testdata/seed.yaml")
+	config, err := in.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := ReadConfig(config)
+	if err != nil || read.ClusterID != in.ClusterID || read.Formed {
+		t.Fatalf("read %+v, error %v", read, err)
+	}
+	edited := in.Runtime.DeepCopy()
+	one := int32(1)
+	edited.Spec.Master.Replicas = &one
+	edited.Spec.TieredStore.Levels[0].Path = "/elsewhere"
+	read.Applied.Restore(edited)
+	if *edited.Spec.Master.Replicas != 3 || edited.Spec.TieredStore.Levels[0].Path != "/mnt/disk1" {
+		t.Errorf("restored %+v", edited.Spec)
+	}
+}
