@@ -1,0 +1,284 @@
+package manifests_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jindo-io/jindo/manifests"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+// decode reads a manifest strictly: a field that its type does not have fails.
+func decode(t *testing.T, manifest string) []runtime.Object {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	if err := apiextensionsv1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
+	var objects []runtime.Object
+	for _, text := range strings.Split(manifest, "\n---\n") {
+		object, _, err := decoder.Decode([]byte(text), nil, nil)
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, text[:min(len(text), 400)])
+		}
+		objects = append(objects, object)
+	}
+	return objects
+}
+
+// named are the objects of one type, by name.
+func named[T any](t *testing.T, manifest string) map[string]*T {
+	t.Helper()
+	found := map[string]*T{}
+	for _, object := range decode(t, manifest) {
+		if typed, ok := any(object).(*T); ok {
+			accessor, err := meta.Accessor(object)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found[accessor.GetName()] = typed
+		}
+	}
+	return found
+}
+
+// pods are the templates of all pods, by the name of what makes them.
+func pods(t *testing.T) map[string]corev1.PodTemplateSpec {
+	t.Helper()
+	templates := map[string]corev1.PodTemplateSpec{}
+	for name, d := range named[appsv1.Deployment](t, manifests.Install) {
+		templates[name] = d.Spec.Template
+	}
+	for name, d := range named[appsv1.DaemonSet](t, manifests.Install) {
+		templates[name] = d.Spec.Template
+	}
+	return templates
+}
+
+func settings(t *testing.T) map[string]string {
+	t.Helper()
+	var c corev1.ConfigMap
+	if err := yaml.UnmarshalStrict([]byte(manifests.Settings), &c); err != nil {
+		t.Fatal(err)
+	}
+	return c.Data
+}
+
+func TestNamespacesAndNames(t *testing.T) {
+	clusterWide := []string{"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+	for _, object := range decode(t, manifests.Install) {
+		accessor, err := meta.Accessor(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind := object.GetObjectKind().GroupVersionKind().Kind
+		want := names.SystemNamespace
+		if slices.Contains(clusterWide, kind) {
+			want = ""
+		}
+		if accessor.GetNamespace() != want {
+			t.Errorf("%s %s is in namespace %q, want %q", kind, accessor.GetName(), accessor.GetNamespace(), want)
+		}
+		if accessor.GetLabels()["app.kubernetes.io/part-of"] != "jindo" {
+			t.Errorf("%s %s does not say that it is part of jindo", kind, accessor.GetName())
+		}
+	}
+	if _, ok := named[corev1.Namespace](t, manifests.Install)[names.SystemNamespace]; !ok {
+		t.Errorf("there is no namespace %s", names.SystemNamespace)
+	}
+	for _, who := range []string{"dataset-controller", "jindoruntime-controller", "csi-nodeplugin-fluid"} {
+		if _, ok := named[corev1.ServiceAccount](t, manifests.Install)[who]; !ok {
+			t.Errorf("%s has no ServiceAccount", who)
+		}
+		if pods(t)[who].Spec.ServiceAccountName != who {
+			t.Errorf("the pods of %s run as %q", who, pods(t)[who].Spec.ServiceAccountName)
+		}
+	}
+}
+
+// One line sets the image of everything, and one the kubelets' directory.
+func TestOnePlaceSetsImageAndKubelet(t *testing.T) {
+	set := settings(t)
+	const image, directory = "registry.example.com:5000/our/jindo:v9", "/data/kubelet"
+	text := strings.NewReplacer(set["image"], image, set["kubelet"], directory).Replace(manifests.Install)
+	for name, pod := range pods(t) {
+		for _, c := range pod.Spec.Containers {
+			if c.Image != set["image"] {
+				t.Errorf("container %s of %s runs %s, want %s", c.Name, name, c.Image, set["image"])
+			}
+			for _, v := range c.Env {
+				if v.Name == "JINDO_IMAGE" && v.Value != set["image"] {
+					t.Errorf("%s hands on the image %s", name, v.Value)
+				}
+			}
+		}
+	}
+	plugin := named[appsv1.DaemonSet](t, text)["csi-nodeplugin-fluid"].Spec.Template.Spec
+	paths := map[string]string{}
+	for _, v := range plugin.Volumes {
+		if v.HostPath != nil {
+			paths[v.Name] = v.HostPath.Path
+		}
+	}
+	for name, want := range map[string]string{
+		"kubelet": directory, "socket": directory + "/csi-plugins/" + names.Driver, "registration": directory + "/plugins_registry", "dev": "/dev",
+	} {
+		if paths[name] != want {
+			t.Errorf("volume %s is %s, want %s", name, paths[name], want)
+		}
+	}
+	if plugin.Containers[0].Image != image {
+		t.Errorf("the image is %s", plugin.Containers[0].Image)
+	}
+	for _, left := range []string{"value: settings", "image: settings", "Path: settings", "ghcr.io/jindo-io/jindo:devel", "/var/lib/kubelet", "caBundle"} {
+		if strings.Contains(text, left) {
+			t.Errorf("%q is left in the manifest", left)
+		}
+	}
+}
+
+// The controllers pass the strictest level of Pod Security; the node plugin
+// breaks what mounting needs it to break and no more.
+func TestPodSecurity(t *testing.T) {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]map[api.Level][]string{
+		"dataset-controller":      {api.LevelRestricted: nil},
+		"jindoruntime-controller": {api.LevelRestricted: nil},
+		"csi-nodeplugin-fluid":    {api.LevelBaseline: {"hostPath volumes", "privileged"}},
+	} {
+		pod := pods(t)[name]
+		for level, reasons := range want {
+			var got []string
+			for _, r := range evaluator.EvaluatePod(api.LevelVersion{Level: level, Version: api.LatestVersion()}, &pod.ObjectMeta, &pod.Spec) {
+				if !r.Allowed {
+					got = append(got, r.ForbiddenReason)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, reasons) {
+				t.Errorf("%s breaks %s by %q, want %q", name, level, got, reasons)
+			}
+		}
+	}
+}
+
+func TestControllersSurviveANode(t *testing.T) {
+	for name, d := range named[appsv1.Deployment](t, manifests.Install) {
+		pod := d.Spec.Template.Spec
+		if d.Spec.Replicas == nil || *d.Spec.Replicas != 2 || pod.Affinity == nil || pod.Affinity.PodAntiAffinity == nil {
+			t.Errorf("%s has no second pod on another node", name)
+		}
+		c := pod.Containers[0]
+		if c.LivenessProbe == nil || c.ReadinessProbe == nil || c.Ports[0].ContainerPort != roster.HealthPort {
+			t.Errorf("%s is not looked at on port %d", name, roster.HealthPort)
+		}
+		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
+			t.Errorf("%s says nothing about its resources", name)
+		}
+	}
+}
+
+func TestNodePlugin(t *testing.T) {
+	ds := named[appsv1.DaemonSet](t, manifests.Install)["csi-nodeplugin-fluid"]
+	pod := ds.Spec.Template.Spec
+	if len(pod.Containers) != 2 || pod.Containers[0].Name != "plugin" || pod.Containers[1].Name != "keeper" {
+		t.Fatalf("its containers are %v", pod.Containers)
+	}
+	if len(pod.Tolerations) != 1 || pod.Tolerations[0] != (corev1.Toleration{Operator: corev1.TolerationOpExists}) {
+		t.Errorf("it does not run on every node: %v", pod.Tolerations)
+	}
+	for _, m := range pod.Containers[0].VolumeMounts {
+		bidirectional := m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional
+		if bidirectional != (m.Name == "kubelet") {
+			t.Errorf("volume %s is bidirectional: %v", m.Name, bidirectional)
+		}
+	}
+	if keeper := pod.Containers[1]; keeper.LivenessProbe != nil || len(keeper.Resources.Limits) > 0 {
+		t.Error("something may end the keeper")
+	}
+	driver := named[storagev1.CSIDriver](t, manifests.Install)[names.Driver]
+	if driver == nil {
+		t.Fatalf("there is no CSIDriver %s", names.Driver)
+	}
+	if s := driver.Spec; *s.AttachRequired || !*s.PodInfoOnMount || !*s.RequiresRepublish || *s.FSGroupPolicy != storagev1.NoneFSGroupPolicy || len(s.VolumeLifecycleModes) != 2 {
+		t.Errorf("the driver is %+v", s)
+	}
+	if driver.Labels["security.kubernetes.io/csi-ephemeral-volume-profile"] != "restricted" {
+		t.Error("inline volumes are refused in restricted namespaces")
+	}
+}
+
+// Nobody may do everything, read Secrets by the list, or give rights away.
+func TestLeastPrivilege(t *testing.T) {
+	for name, role := range named[rbacv1.ClusterRole](t, manifests.Install) {
+		checkRules(t, name, role.Rules, true)
+	}
+	for name, role := range named[rbacv1.Role](t, manifests.Install) {
+		checkRules(t, name, role.Rules, false)
+	}
+}
+
+func checkRules(t *testing.T, name string, rules []rbacv1.PolicyRule, clusterWide bool) {
+	t.Helper()
+	for _, rule := range rules {
+		for _, word := range slices.Concat(rule.APIGroups, rule.Resources, rule.Verbs) {
+			if strings.Contains(word, "*") || slices.Contains([]string{"escalate", "bind", "impersonate"}, word) {
+				t.Errorf("%s may %q", name, word)
+			}
+		}
+		has := func(resource string, verbs ...string) bool {
+			return slices.Contains(rule.Resources, resource) && slices.ContainsFunc(verbs, func(v string) bool { return slices.Contains(rule.Verbs, v) })
+		}
+		if clusterWide && has("secrets", "list", "watch", "deletecollection") {
+			t.Errorf("%s may list the Secrets of every namespace", name)
+		}
+		if clusterWide && has("pods", "create", "update", "patch") {
+			t.Errorf("%s may make pods in every namespace", name)
+		}
+		if strings.HasPrefix(name, "csi-") && (has("secrets", "get") || has("nodes", "list", "update", "delete")) {
+			t.Errorf("%s may %v %v", name, rule.Verbs, rule.Resources)
+		}
+	}
+}
+
+// kubectl apply keeps a copy of each object in an annotation, of a size that is
+// limited.
+func TestCRDsCanBeApplied(t *testing.T) {
+	const limit = 256 << 10
+	crds := named[apiextensionsv1.CustomResourceDefinition](t, manifests.CRDs)
+	if len(crds) != 3 {
+		t.Errorf("there are %d CRDs", len(crds))
+	}
+	for name, crd := range crds {
+		raw, err := json.Marshal(crd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(raw) > limit*9/10 {
+			t.Errorf("%s has %d bytes, too near the %d that kubectl apply can do", name, len(raw), limit)
+		}
+	}
+}
