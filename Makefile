@@ -15,10 +15,10 @@ CLUSTER_TESTS := ./cmd/... ./pkg/local/... ./pkg/cli/... ./pkg/master/server/...
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
-deps: ## Install what the system lacks (root on Debian), or name it.
+deps: ## Install what the system lacks (root on Debian), or name it. CLUSTER=1: for a cluster too.
 	@hack/deps
 
 .PHONY: build
@@ -57,6 +57,32 @@ fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m
 .PHONY: bench
 bench: deps build ## Measure ROW (read) beside its peers; writes bench/results and docs/benchmarks.md.
 	go run ./test/bench -bin bin -row $(or $(ROW),read)
+
+.PHONY: bin/cluster
+bin/cluster:
+	@mkdir -p bin
+	@go -C test/e2e/cluster build -buildvcs=false -o $(CURDIR)/bin/cluster .
+
+.PHONY: cluster-up
+cluster-up: bin/cluster ## Start Kubernetes on this machine and install Jindo (PRODUCT=0: not).
+	@CLUSTER=1 hack/deps
+	@bin/cluster up
+
+.PHONY: cluster-down
+cluster-down: bin/cluster ## End that cluster and remove everything it made.
+	@bin/cluster down
+
+.PHONY: cluster-load
+cluster-load: bin/cluster ## Build our image again and import it into every node.
+	@bin/cluster load
+
+.PHONY: images
+images: ## Write our image for amd64 and arm64 as an OCI archive into dist/.
+	@VERSION=$(VERSION) hack/images
+
+.PHONY: kube-assets
+kube-assets: bin/cluster ## Print a directory with etcd, kube-apiserver and kubectl for tests.
+	@bin/cluster kube-assets
 
 .PHONY: lint
 lint: ## Lint with the pinned golangci-lint.

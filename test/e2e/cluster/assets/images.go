@@ -1,0 +1,160 @@
+package assets
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// testImage is an image for tests: one static program of ours, or what make
+// puts together. To add one, add a line to testImages.
+type testImage struct {
+	file, name string
+	module     string // with its package, below the repository
+	pkg        string
+	make       func(dir string) error
+	user       string
+	entrypoint string
+}
+
+func testImages() []testImage {
+	return []testImage{
+		{file: "pause", name: "registry.k8s.io/pause:3.10", module: "test/e2e/cluster", pkg: "./pause", user: "65535:65535", entrypoint: "/pause"},
+		{file: "busybox", name: "docker.io/library/busybox:test", make: busybox},
+	}
+}
+
+// TestImages writes the archives of every image that tests use into dir.
+func (b Builder) TestImages(ctx context.Context, bin, dir string) error {
+	tool := filepath.Join(bin, "image")
+	if err := b.build(ctx, filepath.Join(b.Root, "tools", "image"), nil, tool, "."); err != nil {
+		return err
+	}
+	for _, image := range testImages() {
+		if err := b.testImage(ctx, tool, dir, image); err != nil {
+			return fmt.Errorf("making image %s: %w", image.name, err)
+		}
+	}
+	return nil
+}
+
+func (b Builder) testImage(ctx context.Context, tool, dir string, i testImage) error {
+	root, err := os.MkdirTemp(dir, ".root-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(root) }()
+	if i.make != nil {
+		err = i.make(root)
+	} else {
+		err = b.build(ctx, filepath.Join(b.Root, i.module), []string{"CGO_ENABLED=0"}, filepath.Join(root, i.file), i.pkg, "-trimpath", "-ldflags=-s -w")
+	}
+	if err != nil {
+		return err
+	}
+	args := []string{"-out", filepath.Join(dir, i.file+".tar"), "-name", i.name, "-root", "linux/" + runtime.GOARCH + "=" + root, "-base", "-env", "PATH=/bin"}
+	if i.user != "" {
+		args = append(args, "-user", i.user)
+	}
+	if i.entrypoint != "" {
+		args = append(args, "-entrypoint", i.entrypoint)
+	}
+	if out, err := exec.CommandContext(ctx, tool, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
+}
+
+// busybox puts the system's static busybox under each of its names.
+func busybox(root string) error {
+	path, err := exec.LookPath("busybox")
+	if err != nil {
+		return errors.New("busybox not found: run `make deps CLUSTER=1`")
+	}
+	if err := static(path); err != nil {
+		return err
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	bin := filepath.Join(root, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(bin, "busybox"), raw, 0o755); err != nil {
+		return err
+	}
+	names, err := exec.Command(path, "--list").Output()
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.Fields(string(names)) {
+		if name == "busybox" {
+			continue
+		}
+		if err := os.Symlink("busybox", filepath.Join(bin, name)); err != nil {
+			return err
+		}
+	}
+	return resolver(root)
+}
+
+// resolver copies what a static program of the GNU library loads when it looks
+// up a name, numbers included: without it wget crashes.
+func resolver(root string) error {
+	var files []string
+	for _, pattern := range []string{
+		"/lib/*-linux-gnu*/libc.so.6", "/lib/*-linux-gnu*/libresolv.so.2", "/lib/*-linux-gnu*/libnss_*.so.2",
+		"/lib64/ld-linux-*.so.*", "/lib/ld-linux-*.so.*",
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(root, file)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, raw, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func static(path string) error {
+	file, err := elf.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	if libraries, err := file.ImportedLibraries(); err == nil && len(libraries) > 0 {
+		return fmt.Errorf("%s is not static: install busybox-static", path)
+	}
+	return nil
+}
+
+// Jindo writes the archive of our own image into dir.
+func (b Builder) Jindo(ctx context.Context, dir string) error {
+	command := exec.CommandContext(ctx, filepath.Join(b.Root, "hack", "images"), "--arch", runtime.GOARCH, "--name", "docker.io/jindo-io/jindo:dev", "--out", dir)
+	command.Dir = b.Root
+	command.Stdout, command.Stderr = b.Progress, b.Progress
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("making our own image: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+// Package machine makes and removes what a cluster needs of a Linux machine:
+// cgroups, network namespaces, mount points and processes. Everything it makes
+// is named after the control process, so that a later run finds and removes
+// what a killed one left, and touches nothing else.
+package machine
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Prefix of everything that a cluster makes.
+const Prefix = "jindo-kube-"
+
+// ID names what the control process pid makes.
+func ID(pid int) string { return Prefix + strconv.Itoa(pid) }
+
+// hierarchy is one mounted tree of control groups.
+type hierarchy struct {
+	root    string
+	unified bool
+}
+
+// hierarchies answers the version 2 tree when the machine has only that, and
+// else every version 1 tree.
+func hierarchies() ([]hierarchy, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	var found []hierarchy
+	unified := false
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		before, after, _ := strings.Cut(lines.Text(), " - ")
+		fields, kind := strings.Fields(before), strings.Fields(after)
+		if len(fields) < 5 || len(kind) < 1 {
+			continue
+		}
+		switch {
+		case kind[0] == "cgroup":
+			found = append(found, hierarchy{root: fields[4]})
+		case kind[0] == "cgroup2" && fields[4] == "/sys/fs/cgroup":
+			unified = true
+		}
+	}
+	if len(found) > 0 {
+		return found, nil
+	}
+	if !unified {
+		return nil, errors.New("no control groups are mounted under /sys/fs/cgroup")
+	}
+	return []hierarchy{{root: "/sys/fs/cgroup", unified: true}}, nil
+}
+
+// MakeCgroup makes path in every hierarchy.
+func MakeCgroup(path string) error {
+	trees, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, tree := range trees {
+		if err := tree.make(path); err != nil {
+			return fmt.Errorf("making control group %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+func (h hierarchy) make(path string) error {
+	at := h.root
+	for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
+		parent := at
+		at = filepath.Join(at, part)
+		if err := os.Mkdir(at, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if h.unified {
+			if err := delegate(parent); err != nil {
+				return err
+			}
+			continue
+		}
+		// A new cpuset is empty, and nothing can run in it.
+		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+			value, err := os.ReadFile(filepath.Join(parent, file))
+			if errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			if err == nil {
+				err = os.WriteFile(filepath.Join(at, file), value, 0o644)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// delegate hands every controller of a version 2 group down to its children.
+func delegate(dir string) error {
+	raw, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	for _, controller := range strings.Fields(string(raw)) {
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644); err != nil {
+			return fmt.Errorf("enabling %s below %s: %w", controller, dir, err)
+		}
+	}
+	return nil
+}
+
+// Join puts this process, and whatever it starts from now on, into path.
+func Join(path string) error {
+	trees, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, tree := range trees {
+		// One hierarchy is enough to find them again; limits are not set.
+		if !tree.unified && filepath.Base(tree.root) != "pids" {
+			continue
+		}
+		file := filepath.Join(tree.root, path, "cgroup.procs")
+		if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+			return fmt.Errorf("joining control group %s: %w", path, err)
+		}
+		return nil
+	}
+	return errors.New("there is no pids hierarchy under /sys/fs/cgroup")
+}
+
+// killCgroups ends every process in the groups of id but this one.
+func killCgroups(ctx context.Context, id string) error {
+	trees, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for {
+		left := map[int]bool{}
+		for _, tree := range trees {
+			for _, dir := range groups(filepath.Join(tree.root, id)) {
+				for _, pid := range members(dir) {
+					left[pid] = true
+				}
+			}
+		}
+		delete(left, os.Getpid())
+		if len(left) == 0 {
+			return nil
+		}
+		for pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("ending %d processes of %s: %w", len(left), id, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// removeCgroups removes the groups of id, which have no process any more.
+func removeCgroups(ctx context.Context, id string) error {
+	trees, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, tree := range trees {
+		dirs := groups(filepath.Join(tree.root, id))
+		slices.Reverse(dirs)
+		for _, dir := range dirs {
+			failed = errors.Join(failed, removeGroup(ctx, dir))
+		}
+	}
+	return failed
+}
+
+// removeGroup tries again while the kernel still counts an ended process.
+func removeGroup(ctx context.Context, dir string) error {
+	for {
+		err := os.Remove(dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// groups lists dir and everything below it, parents first.
+func groups(dir string) []string {
+	var found []string
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			found = append(found, path)
+		}
+		return nil
+	})
+	return found
+}
+
+func members(dir string) []int {
+	raw, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, field := range strings.Fields(string(raw)) {
+		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}

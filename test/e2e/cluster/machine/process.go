@@ -1,0 +1,111 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Program is something that runs as long as its cluster.
+type Program struct {
+	Name string
+	Path string
+	Args []string
+	Env  []string // besides this process's
+}
+
+// Keeper runs programs, each with a log, and starts again those that end.
+type Keeper struct {
+	Logs   string
+	Logger *slog.Logger
+
+	running sync.WaitGroup
+}
+
+const again = time.Second
+
+// Keep starts p and keeps it running until ctx ends, when it is killed.
+func (k *Keeper) Keep(ctx context.Context, p Program) error {
+	command, err := k.start(ctx, p)
+	if err != nil {
+		return err
+	}
+	k.running.Go(func() {
+		for {
+			err := command.Wait()
+			if ctx.Err() != nil {
+				return
+			}
+			k.Logger.Warn("starting again what has ended", "program", p.Name, "how", err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(again):
+			}
+			if command, err = k.start(ctx, p); err != nil {
+				k.Logger.Error("giving up", "program", p.Name, "error", err)
+				return
+			}
+		}
+	})
+	return nil
+}
+
+// Wait returns when every program has ended.
+func (k *Keeper) Wait() { k.running.Wait() }
+
+func (k *Keeper) start(ctx context.Context, p Program) (*exec.Cmd, error) {
+	log, err := os.OpenFile(filepath.Join(k.Logs, p.Name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	command := exec.CommandContext(ctx, p.Path, p.Args...)
+	command.Env = append(os.Environ(), p.Env...)
+	command.Stdout, command.Stderr = log, log
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", p.Name, err)
+	}
+	return command, nil
+}
+
+// StartTime tells a process from a later one of the same number; it is empty
+// when there is none.
+func StartTime(pid int) string {
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return ""
+	}
+	// The second field is a name in parentheses and may hold anything.
+	_, rest, found := strings.Cut(string(raw[strings.LastIndexByte(string(raw), ')'):]), " ")
+	fields := strings.Fields(rest)
+	if !found || len(fields) < 20 || fields[0] == "Z" {
+		return ""
+	}
+	return fields[19]
+}
+
+// controls says whether pid is a control process of some cluster.
+func controls(pid int) bool {
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+	if err != nil {
+		return false
+	}
+	words := strings.Split(string(raw), "\x00")
+	return len(words) > 1 && filepath.Base(words[0]) == ControlName && words[1] == ControlCommand
+}
+
+// The first words of a control process, by which it is known.
+const (
+	ControlName    = "jindo-cluster"
+	ControlCommand = "control"
+)

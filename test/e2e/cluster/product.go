@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func (p person) install(ctx context.Context) error { return nil }

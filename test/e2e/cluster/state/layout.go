@@ -1,0 +1,147 @@
+// Package state says where a cluster keeps its files and remembers what has to
+// be removed when it ends. It knows no process and no network.
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// Addresses within the cluster's own network.
+const (
+	Bridge      = "10.240.0.1" // of control plane and object stores
+	APIPort     = 6443
+	OSSPort     = 9900
+	S3Port      = 9901
+	DNS         = "10.96.0.10"
+	KubernetesI = "10.96.0.1" // the Service kubernetes
+	Services    = "10.96.0.0/16"
+	Pods        = "10.244.0.0/16"
+)
+
+// What the object stores take and hold.
+const (
+	AccessKeyID     = "test"
+	AccessKeySecret = "test-secret"
+	Bucket          = "test-bucket"
+)
+
+// Nodes of a cluster.
+const Nodes = 3
+
+// NodeName is the name of the i-th node, from 1.
+func NodeName(i int) string { return "node" + strconv.Itoa(i) }
+
+// NodeNumber is NodeName's inverse.
+func NodeNumber(name string) (int, error) {
+	for i := 1; i <= Nodes; i++ {
+		if NodeName(i) == name {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("there is no node %q: nodes are %s to %s", name, NodeName(1), NodeName(Nodes))
+}
+
+// NodeAddress is the address of the i-th node.
+func NodeAddress(i int) string { return fmt.Sprintf("10.240.0.%d", 10+i) }
+
+// PodRange is the range of the i-th node's pods.
+func PodRange(i int) string { return fmt.Sprintf("10.244.%d.0/24", i) }
+
+// Layout is a state directory.
+type Layout struct{ Dir string }
+
+func (l Layout) in(name ...string) string { return filepath.Join(append([]string{l.Dir}, name...)...) }
+
+// Kubeconfig is for people and tests outside the cluster's network.
+func (l Layout) Kubeconfig() string { return l.in("kubeconfig") }
+
+// Kubectl talks to this cluster whatever KUBECONFIG says.
+func (l Layout) Kubectl() string { return l.in("kubectl") }
+
+// Env names the object stores, for a shell and for tests.
+func (l Layout) Env() string { return l.in("env") }
+
+// Logs holds a file for each process.
+func (l Layout) Logs() string { return l.in("logs") }
+
+// Images holds the archives that every node imports.
+func (l Layout) Images() string { return l.in("images") }
+
+// Bin holds programs built for this cluster.
+func (l Layout) Bin() string { return l.in("bin") }
+
+// PKI holds certificates, keys and the components' kubeconfigs.
+func (l Layout) PKI() string { return l.in("pki") }
+
+// Etcd is etcd's data.
+func (l Layout) Etcd() string { return l.in("etcd") }
+
+// OSS is the directory of the OSS server's buckets.
+func (l Layout) OSS() string { return l.in("store", "oss") }
+
+// S3 is the directory of the S3 server's buckets.
+func (l Layout) S3() string { return l.in("store", "s3") }
+
+// Node is the private directory of a node.
+func (l Layout) Node(name string) string { return l.in("nodes", name) }
+
+// Lock is held by whoever starts or stops the cluster.
+func (l Layout) Lock() string { return l.in("lock") }
+
+func (l Layout) record() string { return l.in("record.json") }
+
+// Remove removes everything but logs and archives of images.
+func (l Layout) Remove() error {
+	var failed error
+	for _, path := range []string{l.in("nodes"), l.in("store"), l.Etcd(), l.PKI(), l.Kubeconfig(), l.Kubectl(), l.Env(), l.record()} {
+		failed = errors.Join(failed, os.RemoveAll(path))
+	}
+	return failed
+}
+
+// Record is what a running cluster leaves for those who end it.
+type Record struct {
+	// ID prefixes the names of namespaces and cgroups; it holds PID.
+	ID string `json:"id"`
+	// PID is the control process; Start tells it from a later one of that number.
+	PID   int    `json:"pid"`
+	Start string `json:"start"`
+	// Nodes are the pids of the nodes' supervisors.
+	Nodes map[string]int `json:"nodes"`
+	// Made are directories of the machine that were made to mount upon.
+	Made []string `json:"made"`
+}
+
+// Read answers the record; found is false when there is none.
+func (l Layout) Read() (r Record, found bool, err error) {
+	raw, err := os.ReadFile(l.record())
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, err
+	}
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, false, fmt.Errorf("reading %s: %w", l.record(), err)
+	}
+	return r, true, nil
+}
+
+// Write replaces the record.
+func (l Layout) Write(r Record) error {
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	partial := l.record() + ".partial"
+	if err := os.WriteFile(partial, raw, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(partial, l.record())
+}
