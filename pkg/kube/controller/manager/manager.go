@@ -76,7 +76,7 @@ func Scheme() (*kruntime.Scheme, error) {
 }
 
 // setup registers one controller with its manager.
-type setup func(ctx context.Context, mgr ctrl.Manager, o Options) error
+type setup func(mgr ctrl.Manager, o Options) error
 
 // controller is what there is to know of one.
 type controller struct {
@@ -101,7 +101,7 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	health := newHealth(len(o.Controllers))
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range o.Controllers {
-		mgr, err := New(ctx, config, name, o)
+		mgr, err := New(config, name, o)
 		if err != nil {
 			return err
 		}
@@ -147,12 +147,12 @@ func check(o *Options) error {
 }
 
 // New makes the manager of one controller, with the controller in it.
-func New(ctx context.Context, config *rest.Config, name string, o Options) (ctrl.Manager, error) {
+func New(config *rest.Config, name string, o Options) (ctrl.Manager, error) {
 	mgr, err := Bare(config, controllers()[name].lease, o)
 	if err != nil {
 		return nil, fmt.Errorf("making the manager of controller %s: %w", name, err)
 	}
-	if err := controllers()[name].setup(ctx, mgr, o); err != nil {
+	if err := controllers()[name].setup(mgr, o); err != nil {
 		return nil, err
 	}
 	return mgr, nil

@@ -2,10 +2,9 @@ package manager
 
 import (
 	"context"
-	"fmt"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/controller/dataset"
@@ -15,7 +14,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-func setupDataset(_ context.Context, mgr ctrl.Manager, o Options) error {
+// sweepAgain is when a sweep that failed is tried again.
+const sweepAgain = time.Minute
+
+func setupDataset(mgr ctrl.Manager, o Options) error {
 	r := &dataset.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder("dataset-controller"), SystemNamespace: o.Namespace,
@@ -23,42 +25,20 @@ func setupDataset(_ context.Context, mgr ctrl.Manager, o Options) error {
 	return r.SetupWithManager(mgr)
 }
 
-func setupRuntime(_ context.Context, mgr ctrl.Manager, o Options) error {
+func setupRuntime(mgr ctrl.Manager, o Options) error {
 	r := &runtime.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder("jindoruntime-controller"), SystemNamespace: o.Namespace,
 		Image: o.Image, FusePriorityClass: o.FusePriorityClass,
-		Credentials: syncCredentials(mgr),
 	}
 	deps := teardown.Deps{
-		Client: r.Client, Live: r.Live, SystemNamespace: o.Namespace, Image: o.Image, Recorder: r.Recorder,
+		Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Image: r.Image, Recorder: r.Recorder,
 	}
-	r.Teardown = tearDown(deps)
-	if err := mgr.Add(sweep(deps)); err != nil {
-		return fmt.Errorf("adding the sweep: %w", err)
+	r.Credentials, r.Teardown = syncCredentials(mgr), tearDown(deps)
+	if err := r.SetupWithManager(mgr); err != nil {
+		return err
 	}
-	return r.SetupWithManager(mgr)
-}
-
-func tearDown(deps teardown.Deps) runtime.TeardownFunc {
-	return func(ctx context.Context, rt *v1alpha1.JindoRuntime) (runtime.Teardown, error) {
-		result, err := teardown.Runtime(ctx, deps, rt)
-		if result.Waiting != "" {
-			ctrl.LoggerFrom(ctx).Info("deletion goes on", "step", result.Waiting)
-		}
-		return runtime.Teardown{Done: result.Done, Blocked: result.Blocked, Again: result.Again}, err
-	}
-}
-
-// sweep runs once where the controller leads. What it cannot do now it does at
-// the next start.
-func sweep(deps teardown.Deps) manager.Runnable {
-	return manager.RunnableFunc(func(ctx context.Context) error {
-		if err := teardown.Sweep(ctx, deps); err != nil && ctx.Err() == nil {
-			ctrl.Log.Error(err, "some of what runtimes left is still there")
-		}
-		return nil
-	})
+	return mgr.Add(&sweeper{deps: deps})
 }
 
 func syncCredentials(mgr ctrl.Manager) runtime.CredentialsSync {
@@ -74,3 +54,34 @@ func syncCredentials(mgr ctrl.Manager) runtime.CredentialsSync {
 		return problems, nil
 	}
 }
+
+func tearDown(deps teardown.Deps) runtime.TeardownFunc {
+	return func(ctx context.Context, rt *v1alpha1.JindoRuntime) (runtime.Teardown, error) {
+		result, err := teardown.Runtime(ctx, deps, rt)
+		return runtime.Teardown{
+			Done: result.Done, Blocked: result.Blocked, Waiting: result.Waiting, Again: result.Again,
+		}, err
+	}
+}
+
+// sweeper removes, once this process leads, what runtimes left that are gone.
+type sweeper struct{ deps teardown.Deps }
+
+// Start implements manager.Runnable.
+func (s *sweeper) Start(ctx context.Context) error {
+	for {
+		err := teardown.Sweep(ctx, s.deps)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		ctrl.Log.WithName("sweep").Error(err, "it is tried again")
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(sweepAgain):
+		}
+	}
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (s *sweeper) NeedLeaderElection() bool { return true }

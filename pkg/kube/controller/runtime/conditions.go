@@ -33,6 +33,7 @@ const (
 	reasonPodSecurity     = "PodSecurity"
 	reasonNodeGone        = "NodeGone"
 	reasonDeletionBlocked = "DeletionBlocked"
+	reasonDeleting        = "Deleting"
 	reasonScaledIn        = "ScaledInWithoutDrain"
 )
 

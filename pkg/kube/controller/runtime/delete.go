@@ -19,7 +19,6 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	if !controllerutil.ContainsFinalizer(runtime, names.RuntimeFinalizer) {
 		return ctrl.Result{}, nil
 	}
-	r.masters.forget(runtime.UID)
 	step := Teardown{Done: true}
 	if r.Teardown != nil {
 		var err error
@@ -32,7 +31,11 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	}
 	p := &pass{r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now())}
 	p.trouble(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
-	p.is(v1alpha1.RuntimeReady, false, "Deleting", "the runtime is being deleted")
+	message := "the runtime is being deleted"
+	if step.Waiting != "" {
+		message += ": " + step.Waiting
+	}
+	p.is(v1alpha1.RuntimeReady, false, reasonDeleting, message)
 	if err := p.save(ctx); client.IgnoreNotFound(err) != nil {
 		return ctrl.Result{}, err
 	}
@@ -51,6 +54,7 @@ func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoR
 		return fmt.Errorf("removing the finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 	}
 	r.keeper.Forget(runtime.UID)
+	r.masters.forget(runtime.UID)
 	r.applied.forget(runtime.UID)
 	r.figures.forget(runtime.UID)
 	return nil

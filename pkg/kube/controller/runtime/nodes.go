@@ -56,9 +56,27 @@ func (p *pass) placeMasters(ctx context.Context) error {
 		}
 		if err == nil {
 			p.masterNodes[i] = hostnameOf(volume)
+			err = p.offerAgain(ctx, volume)
+		}
+		if client.IgnoreNotFound(err) != nil {
+			return err
 		}
 	}
 	p.chooseNodes()
+	return nil
+}
+
+// offerAgain lets a volume whose claim was deleted be claimed by the next one of
+// the same name: the directory, and with it the master's identity, is still
+// there.
+func (p *pass) offerAgain(ctx context.Context, volume *corev1.PersistentVolume) error {
+	if volume.Status.Phase != corev1.VolumeReleased || !volume.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	patch := []byte(`{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`)
+	if err := p.r.Client.Patch(ctx, volume.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager)); err != nil {
+		return fmt.Errorf("offering PersistentVolume %s again: %w", volume.Name, err)
+	}
 	return nil
 }
 

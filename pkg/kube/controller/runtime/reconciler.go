@@ -61,6 +61,8 @@ type Teardown struct {
 	// Blocked says, for people, what keeps it from going on; empty when nothing
 	// does.
 	Blocked string
+	// Waiting says, for people, which of our own steps is going on.
+	Waiting string
 	// Again is when to look the next time.
 	Again time.Duration
 }

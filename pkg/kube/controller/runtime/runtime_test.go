@@ -167,10 +167,10 @@ func TestTheSeedsPair(t *testing.T) {
 func TestARefusedSpecBlocksNobody(t *testing.T) {
 	c := start(t)
 	ns := c.namespace(t)
-	// What the schema cannot refuse: an argument that says nothing.
-	c.create(t, ns, strings.Replace(manifest(t, "seed.yaml"), "  replicas: 3\n", "  replicas: 3\n  fuse:\n    args: [-oattr_timeout=soon]\n", 1))
+	// What the schema cannot refuse, because it does not see annotations.
+	c.create(t, ns, strings.Replace(manifest(t, "seed.yaml"), "data.fluid.io/dataset: hbase", `data.fluid.io/dataset: "My Data"`, 1))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "attr_timeout")
+		return has(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "is no name of a Dataset")
 	})
 	eventually(t, func() error {
 		if notes := c.events(t, ns, "InvalidSpec"); len(notes) == 0 {
