@@ -1,0 +1,176 @@
+package install_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// patience of waits: long, because nothing is timed here.
+const patience = time.Minute
+
+// apiserver has the product installed and nothing running.
+type apiserver struct {
+	client.Client
+	config *rest.Config
+	kubeconfig,
+	kubectlPath string
+	// versions of what was installed, after each time.
+	versions [2]string
+}
+
+var (
+	shared     *apiserver
+	sharedErr  error
+	sharedOnce sync.Once
+	stop       = func() error { return nil }
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping the kube-apiserver:", err)
+	}
+	os.Exit(code)
+}
+
+func start(t *testing.T) *apiserver {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make kube-test`, or set it to the directory that `make kube-assets` prints")
+	}
+	sharedOnce.Do(func() { shared, sharedErr = install() })
+	if sharedErr != nil {
+		t.Fatal(sharedErr)
+	}
+	return shared
+}
+
+// install starts a kube-apiserver and applies crds.yaml and install.yaml with
+// kubectl, as people do, twice.
+func install() (*apiserver, error) {
+	env := &envtest.Environment{}
+	config, err := env.Start()
+	if err != nil {
+		return nil, fmt.Errorf("starting etcd and kube-apiserver: %w", err)
+	}
+	stop = env.Stop
+	user, err := env.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, config)
+	if err != nil {
+		return nil, fmt.Errorf("adding an administrator: %w", err)
+	}
+	kubeconfig, err := user.KubeConfig()
+	if err != nil {
+		return nil, fmt.Errorf("writing a kubeconfig: %w", err)
+	}
+	s := &apiserver{config: user.Config(), kubectlPath: filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")}
+	dir, err := os.MkdirTemp("", "install-test-")
+	if err != nil {
+		return nil, err
+	}
+	stop = func() error { _ = os.RemoveAll(dir); return env.Stop() }
+	s.kubeconfig = filepath.Join(dir, "kubeconfig")
+	if err := os.WriteFile(s.kubeconfig, kubeconfig, 0o600); err != nil {
+		return nil, err
+	}
+	if s.Client, err = client.New(s.config, client.Options{}); err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	if err := v1alpha1.AddToScheme(s.Scheme()); err != nil {
+		return nil, err
+	}
+	for round := range s.versions {
+		for _, file := range []string{"crds.yaml", "install.yaml"} {
+			if err := s.apply(round, filepath.Join("..", "..", "..", "..", "manifests", file)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+func (s *apiserver) apply(round int, file string) error {
+	if _, err := s.kubectl("", "apply", "-f", file); err != nil {
+		return fmt.Errorf("applying %s: %w", file, err)
+	}
+	if filepath.Base(file) == "crds.yaml" {
+		if _, err := s.kubectl("", "wait", "--for=condition=Established", "--timeout=60s", "-f", file); err != nil {
+			return fmt.Errorf("waiting for the CRDs: %w", err)
+		}
+	}
+	const version = `{range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`
+	out, err := s.kubectl("", "get", "-f", file, "-o", "jsonpath="+version)
+	if err != nil {
+		return fmt.Errorf("reading what %s made: %w", file, err)
+	}
+	s.versions[round] += out
+	return nil
+}
+
+// kubectl answers what it printed; an error holds what it printed to stderr.
+func (s *apiserver) kubectl(stdin string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, s.kubectlPath, append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out.String(), nil
+}
+
+// namespace of one test.
+func (s *apiserver) namespace(t *testing.T) string {
+	t.Helper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	if err := s.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	return namespace.Name
+}
+
+// object of a kind around a spec, as a person writes it.
+func object(t *testing.T, kind, namespace, name, spec string) *unstructured.Unstructured {
+	t.Helper()
+	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: %s}\nspec: %s\n", v1alpha1.APIVersion, kind, name, namespace, spec)
+	made := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &made.Object); err != nil {
+		t.Fatalf("the test's own manifest: %v\n%s", err, text)
+	}
+	return made
+}
+
+// eventually holds within patience.
+func eventually(t *testing.T, what string, holds func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := holds()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
