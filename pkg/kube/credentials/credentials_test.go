@@ -1,0 +1,220 @@
+package credentials_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/credentials"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+func owner() *v1alpha1.JindoRuntime {
+	return &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "hadoop", UID: "uid"}}
+}
+
+func secret(name string, data map[string]string) *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Data: map[string][]byte{}}
+	for key, value := range data {
+		s.Data[key] = []byte(value)
+	}
+	return s
+}
+
+// fromSecret is a mount whose credentials lie in the Secret keys.
+func fromSecret() *plan.Plan {
+	return &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{
+		{Option: "fs.oss.accessKeyId", Name: "keys", Key: "id"},
+		{Option: "fs.oss.accessKeySecret", Name: "keys", Key: "secret"},
+		{Option: "fs.oss.securityToken", Name: "keys", Key: "token", Optional: true},
+	}}}}
+}
+
+var target = types.NamespacedName{Namespace: "default", Name: "hadoop-jindofs-credentials"}
+
+func held(t *testing.T, c client.Client) map[string]string {
+	t.Helper()
+	s := &corev1.Secret{}
+	if err := c.Get(t.Context(), target, s); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		t.Fatal(err)
+	}
+	data := map[string]string{}
+	for key, value := range s.Data {
+		data[key] = string(value)
+	}
+	return data
+}
+
+func sync(t *testing.T, c client.Client, p *plan.Plan) credentials.Result {
+	t.Helper()
+	result, err := credentials.Sync(t.Context(), c, c, owner(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func TestSync(t *testing.T) {
+	literal := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "AK", "fs.oss.accessKeySecret": "SK"}}}}
+	both := map[string]string{"hadoop__fs.oss.accessKeyId": "AK", "hadoop__fs.oss.accessKeySecret": "SK"}
+	for _, test := range []struct {
+		name     string
+		objects  []client.Object
+		plan     *plan.Plan
+		want     map[string]string
+		problems []string
+	}{
+		{"nothing is needed", nil, &plan.Plan{}, nil, nil},
+		{"in clear", nil, literal, both, nil},
+		{"out of a Secret", []client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK"})}, fromSecret(), both, nil},
+		{
+			"with a token",
+			[]client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK", "token": "T"})}, fromSecret(),
+			map[string]string{"hadoop__fs.oss.accessKeyId": "AK", "hadoop__fs.oss.accessKeySecret": "SK", "hadoop__fs.oss.securityToken": "T"}, nil,
+		},
+		{"no Secret", nil, fromSecret(), nil, []string{
+			"fs.oss.accessKeyId: there is no Secret keys in namespace default: create it",
+			"fs.oss.accessKeySecret: there is no Secret keys in namespace default: create it",
+		}},
+		{
+			"no key",
+			[]client.Object{secret("keys", map[string]string{"id": "AK"})}, fromSecret(), map[string]string{"hadoop__fs.oss.accessKeyId": "AK"},
+			[]string{"Secret keys in namespace default has no key secret: add it"},
+		},
+		{
+			"an empty key",
+			[]client.Object{secret("keys", map[string]string{"id": " \n", "secret": "SK"})}, fromSecret(), map[string]string{"hadoop__fs.oss.accessKeySecret": "SK"},
+			[]string{"key id of Secret keys in namespace default is empty"},
+		},
+		{
+			"somebody else's has the name",
+			[]client.Object{secret(target.Name, map[string]string{"mine": "x"})}, literal, map[string]string{"mine": "x"},
+			[]string{"was not made for this runtime"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := fake.NewClientBuilder().WithObjects(test.objects...).Build()
+			result := sync(t, c, test.plan)
+			if got := held(t, c); !maps.Equal(got, test.want) {
+				t.Errorf("it holds %v", got)
+			}
+			if len(result.Problems) != len(test.problems) {
+				t.Fatalf("problems %+v", result.Problems)
+			}
+			for i, want := range test.problems {
+				if p := result.Problems[i]; !strings.Contains(p.Message, want) || p.Mount != "hadoop" {
+					t.Errorf("problem %+v, want %q", p, want)
+				}
+			}
+			if again := sync(t, c, test.plan); again.Changed {
+				t.Error("it writes what it wrote")
+			}
+		})
+	}
+}
+
+func TestSecretIsTheRuntimes(t *testing.T) {
+	c := fake.NewClientBuilder().WithObjects(secret("keys", map[string]string{"id": "AK", "secret": "SK"})).Build()
+	if !sync(t, c, fromSecret()).Changed {
+		t.Error("nothing was written")
+	}
+	s := &corev1.Secret{}
+	if err := c.Get(t.Context(), target, s); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.OwnerReferences) != 1 || s.OwnerReferences[0].UID != "uid" || s.Labels[names.LabelManagedBy] != names.ManagedBy {
+		t.Errorf("got %+v", s.ObjectMeta)
+	}
+}
+
+// TestRotationAndLoss: new values are taken over, lost ones go on being used.
+func TestRotationAndLoss(t *testing.T) {
+	keys := secret("keys", map[string]string{"id": "AK", "secret": "SK", "token": "T"})
+	c := fake.NewClientBuilder().WithObjects(keys).Build()
+	sync(t, c, fromSecret())
+	keys = secret("keys", map[string]string{"id": "AK2", "secret": "SK2"})
+	if err := c.Update(t.Context(), keys); err != nil {
+		t.Fatal(err)
+	}
+	result := sync(t, c, fromSecret())
+	rotated := map[string]string{"hadoop__fs.oss.accessKeyId": "AK2", "hadoop__fs.oss.accessKeySecret": "SK2"}
+	if got := held(t, c); !maps.Equal(got, rotated) || !result.Changed || len(result.Problems) > 0 {
+		t.Errorf("after the rotation it holds %v: %+v", got, result)
+	}
+	if err := c.Delete(t.Context(), keys); err != nil {
+		t.Fatal(err)
+	}
+	result = sync(t, c, fromSecret())
+	if got := held(t, c); !maps.Equal(got, rotated) || result.Changed {
+		t.Errorf("after the loss it holds %v", got)
+	}
+	if len(result.Problems) != 2 || !strings.Contains(result.Problems[0].Message, "there is no Secret keys") || !strings.Contains(result.Problems[0].Message, "goes on being used") {
+		t.Errorf("problems %+v", result.Problems)
+	}
+	// A mount that is gone takes its credentials with it.
+	sync(t, c, &plan.Plan{})
+	if got := held(t, c); len(got) > 0 {
+		t.Errorf("it still holds %v", got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	resource := schema.GroupResource{Resource: "secrets"}
+	for _, test := range []struct {
+		name    string
+		err     error
+		problem string
+	}{
+		{"forbidden", apierrors.NewForbidden(resource, "keys", errors.New("no")), "may not read Secret keys in namespace default"},
+		{"the API server is away", apierrors.NewServiceUnavailable("away"), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+				Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+					if key.Name == "keys" {
+						return test.err
+					}
+					return c.Get(ctx, key, o, opts...)
+				},
+				List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+					return errors.New("Secrets are never listed")
+				},
+			}).Build()
+			result, err := credentials.Sync(t.Context(), c, c, owner(), fromSecret())
+			if test.problem == "" {
+				if err == nil {
+					t.Error("it is no error")
+				}
+				return
+			}
+			if err != nil || len(result.Problems) == 0 || !strings.Contains(result.Problems[0].Message, test.problem) {
+				t.Errorf("got %+v, %v", result, err)
+			}
+		})
+	}
+}
+
+// TestNothingShows: no value is in what may be printed.
+func TestNothingShows(t *testing.T) {
+	c := fake.NewClientBuilder().WithObjects(secret("keys", map[string]string{"id": "VERYSECRET"})).Build()
+	if text := fmt.Sprintf("%+v", sync(t, c, fromSecret())); strings.Contains(text, "VERYSECRET") {
+		t.Errorf("it shows: %s", text)
+	}
+}
