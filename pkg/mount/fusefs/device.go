@@ -70,10 +70,17 @@ func (d *device) wait(buffer []byte) error {
 		_, err = unix.Read(int(fd), buffer)
 		return !errors.Is(err, unix.EAGAIN)
 	})
-	if waitErr != nil {
-		return waitErr
+	if waitErr == nil {
+		return err
 	}
-	return err
+	// The poller reports the end of the connection as an error of its own; the
+	// device says what it is.
+	if !errors.Is(waitErr, os.ErrDeadlineExceeded) && !errors.Is(waitErr, os.ErrClosed) {
+		if _, err := unix.Read(d.fd, buffer); !errors.Is(err, unix.EAGAIN) {
+			return err
+		}
+	}
+	return waitErr
 }
 
 // write gives the kernel a reply or a notification.

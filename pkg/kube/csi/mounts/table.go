@@ -14,6 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const mountinfo = "/proc/self/mountinfo"
+
 // Entry is one line of mountinfo.
 type Entry struct {
 	// Device is "major:minor" of the file system: a bind has that of its origin.
@@ -34,11 +36,12 @@ type Table struct {
 
 // OpenTable opens the list.
 func OpenTable() (*Table, error) {
-	file, err := os.Open("/proc/self/mountinfo")
+	// Not os.Open: Go's poller would be told of the changes in our place.
+	fd, err := unix.Open(mountinfo, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
-	return &Table{file: file}, nil
+	return &Table{file: os.NewFile(uintptr(fd), mountinfo)}, nil
 }
 
 // Close closes the list.

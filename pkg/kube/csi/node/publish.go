@@ -166,7 +166,11 @@ func (n *Node) takeDown(v records.Volume, known bool, target string) error {
 			return err
 		}
 	}
-	if err := n.clearTarget(target); err != nil {
+	free := n.clearTarget
+	if known {
+		free = n.table.Clear
+	}
+	if err := free(target); err != nil {
 		return err
 	}
 	// Not RemoveAll: nothing that is not the plugin's goes with it.

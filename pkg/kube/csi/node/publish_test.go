@@ -1,0 +1,150 @@
+//go:build linux
+
+package node
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+func actAsPlugin(string, string, string) error { return errors.New("not here") }
+
+func TestFilesAppearOnceTheyAreServed(t *testing.T) {
+	s := newStand(t, nil)
+	volume := s.files("reader", nil)
+	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no FUSE server") {
+		t.Fatalf("nobody serves: %v", err)
+	}
+	if labels := s.cluster.labelled(); len(labels) != 1 || labels[0] != names.FuseNodeLabel("ns", "hadoop") {
+		t.Errorf("labels %v", labels)
+	}
+	session := s.inline("fuse", names.RoleFuse)
+	s.mustPublish(session)
+	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not answered") {
+		t.Fatalf("the server has not started: %v", err)
+	}
+	s.server(session)
+	s.mustPublish(volume)
+	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+	if err := os.WriteFile(filepath.Join(volume.GetTargetPath(), "data", "new"), nil, 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("writing answers %v", err)
+	}
+	s.mustUnpublish(volume)
+	if found := s.mountsBelow(filepath.Join(s.kubelet, "pods", "reader")); len(found) > 0 {
+		t.Errorf("left: %v", found)
+	}
+	if _, err := os.Lstat(volume.GetTargetPath()); !os.IsNotExist(err) {
+		t.Errorf("the target is there: %v", err)
+	}
+	s.mustUnpublish(volume)
+	s.mustUnpublish(session)
+	s.mustUnpublish(session)
+}
+
+func TestPublishingAgainChangesNothing(t *testing.T) {
+	s := newStand(t, nil)
+	session, volume, worker := s.inline("fuse", names.RoleFuse), s.files("reader", nil), s.inline("worker", names.RoleWorker)
+	s.mustPublish(session)
+	s.server(session)
+	s.mustPublish(volume)
+	s.mustPublish(worker)
+	before, calls := s.mountsBelow(s.kubelet), s.cluster.calls
+	for range 20 {
+		s.mustPublish(session)
+		s.mustPublish(volume)
+		s.mustPublish(worker)
+	}
+	if after := s.mountsBelow(s.kubelet); len(after) != len(before) {
+		t.Errorf("mounts before %v, after %v", before, after)
+	}
+	if s.cluster.calls != calls {
+		t.Errorf("the API server was asked %d times more", s.cluster.calls-calls)
+	}
+	other := s.files("reader", map[string]string{names.AttributeSubPath: "data"})
+	if err := s.publish(other); status.Code(err) != codes.AlreadyExists {
+		t.Errorf("other attributes at the same target: %v", err)
+	}
+}
+
+func TestMeetingPlace(t *testing.T) {
+	s := newStand(t, nil)
+	session, worker := s.inline("fuse", names.RoleFuse), s.inline("worker", names.RoleWorker)
+	s.mustPublish(worker)
+	s.mustPublish(session)
+	// What a worker puts there is seen by the server.
+	if err := os.WriteFile(filepath.Join(worker.GetTargetPath(), "w0"), []byte("w"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(session.GetTargetPath(), names.SocketsDir, "w0")); err != nil {
+		t.Error(err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(session.GetTargetPath(), "tls.key")); string(got) != "key" {
+		t.Errorf("tls.key is %q", got)
+	}
+	if err := os.WriteFile(filepath.Join(session.GetTargetPath(), "x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
+		t.Errorf("the server can write beside its certificate: %v", err)
+	}
+	session.Secrets["tls.key"] = "renewed"
+	s.mustPublish(session)
+	if got, _ := os.ReadFile(filepath.Join(session.GetTargetPath(), "tls.key")); string(got) != "renewed" {
+		t.Errorf("tls.key is %q", got)
+	}
+	s.mustUnpublish(session)
+	s.mustUnpublish(worker)
+	if found := s.mountsBelow(s.kubelet); len(found) > 0 {
+		t.Errorf("left: %v", found)
+	}
+}
+
+func TestSubPath(t *testing.T) {
+	s := newStand(t, nil)
+	session := s.inline("fuse", names.RoleFuse)
+	s.mustPublish(session)
+	s.server(session)
+	volume := s.files("reader", map[string]string{names.AttributeSubPath: "/data/sub"})
+	s.mustPublish(volume)
+	s.read(filepath.Join(volume.GetTargetPath(), "inner"))
+	for _, path := range []string{"data/nothing", "data/hello"} {
+		missing := s.files("other", map[string]string{names.AttributeSubPath: path})
+		if err := s.publish(missing); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), path) {
+			t.Errorf("sub path %s: %v", path, err)
+		}
+		s.mustUnpublish(missing)
+	}
+}
+
+func TestOnDemandLeavesNothing(t *testing.T) {
+	s := newStand(t, func(c *Config) { c.Linger = 10 * time.Millisecond })
+	session := s.inline("fuse", names.RoleFuse)
+	s.mustPublish(session)
+	s.server(session)
+	first := s.files("first", map[string]string{names.AttributeCleanPolicy: "OnDemand"})
+	second := s.files("second", map[string]string{names.AttributeCleanPolicy: "OnDemand"})
+	s.mustPublish(first)
+	s.mustPublish(second)
+	s.mustUnpublish(first)
+	s.read(filepath.Join(second.GetTargetPath(), "data", "hello"))
+	s.mustUnpublish(second)
+	if s.node.runtime(s.node.store.All()[0].Runtime).holder.Device() != "" {
+		t.Error("the mount is still there")
+	}
+	s.eventually("the label is gone", func() bool { return len(s.cluster.labelled()) == 0 })
+	s.mustPublish(first)
+	s.read(filepath.Join(first.GetTargetPath(), "data", "hello"))
+	s.mustUnpublish(first)
+	s.mustUnpublish(session)
+	s.eventually("nothing is left", func() bool {
+		left, err := filepath.Glob(filepath.Join(s.node.dir(), "*_*"))
+		return err == nil && len(left) == 0 && len(s.mountsBelow(s.kubelet)) == 0
+	})
+}

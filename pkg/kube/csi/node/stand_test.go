@@ -1,0 +1,289 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
+	"github.com/jindo-io/jindo/pkg/kube/csi/records"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// patience bounds waits; nothing is asserted about it.
+const patience = 30 * time.Second
+
+// stand is a node with a keeper and a plugin, on real mounts below a directory of
+// the test's own.
+type stand struct {
+	t        *testing.T
+	kubelet  string
+	keeper   string
+	cluster  *fakeCluster
+	node     *Node
+	stopNode func()
+}
+
+func newStand(t *testing.T, change func(*Config)) *stand {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stand{t: t, kubelet: filepath.Join(dir, "kubelet"), keeper: filepath.Join(dir, "keep", "s"), cluster: newFakeCluster()}
+	t.Cleanup(func() {
+		table, err := mounts.OpenTable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = table.Close() }()
+		left, _ := table.Below(s.kubelet)
+		for _, e := range left {
+			_ = unix.Unmount(e.Point, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
+			_ = unix.Unmount(e.Point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- keeper.New(testLogger()).Serve(ctx, s.keeper) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	s.start(change)
+	t.Cleanup(func() { s.stopNode() })
+	return s
+}
+
+// start the plugin, or its successor.
+func (s *stand) start(change func(*Config)) {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	client := keeper.NewClient(s.keeper, testLogger())
+	config := Config{
+		Name: "node-a", Version: "test", KubeletDir: s.kubelet, Cluster: s.cluster, Keeper: client,
+		PublishWait: 20 * time.Millisecond, Linger: time.Hour, Logger: testLogger(),
+	}
+	if change != nil {
+		change(&config)
+	}
+	node, err := New(ctx, config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	group.Go(func() { client.Run(ctx) })
+	group.Go(func() { node.Run(ctx) })
+	s.node = node
+	s.stopNode = sync.OnceFunc(func() {
+		cancel()
+		group.Wait()
+		if err := node.Close(); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// restart the plugin as if it had been killed: nothing is unmounted.
+func (s *stand) restart(change func(*Config)) {
+	s.t.Helper()
+	s.stopNode()
+	s.start(change)
+}
+
+func (s *stand) target(pod, volume string) string {
+	parent := filepath.Join(s.kubelet, "pods", pod, "volumes", "kubernetes.io~csi", volume)
+	if err := os.MkdirAll(parent, 0o750); err != nil {
+		s.t.Fatal(err)
+	}
+	return filepath.Join(parent, "mount")
+}
+
+func podContext(pod string, more map[string]string) map[string]string {
+	all := map[string]string{contextPodName: pod, contextPodNamespace: "ns", contextPodUID: pod}
+	maps.Copy(all, more)
+	return all
+}
+
+// files is a request for a runtime's files.
+func (s *stand) files(pod string, more map[string]string) *csi.NodePublishVolumeRequest {
+	attributes := map[string]string{
+		names.AttributeRuntimeNamespace: "ns", names.AttributeRuntimeName: "hadoop", names.AttributeMountType: "jindo",
+	}
+	maps.Copy(attributes, more)
+	return &csi.NodePublishVolumeRequest{
+		VolumeId: "ns-hbase", TargetPath: s.target(pod, "data"), Readonly: true, VolumeCapability: directory(),
+		VolumeContext: podContext(pod, attributes),
+	}
+}
+
+// inline is a request for a meeting place.
+func (s *stand) inline(pod, role string) *csi.NodePublishVolumeRequest {
+	return &csi.NodePublishVolumeRequest{
+		VolumeId: "csi-" + pod, TargetPath: s.target(pod, "session"), VolumeCapability: directory(),
+		VolumeContext: podContext(pod, map[string]string{
+			contextEphemeral: "true", names.AttributeRole: role, names.AttributeRuntimeName: "hadoop",
+		}),
+		Secrets: map[string]string{"roster.json": "{}", "ca.crt": "ca", "tls.crt": "crt", "tls.key": "key"},
+	}
+}
+
+func directory() *csi.VolumeCapability {
+	return &csi.VolumeCapability{
+		AccessType: &csi.VolumeCapability_Mount{Mount: &csi.VolumeCapability_MountVolume{}},
+		AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_MULTI_NODE_READER_ONLY},
+	}
+}
+
+func (s *stand) publish(req *csi.NodePublishVolumeRequest) error {
+	_, err := s.node.NodePublishVolume(context.Background(), req)
+	return err
+}
+
+// mustPublish as the kubelet does: again and again, as long as it is told that
+// the driver is not able to yet.
+func (s *stand) mustPublish(req *csi.NodePublishVolumeRequest) {
+	s.t.Helper()
+	s.eventually("published "+req.GetTargetPath(), func() bool {
+		err := s.publish(req)
+		if err != nil && status.Code(err) != codes.Unavailable {
+			s.t.Fatal(err)
+		}
+		return err == nil
+	})
+}
+
+func (s *stand) mustUnpublish(req *csi.NodePublishVolumeRequest) {
+	s.t.Helper()
+	_, err := s.node.NodeUnpublishVolume(context.Background(), &csi.NodeUnpublishVolumeRequest{
+		VolumeId: req.GetVolumeId(), TargetPath: req.GetTargetPath(),
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *stand) eventually(what string, holds func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// process starts the test binary as another program.
+func (s *stand) process(kind string, args ...string) (kill func()) {
+	s.t.Helper()
+	command := exec.Command("/proc/self/exe", args...)
+	command.Env = append(os.Environ(), asProcess+"="+kind)
+	command.Stderr = os.Stderr
+	if err := command.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	s.t.Cleanup(kill)
+	return kill
+}
+
+// server starts a FUSE server in a pod's inline volume.
+func (s *stand) server(session *csi.NodePublishVolumeRequest) (kill func()) {
+	s.t.Helper()
+	state := filepath.Join(filepath.Dir(s.kubelet), "state-"+session.GetVolumeId())
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	return s.process("server", filepath.Join(session.GetTargetPath(), names.SessionSocket), state)
+}
+
+func (s *stand) read(path string) {
+	s.t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || string(got) != content {
+		s.t.Fatalf("reading %s: %q, %v", path, got, err)
+	}
+}
+
+// mountsBelow answers the mounts below a path.
+func (s *stand) mountsBelow(path string) []mounts.Entry {
+	s.t.Helper()
+	table, err := mounts.OpenTable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = table.Close() }()
+	found, err := table.Below(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return found
+}
+
+// fakeCluster remembers what it was told.
+type fakeCluster struct {
+	mu      sync.Mutex
+	labels  map[string]bool
+	calls   int
+	leaving map[string]bool
+	events  []string
+	err     error
+}
+
+func newFakeCluster() *fakeCluster {
+	return &fakeCluster{labels: map[string]bool{}, leaving: map[string]bool{}}
+}
+
+func (c *fakeCluster) LabelNode(_ context.Context, key string, present bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls++
+	if c.err != nil {
+		return c.err
+	}
+	if present {
+		c.labels[key] = true
+	} else {
+		delete(c.labels, key)
+	}
+	return nil
+}
+
+func (c *fakeCluster) Leaving(pod records.Pod) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leaving[pod.Name]
+}
+
+func (c *fakeCluster) Tell(pod records.Pod, reason, _ string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, pod.Name+" "+reason)
+}
+
+func (c *fakeCluster) labelled() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Sorted(maps.Keys(c.labels))
+}
