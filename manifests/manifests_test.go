@@ -210,6 +210,9 @@ func TestNodePlugin(t *testing.T) {
 	if len(pod.Tolerations) != 1 || pod.Tolerations[0] != (corev1.Toleration{Operator: corev1.TolerationOpExists}) {
 		t.Errorf("it does not run on every node: %v", pod.Tolerations)
 	}
+	if ds.Spec.UpdateStrategy != (appsv1.DaemonSetUpdateStrategy{}) {
+		t.Errorf("applying it takes back an update strategy that somebody chose: %+v", ds.Spec.UpdateStrategy)
+	}
 	for _, m := range pod.Containers[0].VolumeMounts {
 		bidirectional := m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional
 		if bidirectional != (m.Name == "kubelet") {
