@@ -70,7 +70,7 @@ func readerSpec(claimName, mount string, args ...string) corev1.PodSpec {
 		TerminationGracePeriodSeconds: new(int64(10)),
 		Containers: []corev1.Container{{
 			Name: "reader", Image: readerImage, ImagePullPolicy: corev1.PullIfNotPresent,
-			Command:      []string{"/usr/local/bin/reader"},
+			Command:      []string{"/reader"},
 			Args:         append([]string{"-root=/data" + mount}, args...),
 			VolumeMounts: []corev1.VolumeMount{{Name: claimName, MountPath: "/data", ReadOnly: true}},
 		}},

@@ -4,6 +4,7 @@
 //	cluster up            start one and install Jindo (PRODUCT=0: only the cluster)
 //	cluster down          end it and remove everything
 //	cluster load          build our images again and import them into every node
+//	cluster install       apply the manifests as they are now, and wait
 //	cluster cut NAME      cut a node, or apiserver, off the network
 //	cluster return NAME   and connect it again
 //	cluster images        build the images of tests and our own, without a cluster
@@ -34,7 +35,7 @@ func main() {
 	}
 }
 
-const usage = "write cluster up|down|load|cut NAME|return NAME|images|kube-assets"
+const usage = "write cluster up|down|load|install|cut NAME|return NAME|images|kube-assets"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -83,6 +84,8 @@ func (p person) do(ctx context.Context, command string, args []string) error {
 		return p.down(ctx)
 	case "load":
 		return p.load(ctx)
+	case "install":
+		return p.install(ctx)
 	case "images":
 		return p.images(ctx)
 	case "kube-assets":

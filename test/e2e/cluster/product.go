@@ -1,5 +1,102 @@
 package main
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
 
-func (p person) install(ctx context.Context) error { return nil }
+	"github.com/jindo-io/jindo/test/e2e/cluster/assets"
+)
+
+// systemNamespace is where the manifests put their pods.
+const systemNamespace = "fluid-system"
+
+// systemPods are what must be ready before Jindo is called installed.
+func systemPods() []string {
+	return []string{"daemonset/csi-nodeplugin-fluid", "deployment/dataset-controller", "deployment/jindoruntime-controller"}
+}
+
+const installing = 3 * time.Minute
+
+// install applies the manifests of the repository, with the image that nodes
+// have, and waits for the pods.
+func (p person) install(ctx context.Context) error {
+	if _, err := p.running(); err != nil {
+		return err
+	}
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, installing)
+	defer cancel()
+	for _, name := range []string{"crds.yaml", "install.yaml"} {
+		if err := p.apply(ctx, filepath.Join(p.builder.Root, "manifests", name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range systemPods() {
+		if _, err := p.kubectl(ctx, "--namespace", systemNamespace, "rollout", "status", name); err != nil {
+			p.explain()
+			return fmt.Errorf("waiting for %s: %w", name, err)
+		}
+	}
+	fmt.Printf("Jindo is installed after %s.\n", time.Since(began).Round(time.Second))
+	return nil
+}
+
+var productImage = regexp.MustCompile(`ghcr\.io/jindo-io/jindo:[\w.-]+`)
+
+func (p person) apply(ctx context.Context, path string) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("installing Jindo (PRODUCT=0 leaves it out): %w", err)
+	}
+	raw = productImage.ReplaceAll(raw, []byte(assets.JindoImage))
+	command := p.command(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	command.Stdin = bytes.NewReader(raw)
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("applying %s: %w: %s", path, err, out)
+	}
+	if filepath.Base(path) != "crds.yaml" {
+		return nil
+	}
+	_, err = p.kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+	return err
+}
+
+func (p person) command(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, p.layout.Kubectl(), args...)
+}
+
+func (p person) kubectl(ctx context.Context, args ...string) (string, error) {
+	out, err := p.command(ctx, args...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}
+
+const explaining = 30 * time.Second
+
+// explain prints what a person would ask for next.
+func (p person) explain() {
+	ctx, cancel := context.WithTimeout(context.Background(), explaining)
+	defer cancel()
+	show := func(args ...string) {
+		out, _ := p.command(ctx, append([]string{"--namespace", systemNamespace}, args...)...).CombinedOutput()
+		fmt.Fprintf(os.Stderr, "== kubectl -n %s %s\n%s\n", systemNamespace, strings.Join(args, " "), out)
+	}
+	show("get", "pods", "-o", "wide")
+	show("get", "events", "--sort-by=.lastTimestamp")
+	names, err := p.kubectl(ctx, "--namespace", systemNamespace, "get", "pods", "-o", "name")
+	if err != nil {
+		return
+	}
+	for _, name := range strings.Fields(names) {
+		show("logs", name, "--all-containers", "--prefix", "--tail=30")
+	}
+}

@@ -27,6 +27,7 @@ func testImages() []testImage {
 	return []testImage{
 		{file: "pause", name: "registry.k8s.io/pause:3.10", module: "test/e2e/cluster", pkg: "./pause", user: "65535:65535", entrypoint: "/pause"},
 		{file: "busybox", name: "docker.io/library/busybox:test", make: busybox},
+		{file: "reader", name: "docker.io/jindo-io/reader:dev", pkg: "./test/e2e/reader", user: "65532:65532", entrypoint: "/reader"},
 	}
 }
 
@@ -103,36 +104,6 @@ func busybox(root string) error {
 			return err
 		}
 	}
-	return resolver(root)
-}
-
-// resolver copies what a static program of the GNU library loads when it looks
-// up a name, numbers included: without it wget crashes.
-func resolver(root string) error {
-	var files []string
-	for _, pattern := range []string{
-		"/lib/*-linux-gnu*/libc.so.6", "/lib/*-linux-gnu*/libresolv.so.2", "/lib/*-linux-gnu*/libnss_*.so.2",
-		"/lib64/ld-linux-*.so.*", "/lib/ld-linux-*.so.*",
-	} {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
-			return err
-		}
-		files = append(files, found...)
-	}
-	for _, file := range files {
-		raw, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(root, file)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(to, raw, 0o755); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -148,9 +119,12 @@ func static(path string) error {
 	return nil
 }
 
+// JindoImage is what our own image is called on the nodes.
+const JindoImage = "docker.io/jindo-io/jindo:dev"
+
 // Jindo writes the archive of our own image into dir.
 func (b Builder) Jindo(ctx context.Context, dir string) error {
-	command := exec.CommandContext(ctx, filepath.Join(b.Root, "hack", "images"), "--arch", runtime.GOARCH, "--name", "docker.io/jindo-io/jindo:dev", "--out", dir)
+	command := exec.CommandContext(ctx, filepath.Join(b.Root, "hack", "images"), "--arch", runtime.GOARCH, "--name", JindoImage, "--out", dir)
 	command.Dir = b.Root
 	command.Stdout, command.Stderr = b.Progress, b.Progress
 	if err := command.Run(); err != nil {
