@@ -132,6 +132,7 @@ func (b *bucket) Close() error { b.closed.Store(true); return nil }
 type directory struct {
 	mu        sync.Mutex
 	forgotten []string
+	counted   []string
 	err       error
 	entries   map[string]*workerv1.Entry
 }
@@ -159,7 +160,25 @@ func (d *directory) Forget(mountID, dir, name string) {
 	d.forgotten = append(d.forgotten, mountID+":"+dir+"/"+name)
 }
 
-func (d *directory) Totals(string) (objects, bytes int64) { return -1, -1 }
+// Totals are known once Count told of the mount.
+func (d *directory) Totals(string) (objects, bytes int64) {
+	if d.countedMounts() == 0 {
+		return -1, -1
+	}
+	return 7, 70
+}
+
+func (d *directory) Count(mount dirstore.Mount) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.counted = append(d.counted, mount.ID)
+}
+
+func (d *directory) countedMounts() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.counted)
+}
 
 func (d *directory) forgot() []string {
 	d.mu.Lock()

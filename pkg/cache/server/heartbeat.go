@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/version"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -44,7 +45,10 @@ func (w *Worker) watchMounts(ctx context.Context) {
 	defer probes.Wait()
 	for {
 		for _, entry := range w.mounts.all() {
-			probes.Go(func() { entry.probe(ctx) })
+			probes.Go(func() {
+				entry.probe(ctx)
+				w.countKeys(entry)
+			})
 		}
 		select {
 		case <-ctx.Done():
@@ -53,6 +57,24 @@ func (w *Worker) watchMounts(ctx context.Context) {
 		case <-w.changed:
 		}
 	}
+}
+
+// countKeys has the totals of a mount counted by the worker that owns its root, once
+// the store answers, so that they are known before anybody asks for a name.
+func (w *Worker) countKeys(entry *mounted) {
+	id := entry.mount.GetId()
+	v := w.views.load()
+	if v == nil || v.mounts[id] == nil || !w.ownsRoot(v, id) || entry.health() != nil {
+		return
+	}
+	if store, err := entry.opened(); err == nil && store != nil {
+		w.config.Directory.Count(listed(v.mounts[id], store))
+	}
+}
+
+// ownsRoot: one worker counts a mount and reports its totals.
+func (w *Worker) ownsRoot(v *view, mountID string) bool {
+	return v.owns(w.config.Name, ring.DirectoryKey(mountID, ""))
 }
 
 // viewChanged makes a newer view the one that is served.
@@ -182,8 +204,10 @@ func (w *Worker) report() *commonv1.WorkerReport {
 		report.Tiers = append(report.Tiers, tier)
 	}
 	for _, entry := range w.mounts.all() {
-		health := &commonv1.MountHealth{MountId: entry.mount.GetId()}
-		health.Objects, health.Bytes = w.config.Directory.Totals(entry.mount.GetId())
+		health := &commonv1.MountHealth{MountId: entry.mount.GetId(), Objects: -1, Bytes: -1}
+		if w.ownsRoot(v, entry.mount.GetId()) {
+			health.Objects, health.Bytes = w.config.Directory.Totals(entry.mount.GetId())
+		}
 		if err := entry.health(); err != nil {
 			health.Error = err.Error()
 		}

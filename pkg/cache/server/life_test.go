@@ -148,7 +148,7 @@ func TestReports(t *testing.T) {
 		r := h.masters.last()
 		return r.GetStoreBytes() == 300_000 && r.GetMisses() == 1 && r.GetHits() >= 1 && r.GetViewIndex() == 5 && r.GetRingEpoch() == 2 &&
 			len(r.GetTiers()) == 1 && r.GetTiers()[0].GetUsed() > 300_000 && r.GetTiers()[0].GetSealedFiles() == 1 &&
-			len(r.GetMounts()) == 1 && r.GetMounts()[0].GetObjects() == -1
+			len(r.GetMounts()) == 1 && r.GetMounts()[0].GetObjects() == 7
 	})
 	h.masters.mu.Lock()
 	defer h.masters.mu.Unlock()

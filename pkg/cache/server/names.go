@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"google.golang.org/grpc/codes"
@@ -19,6 +20,8 @@ type Directory interface {
 	List(ctx context.Context, mount dirstore.Mount, dir, after string, limit int) (dirstore.Listing, error)
 	Forget(mountID, dir, name string)
 	Totals(mountID string) (objects, bytes int64)
+	// Count tells of a mount whose totals this worker is to know.
+	Count(mount dirstore.Mount)
 }
 
 // maxPage of a listing.
@@ -92,10 +95,14 @@ func (n *names) mount(ctx context.Context, id string) (dirstore.Mount, *mounted,
 	if err != nil {
 		return dirstore.Mount{}, nil, statusOf(err)
 	}
-	mount := v.mounts[id]
+	return listed(v.mounts[id], store), entry, nil
+}
+
+// listed is a mount as listings know it.
+func listed(mount *commonv1.Mount, store ufs.Store) dirstore.Mount {
 	return dirstore.Mount{
-		ID: id, Epoch: mount.GetEpoch(), Policy: mount.GetMetaPolicy(), ReadOnly: mount.GetReadOnly(), Store: store,
-	}, entry, nil
+		ID: mount.GetId(), Epoch: mount.GetEpoch(), Policy: mount.GetMetaPolicy(), ReadOnly: mount.GetReadOnly(), Store: store,
+	}
 }
 
 func (n *names) unknown(id string) error {

@@ -1,0 +1,53 @@
+package server
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// totals waits for a report that says so much of the mount.
+func (h *harness) totals(want int64) {
+	h.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		mounts := h.masters.last().GetMounts()
+		if len(mounts) == 1 && mounts[0].GetObjects() == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			h.t.Fatalf("the last report has %v, want %d objects", mounts, want)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// The owner of a mount's root has it counted and reports it, although nobody
+// has asked for a name.
+func TestTheRootsOwnerCounts(t *testing.T) {
+	h := newHarness(t).ready()
+	h.totals(7)
+}
+
+// Who does not own it says nothing of it: what it once counted is old.
+func TestOthersReportNoTotals(t *testing.T) {
+	view := oneMount()
+	view.Ring = &commonv1.Ring{Epoch: 3, Members: []*commonv1.RingMember{{Name: "hadoop-jindofs-worker-1", Host: "127.0.0.1", Port: 1, Weight: 1}}}
+	h := newHarness(t, func(h *harness) { h.masters.view = view }).ready()
+	h.totals(-1)
+	if n := h.directory.countedMounts(); n != 0 {
+		t.Errorf("it was counted %d times", n)
+	}
+}
+
+// A store that refuses is not counted before it answers: a count that failed
+// would not be tried again for minutes.
+func TestASickMountIsNotCounted(t *testing.T) {
+	h := newHarness(t, func(h *harness) { h.bucket.failWith(ufs.ErrUnavailable, nil) }).ready()
+	h.totals(-1)
+	if n := h.directory.countedMounts(); n != 0 {
+		t.Errorf("it was counted %d times", n)
+	}
+}
