@@ -42,9 +42,7 @@ func loadIdentity(dir string) (identityFile, error) {
 	path := filepath.Join(dir, idFile)
 	raw, err := os.ReadFile(path) //nolint:gosec // The data directory is configuration.
 	if errors.Is(err, fs.ErrNotExist) {
-		id := make([]byte, 16)
-		_, _ = rand.Read(id)
-		minted := identityFile{Format: idFormat, ID: hex.EncodeToString(id)}
+		minted := identityFile{Format: idFormat, ID: newID()}
 		return minted, minted.save(dir)
 	}
 	if err != nil {
@@ -58,6 +56,12 @@ func loadIdentity(dir string) (identityFile, error) {
 		return identityFile{}, fmt.Errorf("reading the worker's id: %s has format %d, and this version knows %d", path, file.Format, idFormat)
 	}
 	return file, nil
+}
+
+func newID() string {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id)
+	return hex.EncodeToString(id)
 }
 
 func (f identityFile) save(dir string) error {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
@@ -193,6 +194,8 @@ type masters struct {
 	view       *commonv1.ClusterView
 	registered []*commonv1.RingMember
 	reports    []*commonv1.WorkerReport
+	// taken is an id that another worker has.
+	taken string
 }
 
 var errDead = errors.New("no master answers")
@@ -211,6 +214,9 @@ func (m *masters) RegisterWorker(_ context.Context, member *commonv1.RingMember,
 	defer m.mu.Unlock()
 	if m.dead {
 		return nil, errDead
+	}
+	if member.GetId() == m.taken {
+		return nil, fmt.Errorf("registering: %w", &client.RefusedError{Reason: client.ReasonIDTaken, Message: "it is another's"})
 	}
 	m.registered = append(m.registered, member)
 	return proto.CloneOf(m.view), nil

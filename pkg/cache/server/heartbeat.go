@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/version"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -90,11 +92,16 @@ func (w *Worker) viewChanged(v *view) {
 func (w *Worker) register(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, masterTimeout)
 	defer cancel()
-	id, clusterID := w.views.id()
-	member := &commonv1.RingMember{
-		Id: id, Name: w.config.Name, Host: w.config.Host, Port: uint32(w.config.Port), Weight: w.weight(), //nolint:gosec // A port.
+	view, err := w.registerID(ctx)
+	var refused *client.RefusedError
+	if errors.As(err, &refused) && refused.Reason == client.ReasonIDTaken {
+		// The disk was another worker's before: pods of a StatefulSet may
+		// change places. What is cached on it stays.
+		w.config.Logger.Warn("taking another id: this disk's is another worker's", "reason", err)
+		if err = w.views.renew(); err == nil {
+			view, err = w.registerID(ctx)
+		}
 	}
-	view, err := w.config.Masters.RegisterWorker(ctx, member, clusterID)
 	if err == nil {
 		err = w.views.offer(view)
 	}
@@ -104,6 +111,13 @@ func (w *Worker) register(ctx context.Context) bool {
 	}
 	w.config.Logger.Info("registered", "ring", view.GetRing().GetEpoch(), "view", view.GetIndex())
 	return true
+}
+
+func (w *Worker) registerID(ctx context.Context) (*commonv1.ClusterView, error) {
+	id, clusterID := w.views.id()
+	return w.config.Masters.RegisterWorker(ctx, &commonv1.RingMember{
+		Id: id, Name: w.config.Name, Host: w.config.Host, Port: uint32(w.config.Port), Weight: w.weight(), //nolint:gosec // A port.
+	}, clusterID)
 }
 
 // beat tells every master, and asks for the view when one has a newer one. It

@@ -137,6 +137,26 @@ func TestFollowsTheView(t *testing.T) {
 	}
 }
 
+// TestADiskThatWasAnothers: a worker on another's disk registers with an id of
+// its own, and keeps that.
+func TestADiskThatWasAnothers(t *testing.T) {
+	dir := t.TempDir()
+	if err := (identityFile{Format: idFormat, ID: "theirs", ClusterID: "c1"}).save(dir); err != nil {
+		t.Fatal(err)
+	}
+	h := newHarness(t, func(h *harness) { h.config.DataDir, h.masters.taken = dir, "theirs" })
+	h.ready()
+	kept, err := loadIdentity(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.masters.mu.Lock()
+	defer h.masters.mu.Unlock()
+	if len(h.masters.registered) == 0 || h.masters.registered[0].GetId() != kept.ID || kept.ID == "theirs" || kept.ClusterID != "c1" {
+		t.Errorf("registered %v, kept %+v", h.masters.registered, kept)
+	}
+}
+
 // TestReports: masters learn what people want to know.
 func TestReports(t *testing.T) {
 	h := newHarness(t).ready()

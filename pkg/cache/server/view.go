@@ -80,6 +80,19 @@ func (v *views) belong(clusterID string) error {
 	return fmt.Errorf("this worker's data in %s belongs to cluster %s, not to %s; start it with the roster of its cluster, or give it an empty data directory", v.dir, v.identity.ClusterID, clusterID)
 }
 
+// renew mints another id, because this one is another worker's.
+func (v *views) renew() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	next := v.identity
+	next.ID = newID()
+	if err := next.save(v.dir); err != nil {
+		return err
+	}
+	v.identity = next
+	return nil
+}
+
 // id of the worker and of its cluster.
 func (v *views) id() (string, string) {
 	v.mu.Lock()

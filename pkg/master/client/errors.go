@@ -20,6 +20,8 @@ const (
 	ReasonNotFound = "NOT_FOUND"
 	// ReasonOtherCluster: the caller's disk belongs to another cluster.
 	ReasonOtherCluster = "OTHER_CLUSTER"
+	// ReasonIDTaken: another worker has the id.
+	ReasonIDTaken = "ID_TAKEN"
 	// ReasonNameTaken: another mount has the name.
 	ReasonNameTaken = "NAME_TAKEN"
 )
