@@ -15,7 +15,7 @@ CLUSTER_TESTS := ./cmd/... ./pkg/local/... ./pkg/cli/... ./pkg/master/server/...
 
 .PHONY: help
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
 deps: ## Install what the system lacks (root on Debian), or name it. CLUSTER=1: for a cluster too.
@@ -75,6 +75,10 @@ cluster-down: bin/cluster ## End that cluster and remove everything it made.
 .PHONY: cluster-load
 cluster-load: bin/cluster ## Build our image again and import it into every node.
 	@bin/cluster load
+
+.PHONY: cluster-install
+cluster-install: bin/cluster ## Apply the manifests to that cluster again, and wait.
+	@bin/cluster install
 
 .PHONY: images
 images: ## Write our image for amd64 and arm64 as an OCI archive into dist/.

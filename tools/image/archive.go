@@ -71,7 +71,7 @@ func build(o options, r root) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the tree of %s: %w", r.platform.String(), err)
 	}
-	packed, err := layer(files)
+	packed, err := layer(files, o.fast)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -117,12 +118,16 @@ func baseFiles() ([]file, error) {
 
 // layer packs files. It is packed again each time it is read, so that no
 // image is held in memory.
-func layer(files []file) (v1.Layer, error) {
+func layer(files []file, fast bool) (v1.Layer, error) {
+	level := gzip.DefaultCompression
+	if fast {
+		level = gzip.NoCompression
+	}
 	return tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		reader, writer := io.Pipe()
 		go func() { _ = writer.CloseWithError(pack(writer, files)) }()
 		return reader, nil
-	})
+	}, tarball.WithCompressionLevel(level))
 }
 
 func pack(w io.Writer, files []file) error {

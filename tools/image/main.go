@@ -20,6 +20,7 @@ import (
 type options struct {
 	out, name  string
 	base       bool
+	fast       bool
 	user       string
 	env        []string
 	entrypoint []string
@@ -61,6 +62,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.out, "out", "", "`file` to write")
 	flags.StringVar(&o.name, "name", "", "`name` with registry and tag")
 	flags.BoolVar(&o.base, "base", false, "add /tmp, /etc/passwd, /etc/group and certificates of public authorities")
+	flags.BoolVar(&o.fast, "fast", false, "do not compress")
 	flags.StringVar(&o.user, "user", "", "`UID:GID` that it runs as")
 	flags.Func("env", "`NAME=VALUE`; repeatable", appendTo(&o.env))
 	flags.Func("entrypoint", "`word` of the entry point; repeatable", appendTo(&o.entrypoint))
