@@ -83,3 +83,17 @@ func (s *Session) Idle() time.Duration {
 	}
 	return time.Since(s.idleSince)
 }
+
+// Mounted says whether a mount of this package is at the mount point, from the
+// kernel's list and without asking it.
+func Mounted(mountpoint string) (bool, error) {
+	point, err := canonical(mountpoint)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	info, ok, err := topmost(point)
+	return ok && info.ours(), err
+}

@@ -29,7 +29,7 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(socketPath) }()
-	if err := s.letIn(socketPath); err != nil {
+	if err := letIn(socketPath, s.opts.ServerUIDs); err != nil {
 		_ = listener.Close()
 		return err
 	}
@@ -60,8 +60,8 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 
 // letIn lets other users connect where some are allowed; who they are is
 // checked then.
-func (s *Session) letIn(socketPath string) error {
-	if len(s.opts.ServerUIDs) == 0 {
+func letIn(socketPath string, allowed []uint32) error {
+	if len(allowed) == 0 {
 		return nil
 	}
 	if err := os.Chmod(socketPath, 0o666); err != nil { //nolint:gosec // peers are checked

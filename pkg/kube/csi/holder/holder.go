@@ -23,6 +23,8 @@ import (
 const (
 	// unmountTime bounds an unmount.
 	unmountTime = 10 * time.Second
+	// recoverTime is how long a server may take to bring what nobody else has.
+	recoverTime = 5 * time.Second
 	// stopTime is how long the end of a lending is waited for.
 	stopTime = 2 * time.Second
 	// servingPoll is how often Wait looks.
@@ -99,6 +101,10 @@ func (h *Holder) Ensure(ctx context.Context) error {
 		return nil
 	}
 	h.drop()
+	if session := h.recover(ctx); session != nil {
+		h.take(session)
+		return nil
+	}
 	if err := h.clean(); err != nil {
 		return err
 	}
@@ -110,14 +116,34 @@ func (h *Holder) Ensure(ctx context.Context) error {
 	return nil
 }
 
+// recover a mount whose files only its server still has: the plugin and the
+// keeper went at once. Nil when there is none.
+func (h *Holder) recover(ctx context.Context) *fusefd.Session {
+	if h.socket == "" {
+		return nil
+	}
+	if there, err := fusefd.Mounted(h.Point()); err != nil || !there || fusefd.Dead(h.Point()) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, recoverTime)
+	defer cancel()
+	session, err := fusefd.Recover(ctx, h.options(), h.socket)
+	if err != nil {
+		h.log.Warn("the mount is not recovered", "error", err)
+		return nil
+	}
+	h.log.Info("the mount is recovered from its server")
+	return session
+}
+
 // clean the mount point from a mount whose files nobody has: nothing can be
 // answered there any more.
 func (h *Holder) clean() error {
 	if err := fusefd.CleanStale(h.Point()); err == nil || !errors.Is(err, fusefd.ErrBusy) {
 		return err
 	}
-	// A server without a holder answers there. It would end with its process;
-	// its readers get ENOTCONN now.
+	// A server answers there that did not come back: it ends with its process,
+	// and its readers get ENOTCONN now.
 	h.log.Warn("ending a mount that is served without a holder")
 	_ = unix.Unmount(h.Point(), unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
 	_ = unix.Unmount(h.Point(), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

@@ -96,7 +96,6 @@ func New(ctx context.Context, config Config) (*Node, error) {
 	n.prune()
 	for _, r := range n.all() {
 		n.lendTo(r)
-		n.reportLost(r)
 	}
 	return n, nil
 }
@@ -156,22 +155,11 @@ func (n *Node) takeBackOne(d keeper.Deposit) error {
 	return nil
 }
 
-// reportLost tells pods whose mount nobody holds any more.
-func (n *Node) reportLost(r *runtime) {
-	if r.holder.Device() != "" {
-		return
-	}
-	if _, there, err := n.table.Top(r.holder.Point()); err != nil || !there {
-		return
-	}
-	n.tellLost(r)
-}
-
-func (n *Node) tellLost(r *runtime) {
+// tell the pods that use a runtime's files something.
+func (n *Node) tell(r *runtime, reason, message string) {
 	for _, v := range n.store.Of(r.id) {
 		if v.Role == "" {
-			n.config.Cluster.Tell(v.Pod, "MountLost", fmt.Sprintf(
-				"the mount of runtime %s on node %s ended and is made anew: files that are open there answer \"Transport endpoint is not connected\"; restart the containers that use it", r.id, n.config.Name))
+			n.config.Cluster.Tell(v.Pod, reason, message)
 		}
 	}
 }

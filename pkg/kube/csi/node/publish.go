@@ -90,6 +90,10 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	if n.shows(v.Target, r) {
 		return nil
 	}
+	before, renewed, err := n.table.Top(v.Target)
+	if err != nil {
+		return err
+	}
 	if err := n.awaitServer(ctx, r); err != nil {
 		return err
 	}
@@ -105,7 +109,11 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 		_ = os.Remove(v.Target)
 		return err
 	}
-	n.log.Info("published", "runtime", r.id.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name)
+	n.log.Info("published", "runtime", r.id.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
+	if renewed {
+		n.config.Cluster.Tell(v.Pod, "MountRenewed", fmt.Sprintf(
+			"the mount of runtime %s on node %s was made anew (device %s before): containers that run since before get \"Transport endpoint is not connected\" from volume %s until they are restarted; new ones read", r.id, n.config.Name, before.Device, v.ID))
+	}
 	return nil
 }
 

@@ -17,8 +17,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-func actAsPlugin(string, string, string) error { return errors.New("not here") }
-
 func TestFilesAppearOnceTheyAreServed(t *testing.T) {
 	s := newStand(t, nil)
 	volume := s.files("reader", nil)

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"time"
 
@@ -40,7 +41,7 @@ func (n *Node) Run(ctx context.Context) {
 // look after one runtime.
 func (n *Node) look(ctx context.Context, r *runtime) {
 	if r.holder.Tick(n.leaving(r.id)) {
-		n.tellLost(r)
+		n.tell(r, "MountEnded", fmt.Sprintf("the mount of runtime %s on node %s ended: nobody served it for too long, or somebody else ended it; it is made anew for new containers", r.id, n.config.Name))
 	}
 	n.lendTo(r)
 	n.noteEmpty(r)

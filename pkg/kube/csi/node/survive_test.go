@@ -1,0 +1,310 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// actAsPlugin is the plugin as a process of its own, until it is killed.
+func actAsPlugin(kubelet, keeperSocket, endpoint string) error {
+	ctx := context.Background()
+	client := keeper.NewClient(keeperSocket, testLogger())
+	node, err := New(ctx, Config{
+		Name: "node-a", Version: "test", KubeletDir: kubelet, Cluster: newFakeCluster(), Keeper: client,
+		PublishWait: 20 * time.Millisecond, Logger: testLogger(),
+	})
+	if err != nil {
+		return err
+	}
+	go client.Run(ctx)
+	go node.Run(ctx)
+	return node.Serve(ctx, endpoint)
+}
+
+// readers read one file through a handle that stays open and through new ones,
+// and remember what went wrong.
+type readers struct {
+	failed atomic.Pointer[error]
+	rounds atomic.Int64
+	stop   chan struct{}
+	ended  chan struct{}
+}
+
+func (s *stand) readOn(path string) *readers {
+	s.t.Helper()
+	open, err := os.Open(path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r := &readers{stop: make(chan struct{}), ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		defer func() { _ = open.Close() }()
+		for {
+			select {
+			case <-r.stop:
+				return
+			default:
+			}
+			got, err := os.ReadFile(path)
+			if err == nil && string(got) != content {
+				err = errors.New("wrong bytes")
+			}
+			if err == nil {
+				buffer := make([]byte, len(content))
+				if _, err = open.ReadAt(buffer, 0); errors.Is(err, io.EOF) {
+					err = nil
+				}
+			}
+			if err != nil {
+				r.failed.Store(&err)
+				return
+			}
+			r.rounds.Add(1)
+			time.Sleep(2 * time.Millisecond)
+		}
+	}()
+	return r
+}
+
+// goOn waits until a few more reads were right.
+func (s *stand) goOn(r *readers) {
+	s.t.Helper()
+	from := r.rounds.Load()
+	s.eventually("readers go on", func() bool {
+		if err := r.failed.Load(); err != nil {
+			s.t.Fatalf("after %d rounds: %v", r.rounds.Load(), *err)
+		}
+		return r.rounds.Load() > from+20
+	})
+}
+
+func (s *stand) endReaders(r *readers) {
+	close(r.stop)
+	<-r.ended
+}
+
+func TestRestartedPluginGoesOn(t *testing.T) {
+	s := newStand(t, nil)
+	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s.mustPublish(session)
+	kill := s.server(session)
+	s.mustPublish(volume)
+	r := s.readOn(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+	defer s.endReaders(r)
+	before := s.mountsBelow(s.kubelet)
+	for range 3 {
+		s.restart(nil)
+		s.mustPublish(session)
+		s.mustPublish(volume)
+		s.goOn(r)
+	}
+	if after := s.mountsBelow(s.kubelet); !slices.Equal(before, after) {
+		t.Errorf("mounts before %v, after %v", before, after)
+	}
+	// The new plugin gives the mount to the next server.
+	s.eventually("the server has come back", func() bool {
+		return s.node.runtime(s.node.store.All()[0].Runtime).holder.Serving() == nil
+	})
+	kill()
+	s.server(session)
+	s.goOn(r)
+	// So does one that starts while no server runs.
+	s.mustPublish(s.files("other", nil))
+	if len(s.cluster.events) > 0 {
+		t.Errorf("events %v", s.cluster.events)
+	}
+}
+
+func TestServerAndPluginDieTogether(t *testing.T) {
+	s := newStand(t, nil)
+	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s.mustPublish(session)
+	kill := s.server(session)
+	s.mustPublish(volume)
+	r := s.readOn(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+	defer s.endReaders(r)
+	s.goOn(r)
+	kill()
+	s.restart(nil)
+	s.mustPublish(session)
+	s.server(session)
+	s.mustPublish(volume)
+	s.goOn(r)
+}
+
+// withProcesses is a node whose keeper and plugin are processes.
+type withProcesses struct {
+	*stand
+	endpoint   string
+	killPlugin func()
+	killKeeper func()
+	client     csi.NodeClient
+}
+
+func newProcesses(t *testing.T) *withProcesses {
+	s := newStand(t, nil)
+	s.stopNode()
+	s.keeper = filepath.Join(filepath.Dir(s.kubelet), "keep2", "s")
+	p := &withProcesses{stand: s, endpoint: filepath.Join(filepath.Dir(s.kubelet), "csi.sock")}
+	conn, err := grpc.NewClient("unix://"+p.endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	p.client = csi.NewNodeClient(conn)
+	p.startKeeper()
+	p.startPlugin()
+	return p
+}
+
+func (p *withProcesses) startKeeper() { p.killKeeper = p.process("keeper", p.keeper) }
+
+func (p *withProcesses) startPlugin() {
+	p.killPlugin = p.process("plugin", p.kubelet, p.keeper, p.endpoint)
+}
+
+func (p *withProcesses) publishUntil(req *csi.NodePublishVolumeRequest) {
+	p.t.Helper()
+	p.eventually("published "+req.GetTargetPath(), func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_, err := p.client.NodePublishVolume(ctx, req, grpc.WaitForReady(true))
+		return err == nil
+	})
+}
+
+func TestProcessesAreKilled(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		act  func(p *withProcesses, session *csi.NodePublishVolumeRequest, killServer func())
+	}{
+		{"plugin", func(p *withProcesses, _ *csi.NodePublishVolumeRequest, _ func()) {
+			p.killPlugin()
+			p.startPlugin()
+		}},
+		{"keeper, then plugin", func(p *withProcesses, _ *csi.NodePublishVolumeRequest, _ func()) {
+			p.killKeeper()
+			p.startKeeper()
+			// The keeper is of use again when the plugin has told it all.
+			p.eventually("the keeper holds the mount again", func() bool { return p.kept() > 0 })
+			p.killPlugin()
+			p.startPlugin()
+		}},
+		{"plugin and server", func(p *withProcesses, session *csi.NodePublishVolumeRequest, killServer func()) {
+			p.killPlugin()
+			killServer()
+			p.startPlugin()
+			p.publishUntil(session)
+			p.server(session)
+		}},
+		{"plugin and keeper, the server lives", func(p *withProcesses, _ *csi.NodePublishVolumeRequest, _ func()) {
+			p.killPlugin()
+			p.killKeeper()
+			p.startKeeper()
+			p.startPlugin()
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newProcesses(t)
+			session, volume := p.inline("fuse", names.RoleFuse), p.files("reader", nil)
+			p.publishUntil(session)
+			killServer := p.server(session)
+			p.publishUntil(volume)
+			r := p.readOn(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+			defer p.endReaders(r)
+			p.goOn(r)
+			for range 2 {
+				c.act(p, session, killServer)
+				p.publishUntil(session)
+				p.publishUntil(volume)
+				p.publishUntil(p.files("other", nil))
+				p.goOn(r)
+			}
+		})
+	}
+}
+
+// kept asks the keeper how much it holds, as a new plugin would; the plugin
+// comes back to it afterwards.
+func (p *withProcesses) kept() int {
+	client := keeper.NewClient(p.keeper, testLogger())
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	held, err := client.Connect(ctx)
+	if err != nil {
+		return 0
+	}
+	for _, d := range held {
+		for _, f := range d.Files {
+			_ = f.Close()
+		}
+	}
+	ended, stop := context.WithCancel(context.Background())
+	stop()
+	client.Run(ended)
+	return len(held)
+}
+
+func TestAllDieAndNewContainersRead(t *testing.T) {
+	s := newStand(t, nil)
+	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s.mustPublish(session)
+	kill := s.server(session)
+	s.mustPublish(volume)
+	path := filepath.Join(volume.GetTargetPath(), "data", "hello")
+	open, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = open.Close() }()
+	kill()
+	s.stopNode()
+	s.node.config.Keeper = nil
+	client := keeper.NewClient(s.keeper, testLogger())
+	held, err := client.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range held {
+		for _, f := range d.Files {
+			_ = f.Close()
+		}
+		if err := client.Withdraw(d.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended, stop := context.WithCancel(context.Background())
+	stop()
+	client.Run(ended)
+	if _, err := open.ReadAt(make([]byte, 1), 0); !errors.Is(err, unix.ENOTCONN) {
+		t.Errorf("a handle of before answers %v", err)
+	}
+	s.start(nil)
+	s.mustPublish(session)
+	s.server(session)
+	s.mustPublish(volume)
+	s.read(path)
+	if len(s.cluster.events) != 1 || !strings.Contains(s.cluster.events[0], "reader MountRenewed") {
+		t.Errorf("events %v", s.cluster.events)
+	}
+}
