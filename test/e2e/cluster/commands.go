@@ -138,10 +138,10 @@ func (p person) instructions() string {
 	}
 	return fmt.Sprintf(`
   %[1]s get nodes          kubectl of this cluster
-  export KUBECONFIG=$PWD/%[2]s
+  export KUBECONFIG=%[2]s
   cat %[3]s                        object stores: endpoints, keys, directories
   %[4]s/                          a log for each process
   bin/cluster cut node2; bin/cluster return node2
   make cluster-load; make cluster-down
-`, short(p.layout.Kubectl()), short(p.layout.Kubeconfig()), short(p.layout.Env()), short(p.layout.Logs()))
+`, short(p.layout.Kubectl()), p.layout.Kubeconfig(), short(p.layout.Env()), short(p.layout.Logs()))
 }

@@ -72,7 +72,7 @@ func (p person) sweep(ctx context.Context) error {
 		return err
 	}
 	if found {
-		if err := machine.Remove(ctx, record.ID, record.Made); err != nil {
+		if err := machine.Remove(ctx, record.ID); err != nil {
 			return fmt.Errorf("removing what a killed cluster left: %w", err)
 		}
 	}

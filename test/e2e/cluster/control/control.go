@@ -64,7 +64,7 @@ func Run(ctx context.Context, o Options) (failed error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
-		failed = errors.Join(failed, machine.Remove(context.Background(), c.id, c.record.Made))
+		failed = errors.Join(failed, machine.Remove(context.Background(), c.id))
 		c.keeper.Wait()
 		failed = errors.Join(failed, o.Layout.Remove())
 	}()
@@ -99,13 +99,7 @@ func (c *cluster) start(ctx context.Context) error {
 	return nil
 }
 
-func (c *cluster) prepare(ctx context.Context) (err error) {
-	if c.record.Made, err = machine.MakeMountpoints(); err != nil {
-		return err
-	}
-	if err := c.Layout.Write(c.record); err != nil {
-		return err
-	}
+func (c *cluster) prepare(ctx context.Context) error {
 	own := "/" + c.id + "/control"
 	if err := machine.MakeCgroup(own); err != nil {
 		return err
@@ -114,6 +108,10 @@ func (c *cluster) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	if err := machine.NameNetwork(os.Getpid(), c.id); err != nil {
+		return err
+	}
+	// Only what has a name already is seen by another that ends now.
+	if err := machine.MakeMountpoints(); err != nil {
 		return err
 	}
 	if err := machine.Set("net.ipv4.ip_forward", "1"); err != nil {

@@ -31,8 +31,8 @@ type hierarchy struct {
 	unified bool
 }
 
-// hierarchies answers the version 2 tree when the machine has only that, and
-// else every version 1 tree.
+// hierarchies answers every tree that is mounted. In a hybrid machine, runc
+// makes groups in the version 2 tree too, which has no controllers there.
 func hierarchies() ([]hierarchy, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -40,7 +40,6 @@ func hierarchies() ([]hierarchy, error) {
 	}
 	defer func() { _ = f.Close() }()
 	var found []hierarchy
-	unified := false
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		before, after, _ := strings.Cut(lines.Text(), " - ")
 		fields, kind := strings.Fields(before), strings.Fields(after)
@@ -50,17 +49,14 @@ func hierarchies() ([]hierarchy, error) {
 		switch {
 		case kind[0] == "cgroup":
 			found = append(found, hierarchy{root: fields[4]})
-		case kind[0] == "cgroup2" && fields[4] == "/sys/fs/cgroup":
-			unified = true
+		case kind[0] == "cgroup2":
+			found = append(found, hierarchy{root: fields[4], unified: true})
 		}
 	}
-	if len(found) > 0 {
-		return found, nil
-	}
-	if !unified {
+	if len(found) == 0 {
 		return nil, errors.New("no control groups are mounted under /sys/fs/cgroup")
 	}
-	return []hierarchy{{root: "/sys/fs/cgroup", unified: true}}, nil
+	return found, nil
 }
 
 // MakeCgroup makes path in every hierarchy.
@@ -89,7 +85,7 @@ func (h hierarchy) make(path string) error {
 			if err := delegate(parent); err != nil {
 				return err
 			}
-			continue
+			continue // without controllers, on a hybrid machine, delegating does nothing
 		}
 		// A new cpuset is empty, and nothing can run in it.
 		for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
@@ -124,22 +120,34 @@ func delegate(dir string) error {
 
 // Join puts this process, and whatever it starts from now on, into path.
 func Join(path string) error {
-	trees, err := hierarchies()
+	tree, err := tracking()
 	if err != nil {
 		return err
 	}
-	for _, tree := range trees {
-		// One hierarchy is enough to find them again; limits are not set.
-		if !tree.unified && filepath.Base(tree.root) != "pids" {
-			continue
-		}
-		file := filepath.Join(tree.root, path, "cgroup.procs")
-		if err := os.WriteFile(file, []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
-			return fmt.Errorf("joining control group %s: %w", path, err)
-		}
-		return nil
+	if err := os.WriteFile(filepath.Join(tree.root, path, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
+		return fmt.Errorf("joining control group %s: %w", path, err)
 	}
-	return errors.New("there is no pids hierarchy under /sys/fs/cgroup")
+	return nil
+}
+
+// tracking answers the tree in which a cluster's own processes are found again;
+// one is enough, since nothing is limited.
+func tracking() (hierarchy, error) {
+	trees, err := hierarchies()
+	if err != nil {
+		return hierarchy{}, err
+	}
+	for _, tree := range trees {
+		if filepath.Base(tree.root) == "pids" {
+			return tree, nil
+		}
+	}
+	for _, tree := range trees {
+		if tree.unified {
+			return tree, nil
+		}
+	}
+	return hierarchy{}, errors.New("there is neither a pids nor a version 2 hierarchy of control groups")
 }
 
 // killCgroups ends every process in the groups of id but this one.
@@ -172,13 +180,14 @@ func killCgroups(ctx context.Context, id string) error {
 	}
 }
 
-// removeCgroups removes the groups of id, which have no process any more.
+// removeCgroups removes the groups of id, which have no process any more but
+// this one perhaps.
 func removeCgroups(ctx context.Context, id string) error {
 	trees, err := hierarchies()
 	if err != nil {
 		return err
 	}
-	var failed error
+	failed := Join("/")
 	for _, tree := range trees {
 		dirs := groups(filepath.Join(tree.root, id))
 		slices.Reverse(dirs)

@@ -3,9 +3,11 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,36 +30,81 @@ func private() map[string]string {
 // memory are directories of each node that end with it.
 func memory() []string { return []string{"/run/containerd", "/run/netns", "/dev/shm"} }
 
-// MakeMountpoints makes the directories that nodes mount upon and answers
-// those that were not there before, parents first.
-func MakeMountpoints() ([]string, error) {
-	var made []string
+// madeFile lists the directories of the machine that clusters made to mount
+// upon, a line each, parents first. Whoever ends last removes them: removing a
+// directory ends the mounts upon it in every namespace.
+const madeFile = "/run/" + Prefix + "made"
+
+// MakeMountpoints makes the directories that nodes mount upon.
+func MakeMountpoints() error {
+	made, unlock, err := openMade()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	paths := memory()
 	for path := range private() {
 		paths = append(paths, path)
 	}
 	for _, path := range paths {
-		var missing []string
-		for at := path; ; at = filepath.Dir(at) {
-			if _, err := os.Stat(at); err == nil {
-				break
+		for _, at := range missing(path) {
+			if _, err := made.WriteString(at + "\n"); err != nil {
+				return err
 			}
-			missing = append([]string{at}, missing...)
-		}
-		for _, at := range missing {
 			if err := os.Mkdir(at, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-				return made, err
+				return err
 			}
-			made = append(made, at)
 		}
 	}
-	return made, nil
+	return nil
 }
 
-// removeMountpoints removes what MakeMountpoints made and nobody uses.
-func removeMountpoints(made []string) {
-	for i := len(made) - 1; i >= 0; i-- {
-		_ = os.Remove(made[i])
+// missing lists path and those above it that are not there, parents first.
+func missing(path string) []string {
+	if _, err := os.Stat(path); err == nil || path == "/" {
+		return nil
+	}
+	return append(missing(filepath.Dir(path)), path)
+}
+
+// removeMountpoints removes what clusters made, unless one is left that uses
+// it. A directory that somebody put something into stays.
+func removeMountpoints() error {
+	made, unlock, err := openMade()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if len(left()) > 0 {
+		return nil
+	}
+	raw, err := io.ReadAll(made)
+	if err != nil {
+		return err
+	}
+	lines := strings.Fields(string(raw))
+	for i := len(lines) - 1; i >= 0; i-- {
+		_ = os.Remove(lines[i])
+	}
+	return os.Remove(madeFile)
+}
+
+func openMade() (*os.File, func(), error) {
+	for {
+		f, err := os.OpenFile(madeFile, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
+			return nil, nil, errors.Join(err, f.Close())
+		}
+		// Another may have removed it before the lock was ours.
+		here, hereErr := f.Stat()
+		there, thereErr := os.Stat(madeFile)
+		if hereErr == nil && thereErr == nil && os.SameFile(here, there) {
+			return f, func() { _ = f.Close() }, nil
+		}
+		_ = f.Close()
 	}
 }
 

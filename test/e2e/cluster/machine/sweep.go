@@ -13,17 +13,15 @@ import (
 // removal bounds the end of a cluster.
 const removal = 30 * time.Second
 
-// Remove ends every process of id and removes its namespaces, cgroups and the
-// mount points it made.
-func Remove(ctx context.Context, id string, made []string) error {
+// Remove ends every process of id and removes its namespaces and cgroups, and
+// the mount points when it was the last.
+func Remove(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, removal)
 	defer cancel()
 	if err := killCgroups(ctx, id); err != nil {
 		return err
 	}
-	failed := errors.Join(removeNetworks(id), removeCgroups(ctx, id))
-	removeMountpoints(made)
-	return failed
+	return errors.Join(removeNetworks(id), removeCgroups(ctx, id), removeMountpoints())
 }
 
 // Sweep removes what control processes left that run no more, whatever state
@@ -37,7 +35,7 @@ func Sweep(ctx context.Context) ([]string, error) {
 			continue
 		}
 		swept = append(swept, id)
-		failed = errors.Join(failed, Remove(ctx, id, nil))
+		failed = errors.Join(failed, Remove(ctx, id))
 	}
 	return swept, failed
 }

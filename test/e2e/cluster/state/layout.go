@@ -114,8 +114,6 @@ type Record struct {
 	Start string `json:"start"`
 	// Nodes are the pids of the nodes' supervisors.
 	Nodes map[string]int `json:"nodes"`
-	// Made are directories of the machine that were made to mount upon.
-	Made []string `json:"made"`
 }
 
 // Read answers the record; found is false when there is none.
