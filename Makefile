@@ -11,7 +11,10 @@ BINARIES := master worker fuse jindo kubectl-jindo cleaner
 STORE   ?= oss
 
 # Packages whose tests start clusters of processes run one at a time.
-CLUSTER_TESTS := ./cmd/... ./pkg/local/... ./pkg/cli/... ./pkg/master/server/... ./test/fault/...
+CLUSTER_TESTS := ./cmd/... ./pkg/local/... ./pkg/cli/... ./pkg/master/server/... ./pkg/kube/csi/... ./test/fault/...
+# KUBE_TESTS need an API server, E2E_TESTS a whole cluster.
+KUBE_TESTS := ./pkg/kube/controller/...
+E2E_TESTS  := ./test/e2e/...
 
 .PHONY: help
 help: ## Show this list.
@@ -40,11 +43,19 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 
 .PHONY: unit
 unit: deps build ## Run the unit tests under the race detector.
-	go test -race -timeout 10m $$(go list ./... | grep -vxFf <(go list $(CLUSTER_TESTS)))
+	go test -race -timeout 10m $$(go list ./... | grep -vxFf <(go list $(CLUSTER_TESTS) $(KUBE_TESTS) $(E2E_TESTS)))
 
 .PHONY: processes
 processes: deps build ## Run the tests that start processes, one package at a time.
 	go test -race -timeout 15m -p 1 $(CLUSTER_TESTS)
+
+.PHONY: kube-test
+kube-test: bin/cluster ## Run the controllers' tests against a kube-apiserver and etcd.
+	KUBEBUILDER_ASSETS=$$(bin/cluster kube-assets) && export KUBEBUILDER_ASSETS && go test -race -timeout 15m -p 1 $(KUBE_TESTS)
+
+.PHONY: e2e
+e2e: ## Run the tests on Kubernetes: on KUBECONFIG's cluster, or one of their own. FULL=1: the long ones too.
+	@hack/e2e
 
 .PHONY: mutants
 mutants: deps ## Check that deliberately broken variants of the core are caught.

@@ -114,6 +114,7 @@ func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) 
 
 // Several ways to use a claim.
 func TestClaims(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "claims")
 	c.bucket(t)

@@ -29,6 +29,7 @@ spec:
 
 // A Job reads everything through its claim, and the figures become true.
 func TestJob(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "job")
 	c.bucket(t)
@@ -56,6 +57,7 @@ func TestJob(t *testing.T) {
 // The pair of the walk-through as it is in the document, without the line that
 // binds it: everything comes up, nothing is bound, and both say what to write.
 func TestUnboundPair(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "unbound")
 	c.create(t, namespace, c.seedDataset())
@@ -86,6 +88,7 @@ func TestUnboundPair(t *testing.T) {
 // The Dataset is deleted first, while a pod uses it: it says which pod keeps
 // it, serves it meanwhile, and goes with it.
 func TestDatasetDeletedFirst(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "dataset-first")
 	c.bucket(t)

@@ -23,6 +23,7 @@ const rounds = 30
 // All masters go at once, again and again. A pod reads on, cached or not; the
 // masters come back under other addresses as the one cluster that they were.
 func TestAllMastersDeleted(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "all-masters")
 	c.bucket(t)
@@ -83,6 +84,7 @@ func (c *cluster) orderOfReturn(t *testing.T, namespace string, old []corev1.Pod
 // A master's disk is lost together with its node's: the two others go on, and
 // the member comes back as a new one.
 func TestMasterDiskLost(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "disk-lost")
 	c.bucket(t)

@@ -46,7 +46,7 @@ func runtimeRefusals() []refusal {
 func datasetRefusals() []refusal {
 	return []refusal{
 		{"no mounts", "{mounts: []}", "mounts"},
-		{"unknown scheme", "{mounts: [{mountPoint: 'ftp://x/y', name: a}]}", "oss://"},
+		{"unknown scheme", "{mounts: [{mountPoint: 'ftp://x/y', name: a}]}", "write one of oss"},
 		{"short mount point", "{mounts: [{mountPoint: 'a', name: a}]}", "mountPoint"},
 		{"one name twice", "{mounts: [{mountPoint: 'local:///a', name: a}, {mountPoint: 'local:///b', name: a}]}", "name"},
 		{"one path twice", "{mounts: [{mountPoint: 'local:///a', name: a, path: /x}, {mountPoint: 'local:///b', name: b, path: /x}]}", "path"},
@@ -60,6 +60,7 @@ func datasetRefusals() []refusal {
 // What cannot be carried out is refused with a sentence, at the earliest place
 // that can tell, and blocks nobody else.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "refused")
 	for kind, rows := range map[string][]refusal{"JindoRuntime": runtimeRefusals(), "Dataset": datasetRefusals()} {

@@ -19,6 +19,7 @@ import (
 // The walk-through of three masters, line by line; then its leader is killed
 // under a pod that verifies every byte.
 func TestSeed(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "seed")
 	c.bucket(t)

@@ -34,6 +34,7 @@ spec:
 // What is wrong with a store is said in a condition of the Dataset, and once it
 // is mended the Dataset recovers by itself.
 func TestStoreMended(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "stores")
 	c.bucket(t)
@@ -58,6 +59,7 @@ func TestStoreMended(t *testing.T) {
 }
 
 func TestBucketMissing(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "no-bucket")
 	c.create(t, namespace, strings.ReplaceAll(c.seedDataset(), "test-bucket", "no-such-bucket"))
@@ -85,6 +87,7 @@ func (c *cluster) says(t *testing.T, namespace, words string) {
 
 // The same over s3://.
 func TestS3(t *testing.T) {
+	t.Parallel()
 	c := connect(t)
 	if c.env["S3_ENDPOINT"] == "" {
 		t.Fatal("no S3_ENDPOINT is given")
