@@ -14,10 +14,13 @@ import (
 // either case, or a number of bytes. [Quota.Bytes] reads it. It keeps its text,
 // so that an object that is read and written again does not change.
 //
+// The schema's rule leaves odd units to [Validate]: up to Kubernetes 1.32 it is
+// reckoned as if a quota could have megabytes, whatever its maxLength.
+//
 // +kubebuilder:validation:Type=""
 // +kubebuilder:validation:XIntOrString
 // +kubebuilder:validation:MaxLength=64
-// +kubebuilder:validation:XValidation:rule="type(self) == int ? self > 0 : self.matches('^( *[0-9]*[1-9][0-9]*([.][0-9]+)?([KkMmGgTtPpEe][iI]?)? *| *0+[.][0-9]*[1-9][0-9]*[KkMmGgTtPpEe][iI]? *|)$')",message="is no amount of bytes: write a number of bytes, or a number with K, M, G, T or P (thousands) or Ki, Mi, Gi, Ti or Pi (1024s), such as 2G or 100Gi"
+// +kubebuilder:validation:XValidation:rule="type(self) == int ? self > 0 : size(self) == 0 || !self.startsWith('-') && (isQuantity(self) || self.matches(r'^\\d+..?$') && (self.endsWith('k') || self.endsWith('m') || self.endsWith('g') || self.endsWith('t') || self.endsWith('p') || self.endsWith('e') || self.endsWith('i') || self.endsWith('K') || self.endsWith('M') || self.endsWith('G') || self.endsWith('T') || self.endsWith('P') || self.endsWith('E') || self.endsWith('I')))",message="is no amount of bytes: write a number of bytes, or a number with K, M, G, T or P (thousands) or Ki, Mi, Gi, Ti or Pi (1024s), such as 2G or 100Gi"
 type Quota string
 
 // quotaForm is how every message about a quota ends.

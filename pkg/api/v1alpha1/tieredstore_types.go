@@ -5,7 +5,7 @@ import corev1 "k8s.io/api/core/v1"
 // TieredStore says what each worker caches on.
 type TieredStore struct {
 	// Levels of the cache, the fastest first.
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=6
 	// +optional
 	Levels []Level `json:"levels,omitempty"`
 }
