@@ -14,8 +14,8 @@ import (
 // either case, or a number of bytes. [Quota.Bytes] reads it. It keeps its text,
 // so that an object that is read and written again does not change.
 //
-// The schema's rule leaves odd units to [Validate]: up to Kubernetes 1.32 it is
-// reckoned as if a quota could have megabytes, whatever its maxLength.
+// The schema's rule leaves odd units to [Validate]: Kubernetes 1.30 reckons its
+// cost as if a quota could have megabytes, whatever its maxLength.
 //
 // +kubebuilder:validation:Type=""
 // +kubebuilder:validation:XIntOrString
