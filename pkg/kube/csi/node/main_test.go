@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 	case "plugin": // KUBELETDIR KEEPER ENDPOINT
 		exit(actAsPlugin(os.Args[1], os.Args[2], os.Args[3]))
 	}
-	goleak.VerifyTestMain(m)
+	// The sanity suite waits for signals until the process ends.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/onsi/ginkgo/v2/internal/interrupt_handler.(*InterruptHandler).registerForInterrupts.func2"))
 }
 
 func exit(err error) {

@@ -1,0 +1,119 @@
+//go:build linux
+
+package node
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+func TestHostileRequests(t *testing.T) {
+	s := newStand(t, nil)
+	set := func(key, value string) func(*csi.NodePublishVolumeRequest) {
+		return func(r *csi.NodePublishVolumeRequest) { r.VolumeContext[key] = value }
+	}
+	target := func(path string) func(*csi.NodePublishVolumeRequest) {
+		return func(r *csi.NodePublishVolumeRequest) { r.TargetPath = path }
+	}
+	for _, c := range []struct {
+		name, role string
+		change     func(*csi.NodePublishVolumeRequest)
+		says       string
+	}{
+		{"no volume id", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeId = "" }, "volume id"},
+		{"endless volume id", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeId = strings.Repeat("a", 1<<16) }, "bytes"},
+		{"no target", "", target(""), "no target path"},
+		{"relative target", "", target("pods/x"), "clean absolute"},
+		{"target with ..", "", target(s.kubelet + "/pods/../../../etc"), "clean absolute"},
+		{"target outside", "", target("/etc/jindo"), "--kubelet-dir"},
+		{"target beside", "", target(s.kubelet + "-other/x"), "--kubelet-dir"},
+		{"target is the kubelet's directory", "", target(s.kubelet), "--kubelet-dir"},
+		{"target is the plugin's", "", target(s.kubelet + "/plugins/" + names.Driver + "/volumes"), "plugin's own"},
+		{"target with a zero byte", "", target(s.kubelet + "/pods/\x00x"), "clean absolute"},
+		{"endless target", "", target(s.kubelet + "/" + strings.Repeat("a/", 4000) + "a"), "clean absolute"},
+		{"no capability", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeCapability = nil }, "capability"},
+		{"block", "", func(r *csi.NodePublishVolumeRequest) {
+			r.VolumeCapability = &csi.VolumeCapability{AccessType: &csi.VolumeCapability_Block{Block: &csi.VolumeCapability_BlockVolume{}}}
+		}, "Filesystem"},
+		{"no attributes", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeContext = nil }, "name the runtime"},
+		{"no runtime", "", set(names.AttributeRuntimeName, ""), "name the runtime"},
+		{"no namespace", "", set(names.AttributeRuntimeNamespace, ""), "name the runtime"},
+		{"runtime with a path", "", set(names.AttributeRuntimeName, "../../etc"), "no runtime can be called"},
+		{"runtime with an underscore", "", set(names.AttributeRuntimeName, "a_b"), "no runtime can be called"},
+		{"namespace with a slash", "", set(names.AttributeRuntimeNamespace, "a/b"), "no runtime can be called"},
+		{"namespace of dots", "", set(names.AttributeRuntimeNamespace, ".."), "no runtime can be called"},
+		{"other mount type", "", set(names.AttributeMountType, "alluxio"), "mounts jindo"},
+		{"sub path upwards", "", set(names.AttributeSubPath, "../x"), `".."`},
+		{"sub path upwards inside", "", set(names.AttributeSubPath, "a/../../x"), `".."`},
+		{"sub path with a zero byte", "", set(names.AttributeSubPath, "a\x00b"), `".."`},
+		{"pod with a path", "", set(contextPodUID, "../.."), "no pod can have"},
+		{"inline without a pod", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { delete(r.VolumeContext, contextPodUID) }, "podInfoOnMount"},
+		{"inline without a role", names.RoleFuse, set(names.AttributeRole, ""), "inline volume is"},
+		{"inline of another role", names.RoleFuse, set(names.AttributeRole, "master"), "inline volume is"},
+		{"inline of no runtime", names.RoleFuse, set(names.AttributeRuntimeName, ""), "name the runtime"},
+		{"inline without a secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets = nil }, "nodePublishSecretRef"},
+		{"inline with half a secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { delete(r.Secrets, "tls.key") }, "tls.key"},
+		{"inline with an endless secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets["ca.crt"] = strings.Repeat("x", 2<<20) }, "ca.crt"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			req := s.files("hostile", nil)
+			if c.role != "" {
+				req = s.inline("hostile", c.role)
+			}
+			c.change(req)
+			err := s.publish(req)
+			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("answered %v", err)
+			}
+		})
+	}
+	if all := s.node.store.All(); len(all) > 0 {
+		t.Errorf("noted: %v", all)
+	}
+	if found := s.mountsBelow(s.kubelet); len(found) > 0 {
+		t.Errorf("mounted: %v", found)
+	}
+}
+
+func TestUnpublishTouchesOnlyWhatIsThePlugins(t *testing.T) {
+	s := newStand(t, nil)
+	full := s.target("pod", "full")
+	if err := os.MkdirAll(filepath.Join(full, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unpublish := func(id, target string) error {
+		_, err := s.node.NodeUnpublishVolume(context.Background(), &csi.NodeUnpublishVolumeRequest{VolumeId: id, TargetPath: target})
+		return err
+	}
+	if err := unpublish("v", full); status.Code(err) != codes.Internal {
+		t.Errorf("a directory with files: %v", err)
+	}
+	for _, target := range []string{"", "x", "/etc", s.kubelet + "/pods/../x", s.kubelet} {
+		if err := unpublish("v", target); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("target %q: %v", target, err)
+		}
+	}
+	worker := s.inline("worker", names.RoleWorker)
+	s.mustPublish(worker)
+	if err := unpublish("another", worker.GetTargetPath()); status.Code(err) != codes.NotFound {
+		t.Errorf("another volume: %v", err)
+	}
+	// Somebody's own mount, which the plugin never heard of.
+	foreign := s.target("pod", "foreign")
+	if err := os.MkdirAll(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mountForeign(t, foreign)
+	if err := unpublish("v", foreign); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "somebody else's") {
+		t.Errorf("somebody else's mount: %v", err)
+	}
+}
