@@ -84,11 +84,12 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	if err != nil {
 		return err
 	}
-	if err := n.syncLabel(ctx, r); err != nil {
-		return err
-	}
 	if n.shows(v.Target, r) {
 		return nil
+	}
+	// The label brings a server here; one that is here needs no API server.
+	if err := n.syncLabel(ctx, r); err != nil && r.holder.Serving() != nil {
+		return err
 	}
 	before, renewed, err := n.table.Top(v.Target)
 	if err != nil {

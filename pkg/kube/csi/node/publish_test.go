@@ -146,3 +146,17 @@ func TestOnDemandLeavesNothing(t *testing.T) {
 		return err == nil && len(left) == 0 && len(s.mountsBelow(s.kubelet)) == 0
 	})
 }
+
+func TestPodsReadWithoutTheAPIServer(t *testing.T) {
+	s := newStand(t, nil)
+	s.cluster.err = errors.New("the API server is away")
+	volume := s.files("reader", nil)
+	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "API server is away") {
+		t.Errorf("no label and no server: %v", err)
+	}
+	session := s.inline("fuse", names.RoleFuse)
+	s.mustPublish(session)
+	s.server(session)
+	s.mustPublish(volume)
+	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+}
