@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"context"
+	"fmt"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -34,6 +37,7 @@ const (
 	reasonNodeGone        = "NodeGone"
 	reasonDeletionBlocked = "DeletionBlocked"
 	reasonDeleting        = "Deleting"
+	reasonScaledOut       = "ScaledOut"
 	reasonScaledIn        = "ScaledInWithoutDrain"
 )
 
@@ -107,6 +111,36 @@ func (p *pass) tells(kind v1alpha1.RuntimeConditionType, ok bool) bool {
 		return ok || p.was(kind) == corev1.ConditionTrue || kind == v1alpha1.RuntimeMountsReady && p.sick
 	}
 	return false
+}
+
+// tellScaling says when workers are added and, because what they cache goes with
+// them, when they are taken away.
+func (p *pass) tellScaling(ctx context.Context) error {
+	if p.plan.Workers == nil {
+		return nil
+	}
+	set, err := p.statefulSet(ctx, p.plan.Workers.Name)
+	if err != nil || set == nil || set.Spec.Replicas == nil {
+		return err
+	}
+	before, now := *set.Spec.Replicas, p.plan.Workers.Replicas
+	condition := v1alpha1.RuntimeCondition{
+		Status: corev1.ConditionTrue, ObservedGeneration: p.runtime.Generation,
+		Message: fmt.Sprintf("workers go from %d to %d", before, now),
+	}
+	switch {
+	case now > before:
+		condition.Type, condition.Reason = v1alpha1.RuntimeWorkersScaledOut, reasonScaledOut
+	case now < before:
+		condition.Type, condition.Reason = v1alpha1.RuntimeWorkersScaledIn, reasonScaledIn
+		condition.Message += ": what those cached that go is read from the store again"
+	default:
+		return nil
+	}
+	dropCondition(&p.status.Conditions, condition.Type)
+	setCondition(&p.status.Conditions, condition, p.now)
+	p.news = append(p.news, news{warning: now < before, reason: condition.Reason, message: condition.Message})
+	return nil
 }
 
 // was is the status of a condition before this pass.

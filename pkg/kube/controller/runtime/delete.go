@@ -27,7 +27,11 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 		}
 	}
 	if step.Done {
-		return ctrl.Result{}, r.dropFinalizer(ctx, runtime)
+		err := r.dropFinalizer(ctx, runtime)
+		if onlyConflicts(err) {
+			return ctrl.Result{RequeueAfter: time.Second}, nil
+		}
+		return ctrl.Result{}, err
 	}
 	p := &pass{r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now())}
 	p.trouble(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
@@ -36,7 +40,7 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 		message += ": " + step.Waiting
 	}
 	p.is(v1alpha1.RuntimeReady, false, reasonDeleting, message)
-	if err := p.save(ctx); client.IgnoreNotFound(err) != nil {
+	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !onlyConflicts(err) {
 		return ctrl.Result{}, err
 	}
 	again := step.Again
@@ -50,7 +54,8 @@ func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoR
 	before := runtime.DeepCopy()
 	controllerutil.RemoveFinalizer(runtime, names.RuntimeFinalizer)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Client.Patch(ctx, runtime, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
+	err := r.Client.Patch(ctx, runtime, patch, client.FieldOwner(names.FieldManager))
+	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("removing the finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 	}
 	r.keeper.Forget(runtime.UID)

@@ -27,6 +27,10 @@ const (
 	// identityRenew is how often the controller gives itself another
 	// certificate.
 	identityRenew = 12 * time.Hour
+	// maxMisses is how many passes in a row may find no leader while every
+	// master is ready, which says that it knows one: on a starved machine an
+	// answer may come too late.
+	maxMisses = 3
 )
 
 // Masters are the calls that the controller makes.
@@ -56,6 +60,8 @@ type connections struct {
 
 type connection struct {
 	masters Masters
+	// misses counts the passes in a row that found no leader.
+	misses int
 	// of is what it was made for.
 	of   string
 	made time.Time
@@ -94,6 +100,23 @@ func (c *connections) get(uid types.UID, members roster.Roster, ca *mtls.Authori
 	return masters, nil
 }
 
+// heard notes whether a pass found a leader, and answers in how many passes in a
+// row none was found.
+func (c *connections) heard(uid types.UID, leads bool) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	there, ok := c.all[uid]
+	if !ok {
+		return 0
+	}
+	there.misses++
+	if leads {
+		there.misses = 0
+	}
+	c.all[uid] = there
+	return there.misses
+}
+
 func (c *connections) forget(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -109,6 +132,8 @@ type answers struct {
 	members []client.MemberResult
 	// leader is nil when none leads.
 	leader *masterv1.StatusResponse
+	// late: none answered, which is not believed yet.
+	late bool
 	// workers and view are nil when they could not be read.
 	workers []*masterv1.WorkerState
 	view    *commonv1.ClusterView
@@ -137,19 +162,21 @@ func (p *pass) ask(ctx context.Context) error {
 			a.leader = m.Status
 		}
 	}
+	misses := p.r.masters.heard(p.runtime.UID, a.leader != nil)
 	if a.leader == nil {
+		a.late = misses < maxMisses && p.status.Raft != nil && p.status.Raft.Leader != "" && p.allReady()
 		return nil
 	}
 	if p.allVote() {
 		p.status.Formation.Formed = true
 	}
-	if a.view, a.failed = masters.View(ctx); a.failed != nil {
-		return nil //nolint:nilerr // Status tells it.
+	// What fails from here on is told in the status.
+	if a.view, a.failed = masters.View(ctx); a.failed == nil {
+		a.workers, a.failed = masters.ListWorkers(ctx)
 	}
-	if a.failed = p.mount(ctx, masters); a.failed != nil {
-		return nil //nolint:nilerr // Status tells it.
+	if a.failed == nil {
+		a.failed = p.mount(ctx, masters)
 	}
-	a.workers, a.failed = masters.ListWorkers(ctx)
 	return nil
 }
 
@@ -162,6 +189,12 @@ func (p *pass) anyRuns(role plan.Role) bool {
 		}
 	}
 	return false
+}
+
+// allReady: the kubelets say that every master is ready.
+func (p *pass) allReady() bool {
+	set := p.seen.masters
+	return set != nil && set.Status.ReadyReplicas >= p.plan.Masters.Replicas
 }
 
 // allVote: the cluster exists for good.
@@ -181,6 +214,9 @@ func (p *pass) allVote() bool {
 func (p *pass) raft() *v1alpha1.RaftStatus {
 	if p.plan.Masters == nil {
 		return nil
+	}
+	if p.answers.late {
+		return p.status.Raft
 	}
 	if !p.answers.asked {
 		if p.status.Raft == nil {

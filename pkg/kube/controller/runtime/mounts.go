@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/proto"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/master/client"
@@ -17,7 +18,8 @@ import (
 )
 
 // mount brings the plan's mounts into place once, and takes them away when the
-// Dataset is gone. Edits of mounts that are in place are told and not done.
+// Dataset is gone. Edits of mounts that are in place are told and not done,
+// unless the mount has never worked: nobody can be using that.
 func (p *pass) mount(ctx context.Context, masters Masters) error {
 	a := &p.answers
 	if p.held {
@@ -26,15 +28,21 @@ func (p *pass) mount(ctx context.Context, masters Masters) error {
 	if p.plan.Unbound != "" {
 		return p.unmountAll(ctx, masters)
 	}
-	changed := false
+	changed, health := false, p.mountHealth()
 	for _, m := range p.plan.Mounts {
 		there := mountAt(a.view, m.Path)
 		if there != nil && sameMount(there, m.Proto()) {
 			continue
 		}
-		if p.status.MountTime != nil {
+		if h := health[m.Path]; p.status.MountTime != nil && (there == nil || h.err == "" || h.objects >= 0) {
 			p.edited = append(p.edited, mountEdit(m, there))
 			continue
+		}
+		if there != nil && there.GetUri() != m.URI {
+			// Another store is another mount, whose cache is its own.
+			if err := masters.Unmount(ctx, m.Path); err != nil && !notFound(err) {
+				return fmt.Errorf("unmounting %s: %w", m.Path, err)
+			}
 		}
 		if _, _, err := masters.Mount(ctx, m.Proto()); err != nil {
 			return fmt.Errorf("mounting %s at %s: %w", m.URI, m.Path, err)
@@ -128,6 +136,9 @@ func (p *pass) tellMounts() {
 		p.status.Mounts = statusMounts(p.plan.Mounts, nil)
 	} else if p.answers.view != nil {
 		p.status.Mounts = statusMounts(p.plan.Mounts, p.answers.view)
+	}
+	if p.plan.Masters != nil && p.answers.workers == nil && p.was(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
+		return // Nobody was heard, which says nothing about the stores.
 	}
 	ok, reason, message := p.mountsReady()
 	p.sick = reason == reasonStoreRefuses

@@ -209,6 +209,9 @@ func (p *pass) carryOut(ctx context.Context) error {
 	if p.held && p.config.ClusterID != "" {
 		return nil
 	}
+	if err := p.tellScaling(ctx); err != nil {
+		return err
+	}
 	objects, err := render.Objects(render.Input{
 		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
 		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),

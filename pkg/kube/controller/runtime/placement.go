@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -34,12 +35,26 @@ func (p *pass) tellPlacement() {
 			reason = reasonUnschedulable
 		}
 		message := fmt.Sprintf("%s find no node: %s", list(blocked), why)
+		if role == plan.RoleMaster && strings.Contains(why, "PersistentVolumeClaim") {
+			message += "; " + p.volumeAdvice()
+		}
 		if role == plan.RoleWorker && !p.shared() {
 			message += "; a node takes one worker of a namespace: add nodes, lower spec.replicas, or write placement: Shared into every Dataset of the namespace"
 		}
 		messages = append(messages, message)
 	}
 	p.trouble(v1alpha1.RuntimePlacementBlocked, reason, strings.Join(messages, ". "))
+}
+
+// volumeAdvice says where masters' volumes are to come from.
+func (p *pass) volumeAdvice() string {
+	if class := p.want.Spec.Master.StorageClassName; class != nil {
+		return fmt.Sprintf("their volumes come from storage class %q, which has to provide them", *class)
+	}
+	if render.MasterPath(p.want, p.plan) != "" {
+		return "their volumes are directories of nodes, bound to one node each"
+	}
+	return "their volumes come from the cluster's default storage class: mark one as the default, name another in spec.master.storageClassName, or create the runtime with a level of volumeType hostPath"
 }
 
 func (p *pass) shared() bool {

@@ -156,7 +156,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if !controllerutil.ContainsFinalizer(runtime, names.RuntimeFinalizer) {
 		if err := r.addFinalizer(ctx, runtime); err != nil {
-			return ctrl.Result{}, err
+			if onlyConflicts(err) {
+				return ctrl.Result{RequeueAfter: time.Second}, nil
+			}
+			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
 	}
 	p := newPass(r, runtime)

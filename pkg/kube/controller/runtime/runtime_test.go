@@ -66,6 +66,7 @@ func (c *cluster) report(ns string, used uint64, objects, bytes int64, failure s
 }
 
 func TestTheSeedsPair(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	ns := c.namespace(t)
 	c.create(t, ns, manifest(t, "seed.yaml"))
@@ -165,6 +166,7 @@ func TestTheSeedsPair(t *testing.T) {
 }
 
 func TestARefusedSpecBlocksNobody(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	ns := c.namespace(t)
 	// What the schema cannot refuse, because it does not see annotations.
@@ -193,6 +195,7 @@ func TestARefusedSpecBlocksNobody(t *testing.T) {
 }
 
 func TestUnbound(t *testing.T) {
+	t.Parallel()
 	c := start(t)
 	ns := c.namespace(t)
 	c.create(t, ns, manifest(t, "seed-unbound.yaml"))

@@ -25,7 +25,7 @@ func (p *pass) tell() {
 	p.tellPlacement()
 	p.tellEdits()
 	p.tellReady()
-	if f := p.status.Formation; f.Formed != p.config.Formed {
+	if f := p.status.Formation; f.Formed != p.config.Formed || p.answers.late {
 		p.again = soon // Masters that start are told through the ConfigMap.
 	}
 }
@@ -57,7 +57,7 @@ func (p *pass) tellMasters() {
 	s.MasterPhase = phase(s.MasterNumberReady, wanted)
 	if s.MasterPhase != v1alpha1.RuntimePhaseReady {
 		s.MasterReason = fmt.Sprintf("%d of %d masters are ready", s.MasterNumberReady, wanted)
-	} else if p.answers.leader == nil {
+	} else if p.answers.leader == nil && !p.answers.late {
 		s.MasterPhase, s.MasterReason = v1alpha1.RuntimePhasePartialReady, "no master is known to lead"
 	}
 	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.seen.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and one leads")

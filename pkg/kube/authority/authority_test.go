@@ -1,0 +1,209 @@
+package authority
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/render"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// stand is a keeper with a cluster in memory and a clock.
+type stand struct {
+	t *testing.T
+	*Keeper
+	clock   time.Time
+	runtime *v1alpha1.JindoRuntime
+}
+
+func newStand(t *testing.T) *stand {
+	t.Helper()
+	scheme := kruntime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).Build()
+	s := &stand{t: t, clock: time.Now(), runtime: &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "hadoop", UID: "u1"}}}
+	s.Keeper = &Keeper{Client: c, Live: c, SystemNamespace: "fluid-system", Now: func() time.Time { return s.clock }}
+	s.replicas(3, 2)
+	return s
+}
+
+func (s *stand) replicas(masters, workers int32) {
+	s.runtime.Spec.Master.Replicas, s.runtime.Spec.Replicas = &masters, &workers
+}
+
+// sync answers what the Secret of each role holds afterwards.
+func (s *stand) sync() map[string]map[string][]byte {
+	s.t.Helper()
+	p, err := plan.Build(nil, s.runtime)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	a, err := s.Authority(s.t.Context(), s.runtime)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.Sync(s.t.Context(), s.runtime, a, p, render.Roster(p, "c1")); err != nil {
+		s.t.Fatal(err)
+	}
+	all := map[string]map[string][]byte{}
+	for _, role := range []string{"master", "worker", "fuse", "admin"} {
+		all[role] = s.secret("team", names.Secret("hadoop", role)).Data
+	}
+	return all
+}
+
+func (s *stand) secret(namespace, name string) *corev1.Secret {
+	s.t.Helper()
+	secret := &corev1.Secret{}
+	if err := s.Client.Get(s.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+		s.t.Fatal(err)
+	}
+	return secret
+}
+
+func same(a, b map[string][]byte, key string) bool {
+	return len(a[key]) > 0 && bytes.Equal(a[key], b[key])
+}
+
+func TestEveryRoleHasItsCertificate(t *testing.T) {
+	s := newStand(t)
+	all := s.sync()
+	for _, test := range []struct {
+		role, cert, key string
+		want            mtls.Peer
+	}{
+		{"master", "hadoop-jindofs-master-2.crt", "hadoop-jindofs-master-2.key", mtls.Peer{Role: mtls.Master, Name: "hadoop-jindofs-master-2"}},
+		{"worker", "hadoop-jindofs-worker-1.crt", "hadoop-jindofs-worker-1.key", mtls.Peer{Role: mtls.Worker, Name: "hadoop-jindofs-worker-1"}},
+		{"fuse", "tls.crt", "tls.key", mtls.Peer{Role: mtls.Fuse, Name: "hadoop-jindofs-fuse"}},
+		{"admin", "tls.crt", "tls.key", mtls.Peer{Role: mtls.Admin, Name: "admin"}},
+	} {
+		data := all[test.role]
+		identity, err := mtls.NewIdentity(mtls.Pair{CA: data["ca.crt"], Cert: data[test.cert], Key: data[test.key]})
+		if err != nil || identity.Peer() != test.want {
+			t.Errorf("%s is %v, want %v, error %v", test.role, identity.Peer(), test.want, err)
+		}
+	}
+	if !bytes.Contains(all["fuse"]["roster.json"], []byte("hadoop-jindofs-worker-1.hadoop-jindofs-worker.team.svc")) {
+		t.Errorf("the mounts' roster is %s", all["fuse"]["roster.json"])
+	}
+	for role, data := range all {
+		if _, ok := data[caKey]; ok {
+			t.Errorf("the Secret of %s holds the authority's key", role)
+		}
+	}
+	if len(s.secret("fluid-system", names.AuthoritySecret("u1")).Data[caKey]) == 0 {
+		t.Error("the authority is not kept")
+	}
+}
+
+func TestGrowingReissuesNobody(t *testing.T) {
+	s := newStand(t)
+	before := s.sync()
+	s.replicas(3, 4)
+	after := s.sync()
+	for _, key := range []string{"hadoop-jindofs-worker-0.crt", "hadoop-jindofs-worker-1.key"} {
+		if !same(before["worker"], after["worker"], key) {
+			t.Errorf("%s was issued anew", key)
+		}
+	}
+	if len(after["worker"]["hadoop-jindofs-worker-3.crt"]) == 0 {
+		t.Error("the fourth worker has none")
+	}
+	if !same(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
+		t.Error("a master's was issued anew")
+	}
+	s.replicas(3, 1)
+	if less := s.sync(); less["worker"]["hadoop-jindofs-worker-3.crt"] != nil {
+		t.Error("a worker that is no longer planned keeps one")
+	}
+}
+
+func TestRenewal(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		after   time.Duration
+		renewed bool
+	}{
+		{"at once", 0, false},
+		{"after half its life", life / 2, false},
+		{"after more than two thirds", life*2/3 + time.Hour, true},
+		{"after it has ended", life + time.Hour, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStand(t)
+			before := s.sync()
+			s.clock = s.clock.Add(test.after)
+			after := s.sync()
+			if got := !same(before["admin"], after["admin"], "tls.crt"); got != test.renewed {
+				t.Errorf("renewed: %v, want %v", got, test.renewed)
+			}
+		})
+	}
+}
+
+// A Secret that is lost or spoilt is mended within a minute, an authority that
+// is lost is replaced with everything it signed.
+func TestMending(t *testing.T) {
+	s := newStand(t)
+	before := s.sync()
+	spoilt := s.secret("team", names.Secret("hadoop", "admin"))
+	spoilt.Data["tls.crt"] = []byte("torn")
+	lost := s.secret("team", names.Secret("hadoop", "fuse"))
+	if err := s.Client.Update(t.Context(), spoilt); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Client.Delete(t.Context(), lost); err != nil {
+		t.Fatal(err)
+	}
+	s.clock = s.clock.Add(checkEvery)
+	after := s.sync()
+	if bytes.Equal(after["admin"]["tls.crt"], []byte("torn")) || len(after["fuse"]["tls.crt"]) == 0 {
+		t.Error("it is not mended")
+	}
+	if !same(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
+		t.Error("what was good was issued anew")
+	}
+	if err := s.Client.Delete(t.Context(), s.secret("fluid-system", names.AuthoritySecret("u1"))); err != nil {
+		t.Fatal(err)
+	}
+	s.clock = s.clock.Add(checkEvery)
+	anew := s.sync()
+	if same(after["admin"], anew["admin"], "ca.crt") || same(after["master"], anew["master"], "hadoop-jindofs-master-0.crt") {
+		t.Error("what the lost authority signed is still there")
+	}
+}
+
+// Another's Secret of the same name is not touched.
+func TestAnothersSecret(t *testing.T) {
+	s := newStand(t)
+	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: names.Secret("hadoop", "fuse")}, Data: map[string][]byte{"mine": []byte("x")}}
+	if err := s.Client.Create(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Build(nil, s.runtime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.Authority(t.Context(), s.runtime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sync(t.Context(), s.runtime, a, p, render.Roster(p, "c1")); err == nil {
+		t.Error("it was taken")
+	}
+	if got := s.secret("team", theirs.Name); string(got.Data["mine"]) != "x" || len(got.Data) != 1 {
+		t.Errorf("it holds %v", got.Data)
+	}
+}

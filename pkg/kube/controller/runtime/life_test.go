@@ -1,0 +1,386 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+// ready makes the seed's pair run, mounted and counted.
+func (c *cluster) ready(t *testing.T) string {
+	t.Helper()
+	ns := c.namespace(t)
+	c.create(t, ns, manifest(t, "seed.yaml"))
+	c.up(t, ns, "hadoop")
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if len(s.Mounts) == 0 {
+			return fmt.Errorf("nothing is mounted")
+		}
+		return nil
+	})
+	c.report(ns, 1<<30, 10, 4<<30, "")
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.FileNum != "10" {
+			return fmt.Errorf("%s files", s.FileNum)
+		}
+		return has(s, v1alpha1.RuntimeReady, corev1.ConditionTrue, "")
+	})
+	return ns
+}
+
+// change a runtime until the change is taken.
+func (c *cluster) change(t *testing.T, ns, name string, change func(r *v1alpha1.JindoRuntime)) {
+	t.Helper()
+	eventually(t, func() error {
+		r, err := c.runtime(t.Context(), ns, name)
+		if err != nil {
+			return err
+		}
+		change(r)
+		return c.Update(t.Context(), r)
+	})
+}
+
+// touch has the controller look again, several times.
+func (c *cluster) touch(t *testing.T, ns string) {
+	t.Helper()
+	_, before := c.counts.of(ns)
+	for i := range 3 {
+		eventually(t, func() error {
+			pod := &corev1.Pod{}
+			c.mustGet(t, ns, "hadoop-jindofs-worker-0", pod)
+			pod.Annotations = map[string]string{"touched": fmt.Sprint(before, i)}
+			return c.Update(t.Context(), pod)
+		})
+		eventually(t, func() error {
+			if _, now := c.counts.of(ns); now <= before+i {
+				return fmt.Errorf("the controller has not looked again")
+			}
+			return nil
+		})
+	}
+}
+
+func TestAnIdleRuntimeWritesNothing(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	eventually(t, func() error {
+		before, _ := c.counts.of(ns)
+		c.touch(t, ns)
+		if now, _ := c.counts.of(ns); now != before {
+			return fmt.Errorf("%d writes while nothing happens", now-before)
+		}
+		return nil
+	})
+	// Figures that print the same are the same.
+	c.report(ns, 1<<30+1000, 10, 4<<30, "")
+	before, _ := c.counts.of(ns)
+	c.touch(t, ns)
+	if now, _ := c.counts.of(ns); now != before {
+		t.Errorf("%d writes for figures that print the same", now-before)
+	}
+}
+
+func TestEditsThatPodsCannotFollow(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		one := int32(1)
+		r.Spec.Master.Replicas = &one
+		r.Spec.TieredStore.Levels[0].Path = "/elsewhere"
+		r.Spec.JindoVersion.ImageTag = "v99"
+	})
+	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		for _, part := range []string{"spec.master.replicas stays 3", "spec.tieredstore stays", "docker.io/jindo-io/jindo:v99"} {
+			if err := has(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	masters, workers := &appsv1.StatefulSet{}, &appsv1.StatefulSet{}
+	c.mustGet(t, ns, "hadoop-jindofs-master", masters)
+	c.mustGet(t, ns, "hadoop-jindofs-worker", workers)
+	if *masters.Spec.Replicas != 3 || masters.Spec.Template.Spec.Containers[0].Image != image {
+		t.Errorf("the masters were changed: %d of %s", *masters.Spec.Replicas, masters.Spec.Template.Spec.Containers[0].Image)
+	}
+	for _, v := range workers.Spec.Template.Spec.Volumes {
+		if v.HostPath != nil && contains(v.HostPath.Path, "elsewhere") {
+			t.Errorf("the workers' tier was changed to %s", v.HostPath.Path)
+		}
+	}
+	if phases(&runtime.Status) != "Ready/Ready/Ready" {
+		t.Errorf("phases are %s", phases(&runtime.Status))
+	}
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		three := int32(3)
+		r.Spec.Master.Replicas = &three
+		r.Spec.TieredStore.Levels[0].Path = "/mnt/disk1"
+		r.Spec.JindoVersion.ImageTag = ""
+	})
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeChangeNotApplied, "", "")
+	})
+}
+
+func TestMountsEditedUnderARuntime(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	edit := func(endpoint string) {
+		t.Helper()
+		eventually(t, func() error {
+			d := &v1alpha1.Dataset{}
+			c.mustGet(t, ns, "hbase", d)
+			d.Spec.Mounts[0].Options["fs.oss.endpoint"] = endpoint
+			return c.Update(t.Context(), d)
+		})
+	}
+	mounted := func() string {
+		endpoint := ""
+		c.masters.change(ns, func(s *fakeSet) { endpoint = s.view.GetMounts()[0].GetOptions()["fs.oss.endpoint"] })
+		return endpoint
+	}
+	edit("another.example.com")
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount hadoop")
+	})
+	if got := mounted(); got == "another.example.com" {
+		t.Error("a mount that is in use was changed")
+	}
+	// One that never worked is mended.
+	c.report(ns, 0, -1, -1, "no such host")
+	c.touch(t, ns)
+	eventually(t, func() error {
+		if got := mounted(); got != "another.example.com" {
+			return fmt.Errorf("it is mounted with %s", got)
+		}
+		return nil
+	})
+}
+
+func TestADatasetThatGoes(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	d := &v1alpha1.Dataset{}
+	c.mustGet(t, ns, "hbase", d)
+	if err := c.Delete(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if len(s.Mounts) > 0 || s.MountTime != nil {
+			return fmt.Errorf("still mounted: %v", s.Mounts)
+		}
+		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "hbase")
+	})
+	c.masters.change(ns, func(s *fakeSet) {
+		if len(s.view.GetMounts()) > 0 {
+			t.Errorf("the masters still have %v", s.view.GetMounts())
+		}
+	})
+}
+
+func TestALostStatusComesBack(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	before, err := c.runtime(t.Context(), ns, "hadoop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		r, err := c.runtime(t.Context(), ns, "hadoop")
+		if err != nil {
+			return err
+		}
+		r.Status = v1alpha1.RuntimeStatus{}
+		return c.Status().Update(t.Context(), r)
+	})
+	c.touch(t, ns)
+	after := c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
+	if after.Status.Formation == nil || after.Status.Formation.ClusterID != before.Status.Formation.ClusterID || !after.Status.Formation.Formed {
+		t.Errorf("the record was %+v and is %+v", before.Status.Formation, after.Status.Formation)
+	}
+}
+
+func TestPodsWithoutNode(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		four := int32(4)
+		r.Spec.Replicas = &four
+	})
+	eventually(t, func() error {
+		set := &appsv1.StatefulSet{}
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		if *set.Spec.Replicas != 4 {
+			return fmt.Errorf("%d workers are wanted", *set.Spec.Replicas)
+		}
+		return nil
+	})
+	secret := &corev1.Secret{}
+	c.mustGet(t, ns, names.Secret("hadoop", "worker"), secret)
+	if len(secret.Data["hadoop-jindofs-worker-3.crt"]) == 0 {
+		t.Error("the fourth worker has no certificate")
+	}
+	labels := names.Labels("hadoop", "worker")
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "hadoop-jindofs-worker-3", Labels: labels},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}},
+	}
+	if err := c.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	pod.Status.Conditions = []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
+	}}
+	if err := c.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error {
+		c.touch(t, ns)
+		r, err := c.runtime(t.Context(), ns, "hadoop")
+		if err != nil {
+			return err
+		}
+		return has(&r.Status, v1alpha1.RuntimePlacementBlocked, corev1.ConditionTrue, "placement: Shared")
+	})
+}
+
+func TestANamespaceThatRefusesPods(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.namespace(t)
+	c.create(t, ns, manifest(t, "seed.yaml"))
+	set := &appsv1.StatefulSet{}
+	c.appears(t, ns, "hadoop-jindofs-worker", set)
+	event := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: ns, Name: "refused"},
+		InvolvedObject: corev1.ObjectReference{Kind: "StatefulSet", Namespace: ns, Name: set.Name, UID: set.UID},
+		Reason:         "FailedCreate", Message: `pods "hadoop-jindofs-worker-0" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes`,
+		LastTimestamp: metav1.Now(), Type: corev1.EventTypeWarning,
+	}
+	if err := c.Create(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimePodSecurityForbidden, corev1.ConditionTrue, "volumeType: emptyDir")
+	})
+}
+
+func TestMissingCredentials(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.namespace(t)
+	set := func(problems ...runtime.Problem) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.problems[ns] = problems
+	}
+	set(runtime.Problem{Mount: "hadoop", Message: "there is no Secret keys: create it"})
+	c.create(t, ns, manifest(t, "seed.yaml"))
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionFalse, "mount hadoop: there is no Secret keys")
+	})
+	set()
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionTrue, "")
+	})
+}
+
+func TestDeletion(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	step := func(s runtime.Teardown) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.steps[ns] = s
+	}
+	step(runtime.Teardown{Blocked: "pod reader mounts PersistentVolumeClaim hbase"})
+	r, err := c.runtime(t.Context(), ns, "hadoop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Delete(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeDeletionBlocked, corev1.ConditionTrue, "pod reader")
+	})
+	step(runtime.Teardown{Done: true})
+	eventually(t, func() error {
+		_, err := c.runtime(t.Context(), ns, "hadoop")
+		if !apierrors.IsNotFound(err) {
+			return fmt.Errorf("it is still there: %v", err)
+		}
+		return nil
+	})
+}
+
+// A claim that was deleted finds its volume again.
+func TestAVolumeIsOfferedAgain(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	name := names.MasterVolume(ns, "hadoop", 0)
+	eventually(t, func() error {
+		volume := &corev1.PersistentVolume{}
+		c.mustGet(t, "", name, volume)
+		volume.Spec.ClaimRef.UID, volume.Spec.ClaimRef.ResourceVersion = "gone", "1"
+		return c.Update(t.Context(), volume)
+	})
+	eventually(t, func() error {
+		volume := &corev1.PersistentVolume{}
+		c.mustGet(t, "", name, volume)
+		volume.Status.Phase = corev1.VolumeReleased
+		return c.Status().Update(t.Context(), volume)
+	})
+	eventually(t, func() error {
+		volume := &corev1.PersistentVolume{}
+		c.mustGet(t, "", name, volume)
+		if volume.Spec.ClaimRef.UID != "" || volume.Spec.ClaimRef.Name != names.MasterClaim("hadoop", 0) {
+			return fmt.Errorf("it is claimed by %+v", volume.Spec.ClaimRef)
+		}
+		return nil
+	})
+}
+
+// Masters that die are told, and a leader elsewhere is followed.
+func TestLeadersAreFollowed(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	c.masters.change(ns, func(s *fakeSet) { s.leads, s.term = "hadoop-jindofs-master-2", 4 })
+	c.run(t, ns, "hadoop", plan.RoleMaster, 2)
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.Raft.Leader != "hadoop-jindofs-master-2" || s.Raft.Term != 4 || s.MasterPhase != v1alpha1.RuntimePhasePartialReady {
+			return fmt.Errorf("raft %+v, phase %s", s.Raft, s.MasterPhase)
+		}
+		return nil
+	})
+	c.masters.change(ns, func(s *fakeSet) { s.leads = "" })
+	c.run(t, ns, "hadoop", plan.RoleMaster, 0)
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.Raft.Leader != "" || s.Raft.Members[0].State != "UNKNOWN" {
+			return fmt.Errorf("raft %+v", s.Raft)
+		}
+		if !s.Formation.Formed {
+			return fmt.Errorf("the cluster is said not to be formed any more")
+		}
+		return wantPhases("NotReady/Ready/Ready")(s)
+	})
+}
