@@ -16,6 +16,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -37,6 +38,8 @@ const (
 	timeout = time.Minute
 	// again is when a Dataset that is not ready is looked at without a reason.
 	again = time.Minute
+	// conflictAgain is time for a cache to catch up.
+	conflictAgain = 500 * time.Millisecond
 	// soon is when our own steps are followed up.
 	soon = 2 * time.Second
 	// blockedAgain is when the pods that keep a Dataset are looked for again.
@@ -100,10 +103,22 @@ func datasetOfVolume(_ context.Context, object client.Object) []reconcile.Reques
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: pv.Spec.ClaimRef.Namespace, Name: pv.Spec.ClaimRef.Name}}}
 }
 
-// Reconcile brings one Dataset up to date.
+// Reconcile brings one Dataset up to date. That a cache was behind, or that the
+// namespace is on its way out, is no failure: the next turn sees more.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	result, err := r.reconcile(ctx, request)
+	switch {
+	case err == nil:
+		return result, nil
+	case apierrors.IsConflict(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return reconcile.Result{RequeueAfter: conflictAgain}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	dataset := &v1alpha1.Dataset{}
 	if err := r.Client.Get(ctx, request.NamespacedName, dataset); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)

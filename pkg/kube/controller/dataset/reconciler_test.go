@@ -2,6 +2,7 @@ package dataset_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
@@ -316,6 +318,36 @@ func TestIdleWritesNothing(t *testing.T) {
 	}
 	if s.counted.n != before {
 		t.Errorf("%d writes", s.counted.n-before)
+	}
+}
+
+// TestQuietFailures: what the next turn mends is not reported.
+func TestQuietFailures(t *testing.T) {
+	resource := schema.GroupResource{Resource: "datasets"}
+	terminating := apierrors.NewForbidden(resource, "hbase", errors.New("the namespace is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	for _, test := range []struct {
+		name  string
+		err   error
+		quiet bool
+	}{
+		{"conflict", apierrors.NewConflict(resource, "hbase", errors.New("older")), true},
+		{"the namespace goes", terminating, true},
+		{"forbidden", apierrors.NewForbidden(resource, "hbase", errors.New("no")), false},
+		{"away", apierrors.NewServiceUnavailable("away"), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newStand(t, newDataset())
+			s.r.Client = interceptor.NewClient(s.c, interceptor.Funcs{
+				SubResourcePatch: func(context.Context, client.Client, string, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
+					return test.err
+				},
+			})
+			result, err := s.r.Reconcile(t.Context(), reconcile.Request{NamespacedName: hbase})
+			if quiet := err == nil && result.RequeueAfter > 0; quiet != test.quiet {
+				t.Errorf("got %+v, %v", result, err)
+			}
+		})
 	}
 }
 
