@@ -32,6 +32,7 @@ type options struct {
 	listen, healthListen          string
 	tiers                         []blockstore.Tier
 	memory                        int64
+	socketGroup                   int
 	debug                         bool
 }
 
@@ -48,6 +49,7 @@ func parse() options {
 	flag.StringVar(&o.dataDir, "data-dir", "", "directory of this worker's id, view and listings")
 	flag.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one folder of credential files a secret")
 	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket that passes sealed files; empty passes none")
+	flag.IntVar(&o.socketGroup, "socket-group", 0, "group that may connect to the socket too, one of this process's own; 0 is none")
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", roster.WorkerPort), "address for bytes and gRPC")
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
 	flag.Int64Var(&o.memory, "memory", 256<<20, "bytes of blocks that may be in memory")
@@ -95,7 +97,7 @@ func run(ctx context.Context, o options) error {
 	}
 	worker, err := server.New(server.Config{
 		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: who.ClusterID, Listen: o.listen, Identity: identity,
-		DataDir: o.dataDir, SocketDir: o.socketDir, Masters: server.MastersOf(masters), Directory: names,
+		DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
 		OpenStore: server.StoresWith(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {

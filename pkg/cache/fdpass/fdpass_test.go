@@ -104,7 +104,12 @@ func start(t *testing.T) (*shelf, string, func()) {
 
 func serve(t *testing.T, s *shelf, path string) (stop func()) {
 	t.Helper()
-	server, err := Listen(path, s, slog.New(slog.DiscardHandler))
+	return serveGroup(t, s, path, NoGroup)
+}
+
+func serveGroup(t *testing.T, s *shelf, path string, group int) (stop func()) {
+	t.Helper()
+	server, err := Listen(path, group, s, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,19 +340,45 @@ func mustEncode(t *testing.T, m message) []byte {
 	return b
 }
 
-// TestOtherUsersAreRefused although the socket's mode lets them in.
-func TestOtherUsersAreRefused(t *testing.T) {
+// TestOtherUsers are refused although the socket's mode lets them in, unless
+// they are of the group that may connect.
+func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not run: becoming another user needs root")
 	}
-	_, path, _ := start(t)
-	for _, p := range []struct {
-		path string
-		mode os.FileMode
-	}{{path, 0o777}, {filepath.Dir(path), 0o755}} {
-		if err := os.Chmod(p.path, p.mode); err != nil {
-			t.Fatal(err)
-		}
+	const nobody = 65534
+	for _, test := range []struct {
+		name  string
+		group int
+		open  bool // the mode of the socket lets everybody in
+		want  int  // exit code of the other user's process
+	}{
+		{"a stranger", NoGroup, true, 0},
+		{"a stranger to the group", 65532, true, 0},
+		{"one of the group", nobody, false, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, path, stop := start(t)
+			stop()
+			serveGroup(t, s, path, test.group)
+			if test.open {
+				if err := os.Chmod(path, 0o777); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := asUser(t, path, nobody); got != test.want {
+				t.Errorf("the other user's process ends with %d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// asUser tries a socket as another user and answers the exit code of that
+// process.
+func asUser(t *testing.T, path string, user uint32) int {
+	t.Helper()
+	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // The other user must reach it.
+		t.Fatal(err)
 	}
 	// The binary must be where the other user can run it.
 	binary := filepath.Join(filepath.Dir(path), "stranger")
@@ -361,10 +392,13 @@ func TestOtherUsersAreRefused(t *testing.T) {
 	child := exec.CommandContext(t.Context(), binary)
 	child.Dir = "/"
 	child.Env = append(os.Environ(), strangerSocket+"="+path)
-	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if out, err := child.CombinedOutput(); err != nil {
-		t.Errorf("the stranger was not refused: %v %s", err, out)
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	out, err := child.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("running as another user: %v %s", err, out)
 	}
+	return child.ProcessState.ExitCode()
 }
 
 func FuzzDecode(f *testing.F) {

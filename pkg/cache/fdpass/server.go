@@ -39,6 +39,7 @@ const (
 // Server lends files on one socket.
 type Server struct {
 	path     string
+	group    int // that may connect too; NoGroup for none
 	lender   Lender
 	logger   *slog.Logger
 	listener *net.UnixListener
@@ -48,8 +49,13 @@ type Server struct {
 	wg    sync.WaitGroup
 }
 
-// Listen makes the socket, in place of what a killed worker left there.
-func Listen(path string, lender Lender, logger *slog.Logger) (*Server, error) {
+// NoGroup is the group of a socket that only its user may connect to.
+const NoGroup = -1
+
+// Listen makes the socket, in place of what a killed worker left there. Its user
+// and root may connect, and processes whose group is the one given, which must
+// be one of this process's own.
+func Listen(path string, group int, lender Lender, logger *slog.Logger) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
@@ -60,11 +66,22 @@ func Listen(path string, lender Lender, logger *slog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := open(path, group); err != nil {
 		_ = listener.Close()
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
-	return &Server{path: path, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]struct{}{}}, nil
+	return &Server{path: path, group: group, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]struct{}{}}, nil
+}
+
+// open lets those connect who may.
+func open(path string, group int) error {
+	if group == NoGroup {
+		return os.Chmod(path, 0o600)
+	}
+	if err := os.Chown(path, -1, group); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o660) //nolint:gosec // For a group of servers of mounts.
 }
 
 // Serve lends until the context ends. Then every connection is closed and
@@ -105,11 +122,11 @@ func (s *Server) close() {
 	}
 }
 
-// add takes a connection of this user or root.
+// add takes a connection of this user, root, or the group.
 func (s *Server) add(c *net.UnixConn) bool {
-	user, err := peerUser(c)
-	if err != nil || user != 0 && int(user) != os.Geteuid() {
-		s.logger.Warn("refused a connection to the socket of sealed files", "uid", user, "reason", err)
+	user, group, err := peerUser(c)
+	if err != nil || user != 0 && int(user) != os.Geteuid() && int(group) != s.group {
+		s.logger.Warn("refused a connection to the socket of sealed files", "uid", user, "gid", group, "reason", err)
 		return false
 	}
 	s.mu.Lock()

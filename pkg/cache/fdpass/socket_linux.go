@@ -20,22 +20,22 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 }
 
 // peerUser asks the kernel who is at the other end.
-func peerUser(c *net.UnixConn) (uint32, error) {
+func peerUser(c *net.UnixConn) (user, group uint32, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	var cred *unix.Ucred
 	var failed error
 	if err := raw.Control(func(fd uintptr) {
 		cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if failed != nil {
-		return 0, failed
+		return 0, 0, failed
 	}
-	return cred.Uid, nil
+	return cred.Uid, cred.Gid, nil
 }
 
 // send writes one packet, with a descriptor unless fd is negative.

@@ -52,10 +52,13 @@ type Config struct {
 	// SocketDir holds the socket on which sealed files are passed; empty
 	// passes none.
 	SocketDir string
-	Masters   Masters
-	Directory Directory
-	OpenStore StoreOpener
-	Blocks    *blockstore.Store
+	// SocketGroup may connect to it too, for servers of mounts that run as
+	// another user than the worker; 0 is none.
+	SocketGroup int
+	Masters     Masters
+	Directory   Directory
+	OpenStore   StoreOpener
+	Blocks      *blockstore.Store
 
 	// Heartbeat interval: 2 s.
 	Heartbeat time.Duration

@@ -82,13 +82,20 @@ func New(config Config) (*Worker, error) {
 	}
 	if config.SocketDir != "" {
 		path := filepath.Join(config.SocketDir, config.Name+".sock")
-		if w.sealed, err = fdpass.Listen(path, lender{config.Blocks}, config.Logger); err != nil {
+		if w.sealed, err = fdpass.Listen(path, socketGroup(config), lender{config.Blocks}, config.Logger); err != nil {
 			// Readers on this host read over the network instead.
 			config.Logger.Warn("sealed files will not be passed", "reason", err)
 		}
 	}
 	w.serve()
 	return w, nil
+}
+
+func socketGroup(config Config) int {
+	if config.SocketGroup == 0 {
+		return fdpass.NoGroup
+	}
+	return config.SocketGroup
 }
 
 // Addr is where the worker listens.

@@ -1,6 +1,9 @@
 package render
 
 import (
+	"fmt"
+	"slices"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -18,6 +21,12 @@ const tierSlack = 256 << 20
 func (in *Input) workers() *appsv1.StatefulSet {
 	c := in.Plan.Workers
 	template := in.template(c, in.workerSettings())
+	if firstHostPath(in.Plan) != "" {
+		// The worker is root then, and who it passes files to is not.
+		template.Spec.SecurityContext.SupplementalGroups = []int64{names.User}
+		worker := &template.Spec.Containers[0]
+		worker.Args = append(slices.Clone(worker.Args), fmt.Sprintf("--socket-group=%d", names.User))
+	}
 	template.Labels[names.LabelDataset] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
 	template.Labels[names.LabelPlacement] = string(in.placement())
 	in.placeWorkers(template.Spec.Affinity)
