@@ -1,0 +1,171 @@
+//go:build linux
+
+package mounts
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func table(t *testing.T) *Table {
+	t.Helper()
+	table, err := OpenTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = table.Close() })
+	return table
+}
+
+// place is a directory whose mounts end with the test.
+func place(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = table(t).Clear(dir) })
+	return dir
+}
+
+func must(t *testing.T, errs ...error) {
+	t.Helper()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParseLine(t *testing.T) {
+	for _, c := range []struct {
+		name, line string
+		want       Entry
+		ok         bool
+	}{
+		{"tmpfs", `36 35 0:42 / /mnt rw,nosuid shared:1 - tmpfs jindo rw`, Entry{"0:42", "/mnt", "tmpfs", "jindo"}, true},
+		{"no optional fields", `36 35 0:42 / /mnt rw - fuse.jindo jindo:/dev/fuse rw`, Entry{"0:42", "/mnt", "fuse.jindo", "jindo:/dev/fuse"}, true},
+		{"escapes", `36 35 0:42 / /a\040b\134c rw shared:1 master:2 - tmpfs x\011y rw`, Entry{"0:42", `/a b\c`, "tmpfs", "x\ty"}, true},
+		{"cut", `36 35 0:42 / /mnt rw -`, Entry{}, false},
+		{"nothing", ``, Entry{}, false},
+		{"no separator", `1 2 3 4 5 6 7 8 9`, Entry{}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, ok := parseLine(c.line)
+			if got != c.want || ok != c.ok {
+				t.Errorf("parsed %+v, %v", got, ok)
+			}
+		})
+	}
+}
+
+func TestTableFollowsTheKernel(t *testing.T) {
+	dir, table := place(t), table(t)
+	point := filepath.Join(dir, "with space")
+	must(t, MakeDir(point), MakeDir(point))
+	for range 20 {
+		if _, there, err := table.Top(point); err != nil || there {
+			t.Fatalf("before: %v, %v", there, err)
+		}
+		must(t, Tmpfs(point, 1<<20))
+		if top, there, err := table.Top(point); err != nil || !there || top.Source != Source {
+			t.Fatalf("mounted: %+v, %v, %v", top, there, err)
+		}
+		must(t, table.Clear(point))
+	}
+}
+
+func TestClearTakesEverythingDown(t *testing.T) {
+	dir, table := place(t), table(t)
+	point := filepath.Join(dir, "a")
+	beside := filepath.Join(dir, "ab")
+	must(t, MakeDir(point), MakeDir(beside), Tmpfs(beside, 1<<20), Tmpfs(point, 1<<20), Tmpfs(point, 1<<20),
+		MakeDir(filepath.Join(point, "b")), Tmpfs(filepath.Join(point, "b"), 1<<20))
+	busy, err := os.Open(filepath.Join(point, "b"))
+	must(t, err)
+	defer func() { _ = busy.Close() }()
+	must(t, table.CheckOurs(point), table.Clear(point), table.Clear(point))
+	if left, err := table.Below(dir); err != nil || len(left) != 1 || left[0].Point != beside {
+		t.Errorf("left %v, %v", left, err)
+	}
+	must(t, unix.Mount("other", point, "tmpfs", 0, ""))
+	if err := table.CheckOurs(point); !errors.Is(err, ErrForeign) {
+		t.Errorf("somebody else's mount: %v", err)
+	}
+}
+
+func TestBindWithin(t *testing.T) {
+	dir, table := place(t), table(t)
+	root, outside := filepath.Join(dir, "root"), filepath.Join(dir, "outside")
+	must(t, os.MkdirAll(filepath.Join(root, "a", "b"), 0o755), os.MkdirAll(outside, 0o755),
+		os.WriteFile(filepath.Join(root, "a", "b", "file"), []byte("x"), 0o600),
+		os.Symlink("../outside", filepath.Join(root, "up")), os.Symlink(outside, filepath.Join(root, "away")),
+		os.Symlink("a/b", filepath.Join(root, "inside")))
+	for _, c := range []struct {
+		name, sub string
+		shown     string // a file that is seen then
+	}{
+		{"everything", "", "a/b/file"},
+		{"a directory", "a/b", "file"},
+		{"a link that stays inside", "inside", "file"},
+		{"a link upwards", "up", ""},
+		{"an absolute link", "away", ""},
+		{"upwards", "../outside", ""},
+		{"a file", "a/b/file", ""},
+		{"nothing", "c", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			point := filepath.Join(dir, "point")
+			must(t, MakeDir(point))
+			err := BindWithin(t.Context(), root, c.sub, point, true)
+			if c.shown == "" {
+				if _, there, _ := table.Top(point); err == nil || there {
+					t.Fatalf("answered %v, mounted %v", err, there)
+				}
+				return
+			}
+			must(t, err)
+			shown := filepath.Join(point, c.shown)
+			if _, err := os.Stat(shown); err != nil {
+				t.Error(err)
+			}
+			if err := os.WriteFile(shown, nil, 0o600); !errors.Is(err, unix.EROFS) {
+				t.Errorf("writing answers %v", err)
+			}
+			must(t, table.Clear(point))
+		})
+	}
+}
+
+func TestWhatHangsIsAbandoned(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	hang, ended := make(chan struct{}), make(chan struct{})
+	err := aside(ctx, func() error { defer close(ended); <-hang; return nil })
+	if err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("answered %v", err)
+	}
+	close(hang)
+	<-ended
+}
+
+func TestStat(t *testing.T) {
+	usage, err := Stat(t.Context(), t.TempDir())
+	if err != nil || usage.Bytes <= 0 || usage.Bytes < usage.BytesFree {
+		t.Errorf("%+v, %v", usage, err)
+	}
+	if _, err := Stat(t.Context(), filepath.Join(t.TempDir(), "missing")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing directory: %v", err)
+	}
+}
