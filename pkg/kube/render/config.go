@@ -26,6 +26,10 @@ type Applied struct {
 	WorkerDisabled   bool                 `json:"workerDisabled,omitempty"`
 	FuseDisabled     bool                 `json:"fuseDisabled,omitempty"`
 	TieredStore      v1alpha1.TieredStore `json:"tieredstore"`
+	// RenderedBy is the image of the controllers that made the pods' templates.
+	// Later ones leave templates alone: pods keep their image, which may not
+	// know what later templates say.
+	RenderedBy string `json:"renderedBy,omitempty"`
 }
 
 // AppliedOf a runtime whose defaults are set.

@@ -44,12 +44,10 @@ func (in *Input) fuseSettings() podSettings {
 		tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 		labels:      spec.Labels, metadata: spec.PodMetadata,
 		values: map[string]string{
-			plan.VarConfig: runDir, plan.VarTLS: runDir, plan.VarData: dataDir,
+			plan.VarConfig: runDir, plan.VarTLS: runDir, plan.VarData: runDir + "/" + names.StateDir,
 			plan.VarSession: runDir + "/" + names.SessionSocket, plan.VarSockets: runDir + "/" + names.SocketsDir,
 		},
 	}
-	s.add(corev1.Volume{Name: dataVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}},
-		corev1.VolumeMount{MountPath: dataDir})
 	secret := &corev1.LocalObjectReference{Name: names.Secret(in.Plan.Name, string(plan.RoleFuse))}
 	s.add(in.inline("session", names.RoleFuse, secret), corev1.VolumeMount{MountPath: runDir})
 	if in.Plan.FuseOnly() {

@@ -155,6 +155,41 @@ func (p *pass) restoreApplied() {
 	}
 }
 
+// appliedNow is the record for what is carried out in this pass.
+func (p *pass) appliedNow() render.Applied {
+	applied := render.AppliedOf(p.want)
+	applied.RenderedBy = p.r.Image
+	if before := p.config.Applied; before != nil && before.RenderedBy != "" {
+		applied.RenderedBy = before.RenderedBy
+	}
+	return applied
+}
+
+// keepTemplate leaves the template of pods as it is where other controllers
+// made it: the pods' image is theirs too.
+func (p *pass) keepTemplate(ctx context.Context, object client.Object) error {
+	if p.appliedNow().RenderedBy == p.r.Image {
+		return nil
+	}
+	switch o := object.(type) {
+	case *appsv1.StatefulSet:
+		there, err := p.statefulSet(ctx, o.Name)
+		if err != nil || there == nil {
+			return err
+		}
+		kept := there.DeepCopy()
+		o.Spec.Template, o.Spec.VolumeClaimTemplates = kept.Spec.Template, kept.Spec.VolumeClaimTemplates
+	case *appsv1.DaemonSet:
+		there := &appsv1.DaemonSet{}
+		found, err := p.get(ctx, o.Name, there)
+		if err != nil || !found {
+			return err
+		}
+		o.Spec.Template = *there.Spec.Template.DeepCopy()
+	}
+	return nil
+}
+
 // edits names the fields that differ, each with what to do.
 func edits(before, now render.Applied) []string {
 	var edits []string

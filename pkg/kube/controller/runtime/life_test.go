@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -383,4 +384,48 @@ func TestLeadersAreFollowed(t *testing.T) {
 		}
 		return wantPhases("NotReady/Ready/Ready")(s)
 	})
+}
+
+// Pods that were made by controllers of another image keep their template,
+// which is the one that their image knows.
+func TestAnUpgradeOfTheControllersChangesNoTemplate(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	const earlier = "docker.io/jindo-io/jindo:earlier"
+	set := &appsv1.StatefulSet{}
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		set.Spec.Template.Spec.Containers[0].Args = []string{"--as-it-was"}
+		return c.Update(t.Context(), set)
+	})
+	// As if those had made it.
+	eventually(t, func() error {
+		config := &corev1.ConfigMap{}
+		c.mustGet(t, ns, "hadoop-jindofs-config", config)
+		config.Annotations["jindo.io/applied"] = strings.Replace(config.Annotations["jindo.io/applied"], image, earlier, 1)
+		return c.Update(t.Context(), config)
+	})
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		set.Spec.Template.Spec.Containers[0].Args = []string{"--as-it-was"}
+		return c.Update(t.Context(), set)
+	})
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
+	})
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		four := int32(4)
+		r.Spec.Replicas = &four
+	})
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		if *set.Spec.Replicas != 4 {
+			return fmt.Errorf("%d workers are wanted", *set.Spec.Replicas)
+		}
+		return nil
+	})
+	if got := set.Spec.Template.Spec.Containers[0].Args; len(got) != 1 || got[0] != "--as-it-was" {
+		t.Errorf("the template was changed: %v", got)
+	}
 }

@@ -215,13 +215,16 @@ func (p *pass) carryOut(ctx context.Context) error {
 	objects, err := render.Objects(render.Input{
 		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
 		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
-		MasterNodes: p.masterNodes, FusePriorityClass: p.r.FusePriorityClass, Applied: render.AppliedOf(p.want),
+		MasterNodes: p.masterNodes, FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(),
 	})
 	if err != nil {
 		return err
 	}
 	var failed error
 	for _, object := range objects {
+		if err := p.keepTemplate(ctx, object); err != nil {
+			return err
+		}
 		failed = errors.Join(failed, p.r.apply(ctx, p.runtime.UID, object))
 	}
 	return failed

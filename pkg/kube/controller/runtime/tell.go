@@ -146,10 +146,8 @@ func (p *pass) tellEdits() {
 	if older := p.olderPods(); len(older) > 0 {
 		pending = append(pending, fmt.Sprintf("%s run with an older template: delete a pod to renew it, one at a time", list(older)))
 	}
-	if images, now := p.status.Images, p.images(); images != nil && len(imageEdits(p.runtime.Spec, *images, now)) == 0 {
-		if images.Jindo != now.Jindo || images.Fuse != now.Fuse {
-			pending = append(pending, fmt.Sprintf("pods stay with image %s, new runtimes get %s: create the runtime anew to have it", images.Jindo, now.Jindo))
-		}
+	if by := p.appliedNow().RenderedBy; by != p.r.Image {
+		pending = append(pending, fmt.Sprintf("pods stay as the controllers of image %s made them, with image %s, and what is edited about pods waits: create the runtime anew to have those of %s", by, p.status.Images.Jindo, p.r.Image))
 	}
 	p.trouble(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, strings.Join(pending, "; "))
 }
