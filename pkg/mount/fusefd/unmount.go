@@ -22,7 +22,7 @@ const probeTime = 2 * time.Second
 // Abort ends the connection to the kernel: every request that waits or will
 // come fails with ENOTCONN. The mount itself stays in the tree until Unmount.
 func (s *Session) Abort() error {
-	s.log.Warn("aborting the mount")
+	s.log.Info("ending the connection of the mount")
 	err := s.kill()
 	s.end(ErrAborted)
 	return err

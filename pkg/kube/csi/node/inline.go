@@ -42,13 +42,17 @@ func (n *Node) publishSession(v records.Volume, secrets map[string]string) error
 	if err != nil {
 		return err
 	}
-	shared, err := r.sockets()
+	sockets, err := r.sockets()
+	if err != nil {
+		return err
+	}
+	state, err := r.state()
 	if err != nil {
 		return err
 	}
 	private := n.private(v)
 	if !n.isInline(v) {
-		if err := n.makeInline(private, v.Target, shared); err != nil {
+		if err := n.makeInline(private, v.Target, map[string]string{names.SocketsDir: sockets, names.StateDir: state}); err != nil {
 			return err
 		}
 		n.log.Info("a FUSE server has come", "runtime", r.id.String(), "pod", v.Pod.Name)
@@ -69,19 +73,25 @@ func (n *Node) private(v records.Volume) string {
 	return filepath.Join(n.dir(), v.Runtime.Dir(), "sessions", hex.EncodeToString(sum[:8]))
 }
 
-func (n *Node) makeInline(private, target, shared string) error {
+// makeInline shows the directories of shared, each under its name.
+func (n *Node) makeInline(private, target string, shared map[string]string) error {
 	if err := n.clearInline(private, target); err != nil {
 		return err
 	}
-	sockets := filepath.Join(private, names.SocketsDir)
-	for _, step := range []func() error{
+	steps := []func() error{
 		func() error { return mounts.MakeDir(private) },
 		func() error { return mounts.Tmpfs(private, inlineSize) },
-		func() error { return mounts.MakeDir(sockets) },
-		func() error { return mounts.Bind(shared, sockets) },
+	}
+	for name, dir := range shared {
+		place := filepath.Join(private, name)
+		steps = append(steps,
+			func() error { return mounts.MakeDir(place) },
+			func() error { return mounts.Bind(dir, place) })
+	}
+	steps = append(steps,
 		func() error { return mounts.MakeDir(target) },
-		func() error { return mounts.BindTree(private, target) },
-	} {
+		func() error { return mounts.BindTree(private, target) })
+	for _, step := range steps {
 		if err := step(); err != nil {
 			return errors.Join(err, n.clearInline(private, target))
 		}

@@ -177,10 +177,30 @@ func (n *Node) prune() {
 			continue
 		}
 		n.log.Info("forgetting a volume of a pod that is gone", "target", v.Target)
-		if err := n.store.Delete(v.Target); err != nil {
-			n.log.Error("forgetting a volume", "error", err)
+		if err := n.forget(v); err != nil {
+			n.log.Error("forgetting a volume", "target", v.Target, "error", err)
 		}
 	}
+}
+
+// forget a volume whose target is gone with its pod.
+func (n *Node) forget(v records.Volume) error {
+	if v.Role == names.RoleFuse {
+		r := n.runtime(v.Runtime)
+		r.setGoing(v.Target, true)
+		defer r.setGoing(v.Target, false)
+		n.lendTo(r)
+		if err := n.clearInline(n.private(v), v.Target); err != nil {
+			return err
+		}
+	}
+	r := n.locked(v.Runtime)
+	defer r.mu.Unlock()
+	if err := n.store.Delete(v.Target); err != nil {
+		return err
+	}
+	n.settle(r, v)
+	return nil
 }
 
 // Close lets go of everything without unmounting: a successor takes it over.

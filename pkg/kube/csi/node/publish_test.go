@@ -160,3 +160,25 @@ func TestPodsReadWithoutTheAPIServer(t *testing.T) {
 	s.mustPublish(volume)
 	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
 }
+
+func TestVolumesOfPodsThatVanishedAreForgotten(t *testing.T) {
+	s := newStand(t, func(c *Config) { c.Linger = 10 * time.Millisecond })
+	session, worker := s.inline("fuse", names.RoleFuse), s.inline("worker", names.RoleWorker)
+	s.mustPublish(session)
+	s.mustPublish(worker)
+	// As after a crash of the node: mounts are gone, and the kubelet has removed
+	// the pods' directories.
+	for _, e := range s.mountsBelow(s.kubelet) {
+		if err := unix.Unmount(e.Point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(s.kubelet, "pods")); err != nil {
+		t.Fatal(err)
+	}
+	s.restart(func(c *Config) { c.Linger = 10 * time.Millisecond })
+	s.eventually("nothing is left", func() bool {
+		left, err := filepath.Glob(filepath.Join(s.node.dir(), "*_*"))
+		return err == nil && len(left) == 0 && len(s.node.store.All()) == 0
+	})
+}

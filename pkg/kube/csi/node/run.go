@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
@@ -17,33 +18,50 @@ const (
 )
 
 // Run looks after mounts, labels and what is left of runtimes, until the context
-// ends.
+// ends. What asks the API server never delays what does not.
 func (n *Node) Run(ctx context.Context) {
-	tick := time.NewTicker(tickEvery)
+	var group sync.WaitGroup
+	group.Go(func() { every(ctx, pruneEvery, n.prune) })
+	group.Go(func() {
+		every(ctx, tickEvery, func() {
+			for _, r := range n.all() {
+				n.look(r)
+			}
+		})
+	})
+	group.Go(func() {
+		every(ctx, tickEvery, func() {
+			for _, r := range n.all() {
+				n.tidy(ctx, r)
+			}
+		})
+	})
+	group.Wait()
+}
+
+func every(ctx context.Context, pause time.Duration, work func()) {
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
-	pruned := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if time.Since(pruned) > pruneEvery {
-			n.prune()
-			pruned = time.Now()
-		}
-		for _, r := range n.all() {
-			n.look(ctx, r)
+			work()
 		}
 	}
 }
 
-// look after one runtime.
-func (n *Node) look(ctx context.Context, r *runtime) {
+// look after one runtime's mount.
+func (n *Node) look(r *runtime) {
 	if r.holder.Tick(n.leaving(r.id)) {
 		n.tell(r, "MountEnded", fmt.Sprintf("the mount of runtime %s on node %s ended: nobody served it for too long, or somebody else ended it; it is made anew for new containers", r.id, n.config.Name))
 	}
 	n.lendTo(r)
+}
+
+// tidy brings the node's label in line, and removes what nobody needs.
+func (n *Node) tidy(ctx context.Context, r *runtime) {
 	n.noteEmpty(r)
 	if err := n.syncLabel(ctx, r); err != nil {
 		n.log.Warn("the node's label waits", "error", err)

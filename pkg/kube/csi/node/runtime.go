@@ -85,13 +85,19 @@ func (n *Node) locked(id records.Runtime) *runtime {
 
 // sockets is the directory that the runtime's workers and FUSE servers on this
 // node share. Only their volumes show it.
-func (r *runtime) sockets() (string, error) {
-	dir := filepath.Join(r.dir, names.SocketsDir)
+func (r *runtime) sockets() (string, error) { return r.shared(names.SocketsDir) }
+
+// state is what one FUSE server leaves to the next: the files that are open in
+// the mount, which outlives its servers' pods. The plugin never reads it.
+func (r *runtime) state() (string, error) { return r.shared(names.StateDir) }
+
+func (r *runtime) shared(name string) (string, error) {
+	dir := filepath.Join(r.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("making the directory for sockets: %w", err)
+		return "", fmt.Errorf("making the directory for %s: %w", name, err)
 	}
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil { //nolint:gosec // as /tmp is, for pods of different users
-		return "", fmt.Errorf("making the directory for sockets: %w", err)
+		return "", fmt.Errorf("making the directory for %s: %w", name, err)
 	}
 	return dir, nil
 }
