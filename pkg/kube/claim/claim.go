@@ -119,8 +119,8 @@ func (v Volumes) move(ctx context.Context, dataset *v1alpha1.Dataset, pv *corev1
 	}
 	earlier := pv.Spec.CSI.VolumeAttributes[names.AttributeRuntimeName]
 	if len(users) > 0 {
-		return State{Bound: true, Differs: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s mount it: it moves to JindoRuntime %s when they are gone",
-			dataset.Name, earlier, Sentence(users), runtime.Name)}, nil
+		return State{Bound: true, Differs: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when nothing does",
+			dataset.Name, earlier, Mounting(users), runtime.Name)}, nil
 	}
 	if _, err := v.Remove(ctx, dataset.Namespace, dataset.Name); err != nil {
 		return State{}, err

@@ -7,15 +7,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/claim"
 )
 
-func TestSentence(t *testing.T) {
+func TestMounting(t *testing.T) {
 	for want, users := range map[string][]string{
-		"pod a":                         {"a"},
-		"pods a and b":                  {"a", "b"},
-		"pods a, b and c":               {"a", "b", "c"},
-		"pods a, b, c, d and e":         {"a", "b", "c", "d", "e"},
-		"pods a, b, c, d, e and 2 more": {"a", "b", "c", "d", "e", "f", "g"},
+		"pod a mounts":                        {"a"},
+		"pods a and b mount":                  {"a", "b"},
+		"pods a, b and c mount":               {"a", "b", "c"},
+		"pods a, b, c, d and e mount":         {"a", "b", "c", "d", "e"},
+		"pods a, b, c, d, e and 2 more mount": {"a", "b", "c", "d", "e", "f", "g"},
 	} {
-		if got := claim.Sentence(users); got != want {
+		if got := claim.Mounting(users); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -40,11 +40,16 @@ func mounts(pod *corev1.Pod, name string) bool {
 	})
 }
 
-// Sentence names pods for people: "pods a and b", at most a few of them.
-func Sentence(users []string) string {
+// Mounting begins a sentence for people: "pod a mounts", "pods a and b mount";
+// it names at most a few.
+func Mounting(users []string) string {
 	if len(users) == 1 {
-		return "pod " + users[0]
+		return "pod " + users[0] + " mounts"
 	}
+	return several(users) + " mount"
+}
+
+func several(users []string) string {
 	if len(users) > shown {
 		return fmt.Sprintf("pods %s and %d more", strings.Join(users[:shown], ", "), len(users)-shown)
 	}

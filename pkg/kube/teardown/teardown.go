@@ -123,7 +123,7 @@ func (t *teardown) claims(ctx context.Context) (*Result, error) {
 		}
 		if len(users) > 0 {
 			return &Result{Again: blockedAgain, Blocked: fmt.Sprintf(
-				"%s mount PersistentVolumeClaim %s: the runtime serves them until they are gone, and is deleted then", claim.Sentence(users), name)}, nil
+				"%s PersistentVolumeClaim %s: the runtime serves until nothing does, and is deleted then", claim.Mounting(users), name)}, nil
 		}
 	}
 	for i := range claims.Items {

@@ -389,7 +389,7 @@ func testDatasetFirst(s *space) {
 	s.pair()
 	p := s.reader()
 	s.must(s.admin.Delete(s.t.Context(), &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "hbase"}}))
-	s.dataset(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True", "pod reader mount PersistentVolumeClaim hbase")
+	s.dataset(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True", "pod reader mounts PersistentVolumeClaim hbase")
 	s.eventually(func() string {
 		list := &corev1.EventList{}
 		s.must(s.admin.List(s.t.Context(), list, client.InNamespace(s.name)))
@@ -428,7 +428,7 @@ func testRuntimeFirst(s *space) {
 	s.must(s.admin.Delete(s.t.Context(), r))
 	s.get("hadoop", r)
 	result, err := teardown.Runtime(s.t.Context(), s.deps(), r)
-	if err != nil || !strings.Contains(result.Blocked, "pod reader mount PersistentVolumeClaim hbase") {
+	if err != nil || !strings.Contains(result.Blocked, "pod reader mounts PersistentVolumeClaim hbase") {
 		s.t.Fatalf("got %+v, %v", result, err)
 	}
 	s.dataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")

@@ -61,7 +61,7 @@ func (r *Reconciler) blocked(ctx context.Context, dataset *v1alpha1.Dataset, use
 	}
 	seen.volume = claim.State{Bound: true}
 	seen.foreign = foreign
-	seen.blocked = fmt.Sprintf("%s mount PersistentVolumeClaim %s: the Dataset is served until they are gone, and deleted then",
-		claim.Sentence(users), dataset.Name)
+	seen.blocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is served until nothing does, and deleted then",
+		claim.Mounting(users), dataset.Name)
 	return reconcile.Result{RequeueAfter: blockedAgain}, r.writeStatus(ctx, dataset, seen)
 }

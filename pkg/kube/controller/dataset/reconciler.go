@@ -213,7 +213,7 @@ func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Datas
 		return seen, reconcile.Result{}, nil
 	}
 	if len(users) > 0 {
-		seen.leftover = fmt.Sprintf("%s still mount the volume of a runtime that does not serve it any more: delete them", claim.Sentence(users))
+		seen.leftover = fmt.Sprintf("%s the volume of a runtime that serves it no more, which is removed once nothing does", claim.Mounting(users))
 		return seen, reconcile.Result{RequeueAfter: blockedAgain}, nil
 	}
 	return seen, reconcile.Result{RequeueAfter: soon}, nil

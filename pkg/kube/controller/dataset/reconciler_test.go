@@ -401,7 +401,7 @@ func TestUnbound(t *testing.T) {
 	s.update(r)
 	s.create(pod("reader", "hbase", corev1.PodRunning))
 	s.settle()
-	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: pod reader still mount")
+	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: pod reader mounts the volume of a runtime that serves it no more")
 	s.delete(pod("reader", "hbase", ""))
 	s.settle()
 	if s.get(hbase, &corev1.PersistentVolumeClaim{}) || s.get(types.NamespacedName{Name: "default-hbase"}, &corev1.PersistentVolume{}) {
@@ -604,8 +604,8 @@ func TestDeletion(t *testing.T) {
 	s.settle()
 	s.delete(newDataset())
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True/PodsMountIt: pod reader mount PersistentVolumeClaim hbase", "Ready=True/DatasetReady")
-	if n := s.told("pod reader mount"); n != 1 {
+	s.wants(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True/PodsMountIt: pod reader mounts PersistentVolumeClaim hbase", "Ready=True/DatasetReady")
+	if n := s.told("pod reader mounts"); n != 1 {
 		t.Errorf("%d events", n)
 	}
 	if result := s.turn(); result.RequeueAfter == 0 || result.RequeueAfter > 30*time.Second {
