@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -49,7 +50,7 @@ func TestServersKilled(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			row.kill(t)
 			w.readOn(t, 300)
-			c.readyPods(t, namespace, "hbase-jindofs-fuse-", 1)
+			fuse(t)
 			c.checkSystem(t)
 			w.readOn(t, 300)
 			w.unharmed(t)
@@ -94,13 +95,16 @@ func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) 
 	before := restarts(pod)
 	// The pod's uid is in the cgroup of each of its processes; which of its
 	// containers they are, their command tells.
-	command := map[string]string{"plugin": "csi.node", "keeper": "csi.keep", "jindofs-fuse": "bin/fuse", "jindofs-worker": "bin/worker"}[container]
-	script := fmt.Sprintf(`for p in $(pgrep -f %q); do grep -q %q /proc/$p/cgroup 2>/dev/null && kill -9 $p; done; true`, command, string(pod.UID))
-	eventually(t, container+" is killed and back", func(ctx context.Context) error {
-		if _, err := c.onNode(ctx, pod.Spec.NodeName, script); err != nil {
-			return err
+	command := map[string]string{"plugin": "csi node", "keeper": "csi keep", "jindofs-fuse": "bin/fuse ", "jindofs-worker": "bin/worker "}[container]
+	script := fmt.Sprintf(`for p in /proc/[0-9]*; do grep -q %s $p/cgroup 2>/dev/null && tr '\000' ' ' <$p/cmdline | grep -q %q && kill -9 ${p#/proc/} && echo killed; done; true`, pod.UID, command)
+	eventually(t, container+" is killed", func(ctx context.Context) error {
+		out, err := c.onNode(ctx, pod.Spec.NodeName, script)
+		if err == nil && !strings.Contains(out, "killed") {
+			return fmt.Errorf("no process of pod %s is %q", pod.Name, command)
 		}
-		script = "true"
+		return err
+	})
+	eventually(t, container+" is started again", func(ctx context.Context) error {
 		pods, err := c.pods(ctx, pod.Namespace, pod.Name)
 		if err != nil {
 			return err

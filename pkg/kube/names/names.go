@@ -71,6 +71,9 @@ const (
 const (
 	SessionSocket = "session.sock"
 	SocketsDir    = "sockets"
+	// StateDir is the node's, so that the pod after this one takes over the open
+	// files.
+	StateDir = "state"
 )
 
 // FuseSecretRoster is the key of the roster in the Secret of the role fuse,
