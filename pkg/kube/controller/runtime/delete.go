@@ -28,7 +28,7 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	}
 	if step.Done {
 		err := r.dropFinalizer(ctx, runtime)
-		if onlyConflicts(err) {
+		if passes(err) {
 			return ctrl.Result{RequeueAfter: time.Second}, nil
 		}
 		return ctrl.Result{}, err
@@ -40,7 +40,7 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 		message += ": " + step.Waiting
 	}
 	p.is(v1alpha1.RuntimeReady, false, reasonDeleting, message)
-	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !onlyConflicts(err) {
+	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !passes(err) {
 		return ctrl.Result{}, err
 	}
 	again := step.Again

@@ -116,7 +116,7 @@ func image(whole, name, tag string) string {
 		return whole
 	}
 	if name == "" {
-		name = defaultName
+		name, _, _ = strings.Cut(defaultName, "@") // another tag is another digest
 	}
 	if tag == "" {
 		if _, has := splitImage(name); has != "" {

@@ -255,7 +255,7 @@ func (p *pass) syncCredentials(ctx context.Context) error {
 
 // fail says why the pass did not get through.
 func (p *pass) fail(err error) {
-	if err == nil || onlyConflicts(err) {
+	if err == nil || passes(err) {
 		return
 	}
 	p.is(v1alpha1.RuntimeReady, false, reasonFailed, sentence(err))

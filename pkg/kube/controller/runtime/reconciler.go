@@ -156,7 +156,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if !controllerutil.ContainsFinalizer(runtime, names.RuntimeFinalizer) {
 		if err := r.addFinalizer(ctx, runtime); err != nil {
-			if onlyConflicts(err) {
+			if passes(err) {
 				return ctrl.Result{RequeueAfter: time.Second}, nil
 			}
 			return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -167,7 +167,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := p.save(ctx); err != nil {
 		failed = errors.Join(failed, err)
 	}
-	if ctx.Err() == nil && onlyConflicts(failed) {
+	if ctx.Err() == nil && passes(failed) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	if failed != nil {
@@ -176,20 +176,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: p.again}, nil
 }
 
-// onlyConflicts holds for what another look at the newest objects mends.
-func onlyConflicts(err error) bool {
+// passes holds for errors that another look mends: newer objects, or a namespace
+// that is going, in which the runtime is deleted in a moment.
+func passes(err error) bool {
 	if err == nil {
 		return false
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			if !onlyConflicts(e) {
+			if !passes(e) {
 				return false
 			}
 		}
 		return true
 	}
-	return apierrors.IsConflict(err)
+	return apierrors.IsConflict(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 func (r *Reconciler) addFinalizer(ctx context.Context, runtime *v1alpha1.JindoRuntime) error {
