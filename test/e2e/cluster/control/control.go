@@ -100,6 +100,9 @@ func (c *cluster) start(ctx context.Context) error {
 }
 
 func (c *cluster) prepare(ctx context.Context) error {
+	if err := machine.Precede(); err != nil {
+		c.Logger.Warn("nodes may be late", "error", err)
+	}
 	own := "/" + c.id + "/control"
 	if err := machine.MakeCgroup(own); err != nil {
 		return err

@@ -72,7 +72,8 @@ func (c *cluster) apiserver() machine.Program {
 	}}
 }
 
-// The grace period is short, so that the loss of a node shows in seconds.
+// The grace period is shorter than usual, so that the loss of a node shows soon,
+// and longer than nodes are late on a machine that builds something meanwhile.
 func (c *cluster) manager() machine.Program {
 	kubeconfig := c.pki("controller-manager.kubeconfig")
 	return machine.Program{Name: "controller-manager", Path: filepath.Join(c.Programs.Kube, "kube-controller-manager"), Args: []string{
@@ -81,7 +82,7 @@ func (c *cluster) manager() machine.Program {
 		"--service-account-private-key-file=" + c.pki("sa.key"), "--root-ca-file=" + c.pki("ca.crt"),
 		"--cluster-signing-cert-file=" + c.pki("ca.crt"), "--cluster-signing-key-file=" + c.pki("ca.key"),
 		"--use-service-account-credentials=true", "--cluster-cidr=" + state.Pods,
-		"--node-monitor-period=2s", "--node-monitor-grace-period=20s",
+		"--node-monitor-period=2s", "--node-monitor-grace-period=40s",
 	}}
 }
 
