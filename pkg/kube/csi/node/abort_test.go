@@ -27,8 +27,7 @@ func mountForeign(t *testing.T, point string) {
 	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_DETACH) })
 }
 
-// stuck reads from a mount that nobody serves, in a process of its own as an
-// application does, and is killed as the kubelet does.
+// stuckRead reads from a mount that nobody serves.
 func (s *stand) stuckRead(path string) (result <-chan error) {
 	done := make(chan error, 1)
 	go func() {
