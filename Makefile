@@ -43,6 +43,8 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 
 .PHONY: unit
 unit: deps build ## Run the unit tests under the race detector.
+	go -C tools/image test ./...
+	go -C test/e2e/cluster test . ./assets ./control ./machine ./node ./pki ./state
 	go test -race -timeout 10m $$(go list ./... | grep -vxFf <(go list $(CLUSTER_TESTS) $(KUBE_TESTS) $(E2E_TESTS)))
 
 .PHONY: processes

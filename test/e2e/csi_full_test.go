@@ -31,7 +31,7 @@ func TestServersKilled(t *testing.T) {
 	plugin := func(t *testing.T) corev1.Pod {
 		return c.onNodeOf(t, names.SystemNamespace, "csi-nodeplugin-fluid-", node)
 	}
-	for _, row := range []struct {
+	for i, row := range []struct {
 		name string
 		kill func(t *testing.T)
 	}{
@@ -54,7 +54,7 @@ func TestServersKilled(t *testing.T) {
 			c.checkSystem(t)
 			w.readOn(t, 300)
 			w.unharmed(t)
-			c.job(t, namespace, fmt.Sprintf("after-%d", len(row.name)), "hbase", "/hadoop")
+			c.job(t, namespace, fmt.Sprintf("after-%d", i), "hbase", "/hadoop")
 		})
 	}
 	c.remove(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}})
