@@ -1,0 +1,74 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// counts of what the controller did, by namespace.
+type counts struct {
+	mu     sync.Mutex
+	writes map[string]int
+	passes map[string]int
+}
+
+func (c *counts) of(namespace string) (writes, passes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writes[namespace], c.passes[namespace]
+}
+
+// watched counts the writes of the controller, and its passes by the reads of
+// runtimes that begin them.
+func (c *counts) watched(inner client.WithWatch) client.Client {
+	add := func(to map[string]int, namespace string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		to[namespace]++
+	}
+	return interceptor.NewClient(inner, interceptor.Funcs{
+		Get: func(ctx context.Context, in client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+			if _, ok := o.(*v1alpha1.JindoRuntime); ok {
+				add(c.passes, key.Namespace)
+			}
+			return in.Get(ctx, key, o, opts...)
+		},
+		Create: func(ctx context.Context, in client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			add(c.writes, o.GetNamespace())
+			return in.Create(ctx, o, opts...)
+		},
+		Update: func(ctx context.Context, in client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			add(c.writes, o.GetNamespace())
+			return in.Update(ctx, o, opts...)
+		},
+		Patch: func(ctx context.Context, in client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			add(c.writes, o.GetNamespace())
+			return in.Patch(ctx, o, p, opts...)
+		},
+		Apply: func(ctx context.Context, in client.WithWatch, o kruntime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			if named, ok := o.(interface{ GetNamespace() string }); ok {
+				add(c.writes, named.GetNamespace())
+			}
+			return in.Apply(ctx, o, opts...)
+		},
+		SubResourceUpdate: func(ctx context.Context, in client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			add(c.writes, o.GetNamespace())
+			return in.SubResource(sub).Update(ctx, o, opts...)
+		},
+	})
+}
+
+// withoutWatch is a manager's client where one that watches is asked for.
+type withoutWatch struct{ client.Client }
+
+func (withoutWatch) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
+	return nil, errors.New("nothing is watched here")
+}

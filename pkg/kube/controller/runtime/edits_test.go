@@ -1,0 +1,135 @@
+package runtime_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+func TestEditsThatPodsCannotFollow(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		one := int32(1)
+		r.Spec.Master.Replicas = &one
+		r.Spec.TieredStore.Levels[0].Path = "/elsewhere"
+		r.Spec.JindoVersion.ImageTag = "v99"
+	})
+	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		for _, part := range []string{"spec.master.replicas stays 3", "spec.tieredstore stays", "docker.io/jindo-io/jindo:v99"} {
+			if err := has(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	masters, workers := &appsv1.StatefulSet{}, &appsv1.StatefulSet{}
+	c.mustGet(t, ns, "hadoop-jindofs-master", masters)
+	c.mustGet(t, ns, "hadoop-jindofs-worker", workers)
+	if *masters.Spec.Replicas != 3 || masters.Spec.Template.Spec.Containers[0].Image != image {
+		t.Errorf("the masters were changed: %d of %s", *masters.Spec.Replicas, masters.Spec.Template.Spec.Containers[0].Image)
+	}
+	for _, v := range workers.Spec.Template.Spec.Volumes {
+		if v.HostPath != nil && contains(v.HostPath.Path, "elsewhere") {
+			t.Errorf("the workers' tier was changed to %s", v.HostPath.Path)
+		}
+	}
+	if phases(&runtime.Status) != "Ready/Ready/Ready" {
+		t.Errorf("phases are %s", phases(&runtime.Status))
+	}
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		three := int32(3)
+		r.Spec.Master.Replicas = &three
+		r.Spec.TieredStore.Levels[0].Path = "/mnt/disk1"
+		r.Spec.JindoVersion.ImageTag = ""
+	})
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeChangeNotApplied, "", "")
+	})
+}
+
+func TestMountsEditedUnderARuntime(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	edit := func(endpoint string) {
+		t.Helper()
+		eventually(t, func() error {
+			d := &v1alpha1.Dataset{}
+			c.mustGet(t, ns, "hbase", d)
+			d.Spec.Mounts[0].Options["fs.oss.endpoint"] = endpoint
+			return c.Update(t.Context(), d)
+		})
+	}
+	mounted := func() string {
+		endpoint := ""
+		c.masters.change(ns, func(s *fakeSet) { endpoint = s.view.GetMounts()[0].GetOptions()["fs.oss.endpoint"] })
+		return endpoint
+	}
+	edit("another.example.com")
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount hadoop")
+	})
+	if got := mounted(); got == "another.example.com" {
+		t.Error("a mount that is in use was changed")
+	}
+	// One that never worked is mended.
+	c.report(ns, 0, -1, -1, "no such host")
+	c.touch(t, ns)
+	eventually(t, func() error {
+		if got := mounted(); got != "another.example.com" {
+			return fmt.Errorf("it is mounted with %s", got)
+		}
+		return nil
+	})
+}
+
+// Pods that were made by controllers of another image keep their template,
+// which is the one that their image knows.
+func TestAnUpgradeOfTheControllersChangesNoTemplate(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.ready(t)
+	const earlier = "docker.io/jindo-io/jindo:earlier"
+	set := &appsv1.StatefulSet{}
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		set.Spec.Template.Spec.Containers[0].Args = []string{"--as-it-was"}
+		return c.Update(t.Context(), set)
+	})
+	// As if those had made it.
+	eventually(t, func() error {
+		config := &corev1.ConfigMap{}
+		c.mustGet(t, ns, "hadoop-jindofs-config", config)
+		config.Annotations["jindo.io/applied"] = strings.Replace(config.Annotations["jindo.io/applied"], image, earlier, 1)
+		return c.Update(t.Context(), config)
+	})
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		set.Spec.Template.Spec.Containers[0].Args = []string{"--as-it-was"}
+		return c.Update(t.Context(), set)
+	})
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
+	})
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		four := int32(4)
+		r.Spec.Replicas = &four
+	})
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		if *set.Spec.Replicas != 4 {
+			return fmt.Errorf("%d workers are wanted", *set.Spec.Replicas)
+		}
+		return nil
+	})
+	if got := set.Spec.Template.Spec.Containers[0].Args; len(got) != 1 || got[0] != "--as-it-was" {
+		t.Errorf("the template was changed: %v", got)
+	}
+}
