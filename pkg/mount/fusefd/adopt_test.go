@@ -5,6 +5,7 @@ package fusefd
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -46,12 +47,7 @@ func acquireLasting(t *testing.T, socket string) *Lease {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	lease, err := AcquireLasting(ctx, socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = lease.Close(); <-lease.Gone() })
-	return lease
+	return patiently(t, func() (*Lease, error) { return AcquireLasting(ctx, socket) })
 }
 
 // lendAt serves a session at a socket of choice until stop.
@@ -241,15 +237,16 @@ func TestRecoverTrustsNoServer(t *testing.T) {
 				result <- err
 			}()
 			eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
-			conn, err := dial(ctx, socket)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var conn *net.UnixConn
+			eventually(t, "it listens", func() bool {
+				var err error
+				conn, err = dial(ctx, socket)
+				return err == nil
+			})
 			if err := send(conn, c.hello, c.files...); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err = receive(conn) // it hangs up
-			if err == nil {
+			if _, _, err := receive(conn); err == nil { // it hangs up
 				t.Error("it was answered")
 			}
 			_ = conn.Close()

@@ -88,7 +88,16 @@ func acquireLease(t *testing.T, socket string) *Lease {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	lease, err := Acquire(ctx, socket)
+	return patiently(t, func() (*Lease, error) { return Acquire(ctx, socket) })
+}
+
+// patiently asks again where a socket has its name and nobody listens yet.
+func patiently(t *testing.T, acquire func() (*Lease, error)) *Lease {
+	t.Helper()
+	lease, err := acquire()
+	for end := time.Now().Add(patience); errors.Is(err, unix.ECONNREFUSED) && time.Now().Before(end); lease, err = acquire() {
+		time.Sleep(time.Millisecond)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
