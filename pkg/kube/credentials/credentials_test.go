@@ -86,8 +86,10 @@ func TestSync(t *testing.T) {
 		{"out of a Secret", []client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK"})}, fromSecret(), both, nil},
 		{
 			"with a token",
-			[]client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK", "token": "T"})}, fromSecret(),
-			map[string]string{"hadoop__fs.oss.accessKeyId": "AK", "hadoop__fs.oss.accessKeySecret": "SK", "hadoop__fs.oss.securityToken": "T"}, nil,
+			[]client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK", "token": "T"})},
+			fromSecret(),
+			map[string]string{"hadoop__fs.oss.accessKeyId": "AK", "hadoop__fs.oss.accessKeySecret": "SK", "hadoop__fs.oss.securityToken": "T"},
+			nil,
 		},
 		{"no Secret", nil, fromSecret(), nil, []string{
 			"fs.oss.accessKeyId: there is no Secret keys in namespace default: create it",
@@ -95,17 +97,23 @@ func TestSync(t *testing.T) {
 		}},
 		{
 			"no key",
-			[]client.Object{secret("keys", map[string]string{"id": "AK"})}, fromSecret(), map[string]string{"hadoop__fs.oss.accessKeyId": "AK"},
+			[]client.Object{secret("keys", map[string]string{"id": "AK"})},
+			fromSecret(),
+			map[string]string{"hadoop__fs.oss.accessKeyId": "AK"},
 			[]string{"Secret keys in namespace default has no key secret: add it"},
 		},
 		{
 			"an empty key",
-			[]client.Object{secret("keys", map[string]string{"id": " \n", "secret": "SK"})}, fromSecret(), map[string]string{"hadoop__fs.oss.accessKeySecret": "SK"},
+			[]client.Object{secret("keys", map[string]string{"id": " \n", "secret": "SK"})},
+			fromSecret(),
+			map[string]string{"hadoop__fs.oss.accessKeySecret": "SK"},
 			[]string{"key id of Secret keys in namespace default is empty"},
 		},
 		{
 			"somebody else's has the name",
-			[]client.Object{secret(target.Name, map[string]string{"mine": "x"})}, literal, map[string]string{"mine": "x"},
+			[]client.Object{secret(target.Name, map[string]string{"mine": "x"})},
+			literal,
+			map[string]string{"mine": "x"},
 			[]string{"was not made for this runtime"},
 		},
 	} {

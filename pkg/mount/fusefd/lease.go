@@ -36,6 +36,7 @@ type Lease struct {
 	conn    *net.UnixConn
 	lost    chan struct{} // closed when conn is
 	closed  bool
+	closing chan struct{} // closed when closed becomes true
 	serving bool
 }
 
@@ -106,6 +107,7 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 		return nil, err
 	}
 	return &Lease{
+		closing: make(chan struct{}),
 		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
 		conn: conn, lost: make(chan struct{}), gone: make(chan struct{}), notified: make(chan struct{}, 1),
@@ -181,6 +183,7 @@ func (l *Lease) Close() error {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.closed = true
+		close(l.closing)
 		l.err = l.Device.Close()
 		if err := l.Slots.Close(); l.err == nil {
 			l.err = err

@@ -47,7 +47,11 @@ func (l *Lease) findHolder(socketPath string) bool {
 		if errors.Is(err, errRefused) || errors.Is(err, os.ErrClosed) {
 			return false
 		}
-		time.Sleep(resumePause)
+		select {
+		case <-time.After(resumePause):
+		case <-l.closing:
+			return false
+		}
 	}
 }
 

@@ -246,7 +246,7 @@ func TestDeletion(t *testing.T) {
 	eventually(t, func() error {
 		_, err := c.runtime(t.Context(), ns, "hadoop")
 		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is still there: %v", err)
+			return fmt.Errorf("it is still there: %w", err)
 		}
 		return nil
 	})
