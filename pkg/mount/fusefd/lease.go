@@ -108,7 +108,7 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 	}
 	return &Lease{
 		closing: make(chan struct{}),
-		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
+		Device:  os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
 		conn: conn, lost: make(chan struct{}), gone: make(chan struct{}), notified: make(chan struct{}, 1),
 	}, nil
