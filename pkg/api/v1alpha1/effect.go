@@ -17,8 +17,6 @@ type FieldWithoutEffect struct {
 	Reason string
 	// NotYet: it is to have an effect in a later version.
 	NotYet bool
-	// Default is the value that says what is so anyway and needs no warning.
-	Default string
 }
 
 // FieldsWithoutEffect lists the fields of the three kinds that are accepted and
@@ -32,21 +30,16 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		return FieldWithoutEffect{Kind: kind, Path: path, Reason: reason, NotYet: true}
 	}
 	const (
-		pods    = "it is about pods, and no pods are made yet"
 		engine  = "it sets the engine that this one replaces"
 		logging = "run a component with --debug instead"
 	)
 	table := []FieldWithoutEffect{
 		never(DatasetKind, "spec.mounts[].shared", "every mount is shared"),
-		later(DatasetKind, "spec.nodeAffinity", pods),
-		later(DatasetKind, "spec.tolerations", pods),
-		later(DatasetKind, "spec.placement", pods),
 		never(DatasetKind, "spec.runtimes", "a runtime names its Dataset, by its own name or the annotation "+DatasetAnnotation),
 		never(DatasetKind, "spec.dataRestoreLocation", "the store is the truth about files, so there is no metadata to restore"),
 		never(DatasetKind, "spec.owner.user", "write uid"),
 		never(DatasetKind, "spec.owner.group", "write gid"),
 
-		later(JindoRuntimeKind, "spec.jindoVersion", pods),
 		never(JindoRuntimeKind, "spec.properties", engine),
 		never(JindoRuntimeKind, "spec.master.properties", engine),
 		never(JindoRuntimeKind, "spec.worker.properties", engine),
@@ -60,30 +53,12 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		later(JindoRuntimeKind, "spec.hadoopConfig", "there is no driver for hdfs:// yet"),
 		never(JindoRuntimeKind, "spec.logConfig", logging),
 		never(JindoRuntimeKind, "spec.fuse.logConfig", logging),
-		later(JindoRuntimeKind, "spec.cleanCachePolicy", pods),
+		later(JindoRuntimeKind, "spec.tieredstore.levels[].volumeSource", "an emptyDir has the quota for its limit, and the node's medium"),
+		later(JindoRuntimeKind, "spec.cleanCachePolicy", "directories are removed when the pods are gone, with three attempts"),
+		never(JindoRuntimeKind, "spec.fuse.tolerations", "the mounts' servers run wherever pods with the volume do"),
 		later(JindoRuntimeKind, "spec.fuse.metrics", "metrics are always offered, on the health port"),
-		later(JindoRuntimeKind, "spec.tieredstore.levels[].volumeSource", pods),
-		later(JindoRuntimeKind, "spec.volumes", pods),
-		later(JindoRuntimeKind, "spec.imagePullSecrets", pods),
-		later(JindoRuntimeKind, "spec.labels", pods),
-		later(JindoRuntimeKind, "spec.worker.resources", pods),
-		later(JindoRuntimeKind, "spec.fuse.resources", pods),
-		later(JindoRuntimeKind, "spec.podMetadata", pods),
 
 		later(DataLoadKind, "spec", "nothing loads ahead of reading yet"),
-	}
-	table = append(table,
-		FieldWithoutEffect{JindoRuntimeKind, "spec.networkmode", pods, true, string(ContainerNetworkMode)},
-		FieldWithoutEffect{JindoRuntimeKind, "spec.fuse.cleanPolicy", pods, true, string(OnRuntimeDeletedCleanPolicy)},
-		FieldWithoutEffect{JindoRuntimeKind, "spec.tieredstore.levels[].volumeType", pods, true, string(VolumeHostPath)},
-	)
-	for _, component := range []string{"master", "worker", "fuse"} {
-		for _, name := range []string{"nodeSelector", "tolerations", "labels", "podMetadata", "imagePullSecrets"} {
-			table = append(table, later(JindoRuntimeKind, "spec."+component+"."+name, pods))
-		}
-		if component != "fuse" {
-			table = append(table, later(JindoRuntimeKind, "spec."+component+".volumeMounts", pods))
-		}
 	}
 	for _, options := range []string{"spec.mounts[].options", "spec.sharedOptions"} {
 		table = append(table,
@@ -94,9 +69,6 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 			later(DatasetKind, options+"["+OptionPosixMetadata+"]", "mounts are read-only yet"),
 			later(DatasetKind, options+"["+OptionLocks+"]", "locks are the kernel's own yet"),
 		)
-	}
-	for _, name := range []string{"image", "imageTag", "imagePullPolicy"} {
-		table = append(table, later(JindoRuntimeKind, "spec.fuse."+name, pods))
 	}
 	slices.SortStableFunc(table, func(a, b FieldWithoutEffect) int {
 		if a.Kind != b.Kind {
@@ -121,7 +93,7 @@ func (f *findings) withoutEffect(kind string, object any) {
 		if entry.Kind != kind {
 			continue
 		}
-		for _, path := range setPaths(tree, strings.Split(entry.Path, "."), "", entry.Default) {
+		for _, path := range setPaths(tree, strings.Split(entry.Path, "."), "") {
 			word := "has no effect"
 			if entry.NotYet {
 				word = "has no effect yet"
@@ -132,10 +104,10 @@ func (f *findings) withoutEffect(kind string, object any) {
 }
 
 // setPaths answers the places in tree, with indexes, where a path leads to
-// something that says more than nothing, and something else than unless.
-func setPaths(tree any, path []string, at, unless string) []string {
+// something that says more than nothing.
+func setPaths(tree any, path []string, at string) []string {
 	if len(path) == 0 {
-		if isEmpty(tree) || tree == any(unless) {
+		if isEmpty(tree) {
 			return nil
 		}
 		return []string{strings.TrimPrefix(at, ".")}
@@ -152,15 +124,15 @@ func setPaths(tree any, path []string, at, unless string) []string {
 		var paths []string
 		items, _ := object[name].([]any)
 		for i, item := range items {
-			paths = append(paths, setPaths(item, path[1:], at+index(i), unless)...)
+			paths = append(paths, setPaths(item, path[1:], at+index(i))...)
 		}
 		return paths
 	case keyed:
 		key = strings.TrimSuffix(key, "]")
 		inner, _ := object[name].(map[string]any)
-		return setPaths(inner[key], path[1:], at+"["+key+"]", unless)
+		return setPaths(inner[key], path[1:], at+"["+key+"]")
 	default:
-		return setPaths(object[name], path[1:], at, unless)
+		return setPaths(object[name], path[1:], at)
 	}
 }
 

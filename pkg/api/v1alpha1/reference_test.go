@@ -147,6 +147,8 @@ var withEffect = map[string][]string{
 		"spec.mounts[].encryptOptions[].name", "spec.mounts[].encryptOptions[].valueFrom.secretKeyRef.name", "spec.mounts[].encryptOptions[].valueFrom.secretKeyRef.key",
 		"spec.owner.uid", "spec.owner.gid", "spec.accessModes", "spec.sharedOptions",
 		"spec.sharedEncryptOptions[].name", "spec.sharedEncryptOptions[].valueFrom.secretKeyRef.name", "spec.sharedEncryptOptions[].valueFrom.secretKeyRef.key",
+		// On Kubernetes.
+		"spec.nodeAffinity.required", "spec.tolerations", "spec.placement",
 	},
 	JindoRuntimeKind: {
 		"spec.replicas", "spec.secret",
@@ -155,6 +157,16 @@ var withEffect = map[string][]string{
 		"spec.fuse.env", "spec.fuse.args", "spec.fuse.disabled",
 		"spec.tieredstore.levels[].mediumtype", "spec.tieredstore.levels[].path", "spec.tieredstore.levels[].quota",
 		"spec.tieredstore.levels[].quotaList", "spec.tieredstore.levels[].high", "spec.tieredstore.levels[].low",
+		// On Kubernetes.
+		"spec.jindoVersion.image", "spec.jindoVersion.imageTag", "spec.jindoVersion.imagePullPolicy", "spec.master.nodeSelector",
+		"spec.master.tolerations", "spec.master.labels", "spec.master.podMetadata.labels", "spec.master.podMetadata.annotations",
+		"spec.master.volumeMounts", "spec.master.imagePullSecrets", "spec.worker.resources", "spec.worker.nodeSelector",
+		"spec.worker.tolerations", "spec.worker.labels", "spec.worker.podMetadata.labels", "spec.worker.podMetadata.annotations",
+		"spec.worker.volumeMounts", "spec.worker.imagePullSecrets", "spec.fuse.image", "spec.fuse.imageTag",
+		"spec.fuse.imagePullPolicy", "spec.fuse.imagePullSecrets", "spec.fuse.resources", "spec.fuse.nodeSelector",
+		"spec.fuse.labels", "spec.fuse.podMetadata.labels", "spec.fuse.podMetadata.annotations", "spec.fuse.cleanPolicy",
+		"spec.tieredstore.levels[].volumeType", "spec.labels", "spec.podMetadata.labels", "spec.podMetadata.annotations",
+		"spec.networkmode", "spec.volumes", "spec.imagePullSecrets",
 	},
 }
 
@@ -276,7 +288,8 @@ Every field of Dataset, JindoRuntime and DataLoad is accepted as users of Fluid'
 JindoRuntime write it. This page says which of them do something. A field marked
 **no** is accepted and has nothing to do here; one marked **not yet** is to have an
 effect in a later version, each with everything below it. Setting either is answered
-with a warning, not with an error.
+with a warning, not with an error. What is about pods, nodes and images has its effect
+on Kubernetes; on one machine, where there are none, it has nothing to do.
 `)
 	for _, kind := range []string{DatasetKind, JindoRuntimeKind, DataLoadKind} {
 		fmt.Fprintf(&b, "\n## %s\n\n", kind)
