@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -149,6 +150,50 @@ func TestClaims(t *testing.T) {
 		}
 		c.succeeded(t, pod)
 	})
+}
+
+// Two Datasets in one pod of a Deployment, each with its own runtime.
+func TestTwoDatasets(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
+	namespace := c.namespace(t, "two")
+	c.bucket(t)
+	for _, name := range []string{"first", "second"} {
+		// Both workers may be on one node.
+		c.create(t, namespace, strings.ReplaceAll(c.seedDataset(), "name: hbase\nspec:\n", "name: "+name+"\nspec:\n  placement: Shared\n"))
+		c.create(t, namespace, strings.ReplaceAll(small, "name: hbase", "name: "+name))
+	}
+	for _, name := range []string{"first", "second"} {
+		c.datasetPhase(t, namespace, name, v1alpha1.BoundDatasetPhase)
+	}
+	spec := readerSpec("first", "/hadoop", "-watch")
+	spec.RestartPolicy = corev1.RestartPolicyAlways
+	second := spec.Containers[0].DeepCopy()
+	second.Name, second.VolumeMounts[0].Name = "second", "second"
+	spec.Containers = append(spec.Containers, *second)
+	spec.Volumes = append(spec.Volumes, claim("second"))
+	labels := map[string]string{"app": "two"}
+	deployment := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "two"},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: new(int32(2)), Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
+		},
+	}
+	if err := c.Create(t.Context(), deployment); err != nil {
+		t.Fatal(err)
+	}
+	for _, pod := range c.readyPods(t, namespace, "two-", 2) {
+		for _, container := range []string{"reader", "second"} {
+			eventually(t, container+" reads in "+pod.Name, func(ctx context.Context) error {
+				out, err := c.run(ctx, "", "logs", "-n", namespace, pod.Name, "-c", container, "--tail=1")
+				if err == nil && (!strings.Contains(out, `"failed":0,"wrong":0`) || strings.Contains(out, `"reads":0,`)) {
+					return fmt.Errorf("it prints %s", out)
+				}
+				return err
+			})
+		}
+	}
 }
 
 func (c *cluster) succeeded(t *testing.T, pod *corev1.Pod) {

@@ -55,6 +55,15 @@ func TestStoreMended(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+
+	// The Secret is lost under the reader: what was read of it goes on.
+	if err := c.Delete(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	c.says(t, namespace, "keys")
+	w.readOn(t, 300)
+	w.unharmed(t)
 	c.job(t, namespace, "read", "hbase", "/hadoop")
 }
 

@@ -1,0 +1,107 @@
+//go:build full
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/manifests/samples"
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// away is how long something is cut off.
+const away = time.Minute
+
+// cut takes a node, or the API server, off the network of make cluster-up.
+func cut(t *testing.T, name string) {
+	t.Helper()
+	do := func(ctx context.Context, act string) error {
+		out, err := exec.CommandContext(ctx, "../../bin/cluster", act, name).CombinedOutput() //nolint:gosec // a test's own command
+		if err != nil {
+			return fmt.Errorf("cluster %s %s: %w: %s", act, name, err, out)
+		}
+		return nil
+	}
+	if err := do(t.Context(), "cut"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := do(ctx, "return"); err != nil {
+			t.Error(err)
+		}
+	}()
+	time.Sleep(away)
+}
+
+// A node that nobody reads on is cut off for a minute and returned, the one
+// with the leader first: readers elsewhere see nothing, and all is well again.
+func TestNodeCut(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "node-cut")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, samples.Runtime)
+	c.runtimeReady(t, namespace, "hadoop")
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	leader := c.checkRaft(t, namespace)
+	masters := c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
+	victim, reading := "", ""
+	for _, pod := range masters {
+		if pod.Name == leader {
+			victim = pod.Spec.NodeName
+		} else {
+			reading = pod.Spec.NodeName
+		}
+	}
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", reading)
+	t.Logf("%s is cut off, where %s leads", victim, leader)
+	cut(t, victim)
+	w.readOn(t, 200)
+	eventually(t, "the node is ready", func(ctx context.Context) error {
+		node := &corev1.Node{}
+		if err := c.Get(ctx, client.ObjectKey{Name: victim}, node); err != nil {
+			return err
+		}
+		for _, condition := range node.Status.Conditions {
+			if condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		return fmt.Errorf("its conditions are %v", node.Status.Conditions)
+	})
+	c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
+	c.runtimeReady(t, namespace, "hadoop")
+	c.checkRaft(t, namespace)
+	w.readOn(t, 200)
+	w.unharmed(t)
+}
+
+// The API server is away for a minute: readers and masters go on without it.
+func TestAPIServerAway(t *testing.T) {
+	c := connect(t)
+	namespace := c.namespace(t, "api-away")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	before := c.restarts(t)
+	cut(t, "apiserver")
+	w.readOn(t, 200)
+	w.unharmed(t)
+	c.checkSystem(t)
+	c.runtimeReady(t, namespace, "hbase")
+	c.job(t, namespace, "after", "hbase", "/hadoop")
+	if after := c.restarts(t); after != before {
+		t.Logf("containers of the system were restarted %d times", after-before)
+	}
+}
