@@ -62,7 +62,8 @@ func newStand(t *testing.T, change func(*Config)) *stand {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- keeper.New(testLogger()).Serve(ctx, s.keeper) }()
+	socket := s.keeper
+	go func() { done <- keeper.New(testLogger()).Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
