@@ -18,7 +18,7 @@ import (
 
 // rounds bounds how often all masters are deleted until they have come back in
 // every order.
-const rounds = 30
+const rounds = 12
 
 // All masters go at once, again and again. A pod reads on, cached or not; the
 // masters come back under other addresses as the one cluster that they were.
