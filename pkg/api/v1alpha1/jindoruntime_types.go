@@ -78,6 +78,7 @@ type JindoRuntimeSpec struct {
 	// Replicas is the number of workers; 1 when it is not given.
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:XValidation:rule="self >= 1",message="is no number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache"
+	// +kubebuilder:validation:XValidation:rule="self <= 500",message="is more workers than one runtime may have: write 500 or fewer, with larger quotas, or make several runtimes"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 

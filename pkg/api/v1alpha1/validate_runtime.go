@@ -34,9 +34,16 @@ func (f *findings) masterReplicas(path *field.Path, master *JindoCompTemplateSpe
 	}
 }
 
+// MaxWorkers of one runtime: a Secret has to hold a certificate for each of
+// them, and an object of Kubernetes has at most 1 MiB.
+const MaxWorkers = 500
+
 func (f *findings) workerReplicas(path *field.Path, spec *JindoRuntimeSpec) {
 	if n := spec.Replicas; n != nil && *n < 1 {
 		f.invalid(path.Child("replicas"), *n, "is no number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache")
+	}
+	if n := spec.Replicas; n != nil && *n > MaxWorkers {
+		f.invalid(path.Child("replicas"), *n, "is more workers than one runtime may have: write 500 or fewer, with larger quotas, or make several runtimes")
 	}
 	if n := spec.Worker.Replicas; n != nil && *n < 1 {
 		f.invalid(path.Child("worker", "replicas"), *n, "is no number of workers: leave it out and write spec.replicas")

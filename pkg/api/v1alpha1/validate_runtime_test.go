@@ -23,6 +23,8 @@ func TestReplicas(t *testing.T) {
 		{name: "3 workers", spec: "replicas: 3"},
 		{name: "0 workers", spec: "replicas: 0", want: []string{"spec.replicas: Invalid value: 0"}},
 		{name: "-1 workers", spec: "replicas: -1", want: []string{"spec.replicas: Invalid value: -1"}},
+		{name: "500 workers", spec: "replicas: 500"},
+		{name: "501 workers", spec: "replicas: 501", want: []string{"spec.replicas: Invalid value: 501: is more workers"}},
 		{name: "workers in the ignored place", spec: "worker: {replicas: 2}"},
 		{name: "0 workers in the ignored place", spec: "worker: {replicas: 0}", want: []string{"spec.worker.replicas: Invalid value: 0"}},
 	})
