@@ -9,6 +9,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -60,43 +62,14 @@ func (c *cluster) objectsLeft(ctx context.Context, namespace string) error {
 
 func itemNames(list client.ObjectList) []string {
 	var found []string
-	add := func(o client.Object) { found = append(found, o.GetName()) }
-	switch l := list.(type) {
-	case *appsv1.StatefulSetList:
-		for i := range l.Items {
-			add(&l.Items[i])
+	// It fails only for what is no list.
+	_ = meta.EachListItem(list, func(item runtime.Object) error {
+		object, err := meta.Accessor(item)
+		if err == nil {
+			found = append(found, object.GetName())
 		}
-	case *appsv1.DaemonSetList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *corev1.PodList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *corev1.ServiceList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *corev1.ConfigMapList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *corev1.SecretList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *corev1.PersistentVolumeClaimList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	case *policyv1.PodDisruptionBudgetList:
-		for i := range l.Items {
-			add(&l.Items[i])
-		}
-	default:
-		panic(fmt.Sprintf("a list of %T", list))
-	}
+		return err
+	})
 	return found
 }
 
