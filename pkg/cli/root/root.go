@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs name them
 
 	"github.com/jindo-io/jindo/pkg/cli/create"
 	"github.com/jindo-io/jindo/pkg/cli/failure"

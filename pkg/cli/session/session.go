@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/cli/failure"
@@ -18,6 +19,9 @@ import (
 
 // DefaultNamespace is where things are unless somebody says otherwise.
 const DefaultNamespace = "default"
+
+// DefaultRequestTimeout of one remote call.
+const DefaultRequestTimeout = 5 * time.Second
 
 // Session of one invocation.
 type Session struct {
@@ -34,6 +38,14 @@ type Session struct {
 	// RequestTimeout of each remote call.
 	RequestTimeout time.Duration
 
+	// Kube are the global flags that name a cluster, as kubectl has them.
+	Kube *genericclioptions.ConfigFlags
+	// Connect replaces the connection to the cluster in tests.
+	Connect func(*Session) (*Cluster, error)
+
+	// Local says to look at what runs on this machine, not at a cluster.
+	Local bool
+
 	// Source of reports. It is made when a command first needs it, so that
 	// help costs nothing.
 	Source func(*Session) (report.Source, error)
@@ -43,8 +55,16 @@ type Session struct {
 func (s *Session) AddFlags(flags *pflag.FlagSet) {
 	s.Colour = terminal.Auto
 	flags.Var(&s.Colour, "color", "colour of the screens; NO_COLOR and CLICOLOR_FORCE are obeyed")
-	flags.StringVarP(&s.Namespace, "namespace", "n", "", "namespace (default \"default\")")
-	flags.DurationVar(&s.RequestTimeout, "request-timeout", 3*time.Second, "how long each target may take to answer")
+	flags.DurationVar(&s.RequestTimeout, "request-timeout", DefaultRequestTimeout, "how long each target may take to answer")
+	s.Kube = genericclioptions.NewConfigFlags(true)
+	s.Kube.Timeout = nil // ours is a duration, of every target
+	s.Kube.Namespace = &s.Namespace
+	s.Kube.AddFlags(flags)
+}
+
+// AddLocalFlag adds --local to a command that can look at this machine too.
+func (s *Session) AddLocalFlag(flags *pflag.FlagSet) {
+	flags.BoolVar(&s.Local, "local", false, "look at what runs on this machine, not at a cluster")
 }
 
 // Screen that the result goes to.

@@ -65,6 +65,50 @@ const (
 	AttributeRole = "role"
 	RoleFuse      = "fuse"
 	RoleWorker    = "worker"
+	// RoleSidecar is the meeting place of a pod's own FUSE server.
+	RoleSidecar = "sidecar"
+	// AttributeVolumes of a sidecar's inline volume: handles of the pod's dataset
+	// volumes, with commas.
+	AttributeVolumes = "volumes"
+)
+
+// Labels and annotations of pods that ask for a sidecar.
+const (
+	// LabelInject "true" asks for it, LabelInjectAlias is its older name.
+	LabelInject      = "serverless.fluid.io/inject"
+	LabelInjectAlias = "fuse.sidecar.fluid.io/inject"
+	// LabelEnableInjection "false" outweighs both.
+	LabelEnableInjection = "fluid.io/enable-injection"
+	// AnnotationInjection is written by the webhook: the hash of what was
+	// injected, or none.
+	AnnotationInjection = "serverless.fluid.io/injection"
+	// AnnotationNotReady "refuse" refuses pods of a dataset that is not ready.
+	AnnotationNotReady = "serverless.fluid.io/not-ready"
+)
+
+// What is injected into a pod.
+const (
+	SidecarContainer = "jindo-fuse"
+	SidecarVolume    = "jindo-fuse"
+	// SidecarDir is where the volume is in the sidecar.
+	SidecarDir = "/run/jindo"
+	// SidecarMounts is the directory in it with one folder a dataset volume,
+	// each with a session socket, a roster, a certificate, sockets and state.
+	SidecarMounts = "mounts"
+)
+
+// Objects of the webhook, in the system namespace or cluster-wide.
+const (
+	Webhook                 = "jindo-webhook" // Deployment, Service, ServiceAccount
+	WebhookAuthority        = "jindo-webhook-ca"
+	PodWebhooks             = "fluid-pod-admission-webhook"
+	ValidatingWebhooks      = "jindo-validation"
+	SidecarPolicy           = "jindo-sidecar-injected"
+	WebhookPath             = "/mutate-fluid-io-v1alpha1-schedulepod"
+	WebhookPort             = 9443
+	WebhookServicePort      = 443
+	InjectionWebhook        = "sidecar.fuse.fluid.io"
+	InjectionWebhookAliased = "alias.sidecar.fuse.fluid.io"
 )
 
 // Files in the inline volume of a FUSE server.
@@ -79,6 +123,10 @@ const (
 // FuseSecretRoster is the key of the roster in the Secret of the role fuse,
 // whose other keys are those of an identity.
 const FuseSecretRoster = "roster.json"
+
+// FuseSecretArgs is the key of the FUSE server's own arguments in that Secret, a
+// list in JSON, for servers that the controller does not start.
+const FuseSecretArgs = "args.json"
 
 // Component is hadoop-jindofs-master, and the prefix of what belongs to it.
 func Component(runtime, role string) string { return runtime + "-jindofs-" + role }
