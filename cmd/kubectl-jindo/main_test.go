@@ -8,6 +8,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/jindo-io/jindo/pkg/cli/clitest"
 	"github.com/jindo-io/jindo/pkg/cli/root"
 )
 
@@ -26,12 +27,18 @@ func TestScripts(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/.cache")
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LC_ALL", "C.UTF-8")
+			clitest.Setup(env)
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"code": exitCode,
-		},
+		Cmds: commands(),
 	})
+}
+
+// commands of scripts: those about a cluster, and exit codes.
+func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
+	all := clitest.Script()
+	all["code"] = exitCode
+	return all
 }
 
 // exitCode runs a command that must end with the code: code 2 kubectl-jindo ….
