@@ -1,15 +1,17 @@
-// Package create is the create commands: manifests out of flags, through the
-// same validator as everything else.
+// Package create is the create commands: manifests out of flags or files,
+// checked by the same validator as everywhere else before the first of them is
+// sent, and applied server-side, so that what others have set is never taken
+// from them without a word. Credentials reach the cluster as Secrets only.
 package create
 
 import (
-	"fmt"
+	"context"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/cli/failure"
@@ -21,26 +23,49 @@ import (
 // created is the format that says what was done.
 const created = "created"
 
+// FieldManager of what the plugin applies.
+const FieldManager = "kubectl-jindo"
+
+// Values of --dry-run.
+const (
+	dryRunNone   = "none"
+	dryRunClient = "client"
+	dryRunServer = "server"
+)
+
 // options that every create command has.
 type options struct {
-	session *session.Session
-	format  *output.Format
-	dryRun  string
-	files   []string
+	session        *session.Session
+	format         *output.Format
+	dryRun         string
+	files          []string
+	fieldManager   string
+	forceConflicts bool
+	wait           bool
+	timeout        time.Duration
+
+	// said are the warnings that were written already.
+	said map[string]bool
 }
 
 // New makes the create command.
 func New(s *session.Session) *cobra.Command {
-	o := &options{session: s, format: output.New(created)}
+	o := newOptions(s)
 	cmd := &cobra.Command{
 		Use:   "create (dataset|runtime) NAME | -f FILE",
 		Short: "Make Datasets and JindoRuntimes",
 		Long: `Make Datasets and JindoRuntimes out of flags or files.
 
-Nothing is sent to a cluster yet: with --dry-run=client the manifest is checked
-and printed, ready for "local up -f -" or "kubectl apply -f -".`,
-		Args: session.None,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.fromFiles(cmd) },
+Everything is checked before anything is sent. What is there already is changed
+to what is asked for (configured), or is so already (unchanged); a field that
+somebody else has set to another value is left alone and named, unless
+--force-conflicts takes it over.
+
+With --dry-run=client no cluster is spoken to: the manifest is checked and
+printed, ready for "kubectl apply -f -" or "local up -f -".`,
+		Example: "  " + s.Name + " create -f dataset.yaml -f runtime.yaml --wait",
+		Args:    session.None,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.fromFiles(cmd) },
 	}
 	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "file with manifests; - is standard input; may be repeated")
 	o.addFlags(cmd)
@@ -48,15 +73,28 @@ and printed, ready for "local up -f -" or "kubectl apply -f -".`,
 	return cmd
 }
 
+func newOptions(s *session.Session) *options {
+	return &options{session: s, format: output.New(created), said: map[string]bool{}}
+}
+
 func (o *options) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.dryRun, "dry-run", "none", "client: check and print only")
-	cmd.Flags().Lookup("dry-run").NoOptDefVal = "unspecified"
-	o.format.AddFlag(cmd.Flags())
+	const patience = 5 * time.Minute
+	flags := cmd.Flags()
+	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "client: check and print only; server: let the API server check it, and change nothing")
+	flags.Lookup("dry-run").NoOptDefVal = "unspecified"
+	flags.StringVar(&o.fieldManager, "field-manager", FieldManager, "who the fields belong to afterwards")
+	flags.BoolVar(&o.forceConflicts, "force-conflicts", false, "take over fields that somebody else has set to another value")
+	flags.BoolVar(&o.wait, "wait", false, "wait until Datasets are Bound and JindoRuntimes are Ready")
+	flags.DurationVar(&o.timeout, "timeout", patience, "how long --wait waits; then the exit code is 4")
+	o.format.AddFlag(flags)
 }
 
 func (o *options) fromFiles(cmd *cobra.Command) error {
 	if len(o.files) == 0 {
 		return failure.Usagef("say what to create: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
+	}
+	if err := o.validate(); err != nil {
+		return err
 	}
 	set, err := manifest.Read(manifest.Options{
 		Files: o.files, Stdin: o.session.Streams.In,
@@ -68,114 +106,70 @@ func (o *options) fromFiles(cmd *cobra.Command) error {
 	if len(set.Objects) == 0 {
 		return failure.Usagef("the files hold no object")
 	}
-	for _, warning := range set.Warnings {
-		o.session.Say("warning: %s", warning)
-	}
-	return o.print(set.Objects)
+	o.warn(set.Warnings...)
+	return o.finish(cmd.Context(), set.Objects)
 }
 
-// validated checks an object that was made out of flags and prints it.
-func (o *options) validated(object runtime.Object, name string) error {
-	warnings, err := manifest.Validate(object, name)
-	if err != nil {
-		return &failure.Error{Code: failure.Usage, Err: err}
-	}
-	for _, warning := range warnings {
-		o.session.Say("warning: %s", warning)
-	}
-	return o.print([]runtime.Object{object})
-}
-
-func (o *options) print(objects []runtime.Object) error {
-	if err := o.checkDryRun(); err != nil {
+// fromFlags checks objects that were made out of flags.
+func (o *options) fromFlags(ctx context.Context, objects ...runtime.Object) error {
+	if err := o.validate(); err != nil {
 		return err
 	}
+	for _, object := range objects {
+		if _, secret := object.(*corev1.Secret); secret {
+			continue
+		}
+		named, ok := object.(metav1.Object)
+		if !ok {
+			return failure.Generalf("an object has no name")
+		}
+		warnings, err := manifest.Validate(object, named.GetName())
+		if err != nil {
+			return &failure.Error{Code: failure.Usage, Err: err}
+		}
+		o.warn(warnings...)
+	}
+	return o.finish(ctx, objects)
+}
+
+// finish prints the checked objects or sends them.
+func (o *options) finish(ctx context.Context, objects []runtime.Object) error {
+	ordered, err := inOrder(objects)
+	if err != nil {
+		return err
+	}
+	if o.dryRun == dryRunClient {
+		return o.printManifests(ordered)
+	}
+	return o.send(ctx, ordered)
+}
+
+func (o *options) warn(warnings ...string) {
+	for _, warning := range warnings {
+		if o.said[warning] {
+			continue
+		}
+		o.said[warning] = true
+		o.session.Say("warning: %s", warning)
+	}
+}
+
+// validate checks the flags.
+func (o *options) validate() error {
 	if err := o.format.Validate(); err != nil {
 		return err
 	}
-	shown := make([]*unstructured.Unstructured, len(objects))
-	for i, object := range objects {
-		u, err := strip(object)
-		if err != nil {
-			return err
-		}
-		shown[i] = u
+	switch {
+	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
+		return failure.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
+	case o.wait && o.dryRun != dryRunNone:
+		return failure.Usagef("--wait waits for what is created, and --dry-run=%s creates nothing: leave one of them out", o.dryRun)
+	case o.timeout <= 0:
+		return failure.Usagef("--timeout must be above zero, not %v", o.timeout)
+	case o.fieldManager == "":
+		return failure.Usagef("--field-manager must not be empty").WithTry("--field-manager=%s", FieldManager)
 	}
-	if o.format.Is(created) {
-		for _, u := range shown {
-			if _, err := fmt.Fprintf(o.session.Streams.Out, "%s created (dry run)\n", name(u)); err != nil {
-				return fmt.Errorf("printing: %w", err)
-			}
-		}
-		return nil
-	}
-	return o.printAll(shown)
-}
-
-func (o *options) printAll(shown []*unstructured.Unstructured) error {
-	if len(shown) == 1 {
-		return o.format.Print(o.session.Streams.Out, shown[0], name(shown[0]))
-	}
-	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{}}}
-	names := make([]string, len(shown))
-	for i, u := range shown {
-		list.Items = append(list.Items, *u)
-		names[i] = name(u)
-	}
-	return o.format.Print(o.session.Streams.Out, list, names...)
-}
-
-func (o *options) checkDryRun() error {
-	if o.dryRun == "client" {
-		return nil
-	}
-	if slices.Contains([]string{"none", "server"}, o.dryRun) {
-		return failure.Generalf("no cluster is spoken to yet: nothing was created").
-			WithHint("--dry-run=client -o yaml prints the manifest; it runs on this machine with %s local up -f FILE", o.session.Name).
-			WithTry("add --dry-run=client -o yaml")
-	}
-	return failure.Usagef("--dry-run must be client, not %q", o.dryRun).WithTry("--dry-run=client")
-}
-
-// strip leaves out what a person would not write.
-func strip(object runtime.Object) (*unstructured.Unstructured, error) {
-	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-	if err != nil {
-		return nil, fmt.Errorf("printing: %w", err)
-	}
-	u := &unstructured.Unstructured{Object: fields}
-	unstructured.RemoveNestedField(fields, "status")
-	unstructured.RemoveNestedField(fields, "metadata", "creationTimestamp")
-	prune(fields)
-	return u, nil
-}
-
-// prune leaves out objects that say nothing: a struct that was not set is
-// written as {}. Only of emptyDir is that the way to say something.
-func prune(value any) {
-	switch v := value.(type) {
-	case []any:
-		for _, element := range v {
-			prune(element)
-		}
-	case map[string]any:
-		for key, nested := range v {
-			prune(nested)
-			if fields, ok := nested.(map[string]any); ok && len(fields) == 0 && key != "emptyDir" {
-				delete(v, key)
-			}
-		}
-	}
-}
-
-// name as kubectl prints it: dataset.data.fluid.io/hbase.
-func name(u *unstructured.Unstructured) string {
-	kind := u.GroupVersionKind()
-	resource := strings.ToLower(kind.Kind)
-	if kind.Group != "" {
-		resource += "." + kind.Group
-	}
-	return resource + "/" + u.GetName()
+	return nil
 }
 
 func meta(s *session.Session, name string) metav1.ObjectMeta {

@@ -1,6 +1,7 @@
 package create
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -8,12 +9,11 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
-	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
 type runtimeOptions struct {
-	options
+	*options
 	masters, workers int32
 	tiers            []string
 	dataset          string
@@ -21,14 +21,14 @@ type runtimeOptions struct {
 }
 
 func newRuntime(s *session.Session) *cobra.Command {
-	o := &runtimeOptions{options: options{session: s, format: output.New(created)}}
+	o := &runtimeOptions{options: newOptions(s)}
 	cmd := &cobra.Command{
 		Use:   "runtime NAME --tier MEDIUM:PATH:QUOTA",
 		Short: "Make a JindoRuntime",
 		Example: "  " + s.Name + ` create runtime hadoop --masters 3 --workers 3 --tier HDD:/mnt/disk1:2G:0.8:0.7 \
-    --dataset hbase --dry-run=client -o yaml`,
+    --dataset hbase --wait`,
 		Args: session.Exactly(1, "the name"),
-		RunE: func(_ *cobra.Command, args []string) error { return o.run(args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
 	}
 	cmd.Flags().Int32Var(&o.masters, "masters", 1, "masters: 1, or 3 that replicate each other")
 	cmd.Flags().Int32Var(&o.workers, "workers", 1, "workers")
@@ -39,12 +39,12 @@ func newRuntime(s *session.Session) *cobra.Command {
 	return cmd
 }
 
-func (o *runtimeOptions) run(name string) error {
+func (o *runtimeOptions) run(ctx context.Context, name string) error {
 	runtime, err := o.build(name)
 	if err != nil {
 		return err
 	}
-	return o.validated(runtime, name)
+	return o.fromFlags(ctx, runtime)
 }
 
 func (o *runtimeOptions) build(name string) (*v1alpha1.JindoRuntime, error) {

@@ -1,0 +1,251 @@
+package create
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/cli/progress"
+	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+const (
+	// interval between two looks of --wait.
+	interval = time.Second
+	// lasting is how long a failure that may heal is watched before it counts.
+	lasting = 15 * time.Second
+)
+
+// target is one object that --wait waits for.
+type target struct {
+	kind, name string
+	key        types.NamespacedName
+	generation int64
+
+	line progress.Line
+	done bool
+	// failed is the sentence of a failure, since when.
+	failed string
+	final  bool
+	since  time.Time
+}
+
+// await waits until everything is as it should be.
+func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured) error {
+	var targets []*target
+	for _, u := range objects {
+		switch u.GetKind() {
+		case v1alpha1.DatasetKind, v1alpha1.JindoRuntimeKind, v1alpha1.DataLoadKind:
+			targets = append(targets, &target{
+				kind: u.GetKind(), name: name(u), generation: u.GetGeneration(),
+				key: types.NamespacedName{Namespace: u.GetNamespace(), Name: u.GetName()},
+			})
+		}
+	}
+	shown := progress.New(s.session)
+	deadline := time.Now().Add(s.timeout)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		pending, err := s.look(ctx, targets, shown)
+		if err != nil || pending == nil {
+			return err
+		}
+		if !time.Now().Before(deadline) {
+			return (&failure.Error{Code: failure.TimedOut, Err: fmt.Errorf("%s is not ready after %v: %s", pending.name, s.timeout, pending.line.Text)}).
+				WithTry("%s status %s -n %s", s.session.Name, pending.key.Name, pending.key.Namespace)
+		}
+		select {
+		case <-ctx.Done():
+			return failure.Generalf("waiting for %s: interrupted; what was created stays", pending.name)
+		case <-ticker.C:
+		}
+	}
+}
+
+// look at every target once; pending is one that is not done.
+func (s *sender) look(ctx context.Context, targets []*target, shown *progress.Progress) (pending *target, err error) {
+	var lines []progress.Line
+	for _, t := range targets {
+		if !t.done {
+			if err := s.lookAt(ctx, t); err != nil {
+				return nil, err
+			}
+		}
+		lines = append(lines, t.line)
+		if !t.done && pending == nil {
+			pending = t
+		}
+	}
+	shown.Show(lines)
+	for _, t := range targets {
+		if t.failed != "" && (t.final || time.Since(t.since) >= lasting) {
+			return nil, failure.Generalf("%s failed: %s", t.name, t.failed).
+				WithTry("%s status %s -n %s", s.session.Name, t.key.Name, t.key.Namespace)
+		}
+	}
+	return pending, nil
+}
+
+// lookAt asks about one target. An API server that does not answer for a while
+// is waited for as well.
+func (s *sender) lookAt(ctx context.Context, t *target) error {
+	var err error
+	was := t.failed
+	t.failed, t.final = "", false
+	switch t.kind {
+	case v1alpha1.DatasetKind:
+		err = s.lookAtDataset(ctx, t)
+	case v1alpha1.JindoRuntimeKind:
+		err = s.lookAtRuntime(ctx, t)
+	case v1alpha1.DataLoadKind:
+		err = s.lookAtLoad(ctx, t)
+	}
+	if t.failed != was {
+		t.since = time.Now()
+	}
+	t.line.Name, t.line.Mark = t.name, mark(t)
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsNotFound(err):
+		return failure.Generalf("%s: it was deleted meanwhile", t.name)
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), ctx.Err() != nil:
+		return refusal.Explain(s.session, s.cluster, "waiting for "+t.name, err)
+	}
+	t.line.Text = refusal.Explain(s.session, s.cluster, "looking again", err).Error()
+	return nil
+}
+
+func mark(t *target) terminal.Mark {
+	switch {
+	case t.done:
+		return terminal.Good
+	case t.failed != "":
+		return terminal.Bad
+	}
+	return terminal.Warn
+}
+
+func (s *sender) lookAtDataset(ctx context.Context, t *target) error {
+	d := &v1alpha1.Dataset{}
+	if err := s.cluster.Get(ctx, t.key, d); err != nil {
+		return err
+	}
+	phase := string(d.Status.Phase)
+	if d.Status.ObservedGeneration < t.generation || phase == "" {
+		t.line.Text = "Pending: the dataset-controller has not looked at it yet"
+		return nil
+	}
+	reason, message := "", ""
+	for _, c := range d.Status.Conditions {
+		if c.Type == v1alpha1.DatasetReady {
+			reason, message = c.Reason, c.Message
+		}
+	}
+	t.line.Text = join(phase, message)
+	t.done = d.Status.Phase == v1alpha1.BoundDatasetPhase
+	if d.Status.Phase == v1alpha1.FailedDatasetPhase {
+		// A bucket that does not answer may, a spec does not heal.
+		t.failed, t.final = message, reason != "MountsNotReady"
+	}
+	return nil
+}
+
+func (s *sender) lookAtRuntime(ctx context.Context, t *target) error {
+	r := &v1alpha1.JindoRuntime{}
+	if err := s.cluster.Get(ctx, t.key, r); err != nil {
+		return err
+	}
+	st := &r.Status
+	if st.ObservedGeneration < t.generation || len(st.Conditions) == 0 {
+		t.line.Text = "Pending: the jindoruntime-controller has not looked at it yet"
+		return nil
+	}
+	message, known := "", false
+	for _, c := range st.Conditions {
+		switch {
+		case c.Type == v1alpha1.RuntimeReady:
+			t.done = c.Status == corev1.ConditionTrue
+			if !known {
+				message = c.Message
+			}
+		case c.Type == v1alpha1.RuntimePlacementBlocked && c.Status == corev1.ConditionTrue,
+			c.Type == v1alpha1.RuntimeCredentialsReady && c.Status == corev1.ConditionFalse:
+			// The controller knows better than the pods what to do.
+			message, known = c.Message, true
+		case c.Type == v1alpha1.RuntimeSpecValid && c.Status == corev1.ConditionFalse,
+			c.Type == v1alpha1.RuntimePodSecurityForbidden && c.Status == corev1.ConditionTrue:
+			t.failed, t.final = c.Message, true
+		}
+	}
+	if t.done {
+		t.failed = ""
+	}
+	state := fmt.Sprintf("masters %d/%d, workers %d/%d, mounts %d/%d", st.MasterNumberReady, st.DesiredMasterNumberScheduled,
+		st.WorkerNumberReady, st.DesiredWorkerNumberScheduled, st.FuseNumberReady, st.DesiredFuseNumberScheduled)
+	if !t.done && !known {
+		if trouble := s.trouble(ctx, t.key); trouble != "" {
+			message = trouble
+		}
+	}
+	t.line.Text = join(state, message)
+	return nil
+}
+
+func (s *sender) lookAtLoad(ctx context.Context, t *target) error {
+	load := &v1alpha1.DataLoad{}
+	if err := s.cluster.Get(ctx, t.key, load); err != nil {
+		return err
+	}
+	message := ""
+	for _, c := range load.Status.Conditions {
+		message = c.Message
+	}
+	phase := string(load.Status.Phase)
+	if phase == "" {
+		phase = string(v1alpha1.PendingOperationPhase)
+	}
+	t.line.Text = join(phase, message)
+	t.done = load.Status.Phase == v1alpha1.CompleteOperationPhase
+	if load.Status.Phase == v1alpha1.FailedOperationPhase {
+		t.failed, t.final = message, true
+	}
+	return nil
+}
+
+// trouble is what keeps a pod of the runtime from running. Nothing is said when
+// pods may not be listed: the conditions say enough.
+func (s *sender) trouble(ctx context.Context, runtime types.NamespacedName) string {
+	pods := &corev1.PodList{}
+	err := s.cluster.List(ctx, pods, client.InNamespace(runtime.Namespace),
+		client.MatchingLabels{names.LabelApp: names.App, names.LabelRelease: runtime.Name})
+	if err != nil {
+		return ""
+	}
+	for i := range pods.Items {
+		if reason := podstate.Reason(&pods.Items[i]); reason != "" {
+			return "pod " + pods.Items[i].Name + ": " + reason
+		}
+	}
+	return ""
+}
+
+func join(state, message string) string {
+	if message == "" {
+		return state
+	}
+	return state + ": " + strings.Join(strings.Fields(message), " ")
+}
