@@ -7,9 +7,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -74,12 +76,16 @@ func secretsOf(p *plan.Plan, members roster.Roster, authority *mtls.Authority) (
 		return nil, err
 	}
 	ca := map[string][]byte{mtls.CAFile: authority.CertPEM()}
-	withRoster := map[string][]byte{mtls.CAFile: authority.CertPEM(), names.FuseSecretRoster: raw}
+	args, err := json.Marshal(behaviour(p.Fuse))
+	if err != nil {
+		return nil, fmt.Errorf("encoding the arguments of FUSE servers: %w", err)
+	}
+	forFuse := map[string][]byte{mtls.CAFile: authority.CertPEM(), names.FuseSecretRoster: raw, names.FuseSecretArgs: args}
 	single := func(role mtls.Role, name string) []leaf {
 		return []leaf{{peer: mtls.Peer{Role: role, Name: name}, cert: mtls.CertFile, key: mtls.KeyFile}}
 	}
 	secrets := []wanted{
-		{role: string(plan.RoleFuse), leaves: single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse))), files: withRoster},
+		{role: string(plan.RoleFuse), leaves: single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse))), files: forFuse},
 		{role: "admin", leaves: single(mtls.Admin, "admin"), files: ca},
 	}
 	if p.Masters != nil {
@@ -89,6 +95,21 @@ func secretsOf(p *plan.Plan, members roster.Roster, authority *mtls.Authority) (
 		secrets = append(secrets, wanted{role: string(plan.RoleWorker), leaves: instances(mtls.Worker, members.Workers), files: ca})
 	}
 	return secrets, nil
+}
+
+// behaviour are the arguments of a FUSE server that hold wherever it runs: those
+// that name no place of the pods that the controller makes.
+func behaviour(c *plan.Component) []string {
+	args := []string{}
+	if c == nil {
+		return args
+	}
+	for _, arg := range c.Args {
+		if !strings.Contains(arg, "$(") {
+			args = append(args, arg)
+		}
+	}
+	return args
 }
 
 func instances(role mtls.Role, members []roster.Member) []leaf {

@@ -71,7 +71,8 @@ func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluste
 	return c, nil
 }
 
-// onlyNeeded keeps of a pod who it is and whether it is being deleted.
+// onlyNeeded keeps of a pod who it is, whether it is being deleted, and its
+// sidecar.
 func onlyNeeded(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -80,7 +81,7 @@ func onlyNeeded(object any) (any, error) {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 		DeletionTimestamp: pod.DeletionTimestamp,
-	}}, nil
+	}, Spec: sidecarOf(pod)}, nil
 }
 
 // Run follows the pods until the context ends.

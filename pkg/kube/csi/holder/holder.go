@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -49,9 +48,9 @@ type Description struct {
 // Config of a holder.
 type Config struct {
 	Runtime records.Runtime
-	// Dir is the runtime's directory on the node.
-	Dir    string
-	Keeper Keeper
+	// Key of the deposit; Point is where the runtime is mounted.
+	Key, Point string
+	Keeper     Keeper
 	// ServerUIDs may serve besides root.
 	ServerUIDs []uint32
 	// Patience is how long nobody may serve; Terminating the same when every pod
@@ -60,7 +59,7 @@ type Config struct {
 	Logger                *slog.Logger
 }
 
-// Holder of one runtime's mount. Safe for concurrent use.
+// Holder of one mount. Safe for concurrent use.
 type Holder struct {
 	config Config
 	log    *slog.Logger
@@ -80,11 +79,11 @@ type lending struct {
 
 // New makes a holder without a mount.
 func New(config Config) *Holder {
-	return &Holder{config: config, log: config.Logger.With("runtime", config.Runtime.String())}
+	return &Holder{config: config, log: config.Logger.With("key", config.Key)}
 }
 
 // Point is where the runtime is mounted.
-func (h *Holder) Point() string { return filepath.Join(h.config.Dir, "mnt") }
+func (h *Holder) Point() string { return h.config.Point }
 
 func (h *Holder) options() fusefd.Options {
 	return fusefd.Options{
@@ -159,7 +158,7 @@ func (h *Holder) take(session *fusefd.Session) {
 	})
 	if err == nil {
 		err = h.config.Keeper.Deposit(keeper.Deposit{
-			Key: h.config.Runtime.Dir(), Description: description, Files: []*os.File{device, slots},
+			Key: h.config.Key, Description: description, Files: []*os.File{device, slots},
 		})
 	}
 	if err != nil {
@@ -305,7 +304,7 @@ func (h *Holder) drop() {
 		h.log.Error("the mount stays in the tree", "error", err)
 	}
 	h.stopLending()
-	if err := h.config.Keeper.Withdraw(h.config.Runtime.Dir()); err != nil {
+	if err := h.config.Keeper.Withdraw(h.config.Key); err != nil {
 		h.log.Debug("the keeper lets go later", "error", err)
 	}
 	h.session.Close()

@@ -35,9 +35,45 @@ func Bind(from, point string) error {
 }
 
 // BindTree shows a directory and the mounts below it at point, where the
-// directory itself cannot be written.
+// directory itself cannot be written; the mounts below are as they were.
 func BindTree(from, point string) error {
-	if err := unix.Mount(from, point, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+	return bindReadOnly(from, point, unix.AT_RECURSIVE, unix.MS_REC)
+}
+
+// BindReadOnly shows the directory from at point, where it cannot be written.
+func BindReadOnly(from, point string) error { return bindReadOnly(from, point, 0, 0) }
+
+// bindReadOnly makes the mount read-only before anybody sees it: a mount that is
+// made so afterwards stays writable wherever it was propagated to, and
+// containers get the node's copy of it.
+func bindReadOnly(from, point string, recursive uint, recursiveOld uintptr) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, from, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
+	if errors.Is(err, unix.ENOSYS) {
+		return bindReadOnlyOld(from, point, recursiveOld)
+	}
+	if err != nil {
+		return fmt.Errorf("binding %s to %s: %w", from, point, err)
+	}
+	defer func() { _ = unix.Close(tree) }()
+	err = unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &unix.MountAttr{
+		Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+	})
+	if errors.Is(err, unix.ENOSYS) {
+		return bindReadOnlyOld(from, point, recursiveOld)
+	}
+	if err != nil {
+		return fmt.Errorf("making %s read-only: %w", point, err)
+	}
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, point, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("binding %s to %s: %w", from, point, err)
+	}
+	return nil
+}
+
+// bindReadOnlyOld is for kernels before 5.12, where only the plugin's own copy
+// is read-only.
+func bindReadOnlyOld(from, point string, recursive uintptr) error {
+	if err := unix.Mount(from, point, "", unix.MS_BIND|recursive, ""); err != nil {
 		return fmt.Errorf("binding %s to %s: %w", from, point, err)
 	}
 	flags := uintptr(unix.MS_BIND | unix.MS_REMOUNT | unix.MS_RDONLY | unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)

@@ -14,6 +14,9 @@ type Cluster interface {
 	LabelNode(ctx context.Context, key string, present bool) error
 	// Leaving says that a pod of this node is being deleted, or known to be gone.
 	Leaving(pod records.Pod) bool
+	// Sidecar answers the handles of the volumes that a pod's own FUSE server
+	// serves; none when it has no such server.
+	Sidecar(ctx context.Context, pod records.Pod) ([]string, error)
 	// Tell a pod's owner something, by an event on the pod.
 	Tell(pod records.Pod, reason, message string)
 }

@@ -83,10 +83,13 @@ func (n *Node) makeInline(private, target string, shared map[string]string) erro
 		func() error { return mounts.Tmpfs(private, inlineSize) },
 	}
 	for name, dir := range shared {
-		place := filepath.Join(private, name)
+		place, bind := filepath.Join(private, name), mounts.Bind
+		if name == names.SocketsDir {
+			bind = mounts.BindReadOnly // workers put sockets there, nobody else
+		}
 		steps = append(steps,
 			func() error { return mounts.MakeDir(place) },
-			func() error { return mounts.Bind(dir, place) })
+			func() error { return bind(dir, place) })
 	}
 	steps = append(steps,
 		func() error { return mounts.MakeDir(target) },

@@ -77,13 +77,17 @@ type Node struct {
 
 	mu       sync.Mutex
 	runtimes map[records.Runtime]*runtime
+	own      map[string]*own // by target
+
+	// placesMu is held while a pod's place changes.
+	placesMu sync.Mutex
 }
 
 // New reads what was published before, and takes over the mounts that the keeper
 // holds. It waits for the keeper, not for ever.
 func New(ctx context.Context, config Config) (*Node, error) {
 	config = config.withDefaults()
-	n := &Node{config: config, log: config.Logger, runtimes: map[records.Runtime]*runtime{}}
+	n := &Node{config: config, log: config.Logger, runtimes: map[records.Runtime]*runtime{}, own: map[string]*own{}}
 	var err error
 	if n.store, err = records.Open(filepath.Join(n.dir(), "volumes"), n.log); err != nil {
 		return nil, err
@@ -96,6 +100,9 @@ func New(ctx context.Context, config Config) (*Node, error) {
 	n.prune()
 	for _, r := range n.all() {
 		n.lendTo(r)
+	}
+	for _, o := range n.allOwn() {
+		n.lendOwn(o)
 	}
 	return n, nil
 }
@@ -115,7 +122,12 @@ func (n *Node) findRuntimes() {
 		}
 	}
 	for _, v := range n.store.All() {
-		n.runtime(v.Runtime)
+		if v.Role != names.RoleSidecar {
+			n.runtime(v.Runtime)
+		}
+		if v.Sidecar {
+			n.ownOf(v)
+		}
 	}
 }
 
@@ -139,8 +151,9 @@ func (n *Node) takeBack(ctx context.Context) {
 func (n *Node) takeBackOne(d keeper.Deposit) error {
 	var description holder.Description
 	err := json.Unmarshal(d.Description, &description)
-	if err == nil && description.Runtime.Dir() != d.Key {
-		err = fmt.Errorf("it describes runtime %s", description.Runtime)
+	var found *holder.Holder
+	if err == nil {
+		found, err = n.holderOf(d.Key, description)
 	}
 	if err != nil {
 		for _, f := range d.Files {
@@ -148,17 +161,29 @@ func (n *Node) takeBackOne(d keeper.Deposit) error {
 		}
 		return err
 	}
-	if err := n.runtime(description.Runtime).holder.Adopt(d.Files); err != nil {
+	if err := found.Adopt(d.Files); err != nil {
 		return err
 	}
-	n.log.Info("took over a mount", "runtime", description.Runtime.String())
+	n.log.Info("took over a mount", "key", d.Key)
 	return nil
+}
+
+// holderOf a deposit: the runtime's, or that of a pod's own mount.
+func (n *Node) holderOf(key string, description holder.Description) (*holder.Holder, error) {
+	if description.Runtime.Dir() == key {
+		return n.runtime(description.Runtime).holder, nil
+	}
+	v, ok := n.store.Get(description.Mountpoint)
+	if !ok || !v.Sidecar || ownKey(v) != key {
+		return nil, fmt.Errorf("it describes %s of runtime %s", description.Mountpoint, description.Runtime)
+	}
+	return n.ownOf(v).holder, nil
 }
 
 // tell the pods that use a runtime's files something.
 func (n *Node) tell(r *runtime, reason, message string) {
 	for _, v := range n.store.Of(r.id) {
-		if v.Role == "" {
+		if v.Shared() {
 			n.config.Cluster.Tell(v.Pod, reason, message)
 		}
 	}
@@ -185,6 +210,9 @@ func (n *Node) prune() {
 
 // forget a volume whose target is gone with its pod.
 func (n *Node) forget(v records.Volume) error {
+	if v.Sidecar || v.Role == names.RoleSidecar {
+		return n.takeDownOwn(v)
+	}
 	if v.Role == names.RoleFuse {
 		r := n.runtime(v.Runtime)
 		r.setGoing(v.Target, true)
@@ -207,6 +235,9 @@ func (n *Node) forget(v records.Volume) error {
 func (n *Node) Close() error {
 	for _, r := range n.all() {
 		r.holder.Leave()
+	}
+	for _, o := range n.allOwn() {
+		o.holder.Leave()
 	}
 	return n.table.Close()
 }

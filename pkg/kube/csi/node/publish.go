@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/csi/holder"
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -31,7 +32,13 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		return nil, status.Errorf(codes.Aborted, "volume %s: another call works on %s", v.ID, v.Target)
 	}
 	defer release()
-	if before, ok := n.store.Get(v.Target); ok {
+	before, known := n.store.Get(v.Target)
+	if known {
+		v.Sidecar = before.Sidecar
+	} else if v.Sidecar, err = n.hasSidecar(ctx, v); err != nil {
+		return nil, unavailable(v, err)
+	}
+	if known {
 		if !v.Same(before) {
 			return nil, status.Errorf(codes.AlreadyExists, "volume %s: %s has volume %s of runtime %s, or other attributes; unpublish it first", v.ID, v.Target, before.ID, before.Runtime)
 		}
@@ -42,8 +49,14 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		err = n.publishSession(v, req.GetSecrets())
 	case names.RoleWorker:
 		err = n.publishSockets(v)
+	case names.RoleSidecar:
+		err = n.publishPlace(v)
 	default:
-		err = n.publishFiles(ctx, v)
+		if v.Sidecar {
+			err = n.publishOwn(ctx, v, req.GetSecrets())
+		} else {
+			err = n.publishFiles(ctx, v)
+		}
 	}
 	if err != nil {
 		return nil, unavailable(v, err)
@@ -55,6 +68,9 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 func unavailable(v records.Volume, err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
+	}
+	if v.Role == names.RoleSidecar {
+		return status.Errorf(codes.Unavailable, "volume %s of pod %s/%s: %v", v.ID, v.Pod.Namespace, v.Pod.Name, err)
 	}
 	return status.Errorf(codes.Unavailable, "volume %s of runtime %s: %v", v.ID, v.Runtime, err)
 }
@@ -84,7 +100,7 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	if err != nil {
 		return err
 	}
-	if n.shows(v.Target, r) {
+	if n.shows(v.Target, r.holder) {
 		return nil
 	}
 	// The label brings a server here; one that is here needs no API server.
@@ -118,9 +134,9 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	return nil
 }
 
-// shows says that the target is a bind of the runtime's living mount.
-func (n *Node) shows(target string, r *runtime) bool {
-	device := r.holder.Device()
+// shows says that the target shows the living mount of a holder.
+func (n *Node) shows(target string, held *holder.Holder) bool {
+	device := held.Device()
 	top, there, err := n.table.Top(target)
 	return err == nil && there && device != "" && top.Device == device
 }
@@ -164,6 +180,9 @@ func (n *Node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolu
 }
 
 func (n *Node) takeDown(v records.Volume, known bool, target string) error {
+	if v.Sidecar || v.Role == names.RoleSidecar {
+		return n.takeDownOwn(v)
+	}
 	if known && v.Role == names.RoleFuse {
 		r := n.runtime(v.Runtime)
 		r.setGoing(target, true)
@@ -206,11 +225,11 @@ func (n *Node) settle(r *runtime, went records.Volume) {
 		r.empty = time.Now()
 	}
 	for _, v := range left {
-		if v.Role == "" {
+		if v.Shared() {
 			return
 		}
 	}
-	if went.Role == "" && went.CleanPolicy == string(v1alpha1.OnDemandCleanPolicy) {
+	if went.Shared() && went.CleanPolicy == string(v1alpha1.OnDemandCleanPolicy) {
 		r.wanted = false
 		r.holder.Drop()
 	}

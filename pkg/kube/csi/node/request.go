@@ -29,6 +29,8 @@ const (
 const (
 	maxID     = 256
 	maxTarget = 4096
+	// maxHandles bounds the list of a sidecar's volumes.
+	maxHandles = 64 << 10
 )
 
 func invalid(format string, args ...any) error {
@@ -99,10 +101,27 @@ func fillInline(v *records.Volume, attributes map[string]string) error {
 	if v.Pod.Namespace == "" || v.Pod.UID == "" {
 		return invalid("volume %s: the kubelet did not say whose it is: object CSIDriver %s needs podInfoOnMount: true", v.ID, names.Driver)
 	}
-	if v.Role != names.RoleFuse && v.Role != names.RoleWorker {
-		return invalid("volume %s: volumeAttributes.%s of an inline volume is %s or %s, not %q", v.ID, names.AttributeRole, names.RoleFuse, names.RoleWorker, v.Role)
+	switch v.Role {
+	case names.RoleFuse, names.RoleWorker:
+		return checkRuntime(v)
+	case names.RoleSidecar:
+		v.Runtime, v.Handles = records.Runtime{}, attributes[names.AttributeVolumes]
+		return checkHandles(v)
 	}
-	return checkRuntime(v)
+	return invalid("volume %s: volumeAttributes.%s of an inline volume is %s, %s or %s, not %q", v.ID, names.AttributeRole, names.RoleFuse, names.RoleWorker, names.RoleSidecar, v.Role)
+}
+
+// checkHandles accepts what can be a list of volumes.
+func checkHandles(v *records.Volume) error {
+	if len(v.Handles) > maxHandles {
+		return invalid("volume %s: volumeAttributes.%s has %d bytes, more than %d", v.ID, names.AttributeVolumes, len(v.Handles), maxHandles)
+	}
+	for handle := range strings.SplitSeq(v.Handles, ",") {
+		if len(validation.IsDNS1123Subdomain(handle)) > 0 {
+			return invalid("volume %s: volumeAttributes.%s lists %.300q, which no volume can be called: it is a list of handles with commas", v.ID, names.AttributeVolumes, handle)
+		}
+	}
+	return nil
 }
 
 func fillFiles(v *records.Volume, attributes map[string]string, readOnly bool) error {

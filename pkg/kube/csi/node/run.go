@@ -29,6 +29,7 @@ func (n *Node) Run(ctx context.Context) {
 			}
 		})
 	})
+	group.Go(func() { every(ctx, tickEvery, n.lookAtOwn) })
 	group.Go(func() {
 		every(ctx, tickEvery, func() {
 			for _, r := range n.all() {
@@ -75,7 +76,7 @@ func (n *Node) tidy(ctx context.Context, r *runtime) {
 func (n *Node) leaving(id records.Runtime) bool {
 	some := false
 	for _, v := range n.store.Of(id) {
-		if v.Role != "" {
+		if !v.Shared() {
 			continue
 		}
 		if !n.config.Cluster.Leaving(v.Pod) {

@@ -50,11 +50,11 @@ func (n *Node) runtime(id records.Runtime) *runtime {
 	}
 	r := &runtime{id: id, dir: filepath.Join(n.dir(), id.Dir()), going: map[string]bool{}}
 	r.holder = holder.New(holder.Config{
-		Runtime: id, Dir: r.dir, Keeper: n.config.Keeper, ServerUIDs: n.config.ServerUIDs,
+		Runtime: id, Key: id.Dir(), Point: filepath.Join(r.dir, "mnt"), Keeper: n.config.Keeper, ServerUIDs: n.config.ServerUIDs,
 		Patience: n.config.Patience, Terminating: n.config.Terminating, Logger: n.log,
 	})
 	for _, v := range n.store.Of(id) {
-		r.wanted = r.wanted || v.Role == ""
+		r.wanted = r.wanted || v.Shared()
 	}
 	r.empty = time.Now()
 	n.runtimes[id] = r

@@ -4,6 +4,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"os/exec"
@@ -250,10 +251,23 @@ type fakeCluster struct {
 	leaving map[string]bool
 	events  []string
 	err     error
+	// sidecars are the handles that pods serve themselves.
+	sidecars map[string][]string
+	looked   int
 }
 
 func newFakeCluster() *fakeCluster {
-	return &fakeCluster{labels: map[string]bool{}, leaving: map[string]bool{}}
+	return &fakeCluster{labels: map[string]bool{}, leaving: map[string]bool{}, sidecars: map[string][]string{}}
+}
+
+func (c *fakeCluster) Sidecar(_ context.Context, pod records.Pod) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looked++
+	if handles, known := c.sidecars[pod.Name]; known && handles == nil {
+		return nil, errors.New("the API server is away")
+	}
+	return c.sidecars[pod.Name], nil
 }
 
 func (c *fakeCluster) LabelNode(_ context.Context, key string, present bool) error {

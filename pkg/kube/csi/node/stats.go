@@ -24,11 +24,11 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeSta
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %q", id, path)
 	}
 	if v.Role == "" {
-		r := n.runtime(v.Runtime)
-		if err := r.holder.Serving(); err != nil {
+		held := n.holderFor(v)
+		if err := held.Serving(); err != nil {
 			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %v", id, v.Runtime, err)
 		}
-		if !n.shows(path, r) {
+		if !n.shows(path, held) {
 			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %s does not show it", id, v.Runtime, path)
 		}
 	}

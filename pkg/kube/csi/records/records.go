@@ -52,6 +52,11 @@ type Volume struct {
 	Role    string  `json:"role,omitempty"`
 	Runtime Runtime `json:"runtime"`
 	Pod     Pod     `json:"pod"`
+	// Sidecar says that the pod serves this volume itself, at a mount of its own.
+	Sidecar bool `json:"sidecar,omitempty"`
+	// Handles of a sidecar's inline volume, with commas: the volumes that it
+	// serves.
+	Handles string `json:"handles,omitempty"`
 	// ReadOnly, SubPath and CleanPolicy are of volumes with files.
 	ReadOnly    bool   `json:"readOnly,omitempty"`
 	SubPath     string `json:"subPath,omitempty"`
@@ -59,6 +64,9 @@ type Volume struct {
 	// Since orders volumes of one role.
 	Since time.Time `json:"since"`
 }
+
+// Shared says that the volume shows the runtime's one mount on the node.
+func (v Volume) Shared() bool { return v.Role == "" && !v.Sidecar }
 
 // Same says whether two records are of one publication, whenever it was first
 // asked for.
@@ -158,6 +166,11 @@ func (s *Store) All() []Volume {
 // Of are the records of a runtime, the oldest first.
 func (s *Store) Of(r Runtime) []Volume {
 	return slices.DeleteFunc(s.All(), func(v Volume) bool { return v.Runtime != r })
+}
+
+// OfPod are the records of a pod, the oldest first.
+func (s *Store) OfPod(uid string) []Volume {
+	return slices.DeleteFunc(s.All(), func(v Volume) bool { return v.Pod.UID != uid })
 }
 
 func (s *Store) file(target string) string {
