@@ -84,6 +84,17 @@ const (
 	AnnotationInjection = "serverless.fluid.io/injection"
 	// AnnotationNotReady "refuse" refuses pods of a dataset that is not ready.
 	AnnotationNotReady = "serverless.fluid.io/not-ready"
+	// Sizes of the sidecar.
+	AnnotationCPURequest    = "sidecar.jindo.io/cpu-request"
+	AnnotationCPULimit      = "sidecar.jindo.io/cpu-limit"
+	AnnotationMemoryRequest = "sidecar.jindo.io/memory-request"
+	AnnotationMemoryLimit   = "sidecar.jindo.io/memory-limit"
+	// AnnotationPullSecrets names the image pull secrets that the injection
+	// added, so that it can be undone.
+	AnnotationPullSecrets = "sidecar.jindo.io/image-pull-secrets"
+	// Ports that meshes leave alone, as their own injectors read them.
+	AnnotationIstioExcludePorts = "traffic.sidecar.istio.io/excludeOutboundPorts"
+	AnnotationLinkerdSkipPorts  = "config.linkerd.io/skip-outbound-ports"
 )
 
 // What is injected into a pod.

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -104,42 +103,9 @@ func mintFormation() (*v1alpha1.Formation, error) {
 func (p *pass) images() v1alpha1.RuntimeImages {
 	spec := p.want.Spec
 	return v1alpha1.RuntimeImages{
-		Jindo: image(p.r.Image, spec.JindoVersion.Image, spec.JindoVersion.ImageTag),
-		Fuse:  image(p.r.Image, spec.Fuse.Image, spec.Fuse.ImageTag),
+		Jindo: names.Image(p.r.Image, spec.JindoVersion.Image, spec.JindoVersion.ImageTag),
+		Fuse:  names.Image(p.r.Image, spec.Fuse.Image, spec.Fuse.ImageTag),
 	}
-}
-
-// image with parts of a default replaced.
-func image(whole, name, tag string) string {
-	defaultName, defaultTag := splitImage(whole)
-	if name == "" && tag == "" {
-		return whole
-	}
-	if name == "" {
-		name, _, _ = strings.Cut(defaultName, "@") // another tag is another digest
-	}
-	if tag == "" {
-		if _, has := splitImage(name); has != "" {
-			return name
-		}
-		tag = defaultTag
-	}
-	if tag == "" {
-		return name
-	}
-	return name + ":" + tag
-}
-
-// splitImage cuts the tag off, and nothing that has a digest.
-func splitImage(whole string) (name, tag string) {
-	if strings.Contains(whole, "@") {
-		return whole, ""
-	}
-	colon := strings.LastIndex(whole, ":")
-	if colon < 0 || strings.Contains(whole[colon:], "/") {
-		return whole, ""
-	}
-	return whole[:colon], whole[colon+1:]
 }
 
 // restoreApplied makes the pass carry on with what was applied where the spec

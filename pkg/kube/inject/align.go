@@ -1,0 +1,146 @@
+package inject
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+)
+
+// align makes a sidecar that is there the one that is wanted, and names the
+// members that change. What it does not decide about stays: fields that are newer
+// than this program, what admission gives to every container (a service account's
+// mount, variables), defaults that the API server writes down. Where the pod's
+// annotation says that this sidecar was injected, others had their reasons to
+// change its image, the policy of pulling it and its resources since.
+func align(there map[string]any, desired []byte, injected bool) (aligned map[string]any, changed []string, err error) {
+	want, err := members(desired)
+	if err != nil {
+		return nil, nil, err
+	}
+	aligned = maps.Clone(there)
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if aligned[name] != nil && same(name, aligned[name], want[name], injected) {
+			continue
+		}
+		aligned[name] = keepOthers(name, aligned[name], want[name])
+		changed = append(changed, name)
+	}
+	for _, name := range unwanted() {
+		if value, has := aligned[name]; has && !empty(value) {
+			delete(aligned, name)
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return aligned, changed, nil
+}
+
+// unwanted members would make it fail, restart, hold secrets or take ports.
+func unwanted() []string {
+	return []string{"envFrom", "lifecycle", "livenessProbe", "ports", "readinessProbe", "volumeDevices", "workingDir"}
+}
+
+func empty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
+}
+
+// same tells whether a member is as wanted.
+func same(name string, there, want any, injected bool) bool {
+	switch name {
+	case "image", "imagePullPolicy", "resources":
+		return injected || reflect.DeepEqual(there, want)
+	case "command", "args":
+		return reflect.DeepEqual(there, want)
+	case "env":
+		return holdsNamed(there, want, "name")
+	case "volumeMounts":
+		return holdsNamed(there, want, "mountPath")
+	case "securityContext":
+		return holds(there, want) && !loosened(there)
+	}
+	return holds(there, want)
+}
+
+// holds tells whether what is there has everything that is wanted.
+func holds(there, want any) bool {
+	wanted, isObject := want.(map[string]any)
+	if !isObject {
+		return reflect.DeepEqual(there, want)
+	}
+	object, isObject := there.(map[string]any)
+	if !isObject {
+		return false
+	}
+	for name, value := range wanted {
+		if !holds(object[name], value) {
+			return false
+		}
+	}
+	return true
+}
+
+// holdsNamed is holds for lists whose items have a name: every item with the name
+// of a wanted one is it.
+func holdsNamed(there, want any, key string) bool {
+	items, _ := there.([]any)
+	wanted, _ := want.([]any)
+	for _, w := range wanted {
+		found := false
+		for _, item := range items {
+			if keyOf(item, key) != keyOf(w, key) {
+				continue
+			}
+			if !holds(item, w) {
+				return false
+			}
+			found = true
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+func keyOf(item any, key string) any {
+	object, _ := item.(map[string]any)
+	name, _ := object[key].(string)
+	return name
+}
+
+// loosened tells whether a security context allows what ours forbids in a member
+// that ours leaves out.
+func loosened(there any) bool {
+	object, _ := there.(map[string]any)
+	capabilities, _ := object["capabilities"].(map[string]any)
+	return object["privileged"] == true || !empty(capabilities["add"]) || !empty(object["procMount"]) && object["procMount"] != "Default" ||
+		!empty(object["windowsOptions"])
+}
+
+// keepOthers is the wanted member with what others put into the one that is
+// there.
+func keepOthers(name string, there, want any) any {
+	key := map[string]string{"env": "name", "volumeMounts": "mountPath"}[name]
+	items, isList := there.([]any)
+	if key == "" || !isList {
+		return want
+	}
+	wanted, _ := want.([]any)
+	merged := slices.Clone(wanted)
+	for _, item := range items {
+		if !slices.ContainsFunc(wanted, func(w any) bool { return keyOf(w, key) == keyOf(item, key) }) {
+			merged = append(merged, item)
+		}
+	}
+	return merged
+}

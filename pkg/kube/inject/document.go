@@ -1,0 +1,201 @@
+package inject
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/json"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// limit of a pod in JSON: more than the API server takes.
+const limit = 4 << 20
+
+// document is what of a pod decides about its injection; everything else is not
+// even decoded. Lists are nil where the pod has none or null.
+type document struct {
+	Metadata struct {
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+	} `json:"metadata"`
+	Spec struct {
+		InitContainers   []container                   `json:"initContainers"`
+		Containers       []container                   `json:"containers"`
+		Volumes          []volume                      `json:"volumes"`
+		ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets"`
+		NodeSelector     map[string]string             `json:"nodeSelector"`
+		HostNetwork      bool                          `json:"hostNetwork"`
+		DNSPolicy        string                        `json:"dnsPolicy"`
+		Resources        *resources                    `json:"resources"`
+		OS               struct {
+			Name string `json:"name"`
+		} `json:"os"`
+	} `json:"spec"`
+
+	raw []byte
+}
+
+type container struct {
+	Name          string     `json:"name"`
+	RestartPolicy string     `json:"restartPolicy"`
+	Command       []string   `json:"command"`
+	Resources     *resources `json:"resources"`
+	VolumeMounts  []struct {
+		Name string `json:"name"`
+	} `json:"volumeMounts"`
+}
+
+type volume struct {
+	Name  string `json:"name"`
+	Claim *struct {
+		Name string `json:"claimName"`
+	} `json:"persistentVolumeClaim"`
+	CSI *struct {
+		Driver string `json:"driver"`
+	} `json:"csi"`
+}
+
+type resources struct {
+	Limits   corev1.ResourceList `json:"limits"`
+	Requests corev1.ResourceList `json:"requests"`
+}
+
+// parse reads names as Kubernetes does: in the case that they are written in,
+// and none twice.
+func parse(pod []byte) (*document, error) {
+	if len(pod) > limit {
+		return nil, refuse(ReasonMalformed, "the pod has %d bytes, more than the API server takes", len(pod))
+	}
+	if trimmed := bytes.TrimLeft(pod, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
+		return nil, refuse(ReasonMalformed, "the pod is no JSON object")
+	}
+	doc := &document{raw: pod}
+	double, err := json.UnmarshalStrict(pod, doc, json.DisallowDuplicateFields)
+	if err != nil {
+		return nil, refuse(ReasonMalformed, "the pod cannot be read: %v", err)
+	}
+	if len(double) > 0 {
+		return nil, refuse(ReasonMalformed, "the pod cannot be read: %v", double[0])
+	}
+	return doc, nil
+}
+
+// claims that volumes name.
+func (d *document) claims() []string {
+	var claims []string
+	for _, v := range d.Spec.Volumes {
+		if v.Claim != nil && v.Claim.Name != "" {
+			claims = append(claims, v.Claim.Name)
+		}
+	}
+	return unique(claims)
+}
+
+// find the datasets whose volumes the containers mount, by name. The kubelet
+// never publishes a volume that no container mounts.
+func (d *document) find(datasets map[string]*Dataset) []*Dataset {
+	mounted := map[string]bool{}
+	for _, containers := range [][]container{d.Spec.InitContainers, d.Spec.Containers} {
+		for _, c := range containers {
+			for _, m := range c.VolumeMounts {
+				mounted[m.Name] = true
+			}
+		}
+	}
+	found := map[string]*Dataset{}
+	for _, v := range d.Spec.Volumes {
+		if v.Claim == nil || !mounted[v.Name] {
+			continue
+		}
+		if dataset := datasets[v.Claim.Name]; dataset != nil {
+			found[dataset.Name] = dataset
+		}
+	}
+	return slices.SortedFunc(maps.Values(found), func(a, b *Dataset) int { return strings.Compare(a.Name, b.Name) })
+}
+
+// ours is the index of the sidecar of an earlier pass, -1 without one.
+func (d *document) ours() int {
+	return slices.IndexFunc(d.Spec.InitContainers, func(c container) bool { return c.Name == names.SidecarContainer })
+}
+
+// oursVolume is the index of its volume, -1 without one.
+func (d *document) oursVolume() int {
+	return slices.IndexFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == names.SidecarVolume })
+}
+
+// taken refuses a pod that has something of its own by our names.
+func (d *document) taken() error {
+	for _, c := range d.Spec.Containers {
+		if c.Name == names.SidecarContainer {
+			return refuse(ReasonNameTaken, "container %q has the name of the sidecar that is to be injected: give it another name", c.Name)
+		}
+	}
+	if i := d.ours(); i >= 0 && !d.Spec.InitContainers[i].isSidecar() {
+		return refuse(ReasonNameTaken, "init container %q has the name of the sidecar that is to be injected and does not run %s: give it another name", names.SidecarContainer, program)
+	}
+	if i := d.oursVolume(); i >= 0 && (d.Spec.Volumes[i].CSI == nil || d.Spec.Volumes[i].CSI.Driver != names.Driver) {
+		return refuse(ReasonNameTaken, "volume %q has the name of the sidecar's volume that is to be injected: give it another name", names.SidecarVolume)
+	}
+	return nil
+}
+
+// isSidecar recognises ours, edited or not, by what it runs or mounts.
+func (c container) isSidecar() bool {
+	if len(c.Command) > 0 && c.Command[0] == program {
+		return true
+	}
+	for _, m := range c.VolumeMounts {
+		if m.Name == names.SidecarVolume {
+			return true
+		}
+	}
+	return false
+}
+
+// annotate sets and drops annotations, in the order of their names.
+func (d *document) annotate(set map[string]string, drop []string) []Operation {
+	const at = "/metadata/annotations"
+	there := d.Metadata.Annotations
+	if there == nil && len(set) > 0 {
+		// Who asks has labels, and so has metadata.
+		return []Operation{{Op: "add", Path: at, Value: set}}
+	}
+	var operations []Operation
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		value, has := there[key]
+		switch {
+		case !has:
+			operations = append(operations, Operation{Op: "add", Path: pointer(at, key), Value: set[key]})
+		case value != set[key]:
+			operations = append(operations, Operation{Op: "replace", Path: pointer(at, key), Value: set[key]})
+		}
+	}
+	for _, key := range drop {
+		if _, has := there[key]; has {
+			operations = append(operations, Operation{Op: "remove", Path: pointer(at, key)})
+		}
+	}
+	return operations
+}
+
+// pointer to a member, RFC 6901.
+func pointer(parent string, members ...any) string {
+	var b strings.Builder
+	b.WriteString(parent)
+	for _, member := range members {
+		b.WriteByte('/')
+		switch m := member.(type) {
+		case int:
+			b.WriteString(strconv.Itoa(m))
+		case string:
+			b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(m))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,166 @@
+package inject
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// program of the sidecar.
+const program = "/usr/local/bin/fuse"
+
+// patience of the startup probe, in periods of a second: a pod of a dataset that
+// is not ready waits for a day.
+const patience = 86400
+
+// sidecar as it should be.
+type sidecar struct {
+	container, volume []byte // JSON
+	hash              string
+}
+
+func (p *planner) sidecar() (*sidecar, error) {
+	sizes, err := p.sizes()
+	if err != nil {
+		return nil, err
+	}
+	handles := make([]string, len(p.found))
+	for i, d := range p.found {
+		handles[i] = names.Volume(p.Namespace, d.Name)
+	}
+	volumes := strings.Join(unique(handles), ",")
+	image, policy := p.image()
+	s := &sidecar{}
+	if s.container, err = json.Marshal(desiredContainer(volumes, image, policy, sizes)); err != nil {
+		return nil, fmt.Errorf("encoding the sidecar: %w", err)
+	}
+	if s.volume, err = json.Marshal(desiredVolume(volumes)); err != nil {
+		return nil, fmt.Errorf("encoding the sidecar's volume: %w", err)
+	}
+	sum := sha256.Sum256(slices.Concat(s.container, s.volume))
+	s.hash = hex.EncodeToString(sum[:8])
+	return s, nil
+}
+
+func desiredContainer(volumes, image string, policy corev1.PullPolicy, sizes corev1.ResourceRequirements) *corev1.Container {
+	always, user := corev1.ContainerRestartPolicyAlways, int64(names.User)
+	yes, no := true, false
+	return &corev1.Container{
+		Name: names.SidecarContainer, Image: image, ImagePullPolicy: policy, RestartPolicy: &always,
+		Command: []string{program},
+		Args:    []string{names.RoleSidecar, "--name=$(POD_NAME)", "--dir=" + names.SidecarDir, "--volumes=" + volumes},
+		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
+			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
+		}}},
+		VolumeMounts: []corev1.VolumeMount{{Name: names.SidecarVolume, MountPath: names.SidecarDir}},
+		// Over a socket in the volume: the pod may be in the node's network, and
+		// meshes write HTTP probes anew.
+		StartupProbe: &corev1.Probe{
+			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{program, "ready", "--dir=" + names.SidecarDir}}},
+			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: patience,
+		},
+		Resources:                sizes,
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		SecurityContext: &corev1.SecurityContext{
+			RunAsNonRoot: &yes, RunAsUser: &user, RunAsGroup: &user,
+			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+			Capabilities:   &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+		},
+	}
+}
+
+// desiredVolume is where the node's plugin meets the sidecar.
+func desiredVolume(volumes string) *corev1.Volume {
+	return &corev1.Volume{Name: names.SidecarVolume, VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
+		Driver:           names.Driver,
+		VolumeAttributes: map[string]string{names.AttributeRole: names.RoleSidecar, names.AttributeVolumes: volumes},
+	}}}
+}
+
+// image is one for all datasets, since one process serves them: where their
+// runtimes have different ones, the default if it is among them, and otherwise
+// that of the first dataset by name.
+func (p *planner) image() (string, corev1.PullPolicy) {
+	policy := corev1.PullPolicy(p.PullPolicy)
+	if policy == "" {
+		policy = corev1.PullIfNotPresent
+	}
+	chosen, from := "", ""
+	var all []string
+	for _, d := range p.found {
+		image := p.imageOf(d.Runtime)
+		all = append(all, image)
+		if chosen == "" || image == p.Image && chosen != p.Image {
+			chosen, from = image, d.Name
+			if d.Runtime != nil && d.Runtime.Spec.Fuse.ImagePullPolicy != "" {
+				policy = corev1.PullPolicy(d.Runtime.Spec.Fuse.ImagePullPolicy)
+			}
+		}
+	}
+	if all = unique(all); len(all) > 1 {
+		p.warn("the JindoRuntimes of %s have different images (%s): one sidecar serves all, with that of %q, %s; write the same spec.fuse.image for all",
+			list("dataset", datasetNames(p.found)), strings.Join(all, ", "), from, chosen)
+	}
+	return chosen, policy
+}
+
+func (p *planner) imageOf(runtime *v1alpha1.JindoRuntime) string {
+	switch {
+	case runtime == nil:
+		return p.Image
+	case runtime.Status.Images != nil && runtime.Status.Images.Fuse != "":
+		return runtime.Status.Images.Fuse
+	}
+	return names.Image(p.Image, runtime.Spec.Fuse.Image, runtime.Spec.Fuse.ImageTag)
+}
+
+// pullSecrets of the runtimes that the pod lacks.
+func (p *planner) pullSecrets() (operations []Operation, added []string) {
+	const at = "/spec/imagePullSecrets"
+	has := map[string]bool{}
+	for _, secret := range p.doc.Spec.ImagePullSecrets {
+		has[secret.Name] = true
+	}
+	earlier := splitList(p.doc.Metadata.Annotations[names.AnnotationPullSecrets])
+	var missing []corev1.LocalObjectReference
+	for _, d := range p.found {
+		if d.Runtime == nil {
+			continue
+		}
+		for _, secret := range slices.Concat(d.Runtime.Spec.ImagePullSecrets, d.Runtime.Spec.Fuse.ImagePullSecrets) {
+			if secret.Name != "" && !has[secret.Name] {
+				has[secret.Name] = true
+				missing = append(missing, secret)
+			}
+		}
+	}
+	for i, secret := range missing {
+		earlier = append(earlier, secret.Name)
+		if i == 0 && p.doc.Spec.ImagePullSecrets == nil {
+			operations = append(operations, Operation{Op: "add", Path: at, Value: []corev1.LocalObjectReference{secret}})
+			continue
+		}
+		operations = append(operations, Operation{Op: "add", Path: at + "/-", Value: secret})
+	}
+	return operations, earlier
+}
+
+// splitList of names with commas.
+func splitList(list string) []string {
+	var all []string
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			all = append(all, part)
+		}
+	}
+	return all
+}
