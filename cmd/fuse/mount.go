@@ -11,9 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	cache "github.com/jindo-io/jindo/pkg/cache/client"
-	"github.com/jindo-io/jindo/pkg/cache/server"
-	"github.com/jindo-io/jindo/pkg/daemon"
+	stores "github.com/jindo-io/jindo/pkg/cache/server"
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mount/fusefs"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
@@ -28,15 +29,15 @@ const (
 	requestGrace = 15 * time.Second
 )
 
-func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, logger *slog.Logger, health *daemon.Health) reader.Config {
+func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, logger *slog.Logger, registry prometheus.Registerer) reader.Config {
 	config := reader.Config{
-		Cluster: workers, ReadTimeout: o.readTimeout, Memory: o.memory, Logger: logger, Registry: health.Registry,
+		Cluster: workers, ReadTimeout: o.readTimeout, Memory: o.memory, Logger: logger, Registry: registry,
 	}
 	if o.socketDir != "" {
 		config.Local = sockets
 	}
 	if o.credentialsDir != "" {
-		config.OpenStore = reader.StoreOpener(server.StoresWith(o.credentialsDir))
+		config.OpenStore = reader.StoreOpener(stores.StoresWith(o.credentialsDir))
 	}
 	return config
 }
@@ -57,11 +58,11 @@ func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error)
 
 // mount is what this process serves: one after another, as the holder has them.
 type mount struct {
-	options options
-	workers *cache.Client
-	source  source
-	health  *daemon.Health
-	log     *slog.Logger
+	options  options
+	workers  *cache.Client
+	source   source
+	registry prometheus.Registerer
+	log      *slog.Logger
 	// files is the mount of now, nil while there is none.
 	files atomic.Pointer[fusefs.Server]
 }
@@ -70,8 +71,6 @@ type mount struct {
 // lends until the context ends. Until then requests wait: an early answer would
 // be a wrong one.
 func (m *mount) serve(ctx context.Context) error {
-	m.health.Ready("mount", m.ready)
-	m.health.Views(m.reached)
 	if err := m.workers.Wait(ctx); err != nil {
 		return err
 	}
@@ -89,7 +88,7 @@ func (m *mount) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o, registry := m.options, &session{Registerer: m.health.Registry}
+	o, registry := m.options, &session{Registerer: m.registry}
 	defer registry.end()
 	files, err := fusefs.New(fusefs.Config{
 		Lease: lease, StateDir: o.stateDir, Source: m.source,
