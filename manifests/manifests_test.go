@@ -85,7 +85,8 @@ func settings(t *testing.T) map[string]string {
 }
 
 func TestNamespacesAndNames(t *testing.T) {
-	clusterWide := []string{"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
+	clusterWide := []string{"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
 	for _, object := range decode(t, manifests.Install) {
 		accessor, err := meta.Accessor(object)
 		if err != nil {
@@ -106,7 +107,7 @@ func TestNamespacesAndNames(t *testing.T) {
 	if _, ok := named[corev1.Namespace](t, manifests.Install)[names.SystemNamespace]; !ok {
 		t.Errorf("there is no namespace %s", names.SystemNamespace)
 	}
-	for _, who := range []string{"dataset-controller", "jindoruntime-controller", "csi-nodeplugin-fluid"} {
+	for _, who := range []string{"dataset-controller", "jindoruntime-controller", "csi-nodeplugin-fluid", names.Webhook} {
 		if _, ok := named[corev1.ServiceAccount](t, manifests.Install)[who]; !ok {
 			t.Errorf("%s has no ServiceAccount", who)
 		}
@@ -167,6 +168,7 @@ func TestPodSecurity(t *testing.T) {
 	for name, want := range map[string]map[api.Level][]string{
 		"dataset-controller":      {api.LevelRestricted: nil},
 		"jindoruntime-controller": {api.LevelRestricted: nil},
+		names.Webhook:             {api.LevelRestricted: nil},
 		"csi-nodeplugin-fluid":    {api.LevelBaseline: {"hostPath volumes", "privileged"}},
 	} {
 		pod := pods(t)[name]
@@ -188,7 +190,8 @@ func TestPodSecurity(t *testing.T) {
 func TestControllersSurviveANode(t *testing.T) {
 	for name, d := range named[appsv1.Deployment](t, manifests.Install) {
 		pod := d.Spec.Template.Spec
-		if d.Spec.Replicas == nil || *d.Spec.Replicas != 2 || pod.Affinity == nil || pod.Affinity.PodAntiAffinity == nil {
+		apart := pod.Affinity != nil && pod.Affinity.PodAntiAffinity != nil || len(pod.TopologySpreadConstraints) > 0
+		if d.Spec.Replicas == nil || *d.Spec.Replicas != 2 || !apart {
 			t.Errorf("%s has no second pod on another node", name)
 		}
 		c := pod.Containers[0]

@@ -19,7 +19,7 @@ const systemNamespace = "fluid-system"
 
 // systemPods are what must be ready before Jindo is called installed.
 func systemPods() []string {
-	return []string{"daemonset/csi-nodeplugin-fluid", "deployment/dataset-controller", "deployment/jindoruntime-controller"}
+	return []string{"daemonset/csi-nodeplugin-fluid", "deployment/dataset-controller", "deployment/jindoruntime-controller", "deployment/jindo-webhook"}
 }
 
 const installing = 3 * time.Minute

@@ -1,0 +1,55 @@
+// Command webhook answers API servers about pods that ask for a sidecar, and
+// about Datasets, JindoRuntimes and DataLoads.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/jindo-io/jindo/pkg/daemon"
+	"github.com/jindo-io/jindo/pkg/kube/admission"
+	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+func main() {
+	o, debug := parse()
+	daemon.Main(func(ctx context.Context) error {
+		o.Logger = daemon.Logger("webhook", debug)
+		config, err := ctrl.GetConfig()
+		if err != nil {
+			return fmt.Errorf("finding the cluster: %w", err)
+		}
+		config.UserAgent = "jindo-webhook"
+		return admission.Run(ctx, config, o)
+	})
+}
+
+// parse reads the flags; --kubeconfig is one of controller-runtime's.
+func parse() (admission.Options, bool) {
+	var o admission.Options
+	flag.StringVar(&o.Listen, "listen", fmt.Sprintf(":%d", names.WebhookPort), "address for API servers")
+	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace that the product runs in (environment POD_NAMESPACE)")
+	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "image of sidecars where no runtime names one (environment JINDO_IMAGE)")
+	flag.StringVar(&o.PullPolicy, "image-pull-policy", "IfNotPresent", "pull policy of that image")
+	flag.DurationVar(&o.AuthorityLife, "ca-life", certs.DefaultAuthorityLife, "life of certificate authorities; a new one is made when a third is left")
+	flag.DurationVar(&o.LeafLife, "certificate-life", certs.DefaultLeafLife, "life of certificates; a new one is made when a third is left")
+	flag.DurationVar(&o.Drain, "drain", 5*time.Second, "how long requests are answered after SIGTERM")
+	debug := flag.Bool("debug", false, "log more")
+	flag.Parse()
+	return o, *debug
+}
+
+func namespace() string {
+	if n := os.Getenv("POD_NAMESPACE"); n != "" {
+		return n
+	}
+	return names.SystemNamespace
+}

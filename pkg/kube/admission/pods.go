@@ -1,0 +1,116 @@
+package admission
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
+	"github.com/jindo-io/jindo/pkg/kube/inject"
+)
+
+// Reasons of refusals that are not [inject.Plan]'s.
+const (
+	reasonUnknownClaim inject.Reason = "UnknownClaim"
+	reasonUnreachable  inject.Reason = "APIServerUnreachable"
+	reasonMisdirected  inject.Reason = "Misdirected"
+	reasonInternal     inject.Reason = "Internal"
+)
+
+// pod answers with the operations that give a pod its sidecar. It asks for
+// nothing but Datasets, and writes nothing: a dry run is a run.
+func (s *Server) pod(ctx context.Context, r *request) *admissionv1.AdmissionResponse {
+	if r.Resource.Group != "" || r.Resource.Resource != "pods" || r.SubResource != "" || r.Operation != admissionv1.Create {
+		return s.podRefused(r, http.StatusBadRequest, reasonMisdirected, misdirected(r, "the creation of pods").Result.Message)
+	}
+	result, err := s.plan(ctx, r)
+	if err != nil {
+		code, reason := podError(err)
+		return s.podRefused(r, code, reason, err.Error())
+	}
+	answer := allow()
+	answer.Warnings = result.Warnings
+	outcome := strings.ToLower(string(result.Outcome))
+	answer.AuditAnnotations = map[string]string{"result": outcome, "reason": string(result.Reason), "message": result.Message}
+	if len(result.Operations) > 0 {
+		patch, err := json.Marshal(result.Operations)
+		if err != nil {
+			return s.podRefused(r, http.StatusInternalServerError, reasonInternal, fmt.Sprintf("encoding the patch: %v", err))
+		}
+		kind := admissionv1.PatchTypeJSONPatch
+		answer.Patch, answer.PatchType = patch, &kind
+	}
+	s.metrics.injections.WithLabelValues(outcome, string(result.Reason)).Inc()
+	s.o.Logger.Debug("answered about a pod", "namespace", r.Namespace, "pod", podName(r), "result", outcome, "reason", result.Reason, "dry-run", r.DryRun)
+	return answer
+}
+
+func (s *Server) plan(ctx context.Context, r *request) (*inject.Result, error) {
+	claims, err := inject.Claims(r.Object)
+	if err != nil {
+		return nil, err
+	}
+	datasets, err := lookup.Find(ctx, s.o.Cached, s.o.Live, r.Namespace, claims)
+	if err != nil {
+		return nil, err
+	}
+	return inject.Plan(inject.Request{
+		Pod: r.Object, Namespace: r.Namespace, Datasets: datasets, Image: s.o.Image, PullPolicy: s.o.PullPolicy,
+	})
+}
+
+// podError is the status of a refusal: 403 for what somebody has to change, and
+// 503 or 500 for what passes.
+func podError(err error) (int32, inject.Reason) {
+	var refused *inject.Refusal
+	var unknown *lookup.Unknown
+	switch {
+	case errors.As(err, &refused):
+		return http.StatusForbidden, refused.Reason
+	case errors.As(err, &unknown) && unknown.Err != nil:
+		return http.StatusServiceUnavailable, reasonUnreachable
+	case errors.As(err, &unknown):
+		return http.StatusForbidden, reasonUnknownClaim
+	}
+	return http.StatusInternalServerError, reasonInternal
+}
+
+func (s *Server) podRefused(r *request, code int32, reason inject.Reason, message string) *admissionv1.AdmissionResponse {
+	s.metrics.injections.WithLabelValues("refused", string(reason)).Inc()
+	s.o.Logger.Info("refused a pod", "namespace", r.Namespace, "pod", podName(r), "reason", reason, "message", message)
+	status := metav1.StatusReasonForbidden
+	switch code {
+	case http.StatusServiceUnavailable:
+		status = metav1.StatusReasonServiceUnavailable
+	case http.StatusBadRequest:
+		status = metav1.StatusReasonBadRequest
+	case http.StatusInternalServerError:
+		status = metav1.StatusReasonInternalError
+	}
+	answer := refusal(code, status, message)
+	answer.AuditAnnotations = map[string]string{"result": "refused", "reason": string(reason), "message": message}
+	return answer
+}
+
+// podName for logs: pods of workloads have none yet.
+func podName(r *request) string {
+	if r.Name != "" {
+		return r.Name
+	}
+	var named struct {
+		Metadata struct {
+			Name         string `json:"name"`
+			GenerateName string `json:"generateName"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(r.Object, &named); err != nil || named.Metadata.Name != "" {
+		return named.Metadata.Name
+	}
+	return named.Metadata.GenerateName + "*"
+}

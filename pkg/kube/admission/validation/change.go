@@ -1,0 +1,71 @@
+package validation
+
+import (
+	"cmp"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// notApplied is said of a change that the reconciler accepts and does not carry
+// out.
+const notApplied = "this change is not carried out while the runtime is there, and condition ChangeNotApplied will say so: delete the JindoRuntime and create it again for it"
+
+// datasetChange warns of what a Dataset that is served cannot follow.
+func (c *check) datasetChange(old, dataset *v1alpha1.Dataset) {
+	if old.Status.Phase != v1alpha1.BoundDatasetPhase && len(old.Status.Mounts) == 0 {
+		return
+	}
+	before, after := old.DeepCopy(), dataset.DeepCopy()
+	v1alpha1.SetDefaults(before)
+	v1alpha1.SetDefaults(after)
+	spec := field.NewPath("spec")
+	if !equality.Semantic.DeepEqual(before.Spec.Mounts, after.Spec.Mounts) {
+		c.warn(spec.Child("mounts"), "mounts of a Dataset that is served do not change yet, and condition ChangeNotApplied will say so: delete the JindoRuntime and create it again to mount what the spec says")
+	}
+	if !equality.Semantic.DeepEqual(before.Spec.AccessModes, after.Spec.AccessModes) {
+		c.warn(spec.Child("accessModes"), "the claim of a Dataset keeps the modes it was made with, and condition ChangeNotApplied will say so: delete the Dataset and create it again")
+	}
+}
+
+// runtimeChange warns of what running pods cannot follow.
+func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
+	if old.Status.Formation == nil {
+		return // nothing was made of it yet
+	}
+	a, b := old.DeepCopy(), runtime.DeepCopy()
+	v1alpha1.SetDefaults(a)
+	v1alpha1.SetDefaults(b)
+	before, after, spec := a.Spec, b.Spec, field.NewPath("spec")
+	for _, change := range []struct {
+		path          *field.Path
+		before, after any
+	}{
+		{spec.Child("master", "replicas"), before.Master.Replicas, after.Master.Replicas},
+		{spec.Child("master", "storageClassName"), before.Master.StorageClassName, after.Master.StorageClassName},
+		{spec.Child("master", "disabled"), before.Master.Disabled, after.Master.Disabled},
+		{spec.Child("worker", "disabled"), before.Worker.Disabled, after.Worker.Disabled},
+		{spec.Child("fuse", "disabled"), before.Fuse.Disabled, after.Fuse.Disabled},
+		{spec.Child("tieredstore"), before.TieredStore, after.TieredStore},
+		{spec.Child("jindoVersion"), before.JindoVersion, after.JindoVersion},
+		{spec.Child("fuse", "image"), image(before.Fuse), image(after.Fuse)},
+	} {
+		if !equality.Semantic.DeepEqual(change.before, change.after) {
+			c.warn(change.path, notApplied)
+		}
+	}
+	if was, is := replicas(before), replicas(after); is < was {
+		c.warn(spec.Child("replicas"), "from %d to %d workers: what those cached that go is read from the store again", was, is)
+	}
+}
+
+func image(fuse v1alpha1.JindoFuseSpec) [2]string { return [2]string{fuse.Image, fuse.ImageTag} }
+
+func replicas(spec v1alpha1.JindoRuntimeSpec) int32 {
+	if spec.Replicas == nil {
+		return 1
+	}
+	return cmp.Or(*spec.Replicas, 1)
+}
