@@ -16,6 +16,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs name them
 
+	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/create"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/machine"
@@ -24,6 +25,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/status"
+	"github.com/jindo-io/jindo/pkg/cli/tree"
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
@@ -47,7 +49,7 @@ func Main() int {
 		Self:    []string{selfPath()},
 		Source:  oneMachine,
 	}
-	return Run(ctx, s, os.Args[1:])
+	return Run(ctx, s, completion.Arguments(os.Args[0], os.Args[1:]))
 }
 
 // Run runs the plugin and answers its exit code.
@@ -84,10 +86,11 @@ func New(s *session.Session) *cobra.Command {
 	cmd.AddGroup(
 		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupWork, Title: "Work:"},
 		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupFix, Title: "More:"})
-	add(cmd, groupLook, status.New(s))
+	add(cmd, groupLook, status.New(s), tree.New(s))
 	add(cmd, groupWork, create.New(s), machine.New(s))
 	add(cmd, groupRaft, raft.New(s))
-	add(cmd, groupFix, newVersion(s))
+	add(cmd, groupFix, newVersion(s), completion.New(s))
+	completion.AddToGlobalFlags(s, cmd)
 	cmd.SetHelpCommandGroupID(groupFix)
 	cmd.SetCompletionCommandGroupID(groupFix)
 	cmd.AddCommand(exitCodes())
@@ -125,6 +128,7 @@ func asUsage(err error) *failure.Error {
 // "kubectl jindo".
 func displayName(argv0 string) string {
 	name := strings.TrimSuffix(filepath.Base(argv0), ".exe")
+	name = strings.Replace(name, "kubectl_complete-", "kubectl-", 1)
 	if rest, ok := strings.CutPrefix(name, "kubectl-"); ok {
 		return "kubectl " + strings.ReplaceAll(rest, "_", "-")
 	}

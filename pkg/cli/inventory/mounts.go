@@ -1,0 +1,96 @@
+package inventory
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// Ways in which a pod gets at a Dataset.
+const (
+	// ViaSidecar: a FUSE server of its own was injected.
+	ViaSidecar = "sidecar"
+	// ViaCSI: the node's FUSE pod serves it.
+	ViaCSI = "csi"
+)
+
+// Use of a Dataset by a pod.
+type Use struct {
+	Pod *corev1.Pod
+	// Dataset is the name of it and of its claim.
+	Dataset string
+	Via     string
+	// Paths in the pod's containers, sorted.
+	Paths []string
+	// Holds: the pod is on a node and not done, so that the Dataset stays for as
+	// long as it runs.
+	Holds bool
+}
+
+// Uses are the pods that mount Datasets, in the order of their names. A claim is
+// a Dataset's if it was made for one, or a Dataset of its name exists.
+func (in *Inventory) Uses() []Use {
+	type key struct{ namespace, name string }
+	claims := map[key]bool{}
+	for i := range in.Datasets {
+		claims[key{in.Datasets[i].Namespace, in.Datasets[i].Name}] = true
+	}
+	for i := range in.Claims {
+		if pvc := &in.Claims[i]; IsDatasetClaim(pvc) {
+			claims[key{pvc.Namespace, pvc.Name}] = true
+		}
+	}
+	var uses []Use
+	for i := range in.Pods {
+		pod := &in.Pods[i]
+		for _, v := range pod.Spec.Volumes {
+			if v.PersistentVolumeClaim == nil || !claims[key{pod.Namespace, v.PersistentVolumeClaim.ClaimName}] {
+				continue
+			}
+			uses = append(uses, Use{
+				Pod: pod, Dataset: v.PersistentVolumeClaim.ClaimName, Via: via(pod), Paths: paths(pod, v.Name),
+				Holds: pod.Spec.NodeName != "" && !podstate.Done(pod),
+			})
+		}
+	}
+	return uses
+}
+
+// UsesOf one Dataset.
+func (in *Inventory) UsesOf(dataset *v1alpha1.Dataset) []Use {
+	return slices.DeleteFunc(in.Uses(), func(u Use) bool {
+		return u.Dataset != dataset.Name || u.Pod.Namespace != dataset.Namespace
+	})
+}
+
+// IsDatasetClaim says whether a claim was made for a Dataset, and not for a
+// master.
+func IsDatasetClaim(pvc *corev1.PersistentVolumeClaim) bool {
+	return pvc.Labels[names.LabelManagedBy] == names.ManagedBy && pvc.Spec.StorageClassName != nil && *pvc.Spec.StorageClassName == names.StorageClass
+}
+
+func via(pod *corev1.Pod) string {
+	for _, c := range pod.Spec.InitContainers {
+		if c.Name == names.SidecarContainer && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways {
+			return ViaSidecar
+		}
+	}
+	return ViaCSI
+}
+
+func paths(pod *corev1.Pod, volume string) []string {
+	var found []string
+	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		for _, m := range c.VolumeMounts {
+			if m.Name == volume && !slices.Contains(found, m.MountPath) {
+				found = append(found, m.MountPath)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}

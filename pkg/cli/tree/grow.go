@@ -1,0 +1,273 @@
+package tree
+
+import (
+	"fmt"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// Grow the tree of a Dataset out of what there is.
+func Grow(in *inventory.Inventory, dataset *v1alpha1.Dataset) *Report {
+	root := datasetNode(dataset)
+	runtime := in.RuntimeFor(dataset)
+	if runtime != nil {
+		root.Children = append(root.Children, runtimeNode(in, runtime))
+	}
+	root.Children = append(root.Children, claimNodes(in, dataset)...)
+	r := &Report{
+		TypeMeta:   metav1.TypeMeta{APIVersion: report.APIVersion, Kind: Kind},
+		ObjectMeta: metav1.ObjectMeta{Namespace: dataset.Namespace, Name: dataset.Name},
+		Root:       root, Failures: in.Failures,
+	}
+	if r.Failures == nil {
+		r.Failures = []string{}
+	}
+	return r
+}
+
+// node of an object that is well unless somebody says otherwise.
+func node(kind string, object metav1.Object) Node {
+	created := object.GetCreationTimestamp()
+	n := Node{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Health: Ready, Created: &created}
+	if object.GetDeletionTimestamp() != nil {
+		n.Health, n.State, n.Reason = Pending, "Terminating", "it is being deleted"
+	}
+	return n
+}
+
+// is sets how a node is unless it is being deleted.
+func (n *Node) is(health Health, state, reason string) {
+	if n.State == "Terminating" {
+		n.Reason = firstOf(reason, n.Reason)
+		return
+	}
+	n.Health, n.State, n.Reason = health, state, reason
+}
+
+func datasetNode(d *v1alpha1.Dataset) Node {
+	n := node(v1alpha1.DatasetKind, d)
+	message := ""
+	for _, c := range d.Status.Conditions {
+		switch {
+		case c.Type == v1alpha1.DatasetDeletionBlocked && c.Status == corev1.ConditionTrue:
+			n.Reason, message = c.Message, c.Message
+		case c.Type == v1alpha1.DatasetReady && c.Status != corev1.ConditionTrue && message == "":
+			message = c.Message
+		}
+	}
+	switch d.Status.Phase {
+	case v1alpha1.BoundDatasetPhase:
+		n.is(Ready, string(d.Status.Phase), message)
+	case v1alpha1.FailedDatasetPhase:
+		n.is(Failed, string(d.Status.Phase), message)
+	case v1alpha1.NoneDatasetPhase:
+		n.is(Pending, string(v1alpha1.PendingDatasetPhase), "the dataset-controller has not looked at it yet")
+	default:
+		n.is(Pending, string(d.Status.Phase), message)
+	}
+	return n
+}
+
+func runtimeNode(in *inventory.Inventory, r *v1alpha1.JindoRuntime) Node {
+	n := node(v1alpha1.JindoRuntimeKind, r)
+	ready, message, blocked := false, "", ""
+	for _, c := range r.Status.Conditions {
+		switch {
+		case c.Type == v1alpha1.RuntimeReady:
+			ready, message = c.Status == corev1.ConditionTrue, c.Message
+		case c.Status == corev1.ConditionTrue && (c.Type == v1alpha1.RuntimeDeletionBlocked ||
+			c.Type == v1alpha1.RuntimePlacementBlocked || c.Type == v1alpha1.RuntimePodSecurityForbidden):
+			blocked = c.Message
+		}
+	}
+	switch {
+	case ready:
+		n.is(Ready, "Ready", blocked)
+	case blocked != "":
+		n.is(Failed, "NotReady", blocked)
+	default:
+		n.is(Pending, "NotReady", firstOf(message, "the jindoruntime-controller has not looked at it yet"))
+	}
+	n.Children = append(n.Children, workloads(in, r)...)
+	n.Children = append(n.Children, others(in, r)...)
+	return n
+}
+
+func workloads(in *inventory.Inventory, r *v1alpha1.JindoRuntime) []Node {
+	var nodes []Node
+	for i := range in.StatefulSets {
+		if set := &in.StatefulSets[i]; owned(set, r) {
+			n := node("StatefulSet", set)
+			n.count(set.Status.ReadyReplicas, wanted(set))
+			n.Children = append(podsOf(in, set), masterClaims(in, r, set)...)
+			nodes = append(nodes, n)
+		}
+	}
+	for i := range in.DaemonSets {
+		if set := &in.DaemonSets[i]; owned(set, r) {
+			n := node("DaemonSet", set)
+			n.count(set.Status.NumberReady, set.Status.DesiredNumberScheduled)
+			n.Children = podsOf(in, set)
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
+func wanted(set *appsv1.StatefulSet) int32 {
+	if set.Spec.Replicas == nil {
+		return 1
+	}
+	return *set.Spec.Replicas
+}
+
+func (n *Node) count(ready, wanted int32) {
+	state := fmt.Sprintf("%d/%d", ready, wanted)
+	if ready < wanted {
+		n.is(Pending, state, "")
+		return
+	}
+	n.is(Ready, state, "")
+}
+
+func podsOf(in *inventory.Inventory, owner metav1.Object) []Node {
+	var nodes []Node
+	for i := range in.Pods {
+		if pod := &in.Pods[i]; metav1.IsControlledBy(pod, owner) {
+			nodes = append(nodes, podNode(pod))
+		}
+	}
+	return nodes
+}
+
+func podNode(pod *corev1.Pod) Node {
+	n := node("Pod", pod)
+	n.Node = pod.Spec.NodeName
+	reason := podstate.Reason(pod)
+	switch {
+	case pod.Status.Phase == corev1.PodSucceeded, podstate.Ready(pod):
+		n.is(Ready, podstate.Word(pod), "")
+	case pod.Status.Phase == corev1.PodFailed, reason != "":
+		n.is(Failed, podstate.Word(pod), reason)
+	default:
+		n.is(Pending, podstate.Word(pod), "")
+	}
+	return n
+}
+
+// masterClaims are the claims that a StatefulSet made for its pods.
+func masterClaims(in *inventory.Inventory, r *v1alpha1.JindoRuntime, set *appsv1.StatefulSet) []Node {
+	var nodes []Node
+	for _, template := range set.Spec.VolumeClaimTemplates {
+		prefix := template.Name + "-" + set.Name + "-"
+		for i := range in.Claims {
+			pvc := &in.Claims[i]
+			if pvc.Namespace == r.Namespace && strings.HasPrefix(pvc.Name, prefix) {
+				nodes = append(nodes, claimNode(in, pvc))
+			}
+		}
+	}
+	return nodes
+}
+
+func claimNode(in *inventory.Inventory, pvc *corev1.PersistentVolumeClaim) Node {
+	n := node("PersistentVolumeClaim", pvc)
+	phase := string(pvc.Status.Phase)
+	if pvc.Status.Phase == corev1.ClaimBound {
+		n.is(Ready, phase, "")
+	} else {
+		n.is(Pending, phase, "no volume is bound to it yet")
+	}
+	for i := range in.Volumes {
+		pv := &in.Volumes[i]
+		if ref := pv.Spec.ClaimRef; ref != nil && ref.Namespace == pvc.Namespace && ref.Name == pvc.Name {
+			v := node("PersistentVolume", pv)
+			health := Pending
+			if pv.Status.Phase == corev1.VolumeBound {
+				health = Ready
+			}
+			v.is(health, string(pv.Status.Phase), pv.Status.Message)
+			n.Children = append(n.Children, v)
+		}
+	}
+	return n
+}
+
+// others are the objects without a state of their own.
+func others(in *inventory.Inventory, r *v1alpha1.JindoRuntime) []Node {
+	var nodes []Node
+	for i := range in.Services {
+		if owned(&in.Services[i], r) {
+			nodes = append(nodes, node("Service", &in.Services[i]))
+		}
+	}
+	for i := range in.Budgets {
+		if owned(&in.Budgets[i], r) {
+			nodes = append(nodes, node("PodDisruptionBudget", &in.Budgets[i]))
+		}
+	}
+	for i := range in.ConfigMaps {
+		if owned(&in.ConfigMaps[i], r) {
+			nodes = append(nodes, node("ConfigMap", &in.ConfigMaps[i]))
+		}
+	}
+	for i := range in.Secrets {
+		if owned(&in.Secrets[i], r) {
+			nodes = append(nodes, node("Secret", &in.Secrets[i]))
+		}
+	}
+	return nodes
+}
+
+// owned says whether an object was made for a runtime: it says so itself, or
+// carries its labels.
+func owned(object metav1.Object, r *v1alpha1.JindoRuntime) bool {
+	if object.GetNamespace() != r.Namespace {
+		return false
+	}
+	labels := object.GetLabels()
+	return metav1.IsControlledBy(object, r) || labels[names.LabelManagedBy] == names.ManagedBy && labels[names.LabelRelease] == r.Name
+}
+
+// claimNodes are the Dataset's claim with its volume and the pods that use it.
+func claimNodes(in *inventory.Inventory, d *v1alpha1.Dataset) []Node {
+	var consumers []Node
+	for _, use := range in.UsesOf(d) {
+		n := podNode(use.Pod)
+		if n.Reason == "" {
+			n.Reason = fmt.Sprintf("mounts it at %s through %s", strings.Join(use.Paths, ", "), map[string]string{
+				inventory.ViaSidecar: "its sidecar", inventory.ViaCSI: "the node's mount",
+			}[use.Via])
+		}
+		consumers = append(consumers, n)
+	}
+	for i := range in.Claims {
+		if pvc := &in.Claims[i]; pvc.Namespace == d.Namespace && pvc.Name == d.Name {
+			n := claimNode(in, pvc)
+			if !inventory.IsDatasetClaim(pvc) {
+				n.Reason = "it was not made for this Dataset"
+			}
+			n.Children = append(n.Children, consumers...)
+			return []Node{n}
+		}
+	}
+	return consumers
+}
+
+func firstOf(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
