@@ -38,10 +38,21 @@ type Cluster struct {
 
 // Cluster connects to it; nothing is sent before the first request.
 func (s *Session) Cluster() (*Cluster, error) {
+	c, err := s.connect()
+	if err == nil {
+		s.inContext = c.Namespace
+	}
+	return c, err
+}
+
+func (s *Session) connect() (*Cluster, error) {
 	if s.Connect != nil {
 		return s.Connect(s)
 	}
 	loader := s.Kube.ToRawKubeConfigLoader()
+	if err := s.named(loader); err != nil {
+		return nil, err
+	}
 	config, err := loader.ClientConfig()
 	if err != nil {
 		return nil, s.noCluster(err)
@@ -57,6 +68,21 @@ func (s *Session) Cluster() (*Cluster, error) {
 		return nil, err
 	}
 	return &Cluster{Config: config, Client: c, Namespace: namespace}, nil
+}
+
+// named refuses to go on to localhost:8080, where kubectl's loader leads when
+// nothing names a cluster. In a pod its service account does.
+func (s *Session) named(loader clientcmd.ClientConfig) error {
+	raw, err := loader.RawConfig()
+	if err != nil {
+		return s.noCluster(err)
+	}
+	flag := s.Kube.APIServer != nil && *s.Kube.APIServer != ""
+	inPod := s.Getenv != nil && s.Getenv("KUBERNETES_SERVICE_HOST") != ""
+	if len(raw.Clusters) == 0 && !flag && !inPod {
+		return s.noCluster(clientcmd.ErrEmptyConfig)
+	}
+	return nil
 }
 
 // Watcher is a client whose watches end only with their context.
@@ -91,7 +117,7 @@ func newClient(config *rest.Config) (client.Client, error) {
 
 func (s *Session) noCluster(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
-		return failure.Generalf("no cluster is named: there is neither a kubeconfig nor KUBECONFIG").
+		return failure.Generalf("no cluster is named: there is no kubeconfig, and KUBECONFIG names none").
 			WithHint("what runs on this machine is shown with --local").
 			WithTry("--kubeconfig=FILE, or export KUBECONFIG=FILE")
 	}

@@ -38,6 +38,9 @@ type Session struct {
 	// RequestTimeout of each remote call.
 	RequestTimeout time.Duration
 
+	// inContext is the namespace of the kubeconfig's context, once it was read.
+	inContext string
+
 	// Kube are the global flags that name a cluster, as kubectl has them.
 	Kube *genericclioptions.ConfigFlags
 	// Connect replaces the connection to the cluster in tests.
@@ -55,7 +58,8 @@ type Session struct {
 func (s *Session) AddFlags(flags *pflag.FlagSet) {
 	s.Colour = terminal.Auto
 	flags.Var(&s.Colour, "color", "colour of the screens; NO_COLOR and CLICOLOR_FORCE are obeyed")
-	flags.DurationVar(&s.RequestTimeout, "request-timeout", DefaultRequestTimeout, "how long each target may take to answer")
+	s.RequestTimeout = DefaultRequestTimeout
+	flags.Var(timeout{&s.RequestTimeout}, "request-timeout", "how long each request and each member may take to answer; 0 is without limit")
 	s.Kube = genericclioptions.NewConfigFlags(true)
 	s.Kube.Timeout = nil // ours is a duration, of every target
 	s.Kube.Namespace = &s.Namespace
@@ -72,10 +76,14 @@ func (s *Session) Screen() terminal.Screen {
 	return terminal.Detect(s.Streams.Out, s.Colour, s.Getenv)
 }
 
-// InNamespace is the namespace to work in.
+// InNamespace is the namespace to work in: the one that was asked for, else the
+// context's once [Session.Cluster] has connected.
 func (s *Session) InNamespace() string {
-	if s.Namespace != "" {
+	switch {
+	case s.Namespace != "":
 		return s.Namespace
+	case s.inContext != "":
+		return s.inContext
 	}
 	return DefaultNamespace
 }
@@ -95,13 +103,12 @@ func (s *Session) Find(ctx context.Context, source report.Source, name string) (
 	if name == "" {
 		switch len(refs) {
 		case 0:
-			return nil, failure.Generalf("nothing runs in namespace %q", s.InNamespace()).
-				WithTry("%s local up -f dataset.yaml -f runtime.yaml", s.Name)
+			return nil, s.nothing()
 		case 1:
 			return source.Collect(ctx, refs[0])
 		}
 		return nil, failure.Usagef("there are %d runtimes in namespace %q: name one", len(refs), s.InNamespace()).
-			WithTry("%s status", s.Name)
+			WithTry("%s status%s", s.Name, s.localFlag())
 	}
 	for _, ref := range refs {
 		if ref.Name == name || ref.Dataset == name {
@@ -109,6 +116,24 @@ func (s *Session) Find(ctx context.Context, source report.Source, name string) (
 		}
 	}
 	return nil, s.notFound(ctx, source, name)
+}
+
+// nothing there is, and what to do about it.
+func (s *Session) nothing() error {
+	if s.Local {
+		return failure.Generalf("nothing runs on this machine in namespace %q", s.InNamespace()).
+			WithTry("%s local up -f dataset.yaml -f runtime.yaml", s.Name)
+	}
+	return failure.Generalf("there is no Dataset and no JindoRuntime in namespace %q", s.InNamespace()).
+		WithHint("they may be in another namespace: see all with -A").
+		WithTry("%s status -A", s.Name)
+}
+
+func (s *Session) localFlag() string {
+	if s.Local {
+		return " --local"
+	}
+	return ""
 }
 
 func (s *Session) notFound(ctx context.Context, source report.Source, name string) error {
@@ -122,7 +147,7 @@ func (s *Session) notFound(ctx context.Context, source report.Source, name strin
 			return failed.WithHint("it is in %q: add -n %s", ref.Namespace, ref.Namespace)
 		}
 	}
-	return failed.WithTry("%s status -A", s.Name)
+	return failed.WithTry("%s status -A%s", s.Name, s.localFlag())
 }
 
 // AtMost takes up to n arguments; what says what they are.

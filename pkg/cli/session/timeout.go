@@ -1,0 +1,46 @@
+package session
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+)
+
+// noTimeout stands for none: longer than anybody waits, and still a deadline.
+const noTimeout = 24 * time.Hour
+
+// timeout is --request-timeout as kubectl takes it: 1s, 2m, 3h, a whole number
+// of seconds, or 0 for none.
+type timeout struct{ value *time.Duration }
+
+// Set implements pflag.Value.
+func (t timeout) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		seconds, failed := strconv.Atoi(text)
+		if failed != nil {
+			return failure.Usagef("%q is no time: write 5s, 2m, a number of seconds, or 0 for no limit", text)
+		}
+		d = time.Duration(seconds) * time.Second
+	}
+	switch {
+	case d < 0:
+		return failure.Usagef("%q is below zero: write 5s, 2m, a number of seconds, or 0 for no limit", text)
+	case d == 0:
+		d = noTimeout
+	}
+	*t.value = d
+	return nil
+}
+
+// String implements pflag.Value.
+func (t timeout) String() string {
+	if t.value == nil || *t.value == noTimeout {
+		return "0"
+	}
+	return t.value.String()
+}
+
+// Type implements pflag.Value.
+func (timeout) Type() string { return "duration" }
