@@ -11,19 +11,25 @@ import (
 // than this program, what admission gives to every container (a service account's
 // mount, variables), defaults that the API server writes down. Where the pod's
 // annotation says that this sidecar was injected, others had their reasons to
-// change its image, the policy of pulling it and its resources since.
-func align(there map[string]any, desired []byte, injected bool) (aligned map[string]any, changed []string, err error) {
-	want, err := members(desired)
-	if err != nil {
-		return nil, nil, err
-	}
+// change its image, the policy of pulling it and its resources since. It mounts
+// no claim: a server that is started on a mount it has to serve never starts.
+func align(there, want map[string]any, injected bool, isClaim func(volume string) bool) (aligned map[string]any, changed []string) {
 	aligned = maps.Clone(there)
+	if mounts, ok := there["volumeMounts"].([]any); ok {
+		left := slices.DeleteFunc(slices.Clone(mounts), func(m any) bool { name, _ := keyOf(m, "name").(string); return isClaim(name) })
+		if len(left) < len(mounts) {
+			aligned["volumeMounts"] = left
+			changed = append(changed, "volumeMounts")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(want)) {
 		if aligned[name] != nil && same(name, aligned[name], want[name], injected) {
 			continue
 		}
 		aligned[name] = keepOthers(name, aligned[name], want[name])
-		changed = append(changed, name)
+		if !slices.Contains(changed, name) {
+			changed = append(changed, name)
+		}
 	}
 	for _, name := range unwanted() {
 		if value, has := aligned[name]; has && !empty(value) {
@@ -32,7 +38,7 @@ func align(there map[string]any, desired []byte, injected bool) (aligned map[str
 		}
 	}
 	slices.Sort(changed)
-	return aligned, changed, nil
+	return aligned, changed
 }
 
 // unwanted members would make it fail, restart, hold secrets or take ports.

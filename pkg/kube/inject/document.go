@@ -103,7 +103,7 @@ func (d *document) find(datasets map[string]*Dataset) []*Dataset {
 	for _, containers := range [][]container{d.Spec.InitContainers, d.Spec.Containers} {
 		for _, c := range containers {
 			for _, m := range c.VolumeMounts {
-				mounted[m.Name] = true
+				mounted[m.Name] = mounted[m.Name] || c.Name != names.SidecarContainer
 			}
 		}
 	}
@@ -127,6 +127,11 @@ func (d *document) ours() int {
 // oursVolume is the index of its volume, -1 without one.
 func (d *document) oursVolume() int {
 	return slices.IndexFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == names.SidecarVolume })
+}
+
+// isClaim tells whether a volume is a claim's.
+func (d *document) isClaim(name string) bool {
+	return slices.ContainsFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == name && v.Claim != nil })
 }
 
 // taken refuses a pod that has something of its own by our names.

@@ -112,11 +112,16 @@ func refuse(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// Claims that the pod's volumes name, sorted. An error is a [*Refusal].
+// Claims that the pod's volumes name, sorted: those whose Datasets [Plan] needs
+// to know, which are none where the pod does not ask for a sidecar. An error is a
+// [*Refusal].
 func Claims(pod []byte) ([]string, error) {
 	doc, err := parse(pod)
 	if err != nil {
 		return nil, err
+	}
+	if doc.declined() != nil {
+		return nil, nil
 	}
 	return doc.claims(), nil
 }
@@ -132,11 +137,8 @@ func Plan(r Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case !Asks(doc.Metadata.Labels):
-		return &Result{Outcome: Skipped, Reason: ReasonNotLabelled, Message: fmt.Sprintf("not asked for: the pod has no label %s: \"true\"", names.LabelInject)}, nil
-	case doc.Metadata.Labels[names.LabelEnableInjection] == "false":
-		return &Result{Outcome: Skipped, Reason: ReasonOptedOut, Message: fmt.Sprintf("label %s: \"false\" asks for none", names.LabelEnableInjection)}, nil
+	if declined := doc.declined(); declined != nil {
+		return declined, nil
 	}
 	found := doc.find(r.Datasets)
 	if err := doc.taken(); err != nil {
@@ -147,6 +149,17 @@ func Plan(r Request) (*Result, error) {
 	}
 	p := &planner{Request: r, doc: doc, found: found}
 	return p.plan()
+}
+
+// declined is the plan of a pod that does not ask; nil for one that does.
+func (d *document) declined() *Result {
+	switch {
+	case !Asks(d.Metadata.Labels):
+		return &Result{Outcome: Skipped, Reason: ReasonNotLabelled, Message: fmt.Sprintf("the pod does not ask for a sidecar: it has no label %s: \"true\"", names.LabelInject)}
+	case d.Metadata.Labels[names.LabelEnableInjection] == "false":
+		return &Result{Outcome: Skipped, Reason: ReasonOptedOut, Message: fmt.Sprintf("label %s: \"false\" asks for no sidecar", names.LabelEnableInjection)}
+	}
+	return nil
 }
 
 // none is the plan of a pod that asks and has nothing to be served: what an
@@ -177,14 +190,7 @@ func (d *document) nothing(r Request) string {
 	case len(unmounted) > 0:
 		return prefix + fmt.Sprintf("no container mounts the volume of %s; write a volumeMount for it", list("dataset", unmounted))
 	}
-	return prefix + fmt.Sprintf("%s of no Dataset", list("claim", claims)) + is(claims)
-}
-
-func is(claims []string) string {
-	if len(claims) == 1 {
-		return " is used"
-	}
-	return " are used"
+	return prefix + fmt.Sprintf("no Dataset is behind %s", list("claim", claims))
 }
 
 // planner of one pod that has datasets.

@@ -23,21 +23,23 @@ func (p *planner) place(s *sidecar) (operations []Operation, fresh bool, err err
 	if at >= 0 {
 		others = slices.Delete(others, at, at+1)
 	}
-	want := position(others)
+	to := position(others)
 	if at < 0 {
-		return append(volume, p.doc.insert(want, json.RawMessage(s.container))), true, nil
+		return append(volume, p.doc.insert(to, json.RawMessage(s.container))), true, nil
 	}
 	raw, err := p.doc.rawInitContainer(at)
 	if err != nil {
 		return nil, false, err
 	}
-	aligned, changed, err := align(raw, s.container, p.doc.Metadata.Annotations[names.AnnotationInjection] == s.hash)
+	want, err := members(s.container)
 	if err != nil {
 		return nil, false, err
 	}
-	if at != want {
+	injected := p.doc.Metadata.Annotations[names.AnnotationInjection] == s.hash
+	aligned, changed := align(raw, want, injected, p.doc.isClaim)
+	if at != to {
 		operations = p.doc.cut(at)
-		return slices.Concat(volume, operations, []Operation{{Op: "add", Path: pointer("/spec/initContainers", want), Value: aligned}}), false, nil
+		return slices.Concat(volume, operations, []Operation{{Op: "add", Path: pointer("/spec/initContainers", to), Value: aligned}}), false, nil
 	}
 	if len(changed) > 0 {
 		operations = append([]Operation{p.doc.testName(at)}, fields(at, raw, aligned, changed)...)
