@@ -97,6 +97,10 @@ cluster-install: bin/cluster ## Apply the manifests to that cluster again, and w
 images: ## Write our image for amd64 and arm64 as an OCI archive into dist/.
 	@VERSION=$(VERSION) hack/images
 
+.PHONY: krew
+krew: ## Pack the plugin for every platform of krew into dist/, with a manifest that has their sums.
+	@go run ./krew -version $(VERSION) -out dist
+
 .PHONY: kube-assets
 kube-assets: bin/cluster ## Print a directory with etcd, kube-apiserver and kubectl for tests.
 	@bin/cluster kube-assets

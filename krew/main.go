@@ -1,0 +1,60 @@
+// Command krew packs the plugin for krew: an archive a platform, with the
+// licence in it, and the manifest with their sums. The same sources and version
+// give the same bytes.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "error:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, w io.Writer) error {
+	flags := flag.NewFlagSet("krew", flag.ContinueOnError)
+	described := flags.String("version", "", "what git describe says of the sources")
+	out := flags.String("out", "dist", "directory for archives and the manifest")
+	root := flags.String("root", ".", "directory of the sources")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("reading the flags: %w", err)
+	}
+	version, err := release(*described)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(*out, 0o755); err != nil { //nolint:gosec // archives are for everybody
+		return fmt.Errorf("making the directory for archives: %w", err)
+	}
+	sums := map[string]string{}
+	for _, p := range packed() {
+		sum, err := pack(ctx, *root, *out, version, p)
+		if err != nil {
+			return err
+		}
+		sums[p.archive(version)] = sum
+		_, _ = fmt.Fprintf(w, "%s  %s\n", sum, filepath.Join(*out, p.archive(version)))
+	}
+	manifest, err := render(version, sums)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(*out, pluginName+".yaml")
+	if err := os.WriteFile(path, manifest, 0o644); err != nil { //nolint:gosec // a manifest is for everybody
+		return fmt.Errorf("writing the manifest: %w", err)
+	}
+	_, _ = fmt.Fprintf(w, "%s: %s for %d platforms\n", path, version, len(sums))
+	return nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+
+	"golang.org/x/mod/semver"
+)
+
+const (
+	pluginName = "jindo"
+	binary     = "kubectl-jindo"
+)
+
+// platform is one that krew installs on.
+type platform struct{ os, arch string }
+
+// packed are the platforms there is an archive for: those of the template.
+func packed() []platform {
+	return []platform{
+		{"linux", "amd64"}, {"linux", "arm64"}, {"linux", "arm"}, {"linux", "ppc64le"},
+		{"darwin", "amd64"}, {"darwin", "arm64"},
+		{"windows", "amd64"}, {"windows", "arm64"},
+	}
+}
+
+func (p platform) String() string { return p.os + "/" + p.arch }
+
+// executable is the name of the program in the archive.
+func (p platform) executable() string {
+	if p.os == "windows" {
+		return binary + ".exe"
+	}
+	return binary
+}
+
+// archive is its file name.
+func (p platform) archive(version string) string {
+	extension := ".tar.gz"
+	if p.os == "windows" {
+		extension = ".zip"
+	}
+	return fmt.Sprintf("%s_%s_%s_%s%s", binary, version, p.os, p.arch, extension)
+}
+
+// release makes a version that krew takes of what git describe says: semver
+// with a v. What was never tagged is older than every release.
+func release(described string) (string, error) {
+	version := described
+	if !semver.IsValid(version) {
+		version = "v0.0.0-g" + described
+	}
+	if described == "" || !semver.IsValid(version) || semver.Canonical(version) != version {
+		return "", fmt.Errorf("%q is no version: a tag must be like v1.2.3 or v1.2.3-rc.1", described)
+	}
+	if !regexp.MustCompile(`^[\w.-]+$`).MatchString(version) {
+		return "", fmt.Errorf("%q cannot be in a file name", version)
+	}
+	return version, nil
+}
