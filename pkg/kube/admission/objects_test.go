@@ -1,0 +1,163 @@
+package admission
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
+)
+
+func named(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: injecttest.Namespace, Name: name}
+}
+
+func jindoRuntime(name string, masters int32) *v1alpha1.JindoRuntime {
+	r := &v1alpha1.JindoRuntime{ObjectMeta: named(name)}
+	r.Spec.Master.Replicas = &masters
+	return r
+}
+
+func dataset(name string, options map[string]string) *v1alpha1.Dataset {
+	d := &v1alpha1.Dataset{ObjectMeta: named(name)}
+	d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "oss://bucket/", Name: "a", Options: map[string]string{"fs.oss.endpoint": "oss.example.com"}}}
+	maps.Copy(d.Spec.Mounts[0].Options, options)
+	return d
+}
+
+// Masters are one or three, on creation and on update, with a sentence.
+func TestReplicas(t *testing.T) {
+	s := newStand(t)
+	for replicas, allowed := range map[int32]bool{-1: false, 0: false, 1: true, 2: false, 3: true, 4: false, 5: false} {
+		for _, before := range []*v1alpha1.JindoRuntime{nil, jindoRuntime("hadoop", 3)} {
+			var answer *admissionv1.AdmissionResponse
+			if before == nil {
+				answer = s.write(v1alpha1.JindoRuntimeKind, nil, jindoRuntime("hadoop", replicas))
+			} else {
+				answer = s.write(v1alpha1.JindoRuntimeKind, before, jindoRuntime("hadoop", replicas))
+			}
+			if answer.Allowed != allowed {
+				t.Errorf("%d masters: allowed %v: %+v", replicas, answer.Allowed, answer.Result)
+			}
+			if allowed {
+				continue
+			}
+			r := answer.Result
+			if r.Reason != metav1.StatusReasonInvalid || r.Code != http.StatusUnprocessableEntity || r.Details.Causes[0].Field != "spec.master.replicas" ||
+				!strings.Contains(r.Message, "write 3") {
+				t.Errorf("%d masters are refused with %+v", replicas, r)
+			}
+		}
+	}
+	if s.counted(s.metrics.validations, v1alpha1.JindoRuntimeKind, "refused", "Field") != 10 {
+		t.Error("refusals are not counted")
+	}
+}
+
+// Warnings name the better field.
+func TestWarnings(t *testing.T) {
+	s := newStand(t)
+	labelled := jindoRuntime("hadoop", 1)
+	labelled.Spec.Master.Labels = map[string]string{"a": "b"}
+	labelled.Spec.User = "hadoop"
+	load := &v1alpha1.DataLoad{ObjectMeta: named("l")}
+	load.Spec.Dataset.Name = "imagenet"
+	for _, test := range []struct {
+		name   string
+		answer *admissionv1.AdmissionResponse
+		want   []string
+	}{
+		{"deprecated and without effect", s.write(v1alpha1.JindoRuntimeKind, nil, labelled),
+			[]string{"write podMetadata.labels", "spec.user: has no effect"}},
+		{"credentials in clear", s.write(v1alpha1.DatasetKind, nil, dataset("d", map[string]string{"fs.oss.accessKeyId": "me", "fs.oss.accessKeySecret": "hunter2"})),
+			[]string{"name that under encryptOptions"}},
+		{"nothing to load, and not built yet", s.write(v1alpha1.DataLoadKind, nil, load),
+			[]string{"there is no Dataset imagenet", "nothing loads ahead of reading yet"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := strings.Join(test.answer.Warnings, "\n")
+			for _, want := range test.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("%q lacks %q", text, want)
+				}
+			}
+			if !test.answer.Allowed || strings.Contains(text, "hunter2") {
+				t.Errorf("it answers %+v", test.answer)
+			}
+		})
+	}
+}
+
+// What one object cannot tell is refused as well.
+func TestOtherObjects(t *testing.T) {
+	secret := &corev1.Secret{ObjectMeta: named("keys"), Data: map[string][]byte{"id": []byte("x")}}
+	s := newStand(t, secret, jindoRuntime("hadoop", 1))
+	second := jindoRuntime("spark", 1)
+	second.Annotations = map[string]string{v1alpha1.DatasetAnnotation: "hadoop"}
+	answer := s.write(v1alpha1.JindoRuntimeKind, nil, second)
+	if answer.Allowed || !strings.Contains(answer.Result.Message, "JindoRuntime hadoop claims this Dataset already") {
+		t.Errorf("claimed twice: %+v", answer)
+	}
+	d := dataset("imagenet", nil)
+	d.Spec.Mounts[0].EncryptOptions = encrypted("keys", "id", "secret")
+	answer = s.write(v1alpha1.DatasetKind, nil, d)
+	if answer.Allowed || !strings.Contains(answer.Result.Message, "Secret keys in namespace vision has no key secret") {
+		t.Errorf("a key is missing: %+v", answer)
+	}
+	if got := s.counted(s.metrics.validations, v1alpha1.DatasetKind, "refused", "OtherObject"); got != 1 {
+		t.Errorf("%v are counted", got)
+	}
+}
+
+func encrypted(secret, id, key string) []v1alpha1.EncryptOption {
+	option := func(name, key string) v1alpha1.EncryptOption {
+		o := v1alpha1.EncryptOption{Name: name}
+		o.ValueFrom.SecretKeyRef = v1alpha1.SecretKeySelector{Name: secret, Key: key}
+		return o
+	}
+	return []v1alpha1.EncryptOption{option("fs.oss.accessKeyId", id), option("fs.oss.accessKeySecret", key)}
+}
+
+// Datasets of other products' runtimes are none of our business.
+func TestOtherRuntimes(t *testing.T) {
+	s := newStand(t)
+	d := dataset("imagenet", map[string]string{"fs.oss.accessKeyId": "half a pair"})
+	if s.write(v1alpha1.DatasetKind, nil, d).Allowed {
+		t.Fatal("half a pair of keys is allowed")
+	}
+	served := d.DeepCopy()
+	served.Status.Runtimes = []v1alpha1.Runtime{{Name: "a", Type: "alluxio"}}
+	if answer := s.write(v1alpha1.DatasetKind, served, served); !answer.Allowed || len(answer.Warnings) > 0 {
+		t.Errorf("it is refused: %+v", answer)
+	}
+}
+
+func TestMisdirected(t *testing.T) {
+	s := newStand(t)
+	for _, kind := range []string{"AlluxioRuntime", "", strings.Repeat("x", 1000)} {
+		answer := s.write(kind, nil, dataset("a", nil))
+		if answer.Allowed || !strings.Contains(answer.Result.Message, "correct the webhook configuration") {
+			t.Errorf("%.20q: %+v", kind, answer)
+		}
+	}
+	families, err := s.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				if label.GetName() == "kind" && !slices.Contains([]string{"other"}, label.GetValue()) {
+					t.Errorf("a stranger's word is in metric %s", family.GetName())
+				}
+			}
+		}
+	}
+}
