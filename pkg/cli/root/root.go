@@ -22,6 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/machine"
 	"github.com/jindo-io/jindo/pkg/cli/onemachine"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
+	"github.com/jindo-io/jindo/pkg/cli/remove"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/status"
@@ -87,7 +88,7 @@ func New(s *session.Session) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupWork, Title: "Work:"},
 		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupFix, Title: "More:"})
 	add(cmd, groupLook, status.New(s), tree.New(s))
-	add(cmd, groupWork, create.New(s), machine.New(s))
+	add(cmd, groupWork, create.New(s), remove.New(s), machine.New(s))
 	add(cmd, groupRaft, raft.New(s))
 	add(cmd, groupFix, newVersion(s), completion.New(s))
 	completion.AddToGlobalFlags(s, cmd)

@@ -5,6 +5,7 @@ package tree
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -106,14 +107,43 @@ type Options struct {
 	Wide, NoHeaders bool
 }
 
-// Draw the tree.
+// Draw the tree. Reasons are sentences, and below it in full; with Wide they are
+// beside what they are about.
 func Draw(w io.Writer, screen terminal.Screen, r *Report, now time.Time, o Options) error {
 	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
-		{Title: "OBJECT"}, {Title: "STATE"}, {Title: "NODE", Drop: 1}, {Title: "AGE", Right: true, Drop: 2}, {Title: "REASON"},
+		{Title: "OBJECT"}, {Title: "STATE"}, {Title: "NODE", Drop: 1}, {Title: "AGE", Right: true, Drop: 2}, {Title: "REASON", Wide: true},
 	}}
 	grow(&t, screen, r.Root, "", "", now)
-	return t.Write(w, screen)
+	if err := t.Write(w, screen); err != nil {
+		return err
+	}
+	if o.Wide {
+		return nil
+	}
+	return explain(w, screen, r.Root)
 }
+
+// explain what is not as it should be.
+func explain(w io.Writer, screen terminal.Screen, n Node) error {
+	if n.Health != Ready && n.Reason != "" {
+		if _, err := fmt.Fprintf(w, "%s %s/%s: %s\n", mark(screen, n), n.Kind, n.Name, flat(n.Reason)); err != nil {
+			return fmt.Errorf("writing the tree: %w", err)
+		}
+	}
+	for _, child := range n.Children {
+		if err := explain(w, screen, child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mark(screen terminal.Screen, n Node) string {
+	return screen.Mark(map[Health]terminal.Mark{Ready: terminal.Good, Pending: terminal.Warn, Failed: terminal.Bad}[n.Health])
+}
+
+// flat is a sentence on one line.
+func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func grow(t *table.Table, screen terminal.Screen, n Node, first, rest string, now time.Time) {
 	age := figure.None
@@ -124,11 +154,11 @@ func grow(t *table.Table, screen terminal.Screen, n Node, first, rest string, no
 	if place == "" {
 		place = figure.None
 	}
-	state := screen.Mark(map[Health]terminal.Mark{Ready: terminal.Good, Pending: terminal.Warn, Failed: terminal.Bad}[n.Health])
+	state := mark(screen, n)
 	if n.State != "" {
 		state += " " + n.State
 	}
-	t.Add(first+n.Kind+"/"+n.Name, state, place, age, strings.Join(strings.Fields(n.Reason), " "))
+	t.Add(first+n.Kind+"/"+n.Name, state, place, age, flat(n.Reason))
 	branch, last, through, blank := "├─ ", "└─ ", "│  ", "   "
 	if !screen.Unicode {
 		branch, last, through = "|- ", "`- ", "|  "

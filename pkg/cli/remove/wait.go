@@ -1,0 +1,104 @@
+package remove
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/progress"
+	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+// interval between two looks.
+const interval = time.Second
+
+// await waits until the objects are gone.
+func (o *options) await(ctx context.Context, cluster *session.Cluster, targets []*target) error {
+	shown := progress.New(o.session)
+	deadline := time.Now().Add(o.timeout)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		var lines []progress.Line
+		var pending *target
+		for _, t := range targets {
+			if err := o.look(ctx, cluster, t); err != nil {
+				return err
+			}
+			line := progress.Line{Name: t.resource + "/" + t.object.GetName(), Text: t.text, Mark: terminal.Warn}
+			if t.gone {
+				line.Mark = terminal.Good
+			} else if pending == nil {
+				pending = t
+			}
+			lines = append(lines, line)
+		}
+		shown.Show(lines)
+		if pending == nil {
+			return nil
+		}
+		if !time.Now().Before(deadline) {
+			failed := &failure.Error{Code: failure.TimedOut, Err: fmt.Errorf("%s is still being deleted after %v: %s", pending.describe(), o.timeout, pending.text)}
+			return failed.WithHint("the deletion goes on without this command")
+		}
+		select {
+		case <-ctx.Done():
+			return failure.Generalf("waiting for %s to be gone: interrupted; its deletion goes on", pending.describe())
+		case <-ticker.C:
+		}
+	}
+}
+
+func (o *options) look(ctx context.Context, cluster *session.Cluster, t *target) error {
+	if t.gone {
+		return nil
+	}
+	now, ok := t.object.DeepCopyObject().(client.Object)
+	if !ok {
+		return failure.Generalf("%s has no name", t.describe())
+	}
+	err := cluster.Get(ctx, client.ObjectKeyFromObject(t.object), now)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && now.GetUID() != t.object.GetUID():
+		t.gone, t.text = true, "gone"
+	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), ctx.Err() != nil:
+		return refusal.Explain(o.session, cluster, "waiting for "+t.describe()+" to be gone", err)
+	case err != nil:
+		t.text = refusal.Explain(o.session, cluster, "looking again", err).Error()
+	default:
+		t.text = hindrance(now)
+	}
+	return nil
+}
+
+// hindrance is what a deletion waits for.
+func hindrance(object client.Object) string {
+	message := ""
+	switch o := object.(type) {
+	case *v1alpha1.Dataset:
+		for _, c := range o.Status.Conditions {
+			if c.Type == v1alpha1.DatasetDeletionBlocked && c.Status == corev1.ConditionTrue {
+				message = c.Message
+			}
+		}
+	case *v1alpha1.JindoRuntime:
+		for _, c := range o.Status.Conditions {
+			if c.Type == v1alpha1.RuntimeDeletionBlocked && c.Status == corev1.ConditionTrue {
+				message = c.Message
+			}
+		}
+	}
+	if message == "" {
+		return "being deleted"
+	}
+	return "waits: " + strings.Join(strings.Fields(message), " ")
+}
