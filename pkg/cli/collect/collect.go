@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -31,6 +33,18 @@ type Targets struct {
 	Identity *mtls.Identity
 	// Timeout of each target.
 	Timeout time.Duration
+	// Dial reaches a member; nil is to connect to its address.
+	Dial func(ctx context.Context, member roster.Member) (net.Conn, error)
+}
+
+// connect to a member, lazily.
+func (t Targets) connect(m roster.Member, role mtls.Role) (*grpc.ClientConn, error) {
+	if t.Dial == nil {
+		return t.Identity.Dial(m.Address(), role, m.Name)
+	}
+	return t.Identity.Dial(m.Address(), role, m.Name, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+		return t.Dial(ctx, m)
+	}))
 }
 
 // answers of all targets, in the order of the roster.
@@ -74,6 +88,7 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 	}
 	r.Mounts = append(r.Mounts, mounts(view, a.workers)...)
 	r.Targets += len(t.Roster.Masters) + len(t.Roster.Workers)
+	r.Asked = true
 	r.Version = version(r)
 	r.Sum()
 }
@@ -105,7 +120,7 @@ func (t Targets) ask(ctx context.Context) answers {
 func (t Targets) askMaster(ctx context.Context, m roster.Member) masterAnswer {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	conn, err := t.Identity.Dial(m.Address(), mtls.Master, m.Name)
+	conn, err := t.connect(m, mtls.Master)
 	if err != nil {
 		return masterAnswer{err: err}
 	}
@@ -128,7 +143,11 @@ func (t Targets) leadersView(ctx context.Context, leader *report.Master) *common
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	conn, err := t.Identity.Dial(leader.Address, mtls.Master, leader.Name)
+	member, found := t.Roster.Master(leader.Name)
+	if !found {
+		return nil
+	}
+	conn, err := t.connect(member, mtls.Master)
 	if err != nil {
 		return nil
 	}
@@ -143,7 +162,7 @@ func (t Targets) leadersView(ctx context.Context, leader *report.Master) *common
 func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	conn, err := t.Identity.Dial(w.Address(), mtls.Worker, w.Name)
+	conn, err := t.connect(w, mtls.Worker)
 	if err != nil {
 		return workerAnswer{err: err}
 	}

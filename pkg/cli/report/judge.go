@@ -62,6 +62,7 @@ func (r *Runtime) Judge() {
 	serving := r.judgeMasters()
 	live := r.judgeWorkers()
 	r.judgeMounts()
+	r.judgeConsumers()
 	fuses := r.judgeFuses()
 	switch {
 	case len(r.Masters)+len(r.Workers) > 0 && live == 0 && serving == 0:
@@ -77,6 +78,15 @@ func (r *Runtime) Judge() {
 
 func (r *Runtime) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+}
+
+// absent is a member that does not answer, or whose pod is not well.
+func (r *Runtime) absent(name string, pod *Pod, reason string) {
+	if pod != nil && !pod.Ready {
+		r.problem("%s: %s", name, reason)
+		return
+	}
+	r.problem("%s is unreachable", name)
 }
 
 func (r *Runtime) judgeMasters() (answering int) {
@@ -95,7 +105,7 @@ func (r *Runtime) judgeMasters() (answering int) {
 	for _, m := range r.Masters {
 		switch {
 		case m.Error != "":
-			r.problem("%s is unreachable", m.Name)
+			r.absent(m.Name, m.Pod, m.Error)
 		case !m.Voter:
 			r.problem("%s does not vote yet", m.Name)
 		case !m.Ready && leader != nil:
@@ -108,7 +118,7 @@ func (r *Runtime) judgeMasters() (answering int) {
 func (r *Runtime) judgeWorkers() (live int) {
 	for _, w := range r.Workers {
 		if w.Error != "" {
-			r.problem("%s is unreachable", w.Name)
+			r.absent(w.Name, w.Pod, w.Error)
 			continue
 		}
 		live++
@@ -128,6 +138,14 @@ func (r *Runtime) judgeMounts() {
 	for _, m := range r.Mounts {
 		if m.Error != "" {
 			r.problem("%s: %s", m.Path, m.Error)
+		}
+	}
+}
+
+func (r *Runtime) judgeConsumers() {
+	for _, c := range r.Consumers {
+		if c.Stale {
+			r.problem("pod %s: nothing serves its mount on node %s", c.Name, c.Node)
 		}
 	}
 }

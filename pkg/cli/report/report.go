@@ -23,7 +23,7 @@ const (
 	RuntimeListKind = "RuntimeReportList"
 )
 
-// Source is where reports come from: this machine, and later a cluster.
+// Source is where reports come from: this machine, or a cluster.
 // Implementations ask all targets in parallel, give each its own deadline, and
 // put what did not answer into Runtime.Failures rather than fail.
 type Source interface {
@@ -34,7 +34,8 @@ type Source interface {
 	Collect(ctx context.Context, ref Ref) (*Runtime, error)
 }
 
-// Ref names a runtime and the Dataset it serves, if any.
+// Ref names a runtime and the Dataset it serves, if any; or, with an empty Name,
+// a Dataset that no runtime serves.
 type Ref struct {
 	Namespace, Name string
 	Dataset         string
@@ -74,6 +75,18 @@ type Runtime struct {
 	Health  Health `json:"health"`
 	// Problems, a sentence each, worst first.
 	Problems []string `json:"problems"`
+	// Notes are sentences about what is no fault: a change that waits, a pod that
+	// was restarted, what could not be looked at and why.
+	Notes []string `json:"notes"`
+	// Created is when the JindoRuntime, or a Dataset that none serves, was made in
+	// a cluster.
+	Created *time.Time `json:"created,omitempty"`
+	// Asked is true when the members were asked themselves, and false when this is
+	// what the cluster's objects say of them.
+	Asked bool `json:"asked"`
+	// Unserved is true for a Dataset that no runtime serves; metadata.name is its
+	// name then.
+	Unserved bool `json:"unserved,omitempty"`
 
 	Dataset Dataset  `json:"dataset"`
 	Masters []Master `json:"masters"`
@@ -81,6 +94,10 @@ type Runtime struct {
 	Cache   Cache    `json:"cache"`
 	Mounts  []Mount  `json:"mounts"`
 	Fuses   []Fuse   `json:"fuses"`
+	// Consumers are the pods that mount the Dataset.
+	Consumers []Consumer `json:"consumers"`
+	// Events about the objects of all these, the newest first.
+	Events []Event `json:"events"`
 
 	// Failures are the targets that did not answer.
 	Failures []Failure `json:"failures"`
@@ -97,6 +114,45 @@ type Dataset struct {
 	Phase string `json:"phase"`
 	// Message says what to write when none is bound.
 	Message string `json:"message,omitempty"`
+	// Objects and Bytes in the stores of all mounts, as far as they are known; in a
+	// cluster the bytes are rounded.
+	Objects *int64 `json:"objects,omitempty"`
+	Bytes   *int64 `json:"bytes,omitempty"`
+}
+
+// Pod that something runs in.
+type Pod struct {
+	Name string `json:"name"`
+	Node string `json:"node,omitempty"`
+	// State in the word that kubectl prints: Running, Pending, OOMKilled.
+	State string `json:"state"`
+	Ready bool   `json:"ready"`
+	// Reason is what keeps it from being ready, for people.
+	Reason   string     `json:"reason,omitempty"`
+	Restarts int        `json:"restarts"`
+	Created  *time.Time `json:"created,omitempty"`
+}
+
+// Consumer is a pod that mounts the Dataset.
+type Consumer struct {
+	Pod `json:",inline"`
+	// Via is sidecar or csi.
+	Via string `json:"via"`
+	// Paths in its containers.
+	Paths []string `json:"paths,omitempty"`
+	// Stale: it runs, and nothing serves its mount.
+	Stale bool `json:"stale,omitempty"`
+}
+
+// Event of the cluster.
+type Event struct {
+	Time *time.Time `json:"time,omitempty"`
+	// Type is Normal or Warning.
+	Type    string `json:"type"`
+	Reason  string `json:"reason"`
+	Object  string `json:"object"`
+	Message string `json:"message"`
+	Count   int    `json:"count"`
 }
 
 // Master as it says of itself; only Name, Address and Error are set when it
@@ -132,6 +188,7 @@ type Master struct {
 	Digests         []Digest   `json:"digests,omitempty"`
 	Started         *time.Time `json:"started,omitempty"`
 	Version         string     `json:"version,omitempty"`
+	Pod             *Pod       `json:"pod,omitempty"`
 	Error           string     `json:"error,omitempty"`
 }
 
@@ -167,6 +224,7 @@ type Worker struct {
 	StoreBytes uint64     `json:"storeBytes"`
 	Started    *time.Time `json:"started,omitempty"`
 	Version    string     `json:"version,omitempty"`
+	Pod        *Pod       `json:"pod,omitempty"`
 	Error      string     `json:"error,omitempty"`
 }
 
@@ -214,6 +272,7 @@ type Fuse struct {
 	Ready      bool       `json:"ready"`
 	Starts     int        `json:"starts"`
 	Since      *time.Time `json:"since,omitempty"`
+	Pod        *Pod       `json:"pod,omitempty"`
 	Error      string     `json:"error,omitempty"`
 }
 
@@ -242,7 +301,7 @@ func New(ref Ref, now time.Time) *Runtime {
 		TypeMeta:   metav1.TypeMeta{APIVersion: APIVersion, Kind: RuntimeKind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name},
 		Collected:  now.UTC(),
-		Problems:   []string{}, Masters: []Master{}, Workers: []Worker{},
+		Problems:   []string{}, Notes: []string{}, Consumers: []Consumer{}, Events: []Event{}, Masters: []Master{}, Workers: []Worker{},
 		Mounts: []Mount{}, Fuses: []Fuse{}, Failures: []Failure{},
 		Cache: Cache{Tiers: []Tier{}},
 	}

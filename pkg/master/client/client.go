@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -44,6 +45,8 @@ type Config struct {
 	Holder string
 	// Logger may be nil.
 	Logger *slog.Logger
+	// Dial reaches a master; nil is to connect to its address.
+	Dial func(ctx context.Context, member roster.Member) (net.Conn, error)
 }
 
 // Client of the masters. It is safe for concurrent use.
@@ -77,8 +80,11 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{config: config, turn: make(chan struct{}, 1)}
 	for _, m := range config.Roster.Masters {
-		conn, err := config.Identity.Dial(m.Address(), mtls.Master, m.Name,
-			grpc.WithStatsHandler(sendWatch{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)))
+		options := []grpc.DialOption{grpc.WithStatsHandler(sendWatch{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))}
+		if config.Dial != nil {
+			options = append(options, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return config.Dial(ctx, m) }))
+		}
+		conn, err := config.Identity.Dial(m.Address(), mtls.Master, m.Name, options...)
 		if err != nil {
 			c.Close()
 			return nil, fmt.Errorf("making a client of the masters: %w", err)
