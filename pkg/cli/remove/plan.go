@@ -218,9 +218,11 @@ func (t *target) dataset(in *inventory.Inventory, d *v1alpha1.Dataset) {
 
 func (t *target) runtime(in *inventory.Inventory, r *v1alpha1.JindoRuntime) {
 	st := &r.Status
-	t.about = append(t.about, fmt.Sprintf("%s, %s, and what they cache on %s",
-		figure.Plural(int(st.DesiredMasterNumberScheduled), "master"), figure.Plural(int(st.DesiredWorkerNumberScheduled), "worker"),
-		figure.Plural(len(st.CacheDirectories), "node")))
+	members := figure.Plural(int(st.DesiredMasterNumberScheduled), "master") + ", " + figure.Plural(int(st.DesiredWorkerNumberScheduled), "worker")
+	if nodes := len(st.CacheDirectories); nodes > 0 {
+		members += ", and their directories on " + figure.Plural(nodes, "node")
+	}
+	t.about = append(t.about, members)
 	if cached := st.CacheStates[v1alpha1.CacheStateCached]; cached != "" {
 		t.about = append(t.about, cached+" are cached, and would be read from the bucket again")
 	}

@@ -1,0 +1,257 @@
+package get
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/completion"
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+// kind of thing to list.
+type kind struct {
+	noun, singular string
+	// aliases are other words for it.
+	aliases  []string
+	complete func(*session.Session) completion.Function
+	list     func(ctx context.Context, q *query) (*listing, error)
+	// named says whether an item is what a name on the command line means.
+	named func(i item, name string) bool
+	// watched is the list of what to watch for changes.
+	watched func() client.ObjectList
+}
+
+func kinds() []*kind {
+	byName := func(i item, name string) bool { return i.name == name }
+	return []*kind{
+		{
+			noun: "datasets", singular: "dataset", aliases: []string{"ds", "dataset.data.fluid.io", "datasets.data.fluid.io"},
+			complete: completion.Datasets, list: datasets, named: byName,
+			watched: func() client.ObjectList { return &v1alpha1.DatasetList{} },
+		},
+		{
+			noun: "runtimes", singular: "runtime", aliases: []string{"jindo", "jindoruntime", "jindoruntimes", "jindoruntime.data.fluid.io", "jindoruntimes.data.fluid.io"},
+			complete: completion.Runtimes, list: runtimes, named: byName,
+			watched: func() client.ObjectList { return &v1alpha1.JindoRuntimeList{} },
+		},
+		{
+			noun: "loads", singular: "load", aliases: []string{"dataload", "dataloads", "dataload.data.fluid.io", "dataloads.data.fluid.io"},
+			complete: completion.Loads, list: loads, named: byName,
+			watched: func() client.ObjectList { return &v1alpha1.DataLoadList{} },
+		},
+		{
+			noun: "mounts", singular: "mount", complete: completion.DatasetsAndRuntimes, list: mounts, named: mountNamed,
+			watched: func() client.ObjectList { return &corev1.PodList{} },
+		},
+		{
+			noun: "workers", singular: "worker", complete: completion.Runtimes, list: workers, named: workerNamed,
+			watched: func() client.ObjectList { return &corev1.PodList{} },
+		},
+	}
+}
+
+func nouns() []string {
+	all := kinds()
+	words := make([]string, len(all))
+	for i, k := range all {
+		words[i] = k.noun
+	}
+	return words
+}
+
+// kindOf a word; nil when there is none.
+func kindOf(word string) *kind {
+	word = strings.ToLower(word)
+	for _, k := range kinds() {
+		if word == k.noun || word == k.singular || slices.Contains(k.aliases, word) {
+			return k
+		}
+	}
+	return nil
+}
+
+// objects of one of our kinds, as they are.
+func objects(ctx context.Context, q *query, kindName, noun string) (*unstructured.UnstructuredList, error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(schema.GroupVersionKind{Group: v1alpha1.Group, Version: v1alpha1.Version, Kind: kindName + "List"})
+	err := q.cluster.List(ctx, list, client.InNamespace(q.namespace), client.MatchingLabelsSelector{Selector: q.labels})
+	if err != nil {
+		act := "listing " + noun
+		if q.namespace != "" {
+			act += " of namespace " + q.namespace
+		}
+		return nil, refusal.Explain(q.session, q.cluster, act, err)
+	}
+	for i := range list.Items {
+		list.Items[i].SetManagedFields(nil) // as kubectl does
+	}
+	return list, nil
+}
+
+// typed rows of objects.
+func typed[T any](q *query, list *unstructured.UnstructuredList, columns []table.Column, cells func(*T) []string) (*listing, error) {
+	found := &listing{columns: columns}
+	for i := range list.Items {
+		u := &list.Items[i]
+		object := new(T)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
+			return nil, fmt.Errorf("reading %s %s: %w", u.GetKind(), u.GetName(), err)
+		}
+		found.items = append(found.items, item{
+			object: u, namespace: u.GetNamespace(), name: u.GetName(),
+			resource: strings.ToLower(u.GetKind()) + "." + v1alpha1.Group + "/" + u.GetName(),
+			cells:    cells(object),
+		})
+	}
+	return found, nil
+}
+
+func datasets(ctx context.Context, q *query) (*listing, error) {
+	list, err := objects(ctx, q, v1alpha1.DatasetKind, "Datasets")
+	if err != nil {
+		return nil, err
+	}
+	columns := []table.Column{
+		{Title: "NAME"}, {Title: "PHASE"}, {Title: "CACHED", Right: true, Drop: 2}, {Title: "SHARE", Right: true}, {Title: "CAPACITY", Right: true, Drop: 4},
+		{Title: "SIZE", Right: true, Drop: 3}, {Title: "FILES", Right: true, Drop: 6}, {Title: "RUNTIME", Drop: 5}, {Title: "AGE", Right: true, Drop: 1},
+		{Title: "ACCESS", Wide: true}, {Title: "HIT", Right: true, Wide: true}, {Title: "MOUNTS", Wide: true}, {Title: "MESSAGE", Wide: true},
+	}
+	screen := q.screen()
+	return typed(q, list, columns, func(d *v1alpha1.Dataset) []string {
+		st := &d.Status
+		runtime := figure.None
+		if len(st.Runtimes) > 0 {
+			runtime = st.Runtimes[0].Name
+		}
+		access := "rw"
+		if d.Spec.ReadOnly() {
+			access = "ro"
+		}
+		uris := make([]string, len(d.Spec.Mounts))
+		for i, m := range d.Spec.Mounts {
+			uris[i] = m.MountPoint
+		}
+		message := ""
+		for _, c := range st.Conditions {
+			if c.Type == v1alpha1.DatasetReady {
+				message = c.Message
+			}
+		}
+		return []string{
+			d.Name, phase(screen, string(st.Phase), st.Phase == v1alpha1.BoundDatasetPhase, st.Phase == v1alpha1.FailedDatasetPhase),
+			cached(st.CacheStates, v1alpha1.CacheStateCached), cached(st.CacheStates, v1alpha1.CacheStateCachedPercentage), cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity),
+			known(st.UfsTotal), known(st.FileNum), runtime, figure.Age(d.CreationTimestamp.Time, q.now()),
+			access, cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), flat(message),
+		}
+	})
+}
+
+func runtimes(ctx context.Context, q *query) (*listing, error) {
+	list, err := objects(ctx, q, v1alpha1.JindoRuntimeKind, "JindoRuntimes")
+	if err != nil {
+		return nil, err
+	}
+	columns := []table.Column{
+		{Title: "NAME"}, {Title: "DATASET", Drop: 4}, {Title: "READY"}, {Title: "MASTERS", Right: true}, {Title: "WORKERS", Right: true}, {Title: "MOUNTS", Right: true, Drop: 2},
+		{Title: "CACHED", Right: true, Drop: 5}, {Title: "LEADER", Drop: 3}, {Title: "AGE", Right: true, Drop: 1},
+		{Title: "TERM", Right: true, Wide: true}, {Title: "CAPACITY", Right: true, Wide: true}, {Title: "IMAGE", Wide: true}, {Title: "MESSAGE", Wide: true},
+	}
+	screen := q.screen()
+	return typed(q, list, columns, func(r *v1alpha1.JindoRuntime) []string {
+		st := &r.Status
+		ready, failed, message := false, false, ""
+		for _, c := range st.Conditions {
+			switch {
+			case c.Type == v1alpha1.RuntimeReady:
+				ready = c.Status == corev1.ConditionTrue
+				if message == "" {
+					message = c.Message
+				}
+			case c.Status == corev1.ConditionTrue && (c.Type == v1alpha1.RuntimePlacementBlocked || c.Type == v1alpha1.RuntimePodSecurityForbidden || c.Type == v1alpha1.RuntimeDeletionBlocked):
+				failed, message = true, c.Message
+			}
+		}
+		word := "False"
+		if ready {
+			word = "True"
+		}
+		leader, term, image := figure.None, figure.None, figure.None
+		if st.Raft != nil {
+			leader, term = known(st.Raft.Leader), figure.Count(uint64(max(0, st.Raft.Term)))
+		}
+		if st.Images != nil {
+			image = known(st.Images.Jindo)
+		}
+		return []string{
+			r.Name, inventory.DatasetOf(r), phase(screen, word, ready, failed),
+			part(st.MasterNumberReady, st.DesiredMasterNumberScheduled), part(st.WorkerNumberReady, st.DesiredWorkerNumberScheduled), part(st.FuseNumberReady, st.DesiredFuseNumberScheduled),
+			cached(st.CacheStates, v1alpha1.CacheStateCached), leader, figure.Age(r.CreationTimestamp.Time, q.now()),
+			term, cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity), image, flat(message),
+		}
+	})
+}
+
+func loads(ctx context.Context, q *query) (*listing, error) {
+	list, err := objects(ctx, q, v1alpha1.DataLoadKind, "DataLoads")
+	if err != nil {
+		return nil, err
+	}
+	columns := []table.Column{
+		{Title: "NAME"}, {Title: "DATASET"}, {Title: "PHASE"}, {Title: "DURATION", Right: true, Drop: 2}, {Title: "AGE", Right: true, Drop: 1}, {Title: "MESSAGE", Wide: true},
+	}
+	screen := q.screen()
+	return typed(q, list, columns, func(l *v1alpha1.DataLoad) []string {
+		message := ""
+		for _, c := range l.Status.Conditions {
+			message = c.Message
+		}
+		return []string{
+			l.Name, known(l.Spec.Dataset.Name),
+			phase(screen, string(l.Status.Phase), l.Status.Phase == v1alpha1.CompleteOperationPhase, l.Status.Phase == v1alpha1.FailedOperationPhase),
+			known(l.Status.Duration), figure.Age(l.CreationTimestamp.Time, q.now()), flat(message),
+		}
+	})
+}
+
+func phase(screen terminal.Screen, word string, good, bad bool) string {
+	mark := terminal.Warn
+	switch {
+	case good:
+		mark = terminal.Good
+	case bad:
+		mark = terminal.Bad
+	}
+	if word == "" {
+		word = "Pending"
+	}
+	return screen.Mark(mark) + " " + word
+}
+
+func cached(states v1alpha1.CacheStateList, key v1alpha1.CacheStateName) string {
+	return known(states[key])
+}
+
+func known(text string) string {
+	if text == "" {
+		return figure.None
+	}
+	return text
+}
+
+func part(ready, wanted int32) string { return fmt.Sprintf("%d/%d", ready, wanted) }
+
+func flat(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -1,0 +1,139 @@
+package get
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/jindo-io/jindo/pkg/cli/report"
+)
+
+// Kinds of the reports.
+const (
+	MountKind      = "MountReport"
+	MountListKind  = "MountReportList"
+	WorkerKind     = "WorkerReport"
+	WorkerListKind = "WorkerReportList"
+)
+
+// MountReport is a pod that mounts a Dataset.
+type MountReport struct {
+	metav1.TypeMeta `json:",inline"`
+	// ObjectMeta is the pod's name and namespace.
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Dataset that it mounts, of its own namespace.
+	Dataset string `json:"dataset"`
+	// Type is sidecar, where the pod brings a FUSE server of its own, or csi.
+	Type string `json:"type"`
+	// Node that the pod is on; empty while it is on none.
+	Node string `json:"node,omitempty"`
+	// State of the pod in a word.
+	State string `json:"state"`
+	Ready bool   `json:"ready"`
+	// Paths at which its containers see the Dataset.
+	Paths []string `json:"paths"`
+	// ReadOnly says whether the pod asks for no more than reading.
+	ReadOnly bool `json:"readOnly"`
+	// Reason why it is not ready.
+	Reason string `json:"reason,omitempty"`
+}
+
+// MountReportList is several.
+type MountReportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []MountReport `json:"items"`
+}
+
+// WorkerReport is a pod that caches.
+type WorkerReport struct {
+	metav1.TypeMeta `json:",inline"`
+	// ObjectMeta is the pod's name and namespace.
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Runtime that it belongs to.
+	Runtime string `json:"runtime"`
+	// Dataset that the runtime serves, if it does.
+	Dataset  string `json:"dataset,omitempty"`
+	Node     string `json:"node,omitempty"`
+	State    string `json:"state"`
+	Ready    bool   `json:"ready"`
+	Restarts int    `json:"restarts"`
+	Reason   string `json:"reason,omitempty"`
+	// Cache as the worker says itself; absent when it did not answer.
+	Cache *WorkerCache `json:"cache,omitempty"`
+}
+
+// WorkerCache is what a worker caches, in bytes.
+type WorkerCache struct {
+	Used     uint64        `json:"used"`
+	Capacity uint64        `json:"capacity"`
+	Tiers    []report.Tier `json:"tiers"`
+	HitBytes uint64        `json:"hitBytes"`
+	// MissBytes were asked for and not there.
+	MissBytes uint64 `json:"missBytes"`
+}
+
+// WorkerReportList is several.
+type WorkerReportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []WorkerReport `json:"items"`
+}
+
+// DeepCopyObject implements runtime.Object, as those below; what a report
+// points to is never changed.
+func (r *MountReport) DeepCopyObject() runtime.Object { c := *r; return &c }
+
+// DeepCopyObject implements runtime.Object.
+func (l *MountReportList) DeepCopyObject() runtime.Object { c := *l; return &c }
+
+// DeepCopyObject implements runtime.Object.
+func (r *WorkerReport) DeepCopyObject() runtime.Object { c := *r; return &c }
+
+// DeepCopyObject implements runtime.Object.
+func (l *WorkerReportList) DeepCopyObject() runtime.Object { c := *l; return &c }
+
+// GetObjectKind implements runtime.Object.
+func (r *MountReport) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
+
+// GetObjectKind implements runtime.Object.
+func (l *MountReportList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }
+
+// GetObjectKind implements runtime.Object.
+func (r *WorkerReport) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
+
+// GetObjectKind implements runtime.Object.
+func (l *WorkerReportList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }
+
+// withItems is the list for machines: of reports where there are reports, else
+// kubectl's List.
+func withItems(found *listing) runtime.Object {
+	switch found.list.(type) {
+	case *MountReportList:
+		l := &MountReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: MountListKind}, Items: []MountReport{}}
+		for _, i := range found.items {
+			if r, ok := i.object.(*MountReport); ok {
+				l.Items = append(l.Items, *r)
+			}
+		}
+		return l
+	case *WorkerReportList:
+		l := &WorkerReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: WorkerListKind}, Items: []WorkerReport{}}
+		for _, i := range found.items {
+			if r, ok := i.object.(*WorkerReport); ok {
+				l.Items = append(l.Items, *r)
+			}
+		}
+		return l
+	}
+	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": ""}}}
+	for _, i := range found.items {
+		if u, ok := i.object.(*unstructured.Unstructured); ok {
+			list.Items = append(list.Items, *u)
+		}
+	}
+	return list
+}
