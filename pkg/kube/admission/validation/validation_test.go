@@ -1,0 +1,185 @@
+package validation
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+func reader(t *testing.T, objects ...client.Object) client.WithWatch {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	return fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
+}
+
+func meta(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "vision", Name: name} }
+
+func secret(name string, data map[string]string) *corev1.Secret {
+	s := &corev1.Secret{ObjectMeta: meta(name), Data: map[string][]byte{}}
+	for key, value := range data {
+		s.Data[key] = []byte(value)
+	}
+	return s
+}
+
+func jindo(name, claims string, change ...func(*v1alpha1.JindoRuntime)) *v1alpha1.JindoRuntime {
+	r := &v1alpha1.JindoRuntime{ObjectMeta: meta(name)}
+	r.Spec.Master.Replicas = new(int32(3))
+	r.Spec.Replicas = new(int32(3))
+	if claims != "" {
+		r.Annotations = map[string]string{v1alpha1.DatasetAnnotation: claims}
+	}
+	for _, c := range change {
+		c(r)
+	}
+	return r
+}
+
+func dataset(name string, change ...func(*v1alpha1.Dataset)) *v1alpha1.Dataset {
+	d := &v1alpha1.Dataset{ObjectMeta: meta(name)}
+	d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "oss://bucket/", Name: "a"}}
+	for _, c := range change {
+		c(d)
+	}
+	return d
+}
+
+func encrypted(secret, key string) func(*v1alpha1.Dataset) {
+	return func(d *v1alpha1.Dataset) {
+		d.Spec.Mounts[0].EncryptOptions = []v1alpha1.EncryptOption{option(secret, key)}
+	}
+}
+
+func option(secret, key string) v1alpha1.EncryptOption {
+	o := v1alpha1.EncryptOption{Name: "fs.oss.accessKeyId"}
+	o.ValueFrom.SecretKeyRef = v1alpha1.SecretKeySelector{Name: secret, Key: key}
+	return o
+}
+
+func formed(r *v1alpha1.JindoRuntime) {
+	r.Status.Formation = &v1alpha1.Formation{ClusterID: "c", Formed: true}
+}
+func bound(d *v1alpha1.Dataset) { d.Status.Phase = v1alpha1.BoundDatasetPhase }
+
+func TestCheck(t *testing.T) {
+	there := []client.Object{
+		secret("keys", map[string]string{"id": "x", "empty": " \n"}),
+		secret("sts", map[string]string{"AccessKeyId": "x", "AccessKeySecret": "y"}),
+		jindo("hadoop", ""),
+		jindo("two-a", "two"), jindo("two-b", "two"),
+		dataset("imagenet"),
+	}
+	deleted := jindo("going", "gone")
+	deleted.DeletionTimestamp, deleted.Finalizers = &metav1.Time{Time: time.Now()}, []string{"f"}
+	there = append(there, deleted)
+	load := func(name string) *v1alpha1.DataLoad {
+		l := &v1alpha1.DataLoad{ObjectMeta: meta("l")}
+		l.Spec.Dataset.Name = name
+		return l
+	}
+	withSecret := func(name string) func(*v1alpha1.JindoRuntime) {
+		return func(r *v1alpha1.JindoRuntime) { r.Spec.Secret = name }
+	}
+	for _, test := range []struct {
+		name        string
+		old, object client.Object
+		refuses     string // part of the error, "" for none
+		warns       string // part of the warnings, "" for none
+	}{
+		{"nothing special", nil, dataset("d"), "", ""},
+		{"all keys", nil, dataset("d", encrypted("keys", "id")), "", ""},
+		{"no such Secret", nil, dataset("d", encrypted("later", "id")), "", "there is no Secret later in namespace vision yet: create it"},
+		{"no such key", nil, dataset("d", encrypted("keys", "secret")), "spec.mounts[0].encryptOptions[0].valueFrom.secretKeyRef: Invalid value: \"secret\": Secret keys in namespace vision has no key secret", ""},
+		{"an empty key", nil, dataset("d", encrypted("keys", "empty")), "is empty: write the value into it", ""},
+		{"no such key for all mounts", nil, dataset("d", func(d *v1alpha1.Dataset) { d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("keys", "k")} }), "spec.sharedEncryptOptions[0]", ""},
+		{"the key was wrong before", dataset("d", encrypted("keys", "secret")), dataset("d", encrypted("keys", "secret")), "", "has no key secret"},
+		{"the key is wrong now", dataset("d", encrypted("keys", "id")), dataset("d", encrypted("keys", "secret")), "has no key secret", ""},
+		{"no name of a Secret", nil, dataset("d", encrypted("", "")), "", ""},
+		{"size of the claim", nil, dataset("d", func(d *v1alpha1.Dataset) { d.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "big"} }), "write it like 100Gi", ""},
+		{"claimed twice already", nil, dataset("two"), "", "JindoRuntimes two-a and two-b claim this Dataset, and only two-a"},
+
+		{"a runtime of its own", nil, jindo("spark", ""), "", ""},
+		{"a second one", nil, jindo("spark", "hadoop"), "metadata.annotations[data.fluid.io/dataset]: Invalid value: \"hadoop\": JindoRuntime hadoop claims this Dataset already", ""},
+		{"a second one by its name", nil, jindo("two", ""), "metadata.name: ", ""},
+		{"of one that is being deleted", nil, jindo("spark", "gone"), "", ""},
+		{"applied again", jindo("hadoop", ""), jindo("hadoop", ""), "", ""},
+		{"moved to another's", jindo("spark", ""), jindo("spark", "hadoop"), "claims this Dataset already", ""},
+		{"second for long", jindo("two-b", "two"), jindo("two-b", "two"), "", "the older of the two serves it"},
+		{"its Secret", nil, jindo("spark", "", withSecret("sts")), "", ""},
+		{"its Secret lacks a key", nil, jindo("spark", "", withSecret("keys")), "has no key AccessKeyId", ""},
+		{"its Secret is to come", nil, jindo("spark", "", withSecret("later")), "", "there is no Secret later"},
+
+		{"masters of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", "spec.master.replicas: this change is not carried out"},
+		{"tiers of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
+			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "MEM", Quota: "9Gi"}}
+		}), "", "spec.tieredstore: this change"},
+		{"image of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.ImageTag = "v2" }), "", "spec.fuse.image: this change"},
+		{"fewer workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 2 }), "", "from 3 to 2 workers"},
+		{"more workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 4 }), "", ""},
+		{"masters of one that is not formed", jindo("spark", ""), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", ""},
+		{"mounts of one that is served", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].MountPoint = "oss://other/" }), "", "spec.mounts: mounts of a Dataset that is served"},
+		{"mounts of one that is not", dataset("d"), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].MountPoint = "oss://other/" }), "", ""},
+		{"a default written out", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].Path = "/a" }), "", ""},
+		{"modes", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{"ReadWriteMany"} }), "", "spec.accessModes: the claim"},
+
+		{"a load", nil, load("imagenet"), "", ""},
+		{"a load of nothing", nil, load("d"), "", "there is no Dataset d in namespace vision yet"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			warnings, err := CheckChange(t.Context(), reader(t, there...), test.old, test.object)
+			if (err == nil) != (test.refuses == "") || err != nil && !strings.Contains(err.Error(), test.refuses) {
+				t.Errorf("error %v, want %q", err, test.refuses)
+			}
+			said := strings.Join(warnings, "\n")
+			if (said == "") != (test.warns == "") || !strings.Contains(said, test.warns) {
+				t.Errorf("warnings %q, want %q", said, test.warns)
+			}
+		})
+	}
+}
+
+// What cannot be looked at is only warned of, and a silent API server holds
+// nobody up.
+func TestCannotLook(t *testing.T) {
+	broken := interceptor.NewClient(reader(t), interceptor.Funcs{
+		Get: func(ctx context.Context, _ client.WithWatch, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+			<-ctx.Done()
+			return ctx.Err()
+		},
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+			return errors.New("no")
+		},
+	})
+	d := dataset("d", encrypted("keys", "id"))
+	d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("others", "id")}
+	warnings, err := Check(t.Context(), broken, d)
+	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), "Secret keys in namespace vision could not be looked at") {
+		t.Errorf("error %v, warnings %q", err, warnings)
+	}
+	if warnings, err := Check(t.Context(), broken, jindo("spark", "")); err != nil || len(warnings) != 1 {
+		t.Errorf("error %v, warnings %q", err, warnings)
+	}
+}
+
+// No value of a Secret is told, whatever is wrong with it.
+func TestNoSecretIsTold(t *testing.T) {
+	s := secret("keys", map[string]string{"id": "hunter2"})
+	warnings, err := Check(t.Context(), reader(t, s), dataset("d", encrypted("keys", "other")))
+	if err == nil || strings.Contains(err.Error()+strings.Join(warnings, ""), "hunter2") {
+		t.Errorf("error %v, warnings %q", err, warnings)
+	}
+}
