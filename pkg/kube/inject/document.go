@@ -171,6 +171,10 @@ func (d *document) annotate(set map[string]string, drop []string) []Operation {
 		// Who asks has labels, and so has metadata.
 		return []Operation{{Op: "add", Path: at, Value: set}}
 	}
+	left := slices.DeleteFunc(slices.Collect(maps.Keys(there)), func(key string) bool { return slices.Contains(drop, key) })
+	if len(set) == 0 && len(left) == 0 && len(there) > 0 {
+		return []Operation{{Op: "remove", Path: at}}
+	}
 	var operations []Operation
 	for _, key := range slices.Sorted(maps.Keys(set)) {
 		value, has := there[key]

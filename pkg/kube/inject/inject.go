@@ -145,7 +145,7 @@ func Plan(r Request) (*Result, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return none(doc, r)
+		return none(doc, r), nil
 	}
 	p := &planner{Request: r, doc: doc, found: found}
 	return p.plan()
@@ -164,14 +164,15 @@ func (d *document) declined() *Result {
 
 // none is the plan of a pod that asks and has nothing to be served: what an
 // earlier pass put in goes.
-func none(doc *document, r Request) (*Result, error) {
-	operations, err := doc.takeOut()
-	if err != nil {
-		return nil, err
+func none(doc *document, r Request) *Result {
+	operations, set, drop := doc.takeOut()
+	if set == nil {
+		set = map[string]string{}
 	}
-	operations = append(operations, doc.annotate(map[string]string{names.AnnotationInjection: "none"}, nil)...)
+	set[names.AnnotationInjection] = "none"
+	operations = append(operations, doc.annotate(set, drop)...)
 	why := doc.nothing(r)
-	return &Result{Operations: operations, Outcome: Skipped, Reason: ReasonNoDataset, Message: why, Warnings: []string{why}}, nil
+	return &Result{Operations: operations, Outcome: Skipped, Reason: ReasonNoDataset, Message: why, Warnings: []string{why}}
 }
 
 // nothing says why the pod has no dataset.

@@ -22,25 +22,22 @@ func Remove(pod []byte) (*Result, error) {
 	if err := doc.taken(); err != nil {
 		return nil, err
 	}
-	operations, err := doc.takeOut()
-	if err != nil {
-		return nil, err
-	}
-	operations = append(operations, doc.annotate(nil, []string{names.AnnotationInjection})...)
+	operations, set, drop := doc.takeOut()
+	operations = append(operations, doc.annotate(set, append(drop, names.AnnotationInjection))...)
 	if len(operations) == 0 {
 		return &Result{Outcome: Skipped, Reason: ReasonNotInjected, Message: fmt.Sprintf("the pod has no sidecar %s", names.SidecarContainer)}, nil
 	}
 	return &Result{Operations: operations, Outcome: Removed, Reason: ReasonRenewed, Message: fmt.Sprintf("sidecar %s was taken out", names.SidecarContainer)}, nil
 }
 
-// takeOut removes everything of ours but the annotation that says so. A pod that
-// has no sidecar keeps its ports and secrets: they are its own.
-func (d *document) takeOut() ([]Operation, error) {
+// takeOut removes everything of ours but the annotation that says so, and
+// answers which annotations go or change. A pod that has no sidecar keeps its
+// ports and secrets: they are its own.
+func (d *document) takeOut() (operations []Operation, set map[string]string, drop []string) {
 	container, volume := d.ours(), d.oursVolume()
 	if container < 0 && volume < 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var operations []Operation
 	if container >= 0 {
 		if len(d.Spec.InitContainers) == 1 {
 			operations = append(operations, d.testName(container), Operation{Op: "remove", Path: "/spec/initContainers"})
@@ -57,7 +54,7 @@ func (d *document) takeOut() ([]Operation, error) {
 		}
 	}
 	operations = append(operations, d.withoutSecrets()...)
-	set, drop := map[string]string{}, []string{names.AnnotationPullSecrets}
+	set, drop = map[string]string{}, []string{names.AnnotationPullSecrets}
 	for _, key := range []string{names.AnnotationIstioExcludePorts, names.AnnotationLinkerdSkipPorts} {
 		there, has := d.Metadata.Annotations[key]
 		if !has {
@@ -69,7 +66,7 @@ func (d *document) takeOut() ([]Operation, error) {
 			set[key] = rest
 		}
 	}
-	return append(operations, d.annotate(set, drop)...), nil
+	return operations, set, drop
 }
 
 // withoutSecrets takes out the image pull secrets that were added, the last

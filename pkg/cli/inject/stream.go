@@ -1,0 +1,244 @@
+package inject
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
+)
+
+// maxFile is how much of one file is read.
+const maxFile = 16 << 20
+
+// stream is all files, as documents in their order.
+type stream struct{ documents []*document }
+
+// document of a file: it is written as it was read unless a pod in it changes.
+type document struct {
+	// name for people: train.yaml, or train.yaml#2 where a file has several.
+	name string
+	raw  []byte
+	// content as JSON; empty for a document that says nothing.
+	content []byte
+	objects []*object
+	// operations on the content.
+	operations []sidecar.Operation
+}
+
+// object in a document.
+type object struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name         string `json:"name"`
+		GenerateName string `json:"generateName"`
+		Namespace    string `json:"namespace"`
+	} `json:"metadata"`
+	// at is the pointer to it in the document.
+	at string
+	// content as JSON.
+	content []byte
+}
+
+func readStream(files []string, stdin io.Reader) (*stream, error) {
+	all := &stream{}
+	for _, file := range files {
+		raw, err := readFile(file, stdin)
+		if err != nil {
+			return nil, err
+		}
+		parts := split(raw)
+		for i, part := range parts {
+			d := &document{name: label(file), raw: part}
+			if len(parts) > 1 {
+				d.name = fmt.Sprintf("%s#%d", d.name, i+1)
+			}
+			if err := d.parse(); err != nil {
+				return nil, failure.Usagef("%s: %w", d.name, err)
+			}
+			all.add(d)
+		}
+	}
+	return all, nil
+}
+
+// add a document; one of another file begins where the last one ended.
+func (s *stream) add(d *document) {
+	if n := len(s.documents); n > 0 {
+		before := s.documents[n-1]
+		if !bytes.HasSuffix(before.raw, []byte("\n")) {
+			before.raw = append(bytes.Clone(before.raw), '\n')
+		}
+		if !isMarker(d.raw) {
+			d.raw = append([]byte("---\n"), d.raw...)
+		}
+	}
+	s.documents = append(s.documents, d)
+}
+
+func label(file string) string {
+	if file == "-" {
+		return "standard input"
+	}
+	return file
+}
+
+func readFile(file string, stdin io.Reader) ([]byte, error) {
+	reader := stdin
+	if file != "-" {
+		opened, err := os.Open(file)
+		if err != nil {
+			return nil, failure.Usagef("reading manifests: %w", err)
+		}
+		defer func() { _ = opened.Close() }()
+		reader = opened
+	}
+	raw, err := io.ReadAll(io.LimitReader(reader, maxFile+1))
+	if err != nil {
+		return nil, failure.Usagef("reading %s: %w", label(file), err)
+	}
+	if len(raw) > maxFile {
+		return nil, failure.Usagef("reading %s: it is larger than %d bytes", label(file), maxFile)
+	}
+	return raw, nil
+}
+
+// split at the lines that begin a document; each keeps its line.
+func split(raw []byte) [][]byte {
+	var parts [][]byte
+	var current []byte
+	for line := range bytes.Lines(raw) {
+		if isMarker(line) && len(current) > 0 {
+			parts = append(parts, current)
+			current = nil
+		}
+		current = append(current, line...)
+	}
+	if len(current) > 0 {
+		parts = append(parts, current)
+	}
+	return parts
+}
+
+func isMarker(line []byte) bool {
+	rest, is := bytes.CutPrefix(line, []byte("---"))
+	return is && (len(rest) == 0 || strings.ContainsRune(" \t\r\n", rune(rest[0])))
+}
+
+func (d *document) parse() error {
+	content, err := yaml.YAMLToJSON(d.raw)
+	if err != nil {
+		return fmt.Errorf("it is no YAML: %w", err)
+	}
+	if bytes.Equal(bytes.TrimSpace(content), []byte("null")) {
+		return nil
+	}
+	d.content = content
+	return d.find("", content)
+}
+
+// find the objects: of a list every item.
+func (d *document) find(at string, content []byte) error {
+	o := &object{at: at, content: content}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(content, o); err != nil {
+		return fmt.Errorf("it is no object of Kubernetes: %w", err)
+	}
+	if !strings.HasSuffix(o.Kind, "List") {
+		d.objects = append(d.objects, o)
+		return nil
+	}
+	var list struct {
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(content, &list); err != nil {
+		return fmt.Errorf("it is no list: %w", err)
+	}
+	for i, item := range list.Items {
+		if err := d.find(fmt.Sprintf("%s/items/%d", at, i), item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// target is a pod, or the template of one.
+type target struct {
+	*object
+	stream   *stream
+	document *document
+	// template is the pointer to it in the document.
+	template string
+	pod      []byte
+}
+
+// templateOf answers where objects of a kind have their pod; false for kinds that
+// have none.
+func templateOf(apiVersion, kind string) (string, bool) {
+	group, _, _ := strings.Cut(apiVersion, "/")
+	switch group + " " + kind {
+	case "v1 Pod":
+		return "", true
+	case "v1 ReplicationController", "apps Deployment", "apps StatefulSet", "apps DaemonSet", "apps ReplicaSet", "batch Job":
+		return "/spec/template", true
+	case "batch CronJob":
+		return "/spec/jobTemplate/spec/template", true
+	}
+	return "", false
+}
+
+// targets in their order.
+func (s *stream) targets() []*target {
+	var all []*target
+	for _, d := range s.documents {
+		for _, o := range d.objects {
+			path, has := templateOf(o.APIVersion, o.Kind)
+			if !has {
+				continue
+			}
+			if pod := member(o.content, path); pod != nil {
+				all = append(all, &target{object: o, stream: s, document: d, template: o.at + path, pod: pod})
+			}
+		}
+	}
+	return all
+}
+
+// member that a pointer of plain names leads to; nil where there is none.
+func member(content []byte, pointer string) []byte {
+	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		if name == "" {
+			continue
+		}
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(content, &object); err != nil || len(object[name]) == 0 {
+			return nil
+		}
+		content = object[name]
+	}
+	return content
+}
+
+// ref names the object as kubectl does.
+func (o *object) ref() string {
+	name := o.Metadata.Name
+	if name == "" {
+		name = o.Metadata.GenerateName + "*"
+	}
+	return strings.ToLower(o.Kind) + "/" + name
+}
+
+func (t *target) apply(operations []sidecar.Operation) error {
+	for _, op := range operations {
+		op.Path = t.template + op.Path
+		t.document.operations = append(t.document.operations, op)
+	}
+	return nil
+}
