@@ -20,6 +20,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/create"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/get"
+	"github.com/jindo-io/jindo/pkg/cli/inject"
 	"github.com/jindo-io/jindo/pkg/cli/machine"
 	"github.com/jindo-io/jindo/pkg/cli/onemachine"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
@@ -90,6 +91,7 @@ func New(s *session.Session) *cobra.Command {
 		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupFix, Title: "More:"})
 	add(cmd, groupLook, status.New(s), get.New(s), tree.New(s))
 	add(cmd, groupWork, create.New(s), remove.New(s), machine.New(s))
+	add(cmd, groupWork, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
 	add(cmd, groupFix, newVersion(s), completion.New(s))
 	completion.AddToGlobalFlags(s, cmd)
