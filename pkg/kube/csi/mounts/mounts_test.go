@@ -169,3 +169,25 @@ func TestStat(t *testing.T) {
 		t.Errorf("a missing directory: %v", err)
 	}
 }
+
+// Containers get the node's copy of a mount, to which it was propagated.
+func TestReadOnlyWhereItIsPropagated(t *testing.T) {
+	dir := place(t)
+	shared, from, peer := filepath.Join(dir, "shared"), filepath.Join(dir, "from"), filepath.Join(dir, "peer")
+	must(t, MakeDir(shared), MakeDir(peer), MakeDir(from), Tmpfs(from, 1<<20), MakeDir(filepath.Join(from, "open")),
+		Tmpfs(filepath.Join(from, "open"), 1<<20), Tmpfs(shared, 1<<20), unix.Mount("", shared, "", unix.MS_SHARED, ""), Bind(shared, peer))
+	for _, name := range []string{"tree", "one"} {
+		must(t, MakeDir(filepath.Join(shared, name)))
+	}
+	must(t, BindTree(from, filepath.Join(shared, "tree")), BindReadOnly(from, filepath.Join(shared, "one")))
+	for _, name := range []string{"tree", "one"} {
+		for _, where := range []string{shared, peer} {
+			if err := os.WriteFile(filepath.Join(where, name, "x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
+				t.Errorf("writing in %s of %s: %v", name, where, err)
+			}
+		}
+	}
+	if err := os.WriteFile(filepath.Join(peer, "tree", "open", "x"), nil, 0o600); err != nil {
+		t.Errorf("what is mounted below is read-only too: %v", err)
+	}
+}

@@ -63,10 +63,25 @@ func TestHostileRequests(t *testing.T) {
 		{"inline without a secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets = nil }, "nodePublishSecretRef"},
 		{"inline with half a secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { delete(r.Secrets, "tls.key") }, "tls.key"},
 		{"inline with an endless secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets["ca.crt"] = strings.Repeat("x", 2<<20) }, "ca.crt"},
+		{"sidecar of a path", names.RoleSidecar, set(names.AttributeVolumes, "ns-hbase,../../etc"), "no volume can be called"},
+		{"sidecar of nothing", names.RoleSidecar, set(names.AttributeVolumes, ""), "no volume can be called"},
+		{"sidecar of too much", names.RoleSidecar, set(names.AttributeVolumes, strings.Repeat("a,", 64<<10)), "bytes"},
+		{"sidecar without a pod", names.RoleSidecar, func(r *csi.NodePublishVolumeRequest) { delete(r.VolumeContext, contextPodUID) }, "podInfoOnMount"},
+		{"served without a secret", "served", func(r *csi.NodePublishVolumeRequest) { r.Secrets = nil }, "nodePublishSecretRef"},
+		{"served with endless arguments", "served", func(r *csi.NodePublishVolumeRequest) { r.Secrets["args.json"] = strings.Repeat("x", 2<<20) }, "args.json"},
+		{"served in part", "served", set(names.AttributeSubPath, "data"), "subPath: data"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			req := s.files("hostile", nil)
-			if c.role != "" {
+			switch c.role {
+			case "":
+			case names.RoleSidecar:
+				req = s.sidecar("hostile", "ns-hbase")
+				delete(s.cluster.sidecars, "hostile")
+			case "served":
+				s.sidecar("served", "ns-hadoop")
+				req = s.dataset("served", "hadoop")
+			default:
 				req = s.inline("hostile", c.role)
 			}
 			c.change(req)
