@@ -192,7 +192,9 @@ func (in *Input) env(c *plan.Component, s podSettings) []corev1.EnvVar {
 	field := func(name, path string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
 	}
-	env := []corev1.EnvVar{field(plan.VarPodName, "metadata.name"), field(plan.VarPodIP, "status.podIP")}
+	// Every address of the pod, both families and the loopback that forwarded
+	// ports end at.
+	env := []corev1.EnvVar{field(plan.VarPodName, "metadata.name"), {Name: plan.VarPodIP}}
 	for _, name := range slices.Sorted(maps.Keys(s.values)) {
 		env = append(env, corev1.EnvVar{Name: name, Value: s.values[name]})
 	}
