@@ -35,7 +35,10 @@ func New(s *session.Session) *cobra.Command {
 		Args:  session.None,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newStatus(s), newPeers(s), newTransfer(s))
+	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s)} {
+		s.AddLocalFlag(c.Flags())
+		cmd.AddCommand(c)
+	}
 	return cmd
 }
 
@@ -115,10 +118,16 @@ func first(args []string) string {
 	return args[0]
 }
 
+// asking is a source that asks the masters only where it is told to.
+type asking interface{ AskMasters() }
+
 func find(ctx context.Context, s *session.Session, name string) (*report.Runtime, report.Source, error) {
 	source, err := s.Source(s)
 	if err != nil {
 		return nil, nil, err
+	}
+	if a, ok := source.(asking); ok {
+		a.AskMasters()
 	}
 	r, err := s.Find(ctx, source, name)
 	if err != nil {
@@ -127,6 +136,10 @@ func find(ctx context.Context, s *session.Session, name string) (*report.Runtime
 	if r.Health == report.Stopped {
 		return nil, nil, failure.Generalf("runtime %s/%s does not run", r.Namespace, r.Name).
 			WithTry("%s local down %s   # removes what was left", s.Name, r.Name)
+	}
+	if r.Unserved {
+		return nil, nil, failure.Generalf("Dataset %s/%s has no JindoRuntime: there are no masters", r.Namespace, r.Name).
+			WithTry("%s status %s -n %s", s.Name, r.Name, r.Namespace)
 	}
 	if len(r.Masters) == 0 {
 		return nil, nil, failure.Generalf("runtime %s/%s has no masters", r.Namespace, r.Name)

@@ -124,6 +124,7 @@ type Dataset struct {
 type Pod struct {
 	Name string `json:"name"`
 	Node string `json:"node,omitempty"`
+	IP   string `json:"ip,omitempty"`
 	// State in the word that kubectl prints: Running, Pending, OOMKilled.
 	State string `json:"state"`
 	Ready bool   `json:"ready"`

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ type options struct {
 	watch     bool
 	interval  time.Duration
 	until     string
+	selector  string
+	sortBy    string
 }
 
 // New makes the status command.
@@ -49,6 +52,9 @@ answer within --request-timeout is named at the end.`,
 	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 unless everything is healthy")
 	flags.BoolVarP(&o.watch, "watch", "w", false, "draw again as things change")
 	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks of --watch")
+	flags.StringVarP(&o.selector, "selector", "l", "", "only those with such labels, such as team=vision")
+	flags.StringVar(&o.sortBy, "sort-by", "", "order of the rows: "+strings.Join(orders(), ", "))
+	s.AddLocalFlag(flags)
 	flags.StringVar(&o.until, "until", "", "end --watch when everything is: healthy")
 	return cmd
 }
@@ -59,6 +65,9 @@ func (o *options) run(ctx context.Context, args []string) error {
 	}
 	source, err := o.session.Source(o.session)
 	if err != nil {
+		return err
+	}
+	if err := o.prepare(source); err != nil {
 		return err
 	}
 	look := func(ctx context.Context, w io.Writer) (healthy bool, err error) {
@@ -89,8 +98,32 @@ func (o *options) validate() error {
 		return failure.Usagef("--until must be healthy, not %q", o.until)
 	case o.until != "" && !o.watch:
 		return failure.Usagef("--until needs --watch")
+	case o.sortBy != "" && !slices.Contains(orders(), o.sortBy):
+		return failure.Usagef("--sort-by must be one of %s, not %q", strings.Join(orders(), ", "), o.sortBy)
 	case o.interval <= 0:
 		return failure.Usagef("--interval must be above zero, not %v", o.interval)
+	}
+	return nil
+}
+
+// selecting is a source that can be narrowed to labels.
+type selecting interface{ Select(selector string) error }
+
+// asking is a source that asks the members only where it is told to.
+type asking interface{ AskMembers() }
+
+func (o *options) prepare(source report.Source) error {
+	if o.selector != "" {
+		narrow, ok := source.(selecting)
+		if !ok {
+			return failure.Usagef("--selector is for clusters: what runs on this machine has no labels")
+		}
+		if err := narrow.Select(o.selector); err != nil {
+			return err
+		}
+	}
+	if deep, ok := source.(asking); ok && o.format.Is(output.Wide) {
+		deep.AskMembers()
 	}
 	return nil
 }
@@ -141,11 +174,22 @@ func (o *options) addNext(r *report.Runtime) {
 	if r.Namespace != session.DefaultNamespace {
 		namespace = " -n " + r.Namespace
 	}
+	if o.session.Local {
+		namespace += " --local"
+	}
 	switch r.Health {
 	case report.Healthy, report.Starting:
 	case report.Stopped:
-		r.Next = fmt.Sprintf("%s local down %s%s   # removes what was left", o.session.Name, r.Name, namespace)
+		r.Next = fmt.Sprintf("%s local down %s%s   # removes what was left", o.session.Name, r.Name, strings.TrimSuffix(namespace, " --local"))
 	case report.Degraded, report.Unavailable:
+		if r.Unserved {
+			r.Next = fmt.Sprintf("%s create runtime %s%s", o.session.Name, r.Name, namespace)
+			return
+		}
+		if !o.session.Local {
+			r.Next = fmt.Sprintf("%s check %s%s", o.session.Name, r.Name, namespace)
+			return
+		}
 		r.Next = fmt.Sprintf("%s raft status %s%s", o.session.Name, r.Name, namespace)
 	}
 }
@@ -157,14 +201,18 @@ func (o *options) print(w io.Writer, reports []report.Runtime, one bool) error {
 			return Draw(w, o.session.Screen(), &reports[0], wide)
 		}
 		if len(reports) == 0 {
-			o.session.Say("nothing runs in namespace %q", o.session.InNamespace())
+			o.session.Say("%s", o.nothing())
 			return nil
 		}
+		o.order(reports)
 		return DrawRows(w, o.session.Screen(), reports, RowOptions{Wide: wide, NoHeaders: o.noHeaders, Namespaces: o.everyone})
 	}
 	names := make([]string, len(reports))
 	for i, r := range reports {
 		names[i] = "jindoruntime." + v1alpha1.Group + "/" + r.Name
+		if r.Unserved {
+			names[i] = "dataset." + v1alpha1.Group + "/" + r.Name
+		}
 	}
 	if one {
 		return o.format.Print(w, &reports[0], names...)

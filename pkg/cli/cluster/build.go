@@ -1,0 +1,211 @@
+package cluster
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// report on one runtime, or on a Dataset without one.
+func (f *found) report(ref report.Ref, now time.Time) *report.Runtime {
+	r := report.New(ref, now)
+	r.Notes = append(r.Notes, f.notes...)
+	runtime := f.Runtime(ref.Namespace, ref.Name)
+	var dataset *v1alpha1.Dataset
+	if runtime != nil {
+		dataset = f.datasetOf(runtime)
+	} else {
+		dataset = f.Dataset(ref.Namespace, ref.Dataset)
+	}
+	f.fillDataset(r, dataset, runtime)
+	if dataset != nil {
+		f.fillConsumers(r, dataset)
+	}
+	if runtime == nil {
+		f.unserved(r, dataset)
+		return r
+	}
+	r.Created = moment(runtime.CreationTimestamp)
+	f.fillMasters(r, runtime)
+	f.fillWorkers(r, runtime)
+	f.fillFuses(r, runtime)
+	fillCache(r, runtime)
+	f.fillEvents(r, runtime, dataset)
+	judge(r, runtime, dataset)
+	return r
+}
+
+// unserved is a Dataset that no runtime serves.
+func (f *found) unserved(r *report.Runtime, dataset *v1alpha1.Dataset) {
+	r.Unserved, r.Health = true, report.Unavailable
+	if dataset == nil {
+		return
+	}
+	r.Name, r.Created = dataset.Name, moment(dataset.CreationTimestamp)
+	r.Problems = append(r.Problems, or(r.Dataset.Message, "no JindoRuntime serves it"))
+	f.fillEvents(r, nil, dataset)
+}
+
+func (f *found) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) {
+	if dataset == nil {
+		r.Dataset = report.Dataset{Phase: string(v1alpha1.NotBoundDatasetPhase)}
+		if c := conditionOf(runtime, v1alpha1.RuntimeDatasetBound); c != nil && c.Status != corev1.ConditionTrue {
+			r.Dataset.Message = c.Message
+		}
+		return
+	}
+	phase := string(dataset.Status.Phase)
+	r.Dataset = report.Dataset{Name: dataset.Name, Phase: or(phase, string(v1alpha1.PendingDatasetPhase))}
+	for _, c := range dataset.Status.Conditions {
+		if c.Type == v1alpha1.DatasetReady && c.Status != corev1.ConditionTrue {
+			r.Dataset.Message = c.Message
+		}
+	}
+	if objects, err := strconv.ParseInt(dataset.Status.FileNum, 10, 64); err == nil {
+		r.Dataset.Objects = &objects
+	}
+	if bytes, ok := parseBytes(dataset.Status.UfsTotal); ok {
+		total := int64(bytes) //nolint:gosec // far below 8 EiB
+		r.Dataset.Bytes = &total
+	}
+	for i := range dataset.Spec.Mounts {
+		m := dataset.Spec.Mounts[i]
+		r.Mounts = append(r.Mounts, report.Mount{
+			Name: m.Name, Path: pathOf(&m), URI: m.MountPoint, ReadOnly: m.ReadOnly || readOnly(dataset),
+		})
+	}
+}
+
+func pathOf(m *v1alpha1.Mount) string {
+	if m.Path != "" {
+		return m.Path
+	}
+	return "/" + m.Name
+}
+
+// readOnly is a Dataset whose claim may only be read, as it is unless it says
+// otherwise.
+func readOnly(dataset *v1alpha1.Dataset) bool {
+	if len(dataset.Spec.AccessModes) == 0 {
+		return true
+	}
+	return !slices.ContainsFunc(dataset.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool {
+		return m != corev1.ReadOnlyMany
+	})
+}
+
+func (f *found) fillConsumers(r *report.Runtime, dataset *v1alpha1.Dataset) {
+	for _, use := range f.UsesOf(dataset) {
+		if !use.Holds {
+			continue
+		}
+		pod := f.pod(use.Pod)
+		r.Consumers = append(r.Consumers, report.Consumer{Pod: *pod, Via: use.Via, Paths: use.Paths})
+	}
+}
+
+// fillCache from the figures that the controllers print, a little rounded.
+func fillCache(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+	states := runtime.Status.CacheStates
+	r.Cache.Used, _ = parseBytes(states[v1alpha1.CacheStateCached])
+	r.Cache.Capacity, _ = parseBytes(states[v1alpha1.CacheStateCacheCapacity])
+	text, found := strings.CutSuffix(states[v1alpha1.CacheStateCacheHitRatio], "%")
+	if ratio, err := strconv.ParseFloat(text, 64); found && err == nil {
+		ratio /= 100
+		r.Cache.HitRatio = &ratio
+	}
+}
+
+// parseBytes reads 1.50GiB.
+func parseBytes(text string) (uint64, bool) {
+	units := []string{"KiB", "MiB", "GiB", "TiB", "PiB", "B"}
+	scale := []float64{1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50, 1}
+	for i, unit := range units {
+		number, found := strings.CutSuffix(text, unit)
+		if !found {
+			continue
+		}
+		value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		return uint64(value * scale[i]), err == nil && value >= 0
+	}
+	return 0, false
+}
+
+// fillEvents about the runtime, its Dataset and their pods and sets.
+func (f *found) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
+	for i := range f.events {
+		e := &f.events[i]
+		if !about(&e.InvolvedObject, runtime, dataset) {
+			continue
+		}
+		when := e.LastTimestamp
+		if when.IsZero() {
+			when = metav1.Time{Time: e.EventTime.Time}
+		}
+		if e.Series != nil {
+			when = metav1.Time{Time: e.Series.LastObservedTime.Time}
+		}
+		r.Events = append(r.Events, report.Event{
+			Time: moment(when), Type: e.Type, Reason: e.Reason, Count: max(1, int(e.Count)),
+			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: strings.Join(strings.Fields(e.Message), " "),
+		})
+	}
+	slices.SortStableFunc(r.Events, func(a, b report.Event) int {
+		switch {
+		case a.Time == nil || b.Time == nil:
+			return 0
+		}
+		return b.Time.Compare(*a.Time)
+	})
+	const kept = 50
+	if len(r.Events) > kept {
+		r.Events = r.Events[:kept]
+	}
+}
+
+func about(object *corev1.ObjectReference, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) bool {
+	if dataset != nil && object.Namespace == dataset.Namespace && object.Name == dataset.Name && object.Kind == v1alpha1.DatasetKind {
+		return true
+	}
+	if runtime == nil || object.Namespace != runtime.Namespace {
+		return false
+	}
+	if object.Kind == v1alpha1.JindoRuntimeKind {
+		return object.Name == runtime.Name
+	}
+	for _, role := range []string{"master", "worker", "fuse"} {
+		prefix := names.Component(runtime.Name, role)
+		if object.Name == prefix || strings.HasPrefix(object.Name, prefix+"-") {
+			return true
+		}
+	}
+	return false
+}
+
+func moment(t metav1.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	value := t.UTC()
+	return &value
+}
+
+func or(texts ...string) string {
+	for _, text := range texts {
+		if text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+func ordinal(component string, i int) string { return fmt.Sprintf("%s-%d", component, i) }

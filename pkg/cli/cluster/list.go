@@ -1,0 +1,105 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// found is what there is, as listed.
+type found struct {
+	inventory.Inventory
+	events []corev1.Event
+	// nodes are asked for only where a pod is not ready and nothing says why.
+	nodes map[string]*corev1.Node
+	// notes are sentences about what may not be listed.
+	notes []string
+}
+
+// list everything in one round of requests. Runtimes must be there; what else
+// may not be listed is a note.
+func (s *Source) list(ctx context.Context, namespace string) (*found, error) {
+	var (
+		f        = &found{}
+		runtimes v1alpha1.JindoRuntimeList
+		datasets v1alpha1.DatasetList
+		pods     corev1.PodList
+		events   corev1.EventList
+		failed   [4]error
+		listing  sync.WaitGroup
+	)
+	where := client.InNamespace(namespace)
+	listing.Go(func() { failed[0] = s.explain("JindoRuntimes", namespace, s.cluster.List(ctx, &runtimes, where)) })
+	listing.Go(func() { failed[1] = s.explain("Datasets", namespace, s.cluster.List(ctx, &datasets, where)) })
+	listing.Go(func() { failed[2] = s.explain("Pods", namespace, s.cluster.List(ctx, &pods, where)) })
+	if namespace != "" { // rows show no events
+		listing.Go(func() { failed[3] = s.explain("Events", namespace, s.cluster.List(ctx, &events, where)) })
+	}
+	listing.Wait()
+	if failed[0] != nil {
+		return nil, failed[0]
+	}
+	for _, err := range failed[1:] {
+		if err != nil {
+			f.notes = append(f.notes, sentence(err))
+		}
+	}
+	f.Runtimes, f.Datasets, f.Pods, f.events = runtimes.Items, datasets.Items, pods.Items, events.Items
+	s.askNodes(ctx, f)
+	return f, nil
+}
+
+func (s *Source) explain(kind, namespace string, err error) error {
+	act := "listing " + kind
+	if namespace != "" {
+		act += " in namespace " + namespace
+	}
+	return refusal.Explain(s.session, s.cluster, act, err)
+}
+
+// askNodes in one request, when some pod of ours is not ready for no reason of
+// its own. Who may not is told of pods only.
+func (s *Source) askNodes(ctx context.Context, f *found) {
+	wanted := slices.ContainsFunc(f.Pods, func(p corev1.Pod) bool {
+		return p.Labels[names.LabelApp] == names.App && p.Spec.NodeName != "" && !podstate.Ready(&p) && podstate.Reason(&p) == ""
+	})
+	if !wanted {
+		return
+	}
+	var nodes corev1.NodeList
+	if s.cluster.List(ctx, &nodes) != nil {
+		return
+	}
+	f.nodes = map[string]*corev1.Node{}
+	for i := range nodes.Items {
+		f.nodes[nodes.Items[i].Name] = &nodes.Items[i]
+	}
+}
+
+// sentence of an error, without its hints.
+func sentence(err error) string {
+	var failed *failure.Error
+	if errors.As(err, &failed) {
+		return failed.Err.Error()
+	}
+	return err.Error()
+}
+
+func sortRefs(refs []report.Ref) {
+	slices.SortFunc(refs, func(a, b report.Ref) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(cmp.Or(a.Name, a.Dataset), cmp.Or(b.Name, b.Dataset)))
+	})
+}

@@ -1,0 +1,189 @@
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/roster"
+)
+
+const missing = "there is no such pod"
+
+// podsOf a runtime's role, by name.
+func (f *found) podsOf(runtime *v1alpha1.JindoRuntime, role string) map[string]*corev1.Pod {
+	pods := map[string]*corev1.Pod{}
+	for i := range f.Pods {
+		p := &f.Pods[i]
+		if p.Namespace == runtime.Namespace && p.Labels[names.LabelApp] == names.App &&
+			p.Labels[names.LabelRelease] == runtime.Name && p.Labels[names.LabelRole] == "jindofs-"+role {
+			pods[p.Name] = p
+		}
+	}
+	return pods
+}
+
+// expected are the names of a role's pods: those that there should be and those
+// that there are, in the order of their numbers.
+func expected(component string, desired int, pods map[string]*corev1.Pod) []string {
+	var all []string
+	for i := range desired {
+		all = append(all, ordinal(component, i))
+	}
+	for name := range pods {
+		if !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(number(a), number(b)), cmp.Compare(a, b)) })
+	return all
+}
+
+func number(name string) int {
+	n, err := strconv.Atoi(name[strings.LastIndexByte(name, '-')+1:])
+	if err != nil {
+		return 1 << 30
+	}
+	return n
+}
+
+func (f *found) fillMasters(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+	pods := f.podsOf(runtime, "master")
+	component := names.Component(runtime.Name, "master")
+	members := map[string]v1alpha1.RaftMember{}
+	raft := v1alpha1.RaftStatus{}
+	if runtime.Status.Raft != nil {
+		raft = *runtime.Status.Raft
+	}
+	for _, m := range raft.Members {
+		members[m.Name] = m
+	}
+	for _, name := range expected(component, int(runtime.Status.DesiredMasterNumberScheduled), pods) {
+		m := report.Master{
+			Name: name, Address: address(name, runtime.Namespace, roster.MasterPort), RaftAddress: address(name, runtime.Namespace, roster.RaftPort),
+			State: "UNKNOWN", Term: uint64(max(0, raft.Term)), Leader: raft.Leader, //nolint:gosec // not negative
+		}
+		if member, known := members[name]; known {
+			m.State, m.Voter = member.State, member.Voter
+			if member.State == "UNKNOWN" {
+				m.Error = or(member.Message, "it does not answer the controller")
+			}
+		}
+		pod := pods[name]
+		m.Pod = f.podOrNone(name, pod)
+		m.Ready = m.Pod.Ready
+		if !m.Pod.Ready {
+			m.Error, m.State = f.why(m.Pod, pod), "UNREACHABLE"
+		}
+		m.Started = m.Pod.Created
+		m.RaftAddress = resolved(m.RaftAddress, m.Pod)
+		r.Masters = append(r.Masters, m)
+	}
+}
+
+func address(name, namespace string, port int) string {
+	return name + "." + namespace + ".svc:" + strconv.Itoa(port)
+}
+
+// resolved is the address with the pod's IP, as its peers resolve the name.
+func resolved(address string, pod *report.Pod) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || pod == nil || pod.IP == "" {
+		return address
+	}
+	return net.JoinHostPort(pod.IP, port)
+}
+
+func (f *found) fillWorkers(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+	pods := f.podsOf(runtime, "worker")
+	component := names.Component(runtime.Name, "worker")
+	for _, name := range expected(component, int(runtime.Status.DesiredWorkerNumberScheduled), pods) {
+		pod := pods[name]
+		w := report.Worker{Name: name, Pod: f.podOrNone(name, pod)}
+		w.Address = name + "." + component + "." + runtime.Namespace + ".svc:" + strconv.Itoa(roster.WorkerPort)
+		w.Live, w.Registered, w.Started = w.Pod.Ready, w.Pod.Ready, w.Pod.Created
+		if !w.Pod.Ready {
+			w.Error = f.why(w.Pod, pod)
+		}
+		r.Workers = append(r.Workers, w)
+	}
+}
+
+func (f *found) fillFuses(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+	pods := f.podsOf(runtime, "fuse")
+	var all []string
+	for name := range pods {
+		all = append(all, name)
+	}
+	slices.SortFunc(all, func(a, b string) int {
+		return cmp.Or(cmp.Compare(pods[a].Spec.NodeName, pods[b].Spec.NodeName), cmp.Compare(a, b))
+	})
+	for _, name := range all {
+		pod := f.pod(pods[name])
+		fuse := report.Fuse{Name: name, Mountpoint: pod.Node, Ready: pod.Ready, Starts: pod.Restarts + 1, Since: pod.Created, Pod: pod}
+		if !pod.Ready {
+			fuse.Error = f.why(pod, pods[name])
+		}
+		r.Fuses = append(r.Fuses, fuse)
+	}
+}
+
+func (f *found) podOrNone(name string, pod *corev1.Pod) *report.Pod {
+	if pod == nil {
+		return &report.Pod{Name: name, State: "Missing", Reason: missing}
+	}
+	return f.pod(pod)
+}
+
+func (f *found) pod(pod *corev1.Pod) *report.Pod {
+	p := &report.Pod{
+		Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP, State: podstate.Word(pod), Ready: podstate.Ready(pod) && pod.DeletionTimestamp == nil,
+		Reason: podstate.Reason(pod), Restarts: podstate.Restarts(pod), Created: moment(pod.CreationTimestamp),
+	}
+	if lost := f.lost(pod); lost != "" {
+		p.Ready, p.State, p.Reason = false, "NodeLost", lost
+	}
+	return p
+}
+
+// lost says that the pod's node no longer reports.
+func (f *found) lost(pod *corev1.Pod) string {
+	if pod.Status.Reason == "NodeLost" {
+		return fmt.Sprintf("NodeLost: node %s does not report", pod.Spec.NodeName)
+	}
+	node := f.nodes[pod.Spec.NodeName]
+	if node == nil || podstate.Ready(pod) {
+		return ""
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
+			return fmt.Sprintf("NodeLost: node %s is not ready for %s", node.Name, duration.HumanDuration(time.Since(c.LastTransitionTime.Time)))
+		}
+	}
+	return ""
+}
+
+// why a pod is not ready, always in some words.
+func (f *found) why(p *report.Pod, pod *corev1.Pod) string {
+	if p.Reason != "" {
+		return p.Reason
+	}
+	if pod != nil && pod.DeletionTimestamp != nil {
+		return "it is being deleted"
+	}
+	if pod != nil && pod.Status.Phase == corev1.PodPending {
+		return "it is starting"
+	}
+	return "it is not ready"
+}

@@ -1,0 +1,192 @@
+// Package cluster reports on the runtimes of a cluster. What it tells comes from
+// the status of objects, in as many requests for a thousand pods as for one; who
+// wants more has it ask the members too, through port-forwards.
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/collect"
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/master/client"
+)
+
+// Source of reports on a cluster. Runtimes lists, and Collect answers from what
+// the last list found.
+type Source struct {
+	session *session.Session
+	cluster *session.Cluster
+	now     func() time.Time
+
+	masters, workers bool
+	selector         labels.Selector
+
+	mu sync.Mutex
+	// last is what was last listed, watched what is kept up to date instead.
+	last    *found
+	watched *watched
+}
+
+var _ report.Source = (*Source)(nil)
+
+// New makes a Source of the cluster that the session's flags name.
+func New(s *session.Session) (*Source, error) {
+	c, err := s.Cluster()
+	if err != nil {
+		return nil, err
+	}
+	return &Source{session: s, cluster: c, now: time.Now, selector: labels.Everything()}, nil
+}
+
+// AskMasters has Collect ask the masters; it fails when it may not.
+func (s *Source) AskMasters() { s.masters = true }
+
+// AskMembers has Collect ask masters and workers; that it may not is a note.
+func (s *Source) AskMembers() { s.masters, s.workers = true, true }
+
+// Select takes only runtimes and Datasets with such labels.
+func (s *Source) Select(selector string) error {
+	parsed, err := labels.Parse(selector)
+	if err != nil {
+		return failure.Usagef("--selector %q: %w", selector, err).WithTry("-l team=vision")
+	}
+	s.selector = parsed
+	return nil
+}
+
+// Runtimes lists runtimes, and Datasets that none serves.
+func (s *Source) Runtimes(ctx context.Context, namespace string) ([]report.Ref, error) {
+	f, err := s.look(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.last = f
+	s.mu.Unlock()
+	var refs []report.Ref
+	served := map[string]bool{}
+	for i := range f.Runtimes {
+		r := &f.Runtimes[i]
+		d := f.datasetOf(r)
+		ref := report.Ref{Namespace: r.Namespace, Name: r.Name}
+		fits := s.selector.Matches(labels.Set(r.Labels))
+		if d != nil {
+			ref.Dataset = d.Name
+			served[d.Namespace+"/"+d.Name] = true
+			fits = fits || s.selector.Matches(labels.Set(d.Labels))
+		}
+		if fits {
+			refs = append(refs, ref)
+		}
+	}
+	for i := range f.Datasets {
+		d := &f.Datasets[i]
+		if !served[d.Namespace+"/"+d.Name] && s.selector.Matches(labels.Set(d.Labels)) {
+			refs = append(refs, report.Ref{Namespace: d.Namespace, Dataset: d.Name})
+		}
+	}
+	sortRefs(refs)
+	return refs, nil
+}
+
+func (s *Source) look(ctx context.Context, namespace string) (*found, error) {
+	s.mu.Lock()
+	w := s.watched
+	s.mu.Unlock()
+	if w != nil && w.namespace == namespace {
+		return w.found()
+	}
+	return s.list(ctx, namespace)
+}
+
+// Collect makes the report on one of the last list.
+func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
+	s.mu.Lock()
+	f := s.last
+	s.mu.Unlock()
+	if f == nil || f.Runtime(ref.Namespace, ref.Name) == nil && f.Dataset(ref.Namespace, ref.Dataset) == nil {
+		var err error
+		if f, err = s.list(ctx, ref.Namespace); err != nil {
+			return nil, err
+		}
+	}
+	r := f.report(ref, s.now())
+	runtime := f.Runtime(ref.Namespace, ref.Name)
+	if runtime == nil || !s.masters {
+		return r, nil
+	}
+	if err := s.ask(ctx, r, runtime); err != nil {
+		if !s.workers {
+			return nil, err
+		}
+		r.Notes = append(r.Notes, sentence(err))
+	}
+	return r, nil
+}
+
+// ask the members and put what they say in place of what is known of them.
+func (s *Source) ask(ctx context.Context, r *report.Runtime, runtime *v1alpha1.JindoRuntime) error {
+	targets, err := Targets(ctx, s.cluster, runtime)
+	if err != nil {
+		return err
+	}
+	if !s.workers {
+		targets.Roster.Workers = nil
+	}
+	targets.Timeout = s.session.RequestTimeout
+	refused := noted(&targets)
+	fresh := report.New(report.Ref{Namespace: r.Namespace, Name: r.Name}, r.Collected)
+	collect.Fill(ctx, fresh, targets)
+	if err := denied(r.Namespace, refused()); err != nil {
+		return err
+	}
+	merge(r, fresh, s.workers)
+	return nil
+}
+
+// Transfer hands leadership to another master.
+func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (string, error) {
+	runtime := &v1alpha1.JindoRuntime{}
+	runtime.Namespace, runtime.Name = ref.Namespace, ref.Name
+	targets, err := Targets(ctx, s.cluster, runtime)
+	if err != nil {
+		return "", err
+	}
+	refused := noted(&targets)
+	masters, err := client.New(client.Config{Roster: targets.Roster, Identity: targets.Identity, Holder: "kubectl-jindo", Dial: targets.Dial})
+	if err != nil {
+		return "", err
+	}
+	defer masters.Close()
+	leader, err := masters.Transfer(ctx, to)
+	if no := denied(ref.Namespace, refused()); no != nil && err != nil {
+		return "", no
+	}
+	if err != nil {
+		return "", fmt.Errorf("asking the masters of JindoRuntime %s: %w", ref, err)
+	}
+	return leader, nil
+}
+
+// datasetOf is the Dataset that a runtime serves, or nil.
+func (f *found) datasetOf(runtime *v1alpha1.JindoRuntime) *v1alpha1.Dataset {
+	d := f.Dataset(runtime.Namespace, inventory.DatasetOf(runtime))
+	if d != nil && f.RuntimeFor(d) == runtime {
+		return d
+	}
+	for i := range f.Datasets {
+		if f.RuntimeFor(&f.Datasets[i]) == runtime {
+			return &f.Datasets[i]
+		}
+	}
+	return nil
+}
