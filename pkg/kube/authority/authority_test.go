@@ -108,6 +108,18 @@ func TestEveryRoleHasItsCertificate(t *testing.T) {
 	}
 }
 
+func TestArgumentsForServersElsewhere(t *testing.T) {
+	s := newStand(t)
+	s.runtime.Spec.Fuse.Args = []string{"-oattr_timeout=7200", "-oentry_timeout=7200", "-onegative_timeout=60"}
+	got := string(s.sync()["fuse"][names.FuseSecretArgs])
+	if want := `["--attr-timeout=2h0m0s","--entry-timeout=2h0m0s","--negative-timeout=1m0s"]`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if s.sync()["admin"][names.FuseSecretArgs] != nil {
+		t.Error("other roles have them too")
+	}
+}
+
 func TestGrowingReissuesNobody(t *testing.T) {
 	s := newStand(t)
 	before := s.sync()
