@@ -16,6 +16,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs name them
 
+	"github.com/jindo-io/jindo/pkg/cli/check"
+	"github.com/jindo-io/jindo/pkg/cli/cluster"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/create"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
@@ -50,7 +52,7 @@ func Main() int {
 		Getenv:  os.Getenv,
 		Name:    displayName(os.Args[0]),
 		Self:    []string{selfPath()},
-		Source:  oneMachine,
+		Source:  source,
 	}
 	return Run(ctx, s, completion.Arguments(os.Args[0], os.Args[1:]))
 }
@@ -93,7 +95,7 @@ func New(s *session.Session) *cobra.Command {
 	add(cmd, groupWork, create.New(s), remove.New(s), machine.New(s))
 	add(cmd, groupWork, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
-	add(cmd, groupFix, newVersion(s), completion.New(s))
+	add(cmd, groupFix, check.New(s), newVersion(s), completion.New(s))
 	completion.AddToGlobalFlags(s, cmd)
 	cmd.SetHelpCommandGroupID(groupFix)
 	cmd.SetCompletionCommandGroupID(groupFix)
@@ -151,7 +153,11 @@ func selfPath() string {
 	return os.Args[0]
 }
 
-func oneMachine(s *session.Session) (report.Source, error) {
+// source of reports: the cluster, or with --local this machine.
+func source(s *session.Session) (report.Source, error) {
+	if !s.Local {
+		return cluster.New(s)
+	}
 	root, err := local.Root()
 	if err != nil {
 		return nil, err

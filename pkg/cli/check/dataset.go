@@ -1,0 +1,227 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/mtls"
+)
+
+// pair is the Dataset in question and the runtime that serves it.
+type pair struct {
+	dataset    *v1alpha1.Dataset
+	datasetErr error
+	runtime    *v1alpha1.JindoRuntime
+	runtimeErr error
+}
+
+// find both, once for all checkers.
+func (w *world) find(ctx context.Context) *pair {
+	w.pairOnce.Do(func() {
+		p := &w.pair
+		dataset := &v1alpha1.Dataset{}
+		if p.datasetErr = w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: w.dataset}, dataset); p.datasetErr == nil {
+			p.dataset = dataset
+		}
+		var list v1alpha1.JindoRuntimeList
+		if p.runtimeErr = w.cluster.List(ctx, &list, client.InNamespace(w.namespace)); p.runtimeErr != nil {
+			return
+		}
+		for i := range list.Items {
+			if r := &list.Items[i]; inventory.DatasetOf(r) == w.dataset {
+				p.runtime = r
+			}
+		}
+	})
+	return &w.pair
+}
+
+func datasetPhase(ctx context.Context, w *world) outcome {
+	p := w.find(ctx)
+	switch {
+	case apierrors.IsNotFound(p.datasetErr):
+		return bad("there is no Dataset %q in namespace %q", w.dataset, w.namespace)
+	case p.datasetErr != nil:
+		return w.unread("reading Dataset "+w.dataset, p.datasetErr)
+	}
+	var said []string
+	for _, c := range p.dataset.Status.Conditions {
+		if wrong(string(c.Type), c.Status) && c.Message != "" {
+			said = append(said, c.Message)
+		}
+	}
+	why := strings.Join(unique(said), "; ")
+	switch phase := p.dataset.Status.Phase; {
+	case phase != v1alpha1.BoundDatasetPhase:
+		return bad("it is %s: %s", cmp.Or(string(phase), "not looked at by a controller yet"), cmp.Or(why, "no condition says why; see the log of "+datasetController))
+	case why != "":
+		return warn("it is Bound, but: %s", why)
+	}
+	return good("it is Bound")
+}
+
+// wrong says whether a condition is a complaint.
+func wrong(kind string, status corev1.ConditionStatus) bool {
+	switch kind {
+	case "ChangeNotApplied", "DeletionBlocked", "MountUnsupported", "PlacementBlocked", "PodSecurityForbidden", "NotReady":
+		return status == corev1.ConditionTrue
+	case "Ready", "SpecValid", "MountsReady", "CredentialsReady", "DatasetBound":
+		return status == corev1.ConditionFalse
+	}
+	return false
+}
+
+func unique(texts []string) []string {
+	var found []string
+	for _, t := range texts {
+		if !slices.Contains(found, t) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+func runtimePhases(ctx context.Context, w *world) outcome {
+	p := w.find(ctx)
+	switch {
+	case p.runtimeErr != nil:
+		return w.unread("listing JindoRuntimes", p.runtimeErr)
+	case p.runtime == nil:
+		return bad("no JindoRuntime serves it: name one %q, or write the annotation %s: %s into another", w.dataset, v1alpha1.DatasetAnnotation, w.dataset)
+	}
+	status := p.runtime.Status
+	var said []string
+	for _, c := range status.Conditions {
+		if wrong(string(c.Type), c.Status) && c.Message != "" {
+			said = append(said, c.Message)
+		}
+	}
+	why := strings.Join(unique(said), "; ")
+	for _, part := range []struct {
+		name  string
+		phase v1alpha1.RuntimePhase
+	}{{"masters", status.MasterPhase}, {"workers", status.WorkerPhase}, {"mounts", status.FusePhase}} {
+		if part.phase == v1alpha1.RuntimePhaseNotReady || part.phase == "" {
+			return bad("%s of JindoRuntime %s are not ready: %s", part.name, p.runtime.Name, cmp.Or(why, "no condition says why; see its pods"))
+		}
+	}
+	if why != "" {
+		return warn("JindoRuntime %s: %s", p.runtime.Name, why)
+	}
+	return good("masters, workers and mounts of JindoRuntime %s are ready", p.runtime.Name)
+}
+
+// certificates looks at the remaining life of those of the runtime's members.
+func certificates(ctx context.Context, w *world) outcome {
+	p := w.find(ctx)
+	if p.runtime == nil {
+		return skip("no runtime serves it")
+	}
+	least, which := time.Duration(-1), ""
+	for _, role := range []string{string(mtls.Master), string(mtls.Worker), string(mtls.Fuse), string(mtls.Admin)} {
+		name := names.Secret(p.runtime.Name, role)
+		var secret corev1.Secret
+		switch err := w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, &secret); {
+		case apierrors.IsNotFound(err):
+			return bad("there is no Secret %s: the controller makes it, see the log of %s", name, runtimeController)
+		case err != nil:
+			return w.unread("reading Secret "+name, err)
+		}
+		for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
+			if !strings.HasSuffix(key, ".crt") {
+				continue
+			}
+			found, err := parseCertificates(secret.Data[key])
+			if err != nil {
+				return bad("%s in Secret %s %v", key, name, err)
+			}
+			for _, c := range found {
+				if left := c.NotAfter.Sub(w.now()); which == "" || left < least {
+					least, which = left, fmt.Sprintf("%s in Secret %s", key, name)
+				}
+			}
+		}
+	}
+	const soon = 24 * time.Hour
+	switch {
+	case which == "":
+		return bad("the Secrets of JindoRuntime %s hold no certificates", p.runtime.Name)
+	case least <= 0:
+		return bad("%s ended %s ago: the controller renews it when it runs", which, duration.HumanDuration(-least))
+	case least < soon:
+		return warn("%s ends in %s: the controller should have renewed it", which, duration.HumanDuration(least))
+	}
+	return good("certificates last for %s or longer", duration.HumanDuration(least))
+}
+
+// credentials looks whether Secrets have the keys that mounts ask for.
+func credentials(ctx context.Context, w *world) outcome {
+	p := w.find(ctx)
+	if p.dataset == nil {
+		return skip("there is no such Dataset")
+	}
+	options := slices.Clone(p.dataset.Spec.SharedEncryptOptions)
+	for _, m := range p.dataset.Spec.Mounts {
+		options = append(options, m.EncryptOptions...)
+	}
+	if len(options) == 0 {
+		return good("it asks for no Secret")
+	}
+	read := map[string]*corev1.Secret{}
+	for _, o := range options {
+		ref := o.ValueFrom.SecretKeyRef
+		secret := read[ref.Name]
+		if secret == nil {
+			secret = &corev1.Secret{}
+			switch err := w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: ref.Name}, secret); {
+			case apierrors.IsNotFound(err):
+				return bad("there is no Secret %q in namespace %q, which %s asks for", ref.Name, w.namespace, o.Name)
+			case err != nil:
+				return w.unread("reading Secret "+ref.Name, err)
+			}
+			read[ref.Name] = secret
+		}
+		if len(secret.Data[ref.Key]) == 0 {
+			return bad("Secret %s has no value at key %q, which %s asks for", ref.Name, ref.Key, o.Name)
+		}
+	}
+	return good("Secret %s has the keys", several(slices.Sorted(maps.Keys(read))))
+}
+
+func claimBound(ctx context.Context, w *world) outcome {
+	var claim corev1.PersistentVolumeClaim
+	switch err := w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: w.dataset}, &claim); {
+	case apierrors.IsNotFound(err):
+		if p := w.find(ctx); p.dataset != nil && p.dataset.Status.Phase == v1alpha1.BoundDatasetPhase {
+			return bad("there is no PersistentVolumeClaim %s: the controller makes it, see the log of %s", w.dataset, datasetController)
+		}
+		return skip("there is no claim before it is Bound")
+	case err != nil:
+		return w.unread("reading PersistentVolumeClaim "+w.dataset, err)
+	case claim.Status.Phase != corev1.ClaimBound:
+		return bad("PersistentVolumeClaim %s is %s: pods that mount it wait", claim.Name, claim.Status.Phase)
+	}
+	return good("PersistentVolumeClaim %s is bound", claim.Name)
+}
+
+// memberErr is the outcome when nobody could be asked.
+func (w *world) memberErr(err error) outcome {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return bad("the members did not answer in time")
+	}
+	return skip("the members cannot be asked: %v", err)
+}

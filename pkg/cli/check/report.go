@@ -1,0 +1,90 @@
+package check
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/jindo-io/jindo/pkg/cli/report"
+)
+
+// CheckReportKind is the kind of what `check -o json` prints.
+const CheckReportKind = "CheckReport"
+
+// State is what came of one check.
+type State string
+
+// States of a check.
+const (
+	Passed  State = "Passed"
+	Warning State = "Warning"
+	Failed  State = "Failed"
+	Skipped State = "Skipped"
+)
+
+// CheckReport is what `check -o json` prints.
+type CheckReport struct { //nolint:revive // the kind's name in JSON
+	metav1.TypeMeta `json:",inline"`
+	// Collected is when the checks began.
+	Collected time.Time `json:"collected"`
+	// Healthy: no check failed.
+	Healthy bool `json:"healthy"`
+	// How many checks came to what.
+	Passed   int `json:"passed"`
+	Warnings int `json:"warnings"`
+	Failed   int `json:"failed"`
+	Skipped  int `json:"skipped"`
+	// Checks in the order in which they are shown.
+	Checks []Result `json:"checks"`
+}
+
+// Result of one check.
+type Result struct {
+	// Category that the check belongs to: kubernetes, permissions, install,
+	// webhook, dataset/NAME.
+	Category string `json:"category"`
+	// Name of the check, and the heading in docs/checks.md that explains it.
+	Name  string `json:"name"`
+	State State  `json:"state"`
+	// Message for people: what was found, or why it was not looked at.
+	Message string `json:"message"`
+	// See is where it is explained what it means and what to do.
+	See string `json:"see"`
+	// Seconds that the check took.
+	Seconds float64 `json:"seconds"`
+}
+
+var _ runtime.Object = (*CheckReport)(nil)
+
+// DeepCopyObject implements runtime.Object; a report is never changed once it is
+// made.
+func (r *CheckReport) DeepCopyObject() runtime.Object {
+	c := *r
+	return &c
+}
+
+// GetObjectKind implements runtime.Object.
+func (r *CheckReport) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
+
+func newReport(now time.Time, results []Result) *CheckReport {
+	r := &CheckReport{
+		TypeMeta:  metav1.TypeMeta{APIVersion: report.APIVersion, Kind: CheckReportKind},
+		Collected: now.UTC(), Checks: results,
+	}
+	for _, result := range results {
+		switch result.State {
+		case Passed:
+			r.Passed++
+		case Warning:
+			r.Warnings++
+		case Failed:
+			r.Failed++
+		case Skipped:
+			r.Skipped++
+		}
+	}
+	r.Healthy = r.Failed == 0
+	return r
+}
