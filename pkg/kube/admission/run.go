@@ -28,6 +28,8 @@ type Options struct {
 	Listen, HealthListen string
 	// Namespace that the product runs in.
 	Namespace string
+	// Hosts by which API servers reach it, beside those of the Service.
+	Hosts []string
 	// Image of sidecars where no runtime names one, and its pull policy.
 	Image, PullPolicy string
 	// AuthorityLife and LeafLife of certificates; those of package certs when 0.
@@ -80,7 +82,7 @@ func newProcess(config *rest.Config, o Options) (*process, error) {
 	p.source = certs.New(certs.Options{
 		Client: p.sight.live, Namespace: o.Namespace, Secret: names.WebhookAuthority, Service: names.Webhook,
 		Mutating: names.PodWebhooks, Validating: names.ValidatingWebhooks,
-		AuthorityLife: o.AuthorityLife, LeafLife: o.LeafLife, Logger: o.Logger,
+		Hosts: o.Hosts, AuthorityLife: o.AuthorityLife, LeafLife: o.LeafLife, Logger: o.Logger,
 	})
 	watchCertificate(p.registry, p.source.Expires)
 	p.server = NewServer(ServerOptions{

@@ -50,6 +50,8 @@ type Options struct {
 	Namespace, Secret string
 	// Service that configurations send requests to, in Namespace.
 	Service string
+	// Hosts that the certificate is for, beside those of the Service.
+	Hosts []string
 	// Mutating and Validating are the names of the configurations.
 	Mutating, Validating string
 	// AuthorityLife and LeafLife of certificates; the defaults when 0.
@@ -277,7 +279,7 @@ func (s *Source) renew() error {
 // hosts that API servers may call the webhook by.
 func (s *Source) hosts() []string {
 	name := s.o.Service + "." + s.o.Namespace
-	return []string{name + ".svc", name, s.o.Service, name + ".svc.cluster.local"}
+	return append([]string{name + ".svc", name, s.o.Service, name + ".svc.cluster.local"}, s.o.Hosts...)
 }
 
 // renewal is when a certificate is replaced.

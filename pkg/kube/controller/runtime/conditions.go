@@ -17,6 +17,7 @@ const (
 	reasonBound           = "Bound"
 	reasonNotBound        = "NotBound"
 	reasonDatasetInvalid  = "DatasetInvalid"
+	reasonClaimed         = "DatasetClaimed"
 	reasonReady           = "Ready"
 	reasonNotReady        = "NotReady"
 	reasonComing          = "ComingUp"

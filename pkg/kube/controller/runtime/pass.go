@@ -36,6 +36,8 @@ type pass struct {
 	// want is the runtime with its defaults, saying what is carried out.
 	want    *v1alpha1.JindoRuntime
 	dataset *v1alpha1.Dataset
+	// claimed is the older runtime that serves the Dataset instead.
+	claimed string
 	// held: the Dataset is there and cannot be carried out, so everything stays
 	// as it is.
 	held      bool
@@ -136,9 +138,32 @@ func (p *pass) findDataset(ctx context.Context) error {
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading Dataset %s: %w", key, err)
 	}
-	if err == nil && plan.Bound(dataset, p.runtime) {
-		v1alpha1.SetDefaults(dataset)
-		p.dataset = dataset
+	if err != nil || !plan.Bound(dataset, p.runtime) {
+		return nil
+	}
+	if err := p.findServing(ctx, dataset); err != nil || p.claimed != "" {
+		return err
+	}
+	v1alpha1.SetDefaults(dataset)
+	p.dataset = dataset
+	return nil
+}
+
+// findServing notes that another runtime serves the Dataset, as the webhook
+// refuses when it is there. The Dataset's controller decides by the same rule.
+func (p *pass) findServing(ctx context.Context, dataset *v1alpha1.Dataset) error {
+	var list v1alpha1.JindoRuntimeList
+	if err := p.r.Client.List(ctx, &list, client.InNamespace(p.runtime.Namespace)); err != nil {
+		return fmt.Errorf("looking for other JindoRuntimes of Dataset %s: %w", dataset.Name, err)
+	}
+	runtimes := []*v1alpha1.JindoRuntime{p.runtime}
+	for i := range list.Items {
+		if list.Items[i].Name != p.runtime.Name {
+			runtimes = append(runtimes, &list.Items[i])
+		}
+	}
+	if serving := plan.Serving(dataset, runtimes); serving.Name != p.runtime.Name {
+		p.claimed = serving.Name
 	}
 	return nil
 }
@@ -165,6 +190,12 @@ func (p *pass) makePlan(ctx context.Context) error {
 	}
 	if p.plan.Unbound == "" {
 		p.is(v1alpha1.RuntimeDatasetBound, true, reasonBound, fmt.Sprintf("the runtime serves Dataset %q", p.plan.Dataset))
+		return nil
+	}
+	if p.claimed != "" {
+		p.is(v1alpha1.RuntimeDatasetBound, false, reasonClaimed, fmt.Sprintf(
+			"JindoRuntime %s is older and serves Dataset %s, and a Dataset is served by one: delete one of the two, or name another Dataset in this one's annotation %s",
+			p.claimed, plan.DatasetName(p.runtime), v1alpha1.DatasetAnnotation))
 		return nil
 	}
 	reason, err := p.unboundReason(ctx)

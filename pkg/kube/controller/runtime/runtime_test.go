@@ -6,10 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -192,6 +195,36 @@ func TestARefusedSpecBlocksNobody(t *testing.T) {
 			t.Errorf("StatefulSet %s was made for a spec that is refused", set.Name)
 		}
 	}
+}
+
+// One Dataset is served by the older of two runtimes that claim it, and the other
+// says so.
+func TestClaimedTwice(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.namespace(t)
+	c.create(t, ns, manifest(t, "seed-unbound.yaml"))
+	first, err := c.runtime(t.Context(), ns, "hadoop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"data.fluid.io/dataset":"hbase"}}}`))
+	if err := c.Patch(t.Context(), first, claim); err != nil {
+		t.Fatal(err)
+	}
+	// Which is older is told by the second.
+	time.Sleep(time.Until(first.CreationTimestamp.Add(1100 * time.Millisecond)))
+	second := &v1alpha1.JindoRuntime{}
+	second.Namespace, second.Name, second.Annotations = ns, "spark", first.Annotations
+	if err := c.Create(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	c.status(t, ns, "spark", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "JindoRuntime hadoop is older and serves Dataset hbase")
+	})
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
+	})
 }
 
 func TestUnbound(t *testing.T) {
