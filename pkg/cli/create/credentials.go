@@ -48,17 +48,22 @@ func (o *credentialOptions) addFlags(flags *pflag.FlagSet) {
 // asked says whether a Secret is to be made.
 func (o *credentialOptions) asked() bool { return o.source != "" || o.file != "" }
 
-// secret of the credentials, with the keys that mounts of the schemes look for.
-func (o *credentialOptions) secret(meta metav1.ObjectMeta, schemes []string) (*corev1.Secret, error) {
+// validate where they are to come from.
+func (o *credentialOptions) validate(schemes []string) error {
 	switch {
 	case o.source != "" && o.source != prompt:
-		return nil, failure.Usagef("--credentials must be prompt, not what is secret: everybody on this machine can read the command line").
+		return failure.Usagef("--credentials must be prompt, not what is secret: everybody on this machine can read the command line").
 			WithTry("--credentials=prompt, or --credentials-file FILE")
 	case o.source != "" && o.file != "":
-		return nil, failure.Usagef("--credentials=prompt and --credentials-file both say where the credentials are: leave one out")
+		return failure.Usagef("--credentials=prompt and --credentials-file both say where the credentials are: leave one out")
 	case len(schemes) == 0:
-		return nil, failure.Usagef("no mount takes credentials: they are all directories or claims").WithHint("leave --credentials and --credentials-file out")
+		return failure.Usagef("no mount takes credentials: they are all directories or claims").WithHint("leave --credentials and --credentials-file out")
 	}
+	return nil
+}
+
+// secret of the credentials, with the keys that mounts of the schemes look for.
+func (o *credentialOptions) secret(meta metav1.ObjectMeta, schemes []string) (*corev1.Secret, error) {
 	found := credentials{}
 	var err error
 	if o.file != "" {

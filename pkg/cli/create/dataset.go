@@ -63,6 +63,9 @@ func (o *datasetOptions) run(ctx context.Context, name string) error {
 	secret := o.secret
 	token := false
 	if o.credentials.asked() {
+		if err := o.credentials.validate(storeSchemes(dataset)); err != nil {
+			return err
+		}
 		// Nobody is asked for what would be refused afterwards.
 		if _, err := manifest.Validate(dataset, name); err != nil {
 			return &failure.Error{Code: failure.Usage, Err: err}
