@@ -1,0 +1,47 @@
+// Command svg draws what a program wrote to a terminal, colours included, as an
+// SVG whose text can be selected and read aloud, for light and dark pages.
+//
+//	kubectl jindo status --color=always | svg -title "..." -command "kubectl jindo status" > docs/images/status.svg
+//
+// The same input gives the same bytes.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, in io.Reader, out io.Writer) error {
+	var p picture
+	flags := flag.NewFlagSet("svg", flag.ContinueOnError)
+	flags.StringVar(&p.title, "title", "", "what the picture shows, for those who do not see it")
+	flags.StringVar(&p.command, "command", "", "the command to show above what it wrote")
+	if err := flags.Parse(args); err != nil {
+		return fmt.Errorf("reading the flags: %w", err)
+	}
+	if p.title == "" {
+		return fmt.Errorf("-title is missing: say what the picture shows")
+	}
+	const limit = 1 << 20
+	text, err := io.ReadAll(io.LimitReader(in, limit))
+	if err != nil {
+		return fmt.Errorf("reading the text: %w", err)
+	}
+	if len(text) == 0 {
+		return fmt.Errorf("there is no text to draw")
+	}
+	p.text = string(text)
+	if _, err := io.WriteString(out, p.draw()); err != nil {
+		return fmt.Errorf("writing the picture: %w", err)
+	}
+	return nil
+}
