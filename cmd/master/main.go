@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jindo-io/jindo/pkg/daemon"
-	"github.com/jindo-io/jindo/pkg/loopback"
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/server"
 	"github.com/jindo-io/jindo/pkg/master/state"
@@ -79,7 +78,8 @@ func run(ctx context.Context, o options) error {
 	}
 	// The port is taken before the disk is: a second process of this member
 	// ends here.
-	listener, err := loopback.Listen(ctx, o.listen)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("listening for calls: %w", err)
 	}

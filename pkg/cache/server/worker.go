@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
-	"github.com/jindo-io/jindo/pkg/loopback"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"google.golang.org/grpc"
@@ -77,7 +76,8 @@ func New(config Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting worker %s: registering metrics: %w", config.Name, err)
 	}
-	if w.listener, err = loopback.Listen(context.Background(), config.Listen); err != nil {
+	var listen net.ListenConfig
+	if w.listener, err = listen.Listen(context.Background(), "tcp", config.Listen); err != nil {
 		return nil, fmt.Errorf("starting worker %s: %w", config.Name, err)
 	}
 	if config.SocketDir != "" {
