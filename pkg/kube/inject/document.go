@@ -2,6 +2,9 @@ package inject
 
 import (
 	"bytes"
+	gojson "encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -77,12 +80,20 @@ func parse(pod []byte) (*document, error) {
 	doc := &document{raw: pod}
 	double, err := json.UnmarshalStrict(pod, doc, json.DisallowDuplicateFields)
 	if err != nil {
-		return nil, refuse(ReasonMalformed, "the pod cannot be read: %v", err)
+		return nil, refuse(ReasonMalformed, "the pod cannot be read: %s", unreadable(err))
 	}
 	if len(double) > 0 {
 		return nil, refuse(ReasonMalformed, "the pod cannot be read: %v", double[0])
 	}
 	return doc, nil
+}
+
+func unreadable(err error) string {
+	var wrong *gojson.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fmt.Sprintf("%s cannot be a %s", wrong.Field, wrong.Value)
+	}
+	return err.Error()
 }
 
 // claims that volumes name.

@@ -45,7 +45,7 @@ type Case struct {
 }
 
 // Load reads all cases below a directory.
-func Load(t *testing.T, dir string) []Case {
+func Load(t testing.TB, dir string) []Case {
 	t.Helper()
 	dirs, err := filepath.Glob(filepath.Join(dir, "*", "in.yaml"))
 	if err != nil || len(dirs) == 0 {
@@ -71,7 +71,7 @@ func Load(t *testing.T, dir string) []Case {
 }
 
 // read a file; nil where there is none.
-func read(t *testing.T, path string) []byte {
+func read(t testing.TB, path string) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -80,7 +80,7 @@ func read(t *testing.T, path string) []byte {
 	return raw
 }
 
-func toJSON(t *testing.T, raw []byte) []byte {
+func toJSON(t testing.TB, raw []byte) []byte {
 	t.Helper()
 	out, err := yaml.YAMLToJSON(raw)
 	if err != nil {
@@ -89,7 +89,7 @@ func toJSON(t *testing.T, raw []byte) []byte {
 	return out
 }
 
-func objects(t *testing.T, raw []byte) []client.Object {
+func objects(t testing.TB, raw []byte) []client.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(v1alpha1.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
