@@ -174,7 +174,7 @@ func (o *options) explainOne(ctx context.Context, s *session.Session, c *session
 	if err != nil {
 		r.Failures = append(r.Failures, err.Error())
 	}
-	r.judge(t, &pod)
+	r.judge(t, &pod, around.known)
 	return r, nil
 }
 

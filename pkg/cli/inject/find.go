@@ -35,12 +35,14 @@ type finder struct {
 	options *options
 	files   map[string]client.Object
 	cluster *session.Cluster
+	// missing in the cluster, so that nothing is asked for twice.
+	missing map[string]bool
 	image   string
 	broken  error
 }
 
 func newFinder(s *session.Session, all *stream, o *options) *finder {
-	f := &finder{s: s, options: o, files: map[string]client.Object{}, image: o.image}
+	f := &finder{s: s, options: o, files: map[string]client.Object{}, missing: map[string]bool{}, image: o.image}
 	for _, d := range all.documents {
 		for _, object := range d.objects {
 			f.take(object)
@@ -104,7 +106,7 @@ func (f *finder) plan(ctx context.Context, t *target) (*sidecar.Result, error) {
 		if errors.As(err, &unknown) && unknown.Err == nil {
 			return nil, err
 		}
-		return nil, refusal.Explain(f.s, f.cluster, "reading what "+t.ref()+" uses", err)
+		return nil, refusal.Explain(f.s, f.cluster, "reading what it uses", err)
 	}
 	return sidecar.Plan(sidecar.Request{Pod: t.pod, Namespace: namespace, Datasets: datasets, Image: f.defaultImage(ctx)})
 }
@@ -145,10 +147,13 @@ func (f *finder) Get(ctx context.Context, at client.ObjectKey, into client.Objec
 	if err != nil {
 		return err
 	}
-	if c == nil {
+	name := key(into)
+	if c == nil || f.missing[name] {
 		return notFound(into, at.Name)
 	}
-	return c.Get(ctx, at, into, opts...)
+	err = c.Get(ctx, at, into, opts...)
+	f.missing[name] = apierrors.IsNotFound(err)
+	return err
 }
 
 func (f *finder) datasetInFiles(at client.ObjectKey) bool {

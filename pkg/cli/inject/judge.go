@@ -10,12 +10,14 @@ import (
 )
 
 // judge comes to a verdict.
-func (r *Report) judge(t *target, pod *corev1.Pod) {
+func (r *Report) judge(t *target, pod *corev1.Pod, known bool) {
 	if r.declined() {
 		r.Verdict, r.Message = NotAskedFor, r.Plan.Message
 		return
 	}
-	r.problems()
+	if known {
+		r.problems()
+	}
 	exists := t.Kind == "Pod" && pod.UID != ""
 	switch calledOurs, why := r.ours(); {
 	case exists && r.Sidecar:
@@ -26,6 +28,8 @@ func (r *Report) judge(t *target, pod *corev1.Pod) {
 		r.Verdict, r.Message = Missed, "the pod was created without the sidecar that its labels ask for: delete it, and create it again once nothing below is amiss"
 	case r.Plan.Outcome == "Refused":
 		r.Verdict, r.Message = Refused, r.Plan.Message
+	case !known:
+		r.Verdict, r.Message = Unknown, "whether the API server calls our webhook for the pod could not be read"
 	case !calledOurs && r.Policy == PolicyBound && why != "":
 		r.Verdict, r.Message = Refused, fmt.Sprintf("our webhook is not called (%s), and policy %s refuses pods without their sidecar", why, names.SidecarPolicy)
 	case !calledOurs:

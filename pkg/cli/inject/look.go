@@ -16,12 +16,14 @@ import (
 // surroundings are what the cluster has for all pods.
 type surroundings struct {
 	configurations []admissionv1.MutatingWebhookConfiguration
-	ours           *admissionv1.MutatingWebhookConfiguration
-	endpoints      int
-	trusted        bool
-	policy         string
-	failures       []string
-	namespaces     map[string]map[string]string
+	// known: the configurations could be read.
+	known      bool
+	ours       *admissionv1.MutatingWebhookConfiguration
+	endpoints  int
+	trusted    bool
+	policy     string
+	failures   []string
+	namespaces map[string]map[string]string
 }
 
 // look around; what cannot be read is named and leaves the rest.
@@ -35,7 +37,7 @@ func look(ctx context.Context, c client.Reader) *surroundings {
 	}
 	var configurations admissionv1.MutatingWebhookConfigurationList
 	if !fail("the MutatingWebhookConfigurations", c.List(ctx, &configurations)) {
-		a.configurations = configurations.Items
+		a.configurations, a.known = configurations.Items, true
 	}
 	for i := range a.configurations {
 		if a.configurations[i].Name == names.PodWebhooks {

@@ -33,6 +33,8 @@ const (
 	NotInjected Verdict = "NotInjected"
 	// Refused: the API server refuses a pod that is created now.
 	Refused Verdict = "Refused"
+	// Unknown: the webhooks could not be read.
+	Unknown Verdict = "Unknown"
 )
 
 // Report says why an object's pods have a sidecar or have not.
@@ -97,7 +99,7 @@ const (
 // Healthy: nothing keeps the pods from their data.
 func (r *Report) Healthy() bool {
 	switch r.Verdict {
-	case Missed, Refused, NotInjected:
+	case Missed, Refused, NotInjected, Unknown:
 		return false
 	case Injected, WillBeInjected, NotAskedFor, NoDataset:
 	}
