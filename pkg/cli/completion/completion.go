@@ -75,11 +75,36 @@ func Arguments(argv0 string, arguments []string) []string {
 // base is the last element of a path of any system.
 func base(path string) string { return path[strings.LastIndexAny(path, `/\`)+1:] }
 
-// AddToGlobalFlags completes values of the flags that every command has.
-func AddToGlobalFlags(s *session.Session, root *cobra.Command) {
+// Attach completes the global flags, and what commands take that do not say so
+// themselves.
+func Attach(s *session.Session, root *cobra.Command) {
+	for path, complete := range map[string]Function{
+		"status": DatasetsAndRuntimes(s), "check": DatasetsAndRuntimes(s), "raft status": DatasetsAndRuntimes(s),
+		"raft list-peers": DatasetsAndRuntimes(s), "raft transfer-leader": DatasetsAndRuntimes(s), "inject explain": Pods(s),
+	} {
+		words := strings.Fields(path)
+		cmd, _, err := root.Find(words)
+		if err == nil && cmd.Name() == words[len(words)-1] && cmd.ValidArgsFunction == nil {
+			cmd.ValidArgsFunction = Once(complete)
+		}
+	}
+	flags(root)
 	ToFlag(root, "namespace", Namespaces(s))
 	ToFlag(root, "context", Contexts(s))
 	ToFlag(root, "color", Words("auto", "always", "never"))
+}
+
+// flags that are the same wherever there are.
+func flags(cmd *cobra.Command) {
+	if cmd.LocalFlags().Lookup("output") != nil {
+		ToFlag(cmd, "output", Words("wide", "json", "yaml", "kyaml", "name", "jsonpath=", "go-template="))
+	}
+	if cmd.LocalFlags().Lookup("dry-run") != nil {
+		ToFlag(cmd, "dry-run", Words("none", "client", "server"))
+	}
+	for _, child := range cmd.Commands() {
+		flags(child)
+	}
 }
 
 // ToFlag completes the value of a command's flag. A flag that the command does

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -51,6 +52,9 @@ Secret that the Dataset then refers to.`,
 	cmd.Flags().StringVar(&o.access, "access", "", "ro or rw (default ro)")
 	o.credentials.addFlags(cmd.Flags())
 	o.addFlags(cmd)
+	completion.ToFlag(cmd, "secret", completion.Secrets(s))
+	completion.ToFlag(cmd, "access", completion.Words("ro", "rw"))
+	completion.ToFlag(cmd, "credentials", completion.Words(prompt))
 	return cmd
 }
 

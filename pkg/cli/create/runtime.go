@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
@@ -36,6 +37,8 @@ func newRuntime(s *session.Session) *cobra.Command {
 	cmd.Flags().StringVar(&o.dataset, "dataset", "", "Dataset to serve (default: the one with the runtime's name)")
 	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with AccessKeyId and AccessKeySecret for mounts that bring none")
 	o.addFlags(cmd)
+	completion.ToFlag(cmd, "dataset", completion.Datasets(s))
+	completion.ToFlag(cmd, "secret", completion.Secrets(s))
 	return cmd
 }
 

@@ -40,6 +40,9 @@ func (o *options) send(ctx context.Context, objects []*unstructured.Unstructured
 			u.SetNamespace(cluster.Namespace)
 		}
 	}
+	if err := s.rules(ctx, objects); err != nil {
+		return err
+	}
 	if err := s.check(ctx, objects); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ package root
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -31,6 +30,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/status"
 	"github.com/jindo-io/jindo/pkg/cli/tree"
+	"github.com/jindo-io/jindo/pkg/cli/version"
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
@@ -95,11 +95,11 @@ func New(s *session.Session) *cobra.Command {
 	add(cmd, groupWork, create.New(s), remove.New(s), machine.New(s))
 	add(cmd, groupWork, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
-	add(cmd, groupFix, check.New(s), newVersion(s), completion.New(s))
-	completion.AddToGlobalFlags(s, cmd)
+	add(cmd, groupFix, check.New(s), version.New(s), completion.New(s))
 	cmd.SetHelpCommandGroupID(groupFix)
 	cmd.SetCompletionCommandGroupID(groupFix)
 	cmd.AddCommand(exitCodes())
+	completion.Attach(s, cmd)
 	return cmd
 }
 
@@ -181,11 +181,4 @@ func exitCodes() *cobra.Command {
 		_, _ = io.WriteString(cmd.OutOrStdout(), cmd.Long+"\n")
 	})
 	return cmd
-}
-
-func printLine(w io.Writer, format string, args ...any) error {
-	if _, err := fmt.Fprintf(w, format+"\n", args...); err != nil {
-		return fmt.Errorf("printing: %w", err)
-	}
-	return nil
 }

@@ -1,0 +1,238 @@
+package version
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/mod/semver"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	kube "sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// components of the product, by the names of their workloads.
+func components() []string {
+	return []string{"csi-nodeplugin-fluid", "dataset-controller", "jindoruntime-controller", names.Webhook}
+}
+
+// asker gathers what a cluster answers.
+type asker struct {
+	session *session.Session
+	cluster *session.Cluster
+	mu      sync.Mutex
+	report  *Report
+	asked   int
+}
+
+// addCluster adds what runs on the cluster. It fails only when nothing could be
+// asked of a cluster that was named.
+func addCluster(ctx context.Context, s *session.Session, r *Report) error {
+	c, err := s.Cluster()
+	if err != nil {
+		r.Failures = append(r.Failures, "only this program is shown: "+err.Error())
+		return nil
+	}
+	a := &asker{session: s, cluster: c, report: r}
+	var asking sync.WaitGroup
+	for _, ask := range []func(context.Context) error{a.deployments, a.daemonSets, a.members, a.crd("datasets"), a.crd("jindoruntimes"), a.crd("dataloads")} {
+		a.asked++
+		asking.Go(func() {
+			if err := ask(ctx); err != nil {
+				a.mu.Lock()
+				defer a.mu.Unlock()
+				r.Failures = append(r.Failures, err.Error())
+			}
+		})
+	}
+	asking.Wait()
+	slices.SortFunc(r.Components, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(r.CRDs, func(a, b CRD) int { return cmp.Compare(a.Name, b.Name) })
+	slices.Sort(r.Failures)
+	if len(r.Failures) == a.asked {
+		err := fmt.Errorf("asking the cluster: %s", r.Failures[0])
+		r.Failures = nil
+		return err
+	}
+	if len(r.Components) == 0 && len(r.Failures) == 0 {
+		r.Warnings = append(r.Warnings, "the product is not installed: nothing of it runs in namespace "+names.SystemNamespace)
+	}
+	r.Warnings = append(r.Warnings, skew(r)...)
+	return nil
+}
+
+func (a *asker) list(ctx context.Context, what string, into kube.ObjectList, options ...kube.ListOption) error {
+	return refusal.Explain(a.session, a.cluster, "listing "+what, a.cluster.List(ctx, into, options...))
+}
+
+func (a *asker) deployments(ctx context.Context) error {
+	list := &appsv1.DeploymentList{}
+	if err := a.list(ctx, "Deployments of namespace "+names.SystemNamespace, list, kube.InNamespace(names.SystemNamespace)); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		d := &list.Items[i]
+		wanted := int32(1)
+		if d.Spec.Replicas != nil {
+			wanted = *d.Spec.Replicas
+		}
+		a.add(d.Name, &d.Spec.Template.Spec, d.Status.ReadyReplicas, wanted)
+	}
+	return nil
+}
+
+func (a *asker) daemonSets(ctx context.Context) error {
+	list := &appsv1.DaemonSetList{}
+	if err := a.list(ctx, "DaemonSets of namespace "+names.SystemNamespace, list, kube.InNamespace(names.SystemNamespace)); err != nil {
+		return err
+	}
+	for i := range list.Items {
+		d := &list.Items[i]
+		a.add(d.Name, &d.Spec.Template.Spec, d.Status.NumberReady, d.Status.DesiredNumberScheduled)
+	}
+	return nil
+}
+
+func (a *asker) add(name string, pod *corev1.PodSpec, ready, wanted int32) {
+	if !slices.Contains(components(), name) || len(pod.Containers) == 0 {
+		return
+	}
+	image := pod.Containers[0].Image
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.report.Components = append(a.report.Components, Component{Name: name, Version: Tag(image), Image: image, Ready: ready, Wanted: wanted})
+}
+
+// members are the pods of runtimes: everywhere, or where that may not be read in
+// the namespace.
+func (a *asker) members(ctx context.Context) error {
+	list := &corev1.PodList{}
+	ours := kube.MatchingLabels{names.LabelManagedBy: names.ManagedBy}
+	err := a.cluster.List(ctx, list, ours)
+	if apierrors.IsForbidden(err) {
+		err = a.cluster.List(ctx, list, ours, kube.InNamespace(a.cluster.Namespace))
+	}
+	if err != nil {
+		return refusal.Explain(a.session, a.cluster, "listing Pods of runtimes", err)
+	}
+	found := map[string]*Runtime{}
+	for i := range list.Items {
+		pod := &list.Items[i]
+		role, ours := strings.CutPrefix(pod.Labels[names.LabelRole], "jindofs-")
+		if !ours || pod.Labels[names.LabelRelease] == "" || len(pod.Spec.Containers) == 0 {
+			continue
+		}
+		key := pod.Namespace + "/" + pod.Labels[names.LabelRelease]
+		r := found[key]
+		if r == nil {
+			r = &Runtime{Namespace: pod.Namespace, Name: pod.Labels[names.LabelRelease], Members: map[string]int{}, Roles: map[string]map[string]int{}}
+			found[key] = r
+		}
+		tag := Tag(pod.Spec.Containers[0].Image)
+		r.Members[tag]++
+		if r.Roles[role] == nil {
+			r.Roles[role] = map[string]int{}
+		}
+		r.Roles[role][tag]++
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range found {
+		a.report.Runtimes = append(a.report.Runtimes, *r)
+	}
+	slices.SortFunc(a.report.Runtimes, func(a, b Runtime) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return nil
+}
+
+func (a *asker) crd(plural string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		u := &unstructured.Unstructured{}
+		u.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+		name := plural + "." + v1alpha1.Group
+		err := a.cluster.Get(ctx, kube.ObjectKey{Name: name}, u)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if apierrors.IsNotFound(err) {
+			a.report.Warnings = append(a.report.Warnings, "CustomResourceDefinition "+name+" is not installed")
+			return nil
+		}
+		if err != nil {
+			return refusal.Explain(a.session, a.cluster, "reading CustomResourceDefinition "+name, err)
+		}
+		stored, _, _ := unstructured.NestedStringSlice(u.Object, "status", "storedVersions")
+		if stored == nil {
+			stored = []string{}
+		}
+		a.report.CRDs = append(a.report.CRDs, CRD{Name: name, StoredVersions: stored})
+		return nil
+	}
+}
+
+// Tag of an image: what is behind the colon, or the digest.
+func Tag(image string) string {
+	if name, digest, found := strings.Cut(image, "@"); found {
+		if tag := Tag(name); tag != "latest" {
+			return tag
+		}
+		return digest
+	}
+	rest := image[strings.LastIndexByte(image, '/')+1:]
+	if _, tag, found := strings.Cut(rest, ":"); found {
+		return tag
+	}
+	return "latest"
+}
+
+// skew says which versions do not go together.
+func skew(r *Report) []string {
+	var warnings []string
+	versions := map[string][]string{}
+	for _, c := range r.Components {
+		versions[c.Version] = append(versions[c.Version], c.Name)
+	}
+	if len(versions) > 1 {
+		var parts []string
+		for v, components := range versions {
+			parts = append(parts, strings.Join(components, ", ")+" "+v)
+		}
+		slices.Sort(parts)
+		warnings = append(warnings, "the components are of different versions: "+strings.Join(parts, "; "))
+	}
+	for _, c := range r.Components {
+		if far(r.Client.Version, c.Version) {
+			warnings = append(warnings, fmt.Sprintf("this program is %s and %s is %s: use a program of the same minor version", r.Client.Version, c.Name, c.Version))
+			break
+		}
+	}
+	return warnings
+}
+
+// far holds for releases that differ in more than their patches. What is no
+// release is compared with nothing.
+func far(a, b string) bool {
+	a, b = release(a), release(b)
+	return a != "" && b != "" && semver.MajorMinor(a) != semver.MajorMinor(b)
+}
+
+func release(v string) string {
+	if !strings.HasPrefix(v, "v") {
+		v = "v" + v
+	}
+	if !semver.IsValid(v) {
+		return ""
+	}
+	return v
+}

@@ -1,0 +1,204 @@
+// Package version is the version command: which build this is, and which builds
+// run on the cluster. It warns where they are too far from each other, and is
+// content with what may be read.
+package version
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/output"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/version"
+)
+
+// Kind of the report.
+const Kind = "VersionReport"
+
+// Report is what `version -o json` prints.
+type Report struct {
+	metav1.TypeMeta `json:",inline"`
+	Client          Build `json:"client"`
+	// Components of the product, in the order of their names.
+	Components []Component `json:"components,omitempty"`
+	// Runtimes by the versions of their members.
+	Runtimes []Runtime `json:"runtimes,omitempty"`
+	// CRDs are the kinds that the cluster knows.
+	CRDs []CRD `json:"crds,omitempty"`
+	// Warnings about versions that do not go together.
+	Warnings []string `json:"warnings,omitempty"`
+	// Failures are sentences about what could not be asked.
+	Failures []string `json:"failures,omitempty"`
+}
+
+// Build is one build of the program.
+type Build struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Component of the product on the cluster.
+type Component struct {
+	Name string `json:"name"`
+	// Version is the tag of its image, or its digest.
+	Version string `json:"version"`
+	Image   string `json:"image"`
+	Ready   int32  `json:"ready"`
+	Wanted  int32  `json:"wanted"`
+}
+
+// Runtime is what the members of a runtime run.
+type Runtime struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// Members by version.
+	Members map[string]int `json:"members"`
+	// Roles are those members by what they are: master, worker, fuse.
+	Roles map[string]map[string]int `json:"roles,omitempty"`
+}
+
+// CRD is a kind with the versions in which objects are stored.
+type CRD struct {
+	Name           string   `json:"name"`
+	StoredVersions []string `json:"storedVersions"`
+}
+
+// DeepCopyObject implements runtime.Object; what a report points to is never
+// changed.
+func (r *Report) DeepCopyObject() k8sruntime.Object {
+	c := *r
+	return &c
+}
+
+// GetObjectKind implements runtime.Object.
+func (r *Report) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
+
+const textFormat = "text"
+
+// New makes the version command.
+func New(s *session.Session) *cobra.Command {
+	format := output.New(textFormat)
+	var clientOnly bool
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Show the versions of this program and of what runs",
+		Args:  session.None,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := format.Validate(); err != nil {
+				return err
+			}
+			r := client()
+			var failed error
+			switch {
+			case clientOnly:
+			case s.Local:
+				addLocal(cmd.Context(), s, r)
+			default:
+				failed = addCluster(cmd.Context(), s, r)
+			}
+			for _, warning := range slices.Concat(r.Warnings, r.Failures) {
+				s.Say("warning: %s", warning)
+			}
+			if err := show(s.Streams.Out, format, r); err != nil {
+				return err
+			}
+			return failed
+		},
+	}
+	format.AddFlag(cmd.Flags())
+	s.AddLocalFlag(cmd.Flags())
+	cmd.Flags().BoolVar(&clientOnly, "client", false, "only this program")
+	return cmd
+}
+
+func client() *Report {
+	return &Report{
+		TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: Kind},
+		Client: Build{
+			Version: version.String(), Commit: version.Commit(), Go: runtime.Version(),
+			Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		},
+	}
+}
+
+// addLocal adds what runs on this machine; what does not answer is no reason to
+// fail.
+func addLocal(ctx context.Context, s *session.Session, r *Report) {
+	source, err := s.Source(s)
+	if err != nil {
+		return
+	}
+	refs, err := source.Runtimes(ctx, "")
+	if err != nil {
+		return
+	}
+	for _, ref := range refs {
+		collected, err := source.Collect(ctx, ref)
+		if err != nil {
+			continue
+		}
+		members := map[string]int{}
+		for _, m := range collected.Masters {
+			members[m.Version]++
+		}
+		for _, w := range collected.Workers {
+			members[w.Version]++
+		}
+		delete(members, "")
+		r.Runtimes = append(r.Runtimes, Runtime{Namespace: ref.Namespace, Name: ref.Name, Members: members})
+	}
+}
+
+func show(w io.Writer, format *output.Format, r *Report) error {
+	if !format.Is(textFormat) {
+		return format.Print(w, r, r.Client.Version)
+	}
+	if _, err := io.WriteString(w, text(r)); err != nil {
+		return failure.Generalf("printing: %w", err)
+	}
+	return nil
+}
+
+func text(r *Report) string {
+	var out strings.Builder
+	commit := ""
+	if r.Client.Commit != "" {
+		commit = " (" + r.Client.Commit + ")"
+	}
+	fmt.Fprintf(&out, "client: %s%s %s %s\n", r.Client.Version, commit, r.Client.Go, r.Client.Platform)
+	for _, c := range r.Components {
+		fmt.Fprintf(&out, "%s: %s (%d/%d ready)\n", c.Name, c.Version, c.Ready, c.Wanted)
+	}
+	for _, rt := range r.Runtimes {
+		if len(rt.Roles) == 0 {
+			for _, name := range slices.Sorted(maps.Keys(rt.Members)) {
+				fmt.Fprintf(&out, "%s/%s: %s (%s)\n", rt.Namespace, rt.Name, name, figure.Plural(rt.Members[name], "member"))
+			}
+			continue
+		}
+		for _, role := range slices.Sorted(maps.Keys(rt.Roles)) {
+			for _, name := range slices.Sorted(maps.Keys(rt.Roles[role])) {
+				fmt.Fprintf(&out, "%s/%s: %s (%s)\n", rt.Namespace, rt.Name, name, figure.Plural(rt.Roles[role][name], role))
+			}
+		}
+	}
+	for _, c := range r.CRDs {
+		fmt.Fprintf(&out, "%s: stored as %s\n", c.Name, strings.Join(c.StoredVersions, ", "))
+	}
+	return out.String()
+}
