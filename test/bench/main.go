@@ -24,9 +24,10 @@ const limit = 5 * time.Minute
 type row func(ctx context.Context, bin, dir string) (table, error)
 
 var rows = map[string]row{
-	"read":     read,
-	"failover": failover,
-	"memory":   memory,
+	"read":      read,
+	"failover":  failover,
+	"memory":    memory,
+	"admission": admitted,
 }
 
 func main() {
