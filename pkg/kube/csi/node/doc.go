@@ -6,6 +6,11 @@
 // volume is the meeting place of a FUSE server with this plugin, or of workers
 // with FUSE servers: the kubelet vouches for whose it is.
 //
+// A pod that brings its own FUSE server has a mount of its own, made at the
+// target before anybody serves it: containers start when all volumes are
+// published, its server first. What it needs is in its inline volume, a folder a
+// dataset; no node label, and no server of the runtime's own, is needed.
+//
 // What callers may rely on: publish and unpublish may be repeated at any time and
 // cost little when nothing is to be done; no call waits for a file system that
 // nobody serves; everything published is on the node's disk, so a plugin that
