@@ -1,0 +1,89 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// quick is a world whose deadlines end soon.
+func quick() *world {
+	return &world{now: time.Now, deadline: 50 * time.Millisecond, whole: time.Minute, grace: 10 * time.Millisecond}
+}
+
+func TestRunAll(t *testing.T) {
+	stuck := make(chan struct{})
+	defer close(stuck)
+	answer := func(o outcome) func(context.Context, *world) outcome {
+		return func(context.Context, *world) outcome { return o }
+	}
+	results := runAll(t.Context(), quick(), []category{
+		{"one", []checker{
+			{name: "good", look: answer(good("fine"))},
+			{name: "deaf", look: func(context.Context, *world) outcome { <-stuck; return good("late") }},
+			{name: "polite", look: func(ctx context.Context, _ *world) outcome { <-ctx.Done(); return bad("gave up") }},
+			{name: "fatal", fatal: true, look: answer(bad("broken"))},
+		}},
+		{"two", []checker{{name: "after", look: answer(good("never"))}}},
+	})
+	want := []struct {
+		name, message string
+		state         State
+	}{
+		{"good", "fine", Passed}, {"deaf", "no answer in time", Failed}, {"polite", "gave up", Failed},
+		{"fatal", "broken", Failed}, {"after", "not looked at: fatal failed", Skipped},
+	}
+	if len(results) != len(want) {
+		t.Fatalf("got %d results", len(results))
+	}
+	for i, w := range want {
+		if r := results[i]; r.Name != w.name || r.State != w.state || r.Message != w.message {
+			t.Errorf("got %+v, want %+v", r, w)
+		}
+	}
+}
+
+// TestWholeIsBounded: many that never answer take no longer than all may.
+func TestWholeIsBounded(t *testing.T) {
+	w := quick()
+	w.deadline, w.whole = time.Hour, 20*time.Millisecond
+	deaf := checker{name: "deaf", look: func(context.Context, *world) outcome { select {} }}
+	results := runAll(t.Context(), w, []category{{"a", []checker{deaf, deaf}}, {"b", []checker{deaf}}, {"c", []checker{deaf}}})
+	for _, r := range results {
+		if r.State != Failed {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+func TestUnreached(t *testing.T) {
+	const called = `Internal error occurred: failed calling webhook "sidecar.fuse.fluid.io": failed to call webhook: Post "https://x": `
+	for text, want := range map[string]string{
+		called + "x509: certificate signed by unknown authority":       "the API server does not trust the webhook's certificate: the CA bundle in the configuration is not the webhook's",
+		called + `no endpoints available for service "jindo-webhook"`:  "no pod of the webhook is ready",
+		called + "dial tcp 10.0.0.1:443: connect: connection refused":  "the API server reaches the webhook's Service, and nobody listens there",
+		called + "context deadline exceeded":                           "the webhook did not answer in time: a NetworkPolicy or a firewall between API server and pods may be in the way",
+		called + "something new":                                       called + "something new",
+		"pods is forbidden: exceeded quota":                            "",
+		`admission webhook "sidecar.fuse.fluid.io" denied the request`: "",
+	} {
+		if got := unreached(errors.New(text)); got != want {
+			t.Errorf("%s: got %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestOlder(t *testing.T) {
+	for _, test := range []struct {
+		found, limit string
+		want         bool
+	}{
+		{"5.3.18-generic", "5.4", true}, {"5.4.0-150-generic", "5.4", false}, {"6.18.44-fc-v782", "6.9", false},
+		{"v1.28.9+k3s1", "1.29.0", true}, {"v1.34.4", "1.29.0", false}, {"unknown", "1.0", false},
+	} {
+		if got := older(test.found, test.limit); got != test.want {
+			t.Errorf("%s older than %s: %v", test.found, test.limit, got)
+		}
+	}
+}
