@@ -1,0 +1,78 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestPages(t *testing.T) {
+	written, err := pages(plugin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := pages(plugin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, page := range written {
+		if !bytes.Equal(page, again[name]) {
+			t.Errorf("%s differs the second time", name)
+		}
+		if bytes.Contains(page, []byte(home+"/")) {
+			t.Errorf("%s has this machine's home in it", name)
+		}
+		for _, link := range links(string(page)) {
+			if _, ok := written[link]; !ok {
+				t.Errorf("%s links to %s, which is not there", name, link)
+			}
+		}
+	}
+	for name, want := range map[string]string{
+		"kubectl_jindo_check.md":       "--pre",
+		"kubectl_jindo_raft_status.md": "kubectl jindo raft status [NAME]",
+		"README.md":                    "3  it worked, and what it looked at is not healthy",
+	} {
+		if !strings.Contains(string(written[name]), want) {
+			t.Errorf("%s has no %q", name, want)
+		}
+	}
+	if _, ok := written["kubectl_jindo_local_supervise.md"]; ok {
+		t.Error("a hidden command has a page")
+	}
+}
+
+// links of a page to other pages.
+func links(page string) []string {
+	var found []string
+	for _, part := range strings.Split(page, "](")[1:] {
+		target, _, _ := strings.Cut(part, ")")
+		if strings.HasSuffix(target, ".md") {
+			found = append(found, target)
+		}
+	}
+	return found
+}
+
+func TestRunReplacesPages(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "kubectl_jindo_gone.md")
+	if err := os.WriteFile(stale, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(stale); err == nil {
+		t.Error("the page of a command that is gone is there")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "kubectl_jindo.md")); err != nil {
+		t.Error(err)
+	}
+}
