@@ -1,0 +1,43 @@
+package progress_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/cli/progress"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+func show(screen terminal.Screen, steps ...[]progress.Line) string {
+	var out bytes.Buffer
+	p := progress.On(&out, screen)
+	for _, step := range steps {
+		p.Show(step)
+	}
+	return out.String()
+}
+
+func TestShow(t *testing.T) {
+	first := []progress.Line{{Name: "a", Text: "0/2", Mark: terminal.Warn}, {Name: "b", Text: "waits", Mark: terminal.Warn}}
+	second := []progress.Line{{Name: "a", Text: "2/2"}, {Name: "b", Text: "waits", Mark: terminal.Warn}}
+	for name, test := range map[string]struct {
+		screen terminal.Screen
+		want   string
+	}{
+		"a pipe gets a line a change": {terminal.Screen{}, "a: 0/2\nb: waits\na: 2/2\n"},
+		"a terminal is drawn over": {
+			terminal.Screen{TTY: true, Width: 80},
+			"\x1b[2K! a: 0/2\n\x1b[2K! b: waits\n\x1b[2A\x1b[2K+ a: 2/2\n\x1b[2K! b: waits\n\x1b[2A\x1b[2K+ a: 2/2\n\x1b[2K! b: waits\n",
+		},
+		"no line is longer than the terminal": {
+			terminal.Screen{TTY: true, Width: 6},
+			"\x1b[2K! a...\n\x1b[2K! b...\n\x1b[2A\x1b[2K+ a...\n\x1b[2K! b...\n\x1b[2A\x1b[2K+ a...\n\x1b[2K! b...\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := show(test.screen, first, second, second); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,52 @@
+package tree
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/cli/golden"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+var update = golden.Flag()
+
+func sample(now time.Time) *Report {
+	at := func(kind, name string, health Health, state, node, reason string, children ...Node) Node {
+		created := metav1.NewTime(now.Add(-41 * 24 * time.Hour))
+		return Node{Kind: kind, Name: name, Health: health, State: state, Node: node, Reason: reason, Created: &created, Children: children}
+	}
+	return &Report{Root: at("Dataset", "hbase", Ready, "Bound", "", "",
+		at("JindoRuntime", "hadoop", Failed, "NotReady", "", "two of three masters find no node: 0/3 nodes are available; name another storage class in spec.master.storageClassName",
+			at("StatefulSet", "hadoop-jindofs-master", Pending, "1/3", "", "",
+				at("Pod", "hadoop-jindofs-master-0", Ready, "Running", "cn-h-07", ""),
+				at("Pod", "hadoop-jindofs-master-1", Failed, "ImagePullBackOff", "cn-h-12", "container master: ImagePullBackOff: no such image")),
+			at("Secret", "hadoop-jindofs-admin", Ready, "", "", "")),
+		at("PersistentVolumeClaim", "hbase", Ready, "Bound", "", "",
+			at("PersistentVolume", "default-hbase", Ready, "Bound", "", ""),
+			at("Pod", "训练-0", Ready, "Running", "cn-h-31", "mounts it at /data through its sidecar"))),
+	}
+}
+
+func TestDraw(t *testing.T) {
+	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		screen  terminal.Screen
+		options Options
+	}{
+		"80-plain":   {terminal.Screen{Width: 80, TTY: true, Unicode: true}, Options{}},
+		"80-ascii":   {terminal.Screen{Width: 80, TTY: true}, Options{NoHeaders: true}},
+		"160-colour": {terminal.Screen{Width: 160, TTY: true, Unicode: true, Colour: true}, Options{}},
+		"pipe-wide":  {terminal.Screen{Unicode: true}, Options{Wide: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			if err := Draw(&out, test.screen, sample(now), now, test.options); err != nil {
+				t.Fatal(err)
+			}
+			golden.Compare(t, *update, name+".txt", out.String())
+		})
+	}
+}
