@@ -264,16 +264,16 @@ func TestLocalRuntime(t *testing.T) {
 
 func (m *machine) screens(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
-		{"status", "+ Healthy"},
-		{"status hbase --exit-code", "3/3 live"},
-		{"status -A", "hadoop"},
-		{"status -o jsonpath={.mounts[0].path}", "/hadoop"},
-		{"raft status", "quorum 2/3"},
-		{"raft status --format=jindo", "state: LEADER"},
-		{"raft list-peers", "hadoop-jindofs-master-2"},
+		{"status --local", "+ Healthy"},
+		{"status hbase --exit-code --local", "3/3 live"},
+		{"status -A --local", "hadoop"},
+		{"status --local -o jsonpath={.mounts[0].path}", "/hadoop"},
+		{"raft status --local", "quorum 2/3"},
+		{"raft status --local --format=jindo", "state: LEADER"},
+		{"raft list-peers --local", "hadoop-jindofs-master-2"},
 		{"local status", "hadoop-jindofs-fuse-0"},
 		{"version", "default/hadoop: "},
-		{"raft transfer-leader --to hadoop-jindofs-master-2", "hadoop-jindofs-master-2 leads"},
+		{"raft transfer-leader --local --to hadoop-jindofs-master-2", "hadoop-jindofs-master-2 leads"},
 	} {
 		if got := m.must("kubectl-jindo", strings.Fields(test.args)...); !strings.Contains(got, test.want) {
 			t.Errorf("%s: %q has no %q", test.args, got, test.want)
@@ -354,7 +354,7 @@ func TestLocalUnboundPair(t *testing.T) {
 	if entries, err := os.ReadDir(m.mount); err != nil || len(entries) > 0 {
 		t.Errorf("the mount holds %v, error %v", entries, err)
 	}
-	if got := m.must("kubectl-jindo", "status"); !strings.Contains(got, "data.fluid.io/dataset: hbase") || !strings.Contains(got, "+ Healthy") {
+	if got := m.must("kubectl-jindo", "status", "--local"); !strings.Contains(got, "data.fluid.io/dataset: hbase") || !strings.Contains(got, "+ Healthy") {
 		t.Errorf("status %q", got)
 	}
 	pids := m.pids()

@@ -71,7 +71,7 @@ func (d *demo) walk(context.Context) error {
 }
 
 func (d *demo) show(ctx context.Context) error {
-	if err := d.stand.Run(ctx, os.Stdout, "kubectl-jindo", "status", "hadoop"); err != nil {
+	if err := d.stand.Run(ctx, os.Stdout, "kubectl-jindo", "status", "hadoop", "--local"); err != nil {
 		return err
 	}
 	fmt.Printf("\n$ jindo jfs -metaStatus -detail\n")

@@ -31,9 +31,8 @@ type Source struct {
 	selector         labels.Selector
 
 	mu sync.Mutex
-	// last is what was last listed, watched what is kept up to date instead.
-	last    *found
-	watched *watched
+	// last is what was last listed.
+	last *found
 }
 
 var _ report.Source = (*Source)(nil)
@@ -65,7 +64,7 @@ func (s *Source) Select(selector string) error {
 
 // Runtimes lists runtimes, and Datasets that none serves.
 func (s *Source) Runtimes(ctx context.Context, namespace string) ([]report.Ref, error) {
-	f, err := s.look(ctx, namespace)
+	f, err := s.list(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -96,16 +95,6 @@ func (s *Source) Runtimes(ctx context.Context, namespace string) ([]report.Ref, 
 	}
 	sortRefs(refs)
 	return refs, nil
-}
-
-func (s *Source) look(ctx context.Context, namespace string) (*found, error) {
-	s.mu.Lock()
-	w := s.watched
-	s.mu.Unlock()
-	if w != nil && w.namespace == namespace {
-		return w.found()
-	}
-	return s.list(ctx, namespace)
 }
 
 // Collect makes the report on one of the last list.

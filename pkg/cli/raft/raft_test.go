@@ -159,7 +159,7 @@ func TestCommands(t *testing.T) {
 		"disagreement":       {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: failure.Unhealthy, stdout: "DISAGREE"},
 		"no leader":          {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: failure.Unhealthy, stdout: "nobody leads in term 18"},
 		"one down":           {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
-		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: failure.General, stderr: "try: kubectl jindo local up"},
+		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: failure.General, stderr: "there is no Dataset and no JindoRuntime"},
 		"it does not run":    {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: failure.General, stderr: "does not run"},
 		"no masters":         {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: failure.General, stderr: "has no masters"},
 		"peers":              {source: healthy(), args: "list-peers", stdout: "hadoop-jindofs-master-1  127.93.12.12:18006  Voter     true    m1\n"},

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o R
 	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
 		{Title: "NAME"},
 		{Title: "DATASET", Drop: 5},
+		{Title: "PHASE", Drop: 7},
 		{Title: "HEALTH"},
 		{Title: "CACHED", Right: true, Drop: 3},
 		{Title: "HIT", Right: true, Drop: 4},
@@ -71,13 +73,26 @@ func row(screen terminal.Screen, r report.Runtime) []string {
 	if dataset == "" {
 		dataset = figure.None
 	}
+	name := r.Name
+	if r.Unserved {
+		name = figure.None
+	}
 	return []string{
-		r.Name, dataset, screen.Mark(markOf(r.Health)) + " " + string(r.Health), figure.Bytes(r.Cache.Used), hit,
+		name, dataset, orNone(r.Dataset.Phase), screen.Mark(markOf(r.Health)) + " " + string(r.Health), figure.Bytes(r.Cache.Used), hit,
 		part(len(r.Workers), func(i int) bool { return r.Workers[i].Error == "" }),
 		part(len(r.Masters), func(i int) bool { return r.Masters[i].Error == "" }),
-		part(len(r.Fuses), func(i int) bool { return r.Fuses[i].Ready }),
+		mounted(r),
 		age(r), r.Where,
 	}
+}
+
+// mounted are the pods that use it in a cluster, and the mount points that serve
+// on one machine.
+func mounted(r report.Runtime) string {
+	if r.Created != nil {
+		return strconv.Itoa(len(r.Consumers))
+	}
+	return part(len(r.Fuses), func(i int) bool { return r.Fuses[i].Ready })
 }
 
 // part counts those that are well: "2/3".
@@ -96,6 +111,9 @@ func part(n int, well func(int) bool) string {
 
 // age of the member that has run for longest.
 func age(r report.Runtime) string {
+	if r.Created != nil {
+		return figure.Age(*r.Created, r.Collected)
+	}
 	var first *time.Time
 	consider := func(t *time.Time) {
 		if t != nil && (first == nil || t.Before(*first)) {

@@ -34,6 +34,8 @@ func Draw(w io.Writer, screen terminal.Screen, r *report.Runtime, wide bool) err
 	d.workers()
 	d.fuses()
 	d.traffic()
+	d.notes()
+	d.recent()
 	d.next()
 	return d.err
 }
@@ -88,14 +90,40 @@ func (d *dashboard) head() {
 			access = "ro"
 		}
 		d.line(pick(i == 0 && name != "", "Dataset", ""),
-			fmt.Sprintf("%s%s %s %s   %s   %s", name, m.URI, d.screen.Arrow(), m.Path, access, d.size(m)))
+			join("   ", fmt.Sprintf("%s%s %s %s   %s", name, m.URI, d.screen.Arrow(), m.Path, access), d.size(m), pick(i == 0, d.bound(), "")))
 	}
 	if r.Dataset.Name != "" && len(r.Mounts) == 0 {
 		d.line("Dataset", fmt.Sprintf("%s/%s   nothing is mounted", r.Namespace, r.Dataset.Name))
 	}
-	parts := []string{figure.Plural(len(r.Masters), "master"), figure.Plural(len(r.Workers), "worker"), figure.Plural(len(r.Fuses), "mount point")}
-	d.line("Runtime", join("   ", r.Namespace+"/"+r.Name, r.Version, strings.Join(parts, " "+d.screen.Dot()+" "), r.Where))
+	if r.Unserved {
+		d.line("Runtime", "none serves this Dataset")
+	} else {
+		d.line("Runtime", join("   ", r.Namespace+"/"+r.Name, r.Version, strings.Join(d.parts(), " "+d.screen.Dot()+" "), r.Where))
+	}
 	d.health()
+}
+
+// bound is what a cluster knows of a Dataset beside its mounts.
+func (d *dashboard) bound() string {
+	r := d.report
+	if r.Created == nil || r.Dataset.Name == "" {
+		return ""
+	}
+	size := ""
+	if r.Dataset.Objects != nil && r.Dataset.Bytes != nil && r.Mounts[0].Bytes == nil {
+		size = fmt.Sprintf("%s objects, %s", figure.Count(uint64(max(0, *r.Dataset.Objects))), figure.Bytes(max(0, *r.Dataset.Bytes)))
+	}
+	return join("   ", size, r.Dataset.Phase+" "+figure.Age(*r.Created, r.Collected))
+}
+
+// parts of the runtime, counted.
+func (d *dashboard) parts() []string {
+	r := d.report
+	parts := []string{figure.Plural(len(r.Masters), "master"), figure.Plural(len(r.Workers), "worker")}
+	if r.Created == nil {
+		return append(parts, figure.Plural(len(r.Fuses), "mount point"))
+	}
+	return append(parts, "FUSE on "+figure.Plural(len(r.Fuses), "node"))
 }
 
 // health is in words; several problems are counted and named below.
@@ -125,36 +153,85 @@ func (d *dashboard) masters() {
 		return
 	}
 	d.raw("")
-	t := table.Table{Wide: d.wide, Columns: []table.Column{
-		{Title: "Masters"},
-		{Title: "ROLE"},
-		{Title: "TERM", Right: true, Drop: 1},
-		{Title: "COMMIT", Right: true, Drop: 1},
-		{Title: "LAG", Right: true},
-		{Title: "CONTACT", Right: true, Drop: 3},
-		{Title: "FSYNC p99", Right: true, Drop: 2},
-		{Title: "ADDRESS", Drop: 4},
-		{Title: "AGE", Right: true, Drop: 1},
-	}}
+	inPods := r.Masters[0].Pod != nil
+	t := table.Table{Wide: d.wide}
+	var cells []func(m report.Master) string
+	column := func(c table.Column, cell func(m report.Master) string) {
+		t.Columns, cells = append(t.Columns, c), append(cells, cell)
+	}
 	leader := r.Leader()
+	column(table.Column{Title: "Masters"}, func(m report.Master) string { return d.named(markOfMaster(m), m.Name) })
+	column(table.Column{Title: "ROLE"}, roleOrState)
+	column(table.Column{Title: "TERM", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return figure.Count(m.Term) }))
+	if r.Asked || !inPods {
+		column(table.Column{Title: "COMMIT", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return figure.Count(m.CommitIndex) }))
+		column(table.Column{Title: "LAG", Right: true}, ifAnswers(func(m report.Master) string { return lag(m, leader) }))
+		column(table.Column{Title: "CONTACT", Right: true, Drop: 3}, ifAnswers(func(m report.Master) string { return seconds(m.ContactSeconds) }))
+		column(table.Column{Title: "FSYNC p99", Right: true, Drop: 2}, ifAnswers(func(m report.Master) string { return seconds(m.FsyncP99Seconds) }))
+	}
+	if inPods {
+		column(table.Column{Title: "VOTES", Drop: 3}, ifAnswers(func(m report.Master) string { return pick(m.Voter, "yes", "no") }))
+		column(table.Column{Title: "NODE", Drop: 4}, func(m report.Master) string { return orNone(m.Pod.Node) })
+		column(table.Column{Title: "RESTARTS", Right: true, Drop: 5}, func(m report.Master) string { return figure.Count(uint64(max(0, m.Pod.Restarts))) })
+	} else {
+		column(table.Column{Title: "ADDRESS", Drop: 4}, func(m report.Master) string { return m.Address })
+	}
+	column(table.Column{Title: "AGE", Right: true, Drop: 1}, func(m report.Master) string { return d.masterAge(m) })
 	for _, m := range r.Masters {
-		if m.Error != "" {
-			t.Add(d.named(terminal.Bad, m.Name), "unreachable", figure.None, figure.None, figure.None, figure.None, figure.None, m.Address, figure.None)
-			continue
+		row := make([]string, len(cells))
+		for i, cell := range cells {
+			row[i] = cell(m)
 		}
-		mark := terminal.Good
-		if !m.Ready || !m.Voter {
-			mark = terminal.Warn
-		}
-		age := figure.Unknown
-		if m.Started != nil {
-			age = figure.Age(*m.Started, r.Collected)
-		}
-		t.Add(d.named(mark, m.Name), role(m), figure.Count(m.Term), figure.Count(m.CommitIndex), lag(m, leader),
-			seconds(m.ContactSeconds), seconds(m.FsyncP99Seconds), m.Address, age)
+		t.Add(row...)
 	}
 	d.table(t)
 }
+
+func markOfMaster(m report.Master) terminal.Mark {
+	switch {
+	case m.Error != "":
+		return terminal.Bad
+	case !m.Ready || !m.Voter:
+		return terminal.Warn
+	}
+	return terminal.Good
+}
+
+// roleOrState is the role; of one that does not answer the state of its pod.
+func roleOrState(m report.Master) string {
+	switch {
+	case m.Error != "" && m.Pod != nil && !m.Pod.Ready:
+		return m.Pod.State
+	case m.Error != "":
+		return "unreachable"
+	}
+	return role(m)
+}
+
+func ifAnswers(cell func(report.Master) string) func(report.Master) string {
+	return func(m report.Master) string {
+		if m.Error != "" {
+			return figure.None
+		}
+		return cell(m)
+	}
+}
+
+func (d *dashboard) masterAge(m report.Master) string {
+	since := m.Started
+	if m.Pod != nil && m.Pod.Created != nil {
+		since = m.Pod.Created
+	}
+	switch {
+	case m.Error != "" && m.Pod == nil:
+		return figure.None
+	case since == nil:
+		return pick(m.Pod != nil, figure.None, figure.Unknown)
+	}
+	return figure.Age(*since, d.report.Collected)
+}
+
+func orNone(text string) string { return pick(text != "", text, figure.None) }
 
 func (d *dashboard) named(mark terminal.Mark, name string) string {
 	return "  " + d.screen.Mark(mark) + " " + name
@@ -167,6 +244,10 @@ func (d *dashboard) cache() {
 	}
 	d.raw("")
 	d.line("Cache", d.hot())
+	if c := r.Cache; len(c.Tiers) == 0 && c.Capacity > 0 {
+		share := float64(c.Used) / float64(c.Capacity)
+		d.line("  full", fmt.Sprintf("%s  %6s   %s of %s", d.screen.Bar(share, d.barWidth()), figure.Percent(share), figure.Bytes(c.Used), figure.Bytes(c.Capacity)))
+	}
 	for _, tier := range r.Cache.Tiers {
 		share := 0.0
 		if tier.Capacity > 0 {
@@ -179,21 +260,30 @@ func (d *dashboard) cache() {
 
 // hot compares what is cached with what there is in the store.
 func (d *dashboard) hot() string {
-	var total int64
-	for _, m := range d.report.Mounts {
-		if m.Bytes == nil {
-			return fmt.Sprintf("%s cached", figure.Bytes(d.report.Cache.Used))
-		}
-		total += *m.Bytes
-	}
+	total := d.inStore()
 	if total <= 0 {
-		return fmt.Sprintf("%s cached", figure.Bytes(d.report.Cache.Used))
+		return join(" of ", figure.Bytes(d.report.Cache.Used)+" cached", pick(len(d.report.Cache.Tiers) == 0 && d.report.Cache.Capacity > 0, figure.Bytes(d.report.Cache.Capacity), ""))
 	}
 	// What is cached takes a little more room than its bytes.
 	cached := min(d.report.Cache.Used, uint64(total)) //nolint:gosec // above zero
 	share := float64(cached) / float64(total)
 	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), figure.Percent(share),
 		figure.Bytes(cached), figure.Bytes(total))
+}
+
+// inStore are the bytes of all mounts; 0 while they are not known.
+func (d *dashboard) inStore() int64 {
+	var total int64
+	for _, m := range d.report.Mounts {
+		if m.Bytes == nil {
+			if d.report.Dataset.Bytes != nil {
+				return *d.report.Dataset.Bytes
+			}
+			return 0
+		}
+		total += *m.Bytes
+	}
+	return total
 }
 
 func (d *dashboard) barWidth() int {
@@ -215,12 +305,20 @@ func (d *dashboard) workers() {
 			live++
 			continue
 		}
-		troubled = append(troubled, d.screen.Mark(terminal.Bad)+" "+w.Name)
+		troubled = append(troubled, d.screen.Mark(terminal.Bad)+" "+w.Name+inWord(w.Pod))
 	}
-	d.line("Workers", join("   ", fmt.Sprintf("%d/%d live", live, len(r.Workers)), strings.Join(troubled, "  ")))
+	d.line("Workers", join("   ", fmt.Sprintf("%d/%d %s", live, len(r.Workers), pick(r.Workers[0].Pod != nil, "ready", "live")), strings.Join(troubled, "  ")))
 	if d.wide {
 		d.workerTable()
 	}
+}
+
+// inWord is the state of a pod that is not ready.
+func inWord(pod *report.Pod) string {
+	if pod == nil || pod.Ready {
+		return ""
+	}
+	return " (" + pod.State + ")"
 }
 
 func (d *dashboard) workerTable() {
@@ -246,6 +344,10 @@ func (d *dashboard) workerTable() {
 }
 
 func (d *dashboard) fuses() {
+	if d.report.Created != nil {
+		d.consumers()
+		return
+	}
 	for i, f := range d.report.Fuses {
 		mark, text := terminal.Good, "serving"
 		if !f.Ready {
@@ -261,6 +363,12 @@ func (d *dashboard) fuses() {
 func (d *dashboard) traffic() {
 	c := d.report.Cache
 	if len(d.report.Workers) == 0 {
+		return
+	}
+	if !d.report.Asked && d.report.Created != nil {
+		if c.HitRatio != nil {
+			d.line("I/O", fmt.Sprintf("hit %s since the workers started", figure.Percent(*c.HitRatio)))
+		}
 		return
 	}
 	hit := "nothing read yet"

@@ -30,6 +30,8 @@ func screens() map[string]terminal.Screen {
 		"80-colour":  {Width: 80, Colour: true, Unicode: true},
 		"120-plain":  {Width: 120, Unicode: true},
 		"120-colour": {Width: 120, Colour: true, Unicode: true},
+		"160-plain":  {Width: 160, Unicode: true},
+		"160-colour": {Width: 160, Colour: true, Unicode: true},
 		"pipe":       {Unicode: true},
 	}
 }
@@ -37,6 +39,7 @@ func screens() map[string]terminal.Screen {
 func TestDashboard(t *testing.T) {
 	for name, r := range map[string]*report.Runtime{
 		"healthy": reporttest.Healthy(), "degraded": reporttest.Degraded(), "unbound": reporttest.Unbound(), "leaderless": reporttest.Leaderless(),
+		"cluster": reporttest.InCluster(), "unserved": reporttest.Unserved(),
 	} {
 		for screenName, screen := range screens() {
 			t.Run(name+"/"+screenName, func(t *testing.T) {
@@ -136,7 +139,7 @@ func TestCommand(t *testing.T) {
 		"several are rows":                 {source: two, stdout: "NAME"},
 		"rows without titles":              {source: two, args: "--no-headers", stdout: "hadoop  hbase"},
 		"one of several is a dashboard":    {source: two, args: "lonely", stdout: "none is bound"},
-		"none":                             {source: &reporttest.Source{}, stderr: "nothing runs"},
+		"none":                             {source: &reporttest.Source{}, stderr: "there is no Dataset and no JindoRuntime"},
 		"not found":                        {source: one, args: "other", code: failure.General, stderr: `no dataset or runtime "other"`},
 		"found in another namespace":       {source: elsewhere, args: "hbase", code: failure.General, stderr: "add -n vision"},
 		"in its namespace":                 {source: elsewhere, args: "hbase -n vision", stdout: "vision/hadoop"},
@@ -159,7 +162,11 @@ func TestCommand(t *testing.T) {
 		"watch for machines":               {source: one, args: "-w -o json", code: failure.Usage, stderr: "--watch draws screens only"},
 		"watch until healthy":              {source: one, args: "-w --until=healthy", stdout: "Healthy"},
 		"an interval that cannot be":       {source: one, args: "-w --interval=0s", code: failure.Usage, stderr: "above zero"},
-		"what leads on":                    {source: sick, stdout: "Next      kubectl jindo raft status hadoop"},
+		"what leads on":                    {source: sick, args: "--local", stdout: "Next      kubectl jindo raft status hadoop --local"},
+		"what leads on in a cluster":       {source: sick, stdout: "Next      kubectl jindo check hadoop"},
+		"sorted":                           {source: two, args: "--sort-by=health --no-headers", stdout: "hadoop  hbase"},
+		"an order that there is not":       {source: two, args: "--sort-by=luck", code: failure.Usage, stderr: "must be one of name, health"},
+		"labels on this machine":           {source: one, args: "-l a=b", code: failure.Usage, stderr: "is for clusters"},
 		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (dial tcp"},
 		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: failure.General, stderr: "broken"},
 		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: failure.Usage, stderr: "none of auto, always, never"},

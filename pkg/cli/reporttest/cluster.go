@@ -1,0 +1,67 @@
+package reporttest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cli/report"
+)
+
+// InCluster is the seed's pair as the objects of a cluster show it: a master that
+// was killed for its memory, a worker on a lost node, pods that read.
+func InCluster() *report.Runtime {
+	r := report.New(report.Ref{Namespace: "vision", Name: "hadoop"}, Now())
+	r.Created = ago(41 * day)
+	r.Dataset = report.Dataset{Name: "hbase", Phase: "Bound", Objects: new(int64(3000)), Bytes: new(int64(4 * gib))}
+	r.Mounts = []report.Mount{{Name: "hadoop", Path: "/hadoop", URI: "oss://test-bucket/", ReadOnly: true}}
+	for i := range 3 {
+		m := report.Master{
+			Name: fmt.Sprintf("hadoop-jindofs-master-%d", i), Address: fmt.Sprintf("hadoop-jindofs-master-%d.vision.svc:18004", i),
+			State: "FOLLOWER", Voter: true, Ready: true, Term: 17, Leader: "hadoop-jindofs-master-1", Pod: pod(fmt.Sprintf("hadoop-jindofs-master-%d", i), i),
+		}
+		r.Masters = append(r.Masters, m)
+		name := fmt.Sprintf("hadoop-jindofs-worker-%d", i)
+		r.Workers = append(r.Workers, report.Worker{Name: name, Registered: true, Live: true, Pod: pod(name, i)})
+		name = fmt.Sprintf("hadoop-jindofs-fuse-%d", i)
+		r.Fuses = append(r.Fuses, report.Fuse{Name: name, Mountpoint: fmt.Sprintf("cn-h-%d", i), Ready: true, Starts: 1, Pod: pod(name, i)})
+	}
+	r.Masters[1].State = "LEADER"
+	ill := r.Masters[2].Pod
+	ill.Ready, ill.State, ill.Reason, ill.Restarts = false, "OOMKilled", "container master: OOMKilled: it ended with code 137", 3
+	r.Masters[2].Ready, r.Masters[2].Error, r.Masters[2].State = false, ill.Reason, "UNREACHABLE"
+	lost := r.Workers[1].Pod
+	lost.Ready, lost.State, lost.Reason = false, "NodeLost", "NodeLost: node cn-h-1 is not ready for 4m"
+	r.Workers[1].Live, r.Workers[1].Error = false, lost.Reason
+	for i := range 4 {
+		via := "csi"
+		if i > 0 {
+			via = "sidecar"
+		}
+		r.Consumers = append(r.Consumers, report.Consumer{Pod: *pod(fmt.Sprintf("train-%d", i), i%3), Via: via})
+	}
+	ratio := 0.978
+	r.Cache = report.Cache{Used: 2 * gib, Capacity: 6 * gib, HitRatio: &ratio, Tiers: []report.Tier{}}
+	r.Events = []report.Event{
+		{Time: ago(4 * time.Minute), Type: "Warning", Reason: "NodeGone", Object: "jindoruntime/hadoop", Message: "node cn-h-1 does not report", Count: 1},
+		{Time: ago(41 * day), Type: "Normal", Reason: "Ready", Object: "jindoruntime/hadoop", Message: "masters, workers and mounts are ready", Count: 1},
+	}
+	r.Notes = []string{"restarted: hadoop-jindofs-master-2 (3)"}
+	r.Next = "kubectl jindo check hadoop -n vision"
+	r.Judge()
+	return r
+}
+
+func pod(name string, node int) *report.Pod {
+	return &report.Pod{Name: name, Node: fmt.Sprintf("cn-h-%d", node), State: "Running", Ready: true, Created: ago(6 * day)}
+}
+
+// Unserved is a Dataset that no runtime serves.
+func Unserved() *report.Runtime {
+	r := report.New(report.Ref{Namespace: "default", Name: "hbase"}, Now())
+	r.Unserved, r.Health, r.Created = true, report.Unavailable, ago(time.Hour)
+	r.Dataset = report.Dataset{Name: "hbase", Phase: "NotBound"}
+	r.Mounts = []report.Mount{{Name: "hadoop", Path: "/hadoop", URI: "oss://test-bucket/", ReadOnly: true}}
+	r.Problems = []string{"no JindoRuntime serves it"}
+	r.Next = "kubectl jindo create runtime hbase"
+	return r
+}

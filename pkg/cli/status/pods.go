@@ -1,0 +1,106 @@
+package status
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+// shownEvents of the newest.
+const shownEvents = 5
+
+// consumers are the pods that mount the Dataset, and the servers they read from.
+func (d *dashboard) consumers() {
+	r := d.report
+	if r.Unserved && len(r.Consumers) == 0 {
+		return
+	}
+	ready := 0
+	var troubled []string
+	for _, f := range r.Fuses {
+		if f.Ready {
+			ready++
+			continue
+		}
+		troubled = append(troubled, d.screen.Mark(terminal.Bad)+" "+f.Name+inWord(f.Pod))
+	}
+	d.line("Mounts", join("   ", d.used(), fmt.Sprintf("FUSE servers %d/%d ready", ready, len(r.Fuses)), strings.Join(troubled, "  ")))
+	var waiting []string
+	for _, c := range r.Consumers {
+		if !c.Ready {
+			waiting = append(waiting, d.screen.Mark(terminal.Warn)+" "+c.Name+inWord(&c.Pod))
+		}
+	}
+	const shown = 3
+	if more := len(waiting) - shown; more > 0 {
+		waiting = append(waiting[:shown:shown], fmt.Sprintf("and %d more", more))
+	}
+	if len(waiting) > 0 {
+		d.line("", strings.Join(waiting, "  "))
+	}
+}
+
+// used counts the pods that mount the Dataset.
+func (d *dashboard) used() string {
+	nodes, sidecars := map[string]bool{}, 0
+	for _, c := range d.report.Consumers {
+		nodes[c.Node] = true
+		if c.Via == "sidecar" {
+			sidecars++
+		}
+	}
+	all := len(d.report.Consumers)
+	switch {
+	case all == 0:
+		return "no pod uses it"
+	case sidecars == 0 || sidecars == all:
+		return fmt.Sprintf("%s, %s   by %s", figure.Plural(all, "pod"), figure.Plural(len(nodes), "node"), d.report.Consumers[0].Via)
+	}
+	return fmt.Sprintf("%s, %s   %d sidecar %s %d csi", figure.Plural(all, "pod"), figure.Plural(len(nodes), "node"), sidecars, d.screen.Dot(), all-sidecars)
+}
+
+func (d *dashboard) notes() {
+	for i, note := range d.report.Notes {
+		d.line(pick(i == 0, "Notes", ""), note)
+	}
+}
+
+// recent events: the newest, a warning before anything normal of its minute.
+func (d *dashboard) recent() {
+	events := d.worth()
+	if len(events) == 0 {
+		return
+	}
+	d.raw("")
+	kind, reason := 0, 0
+	for _, e := range events {
+		kind, reason = max(kind, len(e.Type)), max(reason, len(e.Reason))
+	}
+	for i, e := range events {
+		age := figure.Unknown
+		if e.Time != nil {
+			age = figure.Age(*e.Time, d.report.Collected)
+		}
+		_, name, _ := strings.Cut(e.Object, "/")
+		d.line(pick(i == 0, "Recent", ""), fmt.Sprintf("%-5s %-*s  %-*s  %s: %s", age, kind, e.Type, reason, e.Reason, name, e.Message))
+	}
+}
+
+// worth showing: warnings of the last hour first, then what else is newest.
+func (d *dashboard) worth() []report.Event {
+	var events []report.Event
+	for _, warning := range []bool{true, false} {
+		for _, e := range d.report.Events {
+			if (e.Type == "Warning") == warning && len(events) < shownEvents {
+				events = append(events, e)
+			}
+		}
+		if len(events) > 0 && warning && d.report.Health != report.Healthy {
+			break
+		}
+	}
+	return events
+}
