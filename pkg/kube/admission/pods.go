@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -47,21 +48,23 @@ func (s *Server) pod(ctx context.Context, r *request) *admissionv1.AdmissionResp
 		answer.Patch, answer.PatchType = patch, &kind
 	}
 	s.metrics.injections.WithLabelValues(outcome, string(result.Reason)).Inc()
-	s.o.Logger.Debug("answered about a pod", "namespace", r.Namespace, "pod", podName(r), "result", outcome, "reason", result.Reason, "dry-run", r.DryRun)
+	if s.o.Logger.Enabled(ctx, slog.LevelDebug) { // the name may have to be read out of the whole pod
+		s.o.Logger.Debug("answered about a pod", "namespace", r.Namespace, "pod", podName(r), "result", outcome, "reason", result.Reason, "dry-run", r.DryRun)
+	}
 	return answer
 }
 
 func (s *Server) plan(ctx context.Context, r *request) (*inject.Result, error) {
-	claims, err := inject.Claims(r.Object)
+	pod, err := inject.Parse(r.Object)
 	if err != nil {
 		return nil, err
 	}
-	datasets, err := lookup.Find(ctx, s.o.Cached, s.o.Live, r.Namespace, claims)
+	datasets, err := lookup.Find(ctx, s.o.Cached, s.o.Live, r.Namespace, pod.Claims())
 	if err != nil {
 		return nil, err
 	}
-	return inject.Plan(inject.Request{
-		Pod: r.Object, Namespace: r.Namespace, Datasets: datasets, Image: s.o.Image, PullPolicy: s.o.PullPolicy,
+	return pod.Plan(inject.Request{
+		Namespace: r.Namespace, Datasets: datasets, Image: s.o.Image, PullPolicy: s.o.PullPolicy,
 	})
 }
 

@@ -112,18 +112,36 @@ func refuse(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// Claims that the pod's volumes name, sorted: those whose Datasets [Plan] needs
-// to know, which are none where the pod does not ask for a sidecar. An error is a
+// Pod that was read, for whoever asks both [Pod.Claims] and [Pod.Plan] of it. It
+// never changes.
+type Pod struct{ doc *document }
+
+// Parse reads a pod in JSON, which must not be changed afterwards. An error is a
 // [*Refusal].
-func Claims(pod []byte) ([]string, error) {
-	doc, err := parse(pod)
+func Parse(raw []byte) (*Pod, error) {
+	doc, err := parse(raw)
 	if err != nil {
 		return nil, err
 	}
-	if doc.declined() != nil {
-		return nil, nil
+	return &Pod{doc}, nil
+}
+
+// Claims that the pod's volumes name, sorted: those whose Datasets [Pod.Plan]
+// needs to know, which are none where the pod does not ask for a sidecar.
+func (p *Pod) Claims() []string {
+	if p.doc.declined() != nil {
+		return nil
 	}
-	return doc.claims(), nil
+	return p.doc.claims()
+}
+
+// Claims of a pod that nothing else is asked of.
+func Claims(pod []byte) ([]string, error) {
+	parsed, err := Parse(pod)
+	if err != nil {
+		return nil, err
+	}
+	return parsed.Claims(), nil
 }
 
 // Asks tells whether labels ask for a sidecar.
@@ -133,10 +151,17 @@ func Asks(labels map[string]string) bool {
 
 // Plan answers what to do to a pod. An error is a [*Refusal].
 func Plan(r Request) (*Result, error) {
-	doc, err := parse(r.Pod)
+	parsed, err := Parse(r.Pod)
 	if err != nil {
 		return nil, err
 	}
+	return parsed.Plan(r)
+}
+
+// Plan answers what to do to this pod, whatever pod the request has. An error is
+// a [*Refusal].
+func (p *Pod) Plan(r Request) (*Result, error) {
+	doc := p.doc
 	if declined := doc.declined(); declined != nil {
 		return declined, nil
 	}
@@ -147,8 +172,7 @@ func Plan(r Request) (*Result, error) {
 	if len(found) == 0 {
 		return none(doc, r), nil
 	}
-	p := &planner{Request: r, doc: doc, found: found}
-	return p.plan()
+	return (&planner{Request: r, doc: doc, found: found}).plan()
 }
 
 // declined is the plan of a pod that does not ask; nil for one that does.
