@@ -11,10 +11,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
@@ -92,11 +94,18 @@ func pages(cmd *cobra.Command) (map[string][]byte, error) {
 		}
 	}
 	for _, c := range cmd.Commands() {
-		if c.IsAdditionalHelpTopicCommand() {
+		switch {
+		case c.Name() == "options":
+			fmt.Fprintf(&index, "\n## %s\n\n%s They are listed with [`%s`](%s).\n", c.Short, c.Long, cmd.CommandPath(), file(cmd))
+		case c.IsAdditionalHelpTopicCommand():
 			fmt.Fprintf(&index, "\n## %s\n\n```\n%s\n```\n", c.Short, strings.TrimSpace(c.Long))
 		}
 	}
 	written["README.md"] = []byte(index.String())
+	if err := page(cmd, written); err != nil {
+		return nil, err
+	}
+	hideGlobal(cmd)
 	return written, walk(cmd, written)
 }
 
@@ -110,23 +119,35 @@ func list(index *strings.Builder, cmd *cobra.Command) {
 	}
 }
 
+// hideGlobal flags but those that help shows: the page of the root has them all.
+func hideGlobal(cmd *cobra.Command) {
+	cmd.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+		flag.Hidden = !slices.Contains(root.Common(), flag.Name)
+	})
+}
+
+// walk writes the pages of the commands below.
 func walk(cmd *cobra.Command, written map[string][]byte) error {
 	for _, c := range cmd.Commands() {
-		if !c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() {
+		if !c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() || c.Name() == "help" {
 			continue
+		}
+		if err := page(c, written); err != nil {
+			return err
 		}
 		if err := walk(c, written); err != nil {
 			return err
 		}
 	}
-	if cmd.Name() == "help" {
-		return nil
-	}
-	var page bytes.Buffer
-	if err := doc.GenMarkdownCustom(cmd, &page, func(name string) string { return strings.ReplaceAll(name, " ", "_") }); err != nil {
+	return nil
+}
+
+func page(cmd *cobra.Command, written map[string][]byte) error {
+	var text bytes.Buffer
+	if err := doc.GenMarkdownCustom(cmd, &text, func(name string) string { return strings.ReplaceAll(name, " ", "_") }); err != nil {
 		return fmt.Errorf("writing about %s: %w", cmd.CommandPath(), err)
 	}
-	written[file(cmd)] = page.Bytes()
+	written[file(cmd)] = text.Bytes()
 	return nil
 }
 

@@ -4,7 +4,6 @@ package root
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -98,7 +97,8 @@ func New(s *session.Session) *cobra.Command {
 	add(cmd, groupFix, check.New(s), version.New(s), completion.New(s))
 	cmd.SetHelpCommandGroupID(groupFix)
 	cmd.SetCompletionCommandGroupID(groupFix)
-	cmd.AddCommand(exitCodes())
+	cmd.SetUsageFunc(usage)
+	addTopics(cmd)
 	completion.Attach(s, cmd)
 	return cmd
 }
@@ -163,22 +163,4 @@ func source(s *session.Session) (report.Source, error) {
 		return nil, err
 	}
 	return onemachine.New(root, s.RequestTimeout), nil
-}
-
-// exitCodes is a topic of help: it runs nothing.
-func exitCodes() *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "exit-codes",
-		Short: "What the exit codes mean",
-		Long: `Exit codes:
-  0  done; with --exit-code: healthy
-  1  the command failed
-  2  the command was not understood, or its input is not valid
-  3  it worked, and what it looked at is not healthy, or members disagree
-  4  the time was up while something was still pending`,
-	}
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		_, _ = io.WriteString(cmd.OutOrStdout(), cmd.Long+"\n")
-	})
-	return cmd
 }
