@@ -147,7 +147,11 @@ func merge(r, fresh *report.Runtime, workers bool) {
 	r.Masters = fresh.Masters
 	if workers {
 		for i := range fresh.Workers {
-			fresh.Workers[i].Pod = pods[fresh.Workers[i].Name]
+			w := &fresh.Workers[i]
+			w.Pod = pods[w.Name]
+			if w.Error != "" && w.Pod != nil && !w.Pod.Ready && w.Pod.Reason != "" {
+				w.Error = w.Pod.Reason
+			}
 		}
 		r.Workers, r.Cache = fresh.Workers, fresh.Cache
 		if len(fresh.Mounts) > 0 {

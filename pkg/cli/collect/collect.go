@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -181,27 +179,6 @@ func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {
 		answer.err = err
 	}
 	return answer
-}
-
-// Reason an error in a few words: without the wrapping that gRPC puts around
-// the failure of a dial.
-func Reason(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded {
-		return "timeout"
-	}
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err
-	}
-	text := err.Error()
-	if s, ok := status.FromError(err); ok {
-		text = s.Message()
-	}
-	const dialling = "Error while dialing: "
-	if at := strings.LastIndex(text, dialling); at >= 0 {
-		text = strings.TrimSuffix(text[at+len(dialling):], `"`)
-	}
-	return text
 }
 
 func master(m roster.Member, a masterAnswer) report.Master {

@@ -281,12 +281,23 @@ func TestReason(t *testing.T) {
 		"no right":                    status.Error(codes.PermissionDenied, "no right"),
 		"dial tcp 1.2.3.4:5: refused": status.Error(codes.Unavailable, `connection error: desc = "transport: Error while dialing: dial tcp 1.2.3.4:5: refused"`),
 		"refused":                     &url.Error{Op: "Get", URL: "http://x", Err: errors.New("refused")},
+		"connection refused": status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: `+
+			`dial tcp4 127.0.0.1:18004: connect: connection refused IPv6 dial tcp6 [::1]:18004: connect: connection refused"`),
+		"tls: bad certificate":      status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: tls: bad certificate"`),
+		"it closed the connection":  status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: EOF"`),
+		"store: connection refused": status.Error(codes.Internal, "store: connection refused"),
+		"no such host":              &url.Error{Op: "Get", URL: "http://x", Err: errors.New("dial tcp: lookup x: no such host")},
 	} {
 		if got := Reason(err); got != want {
 			t.Errorf("%v: got %q, want %q", err, got, want)
 		}
 	}
-	if got := Reason(status.Error(codes.DeadlineExceeded, "context deadline exceeded")); got != "timeout" {
-		t.Errorf("got %q", got)
+	for _, err := range []error{
+		status.Error(codes.DeadlineExceeded, "context deadline exceeded"),
+		status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: context deadline exceeded"`),
+	} {
+		if got := Reason(err); got != "timeout" {
+			t.Errorf("%v: got %q", err, got)
+		}
 	}
 }

@@ -152,9 +152,20 @@ func foot(out *strings.Builder, screen terminal.Screen, r *report.Runtime, v Ver
 			fmt.Fprintf(out, "%s %s: fsync p99 %s > %s: a slow disk?\n", screen.Mark(terminal.Warn), m.Name,
 				figure.Seconds(*m.FsyncP99Seconds), figure.Seconds(slowFsync))
 		}
-		if m.Error != "" {
-			fmt.Fprintf(out, "%s %s did not answer: %s\n", screen.Mark(terminal.Warn), m.Name, m.Error)
+	}
+	var reasons []string
+	silent := map[string][]string{}
+	for _, m := range r.Masters {
+		if m.Error == "" {
+			continue
 		}
+		if silent[m.Error] == nil {
+			reasons = append(reasons, m.Error)
+		}
+		silent[m.Error] = append(silent[m.Error], m.Name)
+	}
+	for _, reason := range reasons {
+		fmt.Fprintf(out, "%s %s did not answer: %s\n", screen.Mark(terminal.Warn), strings.Join(silent[reason], ", "), reason)
 	}
 }
 

@@ -78,7 +78,7 @@ func worker(i int) report.Worker {
 // full disk, a slow disk, a store that refuses and a FUSE server that came back.
 func Degraded() *report.Runtime {
 	r := Healthy()
-	refused := "dial tcp 127.93.12.11:18004: connect: connection refused"
+	refused := "connection refused"
 	r.Masters[0] = report.Master{Name: r.Masters[0].Name, Address: r.Masters[0].Address, RaftAddress: r.Masters[0].RaftAddress, State: "UNREACHABLE", Error: refused}
 	r.Masters[2].CommitIndex, r.Masters[2].AppliedIndex, r.Masters[2].LastLogIndex = 8214871, 8214870, 8214880
 	r.Masters[2].ContactSeconds, r.Masters[2].RTTSeconds, r.Masters[2].FsyncP99Seconds = new(0.048), new(0.0098), new(0.0314)
@@ -102,6 +102,21 @@ func Unbound() *report.Runtime {
 		r.Workers[i].HitBytes, r.Workers[i].MissBytes, r.Workers[i].StoreBytes = 0, 0, 0
 		r.Workers[i].Tiers = []report.Tier{{Medium: "HDD", Capacity: 2 * gib}}
 	}
+	r.Sum()
+	r.Judge()
+	return r
+}
+
+// Chinese has names that are two columns a character wide.
+func Chinese() *report.Runtime {
+	r := Healthy()
+	r.Dataset.Name = "训练数据集"
+	r.Mounts = []report.Mount{
+		{Name: "图像", Path: "/图像/训练", URI: "oss://test-bucket/图像数据/", ReadOnly: true, Objects: new(int64(3000)), Bytes: new(int64(4 * gib))},
+		{Name: "text", Path: "/text", URI: "oss://test-bucket/text/", ReadOnly: true, Objects: new(int64(12)), Bytes: new(int64(gib))},
+	}
+	r.Fuses[0].Mountpoint = "/mnt/训练数据集"
+	r.Mounts[0].Error = "403：凭证缺少 oss:ListObjects 权限"
 	r.Sum()
 	r.Judge()
 	return r

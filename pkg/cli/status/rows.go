@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
@@ -38,7 +37,7 @@ func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o R
 	if o.Namespaces {
 		t.Columns = append([]table.Column{{Title: "NAMESPACE"}}, t.Columns...)
 	}
-	var failures []string
+	var failures []report.Failure
 	targets := 0
 	for _, r := range reports {
 		cells := row(screen, r)
@@ -47,9 +46,7 @@ func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o R
 		}
 		t.Add(cells...)
 		targets += r.Targets
-		for _, f := range r.Failures {
-			failures = append(failures, fmt.Sprintf("%s (%s)", f.Target, f.Error))
-		}
+		failures = append(failures, r.Failures...)
 	}
 	if err := t.Write(w, screen); err != nil {
 		return err
@@ -57,7 +54,7 @@ func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o R
 	if len(failures) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%d of %d targets did not answer: %s\n", len(failures), targets, strings.Join(failures, ", "))
+	_, err := fmt.Fprintln(w, report.Unanswered(failures, targets))
 	if err != nil {
 		return fmt.Errorf("writing the screen: %w", err)
 	}

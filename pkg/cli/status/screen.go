@@ -384,19 +384,16 @@ func (d *dashboard) next() {
 		d.raw("")
 		d.line("Next", r.Next)
 	}
-	if len(r.Failures) == 0 {
+	failures := r.Unexplained()
+	if len(failures) == 0 {
 		return
 	}
 	if r.Next == "" {
 		d.raw("")
 	}
-	texts := make([]string, len(r.Failures))
-	for i, f := range r.Failures {
-		texts[i] = fmt.Sprintf("%s (%s)", f.Target, f.Error)
-	}
 	// Never cut: this is the line people copy.
 	if d.err == nil {
-		_, d.err = fmt.Fprintf(d.out, "%d of %d targets did not answer: %s\n", len(r.Failures), r.Targets, strings.Join(texts, ", "))
+		_, d.err = fmt.Fprintln(d.out, report.Unanswered(failures, r.Targets))
 	}
 }
 

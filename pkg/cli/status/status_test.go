@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -39,7 +40,7 @@ func screens() map[string]terminal.Screen {
 func TestDashboard(t *testing.T) {
 	for name, r := range map[string]*report.Runtime{
 		"healthy": reporttest.Healthy(), "degraded": reporttest.Degraded(), "unbound": reporttest.Unbound(), "leaderless": reporttest.Leaderless(),
-		"cluster": reporttest.InCluster(), "unserved": reporttest.Unserved(),
+		"cluster": reporttest.InCluster(), "unserved": reporttest.Unserved(), "chinese": reporttest.Chinese(),
 	} {
 		for screenName, screen := range screens() {
 			t.Run(name+"/"+screenName, func(t *testing.T) {
@@ -69,7 +70,7 @@ func checkScreen(t *testing.T, text string, screen terminal.Screen) {
 			t.Errorf("colour where there must be none: %q", line)
 		}
 		for _, r := range line {
-			if !screen.Unicode && r > 127 {
+			if !screen.Unicode && r > 127 && !unicode.Is(unicode.Han, r) && r != '：' { // names are as they are
 				t.Errorf("%q is not ASCII: %q", r, line)
 			}
 		}
@@ -82,6 +83,28 @@ func TestWideDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden.Compare(t, *update, "healthy.wide.txt", out.String())
+}
+
+// TestWideNamesKeepColumns: a character of two columns moves nothing after it.
+func TestWideNamesKeepColumns(t *testing.T) {
+	var out bytes.Buffer
+	reports := []report.Runtime{*reporttest.Chinese(), *reporttest.Healthy()}
+	if err := DrawRows(&out, terminal.Screen{Width: 120, Unicode: true}, reports, RowOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	golden.Compare(t, *update, "rows-chinese.txt", out.String())
+	at := -1
+	for line := range strings.Lines(out.String()) {
+		before, _, found := strings.Cut(line, "Bound")
+		if !found {
+			continue
+		}
+		if column := table.Width(before); at < 0 {
+			at = column
+		} else if column != at {
+			t.Errorf("the phase is in column %d and in %d:\n%s", at, column, out.String())
+		}
+	}
 }
 
 func TestRows(t *testing.T) {
@@ -167,7 +190,7 @@ func TestCommand(t *testing.T) {
 		"sorted":                           {source: two, args: "--sort-by=health --no-headers", stdout: "hadoop  hbase"},
 		"an order that there is not":       {source: two, args: "--sort-by=luck", code: failure.Usage, stderr: "must be one of name, health"},
 		"labels on this machine":           {source: one, args: "-l a=b", code: failure.Usage, stderr: "is for clusters"},
-		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (dial tcp"},
+		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
 		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: failure.General, stderr: "broken"},
 		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: failure.Usage, stderr: "none of auto, always, never"},
 		"colour into a pipe when asked to": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
