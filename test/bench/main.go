@@ -28,6 +28,8 @@ var rows = map[string]row{
 	"failover":  failover,
 	"memory":    memory,
 	"admission": admitted,
+	"plugin":    plugin,
+	"status":    statusOf,
 }
 
 func main() {

@@ -1,0 +1,24 @@
+// Command empty is a kubectl plugin that does nothing: what any one costs that
+// has kubectl's flags. The row plugin of test/bench measures ours beside it.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+)
+
+func main() {
+	cmd := &cobra.Command{Use: "empty", Short: "Do nothing", SilenceUsage: true}
+	genericclioptions.NewConfigFlags(true).AddFlags(cmd.PersistentFlags())
+	version := &cobra.Command{Use: "version", Short: "Print a version", Run: func(cmd *cobra.Command, _ []string) {
+		fmt.Fprintln(cmd.OutOrStdout(), "v0.0.0")
+	}}
+	version.Flags().Bool("client", false, "ask no cluster")
+	cmd.AddCommand(version)
+	if err := cmd.Execute(); err != nil {
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// program is a command that is run over and over beside others.
+type program struct {
+	name  string
+	words []string
+	env   []string
+}
+
+// once runs it and answers in milliseconds how long it took and what of the
+// processors it and its children used.
+func (p program) once(ctx context.Context) (wall, processor float64, err error) {
+	cmd := exec.CommandContext(ctx, p.words[0], p.words[1:]...) //nolint:gosec // words of this program
+	var said bytes.Buffer
+	cmd.Env, cmd.Stderr = append(os.Environ(), p.env...), &said
+	begin := time.Now()
+	err = cmd.Run()
+	wall = float64(time.Since(begin).Microseconds()) / 1e3
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(p.words, " "), err, said.String())
+	}
+	return wall, float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / 1e3, nil
+}
+
+// alternate runs a peer and ours in turns, so that what slows the machine slows
+// both, after one run of each that does not count.
+func alternate(ctx context.Context, times int, peer, ours program) ([]series, error) {
+	wall, processor := map[string][]float64{}, map[string][]float64{}
+	for i := range times + 1 {
+		for _, p := range []program{peer, ours} {
+			took, worked, err := p.once(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if i > 0 {
+				wall[p.name], processor[p.name] = append(wall[p.name], took), append(processor[p.name], worked)
+			}
+		}
+	}
+	const ofProcessors = ", processors"
+	return []series{
+		{What: peer.name, Unit: "ms", Figures: wall[peer.name]},
+		{What: ours.name, Unit: "ms", Limit: peer.name, Figures: wall[ours.name]},
+		{What: peer.name + ofProcessors, Unit: "CPU ms", Figures: processor[peer.name]},
+		{What: ours.name + ofProcessors, Unit: "CPU ms", Limit: peer.name + ofProcessors, Figures: processor[ours.name]},
+	}, nil
+}
