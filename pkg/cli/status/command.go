@@ -1,7 +1,6 @@
 package status
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +50,7 @@ answer within --request-timeout is named at the end.`,
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "leave the titles out")
 	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 unless everything is healthy")
 	flags.BoolVarP(&o.watch, "watch", "w", false, "draw again as things change")
-	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks of --watch")
+	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks of --watch where changes cannot be watched, or members are asked")
 	flags.StringVarP(&o.selector, "selector", "l", "", "only those with such labels, such as team=vision")
 	flags.StringVar(&o.sortBy, "sort-by", "", "order of the rows: "+strings.Join(orders(), ", "))
 	s.AddLocalFlag(flags)
@@ -70,18 +69,19 @@ func (o *options) run(ctx context.Context, args []string) error {
 	if err := o.prepare(source); err != nil {
 		return err
 	}
-	look := func(ctx context.Context, w io.Writer) (healthy bool, err error) {
+	look := func(ctx context.Context) (screenful, error) {
 		reports, one, err := o.collect(ctx, source, args)
-		if err != nil {
-			return false, err
-		}
-		return allHealthy(reports), o.print(w, reports, one)
+		return screenful{reports, one}, err
 	}
 	if o.watch {
-		return o.redraw(ctx, look)
+		return o.newRedraw(source, look).run(ctx)
 	}
-	healthy, err := look(ctx, o.session.Streams.Out)
-	if err == nil && o.exitCode && !healthy {
+	seen, err := look(ctx)
+	if err != nil {
+		return err
+	}
+	err = o.print(o.session.Streams.Out, seen.reports, seen.one)
+	if err == nil && o.exitCode && !allHealthy(seen.reports) {
 		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("not healthy"), Silent: true}
 	}
 	return err
@@ -227,55 +227,4 @@ func allHealthy(reports []report.Runtime) bool {
 		}
 	}
 	return true
-}
-
-// redraw looks again and again. On a terminal it draws over the screen before,
-// clipped at the bottom; elsewhere it writes a screen whenever it has changed.
-func (o *options) redraw(ctx context.Context, look func(context.Context, io.Writer) (bool, error)) error {
-	const enter, leave, home = "\x1b[?1049h", "\x1b[?1049l", "\x1b[H\x1b[J"
-	screen := o.session.Screen()
-	out := o.session.Streams.Out
-	if screen.TTY {
-		_, _ = io.WriteString(out, enter)
-		defer func() { _, _ = io.WriteString(out, leave) }()
-	}
-	last := ""
-	for {
-		var drawn bytes.Buffer
-		healthy, err := look(ctx, &drawn)
-		if ctx.Err() != nil {
-			return nil // Ctrl-C is how one leaves
-		}
-		if err != nil {
-			return err
-		}
-		text := clip(drawn.String(), screen.Height)
-		switch {
-		case screen.TTY:
-			_, err = io.WriteString(out, home+text)
-		case text != last:
-			_, err = fmt.Fprintln(out, text)
-		}
-		if err != nil {
-			return fmt.Errorf("writing the screen: %w", err)
-		}
-		last = text
-		if healthy && o.until == "healthy" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(o.interval):
-		}
-	}
-}
-
-// clip keeps the lines that fit, from the top, and no final line break.
-func clip(text string, height int) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if height > 0 && len(lines) > height {
-		lines = lines[:height]
-	}
-	return strings.Join(lines, "\n")
 }

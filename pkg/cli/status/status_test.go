@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
@@ -263,11 +262,11 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		Streams: genericiooptions.IOStreams{Out: &bytes.Buffer{}}, Getenv: func(string) string { return "" },
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
-	err := o.redraw(ctx, func(context.Context, io.Writer) (bool, error) {
+	look := func(context.Context) (screenful, error) {
 		cancel()
-		return false, nil
-	})
-	if err != nil {
+		return screenful{}, nil
+	}
+	if err := (&redraw{options: o, look: look}).run(ctx); err != nil {
 		t.Error(err)
 	}
 }
