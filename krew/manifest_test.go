@@ -52,9 +52,17 @@ type manifestFile struct {
 // known are the platforms of krew.
 func known() []platform {
 	return []platform{
-		{"windows", "386"}, {"windows", "amd64"}, {"windows", "arm64"},
-		{"linux", "386"}, {"linux", "amd64"}, {"linux", "arm"}, {"linux", "arm64"}, {"linux", "ppc64le"},
-		{"darwin", "386"}, {"darwin", "amd64"}, {"darwin", "arm64"},
+		{"windows", "386"},
+		{"windows", "amd64"},
+		{"windows", "arm64"},
+		{"linux", "386"},
+		{"linux", "amd64"},
+		{"linux", "arm"},
+		{"linux", "arm64"},
+		{"linux", "ppc64le"},
+		{"darwin", "386"},
+		{"darwin", "amd64"},
+		{"darwin", "arm64"},
 	}
 }
 

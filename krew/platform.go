@@ -18,9 +18,14 @@ type platform struct{ os, arch string }
 // packed are the platforms there is an archive for: those of the template.
 func packed() []platform {
 	return []platform{
-		{"linux", "amd64"}, {"linux", "arm64"}, {"linux", "arm"}, {"linux", "ppc64le"},
-		{"darwin", "amd64"}, {"darwin", "arm64"},
-		{"windows", "amd64"}, {"windows", "arm64"},
+		{"linux", "amd64"},
+		{"linux", "arm64"},
+		{"linux", "arm"},
+		{"linux", "ppc64le"},
+		{"darwin", "amd64"},
+		{"darwin", "arm64"},
+		{"windows", "amd64"},
+		{"windows", "arm64"},
 	}
 }
 

@@ -165,7 +165,7 @@ func answer(w http.ResponseWriter, code int, body any) {
 }
 
 func answerError(w http.ResponseWriter, err error) {
-	status := apierrors.APIStatus(nil)
+	var status apierrors.APIStatus
 	var known *apierrors.StatusError
 	if asStatus(err, &known) {
 		status = known

@@ -64,7 +64,7 @@ func (o *credentialOptions) validate(schemes []string) error {
 
 // secret of the credentials, with the keys that mounts of the schemes look for.
 func (o *credentialOptions) secret(meta metav1.ObjectMeta, schemes []string) (*corev1.Secret, error) {
-	found := credentials{}
+	var found credentials
 	var err error
 	if o.file != "" {
 		found, err = o.read()

@@ -126,9 +126,19 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 		return nil, err
 	}
 	columns := []table.Column{
-		{Title: "NAME"}, {Title: "PHASE"}, {Title: "CACHED", Right: true, Drop: 2}, {Title: "SHARE", Right: true}, {Title: "CAPACITY", Right: true, Drop: 4},
-		{Title: "SIZE", Right: true, Drop: 3}, {Title: "FILES", Right: true, Drop: 6}, {Title: "RUNTIME", Drop: 5}, {Title: "AGE", Right: true, Drop: 1},
-		{Title: "ACCESS", Wide: true}, {Title: "HIT", Right: true, Wide: true}, {Title: "MOUNTS", Wide: true}, {Title: "MESSAGE", Wide: true},
+		{Title: "NAME"},
+		{Title: "PHASE"},
+		{Title: "CACHED", Right: true, Drop: 2},
+		{Title: "SHARE", Right: true},
+		{Title: "CAPACITY", Right: true, Drop: 4},
+		{Title: "SIZE", Right: true, Drop: 3},
+		{Title: "FILES", Right: true, Drop: 6},
+		{Title: "RUNTIME", Drop: 5},
+		{Title: "AGE", Right: true, Drop: 1},
+		{Title: "ACCESS", Wide: true},
+		{Title: "HIT", Right: true, Wide: true},
+		{Title: "MOUNTS", Wide: true},
+		{Title: "MESSAGE", Wide: true},
 	}
 	screen := q.screen()
 	return typed(q, list, columns, func(d *v1alpha1.Dataset) []string {
@@ -166,9 +176,19 @@ func runtimes(ctx context.Context, q *query) (*listing, error) {
 		return nil, err
 	}
 	columns := []table.Column{
-		{Title: "NAME"}, {Title: "DATASET", Drop: 4}, {Title: "READY"}, {Title: "MASTERS", Right: true}, {Title: "WORKERS", Right: true}, {Title: "MOUNTS", Right: true, Drop: 2},
-		{Title: "CACHED", Right: true, Drop: 5}, {Title: "LEADER", Drop: 3}, {Title: "AGE", Right: true, Drop: 1},
-		{Title: "TERM", Right: true, Wide: true}, {Title: "CAPACITY", Right: true, Wide: true}, {Title: "IMAGE", Wide: true}, {Title: "MESSAGE", Wide: true},
+		{Title: "NAME"},
+		{Title: "DATASET", Drop: 4},
+		{Title: "READY"},
+		{Title: "MASTERS", Right: true},
+		{Title: "WORKERS", Right: true},
+		{Title: "MOUNTS", Right: true, Drop: 2},
+		{Title: "CACHED", Right: true, Drop: 5},
+		{Title: "LEADER", Drop: 3},
+		{Title: "AGE", Right: true, Drop: 1},
+		{Title: "TERM", Right: true, Wide: true},
+		{Title: "CAPACITY", Right: true, Wide: true},
+		{Title: "IMAGE", Wide: true},
+		{Title: "MESSAGE", Wide: true},
 	}
 	screen := q.screen()
 	return typed(q, list, columns, func(r *v1alpha1.JindoRuntime) []string {

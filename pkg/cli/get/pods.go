@@ -29,8 +29,15 @@ func mounts(ctx context.Context, q *query) (*listing, error) {
 		return nil, failure.Generalf("%s", in.Failures[0])
 	}
 	found := &listing{failures: in.Failures, list: &MountReportList{}, columns: []table.Column{
-		{Title: "POD"}, {Title: "DATASET"}, {Title: "TYPE"}, {Title: "STATE"}, {Title: "NODE", Drop: 2}, {Title: "AGE", Right: true, Drop: 1},
-		{Title: "ACCESS", Wide: true}, {Title: "PATHS", Wide: true}, {Title: "REASON", Wide: true},
+		{Title: "POD"},
+		{Title: "DATASET"},
+		{Title: "TYPE"},
+		{Title: "STATE"},
+		{Title: "NODE", Drop: 2},
+		{Title: "AGE", Right: true, Drop: 1},
+		{Title: "ACCESS", Wide: true},
+		{Title: "PATHS", Wide: true},
+		{Title: "REASON", Wide: true},
 	}}
 	for _, use := range in.Uses() {
 		if !q.labels.Matches(labels.Set(use.Pod.Labels)) {
@@ -87,8 +94,16 @@ func workers(ctx context.Context, q *query) (*listing, error) {
 		return nil, failure.Generalf("%s", in.Failures[0])
 	}
 	found := &listing{failures: in.Failures, list: &WorkerReportList{}, columns: []table.Column{
-		{Title: "WORKER"}, {Title: "RUNTIME", Drop: 3}, {Title: "STATE"}, {Title: "USED", Right: true}, {Title: "CAPACITY", Right: true, Drop: 4}, {Title: "NODE", Drop: 2},
-		{Title: "RESTARTS", Right: true, Drop: 5}, {Title: "AGE", Right: true, Drop: 1}, {Title: "TIERS", Wide: true}, {Title: "REASON", Wide: true},
+		{Title: "WORKER"},
+		{Title: "RUNTIME", Drop: 3},
+		{Title: "STATE"},
+		{Title: "USED", Right: true},
+		{Title: "CAPACITY", Right: true, Drop: 4},
+		{Title: "NODE", Drop: 2},
+		{Title: "RESTARTS", Right: true, Drop: 5},
+		{Title: "AGE", Right: true, Drop: 1},
+		{Title: "TIERS", Wide: true},
+		{Title: "REASON", Wide: true},
 	}}
 	var reports []*WorkerReport
 	var pods []*corev1.Pod
@@ -97,11 +112,7 @@ func workers(ctx context.Context, q *query) (*listing, error) {
 		if pod.Labels[names.LabelManagedBy] != names.ManagedBy || pod.Labels[names.LabelRole] != workerRole || !q.labels.Matches(labels.Set(pod.Labels)) {
 			continue
 		}
-		r := &WorkerReport{
-			TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: WorkerKind}, ObjectMeta: identity(pod),
-			Runtime: pod.Labels[names.LabelRelease], Node: pod.Spec.NodeName,
-			State: podstate.Word(pod), Ready: podstate.Ready(pod), Restarts: podstate.Restarts(pod), Reason: podstate.Reason(pod),
-		}
+		r := workerReport(pod)
 		if runtime := in.Runtime(pod.Namespace, r.Runtime); runtime != nil {
 			r.Dataset = datasetServed(runtime)
 		}
@@ -122,6 +133,14 @@ func workers(ctx context.Context, q *query) (*listing, error) {
 		})
 	}
 	return found, nil
+}
+
+func workerReport(pod *corev1.Pod) *WorkerReport {
+	return &WorkerReport{
+		TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: WorkerKind}, ObjectMeta: identity(pod),
+		Runtime: pod.Labels[names.LabelRelease], Node: pod.Spec.NodeName,
+		State: podstate.Word(pod), Ready: podstate.Ready(pod), Restarts: podstate.Restarts(pod), Reason: podstate.Reason(pod),
+	}
 }
 
 func datasetServed(runtime *v1alpha1.JindoRuntime) string {

@@ -31,7 +31,8 @@ type MountReport struct {
 	Node string `json:"node,omitempty"`
 	// State of the pod in a word.
 	State string `json:"state"`
-	Ready bool   `json:"ready"`
+	// Ready: all its containers are.
+	Ready bool `json:"ready"`
 	// Paths at which its containers see the Dataset.
 	Paths []string `json:"paths"`
 	// ReadOnly says whether the pod asks for no more than reading.
@@ -44,7 +45,8 @@ type MountReport struct {
 type MountReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []MountReport `json:"items"`
+	// Items in the order in which they are shown.
+	Items []MountReport `json:"items"`
 }
 
 // WorkerReport is a pod that caches.
@@ -56,22 +58,31 @@ type WorkerReport struct {
 	// Runtime that it belongs to.
 	Runtime string `json:"runtime"`
 	// Dataset that the runtime serves, if it does.
-	Dataset  string `json:"dataset,omitempty"`
-	Node     string `json:"node,omitempty"`
-	State    string `json:"state"`
-	Ready    bool   `json:"ready"`
-	Restarts int    `json:"restarts"`
-	Reason   string `json:"reason,omitempty"`
+	Dataset string `json:"dataset,omitempty"`
+	// Node that the pod is on; empty while it is on none.
+	Node string `json:"node,omitempty"`
+	// State of the pod in a word.
+	State string `json:"state"`
+	// Ready: all its containers are.
+	Ready bool `json:"ready"`
+	// Restarts of its containers.
+	Restarts int `json:"restarts"`
+	// Reason why it is not ready.
+	Reason string `json:"reason,omitempty"`
 	// Cache as the worker says itself; absent when it did not answer.
 	Cache *WorkerCache `json:"cache,omitempty"`
 }
 
 // WorkerCache is what a worker caches, in bytes.
 type WorkerCache struct {
-	Used     uint64        `json:"used"`
-	Capacity uint64        `json:"capacity"`
-	Tiers    []report.Tier `json:"tiers"`
-	HitBytes uint64        `json:"hitBytes"`
+	// Used of Capacity by what is cached.
+	Used uint64 `json:"used"`
+	// Capacity of all tiers.
+	Capacity uint64 `json:"capacity"`
+	// Tiers, the fastest first.
+	Tiers []report.Tier `json:"tiers"`
+	// HitBytes were asked for and there.
+	HitBytes uint64 `json:"hitBytes"`
 	// MissBytes were asked for and not there.
 	MissBytes uint64 `json:"missBytes"`
 }
@@ -80,7 +91,8 @@ type WorkerCache struct {
 type WorkerReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []WorkerReport `json:"items"`
+	// Items in the order in which they are shown.
+	Items []WorkerReport `json:"items"`
 }
 
 // DeepCopyObject implements runtime.Object, as those below; what a report

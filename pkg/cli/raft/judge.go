@@ -51,7 +51,7 @@ func newestPeers(r *report.Runtime) []report.Peer {
 			peers, newest = m.Peers, m.ConfigurationIndex
 		}
 	}
-	return peers
+	return slices.SortedFunc(slices.Values(peers), func(a, b report.Peer) int { return strings.Compare(a.Name, b.Name) })
 }
 
 func answers(r *report.Runtime, name string) bool {

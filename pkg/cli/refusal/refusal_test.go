@@ -53,7 +53,7 @@ func TestExplain(t *testing.T) {
 			if !strings.HasPrefix(err.Error(), "listing: ") || !strings.Contains(err.Error(), test.text) || !strings.Contains(failed.Hint, test.hint) || failed.Try != test.try {
 				t.Errorf("got %q, %q, %q", err, failed.Hint, failed.Try)
 			}
-			if again := refusal.Explain(s, nil, "more", err); again != err {
+			if again := refusal.Explain(s, nil, "more", err); !errors.Is(again, err) || again.Error() != err.Error() {
 				t.Errorf("explained twice: %v", again)
 			}
 		})
