@@ -162,8 +162,12 @@ func (f facts) runtimeNotReady() string {
 		if disabled || phase == v1alpha1.RuntimePhaseReady || phase == v1alpha1.RuntimePhasePartialReady && f.wasBound() {
 			return
 		}
-		text := fmt.Sprintf("%d of %d %s are ready", ready, desired, name)
-		if reason != "" {
+		count := fmt.Sprintf("%d of %d", ready, desired)
+		text := count + " " + name + " are ready"
+		switch {
+		case strings.HasPrefix(reason, count):
+			text = reason // which begins with the same count
+		case reason != "":
 			text += " (" + reason + ")"
 		}
 		parts = append(parts, text)
