@@ -31,11 +31,14 @@ type CheckReport struct { //nolint:revive // the kind's name in JSON
 	Collected time.Time `json:"collected"`
 	// Healthy: no check failed.
 	Healthy bool `json:"healthy"`
-	// How many checks came to what.
-	Passed   int `json:"passed"`
+	// Passed counts checks that found what they want.
+	Passed int `json:"passed"`
+	// Warnings counts checks that found what may hurt.
 	Warnings int `json:"warnings"`
-	Failed   int `json:"failed"`
-	Skipped  int `json:"skipped"`
+	// Failed counts checks that found what does not work.
+	Failed int `json:"failed"`
+	// Skipped counts checks that could not be done.
+	Skipped int `json:"skipped"`
 	// Checks in the order in which they are shown.
 	Checks []Result `json:"checks"`
 }
@@ -46,8 +49,9 @@ type Result struct {
 	// webhook, dataset/NAME.
 	Category string `json:"category"`
 	// Name of the check, and the heading in docs/checks.md that explains it.
-	Name  string `json:"name"`
-	State State  `json:"state"`
+	Name string `json:"name"`
+	// State is what came of it.
+	State State `json:"state"`
 	// Message for people: what was found, or why it was not looked at.
 	Message string `json:"message"`
 	// See is where it is explained what it means and what to do.

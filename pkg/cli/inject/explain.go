@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,7 +17,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/refusal"
-	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
@@ -216,5 +214,5 @@ func write(s *session.Session, format *output.Format, reports []Report) error {
 	if len(reports) == 1 {
 		return format.Print(s.Streams.Out, &reports[0], all...)
 	}
-	return format.Print(s.Streams.Out, &ReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: ReportListKind}, Items: reports}, all...)
+	return format.Print(s.Streams.Out, newList(reports), all...)
 }

@@ -228,13 +228,14 @@ func webhookImage(ctx context.Context, c client.Reader) string {
 	if err := c.Get(ctx, client.ObjectKey{Namespace: names.SystemNamespace, Name: names.Webhook}, &d); err != nil {
 		return ""
 	}
-	for _, container := range d.Spec.Template.Spec.Containers {
-		for _, v := range container.Env {
-			if v.Name == "JINDO_IMAGE" && v.Value != "" {
-				return v.Value
-			}
-		}
-		return container.Image
+	containers := d.Spec.Template.Spec.Containers
+	if len(containers) == 0 {
+		return ""
 	}
-	return ""
+	for _, v := range containers[0].Env {
+		if v.Name == "JINDO_IMAGE" && v.Value != "" {
+			return v.Value
+		}
+	}
+	return containers[0].Image
 }

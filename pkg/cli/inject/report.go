@@ -44,9 +44,10 @@ type Report struct {
 
 	// Object as kubectl names it: deployment/train.
 	Object string `json:"object"`
-	// Verdict in a word, and Message in a sentence.
+	// Verdict in a word.
 	Verdict Verdict `json:"verdict"`
-	Message string  `json:"message"`
+	// Message is the verdict in a sentence.
+	Message string `json:"message"`
 	// Plan is what the webhook's function says of the pod.
 	Plan Plan `json:"plan"`
 	// Sidecar: the pod, or the template, has one now.
@@ -69,7 +70,9 @@ type Report struct {
 type Plan struct {
 	// Outcome is Injected, Already, Skipped or Refused.
 	Outcome string `json:"outcome"`
-	Reason  string `json:"reason"`
+	// Reason of the outcome, for programs.
+	Reason string `json:"reason"`
+	// Message is the outcome in a sentence.
 	Message string `json:"message"`
 	// Warnings for whoever creates the pod.
 	Warnings []string `json:"warnings,omitempty"`
@@ -79,13 +82,16 @@ type Plan struct {
 
 // Webhook of a configuration.
 type Webhook struct {
+	// Configuration that it is in.
 	Configuration string `json:"configuration"`
-	Name          string `json:"name"`
+	// Name of the webhook in its configuration.
+	Name string `json:"name"`
 	// Ours: it gives pods their sidecar.
 	Ours bool `json:"ours,omitempty"`
-	// Called for the pod, or not, and Why.
-	Called bool   `json:"called"`
-	Why    string `json:"why"`
+	// Called for the pod, or not.
+	Called bool `json:"called"`
+	// Why it is called, or is not.
+	Why string `json:"why"`
 }
 
 // Policies.
@@ -96,7 +102,7 @@ const (
 	PolicyUnknown  = "Unknown"
 )
 
-// Healthy: nothing keeps the pods from their data.
+// Healthy tells whether nothing keeps the pods from their data.
 func (r *Report) Healthy() bool {
 	switch r.Verdict {
 	case Missed, Refused, NotInjected, Unknown:
@@ -111,6 +117,7 @@ type ReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata"`
 
+	// Items in the order of the manifest.
 	Items []Report `json:"items"`
 }
 
@@ -120,6 +127,10 @@ func newReport(namespace, name, object string) *Report {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Object:     object, Webhooks: []Webhook{}, Problems: []string{}, Failures: []string{}, Policy: PolicyUnknown,
 	}
+}
+
+func newList(items []Report) *ReportList {
+	return &ReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: ReportListKind}, Items: items}
 }
 
 // DeepCopyObject implements runtime.Object; what a report points to is never

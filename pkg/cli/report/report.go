@@ -232,12 +232,17 @@ type Worker struct {
 // Tier of one worker, or of all of them together.
 type Tier struct {
 	// Medium is MEM, SSD or HDD.
-	Medium      string `json:"medium"`
-	Capacity    uint64 `json:"capacity"`
-	Used        uint64 `json:"used"`
-	Files       uint64 `json:"files"`
+	Medium string `json:"medium"`
+	// Capacity in bytes.
+	Capacity uint64 `json:"capacity"`
+	// Used bytes.
+	Used uint64 `json:"used"`
+	// Files that cache blocks.
+	Files uint64 `json:"files"`
+	// SealedFiles are those that are written no more.
 	SealedFiles uint64 `json:"sealedFiles"`
-	Error       string `json:"error,omitempty"`
+	// Error is why nothing new is cached here.
+	Error string `json:"error,omitempty"`
 }
 
 // Cache is the sum over the workers that answered.

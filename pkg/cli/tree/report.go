@@ -36,10 +36,14 @@ const (
 
 // Node is one object.
 type Node struct {
-	Kind      string `json:"kind"`
+	// Kind of the object.
+	Kind string `json:"kind"`
+	// Namespace of the object; empty for one that has none.
 	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name"`
-	Health    Health `json:"health"`
+	// Name of the object.
+	Name string `json:"name"`
+	// Health in a word.
+	Health Health `json:"health"`
 	// State in a word or figure: Bound, Running, 2/3.
 	State string `json:"state,omitempty"`
 	// Node that a pod is on.

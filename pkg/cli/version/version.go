@@ -31,7 +31,8 @@ const Kind = "VersionReport"
 // Report is what `version -o json` prints.
 type Report struct {
 	metav1.TypeMeta `json:",inline"`
-	Client          Build `json:"client"`
+	// Client is this program.
+	Client Build `json:"client"`
 	// Components of the product, in the order of their names.
 	Components []Component `json:"components,omitempty"`
 	// Runtimes by the versions of their members.
@@ -46,26 +47,36 @@ type Report struct {
 
 // Build is one build of the program.
 type Build struct {
-	Version  string `json:"version"`
-	Commit   string `json:"commit,omitempty"`
-	Go       string `json:"go"`
+	// Version that it was released as.
+	Version string `json:"version"`
+	// Commit that it was built from.
+	Commit string `json:"commit,omitempty"`
+	// Go is the version of the compiler.
+	Go string `json:"go"`
+	// Platform as system/architecture.
 	Platform string `json:"platform"`
 }
 
 // Component of the product on the cluster.
 type Component struct {
+	// Name of its Deployment or DaemonSet.
 	Name string `json:"name"`
 	// Version is the tag of its image, or its digest.
 	Version string `json:"version"`
-	Image   string `json:"image"`
-	Ready   int32  `json:"ready"`
-	Wanted  int32  `json:"wanted"`
+	// Image in full.
+	Image string `json:"image"`
+	// Ready pods of it.
+	Ready int32 `json:"ready"`
+	// Wanted pods of it.
+	Wanted int32 `json:"wanted"`
 }
 
 // Runtime is what the members of a runtime run.
 type Runtime struct {
+	// Namespace of the JindoRuntime.
 	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
+	// Name of the JindoRuntime.
+	Name string `json:"name"`
 	// Members by version.
 	Members map[string]int `json:"members"`
 	// Roles are those members by what they are: master, worker, fuse.
@@ -74,7 +85,9 @@ type Runtime struct {
 
 // CRD is a kind with the versions in which objects are stored.
 type CRD struct {
-	Name           string   `json:"name"`
+	// Name of the CustomResourceDefinition.
+	Name string `json:"name"`
+	// StoredVersions of its objects.
 	StoredVersions []string `json:"storedVersions"`
 }
 

@@ -1,0 +1,13 @@
+package inject
+
+import (
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/cli/schematest"
+)
+
+// TestSchemas: what machines read does not change unnoticed.
+func TestSchemas(t *testing.T) {
+	schematest.Compare(t, *update, ReportKind, newReport("vision", "train", "deployment/train"))
+	schematest.Compare(t, *update, ReportListKind, newList(nil))
+}
