@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/input"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
 )
 
@@ -51,13 +51,13 @@ type object struct {
 func readStream(files []string, stdin io.Reader) (*stream, error) {
 	all := &stream{}
 	for _, file := range files {
-		raw, err := readFile(file, stdin)
+		raw, err := input.Read(file, stdin, maxFile)
 		if err != nil {
 			return nil, err
 		}
 		parts := split(raw)
 		for i, part := range parts {
-			d := &document{name: label(file), raw: part}
+			d := &document{name: input.Name(file), raw: part}
 			if len(parts) > 1 {
 				d.name = fmt.Sprintf("%s#%d", d.name, i+1)
 			}
@@ -82,33 +82,6 @@ func (s *stream) add(d *document) {
 		}
 	}
 	s.documents = append(s.documents, d)
-}
-
-func label(file string) string {
-	if file == "-" {
-		return "standard input"
-	}
-	return file
-}
-
-func readFile(file string, stdin io.Reader) ([]byte, error) {
-	reader := stdin
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return nil, failure.Usagef("reading manifests: %w", err)
-		}
-		defer func() { _ = opened.Close() }()
-		reader = opened
-	}
-	raw, err := io.ReadAll(io.LimitReader(reader, maxFile+1))
-	if err != nil {
-		return nil, failure.Usagef("reading %s: %w", label(file), err)
-	}
-	if len(raw) > maxFile {
-		return nil, failure.Usagef("reading %s: it is larger than %d bytes", label(file), maxFile)
-	}
-	return raw, nil
 }
 
 // split at the lines that begin a document; each keeps its line.

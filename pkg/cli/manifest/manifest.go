@@ -5,7 +5,6 @@ package manifest
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/input"
 )
 
 // maxSize of one file in bytes.
@@ -46,48 +46,21 @@ type Options struct {
 func Read(options Options) (*Set, error) {
 	set := &Set{}
 	for _, file := range options.Files {
-		raw, err := load(file, options.Stdin)
+		raw, err := input.Read(file, options.Stdin, maxSize)
 		if err != nil {
 			return nil, err
 		}
 		objects, err := v1alpha1.Decode(raw)
 		if err != nil {
-			return nil, failure.Usagef("%s: %w", label(file), err)
+			return nil, failure.Usagef("%s: %w", input.Name(file), err)
 		}
 		for _, object := range objects {
 			if err := set.add(object, options); err != nil {
-				return nil, failure.Usagef("%s: %w", label(file), err)
+				return nil, failure.Usagef("%s: %w", input.Name(file), err)
 			}
 		}
 	}
 	return set, nil
-}
-
-func load(file string, stdin io.Reader) ([]byte, error) {
-	reader := stdin
-	if file != "-" {
-		opened, err := os.Open(file)
-		if err != nil {
-			return nil, failure.Usagef("reading manifests: %w", err)
-		}
-		defer func() { _ = opened.Close() }()
-		reader = opened
-	}
-	raw, err := io.ReadAll(io.LimitReader(reader, maxSize+1))
-	if err != nil {
-		return nil, failure.Usagef("reading %s: %w", label(file), err)
-	}
-	if len(raw) > maxSize {
-		return nil, failure.Usagef("reading %s: it is larger than %d bytes", label(file), maxSize)
-	}
-	return raw, nil
-}
-
-func label(file string) string {
-	if file == "-" {
-		return "standard input"
-	}
-	return file
 }
 
 func (s *Set) add(object runtime.Object, options Options) error {
