@@ -272,7 +272,7 @@ func (m *machine) screens(t *testing.T) {
 		{"raft status --local --format=jindo", "state: LEADER"},
 		{"raft list-peers --local", "hadoop-jindofs-master-2"},
 		{"local status", "hadoop-jindofs-fuse-0"},
-		{"version", "default/hadoop: "},
+		{"version --local", "default/hadoop: "},
 		{"raft transfer-leader --local --to hadoop-jindofs-master-2", "hadoop-jindofs-master-2 leads"},
 	} {
 		if got := m.must("kubectl-jindo", strings.Fields(test.args)...); !strings.Contains(got, test.want) {

@@ -72,7 +72,8 @@ type Runtime struct {
 	Where string `json:"where,omitempty"`
 	// Version of the masters, or of whoever answered.
 	Version string `json:"version,omitempty"`
-	Health  Health `json:"health"`
+	// Health of all of it, in a word.
+	Health Health `json:"health"`
 	// Problems, a sentence each, worst first.
 	Problems []string `json:"problems"`
 	// Notes are sentences about what is no fault: a change that waits, a pod that
@@ -88,12 +89,18 @@ type Runtime struct {
 	// name then.
 	Unserved bool `json:"unserved,omitempty"`
 
-	Dataset Dataset  `json:"dataset"`
+	// Dataset that it serves.
+	Dataset Dataset `json:"dataset"`
+	// Masters, in the order of their numbers.
 	Masters []Master `json:"masters"`
+	// Workers, in the order of their numbers.
 	Workers []Worker `json:"workers"`
-	Cache   Cache    `json:"cache"`
-	Mounts  []Mount  `json:"mounts"`
-	Fuses   []Fuse   `json:"fuses"`
+	// Cache of all workers together.
+	Cache Cache `json:"cache"`
+	// Mounts of the Dataset, by path.
+	Mounts []Mount `json:"mounts"`
+	// Fuses are the FUSE servers, one a node.
+	Fuses []Fuse `json:"fuses"`
 	// Consumers are the pods that mount the Dataset.
 	Consumers []Consumer `json:"consumers"`
 	// Events about the objects of all these, the newest first.
@@ -110,28 +117,36 @@ type Runtime struct {
 // Dataset that a runtime serves.
 type Dataset struct {
 	// Name is empty when the runtime serves none.
-	Name  string `json:"name,omitempty"`
+	Name string `json:"name,omitempty"`
+	// Phase that it is in: Bound, NotBound, Failed, Pending.
 	Phase string `json:"phase"`
 	// Message says what to write when none is bound.
 	Message string `json:"message,omitempty"`
 	// Objects and Bytes in the stores of all mounts, as far as they are known; in a
 	// cluster the bytes are rounded.
 	Objects *int64 `json:"objects,omitempty"`
-	Bytes   *int64 `json:"bytes,omitempty"`
+	// Bytes: see Objects.
+	Bytes *int64 `json:"bytes,omitempty"`
 }
 
 // Pod that something runs in.
 type Pod struct {
+	// Name of the pod.
 	Name string `json:"name"`
+	// Node that it runs on; absent while it has none.
 	Node string `json:"node,omitempty"`
-	IP   string `json:"ip,omitempty"`
+	// IP of the pod; absent while it has none.
+	IP string `json:"ip,omitempty"`
 	// State in the word that kubectl prints: Running, Pending, OOMKilled.
 	State string `json:"state"`
-	Ready bool   `json:"ready"`
+	// Ready as the kubelet says.
+	Ready bool `json:"ready"`
 	// Reason is what keeps it from being ready, for people.
-	Reason   string     `json:"reason,omitempty"`
-	Restarts int        `json:"restarts"`
-	Created  *time.Time `json:"created,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Restarts of all its containers.
+	Restarts int `json:"restarts"`
+	// Created is when the pod was made.
+	Created *time.Time `json:"created,omitempty"`
 }
 
 // Consumer is a pod that mounts the Dataset.
@@ -147,86 +162,135 @@ type Consumer struct {
 
 // Event of the cluster.
 type Event struct {
+	// Time that it was last seen.
 	Time *time.Time `json:"time,omitempty"`
 	// Type is Normal or Warning.
-	Type    string `json:"type"`
-	Reason  string `json:"reason"`
-	Object  string `json:"object"`
+	Type string `json:"type"`
+	// Reason in one word.
+	Reason string `json:"reason"`
+	// Object it is about, by name.
+	Object string `json:"object"`
+	// Message for people.
 	Message string `json:"message"`
-	Count   int    `json:"count"`
+	// Count of times that it was seen.
+	Count int `json:"count"`
 }
 
 // Master as it says of itself; only Name, Address and Error are set when it
 // does not answer.
 type Master struct {
-	Name    string `json:"name"`
+	// Name of the master, which is its pod's.
+	Name string `json:"name"`
+	// Address of its gRPC port.
 	Address string `json:"address"`
 	// RaftAddress as host:port.
 	RaftAddress string `json:"raftAddress,omitempty"`
-	MemberID    string `json:"memberID,omitempty"`
+	// MemberID was minted with its data directory.
+	MemberID string `json:"memberID,omitempty"`
 	// State is LEADER, FOLLOWER, CANDIDATE, SHUTDOWN, JOINING or UNREACHABLE.
 	State string `json:"state"`
-	Voter bool   `json:"voter"`
-	Ready bool   `json:"ready"`
-	Term  uint64 `json:"term,omitempty"`
+	// Voter takes part in elections.
+	Voter bool `json:"voter"`
+	// Ready to answer changes or to pass them on.
+	Ready bool `json:"ready"`
+	// Term that it is in.
+	Term uint64 `json:"term,omitempty"`
 	// Leader as this member believes.
-	Leader             string     `json:"leader,omitempty"`
-	LeaderSince        *time.Time `json:"leaderSince,omitempty"`
-	LastLogIndex       uint64     `json:"lastLogIndex,omitempty"`
-	CommitIndex        uint64     `json:"commitIndex,omitempty"`
-	AppliedIndex       uint64     `json:"appliedIndex,omitempty"`
-	SnapshotIndex      uint64     `json:"snapshotIndex,omitempty"`
-	SnapshotTime       *time.Time `json:"snapshotTime,omitempty"`
-	ConfigurationIndex uint64     `json:"configurationIndex,omitempty"`
+	Leader string `json:"leader,omitempty"`
+	// LeaderSince is when it learned of this leader.
+	LeaderSince *time.Time `json:"leaderSince,omitempty"`
+	// LastLogIndex of what it has written.
+	LastLogIndex uint64 `json:"lastLogIndex,omitempty"`
+	// CommitIndex that it knows of.
+	CommitIndex uint64 `json:"commitIndex,omitempty"`
+	// AppliedIndex of its state.
+	AppliedIndex uint64 `json:"appliedIndex,omitempty"`
+	// SnapshotIndex of its last snapshot; absent before the first.
+	SnapshotIndex uint64 `json:"snapshotIndex,omitempty"`
+	// SnapshotTime of that snapshot.
+	SnapshotTime *time.Time `json:"snapshotTime,omitempty"`
+	// ConfigurationIndex of the members it knows.
+	ConfigurationIndex uint64 `json:"configurationIndex,omitempty"`
 	// Peers are the members of the configuration this member has.
 	Peers []Peer `json:"peers,omitempty"`
 	// ContactSeconds since it heard from the leader; absent on the leader.
-	ContactSeconds  *float64   `json:"contactSeconds,omitempty"`
-	RTTSeconds      *float64   `json:"rttSeconds,omitempty"`
-	FsyncP99Seconds *float64   `json:"fsyncP99Seconds,omitempty"`
-	LogEntries      uint64     `json:"logEntries,omitempty"`
-	LogBytes        uint64     `json:"logBytes,omitempty"`
-	Digests         []Digest   `json:"digests,omitempty"`
-	Started         *time.Time `json:"started,omitempty"`
-	Version         string     `json:"version,omitempty"`
-	Pod             *Pod       `json:"pod,omitempty"`
-	Error           string     `json:"error,omitempty"`
+	ContactSeconds *float64 `json:"contactSeconds,omitempty"`
+	// RTTSeconds of one call from here.
+	RTTSeconds *float64 `json:"rttSeconds,omitempty"`
+	// FsyncP99Seconds: 99 of 100 writes to its log took no longer.
+	FsyncP99Seconds *float64 `json:"fsyncP99Seconds,omitempty"`
+	// LogEntries since the last snapshot.
+	LogEntries uint64 `json:"logEntries,omitempty"`
+	// LogBytes of the log's file.
+	LogBytes uint64 `json:"logBytes,omitempty"`
+	// Digests of its newest states.
+	Digests []Digest `json:"digests,omitempty"`
+	// Started is when its process began.
+	Started *time.Time `json:"started,omitempty"`
+	// Version of its program.
+	Version string `json:"version,omitempty"`
+	// Pod it runs in; absent outside a cluster.
+	Pod *Pod `json:"pod,omitempty"`
+	// Error is why it did not answer.
+	Error string `json:"error,omitempty"`
 }
 
 // Peer is a member of a Raft configuration.
 type Peer struct {
-	Name     string `json:"name"`
+	// Name of the member.
+	Name string `json:"name"`
+	// MemberID in the configuration.
 	MemberID string `json:"memberID"`
-	Address  string `json:"address"`
-	Voter    bool   `json:"voter"`
+	// Address of its Raft port.
+	Address string `json:"address"`
+	// Voter takes part in elections.
+	Voter bool `json:"voter"`
 }
 
 // Digest of the replicated state at an index.
 type Digest struct {
-	Index  uint64 `json:"index"`
+	// Index in the log that the state is of.
+	Index uint64 `json:"index"`
+	// Digest of the state there.
 	Digest string `json:"digest"`
 }
 
 // Worker as it says of itself.
 type Worker struct {
-	Name    string `json:"name"`
+	// Name of the worker, which is its pod's.
+	Name string `json:"name"`
+	// Address of its port.
 	Address string `json:"address"`
 	// Registered in the ring.
-	Registered bool       `json:"registered"`
-	Live       bool       `json:"live"`
-	Draining   bool       `json:"draining,omitempty"`
-	RingEpoch  uint64     `json:"ringEpoch,omitempty"`
-	ViewIndex  uint64     `json:"viewIndex,omitempty"`
-	Tiers      []Tier     `json:"tiers,omitempty"`
-	Hits       uint64     `json:"hits"`
-	Misses     uint64     `json:"misses"`
-	HitBytes   uint64     `json:"hitBytes"`
-	MissBytes  uint64     `json:"missBytes"`
-	StoreBytes uint64     `json:"storeBytes"`
-	Started    *time.Time `json:"started,omitempty"`
-	Version    string     `json:"version,omitempty"`
-	Pod        *Pod       `json:"pod,omitempty"`
-	Error      string     `json:"error,omitempty"`
+	Registered bool `json:"registered"`
+	// Live: it answered, or its pod is ready.
+	Live bool `json:"live"`
+	// Draining: it gives its files to others.
+	Draining bool `json:"draining,omitempty"`
+	// RingEpoch that it acts on.
+	RingEpoch uint64 `json:"ringEpoch,omitempty"`
+	// ViewIndex of what it knows of the cluster.
+	ViewIndex uint64 `json:"viewIndex,omitempty"`
+	// Tiers, the fastest first.
+	Tiers []Tier `json:"tiers,omitempty"`
+	// Hits are reads answered from the cache.
+	Hits uint64 `json:"hits"`
+	// Misses are reads that needed the store.
+	Misses uint64 `json:"misses"`
+	// HitBytes since it started.
+	HitBytes uint64 `json:"hitBytes"`
+	// MissBytes since it started.
+	MissBytes uint64 `json:"missBytes"`
+	// StoreBytes read from the store since it started.
+	StoreBytes uint64 `json:"storeBytes"`
+	// Started is when its process began.
+	Started *time.Time `json:"started,omitempty"`
+	// Version of its program.
+	Version string `json:"version,omitempty"`
+	// Pod it runs in; absent outside a cluster.
+	Pod *Pod `json:"pod,omitempty"`
+	// Error is why it did not answer.
+	Error string `json:"error,omitempty"`
 }
 
 // Tier of one worker, or of all of them together.
@@ -247,52 +311,74 @@ type Tier struct {
 
 // Cache is the sum over the workers that answered.
 type Cache struct {
+	// Capacity in bytes.
 	Capacity uint64 `json:"capacity"`
-	Used     uint64 `json:"used"`
-	Tiers    []Tier `json:"tiers"`
+	// Used bytes.
+	Used uint64 `json:"used"`
+	// Tiers by medium, the fastest first.
+	Tiers []Tier `json:"tiers"`
 	// HitRatio of bytes since the workers started; absent before a first read.
-	HitRatio   *float64 `json:"hitRatio,omitempty"`
-	HitBytes   uint64   `json:"hitBytes"`
-	MissBytes  uint64   `json:"missBytes"`
-	StoreBytes uint64   `json:"storeBytes"`
+	HitRatio *float64 `json:"hitRatio,omitempty"`
+	// HitBytes since the workers started.
+	HitBytes uint64 `json:"hitBytes"`
+	// MissBytes since the workers started.
+	MissBytes uint64 `json:"missBytes"`
+	// StoreBytes read from the store since then.
+	StoreBytes uint64 `json:"storeBytes"`
 }
 
 // Mount of an under-storage into the tree.
 type Mount struct {
-	Name     string `json:"name"`
-	Path     string `json:"path"`
-	URI      string `json:"uri"`
-	ReadOnly bool   `json:"readOnly"`
+	// Name of the mount in the Dataset.
+	Name string `json:"name"`
+	// Path in the tree.
+	Path string `json:"path"`
+	// URI of what is mounted.
+	URI string `json:"uri"`
+	// ReadOnly: nothing is written to the store.
+	ReadOnly bool `json:"readOnly"`
 	// Objects and Bytes of the last complete listing; absent while unknown.
 	Objects *int64 `json:"objects,omitempty"`
-	Bytes   *int64 `json:"bytes,omitempty"`
-	Epoch   uint64 `json:"epoch"`
+	// Bytes: see Objects.
+	Bytes *int64 `json:"bytes,omitempty"`
+	// Epoch of what may be cached of it.
+	Epoch uint64 `json:"epoch"`
 	// Error is what the store last refused, as some worker saw it.
 	Error string `json:"error,omitempty"`
 }
 
 // Fuse is one mount point and its server.
 type Fuse struct {
-	Name       string     `json:"name"`
-	Mountpoint string     `json:"mountpoint"`
-	Ready      bool       `json:"ready"`
-	Starts     int        `json:"starts"`
-	Since      *time.Time `json:"since,omitempty"`
-	Pod        *Pod       `json:"pod,omitempty"`
-	Error      string     `json:"error,omitempty"`
+	// Name of the server.
+	Name string `json:"name"`
+	// Mountpoint that it serves.
+	Mountpoint string `json:"mountpoint"`
+	// Ready: the kernel is answered.
+	Ready bool `json:"ready"`
+	// Starts of its process.
+	Starts int `json:"starts"`
+	// Since is when it was last started.
+	Since *time.Time `json:"since,omitempty"`
+	// Pod it runs in; absent outside a cluster.
+	Pod *Pod `json:"pod,omitempty"`
+	// Error is why it is not ready.
+	Error string `json:"error,omitempty"`
 }
 
 // Failure is a target that did not answer.
 type Failure struct {
+	// Target by name.
 	Target string `json:"target"`
-	Error  string `json:"error"`
+	// Error in a few words.
+	Error string `json:"error"`
 }
 
 // RuntimeList is several reports.
 type RuntimeList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []Runtime `json:"items"`
+	// Items are the reports, by namespace and name.
+	Items []Runtime `json:"items"`
 }
 
 var (
