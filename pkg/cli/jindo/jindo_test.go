@@ -190,7 +190,7 @@ state: FOLLOWER
 	if !strings.Contains(stdout, "peer_id: 127.93.12.11:18006:0\nstate: UNREACHABLE\n\n") || code != 0 {
 		t.Errorf("exit code %d, got\n%s", code, stdout)
 	}
-	if !strings.Contains(stderr, "hadoop-jindofs-master-0: dial tcp") {
+	if !strings.Contains(stderr, "hadoop-jindofs-master-0: connection refused") {
 		t.Errorf("stderr %q does not say why", stderr)
 	}
 }
