@@ -85,8 +85,10 @@ func settings(t *testing.T) map[string]string {
 }
 
 func TestNamespacesAndNames(t *testing.T) {
-	clusterWide := []string{"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
-		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+	clusterWide := []string{
+		"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+	}
 	for _, object := range decode(t, manifests.Install) {
 		accessor, err := meta.Accessor(object)
 		if err != nil {

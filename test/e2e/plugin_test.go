@@ -267,8 +267,16 @@ func (p *plugin) checkSilentServer(t *testing.T, dataset string) {
 	}()
 	server := "--server=https://" + listener.Addr().String()
 	for _, args := range [][]string{
-		{"status"}, {"status", "hbase", "-o", "wide"}, {"raft", "status", "hadoop"}, {"raft", "list-peers", "hadoop"}, {"raft", "transfer-leader", "hadoop"},
-		{"create", "-f", dataset}, {"get", "datasets"}, {"tree", "hbase"}, {"delete", "dataset", "hbase", "--yes"}, {"inject", "explain", "pod"},
+		{"status"},
+		{"status", "hbase", "-o", "wide"},
+		{"raft", "status", "hadoop"},
+		{"raft", "list-peers", "hadoop"},
+		{"raft", "transfer-leader", "hadoop"},
+		{"create", "-f", dataset},
+		{"get", "datasets"},
+		{"tree", "hbase"},
+		{"delete", "dataset", "hbase", "--yes"},
+		{"inject", "explain", "pod"},
 	} {
 		p.fails(t, 1, "", append(args, server, "--request-timeout=2s")...)
 	}
