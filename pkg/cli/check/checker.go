@@ -41,8 +41,11 @@ type outcome struct {
 }
 
 func good(format string, args ...any) outcome { return outcome{Passed, fmt.Sprintf(format, args...)} }
+
 func warn(format string, args ...any) outcome { return outcome{Warning, fmt.Sprintf(format, args...)} }
-func bad(format string, args ...any) outcome  { return outcome{Failed, fmt.Sprintf(format, args...)} }
+
+func bad(format string, args ...any) outcome { return outcome{Failed, fmt.Sprintf(format, args...)} }
+
 func skip(format string, args ...any) outcome { return outcome{Skipped, fmt.Sprintf(format, args...)} }
 
 // unread is the outcome of a request that failed: who has no right learns which,

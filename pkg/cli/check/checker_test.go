@@ -31,8 +31,11 @@ func TestRunAll(t *testing.T) {
 		name, message string
 		state         State
 	}{
-		{"good", "fine", Passed}, {"deaf", "no answer in time", Failed}, {"polite", "gave up", Failed},
-		{"fatal", "broken", Failed}, {"after", "not looked at: fatal failed", Skipped},
+		{"good", "fine", Passed},
+		{"deaf", "no answer in time", Failed},
+		{"polite", "gave up", Failed},
+		{"fatal", "broken", Failed},
+		{"after", "not looked at: fatal failed", Skipped},
 	}
 	if len(results) != len(want) {
 		t.Fatalf("got %d results", len(results))
@@ -79,8 +82,12 @@ func TestOlder(t *testing.T) {
 		found, limit string
 		want         bool
 	}{
-		{"5.3.18-generic", "5.4", true}, {"5.4.0-150-generic", "5.4", false}, {"6.18.44-fc-v782", "6.9", false},
-		{"v1.28.9+k3s1", "1.29.0", true}, {"v1.34.4", "1.29.0", false}, {"unknown", "1.0", false},
+		{"5.3.18-generic", "5.4", true},
+		{"5.4.0-150-generic", "5.4", false},
+		{"6.18.44-fc-v782", "6.9", false},
+		{"v1.28.9+k3s1", "1.29.0", true},
+		{"v1.34.4", "1.29.0", false},
+		{"unknown", "1.0", false},
 	} {
 		if got := older(test.found, test.limit); got != test.want {
 			t.Errorf("%s older than %s: %v", test.found, test.limit, got)

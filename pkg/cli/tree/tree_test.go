@@ -18,15 +18,16 @@ func sample(now time.Time) *Report {
 		created := metav1.NewTime(now.Add(-41 * 24 * time.Hour))
 		return Node{Kind: kind, Name: name, Health: health, State: state, Node: node, Reason: reason, Created: &created, Children: children}
 	}
-	return &Report{Root: at("Dataset", "hbase", Ready, "Bound", "", "",
-		at("JindoRuntime", "hadoop", Failed, "NotReady", "", "two of three masters find no node: 0/3 nodes are available; name another storage class in spec.master.storageClassName",
-			at("StatefulSet", "hadoop-jindofs-master", Pending, "1/3", "", "",
-				at("Pod", "hadoop-jindofs-master-0", Ready, "Running", "cn-h-07", ""),
-				at("Pod", "hadoop-jindofs-master-1", Failed, "ImagePullBackOff", "cn-h-12", "container master: ImagePullBackOff: no such image")),
-			at("Secret", "hadoop-jindofs-admin", Ready, "", "", "")),
-		at("PersistentVolumeClaim", "hbase", Ready, "Bound", "", "",
-			at("PersistentVolume", "default-hbase", Ready, "Bound", "", ""),
-			at("Pod", "训练-0", Ready, "Running", "cn-h-31", "mounts it at /data through its sidecar"))),
+	return &Report{
+		Root: at("Dataset", "hbase", Ready, "Bound", "", "",
+			at("JindoRuntime", "hadoop", Failed, "NotReady", "", "two of three masters find no node: 0/3 nodes are available; name another storage class in spec.master.storageClassName",
+				at("StatefulSet", "hadoop-jindofs-master", Pending, "1/3", "", "",
+					at("Pod", "hadoop-jindofs-master-0", Ready, "Running", "cn-h-07", ""),
+					at("Pod", "hadoop-jindofs-master-1", Failed, "ImagePullBackOff", "cn-h-12", "container master: ImagePullBackOff: no such image")),
+				at("Secret", "hadoop-jindofs-admin", Ready, "", "", "")),
+			at("PersistentVolumeClaim", "hbase", Ready, "Bound", "", "",
+				at("PersistentVolume", "default-hbase", Ready, "Bound", "", ""),
+				at("Pod", "训练-0", Ready, "Running", "cn-h-31", "mounts it at /data through its sidecar"))),
 	}
 }
 

@@ -74,12 +74,18 @@ func TestWarnings(t *testing.T) {
 		answer *admissionv1.AdmissionResponse
 		want   []string
 	}{
-		{"deprecated and without effect", s.write(v1alpha1.JindoRuntimeKind, nil, labelled),
-			[]string{"write podMetadata.labels", "spec.user: has no effect"}},
-		{"credentials in clear", s.write(v1alpha1.DatasetKind, nil, dataset("d", map[string]string{"fs.oss.accessKeyId": "me", "fs.oss.accessKeySecret": "hunter2"})),
-			[]string{"name that under encryptOptions"}},
-		{"nothing to load, and not built yet", s.write(v1alpha1.DataLoadKind, nil, load),
-			[]string{"there is no Dataset imagenet", "nothing loads ahead of reading yet"}},
+		{
+			"deprecated and without effect", s.write(v1alpha1.JindoRuntimeKind, nil, labelled),
+			[]string{"write podMetadata.labels", "spec.user: has no effect"},
+		},
+		{
+			"credentials in clear", s.write(v1alpha1.DatasetKind, nil, dataset("d", map[string]string{"fs.oss.accessKeyId": "me", "fs.oss.accessKeySecret": "hunter2"})),
+			[]string{"name that under encryptOptions"},
+		},
+		{
+			"nothing to load, and not built yet", s.write(v1alpha1.DataLoadKind, nil, load),
+			[]string{"there is no Dataset imagenet", "nothing loads ahead of reading yet"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			text := strings.Join(test.answer.Warnings, "\n")
