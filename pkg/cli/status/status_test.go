@@ -286,3 +286,20 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+// A master's pod may be away while the others' are there.
+func TestMasterWithoutAPod(t *testing.T) {
+	r := reporttest.InCluster()
+	for away := range r.Masters {
+		pod := r.Masters[away].Pod
+		r.Masters[away].Pod = nil
+		var drawn bytes.Buffer
+		if err := Draw(&drawn, terminal.Screen{Width: 160, Unicode: true}, r, true); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(drawn.String(), r.Masters[away].Name) || !strings.Contains(drawn.String(), "NODE") {
+			t.Errorf("without the pod of %s:\n%s", r.Masters[away].Name, &drawn)
+		}
+		r.Masters[away].Pod = pod
+	}
+}

@@ -32,6 +32,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/admission"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	testserver "github.com/jindo-io/jindo/test/apiserver"
 )
 
 // patience of waits: long, because nothing is timed here.
@@ -43,44 +44,26 @@ type apiserver struct {
 	scheme *runtime.Scheme
 }
 
-var (
-	shared     *apiserver
-	sharedErr  error
-	sharedOnce sync.Once
-	stop       = func() error { return nil }
-)
+var shared = testserver.Share(newServer)
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.Discard())
-	code := m.Run()
-	if err := stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "stopping the kube-apiserver:", err)
-	}
-	os.Exit(code)
+	os.Exit(shared.Run(m))
 }
 
 func start(t *testing.T) *apiserver {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make kube-test`, or set it to the directory that `make kube-assets` prints")
-	}
-	sharedOnce.Do(func() { shared, sharedErr = newServer() })
-	if sharedErr != nil {
-		t.Fatal(sharedErr)
-	}
-	return shared
+	return shared.Get(t)
 }
 
-func newServer() (*apiserver, error) {
-	env := &envtest.Environment{
+func newServer(ends *testserver.Ends) (*apiserver, error) {
+	config, err := ends.Start(&envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "..", "manifests", "crd")},
 		ErrorIfCRDPathMissing: true,
-	}
-	config, err := env.Start()
+	})
 	if err != nil {
-		return nil, fmt.Errorf("starting etcd and kube-apiserver: %w", err)
+		return nil, err
 	}
-	stop = env.Stop
 	config.QPS, config.Burst = 200, 400
 	s := &apiserver{config: config, scheme: runtime.NewScheme()}
 	if err := errors.Join(clientgoscheme.AddToScheme(s.scheme), v1alpha1.AddToScheme(s.scheme)); err != nil {

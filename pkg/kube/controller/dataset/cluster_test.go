@@ -22,6 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/controller/dataset"
 	"github.com/jindo-io/jindo/pkg/kube/controller/manager"
+	"github.com/jindo-io/jindo/test/apiserver"
 )
 
 // patience of waits.
@@ -37,9 +38,7 @@ type cluster struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make kube-test`, or set it to the directory that `make kube-assets` prints")
-	}
+	apiserver.Need(t)
 	manifests := filepath.Join("..", "..", "..", "..", "manifests")
 	env := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join(manifests, "crds.yaml")}, ErrorIfCRDPathMissing: true}
 	config, err := env.Start()

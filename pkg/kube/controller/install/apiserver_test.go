@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	testserver "github.com/jindo-io/jindo/test/apiserver"
 )
 
 // patience of waits: long, because nothing is timed here.
@@ -36,42 +36,23 @@ type apiserver struct {
 	versions [2]string
 }
 
-var (
-	shared     *apiserver
-	sharedErr  error
-	sharedOnce sync.Once
-	stop       = func() error { return nil }
-)
+var shared = testserver.Share(install)
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := stop(); err != nil {
-		fmt.Fprintln(os.Stderr, "stopping the kube-apiserver:", err)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(shared.Run(m)) }
 
 func start(t *testing.T) *apiserver {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make kube-test`, or set it to the directory that `make kube-assets` prints")
-	}
-	sharedOnce.Do(func() { shared, sharedErr = install() })
-	if sharedErr != nil {
-		t.Fatal(sharedErr)
-	}
-	return shared
+	return shared.Get(t)
 }
 
 // install starts a kube-apiserver and applies crds.yaml and install.yaml with
 // kubectl, as people do, twice.
-func install() (*apiserver, error) {
+func install(ends *testserver.Ends) (*apiserver, error) {
 	env := &envtest.Environment{}
-	config, err := env.Start()
+	config, err := ends.Start(env)
 	if err != nil {
-		return nil, fmt.Errorf("starting etcd and kube-apiserver: %w", err)
+		return nil, err
 	}
-	stop = env.Stop
 	user, err := env.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, config)
 	if err != nil {
 		return nil, fmt.Errorf("adding an administrator: %w", err)
@@ -85,7 +66,7 @@ func install() (*apiserver, error) {
 	if err != nil {
 		return nil, err
 	}
-	stop = func() error { _ = os.RemoveAll(dir); return env.Stop() }
+	ends.Add(func() error { return os.RemoveAll(dir) })
 	s.kubeconfig = filepath.Join(dir, "kubeconfig")
 	if err := os.WriteFile(s.kubeconfig, kubeconfig, 0o600); err != nil {
 		return nil, err

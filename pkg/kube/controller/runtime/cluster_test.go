@@ -24,6 +24,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/test/apiserver"
 )
 
 const (
@@ -64,48 +65,28 @@ func (c *cluster) teardown(_ context.Context, rt *v1alpha1.JindoRuntime) (runtim
 }
 
 // shared by the tests of the package, each of which has namespaces of its own.
-var (
-	shared     *cluster
-	sharedOnce sync.Once
-	sharedErr  error
-	stopShared = func() {}
-)
+var shared = apiserver.Share(startCluster)
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	code := m.Run()
-	stopShared()
-	os.Exit(code)
+	os.Exit(shared.Run(m))
 }
 
 func start(t *testing.T) *cluster {
 	t.Helper()
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Fatal("KUBEBUILDER_ASSETS is not set: run `make kube-test`, or set it to the directory that `make kube-assets` prints")
-	}
-	sharedOnce.Do(func() { shared, sharedErr = startCluster() })
-	if sharedErr != nil {
-		t.Fatal(sharedErr)
-	}
-	return shared
+	return shared.Get(t)
 }
 
-func startCluster() (*cluster, error) {
-	env := &envtest.Environment{
+func startCluster(ends *apiserver.Ends) (*cluster, error) {
+	config, err := ends.Start(&envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "..", "manifests", "crd")},
 		ErrorIfCRDPathMissing: true,
-	}
-	config, err := env.Start()
+	})
 	if err != nil {
-		return nil, fmt.Errorf("starting etcd and kube-apiserver: %w", err)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	stopShared = func() {
-		cancel()
-		<-done
-		_ = env.Stop()
-	}
+	ends.Add(func() error { cancel(); return nil })
 	c := &cluster{
 		masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{},
 		counts: counts{writes: map[string]int{}, passes: map[string]int{}},
@@ -121,10 +102,9 @@ func startCluster() (*cluster, error) {
 	if err := r.SetupWithManager(mgr); err != nil {
 		return nil, err
 	}
-	go func() {
-		defer close(done)
-		_ = mgr.Start(ctx)
-	}()
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	ends.Add(func() error { cancel(); return <-done })
 	c.Client, err = client.New(config, client.Options{Scheme: mgr.GetScheme()})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,126 @@
+package status
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/cli/terminal"
+)
+
+func (d *dashboard) masters() {
+	r := d.report
+	if len(r.Masters) == 0 {
+		return
+	}
+	d.raw("")
+	inPods := slices.ContainsFunc(r.Masters, func(m report.Master) bool { return m.Pod != nil })
+	t := table.Table{Wide: d.wide}
+	var cells []func(m report.Master) string
+	column := func(c table.Column, cell func(m report.Master) string) {
+		t.Columns, cells = append(t.Columns, c), append(cells, cell)
+	}
+	leader := r.Leader()
+	column(table.Column{Title: "Masters"}, func(m report.Master) string { return d.named(markOfMaster(m), m.Name) })
+	column(table.Column{Title: "ROLE"}, roleOrState)
+	column(table.Column{Title: "TERM", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return figure.Count(m.Term) }))
+	if r.Asked || !inPods {
+		column(table.Column{Title: "COMMIT", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return figure.Count(m.CommitIndex) }))
+		column(table.Column{Title: "LAG", Right: true}, ifAnswers(func(m report.Master) string { return lag(m, leader) }))
+		column(table.Column{Title: "CONTACT", Right: true, Drop: 3}, ifAnswers(func(m report.Master) string { return seconds(m.ContactSeconds) }))
+		column(table.Column{Title: "FSYNC p99", Right: true, Drop: 2}, ifAnswers(func(m report.Master) string { return seconds(m.FsyncP99Seconds) }))
+	}
+	if inPods {
+		column(table.Column{Title: "VOTES", Drop: 3}, ifAnswers(func(m report.Master) string { return pick(m.Voter, "yes", "no") }))
+		column(table.Column{Title: "NODE", Drop: 4}, inPod(func(p *report.Pod) string { return orNone(p.Node) }))
+		column(table.Column{Title: "RESTARTS", Right: true, Drop: 5}, inPod(func(p *report.Pod) string { return figure.Count(uint64(max(0, p.Restarts))) }))
+	} else {
+		column(table.Column{Title: "ADDRESS", Drop: 4}, func(m report.Master) string { return m.Address })
+	}
+	column(table.Column{Title: "AGE", Right: true, Drop: 1}, func(m report.Master) string { return d.masterAge(m) })
+	for _, m := range r.Masters {
+		row := make([]string, len(cells))
+		for i, cell := range cells {
+			row[i] = cell(m)
+		}
+		t.Add(row...)
+	}
+	d.table(t)
+}
+
+func markOfMaster(m report.Master) terminal.Mark {
+	switch {
+	case m.Error != "":
+		return terminal.Bad
+	case !m.Ready || !m.Voter:
+		return terminal.Warn
+	}
+	return terminal.Good
+}
+
+// roleOrState is the role; of one that does not answer the state of its pod.
+func roleOrState(m report.Master) string {
+	switch {
+	case m.Error != "" && m.Pod != nil && !m.Pod.Ready:
+		return m.Pod.State
+	case m.Error != "":
+		return "unreachable"
+	}
+	return role(m)
+}
+
+func ifAnswers(cell func(report.Master) string) func(report.Master) string {
+	return func(m report.Master) string {
+		if m.Error != "" {
+			return figure.None
+		}
+		return cell(m)
+	}
+}
+
+// inPod is a cell about the pod; one master's may be gone.
+func inPod(cell func(*report.Pod) string) func(report.Master) string {
+	return func(m report.Master) string {
+		if m.Pod == nil {
+			return figure.None
+		}
+		return cell(m.Pod)
+	}
+}
+
+func (d *dashboard) masterAge(m report.Master) string {
+	since := m.Started
+	if m.Pod != nil && m.Pod.Created != nil {
+		since = m.Pod.Created
+	}
+	switch {
+	case m.Error != "" && m.Pod == nil:
+		return figure.None
+	case since == nil:
+		return pick(m.Pod != nil, figure.None, figure.Unknown)
+	}
+	return figure.Age(*since, d.report.Collected)
+}
+
+func role(m report.Master) string {
+	role := strings.ToLower(m.State)
+	if !m.Voter && m.State == "FOLLOWER" {
+		return "learner"
+	}
+	return role
+}
+
+// lag behind the leader's commit, in entries.
+func lag(m report.Master, leader *report.Master) string {
+	switch {
+	case leader == nil:
+		return figure.Unknown
+	case m.Name == leader.Name:
+		return figure.None
+	case m.AppliedIndex >= leader.CommitIndex:
+		return "0"
+	}
+	return figure.Count(leader.CommitIndex - m.AppliedIndex)
+}
