@@ -180,8 +180,8 @@ func (c *cluster) namespace(t *testing.T, name string) string {
 	if err := c.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	c.diagnoseOnFailure(t, namespace.Name)
 	t.Cleanup(func() { c.forget(t, namespace.Name) })
+	c.diagnoseOnFailure(t, namespace.Name) // cleaned up last in, first out: before it goes
 	eventually(t, "the namespace's service account is there", func(ctx context.Context) error {
 		return c.Get(ctx, client.ObjectKey{Namespace: namespace.Name, Name: "default"}, &corev1.ServiceAccount{})
 	})

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,7 +184,8 @@ func (p *plugin) checkStatus(t *testing.T) {
 		Masters []struct{ Name, State string }
 	}
 	for _, args := range [][]string{{"-o", "json"}, {"-o", "json", "--color=always"}} {
-		if err := json.Unmarshal([]byte(p.ok(t, append([]string{"status", "hbase"}, args...)...)), &r); err != nil || r.Health != "Healthy" || len(r.Masters) != 3 {
+		args = append([]string{"status", "hbase", "--exit-code"}, args...)
+		if err := json.Unmarshal([]byte(p.settled(t, args...)), &r); err != nil || r.Health != "Healthy" || len(r.Masters) != 3 {
 			t.Errorf("%v: %+v, %v", args, r, err)
 		}
 	}
@@ -197,34 +199,49 @@ func (p *plugin) checkStatus(t *testing.T) {
 
 func (p *plugin) checkRaft(t *testing.T) {
 	t.Helper()
-	block := regexp.MustCompile(`^==== hadoop-jindofs-master-\d:18004 ====\npeer_id: \d+\.\d+\.\d+\.\d+:18006:0\nstate: (LEADER|FOLLOWER)$`)
-	blocks := strings.Split(strings.TrimSpace(p.settled(t, "raft", "status", "hadoop", "--format=jindo")), "\n\n")
-	if len(blocks) != 3 {
-		t.Fatalf("%d blocks: %q", len(blocks), blocks)
-	}
 	leader := -1
-	for i, text := range blocks {
-		match := block.FindStringSubmatch(text)
-		if match == nil {
-			t.Fatalf("block %d is %q", i, text)
+	eventually(t, "one master leads and two follow", func(context.Context) (err error) {
+		a := p.run(t, "", "raft", "status", "hadoop", "--format=jindo")
+		if a.code != 0 {
+			return fmt.Errorf("exit %d\n%s%s", a.code, a.stdout, a.stderr)
 		}
-		if match[1] == "LEADER" {
-			leader = i
-		}
-	}
-	if leader < 0 {
-		t.Fatalf("nobody leads: %q", blocks)
-	}
+		leader, err = leaderOf(a.stdout)
+		return err
+	})
 	if screen := p.settled(t, "raft", "status", "hbase"); !strings.Contains(screen, "Leader") && !strings.Contains(screen, "LEADER") {
 		t.Errorf("the screen is\n%s", screen)
 	}
-	to := fmt.Sprintf("hadoop-jindofs-master-%d", (leader+1)%len(blocks))
+	to := fmt.Sprintf("hadoop-jindofs-master-%d", (leader+1)%3)
 	if out := p.settled(t, "raft", "transfer-leader", "hadoop", "--to", to); !strings.Contains(out, to) {
 		t.Errorf("transfer-leader prints %q", out)
 	}
-	if out := p.ok(t, "raft", "list-peers", "hadoop"); strings.Count(out, "Voter") != len(blocks) {
+	if out := p.ok(t, "raft", "list-peers", "hadoop"); strings.Count(out, "Voter") != 3 {
 		t.Errorf("list-peers prints\n%s", out)
 	}
+}
+
+// leaderOf the walk-through's three blocks is the number of the one that leads
+// while the others follow.
+func leaderOf(text string) (int, error) {
+	block := regexp.MustCompile(`^==== hadoop-jindofs-master-(\d):18004 ====\npeer_id: \d+\.\d+\.\d+\.\d+:18006:0\nstate: (LEADER|FOLLOWER)$`)
+	blocks := strings.Split(strings.TrimSpace(text), "\n\n")
+	if len(blocks) != 3 {
+		return 0, fmt.Errorf("%d blocks:\n%s", len(blocks), text)
+	}
+	var leaders []int
+	for i, b := range blocks {
+		match := block.FindStringSubmatch(b)
+		if match == nil || match[1] != strconv.Itoa(i) {
+			return 0, fmt.Errorf("block %d is %q", i, b)
+		}
+		if match[2] == "LEADER" {
+			leaders = append(leaders, i)
+		}
+	}
+	if len(leaders) != 1 {
+		return 0, fmt.Errorf("masters %v lead:\n%s", leaders, text)
+	}
+	return leaders[0], nil
 }
 
 // checkSilentMasters stops two masters, which still accept connections then.

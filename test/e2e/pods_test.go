@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -34,8 +35,14 @@ func (c *cluster) s3bucket(t *testing.T) {
 	fill(t, c.env["S3_DIRECTORY"])
 }
 
+// filling lets one test fill a bucket while the others wait: objects written
+// twice change under who has begun to read them.
+var filling sync.Mutex
+
 func fill(t *testing.T, dir string) {
 	t.Helper()
+	filling.Lock()
+	defer filling.Unlock()
 	if dir == "" {
 		return // somebody else's cluster and bucket, filled before
 	}

@@ -54,7 +54,8 @@ func newStatus(s *session.Session) *cobra.Command {
 		Use:   "status [NAME]",
 		Short: "Show what each master says of the group",
 		Long: `Show what each master says of the group. When they disagree about who leads or
-about their state, each one's word is shown and the exit code is 3.`,
+about their state, or when nobody leads, each one's word is shown and the exit
+code is 3. An election takes about a second: ask again.`,
 		Args: session.AtMost(1, "a dataset or runtime"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), first(args)) },
 	}
@@ -79,7 +80,7 @@ func (o *statusOptions) run(ctx context.Context, name string) error {
 	}
 	v := Judge(r)
 	if len(v.Disagreements) > 0 {
-		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("the masters disagree"), Silent: true}
+		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("the masters disagree or nobody leads"), Silent: true}
 	}
 	if v.Reachable < v.Quorum || v.Voters == 0 {
 		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("no quorum"), Silent: true}

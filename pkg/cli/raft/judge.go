@@ -21,6 +21,8 @@ type Verdict struct {
 	Disagreements []string
 }
 
+const nobody = "nobody"
+
 // Judge compares what the members say.
 func Judge(r *report.Runtime) Verdict {
 	var v Verdict
@@ -58,7 +60,8 @@ func answers(r *report.Runtime, name string) bool {
 	return slices.ContainsFunc(r.Masters, func(m report.Master) bool { return m.Name == name && m.Error == "" })
 }
 
-// compareLeaders finds members that know another leader or term.
+// compareLeaders finds members that know another leader or term, or that all
+// know none: a group without a leader serves nobody, however well it agrees.
 func (v *Verdict) compareLeaders(r *report.Runtime) {
 	views := map[string][]string{}
 	var order []string
@@ -67,8 +70,8 @@ func (v *Verdict) compareLeaders(r *report.Runtime) {
 			continue
 		}
 		leader := m.Leader
-		if leader == "" {
-			leader = "nobody"
+		if leader == "" || m.State == "CANDIDATE" {
+			leader = nobody
 		}
 		view := fmt.Sprintf("%s leads in term %s", leader, figure.Count(m.Term))
 		if views[view] == nil {
@@ -76,7 +79,7 @@ func (v *Verdict) compareLeaders(r *report.Runtime) {
 		}
 		views[view] = append(views[view], m.Name)
 	}
-	if len(order) < 2 {
+	if len(order) == 0 || len(order) == 1 && !strings.HasPrefix(order[0], nobody) {
 		return
 	}
 	for _, view := range order {

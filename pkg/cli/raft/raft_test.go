@@ -93,10 +93,12 @@ func TestJudge(t *testing.T) {
 		digest        string
 		disagreements int
 	}{
-		"all well":        {agreeing(func(*report.Runtime) {}), 2, 3, "all 3 agree at applied 8,214,903", 0},
-		"one unreachable": {reporttest.Degraded(), 2, 2, "2 of 3 agree at applied 8,214,902", 0},
-		"another digest":  {reporttest.Diverged(), 2, 3, "DISAGREE at applied 8,214,903", 3},
-		"terms differ":    {reporttest.Leaderless(), 2, 3, "all 3 agree", 3},
+		"all well":                    {agreeing(func(*report.Runtime) {}), 2, 3, "all 3 agree at applied 8,214,903", 0},
+		"one unreachable":             {reporttest.Degraded(), 2, 2, "2 of 3 agree at applied 8,214,902", 0},
+		"another digest":              {reporttest.Diverged(), 2, 3, "DISAGREE at applied 8,214,903", 3},
+		"terms differ":                {reporttest.Leaderless(), 2, 3, "all 3 agree", 3},
+		"nobody leads, and all agree": {electing(), 2, 3, "all 3 agree", 1},
+		"a candidate knows no leader": {agreeing(func(r *report.Runtime) { r.Masters[2].State = "CANDIDATE" }), 2, 3, "all 3 agree", 2},
 		"a member behind compares at an older index": {agreeing(func(r *report.Runtime) {
 			r.Masters[0].Digests = r.Masters[0].Digests[1:]
 		}), 2, 3, "all 3 agree at applied 8,214,902", 0},
@@ -136,6 +138,15 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// electing is a group whose members are all in one term and know no leader.
+func electing() *report.Runtime {
+	r := reporttest.Leaderless()
+	for i := range r.Masters {
+		r.Masters[i].Term = 18
+	}
+	return r
+}
+
 func TestCommands(t *testing.T) {
 	healthy := func() *reporttest.Source {
 		return &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
@@ -158,6 +169,7 @@ func TestCommands(t *testing.T) {
 		"another format":     {source: healthy(), args: "status --format=xml", code: failure.Usage, stderr: "must be jindo"},
 		"disagreement":       {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: failure.Unhealthy, stdout: "DISAGREE"},
 		"no leader":          {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: failure.Unhealthy, stdout: "nobody leads in term 18"},
+		"an election":        {source: &reporttest.Source{Reports: []*report.Runtime{electing()}}, args: "status --format=jindo", code: failure.Unhealthy, stdout: "state: CANDIDATE"},
 		"one down":           {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
 		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: failure.General, stderr: "there is no Dataset and no JindoRuntime"},
 		"it does not run":    {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: failure.General, stderr: "does not run"},
