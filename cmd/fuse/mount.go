@@ -27,6 +27,8 @@ const (
 	complainEvery = 10 * time.Second
 	// requestGrace is what a request has beyond the deadline of a read.
 	requestGrace = 15 * time.Second
+	// currentTime is how long a mount's first readers wait for the masters.
+	currentTime = 10 * time.Second
 )
 
 func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, logger *slog.Logger, registry prometheus.Registerer) reader.Config {
@@ -88,6 +90,7 @@ func (m *mount) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	m.current(ctx, lease)
 	o, registry := m.options, &session{Registerer: m.registry}
 	defer registry.end()
 	files, err := fusefs.New(fusefs.Config{
@@ -113,6 +116,31 @@ func (m *mount) once(ctx context.Context) error {
 		}
 	}()
 	return files.Serve(ctx)
+}
+
+// current makes sure that a mount's first readers are shown what the masters say
+// is mounted: they were told that it is, and the first view may be a worker's of
+// before. Those who read already do not wait for it, and neither does anybody
+// for masters that stay away.
+func (m *mount) current(ctx context.Context, lease *fusefd.Lease) {
+	if lease.Generation > 1 {
+		m.workers.Hurry()
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, currentTime)
+	defer cancel()
+	for {
+		err := m.workers.Current(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(retryAfter):
+		case <-ctx.Done():
+			m.log.Warn("serving what was known to be mounted before: the masters do not say what is", "error", err)
+			return
+		}
+	}
 }
 
 // ready says why this server does what it is here for not yet: with no mount

@@ -154,7 +154,7 @@ func (v *volume) ready(ctx context.Context) error {
 	if files := s.mount.files.Load(); files != nil {
 		return files.Ready()
 	}
-	return errors.New("the node's plugin has not lent its mount")
+	return errors.New("the node's plugin has not lent its mount, or what it shows is not known yet")
 }
 
 // away says why nothing is known of the runtime yet.

@@ -77,6 +77,8 @@ type Client struct {
 	hints chan string
 	// hurry has a token when somebody knows that there is a newer view.
 	hurry chan struct{}
+	// asks are callers of Current.
+	asks chan chan<- error
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -107,6 +109,7 @@ func New(config Config) (*Client, error) {
 		known:   make(chan struct{}),
 		hints:   make(chan string, 16),
 		hurry:   make(chan struct{}, 1),
+		asks:    make(chan chan<- error),
 		ctx:     ctx,
 		cancel:  cancel,
 		workers: map[string]*worker{},
@@ -121,6 +124,7 @@ func New(config Config) (*Client, error) {
 		}
 	}
 	c.work.Go(c.keepUp)
+	c.work.Go(c.answerCallers)
 	return c, nil
 }
 

@@ -11,7 +11,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// OpenDir makes a handle for a reader of a directory.
+// OpenDir makes a handle for a reader of a directory. What the root holds is what
+// is mounted when it is opened: whoever shows the mount to somebody new opens it
+// before.
 func (f *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	n, ok := f.table.node(in.NodeId)
 	if !ok {
@@ -19,6 +21,11 @@ func (f *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 	}
 	if !n.dir {
 		return fuse.ENOTDIR
+	}
+	if n.path == "/" {
+		ctx, done := f.requests.begin(in.Unique, in.Pid)
+		f.renew(ctx)
+		done()
 	}
 	out.Fh = f.table.openHandle(in.Unique, n, reader.Version{}, false).id
 	return fuse.OK

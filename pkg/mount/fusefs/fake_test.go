@@ -5,6 +5,7 @@ package fusefs
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -39,6 +40,9 @@ type fakeSource struct {
 	// sorted are the names of directories, until something changes.
 	sorted map[string][]string
 	opened int
+	// masters say what is mounted, unless nil; asked is how often they were.
+	masters []reader.Mount
+	asked   int
 }
 
 func newFakeSource(mounts ...reader.Mount) *fakeSource {
@@ -121,6 +125,24 @@ func (s *fakeSource) Mounts() []reader.Mount {
 }
 
 func (s *fakeSource) Changes() <-chan struct{} { return s.changes }
+
+// Current lets the masters of the moment say what is mounted.
+func (s *fakeSource) Current(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	if s.masters == nil {
+		return errors.New("no master answers")
+	}
+	s.mounts = s.masters
+	return nil
+}
+
+func (s *fakeSource) questions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
 
 func (s *fakeSource) failure(act, name string) error {
 	if s.fail == nil {

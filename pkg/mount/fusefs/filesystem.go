@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,10 +25,12 @@ const nameMax = 255
 type fileSystem struct {
 	fuse.RawFileSystem
 
-	config   Config
-	source   Source
-	table    *table
-	tree     atomic.Pointer[tree]
+	config Config
+	source Source
+	table  *table
+	tree   atomic.Pointer[tree]
+	// renewing is held by whoever replaces the tree.
+	renewing sync.Mutex
 	requests *requests
 	notifier *notifier
 	log      *slog.Logger
@@ -57,11 +60,16 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	defer done()
 	path := join(parent.path, name)
 	entry, err := f.tree.Load().lookup(ctx, f.source, parent.path, name)
+	if errors.Is(err, errUnmounted) {
+		f.renew(ctx)
+		entry, err = f.tree.Load().lookup(ctx, f.source, parent.path, name)
+	}
 	if errors.Is(err, reader.ErrNotExist) {
 		if id, known := f.table.gone(path); known {
 			f.log.Debug("a file is gone", "path", path, "node", id)
 		}
-		if f.config.NegativeTTL <= 0 {
+		// Where nothing is mounted, something may be a moment later.
+		if f.config.NegativeTTL <= 0 || errors.Is(err, errUnmounted) {
 			return fuse.ENOENT
 		}
 		out.SetEntryTimeout(f.config.NegativeTTL)

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -334,63 +333,5 @@ func TestStaleFileThatIsBindMounted(t *testing.T) {
 	data, err := os.ReadFile(target)
 	if err != nil || len(data) != 1<<20 || wrong(data, "two", 0) >= 0 {
 		t.Errorf("the bound file reads %d bytes: %v", len(data), err)
-	}
-}
-
-func TestEpochMakesTheKernelLookAgain(t *testing.T) {
-	source := newFakeSource(reader.Mount{ID: "m", Path: "/data", Epoch: 1})
-	source.put("m", "dir/file", "one", 100)
-	point, _ := mounted(t, source, func(c *Config) { c.EntryTTL, c.AttrTTL = time.Hour, time.Hour })
-	name := filepath.Join(point, "data", "dir", "file")
-	checkSize(t, name, 100)
-	source.put("m", "dir/file", "two", 200)
-	checkSize(t, name, 100) // the kernel may keep this for an hour
-	source.setMounts(reader.Mount{ID: "m", Path: "/data", Epoch: 2})
-	eventually(t, "the kernel looks up again", func() bool {
-		info, err := os.Stat(name)
-		return err == nil && info.Size() == 200
-	})
-}
-
-func checkSize(t *testing.T, name string, want int64) {
-	t.Helper()
-	info, err := os.Stat(name)
-	if err != nil || info.Size() != want {
-		t.Fatalf("%s: %v, %v; want %d bytes", name, info, err, want)
-	}
-}
-
-func TestMountsComeAndGo(t *testing.T) {
-	source := newFakeSource()
-	point, s := mounted(t, source, func(c *Config) { c.NegativeTTL = time.Hour })
-	if _, err := os.Stat(filepath.Join(point, "a", "b", "x")); !errors.Is(err, os.ErrNotExist) {
-		t.Fatal(err)
-	}
-	if entries, err := os.ReadDir(point); err != nil || len(entries) != 0 {
-		t.Fatalf("without mounts: %v, %v", entries, err)
-	}
-	if err := s.Ready(); err != nil {
-		t.Errorf("a runtime without mounts is served as well: %v", err)
-	}
-	source.setMounts(reader.Mount{ID: "m", Path: "/a/b"}, reader.Mount{ID: "n", Path: "/a"})
-	source.put("m", "x", "1", 1)
-	source.put("n", "y", "1", 1)
-	source.put("n", "b/shadowed", "1", 1)
-	eventually(t, "the mounts are there", func() bool {
-		_, err := os.Stat(filepath.Join(point, "a", "b", "x"))
-		return err == nil
-	})
-	for dir, want := range map[string][]string{"": {"a"}, "a": {"b", "y"}, "a/b": {"x"}} {
-		entries, err := os.ReadDir(filepath.Join(point, dir))
-		var names []string
-		for _, e := range entries {
-			names = append(names, e.Name())
-		}
-		if err != nil || !slices.Equal(names, want) {
-			t.Errorf("%q has %v, want %v (%v)", dir, names, want, err)
-		}
-	}
-	if err := s.Ready(); err != nil {
-		t.Error(err)
 	}
 }

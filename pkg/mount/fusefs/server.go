@@ -201,20 +201,7 @@ func (s *Server) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.config.Source.Changes():
-			s.refresh()
-		}
-	}
-}
-
-func (s *Server) refresh() {
-	before := s.files.tree.Load()
-	after := newTree(s.config.Source.Mounts())
-	s.files.tree.Store(after)
-	for _, path := range changedMounts(before, after) {
-		s.files.notifier.below(path)
-		// Its name, and those above it, may have been found missing.
-		for ; path != "/"; path, _ = split(path) {
-			s.files.notifier.entry(path)
+			s.files.refresh()
 		}
 	}
 }
@@ -226,26 +213,6 @@ func (s *Server) Behind() error {
 		return fmt.Errorf("%v has just changed", changed)
 	}
 	return nil
-}
-
-// changedMounts lists the paths of mounts that came, went or have another
-// epoch. What mounts make above them has changed as well.
-func changedMounts(before, after *tree) []string {
-	var paths []string
-	compare := func(a, b *tree) {
-		for _, m := range a.mounts {
-			same := false
-			for _, other := range b.mounts {
-				same = same || m.ID == other.ID && m.Path == other.Path && m.Epoch == other.Epoch
-			}
-			if !same {
-				paths = append(paths, m.Path)
-			}
-		}
-	}
-	compare(before, after)
-	compare(after, before)
-	return paths
 }
 
 // missHolder logs that the holder is gone. Serving goes on: the descriptor is

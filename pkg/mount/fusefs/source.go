@@ -16,6 +16,9 @@ type Source interface {
 	Mounts() []reader.Mount
 	// Changes says that Mounts answers something new, epochs included.
 	Changes() <-chan struct{}
+	// Current brings Mounts up to what is mounted at the time of the call, or
+	// answers why they may be older. It must not take long.
+	Current(ctx context.Context) error
 	// Lookup finds a name in a directory of a mount; dir has no slash at
 	// either end, and is empty for the mount's root.
 	Lookup(ctx context.Context, mountID, dir, name string) (reader.Entry, error)

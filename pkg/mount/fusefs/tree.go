@@ -4,6 +4,7 @@ package fusefs
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -67,6 +68,9 @@ func (t *tree) madeIn(dir string) []string {
 	return slices.Compact(names)
 }
 
+// errUnmounted is about a name where nothing is mounted.
+var errUnmounted = fmt.Errorf("nothing is mounted there: %w", reader.ErrNotExist)
+
 // lookup answers what a name in a directory is.
 func (t *tree) lookup(ctx context.Context, source Source, dir, name string) (reader.Entry, error) {
 	if t.made(join(dir, name)) {
@@ -74,7 +78,7 @@ func (t *tree) lookup(ctx context.Context, source Source, dir, name string) (rea
 	}
 	m, rel, ok := t.resolve(dir)
 	if !ok {
-		return reader.Entry{}, reader.ErrNotExist
+		return reader.Entry{}, errUnmounted
 	}
 	return source.Lookup(ctx, m.ID, rel, name)
 }

@@ -20,6 +20,9 @@ type Cluster interface {
 	View() *commonv1.ClusterView
 	// Changes has a token when View answers something new.
 	Changes() <-chan struct{}
+	// Current brings View up to what the masters say at the time of the call,
+	// or answers why it may be older.
+	Current(ctx context.Context) error
 	// Lookup, List and Forget ask a directory's owner, then others.
 	Lookup(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error)
 	List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error)

@@ -63,6 +63,10 @@ func (r *Reader) Mounts() []Mount {
 // one listener.
 func (r *Reader) Changes() <-chan struct{} { return r.config.Cluster.Changes() }
 
+// Current brings Mounts up to what the masters say at the time of the call, or
+// answers why they may be older.
+func (r *Reader) Current(ctx context.Context) error { return r.config.Cluster.Current(ctx) }
+
 // mounted tells whether the view has a mount, or there is no view to tell.
 func (r *Reader) mounted(id string) bool {
 	view := r.config.Cluster.View()

@@ -96,6 +96,9 @@ func bindWithin(root, sub, point string, readOnly bool) error {
 		return fmt.Errorf("opening %s: %w", root, err)
 	}
 	defer func() { _ = unix.Close(dir) }()
+	if err := touch(dir); err != nil {
+		return fmt.Errorf("opening %s: %w", root, err)
+	}
 	from := dir
 	if sub != "" {
 		how := &unix.OpenHow{
@@ -120,6 +123,16 @@ func bindWithin(root, sub, point string, readOnly bool) error {
 		return fmt.Errorf("making %s read-only: %w", point, err)
 	}
 	return nil
+}
+
+// touch opens a directory for reading: a FUSE server that is asked to makes sure
+// that what it shows is what is there now.
+func touch(dir int) error {
+	read, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	return unix.Close(read)
 }
 
 // Usage is what a file system says about itself.

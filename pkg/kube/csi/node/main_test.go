@@ -103,6 +103,8 @@ func (memory) Mounts() []reader.Mount {
 
 func (memory) Changes() <-chan struct{} { return nil }
 
+func (memory) Current(context.Context) error { return nil }
+
 func (memory) entries(dir string) []reader.Entry {
 	file := func(name string) reader.Entry {
 		return reader.Entry{

@@ -1,0 +1,117 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/client"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// Whoever asks after a change was made is answered with it, whatever the workers
+// know.
+func TestCurrentSeesWhatWasThereBefore(t *testing.T) {
+	f, m := newFixture(t, 1), &masters{}
+	f.cluster.SetView(f.cluster.NewView(7))
+	c := f.start(func(c *client.Config) { c.Masters = m })
+	for index := uint64(8); index < 40; index++ {
+		m.set(f.cluster.NewView(index))
+		if err := c.Current(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.View().GetIndex(); got != index {
+			t.Fatalf("the view has index %d, want %d", got, index)
+		}
+	}
+}
+
+// Masters that are away are waited for once in a while, not by everybody.
+func TestCurrentWithoutMasters(t *testing.T) {
+	f, m := newFixture(t, 1), &masters{}
+	f.cluster.SetView(f.cluster.NewView(7))
+	c := f.start(func(c *client.Config) { c.Masters, c.Poll = m, 5*time.Second })
+	asked := func() int {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.asked
+	}
+	before := asked()
+	for range 10 {
+		if err := c.Current(t.Context()); err == nil {
+			t.Fatal("masters that do not answer know the view")
+		}
+	}
+	// The client asks by itself as well: the clock stands, its timer does not.
+	if n := asked() - before; n < 1 || n > 5 {
+		t.Errorf("the masters were asked %d times", n)
+	}
+	m.set(f.cluster.NewView(9))
+	f.turn(5 * time.Second)
+	if err := c.Current(t.Context()); err != nil || c.View().GetIndex() != 9 {
+		t.Errorf("they are back: %v, index %d", err, c.View().GetIndex())
+	}
+}
+
+// hanging masters answer what they knew when they were asked, once they are let
+// go.
+type hanging struct {
+	masters
+	asked, letGo chan struct{}
+}
+
+func (m *hanging) View(ctx context.Context) (*commonv1.ClusterView, error) {
+	v, err := m.masters.View(ctx)
+	select {
+	case m.asked <- struct{}{}:
+	default:
+	}
+	select {
+	case <-m.letGo:
+		return v, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// A question that is under way is not the answer for who comes later: it may
+// have been put before what he knows of.
+func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
+	f := newFixture(t, 1)
+	f.cluster.SetView(f.cluster.NewView(7))
+	m := &hanging{asked: make(chan struct{}, 1), letGo: make(chan struct{})}
+	m.set(f.cluster.NewView(8))
+	c := f.start(func(c *client.Config) { c.Masters, c.AskTimeout = m, time.Minute })
+	<-m.asked // its own, at the start
+	var callers sync.WaitGroup
+	ask := func(want uint64) {
+		callers.Go(func() {
+			if err := c.Current(t.Context()); err != nil {
+				t.Error(err)
+			} else if got := c.View().GetIndex(); got < want {
+				t.Errorf("the view has index %d, want %d", got, want)
+			}
+		})
+	}
+	ask(8)
+	<-m.asked
+	m.set(f.cluster.NewView(9))
+	for range 8 {
+		ask(9)
+	}
+	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := c.Current(hurried); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a caller that does not wait: %v", err)
+	}
+	close(m.letGo)
+	callers.Wait()
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Current(t.Context()); err == nil {
+		t.Error("a closed client answers")
+	}
+}
