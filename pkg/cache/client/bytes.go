@@ -47,7 +47,7 @@ func (c Candidate) Worker() string { return c.worker.name }
 
 // Admit tells whether the worker is to be asked in its turn: it is not known
 // to be unreachable, or it is time that somebody tried.
-func (c Candidate) Admit() bool { return c.worker.admit() }
+func (c Candidate) Admit() bool { return c.worker.admit(ranges) }
 
 // Candidates for the byte of an object at an offset, in the order of the
 // ladder. Empty while no worker is known.
@@ -117,7 +117,7 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 		return 0, false, attempt.failed(w, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	w.succeeded()
+	w.succeeded(ranges)
 	attempt.heard()
 	c.noteHeader(w.name, o.Mount, response.Header)
 	if response.StatusCode != http.StatusPartialContent {

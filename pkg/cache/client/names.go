@@ -85,7 +85,7 @@ func (w *worker) outcome(ctx context.Context, err error, came trace) error {
 		w.failed()
 	default:
 		failure.Kind = kindOfStatus(err)
-		w.succeeded()
+		w.succeeded(calls)
 	}
 	return failure
 }
@@ -159,7 +159,7 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 // answered notes what an answer says about its worker, and about those that
 // were asked before and are silent.
 func (c *Client) answered(w *worker, mount string, value any, silent []*worker) {
-	w.succeeded()
+	w.succeeded(calls)
 	for _, other := range silent {
 		// Others do better to begin with the one that answered.
 		other.failed()
@@ -177,7 +177,7 @@ func (c *Client) candidates(key string) []*worker {
 		switch {
 		case err != nil:
 			c.config.Logger.Debug("a worker is left out", "reason", err)
-		case w.admit():
+		case w.admit(calls):
 			first = append(first, w)
 		default:
 			last = append(last, w)

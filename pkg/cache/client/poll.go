@@ -159,7 +159,7 @@ func (c *Client) epochsOf(ctx context.Context, m *commonv1.RingMember) error {
 	if err != nil {
 		return w.outcome(ctx, err, came)
 	}
-	w.succeeded()
+	w.succeeded(calls)
 	if c.behind(answer) {
 		return c.viewOf(ctx, m.GetName())
 	}
@@ -197,7 +197,7 @@ func (c *Client) viewOf(ctx context.Context, name string) error {
 	if err != nil {
 		return w.outcome(ctx, err, came)
 	}
-	w.succeeded()
+	w.succeeded(calls)
 	if answer.GetView() == nil {
 		return &Error{Worker: name, Kind: ErrUnavailable, Message: "it knows no view yet"}
 	}

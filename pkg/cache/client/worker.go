@@ -22,8 +22,21 @@ type worker struct {
 	transport *http.Transport
 	clock     func() time.Time
 
-	mu sync.Mutex
-	// failures in a row, and until when others are asked first.
+	mu     sync.Mutex
+	avoids [parts]avoidance
+}
+
+// part of a worker, which may hang while the other answers.
+type part int
+
+const (
+	calls part = iota
+	ranges
+	parts
+)
+
+// avoidance is failures in a row, and until when others are asked first.
+type avoidance struct {
 	failures int
 	until    time.Time
 }
@@ -71,35 +84,41 @@ func (w *worker) close() {
 
 // admit tells whether the worker is to be asked in its turn. Of those who ask
 // after it has failed for a while, one gets leave to try.
-func (w *worker) admit() bool {
+func (w *worker) admit(p part) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.until.IsZero() {
+	a := &w.avoids[p]
+	if a.until.IsZero() {
 		return true
 	}
 	now := w.clock()
-	if now.Before(w.until) {
+	if now.Before(a.until) {
 		return false
 	}
-	w.until = now.Add(minAvoid)
+	a.until = now.Add(minAvoid)
 	return true
 }
 
-// failed notes that the worker could not be reached or hung.
+// failed notes that the worker could not be reached or hung, which most often
+// is true of all of it.
 func (w *worker) failed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.until = w.clock().Add(min(maxAvoid, minAvoid<<min(w.failures, 8)))
-	w.failures++
+	for i := range w.avoids {
+		a := &w.avoids[i]
+		a.until = w.clock().Add(min(maxAvoid, minAvoid<<min(a.failures, 8)))
+		a.failures++
+	}
 	// A connection that hung is not to be used again.
 	w.transport.CloseIdleConnections()
 }
 
-// succeeded notes that it answered, whatever it said.
-func (w *worker) succeeded() {
+// succeeded notes that a part answered, whatever it said. It says nothing about
+// the other.
+func (w *worker) succeeded(p part) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failures, w.until = 0, time.Time{}
+	w.avoids[p] = avoidance{}
 }
 
 // cancelled tells whether an attempt ended because nobody wants it any more,
