@@ -19,8 +19,8 @@ import (
 // host is the platform that the tests run on.
 func host() platform { return platform{runtime.GOOS, runtime.GOARCH} }
 
-// TestInstall does what krew does with the manifest and the archive of this
-// platform, and runs what it has installed as kubectl would.
+// TestInstall has krew install from the manifest and the archive of this platform,
+// and runs what it has installed through krew's link, as kubectl does.
 func TestInstall(t *testing.T) {
 	out, again := t.TempDir(), t.TempDir()
 	sum, err := pack(t.Context(), "..", out, exampleVersion, host())
@@ -30,72 +30,112 @@ func TestInstall(t *testing.T) {
 	if other, err := pack(t.Context(), "..", again, exampleVersion, host()); err != nil || other != sum {
 		t.Errorf("packed twice: %s and %s, error %v", sum, other, err)
 	}
+	archive := filepath.Join(out, host().archive(exampleVersion))
+	checkContents(t, archive)
+
+	k := newKrew(t)
+	good, bad := k.manifest(t, sum), k.manifest(t, strings.Repeat("f", len(sum)))
+	if said, err := k.run(t, "install", "--manifest="+bad, "--archive="+archive); err == nil || !strings.Contains(said, "checksum") {
+		t.Errorf("an archive that is not the manifest's: %v, %s", err, said)
+	}
+	said, err := k.run(t, "install", "--manifest="+good, "--archive="+archive)
+	if err != nil || !strings.Contains(said, "Installed plugin: jindo") || !strings.Contains(said, "kubectl jindo completion install") {
+		t.Fatalf("krew install: %v\n%s", err, said)
+	}
+	if said, err := k.run(t, "list"); err != nil || !strings.Contains(said, pluginName) {
+		t.Errorf("krew list: %v, %s", err, said)
+	}
+	installed := filepath.Join(k.root, "bin", binary)
+	version, err := exec.CommandContext(t.Context(), installed, "version", "--client").Output()
+	if err != nil || !strings.Contains(string(version), exampleVersion+" ") {
+		t.Errorf("the version is %q, error %v, want %s", version, err, exampleVersion)
+	}
+	k.complete(t, installed)
+	if said, err := k.run(t, "uninstall", "jindo"); err != nil {
+		t.Errorf("krew uninstall: %v, %s", err, said)
+	}
+	if _, err := os.Lstat(installed); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its link is left: %v", err)
+	}
+}
+
+// krew of a person: the program, and the directory of what it has installed.
+type krew struct{ program, root string }
+
+func newKrew(t *testing.T) *krew {
+	t.Helper()
+	k := &krew{program: filepath.Join(t.TempDir(), "krew"), root: t.TempDir()}
+	// An index without plugins, or krew gets its own from the network.
+	index := filepath.Join(k.root, "index", "default")
+	if err := os.MkdirAll(filepath.Join(index, "plugins"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"init", "--quiet"}, {"remote", "add", "origin", "https://index.example/"}} {
+		if said, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", index}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v, %s", args, err, said)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", k.program, "sigs.k8s.io/krew/cmd/krew")
+	cmd.Dir = filepath.Join("..", "tools", "krew")
+	if said, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building krew: %v\n%s", err, said)
+	}
+	return k
+}
+
+// run krew, which asks nobody.
+func (k *krew) run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), k.program, args...)
+	cmd.Env = append(os.Environ(), "KREW_ROOT="+k.root, "HOME="+k.root, "KREW_NO_UPGRADE_CHECK=1")
+	said, err := cmd.CombinedOutput()
+	return string(said), err
+}
+
+// manifest of archives that all have one sum.
+func (k *krew) manifest(t *testing.T, sum string) string {
+	t.Helper()
 	text, err := renderWith(exampleVersion, func(string) (string, error) { return sum, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := parse(text)
-	if err != nil {
+	path := filepath.Join(t.TempDir(), pluginName+".yaml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := matching(m, host())[0]
-	archive, err := os.ReadFile(filepath.Join(out, filepath.Base(p.URI)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	bin := install(t, m, p, archive)
-	said, err := exec.CommandContext(t.Context(), filepath.Join(bin, binary), "version", "--client").Output()
-	if err != nil || !strings.Contains(string(said), m.Spec.Version+" ") {
-		t.Errorf("the version is %q, error %v, want %s", said, err, m.Spec.Version)
-	}
-	t.Run("through kubectl", func(t *testing.T) { throughKubectl(t, bin, m.Spec.Version) })
+	return path
 }
 
-// install unpacks into a store as krew's and links the program into its bin.
-func install(t *testing.T, m *manifest, p manifestPlatform, archive []byte) (bin string) {
+// complete installs what kubectl asks for completions, beside the link.
+func (k *krew) complete(t *testing.T, installed string) {
 	t.Helper()
-	root := t.TempDir()
-	store := filepath.Join(root, "store", m.Metadata.Name, m.Spec.Version)
-	files, err := unpack(p.URI, archive)
+	dir := t.TempDir()
+	if said, err := exec.CommandContext(t.Context(), installed, "completion", "install", "--dir="+dir).CombinedOutput(); err != nil {
+		t.Errorf("completion install: %v, %s", err, said)
+	}
+	said, err := exec.CommandContext(t.Context(), filepath.Join(dir, "kubectl_complete-"+pluginName), "raft", "").Output()
+	if err != nil || !strings.Contains(string(said), "transfer-leader") {
+		t.Errorf("completion says %q, error %v", said, err)
+	}
+}
+
+// checkContents: the program and the project's licence, no more.
+func checkContents(t *testing.T, path string) {
+	t.Helper()
+	archive, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) != 2 || files["LICENSE"].mode != 0o644 || files[p.Bin].mode != 0o755 {
+	files, err := unpack(path, archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != 2 || files["LICENSE"].mode != 0o644 || files[host().executable()].mode != 0o755 {
 		t.Errorf("the archive has %v", files)
 	}
 	licence, err := os.ReadFile("../LICENSE")
 	if err != nil || !bytes.Equal(files["LICENSE"].content, licence) {
 		t.Errorf("the licence is not the project's; error %v", err)
-	}
-	if err := os.MkdirAll(store, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, f := range files {
-		if err := os.WriteFile(filepath.Join(store, name), f.content, f.mode); err != nil {
-			t.Fatal(err)
-		}
-	}
-	bin = filepath.Join(root, "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(filepath.Join(store, p.Bin), filepath.Join(bin, "kubectl-"+m.Metadata.Name)); err != nil {
-		t.Fatal(err)
-	}
-	return bin
-}
-
-// throughKubectl finds the program as kubectl finds its plugins.
-func throughKubectl(t *testing.T, bin, version string) {
-	kubectl, err := exec.LookPath("kubectl")
-	if err != nil {
-		t.Skip("not run: there is no kubectl on PATH; test/e2e does the same with the cluster's")
-	}
-	cmd := exec.CommandContext(t.Context(), kubectl, "jindo", "version", "--client")
-	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	said, err := cmd.Output()
-	if err != nil || !strings.Contains(string(said), version+" ") {
-		t.Errorf("kubectl jindo version --client: %q, error %v", said, err)
 	}
 }
 
