@@ -8,9 +8,9 @@ import (
 
 // Current brings View up to what the masters say at the time of the call, or
 // answers why it may be older than that. Those who call at once share a
-// question, which is put after all of them called. Masters that did not answer
-// are not asked again for Config.Poll, so that nobody waits for them time and
-// again.
+// question, which is put after all of them called. While masters do not answer
+// they are asked every Config.Poll, and nobody waits for that: only the first
+// who finds them away does.
 func (c *Client) Current(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
@@ -25,35 +25,50 @@ func (c *Client) Current(ctx context.Context) error {
 		return err
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the masters' view: %w", context.Cause(ctx))
+	case <-c.ctx.Done():
+		return fmt.Errorf("asking the masters for the view: %w", context.Cause(c.ctx))
 	}
 }
 
 // answerCallers of Current until the client is closed.
 func (c *Client) answerCallers() {
-	var failure error
-	var failed time.Time
+	var (
+		// waiting called before the question that is under way, next after it.
+		waiting, next []chan<- error
+		asking        bool
+		answers       = make(chan error, 1)
+		// away is why the masters did not answer last.
+		away  error
+		again <-chan time.Time
+	)
 	for {
-		var callers []chan<- error
+		ask := false
 		select {
 		case <-c.ctx.Done():
 			return
 		case caller := <-c.asks:
-			callers = append(callers, caller)
-		}
-		for more := true; more; {
-			select {
-			case caller := <-c.asks:
-				callers = append(callers, caller)
-			default:
-				more = false
+			if away != nil {
+				caller <- away
+				continue
 			}
+			next = append(next, caller)
+		case <-again:
+			ask = true
+		case away = <-answers:
+			asking = false
+			if away != nil {
+				waiting, next = append(waiting, next...), nil
+				again = time.After(c.config.Poll)
+			}
+			for _, caller := range waiting {
+				caller <- away
+			}
+			waiting = nil
 		}
-		if failure == nil || c.config.Clock().Sub(failed) >= c.config.Poll {
-			failure = c.askMasters(c.ctx)
-			failed = c.config.Clock()
-		}
-		for _, caller := range callers {
-			caller <- failure
+		if !asking && (ask || len(next) > 0) {
+			asking = true
+			waiting, next = next, nil
+			c.work.Go(func() { answers <- c.askMasters(c.ctx) })
 		}
 	}
 }

@@ -11,13 +11,18 @@
 // starts while no master and no worker answers. A view of another cluster than
 // the roster's is never taken, an older one neither.
 //
+// So a view may be some seconds old. Who must not act on what was true before
+// asks the masters with [Client.Current].
+//
 // # Failures
 //
 // The worker that owns a name or a range is asked first, then the others in the
 // ring's order: any worker can answer. One that refuses connections or hangs is
 // remembered for a moment, during which the others are asked before it; then
-// one request tries it again. Names are asked of the next worker as well when
-// the one before has been silent for a while, and the first answer counts.
+// one request tries it again. That is remembered of names and of ranges by
+// itself: either may hang while the other answers. Names are asked of the next
+// worker as well when the one before has been silent for a while, and the first
+// answer counts.
 //
 // Ranges are not retried here: [Client.Fetch] makes one attempt and says how far
 // it came, and package reader has the ladder.

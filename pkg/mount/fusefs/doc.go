@@ -24,6 +24,9 @@
 //     right, and a handle never sees bytes of two versions.
 //   - The cookie of a directory entry is a hash of its name, so that it means
 //     the same to every server.
+//   - What is not mounted is denied only after the source was asked what is
+//     mounted now, and the kernel keeps no such denial: an application that was
+//     told that its data is there finds it.
 //   - Notifications to the kernel are sent by a goroutine of their own and
 //     written by the holder: the kernel makes their writer wait for locks that
 //     are held by requests which wait for us, and does so uninterruptibly, so
