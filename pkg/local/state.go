@@ -25,6 +25,7 @@ const (
 // ProcessID names one process for good within one boot: a pid is reused, a pid
 // together with its start time is not.
 type ProcessID struct {
+	// PID of the process.
 	PID int `json:"pid"`
 	// Start in clock ticks since boot, as /proc/<pid>/stat has it.
 	Start uint64 `json:"start"`
@@ -34,24 +35,34 @@ type ProcessID struct {
 // whoever has to remove it. It is there exactly while something runs or has
 // been left by a killed run.
 type State struct {
-	Version   int    `json:"version"`
+	// Version of this format.
+	Version int `json:"version"`
+	// Namespace of the JindoRuntime.
 	Namespace string `json:"namespace"`
-	Runtime   string `json:"runtime"`
+	// Runtime is its name.
+	Runtime string `json:"runtime"`
 	// Dataset bound to the runtime; empty when none is.
 	Dataset string `json:"dataset,omitempty"`
 	// Boot is the machine's boot id; process ids of another boot are void.
-	Boot       string    `json:"boot"`
+	Boot string `json:"boot"`
+	// Supervisor starts what ends.
 	Supervisor ProcessID `json:"supervisor"`
-	Guard      ProcessID `json:"guard"`
-	Phase      Phase     `json:"phase"`
-	Started    time.Time `json:"started"`
+	// Guard ends everything when the supervisor is killed.
+	Guard ProcessID `json:"guard"`
+	// Phase is how far the runtime has come.
+	Phase Phase `json:"phase"`
+	// Started is when the supervisor was.
+	Started time.Time `json:"started"`
 	// Order is a digest of the plan and options this runs.
-	Order      string `json:"order"`
-	Network    string `json:"network"`
+	Order string `json:"order"`
+	// Network is the addresses that its components listen on.
+	Network string `json:"network"`
+	// Mountpoint of the Dataset's files; empty without one.
 	Mountpoint string `json:"mountpoint,omitempty"`
 	// MadeMountpoint: the directory was made for the mount and goes with it.
-	MadeMountpoint bool             `json:"madeMountpoint,omitempty"`
-	Components     []ComponentState `json:"components"`
+	MadeMountpoint bool `json:"madeMountpoint,omitempty"`
+	// Components are the supervised processes.
+	Components []ComponentState `json:"components"`
 	// Conditions that make up Ready, in the order they come true.
 	Conditions []Condition `json:"conditions"`
 	// Notices for whoever started this, a sentence each.
@@ -60,6 +71,7 @@ type State struct {
 
 // ComponentState is one supervised process.
 type ComponentState struct {
+	// Name is the pod's on Kubernetes: "hadoop-jindofs-master-0".
 	Name string `json:"name"`
 	// Role is master, worker or fuse.
 	Role string `json:"role"`
@@ -73,14 +85,16 @@ type ComponentState struct {
 	LastExit string `json:"lastExit,omitempty"`
 	// Health is host:port of health checks and metrics.
 	Health string `json:"health,omitempty"`
-	Log    string `json:"log"`
+	// Log is the file that it writes to.
+	Log string `json:"log"`
 }
 
 // Condition is one thing that must hold for the runtime to be Ready.
 type Condition struct {
 	// Name is one of leader, voters, workers, mounts, fuse.
 	Name string `json:"name"`
-	Met  bool   `json:"met"`
+	// Met says whether it holds.
+	Met bool `json:"met"`
 	// Detail says what holds, or what is missing, for people.
 	Detail string `json:"detail"`
 	// Suspects are the components to look at while it does not hold.

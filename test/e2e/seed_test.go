@@ -97,11 +97,15 @@ func (c *cluster) checkPods(t *testing.T, namespace string) {
 
 func (c *cluster) checkColumns(t *testing.T, namespace string) {
 	t.Helper()
-	lines := strings.Split(strings.TrimSpace(c.kubectl(t, "get", "jindoruntime", "hadoop", "-n", namespace)), "\n")
-	if len(lines) != 2 || !regexp.MustCompile(`^NAME +MASTER PHASE +WORKER PHASE +FUSE PHASE +AGE$`).MatchString(lines[0]) ||
-		!regexp.MustCompile(`^hadoop +Ready +Ready +Ready +\S+$`).MatchString(lines[1]) {
-		t.Errorf("kubectl get jindoruntime prints\n%s", strings.Join(lines, "\n"))
-	}
+	eventually(t, "kubectl get jindoruntime prints three phases", func(ctx context.Context) error {
+		out, err := c.run(ctx, "", "get", "jindoruntime", "hadoop", "-n", namespace)
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		if err == nil && (len(lines) != 2 || !regexp.MustCompile(`^NAME +MASTER PHASE +WORKER PHASE +FUSE PHASE +AGE$`).MatchString(lines[0]) ||
+			!regexp.MustCompile(`^hadoop +Ready +Ready +Ready +\S+$`).MatchString(lines[1])) {
+			err = fmt.Errorf("it prints\n%s", out)
+		}
+		return err
+	})
 }
 
 // checkRaft: one leads and two follow, in the block of the walk-through. It

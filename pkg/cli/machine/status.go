@@ -18,12 +18,20 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
+// ProcessListKind is the kind of a ProcessList.
+const ProcessListKind = "LocalRuntimeList"
+
 // ProcessList is what `local status -o json` prints: the processes of local
 // runtimes, as their supervisors know them.
 type ProcessList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []Processes `json:"items"`
+	// Items in the order of namespace and name.
+	Items []Processes `json:"items"`
+}
+
+func newProcessList() *ProcessList {
+	return &ProcessList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: ProcessListKind}, Items: []Processes{}}
 }
 
 // Processes of one local runtime.
@@ -111,7 +119,7 @@ func (o *statusOptions) list(args []string) (*ProcessList, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := &ProcessList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: "LocalRuntimeList"}, Items: []Processes{}}
+	list := newProcessList()
 	for _, l := range layouts {
 		if len(args) == 1 && l.Runtime != args[0] {
 			continue
