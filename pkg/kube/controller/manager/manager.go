@@ -27,6 +27,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -98,6 +99,10 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	}
 	logger := logr.FromSlogHandler(o.Logger.Handler())
 	ctrl.SetLogger(logger)
+	// What the API server warns of, Fluid's names of finalizers among it, is said
+	// once, not with every object.
+	config = rest.CopyConfig(config)
+	config.WarningHandlerWithContext = log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{Deduplicate: true})
 	health := newHealth(len(o.Controllers))
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range o.Controllers {
