@@ -3,18 +3,17 @@
 package mounts
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 
+	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
-const mountinfo = "/proc/self/mountinfo"
+const list = "/proc/self/mountinfo"
 
 // Entry is one line of mountinfo.
 type Entry struct {
@@ -37,11 +36,11 @@ type Table struct {
 // OpenTable opens the list.
 func OpenTable() (*Table, error) {
 	// Not os.Open: Go's poller would be told of the changes in our place.
-	fd, err := unix.Open(mountinfo, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(list, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
-	return &Table{file: os.NewFile(uintptr(fd), mountinfo)}, nil
+	return &Table{file: os.NewFile(uintptr(fd), list)}, nil
 }
 
 // Close closes the list.
@@ -58,9 +57,15 @@ func (t *Table) Entries() ([]Entry, error) {
 	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
-	entries, err := parse(t.file)
+	infos, err := mountinfo.GetMountsFromReader(t.file, nil)
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
+	}
+	entries := make([]Entry, len(infos))
+	for i, info := range infos {
+		entries[i] = Entry{
+			Device: fmt.Sprintf("%d:%d", info.Major, info.Minor), Point: info.Mountpoint, Type: info.FSType, Source: info.Source,
+		}
 	}
 	t.entries, t.read = entries, true
 	return entries, nil
@@ -101,48 +106,4 @@ func (t *Table) Below(path string) ([]Entry, error) {
 		}
 	}
 	return found, nil
-}
-
-func parse(r io.Reader) ([]Entry, error) {
-	var entries []Entry
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(make([]byte, 0, 64<<10), 1<<20)
-	for scanner.Scan() {
-		if e, ok := parseLine(scanner.Text()); ok {
-			entries = append(entries, e)
-		}
-	}
-	return entries, scanner.Err()
-}
-
-// parseLine reads a line as proc(5) describes it.
-func parseLine(line string) (Entry, bool) {
-	fields := strings.Fields(line)
-	for i := 6; i+2 < len(fields); i++ {
-		if fields[i] == "-" {
-			return Entry{
-				Device: fields[2], Point: unescape(fields[4]), Type: fields[i+1], Source: unescape(fields[i+2]),
-			}, true
-		}
-	}
-	return Entry{}, false
-}
-
-// unescape undoes the octal escapes of spaces, tabs, newlines and backslashes.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var out strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) {
-			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
-				out.WriteByte(byte(n))
-				i += 3
-				continue
-			}
-		}
-		out.WriteByte(s[i])
-	}
-	return out.String()
 }
