@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // ErrNotSealed says that the version is not complete and verified at the worker.
@@ -62,7 +64,7 @@ func Listen(path string, group int, lender Lender, logger *slog.Logger) (*Server
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
-	listener, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: path, Net: "unixpacket"})
+	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: path, Net: fdsock.Network})
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
@@ -124,9 +126,13 @@ func (s *Server) close() {
 
 // add takes a connection of this user, root, or the group.
 func (s *Server) add(c *net.UnixConn) bool {
-	user, group, err := peerUser(c)
-	if err != nil || user != 0 && int(user) != os.Geteuid() && int(group) != s.group {
-		s.logger.Warn("refused a connection to the socket of sealed files", "uid", user, "gid", group, "reason", err)
+	peer, err := fdsock.Peer(c)
+	if err != nil {
+		s.logger.Warn("refused a connection to the socket of sealed files", "reason", err)
+		return false
+	}
+	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && int(peer.Gid) != s.group {
+		s.logger.Warn("refused a connection to the socket of sealed files", "uid", peer.Uid, "gid", peer.Gid)
 		return false
 	}
 	s.mu.Lock()

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // ErrNotMounted says that there is no mount that the files belong to.
@@ -56,7 +58,7 @@ func (s *Session) findMount(device *os.File) error {
 	if !ok || !info.ours() {
 		return fmt.Errorf("adopting the mount on %s: %w", s.point, ErrNotMounted)
 	}
-	if err := withDescriptors([]*os.File{device}, nil, func(fds []int) error { return unix.SetNonblock(fds[0], true) }); err != nil {
+	if err := fdsock.Lend([]*os.File{device}, func(fds []int) error { return unix.SetNonblock(fds[0], true) }); err != nil {
 		return fmt.Errorf("preparing the descriptor: %w", err)
 	}
 	s.fuse, s.device, s.direct = device, info.device, os.Geteuid() == 0

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // duplicate a session's files, as somebody does who keeps them.
@@ -19,7 +21,7 @@ func duplicate(t *testing.T, s *Session) (device, slots *os.File) {
 	t.Helper()
 	device, slots = s.Files()
 	var copies []*os.File
-	err := withDescriptors([]*os.File{device, slots}, nil, func(fds []int) error {
+	err := fdsock.Lend([]*os.File{device, slots}, func(fds []int) error {
 		for _, fd := range fds {
 			n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 			if err != nil {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // helloTime is how long a peer that connected may stay silent.
@@ -144,14 +146,14 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 // greet checks who the peer is and that it asks for the mount.
 func (s *Session) greet(conn *net.UnixConn) (message, error) {
 	m, fds, err := greetPeer(conn, s.opts.ServerUIDs)
-	closeAll(fds)
+	fdsock.Close(fds)
 	return m, err
 }
 
 // greetPeer answers how a peer that may be a server began, and the descriptors
 // that came with it.
 func greetPeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
-	peer, err := peerOf(conn)
+	peer, err := fdsock.Peer(conn)
 	if err != nil {
 		return message{}, nil, err
 	}
@@ -171,7 +173,7 @@ func greetPeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
 		err = fmt.Errorf("waiting for the peer: %w", wait)
 	}
 	if err != nil {
-		closeAll(fds)
+		fdsock.Close(fds)
 		return message{}, nil, err
 	}
 	return m, fds, nil
@@ -183,7 +185,7 @@ func listenTo(ctx context.Context, conn *net.UnixConn, said chan<- message) {
 	defer close(said)
 	for {
 		m, fds, err := receive(conn)
-		closeAll(fds)
+		fdsock.Close(fds)
 		if err != nil {
 			return
 		}
@@ -290,7 +292,7 @@ func (s *Session) impatient(now time.Time) bool {
 // then, when the connection is over.
 func (s *Session) disconnected() bool {
 	over := false
-	_ = withDescriptors([]*os.File{s.fuse}, nil, func(fds []int) error {
+	_ = fdsock.Lend([]*os.File{s.fuse}, func(fds []int) error {
 		ready := []unix.PollFd{{Fd: int32(fds[0])}} //nolint:gosec // descriptors are small
 		if n, err := unix.Poll(ready, 0); err == nil && n > 0 {
 			over = ready[0].Revents&unix.POLLERR != 0

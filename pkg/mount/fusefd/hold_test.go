@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // The test binary run again by another user: to ask for a lease at a socket,
@@ -188,7 +190,7 @@ func TestOneHolderASocket(t *testing.T) {
 func TestSocketOfAKilledHolderIsTakenOver(t *testing.T) {
 	s := openSession(t, nil)
 	socket := filepath.Join(t.TempDir(), "s")
-	left, err := net.ListenUnix(network, &net.UnixAddr{Name: socket, Net: network})
+	left, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: socket, Net: fdsock.Network})
 	if err != nil {
 		t.Fatal(err)
 	}

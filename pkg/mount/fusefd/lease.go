@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // Lease is a mount lent to this process. It ends with Close, or with the
@@ -94,13 +96,13 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 		return nil, err
 	}
 	if m.Kind != kindLease || len(fds) < 2 {
-		closeAll(fds)
+		fdsock.Close(fds)
 		if m.Kind == kindRefused {
 			return nil, fmt.Errorf("the holder refuses: %s", m.Reason)
 		}
 		return nil, fmt.Errorf("the holder answered %q with %d descriptors", m.Kind, len(fds))
 	}
-	closeAll(fds[2:])
+	fdsock.Close(fds[2:])
 	slots, err := MapSlots(os.NewFile(uintptr(fds[1]), "slots"))
 	if err != nil {
 		_ = unix.Close(fds[0])
@@ -125,7 +127,7 @@ func (l *Lease) follow(conn *net.UnixConn, lost chan struct{}) {
 	defer close(lost)
 	for {
 		m, fds, err := receive(conn)
-		closeAll(fds)
+		fdsock.Close(fds)
 		if err != nil {
 			return
 		}

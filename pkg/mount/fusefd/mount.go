@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 func (s *Session) mount(ctx context.Context) error {
@@ -111,7 +113,7 @@ func (s *Session) mountHelped(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("taking the descriptor from %s: %w", helper, err)
 	}
-	closeAll(fds[1:])
+	fdsock.Close(fds[1:])
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		_ = unix.Close(fds[0])
 		return nil, fmt.Errorf("preparing the descriptor: %w", err)

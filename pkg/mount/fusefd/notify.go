@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // maxNotices bounds the batches that wait. A server sends one at a time.
@@ -66,7 +68,7 @@ func (s *Session) tell(m []byte) error {
 	if err := checkNotice(m); err != nil {
 		return err
 	}
-	return withDescriptors([]*os.File{s.fuse}, nil, func(fds []int) error {
+	return fdsock.Lend([]*os.File{s.fuse}, func(fds []int) error {
 		_, err := unix.Write(fds[0], m)
 		if err == nil || errors.Is(err, unix.ENOENT) {
 			return nil

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // Dead says that what is mounted at a mount point has no connection any more.
@@ -70,11 +72,11 @@ func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
 		return nil, err
 	}
 	if m.Kind != kindResume || len(fds) != 2 {
-		closeAll(fds)
+		fdsock.Close(fds)
 		return nil, fmt.Errorf("it said %q with %d descriptors", m.Kind, len(fds))
 	}
 	if err := checkBrought(fds[0], fds[1]); err != nil {
-		closeAll(fds)
+		fdsock.Close(fds)
 		return nil, err
 	}
 	device, slots := os.NewFile(uintptr(fds[0]), devicePath), os.NewFile(uintptr(fds[1]), "slots")

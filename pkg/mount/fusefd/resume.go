@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 const (
@@ -97,7 +99,7 @@ func (l *Lease) resumeOver(conn *net.UnixConn) error {
 		return err
 	}
 	m, fds, err := receive(conn)
-	closeAll(fds)
+	fdsock.Close(fds)
 	switch {
 	case err != nil:
 		return err

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // Layout of the memory file, version 1, in the byte order of the machine (it
@@ -123,7 +125,7 @@ func mapSlots(file *os.File) (*Slots, error) {
 		return nil, err
 	}
 	var memory []byte
-	if err := withDescriptors([]*os.File{file}, nil, func(fds []int) error {
+	if err := fdsock.Lend([]*os.File{file}, func(fds []int) error {
 		memory, err = unix.Mmap(fds[0], 0, int(info.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		return err
 	}); err != nil {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // request is one of n bytes as the kernel would write it.
@@ -23,7 +25,7 @@ func request(n int, fill byte) []byte {
 func mapAgain(t *testing.T, s *Slots) *Slots {
 	t.Helper()
 	var again *Slots
-	if err := withDescriptors([]*os.File{s.file}, nil, func(fds []int) error {
+	if err := fdsock.Lend([]*os.File{s.file}, func(fds []int) error {
 		fd, err := unix.Dup(fds[0])
 		if err != nil {
 			return err

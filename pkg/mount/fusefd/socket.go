@@ -12,16 +12,12 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // messageSize bounds a message, in bytes.
 const messageSize = 64 << 10
-
-// maxDescriptors bounds what one message carries.
-const maxDescriptors = 8
-
-// network keeps messages apart and reports the end of the other side.
-const network = "unixpacket"
 
 // shortPath gives a name of at most 108 bytes to a socket of any path: through
 // a descriptor of its directory. The directory must be closed after use.
@@ -41,7 +37,7 @@ func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 		return nil, err
 	}
 	defer func() { _ = dir.Close() }()
-	if conn, err := net.Dial(network, short); err == nil {
+	if conn, err := net.Dial(fdsock.Network, short); err == nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("listening on %s: another holder listens there: %w", path, ErrBusy)
 	}
@@ -49,7 +45,7 @@ func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 		_ = os.Remove(path)
 	}
 	var config net.ListenConfig
-	listener, err := config.Listen(ctx, network, short)
+	listener, err := config.Listen(ctx, fdsock.Network, short)
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", path, err)
 	}
@@ -70,7 +66,7 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	}
 	defer func() { _ = dir.Close() }()
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, network, short)
+	conn, err := dialer.DialContext(ctx, fdsock.Network, short)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the holder at %s: %w", path, err)
 	}
@@ -82,81 +78,28 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	return c, nil
 }
 
-// peerOf is who the kernel says connected.
-func peerOf(conn *net.UnixConn) (*unix.Ucred, error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return nil, fmt.Errorf("asking for the peer: %w", err)
-	}
-	var cred *unix.Ucred
-	var inner error
-	if err := raw.Control(func(fd uintptr) {
-		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	}); err != nil {
-		return nil, fmt.Errorf("asking for the peer: %w", err)
-	}
-	if inner != nil {
-		return nil, fmt.Errorf("asking for the peer: %w", inner)
-	}
-	return cred, nil
-}
-
 // send one message with descriptors.
 func send(conn *net.UnixConn, m message, files ...*os.File) error {
 	data, err := m.encode()
 	if err != nil {
 		return err
 	}
-	return withDescriptors(files, nil, func(fds []int) error {
-		var control []byte
-		if len(fds) > 0 {
-			control = unix.UnixRights(fds...)
-		}
-		if _, _, err := conn.WriteMsgUnix(data, control, nil); err != nil {
-			return fmt.Errorf("sending %s: %w", m.Kind, err)
-		}
-		return nil
-	})
-}
-
-// withDescriptors lends the numbers of open files without changing their mode,
-// as File.Fd might.
-func withDescriptors(files []*os.File, fds []int, use func([]int) error) error {
-	if len(files) == 0 {
-		return use(fds)
+	if err := fdsock.Send(conn, data, files...); err != nil {
+		return fmt.Errorf("sending %s: %w", m.Kind, err)
 	}
-	raw, err := files[0].SyscallConn()
-	if err != nil {
-		return fmt.Errorf("lending a descriptor: %w", err)
-	}
-	var inner error
-	if err := raw.Control(func(fd uintptr) {
-		inner = withDescriptors(files[1:], append(fds, int(fd)), use)
-	}); err != nil {
-		return fmt.Errorf("lending a descriptor: %w", err)
-	}
-	return inner
+	return nil
 }
 
 // receive one message. Descriptors are the caller's to close.
 func receive(conn *net.UnixConn) (message, []int, error) {
-	data, control := make([]byte, messageSize), make([]byte, unix.CmsgSpace(4*maxDescriptors))
-	n, oobn, flags, _, err := conn.ReadMsgUnix(data, control)
+	data := make([]byte, messageSize)
+	n, fds, err := fdsock.Receive(conn, data)
 	if err != nil {
 		return message{}, nil, fmt.Errorf("receiving: %w", err)
 	}
-	fds := descriptorsOf(control[:oobn])
-	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
-		closeAll(fds)
-		return message{}, nil, errors.New("receiving: the message was cut short")
-	}
-	if n == 0 {
-		closeAll(fds)
-		return message{}, nil, fmt.Errorf("receiving: %w", net.ErrClosed)
-	}
 	m, err := decodeMessage(data[:n])
 	if err != nil {
-		closeAll(fds)
+		fdsock.Close(fds)
 		return message{}, nil, err
 	}
 	return m, fds, nil
@@ -165,35 +108,14 @@ func receive(conn *net.UnixConn) (message, []int, error) {
 // receiveDescriptors takes the descriptors of one message from a blocking
 // socket; at least one.
 func receiveDescriptors(socket int) ([]int, error) {
-	data, control := make([]byte, 16), make([]byte, unix.CmsgSpace(4*maxDescriptors))
+	data, control := make([]byte, 16), make([]byte, unix.CmsgSpace(4*fdsock.MaxFiles))
 	_, n, _, _, err := unix.Recvmsg(socket, data, control, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("receiving: %w", err)
 	}
-	fds := descriptorsOf(control[:n])
+	fds := fdsock.Descriptors(control[:n])
 	if len(fds) == 0 {
 		return nil, errors.New("receiving: no descriptor came")
 	}
 	return fds, nil
-}
-
-// descriptorsOf a control message, which the kernel wrote.
-func descriptorsOf(control []byte) []int {
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return nil
-	}
-	var fds []int
-	for i := range messages {
-		if got, err := unix.ParseUnixRights(&messages[i]); err == nil {
-			fds = append(fds, got...)
-		}
-	}
-	return fds
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		_ = unix.Close(fd)
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 const (
@@ -67,7 +69,7 @@ func (c *Client) connect(ctx context.Context) ([]Deposit, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var dialer net.Dialer
-	dialled, err := dialer.DialContext(ctx, network, c.socket)
+	dialled, err := dialer.DialContext(ctx, fdsock.Network, c.socket)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the keeper: %w", err)
 	}

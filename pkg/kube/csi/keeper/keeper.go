@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // Keeper holds deposits.
@@ -56,8 +58,8 @@ func (k *Keeper) Serve(ctx context.Context, socket string) error {
 		if err != nil {
 			return fmt.Errorf("accepting at %s: %w", socket, err)
 		}
-		if user, err := peerUser(conn); err != nil || user != 0 && int(user) != os.Geteuid() {
-			k.log.Warn("refused a connection", "uid", user, "error", err)
+		if err := checkPeer(conn); err != nil {
+			k.log.Warn("refused a connection", "error", err)
 			_ = conn.Close()
 			continue
 		}
@@ -78,7 +80,7 @@ func listen(socket string) (*net.UnixListener, error) {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("listening on %s: %w", socket, err)
 	}
-	listener, err := net.ListenUnix(network, &net.UnixAddr{Name: socket, Net: network})
+	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: socket, Net: fdsock.Network})
 	if err != nil {
 		return nil, fmt.Errorf("listening on %s: %w", socket, err)
 	}
@@ -186,4 +188,13 @@ func (k *Keeper) Held() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.deposits)
+}
+
+// checkPeer lets this user and root in.
+func checkPeer(conn *net.UnixConn) error {
+	peer, err := fdsock.Peer(conn)
+	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
+		err = fmt.Errorf("it is of user %d", peer.Uid)
+	}
+	return err
 }

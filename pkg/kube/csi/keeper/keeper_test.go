@@ -20,6 +20,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // asKeeper makes the test binary a keeper at the socket it names.
@@ -238,7 +240,7 @@ func TestNonsenseEndsAConnectionAndNothingElse(t *testing.T) {
 	}
 	stop()
 	for _, packet := range []string{"x", "{}", `{"version":0,"kind":"deposit"}`, strings.Repeat("y", 1<<15)} {
-		conn, err := net.Dial(network, socket)
+		conn, err := net.Dial(fdsock.Network, socket)
 		if err != nil {
 			t.Fatal(err)
 		}
