@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -408,4 +409,23 @@ func TestAKilledProcess(t *testing.T) {
 	if got := f.names(m, "dir", 10); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("what was listed before the kill is lost: %q", got)
 	}
+}
+
+// A mount gets other epochs while it is being counted.
+func TestTotalsWhileEpochsChange(t *testing.T) {
+	f := newFixture(t, newBucket("a", "b"))
+	var telling sync.WaitGroup
+	telling.Go(func() {
+		for epoch := range uint64(500) {
+			f.store.Count(f.mount(func(m *Mount) { m.Epoch = epoch }))
+		}
+	})
+	for range 500 {
+		f.store.Totals("m1")
+	}
+	telling.Wait()
+	f.eventually("the last epoch's keys are counted", func() bool {
+		objects, _ := f.store.Totals("m1")
+		return objects == 2
+	})
 }

@@ -66,7 +66,8 @@ func (s *Store) Totals(mountID string) (objects, bytes int64) {
 	now := s.config.Clock()
 	old := c.totals.epoch < c.mount.Epoch || now.Sub(c.totals.at) > max(s.config.CountEvery, 100*c.totals.took)
 	if old && !c.running {
-		c.running = s.start(func() { s.count(c, c.mount) })
+		mount := c.mount // of now: another epoch may be told of meanwhile
+		c.running = s.start(func() { s.count(c, mount) })
 	}
 	return c.totals.objects, c.totals.bytes
 }
