@@ -60,8 +60,10 @@ func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error)
 
 // mount is what this process serves: one after another, as the holder has them.
 type mount struct {
-	options  options
-	workers  *cache.Client
+	options options
+	workers *cache.Client
+	// masters: the runtime has some.
+	masters  bool
 	source   source
 	registry prometheus.Registerer
 	log      *slog.Logger
@@ -123,7 +125,7 @@ func (m *mount) once(ctx context.Context) error {
 // before. Those who read already do not wait for it, and neither does anybody
 // for masters that stay away.
 func (m *mount) current(ctx context.Context, lease *fusefd.Lease) {
-	if lease.Generation > 1 {
+	if lease.Generation > 1 || !m.masters {
 		m.workers.Hurry()
 		return
 	}

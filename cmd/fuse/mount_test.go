@@ -60,7 +60,7 @@ func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	var complaints bytes.Buffer
-	m := &mount{workers: workers, log: slog.New(slog.NewTextHandler(&complaints, nil))}
+	m := &mount{workers: workers, masters: true, log: slog.New(slog.NewTextHandler(&complaints, nil))}
 	known.index.Store(2)
 	m.current(t.Context(), &fusefd.Lease{Generation: 1})
 	if got := workers.View().GetIndex(); got != 2 {
@@ -70,6 +70,11 @@ func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
 	m.current(t.Context(), &fusefd.Lease{Generation: 2})
 	if complaints.Len() > 0 {
 		t.Errorf("a successor waited for masters: %s", &complaints)
+	}
+	m.masters = false
+	m.current(t.Context(), &fusefd.Lease{Generation: 1})
+	if complaints.Len() > 0 {
+		t.Errorf("a runtime without masters waited for them: %s", &complaints)
 	}
 }
 

@@ -58,7 +58,9 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 	if err != nil {
 		return nil, s.close(err)
 	}
-	s.mount = &mount{options: o, workers: s.workers, source: source{s.files}, registry: registry, log: logger}
+	s.mount = &mount{
+		options: o, workers: s.workers, masters: len(who.Masters) > 0, source: source{s.files}, registry: registry, log: logger,
+	}
 	return s, nil
 }
 
