@@ -1,13 +1,10 @@
 package get
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -17,34 +14,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-const patience = time.Minute
-
-// paper can be read while it is written on.
-type paper struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (p *paper) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *paper) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
-
 // await a text, so many times.
-func (p *paper) await(t *testing.T, text string, times int) {
+func await(t *testing.T, p *clitest.Paper, text string, times int) {
 	t.Helper()
-	for end := time.Now().Add(patience); strings.Count(p.String(), text) != times; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%q is there %d times, want %d:\n%s", text, strings.Count(p.String(), text), times, p)
-		}
-	}
+	clitest.Eventually(t, fmt.Sprintf("%q, %d times", text, times), func() bool { return strings.Count(p.String(), text) == times })
 }
 
 func dataset(name string, phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
@@ -55,31 +28,16 @@ func dataset(name string, phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 }
 
 // watching runs get -w until the test ends.
-func watching(t *testing.T, server *clitest.Server, args ...string) (out, said *paper) {
+func watching(t *testing.T, server *clitest.Server, args ...string) (out, said *clitest.Paper) {
 	t.Helper()
-	out, said = &paper{}, &paper{}
+	out, said = &clitest.Paper{}, &clitest.Paper{}
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: said},
 		Getenv:  func(string) string { return "" }, Name: "kubectl jindo", Connect: server.Connect,
 	}
 	cmd := New(s)
 	s.AddFlags(cmd.Flags())
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(append([]string{"datasets", "-w"}, args...))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- cmd.ExecuteContext(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(patience):
-			t.Error("it does not end")
-		}
-	})
+	t.Cleanup(clitest.Follow(t, cmd, append([]string{"datasets", "-w"}, args...)...))
 	return out, said
 }
 
@@ -93,11 +51,11 @@ func put(t *testing.T, server *clitest.Server, d *v1alpha1.Dataset) {
 func TestWatchPrintsWhatChanges(t *testing.T) {
 	server := clitest.New(t, dataset("calm", v1alpha1.BoundDatasetPhase), dataset("lively", v1alpha1.NotBoundDatasetPhase))
 	out, _ := watching(t, server)
-	out.await(t, "lively", 1)
+	await(t, out, "lively", 1)
 	put(t, server, dataset("lively", v1alpha1.FailedDatasetPhase))
-	out.await(t, "Failed", 1)
+	await(t, out, "Failed", 1)
 	put(t, server, dataset("late", v1alpha1.BoundDatasetPhase))
-	out.await(t, "late", 1)
+	await(t, out, "late", 1)
 	text := out.String()
 	if strings.Count(text, "NAME") != 1 || strings.Count(text, "calm") != 1 || strings.Count(text, "lively") != 2 {
 		t.Errorf("titles and rows that did not change are printed again:\n%s", text)
@@ -107,7 +65,7 @@ func TestWatchPrintsWhatChanges(t *testing.T) {
 func TestWatchOfOneByName(t *testing.T) {
 	server := clitest.New(t, dataset("calm", v1alpha1.BoundDatasetPhase), dataset("lively", v1alpha1.NotBoundDatasetPhase))
 	out, said := watching(t, server, "lively", "-o", "json")
-	out.await(t, `"lively"`, 1)
+	await(t, out, `"lively"`, 1)
 	if strings.Contains(out.String(), "calm") {
 		t.Errorf("another is printed:\n%s", out)
 	}
@@ -115,9 +73,9 @@ func TestWatchOfOneByName(t *testing.T) {
 	if err := server.Drop(dataset("lively", "")); err != nil {
 		t.Fatal(err)
 	}
-	said.await(t, "lively is gone", 1)
+	await(t, said, "lively is gone", 1)
 	put(t, server, dataset("lively", v1alpha1.BoundDatasetPhase))
-	out.await(t, `"lively"`, 2)
+	await(t, out, `"lively"`, 2)
 	for decoder := json.NewDecoder(strings.NewReader(out.String())); decoder.More(); {
 		var d v1alpha1.Dataset
 		if err := decoder.Decode(&d); err != nil || d.Kind != "Dataset" || d.Name != "lively" {

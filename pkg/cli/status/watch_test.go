@@ -1,11 +1,9 @@
 package status
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,35 +21,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
-const patience = time.Minute
-
-// paper is a screen that can be read while it is drawn.
-type paper struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (p *paper) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *paper) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
-
-func eventually(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("waited too long for %s", what)
-		}
-	}
-}
-
 func pair(phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 	d := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Name: "hbase", Namespace: "default"}}
 	d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "oss://test-bucket/", Name: "hadoop"}}
@@ -60,9 +29,9 @@ func pair(phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 }
 
 // watching runs status -w over an API server until the test ends it.
-func watching(t *testing.T, server *clitest.Server, args ...string) (screen *paper, end func()) {
+func watching(t *testing.T, server *clitest.Server, args ...string) (screen *clitest.Paper, end func()) {
 	t.Helper()
-	screen = &paper{}
+	screen = &clitest.Paper{}
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: screen, ErrOut: screen},
 		Getenv:  func(string) string { return "" }, Name: "kubectl jindo", Connect: server.Connect,
@@ -70,22 +39,7 @@ func watching(t *testing.T, server *clitest.Server, args ...string) (screen *pap
 	}
 	cmd := New(s)
 	s.AddFlags(cmd.Flags())
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetArgs(append([]string{"-w"}, args...))
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- cmd.ExecuteContext(ctx) }()
-	return screen, func() {
-		cancel()
-		select {
-		case err := <-done:
-			if err != nil {
-				t.Error(err)
-			}
-		case <-time.After(patience):
-			t.Fatal("it does not end")
-		}
-	}
+	return screen, clitest.Follow(t, cmd, append([]string{"-w"}, args...)...)
 }
 
 func asked(server *clitest.Server, verb, resource string) int {
@@ -110,17 +64,17 @@ func TestWatchSeesAChangeWithoutAnInterval(t *testing.T) {
 	screen, end := watching(t, server, "--interval=1h", "-A")
 	defer end()
 	// The watches begin with what there is, and that is one more look.
-	eventually(t, "three watches and two looks", func() bool {
+	clitest.Eventually(t, "three watches and two looks", func() bool {
 		return asked(server, "watch", "") == 3 && asked(server, "list", "jindoruntimes") >= 2
 	})
 	put(t, server, v1alpha1.FailedDatasetPhase)
-	eventually(t, "the change", func() bool { return strings.Contains(screen.String(), "Failed") })
+	clitest.Eventually(t, "the change", func() bool { return strings.Contains(screen.String(), "Failed") })
 	looks := asked(server, "list", "jindoruntimes")
 	for range 50 {
 		put(t, server, v1alpha1.FailedDatasetPhase) // the version changes, and nothing that is shown
 	}
 	put(t, server, v1alpha1.UpdatingDatasetPhase)
-	eventually(t, "the last of many changes", func() bool { return strings.Contains(screen.String(), "Updating") })
+	clitest.Eventually(t, "the last of many changes", func() bool { return strings.Contains(screen.String(), "Updating") })
 	if more := asked(server, "list", "jindoruntimes") - looks; more > 25 {
 		t.Errorf("%d looks for 51 changes at once", more)
 	}
@@ -134,9 +88,9 @@ func TestWatchAsksWhereItMayNotWatch(t *testing.T) {
 	server.Forbid(clitest.Match{Verb: "watch", Resource: "pods"})
 	screen, end := watching(t, server, "--interval=20ms", "-A")
 	defer end()
-	eventually(t, "looks", func() bool { return asked(server, "list", "jindoruntimes") >= 5 })
+	clitest.Eventually(t, "looks", func() bool { return asked(server, "list", "jindoruntimes") >= 5 })
 	put(t, server, v1alpha1.FailedDatasetPhase)
-	eventually(t, "the change", func() bool { return strings.Contains(screen.String(), "Failed") })
+	clitest.Eventually(t, "the change", func() bool { return strings.Contains(screen.String(), "Failed") })
 	if n := asked(server, "watch", "pods"); n != 1 {
 		t.Errorf("it asked %d times for what it may not do", n)
 	}
@@ -147,14 +101,14 @@ func TestWatchEndsWhileNothingAnswers(t *testing.T) {
 	server := clitest.New(t, pair(v1alpha1.NotBoundDatasetPhase))
 	server.Hang(clitest.Match{Verb: "watch"})
 	screen, end := watching(t, server, "--interval=1h", "-A")
-	eventually(t, "a screen", func() bool { return strings.Contains(screen.String(), "hbase") })
+	clitest.Eventually(t, "a screen", func() bool { return strings.Contains(screen.String(), "hbase") })
 	end()
 }
 
 func TestWatchBeginsAgain(t *testing.T) {
 	source := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
 	o := &options{session: &session.Session{
-		Streams: genericiooptions.IOStreams{Out: &paper{}}, Getenv: func(string) string { return "" },
+		Streams: genericiooptions.IOStreams{Out: &clitest.Paper{}}, Getenv: func(string) string { return "" },
 	}, format: output.New(output.Table), interval: time.Millisecond}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -176,7 +130,7 @@ func TestWatchBeginsAgain(t *testing.T) {
 }
 
 func TestAgesGoOnWithoutALook(t *testing.T) {
-	screen := &paper{}
+	screen := &clitest.Paper{}
 	o := &options{session: &session.Session{
 		Streams: genericiooptions.IOStreams{Out: screen}, Getenv: func(string) string { return "" },
 	}, format: output.New(output.Table), interval: time.Hour}
@@ -191,7 +145,7 @@ func TestAgesGoOnWithoutALook(t *testing.T) {
 	}}
 	done := make(chan error, 1)
 	go func() { done <- d.run(ctx) }()
-	eventually(t, "a second screen", func() bool { return strings.Count(screen.String(), "\x1b[H") >= 2 })
+	clitest.Eventually(t, "a second screen", func() bool { return strings.Count(screen.String(), "\x1b[H") >= 2 })
 	cancel()
 	if err := <-done; err != nil || looks.Load() != 1 {
 		t.Errorf("error %v after %d looks, want one", err, looks.Load())
