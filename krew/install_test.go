@@ -51,6 +51,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("the version is %q, error %v, want %s", version, err, exampleVersion)
 	}
 	k.complete(t, installed)
+	t.Run("through kubectl", func(t *testing.T) { throughKubectl(t, filepath.Dir(installed)) })
 	if said, err := k.run(t, "uninstall", "jindo"); err != nil {
 		t.Errorf("krew uninstall: %v, %s", err, said)
 	}
@@ -116,6 +117,20 @@ func (k *krew) complete(t *testing.T, installed string) {
 	said, err := exec.CommandContext(t.Context(), filepath.Join(dir, "kubectl_complete-"+pluginName), "raft", "").Output()
 	if err != nil || !strings.Contains(string(said), "transfer-leader") {
 		t.Errorf("completion says %q, error %v", said, err)
+	}
+}
+
+// throughKubectl finds the program as kubectl finds its plugins.
+func throughKubectl(t *testing.T, bin string) {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		t.Skip("not run: there is no kubectl on PATH; test/e2e does the same with the cluster's")
+	}
+	cmd := exec.CommandContext(t.Context(), kubectl, "jindo", "version", "--client")
+	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	said, err := cmd.Output()
+	if err != nil || !strings.Contains(string(said), exampleVersion+" ") {
+		t.Errorf("kubectl jindo version --client: %q, error %v", said, err)
 	}
 }
 

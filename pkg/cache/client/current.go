@@ -9,8 +9,8 @@ import (
 // Current brings View up to what the masters say at the time of the call, or
 // answers why it may be older than that. Those who call at once share a
 // question, which is put after all of them called. While masters do not answer
-// they are asked every Config.Poll, and nobody waits for that: only the first
-// who finds them away does.
+// they are asked on, and nobody waits for that: only the first who finds them
+// away does.
 func (c *Client) Current(ctx context.Context) error {
 	answer := make(chan error, 1)
 	select {
@@ -29,6 +29,11 @@ func (c *Client) Current(ctx context.Context) error {
 		return fmt.Errorf("asking the masters for the view: %w", context.Cause(c.ctx))
 	}
 }
+
+// askAgain is the pause between questions to masters that are away. It is short,
+// because whoever calls meanwhile is answered from what was known before, also
+// when they have just come back.
+const askAgain = 200 * time.Millisecond
 
 // answerCallers of Current until the client is closed.
 func (c *Client) answerCallers() {
@@ -58,7 +63,7 @@ func (c *Client) answerCallers() {
 			asking = false
 			if away != nil {
 				waiting, next = append(waiting, next...), nil
-				again = time.After(c.config.Poll)
+				again = time.After(askAgain)
 			}
 			for _, caller := range waiting {
 				caller <- away

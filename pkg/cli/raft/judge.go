@@ -21,8 +21,6 @@ type Verdict struct {
 	Disagreements []string
 }
 
-const nobody = "nobody"
-
 // Judge compares what the members say.
 func Judge(r *report.Runtime) Verdict {
 	var v Verdict
@@ -65,13 +63,16 @@ func answers(r *report.Runtime, name string) bool {
 func (v *Verdict) compareLeaders(r *report.Runtime) {
 	views := map[string][]string{}
 	var order []string
+	led := false
 	for _, m := range r.Masters {
 		if m.Error != "" {
 			continue
 		}
 		leader := m.Leader
 		if leader == "" || m.State == "CANDIDATE" {
-			leader = nobody
+			leader = "nobody"
+		} else {
+			led = true
 		}
 		view := fmt.Sprintf("%s leads in term %s", leader, figure.Count(m.Term))
 		if views[view] == nil {
@@ -79,7 +80,7 @@ func (v *Verdict) compareLeaders(r *report.Runtime) {
 		}
 		views[view] = append(views[view], m.Name)
 	}
-	if len(order) == 0 || len(order) == 1 && !strings.HasPrefix(order[0], nobody) {
+	if len(order) == 0 || len(order) == 1 && led {
 		return
 	}
 	for _, view := range order {
