@@ -39,7 +39,7 @@ func pack(ctx context.Context, root, out, version string, p platform) (string, e
 		return "", fmt.Errorf("packing for %s: %w", p, err)
 	}
 	path := filepath.Join(out, p.archive(version))
-	if err := os.WriteFile(path, archive, 0o644); err != nil { //nolint:gosec // an archive is for everybody
+	if err := os.WriteFile(path, archive, 0o644); err != nil {
 		return "", fmt.Errorf("writing the archive for %s: %w", p, err)
 	}
 	sum := sha256.Sum256(archive)
@@ -55,7 +55,7 @@ func build(ctx context.Context, root, version string, p platform) ([]byte, error
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	path := filepath.Join(dir, p.executable())
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", //nolint:gosec // our own words
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false",
 		"-ldflags", "-s -w -X github.com/jindo-io/jindo/pkg/version.version="+version, "-o", path, "./cmd/"+binary)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+p.os, "GOARCH="+p.arch, "GOFLAGS=")

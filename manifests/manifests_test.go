@@ -21,7 +21,7 @@ import (
 
 	"github.com/jindo-io/jindo/manifests"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // decode reads a manifest strictly: a field that its type does not have fails.
@@ -197,8 +197,8 @@ func TestControllersSurviveANode(t *testing.T) {
 			t.Errorf("%s has no second pod on another node", name)
 		}
 		c := pod.Containers[0]
-		if c.LivenessProbe == nil || c.ReadinessProbe == nil || c.Ports[0].ContainerPort != roster.HealthPort {
-			t.Errorf("%s is not looked at on port %d", name, roster.HealthPort)
+		if c.LivenessProbe == nil || c.ReadinessProbe == nil || c.Ports[0].ContainerPort != topology.HealthPort {
+			t.Errorf("%s is not looked at on port %d", name, topology.HealthPort)
 		}
 		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
 			t.Errorf("%s says nothing about its resources", name)

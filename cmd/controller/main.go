@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/controller/manager"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func main() {
@@ -36,7 +36,7 @@ func parse() (manager.Options, bool) {
 	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace that the product runs in (environment POD_NAMESPACE)")
 	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "image of data pods that ask for none (environment JINDO_IMAGE)")
 	flag.StringVar(&o.FusePriorityClass, "fuse-priority-class", os.Getenv("FUSE_PRIORITY_CLASS"), "priority class of the pods that serve mounts, such as system-node-critical; none when empty")
-	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.BoolVar(&o.LeaderElect, "leader-elect", true, "run only where the lease is held, so that two replicas do not work at once")
 	debug := flag.Bool("debug", false, "log more")
 	flag.Parse()

@@ -19,10 +19,10 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/csi/cluster"
-	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
 	"github.com/jindo-io/jindo/pkg/kube/csi/node"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
@@ -61,7 +61,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.kubeletDir, "kubelet-dir", "/var/lib/kubelet", "the kubelet's directory, which must have the same path here")
 	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node")
 	flags.StringVar(&o.keeperSocket, "keeper-socket", "/keeper/keeper.sock", "socket of the keeper")
-	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flags.DurationVar(&o.publishWait, "publish-wait", node.DefaultPublishWait, "how long a publish call waits for a FUSE server")
 	flags.DurationVar(&o.linger, "linger", node.DefaultLinger, "how long what belongs to a runtime without volumes stays")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
@@ -99,7 +99,7 @@ func runNode(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	keep := keeper.NewClient(o.keeperSocket, logger)
+	keep := fdstore.NewClient(o.keeperSocket, logger)
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error { kube.Run(running); return nil })
@@ -131,5 +131,5 @@ func runKeeper(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	return keeper.New(daemon.Logger("keeper", *debug)).Serve(ctx, *socket)
+	return fdstore.New(daemon.Logger("keeper", *debug)).Serve(ctx, *socket)
 }

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jindo-io/jindo/pkg/daemon"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // options of one mount.
@@ -45,7 +45,7 @@ func main() {
 	var o options
 	o.places(flag.CommandLine)
 	o.behaviour(flag.CommandLine)
-	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Parse()
 	daemon.Main(func(ctx context.Context) error { return run(ctx, o) })
 }
@@ -67,8 +67,8 @@ func (o *options) behaviour(flags *flag.FlagSet) {
 	flags.DurationVar(&o.entryTTL, "entry-timeout", time.Minute, "how long the kernel may keep names")
 	flags.DurationVar(&o.negativeTTL, "negative-timeout", 5*time.Second, "how long the kernel may keep that a name is not there")
 	flags.DurationVar(&o.readTimeout, "read-timeout", time.Minute, "how long a read may try before it fails")
-	flags.UintVar(&o.uid, "uid", uint(os.Getuid()), "owner of every file") //nolint:gosec // not negative on Linux
-	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group of every file") //nolint:gosec // not negative on Linux
+	flags.UintVar(&o.uid, "uid", uint(os.Getuid()), "owner of every file")
+	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group of every file")
 	flags.Int64Var(&o.memory, "memory", 256<<20, "bytes that may be read ahead, of all files together")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
 }

@@ -97,7 +97,7 @@ func (m *mount) once(ctx context.Context) error {
 	defer registry.end()
 	files, err := fusefs.New(fusefs.Config{
 		Lease: lease, StateDir: o.stateDir, Source: m.source,
-		UID: uint32(o.uid), GID: uint32(o.gid), //nolint:gosec // user ids
+		UID: uint32(o.uid), GID: uint32(o.gid),
 		AttrTTL: o.attrTTL, EntryTTL: o.entryTTL, NegativeTTL: o.negativeTTL,
 		Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: registry,
 	})

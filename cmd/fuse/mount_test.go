@@ -17,8 +17,8 @@ import (
 	cache "github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // masters answer with a view of an index; 0 hangs.
@@ -50,7 +50,7 @@ func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
 	known := &masters{}
 	known.index.Store(1)
 	workers, err := cache.New(cache.Config{
-		Roster: roster.Roster{Name: "hadoop", ClusterID: "c"}, Identity: identity, Masters: known, Poll: time.Hour,
+		Roster: topology.Roster{Name: "hadoop", ClusterID: "c"}, Identity: identity, Masters: known, Poll: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

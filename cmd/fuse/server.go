@@ -15,12 +15,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // server is everything that serving one mount takes.
 type server struct {
-	roster  roster.Roster
+	roster  topology.Roster
 	masters *client.Client
 	workers *cache.Client
 	sockets *reader.Sockets
@@ -32,7 +32,7 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 	if o.stateDir == "" || o.sessionSocket == "" {
 		return nil, errors.New("--state-dir and --session-socket must be given")
 	}
-	who, err := roster.Load(o.roster)
+	who, err := topology.Load(o.roster)
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,8 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // patience bounds waits; nothing is asserted about it.
@@ -69,7 +69,7 @@ func (p *pod) publish(handle, master string) (folder string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	who := roster.Roster{Namespace: "ns", Name: handle, ClusterID: "c", Masters: []roster.Member{{Name: "m0", Host: host, Port: address.Port}}}
+	who := topology.Roster{Namespace: "ns", Name: handle, ClusterID: "c", Masters: []topology.Member{{Name: "m0", Host: host, Port: address.Port}}}
 	raw, err := who.Marshal()
 	if err != nil {
 		p.t.Fatal(err)

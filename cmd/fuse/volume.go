@@ -171,7 +171,7 @@ func (v *volume) away(ctx context.Context, s *server) error {
 // memoryLimit of this container in bytes, 0 when there is none or it is not
 // known.
 func memoryLimit(file string) int64 {
-	raw, err := os.ReadFile(file) //nolint:gosec // a file of the kernel's
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}

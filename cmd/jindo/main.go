@@ -7,13 +7,13 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/jindo-io/jindo/pkg/cli/jindo"
+	"github.com/jindo-io/jindo/pkg/jindocli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := jindo.Run(ctx, jindo.Env{
-		Program: os.Args[0], Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Open: jindo.Connect,
+	code := jindocli.Run(ctx, jindocli.Env{
+		Program: os.Args[0], Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Open: jindocli.Connect,
 	}, os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 )
 
 // patience is how long anything may take in this test; nothing is measured.
@@ -36,7 +36,7 @@ func newMachine(t *testing.T) *machine {
 		t.Skip("not run: need root to mount")
 	}
 	bin := binaries(t)
-	home, err := stand.Dir(bin, "cli")
+	home, err := testbed.Dir(bin, "cli")
 	if err != nil {
 		t.Fatal(err)
 	}

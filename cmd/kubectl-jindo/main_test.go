@@ -8,8 +8,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
 	"github.com/jindo-io/jindo/pkg/cli/root"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
 func TestMain(m *testing.M) {
@@ -87,7 +87,7 @@ func TestItBuildsElsewhere(t *testing.T) {
 		if os.Getenv("JINDO_LONG") != "" {
 			words = []string{"build", "-o", os.DevNull, "."}
 		}
-		cmd := exec.Command("go", words...) //nolint:gosec // words of this test
+		cmd := exec.Command("go", words...)
 		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", system, err, out)

@@ -19,7 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/owner"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // shutdownTimeout of handing leadership over and closing the log; what is left
@@ -44,9 +44,9 @@ func parse() options {
 	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file that says who belongs to the runtime")
 	flag.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
 	flag.StringVar(&o.dataDir, "data-dir", "", "directory of the log and its snapshots, of this master alone")
-	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", roster.MasterPort), "address for gRPC")
-	flag.StringVar(&o.raftListen, "raft-listen", fmt.Sprintf(":%d", roster.RaftPort), "address for Raft")
-	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.MasterPort), "address for gRPC")
+	flag.StringVar(&o.raftListen, "raft-listen", fmt.Sprintf(":%d", topology.RaftPort), "address for Raft")
+	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.BoolVar(&o.formed, "formed", false, "the cluster has been formed before: never form it again")
 	flag.DurationVar(&o.heartbeat, "heartbeat-timeout", consensus.DefaultHeartbeat, "how long a follower waits for its leader")
 	flag.DurationVar(&o.election, "election-timeout", consensus.DefaultElection, "how long a candidate waits for votes")
@@ -59,7 +59,7 @@ func parse() options {
 
 // run serves until ctx ends, then hands leadership over and stops.
 func run(ctx context.Context, o options) error {
-	who, err := roster.Load(o.roster)
+	who, err := topology.Load(o.roster)
 	if err != nil {
 		return err
 	}

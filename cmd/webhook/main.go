@@ -15,7 +15,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/admission"
 	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func main() {
@@ -35,7 +35,7 @@ func main() {
 func parse() (admission.Options, bool) {
 	var o admission.Options
 	flag.StringVar(&o.Listen, "listen", fmt.Sprintf(":%d", names.WebhookPort), "address for API servers")
-	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace that the product runs in (environment POD_NAMESPACE)")
 	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "image of sidecars where no runtime names one (environment JINDO_IMAGE)")
 	flag.StringVar(&o.PullPolicy, "image-pull-policy", "IfNotPresent", "pull policy of that image")

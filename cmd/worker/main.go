@@ -19,7 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/owner"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // closeTimeout of the block store; with the grace for requests it stays below
@@ -50,8 +50,8 @@ func parse() options {
 	flag.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one folder of credential files a secret")
 	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket that passes sealed files; empty passes none")
 	flag.IntVar(&o.socketGroup, "socket-group", 0, "group that may connect to the socket too, one of this process's own; 0 is none")
-	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", roster.WorkerPort), "address for bytes and gRPC")
-	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", roster.HealthPort), "address for health checks and metrics")
+	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.WorkerPort), "address for bytes and gRPC")
+	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Int64Var(&o.memory, "memory", 256<<20, "bytes of blocks that may be in memory")
 	flag.BoolVar(&o.debug, "debug", false, "log more")
 	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be given again", func(s string) error {
@@ -66,7 +66,7 @@ func parse() options {
 // run serves until ctx ends, then lets requests finish and writes what waits
 // for the disk.
 func run(ctx context.Context, o options) error {
-	who, err := roster.Load(o.roster)
+	who, err := topology.Load(o.roster)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func main() {
 
 // run replaces every page in the directory.
 func run(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // documents are for everybody
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the directory for pages: %w", err)
 	}
 	old, err := filepath.Glob(filepath.Join(dir, "*.md"))
@@ -56,7 +56,7 @@ func run(dir string) error {
 		return err
 	}
 	for name, page := range written {
-		if err := os.WriteFile(filepath.Join(dir, name), page, 0o644); err != nil { //nolint:gosec // documents are for everybody
+		if err := os.WriteFile(filepath.Join(dir, name), page, 0o644); err != nil {
 			return fmt.Errorf("writing a page: %w", err)
 		}
 	}

@@ -145,7 +145,7 @@ func (c *component) command() (*exec.Cmd, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cmd := exec.Command(c.binary, arguments...) //nolint:gosec // the binary is one of ours
+	cmd := exec.Command(c.binary, arguments...)
 	cmd.Env = append(os.Environ(), c.environment...)
 	cmd.Stdout, cmd.Stderr = output, output
 	return cmd, output, nil

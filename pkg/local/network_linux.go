@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Last bytes of the addresses in a runtime's network.
@@ -77,7 +77,7 @@ func candidate(key string, i int) netip.Prefix {
 	hash := fnv.New32a()
 	_, _ = fmt.Fprintf(hash, "%s\x00%d", key, i)
 	sum := hash.Sum32()
-	x := byte(1 + (sum>>8)%254) //nolint:gosec // within 1 to 254
+	x := byte(1 + (sum>>8)%254)
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, x, byte(sum), 0}), 24)
 }
 
@@ -124,7 +124,7 @@ type listening struct {
 // conflict names who listens on one of the ports a runtime uses, on an address
 // of the network or on all addresses.
 func conflict(prefix netip.Prefix, taken []listening) error {
-	ours := map[uint16]bool{roster.MasterPort: true, roster.WorkerPort: true, roster.RaftPort: true, roster.HealthPort: true}
+	ours := map[uint16]bool{topology.MasterPort: true, topology.WorkerPort: true, topology.RaftPort: true, topology.HealthPort: true}
 	for _, t := range taken {
 		inside := prefix.Contains(t.address.Addr())
 		if ours[t.address.Port()] && (inside || t.address.Addr().IsUnspecified()) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func TestCandidatesAreLoopbackAndNotEverybodys(t *testing.T) {
@@ -131,7 +131,7 @@ func TestTakenPortNamesItsHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.close()
-	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr(n.address(77)), roster.RaftPort).String())
+	listener, err := net.Listen("tcp", netip.AddrPortFrom(netip.MustParseAddr(n.address(77)), topology.RaftPort).String())
 	if err != nil {
 		t.Fatal(err)
 	}

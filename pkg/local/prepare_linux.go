@@ -124,7 +124,7 @@ func (s *supervisor) host(c *plan.Component, ordinal int) string {
 	if c.Role == plan.RoleWorker && ordinal >= fuseHost-firstWorker {
 		first = manyWorkers - (fuseHost - firstWorker)
 	}
-	return s.network.address(byte(first + ordinal)) //nolint:gosec // checkSize bounds it
+	return s.network.address(byte(first + ordinal))
 }
 
 func (s *supervisor) identities() []identityOf {

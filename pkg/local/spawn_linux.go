@@ -50,7 +50,7 @@ func (s *spawner) start(cmd *exec.Cmd) (ProcessID, error) {
 
 // again makes a command that runs this program, under the name it has now.
 func again(words []string) *exec.Cmd {
-	cmd := exec.Command(words[0], words[1:]...) //nolint:gosec // this program
+	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Args[0] = os.Args[0]
 	return cmd
 }

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // supervisor keeps one runtime running.
@@ -26,7 +26,7 @@ type supervisor struct {
 
 	authority *mtls.Authority
 	network   *network
-	roster    roster.Roster
+	roster    topology.Roster
 	spawner   *spawner
 	log       *os.File
 

@@ -31,7 +31,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func script(t *testing.T, body string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "program")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+body+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -345,7 +345,7 @@ func TestLock(t *testing.T) {
 func TestFindBinaries(t *testing.T) {
 	dir, path := t.TempDir(), t.TempDir()
 	for _, file := range []string{filepath.Join(dir, "master"), filepath.Join(path, "jindo-worker")} {
-		if err := os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

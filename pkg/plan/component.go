@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Names of ports.
@@ -38,9 +38,9 @@ func masters(runtime *v1alpha1.JindoRuntime) *Component {
 		Binary:   string(RoleMaster),
 		Args: append(commonArgs(),
 			"--data-dir="+Ref(VarData),
-			listen("listen", roster.MasterPort),
-			listen("raft-listen", roster.RaftPort),
-			listen("health-listen", roster.HealthPort),
+			listen("listen", topology.MasterPort),
+			listen("raft-listen", topology.RaftPort),
+			listen("health-listen", topology.HealthPort),
 			"--formed="+Ref(VarFormed),
 			"--heartbeat-timeout="+t.heartbeat.String(),
 			"--election-timeout="+t.election.String(),
@@ -48,7 +48,7 @@ func masters(runtime *v1alpha1.JindoRuntime) *Component {
 		),
 		Env: environment(spec.Env),
 		Ports: []Port{
-			{PortRPC, roster.MasterPort}, {PortRaft, roster.RaftPort}, {PortHealth, roster.HealthPort},
+			{PortRPC, topology.MasterPort}, {PortRaft, topology.RaftPort}, {PortHealth, topology.HealthPort},
 		},
 		Volumes: append(commonVolumes(), dataVolume()),
 	}
@@ -66,7 +66,7 @@ func workers(runtime *v1alpha1.JindoRuntime) (*Component, error) {
 		Binary:   string(RoleWorker),
 		Args:     append(commonArgs(), "--data-dir="+Ref(VarData)),
 		Env:      environment(runtime.Spec.Worker.Env),
-		Ports:    []Port{{PortRPC, roster.WorkerPort}, {PortHealth, roster.HealthPort}},
+		Ports:    []Port{{PortRPC, topology.WorkerPort}, {PortHealth, topology.HealthPort}},
 		Volumes:  append(commonVolumes(), dataVolume()),
 	}
 	for i, tier := range tiers {
@@ -77,8 +77,8 @@ func workers(runtime *v1alpha1.JindoRuntime) (*Component, error) {
 	c.Args = append(c.Args,
 		"--credentials-dir="+Ref(VarCredentials),
 		"--socket-dir="+Ref(VarSockets),
-		listen("listen", roster.WorkerPort),
-		listen("health-listen", roster.HealthPort),
+		listen("listen", topology.WorkerPort),
+		listen("health-listen", topology.HealthPort),
 	)
 	c.Volumes = append(c.Volumes, credentialsVolume(), socketsVolume(false))
 	return c, nil
@@ -97,7 +97,7 @@ func fuse(runtime *v1alpha1.JindoRuntime, options FuseOptions) *Component {
 			"--socket-dir="+Ref(VarSockets),
 		),
 		Env:   environment(spec.Env),
-		Ports: []Port{{PortHealth, roster.HealthPort}},
+		Ports: []Port{{PortHealth, topology.HealthPort}},
 		Volumes: append(commonVolumes(), dataVolume(), socketsVolume(true),
 			Volume{Name: "session", Variable: VarSession, Kind: VolumeSession}),
 	}
@@ -106,7 +106,7 @@ func fuse(runtime *v1alpha1.JindoRuntime, options FuseOptions) *Component {
 		c.Args = append(c.Args, "--credentials-dir="+Ref(VarCredentials))
 		c.Volumes = append(c.Volumes, credentialsVolume())
 	}
-	c.Args = append(c.Args, listen("health-listen", roster.HealthPort))
+	c.Args = append(c.Args, listen("health-listen", topology.HealthPort))
 	c.Args = append(c.Args, options.args()...)
 	return c
 }

@@ -1,26 +1,26 @@
 package plan
 
 import (
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Roster of the planned masters and workers. hosts gives each instance its
 // address or DNS name.
-func (p *Plan) Roster(clusterID string, hosts func(c *Component, ordinal int) string) roster.Roster {
-	r := roster.Roster{Namespace: p.Namespace, Name: p.Name, ClusterID: clusterID}
+func (p *Plan) Roster(clusterID string, hosts func(c *Component, ordinal int) string) topology.Roster {
+	r := topology.Roster{Namespace: p.Namespace, Name: p.Name, ClusterID: clusterID}
 	r.Masters = members(p.Masters, hosts)
 	r.Workers = members(p.Workers, hosts)
 	return r
 }
 
-func members(c *Component, hosts func(c *Component, ordinal int) string) []roster.Member {
+func members(c *Component, hosts func(c *Component, ordinal int) string) []topology.Member {
 	if c == nil {
 		return nil
 	}
-	members := make([]roster.Member, 0, c.Replicas)
+	members := make([]topology.Member, 0, c.Replicas)
 	for i := range int(c.Replicas) {
-		members = append(members, roster.Member{
+		members = append(members, topology.Member{
 			Name: c.InstanceName(i), Host: hosts(c, i),
 			Port: c.Port(PortRPC), RaftPort: c.Port(PortRaft), HealthPort: c.Port(PortHealth),
 		})

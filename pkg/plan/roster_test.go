@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func TestRoster(t *testing.T) {
@@ -17,10 +17,10 @@ func TestRoster(t *testing.T) {
 	if r.ClusterID != "id-1" || r.Namespace != "default" || r.Name != "hadoop" || len(r.Masters) != 3 || len(r.Workers) != 3 {
 		t.Errorf("got %+v", r)
 	}
-	if want := (roster.Member{Name: "hadoop-jindofs-master-2", Host: "master-2.host", Port: 18004, RaftPort: 18006, HealthPort: 18008}); r.Masters[2] != want {
+	if want := (topology.Member{Name: "hadoop-jindofs-master-2", Host: "master-2.host", Port: 18004, RaftPort: 18006, HealthPort: 18008}); r.Masters[2] != want {
 		t.Errorf("got %+v, want %+v", r.Masters[2], want)
 	}
-	if want := (roster.Member{Name: "hadoop-jindofs-worker-0", Host: "worker-0.host", Port: 18005, HealthPort: 18008}); r.Workers[0] != want {
+	if want := (topology.Member{Name: "hadoop-jindofs-worker-0", Host: "worker-0.host", Port: 18005, HealthPort: 18008}); r.Workers[0] != want {
 		t.Errorf("got %+v, want %+v", r.Workers[0], want)
 	}
 }

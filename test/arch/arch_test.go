@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,42 +14,45 @@ const module = "github.com/jindo-io/jindo/"
 
 // arrows that must not exist: no package under from may reach, directly or
 // through others, a package under to.
-var forbidden = []struct{ from, to, why string }{
-	{"pkg/api", "pkg/plan", "the words know nothing of what is done with them"},
-	{"pkg/api", "pkg/rpc", "the words know no wire"},
-	{"pkg/plan", "pkg/local", "a plan does not know its executors"},
-	{"pkg/plan", "pkg/kube", "a plan does not know its executors"},
-	{"pkg/master/state", "pkg/master/consensus", "the state machine knows no Raft"},
-	{"pkg/master/consensus", "pkg/master/state", "consensus knows no tables"},
-	{"pkg/master/client", "pkg/master/consensus", "clients carry no Raft"},
-	{"pkg/cache", "pkg/master/consensus", "master, cache and mount meet through clients only"},
-	{"pkg/cache", "pkg/master/server", "master, cache and mount meet through clients only"},
-	{"pkg/cache/client", "pkg/cache/server", "clients carry no server"},
-	{"pkg/cache/client", "pkg/cache/dirstore", "clients carry no directory store"},
-	{"pkg/mount", "pkg/cache/server", "master, cache and mount meet through clients only"},
-	{"pkg/mount", "pkg/master/server", "master, cache and mount meet through clients only"},
-	{"pkg/ufs", "pkg/cache", "the store is below the cache"},
-	{"pkg", "pkg/cli", "nothing imports the commands"},
-	{"pkg/mount/fusefd", "github.com/hanwen/go-fuse", "the holder of a mount serves nothing"},
-	{"pkg/kube/render", "pkg/master", "rendering is pure"},
-	{"pkg/kube/render", "sigs.k8s.io/controller-runtime/pkg/manager", "rendering is pure"},
-	{"pkg/kube/csi", "pkg/plan", "the node plugin mounts what it is given, and plans nothing"},
-	{"pkg/kube/csi", "pkg/master", "the node plugin asks no master"},
-	{"pkg/kube/inject", "k8s.io/client-go", "injection is a pure function"},
-	{"pkg/kube/inject", "sigs.k8s.io/controller-runtime/pkg/client", "injection is a pure function"},
-	{"pkg/kube/inject", "pkg/plan", "a sidecar is told how to behave by its Secret"},
-	{"pkg/kube/admission", "pkg/kube/csi", "admission and node plugin meet in pods only"},
-	{"pkg/kube/admission", "pkg/master", "admission asks no master"},
-	{"pkg/kube/controller", "pkg/kube/csi", "controllers and node plugin meet in objects only"},
-	{"pkg/master", "k8s.io/client-go", "only pkg/kube and pkg/cli know Kubernetes"},
-	{"pkg/cache", "k8s.io/client-go", "only pkg/kube and pkg/cli know Kubernetes"},
-	{"pkg/mount", "k8s.io/client-go", "only pkg/kube and pkg/cli know Kubernetes"},
-	{"pkg/local", "k8s.io/client-go", "only pkg/kube and pkg/cli know Kubernetes"},
-	{"cmd/kubectl-jindo", "github.com/hashicorp/raft", "the plugin starts fast"},
-	{"cmd/kubectl-jindo", "github.com/cockroachdb/pebble", "the plugin starts fast"},
-	{"cmd/kubectl-jindo", "github.com/hanwen/go-fuse", "the plugin starts fast"},
-	{"cmd/kubectl-jindo", "sigs.k8s.io/controller-runtime/pkg/manager", "the plugin starts fast"},
-	{"cmd/kubectl-jindo", "k8s.io/kubectl", "it doubles the plugin's start and size"},
+var forbidden = []struct {
+	from, to, why string
+	except        []string
+}{
+	{from: "pkg/api", to: "pkg/plan", why: "the words know nothing of what is done with them"},
+	{from: "pkg/api", to: "pkg/rpc", why: "the words know no wire"},
+	{from: "pkg/plan", to: "pkg/local", why: "a plan does not know its executors"},
+	{from: "pkg/plan", to: "pkg/kube", why: "a plan does not know its executors"},
+	{from: "pkg/master/state", to: "pkg/master/consensus", why: "the state machine knows no Raft"},
+	{from: "pkg/master/consensus", to: "pkg/master/state", why: "consensus knows no tables"},
+	{from: "pkg/master/client", to: "pkg/master/consensus", why: "clients carry no Raft"},
+	{from: "pkg/cache", to: "pkg/master/consensus", why: "master, cache and mount meet through clients only"},
+	{from: "pkg/cache", to: "pkg/master/server", why: "master, cache and mount meet through clients only"},
+	{from: "pkg/cache/client", to: "pkg/cache/server", why: "clients carry no server"},
+	{from: "pkg/cache/client", to: "pkg/cache/dirstore", why: "clients carry no directory store"},
+	{from: "pkg/mount", to: "pkg/cache/server", why: "master, cache and mount meet through clients only"},
+	{from: "pkg/mount", to: "pkg/master/server", why: "master, cache and mount meet through clients only"},
+	{from: "pkg/ufs", to: "pkg/cache", why: "the store is below the cache"},
+	{from: "pkg", to: "pkg/cli", why: "nothing imports the plugin", except: []string{"pkg/jindocli"}},
+	{from: "pkg/mount/fusefd", to: "github.com/hanwen/go-fuse", why: "the holder of a mount serves nothing"},
+	{from: "pkg/kube/render", to: "pkg/master", why: "rendering is pure"},
+	{from: "pkg/kube/render", to: "sigs.k8s.io/controller-runtime/pkg/manager", why: "rendering is pure"},
+	{from: "pkg/kube/csi", to: "pkg/plan", why: "the node plugin mounts what it is given, and plans nothing"},
+	{from: "pkg/kube/csi", to: "pkg/master", why: "the node plugin asks no master"},
+	{from: "pkg/kube/inject", to: "k8s.io/client-go", why: "injection is a pure function"},
+	{from: "pkg/kube/inject", to: "sigs.k8s.io/controller-runtime/pkg/client", why: "injection is a pure function"},
+	{from: "pkg/kube/inject", to: "pkg/plan", why: "a sidecar is told how to behave by its Secret"},
+	{from: "pkg/kube/admission", to: "pkg/kube/csi", why: "admission and node plugin meet in pods only"},
+	{from: "pkg/kube/admission", to: "pkg/master", why: "admission asks no master"},
+	{from: "pkg/kube/controller", to: "pkg/kube/csi", why: "controllers and node plugin meet in objects only"},
+	{from: "pkg/master", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
+	{from: "pkg/cache", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
+	{from: "pkg/mount", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
+	{from: "pkg/local", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
+	{from: "cmd/kubectl-jindo", to: "github.com/hashicorp/raft", why: "the plugin starts fast"},
+	{from: "cmd/kubectl-jindo", to: "github.com/cockroachdb/pebble", why: "the plugin starts fast"},
+	{from: "cmd/kubectl-jindo", to: "github.com/hanwen/go-fuse", why: "the plugin starts fast"},
+	{from: "cmd/kubectl-jindo", to: "sigs.k8s.io/controller-runtime/pkg/manager", why: "the plugin starts fast"},
+	{from: "cmd/kubectl-jindo", to: "k8s.io/kubectl", why: "it doubles the plugin's start and size"},
 }
 
 func TestArrows(t *testing.T) {
@@ -60,13 +64,33 @@ func TestArrows(t *testing.T) {
 		}
 		for _, p := range packages {
 			// What tests share may know more than what it tests.
-			if !under(p.ImportPath, from) || under(p.ImportPath, to) || strings.HasSuffix(p.ImportPath, "test") {
+			if !under(p.ImportPath, from) || under(p.ImportPath, to) || strings.HasSuffix(p.ImportPath, "test") ||
+				slices.Contains(rule.except, strings.TrimPrefix(p.ImportPath, module)) {
 				continue
 			}
 			for _, dep := range p.Deps {
 				if under(dep, to) {
 					t.Errorf("%s reaches %s: %s", p.ImportPath, dep, rule.why)
 				}
+			}
+		}
+	}
+}
+
+// TestProductionImportsNoTestPackage keeps fakes, fixtures and goldens out of
+// what is shipped: packages below test/ are imported by test files and by the
+// programs below test/ only, and no binary links a fake that lives beside its
+// subject.
+func TestProductionImportsNoTestPackage(t *testing.T) {
+	for _, p := range list(t) {
+		if under(p.ImportPath, module+"test") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			fake := under(p.ImportPath, module+"cmd") && under(dep, module+"pkg") &&
+				(strings.HasSuffix(dep, "test") || strings.HasSuffix(dep, "/fakeworker"))
+			if under(dep, module+"test") || fake {
+				t.Errorf("%s imports %s: test code belongs to test files", p.ImportPath, dep)
 			}
 		}
 	}

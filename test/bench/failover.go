@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/test/dataset"
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 	"github.com/jindo-io/jindo/test/verify"
 )
 
@@ -16,7 +16,7 @@ const kills = 20
 // and the worst read meanwhile.
 func failover(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 200, SmallSize: 64 << 10})
-	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
+	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
 	if err != nil {
 		return table{}, err
 	}
@@ -26,7 +26,7 @@ func failover(ctx context.Context, bin, dir string) (table, error) {
 	if err != nil {
 		return table{}, err
 	}
-	commits := stand.StartCommits(masters, s.MountPath())
+	commits := testbed.StartCommits(masters, s.MountPath())
 	defer commits.Stop()
 	reader := verify.Start(verify.Options{Root: s.Root(), Files: files, Threads: 2, Hold: 4, Pause: time.Millisecond})
 	defer reader.Stop()

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 )
 
 // limit of one row.
@@ -50,7 +50,7 @@ func run(ctx context.Context, bin, name string) error {
 	if !ok {
 		return fmt.Errorf("there is no row %q: take one of %v", name, slices.Sorted(maps.Keys(rows)))
 	}
-	dir, err := stand.Dir(bin, "bench")
+	dir, err := testbed.Dir(bin, "bench")
 	if err != nil {
 		return err
 	}

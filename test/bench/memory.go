@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/test/dataset"
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 	"github.com/jindo-io/jindo/test/verify"
 )
 
@@ -15,7 +15,7 @@ import (
 // data set was read twice.
 func memory(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 3000, Large: 4, LargeSize: 24 << 20, SmallSize: 32 << 10})
-	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
+	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
 	if err != nil {
 		return table{}, err
 	}

@@ -19,7 +19,7 @@ func plugin(ctx context.Context, bin, dir string) (table, error) {
 	}
 	empty := filepath.Join(dir, "empty")
 	// As bin's programs are built.
-	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", empty, "./test/bench/empty") //nolint:gosec // a directory of this run
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", empty, "./test/bench/empty")
 	if out, err := build.CombinedOutput(); err != nil {
 		return table{}, fmt.Errorf("building the empty plugin: %w: %s", err, out)
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
 	"github.com/jindo-io/jindo/test/dataset"
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 )
 
 const (
@@ -40,7 +40,7 @@ type reading struct {
 func read(ctx context.Context, bin, dir string) (table, error) {
 	// Each repetition reads a file of its own for cold, and the last one warm.
 	files := dataset.Plan(dataset.Options{Files: repetitions + 1, Large: repetitions + 1, LargeSize: bigFile})
-	s, err := stand.Open(ctx, stand.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
+	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
 	if err != nil {
 		return table{}, err
 	}

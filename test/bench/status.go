@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
 const (
@@ -70,7 +70,7 @@ func findKubectl() (string, error) {
 // the arguments that name it.
 func statusCluster(ctx context.Context, kubectl, dir string) (where string, config []string, end func(), err error) {
 	if strings.HasSuffix(kubectl, filepath.Join(".cluster", "kubectl")) {
-		out, err := exec.CommandContext(ctx, kubectl, "get", "jindoruntimes", "-A", "-o", "name").Output() //nolint:gosec // found above
+		out, err := exec.CommandContext(ctx, kubectl, "get", "jindoruntimes", "-A", "-o", "name").Output()
 		if count := len(strings.Fields(string(out))); err == nil && count > 0 {
 			return fmt.Sprintf("the cluster of `make cluster-up` with %d JindoRuntimes, whose members the plugin asks", count), nil, func() {}, nil
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/test/dataset"
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 	"github.com/jindo-io/jindo/test/verify"
 )
 
@@ -19,7 +19,7 @@ type demo struct {
 	began           time.Time
 
 	set    []dataset.File
-	stand  *stand.Stand
+	stand  *testbed.Stand
 	reader *verify.Reader
 	down   bool
 }
@@ -49,7 +49,7 @@ func (d *demo) run(ctx context.Context) error {
 func (d *demo) start(ctx context.Context) error {
 	d.set = dataset.Plan(dataset.Options{Files: d.files, Large: 4, LargeSize: 24 << 20, SmallSize: 32 << 10})
 	var err error
-	d.stand, err = stand.Open(ctx, stand.Options{Bin: d.bin, Dir: d.dir, Store: d.store, Files: d.set, Out: os.Stdout})
+	d.stand, err = testbed.Open(ctx, testbed.Options{Bin: d.bin, Dir: d.dir, Store: d.store, Files: d.set, Out: os.Stdout})
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (d *demo) killLeader(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	commits := stand.StartCommits(masters, d.stand.MountPath())
+	commits := testbed.StartCommits(masters, d.stand.MountPath())
 	defer commits.Stop()
 	if err := commits.Wait(ctx, 10); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 )
 
 // limit of the whole demo: nothing hangs.
@@ -38,7 +38,7 @@ func main() {
 // run makes a place for the demo and leaves nothing of it behind, however the
 // demo ends.
 func run(ctx context.Context, bin, store string, files int) error {
-	dir, err := stand.Dir(bin, "demo")
+	dir, err := testbed.Dir(bin, "demo")
 	if err != nil {
 		return err
 	}

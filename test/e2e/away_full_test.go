@@ -23,7 +23,7 @@ const away = time.Minute
 func cut(t *testing.T, name string) {
 	t.Helper()
 	do := func(ctx context.Context, act string) error {
-		out, err := exec.CommandContext(ctx, "../../bin/cluster", act, name).CombinedOutput() //nolint:gosec // a test's own command
+		out, err := exec.CommandContext(ctx, "../../bin/cluster", act, name).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("cluster %s %s: %w: %s", act, name, err, out)
 		}

@@ -111,7 +111,7 @@ func readEnv(path string) (map[string]string, error) {
 func (c *cluster) run(ctx context.Context, stdin string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	command := exec.CommandContext(ctx, c.kubectlPath, args...) //nolint:gosec // a test's own command
+	command := exec.CommandContext(ctx, c.kubectlPath, args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
 	command.Stdin = strings.NewReader(stdin)
 	var out, failed bytes.Buffer

@@ -55,7 +55,7 @@ func (p *plugin) run(t *testing.T, stdin string, args ...string) answer {
 	if p.namespace != "" {
 		args = append(args, "-n", p.namespace)
 	}
-	command := exec.CommandContext(ctx, filepath.Join(p.path, "kubectl"), args...) //nolint:gosec // a test's own command
+	command := exec.CommandContext(ctx, filepath.Join(p.path, "kubectl"), args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+p.c.kubeconfig, "PATH="+p.path+":"+os.Getenv("PATH"))
 	command.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer

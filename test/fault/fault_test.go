@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/test/dataset"
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 	"github.com/jindo-io/jindo/test/verify"
 )
 
@@ -37,7 +37,7 @@ const (
 // breaking is a running system and what a row needs to break it.
 type breaking struct {
 	context.Context
-	*stand.Stand
+	*testbed.Stand
 	// warm files are cached; cold ones nobody has read before this row. The
 	// last of the cold is no reader's: it is there to be replaced or deleted.
 	warm, cold []dataset.File
@@ -73,13 +73,13 @@ func TestFaults(t *testing.T) {
 }
 
 // open starts a stand whose second worker has a disk too small for its share.
-func open(t *testing.T, set []dataset.File) *stand.Stand {
+func open(t *testing.T, set []dataset.File) *testbed.Stand {
 	t.Helper()
 	binaries, err := filepath.Abs(*bin)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := stand.Dir(binaries, "fault")
+	dir, err := testbed.Dir(binaries, "fault")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +87,10 @@ func open(t *testing.T, set []dataset.File) *stand.Stand {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	var small string
-	s, err := stand.Open(ctx, stand.Options{
+	s, err := testbed.Open(ctx, testbed.Options{
 		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(),
 		FuseArgs: []string{"-oattr_timeout=1", "-oentry_timeout=1", "-onegative_timeout=0"},
-		Prepare: func(s *stand.Stand) error {
+		Prepare: func(s *testbed.Stand) error {
 			small = filepath.Join(s.Layout.Dir, "tiers", "hadoop-jindofs-worker-1", "0")
 			if err := os.MkdirAll(small, 0o700); err != nil {
 				return err
@@ -127,7 +127,7 @@ func (r row) files() []dataset.File {
 	return files
 }
 
-func (r row) run(t *testing.T, s *stand.Stand, warm []dataset.File) verify.Report {
+func (r row) run(t *testing.T, s *testbed.Stand, warm []dataset.File) verify.Report {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	b := &breaking{Context: ctx, Stand: s, warm: warm, cold: r.files()}

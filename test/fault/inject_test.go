@@ -16,7 +16,7 @@ import (
 
 	"github.com/jindo-io/jindo/test/dataset"
 	"github.com/jindo-io/jindo/test/ossserver"
-	"github.com/jindo-io/jindo/test/stand"
+	"github.com/jindo-io/jindo/test/testbed"
 	"github.com/jindo-io/jindo/test/verify"
 )
 
@@ -244,7 +244,7 @@ func store(fault ossserver.Fault) func(*breaking) error {
 }
 
 // random injects faults in random order until the time is over.
-func random(t *testing.T, s *stand.Stand, warm []dataset.File, d time.Duration) {
+func random(t *testing.T, s *testbed.Stand, warm []dataset.File, d time.Duration) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	choose := rand.New(rand.NewPCG(seed, 0))

@@ -37,7 +37,7 @@ func TestPinned(t *testing.T) {
 
 func TestStartFails(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "versitygw")
-	if err := os.WriteFile(binary, []byte("#!/bin/sh\necho no such option >&2\nexit 2\n"), 0o755); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(binary, []byte("#!/bin/sh\necho no such option >&2\nexit 2\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := Start(t.Context(), Config{Binary: binary, Dir: t.TempDir()}); err == nil {

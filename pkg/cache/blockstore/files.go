@@ -44,7 +44,7 @@ var _ File = osFile{}
 
 // Open opens a file that only its owner may read.
 func (OS) Open(path string, flag int) (File, error) {
-	f, err := os.OpenFile(path, flag, 0o600) //nolint:gosec // Paths are made of hashes.
+	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (OS) Free(path string) (int64, error) {
 	if err := unix.Statfs(path, &s); err != nil {
 		return 0, fmt.Errorf("asking for free space of %s: %w", path, err)
 	}
-	return int64(s.Bavail) * s.Bsize, nil //nolint:gosec // Blocks of a disk fit.
+	return int64(s.Bavail) * s.Bsize, nil
 }
 
 func (f osFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }

@@ -178,7 +178,7 @@ func (s *Store) writeSlots(b *batch) error {
 		first := b.blocks[i].block
 		var slots []byte
 		for ; i < len(b.blocks) && b.blocks[i].block == first+int64(len(slots)/slotSize); i++ {
-			slots = appendSlot(slots, b.v.meta, uint64(b.blocks[i].block), b.blocks[i].crc) //nolint:gosec // Blocks are positive.
+			slots = appendSlot(slots, b.v.meta, uint64(b.blocks[i].block), b.blocks[i].crc)
 		}
 		_, err = f.WriteAt(slots, slotOffset(b.v.key, first))
 	}

@@ -19,7 +19,7 @@ func (s *Store) place(h hash) *tier {
 	if total == 0 {
 		return nil
 	}
-	at := int64(binary.LittleEndian.Uint64(h[8:]) % uint64(total)) //nolint:gosec // Quotas are positive.
+	at := int64(binary.LittleEndian.Uint64(h[8:]) % uint64(total))
 	for _, t := range s.tiers {
 		if !t.writable() {
 			continue

@@ -84,7 +84,7 @@ func (t *tier) takeLock() error {
 	if err != nil {
 		return fmt.Errorf("locking tier %s: %w", t.Path, err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil { //nolint:gosec // An fd fits.
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
 		return fmt.Errorf("locking tier %s, which another process uses: %w", t.Path, err)
 	}

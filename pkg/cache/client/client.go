@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Masters answer for the view; the client of package master/client is one.
@@ -23,7 +23,7 @@ type Masters interface {
 
 // Config of a Client. Zero values mean the defaults named.
 type Config struct {
-	Roster   roster.Roster
+	Roster   topology.Roster
 	Identity *mtls.Identity
 	// Masters may be nil; then workers alone are asked.
 	Masters Masters

@@ -35,7 +35,7 @@ func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1
 // List asks for a page of a directory: names after the given one, at most limit
 // or as many as the worker likes if that is 0.
 func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
-	request := &workerv1.ListRequest{MountId: mount, Directory: dir, After: after, Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()} //nolint:gosec // not negative
+	request := &workerv1.ListRequest{MountId: mount, Directory: dir, After: after, Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()}
 	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
 		return d.List(ctx, request, o...)
 	})

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -28,7 +28,7 @@ type view struct {
 }
 
 // newView of a message; where it has no ring, the roster's workers make one.
-func newView(v *commonv1.ClusterView, r roster.Roster) *view {
+func newView(v *commonv1.ClusterView, r topology.Roster) *view {
 	out := &view{ClusterView: v, ring: ring.New(v.GetRing()), epochs: map[string]uint64{}}
 	if out.ring.Len() == 0 {
 		out.ring = rosterRing(r)
@@ -54,10 +54,10 @@ func newView(v *commonv1.ClusterView, r roster.Roster) *view {
 }
 
 // rosterRing is the ring of a client that knows of none.
-func rosterRing(r roster.Roster) *ring.Ring {
+func rosterRing(r topology.Roster) *ring.Ring {
 	members := make([]*commonv1.RingMember, 0, len(r.Workers))
 	for _, w := range r.Workers {
-		members = append(members, &commonv1.RingMember{Name: w.Name, Host: w.Host, Port: uint32(w.Port), Weight: 1}) //nolint:gosec // a port
+		members = append(members, &commonv1.RingMember{Name: w.Name, Host: w.Host, Port: uint32(w.Port), Weight: 1})
 	}
 	return ring.New(&commonv1.Ring{Members: members})
 }
@@ -101,7 +101,7 @@ func loadView(path string) (*commonv1.ClusterView, error) {
 	if path == "" {
 		return nil, nil
 	}
-	raw, err := os.ReadFile(path) //nolint:gosec // The path is configuration.
+	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

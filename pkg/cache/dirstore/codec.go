@@ -35,9 +35,9 @@ func (d dirID) valid() bool { return len(d.mount) <= maxDirID && len(d.dir) <= m
 // appendID writes the lengths too, so that no directory's keys run into
 // another's.
 func (d dirID) appendID(b []byte) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(len(d.mount))) //nolint:gosec // see valid
+	b = binary.BigEndian.AppendUint16(b, uint16(len(d.mount)))
 	b = append(b, d.mount...)
-	b = binary.BigEndian.AppendUint16(b, uint16(len(d.dir))) //nolint:gosec // see valid
+	b = binary.BigEndian.AppendUint16(b, uint16(len(d.dir)))
 	return append(b, d.dir...)
 }
 

@@ -78,7 +78,7 @@ func (e entry) proto(dir, name string) *workerv1.Entry {
 		Etag: e.etag,
 	}
 	if e.modified != 0 {
-		out.Modified = &timestamppb.Timestamp{Seconds: e.modified / 1e9, Nanos: int32(e.modified % 1e9)} //nolint:gosec // below 1e9
+		out.Modified = &timestamppb.Timestamp{Seconds: e.modified / 1e9, Nanos: int32(e.modified % 1e9)}
 	}
 	return out
 }

@@ -377,14 +377,14 @@ func TestOtherUsers(t *testing.T) {
 // process.
 func asUser(t *testing.T, path string, user uint32) int {
 	t.Helper()
-	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // The other user must reach it.
+	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	// The binary must be where the other user can run it.
 	binary := filepath.Join(filepath.Dir(path), "stranger")
 	raw, err := os.ReadFile(os.Args[0])
 	if err == nil {
-		err = os.WriteFile(binary, raw, 0o755) //nolint:gosec // It must be run by another user.
+		err = os.WriteFile(binary, raw, 0o755)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -56,12 +56,12 @@ func (m message) encode() ([]byte, error) {
 	b = binary.LittleEndian.AppendUint64(b, m.id)
 	switch m.kind {
 	case kindOpen:
-		b = binary.LittleEndian.AppendUint64(b, uint64(m.key.Size)) //nolint:gosec // Checked when decoded.
+		b = binary.LittleEndian.AppendUint64(b, uint64(m.key.Size))
 		for _, s := range []string{m.key.Mount, m.key.Key, m.key.ETag} {
 			if len(s) >= maxMessage {
 				return nil, fmt.Errorf("a field of %d bytes: %w", len(s), errProtocol)
 			}
-			b = binary.LittleEndian.AppendUint16(b, uint16(len(s))) //nolint:gosec // Checked above.
+			b = binary.LittleEndian.AppendUint16(b, uint16(len(s)))
 			b = append(b, s...)
 		}
 	case kindOpened:
@@ -108,7 +108,7 @@ func decodeKey(b []byte) (Key, error) {
 	if len(b) < 8 {
 		return bad()
 	}
-	key := Key{Size: int64(binary.LittleEndian.Uint64(b))} //nolint:gosec // Checked below.
+	key := Key{Size: int64(binary.LittleEndian.Uint64(b))}
 	b = b[8:]
 	for _, field := range []*string{&key.Mount, &key.Key, &key.ETag} {
 		if len(b) < 2 {

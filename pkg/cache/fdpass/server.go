@@ -83,7 +83,7 @@ func open(path string, group int) error {
 	if err := os.Chown(path, -1, group); err != nil {
 		return err
 	}
-	return os.Chmod(path, 0o660) //nolint:gosec // For a group of servers of mounts.
+	return os.Chmod(path, 0o660)
 }
 
 // Serve lends until the context ends. Then every connection is closed and
@@ -200,7 +200,7 @@ func (s *Server) answer(c *net.UnixConn, m message, loans map[uint64]Loan) error
 		reply.outcome, reply.text = refused, err.Error()
 	default:
 		loans[m.id] = loan
-		fd = int(loan.Fd()) //nolint:gosec // A descriptor fits.
+		fd = int(loan.Fd())
 		defer loan.CloseFile()
 	}
 	if err := c.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {

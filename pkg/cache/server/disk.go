@@ -40,7 +40,7 @@ func loadIdentity(dir string) (identityFile, error) {
 		return identityFile{}, fmt.Errorf("making data directory: %w", err)
 	}
 	path := filepath.Join(dir, idFile)
-	raw, err := os.ReadFile(path) //nolint:gosec // The data directory is configuration.
+	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		minted := identityFile{Format: idFormat, ID: newID()}
 		return minted, minted.save(dir)
@@ -77,7 +77,7 @@ func (f identityFile) save(dir string) error {
 
 // loadView reads the view kept on disk; nil when there is none that is whole.
 func loadView(dir string) (*commonv1.ClusterView, error) {
-	raw, err := os.ReadFile(filepath.Join(dir, viewFile)) //nolint:gosec // The data directory is configuration.
+	raw, err := os.ReadFile(filepath.Join(dir, viewFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -126,7 +126,7 @@ func decodeView(raw []byte) (*commonv1.ClusterView, error) {
 
 // replaceFile writes a file so that a crash leaves the old or the new one.
 func replaceFile(path string, content []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // The data directory is configuration.
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

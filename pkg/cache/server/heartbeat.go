@@ -116,7 +116,7 @@ func (w *Worker) register(ctx context.Context) bool {
 func (w *Worker) registerID(ctx context.Context) (*commonv1.ClusterView, error) {
 	id, clusterID := w.views.id()
 	return w.config.Masters.RegisterWorker(ctx, &commonv1.RingMember{
-		Id: id, Name: w.config.Name, Host: w.config.Host, Port: uint32(w.config.Port), Weight: w.weight(), //nolint:gosec // A port.
+		Id: id, Name: w.config.Name, Host: w.config.Host, Port: uint32(w.config.Port), Weight: w.weight(),
 	}, clusterID)
 }
 
@@ -193,7 +193,7 @@ func (w *Worker) setContact(err error) {
 func (w *Worker) weight() uint64 {
 	var total uint64
 	for _, tier := range w.config.Blocks.Stats().Tiers {
-		total += uint64(tier.Capacity) //nolint:gosec // Quotas are positive.
+		total += uint64(tier.Capacity)
 	}
 	return total
 }
@@ -230,7 +230,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 	return report
 }
 
-func count(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // Not negative.
+func count(n int64) uint64 { return uint64(max(n, 0)) }
 
 // Ready answers why the worker should not be sent readers yet. A tier or a
 // mount that fails is no reason: it is reported, and reads go on without.

@@ -253,7 +253,7 @@ func TestEveryCallByEveryRole(t *testing.T) {
 
 func TestNoCertificateNoAnswer(t *testing.T) {
 	h := newHarness(t).ready()
-	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}} //nolint:gosec // The point of the test.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
 	defer transport.CloseIdleConnections()
 	key := h.bucket.put("a", 1, 10)
 	if a, err := h.get(&http.Client{Transport: transport}, key, 0, 9); err == nil {

@@ -87,7 +87,7 @@ func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter("misses_total", s.Misses)
 	counter("bytes_total", s.DiskBytes, "disk")
 	counter("bytes_total", s.MemoryBytes, "memory")
-	counter("bytes_total", int64(m.store()), "store") //nolint:gosec // Bytes read fit.
+	counter("bytes_total", int64(m.store()), "store")
 	counter("fetches_total", s.Fetches)
 	counter("fetch_failures_total", s.Failed)
 	counter("evictions_total", s.Evicted, "room")

@@ -68,7 +68,7 @@ type countedBody struct {
 
 func (b *countedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	b.worker.storeBytes.Add(uint64(n)) //nolint:gosec // Counts are positive.
+	b.worker.storeBytes.Add(uint64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.entry.note(err)
 		b.worker.metrics.storeErrors.WithLabelValues(failureOf(err).Code).Inc()

@@ -8,7 +8,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 )
 
 const (
@@ -51,7 +51,7 @@ func skip(format string, args ...any) outcome { return outcome{Skipped, fmt.Spri
 // unread is the outcome of a request that failed: who has no right learns which,
 // and nothing is said about what could not be seen.
 func (w *world) unread(act string, err error) outcome {
-	said := refusal.Explain(w.session, w.cluster, act, err)
+	said := apierror.Explain(w.session, w.cluster, act, err)
 	if apierrors.IsForbidden(err) {
 		return skip("%v", said)
 	}

@@ -16,11 +16,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/reporttest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/test/cli/clitest"
+	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
 
 // stand is a fake cluster and the world that looks at it.

@@ -14,8 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/cluster"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -71,7 +71,7 @@ func (o *options) run(ctx context.Context, args []string) error {
 		r := o.look(ctx, c, dataset)
 		left := time.Until(ended)
 		if ctx.Err() != nil {
-			return failure.Generalf("checking: interrupted")
+			return clierror.Generalf("checking: interrupted")
 		}
 		if r.Healthy || left <= 0 {
 			return o.finish(r)
@@ -90,9 +90,9 @@ func (o *options) validate(dataset string) error {
 	}
 	switch {
 	case o.pre && dataset != "":
-		return failure.Usagef("--pre checks a cluster before the installation: leave %q out, or --pre", dataset)
+		return clierror.Usagef("--pre checks a cluster before the installation: leave %q out, or --pre", dataset)
 	case o.wait < 0:
-		return failure.Usagef("--wait must not be below zero: %v", o.wait)
+		return clierror.Usagef("--wait must not be below zero: %v", o.wait)
 	}
 	return nil
 }
@@ -147,9 +147,9 @@ func (o *options) finish(r *CheckReport) error {
 	if err != nil || r.Healthy {
 		return err
 	}
-	code := failure.Unhealthy
+	code := clierror.Unhealthy
 	if o.wait > 0 {
-		code = failure.TimedOut
+		code = clierror.TimedOut
 	}
-	return &failure.Error{Code: code, Err: errors.New("a check failed"), Silent: true}
+	return &clierror.Error{Code: code, Err: errors.New("a check failed"), Silent: true}
 }

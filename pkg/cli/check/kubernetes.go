@@ -15,8 +15,8 @@ import (
 	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 func apiServer(ctx context.Context, w *world) outcome {
 	info, err := serverVersion(ctx, w)
 	if err != nil {
-		return bad("%v", refusal.Explain(w.session, w.cluster, "asking the API server for its version", err))
+		return bad("%v", apierror.Explain(w.session, w.cluster, "asking the API server for its version", err))
 	}
 	minor, err := strconv.Atoi(strings.TrimRight(info.Minor, "+"))
 	if err != nil || info.Major != "1" {

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cli/schematest"
+	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
 // TestSchemas: what machines read does not change unnoticed.

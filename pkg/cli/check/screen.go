@@ -6,8 +6,8 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // label is the width of the categories at the left.
@@ -17,7 +17,7 @@ const label = 14
 const defaultWidth = 120
 
 // Draw writes a line a check, below its category, and the sum.
-func Draw(w io.Writer, screen terminal.Screen, r *CheckReport) error {
+func Draw(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 	var out strings.Builder
 	last := ""
 	for _, c := range r.Checks {
@@ -49,7 +49,7 @@ func Draw(w io.Writer, screen terminal.Screen, r *CheckReport) error {
 
 // DrawShort writes only what failed or might fail, a line each without colour's
 // help, fit for a message to somebody.
-func DrawShort(w io.Writer, screen terminal.Screen, r *CheckReport) error {
+func DrawShort(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 	var out strings.Builder
 	for _, c := range r.Checks {
 		if c.State == Failed || c.State == Warning {
@@ -67,14 +67,14 @@ func write(w io.Writer, text string) error {
 	return nil
 }
 
-func mark(screen terminal.Screen, s State) string {
+func mark(screen iostreams.Screen, s State) string {
 	switch s {
 	case Passed:
-		return screen.Mark(terminal.Good)
+		return screen.Mark(iostreams.Good)
 	case Warning:
-		return screen.Mark(terminal.Warn)
+		return screen.Mark(iostreams.Warn)
 	case Failed:
-		return screen.Mark(terminal.Bad)
+		return screen.Mark(iostreams.Bad)
 	case Skipped:
 	}
 	return figure.None
@@ -89,7 +89,7 @@ func sum(r *CheckReport) string {
 	return text
 }
 
-func width(screen terminal.Screen) int {
+func width(screen iostreams.Screen) int {
 	if screen.Width <= 0 {
 		return defaultWidth
 	}

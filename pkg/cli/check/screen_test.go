@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cli/golden"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
 var update = golden.Flag()
@@ -35,7 +35,7 @@ func exampleReport() *CheckReport {
 func TestScreens(t *testing.T) {
 	for _, width := range []int{80, 160} {
 		for _, colour := range []bool{false, true} {
-			screen := terminal.Screen{Width: width, Colour: colour, Unicode: true, TTY: true}
+			screen := iostreams.Screen{Width: width, Colour: colour, Unicode: true, TTY: true}
 			name := fmt.Sprintf("check-%d", width)
 			if colour {
 				name += "-colour"
@@ -55,7 +55,7 @@ func TestScreens(t *testing.T) {
 		}
 	}
 	var out bytes.Buffer
-	if err := DrawShort(&out, terminal.Screen{Width: 80}, exampleReport()); err != nil {
+	if err := DrawShort(&out, iostreams.Screen{Width: 80}, exampleReport()); err != nil {
 		t.Fatal(err)
 	}
 	golden.Compare(t, *update, "check-short.txt", out.String())

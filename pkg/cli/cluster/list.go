@@ -11,10 +11,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/podstate"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -67,7 +67,7 @@ func (s *Source) explain(kind, namespace string, err error) error {
 	if namespace != "" {
 		act += " in namespace " + namespace
 	}
-	return refusal.Explain(s.session, s.cluster, act, err)
+	return apierror.Explain(s.session, s.cluster, act, err)
 }
 
 // askNodes in one request, when some pod of ours is not ready for no reason of
@@ -91,7 +91,7 @@ func (s *Source) askNodes(ctx context.Context, f *found) {
 
 // sentence of an error, without its hints.
 func sentence(err error) string {
-	var failed *failure.Error
+	var failed *clierror.Error
 	if errors.As(err, &failed) {
 		return failed.Err.Error()
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 const missing = "there is no such pod"
@@ -71,8 +71,8 @@ func (f *found) fillMasters(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	}
 	for _, name := range expected(component, int(runtime.Status.DesiredMasterNumberScheduled), pods) {
 		m := report.Master{
-			Name: name, Address: address(name, runtime.Namespace, roster.MasterPort), RaftAddress: address(name, runtime.Namespace, roster.RaftPort),
-			State: "UNKNOWN", Term: uint64(max(0, raft.Term)), Leader: raft.Leader, //nolint:gosec // not negative
+			Name: name, Address: address(name, runtime.Namespace, topology.MasterPort), RaftAddress: address(name, runtime.Namespace, topology.RaftPort),
+			State: "UNKNOWN", Term: uint64(max(0, raft.Term)), Leader: raft.Leader,
 		}
 		if member, known := members[name]; known {
 			m.State, m.Voter = member.State, member.Voter
@@ -111,7 +111,7 @@ func (f *found) fillWorkers(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	for _, name := range expected(component, int(runtime.Status.DesiredWorkerNumberScheduled), pods) {
 		pod := pods[name]
 		w := report.Worker{Name: name, Pod: f.podOrNone(name, pod)}
-		w.Address = name + "." + component + "." + runtime.Namespace + ".svc:" + strconv.Itoa(roster.WorkerPort)
+		w.Address = name + "." + component + "." + runtime.Namespace + ".svc:" + strconv.Itoa(topology.WorkerPort)
 		w.Live, w.Registered, w.Started = w.Pod.Ready, w.Pod.Ready, w.Pod.Created
 		if !w.Pod.Ready {
 			w.Error = f.why(w.Pod, pod)

@@ -17,17 +17,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/cluster"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/status"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
 const (
@@ -51,15 +51,15 @@ func newFake(t *testing.T, masters int) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{t: t, authority: authority}
-	members := roster.Roster{Namespace: namespace, Name: "hadoop"}
+	members := topology.Roster{Namespace: namespace, Name: "hadoop"}
 	runtime := &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Name: "hadoop", Namespace: namespace}}
-	runtime.Status.DesiredMasterNumberScheduled = int32(masters) //nolint:gosec // small
+	runtime.Status.DesiredMasterNumberScheduled = int32(masters)
 	runtime.Status.Raft = &v1alpha1.RaftStatus{}
 	objects := []client.Object{runtime}
 	for i := range masters {
 		name := fmt.Sprintf("hadoop-jindofs-master-%d", i)
 		f.masters = append(f.masters, name)
-		members.Masters = append(members.Masters, roster.Member{Name: name, Host: name + "." + namespace + ".svc", Port: roster.MasterPort, RaftPort: roster.RaftPort})
+		members.Masters = append(members.Masters, topology.Member{Name: name, Host: name + "." + namespace + ".svc", Port: topology.MasterPort, RaftPort: topology.RaftPort})
 		runtime.Status.Raft.Members = append(runtime.Status.Raft.Members, v1alpha1.RaftMember{Name: name, State: "FOLLOWER", Voter: true})
 		objects = append(objects, pod(name, true))
 	}
@@ -112,7 +112,7 @@ func (f *fake) listen(master int) net.Listener {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.server.Forward(namespace, f.masters[master], roster.MasterPort, listener.Addr().String())
+	f.server.Forward(namespace, f.masters[master], topology.MasterPort, listener.Addr().String())
 	return listener
 }
 
@@ -209,8 +209,8 @@ func (f *fake) run(make func(*session.Session) *cobra.Command, args ...string) (
 	if ctx.Err() != nil {
 		f.t.Fatal("it took longer than anybody waits")
 	}
-	failure.Print(&errors, failed)
-	return out.String(), errors.String(), failure.Code(failed)
+	clierror.Print(&errors, failed)
+	return out.String(), errors.String(), clierror.Code(failed)
 }
 
 // row of a screen that begins with a name, in single spaces.
@@ -232,13 +232,13 @@ func TestRaftStatusOfMembersThatAreGone(t *testing.T) {
 		gone    []int
 		says    string
 	}{
-		"all answer":                        {3, func(f *fake) { f.serve(0, false); f.serve(1, false); f.serve(2, false) }, failure.OK, nil, "all 3 agree"},
-		"a minority is gone":                {3, func(f *fake) { f.serve(0, false); f.serve(1, false) }, failure.OK, []int{2}, "hadoop-jindofs-master-2 did not answer: connection refused"},
-		"half are gone":                     {4, func(f *fake) { f.serve(0, false); f.serve(1, false) }, failure.Unhealthy, []int{2, 3}, "hadoop-jindofs-master-2, hadoop-jindofs-master-3 did not answer: connection refused"},
-		"all are gone":                      {3, func(*fake) {}, failure.Unhealthy, []int{0, 1, 2}, "nobody answers"},
-		"connections are taken, and no TLS": {3, func(f *fake) { f.serve(0, false); f.mute(1); f.mute(2) }, failure.Unhealthy, []int{1, 2}, "did not answer: timeout"},
-		"calls are taken, and no answer":    {3, func(f *fake) { f.serve(0, false); f.serve(1, true); f.serve(2, true) }, failure.Unhealthy, []int{1, 2}, "did not answer: timeout"},
-		"one of each":                       {3, func(f *fake) { f.serve(0, true); f.mute(1) }, failure.Unhealthy, []int{0, 1, 2}, "did not answer: timeout"},
+		"all answer":                        {3, func(f *fake) { f.serve(0, false); f.serve(1, false); f.serve(2, false) }, clierror.OK, nil, "all 3 agree"},
+		"a minority is gone":                {3, func(f *fake) { f.serve(0, false); f.serve(1, false) }, clierror.OK, []int{2}, "hadoop-jindofs-master-2 did not answer: connection refused"},
+		"half are gone":                     {4, func(f *fake) { f.serve(0, false); f.serve(1, false) }, clierror.Unhealthy, []int{2, 3}, "hadoop-jindofs-master-2, hadoop-jindofs-master-3 did not answer: connection refused"},
+		"all are gone":                      {3, func(*fake) {}, clierror.Unhealthy, []int{0, 1, 2}, "nobody answers"},
+		"connections are taken, and no TLS": {3, func(f *fake) { f.serve(0, false); f.mute(1); f.mute(2) }, clierror.Unhealthy, []int{1, 2}, "did not answer: timeout"},
+		"calls are taken, and no answer":    {3, func(f *fake) { f.serve(0, false); f.serve(1, true); f.serve(2, true) }, clierror.Unhealthy, []int{1, 2}, "did not answer: timeout"},
+		"one of each":                       {3, func(f *fake) { f.serve(0, true); f.mute(1) }, clierror.Unhealthy, []int{0, 1, 2}, "did not answer: timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, test.masters)
@@ -273,7 +273,7 @@ func TestWideStatusSaysOnceWhatIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, stderr, code := f.run(status.New, "hadoop", "-o", "wide", "--request-timeout=2s", "--exit-code")
-	if code != failure.Unhealthy || stderr != "" {
+	if code != clierror.Unhealthy || stderr != "" {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	for _, want := range []string{

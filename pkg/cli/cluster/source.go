@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/collect"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -56,7 +56,7 @@ func (s *Source) AskMembers() { s.masters, s.workers = true, true }
 func (s *Source) Select(selector string) error {
 	parsed, err := labels.Parse(selector)
 	if err != nil {
-		return failure.Usagef("--selector %q: %w", selector, err).WithTry("-l team=vision")
+		return clierror.Usagef("--selector %q: %w", selector, err).WithTry("-l team=vision")
 	}
 	s.selector = parsed
 	return nil

@@ -14,14 +14,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/collect"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/forward"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Targets are the members of a runtime, reached by port-forward through the API
@@ -60,20 +60,20 @@ func Targets(ctx context.Context, c *session.Cluster, runtime *v1alpha1.JindoRun
 	forwarder := forward.New(c.Config, runtime.Namespace)
 	return collect.Targets{
 		Roster: members, Identity: identity, Timeout: cmp.Or(c.Config.Timeout, session.DefaultRequestTimeout),
-		Dial: func(ctx context.Context, m roster.Member) (net.Conn, error) {
+		Dial: func(ctx context.Context, m topology.Member) (net.Conn, error) {
 			return forwarder.Dial(ctx, m.Name, m.Port)
 		},
 	}, nil
 }
 
-func membersIn(config *corev1.ConfigMap) (roster.Roster, error) {
-	var members roster.Roster
+func membersIn(config *corev1.ConfigMap) (topology.Roster, error) {
+	var members topology.Roster
 	err := json.Unmarshal([]byte(config.Data[names.FuseSecretRoster]), &members)
 	if err == nil {
 		err = members.Validate()
 	}
 	if err != nil {
-		return roster.Roster{}, fmt.Errorf("reading the members in ConfigMap %s/%s: %w", config.Namespace, config.Name, err)
+		return topology.Roster{}, fmt.Errorf("reading the members in ConfigMap %s/%s: %w", config.Namespace, config.Name, err)
 	}
 	return members, nil
 }
@@ -84,14 +84,14 @@ func unreadable(c *session.Cluster, kind string, key client.ObjectKey, err error
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err) && kind == "Secret":
-		return failure.Generalf("asking the members of JindoRuntime %s needs the right to get secret %s, which you have not", key.Namespace+"/"+runtimeOf(key.Name), key.Name).
+		return clierror.Generalf("asking the members of JindoRuntime %s needs the right to get secret %s, which you have not", key.Namespace+"/"+runtimeOf(key.Name), key.Name).
 			WithHint("their certificate for administrators is in it; whoever administers the namespace can bind you a role that allows it").
 			WithTry("kubectl auth can-i get secret/%s -n %s", key.Name, key.Namespace)
 	case apierrors.IsNotFound(err):
-		return failure.Generalf("there is no %s %s yet: the controller has not set JindoRuntime %s up", kind, key, key.Namespace+"/"+runtimeOf(key.Name)).
+		return clierror.Generalf("there is no %s %s yet: the controller has not set JindoRuntime %s up", kind, key, key.Namespace+"/"+runtimeOf(key.Name)).
 			WithTry("kubectl get pods -n %s", names.SystemNamespace)
 	}
-	return refusal.Explain(nil, c, "reading "+kind+" "+key.String(), err)
+	return apierror.Explain(nil, c, "reading "+kind+" "+key.String(), err)
 }
 
 func runtimeOf(object string) string {
@@ -109,7 +109,7 @@ func denied(namespace string, refused *forward.ForbiddenError) error {
 	if refused == nil {
 		return nil
 	}
-	return failure.Generalf("asking the members needs the right to create pods/portforward in namespace %s, which you have not", namespace).
+	return clierror.Generalf("asking the members needs the right to create pods/portforward in namespace %s, which you have not", namespace).
 		WithHint("they are reached through the API server; whoever administers the namespace can bind you a role that allows it").
 		WithTry("kubectl auth can-i create pods/portforward -n %s", namespace)
 }
@@ -121,7 +121,7 @@ func noted(t *collect.Targets) (refused func() *forward.ForbiddenError) {
 		first *forward.ForbiddenError
 	)
 	dial := t.Dial
-	t.Dial = func(ctx context.Context, m roster.Member) (net.Conn, error) {
+	t.Dial = func(ctx context.Context, m topology.Member) (net.Conn, error) {
 		conn, err := dial(ctx, m)
 		var forbidden *forward.ForbiddenError
 		if errors.As(err, &forbidden) {

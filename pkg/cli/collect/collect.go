@@ -19,24 +19,24 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Targets to ask.
 type Targets struct {
-	Roster   roster.Roster
+	Roster   topology.Roster
 	Identity *mtls.Identity
 	// Timeout of each target.
 	Timeout time.Duration
 	// Dial reaches a member; nil is to connect to its address.
-	Dial func(ctx context.Context, member roster.Member) (net.Conn, error)
+	Dial func(ctx context.Context, member topology.Member) (net.Conn, error)
 }
 
 // connect to a member, lazily.
-func (t Targets) connect(m roster.Member, role mtls.Role) (*grpc.ClientConn, error) {
+func (t Targets) connect(m topology.Member, role mtls.Role) (*grpc.ClientConn, error) {
 	if t.Dial == nil {
 		return t.Identity.Dial(m.Address(), role, m.Name)
 	}
@@ -115,7 +115,7 @@ func (t Targets) ask(ctx context.Context) answers {
 	return a
 }
 
-func (t Targets) askMaster(ctx context.Context, m roster.Member) masterAnswer {
+func (t Targets) askMaster(ctx context.Context, m topology.Member) masterAnswer {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	conn, err := t.connect(m, mtls.Master)
@@ -157,7 +157,7 @@ func (t Targets) leadersView(ctx context.Context, leader *report.Master) *common
 	return response.GetView()
 }
 
-func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {
+func (t Targets) askWorker(ctx context.Context, w topology.Member) workerAnswer {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	conn, err := t.connect(w, mtls.Worker)
@@ -181,7 +181,7 @@ func (t Targets) askWorker(ctx context.Context, w roster.Member) workerAnswer {
 	return answer
 }
 
-func master(m roster.Member, a masterAnswer) report.Master {
+func master(m topology.Member, a masterAnswer) report.Master {
 	out := report.Master{Name: m.Name, Address: m.Address(), RaftAddress: m.RaftAddress(), State: "UNREACHABLE"}
 	if a.err != nil {
 		out.Error = Reason(a.err)

@@ -19,10 +19,10 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +76,7 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t, authority: authority, dir: t.TempDir()}
-	c.targets = Targets{Roster: roster.Roster{Name: "hadoop"}, Identity: c.identity(mtls.Admin, "admin"), Timeout: 10 * time.Second}
+	c.targets = Targets{Roster: topology.Roster{Name: "hadoop"}, Identity: c.identity(mtls.Admin, "admin"), Timeout: 10 * time.Second}
 	return c
 }
 
@@ -106,9 +106,9 @@ func (c *cluster) listen() net.Listener {
 	return listener
 }
 
-func memberAt(name string, listener net.Listener) roster.Member {
+func memberAt(name string, listener net.Listener) topology.Member {
 	address := listener.Addr().(*net.TCPAddr)
-	return roster.Member{Name: name, Host: address.IP.String(), Port: address.Port, RaftPort: 18006}
+	return topology.Member{Name: name, Host: address.IP.String(), Port: address.Port, RaftPort: 18006}
 }
 
 // serve starts a member of the given role; with nothing to register it is dead.

@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func newestView(workers []workerAnswer) *commonv1.ClusterView {
@@ -18,7 +18,7 @@ func newestView(workers []workerAnswer) *commonv1.ClusterView {
 	return newest
 }
 
-func worker(w roster.Member, a workerAnswer, view *commonv1.ClusterView) report.Worker {
+func worker(w topology.Member, a workerAnswer, view *commonv1.ClusterView) report.Worker {
 	out := report.Worker{Name: w.Name, Address: w.Address()}
 	out.Registered = slices.ContainsFunc(view.GetRing().GetMembers(), func(m *commonv1.RingMember) bool { return m.GetName() == w.Name })
 	if a.err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -27,7 +27,7 @@ script for those who run the program directly, as kubectl-jindo.`,
 		Example: "  " + s.Name + " completion install",
 		Args:    session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return failure.Usagef("say which shell: bash, zsh, fish or powershell, or install").WithTry("%s install", cmd.CommandPath())
+			return clierror.Usagef("say which shell: bash, zsh, fish or powershell, or install").WithTry("%s install", cmd.CommandPath())
 		},
 	}
 	cmd.AddCommand(

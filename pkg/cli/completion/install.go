@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -76,7 +76,7 @@ func (p *place) find() error {
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return failure.Generalf("finding this program: %w", err)
+		return clierror.Generalf("finding this program: %w", err)
 	}
 	p.self = self
 	return nil
@@ -88,7 +88,7 @@ func install(p place, dir string) (at string, err error) {
 	if dir != "" {
 		absolute, err := filepath.Abs(dir)
 		if err != nil {
-			return "", failure.Generalf("finding %s: %w", dir, err)
+			return "", clierror.Generalf("finding %s: %w", dir, err)
 		}
 		candidates = []string{absolute}
 	}
@@ -104,13 +104,13 @@ func install(p place, dir string) (at string, err error) {
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
-		return "", failure.Generalf("PATH names no directory to put %s into", program).WithTry("--dir DIRECTORY")
+		return "", clierror.Generalf("PATH names no directory to put %s into", program).WithTry("--dir DIRECTORY")
 	}
 	where := "no directory of PATH will take it"
 	if dir != "" {
 		where = "it cannot be put into " + dir
 	}
-	return "", failure.Generalf("%s: %w", where, errs[0]).
+	return "", clierror.Generalf("%s: %w", where, errs[0]).
 		WithHint("make it where you may write, in a directory of PATH").
 		WithTry("ln -s %s DIRECTORY/%s", p.self, program)
 }
@@ -156,7 +156,7 @@ func (p place) putScript(at string) (string, error) {
 	if old, err := os.ReadFile(at); err == nil && !strings.Contains(string(old), "__complete") {
 		return "", fmt.Errorf("%s is there already and is something else: remove it first", at)
 	}
-	file, err := os.OpenFile(at, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755) //nolint:gosec // a program
+	file, err := os.OpenFile(at, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		return "", fmt.Errorf("writing: %w", err)
 	}

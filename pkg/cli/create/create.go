@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -91,7 +91,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 
 func (o *options) fromFiles(cmd *cobra.Command) error {
 	if len(o.files) == 0 {
-		return failure.Usagef("say what to create: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
+		return clierror.Usagef("say what to create: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (o *options) fromFiles(cmd *cobra.Command) error {
 		return err
 	}
 	if len(set.Objects) == 0 {
-		return failure.Usagef("the files hold no object")
+		return clierror.Usagef("the files hold no object")
 	}
 	o.warn(set.Warnings...)
 	return o.finish(cmd.Context(), set.Objects)
@@ -121,11 +121,11 @@ func (o *options) fromFlags(ctx context.Context, objects ...runtime.Object) erro
 		}
 		named, ok := object.(metav1.Object)
 		if !ok {
-			return failure.Generalf("an object has no name")
+			return clierror.Generalf("an object has no name")
 		}
 		warnings, err := manifest.Validate(object, named.GetName())
 		if err != nil {
-			return &failure.Error{Code: failure.Usage, Err: err}
+			return &clierror.Error{Code: clierror.Usage, Err: err}
 		}
 		o.warn(warnings...)
 	}
@@ -161,13 +161,13 @@ func (o *options) validate() error {
 	}
 	switch {
 	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
-		return failure.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
+		return clierror.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
 	case o.wait && o.dryRun != dryRunNone:
-		return failure.Usagef("--wait waits for what is created, and --dry-run=%s creates nothing: leave one of them out", o.dryRun)
+		return clierror.Usagef("--wait waits for what is created, and --dry-run=%s creates nothing: leave one of them out", o.dryRun)
 	case o.timeout <= 0:
-		return failure.Usagef("--timeout must be above zero, not %v", o.timeout)
+		return clierror.Usagef("--timeout must be above zero, not %v", o.timeout)
 	case o.fieldManager == "":
-		return failure.Usagef("--field-manager must not be empty").WithTry("--field-manager=%s", FieldManager)
+		return clierror.Usagef("--field-manager must not be empty").WithTry("--field-manager=%s", FieldManager)
 	}
 	return nil
 }

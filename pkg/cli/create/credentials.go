@@ -14,7 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -52,12 +52,12 @@ func (o *credentialOptions) asked() bool { return o.source != "" || o.file != ""
 func (o *credentialOptions) validate(schemes []string) error {
 	switch {
 	case o.source != "" && o.source != prompt:
-		return failure.Usagef("--credentials must be prompt, not what is secret: everybody on this machine can read the command line").
+		return clierror.Usagef("--credentials must be prompt, not what is secret: everybody on this machine can read the command line").
 			WithTry("--credentials=prompt, or --credentials-file FILE")
 	case o.source != "" && o.file != "":
-		return failure.Usagef("--credentials=prompt and --credentials-file both say where the credentials are: leave one out")
+		return clierror.Usagef("--credentials=prompt and --credentials-file both say where the credentials are: leave one out")
 	case len(schemes) == 0:
-		return failure.Usagef("no mount takes credentials: they are all directories or claims").WithHint("leave --credentials and --credentials-file out")
+		return clierror.Usagef("no mount takes credentials: they are all directories or claims").WithHint("leave --credentials and --credentials-file out")
 	}
 	return nil
 }
@@ -92,21 +92,21 @@ func (o *credentialOptions) read() (credentials, error) {
 	if o.file != "-" {
 		file, err := os.Open(o.file)
 		if err != nil {
-			return nil, failure.Usagef("reading the credentials: %w", err)
+			return nil, clierror.Usagef("reading the credentials: %w", err)
 		}
 		defer func() { _ = file.Close() }()
 		reader = file
 	}
 	raw, err := io.ReadAll(io.LimitReader(reader, maxCredentials+1))
 	if err != nil {
-		return nil, failure.Usagef("reading the credentials from %s: %w", o.label(), err)
+		return nil, clierror.Usagef("reading the credentials from %s: %w", o.label(), err)
 	}
 	if len(raw) > maxCredentials {
-		return nil, failure.Usagef("%s holds more than %d bytes: that is no file of credentials", o.label(), maxCredentials)
+		return nil, clierror.Usagef("%s holds more than %d bytes: that is no file of credentials", o.label(), maxCredentials)
 	}
 	found, err := parseCredentials(raw, o.profile)
 	if err != nil {
-		return nil, failure.Usagef("%s: %w", o.label(), err)
+		return nil, clierror.Usagef("%s: %w", o.label(), err)
 	}
 	return found, nil
 }
@@ -115,7 +115,7 @@ func (o *credentialOptions) read() (credentials, error) {
 func (o *credentialOptions) ask(schemes []string) (credentials, error) {
 	terminal, ok := o.session.Streams.In.(*os.File)
 	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return nil, failure.Usagef("--credentials=prompt asks a person, and standard input is no terminal").WithTry("--credentials-file FILE")
+		return nil, clierror.Usagef("--credentials=prompt asks a person, and standard input is no terminal").WithTry("--credentials-file FILE")
 	}
 	found := credentials{}
 	for _, question := range []struct{ text, key string }{
@@ -127,7 +127,7 @@ func (o *credentialOptions) ask(schemes []string) (credentials, error) {
 		answer, err := term.ReadPassword(int(terminal.Fd()))
 		_, _ = fmt.Fprintln(o.session.Streams.ErrOut)
 		if err != nil {
-			return nil, failure.Generalf("asking for the credentials: %w", err)
+			return nil, clierror.Generalf("asking for the credentials: %w", err)
 		}
 		if value := strings.TrimSpace(string(answer)); value != "" {
 			found[question.key] = value
@@ -157,7 +157,7 @@ func (c credentials) secret(meta metav1.ObjectMeta, schemes []string, label stri
 				continue
 			}
 			if value == "" {
-				return nil, failure.Usagef("%s holds no %s for %s", label, key, scheme).
+				return nil, clierror.Usagef("%s holds no %s for %s", label, key, scheme).
 					WithHint("lines such as %s=… and %s=…, JSON, or the ini files of aws and ossutil are read", optionName(scheme, accessKeyID), optionName(scheme, accessKeySecret))
 			}
 			secret.Data[option] = []byte(value)

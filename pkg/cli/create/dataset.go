@@ -12,8 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
@@ -72,7 +72,7 @@ func (o *datasetOptions) run(ctx context.Context, name string) error {
 		}
 		// Nobody is asked for what would be refused afterwards.
 		if _, err := manifest.Validate(dataset, name); err != nil {
-			return &failure.Error{Code: failure.Usage, Err: err}
+			return &clierror.Error{Code: clierror.Usage, Err: err}
 		}
 		if secret == "" {
 			secret = name + "-keys"
@@ -92,7 +92,7 @@ func (o *datasetOptions) run(ctx context.Context, name string) error {
 
 func (o *datasetOptions) build(name string) (*v1alpha1.Dataset, error) {
 	if len(o.mounts) == 0 {
-		return nil, failure.Usagef("dataset %q needs a --mount", name).WithTry("--mount oss://bucket/prefix/=/path")
+		return nil, clierror.Usagef("dataset %q needs a --mount", name).WithTry("--mount oss://bucket/prefix/=/path")
 	}
 	if err := o.noCredentials(); err != nil {
 		return nil, err
@@ -118,7 +118,7 @@ func (o *datasetOptions) build(name string) (*v1alpha1.Dataset, error) {
 	case "rw":
 		dataset.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
 	default:
-		return nil, failure.Usagef("--access must be ro or rw, not %q", o.access)
+		return nil, clierror.Usagef("--access must be ro or rw, not %q", o.access)
 	}
 	return dataset, nil
 }
@@ -128,7 +128,7 @@ func (o *datasetOptions) build(name string) (*v1alpha1.Dataset, error) {
 func (o *datasetOptions) noCredentials() error {
 	for _, option := range slices.Sorted(maps.Keys(o.parameters)) {
 		if v1alpha1.SecretOption(option) {
-			return failure.Usagef("--option %s holds a credential, and everybody who may read the Dataset could read it there", option).
+			return clierror.Usagef("--option %s holds a credential, and everybody who may read the Dataset could read it there", option).
 				WithHint("it belongs into a Secret: name one with --secret, or have one made").
 				WithTry("--credentials-file FILE, or --credentials=prompt")
 		}

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/kube/admission/validation"
 )
 
@@ -44,7 +44,7 @@ func (s *sender) rules(ctx context.Context, objects []*unstructured.Unstructured
 		warnings, err := validation.CheckChange(ctx, reader, old, object)
 		s.warn(warnings...)
 		if err != nil {
-			return failure.Usagef("%s is not valid: %s", describe(u), strings.Trim(err.Error(), "[]"))
+			return clierror.Usagef("%s is not valid: %s", describe(u), strings.Trim(err.Error(), "[]"))
 		}
 	}
 	return nil

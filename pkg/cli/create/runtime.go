@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -77,7 +77,7 @@ func parseTier(text string) (v1alpha1.Level, error) {
 	const short, long = 3, 5
 	parts := strings.Split(text, ":")
 	if len(parts) != short && len(parts) != long {
-		return v1alpha1.Level{}, failure.Usagef("--tier %q is not MEDIUM:PATH:QUOTA or MEDIUM:PATH:QUOTA:HIGH:LOW", text).
+		return v1alpha1.Level{}, clierror.Usagef("--tier %q is not MEDIUM:PATH:QUOTA or MEDIUM:PATH:QUOTA:HIGH:LOW", text).
 			WithTry("--tier HDD:/mnt/disk1:2G")
 	}
 	level := v1alpha1.Level{

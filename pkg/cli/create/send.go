@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -96,7 +96,7 @@ func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, dryRun
 	// Who may apply but not read is told what is known.
 	unreadable := apierrors.IsForbidden(err)
 	if err != nil && !unreadable && !apierrors.IsNotFound(err) {
-		return nil, "", refusal.Explain(s.session, s.cluster, "looking for "+what, err)
+		return nil, "", apierror.Explain(s.session, s.cluster, "looking for "+what, err)
 	}
 	result = u.DeepCopy()
 	options := []client.ApplyOption{client.FieldOwner(s.fieldManager)}
@@ -107,7 +107,7 @@ func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, dryRun
 		options = append(options, client.DryRunAll)
 	}
 	if err := s.cluster.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), options...); err != nil {
-		return nil, "", refusal.Explain(s.session, s.cluster, "creating "+what, err)
+		return nil, "", apierror.Explain(s.session, s.cluster, "creating "+what, err)
 	}
 	result.SetManagedFields(nil)
 	switch {

@@ -13,11 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/progress"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -64,12 +64,12 @@ func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured
 			return err
 		}
 		if !time.Now().Before(deadline) {
-			return (&failure.Error{Code: failure.TimedOut, Err: fmt.Errorf("%s is not ready after %v: %s", pending.name, s.timeout, pending.line.Text)}).
+			return (&clierror.Error{Code: clierror.TimedOut, Err: fmt.Errorf("%s is not ready after %v: %s", pending.name, s.timeout, pending.line.Text)}).
 				WithTry("%s status %s -n %s", s.session.Name, pending.key.Name, pending.key.Namespace)
 		}
 		select {
 		case <-ctx.Done():
-			return failure.Generalf("waiting for %s: interrupted; what was created stays", pending.name)
+			return clierror.Generalf("waiting for %s: interrupted; what was created stays", pending.name)
 		case <-ticker.C:
 		}
 	}
@@ -92,7 +92,7 @@ func (s *sender) look(ctx context.Context, targets []*target, shown *progress.Pr
 	shown.Show(lines)
 	for _, t := range targets {
 		if t.failed != "" && (t.final || time.Since(t.since) >= lasting) {
-			return nil, failure.Generalf("%s failed: %s", t.name, t.failed).
+			return nil, clierror.Generalf("%s failed: %s", t.name, t.failed).
 				WithTry("%s status %s -n %s", s.session.Name, t.key.Name, t.key.Namespace)
 		}
 	}
@@ -121,22 +121,22 @@ func (s *sender) lookAt(ctx context.Context, t *target) error {
 	case err == nil:
 		return nil
 	case apierrors.IsNotFound(err):
-		return failure.Generalf("%s: it was deleted meanwhile", t.name)
+		return clierror.Generalf("%s: it was deleted meanwhile", t.name)
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), ctx.Err() != nil:
-		return refusal.Explain(s.session, s.cluster, "waiting for "+t.name, err)
+		return apierror.Explain(s.session, s.cluster, "waiting for "+t.name, err)
 	}
-	t.line.Text = refusal.Explain(s.session, s.cluster, "looking again", err).Error()
+	t.line.Text = apierror.Explain(s.session, s.cluster, "looking again", err).Error()
 	return nil
 }
 
-func mark(t *target) terminal.Mark {
+func mark(t *target) iostreams.Mark {
 	switch {
 	case t.done:
-		return terminal.Good
+		return iostreams.Good
 	case t.failed != "":
-		return terminal.Bad
+		return iostreams.Bad
 	}
-	return terminal.Warn
+	return iostreams.Warn
 }
 
 func (s *sender) lookAtDataset(ctx context.Context, t *target) error {

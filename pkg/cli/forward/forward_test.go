@@ -13,8 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
 	"github.com/jindo-io/jindo/pkg/cli/forward"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
 // The SPDY library waits in one of its own for what was sent already.

@@ -13,9 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/jsonpath"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // absent stands for a field that an object does not have, as in kubectl.
@@ -32,11 +32,11 @@ func parseColumns(text string) (*customColumns, error) {
 	for _, column := range strings.Split(text, ",") {
 		title, where, found := strings.Cut(column, ":")
 		if !found || title == "" || where == "" {
-			return nil, failure.Usagef("-o custom-columns: %q is not TITLE:.path", column).WithTry("-o custom-columns=NAME:.metadata.name,PHASE:.status.phase")
+			return nil, clierror.Usagef("-o custom-columns: %q is not TITLE:.path", column).WithTry("-o custom-columns=NAME:.metadata.name,PHASE:.status.phase")
 		}
 		p, err := path(where)
 		if err != nil {
-			return nil, failure.Usagef("-o custom-columns: %q is no path: %w", where, err).WithTry("-o custom-columns=NAME:.metadata.name")
+			return nil, clierror.Usagef("-o custom-columns: %q is no path: %w", where, err).WithTry("-o custom-columns=NAME:.metadata.name")
 		}
 		c.titles, c.paths = append(c.titles, title), append(c.paths, p)
 	}
@@ -91,7 +91,7 @@ func (c *customColumns) print(w io.Writer, items []item, noHeaders bool) error {
 		}
 		t.Add(cells...)
 	}
-	return t.Write(w, terminal.Screen{})
+	return t.Write(w, iostreams.Screen{})
 }
 
 func text(v reflect.Value) string {
@@ -106,7 +106,7 @@ func text(v reflect.Value) string {
 func sortItems(items []item, where string) error {
 	p, err := path(where)
 	if err != nil {
-		return failure.Usagef("--sort-by %q is no path: %w", where, err)
+		return clierror.Usagef("--sort-by %q is no path: %w", where, err)
 	}
 	type sorted struct {
 		item item
@@ -149,7 +149,7 @@ func quantity(text string) (resource.Quantity, error) {
 }
 
 // lines of a table, without the last line break.
-func lines(t *table.Table, screen terminal.Screen) ([]string, error) {
+func lines(t *table.Table, screen iostreams.Screen) ([]string, error) {
 	var drawn bytes.Buffer
 	if err := t.Write(&drawn, screen); err != nil {
 		return nil, err

@@ -15,12 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 type options struct {
@@ -72,7 +72,7 @@ runtimes and loads are as the API server has them.`,
 		Example: "  " + s.Name + " get datasets -A\n  " + s.Name + " get mounts hbase -o wide",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return failure.Usagef("say what to get: %s", strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
+				return clierror.Usagef("say what to get: %s", strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -104,7 +104,7 @@ func (o *options) complete(cmd *cobra.Command, args []string, typed string) ([]s
 func (o *options) run(cmd *cobra.Command, args []string) error {
 	k := kindOf(args[0])
 	if k == nil {
-		return failure.Usagef("%q is none of %s", args[0], strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
+		return clierror.Usagef("%q is none of %s", args[0], strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
 	}
 	if err := o.validate(cmd, args[1:]); err != nil {
 		return err
@@ -153,18 +153,18 @@ func (o *options) validate(cmd *cobra.Command, names []string) error {
 		return err
 	}
 	if o.labels, err = labels.Parse(o.selector); err != nil {
-		return failure.Usagef("--selector %q is no selector: %w", o.selector, err).WithTry("-l key=value")
+		return clierror.Usagef("--selector %q is no selector: %w", o.selector, err).WithTry("-l key=value")
 	}
 	if o.sortBy != "" {
 		if _, err := path(o.sortBy); err != nil {
-			return failure.Usagef("--sort-by %q is no path: %w", o.sortBy, err).WithTry("--sort-by=.metadata.name")
+			return clierror.Usagef("--sort-by %q is no path: %w", o.sortBy, err).WithTry("--sort-by=.metadata.name")
 		}
 	}
 	switch {
 	case o.everywhere && len(names) > 0:
-		return failure.Usagef("--all-namespaces lists everything: leave it or the name out").WithTry("-n NAMESPACE %s", names[0])
+		return clierror.Usagef("--all-namespaces lists everything: leave it or the name out").WithTry("-n NAMESPACE %s", names[0])
 	case o.selector != "" && len(names) > 0:
-		return failure.Usagef("--selector and names both say what to list: leave one of them out")
+		return clierror.Usagef("--selector and names both say what to list: leave one of them out")
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func (q *query) look(ctx context.Context, k *kind) (*listing, error) {
 
 // missing says where else there is something of the name.
 func (q *query) missing(ctx context.Context, k *kind, name string) error {
-	failed := failure.Generalf("no %s %q in namespace %q", k.singular, name, q.namespace)
+	failed := clierror.Generalf("no %s %q in namespace %q", k.singular, name, q.namespace)
 	elsewhere := *q
 	elsewhere.namespace, elsewhere.names = "", nil
 	found, err := k.list(ctx, &elsewhere)
@@ -253,7 +253,7 @@ func (q *query) table(found *listing) *table.Table {
 }
 
 // screen to draw marks for.
-func (o *options) screen() terminal.Screen { return o.session.Screen() }
+func (o *options) screen() iostreams.Screen { return o.session.Screen() }
 
 func printLine(w io.Writer, text string) error {
 	if _, err := fmt.Fprintln(w, text); err != nil {

@@ -13,13 +13,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // kind of thing to list.
@@ -94,7 +94,7 @@ func objects(ctx context.Context, q *query, kindName, noun string) (*unstructure
 		if q.namespace != "" {
 			act += " of namespace " + q.namespace
 		}
-		return nil, refusal.Explain(q.session, q.cluster, act, err)
+		return nil, apierror.Explain(q.session, q.cluster, act, err)
 	}
 	for i := range list.Items {
 		list.Items[i].SetManagedFields(nil) // as kubectl does
@@ -247,13 +247,13 @@ func loads(ctx context.Context, q *query) (*listing, error) {
 	})
 }
 
-func phase(screen terminal.Screen, word string, good, bad bool) string {
-	mark := terminal.Warn
+func phase(screen iostreams.Screen, word string, good, bad bool) string {
+	mark := iostreams.Warn
 	switch {
 	case good:
-		mark = terminal.Good
+		mark = iostreams.Good
 	case bad:
-		mark = terminal.Bad
+		mark = iostreams.Bad
 	}
 	if word == "" {
 		word = "Pending"

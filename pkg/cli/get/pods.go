@@ -10,7 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/podstate"
@@ -26,7 +26,7 @@ const workerRole = "jindofs-worker"
 func mounts(ctx context.Context, q *query) (*listing, error) {
 	in := inventory.Read(ctx, q.session, q.cluster, q.namespace, inventory.Datasets, inventory.Claims, inventory.Pods)
 	if len(in.Failures) > 0 && len(in.Pods) == 0 {
-		return nil, failure.Generalf("%s", in.Failures[0])
+		return nil, clierror.Generalf("%s", in.Failures[0])
 	}
 	found := &listing{failures: in.Failures, list: &MountReportList{}, columns: []table.Column{
 		{Title: "POD"},
@@ -91,7 +91,7 @@ func mountNamed(i item, name string) bool {
 func workers(ctx context.Context, q *query) (*listing, error) {
 	in := inventory.Read(ctx, q.session, q.cluster, q.namespace, inventory.Runtimes, inventory.Pods)
 	if len(in.Failures) > 0 && len(in.Pods) == 0 {
-		return nil, failure.Generalf("%s", in.Failures[0])
+		return nil, clierror.Generalf("%s", in.Failures[0])
 	}
 	found := &listing{failures: in.Failures, list: &WorkerReportList{}, columns: []table.Column{
 		{Title: "WORKER"},

@@ -5,9 +5,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/jindo-io/jindo/pkg/cli/golden"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
-	"github.com/jindo-io/jindo/pkg/cli/schematest"
+	"github.com/jindo-io/jindo/test/cli/golden"
+	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
 var update = golden.Flag()

@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 )
 
 const (
@@ -35,7 +35,7 @@ func (q *query) follow(ctx context.Context, k *kind, found *listing) error {
 			return nil // Ctrl-C is how one leaves
 		}
 		if err != nil {
-			return refusal.Explain(q.session, q.cluster, "watching "+k.noun, err)
+			return apierror.Explain(q.session, q.cluster, "watching "+k.noun, err)
 		}
 		err = q.until(ctx, k, w, shown)
 		w.Stop()

@@ -10,8 +10,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
 // await a text, so many times.

@@ -13,10 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
@@ -53,7 +53,7 @@ for its data does not get it.`,
 
 func (o *options) explain(ctx context.Context, s *session.Session, args []string) ([]Report, error) {
 	if (len(o.files) == 0) == (len(args) == 0) {
-		return nil, failure.Usagef("explain needs a pod, a workload or a manifest").WithTry("%s inject explain deploy/NAME", s.Name)
+		return nil, clierror.Usagef("explain needs a pod, a workload or a manifest").WithTry("%s inject explain deploy/NAME", s.Name)
 	}
 	c, err := s.Cluster()
 	if err != nil {
@@ -74,7 +74,7 @@ func (o *options) explain(ctx context.Context, s *session.Session, args []string
 		targets = stream.targets()
 	}
 	if len(targets) == 0 {
-		return nil, failure.Usagef("there is no pod in %s", strings.Join(o.files, ", "))
+		return nil, clierror.Usagef("there is no pod in %s", strings.Join(o.files, ", "))
 	}
 	surroundings := look(ctx, c)
 	reports := make([]Report, len(targets))
@@ -119,19 +119,19 @@ func fromCluster(ctx context.Context, s *session.Session, c *session.Cluster, ar
 	case len(args) == 2 && !split:
 		name = args[1]
 	case len(args) == 2:
-		return nil, failure.Usagef("%q and %q are two objects: name one", args[0], args[1])
+		return nil, clierror.Usagef("%q and %q are two objects: name one", args[0], args[1])
 	case !split:
 		word, name = "pod", args[0]
 	}
 	kind, known := kinds(word)
 	if !known || name == "" {
-		return nil, failure.Usagef("%q is no pod and nothing that makes pods", args[0]).
+		return nil, clierror.Usagef("%q is no pod and nothing that makes pods", args[0]).
 			WithHint("there are pod, deployment, statefulset, daemonset, replicaset, replicationcontroller, job and cronjob")
 	}
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(kind)
 	if err := c.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: name}, u); err != nil {
-		return nil, refusal.Explain(s, c, fmt.Sprintf("reading %s %s/%s", kind.Kind, c.Namespace, name), err)
+		return nil, apierror.Explain(s, c, fmt.Sprintf("reading %s %s/%s", kind.Kind, c.Namespace, name), err)
 	}
 	u.SetManagedFields(nil)
 	content, err := json.Marshal(u)
@@ -143,7 +143,7 @@ func fromCluster(ctx context.Context, s *session.Session, c *session.Cluster, ar
 	path, _ := templateOf(o.APIVersion, o.Kind)
 	pod := member(content, path)
 	if pod == nil {
-		return nil, failure.Generalf("%s has no pod template", o.ref())
+		return nil, clierror.Generalf("%s has no pod template", o.ref())
 	}
 	return &target{object: o, stream: &stream{}, template: path, pod: pod}, nil
 }
@@ -155,7 +155,7 @@ func (o *options) explainOne(ctx context.Context, s *session.Session, c *session
 	r := newReport(namespace, t.Metadata.Name, t.ref())
 	var pod corev1.Pod
 	if err := json.Unmarshal(t.pod, &pod); err != nil {
-		return nil, failure.Usagef("%s cannot be read: %w", t.ref(), err)
+		return nil, clierror.Usagef("%s cannot be read: %w", t.ref(), err)
 	}
 	labels, err := around.namespace(ctx, c, namespace)
 	if err != nil {
@@ -197,7 +197,7 @@ func show(s *session.Session, format *output.Format, reports []Report) error {
 	}
 	for i := range reports {
 		if !reports[i].Healthy() {
-			return &failure.Error{Code: failure.Unhealthy, Err: errors.New(reports[i].Message), Silent: true}
+			return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New(reports[i].Message), Silent: true}
 		}
 	}
 	return nil

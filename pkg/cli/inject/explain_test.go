@@ -12,10 +12,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
-	"github.com/jindo-io/jindo/pkg/cli/golden"
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/test/cli/clitest"
+	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
 var update = golden.Flag()

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
@@ -65,7 +65,7 @@ func (f *finder) take(o *object) {
 		return
 	}
 	if err := json.Unmarshal(o.content, into); err != nil {
-		f.broken = errors.Join(f.broken, failure.Usagef("%s: %w", o.ref(), err))
+		f.broken = errors.Join(f.broken, clierror.Usagef("%s: %w", o.ref(), err))
 		return
 	}
 	into.SetNamespace(f.namespace(o))
@@ -106,7 +106,7 @@ func (f *finder) plan(ctx context.Context, t *target) (*sidecar.Result, error) {
 		if errors.As(err, &unknown) && unknown.Err == nil {
 			return nil, err
 		}
-		return nil, refusal.Explain(f.s, f.cluster, "reading what it uses", err)
+		return nil, apierror.Explain(f.s, f.cluster, "reading what it uses", err)
 	}
 	return sidecar.Plan(sidecar.Request{Pod: t.pod, Namespace: namespace, Datasets: datasets, Image: f.defaultImage(ctx)})
 }
@@ -118,7 +118,7 @@ func (f *finder) connect() (*session.Cluster, error) {
 	}
 	c, err := f.s.Cluster()
 	if err != nil {
-		var failed *failure.Error
+		var failed *clierror.Error
 		if errors.As(err, &failed) && failed.Hint == "" {
 			return nil, failed.WithHint("with --offline the files are all there is")
 		}

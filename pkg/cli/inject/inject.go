@@ -12,7 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
@@ -90,7 +90,7 @@ func (o *options) inject(ctx context.Context, s *session.Session) error {
 // edit all pods of the files with what decide says, and print what comes of it.
 func (o *options) edit(s *session.Session, verb string, decide func(*target) (*sidecar.Result, error)) error {
 	if len(o.files) == 0 {
-		return failure.Usagef("%s needs a manifest", verb).WithTry("%s %s -f FILE", s.Name, verb)
+		return clierror.Usagef("%s needs a manifest", verb).WithTry("%s %s -f FILE", s.Name, verb)
 	}
 	stream, err := readStream(o.files, s.Streams.In)
 	if err != nil {
@@ -115,7 +115,7 @@ func (o *options) edit(s *session.Session, verb string, decide func(*target) (*s
 		counts.add(s, t, result)
 	}
 	if counts.refused > 0 {
-		return failure.Generalf("%s refused: nothing was written", pods(counts.refused)).WithHint("the webhook would refuse the same")
+		return clierror.Generalf("%s refused: nothing was written", pods(counts.refused)).WithHint("the webhook would refuse the same")
 	}
 	s.Say("%s", counts.String())
 	return o.print(s.Streams.Out, stream)

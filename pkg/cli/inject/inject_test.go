@@ -14,10 +14,10 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/yaml"
 
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
 const cases = "../../kube/inject/testdata"
@@ -41,7 +41,7 @@ func run(t *testing.T, server *clitest.Server, stdin string, env map[string]stri
 	s.Connect = func(from *session.Session) (*session.Cluster, error) {
 		if server == nil {
 			t.Error("a cluster was asked")
-			return nil, failure.Generalf("no cluster")
+			return nil, clierror.Generalf("no cluster")
 		}
 		return server.Connect(from)
 	}
@@ -50,8 +50,8 @@ func run(t *testing.T, server *clitest.Server, stdin string, env map[string]stri
 	root.SetOut(&stdout)
 	root.SetErr(&stderr)
 	err := root.ExecuteContext(context.Background())
-	failure.Print(&stderr, err)
-	return result{failure.Code(err), stdout.String(), stderr.String()}
+	clierror.Print(&stderr, err)
+	return result{clierror.Code(err), stdout.String(), stderr.String()}
 }
 
 func same(t *testing.T, got string, want []byte) bool {
@@ -75,7 +75,7 @@ func TestCases(t *testing.T) {
 			got := run(t, server, "", nil, "inject", "-f", filepath.Join(c.Dir, "in.yaml"), "--image", injecttest.Image)
 			if c.Out == nil {
 				_, why, _ := strings.Cut(strings.TrimSpace(c.Outcome), ": ")
-				if got.code != failure.General || got.stdout != "" || !strings.Contains(got.stderr, why) {
+				if got.code != clierror.General || got.stdout != "" || !strings.Contains(got.stderr, why) {
 					t.Errorf("got %+v", got)
 				}
 				return
@@ -207,7 +207,7 @@ func TestFormsOfInput(t *testing.T) {
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{"inject"}, {"uninject"}, {"inject", "-f", "missing.yaml"}, {"inject", "train"}, {"inject", "explain"}} {
-		if got := run(t, nil, "", nil, args...); got.code != failure.Usage || got.stdout != "" {
+		if got := run(t, nil, "", nil, args...); got.code != clierror.Usage || got.stdout != "" {
 			t.Errorf("%q: got %+v", args, got)
 		}
 	}

@@ -3,7 +3,7 @@ package inject
 import (
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/cli/schematest"
+	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
 // TestSchemas: what machines read does not change unnoticed.

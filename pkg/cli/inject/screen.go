@@ -5,12 +5,12 @@ import (
 	"io"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // draw the reports for people.
-func draw(w io.Writer, screen terminal.Screen, wide bool, reports []Report) error {
+func draw(w io.Writer, screen iostreams.Screen, wide bool, reports []Report) error {
 	var b strings.Builder
 	for i := range reports {
 		if i > 0 {
@@ -26,14 +26,14 @@ func draw(w io.Writer, screen terminal.Screen, wide bool, reports []Report) erro
 	return nil
 }
 
-func (r *Report) draw(b *strings.Builder, screen terminal.Screen, wide bool) error {
+func (r *Report) draw(b *strings.Builder, screen iostreams.Screen, wide bool) error {
 	line := func(title, format string, args ...any) { paragraph(b, screen, title, fmt.Sprintf(format, args...)) }
-	mark := terminal.Good
+	mark := iostreams.Good
 	switch {
 	case !r.Healthy():
-		mark = terminal.Bad
+		mark = iostreams.Bad
 	case r.Verdict == NoDataset:
-		mark = terminal.Warn
+		mark = iostreams.Warn
 	}
 	line("Object", "%s in namespace %s", r.Object, r.Namespace)
 	line("Verdict", "%s %s: %s", screen.Mark(mark), r.Verdict, r.Message)
@@ -42,7 +42,7 @@ func (r *Report) draw(b *strings.Builder, screen terminal.Screen, wide bool) err
 	}
 	for _, warning := range r.Plan.Warnings {
 		if warning != r.Plan.Message {
-			line("", "%s %s", screen.Mark(terminal.Warn), warning)
+			line("", "%s %s", screen.Mark(iostreams.Warn), warning)
 		}
 	}
 	if r.Verdict != NotAskedFor || wide {
@@ -50,10 +50,10 @@ func (r *Report) draw(b *strings.Builder, screen terminal.Screen, wide bool) err
 		line("Policy", "%s", strings.ToLower(r.Policy))
 	}
 	for i, problem := range r.Problems {
-		line(once("Problems", i), "%s %s", screen.Mark(terminal.Bad), problem)
+		line(once("Problems", i), "%s %s", screen.Mark(iostreams.Bad), problem)
 	}
 	for i, failed := range r.Failures {
-		line(once("Not read", i), "%s %s", screen.Mark(terminal.Warn), failed)
+		line(once("Not read", i), "%s %s", screen.Mark(iostreams.Warn), failed)
 	}
 	return r.table(b, screen, wide)
 }
@@ -79,7 +79,7 @@ func (r *Report) webhook() string {
 	return endpoints + ", not trusted by the API server"
 }
 
-func (r *Report) table(b *strings.Builder, screen terminal.Screen, wide bool) error {
+func (r *Report) table(b *strings.Builder, screen iostreams.Screen, wide bool) error {
 	if len(r.Webhooks) == 0 {
 		return nil
 	}
@@ -98,7 +98,7 @@ func (r *Report) table(b *strings.Builder, screen terminal.Screen, wide bool) er
 }
 
 // paragraph of a title and words that are folded to the screen.
-func paragraph(b *strings.Builder, screen terminal.Screen, title, text string) {
+func paragraph(b *strings.Builder, screen iostreams.Screen, title, text string) {
 	const column = 10
 	width := screen.Width
 	if width <= 0 {

@@ -10,7 +10,7 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/input"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
 )
@@ -62,7 +62,7 @@ func readStream(files []string, stdin io.Reader) (*stream, error) {
 				d.name = fmt.Sprintf("%s#%d", d.name, i+1)
 			}
 			if err := d.parse(); err != nil {
-				return nil, failure.Usagef("%s: %w", d.name, err)
+				return nil, clierror.Usagef("%s: %w", d.name, err)
 			}
 			all.add(d)
 		}

@@ -5,7 +5,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
 // Read reads a file of at most limit bytes, or stdin for "-". An error names the
@@ -15,17 +15,17 @@ func Read(file string, stdin io.Reader, limit int64) ([]byte, error) {
 	if file != "-" {
 		opened, err := os.Open(file)
 		if err != nil {
-			return nil, failure.Usagef("reading manifests: %w", err)
+			return nil, clierror.Usagef("reading manifests: %w", err)
 		}
 		defer func() { _ = opened.Close() }()
 		reader = opened
 	}
 	raw, err := io.ReadAll(io.LimitReader(reader, limit+1))
 	if err != nil {
-		return nil, failure.Usagef("reading %s: %w", Name(file), err)
+		return nil, clierror.Usagef("reading %s: %w", Name(file), err)
 	}
 	if int64(len(raw)) > limit {
-		return nil, failure.Usagef("reading %s: it is larger than %d bytes", Name(file), limit)
+		return nil, clierror.Usagef("reading %s: it is larger than %d bytes", Name(file), limit)
 	}
 	return raw, nil
 }

@@ -19,7 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -76,7 +76,7 @@ func Read(ctx context.Context, s *session.Session, c *session.Cluster, namespace
 				if namespace != "" && part != Volumes {
 					act += " of namespace " + namespace
 				}
-				failed[i] = refusal.Explain(s, c, act, err).Error()
+				failed[i] = apierror.Explain(s, c, act, err).Error()
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/input"
 )
 
@@ -52,11 +52,11 @@ func Read(options Options) (*Set, error) {
 		}
 		objects, err := v1alpha1.Decode(raw)
 		if err != nil {
-			return nil, failure.Usagef("%s: %w", input.Name(file), err)
+			return nil, clierror.Usagef("%s: %w", input.Name(file), err)
 		}
 		for _, object := range objects {
 			if err := set.add(object, options); err != nil {
-				return nil, failure.Usagef("%s: %w", input.Name(file), err)
+				return nil, clierror.Usagef("%s: %w", input.Name(file), err)
 			}
 		}
 	}

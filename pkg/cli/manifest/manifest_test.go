@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -79,7 +79,7 @@ func TestCredentialsAreRefusedWithASentence(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = set.Credentials(p)
-			if err == nil || !strings.Contains(err.Error(), test.want) || failure.Code(err) != failure.Usage {
+			if err == nil || !strings.Contains(err.Error(), test.want) || clierror.Code(err) != clierror.Usage {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
@@ -119,12 +119,12 @@ func TestRefusals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := read(t, test.text, test.namespace)
-			if err == nil || !strings.Contains(err.Error(), test.want) || failure.Code(err) != failure.Usage {
+			if err == nil || !strings.Contains(err.Error(), test.want) || clierror.Code(err) != clierror.Usage {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
 		})
 	}
-	if _, err := Read(Options{Files: []string{filepath.Join(t.TempDir(), "none")}}); err == nil || failure.Code(err) != failure.Usage {
+	if _, err := Read(Options{Files: []string{filepath.Join(t.TempDir(), "none")}}); err == nil || clierror.Code(err) != clierror.Usage {
 		t.Errorf("a file that is not there: error %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "pair.yaml")

@@ -3,7 +3,7 @@ package manifest
 import (
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -33,7 +33,7 @@ func (s *Set) Credentials(p *plan.Plan) (map[string]map[string]string, error) {
 func (s *Set) secretValue(namespace, mount string, ref plan.SecretKeyRef) (value string, found bool, err error) {
 	secret := s.secret(namespace, ref.Name)
 	if secret == nil {
-		return "", false, failure.Usagef("option %s of mount %q is in Secret %q, which none of the manifests holds", ref.Option, mount, ref.Name).
+		return "", false, clierror.Usagef("option %s of mount %q is in Secret %q, which none of the manifests holds", ref.Option, mount, ref.Name).
 			WithHint("there is no cluster to read it from: give a manifest of kind Secret with -f as well")
 	}
 	if text, ok := secret.StringData[ref.Key]; ok {
@@ -45,7 +45,7 @@ func (s *Set) secretValue(namespace, mount string, ref plan.SecretKeyRef) (value
 	if ref.Optional {
 		return "", false, nil
 	}
-	return "", false, failure.Usagef("option %s of mount %q is key %q of Secret %q, which has no such key", ref.Option, mount, ref.Key, ref.Name)
+	return "", false, clierror.Usagef("option %s of mount %q is key %q of Secret %q, which has no such key", ref.Option, mount, ref.Key, ref.Name)
 }
 
 func (s *Set) secret(namespace, name string) *corev1.Secret {

@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Source of reports on local runtimes.
@@ -77,7 +77,7 @@ func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, 
 }
 
 func (s *Source) fill(ctx context.Context, r *report.Runtime, l local.Layout) error {
-	members, err := roster.Load(l.Roster())
+	members, err := topology.Load(l.Roster())
 	if err != nil {
 		return err
 	}
@@ -136,7 +136,7 @@ func (s *Source) ready(ctx context.Context, address string) error {
 // Transfer hands leadership to another master.
 func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (leader string, err error) {
 	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
-	members, err := roster.Load(l.Roster())
+	members, err := topology.Load(l.Roster())
 	if err != nil {
 		return "", err
 	}

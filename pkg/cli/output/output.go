@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/printers"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
 // Formats for people.
@@ -88,17 +88,17 @@ func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
 	case "jsonpath":
 		printer, err := printers.NewJSONPathPrinter(template)
 		if err != nil || template == "" {
-			return nil, failure.Usagef("-o %s is no template: %v", f.value, err).WithTry("-o 'jsonpath={.health}'")
+			return nil, clierror.Usagef("-o %s is no template: %v", f.value, err).WithTry("-o 'jsonpath={.health}'")
 		}
 		return printer, nil
 	case "go-template":
 		printer, err := printers.NewGoTemplatePrinter([]byte(template))
 		if err != nil || template == "" {
-			return nil, failure.Usagef("-o %s is no template: %v", f.value, err).WithTry("-o 'go-template={{.health}}'")
+			return nil, clierror.Usagef("-o %s is no template: %v", f.value, err).WithTry("-o 'go-template={{.health}}'")
 		}
 		return printer, nil
 	}
-	return nil, failure.Usagef("-o %q is none of %s", f.value, strings.Join(slices.Concat(f.people, machine), ", "))
+	return nil, clierror.Usagef("-o %q is none of %s", f.value, strings.Join(slices.Concat(f.people, machine), ", "))
 }
 
 func printNames(names []string) printers.ResourcePrinter {

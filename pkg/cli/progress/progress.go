@@ -8,16 +8,16 @@ import (
 	"io"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // Line about one thing.
 type Line struct {
 	// Name of the thing: dataset.data.fluid.io/hbase.
 	Name string
-	Mark terminal.Mark
+	Mark iostreams.Mark
 	// Text says how it is.
 	Text string
 }
@@ -25,18 +25,18 @@ type Line struct {
 // Progress of several things. It is not for several goroutines.
 type Progress struct {
 	w      io.Writer
-	screen terminal.Screen
+	screen iostreams.Screen
 	last   map[string]string
 	drawn  int
 }
 
 // New shows progress on the session's stderr.
 func New(s *session.Session) *Progress {
-	return On(s.Streams.ErrOut, terminal.Detect(s.Streams.ErrOut, s.Colour, s.Getenv))
+	return On(s.Streams.ErrOut, iostreams.Detect(s.Streams.ErrOut, s.Colour, s.Getenv))
 }
 
 // On shows progress on w, which is such a screen.
-func On(w io.Writer, screen terminal.Screen) *Progress {
+func On(w io.Writer, screen iostreams.Screen) *Progress {
 	return &Progress{w: w, screen: screen, last: map[string]string{}}
 }
 

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/progress"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
-func show(screen terminal.Screen, steps ...[]progress.Line) string {
+func show(screen iostreams.Screen, steps ...[]progress.Line) string {
 	var out bytes.Buffer
 	p := progress.On(&out, screen)
 	for _, step := range steps {
@@ -18,19 +18,19 @@ func show(screen terminal.Screen, steps ...[]progress.Line) string {
 }
 
 func TestShow(t *testing.T) {
-	first := []progress.Line{{Name: "a", Text: "0/2", Mark: terminal.Warn}, {Name: "b", Text: "waits", Mark: terminal.Warn}}
-	second := []progress.Line{{Name: "a", Text: "2/2"}, {Name: "b", Text: "waits", Mark: terminal.Warn}}
+	first := []progress.Line{{Name: "a", Text: "0/2", Mark: iostreams.Warn}, {Name: "b", Text: "waits", Mark: iostreams.Warn}}
+	second := []progress.Line{{Name: "a", Text: "2/2"}, {Name: "b", Text: "waits", Mark: iostreams.Warn}}
 	for name, test := range map[string]struct {
-		screen terminal.Screen
+		screen iostreams.Screen
 		want   string
 	}{
-		"a pipe gets a line a change": {terminal.Screen{}, "a: 0/2\nb: waits\na: 2/2\n"},
+		"a pipe gets a line a change": {iostreams.Screen{}, "a: 0/2\nb: waits\na: 2/2\n"},
 		"a terminal is drawn over": {
-			terminal.Screen{TTY: true, Width: 80},
+			iostreams.Screen{TTY: true, Width: 80},
 			"\x1b[2K! a: 0/2\n\x1b[2K! b: waits\n\x1b[2A\x1b[2K+ a: 2/2\n\x1b[2K! b: waits\n\x1b[2A\x1b[2K+ a: 2/2\n\x1b[2K! b: waits\n",
 		},
 		"no line is longer than the terminal": {
-			terminal.Screen{TTY: true, Width: 6},
+			iostreams.Screen{TTY: true, Width: 6},
 			"\x1b[2K! a...\n\x1b[2K! b...\n\x1b[2A\x1b[2K+ a...\n\x1b[2K! b...\n\x1b[2A\x1b[2K+ a...\n\x1b[2K! b...\n",
 		},
 	} {

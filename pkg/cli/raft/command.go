@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -66,7 +66,7 @@ code is 3. An election takes about a second: ask again.`,
 
 func (o *statusOptions) run(ctx context.Context, name string) error {
 	if o.block != "" && o.block != jindoFormat {
-		return failure.Usagef("--format must be jindo, not %q", o.block)
+		return clierror.Usagef("--format must be jindo, not %q", o.block)
 	}
 	if err := o.format.Validate(); err != nil {
 		return err
@@ -80,10 +80,10 @@ func (o *statusOptions) run(ctx context.Context, name string) error {
 	}
 	v := Judge(r)
 	if len(v.Disagreements) > 0 {
-		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("the masters disagree or nobody leads"), Silent: true}
+		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("the masters disagree or nobody leads"), Silent: true}
 	}
 	if v.Reachable < v.Quorum || v.Voters == 0 {
-		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("no quorum"), Silent: true}
+		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("no quorum"), Silent: true}
 	}
 	return nil
 }
@@ -135,15 +135,15 @@ func find(ctx context.Context, s *session.Session, name string) (*report.Runtime
 		return nil, nil, err
 	}
 	if r.Health == report.Stopped {
-		return nil, nil, failure.Generalf("runtime %s/%s does not run", r.Namespace, r.Name).
+		return nil, nil, clierror.Generalf("runtime %s/%s does not run", r.Namespace, r.Name).
 			WithTry("%s local down %s   # removes what was left", s.Name, r.Name)
 	}
 	if r.Unserved {
-		return nil, nil, failure.Generalf("Dataset %s/%s has no JindoRuntime: there are no masters", r.Namespace, r.Name).
+		return nil, nil, clierror.Generalf("Dataset %s/%s has no JindoRuntime: there are no masters", r.Namespace, r.Name).
 			WithTry("%s status %s -n %s", s.Name, r.Name, r.Namespace)
 	}
 	if len(r.Masters) == 0 {
-		return nil, nil, failure.Generalf("runtime %s/%s has no masters", r.Namespace, r.Name)
+		return nil, nil, clierror.Generalf("runtime %s/%s has no masters", r.Namespace, r.Name)
 	}
 	return r, source, nil
 }
@@ -211,18 +211,18 @@ func transfer(ctx context.Context, s *session.Session, name, to string) error {
 	}
 	transferrer, ok := source.(Transferrer)
 	if !ok {
-		return failure.Generalf("leadership of %s/%s cannot be handed over from here", r.Namespace, r.Name)
+		return clierror.Generalf("leadership of %s/%s cannot be handed over from here", r.Namespace, r.Name)
 	}
 	if to != "" && !answers(r, to) {
 		names := make([]string, len(r.Masters))
 		for i, m := range r.Masters {
 			names[i] = m.Name
 		}
-		return failure.Usagef("%q is no master that answers: there are %v", to, names)
+		return clierror.Usagef("%q is no master that answers: there are %v", to, names)
 	}
 	leader, err := transferrer.Transfer(ctx, report.Ref{Namespace: r.Namespace, Name: r.Name}, to)
 	if err != nil {
-		return failure.Generalf("handing leadership over: %w", err).WithTry("%s raft status %s", s.Name, r.Name)
+		return clierror.Generalf("handing leadership over: %w", err).WithTry("%s raft status %s", s.Name, r.Name)
 	}
 	if _, err := fmt.Fprintf(s.Streams.Out, "%s leads\n", leader); err != nil {
 		return fmt.Errorf("printing: %w", err)

@@ -8,13 +8,13 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
-	"github.com/jindo-io/jindo/pkg/cli/golden"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/reporttest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/test/cli/golden"
+	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
 
 var update = golden.Flag()
@@ -24,7 +24,7 @@ func TestScreen(t *testing.T) {
 		"healthy": reporttest.Healthy(), "degraded": reporttest.Degraded(),
 		"leaderless": reporttest.Leaderless(), "diverged": reporttest.Diverged(),
 	} {
-		for screenName, screen := range map[string]terminal.Screen{
+		for screenName, screen := range map[string]iostreams.Screen{
 			"80-ascii": {Width: 80}, "80-colour": {Width: 80, Colour: true, Unicode: true},
 			"120-plain": {Width: 120, Unicode: true}, "120-colour": {Width: 120, Colour: true, Unicode: true}, "pipe": {Unicode: true},
 		} {
@@ -166,19 +166,19 @@ func TestCommands(t *testing.T) {
 		"status of one":      {source: healthy(), args: "status hbase", stdout: "quorum 2/3"},
 		"status as jindo":    {source: healthy(), args: "status --format=jindo", stdout: "peer_id: 127.93.12.11:18006:0\nstate: FOLLOWER\n\n"},
 		"status as json":     {source: healthy(), args: "status -o jsonpath={.masters[1].state}", stdout: "LEADER"},
-		"another format":     {source: healthy(), args: "status --format=xml", code: failure.Usage, stderr: "must be jindo"},
-		"disagreement":       {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: failure.Unhealthy, stdout: "DISAGREE"},
-		"no leader":          {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: failure.Unhealthy, stdout: "nobody leads in term 18"},
-		"an election":        {source: &reporttest.Source{Reports: []*report.Runtime{electing()}}, args: "status --format=jindo", code: failure.Unhealthy, stdout: "state: CANDIDATE"},
+		"another format":     {source: healthy(), args: "status --format=xml", code: clierror.Usage, stderr: "must be jindo"},
+		"disagreement":       {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: clierror.Unhealthy, stdout: "DISAGREE"},
+		"no leader":          {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: clierror.Unhealthy, stdout: "nobody leads in term 18"},
+		"an election":        {source: &reporttest.Source{Reports: []*report.Runtime{electing()}}, args: "status --format=jindo", code: clierror.Unhealthy, stdout: "state: CANDIDATE"},
 		"one down":           {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
-		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: failure.General, stderr: "there is no Dataset and no JindoRuntime"},
-		"it does not run":    {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: failure.General, stderr: "does not run"},
-		"no masters":         {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: failure.General, stderr: "has no masters"},
+		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: clierror.General, stderr: "there is no Dataset and no JindoRuntime"},
+		"it does not run":    {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: clierror.General, stderr: "does not run"},
+		"no masters":         {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: clierror.General, stderr: "has no masters"},
 		"peers":              {source: healthy(), args: "list-peers", stdout: "hadoop-jindofs-master-1  127.93.12.12:18006  Voter     true    m1\n"},
 		"peers, names":       {source: healthy(), args: "list-peers -o name", stdout: "hadoop-jindofs-master-0\nhadoop-jindofs-master-1\n"},
 		"transfer":           {source: healthy(), args: "transfer-leader", stdout: "hadoop-jindofs-master-0 leads\n", transferred: "default/hadoop to "},
 		"transfer to":        {source: healthy(), args: "transfer-leader --to hadoop-jindofs-master-2", stdout: "hadoop-jindofs-master-2 leads\n", transferred: "default/hadoop to hadoop-jindofs-master-2"},
-		"transfer to nobody": {source: healthy(), args: "transfer-leader --to x", code: failure.Usage, stderr: `"x" is no master`},
+		"transfer to nobody": {source: healthy(), args: "transfer-leader --to x", code: clierror.Usage, stderr: `"x" is no master`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, err bytes.Buffer
@@ -192,8 +192,8 @@ func TestCommands(t *testing.T) {
 			cmd.SilenceErrors, cmd.SilenceUsage = true, true
 			cmd.SetArgs(strings.Fields(test.args))
 			failed := cmd.ExecuteContext(t.Context())
-			failure.Print(&err, failed)
-			if code := failure.Code(failed); code != test.code {
+			clierror.Print(&err, failed)
+			if code := clierror.Code(failed); code != test.code {
 				t.Errorf("exit code %d, want %d (stderr %q)", code, test.code, err.String())
 			}
 			if !strings.Contains(out.String(), test.stdout) {

@@ -11,9 +11,9 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 const (
@@ -23,7 +23,7 @@ const (
 )
 
 // Draw writes the screen of raft status.
-func Draw(w io.Writer, screen terminal.Screen, r *report.Runtime, wide bool) error {
+func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) error {
 	var out strings.Builder
 	verdict := Judge(r)
 	head(&out, r, verdict)
@@ -71,7 +71,7 @@ func tolerates(v Verdict) string {
 	return "tolerates " + figure.Plural(left, "failure")
 }
 
-func members(out *strings.Builder, screen terminal.Screen, r *report.Runtime, wide bool) error {
+func members(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, wide bool) error {
 	t := table.Table{Wide: wide, Columns: []table.Column{
 		{Title: " ID"},
 		{Title: "MASTER"},
@@ -95,7 +95,7 @@ func members(out *strings.Builder, screen terminal.Screen, r *report.Runtime, wi
 	return t.Write(out, screen)
 }
 
-func row(i int, m report.Master, leader *report.Master, r *report.Runtime, screen terminal.Screen) []string {
+func row(i int, m report.Master, leader *report.Master, r *report.Runtime, screen iostreams.Screen) []string {
 	id := " " + strconv.Itoa(i+1)
 	if leader != nil && m.Name == leader.Name {
 		id = "*" + strconv.Itoa(i+1)
@@ -117,7 +117,7 @@ func row(i int, m report.Master, leader *report.Master, r *report.Runtime, scree
 	}
 	fsync := seconds(m.FsyncP99Seconds)
 	if m.FsyncP99Seconds != nil && *m.FsyncP99Seconds > slowFsync {
-		fsync += " " + screen.Mark(terminal.Warn)
+		fsync += " " + screen.Mark(iostreams.Warn)
 	}
 	return []string{
 		id, m.Name, m.RaftAddress, title(m.State), suffrage, figure.Count(m.LastLogIndex), figure.Count(m.CommitIndex),
@@ -137,7 +137,7 @@ func behind(m report.Master, leader *report.Master) string {
 	return figure.Count(leader.CommitIndex - m.AppliedIndex)
 }
 
-func foot(out *strings.Builder, screen terminal.Screen, r *report.Runtime, v Verdict) {
+func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Verdict) {
 	if l := r.Leader(); l != nil {
 		fmt.Fprintf(out, "\nLog      %s entries (%s) since snapshot\n", figure.Count(l.LogEntries), figure.Bytes(l.LogBytes))
 	} else {
@@ -145,11 +145,11 @@ func foot(out *strings.Builder, screen terminal.Screen, r *report.Runtime, v Ver
 	}
 	fmt.Fprintf(out, "Digest   %s\n", v.Digest)
 	for _, text := range v.Disagreements {
-		fmt.Fprintf(out, "%s %s\n", screen.Mark(terminal.Bad), text)
+		fmt.Fprintf(out, "%s %s\n", screen.Mark(iostreams.Bad), text)
 	}
 	for _, m := range r.Masters {
 		if m.FsyncP99Seconds != nil && *m.FsyncP99Seconds > slowFsync {
-			fmt.Fprintf(out, "%s %s: fsync p99 %s > %s: a slow disk?\n", screen.Mark(terminal.Warn), m.Name,
+			fmt.Fprintf(out, "%s %s: fsync p99 %s > %s: a slow disk?\n", screen.Mark(iostreams.Warn), m.Name,
 				figure.Seconds(*m.FsyncP99Seconds), figure.Seconds(slowFsync))
 		}
 	}
@@ -165,7 +165,7 @@ func foot(out *strings.Builder, screen terminal.Screen, r *report.Runtime, v Ver
 		silent[m.Error] = append(silent[m.Error], m.Name)
 	}
 	for _, reason := range reasons {
-		fmt.Fprintf(out, "%s %s did not answer: %s\n", screen.Mark(terminal.Warn), strings.Join(silent[reason], ", "), reason)
+		fmt.Fprintf(out, "%s %s did not answer: %s\n", screen.Mark(iostreams.Warn), strings.Join(silent[reason], ", "), reason)
 	}
 }
 

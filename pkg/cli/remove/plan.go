@@ -12,13 +12,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -66,7 +66,7 @@ func (o *options) plan(ctx context.Context, cluster *session.Cluster, w wanted) 
 	chosen := w.names
 	if w.all {
 		if len(in.Failures) > 0 && len(in.Datasets)+len(in.Runtimes) == 0 {
-			return nil, failure.Generalf("%s", in.Failures[0])
+			return nil, clierror.Generalf("%s", in.Failures[0])
 		}
 		chosen = namesOf(in, w.kind)
 	}
@@ -87,13 +87,13 @@ func (o *options) plan(ctx context.Context, cluster *session.Cluster, w wanted) 
 // fromFiles deletes what files say.
 func (o *options) fromFiles(cmd *cobra.Command) error {
 	if len(o.files) == 0 {
-		return failure.Usagef("say what to delete: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
+		return clierror.Usagef("say what to delete: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
 	}
 	if slices.Contains(o.files, "-") && !o.yes && o.dryRun == dryRunNone {
-		return failure.Usagef("with -f - nobody can be asked: standard input is the manifest").WithTry("add --yes")
+		return clierror.Usagef("with -f - nobody can be asked: standard input is the manifest").WithTry("add --yes")
 	}
 	cluster, err := o.session.Cluster()
 	if err != nil {
@@ -118,7 +118,7 @@ func (o *options) planObjects(ctx context.Context, cluster *session.Cluster, set
 	for _, object := range set.Objects {
 		named, ok := object.(client.Object)
 		if !ok {
-			return nil, failure.Generalf("an object has no name")
+			return nil, clierror.Generalf("an object has no name")
 		}
 		namespace := named.GetNamespace()
 		in := inventories[namespace]
@@ -177,14 +177,14 @@ func (o *options) find(ctx context.Context, cluster *session.Cluster, in *invent
 	switch {
 	case apierrors.IsNotFound(err):
 		sentence := fmt.Errorf("no %s %q in namespace %q", strings.ToLower(kind), name, namespace)
-		failed := &failure.Error{Code: failure.General, Err: notThere{error: sentence, cause: err}}
+		failed := &clierror.Error{Code: clierror.General, Err: notThere{error: sentence, cause: err}}
 		noun := map[string]string{v1alpha1.DatasetKind: "datasets", v1alpha1.JindoRuntimeKind: "runtimes", v1alpha1.DataLoadKind: "loads"}[kind]
 		if noun == "" {
 			return nil, failed
 		}
 		return nil, failed.WithTry("%s get %s -A", o.session.Name, noun)
 	case err != nil:
-		return nil, refusal.Explain(o.session, cluster, fmt.Sprintf("reading %s %s/%s", kind, namespace, name), err)
+		return nil, apierror.Explain(o.session, cluster, fmt.Sprintf("reading %s %s/%s", kind, namespace, name), err)
 	}
 	switch object := t.object.(type) {
 	case *v1alpha1.Dataset:
@@ -282,7 +282,7 @@ func (p *plan) show(s *session.Session) {
 			s.Say("  %s", line)
 		}
 		if len(t.users) > 0 {
-			s.Say("  %s it: it serves them, and goes when they are gone", claim.Mounting(t.users))
+			s.Say("  %s it: it serves them, and goes when they are gone", datasetvolume.Mounting(t.users))
 		}
 	}
 	for _, line := range p.stays {

@@ -20,9 +20,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -102,9 +102,9 @@ func (o *options) addFlags(cmd *cobra.Command) {
 func (o *options) validate() error {
 	switch {
 	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
-		return failure.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
+		return clierror.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
 	case o.timeout <= 0:
-		return failure.Usagef("--timeout must be above zero, not %v", o.timeout)
+		return clierror.Usagef("--timeout must be above zero, not %v", o.timeout)
 	}
 	return nil
 }
@@ -112,9 +112,9 @@ func (o *options) validate() error {
 func (o *options) byName(cmd *cobra.Command, kind string, names []string) error {
 	switch {
 	case o.all && len(names) > 0:
-		return failure.Usagef("--all and names both say what to delete: leave one of them out")
+		return clierror.Usagef("--all and names both say what to delete: leave one of them out")
 	case !o.all && len(names) == 0:
-		return failure.Usagef("say which %s to delete, or --all", kind).WithTry("%s NAME", cmd.CommandPath())
+		return clierror.Usagef("say which %s to delete, or --all", kind).WithTry("%s NAME", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (o *options) remove(ctx context.Context, cluster *session.Cluster, t *targe
 			options = append(options, client.DryRunAll)
 		}
 		if err := client.IgnoreNotFound(cluster.Delete(ctx, t.object, options...)); err != nil {
-			return refusal.Explain(o.session, cluster, "deleting "+t.describe(), err)
+			return apierror.Explain(o.session, cluster, "deleting "+t.describe(), err)
 		}
 	}
 	switch o.dryRun {
@@ -185,16 +185,16 @@ func (o *options) confirm(p *plan) error {
 		answer, what = strconv.Itoa(len(p.targets)), "how many objects go"
 	}
 	if !o.person(o.session.Streams.In) {
-		return failure.Usagef("nothing was deleted: nobody can be asked, for standard input is no terminal").WithTry("add --yes")
+		return clierror.Usagef("nothing was deleted: nobody can be asked, for standard input is no terminal").WithTry("add --yes")
 	}
 	_, _ = fmt.Fprintf(o.session.Streams.ErrOut, "Type %s (%s) to delete: ", what, answer)
 	line, err := bufio.NewReader(o.session.Streams.In).ReadString('\n')
 	if err != nil && line == "" {
 		_, _ = fmt.Fprintln(o.session.Streams.ErrOut)
-		return failure.Generalf("nothing was deleted: there was no answer")
+		return clierror.Generalf("nothing was deleted: there was no answer")
 	}
 	if strings.TrimSpace(line) != answer {
-		return failure.Generalf("nothing was deleted: %q is not %q", strings.TrimSpace(line), answer)
+		return clierror.Generalf("nothing was deleted: %q is not %q", strings.TrimSpace(line), answer)
 	}
 	return nil
 }

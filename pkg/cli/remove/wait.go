@@ -11,11 +11,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/progress"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // interval between two looks.
@@ -34,9 +34,9 @@ func (o *options) await(ctx context.Context, cluster *session.Cluster, targets [
 			if err := o.look(ctx, cluster, t); err != nil {
 				return err
 			}
-			line := progress.Line{Name: t.resource + "/" + t.object.GetName(), Text: t.text, Mark: terminal.Warn}
+			line := progress.Line{Name: t.resource + "/" + t.object.GetName(), Text: t.text, Mark: iostreams.Warn}
 			if t.gone {
-				line.Mark = terminal.Good
+				line.Mark = iostreams.Good
 			} else if pending == nil {
 				pending = t
 			}
@@ -47,12 +47,12 @@ func (o *options) await(ctx context.Context, cluster *session.Cluster, targets [
 			return nil
 		}
 		if !time.Now().Before(deadline) {
-			failed := &failure.Error{Code: failure.TimedOut, Err: fmt.Errorf("%s is still being deleted after %v: %s", pending.describe(), o.timeout, pending.text)}
+			failed := &clierror.Error{Code: clierror.TimedOut, Err: fmt.Errorf("%s is still being deleted after %v: %s", pending.describe(), o.timeout, pending.text)}
 			return failed.WithHint("the deletion goes on without this command")
 		}
 		select {
 		case <-ctx.Done():
-			return failure.Generalf("waiting for %s to be gone: interrupted; its deletion goes on", pending.describe())
+			return clierror.Generalf("waiting for %s to be gone: interrupted; its deletion goes on", pending.describe())
 		case <-ticker.C:
 		}
 	}
@@ -64,16 +64,16 @@ func (o *options) look(ctx context.Context, cluster *session.Cluster, t *target)
 	}
 	now, ok := t.object.DeepCopyObject().(client.Object)
 	if !ok {
-		return failure.Generalf("%s has no name", t.describe())
+		return clierror.Generalf("%s has no name", t.describe())
 	}
 	err := cluster.Get(ctx, client.ObjectKeyFromObject(t.object), now)
 	switch {
 	case apierrors.IsNotFound(err), err == nil && now.GetUID() != t.object.GetUID():
 		t.gone, t.text = true, "gone"
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), ctx.Err() != nil:
-		return refusal.Explain(o.session, cluster, "waiting for "+t.describe()+" to be gone", err)
+		return apierror.Explain(o.session, cluster, "waiting for "+t.describe()+" to be gone", err)
 	case err != nil:
-		t.text = refusal.Explain(o.session, cluster, "looking again", err).Error()
+		t.text = apierror.Explain(o.session, cluster, "looking again", err).Error()
 	default:
 		t.text = hindrance(now)
 	}

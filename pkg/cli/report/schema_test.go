@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/schematest"
+	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

@@ -15,13 +15,13 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs name them
 
 	"github.com/jindo-io/jindo/pkg/cli/check"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/cluster"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/create"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/get"
 	"github.com/jindo-io/jindo/pkg/cli/inject"
-	"github.com/jindo-io/jindo/pkg/cli/machine"
+	"github.com/jindo-io/jindo/pkg/cli/local"
 	"github.com/jindo-io/jindo/pkg/cli/onemachine"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/remove"
@@ -30,7 +30,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/status"
 	"github.com/jindo-io/jindo/pkg/cli/tree"
 	"github.com/jindo-io/jindo/pkg/cli/version"
-	"github.com/jindo-io/jindo/pkg/local"
+	machine "github.com/jindo-io/jindo/pkg/local"
 )
 
 // Groups of commands.
@@ -61,8 +61,8 @@ func Run(ctx context.Context, s *session.Session, args []string) int {
 	cmd := New(s)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
-	failure.Print(s.Streams.ErrOut, err)
-	return failure.Code(err)
+	clierror.Print(s.Streams.ErrOut, err)
+	return clierror.Code(err)
 }
 
 // New makes the root command.
@@ -91,7 +91,7 @@ func New(s *session.Session) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupWork, Title: "Work:"},
 		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupFix, Title: "More:"})
 	add(cmd, groupLook, status.New(s), get.New(s), tree.New(s))
-	add(cmd, groupWork, create.New(s), remove.New(s), machine.New(s))
+	add(cmd, groupWork, create.New(s), remove.New(s), local.New(s))
 	add(cmd, groupWork, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
 	add(cmd, groupFix, check.New(s), version.New(s), completion.New(s))
@@ -114,7 +114,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	failed := failure.Usagef("%q is no command of %s", args[0], cmd.CommandPath())
+	failed := clierror.Usagef("%q is no command of %s", args[0], cmd.CommandPath())
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
 	}
@@ -122,12 +122,12 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 }
 
 // asUsage keeps what a flag's value said about itself.
-func asUsage(err error) *failure.Error {
-	var failed *failure.Error
+func asUsage(err error) *clierror.Error {
+	var failed *clierror.Error
 	if errors.As(err, &failed) {
-		return &failure.Error{Code: failure.Usage, Err: err, Hint: failed.Hint}
+		return &clierror.Error{Code: clierror.Usage, Err: err, Hint: failed.Hint}
 	}
-	return &failure.Error{Code: failure.Usage, Err: err}
+	return &clierror.Error{Code: clierror.Usage, Err: err}
 }
 
 // displayName is how people type the program: kubectl runs kubectl-jindo as
@@ -158,7 +158,7 @@ func source(s *session.Session) (report.Source, error) {
 	if !s.Local {
 		return cluster.New(s)
 	}
-	root, err := local.Root()
+	root, err := machine.Root()
 	if err != nil {
 		return nil, err
 	}

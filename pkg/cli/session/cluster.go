@@ -22,7 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
@@ -119,11 +119,11 @@ func newClient(config *rest.Config) (client.Client, error) {
 
 func (s *Session) noCluster(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
-		return failure.Generalf("no cluster is named: there is no kubeconfig, and KUBECONFIG names none").
+		return clierror.Generalf("no cluster is named: there is no kubeconfig, and KUBECONFIG names none").
 			WithHint("what runs on this machine is shown with --local").
 			WithTry("--kubeconfig=FILE, or export KUBECONFIG=FILE")
 	}
-	return failure.Generalf("finding the cluster: %w", err)
+	return clierror.Generalf("finding the cluster: %w", err)
 }
 
 // Scheme has the kinds that commands use.

@@ -12,9 +12,9 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // DefaultNamespace is where things are unless somebody says otherwise.
@@ -32,7 +32,7 @@ type Session struct {
 	// Self are the words that run this program again.
 	Self []string
 
-	Colour terminal.ColourFlag
+	Colour iostreams.ColourFlag
 	// Namespace that was asked for; "" when none was.
 	Namespace string
 	// RequestTimeout of each remote call.
@@ -56,7 +56,7 @@ type Session struct {
 
 // AddFlags adds the global flags.
 func (s *Session) AddFlags(flags *pflag.FlagSet) {
-	s.Colour = terminal.Auto
+	s.Colour = iostreams.Auto
 	flags.Var(&s.Colour, "color", "colour of the screens; NO_COLOR and CLICOLOR_FORCE are obeyed")
 	s.RequestTimeout = DefaultRequestTimeout
 	flags.Var(timeout{&s.RequestTimeout}, "request-timeout", "how long each request and each member may take to answer; 0 is without limit")
@@ -72,8 +72,8 @@ func (s *Session) AddLocalFlag(flags *pflag.FlagSet) {
 }
 
 // Screen that the result goes to.
-func (s *Session) Screen() terminal.Screen {
-	return terminal.Detect(s.Streams.Out, s.Colour, s.Getenv)
+func (s *Session) Screen() iostreams.Screen {
+	return iostreams.Detect(s.Streams.Out, s.Colour, s.Getenv)
 }
 
 // InNamespace is the namespace to work in: the one that was asked for, else the
@@ -107,7 +107,7 @@ func (s *Session) Find(ctx context.Context, source report.Source, name string) (
 		case 1:
 			return source.Collect(ctx, refs[0])
 		}
-		return nil, failure.Usagef("there are %d runtimes in namespace %q: name one", len(refs), s.InNamespace()).
+		return nil, clierror.Usagef("there are %d runtimes in namespace %q: name one", len(refs), s.InNamespace()).
 			WithTry("%s status%s", s.Name, s.localFlag())
 	}
 	for _, ref := range refs {
@@ -121,10 +121,10 @@ func (s *Session) Find(ctx context.Context, source report.Source, name string) (
 // nothing there is, and what to do about it.
 func (s *Session) nothing() error {
 	if s.Local {
-		return failure.Generalf("nothing runs on this machine in namespace %q", s.InNamespace()).
+		return clierror.Generalf("nothing runs on this machine in namespace %q", s.InNamespace()).
 			WithTry("%s local up -f dataset.yaml -f runtime.yaml", s.Name)
 	}
-	return failure.Generalf("there is no Dataset and no JindoRuntime in namespace %q", s.InNamespace()).
+	return clierror.Generalf("there is no Dataset and no JindoRuntime in namespace %q", s.InNamespace()).
 		WithHint("they may be in another namespace: see all with -A").
 		WithTry("%s status -A", s.Name)
 }
@@ -137,7 +137,7 @@ func (s *Session) localFlag() string {
 }
 
 func (s *Session) notFound(ctx context.Context, source report.Source, name string) error {
-	failed := failure.Generalf("no dataset or runtime %q in namespace %q", name, s.InNamespace())
+	failed := clierror.Generalf("no dataset or runtime %q in namespace %q", name, s.InNamespace())
 	everywhere, err := source.Runtimes(ctx, "")
 	if err != nil {
 		return failed
@@ -154,7 +154,7 @@ func (s *Session) notFound(ctx context.Context, source report.Source, name strin
 func AtMost(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > n {
-			return failure.Usagef("%s takes at most %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
+			return clierror.Usagef("%s takes at most %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
 				WithTry("%s --help", cmd.CommandPath())
 		}
 		return nil
@@ -165,7 +165,7 @@ func AtMost(n int, what string) cobra.PositionalArgs {
 func Exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return failure.Usagef("%s takes %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
+			return clierror.Usagef("%s takes %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
 				WithTry("%s --help", cmd.CommandPath())
 		}
 		return nil
@@ -175,7 +175,7 @@ func Exactly(n int, what string) cobra.PositionalArgs {
 // None takes no arguments.
 func None(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return failure.Usagef("%s takes no arguments, got %q", cmd.CommandPath(), args).WithTry("%s --help", cmd.CommandPath())
+		return clierror.Usagef("%s takes no arguments, got %q", cmd.CommandPath(), args).WithTry("%s --help", cmd.CommandPath())
 	}
 	return nil
 }

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
 // noTimeout stands for none: longer than anybody waits, and still a deadline.
@@ -20,13 +20,13 @@ func (t timeout) Set(text string) error {
 	if err != nil {
 		seconds, failed := strconv.Atoi(text)
 		if failed != nil {
-			return failure.Usagef("%q is no time: write 5s, 2m, a number of seconds, or 0 for no limit", text)
+			return clierror.Usagef("%q is no time: write 5s, 2m, a number of seconds, or 0 for no limit", text)
 		}
 		d = time.Duration(seconds) * time.Second
 	}
 	switch {
 	case d < 0:
-		return failure.Usagef("%q is below zero: write 5s, 2m, a number of seconds, or 0 for no limit", text)
+		return clierror.Usagef("%q is below zero: write 5s, 2m, a number of seconds, or 0 for no limit", text)
 	case d == 0:
 		d = noTimeout
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -82,7 +82,7 @@ func (o *options) run(ctx context.Context, args []string) error {
 	}
 	err = o.print(o.session.Streams.Out, seen.reports, seen.one)
 	if err == nil && o.exitCode && !allHealthy(seen.reports) {
-		return &failure.Error{Code: failure.Unhealthy, Err: errors.New("not healthy"), Silent: true}
+		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("not healthy"), Silent: true}
 	}
 	return err
 }
@@ -93,15 +93,15 @@ func (o *options) validate() error {
 	}
 	switch {
 	case o.watch && !o.format.ForPeople():
-		return failure.Usagef("--watch draws screens only: leave out -o, or use -o wide")
+		return clierror.Usagef("--watch draws screens only: leave out -o, or use -o wide")
 	case o.until != "" && o.until != "healthy":
-		return failure.Usagef("--until must be healthy, not %q", o.until)
+		return clierror.Usagef("--until must be healthy, not %q", o.until)
 	case o.until != "" && !o.watch:
-		return failure.Usagef("--until needs --watch")
+		return clierror.Usagef("--until needs --watch")
 	case o.sortBy != "" && !slices.Contains(orders(), o.sortBy):
-		return failure.Usagef("--sort-by must be one of %s, not %q", strings.Join(orders(), ", "), o.sortBy)
+		return clierror.Usagef("--sort-by must be one of %s, not %q", strings.Join(orders(), ", "), o.sortBy)
 	case o.interval <= 0:
-		return failure.Usagef("--interval must be above zero, not %v", o.interval)
+		return clierror.Usagef("--interval must be above zero, not %v", o.interval)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func (o *options) prepare(source report.Source) error {
 	if o.selector != "" {
 		narrow, ok := source.(selecting)
 		if !ok {
-			return failure.Usagef("--selector is for clusters: what runs on this machine has no labels")
+			return clierror.Usagef("--selector is for clusters: what runs on this machine has no labels")
 		}
 		if err := narrow.Select(o.selector); err != nil {
 			return err

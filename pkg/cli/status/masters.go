@@ -5,9 +5,9 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 func (d *dashboard) masters() {
@@ -50,14 +50,14 @@ func (d *dashboard) masters() {
 	d.table(t)
 }
 
-func markOfMaster(m report.Master) terminal.Mark {
+func markOfMaster(m report.Master) iostreams.Mark {
 	switch {
 	case m.Error != "":
-		return terminal.Bad
+		return iostreams.Bad
 	case !m.Ready || !m.Voter:
-		return terminal.Warn
+		return iostreams.Warn
 	}
-	return terminal.Good
+	return iostreams.Good
 }
 
 // roleOrState is the role; of one that does not answer the state of its pod.

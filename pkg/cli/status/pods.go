@@ -5,8 +5,8 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // shownEvents of the newest.
@@ -25,13 +25,13 @@ func (d *dashboard) consumers() {
 			ready++
 			continue
 		}
-		troubled = append(troubled, d.screen.Mark(terminal.Bad)+" "+f.Name+inWord(f.Pod))
+		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+f.Name+inWord(f.Pod))
 	}
 	d.line("Mounts", join("   ", d.used(), fmt.Sprintf("FUSE servers %d/%d ready", ready, len(r.Fuses)), strings.Join(troubled, "  ")))
 	var waiting []string
 	for _, c := range r.Consumers {
 		if !c.Ready {
-			waiting = append(waiting, d.screen.Mark(terminal.Warn)+" "+c.Name+inWord(&c.Pod))
+			waiting = append(waiting, d.screen.Mark(iostreams.Warn)+" "+c.Name+inWord(&c.Pod))
 		}
 	}
 	const shown = 3

@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // RowOptions of DrawRows.
@@ -20,7 +20,7 @@ type RowOptions struct {
 }
 
 // DrawRows writes one row a runtime, and who did not answer at the end.
-func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o RowOptions) error {
+func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o RowOptions) error {
 	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
 		{Title: "NAME"},
 		{Title: "DATASET", Drop: 5},
@@ -61,7 +61,7 @@ func DrawRows(w io.Writer, screen terminal.Screen, reports []report.Runtime, o R
 	return nil
 }
 
-func row(screen terminal.Screen, r report.Runtime) []string {
+func row(screen iostreams.Screen, r report.Runtime) []string {
 	hit := figure.None
 	if r.Cache.HitRatio != nil {
 		hit = figure.Percent(*r.Cache.HitRatio)

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 // label is the width of the names at the left of the dashboard.
@@ -19,14 +19,14 @@ const label = 10
 // dashboard draws one runtime.
 type dashboard struct {
 	out    io.Writer
-	screen terminal.Screen
+	screen iostreams.Screen
 	report *report.Runtime
 	wide   bool
 	err    error
 }
 
 // Draw writes the dashboard of one runtime.
-func Draw(w io.Writer, screen terminal.Screen, r *report.Runtime, wide bool) error {
+func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) error {
 	d := &dashboard{out: w, screen: screen, report: r, wide: wide}
 	d.head()
 	d.masters()
@@ -149,7 +149,7 @@ func (d *dashboard) size(m report.Mount) string {
 
 func orNone(text string) string { return pick(text != "", text, figure.None) }
 
-func (d *dashboard) named(mark terminal.Mark, name string) string {
+func (d *dashboard) named(mark iostreams.Mark, name string) string {
 	return "  " + d.screen.Mark(mark) + " " + name
 }
 
@@ -181,7 +181,7 @@ func (d *dashboard) hot() string {
 		return join(" of ", figure.Bytes(d.report.Cache.Used)+" cached", pick(len(d.report.Cache.Tiers) == 0 && d.report.Cache.Capacity > 0, figure.Bytes(d.report.Cache.Capacity), ""))
 	}
 	// What is cached takes a little more room than its bytes.
-	cached := min(d.report.Cache.Used, uint64(total)) //nolint:gosec // above zero
+	cached := min(d.report.Cache.Used, uint64(total))
 	share := float64(cached) / float64(total)
 	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), figure.Percent(share),
 		figure.Bytes(cached), figure.Bytes(total))
@@ -221,7 +221,7 @@ func (d *dashboard) workers() {
 			live++
 			continue
 		}
-		troubled = append(troubled, d.screen.Mark(terminal.Bad)+" "+w.Name+inWord(w.Pod))
+		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+w.Name+inWord(w.Pod))
 	}
 	d.line("Workers", join("   ", fmt.Sprintf("%d/%d %s", live, len(r.Workers), pick(r.Workers[0].Pod != nil, "ready", "live")), strings.Join(troubled, "  ")))
 	if d.wide {
@@ -265,9 +265,9 @@ func (d *dashboard) fuses() {
 		return
 	}
 	for i, f := range d.report.Fuses {
-		mark, text := terminal.Good, "serving"
+		mark, text := iostreams.Good, "serving"
 		if !f.Ready {
-			mark, text = terminal.Bad, pick(f.Error != "", f.Error, "not serving")
+			mark, text = iostreams.Bad, pick(f.Error != "", f.Error, "not serving")
 		}
 		if f.Starts > 1 {
 			text += fmt.Sprintf(", started %d times", f.Starts)
@@ -313,15 +313,15 @@ func (d *dashboard) next() {
 	}
 }
 
-func markOf(health report.Health) terminal.Mark {
+func markOf(health report.Health) iostreams.Mark {
 	switch health {
 	case report.Healthy:
-		return terminal.Good
+		return iostreams.Good
 	case report.Unavailable, report.Stopped:
-		return terminal.Bad
+		return iostreams.Bad
 	case report.Starting, report.Degraded:
 	}
-	return terminal.Warn
+	return iostreams.Warn
 }
 
 func seconds(value *float64) string {

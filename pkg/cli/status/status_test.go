@@ -12,20 +12,20 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
-	"github.com/jindo-io/jindo/pkg/cli/golden"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/reporttest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/test/cli/golden"
+	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
 
 var update = golden.Flag()
 
 // screens that are drawn: two widths, with and without colour and Unicode.
-func screens() map[string]terminal.Screen {
-	return map[string]terminal.Screen{
+func screens() map[string]iostreams.Screen {
+	return map[string]iostreams.Screen{
 		"80-ascii":   {Width: 80},
 		"80-colour":  {Width: 80, Colour: true, Unicode: true},
 		"120-plain":  {Width: 120, Unicode: true},
@@ -55,7 +55,7 @@ func TestDashboard(t *testing.T) {
 }
 
 // checkScreen holds what must be so of every screen.
-func checkScreen(t *testing.T, text string, screen terminal.Screen) {
+func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
@@ -78,7 +78,7 @@ func checkScreen(t *testing.T, text string, screen terminal.Screen) {
 
 func TestWideDashboard(t *testing.T) {
 	var out bytes.Buffer
-	if err := Draw(&out, terminal.Screen{Width: 80, Unicode: true}, reporttest.Healthy(), true); err != nil {
+	if err := Draw(&out, iostreams.Screen{Width: 80, Unicode: true}, reporttest.Healthy(), true); err != nil {
 		t.Fatal(err)
 	}
 	golden.Compare(t, *update, "healthy.wide.txt", out.String())
@@ -88,7 +88,7 @@ func TestWideDashboard(t *testing.T) {
 func TestWideNamesKeepColumns(t *testing.T) {
 	var out bytes.Buffer
 	reports := []report.Runtime{*reporttest.Chinese(), *reporttest.Healthy()}
-	if err := DrawRows(&out, terminal.Screen{Width: 120, Unicode: true}, reports, RowOptions{}); err != nil {
+	if err := DrawRows(&out, iostreams.Screen{Width: 120, Unicode: true}, reports, RowOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	golden.Compare(t, *update, "rows-chinese.txt", out.String())
@@ -138,8 +138,8 @@ func run(t *testing.T, source report.Source, args ...string) (stdout, stderr str
 	cmd.SetErr(&err)
 	cmd.SetArgs(args)
 	failed := cmd.ExecuteContext(t.Context())
-	failure.Print(&err, failed)
-	return out.String(), err.String(), failure.Code(failed)
+	clierror.Print(&err, failed)
+	return out.String(), err.String(), clierror.Code(failed)
 }
 
 func TestCommand(t *testing.T) {
@@ -162,8 +162,8 @@ func TestCommand(t *testing.T) {
 		"rows without titles":              {source: two, args: "--no-headers", stdout: "hadoop  hbase"},
 		"one of several is a dashboard":    {source: two, args: "lonely", stdout: "none is bound"},
 		"none":                             {source: &reporttest.Source{}, stderr: "there is no Dataset and no JindoRuntime"},
-		"not found":                        {source: one, args: "other", code: failure.General, stderr: `no dataset or runtime "other"`},
-		"found in another namespace":       {source: elsewhere, args: "hbase", code: failure.General, stderr: "add -n vision"},
+		"not found":                        {source: one, args: "other", code: clierror.General, stderr: `no dataset or runtime "other"`},
+		"found in another namespace":       {source: elsewhere, args: "hbase", code: clierror.General, stderr: "add -n vision"},
 		"in its namespace":                 {source: elsewhere, args: "hbase -n vision", stdout: "vision/hadoop"},
 		"all namespaces":                   {source: elsewhere, args: "-A", stdout: "vision"},
 		"json":                             {source: one, args: "-o json", stdout: `"apiVersion": "cli.jindo.io/v1alpha1"`},
@@ -173,25 +173,25 @@ func TestCommand(t *testing.T) {
 		"jsonpath":                         {source: one, args: "-o jsonpath={.health}", stdout: "Healthy"},
 		"go-template":                      {source: one, args: "-o go-template={{.dataset.name}}", stdout: "hbase"},
 		"wide":                             {source: one, args: "-o wide", stdout: "WORKER"},
-		"no such format":                   {source: one, args: "-o xml", code: failure.Usage, stderr: `-o "xml" is none of`},
-		"no such template":                 {source: one, args: "-o jsonpath=", code: failure.Usage, stderr: "no template"},
+		"no such format":                   {source: one, args: "-o xml", code: clierror.Usage, stderr: `-o "xml" is none of`},
+		"no such template":                 {source: one, args: "-o jsonpath=", code: clierror.Usage, stderr: "no template"},
 		"exit code when healthy":           {source: one, args: "--exit-code", stdout: "Healthy"},
-		"exit code when not":               {source: sick, args: "--exit-code", code: failure.Unhealthy, stdout: "Degraded"},
+		"exit code when not":               {source: sick, args: "--exit-code", code: clierror.Unhealthy, stdout: "Degraded"},
 		"no exit code unless asked":        {source: sick, stdout: "Degraded"},
-		"two names":                        {source: one, args: "a b", code: failure.Usage, stderr: "at most 1 argument"},
-		"until without watch":              {source: one, args: "--until=healthy", code: failure.Usage, stderr: "--until needs --watch"},
-		"until something else":             {source: one, args: "-w --until=sunset", code: failure.Usage, stderr: "must be healthy"},
-		"watch for machines":               {source: one, args: "-w -o json", code: failure.Usage, stderr: "--watch draws screens only"},
+		"two names":                        {source: one, args: "a b", code: clierror.Usage, stderr: "at most 1 argument"},
+		"until without watch":              {source: one, args: "--until=healthy", code: clierror.Usage, stderr: "--until needs --watch"},
+		"until something else":             {source: one, args: "-w --until=sunset", code: clierror.Usage, stderr: "must be healthy"},
+		"watch for machines":               {source: one, args: "-w -o json", code: clierror.Usage, stderr: "--watch draws screens only"},
 		"watch until healthy":              {source: one, args: "-w --until=healthy", stdout: "Healthy"},
-		"an interval that cannot be":       {source: one, args: "-w --interval=0s", code: failure.Usage, stderr: "above zero"},
+		"an interval that cannot be":       {source: one, args: "-w --interval=0s", code: clierror.Usage, stderr: "above zero"},
 		"what leads on":                    {source: sick, args: "--local", stdout: "Next      kubectl jindo raft status hadoop --local"},
 		"what leads on in a cluster":       {source: sick, stdout: "Next      kubectl jindo check hadoop"},
 		"sorted":                           {source: two, args: "--sort-by=health --no-headers", stdout: "hadoop  hbase"},
-		"an order that there is not":       {source: two, args: "--sort-by=luck", code: failure.Usage, stderr: "must be one of name, health"},
-		"labels on this machine":           {source: one, args: "-l a=b", code: failure.Usage, stderr: "is for clusters"},
+		"an order that there is not":       {source: two, args: "--sort-by=luck", code: clierror.Usage, stderr: "must be one of name, health"},
+		"labels on this machine":           {source: one, args: "-l a=b", code: clierror.Usage, stderr: "is for clusters"},
 		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
-		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: failure.General, stderr: "broken"},
-		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: failure.Usage, stderr: "none of auto, always, never"},
+		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
+		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "none of auto, always, never"},
 		"colour into a pipe when asked to": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -222,7 +222,7 @@ func (b broken) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, e
 func TestOneThatFailsDoesNotHideTheOthers(t *testing.T) {
 	source := broken{&reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), reporttest.Unbound()}}}
 	stdout, stderr, code := run(t, source)
-	if code != failure.OK {
+	if code != clierror.OK {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	for _, want := range []string{"hadoop", "+ Healthy", "x Unavailable", "default/lonely (its roster cannot be read)"} {
@@ -249,7 +249,7 @@ func (f *flapping) Collect(context.Context, report.Ref) (*report.Runtime, error)
 func TestWatchWritesAScreenOnlyWhenItHasChanged(t *testing.T) {
 	source := &flapping{Source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}}
 	stdout, stderr, code := run(t, source, "-w", "--until=healthy", "--interval=1ms")
-	if code != failure.OK {
+	if code != clierror.OK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
 	if source.looks != 3 || strings.Count(stdout, "Dataset ") != 2 {
@@ -294,7 +294,7 @@ func TestMasterWithoutAPod(t *testing.T) {
 		pod := r.Masters[away].Pod
 		r.Masters[away].Pod = nil
 		var drawn bytes.Buffer
-		if err := Draw(&drawn, terminal.Screen{Width: 160, Unicode: true}, r, true); err != nil {
+		if err := Draw(&drawn, iostreams.Screen{Width: 160, Unicode: true}, r, true); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.Contains(drawn.String(), r.Masters[away].Name) || !strings.Contains(drawn.String(), "NODE") {

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 const (
@@ -45,7 +45,7 @@ type redraw struct {
 	follow func(ctx context.Context, changed func()) error
 	// polls even while changes are told: members tell only who asks.
 	polls  bool
-	screen terminal.Screen
+	screen iostreams.Screen
 	last   string
 }
 

@@ -12,13 +12,13 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/clitest"
 	"github.com/jindo-io/jindo/pkg/cli/cluster"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/reporttest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/test/cli/clitest"
+	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
 
 func pair(phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
@@ -136,7 +136,7 @@ func TestAgesGoOnWithoutALook(t *testing.T) {
 	}, format: output.New(output.Table), interval: time.Hour}
 	ctx, cancel := context.WithCancel(t.Context())
 	var looks atomic.Int32
-	d := &redraw{options: o, screen: terminal.Screen{TTY: true}, look: func(context.Context) (screenful, error) {
+	d := &redraw{options: o, screen: iostreams.Screen{TTY: true}, look: func(context.Context) (screenful, error) {
 		looks.Add(1)
 		r := reporttest.Unserved()
 		now := time.Now()

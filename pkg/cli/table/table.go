@@ -10,7 +10,7 @@ import (
 
 	"github.com/mattn/go-runewidth"
 
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 )
 
 // gap between columns.
@@ -44,7 +44,7 @@ type Table struct {
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
 // Write lays the table out for the screen. No line ends with spaces.
-func (t *Table) Write(w io.Writer, screen terminal.Screen) error {
+func (t *Table) Write(w io.Writer, screen iostreams.Screen) error {
 	shown := t.choose(screen.Width)
 	widths := make([]int, len(shown))
 	for i, column := range shown {
@@ -112,7 +112,7 @@ func (t *Table) width(column int) int {
 	return width
 }
 
-func (t *Table) line(w io.Writer, cells []string, shown, widths []int, screen terminal.Screen) error {
+func (t *Table) line(w io.Writer, cells []string, shown, widths []int, screen iostreams.Screen) error {
 	var line strings.Builder
 	line.WriteString(t.Indent)
 	for position, i := range shown {
@@ -146,7 +146,7 @@ func Width(text string) int {
 
 // Cut shortens a line to the screen's width, with an ellipsis. A line with
 // colour is cut without it.
-func Cut(text string, screen terminal.Screen) string {
+func Cut(text string, screen iostreams.Screen) string {
 	if screen.Width <= 0 || Width(text) <= screen.Width {
 		return text
 	}

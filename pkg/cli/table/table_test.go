@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 )
 
 func example() Table {
@@ -20,7 +20,7 @@ func example() Table {
 	return t
 }
 
-func write(t *testing.T, table Table, screen terminal.Screen) string {
+func write(t *testing.T, table Table, screen iostreams.Screen) string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := table.Write(&out, screen); err != nil {
@@ -50,7 +50,7 @@ func TestTable(t *testing.T) {
 		"colour takes no width":    {coloured, 0, "NAME     N  NOTE\n\x1b[32mone\x1b[0m      1  first\ntwo   1000\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := write(t, test.table, terminal.Screen{Width: test.width, Unicode: true}); got != test.want {
+			if got := write(t, test.table, iostreams.Screen{Width: test.width, Unicode: true}); got != test.want {
 				t.Errorf("got\n%s\nwant\n%s", got, test.want)
 			}
 		})
@@ -61,7 +61,7 @@ func TestWideCharactersTakeTwoColumns(t *testing.T) {
 	table := Table{Columns: []Column{{Title: "A"}, {Title: "B"}}}
 	table.Add("数据", "x")
 	table.Add("abcd", "y")
-	if got, want := write(t, table, terminal.Screen{}), "A     B\n数据  x\nabcd  y\n"; got != want {
+	if got, want := write(t, table, iostreams.Screen{}), "A     B\n数据  x\nabcd  y\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -84,7 +84,7 @@ func TestEveryTableFits(t *testing.T) {
 		}
 		width := rapid.IntRange(4, 60).Draw(t, "width")
 		var out bytes.Buffer
-		if err := table.Write(&out, terminal.Screen{Width: width, Unicode: true}); err != nil {
+		if err := table.Write(&out, iostreams.Screen{Width: width, Unicode: true}); err != nil {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
@@ -105,7 +105,7 @@ func (failing) Write([]byte) (int, error) { return 0, errors.New("full") }
 
 func TestAnOutputThatFailsIsAnError(t *testing.T) {
 	table := example()
-	if err := table.Write(failing{}, terminal.Screen{}); err == nil {
+	if err := table.Write(failing{}, iostreams.Screen{}); err == nil {
 		t.Error("no error")
 	}
 }

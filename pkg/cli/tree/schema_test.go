@@ -5,7 +5,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
-	"github.com/jindo-io/jindo/pkg/cli/schematest"
+	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
 // TestSchemas: what machines read does not change unnoticed.

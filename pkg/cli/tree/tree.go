@@ -14,15 +14,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/failure"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
 )
 
 type options struct {
@@ -90,9 +90,9 @@ func find(in *inventory.Inventory, namespace, name string) *v1alpha1.Dataset {
 func (o *options) missing(ctx context.Context, cluster *session.Cluster, name string) error {
 	d := &v1alpha1.Dataset{}
 	if err := cluster.Get(ctx, client.ObjectKey{Namespace: cluster.Namespace, Name: name}, d); client.IgnoreNotFound(err) != nil {
-		return refusal.Explain(o.session, cluster, "reading Dataset "+cluster.Namespace+"/"+name, err)
+		return apierror.Explain(o.session, cluster, "reading Dataset "+cluster.Namespace+"/"+name, err)
 	}
-	failed := failure.Generalf("no dataset %q in namespace %q", name, cluster.Namespace)
+	failed := clierror.Generalf("no dataset %q in namespace %q", name, cluster.Namespace)
 	everywhere := inventory.Read(ctx, o.session, cluster, "", inventory.Datasets)
 	for _, d := range everywhere.Datasets {
 		if d.Name == name {
@@ -109,7 +109,7 @@ type Options struct {
 
 // Draw the tree. Reasons are sentences, and below it in full; with Wide they are
 // beside what they are about.
-func Draw(w io.Writer, screen terminal.Screen, r *Report, now time.Time, o Options) error {
+func Draw(w io.Writer, screen iostreams.Screen, r *Report, now time.Time, o Options) error {
 	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
 		{Title: "OBJECT"}, {Title: "STATE"}, {Title: "NODE", Drop: 1}, {Title: "AGE", Right: true, Drop: 2}, {Title: "REASON", Wide: true},
 	}}
@@ -124,7 +124,7 @@ func Draw(w io.Writer, screen terminal.Screen, r *Report, now time.Time, o Optio
 }
 
 // explain what is not as it should be.
-func explain(w io.Writer, screen terminal.Screen, n Node) error {
+func explain(w io.Writer, screen iostreams.Screen, n Node) error {
 	if n.Health != Ready && n.Reason != "" {
 		if _, err := fmt.Fprintf(w, "%s %s/%s: %s\n", mark(screen, n), n.Kind, n.Name, flat(n.Reason)); err != nil {
 			return fmt.Errorf("writing the tree: %w", err)
@@ -138,14 +138,14 @@ func explain(w io.Writer, screen terminal.Screen, n Node) error {
 	return nil
 }
 
-func mark(screen terminal.Screen, n Node) string {
-	return screen.Mark(map[Health]terminal.Mark{Ready: terminal.Good, Pending: terminal.Warn, Failed: terminal.Bad}[n.Health])
+func mark(screen iostreams.Screen, n Node) string {
+	return screen.Mark(map[Health]iostreams.Mark{Ready: iostreams.Good, Pending: iostreams.Warn, Failed: iostreams.Bad}[n.Health])
 }
 
 // flat is a sentence on one line.
 func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-func grow(t *table.Table, screen terminal.Screen, n Node, first, rest string, now time.Time) {
+func grow(t *table.Table, screen iostreams.Screen, n Node, first, rest string, now time.Time) {
 	age := figure.None
 	if n.Created != nil && !n.Created.IsZero() {
 		age = figure.Age(n.Created.Time, now)

@@ -7,8 +7,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/jindo-io/jindo/pkg/cli/golden"
-	"github.com/jindo-io/jindo/pkg/cli/terminal"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
 var update = golden.Flag()
@@ -34,13 +34,13 @@ func sample(now time.Time) *Report {
 func TestDraw(t *testing.T) {
 	now := time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC)
 	for name, test := range map[string]struct {
-		screen  terminal.Screen
+		screen  iostreams.Screen
 		options Options
 	}{
-		"80-plain":   {terminal.Screen{Width: 80, TTY: true, Unicode: true}, Options{}},
-		"80-ascii":   {terminal.Screen{Width: 80, TTY: true}, Options{NoHeaders: true}},
-		"160-colour": {terminal.Screen{Width: 160, TTY: true, Unicode: true, Colour: true}, Options{}},
-		"pipe-wide":  {terminal.Screen{Unicode: true}, Options{Wide: true}},
+		"80-plain":   {iostreams.Screen{Width: 80, TTY: true, Unicode: true}, Options{}},
+		"80-ascii":   {iostreams.Screen{Width: 80, TTY: true}, Options{NoHeaders: true}},
+		"160-colour": {iostreams.Screen{Width: 160, TTY: true, Unicode: true, Colour: true}, Options{}},
+		"pipe-wide":  {iostreams.Screen{Unicode: true}, Options{Wide: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -17,7 +17,7 @@ import (
 	kube "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/refusal"
+	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -73,7 +73,7 @@ func addCluster(ctx context.Context, s *session.Session, r *Report) error {
 }
 
 func (a *asker) list(ctx context.Context, what string, into kube.ObjectList, options ...kube.ListOption) error {
-	return refusal.Explain(a.session, a.cluster, "listing "+what, a.cluster.List(ctx, into, options...))
+	return apierror.Explain(a.session, a.cluster, "listing "+what, a.cluster.List(ctx, into, options...))
 }
 
 func (a *asker) deployments(ctx context.Context) error {
@@ -124,7 +124,7 @@ func (a *asker) members(ctx context.Context) error {
 		err = a.cluster.List(ctx, list, ours, kube.InNamespace(a.cluster.Namespace))
 	}
 	if err != nil {
-		return refusal.Explain(a.session, a.cluster, "listing Pods of runtimes", err)
+		return apierror.Explain(a.session, a.cluster, "listing Pods of runtimes", err)
 	}
 	found := map[string]*Runtime{}
 	for i := range list.Items {
@@ -170,7 +170,7 @@ func (a *asker) crd(plural string) func(context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return refusal.Explain(a.session, a.cluster, "reading CustomResourceDefinition "+name, err)
+			return apierror.Explain(a.session, a.cluster, "reading CustomResourceDefinition "+name, err)
 		}
 		stored, _, _ := unstructured.NestedStringSlice(u.Object, "status", "storedVersions")
 		if stored == nil {

@@ -3,8 +3,8 @@ package version
 import (
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/cli/golden"
-	"github.com/jindo-io/jindo/pkg/cli/schematest"
+	"github.com/jindo-io/jindo/test/cli/golden"
+	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
 var update = golden.Flag()

@@ -17,7 +17,7 @@ import (
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/jindo-io/jindo/pkg/cli/failure"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
@@ -182,7 +182,7 @@ func show(w io.Writer, format *output.Format, r *Report) error {
 		return format.Print(w, r, r.Client.Version)
 	}
 	if _, err := io.WriteString(w, text(r)); err != nil {
-		return failure.Generalf("printing: %w", err)
+		return clierror.Generalf("printing: %w", err)
 	}
 	return nil
 }

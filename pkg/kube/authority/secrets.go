@@ -24,7 +24,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // leaf is one certificate in a Secret.
@@ -43,7 +43,7 @@ type wanted struct {
 }
 
 // Sync brings the Secrets of a runtime's roles up to date.
-func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members roster.Roster) error {
+func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Roster) error {
 	secrets, err := secretsOf(p, members, authority)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, autho
 	return nil
 }
 
-func secretsOf(p *plan.Plan, members roster.Roster, authority *mtls.Authority) ([]wanted, error) {
+func secretsOf(p *plan.Plan, members topology.Roster, authority *mtls.Authority) ([]wanted, error) {
 	raw, err := members.Marshal()
 	if err != nil {
 		return nil, err
@@ -112,7 +112,7 @@ func behaviour(c *plan.Component) []string {
 	return args
 }
 
-func instances(role mtls.Role, members []roster.Member) []leaf {
+func instances(role mtls.Role, members []topology.Member) []leaf {
 	leaves := make([]leaf, len(members))
 	for i, m := range members {
 		leaves[i] = leaf{peer: mtls.Peer{Role: role, Name: m.Name}, hosts: []string{m.Host, m.Name}, cert: m.Name + ".crt", key: m.Name + ".key"}

@@ -15,9 +15,9 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
-	"github.com/jindo-io/jindo/pkg/cli/golden"
 	"github.com/jindo-io/jindo/pkg/kube/inject"
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
+	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
 var update = golden.Flag()

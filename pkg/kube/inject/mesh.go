@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // ports that the sidecar dials: masters' and workers'.
 func ports() []string {
-	return []string{strconv.Itoa(roster.MasterPort), strconv.Itoa(roster.WorkerPort)}
+	return []string{strconv.Itoa(topology.MasterPort), strconv.Itoa(topology.WorkerPort)}
 }
 
 // meshPorts are the annotations that make meshes leave our traffic alone, which

@@ -162,7 +162,7 @@ func (in *Input) container(c *plan.Component, s podSettings) corev1.Container {
 	}
 	for _, port := range c.Ports {
 		container.Ports = append(container.Ports, corev1.ContainerPort{
-			Name: port.Name, ContainerPort: int32(port.Port), Protocol: corev1.ProtocolTCP, //nolint:gosec // A port.
+			Name: port.Name, ContainerPort: int32(port.Port), Protocol: corev1.ProtocolTCP,
 		})
 	}
 	probes(&container)

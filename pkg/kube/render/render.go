@@ -20,7 +20,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Input of one rendering.
@@ -82,7 +82,7 @@ func Objects(in Input) ([]client.Object, error) {
 }
 
 // Roster of a plan with the DNS names that its members have on Kubernetes.
-func Roster(p *plan.Plan, clusterID string) roster.Roster {
+func Roster(p *plan.Plan, clusterID string) topology.Roster {
 	return p.Roster(clusterID, func(c *plan.Component, ordinal int) string {
 		if c.Role == plan.RoleMaster {
 			return names.MasterHost(p.Namespace, p.Name, ordinal)

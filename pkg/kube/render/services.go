@@ -35,7 +35,7 @@ func (in *Input) headless(name string, c *plan.Component, selector map[string]st
 	}
 	for _, port := range c.Ports {
 		service.Spec.Ports = append(service.Spec.Ports, corev1.ServicePort{
-			Name: port.Name, Port: int32(port.Port), TargetPort: intstr.FromString(port.Name), Protocol: corev1.ProtocolTCP, //nolint:gosec // A port.
+			Name: port.Name, Port: int32(port.Port), TargetPort: intstr.FromString(port.Name), Protocol: corev1.ProtocolTCP,
 		})
 	}
 	return service

@@ -20,7 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -46,7 +46,7 @@ type Deps struct {
 	Image    string
 	Recorder events.EventRecorder
 	// Patience before the protection of a volume that no pod uses is taken
-	// away; claim.DefaultPatience when it is 0.
+	// away; datasetvolume.DefaultPatience when it is 0.
 	Patience time.Duration
 }
 
@@ -92,8 +92,8 @@ func waiting(format string, args ...any) *Result {
 	return &Result{Waiting: fmt.Sprintf(format, args...), Again: soon}
 }
 
-func (d Deps) volumeStore() claim.Volumes {
-	return claim.Volumes{Client: d.Client, Live: d.Live, Patience: d.Patience}
+func (d Deps) volumeStore() datasetvolume.Volumes {
+	return datasetvolume.Volumes{Client: d.Client, Live: d.Live, Patience: d.Patience}
 }
 
 // owned selects what carries the runtime's name and namespace.
@@ -117,13 +117,13 @@ func (t *teardown) claims(ctx context.Context) (*Result, error) {
 	})
 	for i := range claims.Items {
 		name := claims.Items[i].Name
-		users, err := claim.Users(ctx, t.Live, t.runtime.Namespace, name)
+		users, err := datasetvolume.Users(ctx, t.Live, t.runtime.Namespace, name)
 		if err != nil {
 			return nil, err
 		}
 		if len(users) > 0 {
 			return &Result{Again: blockedAgain, Blocked: fmt.Sprintf(
-				"%s PersistentVolumeClaim %s: the runtime serves until nothing does, and is deleted then", claim.Mounting(users), name)}, nil
+				"%s PersistentVolumeClaim %s: the runtime serves until nothing does, and is deleted then", datasetvolume.Mounting(users), name)}, nil
 		}
 	}
 	for i := range claims.Items {

@@ -14,9 +14,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 const (
@@ -38,7 +38,7 @@ const (
 // Config of a client.
 type Config struct {
 	// Roster names the masters.
-	Roster roster.Roster
+	Roster topology.Roster
 	// Identity is who calls.
 	Identity *mtls.Identity
 	// Holder says for people who this is: "worker hadoop-jindofs-worker-0".
@@ -46,7 +46,7 @@ type Config struct {
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Dial reaches a master; nil is to connect to its address.
-	Dial func(ctx context.Context, member roster.Member) (net.Conn, error)
+	Dial func(ctx context.Context, member topology.Member) (net.Conn, error)
 }
 
 // Client of the masters. It is safe for concurrent use.
@@ -61,7 +61,7 @@ type Client struct {
 
 // member is one master and the connection to it.
 type member struct {
-	roster.Member
+	topology.Member
 	conn *grpc.ClientConn
 }
 

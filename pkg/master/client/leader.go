@@ -140,7 +140,7 @@ func (c *Client) call(ctx context.Context, try attempt) ending {
 				return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
 			}
 		}
-		if !sleep(ctx, pause/2+rand.N(pause)) { //nolint:gosec // Jitter needs no secret.
+		if !sleep(ctx, pause/2+rand.N(pause)) {
 			return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
 		}
 	}

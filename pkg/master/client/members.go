@@ -9,14 +9,14 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // HeartbeatResult is one master's answer to a heartbeat.
 type HeartbeatResult struct {
-	Member roster.Member
+	Member topology.Member
 	// Response is nil when Err is not.
 	Response *masterv1.HeartbeatResponse
 	Err      error
@@ -24,7 +24,7 @@ type HeartbeatResult struct {
 
 // MemberResult is what one master says of itself.
 type MemberResult struct {
-	Member roster.Member
+	Member topology.Member
 	// Status is nil when Err is not.
 	Status *masterv1.StatusResponse
 	Err    error

@@ -12,8 +12,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // StateMachine is what the log drives.
@@ -40,8 +40,8 @@ type Snapshot interface {
 // Peers is how one member calls another before and outside Raft. Calls take
 // their deadline from ctx.
 type Peers interface {
-	Describe(ctx context.Context, to roster.Member) (*masterv1.DescribeResponse, error)
-	Join(ctx context.Context, to roster.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
+	Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error)
+	Join(ctx context.Context, to topology.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
 }
 
 // Times that a Config gets when it names none.
@@ -63,7 +63,7 @@ type Config struct {
 	// Formed is what whoever started this member knows: that the cluster has
 	// been formed before, so that it must not be formed again.
 	Formed bool
-	Roster roster.Roster
+	Roster topology.Roster
 	// Identity is a certificate of role master in Name's name.
 	Identity *mtls.Identity
 	// RaftListen is the address to listen on: host:port.

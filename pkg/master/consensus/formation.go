@@ -9,8 +9,8 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // NoStateLeft is what masters say when the cluster was formed and no disk
@@ -156,8 +156,8 @@ func (n *Node) ask(ctx context.Context) census {
 	return all
 }
 
-func (n *Node) others() []roster.Member {
-	var others []roster.Member
+func (n *Node) others() []topology.Member {
+	var others []topology.Member
 	for _, m := range n.config.Roster.Masters {
 		if m.Name != n.config.Name {
 			others = append(others, m)
@@ -196,7 +196,7 @@ func (n *Node) join(ctx context.Context) error {
 	return fmt.Errorf("waiting to be let in: %w", failed)
 }
 
-func (n *Node) joinAt(ctx context.Context, other roster.Member, request *masterv1.JoinRequest) error {
+func (n *Node) joinAt(ctx context.Context, other topology.Member, request *masterv1.JoinRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	answer, err := n.config.Peers.Join(ctx, other, request)
@@ -210,12 +210,12 @@ func (n *Node) joinAt(ctx context.Context, other roster.Member, request *masterv
 }
 
 // joinOrder starts with the member that is known to lead.
-func (n *Node) joinOrder() []roster.Member {
+func (n *Node) joinOrder() []topology.Member {
 	leader, _ := n.Leader()
-	var order []roster.Member
+	var order []topology.Member
 	for _, m := range n.others() {
 		if m.Name == leader {
-			order = append([]roster.Member{m}, order...)
+			order = append([]topology.Member{m}, order...)
 		} else {
 			order = append(order, m)
 		}

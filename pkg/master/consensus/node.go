@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Node is one member. Its methods are safe for concurrent use.
@@ -19,7 +19,7 @@ type Node struct {
 	config Config
 	logger *slog.Logger
 	home   home
-	self   roster.Member
+	self   topology.Member
 	id     raft.ServerID
 	// started is when this life of the member began.
 	started time.Time

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // maxGreetings bounds the connections that are still introducing themselves.
@@ -26,7 +26,7 @@ type stream struct {
 	cluster  string
 	id       string
 	address  raft.ServerAddress
-	roster   roster.Roster
+	roster   topology.Roster
 	identity *mtls.Identity
 	logger   *slog.Logger
 	listener net.Listener

@@ -10,8 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // care is a caretaker whose time the test moves.
@@ -30,7 +30,7 @@ func newCare(t *testing.T) *care {
 	}
 	member := log.Member(0)
 	made, err := New(Config{
-		Name: "m-0", Roster: roster.Roster{Name: "r", ClusterID: "c"}, Identity: &mtls.Identity{}, Consensus: member, State: member.State,
+		Name: "m-0", Roster: topology.Roster{Name: "r", ClusterID: "c"}, Identity: &mtls.Identity{}, Consensus: member, State: member.State,
 		WorkerAbsence: 10 * time.Minute, Fatal: member.Fatal,
 	})
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Consensus is what the server needs of a member. Its errors are those of
@@ -43,7 +43,7 @@ const DefaultWorkerAbsence = 10 * time.Minute
 type Config struct {
 	// Name of this master in the roster.
 	Name      string
-	Roster    roster.Roster
+	Roster    topology.Roster
 	Identity  *mtls.Identity
 	Consensus Consensus
 	State     *state.Machine

@@ -10,8 +10,8 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Peers calls other masters before and outside Raft. It keeps its connections:
@@ -44,7 +44,7 @@ func (p *Peers) Close() {
 }
 
 // Describe implements consensus.Peers.
-func (p *Peers) Describe(ctx context.Context, to roster.Member) (*masterv1.DescribeResponse, error) {
+func (p *Peers) Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error) {
 	calls, err := p.dial(to)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func (p *Peers) Describe(ctx context.Context, to roster.Member) (*masterv1.Descr
 }
 
 // Join implements consensus.Peers.
-func (p *Peers) Join(ctx context.Context, to roster.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
+func (p *Peers) Join(ctx context.Context, to topology.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
 	calls, err := p.dial(to)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func (p *Peers) Join(ctx context.Context, to roster.Member, request *masterv1.Jo
 
 // dial finds the connection to a member, or makes one, which connects when it
 // is used.
-func (p *Peers) dial(to roster.Member) (masterv1.MemberClient, error) {
+func (p *Peers) dial(to topology.Member) (masterv1.MemberClient, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {

@@ -66,7 +66,7 @@ func letIn(socketPath string, allowed []uint32) error {
 	if len(allowed) == 0 {
 		return nil
 	}
-	if err := os.Chmod(socketPath, 0o666); err != nil { //nolint:gosec // peers are checked
+	if err := os.Chmod(socketPath, 0o666); err != nil {
 		return fmt.Errorf("letting servers connect to %s: %w", socketPath, err)
 	}
 	return nil
@@ -293,7 +293,7 @@ func (s *Session) impatient(now time.Time) bool {
 func (s *Session) disconnected() bool {
 	over := false
 	_ = fdsock.Lend([]*os.File{s.fuse}, func(fds []int) error {
-		ready := []unix.PollFd{{Fd: int32(fds[0])}} //nolint:gosec // descriptors are small
+		ready := []unix.PollFd{{Fd: int32(fds[0])}}
 		if n, err := unix.Poll(ready, 0); err == nil && n > 0 {
 			over = ready[0].Revents&unix.POLLERR != 0
 		}

@@ -96,10 +96,10 @@ func runAsStranger(t *testing.T, variable, value string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, binary, 0o755)); err != nil { //nolint:gosec // for another user
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(program, binary, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.Command(program) //nolint:gosec // this test
+	command := exec.Command(program)
 	command.Env = append(os.Environ(), variable+"="+value)
 	command.Dir = "/"
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
@@ -112,7 +112,7 @@ func runAsStranger(t *testing.T, variable, value string) string {
 
 func strangerAsks(t *testing.T, socket string) string {
 	t.Helper()
-	if err := errors.Join(os.Chmod(socket, 0o777), os.Chmod(filepath.Dir(socket), 0o755)); err != nil { //nolint:gosec // for another user
+	if err := errors.Join(os.Chmod(socket, 0o777), os.Chmod(filepath.Dir(socket), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	return runAsStranger(t, strangerSocket, socket)

@@ -79,7 +79,7 @@ func (s *Session) tell(m []byte) error {
 
 func checkNotice(m []byte) error {
 	if len(m) < outHeaderSize || uint64(binary.NativeEndian.Uint32(m)) != uint64(len(m)) ||
-		int32(binary.NativeEndian.Uint32(m[4:])) <= 0 || binary.NativeEndian.Uint64(m[8:]) != 0 { //nolint:gosec // the sign is what is asked for
+		int32(binary.NativeEndian.Uint32(m[4:])) <= 0 || binary.NativeEndian.Uint64(m[8:]) != 0 {
 		return errNotice
 	}
 	return nil

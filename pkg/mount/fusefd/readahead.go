@@ -16,7 +16,7 @@ func (s *Session) raiseReadAhead() {
 		return
 	}
 	path := filepath.Join("/sys/class/bdi", s.device, "read_ahead_kb")
-	if err := os.WriteFile(path, []byte(strconv.Itoa(s.opts.ReadAhead>>10)), 0o644); err != nil { //nolint:gosec // a file of the kernel's
+	if err := os.WriteFile(path, []byte(strconv.Itoa(s.opts.ReadAhead>>10)), 0o644); err != nil {
 		s.log.Debug("read-ahead stays at the kernel's default", "error", fmt.Errorf("raising read-ahead: %w", err))
 	}
 }

@@ -54,7 +54,7 @@ func (s *Slot) ReplyBuffer() []byte { return s.memory[page+requestArea:] }
 // SetReply announces n bytes of ReplyBuffer as the reply.
 func (s *Slot) SetReply(n int) {
 	if n > 0 && n <= replyArea {
-		s.word(offReply).Store(uint32(n)) //nolint:gosec // bounded above
+		s.word(offReply).Store(uint32(n))
 	}
 }
 

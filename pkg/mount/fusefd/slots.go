@@ -198,8 +198,8 @@ func (s *Slots) SaveInit(request, reply []byte) error {
 	}
 	copy(s.memory[offInitAt:], request)
 	copy(s.memory[offReplyAt:], reply)
-	s.word(offAnswer).Store(uint32(len(reply))) //nolint:gosec // bounded above
-	s.word(offInit).Store(uint32(len(request))) //nolint:gosec // bounded above
+	s.word(offAnswer).Store(uint32(len(reply)))
+	s.word(offInit).Store(uint32(len(request)))
 	return nil
 }
 

@@ -115,7 +115,7 @@ func helpUnmount(point string) error {
 	if err != nil {
 		return err
 	}
-	out, err := exec.Command(helper, "-u", "-z", "--", point).CombinedOutput() //nolint:gosec // our own mount point
+	out, err := exec.Command(helper, "-u", "-z", "--", point).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("unmounting %s: %w: %s", point, err, strings.TrimSpace(string(out)))
 	}

@@ -46,7 +46,7 @@ func (f *fileSystem) attributes(n node, out *fuse.Attr) {
 			modified = f.born.UnixNano()
 		}
 	} else {
-		out.Size = uint64(max(n.version.Size, 0)) //nolint:gosec // not negative
+		out.Size = uint64(max(n.version.Size, 0))
 		out.Blocks = (out.Size + 511) / 512
 	}
 	at := time.Unix(0, modified)

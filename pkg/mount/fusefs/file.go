@@ -117,10 +117,10 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	if !ok || h.dir {
 		return nil, fuse.EBADF
 	}
-	if in.Offset >= uint64(max(h.version.Size, 0)) { //nolint:gosec // not negative
+	if in.Offset >= uint64(max(h.version.Size, 0)) {
 		return filled(nil), fuse.OK
 	}
-	offset := int64(in.Offset) //nolint:gosec // less than a size
+	offset := int64(in.Offset)
 	p := buf[:min(int64(len(buf)), h.version.Size-offset)]
 	ctx, done := f.requests.begin(in.Unique, in.Pid)
 	defer done()

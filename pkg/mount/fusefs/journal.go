@@ -69,7 +69,7 @@ func checkJournalHead(raw []byte, session [16]byte) (created time.Time, rest []b
 		!bytes.Equal(raw[12:28], session[:]) {
 		return time.Time{}, nil, false
 	}
-	nanos := int64(binary.LittleEndian.Uint64(raw[28:])) //nolint:gosec // as it was written
+	nanos := int64(binary.LittleEndian.Uint64(raw[28:]))
 	return time.Unix(0, nanos), raw[journalHead:], true
 }
 
@@ -78,7 +78,7 @@ func (j *journal) head() []byte {
 	b = append(b, journalMagic...)
 	b = binary.LittleEndian.AppendUint32(b, journalVersion)
 	b = append(b, j.session[:]...)
-	b = binary.LittleEndian.AppendUint64(b, uint64(j.created.UnixNano())) //nolint:gosec // read back the same way
+	b = binary.LittleEndian.AppendUint64(b, uint64(j.created.UnixNano()))
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 

@@ -143,15 +143,15 @@ func (b *batch) flush(ctx context.Context) {
 // notification begins a message: a reply to no request.
 func notification(code int32, size int) []byte {
 	b := make([]byte, 0, outHeaderSize+size)
-	b = binary.NativeEndian.AppendUint32(b, uint32(outHeaderSize+size)) //nolint:gosec // small
-	b = binary.NativeEndian.AppendUint32(b, uint32(code))               //nolint:gosec // a code is positive
+	b = binary.NativeEndian.AppendUint32(b, uint32(outHeaderSize+size))
+	b = binary.NativeEndian.AppendUint32(b, uint32(code))
 	return binary.NativeEndian.AppendUint64(b, 0)
 }
 
 func invalEntry(parent uint64, name string, expire bool) []byte {
 	b := notification(notifyInvalEntry, 16+len(name)+1)
 	b = binary.NativeEndian.AppendUint64(b, parent)
-	b = binary.NativeEndian.AppendUint32(b, uint32(len(name))) //nolint:gosec // a name
+	b = binary.NativeEndian.AppendUint32(b, uint32(len(name)))
 	flags := uint32(0)
 	if expire {
 		flags = expireOnly

@@ -95,7 +95,7 @@ func appendRecord(b []byte, unique uint64, ops []op) []byte {
 		b = appendOp(b, o)
 	}
 	payload := b[start+frameHead:]
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(payload))) //nolint:gosec // far below 4 GiB
+	binary.LittleEndian.PutUint32(b[start:], uint32(len(payload)))
 	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(payload, castagnoli))
 	return b
 }

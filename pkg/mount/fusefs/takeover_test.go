@@ -16,7 +16,7 @@ import (
 // child runs this test binary in a role.
 func (h *held) child(t *testing.T, role string) *exec.Cmd {
 	t.Helper()
-	command := exec.Command(os.Args[0]) //nolint:gosec // itself
+	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), roleVariable+"="+role,
 		socketVariable+"="+h.socket, stateVariable+"="+h.state, pointVariable+"="+h.point)
 	command.Stderr = os.Stderr

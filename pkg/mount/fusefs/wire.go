@@ -67,7 +67,7 @@ func (h header) keeps() bool {
 func errorReply(b []byte, unique uint64, errno syscall.Errno) []byte {
 	b = b[:outHeaderSize]
 	binary.NativeEndian.PutUint32(b, outHeaderSize)
-	binary.NativeEndian.PutUint32(b[4:], uint32(-int32(errno))) //nolint:gosec // an errno
+	binary.NativeEndian.PutUint32(b[4:], uint32(-int32(errno)))
 	binary.NativeEndian.PutUint64(b[8:], unique)
 	return b
 }

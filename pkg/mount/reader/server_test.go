@@ -17,8 +17,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
 	"github.com/jindo-io/jindo/pkg/cache/server"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
 )
@@ -28,7 +28,7 @@ type real struct {
 	testing.TB
 	store   string // the directory
 	sockets string
-	roster  roster.Roster
+	roster  topology.Roster
 	view    *commonv1.ClusterView
 	stop    map[string]func()
 	client  *client.Client
@@ -76,12 +76,12 @@ func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 		}
 		return i
 	}
-	f.roster = roster.Roster{Name: "hadoop", ClusterID: "c1"}
+	f.roster = topology.Roster{Name: "hadoop", ClusterID: "c1"}
 	f.view = &commonv1.ClusterView{ClusterId: "c1", Index: 1, Ring: &commonv1.Ring{Epoch: 1}, Mounts: []*commonv1.Mount{
 		{Id: "m1", Name: "hadoop", Path: "/hadoop", Uri: "file://" + f.store + "/", Epoch: 1, ReadOnly: true},
 	}}
 	for i := range workers {
-		m := roster.Member{Name: fmt.Sprintf("worker-%d", i), Host: "127.0.0.1", Port: freePort(t)}
+		m := topology.Member{Name: fmt.Sprintf("worker-%d", i), Host: "127.0.0.1", Port: freePort(t)}
 		f.roster.Workers = append(f.roster.Workers, m)
 		f.view.Ring.Members = append(f.view.Ring.Members, &commonv1.RingMember{Id: m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1})
 	}
@@ -127,7 +127,7 @@ func openDirectory(ctx context.Context, m *commonv1.Mount) (ufs.Store, error) {
 	return drivers.Open(ctx, m.GetUri(), m.GetOptions(), nil)
 }
 
-func (f *real) startWorker(m roster.Member, identity *mtls.Identity) {
+func (f *real) startWorker(m topology.Member, identity *mtls.Identity) {
 	f.Helper()
 	names, err := dirstore.Open(dirstore.Config{Dir: filepath.Join(f.TempDir(), "listings")})
 	if err != nil {

@@ -25,7 +25,7 @@ func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 		MaxKeys:   maxKeys,
 	}
 	if options.MaxKeys > 0 {
-		request.MaxKeys = int32(min(options.MaxKeys, maxKeys)) //nolint:gosec // at most 1000
+		request.MaxKeys = int32(min(options.MaxKeys, maxKeys))
 	}
 	switch {
 	case options.Continuation != "":

@@ -37,7 +37,7 @@ func (s *Store) UploadPart(ctx context.Context, key, upload string, n int, body 
 	}
 	request := &sdk.UploadPartRequest{
 		Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), UploadId: &upload,
-		PartNumber: int32(n), ContentLength: &size, //nolint:gosec // at most 10000
+		PartNumber: int32(n), ContentLength: &size,
 	}
 	var result *sdk.UploadPartResult
 	about := wire.Request{Act: fmt.Sprintf("storing part %d of", n), Key: s.key(key), Right: "oss:PutObject"}
@@ -66,7 +66,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	}
 	list := &sdk.CompleteMultipartUpload{}
 	for _, part := range parts {
-		list.Parts = append(list.Parts, sdk.UploadPart{PartNumber: int32(part.Number), ETag: sdk.Ptr(`"` + part.ETag + `"`)}) //nolint:gosec // checked
+		list.Parts = append(list.Parts, sdk.UploadPart{PartNumber: int32(part.Number), ETag: sdk.Ptr(`"` + part.ETag + `"`)})
 	}
 	request := &sdk.CompleteMultipartUploadRequest{
 		Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), UploadId: &upload,

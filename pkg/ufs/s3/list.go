@@ -30,7 +30,7 @@ func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 		EncodingType: types.EncodingTypeUrl,
 	}
 	if options.MaxKeys > 0 {
-		request.MaxKeys = aws.Int32(int32(min(options.MaxKeys, maxKeys))) //nolint:gosec // at most 1000
+		request.MaxKeys = aws.Int32(int32(min(options.MaxKeys, maxKeys)))
 	}
 	switch {
 	case options.Continuation != "":

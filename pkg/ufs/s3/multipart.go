@@ -39,7 +39,7 @@ func (s *Store) UploadPart(ctx context.Context, key, upload string, n int, body 
 	}
 	request := &sdk.UploadPartInput{
 		Bucket: s.bucket, Key: aws.String(s.key(key)), UploadId: &upload,
-		PartNumber: aws.Int32(int32(n)), ContentLength: &size, //nolint:gosec // at most 10000
+		PartNumber: aws.Int32(int32(n)), ContentLength: &size,
 	}
 	var result *sdk.UploadPartOutput
 	about := wire.Request{Act: fmt.Sprintf("storing part %d of", n), Key: s.key(key), Right: "s3:PutObject"}
@@ -68,7 +68,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	}
 	list := &types.CompletedMultipartUpload{}
 	for _, part := range parts {
-		list.Parts = append(list.Parts, types.CompletedPart{PartNumber: aws.Int32(int32(part.Number)), ETag: quoted(part.ETag)}) //nolint:gosec // checked
+		list.Parts = append(list.Parts, types.CompletedPart{PartNumber: aws.Int32(int32(part.Number)), ETag: quoted(part.ETag)})
 	}
 	request := &sdk.CompleteMultipartUploadInput{
 		Bucket: s.bucket, Key: aws.String(s.key(key)), UploadId: &upload, MultipartUpload: list,

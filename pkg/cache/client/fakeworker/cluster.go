@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -26,7 +26,7 @@ const MountID = "m1"
 
 // Cluster is workers over one bucket.
 type Cluster struct {
-	Roster  roster.Roster
+	Roster  topology.Roster
 	Workers []*Worker
 	Bucket  *Bucket
 
@@ -42,7 +42,7 @@ func Start(t testing.TB, n int) *Cluster {
 		t.Fatal(err)
 	}
 	c := &Cluster{t: t, authority: authority, Bucket: &Bucket{objects: map[string]Object{}}}
-	c.Roster = roster.Roster{Name: "hadoop", ClusterID: "c1"}
+	c.Roster = topology.Roster{Name: "hadoop", ClusterID: "c1"}
 	for i := range n {
 		w := newWorker(t, c, fmt.Sprintf("worker-%d", i))
 		c.Workers = append(c.Workers, w)
@@ -50,7 +50,7 @@ func Start(t testing.TB, n int) *Cluster {
 		if err != nil {
 			t.Fatal(err)
 		}
-		member := roster.Member{Name: w.Name, Host: host}
+		member := topology.Member{Name: w.Name, Host: host}
 		if _, err := fmt.Sscan(port, &member.Port); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func (c *Cluster) NewView(index uint64) *commonv1.ClusterView {
 	}
 	for _, m := range c.Roster.Workers {
 		v.Ring.Members = append(v.Ring.Members, &commonv1.RingMember{
-			Id: "id-" + m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1, //nolint:gosec // a port
+			Id: "id-" + m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1,
 		})
 	}
 	return v

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -69,7 +69,7 @@ func (c *check) warn(path *field.Path, format string, args ...any) {
 }
 
 func (c *check) dataset(ctx context.Context, dataset *v1alpha1.Dataset) {
-	if _, err := claim.Size(dataset); err != nil {
+	if _, err := datasetvolume.Size(dataset); err != nil {
 		path := field.NewPath("metadata", "annotations").Key(v1alpha1.PVCStorageAnnotation)
 		c.errs = append(c.errs, field.Invalid(path, dataset.Annotations[v1alpha1.PVCStorageAnnotation], "is no size of a claim: write it like 100Gi"))
 	}

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -50,7 +50,7 @@ func (r *Reconciler) users(ctx context.Context, dataset *v1alpha1.Dataset, forei
 	if err != nil || !there && !foreign {
 		return nil, err
 	}
-	return claim.Users(ctx, r.Live, dataset.Namespace, dataset.Name)
+	return datasetvolume.Users(ctx, r.Live, dataset.Namespace, dataset.Name)
 }
 
 // blocked says which pods keep the Dataset, which is served meanwhile.
@@ -59,9 +59,9 @@ func (r *Reconciler) blocked(ctx context.Context, dataset *v1alpha1.Dataset, use
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	seen.volume = claim.State{Bound: true}
+	seen.volume = datasetvolume.State{Bound: true}
 	seen.foreign = foreign
 	seen.blocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is served until nothing does, and deleted then",
-		claim.Mounting(users), dataset.Name)
+		datasetvolume.Mounting(users), dataset.Name)
 	return reconcile.Result{RequeueAfter: blockedAgain}, r.writeStatus(ctx, dataset, seen)
 }

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -42,7 +42,7 @@ type facts struct {
 	// foreign: a runtime of another kind serves it.
 	foreign bool
 	plan    plan.Plan
-	volume  claim.State
+	volume  datasetvolume.State
 	// Sentences; empty when there is nothing to say.
 	invalid, leftover, blocked string
 }

@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -17,7 +17,7 @@ func guard(dataset *v1alpha1.Dataset) string {
 	for _, err := range errs {
 		sentences = append(sentences, err.Error())
 	}
-	if _, err := claim.Size(dataset); err != nil {
+	if _, err := datasetvolume.Size(dataset); err != nil {
 		sentences = append(sentences, err.Error())
 	}
 	return strings.Join(sentences, "; ")

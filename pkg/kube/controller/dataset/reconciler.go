@@ -28,7 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/claim"
+	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -57,7 +57,7 @@ type Reconciler struct {
 	// SystemNamespace is where the product runs.
 	SystemNamespace string
 	// Patience before the protection of a volume that no pod uses is taken
-	// away; claim.DefaultPatience when it is 0.
+	// away; datasetvolume.DefaultPatience when it is 0.
 	Patience time.Duration
 }
 
@@ -213,7 +213,7 @@ func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Datas
 		return seen, reconcile.Result{}, nil
 	}
 	if len(users) > 0 {
-		seen.leftover = fmt.Sprintf("%s the volume of a runtime that serves it no more, which is removed once nothing does", claim.Mounting(users))
+		seen.leftover = fmt.Sprintf("%s the volume of a runtime that serves it no more, which is removed once nothing does", datasetvolume.Mounting(users))
 		return seen, reconcile.Result{RequeueAfter: blockedAgain}, nil
 	}
 	return seen, reconcile.Result{RequeueAfter: soon}, nil
@@ -236,7 +236,7 @@ func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset
 	if err != nil || !there {
 		return nil, !there, err
 	}
-	users, err = claim.Users(ctx, r.Live, dataset.Namespace, dataset.Name)
+	users, err = datasetvolume.Users(ctx, r.Live, dataset.Namespace, dataset.Name)
 	if err != nil || len(users) > 0 {
 		return users, false, err
 	}
@@ -244,8 +244,8 @@ func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset
 	return nil, gone, err
 }
 
-func (r *Reconciler) volumes() claim.Volumes {
-	return claim.Volumes{Client: r.Client, Live: r.Live, Patience: r.Patience}
+func (r *Reconciler) volumes() datasetvolume.Volumes {
+	return datasetvolume.Volumes{Client: r.Client, Live: r.Live, Patience: r.Patience}
 }
 
 func wrap(err error, format string, args ...any) error {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // writeStatus writes what changed, and an event for each condition that did.
@@ -85,7 +85,7 @@ func serve(status *v1alpha1.DatasetStatus, f facts) {
 	status.CacheStates = maps.Clone(r.Status.CacheStates)
 	endpoint := "N/A"
 	if !r.Spec.Master.Disabled {
-		endpoint = fmt.Sprintf("%s-0.%s:%d", names.Component(r.Name, "master"), r.Namespace, roster.MasterPort)
+		endpoint = fmt.Sprintf("%s-0.%s:%d", names.Component(r.Name, "master"), r.Namespace, topology.MasterPort)
 	}
 	status.HCFSStatus = &v1alpha1.HCFSStatus{Endpoint: endpoint}
 	switch {

@@ -23,7 +23,7 @@ type health struct {
 	ready atomic.Int32
 }
 
-func newHealth(controllers int) *health { return &health{want: int32(controllers)} } //nolint:gosec // A few.
+func newHealth(controllers int) *health { return &health{want: int32(controllers)} }
 
 // started counts a manager whose caches are filled.
 type started struct{ h *health }

@@ -49,7 +49,7 @@ func TestHealth(t *testing.T) {
 		return w.Code
 	}
 	for ready, want := range []int{http.StatusServiceUnavailable, http.StatusServiceUnavailable, http.StatusOK} {
-		h.ready.Store(int32(ready)) //nolint:gosec // Two.
+		h.ready.Store(int32(ready))
 		if got := get("/readyz"); got != want {
 			t.Errorf("with %d of 2 it answers %d", ready, got)
 		}

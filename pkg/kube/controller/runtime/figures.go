@@ -102,7 +102,7 @@ func (p *pass) countFigures() figures {
 	objects, bytes, known := p.storeTotals()
 	f.ufsTotal, f.fileNum = calculating, calculating
 	if known {
-		f.ufsTotal, f.fileNum = byteSize(uint64(bytes)), strconv.FormatInt(objects, 10) //nolint:gosec // Not negative.
+		f.ufsTotal, f.fileNum = byteSize(uint64(bytes)), strconv.FormatInt(objects, 10)
 		share := 0.0
 		if bytes > 0 {
 			share = min(float64(used)/float64(bytes), 1)

@@ -16,9 +16,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 const (
@@ -44,9 +44,9 @@ type Masters interface {
 }
 
 // Dialer makes a client of a runtime's masters.
-type Dialer func(members roster.Roster, identity *mtls.Identity) (Masters, error)
+type Dialer func(members topology.Roster, identity *mtls.Identity) (Masters, error)
 
-func dialMasters(members roster.Roster, identity *mtls.Identity) (Masters, error) {
+func dialMasters(members topology.Roster, identity *mtls.Identity) (Masters, error) {
 	return client.New(client.Config{Roster: members, Identity: identity, Holder: "jindoruntime-controller"})
 }
 
@@ -71,7 +71,7 @@ func newConnections(dial Dialer, now func() time.Time) *connections {
 	return &connections{dial: dial, now: now, all: map[types.UID]connection{}}
 }
 
-func (c *connections) get(uid types.UID, members roster.Roster, ca *mtls.Authority) (Masters, error) {
+func (c *connections) get(uid types.UID, members topology.Roster, ca *mtls.Authority) (Masters, error) {
 	// Workers come and go without concerning the masters' connections.
 	members.Workers = nil
 	raw, err := members.Marshal()
@@ -233,7 +233,7 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 		raft.Term = p.status.Raft.Term
 	}
 	if leader := p.answers.leader; leader != nil {
-		raft.Leader, raft.Term = leader.GetName(), int64(leader.GetTerm()) //nolint:gosec // Terms are small.
+		raft.Leader, raft.Term = leader.GetName(), int64(leader.GetTerm())
 	}
 	for _, m := range p.answers.members {
 		member := v1alpha1.RaftMember{Name: m.Member.Name, State: "UNKNOWN"}

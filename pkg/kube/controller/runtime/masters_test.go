@@ -9,9 +9,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // fakeMasters are the masters of every runtime of the test cluster, by
@@ -23,7 +23,7 @@ type fakeMasters struct {
 
 // fakeSet is one runtime's.
 type fakeSet struct {
-	roster  roster.Roster
+	roster  topology.Roster
 	leads   string
 	term    uint64
 	voters  int
@@ -35,7 +35,7 @@ type fakeSet struct {
 
 func newFakeMasters() *fakeMasters { return &fakeMasters{sets: map[string]*fakeSet{}} }
 
-func (f *fakeMasters) dial(members roster.Roster, identity *mtls.Identity) (runtime.Masters, error) {
+func (f *fakeMasters) dial(members topology.Roster, identity *mtls.Identity) (runtime.Masters, error) {
 	s := f.set(members.Namespace)
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -141,7 +141,7 @@ func (p *pass) candidates() []string {
 	}
 	sum := fnv.New32a()
 	_, _ = sum.Write([]byte(p.runtime.Namespace + "/" + p.runtime.Name))
-	start := int(sum.Sum32() % uint32(len(hosts))) //nolint:gosec // A number of nodes.
+	start := int(sum.Sum32() % uint32(len(hosts)))
 	return slices.Concat(hosts[start:], hosts[:start])
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
-	"github.com/jindo-io/jindo/pkg/roster"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // pass is one look at one runtime: what is wanted, what is there, and the
@@ -44,7 +44,7 @@ type pass struct {
 	plan      *plan.Plan
 	config    render.Config
 	edited    []string
-	roster    roster.Roster
+	roster    topology.Roster
 	authority *mtls.Authority
 	nodes     []corev1.Node
 	// masterNodes are the hostnames that keep masters' volumes.

@@ -74,7 +74,7 @@ func (t *Table) Entries() ([]Entry, error) {
 // changed asks the kernel, which answers each change once. Not knowing counts as
 // changed.
 func (t *Table) changed() bool {
-	poll := []unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLPRI}} //nolint:gosec // descriptors are small
+	poll := []unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLPRI}}
 	n, err := unix.Poll(poll, 0)
 	return err != nil || n > 0
 }

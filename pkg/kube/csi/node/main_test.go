@@ -16,7 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mount/fusefs"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		exit(actAsServer(os.Args[1], os.Args[2]))
 	case "keeper": // SOCKET
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		err := keeper.New(slog.New(slog.DiscardHandler)).Serve(ctx, os.Args[1])
+		err := fdstore.New(slog.New(slog.DiscardHandler)).Serve(ctx, os.Args[1])
 		stop()
 		exit(err)
 	case "plugin": // KUBELETDIR KEEPER ENDPOINT

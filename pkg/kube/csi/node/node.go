@@ -14,8 +14,8 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
-	"github.com/jindo-io/jindo/pkg/kube/csi/holder"
-	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
+	"github.com/jindo-io/jindo/pkg/kube/csi/mountmanager"
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -38,7 +38,7 @@ type Config struct {
 	// KubeletDir is the kubelet's root directory, the same path here as there.
 	KubeletDir string
 	Cluster    Cluster
-	Keeper     *keeper.Client
+	Keeper     *fdstore.Client
 	// ServerUIDs may be FUSE servers besides root.
 	ServerUIDs []uint32
 	// PublishWait is how long a publish call waits for a FUSE server.
@@ -148,10 +148,10 @@ func (n *Node) takeBack(ctx context.Context) {
 	}
 }
 
-func (n *Node) takeBackOne(d keeper.Deposit) error {
-	var description holder.Description
+func (n *Node) takeBackOne(d fdstore.Deposit) error {
+	var description mountmanager.Description
 	err := json.Unmarshal(d.Description, &description)
-	var found *holder.Holder
+	var found *mountmanager.Holder
 	if err == nil {
 		found, err = n.holderOf(d.Key, description)
 	}
@@ -169,7 +169,7 @@ func (n *Node) takeBackOne(d keeper.Deposit) error {
 }
 
 // holderOf a deposit: the runtime's, or that of a pod's own mount.
-func (n *Node) holderOf(key string, description holder.Description) (*holder.Holder, error) {
+func (n *Node) holderOf(key string, description mountmanager.Description) (*mountmanager.Holder, error) {
 	if description.Runtime.Dir() == key {
 		return n.runtime(description.Runtime).holder, nil
 	}

@@ -15,7 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/util/validation"
 
-	"github.com/jindo-io/jindo/pkg/kube/csi/holder"
+	"github.com/jindo-io/jindo/pkg/kube/csi/mountmanager"
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -24,7 +24,7 @@ import (
 // own is the mount of a volume that its pod serves itself.
 type own struct {
 	volume records.Volume
-	holder *holder.Holder
+	holder *mountmanager.Holder
 }
 
 // ownKey is the deposit's key, which no runtime's is: it has slashes.
@@ -37,7 +37,7 @@ func (n *Node) ownOf(v records.Volume) *own {
 	if o, ok := n.own[v.Target]; ok {
 		return o
 	}
-	o := &own{volume: v, holder: holder.New(holder.Config{
+	o := &own{volume: v, holder: mountmanager.New(mountmanager.Config{
 		Runtime: v.Runtime, Key: ownKey(v), Point: v.Target, Keeper: n.config.Keeper, ServerUIDs: n.config.ServerUIDs,
 		Patience: n.config.Patience, Terminating: n.config.Terminating, Logger: n.log,
 	})}
@@ -56,7 +56,7 @@ func (n *Node) allOwn() []*own {
 }
 
 // holderFor the mount that a volume with files shows.
-func (n *Node) holderFor(v records.Volume) *holder.Holder {
+func (n *Node) holderFor(v records.Volume) *mountmanager.Holder {
 	if v.Sidecar {
 		return n.ownOf(v).holder
 	}

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/csi/holder"
+	"github.com/jindo-io/jindo/pkg/kube/csi/mountmanager"
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -135,7 +135,7 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 }
 
 // shows says that the target shows the living mount of a holder.
-func (n *Node) shows(target string, held *holder.Holder) bool {
+func (n *Node) shows(target string, held *mountmanager.Holder) bool {
 	device := held.Device()
 	top, there, err := n.table.Top(target)
 	return err == nil && there && device != "" && top.Device == device

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/kube/csi/holder"
+	"github.com/jindo-io/jindo/pkg/kube/csi/mountmanager"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -19,7 +19,7 @@ import (
 type runtime struct {
 	id     records.Runtime
 	dir    string
-	holder *holder.Holder
+	holder *mountmanager.Holder
 
 	// mu is held while volumes come and go.
 	mu sync.Mutex
@@ -49,7 +49,7 @@ func (n *Node) runtime(id records.Runtime) *runtime {
 		return r
 	}
 	r := &runtime{id: id, dir: filepath.Join(n.dir(), id.Dir()), going: map[string]bool{}}
-	r.holder = holder.New(holder.Config{
+	r.holder = mountmanager.New(mountmanager.Config{
 		Runtime: id, Key: id.Dir(), Point: filepath.Join(r.dir, "mnt"), Keeper: n.config.Keeper, ServerUIDs: n.config.ServerUIDs,
 		Patience: n.config.Patience, Terminating: n.config.Terminating, Logger: n.log,
 	})
@@ -96,7 +96,7 @@ func (r *runtime) shared(name string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", fmt.Errorf("making the directory for %s: %w", name, err)
 	}
-	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil { //nolint:gosec // as /tmp is, for pods of different users
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 		return "", fmt.Errorf("making the directory for %s: %w", name, err)
 	}
 	return dir, nil

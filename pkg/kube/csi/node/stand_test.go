@@ -19,7 +19,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -64,7 +64,7 @@ func newStand(t *testing.T, change func(*Config)) *stand {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	socket := s.keeper
-	go func() { done <- keeper.New(testLogger()).Serve(ctx, socket) }()
+	go func() { done <- fdstore.New(testLogger()).Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -80,7 +80,7 @@ func newStand(t *testing.T, change func(*Config)) *stand {
 func (s *stand) start(change func(*Config)) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	client := keeper.NewClient(s.keeper, testLogger())
+	client := fdstore.NewClient(s.keeper, testLogger())
 	config := Config{
 		Name: "node-a", Version: "test", KubeletDir: s.kubelet, Cluster: s.cluster, Keeper: client,
 		PublishWait: 20 * time.Millisecond, Linger: time.Hour, Logger: testLogger(),

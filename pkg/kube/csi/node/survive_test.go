@@ -20,14 +20,14 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
-	"github.com/jindo-io/jindo/pkg/kube/csi/keeper"
+	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
 // actAsPlugin is the plugin as a process of its own, until it is killed.
 func actAsPlugin(kubelet, keeperSocket, endpoint string) error {
 	ctx := context.Background()
-	client := keeper.NewClient(keeperSocket, testLogger())
+	client := fdstore.NewClient(keeperSocket, testLogger())
 	node, err := New(ctx, Config{
 		Name: "node-a", Version: "test", KubeletDir: kubelet, Cluster: newFakeCluster(), Keeper: client,
 		PublishWait: 20 * time.Millisecond, Logger: testLogger(),
@@ -247,7 +247,7 @@ func TestProcessesAreKilled(t *testing.T) {
 // kept asks the keeper how much it holds, as a new plugin would; the plugin
 // comes back to it afterwards.
 func (p *withProcesses) kept() int {
-	client := keeper.NewClient(p.keeper, testLogger())
+	client := fdstore.NewClient(p.keeper, testLogger())
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	held, err := client.Connect(ctx)
@@ -280,7 +280,7 @@ func TestAllDieAndNewContainersRead(t *testing.T) {
 	kill()
 	s.stopNode()
 	s.node.config.Keeper = nil
-	client := keeper.NewClient(s.keeper, testLogger())
+	client := fdstore.NewClient(s.keeper, testLogger())
 	held, err := client.Connect(context.Background())
 	if err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 	}
 	s := &Store{dir: dir, volumes: map[string]Volume{}}
 	for _, file := range files {
-		raw, err := os.ReadFile(file) //nolint:gosec // the plugin's own directory
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			return nil, fmt.Errorf("reading a record: %w", err)
 		}
@@ -181,7 +181,7 @@ func (s *Store) file(target string) string {
 // WriteFile replaces a file so that readers see the old bytes or the new ones.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode) //nolint:gosec // the plugin's own directories
+	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}

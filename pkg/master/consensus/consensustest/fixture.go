@@ -14,8 +14,8 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/roster"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // ClusterID of every fixture.
@@ -29,7 +29,7 @@ type Member interface {
 
 // Fixture of a cluster. It implements consensus.Peers.
 type Fixture struct {
-	Roster    roster.Roster
+	Roster    topology.Roster
 	Authority *mtls.Authority
 
 	dir string
@@ -47,11 +47,11 @@ func New(t testing.TB, masters int) *Fixture {
 		t.Fatal(err)
 	}
 	f := &Fixture{Authority: authority, dir: t.TempDir(), t: t, members: map[string]Member{}}
-	f.Roster = roster.Roster{Namespace: "default", Name: "test", ClusterID: ClusterID}
+	f.Roster = topology.Roster{Namespace: "default", Name: "test", ClusterID: ClusterID}
 	address := host()
 	ports := freePorts(t, address, 2*masters)
 	for i := range masters {
-		f.Roster.Masters = append(f.Roster.Masters, roster.Member{
+		f.Roster.Masters = append(f.Roster.Masters, topology.Member{
 			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports[2*i], RaftPort: ports[2*i+1],
 		})
 	}
@@ -140,7 +140,7 @@ func (f *Fixture) member(name string) (Member, error) {
 }
 
 // Describe implements consensus.Peers.
-func (f *Fixture) Describe(ctx context.Context, to roster.Member) (*masterv1.DescribeResponse, error) {
+func (f *Fixture) Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error) {
 	member, err := f.member(to.Name)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (f *Fixture) Describe(ctx context.Context, to roster.Member) (*masterv1.Des
 }
 
 // Join implements consensus.Peers.
-func (f *Fixture) Join(ctx context.Context, to roster.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
+func (f *Fixture) Join(ctx context.Context, to topology.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
 	member, err := f.member(to.Name)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,87 @@
+package local
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/local"
+)
+
+type downOptions struct {
+	session *session.Session
+	purge   bool
+	all     bool
+}
+
+func newDown(s *session.Session) *cobra.Command {
+	o := &downOptions{session: s}
+	cmd := &cobra.Command{
+		Use:   "down [NAME]",
+		Short: "Stop a local runtime; its data stays unless --purge",
+		Long: `Stop a local runtime and remove its processes, mount and sockets, also when its
+supervisor was killed. With no name it stops the only one there is. Data, logs
+and the record that the cluster was formed stay unless --purge is given.`,
+		Args: session.AtMost(1, "the runtime"),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
+	}
+	cmd.Flags().BoolVar(&o.purge, "purge", false, "remove cached data, the masters' log and everything else too")
+	cmd.Flags().BoolVar(&o.all, "all", false, "stop every local runtime of the namespace")
+	return cmd
+}
+
+func (o *downOptions) run(cmd *cobra.Command, args []string) error {
+	layouts, err := o.choose(args)
+	if err != nil {
+		return err
+	}
+	if len(layouts) == 0 {
+		o.session.Say("nothing runs on this machine in namespace %q", o.session.InNamespace())
+	}
+	for _, l := range layouts {
+		ran, err := local.Down(cmd.Context(), l, o.purge)
+		if err != nil {
+			return clierror.Generalf("%w", err).WithHint("its supervisor's log is %s", l.Log("supervisor"))
+		}
+		said := "was not running"
+		if ran {
+			said = "stopped"
+		}
+		if o.purge {
+			said += ", data removed"
+		}
+		if _, err := fmt.Fprintf(o.session.Streams.Out, "local runtime %s %s\n", l, said); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+	}
+	return nil
+}
+
+// choose the runtimes to stop.
+func (o *downOptions) choose(args []string) ([]local.Layout, error) {
+	root, err := local.Root()
+	if err != nil {
+		return nil, err
+	}
+	if len(args) == 1 {
+		return []local.Layout{local.NewLayout(root, o.session.InNamespace(), args[0])}, nil
+	}
+	layouts, err := local.List(root, o.session.InNamespace())
+	if err != nil {
+		return nil, err
+	}
+	var left []local.Layout
+	for _, l := range layouts {
+		_, found, err := local.ReadState(l)
+		if found || err != nil || o.purge {
+			left = append(left, l)
+		}
+	}
+	if len(left) > 1 && !o.all {
+		return nil, clierror.Usagef("there are %d local runtimes in namespace %q: name one, or add --all", len(left), o.session.InNamespace()).
+			WithTry("%s local status", o.session.Name)
+	}
+	return left, nil
+}

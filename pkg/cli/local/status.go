@@ -1,0 +1,179 @@
+package local
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/output"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/local"
+)
+
+// ProcessListKind is the kind of a ProcessList.
+const ProcessListKind = "LocalRuntimeList"
+
+// ProcessList is what `local status -o json` prints: the processes of local
+// runtimes, as their supervisors know them.
+type ProcessList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// Items in the order of namespace and name.
+	Items []Processes `json:"items"`
+}
+
+func newProcessList() *ProcessList {
+	return &ProcessList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: ProcessListKind}, Items: []Processes{}}
+}
+
+// Processes of one local runtime.
+type Processes struct {
+	local.State `json:",inline"`
+	// Running: its supervisor runs.
+	Running bool `json:"running"`
+	// Directory of its state, data and logs.
+	Directory string `json:"directory"`
+}
+
+// DeepCopyObject implements runtime.Object; what the list points to is never
+// changed.
+func (l *ProcessList) DeepCopyObject() runtime.Object {
+	c := *l
+	return &c
+}
+
+// GetObjectKind implements runtime.Object.
+func (l *ProcessList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }
+
+type statusOptions struct {
+	session   *session.Session
+	format    *output.Format
+	everyone  bool
+	noHeaders bool
+}
+
+func newStatus(s *session.Session) *cobra.Command {
+	o := &statusOptions{session: s, format: output.New(output.Table, output.Wide)}
+	cmd := &cobra.Command{
+		Use:   "status [NAME]",
+		Short: "Show the processes of local runtimes",
+		Args:  session.AtMost(1, "the runtime"),
+		RunE:  func(_ *cobra.Command, args []string) error { return o.run(args) },
+	}
+	o.format.AddFlag(cmd.Flags())
+	cmd.Flags().BoolVarP(&o.everyone, "all-namespaces", "A", false, "of all namespaces")
+	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "leave the titles out")
+	return cmd
+}
+
+func (o *statusOptions) run(args []string) error {
+	if err := o.format.Validate(); err != nil {
+		return err
+	}
+	list, err := o.list(args)
+	if err != nil {
+		return err
+	}
+	if !o.format.ForPeople() {
+		names := make([]string, len(list.Items))
+		for i, p := range list.Items {
+			names[i] = "localruntime/" + p.Runtime
+		}
+		return o.format.Print(o.session.Streams.Out, list, names...)
+	}
+	if len(list.Items) == 0 {
+		o.session.Say("nothing runs on this machine")
+		return nil
+	}
+	for i, p := range list.Items {
+		if i > 0 {
+			if _, err := fmt.Fprintln(o.session.Streams.Out); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+		}
+		if err := o.draw(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *statusOptions) list(args []string) (*ProcessList, error) {
+	root, err := local.Root()
+	if err != nil {
+		return nil, err
+	}
+	namespace := o.session.InNamespace()
+	if o.everyone {
+		namespace = ""
+	}
+	layouts, err := local.List(root, namespace)
+	if err != nil {
+		return nil, err
+	}
+	list := newProcessList()
+	for _, l := range layouts {
+		if len(args) == 1 && l.Runtime != args[0] {
+			continue
+		}
+		state, found, err := local.ReadState(l)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			list.Items = append(list.Items, Processes{State: state, Running: local.Running(state), Directory: l.Dir})
+		}
+	}
+	return list, nil
+}
+
+func (o *statusOptions) draw(p Processes) error {
+	phase := string(p.Phase)
+	if !p.Running {
+		phase = "killed: `" + o.session.Name + " local down " + p.Runtime + "` removes what is left"
+	}
+	_, err := fmt.Fprintf(o.session.Streams.Out, "%s/%s   %s   %s   %s\n", p.Namespace, p.Runtime, phase, p.Network, p.Directory)
+	if err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	t := table.Table{
+		Indent: "  ", NoHeaders: o.noHeaders, Wide: o.format.Is(output.Wide),
+		Columns: []table.Column{
+			{Title: "COMPONENT"},
+			{Title: "PID", Right: true},
+			{Title: "STARTS", Right: true},
+			{Title: "AGE", Right: true},
+			{Title: "HEALTH", Drop: 2},
+			{Title: "LAST EXIT", Drop: 1},
+			{Title: "LOG", Wide: true},
+		},
+	}
+	for _, c := range p.Components {
+		pid, age := figure.None, figure.None
+		if c.Process.PID > 0 {
+			pid, age = strconv.Itoa(c.Process.PID), figure.Age(c.Since, time.Now())
+		}
+		last := c.LastExit
+		if last == "" {
+			last = figure.None
+		}
+		t.Add(c.Name, pid, strconv.Itoa(c.Starts), age, c.Health, last, c.Log)
+	}
+	if err := t.Write(o.session.Streams.Out, o.session.Screen()); err != nil {
+		return err
+	}
+	for _, c := range p.Missing() {
+		if _, err := fmt.Fprintf(o.session.Streams.Out, "  waiting for %s: %s\n", c.Name, c.Detail); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+	}
+	return nil
+}

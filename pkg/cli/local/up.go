@@ -1,0 +1,201 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/manifest"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/local"
+	"github.com/jindo-io/jindo/pkg/plan"
+)
+
+type upOptions struct {
+	session    *session.Session
+	files      []string
+	mountpoint string
+	noMount    bool
+	binDir     string
+	timeout    time.Duration
+}
+
+func newUp(s *session.Session) *cobra.Command {
+	o := &upOptions{session: s}
+	cmd := &cobra.Command{
+		Use:     "up -f FILE...",
+		Short:   "Start what the manifests say and mount it",
+		Example: "  " + s.Name + " local up -f dataset.yaml -f runtime.yaml",
+		Args:    session.None,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifests of a JindoRuntime, its Dataset and their Secrets; - is standard input; may be repeated")
+	cmd.Flags().StringVar(&o.mountpoint, "mountpoint", "", "empty directory to mount at (default: below the state directory)")
+	cmd.Flags().BoolVar(&o.noMount, "no-mount", false, "run everything but the FUSE mount")
+	cmd.Flags().StringVar(&o.binDir, "bin-dir", "", "directory with master, worker and fuse (default: beside this program, then jindo-master … on PATH)")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait until everything is ready")
+	return cmd
+}
+
+func (o *upOptions) run(cmd *cobra.Command) error {
+	order, err := o.order(cmd)
+	if err != nil {
+		return err
+	}
+	progress := &progress{session: o.session}
+	state, err := local.Up(cmd.Context(), local.UpOptions{
+		Order: order, Self: hiddenWords(o.session),
+		Timeout: o.timeout, Progress: progress.show,
+	})
+	for _, notice := range state.Notices {
+		o.session.Say("note: %s", notice)
+	}
+	if err != nil {
+		return o.explain(order, err)
+	}
+	return o.report(state)
+}
+
+// order makes the order out of the manifests.
+func (o *upOptions) order(cmd *cobra.Command) (local.Order, error) {
+	if len(o.files) == 0 {
+		return local.Order{}, clierror.Usagef("say which manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
+	}
+	set, err := manifest.Read(manifest.Options{
+		Files: o.files, Stdin: o.session.Streams.In,
+		Namespace: o.session.Namespace, DefaultNamespace: o.session.InNamespace(),
+	})
+	if err != nil {
+		return local.Order{}, err
+	}
+	p, err := o.plan(set)
+	if err != nil {
+		return local.Order{}, err
+	}
+	secrets, err := set.Credentials(p)
+	if err != nil {
+		return local.Order{}, err
+	}
+	root, err := local.Root()
+	if err != nil {
+		return local.Order{}, err
+	}
+	order := local.Order{Plan: *p, Root: root, Secrets: secrets, NoMount: o.noMount}
+	if o.mountpoint != "" {
+		if order.Mountpoint, err = filepath.Abs(o.mountpoint); err != nil {
+			return local.Order{}, fmt.Errorf("finding the mount point: %w", err)
+		}
+	}
+	order.Binaries, err = local.FindBinaries(o.binDir, order.BinaryNames())
+	return order, o.explainMissing(err)
+}
+
+// plan of the one runtime in the manifests and the Dataset it serves.
+func (o *upOptions) plan(set *manifest.Set) (*plan.Plan, error) {
+	if len(set.Runtimes) != 1 {
+		return nil, clierror.Usagef("the manifests hold %d JindoRuntimes where there must be one", len(set.Runtimes)).
+			WithTry("%s create runtime NAME --dry-run=client -o yaml", o.session.Name)
+	}
+	runtime := set.Runtimes[0]
+	dataset := plan.Find(set.Datasets, runtime)
+	if dataset == nil && len(set.Datasets) > 0 {
+		dataset = set.Datasets[0]
+	}
+	p, err := plan.Build(dataset, runtime)
+	if err != nil {
+		return nil, &clierror.Error{Code: clierror.Usage, Err: err}
+	}
+	if p.Masters == nil || p.Workers == nil {
+		return nil, clierror.Usagef("JindoRuntime %q runs without masters or workers, which one machine cannot do yet", runtime.Name).
+			WithHint("leave out disabled under master and worker")
+	}
+	return p, nil
+}
+
+func (o *upOptions) explainMissing(err error) error {
+	var missing *local.MissingError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	failed := clierror.Generalf("%w", err)
+	if o.binDir == "" {
+		return failed.WithHint("give their directory with --bin-dir")
+	}
+	return failed
+}
+
+// explain turns the errors of Up into what to do.
+func (o *upOptions) explain(order local.Order, err error) error {
+	name := order.Plan.Name
+	namespace := ""
+	if order.Plan.Namespace != session.DefaultNamespace {
+		namespace = " -n " + order.Plan.Namespace
+	}
+	var pending *local.PendingError
+	switch {
+	case errors.As(err, &pending):
+		for _, excerpt := range pending.Logs {
+			o.session.Say("last lines of %s:\n  %s", excerpt.Component, strings.Join(excerpt.Lines, "\n  "))
+		}
+		return (&clierror.Error{Code: clierror.TimedOut, Err: fmt.Errorf("local runtime %s: %w", name, err)}).
+			WithHint("it goes on coming up; see %s local status%s", o.session.Name, namespace).
+			WithTry("%s local down %s%s", o.session.Name, name, namespace)
+	case errors.Is(err, local.ErrOther):
+		return clierror.Generalf("%w", err).WithTry("%s local down %s%s", o.session.Name, name, namespace)
+	case errors.Is(err, local.ErrNoMount):
+		return clierror.Generalf("%w", err).WithHint("add --no-mount to run everything else").
+			WithTry("jindo fs -cat jindo:///PATH   # reads without a mount")
+	case errors.Is(err, context.Canceled):
+		return clierror.Generalf("interrupted: what was started has been stopped")
+	}
+	return clierror.Generalf("local runtime %s: %w", name, err)
+}
+
+// report says what runs and what to do with it.
+func (o *upOptions) report(state local.State) error {
+	screen := o.session.Screen()
+	var out strings.Builder
+	if state.Dataset != "" {
+		fmt.Fprintf(&out, "dataset.%s/%s and ", v1alpha1.Group, state.Dataset)
+	}
+	fmt.Fprintf(&out, "jindoruntime.%s/%s run on this machine (%s)\n", v1alpha1.Group, state.Runtime, state.Network)
+	for _, c := range state.Conditions {
+		fmt.Fprintf(&out, "  %s %-8s %s\n", screen.Mark(iostreams.Good), c.Name, c.Detail)
+	}
+	namespace := ""
+	if state.Namespace != session.DefaultNamespace {
+		namespace = " -n " + state.Namespace
+	}
+	fmt.Fprintf(&out, "look: %s status %s%s\nstop: %s local down %s%s\n",
+		o.session.Name, state.Runtime, namespace, o.session.Name, state.Runtime, namespace)
+	if _, err := fmt.Fprint(o.session.Streams.Out, out.String()); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}
+
+// progress writes a line whenever another condition holds.
+type progress struct {
+	session *session.Session
+	said    map[string]bool
+}
+
+func (p *progress) show(state local.State) {
+	if p.said == nil {
+		p.said = map[string]bool{}
+	}
+	for _, c := range state.Conditions {
+		if c.Met && !p.said[c.Name] {
+			p.said[c.Name] = true
+			p.session.Say("%s: %s", c.Name, c.Detail)
+		}
+	}
+}

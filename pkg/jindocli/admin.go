@@ -1,0 +1,204 @@
+package jindocli
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/jindo-io/jindo/pkg/cli/raft"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// jfs is `jindo jfs`.
+func (r *runner) jfs(ctx context.Context, args []string) error {
+	switch {
+	case has(args, "metaStatus"):
+		return r.metaStatus(ctx, has(args, "detail"))
+	case has(args, "report"):
+		return r.report(ctx)
+	}
+	return usagef("jindo jfs: say -metaStatus or -report")
+}
+
+// admin is `jindo admin`.
+func (r *runner) admin(ctx context.Context, args []string) error {
+	return r.mounting(ctx, "jindo admin", args)
+}
+
+// cache is `jindocache`.
+func (r *runner) cache(ctx context.Context, args []string) error {
+	return r.mounting(ctx, nameCache, args)
+}
+
+func (r *runner) mounting(ctx context.Context, name string, args []string) error {
+	if len(args) == 0 {
+		return usagef("%s: say -report, -mount, -umount or -refresh", name)
+	}
+	switch args[0] {
+	case "-report":
+		return r.report(ctx)
+	case "-mount":
+		return r.mount(ctx, args[1:])
+	case "-umount", "-unmount":
+		return r.unmount(ctx, args[1:])
+	case "-refresh":
+		return r.refresh(ctx, args[1:])
+	}
+	return usagef("%s: %s is not known: say -report, -mount, -umount or -refresh", name, args[0])
+}
+
+// metaStatus prints the block that the seed of this project shows.
+func (r *runner) metaStatus(ctx context.Context, detail bool) error {
+	cluster, err := r.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	masters := cluster.Masters(ctx)
+	for _, m := range masters {
+		if m.Error != "" {
+			r.complain("%s: %s", m.Name, m.Error)
+		}
+	}
+	if detail {
+		return raft.DrawJindo(r.env.Out, masters, raft.Resolver(ctx))
+	}
+	for _, m := range masters {
+		if err := r.print("%s: %s\n", m.Name, m.State); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *runner) report(ctx context.Context) error {
+	cluster, err := r.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	report := cluster.Report(ctx)
+	for _, f := range report.Failures {
+		r.complain("%s: %s", f.Target, f.Error)
+	}
+	return r.print("%s", formatReport(report))
+}
+
+// mount lists the mounts, or adds one: [options] PATH STORE-URI.
+func (r *runner) mount(ctx context.Context, args []string) error {
+	mount, rest, err := parseMount(args)
+	if err != nil {
+		return err
+	}
+	cluster, err := r.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	if len(rest) == 0 {
+		view, err := cluster.View(ctx)
+		if err != nil {
+			return err
+		}
+		return r.listMounts(view)
+	}
+	mount.Path, mount.Uri = rest[0], rest[1]
+	mount.Name = strings.ReplaceAll(strings.Trim(rest[0], "/"), "/", "-")
+	changed, err := cluster.Mount(ctx, mount)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return r.print("Mount point already exists: %s\n", mount.GetPath())
+	}
+	return r.print("Mounted %s at %s\n", mount.GetUri(), mount.GetPath())
+}
+
+// parseMount takes the options out of the words, wherever they stand.
+func parseMount(args []string) (*commonv1.Mount, []string, error) {
+	mount := &commonv1.Mount{Options: map[string]string{}}
+	var rest []string
+	for i := 0; i < len(args); i++ {
+		word := args[i]
+		if word == "-ro" {
+			mount.ReadOnly = true
+			continue
+		}
+		if word != "-o" && word != "-secret" {
+			if strings.HasPrefix(word, "-") {
+				return nil, nil, usagef("-mount: %s is not known", word)
+			}
+			rest = append(rest, word)
+			continue
+		}
+		i++
+		if i == len(args) {
+			return nil, nil, usagef("-mount: %s needs a value", word)
+		}
+		if word == "-secret" {
+			mount.SecretRef = args[i]
+			continue
+		}
+		key, value, ok := strings.Cut(args[i], "=")
+		if !ok || key == "" {
+			return nil, nil, usagef("-mount: -o %q is not KEY=VALUE", args[i])
+		}
+		mount.Options[key] = value
+	}
+	if len(rest) != 0 && len(rest) != 2 {
+		return nil, nil, usagef("-mount takes a path and the store's URI")
+	}
+	return mount, rest, nil
+}
+
+// listMounts prints a line a mount; programs read the third word, the path.
+func (r *runner) listMounts(view *commonv1.ClusterView) error {
+	mounts := slices.Clone(view.GetMounts())
+	slices.SortFunc(mounts, func(a, b *commonv1.Mount) int { return strings.Compare(a.GetPath(), b.GetPath()) })
+	for _, m := range mounts {
+		access := "rw"
+		if m.GetReadOnly() {
+			access = "ro"
+		}
+		if err := r.print("%s on %s type jindo (%s)\n", m.GetUri(), m.GetPath(), access); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *runner) unmount(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return usagef("-umount takes a path")
+	}
+	cluster, err := r.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	if err := cluster.Unmount(ctx, args[0]); err != nil {
+		return err
+	}
+	return r.print("Unmounted %s\n", args[0])
+}
+
+// refresh makes everybody look up a mount's names anew.
+func (r *runner) refresh(ctx context.Context, args []string) error {
+	if len(args) != 1 {
+		return usagef("-refresh takes the path of a mount")
+	}
+	cluster, err := r.cluster(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	if err := cluster.Invalidate(ctx, args[0]); err != nil {
+		return err
+	}
+	return r.print("Refreshing %s\n", args[0])
+}

@@ -1,0 +1,117 @@
+package datasetvolume
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// defaultSize is what claims ask for; nothing limits a Dataset to it.
+const defaultSize = "100Gi"
+
+// Size of a Dataset's claim; it fails with a sentence when its annotation is
+// none.
+func Size(dataset *v1alpha1.Dataset) (resource.Quantity, error) {
+	text, given := dataset.Annotations[v1alpha1.PVCStorageAnnotation]
+	if !given {
+		return resource.MustParse(defaultSize), nil
+	}
+	size, err := resource.ParseQuantity(text)
+	if err != nil || size.Sign() <= 0 {
+		return resource.MustParse(defaultSize), fmt.Errorf("annotation %s: %q is no size of a claim: write it like %s", v1alpha1.PVCStorageAnnotation, text, defaultSize)
+	}
+	return size, nil
+}
+
+// modes of access, read-only where none is given.
+func modes(dataset *v1alpha1.Dataset) []corev1.PersistentVolumeAccessMode {
+	if len(dataset.Spec.AccessModes) == 0 {
+		return []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
+	}
+	return dataset.Spec.AccessModes
+}
+
+func labels(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) map[string]string {
+	return map[string]string{
+		names.LabelManagedBy:        names.ManagedBy,
+		names.LabelDatasetID:        names.DatasetID(dataset.Namespace, dataset.Name),
+		names.LabelRuntimeNamespace: runtime.Namespace,
+		names.LabelRuntimeName:      runtime.Name,
+	}
+}
+
+func desiredVolume(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pvc *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeApplyConfiguration {
+	size, _ := Size(dataset) // refused before, or the default
+	name := names.Volume(dataset.Namespace, dataset.Name)
+	ref := corev1ac.ObjectReference().WithAPIVersion("v1").WithKind("PersistentVolumeClaim").
+		WithNamespace(dataset.Namespace).WithName(dataset.Name)
+	if pvc != nil {
+		ref.WithUID(pvc.UID) // a claim that lost its volume gets no other
+	}
+	secret := corev1ac.SecretReference().WithNamespace(runtime.Namespace).WithName(names.Secret(runtime.Name, "fuse"))
+	source := corev1ac.CSIPersistentVolumeSource().WithDriver(names.Driver).WithVolumeHandle(name).
+		WithReadOnly(dataset.Spec.ReadOnly()).WithVolumeAttributes(attributes(runtime)).WithNodePublishSecretRef(secret)
+	spec := corev1ac.PersistentVolumeSpec().WithAccessModes(modes(dataset)...).
+		WithCapacity(corev1.ResourceList{corev1.ResourceStorage: size}).
+		WithPersistentVolumeReclaimPolicy(corev1.PersistentVolumeReclaimRetain).
+		WithStorageClassName(names.StorageClass).WithVolumeMode(corev1.PersistentVolumeFilesystem).
+		WithClaimRef(ref).WithCSI(source)
+	return corev1ac.PersistentVolume(name).WithLabels(labels(dataset, runtime)).
+		WithAnnotations(map[string]string{"CreatedBy": "fluid"}).WithSpec(spec)
+}
+
+// attributes are what the node plugin is told with each publish call.
+func attributes(runtime *v1alpha1.JindoRuntime) map[string]string {
+	return map[string]string{
+		names.AttributeRuntimeNamespace: runtime.Namespace,
+		names.AttributeRuntimeName:      runtime.Name,
+		names.AttributeMountType:        names.App,
+		names.AttributeFluidPath:        "/runtime-mnt/jindo/" + runtime.Namespace + "/" + runtime.Name + "/jindofs-fuse",
+		names.AttributeNodeSelectorKey:  names.FuseNodeLabel(runtime.Namespace, runtime.Name),
+		names.AttributeCleanPolicy:      string(cmp.Or(runtime.Spec.Fuse.CleanPolicy, v1alpha1.OnRuntimeDeletedCleanPolicy)),
+	}
+}
+
+func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *corev1ac.PersistentVolumeClaimApplyConfiguration {
+	size, _ := Size(dataset)
+	labels := labels(dataset, runtime)
+	labels[names.CacheNodeLabel(dataset.Namespace, dataset.Name)] = strconv.FormatBool(true)
+	owner := metav1ac.OwnerReference().WithAPIVersion(v1alpha1.APIVersion).WithKind(v1alpha1.DatasetKind).
+		WithName(dataset.Name).WithUID(dataset.UID).WithController(true)
+	requests := corev1ac.VolumeResourceRequirements().WithRequests(corev1.ResourceList{corev1.ResourceStorage: size})
+	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(modes(dataset)...).WithResources(requests).
+		WithStorageClassName(names.StorageClass).WithVolumeMode(corev1.PersistentVolumeFilesystem).
+		WithVolumeName(names.Volume(dataset.Namespace, dataset.Name))
+	return corev1ac.PersistentVolumeClaim(dataset.Name, dataset.Namespace).WithLabels(labels).
+		WithOwnerReferences(owner).WithSpec(spec)
+}
+
+// differs says what a claim that is there cannot follow.
+func differs(dataset *v1alpha1.Dataset, pvc *corev1.PersistentVolumeClaim) string {
+	want, have := slices.Clone(modes(dataset)), slices.Clone(pvc.Spec.AccessModes)
+	slices.Sort(want)
+	slices.Sort(have)
+	if slices.Equal(slices.Compact(want), slices.Compact(have)) {
+		return ""
+	}
+	return fmt.Sprintf("spec.accessModes: PersistentVolumeClaim %s keeps %s, and the Dataset now asks for %s: delete the Dataset and create it again",
+		pvc.Name, words(have), words(want))
+}
+
+func words(modes []corev1.PersistentVolumeAccessMode) string {
+	text := make([]string, len(modes))
+	for i, m := range modes {
+		text[i] = string(m)
+	}
+	return strings.Join(text, ", ")
+}

@@ -1,0 +1,102 @@
+package datasetvolume
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/names"
+)
+
+// Finalizers with which Kubernetes keeps what pods use.
+const (
+	claimProtection  = "kubernetes.io/pvc-protection"
+	volumeProtection = "kubernetes.io/pv-protection"
+)
+
+// Remove deletes the claim and the volume of a Dataset, and says whether they
+// are gone. Call it once no pod uses them; a pod that came in between keeps
+// both. What Kubernetes still protects after Patience although no pod uses it
+// loses its protection, so that nothing waits for ever.
+func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, error) {
+	pvc, pv, err := v.get(ctx, namespace, name)
+	if err != nil {
+		return false, err
+	}
+	if pvc != nil && ours(pvc) {
+		return false, v.RemoveClaim(ctx, pvc)
+	}
+	if pv != nil && ours(pv) && isFor(pv, namespace, name) {
+		return false, v.RemoveVolume(ctx, pv)
+	}
+	return true, nil
+}
+
+// RemoveClaim deletes a claim that no pod uses. Call it until the claim is gone.
+func (v Volumes) RemoveClaim(ctx context.Context, pvc *corev1.PersistentVolumeClaim) error {
+	if pvc.DeletionTimestamp == nil {
+		return v.delete(ctx, pvc)
+	}
+	if !v.stuck(pvc) {
+		return nil
+	}
+	if !v.DespitePods {
+		users, err := Users(ctx, v.Live, pvc.Namespace, pvc.Name)
+		if err != nil || len(users) > 0 {
+			return err
+		}
+	}
+	return v.release(ctx, pvc, claimProtection)
+}
+
+// RemoveVolume deletes a volume whose claim is gone. Call it until the volume
+// is gone.
+func (v Volumes) RemoveVolume(ctx context.Context, pv *corev1.PersistentVolume) error {
+	if pv.DeletionTimestamp == nil {
+		return v.delete(ctx, pv)
+	}
+	if !v.stuck(pv) {
+		return nil
+	}
+	return v.release(ctx, pv, volumeProtection)
+}
+
+func (v Volumes) stuck(object client.Object) bool {
+	return time.Since(object.GetDeletionTimestamp().Time) > cmp.Or(v.Patience, DefaultPatience)
+}
+
+func (v Volumes) delete(ctx context.Context, object client.Object) error {
+	uid := object.GetUID()
+	err := v.Client.Delete(ctx, object, client.Preconditions{UID: &uid})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting %s: %w", what(object), err)
+	}
+	return nil
+}
+
+// release takes one finalizer away.
+func (v Volumes) release(ctx context.Context, object client.Object, finalizer string) error {
+	before := object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy has the type of its original
+	kept := slices.DeleteFunc(slices.Clone(object.GetFinalizers()), func(f string) bool { return f == finalizer })
+	if len(kept) == len(object.GetFinalizers()) {
+		return nil
+	}
+	object.SetFinalizers(kept)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := v.Client.Patch(ctx, object, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("releasing %s, which no pod uses: %w", what(object), err)
+	}
+	return nil
+}
+
+func what(object client.Object) string {
+	if pv, ok := object.(*corev1.PersistentVolume); ok {
+		return "PersistentVolume " + pv.Name
+	}
+	return fmt.Sprintf("PersistentVolumeClaim %s/%s", object.GetNamespace(), object.GetName())
+}

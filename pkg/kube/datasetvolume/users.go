@@ -1,0 +1,58 @@
+package datasetvolume
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// shown is how many pods a sentence names.
+const shown = 5
+
+// Users names the pods that mount a claim: those on a node that have not
+// completed. A pod that is on no node mounts nothing, and Kubernetes does not
+// count it either.
+func Users(ctx context.Context, live client.Reader, namespace, name string) ([]string, error) {
+	pods := &corev1.PodList{}
+	if err := live.List(ctx, pods, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("looking for pods that mount PersistentVolumeClaim %s/%s: %w", namespace, name, err)
+	}
+	var users []string
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; mounts(pod, name) {
+			users = append(users, pod.Name)
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+func mounts(pod *corev1.Pod, name string) bool {
+	if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return false
+	}
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == name
+	})
+}
+
+// Mounting begins a sentence for people: "pod a mounts", "pods a and b mount";
+// it names at most a few.
+func Mounting(users []string) string {
+	if len(users) == 1 {
+		return "pod " + users[0] + " mounts"
+	}
+	return several(users) + " mount"
+}
+
+func several(users []string) string {
+	if len(users) > shown {
+		return fmt.Sprintf("pods %s and %d more", strings.Join(users[:shown], ", "), len(users)-shown)
+	}
+	last := len(users) - 1
+	return fmt.Sprintf("pods %s and %s", strings.Join(users[:last], ", "), users[last])
+}

@@ -1,0 +1,145 @@
+package testbed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/test/dataset"
+	"github.com/jindo-io/jindo/test/ossserver"
+	"github.com/jindo-io/jindo/test/s3server"
+)
+
+// bucket as the samples name it.
+const bucket = "test-bucket"
+
+// Store holds the data set and serves it.
+type Store struct {
+	// Dir is where the files lie.
+	Dir string
+	// MountPoint as a Dataset names it.
+	MountPoint string
+	// OSS is the server, to make it fail and to count; nil for other kinds.
+	OSS *ossserver.Server
+
+	kind     string
+	endpoint string
+	keys     ufs.Credentials
+	close    []func()
+}
+
+// openStore writes the data set and serves it.
+func openStore(ctx context.Context, o Options) (*Store, error) {
+	s := &Store{
+		Dir:  filepath.Join(o.Dir, "store", bucket),
+		kind: o.Store,
+		keys: ufs.Credentials{AccessKeyID: "demo-access-key", AccessKeySecret: "demo-access-secret"},
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return s, fmt.Errorf("making the store: %w", err)
+	}
+	if err := dataset.Write(s.Dir, o.Files); err != nil {
+		return s, err
+	}
+	switch o.Store {
+	case "oss":
+		return s, s.serveOSS()
+	case "s3":
+		return s, s.serveS3(ctx)
+	case "file":
+		s.MountPoint = "file://" + s.Dir + "/"
+		return s, nil
+	default:
+		return s, fmt.Errorf("there is no store %q: take oss, s3 or file", o.Store)
+	}
+}
+
+// Close stops serving.
+func (s *Store) Close() {
+	for _, stop := range s.close {
+		stop()
+	}
+}
+
+func (s *Store) serveOSS() error {
+	s.OSS = ossserver.New(ossserver.Config{AccessKeyID: s.keys.AccessKeyID, AccessKeySecret: s.keys.AccessKeySecret})
+	if err := s.OSS.ServeDirectory(bucket, s.Dir); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("serving the store: %w", err)
+	}
+	server := &http.Server{Handler: s.OSS, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			fmt.Fprintln(os.Stderr, "serving the store:", err)
+		}
+	}()
+	s.close = append(s.close, func() {
+		_ = server.Close()
+		<-ended
+	})
+	s.MountPoint = "oss://" + bucket + "/"
+	s.endpoint = "http://" + listener.Addr().String()
+	return nil
+}
+
+// serveS3 starts versitygw over the directory that the bucket is in.
+func (s *Store) serveS3(ctx context.Context) error {
+	binary, err := s3server.Find(ctx, os.Stderr)
+	if err != nil {
+		return fmt.Errorf("serving the store: %w", err)
+	}
+	server, err := s3server.Start(ctx, s3server.Config{
+		Binary: binary, Dir: filepath.Dir(s.Dir), AccessKeyID: s.keys.AccessKeyID, AccessKeySecret: s.keys.AccessKeySecret,
+	})
+	if err != nil {
+		return fmt.Errorf("serving the store: %w", err)
+	}
+	s.close = append(s.close, server.Stop)
+	s.MountPoint = "s3://" + bucket + "/"
+	s.endpoint = server.Endpoint
+	return nil
+}
+
+// fill puts this store into the sample Dataset.
+func (s *Store) fill(sample string) string {
+	switch s.kind {
+	case "file":
+		// A directory has no endpoint and no credentials.
+		head, tail, _ := strings.Cut(sample, "      options:\n")
+		_, name, _ := strings.Cut(tail, "      name:")
+		sample = head + "      name:" + name
+	case "s3":
+		sample = strings.ReplaceAll(sample, "fs.oss.", "fs.s3.")
+	}
+	return strings.NewReplacer(
+		"oss://"+bucket+"/", s.MountPoint,
+		"<OSS_ACCESS_KEY_ID>", s.keys.AccessKeyID,
+		"<OSS_ACCESS_KEY_SECRET>", s.keys.AccessKeySecret,
+		"<OSS_ENDPOINT>", s.endpoint,
+	).Replace(sample)
+}
+
+// DriverOptions that a driver needs to reach this store directly.
+func (s *Store) DriverOptions() map[string]string {
+	if s.endpoint == "" {
+		return nil
+	}
+	return map[string]string{"fs." + s.kind + ".endpoint": s.endpoint}
+}
+
+// Credentials of the store.
+func (s *Store) Credentials(context.Context) (ufs.Credentials, error) { return s.keys, nil }
+
+var _ ufs.CredentialsSource = (*Store)(nil)
