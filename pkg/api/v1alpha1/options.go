@@ -89,9 +89,3 @@ func (s *DatasetSpec) EffectiveOptions(mount Mount) map[string]OptionValue {
 	add(mount.Options, mount.EncryptOptions)
 	return merged
 }
-
-// ReadOnly says whether the accessModes make the whole Dataset read-only: there
-// are none, or ReadOnlyMany is among them.
-func (s *DatasetSpec) ReadOnly() bool {
-	return len(s.AccessModes) == 0 || slices.Contains(s.AccessModes, "ReadOnlyMany")
-}

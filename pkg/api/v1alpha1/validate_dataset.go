@@ -23,17 +23,21 @@ func (f *findings) dataset(spec *DatasetSpec) {
 	f.uniqueMounts(path.Child("mounts"), spec)
 	f.optionNames(path.Child("sharedOptions"), spec.SharedOptions)
 	f.encryptOptions(path.Child("sharedEncryptOptions"), spec.SharedEncryptOptions, spec.SharedOptions)
-	f.accessModes(path.Child("accessModes"), spec.AccessModes)
+	f.accessModes(path.Child("accessModes"), spec)
 	f.user(path.Child("owner"), spec.Owner)
 	oneOf(f, path.Child("placement"), spec.PlacementMode, ExclusiveMode, SharedMode, DefaultMode)
 }
 
-func (f *findings) accessModes(path *field.Path, modes []corev1.PersistentVolumeAccessMode) {
+func (f *findings) accessModes(path *field.Path, spec *DatasetSpec) {
+	modes := spec.AccessModes
 	for i, mode := range modes {
 		oneOf(f, path.Index(i), mode, corev1.ReadOnlyMany, corev1.ReadWriteMany, corev1.ReadWriteOnce, corev1.ReadWriteOncePod)
 	}
-	if len(modes) > 1 && slices.Contains(modes, corev1.ReadOnlyMany) {
-		f.warn(path, "ReadOnlyMany among them makes the whole Dataset read-only: leave it out to write")
+	switch {
+	case len(modes) > 1 && slices.Contains(modes, corev1.ReadOnlyMany):
+		f.warn(path, "ReadOnlyMany makes the whole Dataset read-only, whatever the other modes are: write it alone")
+	case !spec.ReadOnly() && ServedAccess(false) == AccessReadOnly:
+		f.warn(path, "writing is not supported yet: the mounts are served read-only, and every write fails with EROFS")
 	}
 }
 

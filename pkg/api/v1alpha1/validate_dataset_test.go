@@ -217,7 +217,7 @@ func TestDatasetWarnings(t *testing.T) {
 	}
 	got := strings.Join(warnings, "\n")
 	for _, want := range []string{
-		"spec.accessModes: ReadOnlyMany among them",
+		"spec.accessModes: ReadOnlyMany makes the whole Dataset read-only",
 		"spec.mounts[0].mountPoint: cos:// is accepted but not served yet",
 		"spec.mounts[0].shared: has no effect",
 		"spec.mounts[1].options[fs.oss.endpoint]: still holds the placeholder",
@@ -227,6 +227,27 @@ func TestDatasetWarnings(t *testing.T) {
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no warning %q in\n%s", want, got)
+		}
+	}
+}
+
+// Writing is accepted, and a warning says that it does not work yet.
+func TestWritableDatasetsAreServedReadOnly(t *testing.T) {
+	for modes, warned := range map[string]bool{
+		"[]": false, "[ReadOnlyMany]": false,
+		"[ReadWriteMany]": true, "[ReadWriteOnce]": true, "[ReadWriteOncePod]": true, "[ReadWriteOnce, ReadWriteMany]": true,
+	} {
+		object := decodeOne(t, manifest(DatasetKind, "", "accessModes: "+modes+"\n"+mountsOf("mountPoint: 'local:///d'")))
+		errs, warnings := Validate(object)
+		if len(errs) > 0 {
+			t.Errorf("accessModes %s: %v", modes, errs)
+		}
+		if got := strings.Contains(strings.Join(warnings, "\n"), "spec.accessModes: writing is not supported yet"); got != warned {
+			t.Errorf("accessModes %s: warnings %q", modes, warnings)
+		}
+		dataset, _ := object.(*Dataset)
+		if got := ServedAccess(dataset.Spec.ReadOnly()); got != AccessReadOnly {
+			t.Errorf("accessModes %s: served with access %s", modes, got)
 		}
 	}
 }
