@@ -50,7 +50,7 @@ func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
 	known := &masters{}
 	known.index.Store(1)
 	workers, err := cache.New(cache.Config{
-		Roster: topology.Roster{Name: "hadoop", ClusterID: "c"}, Identity: identity, Masters: known, Poll: time.Hour,
+		Topology: topology.Topology{Name: "hadoop", ClusterID: "c"}, Identity: identity, Masters: known, Poll: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 
 // server is everything that serving one mount takes.
 type server struct {
-	roster  topology.Roster
+	roster  topology.Topology
 	masters *client.Client
 	workers *cache.Client
 	sockets *reader.Sockets
@@ -44,12 +44,12 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 		return nil, fmt.Errorf("making the state directory: %w", err)
 	}
 	s := &server{roster: who, sockets: reader.NewSockets(o.socketDir)}
-	s.masters, err = client.New(client.Config{Roster: who, Identity: identity, Holder: "fuse " + o.name, Logger: logger})
+	s.masters, err = client.New(client.Config{Topology: who, Identity: identity, Holder: "fuse " + o.name, Logger: logger})
 	if err != nil {
 		return nil, err
 	}
 	s.workers, err = cache.New(cache.Config{
-		Roster: who, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"), Logger: logger,
+		Topology: who, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"), Logger: logger,
 	})
 	if err != nil {
 		return nil, s.close(err)

@@ -69,7 +69,7 @@ func (p *pod) publish(handle, master string) (folder string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	who := topology.Roster{Namespace: "ns", Name: handle, ClusterID: "c", Masters: []topology.Member{{Name: "m0", Host: host, Port: address.Port}}}
+	who := topology.Topology{Namespace: "ns", Name: handle, ClusterID: "c", Masters: []topology.Member{{Name: "m0", Host: host, Port: address.Port}}}
 	raw, err := who.Marshal()
 	if err != nil {
 		p.t.Fatal(err)
@@ -169,7 +169,7 @@ func TestReadySaysWhatEachVolumeLacks(t *testing.T) {
 	p.publish("ns-damaged", "127.0.0.1:1")
 	p.write(filepath.Join(p.dir, "mounts", "ns-damaged", "roster.json"), []byte("{"))
 	p.start("ns-absent", "ns-damaged", "ns-silent")
-	said := p.saysUntil(1, "volume ns-absent: the node's plugin has not published it", "volume ns-damaged: reading roster", "volume ns-silent: runtime ns/ns-silent does not say what is mounted")
+	said := p.saysUntil(1, "volume ns-absent: the node's plugin has not published it", "volume ns-damaged: read topology", "volume ns-silent: runtime ns/ns-silent does not say what is mounted")
 	if lines := strings.Split(strings.TrimSpace(said), "\n"); len(lines) != 3 {
 		t.Errorf("it says %q", said)
 	}

@@ -62,7 +62,7 @@ func newCluster(t testing.TB, masters int) *cluster {
 	t.Helper()
 	c := &cluster{Fixture: consensustest.New(t, masters), t: t, processes: make([]*process, masters)}
 	dir := t.TempDir()
-	raw, err := c.Roster.Marshal()
+	raw, err := c.Topology.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func freeAddress(t testing.TB) string {
 
 func (c *cluster) client(peer mtls.Peer) *client.Client {
 	c.t.Helper()
-	made, err := client.New(client.Config{Roster: c.Roster, Identity: c.Issue(peer), Holder: peer.String()})
+	made, err := client.New(client.Config{Topology: c.Topology, Identity: c.Issue(peer), Holder: peer.String()})
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func (c *cluster) start(i int, more ...string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	m := c.Roster.Masters[i]
+	m := c.Topology.Masters[i]
 	args := append([]string{
 		"--name=" + m.Name, "--roster=" + c.rosterAt, "--tls-dir=" + c.tlsDirs[i], "--data-dir=" + c.DataDir(i),
 		"--listen=" + m.Address(), "--raft-listen=" + m.RaftAddress(), "--health-listen=" + c.health[i],
@@ -204,7 +204,7 @@ func (c *cluster) settled() []*masterv1.StatusResponse {
 			if m.Err != nil {
 				return fmt.Errorf("%s: %w", m.Member.Name, m.Err)
 			}
-			if !m.Status.GetReady() || len(m.Status.GetPeers()) != len(c.Roster.Masters) {
+			if !m.Status.GetReady() || len(m.Status.GetPeers()) != len(c.Topology.Masters) {
 				return fmt.Errorf("%s is not: %v", m.Member.Name, m.Status)
 			}
 			all = append(all, m.Status)

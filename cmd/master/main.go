@@ -88,7 +88,7 @@ func run(ctx context.Context, o options) error {
 	defer peers.Close()
 	node, err := consensus.Open(consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: who.ClusterID, Formed: o.formed,
-		Roster: who, Identity: identity, RaftListen: o.raftListen,
+		Topology: who, Identity: identity, RaftListen: o.raftListen,
 		Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}, server.StateMachine(machine))
@@ -96,7 +96,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	answers, err := server.New(server.Config{
-		Name: o.name, Roster: who, Identity: identity, Consensus: node, State: machine,
+		Name: o.name, Topology: who, Identity: identity, Consensus: node, State: machine,
 		WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	})
 	if err != nil {

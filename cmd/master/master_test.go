@@ -18,14 +18,14 @@ func TestOneMasterServes(t *testing.T) {
 		t.Errorf("the mount came back as %v", mount)
 	}
 	member, peer := worker(0)
-	view, err := c.client(peer).RegisterWorker(t.Context(), member, c.Roster.ClusterID)
+	view, err := c.client(peer).RegisterWorker(t.Context(), member, c.Topology.ClusterID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := view.GetRing().GetMembers(); len(got) != 1 || got[0].GetId() != member.GetId() || view.GetRing().GetEpoch() != 1 {
 		t.Errorf("after registering, the ring is %v", view.GetRing())
 	}
-	for _, beat := range c.client(peer).Heartbeat(t.Context(), &commonv1.WorkerReport{Id: member.GetId(), Name: member.GetName(), HitBytes: 7}, c.Roster.ClusterID) {
+	for _, beat := range c.client(peer).Heartbeat(t.Context(), &commonv1.WorkerReport{Id: member.GetId(), Name: member.GetName(), HitBytes: 7}, c.Topology.ClusterID) {
 		if beat.Err != nil || !beat.Response.GetRegistered() || !beat.Response.GetLeader() || beat.Response.GetViewIndex() != view.GetIndex() {
 			t.Errorf("the heartbeat was answered with %v, %v", beat.Response, beat.Err)
 		}

@@ -82,7 +82,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	logger, health := daemon.Logger(o.name, o.debug), daemon.NewHealth()
-	masters, err := client.New(client.Config{Roster: who, Identity: identity, Holder: "worker " + o.name, Logger: logger})
+	masters, err := client.New(client.Config{Topology: who, Identity: identity, Holder: "worker " + o.name, Logger: logger})
 	if err != nil {
 		return err
 	}

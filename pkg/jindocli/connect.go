@@ -38,9 +38,9 @@ func Connect(_ context.Context, settings Settings) (Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &remote{logger: slog.New(slog.DiscardHandler), targets: collect.Targets{Roster: members, Identity: identity, Timeout: min(targetTimeout, settings.Timeout)}}
+	c := &remote{logger: slog.New(slog.DiscardHandler), targets: collect.Targets{Topology: members, Identity: identity, Timeout: min(targetTimeout, settings.Timeout)}}
 	if len(members.Masters) > 0 {
-		c.masters, err = client.New(client.Config{Roster: members, Identity: identity, Holder: nameJindo})
+		c.masters, err = client.New(client.Config{Topology: members, Identity: identity, Holder: nameJindo})
 		if err != nil {
 			return nil, err
 		}
@@ -63,7 +63,7 @@ func (c *remote) Masters(ctx context.Context) []report.Master {
 
 // Report of everything.
 func (c *remote) Report(ctx context.Context) *report.Runtime {
-	r := report.New(report.Ref{Namespace: c.targets.Roster.Namespace, Name: c.targets.Roster.Name}, time.Now())
+	r := report.New(report.Ref{Namespace: c.targets.Topology.Namespace, Name: c.targets.Topology.Name}, time.Now())
 	collect.Fill(ctx, r, c.targets)
 	return r
 }

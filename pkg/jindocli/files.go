@@ -12,7 +12,7 @@ import (
 // Files opens the tree: names and bytes come from the workers, over the
 // network.
 func (c *remote) Files(ctx context.Context) (Files, error) {
-	config := cacheclient.Config{Roster: c.targets.Roster, Identity: c.targets.Identity, Logger: c.logger}
+	config := cacheclient.Config{Topology: c.targets.Topology, Identity: c.targets.Identity, Logger: c.logger}
 	if c.masters != nil {
 		config.Masters = c.masters
 	}

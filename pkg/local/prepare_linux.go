@@ -101,7 +101,7 @@ func notices(p *plan.Plan) []string {
 }
 
 func (s *supervisor) writeFiles() error {
-	s.roster = s.order.Plan.Roster(s.formation.ClusterID, s.host)
+	s.roster = s.order.Plan.Topology(s.formation.ClusterID, s.host)
 	raw, err := s.roster.Marshal()
 	if err != nil {
 		return err

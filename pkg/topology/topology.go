@@ -1,9 +1,9 @@
-// Package topology says who belongs to a runtime and where they listen: the one
-// static file that every component and client starts from.
+// Package topology holds the names and addresses of a runtime's masters and
+// workers: the one static file that every component and client starts from.
 //
-// A roster is configuration, written by an executor (a ConfigMap on
-// Kubernetes, a file on one machine). It is not membership: which masters vote
-// is Raft's to say, and which workers own what is the ring's.
+// A topology is configuration, written by an executor (a ConfigMap on
+// Kubernetes, a file on one machine). It is not membership: Raft decides which
+// masters vote, and the ring decides which worker owns a key.
 package topology
 
 import (
@@ -14,7 +14,7 @@ import (
 	"strconv"
 )
 
-// Ports that components listen on unless the roster says otherwise.
+// Ports that components listen on by default.
 const (
 	MasterPort = 18004
 	WorkerPort = 18005
@@ -22,12 +22,12 @@ const (
 	HealthPort = 18008
 )
 
-// Roster of one runtime.
-type Roster struct {
-	// Namespace and Name of the JindoRuntime.
+// Topology lists the masters and workers of one runtime.
+type Topology struct {
+	// Namespace and Name are those of the JindoRuntime.
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// ClusterID is minted once by whoever starts the runtime.
+	// ClusterID is generated once, by the executor that first starts the runtime.
 	ClusterID string   `json:"clusterID"`
 	Masters   []Member `json:"masters"`
 	Workers   []Member `json:"workers"`
@@ -35,29 +35,29 @@ type Roster struct {
 
 // Member is one master or worker.
 type Member struct {
-	// Name is stable: "hadoop-jindofs-master-0".
+	// Name is stable across restarts, for example "hadoop-jindofs-master-0".
 	Name string `json:"name"`
-	// Host is a DNS name, resolved at every dial, or an address.
+	// Host is a DNS name, which is resolved at every dial, or an IP address.
 	Host string `json:"host"`
-	// Port of gRPC (masters) or of HTTP and gRPC (workers).
+	// Port serves gRPC on masters, and HTTP and gRPC on workers.
 	Port int `json:"port"`
-	// RaftPort of a master.
+	// RaftPort serves Raft. Only masters have one.
 	RaftPort int `json:"raftPort,omitempty"`
 	// HealthPort serves health checks and metrics.
 	HealthPort int `json:"healthPort,omitempty"`
 }
 
-// Address to dial: host:port.
+// Address returns the host:port to dial for gRPC.
 func (m Member) Address() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.Port)) }
 
-// RaftAddress to dial: host:port.
+// RaftAddress returns the host:port to dial for Raft.
 func (m Member) RaftAddress() string { return net.JoinHostPort(m.Host, strconv.Itoa(m.RaftPort)) }
 
-// Master finds a master by name.
-func (r Roster) Master(name string) (Member, bool) { return find(r.Masters, name) }
+// Master returns the master with the given name.
+func (t Topology) Master(name string) (Member, bool) { return find(t.Masters, name) }
 
-// Worker finds a worker by name.
-func (r Roster) Worker(name string) (Member, bool) { return find(r.Workers, name) }
+// Worker returns the worker with the given name.
+func (t Topology) Worker(name string) (Member, bool) { return find(t.Workers, name) }
 
 func find(members []Member, name string) (Member, bool) {
 	for _, m := range members {
@@ -68,50 +68,49 @@ func find(members []Member, name string) (Member, bool) {
 	return Member{}, false
 }
 
-// Load reads the roster in a file. The error names the file and what is wrong
-// with it.
-func Load(path string) (Roster, error) {
+// Load reads and validates the topology in a file. Its errors name the file.
+func Load(path string) (Topology, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return Roster{}, fmt.Errorf("reading roster: %w", err)
+		return Topology{}, fmt.Errorf("read topology: %w", err)
 	}
-	var r Roster
-	if err := json.Unmarshal(raw, &r); err != nil {
-		return Roster{}, fmt.Errorf("reading roster %s: %w", path, err)
+	var t Topology
+	if err := json.Unmarshal(raw, &t); err != nil {
+		return Topology{}, fmt.Errorf("read topology %s: %w", path, err)
 	}
-	if err := r.Validate(); err != nil {
-		return Roster{}, fmt.Errorf("reading roster %s: %w", path, err)
+	if err := t.Validate(); err != nil {
+		return Topology{}, fmt.Errorf("read topology %s: %w", path, err)
 	}
-	return r, nil
+	return t, nil
 }
 
-// Validate reports the first thing that makes a roster unusable.
-func (r Roster) Validate() error {
-	if r.Name == "" {
-		return fmt.Errorf("it names no runtime: set name")
+// Validate returns an error that describes the first invalid field.
+func (t Topology) Validate() error {
+	if t.Name == "" {
+		return fmt.Errorf("runtime name is empty: set name")
 	}
 	seen := map[string]bool{}
-	for _, m := range append(append([]Member{}, r.Masters...), r.Workers...) {
+	for _, m := range append(append([]Member{}, t.Masters...), t.Workers...) {
 		switch {
 		case m.Name == "":
-			return fmt.Errorf("a member has no name")
+			return fmt.Errorf("member without a name: set name")
 		case seen[m.Name]:
-			return fmt.Errorf("member %s is there twice", m.Name)
+			return fmt.Errorf("duplicate member %s", m.Name)
 		case m.Host == "":
-			return fmt.Errorf("member %s has no host", m.Name)
+			return fmt.Errorf("member %s: host is empty", m.Name)
 		case m.Port < 1 || m.Port > 65535:
-			return fmt.Errorf("member %s has port %d, which is not within 1 to 65535", m.Name, m.Port)
+			return fmt.Errorf("member %s: invalid port %d: must be 1 to 65535", m.Name, m.Port)
 		}
 		seen[m.Name] = true
 	}
 	return nil
 }
 
-// Marshal writes a roster as its file has it.
-func (r Roster) Marshal() ([]byte, error) {
-	raw, err := json.MarshalIndent(r, "", "  ")
+// Marshal returns the contents of the file that Load reads.
+func (t Topology) Marshal() ([]byte, error) {
+	raw, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("encoding roster: %w", err)
+		return nil, fmt.Errorf("encode topology: %w", err)
 	}
 	return append(raw, '\n'), nil
 }

@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-func example() Roster {
-	return Roster{
+func example() Topology {
+	return Topology{
 		Namespace: "default", Name: "hadoop", ClusterID: "c1",
 		Masters: []Member{{Name: "hadoop-jindofs-master-0", Host: "127.1.2.11", Port: MasterPort, RaftPort: RaftPort, HealthPort: HealthPort}},
 		Workers: []Member{{Name: "hadoop-jindofs-worker-0", Host: "worker-0.example", Port: WorkerPort, HealthPort: HealthPort}},
 	}
 }
 
-func TestRosterSurvivesItsFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "roster.json")
+func TestLoadReturnsWhatMarshalWrote(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "topology.json")
 	raw, err := example().Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -40,26 +40,26 @@ func TestFind(t *testing.T) {
 		t.Errorf("worker: %+v, %v", m, ok)
 	}
 	if _, ok := r.Worker("hadoop-jindofs-master-0"); ok {
-		t.Error("a master was found among the workers")
+		t.Error("Worker returned a master")
 	}
 }
 
-func TestLoadNamesWhatIsWrong(t *testing.T) {
+func TestLoadRejectsInvalidFields(t *testing.T) {
 	for name, test := range map[string]struct {
-		change func(*Roster)
+		change func(*Topology)
 		want   string
 	}{
-		"no name":        {func(r *Roster) { r.Name = "" }, "set name"},
-		"nameless":       {func(r *Roster) { r.Masters[0].Name = "" }, "no name"},
-		"no host":        {func(r *Roster) { r.Workers[0].Host = "" }, "no host"},
-		"port too small": {func(r *Roster) { r.Workers[0].Port = 0 }, "port 0"},
-		"port too large": {func(r *Roster) { r.Workers[0].Port = 65536 }, "port 65536"},
-		"twice":          {func(r *Roster) { r.Workers[0].Name = r.Masters[0].Name }, "twice"},
+		"without a name": {func(t *Topology) { t.Name = "" }, "set name"},
+		"nameless":       {func(t *Topology) { t.Masters[0].Name = "" }, "without a name"},
+		"no host":        {func(t *Topology) { t.Workers[0].Host = "" }, "host is empty"},
+		"port too small": {func(t *Topology) { t.Workers[0].Port = 0 }, "invalid port 0"},
+		"port too large": {func(t *Topology) { t.Workers[0].Port = 65536 }, "invalid port 65536"},
+		"twice":          {func(t *Topology) { t.Workers[0].Name = t.Masters[0].Name }, "duplicate"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := example()
 			test.change(&r)
-			path := filepath.Join(t.TempDir(), "roster.json")
+			path := filepath.Join(t.TempDir(), "topology.json")
 			raw, err := r.Marshal()
 			if err != nil {
 				t.Fatal(err)
@@ -68,12 +68,12 @@ func TestLoadNamesWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := Load(path); err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
-				t.Fatalf("got %v, want it to say %q and name the file", err, test.want)
+				t.Fatalf("got %v, want an error with %q and the file name", err, test.want)
 			}
 		})
 	}
 	if _, err := Load(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a missing file was loaded")
+		t.Error("Load succeeded for a missing file")
 	}
 }
 
@@ -85,7 +85,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(raw)
 	f.Add([]byte(`{"name":"x","masters":[{}]}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		path := filepath.Join(t.TempDir(), "roster.json")
+		path := filepath.Join(t.TempDir(), "topology.json")
 		if err := os.WriteFile(path, raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		if err := r.Validate(); err != nil {
-			t.Fatalf("loaded and invalid: %v", err)
+			t.Fatalf("Load returned an invalid topology: %v", err)
 		}
 	})
 }

@@ -164,7 +164,7 @@ func (s *Stand) Masters() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.masters, err = client.New(client.Config{Roster: members, Identity: identity, Holder: "stand"})
+	s.masters, err = client.New(client.Config{Topology: members, Identity: identity, Holder: "stand"})
 	if err != nil {
 		return nil, fmt.Errorf("speaking to the masters: %w", err)
 	}

@@ -23,7 +23,7 @@ type Masters interface {
 
 // Config of a Client. Zero values mean the defaults named.
 type Config struct {
-	Roster   topology.Roster
+	Topology topology.Topology
 	Identity *mtls.Identity
 	// Masters may be nil; then workers alone are asked.
 	Masters Masters
@@ -99,7 +99,7 @@ func New(config Config) (*Client, error) {
 	if config.Identity == nil {
 		return nil, fmt.Errorf("starting the client of the workers: it has no identity")
 	}
-	if err := config.Roster.Validate(); err != nil {
+	if err := config.Topology.Validate(); err != nil {
 		return nil, fmt.Errorf("starting the client of the workers: the roster cannot be used: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -157,7 +157,7 @@ func (c *Client) Wait(ctx context.Context) error {
 	case <-c.known:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the view of cluster %s: neither its masters, nor its workers, nor the file %q had one: %w", c.config.Roster.Name, c.config.ViewFile, context.Cause(ctx))
+		return fmt.Errorf("waiting for the view of cluster %s: neither its masters, nor its workers, nor the file %q had one: %w", c.config.Topology.Name, c.config.ViewFile, context.Cause(ctx))
 	}
 }
 
@@ -175,7 +175,7 @@ func (c *Client) Changes() <-chan struct{} { return c.changes }
 
 // adopt takes a view that is newer than the one held, and keeps it.
 func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
-	want := c.config.Roster.ClusterID
+	want := c.config.Topology.ClusterID
 	if got := offered.GetClusterId(); want != "" && got != want {
 		return false, fmt.Errorf("the view is of cluster %q, the roster of %q", got, want)
 	}
@@ -188,7 +188,7 @@ func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
 	if before != nil && before.GetClusterId() != offered.GetClusterId() {
 		return false, fmt.Errorf("the view is of cluster %q, this client's of %q", offered.GetClusterId(), before.GetClusterId())
 	}
-	c.current.Store(newView(offered, c.config.Roster))
+	c.current.Store(newView(offered, c.config.Topology))
 	if before == nil {
 		close(c.known)
 	}
@@ -209,7 +209,7 @@ func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
 // first needed, and anew when its address has changed.
 func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 	host, port := member.GetHost(), int(member.GetPort())
-	if known, ok := c.config.Roster.Worker(member.GetName()); ok && host == "" {
+	if known, ok := c.config.Topology.Worker(member.GetName()); ok && host == "" {
 		host, port = known.Host, known.Port
 	}
 	address := net.JoinHostPort(host, strconv.Itoa(port))
@@ -238,7 +238,7 @@ func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 func (c *Client) everybody(key string) []*commonv1.RingMember {
 	v := c.current.Load()
 	if v == nil {
-		return rosterRing(c.config.Roster).Order(key)
+		return topologyRing(c.config.Topology).Order(key)
 	}
 	return append(v.ring.Order(key), v.outside...)
 }

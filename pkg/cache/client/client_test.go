@@ -74,7 +74,7 @@ func (f *fixture) start(change ...func(*client.Config)) *client.Client {
 func (f *fixture) startOnly(change ...func(*client.Config)) *client.Client {
 	f.Helper()
 	config := client.Config{
-		Roster: f.cluster.Roster, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
+		Topology: f.cluster.Topology, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
 		Poll: time.Hour, Silence: time.Minute,
 		Clock: func() time.Time { return time.Unix(1000, f.now.Load()) },
 	}
@@ -437,7 +437,7 @@ func TestAnAddressThatChanges(t *testing.T) {
 	// Worker 0 moves to where worker 1 was, whose certificate is another's.
 	moved := f.cluster.NewView(2)
 	moved.Ring.Members = moved.Ring.Members[:1]
-	moved.Ring.Members[0].Port = uint32(f.cluster.Roster.Workers[1].Port)
+	moved.Ring.Members[0].Port = uint32(f.cluster.Topology.Workers[1].Port)
 	f.cluster.Workers[1].SetView(moved)
 	f.eventually("the view is there", func() bool { return c.View().GetIndex() == 2 })
 	f.cluster.Bucket.Put("x", []byte("x"))
@@ -466,7 +466,7 @@ func TestOddKeysArriveAsTheyAre(t *testing.T) {
 func TestWhoMayAnswer(t *testing.T) {
 	f := newFixture(t, 1)
 	stranger := newFixture(t, 1)
-	c := stranger.startOnly(func(c *client.Config) { c.Roster = f.cluster.Roster })
+	c := stranger.startOnly(func(c *client.Config) { c.Topology = f.cluster.Topology })
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := c.Wait(ctx); err == nil {
@@ -477,7 +477,7 @@ func TestWhoMayAnswer(t *testing.T) {
 func TestRefusedConfigurations(t *testing.T) {
 	f := newFixture(t, 1)
 	for name, config := range map[string]client.Config{
-		"no identity": {Roster: f.cluster.Roster},
+		"no identity": {Topology: f.cluster.Topology},
 		"no roster":   {Identity: f.cluster.Identity(mtls.Fuse, "f")},
 	} {
 		if _, err := client.New(config); err == nil {

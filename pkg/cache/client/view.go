@@ -28,16 +28,16 @@ type view struct {
 }
 
 // newView of a message; where it has no ring, the roster's workers make one.
-func newView(v *commonv1.ClusterView, r topology.Roster) *view {
+func newView(v *commonv1.ClusterView, r topology.Topology) *view {
 	out := &view{ClusterView: v, ring: ring.New(v.GetRing()), epochs: map[string]uint64{}}
 	if out.ring.Len() == 0 {
-		out.ring = rosterRing(r)
+		out.ring = topologyRing(r)
 	}
 	in := map[string]bool{}
 	for _, m := range out.ring.Members() {
 		in[m.GetName()] = true
 	}
-	for _, m := range rosterRing(r).Members() {
+	for _, m := range topologyRing(r).Members() {
 		if !in[m.GetName()] {
 			out.outside = append(out.outside, m)
 		}
@@ -53,8 +53,8 @@ func newView(v *commonv1.ClusterView, r topology.Roster) *view {
 	return out
 }
 
-// rosterRing is the ring of a client that knows of none.
-func rosterRing(r topology.Roster) *ring.Ring {
+// topologyRing is the ring of a client that knows of none.
+func topologyRing(r topology.Topology) *ring.Ring {
 	members := make([]*commonv1.RingMember, 0, len(r.Workers))
 	for _, w := range r.Workers {
 		members = append(members, &commonv1.RingMember{Name: w.Name, Host: w.Host, Port: uint32(w.Port), Weight: 1})

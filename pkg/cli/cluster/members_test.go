@@ -51,7 +51,7 @@ func newFake(t *testing.T, masters int) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{t: t, authority: authority}
-	members := topology.Roster{Namespace: namespace, Name: "hadoop"}
+	members := topology.Topology{Namespace: namespace, Name: "hadoop"}
 	runtime := &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Name: "hadoop", Namespace: namespace}}
 	runtime.Status.DesiredMasterNumberScheduled = int32(masters)
 	runtime.Status.Raft = &v1alpha1.RaftStatus{}

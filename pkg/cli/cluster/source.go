@@ -129,7 +129,7 @@ func (s *Source) ask(ctx context.Context, r *report.Runtime, runtime *v1alpha1.J
 		return err
 	}
 	if !s.workers {
-		targets.Roster.Workers = nil
+		targets.Topology.Workers = nil
 	}
 	targets.Timeout = s.session.RequestTimeout
 	refused := noted(&targets)
@@ -151,7 +151,7 @@ func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (strin
 		return "", err
 	}
 	refused := noted(&targets)
-	masters, err := client.New(client.Config{Roster: targets.Roster, Identity: targets.Identity, Holder: "kubectl-jindo", Dial: targets.Dial})
+	masters, err := client.New(client.Config{Topology: targets.Topology, Identity: targets.Identity, Holder: "kubectl-jindo", Dial: targets.Dial})
 	if err != nil {
 		return "", err
 	}

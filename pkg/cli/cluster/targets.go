@@ -59,21 +59,21 @@ func Targets(ctx context.Context, c *session.Cluster, runtime *v1alpha1.JindoRun
 	}
 	forwarder := forward.New(c.Config, runtime.Namespace)
 	return collect.Targets{
-		Roster: members, Identity: identity, Timeout: cmp.Or(c.Config.Timeout, session.DefaultRequestTimeout),
+		Topology: members, Identity: identity, Timeout: cmp.Or(c.Config.Timeout, session.DefaultRequestTimeout),
 		Dial: func(ctx context.Context, m topology.Member) (net.Conn, error) {
 			return forwarder.Dial(ctx, m.Name, m.Port)
 		},
 	}, nil
 }
 
-func membersIn(config *corev1.ConfigMap) (topology.Roster, error) {
-	var members topology.Roster
+func membersIn(config *corev1.ConfigMap) (topology.Topology, error) {
+	var members topology.Topology
 	err := json.Unmarshal([]byte(config.Data[names.FuseSecretRoster]), &members)
 	if err == nil {
 		err = members.Validate()
 	}
 	if err != nil {
-		return topology.Roster{}, fmt.Errorf("reading the members in ConfigMap %s/%s: %w", config.Namespace, config.Name, err)
+		return topology.Topology{}, fmt.Errorf("reading the members in ConfigMap %s/%s: %w", config.Namespace, config.Name, err)
 	}
 	return members, nil
 }

@@ -27,7 +27,7 @@ import (
 
 // Targets to ask.
 type Targets struct {
-	Roster   topology.Roster
+	Topology topology.Topology
 	Identity *mtls.Identity
 	// Timeout of each target.
 	Timeout time.Duration
@@ -66,7 +66,7 @@ type workerAnswer struct {
 // Fill asks masters and workers and adds what they say to the report.
 func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 	a := t.ask(ctx)
-	for i, m := range t.Roster.Masters {
+	for i, m := range t.Topology.Masters {
 		answer := a.masters[i]
 		if answer.err != nil {
 			r.Failures = append(r.Failures, report.Failure{Target: m.Name, Error: Reason(answer.err)})
@@ -77,7 +77,7 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 	if view == nil {
 		view = t.leadersView(ctx, r.Leader())
 	}
-	for i, w := range t.Roster.Workers {
+	for i, w := range t.Topology.Workers {
 		answer := a.workers[i]
 		if answer.err != nil {
 			r.Failures = append(r.Failures, report.Failure{Target: w.Name, Error: Reason(answer.err)})
@@ -85,7 +85,7 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 		r.Workers = append(r.Workers, worker(w, answer, view))
 	}
 	r.Mounts = append(r.Mounts, mounts(view, a.workers)...)
-	r.Targets += len(t.Roster.Masters) + len(t.Roster.Workers)
+	r.Targets += len(t.Topology.Masters) + len(t.Topology.Workers)
 	r.Asked = true
 	r.Version = version(r)
 	r.Sum()
@@ -93,22 +93,22 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 
 // Masters asks the masters only.
 func Masters(ctx context.Context, t Targets) []report.Master {
-	t.Roster.Workers = nil
+	t.Topology.Workers = nil
 	a := t.ask(ctx)
-	masters := make([]report.Master, len(t.Roster.Masters))
-	for i, m := range t.Roster.Masters {
+	masters := make([]report.Master, len(t.Topology.Masters))
+	for i, m := range t.Topology.Masters {
 		masters[i] = master(m, a.masters[i])
 	}
 	return masters
 }
 
 func (t Targets) ask(ctx context.Context) answers {
-	a := answers{masters: make([]masterAnswer, len(t.Roster.Masters)), workers: make([]workerAnswer, len(t.Roster.Workers))}
+	a := answers{masters: make([]masterAnswer, len(t.Topology.Masters)), workers: make([]workerAnswer, len(t.Topology.Workers))}
 	var asking sync.WaitGroup
-	for i, m := range t.Roster.Masters {
+	for i, m := range t.Topology.Masters {
 		asking.Go(func() { a.masters[i] = t.askMaster(ctx, m) })
 	}
-	for i, w := range t.Roster.Workers {
+	for i, w := range t.Topology.Workers {
 		asking.Go(func() { a.workers[i] = t.askWorker(ctx, w) })
 	}
 	asking.Wait()
@@ -141,7 +141,7 @@ func (t Targets) leadersView(ctx context.Context, leader *report.Master) *common
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
-	member, found := t.Roster.Master(leader.Name)
+	member, found := t.Topology.Master(leader.Name)
 	if !found {
 		return nil
 	}
@@ -242,7 +242,7 @@ func version(r *report.Runtime) string {
 
 // View is the newest view that a worker has; nil when none answers.
 func View(ctx context.Context, t Targets) (*commonv1.ClusterView, error) {
-	t.Roster.Masters = nil
+	t.Topology.Masters = nil
 	a := t.ask(ctx)
 	if view := newestView(a.workers); view != nil {
 		return view, nil
@@ -250,7 +250,7 @@ func View(ctx context.Context, t Targets) (*commonv1.ClusterView, error) {
 	var failed error
 	for i, w := range a.workers {
 		if w.err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %s", t.Roster.Workers[i].Name, Reason(w.err)))
+			failed = errors.Join(failed, fmt.Errorf("%s: %s", t.Topology.Workers[i].Name, Reason(w.err)))
 		}
 	}
 	if failed == nil {

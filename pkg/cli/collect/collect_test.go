@@ -76,7 +76,7 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{t: t, authority: authority, dir: t.TempDir()}
-	c.targets = Targets{Roster: topology.Roster{Name: "hadoop"}, Identity: c.identity(mtls.Admin, "admin"), Timeout: 10 * time.Second}
+	c.targets = Targets{Topology: topology.Topology{Name: "hadoop"}, Identity: c.identity(mtls.Admin, "admin"), Timeout: 10 * time.Second}
 	return c
 }
 
@@ -117,9 +117,9 @@ func (c *cluster) serve(role mtls.Role, name string, register func(*grpc.Server)
 	listener := c.listen()
 	m := memberAt(name, listener)
 	if role == mtls.Master {
-		c.targets.Roster.Masters = append(c.targets.Roster.Masters, m)
+		c.targets.Topology.Masters = append(c.targets.Topology.Masters, m)
 	} else {
-		c.targets.Roster.Workers = append(c.targets.Roster.Workers, m)
+		c.targets.Topology.Workers = append(c.targets.Topology.Workers, m)
 	}
 	if register == nil {
 		_ = listener.Close()
@@ -244,7 +244,7 @@ func TestOneThatHangsCostsItsOwnDeadlineOnly(t *testing.T) {
 	c.targets.Timeout = 500 * time.Millisecond
 	silent := hanging{c.listen()}
 	defer func() { _ = silent.Close() }()
-	c.targets.Roster.Masters = append(c.targets.Roster.Masters, memberAt("m-0", silent))
+	c.targets.Topology.Masters = append(c.targets.Topology.Masters, memberAt("m-0", silent))
 	c.master("m-1", &masterv1.StatusResponse{State: "LEADER"})
 	masters := Masters(t.Context(), c.targets)
 	if masters[0].Error != "timeout" || masters[1].State != "LEADER" {
@@ -255,7 +255,7 @@ func TestOneThatHangsCostsItsOwnDeadlineOnly(t *testing.T) {
 func TestOneWithAnotherNameIsNotBelieved(t *testing.T) {
 	c := newCluster(t)
 	c.master("m-0", &masterv1.StatusResponse{State: "LEADER"})
-	c.targets.Roster.Masters[0].Name = "m-1"
+	c.targets.Topology.Masters[0].Name = "m-1"
 	if m := Masters(t.Context(), c.targets)[0]; m.Error == "" {
 		t.Errorf("got %+v", m)
 	}

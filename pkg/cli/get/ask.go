@@ -50,7 +50,7 @@ func (q *query) ask(ctx context.Context, runtime *v1alpha1.JindoRuntime, members
 	if err != nil {
 		return []string{fmt.Sprintf("what the workers of %s/%s cache is not known: %v", runtime.Namespace, runtime.Name, err)}
 	}
-	targets.Roster.Masters = nil // nobody asks them
+	targets.Topology.Masters = nil // nobody asks them
 	r := report.New(report.Ref{Namespace: runtime.Namespace, Name: runtime.Name}, time.Now())
 	collect.Fill(ctx, r, targets)
 	var sentences []string

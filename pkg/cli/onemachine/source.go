@@ -85,7 +85,7 @@ func (s *Source) fill(ctx context.Context, r *report.Runtime, l local.Layout) er
 	if err != nil {
 		return err
 	}
-	collect.Fill(ctx, r, collect.Targets{Roster: members, Identity: identity, Timeout: s.timeout})
+	collect.Fill(ctx, r, collect.Targets{Topology: members, Identity: identity, Timeout: s.timeout})
 	return nil
 }
 
@@ -144,7 +144,7 @@ func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (leade
 	if err != nil {
 		return "", err
 	}
-	masters, err := client.New(client.Config{Roster: members, Identity: identity, Holder: "kubectl-jindo"})
+	masters, err := client.New(client.Config{Topology: members, Identity: identity, Holder: "kubectl-jindo"})
 	if err != nil {
 		return "", err
 	}

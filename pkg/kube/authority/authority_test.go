@@ -54,7 +54,7 @@ func (s *stand) sync() map[string]map[string][]byte {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.Sync(s.t.Context(), s.runtime, a, p, render.Roster(p, "c1")); err != nil {
+	if err := s.Sync(s.t.Context(), s.runtime, a, p, render.Topology(p, "c1")); err != nil {
 		s.t.Fatal(err)
 	}
 	all := map[string]map[string][]byte{}
@@ -212,7 +212,7 @@ func TestAnothersSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Sync(t.Context(), s.runtime, a, p, render.Roster(p, "c1")); err == nil {
+	if err := s.Sync(t.Context(), s.runtime, a, p, render.Topology(p, "c1")); err == nil {
 		t.Error("it was taken")
 	}
 	if got := s.secret("team", theirs.Name); string(got.Data["mine"]) != "x" || len(got.Data) != 1 {

@@ -43,7 +43,7 @@ type wanted struct {
 }
 
 // Sync brings the Secrets of a runtime's roles up to date.
-func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Roster) error {
+func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Topology) error {
 	secrets, err := secretsOf(p, members, authority)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, autho
 	return nil
 }
 
-func secretsOf(p *plan.Plan, members topology.Roster, authority *mtls.Authority) ([]wanted, error) {
+func secretsOf(p *plan.Plan, members topology.Topology, authority *mtls.Authority) ([]wanted, error) {
 	raw, err := members.Marshal()
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func ReadConfig(config *corev1.ConfigMap) (Config, error) {
 }
 
 func (in *Input) config() (*corev1.ConfigMap, error) {
-	members, err := Roster(in.Plan, in.ClusterID).Marshal()
+	members, err := Topology(in.Plan, in.ClusterID).Marshal()
 	if err != nil {
 		return nil, err
 	}

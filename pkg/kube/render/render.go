@@ -81,9 +81,10 @@ func Objects(in Input) ([]client.Object, error) {
 	return objects, nil
 }
 
-// Roster of a plan with the DNS names that its members have on Kubernetes.
-func Roster(p *plan.Plan, clusterID string) topology.Roster {
-	return p.Roster(clusterID, func(c *plan.Component, ordinal int) string {
+// Topology returns the topology of a plan, with the DNS names that its members
+// have on Kubernetes.
+func Topology(p *plan.Plan, clusterID string) topology.Topology {
+	return p.Topology(clusterID, func(c *plan.Component, ordinal int) string {
 		if c.Role == plan.RoleMaster {
 			return names.MasterHost(p.Namespace, p.Name, ordinal)
 		}

@@ -37,8 +37,8 @@ const (
 
 // Config of a client.
 type Config struct {
-	// Roster names the masters.
-	Roster topology.Roster
+	// Topology names the masters.
+	Topology topology.Topology
 	// Identity is who calls.
 	Identity *mtls.Identity
 	// Holder says for people who this is: "worker hadoop-jindofs-worker-0".
@@ -79,7 +79,7 @@ func New(config Config) (*Client, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{config: config, turn: make(chan struct{}, 1)}
-	for _, m := range config.Roster.Masters {
+	for _, m := range config.Topology.Masters {
 		options := []grpc.DialOption{grpc.WithStatsHandler(sendWatch{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))}
 		if config.Dial != nil {
 			options = append(options, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return config.Dial(ctx, m) }))

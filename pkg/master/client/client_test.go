@@ -33,7 +33,7 @@ func TestEveryCall(t *testing.T) {
 	}
 	worker := s.client(mtls.Peer{Role: mtls.Worker, Name: "w-0"})
 	member := &commonv1.RingMember{Id: "disk-0", Name: "w-0", Host: "127.0.0.1", Port: 18005, Weight: 1}
-	view, err := worker.RegisterWorker(t.Context(), member, s.Roster.ClusterID)
+	view, err := worker.RegisterWorker(t.Context(), member, s.Topology.ClusterID)
 	if err != nil || view.GetRing().GetEpoch() != 1 || view.GetMounts()[0].GetEpoch() != 2 {
 		t.Errorf("registering: %v, %v", view, err)
 	}
@@ -48,7 +48,7 @@ func TestEveryCall(t *testing.T) {
 	if _, err := worker.RegisterWorker(t.Context(), member, "another"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonOtherCluster {
 		t.Errorf("a disk of another cluster was answered with %v", err)
 	}
-	beats := worker.Heartbeat(t.Context(), &commonv1.WorkerReport{Id: "disk-0", Name: "w-0"}, s.Roster.ClusterID)
+	beats := worker.Heartbeat(t.Context(), &commonv1.WorkerReport{Id: "disk-0", Name: "w-0"}, s.Topology.ClusterID)
 	for i, beat := range beats {
 		if beat.Err != nil || beat.Member.Name != s.Name(i) || !beat.Response.GetRegistered() {
 			t.Errorf("heartbeat %d: %v, %v", i, beat.Response, beat.Err)
@@ -299,7 +299,7 @@ func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
 	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
 		t.Errorf("afterwards: %d, %v", epoch, err)
 	}
-	if _, err := client.New(client.Config{Roster: s.Roster}); err == nil {
+	if _, err := client.New(client.Config{Topology: s.Topology}); err == nil {
 		t.Error("a client without identity was made")
 	}
 }

@@ -69,12 +69,12 @@ func (s *stand) up(i int) {
 	s.t.Helper()
 	member := s.log.Member(i)
 	made, err := server.New(server.Config{
-		Name: s.Name(i), Roster: s.Roster, Identity: s.Identity(i), Consensus: member, State: member.State, Fatal: member.Fatal,
+		Name: s.Name(i), Topology: s.Topology, Identity: s.Identity(i), Consensus: member, State: member.State, Fatal: member.Fatal,
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", s.Roster.Masters[i].Address())
+	listener, err := net.Listen("tcp", s.Topology.Masters[i].Address())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func (s *stand) down(i int) {
 
 func (s *stand) client(as mtls.Peer) *client.Client {
 	s.t.Helper()
-	c, err := client.New(client.Config{Roster: s.Roster, Identity: s.Issue(as), Holder: as.String()})
+	c, err := client.New(client.Config{Topology: s.Topology, Identity: s.Issue(as), Holder: as.String()})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func newCluster(t testing.TB, size int, configure ...func(*Config)) *cluster {
 func (c *cluster) config(i int) Config {
 	config := Config{
 		Name: c.Name(i), DataDir: c.DataDir(i), ClusterID: consensustest.ClusterID,
-		Roster: c.Roster, Identity: c.Identity(i), RaftListen: c.Roster.Masters[i].RaftAddress(),
+		Topology: c.Topology, Identity: c.Identity(i), RaftListen: c.Topology.Masters[i].RaftAddress(),
 		Heartbeat: time.Second, Election: time.Second, Lease: 800 * time.Millisecond,
 		Peers: c.Fixture, Logger: c.logger.With("member", c.Name(i)),
 	}

@@ -62,8 +62,8 @@ type Config struct {
 	ClusterID string
 	// Formed is what whoever started this member knows: that the cluster has
 	// been formed before, so that it must not be formed again.
-	Formed bool
-	Roster topology.Roster
+	Formed   bool
+	Topology topology.Topology
 	// Identity is a certificate of role master in Name's name.
 	Identity *mtls.Identity
 	// RaftListen is the address to listen on: host:port.
@@ -140,7 +140,7 @@ func (c *Config) normalize() error {
 }
 
 func (c *Config) validate() error {
-	switch _, listed := c.Roster.Master(c.Name); {
+	switch _, listed := c.Topology.Master(c.Name); {
 	case c.Name == "":
 		return errors.New("this member has no name")
 	case !listed:

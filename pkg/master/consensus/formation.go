@@ -109,8 +109,8 @@ func (n *Node) enter(ctx context.Context) error {
 			return fmt.Errorf("this cluster was formed before, this master's disk is empty, and no master that answers has state; waiting for the others: %w", others.silent)
 		}
 		return errors.New(NoStateLeft)
-	case n.config.Roster.Masters[0].Name != n.config.Name:
-		return fmt.Errorf("waiting for %s to form the cluster", n.config.Roster.Masters[0].Name)
+	case n.config.Topology.Masters[0].Name != n.config.Name:
+		return fmt.Errorf("waiting for %s to form the cluster", n.config.Topology.Masters[0].Name)
 	case others.silent != nil:
 		return fmt.Errorf("waiting for every master to say that it has no state: %w", others.silent)
 	}
@@ -158,7 +158,7 @@ func (n *Node) ask(ctx context.Context) census {
 
 func (n *Node) others() []topology.Member {
 	var others []topology.Member
-	for _, m := range n.config.Roster.Masters {
+	for _, m := range n.config.Topology.Masters {
 		if m.Name != n.config.Name {
 			others = append(others, m)
 		}

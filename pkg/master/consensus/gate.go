@@ -114,7 +114,7 @@ func (n *Node) takeOffice() {
 // It answers false when the term is over.
 func (n *Node) awaitVoters(term uint64) bool {
 	for n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
-		if n.machine.used.Load() || countVoters(n.servers()) >= len(n.config.Roster.Masters)/2+1 {
+		if n.machine.used.Load() || countVoters(n.servers()) >= len(n.config.Topology.Masters)/2+1 {
 			return true
 		}
 		if !n.pause(4 * commitTimeout) {

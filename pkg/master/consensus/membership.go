@@ -73,7 +73,7 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 }
 
 func (n *Node) checkJoin(r *masterv1.JoinRequest) error {
-	_, listed := n.config.Roster.Master(r.GetName())
+	_, listed := n.config.Topology.Master(r.GetName())
 	switch {
 	case r.GetClusterId() != n.config.ClusterID:
 		return fmt.Errorf("it belongs to cluster %q, and this is a member of %q", r.GetClusterId(), n.config.ClusterID)

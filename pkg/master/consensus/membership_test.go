@@ -212,7 +212,7 @@ func TestJoinRefuses(t *testing.T) {
 	sound := func() *masterv1.JoinRequest {
 		return &masterv1.JoinRequest{
 			Name: c.Name(other), MemberId: c.Name(other) + "-ffffffffffffffff",
-			Address: c.Roster.Masters[other].RaftAddress(), ClusterId: consensustest.ClusterID,
+			Address: c.Topology.Masters[other].RaftAddress(), ClusterId: consensustest.ClusterID,
 		}
 	}
 	for name, test := range map[string]struct {

@@ -71,7 +71,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		stopped:  make(chan struct{}),
 	}
 	n.reads.kick = make(chan struct{}, 1)
-	n.self, _ = config.Roster.Master(config.Name)
+	n.self, _ = config.Topology.Master(config.Name)
 	n.metrics = newMetrics()
 	if err := n.open(state); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening master %s: %w", config.Name, err), n.close())

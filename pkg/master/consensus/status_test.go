@@ -34,7 +34,7 @@ func TestStatusAndMetrics(t *testing.T) {
 		return nil
 	})
 	s := c.members[leader].node.Status()
-	if len(s.GetPeers()) != 3 || s.GetAddress() != c.Roster.Masters[leader].RaftAddress() || s.GetFsyncP99().AsDuration() <= 0 ||
+	if len(s.GetPeers()) != 3 || s.GetAddress() != c.Topology.Masters[leader].RaftAddress() || s.GetFsyncP99().AsDuration() <= 0 ||
 		s.GetLeaderSince() == nil || s.GetAppliedIndex() < index || s.GetCommitIndex() < index || s.GetLogBytes() == 0 || s.GetTerm() == 0 {
 		t.Errorf("the leader's status is %v", s)
 	}

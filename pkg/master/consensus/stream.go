@@ -26,7 +26,7 @@ type stream struct {
 	cluster  string
 	id       string
 	address  raft.ServerAddress
-	roster   topology.Roster
+	roster   topology.Topology
 	identity *mtls.Identity
 	logger   *slog.Logger
 	listener net.Listener
@@ -53,12 +53,12 @@ func listen(c *Config, id string) (*stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening for other masters: %w", err)
 	}
-	self, _ := c.Roster.Master(c.Name)
+	self, _ := c.Topology.Master(c.Name)
 	s := &stream{
 		cluster:  c.ClusterID,
 		id:       id,
 		address:  serverAddress(self.RaftAddress(), id),
-		roster:   c.Roster,
+		roster:   c.Topology,
 		identity: c.Identity,
 		logger:   c.Logger,
 		listener: listener,

@@ -133,8 +133,8 @@ func TestWhoMaySpeakRaft(t *testing.T) {
 			out := &logged{}
 			open := func(i int, id string) *stream {
 				config := Config{
-					Name: f.Name(i), ClusterID: consensustest.ClusterID, Roster: f.Roster, Identity: f.Identity(i),
-					RaftListen: f.Roster.Masters[i].RaftAddress(), Logger: slog.New(slog.NewTextHandler(out, nil)),
+					Name: f.Name(i), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(i),
+					RaftListen: f.Topology.Masters[i].RaftAddress(), Logger: slog.New(slog.NewTextHandler(out, nil)),
 				}
 				s, err := listen(&config, id)
 				if err != nil {
@@ -154,7 +154,7 @@ func TestWhoMaySpeakRaft(t *testing.T) {
 					accepted <- conn
 				}
 			}()
-			address := f.Roster.Masters[0].RaftAddress()
+			address := f.Topology.Masters[0].RaftAddress()
 			if test.dial != "" {
 				address += "/" + test.dial
 			}
@@ -201,8 +201,8 @@ func TestTheDiallerChecksTheListener(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := consensustest.New(t, 2)
 			config := Config{
-				Name: f.Name(1), ClusterID: consensustest.ClusterID, Roster: f.Roster, Identity: f.Identity(1),
-				RaftListen: f.Roster.Masters[1].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
+				Name: f.Name(1), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(1),
+				RaftListen: f.Topology.Masters[1].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
 			}
 			dialler, err := listen(&config, "m-1-1")
 			if err != nil {
@@ -211,7 +211,7 @@ func TestTheDiallerChecksTheListener(t *testing.T) {
 			t.Cleanup(func() { _ = dialler.Close() })
 			liar := liar(t, f, test.answer)
 			defer liar()
-			_, err = dialler.Dial(raft.ServerAddress(f.Roster.Masters[0].RaftAddress()+"/m-0-1"), 10*time.Second)
+			_, err = dialler.Dial(raft.ServerAddress(f.Topology.Masters[0].RaftAddress()+"/m-0-1"), 10*time.Second)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v, want it to say %q", err, test.want)
 			}
@@ -222,7 +222,7 @@ func TestTheDiallerChecksTheListener(t *testing.T) {
 // liar answers one connection at the first master's address.
 func liar(t *testing.T, f *consensustest.Fixture, answer preamble) func() {
 	t.Helper()
-	listener, err := net.Listen("tcp", f.Roster.Masters[0].RaftAddress())
+	listener, err := net.Listen("tcp", f.Topology.Masters[0].RaftAddress())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,14 +253,14 @@ func liar(t *testing.T, f *consensustest.Fixture, answer preamble) func() {
 func TestClosingLeavesNoConnection(t *testing.T) {
 	f := consensustest.New(t, 1)
 	config := Config{
-		Name: f.Name(0), ClusterID: consensustest.ClusterID, Roster: f.Roster, Identity: f.Identity(0),
-		RaftListen: f.Roster.Masters[0].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
+		Name: f.Name(0), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(0),
+		RaftListen: f.Topology.Masters[0].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
 	}
 	s, err := listen(&config, "m-0-1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	silent, err := net.Dial("tcp", f.Roster.Masters[0].RaftAddress())
+	silent, err := net.Dial("tcp", f.Topology.Masters[0].RaftAddress())
 	if err != nil {
 		t.Fatal(err)
 	}

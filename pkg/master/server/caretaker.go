@@ -59,8 +59,8 @@ func (c *caretaker) tick(ctx context.Context, now time.Duration) {
 	s := c.server
 	view := s.config.State.View()
 	id := view.ClusterID()
-	if id != "" && id != s.config.Roster.ClusterID {
-		s.config.Fatal(fmt.Errorf("the disk of this master belongs to cluster %s, and its roster says %s: give it the right disk or roster", id, s.config.Roster.ClusterID))
+	if id != "" && id != s.config.Topology.ClusterID {
+		s.config.Fatal(fmt.Errorf("the disk of this master belongs to cluster %s, and its roster says %s: give it the right disk or roster", id, s.config.Topology.ClusterID))
 		return
 	}
 	workers := view.Workers()
@@ -115,10 +115,10 @@ func (c *caretaker) propose(ctx context.Context, what string, command *statev1.C
 func (c *caretaker) form(ctx context.Context) {
 	config := c.server.config
 	result := c.propose(ctx, "forming the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
-		FormCluster: &statev1.FormCluster{ClusterId: config.Roster.ClusterID, FormatVersion: state.FormatVersion},
+		FormCluster: &statev1.FormCluster{ClusterId: config.Topology.ClusterID, FormatVersion: state.FormatVersion},
 	}})
 	if result.GetChanged() {
-		config.Logger.Info("the cluster is formed", "cluster", config.Roster.ClusterID)
+		config.Logger.Info("the cluster is formed", "cluster", config.Topology.ClusterID)
 	}
 }
 

@@ -30,7 +30,7 @@ func newCare(t *testing.T) *care {
 	}
 	member := log.Member(0)
 	made, err := New(Config{
-		Name: "m-0", Roster: topology.Roster{Name: "r", ClusterID: "c"}, Identity: &mtls.Identity{}, Consensus: member, State: member.State,
+		Name: "m-0", Topology: topology.Topology{Name: "r", ClusterID: "c"}, Identity: &mtls.Identity{}, Consensus: member, State: member.State,
 		WorkerAbsence: 10 * time.Minute, Fatal: member.Fatal,
 	})
 	if err != nil {
@@ -237,7 +237,7 @@ func TestManySessionsEndAtOnce(t *testing.T) {
 
 func TestDiskOfAnotherClusterIsFatal(t *testing.T) {
 	c := newCare(t)
-	c.server.config.Roster.ClusterID = "another"
+	c.server.config.Topology.ClusterID = "another"
 	c.pass(0)
 	if c.log.Member(0).Failed() == nil {
 		t.Error("it went on")

@@ -43,7 +43,7 @@ const DefaultWorkerAbsence = 10 * time.Minute
 type Config struct {
 	// Name of this master in the roster.
 	Name      string
-	Roster    topology.Roster
+	Topology  topology.Topology
 	Identity  *mtls.Identity
 	Consensus Consensus
 	State     *state.Machine
@@ -73,7 +73,7 @@ func (c *Config) normalize() error {
 	switch {
 	case c.Name == "":
 		return errors.New("the master has no name")
-	case c.Roster.ClusterID == "":
+	case c.Topology.ClusterID == "":
 		return errors.New("the roster has no clusterID")
 	case c.Consensus == nil || c.State == nil || c.Fatal == nil:
 		return errors.New("Consensus, State and Fatal must be given")

@@ -48,7 +48,7 @@ func TestCommandsEndToEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := view.GetView()
-	if got.GetClusterId() != s.Roster.ClusterID || len(got.GetMounts()) != 1 || got.GetMounts()[0].GetEpoch() != 2 ||
+	if got.GetClusterId() != s.Topology.ClusterID || len(got.GetMounts()) != 1 || got.GetMounts()[0].GetEpoch() != 2 ||
 		len(got.GetRing().GetMembers()) != 1 || !proto.Equal(got.GetRing().GetMembers()[0], member) {
 		t.Errorf("the view is %v", got)
 	}
@@ -192,7 +192,7 @@ func TestHeartbeats(t *testing.T) {
 	member := s.registered(0)
 	for i := range 2 {
 		reports := masterv1.NewReportsClient(s.dial(i, workerPeer))
-		answer, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: s.Roster.ClusterID})
+		answer, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: s.Topology.ClusterID})
 		if err != nil || !answer.GetRegistered() || answer.GetLeader() != (i == 0) || answer.GetRingEpoch() != 1 || answer.GetViewIndex() == 0 {
 			t.Errorf("master %d answered with %v, %v", i, answer, err)
 		}

@@ -26,7 +26,7 @@ func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.Sta
 // TransferLeadership implements masterv1.MemberServer.
 func (s *Server) TransferLeadership(ctx context.Context, r *masterv1.TransferLeadershipRequest) (*masterv1.TransferLeadershipResponse, error) {
 	if r.GetTo() != "" {
-		if _, listed := s.config.Roster.Master(r.GetTo()); !listed {
+		if _, listed := s.config.Topology.Master(r.GetTo()); !listed {
 			return nil, invalid("to is %q, which is no master of this runtime: write one of %v", r.GetTo(), s.masters())
 		}
 	}
@@ -67,7 +67,7 @@ func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.J
 // checkListed lets in the masters of the desired list only.
 func (s *Server) checkListed(ctx context.Context) error {
 	from := caller(ctx)
-	if _, listed := s.config.Roster.Master(from.Name); !listed {
+	if _, listed := s.config.Topology.Master(from.Name); !listed {
 		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s is no master of this runtime: those are %v", from, s.masters()))
 	}
 	return nil
@@ -75,7 +75,7 @@ func (s *Server) checkListed(ctx context.Context) error {
 
 func (s *Server) masters() []string {
 	var names []string
-	for _, m := range s.config.Roster.Masters {
+	for _, m := range s.config.Topology.Masters {
 		names = append(names, m.Name)
 	}
 	return names

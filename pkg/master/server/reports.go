@@ -81,9 +81,9 @@ func (s *Server) Heartbeat(ctx context.Context, r *masterv1.HeartbeatRequest) (*
 		return nil, invalid("report has no worker id")
 	case report.GetName() != from.Name:
 		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may report for itself only, not for %s", from, report.GetName()))
-	case r.GetClusterId() != "" && r.GetClusterId() != s.config.Roster.ClusterID:
+	case r.GetClusterId() != "" && r.GetClusterId() != s.config.Topology.ClusterID:
 		return nil, refusal(&statev1.Result{Refusal: &statev1.Refusal{
-			Code: statev1.Refusal_CODE_OTHER_CLUSTER, Subject: r.GetClusterId(), Other: s.config.Roster.ClusterID,
+			Code: statev1.Refusal_CODE_OTHER_CLUSTER, Subject: r.GetClusterId(), Other: s.config.Topology.ClusterID,
 		}})
 	}
 	s.reports.add(report)

@@ -62,13 +62,13 @@ func (s *stand) serve(i int) {
 	s.t.Helper()
 	member := s.log.Member(i)
 	made, err := New(Config{
-		Name: s.Name(i), Roster: s.Roster, Identity: s.Identity(i), Consensus: member, State: member.State,
+		Name: s.Name(i), Topology: s.Topology, Identity: s.Identity(i), Consensus: member, State: member.State,
 		Fatal: member.Fatal, tick: 10 * time.Millisecond,
 	})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", s.Roster.Masters[i].Address())
+	listener, err := net.Listen("tcp", s.Topology.Masters[i].Address())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func (s *stand) serve(i int) {
 // dial the i-th master as somebody.
 func (s *stand) dial(i int, as mtls.Peer) *grpc.ClientConn {
 	s.t.Helper()
-	conn, err := s.Issue(as).Dial(s.Roster.Masters[i].Address(), mtls.Master, s.Name(i))
+	conn, err := s.Issue(as).Dial(s.Topology.Masters[i].Address(), mtls.Master, s.Name(i))
 	if err != nil {
 		s.t.Fatal(err)
 	}

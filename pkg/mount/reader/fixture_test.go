@@ -51,7 +51,7 @@ func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), 
 		logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	clientConfig := client.Config{
-		Roster: f.cluster.Roster, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
+		Topology: f.cluster.Topology, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
 		Poll: 50 * time.Millisecond, Silence: 300 * time.Millisecond, Logger: logger,
 	}
 	changeClient(&clientConfig)

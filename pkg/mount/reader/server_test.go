@@ -28,7 +28,7 @@ type real struct {
 	testing.TB
 	store   string // the directory
 	sockets string
-	roster  topology.Roster
+	roster  topology.Topology
 	view    *commonv1.ClusterView
 	stop    map[string]func()
 	client  *client.Client
@@ -76,7 +76,7 @@ func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 		}
 		return i
 	}
-	f.roster = topology.Roster{Name: "hadoop", ClusterID: "c1"}
+	f.roster = topology.Topology{Name: "hadoop", ClusterID: "c1"}
 	f.view = &commonv1.ClusterView{ClusterId: "c1", Index: 1, Ring: &commonv1.Ring{Epoch: 1}, Mounts: []*commonv1.Mount{
 		{Id: "m1", Name: "hadoop", Path: "/hadoop", Uri: "file://" + f.store + "/", Epoch: 1, ReadOnly: true},
 	}}
@@ -88,7 +88,7 @@ func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 	for _, m := range f.roster.Workers {
 		f.startWorker(m, identity(mtls.Worker, m.Name))
 	}
-	if f.client, err = client.New(client.Config{Roster: f.roster, Identity: identity(mtls.Fuse, "fuse-0"), Poll: 50 * time.Millisecond}); err != nil {
+	if f.client, err = client.New(client.Config{Topology: f.roster, Identity: identity(mtls.Fuse, "fuse-0"), Poll: 50 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.client.Close() })

@@ -26,9 +26,9 @@ const MountID = "m1"
 
 // Cluster is workers over one bucket.
 type Cluster struct {
-	Roster  topology.Roster
-	Workers []*Worker
-	Bucket  *Bucket
+	Topology topology.Topology
+	Workers  []*Worker
+	Bucket   *Bucket
 
 	t         testing.TB
 	authority *mtls.Authority
@@ -42,7 +42,7 @@ func Start(t testing.TB, n int) *Cluster {
 		t.Fatal(err)
 	}
 	c := &Cluster{t: t, authority: authority, Bucket: &Bucket{objects: map[string]Object{}}}
-	c.Roster = topology.Roster{Name: "hadoop", ClusterID: "c1"}
+	c.Topology = topology.Topology{Name: "hadoop", ClusterID: "c1"}
 	for i := range n {
 		w := newWorker(t, c, fmt.Sprintf("worker-%d", i))
 		c.Workers = append(c.Workers, w)
@@ -54,7 +54,7 @@ func Start(t testing.TB, n int) *Cluster {
 		if _, err := fmt.Sscan(port, &member.Port); err != nil {
 			t.Fatal(err)
 		}
-		c.Roster.Workers = append(c.Roster.Workers, member)
+		c.Topology.Workers = append(c.Topology.Workers, member)
 	}
 	view := c.NewView(1)
 	for _, w := range c.Workers {
@@ -71,7 +71,7 @@ func (c *Cluster) NewView(index uint64) *commonv1.ClusterView {
 		ClusterId: "c1", Index: index, Ring: &commonv1.Ring{Epoch: 1},
 		Mounts: []*commonv1.Mount{{Id: MountID, Name: "hadoop", Path: "/hadoop", Epoch: 1, ReadOnly: true, Uri: "memory://bucket/"}},
 	}
-	for _, m := range c.Roster.Workers {
+	for _, m := range c.Topology.Workers {
 		v.Ring.Members = append(v.Ring.Members, &commonv1.RingMember{
 			Id: "id-" + m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1,
 		})

@@ -44,10 +44,10 @@ type Masters interface {
 }
 
 // Dialer makes a client of a runtime's masters.
-type Dialer func(members topology.Roster, identity *mtls.Identity) (Masters, error)
+type Dialer func(members topology.Topology, identity *mtls.Identity) (Masters, error)
 
-func dialMasters(members topology.Roster, identity *mtls.Identity) (Masters, error) {
-	return client.New(client.Config{Roster: members, Identity: identity, Holder: "jindoruntime-controller"})
+func dialMasters(members topology.Topology, identity *mtls.Identity) (Masters, error) {
+	return client.New(client.Config{Topology: members, Identity: identity, Holder: "jindoruntime-controller"})
 }
 
 // connections to the masters of every runtime, kept from one pass to the next.
@@ -71,7 +71,7 @@ func newConnections(dial Dialer, now func() time.Time) *connections {
 	return &connections{dial: dial, now: now, all: map[types.UID]connection{}}
 }
 
-func (c *connections) get(uid types.UID, members topology.Roster, ca *mtls.Authority) (Masters, error) {
+func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Authority) (Masters, error) {
 	// Workers come and go without concerning the masters' connections.
 	members.Workers = nil
 	raw, err := members.Marshal()
@@ -269,7 +269,7 @@ func (p *pass) askClusterID(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	masters, err := p.r.masters.get(p.runtime.UID, render.Roster(made, ""), ca)
+	masters, err := p.r.masters.get(p.runtime.UID, render.Topology(made, ""), ca)
 	if err != nil {
 		return "", err
 	}

@@ -23,7 +23,7 @@ type fakeMasters struct {
 
 // fakeSet is one runtime's.
 type fakeSet struct {
-	roster  topology.Roster
+	roster  topology.Topology
 	leads   string
 	term    uint64
 	voters  int
@@ -35,7 +35,7 @@ type fakeSet struct {
 
 func newFakeMasters() *fakeMasters { return &fakeMasters{sets: map[string]*fakeSet{}} }
 
-func (f *fakeMasters) dial(members topology.Roster, identity *mtls.Identity) (runtime.Masters, error) {
+func (f *fakeMasters) dial(members topology.Topology, identity *mtls.Identity) (runtime.Masters, error) {
 	s := f.set(members.Namespace)
 	f.mu.Lock()
 	defer f.mu.Unlock()

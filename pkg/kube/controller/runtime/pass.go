@@ -44,7 +44,7 @@ type pass struct {
 	plan      *plan.Plan
 	config    render.Config
 	edited    []string
-	roster    topology.Roster
+	roster    topology.Topology
 	authority *mtls.Authority
 	nodes     []corev1.Node
 	// masterNodes are the hostnames that keep masters' volumes.
@@ -227,7 +227,7 @@ func (p *pass) carryOut(ctx context.Context) error {
 	if p.authority, err = p.r.keeper.Authority(ctx, p.runtime); err != nil {
 		return err
 	}
-	p.roster = render.Roster(p.plan, p.status.Formation.ClusterID)
+	p.roster = render.Topology(p.plan, p.status.Formation.ClusterID)
 	if err := p.r.keeper.Sync(ctx, p.runtime, p.authority, p.plan, p.roster); err != nil {
 		return err
 	}

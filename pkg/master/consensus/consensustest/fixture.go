@@ -29,7 +29,7 @@ type Member interface {
 
 // Fixture of a cluster. It implements consensus.Peers.
 type Fixture struct {
-	Roster    topology.Roster
+	Topology  topology.Topology
 	Authority *mtls.Authority
 
 	dir string
@@ -47,11 +47,11 @@ func New(t testing.TB, masters int) *Fixture {
 		t.Fatal(err)
 	}
 	f := &Fixture{Authority: authority, dir: t.TempDir(), t: t, members: map[string]Member{}}
-	f.Roster = topology.Roster{Namespace: "default", Name: "test", ClusterID: ClusterID}
+	f.Topology = topology.Topology{Namespace: "default", Name: "test", ClusterID: ClusterID}
 	address := host()
 	ports := freePorts(t, address, 2*masters)
 	for i := range masters {
-		f.Roster.Masters = append(f.Roster.Masters, topology.Member{
+		f.Topology.Masters = append(f.Topology.Masters, topology.Member{
 			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports[2*i], RaftPort: ports[2*i+1],
 		})
 	}
@@ -75,7 +75,7 @@ func freePorts(t testing.TB, address string, count int) []int {
 }
 
 // Name of the i-th master.
-func (f *Fixture) Name(i int) string { return f.Roster.Masters[i].Name }
+func (f *Fixture) Name(i int) string { return f.Topology.Masters[i].Name }
 
 // DataDir of the i-th master: its disk.
 func (f *Fixture) DataDir(i int) string { return filepath.Join(f.dir, f.Name(i)) }

@@ -8,9 +8,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-func TestRoster(t *testing.T) {
+func TestTopology(t *testing.T) {
 	p := build(t, "testdata/seed.yaml")
-	r := p.Roster("id-1", func(c *Component, ordinal int) string { return fmt.Sprintf("%s-%d.host", c.Role, ordinal) })
+	r := p.Topology("id-1", func(c *Component, ordinal int) string { return fmt.Sprintf("%s-%d.host", c.Role, ordinal) })
 	if err := r.Validate(); err != nil {
 		t.Fatal(err)
 	}
@@ -25,9 +25,9 @@ func TestRoster(t *testing.T) {
 	}
 }
 
-func TestRosterOfFuseOnly(t *testing.T) {
+func TestTopologyOfFuseOnly(t *testing.T) {
 	p := build(t, "testdata/fuse-only.yaml")
-	r := p.Roster("id-1", func(*Component, int) string { return "host" })
+	r := p.Topology("id-1", func(*Component, int) string { return "host" })
 	if err := r.Validate(); err != nil || len(r.Masters)+len(r.Workers) != 0 {
 		t.Errorf("got %+v, error %v", r, err)
 	}

@@ -5,10 +5,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Roster of the planned masters and workers. hosts gives each instance its
-// address or DNS name.
-func (p *Plan) Roster(clusterID string, hosts func(c *Component, ordinal int) string) topology.Roster {
-	r := topology.Roster{Namespace: p.Namespace, Name: p.Name, ClusterID: clusterID}
+// Topology returns the topology of the planned masters and workers. hosts returns
+// the address or DNS name of each instance.
+func (p *Plan) Topology(clusterID string, hosts func(c *Component, ordinal int) string) topology.Topology {
+	r := topology.Topology{Namespace: p.Namespace, Name: p.Name, ClusterID: clusterID}
 	r.Masters = members(p.Masters, hosts)
 	r.Workers = members(p.Workers, hosts)
 	return r
