@@ -62,8 +62,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node")
 	flags.StringVar(&o.keeperSocket, "keeper-socket", "/keeper/keeper.sock", "socket of the keeper")
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flags.DurationVar(&o.publishWait, "publish-wait", node.DefaultPublishWait, "how long a publish call waits for a FUSE server")
-	flags.DurationVar(&o.linger, "linger", node.DefaultLinger, "how long what belongs to a runtime without volumes stays")
+	flags.DurationVar(&o.publishWait, "publish-wait", node.DefaultPublishTimeout, "how long a publish call waits for a FUSE server")
+	flags.DurationVar(&o.linger, "linger", node.DefaultIdleTimeout, "how long what belongs to a runtime without volumes stays")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
 	flags.Func("server-uids", fmt.Sprintf("users, with commas, that FUSE servers may run as besides root (default %d)", names.User), func(s string) error {
 		o.serverUIDs = nil
@@ -104,8 +104,8 @@ func runNode(ctx context.Context, args []string) error {
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error { kube.Run(running); return nil })
 	plugin, err := node.New(running, node.Config{
-		Name: o.nodeName, Version: version.String(), KubeletDir: o.kubeletDir, Cluster: kube, Keeper: keep,
-		ServerUIDs: o.serverUIDs, PublishWait: o.publishWait, Linger: o.linger, Logger: logger,
+		Name: o.nodeName, Version: version.String(), KubeletDir: o.kubeletDir, Cluster: kube, FDStore: keep,
+		ServerUIDs: o.serverUIDs, PublishTimeout: o.publishWait, IdleTimeout: o.linger, Logger: logger,
 	})
 	if err != nil {
 		group.Go(func() error { return err })
@@ -131,5 +131,5 @@ func runKeeper(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	return fdstore.New(daemon.Logger("keeper", *debug)).Serve(ctx, *socket)
+	return fdstore.NewServer(daemon.Logger("keeper", *debug)).Serve(ctx, *socket)
 }

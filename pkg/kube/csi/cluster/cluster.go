@@ -27,7 +27,7 @@ import (
 )
 
 // requestTime bounds one request.
-const requestTime = 10 * time.Second
+const requestTimeout = 10 * time.Second
 
 // Cluster as one node sees it.
 type Cluster struct {
@@ -46,7 +46,7 @@ func InCluster(node string, logger *slog.Logger) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the API server: %w", err)
 	}
-	config.Timeout = requestTime
+	config.Timeout = requestTimeout
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the API server: %w", err)
@@ -60,7 +60,7 @@ func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluste
 		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 	}))
 	pods := factory.Core().V1().Pods().Informer()
-	if err := pods.SetTransform(onlyNeeded); err != nil {
+	if err := pods.SetTransform(trimPod); err != nil {
 		return nil, fmt.Errorf("preparing the list of pods: %w", err)
 	}
 	events := record.NewBroadcaster()
@@ -73,7 +73,7 @@ func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluste
 
 // onlyNeeded keeps of a pod who it is, whether it is being deleted, and its
 // sidecar.
-func onlyNeeded(object any) (any, error) {
+func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
 		return object, nil
@@ -81,7 +81,7 @@ func onlyNeeded(object any) (any, error) {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 		DeletionTimestamp: pod.DeletionTimestamp,
-	}, Spec: sidecarOf(pod)}, nil
+	}, Spec: sidecarSpec(pod)}, nil
 }
 
 // Run follows the pods until the context ends.
@@ -96,7 +96,7 @@ func (c *Cluster) Run(ctx context.Context) {
 // LabelNode gives the node a label, or takes it away. Only that label is named in
 // the request.
 func (c *Cluster) LabelNode(ctx context.Context, key string, present bool) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	labels := map[string]any{key: nil}
 	if present {
@@ -115,7 +115,7 @@ func (c *Cluster) LabelNode(ctx context.Context, key string, present bool) error
 
 // Leaving says that a pod is being deleted, or gone. It is not while the list of
 // pods is not known yet.
-func (c *Cluster) Leaving(pod records.Pod) bool {
+func (c *Cluster) Terminating(pod records.Pod) bool {
 	if !c.pods.HasSynced() || pod.Name == "" {
 		return false
 	}
@@ -131,7 +131,7 @@ func (c *Cluster) Leaving(pod records.Pod) bool {
 }
 
 // Tell makes an event on a pod.
-func (c *Cluster) Tell(pod records.Pod, reason, message string) {
+func (c *Cluster) RecordEvent(pod records.Pod, reason, message string) {
 	if pod.Name == "" {
 		return
 	}

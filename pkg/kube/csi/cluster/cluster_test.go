@@ -18,11 +18,11 @@ import (
 )
 
 // patience bounds waits; nothing is asserted about it.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -93,7 +93,7 @@ func TestLeaving(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Leaving(records.Pod{Namespace: "ns", Name: "gone", UID: "u"}) {
+	if c.Terminating(records.Pod{Namespace: "ns", Name: "gone", UID: "u"}) {
 		t.Error("what is not known yet is taken for gone")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -102,11 +102,11 @@ func TestLeaving(t *testing.T) {
 	defer func() { cancel(); <-done }()
 	eventually(t, "the pods are known", c.pods.HasSynced)
 	for name, want := range map[string]bool{"runs": false, "deleted": true, "again": true, "gone": true} {
-		if got := c.Leaving(records.Pod{Namespace: "ns", Name: name, UID: "u"}); got != want {
+		if got := c.Terminating(records.Pod{Namespace: "ns", Name: name, UID: "u"}); got != want {
 			t.Errorf("%s is leaving: %v", name, got)
 		}
 	}
-	if c.Leaving(records.Pod{}) {
+	if c.Terminating(records.Pod{}) {
 		t.Error("a pod without a name is leaving")
 	}
 }
@@ -114,10 +114,10 @@ func TestLeaving(t *testing.T) {
 func TestTell(t *testing.T) {
 	client := fake.NewClientset()
 	c := run(t, client)
-	c.Tell(records.Pod{}, "Nobody", "is told")
+	c.RecordEvent(records.Pod{}, "Nobody", "is told")
 	// The recorder drops what it is told before it runs.
 	eventually(t, "there is an event", func() bool {
-		c.Tell(records.Pod{Namespace: "ns", Name: "p", UID: "u"}, "MountEnded", "why")
+		c.RecordEvent(records.Pod{Namespace: "ns", Name: "p", UID: "u"}, "MountEnded", "why")
 		list, err := client.CoreV1().Events("ns").List(t.Context(), metav1.ListOptions{})
 		return err == nil && len(list.Items) > 0 && list.Items[0].InvolvedObject.UID == "u" && list.Items[0].Reason == "MountEnded"
 	})

@@ -15,7 +15,7 @@ import (
 
 // lookTime bounds the question about a pod that is not known from before: the
 // kubelet waits for the answer, and asks again.
-const lookTime = time.Second
+const podLookupTimeout = time.Second
 
 // Sidecar answers the handles of the volumes that a pod's own FUSE server
 // serves; none when it has no such server.
@@ -26,7 +26,7 @@ func (c *Cluster) Sidecar(ctx context.Context, pod records.Pod) ([]string, error
 			return handles(found.Spec), nil
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	ctx, cancel := context.WithTimeout(ctx, podLookupTimeout)
 	defer cancel()
 	found, err := c.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 	if err != nil {
@@ -39,7 +39,7 @@ func (c *Cluster) Sidecar(ctx context.Context, pod records.Pod) ([]string, error
 }
 
 // sidecarOf keeps of a pod's spec what [handles] looks at.
-func sidecarOf(pod *corev1.Pod) corev1.PodSpec {
+func sidecarSpec(pod *corev1.Pod) corev1.PodSpec {
 	var spec corev1.PodSpec
 	for _, c := range pod.Spec.InitContainers {
 		if isSidecar(c) {
@@ -47,7 +47,7 @@ func sidecarOf(pod *corev1.Pod) corev1.PodSpec {
 		}
 	}
 	for _, v := range pod.Spec.Volumes {
-		if isMeetingPlace(v) {
+		if isSidecarVolume(v) {
 			spec.Volumes = append(spec.Volumes, v)
 		}
 	}
@@ -66,7 +66,7 @@ func handles(spec corev1.PodSpec) []string {
 	}
 	var all []string
 	for _, v := range spec.Volumes {
-		if isMeetingPlace(v) {
+		if isSidecarVolume(v) {
 			all = append(all, strings.Split(v.CSI.VolumeAttributes[names.AttributeVolumes], ",")...)
 		}
 	}
@@ -77,6 +77,6 @@ func isSidecar(c corev1.Container) bool {
 	return c.Name == names.SidecarContainer && c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-func isMeetingPlace(v corev1.Volume) bool {
+func isSidecarVolume(v corev1.Volume) bool {
 	return v.CSI != nil && v.CSI.Driver == names.Driver && v.CSI.VolumeAttributes[names.AttributeRole] == names.RoleSidecar
 }

@@ -18,15 +18,15 @@ import (
 
 const (
 	// redialPause is the wait between attempts to find the keeper.
-	redialPause = 200 * time.Millisecond
+	redialInterval = 200 * time.Millisecond
 	// answerTime bounds one question.
-	answerTime = 5 * time.Second
+	requestTimeout = 5 * time.Second
 	// complainEvery is how often its absence is logged.
-	complainEvery = 10 * time.Second
+	warnInterval = 10 * time.Second
 )
 
 // Deposit is what is held for one mount.
-type Deposit struct {
+type Entry struct {
 	Key         string
 	Description json.RawMessage
 	// Files in the order in which they were given.
@@ -39,19 +39,19 @@ type Client struct {
 	socket string
 	log    *slog.Logger
 
-	mu       sync.Mutex
-	conn     *net.UnixConn
-	deposits map[string]Deposit
+	mu      sync.Mutex
+	conn    *net.UnixConn
+	entries map[string]Entry
 }
 
 // NewClient knows no deposits yet.
 func NewClient(socket string, logger *slog.Logger) *Client {
-	return &Client{socket: socket, log: logger, deposits: map[string]Deposit{}}
+	return &Client{socket: socket, log: logger, entries: map[string]Entry{}}
 }
 
 // Connect waits for the keeper, and answers what it holds. Files are the
 // caller's.
-func (c *Client) Connect(ctx context.Context) ([]Deposit, error) {
+func (c *Client) Connect(ctx context.Context) ([]Entry, error) {
 	for {
 		held, err := c.connect(ctx)
 		if err == nil {
@@ -60,12 +60,12 @@ func (c *Client) Connect(ctx context.Context) ([]Deposit, error) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("waiting for the keeper: %w", err)
-		case <-time.After(redialPause):
+		case <-time.After(redialInterval):
 		}
 	}
 }
 
-func (c *Client) connect(ctx context.Context) ([]Deposit, error) {
+func (c *Client) connect(ctx context.Context) ([]Entry, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var dialer net.Dialer
@@ -78,7 +78,7 @@ func (c *Client) connect(ctx context.Context) ([]Deposit, error) {
 		_ = dialled.Close()
 		return nil, fmt.Errorf("connecting to the keeper: got a %T", dialled)
 	}
-	held, err := takeBack(conn)
+	held, err := readEntries(conn)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -91,11 +91,11 @@ func (c *Client) connect(ctx context.Context) ([]Deposit, error) {
 }
 
 // takeBack reads what a keeper says first.
-func takeBack(conn *net.UnixConn) ([]Deposit, error) {
-	if err := conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
+func readEntries(conn *net.UnixConn) ([]Entry, error) {
+	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return nil, fmt.Errorf("waiting for the keeper: %w", err)
 	}
-	var held []Deposit
+	var held []Entry
 	for {
 		m, files, err := receive(conn)
 		if err != nil {
@@ -105,9 +105,9 @@ func takeBack(conn *net.UnixConn) ([]Deposit, error) {
 			return nil, err
 		}
 		switch m.Kind {
-		case kindHeld:
-			held = append(held, Deposit{Key: m.Key, Description: m.Description, Files: files})
-		case kindAll:
+		case kindEntry:
+			held = append(held, Entry{Key: m.Key, Description: m.Description, Files: files})
+		case kindEnd:
 			closeFiles(files)
 			return held, nil
 		default:
@@ -118,32 +118,32 @@ func takeBack(conn *net.UnixConn) ([]Deposit, error) {
 
 // Deposit gives files to the keeper. They stay the caller's, who keeps them open
 // until Withdraw. When the keeper does not answer, it gets them from Run later.
-func (c *Client) Deposit(d Deposit) error {
+func (c *Client) Store(d Entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.deposits[d.Key] = d
-	return c.deposit(d)
+	c.entries[d.Key] = d
+	return c.store(d)
 }
 
-func (c *Client) deposit(d Deposit) error {
-	return c.ask(message{Kind: kindDeposit, Key: d.Key, Description: d.Description}, d.Files)
+func (c *Client) store(d Entry) error {
+	return c.request(message{Kind: kindStore, Key: d.Key, Description: d.Description}, d.Files)
 }
 
 // Withdraw makes the keeper close its duplicates.
-func (c *Client) Withdraw(key string) error {
+func (c *Client) Remove(key string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.deposits, key)
-	return c.ask(message{Kind: kindWithdraw, Key: key}, nil)
+	delete(c.entries, key)
+	return c.request(message{Kind: kindRemove, Key: key}, nil)
 }
 
 // ask with mu held. A connection that fails is closed, for Run to find.
-func (c *Client) ask(m message, files []*os.File) error {
+func (c *Client) request(m message, files []*os.File) error {
 	if c.conn == nil {
 		return errors.New("the keeper is away")
 	}
 	err := c.exchange(m, files)
-	var refused refusal
+	var refused rejectedError
 	if err != nil && !errors.As(err, &refused) {
 		_ = c.conn.Close()
 		c.conn = nil
@@ -152,12 +152,12 @@ func (c *Client) ask(m message, files []*os.File) error {
 }
 
 // refusal is what the keeper has against a message.
-type refusal string
+type rejectedError string
 
-func (r refusal) Error() string { return "the keeper refuses: " + string(r) }
+func (r rejectedError) Error() string { return "the keeper refuses: " + string(r) }
 
 func (c *Client) exchange(m message, files []*os.File) error {
-	if err := c.conn.SetDeadline(time.Now().Add(answerTime)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return fmt.Errorf("asking the keeper: %w", err)
 	}
 	if err := send(c.conn, m, files); err != nil {
@@ -171,7 +171,7 @@ func (c *Client) exchange(m message, files []*os.File) error {
 	case answer.Kind != kindDone || answer.Key != m.Key:
 		return fmt.Errorf("the keeper answered %q about %q", answer.Kind, answer.Key)
 	case answer.Reason != "":
-		return refusal(answer.Reason)
+		return rejectedError(answer.Reason)
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (c *Client) Connected() bool {
 // for the next one and deposits everything.
 func (c *Client) Run(ctx context.Context) {
 	var complained time.Time
-	tick := time.NewTicker(redialPause)
+	tick := time.NewTicker(redialInterval)
 	defer tick.Stop()
 	for {
 		select {
@@ -201,10 +201,10 @@ func (c *Client) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if c.there() {
+		if c.checkConnection() {
 			continue
 		}
-		if err := c.again(ctx); err != nil && time.Since(complained) > complainEvery {
+		if err := c.reconnect(ctx); err != nil && time.Since(complained) > warnInterval {
 			c.log.Warn("the keeper is away: mounts do not outlive this process", "error", err)
 			complained = time.Now()
 		}
@@ -212,13 +212,13 @@ func (c *Client) Run(ctx context.Context) {
 }
 
 // there notices the end of a keeper that nobody has asked anything.
-func (c *Client) there() bool {
+func (c *Client) checkConnection() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.conn == nil {
 		return false
 	}
-	if gone(c.conn) {
+	if peerClosed(c.conn) {
 		_ = c.conn.Close()
 		c.conn = nil
 		return false
@@ -228,7 +228,7 @@ func (c *Client) there() bool {
 
 // again connects and deposits what this client knows. What the keeper holds of
 // it was the same.
-func (c *Client) again(ctx context.Context) error {
+func (c *Client) reconnect(ctx context.Context) error {
 	held, err := c.connect(ctx)
 	if err != nil {
 		return err
@@ -239,17 +239,17 @@ func (c *Client) again(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range held {
-		if _, known := c.deposits[d.Key]; !known {
-			if err := c.ask(message{Kind: kindWithdraw, Key: d.Key}, nil); err != nil {
+		if _, known := c.entries[d.Key]; !known {
+			if err := c.request(message{Kind: kindRemove, Key: d.Key}, nil); err != nil {
 				return err
 			}
 		}
 	}
-	for _, d := range c.deposits {
-		if err := c.deposit(d); err != nil {
+	for _, d := range c.entries {
+		if err := c.store(d); err != nil {
 			return err
 		}
 	}
-	c.log.Info("the keeper is back", "deposits", len(c.deposits))
+	c.log.Info("the keeper is back", "deposits", len(c.entries))
 	return nil
 }

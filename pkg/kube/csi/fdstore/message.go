@@ -19,19 +19,19 @@ const (
 	// MaxDescription bounds a description, in bytes.
 	MaxDescription = 16 << 10
 	// MaxDeposits bounds what one keeper holds.
-	MaxDeposits = 4096
+	MaxEntries = 4096
 )
 
 // Kinds of messages.
 const (
 	// kindDeposit gives files to the keeper; kindWithdraw ends that. Either is
 	// answered by kindDone, with a reason when it was refused.
-	kindDeposit  = "deposit"
-	kindWithdraw = "withdraw"
-	kindDone     = "done"
+	kindStore  = "deposit"
+	kindRemove = "withdraw"
+	kindDone   = "done"
 	// kindHeld is sent for each deposit to who has connected, then kindAll.
-	kindHeld = "held"
-	kindAll  = "all"
+	kindEntry = "held"
+	kindEnd   = "all"
 )
 
 // message is one packet.

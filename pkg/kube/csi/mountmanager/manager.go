@@ -21,19 +21,19 @@ import (
 
 const (
 	// unmountTime bounds an unmount.
-	unmountTime = 10 * time.Second
+	unmountTimeout = 10 * time.Second
 	// recoverTime is how long a server may take to bring what nobody else has.
-	recoverTime = 5 * time.Second
+	recoverTimeout = 5 * time.Second
 	// stopTime is how long the end of a lending is waited for.
-	stopTime = 2 * time.Second
+	handoffStopTimeout = 2 * time.Second
 	// servingPoll is how often Wait looks.
-	servingPoll = 50 * time.Millisecond
+	servingPollInterval = 50 * time.Millisecond
 )
 
 // Keeper takes deposits.
-type Keeper interface {
-	Deposit(d fdstore.Deposit) error
-	Withdraw(key string) error
+type FDStore interface {
+	Store(d fdstore.Entry) error
+	Remove(key string) error
 }
 
 // Description is what is deposited with a mount's files.
@@ -49,82 +49,82 @@ type Description struct {
 type Config struct {
 	Runtime records.Runtime
 	// Key of the deposit; Point is where the runtime is mounted.
-	Key, Point string
-	Keeper     Keeper
+	Key, Mountpoint string
+	FDStore         FDStore
 	// ServerUIDs may serve besides root.
 	ServerUIDs []uint32
 	// Patience is how long nobody may serve; Terminating the same when every pod
 	// that uses the mount is on its way out.
-	Patience, Terminating time.Duration
-	Logger                *slog.Logger
+	ServeTimeout, TerminatingTimeout time.Duration
+	Logger                           *slog.Logger
 }
 
 // Holder of one mount. Safe for concurrent use.
-type Holder struct {
+type Manager struct {
 	config Config
 	log    *slog.Logger
 
 	mu      sync.Mutex
 	session *fusefd.Session
-	lending *lending
+	handoff *handoff
 	socket  string
 }
 
 // lending is a session that is being lent at a socket.
-type lending struct {
+type handoff struct {
 	socket string
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
 // New makes a holder without a mount.
-func New(config Config) *Holder {
-	return &Holder{config: config, log: config.Logger.With("key", config.Key)}
+func New(config Config) *Manager {
+	return &Manager{config: config, log: config.Logger.With("key", config.Key)}
 }
 
 // Point is where the runtime is mounted.
-func (h *Holder) Point() string { return h.config.Point }
+func (h *Manager) Mountpoint() string { return h.config.Mountpoint }
 
-func (h *Holder) options() fusefd.Options {
+func (h *Manager) options() fusefd.Options {
 	return fusefd.Options{
-		Mountpoint: h.Point(), ReadOnly: true, AllowOther: true, ServerUIDs: h.config.ServerUIDs,
-		Patience: h.config.Patience, Logger: h.log,
+		Mountpoint: h.Mountpoint(), ReadOnly: true, AllowOther: true, ServerUIDs: h.config.ServerUIDs,
+		Patience: h.config.ServeTimeout, Logger: h.log,
 	}
 }
 
 // Ensure that there is a mount. It does not wait for a server.
-func (h *Holder) Ensure(ctx context.Context) error {
+func (h *Manager) Ensure(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.session != nil && h.session.Alive() {
 		return nil
 	}
-	h.drop()
+	h.unmount()
 	if session := h.recover(ctx); session != nil {
-		h.take(session)
+		h.setSession(session)
 		return nil
 	}
-	if err := h.clean(); err != nil {
+	if err := h.cleanMountpoint(); err != nil {
 		return err
 	}
 	session, err := fusefd.Open(ctx, h.options())
 	if err != nil {
 		return fmt.Errorf("mounting runtime %s: %w", h.config.Runtime, err)
 	}
-	h.take(session)
+	h.setSession(session)
 	return nil
 }
 
 // recover a mount whose files only its server still has: the plugin and the
 // keeper went at once. Nil when there is none.
-func (h *Holder) recover(ctx context.Context) *fusefd.Session {
+func (h *Manager) recover(ctx context.Context) *fusefd.Session {
 	if h.socket == "" {
 		return nil
 	}
-	if there, err := fusefd.Mounted(h.Point()); err != nil || !there || fusefd.Dead(h.Point()) {
+	if there, err := fusefd.Mounted(h.Mountpoint()); err != nil || !there || fusefd.Dead(h.Mountpoint()) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, recoverTime)
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
 	session, err := fusefd.Recover(ctx, h.options(), h.socket)
 	if err != nil {
@@ -137,39 +137,39 @@ func (h *Holder) recover(ctx context.Context) *fusefd.Session {
 
 // clean the mount point from a mount whose files nobody has: nothing can be
 // answered there any more.
-func (h *Holder) clean() error {
-	if err := fusefd.CleanStale(h.Point()); err == nil || !errors.Is(err, fusefd.ErrBusy) {
+func (h *Manager) cleanMountpoint() error {
+	if err := fusefd.CleanStale(h.Mountpoint()); err == nil || !errors.Is(err, fusefd.ErrBusy) {
 		return err
 	}
 	// A server answers there that did not come back: it ends with its process,
 	// and its readers get ENOTCONN now.
 	h.log.Warn("ending a mount that is served without a holder")
-	_ = unix.Unmount(h.Point(), unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
-	_ = unix.Unmount(h.Point(), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	return fusefd.CleanStale(h.Point())
+	_ = unix.Unmount(h.Mountpoint(), unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
+	_ = unix.Unmount(h.Mountpoint(), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	return fusefd.CleanStale(h.Mountpoint())
 }
 
 // take a session as the runtime's, deposit it and lend it.
-func (h *Holder) take(session *fusefd.Session) {
+func (h *Manager) setSession(session *fusefd.Session) {
 	h.session = session
 	device, slots := session.Files()
 	description, err := json.Marshal(Description{
-		Runtime: h.config.Runtime, Mountpoint: h.Point(), ReadOnly: true, Device: session.Device(),
+		Runtime: h.config.Runtime, Mountpoint: h.Mountpoint(), ReadOnly: true, Device: session.Device(),
 	})
 	if err == nil {
-		err = h.config.Keeper.Deposit(fdstore.Deposit{
+		err = h.config.FDStore.Store(fdstore.Entry{
 			Key: h.config.Key, Description: description, Files: []*os.File{device, slots},
 		})
 	}
 	if err != nil {
 		h.log.Warn("the keeper does not have the mount yet", "error", err)
 	}
-	h.lend()
+	h.updateHandoff()
 }
 
 // Adopt a mount by files that the keeper returned. They are the holder's from now
 // on.
-func (h *Holder) Adopt(files []*os.File) error {
+func (h *Manager) Adopt(files []*os.File) error {
 	if len(files) != 2 {
 		for _, f := range files {
 			_ = f.Close()
@@ -182,23 +182,23 @@ func (h *Holder) Adopt(files []*os.File) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.take(session)
+	h.setSession(session)
 	return nil
 }
 
 // LendAt tells at which socket the FUSE server of this node asks for the mount;
 // empty when there is none. It returns when nothing listens at the socket of
 // before any more.
-func (h *Holder) LendAt(socket string) {
+func (h *Manager) SetServerSocket(socket string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.socket = socket
-	h.lend()
+	h.updateHandoff()
 }
 
 // lend brings in line what is lent with what there is.
-func (h *Holder) lend() {
-	if l := h.lending; l != nil {
+func (h *Manager) updateHandoff() {
+	if l := h.handoff; l != nil {
 		ended := false
 		select {
 		case <-l.done:
@@ -208,15 +208,15 @@ func (h *Holder) lend() {
 		if !ended && h.session != nil && l.socket == h.socket {
 			return
 		}
-		h.stopLending()
+		h.stopHandoff()
 	}
 	if h.session == nil || h.socket == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &lending{socket: h.socket, cancel: cancel, done: make(chan struct{})}
+	l := &handoff{socket: h.socket, cancel: cancel, done: make(chan struct{})}
 	session := h.session
-	h.lending = l
+	h.handoff = l
 	go func() {
 		defer close(l.done)
 		if err := session.Serve(ctx, l.socket); err != nil {
@@ -225,23 +225,23 @@ func (h *Holder) lend() {
 	}()
 }
 
-func (h *Holder) stopLending() {
-	if h.lending == nil {
+func (h *Manager) stopHandoff() {
+	if h.handoff == nil {
 		return
 	}
-	h.lending.cancel()
+	h.handoff.cancel()
 	select {
-	case <-h.lending.done:
-	case <-time.After(stopTime):
+	case <-h.handoff.done:
+	case <-time.After(handoffStopTimeout):
 		// Telling the kernel something may wait for a server. The socket is
 		// closed by now, and the rest ends with the mount.
-		h.log.Warn("the holder of before still waits for the kernel", "socket", h.lending.socket)
+		h.log.Warn("the holder of before still waits for the kernel", "socket", h.handoff.socket)
 	}
-	h.lending = nil
+	h.handoff = nil
 }
 
 // Serving says why pods cannot use the mount yet, nil when they can.
-func (h *Holder) Serving() error {
+func (h *Manager) Serving() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -256,7 +256,7 @@ func (h *Holder) Serving() error {
 }
 
 // Wait for Serving, at most until ctx ends.
-func (h *Holder) Wait(ctx context.Context) error {
+func (h *Manager) Wait(ctx context.Context) error {
 	for {
 		err := h.Serving()
 		if err == nil {
@@ -265,13 +265,13 @@ func (h *Holder) Wait(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-time.After(servingPoll):
+		case <-time.After(servingPollInterval):
 		}
 	}
 }
 
 // Device of the living mount; empty without one.
-func (h *Holder) Device() string {
+func (h *Manager) Device() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.session == nil || !h.session.Alive() {
@@ -281,16 +281,16 @@ func (h *Holder) Device() string {
 }
 
 // Drop the mount. Binds of it must be gone, or go dead.
-func (h *Holder) Drop() {
+func (h *Manager) Unmount() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.drop()
+	h.unmount()
 }
 
 // drop with mu held.
-func (h *Holder) drop() {
+func (h *Manager) unmount() {
 	if h.session == nil {
-		h.stopLending()
+		h.stopHandoff()
 		return
 	}
 	// Aborted first: somebody may have a copy of the mount in a namespace of his
@@ -298,13 +298,13 @@ func (h *Holder) drop() {
 	if err := h.session.Abort(); err != nil {
 		h.log.Error("ending the mount", "error", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), unmountTime)
+	ctx, cancel := context.WithTimeout(context.Background(), unmountTimeout)
 	defer cancel()
 	if err := h.session.Unmount(ctx); err != nil {
 		h.log.Error("the mount stays in the tree", "error", err)
 	}
-	h.stopLending()
-	if err := h.config.Keeper.Withdraw(h.config.Key); err != nil {
+	h.stopHandoff()
+	if err := h.config.FDStore.Remove(h.config.Key); err != nil {
 		h.log.Debug("the keeper lets go later", "error", err)
 	}
 	h.session.Close()
@@ -312,10 +312,10 @@ func (h *Holder) drop() {
 }
 
 // Leave lets go of the mount without ending it: the keeper has it.
-func (h *Holder) Leave() {
+func (h *Manager) Release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stopLending()
+	h.stopHandoff()
 	if h.session != nil {
 		h.session.Close()
 		h.session = nil
@@ -326,22 +326,22 @@ func (h *Holder) Leave() {
 // that waited too long for a server, and takes a dead one down, which it
 // answers true for. leaving says that every pod that uses the mount is on its
 // way out.
-func (h *Holder) Tick(leaving bool) (lost bool) {
+func (h *Manager) Tick(leaving bool) (lost bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.session == nil {
 		return false
 	}
-	if idle := h.session.Idle(); idle > h.config.Patience || leaving && idle > h.config.Terminating {
+	if idle := h.session.Idle(); idle > h.config.ServeTimeout || leaving && idle > h.config.TerminatingTimeout {
 		h.log.Warn("nobody serves the mount, ending it", "idle", idle, "pods are terminating", leaving)
 		if err := h.session.Abort(); err != nil {
 			h.log.Error("ending the mount", "error", err)
 		}
 	}
 	if !h.session.Alive() {
-		h.drop()
+		h.unmount()
 		return true
 	}
-	h.lend()
+	h.updateHandoff()
 	return false
 }

@@ -49,7 +49,7 @@ func BindReadOnly(from, point string) error { return bindReadOnly(from, point, 0
 func bindReadOnly(from, point string, recursive uint, recursiveOld uintptr) error {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, from, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|recursive)
 	if errors.Is(err, unix.ENOSYS) {
-		return bindReadOnlyOld(from, point, recursiveOld)
+		return bindReadOnlyRemount(from, point, recursiveOld)
 	}
 	if err != nil {
 		return fmt.Errorf("binding %s to %s: %w", from, point, err)
@@ -59,7 +59,7 @@ func bindReadOnly(from, point string, recursive uint, recursiveOld uintptr) erro
 		Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 	})
 	if errors.Is(err, unix.ENOSYS) {
-		return bindReadOnlyOld(from, point, recursiveOld)
+		return bindReadOnlyRemount(from, point, recursiveOld)
 	}
 	if err != nil {
 		return fmt.Errorf("making %s read-only: %w", point, err)
@@ -72,7 +72,7 @@ func bindReadOnly(from, point string, recursive uint, recursiveOld uintptr) erro
 
 // bindReadOnlyOld is for kernels before 5.12, where only the plugin's own copy
 // is read-only.
-func bindReadOnlyOld(from, point string, recursive uintptr) error {
+func bindReadOnlyRemount(from, point string, recursive uintptr) error {
 	if err := unix.Mount(from, point, "", unix.MS_BIND|recursive, ""); err != nil {
 		return fmt.Errorf("binding %s to %s: %w", from, point, err)
 	}
@@ -87,7 +87,7 @@ func bindReadOnlyOld(from, point string, recursive uintptr) error {
 // link out of root, and is given up when ctx ends, in which case the mount may
 // appear later.
 func BindWithin(ctx context.Context, root, sub, point string, readOnly bool) error {
-	return aside(ctx, func() error { return bindWithin(root, sub, point, readOnly) })
+	return runUntil(ctx, func() error { return bindWithin(root, sub, point, readOnly) })
 }
 
 func bindWithin(root, sub, point string, readOnly bool) error {
@@ -96,7 +96,7 @@ func bindWithin(root, sub, point string, readOnly bool) error {
 		return fmt.Errorf("opening %s: %w", root, err)
 	}
 	defer func() { _ = unix.Close(dir) }()
-	if err := touch(dir); err != nil {
+	if err := openDir(dir); err != nil {
 		return fmt.Errorf("opening %s: %w", root, err)
 	}
 	from := dir
@@ -127,7 +127,7 @@ func bindWithin(root, sub, point string, readOnly bool) error {
 
 // touch opens a directory for reading: a FUSE server that is asked to makes sure
 // that what it shows is what is there now.
-func touch(dir int) error {
+func openDir(dir int) error {
 	read, err := unix.Openat(dir, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ type Usage struct {
 func Stat(ctx context.Context, point string) (Usage, error) {
 	var stat unix.Statfs_t
 	answered := make(chan Usage, 1)
-	err := aside(ctx, func() error {
+	err := runUntil(ctx, func() error {
 		if err := unix.Statfs(point, &stat); err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func Stat(ctx context.Context, point string) (Usage, error) {
 }
 
 // aside does what may hang, and leaves it alone when ctx ends first.
-func aside(ctx context.Context, work func() error) error {
+func runUntil(ctx context.Context, work func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- work() }()
 	select {

@@ -139,7 +139,7 @@ func TestWhatHangsIsAbandoned(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	hang, ended := make(chan struct{}), make(chan struct{})
-	err := aside(ctx, func() error { defer close(ended); <-hang; return nil })
+	err := runUntil(ctx, func() error { defer close(ended); <-hang; return nil })
 	if err == nil || !strings.Contains(err.Error(), "does not answer") {
 		t.Errorf("answered %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const list = "/proc/self/mountinfo"
+const mountinfoPath = "/proc/self/mountinfo"
 
 // Entry is one line of mountinfo.
 type Entry struct {
@@ -36,11 +36,11 @@ type Table struct {
 // OpenTable opens the list.
 func OpenTable() (*Table, error) {
 	// Not os.Open: Go's poller would be told of the changes in our place.
-	fd, err := unix.Open(list, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(mountinfoPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("listing mounts: %w", err)
 	}
-	return &Table{file: os.NewFile(uintptr(fd), list)}, nil
+	return &Table{file: os.NewFile(uintptr(fd), mountinfoPath)}, nil
 }
 
 // Close closes the list.

@@ -28,7 +28,7 @@ func mountForeign(t *testing.T, point string) {
 }
 
 // stuckRead reads from a mount that nobody serves.
-func (s *stand) stuckRead(path string) (result <-chan error) {
+func (s *testbed) readInBackground(path string) (result <-chan error) {
 	done := make(chan error, 1)
 	go func() {
 		_, err := os.ReadFile(path)
@@ -43,22 +43,22 @@ func TestRequestsOfLeavingPodsAreEnded(t *testing.T) {
 		change  func(*Config)
 		leaving []string
 	}{
-		{"every pod is being deleted", func(c *Config) { c.Terminating = 100 * time.Millisecond }, []string{"first", "second"}},
-		{"nobody comes for long", func(c *Config) { c.Patience = 300 * time.Millisecond }, nil},
+		{"every pod is being deleted", func(c *Config) { c.TerminatingTimeout = 100 * time.Millisecond }, []string{"first", "second"}},
+		{"nobody comes for long", func(c *Config) { c.ServeTimeout = 300 * time.Millisecond }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newStand(t, c.change)
-			session := s.inline("fuse", names.RoleFuse)
+			s := newTestbed(t, c.change)
+			session := s.inlineRequest("fuse", names.RoleFuse)
 			s.mustPublish(session)
-			kill := s.server(session)
-			first, second := s.files("first", nil), s.files("second", nil)
+			kill := s.startServer(session)
+			first, second := s.filesRequest("first", nil), s.filesRequest("second", nil)
 			s.mustPublish(first)
 			s.mustPublish(second)
 			kill()
-			hung := s.stuckRead(filepath.Join(first.GetTargetPath(), "data", "sub", "inner"))
+			hung := s.readInBackground(filepath.Join(first.GetTargetPath(), "data", "sub", "inner"))
 			s.cluster.mu.Lock()
 			for _, pod := range c.leaving {
-				s.cluster.leaving[pod] = true
+				s.cluster.terminating[pod] = true
 			}
 			s.cluster.mu.Unlock()
 			select {
@@ -66,14 +66,14 @@ func TestRequestsOfLeavingPodsAreEnded(t *testing.T) {
 				if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
 					t.Errorf("the request answers %v", err)
 				}
-			case <-time.After(patience):
+			case <-time.After(testTimeout):
 				t.Fatal("the request hangs for good")
 			}
 			s.mustUnpublish(first)
 			s.mustUnpublish(second)
 			// The next pod reads.
-			s.server(session)
-			third := s.files("third", nil)
+			s.startServer(session)
+			third := s.filesRequest("third", nil)
 			s.mustPublish(third)
 			s.read(filepath.Join(third.GetTargetPath(), "data", "hello"))
 		})
@@ -81,32 +81,32 @@ func TestRequestsOfLeavingPodsAreEnded(t *testing.T) {
 }
 
 func TestOnePodLeavingEndsNothing(t *testing.T) {
-	s := newStand(t, func(c *Config) { c.Terminating = 50 * time.Millisecond })
-	session := s.inline("fuse", names.RoleFuse)
+	s := newTestbed(t, func(c *Config) { c.TerminatingTimeout = 50 * time.Millisecond })
+	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
-	kill := s.server(session)
-	first, second := s.files("first", nil), s.files("second", nil)
+	kill := s.startServer(session)
+	first, second := s.filesRequest("first", nil), s.filesRequest("second", nil)
 	s.mustPublish(first)
 	s.mustPublish(second)
-	r := s.readOn(filepath.Join(second.GetTargetPath(), "data", "hello"))
-	defer s.endReaders(r)
+	r := s.startReading(filepath.Join(second.GetTargetPath(), "data", "hello"))
+	defer s.stopReading(r)
 	s.cluster.mu.Lock()
-	s.cluster.leaving["first"] = true
+	s.cluster.terminating["first"] = true
 	s.cluster.mu.Unlock()
 	kill()
-	time.Sleep(2 * tickEvery) // long enough for a wrong rule to act
-	s.server(session)
-	s.goOn(r)
+	time.Sleep(2 * tickInterval) // long enough for a wrong rule to act
+	s.startServer(session)
+	s.waitForReads(r)
 }
 
 func TestFiguresNeverTouchWhatNobodyServes(t *testing.T) {
-	s := newStand(t, nil)
-	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s := newTestbed(t, nil)
+	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
-	kill := s.server(session)
+	kill := s.startServer(session)
 	s.mustPublish(volume)
 	ask := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
 		answer, err := s.node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: volume.GetVolumeId(), VolumePath: volume.GetTargetPath()})
 		if err == nil && len(answer.GetUsage()) == 0 {

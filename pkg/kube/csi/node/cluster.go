@@ -13,10 +13,10 @@ type Cluster interface {
 	// LabelNode gives this node a label, or takes it away.
 	LabelNode(ctx context.Context, key string, present bool) error
 	// Leaving says that a pod of this node is being deleted, or known to be gone.
-	Leaving(pod records.Pod) bool
+	Terminating(pod records.Pod) bool
 	// Sidecar answers the handles of the volumes that a pod's own FUSE server
 	// serves; none when it has no such server.
 	Sidecar(ctx context.Context, pod records.Pod) ([]string, error)
 	// Tell a pod's owner something, by an event on the pod.
-	Tell(pod records.Pod, reason, message string)
+	RecordEvent(pod records.Pod, reason, message string)
 }

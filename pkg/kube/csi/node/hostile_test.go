@@ -17,7 +17,7 @@ import (
 )
 
 func TestHostileRequests(t *testing.T) {
-	s := newStand(t, nil)
+	s := newTestbed(t, nil)
 	set := func(key, value string) func(*csi.NodePublishVolumeRequest) {
 		return func(r *csi.NodePublishVolumeRequest) { r.VolumeContext[key] = value }
 	}
@@ -72,17 +72,17 @@ func TestHostileRequests(t *testing.T) {
 		{"served in part", "served", set(names.AttributeSubPath, "data"), "subPath: data"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			req := s.files("hostile", nil)
+			req := s.filesRequest("hostile", nil)
 			switch c.role {
 			case "":
 			case names.RoleSidecar:
-				req = s.sidecar("hostile", "ns-hbase")
+				req = s.sidecarRequest("hostile", "ns-hbase")
 				delete(s.cluster.sidecars, "hostile")
 			case "served":
-				s.sidecar("served", "ns-hadoop")
-				req = s.dataset("served", "hadoop")
+				s.sidecarRequest("served", "ns-hadoop")
+				req = s.datasetRequest("served", "hadoop")
 			default:
-				req = s.inline("hostile", c.role)
+				req = s.inlineRequest("hostile", c.role)
 			}
 			c.change(req)
 			err := s.publish(req)
@@ -100,7 +100,7 @@ func TestHostileRequests(t *testing.T) {
 }
 
 func TestUnpublishTouchesOnlyWhatIsThePlugins(t *testing.T) {
-	s := newStand(t, nil)
+	s := newTestbed(t, nil)
 	full := s.target("pod", "full")
 	if err := os.MkdirAll(filepath.Join(full, "data"), 0o755); err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestUnpublishTouchesOnlyWhatIsThePlugins(t *testing.T) {
 			t.Errorf("target %q: %v", target, err)
 		}
 	}
-	worker := s.inline("worker", names.RoleWorker)
+	worker := s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(worker)
 	if err := unpublish("another", worker.GetTargetPath()); status.Code(err) != codes.NotFound {
 		t.Errorf("another volume: %v", err)

@@ -38,19 +38,19 @@ func (n *Node) publishSession(v records.Volume, secrets map[string]string) error
 			return invalid("volume %s: key %s of the Secret has %d bytes: name Secret %s in nodePublishSecretRef, which the controller makes", v.ID, key, len(secrets[key]), names.Secret(v.Runtime.Name, "fuse"))
 		}
 	}
-	r, err := n.admit(v, nil)
+	r, err := n.putRecord(v, nil)
 	if err != nil {
 		return err
 	}
-	sockets, err := r.sockets()
+	sockets, err := r.socketsDir()
 	if err != nil {
 		return err
 	}
-	state, err := r.state()
+	state, err := r.stateDir()
 	if err != nil {
 		return err
 	}
-	private := n.private(v)
+	private := n.privateDir(v)
 	if !n.isInline(v) {
 		if err := n.makeInline(private, v.Target, map[string]string{names.SocketsDir: sockets, names.StateDir: state}); err != nil {
 			return err
@@ -62,13 +62,13 @@ func (n *Node) publishSession(v records.Volume, secrets map[string]string) error
 			return err
 		}
 	}
-	n.lendTo(r)
+	n.updateHandoff(r)
 	return nil
 }
 
 // private is where the plugin writes what the volume shows read-only: a pod that
 // could write there could lead the plugin, which is root, anywhere.
-func (n *Node) private(v records.Volume) string {
+func (n *Node) privateDir(v records.Volume) string {
 	sum := sha256.Sum256([]byte(v.Target))
 	return filepath.Join(n.dir(), v.Runtime.Dir(), "sessions", hex.EncodeToString(sum[:8]))
 }
@@ -117,7 +117,7 @@ func (n *Node) clearInline(private, target string) error {
 
 // isInline says that the volume of a FUSE server is in place.
 func (n *Node) isInline(v records.Volume) bool {
-	private, there, err := n.table.Top(n.private(v))
+	private, there, err := n.table.Top(n.privateDir(v))
 	if err != nil || !there {
 		return false
 	}
@@ -127,11 +127,11 @@ func (n *Node) isInline(v records.Volume) bool {
 
 // publishSockets shows the directory of sockets to a worker.
 func (n *Node) publishSockets(v records.Volume) error {
-	r, err := n.admit(v, nil)
+	r, err := n.putRecord(v, nil)
 	if err != nil {
 		return err
 	}
-	shared, err := r.sockets()
+	shared, err := r.socketsDir()
 	if err != nil {
 		return err
 	}

@@ -23,15 +23,15 @@ import (
 )
 
 // asProcess makes the test binary act as another program of the node.
-const asProcess = "JINDO_CSI_TEST_PROCESS"
+const processEnv = "JINDO_CSI_TEST_PROCESS"
 
 func TestMain(m *testing.M) {
-	switch os.Getenv(asProcess) {
+	switch os.Getenv(processEnv) {
 	case "server": // SOCKET STATE
 		exit(actAsServer(os.Args[1], os.Args[2]))
 	case "keeper": // SOCKET
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		err := fdstore.New(slog.New(slog.DiscardHandler)).Serve(ctx, os.Args[1])
+		err := fdstore.NewServer(slog.New(slog.DiscardHandler)).Serve(ctx, os.Args[1])
 		stop()
 		exit(err)
 	case "plugin": // KUBELETDIR KEEPER ENDPOINT
@@ -51,7 +51,7 @@ func exit(err error) {
 
 func testLogger() *slog.Logger {
 	if os.Getenv("JINDO_CSI_TEST_LOG") != "" {
-		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("process", os.Getenv(asProcess))
+		return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("process", os.Getenv(processEnv))
 	}
 	return slog.New(slog.DiscardHandler)
 }

@@ -24,11 +24,11 @@ import (
 
 // Defaults of Config.
 const (
-	DefaultPublishWait = 20 * time.Second
-	DefaultLinger      = 20 * time.Second
-	DefaultTerminating = 5 * time.Second
-	keeperTime         = 30 * time.Second
-	touchTime          = 10 * time.Second
+	DefaultPublishTimeout     = 20 * time.Second
+	DefaultIdleTimeout        = 20 * time.Second
+	DefaultTerminatingTimeout = 5 * time.Second
+	fdStoreTimeout            = 30 * time.Second
+	fileSystemTimeout         = 10 * time.Second
 )
 
 // Config of a node's plugin. Zero durations mean the defaults.
@@ -38,17 +38,17 @@ type Config struct {
 	// KubeletDir is the kubelet's root directory, the same path here as there.
 	KubeletDir string
 	Cluster    Cluster
-	Keeper     *fdstore.Client
+	FDStore    *fdstore.Client
 	// ServerUIDs may be FUSE servers besides root.
 	ServerUIDs []uint32
 	// PublishWait is how long a publish call waits for a FUSE server.
-	PublishWait time.Duration
+	PublishTimeout time.Duration
 	// Linger is how long what belongs to a runtime without volumes stays here.
-	Linger time.Duration
+	IdleTimeout time.Duration
 	// Patience is how long nobody may serve a mount that is used; Terminating the
 	// same when every pod that uses it is being deleted.
-	Patience, Terminating time.Duration
-	Logger                *slog.Logger
+	ServeTimeout, TerminatingTimeout time.Duration
+	Logger                           *slog.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -57,10 +57,10 @@ func (c Config) withDefaults() Config {
 			*d = value
 		}
 	}
-	set(&c.PublishWait, DefaultPublishWait)
-	set(&c.Linger, DefaultLinger)
-	set(&c.Patience, fusefd.DefaultPatience)
-	set(&c.Terminating, DefaultTerminating)
+	set(&c.PublishTimeout, DefaultPublishTimeout)
+	set(&c.IdleTimeout, DefaultIdleTimeout)
+	set(&c.ServeTimeout, fusefd.DefaultPatience)
+	set(&c.TerminatingTimeout, DefaultTerminatingTimeout)
 	return c
 }
 
@@ -69,25 +69,25 @@ type Node struct {
 	csi.UnimplementedIdentityServer
 	csi.UnimplementedNodeServer
 
-	config Config
-	log    *slog.Logger
-	table  *mounts.Table
-	store  *records.Store
-	busy   busy
+	config  Config
+	log     *slog.Logger
+	table   *mounts.Table
+	store   *records.Store
+	targets targetLocks
 
-	mu       sync.Mutex
-	runtimes map[records.Runtime]*runtime
-	own      map[string]*own // by target
+	mu            sync.Mutex
+	runtimes      map[records.Runtime]*runtime
+	sidecarMounts map[string]*sidecarMount // by target
 
 	// placesMu is held while a pod's place changes.
-	placesMu sync.Mutex
+	sidecarDirsMu sync.Mutex
 }
 
 // New reads what was published before, and takes over the mounts that the keeper
 // holds. It waits for the keeper, not for ever.
 func New(ctx context.Context, config Config) (*Node, error) {
 	config = config.withDefaults()
-	n := &Node{config: config, log: config.Logger, runtimes: map[records.Runtime]*runtime{}, own: map[string]*own{}}
+	n := &Node{config: config, log: config.Logger, runtimes: map[records.Runtime]*runtime{}, sidecarMounts: map[string]*sidecarMount{}}
 	var err error
 	if n.store, err = records.Open(filepath.Join(n.dir(), "volumes"), n.log); err != nil {
 		return nil, err
@@ -96,13 +96,13 @@ func New(ctx context.Context, config Config) (*Node, error) {
 		return nil, err
 	}
 	n.findRuntimes()
-	n.takeBack(ctx)
+	n.restoreMounts(ctx)
 	n.prune()
-	for _, r := range n.all() {
-		n.lendTo(r)
+	for _, r := range n.allRuntimes() {
+		n.updateHandoff(r)
 	}
-	for _, o := range n.allOwn() {
-		n.lendOwn(o)
+	for _, o := range n.allSidecarMounts() {
+		n.updateSidecarHandoff(o)
 	}
 	return n, nil
 }
@@ -126,34 +126,34 @@ func (n *Node) findRuntimes() {
 			n.runtime(v.Runtime)
 		}
 		if v.Sidecar {
-			n.ownOf(v)
+			n.sidecarMountOf(v)
 		}
 	}
 }
 
 // takeBack what the keeper holds.
-func (n *Node) takeBack(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, keeperTime)
+func (n *Node) restoreMounts(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fdStoreTimeout)
 	defer cancel()
-	held, err := n.config.Keeper.Connect(ctx)
+	held, err := n.config.FDStore.Connect(ctx)
 	if err != nil {
 		n.log.Error("the keeper does not answer: mounts of before are made anew", "error", err)
 		return
 	}
 	for _, d := range held {
-		if err := n.takeBackOne(d); err != nil {
+		if err := n.restoreMount(d); err != nil {
 			n.log.Warn("a mount that was kept is not taken over", "key", d.Key, "error", err)
-			_ = n.config.Keeper.Withdraw(d.Key)
+			_ = n.config.FDStore.Remove(d.Key)
 		}
 	}
 }
 
-func (n *Node) takeBackOne(d fdstore.Deposit) error {
+func (n *Node) restoreMount(d fdstore.Entry) error {
 	var description mountmanager.Description
 	err := json.Unmarshal(d.Description, &description)
-	var found *mountmanager.Holder
+	var found *mountmanager.Manager
 	if err == nil {
-		found, err = n.holderOf(d.Key, description)
+		found, err = n.managerOfEntry(d.Key, description)
 	}
 	if err != nil {
 		for _, f := range d.Files {
@@ -169,22 +169,22 @@ func (n *Node) takeBackOne(d fdstore.Deposit) error {
 }
 
 // holderOf a deposit: the runtime's, or that of a pod's own mount.
-func (n *Node) holderOf(key string, description mountmanager.Description) (*mountmanager.Holder, error) {
+func (n *Node) managerOfEntry(key string, description mountmanager.Description) (*mountmanager.Manager, error) {
 	if description.Runtime.Dir() == key {
-		return n.runtime(description.Runtime).holder, nil
+		return n.runtime(description.Runtime).manager, nil
 	}
 	v, ok := n.store.Get(description.Mountpoint)
-	if !ok || !v.Sidecar || ownKey(v) != key {
+	if !ok || !v.Sidecar || sidecarMountKey(v) != key {
 		return nil, fmt.Errorf("it describes %s of runtime %s", description.Mountpoint, description.Runtime)
 	}
-	return n.ownOf(v).holder, nil
+	return n.sidecarMountOf(v).manager, nil
 }
 
 // tell the pods that use a runtime's files something.
-func (n *Node) tell(r *runtime, reason, message string) {
+func (n *Node) recordEvents(r *runtime, reason, message string) {
 	for _, v := range n.store.Of(r.id) {
 		if v.Shared() {
-			n.config.Cluster.Tell(v.Pod, reason, message)
+			n.config.Cluster.RecordEvent(v.Pod, reason, message)
 		}
 	}
 }
@@ -202,42 +202,42 @@ func (n *Node) prune() {
 			continue
 		}
 		n.log.Info("forgetting a volume of a pod that is gone", "target", v.Target)
-		if err := n.forget(v); err != nil {
+		if err := n.removeVolume(v); err != nil {
 			n.log.Error("forgetting a volume", "target", v.Target, "error", err)
 		}
 	}
 }
 
 // forget a volume whose target is gone with its pod.
-func (n *Node) forget(v records.Volume) error {
+func (n *Node) removeVolume(v records.Volume) error {
 	if v.Sidecar || v.Role == names.RoleSidecar {
-		return n.takeDownOwn(v)
+		return n.unpublishSidecar(v)
 	}
 	if v.Role == names.RoleFuse {
 		r := n.runtime(v.Runtime)
-		r.setGoing(v.Target, true)
-		defer r.setGoing(v.Target, false)
-		n.lendTo(r)
-		if err := n.clearInline(n.private(v), v.Target); err != nil {
+		r.setUnpublishing(v.Target, true)
+		defer r.setUnpublishing(v.Target, false)
+		n.updateHandoff(r)
+		if err := n.clearInline(n.privateDir(v), v.Target); err != nil {
 			return err
 		}
 	}
-	r := n.locked(v.Runtime)
+	r := n.lockedRuntime(v.Runtime)
 	defer r.mu.Unlock()
 	if err := n.store.Delete(v.Target); err != nil {
 		return err
 	}
-	n.settle(r, v)
+	n.unmountUnused(r, v)
 	return nil
 }
 
 // Close lets go of everything without unmounting: a successor takes it over.
 func (n *Node) Close() error {
-	for _, r := range n.all() {
-		r.holder.Leave()
+	for _, r := range n.allRuntimes() {
+		r.manager.Release()
 	}
-	for _, o := range n.allOwn() {
-		o.holder.Leave()
+	for _, o := range n.allSidecarMounts() {
+		o.manager.Release()
 	}
 	return n.table.Close()
 }

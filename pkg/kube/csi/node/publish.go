@@ -27,7 +27,7 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	if err != nil {
 		return nil, err
 	}
-	release, ok := n.busy.take(v.Target)
+	release, ok := n.targets.tryLock(v.Target)
 	if !ok {
 		return nil, status.Errorf(codes.Aborted, "volume %s: another call works on %s", v.ID, v.Target)
 	}
@@ -50,10 +50,10 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	case names.RoleWorker:
 		err = n.publishSockets(v)
 	case names.RoleSidecar:
-		err = n.publishPlace(v)
+		err = n.publishSidecar(v)
 	default:
 		if v.Sidecar {
-			err = n.publishOwn(ctx, v, req.GetSecrets())
+			err = n.publishSidecarMount(ctx, v, req.GetSecrets())
 		} else {
 			err = n.publishFiles(ctx, v)
 		}
@@ -76,15 +76,15 @@ func unavailable(v records.Volume, err error) error {
 }
 
 // admit notes a volume before anything of it exists. Answers the runtime.
-func (n *Node) admit(v records.Volume, begin func(*runtime) error) (*runtime, error) {
-	r := n.locked(v.Runtime)
+func (n *Node) putRecord(v records.Volume, begin func(*runtime) error) (*runtime, error) {
+	r := n.lockedRuntime(v.Runtime)
 	defer r.mu.Unlock()
 	if _, ok := n.store.Get(v.Target); !ok {
 		if err := n.store.Put(v); err != nil {
 			return nil, err
 		}
 	}
-	r.empty = time.Time{}
+	r.emptySince = time.Time{}
 	if begin == nil {
 		return r, nil
 	}
@@ -93,18 +93,18 @@ func (n *Node) admit(v records.Volume, begin func(*runtime) error) (*runtime, er
 
 // publishFiles shows the runtime's files at the target, once they are served.
 func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
-	r, err := n.admit(v, func(r *runtime) error {
-		r.wanted = true
-		return r.holder.Ensure(ctx)
+	r, err := n.putRecord(v, func(r *runtime) error {
+		r.labelWanted = true
+		return r.manager.Ensure(ctx)
 	})
 	if err != nil {
 		return err
 	}
-	if n.shows(v.Target, r.holder) {
+	if n.shows(v.Target, r.manager) {
 		return nil
 	}
 	// The label brings a server here; one that is here needs no API server.
-	if err := n.syncLabel(ctx, r); err != nil && r.holder.Serving() != nil {
+	if err := n.syncLabel(ctx, r); err != nil && r.manager.Serving() != nil {
 		return err
 	}
 	before, renewed, err := n.table.Top(v.Target)
@@ -120,31 +120,31 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	if err := mounts.MakeDir(v.Target); err != nil {
 		return err
 	}
-	touching, cancel := context.WithTimeout(ctx, touchTime)
+	touching, cancel := context.WithTimeout(ctx, fileSystemTimeout)
 	defer cancel()
-	if err := mounts.BindWithin(touching, r.holder.Point(), v.SubPath, v.Target, v.ReadOnly); err != nil {
+	if err := mounts.BindWithin(touching, r.manager.Mountpoint(), v.SubPath, v.Target, v.ReadOnly); err != nil {
 		_ = os.Remove(v.Target)
 		return err
 	}
 	n.log.Info("published", "runtime", r.id.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
 	if renewed {
-		n.config.Cluster.Tell(v.Pod, "MountRenewed", fmt.Sprintf(
+		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
 			"the mount of runtime %s on node %s was made anew (device %s before): containers that run since before get \"Transport endpoint is not connected\" from volume %s until they are restarted; new ones read", r.id, n.config.Name, before.Device, v.ID))
 	}
 	return nil
 }
 
 // shows says that the target shows the living mount of a holder.
-func (n *Node) shows(target string, held *mountmanager.Holder) bool {
+func (n *Node) shows(target string, held *mountmanager.Manager) bool {
 	device := held.Device()
 	top, there, err := n.table.Top(target)
 	return err == nil && there && device != "" && top.Device == device
 }
 
 func (n *Node) awaitServer(ctx context.Context, r *runtime) error {
-	ctx, cancel := context.WithTimeout(ctx, n.config.PublishWait)
+	ctx, cancel := context.WithTimeout(ctx, n.config.PublishTimeout)
 	defer cancel()
-	if err := r.holder.Wait(ctx); err != nil {
+	if err := r.manager.Wait(ctx); err != nil {
 		return fmt.Errorf("%w: its pod is of DaemonSet %s, see \"kubectl get pods -n %s -o wide\"", err, names.Component(r.id.Name, "fuse"), r.id.Namespace)
 	}
 	return nil
@@ -161,10 +161,10 @@ func (n *Node) clearTarget(target string) error {
 // NodeUnpublishVolume takes a volume away, whoever still uses it.
 func (n *Node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
 	id, target := req.GetVolumeId(), req.GetTargetPath()
-	if err := n.checkWhere(id, target); err != nil {
+	if err := n.checkTarget(id, target); err != nil {
 		return nil, err
 	}
-	release, ok := n.busy.take(target)
+	release, ok := n.targets.tryLock(target)
 	if !ok {
 		return nil, status.Errorf(codes.Aborted, "volume %s: another call works on %s", id, target)
 	}
@@ -173,24 +173,24 @@ func (n *Node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolu
 	if known && v.ID != id {
 		return nil, status.Errorf(codes.NotFound, "%s has volume %s, not %s", target, v.ID, id)
 	}
-	if err := n.takeDown(v, known, target); err != nil {
+	if err := n.unpublish(v, known, target); err != nil {
 		return nil, status.Errorf(codes.Internal, "volume %s: %v", id, err)
 	}
 	return &csi.NodeUnpublishVolumeResponse{}, nil
 }
 
-func (n *Node) takeDown(v records.Volume, known bool, target string) error {
+func (n *Node) unpublish(v records.Volume, known bool, target string) error {
 	if v.Sidecar || v.Role == names.RoleSidecar {
-		return n.takeDownOwn(v)
+		return n.unpublishSidecar(v)
 	}
 	if known && v.Role == names.RoleFuse {
 		r := n.runtime(v.Runtime)
-		r.setGoing(target, true)
-		defer r.setGoing(target, false)
-		n.lendTo(r)
+		r.setUnpublishing(target, true)
+		defer r.setUnpublishing(target, false)
+		n.updateHandoff(r)
 	}
 	if known && v.Role == names.RoleFuse {
-		if err := n.clearInline(n.private(v), target); err != nil {
+		if err := n.clearInline(n.privateDir(v), target); err != nil {
 			return err
 		}
 	}
@@ -208,21 +208,21 @@ func (n *Node) takeDown(v records.Volume, known bool, target string) error {
 	if !known {
 		return nil
 	}
-	r := n.locked(v.Runtime)
+	r := n.lockedRuntime(v.Runtime)
 	defer r.mu.Unlock()
 	if err := n.store.Delete(target); err != nil {
 		return err
 	}
-	n.settle(r, v)
+	n.unmountUnused(r, v)
 	n.log.Info("unpublished", "runtime", r.id.String(), "target", target)
 	return nil
 }
 
 // settle undoes what nobody needs after a volume went. r.mu is held.
-func (n *Node) settle(r *runtime, went records.Volume) {
+func (n *Node) unmountUnused(r *runtime, went records.Volume) {
 	left := n.store.Of(r.id)
 	if len(left) == 0 {
-		r.empty = time.Now()
+		r.emptySince = time.Now()
 	}
 	for _, v := range left {
 		if v.Shared() {
@@ -230,7 +230,7 @@ func (n *Node) settle(r *runtime, went records.Volume) {
 		}
 	}
 	if went.Shared() && went.CleanPolicy == string(v1alpha1.OnDemandCleanPolicy) {
-		r.wanted = false
-		r.holder.Drop()
+		r.labelWanted = false
+		r.manager.Unmount()
 	}
 }

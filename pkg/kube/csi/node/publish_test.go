@@ -18,20 +18,20 @@ import (
 )
 
 func TestFilesAppearOnceTheyAreServed(t *testing.T) {
-	s := newStand(t, nil)
-	volume := s.files("reader", nil)
+	s := newTestbed(t, nil)
+	volume := s.filesRequest("reader", nil)
 	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no FUSE server") {
 		t.Fatalf("nobody serves: %v", err)
 	}
 	if labels := s.cluster.labelled(); len(labels) != 1 || labels[0] != names.FuseNodeLabel("ns", "hadoop") {
 		t.Errorf("labels %v", labels)
 	}
-	session := s.inline("fuse", names.RoleFuse)
+	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
 	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not answered") {
 		t.Fatalf("the server has not started: %v", err)
 	}
-	s.server(session)
+	s.startServer(session)
 	s.mustPublish(volume)
 	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
 	if err := os.WriteFile(filepath.Join(volume.GetTargetPath(), "data", "new"), nil, 0o600); !errors.Is(err, unix.EROFS) {
@@ -50,13 +50,13 @@ func TestFilesAppearOnceTheyAreServed(t *testing.T) {
 }
 
 func TestPublishingAgainChangesNothing(t *testing.T) {
-	s := newStand(t, nil)
-	session, volume, worker := s.inline("fuse", names.RoleFuse), s.files("reader", nil), s.inline("worker", names.RoleWorker)
+	s := newTestbed(t, nil)
+	session, volume, worker := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil), s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(session)
-	s.server(session)
+	s.startServer(session)
 	s.mustPublish(volume)
 	s.mustPublish(worker)
-	before, calls := s.mountsBelow(s.kubelet), s.cluster.calls
+	before, calls := s.mountsBelow(s.kubelet), s.cluster.labelCalls
 	for range 20 {
 		s.mustPublish(session)
 		s.mustPublish(volume)
@@ -65,18 +65,18 @@ func TestPublishingAgainChangesNothing(t *testing.T) {
 	if after := s.mountsBelow(s.kubelet); len(after) != len(before) {
 		t.Errorf("mounts before %v, after %v", before, after)
 	}
-	if s.cluster.calls != calls {
-		t.Errorf("the API server was asked %d times more", s.cluster.calls-calls)
+	if s.cluster.labelCalls != calls {
+		t.Errorf("the API server was asked %d times more", s.cluster.labelCalls-calls)
 	}
-	other := s.files("reader", map[string]string{names.AttributeSubPath: "data"})
+	other := s.filesRequest("reader", map[string]string{names.AttributeSubPath: "data"})
 	if err := s.publish(other); status.Code(err) != codes.AlreadyExists {
 		t.Errorf("other attributes at the same target: %v", err)
 	}
 }
 
 func TestMeetingPlace(t *testing.T) {
-	s := newStand(t, nil)
-	session, worker := s.inline("fuse", names.RoleFuse), s.inline("worker", names.RoleWorker)
+	s := newTestbed(t, nil)
+	session, worker := s.inlineRequest("fuse", names.RoleFuse), s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(worker)
 	s.mustPublish(session)
 	// What a worker puts there is seen by the server.
@@ -105,15 +105,15 @@ func TestMeetingPlace(t *testing.T) {
 }
 
 func TestSubPath(t *testing.T) {
-	s := newStand(t, nil)
-	session := s.inline("fuse", names.RoleFuse)
+	s := newTestbed(t, nil)
+	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
-	s.server(session)
-	volume := s.files("reader", map[string]string{names.AttributeSubPath: "/data/sub"})
+	s.startServer(session)
+	volume := s.filesRequest("reader", map[string]string{names.AttributeSubPath: "/data/sub"})
 	s.mustPublish(volume)
 	s.read(filepath.Join(volume.GetTargetPath(), "inner"))
 	for _, path := range []string{"data/nothing", "data/hello"} {
-		missing := s.files("other", map[string]string{names.AttributeSubPath: path})
+		missing := s.filesRequest("other", map[string]string{names.AttributeSubPath: path})
 		if err := s.publish(missing); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), path) {
 			t.Errorf("sub path %s: %v", path, err)
 		}
@@ -122,18 +122,18 @@ func TestSubPath(t *testing.T) {
 }
 
 func TestOnDemandLeavesNothing(t *testing.T) {
-	s := newStand(t, func(c *Config) { c.Linger = 10 * time.Millisecond })
-	session := s.inline("fuse", names.RoleFuse)
+	s := newTestbed(t, func(c *Config) { c.IdleTimeout = 10 * time.Millisecond })
+	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
-	s.server(session)
-	first := s.files("first", map[string]string{names.AttributeCleanPolicy: "OnDemand"})
-	second := s.files("second", map[string]string{names.AttributeCleanPolicy: "OnDemand"})
+	s.startServer(session)
+	first := s.filesRequest("first", map[string]string{names.AttributeCleanPolicy: "OnDemand"})
+	second := s.filesRequest("second", map[string]string{names.AttributeCleanPolicy: "OnDemand"})
 	s.mustPublish(first)
 	s.mustPublish(second)
 	s.mustUnpublish(first)
 	s.read(filepath.Join(second.GetTargetPath(), "data", "hello"))
 	s.mustUnpublish(second)
-	if s.node.runtime(s.node.store.All()[0].Runtime).holder.Device() != "" {
+	if s.node.runtime(s.node.store.All()[0].Runtime).manager.Device() != "" {
 		t.Error("the mount is still there")
 	}
 	s.eventually("the label is gone", func() bool { return len(s.cluster.labelled()) == 0 })
@@ -148,22 +148,22 @@ func TestOnDemandLeavesNothing(t *testing.T) {
 }
 
 func TestPodsReadWithoutTheAPIServer(t *testing.T) {
-	s := newStand(t, nil)
+	s := newTestbed(t, nil)
 	s.cluster.err = errors.New("the API server is away")
-	volume := s.files("reader", nil)
+	volume := s.filesRequest("reader", nil)
 	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "API server is away") {
 		t.Errorf("no label and no server: %v", err)
 	}
-	session := s.inline("fuse", names.RoleFuse)
+	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
-	s.server(session)
+	s.startServer(session)
 	s.mustPublish(volume)
 	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
 }
 
 func TestVolumesOfPodsThatVanishedAreForgotten(t *testing.T) {
-	s := newStand(t, func(c *Config) { c.Linger = 10 * time.Millisecond })
-	session, worker := s.inline("fuse", names.RoleFuse), s.inline("worker", names.RoleWorker)
+	s := newTestbed(t, func(c *Config) { c.IdleTimeout = 10 * time.Millisecond })
+	session, worker := s.inlineRequest("fuse", names.RoleFuse), s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(session)
 	s.mustPublish(worker)
 	// As after a crash of the node: mounts are gone, and the kubelet has removed
@@ -176,7 +176,7 @@ func TestVolumesOfPodsThatVanishedAreForgotten(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(s.kubelet, "pods")); err != nil {
 		t.Fatal(err)
 	}
-	s.restart(func(c *Config) { c.Linger = 10 * time.Millisecond })
+	s.restart(func(c *Config) { c.IdleTimeout = 10 * time.Millisecond })
 	s.eventually("nothing is left", func() bool {
 		left, err := filepath.Glob(filepath.Join(s.node.dir(), "*_*"))
 		return err == nil && len(left) == 0 && len(s.node.store.All()) == 0

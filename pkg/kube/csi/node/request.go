@@ -40,7 +40,7 @@ func invalid(format string, args ...any) error {
 // volumeOf a request, when everything in it is as it should be.
 func (n *Node) volumeOf(req *csi.NodePublishVolumeRequest) (records.Volume, error) {
 	v := records.Volume{ID: req.GetVolumeId(), Target: req.GetTargetPath(), Since: time.Now()}
-	if err := n.checkWhere(v.ID, v.Target); err != nil {
+	if err := n.checkTarget(v.ID, v.Target); err != nil {
 		return v, err
 	}
 	if req.GetVolumeCapability() == nil {
@@ -66,7 +66,7 @@ func (n *Node) volumeOf(req *csi.NodePublishVolumeRequest) (records.Volume, erro
 }
 
 // checkWhere looks at what every call for a volume has.
-func (n *Node) checkWhere(id, target string) error {
+func (n *Node) checkTarget(id, target string) error {
 	switch {
 	case id == "":
 		return invalid("the request names no volume id")

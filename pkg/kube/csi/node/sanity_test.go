@@ -37,10 +37,10 @@ func (volumes) DeleteVolume(context.Context, *csi.DeleteVolumeRequest) (*csi.Del
 // The driver's own suite, against the real service, real mounts and a FUSE server
 // in a process of its own.
 func TestSanity(t *testing.T) {
-	s := newStand(t, func(c *Config) { c.PublishWait = patience })
-	session := s.inline("fuse", names.RoleFuse)
+	s := newTestbed(t, func(c *Config) { c.PublishTimeout = testTimeout })
+	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
-	s.server(session)
+	s.startServer(session)
 
 	dir := filepath.Dir(s.kubelet)
 	endpoint, controller := filepath.Join(dir, "csi.sock"), filepath.Join(dir, "controller.sock")

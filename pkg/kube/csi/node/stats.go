@@ -24,7 +24,7 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeSta
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %q", id, path)
 	}
 	if v.Role == "" {
-		held := n.holderFor(v)
+		held := n.managerOfVolume(v)
 		if err := held.Serving(); err != nil {
 			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %v", id, v.Runtime, err)
 		}
@@ -32,7 +32,7 @@ func (n *Node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeSta
 			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %s does not show it", id, v.Runtime, path)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, touchTime)
+	ctx, cancel := context.WithTimeout(ctx, fileSystemTimeout)
 	defer cancel()
 	usage, err := mounts.Stat(ctx, path)
 	if err != nil {

@@ -25,14 +25,14 @@ import (
 )
 
 // asKeeper makes the test binary a keeper at the socket it names.
-const asKeeper = "JINDO_KEEPER_TEST_SOCKET"
+const serverSocketEnv = "JINDO_KEEPER_TEST_SOCKET"
 
 // patience bounds waits; nothing is asserted about it.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	if socket := os.Getenv(asKeeper); socket != "" {
-		if err := New(slog.New(slog.DiscardHandler)).Serve(context.Background(), socket); err != nil {
+	if socket := os.Getenv(serverSocketEnv); socket != "" {
+		if err := NewServer(slog.New(slog.DiscardHandler)).Serve(context.Background(), socket); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}
@@ -54,7 +54,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func start(t *testing.T, socket string) (kill func()) {
 	t.Helper()
 	command := exec.Command("/proc/self/exe")
-	command.Env = append(os.Environ(), asKeeper+"="+socket)
+	command.Env = append(os.Environ(), serverSocketEnv+"="+socket)
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
@@ -65,10 +65,10 @@ func start(t *testing.T, socket string) (kill func()) {
 }
 
 // connect a client; stop ends it as its process's end would.
-func connect(t *testing.T, socket string) (c *Client, held []Deposit, stop func()) {
+func connect(t *testing.T, socket string) (c *Client, held []Entry, stop func()) {
 	t.Helper()
 	c = NewClient(socket, slog.New(slog.DiscardHandler))
-	waiting, cancel := context.WithTimeout(t.Context(), patience)
+	waiting, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	held, err := c.Connect(waiting)
 	if err != nil {
@@ -97,9 +97,9 @@ func memory(t *testing.T, says string) *os.File {
 	return file
 }
 
-func depositOf(t *testing.T, key string, says ...string) Deposit {
+func newEntry(t *testing.T, key string, says ...string) Entry {
 	t.Helper()
-	d := Deposit{Key: key, Description: json.RawMessage(`{"about":"` + key + `"}`)}
+	d := Entry{Key: key, Description: json.RawMessage(`{"about":"` + key + `"}`)}
 	for _, s := range says {
 		d.Files = append(d.Files, memory(t, s))
 	}
@@ -107,7 +107,7 @@ func depositOf(t *testing.T, key string, says ...string) Deposit {
 }
 
 // contents of deposits, by key.
-func contents(t *testing.T, held []Deposit) map[string]string {
+func contents(t *testing.T, held []Entry) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	for _, d := range held {
@@ -126,7 +126,7 @@ func contents(t *testing.T, held []Deposit) map[string]string {
 	return all
 }
 
-func wants(t *testing.T, held []Deposit, want map[string]string) {
+func checkEntries(t *testing.T, held []Entry, want map[string]string) {
 	t.Helper()
 	if got := contents(t, held); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("held %v, not %v", got, want)
@@ -137,56 +137,56 @@ func TestDepositsOutliveTheClient(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "dir", "s")
 	start(t, socket)
 	c, held, stop := connect(t, socket)
-	wants(t, held, map[string]string{})
-	for _, d := range []Deposit{depositOf(t, "a", "old", "old2"), depositOf(t, "b", "1", "2"), depositOf(t, "a", "new", "new2")} {
-		if err := c.Deposit(d); err != nil {
+	checkEntries(t, held, map[string]string{})
+	for _, d := range []Entry{newEntry(t, "a", "old", "old2"), newEntry(t, "b", "1", "2"), newEntry(t, "a", "new", "new2")} {
+		if err := c.Store(d); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop()
 	second, held, stopSecond := connect(t, socket)
-	wants(t, held, map[string]string{"a": "new;new2;", "b": "1;2;"})
-	if err := second.Withdraw("b"); err != nil {
+	checkEntries(t, held, map[string]string{"a": "new;new2;", "b": "1;2;"})
+	if err := second.Remove("b"); err != nil {
 		t.Fatal(err)
 	}
 	stopSecond()
 	_, held, _ = connect(t, socket)
-	wants(t, held, map[string]string{"a": "new;new2;"})
+	checkEntries(t, held, map[string]string{"a": "new;new2;"})
 }
 
 func TestDepositsOutliveTheKeeper(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	kill := start(t, socket)
 	c, _, stop := connect(t, socket)
-	if err := errors.Join(c.Deposit(depositOf(t, "a", "1")), c.Deposit(depositOf(t, "gone", "x"))); err != nil {
+	if err := errors.Join(c.Store(newEntry(t, "a", "1")), c.Store(newEntry(t, "gone", "x"))); err != nil {
 		t.Fatal(err)
 	}
 	kill()
 	eventually(t, "the end of the keeper is noticed", func() bool { return !c.Connected() })
 	// What is said while it is away counts too.
-	if err := c.Deposit(depositOf(t, "b", "2")); err == nil {
+	if err := c.Store(newEntry(t, "b", "2")); err == nil {
 		t.Error("a keeper that is away took a deposit")
 	}
-	if err := c.Withdraw("gone"); err == nil {
+	if err := c.Remove("gone"); err == nil {
 		t.Error("a keeper that is away let go of a deposit")
 	}
 	start(t, socket)
 	eventually(t, "it is back", c.Connected)
 	// Whoever holds mu deposits everything before it is seen as connected by
 	// the next question.
-	if err := c.Deposit(depositOf(t, "c", "3")); err != nil {
+	if err := c.Store(newEntry(t, "c", "3")); err != nil {
 		t.Fatal(err)
 	}
 	stop()
 	_, held, _ := connect(t, socket)
-	wants(t, held, map[string]string{"a": "1;", "b": "2;", "c": "3;"})
+	checkEntries(t, held, map[string]string{"a": "1;", "b": "2;", "c": "3;"})
 }
 
 // served is a keeper in this process.
-func served(t *testing.T) (k *Keeper, socket string) {
+func startInProcess(t *testing.T) (k *Server, socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s")
-	k = New(slog.New(slog.DiscardHandler))
+	k = NewServer(slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- k.Serve(ctx, socket) }()
@@ -195,7 +195,7 @@ func served(t *testing.T) (k *Keeper, socket string) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if k.Held() != 0 {
+		if k.Len() != 0 {
 			t.Error("files are left open")
 		}
 	})
@@ -204,38 +204,38 @@ func served(t *testing.T) (k *Keeper, socket string) {
 }
 
 func TestKeeperRefuses(t *testing.T) {
-	k, socket := served(t)
+	k, socket := startInProcess(t)
 	c, _, _ := connect(t, socket)
-	long := depositOf(t, "long", "x")
+	long := newEntry(t, "long", "x")
 	long.Description = json.RawMessage(`"` + strings.Repeat("x", MaxDescription) + `"`)
 	for _, d := range []struct {
 		name    string
-		deposit Deposit
+		deposit Entry
 		says    string
 	}{
-		{"no key", depositOf(t, "", "x"), "needs a key"},
-		{"no files", depositOf(t, "a"), "no files"},
+		{"no key", newEntry(t, "", "x"), "needs a key"},
+		{"no files", newEntry(t, "a"), "no files"},
 		{"an endless description", long, "bytes"},
 	} {
 		t.Run(d.name, func(t *testing.T) {
-			if err := c.Deposit(d.deposit); err == nil || !strings.Contains(err.Error(), d.says) {
+			if err := c.Store(d.deposit); err == nil || !strings.Contains(err.Error(), d.says) {
 				t.Errorf("answered %v", err)
 			}
-			delete(c.deposits, d.deposit.Key)
+			delete(c.entries, d.deposit.Key)
 		})
 	}
-	if k.Held() != 0 {
-		t.Errorf("%d are held", k.Held())
+	if k.Len() != 0 {
+		t.Errorf("%d are held", k.Len())
 	}
-	if err := c.Deposit(depositOf(t, "good", "x")); err != nil {
+	if err := c.Store(newEntry(t, "good", "x")); err != nil {
 		t.Errorf("after all that: %v", err)
 	}
 }
 
 func TestNonsenseEndsAConnectionAndNothingElse(t *testing.T) {
-	k, socket := served(t)
+	k, socket := startInProcess(t)
 	c, _, stop := connect(t, socket)
-	if err := c.Deposit(depositOf(t, "a", "1")); err != nil {
+	if err := c.Store(newEntry(t, "a", "1")); err != nil {
 		t.Fatal(err)
 	}
 	stop()
@@ -250,32 +250,32 @@ func TestNonsenseEndsAConnectionAndNothingElse(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn) // until the keeper hangs up
 		_ = conn.Close()
 	}
-	if k.Held() != 1 {
-		t.Errorf("%d are held", k.Held())
+	if k.Len() != 1 {
+		t.Errorf("%d are held", k.Len())
 	}
 	// A kind of a later version is refused, and the connection goes on.
 	next, held, _ := connect(t, socket)
-	wants(t, held, map[string]string{"a": "1;"})
+	checkEntries(t, held, map[string]string{"a": "1;"})
 	next.mu.Lock()
-	err := next.ask(message{Kind: "later"}, nil)
+	err := next.request(message{Kind: "later"}, nil)
 	next.mu.Unlock()
-	var refused refusal
+	var refused rejectedError
 	if !errors.As(err, &refused) {
 		t.Errorf("answered %v", err)
 	}
 }
 
 func TestNewestClientWins(t *testing.T) {
-	_, socket := served(t)
+	_, socket := startInProcess(t)
 	first := NewClient(socket, slog.New(slog.DiscardHandler))
 	if _, err := first.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	second, _, _ := connect(t, socket)
-	if err := second.Deposit(depositOf(t, "a", "1")); err != nil {
+	if err := second.Store(newEntry(t, "a", "1")); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Deposit(depositOf(t, "a", "stale")); err == nil {
+	if err := first.Store(newEntry(t, "a", "stale")); err == nil {
 		t.Error("a client that was replaced deposits")
 	}
 }

@@ -21,40 +21,40 @@ import (
 const (
 	// placeSize bounds a place, and scratchSize what its server may write beside
 	// the volumes' own states.
-	placeSize   = 16 << 20
-	scratchSize = 1 << 20
+	sidecarDirSize = 16 << 20
+	scratchSize    = 1 << 20
 )
 
-func (n *Node) placeDir(uid string) string { return filepath.Join(n.dir(), "sidecars", uid) }
+func (n *Node) sidecarDir(uid string) string { return filepath.Join(n.dir(), "sidecars", uid) }
 
-func (n *Node) view(uid string) string { return filepath.Join(n.placeDir(uid), "view") }
+func (n *Node) sidecarView(uid string) string { return filepath.Join(n.sidecarDir(uid), "view") }
 
 // folder of a volume, as it is in the place and wherever the place is shown.
-func (n *Node) folder(v records.Volume) string { return folderIn(n.view(v.Pod.UID), v) }
+func (n *Node) volumeDir(v records.Volume) string { return volumeDirIn(n.sidecarView(v.Pod.UID), v) }
 
-func folderIn(place string, v records.Volume) string {
+func volumeDirIn(place string, v records.Volume) string {
 	return filepath.Join(place, names.SidecarMounts, v.ID)
 }
 
 // stateOf a volume is on disk: it outlives the server's container, and may be
 // large.
-func (n *Node) stateOf(v records.Volume) string {
-	return filepath.Join(n.placeDir(v.Pod.UID), names.StateDir, v.ID)
+func (n *Node) volumeStateDir(v records.Volume) string {
+	return filepath.Join(n.sidecarDir(v.Pod.UID), names.StateDir, v.ID)
 }
 
 // publishPlace shows a pod's place to its FUSE server.
-func (n *Node) publishPlace(v records.Volume) error {
-	n.placesMu.Lock()
-	defer n.placesMu.Unlock()
+func (n *Node) publishSidecar(v records.Volume) error {
+	n.sidecarDirsMu.Lock()
+	defer n.sidecarDirsMu.Unlock()
 	if _, known := n.store.Get(v.Target); !known {
 		if err := n.store.Put(v); err != nil {
 			return err
 		}
 	}
-	if err := n.ensurePlace(v.Pod.UID); err != nil {
+	if err := n.ensureSidecarDir(v.Pod.UID); err != nil {
 		return err
 	}
-	if n.showsPlace(v) {
+	if n.showsSidecarDir(v) {
 		return nil
 	}
 	if err := n.clearTarget(v.Target); err != nil {
@@ -63,7 +63,7 @@ func (n *Node) publishPlace(v records.Volume) error {
 	if err := mounts.MakeDir(v.Target); err != nil {
 		return err
 	}
-	if err := mounts.BindTree(n.view(v.Pod.UID), v.Target); err != nil {
+	if err := mounts.BindTree(n.sidecarView(v.Pod.UID), v.Target); err != nil {
 		return err
 	}
 	n.log.Info("a pod brings its own FUSE server", "pod", v.Pod.Namespace+"/"+v.Pod.Name, "volumes", v.Handles)
@@ -71,8 +71,8 @@ func (n *Node) publishPlace(v records.Volume) error {
 }
 
 // ensurePlace makes what every place has. placesMu is held.
-func (n *Node) ensurePlace(uid string) error {
-	view := n.view(uid)
+func (n *Node) ensureSidecarDir(uid string) error {
+	view := n.sidecarView(uid)
 	top, there, err := n.table.Top(view)
 	if err != nil || there && top.Source == mounts.Source {
 		return err
@@ -81,11 +81,11 @@ func (n *Node) ensurePlace(uid string) error {
 	for _, step := range []func() error{
 		func() error { return n.clearTarget(view) },
 		func() error { return mounts.MakeDir(view) },
-		func() error { return mounts.Tmpfs(view, placeSize) },
-		func() error { return makeOpen(filepath.Join(view, names.SidecarMounts), 0o755) },
+		func() error { return mounts.Tmpfs(view, sidecarDirSize) },
+		func() error { return makeDirWithMode(filepath.Join(view, names.SidecarMounts), 0o755) },
 		func() error { return mounts.MakeDir(scratch) },
 		func() error { return mounts.Tmpfs(scratch, scratchSize) },
-		func() error { return makeOpen(scratch, 0o777|os.ModeSticky) },
+		func() error { return makeDirWithMode(scratch, 0o777|os.ModeSticky) },
 	} {
 		if err := step(); err != nil {
 			return errors.Join(err, n.table.Clear(view))
@@ -95,7 +95,7 @@ func (n *Node) ensurePlace(uid string) error {
 }
 
 // makeOpen makes a directory that other users get into, whatever the umask.
-func makeOpen(dir string, mode os.FileMode) error {
+func makeDirWithMode(dir string, mode os.FileMode) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making %s: %w", dir, err)
 	}
@@ -106,8 +106,8 @@ func makeOpen(dir string, mode os.FileMode) error {
 }
 
 // showsPlace says that the inline volume is in place.
-func (n *Node) showsPlace(v records.Volume) bool {
-	view, there, err := n.table.Top(n.view(v.Pod.UID))
+func (n *Node) showsSidecarDir(v records.Volume) bool {
+	view, there, err := n.table.Top(n.sidecarView(v.Pod.UID))
 	if err != nil || !there {
 		return false
 	}
@@ -118,31 +118,31 @@ func (n *Node) showsPlace(v records.Volume) bool {
 // furnish makes a volume's folder: what its server needs to know, the sockets of
 // the runtime's workers on this node, and a directory for what one container of
 // the server leaves to the next.
-func (n *Node) furnish(v records.Volume, sockets string, files map[string]string) error {
-	n.placesMu.Lock()
-	defer n.placesMu.Unlock()
-	if err := n.ensurePlace(v.Pod.UID); err != nil {
+func (n *Node) prepareVolumeDir(v records.Volume, sockets string, files map[string]string) error {
+	n.sidecarDirsMu.Lock()
+	defer n.sidecarDirsMu.Unlock()
+	if err := n.ensureSidecarDir(v.Pod.UID); err != nil {
 		return err
 	}
-	folder, state := n.folder(v), n.stateOf(v)
-	if err := makeOpen(state, 0o777|os.ModeSticky); err != nil {
+	folder, state := n.volumeDir(v), n.volumeStateDir(v)
+	if err := makeDirWithMode(state, 0o777|os.ModeSticky); err != nil {
 		return err
 	}
-	if err := makeOpen(folder, 0o755); err != nil {
+	if err := makeDirWithMode(folder, 0o755); err != nil {
 		return err
 	}
-	places := []string{n.view(v.Pod.UID)}
+	places := []string{n.sidecarView(v.Pod.UID)}
 	for _, other := range n.store.OfPod(v.Pod.UID) {
-		if other.Role == names.RoleSidecar && n.showsPlace(other) {
+		if other.Role == names.RoleSidecar && n.showsSidecarDir(other) {
 			places = append(places, other.Target)
 		}
 	}
 	// Where mounts propagate, the first of these is seen in all places.
 	for _, place := range places {
-		if err := n.bindOnce(sockets, filepath.Join(folderIn(place, v), names.SocketsDir), mounts.BindReadOnly); err != nil {
+		if err := n.bindOnce(sockets, filepath.Join(volumeDirIn(place, v), names.SocketsDir), mounts.BindReadOnly); err != nil {
 			return err
 		}
-		if err := n.bindOnce(state, filepath.Join(folderIn(place, v), names.StateDir), mounts.Bind); err != nil {
+		if err := n.bindOnce(state, filepath.Join(volumeDirIn(place, v), names.StateDir), mounts.Bind); err != nil {
 			return err
 		}
 	}
@@ -165,21 +165,21 @@ func (n *Node) bindOnce(from, point string, bind func(from, point string) error)
 }
 
 // clearFolder takes a volume's folder out of its place.
-func (n *Node) clearFolder(v records.Volume) error {
-	n.placesMu.Lock()
-	defer n.placesMu.Unlock()
+func (n *Node) removeVolumeDir(v records.Volume) error {
+	n.sidecarDirsMu.Lock()
+	defer n.sidecarDirsMu.Unlock()
 	for _, other := range n.store.OfPod(v.Pod.UID) {
 		if other.Role == names.RoleSidecar {
-			if err := n.table.Clear(folderIn(other.Target, v)); err != nil {
+			if err := n.table.Clear(volumeDirIn(other.Target, v)); err != nil {
 				return err
 			}
 		}
 	}
 	// What is removed must be ours: no mount may be left in it.
-	if err := n.table.Clear(n.folder(v)); err != nil {
+	if err := n.table.Clear(n.volumeDir(v)); err != nil {
 		return err
 	}
-	for _, dir := range []string{n.folder(v), n.stateOf(v)} {
+	for _, dir := range []string{n.volumeDir(v), n.volumeStateDir(v)} {
 		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("removing what served the volume: %w", err)
 		}
@@ -188,18 +188,18 @@ func (n *Node) clearFolder(v records.Volume) error {
 }
 
 // leavePlace removes the place of a pod without volumes that need it.
-func (n *Node) leavePlace(uid string) error {
-	n.placesMu.Lock()
-	defer n.placesMu.Unlock()
+func (n *Node) removeSidecarDir(uid string) error {
+	n.sidecarDirsMu.Lock()
+	defer n.sidecarDirsMu.Unlock()
 	for _, v := range n.store.OfPod(uid) {
 		if v.Sidecar || v.Role == names.RoleSidecar {
 			return nil
 		}
 	}
-	if err := n.clearTarget(n.placeDir(uid)); err != nil {
+	if err := n.clearTarget(n.sidecarDir(uid)); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(n.placeDir(uid)); err != nil {
+	if err := os.RemoveAll(n.sidecarDir(uid)); err != nil {
 		return fmt.Errorf("removing the place of a FUSE server: %w", err)
 	}
 	return nil

@@ -17,32 +17,32 @@ import (
 )
 
 // Keeper holds deposits.
-type Keeper struct {
+type Server struct {
 	log *slog.Logger
 
-	mu       sync.Mutex
-	deposits map[string]deposit
-	client   *net.UnixConn
+	mu      sync.Mutex
+	entries map[string]storedEntry
+	client  *net.UnixConn
 }
 
-type deposit struct {
+type storedEntry struct {
 	description []byte
 	files       []*os.File
 }
 
 // New makes a keeper that holds nothing.
-func New(logger *slog.Logger) *Keeper {
-	return &Keeper{log: logger, deposits: map[string]deposit{}}
+func NewServer(logger *slog.Logger) *Server {
+	return &Server{log: logger, entries: map[string]storedEntry{}}
 }
 
 // Serve takes deposits at a socket until the context ends, and lets go of
 // everything then. What lies at the socket's path from a killed run is replaced.
-func (k *Keeper) Serve(ctx context.Context, socket string) error {
+func (k *Server) Serve(ctx context.Context, socket string) error {
 	listener, err := listen(socket)
 	if err != nil {
 		return err
 	}
-	defer k.letGo()
+	defer k.closeEntries()
 	var group sync.WaitGroup
 	defer group.Wait()
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close(); k.replaceClient(nil) })
@@ -65,7 +65,7 @@ func (k *Keeper) Serve(ctx context.Context, socket string) error {
 		}
 		k.replaceClient(conn)
 		group.Go(func() {
-			err := k.attend(conn)
+			err := k.serveClient(conn)
 			_ = conn.Close()
 			k.log.Info("the client is gone", "reason", err)
 		})
@@ -93,7 +93,7 @@ func listen(socket string) (*net.UnixListener, error) {
 
 // replaceClient ends the connection of the one before: it is dead, or about to
 // be.
-func (k *Keeper) replaceClient(conn *net.UnixConn) {
+func (k *Server) replaceClient(conn *net.UnixConn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.client != nil {
@@ -103,8 +103,8 @@ func (k *Keeper) replaceClient(conn *net.UnixConn) {
 }
 
 // attend returns what is held and takes deposits until the client is gone.
-func (k *Keeper) attend(conn *net.UnixConn) error {
-	if err := k.handBack(conn); err != nil {
+func (k *Server) serveClient(conn *net.UnixConn) error {
+	if err := k.sendEntries(conn); err != nil {
 		return err
 	}
 	for {
@@ -113,7 +113,7 @@ func (k *Keeper) attend(conn *net.UnixConn) error {
 			return err
 		}
 		answer := message{Kind: kindDone, Key: m.Key}
-		if err := k.work(m, files); err != nil {
+		if err := k.handle(m, files); err != nil {
 			closeFiles(files)
 			answer.Reason = err.Error()
 		}
@@ -124,34 +124,34 @@ func (k *Keeper) attend(conn *net.UnixConn) error {
 }
 
 // handBack sends duplicates of everything.
-func (k *Keeper) handBack(conn *net.UnixConn) error {
+func (k *Server) sendEntries(conn *net.UnixConn) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for key, d := range k.deposits {
-		held := message{Kind: kindHeld, Key: key, Description: d.description}
+	for key, d := range k.entries {
+		held := message{Kind: kindEntry, Key: key, Description: d.description}
 		if err := send(conn, held, d.files); err != nil {
 			return err
 		}
 	}
-	k.log.Info("a client is connected", "held", len(k.deposits))
-	return send(conn, message{Kind: kindAll}, nil)
+	k.log.Info("a client is connected", "held", len(k.entries))
+	return send(conn, message{Kind: kindEnd}, nil)
 }
 
-func (k *Keeper) work(m message, files []*os.File) error {
+func (k *Server) handle(m message, files []*os.File) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch m.Kind {
-	case kindDeposit:
-		if err := k.acceptable(m, files); err != nil {
+	case kindStore:
+		if err := k.validate(m, files); err != nil {
 			return err
 		}
-		closeFiles(k.deposits[m.Key].files)
-		k.deposits[m.Key] = deposit{description: m.Description, files: files}
+		closeFiles(k.entries[m.Key].files)
+		k.entries[m.Key] = storedEntry{description: m.Description, files: files}
 		k.log.Info("holding", "key", m.Key, "files", len(files))
-	case kindWithdraw:
+	case kindRemove:
 		closeFiles(files)
-		closeFiles(k.deposits[m.Key].files)
-		delete(k.deposits, m.Key)
+		closeFiles(k.entries[m.Key].files)
+		delete(k.entries, m.Key)
 		k.log.Info("let go", "key", m.Key)
 	default:
 		return fmt.Errorf("nothing is known of %q", m.Kind)
@@ -159,8 +159,8 @@ func (k *Keeper) work(m message, files []*os.File) error {
 	return nil
 }
 
-func (k *Keeper) acceptable(m message, files []*os.File) error {
-	_, known := k.deposits[m.Key]
+func (k *Server) validate(m message, files []*os.File) error {
+	_, known := k.entries[m.Key]
 	switch {
 	case m.Key == "":
 		return errors.New("a deposit needs a key")
@@ -168,26 +168,26 @@ func (k *Keeper) acceptable(m message, files []*os.File) error {
 		return fmt.Errorf("deposit %s has no files", m.Key)
 	case len(m.Description) > MaxDescription:
 		return fmt.Errorf("deposit %s: a description of %d bytes is more than %d", m.Key, len(m.Description), MaxDescription)
-	case !known && len(k.deposits) >= MaxDeposits:
-		return fmt.Errorf("deposit %s: %d are held already", m.Key, len(k.deposits))
+	case !known && len(k.entries) >= MaxEntries:
+		return fmt.Errorf("deposit %s: %d are held already", m.Key, len(k.entries))
 	}
 	return nil
 }
 
-func (k *Keeper) letGo() {
+func (k *Server) closeEntries() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for key, d := range k.deposits {
+	for key, d := range k.entries {
 		closeFiles(d.files)
-		delete(k.deposits, key)
+		delete(k.entries, key)
 	}
 }
 
 // Held is how many deposits there are.
-func (k *Keeper) Held() int {
+func (k *Server) Len() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.deposits)
+	return len(k.entries)
 }
 
 // checkPeer lets this user and root in.

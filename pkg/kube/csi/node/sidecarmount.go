@@ -22,45 +22,45 @@ import (
 )
 
 // own is the mount of a volume that its pod serves itself.
-type own struct {
-	volume records.Volume
-	holder *mountmanager.Holder
+type sidecarMount struct {
+	volume  records.Volume
+	manager *mountmanager.Manager
 }
 
 // ownKey is the deposit's key, which no runtime's is: it has slashes.
-func ownKey(v records.Volume) string { return "pods/" + v.Pod.UID + "/" + v.ID }
+func sidecarMountKey(v records.Volume) string { return "pods/" + v.Pod.UID + "/" + v.ID }
 
 // ownOf a volume, made when it is not known.
-func (n *Node) ownOf(v records.Volume) *own {
+func (n *Node) sidecarMountOf(v records.Volume) *sidecarMount {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if o, ok := n.own[v.Target]; ok {
+	if o, ok := n.sidecarMounts[v.Target]; ok {
 		return o
 	}
-	o := &own{volume: v, holder: mountmanager.New(mountmanager.Config{
-		Runtime: v.Runtime, Key: ownKey(v), Point: v.Target, Keeper: n.config.Keeper, ServerUIDs: n.config.ServerUIDs,
-		Patience: n.config.Patience, Terminating: n.config.Terminating, Logger: n.log,
+	o := &sidecarMount{volume: v, manager: mountmanager.New(mountmanager.Config{
+		Runtime: v.Runtime, Key: sidecarMountKey(v), Mountpoint: v.Target, FDStore: n.config.FDStore, ServerUIDs: n.config.ServerUIDs,
+		ServeTimeout: n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
 	})}
-	n.own[v.Target] = o
+	n.sidecarMounts[v.Target] = o
 	return o
 }
 
-func (n *Node) allOwn() []*own {
+func (n *Node) allSidecarMounts() []*sidecarMount {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	all := make([]*own, 0, len(n.own))
-	for _, o := range n.own {
+	all := make([]*sidecarMount, 0, len(n.sidecarMounts))
+	for _, o := range n.sidecarMounts {
 		all = append(all, o)
 	}
 	return all
 }
 
 // holderFor the mount that a volume with files shows.
-func (n *Node) holderFor(v records.Volume) *mountmanager.Holder {
+func (n *Node) managerOfVolume(v records.Volume) *mountmanager.Manager {
 	if v.Sidecar {
-		return n.ownOf(v).holder
+		return n.sidecarMountOf(v).manager
 	}
-	return n.runtime(v.Runtime).holder
+	return n.runtime(v.Runtime).manager
 }
 
 // hasSidecar says that the volume's pod serves it itself.
@@ -80,8 +80,8 @@ func (n *Node) hasSidecar(ctx context.Context, v records.Volume) (bool, error) {
 
 // publishOwn mounts at the target and returns: nobody serves before all volumes
 // are published.
-func (n *Node) publishOwn(ctx context.Context, v records.Volume, secrets map[string]string) error {
-	files, err := ownFiles(v, secrets)
+func (n *Node) publishSidecarMount(ctx context.Context, v records.Volume, secrets map[string]string) error {
+	files, err := sidecarMountFiles(v, secrets)
 	if err != nil {
 		return err
 	}
@@ -90,27 +90,27 @@ func (n *Node) publishOwn(ctx context.Context, v records.Volume, secrets map[str
 			return status.Errorf(codes.AlreadyExists, "volume %s: pod %s/%s has it at %s already", v.ID, v.Pod.Namespace, v.Pod.Name, other.Target)
 		}
 	}
-	r, err := n.admit(v, nil)
+	r, err := n.putRecord(v, nil)
 	if err != nil {
 		return err
 	}
-	sockets, err := r.sockets()
+	sockets, err := r.socketsDir()
 	if err != nil {
 		return err
 	}
-	if err := n.furnish(v, sockets, files); err != nil {
+	if err := n.prepareVolumeDir(v, sockets, files); err != nil {
 		return err
 	}
-	o := n.ownOf(v)
-	if n.shows(v.Target, o.holder) {
-		n.lendOwn(o)
+	o := n.sidecarMountOf(v)
+	if n.shows(v.Target, o.manager) {
+		n.updateSidecarHandoff(o)
 		return nil
 	}
-	return n.mountOwn(ctx, o)
+	return n.ensureSidecarMount(ctx, o)
 }
 
 // ownFiles are the files of a volume's folder.
-func ownFiles(v records.Volume, secrets map[string]string) (map[string]string, error) {
+func sidecarMountFiles(v records.Volume, secrets map[string]string) (map[string]string, error) {
 	if v.SubPath != "" {
 		return nil, invalid("volume %s: a pod with its own FUSE server shows the whole dataset: take volumeAttributes.%s away, and write subPath: %s in the container's volumeMounts", v.ID, names.AttributeSubPath, v.SubPath)
 	}
@@ -132,69 +132,69 @@ func ownFiles(v records.Volume, secrets map[string]string) (map[string]string, e
 	return files, nil
 }
 
-func (n *Node) mountOwn(ctx context.Context, o *own) error {
+func (n *Node) ensureSidecarMount(ctx context.Context, o *sidecarMount) error {
 	v := o.volume
 	before, renewed, err := n.table.Top(v.Target)
 	if err != nil {
 		return err
 	}
-	n.lendOwn(o) // a server that is here may bring the mount back
-	if o.holder.Device() == "" && n.config.Cluster.Leaving(v.Pod) {
+	n.updateSidecarHandoff(o) // a server that is here may bring the mount back
+	if o.manager.Device() == "" && n.config.Cluster.Terminating(v.Pod) {
 		return errors.New("its pod is being deleted, so nothing is mounted any more")
 	}
 	if err := mounts.MakeDir(v.Target); err != nil && !renewed {
 		return err
 	}
-	if err := o.holder.Ensure(ctx); err != nil {
+	if err := o.manager.Ensure(ctx); err != nil {
 		return err
 	}
-	after := o.holder.Device()
+	after := o.manager.Device()
 	renewed = renewed && before.Device != after
 	n.log.Info("mounted for a pod that serves itself", "runtime", v.Runtime.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
 	if renewed {
-		n.config.Cluster.Tell(v.Pod, "MountRenewed", fmt.Sprintf(
+		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
 			"the mount of runtime %s in this pod was made anew (device %s before): containers that run since before get \"Transport endpoint is not connected\" from volume %s until they are restarted; new ones read", v.Runtime, before.Device, v.ID))
 	}
 	return nil
 }
 
 // lendOwn lends the mount at the socket in the volume's folder.
-func (n *Node) lendOwn(o *own) {
+func (n *Node) updateSidecarHandoff(o *sidecarMount) {
 	socket := ""
-	if _, there, err := n.table.Top(n.view(o.volume.Pod.UID)); err == nil && there {
-		if _, err := os.Lstat(n.folder(o.volume)); err == nil {
-			socket = filepath.Join(n.folder(o.volume), names.SessionSocket)
+	if _, there, err := n.table.Top(n.sidecarView(o.volume.Pod.UID)); err == nil && there {
+		if _, err := os.Lstat(n.volumeDir(o.volume)); err == nil {
+			socket = filepath.Join(n.volumeDir(o.volume), names.SessionSocket)
 		}
 	}
-	o.holder.LendAt(socket)
+	o.manager.SetServerSocket(socket)
 }
 
 // lookAtOwn looks after the mounts that pods serve themselves. One that takes
 // long delays no other.
-func (n *Node) lookAtOwn() {
+func (n *Node) checkSidecarMounts() {
 	var group sync.WaitGroup
 	defer group.Wait()
-	for _, o := range n.allOwn() {
+	for _, o := range n.allSidecarMounts() {
 		group.Go(func() {
 			v := o.volume
-			if o.holder.Tick(n.config.Cluster.Leaving(v.Pod)) {
-				n.config.Cluster.Tell(v.Pod, "MountEnded", fmt.Sprintf(
+			if o.manager.Tick(n.config.Cluster.Terminating(v.Pod)) {
+				n.config.Cluster.RecordEvent(v.Pod, "MountEnded", fmt.Sprintf(
 					"the mount of runtime %s in this pod ended: container %s did not serve it for too long, or somebody else ended it; it is made anew for new containers", v.Runtime, names.SidecarContainer))
 			}
-			n.lendOwn(o)
+			n.updateSidecarHandoff(o)
 		})
 	}
 }
 
 // takeDownOwn takes away what a pod with its own FUSE server has here: one of
 // the volumes that it serves, or the place where it does.
-func (n *Node) takeDownOwn(v records.Volume) error {
+func (n *Node) unpublishSidecar(v records.Volume) error {
 	if v.Sidecar {
-		o := n.ownOf(v)
+		o := n.sidecarMountOf(v)
 		n.mu.Lock()
-		delete(n.own, v.Target)
+		delete(n.sidecarMounts, v.Target)
 		n.mu.Unlock()
-		o.holder.Drop()
+		o.manager.Unmount()
 	}
 	if err := n.table.Clear(v.Target); err != nil {
 		return err
@@ -202,28 +202,28 @@ func (n *Node) takeDownOwn(v records.Volume) error {
 	if err := os.Remove(v.Target); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("removing the target: %w", err)
 	}
-	if err := n.forgetOwn(v); err != nil {
+	if err := n.deleteSidecarRecord(v); err != nil {
 		return err
 	}
-	if err := n.leavePlace(v.Pod.UID); err != nil {
+	if err := n.removeSidecarDir(v.Pod.UID); err != nil {
 		return err
 	}
 	n.log.Info("unpublished", "pod", v.Pod.Namespace+"/"+v.Pod.Name, "target", v.Target)
 	return nil
 }
 
-func (n *Node) forgetOwn(v records.Volume) error {
+func (n *Node) deleteSidecarRecord(v records.Volume) error {
 	if !v.Sidecar {
 		return n.store.Delete(v.Target)
 	}
-	if err := n.clearFolder(v); err != nil {
+	if err := n.removeVolumeDir(v); err != nil {
 		return err
 	}
-	r := n.locked(v.Runtime)
+	r := n.lockedRuntime(v.Runtime)
 	defer r.mu.Unlock()
 	if err := n.store.Delete(v.Target); err != nil {
 		return err
 	}
-	n.settle(r, v)
+	n.unmountUnused(r, v)
 	return nil
 }

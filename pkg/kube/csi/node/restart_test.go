@@ -29,8 +29,8 @@ func actAsPlugin(kubelet, keeperSocket, endpoint string) error {
 	ctx := context.Background()
 	client := fdstore.NewClient(keeperSocket, testLogger())
 	node, err := New(ctx, Config{
-		Name: "node-a", Version: "test", KubeletDir: kubelet, Cluster: newFakeCluster(), Keeper: client,
-		PublishWait: 20 * time.Millisecond, Logger: testLogger(),
+		Name: "node-a", Version: "test", KubeletDir: kubelet, Cluster: newFakeCluster(), FDStore: client,
+		PublishTimeout: 20 * time.Millisecond, Logger: testLogger(),
 	})
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ type readers struct {
 	ended  chan struct{}
 }
 
-func (s *stand) readOn(path string) *readers {
+func (s *testbed) startReading(path string) *readers {
 	s.t.Helper()
 	open, err := os.Open(path)
 	if err != nil {
@@ -87,7 +87,7 @@ func (s *stand) readOn(path string) *readers {
 }
 
 // goOn waits until a few more reads were right.
-func (s *stand) goOn(r *readers) {
+func (s *testbed) waitForReads(r *readers) {
 	s.t.Helper()
 	from := r.rounds.Load()
 	s.eventually("readers go on", func() bool {
@@ -98,92 +98,92 @@ func (s *stand) goOn(r *readers) {
 	})
 }
 
-func (s *stand) endReaders(r *readers) {
+func (s *testbed) stopReading(r *readers) {
 	close(r.stop)
 	<-r.ended
 }
 
 func TestRestartedPluginGoesOn(t *testing.T) {
-	s := newStand(t, nil)
-	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s := newTestbed(t, nil)
+	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
-	kill := s.server(session)
+	kill := s.startServer(session)
 	s.mustPublish(volume)
-	r := s.readOn(filepath.Join(volume.GetTargetPath(), "data", "hello"))
-	defer s.endReaders(r)
+	r := s.startReading(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+	defer s.stopReading(r)
 	before := s.mountsBelow(s.kubelet)
 	for range 3 {
 		s.restart(nil)
 		s.mustPublish(session)
 		s.mustPublish(volume)
-		s.goOn(r)
+		s.waitForReads(r)
 	}
 	if after := s.mountsBelow(s.kubelet); !slices.Equal(before, after) {
 		t.Errorf("mounts before %v, after %v", before, after)
 	}
 	// The new plugin gives the mount to the next server.
 	s.eventually("the server has come back", func() bool {
-		return s.node.runtime(s.node.store.All()[0].Runtime).holder.Serving() == nil
+		return s.node.runtime(s.node.store.All()[0].Runtime).manager.Serving() == nil
 	})
 	kill()
-	s.server(session)
-	s.goOn(r)
+	s.startServer(session)
+	s.waitForReads(r)
 	// So does one that starts while no server runs.
-	s.mustPublish(s.files("other", nil))
+	s.mustPublish(s.filesRequest("other", nil))
 	if len(s.cluster.events) > 0 {
 		t.Errorf("events %v", s.cluster.events)
 	}
 }
 
 func TestServerAndPluginDieTogether(t *testing.T) {
-	s := newStand(t, nil)
-	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s := newTestbed(t, nil)
+	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
-	kill := s.server(session)
+	kill := s.startServer(session)
 	s.mustPublish(volume)
-	r := s.readOn(filepath.Join(volume.GetTargetPath(), "data", "hello"))
-	defer s.endReaders(r)
-	s.goOn(r)
+	r := s.startReading(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+	defer s.stopReading(r)
+	s.waitForReads(r)
 	kill()
 	s.restart(nil)
 	s.mustPublish(session)
-	s.server(session)
+	s.startServer(session)
 	s.mustPublish(volume)
-	s.goOn(r)
+	s.waitForReads(r)
 }
 
 // withProcesses is a node whose keeper and plugin are processes.
-type withProcesses struct {
-	*stand
-	endpoint   string
-	killPlugin func()
-	killKeeper func()
-	client     csi.NodeClient
+type processTestbed struct {
+	*testbed
+	endpoint    string
+	killPlugin  func()
+	killFDStore func()
+	client      csi.NodeClient
 }
 
-func newProcesses(t *testing.T) *withProcesses {
-	s := newStand(t, nil)
+func newProcessTestbed(t *testing.T) *processTestbed {
+	s := newTestbed(t, nil)
 	s.stopNode()
-	s.keeper = filepath.Join(filepath.Dir(s.kubelet), "keep2", "s")
-	p := &withProcesses{stand: s, endpoint: filepath.Join(filepath.Dir(s.kubelet), "csi.sock")}
+	s.fdStoreSocket = filepath.Join(filepath.Dir(s.kubelet), "keep2", "s")
+	p := &processTestbed{testbed: s, endpoint: filepath.Join(filepath.Dir(s.kubelet), "csi.sock")}
 	conn, err := grpc.NewClient("unix://"+p.endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	p.client = csi.NewNodeClient(conn)
-	p.startKeeper()
+	p.startFDStore()
 	p.startPlugin()
 	return p
 }
 
-func (p *withProcesses) startKeeper() { p.killKeeper = p.process("keeper", p.keeper) }
+func (p *processTestbed) startFDStore() { p.killFDStore = p.process("keeper", p.fdStoreSocket) }
 
-func (p *withProcesses) startPlugin() {
-	p.killPlugin = p.process("plugin", p.kubelet, p.keeper, p.endpoint)
+func (p *processTestbed) startPlugin() {
+	p.killPlugin = p.process("plugin", p.kubelet, p.fdStoreSocket, p.endpoint)
 }
 
-func (p *withProcesses) publishUntil(req *csi.NodePublishVolumeRequest) {
+func (p *processTestbed) publishUntil(req *csi.NodePublishVolumeRequest) {
 	p.t.Helper()
 	p.eventually("published "+req.GetTargetPath(), func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -196,49 +196,49 @@ func (p *withProcesses) publishUntil(req *csi.NodePublishVolumeRequest) {
 func TestProcessesAreKilled(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		act  func(p *withProcesses, session *csi.NodePublishVolumeRequest, killServer func())
+		act  func(p *processTestbed, session *csi.NodePublishVolumeRequest, killServer func())
 	}{
-		{"plugin", func(p *withProcesses, _ *csi.NodePublishVolumeRequest, _ func()) {
+		{"plugin", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
 			p.killPlugin()
 			p.startPlugin()
 		}},
-		{"keeper, then plugin", func(p *withProcesses, _ *csi.NodePublishVolumeRequest, _ func()) {
-			p.killKeeper()
-			p.startKeeper()
+		{"keeper, then plugin", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
+			p.killFDStore()
+			p.startFDStore()
 			// The keeper is of use again when the plugin has told it all.
-			p.eventually("the keeper holds the mount again", func() bool { return p.kept() > 0 })
+			p.eventually("the keeper holds the mount again", func() bool { return p.storedEntries() > 0 })
 			p.killPlugin()
 			p.startPlugin()
 		}},
-		{"plugin and server", func(p *withProcesses, session *csi.NodePublishVolumeRequest, killServer func()) {
+		{"plugin and server", func(p *processTestbed, session *csi.NodePublishVolumeRequest, killServer func()) {
 			p.killPlugin()
 			killServer()
 			p.startPlugin()
 			p.publishUntil(session)
-			p.server(session)
+			p.startServer(session)
 		}},
-		{"plugin and keeper, the server lives", func(p *withProcesses, _ *csi.NodePublishVolumeRequest, _ func()) {
+		{"plugin and keeper, the server lives", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
 			p.killPlugin()
-			p.killKeeper()
-			p.startKeeper()
+			p.killFDStore()
+			p.startFDStore()
 			p.startPlugin()
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := newProcesses(t)
-			session, volume := p.inline("fuse", names.RoleFuse), p.files("reader", nil)
+			p := newProcessTestbed(t)
+			session, volume := p.inlineRequest("fuse", names.RoleFuse), p.filesRequest("reader", nil)
 			p.publishUntil(session)
-			killServer := p.server(session)
+			killServer := p.startServer(session)
 			p.publishUntil(volume)
-			r := p.readOn(filepath.Join(volume.GetTargetPath(), "data", "hello"))
-			defer p.endReaders(r)
-			p.goOn(r)
+			r := p.startReading(filepath.Join(volume.GetTargetPath(), "data", "hello"))
+			defer p.stopReading(r)
+			p.waitForReads(r)
 			for range 2 {
 				c.act(p, session, killServer)
 				p.publishUntil(session)
 				p.publishUntil(volume)
-				p.publishUntil(p.files("other", nil))
-				p.goOn(r)
+				p.publishUntil(p.filesRequest("other", nil))
+				p.waitForReads(r)
 			}
 		})
 	}
@@ -246,8 +246,8 @@ func TestProcessesAreKilled(t *testing.T) {
 
 // kept asks the keeper how much it holds, as a new plugin would; the plugin
 // comes back to it afterwards.
-func (p *withProcesses) kept() int {
-	client := fdstore.NewClient(p.keeper, testLogger())
+func (p *processTestbed) storedEntries() int {
+	client := fdstore.NewClient(p.fdStoreSocket, testLogger())
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	held, err := client.Connect(ctx)
@@ -266,10 +266,10 @@ func (p *withProcesses) kept() int {
 }
 
 func TestAllDieAndNewContainersRead(t *testing.T) {
-	s := newStand(t, nil)
-	session, volume := s.inline("fuse", names.RoleFuse), s.files("reader", nil)
+	s := newTestbed(t, nil)
+	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
-	kill := s.server(session)
+	kill := s.startServer(session)
 	s.mustPublish(volume)
 	path := filepath.Join(volume.GetTargetPath(), "data", "hello")
 	open, err := os.Open(path)
@@ -279,8 +279,8 @@ func TestAllDieAndNewContainersRead(t *testing.T) {
 	defer func() { _ = open.Close() }()
 	kill()
 	s.stopNode()
-	s.node.config.Keeper = nil
-	client := fdstore.NewClient(s.keeper, testLogger())
+	s.node.config.FDStore = nil
+	client := fdstore.NewClient(s.fdStoreSocket, testLogger())
 	held, err := client.Connect(context.Background())
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func TestAllDieAndNewContainersRead(t *testing.T) {
 		for _, f := range d.Files {
 			_ = f.Close()
 		}
-		if err := client.Withdraw(d.Key); err != nil {
+		if err := client.Remove(d.Key); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -301,7 +301,7 @@ func TestAllDieAndNewContainersRead(t *testing.T) {
 	}
 	s.start(nil)
 	s.mustPublish(session)
-	s.server(session)
+	s.startServer(session)
 	s.mustPublish(volume)
 	s.read(path)
 	if len(s.cluster.events) != 1 || !strings.Contains(s.cluster.events[0], "reader MountRenewed") {

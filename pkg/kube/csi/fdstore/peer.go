@@ -9,7 +9,7 @@ import (
 )
 
 // gone asks the kernel whether the other side has closed, without reading.
-func gone(conn *net.UnixConn) bool {
+func peerClosed(conn *net.UnixConn) bool {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return true

@@ -26,20 +26,20 @@ import (
 )
 
 // patience bounds waits; nothing is asserted about it.
-const patience = 30 * time.Second
+const testTimeout = 30 * time.Second
 
 // stand is a node with a keeper and a plugin, on real mounts below a directory of
 // the test's own.
-type stand struct {
-	t        *testing.T
-	kubelet  string
-	keeper   string
-	cluster  *fakeCluster
-	node     *Node
-	stopNode func()
+type testbed struct {
+	t             *testing.T
+	kubelet       string
+	fdStoreSocket string
+	cluster       *fakeCluster
+	node          *Node
+	stopNode      func()
 }
 
-func newStand(t *testing.T, change func(*Config)) *stand {
+func newTestbed(t *testing.T, change func(*Config)) *testbed {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root")
@@ -48,7 +48,7 @@ func newStand(t *testing.T, change func(*Config)) *stand {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stand{t: t, kubelet: filepath.Join(dir, "kubelet"), keeper: filepath.Join(dir, "keep", "s"), cluster: newFakeCluster()}
+	s := &testbed{t: t, kubelet: filepath.Join(dir, "kubelet"), fdStoreSocket: filepath.Join(dir, "keep", "s"), cluster: newFakeCluster()}
 	t.Cleanup(func() {
 		table, err := mounts.OpenTable()
 		if err != nil {
@@ -63,8 +63,8 @@ func newStand(t *testing.T, change func(*Config)) *stand {
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	socket := s.keeper
-	go func() { done <- fdstore.New(testLogger()).Serve(ctx, socket) }()
+	socket := s.fdStoreSocket
+	go func() { done <- fdstore.NewServer(testLogger()).Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -77,13 +77,13 @@ func newStand(t *testing.T, change func(*Config)) *stand {
 }
 
 // start the plugin, or its successor.
-func (s *stand) start(change func(*Config)) {
+func (s *testbed) start(change func(*Config)) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	client := fdstore.NewClient(s.keeper, testLogger())
+	client := fdstore.NewClient(s.fdStoreSocket, testLogger())
 	config := Config{
-		Name: "node-a", Version: "test", KubeletDir: s.kubelet, Cluster: s.cluster, Keeper: client,
-		PublishWait: 20 * time.Millisecond, Linger: time.Hour, Logger: testLogger(),
+		Name: "node-a", Version: "test", KubeletDir: s.kubelet, Cluster: s.cluster, FDStore: client,
+		PublishTimeout: 20 * time.Millisecond, IdleTimeout: time.Hour, Logger: testLogger(),
 	}
 	if change != nil {
 		change(&config)
@@ -106,13 +106,13 @@ func (s *stand) start(change func(*Config)) {
 }
 
 // restart the plugin as if it had been killed: nothing is unmounted.
-func (s *stand) restart(change func(*Config)) {
+func (s *testbed) restart(change func(*Config)) {
 	s.t.Helper()
 	s.stopNode()
 	s.start(change)
 }
 
-func (s *stand) target(pod, volume string) string {
+func (s *testbed) target(pod, volume string) string {
 	parent := filepath.Join(s.kubelet, "pods", pod, "volumes", "kubernetes.io~csi", volume)
 	if err := os.MkdirAll(parent, 0o750); err != nil {
 		s.t.Fatal(err)
@@ -127,7 +127,7 @@ func podContext(pod string, more map[string]string) map[string]string {
 }
 
 // files is a request for a runtime's files.
-func (s *stand) files(pod string, more map[string]string) *csi.NodePublishVolumeRequest {
+func (s *testbed) filesRequest(pod string, more map[string]string) *csi.NodePublishVolumeRequest {
 	attributes := map[string]string{
 		names.AttributeRuntimeNamespace: "ns", names.AttributeRuntimeName: "hadoop", names.AttributeMountType: "jindo",
 	}
@@ -139,7 +139,7 @@ func (s *stand) files(pod string, more map[string]string) *csi.NodePublishVolume
 }
 
 // inline is a request for a meeting place.
-func (s *stand) inline(pod, role string) *csi.NodePublishVolumeRequest {
+func (s *testbed) inlineRequest(pod, role string) *csi.NodePublishVolumeRequest {
 	return &csi.NodePublishVolumeRequest{
 		VolumeId: "csi-" + pod, TargetPath: s.target(pod, "session"), VolumeCapability: directory(),
 		VolumeContext: podContext(pod, map[string]string{
@@ -156,14 +156,14 @@ func directory() *csi.VolumeCapability {
 	}
 }
 
-func (s *stand) publish(req *csi.NodePublishVolumeRequest) error {
+func (s *testbed) publish(req *csi.NodePublishVolumeRequest) error {
 	_, err := s.node.NodePublishVolume(context.Background(), req)
 	return err
 }
 
 // mustPublish as the kubelet does: again and again, as long as it is told that
 // the driver is not able to yet.
-func (s *stand) mustPublish(req *csi.NodePublishVolumeRequest) {
+func (s *testbed) mustPublish(req *csi.NodePublishVolumeRequest) {
 	s.t.Helper()
 	s.eventually("published "+req.GetTargetPath(), func() bool {
 		err := s.publish(req)
@@ -174,7 +174,7 @@ func (s *stand) mustPublish(req *csi.NodePublishVolumeRequest) {
 	})
 }
 
-func (s *stand) mustUnpublish(req *csi.NodePublishVolumeRequest) {
+func (s *testbed) mustUnpublish(req *csi.NodePublishVolumeRequest) {
 	s.t.Helper()
 	_, err := s.node.NodeUnpublishVolume(context.Background(), &csi.NodeUnpublishVolumeRequest{
 		VolumeId: req.GetVolumeId(), TargetPath: req.GetTargetPath(),
@@ -184,9 +184,9 @@ func (s *stand) mustUnpublish(req *csi.NodePublishVolumeRequest) {
 	}
 }
 
-func (s *stand) eventually(what string, holds func() bool) {
+func (s *testbed) eventually(what string, holds func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatalf("never: %s", what)
 		}
@@ -194,10 +194,10 @@ func (s *stand) eventually(what string, holds func() bool) {
 }
 
 // process starts the test binary as another program.
-func (s *stand) process(kind string, args ...string) (kill func()) {
+func (s *testbed) process(kind string, args ...string) (kill func()) {
 	s.t.Helper()
 	command := exec.Command("/proc/self/exe", args...)
-	command.Env = append(os.Environ(), asProcess+"="+kind)
+	command.Env = append(os.Environ(), processEnv+"="+kind)
 	command.Stderr = os.Stderr
 	if err := command.Start(); err != nil {
 		s.t.Fatal(err)
@@ -211,7 +211,7 @@ func (s *stand) process(kind string, args ...string) (kill func()) {
 }
 
 // server starts a FUSE server in a pod's inline volume.
-func (s *stand) server(session *csi.NodePublishVolumeRequest) (kill func()) {
+func (s *testbed) startServer(session *csi.NodePublishVolumeRequest) (kill func()) {
 	s.t.Helper()
 	state := filepath.Join(filepath.Dir(s.kubelet), "state-"+session.GetVolumeId())
 	if err := os.MkdirAll(state, 0o700); err != nil {
@@ -220,7 +220,7 @@ func (s *stand) server(session *csi.NodePublishVolumeRequest) (kill func()) {
 	return s.process("server", filepath.Join(session.GetTargetPath(), names.SessionSocket), state)
 }
 
-func (s *stand) read(path string) {
+func (s *testbed) read(path string) {
 	s.t.Helper()
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != content {
@@ -229,7 +229,7 @@ func (s *stand) read(path string) {
 }
 
 // mountsBelow answers the mounts below a path.
-func (s *stand) mountsBelow(path string) []mounts.Entry {
+func (s *testbed) mountsBelow(path string) []mounts.Entry {
 	s.t.Helper()
 	table, err := mounts.OpenTable()
 	if err != nil {
@@ -245,25 +245,25 @@ func (s *stand) mountsBelow(path string) []mounts.Entry {
 
 // fakeCluster remembers what it was told.
 type fakeCluster struct {
-	mu      sync.Mutex
-	labels  map[string]bool
-	calls   int
-	leaving map[string]bool
-	events  []string
-	err     error
+	mu          sync.Mutex
+	labels      map[string]bool
+	labelCalls  int
+	terminating map[string]bool
+	events      []string
+	err         error
 	// sidecars are the handles that pods serve themselves.
-	sidecars map[string][]string
-	looked   int
+	sidecars     map[string][]string
+	sidecarCalls int
 }
 
 func newFakeCluster() *fakeCluster {
-	return &fakeCluster{labels: map[string]bool{}, leaving: map[string]bool{}, sidecars: map[string][]string{}}
+	return &fakeCluster{labels: map[string]bool{}, terminating: map[string]bool{}, sidecars: map[string][]string{}}
 }
 
 func (c *fakeCluster) Sidecar(_ context.Context, pod records.Pod) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.looked++
+	c.sidecarCalls++
 	if handles, known := c.sidecars[pod.Name]; known && handles == nil {
 		return nil, errors.New("the API server is away")
 	}
@@ -273,7 +273,7 @@ func (c *fakeCluster) Sidecar(_ context.Context, pod records.Pod) ([]string, err
 func (c *fakeCluster) LabelNode(_ context.Context, key string, present bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.calls++
+	c.labelCalls++
 	if c.err != nil {
 		return c.err
 	}
@@ -285,13 +285,13 @@ func (c *fakeCluster) LabelNode(_ context.Context, key string, present bool) err
 	return nil
 }
 
-func (c *fakeCluster) Leaving(pod records.Pod) bool {
+func (c *fakeCluster) Terminating(pod records.Pod) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.leaving[pod.Name]
+	return c.terminating[pod.Name]
 }
 
-func (c *fakeCluster) Tell(pod records.Pod, reason, _ string) {
+func (c *fakeCluster) RecordEvent(pod records.Pod, reason, _ string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.events = append(c.events, pod.Name+" "+reason)
