@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package fdsock sends packets with open files over unix sockets. What a packet
-// says, and who may say it, is its callers' to know.
+// Package fdsock sends packets with open files over unix sockets. The format of
+// a packet and the authorization of its sender are up to the caller.
 package fdsock
 
 import (
@@ -14,16 +14,18 @@ import (
 )
 
 const (
-	// Network keeps packets apart and reports the end of the other side.
+	// Network is a connection-oriented socket type that preserves packet
+	// boundaries (SOCK_SEQPACKET).
 	Network = "unixpacket"
-	// MaxFiles bounds what one packet carries.
+	// MaxFiles is the largest number of files in one packet.
 	MaxFiles = 8
 )
 
-// ErrCut says that a packet had more bytes or files than there was room for.
-var ErrCut = errors.New("the packet was cut short")
+// ErrTruncated reports a packet with more bytes or files than the buffers hold.
+var ErrTruncated = errors.New("packet truncated")
 
-// Send one packet with files, which stay the caller's.
+// Send sends one packet with duplicates of files. The caller keeps ownership of
+// files.
 func Send(conn *net.UnixConn, data []byte, files ...*os.File) error {
 	return Lend(files, func(fds []int) error {
 		var control []byte
@@ -35,9 +37,10 @@ func Send(conn *net.UnixConn, data []byte, files ...*os.File) error {
 	})
 }
 
-// Receive one packet into buf, which answers its length and the descriptors
-// that came with it; they are the caller's to close. ErrCut when it did not fit,
-// net.ErrClosed when the other side is gone.
+// Receive receives one packet into buf and returns its length in bytes and the
+// descriptors that came with it, which the caller must close. It returns
+// ErrTruncated if the packet does not fit, and net.ErrClosed if the peer has
+// closed the connection.
 func Receive(conn *net.UnixConn, buf []byte) (n int, fds []int, err error) {
 	control := make([]byte, unix.CmsgSpace(4*MaxFiles))
 	n, oobn, flags, _, err := conn.ReadMsgUnix(buf, control)
@@ -47,7 +50,7 @@ func Receive(conn *net.UnixConn, buf []byte) (n int, fds []int, err error) {
 	fds = Descriptors(control[:oobn])
 	switch {
 	case flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0:
-		err = ErrCut
+		err = ErrTruncated
 	case n == 0:
 		err = net.ErrClosed
 	}
@@ -58,7 +61,8 @@ func Receive(conn *net.UnixConn, buf []byte) (n int, fds []int, err error) {
 	return n, fds, nil
 }
 
-// Descriptors in a control message, which the kernel wrote.
+// Descriptors returns the descriptors in control, a buffer of control messages
+// written by the kernel.
 func Descriptors(control []byte) []int {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {
@@ -66,7 +70,7 @@ func Descriptors(control []byte) []int {
 	}
 	var fds []int
 	for i := range messages {
-		// Another kind of message carries none.
+		// Messages of other kinds carry no descriptors.
 		if got, err := unix.ParseUnixRights(&messages[i]); err == nil {
 			fds = append(fds, got...)
 		}
@@ -74,7 +78,8 @@ func Descriptors(control []byte) []int {
 	return fds
 }
 
-// Lend the numbers of open files without changing their mode, as File.Fd might.
+// Lend calls use with the descriptors of open files, which stay open during the
+// call. Unlike File.Fd it does not change the files' blocking mode.
 func Lend(files []*os.File, use func(fds []int) error) error { return lend(files, nil, use) }
 
 func lend(files []*os.File, fds []int, use func([]int) error) error {
@@ -83,16 +88,17 @@ func lend(files []*os.File, fds []int, use func([]int) error) error {
 	}
 	raw, err := files[0].SyscallConn()
 	if err != nil {
-		return fmt.Errorf("lending a descriptor: %w", err)
+		return fmt.Errorf("get descriptor: %w", err)
 	}
 	var inner error
 	if err := raw.Control(func(fd uintptr) { inner = lend(files[1:], append(fds, int(fd)), use) }); err != nil {
-		return fmt.Errorf("lending a descriptor: %w", err)
+		return fmt.Errorf("get descriptor: %w", err)
 	}
 	return inner
 }
 
-// Files of descriptors, under one name. Closing them closes those.
+// Files wraps descriptors in files with the given name. The files own the
+// descriptors.
 func Files(fds []int, name string) []*os.File {
 	files := make([]*os.File, len(fds))
 	for i, fd := range fds {
@@ -101,28 +107,29 @@ func Files(fds []int, name string) []*os.File {
 	return files
 }
 
-// Close descriptors that nobody wants.
+// Close closes descriptors.
 func Close(fds []int) {
 	for _, fd := range fds {
 		_ = unix.Close(fd)
 	}
 }
 
-// Peer is who the kernel says connected.
+// Peer returns the credentials of the process that connected, as recorded by the
+// kernel.
 func Peer(conn *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("asking for the peer: %w", err)
+		return nil, fmt.Errorf("get peer credentials: %w", err)
 	}
 	var cred *unix.Ucred
 	var inner error
 	if err := raw.Control(func(fd uintptr) {
 		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	}); err != nil {
-		return nil, fmt.Errorf("asking for the peer: %w", err)
+		return nil, fmt.Errorf("get peer credentials: %w", err)
 	}
 	if inner != nil {
-		return nil, fmt.Errorf("asking for the peer: %w", inner)
+		return nil, fmt.Errorf("get peer credentials: %w", inner)
 	}
 	return cred, nil
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair of connected sockets.
+// pair returns two connected sockets.
 func pair(t *testing.T) (a, b *net.UnixConn) {
 	t.Helper()
 	address := &net.UnixAddr{Net: Network, Name: filepath.Join(t.TempDir(), "s")}
@@ -67,7 +67,7 @@ func TestPacketsKeepTheirFiles(t *testing.T) {
 			}
 			flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
 			if err != nil || flags&unix.FD_CLOEXEC == 0 {
-				t.Errorf("programs that are started inherit it: %x, %v", flags, err)
+				t.Errorf("descriptor is not close-on-exec: flags %x, %v", flags, err)
 			}
 			if err := f.Close(); err != nil {
 				t.Error(err)
@@ -76,11 +76,11 @@ func TestPacketsKeepTheirFiles(t *testing.T) {
 	}
 }
 
-// What does not fit is refused whole, and leaves no descriptor open.
-func TestWhatIsCutIsRefused(t *testing.T) {
+// A packet that does not fit is rejected and leaks no descriptor.
+func TestTruncatedPacketIsRejected(t *testing.T) {
 	a, b := pair(t)
 	f := file(t, "x")
-	before := open(t)
+	before := openDescriptors(t)
 	for name, send := range map[string]func() error{
 		"too long":       func() error { return Send(a, bytes.Repeat([]byte("x"), 200), f) },
 		"too many files": func() error { return Send(a, []byte("x"), f, f, f, f, f, f, f, f, f, f) },
@@ -88,22 +88,22 @@ func TestWhatIsCutIsRefused(t *testing.T) {
 		if err := send(); err != nil {
 			t.Fatal(err)
 		}
-		if n, fds, err := Receive(b, make([]byte, 100)); !errors.Is(err, ErrCut) || n != 0 || fds != nil {
+		if n, fds, err := Receive(b, make([]byte, 100)); !errors.Is(err, ErrTruncated) || n != 0 || fds != nil {
 			t.Errorf("%s: %d bytes, descriptors %v, %v", name, n, fds, err)
 		}
 	}
-	if after := open(t); after != before {
-		t.Errorf("%d descriptors are open, %d were before", after, before)
+	if after := openDescriptors(t); after != before {
+		t.Errorf("%d descriptors are open, want %d", after, before)
 	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := Receive(b, make([]byte, 100)); !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
-		t.Errorf("the other side is gone: %v", err)
+		t.Errorf("receive after close: %v", err)
 	}
 }
 
-func open(t *testing.T) int {
+func openDescriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -114,8 +114,8 @@ func open(t *testing.T) int {
 
 func TestPeer(t *testing.T) {
 	_, b := pair(t)
-	who, err := Peer(b)
-	if err != nil || int(who.Uid) != os.Geteuid() || int(who.Pid) != os.Getpid() {
-		t.Errorf("the peer is %+v, %v", who, err)
+	peer, err := Peer(b)
+	if err != nil || int(peer.Uid) != os.Geteuid() || int(peer.Pid) != os.Getpid() {
+		t.Errorf("peer %+v, %v", peer, err)
 	}
 }

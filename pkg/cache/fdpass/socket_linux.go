@@ -47,7 +47,7 @@ func send(c *net.UnixConn, m message, fd int) error {
 func receive(c *net.UnixConn, buf []byte) (message, *os.File, error) {
 	n, fds, err := fdsock.Receive(c, buf)
 	switch {
-	case errors.Is(err, fdsock.ErrCut):
+	case errors.Is(err, fdsock.ErrTruncated):
 		err = fmt.Errorf("%w: %w", err, errProtocol)
 	case err == nil && len(fds) > 1:
 		err = fmt.Errorf("%d descriptors: %w", len(fds), errProtocol)

@@ -1,6 +1,7 @@
-// Package cluster is what the node plugin needs of Kubernetes: labels of its own
-// node, the pods on it, and events on them. Nothing here blocks a mount for long:
-// what the API server does not answer is known from before, or done later.
+// Package cluster accesses the Kubernetes API for the node plugin: it labels the
+// plugin's node, watches the pods on it and records events for them. Every request
+// has a short timeout, and known pods are read from a cache, so that an unavailable
+// API server does not block mounts.
 package cluster
 
 import (
@@ -26,10 +27,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// requestTime bounds one request.
+// requestTimeout is the timeout of one request.
 const requestTimeout = 10 * time.Second
 
-// Cluster as one node sees it.
+// Cluster is the Kubernetes API as used by the plugin of one node. It is safe for
+// concurrent use.
 type Cluster struct {
 	node     string
 	client   kubernetes.Interface
@@ -40,28 +42,28 @@ type Cluster struct {
 	recorder record.EventRecorder
 }
 
-// InCluster connects with the credentials of the plugin's pod.
+// InCluster returns a Cluster that uses the credentials of the plugin's pod.
 func InCluster(node string, logger *slog.Logger) (*Cluster, error) {
 	config, err := rest.InClusterConfig()
 	if err != nil {
-		return nil, fmt.Errorf("finding the API server: %w", err)
+		return nil, fmt.Errorf("load in-cluster configuration: %w", err)
 	}
 	config.Timeout = requestTimeout
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the API server: %w", err)
+		return nil, fmt.Errorf("create Kubernetes client: %w", err)
 	}
 	return New(client, node, logger)
 }
 
-// New uses a client.
+// New returns a Cluster that uses client.
 func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluster, error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 	}))
 	pods := factory.Core().V1().Pods().Informer()
 	if err := pods.SetTransform(trimPod); err != nil {
-		return nil, fmt.Errorf("preparing the list of pods: %w", err)
+		return nil, fmt.Errorf("set up pod informer: %w", err)
 	}
 	events := record.NewBroadcaster()
 	c := &Cluster{
@@ -71,8 +73,8 @@ func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluste
 	return c, nil
 }
 
-// onlyNeeded keeps of a pod who it is, whether it is being deleted, and its
-// sidecar.
+// trimPod reduces a pod to its identity, its deletion timestamp and its sidecar,
+// to save memory in the cache.
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -84,7 +86,7 @@ func trimPod(object any) (any, error) {
 	}, Spec: sidecarSpec(pod)}, nil
 }
 
-// Run follows the pods until the context ends.
+// Run watches the pods and sends events until ctx ends.
 func (c *Cluster) Run(ctx context.Context) {
 	c.events.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.client.CoreV1().Events("")})
 	defer c.events.Shutdown()
@@ -93,8 +95,8 @@ func (c *Cluster) Run(ctx context.Context) {
 	c.factory.Shutdown()
 }
 
-// LabelNode gives the node a label, or takes it away. Only that label is named in
-// the request.
+// LabelNode sets a label of the node to "true", or removes it. The patch contains
+// only that label.
 func (c *Cluster) LabelNode(ctx context.Context, key string, present bool) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -104,33 +106,33 @@ func (c *Cluster) LabelNode(ctx context.Context, key string, present bool) error
 	}
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
 	if err != nil {
-		return fmt.Errorf("encoding label %s: %w", key, err)
+		return fmt.Errorf("encode label %s: %w", key, err)
 	}
 	_, err = c.client.CoreV1().Nodes().Patch(ctx, c.node, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: names.Driver})
 	if err != nil {
-		return fmt.Errorf("patching node %s: %w", c.node, err)
+		return fmt.Errorf("patch node %s: %w", c.node, err)
 	}
 	return nil
 }
 
-// Leaving says that a pod is being deleted, or gone. It is not while the list of
-// pods is not known yet.
+// Terminating reports whether a pod is being deleted or does not exist. It returns
+// false until the pod cache has synced.
 func (c *Cluster) Terminating(pod records.Pod) bool {
 	if !c.pods.HasSynced() || pod.Name == "" {
 		return false
 	}
-	object, there, err := c.pods.GetStore().GetByKey(pod.Namespace + "/" + pod.Name)
+	object, exists, err := c.pods.GetStore().GetByKey(pod.Namespace + "/" + pod.Name)
 	if err != nil {
 		return false
 	}
-	if !there {
+	if !exists {
 		return true
 	}
 	found, ok := object.(*corev1.Pod)
 	return ok && (string(found.UID) != pod.UID || found.DeletionTimestamp != nil)
 }
 
-// Tell makes an event on a pod.
+// RecordEvent records a warning event for a pod.
 func (c *Cluster) RecordEvent(pod records.Pod, reason, message string) {
 	if pod.Name == "" {
 		return

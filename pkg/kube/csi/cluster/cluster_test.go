@@ -17,14 +17,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 )
 
-// patience bounds waits; nothing is asserted about it.
+// testTimeout bounds waits; no test asserts it.
 const testTimeout = 30 * time.Second
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timeout waiting for: %s", what)
 		}
 	}
 }
@@ -70,14 +70,14 @@ func TestLabelNode(t *testing.T) {
 		t.Errorf("labels %v", got)
 	}
 	client.PrependReactor("patch", "nodes", func(ktesting.Action) (bool, runtime.Object, error) {
-		return true, nil, errors.New("away")
+		return true, nil, errors.New("unavailable")
 	})
 	if err := c.LabelNode(t.Context(), "x", true); err == nil || !strings.Contains(err.Error(), "node-a") {
-		t.Errorf("answered %v", err)
+		t.Errorf("LabelNode returned %v, want an error that names the node", err)
 	}
 }
 
-func TestLeaving(t *testing.T) {
+func TestTerminating(t *testing.T) {
 	now := metav1.Now()
 	pod := func(name string, change func(*corev1.Pod)) *corev1.Pod {
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: "u"}, Spec: corev1.PodSpec{NodeName: "node-a"}}
@@ -94,29 +94,29 @@ func TestLeaving(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Terminating(records.Pod{Namespace: "ns", Name: "gone", UID: "u"}) {
-		t.Error("what is not known yet is taken for gone")
+		t.Error("a pod counts as terminating before the cache has synced")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	eventually(t, "the pods are known", c.pods.HasSynced)
+	eventually(t, "the pod cache has synced", c.pods.HasSynced)
 	for name, want := range map[string]bool{"runs": false, "deleted": true, "again": true, "gone": true} {
 		if got := c.Terminating(records.Pod{Namespace: "ns", Name: name, UID: "u"}); got != want {
-			t.Errorf("%s is leaving: %v", name, got)
+			t.Errorf("pod %s: terminating = %v, want %v", name, got, want)
 		}
 	}
 	if c.Terminating(records.Pod{}) {
-		t.Error("a pod without a name is leaving")
+		t.Error("a pod without a name is terminating")
 	}
 }
 
-func TestTell(t *testing.T) {
+func TestRecordEvent(t *testing.T) {
 	client := fake.NewClientset()
 	c := run(t, client)
-	c.RecordEvent(records.Pod{}, "Nobody", "is told")
-	// The recorder drops what it is told before it runs.
-	eventually(t, "there is an event", func() bool {
+	c.RecordEvent(records.Pod{}, "NoPod", "ignored")
+	// The recorder drops events until it runs.
+	eventually(t, "the event exists", func() bool {
 		c.RecordEvent(records.Pod{Namespace: "ns", Name: "p", UID: "u"}, "MountEnded", "why")
 		list, err := client.CoreV1().Events("ns").List(t.Context(), metav1.ListOptions{})
 		return err == nil && len(list.Items) > 0 && list.Items[0].InvolvedObject.UID == "u" && list.Items[0].Reason == "MountEnded"

@@ -13,15 +13,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// lookTime bounds the question about a pod that is not known from before: the
-// kubelet waits for the answer, and asks again.
+// podLookupTimeout is the timeout of reading a pod that is not in the cache. The
+// kubelet waits for the result, and retries.
 const podLookupTimeout = time.Second
 
-// Sidecar answers the handles of the volumes that a pod's own FUSE server
-// serves; none when it has no such server.
+// Sidecar returns the handles of the volumes that the FUSE sidecar of a pod
+// serves, or none if the pod has no sidecar.
 func (c *Cluster) Sidecar(ctx context.Context, pod records.Pod) ([]string, error) {
 	key := pod.Namespace + "/" + pod.Name
-	if object, there, err := c.pods.GetStore().GetByKey(key); err == nil && there {
+	if object, exists, err := c.pods.GetStore().GetByKey(key); err == nil && exists {
 		if found, ok := object.(*corev1.Pod); ok && string(found.UID) == pod.UID {
 			return handles(found.Spec), nil
 		}
@@ -30,15 +30,15 @@ func (c *Cluster) Sidecar(ctx context.Context, pod records.Pod) ([]string, error
 	defer cancel()
 	found, err := c.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("asking whether pod %s has a FUSE server of its own: %w", key, err)
+		return nil, fmt.Errorf("get pod %s: %w", key, err)
 	}
 	if string(found.UID) != pod.UID {
-		return nil, fmt.Errorf("pod %s with uid %s is gone, another has its name", key, pod.UID)
+		return nil, fmt.Errorf("pod %s with uid %s not found: another pod has the same name", key, pod.UID)
 	}
 	return handles(found.Spec), nil
 }
 
-// sidecarOf keeps of a pod's spec what [handles] looks at.
+// sidecarSpec returns the parts of a pod's spec that [handles] uses.
 func sidecarSpec(pod *corev1.Pod) corev1.PodSpec {
 	var spec corev1.PodSpec
 	for _, c := range pod.Spec.InitContainers {
@@ -54,8 +54,8 @@ func sidecarSpec(pod *corev1.Pod) corev1.PodSpec {
 	return spec
 }
 
-// handles that the FUSE server of a pod with this spec serves. The container
-// without the volume serves nothing, nor does the volume without the container.
+// handles returns the handles of the volumes that the sidecar in spec serves. Both
+// the sidecar container and its volume must be present.
 func handles(spec corev1.PodSpec) []string {
 	served := false
 	for _, c := range spec.InitContainers {

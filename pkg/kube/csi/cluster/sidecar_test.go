@@ -54,7 +54,7 @@ func TestSidecar(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	look := func(t *testing.T) {
+	check := func(t *testing.T) {
 		for name, want := range map[string][]string{
 			"has": {"ns-a", "ns-b"}, "plain": nil, "ends": nil, "misses-its-volume": nil, "of-another-driver": nil, "of-another-role": nil,
 		} {
@@ -64,9 +64,9 @@ func TestSidecar(t *testing.T) {
 			}
 		}
 	}
-	t.Run("asked for", look)
-	for name, says := range map[string]string{"other-uid": "another has its name", "gone": "not found"} {
-		if _, err := c.Sidecar(t.Context(), records.Pod{Namespace: "ns", Name: name, UID: "u"}); err == nil || !strings.Contains(err.Error(), says) {
+	t.Run("live", check)
+	for name, want := range map[string]string{"other-uid": "another pod has the same name", "gone": "not found"} {
+		if _, err := c.Sidecar(t.Context(), records.Pod{Namespace: "ns", Name: name, UID: "u"}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -74,14 +74,14 @@ func TestSidecar(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()
 	defer func() { cancel(); <-done }()
-	eventually(t, "the pods are known", c.pods.HasSynced)
+	eventually(t, "the pod cache has synced", c.pods.HasSynced)
 	gets = 0
-	t.Run("known", look)
+	t.Run("cached", check)
 	if gets > 0 {
-		t.Errorf("the API server was asked %d times for what is known", gets)
+		t.Errorf("%d GET requests for cached pods", gets)
 	}
-	client.PrependReactor("get", "pods", func(ktesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("away") })
+	client.PrependReactor("get", "pods", func(ktesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("unavailable") })
 	if _, err := c.Sidecar(t.Context(), records.Pod{Namespace: "ns", Name: "new", UID: "u"}); err == nil || !strings.Contains(err.Error(), "ns/new") {
-		t.Errorf("answered %v", err)
+		t.Errorf("Sidecar returned %v, want an error that names the pod", err)
 	}
 }

@@ -17,24 +17,25 @@ import (
 )
 
 const (
-	// redialPause is the wait between attempts to find the keeper.
+	// redialInterval is the time between attempts to connect.
 	redialInterval = 200 * time.Millisecond
-	// answerTime bounds one question.
+	// requestTimeout is the timeout of one request.
 	requestTimeout = 5 * time.Second
-	// complainEvery is how often its absence is logged.
+	// warnInterval is the minimum time between warnings about a failed
+	// connection.
 	warnInterval = 10 * time.Second
 )
 
-// Deposit is what is held for one mount.
+// Entry is the state stored for one mount.
 type Entry struct {
 	Key         string
 	Description json.RawMessage
-	// Files in the order in which they were given.
+	// Files are in the order in which they were stored.
 	Files []*os.File
 }
 
-// Client deposits with a keeper, and deposits again when the keeper is a new
-// one.
+// Client stores entries in a server and, through Run, stores them again after
+// the server has restarted. It is safe for concurrent use.
 type Client struct {
 	socket string
 	log    *slog.Logger
@@ -44,13 +45,13 @@ type Client struct {
 	entries map[string]Entry
 }
 
-// NewClient knows no deposits yet.
+// NewClient returns a client without entries. It does not connect.
 func NewClient(socket string, logger *slog.Logger) *Client {
 	return &Client{socket: socket, log: logger, entries: map[string]Entry{}}
 }
 
-// Connect waits for the keeper, and answers what it holds. Files are the
-// caller's.
+// Connect waits for the server and returns its entries. The caller owns the
+// files.
 func (c *Client) Connect(ctx context.Context) ([]Entry, error) {
 	for {
 		held, err := c.connect(ctx)
@@ -59,7 +60,7 @@ func (c *Client) Connect(ctx context.Context) ([]Entry, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the keeper: %w", err)
+			return nil, fmt.Errorf("wait for descriptor store: %w", err)
 		case <-time.After(redialInterval):
 		}
 	}
@@ -71,12 +72,12 @@ func (c *Client) connect(ctx context.Context) ([]Entry, error) {
 	var dialer net.Dialer
 	dialled, err := dialer.DialContext(ctx, fdsock.Network, c.socket)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the keeper: %w", err)
+		return nil, fmt.Errorf("connect to descriptor store: %w", err)
 	}
 	conn, ok := dialled.(*net.UnixConn)
 	if !ok {
 		_ = dialled.Close()
-		return nil, fmt.Errorf("connecting to the keeper: got a %T", dialled)
+		return nil, fmt.Errorf("connect to descriptor store: unexpected connection type %T", dialled)
 	}
 	held, err := readEntries(conn)
 	if err != nil {
@@ -90,10 +91,10 @@ func (c *Client) connect(ctx context.Context) ([]Entry, error) {
 	return held, nil
 }
 
-// takeBack reads what a keeper says first.
+// readEntries reads the entries that a server sends to a new client.
 func readEntries(conn *net.UnixConn) ([]Entry, error) {
 	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
-		return nil, fmt.Errorf("waiting for the keeper: %w", err)
+		return nil, fmt.Errorf("wait for descriptor store: %w", err)
 	}
 	var held []Entry
 	for {
@@ -116,8 +117,9 @@ func readEntries(conn *net.UnixConn) ([]Entry, error) {
 	}
 }
 
-// Deposit gives files to the keeper. They stay the caller's, who keeps them open
-// until Withdraw. When the keeper does not answer, it gets them from Run later.
+// Store stores an entry. The caller keeps ownership of the files and must keep
+// them open until Remove. If the server is unavailable, Store returns an error
+// and Run stores the entry later.
 func (c *Client) Store(d Entry) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,7 +131,7 @@ func (c *Client) store(d Entry) error {
 	return c.request(message{Kind: kindStore, Key: d.Key, Description: d.Description}, d.Files)
 }
 
-// Withdraw makes the keeper close its duplicates.
+// Remove removes an entry; the server closes its duplicates of the files.
 func (c *Client) Remove(key string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,56 +139,57 @@ func (c *Client) Remove(key string) error {
 	return c.request(message{Kind: kindRemove, Key: key}, nil)
 }
 
-// ask with mu held. A connection that fails is closed, for Run to find.
+// request sends a request with c.mu held. It closes a connection that fails; Run
+// reconnects.
 func (c *Client) request(m message, files []*os.File) error {
 	if c.conn == nil {
-		return errors.New("the keeper is away")
+		return errors.New("descriptor store is not connected")
 	}
 	err := c.exchange(m, files)
-	var refused rejectedError
-	if err != nil && !errors.As(err, &refused) {
+	var rejected rejectedError
+	if err != nil && !errors.As(err, &rejected) {
 		_ = c.conn.Close()
 		c.conn = nil
 	}
 	return err
 }
 
-// refusal is what the keeper has against a message.
+// rejectedError is the server's reason for rejecting a request.
 type rejectedError string
 
-func (r rejectedError) Error() string { return "the keeper refuses: " + string(r) }
+func (r rejectedError) Error() string { return "descriptor store rejected the request: " + string(r) }
 
 func (c *Client) exchange(m message, files []*os.File) error {
 	if err := c.conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
-		return fmt.Errorf("asking the keeper: %w", err)
+		return fmt.Errorf("set deadline: %w", err)
 	}
 	if err := send(c.conn, m, files); err != nil {
 		return err
 	}
-	answer, got, err := receive(c.conn)
-	closeFiles(got)
+	response, files, err := receive(c.conn)
+	closeFiles(files)
 	switch {
 	case err != nil:
 		return err
-	case answer.Kind != kindDone || answer.Key != m.Key:
-		return fmt.Errorf("the keeper answered %q about %q", answer.Kind, answer.Key)
-	case answer.Reason != "":
-		return rejectedError(answer.Reason)
+	case response.Kind != kindDone || response.Key != m.Key:
+		return fmt.Errorf("unexpected response %q for key %q", response.Kind, response.Key)
+	case response.Reason != "":
+		return rejectedError(response.Reason)
 	}
 	return nil
 }
 
-// Connected says whether the keeper was there when last looked at.
+// Connected reports whether the client was connected at the last check.
 func (c *Client) Connected() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.conn != nil
 }
 
-// Run looks after the keeper until the context ends: when it went away, waits
-// for the next one and deposits everything.
+// Run watches the connection until ctx ends. When the connection is lost, it
+// reconnects and stores all entries again.
 func (c *Client) Run(ctx context.Context) {
-	var complained time.Time
+	var warned time.Time
 	tick := time.NewTicker(redialInterval)
 	defer tick.Stop()
 	for {
@@ -204,14 +207,15 @@ func (c *Client) Run(ctx context.Context) {
 		if c.checkConnection() {
 			continue
 		}
-		if err := c.reconnect(ctx); err != nil && time.Since(complained) > warnInterval {
-			c.log.Warn("the keeper is away: mounts do not outlive this process", "error", err)
-			complained = time.Now()
+		if err := c.reconnect(ctx); err != nil && time.Since(warned) > warnInterval {
+			c.log.Warn("descriptor store is unavailable: mounts do not survive a restart of this process", "error", err)
+			warned = time.Now()
 		}
 	}
 }
 
-// there notices the end of a keeper that nobody has asked anything.
+// checkConnection reports whether the client is connected, and closes a
+// connection that the server has closed.
 func (c *Client) checkConnection() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -226,8 +230,8 @@ func (c *Client) checkConnection() bool {
 	return true
 }
 
-// again connects and deposits what this client knows. What the keeper holds of
-// it was the same.
+// reconnect connects, removes unknown entries from the server and stores those of
+// this client. Entries that the server returns are duplicates of these.
 func (c *Client) reconnect(ctx context.Context) error {
 	held, err := c.connect(ctx)
 	if err != nil {
@@ -250,6 +254,6 @@ func (c *Client) reconnect(ctx context.Context) error {
 			return err
 		}
 	}
-	c.log.Info("the keeper is back", "deposits", len(c.entries))
+	c.log.Info("descriptor store is connected again", "entries", len(c.entries))
 	return nil
 }

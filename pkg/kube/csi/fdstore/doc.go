@@ -1,18 +1,17 @@
-// Package fdstore keeps descriptors for a process that may die. The node plugin
-// deposits, for each mount, the fuse descriptor and the slots of its servers;
-// the keeper holds them and does nothing else, so it has no reason to die. What
-// either side may rely on:
+// Package fdstore stores file descriptors outside of the process that uses them,
+// so that they survive a crash of that process. For each mount, the node plugin
+// stores the FUSE descriptor and the slots of its FUSE servers. The server runs
+// in a container of its own and does nothing else. Guarantees:
 //
-//   - Who connects is given everything that is held, before anything else.
-//   - A deposit replaces what was held under its key, and is held when the
-//     answer has come.
-//   - When the keeper comes back empty, the client deposits again what it knows
-//     to be deposited; nobody else has to notice.
-//   - Only root and the keeper's own user may connect; one client at a time, the
-//     newest.
+//   - A client that connects first receives every stored entry.
+//   - Storing an entry replaces the entry with the same key. The entry is stored
+//     when the response has arrived.
+//   - When the server restarts without entries, Client.Run stores the entries of
+//     the client again.
+//   - Only root and the server's own user may connect. There is one client at a
+//     time: a new connection closes the previous one.
 //
-// Messages are packets of JSON on a SOCK_SEQPACKET socket and carry a version;
-// a side that speaks a newer one accepts every older one and ignores what it
-// does not know. Of a mount the keeper knows its key and a description that it
-// does not read.
+// Messages are JSON packets on a SOCK_SEQPACKET socket and carry a version. A
+// newer version accepts messages of every older version and ignores unknown
+// fields. The server does not interpret an entry's description.
 package fdstore

@@ -14,22 +14,23 @@ import (
 
 const (
 	protocolVersion = 1
-	// messageSize bounds a message.
+	// messageSize is the maximum size of a message, in bytes.
 	messageSize = 64 << 10
-	// MaxDescription bounds a description, in bytes.
+	// MaxDescription is the maximum size of a description, in bytes.
 	MaxDescription = 16 << 10
-	// MaxDeposits bounds what one keeper holds.
+	// MaxEntries is the maximum number of entries in a server.
 	MaxEntries = 4096
 )
 
-// Kinds of messages.
+// Kinds of messages. The values are part of the protocol.
 const (
-	// kindDeposit gives files to the keeper; kindWithdraw ends that. Either is
-	// answered by kindDone, with a reason when it was refused.
+	// kindStore stores an entry, kindRemove removes one. The response to either
+	// is kindDone, with a reason if the request was rejected.
 	kindStore  = "deposit"
 	kindRemove = "withdraw"
 	kindDone   = "done"
-	// kindHeld is sent for each deposit to who has connected, then kindAll.
+	// kindEntry is sent to a new client for each stored entry, followed by
+	// kindEnd.
 	kindEntry = "held"
 	kindEnd   = "all"
 )
@@ -43,44 +44,44 @@ type message struct {
 	Reason      string          `json:"reason,omitempty"`
 }
 
-// send one message with files.
+// send sends one message with files.
 func send(conn *net.UnixConn, m message, files []*os.File) error {
 	m.Version = protocolVersion
 	data, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encoding %s: %w", m.Kind, err)
+		return fmt.Errorf("encode %s: %w", m.Kind, err)
 	}
 	if len(data) > messageSize {
-		return fmt.Errorf("encoding %s: %d bytes are more than a message holds", m.Kind, len(data))
+		return fmt.Errorf("encode %s: message of %d bytes exceeds the limit of %d", m.Kind, len(data), messageSize)
 	}
 	if err := fdsock.Send(conn, data, files...); err != nil {
-		return fmt.Errorf("sending %s: %w", m.Kind, err)
+		return fmt.Errorf("send %s: %w", m.Kind, err)
 	}
 	return nil
 }
 
-// receive one message. Files are the caller's to close.
+// receive receives one message. The caller must close the files.
 func receive(conn *net.UnixConn) (message, []*os.File, error) {
 	data := make([]byte, messageSize)
 	n, fds, err := fdsock.Receive(conn, data)
 	if err != nil {
-		return message{}, nil, fmt.Errorf("receiving: %w", err)
+		return message{}, nil, fmt.Errorf("receive message: %w", err)
 	}
 	m, err := decode(data[:n])
 	if err != nil {
 		fdsock.Close(fds)
 		return message{}, nil, err
 	}
-	return m, fdsock.Files(fds, "kept"), nil
+	return m, fdsock.Files(fds, "fdstore"), nil
 }
 
 func decode(data []byte) (message, error) {
 	var m message
 	if err := json.Unmarshal(data, &m); err != nil {
-		return message{}, fmt.Errorf("decoding a message: %w", err)
+		return message{}, fmt.Errorf("decode message: %w", err)
 	}
 	if m.Version < 1 || m.Kind == "" {
-		return message{}, errors.New("decoding a message: it carries no version or no kind")
+		return message{}, errors.New("decode message: version or kind is missing")
 	}
 	return m, nil
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// Keeper holds deposits.
+// Server stores entries. It is safe for concurrent use.
 type Server struct {
 	log *slog.Logger
 
@@ -30,22 +30,22 @@ type storedEntry struct {
 	files       []*os.File
 }
 
-// New makes a keeper that holds nothing.
+// NewServer returns an empty server.
 func NewServer(logger *slog.Logger) *Server {
 	return &Server{log: logger, entries: map[string]storedEntry{}}
 }
 
-// Serve takes deposits at a socket until the context ends, and lets go of
-// everything then. What lies at the socket's path from a killed run is replaced.
-func (k *Server) Serve(ctx context.Context, socket string) error {
+// Serve accepts clients at a socket until ctx ends, and then closes all entries.
+// It replaces a stale socket of an earlier run.
+func (s *Server) Serve(ctx context.Context, socket string) error {
 	listener, err := listen(socket)
 	if err != nil {
 		return err
 	}
-	defer k.closeEntries()
+	defer s.closeEntries()
 	var group sync.WaitGroup
 	defer group.Wait()
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close(); k.replaceClient(nil) })
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close(); s.replaceClient(nil) })
 	defer stop()
 	for {
 		conn, err := listener.AcceptUnix()
@@ -56,55 +56,56 @@ func (k *Server) Serve(ctx context.Context, socket string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("accepting at %s: %w", socket, err)
+			return fmt.Errorf("accept at %s: %w", socket, err)
 		}
 		if err := checkPeer(conn); err != nil {
-			k.log.Warn("refused a connection", "error", err)
+			s.log.Warn("connection rejected", "error", err)
 			_ = conn.Close()
 			continue
 		}
-		k.replaceClient(conn)
+		s.replaceClient(conn)
 		group.Go(func() {
-			err := k.serveClient(conn)
+			err := s.serveClient(conn)
 			_ = conn.Close()
-			k.log.Info("the client is gone", "reason", err)
+			s.log.Info("client disconnected", "reason", err)
 		})
 	}
 }
 
-// listen at the socket, in place of what a killed keeper left there.
+// listen listens at a socket and replaces a stale socket of an earlier run.
 func listen(socket string) (*net.UnixListener, error) {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", socket, err)
+		return nil, fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listening on %s: %w", socket, err)
+		return nil, fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: socket, Net: fdsock.Network})
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", socket, err)
+		return nil, fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	if err := os.Chmod(socket, 0o600); err != nil {
 		_ = listener.Close()
-		return nil, fmt.Errorf("listening on %s: %w", socket, err)
+		return nil, fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	return listener, nil
 }
 
-// replaceClient ends the connection of the one before: it is dead, or about to
-// be.
-func (k *Server) replaceClient(conn *net.UnixConn) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.client != nil {
-		_ = k.client.Close()
+// replaceClient closes the connection of the previous client and records conn as
+// the current one.
+func (s *Server) replaceClient(conn *net.UnixConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		_ = s.client.Close()
 	}
-	k.client = conn
+	s.client = conn
 }
 
-// attend returns what is held and takes deposits until the client is gone.
-func (k *Server) serveClient(conn *net.UnixConn) error {
-	if err := k.sendEntries(conn); err != nil {
+// serveClient sends all entries to a client and then handles its requests until
+// the connection ends.
+func (s *Server) serveClient(conn *net.UnixConn) error {
+	if err := s.sendEntries(conn); err != nil {
 		return err
 	}
 	for {
@@ -112,89 +113,89 @@ func (k *Server) serveClient(conn *net.UnixConn) error {
 		if err != nil {
 			return err
 		}
-		answer := message{Kind: kindDone, Key: m.Key}
-		if err := k.handle(m, files); err != nil {
+		response := message{Kind: kindDone, Key: m.Key}
+		if err := s.handle(m, files); err != nil {
 			closeFiles(files)
-			answer.Reason = err.Error()
+			response.Reason = err.Error()
 		}
-		if err := send(conn, answer, nil); err != nil {
+		if err := send(conn, response, nil); err != nil {
 			return err
 		}
 	}
 }
 
-// handBack sends duplicates of everything.
-func (k *Server) sendEntries(conn *net.UnixConn) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for key, d := range k.entries {
-		held := message{Kind: kindEntry, Key: key, Description: d.description}
-		if err := send(conn, held, d.files); err != nil {
+// sendEntries sends duplicates of all entries.
+func (s *Server) sendEntries(conn *net.UnixConn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, d := range s.entries {
+		m := message{Kind: kindEntry, Key: key, Description: d.description}
+		if err := send(conn, m, d.files); err != nil {
 			return err
 		}
 	}
-	k.log.Info("a client is connected", "held", len(k.entries))
+	s.log.Info("client connected", "entries", len(s.entries))
 	return send(conn, message{Kind: kindEnd}, nil)
 }
 
-func (k *Server) handle(m message, files []*os.File) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (s *Server) handle(m message, files []*os.File) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch m.Kind {
 	case kindStore:
-		if err := k.validate(m, files); err != nil {
+		if err := s.validate(m, files); err != nil {
 			return err
 		}
-		closeFiles(k.entries[m.Key].files)
-		k.entries[m.Key] = storedEntry{description: m.Description, files: files}
-		k.log.Info("holding", "key", m.Key, "files", len(files))
+		closeFiles(s.entries[m.Key].files)
+		s.entries[m.Key] = storedEntry{description: m.Description, files: files}
+		s.log.Info("entry stored", "key", m.Key, "files", len(files))
 	case kindRemove:
 		closeFiles(files)
-		closeFiles(k.entries[m.Key].files)
-		delete(k.entries, m.Key)
-		k.log.Info("let go", "key", m.Key)
+		closeFiles(s.entries[m.Key].files)
+		delete(s.entries, m.Key)
+		s.log.Info("entry removed", "key", m.Key)
 	default:
-		return fmt.Errorf("nothing is known of %q", m.Kind)
+		return fmt.Errorf("unknown message kind %q", m.Kind)
 	}
 	return nil
 }
 
-func (k *Server) validate(m message, files []*os.File) error {
-	_, known := k.entries[m.Key]
+func (s *Server) validate(m message, files []*os.File) error {
+	_, known := s.entries[m.Key]
 	switch {
 	case m.Key == "":
-		return errors.New("a deposit needs a key")
+		return errors.New("entry has no key")
 	case len(files) == 0:
-		return fmt.Errorf("deposit %s has no files", m.Key)
+		return fmt.Errorf("entry %s has no files", m.Key)
 	case len(m.Description) > MaxDescription:
-		return fmt.Errorf("deposit %s: a description of %d bytes is more than %d", m.Key, len(m.Description), MaxDescription)
-	case !known && len(k.entries) >= MaxEntries:
-		return fmt.Errorf("deposit %s: %d are held already", m.Key, len(k.entries))
+		return fmt.Errorf("entry %s: description of %d bytes exceeds the limit of %d", m.Key, len(m.Description), MaxDescription)
+	case !known && len(s.entries) >= MaxEntries:
+		return fmt.Errorf("entry %s: store is full (%d entries)", m.Key, len(s.entries))
 	}
 	return nil
 }
 
-func (k *Server) closeEntries() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for key, d := range k.entries {
+func (s *Server) closeEntries() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, d := range s.entries {
 		closeFiles(d.files)
-		delete(k.entries, key)
+		delete(s.entries, key)
 	}
 }
 
-// Held is how many deposits there are.
-func (k *Server) Len() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.entries)
+// Len returns the number of entries.
+func (s *Server) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries)
 }
 
-// checkPeer lets this user and root in.
+// checkPeer returns an error unless the peer runs as root or as this user.
 func checkPeer(conn *net.UnixConn) error {
 	peer, err := fdsock.Peer(conn)
 	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
-		err = fmt.Errorf("it is of user %d", peer.Uid)
+		err = fmt.Errorf("peer runs as user %d", peer.Uid)
 	}
 	return err
 }

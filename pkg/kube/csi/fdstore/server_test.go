@@ -24,10 +24,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// asKeeper makes the test binary a keeper at the socket it names.
+// serverSocketEnv names the environment variable that makes the test binary serve
+// a store at the socket in its value.
 const serverSocketEnv = "JINDO_KEEPER_TEST_SOCKET"
 
-// patience bounds waits; nothing is asserted about it.
+// testTimeout bounds waits; no test asserts it.
 const testTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) {
@@ -45,12 +46,12 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timeout waiting for: %s", what)
 		}
 	}
 }
 
-// start a keeper in a process of its own.
+// start starts a server in a process of its own.
 func start(t *testing.T, socket string) (kill func()) {
 	t.Helper()
 	command := exec.Command("/proc/self/exe")
@@ -64,13 +65,14 @@ func start(t *testing.T, socket string) (kill func()) {
 	return kill
 }
 
-// connect a client; stop ends it as its process's end would.
-func connect(t *testing.T, socket string) (c *Client, held []Entry, stop func()) {
+// connect connects a client and runs it. stop disconnects it, as the end of its
+// process would.
+func connect(t *testing.T, socket string) (c *Client, entries []Entry, stop func()) {
 	t.Helper()
 	c = NewClient(socket, slog.New(slog.DiscardHandler))
 	waiting, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
-	held, err := c.Connect(waiting)
+	entries, err := c.Connect(waiting)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,38 +81,38 @@ func connect(t *testing.T, socket string) (c *Client, held []Entry, stop func())
 	go func() { defer close(done); c.Run(ctx) }()
 	stop = func() { end(); <-done }
 	t.Cleanup(stop)
-	return c, held, stop
+	return c, entries, stop
 }
 
-// memory is a file that can be told from others by what is in it.
-func memory(t *testing.T, says string) *os.File {
+// memory returns a file in memory with the given content.
+func memory(t *testing.T, content string) *os.File {
 	t.Helper()
 	fd, err := unix.MemfdCreate("test", unix.MFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := os.NewFile(uintptr(fd), says)
-	if _, err := file.WriteString(says); err != nil {
+	file := os.NewFile(uintptr(fd), content)
+	if _, err := file.WriteString(content); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = file.Close() })
 	return file
 }
 
-func newEntry(t *testing.T, key string, says ...string) Entry {
+func newEntry(t *testing.T, key string, contents ...string) Entry {
 	t.Helper()
 	d := Entry{Key: key, Description: json.RawMessage(`{"about":"` + key + `"}`)}
-	for _, s := range says {
+	for _, s := range contents {
 		d.Files = append(d.Files, memory(t, s))
 	}
 	return d
 }
 
-// contents of deposits, by key.
-func contents(t *testing.T, held []Entry) map[string]string {
+// contents returns the contents of the entries' files, by key, and closes them.
+func contents(t *testing.T, entries []Entry) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, d := range held {
+	for _, d := range entries {
 		for _, f := range d.Files {
 			data, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<10))
 			if err != nil {
@@ -120,41 +122,41 @@ func contents(t *testing.T, held []Entry) map[string]string {
 			_ = f.Close()
 		}
 		if want := `{"about":"` + d.Key + `"}`; string(d.Description) != want {
-			t.Errorf("deposit %s is described as %s", d.Key, d.Description)
+			t.Errorf("entry %s has description %s, want %s", d.Key, d.Description, want)
 		}
 	}
 	return all
 }
 
-func checkEntries(t *testing.T, held []Entry, want map[string]string) {
+func checkEntries(t *testing.T, entries []Entry, want map[string]string) {
 	t.Helper()
-	if got := contents(t, held); fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("held %v, not %v", got, want)
+	if got := contents(t, entries); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("entries %v, want %v", got, want)
 	}
 }
 
-func TestDepositsOutliveTheClient(t *testing.T) {
+func TestEntriesSurviveTheClient(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "dir", "s")
 	start(t, socket)
-	c, held, stop := connect(t, socket)
-	checkEntries(t, held, map[string]string{})
+	c, entries, stop := connect(t, socket)
+	checkEntries(t, entries, map[string]string{})
 	for _, d := range []Entry{newEntry(t, "a", "old", "old2"), newEntry(t, "b", "1", "2"), newEntry(t, "a", "new", "new2")} {
 		if err := c.Store(d); err != nil {
 			t.Fatal(err)
 		}
 	}
 	stop()
-	second, held, stopSecond := connect(t, socket)
-	checkEntries(t, held, map[string]string{"a": "new;new2;", "b": "1;2;"})
+	second, entries, stopSecond := connect(t, socket)
+	checkEntries(t, entries, map[string]string{"a": "new;new2;", "b": "1;2;"})
 	if err := second.Remove("b"); err != nil {
 		t.Fatal(err)
 	}
 	stopSecond()
-	_, held, _ = connect(t, socket)
-	checkEntries(t, held, map[string]string{"a": "new;new2;"})
+	_, entries, _ = connect(t, socket)
+	checkEntries(t, entries, map[string]string{"a": "new;new2;"})
 }
 
-func TestDepositsOutliveTheKeeper(t *testing.T) {
+func TestEntriesSurviveTheServer(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "s")
 	kill := start(t, socket)
 	c, _, stop := connect(t, socket)
@@ -162,84 +164,84 @@ func TestDepositsOutliveTheKeeper(t *testing.T) {
 		t.Fatal(err)
 	}
 	kill()
-	eventually(t, "the end of the keeper is noticed", func() bool { return !c.Connected() })
-	// What is said while it is away counts too.
+	eventually(t, "the client detects the end of the server", func() bool { return !c.Connected() })
+	// Requests made while the server is down take effect later.
 	if err := c.Store(newEntry(t, "b", "2")); err == nil {
-		t.Error("a keeper that is away took a deposit")
+		t.Error("Store succeeded without a server")
 	}
 	if err := c.Remove("gone"); err == nil {
-		t.Error("a keeper that is away let go of a deposit")
+		t.Error("Remove succeeded without a server")
 	}
 	start(t, socket)
-	eventually(t, "it is back", c.Connected)
-	// Whoever holds mu deposits everything before it is seen as connected by
-	// the next question.
+	eventually(t, "the client reconnects", c.Connected)
+	// reconnect holds mu until all entries are stored, so this request comes
+	// after them.
 	if err := c.Store(newEntry(t, "c", "3")); err != nil {
 		t.Fatal(err)
 	}
 	stop()
-	_, held, _ := connect(t, socket)
-	checkEntries(t, held, map[string]string{"a": "1;", "b": "2;", "c": "3;"})
+	_, entries, _ := connect(t, socket)
+	checkEntries(t, entries, map[string]string{"a": "1;", "b": "2;", "c": "3;"})
 }
 
-// served is a keeper in this process.
-func startInProcess(t *testing.T) (k *Server, socket string) {
+// startInProcess starts a server in this process.
+func startInProcess(t *testing.T) (s *Server, socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s")
-	k = NewServer(slog.New(slog.DiscardHandler))
+	s = NewServer(slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- k.Serve(ctx, socket) }()
+	go func() { done <- s.Serve(ctx, socket) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if k.Len() != 0 {
-			t.Error("files are left open")
+		if s.Len() != 0 {
+			t.Error("files are still open after Serve returned")
 		}
 	})
-	eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
-	return k, socket
+	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	return s, socket
 }
 
-func TestKeeperRefuses(t *testing.T) {
-	k, socket := startInProcess(t)
+func TestInvalidEntriesAreRejected(t *testing.T) {
+	s, socket := startInProcess(t)
 	c, _, _ := connect(t, socket)
 	long := newEntry(t, "long", "x")
 	long.Description = json.RawMessage(`"` + strings.Repeat("x", MaxDescription) + `"`)
 	for _, d := range []struct {
-		name    string
-		deposit Entry
-		says    string
+		name  string
+		entry Entry
+		want  string
 	}{
-		{"no key", newEntry(t, "", "x"), "needs a key"},
+		{"no key", newEntry(t, "", "x"), "no key"},
 		{"no files", newEntry(t, "a"), "no files"},
-		{"an endless description", long, "bytes"},
+		{"a long description", long, "bytes"},
 	} {
 		t.Run(d.name, func(t *testing.T) {
-			if err := c.Store(d.deposit); err == nil || !strings.Contains(err.Error(), d.says) {
-				t.Errorf("answered %v", err)
+			if err := c.Store(d.entry); err == nil || !strings.Contains(err.Error(), d.want) {
+				t.Errorf("Store returned %v, want %q", err, d.want)
 			}
-			delete(c.entries, d.deposit.Key)
+			delete(c.entries, d.entry.Key)
 		})
 	}
-	if k.Len() != 0 {
-		t.Errorf("%d are held", k.Len())
+	if s.Len() != 0 {
+		t.Errorf("%d entries, want 0", s.Len())
 	}
 	if err := c.Store(newEntry(t, "good", "x")); err != nil {
-		t.Errorf("after all that: %v", err)
+		t.Errorf("valid entry after invalid ones: %v", err)
 	}
 }
 
-func TestNonsenseEndsAConnectionAndNothingElse(t *testing.T) {
-	k, socket := startInProcess(t)
+func TestMalformedPacketEndsOnlyItsConnection(t *testing.T) {
+	s, socket := startInProcess(t)
 	c, _, stop := connect(t, socket)
 	if err := c.Store(newEntry(t, "a", "1")); err != nil {
 		t.Fatal(err)
 	}
 	stop()
-	for _, packet := range []string{"x", "{}", `{"version":0,"kind":"deposit"}`, strings.Repeat("y", 1<<15)} {
+	for _, packet := range []string{"x", "{}", `{"version":0,"kind":"entry"}`, strings.Repeat("y", 1<<15)} {
 		conn, err := net.Dial(fdsock.Network, socket)
 		if err != nil {
 			t.Fatal(err)
@@ -247,21 +249,21 @@ func TestNonsenseEndsAConnectionAndNothingElse(t *testing.T) {
 		if _, err := conn.Write([]byte(packet)); err != nil {
 			t.Error(err)
 		}
-		_, _ = io.Copy(io.Discard, conn) // until the keeper hangs up
+		_, _ = io.Copy(io.Discard, conn) // until the server closes the connection
 		_ = conn.Close()
 	}
-	if k.Len() != 1 {
-		t.Errorf("%d are held", k.Len())
+	if s.Len() != 1 {
+		t.Errorf("%d entries, want 1", s.Len())
 	}
-	// A kind of a later version is refused, and the connection goes on.
-	next, held, _ := connect(t, socket)
-	checkEntries(t, held, map[string]string{"a": "1;"})
+	// A kind of a later version is rejected and the connection stays open.
+	next, entries, _ := connect(t, socket)
+	checkEntries(t, entries, map[string]string{"a": "1;"})
 	next.mu.Lock()
 	err := next.request(message{Kind: "later"}, nil)
 	next.mu.Unlock()
-	var refused rejectedError
-	if !errors.As(err, &refused) {
-		t.Errorf("answered %v", err)
+	var rejected rejectedError
+	if !errors.As(err, &rejected) {
+		t.Errorf("unknown kind: %v", err)
 	}
 }
 
@@ -276,6 +278,6 @@ func TestNewestClientWins(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := first.Store(newEntry(t, "a", "stale")); err == nil {
-		t.Error("a client that was replaced deposits")
+		t.Error("Store succeeded on a replaced client")
 	}
 }

@@ -1,6 +1,7 @@
-// Package mountmanager keeps one mount of a runtime on a node: the one that all pods
-// share, or a pod's own. It mounts once, however often it is asked, gives
-// duplicates of what it holds to the keeper, lends the mount to the FUSE server
-// whose volume it was told of, and ends what nobody can answer any more. A mount
-// that ended is made anew by the next Ensure.
+// Package mountmanager manages one FUSE mount of a runtime on a node: the mount
+// that pods share, or the mount of one pod with a sidecar. A Manager mounts at
+// most once, stores duplicates of the mount's descriptors in a descriptor store,
+// hands the mount off to the FUSE server at a configured socket, and aborts a
+// mount that has had no server for too long. After an abort the next Ensure mounts
+// again.
 package mountmanager

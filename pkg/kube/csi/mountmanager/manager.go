@@ -20,46 +20,48 @@ import (
 )
 
 const (
-	// unmountTime bounds an unmount.
+	// unmountTimeout is the timeout of an unmount.
 	unmountTimeout = 10 * time.Second
-	// recoverTime is how long a server may take to bring what nobody else has.
+	// recoverTimeout is how long recovering the descriptors of a mount from its
+	// FUSE server may take.
 	recoverTimeout = 5 * time.Second
-	// stopTime is how long the end of a lending is waited for.
+	// handoffStopTimeout is how long stopping a handoff may take.
 	handoffStopTimeout = 2 * time.Second
-	// servingPoll is how often Wait looks.
+	// servingPollInterval is the interval at which Wait checks Serving.
 	servingPollInterval = 50 * time.Millisecond
 )
 
-// Keeper takes deposits.
+// FDStore stores descriptors. *fdstore.Client implements it.
 type FDStore interface {
 	Store(d fdstore.Entry) error
 	Remove(key string) error
 }
 
-// Description is what is deposited with a mount's files.
+// Description describes a mount in the descriptor store.
 type Description struct {
 	Runtime    records.Runtime `json:"runtime"`
 	Mountpoint string          `json:"mountpoint"`
 	ReadOnly   bool            `json:"readOnly"`
-	// Device of the mount, as mountinfo shows it.
+	// Device is the mount's "major:minor", as in mountinfo.
 	Device string `json:"device"`
 }
 
-// Config of a holder.
+// Config configures a Manager.
 type Config struct {
 	Runtime records.Runtime
-	// Key of the deposit; Point is where the runtime is mounted.
+	// Key identifies the mount in FDStore. Mountpoint is the path of the mount.
 	Key, Mountpoint string
 	FDStore         FDStore
-	// ServerUIDs may serve besides root.
+	// ServerUIDs are the users, besides root, that FUSE servers may run as.
 	ServerUIDs []uint32
-	// Patience is how long nobody may serve; Terminating the same when every pod
-	// that uses the mount is on its way out.
+	// ServeTimeout is how long a mount may be without a server before it is
+	// aborted. TerminatingTimeout replaces it when every pod that uses the mount
+	// is being deleted.
 	ServeTimeout, TerminatingTimeout time.Duration
 	Logger                           *slog.Logger
 }
 
-// Holder of one mount. Safe for concurrent use.
+// Manager manages one mount. It is safe for concurrent use.
 type Manager struct {
 	config Config
 	log    *slog.Logger
@@ -70,195 +72,197 @@ type Manager struct {
 	socket  string
 }
 
-// lending is a session that is being lent at a socket.
+// handoff is the offer of a session's descriptors at a FUSE server's socket.
 type handoff struct {
 	socket string
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// New makes a holder without a mount.
+// New returns a Manager without a mount.
 func New(config Config) *Manager {
 	return &Manager{config: config, log: config.Logger.With("key", config.Key)}
 }
 
-// Point is where the runtime is mounted.
-func (h *Manager) Mountpoint() string { return h.config.Mountpoint }
+// Mountpoint returns the path of the mount.
+func (m *Manager) Mountpoint() string { return m.config.Mountpoint }
 
-func (h *Manager) options() fusefd.Options {
+func (m *Manager) options() fusefd.Options {
 	return fusefd.Options{
-		Mountpoint: h.Mountpoint(), ReadOnly: true, AllowOther: true, ServerUIDs: h.config.ServerUIDs,
-		Patience: h.config.ServeTimeout, Logger: h.log,
+		Mountpoint: m.Mountpoint(), ReadOnly: true, AllowOther: true, ServerUIDs: m.config.ServerUIDs,
+		Patience: m.config.ServeTimeout, Logger: m.log,
 	}
 }
 
-// Ensure that there is a mount. It does not wait for a server.
-func (h *Manager) Ensure(ctx context.Context) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.session != nil && h.session.Alive() {
+// Ensure mounts if there is no live mount. It does not wait for a FUSE server.
+func (m *Manager) Ensure(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session != nil && m.session.Alive() {
 		return nil
 	}
-	h.unmount()
-	if session := h.recover(ctx); session != nil {
-		h.setSession(session)
+	m.unmount()
+	if session := m.recover(ctx); session != nil {
+		m.setSession(session)
 		return nil
 	}
-	if err := h.cleanMountpoint(); err != nil {
+	if err := m.cleanMountpoint(); err != nil {
 		return err
 	}
-	session, err := fusefd.Open(ctx, h.options())
+	session, err := fusefd.Open(ctx, m.options())
 	if err != nil {
-		return fmt.Errorf("mounting runtime %s: %w", h.config.Runtime, err)
+		return fmt.Errorf("mount runtime %s: %w", m.config.Runtime, err)
 	}
-	h.setSession(session)
+	m.setSession(session)
 	return nil
 }
 
-// recover a mount whose files only its server still has: the plugin and the
-// keeper went at once. Nil when there is none.
-func (h *Manager) recover(ctx context.Context) *fusefd.Session {
-	if h.socket == "" {
+// recover returns a session for an existing mount whose descriptors only its FUSE
+// server still holds, because the plugin and the descriptor store were restarted
+// together. It returns nil if there is no such mount.
+func (m *Manager) recover(ctx context.Context) *fusefd.Session {
+	if m.socket == "" {
 		return nil
 	}
-	if there, err := fusefd.Mounted(h.Mountpoint()); err != nil || !there || fusefd.Dead(h.Mountpoint()) {
+	if mounted, err := fusefd.Mounted(m.Mountpoint()); err != nil || !mounted || fusefd.Dead(m.Mountpoint()) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
 	defer cancel()
-	session, err := fusefd.Recover(ctx, h.options(), h.socket)
+	session, err := fusefd.Recover(ctx, m.options(), m.socket)
 	if err != nil {
-		h.log.Warn("the mount is not recovered", "error", err)
+		m.log.Warn("mount not recovered from its FUSE server", "error", err)
 		return nil
 	}
-	h.log.Info("the mount is recovered from its server")
+	m.log.Info("mount recovered from its FUSE server")
 	return session
 }
 
-// clean the mount point from a mount whose files nobody has: nothing can be
-// answered there any more.
-func (h *Manager) cleanMountpoint() error {
-	if err := fusefd.CleanStale(h.Mountpoint()); err == nil || !errors.Is(err, fusefd.ErrBusy) {
+// cleanMountpoint unmounts a mount whose descriptors are lost.
+func (m *Manager) cleanMountpoint() error {
+	if err := fusefd.CleanStale(m.Mountpoint()); err == nil || !errors.Is(err, fusefd.ErrBusy) {
 		return err
 	}
-	// A server answers there that did not come back: it ends with its process,
-	// and its readers get ENOTCONN now.
-	h.log.Warn("ending a mount that is served without a holder")
-	_ = unix.Unmount(h.Mountpoint(), unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
-	_ = unix.Unmount(h.Mountpoint(), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	return fusefd.CleanStale(h.Mountpoint())
+	// Its server still serves it but did not return the descriptors. Readers of
+	// the mount get ENOTCONN.
+	m.log.Warn("unmounting a mount whose descriptors cannot be recovered")
+	_ = unix.Unmount(m.Mountpoint(), unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
+	_ = unix.Unmount(m.Mountpoint(), unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	return fusefd.CleanStale(m.Mountpoint())
 }
 
-// take a session as the runtime's, deposit it and lend it.
-func (h *Manager) setSession(session *fusefd.Session) {
-	h.session = session
+// setSession makes session the current one, stores its descriptors and offers it
+// to the FUSE server.
+func (m *Manager) setSession(session *fusefd.Session) {
+	m.session = session
 	device, slots := session.Files()
 	description, err := json.Marshal(Description{
-		Runtime: h.config.Runtime, Mountpoint: h.Mountpoint(), ReadOnly: true, Device: session.Device(),
+		Runtime: m.config.Runtime, Mountpoint: m.Mountpoint(), ReadOnly: true, Device: session.Device(),
 	})
 	if err == nil {
-		err = h.config.FDStore.Store(fdstore.Entry{
-			Key: h.config.Key, Description: description, Files: []*os.File{device, slots},
+		err = m.config.FDStore.Store(fdstore.Entry{
+			Key: m.config.Key, Description: description, Files: []*os.File{device, slots},
 		})
 	}
 	if err != nil {
-		h.log.Warn("the keeper does not have the mount yet", "error", err)
+		m.log.Warn("mount not stored in the descriptor store yet", "error", err)
 	}
-	h.updateHandoff()
+	m.updateHandoff()
 }
 
-// Adopt a mount by files that the keeper returned. They are the holder's from now
-// on.
-func (h *Manager) Adopt(files []*os.File) error {
+// Adopt takes over a mount by the files that the descriptor store returned. The
+// Manager owns files afterwards, also on error.
+func (m *Manager) Adopt(files []*os.File) error {
 	if len(files) != 2 {
 		for _, f := range files {
 			_ = f.Close()
 		}
-		return fmt.Errorf("adopting the mount of %s: %d files came instead of 2", h.config.Runtime, len(files))
+		return fmt.Errorf("adopt mount of runtime %s: got %d files, want 2", m.config.Runtime, len(files))
 	}
-	session, err := fusefd.Adopt(h.options(), files[0], files[1])
+	session, err := fusefd.Adopt(m.options(), files[0], files[1])
 	if err != nil {
-		return fmt.Errorf("adopting the mount of %s: %w", h.config.Runtime, err)
+		return fmt.Errorf("adopt mount of runtime %s: %w", m.config.Runtime, err)
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.setSession(session)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.setSession(session)
 	return nil
 }
 
-// LendAt tells at which socket the FUSE server of this node asks for the mount;
-// empty when there is none. It returns when nothing listens at the socket of
-// before any more.
-func (h *Manager) SetServerSocket(socket string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.socket = socket
-	h.updateHandoff()
+// SetServerSocket sets the socket at which the FUSE server gets the mount; empty
+// if there is no server. When it returns, nothing listens at the previous socket.
+func (m *Manager) SetServerSocket(socket string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.socket = socket
+	m.updateHandoff()
 }
 
-// lend brings in line what is lent with what there is.
-func (h *Manager) updateHandoff() {
-	if l := h.handoff; l != nil {
+// updateHandoff starts, stops or restarts the handoff according to the current
+// session and socket.
+func (m *Manager) updateHandoff() {
+	if current := m.handoff; current != nil {
 		ended := false
 		select {
-		case <-l.done:
+		case <-current.done:
 			ended = true
 		default:
 		}
-		if !ended && h.session != nil && l.socket == h.socket {
+		if !ended && m.session != nil && current.socket == m.socket {
 			return
 		}
-		h.stopHandoff()
+		m.stopHandoff()
 	}
-	if h.session == nil || h.socket == "" {
+	if m.session == nil || m.socket == "" {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &handoff{socket: h.socket, cancel: cancel, done: make(chan struct{})}
-	session := h.session
-	h.handoff = l
+	current := &handoff{socket: m.socket, cancel: cancel, done: make(chan struct{})}
+	session := m.session
+	m.handoff = current
 	go func() {
-		defer close(l.done)
-		if err := session.Serve(ctx, l.socket); err != nil {
-			h.log.Warn("the mount is not lent", "socket", l.socket, "error", err)
+		defer close(current.done)
+		if err := session.Serve(ctx, current.socket); err != nil {
+			m.log.Warn("mount handoff failed", "socket", current.socket, "error", err)
 		}
 	}()
 }
 
-func (h *Manager) stopHandoff() {
-	if h.handoff == nil {
+func (m *Manager) stopHandoff() {
+	if m.handoff == nil {
 		return
 	}
-	h.handoff.cancel()
+	m.handoff.cancel()
 	select {
-	case <-h.handoff.done:
+	case <-m.handoff.done:
 	case <-time.After(handoffStopTimeout):
-		// Telling the kernel something may wait for a server. The socket is
-		// closed by now, and the rest ends with the mount.
-		h.log.Warn("the holder of before still waits for the kernel", "socket", h.handoff.socket)
+		// A notification to the kernel may block on a server. The socket is
+		// closed already, and the goroutine ends with the mount.
+		m.log.Warn("previous handoff is still blocked in the kernel", "socket", m.handoff.socket)
 	}
-	h.handoff = nil
+	m.handoff = nil
 }
 
-// Serving says why pods cannot use the mount yet, nil when they can.
-func (h *Manager) Serving() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// Serving returns nil if pods can use the mount, and the reason if not.
+func (m *Manager) Serving() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	switch {
-	case h.session == nil || !h.session.Alive():
-		return errors.New("it is not mounted")
-	case h.socket == "":
-		return errors.New("no FUSE server has come to this node yet")
-	case !h.session.Serving():
-		return errors.New("its FUSE server on this node has not answered the kernel yet")
+	case m.session == nil || !m.session.Alive():
+		return errors.New("not mounted")
+	case m.socket == "":
+		return errors.New("no FUSE server runs on this node yet")
+	case !m.session.Serving():
+		return errors.New("the FUSE server on this node has not initialized the mount yet")
 	}
 	return nil
 }
 
-// Wait for Serving, at most until ctx ends.
-func (h *Manager) Wait(ctx context.Context) error {
+// Wait blocks until Serving returns nil. If ctx ends first, it returns the last
+// result of Serving.
+func (m *Manager) Wait(ctx context.Context) error {
 	for {
-		err := h.Serving()
+		err := m.Serving()
 		if err == nil {
 			return nil
 		}
@@ -270,78 +274,79 @@ func (h *Manager) Wait(ctx context.Context) error {
 	}
 }
 
-// Device of the living mount; empty without one.
-func (h *Manager) Device() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.session == nil || !h.session.Alive() {
+// Device returns the "major:minor" of the live mount, or "" if there is none.
+func (m *Manager) Device() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session == nil || !m.session.Alive() {
 		return ""
 	}
-	return h.session.Device()
+	return m.session.Device()
 }
 
-// Drop the mount. Binds of it must be gone, or go dead.
-func (h *Manager) Unmount() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.unmount()
+// Unmount unmounts. Bind mounts that remain return ENOTCONN.
+func (m *Manager) Unmount() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.unmount()
 }
 
-// drop with mu held.
-func (h *Manager) unmount() {
-	if h.session == nil {
-		h.stopHandoff()
+// unmount unmounts with m.mu held.
+func (m *Manager) unmount() {
+	if m.session == nil {
+		m.stopHandoff()
 		return
 	}
-	// Aborted first: somebody may have a copy of the mount in a namespace of his
-	// own, and its server would go on with it instead of with the next one.
-	if err := h.session.Abort(); err != nil {
-		h.log.Error("ending the mount", "error", err)
+	// Abort first: another mount namespace may hold a copy of the mount, and the
+	// server would go on serving it instead of the next mount.
+	if err := m.session.Abort(); err != nil {
+		m.log.Error("mount not aborted", "error", err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), unmountTimeout)
 	defer cancel()
-	if err := h.session.Unmount(ctx); err != nil {
-		h.log.Error("the mount stays in the tree", "error", err)
+	if err := m.session.Unmount(ctx); err != nil {
+		m.log.Error("unmount failed", "error", err)
 	}
-	h.stopHandoff()
-	if err := h.config.FDStore.Remove(h.config.Key); err != nil {
-		h.log.Debug("the keeper lets go later", "error", err)
+	m.stopHandoff()
+	if err := m.config.FDStore.Remove(m.config.Key); err != nil {
+		m.log.Debug("mount not removed from the descriptor store yet", "error", err)
 	}
-	h.session.Close()
-	h.session = nil
+	m.session.Close()
+	m.session = nil
 }
 
-// Leave lets go of the mount without ending it: the keeper has it.
-func (h *Manager) Release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stopHandoff()
-	if h.session != nil {
-		h.session.Close()
-		h.session = nil
+// Release closes this process's descriptors without unmounting; the descriptor
+// store keeps the mount.
+func (m *Manager) Release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stopHandoff()
+	if m.session != nil {
+		m.session.Close()
+		m.session = nil
 	}
 }
 
-// Tick does what time demands: it lends again where that failed, ends a mount
-// that waited too long for a server, and takes a dead one down, which it
-// answers true for. leaving says that every pod that uses the mount is on its
-// way out.
-func (h *Manager) Tick(leaving bool) (lost bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.session == nil {
+// Tick performs the periodic work: it retries a failed handoff, aborts a mount
+// that has been without a server for too long, and unmounts a dead mount, in which
+// case it returns true. terminating reports whether every pod that uses the mount
+// is being deleted.
+func (m *Manager) Tick(terminating bool) (lost bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session == nil {
 		return false
 	}
-	if idle := h.session.Idle(); idle > h.config.ServeTimeout || leaving && idle > h.config.TerminatingTimeout {
-		h.log.Warn("nobody serves the mount, ending it", "idle", idle, "pods are terminating", leaving)
-		if err := h.session.Abort(); err != nil {
-			h.log.Error("ending the mount", "error", err)
+	if idle := m.session.Idle(); idle > m.config.ServeTimeout || terminating && idle > m.config.TerminatingTimeout {
+		m.log.Warn("aborting a mount without a FUSE server", "idle", idle, "podsTerminating", terminating)
+		if err := m.session.Abort(); err != nil {
+			m.log.Error("mount not aborted", "error", err)
 		}
 	}
-	if !h.session.Alive() {
-		h.unmount()
+	if !m.session.Alive() {
+		m.unmount()
 		return true
 	}
-	h.updateHandoff()
+	m.updateHandoff()
 	return false
 }

@@ -1,5 +1,5 @@
-// Package mounts mounts and unmounts for the node plugin without ever waiting
-// for a file system that nobody serves: it reads the kernel's list instead of
-// asking the mount, and what has to touch one is done aside and abandoned at a
-// deadline.
+// Package mounts mounts and unmounts file systems for the node plugin. It never
+// blocks on a FUSE file system without a server: it inspects mounts through
+// mountinfo, and runs operations that access a file system in a goroutine that is
+// abandoned at a deadline.
 package mounts

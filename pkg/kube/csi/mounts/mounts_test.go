@@ -28,8 +28,8 @@ func table(t *testing.T) *Table {
 	return table
 }
 
-// place is a directory whose mounts end with the test.
-func place(t *testing.T) string {
+// mountDir returns a directory whose mounts are removed when the test ends.
+func mountDir(t *testing.T) string {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root")
@@ -49,7 +49,7 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// device of a path as mountinfo writes it.
+// device returns the device of a path, as mountinfo writes it.
 func device(t *testing.T, path string) string {
 	t.Helper()
 	var stat unix.Stat_t
@@ -58,23 +58,23 @@ func device(t *testing.T, path string) string {
 }
 
 func TestTableFollowsTheKernel(t *testing.T) {
-	dir, table := place(t), table(t)
+	dir, table := mountDir(t), table(t)
 	point := filepath.Join(dir, "with space")
 	must(t, MakeDir(point), MakeDir(point))
 	for range 20 {
-		if _, there, err := table.Top(point); err != nil || there {
-			t.Fatalf("before: %v, %v", there, err)
+		if _, mounted, err := table.Top(point); err != nil || mounted {
+			t.Fatalf("before mount: mounted %v, %v", mounted, err)
 		}
 		must(t, Tmpfs(point, 1<<20))
-		if top, there, err := table.Top(point); err != nil || !there || top.Source != Source || top.Type != "tmpfs" || top.Device != device(t, point) {
-			t.Fatalf("mounted: %+v, %v, %v", top, there, err)
+		if top, mounted, err := table.Top(point); err != nil || !mounted || top.Source != Source || top.Type != "tmpfs" || top.Device != device(t, point) {
+			t.Fatalf("after mount: %+v, mounted %v, %v", top, mounted, err)
 		}
 		must(t, table.Clear(point))
 	}
 }
 
-func TestClearTakesEverythingDown(t *testing.T) {
-	dir, table := place(t), table(t)
+func TestClearUnmountsEverything(t *testing.T) {
+	dir, table := mountDir(t), table(t)
 	point := filepath.Join(dir, "a")
 	beside := filepath.Join(dir, "ab")
 	must(t, MakeDir(point), MakeDir(beside), Tmpfs(beside, 1<<20), Tmpfs(point, 1<<20), Tmpfs(point, 1<<20),
@@ -84,16 +84,16 @@ func TestClearTakesEverythingDown(t *testing.T) {
 	defer func() { _ = busy.Close() }()
 	must(t, table.CheckOurs(point), table.Clear(point), table.Clear(point))
 	if left, err := table.Below(dir); err != nil || len(left) != 1 || left[0].Point != beside {
-		t.Errorf("left %v, %v", left, err)
+		t.Errorf("mounts left: %v, %v", left, err)
 	}
 	must(t, unix.Mount("other", point, "tmpfs", 0, ""))
 	if err := table.CheckOurs(point); !errors.Is(err, ErrForeign) {
-		t.Errorf("somebody else's mount: %v", err)
+		t.Errorf("foreign mount: %v", err)
 	}
 }
 
 func TestBindWithin(t *testing.T) {
-	dir, table := place(t), table(t)
+	dir, table := mountDir(t), table(t)
 	root, outside := filepath.Join(dir, "root"), filepath.Join(dir, "outside")
 	must(t, os.MkdirAll(filepath.Join(root, "a", "b"), 0o755), os.MkdirAll(outside, 0o755),
 		os.WriteFile(filepath.Join(root, "a", "b", "file"), []byte("x"), 0o600),
@@ -101,7 +101,7 @@ func TestBindWithin(t *testing.T) {
 		os.Symlink("a/b", filepath.Join(root, "inside")))
 	for _, c := range []struct {
 		name, sub string
-		shown     string // a file that is seen then
+		shown     string // a file that is visible then; empty if the call must fail
 	}{
 		{"everything", "", "a/b/file"},
 		{"a directory", "a/b", "file"},
@@ -117,8 +117,8 @@ func TestBindWithin(t *testing.T) {
 			must(t, MakeDir(point))
 			err := BindWithin(t.Context(), root, c.sub, point, true)
 			if c.shown == "" {
-				if _, there, _ := table.Top(point); err == nil || there {
-					t.Fatalf("answered %v, mounted %v", err, there)
+				if _, mounted, _ := table.Top(point); err == nil || mounted {
+					t.Fatalf("BindWithin returned %v, mounted %v", err, mounted)
 				}
 				return
 			}
@@ -128,20 +128,20 @@ func TestBindWithin(t *testing.T) {
 				t.Error(err)
 			}
 			if err := os.WriteFile(shown, nil, 0o600); !errors.Is(err, unix.EROFS) {
-				t.Errorf("writing answers %v", err)
+				t.Errorf("write returned %v, want EROFS", err)
 			}
 			must(t, table.Clear(point))
 		})
 	}
 }
 
-func TestWhatHangsIsAbandoned(t *testing.T) {
+func TestBlockedCallIsAbandoned(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	hang, ended := make(chan struct{}), make(chan struct{})
 	err := runUntil(ctx, func() error { defer close(ended); <-hang; return nil })
-	if err == nil || !strings.Contains(err.Error(), "does not answer") {
-		t.Errorf("answered %v", err)
+	if err == nil || !strings.Contains(err.Error(), "does not respond") {
+		t.Errorf("runUntil returned %v", err)
 	}
 	close(hang)
 	<-ended
@@ -157,9 +157,9 @@ func TestStat(t *testing.T) {
 	}
 }
 
-// Containers get the node's copy of a mount, to which it was propagated.
+// Containers get the node's propagated copy of a mount.
 func TestReadOnlyWhereItIsPropagated(t *testing.T) {
-	dir := place(t)
+	dir := mountDir(t)
 	shared, from, peer := filepath.Join(dir, "shared"), filepath.Join(dir, "from"), filepath.Join(dir, "peer")
 	must(t, MakeDir(shared), MakeDir(peer), MakeDir(from), Tmpfs(from, 1<<20), MakeDir(filepath.Join(from, "open")),
 		Tmpfs(filepath.Join(from, "open"), 1<<20), Tmpfs(shared, 1<<20), unix.Mount("", shared, "", unix.MS_SHARED, ""), Bind(shared, peer))
@@ -170,11 +170,11 @@ func TestReadOnlyWhereItIsPropagated(t *testing.T) {
 	for _, name := range []string{"tree", "one"} {
 		for _, where := range []string{shared, peer} {
 			if err := os.WriteFile(filepath.Join(where, name, "x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
-				t.Errorf("writing in %s of %s: %v", name, where, err)
+				t.Errorf("write in %s of %s: %v", name, where, err)
 			}
 		}
 	}
 	if err := os.WriteFile(filepath.Join(peer, "tree", "open", "x"), nil, 0o600); err != nil {
-		t.Errorf("what is mounted below is read-only too: %v", err)
+		t.Errorf("write to the mount below: %v", err)
 	}
 }

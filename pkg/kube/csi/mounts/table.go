@@ -15,17 +15,19 @@ import (
 
 const mountinfoPath = "/proc/self/mountinfo"
 
-// Entry is one line of mountinfo.
+// Entry is one mount in mountinfo.
 type Entry struct {
-	// Device is "major:minor" of the file system: a bind has that of its origin.
+	// Device is the "major:minor" of the file system. A bind mount has the device
+	// of its source.
 	Device string
 	Point  string
 	Type   string
 	Source string
 }
 
-// Table follows the mounts of this process's namespace. It reads them again
-// only after the kernel said that they changed.
+// Table lists the mounts of this process's mount namespace. It reads mountinfo
+// again only after the kernel has reported a change. It is safe for concurrent
+// use.
 type Table struct {
 	mu      sync.Mutex
 	file    *os.File
@@ -33,21 +35,21 @@ type Table struct {
 	read    bool
 }
 
-// OpenTable opens the list.
+// OpenTable opens mountinfo.
 func OpenTable() (*Table, error) {
-	// Not os.Open: Go's poller would be told of the changes in our place.
+	// Not os.Open: Go's network poller would consume the change notifications.
 	fd, err := unix.Open(mountinfoPath, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("listing mounts: %w", err)
+		return nil, fmt.Errorf("read mountinfo: %w", err)
 	}
 	return &Table{file: os.NewFile(uintptr(fd), mountinfoPath)}, nil
 }
 
-// Close closes the list.
+// Close closes mountinfo.
 func (t *Table) Close() error { return t.file.Close() }
 
-// Entries in the order in which they were mounted. The slice is the caller's to
-// read only.
+// Entries returns the mounts in mount order. The caller must not modify the
+// slice.
 func (t *Table) Entries() ([]Entry, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,11 +57,11 @@ func (t *Table) Entries() ([]Entry, error) {
 		return t.entries, nil
 	}
 	if _, err := t.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("listing mounts: %w", err)
+		return nil, fmt.Errorf("read mountinfo: %w", err)
 	}
 	infos, err := mountinfo.GetMountsFromReader(t.file, nil)
 	if err != nil {
-		return nil, fmt.Errorf("listing mounts: %w", err)
+		return nil, fmt.Errorf("read mountinfo: %w", err)
 	}
 	entries := make([]Entry, len(infos))
 	for i, info := range infos {
@@ -71,15 +73,16 @@ func (t *Table) Entries() ([]Entry, error) {
 	return entries, nil
 }
 
-// changed asks the kernel, which answers each change once. Not knowing counts as
-// changed.
+// changed reports whether the mounts have changed since the last call. The kernel
+// reports each change once. An error counts as a change.
 func (t *Table) changed() bool {
 	poll := []unix.PollFd{{Fd: int32(t.file.Fd()), Events: unix.POLLPRI}}
 	n, err := unix.Poll(poll, 0)
 	return err != nil || n > 0
 }
 
-// Top is the mount that a lookup of point reaches.
+// Top returns the topmost mount on point, the one that a path lookup reaches, and
+// whether there is one.
 func (t *Table) Top(point string) (Entry, bool, error) {
 	entries, err := t.Entries()
 	if err != nil {
@@ -93,7 +96,7 @@ func (t *Table) Top(point string) (Entry, bool, error) {
 	return Entry{}, false, nil
 }
 
-// Below are the mounts on path and under it, the newest first.
+// Below returns the mounts on path and below it, newest first.
 func (t *Table) Below(path string) ([]Entry, error) {
 	entries, err := t.Entries()
 	if err != nil {

@@ -1,6 +1,5 @@
-// Package records is what the node plugin knows of the volumes it published, on
-// the node's disk: a plugin that starts again knows all that the one before did.
-// No secret is in it.
+// Package records stores the node plugin's records of published volumes on the
+// node's disk, so that a restarted plugin knows them. Records contain no secrets.
 package records
 
 import (
@@ -19,63 +18,66 @@ import (
 	"time"
 )
 
-// Runtime is whose volume it is.
+// Runtime identifies the JindoRuntime of a volume.
 type Runtime struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 }
 
-// String is what people read.
+// String returns NAMESPACE/NAME.
 func (r Runtime) String() string { return r.Namespace + "/" + r.Name }
 
-// Dir is a name for the runtime's directory: neither part can have an underscore.
+// Dir returns the name of the runtime's directory, NAMESPACE_NAME. It is
+// unambiguous because neither part can contain an underscore.
 func (r Runtime) Dir() string { return r.Namespace + "_" + r.Name }
 
-// RuntimeOfDir undoes Dir.
+// RuntimeOfDir parses a name returned by Dir.
 func RuntimeOfDir(name string) (Runtime, bool) {
 	namespace, runtime, ok := strings.Cut(name, "_")
 	return Runtime{namespace, runtime}, ok && namespace != "" && runtime != ""
 }
 
-// Pod that uses a volume.
+// Pod identifies a pod that uses a volume.
 type Pod struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
 	UID       string `json:"uid,omitempty"`
 }
 
-// Volume is one published target.
+// Volume is the record of one published target.
 type Volume struct {
 	ID     string `json:"id"`
 	Target string `json:"target"`
-	// Role of an inline volume; empty for a volume with the runtime's files.
+	// Role is the role of an inline volume; empty for a dataset volume.
 	Role    string  `json:"role,omitempty"`
 	Runtime Runtime `json:"runtime"`
 	Pod     Pod     `json:"pod"`
-	// Sidecar says that the pod serves this volume itself, at a mount of its own.
+	// Sidecar reports whether the pod's own FUSE server serves this volume, at a
+	// mount of its own.
 	Sidecar bool `json:"sidecar,omitempty"`
-	// Handles of a sidecar's inline volume, with commas: the volumes that it
-	// serves.
+	// Handles are the handles of the volumes that a sidecar serves, separated by
+	// commas. Set for the sidecar's inline volume.
 	Handles string `json:"handles,omitempty"`
-	// ReadOnly, SubPath and CleanPolicy are of volumes with files.
+	// ReadOnly, SubPath and CleanPolicy are set for dataset volumes.
 	ReadOnly    bool   `json:"readOnly,omitempty"`
 	SubPath     string `json:"subPath,omitempty"`
 	CleanPolicy string `json:"cleanPolicy,omitempty"`
-	// Since orders volumes of one role.
+	// Since is the time of the first publish request. It orders the volumes of one
+	// role.
 	Since time.Time `json:"since"`
 }
 
-// Shared says that the volume shows the runtime's one mount on the node.
+// Shared reports whether the volume is a bind mount of the runtime's shared mount
+// on the node.
 func (v Volume) Shared() bool { return v.Role == "" && !v.Sidecar }
 
-// Same says whether two records are of one publication, whenever it was first
-// asked for.
+// Same reports whether two records are equal except for Since.
 func (v Volume) Same(other Volume) bool {
 	v.Since = other.Since
 	return v == other
 }
 
-// Store holds the records of one node. Safe for concurrent use.
+// Store holds the records of one node. It is safe for concurrent use.
 type Store struct {
 	dir string
 
@@ -83,27 +85,27 @@ type Store struct {
 	volumes map[string]Volume // by target
 }
 
-// Open reads the records in dir. One that is damaged is put aside, so that a
-// disk's fault in one does not keep all others from being served.
+// Open reads the records in dir, which it creates if necessary. It renames a
+// damaged record to *.damaged, so that the other records remain usable.
 func Open(dir string, logger *slog.Logger) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the directory of records: %w", err)
+		return nil, fmt.Errorf("create record directory: %w", err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
-		return nil, fmt.Errorf("listing records: %w", err)
+		return nil, fmt.Errorf("list records: %w", err)
 	}
 	s := &Store{dir: dir, volumes: map[string]Volume{}}
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
-			return nil, fmt.Errorf("reading a record: %w", err)
+			return nil, fmt.Errorf("read record: %w", err)
 		}
 		var v Volume
 		if err := json.Unmarshal(raw, &v); err != nil || v.Target == "" {
-			logger.Error("a record is damaged and put aside; the kubelet's next call for its volume makes it again", "file", file, "error", err)
+			logger.Error("damaged record renamed; the kubelet's next publish call creates it again", "file", file, "error", err)
 			if err := os.Rename(file, file+".damaged"); err != nil {
-				return nil, fmt.Errorf("putting a damaged record aside: %w", err)
+				return nil, fmt.Errorf("rename damaged record: %w", err)
 			}
 			continue
 		}
@@ -112,7 +114,7 @@ func Open(dir string, logger *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Get the record of a target.
+// Get returns the record of a target.
 func (s *Store) Get(target string) (Volume, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,13 +122,13 @@ func (s *Store) Get(target string) (Volume, bool) {
 	return v, ok
 }
 
-// Put a record on disk.
+// Put writes a record to disk.
 func (s *Store) Put(v Volume) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	raw, err := json.Marshal(v)
 	if err != nil {
-		return fmt.Errorf("encoding the record of %s: %w", v.Target, err)
+		return fmt.Errorf("encode record of %s: %w", v.Target, err)
 	}
 	if err := WriteFile(s.file(v.Target), raw, 0o600); err != nil {
 		return err
@@ -135,18 +137,18 @@ func (s *Store) Put(v Volume) error {
 	return nil
 }
 
-// Delete the record of a target.
+// Delete deletes the record of a target, if there is one.
 func (s *Store) Delete(target string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := os.Remove(s.file(target)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the record of %s: %w", target, err)
+		return fmt.Errorf("remove record of %s: %w", target, err)
 	}
 	delete(s.volumes, target)
 	return nil
 }
 
-// All records, the oldest first.
+// All returns all records, oldest first.
 func (s *Store) All() []Volume {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,12 +165,12 @@ func (s *Store) All() []Volume {
 	return volumes
 }
 
-// Of are the records of a runtime, the oldest first.
+// Of returns the records of a runtime, oldest first.
 func (s *Store) Of(r Runtime) []Volume {
 	return slices.DeleteFunc(s.All(), func(v Volume) bool { return v.Runtime != r })
 }
 
-// OfPod are the records of a pod, the oldest first.
+// OfPod returns the records of a pod, oldest first.
 func (s *Store) OfPod(uid string) []Volume {
 	return slices.DeleteFunc(s.All(), func(v Volume) bool { return v.Pod.UID != uid })
 }

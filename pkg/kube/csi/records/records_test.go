@@ -24,7 +24,7 @@ func volume(target string, since int64) Volume {
 	return Volume{ID: "v", Target: target, Runtime: Runtime{"ns", "hadoop"}, Pod: Pod{"ns", "p", "u"}, Since: time.Unix(since, 0).UTC()}
 }
 
-func TestRecordsOutliveTheProcess(t *testing.T) {
+func TestRecordsSurviveTheProcess(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "by", "it")
 	s, _ := open(t, dir)
 	first, second, other := volume("/a", 2), volume("/b", 1), volume("/c", 0)
@@ -47,17 +47,17 @@ func TestRecordsOutliveTheProcess(t *testing.T) {
 	again, _ := open(t, dir)
 	all := again.All()
 	if len(all) != 2 || all[0] != second || all[1] != first {
-		t.Errorf("known: %+v", all)
+		t.Errorf("records: %+v", all)
 	}
 	if got := again.Of(Runtime{"ns", "spark"}); len(got) != 0 {
-		t.Errorf("of spark: %+v", got)
+		t.Errorf("records of ns/spark: %+v", got)
 	}
 	if got, ok := again.Get("/a"); !ok || !got.Same(first) {
 		t.Errorf("/a: %+v, %v", got, ok)
 	}
 }
 
-func TestDamagedRecordIsPutAside(t *testing.T) {
+func TestDamagedRecordIsRenamed(t *testing.T) {
 	dir := t.TempDir()
 	s, _ := open(t, dir)
 	if err := s.Put(volume("/a", 1)); err != nil {
@@ -70,26 +70,26 @@ func TestDamagedRecordIsPutAside(t *testing.T) {
 	}
 	again, log := open(t, dir)
 	if len(again.All()) != 1 {
-		t.Errorf("known: %+v", again.All())
+		t.Errorf("records: %+v", again.All())
 	}
-	if n := strings.Count(log.String(), "put aside"); n != 3 {
-		t.Errorf("logged %d: %s", n, log)
+	if n := strings.Count(log.String(), "damaged record renamed"); n != 3 {
+		t.Errorf("%d damaged records logged, want 3: %s", n, log)
 	}
 	third, log := open(t, dir)
 	if len(third.All()) != 1 || log.Len() > 0 {
-		t.Errorf("the next start: %+v, %s", third.All(), log)
+		t.Errorf("second open: records %+v, log %s", third.All(), log)
 	}
 }
 
 func TestRuntimeDir(t *testing.T) {
 	for _, r := range []Runtime{{"ns", "hadoop"}, {"a-b", "c.d"}} {
 		if got, ok := RuntimeOfDir(r.Dir()); !ok || got != r {
-			t.Errorf("%s became %v", r.Dir(), got)
+			t.Errorf("%s parsed as %v", r.Dir(), got)
 		}
 	}
 	for _, name := range []string{"volumes", "_x", "x_", "_"} {
 		if got, ok := RuntimeOfDir(name); ok {
-			t.Errorf("%s became %v", name, got)
+			t.Errorf("%s parsed as %v", name, got)
 		}
 	}
 }
