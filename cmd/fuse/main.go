@@ -66,7 +66,7 @@ func (o *options) behaviour(flags *flag.FlagSet) {
 	flags.DurationVar(&o.attrTTL, "attr-timeout", time.Minute, "how long the kernel may keep attributes")
 	flags.DurationVar(&o.entryTTL, "entry-timeout", time.Minute, "how long the kernel may keep names")
 	flags.DurationVar(&o.negativeTTL, "negative-timeout", 5*time.Second, "how long the kernel may keep that a name is not there")
-	flags.DurationVar(&o.readTimeout, "read-timeout", time.Minute, "how long a read may try before it fails")
+	flags.DurationVar(&o.readTimeout, "read-timeout", time.Minute, "how long a read or a name lookup may take before it fails; one that the store refuses to serve fails earlier")
 	flags.UintVar(&o.uid, "uid", uint(os.Getuid()), "owner of every file")
 	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group of every file")
 	flags.Int64Var(&o.memory, "memory", 256<<20, "bytes that may be read ahead, of all files together")

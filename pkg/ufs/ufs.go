@@ -35,6 +35,10 @@ var (
 	// ErrUnavailable: the store cannot be reached, or answers 5xx, or the
 	// body broke off, and the retry budget is spent.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrConnectionRefused means that the endpoint refuses connections. It is
+	// an ErrUnavailable too. Most often the endpoint is wrong or its server is
+	// not running, so callers retry for seconds only.
+	ErrConnectionRefused = fmt.Errorf("connection refused: %w", ErrUnavailable)
 	// ErrUnsupported: the store has no such ability; see [Capabilities].
 	ErrUnsupported = errors.New("not supported by this store")
 	// ErrInvalid: the request, URI or options can never work.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -24,6 +25,12 @@ var (
 	ErrThrottled = errors.New("throttled")
 	// ErrUnavailable: the worker cannot get at the bytes or names now.
 	ErrUnavailable = errors.New("unavailable")
+	// ErrNoBucket means that the bucket or directory of the mount does not
+	// exist. It is an ErrUnavailable too.
+	ErrNoBucket = fmt.Errorf("bucket or directory not found: %w", ErrUnavailable)
+	// ErrStoreRefused means that the store refuses the worker's connections.
+	// It is an ErrUnavailable too.
+	ErrStoreRefused = fmt.Errorf("connection to the store refused: %w", ErrUnavailable)
 	// ErrUnknownMount: the worker's view has no such mount.
 	ErrUnknownMount = errors.New("unknown mount")
 	// ErrInvalid: the worker does not understand the request.
@@ -76,6 +83,10 @@ func kindOfCode(code string) error {
 		return ErrThrottled
 	case "unavailable":
 		return ErrUnavailable
+	case "no_bucket":
+		return ErrNoBucket
+	case "connection_refused":
+		return ErrStoreRefused
 	case "unknown_mount":
 		return ErrUnknownMount
 	case "invalid", "invalid_range":
@@ -86,6 +97,12 @@ func kindOfCode(code string) error {
 
 // kindOfStatus says what a worker's refusal to a call about names means.
 func kindOfStatus(err error) error {
+	for _, detail := range status.Convert(err).Details() {
+		info, ok := detail.(*errdetails.ErrorInfo)
+		if ok && (info.GetReason() == "no_bucket" || info.GetReason() == "connection_refused") {
+			return kindOfCode(info.GetReason())
+		}
+	}
 	switch status.Code(err) {
 	case codes.NotFound:
 		return ErrUnknownMount

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/ufs"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -27,6 +28,8 @@ const (
 	codePermission   = "permission"
 	codeThrottled    = "throttled"
 	codeUnavailable  = "unavailable"
+	codeNoBucket     = "no_bucket"
+	codeRefused      = "connection_refused"
 	codeInvalidRange = "invalid_range"
 	codeInvalid      = "invalid"
 	codeUnknownMount = "unknown_mount"
@@ -49,12 +52,14 @@ func failureOf(err error) *failure {
 	case errors.Is(err, ufs.ErrPrecondition):
 		return as(http.StatusPreconditionFailed, codeStale)
 	case errors.Is(err, ufs.ErrNoBucket):
-		// The store as a whole is gone: that says nothing about the object.
-		return as(http.StatusBadGateway, codeUnavailable)
+		// The bucket is missing: that is no evidence that the object was deleted.
+		return as(http.StatusBadGateway, codeNoBucket)
 	case errors.Is(err, ufs.ErrNotFound):
 		return as(http.StatusNotFound, codeNotFound)
 	case errors.Is(err, ufs.ErrPermission):
 		return as(http.StatusForbidden, codePermission)
+	case errors.Is(err, ufs.ErrConnectionRefused):
+		return as(http.StatusBadGateway, codeRefused)
 	case errors.Is(err, ufs.ErrThrottled), errors.Is(err, errBusy):
 		return as(http.StatusServiceUnavailable, codeThrottled)
 	}
@@ -99,5 +104,26 @@ func statusOf(err error) error {
 	case errors.Is(err, ufs.ErrInvalid):
 		code = codes.InvalidArgument
 	}
-	return status.Error(code, err.Error())
+	return withReason(status.New(code, err.Error()), err)
+}
+
+// errorDomain of the reasons that accompany a status.
+const errorDomain = "worker.jindo.io"
+
+// withReason adds the reason for which a client must not retry for long.
+func withReason(s *status.Status, err error) error {
+	reason := ""
+	switch {
+	case errors.Is(err, ufs.ErrNoBucket):
+		reason = codeNoBucket
+	case errors.Is(err, ufs.ErrConnectionRefused):
+		reason = codeRefused
+	default:
+		return s.Err()
+	}
+	detailed, failed := s.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
+	if failed != nil { // fails only for codes.OK
+		return s.Err()
+	}
+	return detailed.Err()
 }

@@ -29,7 +29,8 @@ func TestStoreFailures(t *testing.T) {
 	}{
 		{"403", fmt.Errorf("the key of this worker lacks oss:GetObject on bucket: %w", ufs.ErrPermission), 403, codePermission, false, true},
 		{"404", ufs.ErrNotFound, 404, codeNotFound, true, false},
-		{"no bucket", ufs.ErrNoBucket, 502, codeUnavailable, false, true},
+		{"no bucket", ufs.ErrNoBucket, 502, codeNoBucket, false, true},
+		{"closed port", ufs.ErrConnectionRefused, 502, codeRefused, false, true},
 		{"412", ufs.ErrPrecondition, 412, codeStale, true, false},
 		{"416", ufs.ErrInvalidRange, 416, codeInvalidRange, false, false},
 		{"429", ufs.ErrThrottled, 503, codeThrottled, false, true},

@@ -94,7 +94,13 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []item) (int, []
 		if err != nil && len(cursor.names) == 0 {
 			return f.failed("readdir", h.path, err)
 		}
-		if err != nil || len(batch) == 0 {
+		if err != nil {
+			// The names before it are sent first. The next request, which
+			// begins here, gets this error without a second timeout.
+			h.stream.err = err
+			break
+		}
+		if len(batch) == 0 {
 			break
 		}
 		n, counted := add(h, batch)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -21,6 +22,8 @@ type openFile struct {
 	mu     sync.Mutex
 	file   File
 	closed bool
+
+	failures readErrors
 }
 
 func (o *openFile) get(ctx context.Context, source Source, v reader.Version) (File, error) {
@@ -122,6 +125,9 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	}
 	offset := int64(in.Offset)
 	p := buf[:min(int64(len(buf)), h.version.Size-offset)]
+	if err := h.open.failures.take(time.Now(), offset); err != nil {
+		return nil, f.failed("read", h.path, err)
+	}
 	ctx, done := f.requests.begin(in.Unique, in.Pid)
 	defer done()
 	file, err := h.open.get(ctx, f.source, h.version)
@@ -136,6 +142,8 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = errors.Join(cause, err)
+	} else {
+		h.open.failures.add(time.Now(), offset, int64(len(p)), err)
 	}
 	return nil, f.failed("read", h.path, err)
 }

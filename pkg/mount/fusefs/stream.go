@@ -33,12 +33,15 @@ type stream struct {
 	after string
 	more  bool
 	begun bool
+	// err ended the previous request, which sent entries and no error. The next
+	// call of ahead returns it once.
+	err error
 }
 
 // restart puts a stream before its first entry.
 func (f *fileSystem) restart(h *handle) {
 	s := &h.stream
-	s.items, s.next, s.after, s.more, s.begun = nil, 0, "", true, true
+	s.items, s.next, s.after, s.more, s.begun, s.err = nil, 0, "", true, true, nil
 	s.made = f.tree.Load().madeIn(h.path)
 	for _, name := range append([]string{".", ".."}, s.made...) {
 		s.items = append(s.items, newItem(h.path, reader.Entry{Name: name, Dir: true}))
@@ -110,6 +113,12 @@ func (f *fileSystem) scan(ctx context.Context, h *handle, cookie uint64) error {
 // ahead answers the entries from the reader's place on, none at the end.
 func (f *fileSystem) ahead(ctx context.Context, h *handle) ([]item, error) {
 	s := &h.stream
+	if err := s.err; err != nil {
+		s.err = nil
+		if s.next >= len(s.items) {
+			return nil, err
+		}
+	}
 	for s.next >= len(s.items) {
 		more, err := f.load(ctx, h)
 		if err != nil || !more {

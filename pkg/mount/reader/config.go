@@ -63,6 +63,9 @@ type Config struct {
 
 	// ReadTimeout of one read, over all rungs and tries: 60 s.
 	ReadTimeout time.Duration
+	// RefusedTimeout is how long a read is retried while the store refuses
+	// connections: 5 s.
+	RefusedTimeout time.Duration
 	// Memory for bytes read ahead, of all handles together: 256 MiB. What does
 	// not fit is not read ahead.
 	Memory int64
@@ -97,6 +100,7 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("starting the reader: it has no cluster")
 	}
 	c.ReadTimeout = orElse(c.ReadTimeout, time.Minute)
+	c.RefusedTimeout = orElse(c.RefusedTimeout, 5*time.Second)
 	c.Memory = orElse(c.Memory, 256<<20)
 	c.Silence = orElse(c.Silence, 2*time.Second)
 	c.Attempt = orElse(c.Attempt, 15*time.Second)

@@ -68,6 +68,9 @@ func (f *File) read(ctx context.Context, p []byte, offset int64) (int, error) {
 	if err := f.plan(offset, int64(len(p))); err != nil {
 		return 0, err
 	}
+	// One budget for all parts of the read, those read ahead included.
+	ctx, cancel := context.WithTimeoutCause(ctx, f.reader.config.ReadTimeout, errTimeout)
+	defer cancel()
 	n := 0
 	for n < len(p) {
 		m, err := f.readOnce(ctx, p[n:], offset+int64(n))

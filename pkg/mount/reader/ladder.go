@@ -22,9 +22,6 @@ const (
 	maxWait = 2 * time.Second
 )
 
-// errTimeout ends a read.
-var errTimeout = errors.New("the time for a read is over")
-
 // climb is one range on its way up the ladder. Used by one goroutine.
 type climb struct {
 	reader *Reader
@@ -42,6 +39,8 @@ type climb struct {
 	// patient: the owner is getting the bytes, so that in this round nobody
 	// else is to get them from the store too.
 	patient bool
+	// store is what this round's sources report about the store.
+	store storeState
 }
 
 type said struct {
@@ -55,6 +54,7 @@ func (c *climb) fill(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.reader.config.ReadTimeout, errTimeout)
 	defer cancel()
 	wait := minWait
+	c.store.began = c.reader.config.Clock()
 	for round := 0; ; round++ {
 		missing := len(c.p)
 		err := c.round(ctx, round)
@@ -86,11 +86,11 @@ func (c *climb) round(ctx context.Context, round int) error {
 	c.wait, c.patient = 0, false
 	candidates := c.reader.config.Cluster.Candidates(c.object, c.offset)
 	var later []client.Candidate
-	refused := false
+	c.store.reset()
 	try := func(candidate client.Candidate) error {
 		n, err := c.ask(ctx, candidate, round)
 		c.advance(n)
-		return c.judge(ctx, string(candidate.Rung)+" "+candidate.Worker(), candidate.Rung, err, &refused)
+		return c.judge(ctx, string(candidate.Rung)+" "+candidate.Worker(), candidate.Rung, err)
 	}
 	others := 0
 	for _, candidate := range candidates {
@@ -110,7 +110,7 @@ func (c *climb) round(ctx context.Context, round int) error {
 	if c.reader.stores.usable() && !c.patient {
 		n, err := c.askStore(ctx, round)
 		c.advance(n)
-		if err := c.judge(ctx, string(rungStore), rungStore, err, &refused); err != nil || len(c.p) == 0 {
+		if err := c.judge(ctx, string(rungStore), rungStore, err); err != nil || len(c.p) == 0 {
 			return err
 		}
 	}
@@ -120,11 +120,12 @@ func (c *climb) round(ctx context.Context, round int) error {
 			return err
 		}
 	}
+	// While the owner is spared, not every source was tried, so that the
+	// verdict has to wait for the next round.
+	verdict := c.store.verdict(c.reader.config.Clock(), c.reader.config.RefusedTimeout)
 	switch {
-	// While the owner is spared, not everybody has been asked: a refusal is
-	// not the last word yet.
-	case refused && !c.patient:
-		return c.failed(ErrPermission)
+	case verdict != nil && !c.patient:
+		return c.failed(verdict)
 	case !c.reader.mounted(c.object.Mount):
 		return c.failed(errors.New("the mount is gone"))
 	}
@@ -157,7 +158,7 @@ func (c *climb) advance(n int) {
 }
 
 // judge what a rung said: an error ends the read.
-func (c *climb) judge(ctx context.Context, name string, rung client.Rung, err error, refused *bool) error {
+func (c *climb) judge(ctx context.Context, name string, rung client.Rung, err error) error {
 	if err == nil {
 		c.reader.metrics.reads.WithLabelValues(string(rung)).Inc()
 		return nil
@@ -166,12 +167,10 @@ func (c *climb) judge(ctx context.Context, name string, rung client.Rung, err er
 	if ctx.Err() != nil {
 		return c.failed(context.Cause(ctx))
 	}
-	switch {
-	case isGone(err):
+	if isGone(err) {
 		return fmt.Errorf("reading %q of mount %s: %w: %w", c.object.Key, c.object.Mount, ErrStale, err)
-	case errors.Is(err, client.ErrPermission), errors.Is(err, ufs.ErrPermission):
-		*refused = true
 	}
+	c.store.add(err)
 	c.reader.metrics.errors.WithLabelValues(string(rung), reason(err)).Inc()
 	c.reader.config.Logger.Debug("a rung failed", "key", c.object.Key, "offset", c.offset, "rung", name, "reason", err)
 	return nil

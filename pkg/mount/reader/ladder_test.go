@@ -180,7 +180,7 @@ func TestTheBucketIsGoneIsNotTheObjectIsGone(t *testing.T) {
 	f := newFixture(t, 1, func(c *Config) { c.OpenStore, c.ReadTimeout = store.opener, 300*time.Millisecond })
 	v := f.put("file", random(6, 1000))
 	f.cluster.Workers[0].Stop()
-	if _, err := f.open(v).ReadAt(t.Context(), make([]byte, 10), 0); errors.Is(err, ErrStale) || !errors.Is(err, errTimeout) {
+	if _, err := f.open(v).ReadAt(t.Context(), make([]byte, 10), 0); errors.Is(err, ErrStale) || !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 }

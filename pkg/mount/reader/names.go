@@ -8,10 +8,8 @@ import (
 	"path"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
-	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // Lookup finds a name in a directory of a mount; dir has no slash at its ends,
@@ -80,7 +78,9 @@ func (r *Reader) Forget(ctx context.Context, v Version) {
 func (r *Reader) climbNames(ctx context.Context, mountID string, workers func(context.Context) error, store func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.config.ReadTimeout, errTimeout)
 	defer cancel()
+	state := storeState{began: r.config.Clock()}
 	for wait := minWait; ; wait = min(2*wait, maxWait) {
+		state.reset()
 		err := workers(ctx)
 		if err == nil || errors.Is(err, ErrNotExist) {
 			return err
@@ -90,11 +90,14 @@ func (r *Reader) climbNames(ctx context.Context, mountID string, workers func(co
 			if fromStore == nil || errors.Is(fromStore, ErrNotExist) {
 				return fromStore
 			}
+			state.add(fromStore)
 			err = errors.Join(err, fromStore)
 		}
+		state.add(err)
+		verdict := state.verdict(r.config.Clock(), r.config.RefusedTimeout)
 		switch {
-		case errors.Is(err, client.ErrPermission), errors.Is(err, ufs.ErrPermission):
-			return fmt.Errorf("%w: %w", ErrPermission, err)
+		case verdict != nil:
+			return fmt.Errorf("%w: %w", verdict, err)
 		case !r.mounted(mountID):
 			return fmt.Errorf("mount %s is not there any more: %w", mountID, ErrNotExist)
 		}

@@ -50,6 +50,12 @@ func (m fixedMasters) Heartbeat(context.Context, *commonv1.WorkerReport, string)
 
 func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 	t.Helper()
+	return newRealOf(t, workers, func(*commonv1.Mount) {}, change...)
+}
+
+// newRealOf changes the mount before the workers start.
+func newRealOf(t testing.TB, workers int, changeMount func(*commonv1.Mount), change ...func(*Config)) *real {
+	t.Helper()
 	f := &real{TB: t, store: t.TempDir(), stop: map[string]func(){}}
 	sockets, err := os.MkdirTemp("", "sockets") // paths of sockets must be short
 	if err != nil {
@@ -80,6 +86,7 @@ func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 	f.view = &commonv1.ClusterView{ClusterId: "c1", Index: 1, Ring: &commonv1.Ring{Epoch: 1}, Mounts: []*commonv1.Mount{
 		{Id: "m1", Name: "hadoop", Path: "/hadoop", Uri: "file://" + f.store + "/", Epoch: 1, ReadOnly: true},
 	}}
+	changeMount(f.view.Mounts[0])
 	for i := range workers {
 		m := topology.Member{Name: fmt.Sprintf("worker-%d", i), Host: "127.0.0.1", Port: freePort(t)}
 		f.roster.Workers = append(f.roster.Workers, m)

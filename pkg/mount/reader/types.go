@@ -13,6 +13,9 @@ var (
 	ErrStale = errors.New("the version that was opened is gone")
 	// ErrNotExist: the name is not there, by a complete listing or a 404.
 	ErrNotExist = errors.New("no such name")
+	// ErrUnavailable means that the bytes or names could not be read in time
+	// and that trying longer would not have helped.
+	ErrUnavailable = errors.New("unavailable")
 	// ErrPermission: the store refuses; the text names the missing right.
 	ErrPermission = errors.New("permission denied by the store")
 )

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -152,6 +153,8 @@ func (c *Caller) unreachable(err error) error {
 	var unknown x509.UnknownAuthorityError
 	var record tls.RecordHeaderError
 	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("endpoint %s refuses connections, check that its server is running and check %s: %w: %w", endpoint, option, err, ufs.ErrConnectionRefused)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return fmt.Errorf("the host of endpoint %s is not known, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):

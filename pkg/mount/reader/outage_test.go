@@ -1,0 +1,188 @@
+package reader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/client"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/test/ossserver"
+)
+
+// countingCluster counts the rounds of names and bytes.
+type countingCluster struct {
+	Cluster
+	lookups, lists, fetches atomic.Int64
+}
+
+func (c *countingCluster) Lookup(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error) {
+	c.lookups.Add(1)
+	return c.Cluster.Lookup(ctx, mount, dir, name)
+}
+
+func (c *countingCluster) List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
+	c.lists.Add(1)
+	return c.Cluster.List(ctx, mount, dir, after, limit)
+}
+
+func (c *countingCluster) Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, p []byte, terms client.Terms) (int, bool, error) {
+	c.fetches.Add(1)
+	return c.Cluster.Fetch(ctx, candidate, o, offset, p, terms)
+}
+
+// outage is a store that cannot be used, behind one real worker.
+type outage struct {
+	*real
+	counts *countingCluster
+}
+
+func newOutage(t *testing.T, endpoint string, change func(*Config)) *outage {
+	t.Helper()
+	o := &outage{counts: &countingCluster{}}
+	o.real = newRealOf(t, 1, func(m *commonv1.Mount) {
+		m.Uri = "oss://data/"
+		m.Options = map[string]string{"fs.oss.endpoint": endpoint, "fs.oss.accessKeyId": "id", "fs.oss.accessKeySecret": "secret"}
+	}, func(c *Config) {
+		o.counts.Cluster = c.Cluster
+		c.Cluster = o.counts
+		c.Memory = 1 // nothing is read ahead, so that rounds can be counted
+		change(c)
+	})
+	return o
+}
+
+// errs returns the errors of a lookup, a listing and a read.
+func (o *outage) errs() map[string]error {
+	o.Helper()
+	_, lookup := o.reader.Lookup(o.Context(), "m1", "dir", "name")
+	_, _, list := o.reader.List(o.Context(), "m1", "dir", "")
+	file, err := o.reader.Open(o.Context(), Version{Mount: "m1", Key: "dir/name", ETag: "etag", Size: 100})
+	if err != nil {
+		o.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	_, read := file.ReadAt(o.Context(), make([]byte, 100), 0)
+	return map[string]error{"lookup": lookup, "list": list, "read": read}
+}
+
+// rounds returns how often each was tried.
+func (c *countingCluster) rounds() string {
+	return fmt.Sprint(c.lookups.Load(), c.lists.Load(), c.fetches.Load())
+}
+
+// TestStoreThatRefuses checks that an error which another attempt cannot change
+// ends names and reads after one round.
+func TestStoreThatRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		server  ossserver.Config
+		bucket  bool
+		want    error
+		message string
+	}{
+		{"NoSuchBucket", ossserver.Config{}, false, ErrUnavailable, "bucket data does not exist"},
+		{"403", ossserver.Config{AccessKeyID: "other", AccessKeySecret: "other"}, true, ErrPermission, "fs.oss.accessKeyId"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			store := ossserver.New(test.server)
+			if test.bucket {
+				if err := store.CreateBucket("data"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			server := httptest.NewServer(store)
+			defer server.Close()
+			o := newOutage(t, server.URL, func(*Config) {})
+			for act, err := range o.errs() {
+				if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.message) || errors.Is(err, errTimeout) {
+					t.Errorf("%s: %v", act, err)
+				}
+			}
+			if got := o.counts.rounds(); got != "1 1 1" {
+				t.Errorf("rounds of lookup, list, read: %s, want one each", got)
+			}
+		})
+	}
+}
+
+// TestStoreThatRefusesConnections checks that rounds go on for RefusedTimeout by
+// the reader's clock, which here advances 3 s each time it is read.
+func TestStoreThatRefusesConnections(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint := "http://" + listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var ticks atomic.Int64
+	o := newOutage(t, endpoint, func(c *Config) {
+		c.Clock = func() time.Time { return time.Unix(3*ticks.Add(1), 0) }
+	})
+	for act, err := range o.errs() {
+		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "refused connections for 5s") || errors.Is(err, errTimeout) {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+	if got := o.counts.rounds(); got != "2 2 2" {
+		t.Errorf("rounds of lookup, list, read: %s, want two each: after 3 s and after 6 s", got)
+	}
+}
+
+// TestStoreThatHangs checks that names and reads end with ReadTimeout, and that
+// the message has what the source was waiting for.
+func TestStoreThatHangs(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-release:
+		}
+	}))
+	defer server.Close()
+	defer close(release)
+	o := newOutage(t, server.URL, func(c *Config) { c.ReadTimeout = 300 * time.Millisecond })
+	for act, err := range o.errs() {
+		if !errors.Is(err, errTimeout) || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("%s: %v", act, err)
+		}
+	}
+}
+
+// TestReadAheadSharesTheTimeout checks that a read which waits for bytes read
+// ahead spends no second timeout when they do not come.
+func TestReadAheadSharesTheTimeout(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-release:
+		}
+	}))
+	defer server.Close()
+	defer close(release)
+	o := newOutage(t, server.URL, func(c *Config) {
+		c.ReadTimeout, c.Memory, c.Silence, c.Attempt = 300*time.Millisecond, 256<<20, time.Hour, time.Hour
+	})
+	file, err := o.reader.Open(t.Context(), Version{Mount: "m1", Key: "dir/name", ETag: "etag", Size: 4 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if _, err := file.ReadAt(t.Context(), make([]byte, 4096), 0); !errors.Is(err, errTimeout) {
+		t.Error(err)
+	}
+	if got := o.counts.fetches.Load(); got != 1 {
+		t.Errorf("%d fetches, want only the one that reads ahead", got)
+	}
+}
