@@ -2,13 +2,14 @@ package jindocli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 func cat(ctx context.Context, s *shell, args []string) error {
@@ -72,21 +73,17 @@ func (s *shell) copyFile(ctx context.Context, n node, target string, force bool)
 	if _, err := os.Lstat(target); err == nil && !force {
 		return fmt.Errorf("%s: %w", target, fs.ErrExist)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(target), "."+filepath.Base(target)+".*._COPYING_")
+	temporary, err := atomicfile.Create(target, 0o644)
 	if err != nil {
-		return fmt.Errorf("making a file: %w", err)
+		return err
 	}
-	err = s.tree.copyTo(ctx, temporary, n)
-	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	defer temporary.Close()
+	err = s.tree.copyTo(ctx, temporary.File, n)
 	if err == nil && !n.entry.Modified.IsZero() {
 		err = os.Chtimes(temporary.Name(), n.entry.Modified, n.entry.Modified)
 	}
 	if err == nil {
-		err = os.Rename(temporary.Name(), target)
+		err = temporary.Commit()
 	}
-	if err != nil {
-		_ = os.Remove(temporary.Name())
-		return err
-	}
-	return nil
+	return err
 }

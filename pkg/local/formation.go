@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // formationVersion of the file's format.
@@ -75,5 +77,5 @@ func (f Formation) save(l Layout) error {
 	if err != nil {
 		return fmt.Errorf("encoding the formation record: %w", err)
 	}
-	return replaceFile(l.formationFile(), append(raw, '\n'), 0o600)
+	return atomicfile.Write(l.formationFile(), append(raw, '\n'), 0o600)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -106,7 +107,7 @@ func (s *supervisor) writeFiles() error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(s.layout.Roster(), raw, 0o600); err != nil {
+	if err := atomicfile.Write(s.layout.Roster(), raw, 0o600); err != nil {
 		return err
 	}
 	if s.authority, err = openAuthority(s.layout); err != nil {

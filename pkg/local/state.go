@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // stateVersion of the file's format.
@@ -180,5 +182,5 @@ func (s State) save(l Layout) error {
 	if err != nil {
 		return fmt.Errorf("encoding the state: %w", err)
 	}
-	return replaceFile(l.stateFile(), append(raw, '\n'), 0o600)
+	return atomicfile.Write(l.stateFile(), append(raw, '\n'), 0o600)
 }

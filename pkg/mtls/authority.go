@@ -14,6 +14,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // Names of the files of an identity, as cert-manager and Kubernetes have them.
@@ -195,11 +197,8 @@ func writeFiles(dir string, files map[string][]byte) error {
 	}
 	for name, content := range files {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path+".new", content, 0o600); err != nil {
-			return fmt.Errorf("writing %s: %w", path, err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
-			return fmt.Errorf("writing %s: %w", path, err)
+		if err := atomicfile.Write(path, content, 0o600); err != nil {
+			return err
 		}
 	}
 	return nil

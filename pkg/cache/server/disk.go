@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"google.golang.org/protobuf/proto"
 )
@@ -69,7 +70,7 @@ func (f identityFile) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("writing the worker's id: %w", err)
 	}
-	if err := replaceFile(filepath.Join(dir, idFile), append(raw, '\n')); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, idFile), append(raw, '\n'), 0o600); err != nil {
 		return fmt.Errorf("writing the worker's id: %w", err)
 	}
 	return nil
@@ -92,7 +93,7 @@ func saveView(dir string, view *commonv1.ClusterView) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(dir, viewFile), raw); err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, viewFile), raw, 0o600); err != nil {
 		return fmt.Errorf("writing the view: %w", err)
 	}
 	return nil
@@ -122,27 +123,4 @@ func decodeView(raw []byte) (*commonv1.ClusterView, error) {
 		return nil, fmt.Errorf("reading the view: %w", err)
 	}
 	return view, nil
-}
-
-// replaceFile writes a file so that a crash leaves the old or the new one.
-func replaceFile(path string, content []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

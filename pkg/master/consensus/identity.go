@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // identityFormat is the version of identity.json.
@@ -141,7 +143,7 @@ func (h home) setAside(id string) error {
 	if err := os.Rename(h.member(), to); err != nil {
 		return fmt.Errorf("moving this member's directory aside: %w", err)
 	}
-	return syncDir(h.dir)
+	return atomicfile.SyncDir(h.dir)
 }
 
 func (h home) mint(name, clusterID string) (identity, error) {
@@ -163,37 +165,8 @@ func (h home) mint(name, clusterID string) (identity, error) {
 	if err != nil {
 		return identity{}, fmt.Errorf("encoding this member's identity: %w", err)
 	}
-	if err := writeSynced(h.identity(), raw); err != nil {
+	if err := atomicfile.Write(h.identity(), raw, 0o600); err != nil {
 		return identity{}, err
 	}
-	return minted, syncDir(h.dir)
-}
-
-// writeSynced replaces a file as a whole; when it returns, the file is there
-// even after a loss of power.
-func writeSynced(path string, content []byte) error {
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("syncing %s: %w", path, err)
-	}
-	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
-		return fmt.Errorf("syncing %s: %w", path, err)
-	}
-	return nil
+	return minted, atomicfile.SyncDir(h.dir)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // placePause is how often a voter looks after its place in the cluster.
@@ -55,7 +57,7 @@ func (n *Node) keepAddress(ctx context.Context) {
 // next start sets its directory aside and joins as a new member.
 func (n *Node) retire() error {
 	err := fmt.Errorf("member %s was replaced while it was away: when it starts again, its directory is set aside and it joins as a new member", n.id)
-	if failed := writeSynced(n.home.retired(), []byte(err.Error()+"\n")); failed != nil {
+	if failed := atomicfile.Write(n.home.retired(), []byte(err.Error()+"\n"), 0o600); failed != nil {
 		return failed
 	}
 	n.fail(err)

@@ -11,6 +11,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 const (
@@ -85,24 +87,22 @@ func (j *journal) head() []byte {
 // rewrite replaces the file by one with the given snapshot, at once: a server
 // that is killed meanwhile leaves the old one.
 func (j *journal) rewrite(snapshot func(emit func(ops ...op) error) error) error {
-	temporary := j.path + ".new"
-	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	replacement, err := atomicfile.Create(j.path, 0o600)
 	if err != nil {
 		return fmt.Errorf("compacting the journal: %w", err)
 	}
-	size, err := j.writeAll(file, snapshot)
+	size, err := j.writeAll(replacement.File, snapshot)
 	if err == nil {
-		err = os.Rename(temporary, j.path)
+		err = replacement.Publish()
 	}
 	if err != nil {
-		_ = file.Close()
-		_ = os.Remove(temporary)
+		_ = replacement.Close()
 		return fmt.Errorf("compacting the journal: %w", err)
 	}
 	if j.file != nil {
 		_ = j.file.Close()
 	}
-	j.file, j.size = file, size
+	j.file, j.size = replacement.File, size
 	return nil
 }
 

@@ -111,8 +111,8 @@ func TestRewriteReplacesAtOnce(t *testing.T) {
 	if !created.Equal(j.created) {
 		t.Errorf("created %v, want %v", created, j.created)
 	}
-	if _, err := os.Stat(j.path + ".new"); !os.IsNotExist(err) {
-		t.Errorf("the temporary file is still there: %v", err)
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(j.path), ".*.tmp")); err != nil || len(left) > 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -151,7 +152,7 @@ func writeChanged(path string, data []byte) error {
 	if err == nil && bytes.Equal(before, data) {
 		return nil
 	}
-	if err := records.WriteFile(path, data, 0o444); err != nil {
+	if err := atomicfile.Write(path, data, 0o444); err != nil {
 		return fmt.Errorf("putting %s in place: %w", strings.TrimPrefix(filepath.Base(path), "."), err)
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // Runtime identifies the JindoRuntime of a volume.
@@ -130,7 +132,7 @@ func (s *Store) Put(v Volume) error {
 	if err != nil {
 		return fmt.Errorf("encode record of %s: %w", v.Target, err)
 	}
-	if err := WriteFile(s.file(v.Target), raw, 0o600); err != nil {
+	if err := atomicfile.Write(s.file(v.Target), raw, 0o600); err != nil {
 		return err
 	}
 	s.volumes[v.Target] = v
@@ -178,31 +180,4 @@ func (s *Store) OfPod(uid string) []Volume {
 func (s *Store) file(target string) string {
 	sum := sha256.Sum256([]byte(target))
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:16])+".json")
-}
-
-// WriteFile replaces a file so that readers see the old bytes or the new ones.
-func WriteFile(path string, data []byte, mode os.FileMode) error {
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	file, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	_, err = file.Write(data)
-	if err == nil {
-		err = file.Chmod(mode)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err != nil {
-		_ = os.Remove(temporary)
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
 }

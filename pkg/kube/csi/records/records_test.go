@@ -93,23 +93,3 @@ func TestRuntimeDir(t *testing.T) {
 		}
 	}
 }
-
-func TestWriteFileKeepsTheOldBytesWhenItFails(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "f")
-	if err := WriteFile(path, []byte("one"), 0o444); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteFile(path, []byte("two"), 0o444); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir(filepath.Join(dir, ".f.new"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteFile(path, []byte("three"), 0o444); err == nil {
-		t.Error("written over a directory")
-	}
-	if got, err := os.ReadFile(path); err != nil || string(got) != "two" {
-		t.Errorf("%q, %v", got, err)
-	}
-}
