@@ -37,7 +37,6 @@ func newStand(t *testing.T, objects ...client.Object) *stand {
 		t.Fatal(err)
 	}
 	config := server.Config()
-	config.ContentType = "application/json" // the fake speaks nothing else
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: session.Mapper(scheme)})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +143,7 @@ func TestWebhook(t *testing.T) {
 	s.see(t, webhookConfiguration, Failed, "is empty")
 	s.see(t, sidecarPolicy, Failed, "bound nowhere")
 	refused := func(text string) {
-		s.server.Relent()
+		s.server.ClearRules()
 		s.server.Fail(clitest.Match{Verb: "create", Resource: "pods"}, apierrors.NewInternalError(errors.New(text)))
 	}
 	refused(`failed calling webhook "x": failed to call webhook: Post "https://x": no endpoints available for service "jindo-webhook"`)
@@ -153,7 +152,7 @@ func TestWebhook(t *testing.T) {
 	s.see(t, injection, Failed, "does not trust the webhook's certificate")
 	refused("ValidatingAdmissionPolicy 'jindo-sidecar-injected' denied request: the pod asks for its data")
 	s.see(t, injection, Failed, "did not inject a labelled pod, and the policy behind it refused")
-	s.server.Relent()
+	s.server.ClearRules()
 	s.server.Forbid(clitest.Match{Verb: "create", Resource: "pods"})
 	s.see(t, injection, Skipped, "you may not create pods in default")
 }

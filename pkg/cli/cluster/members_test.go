@@ -194,11 +194,12 @@ func (f *fake) run(make func(*session.Session) *cobra.Command, args ...string) (
 	var out, errors bytes.Buffer
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &errors},
-		Getenv:  func(string) string { return "" }, Name: "kubectl jindo", Connect: f.server.Connect,
+		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
 		Source: func(s *session.Session) (report.Source, error) { return cluster.New(s) },
 	}
 	cmd := make(s)
 	s.AddFlags(cmd.PersistentFlags())
+	f.server.Use(f.t, s)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetOut(&out)
 	cmd.SetErr(&errors)

@@ -15,7 +15,7 @@ import (
 )
 
 // await a text, so many times.
-func await(t *testing.T, p *clitest.Paper, text string, times int) {
+func await(t *testing.T, p *clitest.Buffer, text string, times int) {
 	t.Helper()
 	clitest.Eventually(t, fmt.Sprintf("%q, %d times", text, times), func() bool { return strings.Count(p.String(), text) == times })
 }
@@ -28,15 +28,16 @@ func dataset(name string, phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 }
 
 // watching runs get -w until the test ends.
-func watching(t *testing.T, server *clitest.Server, args ...string) (out, said *clitest.Paper) {
+func watching(t *testing.T, server *clitest.Server, args ...string) (out, said *clitest.Buffer) {
 	t.Helper()
-	out, said = &clitest.Paper{}, &clitest.Paper{}
+	out, said = &clitest.Buffer{}, &clitest.Buffer{}
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: said},
-		Getenv:  func(string) string { return "" }, Name: "kubectl jindo", Connect: server.Connect,
+		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
 	}
 	cmd := New(s)
 	s.AddFlags(cmd.Flags())
+	server.Use(t, s)
 	t.Cleanup(clitest.Follow(t, cmd, append([]string{"datasets", "-w"}, args...)...))
 	return out, said
 }

@@ -38,13 +38,15 @@ func run(t *testing.T, server *clitest.Server, stdin string, env map[string]stri
 	root := &cobra.Command{Use: "kubectl-jindo", SilenceErrors: true, SilenceUsage: true}
 	s.AddFlags(root.PersistentFlags())
 	s.Namespace = injecttest.Namespace
-	s.Connect = func(from *session.Session) (*session.Cluster, error) {
-		if server == nil {
-			t.Error("a cluster was asked")
-			return nil, clierror.Generalf("no cluster")
-		}
-		return server.Connect(from)
+	if server == nil {
+		server = clitest.New(t)
+		defer func() {
+			if requests := server.Requests(); len(requests) > 0 {
+				t.Errorf("requests to the API server: %+v", requests)
+			}
+		}()
 	}
+	server.Use(t, s)
 	root.AddCommand(New(s), NewUninject(s))
 	root.SetArgs(args)
 	root.SetOut(&stdout)

@@ -43,8 +43,6 @@ type Session struct {
 
 	// Kube are the global flags that name a cluster, as kubectl has them.
 	Kube *genericclioptions.ConfigFlags
-	// Connect replaces the connection to the cluster in tests.
-	Connect func(*Session) (*Cluster, error)
 
 	// Local says to look at what runs on this machine, not at a cluster.
 	Local bool

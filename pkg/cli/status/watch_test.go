@@ -29,16 +29,17 @@ func pair(phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 }
 
 // watching runs status -w over an API server until the test ends it.
-func watching(t *testing.T, server *clitest.Server, args ...string) (screen *clitest.Paper, end func()) {
+func watching(t *testing.T, server *clitest.Server, args ...string) (screen *clitest.Buffer, end func()) {
 	t.Helper()
-	screen = &clitest.Paper{}
+	screen = &clitest.Buffer{}
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: screen, ErrOut: screen},
-		Getenv:  func(string) string { return "" }, Name: "kubectl jindo", Connect: server.Connect,
+		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
 		Source: func(s *session.Session) (report.Source, error) { return cluster.New(s) },
 	}
 	cmd := New(s)
 	s.AddFlags(cmd.Flags())
+	server.Use(t, s)
 	return screen, clitest.Follow(t, cmd, append([]string{"-w"}, args...)...)
 }
 
@@ -108,7 +109,7 @@ func TestWatchEndsWhileNothingAnswers(t *testing.T) {
 func TestWatchBeginsAgain(t *testing.T) {
 	source := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
 	o := &options{session: &session.Session{
-		Streams: genericiooptions.IOStreams{Out: &clitest.Paper{}}, Getenv: func(string) string { return "" },
+		Streams: genericiooptions.IOStreams{Out: &clitest.Buffer{}}, Getenv: func(string) string { return "" },
 	}, format: output.New(output.Table), interval: time.Millisecond}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -130,7 +131,7 @@ func TestWatchBeginsAgain(t *testing.T) {
 }
 
 func TestAgesGoOnWithoutALook(t *testing.T) {
-	screen := &clitest.Paper{}
+	screen := &clitest.Buffer{}
 	o := &options{session: &session.Session{
 		Streams: genericiooptions.IOStreams{Out: screen}, Getenv: func(string) string { return "" },
 	}, format: output.New(output.Table), interval: time.Hour}

@@ -2,25 +2,25 @@ package clitest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// call is one request, understood.
+// call is one parsed request.
 type call struct {
 	Request
+	resource
+	// sub is the subresource, or "".
 	sub  string
-	gvr  schema.GroupVersionResource
-	gvk  schema.GroupVersionKind
 	user string
 }
 
@@ -29,15 +29,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.discover(w, r) {
 		return
 	}
-	c, err := s.understand(r)
+	c, err := s.parse(r)
 	if err != nil {
-		answerError(w, err)
+		respondError(w, err)
 		return
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, c.Request)
 	s.mu.Unlock()
-	if s.interfere(w, r, c) {
+	if s.applyRules(w, r, c) {
 		return
 	}
 	switch c.Verb {
@@ -60,12 +60,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "delete":
 		s.remove(w, r, c)
 	default:
-		answerError(w, apierrors.NewMethodNotSupported(c.gvr.GroupResource(), c.Verb))
+		respondError(w, apierrors.NewMethodNotSupported(c.gvr.GroupResource(), c.Verb))
 	}
 }
 
-// understand takes the path apart: /api/v1/… or /apis/group/version/….
-func (s *Server) understand(r *http.Request) (call, error) {
+// parse splits the path of a request: /api/v1/… or /apis/group/version/….
+func (s *Server) parse(r *http.Request) (call, error) {
 	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	unknown := apierrors.NewGenericServerResponse(http.StatusNotFound, r.Method, schema.GroupResource{}, "",
 		"the server could not find the requested resource", 0, false)
@@ -108,7 +108,7 @@ func verb(r *http.Request, c call) string {
 	case http.MethodGet:
 		switch {
 		case c.sub == "portforward":
-			return "create" // as kubectl calls it, whatever carries it
+			return "create" // RBAC's verb, also for the GET of a WebSocket
 		case r.URL.Query().Get("watch") == "true" || r.URL.Query().Get("watch") == "1":
 			return "watch"
 		case c.Name == "":
@@ -131,57 +131,58 @@ func verb(r *http.Request, c call) string {
 }
 
 func (s *Server) get(w http.ResponseWriter, c call) {
-	found := s.store.get(c.gvr, c.Namespace, c.Name)
+	found := s.store.get(c.resource, c.Namespace, c.Name)
 	if found == nil {
-		answerError(w, apierrors.NewNotFound(c.gvr.GroupResource(), c.Name))
+		respondError(w, apierrors.NewNotFound(c.gvr.GroupResource(), c.Name))
 		return
 	}
-	answer(w, http.StatusOK, found.Object)
+	respond(w, http.StatusOK, found.Object)
 }
 
 func (s *Server) list(w http.ResponseWriter, r *http.Request, c call) {
 	matches, err := selectorOf(r)
 	if err != nil {
-		answerError(w, apierrors.NewBadRequest(err.Error()))
+		respondError(w, apierrors.NewBadRequest(err.Error()))
 		return
 	}
-	objects, version := s.store.list(c.gvr, c.Namespace)
+	objects, version, err := s.store.list(c.resource, c.Namespace)
+	if err != nil {
+		respondError(w, err)
+		return
+	}
 	items := []any{}
 	for _, object := range objects {
 		if matches(&object) {
 			items = append(items, object.Object)
 		}
 	}
-	answer(w, http.StatusOK, map[string]any{
+	respond(w, http.StatusOK, map[string]any{
 		"apiVersion": c.gvr.GroupVersion().String(), "kind": c.gvk.Kind + "List",
 		"metadata": map[string]any{"resourceVersion": fmt.Sprint(version)}, "items": items,
 	})
 }
 
-func answer(w http.ResponseWriter, code int, body any) {
+func respond(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body) // whoever asked may be gone
+	_ = json.NewEncoder(w).Encode(body) // the client may have disconnected
 }
 
-func answerError(w http.ResponseWriter, err error) {
+func respondError(w http.ResponseWriter, err error) {
 	var status apierrors.APIStatus
-	var known *apierrors.StatusError
-	if asStatus(err, &known) {
-		status = known
-	} else {
+	if !errors.As(err, &status) {
 		status = apierrors.NewInternalError(err)
 	}
 	body := status.Status()
 	body.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
-	answer(w, int(body.Code), body)
+	respond(w, int(body.Code), body)
 }
 
-// decode keeps whole numbers whole.
+// decode decodes JSON; integers stay int64.
 func decode(raw []byte, u *unstructured.Unstructured) error {
 	u.Object = nil
 	if err := utiljson.Unmarshal(raw, &u.Object); err != nil {
-		return fmt.Errorf("decoding an object: %w", err)
+		return fmt.Errorf("decode an object: %w", err)
 	}
 	return nil
 }
@@ -189,63 +190,7 @@ func decode(raw []byte, u *unstructured.Unstructured) error {
 func body(r *http.Request) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, 8<<20))
 	if err != nil {
-		return nil, fmt.Errorf("reading a request: %w", err)
+		return nil, fmt.Errorf("read a request: %w", err)
 	}
 	return raw, nil
-}
-
-// discover answers what kubectl asks before anything else.
-func (s *Server) discover(w http.ResponseWriter, r *http.Request) bool {
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
-	if r.Method != http.MethodGet {
-		return false
-	}
-	switch {
-	case r.URL.Path == "/version":
-		answer(w, http.StatusOK, map[string]string{"major": "1", "minor": "34", "gitVersion": "v1.34.0", "platform": "test/test"})
-	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/livez":
-		_, _ = io.WriteString(w, "ok")
-	case r.URL.Path == "/api":
-		answer(w, http.StatusOK, metav1.APIVersions{TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"}})
-	case r.URL.Path == "/apis":
-		answer(w, http.StatusOK, s.groups())
-	case len(parts) == 2 && parts[0] == "api":
-		answer(w, http.StatusOK, s.resources(schema.GroupVersion{Version: parts[1]}))
-	case len(parts) == 3 && parts[0] == "apis":
-		answer(w, http.StatusOK, s.resources(schema.GroupVersion{Group: parts[1], Version: parts[2]}))
-	default:
-		return false
-	}
-	return true
-}
-
-func (s *Server) groups() metav1.APIGroupList {
-	list := metav1.APIGroupList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIGroupList"}}
-	for _, gv := range s.scheme.PrioritizedVersionsAllGroups() {
-		if gv.Group == "" || gv.Version == "__internal" {
-			continue
-		}
-		v := metav1.GroupVersionForDiscovery{GroupVersion: gv.String(), Version: gv.Version}
-		list.Groups = append(list.Groups, metav1.APIGroup{Name: gv.Group, Versions: []metav1.GroupVersionForDiscovery{v}, PreferredVersion: v})
-	}
-	return list
-}
-
-func (s *Server) resources(gv schema.GroupVersion) metav1.APIResourceList {
-	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIResourceList"}, GroupVersion: gv.String()}
-	for kind := range s.scheme.KnownTypes(gv) {
-		if strings.HasSuffix(kind, "List") || strings.HasSuffix(kind, "Options") || kind == "WatchEvent" || kind == "Status" {
-			continue
-		}
-		mapping, err := s.mapper.RESTMapping(schema.GroupKind{Group: gv.Group, Kind: kind}, gv.Version)
-		if err != nil {
-			continue
-		}
-		list.APIResources = append(list.APIResources, metav1.APIResource{
-			Name: mapping.Resource.Resource, SingularName: strings.ToLower(kind), Kind: kind,
-			Namespaced: mapping.Scope.Name() == meta.RESTScopeNameNamespace,
-			Verbs:      metav1.Verbs{"create", "delete", "get", "list", "patch", "update", "watch"},
-		})
-	}
-	return list
 }

@@ -1,10 +1,13 @@
 package clitest
 
 import (
+	"bufio"
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -13,52 +16,52 @@ import (
 
 type scriptKey struct{}
 
-// Script are the commands of test scripts about a cluster:
+// Script returns the commands of test scripts that concern a cluster:
 //
 //	cluster [-n NAMESPACE] FILE...      starts an API server with the objects and sets KUBECONFIG
-//	put FILE...                         makes or replaces objects
-//	forbid VERB RESOURCE [NAMESPACE [NAME]]  refuses requests as RBAC does; - is any
-//	hang VERB RESOURCE [NAMESPACE [NAME]]    never answers requests
-//	relent                              ends all that
-//	stored RESOURCE NAMESPACE NAME [TEXT]  the object is there, and its YAML has the text
-//	asked COUNT VERB RESOURCE           how often that was asked since the last time
-//	cluster-down                        the server refuses connections
+//	put FILE...                         creates or replaces objects
+//	forbid VERB RESOURCE [NAMESPACE [NAME]]  refuses requests as RBAC does; - matches every value
+//	hang VERB RESOURCE [NAMESPACE [NAME]]    never responds to requests
+//	clear-rules                         removes the rules of forbid and hang
+//	stored RESOURCE NAMESPACE NAME [TEXT]  the object exists, and its YAML contains the text
+//	requests COUNT VERB RESOURCE        number of requests since the last time
+//	cluster-down                        stops the server, which then refuses connections
 //
 // Setup in a script's [testscript.Params] must call [Setup].
 func Script() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	return map[string]func(ts *testscript.TestScript, neg bool, args []string){
-		"cluster": scriptCluster, "put": scriptPut, "forbid": scriptForbid, "hang": scriptHang, "relent": scriptRelent,
-		"stored": scriptStored, "asked": scriptAsked, "cluster-down": scriptDown,
+		"cluster": scriptCluster, "put": scriptPut, "forbid": scriptForbid, "hang": scriptHang, "clear-rules": scriptClear,
+		"stored": scriptStored, "requests": scriptRequests, "cluster-down": scriptDown,
 	}
 }
 
-// slot is where a script keeps its server.
+// slot holds the server of a script, if it has started one.
 type slot struct{ server *Server }
 
-// Setup gives a script a place for its server.
+// Setup prepares a script for the commands of [Script].
 func Setup(env *testscript.Env) {
-	place := &slot{}
-	env.Values[scriptKey{}] = place
+	slot := &slot{}
+	env.Values[scriptKey{}] = slot
 	env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "no-kubeconfig"))
 	env.Defer(func() {
-		if place.server != nil {
-			place.server.Close()
+		if slot.server != nil {
+			slot.server.Close()
 		}
 	})
 }
 
-func placeOf(ts *testscript.TestScript) *slot {
-	place, ok := ts.Value(scriptKey{}).(*slot)
+func slotOf(ts *testscript.TestScript) *slot {
+	found, ok := ts.Value(scriptKey{}).(*slot)
 	if !ok {
-		ts.Fatalf("this script was not set up for a cluster")
+		ts.Fatalf("the script was not set up for a cluster")
 	}
-	return place
+	return found
 }
 
 func serverOf(ts *testscript.TestScript) *Server {
-	server := placeOf(ts).server
+	server := slotOf(ts).server
 	if server == nil {
-		ts.Fatalf("no cluster runs: begin with cluster FILE")
+		ts.Fatalf("no cluster runs: start one with the command cluster")
 	}
 	return server
 }
@@ -70,11 +73,11 @@ func scriptCluster(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	server, err := Start()
 	ts.Check(err)
-	place := placeOf(ts)
-	if place.server != nil {
-		place.server.Close()
+	slot := slotOf(ts)
+	if slot.server != nil {
+		slot.server.Close()
 	}
-	place.server = server
+	slot.server = server
 	path := ts.MkAbs("kubeconfig")
 	ts.Check(server.Kubeconfig(path, namespace))
 	ts.Setenv("KUBECONFIG", path)
@@ -90,34 +93,44 @@ func scriptPut(ts *testscript.TestScript, _ bool, files []string) {
 	}
 }
 
-// PutYAML makes or replaces the objects of a file; one without a namespace is in
-// default if its kind has namespaces.
+// PutYAML creates or replaces the objects of a YAML stream. Objects of kinds that
+// have namespaces are put into default if they name none.
 func (s *Server) PutYAML(raw []byte) error {
-	for part := range strings.SplitSeq("\n"+string(raw), "\n---") {
-		if strings.TrimSpace(part) == "" {
-			continue
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		u := &unstructured.Unstructured{}
-		asJSON, err := utilyaml.ToJSON([]byte(part))
 		if err != nil {
-			return fmt.Errorf("reading objects for a cluster: %w", err)
+			return fmt.Errorf("read objects for a cluster: %w", err)
 		}
-		if err := decode(asJSON, u); err != nil {
+		if err := s.putDocument(document); err != nil {
 			return err
 		}
-		if len(u.Object) == 0 {
-			continue
-		}
-		mapping, err := s.mapper.RESTMapping(u.GroupVersionKind().GroupKind(), u.GroupVersionKind().Version)
-		if err != nil {
-			return fmt.Errorf("an object for a cluster: %w", err)
-		}
-		if u.GetNamespace() == "" && mapping.Scope.Name() == "namespace" {
-			u.SetNamespace("default")
-		}
-		s.store.put(mapping.Resource, u)
 	}
-	return nil
+}
+
+func (s *Server) putDocument(document []byte) error {
+	asJSON, err := utilyaml.ToJSON(document)
+	if err != nil {
+		return fmt.Errorf("parse an object for a cluster: %w", err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := decode(asJSON, u); err != nil {
+		return err
+	}
+	if len(u.Object) == 0 {
+		return nil
+	}
+	of, namespaced, err := s.resourceFor(u.GroupVersionKind())
+	if err != nil {
+		return err
+	}
+	if u.GetNamespace() == "" && namespaced {
+		u.SetNamespace("default")
+	}
+	return s.store.put(of, u)
 }
 
 func scriptForbid(ts *testscript.TestScript, _ bool, args []string) {
@@ -139,6 +152,6 @@ func match(ts *testscript.TestScript, args []string) Match {
 	return Match{Verb: words[0], Resource: words[1], Namespace: words[2], Name: words[3]}
 }
 
-func scriptRelent(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).Relent() }
+func scriptClear(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).ClearRules() }
 
 func scriptDown(ts *testscript.TestScript, _ bool, _ []string) { serverOf(ts).Close() }

@@ -9,7 +9,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// scriptStored looks at an object in the server: stored datasets default hbase 'phase: Bound'.
+// scriptStored checks a stored object: stored datasets default hbase 'phase: Bound'.
 func scriptStored(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 3 || len(args) > 4 {
 		ts.Fatalf("usage: stored RESOURCE NAMESPACE NAME [TEXT]")
@@ -22,7 +22,9 @@ func scriptStored(ts *testscript.TestScript, neg bool, args []string) {
 		namespace = ""
 	}
 	text := ""
-	if found := s.store.get(gvr, namespace, args[2]); found != nil {
+	gvk, err := s.mapper.KindFor(gvr)
+	ts.Check(err)
+	if found := s.store.get(resource{gvr, gvk}, namespace, args[2]); found != nil {
 		raw, err := yaml.Marshal(found.Object)
 		ts.Check(err)
 		text = string(raw)
@@ -33,10 +35,10 @@ func scriptStored(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptAsked checks how often something was asked since it last did: asked 1 list datasets.
-func scriptAsked(ts *testscript.TestScript, neg bool, args []string) {
+// scriptRequests checks the number of requests since its last call: requests 1 list datasets.
+func scriptRequests(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
-		ts.Fatalf("usage: asked COUNT VERB RESOURCE; - is any")
+		ts.Fatalf("usage: requests COUNT VERB RESOURCE; - matches every value")
 	}
 	s := serverOf(ts)
 	m := match(ts, args[1:])
@@ -48,10 +50,10 @@ func scriptAsked(ts *testscript.TestScript, neg bool, args []string) {
 			count++
 		}
 	}
-	s.Forget()
+	s.ClearRequests()
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	if (count == want) == neg {
-		ts.Fatalf("asked %d times, want %d: %s", count, want, strings.Join(all, ", "))
+		ts.Fatalf("%d requests, want %d: %s", count, want, strings.Join(all, ", "))
 	}
 }

@@ -1,12 +1,12 @@
-// Package clitest is an API server for tests of the plugin. It speaks HTTP and
-// JSON as a real one does to clients: get, list with selectors, watch, create,
-// update, the four kinds of patch, server-side apply with conflicts, dry runs,
-// deletion with finalizers, discovery, port-forwards to listeners of the test.
-// What it is told to refuse it refuses in kubectl's words, and what it is told
-// to leave unanswered it takes and never answers.
+// Package clitest provides an API server for tests of the plugin. It serves get,
+// list with selectors, watch, create, update, merge and JSON patches, server-side
+// apply with conflicts, dry runs, deletion with finalizers, discovery, and
+// port-forwards to listeners of the test, over HTTP. Rules make it refuse
+// requests as RBAC does, fail them, or never respond.
 //
-// It validates nothing, sets no defaults and runs no controllers: objects are
-// what tests put there.
+// Objects are kept in client-go's field-managed object tracker. The server
+// validates nothing, sets no defaults and runs no controllers: objects are what
+// tests put there.
 package clitest
 
 import (
@@ -15,7 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +30,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// User is who requests come from, unless they say that they are somebody else.
+// User is the user of requests that do not impersonate another one.
 const User = "alice"
 
 // Server is a fake API server. It is safe for concurrent use.
@@ -40,7 +40,7 @@ type Server struct {
 	http   *http.Server
 	addr   string
 	served chan struct{}
-	// done ends requests that are never answered.
+	// done ends requests that hang.
 	done   context.Context //nolint:containedctx // the server's life
 	cancel context.CancelFunc
 
@@ -53,7 +53,7 @@ type Server struct {
 	live     map[net.Conn]bool
 }
 
-// Request that was made, for tests that count them.
+// Request describes a request that was received.
 type Request struct {
 	// Verb is get, list, watch, create, update, patch, delete or
 	// deletecollection.
@@ -61,11 +61,11 @@ type Request struct {
 	// Resource with its subresource: "pods/portforward".
 	Resource        string
 	Namespace, Name string
-	// Query as it was sent.
+	// Query is the encoded query.
 	Query string
 }
 
-// Start starts a server that holds the objects. Close ends it.
+// Start starts a server with the objects. The caller must Close it.
 func Start(objects ...client.Object) (*Server, error) {
 	scheme, err := session.Scheme()
 	if err != nil {
@@ -73,7 +73,7 @@ func Start(objects ...client.Object) (*Server, error) {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("starting an API server for tests: %w", err)
+		return nil, fmt.Errorf("start an API server for tests: %w", err)
 	}
 	s := &Server{
 		scheme: scheme, mapper: session.Mapper(scheme), addr: listener.Addr().String(), served: make(chan struct{}),
@@ -83,7 +83,7 @@ func Start(objects ...client.Object) (*Server, error) {
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
 	go func() {
 		defer close(s.served)
-		_ = s.http.Serve(listener) // it ends with Close
+		_ = s.http.Serve(listener) // returns when the server is closed
 	}()
 	for _, object := range objects {
 		if err := s.Put(object); err != nil {
@@ -94,7 +94,7 @@ func Start(objects ...client.Object) (*Server, error) {
 	return s, nil
 }
 
-// New starts a server that ends with the test.
+// New starts a server that is closed when the test ends.
 func New(t testing.TB, objects ...client.Object) *Server {
 	t.Helper()
 	s, err := Start(objects...)
@@ -105,8 +105,8 @@ func New(t testing.TB, objects ...client.Object) *Server {
 	return s
 }
 
-// Close ends the server; its address refuses connections from then on. It may be
-// called again.
+// Close stops the server; its address refuses connections from then on. It may be
+// called more than once.
 func (s *Server) Close() {
 	s.cancel()
 	_ = s.http.Close()
@@ -118,98 +118,92 @@ func (s *Server) Close() {
 	<-s.served
 }
 
-// URL of the server.
+// URL returns the base URL of the server.
 func (s *Server) URL() string { return "http://" + s.addr }
 
-// Config to connect with.
+// Config returns a client configuration for the server.
 func (s *Server) Config() *rest.Config { return &rest.Config{Host: s.URL(), QPS: -1} }
 
-// Kubeconfig writes one that names the server, with a namespace to work in.
+// Kubeconfig writes a kubeconfig for the server, whose context has the namespace.
 func (s *Server) Kubeconfig(path, namespace string) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["test"] = &clientcmdapi.Cluster{Server: s.URL()}
 	config.AuthInfos[User] = &clientcmdapi.AuthInfo{}
 	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: User, Namespace: namespace}
 	config.CurrentContext = "test"
-	raw, err := clientcmd.Write(*config)
-	if err != nil {
-		return fmt.Errorf("encoding a kubeconfig: %w", err)
-	}
-	if err := os.WriteFile(path, raw, 0o600); err != nil {
-		return fmt.Errorf("writing a kubeconfig: %w", err)
+	if err := clientcmd.WriteToFile(*config, path); err != nil {
+		return fmt.Errorf("write a kubeconfig: %w", err)
 	}
 	return nil
 }
 
-// Connect is for [session.Session.Connect]: the cluster is this server.
-func (s *Server) Connect(from *session.Session) (*session.Cluster, error) {
-	config := s.Config()
-	config.Timeout = from.RequestTimeout
-	c, err := client.New(config, client.Options{Scheme: s.scheme, Mapper: s.mapper})
-	if err != nil {
-		return nil, fmt.Errorf("connecting to the API server for tests: %w", err)
+// Use makes a session use the server's cluster, through a kubeconfig as any user
+// does. The global flags must have been added to the session.
+func (s *Server) Use(t testing.TB, in *session.Session) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := s.Kubeconfig(path, ""); err != nil {
+		t.Fatal(err)
 	}
-	return &session.Cluster{Config: config, Client: c, Namespace: from.InNamespace()}, nil
+	in.Kube.KubeConfig = &path
 }
 
-// Requests that were made until now, in their order.
+// Requests returns the requests since the last ClearRequests, in their order.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]Request{}, s.requests...)
 }
 
-// Forget the requests that were made.
-func (s *Server) Forget() {
+// ClearRequests removes the requests that were recorded.
+func (s *Server) ClearRequests() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
 }
 
-// Forward port-forwards of a pod's port go to an address of the test, such as
-// 127.0.0.1:3456.
+// Forward sets the address, such as 127.0.0.1:3456, that port-forwards of a pod's
+// port connect to.
 func (s *Server) Forward(namespace, pod string, port int, address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.targets[fmt.Sprintf("%s/%s:%d", namespace, pod, port)] = address
 }
 
-var errNoKind = errors.New("no such kind in the scheme")
+var errUnknownKind = errors.New("unknown kind")
 
-// Put makes an object, or replaces the one of its name, as if controllers had:
-// nothing is refused, generation and resourceVersion are counted on.
+// Put creates or replaces an object without a request: rules do not apply, and
+// fields are not managed. It increments generation and resourceVersion.
 func (s *Server) Put(object client.Object) error {
-	u, gvr, err := s.unstructured(object)
+	u, of, err := s.unstructured(object)
 	if err != nil {
 		return err
 	}
-	s.store.put(gvr, u)
-	return nil
+	return s.store.put(of, u)
 }
 
-// Drop an object without regard to finalizers.
+// Drop deletes an object, finalizers or not.
 func (s *Server) Drop(object client.Object) error {
-	u, gvr, err := s.unstructured(object)
+	u, of, err := s.unstructured(object)
 	if err != nil {
 		return err
 	}
-	s.store.drop(gvr, u.GetNamespace(), u.GetName())
-	return nil
+	return s.store.drop(of, u.GetNamespace(), u.GetName())
 }
 
-// Find fills the object from the one that is stored under its name; false when
-// there is none.
+// Find reads the stored object of the same name into object, and reports whether
+// it exists.
 func (s *Server) Find(object client.Object) (bool, error) {
-	u, gvr, err := s.unstructured(object)
+	u, of, err := s.unstructured(object)
 	if err != nil {
 		return false, err
 	}
-	found := s.store.get(gvr, u.GetNamespace(), u.GetName())
+	found := s.store.get(of, u.GetNamespace(), u.GetName())
 	if found == nil {
 		return false, nil
 	}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, object); err != nil {
-		return false, fmt.Errorf("decoding %s: %w", u.GetName(), err)
+		return false, fmt.Errorf("decode %s: %w", u.GetName(), err)
 	}
 	return true, nil
 }

@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,11 +24,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func connect(t *testing.T, s *clitest.Server) *session.Cluster {
 	t.Helper()
-	c, err := s.Connect(&session.Session{RequestTimeout: 20 * time.Second})
+	var from session.Session
+	from.AddFlags(pflag.NewFlagSet("test", pflag.ContinueOnError))
+	s.Use(t, &from)
+	c, err := from.Cluster()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Client = nil })
 	return c
 }
 
@@ -44,14 +48,14 @@ func TestObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Create(ctx, dataset("new", nil)); !apierrors.IsAlreadyExists(err) {
-		t.Errorf("a second creation: %v", err)
+		t.Errorf("second Create: got %v, want AlreadyExists", err)
 	}
 	if err := c.Create(ctx, dataset("dry", nil), client.DryRunAll); err != nil {
 		t.Error(err)
 	}
 	var list v1alpha1.DatasetList
 	if err := c.List(ctx, &list, client.InNamespace("vision")); err != nil || len(list.Items) != 2 || list.ResourceVersion == "" {
-		t.Fatalf("%d datasets, error %v: a dry run must leave nothing", len(list.Items), err)
+		t.Fatalf("%d datasets, error %v; want 2: a dry run must not store anything", len(list.Items), err)
 	}
 	if err := c.List(ctx, &list, client.MatchingLabels{"team": "a"}); err != nil || len(list.Items) != 1 || list.Items[0].Name != "old" {
 		t.Errorf("by label: %v, error %v", list.Items, err)
@@ -69,19 +73,19 @@ func TestObjects(t *testing.T) {
 		t.Errorf("generation %d, error %v", got.Generation, err)
 	}
 	if err := c.Update(ctx, stale); !apierrors.IsConflict(err) {
-		t.Errorf("an update of what was changed since: %v", err)
+		t.Errorf("stale Update: got %v, want a conflict", err)
 	}
 	if err := c.Delete(ctx, &got); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Get(ctx, client.ObjectKeyFromObject(&got), &got); err != nil || got.DeletionTimestamp == nil {
-		t.Fatalf("one with a finalizer is gone at once: %v", err)
+		t.Fatalf("object with a finalizer: error %v, want a deletionTimestamp", err)
 	}
 	if err := c.Patch(ctx, &got, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Get(ctx, client.ObjectKeyFromObject(&got), &got); !apierrors.IsNotFound(err) {
-		t.Errorf("without its finalizer it stays: %v", err)
+		t.Errorf("deleted object without finalizers: got %v, want NotFound", err)
 	}
 }
 
@@ -95,25 +99,25 @@ func TestApply(t *testing.T) {
 		}}
 	}
 	apply := func(value, manager string, options ...client.PatchOption) error {
-		return c.Patch(ctx, object(value), client.Apply, append(options, client.FieldOwner(manager))...) //nolint:staticcheck // as any client may
+		return c.Patch(ctx, object(value), client.Apply, append(options, client.FieldOwner(manager))...) //nolint:staticcheck // an unstructured apply
 	}
 	if err := apply("/a", "one", client.DryRunAll); err != nil {
 		t.Fatal(err)
 	}
 	if found, _ := s.Find(dataset("hbase", nil)); found {
-		t.Error("a dry run left an object")
+		t.Error("a dry run stored an object")
 	}
 	if err := apply("/a", "one"); err != nil {
 		t.Fatal(err)
 	}
 	if err := apply("/b", "two"); !apierrors.IsConflict(err) || !strings.Contains(err.Error(), `conflict with "one"`) {
-		t.Errorf("another manager's field: %v", err)
+		t.Errorf("apply of another manager's field: got %v, want a conflict with it", err)
 	}
 	if err := apply("/b", "two", client.ForceOwnership); err != nil {
 		t.Error(err)
 	}
 	if err := apply("/b", "two"); err != nil {
-		t.Errorf("the same again: %v", err)
+		t.Errorf("second apply of the same: %v", err)
 	}
 }
 
@@ -128,7 +132,7 @@ func TestWatch(t *testing.T) {
 	if err := c.List(t.Context(), &list); err != nil {
 		t.Fatal(err)
 	}
-	// What happens between the list and the watch is not lost.
+	// Changes between the list and the watch must not be lost.
 	if err := s.Put(dataset("b", nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +149,7 @@ func TestWatch(t *testing.T) {
 				t.Fatalf("got %s %v", e.Type, e.Object)
 			}
 		case <-time.After(20 * time.Second):
-			t.Fatalf("still waiting for %s %s", kind, name)
+			t.Fatalf("no event %s %s", kind, name)
 		}
 	}
 	next(watch.Added, "b")
@@ -169,14 +173,28 @@ func TestRefusals(t *testing.T) {
 	if !apierrors.IsForbidden(err) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	s.Relent()
+	s.ClearRules()
 	s.Hang(clitest.Match{Verb: "get"})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := c.Get(ctx, client.ObjectKey{Namespace: "vision", Name: "a"}, &v1alpha1.Dataset{}); err == nil {
-		t.Error("one that must not answer did")
+		t.Error("Get returned, want it to hang")
 	}
 	if got := s.Requests(); len(got) != 2 || got[1].Verb != "get" || got[1].Resource != "datasets" || got[1].Name != "a" {
 		t.Errorf("requests %+v", got)
+	}
+}
+
+// TestProtobuf: clients send built-in kinds in protobuf unless told otherwise.
+func TestProtobuf(t *testing.T) {
+	s := clitest.New(t)
+	c := connect(t, s)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "vision", GenerateName: "p-"}, Spec: corev1.PodSpec{NodeName: "n1"}}
+	if err := c.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	stored := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "vision", Name: pod.Name}}
+	if found, err := s.Find(stored); err != nil || !found || stored.Spec.NodeName != "n1" || len(pod.Name) != len("p-xxxxx") {
+		t.Errorf("pod %q is stored: %t, spec %+v, error %v", pod.Name, found, stored.Spec, err)
 	}
 }

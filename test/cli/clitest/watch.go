@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,23 +17,23 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// selectorOf reads labelSelector and fieldSelector. Any field of an object that
-// is text can be selected by, which is more than a real server lets one do.
+// selectorOf parses labelSelector and fieldSelector. Every string field can be
+// selected, where a real server supports a few.
 func selectorOf(r *http.Request) (func(*unstructured.Unstructured) bool, error) {
 	byLabel, err := labels.Parse(r.URL.Query().Get("labelSelector"))
 	if err != nil {
-		return nil, fmt.Errorf("reading labelSelector: %w", err)
+		return nil, fmt.Errorf("parse labelSelector: %w", err)
 	}
 	byField, err := fields.ParseSelector(r.URL.Query().Get("fieldSelector"))
 	if err != nil {
-		return nil, fmt.Errorf("reading fieldSelector: %w", err)
+		return nil, fmt.Errorf("parse fieldSelector: %w", err)
 	}
 	return func(u *unstructured.Unstructured) bool {
 		if !byLabel.Matches(labels.Set(u.GetLabels())) {
 			return false
 		}
 		for _, requirement := range byField.Requirements() {
-			text, _, _ := unstructured.NestedString(u.Object, splitField(requirement.Field)...)
+			text, _, _ := unstructured.NestedString(u.Object, strings.Split(requirement.Field, ".")...)
 			if equal := text == requirement.Value; equal == (requirement.Operator == "!=") {
 				return false
 			}
@@ -41,44 +42,31 @@ func selectorOf(r *http.Request) (func(*unstructured.Unstructured) bool, error) 
 	}, nil
 }
 
-func splitField(path string) []string {
-	var parts []string
-	for {
-		at := -1
-		for i := range path {
-			if path[i] == '.' {
-				at = i
-				break
-			}
-		}
-		if at < 0 {
-			return append(parts, path)
-		}
-		parts, path = append(parts, path[:at]), path[at+1:]
-	}
-}
-
-// watch sends changes until the client goes, timeoutSeconds have passed or the
-// server closes. Without a resourceVersion it begins with what there is.
+// watch sends changes until the client disconnects, timeoutSeconds have passed or
+// the server closes. Without a resourceVersion it begins with the existing objects.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, c call) {
 	matches, err := selectorOf(r)
 	if err != nil {
-		answerError(w, apierrors.NewBadRequest(err.Error()))
+		respondError(w, apierrors.NewBadRequest(err.Error()))
 		return
 	}
 	if c.Name != "" {
 		inner := matches
 		matches = func(u *unstructured.Unstructured) bool { return u.GetName() == c.Name && inner(u) }
 	}
+	objects, now, err := s.store.list(c.resource, c.Namespace)
+	if err != nil {
+		respondError(w, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	send := sender(w)
 	version, _ := strconv.ParseInt(r.URL.Query().Get("resourceVersion"), 10, 64)
-	shown := map[key]bool{}
-	objects, now := s.store.list(c.gvr, c.Namespace)
+	shown := map[objectKey]bool{}
 	for i := range objects {
 		if matches(&objects[i]) {
-			shown[key{c.gvr, objects[i].GetNamespace(), objects[i].GetName()}] = true
+			shown[objectKey{c.gvr, objects[i].GetNamespace(), objects[i].GetName()}] = true
 			if version == 0 {
 				send(watch.Added, &objects[i])
 			}
@@ -108,8 +96,9 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, c call) {
 	}
 }
 
-// forward one change as a selector sees it: what no longer matches is deleted.
-func forward(e event, matches bool, shown map[key]bool, send func(watch.EventType, *unstructured.Unstructured)) {
+// forward sends one change as the selector of a watch requires: an object that
+// no longer matches is deleted.
+func forward(e event, matches bool, shown map[objectKey]bool, send func(watch.EventType, *unstructured.Unstructured)) {
 	was := shown[e.key]
 	switch {
 	case e.kind == watch.Deleted || !matches:
@@ -125,6 +114,7 @@ func forward(e event, matches bool, shown map[key]bool, send func(watch.EventTyp
 	}
 }
 
+// limit returns a channel that fires after timeoutSeconds, or nil without it.
 func limit(r *http.Request) <-chan time.Time {
 	seconds, err := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
 	if err != nil || seconds <= 0 {
@@ -133,6 +123,7 @@ func limit(r *http.Request) <-chan time.Time {
 	return time.After(time.Duration(seconds) * time.Second)
 }
 
+// sender returns a function that writes one event.
 func sender(w http.ResponseWriter) func(watch.EventType, *unstructured.Unstructured) {
 	controller := http.NewResponseController(w)
 	encoder := json.NewEncoder(w)

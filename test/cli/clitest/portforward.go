@@ -22,18 +22,18 @@ const (
 	tunnelProtocol  = "SPDY/3.1+portforward.k8s.io"
 )
 
-// portForward joins a pod's port with the listener that the test named for it,
-// over SPDY, bare or in a WebSocket.
+// portForward connects a pod's port with the address that the test set for it,
+// over SPDY or SPDY in a WebSocket.
 func (s *Server) portForward(w http.ResponseWriter, r *http.Request, c call) {
-	if s.store.get(c.gvr, c.Namespace, c.Name) == nil {
-		answerError(w, apierrors.NewNotFound(c.gvr.GroupResource(), c.Name))
+	if s.store.get(c.resource, c.Namespace, c.Name) == nil {
+		respondError(w, apierrors.NewNotFound(c.gvr.GroupResource(), c.Name))
 		return
 	}
 	streams := &pairs{failures: map[string]httpstream.Stream{}, waiting: map[string]httpstream.Stream{}}
 	streams.join = func(data, failed httpstream.Stream) { s.join(c, data, failed) }
 	conn := upgrade(w, r, streams.accept)
 	if conn == nil {
-		return // it has answered
+		return // the response was written
 	}
 	select {
 	case <-conn.CloseChan():
@@ -43,7 +43,8 @@ func (s *Server) portForward(w http.ResponseWriter, r *http.Request, c call) {
 	streams.joining.Wait()
 }
 
-// upgrade a request to a connection of streams.
+// upgrade turns a request into a connection of streams; it responds and returns
+// nil if it cannot.
 func upgrade(w http.ResponseWriter, r *http.Request, accept httpstream.NewStreamHandler) httpstream.Connection {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		if _, err := httpstream.Handshake(r, w, []string{forwardProtocol}); err != nil {
@@ -63,7 +64,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, accept httpstream.NewStream
 	return conn
 }
 
-// pairs joins the two streams of one request: its data and its errors.
+// pairs matches the two streams of one forwarded connection: data and errors.
 type pairs struct {
 	join    func(data, failed httpstream.Stream)
 	joining sync.WaitGroup
@@ -98,7 +99,7 @@ func (s *Server) join(c call, data, failed httpstream.Stream) {
 	address := s.targets[fmt.Sprintf("%s/%s:%s", c.Namespace, c.Name, port)]
 	s.mu.Unlock()
 	if address == "" {
-		address = "127.0.0.1:1" // nobody listens there
+		address = "127.0.0.1:1" // refuses connections
 	}
 	target, err := net.DialTimeout("tcp", address, 5*time.Second)
 	if err != nil {
@@ -120,7 +121,7 @@ func (s *Server) join(c call, data, failed httpstream.Stream) {
 	copying.Wait()
 }
 
-// hold a connection, so that Close can end it.
+// hold registers a connection that Close must close, or removes it.
 func (s *Server) hold(conn net.Conn, on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Match says which requests a rule is about; an empty field is any.
+// Match selects the requests of a rule; an empty field matches every value.
 type Match struct {
 	// Verb is get, list, watch, create, update, patch or delete.
 	Verb string
@@ -25,7 +25,7 @@ func (m Match) covers(r Request) bool {
 	return true
 }
 
-// rule is what happens to requests instead of an answer.
+// rule describes how to treat matching requests.
 type rule struct {
 	match   Match
 	forbids bool
@@ -33,17 +33,18 @@ type rule struct {
 	err     error
 }
 
-// Forbid requests as RBAC does.
+// Forbid refuses requests as RBAC does.
 func (s *Server) Forbid(m Match) { s.add(&rule{match: m, forbids: true}) }
 
-// Hang takes requests and never answers them.
+// Hang accepts requests and never responds.
 func (s *Server) Hang(m Match) { s.add(&rule{match: m, hangs: true}) }
 
-// Fail answers requests with an error of k8s.io/apimachinery/pkg/api/errors.
+// Fail responds to requests with err, an error of
+// k8s.io/apimachinery/pkg/api/errors.
 func (s *Server) Fail(m Match, err error) { s.add(&rule{match: m, err: err}) }
 
-// Relent forgets every rule; requests that hang go on hanging.
-func (s *Server) Relent() {
+// ClearRules removes every rule; requests that hang continue to hang.
+func (s *Server) ClearRules() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rules = nil
@@ -55,8 +56,8 @@ func (s *Server) add(r *rule) {
 	s.rules = append(s.rules, r)
 }
 
-// interfere does what the first rule for the request says.
-func (s *Server) interfere(w http.ResponseWriter, r *http.Request, c call) bool {
+// applyRules applies the first rule that matches, and reports whether one did.
+func (s *Server) applyRules(w http.ResponseWriter, r *http.Request, c call) bool {
 	s.mu.Lock()
 	var found *rule
 	for _, candidate := range s.rules {
@@ -74,16 +75,16 @@ func (s *Server) interfere(w http.ResponseWriter, r *http.Request, c call) bool 
 		case <-r.Context().Done():
 		case <-s.done.Done():
 		}
-		panic(http.ErrAbortHandler) // the connection ends without an answer
+		panic(http.ErrAbortHandler) // closes the connection without a response
 	case found.forbids:
-		answerError(w, forbidden(c))
+		respondError(w, forbidden(c))
 	default:
-		answerError(w, found.err)
+		respondError(w, found.err)
 	}
 	return true
 }
 
-// forbidden in RBAC's words.
+// forbidden returns the error that RBAC returns.
 func forbidden(c call) error {
 	where := fmt.Sprintf("in the namespace %q", c.Namespace)
 	if c.Namespace == "" {
@@ -92,5 +93,5 @@ func forbidden(c call) error {
 	group := c.gvr.GroupResource()
 	group.Resource = c.Resource
 	return apierrors.NewForbidden(c.gvr.GroupResource(), c.Name,
-		fmt.Errorf("User %q cannot %s resource %q in API group %q %s", c.user, c.Verb, c.Resource, c.gvr.Group, where)) //nolint:staticcheck // as RBAC says it
+		fmt.Errorf("User %q cannot %s resource %q in API group %q %s", c.user, c.Verb, c.Resource, c.gvr.Group, where)) //nolint:staticcheck // RBAC's wording
 }
