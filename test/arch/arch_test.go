@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +32,9 @@ var forbidden = []struct {
 	{from: "pkg/cache", to: "pkg/master/server", why: "master, cache and mount meet through clients only"},
 	{from: "pkg/cache/client", to: "pkg/cache/server", why: "clients carry no server"},
 	{from: "pkg/cache/client", to: "pkg/cache/dirstore", why: "clients carry no directory store"},
+	{from: "pkg/cache/wire", to: "pkg/cache/client", why: "the wire is below both ends"},
+	{from: "pkg/cache/wire", to: "pkg/cache/server", why: "the wire is below both ends"},
+	{from: "pkg/cache/wire", to: "pkg/cache/blockstore", why: "the client carries no block store"},
 	{from: "pkg/mount", to: "pkg/cache/server", why: "master, cache and mount meet through clients only"},
 	{from: "pkg/mount", to: "pkg/master/server", why: "master, cache and mount meet through clients only"},
 	{from: "pkg/ufs", to: "pkg/cache", why: "the store is below the cache"},
@@ -106,16 +112,39 @@ func TestEveryPackageSaysWhatItPromises(t *testing.T) {
 	}
 }
 
+// TestHeadersAreDefinedOnce checks that the names of the headers between
+// workers and clients are constants of pkg/cache/wire everywhere else.
+func TestHeadersAreDefinedOnce(t *testing.T) {
+	literal := regexp.MustCompile("[\"`]Jindo-[A-Z]")
+	for _, p := range list(t) {
+		if p.ImportPath == module+"pkg/cache/wire" || p.ImportPath == module+"test/arch" {
+			continue
+		}
+		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles) {
+			source, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := literal.Find(source); found != nil {
+				t.Errorf("%s/%s has the literal %s…: use the constant of pkg/cache/wire", p.ImportPath, name, found)
+			}
+		}
+	}
+}
+
 type pkg struct {
 	ImportPath string
 	Doc        string
+	Dir        string
 	GoFiles    []string
-	Deps       []string
+
+	TestGoFiles, XTestGoFiles []string
+	Deps                      []string
 }
 
 func list(t *testing.T) []pkg {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,GoFiles,Deps", module+"...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Dir,GoFiles,TestGoFiles,XTestGoFiles,Deps", module+"...").Output()
 	if err != nil {
 		t.Fatalf("listing packages: %v", err)
 	}

@@ -2,17 +2,13 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
 // Object is one version of an object's bytes.
@@ -108,7 +104,11 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	w := candidate.worker
 	attempt := newAttempt(ctx, terms)
 	defer attempt.end()
-	request, err := c.request(attempt.ctx, candidate, o, offset, int64(len(p)), terms.CachedOnly)
+	wanted := wire.Request{
+		Mount: o.Mount, Key: o.Key, ETag: o.ETag, Size: o.Size, First: offset, Last: offset + int64(len(p)) - 1,
+		OnlyIfCached: terms.CachedOnly || candidate.Rung == Previous, RingEpoch: c.ringEpoch(),
+	}
+	request, err := wire.NewHTTPRequest(attempt.ctx, w.address, wanted)
 	if err != nil {
 		return 0, false, &Error{Worker: w.name, Kind: ErrInvalid, Message: err.Error()}
 	}
@@ -119,14 +119,16 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	defer func() { _ = response.Body.Close() }()
 	w.succeeded(ranges)
 	attempt.heard()
-	c.noteHeader(w.name, o.Mount, response.Header)
+	epochs := wire.EpochsOf(response.Header)
+	c.note(w.name, epochs.Ring, o.Mount, epochs.Mount, epochs.View)
 	if response.StatusCode != http.StatusPartialContent {
 		return 0, false, refusal(w.name, response)
 	}
-	if err := checkHeader(response, o, offset, int64(len(p))); err != nil {
+	content, err := wire.ContentFor(response, wanted)
+	if err != nil {
 		return 0, false, &Error{Worker: w.name, Kind: ErrGarbled, Message: err.Error()}
 	}
-	cached = response.Header.Get("Jindo-Source") == "cache"
+	cached = content.Source == wire.SourceCache
 	for n < len(p) {
 		m, err := response.Body.Read(p[n:])
 		if m > 0 {
@@ -143,91 +145,15 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	return n, cached, nil
 }
 
-func (c *Client) request(ctx context.Context, candidate Candidate, o Object, offset, length int64, cachedOnly bool) (*http.Request, error) {
-	plain := "/v1/objects/" + o.Mount + "/" + o.Key
-	target := url.URL{Scheme: "https", Host: candidate.worker.address, Path: plain, RawPath: objectPath(o.Mount, o.Key)}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+candidate.worker.address, nil)
-	if err != nil {
-		return nil, err
-	}
-	request.URL = &target
-	h := request.Header
-	h["If-Match"] = []string{`"` + o.ETag + `"`}
-	h["Range"] = []string{"bytes=" + strconv.FormatInt(offset, 10) + "-" + strconv.FormatInt(offset+length-1, 10)}
-	h["Jindo-Size"] = []string{strconv.FormatInt(o.Size, 10)}
-	h["Jindo-Ring-Epoch"] = []string{strconv.FormatUint(c.ringEpoch(), 10)}
-	if cachedOnly || candidate.Rung == Previous {
-		h["Jindo-Only-If-Cached"] = []string{"1"}
-	}
-	return request, nil
-}
-
-// objectPath escapes each segment by itself: a key may have anything in it.
-func objectPath(mount, key string) string {
-	segments := strings.Split(key, "/")
-	for i, segment := range segments {
-		segments[i] = url.PathEscape(segment)
-	}
-	return "/v1/objects/" + url.PathEscape(mount) + "/" + strings.Join(segments, "/")
-}
-
-// checkHeader makes sure that the bytes to come are those that were asked for.
-func checkHeader(response *http.Response, o Object, offset, length int64) error {
-	want := fmt.Sprintf("bytes %d-%d/%d", offset, offset+length-1, o.Size)
-	if got := response.Header.Get("Content-Range"); got != want {
-		return fmt.Errorf("Content-Range is %q, want %q", got, want)
-	}
-	if response.ContentLength != length {
-		return fmt.Errorf("Content-Length is %d, want %d", response.ContentLength, length)
-	}
-	if got := strings.Trim(response.Header.Get("ETag"), `"`); got != o.ETag {
-		return fmt.Errorf("the bytes are of version %q, want %q", got, o.ETag)
-	}
-	return nil
-}
-
-func (c *Client) noteHeader(worker, mount string, h http.Header) {
-	number := func(name string) uint64 {
-		n, err := strconv.ParseUint(h.Get(name), 10, 64)
-		if err != nil {
-			return 0
-		}
-		return n
-	}
-	c.note(worker, number("Jindo-Ring-Epoch"), mount, number("Jindo-Mount-Epoch"), number("Jindo-View-Index"))
-}
-
-// maxRefusal bounds the text of a refusal.
-const maxRefusal = 64 << 10
-
 // refusal reads why a worker sends no bytes.
 func refusal(worker string, response *http.Response) *Error {
-	var body struct{ Code, Message string }
-	raw, err := io.ReadAll(io.LimitReader(response.Body, maxRefusal))
-	if err == nil {
-		err = json.Unmarshal(raw, &body)
-	}
-	failure := &Error{Worker: worker, Kind: kindOfCode(body.Code), Message: body.Message}
-	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && seconds >= 0 {
-		failure.RetryAfter = time.Duration(min(seconds, 3600)) * time.Second
-	}
-	if err != nil || body.Code == "" || !fits(response.StatusCode, failure.Kind) {
-		// Whatever it is, it is not what a worker says about an object.
-		failure.Kind = ErrUnavailable
-		failure.Message = fmt.Sprintf("status %s, %.200q", response.Status, raw)
+	f, err := wire.ReadFailure(response)
+	failure := &Error{Worker: worker, Kind: kindOfCode(f.Code), Message: f.Message, RetryAfter: f.RetryAfter}
+	if err != nil {
+		// Not a response of a worker: it must not make the version stale.
+		failure.Kind, failure.Message = ErrUnavailable, err.Error()
 	}
 	return failure
-}
-
-// fits guards what would make a version gone against a stray answer.
-func fits(status int, kind error) bool {
-	switch {
-	case errors.Is(kind, ErrStale):
-		return status == http.StatusPreconditionFailed
-	case errors.Is(kind, ErrNotFound), errors.Is(kind, ErrNotCached), errors.Is(kind, ErrUnknownMount):
-		return status == http.StatusNotFound
-	}
-	return status >= 400
 }
 
 // attempt is the time that one attempt has.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -69,27 +69,27 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Kind }
 
 // kinds of the byte API's error codes.
-func kindOfCode(code string) error {
+func kindOfCode(code wire.Code) error {
 	switch code {
-	case "stale":
+	case wire.CodeStale:
 		return ErrStale
-	case "not_found":
+	case wire.CodeNotFound:
 		return ErrNotFound
-	case "not_cached":
+	case wire.CodeNotCached:
 		return ErrNotCached
-	case "permission":
+	case wire.CodePermission:
 		return ErrPermission
-	case "throttled":
+	case wire.CodeThrottled:
 		return ErrThrottled
-	case "unavailable":
+	case wire.CodeUnavailable:
 		return ErrUnavailable
-	case "no_bucket":
+	case wire.CodeNoBucket:
 		return ErrNoBucket
-	case "connection_refused":
+	case wire.CodeStoreRefused:
 		return ErrStoreRefused
-	case "unknown_mount":
+	case wire.CodeUnknownMount:
 		return ErrUnknownMount
-	case "invalid", "invalid_range":
+	case wire.CodeInvalid, wire.CodeInvalidRange:
 		return ErrInvalid
 	}
 	return ErrGarbled
@@ -97,11 +97,9 @@ func kindOfCode(code string) error {
 
 // kindOfStatus says what a worker's refusal to a call about names means.
 func kindOfStatus(err error) error {
-	for _, detail := range status.Convert(err).Details() {
-		info, ok := detail.(*errdetails.ErrorInfo)
-		if ok && (info.GetReason() == "no_bucket" || info.GetReason() == "connection_refused") {
-			return kindOfCode(info.GetReason())
-		}
+	switch reason := wire.ReasonOf(err); reason {
+	case wire.CodeNoBucket, wire.CodeStoreRefused:
+		return kindOfCode(reason)
 	}
 	switch status.Code(err) {
 	case codes.NotFound:

@@ -1,18 +1,16 @@
 package client
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/topology"
-	"google.golang.org/protobuf/proto"
 )
 
 // view is a ClusterView ready for use. It is never changed.
@@ -62,39 +60,6 @@ func topologyRing(r topology.Topology) *ring.Ring {
 	return ring.New(&commonv1.Ring{Members: members})
 }
 
-// The file of a view: magic, crc32c of the message, the message.
-const (
-	viewMagic = "jindo client view 1\n"
-	maxView   = 64 << 20
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-func encodeView(v *commonv1.ClusterView) ([]byte, error) {
-	body, err := proto.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the view: %w", err)
-	}
-	raw := binary.LittleEndian.AppendUint32([]byte(viewMagic), crc32.Checksum(body, castagnoli))
-	return append(raw, body...), nil
-}
-
-func decodeView(raw []byte) (*commonv1.ClusterView, error) {
-	const head = len(viewMagic) + 4
-	if len(raw) < head || len(raw) > maxView || string(raw[:len(viewMagic)]) != viewMagic {
-		return nil, errors.New("it is no view of this format")
-	}
-	body := raw[head:]
-	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(raw[len(viewMagic):]) {
-		return nil, errors.New("its checksum does not match")
-	}
-	v := &commonv1.ClusterView{}
-	if err := proto.Unmarshal(body, v); err != nil {
-		return nil, err
-	}
-	return v, nil
-}
-
 // loadView reads the file of a view; nil when there is none. A damaged one is
 // an error to be logged: there is more where it came from.
 func loadView(path string) (*commonv1.ClusterView, error) {
@@ -108,7 +73,7 @@ func loadView(path string) (*commonv1.ClusterView, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the view: %w", err)
 	}
-	v, err := decodeView(raw)
+	v, err := wire.ClientView.Decode(raw)
 	if err != nil {
 		return nil, fmt.Errorf("reading the view in %s: %w", path, err)
 	}
@@ -120,7 +85,7 @@ func saveView(path string, v *commonv1.ClusterView) error {
 	if path == "" {
 		return nil
 	}
-	raw, err := encodeView(v)
+	raw, err := wire.ClientView.Encode(v)
 	if err != nil {
 		return err
 	}

@@ -2,28 +2,24 @@ package server
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/jindo-io/jindo/pkg/atomicfile"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
-	"google.golang.org/protobuf/proto"
 )
 
 const (
 	idFile   = "worker.json"
 	viewFile = "view"
-	// idFormat and viewMagic carry the versions of the two formats.
-	idFormat  = 1
-	viewMagic = "JINDOVW1"
-	maxView   = 64 << 20
+	// idFormat is the version of the format of idFile.
+	idFormat = 1
 )
 
 // identityFile is who this worker's disk says it is.
@@ -85,11 +81,15 @@ func loadView(dir string) (*commonv1.ClusterView, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the view: %w", err)
 	}
-	return decodeView(raw)
+	view, err := wire.WorkerView.Decode(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading the view: %w", err)
+	}
+	return view, nil
 }
 
 func saveView(dir string, view *commonv1.ClusterView) error {
-	raw, err := encodeView(view)
+	raw, err := wire.WorkerView.Encode(view)
 	if err != nil {
 		return err
 	}
@@ -97,30 +97,4 @@ func saveView(dir string, view *commonv1.ClusterView) error {
 		return fmt.Errorf("writing the view: %w", err)
 	}
 	return nil
-}
-
-// encodeView writes magic, crc32c of the rest, and the message.
-func encodeView(view *commonv1.ClusterView) ([]byte, error) {
-	body, err := proto.Marshal(view)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the view: %w", err)
-	}
-	raw := binary.LittleEndian.AppendUint32([]byte(viewMagic), crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
-	return append(raw, body...), nil
-}
-
-func decodeView(raw []byte) (*commonv1.ClusterView, error) {
-	const head = len(viewMagic) + 4
-	if len(raw) < head || len(raw) > maxView || string(raw[:len(viewMagic)]) != viewMagic {
-		return nil, errors.New("reading the view: not a view of this format")
-	}
-	body := raw[head:]
-	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != binary.LittleEndian.Uint32(raw[len(viewMagic):]) {
-		return nil, errors.New("reading the view: checksum does not match")
-	}
-	view := &commonv1.ClusterView{}
-	if err := proto.Unmarshal(body, view); err != nil {
-		return nil, fmt.Errorf("reading the view: %w", err)
-	}
-	return view, nil
 }

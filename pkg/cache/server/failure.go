@@ -2,92 +2,61 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/ufs"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
-// failure is an answer other than bytes.
-type failure struct {
-	Status  int    `json:"-"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
+// throttleDelay is the Retry-After of a throttled request.
+const throttleDelay = time.Second
 
-// Codes of failures, beside their HTTP status.
-const (
-	codeStale        = "stale"
-	codeNotFound     = "not_found"
-	codeNotCached    = "not_cached"
-	codePermission   = "permission"
-	codeThrottled    = "throttled"
-	codeUnavailable  = "unavailable"
-	codeNoBucket     = "no_bucket"
-	codeRefused      = "connection_refused"
-	codeInvalidRange = "invalid_range"
-	codeInvalid      = "invalid"
-	codeUnknownMount = "unknown_mount"
-)
-
-func invalid(message string) *failure {
-	return &failure{http.StatusBadRequest, codeInvalid, message}
-}
-
-// failureOf says what an error of the cache or the store means to a reader.
-func failureOf(err error) *failure {
-	as := func(status int, code string) *failure { return &failure{status, code, err.Error()} }
-	switch {
-	case errors.Is(err, blockstore.ErrNotCached):
-		return as(http.StatusNotFound, codeNotCached)
-	case errors.Is(err, blockstore.ErrInvalidRange), errors.Is(err, ufs.ErrInvalidRange):
-		return as(http.StatusRequestedRangeNotSatisfiable, codeInvalidRange)
-	case errors.Is(err, blockstore.ErrInvalidKey):
-		return as(http.StatusBadRequest, codeInvalid)
-	case errors.Is(err, ufs.ErrPrecondition):
-		return as(http.StatusPreconditionFailed, codeStale)
-	case errors.Is(err, ufs.ErrNoBucket):
-		// The bucket is missing: that is no evidence that the object was deleted.
-		return as(http.StatusBadGateway, codeNoBucket)
-	case errors.Is(err, ufs.ErrNotFound):
-		return as(http.StatusNotFound, codeNotFound)
-	case errors.Is(err, ufs.ErrPermission):
-		return as(http.StatusForbidden, codePermission)
-	case errors.Is(err, ufs.ErrConnectionRefused):
-		return as(http.StatusBadGateway, codeRefused)
-	case errors.Is(err, ufs.ErrThrottled), errors.Is(err, errBusy):
-		return as(http.StatusServiceUnavailable, codeThrottled)
-	}
-	return as(http.StatusBadGateway, codeUnavailable)
-}
-
-// errBusy: this worker has as many requests as it takes.
+// errBusy means that the worker serves MaxRequests requests already.
 var errBusy = errors.New("this worker is busy")
 
-// gone: the version that was asked for is not the store's any more.
-func (f *failure) gone() bool { return f.Code == codeStale || f.Code == codeNotFound }
-
-func (f *failure) write(w http.ResponseWriter) {
-	body, err := json.Marshal(f)
-	if err != nil { // two strings always encode
-		body = []byte("{}")
+// failureOf maps an error of the cache or the store to the response for a
+// reader.
+func failureOf(err error) *wire.Failure {
+	as := func(status int, code wire.Code) *wire.Failure {
+		return &wire.Failure{Status: status, Code: code, Message: err.Error()}
 	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	if f.Code == codeThrottled {
-		h.Set("Retry-After", "1")
+	switch {
+	case errors.Is(err, blockstore.ErrNotCached):
+		return as(http.StatusNotFound, wire.CodeNotCached)
+	case errors.Is(err, blockstore.ErrInvalidRange), errors.Is(err, ufs.ErrInvalidRange):
+		return as(http.StatusRequestedRangeNotSatisfiable, wire.CodeInvalidRange)
+	case errors.Is(err, blockstore.ErrInvalidKey):
+		return as(http.StatusBadRequest, wire.CodeInvalid)
+	case errors.Is(err, ufs.ErrPrecondition):
+		return as(http.StatusPreconditionFailed, wire.CodeStale)
+	case errors.Is(err, ufs.ErrNoBucket):
+		// A missing bucket is no evidence that the object was deleted.
+		return as(http.StatusBadGateway, wire.CodeNoBucket)
+	case errors.Is(err, ufs.ErrNotFound):
+		return as(http.StatusNotFound, wire.CodeNotFound)
+	case errors.Is(err, ufs.ErrPermission):
+		return as(http.StatusForbidden, wire.CodePermission)
+	case errors.Is(err, ufs.ErrConnectionRefused):
+		return as(http.StatusBadGateway, wire.CodeStoreRefused)
+	case errors.Is(err, ufs.ErrThrottled), errors.Is(err, errBusy):
+		f := as(http.StatusServiceUnavailable, wire.CodeThrottled)
+		f.RetryAfter = throttleDelay
+		return f
 	}
-	w.WriteHeader(f.Status)
-	_, _ = w.Write(append(body, '\n'))
+	return as(http.StatusBadGateway, wire.CodeUnavailable)
 }
 
-// statusOf maps an error about names to a gRPC status. NotFound means an
-// unknown mount and nothing else.
+// outdated reports whether the failure means that the store does not hold the
+// requested version any more.
+func outdated(f *wire.Failure) bool { return f.Code == wire.CodeStale || f.Code == wire.CodeNotFound }
+
+// statusOf maps an error of the directory store to a gRPC status. NotFound is
+// reserved for an unknown mount.
 func statusOf(err error) error {
 	code := codes.Unavailable
 	switch {
@@ -104,26 +73,12 @@ func statusOf(err error) error {
 	case errors.Is(err, ufs.ErrInvalid):
 		code = codes.InvalidArgument
 	}
-	return withReason(status.New(code, err.Error()), err)
-}
-
-// errorDomain of the reasons that accompany a status.
-const errorDomain = "worker.jindo.io"
-
-// withReason adds the reason for which a client must not retry for long.
-func withReason(s *status.Status, err error) error {
-	reason := ""
+	s := status.New(code, err.Error())
 	switch {
 	case errors.Is(err, ufs.ErrNoBucket):
-		reason = codeNoBucket
+		return wire.WithReason(s, wire.CodeNoBucket)
 	case errors.Is(err, ufs.ErrConnectionRefused):
-		reason = codeRefused
-	default:
-		return s.Err()
+		return wire.WithReason(s, wire.CodeStoreRefused)
 	}
-	detailed, failed := s.WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: errorDomain})
-	if failed != nil { // fails only for codes.OK
-		return s.Err()
-	}
-	return detailed.Err()
+	return s.Err()
 }

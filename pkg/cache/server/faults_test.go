@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -23,19 +24,19 @@ func TestStoreFailures(t *testing.T) {
 		name      string
 		fail      error
 		status    int
-		code      string
+		code      wire.Code
 		forgotten bool
 		health    bool // the mount counts as sick
 	}{
-		{"403", fmt.Errorf("the key of this worker lacks oss:GetObject on bucket: %w", ufs.ErrPermission), 403, codePermission, false, true},
-		{"404", ufs.ErrNotFound, 404, codeNotFound, true, false},
-		{"no bucket", ufs.ErrNoBucket, 502, codeNoBucket, false, true},
-		{"closed port", ufs.ErrConnectionRefused, 502, codeRefused, false, true},
-		{"412", ufs.ErrPrecondition, 412, codeStale, true, false},
-		{"416", ufs.ErrInvalidRange, 416, codeInvalidRange, false, false},
-		{"429", ufs.ErrThrottled, 503, codeThrottled, false, true},
-		{"5xx", ufs.ErrUnavailable, 502, codeUnavailable, false, true},
-		{"anything else", io.ErrClosedPipe, 502, codeUnavailable, false, true},
+		{"403", fmt.Errorf("the key of this worker lacks oss:GetObject on bucket: %w", ufs.ErrPermission), 403, wire.CodePermission, false, true},
+		{"404", ufs.ErrNotFound, 404, wire.CodeNotFound, true, false},
+		{"no bucket", ufs.ErrNoBucket, 502, wire.CodeNoBucket, false, true},
+		{"closed port", ufs.ErrConnectionRefused, 502, wire.CodeStoreRefused, false, true},
+		{"412", ufs.ErrPrecondition, 412, wire.CodeStale, true, false},
+		{"416", ufs.ErrInvalidRange, 416, wire.CodeInvalidRange, false, false},
+		{"429", ufs.ErrThrottled, 503, wire.CodeThrottled, false, true},
+		{"5xx", ufs.ErrUnavailable, 502, wire.CodeUnavailable, false, true},
+		{"anything else", io.ErrClosedPipe, 502, wire.CodeUnavailable, false, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			key := h.bucket.put(fmt.Sprintf("dir/%d", i), uint64(i), 100_000)
@@ -45,10 +46,10 @@ func TestStoreFailures(t *testing.T) {
 			if err != nil || a.status != c.status || a.code() != c.code {
 				t.Errorf("got %d %s %v, want %d %s", a.status, a.body, err, c.status, c.code)
 			}
-			if c.code == codeThrottled && a.header.Get("Retry-After") == "" {
+			if c.code == wire.CodeThrottled && a.header.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
-			if c.code == codePermission && !strings.Contains(string(a.body), "oss:GetObject") {
+			if c.code == wire.CodePermission && !strings.Contains(string(a.body), "oss:GetObject") {
 				t.Errorf("the missing right is not named: %s", a.body)
 			}
 			if got := len(h.directory.forgot()) > before; got != c.forgotten {
@@ -112,11 +113,11 @@ func TestSlowStore(t *testing.T) {
 	key := h.bucket.put("a", 1, 600_000)
 	gate := make(chan struct{})
 	h.bucket.failWith(nil, func(b io.ReadCloser) io.ReadCloser { return &gated{b, gate} })
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+objectPath(key.Mount, key.Key), nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+wire.ObjectPath(key.Mount, key.Key), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-599999"}, headerSize: {"600000"}}
+	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-599999"}, wire.HeaderSize: {"600000"}}
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -166,14 +167,14 @@ func TestReplacedWhileRead(t *testing.T) {
 	want := h.bucket.get("dir/a")
 	h.mustGet(client, old, 0, 99_999)
 	eventually(t, "the first part is cached", func() bool {
-		a, err := h.get(client, old, 0, 99_999, headerCached, "1")
+		a, err := h.get(client, old, 0, 99_999, wire.HeaderOnlyIfCached, "1")
 		return err == nil && a.status == http.StatusPartialContent
 	})
 	next := h.bucket.put("dir/a", 2, 600_000)
 	if a, err := h.get(client, old, 0, 99_999); err != nil || string(a.body) != string(want[:100_000]) {
 		t.Errorf("the cached part of the old version: %d %v", a.status, err)
 	}
-	if a, err := h.get(client, old, 300_000, 399_999); err != nil || a.status != http.StatusPreconditionFailed || a.code() != codeStale {
+	if a, err := h.get(client, old, 300_000, 399_999); err != nil || a.status != http.StatusPreconditionFailed || a.code() != wire.CodeStale {
 		t.Errorf("a part that was not cached: %d %s %v", a.status, a.body, err)
 	}
 	if got := h.directory.forgot(); len(got) == 0 || got[0] != "m1:dir/a" {
@@ -184,7 +185,7 @@ func TestReplacedWhileRead(t *testing.T) {
 	if a, err := h.get(client, next, 0, 599_999); err != nil || string(a.body) != string(randomBytes(2, 600_000)) {
 		t.Errorf("a cached version of a deleted object: %d %v", a.status, err)
 	}
-	if a, err := h.get(client, old, 300_000, 399_999); err != nil || a.code() != codeNotFound {
+	if a, err := h.get(client, old, 300_000, 399_999); err != nil || a.code() != wire.CodeNotFound {
 		t.Errorf("after deletion: %d %s %v", a.status, a.body, err)
 	}
 }
@@ -224,11 +225,11 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.config.WriteTimeout, h.config.MaxRequests = 200*time.Millisecond, 1 }).ready()
 	key := h.bucket.put("a", 1, 24<<20)
 	slow := h.client(mtls.Fuse, false)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+objectPath(key.Mount, key.Key), nil)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+wire.ObjectPath(key.Mount, key.Key), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-25165823"}, headerSize: {"25165824"}}
+	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-25165823"}, wire.HeaderSize: {"25165824"}}
 	response, err := slow.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -7,14 +7,12 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +20,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -384,9 +383,11 @@ type answer struct {
 	err    error // of reading the body
 }
 
-func (a answer) code() string {
-	var f failure
-	_ = json.Unmarshal(a.body, &f)
+func (a answer) code() wire.Code {
+	f, err := wire.ReadFailure(&http.Response{StatusCode: a.status, Body: io.NopCloser(bytes.NewReader(a.body))})
+	if err != nil {
+		return ""
+	}
 	return f.Code
 }
 
@@ -394,14 +395,12 @@ func (a answer) code() string {
 func (h *harness) get(client *http.Client, key blockstore.Key, first, last int64, extra ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
-	url := "https://" + h.worker.Addr().String() + objectPath(key.Mount, key.Key)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := wire.NewHTTPRequest(ctx, h.worker.Addr().String(), wire.Request{
+		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, First: first, Last: last,
+	})
 	if err != nil {
 		return answer{}, err
 	}
-	request.Header.Set("If-Match", strconv.Quote(key.ETag))
-	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", first, last))
-	request.Header.Set(headerSize, strconv.FormatInt(key.Size, 10))
 	for i := 0; i+1 < len(extra); i += 2 {
 		request.Header.Set(extra[i], extra[i+1])
 	}

@@ -207,7 +207,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 		HitBytes: count(stats.HitBytes), MissBytes: count(stats.MissBytes), Hits: count(stats.Hits), Misses: count(stats.Misses),
 		StoreBytes: w.storeBytes.Load(), ViewIndex: v.index(),
 	}
-	report.RingEpoch, _, _ = v.epochs("")
+	report.RingEpoch = v.epochs("").Ring
 	for _, t := range stats.Tiers {
 		tier := &commonv1.TierReport{
 			Medium: t.Medium, Capacity: count(t.Capacity), Used: count(t.Used), Files: count(t.Files), SealedFiles: count(t.Sealed),

@@ -14,6 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
@@ -59,8 +60,8 @@ func TestStartsWithoutMasters(t *testing.T) {
 	if again, _ := h.worker.views.id(); again != id || id == "" {
 		t.Errorf("the id was %q and is %q", id, again)
 	}
-	if a := h.mustGet(h.client(mtls.Fuse, false), key, 0, 299_999); a.header.Get(headerSource) != "cache" {
-		t.Errorf("it came from %s", a.header.Get(headerSource))
+	if a := h.mustGet(h.client(mtls.Fuse, false), key, 0, 299_999); a.header.Get(wire.HeaderSource) != "cache" {
+		t.Errorf("it came from %s", a.header.Get(wire.HeaderSource))
 	}
 	view, err := workerv1.NewCacheClient(h.dial(mtls.Fuse)).GetView(t.Context(), &workerv1.GetViewRequest{})
 	if err != nil || view.GetView().GetIndex() != 5 {
@@ -120,7 +121,7 @@ func TestFollowsTheView(t *testing.T) {
 	key.Mount = "m2"
 	h.mustGet(client, key, 0, 999) // no heartbeat has told it yet
 	key.Mount = "m3"
-	if a, err := h.get(client, key, 0, 999); err != nil || a.code() != codeUnknownMount || a.status != http.StatusNotFound {
+	if a, err := h.get(client, key, 0, 999); err != nil || a.code() != wire.CodeUnknownMount || a.status != http.StatusNotFound {
 		t.Errorf("an unknown mount: %d %s %v", a.status, a.body, err)
 	}
 	gone := oneMount()
@@ -132,7 +133,7 @@ func TestFollowsTheView(t *testing.T) {
 		t.Error("the store of a mount that went is open")
 	}
 	key.Mount = "m1"
-	if a, _ := h.get(client, key, 0, 999); a.code() != codeUnknownMount {
+	if a, _ := h.get(client, key, 0, 999); a.code() != wire.CodeUnknownMount {
 		t.Errorf("a mount that went: %d %s", a.status, a.body)
 	}
 }
@@ -393,8 +394,8 @@ func TestStandIn(t *testing.T) {
 	}
 	eventually(t, "both are cached", func() bool { return h.blocks.Stats().Tiers[0].Sealed == 2 })
 	h.blocks.Expire(time.Now().Add(time.Hour))
-	if a, _ := h.get(client, theirs, 0, 999, headerCached, "1"); a.code() != codeNotCached {
+	if a, _ := h.get(client, theirs, 0, 999, wire.HeaderOnlyIfCached, "1"); a.code() != wire.CodeNotCached {
 		t.Errorf("what belongs to another worker is kept: %d %s", a.status, a.body)
 	}
-	h.mustGet(client, ours, 0, 999, headerCached, "1")
+	h.mustGet(client, ours, 0, 999, wire.HeaderOnlyIfCached, "1")
 }

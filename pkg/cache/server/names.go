@@ -110,8 +110,8 @@ func (n *names) unknown(id string) error {
 }
 
 func (n *names) epochs(mountID string) *workerv1.Epochs {
-	ringEpoch, mountEpoch, _ := n.worker.views.load().epochs(mountID)
-	return &workerv1.Epochs{Ring: ringEpoch, Mount: mountEpoch}
+	epochs := n.worker.views.load().epochs(mountID)
+	return &workerv1.Epochs{Ring: epochs.Ring, Mount: epochs.Mount}
 }
 
 // noteNames notes what the store answered about names. A mere success may have

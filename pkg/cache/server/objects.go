@@ -7,141 +7,139 @@ import (
 	"io"
 	"net/http"
 	"path"
-	"strconv"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
-// busyAfter is how long a request waits for its turn before it is told to
-// come back.
-const busyAfter = 10 * time.Second
+// slotTimeout is how long a request waits for a request slot before it fails
+// with errBusy.
+const slotTimeout = 10 * time.Second
 
-// serveObject answers a ranged GET.
+// serveObject serves a GET of a range of an object.
 func (w *Worker) serveObject(rw http.ResponseWriter, r *http.Request) {
-	request, refused := parseObject(r.URL.EscapedPath(), r.Header)
+	request, failure := parseObject(r.URL.EscapedPath(), r.Header)
 	if r.Method != http.MethodGet {
-		refused = &failure{http.StatusMethodNotAllowed, codeInvalid, "objects are read with GET"}
+		failure = &wire.Failure{Status: http.StatusMethodNotAllowed, Code: wire.CodeInvalid, Message: "objects are read with GET"}
 	}
-	if refused != nil {
-		w.refuse(rw, nil, request, refused)
+	if failure != nil {
+		w.fail(rw, nil, request, failure)
 		return
 	}
-	entry := w.mount(r.Context(), request.key.Mount)
+	entry := w.mount(r.Context(), request.Mount)
 	v := w.views.load()
-	w.setEpochs(rw.Header(), v, request.key.Mount)
+	v.epochs(request.Mount).SetHeader(rw.Header())
 	if entry == nil {
-		w.refuse(rw, nil, request, &failure{http.StatusNotFound, codeUnknownMount, fmt.Sprintf("no mount has the id %q as of view %d", request.key.Mount, v.index())})
+		w.fail(rw, nil, request, &wire.Failure{
+			Status: http.StatusNotFound, Code: wire.CodeUnknownMount,
+			Message: fmt.Sprintf("view %d has no mount with id %q", v.index(), request.Mount),
+		})
 		return
 	}
-	leave, err := w.enter(r.Context())
+	release, err := w.acquireSlot(r.Context())
 	if err != nil {
-		w.refuse(rw, entry, request, failureOf(err))
+		w.fail(rw, entry, request, failureOf(err))
 		return
 	}
-	defer leave()
+	defer release()
 	reader, err := w.readBlocks(r.Context(), v, entry, request)
 	if err != nil {
-		w.refuse(rw, entry, request, failureOf(err))
+		w.fail(rw, entry, request, failureOf(err))
 		return
 	}
 	defer func() { _ = reader.Close() }()
-	h := rw.Header()
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Length", strconv.FormatInt(request.length(), 10))
-	h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", request.first, request.last, request.key.Size))
-	h.Set("ETag", `"`+request.key.ETag+`"`)
-	h.Set("Accept-Ranges", "bytes")
-	h.Set(headerSource, string(reader.Source()))
+	wire.Content{
+		ETag: request.ETag, First: request.First, Last: request.Last, Size: request.Size, Source: string(reader.Source()),
+	}.SetHeader(rw.Header())
 	rw.WriteHeader(http.StatusPartialContent)
 	control := http.NewResponseController(rw)
-	// A reader that holds back the first bytes waits for the rest of a block:
-	// tell it at once that they come.
-	if request.length() > blockstore.DefaultBlockSize/4 || reader.Source() == blockstore.FromStore {
+	// Send the header before the first block is complete, so that the client
+	// can tell a slow store from an unreachable worker.
+	if request.Length() > blockstore.DefaultBlockSize/4 || reader.Source() == blockstore.FromStore {
 		_ = control.Flush()
 	}
 	out := &pacedWriter{w: rw, control: control, timeout: w.config.WriteTimeout}
 	if _, err := reader.Copy(r.Context(), out); err != nil {
-		w.broken(entry, request, err, out.err)
+		w.abort(entry, request, err, out.err)
 	}
 }
 
-// broken ends an answer whose headers are out already: the connection is
-// aborted, so that the reader cannot take what it has for the whole.
-func (w *Worker) broken(entry *mounted, request objectRequest, err, writing error) {
+// abort ends a response whose header was sent already. It aborts the
+// connection, so that the client cannot take the bytes for the whole range.
+func (w *Worker) abort(entry *mounted, request wire.Request, err, writing error) {
 	if writing == nil && !errors.Is(err, context.Canceled) {
 		entry.note(err)
 		failure := failureOf(err)
-		w.metrics.failures.WithLabelValues("broken_" + failure.Code).Inc()
-		w.config.Logger.Warn("an answer broke off", "mount", request.key.Mount, "key", request.key.Key, "reason", err)
-		if failure.gone() {
-			w.forgetName(request.key)
+		w.metrics.failures.WithLabelValues("broken_" + string(failure.Code)).Inc()
+		w.config.Logger.Warn("response aborted", "mount", request.Mount, "key", request.Key, "reason", err)
+		if outdated(failure) {
+			w.dropName(request)
 		}
 	}
-	// net/http's way to abort; it recovers this value itself.
+	// The documented way to abort a response; net/http recovers this value.
 	panic(http.ErrAbortHandler)
 }
 
-// readBlocks opens the range in the cache, with the store behind it.
-func (w *Worker) readBlocks(ctx context.Context, v *view, entry *mounted, request objectRequest) (*blockstore.Reader, error) {
+// readBlocks opens the range in the block store, which fetches missing blocks
+// from the previous owners and the store.
+func (w *Worker) readBlocks(ctx context.Context, v *view, entry *mounted, request wire.Request) (*blockstore.Reader, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.config.RequestTimeout, fmt.Errorf("no byte within %s", w.config.RequestTimeout))
 	defer cancel()
-	ask := blockstore.Request{Key: request.key, Offset: request.first, Length: request.length()}
-	if !request.onlyCached {
-		name := ring.ObjectKey(request.key.Mount, request.key.Key, request.key.ETag, request.key.Size, 0)
-		ask.Temporary = !v.owns(w.config.Name, name)
-		ask.Fetch = (&source{worker: w, view: v, entry: entry, key: request.key, name: name, owner: !ask.Temporary}).fetch
+	key := keyOf(request)
+	read := blockstore.Request{Key: key, Offset: request.First, Length: request.Length()}
+	if !request.OnlyIfCached {
+		name := ring.ObjectKey(key.Mount, key.Key, key.ETag, key.Size, 0)
+		read.Temporary = !v.owns(w.config.Name, name)
+		read.Fetch = (&source{worker: w, view: v, entry: entry, key: key, name: name, owner: !read.Temporary}).fetch
 	}
-	return w.config.Blocks.Read(ctx, ask)
+	return w.config.Blocks.Read(ctx, read)
 }
 
-// refuse answers a failure, and drops the name of an object that is gone.
-func (w *Worker) refuse(rw http.ResponseWriter, entry *mounted, request objectRequest, f *failure) {
-	w.metrics.failures.WithLabelValues(f.Code).Inc()
-	if f.gone() && entry != nil {
-		w.forgetName(request.key)
+// fail sends a failure, and drops the name of an object that has changed or was
+// deleted.
+func (w *Worker) fail(rw http.ResponseWriter, entry *mounted, request wire.Request, f *wire.Failure) {
+	w.metrics.failures.WithLabelValues(string(f.Code)).Inc()
+	if outdated(f) && entry != nil {
+		w.dropName(request)
 	}
-	f.write(rw)
+	f.Write(rw)
 }
 
-// forgetName drops a name from the listing of its directory, here; readers do
-// so at its owner.
-func (w *Worker) forgetName(key blockstore.Key) {
-	dir, name := path.Split(key.Key)
+// dropName drops an object's name from this worker's listings. Clients drop it
+// at the owner of the directory.
+func (w *Worker) dropName(request wire.Request) {
+	dir, name := path.Split(request.Key)
 	if name != "" {
-		w.config.Directory.Forget(key.Mount, cleanDir(dir), name)
+		w.config.Directory.Forget(request.Mount, cleanDir(dir), name)
 	}
 }
 
-func (w *Worker) setEpochs(h http.Header, v *view, mountID string) {
-	ringEpoch, mountEpoch, index := v.epochs(mountID)
-	h.Set(headerRing, strconv.FormatUint(ringEpoch, 10))
-	h.Set(headerMount, strconv.FormatUint(mountEpoch, 10))
-	h.Set(headerView, strconv.FormatUint(index, 10))
-}
-
-// enter takes one of the places for requests.
-func (w *Worker) enter(ctx context.Context) (leave func(), _ error) {
-	timer := time.NewTimer(busyAfter)
+// acquireSlot blocks until one of the MaxRequests slots is free. The caller
+// must call release.
+func (w *Worker) acquireSlot(ctx context.Context) (release func(), _ error) {
+	timer := time.NewTimer(slotTimeout)
 	defer timer.Stop()
 	select {
-	case w.places <- struct{}{}:
+	case w.slots <- struct{}{}:
 		w.metrics.inflight.Inc()
-		return func() { w.metrics.inflight.Dec(); <-w.places }, nil
+		return func() { w.metrics.inflight.Dec(); <-w.slots }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-timer.C:
-		return nil, fmt.Errorf("%d requests are under way: %w", cap(w.places), errBusy)
+		return nil, fmt.Errorf("%d requests are in progress: %w", cap(w.slots), errBusy)
 	}
 }
 
-// pacedWriter gives a reader a deadline for each write.
+// pacedWriter sets a deadline before each write, so that a client that stops
+// reading does not hold a request slot.
 type pacedWriter struct {
 	w       io.Writer
 	control *http.ResponseController
 	timeout time.Duration
-	err     error
+	// err of the last write.
+	err error
 }
 
 func (p *pacedWriter) Write(b []byte) (int, error) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -53,7 +54,7 @@ func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser
 	}
 	s.entry.note(err)
 	if err != nil {
-		s.worker.metrics.storeErrors.WithLabelValues(failureOf(err).Code).Inc()
+		s.worker.metrics.storeErrors.WithLabelValues(string(failureOf(err).Code)).Inc()
 		return nil, err
 	}
 	return &countedBody{ReadCloser: body, worker: s.worker, entry: s.entry}, nil
@@ -71,7 +72,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	b.worker.storeBytes.Add(uint64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.entry.note(err)
-		b.worker.metrics.storeErrors.WithLabelValues(failureOf(err).Code).Inc()
+		b.worker.metrics.storeErrors.WithLabelValues(string(failureOf(err).Code)).Inc()
 	}
 	return n, err
 }
@@ -132,15 +133,14 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 	address := net.JoinHostPort(member.GetHost(), strconv.FormatUint(uint64(member.GetPort()), 10))
 	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(p.timeout, cancel)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+objectPath(key.Mount, key.Key), nil)
+	wanted := wire.Request{
+		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, First: offset, Last: offset + length - 1, OnlyIfCached: true,
+	}
+	request, err := wire.NewHTTPRequest(ctx, address, wanted)
 	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("asking worker %s: %w", member.GetName(), err)
 	}
-	request.Header.Set("If-Match", `"`+key.ETag+`"`)
-	request.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
-	request.Header.Set(headerSize, strconv.FormatInt(key.Size, 10))
-	request.Header.Set(headerCached, "1")
 	response, err := client.Do(request)
 	late.Stop()
 	if err != nil {
@@ -148,22 +148,12 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 		p.rest(member.GetName())
 		return nil, fmt.Errorf("asking worker %s: %w", member.GetName(), err)
 	}
-	if err := checkAnswer(response, key, offset, length); err != nil {
+	if _, err := wire.ContentFor(response, wanted); err != nil {
 		_ = response.Body.Close()
 		cancel()
-		return nil, err
+		return nil, fmt.Errorf("reading from worker %s: %w: %w", member.GetName(), err, errNotThere)
 	}
 	return &peerBody{ReadCloser: response.Body, cancel: cancel}, nil
-}
-
-func checkAnswer(response *http.Response, key blockstore.Key, offset, length int64) error {
-	first, last, size, ok := parseContentRange(response.Header.Get("Content-Range"))
-	etag, tagged := parseETag(response.Header.Get("ETag"))
-	if response.StatusCode != http.StatusPartialContent || !ok || !tagged ||
-		first != offset || last != offset+length-1 || size != key.Size || etag != key.ETag {
-		return fmt.Errorf("answer %s: %w", response.Status, errNotThere)
-	}
-	return nil
 }
 
 type peerBody struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
@@ -121,12 +122,13 @@ func (v *views) offer(offered *commonv1.ClusterView) error {
 // load answers the newest view; nil when none is known yet.
 func (v *views) load() *view { return v.current.Load() }
 
-// epochs of the ring and a mount, and the index of the view they are of.
-func (v *view) epochs(mountID string) (ring, mount, index uint64) {
+// epochs returns the epochs of the ring, of a mount and of the view; they are 0
+// without a view.
+func (v *view) epochs(mountID string) wire.Epochs {
 	if v == nil {
-		return 0, 0, 0
+		return wire.Epochs{}
 	}
-	return v.GetRing().GetEpoch(), v.mounts[mountID].GetEpoch(), v.GetIndex()
+	return wire.Epochs{Ring: v.GetRing().GetEpoch(), Mount: v.mounts[mountID].GetEpoch(), View: v.GetIndex()}
 }
 
 // owns tells whether the worker named owns the key; with no ring everybody

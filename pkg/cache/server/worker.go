@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"google.golang.org/grpc"
@@ -30,7 +31,8 @@ type Worker struct {
 	peers   *peers
 	metrics *metrics
 	started time.Time
-	places  chan struct{}
+	// slots bounds the requests for bytes in progress.
+	slots chan struct{}
 	// changed has a token when the view is newer than the mounts looked after.
 	changed chan struct{}
 
@@ -58,7 +60,7 @@ func New(config Config) (*Worker, error) {
 	w := &Worker{
 		config: config, mounts: newMounts(config.OpenStore, config.Logger),
 		peers:   newPeers(config.Identity, config.PeerTimeout),
-		started: time.Now(), places: make(chan struct{}, config.MaxRequests), changed: make(chan struct{}, 1),
+		started: time.Now(), slots: make(chan struct{}, config.MaxRequests), changed: make(chan struct{}, 1),
 	}
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
@@ -113,7 +115,7 @@ func (w *Worker) serve() {
 		TLSConfig:         w.config.Identity.ServerConfig(mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    maxHeaderLength,
+		MaxHeaderBytes:    wire.MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(w.config.Logger.Handler(), slog.LevelDebug),
 	}
 }
@@ -123,30 +125,39 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
 		w.grpc.ServeHTTP(rw, r)
-	case strings.HasPrefix(r.URL.EscapedPath(), objectsPath):
-		if f := mayRead(r); f != nil {
-			f.write(rw)
+	case strings.HasPrefix(r.URL.EscapedPath(), wire.ObjectsPath):
+		if f := authorize(r); f != nil {
+			f.Write(rw)
 			return
 		}
 		w.serveObject(rw, r)
 	default:
-		(&failure{http.StatusNotFound, codeInvalid, "only " + objectsPath + " and gRPC are served here"}).write(rw)
+		f := &wire.Failure{
+			Status: http.StatusNotFound, Code: wire.CodeInvalid,
+			Message: "unknown path: this port serves " + wire.ObjectsPath + " and gRPC",
+		}
+		f.Write(rw)
 	}
 }
 
-// mayRead answers why the peer may not read objects.
-func mayRead(r *http.Request) *failure {
+// authorize returns the failure to send if the peer may not read objects, else
+// nil.
+func authorize(r *http.Request) *wire.Failure {
 	if r.TLS == nil {
-		return &failure{http.StatusForbidden, codePermission, "the connection is not TLS"}
+		return forbidden("the connection is not TLS")
 	}
 	peer, err := mtls.PeerOfState(*r.TLS)
 	if err != nil {
-		return &failure{http.StatusForbidden, codePermission, err.Error()}
+		return forbidden(err.Error())
 	}
 	if !peer.Is(readers...) {
-		return &failure{http.StatusForbidden, codePermission, fmt.Sprintf("%s may not read objects", peer)}
+		return forbidden(fmt.Sprintf("%s may not read objects", peer))
 	}
 	return nil
+}
+
+func forbidden(message string) *wire.Failure {
+	return &wire.Failure{Status: http.StatusForbidden, Code: wire.CodePermission, Message: message}
 }
 
 // Run serves until the context ends, then lets requests finish for the grace

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
@@ -111,7 +112,7 @@ func TestAllFail(t *testing.T) {
 	if !errors.Is(err, errTimeout) {
 		t.Fatalf("got %v", err)
 	}
-	for _, want := range []string{`"file"`, "owner " + order[0].Name, "other " + order[1].Name, "as told: unavailable", "store: status 500"} {
+	for _, want := range []string{`"file"`, "owner " + order[0].Name, "other " + order[1].Name, "injected: unavailable", "store: status 500"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q does not say %q", err, want)
 		}
@@ -263,12 +264,12 @@ func TestPreviousOwnersAreAskedForWhatTheyHave(t *testing.T) {
 	order[0].Stop()
 	cached := make(chan string, 10)
 	order[2].Fail(func(_ int64, r *http.Request) fakeworker.Fault {
-		cached <- r.Header.Get("Jindo-Only-If-Cached")
+		cached <- r.Header.Get(wire.HeaderOnlyIfCached)
 		return fakeworker.Fault{}
 	})
 	f.mustRead(v, data, 1000)
 	if got := <-cached; got != "1" {
-		t.Errorf("the previous owner was asked with Jindo-Only-If-Cached %q", got)
+		t.Errorf("the previous owner was asked with %s %q", wire.HeaderOnlyIfCached, got)
 	}
 	f.eventually("somebody else gave the bytes", func() bool { return f.rungs(client.Other) > 0 })
 }
@@ -314,7 +315,7 @@ func TestASlowStoreIsNotAskedByEverybody(t *testing.T) {
 	asked := make(chan string, 10)
 	for _, w := range order[1:] {
 		w.Fail(func(_ int64, r *http.Request) fakeworker.Fault {
-			asked <- r.Header.Get("Jindo-Only-If-Cached")
+			asked <- r.Header.Get(wire.HeaderOnlyIfCached)
 			return fakeworker.Fault{}
 		})
 	}

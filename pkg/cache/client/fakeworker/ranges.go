@@ -1,20 +1,18 @@
 package fakeworker
 
 import (
-	"encoding/json"
-	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
 // Fault of one range. The zero value is none.
 type Fault struct {
 	// Status and Code refuse; Code "" sends no JSON at all.
 	Status int
-	Code   string
+	Code   wire.Code
 	// RetryAfter of a refusal.
 	RetryAfter string
 	// HangBefore the header, until the reader gives up.
@@ -47,73 +45,49 @@ func (w *Worker) serveRange(rw http.ResponseWriter, r *http.Request) {
 		refuse(rw, f.Status, f.Code, f.RetryAfter)
 		return
 	}
-	v := w.view.Load()
-	h := rw.Header()
-	h.Set("Jindo-Ring-Epoch", strconv.FormatUint(v.GetRing().GetEpoch(), 10))
-	h.Set("Jindo-Mount-Epoch", strconv.FormatUint(w.epochs().GetMount(), 10))
-	h.Set("Jindo-View-Index", strconv.FormatUint(v.GetIndex(), 10))
-	h.Set("Jindo-Source", "store")
-	if r.Header.Get("Jindo-Only-If-Cached") == "1" {
-		refuse(rw, http.StatusNotFound, "not_cached", "")
+	epochs := w.epochs()
+	wire.Epochs{Ring: epochs.GetRing(), Mount: epochs.GetMount(), View: w.view.Load().GetIndex()}.SetHeader(rw.Header())
+	request, failure := wire.ParseRequest(r.URL.EscapedPath(), r.Header)
+	if failure != nil {
+		failure.Write(rw)
 		return
 	}
-	key, ok := keyOf(r)
-	o, found := w.cluster.Bucket.Get(key)
-	etag := strings.Trim(r.Header.Get("If-Match"), `"`)
+	o, found := w.cluster.Bucket.Get(request.Key)
 	switch {
-	case !ok || etag == "" || r.Header.Get("Jindo-Size") == "":
-		refuse(rw, http.StatusBadRequest, "invalid", "")
-		return
+	case request.Mount != MountID:
+		refuse(rw, http.StatusNotFound, wire.CodeUnknownMount, "")
+	case request.OnlyIfCached:
+		refuse(rw, http.StatusNotFound, wire.CodeNotCached, "")
 	case !found:
-		refuse(rw, http.StatusNotFound, "not_found", "")
-		return
-	case o.ETag != etag:
-		refuse(rw, http.StatusPreconditionFailed, "stale", "")
-		return
+		refuse(rw, http.StatusNotFound, wire.CodeNotFound, "")
+	case o.ETag != request.ETag || request.Size != int64(len(o.Data)):
+		refuse(rw, http.StatusPreconditionFailed, wire.CodeStale, "")
+	default:
+		f.send(rw, r, o, request)
 	}
-	var first, last int
-	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-%d", &first, &last); err != nil || first > last || last >= len(o.Data) {
-		refuse(rw, http.StatusRequestedRangeNotSatisfiable, "invalid_range", "")
-		return
-	}
-	f.send(rw, r, o, first, last)
 }
 
-func keyOf(r *http.Request) (string, bool) {
-	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/v1/objects/"+MountID+"/")
-	segments := strings.Split(rest, "/")
-	for i := range segments {
-		plain, err := url.PathUnescape(segments[i])
-		if err != nil {
-			return "", false
-		}
-		segments[i] = plain
-	}
-	return strings.Join(segments, "/"), ok
-}
-
-func (f Fault) send(rw http.ResponseWriter, r *http.Request, o Object, first, last int) {
+// send responds with the bytes, as far as the fault lets it.
+func (f Fault) send(rw http.ResponseWriter, r *http.Request, o Object, request wire.Request) {
 	h := rw.Header()
-	set := func(name, value, instead string) {
-		if instead != "" {
-			value = instead
-		}
-		h.Set(name, value)
+	wire.Content{ETag: o.ETag, First: request.First, Last: request.Last, Size: request.Size, Source: wire.SourceStore}.SetHeader(h)
+	if f.Range != "" {
+		h.Set("Content-Range", f.Range)
 	}
-	set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, len(o.Data)), f.Range)
-	set("ETag", `"`+o.ETag+`"`, f.ETag)
-	if !f.Chunked {
-		length := last - first + 1
-		if f.Length != 0 {
-			length = f.Length
-		}
-		h.Set("Content-Length", strconv.Itoa(length))
+	if f.ETag != "" {
+		h.Set("ETag", f.ETag)
+	}
+	if f.Length != 0 {
+		h.Set("Content-Length", strconv.Itoa(f.Length))
+	}
+	if f.Chunked {
+		h.Del("Content-Length")
 	}
 	rw.WriteHeader(http.StatusPartialContent)
 	if f.Empty {
 		panic(http.ErrAbortHandler)
 	}
-	data := o.Data[first : last+1]
+	data := o.Data[request.First : request.Last+1]
 	flush := func(p []byte) {
 		_, _ = rw.Write(p)
 		rw.(http.Flusher).Flush()
@@ -140,7 +114,9 @@ func (f Fault) send(rw http.ResponseWriter, r *http.Request, o Object, first, la
 	}
 }
 
-func refuse(rw http.ResponseWriter, status int, code, retryAfter string) {
+// refuse responds with a failure. retryAfter is the value of Retry-After, which
+// may be malformed.
+func refuse(rw http.ResponseWriter, status int, code wire.Code, retryAfter string) {
 	if retryAfter != "" {
 		rw.Header().Set("Retry-After", retryAfter)
 	}
@@ -148,7 +124,6 @@ func refuse(rw http.ResponseWriter, status int, code, retryAfter string) {
 		rw.WriteHeader(status)
 		return
 	}
-	rw.Header().Set("Content-Type", "application/json")
-	rw.WriteHeader(status)
-	_ = json.NewEncoder(rw).Encode(map[string]string{"code": code, "message": "as told: " + code})
+	f := wire.Failure{Status: status, Code: code, Message: "injected: " + string(code)}
+	f.Write(rw)
 }
