@@ -40,6 +40,8 @@ var forbidden = []struct {
 	{from: "pkg/ufs", to: "pkg/cache", why: "the store is below the cache"},
 	{from: "pkg", to: "pkg/cli", why: "nothing imports the plugin", except: []string{"pkg/jindocli"}},
 	{from: "pkg/mount/fusefd", to: "github.com/hanwen/go-fuse", why: "the holder of a mount serves nothing"},
+	{from: "pkg/kube/health", to: "sigs.k8s.io/controller-runtime", why: "interpreting a status is pure"},
+	{from: "pkg/kube/health", to: "k8s.io/client-go", why: "interpreting a status is pure"},
 	{from: "pkg/kube/render", to: "pkg/master", why: "rendering is pure"},
 	{from: "pkg/kube/render", to: "sigs.k8s.io/controller-runtime/pkg/manager", why: "rendering is pure"},
 	{from: "pkg/kube/csi", to: "pkg/plan", why: "the node plugin mounts what it is given, and plans nothing"},

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/mtls"
 )
@@ -58,13 +59,8 @@ func datasetPhase(ctx context.Context, w *world) outcome {
 	case p.datasetErr != nil:
 		return w.unread("reading Dataset "+w.dataset, p.datasetErr)
 	}
-	var said []string
-	for _, c := range p.dataset.Status.Conditions {
-		if wrong(string(c.Type), c.Status) && c.Message != "" {
-			said = append(said, c.Message)
-		}
-	}
-	why := strings.Join(unique(said), "; ")
+	result := health.EvaluateDataset(p.dataset)
+	why := complaints(&result)
 	switch phase := p.dataset.Status.Phase; {
 	case phase != v1alpha1.BoundDatasetPhase:
 		return bad("it is %s: %s", cmp.Or(string(phase), "not looked at by a controller yet"), cmp.Or(why, "no condition says why; see the log of "+datasetController))
@@ -74,25 +70,15 @@ func datasetPhase(ctx context.Context, w *world) outcome {
 	return good("it is Bound")
 }
 
-// wrong says whether a condition is a complaint.
-func wrong(kind string, status corev1.ConditionStatus) bool {
-	switch kind {
-	case "ChangeNotApplied", "DeletionBlocked", "MountUnsupported", "PlacementBlocked", "PodSecurityForbidden", "NotReady":
-		return status == corev1.ConditionTrue
-	case "Ready", "SpecValid", "MountsReady", "CredentialsReady", "DatasetBound":
-		return status == corev1.ConditionFalse
-	}
-	return false
-}
-
-func unique(texts []string) []string {
-	var found []string
-	for _, t := range texts {
-		if !slices.Contains(found, t) {
-			found = append(found, t)
+// complaints joins the messages of the conditions that report something, each once.
+func complaints(result *health.Result) string {
+	var messages []string
+	for _, f := range result.Findings {
+		if f.Condition != "" && !slices.Contains(messages, f.Message) {
+			messages = append(messages, f.Message)
 		}
 	}
-	return found
+	return strings.Join(messages, "; ")
 }
 
 func runtimePhases(ctx context.Context, w *world) outcome {
@@ -104,18 +90,13 @@ func runtimePhases(ctx context.Context, w *world) outcome {
 		return bad("no JindoRuntime serves it: name one %q, or write the annotation %s: %s into another", w.dataset, v1alpha1.DatasetAnnotation, w.dataset)
 	}
 	status := p.runtime.Status
-	var said []string
-	for _, c := range status.Conditions {
-		if wrong(string(c.Type), c.Status) && c.Message != "" {
-			said = append(said, c.Message)
-		}
-	}
-	why := strings.Join(unique(said), "; ")
+	result := health.EvaluateRuntime(p.runtime)
+	why := complaints(&result)
 	for _, part := range []struct {
 		name  string
 		phase v1alpha1.RuntimePhase
 	}{{"masters", status.MasterPhase}, {"workers", status.WorkerPhase}, {"mounts", status.FusePhase}} {
-		if part.phase == v1alpha1.RuntimePhaseNotReady || part.phase == "" {
+		if !health.Serving(part.phase) {
 			return bad("%s of JindoRuntime %s are not ready: %s", part.name, p.runtime.Name, cmp.Or(why, "no condition says why; see its pods"))
 		}
 	}

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -74,7 +74,7 @@ func (w *world) whyNot(ctx context.Context, app string) string {
 		return ""
 	}
 	for i := range pods.Items {
-		if reason := podstate.Reason(&pods.Items[i]); reason != "" {
+		if reason := health.PodReason(&pods.Items[i]); reason != "" {
 			return "; " + pods.Items[i].Name + ": " + reason
 		}
 	}
@@ -125,7 +125,7 @@ func nodePlugin(ctx context.Context, w *world) outcome {
 	}
 	ready := map[string]bool{}
 	for i := range pods.Items {
-		if podstate.Ready(&pods.Items[i]) {
+		if health.PodReady(&pods.Items[i]) {
 			ready[pods.Items[i].Spec.NodeName] = true
 		}
 	}

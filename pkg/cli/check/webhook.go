@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/cli/forward"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -122,7 +122,7 @@ func webhookCertificate(ctx context.Context, w *world) outcome {
 	asked, least := 0, time.Duration(0)
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if !podstate.Ready(pod) {
+		if !health.PodReady(pod) {
 			continue
 		}
 		leaf, err := serving(ctx, forwarder, pod.Name)

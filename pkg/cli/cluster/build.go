@@ -12,6 +12,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -40,7 +41,7 @@ func (f *found) report(ref report.Ref, now time.Time) *report.Runtime {
 	f.fillFuses(r, runtime)
 	fillCache(r, runtime)
 	f.fillEvents(r, runtime, dataset)
-	judge(r, runtime, dataset)
+	evaluateHealth(r, runtime, dataset)
 	return r
 }
 
@@ -58,17 +59,17 @@ func (f *found) unserved(r *report.Runtime, dataset *v1alpha1.Dataset) {
 func (f *found) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) {
 	if dataset == nil {
 		r.Dataset = report.Dataset{Phase: string(v1alpha1.NotBoundDatasetPhase)}
-		if c := conditionOf(runtime, v1alpha1.RuntimeDatasetBound); c != nil && c.Status != corev1.ConditionTrue {
-			r.Dataset.Message = c.Message
+		if runtime != nil {
+			result := health.EvaluateRuntime(runtime)
+			unbound, _ := result.FindCause(health.CauseBinding)
+			r.Dataset.Message = unbound.Message
 		}
 		return
 	}
-	phase := string(dataset.Status.Phase)
-	r.Dataset = report.Dataset{Name: dataset.Name, Phase: or(phase, string(v1alpha1.PendingDatasetPhase))}
-	for _, c := range dataset.Status.Conditions {
-		if c.Type == v1alpha1.DatasetReady && c.Status != corev1.ConditionTrue {
-			r.Dataset.Message = c.Message
-		}
+	result := health.EvaluateDataset(dataset)
+	r.Dataset = report.Dataset{Name: dataset.Name, Phase: result.State}
+	if ready, found := result.Find(string(v1alpha1.DatasetReady)); found {
+		r.Dataset.Message = ready.Message
 	}
 	if objects, err := strconv.ParseInt(dataset.Status.FileNum, 10, 64); err == nil {
 		r.Dataset.Objects = &objects

@@ -14,8 +14,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -74,7 +74,7 @@ func (s *Source) explain(kind, namespace string, err error) error {
 // its own. Who may not is told of pods only.
 func (s *Source) askNodes(ctx context.Context, f *found) {
 	wanted := slices.ContainsFunc(f.Pods, func(p corev1.Pod) bool {
-		return p.Labels[names.LabelApp] == names.App && p.Spec.NodeName != "" && !podstate.Ready(&p) && podstate.Reason(&p) == ""
+		return p.Labels[names.LabelApp] == names.App && p.Spec.NodeName != "" && !health.PodReady(&p) && health.PodReason(&p) == ""
 	})
 	if !wanted {
 		return

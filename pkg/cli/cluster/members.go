@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
@@ -148,8 +148,8 @@ func (f *found) podOrNone(name string, pod *corev1.Pod) *report.Pod {
 
 func (f *found) pod(pod *corev1.Pod) *report.Pod {
 	p := &report.Pod{
-		Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP, State: podstate.Word(pod), Ready: podstate.Ready(pod) && pod.DeletionTimestamp == nil,
-		Reason: podstate.Reason(pod), Restarts: podstate.Restarts(pod), Created: moment(pod.CreationTimestamp),
+		Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP, State: health.PodState(pod), Ready: health.PodReady(pod) && pod.DeletionTimestamp == nil,
+		Reason: health.PodReason(pod), Restarts: health.PodRestarts(pod), Created: moment(pod.CreationTimestamp),
 	}
 	if lost := f.lost(pod); lost != "" {
 		p.Ready, p.State, p.Reason = false, "NodeLost", lost
@@ -163,13 +163,11 @@ func (f *found) lost(pod *corev1.Pod) string {
 		return fmt.Sprintf("NodeLost: node %s does not report", pod.Spec.NodeName)
 	}
 	node := f.nodes[pod.Spec.NodeName]
-	if node == nil || podstate.Ready(pod) {
+	if node == nil || health.PodReady(pod) {
 		return ""
 	}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue {
-			return fmt.Sprintf("NodeLost: node %s is not ready for %s", node.Name, duration.HumanDuration(time.Since(c.LastTransitionTime.Time)))
-		}
+	if ready, since := health.NodeReady(node); !ready && !since.IsZero() {
+		return fmt.Sprintf("NodeLost: node %s has not been ready for %s", node.Name, duration.HumanDuration(time.Since(since)))
 	}
 	return ""
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/progress"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -144,24 +144,27 @@ func (s *sender) lookAtDataset(ctx context.Context, t *target) error {
 	if err := s.cluster.Get(ctx, t.key, d); err != nil {
 		return err
 	}
-	phase := string(d.Status.Phase)
-	if d.Status.ObservedGeneration < t.generation || phase == "" {
-		t.line.Text = "Pending: the dataset-controller has not looked at it yet"
+	result := health.EvaluateDataset(d)
+	if !result.Current || d.Status.ObservedGeneration < t.generation {
+		t.line.Text = "Pending: the dataset-controller has not processed it yet"
 		return nil
 	}
-	reason, message := "", ""
-	for _, c := range d.Status.Conditions {
-		if c.Type == v1alpha1.DatasetReady {
-			reason, message = c.Reason, c.Message
-		}
-	}
-	t.line.Text = join(phase, message)
-	t.done = d.Status.Phase == v1alpha1.BoundDatasetPhase
-	if d.Status.Phase == v1alpha1.FailedDatasetPhase {
-		// A bucket that does not answer may, a spec does not heal.
-		t.failed, t.final = message, reason != "MountsNotReady"
-	}
+	t.apply(&result, result.State)
 	return nil
+}
+
+// apply takes over what the status means. A store that refuses may recover; a
+// finding that is Fatal ends the wait immediately.
+func (t *target) apply(result *health.Result, state string) {
+	t.line.Text = join(state, result.Message())
+	t.done = result.Level == health.Ready
+	if t.done {
+		return
+	}
+	worst, _ := result.Worst(health.Info)
+	if t.final = worst.Severity == health.Fatal; t.final || result.State == string(v1alpha1.FailedDatasetPhase) {
+		t.failed = result.Message()
+	}
 }
 
 func (s *sender) lookAtRuntime(ctx context.Context, t *target) error {
@@ -170,38 +173,20 @@ func (s *sender) lookAtRuntime(ctx context.Context, t *target) error {
 		return err
 	}
 	st := &r.Status
-	if st.ObservedGeneration < t.generation || len(st.Conditions) == 0 {
-		t.line.Text = "Pending: the jindoruntime-controller has not looked at it yet"
+	result := health.EvaluateRuntime(r)
+	if !result.Current || st.ObservedGeneration < t.generation {
+		t.line.Text = "Pending: the jindoruntime-controller has not processed it yet"
 		return nil
-	}
-	message, known := "", false
-	for _, c := range st.Conditions {
-		switch {
-		case c.Type == v1alpha1.RuntimeReady:
-			t.done = c.Status == corev1.ConditionTrue
-			if !known {
-				message = c.Message
-			}
-		case c.Type == v1alpha1.RuntimePlacementBlocked && c.Status == corev1.ConditionTrue,
-			c.Type == v1alpha1.RuntimeCredentialsReady && c.Status == corev1.ConditionFalse:
-			// The controller knows better than the pods what to do.
-			message, known = c.Message, true
-		case c.Type == v1alpha1.RuntimeSpecValid && c.Status == corev1.ConditionFalse,
-			c.Type == v1alpha1.RuntimePodSecurityForbidden && c.Status == corev1.ConditionTrue:
-			t.failed, t.final = c.Message, true
-		}
-	}
-	if t.done {
-		t.failed = ""
 	}
 	state := fmt.Sprintf("masters %d/%d, workers %d/%d, mounts %d/%d", st.MasterNumberReady, st.DesiredMasterNumberScheduled,
 		st.WorkerNumberReady, st.DesiredWorkerNumberScheduled, st.FuseNumberReady, st.DesiredFuseNumberScheduled)
-	if !t.done && !known {
+	t.apply(&result, state)
+	if _, explained := result.Worst(health.Problem); !t.done && !explained {
+		// The conditions name no cause: a pod may.
 		if trouble := s.trouble(ctx, t.key); trouble != "" {
-			message = trouble
+			t.line.Text = join(state, trouble)
 		}
 	}
-	t.line.Text = join(state, message)
 	return nil
 }
 
@@ -210,18 +195,10 @@ func (s *sender) lookAtLoad(ctx context.Context, t *target) error {
 	if err := s.cluster.Get(ctx, t.key, load); err != nil {
 		return err
 	}
-	message := ""
-	for _, c := range load.Status.Conditions {
-		message = c.Message
-	}
-	phase := string(load.Status.Phase)
-	if phase == "" {
-		phase = string(v1alpha1.PendingOperationPhase)
-	}
-	t.line.Text = join(phase, message)
-	t.done = load.Status.Phase == v1alpha1.CompleteOperationPhase
-	if load.Status.Phase == v1alpha1.FailedOperationPhase {
-		t.failed, t.final = message, true
+	result := health.EvaluateDataLoad(load)
+	t.apply(&result, result.State)
+	if result.Level == health.Failed {
+		t.failed, t.final = result.Message(), true
 	}
 	return nil
 }
@@ -236,7 +213,7 @@ func (s *sender) trouble(ctx context.Context, runtime types.NamespacedName) stri
 		return ""
 	}
 	for i := range pods.Items {
-		if reason := podstate.Reason(&pods.Items[i]); reason != "" {
+		if reason := health.PodReason(&pods.Items[i]); reason != "" {
 			return "pod " + pods.Items[i].Name + ": " + reason
 		}
 	}

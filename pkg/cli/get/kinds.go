@@ -20,6 +20,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // kind of thing to list.
@@ -155,17 +156,12 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 		for i, m := range d.Spec.Mounts {
 			uris[i] = m.MountPoint
 		}
-		message := ""
-		for _, c := range st.Conditions {
-			if c.Type == v1alpha1.DatasetReady {
-				message = c.Message
-			}
-		}
+		result := health.EvaluateDataset(d)
 		return []string{
-			d.Name, phase(screen, string(st.Phase), st.Phase == v1alpha1.BoundDatasetPhase, st.Phase == v1alpha1.FailedDatasetPhase),
+			d.Name, state(screen, result.Level, result.State),
 			cached(st.CacheStates, v1alpha1.CacheStateCached), cached(st.CacheStates, v1alpha1.CacheStateCachedPercentage), cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity),
 			known(st.UfsTotal), known(st.FileNum), runtime, figure.Age(d.CreationTimestamp.Time, q.now()),
-			access, cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), flat(message),
+			access, cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), result.Message(),
 		}
 	})
 }
@@ -193,21 +189,10 @@ func runtimes(ctx context.Context, q *query) (*listing, error) {
 	screen := q.screen()
 	return typed(q, list, columns, func(r *v1alpha1.JindoRuntime) []string {
 		st := &r.Status
-		ready, failed, message := false, false, ""
-		for _, c := range st.Conditions {
-			switch {
-			case c.Type == v1alpha1.RuntimeReady:
-				ready = c.Status == corev1.ConditionTrue
-				if message == "" {
-					message = c.Message
-				}
-			case c.Status == corev1.ConditionTrue && (c.Type == v1alpha1.RuntimePlacementBlocked || c.Type == v1alpha1.RuntimePodSecurityForbidden || c.Type == v1alpha1.RuntimeDeletionBlocked):
-				failed, message = true, c.Message
-			}
-		}
-		word := "False"
-		if ready {
-			word = "True"
+		result := health.EvaluateRuntime(r)
+		ready := "False"
+		if result.Level == health.Ready {
+			ready = "True"
 		}
 		leader, term, image := figure.None, figure.None, figure.None
 		if st.Raft != nil {
@@ -217,10 +202,10 @@ func runtimes(ctx context.Context, q *query) (*listing, error) {
 			image = known(st.Images.Jindo)
 		}
 		return []string{
-			r.Name, inventory.DatasetOf(r), phase(screen, word, ready, failed),
+			r.Name, inventory.DatasetOf(r), state(screen, result.Level, ready),
 			part(st.MasterNumberReady, st.DesiredMasterNumberScheduled), part(st.WorkerNumberReady, st.DesiredWorkerNumberScheduled), part(st.FuseNumberReady, st.DesiredFuseNumberScheduled),
 			cached(st.CacheStates, v1alpha1.CacheStateCached), leader, figure.Age(r.CreationTimestamp.Time, q.now()),
-			term, cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity), image, flat(message),
+			term, cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity), image, result.Message(),
 		}
 	})
 }
@@ -235,28 +220,24 @@ func loads(ctx context.Context, q *query) (*listing, error) {
 	}
 	screen := q.screen()
 	return typed(q, list, columns, func(l *v1alpha1.DataLoad) []string {
-		message := ""
-		for _, c := range l.Status.Conditions {
-			message = c.Message
-		}
+		result := health.EvaluateDataLoad(l)
 		return []string{
 			l.Name, known(l.Spec.Dataset.Name),
-			phase(screen, string(l.Status.Phase), l.Status.Phase == v1alpha1.CompleteOperationPhase, l.Status.Phase == v1alpha1.FailedOperationPhase),
-			known(l.Status.Duration), figure.Age(l.CreationTimestamp.Time, q.now()), flat(message),
+			state(screen, result.Level, result.State),
+			known(l.Status.Duration), figure.Age(l.CreationTimestamp.Time, q.now()), result.Message(),
 		}
 	})
 }
 
-func phase(screen iostreams.Screen, word string, good, bad bool) string {
+// state returns the mark of a level and a word.
+func state(screen iostreams.Screen, level health.Level, word string) string {
 	mark := iostreams.Warn
-	switch {
-	case good:
+	switch level {
+	case health.Ready:
 		mark = iostreams.Good
-	case bad:
+	case health.Failed:
 		mark = iostreams.Bad
-	}
-	if word == "" {
-		word = "Pending"
+	case health.Pending:
 	}
 	return screen.Mark(mark) + " " + word
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -64,7 +64,7 @@ func mountReport(use inventory.Use) *MountReport {
 	r := &MountReport{
 		TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: MountKind}, ObjectMeta: identity(pod),
 		Dataset: use.Dataset, Type: use.Via, Node: pod.Spec.NodeName,
-		State: podstate.Word(pod), Ready: podstate.Ready(pod), Reason: podstate.Reason(pod), Paths: use.Paths,
+		State: health.PodState(pod), Ready: health.PodReady(pod), Reason: health.PodReason(pod), Paths: use.Paths,
 	}
 	if r.Paths == nil {
 		r.Paths = []string{}
@@ -139,15 +139,13 @@ func workerReport(pod *corev1.Pod) *WorkerReport {
 	return &WorkerReport{
 		TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: WorkerKind}, ObjectMeta: identity(pod),
 		Runtime: pod.Labels[names.LabelRelease], Node: pod.Spec.NodeName,
-		State: podstate.Word(pod), Ready: podstate.Ready(pod), Restarts: podstate.Restarts(pod), Reason: podstate.Reason(pod),
+		State: health.PodState(pod), Ready: health.PodReady(pod), Restarts: health.PodRestarts(pod), Reason: health.PodReason(pod),
 	}
 }
 
 func datasetServed(runtime *v1alpha1.JindoRuntime) string {
-	for _, c := range runtime.Status.Conditions {
-		if c.Type == v1alpha1.RuntimeDatasetBound && c.Status == corev1.ConditionTrue {
-			return inventory.DatasetOf(runtime)
-		}
+	if c := health.RuntimeCondition(runtime, v1alpha1.RuntimeDatasetBound); c != nil && c.Status == corev1.ConditionTrue {
+		return inventory.DatasetOf(runtime)
 	}
 	return ""
 }
@@ -167,6 +165,5 @@ func workerNamed(i item, name string) bool {
 }
 
 func (o *options) podState(pod *corev1.Pod) string {
-	return phase(o.screen(), podstate.Word(pod), podstate.Ready(pod) || pod.Status.Phase == corev1.PodSucceeded,
-		podstate.Reason(pod) != "" || pod.Status.Phase == corev1.PodFailed)
+	return state(o.screen(), health.PodLevel(pod), health.PodState(pod))
 }

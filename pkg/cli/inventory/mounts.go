@@ -6,7 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -53,7 +53,7 @@ func (in *Inventory) Uses() []Use {
 			}
 			uses = append(uses, Use{
 				Pod: pod, Dataset: v.PersistentVolumeClaim.ClaimName, Via: via(pod), Paths: paths(pod, v.Name),
-				Holds: pod.Spec.NodeName != "" && !podstate.Done(pod),
+				Holds: pod.Spec.NodeName != "" && !health.PodDone(pod),
 			})
 		}
 	}

@@ -3,10 +3,8 @@ package remove
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -16,6 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/progress"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // interval between two looks.
@@ -75,30 +74,22 @@ func (o *options) look(ctx context.Context, cluster *session.Cluster, t *target)
 	case err != nil:
 		t.text = apierror.Explain(o.session, cluster, "looking again", err).Error()
 	default:
-		t.text = hindrance(now)
+		t.text = deletionState(now)
 	}
 	return nil
 }
 
-// hindrance is what a deletion waits for.
-func hindrance(object client.Object) string {
-	message := ""
+// deletionState returns what the deletion of an object waits for.
+func deletionState(object client.Object) string {
+	var result health.Result
 	switch o := object.(type) {
 	case *v1alpha1.Dataset:
-		for _, c := range o.Status.Conditions {
-			if c.Type == v1alpha1.DatasetDeletionBlocked && c.Status == corev1.ConditionTrue {
-				message = c.Message
-			}
-		}
+		result = health.EvaluateDataset(o)
 	case *v1alpha1.JindoRuntime:
-		for _, c := range o.Status.Conditions {
-			if c.Type == v1alpha1.RuntimeDeletionBlocked && c.Status == corev1.ConditionTrue {
-				message = c.Message
-			}
-		}
+		result = health.EvaluateRuntime(o)
 	}
-	if message == "" {
-		return "being deleted"
+	if blocked := result.Deletion(); blocked != "" {
+		return "waits: " + blocked
 	}
-	return "waits: " + strings.Join(strings.Fields(message), " ")
+	return "being deleted"
 }

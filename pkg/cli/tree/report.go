@@ -4,6 +4,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // Kind of the report.
@@ -21,19 +23,6 @@ type Report struct {
 	Failures []string `json:"failures"`
 }
 
-// Health of a node in the tree.
-type Health string
-
-// Healths.
-const (
-	// Ready: it is as it should be.
-	Ready Health = "Ready"
-	// Pending: it is not yet, or has ended.
-	Pending Health = "Pending"
-	// Failed: it will not be without somebody's help.
-	Failed Health = "Failed"
-)
-
 // Node is one object.
 type Node struct {
 	// Kind of the object.
@@ -42,8 +31,8 @@ type Node struct {
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the object.
 	Name string `json:"name"`
-	// Health in a word.
-	Health Health `json:"health"`
+	// Health is Ready, Pending or Failed.
+	Health health.Level `json:"health"`
 	// State in a word or figure: Bound, Running, 2/3.
 	State string `json:"state,omitempty"`
 	// Node that a pod is on.

@@ -23,6 +23,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/cli/table"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 type options struct {
@@ -125,7 +126,7 @@ func Draw(w io.Writer, screen iostreams.Screen, r *Report, now time.Time, o Opti
 
 // explain what is not as it should be.
 func explain(w io.Writer, screen iostreams.Screen, n Node) error {
-	if n.Health != Ready && n.Reason != "" {
+	if n.Health != health.Ready && n.Reason != "" {
 		if _, err := fmt.Fprintf(w, "%s %s/%s: %s\n", mark(screen, n), n.Kind, n.Name, flat(n.Reason)); err != nil {
 			return fmt.Errorf("writing the tree: %w", err)
 		}
@@ -139,7 +140,7 @@ func explain(w io.Writer, screen iostreams.Screen, n Node) error {
 }
 
 func mark(screen iostreams.Screen, n Node) string {
-	return screen.Mark(map[Health]iostreams.Mark{Ready: iostreams.Good, Pending: iostreams.Warn, Failed: iostreams.Bad}[n.Health])
+	return screen.Mark(map[health.Level]iostreams.Mark{health.Ready: iostreams.Good, health.Pending: iostreams.Warn, health.Failed: iostreams.Bad}[n.Health])
 }
 
 // flat is a sentence on one line.

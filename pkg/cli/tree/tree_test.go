@@ -8,26 +8,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
 var update = golden.Flag()
 
 func sample(now time.Time) *Report {
-	at := func(kind, name string, health Health, state, node, reason string, children ...Node) Node {
+	at := func(kind, name string, level health.Level, state, node, reason string, children ...Node) Node {
 		created := metav1.NewTime(now.Add(-41 * 24 * time.Hour))
-		return Node{Kind: kind, Name: name, Health: health, State: state, Node: node, Reason: reason, Created: &created, Children: children}
+		return Node{Kind: kind, Name: name, Health: level, State: state, Node: node, Reason: reason, Created: &created, Children: children}
 	}
 	return &Report{
-		Root: at("Dataset", "hbase", Ready, "Bound", "", "",
-			at("JindoRuntime", "hadoop", Failed, "NotReady", "", "two of three masters find no node: 0/3 nodes are available; name another storage class in spec.master.storageClassName",
-				at("StatefulSet", "hadoop-jindofs-master", Pending, "1/3", "", "",
-					at("Pod", "hadoop-jindofs-master-0", Ready, "Running", "cn-h-07", ""),
-					at("Pod", "hadoop-jindofs-master-1", Failed, "ImagePullBackOff", "cn-h-12", "container master: ImagePullBackOff: no such image")),
-				at("Secret", "hadoop-jindofs-admin", Ready, "", "", "")),
-			at("PersistentVolumeClaim", "hbase", Ready, "Bound", "", "",
-				at("PersistentVolume", "default-hbase", Ready, "Bound", "", ""),
-				at("Pod", "训练-0", Ready, "Running", "cn-h-31", "mounts it at /data through its sidecar"))),
+		Root: at("Dataset", "hbase", health.Ready, "Bound", "", "",
+			at("JindoRuntime", "hadoop", health.Failed, "NotReady", "", "two of three masters find no node: 0/3 nodes are available; name another storage class in spec.master.storageClassName",
+				at("StatefulSet", "hadoop-jindofs-master", health.Pending, "1/3", "", "",
+					at("Pod", "hadoop-jindofs-master-0", health.Ready, "Running", "cn-h-07", ""),
+					at("Pod", "hadoop-jindofs-master-1", health.Failed, "ImagePullBackOff", "cn-h-12", "container master: ImagePullBackOff: no such image")),
+				at("Secret", "hadoop-jindofs-admin", health.Ready, "", "", "")),
+			at("PersistentVolumeClaim", "hbase", health.Ready, "Bound", "", "",
+				at("PersistentVolume", "default-hbase", health.Ready, "Bound", "", ""),
+				at("Pod", "训练-0", health.Ready, "Running", "cn-h-31", "mounts it at /data through its sidecar"))),
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // shown is how many pods a sentence names.
@@ -32,7 +34,7 @@ func Users(ctx context.Context, live client.Reader, namespace, name string) ([]s
 }
 
 func mounts(pod *corev1.Pod, name string) bool {
-	if pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	if pod.Spec.NodeName == "" || health.PodDone(pod) {
 		return false
 	}
 	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {

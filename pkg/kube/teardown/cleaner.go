@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -139,10 +140,8 @@ func (t *teardown) nodeState(ctx context.Context, name string) (there bool, why 
 	if err != nil {
 		return false, "", fmt.Errorf("reading node %s: %w", name, err)
 	}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > nodePatience {
-			return true, "the node has not been ready since " + c.LastTransitionTime.UTC().Format(time.RFC3339), nil
-		}
+	if ready, since := health.NodeReady(node); !ready && !since.IsZero() && time.Since(since) > nodePatience {
+		return true, "the node has not been ready since " + since.UTC().Format(time.RFC3339), nil
 	}
 	return true, "", nil
 }

@@ -27,10 +27,10 @@ func InCluster() *report.Runtime {
 	}
 	r.Masters[1].State = "LEADER"
 	ill := r.Masters[2].Pod
-	ill.Ready, ill.State, ill.Reason, ill.Restarts = false, "OOMKilled", "container master: OOMKilled: it ended with code 137", 3
+	ill.Ready, ill.State, ill.Reason, ill.Restarts = false, "OOMKilled", "container master: OOMKilled: exit code 137", 3
 	r.Masters[2].Ready, r.Masters[2].Error, r.Masters[2].State = false, ill.Reason, "UNREACHABLE"
 	lost := r.Workers[1].Pod
-	lost.Ready, lost.State, lost.Reason = false, "NodeLost", "NodeLost: node cn-h-1 is not ready for 4m"
+	lost.Ready, lost.State, lost.Reason = false, "NodeLost", "NodeLost: node cn-h-1 has not been ready for 4m"
 	r.Workers[1].Live, r.Workers[1].Error = false, lost.Reason
 	for i := range 4 {
 		via := "csi"

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/inject"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -143,10 +144,8 @@ func (f *finder) describe(ctx context.Context, dataset *v1alpha1.Dataset) (*inje
 		f.listed = true
 	}
 	d := &inject.Dataset{Name: dataset.Name, Phase: dataset.Status.Phase, Runtime: plan.Serving(dataset, f.runtimes)}
-	for _, c := range dataset.Status.Conditions {
-		if c.Type == v1alpha1.DatasetReady {
-			d.Ready, d.Message = c.Status == corev1.ConditionTrue, c.Message
-		}
+	if c := health.DatasetCondition(dataset, v1alpha1.DatasetReady); c != nil {
+		d.Ready, d.Message = c.Status == corev1.ConditionTrue, c.Message
 	}
 	if d.Runtime == nil {
 		d.Ready = false

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // maxNote is what an event may say.
@@ -25,27 +26,27 @@ func conditions(f facts, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondit
 	} else {
 		add(v1alpha1.DatasetReady, corev1.ConditionFalse, reason, message)
 		if status.Phase == v1alpha1.FailedDatasetPhase {
-			add(v1alpha1.DatasetNotReady, corev1.ConditionTrue, "DatasetFailedToSetup", message)
+			add(v1alpha1.DatasetNotReady, corev1.ConditionTrue, health.ReasonDatasetFailedToSetup, message)
 		}
 	}
 	if f.invalid != "" {
 		add(v1alpha1.DatasetSpecValid, corev1.ConditionFalse, reasonSpecInvalid, f.invalid)
 	} else {
-		add(v1alpha1.DatasetSpecValid, corev1.ConditionTrue, "Valid", "")
+		add(v1alpha1.DatasetSpecValid, corev1.ConditionTrue, health.ReasonValid, "")
 	}
 	if len(f.plan.Problems) > 0 {
 		add(v1alpha1.DatasetMountUnsupported, corev1.ConditionTrue, reasonMountUnsupported, unsupported(f.plan))
 	}
 	if f.bound() {
-		if c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); c != nil {
+		if c := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); c != nil {
 			add(v1alpha1.DatasetMountsReady, c.Status, c.Reason, c.Message)
 		}
 		if change := f.notApplied(status); change != "" {
-			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, "NotSupportedYet", change)
+			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, health.ReasonNotSupportedYet, change)
 		}
 	}
 	if f.blocked != "" {
-		add(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, "PodsMountIt", f.blocked)
+		add(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.blocked)
 	}
 	return all
 }
@@ -75,7 +76,7 @@ func keepOthers(dataset *v1alpha1.Dataset, f facts) []v1alpha1.DatasetCondition 
 			kept = append(kept, c)
 		}
 	}
-	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, "PodsMountIt", f.blocked, dataset.Generation))
+	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.blocked, dataset.Generation))
 }
 
 // merge gives conditions that are as they were their old times.

@@ -5,29 +5,22 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
 // Reasons of the condition Ready, in the order in which they are looked for.
 const (
-	reasonSpecInvalid      = "SpecInvalid"
-	reasonNotBound         = "NotBound"
-	reasonMountUnsupported = "MountUnsupported"
-	reasonVolumeConflict   = "VolumeConflict"
-	reasonMountsNotReady   = "MountsNotReady"
-	reasonRuntimeNotReady  = "RuntimeNotReady"
-	reasonVolumeNotBound   = "VolumeNotBound"
-	reasonReady            = "DatasetReady"
-)
-
-// Reasons of a runtime's condition MountsReady that matter here.
-const (
-	runtimeStoreRefuses = "StoreRefuses"
-	runtimeUnsupported  = "MountUnsupported"
+	reasonSpecInvalid      = health.ReasonSpecInvalid
+	reasonNotBound         = health.ReasonNotBound
+	reasonMountUnsupported = health.ReasonMountUnsupported
+	reasonVolumeConflict   = health.ReasonVolumeConflict
+	reasonMountsNotReady   = health.ReasonMountsNotReady
+	reasonRuntimeNotReady  = health.ReasonRuntimeNotReady
+	reasonVolumeNotBound   = health.ReasonVolumeNotBound
+	reasonReady            = health.ReasonDatasetReady
 )
 
 // facts are what a status is made of.
@@ -128,24 +121,22 @@ func (f facts) problem() (reason, message string) {
 	return "", ""
 }
 
-// mountsFail is the runtime's word on mounts that do not answer. That they are
-// not in place yet, or have no driver, is no failure.
+// mountsFail returns what the runtime reports about credentials or a store that
+// refuses. A mount that is not in place yet, or has no driver, is no failure.
 func (f facts) mountsFail() string {
-	if c := runtimeCondition(f.runtime, v1alpha1.RuntimeCredentialsReady); c != nil && c.Status == corev1.ConditionFalse {
-		return c.Message
-	}
-	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
-	if c != nil && c.Status == corev1.ConditionFalse && c.Reason == runtimeStoreRefuses {
-		return c.Message
+	result := health.EvaluateRuntime(f.runtime)
+	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {
+		return problem.Message
 	}
 	return ""
 }
 
-// mountsPend is the runtime's word on mounts that nobody has tried yet.
+// mountsPend returns what the runtime reports about mounts that no worker has
+// tried yet.
 func (f facts) mountsPend() string {
-	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
-	if c != nil && c.Status == corev1.ConditionFalse && c.Reason != runtimeUnsupported {
-		return c.Message
+	result := health.EvaluateRuntime(f.runtime)
+	if problem, found := result.Find(string(v1alpha1.RuntimeMountsReady)); found && problem.Severity == health.Waiting {
+		return problem.Message
 	}
 	return ""
 }
@@ -154,8 +145,9 @@ func (f facts) mountsPend() string {
 // was ready stays so while some of each part are.
 func (f facts) runtimeNotReady() string {
 	r := f.runtime
-	if c := runtimeCondition(r, v1alpha1.RuntimeSpecValid); c != nil && c.Status == corev1.ConditionFalse {
-		return fmt.Sprintf("JindoRuntime %s is refused: %s", r.Name, c.Message)
+	result := health.EvaluateRuntime(r)
+	if invalid, found := result.Find(string(v1alpha1.RuntimeSpecValid)); found {
+		return fmt.Sprintf("JindoRuntime %s is refused: %s", r.Name, invalid.Message)
 	}
 	var parts []string
 	part := func(name string, disabled bool, phase v1alpha1.RuntimePhase, ready, desired int32, reason string) {
@@ -201,15 +193,6 @@ func (f facts) missingMounts() []string {
 }
 
 func sameStore(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }
-
-func runtimeCondition(r *v1alpha1.JindoRuntime, kind v1alpha1.RuntimeConditionType) *v1alpha1.RuntimeCondition {
-	for i := range r.Status.Conditions {
-		if r.Status.Conditions[i].Type == kind {
-			return &r.Status.Conditions[i]
-		}
-	}
-	return nil
-}
 
 func unsupported(p plan.Plan) string {
 	var sentences []string

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -147,7 +148,7 @@ func (p *pass) candidates() []string {
 
 // takes tells whether a node takes pods with a selector and tolerations.
 func takes(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
-	if node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() || !nodeReady(node) {
+	if ready, _ := health.NodeReady(node); !ready || node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() {
 		return false
 	}
 	for key, value := range selector {
@@ -169,15 +170,6 @@ func tolerates(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
 		value := t.Operator == corev1.TolerationOpExists || t.Value == taint.Value
 		if key && value && (t.Effect == "" || t.Effect == taint.Effect) {
 			return true
-		}
-	}
-	return false
-}
-
-func nodeReady(node *corev1.Node) bool {
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
 		}
 	}
 	return false

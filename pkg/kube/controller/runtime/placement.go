@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -67,10 +68,8 @@ func (p *pass) unplaced(role plan.Role) (pods []string, why string) {
 		if pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() || p.now.Sub(pod.CreationTimestamp.Time) < unplacedAfter {
 			continue
 		}
-		for _, c := range pod.Status.Conditions {
-			if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
-				pods, why = append(pods, pod.Name), c.Message
-			}
+		if message, unschedulable := health.PodUnschedulable(&pod); unschedulable {
+			pods, why = append(pods, pod.Name), message
 		}
 	}
 	return pods, why

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -26,6 +25,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/authority"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -246,7 +246,7 @@ func (r *Reconciler) runtimesOfDataset(ctx context.Context, dataset client.Objec
 }
 
 func unbound(runtime *v1alpha1.JindoRuntime) bool {
-	return slices.ContainsFunc(runtime.Status.Conditions, func(c v1alpha1.RuntimeCondition) bool {
-		return c.Type == v1alpha1.RuntimeDatasetBound && c.Status == corev1.ConditionFalse
-	})
+	result := health.EvaluateRuntime(runtime)
+	_, found := result.Find(string(v1alpha1.RuntimeDatasetBound))
+	return found
 }

@@ -10,8 +10,8 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
-	"github.com/jindo-io/jindo/pkg/cli/podstate"
 	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -37,66 +37,37 @@ func Grow(in *inventory.Inventory, dataset *v1alpha1.Dataset) *Report {
 // node of an object that is well unless somebody says otherwise.
 func node(kind string, object metav1.Object) Node {
 	created := object.GetCreationTimestamp()
-	n := Node{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Health: Ready, Created: &created}
+	n := Node{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Health: health.Ready, Created: &created}
 	if object.GetDeletionTimestamp() != nil {
-		n.Health, n.State, n.Reason = Pending, "Terminating", "it is being deleted"
+		n.Health, n.State, n.Reason = health.Pending, "Terminating", "it is being deleted"
 	}
 	return n
 }
 
-// is sets how a node is unless it is being deleted.
-func (n *Node) is(health Health, state, reason string) {
+// set sets the level, state and reason of a node that is not being deleted.
+func (n *Node) set(level health.Level, state, reason string) {
 	if n.State == "Terminating" {
 		n.Reason = firstOf(reason, n.Reason)
 		return
 	}
-	n.Health, n.State, n.Reason = health, state, reason
+	n.Health, n.State, n.Reason = level, state, reason
 }
 
 func datasetNode(d *v1alpha1.Dataset) Node {
 	n := node(v1alpha1.DatasetKind, d)
-	message := ""
-	for _, c := range d.Status.Conditions {
-		switch {
-		case c.Type == v1alpha1.DatasetDeletionBlocked && c.Status == corev1.ConditionTrue:
-			n.Reason, message = c.Message, c.Message
-		case c.Type == v1alpha1.DatasetReady && c.Status != corev1.ConditionTrue && message == "":
-			message = c.Message
-		}
-	}
-	switch d.Status.Phase {
-	case v1alpha1.BoundDatasetPhase:
-		n.is(Ready, string(d.Status.Phase), message)
-	case v1alpha1.FailedDatasetPhase:
-		n.is(Failed, string(d.Status.Phase), message)
-	case v1alpha1.NoneDatasetPhase:
-		n.is(Pending, string(v1alpha1.PendingDatasetPhase), "the dataset-controller has not looked at it yet")
-	default:
-		n.is(Pending, string(d.Status.Phase), message)
-	}
+	result := health.EvaluateDataset(d)
+	n.set(result.Level, result.State, result.Message())
 	return n
 }
 
 func runtimeNode(in *inventory.Inventory, r *v1alpha1.JindoRuntime) Node {
 	n := node(v1alpha1.JindoRuntimeKind, r)
-	ready, message, blocked := false, "", ""
-	for _, c := range r.Status.Conditions {
-		switch {
-		case c.Type == v1alpha1.RuntimeReady:
-			ready, message = c.Status == corev1.ConditionTrue, c.Message
-		case c.Status == corev1.ConditionTrue && (c.Type == v1alpha1.RuntimeDeletionBlocked ||
-			c.Type == v1alpha1.RuntimePlacementBlocked || c.Type == v1alpha1.RuntimePodSecurityForbidden):
-			blocked = c.Message
-		}
+	result := health.EvaluateRuntime(r)
+	reason := result.Message()
+	if _, found := result.Worst(health.Waiting); !found {
+		reason = "" // a ready runtime needs no explanation
 	}
-	switch {
-	case ready:
-		n.is(Ready, "Ready", blocked)
-	case blocked != "":
-		n.is(Failed, "NotReady", blocked)
-	default:
-		n.is(Pending, "NotReady", firstOf(message, "the jindoruntime-controller has not looked at it yet"))
-	}
+	n.set(result.Level, result.State, reason)
 	n.Children = append(n.Children, workloads(in, r)...)
 	n.Children = append(n.Children, others(in, r)...)
 	return n
@@ -131,12 +102,7 @@ func wanted(set *appsv1.StatefulSet) int32 {
 }
 
 func (n *Node) count(ready, wanted int32) {
-	state := fmt.Sprintf("%d/%d", ready, wanted)
-	if ready < wanted {
-		n.is(Pending, state, "")
-		return
-	}
-	n.is(Ready, state, "")
+	n.set(health.CountLevel(ready, wanted), fmt.Sprintf("%d/%d", ready, wanted), "")
 }
 
 func podsOf(in *inventory.Inventory, owner metav1.Object) []Node {
@@ -152,15 +118,12 @@ func podsOf(in *inventory.Inventory, owner metav1.Object) []Node {
 func podNode(pod *corev1.Pod) Node {
 	n := node("Pod", pod)
 	n.Node = pod.Spec.NodeName
-	reason := podstate.Reason(pod)
-	switch {
-	case pod.Status.Phase == corev1.PodSucceeded, podstate.Ready(pod):
-		n.is(Ready, podstate.Word(pod), "")
-	case pod.Status.Phase == corev1.PodFailed, reason != "":
-		n.is(Failed, podstate.Word(pod), reason)
-	default:
-		n.is(Pending, podstate.Word(pod), "")
+	level := health.PodLevel(pod)
+	reason := ""
+	if level == health.Failed {
+		reason = health.PodReason(pod)
 	}
+	n.set(level, health.PodState(pod), reason)
 	return n
 }
 
@@ -181,21 +144,16 @@ func masterClaims(in *inventory.Inventory, r *v1alpha1.JindoRuntime, set *appsv1
 
 func claimNode(in *inventory.Inventory, pvc *corev1.PersistentVolumeClaim) Node {
 	n := node("PersistentVolumeClaim", pvc)
-	phase := string(pvc.Status.Phase)
-	if pvc.Status.Phase == corev1.ClaimBound {
-		n.is(Ready, phase, "")
-	} else {
-		n.is(Pending, phase, "no volume is bound to it yet")
+	level, reason := health.ClaimLevel(pvc), ""
+	if level != health.Ready {
+		reason = "no volume is bound to it"
 	}
+	n.set(level, string(pvc.Status.Phase), reason)
 	for i := range in.Volumes {
 		pv := &in.Volumes[i]
 		if ref := pv.Spec.ClaimRef; ref != nil && ref.Namespace == pvc.Namespace && ref.Name == pvc.Name {
 			v := node("PersistentVolume", pv)
-			health := Pending
-			if pv.Status.Phase == corev1.VolumeBound {
-				health = Ready
-			}
-			v.is(health, string(pv.Status.Phase), pv.Status.Message)
+			v.set(health.VolumeLevel(pv), string(pv.Status.Phase), pv.Status.Message)
 			n.Children = append(n.Children, v)
 		}
 	}

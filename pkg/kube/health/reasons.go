@@ -1,0 +1,46 @@
+package health
+
+// Reasons of the conditions that the controllers set. They are part of the API:
+// a value never changes.
+const (
+	// Dataset.
+	ReasonDatasetReady         = "DatasetReady"
+	ReasonDatasetFailedToSetup = "DatasetFailedToSetup"
+	ReasonSpecInvalid          = "SpecInvalid"
+	ReasonMountsNotReady       = "MountsNotReady"
+	ReasonRuntimeNotReady      = "RuntimeNotReady"
+	ReasonVolumeConflict       = "VolumeConflict"
+	ReasonVolumeNotBound       = "VolumeNotBound"
+	ReasonNotSupportedYet      = "NotSupportedYet"
+	ReasonPodsMountIt          = "PodsMountIt"
+
+	// Dataset and JindoRuntime.
+	ReasonValid            = "Valid"
+	ReasonNotBound         = "NotBound"
+	ReasonMountUnsupported = "MountUnsupported"
+
+	// JindoRuntime.
+	ReasonReady           = "Ready"
+	ReasonNotReady        = "NotReady"
+	ReasonPartialReady    = "PartialReady"
+	ReasonComingUp        = "ComingUp"
+	ReasonInvalidSpec     = "InvalidSpec"
+	ReasonFailed          = "Failed"
+	ReasonDeleting        = "Deleting"
+	ReasonBound           = "Bound"
+	ReasonDatasetInvalid  = "DatasetInvalid"
+	ReasonDatasetClaimed  = "DatasetClaimed"
+	ReasonMade            = "Made"
+	ReasonSecretMissing   = "SecretMissing"
+	ReasonStoreRefuses    = "StoreRefuses"
+	ReasonMounted         = "Mounted"
+	ReasonMountsPending   = "MountsPending"
+	ReasonSpecEdited      = "SpecEdited"
+	ReasonOlderTemplate   = "OlderTemplate"
+	ReasonTooFewNodes     = "TooFewNodes"
+	ReasonUnschedulable   = "Unschedulable"
+	ReasonPodSecurity     = "PodSecurity"
+	ReasonDeletionBlocked = "DeletionBlocked"
+	ReasonScaledOut       = "ScaledOut"
+	ReasonScaledIn        = "ScaledInWithoutDrain"
+)
