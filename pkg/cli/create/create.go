@@ -38,7 +38,7 @@ type options struct {
 	session        *session.Session
 	format         *output.Format
 	dryRun         string
-	files          []string
+	sources        manifest.Sources
 	fieldManager   string
 	forceConflicts bool
 	wait           bool
@@ -67,7 +67,7 @@ printed, ready for "kubectl apply -f -" or "local up -f -".`,
 		Args:    session.None,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.fromFiles(cmd) },
 	}
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "file with manifests; - is standard input; may be repeated")
+	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with manifests; - is standard input")
 	o.addFlags(cmd)
 	cmd.AddCommand(newDataset(s), newRuntime(s))
 	return cmd
@@ -90,14 +90,14 @@ func (o *options) addFlags(cmd *cobra.Command) {
 }
 
 func (o *options) fromFiles(cmd *cobra.Command) error {
-	if len(o.files) == 0 {
+	if o.sources.IsEmpty() {
 		return clierror.Usagef("say what to create: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
 	}
-	set, err := manifest.Read(manifest.Options{
-		Files: o.files, Stdin: o.session.Streams.In,
+	set, err := manifest.Read(cmd.Context(), manifest.Options{
+		Sources: o.sources, Stdin: o.session.Streams.In,
 		Namespace: o.session.Namespace, // what names none is printed without one
 	})
 	if err != nil {

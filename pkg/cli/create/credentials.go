@@ -3,6 +3,7 @@ package create
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+	"gopkg.in/ini.v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -172,17 +174,17 @@ func parseCredentials(raw []byte, profile string) (credentials, error) {
 	if trimmed := bytes.TrimSpace(raw); bytes.HasPrefix(trimmed, []byte("{")) {
 		return parseJSON(trimmed)
 	}
-	sections, order, err := parseSections(string(raw))
+	sections, order, err := parseINI(raw)
 	if err != nil {
 		return nil, err
 	}
 	if len(order) == 0 {
-		return nil, fmt.Errorf("is empty")
+		return nil, errors.New("the file is empty")
 	}
 	name := profile
 	if name == "" {
 		name = order[0]
-		for _, usual := range []string{"default", "Credentials"} {
+		for _, usual := range []string{ini.DefaultSection, "default", "Credentials"} {
 			if _, there := sections[usual]; there {
 				name = usual
 			}
@@ -190,7 +192,7 @@ func parseCredentials(raw []byte, profile string) (credentials, error) {
 	}
 	section, there := sections[name]
 	if !there {
-		return nil, fmt.Errorf("has no section [%s]: there are %s", name, strings.Join(order, ", "))
+		return nil, fmt.Errorf("no section [%s]: the file has %s", name, strings.Join(order, ", "))
 	}
 	return section, nil
 }
@@ -198,7 +200,7 @@ func parseCredentials(raw []byte, profile string) (credentials, error) {
 func parseJSON(raw []byte) (credentials, error) {
 	var fields map[string]any
 	if err := json.Unmarshal(raw, &fields); err != nil {
-		return nil, fmt.Errorf("is no JSON: it cannot be read as an object") // the error could quote a secret
+		return nil, errors.New("invalid JSON: want an object with the keys") // the decoder's error could quote a secret
 	}
 	// Both clouds' programs wrap them up.
 	if wrapped, ok := fields["Credentials"].(map[string]any); ok {
@@ -213,41 +215,47 @@ func parseJSON(raw []byte) (credentials, error) {
 	return found, nil
 }
 
-func parseSections(text string) (sections map[string]credentials, order []string, err error) {
+// iniOptions reads lines of KEY=VALUE and the ini files of the aws and ossutil
+// programs; values are taken as they are, since a secret may hold any character.
+var iniOptions = ini.LoadOptions{IgnoreInlineComment: true, IgnoreContinuation: true, KeyValueDelimiters: "="}
+
+// parseINI returns the sections that hold keys, by name and in their order.
+// Its errors never quote a line: the line may be a secret.
+func parseINI(raw []byte) (sections map[string]credentials, order []string, err error) {
+	file, err := ini.LoadSources(iniOptions, raw)
+	var noDelimiter ini.ErrDelimiterNotFound
+	switch {
+	case errors.As(err, &noDelimiter):
+		return nil, nil, fmt.Errorf("line %d is not KEY=VALUE", lineOf(raw, noDelimiter.Line))
+	case err != nil:
+		return nil, nil, errors.New("not lines of KEY=VALUE, JSON or an ini file")
+	}
 	sections = map[string]credentials{}
-	current := ""
-	open := func(name string) credentials {
+	for _, section := range file.Sections() {
+		if len(section.Keys()) == 0 {
+			continue
+		}
+		name := strings.TrimPrefix(section.Name(), "profile ")
 		if sections[name] == nil {
 			sections[name], order = credentials{}, append(order, name)
 		}
-		return sections[name]
-	}
-	for number, line := range strings.Split(strings.TrimPrefix(text, "\ufeff"), "\n") {
-		line = strings.TrimSpace(line)
-		switch {
-		case line == "", strings.HasPrefix(line, "#"), strings.HasPrefix(line, ";"):
-		case strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]"):
-			current = strings.TrimPrefix(strings.Trim(line, "[] "), "profile ")
-			open(current)
-		default:
-			key, value, found := strings.Cut(strings.TrimPrefix(line, "export "), "=")
-			if !found {
-				// The line itself may be a secret.
-				return nil, nil, fmt.Errorf("line %d is not KEY=VALUE", number+1)
-			}
-			open(current).add(strings.TrimSpace(key), unquote(strings.TrimSpace(value)))
+		for _, key := range section.Keys() {
+			sections[name].add(strings.TrimPrefix(key.Name(), "export "), key.Value())
 		}
 	}
 	return sections, order, nil
 }
 
-func unquote(value string) string {
-	for _, quote := range []string{`"`, `'`} {
-		if len(value) > 1 && strings.HasPrefix(value, quote) && strings.HasSuffix(value, quote) {
-			return value[1 : len(value)-1]
+// lineOf returns the number of the first line with the text, from 1.
+func lineOf(raw []byte, text string) int {
+	number := 0
+	for line := range bytes.Lines(raw) {
+		number++
+		if strings.TrimSpace(string(line)) == strings.TrimSpace(text) {
+			break
 		}
 	}
-	return value
+	return number
 }
 
 // add a credential under whichever of its many names.

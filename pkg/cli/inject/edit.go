@@ -64,7 +64,8 @@ func sameJSON(a, b []byte) bool {
 
 var errNotInPlace = errors.New("the document cannot be edited in place")
 
-// inPlace does the operations on the text.
+// inPlace applies the operations to the text. kyaml is not used: it edits by field
+// path and cannot insert or remove list items at an index, as RFC 6902 does.
 func (d *document) inPlace() ([]byte, error) {
 	var root goyaml.Node
 	if err := goyaml.Unmarshal(d.raw, &root); err != nil || len(root.Content) != 1 {

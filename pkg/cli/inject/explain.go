@@ -46,13 +46,13 @@ for its data does not get it.`,
 			return show(s, format, reports)
 		},
 	}
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to read, - for standard input; may be given again")
+	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with manifests; - is standard input")
 	format.AddFlag(cmd.Flags())
 	return cmd
 }
 
 func (o *options) explain(ctx context.Context, s *session.Session, args []string) ([]Report, error) {
-	if (len(o.files) == 0) == (len(args) == 0) {
+	if o.sources.IsEmpty() == (len(args) == 0) {
 		return nil, clierror.Usagef("explain needs a pod, a workload or a manifest").WithTry("%s inject explain deploy/NAME", s.Name)
 	}
 	c, err := s.Cluster()
@@ -67,14 +67,14 @@ func (o *options) explain(ctx context.Context, s *session.Session, args []string
 		}
 		targets = []*target{t}
 	} else {
-		stream, err := readStream(o.files, s.Streams.In)
+		stream, err := readStream(ctx, &o.sources, s.Streams.In)
 		if err != nil {
 			return nil, err
 		}
 		targets = stream.targets()
 	}
 	if len(targets) == 0 {
-		return nil, clierror.Usagef("there is no pod in %s", strings.Join(o.files, ", "))
+		return nil, clierror.Usagef("the manifests contain no pod")
 	}
 	surroundings := look(ctx, c)
 	reports := make([]Report, len(targets))

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
@@ -20,13 +21,13 @@ import (
 )
 
 type options struct {
-	files         []string
+	sources       manifest.Sources
 	diff, offline bool
 	image         string
 }
 
 func (o *options) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifest to read, - for standard input; may be given again")
+	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with manifests; - is standard input")
 	cmd.Flags().BoolVar(&o.diff, "diff", false, "print what changes in place of the manifest")
 }
 
@@ -69,8 +70,8 @@ annotations. Everything else stays as it is. The manifest goes to standard
 output, a report to standard error.`,
 		Example: fmt.Sprintf("  kubectl get deployment train -o yaml | %s uninject -f -", s.Name),
 		Args:    session.None,
-		RunE: func(_ *cobra.Command, _ []string) error {
-			return o.edit(s, "uninject", func(t *target) (*sidecar.Result, error) { return sidecar.Remove(t.pod) })
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.edit(cmd.Context(), s, "uninject", func(t *target) (*sidecar.Result, error) { return sidecar.Remove(t.pod) })
 		},
 	}
 	o.addFlags(cmd)
@@ -79,7 +80,7 @@ output, a report to standard error.`,
 
 func (o *options) inject(ctx context.Context, s *session.Session) error {
 	var found *finder
-	return o.edit(s, "inject", func(t *target) (*sidecar.Result, error) {
+	return o.edit(ctx, s, "inject", func(t *target) (*sidecar.Result, error) {
 		if found == nil {
 			found = newFinder(s, t.stream, o)
 		}
@@ -88,11 +89,11 @@ func (o *options) inject(ctx context.Context, s *session.Session) error {
 }
 
 // edit all pods of the files with what decide says, and print what comes of it.
-func (o *options) edit(s *session.Session, verb string, decide func(*target) (*sidecar.Result, error)) error {
-	if len(o.files) == 0 {
+func (o *options) edit(ctx context.Context, s *session.Session, verb string, decide func(*target) (*sidecar.Result, error)) error {
+	if o.sources.IsEmpty() {
 		return clierror.Usagef("%s needs a manifest", verb).WithTry("%s %s -f FILE", s.Name, verb)
 	}
-	stream, err := readStream(o.files, s.Streams.In)
+	stream, err := readStream(ctx, &o.sources, s.Streams.In)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,12 +12,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
-	"github.com/jindo-io/jindo/pkg/cli/input"
+	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
 )
-
-// maxFile is how much of one file is read.
-const maxFile = 16 << 20
 
 // stream is all files, as documents in their order.
 type stream struct{ documents []*document }
@@ -48,16 +46,16 @@ type object struct {
 	content []byte
 }
 
-func readStream(files []string, stdin io.Reader) (*stream, error) {
+func readStream(ctx context.Context, sources *manifest.Sources, stdin io.Reader) (*stream, error) {
+	files, err := sources.Read(ctx, stdin)
+	if err != nil {
+		return nil, err
+	}
 	all := &stream{}
 	for _, file := range files {
-		raw, err := input.Read(file, stdin, maxFile)
-		if err != nil {
-			return nil, err
-		}
-		parts := split(raw)
+		parts := split(file.Raw)
 		for i, part := range parts {
-			d := &document{name: input.Name(file), raw: part}
+			d := &document{name: file.Name, raw: part}
 			if len(parts) > 1 {
 				d.name = fmt.Sprintf("%s#%d", d.name, i+1)
 			}

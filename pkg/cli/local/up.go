@@ -21,7 +21,7 @@ import (
 
 type upOptions struct {
 	session    *session.Session
-	files      []string
+	sources    manifest.Sources
 	mountpoint string
 	noMount    bool
 	binDir     string
@@ -37,7 +37,7 @@ func newUp(s *session.Session) *cobra.Command {
 		Args:    session.None,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "manifests of a JindoRuntime, its Dataset and their Secrets; - is standard input; may be repeated")
+	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with the manifests of a JindoRuntime, its Dataset and their Secrets; - is standard input")
 	cmd.Flags().StringVar(&o.mountpoint, "mountpoint", "", "empty directory to mount at (default: below the state directory)")
 	cmd.Flags().BoolVar(&o.noMount, "no-mount", false, "run everything but the FUSE mount")
 	cmd.Flags().StringVar(&o.binDir, "bin-dir", "", "directory with master, worker and fuse (default: beside this program, then jindo-master … on PATH)")
@@ -66,11 +66,11 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 
 // order makes the order out of the manifests.
 func (o *upOptions) order(cmd *cobra.Command) (local.Order, error) {
-	if len(o.files) == 0 {
+	if o.sources.IsEmpty() {
 		return local.Order{}, clierror.Usagef("say which manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
 	}
-	set, err := manifest.Read(manifest.Options{
-		Files: o.files, Stdin: o.session.Streams.In,
+	set, err := manifest.Read(cmd.Context(), manifest.Options{
+		Sources: o.sources, Stdin: o.session.Streams.In,
 		Namespace: o.session.Namespace, DefaultNamespace: o.session.InNamespace(),
 	})
 	if err != nil {

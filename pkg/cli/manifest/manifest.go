@@ -1,69 +1,129 @@
-// Package manifest reads the files that commands are given: strictly, with the
-// one validator, and with errors that name the file.
+// Package manifest reads the manifests that commands are given with -f and -k.
+// Decoding is strict, objects are checked by the validator that the webhook and
+// the reconcilers use, and every error names the file.
 package manifest
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
-	"github.com/jindo-io/jindo/pkg/cli/input"
 )
 
-// maxSize of one file in bytes.
-const maxSize = 1 << 20
-
-// Set is what the files hold, in their order, each object in its namespace.
+// Set holds the objects of all sources in their order, each in its namespace.
 type Set struct {
 	Datasets []*v1alpha1.Dataset
 	Runtimes []*v1alpha1.JindoRuntime
 	Loads    []*v1alpha1.DataLoad
 	Secrets  []*corev1.Secret
-	// Objects are all of them.
+	// Objects holds every object.
 	Objects []runtime.Object
-	// Warnings of the validator.
+	// Given holds the fields of every object exactly as they were written, in the
+	// order of Objects.
+	Given []*unstructured.Unstructured
+	// Warnings holds the warnings of the validator.
 	Warnings []string
 }
 
-// Options of Read.
+// Options configures Read.
 type Options struct {
-	Files []string
+	Sources
 	// Stdin is read for the file "-".
 	Stdin io.Reader
-	// Namespace asked for on the command line; "" when none was.
+	// Namespace is the value of --namespace, or "".
 	Namespace string
-	// DefaultNamespace of objects that name none.
+	// DefaultNamespace is the namespace of objects that name none.
 	DefaultNamespace string
+	// Partial leaves out validation: the objects may lack required fields.
+	Partial bool
 }
 
-// Read reads and validates all files.
-func Read(options Options) (*Set, error) {
+// Read reads, decodes and validates all manifests.
+func Read(ctx context.Context, options Options) (*Set, error) {
+	files, err := options.Sources.Read(ctx, options.Stdin)
+	if err != nil {
+		return nil, err
+	}
 	set := &Set{}
-	for _, file := range options.Files {
-		raw, err := input.Read(file, options.Stdin, maxSize)
-		if err != nil {
-			return nil, err
-		}
-		objects, err := v1alpha1.Decode(raw)
-		if err != nil {
-			return nil, clierror.Usagef("%s: %w", input.Name(file), err)
-		}
-		for _, object := range objects {
-			if err := set.add(object, options); err != nil {
-				return nil, clierror.Usagef("%s: %w", input.Name(file), err)
-			}
+	for _, file := range files {
+		if err := set.addFile(file, options); err != nil {
+			return nil, clierror.Usagef("%s: %w", file.Name, err)
 		}
 	}
 	return set, nil
 }
 
-func (s *Set) add(object runtime.Object, options Options) error {
+func (s *Set) addFile(file File, options Options) error {
+	objects, err := v1alpha1.Decode(file.Raw)
+	if err != nil {
+		return err
+	}
+	given, err := decodeGiven(file.Raw)
+	if err != nil {
+		return err
+	}
+	if len(given) != len(objects) {
+		return fmt.Errorf("%d objects are separated by ---, and %d were decoded: write a line of --- between objects", len(given), len(objects))
+	}
+	for i, object := range objects {
+		if err := s.add(object, given[i], options); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decodeGiven decodes the objects without their types. Lists are taken apart.
+func decodeGiven(raw []byte) ([]*unstructured.Unstructured, error) {
+	var given []*unstructured.Unstructured
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
+	for {
+		text, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			return given, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("splitting YAML: %w", err)
+		}
+		asJSON, err := utilyaml.ToJSON(text)
+		if err != nil {
+			return nil, fmt.Errorf("decoding YAML: %w", err)
+		}
+		if bytes.Equal(bytes.TrimSpace(asJSON), []byte("null")) {
+			continue
+		}
+		u := &unstructured.Unstructured{}
+		if err := u.UnmarshalJSON(asJSON); err != nil {
+			return nil, fmt.Errorf("decoding an object: %w", err)
+		}
+		if !u.IsList() {
+			given = append(given, u)
+			continue
+		}
+		if err := u.EachListItem(func(item runtime.Object) error {
+			if listed, ok := item.(*unstructured.Unstructured); ok {
+				given = append(given, listed)
+			}
+			return nil
+		}); err != nil {
+			return nil, fmt.Errorf("decoding a list: %w", err)
+		}
+	}
+}
+
+func (s *Set) add(object runtime.Object, given *unstructured.Unstructured, options Options) error {
 	meta, ok := object.(metav1.Object)
 	if !ok {
 		return fmt.Errorf("an object has no metadata")
@@ -71,10 +131,16 @@ func (s *Set) add(object runtime.Object, options Options) error {
 	if err := place(meta, options); err != nil {
 		return err
 	}
-	if err := s.validate(object, meta.GetName()); err != nil {
-		return err
+	if meta.GetNamespace() != "" {
+		given.SetNamespace(meta.GetNamespace())
+	}
+	if !options.Partial {
+		if err := s.validate(object, meta.GetName()); err != nil {
+			return err
+		}
 	}
 	s.Objects = append(s.Objects, object)
+	s.Given = append(s.Given, given)
 	switch o := object.(type) {
 	case *v1alpha1.Dataset:
 		s.Datasets = append(s.Datasets, o)
@@ -88,8 +154,8 @@ func (s *Set) add(object runtime.Object, options Options) error {
 	return nil
 }
 
-// place gives an object its namespace; one that names another than was asked
-// for is refused, as kubectl does.
+// place sets the namespace of an object. As in kubectl, an object in another
+// namespace than --namespace is an error.
 func place(meta metav1.Object, options Options) error {
 	switch {
 	case meta.GetNamespace() == "" && options.Namespace != "":
@@ -97,24 +163,24 @@ func place(meta metav1.Object, options Options) error {
 	case meta.GetNamespace() == "":
 		meta.SetNamespace(options.DefaultNamespace)
 	case options.Namespace != "" && options.Namespace != meta.GetNamespace():
-		return fmt.Errorf("%q is in namespace %q, and --namespace says %q", meta.GetName(), meta.GetNamespace(), options.Namespace)
+		return fmt.Errorf("the namespace %q of %q does not match --namespace %q", meta.GetNamespace(), meta.GetName(), options.Namespace)
 	}
 	return nil
 }
 
-// validate checks an object as it is with its defaults, and keeps it as it was
-// written.
+// validate checks a copy of the object with its defaults; the object itself stays
+// as it was written.
 func (s *Set) validate(object runtime.Object, name string) error {
 	if _, secret := object.(*corev1.Secret); secret {
-		return nil // what it must hold is known by whoever refers to it
+		return nil // the keys that it must hold depend on the objects that refer to it
 	}
 	warnings, err := Validate(object, name)
 	s.Warnings = append(s.Warnings, warnings...)
 	return err
 }
 
-// Validate checks one object with its defaults; all that is wrong with it is
-// in the error, a line each.
+// Validate checks a copy of the object with its defaults. The error lists every
+// invalid field, a line each.
 func Validate(object runtime.Object, name string) (warnings []string, err error) {
 	checked := object.DeepCopyObject()
 	v1alpha1.SetDefaults(checked)
@@ -128,7 +194,7 @@ func Validate(object runtime.Object, name string) (warnings []string, err error)
 	}
 	kind := object.GetObjectKind().GroupVersionKind().Kind
 	if len(lines) == 1 {
-		return warnings, fmt.Errorf("%s %q is not valid: %s", kind, name, lines[0])
+		return warnings, fmt.Errorf("%s %q is invalid: %s", kind, name, lines[0])
 	}
-	return warnings, fmt.Errorf("%s %q is not valid:\n  %s", kind, name, strings.Join(lines, "\n  "))
+	return warnings, fmt.Errorf("%s %q is invalid:\n  %s", kind, name, strings.Join(lines, "\n  "))
 }

@@ -35,7 +35,7 @@ data: {secret: U0s=}
 
 func read(t *testing.T, text, namespace string) (*Set, error) {
 	t.Helper()
-	return Read(Options{Files: []string{"-"}, Stdin: strings.NewReader(text), Namespace: namespace, DefaultNamespace: "default"})
+	return Read(t.Context(), Options{Sources: Sources{Files: []string{"-"}}, Stdin: strings.NewReader(text), Namespace: namespace, DefaultNamespace: "default"})
 }
 
 func TestReadAndResolve(t *testing.T) {
@@ -47,7 +47,7 @@ func TestReadAndResolve(t *testing.T) {
 		t.Fatalf("got %+v", set)
 	}
 	if set.Runtimes[0].Spec.Replicas != nil {
-		t.Error("what was read has defaults in it: it must stay as it was written")
+		t.Error("the object was changed by defaults: it must stay as it was written")
 	}
 	p, err := plan.Build(set.Datasets[0], set.Runtimes[0])
 	if err != nil {
@@ -62,9 +62,9 @@ func TestReadAndResolve(t *testing.T) {
 	}
 }
 
-func TestCredentialsAreRefusedWithASentence(t *testing.T) {
+func TestCredentialsNotFound(t *testing.T) {
 	for name, test := range map[string]struct{ old, new, want string }{
-		"no Secret":          {"name: keys}\nstringData", "name: others}\nstringData", `Secret "keys", which none of the manifests holds`},
+		"no Secret":          {"name: keys}\nstringData", "name: others}\nstringData", `Secret "keys", which is in none of the manifests`},
 		"another namespace":  {"{name: keys}\nstringData", "{name: keys, namespace: vision}\nstringData", "none of the manifests"},
 		"no key":             {"{id: AK}", "{}", "has no such key"},
 		"a key, but not all": {"data: {secret: U0s=}", "", `key "secret" of Secret "keys", which has no such key`},
@@ -109,12 +109,12 @@ func TestSecretOfTheRuntimeMayLackItsToken(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	for name, test := range map[string]struct{ text, namespace, want string }{
 		"no YAML":           {"a: [", "", "standard input"},
 		"unknown field":     {"apiVersion: data.fluid.io/v1alpha1\nkind: Dataset\nmetadata: {name: x}\nspec: {mount: []}", "", "spec.mount"},
-		"not valid":         {strings.Replace(pair, "name: hadoop,", "name: Hadoop,", 1), "", `JindoRuntime "Hadoop" is not valid`},
-		"another namespace": {strings.Replace(pair, "{name: hbase}", "{name: hbase, namespace: a}", 1), "b", `"hbase" is in namespace "a", and --namespace says "b"`},
+		"not valid":         {strings.Replace(pair, "name: hadoop,", "name: Hadoop,", 1), "", `JindoRuntime "Hadoop" is invalid`},
+		"another namespace": {strings.Replace(pair, "{name: hbase}", "{name: hbase, namespace: a}", 1), "b", `the namespace "a" of "hbase" does not match --namespace "b"`},
 		"too large":         {strings.Repeat("#", maxSize+1), "", "larger than"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,19 +124,19 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Read(Options{Files: []string{filepath.Join(t.TempDir(), "none")}}); err == nil || clierror.Code(err) != clierror.Usage {
-		t.Errorf("a file that is not there: error %v", err)
+	if _, err := Read(t.Context(), Options{Sources: Sources{Files: []string{filepath.Join(t.TempDir(), "none")}}}); err == nil || clierror.Code(err) != clierror.Usage {
+		t.Errorf("a missing file: error %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "pair.yaml")
 	if err := os.WriteFile(path, []byte("kind: x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Read(Options{Files: []string{path}}); err == nil || !strings.HasPrefix(err.Error(), path) {
+	if _, err := Read(t.Context(), Options{Sources: Sources{Files: []string{path}}}); err == nil || !strings.HasPrefix(err.Error(), path) {
 		t.Errorf("error %v does not begin with the file", err)
 	}
 }
 
-func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
+func TestEveryInvalidFieldIsReported(t *testing.T) {
 	text := "apiVersion: data.fluid.io/v1alpha1\nkind: JindoRuntime\nmetadata: {name: x}\nspec: {master: {replicas: 2}, replicas: -1}"
 	_, err := read(t, text, "")
 	if err == nil || !strings.Contains(err.Error(), "spec.master.replicas") || !strings.Contains(err.Error(), "spec.replicas") {

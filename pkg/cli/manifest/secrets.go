@@ -7,8 +7,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// Credentials resolves what a plan needs: by the mounts' secret references,
-// then by option. Values out of Secrets come from the manifests of this set.
+// Credentials returns the credentials that a plan refers to: by the secret
+// reference of the mount, then by option. Secrets are those of the set.
 func (s *Set) Credentials(p *plan.Plan) (map[string]map[string]string, error) {
 	resolved := map[string]map[string]string{}
 	for _, c := range p.Credentials {
@@ -33,8 +33,8 @@ func (s *Set) Credentials(p *plan.Plan) (map[string]map[string]string, error) {
 func (s *Set) secretValue(namespace, mount string, ref plan.SecretKeyRef) (value string, found bool, err error) {
 	secret := s.secret(namespace, ref.Name)
 	if secret == nil {
-		return "", false, clierror.Usagef("option %s of mount %q is in Secret %q, which none of the manifests holds", ref.Option, mount, ref.Name).
-			WithHint("there is no cluster to read it from: give a manifest of kind Secret with -f as well")
+		return "", false, clierror.Usagef("option %s of mount %q is in Secret %q, which is in none of the manifests", ref.Option, mount, ref.Name).
+			WithHint("no cluster is read here: add a manifest of the Secret with -f")
 	}
 	if text, ok := secret.StringData[ref.Key]; ok {
 		return text, true, nil

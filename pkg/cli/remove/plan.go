@@ -86,21 +86,21 @@ func (o *options) plan(ctx context.Context, cluster *session.Cluster, w wanted) 
 
 // fromFiles deletes what files say.
 func (o *options) fromFiles(cmd *cobra.Command) error {
-	if len(o.files) == 0 {
+	if o.sources.IsEmpty() {
 		return clierror.Usagef("say what to delete: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
 	}
-	if slices.Contains(o.files, "-") && !o.yes && o.dryRun == dryRunNone {
+	if o.sources.UsesStdin() && !o.yes && o.dryRun == dryRunNone {
 		return clierror.Usagef("with -f - nobody can be asked: standard input is the manifest").WithTry("add --yes")
 	}
 	cluster, err := o.session.Cluster()
 	if err != nil {
 		return err
 	}
-	set, err := manifest.Read(manifest.Options{
-		Files: o.files, Stdin: o.session.Streams.In, Namespace: o.session.Namespace, DefaultNamespace: cluster.Namespace,
+	set, err := manifest.Read(cmd.Context(), manifest.Options{
+		Sources: o.sources, Stdin: o.session.Streams.In, Namespace: o.session.Namespace, DefaultNamespace: cluster.Namespace,
 	})
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
+	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
@@ -35,7 +36,7 @@ const (
 
 type options struct {
 	session *session.Session
-	files   []string
+	sources manifest.Sources
 	all     bool
 	yes     bool
 	wait    bool
@@ -61,7 +62,7 @@ are gone.`,
 		Args:    session.None,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.fromFiles(cmd) },
 	}
-	cmd.Flags().StringArrayVarP(&o.files, "filename", "f", nil, "file with manifests of what to delete; - is standard input; may be repeated")
+	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with the manifests of the objects to delete; - is standard input")
 	o.addFlags(cmd)
 	cmd.AddCommand(
 		newKind(s, "dataset", v1alpha1.DatasetKind, completion.Datasets(s)),
