@@ -13,11 +13,8 @@ BUILD   := -ldflags "-X github.com/jindo-io/jindo/pkg/version.version=$(VERSION)
 BINARIES := master worker fuse jindo kubectl-jindo cleaner
 STORE   ?= oss
 
-# Packages whose tests start clusters of processes run one at a time.
-CLUSTER_TESTS := ./cmd/... ./pkg/local/... ./pkg/cli/... ./pkg/master/server/... ./pkg/kube/csi/... ./test/fault/...
-# KUBE_TESTS need an API server, E2E_TESTS a whole cluster.
+# KUBE_TESTS need an API server. hack/packages lists the others.
 KUBE_TESTS := ./pkg/kube/controller/... ./test/kube/...
-E2E_TESTS  := ./test/e2e/...
 
 .PHONY: help
 help: ## Show this list.
@@ -45,14 +42,16 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 	@JINDO_LONG=1 hack/test
 
 .PHONY: unit
-unit: deps build ## Run the unit tests under the race detector.
+unit: deps build ## Run the unit tests, those of concurrent packages under the race detector.
 	go -C tools/image test ./...
 	go -C test/e2e/cluster test . ./assets ./control ./machine ./node ./pki ./state
-	go test -race -timeout 10m $$(go list ./... | grep -vxFf <(go list $(CLUSTER_TESTS) $(KUBE_TESTS) $(E2E_TESTS)))
+	go test -timeout 10m $$(hack/packages plain unit)
+	go test -race -timeout 10m $$(hack/packages race unit)
 
 .PHONY: processes
 processes: deps build ## Run the tests that start processes, one package at a time.
-	go test -race -timeout 15m -p 1 $(CLUSTER_TESTS)
+	go test -timeout 15m -p 1 $$(hack/packages plain processes)
+	go test -race -timeout 15m -p 1 $$(hack/packages race processes)
 
 .PHONY: kube-test
 kube-test: bin/cluster ## Run the controllers' tests against a kube-apiserver and etcd.
