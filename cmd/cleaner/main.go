@@ -1,6 +1,7 @@
-// Command cleaner removes what a runtime left on one node: below each directory
-// given, the directories at NAMESPACE/NAME that carry the runtime's uid. A pod
-// of the system namespace runs it once the runtime's own pods are gone.
+// Command cleaner removes the directories of a deleted runtime on one node: below
+// each given directory, those at NAMESPACE/NAME whose owner file has the runtime's
+// uid. The controller runs it in a pod of the system namespace after the runtime's
+// own pods have been deleted.
 package main
 
 import (
@@ -15,8 +16,8 @@ import (
 
 func main() {
 	uid := flag.String("uid", "", "uid of the runtime")
-	below := flag.String("below", "", "NAMESPACE/NAME of the runtime, the directory's place below each of those given")
-	report := flag.String("report", "", "file that takes what was kept, or why it failed, for who started this")
+	below := flag.String("below", "", "NAMESPACE/NAME of the runtime, the path of its directory below each DIRECTORY")
+	report := flag.String("report", "", "file to which the kept directories and the error are written")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: cleaner --uid=UID --below=NAMESPACE/NAME DIRECTORY...")
 		flag.PrintDefaults()
@@ -31,7 +32,7 @@ func main() {
 		text := strings.Join(lines, "\n") + "\n"
 		fmt.Fprint(os.Stderr, text)
 		if *report != "" {
-			_ = os.WriteFile(*report, []byte(text), 0o644) // it is on stderr as well
+			_ = os.WriteFile(*report, []byte(text), 0o644) // also on stderr
 		}
 	}
 	if err != nil {
@@ -39,17 +40,18 @@ func main() {
 	}
 }
 
-// clean answers what it kept, a line each.
+// clean removes the runtime's directories below roots. It returns one line for each
+// directory that it kept.
 func clean(uid, below string, roots []string) ([]string, error) {
 	if len(roots) == 0 {
-		return nil, errors.New("no directory is given: write at least one")
+		return nil, errors.New("no DIRECTORY argument: pass at least one")
 	}
 	var kept []string
 	var errs []error
 	for _, root := range roots {
 		removal, err := owner.Remove(root, below, uid)
 		for _, dir := range removal.Removed {
-			fmt.Printf("removed %s of %s\n", dir, root)
+			fmt.Printf("removed %s in %s\n", dir, root)
 		}
 		for _, why := range removal.Kept {
 			kept = append(kept, "kept "+why)

@@ -1,4 +1,4 @@
-// Command controller carries out Datasets and JindoRuntimes.
+// Command controller runs the controllers of Datasets and JindoRuntimes.
 package main
 
 import (
@@ -22,23 +22,23 @@ func main() {
 		o.Logger = daemon.Logger("controller", debug)
 		config, err := ctrl.GetConfig()
 		if err != nil {
-			return fmt.Errorf("finding the cluster: %w", err)
+			return fmt.Errorf("load cluster configuration: %w", err)
 		}
 		config.UserAgent = "jindo-controller"
 		return manager.Run(ctx, config, o)
 	})
 }
 
-// parse reads the flags; --kubeconfig is one of controller-runtime's.
+// parse parses the flags. controller-runtime registers --kubeconfig.
 func parse() (manager.Options, bool) {
 	var o manager.Options
-	controllers := flag.String("controllers", manager.Dataset+","+manager.JindoRuntime, "controllers to run, with commas between them")
-	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace that the product runs in (environment POD_NAMESPACE)")
-	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "image of data pods that ask for none (environment JINDO_IMAGE)")
-	flag.StringVar(&o.FusePriorityClass, "fuse-priority-class", os.Getenv("FUSE_PRIORITY_CLASS"), "priority class of the pods that serve mounts, such as system-node-critical; none when empty")
-	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flag.BoolVar(&o.LeaderElect, "leader-elect", true, "run only where the lease is held, so that two replicas do not work at once")
-	debug := flag.Bool("debug", false, "log more")
+	controllers := flag.String("controllers", manager.Dataset+","+manager.JindoRuntime, "comma-separated list of controllers to run")
+	flag.StringVar(&o.Namespace, "namespace", namespace(), "system namespace (environment variable POD_NAMESPACE)")
+	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "default image of data pods (environment variable JINDO_IMAGE)")
+	flag.StringVar(&o.FusePriorityClass, "fuse-priority-class", os.Getenv("FUSE_PRIORITY_CLASS"), "priority class of fuse pods, such as system-node-critical; none if empty")
+	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address of health checks and metrics")
+	flag.BoolVar(&o.LeaderElect, "leader-elect", true, "use leader election, so that only one replica is active")
+	debug := flag.Bool("debug", false, "log debug messages")
 	flag.Parse()
 	for _, name := range strings.Split(*controllers, ",") {
 		if name = strings.TrimSpace(name); name != "" {

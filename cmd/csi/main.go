@@ -1,7 +1,8 @@
 //go:build linux
 
-// Command csi is the node plugin: "csi node" mounts, "csi keep" keeps the
-// descriptors of its mounts while it is away.
+// Command csi is the node plugin. "csi node" serves the kubelet and mounts; "csi
+// keep" stores the descriptors of the mounts, so that they survive a restart of the
+// plugin.
 package main
 
 import (
@@ -32,45 +33,45 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("say what to be: csi node or csi keep")
+		return errors.New("no command: run csi node or csi keep")
 	}
 	switch args[0] {
 	case "node":
 		return runNode(ctx, args[1:])
 	case "keep":
-		return runKeeper(ctx, args[1:])
+		return runFDStore(ctx, args[1:])
 	}
-	return fmt.Errorf("nothing is called %q: say csi node or csi keep", args[0])
+	return fmt.Errorf("unknown command %q: run csi node or csi keep", args[0])
 }
 
 type options struct {
 	endpoint, registrationDir, driverPath string
 	kubeletDir, nodeName                  string
-	keeperSocket, healthListen            string
+	fdStoreSocket, healthListen           string
 	serverUIDs                            []uint32
-	publishWait, linger                   time.Duration
+	publishTimeout, idleTimeout           time.Duration
 	debug                                 bool
 }
 
 func parse(args []string) (options, error) {
 	o := options{serverUIDs: []uint32{names.User}}
 	flags := flag.NewFlagSet("csi node", flag.ContinueOnError)
-	flags.StringVar(&o.endpoint, "endpoint", "unix:///csi/csi.sock", "where the kubelet calls the driver")
-	flags.StringVar(&o.registrationDir, "registration-dir", "/registration", "directory in which the kubelet looks for drivers")
-	flags.StringVar(&o.driverPath, "driver-path", "/var/lib/kubelet/csi-plugins/"+names.Driver+"/csi.sock", "the endpoint's path on the node")
-	flags.StringVar(&o.kubeletDir, "kubelet-dir", "/var/lib/kubelet", "the kubelet's directory, which must have the same path here")
+	flags.StringVar(&o.endpoint, "endpoint", "unix:///csi/csi.sock", "CSI endpoint of the driver")
+	flags.StringVar(&o.registrationDir, "registration-dir", "/registration", "the kubelet's plugin registration directory")
+	flags.StringVar(&o.driverPath, "driver-path", "/var/lib/kubelet/csi-plugins/"+names.Driver+"/csi.sock", "path of the endpoint's socket on the node")
+	flags.StringVar(&o.kubeletDir, "kubelet-dir", "/var/lib/kubelet", "the kubelet's root directory; the path must be the same in this container")
 	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node")
-	flags.StringVar(&o.keeperSocket, "keeper-socket", "/keeper/keeper.sock", "socket of the keeper")
+	flags.StringVar(&o.fdStoreSocket, "keeper-socket", "/keeper/keeper.sock", "socket of the descriptor store (csi keep)")
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flags.DurationVar(&o.publishWait, "publish-wait", node.DefaultPublishTimeout, "how long a publish call waits for a FUSE server")
-	flags.DurationVar(&o.linger, "linger", node.DefaultIdleTimeout, "how long what belongs to a runtime without volumes stays")
-	flags.BoolVar(&o.debug, "debug", false, "log more")
-	flags.Func("server-uids", fmt.Sprintf("users, with commas, that FUSE servers may run as besides root (default %d)", names.User), func(s string) error {
+	flags.DurationVar(&o.publishTimeout, "publish-wait", node.DefaultPublishTimeout, "how long a publish call waits for a FUSE server")
+	flags.DurationVar(&o.idleTimeout, "linger", node.DefaultIdleTimeout, "how long the mount and files of a runtime without volumes are kept")
+	flags.BoolVar(&o.debug, "debug", false, "log debug messages")
+	flags.Func("server-uids", fmt.Sprintf("comma-separated ids of the users, besides root, that FUSE servers may run as (default %d)", names.User), func(s string) error {
 		o.serverUIDs = nil
 		for part := range strings.SplitSeq(s, ",") {
 			uid, err := strconv.ParseUint(part, 10, 32)
 			if err != nil {
-				return fmt.Errorf("user %q is not a number", part)
+				return fmt.Errorf("invalid user id %q", part)
 			}
 			o.serverUIDs = append(o.serverUIDs, uint32(uid))
 		}
@@ -80,7 +81,7 @@ func parse(args []string) (options, error) {
 		return o, err
 	}
 	if o.nodeName == "" {
-		return o, errors.New("--node-name or NODE_NAME must be given")
+		return o, errors.New("the node name is missing: set --node-name or NODE_NAME")
 	}
 	return o, nil
 }
@@ -92,42 +93,42 @@ func runNode(ctx context.Context, args []string) error {
 	}
 	endpoint, err := url.Parse(o.endpoint)
 	if err != nil || endpoint.Scheme != "unix" || endpoint.Path == "" {
-		return fmt.Errorf("--endpoint %s: it must be unix:///PATH", o.endpoint)
+		return fmt.Errorf("invalid --endpoint %q: it must be unix:///PATH", o.endpoint)
 	}
 	logger, health := daemon.Logger("csi", o.debug), daemon.NewHealth()
 	kube, err := cluster.InCluster(o.nodeName, logger)
 	if err != nil {
 		return err
 	}
-	keep := fdstore.NewClient(o.keeperSocket, logger)
+	store := fdstore.NewClient(o.fdStoreSocket, logger)
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error { kube.Run(running); return nil })
 	plugin, err := node.New(running, node.Config{
-		Name: o.nodeName, Version: version.String(), KubeletDir: o.kubeletDir, Cluster: kube, FDStore: keep,
-		ServerUIDs: o.serverUIDs, PublishTimeout: o.publishWait, IdleTimeout: o.linger, Logger: logger,
+		Name: o.nodeName, Version: version.String(), KubeletDir: o.kubeletDir, Cluster: kube, FDStore: store,
+		ServerUIDs: o.serverUIDs, PublishTimeout: o.publishTimeout, IdleTimeout: o.idleTimeout, Logger: logger,
 	})
 	if err != nil {
 		group.Go(func() error { return err })
 		return group.Wait()
 	}
 	health.Ready("keeper", func() error {
-		if !keep.Connected() {
-			return errors.New("the keeper is away")
+		if !store.Connected() {
+			return errors.New("the descriptor store is not connected")
 		}
 		return nil
 	})
-	group.Go(func() error { keep.Run(running); return nil })
+	group.Go(func() error { store.Run(running); return nil })
 	group.Go(func() error { plugin.Run(running); return nil })
 	group.Go(func() error { return plugin.Serve(running, endpoint.Path) })
 	group.Go(func() error { return plugin.Register(running, o.registrationDir, o.driverPath) })
 	return errors.Join(group.Wait(), plugin.Close())
 }
 
-func runKeeper(ctx context.Context, args []string) error {
+func runFDStore(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("csi keep", flag.ContinueOnError)
-	socket := flags.String("socket", "/keeper/keeper.sock", "socket of the keeper")
-	debug := flags.Bool("debug", false, "log more")
+	socket := flags.String("socket", "/keeper/keeper.sock", "socket of the descriptor store")
+	debug := flags.Bool("debug", false, "log debug messages")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func mountForeign(t *testing.T, point string) {
 	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_DETACH) })
 }
 
-// stuckRead reads from a mount that nobody serves.
+// readInBackground reads a file in a goroutine, because the mount has no server.
 func (s *testbed) readInBackground(path string) (result <-chan error) {
 	done := make(chan error, 1)
 	go func() {
@@ -37,14 +37,14 @@ func (s *testbed) readInBackground(path string) (result <-chan error) {
 	return done
 }
 
-func TestRequestsOfLeavingPodsAreEnded(t *testing.T) {
+func TestBlockedReadsAreAborted(t *testing.T) {
 	for _, c := range []struct {
-		name    string
-		change  func(*Config)
-		leaving []string
+		name        string
+		change      func(*Config)
+		terminating []string
 	}{
 		{"every pod is being deleted", func(c *Config) { c.TerminatingTimeout = 100 * time.Millisecond }, []string{"first", "second"}},
-		{"nobody comes for long", func(c *Config) { c.ServeTimeout = 300 * time.Millisecond }, nil},
+		{"no server for too long", func(c *Config) { c.ServeTimeout = 300 * time.Millisecond }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newTestbed(t, c.change)
@@ -55,19 +55,19 @@ func TestRequestsOfLeavingPodsAreEnded(t *testing.T) {
 			s.mustPublish(first)
 			s.mustPublish(second)
 			kill()
-			hung := s.readInBackground(filepath.Join(first.GetTargetPath(), "data", "sub", "inner"))
+			result := s.readInBackground(filepath.Join(first.GetTargetPath(), "data", "sub", "inner"))
 			s.cluster.mu.Lock()
-			for _, pod := range c.leaving {
+			for _, pod := range c.terminating {
 				s.cluster.terminating[pod] = true
 			}
 			s.cluster.mu.Unlock()
 			select {
-			case err := <-hung:
+			case err := <-result:
 				if !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
-					t.Errorf("the request answers %v", err)
+					t.Errorf("read returned %v, want ENOTCONN or ECONNABORTED", err)
 				}
 			case <-time.After(testTimeout):
-				t.Fatal("the request hangs for good")
+				t.Fatal("read is still blocked")
 			}
 			s.mustUnpublish(first)
 			s.mustUnpublish(second)
@@ -80,7 +80,7 @@ func TestRequestsOfLeavingPodsAreEnded(t *testing.T) {
 	}
 }
 
-func TestOnePodLeavingEndsNothing(t *testing.T) {
+func TestOneTerminatingPodAbortsNothing(t *testing.T) {
 	s := newTestbed(t, func(c *Config) { c.TerminatingTimeout = 50 * time.Millisecond })
 	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
@@ -94,33 +94,33 @@ func TestOnePodLeavingEndsNothing(t *testing.T) {
 	s.cluster.terminating["first"] = true
 	s.cluster.mu.Unlock()
 	kill()
-	time.Sleep(2 * tickInterval) // long enough for a wrong rule to act
+	time.Sleep(2 * tickInterval) // long enough for a wrong abort to happen
 	s.startServer(session)
 	s.waitForReads(r)
 }
 
-func TestFiguresNeverTouchWhatNobodyServes(t *testing.T) {
+func TestStatsDoNotAccessAMountWithoutServer(t *testing.T) {
 	s := newTestbed(t, nil)
 	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
 	kill := s.startServer(session)
 	s.mustPublish(volume)
-	ask := func() error {
+	stats := func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 		defer cancel()
-		answer, err := s.node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: volume.GetVolumeId(), VolumePath: volume.GetTargetPath()})
-		if err == nil && len(answer.GetUsage()) == 0 {
-			t.Error("no figures came")
+		response, err := s.node.NodeGetVolumeStats(ctx, &csi.NodeGetVolumeStatsRequest{VolumeId: volume.GetVolumeId(), VolumePath: volume.GetTargetPath()})
+		if err == nil && len(response.GetUsage()) == 0 {
+			t.Error("response without usage")
 		}
 		return err
 	}
-	if err := ask(); err != nil {
+	if err := stats(); err != nil {
 		t.Error(err)
 	}
 	kill()
-	s.eventually("the plugin knows that the server is gone", func() bool {
-		err := ask()
-		return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "has not answered")
+	s.eventually("the plugin detects the end of the server", func() bool {
+		err := stats()
+		return status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "has not initialized")
 	})
 	if _, err := s.node.NodeGetVolumeStats(context.Background(), &csi.NodeGetVolumeStatsRequest{VolumeId: "other", VolumePath: volume.GetTargetPath()}); status.Code(err) != codes.NotFound {
 		t.Errorf("another volume: %v", err)

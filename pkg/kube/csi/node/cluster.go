@@ -8,15 +8,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 )
 
-// Cluster is what the plugin needs of Kubernetes.
+// Cluster is the part of the Kubernetes API that the plugin uses.
 type Cluster interface {
-	// LabelNode gives this node a label, or takes it away.
+	// LabelNode sets a label of this node to "true", or removes it.
 	LabelNode(ctx context.Context, key string, present bool) error
-	// Leaving says that a pod of this node is being deleted, or known to be gone.
+	// Terminating reports whether a pod of this node is being deleted or is known
+	// not to exist.
 	Terminating(pod records.Pod) bool
-	// Sidecar answers the handles of the volumes that a pod's own FUSE server
-	// serves; none when it has no such server.
+	// Sidecar returns the handles of the volumes that the FUSE sidecar of a pod
+	// serves, or none if the pod has no sidecar.
 	Sidecar(ctx context.Context, pod records.Pod) ([]string, error)
-	// Tell a pod's owner something, by an event on the pod.
+	// RecordEvent records a warning event for a pod.
 	RecordEvent(pod records.Pod, reason, message string)
 }

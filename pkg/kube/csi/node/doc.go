@@ -1,20 +1,23 @@
-// Package node is the CSI node plugin: the only part of the product that mounts.
+// Package node implements the CSI node plugin, the only component that mounts.
 //
-// A volume with a runtime's files is a bind of the runtime's one mount on this
-// node, which is made at first use and lent to the FUSE server that has come
-// here; nobody sees it before that server has answered the kernel. An inline
-// volume is the meeting place of a FUSE server with this plugin, or of workers
-// with FUSE servers: the kubelet vouches for whose it is.
+// A dataset volume is a bind mount of the runtime's shared FUSE mount on this
+// node. The plugin creates that mount on first use and hands it off to the FUSE
+// server of the runtime on this node; the volume is published once the server has
+// replied to FUSE_INIT. An inline volume connects a FUSE server with this plugin,
+// or workers with FUSE servers. The kubelet vouches for the identity of its pod.
 //
-// A pod that brings its own FUSE server has a mount of its own, made at the
-// target before anybody serves it: containers start when all volumes are
-// published, its server first. What it needs is in its inline volume, a folder a
-// dataset; no node label, and no server of the runtime's own, is needed.
+// A pod with a FUSE sidecar has a mount of its own, created at the target before
+// it has a server: containers start after all volumes are published, the sidecar
+// first. The sidecar's inline volume has one directory for each dataset with
+// everything that the sidecar needs. Neither the node label nor the runtime's own
+// FUSE server is required.
 //
-// What callers may rely on: publish and unpublish may be repeated at any time and
-// cost little when nothing is to be done; no call waits for a file system that
-// nobody serves; everything published is on the node's disk, so a plugin that
-// starts again goes on where the one before stopped; an error of publish after
-// the request was found valid is Unavailable, after which the kubelet goes on
-// trying and unpublishes in the end.
+// Guarantees:
+//
+//   - Publish and unpublish are idempotent, and cheap if there is nothing to do.
+//   - No call blocks on a FUSE file system without a server.
+//   - Published volumes are recorded on the node's disk, and a restarted plugin
+//     takes them over.
+//   - A valid publish request that fails returns Unavailable, so that the kubelet
+//     retries and eventually unpublishes.
 package node

@@ -27,11 +27,11 @@ func TestHostileRequests(t *testing.T) {
 	for _, c := range []struct {
 		name, role string
 		change     func(*csi.NodePublishVolumeRequest)
-		says       string
+		want       string
 	}{
 		{"no volume id", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeId = "" }, "volume id"},
-		{"endless volume id", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeId = strings.Repeat("a", 1<<16) }, "bytes"},
-		{"no target", "", target(""), "no target path"},
+		{"long volume id", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeId = strings.Repeat("a", 1<<16) }, "bytes"},
+		{"no target", "", target(""), "has no target path"},
 		{"relative target", "", target("pods/x"), "clean absolute"},
 		{"target with ..", "", target(s.kubelet + "/pods/../../../etc"), "clean absolute"},
 		{"target outside", "", target("/etc/jindo"), "--kubelet-dir"},
@@ -39,7 +39,7 @@ func TestHostileRequests(t *testing.T) {
 		{"target is the kubelet's directory", "", target(s.kubelet), "--kubelet-dir"},
 		{"target is the plugin's", "", target(s.kubelet + "/plugins/" + names.Driver + "/volumes"), "plugin's own"},
 		{"target with a zero byte", "", target(s.kubelet + "/pods/\x00x"), "clean absolute"},
-		{"endless target", "", target(s.kubelet + "/" + strings.Repeat("a/", 4000) + "a"), "clean absolute"},
+		{"long target", "", target(s.kubelet + "/" + strings.Repeat("a/", 4000) + "a"), "clean absolute"},
 		{"no capability", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeCapability = nil }, "capability"},
 		{"block", "", func(r *csi.NodePublishVolumeRequest) {
 			r.VolumeCapability = &csi.VolumeCapability{AccessType: &csi.VolumeCapability_Block{Block: &csi.VolumeCapability_BlockVolume{}}}
@@ -47,29 +47,29 @@ func TestHostileRequests(t *testing.T) {
 		{"no attributes", "", func(r *csi.NodePublishVolumeRequest) { r.VolumeContext = nil }, "name the runtime"},
 		{"no runtime", "", set(names.AttributeRuntimeName, ""), "name the runtime"},
 		{"no namespace", "", set(names.AttributeRuntimeNamespace, ""), "name the runtime"},
-		{"runtime with a path", "", set(names.AttributeRuntimeName, "../../etc"), "no runtime can be called"},
-		{"runtime with an underscore", "", set(names.AttributeRuntimeName, "a_b"), "no runtime can be called"},
-		{"namespace with a slash", "", set(names.AttributeRuntimeNamespace, "a/b"), "no runtime can be called"},
-		{"namespace of dots", "", set(names.AttributeRuntimeNamespace, ".."), "no runtime can be called"},
-		{"other mount type", "", set(names.AttributeMountType, "alluxio"), "mounts jindo"},
+		{"runtime with a path", "", set(names.AttributeRuntimeName, "../../etc"), "invalid runtime name"},
+		{"runtime with an underscore", "", set(names.AttributeRuntimeName, "a_b"), "invalid runtime name"},
+		{"namespace with a slash", "", set(names.AttributeRuntimeNamespace, "a/b"), "invalid runtime name"},
+		{"namespace of dots", "", set(names.AttributeRuntimeNamespace, ".."), "invalid runtime name"},
+		{"other mount type", "", set(names.AttributeMountType, "alluxio"), "supports jindo"},
 		{"sub path upwards", "", set(names.AttributeSubPath, "../x"), `".."`},
 		{"sub path upwards inside", "", set(names.AttributeSubPath, "a/../../x"), `".."`},
 		{"sub path with a zero byte", "", set(names.AttributeSubPath, "a\x00b"), `".."`},
-		{"pod with a path", "", set(contextPodUID, "../.."), "no pod can have"},
+		{"pod with a path", "", set(contextPodUID, "../.."), "invalid pod name"},
 		{"inline without a pod", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { delete(r.VolumeContext, contextPodUID) }, "podInfoOnMount"},
-		{"inline without a role", names.RoleFuse, set(names.AttributeRole, ""), "inline volume is"},
-		{"inline of another role", names.RoleFuse, set(names.AttributeRole, "master"), "inline volume is"},
+		{"inline without a role", names.RoleFuse, set(names.AttributeRole, ""), "of an inline volume"},
+		{"inline of another role", names.RoleFuse, set(names.AttributeRole, "master"), "of an inline volume"},
 		{"inline of no runtime", names.RoleFuse, set(names.AttributeRuntimeName, ""), "name the runtime"},
 		{"inline without a secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets = nil }, "nodePublishSecretRef"},
 		{"inline with half a secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { delete(r.Secrets, "tls.key") }, "tls.key"},
-		{"inline with an endless secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets["ca.crt"] = strings.Repeat("x", 2<<20) }, "ca.crt"},
-		{"sidecar of a path", names.RoleSidecar, set(names.AttributeVolumes, "ns-hbase,../../etc"), "no volume can be called"},
-		{"sidecar of nothing", names.RoleSidecar, set(names.AttributeVolumes, ""), "no volume can be called"},
+		{"inline with a large secret", names.RoleFuse, func(r *csi.NodePublishVolumeRequest) { r.Secrets["ca.crt"] = strings.Repeat("x", 2<<20) }, "ca.crt"},
+		{"sidecar of a path", names.RoleSidecar, set(names.AttributeVolumes, "ns-hbase,../../etc"), "invalid volume handle"},
+		{"sidecar of nothing", names.RoleSidecar, set(names.AttributeVolumes, ""), "invalid volume handle"},
 		{"sidecar of too much", names.RoleSidecar, set(names.AttributeVolumes, strings.Repeat("a,", 64<<10)), "bytes"},
 		{"sidecar without a pod", names.RoleSidecar, func(r *csi.NodePublishVolumeRequest) { delete(r.VolumeContext, contextPodUID) }, "podInfoOnMount"},
 		{"served without a secret", "served", func(r *csi.NodePublishVolumeRequest) { r.Secrets = nil }, "nodePublishSecretRef"},
-		{"served with endless arguments", "served", func(r *csi.NodePublishVolumeRequest) { r.Secrets["args.json"] = strings.Repeat("x", 2<<20) }, "args.json"},
-		{"served in part", "served", set(names.AttributeSubPath, "data"), "subPath: data"},
+		{"served with large arguments", "served", func(r *csi.NodePublishVolumeRequest) { r.Secrets["args.json"] = strings.Repeat("x", 2<<20) }, "args.json"},
+		{"served with a sub path", "served", set(names.AttributeSubPath, "data"), "subPath: data"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			req := s.filesRequest("hostile", nil)
@@ -86,20 +86,20 @@ func TestHostileRequests(t *testing.T) {
 			}
 			c.change(req)
 			err := s.publish(req)
-			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), c.says) {
-				t.Errorf("answered %v", err)
+			if status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("publish returned %v, want InvalidArgument with %q", err, c.want)
 			}
 		})
 	}
 	if all := s.node.store.All(); len(all) > 0 {
-		t.Errorf("noted: %v", all)
+		t.Errorf("records: %v", all)
 	}
 	if found := s.mountsBelow(s.kubelet); len(found) > 0 {
-		t.Errorf("mounted: %v", found)
+		t.Errorf("mounts: %v", found)
 	}
 }
 
-func TestUnpublishTouchesOnlyWhatIsThePlugins(t *testing.T) {
+func TestUnpublishRemovesOnlyWhatTheDriverMounted(t *testing.T) {
 	s := newTestbed(t, nil)
 	full := s.target("pod", "full")
 	if err := os.MkdirAll(filepath.Join(full, "data"), 0o755); err != nil {
@@ -122,13 +122,13 @@ func TestUnpublishTouchesOnlyWhatIsThePlugins(t *testing.T) {
 	if err := unpublish("another", worker.GetTargetPath()); status.Code(err) != codes.NotFound {
 		t.Errorf("another volume: %v", err)
 	}
-	// Somebody's own mount, which the plugin never heard of.
+	// A mount that the plugin did not make.
 	foreign := s.target("pod", "foreign")
 	if err := os.MkdirAll(foreign, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	mountForeign(t, foreign)
-	if err := unpublish("v", foreign); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "somebody else's") {
-		t.Errorf("somebody else's mount: %v", err)
+	if err := unpublish("v", foreign); status.Code(err) != codes.Internal || !strings.Contains(err.Error(), "not mounted by this driver") {
+		t.Errorf("foreign mount: %v", err)
 	}
 }

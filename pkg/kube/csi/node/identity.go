@@ -11,28 +11,28 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// GetPluginInfo tells the driver's name.
+// GetPluginInfo returns the driver's name and version.
 func (n *Node) GetPluginInfo(context.Context, *csi.GetPluginInfoRequest) (*csi.GetPluginInfoResponse, error) {
 	return &csi.GetPluginInfoResponse{Name: names.Driver, VendorVersion: n.config.Version}, nil
 }
 
-// GetPluginCapabilities tells that there is no controller service.
+// GetPluginCapabilities returns no capabilities: there is no controller service.
 func (n *Node) GetPluginCapabilities(context.Context, *csi.GetPluginCapabilitiesRequest) (*csi.GetPluginCapabilitiesResponse, error) {
 	return &csi.GetPluginCapabilitiesResponse{}, nil
 }
 
-// Probe answers when the plugin works.
+// Probe reports that the plugin is ready.
 func (n *Node) Probe(context.Context, *csi.ProbeRequest) (*csi.ProbeResponse, error) {
 	return &csi.ProbeResponse{Ready: wrapperspb.Bool(true)}, nil
 }
 
-// NodeGetInfo tells the node's name.
+// NodeGetInfo returns the node's name.
 func (n *Node) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi.NodeGetInfoResponse, error) {
 	return &csi.NodeGetInfoResponse{NodeId: n.config.Name}, nil
 }
 
-// NodeGetCapabilities tells that volumes have figures. They are not staged:
-// staging does not know the pod.
+// NodeGetCapabilities reports that the plugin returns volume statistics. Volumes
+// are not staged, because a staging request does not name the pod.
 func (n *Node) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
 	stats := &csi.NodeServiceCapability{Type: &csi.NodeServiceCapability_Rpc{
 		Rpc: &csi.NodeServiceCapability_RPC{Type: csi.NodeServiceCapability_RPC_GET_VOLUME_STATS},

@@ -19,24 +19,24 @@ import (
 )
 
 const (
-	// inlineSize bounds a meeting place in memory; secretSize what one key of a
-	// Secret may have.
+	// inlineSize is the size of a FUSE server's inline volume in memory, and
+	// secretSize the maximum size of one key of a Secret, in bytes.
 	inlineSize = 4 << 20
 	secretSize = 1 << 20
 )
 
-// sessionFiles are keys of the Secret of the role fuse.
+// sessionFiles returns the required keys of the Secret of role fuse.
 func sessionFiles() []string {
 	return []string{names.FuseSecretRoster, "ca.crt", "tls.crt", "tls.key"}
 }
 
-// publishSession makes the meeting place of a FUSE server: its certificate and
-// roster, the directory of the workers' sockets, and the socket at which it gets
-// the runtime's mount.
+// publishSession publishes the inline volume of a FUSE server. It contains the
+// server's certificate and the topology, the directory of the workers' sockets,
+// and the socket at which the server gets the runtime's mount.
 func (n *Node) publishSession(v records.Volume, secrets map[string]string) error {
 	for _, key := range sessionFiles() {
 		if secrets[key] == "" || len(secrets[key]) > secretSize {
-			return invalid("volume %s: key %s of the Secret has %d bytes: name Secret %s in nodePublishSecretRef, which the controller makes", v.ID, key, len(secrets[key]), names.Secret(v.Runtime.Name, "fuse"))
+			return invalid("volume %s: key %s of the Secret is missing or too large (%d bytes): nodePublishSecretRef must name Secret %s, which the controller creates", v.ID, key, len(secrets[key]), names.Secret(v.Runtime.Name, "fuse"))
 		}
 	}
 	r, err := n.putRecord(v, nil)
@@ -56,7 +56,7 @@ func (n *Node) publishSession(v records.Volume, secrets map[string]string) error
 		if err := n.makeInline(private, v.Target, map[string]string{names.SocketsDir: sockets, names.StateDir: state}); err != nil {
 			return err
 		}
-		n.log.Info("a FUSE server has come", "runtime", r.id.String(), "pod", v.Pod.Name)
+		n.log.Info("published inline volume of a FUSE server", "runtime", r.id.String(), "pod", v.Pod.Namespace+"/"+v.Pod.Name)
 	}
 	for _, key := range sessionFiles() {
 		if err := writeChanged(filepath.Join(private, key), []byte(secrets[key])); err != nil {
@@ -67,14 +67,16 @@ func (n *Node) publishSession(v records.Volume, secrets map[string]string) error
 	return nil
 }
 
-// private is where the plugin writes what the volume shows read-only: a pod that
-// could write there could lead the plugin, which is root, anywhere.
+// privateDir returns the directory whose content the volume shows read-only. The
+// plugin writes there as root, so a pod must not be able to, for example to place
+// symbolic links.
 func (n *Node) privateDir(v records.Volume) string {
 	sum := sha256.Sum256([]byte(v.Target))
 	return filepath.Join(n.dir(), v.Runtime.Dir(), "sessions", hex.EncodeToString(sum[:8]))
 }
 
-// makeInline shows the directories of shared, each under its name.
+// makeInline mounts a tmpfs at private with the directories of shared, by name,
+// and binds it read-only to target.
 func (n *Node) makeInline(private, target string, shared map[string]string) error {
 	if err := n.clearInline(private, target); err != nil {
 		return err
@@ -84,13 +86,13 @@ func (n *Node) makeInline(private, target string, shared map[string]string) erro
 		func() error { return mounts.Tmpfs(private, inlineSize) },
 	}
 	for name, dir := range shared {
-		place, bind := filepath.Join(private, name), mounts.Bind
+		point, bind := filepath.Join(private, name), mounts.Bind
 		if name == names.SocketsDir {
-			bind = mounts.BindReadOnly // workers put sockets there, nobody else
+			bind = mounts.BindReadOnly // only workers create sockets there
 		}
 		steps = append(steps,
-			func() error { return mounts.MakeDir(place) },
-			func() error { return bind(dir, place) })
+			func() error { return mounts.MakeDir(point) },
+			func() error { return bind(dir, point) })
 	}
 	steps = append(steps,
 		func() error { return mounts.MakeDir(target) },
@@ -103,30 +105,30 @@ func (n *Node) makeInline(private, target string, shared map[string]string) erro
 	return nil
 }
 
-// clearInline takes both places down.
+// clearInline unmounts and removes both directories.
 func (n *Node) clearInline(private, target string) error {
 	for _, path := range []string{target, private} {
 		if err := n.clearTarget(path); err != nil {
 			return err
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("removing the target: %w", err)
+			return fmt.Errorf("remove %s: %w", path, err)
 		}
 	}
 	return nil
 }
 
-// isInline says that the volume of a FUSE server is in place.
+// isInline reports whether the inline volume of a FUSE server is mounted.
 func (n *Node) isInline(v records.Volume) bool {
-	private, there, err := n.table.Top(n.privateDir(v))
-	if err != nil || !there {
+	private, mounted, err := n.table.Top(n.privateDir(v))
+	if err != nil || !mounted {
 		return false
 	}
-	shown, there, err := n.table.Top(v.Target)
-	return err == nil && there && shown.Source == mounts.Source && shown.Device == private.Device
+	target, mounted, err := n.table.Top(v.Target)
+	return err == nil && mounted && target.Source == mounts.Source && target.Device == private.Device
 }
 
-// publishSockets shows the directory of sockets to a worker.
+// publishSockets publishes the directory of sockets to a worker.
 func (n *Node) publishSockets(v records.Volume) error {
 	r, err := n.putRecord(v, nil)
 	if err != nil {
@@ -136,7 +138,7 @@ func (n *Node) publishSockets(v records.Volume) error {
 	if err != nil {
 		return err
 	}
-	if _, there, err := n.table.Top(v.Target); err != nil || there {
+	if _, mounted, err := n.table.Top(v.Target); err != nil || mounted {
 		return err
 	}
 	if err := mounts.MakeDir(v.Target); err != nil {
@@ -145,15 +147,15 @@ func (n *Node) publishSockets(v records.Volume) error {
 	return mounts.Bind(shared, v.Target)
 }
 
-// writeChanged writes a file that has other bytes. Only pods that were given the
-// volume see it.
+// writeChanged writes a file unless it has the same content. The file is readable
+// by every user; only pods with the volume can reach it.
 func writeChanged(path string, data []byte) error {
 	before, err := os.ReadFile(path)
 	if err == nil && bytes.Equal(before, data) {
 		return nil
 	}
 	if err := atomicfile.Write(path, data, 0o444); err != nil {
-		return fmt.Errorf("putting %s in place: %w", strings.TrimPrefix(filepath.Base(path), "."), err)
+		return fmt.Errorf("write %s: %w", strings.TrimPrefix(filepath.Base(path), "."), err)
 	}
 	return nil
 }

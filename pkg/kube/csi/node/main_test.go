@@ -22,22 +22,23 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// asProcess makes the test binary act as another program of the node.
+// processEnv names the environment variable that makes the test binary act as
+// another program of the node.
 const processEnv = "JINDO_CSI_TEST_PROCESS"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(processEnv) {
 	case "server": // SOCKET STATE
 		exit(actAsServer(os.Args[1], os.Args[2]))
-	case "keeper": // SOCKET
+	case "fdstore": // SOCKET
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		err := fdstore.NewServer(slog.New(slog.DiscardHandler)).Serve(ctx, os.Args[1])
 		stop()
 		exit(err)
-	case "plugin": // KUBELETDIR KEEPER ENDPOINT
+	case "plugin": // KUBELETDIR FDSTORE ENDPOINT
 		exit(actAsPlugin(os.Args[1], os.Args[2], os.Args[3]))
 	}
-	// The sanity suite waits for signals until the process ends.
+	// A goroutine of the sanity suite waits for signals until the process ends.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/onsi/ginkgo/v2/internal/interrupt_handler.(*InterruptHandler).registerForInterrupts.func2"))
 }
 
@@ -56,8 +57,8 @@ func testLogger() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// actAsServer is a FUSE server with a few files in memory, which serves one mount
-// after another until it is killed.
+// actAsServer runs a FUSE server with a few files in memory, which serves one
+// mount after another until it is killed.
 func actAsServer(socket, state string) error {
 	ctx := context.Background()
 	for {
@@ -92,7 +93,7 @@ func actAsServer(socket, state string) error {
 	}
 }
 
-// memory is what the test's server shows: /data/hello and /data/sub/inner.
+// memory is the content of the test's server: /data/hello and /data/sub/inner.
 type memory struct{}
 
 const content = "hello, pod\n"

@@ -31,22 +31,25 @@ const (
 	fileSystemTimeout         = 10 * time.Second
 )
 
-// Config of a node's plugin. Zero durations mean the defaults.
+// Config configures a Node. Zero durations select the defaults.
 type Config struct {
-	// Name of the node, and Version of the program.
+	// Name is the node's name, and Version the program's version.
 	Name, Version string
-	// KubeletDir is the kubelet's root directory, the same path here as there.
+	// KubeletDir is the kubelet's root directory. The path must be the same in the
+	// plugin's container as on the node.
 	KubeletDir string
 	Cluster    Cluster
 	FDStore    *fdstore.Client
-	// ServerUIDs may be FUSE servers besides root.
+	// ServerUIDs are the users, besides root, that FUSE servers may run as.
 	ServerUIDs []uint32
-	// PublishWait is how long a publish call waits for a FUSE server.
+	// PublishTimeout is how long a publish call waits for a FUSE server.
 	PublishTimeout time.Duration
-	// Linger is how long what belongs to a runtime without volumes stays here.
+	// IdleTimeout is how long the mount, label and files of a runtime without
+	// volumes are kept.
 	IdleTimeout time.Duration
-	// Patience is how long nobody may serve a mount that is used; Terminating the
-	// same when every pod that uses it is being deleted.
+	// ServeTimeout is how long a mount may be without a server before it is
+	// aborted. TerminatingTimeout replaces it when every pod that uses the mount
+	// is being deleted.
 	ServeTimeout, TerminatingTimeout time.Duration
 	Logger                           *slog.Logger
 }
@@ -64,7 +67,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Node is the plugin.
+// Node implements the CSI identity and node services. It is safe for concurrent
+// use.
 type Node struct {
 	csi.UnimplementedIdentityServer
 	csi.UnimplementedNodeServer
@@ -79,12 +83,12 @@ type Node struct {
 	runtimes      map[records.Runtime]*runtime
 	sidecarMounts map[string]*sidecarMount // by target
 
-	// placesMu is held while a pod's place changes.
+	// sidecarDirsMu protects the directories of pods with a sidecar.
 	sidecarDirsMu sync.Mutex
 }
 
-// New reads what was published before, and takes over the mounts that the keeper
-// holds. It waits for the keeper, not for ever.
+// New reads the records of published volumes and takes over the mounts in the
+// descriptor store. It waits at most 30 seconds for the descriptor store.
 func New(ctx context.Context, config Config) (*Node, error) {
 	config = config.withDefaults()
 	n := &Node{config: config, log: config.Logger, runtimes: map[records.Runtime]*runtime{}, sidecarMounts: map[string]*sidecarMount{}}
@@ -107,14 +111,15 @@ func New(ctx context.Context, config Config) (*Node, error) {
 	return n, nil
 }
 
-// dir is the plugin's own directory on the node.
+// dir returns the plugin's own directory on the node.
 func (n *Node) dir() string { return filepath.Join(n.config.KubeletDir, "plugins", names.Driver) }
 
-// findRuntimes that have something here.
+// findRuntimes loads the runtimes and sidecar mounts that have files or records
+// on this node.
 func (n *Node) findRuntimes() {
 	entries, err := os.ReadDir(n.dir())
 	if err != nil {
-		n.log.Warn("looking for what was here before", "error", err)
+		n.log.Warn("directories of earlier runtimes not listed", "error", err)
 	}
 	for _, e := range entries {
 		if id, ok := records.RuntimeOfDir(e.Name()); ok && e.IsDir() {
@@ -131,18 +136,18 @@ func (n *Node) findRuntimes() {
 	}
 }
 
-// takeBack what the keeper holds.
+// restoreMounts takes over the mounts in the descriptor store.
 func (n *Node) restoreMounts(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, fdStoreTimeout)
 	defer cancel()
-	held, err := n.config.FDStore.Connect(ctx)
+	entries, err := n.config.FDStore.Connect(ctx)
 	if err != nil {
-		n.log.Error("the keeper does not answer: mounts of before are made anew", "error", err)
+		n.log.Error("descriptor store is unavailable: existing mounts are replaced", "error", err)
 		return
 	}
-	for _, d := range held {
+	for _, d := range entries {
 		if err := n.restoreMount(d); err != nil {
-			n.log.Warn("a mount that was kept is not taken over", "key", d.Key, "error", err)
+			n.log.Warn("stored mount not taken over", "key", d.Key, "error", err)
 			_ = n.config.FDStore.Remove(d.Key)
 		}
 	}
@@ -164,23 +169,25 @@ func (n *Node) restoreMount(d fdstore.Entry) error {
 	if err := found.Adopt(d.Files); err != nil {
 		return err
 	}
-	n.log.Info("took over a mount", "key", d.Key)
+	n.log.Info("took over a stored mount", "key", d.Key)
 	return nil
 }
 
-// holderOf a deposit: the runtime's, or that of a pod's own mount.
+// managerOfEntry returns the manager of a stored entry: that of a runtime's shared
+// mount or of a sidecar's mount.
 func (n *Node) managerOfEntry(key string, description mountmanager.Description) (*mountmanager.Manager, error) {
 	if description.Runtime.Dir() == key {
 		return n.runtime(description.Runtime).manager, nil
 	}
 	v, ok := n.store.Get(description.Mountpoint)
 	if !ok || !v.Sidecar || sidecarMountKey(v) != key {
-		return nil, fmt.Errorf("it describes %s of runtime %s", description.Mountpoint, description.Runtime)
+		return nil, fmt.Errorf("entry %s does not match its description: mount point %s of runtime %s", key, description.Mountpoint, description.Runtime)
 	}
 	return n.sidecarMountOf(v).manager, nil
 }
 
-// tell the pods that use a runtime's files something.
+// recordEvents records an event for every pod that uses the runtime's shared
+// mount.
 func (n *Node) recordEvents(r *runtime, reason, message string) {
 	for _, v := range n.store.Of(r.id) {
 		if v.Shared() {
@@ -189,8 +196,8 @@ func (n *Node) recordEvents(r *runtime, reason, message string) {
 	}
 }
 
-// prune forgets records of pods whose directories the kubelet has removed: it
-// will not ask for them to be unpublished.
+// prune removes the volumes of pods whose directories the kubelet has removed,
+// because the kubelet will not unpublish them.
 func (n *Node) prune() {
 	pods := filepath.Join(n.config.KubeletDir, "pods")
 	for _, v := range n.store.All() {
@@ -201,14 +208,14 @@ func (n *Node) prune() {
 		if !os.IsNotExist(err) {
 			continue
 		}
-		n.log.Info("forgetting a volume of a pod that is gone", "target", v.Target)
+		n.log.Info("removing volume of a deleted pod", "target", v.Target)
 		if err := n.removeVolume(v); err != nil {
-			n.log.Error("forgetting a volume", "target", v.Target, "error", err)
+			n.log.Error("volume of a deleted pod not removed", "target", v.Target, "error", err)
 		}
 	}
 }
 
-// forget a volume whose target is gone with its pod.
+// removeVolume removes a volume whose pod, and thus target, was deleted.
 func (n *Node) removeVolume(v records.Volume) error {
 	if v.Sidecar || v.Role == names.RoleSidecar {
 		return n.unpublishSidecar(v)
@@ -231,7 +238,8 @@ func (n *Node) removeVolume(v records.Volume) error {
 	return nil
 }
 
-// Close lets go of everything without unmounting: a successor takes it over.
+// Close releases all mounts without unmounting, so that a successor can take them
+// over.
 func (n *Node) Close() error {
 	for _, r := range n.allRuntimes() {
 		r.manager.Release()

@@ -20,8 +20,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// NodePublishVolume makes a volume appear at its target. The kubelet repeats it
-// once a second.
+// NodePublishVolume mounts a volume at its target. The kubelet repeats the call
+// about once a second, because the driver sets requiresRepublish.
 func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
 	v, err := n.volumeOf(req)
 	if err != nil {
@@ -29,7 +29,7 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	}
 	release, ok := n.targets.tryLock(v.Target)
 	if !ok {
-		return nil, status.Errorf(codes.Aborted, "volume %s: another call works on %s", v.ID, v.Target)
+		return nil, status.Errorf(codes.Aborted, "volume %s: another operation on %s is in progress", v.ID, v.Target)
 	}
 	defer release()
 	before, known := n.store.Get(v.Target)
@@ -40,7 +40,7 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	}
 	if known {
 		if !v.Same(before) {
-			return nil, status.Errorf(codes.AlreadyExists, "volume %s: %s has volume %s of runtime %s, or other attributes; unpublish it first", v.ID, v.Target, before.ID, before.Runtime)
+			return nil, status.Errorf(codes.AlreadyExists, "volume %s: volume %s of runtime %s is already published at %s, possibly with other attributes; unpublish it first", v.ID, before.ID, before.Runtime, v.Target)
 		}
 		v.Since = before.Since
 	}
@@ -64,7 +64,8 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	return &csi.NodePublishVolumeResponse{}, nil
 }
 
-// unavailable makes the kubelet try again and unpublish in the end.
+// unavailable wraps an error in the code Unavailable, after which the kubelet
+// retries and eventually unpublishes. Errors with a code are returned unchanged.
 func unavailable(v records.Volume, err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
@@ -75,7 +76,8 @@ func unavailable(v records.Volume, err error) error {
 	return status.Errorf(codes.Unavailable, "volume %s of runtime %s: %v", v.ID, v.Runtime, err)
 }
 
-// admit notes a volume before anything of it exists. Answers the runtime.
+// putRecord records a volume before anything of it is created, calls begin, if
+// not nil, with r.mu held, and returns the volume's runtime.
 func (n *Node) putRecord(v records.Volume, begin func(*runtime) error) (*runtime, error) {
 	r := n.lockedRuntime(v.Runtime)
 	defer r.mu.Unlock()
@@ -91,7 +93,8 @@ func (n *Node) putRecord(v records.Volume, begin func(*runtime) error) (*runtime
 	return r, begin(r)
 }
 
-// publishFiles shows the runtime's files at the target, once they are served.
+// publishFiles binds the runtime's shared mount to the target once it has a
+// server.
 func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	r, err := n.putRecord(v, func(r *runtime) error {
 		r.labelWanted = true
@@ -103,7 +106,8 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	if n.shows(v.Target, r.manager) {
 		return nil
 	}
-	// The label brings a server here; one that is here needs no API server.
+	// The label makes the DaemonSet start a server here. If a server is running
+	// already, an unavailable API server does not matter.
 	if err := n.syncLabel(ctx, r); err != nil && r.manager.Serving() != nil {
 		return err
 	}
@@ -129,28 +133,29 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	n.log.Info("published", "runtime", r.id.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
 	if renewed {
 		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
-			"the mount of runtime %s on node %s was made anew (device %s before): containers that run since before get \"Transport endpoint is not connected\" from volume %s until they are restarted; new ones read", r.id, n.config.Name, before.Device, v.ID))
+			"the mount of runtime %s on node %s was replaced (previous device %s): containers that were started before get \"Transport endpoint is not connected\" from volume %s until they are restarted", r.id, n.config.Name, before.Device, v.ID))
 	}
 	return nil
 }
 
-// shows says that the target shows the living mount of a holder.
-func (n *Node) shows(target string, held *mountmanager.Manager) bool {
-	device := held.Device()
-	top, there, err := n.table.Top(target)
-	return err == nil && there && device != "" && top.Device == device
+// shows reports whether target is a bind mount of the manager's live mount.
+func (n *Node) shows(target string, manager *mountmanager.Manager) bool {
+	device := manager.Device()
+	top, mounted, err := n.table.Top(target)
+	return err == nil && mounted && device != "" && top.Device == device
 }
 
 func (n *Node) awaitServer(ctx context.Context, r *runtime) error {
 	ctx, cancel := context.WithTimeout(ctx, n.config.PublishTimeout)
 	defer cancel()
 	if err := r.manager.Wait(ctx); err != nil {
-		return fmt.Errorf("%w: its pod is of DaemonSet %s, see \"kubectl get pods -n %s -o wide\"", err, names.Component(r.id.Name, "fuse"), r.id.Namespace)
+		return fmt.Errorf("%w: check the pods of DaemonSet %s with \"kubectl get pods -n %s -o wide\"", err, names.Component(r.id.Name, "fuse"), r.id.Namespace)
 	}
 	return nil
 }
 
-// clearTarget of what the plugin mounted there before.
+// clearTarget unmounts what this driver mounted at target. It returns an error if
+// target has a mount of another driver.
 func (n *Node) clearTarget(target string) error {
 	if err := n.table.CheckOurs(target); err != nil {
 		return err
@@ -158,7 +163,8 @@ func (n *Node) clearTarget(target string) error {
 	return n.table.Clear(target)
 }
 
-// NodeUnpublishVolume takes a volume away, whoever still uses it.
+// NodeUnpublishVolume unmounts a volume and removes its target, also if it is in
+// use.
 func (n *Node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
 	id, target := req.GetVolumeId(), req.GetTargetPath()
 	if err := n.checkTarget(id, target); err != nil {
@@ -166,12 +172,12 @@ func (n *Node) NodeUnpublishVolume(_ context.Context, req *csi.NodeUnpublishVolu
 	}
 	release, ok := n.targets.tryLock(target)
 	if !ok {
-		return nil, status.Errorf(codes.Aborted, "volume %s: another call works on %s", id, target)
+		return nil, status.Errorf(codes.Aborted, "volume %s: another operation on %s is in progress", id, target)
 	}
 	defer release()
 	v, known := n.store.Get(target)
 	if known && v.ID != id {
-		return nil, status.Errorf(codes.NotFound, "%s has volume %s, not %s", target, v.ID, id)
+		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %s, volume %s is", id, target, v.ID)
 	}
 	if err := n.unpublish(v, known, target); err != nil {
 		return nil, status.Errorf(codes.Internal, "volume %s: %v", id, err)
@@ -194,16 +200,16 @@ func (n *Node) unpublish(v records.Volume, known bool, target string) error {
 			return err
 		}
 	}
-	free := n.clearTarget
+	unmount := n.clearTarget
 	if known {
-		free = n.table.Clear
+		unmount = n.table.Clear
 	}
-	if err := free(target); err != nil {
+	if err := unmount(target); err != nil {
 		return err
 	}
-	// Not RemoveAll: nothing that is not the plugin's goes with it.
+	// Not RemoveAll: files that the plugin did not create must remain.
 	if err := os.Remove(target); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the target: %w", err)
+		return fmt.Errorf("remove %s: %w", target, err)
 	}
 	if !known {
 		return nil
@@ -214,12 +220,13 @@ func (n *Node) unpublish(v records.Volume, known bool, target string) error {
 		return err
 	}
 	n.unmountUnused(r, v)
-	n.log.Info("unpublished", "runtime", r.id.String(), "target", target)
+	n.log.Info("unpublished", "runtime", r.id.String(), "target", target, "pod", v.Pod.Namespace+"/"+v.Pod.Name)
 	return nil
 }
 
-// settle undoes what nobody needs after a volume went. r.mu is held.
-func (n *Node) unmountUnused(r *runtime, went records.Volume) {
+// unmountUnused unmounts the runtime's shared mount after the removal of its last
+// shared volume, if the clean policy is OnDemand. r.mu must be held.
+func (n *Node) unmountUnused(r *runtime, removed records.Volume) {
 	left := n.store.Of(r.id)
 	if len(left) == 0 {
 		r.emptySince = time.Now()
@@ -229,7 +236,7 @@ func (n *Node) unmountUnused(r *runtime, went records.Volume) {
 			return
 		}
 	}
-	if went.Shared() && went.CleanPolicy == string(v1alpha1.OnDemandCleanPolicy) {
+	if removed.Shared() && removed.CleanPolicy == string(v1alpha1.OnDemandCleanPolicy) {
 		r.labelWanted = false
 		r.manager.Unmount()
 	}

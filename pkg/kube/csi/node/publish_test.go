@@ -17,39 +17,39 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-func TestFilesAppearOnceTheyAreServed(t *testing.T) {
+func TestPublishWaitsForAServer(t *testing.T) {
 	s := newTestbed(t, nil)
 	volume := s.filesRequest("reader", nil)
 	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no FUSE server") {
-		t.Fatalf("nobody serves: %v", err)
+		t.Fatalf("publish without a server: %v", err)
 	}
 	if labels := s.cluster.labelled(); len(labels) != 1 || labels[0] != names.FuseNodeLabel("ns", "hadoop") {
 		t.Errorf("labels %v", labels)
 	}
 	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
-	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not answered") {
-		t.Fatalf("the server has not started: %v", err)
+	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not initialized") {
+		t.Fatalf("publish before the server has started: %v", err)
 	}
 	s.startServer(session)
 	s.mustPublish(volume)
 	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
 	if err := os.WriteFile(filepath.Join(volume.GetTargetPath(), "data", "new"), nil, 0o600); !errors.Is(err, unix.EROFS) {
-		t.Errorf("writing answers %v", err)
+		t.Errorf("write returned %v, want EROFS", err)
 	}
 	s.mustUnpublish(volume)
 	if found := s.mountsBelow(filepath.Join(s.kubelet, "pods", "reader")); len(found) > 0 {
-		t.Errorf("left: %v", found)
+		t.Errorf("mounts left: %v", found)
 	}
 	if _, err := os.Lstat(volume.GetTargetPath()); !os.IsNotExist(err) {
-		t.Errorf("the target is there: %v", err)
+		t.Errorf("the target still exists: %v", err)
 	}
 	s.mustUnpublish(volume)
 	s.mustUnpublish(session)
 	s.mustUnpublish(session)
 }
 
-func TestPublishingAgainChangesNothing(t *testing.T) {
+func TestPublishIsIdempotent(t *testing.T) {
 	s := newTestbed(t, nil)
 	session, volume, worker := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil), s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(session)
@@ -66,7 +66,7 @@ func TestPublishingAgainChangesNothing(t *testing.T) {
 		t.Errorf("mounts before %v, after %v", before, after)
 	}
 	if s.cluster.labelCalls != calls {
-		t.Errorf("the API server was asked %d times more", s.cluster.labelCalls-calls)
+		t.Errorf("%d more API requests", s.cluster.labelCalls-calls)
 	}
 	other := s.filesRequest("reader", map[string]string{names.AttributeSubPath: "data"})
 	if err := s.publish(other); status.Code(err) != codes.AlreadyExists {
@@ -74,12 +74,12 @@ func TestPublishingAgainChangesNothing(t *testing.T) {
 	}
 }
 
-func TestMeetingPlace(t *testing.T) {
+func TestInlineVolumesShareSockets(t *testing.T) {
 	s := newTestbed(t, nil)
 	session, worker := s.inlineRequest("fuse", names.RoleFuse), s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(worker)
 	s.mustPublish(session)
-	// What a worker puts there is seen by the server.
+	// The server sees the sockets that a worker creates.
 	if err := os.WriteFile(filepath.Join(worker.GetTargetPath(), "w0"), []byte("w"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -87,20 +87,20 @@ func TestMeetingPlace(t *testing.T) {
 		t.Error(err)
 	}
 	if got, _ := os.ReadFile(filepath.Join(session.GetTargetPath(), "tls.key")); string(got) != "key" {
-		t.Errorf("tls.key is %q", got)
+		t.Errorf("tls.key has content %q", got)
 	}
 	if err := os.WriteFile(filepath.Join(session.GetTargetPath(), "x"), nil, 0o600); !errors.Is(err, unix.EROFS) {
-		t.Errorf("the server can write beside its certificate: %v", err)
+		t.Errorf("write next to the certificate: %v, want EROFS", err)
 	}
 	session.Secrets["tls.key"] = "renewed"
 	s.mustPublish(session)
 	if got, _ := os.ReadFile(filepath.Join(session.GetTargetPath(), "tls.key")); string(got) != "renewed" {
-		t.Errorf("tls.key is %q", got)
+		t.Errorf("tls.key has content %q", got)
 	}
 	s.mustUnpublish(session)
 	s.mustUnpublish(worker)
 	if found := s.mountsBelow(s.kubelet); len(found) > 0 {
-		t.Errorf("left: %v", found)
+		t.Errorf("mounts left: %v", found)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestSubPath(t *testing.T) {
 	}
 }
 
-func TestOnDemandLeavesNothing(t *testing.T) {
+func TestOnDemandRemovesTheMount(t *testing.T) {
 	s := newTestbed(t, func(c *Config) { c.IdleTimeout = 10 * time.Millisecond })
 	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
@@ -134,25 +134,25 @@ func TestOnDemandLeavesNothing(t *testing.T) {
 	s.read(filepath.Join(second.GetTargetPath(), "data", "hello"))
 	s.mustUnpublish(second)
 	if s.node.runtime(s.node.store.All()[0].Runtime).manager.Device() != "" {
-		t.Error("the mount is still there")
+		t.Error("the mount still exists")
 	}
-	s.eventually("the label is gone", func() bool { return len(s.cluster.labelled()) == 0 })
+	s.eventually("the label is removed", func() bool { return len(s.cluster.labelled()) == 0 })
 	s.mustPublish(first)
 	s.read(filepath.Join(first.GetTargetPath(), "data", "hello"))
 	s.mustUnpublish(first)
 	s.mustUnpublish(session)
-	s.eventually("nothing is left", func() bool {
+	s.eventually("everything is removed", func() bool {
 		left, err := filepath.Glob(filepath.Join(s.node.dir(), "*_*"))
 		return err == nil && len(left) == 0 && len(s.mountsBelow(s.kubelet)) == 0
 	})
 }
 
-func TestPodsReadWithoutTheAPIServer(t *testing.T) {
+func TestPublishWithoutTheAPIServer(t *testing.T) {
 	s := newTestbed(t, nil)
-	s.cluster.err = errors.New("the API server is away")
+	s.cluster.err = errors.New("API server is unavailable")
 	volume := s.filesRequest("reader", nil)
-	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "API server is away") {
-		t.Errorf("no label and no server: %v", err)
+	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "API server is unavailable") {
+		t.Errorf("publish without label and server: %v", err)
 	}
 	session := s.inlineRequest("fuse", names.RoleFuse)
 	s.mustPublish(session)
@@ -161,13 +161,13 @@ func TestPodsReadWithoutTheAPIServer(t *testing.T) {
 	s.read(filepath.Join(volume.GetTargetPath(), "data", "hello"))
 }
 
-func TestVolumesOfPodsThatVanishedAreForgotten(t *testing.T) {
+func TestVolumesOfDeletedPodsAreRemoved(t *testing.T) {
 	s := newTestbed(t, func(c *Config) { c.IdleTimeout = 10 * time.Millisecond })
 	session, worker := s.inlineRequest("fuse", names.RoleFuse), s.inlineRequest("worker", names.RoleWorker)
 	s.mustPublish(session)
 	s.mustPublish(worker)
-	// As after a crash of the node: mounts are gone, and the kubelet has removed
-	// the pods' directories.
+	// As after a crash of the node: there are no mounts, and the kubelet has
+	// removed the pods' directories.
 	for _, e := range s.mountsBelow(s.kubelet) {
 		if err := unix.Unmount(e.Point, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 			t.Fatal(err)
@@ -177,7 +177,7 @@ func TestVolumesOfPodsThatVanishedAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.restart(func(c *Config) { c.IdleTimeout = 10 * time.Millisecond })
-	s.eventually("nothing is left", func() bool {
+	s.eventually("everything is removed", func() bool {
 		left, err := filepath.Glob(filepath.Join(s.node.dir(), "*_*"))
 		return err == nil && len(left) == 0 && len(s.node.store.All()) == 0
 	})

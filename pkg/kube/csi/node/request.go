@@ -17,7 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// What the kubelet adds to a volume's attributes.
+// Attributes that the kubelet adds to a volume's context.
 const (
 	contextEphemeral    = "csi.storage.k8s.io/ephemeral"
 	contextPodName      = "csi.storage.k8s.io/pod.name"
@@ -25,11 +25,11 @@ const (
 	contextPodUID       = "csi.storage.k8s.io/pod.uid"
 )
 
-// maxID and maxTarget bound what is kept of a request.
+// Limits of a request, in bytes.
 const (
 	maxID     = 256
 	maxTarget = 4096
-	// maxHandles bounds the list of a sidecar's volumes.
+	// maxHandles is the limit of the list of a sidecar's volumes.
 	maxHandles = 64 << 10
 )
 
@@ -37,17 +37,17 @@ func invalid(format string, args ...any) error {
 	return status.Errorf(codes.InvalidArgument, format, args...)
 }
 
-// volumeOf a request, when everything in it is as it should be.
+// volumeOf validates a publish request and returns the record of its volume.
 func (n *Node) volumeOf(req *csi.NodePublishVolumeRequest) (records.Volume, error) {
 	v := records.Volume{ID: req.GetVolumeId(), Target: req.GetTargetPath(), Since: time.Now()}
 	if err := n.checkTarget(v.ID, v.Target); err != nil {
 		return v, err
 	}
 	if req.GetVolumeCapability() == nil {
-		return v, invalid("volume %s: the request names no volume capability", v.ID)
+		return v, invalid("volume %s: the request has no volume capability", v.ID)
 	}
 	if req.GetVolumeCapability().GetMount() == nil {
-		return v, invalid("volume %s: a dataset is a directory; ask for volumeMode Filesystem instead of Block", v.ID)
+		return v, invalid("volume %s: volumeMode Block is not supported: set volumeMode: Filesystem", v.ID)
 	}
 	attributes := req.GetVolumeContext()
 	v.Pod = records.Pod{
@@ -65,32 +65,33 @@ func (n *Node) volumeOf(req *csi.NodePublishVolumeRequest) (records.Volume, erro
 	return v, err
 }
 
-// checkWhere looks at what every call for a volume has.
+// checkTarget validates the volume id and the target path of a request.
 func (n *Node) checkTarget(id, target string) error {
 	switch {
 	case id == "":
-		return invalid("the request names no volume id")
+		return invalid("the request has no volume id")
 	case len(id) > maxID:
-		return invalid("the volume id has %d bytes, more than %d", len(id), maxID)
+		return invalid("the volume id has %d bytes, the limit is %d", len(id), maxID)
 	case target == "":
-		return invalid("volume %s: the request names no target path", id)
+		return invalid("volume %s: the request has no target path", id)
 	case len(target) > maxTarget || !filepath.IsAbs(target) || filepath.Clean(target) != target || strings.ContainsRune(target, 0):
 		return invalid("volume %s: target path %.200q is not a clean absolute path", id, target)
 	case !strings.HasPrefix(target, filepath.Clean(n.config.KubeletDir)+"/"):
-		return invalid("volume %s: target path %q is not below the kubelet's directory %s: is the plugin's --kubelet-dir that of the kubelet?", id, target, n.config.KubeletDir)
+		return invalid("volume %s: target path %q is not below the kubelet's directory %s: set --kubelet-dir of the plugin to the kubelet's root directory", id, target, n.config.KubeletDir)
 	case target == n.dir() || strings.HasPrefix(target, n.dir()+"/"):
-		return invalid("volume %s: target path %q is the plugin's own", id, target)
+		return invalid("volume %s: target path %q is in the plugin's own directory", id, target)
 	}
 	return nil
 }
 
-// checkPod accepts a request without a pod; only inline volumes need one.
+// checkPod validates the pod of a request. A request without a pod is valid; only
+// inline volumes require one.
 func checkPod(v records.Volume) error {
 	pod := v.Pod
 	if pod.UID != "" && len(validation.IsDNS1123Subdomain(pod.UID)) > 0 ||
 		pod.Namespace != "" && len(validation.IsDNS1123Label(pod.Namespace)) > 0 ||
 		pod.Name != "" && len(validation.IsDNS1123Subdomain(pod.Name)) > 0 {
-		return invalid("volume %s: the pod it is for, %q in %q with uid %q, has a name that no pod can have", v.ID, pod.Name, pod.Namespace, pod.UID)
+		return invalid("volume %s: invalid pod name %q, namespace %q or uid %q", v.ID, pod.Name, pod.Namespace, pod.UID)
 	}
 	return nil
 }
@@ -99,7 +100,7 @@ func fillInline(v *records.Volume, attributes map[string]string) error {
 	v.Role = attributes[names.AttributeRole]
 	v.Runtime = records.Runtime{Namespace: v.Pod.Namespace, Name: attributes[names.AttributeRuntimeName]}
 	if v.Pod.Namespace == "" || v.Pod.UID == "" {
-		return invalid("volume %s: the kubelet did not say whose it is: object CSIDriver %s needs podInfoOnMount: true", v.ID, names.Driver)
+		return invalid("volume %s: the request does not name the pod: set podInfoOnMount: true in CSIDriver %s", v.ID, names.Driver)
 	}
 	switch v.Role {
 	case names.RoleFuse, names.RoleWorker:
@@ -108,17 +109,17 @@ func fillInline(v *records.Volume, attributes map[string]string) error {
 		v.Runtime, v.Handles = records.Runtime{}, attributes[names.AttributeVolumes]
 		return checkHandles(v)
 	}
-	return invalid("volume %s: volumeAttributes.%s of an inline volume is %s, %s or %s, not %q", v.ID, names.AttributeRole, names.RoleFuse, names.RoleWorker, names.RoleSidecar, v.Role)
+	return invalid("volume %s: invalid volumeAttributes.%s %q of an inline volume: set it to %s, %s or %s", v.ID, names.AttributeRole, v.Role, names.RoleFuse, names.RoleWorker, names.RoleSidecar)
 }
 
-// checkHandles accepts what can be a list of volumes.
+// checkHandles validates the list of a sidecar's volumes.
 func checkHandles(v *records.Volume) error {
 	if len(v.Handles) > maxHandles {
-		return invalid("volume %s: volumeAttributes.%s has %d bytes, more than %d", v.ID, names.AttributeVolumes, len(v.Handles), maxHandles)
+		return invalid("volume %s: volumeAttributes.%s has %d bytes, the limit is %d", v.ID, names.AttributeVolumes, len(v.Handles), maxHandles)
 	}
 	for handle := range strings.SplitSeq(v.Handles, ",") {
 		if len(validation.IsDNS1123Subdomain(handle)) > 0 {
-			return invalid("volume %s: volumeAttributes.%s lists %.300q, which no volume can be called: it is a list of handles with commas", v.ID, names.AttributeVolumes, handle)
+			return invalid("volume %s: invalid volume handle %.300q in volumeAttributes.%s, a comma-separated list", v.ID, handle, names.AttributeVolumes)
 		}
 	}
 	return nil
@@ -130,21 +131,21 @@ func fillFiles(v *records.Volume, attributes map[string]string, readOnly bool) e
 	}
 	v.ReadOnly, v.CleanPolicy = readOnly, attributes[names.AttributeCleanPolicy]
 	if kind := attributes[names.AttributeMountType]; kind != "" && kind != "jindo" {
-		return invalid("volume %s: volumeAttributes.%s is %q; this driver mounts jindo", v.ID, names.AttributeMountType, kind)
+		return invalid("volume %s: unsupported volumeAttributes.%s %q: this driver supports jindo", v.ID, names.AttributeMountType, kind)
 	}
 	v.SubPath = strings.Trim(attributes[names.AttributeSubPath], "/")
 	if v.SubPath != "" && !filepath.IsLocal(v.SubPath) || strings.ContainsRune(v.SubPath, 0) || len(v.SubPath) > maxTarget {
-		return invalid("volume %s: volumeAttributes.%s %.200q must be a directory of the dataset, without \"..\"", v.ID, names.AttributeSubPath, v.SubPath)
+		return invalid("volume %s: invalid volumeAttributes.%s %.200q: it must be a directory of the dataset, without \"..\"", v.ID, names.AttributeSubPath, v.SubPath)
 	}
 	return checkRuntime(v)
 }
 
 func checkRuntime(v *records.Volume) error {
 	if v.Runtime.Namespace == "" || v.Runtime.Name == "" {
-		return invalid("volume %s: volumeAttributes must name the runtime, as %s and %s", v.ID, names.AttributeRuntimeNamespace, names.AttributeRuntimeName)
+		return invalid("volume %s: volumeAttributes must name the runtime in %s and %s", v.ID, names.AttributeRuntimeNamespace, names.AttributeRuntimeName)
 	}
 	for _, problem := range append(validation.IsDNS1123Label(v.Runtime.Namespace), validation.IsDNS1123Subdomain(v.Runtime.Name)...) {
-		return invalid("volume %s: no runtime can be called %.300q: %s", v.ID, fmt.Sprint(v.Runtime), problem)
+		return invalid("volume %s: invalid runtime name %.300q: %s", v.ID, fmt.Sprint(v.Runtime), problem)
 	}
 	return nil
 }

@@ -24,10 +24,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// actAsPlugin is the plugin as a process of its own, until it is killed.
-func actAsPlugin(kubelet, keeperSocket, endpoint string) error {
+// actAsPlugin runs the plugin until the process is killed.
+func actAsPlugin(kubelet, fdStoreSocket, endpoint string) error {
 	ctx := context.Background()
-	client := fdstore.NewClient(keeperSocket, testLogger())
+	client := fdstore.NewClient(fdStoreSocket, testLogger())
 	node, err := New(ctx, Config{
 		Name: "node-a", Version: "test", KubeletDir: kubelet, Cluster: newFakeCluster(), FDStore: client,
 		PublishTimeout: 20 * time.Millisecond, Logger: testLogger(),
@@ -40,8 +40,8 @@ func actAsPlugin(kubelet, keeperSocket, endpoint string) error {
 	return node.Serve(ctx, endpoint)
 }
 
-// readers read one file through a handle that stays open and through new ones,
-// and remember what went wrong.
+// readers read one file repeatedly, through a handle that stays open and through
+// new ones, until a read fails.
 type readers struct {
 	failed atomic.Pointer[error]
 	rounds atomic.Int64
@@ -86,11 +86,11 @@ func (s *testbed) startReading(path string) *readers {
 	return r
 }
 
-// goOn waits until a few more reads were right.
+// waitForReads waits until a few more reads have succeeded.
 func (s *testbed) waitForReads(r *readers) {
 	s.t.Helper()
 	from := r.rounds.Load()
-	s.eventually("readers go on", func() bool {
+	s.eventually("more reads succeed", func() bool {
 		if err := r.failed.Load(); err != nil {
 			s.t.Fatalf("after %d rounds: %v", r.rounds.Load(), *err)
 		}
@@ -103,7 +103,7 @@ func (s *testbed) stopReading(r *readers) {
 	<-r.ended
 }
 
-func TestRestartedPluginGoesOn(t *testing.T) {
+func TestReadsContinueAcrossPluginRestarts(t *testing.T) {
 	s := newTestbed(t, nil)
 	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
@@ -121,21 +121,21 @@ func TestRestartedPluginGoesOn(t *testing.T) {
 	if after := s.mountsBelow(s.kubelet); !slices.Equal(before, after) {
 		t.Errorf("mounts before %v, after %v", before, after)
 	}
-	// The new plugin gives the mount to the next server.
-	s.eventually("the server has come back", func() bool {
+	// The new plugin hands the mount off to the next server.
+	s.eventually("the server has returned the mount", func() bool {
 		return s.node.runtime(s.node.store.All()[0].Runtime).manager.Serving() == nil
 	})
 	kill()
 	s.startServer(session)
 	s.waitForReads(r)
-	// So does one that starts while no server runs.
+	// So does a plugin that starts while no server runs.
 	s.mustPublish(s.filesRequest("other", nil))
 	if len(s.cluster.events) > 0 {
 		t.Errorf("events %v", s.cluster.events)
 	}
 }
 
-func TestServerAndPluginDieTogether(t *testing.T) {
+func TestServerAndPluginRestartTogether(t *testing.T) {
 	s := newTestbed(t, nil)
 	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
@@ -152,7 +152,7 @@ func TestServerAndPluginDieTogether(t *testing.T) {
 	s.waitForReads(r)
 }
 
-// withProcesses is a node whose keeper and plugin are processes.
+// processTestbed is a testbed whose descriptor store and plugin are processes.
 type processTestbed struct {
 	*testbed
 	endpoint    string
@@ -177,7 +177,7 @@ func newProcessTestbed(t *testing.T) *processTestbed {
 	return p
 }
 
-func (p *processTestbed) startFDStore() { p.killFDStore = p.process("keeper", p.fdStoreSocket) }
+func (p *processTestbed) startFDStore() { p.killFDStore = p.process("fdstore", p.fdStoreSocket) }
 
 func (p *processTestbed) startPlugin() {
 	p.killPlugin = p.process("plugin", p.kubelet, p.fdStoreSocket, p.endpoint)
@@ -202,11 +202,11 @@ func TestProcessesAreKilled(t *testing.T) {
 			p.killPlugin()
 			p.startPlugin()
 		}},
-		{"keeper, then plugin", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
+		{"descriptor store, then plugin", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
 			p.killFDStore()
 			p.startFDStore()
-			// The keeper is of use again when the plugin has told it all.
-			p.eventually("the keeper holds the mount again", func() bool { return p.storedEntries() > 0 })
+			// Kill the plugin only after it has stored the mount again.
+			p.eventually("the mount is stored again", func() bool { return p.storedEntries() > 0 })
 			p.killPlugin()
 			p.startPlugin()
 		}},
@@ -217,7 +217,7 @@ func TestProcessesAreKilled(t *testing.T) {
 			p.publishUntil(session)
 			p.startServer(session)
 		}},
-		{"plugin and keeper, the server lives", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
+		{"plugin and descriptor store, but not the server", func(p *processTestbed, _ *csi.NodePublishVolumeRequest, _ func()) {
 			p.killPlugin()
 			p.killFDStore()
 			p.startFDStore()
@@ -244,17 +244,17 @@ func TestProcessesAreKilled(t *testing.T) {
 	}
 }
 
-// kept asks the keeper how much it holds, as a new plugin would; the plugin
-// comes back to it afterwards.
+// storedEntries returns the number of entries in the descriptor store. It connects
+// as a new client, after which the plugin reconnects.
 func (p *processTestbed) storedEntries() int {
 	client := fdstore.NewClient(p.fdStoreSocket, testLogger())
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	held, err := client.Connect(ctx)
+	entries, err := client.Connect(ctx)
 	if err != nil {
 		return 0
 	}
-	for _, d := range held {
+	for _, d := range entries {
 		for _, f := range d.Files {
 			_ = f.Close()
 		}
@@ -262,10 +262,10 @@ func (p *processTestbed) storedEntries() int {
 	ended, stop := context.WithCancel(context.Background())
 	stop()
 	client.Run(ended)
-	return len(held)
+	return len(entries)
 }
 
-func TestAllDieAndNewContainersRead(t *testing.T) {
+func TestNewContainersReadAfterEverythingRestarted(t *testing.T) {
 	s := newTestbed(t, nil)
 	session, volume := s.inlineRequest("fuse", names.RoleFuse), s.filesRequest("reader", nil)
 	s.mustPublish(session)
@@ -281,11 +281,11 @@ func TestAllDieAndNewContainersRead(t *testing.T) {
 	s.stopNode()
 	s.node.config.FDStore = nil
 	client := fdstore.NewClient(s.fdStoreSocket, testLogger())
-	held, err := client.Connect(context.Background())
+	entries, err := client.Connect(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, d := range held {
+	for _, d := range entries {
 		for _, f := range d.Files {
 			_ = f.Close()
 		}
@@ -297,7 +297,7 @@ func TestAllDieAndNewContainersRead(t *testing.T) {
 	stop()
 	client.Run(ended)
 	if _, err := open.ReadAt(make([]byte, 1), 0); !errors.Is(err, unix.ENOTCONN) {
-		t.Errorf("a handle of before answers %v", err)
+		t.Errorf("read of an old handle returned %v, want ENOTCONN", err)
 	}
 	s.start(nil)
 	s.mustPublish(session)

@@ -17,8 +17,9 @@ const (
 	pruneInterval = time.Minute
 )
 
-// Run looks after mounts, labels and what is left of runtimes, until the context
-// ends. What asks the API server never delays what does not.
+// Run checks mounts, updates the node's labels and removes the files of unused
+// runtimes, until ctx ends. Work that needs the API server runs in a goroutine of
+// its own, so that it does not delay other work.
 func (n *Node) Run(ctx context.Context) {
 	var group sync.WaitGroup
 	group.Go(func() { every(ctx, pruneInterval, n.prune) })
@@ -40,8 +41,8 @@ func (n *Node) Run(ctx context.Context) {
 	group.Wait()
 }
 
-func every(ctx context.Context, pause time.Duration, work func()) {
-	tick := time.NewTicker(pause)
+func every(ctx context.Context, interval time.Duration, work func()) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
@@ -53,28 +54,29 @@ func every(ctx context.Context, pause time.Duration, work func()) {
 	}
 }
 
-// look after one runtime's mount.
+// checkMount performs the periodic work of a runtime's shared mount.
 func (n *Node) checkMount(r *runtime) {
 	if r.manager.Tick(n.allPodsTerminating(r.id)) {
-		n.recordEvents(r, "MountEnded", fmt.Sprintf("the mount of runtime %s on node %s ended: nobody served it for too long, or somebody else ended it; it is made anew for new containers", r.id, n.config.Name))
+		n.recordEvents(r, "MountEnded", fmt.Sprintf("the mount of runtime %s on node %s was unmounted: it had no FUSE server for too long, or it was aborted from outside; it is mounted again for new containers", r.id, n.config.Name))
 	}
 	n.updateHandoff(r)
 }
 
-// tidy brings the node's label in line, and removes what nobody needs.
+// reconcileNode updates the node's label for a runtime and removes the runtime's
+// files when they are unused.
 func (n *Node) reconcileNode(ctx context.Context, r *runtime) {
 	n.updateLabelWanted(r)
 	if err := n.syncLabel(ctx, r); err != nil {
-		n.log.Warn("the node's label waits", "error", err)
+		n.log.Warn("node label not updated", "runtime", r.id.String(), "error", err)
 		return
 	}
 	n.removeUnused(r)
 }
 
-// leaving says that there are pods with the runtime's files, and all are being
-// deleted.
+// allPodsTerminating reports whether pods use the runtime's shared mount and all
+// of them are being deleted.
 func (n *Node) allPodsTerminating(id records.Runtime) bool {
-	some := false
+	found := false
 	for _, v := range n.store.Of(id) {
 		if !v.Shared() {
 			continue
@@ -82,13 +84,13 @@ func (n *Node) allPodsTerminating(id records.Runtime) bool {
 		if !n.config.Cluster.Terminating(v.Pod) {
 			return false
 		}
-		some = true
+		found = true
 	}
-	return some
+	return found
 }
 
-// noteEmpty takes the label from a runtime that has had no volume for a while:
-// until then its pods may just be restarting.
+// updateLabelWanted clears labelWanted once a runtime has had no volume for
+// IdleTimeout. Before that its pods may just be restarting.
 func (n *Node) updateLabelWanted(r *runtime) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -104,7 +106,8 @@ func (n *Node) updateLabelWanted(r *runtime) {
 	}
 }
 
-// remove what is left of a runtime without volumes and label.
+// removeUnused unmounts and removes the files of a runtime that has had no volume
+// for IdleTimeout and no label.
 func (n *Node) removeUnused(r *runtime) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,18 +115,18 @@ func (n *Node) removeUnused(r *runtime) {
 		return
 	}
 	r.manager.Unmount()
-	// Nothing below may be a mount any more: what is removed must be ours.
+	// RemoveAll below must not descend into a mount.
 	if err := n.clearTarget(r.dir); err != nil {
-		n.log.Error("what a runtime left stays", "runtime", r.id.String(), "error", err)
+		n.log.Error("directory of an unused runtime not unmounted", "runtime", r.id.String(), "error", err)
 		return
 	}
 	if err := os.RemoveAll(r.dir); err != nil {
-		n.log.Error("what a runtime left stays", "runtime", r.id.String(), "error", err)
+		n.log.Error("directory of an unused runtime not removed", "runtime", r.id.String(), "error", err)
 		return
 	}
 	r.removed = true
 	n.mu.Lock()
 	delete(n.runtimes, r.id)
 	n.mu.Unlock()
-	n.log.Info("nothing of a runtime is left here", "runtime", r.id.String())
+	n.log.Info("removed directory of an unused runtime", "runtime", r.id.String())
 }

@@ -15,33 +15,35 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// runtime is what a runtime has on this node.
+// runtime is the state of a JindoRuntime on this node.
 type runtime struct {
 	id      records.Runtime
 	dir     string
 	manager *mountmanager.Manager
 
-	// mu is held while volumes come and go.
+	// mu protects the fields below and is held while volumes are added or
+	// removed.
 	mu sync.Mutex
-	// wanted says that the node should have the label.
+	// labelWanted reports whether the node should have the runtime's label.
 	labelWanted bool
-	// empty is since when there is no volume; zero while there is one.
+	// emptySince is the time since which there has been no volume; zero while
+	// there is one.
 	emptySince time.Time
-	// gone says that this value is out of use.
+	// removed reports that this value is no longer in Node.runtimes.
 	removed bool
 
-	// lendMu is held while the mount moves from one FUSE server's volume to
-	// another's; going are volumes that are being taken down.
+	// handoffMu is held while the handoff moves from one FUSE server's volume to
+	// another's. unpublishing holds the targets that are being unpublished.
 	handoffMu    sync.Mutex
 	unpublishing map[string]bool
 
 	labelMu sync.Mutex
-	// label is what the node had when it was asked at labelled.
+	// labelled is the state of the label at labelledAt.
 	labelled   bool
 	labelledAt time.Time
 }
 
-// runtime by name, made when it is not known.
+// runtime returns the state of a runtime, and creates it if necessary.
 func (n *Node) runtime(id records.Runtime) *runtime {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,7 +73,7 @@ func (n *Node) allRuntimes() []*runtime {
 	return all
 }
 
-// locked answers a runtime that is in use and whose mu is held.
+// lockedRuntime returns the state of a runtime with r.mu held.
 func (n *Node) lockedRuntime(id records.Runtime) *runtime {
 	for {
 		r := n.runtime(id)
@@ -83,27 +85,29 @@ func (n *Node) lockedRuntime(id records.Runtime) *runtime {
 	}
 }
 
-// sockets is the directory that the runtime's workers and FUSE servers on this
-// node share. Only their volumes show it.
+// socketsDir returns the directory of the workers' sockets on this node, and
+// creates it if necessary. Only the volumes of the runtime's workers and FUSE
+// servers show it.
 func (r *runtime) socketsDir() (string, error) { return r.makeSharedDir(names.SocketsDir) }
 
-// state is what one FUSE server leaves to the next: the files that are open in
-// the mount, which outlives its servers' pods. The plugin never reads it.
+// stateDir returns the directory in which a FUSE server leaves state, such as open
+// files, for its successor, and creates it if necessary. The plugin never reads
+// it.
 func (r *runtime) stateDir() (string, error) { return r.makeSharedDir(names.StateDir) }
 
 func (r *runtime) makeSharedDir(name string) (string, error) {
 	dir := filepath.Join(r.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", fmt.Errorf("making the directory for %s: %w", name, err)
+		return "", fmt.Errorf("create directory for %s: %w", name, err)
 	}
 	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
-		return "", fmt.Errorf("making the directory for %s: %w", name, err)
+		return "", fmt.Errorf("create directory for %s: %w", name, err)
 	}
 	return dir, nil
 }
 
-// lendTo lends the mount to the FUSE server that came first and is still here:
-// while the process of one may live, no other may have the mount.
+// updateHandoff offers the mount to the oldest FUSE server whose volume is still
+// published. While its process may be alive, no other server may get the mount.
 func (n *Node) updateHandoff(r *runtime) {
 	r.handoffMu.Lock()
 	defer r.handoffMu.Unlock()
@@ -117,21 +121,21 @@ func (n *Node) updateHandoff(r *runtime) {
 	r.manager.SetServerSocket(socket)
 }
 
-// setGoing leaves a volume out, or considers it again.
-func (r *runtime) setUnpublishing(target string, going bool) {
+// setUnpublishing excludes a volume from the handoff, or includes it again.
+func (r *runtime) setUnpublishing(target string, unpublishing bool) {
 	r.handoffMu.Lock()
 	defer r.handoffMu.Unlock()
-	if going {
+	if unpublishing {
 		r.unpublishing[target] = true
 	} else {
 		delete(r.unpublishing, target)
 	}
 }
 
-// labelAgain is how often the node is asked for a label that should be there.
+// labelRefreshInterval is how often a label that should exist is set again.
 const labelRefreshInterval = time.Minute
 
-// syncLabel brings the node's label in line.
+// syncLabel sets or removes the runtime's label of the node.
 func (n *Node) syncLabel(ctx context.Context, r *runtime) error {
 	r.labelMu.Lock()
 	defer r.labelMu.Unlock()
@@ -143,7 +147,7 @@ func (n *Node) syncLabel(ctx context.Context, r *runtime) error {
 		return nil
 	}
 	if err := n.config.Cluster.LabelNode(ctx, names.FuseNodeLabel(r.id.Namespace, r.id.Name), wanted); err != nil {
-		return fmt.Errorf("labelling node %s for runtime %s: %w", n.config.Name, r.id, err)
+		return fmt.Errorf("label node %s for runtime %s: %w", n.config.Name, r.id, err)
 	}
 	r.labelled, r.labelledAt = wanted, time.Now()
 	return nil

@@ -18,8 +18,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// volumes stands in for whoever makes PersistentVolumes: the suite wants a
-// volume to publish.
+// volumes is a controller service that creates the volumes that the suite
+// publishes.
 type volumes struct {
 	csi.UnimplementedControllerServer
 }
@@ -34,8 +34,8 @@ func (volumes) DeleteVolume(context.Context, *csi.DeleteVolumeRequest) (*csi.Del
 	return &csi.DeleteVolumeResponse{}, nil
 }
 
-// The driver's own suite, against the real service, real mounts and a FUSE server
-// in a process of its own.
+// TestSanity runs the CSI sanity suite against the real service with real mounts
+// and a FUSE server in a process of its own.
 func TestSanity(t *testing.T) {
 	s := newTestbed(t, func(c *Config) { c.PublishTimeout = testTimeout })
 	session := s.inlineRequest("fuse", names.RoleFuse)
@@ -62,7 +62,7 @@ func TestSanity(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	s.eventually("the driver answers", func() bool { _, err := os.Stat(endpoint); return err == nil })
+	s.eventually("the driver's socket exists", func() bool { _, err := os.Stat(endpoint); return err == nil })
 
 	config := sanity.NewTestConfig()
 	config.Address, config.ControllerAddress = "unix://"+endpoint, "unix://"+controller
@@ -71,11 +71,11 @@ func TestSanity(t *testing.T) {
 	suite := sanity.GinkgoTest(&config)
 	defer suite.Finalize()
 	gomega.RegisterFailHandler(ginkgo.Fail)
-	what, how := ginkgo.GinkgoConfiguration()
-	// There is no controller service.
-	what.FocusStrings = []string{"Node Service", "Identity Service"}
-	how.Succinct, how.NoColor = true, true
-	if !ginkgo.RunSpecs(t, "CSI", what, how) {
-		t.Error("the driver does not do what CSI says")
+	suiteConfig, reporterConfig := ginkgo.GinkgoConfiguration()
+	// The driver has no controller service.
+	suiteConfig.FocusStrings = []string{"Node Service", "Identity Service"}
+	reporterConfig.Succinct, reporterConfig.NoColor = true, true
+	if !ginkgo.RunSpecs(t, "CSI", suiteConfig, reporterConfig) {
+		t.Error("the driver does not conform to the CSI specification")
 	}
 }

@@ -23,7 +23,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Serve answers the kubelet at a unix socket until the context ends.
+// Serve serves the CSI services at a unix socket until ctx ends.
 func (n *Node) Serve(ctx context.Context, socket string) error {
 	server := grpc.NewServer(grpc.UnaryInterceptor(n.intercept))
 	csi.RegisterIdentityServer(server, n)
@@ -31,8 +31,8 @@ func (n *Node) Serve(ctx context.Context, socket string) error {
 	return serve(ctx, socket, server)
 }
 
-// Register tells the kubelet, which looks into dir, that the driver answers at
-// the socket driverPath, a path of the node's, until the context ends.
+// Register serves the kubelet's plugin registration in dir until ctx ends. It
+// announces that the driver's socket is driverPath, a path on the node.
 func (n *Node) Register(ctx context.Context, dir, driverPath string) error {
 	server := grpc.NewServer()
 	registration.RegisterRegistrationServer(server, registrar{driverPath: driverPath, log: n.log})
@@ -41,50 +41,50 @@ func (n *Node) Register(ctx context.Context, dir, driverPath string) error {
 
 func serve(ctx context.Context, socket string, server *grpc.Server) error {
 	if err := os.MkdirAll(filepath.Dir(socket), 0o750); err != nil {
-		return fmt.Errorf("listening on %s: %w", socket, err)
+		return fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("listening on %s: %w", socket, err)
+		return fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "unix", socket)
 	if err != nil {
-		return fmt.Errorf("listening on %s: %w", socket, err)
+		return fmt.Errorf("listen on %s: %w", socket, err)
 	}
 	if err := os.Chmod(socket, 0o600); err != nil {
-		return errors.Join(fmt.Errorf("listening on %s: %w", socket, err), listener.Close())
+		return errors.Join(fmt.Errorf("listen on %s: %w", socket, err), listener.Close())
 	}
 	stop := context.AfterFunc(ctx, func() { stopServer(server) })
 	defer stop()
 	if err := server.Serve(listener); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("serving at %s: %w", socket, err)
+		return fmt.Errorf("serve at %s: %w", socket, err)
 	}
 	return nil
 }
 
-// stopServer lets calls that are being worked on end, for a while.
+// stopServer stops a server. Calls in progress have 5 seconds to finish.
 func stopServer(server *grpc.Server) {
 	timer := time.AfterFunc(5*time.Second, server.Stop)
 	defer timer.Stop()
 	server.GracefulStop()
 }
 
-// intercept logs what fails, never with what the request carries, and keeps a
-// panic to its call.
-func (n *Node) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (answer any, err error) {
+// intercept logs failed calls, without the content of the request, and turns a
+// panic into an error.
+func (n *Node) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (response any, err error) {
 	defer func() {
-		if what := recover(); what != nil {
-			n.log.Error("a call panicked", "method", info.FullMethod, "panic", what)
-			err = status.Error(codes.Unavailable, "the plugin failed; see its log")
+		if r := recover(); r != nil {
+			n.log.Error("call panicked", "method", info.FullMethod, "panic", r)
+			err = status.Error(codes.Unavailable, "internal error: see the log of the node plugin")
 		}
 		if err != nil {
-			n.log.Warn("a call failed", "method", info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], "error", err)
+			n.log.Warn("call failed", "method", info.FullMethod[strings.LastIndex(info.FullMethod, "/")+1:], "error", err)
 		}
 	}()
 	return handle(ctx, req)
 }
 
-// registrar answers the kubelet's plugin watcher.
+// registrar implements the kubelet's plugin registration service.
 type registrar struct {
 	registration.UnimplementedRegistrationServer
 	driverPath string
@@ -99,9 +99,9 @@ func (r registrar) GetInfo(context.Context, *registration.InfoRequest) (*registr
 
 func (r registrar) NotifyRegistrationStatus(_ context.Context, s *registration.RegistrationStatus) (*registration.RegistrationStatusResponse, error) {
 	if s.GetPluginRegistered() {
-		r.log.Info("the kubelet knows the driver")
+		r.log.Info("driver registered with the kubelet")
 	} else {
-		r.log.Error("the kubelet refuses the driver", "error", s.GetError())
+		r.log.Error("the kubelet rejected the registration of the driver", "error", s.GetError())
 	}
 	return &registration.RegistrationStatusResponse{}, nil
 }

@@ -13,14 +13,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// A pod with a FUSE server of its own has one place on the node: a tree in
-// memory with a folder for each of its volumes, shown to the server by the pod's
-// inline volume. Whichever volume is published first makes it; whichever goes
-// last takes it away. Containers start after all volumes are published, so every
-// mount in the tree is there by then; what comes later is a file in it.
+// A pod with a FUSE sidecar has one directory on the node, the sidecar directory.
+// Its view is a tmpfs with a directory for each of the pod's volumes; the pod's
+// inline volume shows it to the sidecar. The first published volume creates the
+// sidecar directory, the last unpublished one removes it. Containers start after
+// all volumes are published, so every mount in the view exists by then; later
+// changes are files only.
 const (
-	// placeSize bounds a place, and scratchSize what its server may write beside
-	// the volumes' own states.
+	// sidecarDirSize is the size of a view, and scratchSize the size of the
+	// sidecar's writable directory in it, in bytes.
 	sidecarDirSize = 16 << 20
 	scratchSize    = 1 << 20
 )
@@ -29,20 +30,21 @@ func (n *Node) sidecarDir(uid string) string { return filepath.Join(n.dir(), "si
 
 func (n *Node) sidecarView(uid string) string { return filepath.Join(n.sidecarDir(uid), "view") }
 
-// folder of a volume, as it is in the place and wherever the place is shown.
+// volumeDir returns the directory of a volume in the view.
 func (n *Node) volumeDir(v records.Volume) string { return volumeDirIn(n.sidecarView(v.Pod.UID), v) }
 
-func volumeDirIn(place string, v records.Volume) string {
-	return filepath.Join(place, names.SidecarMounts, v.ID)
+// volumeDirIn returns the directory of a volume in a view or in a bind mount of it.
+func volumeDirIn(view string, v records.Volume) string {
+	return filepath.Join(view, names.SidecarMounts, v.ID)
 }
 
-// stateOf a volume is on disk: it outlives the server's container, and may be
-// large.
+// volumeStateDir returns the directory for the sidecar's state of a volume. It is
+// on disk because it must survive the container and may be large.
 func (n *Node) volumeStateDir(v records.Volume) string {
 	return filepath.Join(n.sidecarDir(v.Pod.UID), names.StateDir, v.ID)
 }
 
-// publishPlace shows a pod's place to its FUSE server.
+// publishSidecar publishes the sidecar's inline volume.
 func (n *Node) publishSidecar(v records.Volume) error {
 	n.sidecarDirsMu.Lock()
 	defer n.sidecarDirsMu.Unlock()
@@ -66,15 +68,15 @@ func (n *Node) publishSidecar(v records.Volume) error {
 	if err := mounts.BindTree(n.sidecarView(v.Pod.UID), v.Target); err != nil {
 		return err
 	}
-	n.log.Info("a pod brings its own FUSE server", "pod", v.Pod.Namespace+"/"+v.Pod.Name, "volumes", v.Handles)
+	n.log.Info("published inline volume of a sidecar", "pod", v.Pod.Namespace+"/"+v.Pod.Name, "volumes", v.Handles)
 	return nil
 }
 
-// ensurePlace makes what every place has. placesMu is held.
+// ensureSidecarDir creates the view of a pod, with sidecarDirsMu held.
 func (n *Node) ensureSidecarDir(uid string) error {
 	view := n.sidecarView(uid)
-	top, there, err := n.table.Top(view)
-	if err != nil || there && top.Source == mounts.Source {
+	top, mounted, err := n.table.Top(view)
+	if err != nil || mounted && top.Source == mounts.Source {
 		return err
 	}
 	scratch := filepath.Join(view, names.StateDir)
@@ -94,68 +96,71 @@ func (n *Node) ensureSidecarDir(uid string) error {
 	return nil
 }
 
-// makeOpen makes a directory that other users get into, whatever the umask.
+// makeDirWithMode creates a directory with the given mode, regardless of the
+// umask.
 func makeDirWithMode(dir string, mode os.FileMode) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making %s: %w", dir, err)
+		return fmt.Errorf("create %s: %w", dir, err)
 	}
 	if err := os.Chmod(dir, mode); err != nil {
-		return fmt.Errorf("making %s: %w", dir, err)
+		return fmt.Errorf("create %s: %w", dir, err)
 	}
 	return nil
 }
 
-// showsPlace says that the inline volume is in place.
+// showsSidecarDir reports whether an inline volume is a bind mount of the pod's
+// view.
 func (n *Node) showsSidecarDir(v records.Volume) bool {
-	view, there, err := n.table.Top(n.sidecarView(v.Pod.UID))
-	if err != nil || !there {
+	view, mounted, err := n.table.Top(n.sidecarView(v.Pod.UID))
+	if err != nil || !mounted {
 		return false
 	}
-	shown, there, err := n.table.Top(v.Target)
-	return err == nil && there && shown.Source == mounts.Source && shown.Device == view.Device
+	target, mounted, err := n.table.Top(v.Target)
+	return err == nil && mounted && target.Source == mounts.Source && target.Device == view.Device
 }
 
-// furnish makes a volume's folder: what its server needs to know, the sockets of
-// the runtime's workers on this node, and a directory for what one container of
-// the server leaves to the next.
+// prepareVolumeDir creates a volume's directory with files, the sockets of the
+// runtime's workers on this node, and the state directory, in which a sidecar
+// container leaves state for its successor.
 func (n *Node) prepareVolumeDir(v records.Volume, sockets string, files map[string]string) error {
 	n.sidecarDirsMu.Lock()
 	defer n.sidecarDirsMu.Unlock()
 	if err := n.ensureSidecarDir(v.Pod.UID); err != nil {
 		return err
 	}
-	folder, state := n.volumeDir(v), n.volumeStateDir(v)
+	dir, state := n.volumeDir(v), n.volumeStateDir(v)
 	if err := makeDirWithMode(state, 0o777|os.ModeSticky); err != nil {
 		return err
 	}
-	if err := makeDirWithMode(folder, 0o755); err != nil {
+	if err := makeDirWithMode(dir, 0o755); err != nil {
 		return err
 	}
-	places := []string{n.sidecarView(v.Pod.UID)}
+	views := []string{n.sidecarView(v.Pod.UID)}
 	for _, other := range n.store.OfPod(v.Pod.UID) {
 		if other.Role == names.RoleSidecar && n.showsSidecarDir(other) {
-			places = append(places, other.Target)
+			views = append(views, other.Target)
 		}
 	}
-	// Where mounts propagate, the first of these is seen in all places.
-	for _, place := range places {
-		if err := n.bindOnce(sockets, filepath.Join(volumeDirIn(place, v), names.SocketsDir), mounts.BindReadOnly); err != nil {
+	// If mounts propagate, the first bind mount appears in all views.
+	for _, view := range views {
+		if err := n.bindOnce(sockets, filepath.Join(volumeDirIn(view, v), names.SocketsDir), mounts.BindReadOnly); err != nil {
 			return err
 		}
-		if err := n.bindOnce(state, filepath.Join(volumeDirIn(place, v), names.StateDir), mounts.Bind); err != nil {
+		if err := n.bindOnce(state, filepath.Join(volumeDirIn(view, v), names.StateDir), mounts.Bind); err != nil {
 			return err
 		}
 	}
 	for name, data := range files {
-		if err := writeChanged(filepath.Join(folder, name), []byte(data)); err != nil {
+		if err := writeChanged(filepath.Join(dir, name), []byte(data)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// bindOnce binds from to point unless something is mounted on point.
 func (n *Node) bindOnce(from, point string, bind func(from, point string) error) error {
-	if _, there, err := n.table.Top(point); err != nil || there {
+	if _, mounted, err := n.table.Top(point); err != nil || mounted {
 		return err
 	}
 	if err := mounts.MakeDir(point); err != nil {
@@ -164,7 +169,7 @@ func (n *Node) bindOnce(from, point string, bind func(from, point string) error)
 	return bind(from, point)
 }
 
-// clearFolder takes a volume's folder out of its place.
+// removeVolumeDir unmounts and removes a volume's directory and its state.
 func (n *Node) removeVolumeDir(v records.Volume) error {
 	n.sidecarDirsMu.Lock()
 	defer n.sidecarDirsMu.Unlock()
@@ -175,19 +180,20 @@ func (n *Node) removeVolumeDir(v records.Volume) error {
 			}
 		}
 	}
-	// What is removed must be ours: no mount may be left in it.
+	// RemoveAll below must not descend into a mount.
 	if err := n.table.Clear(n.volumeDir(v)); err != nil {
 		return err
 	}
 	for _, dir := range []string{n.volumeDir(v), n.volumeStateDir(v)} {
 		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("removing what served the volume: %w", err)
+			return fmt.Errorf("remove %s: %w", dir, err)
 		}
 	}
 	return nil
 }
 
-// leavePlace removes the place of a pod without volumes that need it.
+// removeSidecarDir removes the sidecar directory of a pod unless a volume still
+// needs it.
 func (n *Node) removeSidecarDir(uid string) error {
 	n.sidecarDirsMu.Lock()
 	defer n.sidecarDirsMu.Unlock()
@@ -200,7 +206,7 @@ func (n *Node) removeSidecarDir(uid string) error {
 		return err
 	}
 	if err := os.RemoveAll(n.sidecarDir(uid)); err != nil {
-		return fmt.Errorf("removing the place of a FUSE server: %w", err)
+		return fmt.Errorf("remove sidecar directory: %w", err)
 	}
 	return nil
 }

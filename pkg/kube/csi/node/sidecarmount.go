@@ -21,41 +21,43 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// own is the mount of a volume that its pod serves itself.
+// sidecarMount is the mount of a volume that its pod's sidecar serves.
 type sidecarMount struct {
 	volume  records.Volume
 	manager *mountmanager.Manager
 }
 
-// ownKey is the deposit's key, which no runtime's is: it has slashes.
+// sidecarMountKey returns the key of the mount in the descriptor store. It differs
+// from every runtime's key because it contains slashes.
 func sidecarMountKey(v records.Volume) string { return "pods/" + v.Pod.UID + "/" + v.ID }
 
-// ownOf a volume, made when it is not known.
+// sidecarMountOf returns the sidecar mount of a volume, and creates it if
+// necessary.
 func (n *Node) sidecarMountOf(v records.Volume) *sidecarMount {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if o, ok := n.sidecarMounts[v.Target]; ok {
-		return o
+	if m, ok := n.sidecarMounts[v.Target]; ok {
+		return m
 	}
-	o := &sidecarMount{volume: v, manager: mountmanager.New(mountmanager.Config{
+	m := &sidecarMount{volume: v, manager: mountmanager.New(mountmanager.Config{
 		Runtime: v.Runtime, Key: sidecarMountKey(v), Mountpoint: v.Target, FDStore: n.config.FDStore, ServerUIDs: n.config.ServerUIDs,
 		ServeTimeout: n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
 	})}
-	n.sidecarMounts[v.Target] = o
-	return o
+	n.sidecarMounts[v.Target] = m
+	return m
 }
 
 func (n *Node) allSidecarMounts() []*sidecarMount {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	all := make([]*sidecarMount, 0, len(n.sidecarMounts))
-	for _, o := range n.sidecarMounts {
-		all = append(all, o)
+	for _, m := range n.sidecarMounts {
+		all = append(all, m)
 	}
 	return all
 }
 
-// holderFor the mount that a volume with files shows.
+// managerOfVolume returns the manager of the mount of a dataset volume.
 func (n *Node) managerOfVolume(v records.Volume) *mountmanager.Manager {
 	if v.Sidecar {
 		return n.sidecarMountOf(v).manager
@@ -63,7 +65,7 @@ func (n *Node) managerOfVolume(v records.Volume) *mountmanager.Manager {
 	return n.runtime(v.Runtime).manager
 }
 
-// hasSidecar says that the volume's pod serves it itself.
+// hasSidecar reports whether the sidecar of the volume's pod serves it.
 func (n *Node) hasSidecar(ctx context.Context, v records.Volume) (bool, error) {
 	if v.Role != "" || v.Pod.UID == "" || v.Pod.Name == "" || v.Pod.Namespace == "" {
 		return false, nil
@@ -73,13 +75,13 @@ func (n *Node) hasSidecar(ctx context.Context, v records.Volume) (bool, error) {
 		return false, err
 	}
 	if len(validation.IsDNS1123Subdomain(v.ID)) > 0 {
-		return false, invalid("volume %q: its handle is no name", v.ID)
+		return false, invalid("volume %q: volumeHandle is not a valid name", v.ID)
 	}
 	return true, nil
 }
 
-// publishOwn mounts at the target and returns: nobody serves before all volumes
-// are published.
+// publishSidecarMount mounts at the target and returns without waiting for a
+// server: the sidecar starts after all volumes are published.
 func (n *Node) publishSidecarMount(ctx context.Context, v records.Volume, secrets map[string]string) error {
 	files, err := sidecarMountFiles(v, secrets)
 	if err != nil {
@@ -87,7 +89,7 @@ func (n *Node) publishSidecarMount(ctx context.Context, v records.Volume, secret
 	}
 	for _, other := range n.store.OfPod(v.Pod.UID) {
 		if other.Sidecar && other.ID == v.ID && other.Target != v.Target {
-			return status.Errorf(codes.AlreadyExists, "volume %s: pod %s/%s has it at %s already", v.ID, v.Pod.Namespace, v.Pod.Name, other.Target)
+			return status.Errorf(codes.AlreadyExists, "volume %s: already published for pod %s/%s at %s", v.ID, v.Pod.Namespace, v.Pod.Name, other.Target)
 		}
 	}
 	r, err := n.putRecord(v, nil)
@@ -101,106 +103,107 @@ func (n *Node) publishSidecarMount(ctx context.Context, v records.Volume, secret
 	if err := n.prepareVolumeDir(v, sockets, files); err != nil {
 		return err
 	}
-	o := n.sidecarMountOf(v)
-	if n.shows(v.Target, o.manager) {
-		n.updateSidecarHandoff(o)
+	m := n.sidecarMountOf(v)
+	if n.shows(v.Target, m.manager) {
+		n.updateSidecarHandoff(m)
 		return nil
 	}
-	return n.ensureSidecarMount(ctx, o)
+	return n.ensureSidecarMount(ctx, m)
 }
 
-// ownFiles are the files of a volume's folder.
+// sidecarMountFiles returns the files of a volume's directory, by name.
 func sidecarMountFiles(v records.Volume, secrets map[string]string) (map[string]string, error) {
 	if v.SubPath != "" {
-		return nil, invalid("volume %s: a pod with its own FUSE server shows the whole dataset: take volumeAttributes.%s away, and write subPath: %s in the container's volumeMounts", v.ID, names.AttributeSubPath, v.SubPath)
+		return nil, invalid("volume %s: volumeAttributes.%s is not supported in a pod with a FUSE sidecar: remove it and set subPath: %s in the container's volumeMounts", v.ID, names.AttributeSubPath, v.SubPath)
 	}
 	files := map[string]string{}
 	for _, key := range sessionFiles() {
 		if secrets[key] == "" || len(secrets[key]) > secretSize {
-			return nil, invalid("volume %s: key %s of the Secret has %d bytes: the PersistentVolume must name Secret %s in nodePublishSecretRef, which the controller makes", v.ID, key, len(secrets[key]), names.Secret(v.Runtime.Name, "fuse"))
+			return nil, invalid("volume %s: key %s of the Secret is missing or too large (%d bytes): nodePublishSecretRef of the PersistentVolume must name Secret %s, which the controller creates", v.ID, key, len(secrets[key]), names.Secret(v.Runtime.Name, "fuse"))
 		}
 		files[key] = secrets[key]
 	}
 	args := secrets[names.FuseSecretArgs]
 	if len(args) > secretSize {
-		return nil, invalid("volume %s: key %s of the Secret has %d bytes, more than %d", v.ID, names.FuseSecretArgs, len(args), secretSize)
+		return nil, invalid("volume %s: key %s of the Secret has %d bytes, the limit is %d", v.ID, names.FuseSecretArgs, len(args), secretSize)
 	}
 	if args == "" {
-		args = "[]" // of a controller of before
+		args = "[]" // Secret of an older controller
 	}
 	files[names.FuseSecretArgs] = args
 	return files, nil
 }
 
-func (n *Node) ensureSidecarMount(ctx context.Context, o *sidecarMount) error {
-	v := o.volume
+func (n *Node) ensureSidecarMount(ctx context.Context, m *sidecarMount) error {
+	v := m.volume
 	before, renewed, err := n.table.Top(v.Target)
 	if err != nil {
 		return err
 	}
-	n.updateSidecarHandoff(o) // a server that is here may bring the mount back
-	if o.manager.Device() == "" && n.config.Cluster.Terminating(v.Pod) {
-		return errors.New("its pod is being deleted, so nothing is mounted any more")
+	n.updateSidecarHandoff(m) // a running server may return the descriptors
+	if m.manager.Device() == "" && n.config.Cluster.Terminating(v.Pod) {
+		return errors.New("not mounted because the pod is being deleted")
 	}
 	if err := mounts.MakeDir(v.Target); err != nil && !renewed {
 		return err
 	}
-	if err := o.manager.Ensure(ctx); err != nil {
+	if err := m.manager.Ensure(ctx); err != nil {
 		return err
 	}
-	after := o.manager.Device()
+	after := m.manager.Device()
 	renewed = renewed && before.Device != after
-	n.log.Info("mounted for a pod that serves itself", "runtime", v.Runtime.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
+	n.log.Info("mounted for a pod with a sidecar", "runtime", v.Runtime.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
 	if renewed {
 		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
-			"the mount of runtime %s in this pod was made anew (device %s before): containers that run since before get \"Transport endpoint is not connected\" from volume %s until they are restarted; new ones read", v.Runtime, before.Device, v.ID))
+			"the mount of runtime %s in this pod was replaced (previous device %s): containers that were started before get \"Transport endpoint is not connected\" from volume %s until they are restarted", v.Runtime, before.Device, v.ID))
 	}
 	return nil
 }
 
-// lendOwn lends the mount at the socket in the volume's folder.
-func (n *Node) updateSidecarHandoff(o *sidecarMount) {
+// updateSidecarHandoff offers the mount at the socket in the volume's directory,
+// if the directory exists.
+func (n *Node) updateSidecarHandoff(m *sidecarMount) {
 	socket := ""
-	if _, there, err := n.table.Top(n.sidecarView(o.volume.Pod.UID)); err == nil && there {
-		if _, err := os.Lstat(n.volumeDir(o.volume)); err == nil {
-			socket = filepath.Join(n.volumeDir(o.volume), names.SessionSocket)
+	if _, mounted, err := n.table.Top(n.sidecarView(m.volume.Pod.UID)); err == nil && mounted {
+		if _, err := os.Lstat(n.volumeDir(m.volume)); err == nil {
+			socket = filepath.Join(n.volumeDir(m.volume), names.SessionSocket)
 		}
 	}
-	o.manager.SetServerSocket(socket)
+	m.manager.SetServerSocket(socket)
 }
 
-// lookAtOwn looks after the mounts that pods serve themselves. One that takes
-// long delays no other.
+// checkSidecarMounts performs the periodic work of all sidecar mounts,
+// concurrently, so that a slow one does not delay the others.
 func (n *Node) checkSidecarMounts() {
 	var group sync.WaitGroup
 	defer group.Wait()
-	for _, o := range n.allSidecarMounts() {
+	for _, m := range n.allSidecarMounts() {
 		group.Go(func() {
-			v := o.volume
-			if o.manager.Tick(n.config.Cluster.Terminating(v.Pod)) {
+			v := m.volume
+			if m.manager.Tick(n.config.Cluster.Terminating(v.Pod)) {
 				n.config.Cluster.RecordEvent(v.Pod, "MountEnded", fmt.Sprintf(
-					"the mount of runtime %s in this pod ended: container %s did not serve it for too long, or somebody else ended it; it is made anew for new containers", v.Runtime, names.SidecarContainer))
+					"the mount of runtime %s in this pod was unmounted: container %s did not serve it for too long, or it was aborted from outside; it is mounted again for new containers", v.Runtime, names.SidecarContainer))
 			}
-			n.updateSidecarHandoff(o)
+			n.updateSidecarHandoff(m)
 		})
 	}
 }
 
-// takeDownOwn takes away what a pod with its own FUSE server has here: one of
-// the volumes that it serves, or the place where it does.
+// unpublishSidecar unpublishes a volume of a pod with a sidecar: a dataset volume
+// or the sidecar's inline volume.
 func (n *Node) unpublishSidecar(v records.Volume) error {
 	if v.Sidecar {
-		o := n.sidecarMountOf(v)
+		m := n.sidecarMountOf(v)
 		n.mu.Lock()
 		delete(n.sidecarMounts, v.Target)
 		n.mu.Unlock()
-		o.manager.Unmount()
+		m.manager.Unmount()
 	}
 	if err := n.table.Clear(v.Target); err != nil {
 		return err
 	}
 	if err := os.Remove(v.Target); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("removing the target: %w", err)
+		return fmt.Errorf("remove %s: %w", v.Target, err)
 	}
 	if err := n.deleteSidecarRecord(v); err != nil {
 		return err

@@ -12,24 +12,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 )
 
-// NodeGetVolumeStats tells what a volume's file system says of itself. A mount
-// that nobody serves is not asked.
+// NodeGetVolumeStats returns the usage of a volume's file system. It returns
+// Unavailable, without a request to the file system, for a mount without a server.
 func (n *Node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	id, path := req.GetVolumeId(), req.GetVolumePath()
 	if id == "" || path == "" {
-		return nil, invalid("the request names no volume id or no volume path")
+		return nil, invalid("the request has no volume id or no volume path")
 	}
 	v, ok := n.store.Get(path)
 	if !ok || v.ID != id {
 		return nil, status.Errorf(codes.NotFound, "volume %s is not published at %q", id, path)
 	}
 	if v.Role == "" {
-		held := n.managerOfVolume(v)
-		if err := held.Serving(); err != nil {
+		manager := n.managerOfVolume(v)
+		if err := manager.Serving(); err != nil {
 			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %v", id, v.Runtime, err)
 		}
-		if !n.shows(path, held) {
-			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %s does not show it", id, v.Runtime, path)
+		if !n.shows(path, manager) {
+			return nil, status.Errorf(codes.Unavailable, "volume %s of runtime %s: %s is not a mount of the runtime", id, v.Runtime, path)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, fileSystemTimeout)

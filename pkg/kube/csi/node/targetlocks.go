@@ -4,13 +4,13 @@ package node
 
 import "sync"
 
-// busy are the targets that somebody works on.
+// targetLocks are locks by target path.
 type targetLocks struct {
 	mu     sync.Mutex
 	locked map[string]bool
 }
 
-// take a target; false when somebody works on it.
+// tryLock locks a target. It returns false if the target is locked already.
 func (b *targetLocks) tryLock(target string) (release func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -25,11 +25,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// patience bounds waits; nothing is asserted about it.
+// testTimeout bounds waits; no test asserts it.
 const testTimeout = 30 * time.Second
 
-// stand is a node with a keeper and a plugin, on real mounts below a directory of
-// the test's own.
+// testbed is a node with a descriptor store and a plugin, with real mounts below a
+// temporary directory.
 type testbed struct {
 	t             *testing.T
 	kubelet       string
@@ -76,7 +76,7 @@ func newTestbed(t *testing.T, change func(*Config)) *testbed {
 	return s
 }
 
-// start the plugin, or its successor.
+// start starts a plugin.
 func (s *testbed) start(change func(*Config)) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -105,7 +105,8 @@ func (s *testbed) start(change func(*Config)) {
 	})
 }
 
-// restart the plugin as if it had been killed: nothing is unmounted.
+// restart replaces the plugin without unmounting anything, as if it had been
+// killed.
 func (s *testbed) restart(change func(*Config)) {
 	s.t.Helper()
 	s.stopNode()
@@ -126,7 +127,7 @@ func podContext(pod string, more map[string]string) map[string]string {
 	return all
 }
 
-// files is a request for a runtime's files.
+// filesRequest returns a publish request for a dataset volume.
 func (s *testbed) filesRequest(pod string, more map[string]string) *csi.NodePublishVolumeRequest {
 	attributes := map[string]string{
 		names.AttributeRuntimeNamespace: "ns", names.AttributeRuntimeName: "hadoop", names.AttributeMountType: "jindo",
@@ -138,7 +139,7 @@ func (s *testbed) filesRequest(pod string, more map[string]string) *csi.NodePubl
 	}
 }
 
-// inline is a request for a meeting place.
+// inlineRequest returns a publish request for an inline volume.
 func (s *testbed) inlineRequest(pod, role string) *csi.NodePublishVolumeRequest {
 	return &csi.NodePublishVolumeRequest{
 		VolumeId: "csi-" + pod, TargetPath: s.target(pod, "session"), VolumeCapability: directory(),
@@ -161,8 +162,8 @@ func (s *testbed) publish(req *csi.NodePublishVolumeRequest) error {
 	return err
 }
 
-// mustPublish as the kubelet does: again and again, as long as it is told that
-// the driver is not able to yet.
+// mustPublish publishes as the kubelet does: it retries while the driver returns
+// Unavailable.
 func (s *testbed) mustPublish(req *csi.NodePublishVolumeRequest) {
 	s.t.Helper()
 	s.eventually("published "+req.GetTargetPath(), func() bool {
@@ -188,7 +189,7 @@ func (s *testbed) eventually(what string, holds func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.t.Fatalf("never: %s", what)
+			s.t.Fatalf("timeout waiting for: %s", what)
 		}
 	}
 }
@@ -224,11 +225,11 @@ func (s *testbed) read(path string) {
 	s.t.Helper()
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != content {
-		s.t.Fatalf("reading %s: %q, %v", path, got, err)
+		s.t.Fatalf("read %s: %q, %v", path, got, err)
 	}
 }
 
-// mountsBelow answers the mounts below a path.
+// mountsBelow returns the mounts below a path.
 func (s *testbed) mountsBelow(path string) []mounts.Entry {
 	s.t.Helper()
 	table, err := mounts.OpenTable()
@@ -243,7 +244,7 @@ func (s *testbed) mountsBelow(path string) []mounts.Entry {
 	return found
 }
 
-// fakeCluster remembers what it was told.
+// fakeCluster is a Cluster that records labels and events.
 type fakeCluster struct {
 	mu          sync.Mutex
 	labels      map[string]bool
@@ -251,7 +252,8 @@ type fakeCluster struct {
 	terminating map[string]bool
 	events      []string
 	err         error
-	// sidecars are the handles that pods serve themselves.
+	// sidecars are the handles that pods' sidecars serve. For a nil list Sidecar
+	// returns an error.
 	sidecars     map[string][]string
 	sidecarCalls int
 }
@@ -265,7 +267,7 @@ func (c *fakeCluster) Sidecar(_ context.Context, pod records.Pod) ([]string, err
 	defer c.mu.Unlock()
 	c.sidecarCalls++
 	if handles, known := c.sidecars[pod.Name]; known && handles == nil {
-		return nil, errors.New("the API server is away")
+		return nil, errors.New("API server is unavailable")
 	}
 	return c.sidecars[pod.Name], nil
 }
