@@ -27,19 +27,19 @@ import (
 
 const (
 	// life of what the authority signs; it is renewed when a third is left.
-	life        = 365 * 24 * time.Hour
-	renewBefore = life / 3
+	certLifetime = 365 * 24 * time.Hour
+	renewBefore  = certLifetime / 3
 	// identityLife of the controllers' own certificates, which stay in memory.
-	identityLife = 24 * time.Hour
+	identityLifetime = 24 * time.Hour
 	// checkEvery is how often Secrets are read again although nothing is to
 	// change in them.
-	checkEvery = time.Minute
+	recheckInterval = time.Minute
 
 	caKey = "ca.key"
 )
 
 // Keeper keeps the Secrets of all runtimes. It is safe for concurrent use.
-type Keeper struct {
+type Manager struct {
 	// Client writes, and Live reads past every cache.
 	Client client.Client
 	Live   client.Reader
@@ -48,18 +48,18 @@ type Keeper struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
-	mu      sync.Mutex
-	checked map[types.UID]check
+	mu    sync.Mutex
+	cache map[types.UID]cachedState
 }
 
 // check is what is known of the Secrets of one runtime.
-type check struct {
+type cachedState struct {
 	authority *mtls.Authority
-	wanted    string
-	at        time.Time
+	digest    string
+	checkedAt time.Time
 }
 
-func (k *Keeper) now() time.Time {
+func (k *Manager) now() time.Time {
 	if k.Now != nil {
 		return k.Now()
 	}
@@ -67,11 +67,11 @@ func (k *Keeper) now() time.Time {
 }
 
 // Authority answers the authority of a runtime, made when there is none.
-func (k *Keeper) Authority(ctx context.Context, runtime *v1alpha1.JindoRuntime) (*mtls.Authority, error) {
+func (k *Manager) Authority(ctx context.Context, runtime *v1alpha1.JindoRuntime) (*mtls.Authority, error) {
 	k.mu.Lock()
-	known, ok := k.checked[runtime.UID]
+	known, ok := k.cache[runtime.UID]
 	k.mu.Unlock()
-	if ok && known.authority != nil && k.now().Sub(known.at) < checkEvery {
+	if ok && known.authority != nil && k.now().Sub(known.checkedAt) < recheckInterval {
 		return known.authority, nil
 	}
 	name := names.AuthoritySecret(string(runtime.UID))
@@ -94,7 +94,7 @@ func (k *Keeper) Authority(ctx context.Context, runtime *v1alpha1.JindoRuntime) 
 
 // create makes an authority. Where another controller was faster, its authority
 // is the one.
-func (k *Keeper) create(ctx context.Context, runtime *v1alpha1.JindoRuntime, name string) (*corev1.Secret, error) {
+func (k *Manager) create(ctx context.Context, runtime *v1alpha1.JindoRuntime, name string) (*corev1.Secret, error) {
 	authority, err := mtls.NewAuthority(runtime.Namespace + "/" + runtime.Name)
 	if err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (k *Keeper) create(ctx context.Context, runtime *v1alpha1.JindoRuntime, nam
 // Identity is a certificate of the role admin for whoever calls the components
 // of a runtime. It is good for half a day.
 func Identity(authority *mtls.Authority, name string) (*mtls.Identity, error) {
-	pair, err := authority.Issue(mtls.Peer{Role: mtls.Admin, Name: name}, nil, identityLife)
+	pair, err := authority.Issue(mtls.Peer{Role: mtls.Admin, Name: name}, nil, identityLifetime)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +131,8 @@ func Identity(authority *mtls.Authority, name string) (*mtls.Identity, error) {
 }
 
 // Forget drops what is known of a runtime that is gone.
-func (k *Keeper) Forget(uid types.UID) {
+func (k *Manager) Forget(uid types.UID) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	delete(k.checked, uid)
+	delete(k.cache, uid)
 }

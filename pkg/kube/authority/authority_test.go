@@ -19,32 +19,32 @@ import (
 )
 
 // stand is a keeper with a cluster in memory and a clock.
-type stand struct {
+type testbed struct {
 	t *testing.T
-	*Keeper
+	*Manager
 	clock   time.Time
 	runtime *v1alpha1.JindoRuntime
 }
 
-func newStand(t *testing.T) *stand {
+func newTestbed(t *testing.T) *testbed {
 	t.Helper()
 	scheme := kruntime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
 	c := fake.NewClientBuilder().WithScheme(scheme).Build()
-	s := &stand{t: t, clock: time.Now(), runtime: &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "hadoop", UID: "u1"}}}
-	s.Keeper = &Keeper{Client: c, Live: c, SystemNamespace: "fluid-system", Now: func() time.Time { return s.clock }}
+	s := &testbed{t: t, clock: time.Now(), runtime: &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "hadoop", UID: "u1"}}}
+	s.Manager = &Manager{Client: c, Live: c, SystemNamespace: "fluid-system", Now: func() time.Time { return s.clock }}
 	s.replicas(3, 2)
 	return s
 }
 
-func (s *stand) replicas(masters, workers int32) {
+func (s *testbed) replicas(masters, workers int32) {
 	s.runtime.Spec.Master.Replicas, s.runtime.Spec.Replicas = &masters, &workers
 }
 
 // sync answers what the Secret of each role holds afterwards.
-func (s *stand) sync() map[string]map[string][]byte {
+func (s *testbed) sync() map[string]map[string][]byte {
 	s.t.Helper()
 	p, err := plan.Build(nil, s.runtime)
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *stand) sync() map[string]map[string][]byte {
 	return all
 }
 
-func (s *stand) secret(namespace, name string) *corev1.Secret {
+func (s *testbed) secret(namespace, name string) *corev1.Secret {
 	s.t.Helper()
 	secret := &corev1.Secret{}
 	if err := s.Client.Get(s.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
@@ -73,12 +73,12 @@ func (s *stand) secret(namespace, name string) *corev1.Secret {
 	return secret
 }
 
-func same(a, b map[string][]byte, key string) bool {
+func equalKey(a, b map[string][]byte, key string) bool {
 	return len(a[key]) > 0 && bytes.Equal(a[key], b[key])
 }
 
 func TestEveryRoleHasItsCertificate(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	all := s.sync()
 	for _, test := range []struct {
 		role, cert, key string
@@ -109,7 +109,7 @@ func TestEveryRoleHasItsCertificate(t *testing.T) {
 }
 
 func TestArgumentsForServersElsewhere(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	s.runtime.Spec.Fuse.Args = []string{"-oattr_timeout=7200", "-oentry_timeout=7200", "-onegative_timeout=60"}
 	got := string(s.sync()["fuse"][names.FuseSecretArgs])
 	if want := `["--attr-timeout=2h0m0s","--entry-timeout=2h0m0s","--negative-timeout=1m0s"]`; got != want {
@@ -121,19 +121,19 @@ func TestArgumentsForServersElsewhere(t *testing.T) {
 }
 
 func TestGrowingReissuesNobody(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	before := s.sync()
 	s.replicas(3, 4)
 	after := s.sync()
 	for _, key := range []string{"hadoop-jindofs-worker-0.crt", "hadoop-jindofs-worker-1.key"} {
-		if !same(before["worker"], after["worker"], key) {
+		if !equalKey(before["worker"], after["worker"], key) {
 			t.Errorf("%s was issued anew", key)
 		}
 	}
 	if len(after["worker"]["hadoop-jindofs-worker-3.crt"]) == 0 {
 		t.Error("the fourth worker has none")
 	}
-	if !same(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
+	if !equalKey(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
 		t.Error("a master's was issued anew")
 	}
 	s.replicas(3, 1)
@@ -149,16 +149,16 @@ func TestRenewal(t *testing.T) {
 		renewed bool
 	}{
 		{"at once", 0, false},
-		{"after half its life", life / 2, false},
-		{"after more than two thirds", life*2/3 + time.Hour, true},
-		{"after it has ended", life + time.Hour, true},
+		{"after half its life", certLifetime / 2, false},
+		{"after more than two thirds", certLifetime*2/3 + time.Hour, true},
+		{"after it has ended", certLifetime + time.Hour, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStand(t)
+			s := newTestbed(t)
 			before := s.sync()
 			s.clock = s.clock.Add(test.after)
 			after := s.sync()
-			if got := !same(before["admin"], after["admin"], "tls.crt"); got != test.renewed {
+			if got := !equalKey(before["admin"], after["admin"], "tls.crt"); got != test.renewed {
 				t.Errorf("renewed: %v, want %v", got, test.renewed)
 			}
 		})
@@ -168,7 +168,7 @@ func TestRenewal(t *testing.T) {
 // A Secret that is lost or spoilt is mended within a minute, an authority that
 // is lost is replaced with everything it signed.
 func TestMending(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	before := s.sync()
 	spoilt := s.secret("team", names.Secret("hadoop", "admin"))
 	spoilt.Data["tls.crt"] = []byte("torn")
@@ -179,27 +179,27 @@ func TestMending(t *testing.T) {
 	if err := s.Client.Delete(t.Context(), lost); err != nil {
 		t.Fatal(err)
 	}
-	s.clock = s.clock.Add(checkEvery)
+	s.clock = s.clock.Add(recheckInterval)
 	after := s.sync()
 	if bytes.Equal(after["admin"]["tls.crt"], []byte("torn")) || len(after["fuse"]["tls.crt"]) == 0 {
 		t.Error("it is not mended")
 	}
-	if !same(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
+	if !equalKey(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
 		t.Error("what was good was issued anew")
 	}
 	if err := s.Client.Delete(t.Context(), s.secret("fluid-system", names.AuthoritySecret("u1"))); err != nil {
 		t.Fatal(err)
 	}
-	s.clock = s.clock.Add(checkEvery)
+	s.clock = s.clock.Add(recheckInterval)
 	anew := s.sync()
-	if same(after["admin"], anew["admin"], "ca.crt") || same(after["master"], anew["master"], "hadoop-jindofs-master-0.crt") {
+	if equalKey(after["admin"], anew["admin"], "ca.crt") || equalKey(after["master"], anew["master"], "hadoop-jindofs-master-0.crt") {
 		t.Error("what the lost authority signed is still there")
 	}
 }
 
 // Another's Secret of the same name is not touched.
 func TestAnothersSecret(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: names.Secret("hadoop", "fuse")}, Data: map[string][]byte{"mine": []byte("x")}}
 	if err := s.Client.Create(t.Context(), theirs); err != nil {
 		t.Fatal(err)

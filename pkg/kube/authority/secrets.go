@@ -28,31 +28,31 @@ import (
 )
 
 // leaf is one certificate in a Secret.
-type leaf struct {
+type certificate struct {
 	peer      mtls.Peer
 	hosts     []string
 	cert, key string // keys in the Secret
 }
 
 // wanted is one Secret as it should be.
-type wanted struct {
-	role   string
-	leaves []leaf
+type desiredSecret struct {
+	role         string
+	certificates []certificate
 	// files beside the certificates.
 	files map[string][]byte
 }
 
 // Sync brings the Secrets of a runtime's roles up to date.
-func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Topology) error {
-	secrets, err := secretsOf(p, members, authority)
+func (k *Manager) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Topology) error {
+	secrets, err := desiredSecrets(p, members, authority)
 	if err != nil {
 		return err
 	}
 	digest := digestOf(secrets)
 	k.mu.Lock()
-	known := k.checked[runtime.UID]
+	known := k.cache[runtime.UID]
 	k.mu.Unlock()
-	if known.wanted == digest && k.now().Sub(known.at) < checkEvery {
+	if known.digest == digest && k.now().Sub(known.checkedAt) < recheckInterval {
 		return nil
 	}
 	at := k.now()
@@ -63,43 +63,43 @@ func (k *Keeper) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, autho
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.checked == nil {
-		k.checked = map[types.UID]check{}
+	if k.cache == nil {
+		k.cache = map[types.UID]cachedState{}
 	}
-	k.checked[runtime.UID] = check{authority: authority, wanted: digest, at: at}
+	k.cache[runtime.UID] = cachedState{authority: authority, digest: digest, checkedAt: at}
 	return nil
 }
 
-func secretsOf(p *plan.Plan, members topology.Topology, authority *mtls.Authority) ([]wanted, error) {
+func desiredSecrets(p *plan.Plan, members topology.Topology, authority *mtls.Authority) ([]desiredSecret, error) {
 	raw, err := members.Marshal()
 	if err != nil {
 		return nil, err
 	}
 	ca := map[string][]byte{mtls.CAFile: authority.CertPEM()}
-	args, err := json.Marshal(behaviour(p.Fuse))
+	args, err := json.Marshal(fuseArgs(p.Fuse))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the arguments of FUSE servers: %w", err)
 	}
 	forFuse := map[string][]byte{mtls.CAFile: authority.CertPEM(), names.FuseSecretRoster: raw, names.FuseSecretArgs: args}
-	single := func(role mtls.Role, name string) []leaf {
-		return []leaf{{peer: mtls.Peer{Role: role, Name: name}, cert: mtls.CertFile, key: mtls.KeyFile}}
+	single := func(role mtls.Role, name string) []certificate {
+		return []certificate{{peer: mtls.Peer{Role: role, Name: name}, cert: mtls.CertFile, key: mtls.KeyFile}}
 	}
-	secrets := []wanted{
-		{role: string(plan.RoleFuse), leaves: single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse))), files: forFuse},
-		{role: "admin", leaves: single(mtls.Admin, "admin"), files: ca},
+	secrets := []desiredSecret{
+		{role: string(plan.RoleFuse), certificates: single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse))), files: forFuse},
+		{role: "admin", certificates: single(mtls.Admin, "admin"), files: ca},
 	}
 	if p.Masters != nil {
-		secrets = append(secrets, wanted{role: string(plan.RoleMaster), leaves: instances(mtls.Master, members.Masters), files: ca})
+		secrets = append(secrets, desiredSecret{role: string(plan.RoleMaster), certificates: instances(mtls.Master, members.Masters), files: ca})
 	}
 	if p.Workers != nil {
-		secrets = append(secrets, wanted{role: string(plan.RoleWorker), leaves: instances(mtls.Worker, members.Workers), files: ca})
+		secrets = append(secrets, desiredSecret{role: string(plan.RoleWorker), certificates: instances(mtls.Worker, members.Workers), files: ca})
 	}
 	return secrets, nil
 }
 
 // behaviour are the arguments of a FUSE server that hold wherever it runs: those
 // that name no place of the pods that the controller makes.
-func behaviour(c *plan.Component) []string {
+func fuseArgs(c *plan.Component) []string {
 	args := []string{}
 	if c == nil {
 		return args
@@ -112,18 +112,18 @@ func behaviour(c *plan.Component) []string {
 	return args
 }
 
-func instances(role mtls.Role, members []topology.Member) []leaf {
-	leaves := make([]leaf, len(members))
+func instances(role mtls.Role, members []topology.Member) []certificate {
+	leaves := make([]certificate, len(members))
 	for i, m := range members {
-		leaves[i] = leaf{peer: mtls.Peer{Role: role, Name: m.Name}, hosts: []string{m.Host, m.Name}, cert: m.Name + ".crt", key: m.Name + ".key"}
+		leaves[i] = certificate{peer: mtls.Peer{Role: role, Name: m.Name}, hosts: []string{m.Host, m.Name}, cert: m.Name + ".crt", key: m.Name + ".key"}
 	}
 	return leaves
 }
 
-func digestOf(secrets []wanted) string {
+func digestOf(secrets []desiredSecret) string {
 	sum := sha256.New()
 	for _, s := range secrets {
-		fmt.Fprintln(sum, s.role, s.leaves)
+		fmt.Fprintln(sum, s.role, s.certificates)
 		for _, name := range slices.Sorted(maps.Keys(s.files)) {
 			fmt.Fprintln(sum, name, len(s.files[name]))
 			sum.Write(s.files[name])
@@ -132,7 +132,7 @@ func digestOf(secrets []wanted) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func (k *Keeper) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, want wanted) error {
+func (k *Manager) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, want desiredSecret) error {
 	key := client.ObjectKey{Namespace: runtime.Namespace, Name: names.Secret(runtime.Name, want.role)}
 	there := &corev1.Secret{}
 	err := k.Live.Get(ctx, key, there)
@@ -143,7 +143,7 @@ func (k *Keeper) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, autho
 	if !missing && !metav1.IsControlledBy(there, runtime) {
 		return fmt.Errorf("Secret %s is there and does not belong to this JindoRuntime: delete it, or give the runtime another name", key) //nolint:staticcheck // A Kind begins it.
 	}
-	data, err := k.material(authority, there.Data, want)
+	data, err := k.secretData(authority, there.Data, want)
 	if err != nil {
 		return err
 	}
@@ -166,12 +166,12 @@ func (k *Keeper) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, autho
 }
 
 // material is what a Secret should hold: what is there as long as it is good.
-func (k *Keeper) material(authority *mtls.Authority, there map[string][]byte, want wanted) (map[string][]byte, error) {
+func (k *Manager) secretData(authority *mtls.Authority, there map[string][]byte, want desiredSecret) (map[string][]byte, error) {
 	data := maps.Clone(want.files)
-	for _, l := range want.leaves {
+	for _, l := range want.certificates {
 		cert, key := there[l.cert], there[l.key]
-		if !k.good(authority, l, cert, key) {
-			pair, err := authority.Issue(l.peer, l.hosts, life)
+		if !k.valid(authority, l, cert, key) {
+			pair, err := authority.Issue(l.peer, l.hosts, certLifetime)
 			if err != nil {
 				return nil, err
 			}
@@ -183,7 +183,7 @@ func (k *Keeper) material(authority *mtls.Authority, there map[string][]byte, wa
 }
 
 // good tells whether a certificate needs no renewal.
-func (k *Keeper) good(authority *mtls.Authority, l leaf, certPEM, keyPEM []byte) bool {
+func (k *Manager) valid(authority *mtls.Authority, l certificate, certPEM, keyPEM []byte) bool {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return false

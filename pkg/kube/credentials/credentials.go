@@ -64,9 +64,9 @@ func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alp
 	}
 	missing := err != nil
 	if !missing && current.Labels[names.LabelManagedBy] != names.ManagedBy {
-		return Result{Problems: foreign(name, p)}, nil
+		return Result{Problems: conflictProblems(name, p)}, nil
 	}
-	collection := collector{ctx: ctx, live: live, namespace: owner.Namespace, old: current.Data, data: map[string][]byte{}, read: map[string]found{}}
+	collection := collector{ctx: ctx, live: live, namespace: owner.Namespace, old: current.Data, data: map[string][]byte{}, read: map[string]secretResult{}}
 	if err := collection.collect(p.Credentials); err != nil {
 		return Result{}, err
 	}
@@ -90,7 +90,7 @@ func secret(name types.NamespacedName, owner *v1alpha1.JindoRuntime, data map[st
 
 // foreign is the problem of every mount when somebody else's Secret has the
 // name of ours.
-func foreign(name types.NamespacedName, p *plan.Plan) []Problem {
+func conflictProblems(name types.NamespacedName, p *plan.Plan) []Problem {
 	var problems []Problem
 	for _, c := range p.Credentials {
 		problems = append(problems, Problem{Mount: c.SecretRef, Message: fmt.Sprintf(
@@ -101,9 +101,9 @@ func foreign(name types.NamespacedName, p *plan.Plan) []Problem {
 }
 
 // found is a Secret as it was read, or why it could not be.
-type found struct {
-	data map[string][]byte
-	why  string
+type secretResult struct {
+	data    map[string][]byte
+	problem string
 }
 
 // collector gathers the values of all mounts.
@@ -113,7 +113,7 @@ type collector struct {
 	namespace string
 	old       map[string][]byte
 	data      map[string][]byte
-	read      map[string]found
+	read      map[string]secretResult
 	problems  []Problem
 }
 
@@ -123,7 +123,7 @@ func (c *collector) collect(all []plan.Credentials) error {
 			c.data[ufs.CredentialKey(mount.SecretRef, option)] = []byte(string(mount.Literal[option]))
 		}
 		for _, ref := range mount.Refs {
-			if err := c.reference(mount.SecretRef, ref); err != nil {
+			if err := c.collectRef(mount.SecretRef, ref); err != nil {
 				return err
 			}
 		}
@@ -131,7 +131,7 @@ func (c *collector) collect(all []plan.Credentials) error {
 	return nil
 }
 
-func (c *collector) reference(mount string, ref plan.SecretKeyRef) error {
+func (c *collector) collectRef(mount string, ref plan.SecretKeyRef) error {
 	secret, err := c.secret(ref.Name)
 	if err != nil {
 		return err
@@ -140,16 +140,16 @@ func (c *collector) reference(mount string, ref plan.SecretKeyRef) error {
 	value, has := secret.data[ref.Key]
 	empty := strings.TrimSpace(string(value)) == ""
 	switch {
-	case secret.why != "":
+	case secret.problem != "":
 		// An optional key is that of a Secret whose other keys are needed.
-		c.missing(mount, key, ref, secret.why, ref.Optional)
+		c.keepPrevious(mount, key, ref, secret.problem, ref.Optional)
 	case !has:
-		c.missing(mount, key, ref, fmt.Sprintf("Secret %s in namespace %s has no key %s: add it", ref.Name, c.namespace, ref.Key), ref.Optional)
+		c.keepPrevious(mount, key, ref, fmt.Sprintf("Secret %s in namespace %s has no key %s: add it", ref.Name, c.namespace, ref.Key), ref.Optional)
 		if ref.Optional {
 			delete(c.data, key)
 		}
 	case empty:
-		c.missing(mount, key, ref, fmt.Sprintf("key %s of Secret %s in namespace %s is empty: write the value into it", ref.Key, ref.Name, c.namespace), ref.Optional)
+		c.keepPrevious(mount, key, ref, fmt.Sprintf("key %s of Secret %s in namespace %s is empty: write the value into it", ref.Key, ref.Name, c.namespace), ref.Optional)
 	default:
 		c.data[key] = value
 	}
@@ -157,7 +157,7 @@ func (c *collector) reference(mount string, ref plan.SecretKeyRef) error {
 }
 
 // missing keeps what was there before.
-func (c *collector) missing(mount, key string, ref plan.SecretKeyRef, why string, silent bool) {
+func (c *collector) keepPrevious(mount, key string, ref plan.SecretKeyRef, why string, silent bool) {
 	old, kept := c.old[key]
 	if kept {
 		c.data[key] = old
@@ -169,22 +169,22 @@ func (c *collector) missing(mount, key string, ref plan.SecretKeyRef, why string
 }
 
 // secret reads each Secret once.
-func (c *collector) secret(name string) (found, error) {
+func (c *collector) secret(name string) (secretResult, error) {
 	if secret, ok := c.read[name]; ok {
 		return secret, nil
 	}
 	object := &corev1.Secret{}
 	err := c.live.Get(c.ctx, types.NamespacedName{Namespace: c.namespace, Name: name}, object)
-	var secret found
+	var secret secretResult
 	switch {
 	case err == nil:
 		secret.data = object.Data
 	case apierrors.IsNotFound(err):
-		secret.why = fmt.Sprintf("there is no Secret %s in namespace %s: create it", name, c.namespace)
+		secret.problem = fmt.Sprintf("there is no Secret %s in namespace %s: create it", name, c.namespace)
 	case apierrors.IsForbidden(err):
-		secret.why = fmt.Sprintf("the controller may not read Secret %s in namespace %s: allow its service account to get secrets there", name, c.namespace)
+		secret.problem = fmt.Sprintf("the controller may not read Secret %s in namespace %s: allow its service account to get secrets there", name, c.namespace)
 	default:
-		return found{}, fmt.Errorf("reading Secret %s/%s: %w", c.namespace, name, err)
+		return secretResult{}, fmt.Errorf("reading Secret %s/%s: %w", c.namespace, name, err)
 	}
 	c.read[name] = secret
 	return secret, nil

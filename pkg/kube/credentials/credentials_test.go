@@ -46,7 +46,7 @@ func fromSecret() *plan.Plan {
 
 var target = types.NamespacedName{Namespace: "default", Name: "hadoop-jindofs-credentials"}
 
-func held(t *testing.T, c client.Client) map[string]string {
+func secretData(t *testing.T, c client.Client) map[string]string {
 	t.Helper()
 	s := &corev1.Secret{}
 	if err := c.Get(t.Context(), target, s); err != nil {
@@ -120,7 +120,7 @@ func TestSync(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := fake.NewClientBuilder().WithObjects(test.objects...).Build()
 			result := sync(t, c, test.plan)
-			if got := held(t, c); !maps.Equal(got, test.want) {
+			if got := secretData(t, c); !maps.Equal(got, test.want) {
 				t.Errorf("it holds %v", got)
 			}
 			if len(result.Problems) != len(test.problems) {
@@ -163,14 +163,14 @@ func TestRotationAndLoss(t *testing.T) {
 	}
 	result := sync(t, c, fromSecret())
 	rotated := map[string]string{"hadoop__fs.oss.accessKeyId": "AK2", "hadoop__fs.oss.accessKeySecret": "SK2"}
-	if got := held(t, c); !maps.Equal(got, rotated) || !result.Changed || len(result.Problems) > 0 {
+	if got := secretData(t, c); !maps.Equal(got, rotated) || !result.Changed || len(result.Problems) > 0 {
 		t.Errorf("after the rotation it holds %v: %+v", got, result)
 	}
 	if err := c.Delete(t.Context(), keys); err != nil {
 		t.Fatal(err)
 	}
 	result = sync(t, c, fromSecret())
-	if got := held(t, c); !maps.Equal(got, rotated) || result.Changed {
+	if got := secretData(t, c); !maps.Equal(got, rotated) || result.Changed {
 		t.Errorf("after the loss it holds %v", got)
 	}
 	if len(result.Problems) != 2 || !strings.Contains(result.Problems[0].Message, "there is no Secret keys") || !strings.Contains(result.Problems[0].Message, "goes on being used") {
@@ -178,7 +178,7 @@ func TestRotationAndLoss(t *testing.T) {
 	}
 	// A mount that is gone takes its credentials with it.
 	sync(t, c, &plan.Plan{})
-	if got := held(t, c); len(got) > 0 {
+	if got := secretData(t, c); len(got) > 0 {
 		t.Errorf("it still holds %v", got)
 	}
 }

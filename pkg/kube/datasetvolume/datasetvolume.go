@@ -20,7 +20,7 @@ import (
 
 // DefaultPatience is how long Kubernetes may take to let go of a volume or
 // claim that no pod uses.
-const DefaultPatience = 30 * time.Second
+const DefaultProtectionTimeout = 30 * time.Second
 
 // Volumes of Datasets.
 type Volumes struct {
@@ -29,10 +29,10 @@ type Volumes struct {
 	Live client.Reader
 	// Patience before the protection of what nobody uses is taken away;
 	// DefaultPatience when it is 0.
-	Patience time.Duration
+	ProtectionTimeout time.Duration
 	// DespitePods takes the protection away although there are pods: those of
 	// a node that does not answer.
-	DespitePods bool
+	IgnorePods bool
 }
 
 // State of a Dataset's volume.
@@ -45,7 +45,7 @@ type State struct {
 	Waiting string
 	// Differs says, for people, what was changed and cannot be while the volume
 	// is there.
-	Differs string
+	NotApplied string
 }
 
 // Ensure makes the volume and the claim of a Dataset that a runtime serves.
@@ -54,14 +54,14 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 	if err != nil {
 		return State{}, err
 	}
-	if conflict := conflict(dataset.Namespace, dataset.Name, pvc, pv); conflict != "" {
+	if conflict := conflictMessage(dataset.Namespace, dataset.Name, pvc, pv); conflict != "" {
 		return State{Conflict: conflict}, nil
 	}
-	if waiting := terminating(pvc, pv); waiting != "" {
+	if waiting := terminatingMessage(pvc, pv); waiting != "" {
 		return State{Waiting: waiting}, nil
 	}
 	if pv != nil && pv.Spec.CSI.VolumeAttributes[names.AttributeRuntimeName] != runtime.Name {
-		return v.move(ctx, dataset, pv, runtime)
+		return v.moveToRuntime(ctx, dataset, pv, runtime)
 	}
 	if err := v.ensureVolume(ctx, dataset, runtime, pvc, pv); err != nil {
 		return State{}, err
@@ -70,16 +70,16 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 		if err := v.Client.Apply(ctx, desiredClaim(dataset, runtime), client.FieldOwner(names.FieldManager), client.ForceOwnership); err != nil {
 			return State{}, fmt.Errorf("applying PersistentVolumeClaim %s/%s: %w", dataset.Namespace, dataset.Name, err)
 		}
-		return State{Waiting: waitsForBinding(dataset)}, nil
+		return State{Waiting: notBoundMessage(dataset)}, nil
 	}
-	state := State{Bound: pvc.Status.Phase == corev1.ClaimBound, Differs: differs(dataset, pvc)}
+	state := State{Bound: pvc.Status.Phase == corev1.ClaimBound, NotApplied: changedAccessModes(dataset, pvc)}
 	if !state.Bound {
-		state.Waiting = waitsForBinding(dataset)
+		state.Waiting = notBoundMessage(dataset)
 	}
 	return state, nil
 }
 
-func waitsForBinding(dataset *v1alpha1.Dataset) string {
+func notBoundMessage(dataset *v1alpha1.Dataset) string {
 	return fmt.Sprintf("PersistentVolumeClaim %s is not bound to PersistentVolume %s yet", dataset.Name, names.Volume(dataset.Namespace, dataset.Name))
 }
 
@@ -112,15 +112,15 @@ func (v Volumes) ensureVolume(ctx context.Context, dataset *v1alpha1.Dataset, ru
 }
 
 // move replaces the volume of another runtime once no pod uses it.
-func (v Volumes) move(ctx context.Context, dataset *v1alpha1.Dataset, pv *corev1.PersistentVolume, runtime *v1alpha1.JindoRuntime) (State, error) {
+func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, pv *corev1.PersistentVolume, runtime *v1alpha1.JindoRuntime) (State, error) {
 	users, err := Users(ctx, v.Live, dataset.Namespace, dataset.Name)
 	if err != nil {
 		return State{}, err
 	}
 	earlier := pv.Spec.CSI.VolumeAttributes[names.AttributeRuntimeName]
 	if len(users) > 0 {
-		return State{Bound: true, Differs: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when nothing does",
-			dataset.Name, earlier, Mounting(users), runtime.Name)}, nil
+		return State{Bound: true, NotApplied: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when nothing does",
+			dataset.Name, earlier, PodsMount(users), runtime.Name)}, nil
 	}
 	if _, err := v.Remove(ctx, dataset.Namespace, dataset.Name); err != nil {
 		return State{}, err
@@ -162,26 +162,26 @@ func (v Volumes) find(ctx context.Context, key types.NamespacedName, object clie
 
 // conflict says what stands in the place of the claim or the volume and is not
 // the Dataset's.
-func conflict(namespace, name string, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
-	if pvc != nil && !ours(pvc) {
+func conflictMessage(namespace, name string, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+	if pvc != nil && !managed(pvc) {
 		return fmt.Sprintf("there is a PersistentVolumeClaim %s in namespace %s that was not made for this Dataset: delete it, or give the Dataset another name", name, namespace)
 	}
-	if pv == nil || ours(pv) && pv.Spec.CSI != nil && isFor(pv, namespace, name) {
+	if pv == nil || managed(pv) && pv.Spec.CSI != nil && claimedBy(pv, namespace, name) {
 		return ""
 	}
 	return fmt.Sprintf("there is a PersistentVolume %s that was not made for this Dataset: delete it, or give the Dataset another name", pv.Name)
 }
 
-func isFor(pv *corev1.PersistentVolume, namespace, name string) bool {
+func claimedBy(pv *corev1.PersistentVolume, namespace, name string) bool {
 	ref := pv.Spec.ClaimRef
 	return ref != nil && ref.Namespace == namespace && ref.Name == name
 }
 
-func ours(object client.Object) bool {
+func managed(object client.Object) bool {
 	return object.GetLabels()[names.LabelManagedBy] == names.ManagedBy
 }
 
-func terminating(pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+func terminatingMessage(pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
 	switch {
 	case pvc != nil && pvc.DeletionTimestamp != nil:
 		return fmt.Sprintf("PersistentVolumeClaim %s is being deleted and is made again once it is gone", pvc.Name)
@@ -192,10 +192,10 @@ func terminating(pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume)
 }
 
 // There says whether a Dataset has a claim or volume that was made for it.
-func (v Volumes) There(ctx context.Context, namespace, name string) (bool, error) {
+func (v Volumes) Exists(ctx context.Context, namespace, name string) (bool, error) {
 	pvc, pv, err := v.get(ctx, namespace, name)
 	if err != nil {
 		return false, err
 	}
-	return pvc != nil && ours(pvc) || pv != nil && ours(pv) && isFor(pv, namespace, name), nil
+	return pvc != nil && managed(pvc) || pv != nil && managed(pv) && claimedBy(pv, namespace, name), nil
 }

@@ -15,7 +15,7 @@ func TestMounting(t *testing.T) {
 		"pods a, b, c, d and e mount":         {"a", "b", "c", "d", "e"},
 		"pods a, b, c, d, e and 2 more mount": {"a", "b", "c", "d", "e", "f", "g"},
 	} {
-		if got := datasetvolume.Mounting(users); got != want {
+		if got := datasetvolume.PodsMount(users); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

@@ -34,7 +34,7 @@ func Size(dataset *v1alpha1.Dataset) (resource.Quantity, error) {
 }
 
 // modes of access, read-only where none is given.
-func modes(dataset *v1alpha1.Dataset) []corev1.PersistentVolumeAccessMode {
+func accessModes(dataset *v1alpha1.Dataset) []corev1.PersistentVolumeAccessMode {
 	if len(dataset.Spec.AccessModes) == 0 {
 		return []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
 	}
@@ -61,7 +61,7 @@ func desiredVolume(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pv
 	secret := corev1ac.SecretReference().WithNamespace(runtime.Namespace).WithName(names.Secret(runtime.Name, "fuse"))
 	source := corev1ac.CSIPersistentVolumeSource().WithDriver(names.Driver).WithVolumeHandle(name).
 		WithReadOnly(dataset.Spec.ReadOnly()).WithVolumeAttributes(attributes(runtime)).WithNodePublishSecretRef(secret)
-	spec := corev1ac.PersistentVolumeSpec().WithAccessModes(modes(dataset)...).
+	spec := corev1ac.PersistentVolumeSpec().WithAccessModes(accessModes(dataset)...).
 		WithCapacity(corev1.ResourceList{corev1.ResourceStorage: size}).
 		WithPersistentVolumeReclaimPolicy(corev1.PersistentVolumeReclaimRetain).
 		WithStorageClassName(names.StorageClass).WithVolumeMode(corev1.PersistentVolumeFilesystem).
@@ -89,7 +89,7 @@ func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *co
 	owner := metav1ac.OwnerReference().WithAPIVersion(v1alpha1.APIVersion).WithKind(v1alpha1.DatasetKind).
 		WithName(dataset.Name).WithUID(dataset.UID).WithController(true)
 	requests := corev1ac.VolumeResourceRequirements().WithRequests(corev1.ResourceList{corev1.ResourceStorage: size})
-	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(modes(dataset)...).WithResources(requests).
+	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(accessModes(dataset)...).WithResources(requests).
 		WithStorageClassName(names.StorageClass).WithVolumeMode(corev1.PersistentVolumeFilesystem).
 		WithVolumeName(names.Volume(dataset.Namespace, dataset.Name))
 	return corev1ac.PersistentVolumeClaim(dataset.Name, dataset.Namespace).WithLabels(labels).
@@ -97,18 +97,18 @@ func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *co
 }
 
 // differs says what a claim that is there cannot follow.
-func differs(dataset *v1alpha1.Dataset, pvc *corev1.PersistentVolumeClaim) string {
-	want, have := slices.Clone(modes(dataset)), slices.Clone(pvc.Spec.AccessModes)
+func changedAccessModes(dataset *v1alpha1.Dataset, pvc *corev1.PersistentVolumeClaim) string {
+	want, have := slices.Clone(accessModes(dataset)), slices.Clone(pvc.Spec.AccessModes)
 	slices.Sort(want)
 	slices.Sort(have)
 	if slices.Equal(slices.Compact(want), slices.Compact(have)) {
 		return ""
 	}
 	return fmt.Sprintf("spec.accessModes: PersistentVolumeClaim %s keeps %s, and the Dataset now asks for %s: delete the Dataset and create it again",
-		pvc.Name, words(have), words(want))
+		pvc.Name, joinModes(have), joinModes(want))
 }
 
-func words(modes []corev1.PersistentVolumeAccessMode) string {
+func joinModes(modes []corev1.PersistentVolumeAccessMode) string {
 	text := make([]string, len(modes))
 	for i, m := range modes {
 		text[i] = string(m)

@@ -28,10 +28,10 @@ func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, erro
 	if err != nil {
 		return false, err
 	}
-	if pvc != nil && ours(pvc) {
+	if pvc != nil && managed(pvc) {
 		return false, v.RemoveClaim(ctx, pvc)
 	}
-	if pv != nil && ours(pv) && isFor(pv, namespace, name) {
+	if pv != nil && managed(pv) && claimedBy(pv, namespace, name) {
 		return false, v.RemoveVolume(ctx, pv)
 	}
 	return true, nil
@@ -45,13 +45,13 @@ func (v Volumes) RemoveClaim(ctx context.Context, pvc *corev1.PersistentVolumeCl
 	if !v.stuck(pvc) {
 		return nil
 	}
-	if !v.DespitePods {
+	if !v.IgnorePods {
 		users, err := Users(ctx, v.Live, pvc.Namespace, pvc.Name)
 		if err != nil || len(users) > 0 {
 			return err
 		}
 	}
-	return v.release(ctx, pvc, claimProtection)
+	return v.removeFinalizer(ctx, pvc, claimProtection)
 }
 
 // RemoveVolume deletes a volume whose claim is gone. Call it until the volume
@@ -63,24 +63,24 @@ func (v Volumes) RemoveVolume(ctx context.Context, pv *corev1.PersistentVolume) 
 	if !v.stuck(pv) {
 		return nil
 	}
-	return v.release(ctx, pv, volumeProtection)
+	return v.removeFinalizer(ctx, pv, volumeProtection)
 }
 
 func (v Volumes) stuck(object client.Object) bool {
-	return time.Since(object.GetDeletionTimestamp().Time) > cmp.Or(v.Patience, DefaultPatience)
+	return time.Since(object.GetDeletionTimestamp().Time) > cmp.Or(v.ProtectionTimeout, DefaultProtectionTimeout)
 }
 
 func (v Volumes) delete(ctx context.Context, object client.Object) error {
 	uid := object.GetUID()
 	err := v.Client.Delete(ctx, object, client.Preconditions{UID: &uid})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting %s: %w", what(object), err)
+		return fmt.Errorf("deleting %s: %w", describe(object), err)
 	}
 	return nil
 }
 
 // release takes one finalizer away.
-func (v Volumes) release(ctx context.Context, object client.Object, finalizer string) error {
+func (v Volumes) removeFinalizer(ctx context.Context, object client.Object, finalizer string) error {
 	before := object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy has the type of its original
 	kept := slices.DeleteFunc(slices.Clone(object.GetFinalizers()), func(f string) bool { return f == finalizer })
 	if len(kept) == len(object.GetFinalizers()) {
@@ -89,12 +89,12 @@ func (v Volumes) release(ctx context.Context, object client.Object, finalizer st
 	object.SetFinalizers(kept)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := v.Client.Patch(ctx, object, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("releasing %s, which no pod uses: %w", what(object), err)
+		return fmt.Errorf("releasing %s, which no pod uses: %w", describe(object), err)
 	}
 	return nil
 }
 
-func what(object client.Object) string {
+func describe(object client.Object) string {
 	if pv, ok := object.(*corev1.PersistentVolume); ok {
 		return "PersistentVolume " + pv.Name
 	}

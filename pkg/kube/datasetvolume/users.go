@@ -13,7 +13,7 @@ import (
 )
 
 // shown is how many pods a sentence names.
-const shown = 5
+const maxNamedPods = 5
 
 // Users names the pods that mount a claim: those on a node that have not
 // completed. A pod that is on no node mounts nothing, and Kubernetes does not
@@ -44,16 +44,16 @@ func mounts(pod *corev1.Pod, name string) bool {
 
 // Mounting begins a sentence for people: "pod a mounts", "pods a and b mount";
 // it names at most a few.
-func Mounting(users []string) string {
+func PodsMount(users []string) string {
 	if len(users) == 1 {
 		return "pod " + users[0] + " mounts"
 	}
-	return several(users) + " mount"
+	return joinPods(users) + " mount"
 }
 
-func several(users []string) string {
-	if len(users) > shown {
-		return fmt.Sprintf("pods %s and %d more", strings.Join(users[:shown], ", "), len(users)-shown)
+func joinPods(users []string) string {
+	if len(users) > maxNamedPods {
+		return fmt.Sprintf("pods %s and %d more", strings.Join(users[:maxNamedPods], ", "), len(users)-maxNamedPods)
 	}
 	last := len(users) - 1
 	return fmt.Sprintf("pods %s and %s", strings.Join(users[:last], ", "), users[last])

@@ -44,7 +44,7 @@ func (in *Input) masters() *appsv1.StatefulSet {
 	template := in.template(c, in.masterSettings())
 	if c.Replicas > 1 {
 		template.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{besides(Selector(in.Plan.Name, c.Role))},
+			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{antiAffinityTerm(Selector(in.Plan.Name, c.Role))},
 		}
 	}
 	grace := int64(masterGrace)
@@ -167,7 +167,7 @@ func firstHostPath(p *plan.Plan) string {
 		return ""
 	}
 	for _, v := range p.Workers.Volumes {
-		if v.Tier != nil && onNode(v.Tier) {
+		if v.Tier != nil && isNodeDirectory(v.Tier) {
 			return v.Tier.Path
 		}
 	}
@@ -175,7 +175,7 @@ func firstHostPath(p *plan.Plan) string {
 }
 
 // onNode holds for a tier that is a directory of the node. Memory never is.
-func onNode(t *plan.Tier) bool {
+func isNodeDirectory(t *plan.Tier) bool {
 	return t.Medium != v1alpha1.MediumMEM && t.VolumeType != v1alpha1.VolumeEmptyDir
 }
 

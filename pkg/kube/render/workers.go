@@ -79,7 +79,7 @@ func (in *Input) workerData() corev1.VolumeSource {
 }
 
 func (in *Input) tier(t *plan.Tier) corev1.VolumeSource {
-	if onNode(t) {
+	if isNodeDirectory(t) {
 		return hostPath(nodeDirectory(t.Path, in.Plan, "tier"))
 	}
 	empty := &corev1.EmptyDirVolumeSource{SizeLimit: resource.NewQuantity(t.Quota+tierSlack, resource.BinarySI)}
@@ -101,7 +101,7 @@ func CachePaths(p *plan.Plan) []string {
 	}
 	var paths []string
 	for _, v := range p.Workers.Volumes {
-		if v.Tier != nil && onNode(v.Tier) {
+		if v.Tier != nil && isNodeDirectory(v.Tier) {
 			paths = append(paths, nodeDirectory(v.Tier.Path, p, "tier"))
 		}
 	}
@@ -135,9 +135,9 @@ func (in *Input) placeWorkers(affinity *corev1.Affinity) {
 	if in.placement() == v1alpha1.ExclusiveMode {
 		require(workers)
 	} else {
-		require(besides(map[string]string{names.LabelPlacement: string(v1alpha1.ExclusiveMode)}))
+		require(antiAffinityTerm(map[string]string{names.LabelPlacement: string(v1alpha1.ExclusiveMode)}))
 		if firstHostPath(in.Plan) != "" {
-			require(besides(Selector(in.Plan.Name, plan.RoleWorker)))
+			require(antiAffinityTerm(Selector(in.Plan.Name, plan.RoleWorker)))
 		}
 		anti.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{{Weight: 50, PodAffinityTerm: workers}}
 	}
@@ -156,7 +156,7 @@ func (in *Input) placeWorkers(affinity *corev1.Affinity) {
 }
 
 // besides keeps off nodes with pods that have the labels.
-func besides(labels map[string]string) corev1.PodAffinityTerm {
+func antiAffinityTerm(labels map[string]string) corev1.PodAffinityTerm {
 	return corev1.PodAffinityTerm{
 		TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
 	}

@@ -22,14 +22,14 @@ import (
 
 const (
 	// tries of a cleaner on one node.
-	tries = 3
+	cleanerAttempts = 3
 	// nodePatience is how long a node may be away before its directories are
 	// left behind.
-	nodePatience = 2 * time.Minute
+	nodeNotReadyTimeout = 2 * time.Minute
 	// cleanerPatience is how long one cleaner may take, to be started too.
-	cleanerPatience = 2 * time.Minute
+	cleanerTimeout = 2 * time.Minute
 	// between two tries.
-	between = 5 * time.Second
+	cleanerRetryDelay = 5 * time.Second
 	// labelNode is on cleaner pods: a digest of their node's name.
 	labelNode = "jindo.io/node"
 	// annotationNode is the name itself.
@@ -39,7 +39,7 @@ const (
 
 // directories on nodes are removed by one pod a node, which is made in the
 // system namespace: the runtime's may be on its way out.
-func (t *teardown) directories(ctx context.Context) (*Result, error) {
+func (t *teardown) removeDirectories(ctx context.Context) (*Result, error) {
 	roots, err := t.rootsOnNodes(ctx)
 	if err != nil || len(roots) == 0 {
 		return nil, err
@@ -50,7 +50,7 @@ func (t *teardown) directories(ctx context.Context) (*Result, error) {
 	}
 	var busy []string
 	for _, node := range slices.Sorted(maps.Keys(roots)) {
-		done, err := t.clean(ctx, node, roots[node], of(pods, node))
+		done, err := t.clean(ctx, node, roots[node], podsOnNode(pods, node))
 		if err != nil {
 			return nil, err
 		}
@@ -65,15 +65,15 @@ func (t *teardown) directories(ctx context.Context) (*Result, error) {
 }
 
 // cleaners have done their work, and what they found is told.
-func (t *teardown) cleaners(ctx context.Context) (*Result, error) {
+func (t *teardown) removeCleaners(ctx context.Context) (*Result, error) {
 	pods, err := t.cleanerPods(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for i := range pods {
 		pod := &pods[i]
-		if message := report(pod); pod.Status.Phase == corev1.PodSucceeded && message != "" {
-			t.event("CacheDirectoriesKept", "node %s: %s", pod.Annotations[annotationNode], message)
+		if message := terminationMessage(pod); pod.Status.Phase == corev1.PodSucceeded && message != "" {
+			t.recordEvent("CacheDirectoriesKept", "node %s: %s", pod.Annotations[annotationNode], message)
 		}
 		if err := t.deletePod(ctx, pod); err != nil {
 			return nil, err
@@ -93,7 +93,7 @@ func (t *teardown) cleanerPods(ctx context.Context) ([]corev1.Pod, error) {
 	return pods.Items, nil
 }
 
-func of(pods []corev1.Pod, node string) []corev1.Pod {
+func podsOnNode(pods []corev1.Pod, node string) []corev1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Labels[labelNode] != digest(node) })
 }
 
@@ -109,25 +109,25 @@ func (t *teardown) clean(ctx context.Context, node string, roots []string, pods 
 	case !there:
 		return true, nil
 	case why != "":
-		t.left(node, roots, why)
+		t.reportLeft(node, roots, why)
 		return true, nil
 	}
 	if len(pods) == 0 {
-		return t.start(ctx, node, roots, 0)
+		return t.createCleaner(ctx, node, roots, 0)
 	}
 	last := &pods[len(pods)-1]
 	age := time.Since(last.CreationTimestamp.Time)
 	failed := last.Status.Phase == corev1.PodFailed
 	switch {
-	case !failed && age < cleanerPatience+between:
+	case !failed && age < cleanerTimeout+cleanerRetryDelay:
 		return false, nil
-	case len(pods) >= tries:
-		t.left(node, roots, reason(last))
+	case len(pods) >= cleanerAttempts:
+		t.reportLeft(node, roots, failureReason(last))
 		return true, nil
-	case failed && age < between:
+	case failed && age < cleanerRetryDelay:
 		return false, nil
 	}
-	return t.start(ctx, node, roots, len(pods))
+	return t.createCleaner(ctx, node, roots, len(pods))
 }
 
 // nodeState says whether a node is there, and why nothing can be done on it.
@@ -140,34 +140,36 @@ func (t *teardown) nodeState(ctx context.Context, name string) (there bool, why 
 	if err != nil {
 		return false, "", fmt.Errorf("reading node %s: %w", name, err)
 	}
-	if ready, since := health.NodeReady(node); !ready && !since.IsZero() && time.Since(since) > nodePatience {
-		return true, "the node has not been ready since " + since.UTC().Format(time.RFC3339), nil
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > nodeNotReadyTimeout {
+			return true, "the node has not been ready since " + c.LastTransitionTime.UTC().Format(time.RFC3339), nil
+		}
 	}
 	return true, "", nil
 }
 
 // start makes a cleaner. One that may not be made is made nowhere else either,
 // so the directories are left.
-func (t *teardown) start(ctx context.Context, node string, roots []string, try int) (bool, error) {
+func (t *teardown) createCleaner(ctx context.Context, node string, roots []string, try int) (bool, error) {
 	pod := t.cleanerPod(node, roots, try)
 	err := t.Client.Create(ctx, pod, client.FieldOwner(names.FieldManager))
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err):
 		return false, nil
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
-		t.left(node, roots, "no cleaner can be made: "+err.Error())
+		t.reportLeft(node, roots, "no cleaner can be made: "+err.Error())
 		return true, nil
 	}
 	return false, fmt.Errorf("making cleaner pod %s: %w", pod.Name, err)
 }
 
 // left says what is left behind.
-func (t *teardown) left(node string, roots []string, why string) {
+func (t *teardown) reportLeft(node string, roots []string, why string) {
 	directories := make([]string, len(roots))
 	for i, root := range roots {
-		directories[i] = root + "/" + t.below()
+		directories[i] = root + "/" + t.runtimePath()
 	}
-	t.event("CacheDirectoriesLeft", "%s on node %s may still be there, remove it by hand: %s", strings.Join(directories, ", "), node, why)
+	t.recordEvent("CacheDirectoriesLeft", "%s on node %s may still be there, remove it by hand: %s", strings.Join(directories, ", "), node, why)
 }
 
 func (t *teardown) deletePod(ctx context.Context, pod *corev1.Pod) error {
@@ -179,7 +181,7 @@ func (t *teardown) deletePod(ctx context.Context, pod *corev1.Pod) error {
 }
 
 // report is what a cleaner wrote when it ended.
-func report(pod *corev1.Pod) string {
+func terminationMessage(pod *corev1.Pod) string {
 	for _, c := range pod.Status.ContainerStatuses {
 		if c.State.Terminated != nil {
 			return strings.TrimSpace(c.State.Terminated.Message)
@@ -189,8 +191,8 @@ func report(pod *corev1.Pod) string {
 }
 
 // reason why a cleaner did not succeed.
-func reason(pod *corev1.Pod) string {
-	if message := report(pod); message != "" {
+func failureReason(pod *corev1.Pod) string {
+	if message := terminationMessage(pod); message != "" {
 		return message
 	}
 	for _, c := range pod.Status.ContainerStatuses {

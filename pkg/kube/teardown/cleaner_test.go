@@ -19,7 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/teardown"
 )
 
-func (s *stand) cleaners() []corev1.Pod {
+func (s *testbed) cleaners() []corev1.Pod {
 	s.t.Helper()
 	pods := &corev1.PodList{}
 	s.must(s.c.List(s.t.Context(), pods, client.InNamespace(system)))
@@ -28,7 +28,7 @@ func (s *stand) cleaners() []corev1.Pod {
 }
 
 // end lets a cleaner end.
-func (s *stand) end(pod corev1.Pod, phase corev1.PodPhase, message string) {
+func (s *testbed) terminate(pod corev1.Pod, phase corev1.PodPhase, message string) {
 	s.t.Helper()
 	pod.Status.Phase = phase
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Message: message}}}}
@@ -46,9 +46,9 @@ func directories() []v1alpha1.CacheDirectory {
 }
 
 func TestDirectoriesAreRemoved(t *testing.T) {
-	s := newStand(t, append(everything(), node("node-1"), node("node-2"))...)
+	s := newTestbed(t, append(allObjects(), node("node-1"), node("node-2"))...)
 	s.rt.Status.CacheDirectories = directories()
-	result := s.finish()
+	result := s.run()
 	if result.Done || !strings.Contains(result.Waiting, "node-1, node-2") {
 		t.Fatalf("got %+v", result)
 	}
@@ -63,27 +63,27 @@ func TestDirectoriesAreRemoved(t *testing.T) {
 	if got := strings.Join(spec.Containers[0].Args, " "); got != "--uid=uid-1 --below=default/hadoop --report=/dev/termination-log /clean/0 /clean/1" {
 		t.Errorf("args %s", got)
 	}
-	s.end(pods[0], corev1.PodSucceeded, "kept default/hadoop/jindofs/x has no file")
-	if result := s.finish(); result.Done || !strings.Contains(result.Waiting, "from node-2") {
+	s.terminate(pods[0], corev1.PodSucceeded, "kept default/hadoop/jindofs/x has no file")
+	if result := s.run(); result.Done || !strings.Contains(result.Waiting, "from node-2") {
 		t.Fatalf("got %+v", result)
 	}
-	s.end(pods[1], corev1.PodSucceeded, "")
-	if result := s.finish(); !result.Done {
+	s.terminate(pods[1], corev1.PodSucceeded, "")
+	if result := s.run(); !result.Done {
 		t.Fatalf("got %+v", result)
 	}
 	if left := s.cleaners(); len(left) > 0 {
 		t.Errorf("cleaners are left: %+v", left)
 	}
-	if told := s.told(); !strings.Contains(told, "node node-1: kept default/hadoop/jindofs/x") || strings.Contains(told, "node-2") {
+	if told := s.recordedEvents(); !strings.Contains(told, "node node-1: kept default/hadoop/jindofs/x") || strings.Contains(told, "node-2") {
 		t.Errorf("events: %s", told)
 	}
 }
 
 // TestLostStatusDirectories: the workers' label says where they were.
 func TestLostStatusDirectories(t *testing.T) {
-	s := newStand(t, node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))
+	s := newTestbed(t, node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))
 	s.rt.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: v1alpha1.MediumSSD, Path: "/mnt/disk1,/mnt/disk2", Quota: "2Gi"}, {MediumType: v1alpha1.MediumMEM, Path: "/dev/shm", Quota: "1Gi"}}
-	s.finish()
+	s.run()
 	pods := s.cleaners()
 	if len(pods) != 1 || pods[0].Spec.NodeName != "node-1" || len(pods[0].Spec.Volumes) != 2 {
 		t.Errorf("cleaners %+v", pods)
@@ -91,22 +91,22 @@ func TestLostStatusDirectories(t *testing.T) {
 }
 
 func TestCleanersFail(t *testing.T) {
-	s := newStand(t, node("node-1"))
+	s := newTestbed(t, node("node-1"))
 	s.rt.Status.CacheDirectories = directories()[1:2]
 	for try := range 3 {
-		if result := s.finish(); result.Done {
+		if result := s.run(); result.Done {
 			t.Fatalf("try %d: %+v", try, result)
 		}
 		pods := s.cleaners()
 		if len(pods) != try+1 {
 			t.Fatalf("try %d: %d cleaners", try, len(pods))
 		}
-		s.end(pods[try], corev1.PodFailed, fmt.Sprintf("error: disk %d", try))
+		s.terminate(pods[try], corev1.PodFailed, fmt.Sprintf("error: disk %d", try))
 	}
-	if result := s.finish(); !result.Done {
+	if result := s.run(); !result.Done {
 		t.Errorf("it goes on for ever: %+v", result)
 	}
-	told := s.told()
+	told := s.recordedEvents()
 	if !strings.Contains(told, "/mnt/disk1/default/hadoop, /mnt/disk2/default/hadoop on node node-1 may still be there") || !strings.Contains(told, "disk 2") {
 		t.Errorf("events: %s", told)
 	}
@@ -122,33 +122,33 @@ func TestNodesThatAreAway(t *testing.T) {
 		n.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-since))
 		return n
 	}
-	s := newStand(t, away(time.Hour))
+	s := newTestbed(t, away(time.Hour))
 	s.rt.Status.CacheDirectories = directories()[1:2]
-	if result := s.finish(); !result.Done {
+	if result := s.run(); !result.Done {
 		t.Errorf("it waits for a node that is away: %+v", result)
 	}
-	if told := s.told(); !strings.Contains(told, "not been ready since") {
+	if told := s.recordedEvents(); !strings.Contains(told, "not been ready since") {
 		t.Errorf("events: %s", told)
 	}
-	s = newStand(t, away(time.Second))
+	s = newTestbed(t, away(time.Second))
 	s.rt.Status.CacheDirectories = directories()[1:2]
-	if result := s.finish(); result.Done {
+	if result := s.run(); result.Done {
 		t.Error("it does not wait for a node that was there a second ago")
 	}
 }
 
 func TestCleanersThatMayNotBeMade(t *testing.T) {
 	pods := schema.GroupResource{Resource: "pods"}
-	s := newStand(t, node("node-1"))
-	s.refused = apierrors.NewForbidden(pods, "x", errors.New("the namespace is being deleted"))
+	s := newTestbed(t, node("node-1"))
+	s.createErr = apierrors.NewForbidden(pods, "x", errors.New("the namespace is being deleted"))
 	s.rt.Status.CacheDirectories = directories()[1:2]
-	if result := s.finish(); !result.Done {
+	if result := s.run(); !result.Done {
 		t.Errorf("it tries for ever: %+v", result)
 	}
-	if told := s.told(); !strings.Contains(told, "namespace is being deleted") {
+	if told := s.recordedEvents(); !strings.Contains(told, "namespace is being deleted") {
 		t.Errorf("events: %s", told)
 	}
-	s.refused = apierrors.NewServiceUnavailable("away")
+	s.createErr = apierrors.NewServiceUnavailable("away")
 	if _, err := teardown.Runtime(t.Context(), s.deps, s.rt); err == nil {
 		t.Error("an API server that is away is no error")
 	}

@@ -22,7 +22,7 @@ func (t *teardown) rootsOnNodes(ctx context.Context) (map[string][]string, error
 			}
 		}
 	}
-	cached, err := t.labelled(ctx, names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name))
+	cached, err := t.nodesWithLabel(ctx, names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -39,12 +39,12 @@ func (t *teardown) rootsOnNodes(ctx context.Context) (map[string][]string, error
 }
 
 // below is the runtime's place below each root.
-func (t *teardown) below() string { return path.Join(t.runtime.Namespace, t.runtime.Name) }
+func (t *teardown) runtimePath() string { return path.Join(t.runtime.Namespace, t.runtime.Name) }
 
 // root of a directory of the runtime, at or below ROOT/NAMESPACE/NAME; empty
 // for a path that is not one.
 func (t *teardown) root(directory string) string {
-	own := "/" + t.below()
+	own := "/" + t.runtimePath()
 	directory = path.Clean(directory)
 	if root, found := strings.CutSuffix(directory, own); found {
 		return path.Clean(root)

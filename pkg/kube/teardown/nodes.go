@@ -13,17 +13,17 @@ import (
 )
 
 // labels of nodes where the runtime cached or was mounted.
-func (t *teardown) labels(ctx context.Context) (*Result, error) {
+func (t *teardown) removeLabels(ctx context.Context) (*Result, error) {
 	for _, label := range []string{
 		names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name),
 		names.FuseNodeLabel(t.runtime.Namespace, t.runtime.Name),
 	} {
-		nodes, err := t.labelled(ctx, label)
+		nodes, err := t.nodesWithLabel(ctx, label)
 		if err != nil {
 			return nil, err
 		}
 		for _, node := range nodes {
-			if err := t.unlabel(ctx, node, label); err != nil {
+			if err := t.removeNodeLabels(ctx, node, label); err != nil {
 				return nil, err
 			}
 		}
@@ -32,7 +32,7 @@ func (t *teardown) labels(ctx context.Context) (*Result, error) {
 }
 
 // labelled names the nodes that carry a label.
-func (d Deps) labelled(ctx context.Context, label string) ([]string, error) {
+func (d Deps) nodesWithLabel(ctx context.Context, label string) ([]string, error) {
 	nodes := &corev1.NodeList{}
 	if err := d.Live.List(ctx, nodes, client.HasLabels{label}); err != nil {
 		return nil, fmt.Errorf("listing nodes with label %s: %w", label, err)
@@ -45,7 +45,7 @@ func (d Deps) labelled(ctx context.Context, label string) ([]string, error) {
 }
 
 // unlabel takes labels off a node, and touches nothing else of it.
-func (d Deps) unlabel(ctx context.Context, node string, labels ...string) error {
+func (d Deps) removeNodeLabels(ctx context.Context, node string, labels ...string) error {
 	gone := map[string]any{}
 	for _, label := range labels {
 		gone[label] = nil

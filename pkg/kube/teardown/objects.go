@@ -30,7 +30,7 @@ type object struct {
 func (o object) String() string { return o.kind.Kind + " " + o.name }
 
 // workloads stop first, so that nothing starts again.
-func (t *teardown) workloads(ctx context.Context) (*Result, error) {
+func (t *teardown) removeWorkloads(ctx context.Context) (*Result, error) {
 	name := func(role string) string { return names.Component(t.runtime.Name, role) }
 	left, err := t.remove(ctx, t.runtime.Namespace, map[schema.GroupVersionKind][]string{
 		appsv1.SchemeGroupVersion.WithKind("DaemonSet"):   {name("fuse")},
@@ -44,7 +44,7 @@ func (t *teardown) workloads(ctx context.Context) (*Result, error) {
 
 // pods are deleted by Kubernetes with what made them, and end within their
 // grace periods. A node that does not say so for podPatience keeps its pod.
-func (t *teardown) pods(ctx context.Context) (*Result, error) {
+func (t *teardown) waitForPods(ctx context.Context) (*Result, error) {
 	pods := &corev1.PodList{}
 	if err := t.Live.List(ctx, pods, client.InNamespace(t.runtime.Namespace), client.MatchingLabels(names.Labels(t.runtime.Name, ""))); err != nil {
 		return nil, fmt.Errorf("listing its pods: %w", err)
@@ -52,8 +52,8 @@ func (t *teardown) pods(ctx context.Context) (*Result, error) {
 	var left []string
 	for i := range pods.Items {
 		pod := &pods.Items[i]
-		if at := pod.DeletionTimestamp; at != nil && time.Since(at.Time) > podPatience {
-			t.event("PodDoesNotEnd", "pod %s does not end: node %s does not answer for it, and goes on alone", pod.Name, pod.Spec.NodeName)
+		if at := pod.DeletionTimestamp; at != nil && time.Since(at.Time) > podTerminationTimeout {
+			t.recordEvent("PodDoesNotEnd", "pod %s does not end: node %s does not answer for it, and goes on alone", pod.Name, pod.Spec.NodeName)
 			continue
 		}
 		left = append(left, pod.Name)
@@ -65,7 +65,7 @@ func (t *teardown) pods(ctx context.Context) (*Result, error) {
 }
 
 // masterClaims hold the masters' logs.
-func (t *teardown) masterClaims(ctx context.Context) (*Result, error) {
+func (t *teardown) removeMasterClaims(ctx context.Context) (*Result, error) {
 	for i := range maxMasters {
 		name := types.NamespacedName{Namespace: t.runtime.Namespace, Name: names.MasterClaim(t.runtime.Name, i)}
 		pvc := &corev1.PersistentVolumeClaim{}
@@ -77,17 +77,17 @@ func (t *teardown) masterClaims(ctx context.Context) (*Result, error) {
 			return nil, fmt.Errorf("reading PersistentVolumeClaim %s: %w", name.Name, err)
 		}
 		volumes := t.volumeStore()
-		volumes.DespitePods = true
+		volumes.IgnorePods = true
 		if err := volumes.RemoveClaim(ctx, pvc); err != nil {
 			return nil, err
 		}
-		return &Result{Waiting: fmt.Sprintf("PersistentVolumeClaim %s is being deleted", name.Name), Again: soon / 4}, nil
+		return &Result{Waiting: fmt.Sprintf("PersistentVolumeClaim %s is being deleted", name.Name), RequeueAfter: stepInterval / 4}, nil
 	}
 	return nil, nil
 }
 
 // objects that are left: everything else by name, and the authority.
-func (t *teardown) objects(ctx context.Context) (*Result, error) {
+func (t *teardown) removeObjects(ctx context.Context) (*Result, error) {
 	n := t.runtime.Name
 	services := []string{names.Component(n, "worker")}
 	for i := range maxMasters {
@@ -115,7 +115,7 @@ func (t *teardown) objects(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	if left = append(left, authority...); len(left) > 0 {
-		return &Result{Waiting: left[0].String() + " is being deleted", Again: soon / 4}, nil
+		return &Result{Waiting: left[0].String() + " is being deleted", RequeueAfter: stepInterval / 4}, nil
 	}
 	return nil, nil
 }
@@ -161,6 +161,6 @@ func (t *teardown) removeOne(ctx context.Context, o object) (bool, error) {
 }
 
 // event about the runtime, which has a moment to live.
-func (t *teardown) event(reason, format string, args ...any) {
+func (t *teardown) recordEvent(reason, format string, args ...any) {
 	t.Recorder.Eventf(t.runtime, nil, corev1.EventTypeWarning, reason, "Delete", format, args...)
 }

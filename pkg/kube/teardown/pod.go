@@ -25,7 +25,7 @@ func (t *teardown) cleanerPod(node string, roots []string, try int) *corev1.Pod 
 	labels[names.LabelRuntimeName] = t.runtime.Name
 	labels[names.LabelRuntimeUID] = string(t.runtime.UID)
 	labels[labelNode] = digest(node)
-	root, no, grace, deadline := int64(0), false, int64(5), int64(cleanerPatience.Seconds())
+	root, no, grace, deadline := int64(0), false, int64(5), int64(cleanerTimeout.Seconds())
 	spec := corev1.PodSpec{
 		// Given to the node directly: no label or taint of it is in the way.
 		NodeName: node, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
@@ -56,7 +56,7 @@ func (t *teardown) cleanerContainer(roots int) corev1.Container {
 	container := corev1.Container{
 		Name: "cleaner", Image: t.Image, ImagePullPolicy: corev1.PullIfNotPresent,
 		Command: []string{cleanerBinary},
-		Args:    []string{"--uid=" + string(t.runtime.UID), "--below=" + t.below(), "--report=" + corev1.TerminationMessagePathDefault},
+		Args:    []string{"--uid=" + string(t.runtime.UID), "--below=" + t.runtimePath(), "--report=" + corev1.TerminationMessagePathDefault},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
 			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}, Add: []corev1.Capability{"DAC_OVERRIDE", "FOWNER"}},

@@ -31,10 +31,10 @@ func Sweep(ctx context.Context, deps Deps) error {
 	s := &sweep{Deps: deps}
 	// What there is is read before who is there: what was made since then is
 	// not looked at.
-	if err := s.read(ctx); err != nil {
+	if err := s.readObjects(ctx); err != nil {
 		return fmt.Errorf("looking for what runtimes left: %w", err)
 	}
-	if err := s.living(ctx); err != nil {
+	if err := s.readRuntimes(ctx); err != nil {
 		return fmt.Errorf("looking for what runtimes left: %w", err)
 	}
 	err := errors.Join(s.sweepVolumes(ctx), s.sweepLabels(ctx), s.sweepAuthorities(ctx), s.sweepPods(ctx))
@@ -56,7 +56,7 @@ type sweep struct {
 	labels   map[string]bool
 }
 
-func (s *sweep) read(ctx context.Context) error {
+func (s *sweep) readObjects(ctx context.Context) error {
 	ours := client.MatchingLabels{names.LabelManagedBy: names.ManagedBy}
 	system := client.InNamespace(s.SystemNamespace)
 	s.secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
@@ -79,7 +79,7 @@ func (s *sweep) read(ctx context.Context) error {
 
 // living are the runtimes there are. A Dataset's labels are kept too: runtimes
 // of other kinds have the Dataset's name and label nodes in the same way.
-func (s *sweep) living(ctx context.Context) error {
+func (s *sweep) readRuntimes(ctx context.Context) error {
 	runtimes, datasets := &v1alpha1.JindoRuntimeList{}, &v1alpha1.DatasetList{}
 	if err := s.Live.List(ctx, runtimes); err != nil {
 		return fmt.Errorf("listing JindoRuntimes: %w", err)
@@ -148,12 +148,12 @@ func (s *sweep) sweepLabels(ctx context.Context) error {
 	for i := range s.nodes.Items {
 		var gone []string
 		for label := range s.nodes.Items[i].Labels {
-			if ownLabel(label) && !s.labels[label] {
+			if managedLabel(label) && !s.labels[label] {
 				gone = append(gone, label)
 			}
 		}
 		if len(gone) > 0 {
-			errs = append(errs, s.unlabel(ctx, s.nodes.Items[i].Name, gone...))
+			errs = append(errs, s.removeNodeLabels(ctx, s.nodes.Items[i].Name, gone...))
 		}
 	}
 	return errors.Join(errs...)
@@ -161,7 +161,7 @@ func (s *sweep) sweepLabels(ctx context.Context) error {
 
 // ownLabel holds for labels of the form that ours have. Those that runtimes of
 // Fluid have besides name their kind, and stay.
-func ownLabel(label string) bool {
+func managedLabel(label string) bool {
 	rest, cache := strings.CutPrefix(label, cachePrefix)
 	if !cache {
 		return strings.HasPrefix(label, fusePrefix)

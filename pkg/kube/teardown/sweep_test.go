@@ -44,21 +44,21 @@ func TestSweep(t *testing.T) {
 	}
 	n := node("node-1", "fluid.io/s-default-hadoop", "fluid.io/f-default-hadoop", "fluid.io/s-default-hive", "fluid.io/f-default-hive",
 		"fluid.io/s-default-alluxio", "fluid.io/s-alluxio-default-alluxio", "fluid.io/s-h-alluxio-t-default-alluxio", "fluid.io/dataset-num")
-	s := newStand(t, slices.Concat(gone, kept, []client.Object{living, alluxio, n})...)
+	s := newTestbed(t, slices.Concat(gone, kept, []client.Object{living, alluxio, n})...)
 	for range 2 {
 		s.must(teardown.Sweep(t.Context(), s.deps))
 	}
 	for _, o := range gone {
-		if s.there(o) {
+		if s.exists(o) {
 			t.Errorf("%T %s is there", o, o.GetName())
 		}
 	}
 	for _, o := range kept {
-		if !s.there(o) {
+		if !s.exists(o) {
 			t.Errorf("%T %s is gone", o, o.GetName())
 		}
 	}
-	s.there(n)
+	s.exists(n)
 	for label, want := range map[string]bool{
 		"fluid.io/s-default-hadoop": false, "fluid.io/f-default-hadoop": false, "fluid.io/s-default-hive": true, "fluid.io/f-default-hive": true,
 		"fluid.io/s-default-alluxio": true, "fluid.io/s-alluxio-default-alluxio": true, "fluid.io/s-h-alluxio-t-default-alluxio": true, "fluid.io/dataset-num": true, "keep": true,
@@ -71,7 +71,7 @@ func TestSweep(t *testing.T) {
 
 // TestSweepKnowsNothing: who cannot say which runtimes there are removes none.
 func TestSweepKnowsNothing(t *testing.T) {
-	s := newStand(t, everything()...)
+	s := newTestbed(t, allObjects()...)
 	s.deps.Live = interceptor.NewClient(s.c, interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
 			if _, is := l.(*v1alpha1.JindoRuntimeList); is {
@@ -83,8 +83,8 @@ func TestSweepKnowsNothing(t *testing.T) {
 	if err := teardown.Sweep(t.Context(), s.deps); err == nil {
 		t.Error("it is no error")
 	}
-	for _, o := range everything() {
-		if !s.there(o) {
+	for _, o := range allObjects() {
+		if !s.exists(o) {
 			t.Errorf("%T %s is gone", o, o.GetName())
 		}
 	}

@@ -28,11 +28,11 @@ const (
 	// timeout of one turn.
 	timeout = time.Minute
 	// soon is when our own steps are followed up.
-	soon = 2 * time.Second
+	stepInterval = 2 * time.Second
 	// blockedAgain is when pods that mount are looked for again.
-	blockedAgain = 5 * time.Second
+	blockedInterval = 5 * time.Second
 	// podPatience is how long a pod may take to end after its grace period.
-	podPatience = 2 * time.Minute
+	podTerminationTimeout = 2 * time.Minute
 )
 
 // Deps are what a teardown works with.
@@ -47,7 +47,7 @@ type Deps struct {
 	Recorder events.EventRecorder
 	// Patience before the protection of a volume that no pod uses is taken
 	// away; datasetvolume.DefaultPatience when it is 0.
-	Patience time.Duration
+	ProtectionTimeout time.Duration
 }
 
 // Result of one turn of a teardown.
@@ -59,7 +59,7 @@ type Result struct {
 	// Waiting says, for people, which of our own steps is going on.
 	Waiting string
 	// Again is when to call the next time.
-	Again time.Duration
+	RequeueAfter time.Duration
 }
 
 // teardown of one runtime, one turn of it.
@@ -75,7 +75,7 @@ func Runtime(ctx context.Context, deps Deps, rt *v1alpha1.JindoRuntime) (Result,
 	defer cancel()
 	t := &teardown{Deps: deps, runtime: rt}
 	for _, step := range []func(context.Context) (*Result, error){
-		t.claims, t.workloads, t.pods, t.masterClaims, t.volumes, t.objects, t.directories, t.labels, t.cleaners,
+		t.removeClaims, t.removeWorkloads, t.waitForPods, t.removeMasterClaims, t.removeVolumes, t.removeObjects, t.removeDirectories, t.removeLabels, t.removeCleaners,
 	} {
 		result, err := step(ctx)
 		if err != nil {
@@ -89,15 +89,15 @@ func Runtime(ctx context.Context, deps Deps, rt *v1alpha1.JindoRuntime) (Result,
 }
 
 func waiting(format string, args ...any) *Result {
-	return &Result{Waiting: fmt.Sprintf(format, args...), Again: soon}
+	return &Result{Waiting: fmt.Sprintf(format, args...), RequeueAfter: stepInterval}
 }
 
 func (d Deps) volumeStore() datasetvolume.Volumes {
-	return datasetvolume.Volumes{Client: d.Client, Live: d.Live, Patience: d.Patience}
+	return datasetvolume.Volumes{Client: d.Client, Live: d.Live, ProtectionTimeout: d.ProtectionTimeout}
 }
 
 // owned selects what carries the runtime's name and namespace.
-func (t *teardown) owned() client.MatchingLabels {
+func (t *teardown) selector() client.MatchingLabels {
 	return client.MatchingLabels{
 		names.LabelManagedBy:        names.ManagedBy,
 		names.LabelRuntimeNamespace: t.runtime.Namespace,
@@ -107,9 +107,9 @@ func (t *teardown) owned() client.MatchingLabels {
 
 // claims that pods use the runtime through keep it, and go before anything that
 // serves them.
-func (t *teardown) claims(ctx context.Context) (*Result, error) {
+func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 	claims := &corev1.PersistentVolumeClaimList{}
-	if err := t.Live.List(ctx, claims, client.InNamespace(t.runtime.Namespace), t.owned()); err != nil {
+	if err := t.Live.List(ctx, claims, client.InNamespace(t.runtime.Namespace), t.selector()); err != nil {
 		return nil, fmt.Errorf("listing its PersistentVolumeClaims: %w", err)
 	}
 	claims.Items = slices.DeleteFunc(claims.Items, func(c corev1.PersistentVolumeClaim) bool {
@@ -122,8 +122,8 @@ func (t *teardown) claims(ctx context.Context) (*Result, error) {
 			return nil, err
 		}
 		if len(users) > 0 {
-			return &Result{Again: blockedAgain, Blocked: fmt.Sprintf(
-				"%s PersistentVolumeClaim %s: the runtime serves until nothing does, and is deleted then", datasetvolume.Mounting(users), name)}, nil
+			return &Result{RequeueAfter: blockedInterval, Blocked: fmt.Sprintf(
+				"%s PersistentVolumeClaim %s: the runtime serves until nothing does, and is deleted then", datasetvolume.PodsMount(users), name)}, nil
 		}
 	}
 	for i := range claims.Items {
@@ -140,9 +140,9 @@ func (t *teardown) claims(ctx context.Context) (*Result, error) {
 }
 
 // volumes without claims: of Datasets, and of masters on nodes.
-func (t *teardown) volumes(ctx context.Context) (*Result, error) {
+func (t *teardown) removeVolumes(ctx context.Context) (*Result, error) {
 	volumes := &corev1.PersistentVolumeList{}
-	if err := t.Live.List(ctx, volumes, t.owned()); err != nil {
+	if err := t.Live.List(ctx, volumes, t.selector()); err != nil {
 		return nil, fmt.Errorf("listing its PersistentVolumes: %w", err)
 	}
 	for i := range volumes.Items {

@@ -26,57 +26,57 @@ func TestEverythingGoes(t *testing.T) {
 		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mine"}},
 		&corev1.Service{ObjectMeta: meta(namespace, "hadoop2-jindofs-worker", nil)},
 	}
-	s := newStand(t, slices.Concat(everything(), foreign, []client.Object{
+	s := newTestbed(t, slices.Concat(allObjects(), foreign, []client.Object{
 		node("node-1", names.CacheNodeLabel(namespace, "hadoop"), names.FuseNodeLabel(namespace, "hadoop"), names.CacheNodeLabel(namespace, "hive")),
 	})...)
-	if result := s.finish(); !result.Done {
+	if result := s.run(); !result.Done {
 		t.Fatalf("it ends with %+v", result)
 	}
-	for _, o := range everything() {
-		if s.there(o) {
+	for _, o := range allObjects() {
+		if s.exists(o) {
 			t.Errorf("%T %s is there", o, o.GetName())
 		}
 	}
 	for _, o := range foreign {
-		if !s.there(o) {
+		if !s.exists(o) {
 			t.Errorf("%T %s of somebody else is gone", o, o.GetName())
 		}
 	}
 	n := node("node-1")
-	if s.there(n); len(n.Labels) != 2 || n.Labels["keep"] != "x" || n.Labels[names.CacheNodeLabel(namespace, "hive")] != "true" {
+	if s.exists(n); len(n.Labels) != 2 || n.Labels["keep"] != "x" || n.Labels[names.CacheNodeLabel(namespace, "hive")] != "true" {
 		t.Errorf("the node has %v", n.Labels)
 	}
-	if told := s.told(); told != "" {
+	if told := s.recordedEvents(); told != "" {
 		t.Errorf("events: %s", told)
 	}
-	if result := s.finish(); !result.Done {
+	if result := s.run(); !result.Done {
 		t.Errorf("a second time it ends with %+v", result)
 	}
 }
 
 func TestForeignSecretOfTheSameName(t *testing.T) {
 	mine := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hadoop-jindofs-credentials"}}
-	s := newStand(t, mine)
-	if result := s.finish(); !result.Done || !s.there(mine) {
-		t.Errorf("%+v, there %v", result, s.there(mine))
+	s := newTestbed(t, mine)
+	if result := s.run(); !result.Done || !s.exists(mine) {
+		t.Errorf("%+v, there %v", result, s.exists(mine))
 	}
 }
 
 // TestPodsThatMountBlock: until they are gone nothing is touched.
 func TestPodsThatMountBlock(t *testing.T) {
-	s := newStand(t, append(everything(), reader("a"), reader("b"))...)
-	result := s.turn()
+	s := newTestbed(t, append(allObjects(), reader("a"), reader("b"))...)
+	result := s.step()
 	if result.Done || !strings.Contains(result.Blocked, "pods a and b mount PersistentVolumeClaim hbase") {
 		t.Errorf("got %+v", result)
 	}
-	for _, o := range everything() {
-		if !s.there(o) || o.GetDeletionTimestamp() != nil {
+	for _, o := range allObjects() {
+		if !s.exists(o) || o.GetDeletionTimestamp() != nil {
 			t.Errorf("%T %s is gone", o, o.GetName())
 		}
 	}
 	s.must(s.c.Delete(t.Context(), reader("a")))
 	s.must(s.c.Delete(t.Context(), reader("b")))
-	if result := s.finish(); !result.Done {
+	if result := s.run(); !result.Done {
 		t.Errorf("it ends with %+v", result)
 	}
 }
@@ -86,19 +86,19 @@ func TestPodsThatMountBlock(t *testing.T) {
 func TestPodsEnd(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: meta(namespace, "hadoop-jindofs-worker-0", names.Labels("hadoop", "worker")), Spec: corev1.PodSpec{NodeName: "node-2"}}
 	pod.Finalizers = []string{"test/kubelet"}
-	s := newStand(t, append(everything(), pod)...)
-	result := s.finish()
+	s := newTestbed(t, append(allObjects(), pod)...)
+	result := s.run()
 	if result.Done || !strings.Contains(result.Waiting, "pods hadoop-jindofs-worker-0 are ending") {
 		t.Fatalf("got %+v", result)
 	}
-	if !s.there(&corev1.Secret{ObjectMeta: meta(namespace, "hadoop-jindofs-worker", nil)}) || s.there(&appsv1.StatefulSet{ObjectMeta: meta(namespace, "hadoop-jindofs-worker", nil)}) {
+	if !s.exists(&corev1.Secret{ObjectMeta: meta(namespace, "hadoop-jindofs-worker", nil)}) || s.exists(&appsv1.StatefulSet{ObjectMeta: meta(namespace, "hadoop-jindofs-worker", nil)}) {
 		t.Error("the order is another")
 	}
-	stuck := newStand(t, append(everything(), ended(pod, time.Hour))...)
-	if result := stuck.finish(); !result.Done {
+	stuck := newTestbed(t, append(allObjects(), ended(pod, time.Hour))...)
+	if result := stuck.run(); !result.Done {
 		t.Errorf("it waits for ever: %+v", result)
 	}
-	if told := stuck.told(); !strings.Contains(told, "node node-2 does not answer") {
+	if told := stuck.recordedEvents(); !strings.Contains(told, "node node-2 does not answer") {
 		t.Errorf("events: %s", told)
 	}
 }
@@ -113,7 +113,7 @@ func ended(pod *corev1.Pod, ago time.Duration) *corev1.Pod {
 // TestControllerDiesAtEachStep: whatever was done, a new one goes on.
 func TestControllerDiesAtEachStep(t *testing.T) {
 	for steps := range 25 {
-		s := newStand(t, append(everything(), node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))...)
+		s := newTestbed(t, append(allObjects(), node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))...)
 		s.rt.Status.CacheDirectories = directories()
 		calls := 0
 		c := interceptor.NewClient(s.c, interceptor.Funcs{
@@ -131,21 +131,21 @@ func TestControllerDiesAtEachStep(t *testing.T) {
 				break
 			}
 		}
-		result := s.finish()
+		result := s.run()
 		for range 3 {
 			if result.Done {
 				break
 			}
 			for _, pod := range s.cleaners() {
-				s.end(pod, corev1.PodSucceeded, "")
+				s.terminate(pod, corev1.PodSucceeded, "")
 			}
-			result = s.finish()
+			result = s.run()
 		}
 		if !result.Done {
 			t.Errorf("after %d steps: %+v", steps, result)
 		}
-		for _, o := range everything() {
-			if s.there(o) {
+		for _, o := range allObjects() {
+			if s.exists(o) {
 				t.Errorf("after %d steps: %T %s is there", steps, o, o.GetName())
 			}
 		}

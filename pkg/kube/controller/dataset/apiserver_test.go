@@ -23,7 +23,7 @@ import (
 
 func TestOnAPIServer(t *testing.T) {
 	c := startCluster(t)
-	for name, test := range map[string]func(*space){
+	for name, test := range map[string]func(*testNamespace){
 		"Binding":       testBinding,
 		"Volumes":       testVolumesComeBack,
 		"LostStatus":    testLostStatus,
@@ -34,17 +34,17 @@ func TestOnAPIServer(t *testing.T) {
 		"ManyAtOnce":    testManyAtOnce,
 		"SweepOnServer": testSweep,
 	} {
-		t.Run(name, func(t *testing.T) { test(c.space(t)) })
+		t.Run(name, func(t *testing.T) { test(c.newNamespace(t)) })
 	}
 }
 
-func testBinding(s *space) {
-	s.pair()
+func testBinding(s *testNamespace) {
+	s.createPair()
 	versions := func() string {
 		d, pvc, pv := &v1alpha1.Dataset{}, &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 		s.get("hbase", d)
 		s.get("hbase", pvc)
-		s.volumeThere(pv)
+		s.getVolume(pv)
 		return strings.Join([]string{d.ResourceVersion, pvc.ResourceVersion, pv.ResourceVersion}, " ")
 	}
 	before := versions()
@@ -66,13 +66,13 @@ func testBinding(s *space) {
 }
 
 // testVolumesComeBack: claim or volume are deleted by hand.
-func testVolumesComeBack(s *space) {
-	s.pair()
+func testVolumesComeBack(s *testNamespace) {
+	s.createPair()
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 	for _, object := range []client.Object{pvc, pv} {
 		s.eventually(func() string {
 			s.get("hbase", pvc)
-			s.volumeThere(pv)
+			s.getVolume(pv)
 			object.SetFinalizers(nil)
 			if err := s.admin.Update(s.t.Context(), object); err != nil {
 				return err.Error()
@@ -82,7 +82,7 @@ func testVolumesComeBack(s *space) {
 		uid := object.GetUID()
 		s.must(s.admin.Delete(s.t.Context(), object))
 		s.eventually(func() string {
-			if !s.get("hbase", pvc) || !s.volumeThere(pv) || object.GetUID() == uid {
+			if !s.get("hbase", pvc) || !s.getVolume(pv) || object.GetUID() == uid {
 				return "it is not made again"
 			}
 			if pvc.Status.Phase != corev1.ClaimBound || pv.Spec.ClaimRef.UID != pvc.UID {
@@ -90,12 +90,12 @@ func testVolumesComeBack(s *space) {
 			}
 			return ""
 		})
-		s.dataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
+		s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
 	}
 }
 
-func testLostStatus(s *space) {
-	s.pair()
+func testLostStatus(s *testNamespace) {
+	s.createPair()
 	s.eventually(func() string {
 		d := &v1alpha1.Dataset{}
 		s.get("hbase", d)
@@ -105,10 +105,10 @@ func testLostStatus(s *space) {
 		}
 		return ""
 	})
-	s.dataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
+	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
 }
 
-func (s *space) reader() *corev1.Pod {
+func (s *testNamespace) reader() *corev1.Pod {
 	s.t.Helper()
 	p := pod("reader", "hbase", "")
 	p.Spec.Containers = []corev1.Container{{Name: "c", Image: "i"}}
@@ -116,16 +116,16 @@ func (s *space) reader() *corev1.Pod {
 	return p
 }
 
-func (s *space) removePod(p *corev1.Pod) {
+func (s *testNamespace) removePod(p *corev1.Pod) {
 	s.t.Helper()
 	s.must(s.admin.Delete(s.t.Context(), p, client.GracePeriodSeconds(0)))
 }
 
-func testDatasetFirst(s *space) {
-	s.pair()
+func testDatasetFirst(s *testNamespace) {
+	s.createPair()
 	p := s.reader()
 	s.must(s.admin.Delete(s.t.Context(), &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "hbase"}}))
-	s.dataset(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True", "pod reader mounts PersistentVolumeClaim hbase")
+	s.waitForDataset(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True", "pod reader mounts PersistentVolumeClaim hbase")
 	s.eventually(func() string {
 		list := &corev1.EventList{}
 		s.must(s.admin.List(s.t.Context(), list, client.InNamespace(s.name)))
@@ -140,7 +140,7 @@ func testDatasetFirst(s *space) {
 		s.t.Error("the claim is gone")
 	}
 	s.removePod(p)
-	s.nothingLeft()
+	s.waitForRemoval()
 	s.eventually(func() string {
 		if s.get("hbase", &v1alpha1.Dataset{}) {
 			return "the Dataset is there"
@@ -149,15 +149,15 @@ func testDatasetFirst(s *space) {
 	})
 }
 
-func (s *space) deps() teardown.Deps {
+func (s *testNamespace) deps() teardown.Deps {
 	return teardown.Deps{
 		Client: s.runtimes, Live: s.runtimes, SystemNamespace: "fluid-system", Image: "jindo:test",
-		Recorder: events.NewFakeRecorder(100), Patience: time.Second,
+		Recorder: events.NewFakeRecorder(100), ProtectionTimeout: time.Second,
 	}
 }
 
-func testRuntimeFirst(s *space) {
-	s.pair()
+func testRuntimeFirst(s *testNamespace) {
+	s.createPair()
 	p := s.reader()
 	r := &v1alpha1.JindoRuntime{}
 	s.get("hadoop", r)
@@ -167,7 +167,7 @@ func testRuntimeFirst(s *space) {
 	if err != nil || !strings.Contains(result.Blocked, "pod reader mounts PersistentVolumeClaim hbase") {
 		s.t.Fatalf("got %+v, %v", result, err)
 	}
-	s.dataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
+	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
 	s.removePod(p)
 	s.eventually(func() string {
 		result, err := teardown.Runtime(s.t.Context(), s.deps(), r)
@@ -179,8 +179,8 @@ func testRuntimeFirst(s *space) {
 		}
 		return ""
 	})
-	s.dataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "is being deleted")
-	s.nothingLeft()
+	s.waitForDataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "is being deleted")
+	s.waitForRemoval()
 	s.eventually(func() string {
 		s.get("hadoop", r)
 		r.Finalizers = nil
@@ -189,12 +189,12 @@ func testRuntimeFirst(s *space) {
 		}
 		return ""
 	})
-	s.dataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", `create a JindoRuntime "hbase"`)
-	s.nothingLeft()
+	s.waitForDataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", `create a JindoRuntime "hbase"`)
+	s.waitForRemoval()
 }
 
 // testCredentials: a Secret is missing, is made, and changes.
-func testCredentials(s *space) {
+func testCredentials(s *testNamespace) {
 	r := newRuntime("hadoop", "hbase", 0)
 	s.create(r)
 	p := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{{Option: "fs.oss.accessKeyId", Name: "keys", Key: "id"}}}}}
@@ -226,26 +226,26 @@ func testCredentials(s *space) {
 	}
 }
 
-func testUnbound(s *space) {
+func testUnbound(s *testNamespace) {
 	s.create(newDataset())
 	s.create(newRuntime("hadoop", "", 0))
-	s.dataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "add the annotation data.fluid.io/dataset: hbase to the JindoRuntime")
+	s.waitForDataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "add the annotation data.fluid.io/dataset: hbase to the JindoRuntime")
 	if s.get("hbase", &corev1.PersistentVolumeClaim{}) {
 		s.t.Error("there is a claim")
 	}
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"data.fluid.io/dataset":"hbase"}}}`))
 	s.must(s.admin.Patch(s.t.Context(), &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "hadoop"}}, patch))
-	s.serve()
-	s.dataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
+	s.makeReady()
+	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
 }
 
 // testManyAtOnce: one that is refused hinders no other.
-func testManyAtOnce(s *space) {
+func testManyAtOnce(s *testNamespace) {
 	refused := newDataset()
 	refused.Name = "refused"
 	refused.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "much"}
 	s.create(refused)
-	s.pair()
+	s.createPair()
 	s.eventually(func() string {
 		d := &v1alpha1.Dataset{}
 		if s.get("refused", d); d.Status.Phase != v1alpha1.FailedDatasetPhase {
@@ -255,10 +255,10 @@ func testManyAtOnce(s *space) {
 	})
 }
 
-func testSweep(s *space) {
-	s.pair()
+func testSweep(s *testNamespace) {
+	s.createPair()
 	s.must(teardown.Sweep(s.t.Context(), s.deps()))
-	if !s.get("hbase", &corev1.PersistentVolumeClaim{}) || !s.volumeThere(&corev1.PersistentVolume{}) {
+	if !s.get("hbase", &corev1.PersistentVolumeClaim{}) || !s.getVolume(&corev1.PersistentVolume{}) {
 		s.t.Error("a living runtime's volume is gone")
 	}
 	lost := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: s.name + "-lost", Labels: map[string]string{

@@ -26,7 +26,7 @@ import (
 )
 
 // patience of waits.
-const patience = time.Minute
+const testTimeout = time.Minute
 
 // cluster is an API server with the product's kinds and rights, the controller
 // of Datasets with its own account, and nothing else of Kubernetes but a binder
@@ -62,7 +62,7 @@ func startCluster(t *testing.T) *cluster {
 		return added.Config()
 	}
 	c := &cluster{admin: newClient(t, as("admin")), runtimes: newClient(t, as("system:serviceaccount:fluid-system:jindoruntime-controller"))}
-	c.rights(t, filepath.Join(manifests, "install.yaml"))
+	c.createRBAC(t, filepath.Join(manifests, "install.yaml"))
 	c.run(t, as("system:serviceaccount:fluid-system:dataset-controller"))
 	return c
 }
@@ -81,7 +81,7 @@ func newClient(t *testing.T, config *rest.Config) client.Client {
 }
 
 // rights makes the namespace and what gives the controllers their rights.
-func (c *cluster) rights(t *testing.T, file string) {
+func (c *cluster) createRBAC(t *testing.T, file string) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -104,13 +104,13 @@ func (c *cluster) rights(t *testing.T, file string) {
 // run starts the controller and the binder until the test ends.
 func (c *cluster) run(t *testing.T, config *rest.Config) {
 	t.Helper()
-	mgr, err := manager.Bare(config, "dataset.data.fluid.io", manager.Options{Namespace: "fluid-system"})
+	mgr, err := manager.NewManager(config, "dataset.data.fluid.io", manager.Options{Namespace: "fluid-system"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &dataset.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("dataset-controller"),
-		SystemNamespace: "fluid-system", Patience: time.Second,
+		SystemNamespace: "fluid-system", ProtectionTimeout: time.Second,
 	}
 	if err := r.SetupWithManager(mgr); err != nil {
 		t.Fatal(err)
@@ -164,27 +164,27 @@ func (c *cluster) bindOne(ctx context.Context, pvc *corev1.PersistentVolumeClaim
 }
 
 // space is one test's namespace.
-type space struct {
+type testNamespace struct {
 	*cluster
 	t    *testing.T
 	name string
 }
 
-func (c *cluster) space(t *testing.T) *space {
+func (c *cluster) newNamespace(t *testing.T) *testNamespace {
 	t.Helper()
-	s := &space{c, t, "t-" + strings.ToLower(strings.ReplaceAll(t.Name()[strings.LastIndex(t.Name(), "/")+1:], "_", "-"))}
+	s := &testNamespace{c, t, "t-" + strings.ToLower(strings.ReplaceAll(t.Name()[strings.LastIndex(t.Name(), "/")+1:], "_", "-"))}
 	s.must(c.admin.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.name}}))
 	return s
 }
 
-func (s *space) must(err error) {
+func (s *testNamespace) must(err error) {
 	s.t.Helper()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *space) create(object client.Object) {
+func (s *testNamespace) create(object client.Object) {
 	s.t.Helper()
 	object.SetNamespace(s.name)
 	object.SetUID("")
@@ -192,7 +192,7 @@ func (s *space) create(object client.Object) {
 	s.must(s.admin.Create(s.t.Context(), object))
 }
 
-func (s *space) get(name string, object client.Object) bool {
+func (s *testNamespace) get(name string, object client.Object) bool {
 	s.t.Helper()
 	err := s.admin.Get(s.t.Context(), types.NamespacedName{Namespace: s.name, Name: name}, object)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -201,7 +201,7 @@ func (s *space) get(name string, object client.Object) bool {
 	return err == nil
 }
 
-func (s *space) volumeThere(pv *corev1.PersistentVolume) bool {
+func (s *testNamespace) getVolume(pv *corev1.PersistentVolume) bool {
 	s.t.Helper()
 	err := s.admin.Get(s.t.Context(), types.NamespacedName{Name: s.name + "-hbase"}, pv)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -211,9 +211,9 @@ func (s *space) volumeThere(pv *corev1.PersistentVolume) bool {
 }
 
 // eventually waits for a check that answers nothing more.
-func (s *space) eventually(check func() string) {
+func (s *testNamespace) eventually(check func() string) {
 	s.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		why := check()
 		if why == "" {
@@ -227,7 +227,7 @@ func (s *space) eventually(check func() string) {
 }
 
 // dataset waits for a phase and a condition TYPE=STATUS with a text in it.
-func (s *space) dataset(phase v1alpha1.DatasetPhase, condition, text string) {
+func (s *testNamespace) waitForDataset(phase v1alpha1.DatasetPhase, condition, text string) {
 	s.t.Helper()
 	s.eventually(func() string {
 		d := &v1alpha1.Dataset{}
@@ -244,17 +244,17 @@ func (s *space) dataset(phase v1alpha1.DatasetPhase, condition, text string) {
 }
 
 // pair makes the seed's pair and lets its runtime serve.
-func (s *space) pair() {
+func (s *testNamespace) createPair() {
 	s.t.Helper()
 	s.create(newDataset())
 	r := newRuntime("hadoop", "hbase", 0)
 	s.create(r)
-	s.dataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "JindoRuntime hadoop is not ready")
-	s.serve()
-	s.dataset(v1alpha1.BoundDatasetPhase, "Ready=True", "JindoRuntime hadoop serves it")
+	s.waitForDataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "JindoRuntime hadoop is not ready")
+	s.makeReady()
+	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "JindoRuntime hadoop serves it")
 }
 
-func (s *space) serve() {
+func (s *testNamespace) makeReady() {
 	s.t.Helper()
 	s.eventually(func() string {
 		r := &v1alpha1.JindoRuntime{}
@@ -268,10 +268,10 @@ func (s *space) serve() {
 	})
 }
 
-func (s *space) nothingLeft() {
+func (s *testNamespace) waitForRemoval() {
 	s.t.Helper()
 	s.eventually(func() string {
-		if s.get("hbase", &corev1.PersistentVolumeClaim{}) || s.volumeThere(&corev1.PersistentVolume{}) {
+		if s.get("hbase", &corev1.PersistentVolumeClaim{}) || s.getVolume(&corev1.PersistentVolume{}) {
 			return "the volume is there"
 		}
 		return ""

@@ -12,16 +12,16 @@ import (
 )
 
 // maxNote is what an event may say.
-const maxNote = 1000
+const maxEventMessage = 1000
 
 // conditions of a Dataset, in a fixed order. Those that are not in it are gone.
-func conditions(f facts, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondition {
+func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondition {
 	generation := f.dataset.Generation
 	var all []v1alpha1.DatasetCondition
 	add := func(kind v1alpha1.DatasetConditionType, status corev1.ConditionStatus, reason, message string) {
 		all = append(all, condition(kind, status, reason, message, generation))
 	}
-	if reason, message := f.problem(); reason == "" {
+	if reason, message := f.notReady(); reason == "" {
 		add(v1alpha1.DatasetReady, corev1.ConditionTrue, reasonReady, fmt.Sprintf("JindoRuntime %s serves it", f.runtime.Name))
 	} else {
 		add(v1alpha1.DatasetReady, corev1.ConditionFalse, reason, message)
@@ -41,21 +41,21 @@ func conditions(f facts, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondit
 		if c := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); c != nil {
 			add(v1alpha1.DatasetMountsReady, c.Status, c.Reason, c.Message)
 		}
-		if change := f.notApplied(status); change != "" {
-			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, health.ReasonNotSupportedYet, change)
+		if change := f.changesNotApplied(status); change != "" {
+			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, "NotSupportedYet", change)
 		}
 	}
-	if f.blocked != "" {
-		add(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.blocked)
+	if f.deletionBlocked != "" {
+		add(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, "PodsMountIt", f.deletionBlocked)
 	}
 	return all
 }
 
 // notApplied says what the spec asks for that is not done while it is served.
-func (f facts) notApplied(status v1alpha1.DatasetStatus) string {
+func (f inputs) changesNotApplied(status v1alpha1.DatasetStatus) string {
 	var sentences []string
-	if f.volume.Differs != "" {
-		sentences = append(sentences, f.volume.Differs)
+	if f.volume.NotApplied != "" {
+		sentences = append(sentences, f.volume.NotApplied)
 	}
 	if len(status.Mounts) > 0 && f.wasBound() && f.invalid == "" {
 		if changed := f.changedMounts(); len(changed) > 0 {
@@ -69,21 +69,21 @@ func (f facts) notApplied(status v1alpha1.DatasetStatus) string {
 
 // keepOthers are the conditions of a Dataset of another kind of runtime, with
 // ours about its deletion.
-func keepOthers(dataset *v1alpha1.Dataset, f facts) []v1alpha1.DatasetCondition {
+func foreignConditions(dataset *v1alpha1.Dataset, f inputs) []v1alpha1.DatasetCondition {
 	var kept []v1alpha1.DatasetCondition
 	for _, c := range dataset.Status.Conditions {
 		if c.Type != v1alpha1.DatasetDeletionBlocked {
 			kept = append(kept, c)
 		}
 	}
-	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.blocked, dataset.Generation))
+	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, "PodsMountIt", f.deletionBlocked, dataset.Generation))
 }
 
 // merge gives conditions that are as they were their old times.
-func merge(old, conditions []v1alpha1.DatasetCondition, now metav1.Time) []v1alpha1.DatasetCondition {
+func mergeConditions(old, conditions []v1alpha1.DatasetCondition, now metav1.Time) []v1alpha1.DatasetCondition {
 	merged := make([]v1alpha1.DatasetCondition, 0, len(conditions))
 	for _, c := range conditions {
-		was := find(old, c.Type)
+		was := findCondition(old, c.Type)
 		switch {
 		case was == nil || was.Status != c.Status:
 			c.LastTransitionTime, c.LastUpdateTime = now, now
@@ -102,7 +102,7 @@ func withTimes(c, of v1alpha1.DatasetCondition) v1alpha1.DatasetCondition {
 	return c
 }
 
-func find(conditions []v1alpha1.DatasetCondition, kind v1alpha1.DatasetConditionType) *v1alpha1.DatasetCondition {
+func findCondition(conditions []v1alpha1.DatasetCondition, kind v1alpha1.DatasetConditionType) *v1alpha1.DatasetCondition {
 	for i := range conditions {
 		if conditions[i].Type == kind {
 			return &conditions[i]
@@ -113,10 +113,10 @@ func find(conditions []v1alpha1.DatasetCondition, kind v1alpha1.DatasetCondition
 
 // tell writes an event for each condition that is news. How far a runtime has
 // come is none, nor is what another condition says already.
-func (r *Reconciler) tell(before *v1alpha1.Dataset, after []v1alpha1.DatasetCondition) {
+func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.DatasetCondition) {
 	for _, c := range after {
-		was := find(before.Status.Conditions, c.Type)
-		if was != nil && was.Status == c.Status && was.Reason == c.Reason && was.Message == c.Message || !news(c) {
+		was := findCondition(before.Status.Conditions, c.Type)
+		if was != nil && was.Status == c.Status && was.Reason == c.Reason && was.Message == c.Message || !recordsEvent(c) {
 			continue
 		}
 		kind := corev1.EventTypeWarning
@@ -127,14 +127,14 @@ func (r *Reconciler) tell(before *v1alpha1.Dataset, after []v1alpha1.DatasetCond
 			}
 		}
 		message := c.Message
-		if len(message) > maxNote {
-			message = strings.ToValidUTF8(message[:maxNote], "") + "…"
+		if len(message) > maxEventMessage {
+			message = strings.ToValidUTF8(message[:maxEventMessage], "") + "…"
 		}
 		r.Recorder.Eventf(before, nil, kind, c.Reason, "Reconcile", "%s", message)
 	}
 }
 
-func news(c v1alpha1.DatasetCondition) bool {
+func recordsEvent(c v1alpha1.DatasetCondition) bool {
 	switch c.Type {
 	case v1alpha1.DatasetReady:
 		return c.Reason != reasonRuntimeNotReady && c.Reason != reasonVolumeNotBound

@@ -25,14 +25,14 @@ func (r *Reconciler) delete(ctx context.Context, dataset *v1alpha1.Dataset, fore
 		return reconcile.Result{}, err
 	}
 	if len(users) > 0 {
-		return r.blocked(ctx, dataset, users, foreign)
+		return r.reportBlocked(ctx, dataset, users, foreign)
 	}
 	gone, err := r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if !gone {
-		return reconcile.Result{RequeueAfter: soon}, nil
+		return reconcile.Result{RequeueAfter: stepInterval}, nil
 	}
 	before := dataset.DeepCopy()
 	controllerutil.RemoveFinalizer(dataset, names.DatasetFinalizer)
@@ -46,7 +46,7 @@ func (r *Reconciler) delete(ctx context.Context, dataset *v1alpha1.Dataset, fore
 
 // users of the Dataset's own claim; somebody else's of the same name is not.
 func (r *Reconciler) users(ctx context.Context, dataset *v1alpha1.Dataset, foreign bool) ([]string, error) {
-	there, err := r.volumes().There(ctx, dataset.Namespace, dataset.Name)
+	there, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
 	if err != nil || !there && !foreign {
 		return nil, err
 	}
@@ -54,14 +54,14 @@ func (r *Reconciler) users(ctx context.Context, dataset *v1alpha1.Dataset, forei
 }
 
 // blocked says which pods keep the Dataset, which is served meanwhile.
-func (r *Reconciler) blocked(ctx context.Context, dataset *v1alpha1.Dataset, users []string, foreign bool) (reconcile.Result, error) {
-	seen, err := r.gather(ctx, dataset)
+func (r *Reconciler) reportBlocked(ctx context.Context, dataset *v1alpha1.Dataset, users []string, foreign bool) (reconcile.Result, error) {
+	seen, err := r.readInputs(ctx, dataset)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	seen.volume = datasetvolume.State{Bound: true}
 	seen.foreign = foreign
-	seen.blocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is served until nothing does, and deleted then",
-		datasetvolume.Mounting(users), dataset.Name)
-	return reconcile.Result{RequeueAfter: blockedAgain}, r.writeStatus(ctx, dataset, seen)
+	seen.deletionBlocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is served until nothing does, and deleted then",
+		datasetvolume.PodsMount(users), dataset.Name)
+	return reconcile.Result{RequeueAfter: blockedInterval}, r.writeStatus(ctx, dataset, seen)
 }

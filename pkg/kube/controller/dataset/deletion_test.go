@@ -19,11 +19,11 @@ func TestVolumesOfOthers(t *testing.T) {
 		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "hbase", Namespace: namespace}},
 		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "default-hbase"}},
 	} {
-		s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1), object, pod("reader", "hbase", corev1.PodRunning))
+		s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1), object, pod("reader", "hbase", corev1.PodRunning))
 		s.settle()
-		s.ready("hadoop")
+		s.makeReady("hadoop")
 		s.settle()
-		s.wants(v1alpha1.FailedDatasetPhase, "Ready=False/VolumeConflict: was not made for this Dataset")
+		s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/VolumeConflict: was not made for this Dataset")
 		s.delete(newDataset())
 		s.settle()
 		if s.get(hbase, &v1alpha1.Dataset{}) {
@@ -38,41 +38,41 @@ func TestVolumesOfOthers(t *testing.T) {
 // TestReleasedVolume: a claim was deleted by hand and is made again; the volume
 // is kept back for the old one.
 func TestReleasedVolume(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
 	pvc := &corev1.PersistentVolumeClaim{}
 	s.get(hbase, pvc)
 	s.delete(pvc)
-	s.turn()
+	s.reconcile()
 	pv := &corev1.PersistentVolume{}
 	if s.get(types.NamespacedName{Name: "default-hbase"}, pv); pv.Spec.ClaimRef.UID == "claim-uid" && !s.get(hbase, pvc) {
 		t.Error("it is kept for a claim that is gone")
 	}
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
 }
 
 func TestDeletion(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1), pod("done", "hbase", corev1.PodSucceeded), pod("other", "else", corev1.PodRunning))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1), pod("done", "hbase", corev1.PodSucceeded), pod("other", "else", corev1.PodRunning))
 	waiting := pod("pending", "hbase", corev1.PodPending)
 	waiting.Spec.NodeName = ""
 	s.create(waiting)
 	s.create(pod("reader", "hbase", corev1.PodRunning))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
 	s.delete(newDataset())
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True/PodsMountIt: pod reader mounts PersistentVolumeClaim hbase", "Ready=True/DatasetReady")
-	if n := s.told("pod reader mounts"); n != 1 {
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "DeletionBlocked=True/PodsMountIt: pod reader mounts PersistentVolumeClaim hbase", "Ready=True/DatasetReady")
+	if n := s.countEvents("pod reader mounts"); n != 1 {
 		t.Errorf("%d events", n)
 	}
-	if result := s.turn(); result.RequeueAfter == 0 || result.RequeueAfter > 30*time.Second {
+	if result := s.reconcile(); result.RequeueAfter == 0 || result.RequeueAfter > 30*time.Second {
 		t.Errorf("it looks again after %s", result.RequeueAfter)
 	}
-	s.volume("hadoop")
+	s.checkVolume("hadoop")
 	s.delete(pod("reader", "hbase", ""))
 	s.settle()
 	if s.get(hbase, &v1alpha1.Dataset{}) || s.get(hbase, &corev1.PersistentVolumeClaim{}) || s.get(types.NamespacedName{Name: "default-hbase"}, &corev1.PersistentVolume{}) {
@@ -82,7 +82,7 @@ func TestDeletion(t *testing.T) {
 
 // TestStuckVolumes: what Kubernetes does not let go of although no pod uses it.
 func TestStuckVolumes(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
 	for _, object := range []client.Object{&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}} {
 		name, finalizer := hbase, "kubernetes.io/pvc-protection"
@@ -98,7 +98,7 @@ func TestStuckVolumes(t *testing.T) {
 	if !s.get(hbase, &v1alpha1.Dataset{}) {
 		t.Fatal("it did not wait for Kubernetes")
 	}
-	s.r.Patience = time.Nanosecond
+	s.r.ProtectionTimeout = time.Nanosecond
 	s.settle()
 	if s.get(hbase, &v1alpha1.Dataset{}) {
 		t.Error("it waits for ever")
@@ -110,10 +110,10 @@ func TestOtherRuntimes(t *testing.T) {
 	d := newDataset()
 	d.Finalizers = []string{names.DatasetFinalizer}
 	d.Status = v1alpha1.DatasetStatus{Phase: v1alpha1.BoundDatasetPhase, Runtimes: []v1alpha1.Runtime{{Name: "hbase", Type: "alluxio"}}, Conditions: []v1alpha1.DatasetCondition{{Type: "Ready", Status: "True"}}}
-	s := newStand(t, d, pod("reader", "hbase", corev1.PodRunning))
+	s := newTestbed(t, d, pod("reader", "hbase", corev1.PodRunning))
 	s.settle()
-	if s.counted.n != 0 {
-		t.Errorf("%d writes", s.counted.n)
+	if s.writes.n != 0 {
+		t.Errorf("%d writes", s.writes.n)
 	}
 	s.delete(newDataset())
 	s.settle()
@@ -132,20 +132,20 @@ func TestOtherRuntimes(t *testing.T) {
 // not, and the Dataset makes nothing anew for it.
 func TestLeavingRuntime(t *testing.T) {
 	runtime := newRuntime("hadoop", "hbase", 1)
-	s := newStand(t, newDataset(), runtime)
+	s := newTestbed(t, newDataset(), runtime)
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
 	s.delete(runtime)
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 	s.get(hbase, pvc)
 	s.delete(pvc)
 	s.get(types.NamespacedName{Name: "default-hbase"}, pv)
 	s.delete(pv)
 	s.settle()
-	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: is being deleted")
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: is being deleted")
 	if s.get(hbase, pvc) {
 		t.Error("the claim is made anew")
 	}

@@ -37,13 +37,13 @@ const (
 	// timeout of one turn.
 	timeout = time.Minute
 	// again is when a Dataset that is not ready is looked at without a reason.
-	again = time.Minute
+	retryInterval = time.Minute
 	// conflictAgain is time for a cache to catch up.
-	conflictAgain = 500 * time.Millisecond
+	conflictInterval = 500 * time.Millisecond
 	// soon is when our own steps are followed up.
-	soon = 2 * time.Second
+	stepInterval = 2 * time.Second
 	// blockedAgain is when the pods that keep a Dataset are looked for again.
-	blockedAgain = 5 * time.Second
+	blockedInterval = 5 * time.Second
 )
 
 // Reconciler of Datasets.
@@ -58,7 +58,7 @@ type Reconciler struct {
 	SystemNamespace string
 	// Patience before the protection of a volume that no pod uses is taken
 	// away; datasetvolume.DefaultPatience when it is 0.
-	Patience time.Duration
+	ProtectionTimeout time.Duration
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -113,7 +113,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	case err == nil:
 		return result, nil
 	case apierrors.IsConflict(err), apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return reconcile.Result{RequeueAfter: conflictAgain}, nil
+		return reconcile.Result{RequeueAfter: conflictInterval}, nil
 	}
 	return reconcile.Result{}, err
 }
@@ -123,7 +123,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.Client.Get(ctx, request.NamespacedName, dataset); err != nil {
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
-	foreign := servedByOthers(dataset)
+	foreign := servedByOtherRuntime(dataset)
 	if dataset.DeletionTimestamp == nil && !foreign && !controllerutil.ContainsFinalizer(dataset, names.DatasetFinalizer) {
 		before := dataset.DeepCopy()
 		controllerutil.AddFinalizer(dataset, names.DatasetFinalizer)
@@ -138,7 +138,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 	case foreign:
 		return reconcile.Result{}, nil
 	}
-	seen, result, err := r.look(ctx, dataset)
+	seen, result, err := r.observe(ctx, dataset)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -146,17 +146,17 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 }
 
 // servedByOthers holds for a Dataset that a runtime of another kind serves.
-func servedByOthers(dataset *v1alpha1.Dataset) bool {
+func servedByOtherRuntime(dataset *v1alpha1.Dataset) bool {
 	return slices.ContainsFunc(dataset.Status.Runtimes, func(r v1alpha1.Runtime) bool {
 		return r.Type != "" && r.Type != v1alpha1.JindoRuntimeType
 	})
 }
 
 // look gathers what the status is about, and makes or removes the volume.
-func (r *Reconciler) look(ctx context.Context, dataset *v1alpha1.Dataset) (facts, reconcile.Result, error) {
-	seen, err := r.gather(ctx, dataset)
+func (r *Reconciler) observe(ctx context.Context, dataset *v1alpha1.Dataset) (inputs, reconcile.Result, error) {
+	seen, err := r.readInputs(ctx, dataset)
 	if err != nil {
-		return facts{}, reconcile.Result{}, err
+		return inputs{}, reconcile.Result{}, err
 	}
 	runtime := seen.runtime
 	switch {
@@ -165,31 +165,31 @@ func (r *Reconciler) look(ctx context.Context, dataset *v1alpha1.Dataset) (facts
 	case runtime == nil:
 		return r.withoutRuntime(ctx, dataset, seen)
 	case runtime.DeletionTimestamp != nil:
-		return r.withLeavingRuntime(ctx, dataset, seen)
+		return r.withTerminatingRuntime(ctx, dataset, seen)
 	}
 	seen.volume, err = r.volumes().Ensure(ctx, dataset, runtime)
 	if err != nil {
-		return facts{}, reconcile.Result{}, err
+		return inputs{}, reconcile.Result{}, err
 	}
 	result := reconcile.Result{}
-	if !seen.volume.Bound || seen.volume.Differs != "" || problem(seen) != "" {
-		result.RequeueAfter = again
+	if !seen.volume.Bound || seen.volume.NotApplied != "" || notReadyReason(seen) != "" {
+		result.RequeueAfter = retryInterval
 	}
 	if seen.volume.Waiting != "" {
-		result.RequeueAfter = soon
+		result.RequeueAfter = stepInterval
 	}
 	return seen, result, nil
 }
 
 // gather reads, out of caches, the runtimes and Datasets of the namespace.
-func (r *Reconciler) gather(ctx context.Context, dataset *v1alpha1.Dataset) (facts, error) {
-	seen := facts{dataset: dataset, invalid: guard(dataset)}
+func (r *Reconciler) readInputs(ctx context.Context, dataset *v1alpha1.Dataset) (inputs, error) {
+	seen := inputs{dataset: dataset, invalid: validate(dataset)}
 	runtimes, datasets := &v1alpha1.JindoRuntimeList{}, &v1alpha1.DatasetList{}
 	if err := r.Client.List(ctx, runtimes, client.InNamespace(dataset.Namespace)); err != nil {
-		return facts{}, fmt.Errorf("listing JindoRuntimes of namespace %s: %w", dataset.Namespace, err)
+		return inputs{}, fmt.Errorf("listing JindoRuntimes of namespace %s: %w", dataset.Namespace, err)
 	}
 	if err := r.Client.List(ctx, datasets, client.InNamespace(dataset.Namespace)); err != nil {
-		return facts{}, fmt.Errorf("listing Datasets of namespace %s: %w", dataset.Namespace, err)
+		return inputs{}, fmt.Errorf("listing Datasets of namespace %s: %w", dataset.Namespace, err)
 	}
 	for i := range runtimes.Items {
 		seen.runtimes = append(seen.runtimes, &runtimes.Items[i])
@@ -204,35 +204,35 @@ func (r *Reconciler) gather(ctx context.Context, dataset *v1alpha1.Dataset) (fac
 
 // withoutRuntime removes the volume of a runtime that has gone or serves
 // another Dataset now.
-func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Dataset, seen facts) (facts, reconcile.Result, error) {
+func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Dataset, seen inputs) (inputs, reconcile.Result, error) {
 	users, gone, err := r.removeUnused(ctx, dataset)
 	if err != nil {
-		return facts{}, reconcile.Result{}, err
+		return inputs{}, reconcile.Result{}, err
 	}
 	if gone {
 		return seen, reconcile.Result{}, nil
 	}
 	if len(users) > 0 {
-		seen.leftover = fmt.Sprintf("%s the volume of a runtime that serves it no more, which is removed once nothing does", datasetvolume.Mounting(users))
-		return seen, reconcile.Result{RequeueAfter: blockedAgain}, nil
+		seen.leftover = fmt.Sprintf("%s the volume of a runtime that serves it no more, which is removed once nothing does", datasetvolume.PodsMount(users))
+		return seen, reconcile.Result{RequeueAfter: blockedInterval}, nil
 	}
-	return seen, reconcile.Result{RequeueAfter: soon}, nil
+	return seen, reconcile.Result{RequeueAfter: stepInterval}, nil
 }
 
 // withLeavingRuntime leaves the volume to the runtime's own deletion, which
 // waits for the pods that mount it and serves them meanwhile.
-func (r *Reconciler) withLeavingRuntime(ctx context.Context, dataset *v1alpha1.Dataset, seen facts) (facts, reconcile.Result, error) {
-	there, err := r.volumes().There(ctx, dataset.Namespace, dataset.Name)
+func (r *Reconciler) withTerminatingRuntime(ctx context.Context, dataset *v1alpha1.Dataset, seen inputs) (inputs, reconcile.Result, error) {
+	there, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
 	if err != nil {
-		return facts{}, reconcile.Result{}, err
+		return inputs{}, reconcile.Result{}, err
 	}
 	seen.volume.Bound = there
-	seen.leaving = !there
-	return seen, reconcile.Result{RequeueAfter: blockedAgain}, nil
+	seen.runtimeTerminating = !there
+	return seen, reconcile.Result{RequeueAfter: blockedInterval}, nil
 }
 
 func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset) (users []string, gone bool, err error) {
-	there, err := r.volumes().There(ctx, dataset.Namespace, dataset.Name)
+	there, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
 	if err != nil || !there {
 		return nil, !there, err
 	}
@@ -245,7 +245,7 @@ func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset
 }
 
 func (r *Reconciler) volumes() datasetvolume.Volumes {
-	return datasetvolume.Volumes{Client: r.Client, Live: r.Live, Patience: r.Patience}
+	return datasetvolume.Volumes{Client: r.Client, Live: r.Live, ProtectionTimeout: r.ProtectionTimeout}
 }
 
 func wrap(err error, format string, args ...any) error {

@@ -19,16 +19,16 @@ import (
 )
 
 func TestBinding(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/RuntimeNotReady: JindoRuntime hadoop is not ready", "SpecValid=True/Valid", "-NotReady", "-ChangeNotApplied")
-	if n := s.told("not ready"); n > 0 {
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/RuntimeNotReady: JindoRuntime hadoop is not ready", "SpecValid=True/Valid", "-NotReady", "-ChangeNotApplied")
+	if n := s.countEvents("not ready"); n > 0 {
 		t.Errorf("%d events about a runtime that starts", n)
 	}
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountsReady=True/MountsAnswer", "-NotReady", "-ChangeNotApplied", "-DeletionBlocked", "-MountUnsupported")
-	if n := s.told("serves it"); n != 1 {
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountsReady=True/MountsAnswer", "-NotReady", "-ChangeNotApplied", "-DeletionBlocked", "-MountUnsupported")
+	if n := s.countEvents("serves it"); n != 1 {
 		t.Errorf("%d events that it is served", n)
 	}
 	d := s.dataset()
@@ -45,11 +45,11 @@ func TestBinding(t *testing.T) {
 	if len(d.Finalizers) != 1 || d.Finalizers[0] != names.DatasetFinalizer {
 		t.Errorf("finalizers: %v", d.Finalizers)
 	}
-	s.volume("hadoop")
+	s.checkVolume("hadoop")
 }
 
 // volume checks what pods use.
-func (s *stand) volume(runtime string) {
+func (s *testbed) checkVolume(runtime string) {
 	s.t.Helper()
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 	if !s.get(hbase, pvc) || !s.get(types.NamespacedName{Name: "default-hbase"}, pv) {
@@ -70,16 +70,16 @@ func (s *stand) volume(runtime string) {
 }
 
 func TestIdleWritesNothing(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
-	before := s.counted.n
+	before := s.writes.n
 	for range 5 {
-		s.turn()
+		s.reconcile()
 	}
-	if s.counted.n != before {
-		t.Errorf("%d writes", s.counted.n-before)
+	if s.writes.n != before {
+		t.Errorf("%d writes", s.writes.n-before)
 	}
 }
 
@@ -99,7 +99,7 @@ func TestQuietFailures(t *testing.T) {
 		{"away", apierrors.NewServiceUnavailable("away"), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStand(t, newDataset())
+			s := newTestbed(t, newDataset())
 			s.r.Client = interceptor.NewClient(s.c, interceptor.Funcs{
 				SubResourcePatch: func(context.Context, client.Client, string, client.Object, client.Patch, ...client.SubResourcePatchOption) error {
 					return test.err
@@ -115,9 +115,9 @@ func TestQuietFailures(t *testing.T) {
 
 // TestLostStatus: everything is found again.
 func TestLostStatus(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
 	d := s.dataset()
 	want := d.Status.DeepCopy()
@@ -128,24 +128,24 @@ func TestLostStatus(t *testing.T) {
 	if got.Phase != want.Phase || len(got.Conditions) != len(want.Conditions) || len(got.Mounts) != 1 || len(got.Runtimes) != 1 {
 		t.Errorf("got %+v", got)
 	}
-	s.volume("hadoop")
+	s.checkVolume("hadoop")
 }
 
 func TestUnbound(t *testing.T) {
-	s := newStand(t, newDataset())
+	s := newTestbed(t, newDataset())
 	s.settle()
-	s.wants(v1alpha1.NotBoundDatasetPhase, `Ready=False/NotBound: create a JindoRuntime "hbase"`)
-	if n := s.told("create a JindoRuntime"); n != 1 {
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, `Ready=False/NotBound: create a JindoRuntime "hbase"`)
+	if n := s.countEvents("create a JindoRuntime"); n != 1 {
 		t.Errorf("%d events say what to create", n)
 	}
 	// The seed's pair: the line that is missing is printed.
 	s.create(newRuntime("hadoop", "", 1))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
 	const line = "annotation data.fluid.io/dataset: hbase"
-	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: "+line)
-	if n := s.told(line); n != 1 {
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: "+line)
+	if n := s.countEvents(line); n != 1 {
 		t.Errorf("%d events print the line", n)
 	}
 	if d := s.dataset(); len(d.Status.Runtimes) > 0 || d.Status.HCFSStatus != nil || s.get(hbase, &corev1.PersistentVolumeClaim{}) {
@@ -156,29 +156,29 @@ func TestUnbound(t *testing.T) {
 	r.Annotations = map[string]string{v1alpha1.DatasetAnnotation: "hbase"}
 	s.update(r)
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
 	// And the line is taken away again: the volume goes with it.
 	s.get(types.NamespacedName{Namespace: namespace, Name: "hadoop"}, r)
 	r.Annotations = nil
 	s.update(r)
 	s.create(pod("reader", "hbase", corev1.PodRunning))
 	s.settle()
-	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: pod reader mounts the volume of a runtime that serves it no more")
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: pod reader mounts the volume of a runtime that serves it no more")
 	s.delete(pod("reader", "hbase", ""))
 	s.settle()
 	if s.get(hbase, &corev1.PersistentVolumeClaim{}) || s.get(types.NamespacedName{Name: "default-hbase"}, &corev1.PersistentVolume{}) {
 		t.Error("the volume is there")
 	}
-	s.wants(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: "+line)
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: "+line)
 }
 
 func TestOlderRuntimeWins(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hbase", "", 2), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hbase", "", 2), newRuntime("hadoop", "hbase", 1))
 	s.settle()
 	if got := s.dataset().Status.Runtimes; len(got) != 1 || got[0].Name != "hadoop" {
 		t.Errorf("served by %+v", got)
 	}
-	s.volume("hadoop")
+	s.checkVolume("hadoop")
 }
 
 func TestRefusedSpec(t *testing.T) {
@@ -196,10 +196,10 @@ func TestRefusedSpec(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDataset()
 			test.change(d)
-			s := newStand(t, d, newRuntime("hadoop", "hbase", 1))
+			s := newTestbed(t, d, newRuntime("hadoop", "hbase", 1))
 			s.settle()
-			s.wants(v1alpha1.FailedDatasetPhase, "SpecValid=False/SpecInvalid: "+test.says, "Ready=False/SpecInvalid: "+test.says, "NotReady=True/DatasetFailedToSetup: "+test.says)
-			if n := s.told(test.says); n != 1 {
+			s.checkStatus(v1alpha1.FailedDatasetPhase, "SpecValid=False/SpecInvalid: "+test.says, "Ready=False/SpecInvalid: "+test.says, "NotReady=True/DatasetFailedToSetup: "+test.says)
+			if n := s.countEvents(test.says); n != 1 {
 				t.Errorf("%d events", n)
 			}
 			if s.get(hbase, &corev1.PersistentVolumeClaim{}) {
@@ -208,9 +208,9 @@ func TestRefusedSpec(t *testing.T) {
 			mended := s.dataset()
 			mended.Spec, mended.Annotations = newDataset().Spec, nil
 			s.update(mended)
-			s.ready("hadoop")
+			s.makeReady("hadoop")
 			s.settle()
-			s.wants(v1alpha1.BoundDatasetPhase, "SpecValid=True/Valid", "Ready=True/DatasetReady", "-NotReady")
+			s.checkStatus(v1alpha1.BoundDatasetPhase, "SpecValid=True/Valid", "Ready=True/DatasetReady", "-NotReady")
 		})
 	}
 }
@@ -218,11 +218,11 @@ func TestRefusedSpec(t *testing.T) {
 func TestUnsupportedMounts(t *testing.T) {
 	d := newDataset()
 	d.Spec.Mounts = append(d.Spec.Mounts, v1alpha1.Mount{MountPoint: "hdfs://name:9000/a", Name: "old"})
-	s := newStand(t, d, newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, d, newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountUnsupported=True/MountUnsupported: mount old: hdfs://")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountUnsupported=True/MountUnsupported: mount old: hdfs://")
 	d = s.dataset()
 	if len(d.Status.Mounts) != 1 {
 		t.Errorf("mounts %+v", d.Status.Mounts)
@@ -230,51 +230,51 @@ func TestUnsupportedMounts(t *testing.T) {
 
 	only := newDataset()
 	only.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "hdfs://name:9000/a", Name: "old"}}
-	s = newStand(t, only, newRuntime("hadoop", "hbase", 1))
+	s = newTestbed(t, only, newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.wants(v1alpha1.FailedDatasetPhase, "Ready=False/MountUnsupported: hdfs://", "MountUnsupported=True/MountUnsupported")
+	s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/MountUnsupported: hdfs://", "MountUnsupported=True/MountUnsupported")
 }
 
 // TestMountsFailAndRecover: what the runtime says of the store reaches people.
 func TestMountsFailAndRecover(t *testing.T) {
 	for _, kind := range []v1alpha1.RuntimeConditionType{v1alpha1.RuntimeMountsReady, v1alpha1.RuntimeCredentialsReady} {
 		t.Run(string(kind), func(t *testing.T) {
-			s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+			s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 			s.settle()
-			s.ready("hadoop")
+			s.makeReady("hadoop")
 			s.settle()
 			s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
 				status.Conditions = []v1alpha1.RuntimeCondition{{Type: kind, Status: corev1.ConditionFalse, Reason: "StoreRefuses", Message: "create Secret keys"}}
 			})
 			s.settle()
-			s.wants(v1alpha1.FailedDatasetPhase, "Ready=False/MountsNotReady: create Secret keys", "NotReady=True/DatasetFailedToSetup")
-			if n := s.told("create Secret keys"); n != 1 {
+			s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/MountsNotReady: create Secret keys", "NotReady=True/DatasetFailedToSetup")
+			if n := s.countEvents("create Secret keys"); n != 1 {
 				t.Errorf("%d events", n)
 			}
 			if d := s.dataset(); len(d.Status.Mounts) != 1 {
 				t.Errorf("mounts %+v", d.Status.Mounts)
 			}
-			s.ready("hadoop")
+			s.makeReady("hadoop")
 			s.settle()
-			s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "-NotReady")
+			s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "-NotReady")
 		})
 	}
 }
 
 // TestPartsThatAreAway: nobody's reads stop for a master.
 func TestPartsThatAreAway(t *testing.T) {
-	s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
-	s.ready("hadoop")
+	s.makeReady("hadoop")
 	s.settle()
 	s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) { status.MasterPhase = v1alpha1.RuntimePhasePartialReady })
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
 	s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
 		status.MasterPhase, status.DesiredMasterNumberScheduled = v1alpha1.RuntimePhaseNotReady, 3
 	})
 	s.settle()
-	s.wants(v1alpha1.BoundDatasetPhase, "Ready=False/RuntimeNotReady: 0 of 3 masters are ready")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=False/RuntimeNotReady: 0 of 3 masters are ready")
 }
 
 func TestChangesThatAreNotMade(t *testing.T) {
@@ -296,20 +296,20 @@ func TestChangesThatAreNotMade(t *testing.T) {
 		}, "keeps ReadOnlyMany"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStand(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+			s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 			s.settle()
-			s.ready("hadoop")
+			s.makeReady("hadoop")
 			s.settle()
 			d := s.dataset()
 			test.change(&d.Spec)
 			s.update(d)
 			s.settle()
-			s.wants(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: "+test.says, "Ready=True/DatasetReady")
+			s.checkStatus(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: "+test.says, "Ready=True/DatasetReady")
 			d = s.dataset()
 			d.Spec = newDataset().Spec
 			s.update(d)
 			s.settle()
-			s.wants(v1alpha1.BoundDatasetPhase, "-ChangeNotApplied", "Ready=True/DatasetReady")
+			s.checkStatus(v1alpha1.BoundDatasetPhase, "-ChangeNotApplied", "Ready=True/DatasetReady")
 		})
 	}
 }

@@ -17,13 +17,13 @@ import (
 )
 
 // writeStatus writes what changed, and an event for each condition that did.
-func (r *Reconciler) writeStatus(ctx context.Context, dataset *v1alpha1.Dataset, seen facts) error {
+func (r *Reconciler) writeStatus(ctx context.Context, dataset *v1alpha1.Dataset, seen inputs) error {
 	now := metav1.Now()
 	changed := dataset.DeepCopy()
 	if seen.foreign {
-		changed.Status.Conditions = merge(dataset.Status.Conditions, keepOthers(dataset, seen), now)
+		changed.Status.Conditions = mergeConditions(dataset.Status.Conditions, foreignConditions(dataset, seen), now)
 	} else {
-		changed.Status = assess(seen, now)
+		changed.Status = buildStatus(seen, now)
 	}
 	if equality.Semantic.DeepEqual(dataset.Status, changed.Status) {
 		return nil
@@ -32,12 +32,12 @@ func (r *Reconciler) writeStatus(ctx context.Context, dataset *v1alpha1.Dataset,
 	if err := r.Client.Status().Patch(ctx, changed, patch, client.FieldOwner(names.FieldManager)); err != nil {
 		return client.IgnoreNotFound(wrap(err, "writing the status of Dataset %s/%s", dataset.Namespace, dataset.Name))
 	}
-	r.tell(dataset, changed.Status.Conditions)
+	r.recordEvents(dataset, changed.Status.Conditions)
 	return nil
 }
 
 // assess makes the whole status out of what was seen.
-func assess(f facts, now metav1.Time) v1alpha1.DatasetStatus {
+func buildStatus(f inputs, now metav1.Time) v1alpha1.DatasetStatus {
 	old := f.dataset.Status
 	status := v1alpha1.DatasetStatus{
 		ObservedGeneration: f.dataset.Generation,
@@ -46,17 +46,17 @@ func assess(f facts, now metav1.Time) v1alpha1.DatasetStatus {
 		Phase: phase(f),
 	}
 	if f.bound() {
-		serve(&status, f)
+		setServedStatus(&status, f)
 	}
-	status.Conditions = merge(old.Conditions, conditions(f, status), now)
+	status.Conditions = mergeConditions(old.Conditions, conditions(f, status), now)
 	return status
 }
 
 // phase is NotBound until the Dataset is served for the first time, and then
 // Bound while its mounts answer: a master or a worker that is away hinders
 // nobody who reads.
-func phase(f facts) v1alpha1.DatasetPhase {
-	switch reason := problem(f); reason {
+func phase(f inputs) v1alpha1.DatasetPhase {
+	switch reason := notReadyReason(f); reason {
 	case "":
 		return v1alpha1.BoundDatasetPhase
 	case reasonSpecInvalid, reasonMountUnsupported, reasonVolumeConflict, reasonMountsNotReady:
@@ -71,7 +71,7 @@ func phase(f facts) v1alpha1.DatasetPhase {
 }
 
 // serve fills in what the runtime has to say.
-func serve(status *v1alpha1.DatasetStatus, f facts) {
+func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	r := f.runtime
 	replicas := int32(1)
 	if r.Spec.Master.Replicas != nil {
@@ -92,16 +92,16 @@ func serve(status *v1alpha1.DatasetStatus, f facts) {
 	case f.wasBound() && len(f.dataset.Status.Mounts) > 0:
 		status.Mounts = f.dataset.Status.Mounts // until the runtime changes them
 		if f.invalid == "" && len(f.changedMounts()) == 0 {
-			status.Mounts = inPlace(f.dataset)
+			status.Mounts = effectiveMounts(f.dataset)
 		}
 	case status.Phase == v1alpha1.BoundDatasetPhase:
-		status.Mounts = inPlace(f.dataset)
+		status.Mounts = effectiveMounts(f.dataset)
 	}
 }
 
 // inPlace are the mounts of a spec with their defaults, without credentials and
 // without those that cannot be served.
-func inPlace(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
+func effectiveMounts(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
 	dataset = dataset.DeepCopy()
 	v1alpha1.SetDefaults(dataset)
 	mounts := slices.DeleteFunc(dataset.Spec.Mounts, func(m v1alpha1.Mount) bool {
@@ -119,12 +119,12 @@ func inPlace(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
 
 // changedMounts names the mounts that the spec has otherwise than they are in
 // place. Where credentials come from may change at any time.
-func (f facts) changedMounts() []string {
+func (f inputs) changedMounts() []string {
 	have, want := map[string]v1alpha1.Mount{}, map[string]v1alpha1.Mount{}
 	for _, m := range f.dataset.Status.Mounts {
 		have[m.Path] = m
 	}
-	for _, m := range inPlace(f.dataset) {
+	for _, m := range effectiveMounts(f.dataset) {
 		want[m.Path] = m
 	}
 	var changed []string

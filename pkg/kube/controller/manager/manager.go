@@ -94,7 +94,7 @@ func controllers() map[string]controller {
 
 // Run runs the controllers until the context ends.
 func Run(ctx context.Context, config *rest.Config, o Options) error {
-	if err := check(&o); err != nil {
+	if err := validate(&o); err != nil {
 		return err
 	}
 	logger := logr.FromSlogHandler(o.Logger.Handler())
@@ -106,7 +106,7 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	health := newHealth(len(o.Controllers))
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range o.Controllers {
-		mgr, err := New(config, name, o)
+		mgr, err := NewControllerManager(config, name, o)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	return group.Wait()
 }
 
-func check(o *Options) error {
+func validate(o *Options) error {
 	if len(o.Controllers) == 0 {
 		return errors.New("no controller is named: write --controllers=dataset,jindoruntime")
 	}
@@ -152,8 +152,8 @@ func check(o *Options) error {
 }
 
 // New makes the manager of one controller, with the controller in it.
-func New(config *rest.Config, name string, o Options) (ctrl.Manager, error) {
-	mgr, err := Bare(config, controllers()[name].lease, o)
+func NewControllerManager(config *rest.Config, name string, o Options) (ctrl.Manager, error) {
+	mgr, err := NewManager(config, controllers()[name].lease, o)
 	if err != nil {
 		return nil, fmt.Errorf("making the manager of controller %s: %w", name, err)
 	}
@@ -164,7 +164,7 @@ func New(config *rest.Config, name string, o Options) (ctrl.Manager, error) {
 }
 
 // Bare makes a manager with the caches that controllers are used to.
-func Bare(config *rest.Config, leaseName string, o Options) (ctrl.Manager, error) {
+func NewManager(config *rest.Config, leaseName string, o Options) (ctrl.Manager, error) {
 	scheme, err := Scheme()
 	if err != nil {
 		return nil, err

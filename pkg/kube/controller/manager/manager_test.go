@@ -21,7 +21,7 @@ func TestCheck(t *testing.T) {
 		{"twice", Options{Controllers: []string{Dataset, Dataset}}, "named twice"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := check(&test.o)
+			err := validate(&test.o)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}

@@ -15,7 +15,7 @@ import (
 )
 
 // sweepAgain is when a sweep that failed is tried again.
-const sweepAgain = time.Minute
+const sweepRetryInterval = time.Minute
 
 func setupDataset(mgr ctrl.Manager, o Options) error {
 	r := &dataset.Reconciler{
@@ -59,7 +59,7 @@ func tearDown(deps teardown.Deps) runtime.TeardownFunc {
 	return func(ctx context.Context, rt *v1alpha1.JindoRuntime) (runtime.Teardown, error) {
 		result, err := teardown.Runtime(ctx, deps, rt)
 		return runtime.Teardown{
-			Done: result.Done, Blocked: result.Blocked, Waiting: result.Waiting, Again: result.Again,
+			Done: result.Done, Blocked: result.Blocked, Waiting: result.Waiting, RequeueAfter: result.RequeueAfter,
 		}, err
 	}
 }
@@ -78,7 +78,7 @@ func (s *sweeper) Start(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(sweepAgain):
+		case <-time.After(sweepRetryInterval):
 		}
 	}
 }

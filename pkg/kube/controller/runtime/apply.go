@@ -70,7 +70,7 @@ func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.O
 	wanted := sha256.Sum256(raw)
 	if known, ok := r.applied.get(owner, name); ok && known.wanted == wanted {
 		there, ok := object.DeepCopyObject().(client.Object)
-		if ok && r.Client.Get(ctx, client.ObjectKeyFromObject(object), there) == nil && mark(there) == known.mark {
+		if ok && r.Client.Get(ctx, client.ObjectKeyFromObject(object), there) == nil && versionMark(there) == known.mark {
 			return nil
 		}
 	}
@@ -78,15 +78,15 @@ func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.O
 	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied),
 		client.FieldOwner(names.FieldManager), client.ForceOwnership)
 	if err != nil {
-		return fmt.Errorf("applying %s: %w", name, explain(err))
+		return fmt.Errorf("applying %s: %w", name, withAdvice(err))
 	}
-	r.applied.set(owner, name, appliedObject{wanted: wanted, mark: mark(applied)})
+	r.applied.set(owner, name, appliedObject{wanted: wanted, mark: versionMark(applied)})
 	return nil
 }
 
 // mark changes whenever somebody changes what was applied: the generation, or
 // for kinds without one the version.
-func mark(o client.Object) string {
+func versionMark(o client.Object) string {
 	if g := o.GetGeneration(); g != 0 {
 		return fmt.Sprintf("%s/g%d", o.GetUID(), g)
 	}
@@ -94,7 +94,7 @@ func mark(o client.Object) string {
 }
 
 // explain adds what to do about refusals that a person can mend.
-func explain(err error) error {
+func withAdvice(err error) error {
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("%w (the controller's ClusterRole lacks a right, or a quota or policy of the namespace refuses it)", err)
 	}

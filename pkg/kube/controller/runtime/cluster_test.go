@@ -31,7 +31,7 @@ const (
 	image  = "docker.io/jindo-io/jindo:test"
 	system = names.SystemNamespace
 	// patience of waits: long, because nothing is timed here.
-	patience = time.Minute
+	testTimeout = time.Minute
 )
 
 // cluster is a kube-apiserver with the controller of JindoRuntimes beside it.
@@ -91,7 +91,7 @@ func startCluster(ends *apiserver.Ends) (*cluster, error) {
 		masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{},
 		counts: counts{writes: map[string]int{}, passes: map[string]int{}},
 	}
-	mgr, err := manager.Bare(config, "test", manager.Options{Namespace: system})
+	mgr, err := manager.NewManager(config, "test", manager.Options{Namespace: system})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (c *cluster) create(t *testing.T, namespace, manifests string) {
 // eventually waits for check to answer nil.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		err := check()
 		if err == nil {
@@ -207,7 +207,7 @@ func condition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType) v1
 }
 
 // has checks a condition's status and a part of its message.
-func has(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType, status corev1.ConditionStatus, part string) error {
+func checkCondition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType, status corev1.ConditionStatus, part string) error {
 	got := condition(s, kind)
 	if got.Status != status || !contains(got.Message, part) {
 		return fmt.Errorf("condition %s is %q (%s: %s), want %q and %q in its message", kind, got.Status, got.Reason, got.Message, status, part)
@@ -266,7 +266,7 @@ func (c *cluster) mustGet(t *testing.T, namespace, name string, object client.Ob
 }
 
 // appears waits for an object.
-func (c *cluster) appears(t *testing.T, namespace, name string, object client.Object) {
+func (c *cluster) waitFor(t *testing.T, namespace, name string, object client.Object) {
 	t.Helper()
 	eventually(t, func() error {
 		return c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)

@@ -13,44 +13,47 @@ import (
 
 // Reasons of conditions and events.
 const (
-	reasonValid           = health.ReasonValid
-	reasonInvalid         = health.ReasonInvalidSpec
-	reasonBound           = health.ReasonBound
-	reasonNotBound        = health.ReasonNotBound
-	reasonDatasetInvalid  = health.ReasonDatasetInvalid
-	reasonClaimed         = health.ReasonDatasetClaimed
-	reasonReady           = health.ReasonReady
-	reasonNotReady        = health.ReasonNotReady
-	reasonComing          = health.ReasonComingUp
-	reasonFailed          = health.ReasonFailed
-	reasonMade            = health.ReasonMade
-	reasonMissing         = health.ReasonSecretMissing
-	reasonUnsupported     = health.ReasonMountUnsupported
-	reasonStoreRefuses    = health.ReasonStoreRefuses
-	reasonMounted         = health.ReasonMounted
-	reasonMountsPending   = health.ReasonMountsPending
-	reasonSpecEdited      = health.ReasonSpecEdited
-	reasonOlderTemplate   = health.ReasonOlderTemplate
-	reasonTooFewNodes     = health.ReasonTooFewNodes
-	reasonUnschedulable   = health.ReasonUnschedulable
-	reasonPodSecurity     = health.ReasonPodSecurity
-	reasonDeletionBlocked = health.ReasonDeletionBlocked
-	reasonDeleting        = health.ReasonDeleting
-	reasonScaledOut       = health.ReasonScaledOut
-	reasonScaledIn        = health.ReasonScaledIn
+	reasonValid           = "Valid"
+	reasonInvalid         = "InvalidSpec"
+	reasonBound           = "Bound"
+	reasonNotBound        = "NotBound"
+	reasonDatasetInvalid  = "DatasetInvalid"
+	reasonDatasetClaimed  = "DatasetClaimed"
+	reasonReady           = "Ready"
+	reasonNotReady        = "NotReady"
+	reasonComing          = "ComingUp"
+	reasonNoLeader        = "NoLeader"
+	reasonFailed          = "Failed"
+	reasonMade            = "Made"
+	reasonMissing         = "SecretMissing"
+	reasonUnsupported     = "MountUnsupported"
+	reasonStoreRefuses    = "StoreRefuses"
+	reasonMounted         = "Mounted"
+	reasonMountsPending   = "MountsPending"
+	reasonSpecEdited      = "SpecEdited"
+	reasonOlderTemplate   = "OlderTemplate"
+	reasonTooFewNodes     = "TooFewNodes"
+	reasonUnschedulable   = "Unschedulable"
+	reasonPodsRefused     = "PodsRefused"
+	reasonPodSecurity     = "PodSecurity"
+	reasonNodeGone        = "NodeGone"
+	reasonDeletionBlocked = "DeletionBlocked"
+	reasonDeleting        = "Deleting"
+	reasonScaledOut       = "ScaledOut"
+	reasonScaledIn        = "ScaledInWithoutDrain"
 )
 
 const maxMessage = 2048
 
 // news is a condition that changed and that people are told of in an event.
-type news struct {
+type pendingEvent struct {
 	warning         bool
 	reason, message string
 }
 
 // setCondition changes one condition of a list, and answers whether its status
 // or reason changed.
-func setCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCondition, now metav1.Time) bool {
+func updateCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCondition, now metav1.Time) bool {
 	if len(want.Message) > maxMessage {
 		want.Message = want.Message[:maxMessage] + "…"
 	}
@@ -74,7 +77,7 @@ func setCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCondit
 }
 
 // dropCondition removes a condition, and answers whether it was there.
-func dropCondition(list *[]v1alpha1.RuntimeCondition, kind v1alpha1.RuntimeConditionType) bool {
+func removeCondition(list *[]v1alpha1.RuntimeCondition, kind v1alpha1.RuntimeConditionType) bool {
 	for i, c := range *list {
 		if c.Type == kind {
 			*list = append((*list)[:i], (*list)[i+1:]...)
@@ -85,36 +88,36 @@ func dropCondition(list *[]v1alpha1.RuntimeCondition, kind v1alpha1.RuntimeCondi
 }
 
 // is sets a condition that is always there: True is how it should be.
-func (p *pass) is(kind v1alpha1.RuntimeConditionType, ok bool, reason, message string) {
+func (p *pass) setCondition(kind v1alpha1.RuntimeConditionType, ok bool, reason, message string) {
 	status := corev1.ConditionFalse
 	if ok {
 		status = corev1.ConditionTrue
 	}
-	changed := setCondition(&p.status.Conditions, v1alpha1.RuntimeCondition{
+	changed := updateCondition(&p.status.Conditions, v1alpha1.RuntimeCondition{
 		Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: p.runtime.Generation,
 	}, p.now)
-	if changed && p.tells(kind, ok) {
-		p.news = append(p.news, news{warning: !ok, reason: reason, message: message})
+	if changed && p.recordsEvent(kind, ok) {
+		p.events = append(p.events, pendingEvent{warning: !ok, reason: reason, message: message})
 	}
 }
 
 // tells which changes are worth an event: what a person has to mend, that it
 // is mended, and that the whole is ready or no longer.
-func (p *pass) tells(kind v1alpha1.RuntimeConditionType, ok bool) bool {
+func (p *pass) recordsEvent(kind v1alpha1.RuntimeConditionType, ok bool) bool {
 	switch kind {
 	case v1alpha1.RuntimeSpecValid, v1alpha1.RuntimeCredentialsReady:
-		return !ok || p.was(kind) == corev1.ConditionFalse
+		return !ok || p.previousStatus(kind) == corev1.ConditionFalse
 	case v1alpha1.RuntimeDatasetBound:
 		return true
 	case v1alpha1.RuntimeReady, v1alpha1.RuntimeMountsReady:
-		return ok || p.was(kind) == corev1.ConditionTrue || kind == v1alpha1.RuntimeMountsReady && p.sick
+		return ok || p.previousStatus(kind) == corev1.ConditionTrue || kind == v1alpha1.RuntimeMountsReady && p.storeFailed
 	}
 	return false
 }
 
 // tellScaling says when workers are added and, because what they cache goes with
 // them, when they are taken away.
-func (p *pass) tellScaling(ctx context.Context) error {
+func (p *pass) setStatusScaling(ctx context.Context) error {
 	if p.plan.Workers == nil {
 		return nil
 	}
@@ -136,14 +139,14 @@ func (p *pass) tellScaling(ctx context.Context) error {
 	default:
 		return nil
 	}
-	dropCondition(&p.status.Conditions, condition.Type)
-	setCondition(&p.status.Conditions, condition, p.now)
-	p.news = append(p.news, news{warning: now < before, reason: condition.Reason, message: condition.Message})
+	removeCondition(&p.status.Conditions, condition.Type)
+	updateCondition(&p.status.Conditions, condition, p.now)
+	p.events = append(p.events, pendingEvent{warning: now < before, reason: condition.Reason, message: condition.Message})
 	return nil
 }
 
 // was is the status of a condition before this pass.
-func (p *pass) was(kind v1alpha1.RuntimeConditionType) corev1.ConditionStatus {
+func (p *pass) previousStatus(kind v1alpha1.RuntimeConditionType) corev1.ConditionStatus {
 	for _, c := range p.runtime.Status.Conditions {
 		if c.Type == kind {
 			return c.Status
@@ -154,15 +157,15 @@ func (p *pass) was(kind v1alpha1.RuntimeConditionType) corev1.ConditionStatus {
 
 // trouble sets a condition that is there only while something is wrong; an
 // empty message removes it.
-func (p *pass) trouble(kind v1alpha1.RuntimeConditionType, reason, message string) {
+func (p *pass) setProblem(kind v1alpha1.RuntimeConditionType, reason, message string) {
 	if message == "" {
-		dropCondition(&p.status.Conditions, kind)
+		removeCondition(&p.status.Conditions, kind)
 		return
 	}
-	changed := setCondition(&p.status.Conditions, v1alpha1.RuntimeCondition{
+	changed := updateCondition(&p.status.Conditions, v1alpha1.RuntimeCondition{
 		Type: kind, Status: corev1.ConditionTrue, Reason: reason, Message: message, ObservedGeneration: p.runtime.Generation,
 	}, p.now)
 	if changed {
-		p.news = append(p.news, news{warning: true, reason: string(kind), message: message})
+		p.events = append(p.events, pendingEvent{warning: true, reason: string(kind), message: message})
 	}
 }

@@ -28,22 +28,22 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	}
 	if step.Done {
 		err := r.dropFinalizer(ctx, runtime)
-		if passes(err) {
+		if isTransient(err) {
 			return ctrl.Result{RequeueAfter: time.Second}, nil
 		}
 		return ctrl.Result{}, err
 	}
 	p := &pass{r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now())}
-	p.trouble(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
+	p.setProblem(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
 	message := "the runtime is being deleted"
 	if step.Waiting != "" {
 		message += ": " + step.Waiting
 	}
-	p.is(v1alpha1.RuntimeReady, false, reasonDeleting, message)
-	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !passes(err) {
+	p.setCondition(v1alpha1.RuntimeReady, false, reasonDeleting, message)
+	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !isTransient(err) {
 		return ctrl.Result{}, err
 	}
-	again := step.Again
+	again := step.RequeueAfter
 	if again <= 0 {
 		again = 5 * time.Second
 	}
@@ -58,9 +58,9 @@ func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoR
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("removing the finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 	}
-	r.keeper.Forget(runtime.UID)
+	r.authorities.Forget(runtime.UID)
 	r.masters.forget(runtime.UID)
 	r.applied.forget(runtime.UID)
-	r.figures.forget(runtime.UID)
+	r.usageUpdates.forget(runtime.UID)
 	return nil
 }

@@ -15,7 +15,7 @@ import (
 func TestEditsThatPodsCannotFollow(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
 		one := int32(1)
 		r.Spec.Master.Replicas = &one
@@ -24,7 +24,7 @@ func TestEditsThatPodsCannotFollow(t *testing.T) {
 	})
 	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		for _, part := range []string{"spec.master.replicas stays 3", "spec.tieredstore stays", "docker.io/jindo-io/jindo:v99"} {
-			if err := has(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, part); err != nil {
+			if err := checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, part); err != nil {
 				return err
 			}
 		}
@@ -51,14 +51,14 @@ func TestEditsThatPodsCannotFollow(t *testing.T) {
 		r.Spec.JindoVersion.ImageTag = ""
 	})
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeChangeNotApplied, "", "")
+		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, "", "")
 	})
 }
 
 func TestMountsEditedUnderARuntime(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	edit := func(endpoint string) {
 		t.Helper()
 		eventually(t, func() error {
@@ -75,14 +75,14 @@ func TestMountsEditedUnderARuntime(t *testing.T) {
 	}
 	edit("another.example.com")
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount hadoop")
+		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount hadoop")
 	})
 	if got := mounted(); got == "another.example.com" {
 		t.Error("a mount that is in use was changed")
 	}
 	// One that never worked is mended.
 	c.report(ns, 0, -1, -1, "no such host")
-	c.touch(t, ns)
+	c.triggerReconcile(t, ns)
 	eventually(t, func() error {
 		if got := mounted(); got != "another.example.com" {
 			return fmt.Errorf("it is mounted with %s", got)
@@ -96,7 +96,7 @@ func TestMountsEditedUnderARuntime(t *testing.T) {
 func TestAnUpgradeOfTheControllersChangesNoTemplate(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	const earlier = "docker.io/jindo-io/jindo:earlier"
 	// As if those had made it. A pass that is under way puts the newer template
 	// back, so this is done until it stays.
@@ -116,7 +116,7 @@ func TestAnUpgradeOfTheControllersChangesNoTemplate(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return has(&seen.Status, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
+		return checkCondition(&seen.Status, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
 	})
 	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
 		four := int32(4)

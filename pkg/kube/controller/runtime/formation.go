@@ -43,7 +43,7 @@ func (p *pass) readConfig(ctx context.Context) error {
 func (p *pass) ensureFormation(ctx context.Context) (bool, error) {
 	changed := false
 	if p.status.Formation == nil {
-		formation, err := p.learnFormation(ctx)
+		formation, err := p.recoverFormation(ctx)
 		if err != nil || formation == nil {
 			return false, err
 		}
@@ -66,7 +66,7 @@ func (p *pass) ensureFormation(ctx context.Context) (bool, error) {
 // learnFormation answers the record of a runtime without one: that which its
 // objects or masters still know, or a new one where there is nothing yet. It
 // answers nil when it cannot be known now.
-func (p *pass) learnFormation(ctx context.Context) (*v1alpha1.Formation, error) {
+func (p *pass) recoverFormation(ctx context.Context) (*v1alpha1.Formation, error) {
 	if p.config.ClusterID != "" {
 		return &v1alpha1.Formation{ClusterID: p.config.ClusterID, Formed: p.config.Formed}, nil
 	}
@@ -74,23 +74,23 @@ func (p *pass) learnFormation(ctx context.Context) (*v1alpha1.Formation, error) 
 	key := client.ObjectKey{Namespace: p.runtime.Namespace, Name: names.Component(p.runtime.Name, "master")}
 	err := p.r.Live.Get(ctx, key, masters)
 	if apierrors.IsNotFound(err) {
-		return mintFormation()
+		return newFormation()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading StatefulSet %s: %w", key, err)
 	}
 	// Masters run, and status and ConfigMap are lost: only they know.
-	id, err := p.askClusterID(ctx)
+	id, err := p.queryClusterID(ctx)
 	if err != nil {
-		p.is(v1alpha1.RuntimeReady, false, reasonFailed, fmt.Sprintf(
+		p.setCondition(v1alpha1.RuntimeReady, false, reasonFailed, fmt.Sprintf(
 			"the record of the cluster's identity is lost, and no master tells it yet: %v", err))
-		p.again = later
+		p.requeueAfter = notReadyInterval
 		return nil, nil
 	}
 	return &v1alpha1.Formation{ClusterID: id, Formed: true}, nil
 }
 
-func mintFormation() (*v1alpha1.Formation, error) {
+func newFormation() (*v1alpha1.Formation, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
 		return nil, fmt.Errorf("drawing a cluster id: %w", err)
@@ -113,11 +113,11 @@ func (p *pass) images() v1alpha1.RuntimeImages {
 func (p *pass) restoreApplied() {
 	if before := p.config.Applied; before != nil {
 		now := render.AppliedOf(p.want)
-		p.edited = append(p.edited, edits(*before, now)...)
+		p.notApplied = append(p.notApplied, edits(*before, now)...)
 		before.Restore(p.want)
 	}
 	if images := p.status.Images; images != nil {
-		p.edited = append(p.edited, imageEdits(p.want.Spec, *images, p.images())...)
+		p.notApplied = append(p.notApplied, imageEdits(p.want.Spec, *images, p.images())...)
 	}
 }
 

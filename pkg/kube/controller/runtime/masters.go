@@ -23,10 +23,10 @@ import (
 
 const (
 	// askTimeout of all questions of one pass together.
-	askTimeout = 8 * time.Second
+	queryTimeout = 8 * time.Second
 	// identityRenew is how often the controller gives itself another
 	// certificate.
-	identityRenew = 12 * time.Hour
+	identityRenewInterval = 12 * time.Hour
 	// maxMisses is how many passes in a row may find no leader while every
 	// master is ready, which says that it knows one: on a starved machine an
 	// answer may come too late.
@@ -63,8 +63,8 @@ type connection struct {
 	// misses counts the passes in a row that found no leader.
 	misses int
 	// of is what it was made for.
-	of   string
-	made time.Time
+	key       string
+	createdAt time.Time
 }
 
 func newConnections(dial Dialer, now func() time.Time) *connections {
@@ -82,7 +82,7 @@ func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Aut
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	there, ok := c.all[uid]
-	if ok && there.of == of && c.now().Sub(there.made) < identityRenew {
+	if ok && there.key == of && c.now().Sub(there.createdAt) < identityRenewInterval {
 		return there.masters, nil
 	}
 	identity, err := authority.Identity(ca, "jindoruntime-controller")
@@ -96,13 +96,13 @@ func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Aut
 	if ok {
 		there.masters.Close()
 	}
-	c.all[uid] = connection{masters: masters, of: of, made: c.now()}
+	c.all[uid] = connection{masters: masters, key: of, createdAt: c.now()}
 	return masters, nil
 }
 
 // heard notes whether a pass found a leader, and answers in how many passes in a
 // row none was found.
-func (c *connections) heard(uid types.UID, leads bool) int {
+func (c *connections) recordLeader(uid types.UID, leads bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	there, ok := c.all[uid]
@@ -127,13 +127,13 @@ func (c *connections) forget(uid types.UID) {
 }
 
 // answers of the masters.
-type answers struct {
-	asked   bool
+type masterState struct {
+	queried bool
 	members []client.MemberResult
 	// leader is nil when none leads.
 	leader *masterv1.StatusResponse
 	// late: none answered, which is not believed yet.
-	late bool
+	leaderUnconfirmed bool
 	// workers and view are nil when they could not be read.
 	workers []*masterv1.WorkerState
 	view    *commonv1.ClusterView
@@ -144,27 +144,27 @@ type answers struct {
 // ask finds out from the masters what they know, brings mounts into place and
 // notes when the cluster is formed. That masters do not answer is no error of
 // the pass: it is what status tells.
-func (p *pass) ask(ctx context.Context) error {
-	if p.plan.Masters == nil || p.authority == nil || !p.anyRuns(plan.RoleMaster) {
+func (p *pass) queryMasters(ctx context.Context) error {
+	if p.plan.Masters == nil || p.authority == nil || !p.anyPodRunning(plan.RoleMaster) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	masters, err := p.r.masters.get(p.runtime.UID, p.roster, p.authority)
 	if err != nil {
 		return err
 	}
-	a := &p.answers
-	a.asked = true
+	a := &p.masterState
+	a.queried = true
 	a.members = masters.Members(ctx)
 	for _, m := range a.members {
 		if m.Err == nil && m.Status.GetState() == "LEADER" && (a.leader == nil || m.Status.GetTerm() > a.leader.GetTerm()) {
 			a.leader = m.Status
 		}
 	}
-	misses := p.r.masters.heard(p.runtime.UID, a.leader != nil)
+	misses := p.r.masters.recordLeader(p.runtime.UID, a.leader != nil)
 	if a.leader == nil {
-		a.late = misses < maxMisses && p.status.Raft != nil && p.status.Raft.Leader != "" && p.allReady()
+		a.leaderUnconfirmed = misses < maxMisses && p.status.Raft != nil && p.status.Raft.Leader != "" && p.allReady()
 		return nil
 	}
 	if p.allVote() {
@@ -182,8 +182,8 @@ func (p *pass) ask(ctx context.Context) error {
 
 // anyRuns tells whether a container of the role's pods was started, so that
 // there is somebody to ask.
-func (p *pass) anyRuns(role plan.Role) bool {
-	for _, pod := range p.seen.pods[role] {
+func (p *pass) anyPodRunning(role plan.Role) bool {
+	for _, pod := range p.observed.pods[role] {
 		if pod.Status.PodIP != "" && pod.Status.Phase == "Running" {
 			return true
 		}
@@ -193,14 +193,14 @@ func (p *pass) anyRuns(role plan.Role) bool {
 
 // allReady: the kubelets say that every master is ready.
 func (p *pass) allReady() bool {
-	set := p.seen.masters
+	set := p.observed.masters
 	return set != nil && set.Status.ReadyReplicas >= p.plan.Masters.Replicas
 }
 
 // allVote: the cluster exists for good.
 func (p *pass) allVote() bool {
 	for _, m := range p.roster.Masters {
-		votes := slices.ContainsFunc(p.answers.leader.GetPeers(), func(peer *masterv1.Peer) bool {
+		votes := slices.ContainsFunc(p.masterState.leader.GetPeers(), func(peer *masterv1.Peer) bool {
 			return peer.GetName() == m.Name && peer.GetVoter()
 		})
 		if !votes {
@@ -215,10 +215,10 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 	if p.plan.Masters == nil {
 		return nil
 	}
-	if p.answers.late {
+	if p.masterState.leaderUnconfirmed {
 		return p.status.Raft
 	}
-	if !p.answers.asked {
+	if !p.masterState.queried {
 		if p.status.Raft == nil {
 			return nil
 		}
@@ -232,13 +232,13 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 	if p.status.Raft != nil {
 		raft.Term = p.status.Raft.Term
 	}
-	if leader := p.answers.leader; leader != nil {
+	if leader := p.masterState.leader; leader != nil {
 		raft.Leader, raft.Term = leader.GetName(), int64(leader.GetTerm())
 	}
-	for _, m := range p.answers.members {
+	for _, m := range p.masterState.members {
 		member := v1alpha1.RaftMember{Name: m.Member.Name, State: "UNKNOWN"}
 		if m.Err != nil {
-			member.Message = brief(m.Err)
+			member.Message = errorSummary(m.Err)
 		} else {
 			member.State, member.Voter = m.Status.GetState(), m.Status.GetVoter()
 		}
@@ -249,7 +249,7 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 
 // brief is an error without what differs from one try to the next, which would
 // write status for nothing.
-func brief(err error) string {
+func errorSummary(err error) string {
 	var refused *client.RefusedError
 	if errors.As(err, &refused) {
 		return fmt.Sprintf("it does not answer (%s)", refused.Code)
@@ -258,16 +258,16 @@ func brief(err error) string {
 }
 
 // askClusterID asks the masters of a runtime whose record is lost.
-func (p *pass) askClusterID(ctx context.Context) (string, error) {
+func (p *pass) queryClusterID(ctx context.Context) (string, error) {
 	made, err := plan.Build(nil, p.want)
 	if err != nil {
 		return "", err
 	}
-	ca, err := p.r.keeper.Authority(ctx, p.runtime)
+	ca, err := p.r.authorities.Authority(ctx, p.runtime)
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	masters, err := p.r.masters.get(p.runtime.UID, render.Topology(made, ""), ca)
 	if err != nil {

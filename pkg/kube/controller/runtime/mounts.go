@@ -21,8 +21,8 @@ import (
 // Dataset is gone. Edits of mounts that are in place are told and not done,
 // unless the mount has never worked: nobody can be using that.
 func (p *pass) mount(ctx context.Context, masters Masters) error {
-	a := &p.answers
-	if p.held {
+	a := &p.masterState
+	if p.datasetInvalid {
 		return nil
 	}
 	if p.plan.Unbound != "" {
@@ -35,7 +35,7 @@ func (p *pass) mount(ctx context.Context, masters Masters) error {
 			continue
 		}
 		if h := health[m.Path]; p.status.MountTime != nil && (there == nil || h.err == "" || h.objects >= 0) {
-			p.edited = append(p.edited, mountEdit(m, there))
+			p.notApplied = append(p.notApplied, mountEdit(m, there))
 			continue
 		}
 		if there != nil && there.GetUri() != m.URI {
@@ -49,7 +49,7 @@ func (p *pass) mount(ctx context.Context, masters Masters) error {
 		}
 		changed = true
 	}
-	p.tellLeftMounts(a.view)
+	p.setLeftMounts(a.view)
 	if changed {
 		view, err := masters.View(ctx)
 		if err != nil {
@@ -72,14 +72,14 @@ func mountEdit(m plan.Mount, there *commonv1.Mount) string {
 }
 
 // tellLeftMounts tells of mounts in place that the Dataset no longer has.
-func (p *pass) tellLeftMounts(view *commonv1.ClusterView) {
+func (p *pass) setLeftMounts(view *commonv1.ClusterView) {
 	if p.status.MountTime == nil {
 		return
 	}
 	for _, there := range p.status.Mounts {
 		wanted := slices.ContainsFunc(p.plan.Mounts, func(m plan.Mount) bool { return m.Path == there.Path })
 		if !wanted && mountAt(view, there.Path) != nil {
-			p.edited = append(p.edited, fmt.Sprintf("mount %s stays at %s although the Dataset no longer has it: mounts cannot be edited under a runtime that serves them yet", there.Name, there.Path))
+			p.notApplied = append(p.notApplied, fmt.Sprintf("mount %s stays at %s although the Dataset no longer has it: mounts cannot be edited under a runtime that serves them yet", there.Name, there.Path))
 		}
 	}
 }
@@ -88,7 +88,7 @@ func (p *pass) tellLeftMounts(view *commonv1.ClusterView) {
 // gone; what people mounted by hand stays.
 func (p *pass) unmountAll(ctx context.Context, masters Masters) error {
 	for _, m := range p.status.Mounts {
-		if mountAt(p.answers.view, m.Path) == nil {
+		if mountAt(p.masterState.view, m.Path) == nil {
 			continue
 		}
 		if err := masters.Unmount(ctx, m.Path); err != nil && !notFound(err) {
@@ -124,25 +124,25 @@ func sameMount(there, want *commonv1.Mount) bool {
 }
 
 // tellMounts writes which mounts are in place and whether they answer.
-func (p *pass) tellMounts() {
-	if p.held {
+func (p *pass) setStatusMounts() {
+	if p.datasetInvalid {
 		return
 	}
 	if p.plan.Unbound != "" {
-		dropCondition(&p.status.Conditions, v1alpha1.RuntimeMountsReady)
+		removeCondition(&p.status.Conditions, v1alpha1.RuntimeMountsReady)
 		return
 	}
 	if p.plan.Masters == nil {
-		p.status.Mounts = statusMounts(p.plan.Mounts, nil)
-	} else if p.answers.view != nil {
-		p.status.Mounts = statusMounts(p.plan.Mounts, p.answers.view)
+		p.status.Mounts = effectiveMounts(p.plan.Mounts, nil)
+	} else if p.masterState.view != nil {
+		p.status.Mounts = effectiveMounts(p.plan.Mounts, p.masterState.view)
 	}
-	if p.plan.Masters != nil && p.answers.workers == nil && p.was(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
+	if p.plan.Masters != nil && p.masterState.workers == nil && p.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
 		return // Nobody was heard, which says nothing about the stores.
 	}
 	ok, reason, message := p.mountsReady()
-	p.sick = reason == reasonStoreRefuses
-	p.is(v1alpha1.RuntimeMountsReady, ok, reason, message)
+	p.storeFailed = reason == reasonStoreRefuses
+	p.setCondition(v1alpha1.RuntimeMountsReady, ok, reason, message)
 }
 
 func (p *pass) mountsReady() (ok bool, reason, message string) {
@@ -169,8 +169,8 @@ func (p *pass) mountsReady() (ok bool, reason, message string) {
 	case len(unsupported) > 0:
 		return false, reasonUnsupported, strings.Join(slices.Concat(unsupported, pending), "; ")
 	case len(pending) > 0:
-		if p.answers.failed != nil {
-			pending = append(pending, sentence(p.answers.failed))
+		if p.masterState.failed != nil {
+			pending = append(pending, errorMessage(p.masterState.failed))
 		}
 		return false, reasonMountsPending, strings.Join(pending, "; ")
 	}
@@ -186,11 +186,11 @@ type mountState struct {
 // mountHealth of the mounts by their paths, out of the reports of live workers.
 func (p *pass) mountHealth() map[string]mountState {
 	paths := map[string]string{}
-	for _, m := range p.answers.view.GetMounts() {
+	for _, m := range p.masterState.view.GetMounts() {
 		paths[m.GetId()] = m.GetPath()
 	}
 	health := map[string]mountState{}
-	for _, w := range p.answers.workers {
+	for _, w := range p.masterState.workers {
 		if !w.GetLive() || w.GetReport() == nil {
 			continue
 		}
@@ -216,7 +216,7 @@ func (p *pass) mountHealth() map[string]mountState {
 }
 
 // statusMounts are those of the plan that are in the view; all without one.
-func statusMounts(mounts []plan.Mount, view *commonv1.ClusterView) []v1alpha1.Mount {
+func effectiveMounts(mounts []plan.Mount, view *commonv1.ClusterView) []v1alpha1.Mount {
 	var in []v1alpha1.Mount
 	for _, m := range mounts {
 		if view != nil && mountAt(view, m.Path) == nil {

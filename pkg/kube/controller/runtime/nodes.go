@@ -52,12 +52,12 @@ func (p *pass) placeMasters(ctx context.Context) error {
 		}
 		if err == nil && volume.Labels[names.LabelRuntimeUID] != string(p.runtime.UID) {
 			// It is still being cleaned up, and must not be taken over.
-			p.placement = append(p.placement, fmt.Sprintf("PersistentVolume %s of an earlier runtime is still there", name))
+			p.placementProblems = append(p.placementProblems, fmt.Sprintf("PersistentVolume %s of an earlier runtime is still there", name))
 			continue
 		}
 		if err == nil {
 			p.masterNodes[i] = hostnameOf(volume)
-			err = p.offerAgain(ctx, volume)
+			err = p.releaseVolume(ctx, volume)
 		}
 		if client.IgnoreNotFound(err) != nil {
 			return err
@@ -70,7 +70,7 @@ func (p *pass) placeMasters(ctx context.Context) error {
 // offerAgain lets a volume whose claim was deleted be claimed by the next one of
 // the same name: the directory, and with it the master's identity, is still
 // there.
-func (p *pass) offerAgain(ctx context.Context, volume *corev1.PersistentVolume) error {
+func (p *pass) releaseVolume(ctx context.Context, volume *corev1.PersistentVolume) error {
 	if volume.Status.Phase != corev1.VolumeReleased || !volume.DeletionTimestamp.IsZero() {
 		return nil
 	}
@@ -107,13 +107,13 @@ func (p *pass) chooseNodes() {
 		case host == "":
 			missing++
 		case !p.hasHost(host):
-			p.placement = append(p.placement, fmt.Sprintf(
+			p.placementProblems = append(p.placementProblems, fmt.Sprintf(
 				"node %s, which keeps the volume of %s, is gone: delete PersistentVolumeClaim %s and the pod, then PersistentVolume %s, and the master starts on another node and learns from the others",
 				host, p.plan.Masters.InstanceName(i), names.MasterClaim(p.plan.Name, i), names.MasterVolume(p.plan.Namespace, p.plan.Name, i)))
 		}
 	}
 	if missing > 0 {
-		p.placement = append(p.placement, fmt.Sprintf(
+		p.placementProblems = append(p.placementProblems, fmt.Sprintf(
 			"%d of %d masters have no node for their volume: each needs a node of its own that is ready, takes pods and matches spec.master.nodeSelector; add nodes, or name a storage class in spec.master.storageClassName",
 			missing, len(p.masterNodes)))
 	}
@@ -133,7 +133,7 @@ func (p *pass) candidates() []string {
 	var hosts []string
 	for i := range p.nodes {
 		host := p.nodes[i].Labels[corev1.LabelHostname]
-		if host != "" && !slices.Contains(p.masterNodes, host) && takes(&p.nodes[i], p.want.Spec.Master.NodeSelector, tolerations) {
+		if host != "" && !slices.Contains(p.masterNodes, host) && acceptsPods(&p.nodes[i], p.want.Spec.Master.NodeSelector, tolerations) {
 			hosts = append(hosts, host)
 		}
 	}
@@ -147,8 +147,8 @@ func (p *pass) candidates() []string {
 }
 
 // takes tells whether a node takes pods with a selector and tolerations.
-func takes(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
-	if ready, _ := health.NodeReady(node); !ready || node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() {
+func acceptsPods(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
+	if node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() || !nodeReady(node) {
 		return false
 	}
 	for key, value := range selector {
@@ -189,7 +189,7 @@ func (p *pass) recordDirectories() {
 	for _, there := range p.status.CacheDirectories {
 		note(there.Node, there.Paths...)
 	}
-	for _, pod := range p.seen.pods[plan.RoleWorker] {
+	for _, pod := range p.observed.pods[plan.RoleWorker] {
 		note(pod.Spec.NodeName, render.CachePaths(p.plan)...)
 	}
 	master := render.MasterPath(p.want, p.plan)
@@ -222,7 +222,7 @@ func (p *pass) labelNodes(ctx context.Context) error {
 	label := names.CacheNodeLabel(p.plan.Namespace, p.plan.Name)
 	on := map[string]bool{}
 	placed := 0
-	for _, pod := range p.seen.pods[plan.RoleWorker] {
+	for _, pod := range p.observed.pods[plan.RoleWorker] {
 		if pod.Spec.NodeName != "" {
 			on[pod.Spec.NodeName] = true
 			if pod.DeletionTimestamp.IsZero() {

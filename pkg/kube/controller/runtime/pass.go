@@ -27,37 +27,37 @@ import (
 type pass struct {
 	r *Reconciler
 	// runtime as it was read; only its metadata and spec are looked at.
-	runtime *v1alpha1.JindoRuntime
-	status  *v1alpha1.RuntimeStatus
-	now     metav1.Time
-	news    []news
-	again   time.Duration
+	runtime      *v1alpha1.JindoRuntime
+	status       *v1alpha1.RuntimeStatus
+	now          metav1.Time
+	events       []pendingEvent
+	requeueAfter time.Duration
 
 	// want is the runtime with its defaults, saying what is carried out.
 	want    *v1alpha1.JindoRuntime
 	dataset *v1alpha1.Dataset
 	// claimed is the older runtime that serves the Dataset instead.
-	claimed string
+	claimedBy string
 	// held: the Dataset is there and cannot be carried out, so everything stays
 	// as it is.
-	held      bool
-	plan      *plan.Plan
-	config    render.Config
-	edited    []string
-	roster    topology.Topology
-	authority *mtls.Authority
-	nodes     []corev1.Node
+	datasetInvalid bool
+	plan           *plan.Plan
+	config         render.Config
+	notApplied     []string
+	roster         topology.Topology
+	authority      *mtls.Authority
+	nodes          []corev1.Node
 	// masterNodes are the hostnames that keep masters' volumes.
-	masterNodes []string
-	placement   []string // what keeps pods from nodes, one sentence each
-	seen        sight
-	answers     answers
+	masterNodes       []string
+	placementProblems []string // what keeps pods from nodes, one sentence each
+	observed          observed
+	masterState       masterState
 	// sick: a store refuses.
-	sick bool
+	storeFailed bool
 }
 
 // sight is what the cluster shows of a runtime.
-type sight struct {
+type observed struct {
 	masters, workers *appsv1.StatefulSet
 	fuse             *appsv1.DaemonSet
 	pods             map[plan.Role][]corev1.Pod
@@ -65,8 +65,8 @@ type sight struct {
 
 func newPass(r *Reconciler, runtime *v1alpha1.JindoRuntime) *pass {
 	return &pass{
-		r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now()), again: later,
-		want: runtime.DeepCopy(), seen: sight{pods: map[plan.Role][]corev1.Pod{}},
+		r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now()), requeueAfter: notReadyInterval,
+		want: runtime.DeepCopy(), observed: observed{pods: map[plan.Role][]corev1.Pod{}},
 	}
 }
 
@@ -74,23 +74,23 @@ func newPass(r *Reconciler, runtime *v1alpha1.JindoRuntime) *pass {
 func (p *pass) run(ctx context.Context) error {
 	p.status.ObservedGeneration = p.runtime.Generation
 	if !p.valid() {
-		p.again = 0
+		p.requeueAfter = 0
 		return nil
 	}
 	ready, err := p.prepare(ctx)
 	if err != nil || !ready {
-		p.fail(err)
+		p.setFailed(err)
 		return err
 	}
-	failed := p.carryOut(ctx)
-	if err := p.look(ctx); err != nil {
-		p.fail(errors.Join(failed, err))
+	failed := p.applyObjects(ctx)
+	if err := p.observe(ctx); err != nil {
+		p.setFailed(errors.Join(failed, err))
 		return errors.Join(failed, err)
 	}
-	failed = errors.Join(failed, p.ask(ctx))
-	p.tell()
+	failed = errors.Join(failed, p.queryMasters(ctx))
+	p.setStatus()
 	if failed != nil {
-		p.fail(failed)
+		p.setFailed(failed)
 	}
 	return failed
 }
@@ -99,16 +99,16 @@ func (p *pass) run(ctx context.Context) error {
 func (p *pass) valid() bool {
 	errs, _ := v1alpha1.Validate(p.runtime)
 	if err := errs.ToAggregate(); err != nil {
-		p.is(v1alpha1.RuntimeSpecValid, false, reasonInvalid, sentence(err))
-		p.is(v1alpha1.RuntimeReady, false, reasonInvalid, "the spec cannot be carried out: see condition SpecValid")
+		p.setCondition(v1alpha1.RuntimeSpecValid, false, reasonInvalid, errorMessage(err))
+		p.setCondition(v1alpha1.RuntimeReady, false, reasonInvalid, "the spec cannot be carried out: see condition SpecValid")
 		return false
 	}
-	p.is(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec can be carried out")
+	p.setCondition(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec can be carried out")
 	v1alpha1.SetDefaults(p.want)
 	return true
 }
 
-func sentence(err error) string { return strings.TrimSpace(err.Error()) }
+func errorMessage(err error) string { return strings.TrimSpace(err.Error()) }
 
 // prepare finds the Dataset, the formation record and what was applied before,
 // and makes the plan. It answers whether to go on now.
@@ -119,10 +119,10 @@ func (p *pass) prepare(ctx context.Context) (bool, error) {
 	if err := p.readConfig(ctx); err != nil {
 		return false, err
 	}
-	if p.dataset == nil && p.config.ClusterID == "" && p.now.Sub(p.runtime.CreationTimestamp.Time) < soon {
+	if p.dataset == nil && p.config.ClusterID == "" && p.now.Sub(p.runtime.CreationTimestamp.Time) < startupInterval {
 		// Both are often created at once: with the Dataset known the first pods
 		// are already the right ones.
-		p.again = time.Second
+		p.requeueAfter = time.Second
 		return false, nil
 	}
 	if err := p.makePlan(ctx); err != nil {
@@ -141,7 +141,7 @@ func (p *pass) findDataset(ctx context.Context) error {
 	if err != nil || !plan.Bound(dataset, p.runtime) {
 		return nil
 	}
-	if err := p.findServing(ctx, dataset); err != nil || p.claimed != "" {
+	if err := p.findServing(ctx, dataset); err != nil || p.claimedBy != "" {
 		return err
 	}
 	v1alpha1.SetDefaults(dataset)
@@ -163,7 +163,7 @@ func (p *pass) findServing(ctx context.Context, dataset *v1alpha1.Dataset) error
 		}
 	}
 	if serving := plan.Serving(dataset, runtimes); serving.Name != p.runtime.Name {
-		p.claimed = serving.Name
+		p.claimedBy = serving.Name
 	}
 	return nil
 }
@@ -175,9 +175,9 @@ func (p *pass) makePlan(ctx context.Context) error {
 	dataset := p.dataset
 	if dataset != nil {
 		if errs, _ := v1alpha1.Validate(dataset); len(errs) > 0 {
-			p.is(v1alpha1.RuntimeDatasetBound, false, reasonDatasetInvalid,
-				fmt.Sprintf("Dataset %q cannot be carried out: %s", dataset.Name, sentence(errs.ToAggregate())))
-			p.held, p.dataset, dataset = true, nil, nil
+			p.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonDatasetInvalid,
+				fmt.Sprintf("Dataset %q cannot be carried out: %s", dataset.Name, errorMessage(errs.ToAggregate())))
+			p.datasetInvalid, p.dataset, dataset = true, nil, nil
 		}
 	}
 	made, err := plan.Build(dataset, p.want)
@@ -185,21 +185,21 @@ func (p *pass) makePlan(ctx context.Context) error {
 		return err
 	}
 	p.plan = made
-	if p.held {
+	if p.datasetInvalid {
 		return nil
 	}
 	if p.plan.Unbound == "" {
-		p.is(v1alpha1.RuntimeDatasetBound, true, reasonBound, fmt.Sprintf("the runtime serves Dataset %q", p.plan.Dataset))
+		p.setCondition(v1alpha1.RuntimeDatasetBound, true, reasonBound, fmt.Sprintf("the runtime serves Dataset %q", p.plan.Dataset))
 		return nil
 	}
-	if p.claimed != "" {
-		p.is(v1alpha1.RuntimeDatasetBound, false, reasonClaimed, fmt.Sprintf(
+	if p.claimedBy != "" {
+		p.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonDatasetClaimed, fmt.Sprintf(
 			"JindoRuntime %s is older and serves Dataset %s, and a Dataset is served by one: delete one of the two, or name another Dataset in this one's annotation %s",
-			p.claimed, plan.DatasetName(p.runtime), v1alpha1.DatasetAnnotation))
+			p.claimedBy, plan.DatasetName(p.runtime), v1alpha1.DatasetAnnotation))
 		return nil
 	}
 	reason, err := p.unboundReason(ctx)
-	p.is(v1alpha1.RuntimeDatasetBound, false, reasonNotBound, reason)
+	p.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonNotBound, reason)
 	return err
 }
 
@@ -222,13 +222,13 @@ func (p *pass) unboundReason(ctx context.Context) (string, error) {
 }
 
 // carryOut brings the objects to what the plan says.
-func (p *pass) carryOut(ctx context.Context) error {
+func (p *pass) applyObjects(ctx context.Context) error {
 	var err error
-	if p.authority, err = p.r.keeper.Authority(ctx, p.runtime); err != nil {
+	if p.authority, err = p.r.authorities.Authority(ctx, p.runtime); err != nil {
 		return err
 	}
 	p.roster = render.Topology(p.plan, p.status.Formation.ClusterID)
-	if err := p.r.keeper.Sync(ctx, p.runtime, p.authority, p.plan, p.roster); err != nil {
+	if err := p.r.authorities.Sync(ctx, p.runtime, p.authority, p.plan, p.roster); err != nil {
 		return err
 	}
 	if err := p.syncCredentials(ctx); err != nil {
@@ -237,10 +237,10 @@ func (p *pass) carryOut(ctx context.Context) error {
 	if err := p.placeMasters(ctx); err != nil {
 		return err
 	}
-	if p.held && p.config.ClusterID != "" {
+	if p.datasetInvalid && p.config.ClusterID != "" {
 		return nil
 	}
-	if err := p.tellScaling(ctx); err != nil {
+	if err := p.setStatusScaling(ctx); err != nil {
 		return err
 	}
 	objects, err := render.Objects(render.Input{
@@ -262,7 +262,7 @@ func (p *pass) carryOut(ctx context.Context) error {
 }
 
 func (p *pass) syncCredentials(ctx context.Context) error {
-	if p.held || p.r.Credentials == nil {
+	if p.datasetInvalid || p.r.Credentials == nil {
 		return nil
 	}
 	problems, err := p.r.Credentials(ctx, p.runtime, p.plan)
@@ -275,22 +275,22 @@ func (p *pass) syncCredentials(ctx context.Context) error {
 		for i, problem := range problems {
 			messages[i] = fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message)
 		}
-		p.is(v1alpha1.RuntimeCredentialsReady, false, reasonMissing, strings.Join(messages, "; "))
+		p.setCondition(v1alpha1.RuntimeCredentialsReady, false, reasonMissing, strings.Join(messages, "; "))
 	case len(p.plan.Credentials) > 0:
-		p.is(v1alpha1.RuntimeCredentialsReady, true, reasonReady, "the credentials of every mount are there")
+		p.setCondition(v1alpha1.RuntimeCredentialsReady, true, reasonReady, "the credentials of every mount are there")
 	default:
-		dropCondition(&p.status.Conditions, v1alpha1.RuntimeCredentialsReady)
+		removeCondition(&p.status.Conditions, v1alpha1.RuntimeCredentialsReady)
 	}
 	return nil
 }
 
 // fail says why the pass did not get through.
-func (p *pass) fail(err error) {
-	if err == nil || passes(err) {
+func (p *pass) setFailed(err error) {
+	if err == nil || isTransient(err) {
 		return
 	}
-	p.is(v1alpha1.RuntimeReady, false, reasonFailed, sentence(err))
-	p.again = later
+	p.setCondition(v1alpha1.RuntimeReady, false, reasonFailed, errorMessage(err))
+	p.requeueAfter = notReadyInterval
 }
 
 // save writes the status when it changed, and then tells people.
@@ -303,13 +303,13 @@ func (p *pass) save(ctx context.Context) error {
 		}
 		p.runtime.ResourceVersion, p.runtime.Status = next.ResourceVersion, *p.status.DeepCopy()
 	}
-	for _, n := range p.news {
+	for _, n := range p.events {
 		kind := corev1.EventTypeNormal
 		if n.warning {
 			kind = corev1.EventTypeWarning
 		}
 		p.r.Recorder.Eventf(p.runtime, nil, kind, n.reason, "Reconcile", "%s", n.message)
 	}
-	p.news = nil
+	p.events = nil
 	return nil
 }

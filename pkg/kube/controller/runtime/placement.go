@@ -19,23 +19,23 @@ import (
 
 const (
 	// unplacedAfter is how long a pod may look for a node before it is told of.
-	unplacedAfter = 5 * time.Second
+	unschedulableAfter = 5 * time.Second
 	// maxNamed is how many pods a message names.
 	maxNamed = 3
 )
 
 // tellPlacement says which pods find no node, and why.
-func (p *pass) tellPlacement() {
-	messages, reason := p.placement, reasonTooFewNodes
+func (p *pass) setStatusPlacement() {
+	messages, reason := p.placementProblems, reasonTooFewNodes
 	for _, role := range []plan.Role{plan.RoleMaster, plan.RoleWorker} {
-		blocked, why := p.unplaced(role)
+		blocked, why := p.unschedulablePods(role)
 		if len(blocked) == 0 {
 			continue
 		}
-		if len(p.placement) == 0 {
+		if len(p.placementProblems) == 0 {
 			reason = reasonUnschedulable
 		}
-		message := fmt.Sprintf("%s find no node: %s", list(blocked), why)
+		message := fmt.Sprintf("%s find no node: %s", joinNames(blocked), why)
 		if role == plan.RoleMaster && strings.Contains(why, "PersistentVolumeClaim") {
 			message += "; " + p.volumeAdvice()
 		}
@@ -44,7 +44,7 @@ func (p *pass) tellPlacement() {
 		}
 		messages = append(messages, message)
 	}
-	p.trouble(v1alpha1.RuntimePlacementBlocked, reason, strings.Join(messages, ". "))
+	p.setProblem(v1alpha1.RuntimePlacementBlocked, reason, strings.Join(messages, ". "))
 }
 
 // volumeAdvice says where masters' volumes are to come from.
@@ -63,9 +63,9 @@ func (p *pass) shared() bool {
 }
 
 // unplaced names the pods of a role that the scheduler has no node for.
-func (p *pass) unplaced(role plan.Role) (pods []string, why string) {
-	for _, pod := range p.seen.pods[role] {
-		if pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() || p.now.Sub(pod.CreationTimestamp.Time) < unplacedAfter {
+func (p *pass) unschedulablePods(role plan.Role) (pods []string, why string) {
+	for _, pod := range p.observed.pods[role] {
+		if pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() || p.now.Sub(pod.CreationTimestamp.Time) < unschedulableAfter {
 			continue
 		}
 		if message, unschedulable := health.PodUnschedulable(&pod); unschedulable {
@@ -75,7 +75,7 @@ func (p *pass) unplaced(role plan.Role) (pods []string, why string) {
 	return pods, why
 }
 
-func list(names []string) string {
+func joinNames(names []string) string {
 	if len(names) > maxNamed {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
 	}
@@ -83,24 +83,24 @@ func list(names []string) string {
 }
 
 // findRefusals looks for why pods are not even created, where some are missing.
-func (p *pass) findRefusals(ctx context.Context) error {
+func (p *pass) findCreateFailures(ctx context.Context) error {
 	type short struct {
 		name string
 		uid  types.UID
 		kind string
 	}
 	var sets []short
-	for _, set := range []*appsv1.StatefulSet{p.seen.masters, p.seen.workers} {
-		if set != nil && set.Spec.Replicas != nil && set.Status.Replicas < *set.Spec.Replicas && p.now.Sub(set.CreationTimestamp.Time) > unplacedAfter {
+	for _, set := range []*appsv1.StatefulSet{p.observed.masters, p.observed.workers} {
+		if set != nil && set.Spec.Replicas != nil && set.Status.Replicas < *set.Spec.Replicas && p.now.Sub(set.CreationTimestamp.Time) > unschedulableAfter {
 			sets = append(sets, short{set.Name, set.UID, "StatefulSet"})
 		}
 	}
-	if set := p.seen.fuse; set != nil && set.Status.CurrentNumberScheduled < set.Status.DesiredNumberScheduled {
+	if set := p.observed.fuse; set != nil && set.Status.CurrentNumberScheduled < set.Status.DesiredNumberScheduled {
 		sets = append(sets, short{set.Name, set.UID, "DaemonSet"})
 	}
 	security, other := "", ""
 	for _, set := range sets {
-		message, err := p.lastRefusal(ctx, set.uid)
+		message, err := p.lastCreateFailure(ctx, set.uid)
 		if err != nil {
 			return err
 		}
@@ -115,15 +115,15 @@ func (p *pass) findRefusals(ctx context.Context) error {
 	if security != "" {
 		security += ". Write volumeType: emptyDir for every level of spec.tieredstore and name a storage class in spec.master.storageClassName, then create the runtime anew; or let the namespace take privileged pods"
 	}
-	p.trouble(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, security)
+	p.setProblem(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, security)
 	if other != "" {
-		p.placement = append(p.placement, other)
+		p.placementProblems = append(p.placementProblems, other)
 	}
 	return nil
 }
 
 // lastRefusal is the newest event about a pod that could not be created.
-func (p *pass) lastRefusal(ctx context.Context, uid types.UID) (string, error) {
+func (p *pass) lastCreateFailure(ctx context.Context, uid types.UID) (string, error) {
 	list := &corev1.EventList{}
 	err := p.r.Live.List(ctx, list, client.InNamespace(p.runtime.Namespace),
 		client.MatchingFields{"involvedObject.uid": string(uid), "reason": "FailedCreate"}, client.Limit(20))

@@ -32,18 +32,18 @@ import (
 
 const (
 	// workers of the queue: one runtime that is slow must not keep others.
-	concurrent = 8
+	maxConcurrent = 8
 	// passTimeout of one look at one runtime.
 	passTimeout = time.Minute
 	// longestBackoff after errors.
-	longestBackoff = 30 * time.Second
+	maxBackoff = 30 * time.Second
 	// How soon to look again at a runtime that is coming up, at one that is not
 	// as it should be, and at one that is.
-	soon     = 2 * time.Second
-	later    = 10 * time.Second
-	whenIdle = 20 * time.Second
+	startupInterval  = 2 * time.Second
+	notReadyInterval = 10 * time.Second
+	readyInterval    = 20 * time.Second
 	// young is how long a runtime is expected to be coming up.
-	young = 10 * time.Minute
+	startupTime = 10 * time.Minute
 )
 
 // Problem is what is wrong with the credentials of one mount.
@@ -64,7 +64,7 @@ type Teardown struct {
 	// Waiting says, for people, which of our own steps is going on.
 	Waiting string
 	// Again is when to look the next time.
-	Again time.Duration
+	RequeueAfter time.Duration
 }
 
 // TeardownFunc takes the next step of a runtime's deletion.
@@ -91,10 +91,10 @@ type Reconciler struct {
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 
-	keeper  *authority.Keeper
-	masters *connections
-	applied *appliedObjects
-	figures *figureTimes
+	authorities  *authority.Manager
+	masters      *connections
+	applied      *appliedObjects
+	usageUpdates *usageTimes
 }
 
 // SetupWithManager registers the controller. Field by field, what is not set
@@ -116,9 +116,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Dataset{}, fromDataset, builder.WithPredicates(specChanged())).
 		Named("jindoruntime").
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrent,
+			MaxConcurrentReconciles: maxConcurrent,
 			RecoverPanic:            new(true),
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, longestBackoff),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, maxBackoff),
 		}).
 		Complete(r)
 	if err != nil {
@@ -134,10 +134,10 @@ func (r *Reconciler) complete() {
 	if r.Dial == nil {
 		r.Dial = dialMasters
 	}
-	r.keeper = &authority.Keeper{Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Now: r.Now}
+	r.authorities = &authority.Manager{Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Now: r.Now}
 	r.masters = newConnections(r.Dial, r.Now)
 	r.applied = newAppliedObjects()
-	r.figures = newFigureTimes()
+	r.usageUpdates = newUsageTimes()
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -156,7 +156,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if !controllerutil.ContainsFinalizer(runtime, names.RuntimeFinalizer) {
 		if err := r.addFinalizer(ctx, runtime); err != nil {
-			if passes(err) {
+			if isTransient(err) {
 				return ctrl.Result{RequeueAfter: time.Second}, nil
 			}
 			return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -167,24 +167,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if err := p.save(ctx); err != nil {
 		failed = errors.Join(failed, err)
 	}
-	if ctx.Err() == nil && passes(failed) {
+	if ctx.Err() == nil && isTransient(failed) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	if failed != nil {
 		return ctrl.Result{}, failed
 	}
-	return ctrl.Result{RequeueAfter: p.again}, nil
+	return ctrl.Result{RequeueAfter: p.requeueAfter}, nil
 }
 
 // passes holds for errors that another look mends: newer objects, or a namespace
 // that is going, in which the runtime is deleted in a moment.
-func passes(err error) bool {
+func isTransient(err error) bool {
 	if err == nil {
 		return false
 	}
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range joined.Unwrap() {
-			if !passes(e) {
+			if !isTransient(e) {
 				return false
 			}
 		}

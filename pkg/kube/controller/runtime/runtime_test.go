@@ -46,10 +46,10 @@ func wantPhases(want string) func(s *v1alpha1.RuntimeStatus) error {
 }
 
 // up makes the seed's pair run: pods, a leader, workers that report.
-func (c *cluster) up(t *testing.T, ns, name string) {
+func (c *cluster) startAll(t *testing.T, ns, name string) {
 	t.Helper()
-	c.appears(t, ns, name+"-jindofs-fuse", &appsv1.DaemonSet{})
-	c.masters.change(ns, func(s *fakeSet) { s.leads, s.term, s.voters = name+"-jindofs-master-1", 3, 3 })
+	c.waitFor(t, ns, name+"-jindofs-fuse", &appsv1.DaemonSet{})
+	c.masters.change(ns, func(s *fakeSet) { s.leader, s.term, s.voters = name+"-jindofs-master-1", 3, 3 })
 	c.run(t, ns, name, plan.RoleMaster, 3)
 	c.run(t, ns, name, plan.RoleWorker, 3)
 	c.runFuse(t, ns, name, 3)
@@ -74,7 +74,7 @@ func TestTheSeedsPair(t *testing.T) {
 	ns := c.namespace(t)
 	c.create(t, ns, manifest(t, "seed.yaml"))
 
-	c.appears(t, ns, "hadoop-jindofs-fuse", &appsv1.DaemonSet{})
+	c.waitFor(t, ns, "hadoop-jindofs-fuse", &appsv1.DaemonSet{})
 	for name, object := range map[string]interface{ GetName() string }{
 		"hadoop-jindofs-master-0": &corev1.Service{}, "hadoop-jindofs-master-2": &corev1.Service{},
 		"hadoop-jindofs-worker": &corev1.Service{}, "hadoop-jindofs-master": &policyv1.PodDisruptionBudget{},
@@ -82,13 +82,13 @@ func TestTheSeedsPair(t *testing.T) {
 	} {
 		switch o := object.(type) {
 		case *corev1.Service:
-			c.appears(t, ns, name, o)
+			c.waitFor(t, ns, name, o)
 		case *policyv1.PodDisruptionBudget:
-			c.appears(t, ns, name, o)
+			c.waitFor(t, ns, name, o)
 		case *corev1.ConfigMap:
-			c.appears(t, ns, name, o)
+			c.waitFor(t, ns, name, o)
 		case *corev1.ServiceAccount:
-			c.appears(t, ns, name, o)
+			c.waitFor(t, ns, name, o)
 		}
 	}
 	for role, keys := range map[string][]string{
@@ -96,7 +96,7 @@ func TestTheSeedsPair(t *testing.T) {
 		"worker": {"hadoop-jindofs-worker-2.key"}, "fuse": {"tls.crt", "tls.key", "roster.json"}, "admin": {"tls.crt"},
 	} {
 		secret := &corev1.Secret{}
-		c.appears(t, ns, names.Secret("hadoop", role), secret)
+		c.waitFor(t, ns, names.Secret("hadoop", role), secret)
 		for _, key := range keys {
 			if len(secret.Data[key]) == 0 {
 				t.Errorf("Secret %s has no %s", secret.Name, key)
@@ -106,7 +106,7 @@ func TestTheSeedsPair(t *testing.T) {
 	var hosts []string
 	for i := range 3 {
 		volume := &corev1.PersistentVolume{}
-		c.appears(t, "", names.MasterVolume(ns, "hadoop", i), volume)
+		c.waitFor(t, "", names.MasterVolume(ns, "hadoop", i), volume)
 		hosts = append(hosts, volume.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0])
 	}
 	slices.Sort(hosts)
@@ -119,7 +119,7 @@ func TestTheSeedsPair(t *testing.T) {
 	if id == "" || runtime.Status.Formation.Formed || runtime.Status.Images.Jindo != image {
 		t.Errorf("the record is %+v, images %+v", runtime.Status.Formation, runtime.Status.Images)
 	}
-	c.up(t, ns, "hadoop")
+	c.startAll(t, ns, "hadoop")
 	c.report(ns, 1<<30, -1, -1, "")
 	c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
@@ -130,7 +130,7 @@ func TestTheSeedsPair(t *testing.T) {
 	})
 	c.report(ns, 1<<30, 10, 4<<30, "")
 	runtime = c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		if err := has(s, v1alpha1.RuntimeMountsReady, corev1.ConditionTrue, ""); err != nil {
+		if err := checkCondition(s, v1alpha1.RuntimeMountsReady, corev1.ConditionTrue, ""); err != nil {
 			return err
 		}
 		if s.UfsTotal != "4.00GiB" || s.FileNum != "10" || s.CacheStates["cachedPercentage"] != "25.0%" || s.CacheStates["cacheHitRatio"] != "75.0%" {
@@ -164,7 +164,7 @@ func TestTheSeedsPair(t *testing.T) {
 
 	c.report(ns, 1<<30, 10, 4<<30, "the bucket is gone")
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeMountsReady, corev1.ConditionFalse, "the bucket is gone")
+		return checkCondition(s, v1alpha1.RuntimeMountsReady, corev1.ConditionFalse, "the bucket is gone")
 	})
 }
 
@@ -175,7 +175,7 @@ func TestARefusedSpecBlocksNobody(t *testing.T) {
 	// What the schema cannot refuse, because it does not see annotations.
 	c.create(t, ns, strings.Replace(manifest(t, "seed.yaml"), "data.fluid.io/dataset: hbase", `data.fluid.io/dataset: "My Data"`, 1))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "is no name of a Dataset")
+		return checkCondition(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "is no name of a Dataset")
 	})
 	eventually(t, func() error {
 		if notes := c.events(t, ns, "InvalidSpec"); len(notes) == 0 {
@@ -185,7 +185,7 @@ func TestARefusedSpecBlocksNobody(t *testing.T) {
 	})
 	other := c.namespace(t)
 	c.create(t, other, manifest(t, "seed.yaml"))
-	c.appears(t, other, "hadoop-jindofs-master", &appsv1.StatefulSet{})
+	c.waitFor(t, other, "hadoop-jindofs-master", &appsv1.StatefulSet{})
 	list := &appsv1.StatefulSetList{}
 	if err := c.List(t.Context(), list); err != nil {
 		t.Fatal(err)
@@ -220,10 +220,10 @@ func TestClaimedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.status(t, ns, "spark", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "JindoRuntime hadoop is older and serves Dataset hbase")
+		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "JindoRuntime hadoop is older and serves Dataset hbase")
 	})
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
+		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
 	})
 }
 
@@ -232,10 +232,10 @@ func TestUnbound(t *testing.T) {
 	c := start(t)
 	ns := c.namespace(t)
 	c.create(t, ns, manifest(t, "seed-unbound.yaml"))
-	c.up(t, ns, "hadoop")
+	c.startAll(t, ns, "hadoop")
 	c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "add the annotation data.fluid.io/dataset: hbase to the JindoRuntime")
+		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "add the annotation data.fluid.io/dataset: hbase to the JindoRuntime")
 	})
 	eventually(t, func() error {
 		for _, note := range c.events(t, ns, "NotBound") {
@@ -257,6 +257,6 @@ func TestUnbound(t *testing.T) {
 		if len(s.Mounts) != 1 {
 			return fmt.Errorf("nothing is mounted: %+v", s.Conditions)
 		}
-		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
+		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
 	})
 }

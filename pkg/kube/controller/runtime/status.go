@@ -15,18 +15,18 @@ import (
 )
 
 // tell writes what was seen and heard into the status.
-func (p *pass) tell() {
+func (p *pass) setStatus() {
 	p.status.Raft = p.raft()
-	p.tellMasters()
-	p.tellWorkers()
-	p.tellFuse()
-	p.tellMounts()
-	p.tellFigures()
-	p.tellPlacement()
-	p.tellEdits()
-	p.tellReady()
-	if f := p.status.Formation; f.Formed != p.config.Formed || p.answers.late {
-		p.again = soon // Masters that start are told through the ConfigMap.
+	p.setStatusMasters()
+	p.setStatusWorkers()
+	p.setStatusFuse()
+	p.setStatusMounts()
+	p.setStatusUsage()
+	p.setStatusPlacement()
+	p.setStatusEdits()
+	p.setStatusReady()
+	if f := p.status.Formation; f.Formed != p.config.Formed || p.masterState.leaderUnconfirmed {
+		p.requeueAfter = startupInterval // Masters that start are told through the ConfigMap.
 	}
 }
 
@@ -41,7 +41,7 @@ func phase(ready, wanted int32) v1alpha1.RuntimePhase {
 	return v1alpha1.RuntimePhaseNotReady
 }
 
-func (p *pass) tellMasters() {
+func (p *pass) setStatusMasters() {
 	s := p.status
 	s.DesiredMasterNumberScheduled, s.CurrentMasterNumberScheduled, s.MasterNumberReady = 0, 0, 0
 	s.MasterReason = ""
@@ -51,19 +51,19 @@ func (p *pass) tellMasters() {
 	}
 	wanted := p.plan.Masters.Replicas
 	s.DesiredMasterNumberScheduled = wanted
-	if set := p.seen.masters; set != nil {
+	if set := p.observed.masters; set != nil {
 		s.CurrentMasterNumberScheduled, s.MasterNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
 	}
 	s.MasterPhase = phase(s.MasterNumberReady, wanted)
 	if s.MasterPhase != v1alpha1.RuntimePhaseReady {
 		s.MasterReason = fmt.Sprintf("%d of %d masters are ready", s.MasterNumberReady, wanted)
-	} else if p.answers.leader == nil && !p.answers.late {
+	} else if p.masterState.leader == nil && !p.masterState.leaderUnconfirmed {
 		s.MasterPhase, s.MasterReason = v1alpha1.RuntimePhasePartialReady, "no master is known to lead"
 	}
-	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.seen.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and one leads")
+	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.observed.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and one leads")
 }
 
-func (p *pass) tellWorkers() {
+func (p *pass) setStatusWorkers() {
 	s := p.status
 	s.DesiredWorkerNumberScheduled, s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = 0, 0, 0
 	s.WorkerNumberAvailable, s.WorkerNumberUnavailable, s.WorkerReason, s.Selector, s.CacheAffinity = 0, 0, "", "", nil
@@ -75,7 +75,7 @@ func (p *pass) tellWorkers() {
 	s.DesiredWorkerNumberScheduled = wanted
 	s.Selector = labels.SelectorFromSet(render.Selector(p.plan.Name, plan.RoleWorker)).String()
 	s.CacheAffinity = cacheAffinity(p.plan)
-	if set := p.seen.workers; set != nil {
+	if set := p.observed.workers; set != nil {
 		s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
 		s.WorkerNumberAvailable = set.Status.AvailableReplicas
 		s.WorkerNumberUnavailable = max(wanted-set.Status.AvailableReplicas, 0)
@@ -84,12 +84,12 @@ func (p *pass) tellWorkers() {
 	if s.WorkerPhase != v1alpha1.RuntimePhaseReady {
 		s.WorkerReason = fmt.Sprintf("%d of %d workers are ready", s.WorkerNumberReady, wanted)
 	}
-	p.component(v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, p.seen.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
+	p.component(v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, p.observed.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
 }
 
 // tellFuse: servers run on the workers' nodes from the start, so there are none
 // to wait for only when there are no workers.
-func (p *pass) tellFuse() {
+func (p *pass) setStatusFuse() {
 	s := p.status
 	s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled, s.FuseNumberReady = 0, 0, 0
 	s.FuseNumberAvailable, s.FuseNumberUnavailable, s.FuseReason = 0, 0, ""
@@ -97,7 +97,7 @@ func (p *pass) tellFuse() {
 		s.FusePhase = v1alpha1.RuntimePhaseReady
 		return
 	}
-	set := p.seen.fuse
+	set := p.observed.fuse
 	if set != nil {
 		s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled = set.Status.DesiredNumberScheduled, set.Status.CurrentNumberScheduled
 		s.FuseNumberReady, s.FuseNumberAvailable = set.Status.NumberReady, set.Status.NumberAvailable
@@ -106,7 +106,7 @@ func (p *pass) tellFuse() {
 	switch {
 	case set == nil || set.Status.ObservedGeneration != set.Generation:
 		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "its DaemonSet is being made"
-	case s.DesiredFuseNumberScheduled == 0 && p.plan.Workers != nil && !p.restricted():
+	case s.DesiredFuseNumberScheduled == 0 && p.plan.Workers != nil && !p.fuseNodesRestricted():
 		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "no worker has a node yet for it to run on"
 	default:
 		s.FusePhase = phase(s.FuseNumberReady, s.DesiredFuseNumberScheduled)
@@ -118,17 +118,17 @@ func (p *pass) tellFuse() {
 }
 
 // restricted: a node selector may keep mounts off every worker's node.
-func (p *pass) restricted() bool { return len(p.want.Spec.Fuse.NodeSelector) > 0 }
+func (p *pass) fuseNodesRestricted() bool { return len(p.want.Spec.Fuse.NodeSelector) > 0 }
 
 func (p *pass) component(initialized, ready v1alpha1.RuntimeConditionType, made bool, phase v1alpha1.RuntimePhase, why, fine string) {
 	if made {
-		p.is(initialized, true, reasonMade, "its objects are made")
+		p.setCondition(initialized, true, reasonMade, "its objects are made")
 	}
 	if phase == v1alpha1.RuntimePhaseReady {
-		p.is(ready, true, reasonReady, fine)
+		p.setCondition(ready, true, reasonReady, fine)
 		return
 	}
-	p.is(ready, false, string(phase), why)
+	p.setCondition(ready, false, string(phase), why)
 }
 
 func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
@@ -140,19 +140,19 @@ func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
 }
 
 // tellEdits says which changes of the spec wait for what.
-func (p *pass) tellEdits() {
-	p.trouble(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, strings.Join(p.edited, "; "))
+func (p *pass) setStatusEdits() {
+	p.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, strings.Join(p.notApplied, "; "))
 	var pending []string
 	if older := p.olderPods(); len(older) > 0 {
-		pending = append(pending, fmt.Sprintf("%s run with an older template: delete a pod to renew it, one at a time", list(older)))
+		pending = append(pending, fmt.Sprintf("%s run with an older template: delete a pod to renew it, one at a time", joinNames(older)))
 	}
 	if by := p.appliedNow().RenderedBy; by != p.r.Image {
 		pending = append(pending, fmt.Sprintf("pods stay as the controllers of image %s made them, with image %s, and what is edited about pods waits: create the runtime anew to have those of %s", by, p.status.Images.Jindo, p.r.Image))
 	}
-	p.trouble(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, strings.Join(pending, "; "))
+	p.setProblem(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, strings.Join(pending, "; "))
 }
 
-func (p *pass) tellReady() {
+func (p *pass) setStatusReady() {
 	s := p.status
 	var missing []string
 	for _, c := range []struct {
@@ -168,10 +168,10 @@ func (p *pass) tellReady() {
 		if s.SetupDuration == "" {
 			s.SetupDuration = age.Round(time.Second).String()
 		}
-		p.is(v1alpha1.RuntimeReady, true, reasonReady, "masters, workers and mounts are ready")
-		p.again = whenIdle
-		if p.waits() {
-			p.again = soon
+		p.setCondition(v1alpha1.RuntimeReady, true, reasonReady, "masters, workers and mounts are ready")
+		p.requeueAfter = readyInterval
+		if p.awaitsWorkers() {
+			p.requeueAfter = startupInterval
 		}
 		return
 	}
@@ -179,17 +179,17 @@ func (p *pass) tellReady() {
 	if s.SetupDuration == "" {
 		reason = reasonComing
 	}
-	p.is(v1alpha1.RuntimeReady, false, reason, strings.Join(missing, "; "))
-	p.again = later
-	if age < young || p.answers.asked && p.answers.leader == nil {
-		p.again = soon
+	p.setCondition(v1alpha1.RuntimeReady, false, reason, strings.Join(missing, "; "))
+	p.requeueAfter = notReadyInterval
+	if age < startupTime || p.masterState.queried && p.masterState.leader == nil {
+		p.requeueAfter = startupInterval
 	}
 }
 
 // waits for something that no watch tells: mounts, and the first figures.
-func (p *pass) waits() bool {
-	if p.plan.Unbound != "" || p.plan.Masters == nil || p.now.Sub(p.runtime.CreationTimestamp.Time) > young {
+func (p *pass) awaitsWorkers() bool {
+	if p.plan.Unbound != "" || p.plan.Masters == nil || p.now.Sub(p.runtime.CreationTimestamp.Time) > startupTime {
 		return false
 	}
-	return p.was(v1alpha1.RuntimeMountsReady) != corev1.ConditionTrue || p.status.UfsTotal == calculating
+	return p.previousStatus(v1alpha1.RuntimeMountsReady) != corev1.ConditionTrue || p.status.UfsTotal == calculating
 }

@@ -31,7 +31,7 @@ func TestPasses(t *testing.T) {
 		{"that and a conflict", errors.Join(conflict, forbidden), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := passes(test.err); got != test.want {
+			if got := isTransient(test.err); got != test.want {
 				t.Errorf("got %v", got)
 			}
 		})

@@ -20,15 +20,15 @@ import (
 const revisionLabel = "controller-revision-hash"
 
 // look reads what is there, and does what depends on where pods are.
-func (p *pass) look(ctx context.Context) error {
+func (p *pass) observe(ctx context.Context) error {
 	var err error
 	if c := p.plan.Masters; c != nil {
-		if p.seen.masters, err = p.statefulSet(ctx, c.Name); err != nil {
+		if p.observed.masters, err = p.statefulSet(ctx, c.Name); err != nil {
 			return err
 		}
 	}
 	if c := p.plan.Workers; c != nil {
-		if p.seen.workers, err = p.statefulSet(ctx, c.Name); err != nil {
+		if p.observed.workers, err = p.statefulSet(ctx, c.Name); err != nil {
 			return err
 		}
 	}
@@ -39,20 +39,20 @@ func (p *pass) look(ctx context.Context) error {
 			return err
 		}
 		if found {
-			p.seen.fuse = set
+			p.observed.fuse = set
 		}
 	}
 	if err := p.findPods(ctx); err != nil {
 		return err
 	}
-	if err := p.renewUnplaced(ctx); err != nil {
+	if err := p.replaceUnscheduled(ctx); err != nil {
 		return err
 	}
 	p.recordDirectories()
 	if err := p.labelNodes(ctx); err != nil {
 		return err
 	}
-	return p.findRefusals(ctx)
+	return p.findCreateFailures(ctx)
 }
 
 func (p *pass) statefulSet(ctx context.Context, name string) (*appsv1.StatefulSet, error) {
@@ -86,9 +86,9 @@ func (p *pass) findPods(ctx context.Context) error {
 	}
 	for _, pod := range list.Items {
 		role := plan.Role(strings.TrimPrefix(pod.Labels[names.LabelRole], "jindofs-"))
-		p.seen.pods[role] = append(p.seen.pods[role], pod)
+		p.observed.pods[role] = append(p.observed.pods[role], pod)
 	}
-	for _, pods := range p.seen.pods {
+	for _, pods := range p.observed.pods {
 		slices.SortFunc(pods, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	}
 	return nil
@@ -96,13 +96,13 @@ func (p *pass) findPods(ctx context.Context) error {
 
 // renewUnplaced deletes pods of an older template that found no node yet: they
 // hold nothing, and with the newer template they may find one.
-func (p *pass) renewUnplaced(ctx context.Context) error {
-	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.seen.masters, plan.RoleWorker: p.seen.workers} {
+func (p *pass) replaceUnscheduled(ctx context.Context) error {
+	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.observed.masters, plan.RoleWorker: p.observed.workers} {
 		if set == nil || set.Status.ObservedGeneration != set.Generation || set.Status.UpdateRevision == "" {
 			continue
 		}
-		for i := range p.seen.pods[role] {
-			pod := &p.seen.pods[role][i]
+		for i := range p.observed.pods[role] {
+			pod := &p.observed.pods[role][i]
 			older := pod.Labels[revisionLabel] != set.Status.UpdateRevision
 			if !older || pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() {
 				continue
@@ -120,18 +120,18 @@ func (p *pass) renewUnplaced(ctx context.Context) error {
 func (p *pass) olderPods() []string {
 	var older []string
 	check := func(role plan.Role, revision string) {
-		for _, pod := range p.seen.pods[role] {
+		for _, pod := range p.observed.pods[role] {
 			if revision != "" && pod.Spec.NodeName != "" && pod.DeletionTimestamp.IsZero() && pod.Labels[revisionLabel] != revision {
 				older = append(older, pod.Name)
 			}
 		}
 	}
-	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.seen.masters, plan.RoleWorker: p.seen.workers} {
+	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.observed.masters, plan.RoleWorker: p.observed.workers} {
 		if set != nil && set.Status.ObservedGeneration == set.Generation {
 			check(role, set.Status.UpdateRevision)
 		}
 	}
-	if set := p.seen.fuse; set != nil && set.Status.ObservedGeneration == set.Generation &&
+	if set := p.observed.fuse; set != nil && set.Status.ObservedGeneration == set.Generation &&
 		set.Status.UpdatedNumberScheduled < set.Status.CurrentNumberScheduled {
 		older = append(older, fmt.Sprintf("%d of %d %s", set.Status.CurrentNumberScheduled-set.Status.UpdatedNumberScheduled,
 			set.Status.CurrentNumberScheduled, set.Name))

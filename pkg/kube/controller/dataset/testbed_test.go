@@ -24,12 +24,12 @@ import (
 
 // stand is a reconciler in front of a fake API server, in which volumes are
 // bound at once.
-type stand struct {
-	t       *testing.T
-	c       client.WithWatch
-	events  *events.FakeRecorder
-	r       *dataset.Reconciler
-	counted *writes
+type testbed struct {
+	t      *testing.T
+	c      client.WithWatch
+	events *events.FakeRecorder
+	r      *dataset.Reconciler
+	writes *writes
 }
 
 // writes counts what changes an object.
@@ -56,7 +56,7 @@ func (w *writes) funcs() interceptor.Funcs {
 	}
 }
 
-func newStand(t *testing.T, objects ...client.Object) *stand {
+func newTestbed(t *testing.T, objects ...client.Object) *testbed {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -70,7 +70,7 @@ func newStand(t *testing.T, objects ...client.Object) *stand {
 		WithInterceptorFuncs(counted.funcs()).Build()
 	recorder := events.NewFakeRecorder(1000)
 	r := &dataset.Reconciler{Client: c, Live: c, Recorder: recorder, SystemNamespace: "fluid-system"}
-	return &stand{t, c, recorder, r, counted}
+	return &testbed{t, c, recorder, r, counted}
 }
 
 const namespace = "default"
@@ -78,7 +78,7 @@ const namespace = "default"
 var hbase = types.NamespacedName{Namespace: namespace, Name: "hbase"}
 
 // turn reconciles once, and binds the claim as Kubernetes does.
-func (s *stand) turn() reconcile.Result {
+func (s *testbed) reconcile() reconcile.Result {
 	s.t.Helper()
 	result, err := s.r.Reconcile(s.t.Context(), reconcile.Request{NamespacedName: hbase})
 	if err != nil {
@@ -97,19 +97,19 @@ func (s *stand) turn() reconcile.Result {
 }
 
 // settle reconciles until nothing is written any more.
-func (s *stand) settle() {
+func (s *testbed) settle() {
 	s.t.Helper()
 	for range 20 {
-		before := s.counted.n
-		s.turn()
-		if s.counted.n == before {
+		before := s.writes.n
+		s.reconcile()
+		if s.writes.n == before {
 			return
 		}
 	}
 	s.t.Fatal("it never stops writing")
 }
 
-func (s *stand) get(name types.NamespacedName, object client.Object) bool {
+func (s *testbed) get(name types.NamespacedName, object client.Object) bool {
 	s.t.Helper()
 	err := s.c.Get(s.t.Context(), name, object)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -118,35 +118,35 @@ func (s *stand) get(name types.NamespacedName, object client.Object) bool {
 	return err == nil
 }
 
-func (s *stand) update(object client.Object) {
+func (s *testbed) update(object client.Object) {
 	s.t.Helper()
 	if err := s.c.Update(s.t.Context(), object); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *stand) status(object client.Object) {
+func (s *testbed) status(object client.Object) {
 	s.t.Helper()
 	if err := s.c.Status().Update(s.t.Context(), object); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *stand) delete(object client.Object) {
+func (s *testbed) delete(object client.Object) {
 	s.t.Helper()
 	if err := s.c.Delete(s.t.Context(), object); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *stand) create(object client.Object) {
+func (s *testbed) create(object client.Object) {
 	s.t.Helper()
 	if err := s.c.Create(s.t.Context(), object); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-func (s *stand) dataset() *v1alpha1.Dataset {
+func (s *testbed) dataset() *v1alpha1.Dataset {
 	s.t.Helper()
 	d := &v1alpha1.Dataset{}
 	if !s.get(hbase, d) {
@@ -157,7 +157,7 @@ func (s *stand) dataset() *v1alpha1.Dataset {
 
 // wants checks the phase and the conditions, written TYPE=STATUS/REASON: part
 // of the message; -TYPE is one that must not be there.
-func (s *stand) wants(phase v1alpha1.DatasetPhase, conditions ...string) {
+func (s *testbed) checkStatus(phase v1alpha1.DatasetPhase, conditions ...string) {
 	s.t.Helper()
 	d := s.dataset()
 	if d.Status.Phase != phase {
@@ -186,7 +186,7 @@ func (s *stand) wants(phase v1alpha1.DatasetPhase, conditions ...string) {
 }
 
 // told says how many events there were since the last call that hold a text.
-func (s *stand) told(text string) int {
+func (s *testbed) countEvents(text string) int {
 	n := 0
 	for {
 		select {
@@ -222,7 +222,7 @@ func newRuntime(name, serves string, at int64) *v1alpha1.JindoRuntime {
 }
 
 // ready makes the runtime serve.
-func (s *stand) ready(name string) {
+func (s *testbed) makeReady(name string) {
 	s.t.Helper()
 	s.runtimeStatus(name, func(status *v1alpha1.RuntimeStatus) {
 		status.MasterPhase, status.WorkerPhase, status.FusePhase = v1alpha1.RuntimePhaseReady, v1alpha1.RuntimePhaseReady, v1alpha1.RuntimePhaseReady
@@ -233,7 +233,7 @@ func (s *stand) ready(name string) {
 	})
 }
 
-func (s *stand) runtimeStatus(name string, change func(*v1alpha1.RuntimeStatus)) {
+func (s *testbed) runtimeStatus(name string, change func(*v1alpha1.RuntimeStatus)) {
 	s.t.Helper()
 	r := &v1alpha1.JindoRuntime{}
 	if !s.get(types.NamespacedName{Namespace: namespace, Name: name}, r) {

@@ -24,40 +24,40 @@ const (
 )
 
 // facts are what a status is made of.
-type facts struct {
+type inputs struct {
 	dataset  *v1alpha1.Dataset
 	others   []*v1alpha1.Dataset
 	runtimes []*v1alpha1.JindoRuntime
 	// runtime that serves it; nil when none does.
 	runtime *v1alpha1.JindoRuntime
 	// leaving: the runtime is being deleted and its volume is gone.
-	leaving bool
+	runtimeTerminating bool
 	// foreign: a runtime of another kind serves it.
 	foreign bool
 	plan    plan.Plan
 	volume  datasetvolume.State
 	// Sentences; empty when there is nothing to say.
-	invalid, leftover, blocked string
+	invalid, leftover, deletionBlocked string
 }
 
 // bound holds for a Dataset that a runtime serves.
-func (f facts) bound() bool { return f.runtime != nil && !f.leaving }
+func (f inputs) bound() bool { return f.runtime != nil && !f.runtimeTerminating }
 
 // wasBound holds for a Dataset that has been served.
-func (f facts) wasBound() bool {
+func (f inputs) wasBound() bool {
 	status := f.dataset.Status
 	return status.Phase == v1alpha1.BoundDatasetPhase || status.Phase == v1alpha1.FailedDatasetPhase && len(status.Mounts) > 0
 }
 
 // unbound says what to write so that a runtime serves the Dataset.
-func (f facts) unbound() string {
+func (f inputs) unboundMessage() string {
 	name := f.dataset.Name
-	if f.leaving {
+	if f.runtimeTerminating {
 		return fmt.Sprintf("JindoRuntime %q, which served it, is being deleted: create a JindoRuntime %q to serve it again", f.runtime.Name, name)
 	}
 	text := fmt.Sprintf("no JindoRuntime serves it: create a JindoRuntime %q, or name the Dataset in another one's annotation %s: %s",
 		name, v1alpha1.DatasetAnnotation, name)
-	if near := f.nearest(); near != nil {
+	if near := f.likelyRuntime(); near != nil {
 		text = plan.UnboundReason(f.dataset, near)
 	}
 	if f.leftover != "" {
@@ -68,7 +68,7 @@ func (f facts) unbound() string {
 
 // nearest is the runtime that is most likely meant: the oldest that names no
 // Dataset and serves none, else the oldest that names one that is not there.
-func (f facts) nearest() *v1alpha1.JindoRuntime {
+func (f inputs) likelyRuntime() *v1alpha1.JindoRuntime {
 	var near *v1alpha1.JindoRuntime
 	annotated := func(r *v1alpha1.JindoRuntime) bool { _, ok := r.Annotations[v1alpha1.DatasetAnnotation]; return ok }
 	for _, r := range f.runtimes {
@@ -86,33 +86,33 @@ func (f facts) nearest() *v1alpha1.JindoRuntime {
 }
 
 // problem is the reason why a Dataset is not ready; empty for one that is.
-func problem(f facts) string {
-	reason, _ := f.problem()
+func notReadyReason(f inputs) string {
+	reason, _ := f.notReady()
 	return reason
 }
 
 // problem answers why a Dataset is not ready: a reason, and a sentence.
-func (f facts) problem() (reason, message string) {
+func (f inputs) notReady() (reason, message string) {
 	switch {
 	case f.invalid != "":
 		return reasonSpecInvalid, f.invalid
 	case !f.bound():
-		return reasonNotBound, f.unbound()
+		return reasonNotBound, f.unboundMessage()
 	case len(f.plan.Mounts) == 0:
 		return reasonMountUnsupported, unsupported(f.plan)
 	case f.volume.Conflict != "":
 		return reasonVolumeConflict, f.volume.Conflict
 	}
-	if message := f.mountsFail(); message != "" {
+	if message := f.failedMounts(); message != "" {
 		return reasonMountsNotReady, message
 	}
-	if message := f.runtimeNotReady(); message != "" {
+	if message := f.notReadyComponents(); message != "" {
 		return reasonRuntimeNotReady, message
 	}
 	if missing := f.missingMounts(); len(missing) > 0 {
 		return reasonRuntimeNotReady, fmt.Sprintf("JindoRuntime %s has not mounted %s yet", f.runtime.Name, strings.Join(missing, ", "))
 	}
-	if message := f.mountsPend(); message != "" {
+	if message := f.pendingMounts(); message != "" {
 		return reasonRuntimeNotReady, message
 	}
 	if !f.volume.Bound {
@@ -121,29 +121,31 @@ func (f facts) problem() (reason, message string) {
 	return "", ""
 }
 
-// mountsFail returns what the runtime reports about credentials or a store that
-// refuses. A mount that is not in place yet, or has no driver, is no failure.
-func (f facts) mountsFail() string {
-	result := health.EvaluateRuntime(f.runtime)
-	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {
-		return problem.Message
+// mountsFail is the runtime's word on mounts that do not answer. That they are
+// not in place yet, or have no driver, is no failure.
+func (f inputs) failedMounts() string {
+	if c := runtimeCondition(f.runtime, v1alpha1.RuntimeCredentialsReady); c != nil && c.Status == corev1.ConditionFalse {
+		return c.Message
+	}
+	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
+	if c != nil && c.Status == corev1.ConditionFalse && c.Reason == runtimeStoreRefuses {
+		return c.Message
 	}
 	return ""
 }
 
-// mountsPend returns what the runtime reports about mounts that no worker has
-// tried yet.
-func (f facts) mountsPend() string {
-	result := health.EvaluateRuntime(f.runtime)
-	if problem, found := result.Find(string(v1alpha1.RuntimeMountsReady)); found && problem.Severity == health.Waiting {
-		return problem.Message
+// mountsPend is the runtime's word on mounts that nobody has tried yet.
+func (f inputs) pendingMounts() string {
+	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
+	if c != nil && c.Status == corev1.ConditionFalse && c.Reason != runtimeUnsupported {
+		return c.Message
 	}
 	return ""
 }
 
 // runtimeNotReady says which part of the runtime is not ready. A Dataset that
 // was ready stays so while some of each part are.
-func (f facts) runtimeNotReady() string {
+func (f inputs) notReadyComponents() string {
 	r := f.runtime
 	result := health.EvaluateRuntime(r)
 	if invalid, found := result.Find(string(v1alpha1.RuntimeSpecValid)); found {
@@ -176,7 +178,7 @@ func (f facts) runtimeNotReady() string {
 
 // missingMounts are those of the plan that the runtime has not in place. A
 // Dataset that was served has those that its status says.
-func (f facts) missingMounts() []string {
+func (f inputs) missingMounts() []string {
 	if f.wasBound() {
 		return nil
 	}

@@ -16,11 +16,11 @@ import (
 )
 
 // ready makes the seed's pair run, mounted and counted.
-func (c *cluster) ready(t *testing.T) string {
+func (c *cluster) startReady(t *testing.T) string {
 	t.Helper()
 	ns := c.namespace(t)
 	c.create(t, ns, manifest(t, "seed.yaml"))
-	c.up(t, ns, "hadoop")
+	c.startAll(t, ns, "hadoop")
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if len(s.Mounts) == 0 {
 			return fmt.Errorf("nothing is mounted")
@@ -32,7 +32,7 @@ func (c *cluster) ready(t *testing.T) string {
 		if s.FileNum != "10" {
 			return fmt.Errorf("%s files", s.FileNum)
 		}
-		return has(s, v1alpha1.RuntimeReady, corev1.ConditionTrue, "")
+		return checkCondition(s, v1alpha1.RuntimeReady, corev1.ConditionTrue, "")
 	})
 	return ns
 }
@@ -51,7 +51,7 @@ func (c *cluster) change(t *testing.T, ns, name string, change func(r *v1alpha1.
 }
 
 // touch has the controller look again, several times.
-func (c *cluster) touch(t *testing.T, ns string) {
+func (c *cluster) triggerReconcile(t *testing.T, ns string) {
 	t.Helper()
 	_, before := c.counts.of(ns)
 	for i := range 3 {
@@ -73,10 +73,10 @@ func (c *cluster) touch(t *testing.T, ns string) {
 func TestAnIdleRuntimeWritesNothing(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	eventually(t, func() error {
 		before, _ := c.counts.of(ns)
-		c.touch(t, ns)
+		c.triggerReconcile(t, ns)
 		if now, _ := c.counts.of(ns); now != before {
 			return fmt.Errorf("%d writes while nothing happens", now-before)
 		}
@@ -85,7 +85,7 @@ func TestAnIdleRuntimeWritesNothing(t *testing.T) {
 	// Figures that print the same are the same.
 	c.report(ns, 1<<30+1000, 10, 4<<30, "")
 	before, _ := c.counts.of(ns)
-	c.touch(t, ns)
+	c.triggerReconcile(t, ns)
 	if now, _ := c.counts.of(ns); now != before {
 		t.Errorf("%d writes for figures that print the same", now-before)
 	}
@@ -94,7 +94,7 @@ func TestAnIdleRuntimeWritesNothing(t *testing.T) {
 func TestADatasetThatGoes(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	d := &v1alpha1.Dataset{}
 	c.mustGet(t, ns, "hbase", d)
 	if err := c.Delete(t.Context(), d); err != nil {
@@ -104,7 +104,7 @@ func TestADatasetThatGoes(t *testing.T) {
 		if len(s.Mounts) > 0 || s.MountTime != nil {
 			return fmt.Errorf("still mounted: %v", s.Mounts)
 		}
-		return has(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "hbase")
+		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "hbase")
 	})
 	c.masters.change(ns, func(s *fakeSet) {
 		if len(s.view.GetMounts()) > 0 {
@@ -116,7 +116,7 @@ func TestADatasetThatGoes(t *testing.T) {
 func TestALostStatusComesBack(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	before, err := c.runtime(t.Context(), ns, "hadoop")
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +129,7 @@ func TestALostStatusComesBack(t *testing.T) {
 		r.Status = v1alpha1.RuntimeStatus{}
 		return c.Status().Update(t.Context(), r)
 	})
-	c.touch(t, ns)
+	c.triggerReconcile(t, ns)
 	after := c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
 	if after.Status.Formation == nil || after.Status.Formation.ClusterID != before.Status.Formation.ClusterID || !after.Status.Formation.Formed {
 		t.Errorf("the record was %+v and is %+v", before.Status.Formation, after.Status.Formation)
@@ -139,7 +139,7 @@ func TestALostStatusComesBack(t *testing.T) {
 func TestPodsWithoutNode(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
 		four := int32(4)
 		r.Spec.Replicas = &four
@@ -172,12 +172,12 @@ func TestPodsWithoutNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() error {
-		c.touch(t, ns)
+		c.triggerReconcile(t, ns)
 		r, err := c.runtime(t.Context(), ns, "hadoop")
 		if err != nil {
 			return err
 		}
-		return has(&r.Status, v1alpha1.RuntimePlacementBlocked, corev1.ConditionTrue, "placement: Shared")
+		return checkCondition(&r.Status, v1alpha1.RuntimePlacementBlocked, corev1.ConditionTrue, "placement: Shared")
 	})
 }
 
@@ -187,7 +187,7 @@ func TestANamespaceThatRefusesPods(t *testing.T) {
 	ns := c.namespace(t)
 	c.create(t, ns, manifest(t, "seed.yaml"))
 	set := &appsv1.StatefulSet{}
-	c.appears(t, ns, "hadoop-jindofs-worker", set)
+	c.waitFor(t, ns, "hadoop-jindofs-worker", set)
 	event := &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Namespace: ns, Name: "refused"},
 		InvolvedObject: corev1.ObjectReference{Kind: "StatefulSet", Namespace: ns, Name: set.Name, UID: set.UID},
@@ -198,7 +198,7 @@ func TestANamespaceThatRefusesPods(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimePodSecurityForbidden, corev1.ConditionTrue, "volumeType: emptyDir")
+		return checkCondition(s, v1alpha1.RuntimePodSecurityForbidden, corev1.ConditionTrue, "volumeType: emptyDir")
 	})
 }
 
@@ -214,18 +214,18 @@ func TestMissingCredentials(t *testing.T) {
 	set(runtime.Problem{Mount: "hadoop", Message: "there is no Secret keys: create it"})
 	c.create(t, ns, manifest(t, "seed.yaml"))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionFalse, "mount hadoop: there is no Secret keys")
+		return checkCondition(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionFalse, "mount hadoop: there is no Secret keys")
 	})
 	set()
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionTrue, "")
+		return checkCondition(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionTrue, "")
 	})
 }
 
 func TestDeletion(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	step := func(s runtime.Teardown) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -240,7 +240,7 @@ func TestDeletion(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return has(s, v1alpha1.RuntimeDeletionBlocked, corev1.ConditionTrue, "pod reader")
+		return checkCondition(s, v1alpha1.RuntimeDeletionBlocked, corev1.ConditionTrue, "pod reader")
 	})
 	step(runtime.Teardown{Done: true})
 	eventually(t, func() error {
@@ -256,7 +256,7 @@ func TestDeletion(t *testing.T) {
 func TestAVolumeIsOfferedAgain(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
+	ns := c.startReady(t)
 	name := names.MasterVolume(ns, "hadoop", 0)
 	eventually(t, func() error {
 		volume := &corev1.PersistentVolume{}
@@ -284,8 +284,8 @@ func TestAVolumeIsOfferedAgain(t *testing.T) {
 func TestLeadersAreFollowed(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	ns := c.ready(t)
-	c.masters.change(ns, func(s *fakeSet) { s.leads, s.term = "hadoop-jindofs-master-2", 4 })
+	ns := c.startReady(t)
+	c.masters.change(ns, func(s *fakeSet) { s.leader, s.term = "hadoop-jindofs-master-2", 4 })
 	c.run(t, ns, "hadoop", plan.RoleMaster, 2)
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if s.Raft.Leader != "hadoop-jindofs-master-2" || s.Raft.Term != 4 || s.MasterPhase != v1alpha1.RuntimePhasePartialReady {
@@ -293,7 +293,7 @@ func TestLeadersAreFollowed(t *testing.T) {
 		}
 		return nil
 	})
-	c.masters.change(ns, func(s *fakeSet) { s.leads = "" })
+	c.masters.change(ns, func(s *fakeSet) { s.leader = "" })
 	c.run(t, ns, "hadoop", plan.RoleMaster, 0)
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if s.Raft.Leader != "" || s.Raft.Members[0].State != "UNKNOWN" {

@@ -14,73 +14,73 @@ import (
 
 const (
 	// figuresEvery is how often figures may change.
-	figuresEvery = 30 * time.Second
-	calculating  = "[Calculating]"
+	usageInterval = 30 * time.Second
+	calculating   = "[Calculating]"
 )
 
 // figureTimes remembers when the figures of each runtime last changed.
-type figureTimes struct {
+type usageTimes struct {
 	mu sync.Mutex
 	at map[types.UID]time.Time
 }
 
-func newFigureTimes() *figureTimes { return &figureTimes{at: map[types.UID]time.Time{}} }
+func newUsageTimes() *usageTimes { return &usageTimes{at: map[types.UID]time.Time{}} }
 
 // may answers whether the figures may change now, and notes that they do.
-func (f *figureTimes) may(uid types.UID, now time.Time) bool {
+func (f *usageTimes) mayUpdate(uid types.UID, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if last, ok := f.at[uid]; ok && now.Sub(last) < figuresEvery {
+	if last, ok := f.at[uid]; ok && now.Sub(last) < usageInterval {
 		return false
 	}
 	f.at[uid] = now
 	return true
 }
 
-func (f *figureTimes) forget(uid types.UID) {
+func (f *usageTimes) forget(uid types.UID) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.at, uid)
 }
 
 // figures are what is printed about the cache and the store.
-type figures struct {
+type usage struct {
 	cache             v1alpha1.CacheStateList
 	ufsTotal, fileNum string
 }
 
-func (f figures) equal(g figures) bool {
+func (f usage) equal(g usage) bool {
 	return f.ufsTotal == g.ufsTotal && f.fileNum == g.fileNum && maps.Equal(f.cache, g.cache)
 }
 
 // tellFigures writes what the workers report, when something printed changed
 // and the last change is some time ago. While nobody reports, what was known
 // stays.
-func (p *pass) tellFigures() {
-	if p.held {
+func (p *pass) setStatusUsage() {
+	if p.datasetInvalid {
 		return
 	}
-	if p.answers.workers == nil {
+	if p.masterState.workers == nil {
 		if p.status.UfsTotal == "" && p.plan.Unbound == "" {
 			p.status.UfsTotal, p.status.FileNum = calculating, calculating
 		}
 		return
 	}
-	before := figures{cache: p.status.CacheStates, ufsTotal: p.status.UfsTotal, fileNum: p.status.FileNum}
-	now := p.countFigures()
+	before := usage{cache: p.status.CacheStates, ufsTotal: p.status.UfsTotal, fileNum: p.status.FileNum}
+	now := p.computeUsage()
 	if now.equal(before) {
 		return
 	}
 	first := before.cache == nil || (before.ufsTotal == calculating && now.ufsTotal != calculating) || before.ufsTotal == ""
-	if !p.r.figures.may(p.runtime.UID, p.now.Time) && !first {
+	if !p.r.usageUpdates.mayUpdate(p.runtime.UID, p.now.Time) && !first {
 		return
 	}
 	p.status.CacheStates, p.status.UfsTotal, p.status.FileNum = now.cache, now.ufsTotal, now.fileNum
 }
 
-func (p *pass) countFigures() figures {
+func (p *pass) computeUsage() usage {
 	var used, capacity, hit, miss uint64
-	for _, w := range p.answers.workers {
+	for _, w := range p.masterState.workers {
 		if !w.GetLive() {
 			continue
 		}
@@ -89,7 +89,7 @@ func (p *pass) countFigures() figures {
 		}
 		hit, miss = hit+w.GetReport().GetHitBytes(), miss+w.GetReport().GetMissBytes()
 	}
-	f := figures{cache: v1alpha1.CacheStateList{
+	f := usage{cache: v1alpha1.CacheStateList{
 		v1alpha1.CacheStateCached:        byteSize(used),
 		v1alpha1.CacheStateCacheCapacity: byteSize(capacity),
 	}}

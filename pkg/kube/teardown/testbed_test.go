@@ -28,17 +28,17 @@ const (
 )
 
 // stand is a teardown in front of a fake API server.
-type stand struct {
+type testbed struct {
 	t      *testing.T
 	c      client.WithWatch
 	deps   teardown.Deps
 	events *events.FakeRecorder
 	rt     *v1alpha1.JindoRuntime
 	// refused is what creating a pod answers.
-	refused error
+	createErr error
 }
 
-func newStand(t *testing.T, objects ...client.Object) *stand {
+func newTestbed(t *testing.T, objects ...client.Object) *testbed {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -46,7 +46,7 @@ func newStand(t *testing.T, objects ...client.Object) *stand {
 			t.Fatal(err)
 		}
 	}
-	s := &stand{t: t, events: events.NewFakeRecorder(1000), rt: hadoop()}
+	s := &testbed{t: t, events: events.NewFakeRecorder(1000), rt: hadoop()}
 	s.c = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&corev1.Pod{}, &corev1.Node{}).
 		WithInterceptorFuncs(interceptor.Funcs{Create: s.create}).Build()
@@ -55,10 +55,10 @@ func newStand(t *testing.T, objects ...client.Object) *stand {
 }
 
 // create gives pods the time that the API server gives them.
-func (s *stand) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+func (s *testbed) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 	if pod, is := o.(*corev1.Pod); is {
-		if s.refused != nil {
-			return s.refused
+		if s.createErr != nil {
+			return s.createErr
 		}
 		pod.CreationTimestamp = metav1.Now()
 	}
@@ -69,24 +69,24 @@ func hadoop() *v1alpha1.JindoRuntime {
 	return &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Name: "hadoop", Namespace: namespace, UID: "uid-1"}}
 }
 
-func (s *stand) turn() teardown.Result {
+func (s *testbed) step() teardown.Result {
 	s.t.Helper()
 	result, err := teardown.Runtime(s.t.Context(), s.deps, s.rt)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if !result.Done && result.Again <= 0 {
+	if !result.Done && result.RequeueAfter <= 0 {
 		s.t.Errorf("it does not say when to go on: %+v", result)
 	}
 	return result
 }
 
 // finish goes on until it is done or waits for something else than itself.
-func (s *stand) finish() teardown.Result {
+func (s *testbed) run() teardown.Result {
 	s.t.Helper()
 	var last teardown.Result
 	for range 40 {
-		result := s.turn()
+		result := s.step()
 		if result.Done || result.Blocked != "" {
 			return result
 		}
@@ -95,7 +95,7 @@ func (s *stand) finish() teardown.Result {
 	return last
 }
 
-func (s *stand) there(o client.Object) bool {
+func (s *testbed) exists(o client.Object) bool {
 	s.t.Helper()
 	err := s.c.Get(s.t.Context(), client.ObjectKeyFromObject(o), o)
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -104,7 +104,7 @@ func (s *stand) there(o client.Object) bool {
 	return err == nil
 }
 
-func (s *stand) must(err error) {
+func (s *testbed) must(err error) {
 	s.t.Helper()
 	if err != nil {
 		s.t.Fatal(err)
@@ -112,7 +112,7 @@ func (s *stand) must(err error) {
 }
 
 // told answers the events since the last call.
-func (s *stand) told() string {
+func (s *testbed) recordedEvents() string {
 	var all []string
 	for {
 		select {
@@ -137,7 +137,7 @@ func runtimeLabels() map[string]string {
 }
 
 // everything that a runtime has in the cluster.
-func everything() []client.Object {
+func allObjects() []client.Object {
 	n := "hadoop"
 	objects := []client.Object{
 		&corev1.PersistentVolumeClaim{ObjectMeta: meta(namespace, "hbase", runtimeLabels()), Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "default-hbase"}},

@@ -11,7 +11,7 @@ import (
 // guard says, for people, why a spec cannot be carried out; it is empty for one
 // that can. The API server and the webhook refuse the same, but neither needs
 // to have been there when the Dataset was written.
-func guard(dataset *v1alpha1.Dataset) string {
+func validate(dataset *v1alpha1.Dataset) string {
 	var sentences []string
 	errs, _ := v1alpha1.Validate(dataset)
 	for _, err := range errs {

@@ -24,7 +24,7 @@ type fakeMasters struct {
 // fakeSet is one runtime's.
 type fakeSet struct {
 	roster  topology.Topology
-	leads   string
+	leader  string
 	term    uint64
 	voters  int
 	view    *commonv1.ClusterView
@@ -66,7 +66,7 @@ type fakeClient struct {
 	namespace string
 }
 
-var errNobody = &client.RefusedError{Code: 14, Message: "nobody"}
+var errUnavailable = &client.RefusedError{Code: 14, Message: "nobody"}
 
 func (c fakeClient) with(do func(s *fakeSet)) {
 	c.f.change(c.namespace, do)
@@ -76,10 +76,10 @@ func (c fakeClient) Members(context.Context) []client.MemberResult {
 	var results []client.MemberResult
 	c.with(func(s *fakeSet) {
 		for i, m := range s.roster.Masters {
-			r := client.MemberResult{Member: m, Err: errNobody}
-			if s.leads != "" {
-				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leads, ClusterId: s.roster.ClusterID, Voter: i < s.voters}
-				if m.Name == s.leads {
+			r := client.MemberResult{Member: m, Err: errUnavailable}
+			if s.leader != "" {
+				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.roster.ClusterID, Voter: i < s.voters}
+				if m.Name == s.leader {
 					status.State = "LEADER"
 				}
 				for j, p := range s.roster.Masters {
@@ -108,7 +108,7 @@ func (c fakeClient) View(context.Context) (*commonv1.ClusterView, error) {
 func (c fakeClient) Mount(_ context.Context, m *commonv1.Mount) (*commonv1.Mount, bool, error) {
 	var err error
 	c.with(func(s *fakeSet) {
-		if s.leads == "" {
+		if s.leader == "" {
 			err = errors.New("nobody leads")
 			return
 		}
