@@ -282,7 +282,7 @@ func (p *plan) show(s *session.Session) {
 			s.Say("  %s", line)
 		}
 		if len(t.users) > 0 {
-			s.Say("  %s it: it serves them, and goes when they are gone", datasetvolume.Mounting(t.users))
+			s.Say("  %s it: it serves them, and goes when they are gone", datasetvolume.PodsMount(t.users))
 		}
 	}
 	for _, line := range p.stays {

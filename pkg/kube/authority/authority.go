@@ -1,11 +1,11 @@
-// Package authority keeps the certificates of runtimes on Kubernetes: one
-// certificate authority a runtime, whose key stays in the system namespace, and
-// one Secret a role beside the runtime's pods.
+// Package authority manages the certificates of runtimes on Kubernetes: one
+// certificate authority per runtime, whose key is in the system namespace, and one
+// Secret per role in the runtime's namespace.
 //
-// What it promises: a certificate that is valid, of the right name and signed
-// by the runtime's authority is never replaced before two thirds of its life
-// are over, so a runtime that grows reissues nobody's. Secrets are read with
-// get only, never listed or watched, and written only when they change.
+// A valid certificate with the right name, signed by the runtime's authority, is
+// not replaced during the first two thirds of its lifetime, so scaling a runtime
+// does not reissue existing certificates. Secrets are read with GET requests only,
+// never listed or watched, and written only if they change.
 package authority
 
 import (
@@ -26,75 +26,77 @@ import (
 )
 
 const (
-	// life of what the authority signs; it is renewed when a third is left.
+	// certLifetime is the lifetime of certificates. They are renewed when less
+	// than renewBefore remains.
 	certLifetime = 365 * 24 * time.Hour
 	renewBefore  = certLifetime / 3
-	// identityLife of the controllers' own certificates, which stay in memory.
+	// identityLifetime is the lifetime of the controllers' own certificates, which
+	// are kept in memory.
 	identityLifetime = 24 * time.Hour
-	// checkEvery is how often Secrets are read again although nothing is to
-	// change in them.
+	// recheckInterval is how often Secrets are read again if their desired state
+	// has not changed.
 	recheckInterval = time.Minute
 
 	caKey = "ca.key"
 )
 
-// Keeper keeps the Secrets of all runtimes. It is safe for concurrent use.
+// Manager manages the Secrets of all runtimes. It is safe for concurrent use.
 type Manager struct {
-	// Client writes, and Live reads past every cache.
+	// Client writes. Live reads from the API server, not from a cache.
 	Client client.Client
 	Live   client.Reader
-	// SystemNamespace holds the authorities.
+	// SystemNamespace is the namespace of the authorities' Secrets.
 	SystemNamespace string
-	// Now is the clock; nil is time.Now.
+	// Now returns the current time; nil selects time.Now.
 	Now func() time.Time
 
 	mu    sync.Mutex
 	cache map[types.UID]cachedState
 }
 
-// check is what is known of the Secrets of one runtime.
+// cachedState is the state of a runtime's Secrets at the last check.
 type cachedState struct {
 	authority *mtls.Authority
 	digest    string
 	checkedAt time.Time
 }
 
-func (k *Manager) now() time.Time {
-	if k.Now != nil {
-		return k.Now()
+func (m *Manager) now() time.Time {
+	if m.Now != nil {
+		return m.Now()
 	}
 	return time.Now()
 }
 
-// Authority answers the authority of a runtime, made when there is none.
-func (k *Manager) Authority(ctx context.Context, runtime *v1alpha1.JindoRuntime) (*mtls.Authority, error) {
-	k.mu.Lock()
-	known, ok := k.cache[runtime.UID]
-	k.mu.Unlock()
-	if ok && known.authority != nil && k.now().Sub(known.checkedAt) < recheckInterval {
+// Authority returns the authority of a runtime, and creates it if necessary.
+func (m *Manager) Authority(ctx context.Context, runtime *v1alpha1.JindoRuntime) (*mtls.Authority, error) {
+	m.mu.Lock()
+	known, ok := m.cache[runtime.UID]
+	m.mu.Unlock()
+	if ok && known.authority != nil && m.now().Sub(known.checkedAt) < recheckInterval {
 		return known.authority, nil
 	}
 	name := names.AuthoritySecret(string(runtime.UID))
 	secret := &corev1.Secret{}
-	err := k.Live.Get(ctx, client.ObjectKey{Namespace: k.SystemNamespace, Name: name}, secret)
+	err := m.Live.Get(ctx, client.ObjectKey{Namespace: m.SystemNamespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
-		secret, err = k.create(ctx, runtime, name)
+		secret, err = m.create(ctx, runtime, name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority of JindoRuntime %s/%s, Secret %s/%s: %w",
-			runtime.Namespace, runtime.Name, k.SystemNamespace, name, err)
+		return nil, fmt.Errorf("get authority of JindoRuntime %s/%s, Secret %s/%s: %w",
+			runtime.Namespace, runtime.Name, m.SystemNamespace, name, err)
 	}
 	authority, err := mtls.ParseAuthority(secret.Data[mtls.CAFile], secret.Data[caKey])
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s/%s is damaged (delete it, and every certificate of JindoRuntime %s/%s is issued anew): %w", //nolint:staticcheck // A Kind begins it.
-			k.SystemNamespace, name, runtime.Namespace, runtime.Name, err)
+		return nil, fmt.Errorf("Secret %s/%s is damaged (delete it to reissue every certificate of JindoRuntime %s/%s): %w", //nolint:staticcheck // starts with a Kind
+			m.SystemNamespace, name, runtime.Namespace, runtime.Name, err)
 	}
 	return authority, nil
 }
 
-// create makes an authority. Where another controller was faster, its authority
-// is the one.
-func (k *Manager) create(ctx context.Context, runtime *v1alpha1.JindoRuntime, name string) (*corev1.Secret, error) {
+// create creates an authority. If another controller has created one meanwhile, it
+// returns that one.
+func (m *Manager) create(ctx context.Context, runtime *v1alpha1.JindoRuntime, name string) (*corev1.Secret, error) {
 	authority, err := mtls.NewAuthority(runtime.Namespace + "/" + runtime.Name)
 	if err != nil {
 		return nil, err
@@ -107,21 +109,21 @@ func (k *Manager) create(ctx context.Context, runtime *v1alpha1.JindoRuntime, na
 	labels[names.LabelRuntimeNamespace], labels[names.LabelRuntimeName] = runtime.Namespace, runtime.Name
 	labels[names.LabelRuntimeUID] = string(runtime.UID)
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: k.SystemNamespace, Name: name, Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Namespace: m.SystemNamespace, Name: name, Labels: labels},
 		Type:       corev1.SecretTypeOpaque,
 		Data:       map[string][]byte{mtls.CAFile: authority.CertPEM(), caKey: key},
 	}
-	err = k.Client.Create(ctx, secret, client.FieldOwner(names.FieldManager))
+	err = m.Client.Create(ctx, secret, client.FieldOwner(names.FieldManager))
 	if apierrors.IsAlreadyExists(err) {
-		there := &corev1.Secret{}
-		err = k.Live.Get(ctx, client.ObjectKeyFromObject(secret), there)
-		return there, err
+		existing := &corev1.Secret{}
+		err = m.Live.Get(ctx, client.ObjectKeyFromObject(secret), existing)
+		return existing, err
 	}
 	return secret, err
 }
 
-// Identity is a certificate of the role admin for whoever calls the components
-// of a runtime. It is good for half a day.
+// Identity issues a certificate of role admin, with which a client can call the
+// components of a runtime. It is valid for 24 hours.
 func Identity(authority *mtls.Authority, name string) (*mtls.Identity, error) {
 	pair, err := authority.Issue(mtls.Peer{Role: mtls.Admin, Name: name}, nil, identityLifetime)
 	if err != nil {
@@ -130,9 +132,9 @@ func Identity(authority *mtls.Authority, name string) (*mtls.Identity, error) {
 	return mtls.NewIdentity(pair)
 }
 
-// Forget drops what is known of a runtime that is gone.
-func (k *Manager) Forget(uid types.UID) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.cache, uid)
+// Forget drops the cached state of a deleted runtime.
+func (m *Manager) Forget(uid types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.cache, uid)
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// stand is a keeper with a cluster in memory and a clock.
+// testbed is a Manager with a fake API server and a clock.
 type testbed struct {
 	t *testing.T
 	*Manager
@@ -43,7 +43,7 @@ func (s *testbed) replicas(masters, workers int32) {
 	s.runtime.Spec.Master.Replicas, s.runtime.Spec.Replicas = &masters, &workers
 }
 
-// sync answers what the Secret of each role holds afterwards.
+// sync calls Sync and returns the data of the Secret of each role.
 func (s *testbed) sync() map[string]map[string][]byte {
 	s.t.Helper()
 	p, err := plan.Build(nil, s.runtime)
@@ -77,7 +77,7 @@ func equalKey(a, b map[string][]byte, key string) bool {
 	return len(a[key]) > 0 && bytes.Equal(a[key], b[key])
 }
 
-func TestEveryRoleHasItsCertificate(t *testing.T) {
+func TestCertificatesOfRoles(t *testing.T) {
 	s := newTestbed(t)
 	all := s.sync()
 	for _, test := range []struct {
@@ -92,7 +92,7 @@ func TestEveryRoleHasItsCertificate(t *testing.T) {
 		data := all[test.role]
 		identity, err := mtls.NewIdentity(mtls.Pair{CA: data["ca.crt"], Cert: data[test.cert], Key: data[test.key]})
 		if err != nil || identity.Peer() != test.want {
-			t.Errorf("%s is %v, want %v, error %v", test.role, identity.Peer(), test.want, err)
+			t.Errorf("%s: peer %v, want %v, error %v", test.role, identity.Peer(), test.want, err)
 		}
 	}
 	if !bytes.Contains(all["fuse"]["roster.json"], []byte("hadoop-jindofs-worker-1.hadoop-jindofs-worker.team.svc")) {
@@ -100,15 +100,15 @@ func TestEveryRoleHasItsCertificate(t *testing.T) {
 	}
 	for role, data := range all {
 		if _, ok := data[caKey]; ok {
-			t.Errorf("the Secret of %s holds the authority's key", role)
+			t.Errorf("the Secret of role %s has the authority's key", role)
 		}
 	}
 	if len(s.secret("fluid-system", names.AuthoritySecret("u1")).Data[caKey]) == 0 {
-		t.Error("the authority is not kept")
+		t.Error("the authority's Secret has no key")
 	}
 }
 
-func TestArgumentsForServersElsewhere(t *testing.T) {
+func TestFuseArgs(t *testing.T) {
 	s := newTestbed(t)
 	s.runtime.Spec.Fuse.Args = []string{"-oattr_timeout=7200", "-oentry_timeout=7200", "-onegative_timeout=60"}
 	got := string(s.sync()["fuse"][names.FuseSecretArgs])
@@ -116,29 +116,29 @@ func TestArgumentsForServersElsewhere(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if s.sync()["admin"][names.FuseSecretArgs] != nil {
-		t.Error("other roles have them too")
+		t.Error("other roles have the arguments, too")
 	}
 }
 
-func TestGrowingReissuesNobody(t *testing.T) {
+func TestScalingReissuesNothing(t *testing.T) {
 	s := newTestbed(t)
 	before := s.sync()
 	s.replicas(3, 4)
 	after := s.sync()
 	for _, key := range []string{"hadoop-jindofs-worker-0.crt", "hadoop-jindofs-worker-1.key"} {
 		if !equalKey(before["worker"], after["worker"], key) {
-			t.Errorf("%s was issued anew", key)
+			t.Errorf("%s was reissued", key)
 		}
 	}
 	if len(after["worker"]["hadoop-jindofs-worker-3.crt"]) == 0 {
-		t.Error("the fourth worker has none")
+		t.Error("the fourth worker has no certificate")
 	}
 	if !equalKey(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
-		t.Error("a master's was issued anew")
+		t.Error("a master's certificate was reissued")
 	}
 	s.replicas(3, 1)
 	if less := s.sync(); less["worker"]["hadoop-jindofs-worker-3.crt"] != nil {
-		t.Error("a worker that is no longer planned keeps one")
+		t.Error("the certificate of a removed worker remains")
 	}
 }
 
@@ -148,10 +148,10 @@ func TestRenewal(t *testing.T) {
 		after   time.Duration
 		renewed bool
 	}{
-		{"at once", 0, false},
-		{"after half its life", certLifetime / 2, false},
+		{"immediately", 0, false},
+		{"after half of the lifetime", certLifetime / 2, false},
 		{"after more than two thirds", certLifetime*2/3 + time.Hour, true},
-		{"after it has ended", certLifetime + time.Hour, true},
+		{"after expiry", certLifetime + time.Hour, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newTestbed(t)
@@ -165,15 +165,15 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
-// A Secret that is lost or spoilt is mended within a minute, an authority that
-// is lost is replaced with everything it signed.
-func TestMending(t *testing.T) {
+// A lost or damaged Secret is repaired at the next check. A lost authority is
+// replaced, with all certificates.
+func TestRepair(t *testing.T) {
 	s := newTestbed(t)
 	before := s.sync()
-	spoilt := s.secret("team", names.Secret("hadoop", "admin"))
-	spoilt.Data["tls.crt"] = []byte("torn")
+	damaged := s.secret("team", names.Secret("hadoop", "admin"))
+	damaged.Data["tls.crt"] = []byte("torn")
 	lost := s.secret("team", names.Secret("hadoop", "fuse"))
-	if err := s.Client.Update(t.Context(), spoilt); err != nil {
+	if err := s.Client.Update(t.Context(), damaged); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Client.Delete(t.Context(), lost); err != nil {
@@ -182,26 +182,26 @@ func TestMending(t *testing.T) {
 	s.clock = s.clock.Add(recheckInterval)
 	after := s.sync()
 	if bytes.Equal(after["admin"]["tls.crt"], []byte("torn")) || len(after["fuse"]["tls.crt"]) == 0 {
-		t.Error("it is not mended")
+		t.Error("the Secrets were not repaired")
 	}
 	if !equalKey(before["master"], after["master"], "hadoop-jindofs-master-0.crt") {
-		t.Error("what was good was issued anew")
+		t.Error("a valid certificate was reissued")
 	}
 	if err := s.Client.Delete(t.Context(), s.secret("fluid-system", names.AuthoritySecret("u1"))); err != nil {
 		t.Fatal(err)
 	}
 	s.clock = s.clock.Add(recheckInterval)
-	anew := s.sync()
-	if equalKey(after["admin"], anew["admin"], "ca.crt") || equalKey(after["master"], anew["master"], "hadoop-jindofs-master-0.crt") {
-		t.Error("what the lost authority signed is still there")
+	replaced := s.sync()
+	if equalKey(after["admin"], replaced["admin"], "ca.crt") || equalKey(after["master"], replaced["master"], "hadoop-jindofs-master-0.crt") {
+		t.Error("a certificate of the lost authority remains")
 	}
 }
 
-// Another's Secret of the same name is not touched.
-func TestAnothersSecret(t *testing.T) {
+// A foreign Secret of the same name is not changed.
+func TestForeignSecret(t *testing.T) {
 	s := newTestbed(t)
-	theirs := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: names.Secret("hadoop", "fuse")}, Data: map[string][]byte{"mine": []byte("x")}}
-	if err := s.Client.Create(t.Context(), theirs); err != nil {
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: names.Secret("hadoop", "fuse")}, Data: map[string][]byte{"mine": []byte("x")}}
+	if err := s.Client.Create(t.Context(), foreign); err != nil {
 		t.Fatal(err)
 	}
 	p, err := plan.Build(nil, s.runtime)
@@ -213,9 +213,9 @@ func TestAnothersSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Sync(t.Context(), s.runtime, a, p, render.Topology(p, "c1")); err == nil {
-		t.Error("it was taken")
+		t.Error("Sync returned no error")
 	}
-	if got := s.secret("team", theirs.Name); string(got.Data["mine"]) != "x" || len(got.Data) != 1 {
-		t.Errorf("it holds %v", got.Data)
+	if got := s.secret("team", foreign.Name); string(got.Data["mine"]) != "x" || len(got.Data) != 1 {
+		t.Errorf("the foreign Secret has %v", got.Data)
 	}
 }

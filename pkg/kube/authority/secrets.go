@@ -27,46 +27,46 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// leaf is one certificate in a Secret.
+// certificate is one certificate in a Secret.
 type certificate struct {
 	peer      mtls.Peer
 	hosts     []string
 	cert, key string // keys in the Secret
 }
 
-// wanted is one Secret as it should be.
+// desiredSecret is the desired content of one Secret.
 type desiredSecret struct {
 	role         string
 	certificates []certificate
-	// files beside the certificates.
+	// files are the other keys.
 	files map[string][]byte
 }
 
-// Sync brings the Secrets of a runtime's roles up to date.
-func (k *Manager) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Topology) error {
+// Sync creates or updates the Secrets of a runtime's roles.
+func (m *Manager) Sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, p *plan.Plan, members topology.Topology) error {
 	secrets, err := desiredSecrets(p, members, authority)
 	if err != nil {
 		return err
 	}
 	digest := digestOf(secrets)
-	k.mu.Lock()
-	known := k.cache[runtime.UID]
-	k.mu.Unlock()
-	if known.digest == digest && k.now().Sub(known.checkedAt) < recheckInterval {
+	m.mu.Lock()
+	known := m.cache[runtime.UID]
+	m.mu.Unlock()
+	if known.digest == digest && m.now().Sub(known.checkedAt) < recheckInterval {
 		return nil
 	}
-	at := k.now()
+	at := m.now()
 	for _, want := range secrets {
-		if err := k.sync(ctx, runtime, authority, want); err != nil {
+		if err := m.sync(ctx, runtime, authority, want); err != nil {
 			return err
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.cache == nil {
-		k.cache = map[types.UID]cachedState{}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.cache == nil {
+		m.cache = map[types.UID]cachedState{}
 	}
-	k.cache[runtime.UID] = cachedState{authority: authority, digest: digest, checkedAt: at}
+	m.cache[runtime.UID] = cachedState{authority: authority, digest: digest, checkedAt: at}
 	return nil
 }
 
@@ -78,7 +78,7 @@ func desiredSecrets(p *plan.Plan, members topology.Topology, authority *mtls.Aut
 	ca := map[string][]byte{mtls.CAFile: authority.CertPEM()}
 	args, err := json.Marshal(fuseArgs(p.Fuse))
 	if err != nil {
-		return nil, fmt.Errorf("encoding the arguments of FUSE servers: %w", err)
+		return nil, fmt.Errorf("encode arguments of FUSE servers: %w", err)
 	}
 	forFuse := map[string][]byte{mtls.CAFile: authority.CertPEM(), names.FuseSecretRoster: raw, names.FuseSecretArgs: args}
 	single := func(role mtls.Role, name string) []certificate {
@@ -97,8 +97,8 @@ func desiredSecrets(p *plan.Plan, members topology.Topology, authority *mtls.Aut
 	return secrets, nil
 }
 
-// behaviour are the arguments of a FUSE server that hold wherever it runs: those
-// that name no place of the pods that the controller makes.
+// fuseArgs returns the arguments of a FUSE server that also apply in a sidecar:
+// those without variables, which refer to paths in the runtime's own pods.
 func fuseArgs(c *plan.Component) []string {
 	args := []string{}
 	if c == nil {
@@ -132,45 +132,46 @@ func digestOf(secrets []desiredSecret) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func (k *Manager) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, want desiredSecret) error {
+func (m *Manager) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, authority *mtls.Authority, want desiredSecret) error {
 	key := client.ObjectKey{Namespace: runtime.Namespace, Name: names.Secret(runtime.Name, want.role)}
-	there := &corev1.Secret{}
-	err := k.Live.Get(ctx, key, there)
+	current := &corev1.Secret{}
+	err := m.Live.Get(ctx, key, current)
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("reading Secret %s: %w", key, err)
+		return fmt.Errorf("get Secret %s: %w", key, err)
 	}
 	missing := err != nil
-	if !missing && !metav1.IsControlledBy(there, runtime) {
-		return fmt.Errorf("Secret %s is there and does not belong to this JindoRuntime: delete it, or give the runtime another name", key) //nolint:staticcheck // A Kind begins it.
+	if !missing && !metav1.IsControlledBy(current, runtime) {
+		return fmt.Errorf("Secret %s already exists and does not belong to this JindoRuntime: delete it, or give the runtime another name", key) //nolint:staticcheck // starts with a Kind
 	}
-	data, err := k.secretData(authority, there.Data, want)
+	data, err := m.secretData(authority, current.Data, want)
 	if err != nil {
 		return err
 	}
-	if !missing && maps.EqualFunc(data, there.Data, bytes.Equal) {
+	if !missing && maps.EqualFunc(data, current.Data, bytes.Equal) {
 		return nil
 	}
-	next := there.DeepCopy()
+	next := current.DeepCopy()
 	next.Namespace, next.Name, next.Type, next.Data = key.Namespace, key.Name, corev1.SecretTypeOpaque, data
 	next.Labels = names.Labels(runtime.Name, want.role)
 	next.OwnerReferences = []metav1.OwnerReference{render.Owner(runtime)}
 	if missing {
-		err = k.Client.Create(ctx, next, client.FieldOwner(names.FieldManager))
+		err = m.Client.Create(ctx, next, client.FieldOwner(names.FieldManager))
 	} else {
-		err = k.Client.Update(ctx, next, client.FieldOwner(names.FieldManager))
+		err = m.Client.Update(ctx, next, client.FieldOwner(names.FieldManager))
 	}
 	if err != nil {
-		return fmt.Errorf("writing Secret %s: %w", key, err)
+		return fmt.Errorf("write Secret %s: %w", key, err)
 	}
 	return nil
 }
 
-// material is what a Secret should hold: what is there as long as it is good.
-func (k *Manager) secretData(authority *mtls.Authority, there map[string][]byte, want desiredSecret) (map[string][]byte, error) {
+// secretData returns the desired data of a Secret. Existing certificates are kept
+// while they are valid.
+func (m *Manager) secretData(authority *mtls.Authority, current map[string][]byte, want desiredSecret) (map[string][]byte, error) {
 	data := maps.Clone(want.files)
 	for _, l := range want.certificates {
-		cert, key := there[l.cert], there[l.key]
-		if !k.valid(authority, l, cert, key) {
+		cert, key := current[l.cert], current[l.key]
+		if !m.valid(authority, l, cert, key) {
 			pair, err := authority.Issue(l.peer, l.hosts, certLifetime)
 			if err != nil {
 				return nil, err
@@ -182,8 +183,8 @@ func (k *Manager) secretData(authority *mtls.Authority, there map[string][]byte,
 	return data, nil
 }
 
-// good tells whether a certificate needs no renewal.
-func (k *Manager) valid(authority *mtls.Authority, l certificate, certPEM, keyPEM []byte) bool {
+// valid reports whether a certificate is valid and does not need renewal.
+func (m *Manager) valid(authority *mtls.Authority, l certificate, certPEM, keyPEM []byte) bool {
 	pair, err := tls.X509KeyPair(certPEM, keyPEM)
 	if err != nil {
 		return false
@@ -192,7 +193,7 @@ func (k *Manager) valid(authority *mtls.Authority, l certificate, certPEM, keyPE
 	if !roots.AppendCertsFromPEM(authority.CertPEM()) {
 		return false
 	}
-	now := k.now()
+	now := m.now()
 	_, err = pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 	if err != nil || pair.Leaf.NotAfter.Sub(now) < renewBefore {
 		return false

@@ -1,10 +1,10 @@
-// Package credentials keeps the Secret of a runtime that holds the credentials
-// of its mounts in step with the Secrets that people name.
+// Package credentials synchronizes the Secret with the credentials of a runtime's
+// mounts with the Secrets that the Dataset references.
 //
-// It reads those one at a time, and never lists, caches or logs any. Workers
-// have the Secret mounted and read it again when it changes, so nobody
-// restarts. A Secret that disappears takes nothing away: the values that it had
-// go on being used until the store refuses them, and a [Problem] says so.
+// It reads referenced Secrets with single GET requests, and never lists, caches or
+// logs them. Workers mount the runtime's Secret and read it again when it changes,
+// so no restart is needed. If a referenced Secret is deleted, its last values remain
+// in use until the store rejects them, and a [Problem] reports it.
 package credentials
 
 import (
@@ -29,30 +29,31 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// timeout of all calls of one Sync.
+// timeout is the timeout of one Sync.
 const timeout = 30 * time.Second
 
-// role of the Secret among those of a runtime.
+// role is the role in the name of the Secret.
 const role = "credentials"
 
-// Problem is a credential that is not to be had.
+// Problem reports a credential that is not available.
 type Problem struct {
-	// Mount that needs it.
+	// Mount is the mount that needs the credential.
 	Mount string
-	// Message says, for people, what is missing where and what to create.
+	// Message tells the user what is missing and how to fix it.
 	Message string
 }
 
-// Result of one Sync.
+// Result is the result of one Sync.
 type Result struct {
 	Problems []Problem
-	// Changed: the Secret was written.
+	// Changed reports whether the Secret was written.
 	Changed bool
 }
 
-// Sync makes the Secret [names.Secret] of the role credentials hold what the
-// plan's mounts need, a key each named by [ufs.CredentialKey]. It writes only
-// what differs.
+// Sync writes the credentials of the plan's mounts to the Secret of role
+// credentials (see [names.Secret]), with keys as returned by [ufs.CredentialKey].
+// It does not write an unchanged Secret. It returns an error if a request fails;
+// missing credentials are Problems.
 func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alpha1.JindoRuntime, p *plan.Plan) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -60,7 +61,7 @@ func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alp
 	current := &corev1.Secret{}
 	err := live.Get(ctx, name, current)
 	if client.IgnoreNotFound(err) != nil {
-		return Result{}, fmt.Errorf("reading Secret %s: %w", name, err)
+		return Result{}, fmt.Errorf("get Secret %s: %w", name, err)
 	}
 	missing := err != nil
 	if !missing && current.Labels[names.LabelManagedBy] != names.ManagedBy {
@@ -75,7 +76,7 @@ func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alp
 		return result, nil
 	}
 	if err := c.Apply(ctx, secret(name, owner, collection.data), client.FieldOwner(names.FieldManager), client.ForceOwnership); err != nil {
-		return result, fmt.Errorf("applying Secret %s: %w", name, err)
+		return result, fmt.Errorf("apply Secret %s: %w", name, err)
 	}
 	result.Changed = true
 	return result, nil
@@ -88,25 +89,25 @@ func secret(name types.NamespacedName, owner *v1alpha1.JindoRuntime, data map[st
 		WithOwnerReferences(reference).WithType(corev1.SecretTypeOpaque).WithData(data)
 }
 
-// foreign is the problem of every mount when somebody else's Secret has the
-// name of ours.
+// conflictProblems returns a problem for every mount: a Secret that is not managed
+// by this product has the name of the runtime's Secret.
 func conflictProblems(name types.NamespacedName, p *plan.Plan) []Problem {
 	var problems []Problem
 	for _, c := range p.Credentials {
 		problems = append(problems, Problem{Mount: c.SecretRef, Message: fmt.Sprintf(
-			"there is a Secret %s in namespace %s that was not made for this runtime, and its credentials go under that name: delete it, or give the JindoRuntime another name",
+			"Secret %s in namespace %s already exists and does not belong to this runtime, which needs the name for its credentials: delete it, or give the JindoRuntime another name",
 			name.Name, name.Namespace)})
 	}
 	return problems
 }
 
-// found is a Secret as it was read, or why it could not be.
+// secretResult is the data of a Secret, or the reason why it is not available.
 type secretResult struct {
 	data    map[string][]byte
 	problem string
 }
 
-// collector gathers the values of all mounts.
+// collector collects the values of all mounts.
 type collector struct {
 	ctx       context.Context //nolint:containedctx // of one call of Sync
 	live      client.Reader
@@ -141,7 +142,8 @@ func (c *collector) collectRef(mount string, ref plan.SecretKeyRef) error {
 	empty := strings.TrimSpace(string(value)) == ""
 	switch {
 	case secret.problem != "":
-		// An optional key is that of a Secret whose other keys are needed.
+		// An optional key is not reported: the other keys of the same Secret are
+		// required and are.
 		c.keepPrevious(mount, key, ref, secret.problem, ref.Optional)
 	case !has:
 		c.keepPrevious(mount, key, ref, fmt.Sprintf("Secret %s in namespace %s has no key %s: add it", ref.Name, c.namespace, ref.Key), ref.Optional)
@@ -156,19 +158,20 @@ func (c *collector) collectRef(mount string, ref plan.SecretKeyRef) error {
 	return nil
 }
 
-// missing keeps what was there before.
+// keepPrevious keeps the previous value of a credential that is not available and,
+// unless silent, reports a problem.
 func (c *collector) keepPrevious(mount, key string, ref plan.SecretKeyRef, why string, silent bool) {
 	old, kept := c.old[key]
 	if kept {
 		c.data[key] = old
-		why += "; until then the last value that was read goes on being used"
+		why += "; the last known value is used until then"
 	}
 	if !silent {
 		c.problems = append(c.problems, Problem{Mount: mount, Message: ref.Option + ": " + why})
 	}
 }
 
-// secret reads each Secret once.
+// secret reads a Secret, each one once.
 func (c *collector) secret(name string) (secretResult, error) {
 	if secret, ok := c.read[name]; ok {
 		return secret, nil
@@ -180,11 +183,11 @@ func (c *collector) secret(name string) (secretResult, error) {
 	case err == nil:
 		secret.data = object.Data
 	case apierrors.IsNotFound(err):
-		secret.problem = fmt.Sprintf("there is no Secret %s in namespace %s: create it", name, c.namespace)
+		secret.problem = fmt.Sprintf("Secret %s in namespace %s not found: create it", name, c.namespace)
 	case apierrors.IsForbidden(err):
-		secret.problem = fmt.Sprintf("the controller may not read Secret %s in namespace %s: allow its service account to get secrets there", name, c.namespace)
+		secret.problem = fmt.Sprintf("the controller is not allowed to read Secret %s in namespace %s: allow its service account to get secrets there", name, c.namespace)
 	default:
-		return secretResult{}, fmt.Errorf("reading Secret %s/%s: %w", c.namespace, name, err)
+		return secretResult{}, fmt.Errorf("get Secret %s/%s: %w", c.namespace, name, err)
 	}
 	c.read[name] = secret
 	return secret, nil

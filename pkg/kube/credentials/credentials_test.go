@@ -35,7 +35,7 @@ func secret(name string, data map[string]string) *corev1.Secret {
 	return s
 }
 
-// fromSecret is a mount whose credentials lie in the Secret keys.
+// fromSecret returns a plan with a mount whose credentials are in Secret keys.
 func fromSecret() *plan.Plan {
 	return &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{
 		{Option: "fs.oss.accessKeyId", Name: "keys", Key: "id"},
@@ -81,9 +81,9 @@ func TestSync(t *testing.T) {
 		want     map[string]string
 		problems []string
 	}{
-		{"nothing is needed", nil, &plan.Plan{}, nil, nil},
-		{"in clear", nil, literal, both, nil},
-		{"out of a Secret", []client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK"})}, fromSecret(), both, nil},
+		{"no credentials", nil, &plan.Plan{}, nil, nil},
+		{"literal", nil, literal, both, nil},
+		{"from a Secret", []client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK"})}, fromSecret(), both, nil},
 		{
 			"with a token",
 			[]client.Object{secret("keys", map[string]string{"id": "AK", "secret": "SK", "token": "T"})},
@@ -92,8 +92,8 @@ func TestSync(t *testing.T) {
 			nil,
 		},
 		{"no Secret", nil, fromSecret(), nil, []string{
-			"fs.oss.accessKeyId: there is no Secret keys in namespace default: create it",
-			"fs.oss.accessKeySecret: there is no Secret keys in namespace default: create it",
+			"fs.oss.accessKeyId: Secret keys in namespace default not found: create it",
+			"fs.oss.accessKeySecret: Secret keys in namespace default not found: create it",
 		}},
 		{
 			"no key",
@@ -110,18 +110,18 @@ func TestSync(t *testing.T) {
 			[]string{"key id of Secret keys in namespace default is empty"},
 		},
 		{
-			"somebody else's has the name",
+			"a foreign Secret has the name",
 			[]client.Object{secret(target.Name, map[string]string{"mine": "x"})},
 			literal,
 			map[string]string{"mine": "x"},
-			[]string{"was not made for this runtime"},
+			[]string{"does not belong to this runtime"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := fake.NewClientBuilder().WithObjects(test.objects...).Build()
 			result := sync(t, c, test.plan)
 			if got := secretData(t, c); !maps.Equal(got, test.want) {
-				t.Errorf("it holds %v", got)
+				t.Errorf("Secret has %v, want %v", got, test.want)
 			}
 			if len(result.Problems) != len(test.problems) {
 				t.Fatalf("problems %+v", result.Problems)
@@ -132,16 +132,16 @@ func TestSync(t *testing.T) {
 				}
 			}
 			if again := sync(t, c, test.plan); again.Changed {
-				t.Error("it writes what it wrote")
+				t.Error("the second Sync writes")
 			}
 		})
 	}
 }
 
-func TestSecretIsTheRuntimes(t *testing.T) {
+func TestSecretBelongsToTheRuntime(t *testing.T) {
 	c := fake.NewClientBuilder().WithObjects(secret("keys", map[string]string{"id": "AK", "secret": "SK"})).Build()
 	if !sync(t, c, fromSecret()).Changed {
-		t.Error("nothing was written")
+		t.Error("Sync did not write")
 	}
 	s := &corev1.Secret{}
 	if err := c.Get(t.Context(), target, s); err != nil {
@@ -152,7 +152,7 @@ func TestSecretIsTheRuntimes(t *testing.T) {
 	}
 }
 
-// TestRotationAndLoss: new values are taken over, lost ones go on being used.
+// TestRotationAndLoss: new values replace old ones, lost values remain in use.
 func TestRotationAndLoss(t *testing.T) {
 	keys := secret("keys", map[string]string{"id": "AK", "secret": "SK", "token": "T"})
 	c := fake.NewClientBuilder().WithObjects(keys).Build()
@@ -164,34 +164,34 @@ func TestRotationAndLoss(t *testing.T) {
 	result := sync(t, c, fromSecret())
 	rotated := map[string]string{"hadoop__fs.oss.accessKeyId": "AK2", "hadoop__fs.oss.accessKeySecret": "SK2"}
 	if got := secretData(t, c); !maps.Equal(got, rotated) || !result.Changed || len(result.Problems) > 0 {
-		t.Errorf("after the rotation it holds %v: %+v", got, result)
+		t.Errorf("after rotation the Secret has %v: %+v", got, result)
 	}
 	if err := c.Delete(t.Context(), keys); err != nil {
 		t.Fatal(err)
 	}
 	result = sync(t, c, fromSecret())
 	if got := secretData(t, c); !maps.Equal(got, rotated) || result.Changed {
-		t.Errorf("after the loss it holds %v", got)
+		t.Errorf("after loss the Secret has %v", got)
 	}
-	if len(result.Problems) != 2 || !strings.Contains(result.Problems[0].Message, "there is no Secret keys") || !strings.Contains(result.Problems[0].Message, "goes on being used") {
+	if len(result.Problems) != 2 || !strings.Contains(result.Problems[0].Message, "Secret keys in namespace default not found") || !strings.Contains(result.Problems[0].Message, "last known value is used") {
 		t.Errorf("problems %+v", result.Problems)
 	}
-	// A mount that is gone takes its credentials with it.
+	// The credentials of a removed mount are removed.
 	sync(t, c, &plan.Plan{})
 	if got := secretData(t, c); len(got) > 0 {
-		t.Errorf("it still holds %v", got)
+		t.Errorf("the Secret still has %v", got)
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestUnreadableSecrets(t *testing.T) {
 	resource := schema.GroupResource{Resource: "secrets"}
 	for _, test := range []struct {
 		name    string
 		err     error
 		problem string
 	}{
-		{"forbidden", apierrors.NewForbidden(resource, "keys", errors.New("no")), "may not read Secret keys in namespace default"},
-		{"the API server is away", apierrors.NewServiceUnavailable("away"), ""},
+		{"forbidden", apierrors.NewForbidden(resource, "keys", errors.New("no")), "not allowed to read Secret keys in namespace default"},
+		{"API server unavailable", apierrors.NewServiceUnavailable("unavailable"), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
@@ -202,13 +202,13 @@ func TestRefusals(t *testing.T) {
 					return c.Get(ctx, key, o, opts...)
 				},
 				List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
-					return errors.New("Secrets are never listed")
+					return errors.New("unexpected list of Secrets")
 				},
 			}).Build()
 			result, err := credentials.Sync(t.Context(), c, c, owner(), fromSecret())
 			if test.problem == "" {
 				if err == nil {
-					t.Error("it is no error")
+					t.Error("Sync returned no error")
 				}
 				return
 			}
@@ -219,10 +219,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestNothingShows: no value is in what may be printed.
-func TestNothingShows(t *testing.T) {
+// TestResultHasNoValues: the result, which is logged and printed, has no values of
+// Secrets.
+func TestResultHasNoValues(t *testing.T) {
 	c := fake.NewClientBuilder().WithObjects(secret("keys", map[string]string{"id": "VERYSECRET"})).Build()
 	if text := fmt.Sprintf("%+v", sync(t, c, fromSecret())); strings.Contains(text, "VERYSECRET") {
-		t.Errorf("it shows: %s", text)
+		t.Errorf("the result has a value: %s", text)
 	}
 }

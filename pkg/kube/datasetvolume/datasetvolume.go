@@ -1,7 +1,7 @@
-// Package datasetvolume makes and removes the volume through which pods use a Dataset:
-// a PersistentVolume of our driver and the PersistentVolumeClaim that is bound
-// to it. It touches no volume or claim of anybody else, whatever their names,
-// and calling it again changes nothing.
+// Package datasetvolume creates and removes the volume through which pods use a
+// Dataset: a PersistentVolume of this driver and the PersistentVolumeClaim that is
+// bound to it. All operations are idempotent. Volumes and claims without the label
+// fluid.io/managed-by of this product are never changed.
 package datasetvolume
 
 import (
@@ -18,37 +18,40 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// DefaultPatience is how long Kubernetes may take to let go of a volume or
-// claim that no pod uses.
+// DefaultProtectionTimeout is how long Kubernetes may take to remove its
+// protection finalizer from an unused volume or claim.
 const DefaultProtectionTimeout = 30 * time.Second
 
-// Volumes of Datasets.
+// Volumes manages the volumes of Datasets. It is safe for concurrent use.
 type Volumes struct {
 	Client client.Client
-	// Live reads past caches.
+	// Live reads from the API server, not from a cache.
 	Live client.Reader
-	// Patience before the protection of what nobody uses is taken away;
-	// DefaultPatience when it is 0.
+	// ProtectionTimeout is how long to wait before the protection finalizer of an
+	// unused object is removed; 0 selects DefaultProtectionTimeout.
 	ProtectionTimeout time.Duration
-	// DespitePods takes the protection away although there are pods: those of
-	// a node that does not answer.
+	// IgnorePods removes the protection finalizer even if pods use the claim, for
+	// pods on an unreachable node.
 	IgnorePods bool
 }
 
-// State of a Dataset's volume.
+// State is the state of a Dataset's volume. Its strings are messages for users,
+// empty if they do not apply.
 type State struct {
-	// Bound: pods can mount it.
+	// Bound reports whether pods can mount the volume.
 	Bound bool
-	// Conflict says, for people, what of somebody else is in the way.
+	// Conflict names an existing object that has the volume's name and is not
+	// managed by this product.
 	Conflict string
-	// Waiting says, for people, what has to go first.
+	// Waiting names the step that is in progress.
 	Waiting string
-	// Differs says, for people, what was changed and cannot be while the volume
-	// is there.
+	// NotApplied describes a change of the spec that cannot be applied to the
+	// existing volume.
 	NotApplied string
 }
 
-// Ensure makes the volume and the claim of a Dataset that a runtime serves.
+// Ensure creates or updates the volume and the claim of a Dataset that runtime
+// serves, and returns their state.
 func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (State, error) {
 	pvc, pv, err := v.get(ctx, dataset.Namespace, dataset.Name)
 	if err != nil {
@@ -68,7 +71,7 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 	}
 	if pvc == nil {
 		if err := v.Client.Apply(ctx, desiredClaim(dataset, runtime), client.FieldOwner(names.FieldManager), client.ForceOwnership); err != nil {
-			return State{}, fmt.Errorf("applying PersistentVolumeClaim %s/%s: %w", dataset.Namespace, dataset.Name, err)
+			return State{}, fmt.Errorf("apply PersistentVolumeClaim %s/%s: %w", dataset.Namespace, dataset.Name, err)
 		}
 		return State{Waiting: notBoundMessage(dataset)}, nil
 	}
@@ -83,12 +86,13 @@ func notBoundMessage(dataset *v1alpha1.Dataset) string {
 	return fmt.Sprintf("PersistentVolumeClaim %s is not bound to PersistentVolume %s yet", dataset.Name, names.Volume(dataset.Namespace, dataset.Name))
 }
 
-// ensureVolume makes the volume, or lets go of a claim that is no more.
+// ensureVolume creates the volume, or resets its reference to a claim that no
+// longer exists.
 func (v Volumes) ensureVolume(ctx context.Context, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) error {
 	if pv == nil {
 		apply := desiredVolume(dataset, runtime, pvc)
 		if err := v.Client.Apply(ctx, apply, client.FieldOwner(names.FieldManager), client.ForceOwnership); err != nil {
-			return fmt.Errorf("applying PersistentVolume %s: %w", *apply.GetName(), err)
+			return fmt.Errorf("apply PersistentVolume %s: %w", *apply.GetName(), err)
 		}
 		return nil
 	}
@@ -96,8 +100,8 @@ func (v Volumes) ensureVolume(ctx context.Context, dataset *v1alpha1.Dataset, ru
 	if ref.UID == "" || pvc != nil && pvc.UID == ref.UID {
 		return nil
 	}
-	// It is bound to an earlier claim of this name: nothing else gives a
-	// volume that is kept back.
+	// The volume is bound to an earlier claim of this name. With reclaim policy
+	// Retain, Kubernetes does not reset the reference.
 	uid := types.UID("")
 	if pvc != nil {
 		uid = pvc.UID
@@ -106,12 +110,13 @@ func (v Volumes) ensureVolume(ctx context.Context, dataset *v1alpha1.Dataset, ru
 	changed.Spec.ClaimRef.UID, changed.Spec.ClaimRef.ResourceVersion = uid, ""
 	err := v.Client.Patch(ctx, changed, client.MergeFromWithOptions(pv, client.MergeFromWithOptimisticLock{}), client.FieldOwner(names.FieldManager))
 	if err != nil {
-		return fmt.Errorf("freeing PersistentVolume %s of an earlier claim: %w", pv.Name, err)
+		return fmt.Errorf("reset claimRef of PersistentVolume %s: %w", pv.Name, err)
 	}
 	return nil
 }
 
-// move replaces the volume of another runtime once no pod uses it.
+// moveToRuntime removes the volume of another runtime once no pod uses it, so that
+// the next call of Ensure creates it for runtime.
 func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, pv *corev1.PersistentVolume, runtime *v1alpha1.JindoRuntime) (State, error) {
 	users, err := Users(ctx, v.Live, dataset.Namespace, dataset.Name)
 	if err != nil {
@@ -119,7 +124,7 @@ func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, p
 	}
 	earlier := pv.Spec.CSI.VolumeAttributes[names.AttributeRuntimeName]
 	if len(users) > 0 {
-		return State{Bound: true, NotApplied: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when nothing does",
+		return State{Bound: true, NotApplied: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when no pod mounts it",
 			dataset.Name, earlier, PodsMount(users), runtime.Name)}, nil
 	}
 	if _, err := v.Remove(ctx, dataset.Namespace, dataset.Name); err != nil {
@@ -128,20 +133,21 @@ func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, p
 	return State{Waiting: fmt.Sprintf("PersistentVolumeClaim %s is moving from JindoRuntime %s to %s", dataset.Name, earlier, runtime.Name)}, nil
 }
 
-// get answers nil for what is not there. A cache that has not heard of an
-// object, or is limited to ours, is no proof that there is none.
+// get returns the claim and the volume of a Dataset, each nil if not found. An
+// object that is not in the cache may still exist: the cache may be stale, and is
+// limited to managed objects.
 func (v Volumes) get(ctx context.Context, namespace, name string) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume, error) {
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 	found, err := v.find(ctx, types.NamespacedName{Namespace: namespace, Name: name}, pvc)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", namespace, name, err)
+		return nil, nil, fmt.Errorf("get PersistentVolumeClaim %s/%s: %w", namespace, name, err)
 	}
 	if !found {
 		pvc = nil
 	}
 	found, err = v.find(ctx, types.NamespacedName{Name: names.Volume(namespace, name)}, pv)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading PersistentVolume %s: %w", names.Volume(namespace, name), err)
+		return nil, nil, fmt.Errorf("get PersistentVolume %s: %w", names.Volume(namespace, name), err)
 	}
 	if !found {
 		pv = nil
@@ -160,16 +166,16 @@ func (v Volumes) find(ctx context.Context, key types.NamespacedName, object clie
 	return err == nil, err
 }
 
-// conflict says what stands in the place of the claim or the volume and is not
-// the Dataset's.
+// conflictMessage names an existing claim or volume that has the Dataset's name
+// but does not belong to it; empty if there is none.
 func conflictMessage(namespace, name string, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
 	if pvc != nil && !managed(pvc) {
-		return fmt.Sprintf("there is a PersistentVolumeClaim %s in namespace %s that was not made for this Dataset: delete it, or give the Dataset another name", name, namespace)
+		return fmt.Sprintf("PersistentVolumeClaim %s in namespace %s already exists and does not belong to this Dataset: delete it, or give the Dataset another name", name, namespace)
 	}
 	if pv == nil || managed(pv) && pv.Spec.CSI != nil && claimedBy(pv, namespace, name) {
 		return ""
 	}
-	return fmt.Sprintf("there is a PersistentVolume %s that was not made for this Dataset: delete it, or give the Dataset another name", pv.Name)
+	return fmt.Sprintf("PersistentVolume %s already exists and does not belong to this Dataset: delete it, or give the Dataset another name", pv.Name)
 }
 
 func claimedBy(pv *corev1.PersistentVolume, namespace, name string) bool {
@@ -184,14 +190,14 @@ func managed(object client.Object) bool {
 func terminatingMessage(pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
 	switch {
 	case pvc != nil && pvc.DeletionTimestamp != nil:
-		return fmt.Sprintf("PersistentVolumeClaim %s is being deleted and is made again once it is gone", pvc.Name)
+		return fmt.Sprintf("PersistentVolumeClaim %s is being deleted and is created again afterwards", pvc.Name)
 	case pv != nil && pv.DeletionTimestamp != nil:
-		return fmt.Sprintf("PersistentVolume %s is being deleted and is made again once it is gone", pv.Name)
+		return fmt.Sprintf("PersistentVolume %s is being deleted and is created again afterwards", pv.Name)
 	}
 	return ""
 }
 
-// There says whether a Dataset has a claim or volume that was made for it.
+// Exists reports whether a managed claim or volume of a Dataset exists.
 func (v Volumes) Exists(ctx context.Context, namespace, name string) (bool, error) {
 	pvc, pv, err := v.get(ctx, namespace, name)
 	if err != nil {

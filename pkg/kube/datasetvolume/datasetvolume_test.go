@@ -7,7 +7,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 )
 
-func TestMounting(t *testing.T) {
+func TestPodsMount(t *testing.T) {
 	for want, users := range map[string][]string{
 		"pod a mounts":                        {"a"},
 		"pods a and b mount":                  {"a", "b"},

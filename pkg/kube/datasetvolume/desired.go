@@ -16,11 +16,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// defaultSize is what claims ask for; nothing limits a Dataset to it.
+// defaultSize is the requested storage of claims. It does not limit the size of a
+// Dataset.
 const defaultSize = "100Gi"
 
-// Size of a Dataset's claim; it fails with a sentence when its annotation is
-// none.
+// Size returns the requested storage of a Dataset's claim. It returns an error,
+// and the default, if the Dataset's annotation is not a valid quantity.
 func Size(dataset *v1alpha1.Dataset) (resource.Quantity, error) {
 	text, given := dataset.Annotations[v1alpha1.PVCStorageAnnotation]
 	if !given {
@@ -28,12 +29,13 @@ func Size(dataset *v1alpha1.Dataset) (resource.Quantity, error) {
 	}
 	size, err := resource.ParseQuantity(text)
 	if err != nil || size.Sign() <= 0 {
-		return resource.MustParse(defaultSize), fmt.Errorf("annotation %s: %q is no size of a claim: write it like %s", v1alpha1.PVCStorageAnnotation, text, defaultSize)
+		return resource.MustParse(defaultSize), fmt.Errorf("annotation %s: invalid quantity %q: write it like %s", v1alpha1.PVCStorageAnnotation, text, defaultSize)
 	}
 	return size, nil
 }
 
-// modes of access, read-only where none is given.
+// accessModes returns the access modes of a Dataset's claim; the default is
+// ReadOnlyMany.
 func accessModes(dataset *v1alpha1.Dataset) []corev1.PersistentVolumeAccessMode {
 	if len(dataset.Spec.AccessModes) == 0 {
 		return []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
@@ -51,12 +53,12 @@ func labels(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) map[strin
 }
 
 func desiredVolume(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pvc *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeApplyConfiguration {
-	size, _ := Size(dataset) // refused before, or the default
+	size, _ := Size(dataset) // invalid sizes were rejected before
 	name := names.Volume(dataset.Namespace, dataset.Name)
 	ref := corev1ac.ObjectReference().WithAPIVersion("v1").WithKind("PersistentVolumeClaim").
 		WithNamespace(dataset.Namespace).WithName(dataset.Name)
 	if pvc != nil {
-		ref.WithUID(pvc.UID) // a claim that lost its volume gets no other
+		ref.WithUID(pvc.UID) // a claim that lost its volume binds to this one only
 	}
 	secret := corev1ac.SecretReference().WithNamespace(runtime.Namespace).WithName(names.Secret(runtime.Name, "fuse"))
 	source := corev1ac.CSIPersistentVolumeSource().WithDriver(names.Driver).WithVolumeHandle(name).
@@ -70,7 +72,8 @@ func desiredVolume(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pv
 		WithAnnotations(map[string]string{"CreatedBy": "fluid"}).WithSpec(spec)
 }
 
-// attributes are what the node plugin is told with each publish call.
+// attributes returns the volume attributes, which the kubelet passes to the node
+// plugin.
 func attributes(runtime *v1alpha1.JindoRuntime) map[string]string {
 	return map[string]string{
 		names.AttributeRuntimeNamespace: runtime.Namespace,
@@ -96,7 +99,8 @@ func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *co
 		WithOwnerReferences(owner).WithSpec(spec)
 }
 
-// differs says what a claim that is there cannot follow.
+// changedAccessModes describes a change of the access modes, which an existing
+// claim does not allow; empty if there is none.
 func changedAccessModes(dataset *v1alpha1.Dataset, pvc *corev1.PersistentVolumeClaim) string {
 	want, have := slices.Clone(accessModes(dataset)), slices.Clone(pvc.Spec.AccessModes)
 	slices.Sort(want)
@@ -104,7 +108,7 @@ func changedAccessModes(dataset *v1alpha1.Dataset, pvc *corev1.PersistentVolumeC
 	if slices.Equal(slices.Compact(want), slices.Compact(have)) {
 		return ""
 	}
-	return fmt.Sprintf("spec.accessModes: PersistentVolumeClaim %s keeps %s, and the Dataset now asks for %s: delete the Dataset and create it again",
+	return fmt.Sprintf("spec.accessModes: PersistentVolumeClaim %s keeps %s, the Dataset requests %s: delete the Dataset and create it again",
 		pvc.Name, joinModes(have), joinModes(want))
 }
 

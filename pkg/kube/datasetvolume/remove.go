@@ -13,16 +13,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Finalizers with which Kubernetes keeps what pods use.
+// Finalizers with which Kubernetes protects claims and volumes in use.
 const (
 	claimProtection  = "kubernetes.io/pvc-protection"
 	volumeProtection = "kubernetes.io/pv-protection"
 )
 
-// Remove deletes the claim and the volume of a Dataset, and says whether they
-// are gone. Call it once no pod uses them; a pod that came in between keeps
-// both. What Kubernetes still protects after Patience although no pod uses it
-// loses its protection, so that nothing waits for ever.
+// Remove deletes the claim and then the volume of a Dataset, and reports whether
+// both have been deleted. The caller must check that no pod uses them; Kubernetes
+// protects them from deletion if a pod was created since. Remove removes the
+// protection finalizer of an unused object after ProtectionTimeout, so that
+// deletion always ends.
 func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, error) {
 	pvc, pv, err := v.get(ctx, namespace, name)
 	if err != nil {
@@ -37,7 +38,8 @@ func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, erro
 	return true, nil
 }
 
-// RemoveClaim deletes a claim that no pod uses. Call it until the claim is gone.
+// RemoveClaim takes the next step of deleting an unused claim. The caller repeats
+// it until the claim is not found.
 func (v Volumes) RemoveClaim(ctx context.Context, pvc *corev1.PersistentVolumeClaim) error {
 	if pvc.DeletionTimestamp == nil {
 		return v.delete(ctx, pvc)
@@ -54,8 +56,8 @@ func (v Volumes) RemoveClaim(ctx context.Context, pvc *corev1.PersistentVolumeCl
 	return v.removeFinalizer(ctx, pvc, claimProtection)
 }
 
-// RemoveVolume deletes a volume whose claim is gone. Call it until the volume
-// is gone.
+// RemoveVolume takes the next step of deleting a volume whose claim has been
+// deleted. The caller repeats it until the volume is not found.
 func (v Volumes) RemoveVolume(ctx context.Context, pv *corev1.PersistentVolume) error {
 	if pv.DeletionTimestamp == nil {
 		return v.delete(ctx, pv)
@@ -74,12 +76,12 @@ func (v Volumes) delete(ctx context.Context, object client.Object) error {
 	uid := object.GetUID()
 	err := v.Client.Delete(ctx, object, client.Preconditions{UID: &uid})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting %s: %w", describe(object), err)
+		return fmt.Errorf("delete %s: %w", describe(object), err)
 	}
 	return nil
 }
 
-// release takes one finalizer away.
+// removeFinalizer removes one finalizer.
 func (v Volumes) removeFinalizer(ctx context.Context, object client.Object, finalizer string) error {
 	before := object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy has the type of its original
 	kept := slices.DeleteFunc(slices.Clone(object.GetFinalizers()), func(f string) bool { return f == finalizer })
@@ -89,7 +91,7 @@ func (v Volumes) removeFinalizer(ctx context.Context, object client.Object, fina
 	object.SetFinalizers(kept)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := v.Client.Patch(ctx, object, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("releasing %s, which no pod uses: %w", describe(object), err)
+		return fmt.Errorf("remove finalizer %s from %s: %w", finalizer, describe(object), err)
 	}
 	return nil
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// shown is how many pods a sentence names.
+// maxNamedPods is the maximum number of pods in a message.
 const maxNamedPods = 5
 
-// Users names the pods that mount a claim: those on a node that have not
-// completed. A pod that is on no node mounts nothing, and Kubernetes does not
-// count it either.
+// Users returns the names of the pods that mount a claim, sorted: pods with a node
+// that have not completed. Unscheduled pods do not count; Kubernetes' protection of
+// claims ignores them, too.
 func Users(ctx context.Context, live client.Reader, namespace, name string) ([]string, error) {
 	pods := &corev1.PodList{}
 	if err := live.List(ctx, pods, client.InNamespace(namespace)); err != nil {
-		return nil, fmt.Errorf("looking for pods that mount PersistentVolumeClaim %s/%s: %w", namespace, name, err)
+		return nil, fmt.Errorf("list pods that mount PersistentVolumeClaim %s/%s: %w", namespace, name, err)
 	}
 	var users []string
 	for i := range pods.Items {
@@ -42,8 +42,8 @@ func mounts(pod *corev1.Pod, name string) bool {
 	})
 }
 
-// Mounting begins a sentence for people: "pod a mounts", "pods a and b mount";
-// it names at most a few.
+// PodsMount returns the beginning of a message, "pod a mounts" or "pods a and b
+// mount". It names at most five pods. users must not be empty.
 func PodsMount(users []string) string {
 	if len(users) == 1 {
 		return "pod " + users[0] + " mounts"

@@ -13,12 +13,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// AnnotationApplied on the ConfigMap holds [Applied] as JSON.
+// AnnotationApplied is the annotation of the ConfigMap that holds [Applied] as
+// JSON.
 const AnnotationApplied = "jindo.io/applied"
 
-// Applied is that part of a runtime's spec which running pods cannot follow
-// when it is edited. It is recorded when the runtime is made, so that an edit
-// is seen and told, and not carried out by halves.
+// Applied is the part of a runtime's spec that cannot be changed while pods run.
+// It is recorded when the runtime is created, so that a change of the spec is
+// detected and reported instead of being applied partially.
 type Applied struct {
 	MasterReplicas   int32                `json:"masterReplicas"`
 	StorageClassName *string              `json:"storageClassName,omitempty"`
@@ -26,13 +27,13 @@ type Applied struct {
 	WorkerDisabled   bool                 `json:"workerDisabled,omitempty"`
 	FuseDisabled     bool                 `json:"fuseDisabled,omitempty"`
 	TieredStore      v1alpha1.TieredStore `json:"tieredstore"`
-	// RenderedBy is the image of the controllers that made the pods' templates.
-	// Later ones leave templates alone: pods keep their image, which may not
-	// know what later templates say.
+	// RenderedBy is the image of the controller that created the pod templates.
+	// Later controllers do not change the templates: pods keep their image, which
+	// may not support the later templates.
 	RenderedBy string `json:"renderedBy,omitempty"`
 }
 
-// AppliedOf a runtime whose defaults are set.
+// AppliedOf returns the Applied of a runtime whose defaults are set.
 func AppliedOf(runtime *v1alpha1.JindoRuntime) Applied {
 	spec := runtime.Spec.DeepCopy()
 	applied := Applied{
@@ -45,7 +46,7 @@ func AppliedOf(runtime *v1alpha1.JindoRuntime) Applied {
 	return applied
 }
 
-// Restore makes a runtime's spec say again what was applied.
+// Restore sets the fields of a runtime's spec to the applied values.
 func (a Applied) Restore(runtime *v1alpha1.JindoRuntime) {
 	replicas := a.MasterReplicas
 	spec := &runtime.Spec
@@ -54,15 +55,15 @@ func (a Applied) Restore(runtime *v1alpha1.JindoRuntime) {
 	spec.TieredStore = *a.TieredStore.DeepCopy()
 }
 
-// Config is what the ConfigMap of a runtime holds.
+// Config is the content of a runtime's ConfigMap.
 type Config struct {
 	ClusterID string
 	Formed    bool
-	// Applied is nil when nothing was recorded.
+	// Applied is nil if it was not recorded.
 	Applied *Applied
 }
 
-// ReadConfig reads the ConfigMap of a runtime.
+// ReadConfig decodes the ConfigMap of a runtime.
 func ReadConfig(config *corev1.ConfigMap) (Config, error) {
 	var c Config
 	var members struct {
@@ -90,7 +91,7 @@ func (in *Input) config() (*corev1.ConfigMap, error) {
 	}
 	applied, err := json.Marshal(in.Applied)
 	if err != nil {
-		return nil, fmt.Errorf("encoding what is applied: %w", err)
+		return nil, fmt.Errorf("encode annotation %s: %w", AnnotationApplied, err)
 	}
 	meta := in.meta(names.Config(in.Plan.Name), "")
 	meta.Annotations = map[string]string{AnnotationApplied: string(applied)}

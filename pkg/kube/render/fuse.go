@@ -9,9 +9,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// fuse servers run where workers cache and where pods use the mounts. They hold
-// no privilege, no Secret and no directory of the node: everything comes to
-// them through the volume of the node's plugin.
+// fuse returns the DaemonSet of the FUSE servers, which run on the nodes of workers
+// and of pods that use the mounts. They have no privileges, no Secret and no
+// directory of the node: the node plugin's inline volume has everything they need.
 func (in *Input) fuse() *appsv1.DaemonSet {
 	c := in.Plan.Fuse
 	template := in.template(c, in.fuseSettings())
@@ -39,8 +39,8 @@ func (in *Input) fuseSettings() podSettings {
 	s := podSettings{
 		image: in.Images.Fuse, pullPolicy: spec.ImagePullPolicy,
 		pullSecrets: spec.ImagePullSecrets, resources: spec.Resources, nodeSelector: spec.NodeSelector,
-		// A node that pods with the volume run on must have its server, whatever
-		// keeps others off.
+		// Every node with pods that use the volume must run a server, regardless of
+		// taints.
 		tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 		labels:      spec.Labels, metadata: spec.PodMetadata,
 		values: map[string]string{

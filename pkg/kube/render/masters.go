@@ -17,15 +17,16 @@ import (
 
 const (
 	dataVolume = "data"
-	// masterStorage is what a master's claim asks for: its log and snapshots
-	// are small, and no cloud has smaller disks that are worth having.
+	// masterStorage is the requested storage of a master's claim. Log and snapshots
+	// are small; smaller cloud disks save nothing.
 	masterStorage = "20Gi"
-	// masterGrace is time to hand leadership over and to close the log.
+	// masterGrace is the termination grace period, in seconds: time to transfer
+	// leadership and to close the log.
 	masterGrace = 60
 )
 
-// MasterPath is the directory on nodes that masters' volumes lie in, below the
-// first tier path of kind hostPath; empty when they lie in a storage class.
+// MasterPath returns the directory of the masters' volumes on nodes, below the path
+// of the first hostPath tier. It is empty if the volumes are of a storage class.
 func MasterPath(runtime *v1alpha1.JindoRuntime, p *plan.Plan) string {
 	if runtime.Spec.Master.StorageClassName != nil || p.Masters == nil {
 		return ""
@@ -37,8 +38,9 @@ func MasterPath(runtime *v1alpha1.JindoRuntime, p *plan.Plan) string {
 	return nodeDirectory(tier, p, "master")
 }
 
-// masters keep their log on a claim each: ordinals are not pinned to nodes, and
-// a master must never come back without what it voted for.
+// masters returns the StatefulSet of the masters. Each master stores its log on a
+// claim: ordinals are not pinned to nodes, and a master must not restart without
+// its log, which records its votes.
 func (in *Input) masters() *appsv1.StatefulSet {
 	c := in.Plan.Masters
 	template := in.template(c, in.masterSettings())
@@ -96,7 +98,8 @@ func (in *Input) masterClaim() corev1.PersistentVolumeClaim {
 	}
 }
 
-// masterClass is nil for the cluster's default class.
+// masterClass returns the storage class of the masters' claims; nil selects the
+// cluster's default class.
 func (in *Input) masterClass() *string {
 	if in.masterPath() != "" {
 		class := names.MasterStorageClass
@@ -107,8 +110,8 @@ func (in *Input) masterClass() *string {
 
 func (in *Input) masterPath() string { return MasterPath(in.Runtime, in.Plan) }
 
-// masterVolume is the directory of one master on the node chosen for it, bound
-// to its claim beforehand.
+// masterVolume returns the PersistentVolume for the directory of a master on its
+// node, pre-bound to the master's claim.
 func (in *Input) masterVolume(ordinal int, node string) *corev1.PersistentVolume {
 	directory := in.masterPath()
 	if node == "" || directory == "" || ordinal >= int(in.Plan.Masters.Replicas) {
@@ -142,8 +145,8 @@ func (in *Input) masterVolume(ordinal int, node string) *corev1.PersistentVolume
 	}
 }
 
-// masterBudget lets one of three masters go. A budget for an only master would
-// keep its node from being drained for ever.
+// masterBudget returns a PodDisruptionBudget that allows the eviction of one of
+// three masters. A budget for a single master would block every drain of its node.
 func (in *Input) masterBudget() *policyv1.PodDisruptionBudget {
 	c := in.Plan.Masters
 	if c.Replicas < 3 {
@@ -160,8 +163,8 @@ func (in *Input) masterBudget() *policyv1.PodDisruptionBudget {
 	}
 }
 
-// firstHostPath is the path of the first tier on a node's own disk; empty when
-// there is none.
+// firstHostPath returns the path of the first tier on a node's disk; empty if there
+// is none.
 func firstHostPath(p *plan.Plan) string {
 	if p.Workers == nil {
 		return ""
@@ -174,12 +177,13 @@ func firstHostPath(p *plan.Plan) string {
 	return ""
 }
 
-// onNode holds for a tier that is a directory of the node. Memory never is.
+// isNodeDirectory reports whether a tier is a directory of the node. A tier in
+// memory never is.
 func isNodeDirectory(t *plan.Tier) bool {
 	return t.Medium != v1alpha1.MediumMEM && t.VolumeType != v1alpha1.VolumeEmptyDir
 }
 
-// nodeDirectory is a runtime's own directory below a path of its tiers.
+// nodeDirectory returns the runtime's own directory below the path of a tier.
 func nodeDirectory(tier string, p *plan.Plan, kind string) string {
 	return path.Join(tier, p.Namespace, p.Name, "jindofs", kind)
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// Where things are in containers.
+// Paths in containers.
 const (
 	binDir         = "/usr/local/bin"
 	configDir      = "/etc/jindo"
@@ -25,7 +25,7 @@ const (
 	runDir         = "/run/jindo"
 )
 
-// podSettings are what pods of the three roles differ in.
+// podSettings are the differences between the pods of the three roles.
 type podSettings struct {
 	image, pullPolicy string
 	pullSecrets       []corev1.LocalObjectReference
@@ -34,11 +34,13 @@ type podSettings struct {
 	tolerations       []corev1.Toleration
 	labels            map[string]string
 	metadata          v1alpha1.PodMetadata
-	// root: directories of the node are root's.
+	// root reports whether the pod runs as root, because the kubelet creates
+	// hostPath directories as root.
 	root bool
-	// values of the plan's variables.
+	// values are the values of the plan's variables.
 	values map[string]string
-	// formed is read anew at each start of the container.
+	// formed adds the variable plan.VarFormed, which is read from the ConfigMap at
+	// each start of the container.
 	formed  bool
 	volumes []corev1.Volume
 	mounts  []corev1.VolumeMount
@@ -49,8 +51,8 @@ func (s *podSettings) add(volume corev1.Volume, mount corev1.VolumeMount) {
 	s.volumes, s.mounts = append(s.volumes, volume), append(s.mounts, mount)
 }
 
-// addShared adds what masters and workers have in common: the roster and their
-// certificates.
+// addShared adds the volumes and variables of both masters and workers: the
+// topology and the certificates.
 func (in *Input) addShared(s *podSettings, role plan.Role) {
 	mode := int32(0o440)
 	s.add(corev1.Volume{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{
@@ -60,21 +62,21 @@ func (in *Input) addShared(s *podSettings, role plan.Role) {
 		SecretName: names.Secret(in.Plan.Name, string(role)), DefaultMode: &mode,
 	}}}, corev1.VolumeMount{MountPath: tlsDir, ReadOnly: true})
 	s.values[plan.VarConfig], s.values[plan.VarTLS] = configDir, tlsDir
-	// For people who run the client in the pod.
+	// For users who run the client in the pod.
 	s.values["JINDO_ROSTER"], s.values["JINDO_TLS_DIR"] = configDir+"/"+plan.RosterFile, tlsDir
 	s.values[owner.Variable] = string(in.Runtime.UID)
 	s.formed = role == plan.RoleMaster
 }
 
-// addUserVolumes mounts what a person put under spec.volumes.
+// addUserVolumes adds the volumes of spec.volumes that mounts refer to.
 func (in *Input) addUserVolumes(s *podSettings, mounts []corev1.VolumeMount) {
 	for _, mount := range mounts {
 		s.mounts = append(s.mounts, mount)
-		there := slices.ContainsFunc(s.volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+		added := slices.ContainsFunc(s.volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
 		for _, volume := range in.Runtime.Spec.Volumes {
-			if volume.Name == mount.Name && !there {
+			if volume.Name == mount.Name && !added {
 				s.volumes = append(s.volumes, volume)
-				there = true
+				added = true
 			}
 		}
 	}
@@ -87,7 +89,7 @@ func optionalSecret(name, secret string) corev1.Volume {
 	}}
 }
 
-// inline is a directory that the plugin of the node makes for the pod.
+// inline returns an inline volume of the node plugin.
 func (in *Input) inline(name, role string, secret *corev1.LocalObjectReference) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 		Driver:               names.Driver,
@@ -120,7 +122,8 @@ func (in *Input) template(c *plan.Component, s podSettings) corev1.PodTemplateSp
 	}
 }
 
-// podMetadata is what people add, below what is ours.
+// podMetadata returns the labels and annotations of a pod. The runtime's own labels
+// override those of the spec.
 func (in *Input) podMetadata(role plan.Role, s podSettings) (labels, annotations map[string]string) {
 	labels, annotations = map[string]string{}, map[string]string{}
 	for _, more := range []map[string]string{in.Runtime.Spec.Labels, in.Runtime.Spec.PodMetadata.Labels, s.labels, s.metadata.Labels, in.labels(string(role))} {
@@ -169,9 +172,10 @@ func (in *Input) container(c *plan.Component, s podSettings) corev1.Container {
 	return container
 }
 
-// probes: startup may take long, because a member replays its log; liveness
-// asks only whether the process answers, so that no loss of quorum kills a
-// healthy member; readiness is the component's own word.
+// probes sets the probes of a container. The startup probe allows 30 minutes,
+// because a member replays its log. The liveness probe checks only that the process
+// responds, so that a loss of quorum does not restart healthy members. The
+// readiness probe returns the component's own state.
 func probes(c *corev1.Container) {
 	probe := func(path string, period, timeout, failures int32) *corev1.Probe {
 		return &corev1.Probe{
@@ -186,14 +190,14 @@ func probes(c *corev1.Container) {
 	c.ReadinessProbe = probe("/readyz", 3, 5, 3)
 }
 
-// env has the variables that arguments refer to before those of people, who
-// cannot change ours.
+// env returns the environment of a container. The variables that the arguments
+// refer to come first; the spec cannot override them.
 func (in *Input) env(c *plan.Component, s podSettings) []corev1.EnvVar {
 	field := func(name, path string) corev1.EnvVar {
 		return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: path}}}
 	}
-	// Every address of the pod, both families and the loopback that forwarded
-	// ports end at.
+	// An empty address listens on every address of the pod: both families, and
+	// the loopback address that port forwarding connects to.
 	env := []corev1.EnvVar{field(plan.VarPodName, "metadata.name"), {Name: plan.VarPodIP}}
 	for _, name := range slices.Sorted(maps.Keys(s.values)) {
 		env = append(env, corev1.EnvVar{Name: name, Value: s.values[name]})

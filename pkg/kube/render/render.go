@@ -1,13 +1,12 @@
-// Package render turns a plan into the Kubernetes objects that carry it out.
+// Package render renders a plan as Kubernetes objects.
 //
-// It is pure: it reads no cluster, no clock and no environment, and equal
-// inputs give equal objects. What only a cluster knows, such as which nodes
-// keep the masters' volumes, is in its [Input].
+// It is pure: it does not access a cluster, a clock or the environment, and equal
+// inputs give equal objects. Information from the cluster, such as the nodes of the
+// masters' volumes, is part of the [Input].
 //
-// Two renderings come out of one plan. With a tier on a path of the node,
-// masters and workers run as root without any capability, because the kubelet
-// makes such directories root's. Without one every pod passes Pod Security
-// "restricted".
+// If a tier is on a path of the node, masters and workers run as root without any
+// capability, because the kubelet creates such directories as root. Otherwise every
+// pod meets the Pod Security Standard "restricted".
 package render
 
 import (
@@ -23,39 +22,39 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Input of one rendering.
+// Input is the input of Objects.
 type Input struct {
 	Plan *plan.Plan
-	// Runtime and Dataset that the plan was built from; Dataset is nil for a
-	// runtime that serves none.
+	// Runtime and Dataset are the objects that the plan was built from. Dataset is
+	// nil for a runtime without one.
 	Runtime *v1alpha1.JindoRuntime
 	Dataset *v1alpha1.Dataset
-	// Images of the pods, whole references.
+	// Images are the complete image references of the pods.
 	Images v1alpha1.RuntimeImages
 	// ClusterID and Formed are the formation record.
 	ClusterID string
 	Formed    bool
 	// CA is the certificate of the runtime's authority, in PEM.
 	CA []byte
-	// MasterNodes are the values of the label kubernetes.io/hostname of the
-	// nodes that keep the masters' volumes, in the order of masters; an empty
-	// one has no node yet.
+	// MasterNodes are the values of the label kubernetes.io/hostname of the nodes
+	// of the masters' volumes, by ordinal; empty for a master without a node.
 	MasterNodes []string
-	// FusePriorityClass of the fuse pods; empty for none.
+	// FusePriorityClass is the priority class of fuse pods; empty for none.
 	FusePriorityClass string
-	// Applied is what of the spec the objects carry out.
+	// Applied is recorded in the ConfigMap.
 	Applied Applied
 }
 
-// Objects of a runtime, in the order in which to apply them: what pods refer to
-// before the pods.
+// Objects returns the objects of a runtime in the order in which to apply them:
+// objects that pods refer to come before the pods. It returns an error if in has no
+// plan or runtime, or if the ConfigMap cannot be encoded.
 func Objects(in Input) ([]client.Object, error) {
 	if in.Plan == nil || in.Runtime == nil {
-		return nil, errors.New("rendering a runtime: there is no plan")
+		return nil, errors.New("render runtime: plan or runtime is missing")
 	}
 	config, err := in.config()
 	if err != nil {
-		return nil, fmt.Errorf("rendering JindoRuntime %s/%s: %w", in.Plan.Namespace, in.Plan.Name, err)
+		return nil, fmt.Errorf("render JindoRuntime %s/%s: %w", in.Plan.Namespace, in.Plan.Name, err)
 	}
 	objects := []client.Object{in.serviceAccount(), config}
 	if masters := in.Plan.Masters; masters != nil {
@@ -92,7 +91,7 @@ func Topology(p *plan.Plan, clusterID string) topology.Topology {
 	})
 }
 
-// meta of an object that belongs to the runtime and goes with it.
+// meta returns the metadata of an object that is owned by the runtime.
 func (in *Input) meta(name, role string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Namespace: in.Plan.Namespace, Name: name, Labels: in.labels(role),
@@ -100,7 +99,7 @@ func (in *Input) meta(name, role string) metav1.ObjectMeta {
 	}
 }
 
-// Owner is the reference to a runtime that its objects carry.
+// Owner returns the owner reference of a runtime's objects.
 func Owner(runtime *v1alpha1.JindoRuntime) metav1.OwnerReference {
 	yes := true
 	return metav1.OwnerReference{
@@ -109,14 +108,14 @@ func Owner(runtime *v1alpha1.JindoRuntime) metav1.OwnerReference {
 	}
 }
 
-// labels of the runtime's objects.
+// labels returns the labels of the runtime's objects.
 func (in *Input) labels(role string) map[string]string {
 	labels := names.Labels(in.Plan.Name, role)
 	labels[names.LabelDatasetID] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
 	return labels
 }
 
-// Selector of a role's pods.
+// Selector returns the labels that select the pods of a role.
 func Selector(runtime string, role plan.Role) map[string]string {
 	all := names.Labels(runtime, string(role))
 	return map[string]string{

@@ -20,9 +20,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// input of the Dataset and JindoRuntime in a file.
+// input returns the Input for the Dataset and JindoRuntime in a file.
 func input(t testing.TB, file string) Input {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -80,8 +80,8 @@ func files(t *testing.T) []string {
 	return files
 }
 
-// Each testdata/*.yaml has its objects beside it. Run with -update and read the
-// difference.
+// TestGolden compares the objects of each testdata/*.yaml with its golden file. Run
+// with -update to update the golden files, and review the difference.
 func TestGolden(t *testing.T) {
 	for _, file := range files(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".yaml"), func(t *testing.T) {
@@ -100,13 +100,13 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("the objects are not those of %s; they are\n%s", golden, got)
+				t.Errorf("the objects differ from %s; got\n%s", golden, got)
 			}
 		})
 	}
 }
 
-// templates of the pods among objects, by their names.
+// templates returns the pod templates among objects, by object name.
 func templates(objects []client.Object) map[string]*corev1.PodTemplateSpec {
 	all := map[string]*corev1.PodTemplateSpec{}
 	for _, o := range objects {
@@ -120,9 +120,8 @@ func templates(objects []client.Object) map[string]*corev1.PodTemplateSpec {
 	return all
 }
 
-// Which pods a namespace that enforces "restricted" takes, checked by the code
-// of the admission plugin. The kubelet's part, that a volume is of a kind that
-// is allowed, is in it too.
+// TestPodSecurity checks which pods a namespace that enforces "restricted" admits,
+// with the code of the admission plugin.
 func TestPodSecurity(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -135,8 +134,7 @@ func TestPodSecurity(t *testing.T) {
 	}{
 		{"testdata/emptydir.yaml", nil},
 		{"testdata/memory.yaml", nil},
-		// Directories of the node are root's, and a volume of kind hostPath is
-		// for those that may do anything.
+		// "restricted" forbids root and hostPath volumes.
 		{"testdata/seed.yaml", []string{"hadoop-jindofs-master", "hadoop-jindofs-worker"}},
 	} {
 		t.Run(test.file, func(t *testing.T) {
@@ -158,8 +156,8 @@ func TestPodSecurity(t *testing.T) {
 	}
 }
 
-// Whatever root a pod needs, it has no capability, and the server of mounts has
-// nothing of the node at all.
+// TestLeastPrivilege checks that pods have no capabilities, also if they run as
+// root, and that FUSE servers have no volumes of the node.
 func TestLeastPrivilege(t *testing.T) {
 	for _, file := range files(t) {
 		objects, err := Objects(input(t, file))
@@ -170,10 +168,10 @@ func TestLeastPrivilege(t *testing.T) {
 			c := template.Spec.Containers[0].SecurityContext
 			if len(c.Capabilities.Drop) != 1 || c.Capabilities.Drop[0] != "ALL" || len(c.Capabilities.Add) > 0 ||
 				c.Privileged != nil || *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem {
-				t.Errorf("%s: %s may do more than it needs: %+v", file, name, c)
+				t.Errorf("%s: %s has more privileges than it needs: %+v", file, name, c)
 			}
 			if *template.Spec.AutomountServiceAccountToken {
-				t.Errorf("%s: %s gets a token", file, name)
+				t.Errorf("%s: %s has a service account token", file, name)
 			}
 			if strings.HasSuffix(name, "-fuse") {
 				for _, v := range template.Spec.Volumes {
@@ -186,7 +184,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-func TestAppliedSurvivesItsConfigMap(t *testing.T) {
+func TestReadConfigReturnsApplied(t *testing.T) {
 	in := input(t, "testdata/seed.yaml")
 	config, err := in.config()
 	if err != nil {

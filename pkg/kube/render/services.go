@@ -13,15 +13,15 @@ func typeMeta(apiVersion, kind string) metav1.TypeMeta {
 	return metav1.TypeMeta{APIVersion: apiVersion, Kind: kind}
 }
 
-// masterService names one master in DNS, ready or not: masters have to find
-// each other before any of them is.
+// masterService returns the headless Service of one master. It publishes addresses
+// of pods that are not ready, because masters must find each other first.
 func (in *Input) masterService(ordinal int) *corev1.Service {
 	selector := Selector(in.Plan.Name, plan.RoleMaster)
 	selector["statefulset.kubernetes.io/pod-name"] = in.Plan.Masters.InstanceName(ordinal)
 	return in.headless(names.MasterService(in.Plan.Name, ordinal), in.Plan.Masters, selector)
 }
 
-// workerService names each worker in DNS.
+// workerService returns the headless Service of the workers.
 func (in *Input) workerService() *corev1.Service {
 	return in.headless(names.Component(in.Plan.Name, string(plan.RoleWorker)), in.Plan.Workers, Selector(in.Plan.Name, plan.RoleWorker))
 }

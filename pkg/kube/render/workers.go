@@ -14,15 +14,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// tierSlack is what a directory in an emptyDir may grow beyond its quota before
-// the kubelet evicts the pod: bitmaps and files that are being replaced.
+// tierSlack is how much a tier in an emptyDir may exceed its quota before the
+// kubelet evicts the pod, in bytes. It leaves room for bitmaps and for files that are
+// being replaced.
 const tierSlack = 256 << 20
 
 func (in *Input) workers() *appsv1.StatefulSet {
 	c := in.Plan.Workers
 	template := in.template(c, in.workerSettings())
 	if firstHostPath(in.Plan) != "" {
-		// The worker is root then, and who it passes files to is not.
+		// The worker runs as root, but the FUSE servers that connect to its socket
+		// do not.
 		template.Spec.SecurityContext.SupplementalGroups = []int64{names.User}
 		worker := &template.Spec.Containers[0]
 		worker.Args = append(slices.Clone(worker.Args), fmt.Sprintf("--socket-group=%d", names.User))
@@ -70,7 +72,8 @@ func (in *Input) workerSettings() podSettings {
 	return s
 }
 
-// workerData lies beside the cache, so that both are kept or lost together.
+// workerData returns the volume of a worker's data directory. It is on the same disk
+// as the first tier, so that both are kept or lost together.
 func (in *Input) workerData() corev1.VolumeSource {
 	if tier := firstHostPath(in.Plan); tier != "" {
 		return hostPath(nodeDirectory(tier, in.Plan, "data"))
@@ -94,7 +97,7 @@ func hostPath(directory string) corev1.VolumeSource {
 	return corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: directory, Type: &kind}}
 }
 
-// CachePaths are the directories on nodes that workers keep for themselves.
+// CachePaths returns the directories of workers on their nodes.
 func CachePaths(p *plan.Plan) []string {
 	if p.Workers == nil {
 		return nil
@@ -118,9 +121,10 @@ func (in *Input) placement() v1alpha1.PlacementMode {
 	return v1alpha1.ExclusiveMode
 }
 
-// placeWorkers keeps to one worker a node in a namespace, or beside workers of
-// others that share too. Workers of one runtime never share directories of a
-// node.
+// placeWorkers sets the affinity of workers. With placement Exclusive, a node runs
+// at most one worker of a namespace. With placement Shared, it may run workers of
+// several runtimes that are Shared, too, but at most one of a runtime if a tier is a
+// directory of the node.
 func (in *Input) placeWorkers(affinity *corev1.Affinity) {
 	anti := &corev1.PodAntiAffinity{}
 	require := func(term corev1.PodAffinityTerm) {
@@ -155,7 +159,7 @@ func (in *Input) placeWorkers(affinity *corev1.Affinity) {
 	}
 }
 
-// besides keeps off nodes with pods that have the labels.
+// antiAffinityTerm excludes nodes with pods that have the labels.
 func antiAffinityTerm(labels map[string]string) corev1.PodAffinityTerm {
 	return corev1.PodAffinityTerm{
 		TopologyKey: corev1.LabelHostname, LabelSelector: &metav1.LabelSelector{MatchLabels: labels},
