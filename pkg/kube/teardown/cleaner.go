@@ -21,24 +21,25 @@ import (
 )
 
 const (
-	// tries of a cleaner on one node.
+	// cleanerAttempts is the maximum number of cleaner pods for one node.
 	cleanerAttempts = 3
-	// nodePatience is how long a node may be away before its directories are
-	// left behind.
+	// nodeNotReadyTimeout is how long a node may be not ready before its
+	// directories are left behind.
 	nodeNotReadyTimeout = 2 * time.Minute
-	// cleanerPatience is how long one cleaner may take, to be started too.
+	// cleanerTimeout is the deadline of a cleaner pod, including its start.
 	cleanerTimeout = 2 * time.Minute
-	// between two tries.
+	// cleanerRetryDelay is the time between two cleaner pods for a node.
 	cleanerRetryDelay = 5 * time.Second
-	// labelNode is on cleaner pods: a digest of their node's name.
+	// labelNode is the label of cleaner pods with a digest of the node's name.
 	labelNode = "jindo.io/node"
-	// annotationNode is the name itself.
+	// annotationNode is the annotation of cleaner pods with the node's name.
 	annotationNode = "jindo.io/node"
 	cleanerRole    = "cleaner"
 )
 
-// directories on nodes are removed by one pod a node, which is made in the
-// system namespace: the runtime's may be on its way out.
+// removeDirectories removes the runtime's directories on nodes with one cleaner pod
+// per node. The pods are in the system namespace, because the runtime's namespace
+// may be terminating.
 func (t *teardown) removeDirectories(ctx context.Context) (*Result, error) {
 	roots, err := t.rootsOnNodes(ctx)
 	if err != nil || len(roots) == 0 {
@@ -64,7 +65,8 @@ func (t *teardown) removeDirectories(ctx context.Context) (*Result, error) {
 	return nil, nil
 }
 
-// cleaners have done their work, and what they found is told.
+// removeCleaners deletes the cleaner pods and reports the directories that they
+// kept.
 func (t *teardown) removeCleaners(ctx context.Context) (*Result, error) {
 	pods, err := t.cleanerPods(ctx)
 	if err != nil {
@@ -87,7 +89,7 @@ func (t *teardown) cleanerPods(ctx context.Context) ([]corev1.Pod, error) {
 	labels := client.MatchingLabels(names.Labels(t.runtime.Name, cleanerRole))
 	labels[names.LabelRuntimeUID] = string(t.runtime.UID)
 	if err := t.Live.List(ctx, pods, client.InNamespace(t.SystemNamespace), labels); err != nil {
-		return nil, fmt.Errorf("listing cleaner pods in namespace %s: %w", t.SystemNamespace, err)
+		return nil, fmt.Errorf("list cleaner pods in namespace %s: %w", t.SystemNamespace, err)
 	}
 	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
 	return pods.Items, nil
@@ -97,19 +99,19 @@ func podsOnNode(pods []corev1.Pod, node string) []corev1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(p corev1.Pod) bool { return p.Labels[labelNode] != digest(node) })
 }
 
-// clean takes the next step on one node and says whether it was the last.
+// clean takes the next step on one node and reports whether it was the last.
 func (t *teardown) clean(ctx context.Context, node string, roots []string, pods []corev1.Pod) (bool, error) {
 	if slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Status.Phase == corev1.PodSucceeded }) {
 		return true, nil
 	}
-	there, why, err := t.nodeState(ctx, node)
+	exists, problem, err := t.nodeState(ctx, node)
 	switch {
 	case err != nil:
 		return false, err
-	case !there:
+	case !exists:
 		return true, nil
-	case why != "":
-		t.reportLeft(node, roots, why)
+	case problem != "":
+		t.reportLeft(node, roots, problem)
 		return true, nil
 	}
 	if len(pods) == 0 {
@@ -130,15 +132,16 @@ func (t *teardown) clean(ctx context.Context, node string, roots []string, pods 
 	return t.createCleaner(ctx, node, roots, len(pods))
 }
 
-// nodeState says whether a node is there, and why nothing can be done on it.
-func (t *teardown) nodeState(ctx context.Context, name string) (there bool, why string, err error) {
+// nodeState reports whether a node exists and, in problem, why no pod can run on
+// it.
+func (t *teardown) nodeState(ctx context.Context, name string) (exists bool, problem string, err error) {
 	node := &corev1.Node{}
 	err = t.Live.Get(ctx, types.NamespacedName{Name: name}, node)
 	if apierrors.IsNotFound(err) {
 		return false, "", nil
 	}
 	if err != nil {
-		return false, "", fmt.Errorf("reading node %s: %w", name, err)
+		return false, "", fmt.Errorf("get node %s: %w", name, err)
 	}
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > nodeNotReadyTimeout {
@@ -148,8 +151,8 @@ func (t *teardown) nodeState(ctx context.Context, name string) (there bool, why 
 	return true, "", nil
 }
 
-// start makes a cleaner. One that may not be made is made nowhere else either,
-// so the directories are left.
+// createCleaner creates a cleaner pod. If the API server rejects it, a retry does
+// not help, and the directories are left behind.
 func (t *teardown) createCleaner(ctx context.Context, node string, roots []string, try int) (bool, error) {
 	pod := t.cleanerPod(node, roots, try)
 	err := t.Client.Create(ctx, pod, client.FieldOwner(names.FieldManager))
@@ -157,30 +160,30 @@ func (t *teardown) createCleaner(ctx context.Context, node string, roots []strin
 	case err == nil, apierrors.IsAlreadyExists(err):
 		return false, nil
 	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err):
-		t.reportLeft(node, roots, "no cleaner can be made: "+err.Error())
+		t.reportLeft(node, roots, "the cleaner pod cannot be created: "+err.Error())
 		return true, nil
 	}
-	return false, fmt.Errorf("making cleaner pod %s: %w", pod.Name, err)
+	return false, fmt.Errorf("create cleaner pod %s: %w", pod.Name, err)
 }
 
-// left says what is left behind.
-func (t *teardown) reportLeft(node string, roots []string, why string) {
+// reportLeft records an event for directories that are left behind.
+func (t *teardown) reportLeft(node string, roots []string, problem string) {
 	directories := make([]string, len(roots))
 	for i, root := range roots {
 		directories[i] = root + "/" + t.runtimePath()
 	}
-	t.recordEvent("CacheDirectoriesLeft", "%s on node %s may still be there, remove it by hand: %s", strings.Join(directories, ", "), node, why)
+	t.recordEvent("CacheDirectoriesLeft", "%s on node %s may still exist, remove manually: %s", strings.Join(directories, ", "), node, problem)
 }
 
 func (t *teardown) deletePod(ctx context.Context, pod *corev1.Pod) error {
 	err := t.Client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting cleaner pod %s: %w", pod.Name, err)
+		return fmt.Errorf("delete cleaner pod %s: %w", pod.Name, err)
 	}
 	return nil
 }
 
-// report is what a cleaner wrote when it ended.
+// terminationMessage returns the termination message of a cleaner.
 func terminationMessage(pod *corev1.Pod) string {
 	for _, c := range pod.Status.ContainerStatuses {
 		if c.State.Terminated != nil {
@@ -190,7 +193,7 @@ func terminationMessage(pod *corev1.Pod) string {
 	return ""
 }
 
-// reason why a cleaner did not succeed.
+// failureReason returns why a cleaner did not succeed.
 func failureReason(pod *corev1.Pod) string {
 	if message := terminationMessage(pod); message != "" {
 		return message

@@ -27,7 +27,7 @@ func (s *testbed) cleaners() []corev1.Pod {
 	return pods.Items
 }
 
-// end lets a cleaner end.
+// terminate sets the final status of a cleaner pod.
 func (s *testbed) terminate(pod corev1.Pod, phase corev1.PodPhase, message string) {
 	s.t.Helper()
 	pod.Status.Phase = phase
@@ -72,14 +72,15 @@ func TestDirectoriesAreRemoved(t *testing.T) {
 		t.Fatalf("got %+v", result)
 	}
 	if left := s.cleaners(); len(left) > 0 {
-		t.Errorf("cleaners are left: %+v", left)
+		t.Errorf("cleaner pods left: %+v", left)
 	}
-	if told := s.recordedEvents(); !strings.Contains(told, "node node-1: kept default/hadoop/jindofs/x") || strings.Contains(told, "node-2") {
-		t.Errorf("events: %s", told)
+	if events := s.recordedEvents(); !strings.Contains(events, "node node-1: kept default/hadoop/jindofs/x") || strings.Contains(events, "node-2") {
+		t.Errorf("events: %s", events)
 	}
 }
 
-// TestLostStatusDirectories: the workers' label says where they were.
+// TestLostStatusDirectories: without status, directories are found by the workers'
+// node label.
 func TestLostStatusDirectories(t *testing.T) {
 	s := newTestbed(t, node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))
 	s.rt.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: v1alpha1.MediumSSD, Path: "/mnt/disk1,/mnt/disk2", Quota: "2Gi"}, {MediumType: v1alpha1.MediumMEM, Path: "/dev/shm", Quota: "1Gi"}}
@@ -90,7 +91,7 @@ func TestLostStatusDirectories(t *testing.T) {
 	}
 }
 
-func TestCleanersFail(t *testing.T) {
+func TestFailedCleaners(t *testing.T) {
 	s := newTestbed(t, node("node-1"))
 	s.rt.Status.CacheDirectories = directories()[1:2]
 	for try := range 3 {
@@ -104,52 +105,52 @@ func TestCleanersFail(t *testing.T) {
 		s.terminate(pods[try], corev1.PodFailed, fmt.Sprintf("error: disk %d", try))
 	}
 	if result := s.run(); !result.Done {
-		t.Errorf("it goes on for ever: %+v", result)
+		t.Errorf("not done after all attempts: %+v", result)
 	}
-	told := s.recordedEvents()
-	if !strings.Contains(told, "/mnt/disk1/default/hadoop, /mnt/disk2/default/hadoop on node node-1 may still be there") || !strings.Contains(told, "disk 2") {
-		t.Errorf("events: %s", told)
+	events := s.recordedEvents()
+	if !strings.Contains(events, "/mnt/disk1/default/hadoop, /mnt/disk2/default/hadoop on node node-1 may still exist") || !strings.Contains(events, "disk 2") {
+		t.Errorf("events: %s", events)
 	}
 	if left := s.cleaners(); len(left) > 0 {
-		t.Errorf("cleaners are left: %+v", left)
+		t.Errorf("cleaner pods left: %+v", left)
 	}
 }
 
-func TestNodesThatAreAway(t *testing.T) {
-	away := func(since time.Duration) *corev1.Node {
+func TestUnreachableNodes(t *testing.T) {
+	unreachable := func(since time.Duration) *corev1.Node {
 		n := node("node-1")
 		n.Status.Conditions[0].Status = corev1.ConditionUnknown
 		n.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-since))
 		return n
 	}
-	s := newTestbed(t, away(time.Hour))
+	s := newTestbed(t, unreachable(time.Hour))
 	s.rt.Status.CacheDirectories = directories()[1:2]
 	if result := s.run(); !result.Done {
-		t.Errorf("it waits for a node that is away: %+v", result)
+		t.Errorf("waits for an unreachable node: %+v", result)
 	}
-	if told := s.recordedEvents(); !strings.Contains(told, "not been ready since") {
-		t.Errorf("events: %s", told)
+	if events := s.recordedEvents(); !strings.Contains(events, "not been ready since") {
+		t.Errorf("events: %s", events)
 	}
-	s = newTestbed(t, away(time.Second))
+	s = newTestbed(t, unreachable(time.Second))
 	s.rt.Status.CacheDirectories = directories()[1:2]
 	if result := s.run(); result.Done {
-		t.Error("it does not wait for a node that was there a second ago")
+		t.Error("does not wait for a node that was ready a second ago")
 	}
 }
 
-func TestCleanersThatMayNotBeMade(t *testing.T) {
+func TestRejectedCleaners(t *testing.T) {
 	pods := schema.GroupResource{Resource: "pods"}
 	s := newTestbed(t, node("node-1"))
 	s.createErr = apierrors.NewForbidden(pods, "x", errors.New("the namespace is being deleted"))
 	s.rt.Status.CacheDirectories = directories()[1:2]
 	if result := s.run(); !result.Done {
-		t.Errorf("it tries for ever: %+v", result)
+		t.Errorf("not done: %+v", result)
 	}
-	if told := s.recordedEvents(); !strings.Contains(told, "namespace is being deleted") {
-		t.Errorf("events: %s", told)
+	if events := s.recordedEvents(); !strings.Contains(events, "namespace is being deleted") {
+		t.Errorf("events: %s", events)
 	}
-	s.createErr = apierrors.NewServiceUnavailable("away")
+	s.createErr = apierrors.NewServiceUnavailable("unreachable")
 	if _, err := teardown.Runtime(t.Context(), s.deps, s.rt); err == nil {
-		t.Error("an API server that is away is no error")
+		t.Error("no error from an unavailable API server")
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// rootsOnNodes are, by node, the directories below which the runtime has its
-// own at NAMESPACE/NAME: those that its status says, and those of its spec on
-// the nodes that its workers' label is on, should the status have been lost.
+// rootsOnNodes returns, by node, the directories below which the runtime's own
+// directory is at NAMESPACE/NAME: those in its status and, in case the status was
+// lost, those of its spec on the nodes with the workers' label.
 func (t *teardown) rootsOnNodes(ctx context.Context) (map[string][]string, error) {
 	roots := map[string][]string{}
 	for _, d := range t.runtime.Status.CacheDirectories {
@@ -38,11 +38,11 @@ func (t *teardown) rootsOnNodes(ctx context.Context) (map[string][]string, error
 	return roots, nil
 }
 
-// below is the runtime's place below each root.
+// runtimePath returns the path of the runtime's directory below each root.
 func (t *teardown) runtimePath() string { return path.Join(t.runtime.Namespace, t.runtime.Name) }
 
-// root of a directory of the runtime, at or below ROOT/NAMESPACE/NAME; empty
-// for a path that is not one.
+// root returns ROOT for a directory at or below ROOT/NAMESPACE/NAME, and "" for any
+// other path.
 func (t *teardown) root(directory string) string {
 	own := "/" + t.runtimePath()
 	directory = path.Clean(directory)
@@ -55,7 +55,7 @@ func (t *teardown) root(directory string) string {
 	return ""
 }
 
-// tierRoots are the paths on nodes that a spec names.
+// tierRoots returns the paths on nodes of a spec's tiers.
 func tierRoots(runtime *v1alpha1.JindoRuntime) []string {
 	runtime = runtime.DeepCopy()
 	v1alpha1.SetDefaults(runtime)
@@ -66,7 +66,7 @@ func tierRoots(runtime *v1alpha1.JindoRuntime) []string {
 		}
 		tiers, err := level.TierPaths()
 		if err != nil {
-			continue // it was refused, and nothing was made there
+			continue // the spec was rejected, so nothing was created there
 		}
 		for _, tier := range tiers {
 			if tier.Path != "/" {

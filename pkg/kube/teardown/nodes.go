@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// labels of nodes where the runtime cached or was mounted.
+// removeLabels removes the runtime's labels from nodes.
 func (t *teardown) removeLabels(ctx context.Context) (*Result, error) {
 	for _, label := range []string{
 		names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name),
@@ -31,11 +31,11 @@ func (t *teardown) removeLabels(ctx context.Context) (*Result, error) {
 	return nil, nil
 }
 
-// labelled names the nodes that carry a label.
+// nodesWithLabel returns the names of the nodes with a label.
 func (d Deps) nodesWithLabel(ctx context.Context, label string) ([]string, error) {
 	nodes := &corev1.NodeList{}
 	if err := d.Live.List(ctx, nodes, client.HasLabels{label}); err != nil {
-		return nil, fmt.Errorf("listing nodes with label %s: %w", label, err)
+		return nil, fmt.Errorf("list nodes with label %s: %w", label, err)
 	}
 	all := make([]string, 0, len(nodes.Items))
 	for i := range nodes.Items {
@@ -44,21 +44,21 @@ func (d Deps) nodesWithLabel(ctx context.Context, label string) ([]string, error
 	return all, nil
 }
 
-// unlabel takes labels off a node, and touches nothing else of it.
+// removeNodeLabels removes labels from a node with a patch of only these labels.
 func (d Deps) removeNodeLabels(ctx context.Context, node string, labels ...string) error {
-	gone := map[string]any{}
+	removed := map[string]any{}
 	for _, label := range labels {
-		gone[label] = nil
+		removed[label] = nil
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": gone}})
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": removed}})
 	if err != nil {
-		return fmt.Errorf("taking labels off node %s: %w", node, err)
+		return fmt.Errorf("remove labels of node %s: %w", node, err)
 	}
 	object := &corev1.Node{}
 	object.Name = node
 	err = d.Client.Patch(ctx, object, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("taking labels off node %s: %w", node, err)
+		return fmt.Errorf("remove labels of node %s: %w", node, err)
 	}
 	return nil
 }

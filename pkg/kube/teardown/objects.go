@@ -18,10 +18,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// maxMasters is how many there can be.
+// maxMasters is the maximum number of masters.
 const maxMasters = 3
 
-// object names one object.
+// object identifies an object.
 type object struct {
 	kind            schema.GroupVersionKind
 	namespace, name string
@@ -29,7 +29,8 @@ type object struct {
 
 func (o object) String() string { return o.kind.Kind + " " + o.name }
 
-// workloads stop first, so that nothing starts again.
+// removeWorkloads removes StatefulSets and DaemonSets first, so that their pods are
+// not recreated.
 func (t *teardown) removeWorkloads(ctx context.Context) (*Result, error) {
 	name := func(role string) string { return names.Component(t.runtime.Name, role) }
 	left, err := t.remove(ctx, t.runtime.Namespace, map[schema.GroupVersionKind][]string{
@@ -42,29 +43,29 @@ func (t *teardown) removeWorkloads(ctx context.Context) (*Result, error) {
 	return waiting("%s is being deleted", left[0]), nil
 }
 
-// pods are deleted by Kubernetes with what made them, and end within their
-// grace periods. A node that does not say so for podPatience keeps its pod.
+// waitForPods waits for the deletion of the pods by Kubernetes. It does not wait for
+// a pod whose node has not confirmed its end within podTerminationTimeout.
 func (t *teardown) waitForPods(ctx context.Context) (*Result, error) {
 	pods := &corev1.PodList{}
 	if err := t.Live.List(ctx, pods, client.InNamespace(t.runtime.Namespace), client.MatchingLabels(names.Labels(t.runtime.Name, ""))); err != nil {
-		return nil, fmt.Errorf("listing its pods: %w", err)
+		return nil, fmt.Errorf("list pods of JindoRuntime %s/%s: %w", t.runtime.Namespace, t.runtime.Name, err)
 	}
 	var left []string
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if at := pod.DeletionTimestamp; at != nil && time.Since(at.Time) > podTerminationTimeout {
-			t.recordEvent("PodDoesNotEnd", "pod %s does not end: node %s does not answer for it, and goes on alone", pod.Name, pod.Spec.NodeName)
+			t.recordEvent("PodDoesNotEnd", "pod %s is still terminating, node %s may be unreachable: the deletion continues without it", pod.Name, pod.Spec.NodeName)
 			continue
 		}
 		left = append(left, pod.Name)
 	}
 	if len(left) > 0 {
-		return waiting("pods %s are ending", strings.Join(left, ", ")), nil
+		return waiting("pods %s are terminating", strings.Join(left, ", ")), nil
 	}
 	return nil, nil
 }
 
-// masterClaims hold the masters' logs.
+// removeMasterClaims removes the claims with the masters' logs.
 func (t *teardown) removeMasterClaims(ctx context.Context) (*Result, error) {
 	for i := range maxMasters {
 		name := types.NamespacedName{Namespace: t.runtime.Namespace, Name: names.MasterClaim(t.runtime.Name, i)}
@@ -74,7 +75,7 @@ func (t *teardown) removeMasterClaims(ctx context.Context) (*Result, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading PersistentVolumeClaim %s: %w", name.Name, err)
+			return nil, fmt.Errorf("get PersistentVolumeClaim %s: %w", name, err)
 		}
 		volumes := t.volumeStore()
 		volumes.IgnorePods = true
@@ -86,7 +87,7 @@ func (t *teardown) removeMasterClaims(ctx context.Context) (*Result, error) {
 	return nil, nil
 }
 
-// objects that are left: everything else by name, and the authority.
+// removeObjects removes all other objects, by name, and the authority.
 func (t *teardown) removeObjects(ctx context.Context) (*Result, error) {
 	n := t.runtime.Name
 	services := []string{names.Component(n, "worker")}
@@ -120,18 +121,18 @@ func (t *teardown) removeObjects(ctx context.Context) (*Result, error) {
 	return nil, nil
 }
 
-// remove deletes objects that are ours and answers those that were still there.
-// It reads their metadata only: no Secret's values.
+// remove deletes managed objects and returns those that still exist. It reads only
+// their metadata, not the values of Secrets.
 func (t *teardown) remove(ctx context.Context, namespace string, kinds map[schema.GroupVersionKind][]string) ([]object, error) {
 	var left []object
 	for kind, all := range kinds {
 		for _, name := range all {
 			o := object{kind, namespace, name}
-			there, err := t.removeOne(ctx, o)
+			exists, err := t.removeOne(ctx, o)
 			if err != nil {
-				return nil, fmt.Errorf("deleting %s: %w", o, err)
+				return nil, fmt.Errorf("delete %s: %w", o, err)
 			}
-			if there {
+			if exists {
 				left = append(left, o)
 			}
 		}
@@ -150,7 +151,7 @@ func (t *teardown) removeOne(ctx context.Context, o object) (bool, error) {
 		return false, err
 	}
 	if meta.Labels[names.LabelManagedBy] != names.ManagedBy {
-		return false, nil // somebody else's, which only has the name
+		return false, nil // a foreign object with the same name
 	}
 	if meta.DeletionTimestamp != nil {
 		return true, nil
@@ -160,7 +161,7 @@ func (t *teardown) removeOne(ctx context.Context, o object) (bool, error) {
 	return true, client.IgnoreNotFound(err)
 }
 
-// event about the runtime, which has a moment to live.
+// recordEvent records a warning event for the runtime.
 func (t *teardown) recordEvent(reason, format string, args ...any) {
 	t.Recorder.Eventf(t.runtime, nil, corev1.EventTypeWarning, reason, "Delete", format, args...)
 }

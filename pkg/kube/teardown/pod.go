@@ -16,9 +16,9 @@ const (
 	cleanDir      = "/clean"
 )
 
-// cleanerPod removes what the runtime has below directories of one node. It is
-// root, as the directories are, and may do nothing else: it has no network of
-// the node, no token, and of root's rights only those over files.
+// cleanerPod returns a pod that removes the runtime's directories below roots on a
+// node. It runs as root, because root owns the directories, but without host
+// network, token, and capabilities other than those for files.
 func (t *teardown) cleanerPod(node string, roots []string, try int) *corev1.Pod {
 	labels := names.Labels(t.runtime.Name, cleanerRole)
 	labels[names.LabelRuntimeNamespace] = t.runtime.Namespace
@@ -27,7 +27,7 @@ func (t *teardown) cleanerPod(node string, roots []string, try int) *corev1.Pod 
 	labels[labelNode] = digest(node)
 	root, no, grace, deadline := int64(0), false, int64(5), int64(cleanerTimeout.Seconds())
 	spec := corev1.PodSpec{
-		// Given to the node directly: no label or taint of it is in the way.
+		// NodeName bypasses the scheduler, so labels and taints do not matter.
 		NodeName: node, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 		RestartPolicy: corev1.RestartPolicyNever, ActiveDeadlineSeconds: &deadline, TerminationGracePeriodSeconds: &grace,
 		AutomountServiceAccountToken: &no, EnableServiceLinks: &no,

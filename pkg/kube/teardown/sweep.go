@@ -16,30 +16,30 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Prefixes of labels of nodes.
+// Prefixes of node labels.
 const (
 	cachePrefix = "fluid.io/s-"
 	fusePrefix  = "fluid.io/f-"
 )
 
-// Sweep removes what belongs to runtimes that are gone, when they were deleted
-// without us: volumes, labels of nodes, authorities, cleaner pods. Call it once,
-// when the controllers start.
+// Sweep removes the volumes, node labels, authorities and cleaner pods of runtimes
+// that do not exist. It is called when the controllers start, for runtimes that were
+// deleted without them.
 func Sweep(ctx context.Context, deps Deps) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := &sweep{Deps: deps}
-	// What there is is read before who is there: what was made since then is
-	// not looked at.
+	// Objects are read before runtimes, so that objects of runtimes that are
+	// created meanwhile are not considered.
 	if err := s.readObjects(ctx); err != nil {
-		return fmt.Errorf("looking for what runtimes left: %w", err)
+		return fmt.Errorf("find objects of deleted runtimes: %w", err)
 	}
 	if err := s.readRuntimes(ctx); err != nil {
-		return fmt.Errorf("looking for what runtimes left: %w", err)
+		return fmt.Errorf("find objects of deleted runtimes: %w", err)
 	}
 	err := errors.Join(s.sweepVolumes(ctx), s.sweepLabels(ctx), s.sweepAuthorities(ctx), s.sweepPods(ctx))
 	if err != nil {
-		return fmt.Errorf("removing what runtimes left: %w", err)
+		return fmt.Errorf("remove objects of deleted runtimes: %w", err)
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func (s *sweep) readObjects(ctx context.Context) error {
 	system := client.InNamespace(s.SystemNamespace)
 	s.secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
 	for _, list := range []struct {
-		what    string
+		kind    string
 		objects client.ObjectList
 		options []client.ListOption
 	}{
@@ -71,21 +71,22 @@ func (s *sweep) readObjects(ctx context.Context) error {
 		{"pods of namespace " + s.SystemNamespace, &s.pods, []client.ListOption{ours, system}},
 	} {
 		if err := s.Live.List(ctx, list.objects, list.options...); err != nil {
-			return fmt.Errorf("listing %s: %w", list.what, err)
+			return fmt.Errorf("list %s: %w", list.kind, err)
 		}
 	}
 	return nil
 }
 
-// living are the runtimes there are. A Dataset's labels are kept too: runtimes
-// of other kinds have the Dataset's name and label nodes in the same way.
+// readRuntimes reads the existing runtimes. The labels of Datasets that other kinds
+// of runtimes serve are kept, too: those runtimes have the Dataset's name and use the
+// same labels.
 func (s *sweep) readRuntimes(ctx context.Context) error {
 	runtimes, datasets := &v1alpha1.JindoRuntimeList{}, &v1alpha1.DatasetList{}
 	if err := s.Live.List(ctx, runtimes); err != nil {
-		return fmt.Errorf("listing JindoRuntimes: %w", err)
+		return fmt.Errorf("list JindoRuntimes: %w", err)
 	}
 	if err := s.Live.List(ctx, datasets); err != nil {
-		return fmt.Errorf("listing Datasets: %w", err)
+		return fmt.Errorf("list Datasets: %w", err)
 	}
 	s.runtimes, s.uids, s.labels = map[types.NamespacedName]bool{}, map[string]bool{}, map[string]bool{}
 	keep := func(namespace, name string) {
@@ -108,8 +109,8 @@ func (s *sweep) readRuntimes(ctx context.Context) error {
 	return nil
 }
 
-// sweepVolumes leaves a volume that still has its claim to the Dataset, or to
-// who deletes the claim.
+// sweepVolumes removes volumes without a claim. A volume with a claim is removed
+// after the claim.
 func (s *sweep) sweepVolumes(ctx context.Context) error {
 	var errs []error
 	for i := range s.volumes.Items {
@@ -138,7 +139,7 @@ func (s *sweep) claimed(ctx context.Context, pv *corev1.PersistentVolume) (bool,
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading PersistentVolumeClaim %s/%s: %w", ref.Namespace, ref.Name, err)
+		return false, fmt.Errorf("get PersistentVolumeClaim %s/%s: %w", ref.Namespace, ref.Name, err)
 	}
 	return ref.UID == "" || pvc.UID == ref.UID, nil
 }
@@ -146,21 +147,21 @@ func (s *sweep) claimed(ctx context.Context, pv *corev1.PersistentVolume) (bool,
 func (s *sweep) sweepLabels(ctx context.Context) error {
 	var errs []error
 	for i := range s.nodes.Items {
-		var gone []string
+		var unused []string
 		for label := range s.nodes.Items[i].Labels {
 			if managedLabel(label) && !s.labels[label] {
-				gone = append(gone, label)
+				unused = append(unused, label)
 			}
 		}
-		if len(gone) > 0 {
-			errs = append(errs, s.removeNodeLabels(ctx, s.nodes.Items[i].Name, gone...))
+		if len(unused) > 0 {
+			errs = append(errs, s.removeNodeLabels(ctx, s.nodes.Items[i].Name, unused...))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// ownLabel holds for labels of the form that ours have. Those that runtimes of
-// Fluid have besides name their kind, and stay.
+// managedLabel reports whether a node label has the form of this product's labels.
+// Fluid's labels of other runtimes contain the runtime's kind.
 func managedLabel(label string) bool {
 	rest, cache := strings.CutPrefix(label, cachePrefix)
 	if !cache {
@@ -179,13 +180,13 @@ func (s *sweep) sweepAuthorities(ctx context.Context) error {
 	var errs []error
 	for i := range s.secrets.Items {
 		secret := &s.secrets.Items[i]
-		uid, is := strings.CutPrefix(secret.Name, prefix)
-		if !is || s.uids[uid] {
+		uid, ok := strings.CutPrefix(secret.Name, prefix)
+		if !ok || s.uids[uid] {
 			continue
 		}
 		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 		if err := s.Client.Delete(ctx, secret); client.IgnoreNotFound(err) != nil {
-			errs = append(errs, fmt.Errorf("deleting Secret %s: %w", secret.Name, err))
+			errs = append(errs, fmt.Errorf("delete Secret %s: %w", secret.Name, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -199,7 +200,7 @@ func (s *sweep) sweepPods(ctx context.Context) error {
 			continue
 		}
 		if err := s.Client.Delete(ctx, pod); client.IgnoreNotFound(err) != nil {
-			errs = append(errs, fmt.Errorf("deleting pod %s: %w", pod.Name, err))
+			errs = append(errs, fmt.Errorf("delete pod %s: %w", pod.Name, err))
 		}
 	}
 	return errors.Join(errs...)

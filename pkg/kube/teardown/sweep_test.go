@@ -26,7 +26,7 @@ func TestSweep(t *testing.T) {
 	}
 	alluxio := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Name: "alluxio", Namespace: namespace}}
 	alluxio.Status.Runtimes = []v1alpha1.Runtime{{Name: "alluxio", Type: "alluxio"}}
-	gone := []client.Object{
+	removed := []client.Object{
 		&corev1.PersistentVolume{ObjectMeta: meta("", "default-hbase", runtimeLabels()), Spec: corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: namespace, Name: "hbase"}}},
 		&corev1.PersistentVolume{ObjectMeta: meta("", names.MasterVolume(namespace, "hadoop", 0), runtimeLabels())},
 		&corev1.Secret{ObjectMeta: meta(system, names.AuthoritySecret("uid-1"), nil)},
@@ -34,7 +34,7 @@ func TestSweep(t *testing.T) {
 	}
 	kept := []client.Object{
 		&corev1.PersistentVolume{ObjectMeta: meta("", "default-hive", hive)},
-		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "somebody's"}},
+		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "foreign"}},
 		&corev1.PersistentVolume{ObjectMeta: meta("", "used", runtimeLabels()), Spec: corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: namespace, Name: "used", UID: "u"}}},
 		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "used", UID: "u"}},
 		&corev1.Secret{ObjectMeta: meta(system, names.AuthoritySecret("uid-2"), nil)},
@@ -44,18 +44,18 @@ func TestSweep(t *testing.T) {
 	}
 	n := node("node-1", "fluid.io/s-default-hadoop", "fluid.io/f-default-hadoop", "fluid.io/s-default-hive", "fluid.io/f-default-hive",
 		"fluid.io/s-default-alluxio", "fluid.io/s-alluxio-default-alluxio", "fluid.io/s-h-alluxio-t-default-alluxio", "fluid.io/dataset-num")
-	s := newTestbed(t, slices.Concat(gone, kept, []client.Object{living, alluxio, n})...)
+	s := newTestbed(t, slices.Concat(removed, kept, []client.Object{living, alluxio, n})...)
 	for range 2 {
 		s.must(teardown.Sweep(t.Context(), s.deps))
 	}
-	for _, o := range gone {
+	for _, o := range removed {
 		if s.exists(o) {
-			t.Errorf("%T %s is there", o, o.GetName())
+			t.Errorf("%T %s still exists", o, o.GetName())
 		}
 	}
 	for _, o := range kept {
 		if !s.exists(o) {
-			t.Errorf("%T %s is gone", o, o.GetName())
+			t.Errorf("%T %s was removed", o, o.GetName())
 		}
 	}
 	s.exists(n)
@@ -64,28 +64,28 @@ func TestSweep(t *testing.T) {
 		"fluid.io/s-default-alluxio": true, "fluid.io/s-alluxio-default-alluxio": true, "fluid.io/s-h-alluxio-t-default-alluxio": true, "fluid.io/dataset-num": true, "keep": true,
 	} {
 		if _, got := n.Labels[label]; got != want {
-			t.Errorf("label %s: %v", label, got)
+			t.Errorf("label %s: %v, want %v", label, got, want)
 		}
 	}
 }
 
-// TestSweepKnowsNothing: who cannot say which runtimes there are removes none.
-func TestSweepKnowsNothing(t *testing.T) {
+// TestSweepWithoutRuntimes: if the runtimes cannot be listed, nothing is removed.
+func TestSweepWithoutRuntimes(t *testing.T) {
 	s := newTestbed(t, allObjects()...)
 	s.deps.Live = interceptor.NewClient(s.c, interceptor.Funcs{
 		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, opts ...client.ListOption) error {
-			if _, is := l.(*v1alpha1.JindoRuntimeList); is {
-				return errors.New("away")
+			if _, ok := l.(*v1alpha1.JindoRuntimeList); ok {
+				return errors.New("unavailable")
 			}
 			return c.List(ctx, l, opts...)
 		},
 	})
 	if err := teardown.Sweep(t.Context(), s.deps); err == nil {
-		t.Error("it is no error")
+		t.Error("Sweep returned no error")
 	}
 	for _, o := range allObjects() {
 		if !s.exists(o) {
-			t.Errorf("%T %s is gone", o, o.GetName())
+			t.Errorf("%T %s was removed", o, o.GetName())
 		}
 	}
 }

@@ -1,12 +1,12 @@
-// Package teardown removes what a JindoRuntime has, in the cluster and on its
-// nodes, before the runtime itself goes, and at the start of the controllers
-// what belongs to runtimes that went without it.
+// Package teardown removes the objects and directories of a JindoRuntime, in the
+// cluster and on nodes, before its finalizer is removed. When the controllers start,
+// it removes the objects of runtimes that were deleted without them.
 //
-// It waits without limit for one thing only: pods that mount what the runtime
-// serves, which it goes on serving. Each of its own steps is bounded and may be
-// taken again from any point, so a controller that is killed hinders nothing. A
-// node that is gone or does not answer keeps its directories and an event says
-// which. What others own is never touched, whatever it is called.
+// It waits without limit only for pods that mount the runtime's volumes, which are
+// served meanwhile. Every other step is bounded and idempotent, so a controller may
+// be restarted at any point. Directories on an unreachable node remain, and an event
+// names them. Objects without the label fluid.io/managed-by of this product are
+// never changed.
 package teardown
 
 import (
@@ -25,51 +25,53 @@ import (
 )
 
 const (
-	// timeout of one turn.
+	// timeout is the timeout of one call of Runtime or Sweep.
 	timeout = time.Minute
-	// soon is when our own steps are followed up.
+	// stepInterval is the time until the next call while a step is in progress.
 	stepInterval = 2 * time.Second
-	// blockedAgain is when pods that mount are looked for again.
+	// blockedInterval is the time until the next call while pods mount a volume.
 	blockedInterval = 5 * time.Second
-	// podPatience is how long a pod may take to end after its grace period.
+	// podTerminationTimeout is how long a pod may exist after its grace period.
 	podTerminationTimeout = 2 * time.Minute
 )
 
-// Deps are what a teardown works with.
+// Deps are the dependencies of a teardown.
 type Deps struct {
 	Client client.Client
-	// Live reads past caches.
+	// Live reads from the API server, not from a cache.
 	Live client.Reader
-	// SystemNamespace is where cleaner pods run and authorities are kept.
+	// SystemNamespace is the namespace of cleaner pods and of the authorities'
+	// Secrets.
 	SystemNamespace string
-	// Image that holds the cleaner.
+	// Image is the image of cleaner pods.
 	Image    string
 	Recorder events.EventRecorder
-	// Patience before the protection of a volume that no pod uses is taken
-	// away; datasetvolume.DefaultPatience when it is 0.
+	// ProtectionTimeout is how long to wait before the protection finalizer of an
+	// unused volume is removed; 0 selects datasetvolume.DefaultProtectionTimeout.
 	ProtectionTimeout time.Duration
 }
 
-// Result of one turn of a teardown.
+// Result is the result of one call of Runtime. Its strings are messages for users,
+// empty if they do not apply.
 type Result struct {
-	// Done: nothing is left, and the runtime may go.
+	// Done reports that everything was removed.
 	Done bool
-	// Blocked says, for people, which pods keep the runtime.
+	// Blocked names the pods that block the deletion.
 	Blocked string
-	// Waiting says, for people, which of our own steps is going on.
+	// Waiting names the step that is in progress.
 	Waiting string
-	// Again is when to call the next time.
+	// RequeueAfter is the time until the next call.
 	RequeueAfter time.Duration
 }
 
-// teardown of one runtime, one turn of it.
+// teardown is one call of Runtime.
 type teardown struct {
 	Deps
 	runtime *v1alpha1.JindoRuntime
 }
 
-// Runtime takes the next steps of a runtime's deletion. Call it again after
-// Result.Again until Result.Done.
+// Runtime takes the next steps of a runtime's deletion. The caller repeats it after
+// Result.RequeueAfter until Result.Done. It returns an error if a request fails.
 func Runtime(ctx context.Context, deps Deps, rt *v1alpha1.JindoRuntime) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -96,7 +98,7 @@ func (d Deps) volumeStore() datasetvolume.Volumes {
 	return datasetvolume.Volumes{Client: d.Client, Live: d.Live, ProtectionTimeout: d.ProtectionTimeout}
 }
 
-// owned selects what carries the runtime's name and namespace.
+// selector returns the labels that select the runtime's objects.
 func (t *teardown) selector() client.MatchingLabels {
 	return client.MatchingLabels{
 		names.LabelManagedBy:        names.ManagedBy,
@@ -105,15 +107,15 @@ func (t *teardown) selector() client.MatchingLabels {
 	}
 }
 
-// claims that pods use the runtime through keep it, and go before anything that
-// serves them.
+// removeClaims removes the claims of the runtime's Dataset. Pods that mount one
+// block the deletion.
 func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 	claims := &corev1.PersistentVolumeClaimList{}
 	if err := t.Live.List(ctx, claims, client.InNamespace(t.runtime.Namespace), t.selector()); err != nil {
-		return nil, fmt.Errorf("listing its PersistentVolumeClaims: %w", err)
+		return nil, fmt.Errorf("list PersistentVolumeClaims of JindoRuntime %s/%s: %w", t.runtime.Namespace, t.runtime.Name, err)
 	}
 	claims.Items = slices.DeleteFunc(claims.Items, func(c corev1.PersistentVolumeClaim) bool {
-		return c.Spec.VolumeName != names.Volume(c.Namespace, c.Name) // no Dataset's
+		return c.Spec.VolumeName != names.Volume(c.Namespace, c.Name) // not the claim of a Dataset
 	})
 	for i := range claims.Items {
 		name := claims.Items[i].Name
@@ -123,7 +125,7 @@ func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 		}
 		if len(users) > 0 {
 			return &Result{RequeueAfter: blockedInterval, Blocked: fmt.Sprintf(
-				"%s PersistentVolumeClaim %s: the runtime serves until nothing does, and is deleted then", datasetvolume.PodsMount(users), name)}, nil
+				"%s PersistentVolumeClaim %s: the runtime is deleted when no pod mounts it", datasetvolume.PodsMount(users), name)}, nil
 		}
 	}
 	for i := range claims.Items {
@@ -139,11 +141,11 @@ func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 	return nil, nil
 }
 
-// volumes without claims: of Datasets, and of masters on nodes.
+// removeVolumes removes PersistentVolumes whose claims have been removed.
 func (t *teardown) removeVolumes(ctx context.Context) (*Result, error) {
 	volumes := &corev1.PersistentVolumeList{}
 	if err := t.Live.List(ctx, volumes, t.selector()); err != nil {
-		return nil, fmt.Errorf("listing its PersistentVolumes: %w", err)
+		return nil, fmt.Errorf("list PersistentVolumes of JindoRuntime %s/%s: %w", t.runtime.Namespace, t.runtime.Name, err)
 	}
 	for i := range volumes.Items {
 		if err := t.volumeStore().RemoveVolume(ctx, &volumes.Items[i]); err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/teardown"
 )
 
-func TestEverythingGoes(t *testing.T) {
-	// Of others: what only has the names, and what has other names.
+func TestEverythingIsRemoved(t *testing.T) {
+	// Foreign objects, with the names of the runtime's objects or other names.
 	foreign := []client.Object{
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "hadoop-jindofs-master"}},
 		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "mine"}},
@@ -30,27 +30,27 @@ func TestEverythingGoes(t *testing.T) {
 		node("node-1", names.CacheNodeLabel(namespace, "hadoop"), names.FuseNodeLabel(namespace, "hadoop"), names.CacheNodeLabel(namespace, "hive")),
 	})...)
 	if result := s.run(); !result.Done {
-		t.Fatalf("it ends with %+v", result)
+		t.Fatalf("result %+v", result)
 	}
 	for _, o := range allObjects() {
 		if s.exists(o) {
-			t.Errorf("%T %s is there", o, o.GetName())
+			t.Errorf("%T %s still exists", o, o.GetName())
 		}
 	}
 	for _, o := range foreign {
 		if !s.exists(o) {
-			t.Errorf("%T %s of somebody else is gone", o, o.GetName())
+			t.Errorf("foreign %T %s was removed", o, o.GetName())
 		}
 	}
 	n := node("node-1")
 	if s.exists(n); len(n.Labels) != 2 || n.Labels["keep"] != "x" || n.Labels[names.CacheNodeLabel(namespace, "hive")] != "true" {
-		t.Errorf("the node has %v", n.Labels)
+		t.Errorf("node labels: %v", n.Labels)
 	}
-	if told := s.recordedEvents(); told != "" {
-		t.Errorf("events: %s", told)
+	if events := s.recordedEvents(); events != "" {
+		t.Errorf("events: %s", events)
 	}
 	if result := s.run(); !result.Done {
-		t.Errorf("a second time it ends with %+v", result)
+		t.Errorf("second run: %+v", result)
 	}
 }
 
@@ -58,12 +58,12 @@ func TestForeignSecretOfTheSameName(t *testing.T) {
 	mine := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hadoop-jindofs-credentials"}}
 	s := newTestbed(t, mine)
 	if result := s.run(); !result.Done || !s.exists(mine) {
-		t.Errorf("%+v, there %v", result, s.exists(mine))
+		t.Errorf("%+v, foreign Secret exists: %v", result, s.exists(mine))
 	}
 }
 
-// TestPodsThatMountBlock: until they are gone nothing is touched.
-func TestPodsThatMountBlock(t *testing.T) {
+// TestMountingPodsBlock: while pods mount a claim, nothing is removed.
+func TestMountingPodsBlock(t *testing.T) {
 	s := newTestbed(t, append(allObjects(), reader("a"), reader("b"))...)
 	result := s.step()
 	if result.Done || !strings.Contains(result.Blocked, "pods a and b mount PersistentVolumeClaim hbase") {
@@ -71,47 +71,48 @@ func TestPodsThatMountBlock(t *testing.T) {
 	}
 	for _, o := range allObjects() {
 		if !s.exists(o) || o.GetDeletionTimestamp() != nil {
-			t.Errorf("%T %s is gone", o, o.GetName())
+			t.Errorf("%T %s was removed", o, o.GetName())
 		}
 	}
 	s.must(s.c.Delete(t.Context(), reader("a")))
 	s.must(s.c.Delete(t.Context(), reader("b")))
 	if result := s.run(); !result.Done {
-		t.Errorf("it ends with %+v", result)
+		t.Errorf("result %+v", result)
 	}
 }
 
-// TestPodsEnd: nothing else goes before the runtime's pods have ended, and one
-// on a node that does not answer is not waited for.
-func TestPodsEnd(t *testing.T) {
+// TestPodsTerminateFirst: other objects are removed after the runtime's pods, except
+// for a pod on an unreachable node.
+func TestPodsTerminateFirst(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: meta(namespace, "hadoop-jindofs-worker-0", names.Labels("hadoop", "worker")), Spec: corev1.PodSpec{NodeName: "node-2"}}
 	pod.Finalizers = []string{"test/kubelet"}
 	s := newTestbed(t, append(allObjects(), pod)...)
 	result := s.run()
-	if result.Done || !strings.Contains(result.Waiting, "pods hadoop-jindofs-worker-0 are ending") {
+	if result.Done || !strings.Contains(result.Waiting, "pods hadoop-jindofs-worker-0 are terminating") {
 		t.Fatalf("got %+v", result)
 	}
 	if !s.exists(&corev1.Secret{ObjectMeta: meta(namespace, "hadoop-jindofs-worker", nil)}) || s.exists(&appsv1.StatefulSet{ObjectMeta: meta(namespace, "hadoop-jindofs-worker", nil)}) {
-		t.Error("the order is another")
+		t.Error("objects were removed in the wrong order")
 	}
-	stuck := newTestbed(t, append(allObjects(), ended(pod, time.Hour))...)
+	stuck := newTestbed(t, append(allObjects(), terminating(pod, time.Hour))...)
 	if result := stuck.run(); !result.Done {
-		t.Errorf("it waits for ever: %+v", result)
+		t.Errorf("not done: %+v", result)
 	}
-	if told := stuck.recordedEvents(); !strings.Contains(told, "node node-2 does not answer") {
-		t.Errorf("events: %s", told)
+	if events := stuck.recordedEvents(); !strings.Contains(events, "node node-2 may be unreachable") {
+		t.Errorf("events: %s", events)
 	}
 }
 
-// ended is a pod whose grace period was over some time ago.
-func ended(pod *corev1.Pod, ago time.Duration) *corev1.Pod {
+// terminating returns a pod whose grace period ended some time ago.
+func terminating(pod *corev1.Pod, ago time.Duration) *corev1.Pod {
 	pod = pod.DeepCopy()
 	pod.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(-ago)}
 	return pod
 }
 
-// TestControllerDiesAtEachStep: whatever was done, a new one goes on.
-func TestControllerDiesAtEachStep(t *testing.T) {
+// TestControllerRestartsAtEachStep: a teardown that was interrupted at any request
+// is completed by the next controller.
+func TestControllerRestartsAtEachStep(t *testing.T) {
 	for steps := range 25 {
 		s := newTestbed(t, append(allObjects(), node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))...)
 		s.rt.Status.CacheDirectories = directories()
@@ -146,7 +147,7 @@ func TestControllerDiesAtEachStep(t *testing.T) {
 		}
 		for _, o := range allObjects() {
 			if s.exists(o) {
-				t.Errorf("after %d steps: %T %s is there", steps, o, o.GetName())
+				t.Errorf("after %d steps: %T %s still exists", steps, o, o.GetName())
 			}
 		}
 	}

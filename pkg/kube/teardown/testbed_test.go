@@ -27,14 +27,14 @@ const (
 	system    = "fluid-system"
 )
 
-// stand is a teardown in front of a fake API server.
+// testbed is a runtime with a fake API server.
 type testbed struct {
 	t      *testing.T
 	c      client.WithWatch
 	deps   teardown.Deps
 	events *events.FakeRecorder
 	rt     *v1alpha1.JindoRuntime
-	// refused is what creating a pod answers.
+	// createErr is the error of creating a pod.
 	createErr error
 }
 
@@ -54,9 +54,9 @@ func newTestbed(t *testing.T, objects ...client.Object) *testbed {
 	return s
 }
 
-// create gives pods the time that the API server gives them.
+// create sets the creation timestamp of pods, as the API server does.
 func (s *testbed) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-	if pod, is := o.(*corev1.Pod); is {
+	if pod, ok := o.(*corev1.Pod); ok {
 		if s.createErr != nil {
 			return s.createErr
 		}
@@ -76,12 +76,12 @@ func (s *testbed) step() teardown.Result {
 		s.t.Fatal(err)
 	}
 	if !result.Done && result.RequeueAfter <= 0 {
-		s.t.Errorf("it does not say when to go on: %+v", result)
+		s.t.Errorf("unfinished result without RequeueAfter: %+v", result)
 	}
 	return result
 }
 
-// finish goes on until it is done or waits for something else than itself.
+// run repeats the teardown until it is done or blocked, at most 40 times.
 func (s *testbed) run() teardown.Result {
 	s.t.Helper()
 	var last teardown.Result
@@ -111,7 +111,7 @@ func (s *testbed) must(err error) {
 	}
 }
 
-// told answers the events since the last call.
+// recordedEvents returns the events since the last call.
 func (s *testbed) recordedEvents() string {
 	var all []string
 	for {
@@ -136,7 +136,7 @@ func runtimeLabels() map[string]string {
 	return map[string]string{names.LabelRuntimeNamespace: namespace, names.LabelRuntimeName: "hadoop", names.LabelRuntimeUID: "uid-1"}
 }
 
-// everything that a runtime has in the cluster.
+// allObjects returns all objects of a runtime in the cluster.
 func allObjects() []client.Object {
 	n := "hadoop"
 	objects := []client.Object{
