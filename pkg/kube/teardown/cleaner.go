@@ -143,10 +143,8 @@ func (t *teardown) nodeState(ctx context.Context, name string) (exists bool, pro
 	if err != nil {
 		return false, "", fmt.Errorf("get node %s: %w", name, err)
 	}
-	for _, c := range node.Status.Conditions {
-		if c.Type == corev1.NodeReady && c.Status != corev1.ConditionTrue && time.Since(c.LastTransitionTime.Time) > nodeNotReadyTimeout {
-			return true, "the node has not been ready since " + c.LastTransitionTime.UTC().Format(time.RFC3339), nil
-		}
+	if ready, since := health.NodeReady(node); !ready && !since.IsZero() && time.Since(since) > nodeNotReadyTimeout {
+		return true, "the node has not been ready since " + since.UTC().Format(time.RFC3339), nil
 	}
 	return true, "", nil
 }

@@ -42,11 +42,11 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 			add(v1alpha1.DatasetMountsReady, c.Status, c.Reason, c.Message)
 		}
 		if change := f.changesNotApplied(status); change != "" {
-			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, "NotSupportedYet", change)
+			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, health.ReasonNotSupportedYet, change)
 		}
 	}
 	if f.deletionBlocked != "" {
-		add(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, "PodsMountIt", f.deletionBlocked)
+		add(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.deletionBlocked)
 	}
 	return all
 }
@@ -76,7 +76,7 @@ func foreignConditions(dataset *v1alpha1.Dataset, f inputs) []v1alpha1.DatasetCo
 			kept = append(kept, c)
 		}
 	}
-	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, "PodsMountIt", f.deletionBlocked, dataset.Generation))
+	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.deletionBlocked, dataset.Generation))
 }
 
 // merge gives conditions that are as they were their old times.

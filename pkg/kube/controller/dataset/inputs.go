@@ -121,24 +121,23 @@ func (f inputs) notReady() (reason, message string) {
 	return "", ""
 }
 
-// mountsFail is the runtime's word on mounts that do not answer. That they are
-// not in place yet, or have no driver, is no failure.
+// failedMounts returns the runtime's message about mounts with a failure of the
+// credentials or the store; empty if there are none. Pending and unsupported mounts
+// have not failed.
 func (f inputs) failedMounts() string {
-	if c := runtimeCondition(f.runtime, v1alpha1.RuntimeCredentialsReady); c != nil && c.Status == corev1.ConditionFalse {
-		return c.Message
-	}
-	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
-	if c != nil && c.Status == corev1.ConditionFalse && c.Reason == runtimeStoreRefuses {
-		return c.Message
+	result := health.EvaluateRuntime(f.runtime)
+	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {
+		return problem.Message
 	}
 	return ""
 }
 
-// mountsPend is the runtime's word on mounts that nobody has tried yet.
+// pendingMounts returns the runtime's message about mounts that have not been
+// checked yet; empty if there are none.
 func (f inputs) pendingMounts() string {
-	c := runtimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
-	if c != nil && c.Status == corev1.ConditionFalse && c.Reason != runtimeUnsupported {
-		return c.Message
+	result := health.EvaluateRuntime(f.runtime)
+	if problem, found := result.Find(string(v1alpha1.RuntimeMountsReady)); found && problem.Severity == health.Waiting {
+		return problem.Message
 	}
 	return ""
 }

@@ -13,34 +13,31 @@ import (
 
 // Reasons of conditions and events.
 const (
-	reasonValid           = "Valid"
-	reasonInvalid         = "InvalidSpec"
-	reasonBound           = "Bound"
-	reasonNotBound        = "NotBound"
-	reasonDatasetInvalid  = "DatasetInvalid"
-	reasonDatasetClaimed  = "DatasetClaimed"
-	reasonReady           = "Ready"
-	reasonNotReady        = "NotReady"
-	reasonComing          = "ComingUp"
-	reasonNoLeader        = "NoLeader"
-	reasonFailed          = "Failed"
-	reasonMade            = "Made"
-	reasonMissing         = "SecretMissing"
-	reasonUnsupported     = "MountUnsupported"
-	reasonStoreRefuses    = "StoreRefuses"
-	reasonMounted         = "Mounted"
-	reasonMountsPending   = "MountsPending"
-	reasonSpecEdited      = "SpecEdited"
-	reasonOlderTemplate   = "OlderTemplate"
-	reasonTooFewNodes     = "TooFewNodes"
-	reasonUnschedulable   = "Unschedulable"
-	reasonPodsRefused     = "PodsRefused"
-	reasonPodSecurity     = "PodSecurity"
-	reasonNodeGone        = "NodeGone"
-	reasonDeletionBlocked = "DeletionBlocked"
-	reasonDeleting        = "Deleting"
-	reasonScaledOut       = "ScaledOut"
-	reasonScaledIn        = "ScaledInWithoutDrain"
+	reasonValid           = health.ReasonValid
+	reasonInvalid         = health.ReasonInvalidSpec
+	reasonBound           = health.ReasonBound
+	reasonNotBound        = health.ReasonNotBound
+	reasonDatasetInvalid  = health.ReasonDatasetInvalid
+	reasonDatasetClaimed  = health.ReasonDatasetClaimed
+	reasonReady           = health.ReasonReady
+	reasonNotReady        = health.ReasonNotReady
+	reasonComing          = health.ReasonComingUp
+	reasonFailed          = health.ReasonFailed
+	reasonMade            = health.ReasonMade
+	reasonMissing         = health.ReasonSecretMissing
+	reasonUnsupported     = health.ReasonMountUnsupported
+	reasonStoreRefuses    = health.ReasonStoreRefuses
+	reasonMounted         = health.ReasonMounted
+	reasonMountsPending   = health.ReasonMountsPending
+	reasonSpecEdited      = health.ReasonSpecEdited
+	reasonOlderTemplate   = health.ReasonOlderTemplate
+	reasonTooFewNodes     = health.ReasonTooFewNodes
+	reasonUnschedulable   = health.ReasonUnschedulable
+	reasonPodSecurity     = health.ReasonPodSecurity
+	reasonDeletionBlocked = health.ReasonDeletionBlocked
+	reasonDeleting        = health.ReasonDeleting
+	reasonScaledOut       = health.ReasonScaledOut
+	reasonScaledIn        = health.ReasonScaledIn
 )
 
 const maxMessage = 2048

@@ -148,7 +148,7 @@ func (p *pass) candidates() []string {
 
 // takes tells whether a node takes pods with a selector and tolerations.
 func acceptsPods(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
-	if node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() || !nodeReady(node) {
+	if ready, _ := health.NodeReady(node); !ready || node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() {
 		return false
 	}
 	for key, value := range selector {
