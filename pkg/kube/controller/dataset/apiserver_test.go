@@ -25,13 +25,13 @@ func TestOnAPIServer(t *testing.T) {
 	c := startCluster(t)
 	for name, test := range map[string]func(*testNamespace){
 		"Binding":       testBinding,
-		"Volumes":       testVolumesComeBack,
+		"Volumes":       testVolumesAreRecreated,
 		"LostStatus":    testLostStatus,
 		"DatasetFirst":  testDatasetFirst,
 		"RuntimeFirst":  testRuntimeFirst,
 		"Credentials":   testCredentials,
 		"Unbound":       testUnbound,
-		"ManyAtOnce":    testManyAtOnce,
+		"Invalid":       testInvalidDataset,
 		"SweepOnServer": testSweep,
 	} {
 		t.Run(name, func(t *testing.T) { test(c.newNamespace(t)) })
@@ -48,7 +48,7 @@ func testBinding(s *testNamespace) {
 		return strings.Join([]string{d.ResourceVersion, pvc.ResourceVersion, pv.ResourceVersion}, " ")
 	}
 	before := versions()
-	for i := range 5 { // whatever happens to the runtime, nothing is written
+	for i := range 5 { // changes of the runtime that do not matter cause no writes
 		s.eventually(func() string {
 			r := &v1alpha1.JindoRuntime{}
 			s.get("hadoop", r)
@@ -65,8 +65,8 @@ func testBinding(s *testNamespace) {
 	}
 }
 
-// testVolumesComeBack: claim or volume are deleted by hand.
-func testVolumesComeBack(s *testNamespace) {
+// testVolumesAreRecreated: claim or volume are deleted manually.
+func testVolumesAreRecreated(s *testNamespace) {
 	s.createPair()
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 	for _, object := range []client.Object{pvc, pv} {
@@ -83,10 +83,10 @@ func testVolumesComeBack(s *testNamespace) {
 		s.must(s.admin.Delete(s.t.Context(), object))
 		s.eventually(func() string {
 			if !s.get("hbase", pvc) || !s.getVolume(pv) || object.GetUID() == uid {
-				return "it is not made again"
+				return "it was not created again"
 			}
 			if pvc.Status.Phase != corev1.ClaimBound || pv.Spec.ClaimRef.UID != pvc.UID {
-				return fmt.Sprintf("claim %s is %s, volume is for %s", pvc.UID, pvc.Status.Phase, pv.Spec.ClaimRef.UID)
+				return fmt.Sprintf("claim %s has phase %s, volume has claimRef %s", pvc.UID, pvc.Status.Phase, pv.Spec.ClaimRef.UID)
 			}
 			return ""
 		})
@@ -137,13 +137,13 @@ func testDatasetFirst(s *testNamespace) {
 		return "no event names the pod"
 	})
 	if !s.get("hbase", &corev1.PersistentVolumeClaim{}) {
-		s.t.Error("the claim is gone")
+		s.t.Error("the claim was removed")
 	}
 	s.removePod(p)
 	s.waitForRemoval()
 	s.eventually(func() string {
 		if s.get("hbase", &v1alpha1.Dataset{}) {
-			return "the Dataset is there"
+			return "the Dataset still exists"
 		}
 		return ""
 	})
@@ -193,7 +193,7 @@ func testRuntimeFirst(s *testNamespace) {
 	s.waitForRemoval()
 }
 
-// testCredentials: a Secret is missing, is made, and changes.
+// testCredentials: a Secret is missing, is created, and changes.
 func testCredentials(s *testNamespace) {
 	r := newRuntime("hadoop", "hbase", 0)
 	s.create(r)
@@ -216,12 +216,12 @@ func testCredentials(s *testNamespace) {
 		if result := sync(); len(result.Problems) > 0 || !result.Changed {
 			s.t.Errorf("got %+v", result)
 		}
-		held := &corev1.Secret{}
-		if s.get("hadoop-jindofs-credentials", held); string(held.Data["hadoop__fs.oss.accessKeyId"]) != value || len(held.Data) != 1 {
-			s.t.Error("it holds something else")
+		secret := &corev1.Secret{}
+		if s.get("hadoop-jindofs-credentials", secret); string(secret.Data["hadoop__fs.oss.accessKeyId"]) != value || len(secret.Data) != 1 {
+			s.t.Error("the Secret has wrong data")
 		}
 		if result := sync(); result.Changed {
-			s.t.Error("it writes what it wrote")
+			s.t.Error("the second Sync writes")
 		}
 	}
 }
@@ -231,7 +231,7 @@ func testUnbound(s *testNamespace) {
 	s.create(newRuntime("hadoop", "", 0))
 	s.waitForDataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "add the annotation data.fluid.io/dataset: hbase to the JindoRuntime")
 	if s.get("hbase", &corev1.PersistentVolumeClaim{}) {
-		s.t.Error("there is a claim")
+		s.t.Error("a claim was created")
 	}
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"data.fluid.io/dataset":"hbase"}}}`))
 	s.must(s.admin.Patch(s.t.Context(), &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: s.name, Name: "hadoop"}}, patch))
@@ -239,16 +239,16 @@ func testUnbound(s *testNamespace) {
 	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
 }
 
-// testManyAtOnce: one that is refused hinders no other.
-func testManyAtOnce(s *testNamespace) {
-	refused := newDataset()
-	refused.Name = "refused"
-	refused.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "much"}
-	s.create(refused)
+// testInvalidDataset: an invalid Dataset does not affect others.
+func testInvalidDataset(s *testNamespace) {
+	invalid := newDataset()
+	invalid.Name = "invalid"
+	invalid.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "much"}
+	s.create(invalid)
 	s.createPair()
 	s.eventually(func() string {
 		d := &v1alpha1.Dataset{}
-		if s.get("refused", d); d.Status.Phase != v1alpha1.FailedDatasetPhase {
+		if s.get("invalid", d); d.Status.Phase != v1alpha1.FailedDatasetPhase {
 			return "the phase is " + string(d.Status.Phase)
 		}
 		return ""
@@ -259,7 +259,7 @@ func testSweep(s *testNamespace) {
 	s.createPair()
 	s.must(teardown.Sweep(s.t.Context(), s.deps()))
 	if !s.get("hbase", &corev1.PersistentVolumeClaim{}) || !s.getVolume(&corev1.PersistentVolume{}) {
-		s.t.Error("a living runtime's volume is gone")
+		s.t.Error("the volume of an existing runtime was removed")
 	}
 	lost := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: s.name + "-lost", Labels: map[string]string{
 		names.LabelManagedBy: names.ManagedBy, names.LabelRuntimeNamespace: s.name, names.LabelRuntimeName: "gone",
@@ -272,7 +272,7 @@ func testSweep(s *testNamespace) {
 	s.eventually(func() string {
 		s.must(teardown.Sweep(s.t.Context(), s.deps()))
 		if err := s.admin.Get(s.t.Context(), client.ObjectKeyFromObject(lost), lost); !apierrors.IsNotFound(err) {
-			return fmt.Sprintf("the volume of a runtime that is gone is there: %v", err)
+			return fmt.Sprintf("the volume of a deleted runtime still exists: %v", err)
 		}
 		return ""
 	})

@@ -25,13 +25,12 @@ import (
 	"github.com/jindo-io/jindo/test/apiserver"
 )
 
-// patience of waits.
+// testTimeout bounds waits.
 const testTimeout = time.Minute
 
-// cluster is an API server with the product's kinds and rights, the controller
-// of Datasets with its own account, and nothing else of Kubernetes but a binder
-// of volumes. Who is admin is the test; who is runtimes has the rights of the
-// controller of JindoRuntimes.
+// cluster is an API server with the product's CRDs and RBAC rules, the Dataset
+// controller with its own account, and a binder of volumes. Tests use admin; runtimes
+// has the rights of the JindoRuntime controller.
 type cluster struct {
 	admin, runtimes client.Client
 }
@@ -43,11 +42,11 @@ func startCluster(t *testing.T) *cluster {
 	env := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join(manifests, "crds.yaml")}, ErrorIfCRDPathMissing: true}
 	config, err := env.Start()
 	if err != nil {
-		t.Fatalf("starting etcd and kube-apiserver: %v", err)
+		t.Fatalf("start etcd and kube-apiserver: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := env.Stop(); err != nil {
-			t.Errorf("stopping the kube-apiserver: %v", err)
+			t.Errorf("stop kube-apiserver: %v", err)
 		}
 	})
 	as := func(name string) *rest.Config {
@@ -57,7 +56,7 @@ func startCluster(t *testing.T) *cluster {
 		}
 		added, err := env.AddUser(user, config)
 		if err != nil {
-			t.Fatalf("adding user %s: %v", name, err)
+			t.Fatalf("add user %s: %v", name, err)
 		}
 		return added.Config()
 	}
@@ -80,7 +79,7 @@ func newClient(t *testing.T, config *rest.Config) client.Client {
 	return c
 }
 
-// rights makes the namespace and what gives the controllers their rights.
+// createRBAC creates the system namespace and the RBAC objects of the controllers.
 func (c *cluster) createRBAC(t *testing.T, file string) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -101,7 +100,7 @@ func (c *cluster) createRBAC(t *testing.T, file string) {
 	}
 }
 
-// run starts the controller and the binder until the test ends.
+// run runs the controller and the binder until the test ends.
 func (c *cluster) run(t *testing.T, config *rest.Config) {
 	t.Helper()
 	mgr, err := manager.NewManager(config, "dataset.data.fluid.io", manager.Options{Namespace: "fluid-system"})
@@ -123,13 +122,13 @@ func (c *cluster) run(t *testing.T, config *rest.Config) {
 		cancel()
 		for range 2 {
 			if err := <-ended; err != nil {
-				t.Errorf("running: %v", err)
+				t.Errorf("run: %v", err)
 			}
 		}
 	})
 }
 
-// bind binds claims to volumes as Kubernetes does.
+// bind binds claims to volumes, as Kubernetes does.
 func (c *cluster) bind(ctx context.Context) error {
 	for ctx.Err() == nil {
 		claims := &corev1.PersistentVolumeClaimList{}
@@ -146,7 +145,7 @@ func (c *cluster) bind(ctx context.Context) error {
 	return nil
 }
 
-// bindOne does nothing when somebody was faster: the next turn does it.
+// bindOne ignores errors such as conflicts: bind repeats it.
 func (c *cluster) bindOne(ctx context.Context, pvc *corev1.PersistentVolumeClaim) {
 	pv := &corev1.PersistentVolume{}
 	if c.admin.Get(ctx, types.NamespacedName{Name: pvc.Spec.VolumeName}, pv) != nil || pv.DeletionTimestamp != nil || pv.Spec.ClaimRef == nil {
@@ -163,7 +162,7 @@ func (c *cluster) bindOne(ctx context.Context, pvc *corev1.PersistentVolumeClaim
 	}
 }
 
-// space is one test's namespace.
+// testNamespace is the namespace of a test.
 type testNamespace struct {
 	*cluster
 	t    *testing.T
@@ -210,29 +209,30 @@ func (s *testNamespace) getVolume(pv *corev1.PersistentVolume) bool {
 	return err == nil
 }
 
-// eventually waits for a check that answers nothing more.
+// eventually waits until check returns "".
 func (s *testNamespace) eventually(check func() string) {
 	s.t.Helper()
 	deadline := time.Now().Add(testTimeout)
 	for {
-		why := check()
-		if why == "" {
+		problem := check()
+		if problem == "" {
 			return
 		}
 		if time.Now().After(deadline) {
-			s.t.Fatal(why)
+			s.t.Fatal(problem)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-// dataset waits for a phase and a condition TYPE=STATUS with a text in it.
+// waitForDataset waits for a phase and a condition TYPE=STATUS whose message has
+// text.
 func (s *testNamespace) waitForDataset(phase v1alpha1.DatasetPhase, condition, text string) {
 	s.t.Helper()
 	s.eventually(func() string {
 		d := &v1alpha1.Dataset{}
 		if !s.get("hbase", d) {
-			return "there is no Dataset"
+			return "Dataset not found"
 		}
 		for _, c := range d.Status.Conditions {
 			if d.Status.Phase == phase && string(c.Type)+"="+string(c.Status) == condition && strings.Contains(c.Message, text) {
@@ -243,7 +243,7 @@ func (s *testNamespace) waitForDataset(phase v1alpha1.DatasetPhase, condition, t
 	})
 }
 
-// pair makes the seed's pair and lets its runtime serve.
+// createPair creates the seed's Dataset and runtime and makes the runtime ready.
 func (s *testNamespace) createPair() {
 	s.t.Helper()
 	s.create(newDataset())
@@ -272,7 +272,7 @@ func (s *testNamespace) waitForRemoval() {
 	s.t.Helper()
 	s.eventually(func() string {
 		if s.get("hbase", &corev1.PersistentVolumeClaim{}) || s.getVolume(&corev1.PersistentVolume{}) {
-			return "the volume is there"
+			return "the volume still exists"
 		}
 		return ""
 	})

@@ -11,10 +11,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// maxNote is what an event may say.
+// maxEventMessage is the maximum length of an event's message, in bytes.
 const maxEventMessage = 1000
 
-// conditions of a Dataset, in a fixed order. Those that are not in it are gone.
+// conditions returns all conditions of a Dataset, in a fixed order. Conditions that
+// it does not return are removed.
 func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondition {
 	generation := f.dataset.Generation
 	var all []v1alpha1.DatasetCondition
@@ -51,24 +52,25 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 	return all
 }
 
-// notApplied says what the spec asks for that is not done while it is served.
+// changesNotApplied describes the changes of the spec that are not applied while the
+// Dataset is served; empty if there are none.
 func (f inputs) changesNotApplied(status v1alpha1.DatasetStatus) string {
-	var sentences []string
+	var messages []string
 	if f.volume.NotApplied != "" {
-		sentences = append(sentences, f.volume.NotApplied)
+		messages = append(messages, f.volume.NotApplied)
 	}
 	if len(status.Mounts) > 0 && f.wasBound() && f.invalid == "" {
 		if changed := f.changedMounts(); len(changed) > 0 {
-			sentences = append(sentences, fmt.Sprintf(
-				"spec.mounts: %s changed, and mounts of a Dataset that is served do not change yet: status.mounts says what is in place; delete the JindoRuntime and create it again to mount what the spec says",
+			messages = append(messages, fmt.Sprintf(
+				"spec.mounts: %s changed, which is not supported yet while the Dataset is bound (status.mounts has the current mounts): delete the JindoRuntime and create it again to apply the change",
 				strings.Join(changed, ", ")))
 		}
 	}
-	return strings.Join(sentences, "; ")
+	return strings.Join(messages, "; ")
 }
 
-// keepOthers are the conditions of a Dataset of another kind of runtime, with
-// ours about its deletion.
+// foreignConditions returns the existing conditions of a Dataset that another kind
+// of runtime serves, with the condition DeletionBlocked added.
 func foreignConditions(dataset *v1alpha1.Dataset, f inputs) []v1alpha1.DatasetCondition {
 	var kept []v1alpha1.DatasetCondition
 	for _, c := range dataset.Status.Conditions {
@@ -79,18 +81,18 @@ func foreignConditions(dataset *v1alpha1.Dataset, f inputs) []v1alpha1.DatasetCo
 	return append(kept, condition(v1alpha1.DatasetDeletionBlocked, corev1.ConditionTrue, health.ReasonPodsMountIt, f.deletionBlocked, dataset.Generation))
 }
 
-// merge gives conditions that are as they were their old times.
+// mergeConditions keeps the timestamps of unchanged conditions.
 func mergeConditions(old, conditions []v1alpha1.DatasetCondition, now metav1.Time) []v1alpha1.DatasetCondition {
 	merged := make([]v1alpha1.DatasetCondition, 0, len(conditions))
 	for _, c := range conditions {
-		was := findCondition(old, c.Type)
+		previous := findCondition(old, c.Type)
 		switch {
-		case was == nil || was.Status != c.Status:
+		case previous == nil || previous.Status != c.Status:
 			c.LastTransitionTime, c.LastUpdateTime = now, now
-		case *was == withTimes(c, *was):
-			c = *was
+		case *previous == withTimes(c, *previous):
+			c = *previous
 		default:
-			c.LastTransitionTime, c.LastUpdateTime = was.LastTransitionTime, now
+			c.LastTransitionTime, c.LastUpdateTime = previous.LastTransitionTime, now
 		}
 		merged = append(merged, c)
 	}
@@ -111,18 +113,19 @@ func findCondition(conditions []v1alpha1.DatasetCondition, kind v1alpha1.Dataset
 	return nil
 }
 
-// tell writes an event for each condition that is news. How far a runtime has
-// come is none, nor is what another condition says already.
+// recordEvents records an event for each changed condition that users must know
+// about. The progress of a runtime is not one, nor is a condition that repeats
+// another one.
 func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.DatasetCondition) {
 	for _, c := range after {
-		was := findCondition(before.Status.Conditions, c.Type)
-		if was != nil && was.Status == c.Status && was.Reason == c.Reason && was.Message == c.Message || !recordsEvent(c) {
+		previous := findCondition(before.Status.Conditions, c.Type)
+		if previous != nil && previous.Status == c.Status && previous.Reason == c.Reason && previous.Message == c.Message || !recordsEvent(c) {
 			continue
 		}
 		kind := corev1.EventTypeWarning
 		if c.Type == v1alpha1.DatasetReady && c.Status == corev1.ConditionTrue {
 			kind = corev1.EventTypeNormal
-			if was != nil && was.Status == c.Status {
+			if previous != nil && previous.Status == c.Status {
 				continue
 			}
 		}
@@ -134,6 +137,7 @@ func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.Dat
 	}
 }
 
+// recordsEvent reports whether a change of a condition is recorded as an event.
 func recordsEvent(c v1alpha1.DatasetCondition) bool {
 	switch c.Type {
 	case v1alpha1.DatasetReady:

@@ -14,8 +14,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// delete waits for the pods that mount the Dataset, then removes its volume and
-// lets it go. The runtime, whose own it is to say so, serves nothing then.
+// delete waits until no pod mounts the Dataset, then removes its volume and its
+// finalizer.
 func (r *Reconciler) delete(ctx context.Context, dataset *v1alpha1.Dataset, foreign bool) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(dataset, names.DatasetFinalizer) {
 		return reconcile.Result{}, nil
@@ -27,41 +27,43 @@ func (r *Reconciler) delete(ctx context.Context, dataset *v1alpha1.Dataset, fore
 	if len(users) > 0 {
 		return r.reportBlocked(ctx, dataset, users, foreign)
 	}
-	gone, err := r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
+	removed, err := r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if !gone {
+	if !removed {
 		return reconcile.Result{RequeueAfter: stepInterval}, nil
 	}
 	before := dataset.DeepCopy()
 	controllerutil.RemoveFinalizer(dataset, names.DatasetFinalizer)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Patch(ctx, dataset, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
-		return reconcile.Result{}, fmt.Errorf("removing the finalizer of Dataset %s/%s: %w", dataset.Namespace, dataset.Name, err)
+		return reconcile.Result{}, fmt.Errorf("remove finalizer of Dataset %s/%s: %w", dataset.Namespace, dataset.Name, err)
 	}
-	ctrl.LoggerFrom(ctx).Info("Dataset is gone")
+	ctrl.LoggerFrom(ctx).Info("Dataset deleted")
 	return reconcile.Result{}, nil
 }
 
-// users of the Dataset's own claim; somebody else's of the same name is not.
+// users returns the pods that mount the Dataset's claim. A foreign claim of the same
+// name does not count unless another kind of runtime serves the Dataset.
 func (r *Reconciler) users(ctx context.Context, dataset *v1alpha1.Dataset, foreign bool) ([]string, error) {
-	there, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
-	if err != nil || !there && !foreign {
+	exists, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
+	if err != nil || !exists && !foreign {
 		return nil, err
 	}
 	return datasetvolume.Users(ctx, r.Live, dataset.Namespace, dataset.Name)
 }
 
-// blocked says which pods keep the Dataset, which is served meanwhile.
+// reportBlocked writes which pods block the deletion of the Dataset, which is served
+// meanwhile.
 func (r *Reconciler) reportBlocked(ctx context.Context, dataset *v1alpha1.Dataset, users []string, foreign bool) (reconcile.Result, error) {
-	seen, err := r.readInputs(ctx, dataset)
+	in, err := r.readInputs(ctx, dataset)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	seen.volume = datasetvolume.State{Bound: true}
-	seen.foreign = foreign
-	seen.deletionBlocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is served until nothing does, and deleted then",
+	in.volume = datasetvolume.State{Bound: true}
+	in.foreign = foreign
+	in.deletionBlocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is deleted when no pod mounts it",
 		datasetvolume.PodsMount(users), dataset.Name)
-	return reconcile.Result{RequeueAfter: blockedInterval}, r.writeStatus(ctx, dataset, seen)
+	return reconcile.Result{RequeueAfter: blockedInterval}, r.writeStatus(ctx, dataset, in)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// TestVolumesOfOthers are left alone.
-func TestVolumesOfOthers(t *testing.T) {
+// TestForeignVolumes: foreign volumes of the same name are not changed.
+func TestForeignVolumes(t *testing.T) {
 	for _, object := range []client.Object{
 		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "hbase", Namespace: namespace}},
 		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "default-hbase"}},
@@ -23,20 +23,20 @@ func TestVolumesOfOthers(t *testing.T) {
 		s.settle()
 		s.makeReady("hadoop")
 		s.settle()
-		s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/VolumeConflict: was not made for this Dataset")
+		s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/VolumeConflict: does not belong to this Dataset")
 		s.delete(newDataset())
 		s.settle()
 		if s.get(hbase, &v1alpha1.Dataset{}) {
-			t.Error("the Dataset is there")
+			t.Error("the Dataset still exists")
 		}
 		if err := s.c.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
-			t.Errorf("somebody else's is gone: %v", err)
+			t.Errorf("the foreign object was removed: %v", err)
 		}
 	}
 }
 
-// TestReleasedVolume: a claim was deleted by hand and is made again; the volume
-// is kept back for the old one.
+// TestReleasedVolume: a claim is deleted manually and created again while the volume
+// still refers to the old claim.
 func TestReleasedVolume(t *testing.T) {
 	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
@@ -48,7 +48,7 @@ func TestReleasedVolume(t *testing.T) {
 	s.reconcile()
 	pv := &corev1.PersistentVolume{}
 	if s.get(types.NamespacedName{Name: "default-hbase"}, pv); pv.Spec.ClaimRef.UID == "claim-uid" && !s.get(hbase, pvc) {
-		t.Error("it is kept for a claim that is gone")
+		t.Error("the volume still refers to the deleted claim")
 	}
 	s.settle()
 	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
@@ -70,23 +70,23 @@ func TestDeletion(t *testing.T) {
 		t.Errorf("%d events", n)
 	}
 	if result := s.reconcile(); result.RequeueAfter == 0 || result.RequeueAfter > 30*time.Second {
-		t.Errorf("it looks again after %s", result.RequeueAfter)
+		t.Errorf("requeued after %s", result.RequeueAfter)
 	}
 	s.checkVolume("hadoop")
 	s.delete(pod("reader", "hbase", ""))
 	s.settle()
 	if s.get(hbase, &v1alpha1.Dataset{}) || s.get(hbase, &corev1.PersistentVolumeClaim{}) || s.get(types.NamespacedName{Name: "default-hbase"}, &corev1.PersistentVolume{}) {
-		t.Error("something is left")
+		t.Error("objects left")
 	}
 }
 
-// TestStuckVolumes: what Kubernetes does not let go of although no pod uses it.
+// TestStuckVolumes: Kubernetes does not remove its finalizers from unused objects.
 func TestStuckVolumes(t *testing.T) {
 	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
 	for _, object := range []client.Object{&corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}} {
 		name, finalizer := hbase, "kubernetes.io/pvc-protection"
-		if _, is := object.(*corev1.PersistentVolume); is {
+		if _, ok := object.(*corev1.PersistentVolume); ok {
 			name, finalizer = types.NamespacedName{Name: "default-hbase"}, "kubernetes.io/pv-protection"
 		}
 		s.get(name, object)
@@ -96,16 +96,16 @@ func TestStuckVolumes(t *testing.T) {
 	s.delete(newDataset())
 	s.settle()
 	if !s.get(hbase, &v1alpha1.Dataset{}) {
-		t.Fatal("it did not wait for Kubernetes")
+		t.Fatal("finalizers were removed too early")
 	}
 	s.r.ProtectionTimeout = time.Nanosecond
 	s.settle()
 	if s.get(hbase, &v1alpha1.Dataset{}) {
-		t.Error("it waits for ever")
+		t.Error("the Dataset still exists")
 	}
 }
 
-// TestOtherRuntimes are not ours to touch.
+// TestOtherRuntimes: Datasets of other kinds of runtimes are not changed.
 func TestOtherRuntimes(t *testing.T) {
 	d := newDataset()
 	d.Finalizers = []string{names.DatasetFinalizer}
@@ -119,18 +119,18 @@ func TestOtherRuntimes(t *testing.T) {
 	s.settle()
 	got := s.dataset().Status
 	if len(got.Conditions) != 2 || got.Runtimes[0].Type != "alluxio" {
-		t.Errorf("the status is %+v", got)
+		t.Errorf("status %+v", got)
 	}
 	s.delete(pod("reader", "hbase", ""))
 	s.settle()
 	if s.get(hbase, &v1alpha1.Dataset{}) {
-		t.Error("it is there")
+		t.Error("the Dataset still exists")
 	}
 }
 
-// TestLeavingRuntime: while the runtime waits for pods it serves, then it does
-// not, and the Dataset makes nothing anew for it.
-func TestLeavingRuntime(t *testing.T) {
+// TestTerminatingRuntime: a terminating runtime serves until its volume is removed,
+// and the Dataset does not create it again.
+func TestTerminatingRuntime(t *testing.T) {
 	runtime := newRuntime("hadoop", "hbase", 1)
 	s := newTestbed(t, newDataset(), runtime)
 	s.settle()
@@ -147,9 +147,9 @@ func TestLeavingRuntime(t *testing.T) {
 	s.settle()
 	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: is being deleted")
 	if s.get(hbase, pvc) {
-		t.Error("the claim is made anew")
+		t.Error("the claim was created again")
 	}
 	if status := s.dataset().Status; len(status.Runtimes)+len(status.Mounts)+len(status.CacheStates) > 0 || status.HCFSStatus != nil {
-		t.Errorf("the status is %+v", status)
+		t.Errorf("status %+v", status)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// Reasons of the condition Ready, in the order in which they are looked for.
+// Reasons of the condition Ready, in order of precedence.
 const (
 	reasonSpecInvalid      = health.ReasonSpecInvalid
 	reasonNotBound         = health.ReasonNotBound
@@ -23,42 +23,43 @@ const (
 	reasonReady            = health.ReasonDatasetReady
 )
 
-// facts are what a status is made of.
+// inputs are the inputs of a Dataset's status.
 type inputs struct {
 	dataset  *v1alpha1.Dataset
 	others   []*v1alpha1.Dataset
 	runtimes []*v1alpha1.JindoRuntime
-	// runtime that serves it; nil when none does.
+	// runtime is the runtime that serves the Dataset; nil if there is none.
 	runtime *v1alpha1.JindoRuntime
-	// leaving: the runtime is being deleted and its volume is gone.
+	// runtimeTerminating reports that the runtime is being deleted and the volume
+	// has been removed.
 	runtimeTerminating bool
-	// foreign: a runtime of another kind serves it.
+	// foreign reports that another kind of runtime serves the Dataset.
 	foreign bool
 	plan    plan.Plan
 	volume  datasetvolume.State
-	// Sentences; empty when there is nothing to say.
+	// Messages for users; empty if they do not apply.
 	invalid, leftover, deletionBlocked string
 }
 
-// bound holds for a Dataset that a runtime serves.
+// bound reports whether a runtime serves the Dataset.
 func (f inputs) bound() bool { return f.runtime != nil && !f.runtimeTerminating }
 
-// wasBound holds for a Dataset that has been served.
+// wasBound reports whether a runtime has served the Dataset before.
 func (f inputs) wasBound() bool {
 	status := f.dataset.Status
 	return status.Phase == v1alpha1.BoundDatasetPhase || status.Phase == v1alpha1.FailedDatasetPhase && len(status.Mounts) > 0
 }
 
-// unbound says what to write so that a runtime serves the Dataset.
+// unboundMessage tells the user how to bind the Dataset to a runtime.
 func (f inputs) unboundMessage() string {
 	name := f.dataset.Name
 	if f.runtimeTerminating {
-		return fmt.Sprintf("JindoRuntime %q, which served it, is being deleted: create a JindoRuntime %q to serve it again", f.runtime.Name, name)
+		return fmt.Sprintf("JindoRuntime %q is being deleted: create a JindoRuntime %q to bind the Dataset again", f.runtime.Name, name)
 	}
-	text := fmt.Sprintf("no JindoRuntime serves it: create a JindoRuntime %q, or name the Dataset in another one's annotation %s: %s",
+	text := fmt.Sprintf("not bound to a JindoRuntime: create a JindoRuntime %q, or add the annotation %s: %s to another one",
 		name, v1alpha1.DatasetAnnotation, name)
-	if near := f.likelyRuntime(); near != nil {
-		text = plan.UnboundReason(f.dataset, near)
+	if likely := f.likelyRuntime(); likely != nil {
+		text = plan.UnboundReason(f.dataset, likely)
 	}
 	if f.leftover != "" {
 		text += "; " + f.leftover
@@ -66,32 +67,35 @@ func (f inputs) unboundMessage() string {
 	return text
 }
 
-// nearest is the runtime that is most likely meant: the oldest that names no
-// Dataset and serves none, else the oldest that names one that is not there.
+// likelyRuntime returns the runtime that most likely is to serve the Dataset: the
+// oldest one without a Dataset and without the annotation, or else the oldest one
+// whose annotation names a Dataset that does not exist. It returns nil if there is
+// none.
 func (f inputs) likelyRuntime() *v1alpha1.JindoRuntime {
-	var near *v1alpha1.JindoRuntime
+	var likely *v1alpha1.JindoRuntime
 	annotated := func(r *v1alpha1.JindoRuntime) bool { _, ok := r.Annotations[v1alpha1.DatasetAnnotation]; return ok }
 	for _, r := range f.runtimes {
 		if r.DeletionTimestamp != nil || plan.Find(f.others, r) != nil {
 			continue
 		}
 		switch {
-		case near == nil, annotated(near) && !annotated(r):
-			near = r
-		case annotated(near) == annotated(r) && r.CreationTimestamp.Before(&near.CreationTimestamp):
-			near = r
+		case likely == nil, annotated(likely) && !annotated(r):
+			likely = r
+		case annotated(likely) == annotated(r) && r.CreationTimestamp.Before(&likely.CreationTimestamp):
+			likely = r
 		}
 	}
-	return near
+	return likely
 }
 
-// problem is the reason why a Dataset is not ready; empty for one that is.
+// notReadyReason returns the reason why a Dataset is not ready; empty if it is.
 func notReadyReason(f inputs) string {
 	reason, _ := f.notReady()
 	return reason
 }
 
-// problem answers why a Dataset is not ready: a reason, and a sentence.
+// notReady returns the reason and a message why a Dataset is not ready, both empty
+// if it is ready.
 func (f inputs) notReady() (reason, message string) {
 	switch {
 	case f.invalid != "":
@@ -142,13 +146,14 @@ func (f inputs) pendingMounts() string {
 	return ""
 }
 
-// runtimeNotReady says which part of the runtime is not ready. A Dataset that
-// was ready stays so while some of each part are.
+// notReadyComponents returns a message with the components of the runtime that are
+// not ready; empty if there are none. For a Dataset that was bound before, a
+// partially ready component counts as ready.
 func (f inputs) notReadyComponents() string {
 	r := f.runtime
 	result := health.EvaluateRuntime(r)
 	if invalid, found := result.Find(string(v1alpha1.RuntimeSpecValid)); found {
-		return fmt.Sprintf("JindoRuntime %s is refused: %s", r.Name, invalid.Message)
+		return fmt.Sprintf("the spec of JindoRuntime %s is invalid: %s", r.Name, invalid.Message)
 	}
 	var parts []string
 	part := func(name string, disabled bool, phase v1alpha1.RuntimePhase, ready, desired int32, reason string) {
@@ -159,7 +164,7 @@ func (f inputs) notReadyComponents() string {
 		text := count + " " + name + " are ready"
 		switch {
 		case strings.HasPrefix(reason, count):
-			text = reason // which begins with the same count
+			text = reason // starts with the same count
 		case reason != "":
 			text += " (" + reason + ")"
 		}
@@ -175,30 +180,31 @@ func (f inputs) notReadyComponents() string {
 	return fmt.Sprintf("JindoRuntime %s is not ready: %s", r.Name, strings.Join(parts, ", "))
 }
 
-// missingMounts are those of the plan that the runtime has not in place. A
-// Dataset that was served has those that its status says.
+// missingMounts returns the paths of the plan's mounts that the runtime has not
+// mounted. A Dataset that was bound before keeps the mounts of its status.
 func (f inputs) missingMounts() []string {
 	if f.wasBound() {
 		return nil
 	}
 	var missing []string
 	for _, m := range f.plan.Mounts {
-		there := slices.ContainsFunc(f.runtime.Status.Mounts, func(have v1alpha1.Mount) bool {
+		mounted := slices.ContainsFunc(f.runtime.Status.Mounts, func(have v1alpha1.Mount) bool {
 			return have.Path == m.Path && sameStore(have.MountPoint, m.URI)
 		})
-		if !there {
+		if !mounted {
 			missing = append(missing, m.Path)
 		}
 	}
 	return missing
 }
 
+// sameStore reports whether two mount points are equal except for trailing slashes.
 func sameStore(a, b string) bool { return strings.TrimRight(a, "/") == strings.TrimRight(b, "/") }
 
 func unsupported(p plan.Plan) string {
-	var sentences []string
+	var messages []string
 	for _, problem := range p.Problems {
-		sentences = append(sentences, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
+		messages = append(messages, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
 	}
-	return strings.Join(sentences, "; ")
+	return strings.Join(messages, "; ")
 }

@@ -1,12 +1,11 @@
-// Package dataset reconciles Datasets: it makes the volume that pods use once a
-// JindoRuntime serves one, and says in the status how things stand.
+// Package dataset reconciles Datasets: it creates the volume of a Dataset that a
+// JindoRuntime serves, and reports the state in the Dataset's status.
 //
-// It alone writes a Dataset's status, and the figures in it are the runtime's.
-// What the status says is derived from what is there at each turn, so a status
-// that was lost comes back; where nothing changed nothing is written. A Dataset
-// that pods mount is deleted when they are gone, and named pods are the only
-// thing that it ever waits for without limit. Datasets that runtimes of other
-// kinds serve are left alone.
+// It is the only writer of a Dataset's status and copies usage figures from the
+// runtime's status. Each reconciliation derives the whole status from the observed
+// objects, so a lost status is restored, and writes only changes. The deletion of a
+// Dataset waits without limit only for pods that mount it, which a condition names.
+// Datasets that other kinds of runtimes serve are not changed.
 package dataset
 
 import (
@@ -34,36 +33,37 @@ import (
 )
 
 const (
-	// timeout of one turn.
+	// timeout is the timeout of one reconciliation.
 	timeout = time.Minute
-	// again is when a Dataset that is not ready is looked at without a reason.
+	// retryInterval is the requeue interval of a Dataset that is not ready.
 	retryInterval = time.Minute
-	// conflictAgain is time for a cache to catch up.
+	// conflictInterval is the requeue interval after a conflict: time for the cache
+	// to catch up.
 	conflictInterval = 500 * time.Millisecond
-	// soon is when our own steps are followed up.
+	// stepInterval is the requeue interval while a step is in progress.
 	stepInterval = 2 * time.Second
-	// blockedAgain is when the pods that keep a Dataset are looked for again.
+	// blockedInterval is the requeue interval while pods block a step.
 	blockedInterval = 5 * time.Second
 )
 
-// Reconciler of Datasets.
+// Reconciler reconciles Datasets.
 type Reconciler struct {
 	// Client reads from caches and writes.
 	Client client.Client
-	// Live reads past caches.
+	// Live reads from the API server, not from a cache.
 	Live client.Reader
-	// Recorder of events.
+	// Recorder records events.
 	Recorder events.EventRecorder
-	// SystemNamespace is where the product runs.
+	// SystemNamespace is the namespace of the controllers.
 	SystemNamespace string
-	// Patience before the protection of a volume that no pod uses is taken
-	// away; datasetvolume.DefaultPatience when it is 0.
+	// ProtectionTimeout is how long to wait before the protection finalizer of an
+	// unused volume is removed; 0 selects datasetvolume.DefaultProtectionTimeout.
 	ProtectionTimeout time.Duration
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
 
-// SetupWithManager starts the controller with the manager.
+// SetupWithManager registers the controller with the manager.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	ours := builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool {
 		return o.GetLabels()[names.LabelManagedBy] == names.ManagedBy
@@ -75,17 +75,17 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.PersistentVolume{}, handler.EnqueueRequestsFromMapFunc(datasetOfVolume), ours).
 		Complete(r)
 	if err != nil {
-		return fmt.Errorf("setting up the controller of Datasets: %w", err)
+		return fmt.Errorf("set up the Dataset controller: %w", err)
 	}
 	return nil
 }
 
-// datasetsOfNamespace are those of a runtime's namespace: the one it serves,
-// and those that it might.
+// datasetsOfNamespace returns requests for all Datasets in a runtime's namespace: the
+// runtime may serve any of them.
 func (r *Reconciler) datasetsOfNamespace(ctx context.Context, runtime client.Object) []reconcile.Request {
 	datasets := &v1alpha1.DatasetList{}
 	if err := r.Client.List(ctx, datasets, client.InNamespace(runtime.GetNamespace())); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "listing the Datasets that a JindoRuntime may serve", "runtime", client.ObjectKeyFromObject(runtime))
+		ctrl.LoggerFrom(ctx).Error(err, "list Datasets in the namespace of a JindoRuntime", "runtime", client.ObjectKeyFromObject(runtime))
 		return nil
 	}
 	requests := make([]reconcile.Request, 0, len(datasets.Items))
@@ -103,8 +103,8 @@ func datasetOfVolume(_ context.Context, object client.Object) []reconcile.Reques
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: pv.Spec.ClaimRef.Namespace, Name: pv.Spec.ClaimRef.Name}}}
 }
 
-// Reconcile brings one Dataset up to date. That a cache was behind, or that the
-// namespace is on its way out, is no failure: the next turn sees more.
+// Reconcile implements reconcile.Reconciler. A conflict, after which the cache
+// catches up, or a terminating namespace is not an error: the request is requeued.
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -129,7 +129,7 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 		controllerutil.AddFinalizer(dataset, names.DatasetFinalizer)
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 		if err := r.Client.Patch(ctx, dataset, patch, client.FieldOwner(names.FieldManager)); err != nil {
-			return reconcile.Result{}, client.IgnoreNotFound(wrap(err, "adding the finalizer to Dataset %s", request.NamespacedName))
+			return reconcile.Result{}, client.IgnoreNotFound(wrap(err, "add finalizer to Dataset %s", request.NamespacedName))
 		}
 	}
 	switch {
@@ -138,110 +138,111 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 	case foreign:
 		return reconcile.Result{}, nil
 	}
-	seen, result, err := r.observe(ctx, dataset)
+	in, result, err := r.observe(ctx, dataset)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return result, r.writeStatus(ctx, dataset, seen)
+	return result, r.writeStatus(ctx, dataset, in)
 }
 
-// servedByOthers holds for a Dataset that a runtime of another kind serves.
+// servedByOtherRuntime reports whether another kind of runtime serves the Dataset.
 func servedByOtherRuntime(dataset *v1alpha1.Dataset) bool {
 	return slices.ContainsFunc(dataset.Status.Runtimes, func(r v1alpha1.Runtime) bool {
 		return r.Type != "" && r.Type != v1alpha1.JindoRuntimeType
 	})
 }
 
-// look gathers what the status is about, and makes or removes the volume.
+// observe reads the inputs of the status, and creates or removes the volume.
 func (r *Reconciler) observe(ctx context.Context, dataset *v1alpha1.Dataset) (inputs, reconcile.Result, error) {
-	seen, err := r.readInputs(ctx, dataset)
+	in, err := r.readInputs(ctx, dataset)
 	if err != nil {
 		return inputs{}, reconcile.Result{}, err
 	}
-	runtime := seen.runtime
+	runtime := in.runtime
 	switch {
-	case seen.invalid != "" || len(seen.plan.Mounts) == 0 && runtime != nil:
-		return seen, reconcile.Result{}, nil // what serves goes on serving
+	case in.invalid != "" || len(in.plan.Mounts) == 0 && runtime != nil:
+		return in, reconcile.Result{}, nil // keep the current volume
 	case runtime == nil:
-		return r.withoutRuntime(ctx, dataset, seen)
+		return r.withoutRuntime(ctx, dataset, in)
 	case runtime.DeletionTimestamp != nil:
-		return r.withTerminatingRuntime(ctx, dataset, seen)
+		return r.withTerminatingRuntime(ctx, dataset, in)
 	}
-	seen.volume, err = r.volumes().Ensure(ctx, dataset, runtime)
+	in.volume, err = r.volumes().Ensure(ctx, dataset, runtime)
 	if err != nil {
 		return inputs{}, reconcile.Result{}, err
 	}
 	result := reconcile.Result{}
-	if !seen.volume.Bound || seen.volume.NotApplied != "" || notReadyReason(seen) != "" {
+	if !in.volume.Bound || in.volume.NotApplied != "" || notReadyReason(in) != "" {
 		result.RequeueAfter = retryInterval
 	}
-	if seen.volume.Waiting != "" {
+	if in.volume.Waiting != "" {
 		result.RequeueAfter = stepInterval
 	}
-	return seen, result, nil
+	return in, result, nil
 }
 
-// gather reads, out of caches, the runtimes and Datasets of the namespace.
+// readInputs reads the runtimes and Datasets of the namespace from caches.
 func (r *Reconciler) readInputs(ctx context.Context, dataset *v1alpha1.Dataset) (inputs, error) {
-	seen := inputs{dataset: dataset, invalid: validate(dataset)}
+	in := inputs{dataset: dataset, invalid: validate(dataset)}
 	runtimes, datasets := &v1alpha1.JindoRuntimeList{}, &v1alpha1.DatasetList{}
 	if err := r.Client.List(ctx, runtimes, client.InNamespace(dataset.Namespace)); err != nil {
-		return inputs{}, fmt.Errorf("listing JindoRuntimes of namespace %s: %w", dataset.Namespace, err)
+		return inputs{}, fmt.Errorf("list JindoRuntimes in namespace %s: %w", dataset.Namespace, err)
 	}
 	if err := r.Client.List(ctx, datasets, client.InNamespace(dataset.Namespace)); err != nil {
-		return inputs{}, fmt.Errorf("listing Datasets of namespace %s: %w", dataset.Namespace, err)
+		return inputs{}, fmt.Errorf("list Datasets in namespace %s: %w", dataset.Namespace, err)
 	}
 	for i := range runtimes.Items {
-		seen.runtimes = append(seen.runtimes, &runtimes.Items[i])
+		in.runtimes = append(in.runtimes, &runtimes.Items[i])
 	}
 	for i := range datasets.Items {
-		seen.others = append(seen.others, &datasets.Items[i])
+		in.others = append(in.others, &datasets.Items[i])
 	}
-	seen.runtime = plan.Serving(dataset, seen.runtimes)
-	seen.plan = mountPlan(dataset, seen.runtime)
-	return seen, nil
+	in.runtime = plan.Serving(dataset, in.runtimes)
+	in.plan = mountPlan(dataset, in.runtime)
+	return in, nil
 }
 
-// withoutRuntime removes the volume of a runtime that has gone or serves
-// another Dataset now.
-func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Dataset, seen inputs) (inputs, reconcile.Result, error) {
-	users, gone, err := r.removeUnused(ctx, dataset)
+// withoutRuntime removes the volume of a runtime that was deleted or now serves
+// another Dataset.
+func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Dataset, in inputs) (inputs, reconcile.Result, error) {
+	users, removed, err := r.removeUnused(ctx, dataset)
 	if err != nil {
 		return inputs{}, reconcile.Result{}, err
 	}
-	if gone {
-		return seen, reconcile.Result{}, nil
+	if removed {
+		return in, reconcile.Result{}, nil
 	}
 	if len(users) > 0 {
-		seen.leftover = fmt.Sprintf("%s the volume of a runtime that serves it no more, which is removed once nothing does", datasetvolume.PodsMount(users))
-		return seen, reconcile.Result{RequeueAfter: blockedInterval}, nil
+		in.leftover = fmt.Sprintf("%s the volume of the previous runtime, which is removed when no pod mounts it", datasetvolume.PodsMount(users))
+		return in, reconcile.Result{RequeueAfter: blockedInterval}, nil
 	}
-	return seen, reconcile.Result{RequeueAfter: stepInterval}, nil
+	return in, reconcile.Result{RequeueAfter: stepInterval}, nil
 }
 
-// withLeavingRuntime leaves the volume to the runtime's own deletion, which
-// waits for the pods that mount it and serves them meanwhile.
-func (r *Reconciler) withTerminatingRuntime(ctx context.Context, dataset *v1alpha1.Dataset, seen inputs) (inputs, reconcile.Result, error) {
-	there, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
+// withTerminatingRuntime keeps the volume: the deletion of the runtime removes it
+// after the pods that mount it have been deleted.
+func (r *Reconciler) withTerminatingRuntime(ctx context.Context, dataset *v1alpha1.Dataset, in inputs) (inputs, reconcile.Result, error) {
+	exists, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
 	if err != nil {
 		return inputs{}, reconcile.Result{}, err
 	}
-	seen.volume.Bound = there
-	seen.runtimeTerminating = !there
-	return seen, reconcile.Result{RequeueAfter: blockedInterval}, nil
+	in.volume.Bound = exists
+	in.runtimeTerminating = !exists
+	return in, reconcile.Result{RequeueAfter: blockedInterval}, nil
 }
 
-func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset) (users []string, gone bool, err error) {
-	there, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
-	if err != nil || !there {
-		return nil, !there, err
+// removeUnused removes the volume unless pods mount it, and returns these pods.
+func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset) (users []string, removed bool, err error) {
+	exists, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
+	if err != nil || !exists {
+		return nil, !exists, err
 	}
 	users, err = datasetvolume.Users(ctx, r.Live, dataset.Namespace, dataset.Name)
 	if err != nil || len(users) > 0 {
 		return users, false, err
 	}
-	gone, err = r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
-	return nil, gone, err
+	removed, err = r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
+	return nil, removed, err
 }
 
 func (r *Reconciler) volumes() datasetvolume.Volumes {

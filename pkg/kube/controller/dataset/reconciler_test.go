@@ -23,13 +23,13 @@ func TestBinding(t *testing.T) {
 	s.settle()
 	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/RuntimeNotReady: JindoRuntime hadoop is not ready", "SpecValid=True/Valid", "-NotReady", "-ChangeNotApplied")
 	if n := s.countEvents("not ready"); n > 0 {
-		t.Errorf("%d events about a runtime that starts", n)
+		t.Errorf("%d events while the runtime starts, want 0", n)
 	}
 	s.makeReady("hadoop")
 	s.settle()
 	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountsReady=True/MountsAnswer", "-NotReady", "-ChangeNotApplied", "-DeletionBlocked", "-MountUnsupported")
 	if n := s.countEvents("serves it"); n != 1 {
-		t.Errorf("%d events that it is served", n)
+		t.Errorf("%d events about the bound Dataset, want 1", n)
 	}
 	d := s.dataset()
 	status := d.Status
@@ -37,7 +37,7 @@ func TestBinding(t *testing.T) {
 		t.Errorf("runtimes: %+v", status.Runtimes)
 	}
 	if status.UfsTotal != "1.00GiB" || status.FileNum != "7" || status.CacheStates["cached"] != "0.00B" || status.HCFSStatus.Endpoint != "hadoop-jindofs-master-0.default:18004" {
-		t.Errorf("figures: %+v", status)
+		t.Errorf("usage: %+v", status)
 	}
 	if len(status.Mounts) != 1 || status.Mounts[0].Path != "/hadoop" || len(status.Mounts[0].Options) != 1 {
 		t.Errorf("mounts: %+v", status.Mounts)
@@ -48,24 +48,24 @@ func TestBinding(t *testing.T) {
 	s.checkVolume("hadoop")
 }
 
-// volume checks what pods use.
+// checkVolume checks the claim and the volume of the Dataset.
 func (s *testbed) checkVolume(runtime string) {
 	s.t.Helper()
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
 	if !s.get(hbase, pvc) || !s.get(types.NamespacedName{Name: "default-hbase"}, pv) {
-		s.t.Fatal("there is no claim, or no volume")
+		s.t.Fatal("claim or volume not found")
 	}
 	csi := pv.Spec.CSI
 	if csi.Driver != names.Driver || csi.VolumeHandle != "default-hbase" || !csi.ReadOnly || csi.NodePublishSecretRef.Name != runtime+"-jindofs-fuse" ||
 		csi.VolumeAttributes[names.AttributeRuntimeName] != runtime || csi.VolumeAttributes[names.AttributeNodeSelectorKey] != "fluid.io/f-default-"+runtime ||
 		csi.VolumeAttributes[names.AttributeMountType] != "jindo" || csi.VolumeAttributes[names.AttributeCleanPolicy] != "OnRuntimeDeleted" {
-		s.t.Errorf("the volume is %+v", csi)
+		s.t.Errorf("volume %+v", csi)
 	}
 	if pv.Spec.ClaimRef.Name != "hbase" || pv.Spec.StorageClassName != "fluid" || pv.Spec.Capacity.Storage().String() != "100Gi" || pv.Spec.AccessModes[0] != corev1.ReadOnlyMany {
-		s.t.Errorf("the volume is %+v", pv.Spec)
+		s.t.Errorf("volume %+v", pv.Spec)
 	}
 	if pvc.Spec.VolumeName != "default-hbase" || *pvc.Spec.StorageClassName != "fluid" || pvc.Labels["fluid.io/s-default-hbase"] != "true" || pvc.Labels["fluid.io/dataset-id"] == "" || len(pvc.OwnerReferences) != 1 {
-		s.t.Errorf("the claim is %+v", pvc)
+		s.t.Errorf("claim %+v", pvc)
 	}
 }
 
@@ -83,20 +83,21 @@ func TestIdleWritesNothing(t *testing.T) {
 	}
 }
 
-// TestQuietFailures: what the next turn mends is not reported.
-func TestQuietFailures(t *testing.T) {
+// TestTransientErrors: errors that the next reconciliation resolves are not
+// returned.
+func TestTransientErrors(t *testing.T) {
 	resource := schema.GroupResource{Resource: "datasets"}
 	terminating := apierrors.NewForbidden(resource, "hbase", errors.New("the namespace is being terminated"))
 	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
 	for _, test := range []struct {
-		name  string
-		err   error
-		quiet bool
+		name      string
+		err       error
+		transient bool
 	}{
 		{"conflict", apierrors.NewConflict(resource, "hbase", errors.New("older")), true},
-		{"the namespace goes", terminating, true},
+		{"terminating namespace", terminating, true},
 		{"forbidden", apierrors.NewForbidden(resource, "hbase", errors.New("no")), false},
-		{"away", apierrors.NewServiceUnavailable("away"), false},
+		{"unavailable", apierrors.NewServiceUnavailable("unavailable"), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newTestbed(t, newDataset())
@@ -106,14 +107,14 @@ func TestQuietFailures(t *testing.T) {
 				},
 			})
 			result, err := s.r.Reconcile(t.Context(), reconcile.Request{NamespacedName: hbase})
-			if quiet := err == nil && result.RequeueAfter > 0; quiet != test.quiet {
+			if transient := err == nil && result.RequeueAfter > 0; transient != test.transient {
 				t.Errorf("got %+v, %v", result, err)
 			}
 		})
 	}
 }
 
-// TestLostStatus: everything is found again.
+// TestLostStatus: a lost status is restored.
 func TestLostStatus(t *testing.T) {
 	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
@@ -136,9 +137,9 @@ func TestUnbound(t *testing.T) {
 	s.settle()
 	s.checkStatus(v1alpha1.NotBoundDatasetPhase, `Ready=False/NotBound: create a JindoRuntime "hbase"`)
 	if n := s.countEvents("create a JindoRuntime"); n != 1 {
-		t.Errorf("%d events say what to create", n)
+		t.Errorf("%d events with the advice, want 1", n)
 	}
-	// The seed's pair: the line that is missing is printed.
+	// For the seed's pair, the message has the missing annotation.
 	s.create(newRuntime("hadoop", "", 1))
 	s.settle()
 	s.makeReady("hadoop")
@@ -146,10 +147,10 @@ func TestUnbound(t *testing.T) {
 	const line = "annotation data.fluid.io/dataset: hbase"
 	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: "+line)
 	if n := s.countEvents(line); n != 1 {
-		t.Errorf("%d events print the line", n)
+		t.Errorf("%d events with the annotation, want 1", n)
 	}
 	if d := s.dataset(); len(d.Status.Runtimes) > 0 || d.Status.HCFSStatus != nil || s.get(hbase, &corev1.PersistentVolumeClaim{}) {
-		t.Errorf("something serves it: %+v", d.Status)
+		t.Errorf("the Dataset is bound: %+v", d.Status)
 	}
 	r := &v1alpha1.JindoRuntime{}
 	s.get(types.NamespacedName{Namespace: namespace, Name: "hadoop"}, r)
@@ -157,17 +158,17 @@ func TestUnbound(t *testing.T) {
 	s.update(r)
 	s.settle()
 	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
-	// And the line is taken away again: the volume goes with it.
+	// When the annotation is removed, so is the volume.
 	s.get(types.NamespacedName{Namespace: namespace, Name: "hadoop"}, r)
 	r.Annotations = nil
 	s.update(r)
 	s.create(pod("reader", "hbase", corev1.PodRunning))
 	s.settle()
-	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: pod reader mounts the volume of a runtime that serves it no more")
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: pod reader mounts the volume of the previous runtime")
 	s.delete(pod("reader", "hbase", ""))
 	s.settle()
 	if s.get(hbase, &corev1.PersistentVolumeClaim{}) || s.get(types.NamespacedName{Name: "default-hbase"}, &corev1.PersistentVolume{}) {
-		t.Error("the volume is there")
+		t.Error("the volume still exists")
 	}
 	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: "+line)
 }
@@ -176,38 +177,38 @@ func TestOlderRuntimeWins(t *testing.T) {
 	s := newTestbed(t, newDataset(), newRuntime("hbase", "", 2), newRuntime("hadoop", "hbase", 1))
 	s.settle()
 	if got := s.dataset().Status.Runtimes; len(got) != 1 || got[0].Name != "hadoop" {
-		t.Errorf("served by %+v", got)
+		t.Errorf("runtimes %+v", got)
 	}
 	s.checkVolume("hadoop")
 }
 
-func TestRefusedSpec(t *testing.T) {
+func TestInvalidSpec(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*v1alpha1.Dataset)
-		says   string
+		want   string
 	}{
 		{"no mounts", func(d *v1alpha1.Dataset) { d.Spec.Mounts = nil }, "at least one mount"},
 		{"no endpoint", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].Options = nil }, "fs.oss.endpoint"},
 		{"no size", func(d *v1alpha1.Dataset) {
 			d.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "much"}
-		}, `"much" is no size`},
+		}, `invalid quantity "much"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d := newDataset()
 			test.change(d)
 			s := newTestbed(t, d, newRuntime("hadoop", "hbase", 1))
 			s.settle()
-			s.checkStatus(v1alpha1.FailedDatasetPhase, "SpecValid=False/SpecInvalid: "+test.says, "Ready=False/SpecInvalid: "+test.says, "NotReady=True/DatasetFailedToSetup: "+test.says)
-			if n := s.countEvents(test.says); n != 1 {
+			s.checkStatus(v1alpha1.FailedDatasetPhase, "SpecValid=False/SpecInvalid: "+test.want, "Ready=False/SpecInvalid: "+test.want, "NotReady=True/DatasetFailedToSetup: "+test.want)
+			if n := s.countEvents(test.want); n != 1 {
 				t.Errorf("%d events", n)
 			}
 			if s.get(hbase, &corev1.PersistentVolumeClaim{}) {
-				t.Error("there is a claim")
+				t.Error("a claim was created")
 			}
-			mended := s.dataset()
-			mended.Spec, mended.Annotations = newDataset().Spec, nil
-			s.update(mended)
+			fixed := s.dataset()
+			fixed.Spec, fixed.Annotations = newDataset().Spec, nil
+			s.update(fixed)
 			s.makeReady("hadoop")
 			s.settle()
 			s.checkStatus(v1alpha1.BoundDatasetPhase, "SpecValid=True/Valid", "Ready=True/DatasetReady", "-NotReady")
@@ -235,7 +236,7 @@ func TestUnsupportedMounts(t *testing.T) {
 	s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/MountUnsupported: hdfs://", "MountUnsupported=True/MountUnsupported")
 }
 
-// TestMountsFailAndRecover: what the runtime says of the store reaches people.
+// TestMountsFailAndRecover: the Dataset reports the runtime's failures of the store.
 func TestMountsFailAndRecover(t *testing.T) {
 	for _, kind := range []v1alpha1.RuntimeConditionType{v1alpha1.RuntimeMountsReady, v1alpha1.RuntimeCredentialsReady} {
 		t.Run(string(kind), func(t *testing.T) {
@@ -261,8 +262,8 @@ func TestMountsFailAndRecover(t *testing.T) {
 	}
 }
 
-// TestPartsThatAreAway: nobody's reads stop for a master.
-func TestPartsThatAreAway(t *testing.T) {
+// TestUnavailableMasters: unavailable masters do not unbind the Dataset.
+func TestUnavailableMasters(t *testing.T) {
 	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
 	s.settle()
 	s.makeReady("hadoop")
@@ -277,18 +278,18 @@ func TestPartsThatAreAway(t *testing.T) {
 	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=False/RuntimeNotReady: 0 of 3 masters are ready")
 }
 
-func TestChangesThatAreNotMade(t *testing.T) {
+func TestChangesNotApplied(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(*v1alpha1.DatasetSpec)
-		says   string
+		want   string
 	}{
-		{"a mount more", func(spec *v1alpha1.DatasetSpec) {
+		{"added mount", func(spec *v1alpha1.DatasetSpec) {
 			spec.Mounts = append(spec.Mounts, v1alpha1.Mount{MountPoint: "local:///more", Name: "more"})
 		}, "/more changed"},
 		{"another bucket", func(spec *v1alpha1.DatasetSpec) { spec.Mounts[0].MountPoint = "oss://other/" }, "/hadoop changed"},
 		{"another endpoint", func(spec *v1alpha1.DatasetSpec) { spec.Mounts[0].Options["fs.oss.endpoint"] = "other" }, "/hadoop changed"},
-		{"a mount less", func(spec *v1alpha1.DatasetSpec) {
+		{"renamed mount", func(spec *v1alpha1.DatasetSpec) {
 			spec.Mounts[0].Name = "renamed"
 		}, "/hadoop, /renamed changed"},
 		{"access modes", func(spec *v1alpha1.DatasetSpec) {
@@ -304,7 +305,7 @@ func TestChangesThatAreNotMade(t *testing.T) {
 			test.change(&d.Spec)
 			s.update(d)
 			s.settle()
-			s.checkStatus(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: "+test.says, "Ready=True/DatasetReady")
+			s.checkStatus(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: "+test.want, "Ready=True/DatasetReady")
 			d = s.dataset()
 			d.Spec = newDataset().Spec
 			s.update(d)

@@ -16,27 +16,28 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// writeStatus writes what changed, and an event for each condition that did.
-func (r *Reconciler) writeStatus(ctx context.Context, dataset *v1alpha1.Dataset, seen inputs) error {
+// writeStatus writes the status if it has changed, and records events for changed
+// conditions.
+func (r *Reconciler) writeStatus(ctx context.Context, dataset *v1alpha1.Dataset, in inputs) error {
 	now := metav1.Now()
 	changed := dataset.DeepCopy()
-	if seen.foreign {
-		changed.Status.Conditions = mergeConditions(dataset.Status.Conditions, foreignConditions(dataset, seen), now)
+	if in.foreign {
+		changed.Status.Conditions = mergeConditions(dataset.Status.Conditions, foreignConditions(dataset, in), now)
 	} else {
-		changed.Status = buildStatus(seen, now)
+		changed.Status = buildStatus(in, now)
 	}
 	if equality.Semantic.DeepEqual(dataset.Status, changed.Status) {
 		return nil
 	}
 	patch := client.MergeFromWithOptions(dataset, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Status().Patch(ctx, changed, patch, client.FieldOwner(names.FieldManager)); err != nil {
-		return client.IgnoreNotFound(wrap(err, "writing the status of Dataset %s/%s", dataset.Namespace, dataset.Name))
+		return client.IgnoreNotFound(wrap(err, "write status of Dataset %s/%s", dataset.Namespace, dataset.Name))
 	}
 	r.recordEvents(dataset, changed.Status.Conditions)
 	return nil
 }
 
-// assess makes the whole status out of what was seen.
+// buildStatus builds the whole status from the inputs.
 func buildStatus(f inputs, now metav1.Time) v1alpha1.DatasetStatus {
 	old := f.dataset.Status
 	status := v1alpha1.DatasetStatus{
@@ -52,9 +53,9 @@ func buildStatus(f inputs, now metav1.Time) v1alpha1.DatasetStatus {
 	return status
 }
 
-// phase is NotBound until the Dataset is served for the first time, and then
-// Bound while its mounts answer: a master or a worker that is away hinders
-// nobody who reads.
+// phase returns NotBound until the Dataset is served for the first time, and then
+// Bound while its mounts have not failed: an unavailable master or worker does not
+// prevent reads.
 func phase(f inputs) v1alpha1.DatasetPhase {
 	switch reason := notReadyReason(f); reason {
 	case "":
@@ -70,7 +71,7 @@ func phase(f inputs) v1alpha1.DatasetPhase {
 	return v1alpha1.NotBoundDatasetPhase
 }
 
-// serve fills in what the runtime has to say.
+// setServedStatus copies the runtime's state to the status.
 func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	r := f.runtime
 	replicas := int32(1)
@@ -90,7 +91,7 @@ func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	status.HCFSStatus = &v1alpha1.HCFSStatus{Endpoint: endpoint}
 	switch {
 	case f.wasBound() && len(f.dataset.Status.Mounts) > 0:
-		status.Mounts = f.dataset.Status.Mounts // until the runtime changes them
+		status.Mounts = f.dataset.Status.Mounts // changed mounts are not applied
 		if f.invalid == "" && len(f.changedMounts()) == 0 {
 			status.Mounts = effectiveMounts(f.dataset)
 		}
@@ -99,8 +100,8 @@ func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	}
 }
 
-// inPlace are the mounts of a spec with their defaults, without credentials and
-// without those that cannot be served.
+// effectiveMounts returns the supported mounts of a spec, with defaults and without
+// credentials.
 func effectiveMounts(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
 	dataset = dataset.DeepCopy()
 	v1alpha1.SetDefaults(dataset)
@@ -117,8 +118,8 @@ func effectiveMounts(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
 	return mounts
 }
 
-// changedMounts names the mounts that the spec has otherwise than they are in
-// place. Where credentials come from may change at any time.
+// changedMounts returns the paths of mounts that differ between spec and status,
+// sorted. References to credentials may change at any time and are ignored.
 func (f inputs) changedMounts() []string {
 	have, want := map[string]v1alpha1.Mount{}, map[string]v1alpha1.Mount{}
 	for _, m := range f.dataset.Status.Mounts {
@@ -129,14 +130,14 @@ func (f inputs) changedMounts() []string {
 	}
 	var changed []string
 	for path, m := range want {
-		old, there := have[path]
+		old, ok := have[path]
 		old.EncryptOptions, m.EncryptOptions = nil, nil
-		if !there || !equality.Semantic.DeepEqual(old, m) {
+		if !ok || !equality.Semantic.DeepEqual(old, m) {
 			changed = append(changed, path)
 		}
 	}
 	for path := range have {
-		if _, there := want[path]; !there {
+		if _, ok := want[path]; !ok {
 			changed = append(changed, path)
 		}
 	}

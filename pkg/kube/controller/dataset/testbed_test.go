@@ -22,8 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// stand is a reconciler in front of a fake API server, in which volumes are
-// bound at once.
+// testbed is a reconciler with a fake API server that binds volumes immediately.
 type testbed struct {
 	t      *testing.T
 	c      client.WithWatch
@@ -32,7 +31,7 @@ type testbed struct {
 	writes *writes
 }
 
-// writes counts what changes an object.
+// writes counts writes of objects.
 type writes struct{ n int }
 
 func (w *writes) funcs() interceptor.Funcs {
@@ -77,7 +76,7 @@ const namespace = "default"
 
 var hbase = types.NamespacedName{Namespace: namespace, Name: "hbase"}
 
-// turn reconciles once, and binds the claim as Kubernetes does.
+// reconcile reconciles once, and binds the claim as Kubernetes does.
 func (s *testbed) reconcile() reconcile.Result {
 	s.t.Helper()
 	result, err := s.r.Reconcile(s.t.Context(), reconcile.Request{NamespacedName: hbase})
@@ -96,7 +95,7 @@ func (s *testbed) reconcile() reconcile.Result {
 	return result
 }
 
-// settle reconciles until nothing is written any more.
+// settle reconciles until nothing is written.
 func (s *testbed) settle() {
 	s.t.Helper()
 	for range 20 {
@@ -106,7 +105,7 @@ func (s *testbed) settle() {
 			return
 		}
 	}
-	s.t.Fatal("it never stops writing")
+	s.t.Fatal("the reconciler does not stop writing")
 }
 
 func (s *testbed) get(name types.NamespacedName, object client.Object) bool {
@@ -150,24 +149,24 @@ func (s *testbed) dataset() *v1alpha1.Dataset {
 	s.t.Helper()
 	d := &v1alpha1.Dataset{}
 	if !s.get(hbase, d) {
-		s.t.Fatal("the Dataset is gone")
+		s.t.Fatal("Dataset not found")
 	}
 	return d
 }
 
-// wants checks the phase and the conditions, written TYPE=STATUS/REASON: part
-// of the message; -TYPE is one that must not be there.
+// checkStatus checks the phase and the conditions. A condition is written
+// TYPE=STATUS/REASON: PART OF THE MESSAGE, and -TYPE means that it must not exist.
 func (s *testbed) checkStatus(phase v1alpha1.DatasetPhase, conditions ...string) {
 	s.t.Helper()
 	d := s.dataset()
 	if d.Status.Phase != phase {
-		s.t.Errorf("the phase is %q, want %q: %+v", d.Status.Phase, phase, d.Status.Conditions)
+		s.t.Errorf("phase %q, want %q: %+v", d.Status.Phase, phase, d.Status.Conditions)
 	}
 	for _, want := range conditions {
 		if absent, found := strings.CutPrefix(want, "-"); found {
 			for _, c := range d.Status.Conditions {
 				if string(c.Type) == absent {
-					s.t.Errorf("condition %s is there: %s", absent, c.Message)
+					s.t.Errorf("unexpected condition %s: %s", absent, c.Message)
 				}
 			}
 			continue
@@ -185,7 +184,7 @@ func (s *testbed) checkStatus(phase v1alpha1.DatasetPhase, conditions ...string)
 	}
 }
 
-// told says how many events there were since the last call that hold a text.
+// countEvents returns the number of events with a text since the last call.
 func (s *testbed) countEvents(text string) int {
 	n := 0
 	for {
@@ -221,7 +220,7 @@ func newRuntime(name, serves string, at int64) *v1alpha1.JindoRuntime {
 	return r
 }
 
-// ready makes the runtime serve.
+// makeReady sets the status of a ready runtime.
 func (s *testbed) makeReady(name string) {
 	s.t.Helper()
 	s.runtimeStatus(name, func(status *v1alpha1.RuntimeStatus) {
@@ -237,7 +236,7 @@ func (s *testbed) runtimeStatus(name string, change func(*v1alpha1.RuntimeStatus
 	s.t.Helper()
 	r := &v1alpha1.JindoRuntime{}
 	if !s.get(types.NamespacedName{Namespace: namespace, Name: name}, r) {
-		s.t.Fatal("there is no runtime " + name)
+		s.t.Fatalf("JindoRuntime %s not found", name)
 	}
 	change(&r.Status)
 	s.status(r)

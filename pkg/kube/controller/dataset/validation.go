@@ -8,26 +8,26 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// guard says, for people, why a spec cannot be carried out; it is empty for one
-// that can. The API server and the webhook refuse the same, but neither needs
-// to have been there when the Dataset was written.
+// validate returns a message about the errors of a Dataset's spec; empty if it is
+// valid. The API server and the webhook make the same checks, but the Dataset may
+// have been written before they were installed.
 func validate(dataset *v1alpha1.Dataset) string {
-	var sentences []string
+	var messages []string
 	errs, _ := v1alpha1.Validate(dataset)
 	for _, err := range errs {
-		sentences = append(sentences, err.Error())
+		messages = append(messages, err.Error())
 	}
 	if _, err := datasetvolume.Size(dataset); err != nil {
-		sentences = append(sentences, err.Error())
+		messages = append(messages, err.Error())
 	}
-	return strings.Join(sentences, "; ")
+	return strings.Join(messages, "; ")
 }
 
-// mountPlan is the plan's part about mounts. It is empty for a spec that is
-// refused.
+// mountPlan returns a plan with the mounts of a Dataset; empty if its spec is
+// invalid.
 func mountPlan(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) plan.Plan {
-	// What a runtime's own spec says changes nothing about mounts but their
-	// credentials, and a runtime that is refused must not hide them.
+	// Of the runtime's spec only the credentials affect mounts. The rest is left
+	// out, so that an invalid runtime does not hide them.
 	bound := &v1alpha1.JindoRuntime{}
 	bound.Namespace, bound.Name = dataset.Namespace, "x"
 	if runtime != nil {

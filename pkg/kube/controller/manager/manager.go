@@ -1,9 +1,10 @@
-// Package manager starts the controllers: one manager with a lease of its own
-// for each, so that they run in one process or in several and never twice.
+// Package manager runs the controllers. Each controller has a manager with its own
+// lease, so that controllers can run in one process or in several, each of them at
+// most once.
 //
-// Its caches hold what the product made, found by the label
-// fluid.io/managed-by, beside nodes, Datasets and JindoRuntimes. Everything
-// else, Secrets above all, is read live, one object at a time.
+// The managers' caches hold nodes, Datasets, JindoRuntimes and the objects with the
+// label fluid.io/managed-by of this product. All other objects, such as Secrets, are
+// read from the API server.
 package manager
 
 import (
@@ -35,43 +36,43 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// The controllers there are, as --controllers names them.
+// Names of the controllers, for --controllers.
 const (
 	Dataset      = "dataset"
 	JindoRuntime = "jindoruntime"
 )
 
-// Times of leader election. A controller that is killed is followed within the
-// first.
+// Leader election. A successor takes over at most leaseDuration after a leader was
+// killed.
 const (
 	leaseDuration = 20 * time.Second
 	renewDeadline = 15 * time.Second
 	retryPeriod   = 3 * time.Second
 )
 
-// Options of a process.
+// Options are the options of Run.
 type Options struct {
-	// Controllers to run.
+	// Controllers are the names of the controllers to run.
 	Controllers []string
-	// Namespace that the product runs in.
+	// Namespace is the system namespace; the default is names.SystemNamespace.
 	Namespace string
-	// Image of data pods that ask for none.
+	// Image is the default image of data pods.
 	Image string
-	// FusePriorityClass of fuse pods; empty for none.
+	// FusePriorityClass is the priority class of fuse pods; empty for none.
 	FusePriorityClass string
-	// HealthListen is where /healthz, /readyz and /metrics are; empty is
-	// nowhere.
+	// HealthListen is the address of /healthz, /readyz and /metrics; empty to
+	// disable them.
 	HealthListen string
-	// LeaderElect is left out in tests.
+	// LeaderElect enables leader election.
 	LeaderElect bool
 	Logger      *slog.Logger
 }
 
-// Scheme has the kinds that controllers use.
+// Scheme returns a scheme with the kinds that the controllers use.
 func Scheme() (*kruntime.Scheme, error) {
 	scheme := kruntime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("registering kinds: %w", err)
+		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	return scheme, nil
 }
@@ -79,7 +80,7 @@ func Scheme() (*kruntime.Scheme, error) {
 // setup registers one controller with its manager.
 type setup func(mgr ctrl.Manager, o Options) error
 
-// controller is what there is to know of one.
+// controller describes a controller.
 type controller struct {
 	lease string
 	setup setup
@@ -92,15 +93,16 @@ func controllers() map[string]controller {
 	}
 }
 
-// Run runs the controllers until the context ends.
+// Run runs the controllers until ctx ends. It returns an error if the options are
+// invalid or a controller fails.
 func Run(ctx context.Context, config *rest.Config, o Options) error {
 	if err := validate(&o); err != nil {
 		return err
 	}
 	logger := logr.FromSlogHandler(o.Logger.Handler())
 	ctrl.SetLogger(logger)
-	// What the API server warns of, Fluid's names of finalizers among it, is said
-	// once, not with every object.
+	// Log each warning of the API server once, not for every object. Fluid's
+	// finalizer names cause warnings.
 	config = rest.CopyConfig(config)
 	config.WarningHandlerWithContext = log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{Deduplicate: true})
 	health := newHealth(len(o.Controllers))
@@ -111,11 +113,11 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 			return err
 		}
 		if err := mgr.Add(health.started()); err != nil {
-			return fmt.Errorf("starting controller %s: %w", name, err)
+			return fmt.Errorf("start controller %s: %w", name, err)
 		}
 		group.Go(func() error {
 			if err := mgr.Start(ctx); err != nil {
-				return fmt.Errorf("running controller %s: %w", name, err)
+				return fmt.Errorf("run controller %s: %w", name, err)
 			}
 			return nil
 		})
@@ -123,27 +125,28 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	if o.HealthListen != "" {
 		group.Go(func() error { return health.serve(ctx, o.HealthListen) })
 	}
-	o.Logger.Info("running", "controllers", strings.Join(o.Controllers, ","), "namespace", o.Namespace, "image", o.Image)
+	o.Logger.Info("starting", "controllers", strings.Join(o.Controllers, ","), "namespace", o.Namespace, "image", o.Image)
 	return group.Wait()
 }
 
+// validate validates the options and sets defaults.
 func validate(o *Options) error {
 	if len(o.Controllers) == 0 {
-		return errors.New("no controller is named: write --controllers=dataset,jindoruntime")
+		return errors.New("no controllers: set --controllers=dataset,jindoruntime")
 	}
 	for i, name := range o.Controllers {
 		if _, ok := controllers()[name]; !ok {
-			return fmt.Errorf("there is no controller %q: write --controllers=dataset,jindoruntime, or one of them", name)
+			return fmt.Errorf("unknown controller %q: set --controllers to dataset, jindoruntime or both", name)
 		}
 		if slices.Contains(o.Controllers[:i], name) {
-			return fmt.Errorf("controller %q is named twice in --controllers", name)
+			return fmt.Errorf("duplicate controller %q in --controllers", name)
 		}
 	}
 	if o.Namespace == "" {
 		o.Namespace = names.SystemNamespace
 	}
 	if o.Image == "" && slices.Contains(o.Controllers, JindoRuntime) {
-		return errors.New("no image of data pods is given: set JINDO_IMAGE, or --image")
+		return errors.New("no default image of data pods: set JINDO_IMAGE or --image")
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -151,11 +154,11 @@ func validate(o *Options) error {
 	return nil
 }
 
-// New makes the manager of one controller, with the controller in it.
+// NewControllerManager returns a manager with one controller.
 func NewControllerManager(config *rest.Config, name string, o Options) (ctrl.Manager, error) {
 	mgr, err := NewManager(config, controllers()[name].lease, o)
 	if err != nil {
-		return nil, fmt.Errorf("making the manager of controller %s: %w", name, err)
+		return nil, fmt.Errorf("create manager of controller %s: %w", name, err)
 	}
 	if err := controllers()[name].setup(mgr, o); err != nil {
 		return nil, err
@@ -163,7 +166,8 @@ func NewControllerManager(config *rest.Config, name string, o Options) (ctrl.Man
 	return mgr, nil
 }
 
-// Bare makes a manager with the caches that controllers are used to.
+// NewManager returns a manager without controllers, with the caches that the
+// controllers need.
 func NewManager(config *rest.Config, leaseName string, o Options) (ctrl.Manager, error) {
 	scheme, err := Scheme()
 	if err != nil {

@@ -7,18 +7,18 @@ import (
 	"testing"
 )
 
-func TestCheck(t *testing.T) {
+func TestValidate(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		o    Options
 		want string // part of the error; empty for none
 	}{
 		{"both", Options{Controllers: []string{Dataset, JindoRuntime}, Image: "i"}, ""},
-		{"datasets need no image", Options{Controllers: []string{Dataset}}, ""},
-		{"runtimes do", Options{Controllers: []string{JindoRuntime}}, "set JINDO_IMAGE"},
-		{"none", Options{}, "write --controllers=dataset,jindoruntime"},
-		{"one that is not there", Options{Controllers: []string{"alluxio"}}, `there is no controller "alluxio"`},
-		{"twice", Options{Controllers: []string{Dataset, Dataset}}, "named twice"},
+		{"dataset without image", Options{Controllers: []string{Dataset}}, ""},
+		{"jindoruntime without image", Options{Controllers: []string{JindoRuntime}}, "set JINDO_IMAGE"},
+		{"none", Options{}, "set --controllers=dataset,jindoruntime"},
+		{"unknown", Options{Controllers: []string{"alluxio"}}, `unknown controller "alluxio"`},
+		{"duplicate", Options{Controllers: []string{Dataset, Dataset}}, "duplicate controller"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := validate(&test.o)
@@ -26,16 +26,16 @@ func TestCheck(t *testing.T) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 			if err == nil && (test.o.Namespace != "fluid-system" || test.o.Logger == nil) {
-				t.Errorf("the defaults are %+v", test.o)
+				t.Errorf("defaults %+v", test.o)
 			}
 		})
 	}
 }
 
-// Two controllers must not share a lease.
+// Each controller has its own lease.
 func TestLeases(t *testing.T) {
 	if a, b := controllers()[Dataset].lease, controllers()[JindoRuntime].lease; a != "dataset.data.fluid.io" || b != "jindo.data.fluid.io" {
-		t.Errorf("the leases are %s and %s", a, b)
+		t.Errorf("leases %s and %s", a, b)
 	}
 }
 

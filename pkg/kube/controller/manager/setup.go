@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// sweepAgain is when a sweep that failed is tried again.
+// sweepRetryInterval is the time after which a failed sweep is retried.
 const sweepRetryInterval = time.Minute
 
 func setupDataset(mgr ctrl.Manager, o Options) error {
@@ -64,7 +64,8 @@ func tearDown(deps teardown.Deps) runtime.TeardownFunc {
 	}
 }
 
-// sweeper removes, once this process leads, what runtimes left that are gone.
+// sweeper removes the objects of runtimes that were deleted without the controllers.
+// It runs once this process is the leader.
 type sweeper struct{ deps teardown.Deps }
 
 // Start implements manager.Runnable.
@@ -74,7 +75,7 @@ func (s *sweeper) Start(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			return nil
 		}
-		ctrl.Log.WithName("sweep").Error(err, "it is tried again")
+		ctrl.Log.WithName("sweep").Error(err, "sweep failed, will retry")
 		select {
 		case <-ctx.Done():
 			return nil
