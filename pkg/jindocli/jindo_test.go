@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -197,7 +199,7 @@ state: FOLLOWER
 
 func TestReportIsWhatFluidParses(t *testing.T) {
 	cluster := example()
-	cluster.report.Masters[1].Started = new(time.Date(2022, 1, 10, 15, 23, 51, 0, time.Local))
+	cluster.report.Masters[1].Started = new(metav1.Date(2022, 1, 10, 15, 23, 51, 0, time.Local))
 	want := `Namespace Address: 127.93.12.12:18004
 Rpc Port: 18004
 Started: Mon Jan 10 15:23:51 2022

@@ -5,7 +5,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
@@ -25,10 +24,12 @@ const (
 )
 
 // CheckReport is what `check -o json` prints.
+//
+// +kubebuilder:object:root=true
 type CheckReport struct { //nolint:revive // the kind's name in JSON
 	metav1.TypeMeta `json:",inline"`
 	// Collected is when the checks began.
-	Collected time.Time `json:"collected"`
+	Collected metav1.Time `json:"collected"`
 	// Healthy: no check failed.
 	Healthy bool `json:"healthy"`
 	// Passed counts checks that found what they want.
@@ -44,6 +45,8 @@ type CheckReport struct { //nolint:revive // the kind's name in JSON
 }
 
 // Result of one check.
+//
+// +kubebuilder:object:generate=true
 type Result struct {
 	// Category that the check belongs to: kubernetes, permissions, install,
 	// webhook, dataset/NAME.
@@ -62,20 +65,10 @@ type Result struct {
 
 var _ runtime.Object = (*CheckReport)(nil)
 
-// DeepCopyObject implements runtime.Object; a report is never changed once it is
-// made.
-func (r *CheckReport) DeepCopyObject() runtime.Object {
-	c := *r
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (r *CheckReport) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
-
 func newReport(now time.Time, results []Result) *CheckReport {
 	r := &CheckReport{
 		TypeMeta:  metav1.TypeMeta{APIVersion: report.APIVersion, Kind: CheckReportKind},
-		Collected: now.UTC(), Checks: results,
+		Collected: metav1.NewTime(now.UTC()), Checks: results,
 	}
 	for _, result := range results {
 		switch result.State {

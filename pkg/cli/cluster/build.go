@@ -165,7 +165,7 @@ func (f *found) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, da
 		case a.Time == nil || b.Time == nil:
 			return 0
 		}
-		return b.Time.Compare(*a.Time)
+		return b.Time.Compare(a.Time.Time)
 	})
 	const kept = 50
 	if len(r.Events) > kept {
@@ -192,11 +192,11 @@ func about(object *corev1.ObjectReference, runtime *v1alpha1.JindoRuntime, datas
 	return false
 }
 
-func moment(t metav1.Time) *time.Time {
+func moment(t metav1.Time) *metav1.Time {
 	if t.IsZero() {
 		return nil
 	}
-	value := t.UTC()
+	value := metav1.NewTime(t.UTC())
 	return &value
 }
 

@@ -133,7 +133,7 @@ func (s *Source) ask(ctx context.Context, r *report.Runtime, runtime *v1alpha1.J
 	}
 	targets.Timeout = s.session.RequestTimeout
 	refused := noted(&targets)
-	fresh := report.New(report.Ref{Namespace: r.Namespace, Name: r.Name}, r.Collected)
+	fresh := report.New(report.Ref{Namespace: r.Namespace, Name: r.Name}, r.Collected.Time)
 	collect.Fill(ctx, fresh, targets)
 	if err := denied(r.Namespace, refused()); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/mtls"
@@ -210,11 +211,11 @@ func master(m topology.Member, a masterAnswer) report.Master {
 	return out
 }
 
-func moment(t *timestamppb.Timestamp) *time.Time {
+func moment(t *timestamppb.Timestamp) *metav1.Time {
 	if t == nil || t.GetSeconds() <= 0 {
 		return nil
 	}
-	value := t.AsTime()
+	value := metav1.NewTime(t.AsTime())
 	return &value
 }
 

@@ -194,7 +194,7 @@ func TestFill(t *testing.T) {
 	Fill(t.Context(), r, c.targets)
 
 	if m := r.Masters[0]; m.State != "LEADER" || m.Term != 3 || m.CommitIndex != 9 || !m.Voter || m.ContactSeconds != nil ||
-		*m.FsyncP99Seconds != 0.002 || len(m.Peers) != 2 || m.Digests[0].Digest != "d" || !m.Started.Equal(started) || m.RTTSeconds == nil {
+		*m.FsyncP99Seconds != 0.002 || len(m.Peers) != 2 || m.Digests[0].Digest != "d" || !m.Started.Time.Equal(started) || m.RTTSeconds == nil {
 		t.Errorf("the leader is %+v", m)
 	}
 	if m := r.Masters[1]; m.State != "FOLLOWER" || *m.ContactSeconds != 1 || m.Started != nil || m.FsyncP99Seconds != nil {

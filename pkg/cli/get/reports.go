@@ -4,7 +4,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
@@ -18,6 +17,8 @@ const (
 )
 
 // MountReport is a pod that mounts a Dataset.
+//
+// +kubebuilder:object:root=true
 type MountReport struct {
 	metav1.TypeMeta `json:",inline"`
 	// ObjectMeta is the pod's name and namespace.
@@ -42,6 +43,8 @@ type MountReport struct {
 }
 
 // MountReportList is several.
+//
+// +kubebuilder:object:root=true
 type MountReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
@@ -50,6 +53,8 @@ type MountReportList struct {
 }
 
 // WorkerReport is a pod that caches.
+//
+// +kubebuilder:object:root=true
 type WorkerReport struct {
 	metav1.TypeMeta `json:",inline"`
 	// ObjectMeta is the pod's name and namespace.
@@ -74,6 +79,8 @@ type WorkerReport struct {
 }
 
 // WorkerCache is what a worker caches, in bytes.
+//
+// +kubebuilder:object:generate=true
 type WorkerCache struct {
 	// Used of Capacity by what is cached.
 	Used uint64 `json:"used"`
@@ -88,37 +95,14 @@ type WorkerCache struct {
 }
 
 // WorkerReportList is several.
+//
+// +kubebuilder:object:root=true
 type WorkerReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	// Items in the order in which they are shown.
 	Items []WorkerReport `json:"items"`
 }
-
-// DeepCopyObject implements runtime.Object, as those below; what a report
-// points to is never changed.
-func (r *MountReport) DeepCopyObject() runtime.Object { c := *r; return &c }
-
-// DeepCopyObject implements runtime.Object.
-func (l *MountReportList) DeepCopyObject() runtime.Object { c := *l; return &c }
-
-// DeepCopyObject implements runtime.Object.
-func (r *WorkerReport) DeepCopyObject() runtime.Object { c := *r; return &c }
-
-// DeepCopyObject implements runtime.Object.
-func (l *WorkerReportList) DeepCopyObject() runtime.Object { c := *l; return &c }
-
-// GetObjectKind implements runtime.Object.
-func (r *MountReport) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
-
-// GetObjectKind implements runtime.Object.
-func (l *MountReportList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }
-
-// GetObjectKind implements runtime.Object.
-func (r *WorkerReport) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
-
-// GetObjectKind implements runtime.Object.
-func (l *WorkerReportList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }
 
 // withItems is the list for machines: of reports where there are reports, else
 // kubectl's List.

@@ -2,8 +2,6 @@ package inject
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
@@ -38,6 +36,8 @@ const (
 )
 
 // Report says why an object's pods have a sidecar or have not.
+//
+// +kubebuilder:object:root=true
 type Report struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -67,6 +67,8 @@ type Report struct {
 }
 
 // Plan of a pod.
+//
+// +kubebuilder:object:generate=true
 type Plan struct {
 	// Outcome is Injected, Already, Skipped or Refused.
 	Outcome string `json:"outcome"`
@@ -81,6 +83,8 @@ type Plan struct {
 }
 
 // Webhook of a configuration.
+//
+// +kubebuilder:object:generate=true
 type Webhook struct {
 	// Configuration that it is in.
 	Configuration string `json:"configuration"`
@@ -113,6 +117,8 @@ func (r *Report) Healthy() bool {
 }
 
 // ReportList is several.
+//
+// +kubebuilder:object:root=true
 type ReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata"`
@@ -132,22 +138,3 @@ func newReport(namespace, name, object string) *Report {
 func newList(items []Report) *ReportList {
 	return &ReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: ReportListKind}, Items: items}
 }
-
-// DeepCopyObject implements runtime.Object; what a report points to is never
-// changed.
-func (r *Report) DeepCopyObject() runtime.Object {
-	c := *r
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (r *Report) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
-
-// DeepCopyObject implements runtime.Object.
-func (r *ReportList) DeepCopyObject() runtime.Object {
-	c := *r
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (r *ReportList) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jindo-io/jindo/pkg/cli/collect"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/local"
@@ -110,7 +112,7 @@ func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.St
 		r.Targets++
 		f := report.Fuse{Name: c.Name, Mountpoint: state.Mountpoint, Starts: c.Starts}
 		if !c.Since.IsZero() {
-			f.Since = &c.Since
+			f.Since = new(metav1.NewTime(c.Since))
 		}
 		err := s.ready(ctx, c.Health)
 		var refused *local.NotReadyError

@@ -48,7 +48,7 @@ func head(out *strings.Builder, r *report.Runtime, v Verdict) {
 	if l := r.Leader(); l != nil {
 		term, leader = figure.Count(l.Term), l.Name
 		if l.LeaderSince != nil {
-			leader += " for " + figure.Age(*l.LeaderSince, r.Collected)
+			leader += " for " + figure.Age(l.LeaderSince.Time, r.Collected.Time)
 		}
 	}
 	fmt.Fprintf(out, "Group    %s/%s    term %s   leader %s   quorum %d/%d   %s\n",
@@ -112,7 +112,7 @@ func row(i int, m report.Master, leader *report.Master, r *report.Runtime, scree
 	if m.SnapshotIndex > 0 {
 		snapshot = figure.Count(m.SnapshotIndex)
 		if m.SnapshotTime != nil {
-			snapshot += " (" + figure.Age(*m.SnapshotTime, r.Collected) + ")"
+			snapshot += " (" + figure.Age(m.SnapshotTime.Time, r.Collected.Time) + ")"
 		}
 	}
 	fsync := seconds(m.FsyncP99Seconds)

@@ -3,6 +3,8 @@
 //
 // Fields are only ever added within cli.jindo.io/v1alpha1. Sizes are bytes,
 // durations are seconds with fractions, times are RFC 3339.
+//
+// +kubebuilder:object:generate=true
 package report
 
 import (
@@ -11,7 +13,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // APIVersion of the reports.
@@ -26,6 +27,8 @@ const (
 // Source is where reports come from: this machine, or a cluster.
 // Implementations ask all targets in parallel, give each its own deadline, and
 // put what did not answer into Runtime.Failures rather than fail.
+//
+// +kubebuilder:object:generate=false
 type Source interface {
 	// Runtimes lists what there is in a namespace ("" is all), in the order
 	// of their names.
@@ -62,12 +65,14 @@ const (
 )
 
 // Runtime is one JindoRuntime with its Dataset as they run now.
+//
+// +kubebuilder:object:root=true
 type Runtime struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Collected is when the targets were asked.
-	Collected time.Time `json:"collected"`
+	Collected metav1.Time `json:"collected"`
 	// Where it runs, for people: "this machine, 127.93.12.0/24".
 	Where string `json:"where,omitempty"`
 	// Version of the masters, or of whoever answered.
@@ -81,7 +86,7 @@ type Runtime struct {
 	Notes []string `json:"notes"`
 	// Created is when the JindoRuntime, or a Dataset that none serves, was made in
 	// a cluster.
-	Created *time.Time `json:"created,omitempty"`
+	Created *metav1.Time `json:"created,omitempty"`
 	// Asked is true when the members were asked themselves, and false when this is
 	// what the cluster's objects say of them.
 	Asked bool `json:"asked"`
@@ -146,7 +151,7 @@ type Pod struct {
 	// Restarts of all its containers.
 	Restarts int `json:"restarts"`
 	// Created is when the pod was made.
-	Created *time.Time `json:"created,omitempty"`
+	Created *metav1.Time `json:"created,omitempty"`
 }
 
 // Consumer is a pod that mounts the Dataset.
@@ -163,7 +168,7 @@ type Consumer struct {
 // Event of the cluster.
 type Event struct {
 	// Time that it was last seen.
-	Time *time.Time `json:"time,omitempty"`
+	Time *metav1.Time `json:"time,omitempty"`
 	// Type is Normal or Warning.
 	Type string `json:"type"`
 	// Reason in one word.
@@ -198,7 +203,7 @@ type Master struct {
 	// Leader as this member believes.
 	Leader string `json:"leader,omitempty"`
 	// LeaderSince is when it learned of this leader.
-	LeaderSince *time.Time `json:"leaderSince,omitempty"`
+	LeaderSince *metav1.Time `json:"leaderSince,omitempty"`
 	// LastLogIndex of what it has written.
 	LastLogIndex uint64 `json:"lastLogIndex,omitempty"`
 	// CommitIndex that it knows of.
@@ -208,7 +213,7 @@ type Master struct {
 	// SnapshotIndex of its last snapshot; absent before the first.
 	SnapshotIndex uint64 `json:"snapshotIndex,omitempty"`
 	// SnapshotTime of that snapshot.
-	SnapshotTime *time.Time `json:"snapshotTime,omitempty"`
+	SnapshotTime *metav1.Time `json:"snapshotTime,omitempty"`
 	// ConfigurationIndex of the members it knows.
 	ConfigurationIndex uint64 `json:"configurationIndex,omitempty"`
 	// Peers are the members of the configuration this member has.
@@ -226,7 +231,7 @@ type Master struct {
 	// Digests of its newest states.
 	Digests []Digest `json:"digests,omitempty"`
 	// Started is when its process began.
-	Started *time.Time `json:"started,omitempty"`
+	Started *metav1.Time `json:"started,omitempty"`
 	// Version of its program.
 	Version string `json:"version,omitempty"`
 	// Pod it runs in; absent outside a cluster.
@@ -284,7 +289,7 @@ type Worker struct {
 	// StoreBytes read from the store since it started.
 	StoreBytes uint64 `json:"storeBytes"`
 	// Started is when its process began.
-	Started *time.Time `json:"started,omitempty"`
+	Started *metav1.Time `json:"started,omitempty"`
 	// Version of its program.
 	Version string `json:"version,omitempty"`
 	// Pod it runs in; absent outside a cluster.
@@ -358,7 +363,7 @@ type Fuse struct {
 	// Starts of its process.
 	Starts int `json:"starts"`
 	// Since is when it was last started.
-	Since *time.Time `json:"since,omitempty"`
+	Since *metav1.Time `json:"since,omitempty"`
 	// Pod it runs in; absent outside a cluster.
 	Pod *Pod `json:"pod,omitempty"`
 	// Error is why it is not ready.
@@ -374,6 +379,8 @@ type Failure struct {
 }
 
 // RuntimeList is several reports.
+//
+// +kubebuilder:object:root=true
 type RuntimeList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
@@ -392,7 +399,7 @@ func New(ref Ref, now time.Time) *Runtime {
 	return &Runtime{
 		TypeMeta:   metav1.TypeMeta{APIVersion: APIVersion, Kind: RuntimeKind},
 		ObjectMeta: metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name},
-		Collected:  now.UTC(),
+		Collected:  metav1.NewTime(now.UTC()),
 		Problems:   []string{}, Notes: []string{}, Consumers: []Consumer{}, Events: []Event{}, Masters: []Master{}, Workers: []Worker{},
 		Mounts: []Mount{}, Fuses: []Fuse{}, Failures: []Failure{},
 		Cache: Cache{Tiers: []Tier{}},
@@ -406,22 +413,3 @@ func NewList(items []Runtime) *RuntimeList {
 	}
 	return &RuntimeList{TypeMeta: metav1.TypeMeta{APIVersion: APIVersion, Kind: RuntimeListKind}, Items: items}
 }
-
-// DeepCopyObject implements runtime.Object. Reports are never changed once
-// they are collected, so the copy shares what the original points to.
-func (r *Runtime) DeepCopyObject() runtime.Object {
-	c := *r
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (r *Runtime) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
-
-// DeepCopyObject implements runtime.Object, as Runtime does.
-func (l *RuntimeList) DeepCopyObject() runtime.Object {
-	c := *l
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (l *RuntimeList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }

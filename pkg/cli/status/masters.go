@@ -101,7 +101,7 @@ func (d *dashboard) masterAge(m report.Master) string {
 	case since == nil:
 		return pick(m.Pod != nil, figure.None, figure.Unknown)
 	}
-	return figure.Age(*since, d.report.Collected)
+	return figure.Age(since.Time, d.report.Collected.Time)
 }
 
 func role(m report.Master) string {

@@ -44,7 +44,7 @@ func older(a, b report.Runtime) int {
 	case a.Created == nil || b.Created == nil:
 		return 0
 	}
-	return a.Created.Compare(*b.Created)
+	return a.Created.Compare(b.Created.Time)
 }
 
 // nothing is the sentence for an empty list.

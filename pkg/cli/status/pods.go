@@ -82,7 +82,7 @@ func (d *dashboard) recent() {
 	for i, e := range events {
 		age := figure.Unknown
 		if e.Time != nil {
-			age = figure.Age(*e.Time, d.report.Collected)
+			age = figure.Age(e.Time.Time, d.report.Collected.Time)
 		}
 		_, name, _ := strings.Cut(e.Object, "/")
 		d.line(pick(i == 0, "Recent", ""), fmt.Sprintf("%-5s %-*s  %-*s  %s: %s", age, kind, e.Type, reason, e.Reason, name, e.Message))

@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
@@ -109,11 +110,11 @@ func part(n int, well func(int) bool) string {
 // age of the member that has run for longest.
 func age(r report.Runtime) string {
 	if r.Created != nil {
-		return figure.Age(*r.Created, r.Collected)
+		return figure.Age(r.Created.Time, r.Collected.Time)
 	}
-	var first *time.Time
-	consider := func(t *time.Time) {
-		if t != nil && (first == nil || t.Before(*first)) {
+	var first *metav1.Time
+	consider := func(t *metav1.Time) {
+		if t != nil && (first == nil || t.Before(first)) {
 			first = t
 		}
 	}
@@ -126,5 +127,5 @@ func age(r report.Runtime) string {
 	if first == nil {
 		return figure.None
 	}
-	return figure.Age(*first, r.Collected)
+	return figure.Age(first.Time, r.Collected.Time)
 }

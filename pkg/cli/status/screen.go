@@ -113,7 +113,7 @@ func (d *dashboard) bound() string {
 	if r.Dataset.Objects != nil && r.Dataset.Bytes != nil && r.Mounts[0].Bytes == nil {
 		size = fmt.Sprintf("%s objects, %s", figure.Count(uint64(max(0, *r.Dataset.Objects))), figure.Bytes(max(0, *r.Dataset.Bytes)))
 	}
-	return join("   ", size, r.Dataset.Phase+" "+figure.Age(*r.Created, r.Collected))
+	return join("   ", size, r.Dataset.Phase+" "+figure.Age(r.Created.Time, r.Collected.Time))
 }
 
 // parts of the runtime, counted.

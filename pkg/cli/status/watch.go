@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
@@ -178,7 +180,7 @@ func (n *news) gather(ctx context.Context) bool {
 func (s screenful) at(now time.Time) screenful {
 	s.reports = slices.Clone(s.reports)
 	for i := range s.reports {
-		s.reports[i].Collected = now.UTC()
+		s.reports[i].Collected = metav1.NewTime(now.UTC())
 	}
 	return s
 }

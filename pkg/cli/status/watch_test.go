@@ -140,7 +140,7 @@ func TestAgesGoOnWithoutALook(t *testing.T) {
 	d := &redraw{options: o, screen: iostreams.Screen{TTY: true}, look: func(context.Context) (screenful, error) {
 		looks.Add(1)
 		r := reporttest.Unserved()
-		now := time.Now()
+		now := metav1.Now()
 		r.Created, r.Collected = &now, now
 		return screenful{[]report.Runtime{*r}, true}, nil
 	}}

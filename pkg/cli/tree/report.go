@@ -2,8 +2,6 @@ package tree
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
@@ -12,6 +10,8 @@ import (
 const Kind = "TreeReport"
 
 // Report is a Dataset with everything that belongs to it.
+//
+// +kubebuilder:object:root=true
 type Report struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -24,6 +24,8 @@ type Report struct {
 }
 
 // Node is one object.
+//
+// +kubebuilder:object:generate=true
 type Node struct {
 	// Kind of the object.
 	Kind string `json:"kind"`
@@ -44,13 +46,3 @@ type Node struct {
 	// Children are what belongs to it.
 	Children []Node `json:"children,omitempty"`
 }
-
-// DeepCopyObject implements runtime.Object; what a report points to is never
-// changed.
-func (r *Report) DeepCopyObject() runtime.Object {
-	c := *r
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (r *Report) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }

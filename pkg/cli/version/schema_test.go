@@ -11,5 +11,5 @@ var update = golden.Flag()
 
 // TestSchemas: what machines read does not change unnoticed.
 func TestSchemas(t *testing.T) {
-	schematest.Compare(t, *update, Kind, client())
+	schematest.Compare(t, *update, Kind, client(), client())
 }

@@ -14,8 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	k8sruntime "k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
@@ -29,6 +27,8 @@ import (
 const Kind = "VersionReport"
 
 // Report is what `version -o json` prints.
+//
+// +kubebuilder:object:root=true
 type Report struct {
 	metav1.TypeMeta `json:",inline"`
 	// Client is this program.
@@ -46,6 +46,8 @@ type Report struct {
 }
 
 // Build is one build of the program.
+//
+// +kubebuilder:object:generate=true
 type Build struct {
 	// Version that it was released as.
 	Version string `json:"version"`
@@ -58,6 +60,8 @@ type Build struct {
 }
 
 // Component of the product on the cluster.
+//
+// +kubebuilder:object:generate=true
 type Component struct {
 	// Name of its Deployment or DaemonSet.
 	Name string `json:"name"`
@@ -72,6 +76,8 @@ type Component struct {
 }
 
 // Runtime is what the members of a runtime run.
+//
+// +kubebuilder:object:generate=true
 type Runtime struct {
 	// Namespace of the JindoRuntime.
 	Namespace string `json:"namespace"`
@@ -84,22 +90,14 @@ type Runtime struct {
 }
 
 // CRD is a kind with the versions in which objects are stored.
+//
+// +kubebuilder:object:generate=true
 type CRD struct {
 	// Name of the CustomResourceDefinition.
 	Name string `json:"name"`
 	// StoredVersions of its objects.
 	StoredVersions []string `json:"storedVersions"`
 }
-
-// DeepCopyObject implements runtime.Object; what a report points to is never
-// changed.
-func (r *Report) DeepCopyObject() k8sruntime.Object {
-	c := *r
-	return &c
-}
-
-// GetObjectKind implements runtime.Object.
-func (r *Report) GetObjectKind() schema.ObjectKind { return &r.TypeMeta }
 
 const textFormat = "text"
 

@@ -1,5 +1,5 @@
-// Package golden compares what a test drew with a file that a person has
-// reviewed; -update writes the files anew.
+// Package golden compares the output of tests with reviewed files; -update
+// rewrites the files.
 package golden
 
 import (
@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// Flag makes the -update flag; each test package calls it once.
-func Flag() *bool { return flag.Bool("update", false, "write the golden files anew") }
+// Flag registers the -update flag; each test package calls it once.
+func Flag() *bool { return flag.Bool("update", false, "rewrite the golden files") }
 
-// Compare compares with testdata/<name>.
+// Compare compares got with testdata/<name>, or writes the file if update is set.
 func Compare(t *testing.T, update bool, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -27,7 +27,7 @@ func Compare(t *testing.T, update bool, name, got string) {
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("%v (run with -update to make it)", err)
+		t.Fatalf("%v (run with -update to write it)", err)
 	}
 	if got != string(want) {
 		t.Errorf("%s: got\n%s\nwant\n%s", path, got, want)

@@ -7,13 +7,15 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
 // Now is when every report was collected.
 func Now() time.Time { return time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC) }
 
-func ago(d time.Duration) *time.Time { return new(Now().Add(-d)) }
+func ago(d time.Duration) *metav1.Time { return new(metav1.NewTime(Now().Add(-d))) }
 
 const (
 	day = 24 * time.Hour

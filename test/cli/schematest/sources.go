@@ -15,38 +15,56 @@ import (
 // module whose sources are read.
 const module = "github.com/jindo-io/jindo/"
 
-// about is what the sources say of a type.
-type about struct {
-	doc    string
-	fields map[string]string
-	// words are the constants of the type, in their order.
-	words []string
+// typeSource is what the sources contain about a type.
+type typeSource struct {
+	comment string
+	fields  map[string]string
+	// constants of the type, in their order.
+	constants []any
 }
 
-// sources of packages that were read.
-type sources struct{ packages map[string]map[string]*about }
+// sources reads the comments and constants of types from the module's sources, a
+// package at a time. The first error is kept in err.
+type sources struct {
+	packages map[string]map[string]*typeSource
+	err      error
+}
 
-func newSources() *sources { return &sources{map[string]map[string]*about{}} }
+func newSources() *sources { return &sources{packages: map[string]map[string]*typeSource{}} }
 
-func (s *sources) of(t reflect.Type) (*about, error) {
-	read, has := s.packages[t.PkgPath()]
+// comment returns the comment of a field, or of the type if field is "", in one
+// line.
+func (s *sources) comment(of reflect.Type, field string) string {
+	found := s.find(of)
+	if field == "" {
+		return found.comment
+	}
+	return found.fields[field]
+}
+
+// constants returns the values of a string type that has constants, or nil.
+func (s *sources) constants(of reflect.Type) []any { return s.find(of).constants }
+
+func (s *sources) find(of reflect.Type) *typeSource {
+	read, has := s.packages[of.PkgPath()]
 	if !has {
 		var err error
-		if read, err = readPackage(t.PkgPath()); err != nil {
-			return nil, err
+		if read, err = readPackage(of.PkgPath()); err != nil && s.err == nil {
+			s.err = err
 		}
-		s.packages[t.PkgPath()] = read
+		s.packages[of.PkgPath()] = read
 	}
-	if found := read[t.Name()]; found != nil {
-		return found, nil
+	if found := read[of.Name()]; found != nil {
+		return found
 	}
-	return nil, fmt.Errorf("type %s is not in the sources", t)
+	return &typeSource{}
 }
 
-func readPackage(path string) (map[string]*about, error) {
+// readPackage parses a package of the module; it returns nothing for others.
+func readPackage(path string) (map[string]*typeSource, error) {
 	inside, ours := strings.CutPrefix(path, module)
 	if !ours {
-		return nil, fmt.Errorf("package %s is not of this module", path)
+		return nil, nil
 	}
 	root, err := moduleRoot()
 	if err != nil {
@@ -54,9 +72,9 @@ func readPackage(path string) (map[string]*about, error) {
 	}
 	files, err := filepath.Glob(filepath.Join(root, inside, "*.go"))
 	if err != nil {
-		return nil, fmt.Errorf("finding the sources of %s: %w", path, err)
+		return nil, fmt.Errorf("find the sources of %s: %w", path, err)
 	}
-	all := map[string]*about{}
+	types := map[string]*typeSource{}
 	var constants []*ast.ValueSpec
 	for _, name := range files {
 		if strings.HasSuffix(name, "_test.go") {
@@ -64,7 +82,7 @@ func readPackage(path string) (map[string]*about, error) {
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, err)
+			return nil, fmt.Errorf("parse %s: %w", name, err)
 		}
 		for _, declaration := range file.Decls {
 			group, is := declaration.(*ast.GenDecl)
@@ -74,7 +92,7 @@ func readPackage(path string) (map[string]*about, error) {
 			for _, spec := range group.Specs {
 				switch spec := spec.(type) {
 				case *ast.TypeSpec:
-					all[spec.Name.Name] = typeOf(group, spec)
+					types[spec.Name.Name] = newTypeSource(group, spec)
 				case *ast.ValueSpec:
 					constants = append(constants, spec)
 				}
@@ -82,30 +100,30 @@ func readPackage(path string) (map[string]*about, error) {
 		}
 	}
 	for _, c := range constants {
-		addWord(all, c)
+		addConstant(types, c)
 	}
-	return all, nil
+	return types, nil
 }
 
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("finding the sources: %w", err)
+		return "", fmt.Errorf("find the sources: %w", err)
 	}
 	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("finding the sources: no go.mod above %s", dir)
+			return "", fmt.Errorf("find the sources: no go.mod above %s", dir)
 		}
 	}
 }
 
-func typeOf(group *ast.GenDecl, spec *ast.TypeSpec) *about {
-	out := &about{doc: line(spec.Doc), fields: map[string]string{}}
-	if out.doc == "" {
-		out.doc = line(group.Doc)
+func newTypeSource(group *ast.GenDecl, spec *ast.TypeSpec) *typeSource {
+	out := &typeSource{comment: line(spec.Doc), fields: map[string]string{}}
+	if out.comment == "" {
+		out.comment = line(group.Doc)
 	}
 	body, is := spec.Type.(*ast.StructType)
 	if !is {
@@ -119,19 +137,27 @@ func typeOf(group *ast.GenDecl, spec *ast.TypeSpec) *about {
 	return out
 }
 
-func addWord(all map[string]*about, c *ast.ValueSpec) {
+func addConstant(types map[string]*typeSource, c *ast.ValueSpec) {
 	kind, is := c.Type.(*ast.Ident)
-	if !is || all[kind.Name] == nil {
+	if !is || types[kind.Name] == nil {
 		return
 	}
 	for _, value := range c.Values {
 		if literal, is := value.(*ast.BasicLit); is && literal.Kind == token.STRING {
-			if word, err := strconv.Unquote(literal.Value); err == nil {
-				all[kind.Name].words = append(all[kind.Name].words, word)
+			if text, err := strconv.Unquote(literal.Value); err == nil {
+				types[kind.Name].constants = append(types[kind.Name].constants, text)
 			}
 		}
 	}
 }
 
-// line is a comment in one.
-func line(comment *ast.CommentGroup) string { return strings.Join(strings.Fields(comment.Text()), " ") }
+// line returns a comment without its markers for generators, in one line.
+func line(comment *ast.CommentGroup) string {
+	var words []string
+	for text := range strings.Lines(comment.Text()) {
+		if !strings.HasPrefix(text, "+") {
+			words = append(words, strings.Fields(text)...)
+		}
+	}
+	return strings.Join(words, " ")
+}
