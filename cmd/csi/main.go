@@ -112,7 +112,7 @@ func runNode(ctx context.Context, args []string) error {
 		group.Go(func() error { return err })
 		return group.Wait()
 	}
-	health.Ready("keeper", func() error {
+	health.AddCheck("keeper", func() error {
 		if !store.Connected() {
 			return errors.New("the descriptor store is not connected")
 		}

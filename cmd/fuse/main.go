@@ -84,8 +84,8 @@ func run(ctx context.Context, o options) error {
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error {
-		health.Ready("mount", s.mount.ready)
-		health.Views(s.mount.reached)
+		health.AddCheck("mount", s.mount.ready)
+		health.SetViewCheck(s.mount.reached)
 		return s.mount.serve(running)
 	})
 	return s.close(group.Wait())

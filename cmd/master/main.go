@@ -102,7 +102,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return errors.Join(err, shutdown(node))
 	}
-	health.Ready("master", answers.Ready)
+	health.AddCheck("master", answers.Ready)
 	return serve(ctx, o, node, answers, health, listener)
 }
 

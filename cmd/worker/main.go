@@ -101,7 +101,7 @@ func run(ctx context.Context, o options) error {
 		OpenStore: server.StoresWith(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {
-		health.Ready("worker", worker.Ready)
+		health.AddCheck("worker", worker.Ready)
 		group, running := errgroup.WithContext(ctx)
 		group.Go(func() error { return health.Serve(running, o.healthListen) })
 		group.Go(func() error { return worker.Run(running) })
