@@ -261,7 +261,7 @@ func (c *cluster) leader() int {
 	leader := -1
 	c.eventually("waiting for a leader", func() error {
 		for i, m := range c.members {
-			if m != nil && m.node.serving() != 0 {
+			if m != nil && m.node.readyTerm() != 0 {
 				leader = i
 				return nil
 			}

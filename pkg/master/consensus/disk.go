@@ -16,7 +16,7 @@ import (
 
 // truncation is how many entries one transaction deletes: a million in one
 // would hold the only write lock for a second.
-const truncation = 10_000
+const deleteBatch = 10_000
 
 // disk is the library's store.
 type disk interface {
@@ -48,7 +48,7 @@ func openDisk(path string) (disk, error) {
 // written and synced, or was read and verified; when it cannot say so, fail is
 // called, and the calling goroutine ends: nothing above it may go on as though
 // the call had returned.
-type guarded struct {
+type failStopDisk struct {
 	disk    disk
 	path    string
 	timeout time.Duration
@@ -65,36 +65,36 @@ type guarded struct {
 }
 
 var (
-	_ raft.LogStore    = (*guarded)(nil)
-	_ raft.StableStore = (*guarded)(nil)
+	_ raft.LogStore    = (*failStopDisk)(nil)
+	_ raft.StableStore = (*failStopDisk)(nil)
 )
 
 // do runs one operation of the disk that must not fail.
-func (g *guarded) do(act string, operation func() error) {
-	if err := g.watch(act, operation); err != nil {
-		g.stop(fmt.Errorf("%s: %w", act, err))
+func (d *failStopDisk) do(act string, operation func() error) {
+	if err := d.watch(act, operation); err != nil {
+		d.stop(fmt.Errorf("%s: %w", act, err))
 		runtime.Goexit()
 	}
 }
 
 // watch runs one operation of the disk that may fail, but not hang.
-func (g *guarded) watch(act string, operation func() error) error {
-	if g.failed.Load() {
+func (d *failStopDisk) watch(act string, operation func() error) error {
+	if d.failed.Load() {
 		runtime.Goexit()
 	}
-	watch := startWatchdog(g.timeout, func() {
-		g.stop(fmt.Errorf("%s: the disk has not answered for %s", act, g.timeout))
+	watch := startWatchdog(d.timeout, func() {
+		d.stop(fmt.Errorf("%s: the disk has not answered for %s", act, d.timeout))
 	})
 	err := operation()
-	if !watch.stop() || g.failed.Load() {
+	if !watch.stop() || d.failed.Load() {
 		runtime.Goexit()
 	}
 	return err
 }
 
-func (g *guarded) stop(err error) {
-	if !g.failed.Swap(true) {
-		g.fail(err)
+func (d *failStopDisk) stop(err error) {
+	if !d.failed.Swap(true) {
+		d.fail(err)
 	}
 }
 
@@ -105,16 +105,16 @@ func absent(err error) bool {
 }
 
 // FirstIndex implements raft.LogStore.
-func (g *guarded) FirstIndex() (uint64, error) { return g.first.Load(), nil }
+func (d *failStopDisk) FirstIndex() (uint64, error) { return d.first.Load(), nil }
 
 // LastIndex implements raft.LogStore.
-func (g *guarded) LastIndex() (uint64, error) { return g.last.Load(), nil }
+func (d *failStopDisk) LastIndex() (uint64, error) { return d.last.Load(), nil }
 
 // GetLog implements raft.LogStore.
-func (g *guarded) GetLog(index uint64, l *raft.Log) error {
+func (d *failStopDisk) GetLog(index uint64, l *raft.Log) error {
 	var missing error
-	g.do(fmt.Sprintf("reading entry %d of the log", index), func() error {
-		err := readEntry(g.disk, index, l)
+	d.do(fmt.Sprintf("reading entry %d of the log", index), func() error {
+		err := readEntry(d.disk, index, l)
 		if absent(err) {
 			missing, err = err, nil
 		}
@@ -135,12 +135,12 @@ func readEntry(from disk, index uint64, l *raft.Log) error {
 }
 
 // StoreLog implements raft.LogStore.
-func (g *guarded) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Log{l}) }
+func (d *failStopDisk) StoreLog(l *raft.Log) error { return d.StoreLogs([]*raft.Log{l}) }
 
 // StoreLogs implements raft.LogStore. The leader's entries get their checksum
 // here, and keep it on every disk; a follower refuses entries that do not
 // match theirs.
-func (g *guarded) StoreLogs(logs []*raft.Log) error {
+func (d *failStopDisk) StoreLogs(logs []*raft.Log) error {
 	if len(logs) == 0 {
 		return nil
 	}
@@ -154,11 +154,11 @@ func (g *guarded) StoreLogs(logs []*raft.Log) error {
 		size += len(l.Data)
 	}
 	start := time.Now()
-	g.do("appending to the log", func() error { return g.disk.StoreLogs(logs) })
-	g.appends.add(time.Since(start))
-	g.unsnapshotted.Add(int64(size))
-	g.first.CompareAndSwap(0, logs[0].Index)
-	g.last.Store(logs[len(logs)-1].Index)
+	d.do("appending to the log", func() error { return d.disk.StoreLogs(logs) })
+	d.appends.add(time.Since(start))
+	d.unsnapshotted.Add(int64(size))
+	d.first.CompareAndSwap(0, logs[0].Index)
+	d.last.Store(logs[len(logs)-1].Index)
 	return nil
 }
 
@@ -166,53 +166,53 @@ func (g *guarded) StoreLogs(logs []*raft.Log) error {
 // superfluous, goes in pieces, lowest first: a crash between two leaves a log
 // without a gap. A suffix, which conflicts with the leader's log, goes at
 // once: half of one would be a log that nobody ever wrote.
-func (g *guarded) DeleteRange(from, to uint64) error {
-	for low := from; low <= to && to < g.last.Load(); low = max(low+truncation, g.first.Load()) {
-		high := min(to, low+truncation-1)
-		g.truncate(low, high)
+func (d *failStopDisk) DeleteRange(from, to uint64) error {
+	for low := from; low <= to && to < d.last.Load(); low = max(low+deleteBatch, d.first.Load()) {
+		high := min(to, low+deleteBatch-1)
+		d.truncate(low, high)
 	}
-	if to >= g.last.Load() {
-		g.truncate(from, to)
+	if to >= d.last.Load() {
+		d.truncate(from, to)
 	}
 	return nil
 }
 
-func (g *guarded) truncate(from, to uint64) {
-	g.do("truncating the log", func() error {
-		if err := g.disk.DeleteRange(from, to); err != nil {
+func (d *failStopDisk) truncate(from, to uint64) {
+	d.do("truncating the log", func() error {
+		if err := d.disk.DeleteRange(from, to); err != nil {
 			return err
 		}
-		return g.bounds()
+		return d.bounds()
 	})
 }
 
 // bounds reads the first and the last index.
-func (g *guarded) bounds() error {
-	first, err := g.disk.FirstIndex()
+func (d *failStopDisk) bounds() error {
+	first, err := d.disk.FirstIndex()
 	if err != nil {
 		return fmt.Errorf("looking for the first entry: %w", err)
 	}
-	last, err := g.disk.LastIndex()
+	last, err := d.disk.LastIndex()
 	if err != nil {
 		return fmt.Errorf("looking for the last entry: %w", err)
 	}
-	g.first.Store(first)
-	g.last.Store(last)
+	d.first.Store(first)
+	d.last.Store(last)
 	return nil
 }
 
 // Set implements raft.StableStore.
-func (g *guarded) Set(key, value []byte) error {
-	g.do("writing "+string(key), func() error { return g.disk.Set(key, sealValue(key, value)) })
+func (d *failStopDisk) Set(key, value []byte) error {
+	d.do("writing "+string(key), func() error { return d.disk.Set(key, sealValue(key, value)) })
 	return nil
 }
 
 // Get implements raft.StableStore.
-func (g *guarded) Get(key []byte) ([]byte, error) {
+func (d *failStopDisk) Get(key []byte) ([]byte, error) {
 	var value []byte
 	var missing error
-	g.do("reading "+string(key), func() error {
-		sealed, err := g.disk.Get(key)
+	d.do("reading "+string(key), func() error {
+		sealed, err := d.disk.Get(key)
 		if absent(err) {
 			missing = err
 			return nil
@@ -226,25 +226,25 @@ func (g *guarded) Get(key []byte) ([]byte, error) {
 }
 
 // SetUint64 implements raft.StableStore.
-func (g *guarded) SetUint64(key []byte, value uint64) error {
-	return g.Set(key, binary.BigEndian.AppendUint64(nil, value))
+func (d *failStopDisk) SetUint64(key []byte, value uint64) error {
+	return d.Set(key, binary.BigEndian.AppendUint64(nil, value))
 }
 
 // GetUint64 implements raft.StableStore.
-func (g *guarded) GetUint64(key []byte) (uint64, error) {
-	value, err := g.Get(key)
+func (d *failStopDisk) GetUint64(key []byte) (uint64, error) {
+	value, err := d.Get(key)
 	if err != nil {
 		return 0, err
 	}
 	if len(value) != 8 {
-		g.do("reading "+string(key), func() error { return errDamaged })
+		d.do("reading "+string(key), func() error { return errDamaged })
 	}
 	return binary.BigEndian.Uint64(value), nil
 }
 
 // size of the log's file in bytes; 0 when it cannot be told.
-func (g *guarded) size() uint64 {
-	info, err := os.Stat(g.path)
+func (d *failStopDisk) size() uint64 {
+	info, err := os.Stat(d.path)
 	if err != nil {
 		return 0
 	}
@@ -253,12 +253,12 @@ func (g *guarded) size() uint64 {
 
 // check reads the whole log that a start needs, from the entry after a
 // snapshot's to the last, before the library does.
-func (g *guarded) check(snapshot uint64) error {
-	if err := g.bounds(); err != nil {
+func (d *failStopDisk) check(snapshot uint64) error {
+	if err := d.bounds(); err != nil {
 		return err
 	}
 	for _, key := range []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"} {
-		sealed, err := g.disk.Get([]byte(key))
+		sealed, err := d.disk.Get([]byte(key))
 		if err == nil {
 			_, err = openValue([]byte(key), sealed)
 		}
@@ -267,15 +267,15 @@ func (g *guarded) check(snapshot uint64) error {
 		}
 	}
 	var l raft.Log
-	for index := snapshot + 1; index <= g.last.Load(); index++ {
+	for index := snapshot + 1; index <= d.last.Load(); index++ {
 		l = raft.Log{}
-		if err := readEntry(g.disk, index, &l); err != nil {
+		if err := readEntry(d.disk, index, &l); err != nil {
 			if absent(err) {
-				err = fmt.Errorf("entry %d of the log is missing, between a snapshot at %d and the last entry, %d", index, snapshot, g.last.Load())
+				err = fmt.Errorf("entry %d of the log is missing, between a snapshot at %d and the last entry, %d", index, snapshot, d.last.Load())
 			}
 			return err
 		}
-		g.unsnapshotted.Add(int64(len(l.Data)))
+		d.unsnapshotted.Add(int64(len(l.Data)))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (d *sickDisk) DeleteRange(from, to uint64) error {
 }
 
 // guardOn opens a guarded disk in a directory.
-func guardOn(t *testing.T, path string) (*guarded, *sickDisk, chan error) {
+func guardOn(t *testing.T, path string) (*failStopDisk, *sickDisk, chan error) {
 	t.Helper()
 	store, err := openDisk(path)
 	if err != nil {
@@ -76,7 +76,7 @@ func guardOn(t *testing.T, path string) (*guarded, *sickDisk, chan error) {
 	}
 	sick := &sickDisk{disk: store}
 	failed := make(chan error, 1)
-	g := &guarded{
+	g := &failStopDisk{
 		disk: sick, path: path, timeout: time.Minute, appends: &durations{},
 		fail: func(err error) { failed <- err },
 	}
@@ -110,11 +110,11 @@ func returns(f func()) bool {
 
 func TestADiskThatFailsOrHangsEndsTheMember(t *testing.T) {
 	broken := errors.New("input/output error")
-	operations := map[string]func(*guarded){
-		"append": func(g *guarded) { _ = g.StoreLogs(entries(1, 1)) },
-		"read":   func(g *guarded) { _ = g.GetLog(1, &raft.Log{}) },
-		"vote":   func(g *guarded) { _ = g.Set([]byte("LastVoteCand"), []byte("x")) },
-		"term":   func(g *guarded) { _ = g.SetUint64([]byte("CurrentTerm"), 1) },
+	operations := map[string]func(*failStopDisk){
+		"append": func(g *failStopDisk) { _ = g.StoreLogs(entries(1, 1)) },
+		"read":   func(g *failStopDisk) { _ = g.GetLog(1, &raft.Log{}) },
+		"vote":   func(g *failStopDisk) { _ = g.Set([]byte("LastVoteCand"), []byte("x")) },
+		"term":   func(g *failStopDisk) { _ = g.SetUint64([]byte("CurrentTerm"), 1) },
 	}
 	for name, operation := range operations {
 		t.Run(name+" fails", func(t *testing.T) {

@@ -34,7 +34,7 @@ type envelopeHeader struct {
 }
 
 func writeEnvelope(to io.Writer, header envelopeHeader, state Snapshot) error {
-	sum := &summing{w: to}
+	sum := &checksumWriter{w: to}
 	head := append(make([]byte, 0, envelopeHead), envelopeMagic...)
 	head = binary.BigEndian.AppendUint16(head, envelopeVersion)
 	head = binary.BigEndian.AppendUint64(head, header.index)
@@ -42,7 +42,7 @@ func writeEnvelope(to io.Writer, header envelopeHeader, state Snapshot) error {
 	if _, err := sum.Write(head); err != nil {
 		return fmt.Errorf("writing snapshot: %w", err)
 	}
-	chunks := bufio.NewWriterSize(chunked{sum}, chunkBytes)
+	chunks := bufio.NewWriterSize(chunkWriter{sum}, chunkBytes)
 	if _, err := state.WriteTo(chunks); err != nil {
 		return fmt.Errorf("writing snapshot: %w", err)
 	}
@@ -58,21 +58,21 @@ func writeEnvelope(to io.Writer, header envelopeHeader, state Snapshot) error {
 	return nil
 }
 
-type summing struct {
+type checksumWriter struct {
 	w   io.Writer
 	crc uint32
 }
 
-func (s *summing) Write(p []byte) (int, error) {
+func (s *checksumWriter) Write(p []byte) (int, error) {
 	n, err := s.w.Write(p)
 	s.crc = crc32.Update(s.crc, castagnoli, p[:n])
 	return n, err
 }
 
 // chunked writes each call as chunks.
-type chunked struct{ w io.Writer }
+type chunkWriter struct{ w io.Writer }
 
-func (c chunked) Write(p []byte) (int, error) {
+func (c chunkWriter) Write(p []byte) (int, error) {
 	written := 0
 	for len(p) > 0 {
 		piece := p[:min(len(p), chunkBytes)]

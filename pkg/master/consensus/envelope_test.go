@@ -69,7 +69,7 @@ func TestEnvelopeFindsEveryFlippedBitAndEveryCut(t *testing.T) {
 // sound snapshot ends.
 func TestNoStateIsSwappedInFromDamage(t *testing.T) {
 	old := &journal{commands: []string{"old"}}
-	m := &machine{state: old, fail: func(error) {}}
+	m := &fsm{state: old, fail: func(error) {}}
 	var out bytes.Buffer
 	if err := writeEnvelope(&out, envelopeHeader{9, 1}, journalSnapshot{"a", "b"}); err != nil {
 		t.Fatal(err)

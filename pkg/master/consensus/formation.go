@@ -28,8 +28,8 @@ const (
 	joinTimeout = 30 * time.Second
 	// formationPause lies between two attempts, complaintEvery between two
 	// lines in the log that say the same.
-	formationPause = 200 * time.Millisecond
-	complaintEvery = 30 * time.Second
+	formationInterval = 200 * time.Millisecond
+	reasonLogInterval = 30 * time.Second
 )
 
 // Run makes this member part of a cluster: it goes on with the one on its
@@ -38,33 +38,33 @@ const (
 // into a cluster it keeps trying, and Reason says why.
 func (n *Node) Run(ctx context.Context) error {
 	for !n.voter() {
-		n.complain(n.enter(ctx))
-		if !n.pauseWith(ctx, formationPause) {
+		n.setReason(n.joinOrForm(ctx))
+		if !n.pauseWith(ctx, formationInterval) {
 			return nil
 		}
 	}
-	n.complain(nil)
+	n.setReason(nil)
 	n.logger.Info("this master has a vote", "id", n.id)
-	n.keepPlace(ctx)
+	n.maintainMembership(ctx)
 	return nil
 }
 
 // complain remembers why this member is in no cluster, and logs it when it is
 // news.
-func (n *Node) complain(reason error) {
+func (n *Node) setReason(reason error) {
 	if reason == nil {
 		n.waiting.Store(nil)
 		return
 	}
 	text, now := reason.Error(), time.Now()
-	if last := n.waiting.Load(); last != nil && last.text == text && now.Sub(last.logged) < complaintEvery {
+	if last := n.waiting.Load(); last != nil && last.text == text && now.Sub(last.logged) < reasonLogInterval {
 		return
 	}
-	n.waiting.Store(&complaint{text: text, logged: now})
+	n.waiting.Store(&waitReason{text: text, logged: now})
 	n.logger.Warn("this master is in no cluster yet", "reason", text)
 }
 
-type complaint struct {
+type waitReason struct {
 	text   string
 	logged time.Time
 }
@@ -97,8 +97,8 @@ func (n *Node) voter() bool {
 }
 
 // enter takes one step towards a cluster, and says what stands in the way.
-func (n *Node) enter(ctx context.Context) error {
-	others := n.ask(ctx)
+func (n *Node) joinOrForm(ctx context.Context) error {
+	others := n.describeOthers(ctx)
 	switch {
 	case others.foreign != "":
 		return errors.New(others.foreign)
@@ -118,7 +118,7 @@ func (n *Node) enter(ctx context.Context) error {
 }
 
 // census is what the other masters of the roster say of themselves.
-type census struct {
+type survey struct {
 	// state: one has a log or a snapshot. formed: one was told that the
 	// cluster was formed before.
 	state, formed bool
@@ -128,11 +128,11 @@ type census struct {
 	foreign string
 }
 
-func (n *Node) ask(ctx context.Context) census {
+func (n *Node) describeOthers(ctx context.Context) survey {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	var mu sync.Mutex
-	var all census
+	var all survey
 	var wait sync.WaitGroup
 	for _, other := range n.others() {
 		wait.Go(func() {

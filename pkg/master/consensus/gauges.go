@@ -13,7 +13,7 @@ type view struct {
 }
 
 func (n *Node) view() view {
-	return view{status: n.Status(), leading: n.serving() != 0}
+	return view{status: n.Status(), leading: n.readyTerm() != 0}
 }
 
 func gauges() []gauge {

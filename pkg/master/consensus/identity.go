@@ -27,18 +27,18 @@ type identity struct {
 }
 
 // home is where a member keeps what is on its disk.
-type home struct{ dir string }
+type memberDir struct{ dir string }
 
-func (h home) member() string    { return filepath.Join(h.dir, "member") }
-func (h home) identity() string  { return filepath.Join(h.member(), "identity.json") }
-func (h home) log() string       { return filepath.Join(h.member(), "raft.db") }
-func (h home) snapshots() string { return h.member() }
+func (d memberDir) member() string    { return filepath.Join(d.dir, "member") }
+func (d memberDir) identity() string  { return filepath.Join(d.member(), "identity.json") }
+func (d memberDir) log() string       { return filepath.Join(d.member(), "raft.db") }
+func (d memberDir) snapshots() string { return d.member() }
 
 // retired is a file that says that this member was replaced.
-func (h home) retired() string { return filepath.Join(h.member(), "retired") }
+func (d memberDir) retired() string { return filepath.Join(d.member(), "retired") }
 
 // mintID makes an id that no other disk has: the name and 64 random bits.
-func mintID(name string) (string, error) {
+func newMemberID(name string) (string, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", fmt.Errorf("minting a member id: %w", err)
@@ -68,30 +68,30 @@ func splitAddress(address raft.ServerAddress) (string, string) {
 
 // open reads the identity on disk, or mints one and syncs it before anybody
 // hears of it.
-func (h home) open(name, clusterID string) (identity, error) {
-	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+func (d memberDir) open(name, clusterID string) (identity, error) {
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return identity{}, fmt.Errorf("making the data directory: %w", err)
 	}
-	raw, err := os.ReadFile(h.identity())
+	raw, err := os.ReadFile(d.identity())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return h.mint(name, clusterID)
+		return d.create(name, clusterID)
 	case err != nil:
 		return identity{}, fmt.Errorf("reading this member's identity: %w", err)
 	}
 	var found identity
 	if err := json.Unmarshal(raw, &found); err != nil {
-		return identity{}, fmt.Errorf("reading this member's identity in %s: %w", h.identity(), err)
+		return identity{}, fmt.Errorf("reading this member's identity in %s: %w", d.identity(), err)
 	}
 	if err := found.check(name, clusterID); err != nil {
-		return identity{}, fmt.Errorf("%s: %w", h.identity(), err)
+		return identity{}, fmt.Errorf("%s: %w", d.identity(), err)
 	}
-	spent, err := h.spent()
+	unusable, err := d.unusable()
 	if err != nil {
 		return identity{}, err
 	}
-	if spent {
-		return h.replace(found, name, clusterID)
+	if unusable {
+		return d.replace(found, name, clusterID)
 	}
 	return found, nil
 }
@@ -99,13 +99,13 @@ func (h home) open(name, clusterID string) (identity, error) {
 // spent tells whether the id on disk may be used no more: because the member
 // was replaced, or because its log is gone, and with it what it promised under
 // this id.
-func (h home) spent() (bool, error) {
-	if _, err := os.Stat(h.retired()); err == nil {
+func (d memberDir) unusable() (bool, error) {
+	if _, err := os.Stat(d.retired()); err == nil {
 		return true, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return false, fmt.Errorf("reading this member's directory: %w", err)
 	}
-	if _, err := os.Stat(h.log()); errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(d.log()); errors.Is(err, os.ErrNotExist) {
 		return true, nil
 	} else if err != nil {
 		return false, fmt.Errorf("looking for this member's log: %w", err)
@@ -127,46 +127,46 @@ func (i identity) check(name, clusterID string) error {
 	return nil
 }
 
-func (h home) replace(lost identity, name, clusterID string) (identity, error) {
-	if err := h.setAside(lost.ID); err != nil {
+func (d memberDir) replace(lost identity, name, clusterID string) (identity, error) {
+	if err := d.setAside(lost.ID); err != nil {
 		return identity{}, err
 	}
-	return h.mint(name, clusterID)
+	return d.create(name, clusterID)
 }
 
 // setAside moves a member's directory out of the way, for people to look at.
-func (h home) setAside(id string) error {
-	to := filepath.Join(h.dir, "aside-"+id)
+func (d memberDir) setAside(id string) error {
+	to := filepath.Join(d.dir, "aside-"+id)
 	if err := os.RemoveAll(to); err != nil {
 		return fmt.Errorf("making room for %s: %w", to, err)
 	}
-	if err := os.Rename(h.member(), to); err != nil {
+	if err := os.Rename(d.member(), to); err != nil {
 		return fmt.Errorf("moving this member's directory aside: %w", err)
 	}
-	return atomicfile.SyncDir(h.dir)
+	return atomicfile.SyncDir(d.dir)
 }
 
-func (h home) mint(name, clusterID string) (identity, error) {
-	if _, err := os.Stat(h.log()); err == nil {
-		return identity{}, fmt.Errorf("%s is there without %s: this disk is damaged; move %s away, and this member joins as a new one", h.log(), h.identity(), h.member())
+func (d memberDir) create(name, clusterID string) (identity, error) {
+	if _, err := os.Stat(d.log()); err == nil {
+		return identity{}, fmt.Errorf("%s is there without %s: this disk is damaged; move %s away, and this member joins as a new one", d.log(), d.identity(), d.member())
 	}
-	id, err := mintID(name)
+	id, err := newMemberID(name)
 	if err != nil {
 		return identity{}, err
 	}
-	minted := identity{Format: identityFormat, ID: id, Name: name, ClusterID: clusterID}
-	if err := minted.check(name, clusterID); err != nil {
+	created := identity{Format: identityFormat, ID: id, Name: name, ClusterID: clusterID}
+	if err := created.check(name, clusterID); err != nil {
 		return identity{}, err
 	}
-	if err := os.MkdirAll(h.member(), 0o700); err != nil {
+	if err := os.MkdirAll(d.member(), 0o700); err != nil {
 		return identity{}, fmt.Errorf("making this member's directory: %w", err)
 	}
-	raw, err := json.MarshalIndent(minted, "", "  ")
+	raw, err := json.MarshalIndent(created, "", "  ")
 	if err != nil {
 		return identity{}, fmt.Errorf("encoding this member's identity: %w", err)
 	}
-	if err := atomicfile.Write(h.identity(), raw, 0o600); err != nil {
+	if err := atomicfile.Write(d.identity(), raw, 0o600); err != nil {
 		return identity{}, err
 	}
-	return minted, atomicfile.SyncDir(h.dir)
+	return created, atomicfile.SyncDir(d.dir)
 }

@@ -7,7 +7,7 @@ import (
 )
 
 func TestIdentityLivesAndDiesWithItsDisk(t *testing.T) {
-	h := home{t.TempDir()}
+	h := memberDir{t.TempDir()}
 	first, err := h.open("hadoop-jindofs-master-0", "c1")
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestAnIdentityThatDoesNotFitIsRefused(t *testing.T) {
 		"lost":            {"", "without"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := home{t.TempDir()}
+			h := memberDir{t.TempDir()}
 			if err := os.MkdirAll(h.member(), 0o700); err != nil {
 				t.Fatal(err)
 			}

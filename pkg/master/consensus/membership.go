@@ -49,8 +49,8 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 		return nil, n.notLeader()
 	}
 	select {
-	case n.changing <- struct{}{}:
-		defer func() { <-n.changing }()
+	case n.changeLock <- struct{}{}:
+		defer func() { <-n.changeLock }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for another change of the configuration: %w", ctx.Err())
 	}
@@ -156,7 +156,7 @@ func (n *Node) caughtUp(id raft.ServerID) bool {
 	if id == n.id {
 		return true
 	}
-	c, ok := n.witness.contact(id)
+	c, ok := n.acks.contact(id)
 	return ok && n.fresh(c) && c.match > 0 && c.match+joinLag >= n.raft.CommitIndex()
 }
 
@@ -166,7 +166,7 @@ func (n *Node) removeLost(ctx context.Context, newcomer raft.ServerID) error {
 		if lost.ID == newcomer || nameOf(string(lost.ID)) != nameOf(string(newcomer)) {
 			continue
 		}
-		if c, ok := n.witness.contact(lost.ID); ok && n.fresh(c) {
+		if c, ok := n.acks.contact(lost.ID); ok && n.fresh(c) {
 			return fmt.Errorf("%s still answers: two members of one name must not run at once", lost.ID)
 		}
 		if err := n.mayRemove(lost.ID); err != nil {

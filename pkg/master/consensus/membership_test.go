@@ -71,7 +71,7 @@ func TestTwoLostDisksEndInRefusal(t *testing.T) {
 	})
 	time.Sleep(3 * time.Second)
 	for i, m := range c.members {
-		if m.node.Status().GetReady() || m.node.serving() != 0 {
+		if m.node.Status().GetReady() || m.node.readyTerm() != 0 {
 			t.Errorf("%s says it is ready", c.Name(i))
 		}
 		if i != leader && m.node.voter() {
@@ -299,8 +299,8 @@ func TestHandingLeadershipOver(t *testing.T) {
 	dead := 3 - leader - to
 	c.kill(dead)
 	c.eventually("waiting for the dead member to be missed", func() error {
-		if heir, err := c.members[to].node.heir(""); err != nil || heir.ID != c.id(leader) {
-			return fmt.Errorf("the heir is %s, %w", heir.ID, err)
+		if successor, err := c.members[to].node.successor(""); err != nil || successor.ID != c.id(leader) {
+			return fmt.Errorf("the heir is %s, %w", successor.ID, err)
 		}
 		return nil
 	})

@@ -18,7 +18,7 @@ import (
 type Node struct {
 	config Config
 	logger *slog.Logger
-	home   home
+	dir    memberDir
 	self   topology.Member
 	id     raft.ServerID
 	// started is when this life of the member began.
@@ -26,22 +26,22 @@ type Node struct {
 	// hadState is whether its disk held a log or a snapshot then.
 	hadState bool
 
-	store     *guarded
+	store     *failStopDisk
 	snapshots *snapshots
-	machine   *machine
+	fsm       *fsm
 	stream    *stream
 	transport *transport
-	witness   *witness
+	acks      *ackTracker
 	raft      *raft.Raft
 
-	gate     gate
-	reads    reads
-	hurrying atomic.Bool
-	metrics  *metrics
+	ready      leaderReady
+	reads      reads
+	triggering atomic.Bool
+	metrics    *metrics
 	// changing is held while the configuration is changed: one at a time.
-	changing chan struct{}
+	changeLock chan struct{}
 	// waiting is why this member is not in a cluster yet; see Reason.
-	waiting atomic.Pointer[complaint]
+	waiting atomic.Pointer[waitReason]
 
 	// pending are entries on their way through the log.
 	pending inflight
@@ -62,13 +62,13 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		return nil, fmt.Errorf("configuring a master: %w", err)
 	}
 	n := &Node{
-		config:   config,
-		logger:   config.Logger,
-		home:     home{config.DataDir},
-		started:  time.Now(),
-		witness:  newWitness(),
-		changing: make(chan struct{}, 1),
-		stopped:  make(chan struct{}),
+		config:     config,
+		logger:     config.Logger,
+		dir:        memberDir{config.DataDir},
+		started:    time.Now(),
+		acks:       newAckTracker(),
+		changeLock: make(chan struct{}, 1),
+		stopped:    make(chan struct{}),
 	}
 	n.reads.kick = make(chan struct{}, 1)
 	n.self, _ = config.Topology.Master(config.Name)
@@ -80,14 +80,14 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		_ = n.Shutdown(context.Background())
 		return nil, fmt.Errorf("opening master %s: %w", config.Name, err)
 	}
-	n.background.Go(n.lead)
+	n.background.Go(n.watchLeadership)
 	n.background.Go(n.readLoop)
 	n.background.Go(n.compact)
 	return n, nil
 }
 
 func (n *Node) open(state StateMachine) error {
-	identity, err := n.home.open(n.config.Name, n.config.ClusterID)
+	identity, err := n.dir.open(n.config.Name, n.config.ClusterID)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (n *Node) open(state StateMachine) error {
 	if err := n.openStores(); err != nil {
 		return err
 	}
-	n.machine = &machine{state: state, fail: n.fail}
+	n.fsm = &fsm{state: state, fail: n.fail}
 	if n.stream, err = listen(&n.config, identity.ID); err != nil {
 		return err
 	}
@@ -103,8 +103,8 @@ func (n *Node) open(state StateMachine) error {
 	if err != nil {
 		return fmt.Errorf("making the log's cache: %w", err)
 	}
-	n.transport = newTransport(&n.config, n.stream, n.witness)
-	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.machine, cache, n.store, n.snapshots, n.transport)
+	n.transport = newTransport(&n.config, n.stream, n.acks)
+	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, cache, n.store, n.snapshots, n.transport)
 	if err != nil {
 		return fmt.Errorf("starting raft: %w", err)
 	}
@@ -114,18 +114,18 @@ func (n *Node) open(state StateMachine) error {
 // openStores opens the log and the snapshots and reads all of both: damage is
 // found before anybody is told anything.
 func (n *Node) openStores() error {
-	store, err := openDisk(n.home.log())
+	store, err := openDisk(n.dir.log())
 	if err != nil {
 		return err
 	}
 	if n.config.hooks.disk != nil {
 		store = n.config.hooks.disk(store)
 	}
-	n.store = &guarded{
-		disk: store, path: n.home.log(), timeout: n.config.DiskTimeout, fail: n.fail,
+	n.store = &failStopDisk{
+		disk: store, path: n.dir.log(), timeout: n.config.DiskTimeout, fail: n.fail,
 		appends: &durations{observe: n.metrics.appended},
 	}
-	if n.snapshots, err = openSnapshots(n.home.snapshots(), n.store, newRaftLogger(n.logger)); err != nil {
+	if n.snapshots, err = openSnapshots(n.dir.snapshots(), n.store, newRaftLogger(n.logger)); err != nil {
 		return err
 	}
 	newest, err := n.snapshots.check()
@@ -133,7 +133,7 @@ func (n *Node) openStores() error {
 		err = n.store.check(newest.Index)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; move %s away, and this member joins as a new one", err, n.home.member())
+		return fmt.Errorf("%w; move %s away, and this member joins as a new one", err, n.dir.member())
 	}
 	n.hadState = newest.Index > 0 || n.store.last.Load() > 0
 	return nil

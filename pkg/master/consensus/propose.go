@@ -20,7 +20,7 @@ func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error)
 	if n.closing.Load() {
 		return nil, 0, n.notLeader()
 	}
-	if _, err := n.serve(ctx); err != nil {
+	if _, err := n.awaitReady(ctx); err != nil {
 		n.metrics.proposed(err)
 		return nil, 0, err
 	}

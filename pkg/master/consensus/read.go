@@ -49,7 +49,7 @@ func (r *reads) take() []*pendingRead {
 // is read from the state afterwards is linearizable. It answers NotLeaderError
 // when this member does not lead. Safe for concurrent use.
 func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
-	term, err := n.serve(ctx)
+	term, err := n.awaitReady(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +64,7 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	if read.err != nil {
 		return 0, read.err
 	}
-	if err := n.machine.applied.wait(ctx, read.index, n.stopped); err != nil {
+	if err := n.fsm.applied.wait(ctx, read.index, n.stopped); err != nil {
 		return 0, err
 	}
 	if n.raft.CurrentTerm() != term {
@@ -101,7 +101,7 @@ func (n *Node) readLoop() {
 // only makes heartbeats leave at once; what counts is that a majority of the
 // voters answered, in the same term, what was sent after the round began.
 func (n *Node) round() (uint64, error) {
-	term := n.serving()
+	term := n.readyTerm()
 	if term == 0 {
 		return 0, n.notLeader()
 	}
@@ -112,32 +112,32 @@ func (n *Node) round() (uint64, error) {
 		}
 		return index, nil
 	}
-	sequence := n.witness.begin()
-	for hurry := true; ; {
-		news, gate := n.witness.news.wait(), n.gate.news.wait()
-		if n.witness.proven(n.servers(), n.id, term, sequence) {
+	sequence := n.acks.begin()
+	for trigger := true; ; {
+		acked, ready := n.acks.changed.wait(), n.ready.changed.wait()
+		if n.acks.ackedByMajority(n.servers(), n.id, term, sequence) {
 			break
 		}
-		if n.serving() != term {
+		if n.readyTerm() != term {
 			return 0, n.notLeader()
 		}
-		if hurry {
-			n.hurry()
+		if trigger {
+			n.triggerHeartbeats()
 		}
-		hurry = false
+		trigger = false
 		timer := time.NewTimer(n.config.Heartbeat / 5)
 		select {
-		case <-news:
-		case <-gate:
+		case <-acked:
+		case <-ready:
 		case <-timer.C:
-			hurry = true
+			trigger = true
 		case <-n.stopped:
 			timer.Stop()
 			return 0, n.notLeader()
 		}
 		timer.Stop()
 	}
-	if n.serving() != term {
+	if n.readyTerm() != term {
 		return 0, n.notLeader()
 	}
 	return index, nil
@@ -146,12 +146,12 @@ func (n *Node) round() (uint64, error) {
 // hurry makes heartbeats leave now rather than at their next time. The call
 // waits for the library's main goroutine, which may be waiting for a disk; the
 // round goes on by the regular heartbeats then.
-func (n *Node) hurry() {
-	if n.hurrying.Swap(true) {
+func (n *Node) triggerHeartbeats() {
+	if n.triggering.Swap(true) {
 		return
 	}
 	n.background.Go(func() {
-		defer n.hurrying.Store(false)
+		defer n.triggering.Store(false)
 		n.raft.VerifyLeader()
 	})
 }

@@ -55,7 +55,7 @@ func (c *cluster) succeed(w *wires) *member {
 	var next *member
 	c.eventually("waiting for a successor", func() error {
 		for _, m := range c.members[1:] {
-			if m.node.serving() != 0 {
+			if m.node.readyTerm() != 0 {
 				next = m
 				return nil
 			}
@@ -87,7 +87,7 @@ func TestReadConfirmedByAnswersOlderThanItself(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if old.node.serving() == 0 {
+	if old.node.readyTerm() == 0 {
 		t.Fatal("the old leader has noticed: this test tests nothing")
 	}
 
@@ -117,7 +117,7 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	c, old := startWithPatientLeader(t, w)
 	c.propose("before")
 	c.succeed(w)
-	if old.node.serving() == 0 {
+	if old.node.readyTerm() == 0 {
 		t.Fatal("the old leader has noticed: this test tests nothing")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
@@ -146,31 +146,31 @@ func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 		{ID: "n2", Suffrage: raft.Nonvoter},
 	}
 	for name, test := range map[string]struct {
-		from map[raft.ServerID]proof
+		from map[raft.ServerID]ack
 		self raft.ServerID
 		want bool
 	}{
 		"nobody":                    {self: "a"},
-		"members without a vote":    {map[raft.ServerID]proof{"n1": {term: 5, stamp: 7}, "n2": {term: 5, stamp: 7}}, "a", false},
-		"one voter":                 {map[raft.ServerID]proof{"b": {term: 5, stamp: 7}}, "a", true},
-		"sent later":                {map[raft.ServerID]proof{"b": {term: 5, stamp: 8}}, "a", true},
-		"sent before the read":      {map[raft.ServerID]proof{"b": {term: 5, stamp: 6}, "c": {term: 5, stamp: 6}}, "a", false},
-		"of another term":           {map[raft.ServerID]proof{"b": {term: 4, stamp: 9}, "c": {term: 6, stamp: 9}}, "a", false},
-		"a leader without a vote":   {map[raft.ServerID]proof{"b": {term: 5, stamp: 7}}, "n1", false},
-		"two voters without it":     {map[raft.ServerID]proof{"b": {term: 5, stamp: 7}, "c": {term: 5, stamp: 7}}, "n1", true},
-		"a member of no membership": {map[raft.ServerID]proof{"z": {term: 5, stamp: 7}}, "a", false},
+		"members without a vote":    {map[raft.ServerID]ack{"n1": {term: 5, stamp: 7}, "n2": {term: 5, stamp: 7}}, "a", false},
+		"one voter":                 {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "a", true},
+		"sent later":                {map[raft.ServerID]ack{"b": {term: 5, stamp: 8}}, "a", true},
+		"sent before the read":      {map[raft.ServerID]ack{"b": {term: 5, stamp: 6}, "c": {term: 5, stamp: 6}}, "a", false},
+		"of another term":           {map[raft.ServerID]ack{"b": {term: 4, stamp: 9}, "c": {term: 6, stamp: 9}}, "a", false},
+		"a leader without a vote":   {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "n1", false},
+		"two voters without it":     {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}, "c": {term: 5, stamp: 7}}, "n1", true},
+		"a member of no membership": {map[raft.ServerID]ack{"z": {term: 5, stamp: 7}}, "a", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWitness()
+			w := newAckTracker()
 			for id, p := range test.from {
 				w.record(id, p)
 			}
-			if got := w.proven(servers, test.self, 5, 7); got != test.want {
+			if got := w.ackedByMajority(servers, test.self, 5, 7); got != test.want {
 				t.Fatalf("proven: %v", got)
 			}
 		})
 	}
-	if newWitness().proven(nil, "a", 5, 7) {
+	if newAckTracker().ackedByMajority(nil, "a", 5, 7) {
 		t.Fatal("proven without any configuration")
 	}
 }
@@ -194,8 +194,8 @@ func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					if read < index || leader.node.machine.applied.get() < read {
-						return fmt.Errorf("read %d after %d was acknowledged, applied %d", read, index, leader.node.machine.applied.get())
+					if read < index || leader.node.fsm.applied.get() < read {
+						return fmt.Errorf("read %d after %d was acknowledged, applied %d", read, index, leader.node.fsm.applied.get())
 					}
 				}
 				return nil

@@ -27,7 +27,7 @@ type snapshots struct {
 var _ raft.SnapshotStore = (*snapshots)(nil)
 
 // openSnapshots opens those that belong to a log.
-func openSnapshots(dir string, log *guarded, logger *raftLogger) (*snapshots, error) {
+func openSnapshots(dir string, log *failStopDisk, logger *raftLogger) (*snapshots, error) {
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
 	if err != nil {
 		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
@@ -45,7 +45,7 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, con
 	if err != nil {
 		return nil, err
 	}
-	return &sinkOf{SnapshotSink: sink, store: s, meta: raft.SnapshotMeta{ID: sink.ID(), Index: index, Term: term}}, nil
+	return &snapshotSink{SnapshotSink: sink, store: s, meta: raft.SnapshotMeta{ID: sink.ID(), Index: index, Term: term}}, nil
 }
 
 // check reads the newest snapshot, verifies it to its end, and remembers it.
@@ -62,7 +62,7 @@ func (s *snapshots) check() (raft.SnapshotMeta, error) {
 	if err := s.verify(meta); err != nil {
 		return raft.SnapshotMeta{}, fmt.Errorf("checking snapshot %s: %w", meta.ID, err)
 	}
-	s.remember(meta)
+	s.record(meta)
 	return meta, nil
 }
 
@@ -83,7 +83,7 @@ func (s *snapshots) verify(meta raft.SnapshotMeta) error {
 	return err
 }
 
-func (s *snapshots) remember(meta raft.SnapshotMeta) {
+func (s *snapshots) record(meta raft.SnapshotMeta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.newest = meta
@@ -109,7 +109,7 @@ func takenAt(id string) time.Time {
 	return time.UnixMilli(millis)
 }
 
-type sinkOf struct {
+type snapshotSink struct {
 	raft.SnapshotSink
 	store *snapshots
 	meta  raft.SnapshotMeta
@@ -118,7 +118,7 @@ type sinkOf struct {
 
 // Write fails when the disk does, and the snapshot is given up; a disk that
 // hangs ends the member, whose main goroutine may be waiting here.
-func (s *sinkOf) Write(p []byte) (int, error) {
+func (s *snapshotSink) Write(p []byte) (int, error) {
 	written := 0
 	err := s.store.watch("writing a snapshot", func() error {
 		n, err := s.SnapshotSink.Write(p)
@@ -129,12 +129,12 @@ func (s *sinkOf) Write(p []byte) (int, error) {
 }
 
 // Close makes the snapshot durable. The library calls it twice.
-func (s *sinkOf) Close() error {
+func (s *snapshotSink) Close() error {
 	if err := s.store.watch("finishing a snapshot", s.SnapshotSink.Close); err != nil {
 		return err
 	}
 	s.once.Do(func() {
-		s.store.remember(s.meta)
+		s.store.record(s.meta)
 		s.store.taken()
 	})
 	return nil

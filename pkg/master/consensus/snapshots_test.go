@@ -29,7 +29,7 @@ func TestWritingASnapshotToASickDisk(t *testing.T) {
 	g, _, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
 	s := &snapshots{watch: g.watch, taken: func() {}}
 	full := errors.New("no space left on device")
-	if _, err := (&sinkOf{SnapshotSink: stuckSink{fail: full}, store: s}).Write([]byte("x")); !errors.Is(err, full) {
+	if _, err := (&snapshotSink{SnapshotSink: stuckSink{fail: full}, store: s}).Write([]byte("x")); !errors.Is(err, full) {
 		t.Errorf("a full disk: %v", err)
 	}
 	if len(failed) != 0 {
@@ -40,7 +40,7 @@ func TestWritingASnapshotToASickDisk(t *testing.T) {
 	returned := make(chan bool)
 	go func() {
 		returned <- returns(func() {
-			_, _ = (&sinkOf{SnapshotSink: stuckSink{hang: hang}, store: s}).Write([]byte("x"))
+			_, _ = (&snapshotSink{SnapshotSink: stuckSink{hang: hang}, store: s}).Write([]byte("x"))
 		})
 	}()
 	if err := <-failed; !strings.Contains(err.Error(), "snapshot") {

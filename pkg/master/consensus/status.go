@@ -20,7 +20,7 @@ func (n *Node) Status() *masterv1.StatusResponse {
 	servers := n.servers()
 	self, _ := find(servers, n.id)
 	snapshot, taken := n.snapshots.last()
-	_, since := n.gate.get()
+	_, since := n.ready.get()
 	s := &masterv1.StatusResponse{
 		Name:               n.config.Name,
 		MemberId:           string(n.id),
@@ -31,9 +31,9 @@ func (n *Node) Status() *masterv1.StatusResponse {
 		Leader:             leader,
 		LastLogIndex:       n.raft.LastIndex(),
 		CommitIndex:        n.commitIndex(),
-		AppliedIndex:       n.machine.applied.get(),
+		AppliedIndex:       n.fsm.applied.get(),
 		LastSnapshotIndex:  snapshot,
-		ConfigurationIndex: n.machine.configuration.Load(),
+		ConfigurationIndex: n.fsm.configuration.Load(),
 		FsyncP99:           durationpb.New(n.store.appends.percentile(99)),
 		Started:            timestamppb.New(n.started),
 		LogEntries:         n.store.entries(),
@@ -54,7 +54,7 @@ func (n *Node) Status() *masterv1.StatusResponse {
 		s.Peers = append(s.Peers, n.peer(server))
 	}
 	s.Ready = s.Voter && !n.failed.Load() && leader != "" && s.AppliedIndex+joinLag >= s.CommitIndex && !n.closing.Load() &&
-		(n.raft.State() != raft.Leader || n.serving() != 0)
+		(n.raft.State() != raft.Leader || n.readyTerm() != 0)
 	return s
 }
 
@@ -76,7 +76,7 @@ func (n *Node) state(self raft.Server) string {
 // commitIndex is what is known to be committed. After a start the library
 // knows less than it has applied from a snapshot.
 func (n *Node) commitIndex() uint64 {
-	return max(n.raft.CommitIndex(), n.machine.applied.get())
+	return max(n.raft.CommitIndex(), n.fsm.applied.get())
 }
 
 // peer is one server of the configuration, this member included, with what the
@@ -97,7 +97,7 @@ func (n *Node) peer(server raft.Server) *masterv1.Peer {
 		p.LastContact = durationpb.New(0)
 		return p
 	}
-	if c, ok := n.witness.contact(server.ID); ok {
+	if c, ok := n.acks.contact(server.ID); ok {
 		p.LastContact = durationpb.New(time.Since(c.at))
 		p.Rtt = durationpb.New(c.rtt)
 		if c.term == n.raft.CurrentTerm() {
@@ -108,8 +108,8 @@ func (n *Node) peer(server raft.Server) *masterv1.Peer {
 }
 
 // entries in the log.
-func (g *guarded) entries() uint64 {
-	first, last := g.first.Load(), g.last.Load()
+func (d *failStopDisk) entries() uint64 {
+	first, last := d.first.Load(), d.last.Load()
 	if first == 0 || last < first {
 		return 0
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // maxGreetings bounds the connections that are still introducing themselves.
-const maxGreetings = 64
+const maxHandshakes = 64
 
 // stream makes and takes Raft's connections. What it hands out in either
 // direction is authenticated and has exchanged preambles. It implements
@@ -64,7 +64,7 @@ func listen(c *Config, id string) (*stream, error) {
 		listener: listener,
 		server:   c.Identity.ServerConfig(mtls.Master),
 		accepted: make(chan net.Conn),
-		slots:    make(chan struct{}, maxGreetings),
+		slots:    make(chan struct{}, maxHandshakes),
 		conns:    map[net.Conn]struct{}{},
 	}
 	s.stopped, s.stop = context.WithCancel(context.Background())
@@ -97,18 +97,18 @@ func (s *stream) listen() {
 		}
 		s.workers.Go(func() {
 			defer func() { <-s.slots }()
-			s.greet(conn)
+			s.handleConn(conn)
 		})
 	}
 }
 
-func (s *stream) greet(conn net.Conn) {
+func (s *stream) handleConn(conn net.Conn) {
 	kept, ok := s.keep(conn)
 	if !ok {
 		return
 	}
 	secured := tls.Server(kept, s.server)
-	if err := s.welcome(secured); err != nil {
+	if err := s.acceptPreamble(secured); err != nil {
 		s.logger.Warn("refused a connection to the Raft port", "remote", conn.RemoteAddr().String(), "error", err)
 		_ = secured.Close()
 		return
@@ -121,7 +121,7 @@ func (s *stream) greet(conn net.Conn) {
 }
 
 // welcome is the listener's side of the preamble.
-func (s *stream) welcome(conn *tls.Conn) error {
+func (s *stream) acceptPreamble(conn *tls.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(transportTimeout)); err != nil {
 		return fmt.Errorf("greeting: %w", err)
 	}
@@ -132,12 +132,12 @@ func (s *stream) welcome(conn *tls.Conn) error {
 	if err != nil {
 		return fmt.Errorf("greeting: %w", err)
 	}
-	hello, err := readPreamble(conn)
+	received, err := readPreamble(conn)
 	if err != nil {
 		return err
 	}
-	refusal := s.judge(hello, peer)
-	answer := preamble{cluster: s.cluster, to: hello.from, from: s.id}
+	refusal := s.checkPreamble(received, peer)
+	answer := preamble{cluster: s.cluster, to: received.from, from: s.id}
 	if refusal != nil {
 		answer.refusal = refusal.Error()
 	}
@@ -151,17 +151,17 @@ func (s *stream) welcome(conn *tls.Conn) error {
 }
 
 // judge says why a caller is refused.
-func (s *stream) judge(hello preamble, peer mtls.Peer) error {
+func (s *stream) checkPreamble(received preamble, peer mtls.Peer) error {
 	if _, listed := s.roster.Master(peer.Name); !listed {
 		return fmt.Errorf("%s is not among the masters of the roster", peer)
 	}
 	switch {
-	case hello.cluster != s.cluster:
-		return fmt.Errorf("%s belongs to cluster %q, and this is a member of %q", peer, hello.cluster, s.cluster)
-	case hello.to != s.id:
-		return fmt.Errorf("%s wants member %q, and this is %q", peer, hello.to, s.id)
-	case nameOf(hello.from) != peer.Name:
-		return fmt.Errorf("%s calls itself member %q, which is not an id of its name", peer, hello.from)
+	case received.cluster != s.cluster:
+		return fmt.Errorf("%s belongs to cluster %q, and this is a member of %q", peer, received.cluster, s.cluster)
+	case received.to != s.id:
+		return fmt.Errorf("%s wants member %q, and this is %q", peer, received.to, s.id)
+	case nameOf(received.from) != peer.Name:
+		return fmt.Errorf("%s calls itself member %q, which is not an id of its name", peer, received.from)
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 		return nil, fmt.Errorf("dialling %s: %w", id, net.ErrClosed)
 	}
 	conn := tls.Client(kept, s.identity.ClientConfig(mtls.Master, name))
-	if err := s.introduce(ctx, conn, id, timeout); err != nil {
+	if err := s.sendPreamble(ctx, conn, id, timeout); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("dialling %s at %s: %w", id, hostPort, err)
 	}
@@ -219,7 +219,7 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 }
 
 // introduce is the dialler's side of the preamble.
-func (s *stream) introduce(ctx context.Context, conn *tls.Conn, id string, timeout time.Duration) error {
+func (s *stream) sendPreamble(ctx context.Context, conn *tls.Conn, id string, timeout time.Duration) error {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}

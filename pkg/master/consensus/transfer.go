@@ -28,7 +28,7 @@ func (n *Node) Transfer(ctx context.Context, to string) (string, error) {
 func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 	var failed error
 	for range transferTries {
-		heir, err := n.heir(to)
+		successor, err := n.successor(to)
 		if err != nil {
 			// Right after an election nobody has been heard from.
 			failed = err
@@ -39,11 +39,11 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 		}
 		// The library moves leadership, or gives up, within the election
 		// timeout, and then still has to wind up.
-		err = n.await(ctx, n.raft.LeadershipTransferToServer(heir.ID, heir.Address))
+		err = n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address))
 		if err == nil {
 			return n.awaitLeader(ctx)
 		}
-		failed = fmt.Errorf("handing leadership to %s: %w", nameOf(string(heir.ID)), err)
+		failed = fmt.Errorf("handing leadership to %s: %w", nameOf(string(successor.ID)), err)
 		if n.raft.State() != raft.Leader {
 			return n.awaitLeader(ctx)
 		}
@@ -56,14 +56,14 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 
 // heir picks who is to lead. The library would pick the one with the highest
 // next index, which after an election is a guess that favours the dead.
-func (n *Node) heir(to string) (raft.Server, error) {
+func (n *Node) successor(to string) (raft.Server, error) {
 	var best raft.Server
 	var most contact
 	for _, server := range n.servers() {
 		if server.ID == n.id || server.Suffrage != raft.Voter || to != "" && nameOf(string(server.ID)) != to {
 			continue
 		}
-		c, ok := n.witness.contact(server.ID)
+		c, ok := n.acks.contact(server.ID)
 		if !ok || !n.fresh(c) {
 			continue
 		}

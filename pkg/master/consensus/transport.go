@@ -12,7 +12,7 @@ import (
 // here: pipelining is off.
 type transport struct {
 	raft.Transport
-	witness *witness
+	acks    *ackTracker
 	network *raft.NetworkTransport
 }
 
@@ -22,7 +22,7 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(c *Config, s *stream, w *witness) *transport {
+func newTransport(c *Config, s *stream, acks *ackTracker) *transport {
 	network := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  s,
 		MaxPool: transportPool,
@@ -33,7 +33,7 @@ func newTransport(c *Config, s *stream, w *witness) *transport {
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(c.Logger),
 	})
-	t := &transport{Transport: network, witness: w, network: network}
+	t := &transport{Transport: network, acks: acks, network: network}
 	if c.hooks.transport != nil {
 		t.Transport = c.hooks.transport(network)
 	}
@@ -43,7 +43,7 @@ func newTransport(c *Config, s *stream, w *witness) *transport {
 // AppendEntries sends entries, or a heartbeat. The stamp is taken before
 // sending: an answer proves something about the time after it.
 func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
-	stamp := t.witness.stamp()
+	stamp := t.acks.stamp()
 	sent := time.Now()
 	if err := t.Transport.AppendEntries(id, to, request, response); err != nil {
 		return err
@@ -51,11 +51,11 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 	if !response.Success || response.Term != request.Term {
 		return nil
 	}
-	proof := proof{term: request.Term, stamp: stamp, sent: sent}
+	ack := ack{term: request.Term, stamp: stamp, sent: sent}
 	if !heartbeat(request) {
-		proof.match = request.PrevLogEntry + uint64(len(request.Entries))
+		ack.match = request.PrevLogEntry + uint64(len(request.Entries))
 	}
-	t.witness.record(id, proof)
+	t.acks.record(id, ack)
 	return nil
 }
 
@@ -67,13 +67,13 @@ func heartbeat(r *raft.AppendEntriesRequest) bool {
 
 // InstallSnapshot sends a snapshot.
 func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
-	stamp := t.witness.stamp()
+	stamp := t.acks.stamp()
 	sent := time.Now()
 	if err := t.Transport.InstallSnapshot(id, to, request, response, data); err != nil {
 		return err
 	}
 	if response.Success && response.Term == request.Term {
-		t.witness.record(id, proof{term: request.Term, stamp: stamp, sent: sent, match: request.LastLogIndex})
+		t.acks.record(id, ack{term: request.Term, stamp: stamp, sent: sent, match: request.LastLogIndex})
 	}
 	return nil
 }

@@ -12,33 +12,33 @@ import (
 // gate is open while this member may serve as the leader of a term: an entry
 // of its own in that term is committed and applied, so that its state has
 // everything that any earlier leader acknowledged.
-type gate struct {
-	mu    sync.Mutex
-	term  uint64 // 0: shut
-	since time.Time
-	news  broadcast
+type leaderReady struct {
+	mu      sync.Mutex
+	term    uint64 // 0: shut
+	since   time.Time
+	changed broadcast
 }
 
-func (g *gate) set(term uint64) {
-	g.mu.Lock()
-	g.term, g.since = term, time.Time{}
+func (r *leaderReady) set(term uint64) {
+	r.mu.Lock()
+	r.term, r.since = term, time.Time{}
 	if term != 0 {
-		g.since = time.Now()
+		r.since = time.Now()
 	}
-	g.mu.Unlock()
-	g.news.send()
+	r.mu.Unlock()
+	r.changed.send()
 }
 
-func (g *gate) get() (uint64, time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.term, g.since
+func (r *leaderReady) get() (uint64, time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.term, r.since
 }
 
 // serving is the term in which this member serves as leader; 0 when it does
 // not.
-func (n *Node) serving() uint64 {
-	term, _ := n.gate.get()
+func (n *Node) readyTerm() uint64 {
+	term, _ := n.ready.get()
 	if term == 0 || n.failed.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return 0
 	}
@@ -48,10 +48,10 @@ func (n *Node) serving() uint64 {
 // serve waits until this member serves as leader. It answers NotLeaderError as
 // soon as it does not lead, and when ctx ends first: either way nothing was
 // executed.
-func (n *Node) serve(ctx context.Context) (uint64, error) {
+func (n *Node) awaitReady(ctx context.Context) (uint64, error) {
 	for {
-		news := n.gate.news.wait()
-		if term := n.serving(); term != 0 {
+		changed := n.ready.changed.wait()
+		if term := n.readyTerm(); term != 0 {
 			return term, nil
 		}
 		if n.raft.State() != raft.Leader || n.failed.Load() {
@@ -59,7 +59,7 @@ func (n *Node) serve(ctx context.Context) (uint64, error) {
 		}
 		timer := time.NewTimer(n.config.Heartbeat / 5)
 		select {
-		case <-news:
+		case <-changed:
 		case <-timer.C: // the library's state changes before it tells
 		case <-ctx.Done():
 			timer.Stop()
@@ -73,13 +73,13 @@ func (n *Node) serve(ctx context.Context) (uint64, error) {
 }
 
 // lead opens and shuts the gate as leadership comes and goes.
-func (n *Node) lead() {
+func (n *Node) watchLeadership() {
 	for {
 		select {
 		case leading := <-n.raft.LeaderCh():
-			n.gate.set(0)
+			n.ready.set(0)
 			if leading {
-				n.takeOffice()
+				n.establishLeadership()
 			}
 		case <-n.stopped:
 			return
@@ -89,13 +89,13 @@ func (n *Node) lead() {
 
 // takeOffice commits an entry of the new term, and opens the gate once it is
 // applied here. The term is the entry's own, as it comes back from the log.
-func (n *Node) takeOffice() {
+func (n *Node) establishLeadership() {
 	for n.raft.State() == raft.Leader {
 		result, _, err := n.commit(context.Background(), nil)
 		term, ok := result.(uint64)
 		if err == nil && ok && n.awaitVoters(term) {
-			n.witness.forget(n.servers())
-			n.gate.set(term)
+			n.acks.retain(n.servers())
+			n.ready.set(term)
 			n.logger.Info("serving as leader", "term", term)
 			return
 		}
@@ -114,7 +114,7 @@ func (n *Node) takeOffice() {
 // It answers false when the term is over.
 func (n *Node) awaitVoters(term uint64) bool {
 	for n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
-		if n.machine.used.Load() || countVoters(n.servers()) >= len(n.config.Topology.Masters)/2+1 {
+		if n.fsm.used.Load() || countVoters(n.servers()) >= len(n.config.Topology.Masters)/2+1 {
 			return true
 		}
 		if !n.pause(4 * commitTimeout) {

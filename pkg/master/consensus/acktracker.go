@@ -10,7 +10,7 @@ import (
 
 // proof is what a successful answer of a peer says: it followed this member in
 // term at some moment after stamp was taken.
-type proof struct {
+type ack struct {
 	term  uint64
 	stamp uint64
 	sent  time.Time
@@ -31,76 +31,76 @@ type contact struct {
 
 // witness remembers what peers proved. It is what a read is verified by: see
 // Node.round.
-type witness struct {
+type ackTracker struct {
 	// sequence grows with each round of reads. A request is stamped with it
 	// when it is sent.
 	sequence atomic.Uint64
 
 	mu       sync.Mutex
 	contacts map[raft.ServerID]contact
-	news     broadcast
+	changed  broadcast
 }
 
-func newWitness() *witness { return &witness{contacts: map[raft.ServerID]contact{}} }
+func newAckTracker() *ackTracker { return &ackTracker{contacts: map[raft.ServerID]contact{}} }
 
-func (w *witness) stamp() uint64 { return w.sequence.Load() }
+func (t *ackTracker) stamp() uint64 { return t.sequence.Load() }
 
 // begin starts a round: what is stamped with the result, or more, is sent
 // after this call.
-func (w *witness) begin() uint64 { return w.sequence.Add(1) }
+func (t *ackTracker) begin() uint64 { return t.sequence.Add(1) }
 
-func (w *witness) record(id raft.ServerID, p proof) {
+func (t *ackTracker) record(id raft.ServerID, a ack) {
 	now := time.Now()
-	w.mu.Lock()
-	c := w.contacts[id]
+	t.mu.Lock()
+	c := t.contacts[id]
 	switch {
-	case p.term > c.term:
-		c = contact{term: p.term}
-	case p.term < c.term:
-		w.mu.Unlock()
+	case a.term > c.term:
+		c = contact{term: a.term}
+	case a.term < c.term:
+		t.mu.Unlock()
 		return
 	}
-	c.stamp = max(c.stamp, p.stamp)
-	c.match = max(c.match, p.match)
-	c.at, c.rtt = now, now.Sub(p.sent)
-	w.contacts[id] = c
-	w.mu.Unlock()
-	w.news.send()
+	c.stamp = max(c.stamp, a.stamp)
+	c.match = max(c.match, a.match)
+	c.at, c.rtt = now, now.Sub(a.sent)
+	t.contacts[id] = c
+	t.mu.Unlock()
+	t.changed.send()
 }
 
-func (w *witness) contact(id raft.ServerID) (contact, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	c, ok := w.contacts[id]
+func (t *ackTracker) contact(id raft.ServerID) (contact, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.contacts[id]
 	return c, ok
 }
 
 // forget drops the contacts with peers that are not in the configuration.
-func (w *witness) forget(servers []raft.Server) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (t *ackTracker) retain(servers []raft.Server) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	kept := make(map[raft.ServerID]contact, len(servers))
 	for _, s := range servers {
-		if c, ok := w.contacts[s.ID]; ok {
+		if c, ok := t.contacts[s.ID]; ok {
 			kept[s.ID] = c
 		}
 	}
-	w.contacts = kept
+	t.contacts = kept
 }
 
 // proven tells whether a majority of the voters followed self in term at some
 // moment after the round numbered sequence began. Members without a vote do
 // not count, self included.
-func (w *witness) proven(servers []raft.Server, self raft.ServerID, term, sequence uint64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (t *ackTracker) ackedByMajority(servers []raft.Server, self raft.ServerID, term, sequence uint64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	voters, agree := 0, 0
 	for _, s := range servers {
 		if s.Suffrage != raft.Voter {
 			continue
 		}
 		voters++
-		c := w.contacts[s.ID]
+		c := t.contacts[s.ID]
 		if s.ID == self || c.term == term && c.stamp >= sequence {
 			agree++
 		}

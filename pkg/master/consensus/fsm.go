@@ -13,7 +13,7 @@ import (
 
 // machine puts a StateMachine under the library. All methods but the reading
 // of applied and configuration are called from one goroutine.
-type machine struct {
+type fsm struct {
 	state StateMachine
 	// fail ends the process.
 	fail func(error)
@@ -27,80 +27,80 @@ type machine struct {
 	used atomic.Bool
 }
 
-var _ raft.BatchingFSM = (*machine)(nil)
+var _ raft.BatchingFSM = (*fsm)(nil)
 
 // ApplyBatch implements raft.BatchingFSM.
-func (m *machine) ApplyBatch(logs []*raft.Log) []any {
+func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	results := make([]any, len(logs))
 	for i, l := range logs {
-		results[i] = m.apply(l)
+		results[i] = f.apply(l)
 	}
 	if len(logs) > 0 {
-		m.applied.advance(logs[len(logs)-1].Index)
+		f.applied.advance(logs[len(logs)-1].Index)
 	}
 	return results
 }
 
 // Apply implements raft.FSM.
-func (m *machine) Apply(l *raft.Log) any { return m.ApplyBatch([]*raft.Log{l})[0] }
+func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
-func (m *machine) apply(l *raft.Log) any {
+func (f *fsm) apply(l *raft.Log) any {
 	if err := verify(l); err != nil {
-		m.fail(fmt.Errorf("applying the log: %w", err))
+		f.fail(fmt.Errorf("applying the log: %w", err))
 		runtime.Goexit()
 	}
 	switch {
 	case l.Type == raft.LogConfiguration:
-		m.configuration.Store(l.Index)
+		f.configuration.Store(l.Index)
 		return nil
 	case len(l.Data) == 0:
 		// A barrier: see Node.takeOffice. The library's own kind is not shown
 		// to state machines, so that nobody could tell when it was applied.
 		return l.Term
 	default:
-		m.used.Store(true)
-		return m.state.Apply(l.Index, l.Data)
+		f.used.Store(true)
+		return f.state.Apply(l.Index, l.Data)
 	}
 }
 
 // Snapshot implements raft.FSM.
-func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
-	return &frozen{
-		header: envelopeHeader{index: m.applied.get(), configuration: m.configuration.Load()},
-		state:  m.state.Snapshot(),
+func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	return &fsmSnapshot{
+		header: envelopeHeader{index: f.applied.get(), configuration: f.configuration.Load()},
+		state:  f.state.Snapshot(),
 	}, nil
 }
 
 // Restore implements raft.FSM.
-func (m *machine) Restore(from io.ReadCloser) error {
+func (f *fsm) Restore(from io.ReadCloser) error {
 	envelope, err := openEnvelope(from)
 	if err != nil {
 		return err
 	}
-	if err := m.state.Restore(envelope); err != nil {
+	if err := f.state.Restore(envelope); err != nil {
 		return fmt.Errorf("restoring the state: %w", err)
 	}
 	// A state machine that stopped reading early has not seen the checksum.
 	if err := envelope.finish(); err != nil {
-		m.fail(fmt.Errorf("a damaged snapshot was restored: %w", err))
+		f.fail(fmt.Errorf("a damaged snapshot was restored: %w", err))
 		runtime.Goexit()
 	}
-	m.used.Store(true)
-	m.configuration.Store(envelope.header.configuration)
-	m.applied.advance(envelope.header.index)
+	f.used.Store(true)
+	f.configuration.Store(envelope.header.configuration)
+	f.applied.advance(envelope.header.index)
 	return nil
 }
 
 // frozen is a snapshot on its way to disk.
-type frozen struct {
+type fsmSnapshot struct {
 	header envelopeHeader
 	state  Snapshot
 }
 
-var _ raft.FSMSnapshot = (*frozen)(nil)
+var _ raft.FSMSnapshot = (*fsmSnapshot)(nil)
 
 // Persist implements raft.FSMSnapshot.
-func (f *frozen) Persist(sink raft.SnapshotSink) error {
+func (f *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 	if err := writeEnvelope(sink, f.header, f.state); err != nil {
 		_ = sink.Cancel()
 		return err
@@ -112,14 +112,14 @@ func (f *frozen) Persist(sink raft.SnapshotSink) error {
 }
 
 // Release implements raft.FSMSnapshot.
-func (f *frozen) Release() { f.state.Release() }
+func (f *fsmSnapshot) Release() { f.state.Release() }
 
 // watermark is an index that only grows, and can be waited for. The zero value
 // is at 0.
 type watermark struct {
-	mu    sync.Mutex
-	index uint64
-	news  broadcast
+	mu      sync.Mutex
+	index   uint64
+	changed broadcast
 }
 
 func (w *watermark) get() uint64 {
@@ -132,18 +132,18 @@ func (w *watermark) advance(to uint64) {
 	w.mu.Lock()
 	w.index = max(w.index, to)
 	w.mu.Unlock()
-	w.news.send()
+	w.changed.send()
 }
 
 // wait returns when the index has been reached, ctx ends or stopped is closed.
 func (w *watermark) wait(ctx context.Context, index uint64, stopped <-chan struct{}) error {
 	for {
-		news := w.news.wait()
+		changed := w.changed.wait()
 		if w.get() >= index {
 			return nil
 		}
 		select {
-		case <-news:
+		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for index %d to be applied: %w", index, ctx.Err())
 		case <-stopped:

@@ -11,17 +11,17 @@ import (
 )
 
 // placePause is how often a voter looks after its place in the cluster.
-const placePause = time.Second
+const maintainInterval = time.Second
 
 // keepPlace notices when this member was replaced while it was away, and when
 // it is reached elsewhere than the configuration says. It returns when ctx
 // ends or the node stops.
-func (n *Node) keepPlace(ctx context.Context) {
+func (n *Node) maintainMembership(ctx context.Context) {
 	led := time.Now()
-	for n.pauseWith(ctx, placePause) {
+	for n.pauseWith(ctx, maintainInterval) {
 		if leader, _ := n.Leader(); leader != "" {
 			led = time.Now()
-			n.keepAddress(ctx)
+			n.maintainAddress(ctx)
 			continue
 		}
 		if time.Since(led) < 5*n.config.Election {
@@ -37,7 +37,7 @@ func (n *Node) keepPlace(ctx context.Context) {
 }
 
 // keepAddress puts the roster's address of this member into the configuration.
-func (n *Node) keepAddress(ctx context.Context) {
+func (n *Node) maintainAddress(ctx context.Context) {
 	self, known := find(n.servers(), n.id)
 	if !known || self.Address == n.stream.address {
 		return
@@ -57,7 +57,7 @@ func (n *Node) keepAddress(ctx context.Context) {
 // next start sets its directory aside and joins as a new member.
 func (n *Node) retire() error {
 	err := fmt.Errorf("member %s was replaced while it was away: when it starts again, its directory is set aside and it joins as a new member", n.id)
-	if failed := atomicfile.Write(n.home.retired(), []byte(err.Error()+"\n"), 0o600); failed != nil {
+	if failed := atomicfile.Write(n.dir.retired(), []byte(err.Error()+"\n"), 0o600); failed != nil {
 		return failed
 	}
 	n.fail(err)

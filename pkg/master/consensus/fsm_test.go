@@ -13,7 +13,7 @@ import (
 func TestDamageIsNotApplied(t *testing.T) {
 	state := &journal{}
 	failed := make(chan error, 1)
-	m := &machine{state: state, fail: func(err error) { failed <- err }}
+	m := &fsm{state: state, fail: func(err error) { failed <- err }}
 	good, bad := entries(1, 1)[0], entries(2, 2)[0]
 	seal(good)
 	seal(bad)
@@ -31,7 +31,7 @@ func TestDamageIsNotApplied(t *testing.T) {
 
 func TestApplyingABatch(t *testing.T) {
 	state := &journal{}
-	m := &machine{state: state}
+	m := &fsm{state: state}
 	logs := []*raft.Log{
 		{Index: 5, Term: 3, Type: raft.LogCommand, Data: []byte("a")},
 		{Index: 6, Term: 3, Type: raft.LogConfiguration, Data: []byte("not a command")},
