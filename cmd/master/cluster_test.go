@@ -31,7 +31,7 @@ import (
 const runMaster = "JINDO_TEST_RUN_MASTER"
 
 // patience is how long anything may take; nothing is asserted about time.
-const patience = 2 * time.Minute
+const waitTimeout = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runMaster) != "" {
@@ -153,7 +153,7 @@ func (c *cluster) end(i int, s syscall.Signal) *os.ProcessState {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		_ = p.cmd.Process.Kill()
 		c.t.Fatalf("%s did not end after %s:\n%s", c.Name(i), s, p.log)
 	}
@@ -217,12 +217,12 @@ func (c *cluster) settled() []*masterv1.StatusResponse {
 func (c *cluster) eventually(what string, check func() error) {
 	c.t.Helper()
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		if err = check(); err == nil {
 			return
 		}
 	}
-	c.t.Fatalf("%s: not within %s: %v", what, patience, err)
+	c.t.Fatalf("%s: not within %s: %v", what, waitTimeout, err)
 }
 
 // get a path of the health port of a master.

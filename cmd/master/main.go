@@ -95,24 +95,24 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	answers, err := server.New(server.Config{
+	rpcServer, err := server.New(server.Config{
 		Name: o.name, Topology: who, Identity: identity, Consensus: node, State: machine,
 		WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	})
 	if err != nil {
 		return errors.Join(err, shutdown(node))
 	}
-	health.AddCheck("master", answers.Ready)
-	return serve(ctx, o, node, answers, health, listener)
+	health.AddCheck("master", rpcServer.Ready)
+	return serve(ctx, o, node, rpcServer, health, listener)
 }
 
 // serve runs everything until ctx ends or one part fails. Calls are answered
 // until leadership has been handed over, so that they learn who leads.
-func serve(ctx context.Context, o options, node *consensus.Node, answers *server.Server, health *daemon.Health, listener net.Listener) error {
+func serve(ctx context.Context, o options, node *consensus.Node, rpcServer *server.Server, health *daemon.Health, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return health.Serve(answering, o.healthListen) })
-	group.Go(func() error { return answers.Serve(answering, listener) })
+	group.Go(func() error { return rpcServer.Serve(answering, listener) })
 	group.Go(func() error {
 		defer stopAnswering()
 		err := node.Run(ctx)

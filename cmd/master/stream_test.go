@@ -55,7 +55,7 @@ func (s *stream) write(ctx context.Context, who *client.Client) {
 	for ctx.Err() == nil {
 		before := s.acknowledged.Load()
 		// Not ctx: a command that was begun gets its answer.
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
 		epoch, err := who.Invalidate(limited, s.path)
 		cancel()
 		switch {
@@ -83,7 +83,7 @@ func (s *stream) write(ctx context.Context, who *client.Client) {
 func (s *stream) read(ctx context.Context, who *client.Client) {
 	for ctx.Err() == nil {
 		before := s.acknowledged.Load()
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
 		view, err := who.View(limited)
 		cancel()
 		if err != nil {
@@ -116,7 +116,7 @@ func (s *stream) finish(c *cluster) {
 	c.t.Helper()
 	s.stop()
 	s.wait.Wait()
-	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), waitTimeout)
 	defer cancel()
 	view, err := c.admin.View(ctx)
 	if err != nil {

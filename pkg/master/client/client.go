@@ -25,8 +25,8 @@ const (
 	// attemptTimeout of the first attempt at one master. It doubles, up to
 	// longestAttempt, for one that took a call and did not answer in time:
 	// masters on a starved machine are slow and not dead.
-	attemptTimeout = time.Second
-	longestAttempt = 4 * time.Second
+	attemptTimeout    = time.Second
+	maxAttemptTimeout = 4 * time.Second
 	// maxAnswer bounds an answer: a view of the largest cluster fits.
 	maxAnswer = 64 << 20
 	// memberTimeout of a question that only one member can answer.
@@ -80,7 +80,7 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{config: config, turn: make(chan struct{}, 1)}
 	for _, m := range config.Topology.Masters {
-		options := []grpc.DialOption{grpc.WithStatsHandler(sendWatch{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))}
+		options := []grpc.DialOption{grpc.WithStatsHandler(sentHandler{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))}
 		if config.Dial != nil {
 			options = append(options, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return config.Dial(ctx, m) }))
 		}
@@ -227,9 +227,9 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // sendWatch notes that the headers of a call have gone out.
-type sendWatch struct{}
+type sentHandler struct{}
 
-var _ stats.Handler = sendWatch{}
+var _ stats.Handler = sentHandler{}
 
 type sentKey struct{}
 
@@ -252,10 +252,10 @@ func (s *sent) get() bool {
 }
 
 // TagRPC implements stats.Handler.
-func (sendWatch) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+func (sentHandler) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
 
 // HandleRPC implements stats.Handler.
-func (sendWatch) HandleRPC(ctx context.Context, event stats.RPCStats) {
+func (sentHandler) HandleRPC(ctx context.Context, event stats.RPCStats) {
 	if _, ok := event.(*stats.OutHeader); !ok {
 		return
 	}
@@ -265,7 +265,7 @@ func (sendWatch) HandleRPC(ctx context.Context, event stats.RPCStats) {
 }
 
 // TagConn implements stats.Handler.
-func (sendWatch) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (sentHandler) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 
 // HandleConn implements stats.Handler.
-func (sendWatch) HandleConn(context.Context, stats.ConnStats) {}
+func (sentHandler) HandleConn(context.Context, stats.ConnStats) {}

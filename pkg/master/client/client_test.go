@@ -121,7 +121,7 @@ func TestNobodyLeadsForAWhile(t *testing.T) {
 	s.log.Lead(-1)
 	timer := time.AfterFunc(500*time.Millisecond, func() { s.log.Lead(2) })
 	defer timer.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch != 2 {
 		t.Errorf("invalidating: %d, %v", epoch, err)
@@ -140,7 +140,7 @@ func TestHungLeader(t *testing.T) {
 	defer s.log.Member(0).Hang(false)
 	timer := time.AfterFunc(300*time.Millisecond, func() { s.log.Lead(1) })
 	defer timer.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch != 2 {
 		t.Errorf("invalidating: %d, %v", epoch, err)
@@ -151,7 +151,7 @@ func TestHungLeader(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	s := newStand(t, 3)
+	s := newTestbed(t, 3)
 	admin := s.admin()
 	short := func() context.Context {
 		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
@@ -174,7 +174,7 @@ func TestDeadlines(t *testing.T) {
 	for i := range 3 {
 		s.up(i)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if _, _, err := admin.Mount(ctx, data()); err != nil {
 		t.Fatalf("once they are up: %v", err)
@@ -250,7 +250,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	told := map[uint64]bool{}
@@ -305,7 +305,7 @@ func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
 }
 
 func TestRuntimeWithoutMasters(t *testing.T) {
-	s := newStand(t, 1)
+	s := newTestbed(t, 1)
 	c, err := client.New(client.Config{Identity: s.Identity(0)})
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ type verdict int
 
 const (
 	// answered: with a result.
-	answered verdict = iota
+	succeeded verdict = iota
 	// refused: with a no that holds.
 	refused
 	// elsewhere: another master leads; nothing was executed.
@@ -71,14 +71,14 @@ const (
 	// unsent: nothing was executed, and it may be tried again.
 	unsent
 	// unclear: it may have been executed.
-	unclear
+	unknown
 )
 
 // judge says what the end of an attempt means. sent tells whether anything of
 // it left this process.
-func judge(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError) {
+func classify(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError) {
 	if err == nil {
-		return answered, nil, nil
+		return succeeded, nil, nil
 	}
 	s := status.Convert(err)
 	refusal := &RefusedError{Code: s.Code(), Message: s.Message()}
@@ -106,7 +106,7 @@ func judge(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError) {
 		codes.FailedPrecondition, codes.ResourceExhausted, codes.OutOfRange, codes.Unimplemented:
 		return refused, nil, refusal
 	}
-	return unclear, nil, refusal
+	return unknown, nil, refusal
 }
 
 // usedSequence tells whether a refusal is the result of a command, which is

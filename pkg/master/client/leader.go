@@ -13,18 +13,18 @@ import (
 
 const (
 	// suspectFor is how long a master that did not answer is asked last.
-	suspectFor = time.Second
+	failingFor = time.Second
 	// Pauses between rounds in which no master answered.
-	firstPause   = 20 * time.Millisecond
-	longestPause = 250 * time.Millisecond
+	minBackoff = 20 * time.Millisecond
+	maxBackoff = 250 * time.Millisecond
 )
 
 // leader is what is believed of who leads. The zero value knows nothing.
 type leader struct {
-	mu       sync.Mutex
-	name     string
-	suspects map[string]time.Time
-	next     int
+	mu      sync.Mutex
+	name    string
+	failing map[string]time.Time
+	next    int
 }
 
 // pick chooses whom to ask, preferring the one that leads, then one that has
@@ -32,13 +32,13 @@ type leader struct {
 func (l *leader) pick(members []*member, tried map[string]bool, now time.Time) *member {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sound := func(m *member) bool { return !tried[m.Name] && now.After(l.suspects[m.Name]) }
+	eligible := func(m *member) bool { return !tried[m.Name] && now.After(l.failing[m.Name]) }
 	for _, m := range members {
-		if m.Name == l.name && sound(m) {
+		if m.Name == l.name && eligible(m) {
 			return m
 		}
 	}
-	for _, accept := range []func(*member) bool{sound, func(m *member) bool { return !tried[m.Name] }} {
+	for _, accept := range []func(*member) bool{eligible, func(m *member) bool { return !tried[m.Name] }} {
 		for i := range members {
 			if m := members[(l.next+i)%len(members)]; accept(m) {
 				l.next = (l.next + i + 1) % len(members)
@@ -50,11 +50,11 @@ func (l *leader) pick(members []*member, tried map[string]bool, now time.Time) *
 }
 
 // leads notes that a master answered as the leader.
-func (l *leader) leads(name string) {
+func (l *leader) markLeader(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.name = name
-	delete(l.suspects, name)
+	delete(l.failing, name)
 }
 
 // hint notes whom a master believes to lead, and tells whether that is worth
@@ -62,7 +62,7 @@ func (l *leader) leads(name string) {
 func (l *leader) hint(from, name string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.suspects, from)
+	delete(l.failing, from)
 	if name == from || name == "" {
 		if l.name == from {
 			l.name = ""
@@ -70,17 +70,17 @@ func (l *leader) hint(from, name string, now time.Time) bool {
 		return false
 	}
 	l.name = name
-	return now.After(l.suspects[name])
+	return now.After(l.failing[name])
 }
 
 // suspect notes that a master did not answer.
-func (l *leader) suspect(name string, now time.Time) {
+func (l *leader) markFailing(name string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.suspects == nil {
-		l.suspects = map[string]time.Time{}
+	if l.failing == nil {
+		l.failing = map[string]time.Time{}
 	}
-	l.suspects[name] = now.Add(suspectFor)
+	l.failing[name] = now.Add(failingFor)
 	if l.name == name {
 		l.name = ""
 	}
@@ -90,18 +90,18 @@ func (l *leader) suspect(name string, now time.Time) {
 type attempt func(ctx context.Context, conn *grpc.ClientConn) error
 
 // ending is how a call ended: answered, when it has neither refusal nor err.
-type ending struct {
+type outcome struct {
 	// refusal is a master's no.
 	refusal *RefusedError
 	// err says that there was no answer before ctx ended.
 	err error
 	// maybe tells whether an attempt that was not answered may have been
 	// executed.
-	maybe bool
+	uncertain bool
 }
 
 // failure is nil for a call that was answered.
-func (e ending) failure() error {
+func (e outcome) failure() error {
 	if e.refusal != nil {
 		return e.refusal
 	}
@@ -109,14 +109,14 @@ func (e ending) failure() error {
 }
 
 // call repeats an attempt until the leader has answered it or ctx ends.
-func (c *Client) call(ctx context.Context, try attempt) ending {
+func (c *Client) call(ctx context.Context, try attempt) outcome {
 	if len(c.members) == 0 {
-		return ending{err: errNoMasters}
+		return outcome{err: errNoMasters}
 	}
 	failures := map[string]*RefusedError{}
 	limits := map[string]time.Duration{}
-	maybe := false
-	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+	uncertain := false
+	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
 		tried := map[string]bool{}
 		for redirects := 0; ; {
 			m := c.leader.pick(c.members, tried, time.Now())
@@ -127,21 +127,21 @@ func (c *Client) call(ctx context.Context, try attempt) ending {
 			limit := max(limits[m.Name], attemptTimeout)
 			v, refusal := c.try(ctx, m, limit, try, tried, &redirects)
 			switch v {
-			case answered:
-				return ending{maybe: maybe}
+			case succeeded:
+				return outcome{uncertain: uncertain}
 			case refused:
-				return ending{refusal: refusal, maybe: maybe}
-			case unclear:
-				maybe = true
-				limits[m.Name] = min(2*limit, longestAttempt)
+				return outcome{refusal: refusal, uncertain: uncertain}
+			case unknown:
+				uncertain = true
+				limits[m.Name] = min(2*limit, maxAttemptTimeout)
 			}
 			failures[m.Name] = refusal
 			if ctx.Err() != nil {
-				return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
+				return outcome{err: c.timeoutError(ctx, failures), uncertain: uncertain}
 			}
 		}
-		if !sleep(ctx, pause/2+rand.N(pause)) {
-			return ending{err: c.gaveUp(ctx, failures), maybe: maybe}
+		if !sleep(ctx, backoff/2+rand.N(backoff)) {
+			return outcome{err: c.timeoutError(ctx, failures), uncertain: uncertain}
 		}
 	}
 }
@@ -152,10 +152,10 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), limit)
 	defer cancel()
 	m.conn.ResetConnectBackoff()
-	v, redirect, refusal := judge(try(limited, m.conn), seen.get())
+	v, redirect, refusal := classify(try(limited, m.conn), seen.get())
 	switch v {
-	case answered, refused:
-		c.leader.leads(m.Name)
+	case succeeded, refused:
+		c.leader.markLeader(m.Name)
 	case elsewhere:
 		// The one it names may be asked again in this round, once or twice:
 		// leadership may have moved since.
@@ -164,7 +164,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 			delete(tried, redirect.GetLeader())
 		}
 	default:
-		c.leader.suspect(m.Name, time.Now())
+		c.leader.markFailing(m.Name, time.Now())
 		c.config.Logger.Debug("a master did not answer", "master", m.Name, "reason", refusal)
 	}
 	return v, refusal
@@ -172,7 +172,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 
 // gaveUp says whom was asked in vain. It wraps no refusal: those were no
 // answers.
-func (c *Client) gaveUp(ctx context.Context, failures map[string]*RefusedError) error {
+func (c *Client) timeoutError(ctx context.Context, failures map[string]*RefusedError) error {
 	var all []string
 	for _, m := range c.members {
 		if failure := failures[m.Name]; failure != nil {

@@ -41,7 +41,7 @@ func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, c
 		results[i].Member = m.Member
 		answer, err := masterv1.NewReportsClient(m.conn).Heartbeat(ctx, request)
 		if err != nil {
-			_, _, refusal := judge(err, true)
+			_, _, refusal := classify(err, true)
 			results[i].Err = fmt.Errorf("reporting to %s: %w", m.Name, refusal)
 			return
 		}
@@ -103,12 +103,12 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 		defer stop()
 		var err error
 		answer, err = masterv1.NewMemberClient(conn).TransferLeadership(long, &masterv1.TransferLeadershipRequest{To: to})
-		v, _, _ := judge(err, wasSent(attempt))
-		asked = v == unclear
+		v, _, _ := classify(err, wasSent(attempt))
+		asked = v == unknown
 		return err
 	})
 	err := e.failure()
-	if err != nil && e.maybe {
+	if err != nil && e.uncertain {
 		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	if err != nil {

@@ -46,7 +46,7 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 			return err
 		}
 		id := &masterv1.RequestId{Session: c.session.id, Sequence: c.session.last + 1, Acknowledged: c.session.last}
-		again, err := c.conclude(c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return send(ctx, conn, id) }))
+		again, err := c.finish(c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error { return send(ctx, conn, id) }))
 		if !again {
 			return err
 		}
@@ -56,26 +56,26 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 // conclude keeps the session in step with what became of a command. It answers
 // true when nothing was executed for want of a session, and the command is to
 // be sent again under another id.
-func (c *Client) conclude(e ending) (bool, error) {
+func (c *Client) finish(e outcome) (bool, error) {
 	s := &c.session
 	switch {
 	case e.failure() == nil, e.refusal != nil && e.refusal.usedSequence():
 		s.last++
 		s.used = time.Now()
 		return false, e.failure()
-	case e.refusal == nil && !e.maybe:
+	case e.refusal == nil && !e.uncertain:
 		return false, e.err // the sequence is still free
 	case e.refusal == nil:
 		s.abandon()
 		return false, fmt.Errorf("%w: %w", ErrUnknownOutcome, e.err)
-	case e.refusal.Reason == "" && !e.maybe:
+	case e.refusal.Reason == "" && !e.uncertain:
 		return false, e.refusal
 	case e.refusal.Reason == "":
 		// Refused for what it says or who says it, as any master would have
 		// done before; only to be safe, the sequence is not used again.
 		s.abandon()
 		return false, e.refusal
-	case e.maybe:
+	case e.uncertain:
 		s.abandon()
 		return false, fmt.Errorf("%w: %s", ErrUnknownOutcome, e.refusal.Message)
 	}
@@ -99,7 +99,7 @@ func (c *Client) open(ctx context.Context) error {
 		s.abandon()
 	}
 	for {
-		id, err := mintSession()
+		id, err := newSessionID()
 		if err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (c *Client) open(ctx context.Context) error {
 	}
 }
 
-func mintSession() (string, error) {
+func newSessionID() (string, error) {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return "", fmt.Errorf("minting a session id: %w", err)

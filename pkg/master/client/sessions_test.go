@@ -9,7 +9,7 @@ import (
 )
 
 // endSessions ends every session, as a leader does after a long pause.
-func endSessions(t *testing.T, s *stand) {
+func endSessions(t *testing.T, s *testbed) {
 	t.Helper()
 	view := s.log.Member(0).State.View()
 	var ids []string

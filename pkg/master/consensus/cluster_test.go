@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 60 * time.Second
+const waitTimeout = 60 * time.Second
 
 // journal is a state machine: the commands in their order.
 type journal struct {
@@ -195,7 +195,7 @@ func (c *cluster) end(i int, handOver bool) {
 	if err := <-m.ran; err != nil {
 		c.t.Errorf("running %s: %v", c.Name(i), err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := m.node.shutdown(ctx, handOver); err != nil {
 		c.t.Errorf("stopping %s: %v", c.Name(i), err)
@@ -212,7 +212,7 @@ func (c *cluster) startAll() {
 // eventually waits until check answers nil.
 func (c *cluster) eventually(what string, check func() error) {
 	c.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitTimeout)
 	for {
 		err := check()
 		if err == nil {
@@ -272,7 +272,7 @@ func (c *cluster) leader() int {
 }
 
 func (c *cluster) context() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	c.t.Cleanup(cancel)
 	return ctx
 }

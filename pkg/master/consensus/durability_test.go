@@ -36,7 +36,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 			writers.Go(func() {
 				for i := 0; ; i++ {
 					command := fmt.Sprintf("%d.%d.%d", number, w, i)
-					ctx, cancel := context.WithTimeout(context.Background(), patience)
+					ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 					_, _, err := node.Propose(ctx, []byte(command))
 					cancel()
 					if err != nil {

@@ -188,7 +188,7 @@ func TestAMemberThatWasReplacedRetires(t *testing.T) {
 		if !strings.Contains(err.Error(), "was replaced") {
 			t.Fatalf("it ended with %v", err)
 		}
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("it never noticed")
 	}
 	c.kill(lost)
@@ -318,7 +318,7 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 	other := (leader + 1) % 3
 	node := c.members[leader].node
 	c.members[other].idle() // or it would ask for its vote again
-	if err := node.change(c.context(), node.raft.DemoteVoter(c.id(other), 0, patience)); err != nil {
+	if err := node.change(c.context(), node.raft.DemoteVoter(c.id(other), 0, waitTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range node.servers() {

@@ -6,7 +6,7 @@ import (
 )
 
 // longestTick is the most that one tick of an awakeClock counts for.
-const longestTick = time.Second
+const maxTick = time.Second
 
 // awakeClock counts the time in which this process ran. A process that was
 // stopped, or a machine that slept, has not listened: what it did not hear
@@ -25,7 +25,7 @@ func (c *awakeClock) tick() time.Duration { return c.tickAt(time.Now()) }
 func (c *awakeClock) tickAt(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.awake += max(0, min(now.Sub(c.last), longestTick))
+	c.awake += max(0, min(now.Sub(c.last), maxTick))
 	c.last = now
 	return c.awake
 }

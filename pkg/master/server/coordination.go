@@ -220,10 +220,10 @@ func (s *Server) ListWorkers(ctx context.Context, _ *masterv1.ListWorkersRequest
 	answer := &masterv1.ListWorkersResponse{}
 	for _, worker := range view.Workers() {
 		row := &masterv1.WorkerState{Member: worker.GetMember()}
-		if heard, ok := s.reports.of(worker.GetMember()); ok {
-			row.Report = heard.report
-			row.LastHeartbeat = timestamppb.New(heard.wall)
-			row.Live = s.reports.live(heard)
+		if heartbeat, ok := s.reports.of(worker.GetMember()); ok {
+			row.Report = heartbeat.report
+			row.LastHeartbeat = timestamppb.New(heartbeat.wall)
+			row.Live = s.reports.live(heartbeat)
 		}
 		answer.Workers = append(answer.Workers, row)
 	}

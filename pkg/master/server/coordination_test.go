@@ -20,7 +20,7 @@ func report(m *commonv1.RingMember) *commonv1.WorkerReport {
 }
 
 func TestCommandsEndToEnd(t *testing.T) {
-	s := newStand(t, 3)
+	s := newTestbed(t, 3)
 	admin := s.coordination(0, adminPeer)
 	open(t, admin, sessionID)
 	mounted, err := admin.Mount(t.Context(), &masterv1.MountRequest{Request: id(1), Mount: dataMount()})
@@ -67,7 +67,7 @@ func TestCommandsEndToEnd(t *testing.T) {
 }
 
 func TestFollowersRefuse(t *testing.T) {
-	s := newStand(t, 3)
+	s := newTestbed(t, 3)
 	follower := s.coordination(1, adminPeer)
 	for name, run := range map[string]func() error{
 		"a read": func() error {
@@ -105,7 +105,7 @@ func TestFollowersRefuse(t *testing.T) {
 }
 
 func TestRefusalsSayWhatToDo(t *testing.T) {
-	s := newStand(t, 1)
+	s := newTestbed(t, 1)
 	admin := s.coordination(0, adminPeer)
 	worker := s.coordination(0, workerPeer)
 	open(t, admin, sessionID)
@@ -188,7 +188,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 func mustFail[T any](_ T, err error) error { return err }
 
 func TestHeartbeats(t *testing.T) {
-	s := newStand(t, 2)
+	s := newTestbed(t, 2)
 	member := s.registered(0)
 	for i := range 2 {
 		reports := masterv1.NewReportsClient(s.dial(i, workerPeer))
@@ -220,7 +220,7 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestStatusHasDigests(t *testing.T) {
-	s := newStand(t, 1)
+	s := newTestbed(t, 1)
 	answer, err := masterv1.NewMemberClient(s.dial(0, adminPeer)).Status(t.Context(), &masterv1.StatusRequest{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 )
 
 func TestPeersCallEachOther(t *testing.T) {
-	s := newStand(t, 2)
+	s := newTestbed(t, 2)
 	peers := NewPeers(s.Identity(1))
 	defer peers.Close()
 	for range 2 { // over one connection

@@ -18,13 +18,13 @@ func openCommand(id string) *statev1.Command {
 }
 
 // gate lets entries through one by one.
-type gate struct {
+type heldConsensus struct {
 	*servertest.Member
 	open    chan struct{}
 	arrived chan int
 }
 
-func (g *gate) Propose(ctx context.Context, entry []byte) (any, uint64, error) {
+func (g *heldConsensus) Propose(ctx context.Context, entry []byte) (any, uint64, error) {
 	batch, err := state.DecodeBatch(entry)
 	if err != nil {
 		return nil, 0, err
@@ -34,13 +34,13 @@ func (g *gate) Propose(ctx context.Context, entry []byte) (any, uint64, error) {
 	return g.Member.Propose(ctx, entry)
 }
 
-func newProposerOn(t *testing.T) (*proposer, *gate, context.CancelFunc) {
+func newProposerOn(t *testing.T) (*proposer, *heldConsensus, context.CancelFunc) {
 	t.Helper()
 	log, err := servertest.New("m-0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gate{Member: log.Member(0), open: make(chan struct{}), arrived: make(chan int, 100)}
+	g := &heldConsensus{Member: log.Member(0), open: make(chan struct{}), arrived: make(chan int, 100)}
 	p := newProposer(g, g.State, newMetrics(nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})

@@ -19,7 +19,7 @@ import (
 const liveFor = 10 * time.Second
 
 // heard is the newest report of a worker.
-type heard struct {
+type heartbeat struct {
 	// report must not be changed.
 	report *commonv1.WorkerReport
 	wall   time.Time
@@ -32,29 +32,29 @@ type reports struct {
 	awake *awakeClock
 
 	mu     sync.Mutex
-	byName map[string]heard
+	byName map[string]heartbeat
 }
 
 func newReports(awake *awakeClock) *reports {
-	return &reports{awake: awake, byName: map[string]heard{}}
+	return &reports{awake: awake, byName: map[string]heartbeat{}}
 }
 
 func (r *reports) add(report *commonv1.WorkerReport) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.byName[report.GetName()] = heard{report: report, wall: time.Now(), awake: r.awake.now()}
+	r.byName[report.GetName()] = heartbeat{report: report, wall: time.Now(), awake: r.awake.now()}
 }
 
 // of is the newest report of a member. One of another id of its name, a disk
 // that was replaced, does not count.
-func (r *reports) of(member *commonv1.RingMember) (heard, bool) {
+func (r *reports) of(member *commonv1.RingMember) (heartbeat, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	h, ok := r.byName[member.GetName()]
 	return h, ok && h.report.GetId() == member.GetId()
 }
 
-func (r *reports) live(h heard) bool { return r.awake.now()-h.awake < liveFor }
+func (r *reports) live(h heartbeat) bool { return r.awake.now()-h.awake < liveFor }
 
 // forget drops reports that are older than an age and not of these workers.
 func (r *reports) forget(age time.Duration, keep []*statev1.Worker) {

@@ -57,7 +57,7 @@ func services() []grpc.ServiceDesc {
 }
 
 func TestEveryCallByEveryRole(t *testing.T) {
-	s := newStand(t, 1)
+	s := newTestbed(t, 1)
 	table := granted()
 	conns := map[mtls.Role]*grpc.ClientConn{
 		mtls.Admin: s.dial(0, adminPeer), mtls.Master: s.dial(0, mtls.Peer{Role: mtls.Master, Name: s.Name(0)}),
@@ -113,7 +113,7 @@ func call(ctx context.Context, conn *grpc.ClientConn, method string, stream bool
 }
 
 func TestCallsOfOneNameOnly(t *testing.T) {
-	s := newStand(t, 1)
+	s := newTestbed(t, 1)
 	worker := s.dial(0, workerPeer)
 	open(t, masterv1.NewCoordinationClient(worker), sessionID)
 	stranger := s.dial(0, mtls.Peer{Role: mtls.Master, Name: "m-9"})

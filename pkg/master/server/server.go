@@ -32,14 +32,14 @@ type Server struct {
 	masterv1.UnimplementedReportsServer
 	masterv1.UnimplementedMemberServer
 
-	config    Config
-	awake     *awakeClock
-	reports   *reports
-	leases    *leases
-	proposer  *proposer
-	caretaker *caretaker
-	metrics   *metrics
-	health    *health.Server
+	config     Config
+	awake      *awakeClock
+	reports    *reports
+	leases     *leases
+	proposer   *proposer
+	leaderLoop *leaderLoop
+	metrics    *metrics
+	health     *health.Server
 }
 
 var (
@@ -57,7 +57,7 @@ func New(config Config) (*Server, error) {
 	s.reports = newReports(s.awake)
 	s.metrics = newMetrics(s)
 	s.proposer = newProposer(config.Consensus, config.State, s.metrics)
-	s.caretaker = newCaretaker(s)
+	s.leaderLoop = newLeaderLoop(s)
 	if config.Registry != nil {
 		if err := config.Registry.Register(s.metrics); err != nil {
 			return nil, fmt.Errorf("registering the metrics of a master: %w", err)
@@ -80,8 +80,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var background sync.WaitGroup
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.proposer.run(working) })
-	background.Go(func() { s.caretaker.run(working) })
-	background.Go(func() { s.showHealth(working) })
+	background.Go(func() { s.leaderLoop.run(working) })
+	background.Go(func() { s.publishHealth(working) })
 	stopped := make(chan struct{})
 	unhook := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -123,7 +123,7 @@ func (s *Server) Ready() error {
 }
 
 // showHealth keeps what the health service says in step with Ready.
-func (s *Server) showHealth(ctx context.Context) {
+func (s *Server) publishHealth(ctx context.Context) {
 	ticker := time.NewTicker(healthEvery)
 	defer ticker.Stop()
 	for {

@@ -50,21 +50,21 @@ func refuse(code statev1.Refusal_Code, subject, other string) *statev1.Result {
 // execute runs one command, at most once when it has a request id. A command
 // that is not taken changes nothing at all.
 func (t *tx) execute(c *statev1.Command) *statev1.Result {
-	result := t.take(c)
+	result := t.executeRequest(c)
 	if result.GetOperation() == 0 {
 		result.Operation = Operation(c)
 	}
 	return result
 }
 
-func (t *tx) take(c *statev1.Command) *statev1.Result {
+func (t *tx) executeRequest(c *statev1.Command) *statev1.Result {
 	cluster := t.cluster()
 	if cluster == nil && Operation(c) != OpFormCluster {
 		return refuse(statev1.Refusal_CODE_NOT_FORMED, "", "")
 	}
 	request := c.GetRequest()
 	if request == nil {
-		if forClients(Operation(c)) {
+		if needsSession(Operation(c)) {
 			return refuse(statev1.Refusal_CODE_NO_REQUEST, "", "")
 		}
 		return t.operate(c)
@@ -73,17 +73,17 @@ func (t *tx) take(c *statev1.Command) *statev1.Result {
 	if session == nil {
 		return refuse(statev1.Refusal_CODE_UNKNOWN_SESSION, request.GetSession(), "")
 	}
-	if answer := t.remembered(session, c); answer != nil {
+	if answer := t.storedResult(session, c); answer != nil {
 		return answer
 	}
 	result := t.operate(c)
 	result.Operation = Operation(c)
-	t.remember(session, request, result)
+	t.storeResult(session, request, result)
 	return result
 }
 
 // forClients tells whether only a request of a client may carry the operation.
-func forClients(operation uint32) bool {
+func needsSession(operation uint32) bool {
 	switch operation {
 	case OpRegisterWorker, OpPutMount, OpRemoveMount, OpInvalidate:
 		return true
@@ -93,7 +93,7 @@ func forClients(operation uint32) bool {
 
 // remembered is the answer to a request that is not to be executed: the result
 // it had before, or why it is not taken. Nil means execute it.
-func (t *tx) remembered(session *statev1.Session, c *statev1.Command) *statev1.Result {
+func (t *tx) storedResult(session *statev1.Session, c *statev1.Command) *statev1.Result {
 	request := c.GetRequest()
 	sequence := request.GetSequence()
 	switch {
@@ -127,21 +127,21 @@ func acknowledged(session *statev1.Session, request *statev1.Request) uint64 {
 }
 
 // remember keeps the result of a request and forgets those acknowledged.
-func (t *tx) remember(session *statev1.Session, request *statev1.Request, result *statev1.Result) {
+func (t *tx) storeResult(session *statev1.Session, request *statev1.Request, result *statev1.Result) {
 	now := clone(session)
 	now.Acknowledged = acknowledged(session, request)
 	now.Last = max(now.GetLast(), request.GetSequence())
 	now.Used = t.meta.GetClock()
 	put(t, tableSessions, session, now)
 	for sequence := session.GetAcknowledged() + 1; sequence <= now.GetAcknowledged(); sequence++ {
-		t.forget(session.GetId(), sequence)
+		t.dropResult(session.GetId(), sequence)
 	}
 	at := resultKey(session.GetId(), request.GetSequence())
 	before := find[*statev1.Remembered](t, tableResults, indexID, at)
 	put(t, tableResults, before, &statev1.Remembered{Session: session.GetId(), Sequence: request.GetSequence(), Result: result})
 }
 
-func (t *tx) forget(session string, sequence uint64) {
+func (t *tx) dropResult(session string, sequence uint64) {
 	row := find[*statev1.Remembered](t, tableResults, indexID, resultKey(session, sequence))
 	if row != nil {
 		t.drop(tableResults, row)
@@ -152,7 +152,7 @@ func (t *tx) forget(session string, sequence uint64) {
 // seen to it that the operation is known.
 func (t *tx) operate(c *statev1.Command) *statev1.Result {
 	t.meta.Clock = max(t.meta.GetClock(), c.GetTime())
-	if !complete(c) {
+	if !hasOperands(c) {
 		return refuse(statev1.Refusal_CODE_INVALID, "", "")
 	}
 	var result *statev1.Result
@@ -180,7 +180,7 @@ func (t *tx) operate(c *statev1.Command) *statev1.Result {
 
 // complete tells whether a command names what becomes a key. Servers refuse
 // those that do not; here it keeps every row one that a snapshot can hold.
-func complete(c *statev1.Command) bool {
+func hasOperands(c *statev1.Command) bool {
 	switch op := c.GetOperation().(type) {
 	case *statev1.Command_FormCluster:
 		return op.FormCluster.GetClusterId() != ""

@@ -9,33 +9,33 @@ import (
 )
 
 // trial is a state machine that a test feeds one command at a time.
-type trial struct {
+type fixture struct {
 	*Machine
 	t     testing.TB
 	index uint64
 	now   int64
 }
 
-func newTrial(t testing.TB) *trial {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	m, err := New(func(err error) { t.Errorf("the machine failed: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &trial{Machine: m, t: t, now: 1_700_000_000_000_000_000}
+	return &fixture{Machine: m, t: t, now: 1_700_000_000_000_000_000}
 }
 
 // formed is a trial with a cluster, and an open session "s" of "admin/a".
-func formed(t testing.TB) *trial {
+func formed(t testing.TB) *fixture {
 	t.Helper()
-	f := newTrial(t)
+	f := newFixture(t)
 	f.must(form("c"))
 	f.must(open("s", "admin/a"))
 	return f
 }
 
 // batch applies commands in one entry.
-func (f *trial) batch(commands ...*statev1.Command) []*statev1.Result {
+func (f *fixture) batch(commands ...*statev1.Command) []*statev1.Result {
 	f.t.Helper()
 	entry, err := EncodeBatch(commands)
 	if err != nil {
@@ -49,7 +49,7 @@ func (f *trial) batch(commands ...*statev1.Command) []*statev1.Result {
 	return results
 }
 
-func (f *trial) do(c *statev1.Command) *statev1.Result {
+func (f *fixture) do(c *statev1.Command) *statev1.Result {
 	f.t.Helper()
 	if c.GetTime() == 0 {
 		f.now++
@@ -59,7 +59,7 @@ func (f *trial) do(c *statev1.Command) *statev1.Result {
 }
 
 // must applies a command that is to be executed.
-func (f *trial) must(c *statev1.Command) *statev1.Result {
+func (f *fixture) must(c *statev1.Command) *statev1.Result {
 	f.t.Helper()
 	r := f.do(c)
 	if r.GetRefusal() != nil {
@@ -69,7 +69,7 @@ func (f *trial) must(c *statev1.Command) *statev1.Result {
 }
 
 // refused applies a command that is to be refused.
-func (f *trial) refused(c *statev1.Command, code statev1.Refusal_Code) *statev1.Result {
+func (f *fixture) refused(c *statev1.Command, code statev1.Refusal_Code) *statev1.Result {
 	f.t.Helper()
 	r := f.do(c)
 	if r.GetRefusal().GetCode() != code {
@@ -79,7 +79,7 @@ func (f *trial) refused(c *statev1.Command, code statev1.Refusal_Code) *statev1.
 }
 
 // unchanged runs something that must not change what the state says.
-func (f *trial) unchanged(run func()) {
+func (f *fixture) unchanged(run func()) {
 	f.t.Helper()
 	before := f.View().Digest()
 	run()
@@ -89,13 +89,13 @@ func (f *trial) unchanged(run func()) {
 }
 
 // restored is another machine, made from a snapshot of this one.
-func (f *trial) restored() *trial {
+func (f *fixture) restored() *fixture {
 	f.t.Helper()
 	var written bytes.Buffer
 	if _, err := f.Snapshot().WriteTo(&written); err != nil {
 		f.t.Fatal(err)
 	}
-	other := newTrial(f.t)
+	other := newFixture(f.t)
 	if err := other.Restore(&written); err != nil {
 		f.t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func TestOldSnapshotsAreRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := newTrial(t)
+	f := newFixture(t)
 	if err := f.Restore(bytes.NewReader(raw)); err != nil {
 		t.Fatal(err)
 	}

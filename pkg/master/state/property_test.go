@@ -42,7 +42,7 @@ func anyCommand() *rapid.Generator[*statev1.Command] {
 		default:
 			c = invalidate(paths.Draw(t, "path"))
 		}
-		if forClients(Operation(c)) && rapid.IntRange(0, 9).Draw(t, "has request") > 0 {
+		if needsSession(Operation(c)) && rapid.IntRange(0, 9).Draw(t, "has request") > 0 {
 			sequence := rapid.Uint64Range(0, 12).Draw(t, "sequence")
 			of(sessions.Draw(t, "of"), owners.Draw(t, "by"), sequence, rapid.Uint64Range(0, 12).Draw(t, "acknowledged"), c)
 		}
@@ -53,8 +53,8 @@ func anyCommand() *rapid.Generator[*statev1.Command] {
 
 // start forms a cluster with open sessions, so that most of what follows is
 // about something.
-func begun(t testing.TB) *trial {
-	f := newTrial(t)
+func randomFixture(t testing.TB) *fixture {
+	f := newFixture(t)
 	f.batch(form("c"))
 	f.batch(open("s", "admin/a"), open("t", "admin/b"), open("u", "admin/a"))
 	return f
@@ -83,9 +83,9 @@ func TestSnapshotAnywhereIsTheLog(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		commands := rapid.SliceOfN(anyCommand(), 1, 60).Draw(r, "commands")
 		sequenced(r, commands)
-		one, batched := begun(t), begun(t)
+		one, batched := randomFixture(t), randomFixture(t)
 		cut := rapid.IntRange(0, len(commands)).Draw(r, "cut")
-		var restarted *trial
+		var restarted *fixture
 		var results, inBatches []*statev1.Result
 		for i, c := range commands {
 			if i == cut {
@@ -127,7 +127,7 @@ func TestSnapshotAnywhereIsTheLog(t *testing.T) {
 }
 
 // recount computes the digest and the counts from the rows, from nothing.
-func recount(r *rapid.T, f *trial) {
+func recount(r *rapid.T, f *fixture) {
 	view := f.View()
 	var sum uint64
 	for _, table := range dataTables() {
@@ -155,7 +155,7 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		commands := rapid.SliceOfN(anyCommand(), 1, 40).Draw(r, "commands")
 		sequenced(r, commands)
-		f := begun(t)
+		f := randomFixture(t)
 		type answered struct {
 			command *statev1.Command
 			result  *statev1.Result
@@ -214,7 +214,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		if back, err := DecodeBatch(again); err != nil || !proto.Equal(back, batch) {
 			t.Fatalf("encoded and decoded, %v is %v, %v", batch, back, err)
 		}
-		one, other := begun(t), begun(t)
+		one, other := randomFixture(t), randomFixture(t)
 		one.Apply(10, entry)
 		other.Apply(10, again)
 		if one.View().Digest() != other.View().Digest() {
@@ -230,7 +230,7 @@ func FuzzRestore(f *testing.F) {
 	good := written(f, busy(f))
 	f.Add(good)
 	f.Add(good[:len(good)/2])
-	f.Add(written(f, newTrial(f)))
+	f.Add(written(f, newFixture(f)))
 	for _, bad := range damaged(f, good) {
 		f.Add(bad)
 	}
@@ -238,9 +238,9 @@ func FuzzRestore(f *testing.F) {
 		// Behind a checksum that is right, most of what is damaged is reached.
 		if end := len(raw) - 8; end > 0 {
 			whole := binary.BigEndian.AppendUint64(bytes.Clone(raw[:end]), xxhash.Sum64(raw[:end]))
-			_ = newTrial(t).Restore(bytes.NewReader(whole))
+			_ = newFixture(t).Restore(bytes.NewReader(whole))
 		}
-		m := newTrial(t)
+		m := newFixture(t)
 		if err := m.Restore(bytes.NewReader(raw)); err != nil {
 			return
 		}

@@ -103,7 +103,7 @@ func TestAcknowledgementNeverPassesWhatWasExecuted(t *testing.T) {
 }
 
 func TestNothingBeforeTheClusterIsFormed(t *testing.T) {
-	f := newTrial(t)
+	f := newFixture(t)
 	for _, c := range []*statev1.Command{open("s", "a"), by(1, mount("/d", "oss://b/")), by(1, register("w", "i")), remove("w", ""), expire(1, "s")} {
 		f.unchanged(func() { f.refused(c, statev1.Refusal_CODE_NOT_FORMED) })
 	}

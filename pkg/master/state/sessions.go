@@ -27,7 +27,7 @@ func (t *tx) session(request *statev1.Request) *statev1.Session {
 }
 
 func (t *tx) openSession(op *statev1.OpenSession) *statev1.Result {
-	t.bury()
+	t.dropEnded()
 	s := find[*statev1.Session](t, tableSessions, indexID, text(op.GetSession()))
 	if s != nil {
 		if s.GetEnded() != 0 || s.GetOwner() != op.GetOwner() {
@@ -66,7 +66,7 @@ func (t *tx) expireSessions(op *statev1.ExpireSessions) *statev1.Result {
 		t.end(s)
 		result.Changed = true
 	}
-	t.bury()
+	t.dropEnded()
 	return result
 }
 
@@ -92,9 +92,9 @@ func (t *tx) end(s *statev1.Session) {
 }
 
 // bury drops sessions that ended long ago, the longest ago first.
-func (t *tx) bury() {
+func (t *tx) dropEnded() {
 	for range buriedAtOnce {
-		s := t.longestEnded()
+		s := t.oldestEnded()
 		if s == nil || t.meta.GetClock()-s.GetEnded() < int64(endedKept) {
 			return
 		}
@@ -104,7 +104,7 @@ func (t *tx) bury() {
 
 // makeRoom drops the session that ended the longest ago, however long that is.
 func (t *tx) makeRoom() bool {
-	s := t.longestEnded()
+	s := t.oldestEnded()
 	if s == nil {
 		return false
 	}
@@ -112,7 +112,7 @@ func (t *tx) makeRoom() bool {
 	return true
 }
 
-func (t *tx) longestEnded() *statev1.Session {
+func (t *tx) oldestEnded() *statev1.Session {
 	raw, err := t.txn.First(tableSessions, indexEnded)
 	t.keep(err)
 	s, _ := raw.(*statev1.Session)

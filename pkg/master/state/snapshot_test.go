@@ -29,7 +29,7 @@ func pipe(t testing.TB, s *Snapshot) io.Reader {
 }
 
 // busy is a state with something in every table.
-func busy(t testing.TB) *trial {
+func busy(t testing.TB) *fixture {
 	t.Helper()
 	f := formed(t)
 	f.must(by(1, mount("/data", "oss://b/")))
@@ -43,7 +43,7 @@ func busy(t testing.TB) *trial {
 	return f
 }
 
-func written(t testing.TB, f *trial) []byte {
+func written(t testing.TB, f *fixture) []byte {
 	t.Helper()
 	raw, err := io.ReadAll(pipe(t, f.Snapshot()))
 	if err != nil {
@@ -73,7 +73,7 @@ func TestSnapshotIsTheState(t *testing.T) {
 }
 
 func TestSnapshotOfNothing(t *testing.T) {
-	if got, want := newTrial(t).restored().View().Digest(), newTrial(t).View().Digest(); got != want {
+	if got, want := newFixture(t).restored().View().Digest(), newFixture(t).View().Digest(); got != want {
 		t.Errorf("the digest of nothing was %v, and is %v", want, got)
 	}
 }
@@ -97,13 +97,13 @@ func TestDamagedSnapshots(t *testing.T) {
 	for at := range good {
 		bad := slices.Clone(good)
 		bad[at] ^= 0x20
-		f := newTrial(t)
+		f := newFixture(t)
 		if err := f.Restore(bytes.NewReader(bad)); err == nil {
 			t.Fatalf("with a bit flipped in byte %d of %d, it was restored", at, len(good))
 		}
 	}
 	for length := range good {
-		if err := newTrial(t).Restore(bytes.NewReader(good[:length])); err == nil {
+		if err := newFixture(t).Restore(bytes.NewReader(good[:length])); err == nil {
 			t.Fatalf("cut to %d of %d bytes, it was restored", length, len(good))
 		}
 	}
@@ -165,7 +165,7 @@ func wrongDigest(t testing.TB, row *statev1.Record) []byte { return forgeWith(t,
 // TestForgedSnapshots: what forge writes is refused for what is in it only.
 func TestForgedSnapshots(t *testing.T) {
 	row := &statev1.Record{Row: &statev1.Record_Session{Session: &statev1.Session{Id: "a"}}}
-	if err := newTrial(t).Restore(bytes.NewReader(forge(t, 1, row))); err != nil {
+	if err := newFixture(t).Restore(bytes.NewReader(forge(t, 1, row))); err != nil {
 		t.Errorf("a good snapshot was refused: %v", err)
 	}
 }
@@ -192,7 +192,7 @@ func TestReadErrorsAreNotDamage(t *testing.T) {
 	broken := errors.New("the network is gone")
 	good := written(t, busy(t))
 	r := io.MultiReader(bytes.NewReader(good[:40]), errorReader{broken})
-	if err := newTrial(t).Restore(r); !errors.Is(err, broken) || errors.Is(err, errDamaged) {
+	if err := newFixture(t).Restore(r); !errors.Is(err, broken) || errors.Is(err, errDamaged) {
 		t.Errorf("restoring from a broken stream said %v", err)
 	}
 }

@@ -128,7 +128,7 @@ func TestTablesAreBounded(t *testing.T) {
 			f := formed(t)
 			next := func(i int) *statev1.Command {
 				c := test.make(i)
-				if forClients(Operation(c)) {
+				if needsSession(Operation(c)) {
 					by(uint64(i), c)
 				}
 				return c
@@ -162,7 +162,7 @@ func TestSnapshotOfReadersStays(t *testing.T) {
 	if mounts := view.Cluster().GetMounts(); len(mounts) != 1 || mounts[0].GetEpoch() != 1 || view.Digest() != before {
 		t.Errorf("the view has become %v", mounts)
 	}
-	other := newTrial(t)
+	other := newFixture(t)
 	if err := other.Restore(pipe(t, snapshot)); err != nil {
 		t.Fatal(err)
 	}

@@ -19,14 +19,14 @@ import (
 )
 
 // patience is how long anything may take; nothing is asserted about time.
-const patience = 30 * time.Second
+const waitTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ Consensus = (*servertest.Member)(nil)
 
 // stand is servers on loopback ports over a log without Raft.
-type stand struct {
+type testbed struct {
 	*consensustest.Fixture
 	t       *testing.T
 	log     *servertest.Log
@@ -34,9 +34,9 @@ type stand struct {
 }
 
 // newStand starts masters, m-0 leading, with a formed cluster.
-func newStand(t *testing.T, masters int) *stand {
+func newTestbed(t *testing.T, masters int) *testbed {
 	t.Helper()
-	s := &stand{Fixture: consensustest.New(t, masters), t: t}
+	s := &testbed{Fixture: consensustest.New(t, masters), t: t}
 	var names []string
 	for i := range masters {
 		names = append(names, s.Name(i))
@@ -58,7 +58,7 @@ func newStand(t *testing.T, masters int) *stand {
 	return s
 }
 
-func (s *stand) serve(i int) {
+func (s *testbed) serve(i int) {
 	s.t.Helper()
 	member := s.log.Member(i)
 	made, err := New(Config{
@@ -85,7 +85,7 @@ func (s *stand) serve(i int) {
 }
 
 // dial the i-th master as somebody.
-func (s *stand) dial(i int, as mtls.Peer) *grpc.ClientConn {
+func (s *testbed) dial(i int, as mtls.Peer) *grpc.ClientConn {
 	s.t.Helper()
 	conn, err := s.Issue(as).Dial(s.Topology.Masters[i].Address(), mtls.Master, s.Name(i))
 	if err != nil {
@@ -95,19 +95,19 @@ func (s *stand) dial(i int, as mtls.Peer) *grpc.ClientConn {
 	return conn
 }
 
-func (s *stand) coordination(i int, as mtls.Peer) masterv1.CoordinationClient {
+func (s *testbed) coordination(i int, as mtls.Peer) masterv1.CoordinationClient {
 	return masterv1.NewCoordinationClient(s.dial(i, as))
 }
 
-func (s *stand) eventually(what string, check func() error) {
+func (s *testbed) eventually(what string, check func() error) {
 	s.t.Helper()
 	var err error
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if err = check(); err == nil {
 			return
 		}
 	}
-	s.t.Fatalf("%s: not within %s: %v", what, patience, err)
+	s.t.Fatalf("%s: not within %s: %v", what, waitTimeout, err)
 }
 
 var (
@@ -139,7 +139,7 @@ func ringMember(name string) *commonv1.RingMember {
 }
 
 // registered registers a worker through its own session.
-func (s *stand) registered(i int) *commonv1.RingMember {
+func (s *testbed) registered(i int) *commonv1.RingMember {
 	s.t.Helper()
 	member := ringMember(fmt.Sprintf("w-%d", i))
 	c := s.coordination(0, mtls.Peer{Role: mtls.Worker, Name: member.GetName()})

@@ -13,18 +13,18 @@ import (
 const (
 	// careTimeout of one command of the caretaker, after which it is tried
 	// again.
-	careTimeout = 5 * time.Second
+	commandTimeout = 5 * time.Second
 	// careRetry lies between two attempts at the same thing.
-	careRetry = 2 * time.Second
+	retryInterval = 2 * time.Second
 	// expiredAtOnce bounds one command that ends sessions.
-	expiredAtOnce = 512
+	expireBatch = 512
 )
 
 // caretaker does what nobody asks for: it forms the cluster in the state,
 // removes workers that are absent, and ends sessions. Only the leader does,
 // and it counts from when it became the leader: what it did not hear before
 // that was said to another. It writes only when there is something to do.
-type caretaker struct {
+type leaderLoop struct {
 	server *Server
 	// term that this member leads, 0 when it does not; since when, in awake
 	// time.
@@ -37,11 +37,11 @@ type caretaker struct {
 	present map[string]time.Duration
 }
 
-func newCaretaker(s *Server) *caretaker {
-	return &caretaker{server: s, present: map[string]time.Duration{}}
+func newLeaderLoop(s *Server) *leaderLoop {
+	return &leaderLoop{server: s, present: map[string]time.Duration{}}
 }
 
-func (c *caretaker) run(ctx context.Context) {
+func (c *leaderLoop) run(ctx context.Context) {
 	ticker := time.NewTicker(c.server.config.tick)
 	defer ticker.Stop()
 	for {
@@ -55,7 +55,7 @@ func (c *caretaker) run(ctx context.Context) {
 }
 
 // tick looks at everything once.
-func (c *caretaker) tick(ctx context.Context, now time.Duration) {
+func (c *leaderLoop) tick(ctx context.Context, now time.Duration) {
 	s := c.server
 	view := s.config.State.View()
 	id := view.ClusterID()
@@ -82,7 +82,7 @@ func (c *caretaker) tick(ctx context.Context, now time.Duration) {
 
 // leading tells whether this member leads, and starts the counting anew when
 // it has just begun to.
-func (c *caretaker) leading(now time.Duration) bool {
+func (c *leaderLoop) leading(now time.Duration) bool {
 	leader, term := c.server.config.Consensus.Leader()
 	if leader != c.server.config.Name {
 		c.term = 0
@@ -98,8 +98,8 @@ func (c *caretaker) leading(now time.Duration) bool {
 
 // propose executes a command of this member's own. What fails is tried again
 // at a later tick, by whoever leads then.
-func (c *caretaker) propose(ctx context.Context, what string, command *statev1.Command) *statev1.Result {
-	ctx, cancel := context.WithTimeout(ctx, careTimeout)
+func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.Command) *statev1.Result {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	result, err := c.server.proposer.propose(ctx, command)
 	if err == nil {
@@ -112,7 +112,7 @@ func (c *caretaker) propose(ctx context.Context, what string, command *statev1.C
 	return result
 }
 
-func (c *caretaker) form(ctx context.Context) {
+func (c *leaderLoop) form(ctx context.Context) {
 	config := c.server.config
 	result := c.propose(ctx, "forming the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
 		FormCluster: &statev1.FormCluster{ClusterId: config.Topology.ClusterID, FormatVersion: state.FormatVersion},
@@ -122,8 +122,8 @@ func (c *caretaker) form(ctx context.Context) {
 	}
 }
 
-func (c *caretaker) expire(ctx context.Context, now time.Duration) {
-	due := c.server.leases.due(now, careRetry, expiredAtOnce)
+func (c *leaderLoop) expire(ctx context.Context, now time.Duration) {
+	due := c.server.leases.due(now, retryInterval, expireBatch)
 	if len(due) == 0 {
 		return
 	}
@@ -135,7 +135,7 @@ func (c *caretaker) expire(ctx context.Context, now time.Duration) {
 	}
 }
 
-func (c *caretaker) removeAbsent(ctx context.Context, now time.Duration, workers []*statev1.Worker) {
+func (c *leaderLoop) removeAbsent(ctx context.Context, now time.Duration, workers []*statev1.Worker) {
 	config := c.server.config
 	there := make(map[string]bool, len(workers))
 	for _, worker := range workers {
@@ -157,7 +157,7 @@ func (c *caretaker) removeAbsent(ctx context.Context, now time.Duration, workers
 			continue
 		}
 		// Tried again, if need be, after a while.
-		c.present[member.GetId()] = now - config.WorkerAbsence + careRetry
+		c.present[member.GetId()] = now - config.WorkerAbsence + retryInterval
 		result := c.propose(ctx, "removing an absent worker", &statev1.Command{Operation: &statev1.Command_RemoveWorker{
 			RemoveWorker: &statev1.RemoveWorker{Name: member.GetName(), Id: member.GetId(), Reason: statev1.RemoveWorker_REASON_ABSENT},
 		}})

@@ -17,12 +17,12 @@ import (
 )
 
 // patience is how long anything may take; nothing is asserted about time.
-const patience = 30 * time.Second
+const waitTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // stand is masters on loopback ports over a log without Raft.
-type stand struct {
+type testbed struct {
 	*consensustest.Fixture
 	t     *testing.T
 	log   *servertest.Log
@@ -30,9 +30,9 @@ type stand struct {
 }
 
 // newStand makes masters that are down.
-func newStand(t *testing.T, masters int) *stand {
+func newTestbed(t *testing.T, masters int) *testbed {
 	t.Helper()
-	s := &stand{Fixture: consensustest.New(t, masters), t: t, stops: make([]func(), masters)}
+	s := &testbed{Fixture: consensustest.New(t, masters), t: t, stops: make([]func(), masters)}
 	var names []string
 	for i := range masters {
 		names = append(names, s.Name(i))
@@ -51,13 +51,13 @@ func newStand(t *testing.T, masters int) *stand {
 }
 
 // running starts them all, and waits until the cluster is formed.
-func running(t *testing.T, masters int) *stand {
+func running(t *testing.T, masters int) *testbed {
 	t.Helper()
-	s := newStand(t, masters)
+	s := newTestbed(t, masters)
 	for i := range masters {
 		s.up(i)
 	}
-	for deadline := time.Now().Add(patience); s.log.Member(0).State.View().ClusterID() == ""; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(waitTimeout); s.log.Member(0).State.View().ClusterID() == ""; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the cluster was not formed")
 		}
@@ -65,7 +65,7 @@ func running(t *testing.T, masters int) *stand {
 	return s
 }
 
-func (s *stand) up(i int) {
+func (s *testbed) up(i int) {
 	s.t.Helper()
 	member := s.log.Member(i)
 	made, err := server.New(server.Config{
@@ -89,14 +89,14 @@ func (s *stand) up(i int) {
 	}
 }
 
-func (s *stand) down(i int) {
+func (s *testbed) down(i int) {
 	if s.stops[i] != nil {
 		s.stops[i]()
 		s.stops[i] = nil
 	}
 }
 
-func (s *stand) client(as mtls.Peer) *client.Client {
+func (s *testbed) client(as mtls.Peer) *client.Client {
 	s.t.Helper()
 	c, err := client.New(client.Config{Topology: s.Topology, Identity: s.Issue(as), Holder: as.String()})
 	if err != nil {
@@ -106,14 +106,14 @@ func (s *stand) client(as mtls.Peer) *client.Client {
 	return c
 }
 
-func (s *stand) admin() *client.Client { return s.client(mtls.Peer{Role: mtls.Admin, Name: "ann"}) }
+func (s *testbed) admin() *client.Client { return s.client(mtls.Peer{Role: mtls.Admin, Name: "ann"}) }
 
 func data() *commonv1.Mount {
 	return &commonv1.Mount{Name: "data", Path: "/data", Uri: "oss://bucket/"}
 }
 
 // epoch of the mount at /data, as the log has it.
-func (s *stand) epoch() uint64 {
+func (s *testbed) epoch() uint64 {
 	for _, m := range s.log.Member(0).State.View().Cluster().GetMounts() {
 		if m.GetPath() == "/data" {
 			return m.GetEpoch()

@@ -15,14 +15,14 @@ import (
 )
 
 // care is a caretaker whose time the test moves.
-type care struct {
+type loopFixture struct {
 	t      *testing.T
 	log    *servertest.Log
 	server *Server
 	now    time.Time
 }
 
-func newCare(t *testing.T) *care {
+func newLoopFixture(t *testing.T) *loopFixture {
 	t.Helper()
 	log, err := servertest.New("m-0", "m-1")
 	if err != nil {
@@ -43,7 +43,7 @@ func newCare(t *testing.T) *care {
 		close(done)
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	c := &care{t: t, log: log, server: made, now: time.Now()}
+	c := &loopFixture{t: t, log: log, server: made, now: time.Now()}
 	// Commands take the same time as the caretaker.
 	made.proposer.clock.wall = func() time.Time { return c.now }
 	c.pass(0)
@@ -51,10 +51,10 @@ func newCare(t *testing.T) *care {
 }
 
 // pass lets time pass, tick by tick, as it does for a process that runs.
-func (c *care) pass(d time.Duration) {
+func (c *loopFixture) pass(d time.Duration) {
 	c.t.Helper()
 	for end := c.now.Add(d); ; {
-		c.server.caretaker.tick(c.t.Context(), c.server.awake.tickAt(c.now))
+		c.server.leaderLoop.tick(c.t.Context(), c.server.awake.tickAt(c.now))
 		if !c.now.Before(end) {
 			return
 		}
@@ -62,7 +62,7 @@ func (c *care) pass(d time.Duration) {
 	}
 }
 
-func (c *care) do(command *statev1.Command) *statev1.Result {
+func (c *loopFixture) do(command *statev1.Command) *statev1.Result {
 	c.t.Helper()
 	result, err := c.server.proposer.propose(c.t.Context(), command)
 	if err != nil || result.GetRefusal() != nil {
@@ -71,13 +71,13 @@ func (c *care) do(command *statev1.Command) *statev1.Result {
 	return result
 }
 
-func (c *care) openSession(id string, ttl time.Duration) {
+func (c *loopFixture) openSession(id string, ttl time.Duration) {
 	c.t.Helper()
 	c.do(&statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: id, Owner: "o", Ttl: int64(ttl)}}})
 }
 
 // register workers through a session of their own.
-func (c *care) register(names ...string) {
+func (c *loopFixture) register(names ...string) {
 	c.t.Helper()
 	c.openSession("workers", time.Hour)
 	for i, name := range names {
@@ -88,7 +88,7 @@ func (c *care) register(names ...string) {
 	}
 }
 
-func (c *care) ring() string {
+func (c *loopFixture) ring() string {
 	names := ""
 	for _, w := range c.log.Member(0).State.View().Workers() {
 		names += w.GetMember().GetName() + " "
@@ -96,15 +96,15 @@ func (c *care) ring() string {
 	return names
 }
 
-func TestCaretakerFormsTheCluster(t *testing.T) {
-	c := newCare(t)
+func TestLeaderLoopFormsTheCluster(t *testing.T) {
+	c := newLoopFixture(t)
 	if id := c.log.Member(1).State.View().ClusterID(); id != "c" {
 		t.Errorf("the cluster is %q", id)
 	}
 }
 
 func TestIdleDisksStayIdle(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.register("w-0")
 	c.server.reports.add(report(ringMember("w-0")))
 	entries := len(c.log.Entries())
@@ -119,7 +119,7 @@ func TestIdleDisksStayIdle(t *testing.T) {
 }
 
 func TestAbsentWorkerIsRemoved(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.register("w-0", "w-1")
 	for range 59 {
 		c.pass(10 * time.Second)
@@ -137,7 +137,7 @@ func TestAbsentWorkerIsRemoved(t *testing.T) {
 // TestNewDiskIsNotTakenForTheOld: a report of another disk of the same name
 // keeps nobody in the ring.
 func TestNewDiskIsNotTakenForTheOld(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.register("w-0")
 	for range 62 {
 		c.pass(10 * time.Second)
@@ -149,7 +149,7 @@ func TestNewDiskIsNotTakenForTheOld(t *testing.T) {
 }
 
 func TestAbsenceCountsFromLeadership(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.register("w-0")
 	c.pass(9 * time.Minute)
 	c.log.Lead(1)
@@ -167,7 +167,7 @@ func TestAbsenceCountsFromLeadership(t *testing.T) {
 
 // TestWorkerThatComesBack counts from then, not from its first life.
 func TestWorkerThatComesBack(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.register("w-0")
 	c.pass(9 * time.Minute)
 	c.do(&statev1.Command{Operation: &statev1.Command_RemoveWorker{RemoveWorker: &statev1.RemoveWorker{Name: "w-0"}}})
@@ -183,7 +183,7 @@ func TestWorkerThatComesBack(t *testing.T) {
 }
 
 func TestTimeInWhichNothingRanDoesNotCount(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.register("w-0")
 	c.openSession("short", time.Minute)
 	c.pass(time.Second)
@@ -195,7 +195,7 @@ func TestTimeInWhichNothingRanDoesNotCount(t *testing.T) {
 }
 
 func TestUnusedSessionsEnd(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.openSession("idle", time.Minute)
 	c.openSession("kept", time.Minute)
 	view := func() *state.View { return c.log.Member(0).State.View() }
@@ -221,7 +221,7 @@ func TestUnusedSessionsEnd(t *testing.T) {
 }
 
 func TestManySessionsEndAtOnce(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	for i := range 1200 {
 		c.openSession(fmt.Sprintf("s-%d", i), 5*time.Second)
 	}
@@ -236,7 +236,7 @@ func TestManySessionsEndAtOnce(t *testing.T) {
 }
 
 func TestDiskOfAnotherClusterIsFatal(t *testing.T) {
-	c := newCare(t)
+	c := newLoopFixture(t)
 	c.server.config.Topology.ClusterID = "another"
 	c.pass(0)
 	if c.log.Member(0).Failed() == nil {
