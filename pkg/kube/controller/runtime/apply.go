@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// appliedObjects remembers what was applied last, so that objects which are as
-// they should be are not sent again.
+// appliedObjects caches the last applied objects, so that unchanged objects are not
+// applied again. It is safe for concurrent use.
 type appliedObjects struct {
 	mu    sync.Mutex
 	known map[types.UID]map[string]appliedObject
@@ -25,7 +25,7 @@ type appliedObjects struct {
 
 type appliedObject struct {
 	wanted [sha256.Size]byte
-	// mark of the object that resulted.
+	// mark is the versionMark of the resulting object.
 	mark string
 }
 
@@ -55,22 +55,22 @@ func (a *appliedObjects) forget(owner types.UID) {
 	delete(a.known, owner)
 }
 
-// apply makes an object what it should be, unless it already is.
+// apply applies an object unless the existing one is up to date.
 func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.Object) error {
 	kind := object.GetObjectKind().GroupVersionKind()
 	name := kind.Kind + " " + object.GetName()
 	tree, err := tree(object)
 	if err != nil {
-		return fmt.Errorf("encoding %s: %w", name, err)
+		return fmt.Errorf("encode %s: %w", name, err)
 	}
 	raw, err := json.Marshal(tree)
 	if err != nil {
-		return fmt.Errorf("encoding %s: %w", name, err)
+		return fmt.Errorf("encode %s: %w", name, err)
 	}
 	wanted := sha256.Sum256(raw)
 	if known, ok := r.applied.get(owner, name); ok && known.wanted == wanted {
-		there, ok := object.DeepCopyObject().(client.Object)
-		if ok && r.Client.Get(ctx, client.ObjectKeyFromObject(object), there) == nil && versionMark(there) == known.mark {
+		current, ok := object.DeepCopyObject().(client.Object)
+		if ok && r.Client.Get(ctx, client.ObjectKeyFromObject(object), current) == nil && versionMark(current) == known.mark {
 			return nil
 		}
 	}
@@ -78,14 +78,14 @@ func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.O
 	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied),
 		client.FieldOwner(names.FieldManager), client.ForceOwnership)
 	if err != nil {
-		return fmt.Errorf("applying %s: %w", name, withAdvice(err))
+		return fmt.Errorf("apply %s: %w", name, withAdvice(err))
 	}
 	r.applied.set(owner, name, appliedObject{wanted: wanted, mark: versionMark(applied)})
 	return nil
 }
 
-// mark changes whenever somebody changes what was applied: the generation, or
-// for kinds without one the version.
+// versionMark returns a value that changes whenever the applied object is changed:
+// it contains the generation or, for kinds without one, the resource version.
 func versionMark(o client.Object) string {
 	if g := o.GetGeneration(); g != 0 {
 		return fmt.Sprintf("%s/g%d", o.GetUID(), g)
@@ -93,16 +93,15 @@ func versionMark(o client.Object) string {
 	return fmt.Sprintf("%s/%s", o.GetUID(), o.GetResourceVersion())
 }
 
-// explain adds what to do about refusals that a person can mend.
+// withAdvice adds advice to errors that the user can fix.
 func withAdvice(err error) error {
 	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("%w (the controller's ClusterRole lacks a right, or a quota or policy of the namespace refuses it)", err)
+		return fmt.Errorf("%w (check the controller's ClusterRole and the quotas and policies of the namespace)", err)
 	}
 	return err
 }
 
-// tree is an object as it is applied: without status, and without fields that
-// say nothing.
+// tree returns the object to apply: without status and null fields.
 func tree(object client.Object) (map[string]any, error) {
 	tree, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
@@ -113,7 +112,7 @@ func tree(object client.Object) (map[string]any, error) {
 	return tree, nil
 }
 
-// prune removes what encodes as null.
+// prune removes fields that encode as null.
 func prune(value any) {
 	switch v := value.(type) {
 	case map[string]any:

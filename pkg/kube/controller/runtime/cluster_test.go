@@ -30,20 +30,20 @@ import (
 const (
 	image  = "docker.io/jindo-io/jindo:test"
 	system = names.SystemNamespace
-	// patience of waits: long, because nothing is timed here.
+	// testTimeout bounds waits; no test asserts it.
 	testTimeout = time.Minute
 )
 
-// cluster is a kube-apiserver with the controller of JindoRuntimes beside it.
-// Nothing else runs: what kubelets and Kubernetes' own controllers would do,
-// the tests do.
+// cluster is a kube-apiserver with the JindoRuntime controller. The tests do what
+// kubelets and Kubernetes' controllers do in a real cluster.
 type cluster struct {
 	client.Client
 	masters *fakeMasters
 	counts  counts
 
 	mu sync.Mutex
-	// problems and steps are what credentials and teardown answer, by namespace.
+	// problems and steps are the results of credentials and teardown, by
+	// namespace.
 	problems map[string][]runtime.Problem
 	steps    map[string]runtime.Teardown
 }
@@ -64,7 +64,7 @@ func (c *cluster) teardown(_ context.Context, rt *v1alpha1.JindoRuntime) (runtim
 	return step, nil
 }
 
-// shared by the tests of the package, each of which has namespaces of its own.
+// shared is shared by the tests of the package, which use separate namespaces.
 var shared = apiserver.Share(startCluster)
 
 func TestMain(m *testing.M) {
@@ -133,7 +133,7 @@ func (c *cluster) addNode(ctx context.Context, name string) error {
 	return c.Status().Update(ctx, node)
 }
 
-// namespace makes one for a test.
+// namespace creates a namespace for a test.
 func (c *cluster) namespace(t *testing.T) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
@@ -143,7 +143,7 @@ func (c *cluster) namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// create objects of manifests in a namespace.
+// create creates the objects of manifests in a namespace.
 func (c *cluster) create(t *testing.T, namespace, manifests string) {
 	t.Helper()
 	objects, err := v1alpha1.Decode([]byte(manifests))
@@ -153,7 +153,7 @@ func (c *cluster) create(t *testing.T, namespace, manifests string) {
 	for _, o := range objects {
 		object, ok := o.(client.Object)
 		if !ok {
-			t.Fatalf("%T is no object", o)
+			t.Fatalf("%T is not a client.Object", o)
 		}
 		object.SetNamespace(namespace)
 		if err := c.Create(t.Context(), object); err != nil {
@@ -162,7 +162,7 @@ func (c *cluster) create(t *testing.T, namespace, manifests string) {
 	}
 }
 
-// eventually waits for check to answer nil.
+// eventually waits until check returns nil.
 func eventually(t *testing.T, check func() error) {
 	t.Helper()
 	deadline := time.Now().Add(testTimeout)
@@ -172,7 +172,7 @@ func eventually(t *testing.T, check func() error) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("it did not come about: %v", err)
+			t.Fatalf("timeout: %v", err)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -183,18 +183,18 @@ func (c *cluster) runtime(ctx context.Context, namespace, name string) (*v1alpha
 	return r, c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, r)
 }
 
-// status waits until a runtime's status is as check wants it.
+// status waits until check accepts a runtime's status.
 func (c *cluster) status(t *testing.T, namespace, name string, check func(s *v1alpha1.RuntimeStatus) error) *v1alpha1.JindoRuntime {
 	t.Helper()
-	var seen *v1alpha1.JindoRuntime
+	var latest *v1alpha1.JindoRuntime
 	eventually(t, func() error {
 		var err error
-		if seen, err = c.runtime(t.Context(), namespace, name); err != nil {
+		if latest, err = c.runtime(t.Context(), namespace, name); err != nil {
 			return err
 		}
-		return check(&seen.Status)
+		return check(&latest.Status)
 	})
-	return seen
+	return latest
 }
 
 func condition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType) v1alpha1.RuntimeCondition {
@@ -206,16 +206,17 @@ func condition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType) v1
 	return v1alpha1.RuntimeCondition{}
 }
 
-// has checks a condition's status and a part of its message.
+// checkCondition checks a condition's status and a part of its message.
 func checkCondition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionType, status corev1.ConditionStatus, part string) error {
 	got := condition(s, kind)
 	if got.Status != status || !contains(got.Message, part) {
-		return fmt.Errorf("condition %s is %q (%s: %s), want %q and %q in its message", kind, got.Status, got.Reason, got.Message, status, part)
+		return fmt.Errorf("condition %s is %q (%s: %s), want %q with message %q", kind, got.Status, got.Reason, got.Message, status, part)
 	}
 	return nil
 }
 
-// run does what Kubernetes does with a StatefulSet: pods on nodes, ready.
+// run creates the pods of a StatefulSet and sets the number of ready ones, as
+// Kubernetes does.
 func (c *cluster) run(t *testing.T, namespace, name string, role plan.Role, ready int32) {
 	t.Helper()
 	set := &appsv1.StatefulSet{}
@@ -265,7 +266,7 @@ func (c *cluster) mustGet(t *testing.T, namespace, name string, object client.Ob
 	}
 }
 
-// appears waits for an object.
+// waitFor waits until an object exists.
 func (c *cluster) waitFor(t *testing.T, namespace, name string, object client.Object) {
 	t.Helper()
 	eventually(t, func() error {
@@ -273,7 +274,7 @@ func (c *cluster) waitFor(t *testing.T, namespace, name string, object client.Ob
 	})
 }
 
-// events of an object, their notes.
+// events returns the messages of the events with a reason.
 func (c *cluster) events(t *testing.T, namespace, reason string) []string {
 	t.Helper()
 	list := &corev1.EventList{}

@@ -42,30 +42,30 @@ const (
 
 const maxMessage = 2048
 
-// news is a condition that changed and that people are told of in an event.
+// pendingEvent is an event that is recorded after the status has been written.
 type pendingEvent struct {
 	warning         bool
 	reason, message string
 }
 
-// setCondition changes one condition of a list, and answers whether its status
-// or reason changed.
+// updateCondition sets one condition of a list, and reports whether its status or
+// reason has changed.
 func updateCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCondition, now metav1.Time) bool {
 	if len(want.Message) > maxMessage {
 		want.Message = want.Message[:maxMessage] + "…"
 	}
 	for i := range *list {
-		there := &(*list)[i]
-		if there.Type != want.Type {
+		current := &(*list)[i]
+		if current.Type != want.Type {
 			continue
 		}
-		changed := there.Status != want.Status || there.Reason != want.Reason
-		if there.Status != want.Status {
-			there.LastTransitionTime = now
-			there.LastProbeTime = now
+		changed := current.Status != want.Status || current.Reason != want.Reason
+		if current.Status != want.Status {
+			current.LastTransitionTime = now
+			current.LastProbeTime = now
 		}
-		there.Status, there.Reason, there.Message = want.Status, want.Reason, want.Message
-		there.ObservedGeneration = want.ObservedGeneration
+		current.Status, current.Reason, current.Message = want.Status, want.Reason, want.Message
+		current.ObservedGeneration = want.ObservedGeneration
 		return changed
 	}
 	want.LastTransitionTime, want.LastProbeTime = now, now
@@ -73,7 +73,7 @@ func updateCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCon
 	return true
 }
 
-// dropCondition removes a condition, and answers whether it was there.
+// removeCondition removes a condition, and reports whether it existed.
 func removeCondition(list *[]v1alpha1.RuntimeCondition, kind v1alpha1.RuntimeConditionType) bool {
 	for i, c := range *list {
 		if c.Type == kind {
@@ -84,7 +84,7 @@ func removeCondition(list *[]v1alpha1.RuntimeCondition, kind v1alpha1.RuntimeCon
 	return false
 }
 
-// is sets a condition that is always there: True is how it should be.
+// setCondition sets a condition that always exists; True is the desired state.
 func (p *pass) setCondition(kind v1alpha1.RuntimeConditionType, ok bool, reason, message string) {
 	status := corev1.ConditionFalse
 	if ok {
@@ -98,8 +98,8 @@ func (p *pass) setCondition(kind v1alpha1.RuntimeConditionType, ok bool, reason,
 	}
 }
 
-// tells which changes are worth an event: what a person has to mend, that it
-// is mended, and that the whole is ready or no longer.
+// recordsEvent reports whether a change of a condition is recorded as an event:
+// problems that the user must fix, their resolution, and changes of readiness.
 func (p *pass) recordsEvent(kind v1alpha1.RuntimeConditionType, ok bool) bool {
 	switch kind {
 	case v1alpha1.RuntimeSpecValid, v1alpha1.RuntimeCredentialsReady:
@@ -112,8 +112,8 @@ func (p *pass) recordsEvent(kind v1alpha1.RuntimeConditionType, ok bool) bool {
 	return false
 }
 
-// tellScaling says when workers are added and, because what they cache goes with
-// them, when they are taken away.
+// setStatusScaling records when workers are added or removed. The cache of a removed
+// worker is lost.
 func (p *pass) setStatusScaling(ctx context.Context) error {
 	if p.plan.Workers == nil {
 		return nil
@@ -125,14 +125,14 @@ func (p *pass) setStatusScaling(ctx context.Context) error {
 	before, now := *set.Spec.Replicas, p.plan.Workers.Replicas
 	condition := v1alpha1.RuntimeCondition{
 		Status: corev1.ConditionTrue, ObservedGeneration: p.runtime.Generation,
-		Message: fmt.Sprintf("workers go from %d to %d", before, now),
+		Message: fmt.Sprintf("scaling workers from %d to %d", before, now),
 	}
 	switch {
 	case now > before:
 		condition.Type, condition.Reason = v1alpha1.RuntimeWorkersScaledOut, reasonScaledOut
 	case now < before:
 		condition.Type, condition.Reason = v1alpha1.RuntimeWorkersScaledIn, reasonScaledIn
-		condition.Message += ": what those cached that go is read from the store again"
+		condition.Message += ": the cache of removed workers is lost, their data is read from the store again"
 	default:
 		return nil
 	}
@@ -142,7 +142,7 @@ func (p *pass) setStatusScaling(ctx context.Context) error {
 	return nil
 }
 
-// was is the status of a condition before this pass.
+// previousStatus returns the status of a condition before this pass.
 func (p *pass) previousStatus(kind v1alpha1.RuntimeConditionType) corev1.ConditionStatus {
 	for _, c := range p.runtime.Status.Conditions {
 		if c.Type == kind {
@@ -152,8 +152,8 @@ func (p *pass) previousStatus(kind v1alpha1.RuntimeConditionType) corev1.Conditi
 	return ""
 }
 
-// trouble sets a condition that is there only while something is wrong; an
-// empty message removes it.
+// setProblem sets a condition that exists only while there is a problem; an empty
+// message removes it.
 func (p *pass) setProblem(kind v1alpha1.RuntimeConditionType, reason, message string) {
 	if message == "" {
 		removeCondition(&p.status.Conditions, kind)

@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// counts of what the controller did, by namespace.
+// counts are the numbers of writes and passes of the controller, by namespace.
 type counts struct {
 	mu     sync.Mutex
 	writes map[string]int
@@ -26,8 +26,8 @@ func (c *counts) of(namespace string) (writes, passes int) {
 	return c.writes[namespace], c.passes[namespace]
 }
 
-// watched counts the writes of the controller, and its passes by the reads of
-// runtimes that begin them.
+// watched returns a client that counts the writes of the controller, and its passes
+// by the reads of the runtime at their start.
 func (c *counts) watched(inner client.WithWatch) client.Client {
 	add := func(to map[string]int, namespace string) {
 		c.mu.Lock()
@@ -66,9 +66,9 @@ func (c *counts) watched(inner client.WithWatch) client.Client {
 	})
 }
 
-// withoutWatch is a manager's client where one that watches is asked for.
+// withoutWatch adapts a manager's client to client.WithWatch.
 type withoutWatch struct{ client.Client }
 
 func (withoutWatch) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
-	return nil, errors.New("nothing is watched here")
+	return nil, errors.New("watch is not supported")
 }

@@ -23,7 +23,7 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	if r.Teardown != nil {
 		var err error
 		if step, err = r.Teardown(ctx, runtime); err != nil {
-			return ctrl.Result{}, fmt.Errorf("deleting JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
+			return ctrl.Result{}, fmt.Errorf("delete JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 		}
 	}
 	if step.Done {
@@ -56,7 +56,7 @@ func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoR
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	err := r.Client.Patch(ctx, runtime, patch, client.FieldOwner(names.FieldManager))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("removing the finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
+		return fmt.Errorf("remove finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 	}
 	r.authorities.Forget(runtime.UID)
 	r.masters.forget(runtime.UID)

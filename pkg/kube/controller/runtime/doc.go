@@ -1,17 +1,15 @@
-// Package runtime carries JindoRuntimes out on Kubernetes and says truthfully
-// how they are.
+// Package runtime reconciles JindoRuntimes on Kubernetes and reports their state.
 //
-// What it promises:
+// Guarantees:
 //
-//   - A runtime whose spec is refused says so in the condition SpecValid and in
-//     an event, and nothing of it is touched; other runtimes do not wait for it.
-//   - The identity of a cluster is written into status before anything that
-//     depends on it is made, and is minted once.
-//   - It is the one writer of JindoRuntime.status. Figures change at most every
-//     30 seconds and only when what is printed changes; an idle runtime writes
-//     nothing.
-//   - It asks any living master, with deadlines, and never waits for one that
-//     is dead.
-//   - No pod is restarted because the controllers are upgraded. What running
-//     pods cannot follow is not done by halves: a condition says what is left.
+//   - An invalid spec is reported in the condition SpecValid and in an event. The
+//     objects of the runtime are not changed, and other runtimes are not affected.
+//   - The cluster id is created once, and written to the status before any object
+//     that depends on it is created.
+//   - It is the only writer of JindoRuntime.status. Usage figures change at most
+//     every 30 seconds and only if their printed values change; an idle runtime
+//     causes no writes.
+//   - Requests to masters have timeouts, and any available master can answer them.
+//   - An upgrade of the controllers restarts no pods. A change that running pods
+//     cannot adopt is not applied partially: a condition reports it.
 package runtime

@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-func TestEditsThatPodsCannotFollow(t *testing.T) {
+func TestEditsAreNotApplied(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -23,7 +23,7 @@ func TestEditsThatPodsCannotFollow(t *testing.T) {
 		r.Spec.JindoVersion.ImageTag = "v99"
 	})
 	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		for _, part := range []string{"spec.master.replicas stays 3", "spec.tieredstore stays", "docker.io/jindo-io/jindo:v99"} {
+		for _, part := range []string{"spec.master.replicas remains 3", "spec.tieredstore is unchanged", "docker.io/jindo-io/jindo:v99"} {
 			if err := checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, part); err != nil {
 				return err
 			}
@@ -34,15 +34,15 @@ func TestEditsThatPodsCannotFollow(t *testing.T) {
 	c.mustGet(t, ns, "hadoop-jindofs-master", masters)
 	c.mustGet(t, ns, "hadoop-jindofs-worker", workers)
 	if *masters.Spec.Replicas != 3 || masters.Spec.Template.Spec.Containers[0].Image != image {
-		t.Errorf("the masters were changed: %d of %s", *masters.Spec.Replicas, masters.Spec.Template.Spec.Containers[0].Image)
+		t.Errorf("masters changed: %d of %s", *masters.Spec.Replicas, masters.Spec.Template.Spec.Containers[0].Image)
 	}
 	for _, v := range workers.Spec.Template.Spec.Volumes {
 		if v.HostPath != nil && contains(v.HostPath.Path, "elsewhere") {
-			t.Errorf("the workers' tier was changed to %s", v.HostPath.Path)
+			t.Errorf("the workers' tier changed to %s", v.HostPath.Path)
 		}
 	}
 	if phases(&runtime.Status) != "Ready/Ready/Ready" {
-		t.Errorf("phases are %s", phases(&runtime.Status))
+		t.Errorf("phases %s", phases(&runtime.Status))
 	}
 	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
 		three := int32(3)
@@ -55,7 +55,7 @@ func TestEditsThatPodsCannotFollow(t *testing.T) {
 	})
 }
 
-func TestMountsEditedUnderARuntime(t *testing.T) {
+func TestMountEditsAreNotApplied(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -78,45 +78,45 @@ func TestMountsEditedUnderARuntime(t *testing.T) {
 		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount hadoop")
 	})
 	if got := mounted(); got == "another.example.com" {
-		t.Error("a mount that is in use was changed")
+		t.Error("a mount in use was changed")
 	}
-	// One that never worked is mended.
+	// A mount that never worked is changed.
 	c.report(ns, 0, -1, -1, "no such host")
 	c.triggerReconcile(t, ns)
 	eventually(t, func() error {
 		if got := mounted(); got != "another.example.com" {
-			return fmt.Errorf("it is mounted with %s", got)
+			return fmt.Errorf("mounted with endpoint %s", got)
 		}
 		return nil
 	})
 }
 
-// Pods that were made by controllers of another image keep their template,
-// which is the one that their image knows.
-func TestAnUpgradeOfTheControllersChangesNoTemplate(t *testing.T) {
+// Pods that were created by a controller of another image keep their template, which
+// their image supports.
+func TestControllerUpgradeKeepsTemplates(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
 	const earlier = "docker.io/jindo-io/jindo:earlier"
-	// As if those had made it. A pass that is under way puts the newer template
-	// back, so this is done until it stays.
+	// Simulate objects of the earlier controller. A pass in progress restores the
+	// newer template, so repeat until the change persists.
 	set, config := &appsv1.StatefulSet{}, &corev1.ConfigMap{}
 	eventually(t, func() error {
 		c.mustGet(t, ns, "hadoop-jindofs-config", config)
 		if applied := config.Annotations["jindo.io/applied"]; !strings.Contains(applied, earlier) {
 			config.Annotations["jindo.io/applied"] = strings.Replace(applied, image, earlier, 1)
-			return errors.Join(errors.New("the mark was another's"), c.Update(t.Context(), config))
+			return errors.Join(errors.New("the annotation was replaced"), c.Update(t.Context(), config))
 		}
 		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
 		if args := set.Spec.Template.Spec.Containers[0].Args; len(args) != 1 {
 			set.Spec.Template.Spec.Containers[0].Args = []string{"--as-it-was"}
-			return errors.Join(errors.New("the template was another's"), c.Update(t.Context(), set))
+			return errors.Join(errors.New("the template was replaced"), c.Update(t.Context(), set))
 		}
-		seen, err := c.runtime(t.Context(), ns, "hadoop")
+		latest, err := c.runtime(t.Context(), ns, "hadoop")
 		if err != nil {
 			return err
 		}
-		return checkCondition(&seen.Status, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
+		return checkCondition(&latest.Status, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
 	})
 	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
 		four := int32(4)
@@ -125,11 +125,11 @@ func TestAnUpgradeOfTheControllersChangesNoTemplate(t *testing.T) {
 	eventually(t, func() error {
 		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
 		if *set.Spec.Replicas != 4 {
-			return fmt.Errorf("%d workers are wanted", *set.Spec.Replicas)
+			return fmt.Errorf("%d workers, want 4", *set.Spec.Replicas)
 		}
 		return nil
 	})
 	if got := set.Spec.Template.Spec.Containers[0].Args; len(got) != 1 || got[0] != "--as-it-was" {
-		t.Errorf("the template was changed: %v", got)
+		t.Errorf("template changed: %v", got)
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// fakeMasters are the masters of every runtime of the test cluster, by
-// namespace: they answer as real ones do once told to lead.
+// fakeMasters are the masters of every runtime of the test cluster, by namespace.
+// They have a leader once a test sets one.
 type fakeMasters struct {
 	mu   sync.Mutex
 	sets map[string]*fakeSet
 }
 
-// fakeSet is one runtime's.
+// fakeSet are the masters of one runtime.
 type fakeSet struct {
 	roster  topology.Topology
 	leader  string
@@ -53,7 +53,7 @@ func (f *fakeMasters) set(namespace string) *fakeSet {
 	return f.sets[namespace]
 }
 
-// change a runtime's masters while nobody asks them.
+// change changes a runtime's masters under the lock.
 func (f *fakeMasters) change(namespace string, change func(s *fakeSet)) {
 	s := f.set(namespace)
 	f.mu.Lock()
@@ -66,7 +66,7 @@ type fakeClient struct {
 	namespace string
 }
 
-var errUnavailable = &client.RefusedError{Code: 14, Message: "nobody"}
+var errUnavailable = &client.RefusedError{Code: 14, Message: "unavailable"}
 
 func (c fakeClient) with(do func(s *fakeSet)) {
 	c.f.change(c.namespace, do)
@@ -109,14 +109,14 @@ func (c fakeClient) Mount(_ context.Context, m *commonv1.Mount) (*commonv1.Mount
 	var err error
 	c.with(func(s *fakeSet) {
 		if s.leader == "" {
-			err = errors.New("nobody leads")
+			err = errors.New("no leader")
 			return
 		}
 		s.mounts++
 		next := &commonv1.ClusterView{Index: s.view.GetIndex() + 1}
-		for _, there := range s.view.GetMounts() {
-			if there.GetPath() != m.GetPath() {
-				next.Mounts = append(next.Mounts, there)
+		for _, existing := range s.view.GetMounts() {
+			if existing.GetPath() != m.GetPath() {
+				next.Mounts = append(next.Mounts, existing)
 			}
 		}
 		m.Id = fmt.Sprintf("m%d", s.mounts)
@@ -129,9 +129,9 @@ func (c fakeClient) Mount(_ context.Context, m *commonv1.Mount) (*commonv1.Mount
 func (c fakeClient) Unmount(_ context.Context, path string) error {
 	c.with(func(s *fakeSet) {
 		next := &commonv1.ClusterView{Index: s.view.GetIndex() + 1}
-		for _, there := range s.view.GetMounts() {
-			if there.GetPath() != path {
-				next.Mounts = append(next.Mounts, there)
+		for _, existing := range s.view.GetMounts() {
+			if existing.GetPath() != path {
+				next.Mounts = append(next.Mounts, existing)
 			}
 		}
 		s.view = next

@@ -19,7 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/render"
 )
 
-// readConfig reads what was applied before.
+// readConfig reads the ConfigMap with the last applied configuration.
 func (p *pass) readConfig(ctx context.Context) error {
 	config := &corev1.ConfigMap{}
 	key := client.ObjectKey{Namespace: p.runtime.Namespace, Name: names.Config(p.runtime.Name)}
@@ -28,18 +28,18 @@ func (p *pass) readConfig(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading ConfigMap %s: %w", key, err)
+		return fmt.Errorf("get ConfigMap %s: %w", key, err)
 	}
 	p.config, err = render.ReadConfig(config)
 	if err != nil && p.status.Formation == nil {
-		// Without a record the identity of the cluster would be guessed.
+		// Without a formation record the cluster id would be guessed.
 		return err
 	}
 	return nil
 }
 
-// ensureFormation makes sure that status holds the identity of the cluster, and
-// its images, before anything that depends on them is made.
+// ensureFormation ensures that the status has the cluster id and the images before
+// objects that depend on them are created. It reports whether it has.
 func (p *pass) ensureFormation(ctx context.Context) (bool, error) {
 	changed := false
 	if p.status.Formation == nil {
@@ -63,9 +63,9 @@ func (p *pass) ensureFormation(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// learnFormation answers the record of a runtime without one: that which its
-// objects or masters still know, or a new one where there is nothing yet. It
-// answers nil when it cannot be known now.
+// recoverFormation returns the formation record of a runtime whose status has none:
+// the one in its ConfigMap or in its masters, or a new one if it has no masters yet.
+// It returns nil if the record is not available now.
 func (p *pass) recoverFormation(ctx context.Context) (*v1alpha1.Formation, error) {
 	if p.config.ClusterID != "" {
 		return &v1alpha1.Formation{ClusterID: p.config.ClusterID, Formed: p.config.Formed}, nil
@@ -77,13 +77,13 @@ func (p *pass) recoverFormation(ctx context.Context) (*v1alpha1.Formation, error
 		return newFormation()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading StatefulSet %s: %w", key, err)
+		return nil, fmt.Errorf("get StatefulSet %s: %w", key, err)
 	}
-	// Masters run, and status and ConfigMap are lost: only they know.
+	// Status and ConfigMap are lost, so only the masters have the cluster id.
 	id, err := p.queryClusterID(ctx)
 	if err != nil {
 		p.setCondition(v1alpha1.RuntimeReady, false, reasonFailed, fmt.Sprintf(
-			"the record of the cluster's identity is lost, and no master tells it yet: %v", err))
+			"the cluster id is missing from the status, and no master has returned it yet: %v", err))
 		p.requeueAfter = notReadyInterval
 		return nil, nil
 	}
@@ -93,13 +93,12 @@ func (p *pass) recoverFormation(ctx context.Context) (*v1alpha1.Formation, error
 func newFormation() (*v1alpha1.Formation, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return nil, fmt.Errorf("drawing a cluster id: %w", err)
+		return nil, fmt.Errorf("generate cluster id: %w", err)
 	}
 	return &v1alpha1.Formation{ClusterID: hex.EncodeToString(id[:])}, nil
 }
 
-// images that the spec asks for now, for those it does not say the
-// controller's own.
+// images returns the images of the spec; the default is the controller's own.
 func (p *pass) images() v1alpha1.RuntimeImages {
 	spec := p.want.Spec
 	return v1alpha1.RuntimeImages{
@@ -108,8 +107,8 @@ func (p *pass) images() v1alpha1.RuntimeImages {
 	}
 }
 
-// restoreApplied makes the pass carry on with what was applied where the spec
-// was edited in a way that running pods cannot follow.
+// restoreApplied replaces changes of the spec that running pods cannot adopt by the
+// applied values, and records them as not applied.
 func (p *pass) restoreApplied() {
 	if before := p.config.Applied; before != nil {
 		now := render.AppliedOf(p.want)
@@ -121,7 +120,7 @@ func (p *pass) restoreApplied() {
 	}
 }
 
-// appliedNow is the record for what is carried out in this pass.
+// appliedNow returns the record of the configuration that this pass applies.
 func (p *pass) appliedNow() render.Applied {
 	applied := render.AppliedOf(p.want)
 	applied.RenderedBy = p.r.Image
@@ -131,32 +130,32 @@ func (p *pass) appliedNow() render.Applied {
 	return applied
 }
 
-// keepTemplate leaves the template of pods as it is where other controllers
-// made it: the pods' image is theirs too.
+// keepTemplate keeps the existing pod template if another version of the controller
+// created it, because the pods run the image of that version, too.
 func (p *pass) keepTemplate(ctx context.Context, object client.Object) error {
 	if p.appliedNow().RenderedBy == p.r.Image {
 		return nil
 	}
 	switch o := object.(type) {
 	case *appsv1.StatefulSet:
-		there, err := p.statefulSet(ctx, o.Name)
-		if err != nil || there == nil {
+		current, err := p.statefulSet(ctx, o.Name)
+		if err != nil || current == nil {
 			return err
 		}
-		kept := there.DeepCopy()
+		kept := current.DeepCopy()
 		o.Spec.Template, o.Spec.VolumeClaimTemplates = kept.Spec.Template, kept.Spec.VolumeClaimTemplates
 	case *appsv1.DaemonSet:
-		there := &appsv1.DaemonSet{}
-		found, err := p.get(ctx, o.Name, there)
+		current := &appsv1.DaemonSet{}
+		found, err := p.get(ctx, o.Name, current)
 		if err != nil || !found {
 			return err
 		}
-		o.Spec.Template = *there.Spec.Template.DeepCopy()
+		o.Spec.Template = *current.Spec.Template.DeepCopy()
 	}
 	return nil
 }
 
-// edits names the fields that differ, each with what to do.
+// edits returns a message for each changed field.
 func edits(before, now render.Applied) []string {
 	var edits []string
 	add := func(differs bool, text string) {
@@ -164,15 +163,15 @@ func edits(before, now render.Applied) []string {
 			edits = append(edits, text)
 		}
 	}
-	add(before.MasterReplicas != now.MasterReplicas, fmt.Sprintf("spec.master.replicas stays %d: the number of masters cannot be changed online yet", before.MasterReplicas))
-	add(!equality.Semantic.DeepEqual(before.StorageClassName, now.StorageClassName), "spec.master.storageClassName stays as it was: the masters' volumes are there already")
-	add(!sameTiers(before.TieredStore, now.TieredStore), "spec.tieredstore stays as it was: tiers cannot be changed online yet")
+	add(before.MasterReplicas != now.MasterReplicas, fmt.Sprintf("spec.master.replicas remains %d: changing the number of masters is not supported yet", before.MasterReplicas))
+	add(!equality.Semantic.DeepEqual(before.StorageClassName, now.StorageClassName), "spec.master.storageClassName is unchanged: the masters' volumes already exist")
+	add(!sameTiers(before.TieredStore, now.TieredStore), "spec.tieredstore is unchanged: changing tiers is not supported yet")
 	add(before.MasterDisabled != now.MasterDisabled || before.WorkerDisabled != now.WorkerDisabled || before.FuseDisabled != now.FuseDisabled,
-		"disabled stays as it was: components cannot be added or left out online yet")
+		"disabled is unchanged: adding or removing components is not supported yet")
 	return edits
 }
 
-// sameTiers compares them as they are recorded.
+// sameTiers reports whether two tiered stores are equal when encoded.
 func sameTiers(a, b v1alpha1.TieredStore) bool {
 	first, errA := json.Marshal(a)
 	second, errB := json.Marshal(b)
@@ -182,10 +181,10 @@ func sameTiers(a, b v1alpha1.TieredStore) bool {
 func imageEdits(spec v1alpha1.JindoRuntimeSpec, pinned, now v1alpha1.RuntimeImages) []string {
 	var edits []string
 	if (spec.JindoVersion.Image != "" || spec.JindoVersion.ImageTag != "") && now.Jindo != pinned.Jindo {
-		edits = append(edits, fmt.Sprintf("spec.jindoVersion asks for %s: the pods stay with %s, because images cannot be changed online yet", now.Jindo, pinned.Jindo))
+		edits = append(edits, fmt.Sprintf("spec.jindoVersion: image %s is not applied, pods keep %s: changing images is not supported yet", now.Jindo, pinned.Jindo))
 	}
 	if (spec.Fuse.Image != "" || spec.Fuse.ImageTag != "") && now.Fuse != pinned.Fuse {
-		edits = append(edits, fmt.Sprintf("spec.fuse asks for image %s: the pods stay with %s, because images cannot be changed online yet", now.Fuse, pinned.Fuse))
+		edits = append(edits, fmt.Sprintf("spec.fuse: image %s is not applied, pods keep %s: changing images is not supported yet", now.Fuse, pinned.Fuse))
 	}
 	return edits
 }

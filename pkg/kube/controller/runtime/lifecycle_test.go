@@ -15,7 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// ready makes the seed's pair run, mounted and counted.
+// startReady creates the seed's pair and waits until it is ready, with mounts and usage
+// figures.
 func (c *cluster) startReady(t *testing.T) string {
 	t.Helper()
 	ns := c.namespace(t)
@@ -23,7 +24,7 @@ func (c *cluster) startReady(t *testing.T) string {
 	c.startAll(t, ns, "hadoop")
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if len(s.Mounts) == 0 {
-			return fmt.Errorf("nothing is mounted")
+			return fmt.Errorf("no mounts")
 		}
 		return nil
 	})
@@ -37,7 +38,7 @@ func (c *cluster) startReady(t *testing.T) string {
 	return ns
 }
 
-// change a runtime until the change is taken.
+// change updates a runtime, and retries after conflicts.
 func (c *cluster) change(t *testing.T, ns, name string, change func(r *v1alpha1.JindoRuntime)) {
 	t.Helper()
 	eventually(t, func() error {
@@ -50,7 +51,7 @@ func (c *cluster) change(t *testing.T, ns, name string, change func(r *v1alpha1.
 	})
 }
 
-// touch has the controller look again, several times.
+// triggerReconcile triggers several passes of the controller and waits for them.
 func (c *cluster) triggerReconcile(t *testing.T, ns string) {
 	t.Helper()
 	_, before := c.counts.of(ns)
@@ -63,14 +64,14 @@ func (c *cluster) triggerReconcile(t *testing.T, ns string) {
 		})
 		eventually(t, func() error {
 			if _, now := c.counts.of(ns); now <= before+i {
-				return fmt.Errorf("the controller has not looked again")
+				return fmt.Errorf("no new pass")
 			}
 			return nil
 		})
 	}
 }
 
-func TestAnIdleRuntimeWritesNothing(t *testing.T) {
+func TestIdleRuntimeWritesNothing(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -78,20 +79,20 @@ func TestAnIdleRuntimeWritesNothing(t *testing.T) {
 		before, _ := c.counts.of(ns)
 		c.triggerReconcile(t, ns)
 		if now, _ := c.counts.of(ns); now != before {
-			return fmt.Errorf("%d writes while nothing happens", now-before)
+			return fmt.Errorf("%d writes while idle", now-before)
 		}
 		return nil
 	})
-	// Figures that print the same are the same.
+	// Figures with the same printed value cause no writes.
 	c.report(ns, 1<<30+1000, 10, 4<<30, "")
 	before, _ := c.counts.of(ns)
 	c.triggerReconcile(t, ns)
 	if now, _ := c.counts.of(ns); now != before {
-		t.Errorf("%d writes for figures that print the same", now-before)
+		t.Errorf("%d writes for figures with the same printed value", now-before)
 	}
 }
 
-func TestADatasetThatGoes(t *testing.T) {
+func TestDeletedDataset(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -108,12 +109,12 @@ func TestADatasetThatGoes(t *testing.T) {
 	})
 	c.masters.change(ns, func(s *fakeSet) {
 		if len(s.view.GetMounts()) > 0 {
-			t.Errorf("the masters still have %v", s.view.GetMounts())
+			t.Errorf("the masters still have mounts %v", s.view.GetMounts())
 		}
 	})
 }
 
-func TestALostStatusComesBack(t *testing.T) {
+func TestLostStatusIsRestored(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -132,11 +133,11 @@ func TestALostStatusComesBack(t *testing.T) {
 	c.triggerReconcile(t, ns)
 	after := c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
 	if after.Status.Formation == nil || after.Status.Formation.ClusterID != before.Status.Formation.ClusterID || !after.Status.Formation.Formed {
-		t.Errorf("the record was %+v and is %+v", before.Status.Formation, after.Status.Formation)
+		t.Errorf("formation was %+v, is %+v", before.Status.Formation, after.Status.Formation)
 	}
 }
 
-func TestPodsWithoutNode(t *testing.T) {
+func TestUnschedulablePods(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -148,7 +149,7 @@ func TestPodsWithoutNode(t *testing.T) {
 		set := &appsv1.StatefulSet{}
 		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
 		if *set.Spec.Replicas != 4 {
-			return fmt.Errorf("%d workers are wanted", *set.Spec.Replicas)
+			return fmt.Errorf("%d workers, want 4", *set.Spec.Replicas)
 		}
 		return nil
 	})
@@ -181,7 +182,7 @@ func TestPodsWithoutNode(t *testing.T) {
 	})
 }
 
-func TestANamespaceThatRefusesPods(t *testing.T) {
+func TestPodSecurityForbidsPods(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.namespace(t)
@@ -211,10 +212,10 @@ func TestMissingCredentials(t *testing.T) {
 		defer c.mu.Unlock()
 		c.problems[ns] = problems
 	}
-	set(runtime.Problem{Mount: "hadoop", Message: "there is no Secret keys: create it"})
+	set(runtime.Problem{Mount: "hadoop", Message: "Secret keys not found: create it"})
 	c.create(t, ns, manifest(t, "seed.yaml"))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return checkCondition(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionFalse, "mount hadoop: there is no Secret keys")
+		return checkCondition(s, v1alpha1.RuntimeCredentialsReady, corev1.ConditionFalse, "mount hadoop: Secret keys not found")
 	})
 	set()
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
@@ -246,14 +247,14 @@ func TestDeletion(t *testing.T) {
 	eventually(t, func() error {
 		_, err := c.runtime(t.Context(), ns, "hadoop")
 		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is still there: %w", err)
+			return fmt.Errorf("the runtime still exists: %w", err)
 		}
 		return nil
 	})
 }
 
-// A claim that was deleted finds its volume again.
-func TestAVolumeIsOfferedAgain(t *testing.T) {
+// The volume of a deleted claim is released for the next claim.
+func TestReleasedVolume(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -274,14 +275,14 @@ func TestAVolumeIsOfferedAgain(t *testing.T) {
 		volume := &corev1.PersistentVolume{}
 		c.mustGet(t, "", name, volume)
 		if volume.Spec.ClaimRef.UID != "" || volume.Spec.ClaimRef.Name != names.MasterClaim("hadoop", 0) {
-			return fmt.Errorf("it is claimed by %+v", volume.Spec.ClaimRef)
+			return fmt.Errorf("claimRef %+v", volume.Spec.ClaimRef)
 		}
 		return nil
 	})
 }
 
-// Masters that die are told, and a leader elsewhere is followed.
-func TestLeadersAreFollowed(t *testing.T) {
+// The status follows changes of the leader and the loss of masters.
+func TestLeaderChanges(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -300,7 +301,7 @@ func TestLeadersAreFollowed(t *testing.T) {
 			return fmt.Errorf("raft %+v", s.Raft)
 		}
 		if !s.Formation.Formed {
-			return fmt.Errorf("the cluster is said not to be formed any more")
+			return fmt.Errorf("the cluster is not formed any more")
 		}
 		return wantPhases("NotReady/Ready/Ready")(s)
 	})

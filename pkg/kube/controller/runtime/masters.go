@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	// askTimeout of all questions of one pass together.
+	// queryTimeout is the timeout key all requests to masters in one pass.
 	queryTimeout = 8 * time.Second
-	// identityRenew is how often the controller gives itself another
+	// identityRenewInterval is how often the controller renews its own
 	// certificate.
 	identityRenewInterval = 12 * time.Hour
-	// maxMisses is how many passes in a row may find no leader while every
-	// master is ready, which says that it knows one: on a starved machine an
-	// answer may come too late.
+	// maxMisses is how many consecutive passes may find no leader while every
+	// master is ready before the loss key the leader is reported. Ready masters
+	// have a leader, but responses may be late on an overloaded machine.
 	maxMisses = 3
 )
 
-// Masters are the calls that the controller makes.
+// Masters is the part key the master API that the controller uses.
 type Masters interface {
 	Members(ctx context.Context) []client.MemberResult
 	ListWorkers(ctx context.Context) ([]*masterv1.WorkerState, error)
@@ -43,14 +43,15 @@ type Masters interface {
 	Close()
 }
 
-// Dialer makes a client of a runtime's masters.
+// Dialer returns a client key a runtime's masters.
 type Dialer func(members topology.Topology, identity *mtls.Identity) (Masters, error)
 
 func dialMasters(members topology.Topology, identity *mtls.Identity) (Masters, error) {
 	return client.New(client.Config{Topology: members, Identity: identity, Holder: "jindoruntime-controller"})
 }
 
-// connections to the masters of every runtime, kept from one pass to the next.
+// connections are the connections to the masters key every runtime, kept between
+// passes. It is safe for concurrent use.
 type connections struct {
 	dial Dialer
 	now  func() time.Time
@@ -60,9 +61,9 @@ type connections struct {
 
 type connection struct {
 	masters Masters
-	// misses counts the passes in a row that found no leader.
+	// misses is the number key consecutive passes that found no leader.
 	misses int
-	// of is what it was made for.
+	// key identifies the topology and the authority key the connection.
 	key       string
 	createdAt time.Time
 }
@@ -72,18 +73,18 @@ func newConnections(dial Dialer, now func() time.Time) *connections {
 }
 
 func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Authority) (Masters, error) {
-	// Workers come and go without concerning the masters' connections.
+	// Changes of workers do not affect the connections to masters.
 	members.Workers = nil
 	raw, err := members.Marshal()
 	if err != nil {
 		return nil, err
 	}
-	of := string(raw) + string(ca.CertPEM())
+	key := string(raw) + string(ca.CertPEM())
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	there, ok := c.all[uid]
-	if ok && there.key == of && c.now().Sub(there.createdAt) < identityRenewInterval {
-		return there.masters, nil
+	existing, ok := c.all[uid]
+	if ok && existing.key == key && c.now().Sub(existing.createdAt) < identityRenewInterval {
+		return existing.masters, nil
 	}
 	identity, err := authority.Identity(ca, "jindoruntime-controller")
 	if err != nil {
@@ -94,56 +95,57 @@ func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Aut
 		return nil, err
 	}
 	if ok {
-		there.masters.Close()
+		existing.masters.Close()
 	}
-	c.all[uid] = connection{masters: masters, key: of, createdAt: c.now()}
+	c.all[uid] = connection{masters: masters, key: key, createdAt: c.now()}
 	return masters, nil
 }
 
-// heard notes whether a pass found a leader, and answers in how many passes in a
-// row none was found.
+// recordLeader records whether a pass found a leader, and returns the number key
+// consecutive passes that found none.
 func (c *connections) recordLeader(uid types.UID, leads bool) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	there, ok := c.all[uid]
+	existing, ok := c.all[uid]
 	if !ok {
 		return 0
 	}
-	there.misses++
+	existing.misses++
 	if leads {
-		there.misses = 0
+		existing.misses = 0
 	}
-	c.all[uid] = there
-	return there.misses
+	c.all[uid] = existing
+	return existing.misses
 }
 
 func (c *connections) forget(uid types.UID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if there, ok := c.all[uid]; ok {
-		there.masters.Close()
+	if existing, ok := c.all[uid]; ok {
+		existing.masters.Close()
 		delete(c.all, uid)
 	}
 }
 
-// answers of the masters.
+// masterState is the state that the masters return.
 type masterState struct {
 	queried bool
 	members []client.MemberResult
-	// leader is nil when none leads.
+	// leader is the status key the leader; nil without one.
 	leader *masterv1.StatusResponse
-	// late: none answered, which is not believed yet.
+	// leaderUnconfirmed reports that no leader was found, but for fewer than
+	// maxMisses passes.
 	leaderUnconfirmed bool
-	// workers and view are nil when they could not be read.
+	// workers and view are nil if they could not be read.
 	workers []*masterv1.WorkerState
 	view    *commonv1.ClusterView
-	// failed is why not.
+	// failed is the error key a failed request to the leader.
 	failed error
 }
 
-// ask finds out from the masters what they know, brings mounts into place and
-// notes when the cluster is formed. That masters do not answer is no error of
-// the pass: it is what status tells.
+// queryMasters reads the state key the masters, creates the mounts, and records when
+// the cluster has been formed. Unreachable masters are reported in the status and are
+// not an error.
 func (p *pass) queryMasters(ctx context.Context) error {
 	if p.plan.Masters == nil || p.authority == nil || !p.anyPodRunning(plan.RoleMaster) {
 		return nil
@@ -170,7 +172,7 @@ func (p *pass) queryMasters(ctx context.Context) error {
 	if p.allVote() {
 		p.status.Formation.Formed = true
 	}
-	// What fails from here on is told in the status.
+	// Errors below are reported in the status.
 	if a.view, a.failed = masters.View(ctx); a.failed == nil {
 		a.workers, a.failed = masters.ListWorkers(ctx)
 	}
@@ -180,8 +182,7 @@ func (p *pass) queryMasters(ctx context.Context) error {
 	return nil
 }
 
-// anyRuns tells whether a container of the role's pods was started, so that
-// there is somebody to ask.
+// anyPodRunning reports whether a pod key the role is running.
 func (p *pass) anyPodRunning(role plan.Role) bool {
 	for _, pod := range p.observed.pods[role] {
 		if pod.Status.PodIP != "" && pod.Status.Phase == "Running" {
@@ -191,13 +192,13 @@ func (p *pass) anyPodRunning(role plan.Role) bool {
 	return false
 }
 
-// allReady: the kubelets say that every master is ready.
+// allReady reports whether every master's pod is ready.
 func (p *pass) allReady() bool {
 	set := p.observed.masters
 	return set != nil && set.Status.ReadyReplicas >= p.plan.Masters.Replicas
 }
 
-// allVote: the cluster exists for good.
+// allVote reports whether every master is a voter, so that the cluster is formed.
 func (p *pass) allVote() bool {
 	for _, m := range p.roster.Masters {
 		votes := slices.ContainsFunc(p.masterState.leader.GetPeers(), func(peer *masterv1.Peer) bool {
@@ -210,7 +211,7 @@ func (p *pass) allVote() bool {
 	return true
 }
 
-// raft is what the masters say of themselves.
+// raft returns the Raft status key the masters.
 func (p *pass) raft() *v1alpha1.RaftStatus {
 	if p.plan.Masters == nil {
 		return nil
@@ -224,7 +225,7 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 		}
 		raft := &v1alpha1.RaftStatus{Term: p.status.Raft.Term}
 		for _, m := range p.roster.Masters {
-			raft.Members = append(raft.Members, v1alpha1.RaftMember{Name: m.Name, State: "UNKNOWN", Message: "no master runs"})
+			raft.Members = append(raft.Members, v1alpha1.RaftMember{Name: m.Name, State: "UNKNOWN", Message: "no master is running"})
 		}
 		return raft
 	}
@@ -247,17 +248,17 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 	return raft
 }
 
-// brief is an error without what differs from one try to the next, which would
-// write status for nothing.
+// errorSummary returns an error message that is stable between attempts, because
+// every change key the message writes the status.
 func errorSummary(err error) string {
 	var refused *client.RefusedError
 	if errors.As(err, &refused) {
-		return fmt.Sprintf("it does not answer (%s)", refused.Code)
+		return fmt.Sprintf("not responding (%s)", refused.Code)
 	}
-	return "it does not answer"
+	return "not responding"
 }
 
-// askClusterID asks the masters of a runtime whose record is lost.
+// queryClusterID returns the cluster id that the masters have stored.
 func (p *pass) queryClusterID(ctx context.Context) (string, error) {
 	made, err := plan.Build(nil, p.want)
 	if err != nil {
@@ -273,7 +274,7 @@ func (p *pass) queryClusterID(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	failed := errors.New("none is planned")
+	failed := errors.New("the runtime has no masters")
 	for _, m := range masters.Members(ctx) {
 		if m.Err == nil && m.Status.GetClusterId() != "" {
 			return m.Status.GetClusterId(), nil

@@ -17,9 +17,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// mount brings the plan's mounts into place once, and takes them away when the
-// Dataset is gone. Edits of mounts that are in place are told and not done,
-// unless the mount has never worked: nobody can be using that.
+// mount creates the plan's mounts, and removes them when the Dataset has been
+// deleted. A change of an existing mount is recorded as not applied, unless the mount
+// has never worked and thus cannot be in use.
 func (p *pass) mount(ctx context.Context, masters Masters) error {
 	a := &p.masterState
 	if p.datasetInvalid {
@@ -30,22 +30,22 @@ func (p *pass) mount(ctx context.Context, masters Masters) error {
 	}
 	changed, health := false, p.mountHealth()
 	for _, m := range p.plan.Mounts {
-		there := mountAt(a.view, m.Path)
-		if there != nil && sameMount(there, m.Proto()) {
+		existing := mountAt(a.view, m.Path)
+		if existing != nil && sameMount(existing, m.Proto()) {
 			continue
 		}
-		if h := health[m.Path]; p.status.MountTime != nil && (there == nil || h.err == "" || h.objects >= 0) {
-			p.notApplied = append(p.notApplied, mountEdit(m, there))
+		if h := health[m.Path]; p.status.MountTime != nil && (existing == nil || h.err == "" || h.objects >= 0) {
+			p.notApplied = append(p.notApplied, mountEdit(m, existing))
 			continue
 		}
-		if there != nil && there.GetUri() != m.URI {
-			// Another store is another mount, whose cache is its own.
+		if existing != nil && existing.GetUri() != m.URI {
+			// A mount of another store is a new mount with its own cache.
 			if err := masters.Unmount(ctx, m.Path); err != nil && !notFound(err) {
-				return fmt.Errorf("unmounting %s: %w", m.Path, err)
+				return fmt.Errorf("unmount %s: %w", m.Path, err)
 			}
 		}
 		if _, _, err := masters.Mount(ctx, m.Proto()); err != nil {
-			return fmt.Errorf("mounting %s at %s: %w", m.URI, m.Path, err)
+			return fmt.Errorf("mount %s at %s: %w", m.URI, m.Path, err)
 		}
 		changed = true
 	}
@@ -64,35 +64,36 @@ func (p *pass) mount(ctx context.Context, masters Masters) error {
 	return nil
 }
 
-func mountEdit(m plan.Mount, there *commonv1.Mount) string {
-	if there == nil {
-		return fmt.Sprintf("mount %s of Dataset is not added at %s: mounts cannot be edited under a runtime that serves them yet", m.Name, m.Path)
+func mountEdit(m plan.Mount, existing *commonv1.Mount) string {
+	if existing == nil {
+		return fmt.Sprintf("mount %s of the Dataset is not added at %s: changing mounts of a bound runtime is not supported yet", m.Name, m.Path)
 	}
-	return fmt.Sprintf("mount %s of Dataset stays %s with the options it was made with: mounts cannot be edited under a runtime that serves them yet", m.Name, there.GetUri())
+	return fmt.Sprintf("mount %s of the Dataset remains %s with its previous options: changing mounts of a bound runtime is not supported yet", m.Name, existing.GetUri())
 }
 
-// tellLeftMounts tells of mounts in place that the Dataset no longer has.
+// setLeftMounts records existing mounts that the Dataset no longer has as not
+// applied.
 func (p *pass) setLeftMounts(view *commonv1.ClusterView) {
 	if p.status.MountTime == nil {
 		return
 	}
-	for _, there := range p.status.Mounts {
-		wanted := slices.ContainsFunc(p.plan.Mounts, func(m plan.Mount) bool { return m.Path == there.Path })
-		if !wanted && mountAt(view, there.Path) != nil {
-			p.notApplied = append(p.notApplied, fmt.Sprintf("mount %s stays at %s although the Dataset no longer has it: mounts cannot be edited under a runtime that serves them yet", there.Name, there.Path))
+	for _, existing := range p.status.Mounts {
+		wanted := slices.ContainsFunc(p.plan.Mounts, func(m plan.Mount) bool { return m.Path == existing.Path })
+		if !wanted && mountAt(view, existing.Path) != nil {
+			p.notApplied = append(p.notApplied, fmt.Sprintf("mount %s remains at %s although it was removed from the Dataset: changing mounts of a bound runtime is not supported yet", existing.Name, existing.Path))
 		}
 	}
 }
 
-// unmountAll takes away what this controller mounted for a Dataset that is
-// gone; what people mounted by hand stays.
+// unmountAll removes the mounts that this controller created for a deleted Dataset.
+// Mounts that users created manually remain.
 func (p *pass) unmountAll(ctx context.Context, masters Masters) error {
 	for _, m := range p.status.Mounts {
 		if mountAt(p.masterState.view, m.Path) == nil {
 			continue
 		}
 		if err := masters.Unmount(ctx, m.Path); err != nil && !notFound(err) {
-			return fmt.Errorf("unmounting %s: %w", m.Path, err)
+			return fmt.Errorf("unmount %s: %w", m.Path, err)
 		}
 	}
 	p.status.Mounts, p.status.MountTime = nil, nil
@@ -113,9 +114,9 @@ func mountAt(view *commonv1.ClusterView, path string) *commonv1.Mount {
 	return nil
 }
 
-// sameMount compares what people write, and not what masters give.
-func sameMount(there, want *commonv1.Mount) bool {
-	without := proto.CloneOf(there)
+// sameMount compares two mounts without the fields that masters assign.
+func sameMount(existing, want *commonv1.Mount) bool {
+	without := proto.CloneOf(existing)
 	without.Id, without.Epoch = "", 0
 	if len(without.GetOptions()) == 0 && len(want.GetOptions()) == 0 {
 		without.Options, want.Options = nil, nil
@@ -123,7 +124,7 @@ func sameMount(there, want *commonv1.Mount) bool {
 	return proto.Equal(without, want)
 }
 
-// tellMounts writes which mounts are in place and whether they answer.
+// setStatusMounts sets the existing mounts and whether their stores are available.
 func (p *pass) setStatusMounts() {
 	if p.datasetInvalid {
 		return
@@ -138,7 +139,7 @@ func (p *pass) setStatusMounts() {
 		p.status.Mounts = effectiveMounts(p.plan.Mounts, p.masterState.view)
 	}
 	if p.plan.Masters != nil && p.masterState.workers == nil && p.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
-		return // Nobody was heard, which says nothing about the stores.
+		return // Without reports the state of the stores is unknown.
 	}
 	ok, reason, message := p.mountsReady()
 	p.storeFailed = reason == reasonStoreRefuses
@@ -156,11 +157,11 @@ func (p *pass) mountsReady() (ok bool, reason, message string) {
 		h, known := health[m.Path]
 		switch {
 		case !in:
-			pending = append(pending, fmt.Sprintf("mount %s is not in place yet", m.Name))
+			pending = append(pending, fmt.Sprintf("mount %s has not been created yet", m.Name))
 		case h.err != "":
 			refused = append(refused, fmt.Sprintf("mount %s: %s", m.Name, h.err))
 		case !known && p.plan.Workers != nil:
-			pending = append(pending, fmt.Sprintf("no worker says yet whether the store of mount %s answers", m.Name))
+			pending = append(pending, fmt.Sprintf("no worker has checked the store of mount %s yet", m.Name))
 		}
 	}
 	switch {
@@ -174,16 +175,16 @@ func (p *pass) mountsReady() (ok bool, reason, message string) {
 		}
 		return false, reasonMountsPending, strings.Join(pending, "; ")
 	}
-	return true, reasonMounted, "every mount is in place and answers"
+	return true, reasonMounted, "every mount has been created and its store is available"
 }
 
-// mountState is what workers say of one mount.
+// mountState is the state of a mount as reported by workers.
 type mountState struct {
 	err            string
 	objects, bytes int64
 }
 
-// mountHealth of the mounts by their paths, out of the reports of live workers.
+// mountHealth returns the state of mounts, by path, as reported by live workers.
 func (p *pass) mountHealth() map[string]mountState {
 	paths := map[string]string{}
 	for _, m := range p.masterState.view.GetMounts() {
@@ -215,7 +216,7 @@ func (p *pass) mountHealth() map[string]mountState {
 	return health
 }
 
-// statusMounts are those of the plan that are in the view; all without one.
+// effectiveMounts returns the mounts that are in the view; all if view is nil.
 func effectiveMounts(mounts []plan.Mount, view *commonv1.ClusterView) []v1alpha1.Mount {
 	var in []v1alpha1.Mount
 	for _, m := range mounts {

@@ -26,15 +26,15 @@ func (p *pass) listNodes(ctx context.Context) error {
 	}
 	list := &corev1.NodeList{}
 	if err := p.r.Client.List(ctx, list); err != nil {
-		return fmt.Errorf("listing nodes: %w", err)
+		return fmt.Errorf("list nodes: %w", err)
 	}
 	p.nodes = list.Items
 	slices.SortFunc(p.nodes, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) })
 	return nil
 }
 
-// placeMasters chooses a node for the volume of each master, one a node, where
-// volumes lie on nodes. One that was chosen stays.
+// placeMasters selects a node for the volume of each master if the volumes are
+// directories of nodes, at most one per node. A selected node does not change.
 func (p *pass) placeMasters(ctx context.Context) error {
 	if render.MasterPath(p.want, p.plan) == "" {
 		return nil
@@ -48,11 +48,11 @@ func (p *pass) placeMasters(ctx context.Context) error {
 		name := names.MasterVolume(p.plan.Namespace, p.plan.Name, i)
 		err := p.r.Client.Get(ctx, client.ObjectKey{Name: name}, volume)
 		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("reading PersistentVolume %s: %w", name, err)
+			return fmt.Errorf("get PersistentVolume %s: %w", name, err)
 		}
 		if err == nil && volume.Labels[names.LabelRuntimeUID] != string(p.runtime.UID) {
-			// It is still being cleaned up, and must not be taken over.
-			p.placementProblems = append(p.placementProblems, fmt.Sprintf("PersistentVolume %s of an earlier runtime is still there", name))
+			// It is still being removed and must not be reused.
+			p.placementProblems = append(p.placementProblems, fmt.Sprintf("PersistentVolume %s of an earlier runtime still exists", name))
 			continue
 		}
 		if err == nil {
@@ -67,16 +67,15 @@ func (p *pass) placeMasters(ctx context.Context) error {
 	return nil
 }
 
-// offerAgain lets a volume whose claim was deleted be claimed by the next one of
-// the same name: the directory, and with it the master's identity, is still
-// there.
+// releaseVolume makes a volume whose claim was deleted available to the next claim
+// of the same name. The directory with the master's identity still exists.
 func (p *pass) releaseVolume(ctx context.Context, volume *corev1.PersistentVolume) error {
 	if volume.Status.Phase != corev1.VolumeReleased || !volume.DeletionTimestamp.IsZero() {
 		return nil
 	}
 	patch := []byte(`{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`)
 	if err := p.r.Client.Patch(ctx, volume.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager)); err != nil {
-		return fmt.Errorf("offering PersistentVolume %s again: %w", volume.Name, err)
+		return fmt.Errorf("reset claimRef of PersistentVolume %s: %w", volume.Name, err)
 	}
 	return nil
 }
@@ -96,7 +95,7 @@ func hostnameOf(volume *corev1.PersistentVolume) string {
 	return ""
 }
 
-// chooseNodes fills in the masters without a node, and says what is missing.
+// chooseNodes selects nodes for masters without one, and records placement problems.
 func (p *pass) chooseNodes() {
 	free := p.candidates()
 	missing := 0
@@ -108,13 +107,13 @@ func (p *pass) chooseNodes() {
 			missing++
 		case !p.hasHost(host):
 			p.placementProblems = append(p.placementProblems, fmt.Sprintf(
-				"node %s, which keeps the volume of %s, is gone: delete PersistentVolumeClaim %s and the pod, then PersistentVolume %s, and the master starts on another node and learns from the others",
+				"node %s with the volume of %s not found: delete PersistentVolumeClaim %s and the pod, then PersistentVolume %s, and the master starts on another node and replicates from the others",
 				host, p.plan.Masters.InstanceName(i), names.MasterClaim(p.plan.Name, i), names.MasterVolume(p.plan.Namespace, p.plan.Name, i)))
 		}
 	}
 	if missing > 0 {
 		p.placementProblems = append(p.placementProblems, fmt.Sprintf(
-			"%d of %d masters have no node for their volume: each needs a node of its own that is ready, takes pods and matches spec.master.nodeSelector; add nodes, or name a storage class in spec.master.storageClassName",
+			"%d of %d masters have no node for their volume: each needs its own ready, schedulable node that matches spec.master.nodeSelector; add nodes, or set spec.master.storageClassName",
 			missing, len(p.masterNodes)))
 	}
 }
@@ -123,8 +122,8 @@ func (p *pass) hasHost(host string) bool {
 	return slices.ContainsFunc(p.nodes, func(n corev1.Node) bool { return n.Labels[corev1.LabelHostname] == host })
 }
 
-// candidates are the hostnames of nodes that a master may go to, those of
-// different runtimes beginning at different ones.
+// candidates returns the hostnames of nodes that can run a master. The order depends
+// on the runtime's name, so that runtimes use different nodes.
 func (p *pass) candidates() []string {
 	tolerations := slices.Clone(p.want.Spec.Master.Tolerations)
 	if p.dataset != nil {
@@ -146,7 +145,7 @@ func (p *pass) candidates() []string {
 	return slices.Concat(hosts[start:], hosts[:start])
 }
 
-// takes tells whether a node takes pods with a selector and tolerations.
+// acceptsPods reports whether a node accepts pods with a selector and tolerations.
 func acceptsPods(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
 	if ready, _ := health.NodeReady(node); !ready || node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() {
 		return false
@@ -175,28 +174,28 @@ func tolerates(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
 	return false
 }
 
-// recordDirectories notes where the runtime keeps something on nodes, so that
-// it is found again when the runtime is deleted. What was noted stays noted.
+// recordDirectories records the runtime's directories on nodes in the status, for
+// its deletion. Recorded directories are never removed from the status.
 func (p *pass) recordDirectories() {
 	byNode := map[string][]string{}
-	note := func(node string, paths ...string) {
+	record := func(node string, paths ...string) {
 		for _, path := range paths {
 			if node != "" && path != "" && !slices.Contains(byNode[node], path) {
 				byNode[node] = append(byNode[node], path)
 			}
 		}
 	}
-	for _, there := range p.status.CacheDirectories {
-		note(there.Node, there.Paths...)
+	for _, recorded := range p.status.CacheDirectories {
+		record(recorded.Node, recorded.Paths...)
 	}
 	for _, pod := range p.observed.pods[plan.RoleWorker] {
-		note(pod.Spec.NodeName, render.CachePaths(p.plan)...)
+		record(pod.Spec.NodeName, render.CachePaths(p.plan)...)
 	}
 	master := render.MasterPath(p.want, p.plan)
 	for _, host := range p.masterNodes {
 		for i := range p.nodes {
 			if p.nodes[i].Labels[corev1.LabelHostname] == host {
-				note(p.nodes[i].Name, master)
+				record(p.nodes[i].Name, master)
 			}
 		}
 	}
@@ -209,9 +208,9 @@ func (p *pass) recordDirectories() {
 	p.status.CacheDirectories = all
 }
 
-// labelNodes marks the nodes where workers are. A mark is taken away only when
-// every worker has a node elsewhere: the servers of mounts follow it, and a
-// worker that restarts must not take them along.
+// labelNodes sets the cache label of the nodes of workers. It removes a label only if
+// every worker runs on another node: FUSE servers run on labelled nodes, and the
+// restart of a worker must not stop them.
 func (p *pass) labelNodes(ctx context.Context) error {
 	if p.plan.Workers == nil {
 		return nil
@@ -232,13 +231,13 @@ func (p *pass) labelNodes(ctx context.Context) error {
 	}
 	for i := range p.nodes {
 		node := &p.nodes[i]
-		_, there := node.Labels[label]
+		_, hasLabel := node.Labels[label]
 		switch {
 		case on[node.Name] && node.Labels[label] != "true":
 			if err := p.patchLabel(ctx, node, label, new("true")); err != nil {
 				return err
 			}
-		case !on[node.Name] && there && placed >= int(p.plan.Workers.Replicas):
+		case !on[node.Name] && hasLabel && placed >= int(p.plan.Workers.Replicas):
 			if err := p.patchLabel(ctx, node, label, nil); err != nil {
 				return err
 			}
@@ -250,11 +249,11 @@ func (p *pass) labelNodes(ctx context.Context) error {
 func (p *pass) patchLabel(ctx context.Context, node *corev1.Node, label string, value *string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": map[string]any{label: value}}})
 	if err != nil {
-		return fmt.Errorf("encoding a label: %w", err)
+		return fmt.Errorf("encode label: %w", err)
 	}
 	err = p.r.Client.Patch(ctx, node.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager))
 	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("labelling node %s with %s: %w", node.Name, label, err)
+		return fmt.Errorf("label node %s with %s: %w", node.Name, label, err)
 	}
 	return nil
 }

@@ -16,10 +16,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// revisionLabel is the same on pods of StatefulSets and DaemonSets.
+// revisionLabel is the revision label of pods of StatefulSets and DaemonSets.
 const revisionLabel = "controller-revision-hash"
 
-// look reads what is there, and does what depends on where pods are.
+// observe reads the workloads and pods, and takes the steps that depend on the nodes
+// of pods.
 func (p *pass) observe(ctx context.Context) error {
 	var err error
 	if c := p.plan.Masters; c != nil {
@@ -64,14 +65,14 @@ func (p *pass) statefulSet(ctx context.Context, name string) (*appsv1.StatefulSe
 	return set, nil
 }
 
-// get reads an object of the runtime, and whether it is there.
+// get reads an object, and reports whether it exists and the runtime controls it.
 func (p *pass) get(ctx context.Context, name string, object client.Object) (bool, error) {
 	err := p.r.Client.Get(ctx, client.ObjectKey{Namespace: p.runtime.Namespace, Name: name}, object)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading %s/%s: %w", p.runtime.Namespace, name, err)
+		return false, fmt.Errorf("get %s/%s: %w", p.runtime.Namespace, name, err)
 	}
 	return metav1.IsControlledBy(object, p.runtime), nil
 }
@@ -82,7 +83,7 @@ func (p *pass) findPods(ctx context.Context) error {
 		names.LabelApp: names.App, names.LabelRelease: p.runtime.Name, names.LabelManagedBy: names.ManagedBy,
 	})
 	if err != nil {
-		return fmt.Errorf("listing the pods of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
+		return fmt.Errorf("list pods of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
 	}
 	for _, pod := range list.Items {
 		role := plan.Role(strings.TrimPrefix(pod.Labels[names.LabelRole], "jindofs-"))
@@ -94,8 +95,8 @@ func (p *pass) findPods(ctx context.Context) error {
 	return nil
 }
 
-// renewUnplaced deletes pods of an older template that found no node yet: they
-// hold nothing, and with the newer template they may find one.
+// replaceUnscheduled deletes unscheduled pods of an older template: they have no
+// data, and pods of the newer template may be schedulable.
 func (p *pass) replaceUnscheduled(ctx context.Context) error {
 	for role, set := range map[plan.Role]*appsv1.StatefulSet{plan.RoleMaster: p.observed.masters, plan.RoleWorker: p.observed.workers} {
 		if set == nil || set.Status.ObservedGeneration != set.Generation || set.Status.UpdateRevision == "" {
@@ -109,14 +110,14 @@ func (p *pass) replaceUnscheduled(ctx context.Context) error {
 			}
 			err := p.r.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID, ResourceVersion: &pod.ResourceVersion})
 			if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) {
-				return fmt.Errorf("replacing pod %s, which found no node, by one of the newer template: %w", pod.Name, err)
+				return fmt.Errorf("delete unscheduled pod %s of an older template: %w", pod.Name, err)
 			}
 		}
 	}
 	return nil
 }
 
-// olderPods names the pods that run with an older template.
+// olderPods returns the names of pods with an older template.
 func (p *pass) olderPods() []string {
 	var older []string
 	check := func(role plan.Role, revision string) {

@@ -22,24 +22,25 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// pass is one look at one runtime: what is wanted, what is there, and the
-// status that results.
+// pass is one reconciliation of a runtime: the desired state, the observed state and
+// the resulting status.
 type pass struct {
 	r *Reconciler
-	// runtime as it was read; only its metadata and spec are looked at.
+	// runtime is the object as it was read; only its metadata and spec are used.
 	runtime      *v1alpha1.JindoRuntime
 	status       *v1alpha1.RuntimeStatus
 	now          metav1.Time
 	events       []pendingEvent
 	requeueAfter time.Duration
 
-	// want is the runtime with its defaults, saying what is carried out.
+	// want is the runtime with defaults and with the applied values of restored
+	// fields.
 	want    *v1alpha1.JindoRuntime
 	dataset *v1alpha1.Dataset
-	// claimed is the older runtime that serves the Dataset instead.
+	// claimedBy is the name of an older runtime that serves the Dataset instead.
 	claimedBy string
-	// held: the Dataset is there and cannot be carried out, so everything stays
-	// as it is.
+	// datasetInvalid reports that the spec of the Dataset is invalid, so that
+	// nothing is changed.
 	datasetInvalid bool
 	plan           *plan.Plan
 	config         render.Config
@@ -47,16 +48,16 @@ type pass struct {
 	roster         topology.Topology
 	authority      *mtls.Authority
 	nodes          []corev1.Node
-	// masterNodes are the hostnames that keep masters' volumes.
+	// masterNodes are the hostnames of the nodes of masters' volumes.
 	masterNodes       []string
-	placementProblems []string // what keeps pods from nodes, one sentence each
+	placementProblems []string // messages about pods without a node
 	observed          observed
 	masterState       masterState
-	// sick: a store refuses.
+	// storeFailed reports that a store returned an error.
 	storeFailed bool
 }
 
-// sight is what the cluster shows of a runtime.
+// observed is the observed state of a runtime's workloads.
 type observed struct {
 	masters, workers *appsv1.StatefulSet
 	fuse             *appsv1.DaemonSet
@@ -70,7 +71,8 @@ func newPass(r *Reconciler, runtime *v1alpha1.JindoRuntime) *pass {
 	}
 }
 
-// run does what can be done, and goes on to look after what could not.
+// run performs the pass. After an error in applying objects it still observes the
+// state and sets the status.
 func (p *pass) run(ctx context.Context) error {
 	p.status.ObservedGeneration = p.runtime.Generation
 	if !p.valid() {
@@ -95,23 +97,24 @@ func (p *pass) run(ctx context.Context) error {
 	return failed
 }
 
-// valid is the guard: the same validator as everywhere else.
+// valid validates the spec, with the same validator as the webhook and the clients,
+// and sets the defaults.
 func (p *pass) valid() bool {
 	errs, _ := v1alpha1.Validate(p.runtime)
 	if err := errs.ToAggregate(); err != nil {
 		p.setCondition(v1alpha1.RuntimeSpecValid, false, reasonInvalid, errorMessage(err))
-		p.setCondition(v1alpha1.RuntimeReady, false, reasonInvalid, "the spec cannot be carried out: see condition SpecValid")
+		p.setCondition(v1alpha1.RuntimeReady, false, reasonInvalid, "the spec is invalid: see condition SpecValid")
 		return false
 	}
-	p.setCondition(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec can be carried out")
+	p.setCondition(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec is valid")
 	v1alpha1.SetDefaults(p.want)
 	return true
 }
 
 func errorMessage(err error) string { return strings.TrimSpace(err.Error()) }
 
-// prepare finds the Dataset, the formation record and what was applied before,
-// and makes the plan. It answers whether to go on now.
+// prepare reads the Dataset, the formation record and the applied configuration, and
+// builds the plan. It reports whether the pass can continue.
 func (p *pass) prepare(ctx context.Context) (bool, error) {
 	if err := p.findDataset(ctx); err != nil {
 		return false, err
@@ -120,8 +123,8 @@ func (p *pass) prepare(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if p.dataset == nil && p.config.ClusterID == "" && p.now.Sub(p.runtime.CreationTimestamp.Time) < startupInterval {
-		// Both are often created at once: with the Dataset known the first pods
-		// are already the right ones.
+		// Dataset and runtime are often created together. With the Dataset, the
+		// first pod templates are already the final ones.
 		p.requeueAfter = time.Second
 		return false, nil
 	}
@@ -136,7 +139,7 @@ func (p *pass) findDataset(ctx context.Context) error {
 	key := client.ObjectKey{Namespace: p.runtime.Namespace, Name: plan.DatasetName(p.runtime)}
 	err := p.r.Client.Get(ctx, key, dataset)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading Dataset %s: %w", key, err)
+		return fmt.Errorf("get Dataset %s: %w", key, err)
 	}
 	if err != nil || !plan.Bound(dataset, p.runtime) {
 		return nil
@@ -149,12 +152,12 @@ func (p *pass) findDataset(ctx context.Context) error {
 	return nil
 }
 
-// findServing notes that another runtime serves the Dataset, as the webhook
-// refuses when it is there. The Dataset's controller decides by the same rule.
+// findServing records whether another runtime serves the Dataset. The webhook rejects
+// this, but may have been unavailable. The Dataset controller uses the same rule.
 func (p *pass) findServing(ctx context.Context, dataset *v1alpha1.Dataset) error {
 	var list v1alpha1.JindoRuntimeList
 	if err := p.r.Client.List(ctx, &list, client.InNamespace(p.runtime.Namespace)); err != nil {
-		return fmt.Errorf("looking for other JindoRuntimes of Dataset %s: %w", dataset.Name, err)
+		return fmt.Errorf("list JindoRuntimes of Dataset %s: %w", dataset.Name, err)
 	}
 	runtimes := []*v1alpha1.JindoRuntime{p.runtime}
 	for i := range list.Items {
@@ -168,15 +171,15 @@ func (p *pass) findServing(ctx context.Context, dataset *v1alpha1.Dataset) error
 	return nil
 }
 
-// makePlan plans what was applied before, or what the spec says when nothing
-// was. A Dataset that is refused leaves everything as it is.
+// makePlan builds the plan of the applied configuration or, if there is none, of the
+// spec. If the Dataset is invalid, nothing is changed.
 func (p *pass) makePlan(ctx context.Context) error {
 	p.restoreApplied()
 	dataset := p.dataset
 	if dataset != nil {
 		if errs, _ := v1alpha1.Validate(dataset); len(errs) > 0 {
 			p.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonDatasetInvalid,
-				fmt.Sprintf("Dataset %q cannot be carried out: %s", dataset.Name, errorMessage(errs.ToAggregate())))
+				fmt.Sprintf("the spec of Dataset %q is invalid: %s", dataset.Name, errorMessage(errs.ToAggregate())))
 			p.datasetInvalid, p.dataset, dataset = true, nil, nil
 		}
 	}
@@ -189,12 +192,12 @@ func (p *pass) makePlan(ctx context.Context) error {
 		return nil
 	}
 	if p.plan.Unbound == "" {
-		p.setCondition(v1alpha1.RuntimeDatasetBound, true, reasonBound, fmt.Sprintf("the runtime serves Dataset %q", p.plan.Dataset))
+		p.setCondition(v1alpha1.RuntimeDatasetBound, true, reasonBound, fmt.Sprintf("bound to Dataset %q", p.plan.Dataset))
 		return nil
 	}
 	if p.claimedBy != "" {
 		p.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonDatasetClaimed, fmt.Sprintf(
-			"JindoRuntime %s is older and serves Dataset %s, and a Dataset is served by one: delete one of the two, or name another Dataset in this one's annotation %s",
+			"Dataset %[2]s is already bound to the older JindoRuntime %[1]s: delete one of the two runtimes, or set the annotation %[3]s of this one to another Dataset",
 			p.claimedBy, plan.DatasetName(p.runtime), v1alpha1.DatasetAnnotation))
 		return nil
 	}
@@ -203,13 +206,13 @@ func (p *pass) makePlan(ctx context.Context) error {
 	return err
 }
 
-// unboundReason says what to write so that the runtime serves a Dataset: one of
-// the namespace that no runtime serves, if there is one.
+// unboundReason tells the user how to bind the runtime, preferably to a Dataset of the
+// namespace that no runtime serves.
 func (p *pass) unboundReason(ctx context.Context) (string, error) {
 	datasets, runtimes := &v1alpha1.DatasetList{}, &v1alpha1.JindoRuntimeList{}
 	here := client.InNamespace(p.runtime.Namespace)
 	if err := errors.Join(p.r.Client.List(ctx, datasets, here), p.r.Client.List(ctx, runtimes, here)); err != nil {
-		return p.plan.Unbound, fmt.Errorf("looking for a Dataset without a runtime: %w", err)
+		return p.plan.Unbound, fmt.Errorf("list Datasets and JindoRuntimes: %w", err)
 	}
 	slices.SortFunc(datasets.Items, func(a, b v1alpha1.Dataset) int { return strings.Compare(a.Name, b.Name) })
 	for i := range datasets.Items {
@@ -221,7 +224,7 @@ func (p *pass) unboundReason(ctx context.Context) (string, error) {
 	return p.plan.Unbound, nil
 }
 
-// carryOut brings the objects to what the plan says.
+// applyObjects applies the objects of the plan.
 func (p *pass) applyObjects(ctx context.Context) error {
 	var err error
 	if p.authority, err = p.r.authorities.Authority(ctx, p.runtime); err != nil {
@@ -277,14 +280,15 @@ func (p *pass) syncCredentials(ctx context.Context) error {
 		}
 		p.setCondition(v1alpha1.RuntimeCredentialsReady, false, reasonMissing, strings.Join(messages, "; "))
 	case len(p.plan.Credentials) > 0:
-		p.setCondition(v1alpha1.RuntimeCredentialsReady, true, reasonReady, "the credentials of every mount are there")
+		p.setCondition(v1alpha1.RuntimeCredentialsReady, true, reasonReady, "the credentials of every mount are available")
 	default:
 		removeCondition(&p.status.Conditions, v1alpha1.RuntimeCredentialsReady)
 	}
 	return nil
 }
 
-// fail says why the pass did not get through.
+// setFailed sets the condition Ready to the error of the pass. Transient errors are
+// not reported.
 func (p *pass) setFailed(err error) {
 	if err == nil || isTransient(err) {
 		return
@@ -293,13 +297,13 @@ func (p *pass) setFailed(err error) {
 	p.requeueAfter = notReadyInterval
 }
 
-// save writes the status when it changed, and then tells people.
+// save writes the status if it has changed, and then records the events.
 func (p *pass) save(ctx context.Context) error {
 	if !equality.Semantic.DeepEqual(p.status, &p.runtime.Status) {
 		next := p.runtime.DeepCopy()
 		next.Status = *p.status
 		if err := p.r.Client.Status().Update(ctx, next, client.FieldOwner(names.FieldManager)); err != nil {
-			return fmt.Errorf("writing the status of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
+			return fmt.Errorf("write status of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
 		}
 		p.runtime.ResourceVersion, p.runtime.Status = next.ResourceVersion, *p.status.DeepCopy()
 	}

@@ -18,13 +18,14 @@ import (
 )
 
 const (
-	// unplacedAfter is how long a pod may look for a node before it is told of.
+	// unschedulableAfter is how long a pod may be unscheduled before it is
+	// reported.
 	unschedulableAfter = 5 * time.Second
-	// maxNamed is how many pods a message names.
+	// maxNamed is the maximum number of pods in a message.
 	maxNamed = 3
 )
 
-// tellPlacement says which pods find no node, and why.
+// setStatusPlacement sets the condition PlacementBlocked for unschedulable pods.
 func (p *pass) setStatusPlacement() {
 	messages, reason := p.placementProblems, reasonTooFewNodes
 	for _, role := range []plan.Role{plan.RoleMaster, plan.RoleWorker} {
@@ -35,34 +36,35 @@ func (p *pass) setStatusPlacement() {
 		if len(p.placementProblems) == 0 {
 			reason = reasonUnschedulable
 		}
-		message := fmt.Sprintf("%s find no node: %s", joinNames(blocked), why)
+		message := fmt.Sprintf("%s cannot be scheduled: %s", joinNames(blocked), why)
 		if role == plan.RoleMaster && strings.Contains(why, "PersistentVolumeClaim") {
 			message += "; " + p.volumeAdvice()
 		}
 		if role == plan.RoleWorker && !p.shared() {
-			message += "; a node takes one worker of a namespace: add nodes, lower spec.replicas, or write placement: Shared into every Dataset of the namespace"
+			message += "; a node runs at most one worker of a namespace: add nodes, lower spec.replicas, or set placement: Shared in every Dataset of the namespace"
 		}
 		messages = append(messages, message)
 	}
 	p.setProblem(v1alpha1.RuntimePlacementBlocked, reason, strings.Join(messages, ". "))
 }
 
-// volumeAdvice says where masters' volumes are to come from.
+// volumeAdvice tells the user how masters' volumes are provided.
 func (p *pass) volumeAdvice() string {
 	if class := p.want.Spec.Master.StorageClassName; class != nil {
-		return fmt.Sprintf("their volumes come from storage class %q, which has to provide them", *class)
+		return fmt.Sprintf("their volumes are of storage class %q, which must provision them", *class)
 	}
 	if render.MasterPath(p.want, p.plan) != "" {
-		return "their volumes are directories of nodes, bound to one node each"
+		return "their volumes are directories of nodes, and each is bound to one node"
 	}
-	return "their volumes come from the cluster's default storage class: mark one as the default, name another in spec.master.storageClassName, or create the runtime with a level of volumeType hostPath"
+	return "their volumes are of the default storage class: set a default storage class, set spec.master.storageClassName, or create the runtime with a level of volumeType hostPath"
 }
 
 func (p *pass) shared() bool {
 	return p.dataset != nil && p.dataset.Spec.PlacementMode == v1alpha1.SharedMode
 }
 
-// unplaced names the pods of a role that the scheduler has no node for.
+// unschedulablePods returns the pods of a role that cannot be scheduled, and the
+// scheduler's message.
 func (p *pass) unschedulablePods(role plan.Role) (pods []string, why string) {
 	for _, pod := range p.observed.pods[role] {
 		if pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() || p.now.Sub(pod.CreationTimestamp.Time) < unschedulableAfter {
@@ -82,7 +84,7 @@ func joinNames(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// findRefusals looks for why pods are not even created, where some are missing.
+// findCreateFailures reports why missing pods could not be created.
 func (p *pass) findCreateFailures(ctx context.Context) error {
 	type short struct {
 		name string
@@ -107,13 +109,13 @@ func (p *pass) findCreateFailures(ctx context.Context) error {
 		switch {
 		case message == "":
 		case strings.Contains(message, "violates PodSecurity"):
-			security = fmt.Sprintf("namespace %s refuses the pods of %s %s: %s", p.runtime.Namespace, set.kind, set.name, message)
+			security = fmt.Sprintf("namespace %s rejects the pods of %s %s: %s", p.runtime.Namespace, set.kind, set.name, message)
 		default:
-			other = fmt.Sprintf("the pods of %s %s are refused: %s", set.kind, set.name, message)
+			other = fmt.Sprintf("the pods of %s %s cannot be created: %s", set.kind, set.name, message)
 		}
 	}
 	if security != "" {
-		security += ". Write volumeType: emptyDir for every level of spec.tieredstore and name a storage class in spec.master.storageClassName, then create the runtime anew; or let the namespace take privileged pods"
+		security += ". Set volumeType: emptyDir in every level of spec.tieredstore and set spec.master.storageClassName, then delete and recreate the runtime; or allow privileged pods in the namespace"
 	}
 	p.setProblem(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, security)
 	if other != "" {
@@ -122,13 +124,14 @@ func (p *pass) findCreateFailures(ctx context.Context) error {
 	return nil
 }
 
-// lastRefusal is the newest event about a pod that could not be created.
+// lastCreateFailure returns the message of the newest FailedCreate event of a
+// workload; empty if there is none.
 func (p *pass) lastCreateFailure(ctx context.Context, uid types.UID) (string, error) {
 	list := &corev1.EventList{}
 	err := p.r.Live.List(ctx, list, client.InNamespace(p.runtime.Namespace),
 		client.MatchingFields{"involvedObject.uid": string(uid), "reason": "FailedCreate"}, client.Limit(20))
 	if err != nil {
-		return "", fmt.Errorf("reading why pods of JindoRuntime %s/%s are not created: %w", p.runtime.Namespace, p.runtime.Name, err)
+		return "", fmt.Errorf("list FailedCreate events of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
 	}
 	message, newest := "", time.Time{}
 	for _, e := range list.Items {

@@ -31,64 +31,64 @@ import (
 )
 
 const (
-	// workers of the queue: one runtime that is slow must not keep others.
+	// maxConcurrent is the number of concurrent reconciliations, so that a slow
+	// runtime does not delay others.
 	maxConcurrent = 8
-	// passTimeout of one look at one runtime.
+	// passTimeout is the timeout of one pass.
 	passTimeout = time.Minute
-	// longestBackoff after errors.
+	// maxBackoff is the maximum backoff after errors.
 	maxBackoff = 30 * time.Second
-	// How soon to look again at a runtime that is coming up, at one that is not
-	// as it should be, and at one that is.
+	// Requeue intervals of a runtime that is starting, not ready, and ready.
 	startupInterval  = 2 * time.Second
 	notReadyInterval = 10 * time.Second
 	readyInterval    = 20 * time.Second
-	// young is how long a runtime is expected to be coming up.
+	// startupTime is how long the start of a runtime is expected to take.
 	startupTime = 10 * time.Minute
 )
 
-// Problem is what is wrong with the credentials of one mount.
+// Problem is a problem with the credentials of a mount.
 type Problem struct {
 	Mount, Message string
 }
 
-// CredentialsSync brings the Secret with a runtime's credentials up to date and
-// answers what is missing.
+// CredentialsSync synchronizes the Secret with a runtime's credentials, and returns
+// the credentials that are not available.
 type CredentialsSync func(ctx context.Context, owner *v1alpha1.JindoRuntime, p *plan.Plan) ([]Problem, error)
 
-// Teardown is how far the deletion of a runtime got.
+// Teardown is the progress of a runtime's deletion. Its strings are messages for
+// users, empty if they do not apply.
 type Teardown struct {
 	Done bool
-	// Blocked says, for people, what keeps it from going on; empty when nothing
-	// does.
+	// Blocked names the pods that block the deletion.
 	Blocked string
-	// Waiting says, for people, which of our own steps is going on.
+	// Waiting names the step that is in progress.
 	Waiting string
-	// Again is when to look the next time.
+	// RequeueAfter is the time until the next step.
 	RequeueAfter time.Duration
 }
 
 // TeardownFunc takes the next step of a runtime's deletion.
 type TeardownFunc func(ctx context.Context, runtime *v1alpha1.JindoRuntime) (Teardown, error)
 
-// Reconciler carries out JindoRuntimes.
+// Reconciler reconciles JindoRuntimes.
 type Reconciler struct {
 	Client client.Client
-	// Live reads past the cache.
+	// Live reads from the API server, not from a cache.
 	Live     client.Reader
 	Recorder events.EventRecorder
-	// SystemNamespace is where authorities are kept.
+	// SystemNamespace is the namespace of the authorities' Secrets.
 	SystemNamespace string
-	// Image of new runtimes that ask for none.
+	// Image is the default image of new runtimes.
 	Image string
-	// FusePriorityClass of fuse pods; empty for none.
+	// FusePriorityClass is the priority class of fuse pods; empty for none.
 	FusePriorityClass string
 
-	// Credentials and Teardown are done by others.
+	// Credentials and Teardown are implemented by other packages. They may be nil.
 	Credentials CredentialsSync
 	Teardown    TeardownFunc
-	// Dial makes a client of masters; nil dials the real ones.
+	// Dial returns a client of a runtime's masters; nil selects the default.
 	Dial Dialer
-	// Now is the clock; nil is time.Now.
+	// Now returns the current time; nil selects time.Now.
 	Now func() time.Time
 
 	authorities  *authority.Manager
@@ -97,8 +97,8 @@ type Reconciler struct {
 	usageUpdates *usageTimes
 }
 
-// SetupWithManager registers the controller. Field by field, what is not set
-// gets its default.
+// SetupWithManager sets the defaults of r and registers the controller with the
+// manager.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	r.complete()
 	toRuntime := handler.EnqueueRequestsFromMapFunc(runtimeOfLabels)
@@ -122,7 +122,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		}).
 		Complete(r)
 	if err != nil {
-		return fmt.Errorf("starting the controller of JindoRuntimes: %w", err)
+		return fmt.Errorf("set up the JindoRuntime controller: %w", err)
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if apierrors.IsNotFound(err) {
 			return ctrl.Result{}, nil
 		}
-		return ctrl.Result{}, fmt.Errorf("reading JindoRuntime %s: %w", request.NamespacedName, err)
+		return ctrl.Result{}, fmt.Errorf("get JindoRuntime %s: %w", request.NamespacedName, err)
 	}
 	if !runtime.DeletionTimestamp.IsZero() {
 		return r.delete(ctx, runtime)
@@ -176,8 +176,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: p.requeueAfter}, nil
 }
 
-// passes holds for errors that another look mends: newer objects, or a namespace
-// that is going, in which the runtime is deleted in a moment.
+// isTransient reports whether another pass resolves the error: a conflict with a
+// newer object, or a terminating namespace, in which the runtime will be deleted.
 func isTransient(err error) bool {
 	if err == nil {
 		return false
@@ -198,12 +198,12 @@ func (r *Reconciler) addFinalizer(ctx context.Context, runtime *v1alpha1.JindoRu
 	controllerutil.AddFinalizer(runtime, names.RuntimeFinalizer)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.Client.Patch(ctx, runtime, patch, client.FieldOwner(names.FieldManager)); err != nil {
-		return fmt.Errorf("adding the finalizer to JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
+		return fmt.Errorf("add finalizer to JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 	}
 	return nil
 }
 
-// specChanged lets what a person changed pass, and not our own statuses.
+// specChanged accepts changes by users and ignores changes of the status.
 func specChanged() predicate.Predicate {
 	changed := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}, predicate.LabelChangedPredicate{})
 	deleted := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
@@ -212,7 +212,7 @@ func specChanged() predicate.Predicate {
 	return predicate.Or(changed, deleted)
 }
 
-// runtimeOfLabels is the runtime that a pod or volume belongs to.
+// runtimeOfLabels returns a request for the runtime of a pod or volume.
 func runtimeOfLabels(_ context.Context, object client.Object) []reconcile.Request {
 	labels := object.GetLabels()
 	if labels[names.LabelManagedBy] != names.ManagedBy {
@@ -228,12 +228,12 @@ func runtimeOfLabels(_ context.Context, object client.Object) []reconcile.Reques
 	return []reconcile.Request{{NamespacedName: key}}
 }
 
-// runtimesOfDataset are those that serve it, and those that serve none and may
-// be told of it.
+// runtimesOfDataset returns requests for the runtimes that name a Dataset, and for
+// unbound runtimes, whose condition may name it.
 func (r *Reconciler) runtimesOfDataset(ctx context.Context, dataset client.Object) []reconcile.Request {
 	list := &v1alpha1.JindoRuntimeList{}
 	if err := r.Client.List(ctx, list, client.InNamespace(dataset.GetNamespace())); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "listing JindoRuntimes", "namespace", dataset.GetNamespace())
+		ctrl.LoggerFrom(ctx).Error(err, "list JindoRuntimes", "namespace", dataset.GetNamespace())
 		return nil
 	}
 	var requests []reconcile.Request

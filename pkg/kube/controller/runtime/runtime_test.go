@@ -39,13 +39,13 @@ func phases(s *v1alpha1.RuntimeStatus) string {
 func wantPhases(want string) func(s *v1alpha1.RuntimeStatus) error {
 	return func(s *v1alpha1.RuntimeStatus) error {
 		if got := phases(s); got != want {
-			return fmt.Errorf("phases are %s, want %s (%s; %s; %s; %+v)", got, want, s.MasterReason, s.WorkerReason, s.FuseReason, s.Conditions)
+			return fmt.Errorf("phases %s, want %s (%s; %s; %s; %+v)", got, want, s.MasterReason, s.WorkerReason, s.FuseReason, s.Conditions)
 		}
 		return nil
 	}
 }
 
-// up makes the seed's pair run: pods, a leader, workers that report.
+// startAll starts the pods of a runtime, with a leader.
 func (c *cluster) startAll(t *testing.T, ns, name string) {
 	t.Helper()
 	c.waitFor(t, ns, name+"-jindofs-fuse", &appsv1.DaemonSet{})
@@ -55,7 +55,7 @@ func (c *cluster) startAll(t *testing.T, ns, name string) {
 	c.runFuse(t, ns, name, 3)
 }
 
-// report what workers say: bytes cached, and the totals of each mount.
+// report sets the workers' report: cached bytes, and the totals of each mount.
 func (c *cluster) report(ns string, used uint64, objects, bytes int64, failure string) {
 	c.masters.change(ns, func(s *fakeSet) {
 		report := &commonv1.WorkerReport{
@@ -68,7 +68,7 @@ func (c *cluster) report(ns string, used uint64, objects, bytes int64, failure s
 	})
 }
 
-func TestTheSeedsPair(t *testing.T) {
+func TestSeedPair(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.namespace(t)
@@ -99,7 +99,7 @@ func TestTheSeedsPair(t *testing.T) {
 		c.waitFor(t, ns, names.Secret("hadoop", role), secret)
 		for _, key := range keys {
 			if len(secret.Data[key]) == 0 {
-				t.Errorf("Secret %s has no %s", secret.Name, key)
+				t.Errorf("Secret %s has no key %s", secret.Name, key)
 			}
 		}
 	}
@@ -111,20 +111,20 @@ func TestTheSeedsPair(t *testing.T) {
 	}
 	slices.Sort(hosts)
 	if !slices.Equal(hosts, []string{"node0", "node1", "node2"}) {
-		t.Errorf("the masters' volumes are on %v", hosts)
+		t.Errorf("masters' volumes are on %v", hosts)
 	}
 
 	runtime := c.status(t, ns, "hadoop", wantPhases("NotReady/NotReady/NotReady"))
 	id := runtime.Status.Formation.ClusterID
 	if id == "" || runtime.Status.Formation.Formed || runtime.Status.Images.Jindo != image {
-		t.Errorf("the record is %+v, images %+v", runtime.Status.Formation, runtime.Status.Images)
+		t.Errorf("formation %+v, images %+v", runtime.Status.Formation, runtime.Status.Images)
 	}
 	c.startAll(t, ns, "hadoop")
 	c.report(ns, 1<<30, -1, -1, "")
 	c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if len(s.Mounts) != 1 || s.Mounts[0].Path != "/hadoop" {
-			return fmt.Errorf("mounts are %+v, want /hadoop", s.Mounts)
+			return fmt.Errorf("mounts %+v, want /hadoop", s.Mounts)
 		}
 		return nil
 	})
@@ -134,7 +134,7 @@ func TestTheSeedsPair(t *testing.T) {
 			return err
 		}
 		if s.UfsTotal != "4.00GiB" || s.FileNum != "10" || s.CacheStates["cachedPercentage"] != "25.0%" || s.CacheStates["cacheHitRatio"] != "75.0%" {
-			return fmt.Errorf("figures are %s, %s files, %v", s.UfsTotal, s.FileNum, s.CacheStates)
+			return fmt.Errorf("usage %s, %s files, %v", s.UfsTotal, s.FileNum, s.CacheStates)
 		}
 		return nil
 	})
@@ -152,7 +152,7 @@ func TestTheSeedsPair(t *testing.T) {
 		config := &corev1.ConfigMap{}
 		c.mustGet(t, ns, "hadoop-jindofs-config", config)
 		if config.Data["formed"] != "true" || !contains(config.Data["roster.json"], "hadoop-jindofs-master-0."+ns+".svc") {
-			return fmt.Errorf("the ConfigMap says %v", config.Data)
+			return fmt.Errorf("ConfigMap %v", config.Data)
 		}
 		return nil
 	})
@@ -162,24 +162,24 @@ func TestTheSeedsPair(t *testing.T) {
 		t.Errorf("node1 has labels %v", node.Labels)
 	}
 
-	c.report(ns, 1<<30, 10, 4<<30, "the bucket is gone")
+	c.report(ns, 1<<30, 10, 4<<30, "the bucket does not exist")
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return checkCondition(s, v1alpha1.RuntimeMountsReady, corev1.ConditionFalse, "the bucket is gone")
+		return checkCondition(s, v1alpha1.RuntimeMountsReady, corev1.ConditionFalse, "the bucket does not exist")
 	})
 }
 
-func TestARefusedSpecBlocksNobody(t *testing.T) {
+func TestInvalidSpec(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.namespace(t)
-	// What the schema cannot refuse, because it does not see annotations.
+	// The CRD's schema cannot validate annotations.
 	c.create(t, ns, strings.Replace(manifest(t, "seed.yaml"), "data.fluid.io/dataset: hbase", `data.fluid.io/dataset: "My Data"`, 1))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		return checkCondition(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "is no name of a Dataset")
 	})
 	eventually(t, func() error {
 		if notes := c.events(t, ns, "InvalidSpec"); len(notes) == 0 {
-			return fmt.Errorf("no event says so")
+			return fmt.Errorf("no event")
 		}
 		return nil
 	})
@@ -192,13 +192,13 @@ func TestARefusedSpecBlocksNobody(t *testing.T) {
 	}
 	for _, set := range list.Items {
 		if set.Namespace == ns {
-			t.Errorf("StatefulSet %s was made for a spec that is refused", set.Name)
+			t.Errorf("StatefulSet %s was created for an invalid spec", set.Name)
 		}
 	}
 }
 
-// One Dataset is served by the older of two runtimes that claim it, and the other
-// says so.
+// The older of two runtimes with the same Dataset serves it, and the other one reports
+// that.
 func TestClaimedTwice(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -212,7 +212,7 @@ func TestClaimedTwice(t *testing.T) {
 	if err := c.Patch(t.Context(), first, claim); err != nil {
 		t.Fatal(err)
 	}
-	// Which is older is told by the second.
+	// Creation timestamps have a resolution of one second.
 	time.Sleep(time.Until(first.CreationTimestamp.Add(1100 * time.Millisecond)))
 	second := &v1alpha1.JindoRuntime{}
 	second.Namespace, second.Name, second.Annotations = ns, "spark", first.Annotations
@@ -220,7 +220,7 @@ func TestClaimedTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.status(t, ns, "spark", func(s *v1alpha1.RuntimeStatus) error {
-		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "JindoRuntime hadoop is older and serves Dataset hbase")
+		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionFalse, "Dataset hbase is already bound to the older JindoRuntime hadoop")
 	})
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
@@ -243,7 +243,7 @@ func TestUnbound(t *testing.T) {
 				return nil
 			}
 		}
-		return fmt.Errorf("no event prints the line")
+		return fmt.Errorf("no event with the annotation")
 	})
 	runtime, err := c.runtime(t.Context(), ns, "hadoop")
 	if err != nil {
@@ -255,7 +255,7 @@ func TestUnbound(t *testing.T) {
 	}
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if len(s.Mounts) != 1 {
-			return fmt.Errorf("nothing is mounted: %+v", s.Conditions)
+			return fmt.Errorf("no mounts: %+v", s.Conditions)
 		}
 		return checkCondition(s, v1alpha1.RuntimeDatasetBound, corev1.ConditionTrue, "")
 	})

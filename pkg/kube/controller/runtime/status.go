@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// tell writes what was seen and heard into the status.
+// setStatus sets the status from the observed state.
 func (p *pass) setStatus() {
 	p.status.Raft = p.raft()
 	p.setStatusMasters()
@@ -26,11 +26,11 @@ func (p *pass) setStatus() {
 	p.setStatusEdits()
 	p.setStatusReady()
 	if f := p.status.Formation; f.Formed != p.config.Formed || p.masterState.leaderUnconfirmed {
-		p.requeueAfter = startupInterval // Masters that start are told through the ConfigMap.
+		p.requeueAfter = startupInterval // Starting masters read the formation from the ConfigMap.
 	}
 }
 
-// phase of a component of which so many are wanted and ready.
+// phase returns the phase of a component with the given numbers of instances.
 func phase(ready, wanted int32) v1alpha1.RuntimePhase {
 	switch {
 	case ready >= wanted:
@@ -58,9 +58,9 @@ func (p *pass) setStatusMasters() {
 	if s.MasterPhase != v1alpha1.RuntimePhaseReady {
 		s.MasterReason = fmt.Sprintf("%d of %d masters are ready", s.MasterNumberReady, wanted)
 	} else if p.masterState.leader == nil && !p.masterState.leaderUnconfirmed {
-		s.MasterPhase, s.MasterReason = v1alpha1.RuntimePhasePartialReady, "no master is known to lead"
+		s.MasterPhase, s.MasterReason = v1alpha1.RuntimePhasePartialReady, "no leader is known"
 	}
-	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.observed.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and one leads")
+	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.observed.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and there is a leader")
 }
 
 func (p *pass) setStatusWorkers() {
@@ -87,8 +87,8 @@ func (p *pass) setStatusWorkers() {
 	p.component(v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, p.observed.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
 }
 
-// tellFuse: servers run on the workers' nodes from the start, so there are none
-// to wait for only when there are no workers.
+// setStatusFuse sets the status of the FUSE servers. They run on the nodes of
+// workers, so no scheduled server is normal only without workers.
 func (p *pass) setStatusFuse() {
 	s := p.status
 	s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled, s.FuseNumberReady = 0, 0, 0
@@ -105,30 +105,32 @@ func (p *pass) setStatusFuse() {
 	}
 	switch {
 	case set == nil || set.Status.ObservedGeneration != set.Generation:
-		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "its DaemonSet is being made"
+		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "the DaemonSet is being created"
 	case s.DesiredFuseNumberScheduled == 0 && p.plan.Workers != nil && !p.fuseNodesRestricted():
-		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "no worker has a node yet for it to run on"
+		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "no worker has been scheduled to a node yet"
 	default:
 		s.FusePhase = phase(s.FuseNumberReady, s.DesiredFuseNumberScheduled)
 		if s.FusePhase != v1alpha1.RuntimePhaseReady {
-			s.FuseReason = fmt.Sprintf("%d of %d mounts' servers are ready", s.FuseNumberReady, s.DesiredFuseNumberScheduled)
+			s.FuseReason = fmt.Sprintf("%d of %d FUSE servers are ready", s.FuseNumberReady, s.DesiredFuseNumberScheduled)
 		}
 	}
-	p.component(v1alpha1.RuntimeFusesInitialized, v1alpha1.RuntimeFusesReady, set != nil, s.FusePhase, s.FuseReason, "every mount's server is ready")
+	p.component(v1alpha1.RuntimeFusesInitialized, v1alpha1.RuntimeFusesReady, set != nil, s.FusePhase, s.FuseReason, "every FUSE server is ready")
 }
 
-// restricted: a node selector may keep mounts off every worker's node.
+// fuseNodesRestricted reports whether a node selector may exclude the nodes of all
+// workers.
 func (p *pass) fuseNodesRestricted() bool { return len(p.want.Spec.Fuse.NodeSelector) > 0 }
 
-func (p *pass) component(initialized, ready v1alpha1.RuntimeConditionType, made bool, phase v1alpha1.RuntimePhase, why, fine string) {
-	if made {
-		p.setCondition(initialized, true, reasonMade, "its objects are made")
+// component sets the conditions of a component.
+func (p *pass) component(initialized, ready v1alpha1.RuntimeConditionType, created bool, phase v1alpha1.RuntimePhase, notReadyMessage, readyMessage string) {
+	if created {
+		p.setCondition(initialized, true, reasonMade, "its objects have been created")
 	}
 	if phase == v1alpha1.RuntimePhaseReady {
-		p.setCondition(ready, true, reasonReady, fine)
+		p.setCondition(ready, true, reasonReady, readyMessage)
 		return
 	}
-	p.setCondition(ready, false, string(phase), why)
+	p.setCondition(ready, false, string(phase), notReadyMessage)
 }
 
 func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
@@ -139,15 +141,15 @@ func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
 	}}
 }
 
-// tellEdits says which changes of the spec wait for what.
+// setStatusEdits sets the conditions about changes that are not applied.
 func (p *pass) setStatusEdits() {
 	p.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, strings.Join(p.notApplied, "; "))
 	var pending []string
 	if older := p.olderPods(); len(older) > 0 {
-		pending = append(pending, fmt.Sprintf("%s run with an older template: delete a pod to renew it, one at a time", joinNames(older)))
+		pending = append(pending, fmt.Sprintf("%s have an older pod template: delete the pods, one at a time, to update them", joinNames(older)))
 	}
 	if by := p.appliedNow().RenderedBy; by != p.r.Image {
-		pending = append(pending, fmt.Sprintf("pods stay as the controllers of image %s made them, with image %s, and what is edited about pods waits: create the runtime anew to have those of %s", by, p.status.Images.Jindo, p.r.Image))
+		pending = append(pending, fmt.Sprintf("pod templates of the controller image %s with image %s are kept, and changes of pods are not applied: delete and recreate the runtime to update it to %s", by, p.status.Images.Jindo, p.r.Image))
 	}
 	p.setProblem(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, strings.Join(pending, "; "))
 }
@@ -186,7 +188,8 @@ func (p *pass) setStatusReady() {
 	}
 }
 
-// waits for something that no watch tells: mounts, and the first figures.
+// awaitsWorkers reports whether the pass waits for state that has no watch: mounts,
+// and the first usage figures.
 func (p *pass) awaitsWorkers() bool {
 	if p.plan.Unbound != "" || p.plan.Masters == nil || p.now.Sub(p.runtime.CreationTimestamp.Time) > startupTime {
 		return false

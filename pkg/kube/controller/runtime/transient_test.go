@@ -13,22 +13,22 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-func TestPasses(t *testing.T) {
+func TestIsTransient(t *testing.T) {
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "x"}, "a", errors.New("newer"))
-	going := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "a", errors.New("it is being terminated"))
-	going.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "a", errors.New("no right"))
+	terminating := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "a", errors.New("the namespace is being terminated"))
+	terminating.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "x"}, "a", errors.New("not allowed"))
 	for _, test := range []struct {
 		name string
 		err  error
 		want bool
 	}{
-		{"nothing", nil, false},
-		{"a conflict", fmt.Errorf("writing: %w", conflict), true},
-		{"a namespace that goes", fmt.Errorf("applying: %w", going), true},
-		{"both", errors.Join(fmt.Errorf("writing: %w", conflict), errors.Join(going)), true},
-		{"a right that lacks", forbidden, false},
-		{"that and a conflict", errors.Join(conflict, forbidden), false},
+		{"nil", nil, false},
+		{"a conflict", fmt.Errorf("write: %w", conflict), true},
+		{"a terminating namespace", fmt.Errorf("apply: %w", terminating), true},
+		{"both", errors.Join(fmt.Errorf("write: %w", conflict), errors.Join(terminating)), true},
+		{"forbidden", forbidden, false},
+		{"forbidden and a conflict", errors.Join(conflict, forbidden), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := isTransient(test.err); got != test.want {

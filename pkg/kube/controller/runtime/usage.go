@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	// figuresEvery is how often figures may change.
+	// usageInterval is the minimum time between changes of usage figures.
 	usageInterval = 30 * time.Second
 	calculating   = "[Calculating]"
 )
 
-// figureTimes remembers when the figures of each runtime last changed.
+// usageTimes records when the usage figures of each runtime last changed. It is safe
+// for concurrent use.
 type usageTimes struct {
 	mu sync.Mutex
 	at map[types.UID]time.Time
@@ -26,7 +27,7 @@ type usageTimes struct {
 
 func newUsageTimes() *usageTimes { return &usageTimes{at: map[types.UID]time.Time{}} }
 
-// may answers whether the figures may change now, and notes that they do.
+// mayUpdate reports whether the figures may change now, and if so records the change.
 func (f *usageTimes) mayUpdate(uid types.UID, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -43,7 +44,7 @@ func (f *usageTimes) forget(uid types.UID) {
 	delete(f.at, uid)
 }
 
-// figures are what is printed about the cache and the store.
+// usage holds the printed figures of the cache and the store.
 type usage struct {
 	cache             v1alpha1.CacheStateList
 	ufsTotal, fileNum string
@@ -53,9 +54,9 @@ func (f usage) equal(g usage) bool {
 	return f.ufsTotal == g.ufsTotal && f.fileNum == g.fileNum && maps.Equal(f.cache, g.cache)
 }
 
-// tellFigures writes what the workers report, when something printed changed
-// and the last change is some time ago. While nobody reports, what was known
-// stays.
+// setStatusUsage sets the figures that workers report if a printed value has changed
+// and the last change is at least usageInterval ago. Without reports, the previous
+// figures remain.
 func (p *pass) setStatusUsage() {
 	if p.datasetInvalid {
 		return
@@ -112,7 +113,8 @@ func (p *pass) computeUsage() usage {
 	return f
 }
 
-// storeTotals are known when every mount was counted.
+// storeTotals returns the totals of all mounts. They are known once every mount has
+// been counted.
 func (p *pass) storeTotals() (objects, bytes int64, known bool) {
 	health := p.mountHealth()
 	if len(p.plan.Mounts) == 0 {
@@ -128,7 +130,7 @@ func (p *pass) storeTotals() (objects, bytes int64, known bool) {
 	return objects, bytes, true
 }
 
-// byteSize as Fluid prints it: 1.50GiB.
+// byteSize formats a number of bytes as Fluid does, for example 1.50GiB.
 func byteSize(n uint64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	value, unit := float64(n), 0
