@@ -86,6 +86,16 @@ func (l Layout) checkSockets(components []string) error {
 	return nil
 }
 
+// Exists reports whether the runtime has a state directory: it runs, or data of
+// an earlier run is kept.
+func (l Layout) Exists() (bool, error) {
+	there, err := exists(l.lockFile())
+	if err != nil {
+		return false, fmt.Errorf("reading the state directory of %s: %w", l, err)
+	}
+	return there, nil
+}
+
 // List finds the runtimes that have a state directory below root, in the order
 // of their names; namespace "" is all.
 func List(root, namespace string) ([]Layout, error) {

@@ -134,6 +134,32 @@ var (
 	ErrNoMount = errors.New("no mount is possible")
 )
 
+// KeptMastersError reports that the data of a runtime is of another number of
+// masters than the manifest asks for.
+type KeptMastersError struct {
+	// Kept and Want are numbers of masters.
+	Kept, Want int
+	// Dir is the state directory.
+	Dir string
+}
+
+// Error names the field to change.
+func (e *KeptMastersError) Error() string {
+	return fmt.Sprintf("spec.master.replicas is %d, but %s holds the log of %d masters", e.Want, e.Dir, e.Kept)
+}
+
+// MountpointError reports a directory at which nothing can be mounted.
+type MountpointError struct {
+	Path string
+	Err  error
+}
+
+// Error names the directory and the cause.
+func (e *MountpointError) Error() string { return fmt.Sprintf("mount point %s: %v", e.Path, e.Err) }
+
+// Unwrap returns the cause.
+func (e *MountpointError) Unwrap() error { return e.Err }
+
 // PendingError says what was missing when the time was up. The runtime goes on
 // coming up.
 type PendingError struct {
@@ -167,6 +193,8 @@ type UpOptions struct {
 	Self []string
 	// Timeout of the wait until everything is ready.
 	Timeout time.Duration
+	// SkipStoreCheck starts the runtime although a store may be unreachable.
+	SkipStoreCheck bool
 	// Progress is told of every new state; may be nil.
 	Progress func(State)
 }

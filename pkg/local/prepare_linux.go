@@ -71,7 +71,7 @@ func (s *supervisor) begin() error {
 		return err
 	}
 	s.state = State{
-		Version: stateVersion, Namespace: s.layout.Namespace, Runtime: s.layout.Runtime,
+		Version: StateVersion, Namespace: s.layout.Namespace, Runtime: s.layout.Runtime,
 		Dataset: s.order.Plan.Dataset, Boot: boot, Supervisor: me, Phase: Starting,
 		Started: time.Now().UTC(), Order: digest,
 		Components: []ComponentState{}, Conditions: []Condition{}, Notices: notices(&s.order.Plan),

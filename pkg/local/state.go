@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// stateVersion of the file's format.
-const stateVersion = 1
+// StateVersion of the file's format.
+const StateVersion = 1
 
 // Phase of a local runtime.
 type Phase string
@@ -22,6 +22,8 @@ const (
 	Starting Phase = "Starting"
 	Ready    Phase = "Ready"
 	Stopping Phase = "Stopping"
+	// Stopped runtimes have a state directory and no state file.
+	Stopped Phase = "Stopped"
 )
 
 // ProcessID names one process for good within one boot: a pid is reused, a pid
@@ -131,8 +133,8 @@ func DecodeState(raw []byte) (State, error) {
 	if err := json.Unmarshal(raw, &s); err != nil {
 		return State{}, fmt.Errorf("decoding the state: %w", err)
 	}
-	if s.Version != stateVersion {
-		return State{}, fmt.Errorf("the state has version %d, this build reads version %d", s.Version, stateVersion)
+	if s.Version != StateVersion {
+		return State{}, fmt.Errorf("the state has version %d, this build reads version %d", s.Version, StateVersion)
 	}
 	for _, id := range s.processes() {
 		// 0 and negative pids address groups of processes.

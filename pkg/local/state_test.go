@@ -12,7 +12,7 @@ import (
 
 func exampleState() State {
 	return State{
-		Version: stateVersion, Namespace: "default", Runtime: "hadoop", Dataset: "hbase", Boot: "b",
+		Version: StateVersion, Namespace: "default", Runtime: "hadoop", Dataset: "hbase", Boot: "b",
 		Supervisor: ProcessID{PID: 100, Start: 1}, Guard: ProcessID{PID: 101, Start: 2}, Phase: Ready,
 		Started: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Order: "0123", Network: "127.1.2.0/24", Mountpoint: "/mnt/x",
 		Components: []ComponentState{

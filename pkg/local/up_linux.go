@@ -41,16 +41,36 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 		if running.Order != digest {
 			return running, fmt.Errorf("local runtime %s: %w", l, ErrOther)
 		}
+		var notices []string
+		if !options.SkipStoreCheck {
+			if notices, err = order.storeNotices(ctx); err != nil {
+				return running, err
+			}
+		}
 		state, err := await(ctx, options, running.Supervisor, nil)
 		if !errors.Is(err, errEnded) {
+			state.Notices = append(state.Notices, notices...)
 			return state, err
 		}
 		// It was about to end: start another.
 	}
-	if !order.NoMount && order.Plan.Fuse != nil {
-		if err := checkMountable(); err != nil {
-			return State{}, err
-		}
+	notices, err := order.preflight(ctx, options.SkipStoreCheck)
+	if err != nil {
+		return State{}, err
+	}
+	state, err := start(ctx, options)
+	state.Notices = append(state.Notices, notices...)
+	return state, err
+}
+
+// start runs a new supervisor and waits until the runtime is ready. If that
+// fails, nothing is left running, and a state directory that did not exist
+// before is removed.
+func start(ctx context.Context, options UpOptions) (State, error) {
+	l := options.Order.Layout()
+	existed, err := exists(l.Dir)
+	if err != nil {
+		return State{}, fmt.Errorf("reading the state directory: %w", err)
 	}
 	child, err := startSupervisor(options)
 	if err != nil {
@@ -59,10 +79,15 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 	defer child.letGo()
 	state, err := await(ctx, options, child.id, child)
 	var pending *PendingError
-	if err != nil && !errors.As(err, &pending) {
-		return state, errors.Join(err, child.stop())
+	if err == nil || errors.As(err, &pending) {
+		return state, errors.Join(err, child.keep())
 	}
-	return state, errors.Join(err, child.keep())
+	err = errors.Join(err, child.stop())
+	if !existed {
+		_, purgeErr := Down(context.WithoutCancel(ctx), l, true)
+		err = errors.Join(err, purgeErr)
+	}
+	return state, err
 }
 
 // checkMountable tells early that there can be no mount.

@@ -38,35 +38,48 @@ func (o *downOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if len(layouts) == 0 {
-		o.session.Say("nothing runs on this machine in namespace %q", o.session.InNamespace())
+		o.session.Say("no local runtimes found in namespace %q", o.session.InNamespace())
 	}
 	for _, l := range layouts {
 		ran, err := local.Down(cmd.Context(), l, o.purge)
 		if err != nil {
 			return clierror.Generalf("%w", err).WithHint("its supervisor's log is %s", l.Log("supervisor"))
 		}
-		said := "was not running"
+		result := "was not running"
 		if ran {
-			said = "stopped"
+			result = "stopped"
 		}
 		if o.purge {
-			said += ", data removed"
+			result += ", data removed"
 		}
-		if _, err := fmt.Fprintf(o.session.Streams.Out, "local runtime %s %s\n", l, said); err != nil {
+		if _, err := fmt.Fprintf(o.session.Streams.Out, "local runtime %s %s\n", l, result); err != nil {
 			return fmt.Errorf("printing: %w", err)
 		}
 	}
 	return nil
 }
 
-// choose the runtimes to stop.
+// named returns the runtime if it exists.
+func (o *downOptions) named(l local.Layout) ([]local.Layout, error) {
+	there, err := l.Exists()
+	if err != nil {
+		return nil, err
+	}
+	if !there {
+		return nil, clierror.Generalf("local runtime %q not found in namespace %q", l.Runtime, l.Namespace).
+			WithTry("%s local status -A", o.session.Name)
+	}
+	return []local.Layout{l}, nil
+}
+
+// choose returns the runtimes to stop.
 func (o *downOptions) choose(args []string) ([]local.Layout, error) {
 	root, err := local.Root()
 	if err != nil {
 		return nil, err
 	}
 	if len(args) == 1 {
-		return []local.Layout{local.NewLayout(root, o.session.InNamespace(), args[0])}, nil
+		return o.named(local.NewLayout(root, o.session.InNamespace(), args[0]))
 	}
 	layouts, err := local.List(root, o.session.InNamespace())
 	if err != nil {

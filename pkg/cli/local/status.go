@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
@@ -64,13 +65,13 @@ func newStatus(s *session.Session) *cobra.Command {
 	o := &statusOptions{session: s, format: output.New(output.Table, output.Wide)}
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
-		Short: "Show the processes of local runtimes",
+		Short: "Show the processes of local runtimes, and stopped runtimes with kept data",
 		Args:  session.AtMost(1, "the runtime"),
 		RunE:  func(_ *cobra.Command, args []string) error { return o.run(args) },
 	}
 	o.format.AddFlag(cmd.Flags())
-	cmd.Flags().BoolVarP(&o.everyone, "all-namespaces", "A", false, "of all namespaces")
-	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "leave the titles out")
+	cmd.Flags().BoolVarP(&o.everyone, "all-namespaces", "A", false, "list across all namespaces")
+	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "omit the header")
 	return cmd
 }
 
@@ -90,7 +91,11 @@ func (o *statusOptions) run(args []string) error {
 		return o.format.Print(o.session.Streams.Out, list, names...)
 	}
 	if len(list.Items) == 0 {
-		o.session.Say("nothing runs on this machine")
+		if o.everyone {
+			o.session.Say("no local runtimes found")
+		} else {
+			o.session.Say("no local runtimes found in namespace %q", o.session.InNamespace())
+		}
 		return nil
 	}
 	for i, p := range list.Items {
@@ -128,17 +133,38 @@ func (o *statusOptions) list(args []string) (*ProcessList, error) {
 		if err != nil {
 			return nil, err
 		}
-		if found {
-			list.Items = append(list.Items, Processes{State: state, Running: local.Running(state), Directory: l.Dir})
+		if !found {
+			state = stopped(l)
 		}
+		list.Items = append(list.Items, Processes{State: state, Running: local.Running(state), Directory: l.Dir})
+	}
+	if len(args) == 1 && len(list.Items) == 0 {
+		return nil, clierror.Generalf("local runtime %q not found in namespace %q", args[0], o.session.InNamespace()).
+			WithTry("%s local status -A", o.session.Name)
 	}
 	return list, nil
 }
 
+// stopped is the state of a runtime that was stopped and whose data is kept.
+func stopped(l local.Layout) local.State {
+	return local.State{
+		Version: local.StateVersion, Namespace: l.Namespace, Runtime: l.Runtime, Phase: local.Stopped,
+		Components: []local.ComponentState{}, Conditions: []local.Condition{},
+	}
+}
+
 func (o *statusOptions) draw(p Processes) error {
 	phase := string(p.Phase)
-	if !p.Running {
-		phase = "killed: `" + o.session.Name + " local down " + p.Runtime + "` removes what is left"
+	down := o.session.Name + " local down " + p.Runtime + namespaceFlag(p.Namespace)
+	switch {
+	case p.Phase == local.Stopped:
+		_, err := fmt.Fprintf(o.session.Streams.Out, "%s/%s   %s   %s\n  `%s --purge` removes its data\n", p.Namespace, p.Runtime, phase, p.Directory, down)
+		if err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+		return nil
+	case !p.Running:
+		phase = "Killed (`" + down + "` removes what is left)"
 	}
 	_, err := fmt.Fprintf(o.session.Streams.Out, "%s/%s   %s   %s   %s\n", p.Namespace, p.Runtime, phase, p.Network, p.Directory)
 	if err != nil {

@@ -19,6 +19,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
+// sourceURL is where the programs that up starts can be built from.
+const sourceURL = "https://github.com/jindo-io/jindo"
+
 type upOptions struct {
 	session    *session.Session
 	sources    manifest.Sources
@@ -26,19 +29,28 @@ type upOptions struct {
 	noMount    bool
 	binDir     string
 	timeout    time.Duration
+	skipStores bool
+	// dataset that the runtime serves; nil when the manifests hold none.
+	dataset *v1alpha1.Dataset
 }
 
 func newUp(s *session.Session) *cobra.Command {
 	o := &upOptions{session: s}
 	cmd := &cobra.Command{
 		Use:     "up -f FILE...",
-		Short:   "Start what the manifests say and mount it",
+		Short:   "Start the runtime of the manifests on this machine and mount it",
+		Long: `Start the runtime of the manifests on this machine and mount it.
+
+Before anything is started, up reads from the store of every mount with the given
+credentials, and checks the mount point and the data of earlier runs. If a check
+fails, nothing is left running.`,
 		Example: "  " + s.Name + " local up -f dataset.yaml -f runtime.yaml",
 		Args:    session.None,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with the manifests of a JindoRuntime, its Dataset and their Secrets; - is standard input")
-	cmd.Flags().StringVar(&o.mountpoint, "mountpoint", "", "empty directory to mount at (default: below the state directory)")
+	cmd.Flags().StringVar(&o.mountpoint, "mountpoint", "", "directory to mount at, empty or to be created (default: below the state directory)")
+	cmd.Flags().BoolVar(&o.skipStores, "skip-store-check", false, "start although a store may be unreachable, for example to read cached files offline")
 	cmd.Flags().BoolVar(&o.noMount, "no-mount", false, "run everything but the FUSE mount")
 	cmd.Flags().StringVar(&o.binDir, "bin-dir", "", "directory with master, worker and fuse (default: beside this program, then jindo-master … on PATH)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait until everything is ready")
@@ -46,6 +58,9 @@ func newUp(s *session.Session) *cobra.Command {
 }
 
 func (o *upOptions) run(cmd *cobra.Command) error {
+	if o.timeout <= 0 {
+		return clierror.Usagef("invalid --timeout %s: it must be greater than 0", o.timeout)
+	}
 	order, err := o.order(cmd)
 	if err != nil {
 		return err
@@ -53,21 +68,24 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 	progress := &progress{session: o.session}
 	state, err := local.Up(cmd.Context(), local.UpOptions{
 		Order: order, Self: hiddenWords(o.session),
-		Timeout: o.timeout, Progress: progress.show,
+		Timeout: o.timeout, SkipStoreCheck: o.skipStores, Progress: progress.show,
 	})
-	for _, notice := range state.Notices {
-		o.session.Say("note: %s", notice)
+	var pending *local.PendingError
+	if err == nil || errors.As(err, &pending) {
+		for _, notice := range state.Notices {
+			o.session.Say("note: %s", notice)
+		}
 	}
 	if err != nil {
 		return o.explain(order, err)
 	}
-	return o.report(state)
+	return o.report(order, state)
 }
 
 // order makes the order out of the manifests.
 func (o *upOptions) order(cmd *cobra.Command) (local.Order, error) {
 	if o.sources.IsEmpty() {
-		return local.Order{}, clierror.Usagef("say which manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
+		return local.Order{}, clierror.Usagef("required flag -f (--filename) is missing: give the manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
 	}
 	set, err := manifest.Read(cmd.Context(), manifest.Options{
 		Sources: o.sources, Stdin: o.session.Streams.In,
@@ -109,6 +127,7 @@ func (o *upOptions) plan(set *manifest.Set) (*plan.Plan, error) {
 	if dataset == nil && len(set.Datasets) > 0 {
 		dataset = set.Datasets[0]
 	}
+	o.dataset = dataset
 	p, err := plan.Build(dataset, runtime)
 	if err != nil {
 		return nil, &clierror.Error{Code: clierror.Usage, Err: err}
@@ -126,55 +145,69 @@ func (o *upOptions) explainMissing(err error) error {
 		return err
 	}
 	failed := clierror.Generalf("%w", err)
-	if o.binDir == "" {
-		return failed.WithHint("give their directory with --bin-dir")
-	}
-	return failed
+	return failed.WithHint("build them with `make build` in a clone of %s and give its directory bin with --bin-dir", sourceURL)
 }
 
 // explain turns the errors of Up into what to do.
 func (o *upOptions) explain(order local.Order, err error) error {
 	name := order.Plan.Name
-	namespace := ""
-	if order.Plan.Namespace != session.DefaultNamespace {
-		namespace = " -n " + order.Plan.Namespace
-	}
+	namespace := namespaceFlag(order.Plan.Namespace)
 	var pending *local.PendingError
+	var kept *local.KeptMastersError
+	var mountpoint *local.MountpointError
+	var stores local.StoreErrors
 	switch {
+	case errors.As(err, &stores):
+		return o.explainStores(&order.Plan, stores)
+	case errors.As(err, &kept):
+		return (&clierror.Error{Code: clierror.Usage, Err: err}).
+			WithHint("set spec.master.replicas to %d, or remove the runtime's data and cache", kept.Kept).
+			WithTry("%s local down %s%s --purge", o.session.Name, name, namespace)
+	case errors.As(err, &mountpoint):
+		return (&clierror.Error{Code: clierror.Usage, Err: err}).
+			WithHint("give an empty directory, or one that does not exist yet, with --mountpoint")
 	case errors.As(err, &pending):
 		for _, excerpt := range pending.Logs {
 			o.session.Say("last lines of %s:\n  %s", excerpt.Component, strings.Join(excerpt.Lines, "\n  "))
 		}
 		return (&clierror.Error{Code: clierror.TimedOut, Err: fmt.Errorf("local runtime %s: %w", name, err)}).
-			WithHint("it goes on coming up; see %s local status%s", o.session.Name, namespace).
-			WithTry("%s local down %s%s", o.session.Name, name, namespace)
+			WithHint("its processes keep running and may still become ready; `%s local down %s%s` stops them", o.session.Name, name, namespace).
+			WithTry("%s local status %s%s", o.session.Name, name, namespace)
 	case errors.Is(err, local.ErrOther):
 		return clierror.Generalf("%w", err).WithTry("%s local down %s%s", o.session.Name, name, namespace)
 	case errors.Is(err, local.ErrNoMount):
-		return clierror.Generalf("%w", err).WithHint("add --no-mount to run everything else").
-			WithTry("jindo fs -cat jindo:///PATH   # reads without a mount")
+		return clierror.Generalf("%w", err).WithHint("add --no-mount to run everything else; `jindo fs` then reads the files")
 	case errors.Is(err, context.Canceled):
 		return clierror.Generalf("interrupted: what was started has been stopped")
 	}
 	return clierror.Generalf("local runtime %s: %w", name, err)
 }
 
-// report says what runs and what to do with it.
-func (o *upOptions) report(state local.State) error {
+// namespaceFlag returns the flag, with a space before it, that selects a
+// namespace; "" for the default one.
+func namespaceFlag(namespace string) string {
+	if namespace == session.DefaultNamespace {
+		return ""
+	}
+	return " -n " + namespace
+}
+
+// report prints what runs and the commands to see and stop it.
+func (o *upOptions) report(order local.Order, state local.State) error {
 	screen := o.session.Screen()
 	var out strings.Builder
 	if state.Dataset != "" {
 		fmt.Fprintf(&out, "dataset.%s/%s and ", v1alpha1.Group, state.Dataset)
 	}
 	fmt.Fprintf(&out, "jindoruntime.%s/%s run on this machine (%s)\n", v1alpha1.Group, state.Runtime, state.Network)
+	if !o.skipStores && len(order.Plan.Mounts) > 0 {
+		fmt.Fprintf(&out, "  %s %-8s %d of %d can be read\n", screen.Mark(iostreams.Good), "stores", len(order.Plan.Mounts), len(order.Plan.Mounts))
+	}
 	for _, c := range state.Conditions {
 		fmt.Fprintf(&out, "  %s %-8s %s\n", screen.Mark(iostreams.Good), c.Name, c.Detail)
 	}
-	namespace := ""
-	if state.Namespace != session.DefaultNamespace {
-		namespace = " -n " + state.Namespace
-	}
-	fmt.Fprintf(&out, "look: %s status %s%s\nstop: %s local down %s%s\n",
+	namespace := namespaceFlag(state.Namespace)
+	fmt.Fprintf(&out, "show: %s status %s%s --local\nstop: %s local down %s%s\n",
 		o.session.Name, state.Runtime, namespace, o.session.Name, state.Runtime, namespace)
 	if _, err := fmt.Fprint(o.session.Streams.Out, out.String()); err != nil {
 		return fmt.Errorf("printing: %w", err)

@@ -22,7 +22,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/get"
 	"github.com/jindo-io/jindo/pkg/cli/inject"
 	"github.com/jindo-io/jindo/pkg/cli/local"
-	"github.com/jindo-io/jindo/pkg/cli/onemachine"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/remove"
 	"github.com/jindo-io/jindo/pkg/cli/report"
@@ -162,5 +161,5 @@ func source(s *session.Session) (report.Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return onemachine.New(root, s.RequestTimeout), nil
+	return local.NewSource(root, s.RequestTimeout), nil
 }

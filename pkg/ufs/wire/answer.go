@@ -70,6 +70,9 @@ func classify(s Subject, r Refusal) (string, error) {
 		said = "the store said no more"
 	}
 	switch {
+	case r.Status == http.StatusBadRequest && strings.Contains(r.Message, "HTTPS"):
+		// Web servers respond so to plain HTTP at a port for TLS.
+		return fmt.Sprintf("endpoint %s expects TLS; write https:// in fs.%s.endpoint", s.Endpoint, s.Scheme), ufs.ErrInvalid
 	case r.Status == http.StatusNotFound && r.isAboutObject():
 		return "it is not there", ufs.ErrNotFound
 	case r.Status == http.StatusNotFound:

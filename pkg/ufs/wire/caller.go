@@ -160,7 +160,7 @@ func (c *Caller) unreachable(err error) error {
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return retry.Final(fmt.Errorf("endpoint %s does not speak TLS, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
 	case errors.As(err, &certificate), errors.As(err, &unknown):
-		return retry.Final(fmt.Errorf("the certificate of endpoint %s is not trusted: %w: %w", endpoint, err, ufs.ErrUnavailable))
+		return retry.Final(fmt.Errorf("the certificate of endpoint %s is not trusted, check %s and the host's certificate authorities: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
 	}
 	return fmt.Errorf("endpoint %s cannot be reached: %w: %w", endpoint, err, ufs.ErrUnavailable)
 }

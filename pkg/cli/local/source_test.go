@@ -1,4 +1,4 @@
-package onemachine
+package local
 
 import (
 	"encoding/json"
@@ -31,7 +31,7 @@ func leave(t *testing.T, root, namespace, name, dataset string) {
 
 func TestRuntimesThatWereKilledAreThere(t *testing.T) {
 	root := t.TempDir()
-	source := New(root, time.Second)
+	source := NewSource(root, time.Second)
 	if refs, err := source.Runtimes(t.Context(), ""); err != nil || len(refs) != 0 {
 		t.Errorf("nothing there: got %v, error %v", refs, err)
 	}
@@ -75,7 +75,7 @@ func TestAStateThatCannotBeReadIsAnError(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "default", "hadoop", "state.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	source := New(root, time.Second)
+	source := NewSource(root, time.Second)
 	if _, err := source.Runtimes(t.Context(), ""); err == nil {
 		t.Error("no error")
 	}

@@ -1,5 +1,4 @@
-// Package onemachine reports on the runtimes that run on this machine.
-package onemachine
+package local
 
 import (
 	"context"
@@ -25,9 +24,9 @@ type Source struct {
 
 var _ report.Source = (*Source)(nil)
 
-// New makes a Source of the runtimes below root; each target may take timeout
+// NewSource makes a Source of the runtimes below root; each target may take timeout
 // to answer.
-func New(root string, timeout time.Duration) *Source {
+func NewSource(root string, timeout time.Duration) *Source {
 	return &Source{root: root, timeout: timeout, now: time.Now}
 }
 

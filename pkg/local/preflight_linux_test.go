@@ -1,0 +1,193 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/test/ossserver"
+)
+
+// storeOrder returns an order with one mount of an OSS bucket.
+func storeOrder(uri, endpoint, id, secret string) *Order {
+	return &Order{
+		Plan: plan.Plan{Namespace: "default", Name: "hadoop", Mounts: []plan.Mount{
+			{Name: "data", Path: "/data", URI: uri, Options: map[string]string{"fs.oss.endpoint": endpoint}, SecretRef: "data"},
+		}},
+		Secrets: map[string]map[string]string{"data": {"fs.oss.accessKeyId": id, "fs.oss.accessKeySecret": secret}},
+	}
+}
+
+func TestStoreThatCannotBeReadIsRefusedWithItsField(t *testing.T) {
+	store := ossserver.New(ossserver.Config{AccessKeyID: "id", AccessKeySecret: "secret"})
+	if err := store.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	plain, encrypted := httptest.NewServer(store), httptest.NewTLSServer(store)
+	defer plain.Close()
+	defer encrypted.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + listener.Addr().String()
+	_ = listener.Close()
+	for _, test := range []struct {
+		name                      string
+		uri, endpoint, id, secret string
+		option, message           string
+	}{
+		{"placeholder in an option", "oss://data/", "<OSS_ENDPOINT>", "id", "secret", "fs.oss.endpoint", "placeholder <OSS_ENDPOINT>"},
+		{"placeholder in the bucket", "oss://<BUCKET>/", plain.URL, "id", "secret", "", "placeholder <BUCKET>"},
+		{"placeholder in a secret", "oss://data/", plain.URL, "id", " <SECRET>\n", "fs.oss.accessKeySecret", "placeholder <SECRET>"},
+		{"wrong id", "oss://data/", plain.URL, "other", "secret", "fs.oss.accessKeyId", "is not known"},
+		{"wrong secret", "oss://data/", plain.URL, "id", "other", "fs.oss.accessKeySecret", "signature"},
+		{"missing bucket", "oss://other/", plain.URL, "id", "secret", "", "bucket other does not exist"},
+		{"closed port", "oss://data/", closed, "id", "secret", "fs.oss.endpoint", "refuses connections"},
+		{"TLS to a plain server", "oss://data/", strings.Replace(plain.URL, "http:", "https:", 1), "id", "secret", "fs.oss.endpoint", "does not speak TLS"},
+		{"no TLS to a TLS server", "oss://data/", strings.Replace(encrypted.URL, "https:", "http:", 1), "id", "secret", "fs.oss.endpoint", "expects TLS"},
+		{"unknown certificate", "oss://data/", encrypted.URL, "id", "secret", "fs.oss.endpoint", "is not trusted"},
+		{"unknown option value", "oss://data/", "ftp://host", "id", "secret", "fs.oss.endpoint", "ftp://host"},
+		{"missing directory", "file:///nonexistent", "", "", "", "", "/nonexistent does not exist"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := storeOrder(test.uri, test.endpoint, test.id, test.secret).checkStores(t.Context())
+			var errs StoreErrors
+			if !errors.As(err, &errs) || len(errs) != 1 {
+				t.Fatalf("got %v", err)
+			}
+			if errs[0].Option != test.option || !strings.Contains(errs[0].Error(), test.message) {
+				t.Errorf("option %q: %v; want option %q and %q", errs[0].Option, err, test.option, test.message)
+			}
+		})
+	}
+	t.Run("right settings", func(t *testing.T) {
+		order := storeOrder("oss://data/", plain.URL, "id", "secret\n")
+		empty, err := order.checkStores(t.Context())
+		if err != nil || len(empty) != 1 {
+			t.Errorf("an empty bucket: %v, %v", empty, err)
+		}
+		if _, err := store.Put("data", "key", []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+		if empty, err = order.checkStores(t.Context()); err != nil || len(empty) != 0 {
+			t.Errorf("a bucket with an object: %v, %v", empty, err)
+		}
+	})
+	t.Run("interrupted", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := storeOrder("oss://data/", plain.URL, "id", "secret").checkStores(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestRefusedUpLeavesNothing checks that a refusal comes before the state
+// directory is made.
+func TestRefusedUpLeavesNothing(t *testing.T) {
+	order := orderOf(t, "sleep 60")
+	order.Plan.Mounts = []plan.Mount{{Name: "data", Path: "/data", URI: "file:///nonexistent"}}
+	_, err := Up(t.Context(), UpOptions{Order: order, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
+	if !errors.Is(err, ufs.ErrNoBucket) {
+		t.Errorf("got %v", err)
+	}
+	if entries, err := os.ReadDir(order.Root); err != nil || len(entries) > 0 {
+		t.Errorf("left in %s: %v, %v", order.Root, entries, err)
+	}
+}
+
+func TestKeptMasters(t *testing.T) {
+	order := &Order{Root: t.TempDir(), Plan: plan.Plan{Namespace: "default", Name: "hadoop", Masters: &plan.Component{Name: "hadoop-jindofs-master", Role: plan.RoleMaster}}}
+	l := order.Layout()
+	for i := range 3 {
+		dir := l.data(order.Plan.Masters.InstanceName(i))
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "raft.db"), []byte("log"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(replicas int32) error {
+		order.Plan.Masters.Replicas = replicas
+		return order.checkReplicas(l)
+	}
+	if err := check(1); err != nil {
+		t.Errorf("without a formed cluster: %v", err)
+	}
+	formed, err := NewFormation()
+	if err != nil {
+		t.Fatal(err)
+	}
+	formed.Formed = true
+	if err := formed.save(l); err != nil {
+		t.Fatal(err)
+	}
+	var kept *KeptMastersError
+	if err := check(1); !errors.As(err, &kept) || kept.Kept != 3 || kept.Want != 1 {
+		t.Errorf("one master over the log of three: %v", err)
+	}
+	if err := check(3); err != nil {
+		t.Errorf("three masters over the log of three: %v", err)
+	}
+	order.Plan.Workers = &plan.Component{Replicas: maxWorkers + 1}
+	if err := check(3); err == nil || !strings.Contains(err.Error(), "spec.replicas") {
+		t.Errorf("too many workers: %v", err)
+	}
+}
+
+func TestMountpointsThatAreRefused(t *testing.T) {
+	root, store := t.TempDir(), t.TempDir()
+	used := filepath.Join(root, "used")
+	for _, dir := range []string{filepath.Join(used, "file"), filepath.Join(root, "empty"), filepath.Join(root, "mounted")} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(root, "regular")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc", filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	state := NewLayout(root, "default", "hadoop")
+	mounted := filepath.Join(root, "mounted")
+	if os.Geteuid() == 0 {
+		mountTmpfs(t, mounted)
+	}
+	for point, want := range map[string]string{
+		filepath.Join(root, "empty"):        "",
+		filepath.Join(root, "new", "below"): "",
+		state.Mountpoint():                  "",
+		"/etc":                              "directory of the system",
+		"/":                                 "directory of the system",
+		"/proc/1":                           "directory of the system",
+		filepath.Join(root, "link"):         "not empty",
+		used:                                "not empty: it contains file",
+		file:                                "not a directory",
+		filepath.Join(file, "below"):        "not a directory",
+		filepath.Join(state.Dir, "data"):    "state directory",
+		store:                               "overlaps",
+		filepath.Join(store, "below"):       "overlaps",
+		filepath.Dir(store):                 "overlaps",
+		mounted:                             "tmpfs is already mounted",
+	} {
+		if point == mounted && os.Geteuid() != 0 {
+			continue
+		}
+		order := &Order{Root: root, Mountpoint: point, Plan: plan.Plan{Namespace: "default", Name: "hadoop", Mounts: []plan.Mount{{URI: "file://" + store}}}}
+		err := order.checkMountpoint(state)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", point, err, want)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+)
+
+// storeTimeout limits the check of one store.
+const storeTimeout = 15 * time.Second
+
+// StoreError reports a mount whose store cannot be read.
+type StoreError struct {
+	Mount plan.Mount
+	// Option is the mount's option to correct; "" when it is the mount point.
+	Option string
+	Err    error
+}
+
+// Error returns the mount point and the cause.
+func (e *StoreError) Error() string { return fmt.Sprintf("%s: %v", e.Mount.URI, e.Err) }
+
+// Unwrap returns the cause.
+func (e *StoreError) Unwrap() error { return e.Err }
+
+// StoreErrors holds one error for each mount whose store cannot be read, in the
+// order of the plan.
+type StoreErrors []*StoreError
+
+// Error joins the errors, one a line.
+func (e StoreErrors) Error() string {
+	lines := make([]string, len(e))
+	for i, failed := range e {
+		lines[i] = failed.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap returns the errors.
+func (e StoreErrors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, failed := range e {
+		errs[i] = failed
+	}
+	return errs
+}
+
+// checkStores reads from the store of every mount with the driver, the options
+// and the credentials that the workers will use. It returns the mounts below
+// which there is nothing yet, and a StoreErrors if a store cannot be read.
+func (o *Order) checkStores(ctx context.Context) (empty []plan.Mount, err error) {
+	mounts := o.Plan.Mounts
+	isEmpty, failed := make([]bool, len(mounts)), make([]error, len(mounts))
+	var checks sync.WaitGroup
+	for i, m := range mounts {
+		checks.Go(func() { isEmpty[i], failed[i] = o.checkStore(ctx, m) })
+	}
+	checks.Wait()
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("reading the stores of the mounts: %w", context.Cause(ctx))
+	}
+	var errs StoreErrors
+	for i, m := range mounts {
+		switch {
+		case failed[i] != nil:
+			errs = append(errs, &StoreError{Mount: m, Option: faultyOption(failed[i]), Err: failed[i]})
+		case isEmpty[i]:
+			empty = append(empty, m)
+		}
+	}
+	if errs != nil {
+		return nil, errs
+	}
+	return empty, nil
+}
+
+// checkStore lists one key below a mount's prefix.
+func (o *Order) checkStore(ctx context.Context, m plan.Mount) (empty bool, err error) {
+	secrets := o.Secrets[m.SecretRef]
+	if err := checkPlaceholders(m, secrets); err != nil {
+		return false, err
+	}
+	var credentials ufs.CredentialsSource
+	if m.SecretRef != "" {
+		scheme, _, _ := strings.Cut(strings.ToLower(m.URI), "://")
+		prefix := "fs." + scheme + "."
+		credentials = ufs.StaticCredentials{
+			AccessKeyID:     strings.TrimSpace(secrets[prefix+"accessKeyId"]),
+			AccessKeySecret: strings.TrimSpace(secrets[prefix+"accessKeySecret"]),
+			SecurityToken:   strings.TrimSpace(secrets[prefix+"securityToken"]),
+		}
+	}
+	timeout := fmt.Errorf("no response within %s", storeTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, timeout)
+	defer cancel()
+	store, err := drivers.Open(ctx, m.URI, m.Options, credentials)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = store.Close() }()
+	page, err := store.List(ctx, ufs.ListOptions{MaxKeys: 1})
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = errors.Join(context.Cause(ctx), err)
+		}
+		return false, err
+	}
+	return len(page.Objects)+len(page.Prefixes) == 0, nil
+}
+
+// placeholder matches what documents write for a value to be filled in.
+var placeholder = regexp.MustCompile(`<[A-Za-z][A-Za-z0-9_. -]*>`)
+
+// placeholderError reports a value that was copied from a document as it is.
+type placeholderError struct{ option, value string }
+
+func (e *placeholderError) Error() string {
+	what := "the mount point"
+	if e.option != "" {
+		what = "option " + e.option
+	}
+	return fmt.Sprintf("%s still holds the placeholder %s: replace it by your own value", what, e.value)
+}
+
+// checkPlaceholders refuses a mount point, an option or a credential with a
+// placeholder in it.
+func checkPlaceholders(m plan.Mount, secrets map[string]string) error {
+	if found := placeholder.FindString(m.URI); found != "" {
+		return &placeholderError{value: found}
+	}
+	for option, value := range m.Options {
+		if found := placeholder.FindString(value); found != "" {
+			return &placeholderError{option: option, value: found}
+		}
+	}
+	for option, value := range secrets {
+		value = strings.TrimSpace(value)
+		// A secret may contain these characters, so only a whole value counts.
+		if found := placeholder.FindString(value); found != "" && found == value {
+			return &placeholderError{option: option, value: found}
+		}
+	}
+	return nil
+}
+
+// optionName matches the options that the drivers name in their errors.
+var optionName = regexp.MustCompile(`\bfs\.[a-z0-9]+\.[A-Za-z]+\b`)
+
+// faultyOption returns the option that a driver's error names first; "" when the
+// error is about the mount point.
+func faultyOption(err error) string {
+	var unfilled *placeholderError
+	switch {
+	case errors.As(err, &unfilled):
+		return unfilled.option
+	case errors.Is(err, ufs.ErrNoBucket):
+		return ""
+	}
+	return optionName.FindString(err.Error())
+}
