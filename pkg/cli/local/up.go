@@ -37,8 +37,8 @@ type upOptions struct {
 func newUp(s *session.Session) *cobra.Command {
 	o := &upOptions{session: s}
 	cmd := &cobra.Command{
-		Use:     "up -f FILE...",
-		Short:   "Start the runtime of the manifests on this machine and mount it",
+		Use:   "up -f FILE...",
+		Short: "Start the runtime of the manifests on this machine and mount it",
 		Long: `Start the runtime of the manifests on this machine and mount it.
 
 Before anything is started, up reads from the store of every mount with the given
