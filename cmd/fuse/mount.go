@@ -96,7 +96,7 @@ func (m *mount) once(ctx context.Context) error {
 	o, registry := m.options, &session{Registerer: m.registry}
 	defer registry.end()
 	files, err := fusefs.New(fusefs.Config{
-		Lease: lease, StateDir: o.stateDir, Source: m.source,
+		Attachment: lease, StateDir: o.stateDir, Source: m.source,
 		UID: uint32(o.uid), GID: uint32(o.gid),
 		AttrTTL: o.attrTTL, EntryTTL: o.entryTTL, NegativeTTL: o.negativeTTL,
 		Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: registry,
@@ -112,7 +112,7 @@ func (m *mount) once(ctx context.Context) error {
 	go func() {
 		select {
 		case <-ctx.Done():
-		case <-lease.Gone():
+		case <-lease.Done():
 			// The holder has lent the mount to another, or has another mount.
 			cancel()
 		}
@@ -124,7 +124,7 @@ func (m *mount) once(ctx context.Context) error {
 // is mounted: they were told that it is, and the first view may be a worker's of
 // before. Those who read already do not wait for it, and neither does anybody
 // for masters that stay away.
-func (m *mount) current(ctx context.Context, lease *fusefd.Lease) {
+func (m *mount) current(ctx context.Context, lease *fusefd.Attachment) {
 	if lease.Generation > 1 || !m.masters {
 		m.workers.Hurry()
 		return
@@ -170,10 +170,10 @@ func (m *mount) reached(view uint64) error {
 }
 
 // acquire asks for the mount until it gets it.
-func (m *mount) acquire(ctx context.Context) (*fusefd.Lease, error) {
+func (m *mount) acquire(ctx context.Context) (*fusefd.Attachment, error) {
 	var complained time.Time
 	for {
-		lease, err := fusefd.AcquireLasting(ctx, m.options.sessionSocket)
+		lease, err := fusefd.AttachLasting(ctx, m.options.sessionSocket)
 		if err == nil {
 			return lease, nil
 		}

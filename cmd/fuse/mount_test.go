@@ -62,17 +62,17 @@ func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
 	var complaints bytes.Buffer
 	m := &mount{workers: workers, masters: true, log: slog.New(slog.NewTextHandler(&complaints, nil))}
 	known.index.Store(2)
-	m.current(t.Context(), &fusefd.Lease{Generation: 1})
+	m.current(t.Context(), &fusefd.Attachment{Generation: 1})
 	if got := workers.View().GetIndex(); got != 2 {
 		t.Errorf("the first server begins with view %d", got)
 	}
 	known.index.Store(0)
-	m.current(t.Context(), &fusefd.Lease{Generation: 2})
+	m.current(t.Context(), &fusefd.Attachment{Generation: 2})
 	if complaints.Len() > 0 {
 		t.Errorf("a successor waited for masters: %s", &complaints)
 	}
 	m.masters = false
-	m.current(t.Context(), &fusefd.Lease{Generation: 1})
+	m.current(t.Context(), &fusefd.Attachment{Generation: 1})
 	if complaints.Len() > 0 {
 		t.Errorf("a runtime without masters waited for them: %s", &complaints)
 	}

@@ -45,11 +45,11 @@ func abandon(t *testing.T, s *Session) (device, slots *os.File) {
 	return device, slots
 }
 
-func acquireLasting(t *testing.T, socket string) *Lease {
+func acquireLasting(t *testing.T, socket string) *Attachment {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return patiently(t, func() (*Lease, error) { return AcquireLasting(ctx, socket) })
+	return patiently(t, func() (*Attachment, error) { return AttachLasting(ctx, socket) })
 }
 
 // lendAt serves a session at a socket of choice until stop.
@@ -95,7 +95,7 @@ func TestAdoptedMountGoesOn(t *testing.T) {
 		t.Errorf("generation %d, idle %v", next.Generation(), next.Idle())
 	}
 	select {
-	case <-lease.Gone():
+	case <-lease.Done():
 		t.Error("the lease ended")
 	default:
 	}
@@ -169,7 +169,7 @@ func TestLeaseOfAnotherMountIsRefused(t *testing.T) {
 	other := openSession(t, nil)
 	lendAt(t, other, socket)
 	select {
-	case <-lease.Gone():
+	case <-lease.Done():
 	case <-time.After(patience):
 		t.Fatal("the lease of a mount that is gone goes on")
 	}

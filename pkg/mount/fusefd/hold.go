@@ -18,8 +18,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// helloTime is how long a peer that connected may stay silent.
-const helloTime = 10 * time.Second
+// handshakeTimeout is how long a peer that connected may stay silent.
+const handshakeTimeout = 10 * time.Second
 
 // Serve lends the mount to one server after another until the context ends or
 // the session does; it then returns nil or ErrAborted. The socket's path may be
@@ -31,7 +31,7 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 		return err
 	}
 	defer func() { _ = os.Remove(socketPath) }()
-	if err := letIn(socketPath, s.opts.ServerUIDs); err != nil {
+	if err := allowServers(socketPath, s.opts.ServerUIDs); err != nil {
 		_ = listener.Close()
 		return err
 	}
@@ -39,7 +39,7 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 	defer cancel()
 	var group sync.WaitGroup
 	group.Go(func() { s.watch(ctx) })
-	group.Go(func() { s.tellKernel(ctx) })
+	group.Go(func() { s.writeNotifications(ctx) })
 	group.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -60,9 +60,9 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 	return err
 }
 
-// letIn lets other users connect where some are allowed; who they are is
+// allowServers lets other users connect where some are allowed; who they are is
 // checked then.
-func letIn(socketPath string, allowed []uint32) error {
+func allowServers(socketPath string, allowed []uint32) error {
 	if len(allowed) == 0 {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	defer func() { _ = conn.Close() }()
-	hello, err := s.greet(conn)
+	hello, err := s.handshake(conn)
 	if err != nil {
 		_ = send(conn, message{Kind: kindRefused, Reason: err.Error()})
 		return err
@@ -116,8 +116,8 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	// Whatever the peer says later is read in the background, so that the
 	// end of a peer that still waits for its turn is noticed too.
 	said := make(chan message)
-	go listenTo(ctx, conn, said)
-	if !s.takeTurn(ctx, said) {
+	go receiveMessages(ctx, conn, said)
+	if !s.waitTurn(ctx, said) {
 		return nil
 	}
 	defer func() { s.turn <- struct{}{} }()
@@ -137,22 +137,22 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 		case kindServing:
 			s.setServing(generation)
 		case kindNotify:
-			s.notify(notice{messages: m.Notifications, from: conn})
+			s.notify(batch{messages: m.Notifications, from: conn})
 		}
 	}
 	return nil
 }
 
-// greet checks who the peer is and that it asks for the mount.
-func (s *Session) greet(conn *net.UnixConn) (message, error) {
-	m, fds, err := greetPeer(conn, s.opts.ServerUIDs)
+// handshake checks who the peer is and that it asks for the mount.
+func (s *Session) handshake(conn *net.UnixConn) (message, error) {
+	m, fds, err := handshakePeer(conn, s.opts.ServerUIDs)
 	fdsock.Close(fds)
 	return m, err
 }
 
-// greetPeer answers how a peer that may be a server began, and the descriptors
+// handshakePeer answers how a peer that may be a server began, and the descriptors
 // that came with it.
-func greetPeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
+func handshakePeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
 	peer, err := fdsock.Peer(conn)
 	if err != nil {
 		return message{}, nil, err
@@ -160,7 +160,7 @@ func greetPeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
 	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && !slices.Contains(allowed, peer.Uid) {
 		return message{}, nil, fmt.Errorf("user %d may not serve this mount", peer.Uid)
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return message{}, nil, fmt.Errorf("waiting for the peer: %w", err)
 	}
 	m, fds, err := receive(conn)
@@ -179,9 +179,9 @@ func greetPeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
 	return m, fds, nil
 }
 
-// listenTo passes on what a peer says, and closes the channel when it is gone
+// receiveMessages passes on what a peer says, and closes the channel when it is gone
 // or talks nonsense. It ends no later than the connection.
-func listenTo(ctx context.Context, conn *net.UnixConn, said chan<- message) {
+func receiveMessages(ctx context.Context, conn *net.UnixConn, said chan<- message) {
 	defer close(said)
 	for {
 		m, fds, err := receive(conn)
@@ -197,9 +197,9 @@ func listenTo(ctx context.Context, conn *net.UnixConn, said chan<- message) {
 	}
 }
 
-// takeTurn waits until no other server has the mount; false when the peer has
+// waitTurn waits until no other server has the mount; false when the peer has
 // gone meanwhile.
-func (s *Session) takeTurn(ctx context.Context, said <-chan message) bool {
+func (s *Session) waitTurn(ctx context.Context, said <-chan message) bool {
 	for {
 		select {
 		case <-s.turn:
@@ -257,7 +257,7 @@ func (s *Session) leave(generation uint64) {
 // watch aborts a mount that waited too long for a server, and notices a mount
 // that somebody else has taken down.
 func (s *Session) watch(ctx context.Context) {
-	tick := time.NewTicker(min(max(s.opts.Patience/20, 20*time.Millisecond), 5*time.Second))
+	tick := time.NewTicker(min(max(s.opts.ServerTimeout/20, 20*time.Millisecond), 5*time.Second))
 	defer tick.Stop()
 	for {
 		select {
@@ -271,8 +271,8 @@ func (s *Session) watch(ctx context.Context) {
 				s.end(ErrAborted)
 				return
 			}
-			if s.impatient(now) {
-				s.log.Error("nobody serves the mount", "patience", s.opts.Patience)
+			if s.serverTimedOut(now) {
+				s.log.Error("nobody serves the mount", "patience", s.opts.ServerTimeout)
 				if err := s.Abort(); err != nil {
 					s.log.Error("the mount stays", "error", err)
 				}
@@ -282,10 +282,10 @@ func (s *Session) watch(ctx context.Context) {
 	}
 }
 
-func (s *Session) impatient(now time.Time) bool {
+func (s *Session) serverTimedOut(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.idleSince.IsZero() && now.Sub(s.idleSince) > s.opts.Patience
+	return !s.idleSince.IsZero() && now.Sub(s.idleSince) > s.opts.ServerTimeout
 }
 
 // disconnected polls the device: the kernel reports an error on it, and only

@@ -39,7 +39,7 @@ func actAsStranger() bool {
 	defer cancel()
 	switch {
 	case os.Getenv(strangerSocket) != "":
-		lease, err := Acquire(ctx, os.Getenv(strangerSocket))
+		lease, err := Attach(ctx, os.Getenv(strangerSocket))
 		if err != nil {
 			fmt.Println("refused:", err)
 			return true
@@ -68,7 +68,7 @@ func mountAsStranger(ctx context.Context, point string) error {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(serving, point+".sock") }()
 	for ctx.Err() == nil {
-		if lease, err := Acquire(ctx, point+".sock"); err == nil {
+		if lease, err := Attach(ctx, point+".sock"); err == nil {
 			_ = lease.Close()
 			break
 		}
@@ -200,12 +200,12 @@ func TestSocketOfAKilledHolderIsTakenOver(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, socket) }()
 	eventually(t, "the holder listens", func() bool {
-		lease, err := Acquire(t.Context(), socket)
+		lease, err := Attach(t.Context(), socket)
 		if err != nil {
 			return false
 		}
 		_ = lease.Close()
-		<-lease.Gone()
+		<-lease.Done()
 		return true
 	})
 	cancel()
@@ -223,12 +223,12 @@ func TestWaitingServerGivesUp(t *testing.T) {
 	first := acquireLease(t, socket)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := Acquire(ctx, socket); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := Attach(ctx, socket); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("waiting behind another: %v", err)
 	}
 	// It must not have been given the mount behind its back.
 	_ = first.Close()
-	<-first.Gone()
+	<-first.Done()
 	next := acquireLease(t, socket)
 	if next.Generation > 3 {
 		t.Errorf("the next lease is generation %d", next.Generation)
@@ -273,7 +273,7 @@ func TestCheckNotice(t *testing.T) {
 		"nothing":         {nil, false},
 		"to some request": {notice(20, 3, 2, 4), false},
 	} {
-		if err := checkNotice(c.m); (err == nil) != c.ok {
+		if err := checkNotification(c.m); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -21,7 +21,7 @@ func (s *Session) mount(ctx context.Context) error {
 		s.direct = true
 		s.fuse, err = s.mountDirect()
 	} else {
-		s.fuse, err = s.mountHelped(ctx)
+		s.fuse, err = s.mountFusermount(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("mounting on %s: %w", s.point, err)
@@ -74,9 +74,9 @@ func (s *Session) mountDirect() (*os.File, error) {
 	return os.NewFile(uintptr(fd), devicePath), nil
 }
 
-// mountHelped asks the setuid helper, which passes the descriptor back over a
+// mountFusermount asks the setuid helper, which passes the descriptor back over a
 // socket.
-func (s *Session) mountHelped(ctx context.Context) (*os.File, error) {
+func (s *Session) mountFusermount(ctx context.Context) (*os.File, error) {
 	helper, err := fusermount()
 	if err != nil {
 		return nil, err

@@ -15,44 +15,44 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// maxNotices bounds the batches that wait. A server sends one at a time.
-const maxNotices = 8
+// maxBatches bounds the batches that wait. A server sends one at a time.
+const maxBatches = 8
 
 // outHeaderSize is the size of the header of everything that is written to the
 // device.
 const outHeaderSize = 16
 
-// errNotice says that a server wanted something else to be written.
-var errNotice = errors.New("not a notification")
+// errNotification says that a server wanted something else to be written.
+var errNotification = errors.New("not a notification")
 
-// notice is a batch of notifications of one server.
-type notice struct {
+// batch is a batch of notifications of one server.
+type batch struct {
 	messages [][]byte
 	from     *net.UnixConn
 }
 
 // notify queues a batch, or drops it: what the kernel keeps runs out by itself.
-func (s *Session) notify(n notice) {
+func (s *Session) notify(n batch) {
 	select {
-	case s.notices <- n:
+	case s.batches <- n:
 	default:
 		s.log.Warn("notifications were dropped", "count", len(n.messages))
 	}
 }
 
-// tellKernel writes notifications. A write may wait for a server to answer a
+// writeNotifications writes notifications. A write may wait for a server to answer a
 // request, also for one that is still to come.
-func (s *Session) tellKernel(ctx context.Context) {
+func (s *Session) writeNotifications(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case n := <-s.notices:
+		case n := <-s.batches:
 			for _, m := range n.messages {
 				if ctx.Err() != nil {
 					return
 				}
-				if err := s.tell(m); err != nil {
+				if err := s.writeNotification(m); err != nil {
 					s.log.Debug("notifying the kernel", "error", err)
 				}
 			}
@@ -62,10 +62,10 @@ func (s *Session) tellKernel(ctx context.Context) {
 	}
 }
 
-// tell writes one notification: a message to no request, with a code where a
+// writeNotification writes one notification: a message to no request, with a code where a
 // reply has an error. What the kernel does not know any more is no error.
-func (s *Session) tell(m []byte) error {
-	if err := checkNotice(m); err != nil {
+func (s *Session) writeNotification(m []byte) error {
+	if err := checkNotification(m); err != nil {
 		return err
 	}
 	return fdsock.Lend([]*os.File{s.fuse}, func(fds []int) error {
@@ -77,10 +77,10 @@ func (s *Session) tell(m []byte) error {
 	})
 }
 
-func checkNotice(m []byte) error {
+func checkNotification(m []byte) error {
 	if len(m) < outHeaderSize || uint64(binary.NativeEndian.Uint32(m)) != uint64(len(m)) ||
 		int32(binary.NativeEndian.Uint32(m[4:])) <= 0 || binary.NativeEndian.Uint64(m[8:]) != 0 {
-		return errNotice
+		return errNotification
 	}
 	return nil
 }

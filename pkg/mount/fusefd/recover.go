@@ -41,7 +41,7 @@ func Recover(ctx context.Context, opts Options, socketPath string) (*Session, er
 	}
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer func() { stop(); _ = listener.Close(); _ = os.Remove(socketPath) }()
-	if err := letIn(socketPath, opts.ServerUIDs); err != nil {
+	if err := allowServers(socketPath, opts.ServerUIDs); err != nil {
 		return nil, err
 	}
 	for {
@@ -67,7 +67,7 @@ func Recover(ctx context.Context, opts Options, socketPath string) (*Session, er
 }
 
 func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
-	m, fds, err := greetPeer(conn, opts.ServerUIDs)
+	m, fds, err := handshakePeer(conn, opts.ServerUIDs)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
 		fdsock.Close(fds)
 		return nil, fmt.Errorf("it said %q with %d descriptors", m.Kind, len(fds))
 	}
-	if err := checkBrought(fds[0], fds[1]); err != nil {
+	if err := checkDescriptors(fds[0], fds[1]); err != nil {
 		fdsock.Close(fds)
 		return nil, err
 	}
@@ -86,9 +86,9 @@ func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
 // fuseDevice is the number of /dev/fuse.
 const fuseDevice = 10<<8 | 229
 
-// checkBrought trusts a server no further than with its own mount: slots that it
+// checkDescriptors trusts a server no further than with its own mount: slots that it
 // could cut off would end the holder.
-func checkBrought(device, slots int) error {
+func checkDescriptors(device, slots int) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(device, &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFCHR || stat.Rdev != fuseDevice {
 		return fmt.Errorf("what it brought is not %s", devicePath)

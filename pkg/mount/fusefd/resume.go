@@ -14,33 +14,33 @@ import (
 )
 
 const (
-	// resumePause is the wait between two attempts to find a holder again, and
+	// resumeInterval is the wait between two attempts to find a holder again, and
 	// resumeTime bounds one.
-	resumePause = 200 * time.Millisecond
-	resumeTime  = 10 * time.Second
+	resumeInterval = 200 * time.Millisecond
+	resumeTimeout  = 10 * time.Second
 )
 
 // errRefused says that a holder has another mount, or lent it to another.
 var errRefused = errors.New("the holder refuses")
 
-// last follows one holder after another until the lease is closed or refused.
-func (l *Lease) last(socketPath string) {
-	defer close(l.gone)
+// followHolders follows one holder after another until the lease is closed or refused.
+func (l *Attachment) followHolders(socketPath string) {
+	defer close(l.done)
 	for {
 		l.mu.Lock()
 		conn, lost := l.conn, l.lost
 		l.mu.Unlock()
 		l.follow(conn, lost)
 		_ = conn.Close()
-		if !l.findHolder(socketPath) {
+		if !l.reconnect(socketPath) {
 			return
 		}
 	}
 }
 
-// findHolder tries until a holder has taken the lease up; false when there is
+// reconnect tries until a holder has taken the lease up; false when there is
 // nothing to be taken up any more.
-func (l *Lease) findHolder(socketPath string) bool {
+func (l *Attachment) reconnect(socketPath string) bool {
 	for {
 		err := l.resume(socketPath)
 		if err == nil {
@@ -50,7 +50,7 @@ func (l *Lease) findHolder(socketPath string) bool {
 			return false
 		}
 		select {
-		case <-time.After(resumePause):
+		case <-time.After(resumeInterval):
 		case <-l.closing:
 			return false
 		}
@@ -59,14 +59,14 @@ func (l *Lease) findHolder(socketPath string) bool {
 
 // resume asks once. The device and the slots go along: the holder may have lost
 // them.
-func (l *Lease) resume(socketPath string) error {
+func (l *Attachment) resume(socketPath string) error {
 	l.mu.Lock()
 	closed := l.closed
 	l.mu.Unlock()
 	if closed {
 		return os.ErrClosed
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), resumeTime)
+	ctx, cancel := context.WithTimeout(context.Background(), resumeTimeout)
 	defer cancel()
 	conn, err := dial(ctx, socketPath)
 	if err != nil {
@@ -83,7 +83,7 @@ func (l *Lease) resume(socketPath string) error {
 	return err
 }
 
-func (l *Lease) resumeOver(conn *net.UnixConn) error {
+func (l *Attachment) resumeOver(conn *net.UnixConn) error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()

@@ -24,8 +24,8 @@ const (
 	DefaultMaxRead = 1 << 20
 	// DefaultSlots bounds the requests that a server works on at once.
 	DefaultSlots = 128
-	// DefaultPatience is how long a mount waits for a server.
-	DefaultPatience = 10 * time.Minute
+	// DefaultServerTimeout is how long a mount waits for a server.
+	DefaultServerTimeout = 10 * time.Minute
 )
 
 // ErrAborted says that the connection to the kernel was ended, because nobody
@@ -54,9 +54,9 @@ type Options struct {
 	Slots int
 	// ServerUIDs may connect as servers besides root and this process's own.
 	ServerUIDs []uint32
-	// Patience is how long nobody may serve before the mount is aborted;
+	// ServerTimeout is how long nobody may serve before the mount is aborted;
 	// default DefaultPatience.
-	Patience time.Duration
+	ServerTimeout time.Duration
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 }
@@ -80,8 +80,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Slots <= 0 {
 		o.Slots = DefaultSlots
 	}
-	if o.Patience <= 0 {
-		o.Patience = DefaultPatience
+	if o.ServerTimeout <= 0 {
+		o.ServerTimeout = DefaultServerTimeout
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -106,8 +106,8 @@ type Session struct {
 
 	// turn holds one token: whoever has it is the server.
 	turn chan struct{}
-	// notices wait to be told to the kernel.
-	notices chan notice
+	// batches wait to be told to the kernel.
+	batches chan batch
 	// ended is closed when the connection to the kernel is over.
 	ended   chan struct{}
 	endOnce sync.Once
@@ -160,7 +160,7 @@ func newSession(opts Options, slots *Slots) (*Session, error) {
 	}
 	s := &Session{
 		opts: opts, point: point, log: opts.Logger.With("mount", point),
-		slots: slots, turn: make(chan struct{}, 1), notices: make(chan notice, maxNotices), ended: make(chan struct{}),
+		slots: slots, turn: make(chan struct{}, 1), batches: make(chan batch, maxBatches), ended: make(chan struct{}),
 		generation: slots.generation().Load(), idleSince: time.Now(),
 	}
 	s.turn <- struct{}{}

@@ -84,15 +84,15 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-func acquireLease(t *testing.T, socket string) *Lease {
+func acquireLease(t *testing.T, socket string) *Attachment {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return patiently(t, func() (*Lease, error) { return Acquire(ctx, socket) })
+	return patiently(t, func() (*Attachment, error) { return Attach(ctx, socket) })
 }
 
 // patiently asks again where a socket has its name and nobody listens yet.
-func patiently(t *testing.T, acquire func() (*Lease, error)) *Lease {
+func patiently(t *testing.T, acquire func() (*Attachment, error)) *Attachment {
 	t.Helper()
 	lease, err := acquire()
 	for end := time.Now().Add(patience); errors.Is(err, unix.ECONNREFUSED) && time.Now().Before(end); lease, err = acquire() {
@@ -101,7 +101,7 @@ func patiently(t *testing.T, acquire func() (*Lease, error)) *Lease {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = lease.Close(); <-lease.Gone() })
+	t.Cleanup(func() { _ = lease.Close(); <-lease.Done() })
 	return lease
 }
 
@@ -136,9 +136,9 @@ func TestLeaseGoesToOneServerAfterAnother(t *testing.T) {
 	}
 	eventually(t, "the holder knows that it is served", s.Serving)
 
-	second := make(chan *Lease, 1)
+	second := make(chan *Attachment, 1)
 	go func() {
-		lease, err := Acquire(context.Background(), socket)
+		lease, err := Attach(context.Background(), socket)
 		if err != nil {
 			t.Error(err)
 		}
@@ -156,7 +156,7 @@ func TestLeaseGoesToOneServerAfterAnother(t *testing.T) {
 	if lease == nil {
 		t.FailNow()
 	}
-	defer func() { _ = lease.Close(); <-lease.Gone() }()
+	defer func() { _ = lease.Close(); <-lease.Done() }()
 	if lease.Generation != 2 {
 		t.Errorf("the second lease is generation %d", lease.Generation)
 	}
@@ -190,11 +190,11 @@ func TestUnmountEndsHungReaders(t *testing.T) {
 	if err := <-result; err != nil {
 		t.Errorf("serving ended with %v", err)
 	}
-	<-lease.Gone()
+	<-lease.Done()
 }
 
 // takeRequest reads one request into a slot and answers its opcode.
-func takeRequest(t *testing.T, lease *Lease, slot *Slot) uint32 {
+func takeRequest(t *testing.T, lease *Attachment, slot *Slot) uint32 {
 	t.Helper()
 	raw, err := lease.Device.SyscallConn()
 	if err != nil {
@@ -215,7 +215,7 @@ func takeRequest(t *testing.T, lease *Lease, slot *Slot) uint32 {
 }
 
 // answerInit opens the connection with the least that the kernel takes.
-func answerInit(t *testing.T, lease *Lease, slot *Slot) {
+func answerInit(t *testing.T, lease *Attachment, slot *Slot) {
 	t.Helper()
 	reply := make([]byte, outHeaderSize+64)
 	binary.NativeEndian.PutUint32(reply, uint32(len(reply)))
@@ -230,7 +230,7 @@ func answerInit(t *testing.T, lease *Lease, slot *Slot) {
 }
 
 func TestNobodyServesForTooLong(t *testing.T) {
-	s := openSession(t, func(o *Options) { o.Patience = 200 * time.Millisecond })
+	s := openSession(t, func(o *Options) { o.ServerTimeout = 200 * time.Millisecond })
 	hung := make(chan struct{})
 	go func() {
 		defer close(hung)
@@ -245,7 +245,7 @@ func TestNobodyServesForTooLong(t *testing.T) {
 }
 
 func TestServerKeepsPatienceAway(t *testing.T) {
-	s := openSession(t, func(o *Options) { o.Patience = 50 * time.Millisecond })
+	s := openSession(t, func(o *Options) { o.ServerTimeout = 50 * time.Millisecond })
 	socket, result := serve(t, s)
 	acquireLease(t, socket)
 	select {

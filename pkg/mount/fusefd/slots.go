@@ -37,12 +37,12 @@ const (
 	replyArea   = 16 * page
 	slotArea    = page + requestArea + replyArea
 
-	offVersion = 8
-	offCount   = 12
-	offSession = 16
-	offLastID  = 32
-	offInit    = 40
-	offAnswer  = 44
+	offVersion       = 8
+	offCount         = 12
+	offSession       = 16
+	offLastID        = 32
+	offRequestLength = 40
+	offReplyLength   = 44
 	// offGeneration is 0 in files of holders that did not keep it there.
 	offGeneration = 48
 	offInitAt     = 64
@@ -132,7 +132,7 @@ func mapSlots(file *os.File) (*Slots, error) {
 		return nil, err
 	}
 	s := &Slots{file: file, memory: memory, count: count}
-	s.touch()
+	s.prefault()
 	return s, nil
 }
 
@@ -151,9 +151,9 @@ func checkHead(head []byte, size int64) (int, error) {
 	return int(count), nil
 }
 
-// touch maps the pages in which most requests arrive. A thread that is killed
+// prefault maps the pages in which most requests arrive. A thread that is killed
 // while the kernel has to map a page for it loses the request it was reading.
-func (s *Slots) touch() {
+func (s *Slots) prefault() {
 	for i := range s.count {
 		slot := s.Slot(i)
 		slot.word(offDeaths).Add(0)
@@ -198,14 +198,14 @@ func (s *Slots) SaveInit(request, reply []byte) error {
 	}
 	copy(s.memory[offInitAt:], request)
 	copy(s.memory[offReplyAt:], reply)
-	s.word(offAnswer).Store(uint32(len(reply)))
-	s.word(offInit).Store(uint32(len(request)))
+	s.word(offReplyLength).Store(uint32(len(reply)))
+	s.word(offRequestLength).Store(uint32(len(request)))
 	return nil
 }
 
 // Init answers what SaveInit kept; nil before.
 func (s *Slots) Init() (request, reply []byte) {
-	n, m := int(s.word(offInit).Load()), int(s.word(offAnswer).Load())
+	n, m := int(s.word(offRequestLength).Load()), int(s.word(offReplyLength).Load())
 	if n == 0 || n > initArea || m > initArea {
 		return nil, nil
 	}

@@ -23,20 +23,20 @@ const probeTime = 2 * time.Second
 // come fails with ENOTCONN. The mount itself stays in the tree until Unmount.
 func (s *Session) Abort() error {
 	s.log.Info("ending the connection of the mount")
-	err := s.kill()
+	err := s.abortConnection()
 	s.end(ErrAborted)
 	return err
 }
 
-// kill makes the kernel drop the connection. MNT_FORCE does it even where it
+// abortConnection makes the kernel drop the connection. MNT_FORCE does it even where it
 // answers EBUSY; where it succeeds the mount is gone too, which is as good.
-func (s *Session) kill() error {
+func (s *Session) abortConnection() error {
 	covered, err := s.present()
 	if err != nil || !covered {
 		return err
 	}
 	if !s.direct {
-		return s.killHelped()
+		return s.abortUnprivileged()
 	}
 	err = unix.Unmount(s.point, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
 	if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EINVAL) {
@@ -45,9 +45,9 @@ func (s *Session) kill() error {
 	return nil
 }
 
-// killHelped aborts through the file that the kernel gives to the user who
+// abortUnprivileged aborts through the file that the kernel gives to the user who
 // mounted, because umount2(2) is not allowed without root.
-func (s *Session) killHelped() error {
+func (s *Session) abortUnprivileged() error {
 	_, minor, _ := strings.Cut(s.device, ":")
 	path := filepath.Join("/sys/fs/fuse/connections", minor, "abort")
 	if err := os.WriteFile(path, []byte("1"), 0o200); err != nil {
@@ -86,8 +86,8 @@ func (s *Session) unmount() error {
 		return err
 	}
 	if !s.direct {
-		_ = s.killHelped()
-		return helpUnmount(s.point)
+		_ = s.abortUnprivileged()
+		return unmountFusermount(s.point)
 	}
 	return forceUnmount(s.point)
 }
@@ -108,9 +108,9 @@ func forceUnmount(point string) error {
 	return nil
 }
 
-// helpUnmount detaches lazily through the setuid helper, which is the only way
+// unmountFusermount detaches lazily through the setuid helper, which is the only way
 // without root; the connection ends when its descriptors are closed.
-func helpUnmount(point string) error {
+func unmountFusermount(point string) error {
 	helper, err := fusermount()
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func CleanStale(mountpoint string) error {
 		if !info.ours() {
 			return fmt.Errorf("%s is a mount of %s (%s): %w", point, info.source, info.fstype, ErrBusy)
 		}
-		if answers(point) {
+		if responds(point) {
 			return fmt.Errorf("%s is mounted and being served: %w", point, ErrBusy)
 		}
 		if err := forceUnmountAny(point); err != nil {
@@ -154,14 +154,14 @@ func CleanStale(mountpoint string) error {
 
 func forceUnmountAny(point string) error {
 	if unix.Geteuid() != 0 {
-		return helpUnmount(point)
+		return unmountFusermount(point)
 	}
 	return forceUnmount(point)
 }
 
-// answers asks the file system whether it is alive. A dead one fails at once;
+// responds asks the file system whether it is alive. A dead one fails at once;
 // a hung one is given up, and the question ends when the mount is aborted.
-func answers(point string) bool {
+func responds(point string) bool {
 	reply := make(chan error, 1)
 	go func() {
 		var stat unix.Statfs_t

@@ -83,12 +83,12 @@ func killName(i int) string { return fmt.Sprintf("many/name-%05d", i) }
 // serveRole serves until it is killed, and drops names at random so that the
 // kernel forgets and looks up all the time.
 func serveRole() error {
-	lease, err := fusefd.Acquire(context.Background(), os.Getenv(socketVariable))
+	lease, err := fusefd.Attach(context.Background(), os.Getenv(socketVariable))
 	if err != nil {
 		return err
 	}
 	s, err := New(Config{
-		Lease: lease, StateDir: os.Getenv(stateVariable), Source: killSource(),
+		Attachment: lease, StateDir: os.Getenv(stateVariable), Source: killSource(),
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

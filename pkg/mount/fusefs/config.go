@@ -14,8 +14,8 @@ import (
 
 // Config of a Server.
 type Config struct {
-	// Lease of the mount; the server closes it when Serve returns.
-	Lease *fusefd.Lease
+	// Attachment of the mount; the server closes it when Serve returns.
+	Attachment *fusefd.Attachment
 	// StateDir holds the journal. A successor must be given the same.
 	StateDir string
 	Source   Source
@@ -36,7 +36,7 @@ type Config struct {
 }
 
 func (c Config) withDefaults() (Config, error) {
-	if c.Lease == nil || c.Source == nil || c.StateDir == "" {
+	if c.Attachment == nil || c.Source == nil || c.StateDir == "" {
 		return c, fmt.Errorf("a server needs a lease, a source and a directory for its state")
 	}
 	if c.StopTime <= 0 {

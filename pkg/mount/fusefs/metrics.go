@@ -47,7 +47,7 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	registry.MustRegister(m.seconds, m.takenOver,
-		gauge("jindo_fuse_generation", "Which server of the mount this is.", func() float64 { return float64(s.lease.Generation) }),
+		gauge("jindo_fuse_generation", "Which server of the mount this is.", func() float64 { return float64(s.attachment.Generation) }),
 		gauge("jindo_fuse_nodes", "Nodes that the kernel knows.", func() float64 { n, _, _ := s.files.table.sizes(); return float64(n) }),
 		gauge("jindo_fuse_handles", "Open files and directories.", func() float64 { _, n, _ := s.files.table.sizes(); return float64(n) }),
 		gauge("jindo_fuse_journal_bytes", "Size of the journal.", func() float64 { _, _, n := s.files.table.sizes(); return float64(n) }),

@@ -91,16 +91,16 @@ func (h *held) start(t testing.TB, source Source, change func(*Config)) (s *Serv
 // never answered.
 func (h *held) startWith(t testing.TB, source Source, change func(*Config), polls bool) (s *Server, stop func()) {
 	t.Helper()
-	var lease *fusefd.Lease
+	var lease *fusefd.Attachment
 	eventually(t, "the holder lends the mount", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		var err error
-		lease, err = fusefd.Acquire(ctx, h.socket)
+		lease, err = fusefd.Attach(ctx, h.socket)
 		return err == nil
 	})
 	config := Config{
-		Lease: lease, StateDir: h.state, Source: source, UID: 12, GID: 34,
+		Attachment: lease, StateDir: h.state, Source: source, UID: 12, GID: 34,
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: 5 * time.Second,
 		Timeout: 30 * time.Second, StopTime: time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
@@ -122,7 +122,7 @@ func (h *held) startWith(t testing.TB, source Source, change func(*Config), poll
 			t.Error(err)
 		}
 	}()
-	stop = func() { cancel(); <-done; <-lease.Gone() }
+	stop = func() { cancel(); <-done; <-lease.Done() }
 	t.Cleanup(stop)
 	if polls {
 		h.refusePolls(t)

@@ -24,13 +24,13 @@ const maxRequest = 1 << 20
 
 // Server answers the kernel for one lease.
 type Server struct {
-	config   Config
-	log      *slog.Logger
-	lease    *fusefd.Lease
-	device   *device
-	files    *fileSystem
-	protocol *fuse.ProtocolServer
-	metrics  *metrics
+	config     Config
+	log        *slog.Logger
+	attachment *fusefd.Attachment
+	device     *device
+	files      *fileSystem
+	protocol   *fuse.ProtocolServer
+	metrics    *metrics
 
 	// negotiated is set once INIT was answered, here or by a predecessor.
 	negotiated atomic.Bool
@@ -48,8 +48,8 @@ type Server struct {
 // lease is the server's from now on, also when New fails.
 func New(config Config) (*Server, error) {
 	s, err := newServer(config)
-	if err != nil && config.Lease != nil {
-		_ = config.Lease.Close()
+	if err != nil && config.Attachment != nil {
+		_ = config.Attachment.Close()
 	}
 	return s, err
 }
@@ -59,15 +59,15 @@ func newServer(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, log: config.Logger, lease: config.Lease}
+	s := &Server{config: config, log: config.Logger, attachment: config.Attachment}
 	s.buffers.New = func() any { b := make([]byte, outHeaderSize+maxRequest); return &b }
-	if s.device, err = newDevice(config.Lease.Device); err != nil {
+	if s.device, err = newDevice(config.Attachment.Device); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the state directory: %w", err)
 	}
-	slots := config.Lease.Slots
+	slots := config.Attachment.Slots
 	table, err := openTable(config.StateDir, slots.Session(), s.unanswered(), slots, s.log)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func newServer(config Config) (*Server, error) {
 		config:        config, source: config.Source, table: table, log: s.log,
 		requests: newRequests(config.Timeout), born: table.journal.created,
 	}
-	s.files.notifier = newNotifier(table, s.log, s.lease.Notify)
+	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
 	s.metrics = newMetrics(config.Registry, s)
@@ -89,7 +89,7 @@ func (s *Server) options() *fuse.MountOptions {
 	return &fuse.MountOptions{
 		Name: "jindo", MaxWrite: maxRequest,
 		// What nobody waits for must leave slots to what somebody does.
-		MaxBackground: max(1, s.lease.Slots.Len()/2),
+		MaxBackground: max(1, s.attachment.Slots.Len()/2),
 		// A nodeid is one version; its pages are dropped by nobody.
 		ExplicitDataCacheControl: true,
 		DisableXAttrs:            true,
@@ -114,8 +114,8 @@ func (w debugWriter) Write(p []byte) (int, error) {
 // unanswered are the requests that are to be worked on afresh.
 func (s *Server) unanswered() map[uint64]bool {
 	ids := map[uint64]bool{}
-	for i := range s.lease.Slots.Len() {
-		slot := s.lease.Slots.Slot(i)
+	for i := range s.attachment.Slots.Len() {
+		slot := s.attachment.Slots.Slot(i)
 		if request := slot.Request(); request != nil && slot.Reply() == nil {
 			ids[headerOf(request).unique] = true
 		}
@@ -133,7 +133,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
 	helpers.Go(func() { s.missHolder(background) })
-	s.takeovers.Add(s.lease.Slots.Len())
+	s.takeovers.Add(s.attachment.Slots.Len())
 	if s.negotiated.Load() {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })
 	}
@@ -141,19 +141,19 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop()
 	s.files.requests.leave(errLeaving)
 	helpers.Wait()
-	err = errors.Join(err, s.files.table.close(), s.lease.Close())
+	err = errors.Join(err, s.files.table.close(), s.attachment.Close())
 	s.files.table.closeFiles()
 	if err != nil {
-		return fmt.Errorf("serving %s: %w", s.lease.Mountpoint, err)
+		return fmt.Errorf("serving %s: %w", s.attachment.Mountpoint, err)
 	}
 	return nil
 }
 
 // runLoops works on every slot and returns when all have stopped.
 func (s *Server) runLoops(ctx context.Context) error {
-	results := make(chan error, s.lease.Slots.Len())
-	for i := range s.lease.Slots.Len() {
-		go func() { results <- s.loop(s.lease.Slots.Slot(i)) }()
+	results := make(chan error, s.attachment.Slots.Len())
+	for i := range s.attachment.Slots.Len() {
+		go func() { results <- s.loop(s.attachment.Slots.Slot(i)) }()
 	}
 	finished := make(chan struct{})
 	stopped := make(chan struct{})
@@ -162,7 +162,7 @@ func (s *Server) runLoops(ctx context.Context) error {
 		s.stopAfter(ctx, finished)
 	}()
 	var failed error
-	for range s.lease.Slots.Len() {
+	for range s.attachment.Slots.Len() {
 		if err := <-results; err != nil && !errors.Is(err, errOver) && !errors.Is(err, errStopped) {
 			failed = errors.Join(failed, err)
 		}
@@ -220,7 +220,7 @@ func (s *Server) Behind() error {
 func (s *Server) missHolder(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-s.lease.Gone():
+	case <-s.attachment.Done():
 		s.log.Warn("whoever held the mount is gone; the mount ends with this server")
 	}
 }

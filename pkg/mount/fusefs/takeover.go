@@ -83,7 +83,7 @@ func (s *Server) announceTakeover(over <-chan struct{}) {
 }
 
 func (s *Server) announce() {
-	if err := s.lease.Serving(); err != nil {
+	if err := s.attachment.Serving(); err != nil {
 		s.log.Warn("the holder of the mount does not hear", "error", err)
 	}
 }
@@ -98,7 +98,7 @@ func (s *Server) init(slot *fusefd.Slot, request []byte) error {
 		// The kernel takes the lesser of this and what the mount is set to.
 		binary.NativeEndian.PutUint32(reply[offMaxReadAhead:], maxRequest)
 	}
-	if err := s.lease.Slots.SaveInit(request, reply); err != nil {
+	if err := s.attachment.Slots.SaveInit(request, reply); err != nil {
 		return err
 	}
 	s.settled(reply)
@@ -111,7 +111,7 @@ func (s *Server) init(slot *fusefd.Slot, request []byte) error {
 
 // replayInit brings the protocol to where a predecessor had it.
 func (s *Server) replayInit() {
-	request, reply := s.lease.Slots.Init()
+	request, reply := s.attachment.Slots.Init()
 	if len(request) < inHeaderSize {
 		return
 	}

@@ -90,7 +90,7 @@ func (m *Manager) Mountpoint() string { return m.config.Mountpoint }
 func (m *Manager) options() fusefd.Options {
 	return fusefd.Options{
 		Mountpoint: m.Mountpoint(), ReadOnly: true, AllowOther: true, ServerUIDs: m.config.ServerUIDs,
-		Patience: m.config.ServeTimeout, Logger: m.log,
+		ServerTimeout: m.config.ServeTimeout, Logger: m.log,
 	}
 }
 

@@ -62,13 +62,13 @@ func testLogger() *slog.Logger {
 func actAsServer(socket, state string) error {
 	ctx := context.Background()
 	for {
-		lease, err := fusefd.AcquireLasting(ctx, socket)
+		lease, err := fusefd.AttachLasting(ctx, socket)
 		if err != nil {
 			time.Sleep(20 * time.Millisecond)
 			continue
 		}
 		files, err := fusefs.New(fusefs.Config{
-			Lease: lease, StateDir: state, Source: memory{}, AttrTTL: time.Second, EntryTTL: time.Second,
+			Attachment: lease, StateDir: state, Source: memory{}, AttrTTL: time.Second, EntryTTL: time.Second,
 			NegativeTTL: time.Second, Timeout: 30 * time.Second, StopTime: time.Second, Logger: testLogger(),
 		})
 		if err != nil {
@@ -79,7 +79,7 @@ func actAsServer(socket, state string) error {
 		go func() {
 			defer close(stop)
 			select {
-			case <-lease.Gone():
+			case <-lease.Done():
 			case <-serving.Done():
 			}
 			cancel()

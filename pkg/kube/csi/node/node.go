@@ -62,7 +62,7 @@ func (c Config) withDefaults() Config {
 	}
 	set(&c.PublishTimeout, DefaultPublishTimeout)
 	set(&c.IdleTimeout, DefaultIdleTimeout)
-	set(&c.ServeTimeout, fusefd.DefaultPatience)
+	set(&c.ServeTimeout, fusefd.DefaultServerTimeout)
 	set(&c.TerminatingTimeout, DefaultTerminatingTimeout)
 	return c
 }

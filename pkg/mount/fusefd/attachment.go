@@ -15,9 +15,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// Lease is a mount lent to this process. It ends with Close, or with the
+// Attachment is a mount lent to this process. It ends with Close, or with the
 // process.
-type Lease struct {
+type Attachment struct {
 	// Device is the fuse descriptor, non-blocking. Lease owns it.
 	Device *os.File
 	// Slots are shared with the holder and with successors.
@@ -26,10 +26,10 @@ type Lease struct {
 	Mountpoint string
 	Generation uint64
 
-	gone chan struct{}
+	done chan struct{}
 	// notified gets a token when the kernel has what Notify sent.
 	notified chan struct{}
-	telling  sync.Mutex
+	notifyMu sync.Mutex
 	once     sync.Once
 	err      error
 
@@ -42,11 +42,11 @@ type Lease struct {
 	serving bool
 }
 
-// Acquire waits for its turn at the holder's socket and takes the mount. It
+// Attach waits for its turn at the holder's socket and takes the mount. It
 // fails when the holder is not there, refuses, or the context ends; trying
 // again is the caller's part.
-func Acquire(ctx context.Context, socketPath string) (*Lease, error) {
-	lease, err := acquireFrom(ctx, socketPath)
+func Attach(ctx context.Context, socketPath string) (*Attachment, error) {
+	lease, err := attachTo(ctx, socketPath)
 	if err != nil {
 		return nil, err
 	}
@@ -54,25 +54,25 @@ func Acquire(ctx context.Context, socketPath string) (*Lease, error) {
 	return lease, nil
 }
 
-// AcquireLasting is Acquire for a holder that may come back: when it goes away,
+// AttachLasting is Acquire for a holder that may come back: when it goes away,
 // the lease asks at the same socket until a holder there takes it up again, or
 // has none of it, which ends Gone.
-func AcquireLasting(ctx context.Context, socketPath string) (*Lease, error) {
-	lease, err := acquireFrom(ctx, socketPath)
+func AttachLasting(ctx context.Context, socketPath string) (*Attachment, error) {
+	lease, err := attachTo(ctx, socketPath)
 	if err != nil {
 		return nil, err
 	}
-	go lease.last(socketPath)
+	go lease.followHolders(socketPath)
 	return lease, nil
 }
 
-func acquireFrom(ctx context.Context, socketPath string) (*Lease, error) {
+func attachTo(ctx context.Context, socketPath string) (*Attachment, error) {
 	conn, err := dial(ctx, socketPath)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	lease, err := acquire(conn)
+	lease, err := attach(conn)
 	if !stop() && err == nil {
 		_ = lease.Close()
 		err = context.Cause(ctx)
@@ -87,7 +87,7 @@ func acquireFrom(ctx context.Context, socketPath string) (*Lease, error) {
 	return lease, nil
 }
 
-func acquire(conn *net.UnixConn) (*Lease, error) {
+func attach(conn *net.UnixConn) (*Attachment, error) {
 	if err := send(conn, message{Kind: kindAcquire}); err != nil {
 		return nil, err
 	}
@@ -108,22 +108,22 @@ func acquire(conn *net.UnixConn) (*Lease, error) {
 		_ = unix.Close(fds[0])
 		return nil, err
 	}
-	return &Lease{
+	return &Attachment{
 		closing: make(chan struct{}),
 		Device:  os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
-		conn: conn, lost: make(chan struct{}), gone: make(chan struct{}), notified: make(chan struct{}, 1),
+		conn: conn, lost: make(chan struct{}), done: make(chan struct{}), notified: make(chan struct{}, 1),
 	}, nil
 }
 
 // watch notices the end of the holder.
-func (l *Lease) watch(conn *net.UnixConn, lost chan struct{}) {
+func (l *Attachment) watch(conn *net.UnixConn, lost chan struct{}) {
 	l.follow(conn, lost)
-	close(l.gone)
+	close(l.done)
 }
 
 // follow reads what the holder says until it is gone.
-func (l *Lease) follow(conn *net.UnixConn, lost chan struct{}) {
+func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 	defer close(lost)
 	for {
 		m, fds, err := receive(conn)
@@ -141,7 +141,7 @@ func (l *Lease) follow(conn *net.UnixConn, lost chan struct{}) {
 }
 
 // Serving tells the holder that the kernel is being answered.
-func (l *Lease) Serving() error {
+func (l *Attachment) Serving() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.serving = true
@@ -154,9 +154,9 @@ const MaxNotify = 32 << 10
 // Notify has notifications written to the device by the holder, and returns
 // when the kernel has taken them, which may wait for requests that this server
 // has to answer: never call it from one.
-func (l *Lease) Notify(ctx context.Context, notifications [][]byte) error {
-	l.telling.Lock()
-	defer l.telling.Unlock()
+func (l *Attachment) Notify(ctx context.Context, notifications [][]byte) error {
+	l.notifyMu.Lock()
+	defer l.notifyMu.Unlock()
 	l.mu.Lock()
 	conn, lost := l.conn, l.lost
 	l.mu.Unlock()
@@ -173,14 +173,14 @@ func (l *Lease) Notify(ctx context.Context, notifications [][]byte) error {
 	}
 }
 
-// Gone is closed when the holder is gone or has given up the mount; of a lasting
+// Done is closed when the holder is gone or has given up the mount; of a lasting
 // lease, when a holder has refused it or the lease is closed. The
 // descriptor stays usable as long as the mount does.
-func (l *Lease) Gone() <-chan struct{} { return l.gone }
+func (l *Attachment) Done() <-chan struct{} { return l.done }
 
 // Close gives the mount back. No request may be worked on any more: the next
 // server takes over whatever the slots hold.
-func (l *Lease) Close() error {
+func (l *Attachment) Close() error {
 	l.once.Do(func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
