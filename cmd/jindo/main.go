@@ -1,4 +1,5 @@
-// Command jindo is the command in the pods; it answers to jindocache too.
+// Command jindo shows a runtime from inside its pods. It is installed as
+// jindocache too.
 package main
 
 import (

@@ -5,11 +5,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// jfs is `jindo jfs`.
+// jfs runs `jindo jfs`.
 func (r *runner) jfs(ctx context.Context, args []string) error {
 	switch {
 	case has(args, "metaStatus"):
@@ -17,22 +18,23 @@ func (r *runner) jfs(ctx context.Context, args []string) error {
 	case has(args, "report"):
 		return r.report(ctx)
 	}
-	return usagef("jindo jfs: say -metaStatus or -report")
+	return unknownOption("jindo jfs", args, "-metaStatus or -report")
 }
 
-// admin is `jindo admin`.
+// admin runs `jindo admin`.
 func (r *runner) admin(ctx context.Context, args []string) error {
 	return r.mounting(ctx, "jindo admin", args)
 }
 
-// cache is `jindocache`.
+// cache runs `jindocache` and `jindo cache`.
 func (r *runner) cache(ctx context.Context, args []string) error {
 	return r.mounting(ctx, nameCache, args)
 }
 
+// mounting runs the commands about mounts; name is for error messages.
 func (r *runner) mounting(ctx context.Context, name string, args []string) error {
 	if len(args) == 0 {
-		return usagef("%s: say -report, -mount, -umount or -refresh", name)
+		return unknownOption(name, args, mountingOptions)
 	}
 	switch args[0] {
 	case "-report":
@@ -44,10 +46,22 @@ func (r *runner) mounting(ctx context.Context, name string, args []string) error
 	case "-refresh":
 		return r.refresh(ctx, args[1:])
 	}
-	return usagef("%s: %s is not known: say -report, -mount, -umount or -refresh", name, args[0])
+	return unknownOption(name, args, mountingOptions)
 }
 
-// metaStatus prints the block that the seed of this project shows.
+const mountingOptions = "-report, -mount, -umount or -refresh"
+
+// unknownOption reports that the first word is none of the known ones, or that
+// one is required.
+func unknownOption(command string, args []string, known string) error {
+	if len(args) == 0 {
+		return usagef("%s: %s is required", command, known)
+	}
+	return usagef("%s: unknown option %s: must be %s", command, args[0], known)
+}
+
+// metaStatus prints the masters. With detail it is the exact block of
+// JindoRuntime's documentation.
 func (r *runner) metaStatus(ctx context.Context, detail bool) error {
 	cluster, err := r.cluster(ctx)
 	if err != nil {
@@ -58,7 +72,7 @@ func (r *runner) metaStatus(ctx context.Context, detail bool) error {
 	masters := cluster.Masters(ctx)
 	for _, m := range masters {
 		if m.Error != "" {
-			r.complain("%s: %s", m.Name, m.Error)
+			r.warn("%s: %s", m.Name, m.Error)
 		}
 	}
 	if detail {
@@ -72,6 +86,7 @@ func (r *runner) metaStatus(ctx context.Context, detail bool) error {
 	return nil
 }
 
+// report prints capacity and use of the cache.
 func (r *runner) report(ctx context.Context) error {
 	cluster, err := r.cluster(ctx)
 	if err != nil {
@@ -81,12 +96,12 @@ func (r *runner) report(ctx context.Context) error {
 	defer cancel()
 	report := cluster.Report(ctx)
 	for _, f := range report.Failures {
-		r.complain("%s: %s", f.Target, f.Error)
+		r.warn("%s: %s", f.Target, f.Error)
 	}
 	return r.print("%s", formatReport(report))
 }
 
-// mount lists the mounts, or adds one: [options] PATH STORE-URI.
+// mount lists the mounts without arguments, and adds one with PATH STORE-URI.
 func (r *runner) mount(ctx context.Context, args []string) error {
 	mount, rest, err := parseMount(args)
 	if err != nil {
@@ -117,7 +132,7 @@ func (r *runner) mount(ctx context.Context, args []string) error {
 	return r.print("Mounted %s at %s\n", mount.GetUri(), mount.GetPath())
 }
 
-// parseMount takes the options out of the words, wherever they stand.
+// parseMount separates the options, which may be anywhere, from the other words.
 func parseMount(args []string) (*commonv1.Mount, []string, error) {
 	mount := &commonv1.Mount{Options: map[string]string{}}
 	var rest []string
@@ -129,14 +144,14 @@ func parseMount(args []string) (*commonv1.Mount, []string, error) {
 		}
 		if word != "-o" && word != "-secret" {
 			if strings.HasPrefix(word, "-") {
-				return nil, nil, usagef("-mount: %s is not known", word)
+				return nil, nil, usagef("-mount: unknown option %s", word)
 			}
 			rest = append(rest, word)
 			continue
 		}
 		i++
 		if i == len(args) {
-			return nil, nil, usagef("-mount: %s needs a value", word)
+			return nil, nil, usagef("-mount: option %s requires a value", word)
 		}
 		if word == "-secret" {
 			mount.SecretRef = args[i]
@@ -144,25 +159,23 @@ func parseMount(args []string) (*commonv1.Mount, []string, error) {
 		}
 		key, value, ok := strings.Cut(args[i], "=")
 		if !ok || key == "" {
-			return nil, nil, usagef("-mount: -o %q is not KEY=VALUE", args[i])
+			return nil, nil, usagef("-mount: invalid option -o %q: must be KEY=VALUE", args[i])
 		}
 		mount.Options[key] = value
 	}
 	if len(rest) != 0 && len(rest) != 2 {
-		return nil, nil, usagef("-mount takes a path and the store's URI")
+		return nil, nil, usagef("-mount: requires PATH and STORE-URI, or neither")
 	}
 	return mount, rest, nil
 }
 
-// listMounts prints a line a mount; programs read the third word, the path.
+// listMounts prints one line for each mount. Programs read the third word, the
+// path.
 func (r *runner) listMounts(view *commonv1.ClusterView) error {
 	mounts := slices.Clone(view.GetMounts())
 	slices.SortFunc(mounts, func(a, b *commonv1.Mount) int { return strings.Compare(a.GetPath(), b.GetPath()) })
 	for _, m := range mounts {
-		access := "rw"
-		if m.GetReadOnly() {
-			access = "ro"
-		}
+		access := v1alpha1.ServedAccess(m.GetReadOnly())
 		if err := r.print("%s on %s type jindo (%s)\n", m.GetUri(), m.GetPath(), access); err != nil {
 			return err
 		}
@@ -172,7 +185,7 @@ func (r *runner) listMounts(view *commonv1.ClusterView) error {
 
 func (r *runner) unmount(ctx context.Context, args []string) error {
 	if len(args) != 1 {
-		return usagef("-umount takes a path")
+		return usagef("-umount: requires one PATH")
 	}
 	cluster, err := r.cluster(ctx)
 	if err != nil {
@@ -186,10 +199,11 @@ func (r *runner) unmount(ctx context.Context, args []string) error {
 	return r.print("Unmounted %s\n", args[0])
 }
 
-// refresh makes everybody look up a mount's names anew.
+// refresh discards the names of a mount that workers and FUSE servers have
+// cached.
 func (r *runner) refresh(ctx context.Context, args []string) error {
 	if len(args) != 1 {
-		return usagef("-refresh takes the path of a mount")
+		return usagef("-refresh: requires the PATH of one mount")
 	}
 	cluster, err := r.cluster(ctx)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// targetTimeout is how long one member may take to say how it is.
+// targetTimeout limits the status request to one member.
 const targetTimeout = 3 * time.Second
 
 // remote is a cluster reached over the network.
@@ -27,8 +27,8 @@ type remote struct {
 
 var _ Cluster = (*remote)(nil)
 
-// Connect makes a Cluster of the roster and identity that the settings name. It
-// connects when it is first asked something.
+// Connect returns the Cluster with the topology and identity that the settings
+// name. It connects with the first request.
 func Connect(_ context.Context, settings Settings) (Cluster, error) {
 	members, err := topology.Load(settings.Roster)
 	if err != nil {
@@ -49,33 +49,33 @@ func Connect(_ context.Context, settings Settings) (Cluster, error) {
 	return c, nil
 }
 
-// Close ends every connection.
+// Close closes all connections.
 func (c *remote) Close() {
 	for _, closer := range c.closers {
 		closer()
 	}
 }
 
-// Masters as each says of itself.
+// Masters returns the status of every master, from that master itself.
 func (c *remote) Masters(ctx context.Context) []report.Master {
 	return collect.Masters(ctx, c.targets)
 }
 
-// Report of everything.
+// Report returns the status of the whole runtime.
 func (c *remote) Report(ctx context.Context) *report.Runtime {
 	r := report.New(report.Ref{Namespace: c.targets.Topology.Namespace, Name: c.targets.Topology.Name}, time.Now())
 	collect.Fill(ctx, r, c.targets)
 	return r
 }
 
-// View as the masters have it; while none leads, the newest of any worker.
+// View returns the masters' view; without a leader, the newest of any worker.
 func (c *remote) View(ctx context.Context) (*commonv1.ClusterView, error) {
 	if c.masters == nil {
 		return collect.View(ctx, c.targets)
 	}
-	asking, cancel := context.WithTimeout(ctx, c.targets.Timeout)
+	bounded, cancel := context.WithTimeout(ctx, c.targets.Timeout)
 	defer cancel()
-	view, err := c.masters.View(asking)
+	view, err := c.masters.View(bounded)
 	if err == nil {
 		return view, nil
 	}
@@ -94,7 +94,7 @@ func (c *remote) Mount(ctx context.Context, mount *commonv1.Mount) (bool, error)
 	return changed, err
 }
 
-// Unmount removes one.
+// Unmount removes the mount at path.
 func (c *remote) Unmount(ctx context.Context, path string) error {
 	if c.masters == nil {
 		return errNoMasters
@@ -102,7 +102,8 @@ func (c *remote) Unmount(ctx context.Context, path string) error {
 	return c.masters.Unmount(ctx, path)
 }
 
-// Invalidate has every name of a mount looked up anew.
+// Invalidate makes workers and FUSE servers discard the cached names of the
+// mount at path.
 func (c *remote) Invalidate(ctx context.Context, path string) error {
 	if c.masters == nil {
 		return errNoMasters

@@ -1,9 +1,8 @@
-// Package jindocli is the command in the pods, for those who know JindoRuntime's:
-// `jindo jfs -metaStatus -detail`, `jindo fs -ls`, `jindocache -report`. What it
-// prints is parsed by programs; the formats do not change.
+// Package jindocli implements the command inside the pods, compatible with that
+// of JindoRuntime: `jindo jfs -metaStatus -detail`, `jindo fs -ls`, `jindocache
+// -report`. Programs parse its output, so the formats must not change.
 //
-// Options are words with one dash, as Hadoop has them, and stand where people
-// type them. Whatever it asks has a deadline.
+// Options are words with one dash, as in Hadoop. Every request has a deadline.
 package jindocli
 
 import (
@@ -17,32 +16,33 @@ import (
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
-// Names this program answers to.
+// Names under which this program is installed.
 const (
 	nameJindo = "jindo"
 	nameCache = "jindocache"
 )
 
-// Env is what an invocation works with.
+// Env is the environment of one invocation.
 type Env struct {
 	// Program is argv[0].
 	Program  string
 	Out, Err io.Writer
 	Getenv   func(string) string
-	// Open connects to the cluster that the settings name.
+	// Open returns the cluster that the settings name.
 	Open func(context.Context, Settings) (Cluster, error)
 }
 
-// Settings say which cluster to speak to, and how long to wait.
+// Settings select the cluster and the time limit of a command.
 type Settings struct {
 	Roster string
 	TLSDir string
-	// Name of the instance whose certificate is used, where TLSDir has several.
-	Name    string
+	// Name of the instance whose certificate is used, if TLSDir has several.
+	Name string
+	// Timeout of a whole command that moves no data.
 	Timeout time.Duration
 }
 
-// usageError is a command that was not understood.
+// usageError reports an invalid command line.
 type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
@@ -55,13 +55,13 @@ const (
 	exitUsage  = 2
 )
 
-// errFalse is the answer of -test, which says nothing.
+// errFalse is the result of a -test that does not hold. It is not printed.
 var errFalse = errors.New("false")
 
-// errReported: the failures have been printed already.
+// errReported means that the failures have been printed.
 var errReported = errors.New("some arguments failed")
 
-// Run runs one command and answers the exit code.
+// Run runs one command and returns its exit code.
 func Run(ctx context.Context, env Env, args []string) int {
 	settings, rest, err := parseSettings(args, env.Getenv)
 	if err == nil {
@@ -74,24 +74,27 @@ func Run(ctx context.Context, env Env, args []string) int {
 	case errors.Is(err, errFalse), errors.Is(err, errReported):
 		return exitFailed
 	case errors.As(err, &usage):
-		_, _ = fmt.Fprintf(env.Err, "%s\n\n%s", usage.text, usageText)
+		_, _ = fmt.Fprintf(env.Err, "error: %s\nRun '%s --help' for usage.\n", usage.text, helpName(env.Program, rest))
 		return exitUsage
 	}
 	_, _ = fmt.Fprintf(env.Err, "error: %v\n", err)
 	return exitFailed
 }
 
-// dispatch finds the command. jindocache is jindo without a first word.
+// dispatch runs the command that args name. The program jindocache has no word
+// for the command.
 func dispatch(ctx context.Context, env Env, settings Settings, args []string) error {
 	if len(args) == 0 {
-		return usagef("say what to do")
+		return usagef("a command is required")
 	}
 	switch args[0] {
 	case "-version", "--version", "version":
 		return printVersion(env.Out)
-	case "-help", "--help", "-h", "help":
-		_, err := io.WriteString(env.Out, usageText)
-		return err
+	case "-h", "help":
+		return printHelp(env.Out, env.Program, nil)
+	}
+	if has(args, "help") {
+		return printHelp(env.Out, env.Program, args)
 	}
 	run := &runner{env: env, settings: settings}
 	if filepath.Base(env.Program) == nameCache {
@@ -102,7 +105,7 @@ func dispatch(ctx context.Context, env Env, settings Settings, args []string) er
 	}
 	command, known := commands[args[0]]
 	if !known {
-		return usagef("%s: %q is no command", nameJindo, args[0])
+		return usagef("unknown command %q for %q", args[0], nameJindo)
 	}
 	return run.within(ctx, func(ctx context.Context) error { return command(ctx, args[1:]) })
 }
@@ -111,24 +114,3 @@ func printVersion(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "Version: %s\nCommitId: %s\n", version.String(), version.Commit())
 	return err
 }
-
-const usageText = `Usage: jindo [--roster FILE] [--tls-dir DIR] [--timeout DURATION] COMMAND
-  jindo jfs -metaStatus [-detail]       the masters and who leads
-  jindo jfs|fs|admin -report            capacity and use of the cache
-  jindo fs -ls [-R] [-h] PATH...        list
-  jindo fs -stat [FORMAT] PATH...       describe
-  jindo fs -cat PATH...                 print
-  jindo fs -get SOURCE [TARGET]         copy to this machine
-  jindo fs -count [-h] PATH...          DIRS FILES BYTES URI
-  jindo fs -du [-s] [-h] PATH...        bytes below
-  jindo fs -test -e|-d|-f|-z PATH       exit code 0 when it is so
-  jindo admin -mount                    list the mounts
-  jindo admin -mount PATH STORE-URI     mount [-o KEY=VALUE]... [-secret NAME] [-ro]
-  jindo admin -umount|-unmount PATH     unmount
-  jindo admin -refresh PATH             look up the mount's names anew
-  jindo -version
-jindocache -report | -mount [PATH STORE-URI] | -umount PATH | -version
-PATH is jindo:///path or /path. The roster is --roster, or JINDO_ROSTER, or
-/etc/jindo/roster.json, or that of the only runtime on this machine; the
-certificate is in --tls-dir, or JINDO_TLS_DIR, or /etc/jindo/tls.
-`

@@ -9,8 +9,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// Files opens the tree: names and bytes come from the workers, over the
-// network.
+// Files opens the tree. Names and bytes come from the workers over the network.
 func (c *remote) Files(ctx context.Context) (Files, error) {
 	config := cacheclient.Config{Topology: c.targets.Topology, Identity: c.targets.Identity, Logger: c.logger}
 	if c.masters != nil {
@@ -24,18 +23,18 @@ func (c *remote) Files(ctx context.Context) (Files, error) {
 	if err != nil {
 		return nil, errors.Join(err, workers.Close())
 	}
-	// The reader goes before the client that it asks.
+	// The reader is closed before the client that it uses.
 	c.closers = append([]func(){func() { _, _ = r.Close(), workers.Close() }}, c.closers...)
 	if err := workers.Wait(ctx); err != nil {
-		return nil, fmt.Errorf("waiting until a master or worker says what is mounted: %w", err)
+		return nil, fmt.Errorf("waiting for the mount table from a master or worker: %w", err)
 	}
 	return opened{r}, nil
 }
 
-// opened is a reader as the commands use it.
+// opened adapts a reader to Files.
 type opened struct{ *reader.Reader }
 
-// Open answers the bytes of one version.
+// Open opens the bytes of one version.
 func (o opened) Open(ctx context.Context, version reader.Version) (File, error) {
 	return o.Reader.Open(ctx, version)
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// fs is `jindo fs`.
+// fs runs `jindo fs`.
 func (r *runner) fs(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return usagef("jindo fs: say what to do: -ls, -stat, -cat, -get, -count, -du, -test or -report")
+		return unknownOption("jindo fs", args, fsOptions)
 	}
 	name, rest := strings.TrimPrefix(args[0], "-"), args[1:]
 	if name == "report" {
@@ -25,7 +25,7 @@ func (r *runner) fs(ctx context.Context, args []string) error {
 	}
 	command, known := commands[name]
 	if !known || !strings.HasPrefix(args[0], "-") {
-		return usagef("jindo fs: %s is not known, or not built yet", args[0])
+		return unknownOption("jindo fs", args, fsOptions)
 	}
 	cluster, err := r.cluster(ctx)
 	if err != nil {
@@ -40,20 +40,22 @@ func (r *runner) fs(ctx context.Context, args []string) error {
 	return command(ctx, &shell{runner: r, name: name, tree: &tree{files: files}}, rest)
 }
 
-// shell is what one fs command works with.
+const fsOptions = "-ls, -stat, -cat, -get, -count, -du, -test or -report"
+
+// shell is the context of one fs command.
 type shell struct {
 	*runner
 	name string
 	tree *tree
-	// failed: some argument failed and was reported.
+	// failed is set once an argument has failed and was reported.
 	failed bool
 }
 
-// each runs what a command does for each path. One that fails is reported as
-// Hadoop does it, and the others go on.
+// each calls do for each path. A failure is reported in Hadoop's format, and the
+// remaining paths are processed.
 func (s *shell) each(ctx context.Context, paths []string, do func(node) error) error {
 	if len(paths) == 0 {
-		return usagef("jindo fs -%s: say which path", s.name)
+		return usagef("jindo fs -%s: requires a PATH", s.name)
 	}
 	for _, text := range paths {
 		name, err := parsePath(text)
@@ -76,18 +78,18 @@ func (s *shell) each(ctx context.Context, paths []string, do func(node) error) e
 
 func (s *shell) report(what string, err error) {
 	s.failed = true
-	s.complain("%s: `%s': %s", s.name, what, say(err))
+	s.warn("%s: `%s': %s", s.name, what, message(err))
 }
 
-// say puts an error into the words that scripts look for.
-func say(err error) string {
+// message returns the text of an error that scripts match, as Hadoop has it.
+func message(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, reader.ErrNotExist):
 		return "No such file or directory"
 	case errors.Is(err, reader.ErrPermission):
 		return "Permission denied: " + err.Error()
 	case errors.Is(err, reader.ErrStale):
-		return "Stale file handle: it was replaced or removed while it was read"
+		return "Stale file handle: the file was replaced or removed while it was read"
 	case errors.Is(err, errIsDirectory):
 		return "Is a directory"
 	case errors.Is(err, fs.ErrExist):
@@ -98,13 +100,14 @@ func say(err error) string {
 
 var errIsDirectory = errors.New("is a directory")
 
-// options takes the single letters out of the words in front: -R -h, -Rh.
+// options returns the leading single-letter options, such as -R -h or -Rh, and
+// the remaining words.
 func options(args []string, letters string) (set map[rune]bool, rest []string, err error) {
 	set = map[rune]bool{}
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		for _, letter := range args[0][1:] {
 			if !strings.ContainsRune(letters, letter) {
-				return nil, nil, usagef("option %s is not known", args[0])
+				return nil, nil, usagef("unknown option %s", args[0])
 			}
 			set[letter] = true
 		}
@@ -144,7 +147,7 @@ func ls(ctx context.Context, s *shell, args []string) error {
 	})
 }
 
-// longLine is a line of -ls: mode, replicas, owner, group, size, date, path.
+// longLine returns a line of -ls: mode, replicas, owner, group, size, date, path.
 func longLine(n node, human bool) string {
 	mode, replicas := "-rw-r--r--", "1"
 	if n.entry.Dir {
@@ -186,7 +189,7 @@ func stat(ctx context.Context, s *shell, args []string) error {
 	return s.each(ctx, args, func(n node) error { return s.print("%s\n", statLine(format, n)) })
 }
 
-// statLine fills in %b (bytes), %F (kind), %n (name), %o (block size), %r
+// statLine replaces %b (bytes), %F (kind), %n (name), %o (block size), %r
 // (replicas), %u and %g (owner), %y (date) and %Y (milliseconds).
 func statLine(format string, n node) string {
 	kind := "regular file"
@@ -209,7 +212,7 @@ func count(ctx context.Context, s *shell, args []string) error {
 		return err
 	}
 	if len(paths) == 0 {
-		return usagef("jindo fs -count: say which path")
+		return usagef("jindo fs -count: requires a PATH")
 	}
 	for _, text := range paths {
 		_ = s.each(ctx, []string{text}, func(n node) error {
@@ -261,7 +264,7 @@ func du(ctx context.Context, s *shell, args []string) error {
 
 func test(ctx context.Context, s *shell, args []string) error {
 	if len(args) != 2 || len(args[0]) != 2 || !strings.Contains("-e -d -f -z", args[0]) {
-		return usagef("jindo fs -test: say -e, -d, -f or -z, and one path")
+		return usagef("jindo fs -test: requires -e, -d, -f or -z, and one PATH")
 	}
 	name, err := parsePath(args[1])
 	if err != nil {
@@ -272,7 +275,7 @@ func test(ctx context.Context, s *shell, args []string) error {
 		return errFalse
 	}
 	if err != nil {
-		return fmt.Errorf("test: `%s': %s", args[1], say(err))
+		return fmt.Errorf("test: `%s': %s", args[1], message(err))
 	}
 	holds := map[string]bool{
 		"-e": true, "-d": n.entry.Dir, "-f": !n.entry.Dir, "-z": !n.entry.Dir && n.entry.Version.Size == 0,

@@ -28,7 +28,7 @@ func get(ctx context.Context, s *shell, args []string) error {
 		return err
 	}
 	if len(rest) == 0 || len(rest) > 2 {
-		return usagef("jindo fs -get: say what to copy, and where to")
+		return usagef("jindo fs -get: requires SOURCE and at most one TARGET")
 	}
 	target := "."
 	if len(rest) == 2 {
@@ -43,7 +43,7 @@ func get(ctx context.Context, s *shell, args []string) error {
 	})
 }
 
-// localName of a node in the directory it is copied into.
+// localName returns the name of a node in the directory that it is copied into.
 func localName(n node) string {
 	if n.path == "/" {
 		return "root"
@@ -51,24 +51,25 @@ func localName(n node) string {
 	return path.Base(n.path)
 }
 
-// copy writes below target only: a name in the store is never taken as a path.
+// copy writes to target and below only: names of the store are checked, so that
+// none can act as a path.
 func (s *shell) copy(ctx context.Context, n node, target string, force bool) error {
 	if !n.entry.Dir {
 		return s.copyFile(ctx, n, target, force)
 	}
 	if err := os.MkdirAll(target, 0o755); err != nil {
-		return fmt.Errorf("making a directory: %w", err)
+		return fmt.Errorf("create directory: %w", err)
 	}
 	return s.tree.children(ctx, n, func(child node) error {
 		name := child.entry.Name
 		if name == "" || name == "." || name == ".." || strings.ContainsRune(name, filepath.Separator) {
-			return fmt.Errorf("%q is no name for a file here", name)
+			return fmt.Errorf("invalid file name %q", name)
 		}
 		return s.copy(ctx, child, filepath.Join(target, name), force)
 	})
 }
 
-// copyFile writes beside the target and moves it there when it is complete.
+// copyFile writes a temporary file and renames it to target when it is complete.
 func (s *shell) copyFile(ctx context.Context, n node, target string, force bool) error {
 	if _, err := os.Lstat(target); err == nil && !force {
 		return fmt.Errorf("%s: %w", target, fs.ErrExist)

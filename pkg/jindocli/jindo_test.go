@@ -16,13 +16,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/local"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
 
-// memory is a cluster whose files are in memory: mount path → file path →
-// content. A directory is there when a file lies below it.
+// memory is a cluster with files in memory: mount path → file path → content. A
+// directory exists if a file is below it.
 type memory struct {
 	mounts    map[string]map[string]string
 	report    *report.Runtime
@@ -30,9 +31,9 @@ type memory struct {
 	mounted   []*commonv1.Mount
 	unmounted []string
 	refreshed []string
-	// refuse answers every lookup and read of these paths with the error.
+	// refuse holds the errors of lookups, by name.
 	refuse map[string]error
-	// short cuts the bytes of every file.
+	// short makes every file end early.
 	short  bool
 	closed bool
 }
@@ -114,7 +115,7 @@ func (m *memory) Lookup(_ context.Context, mount, dir, name string) (reader.Entr
 	return reader.Entry{}, fmt.Errorf("looking %s up: %w", name, reader.ErrNotExist)
 }
 
-// List answers pages of two, so that paging is always tested.
+// List returns pages of two entries, so that every test covers paging.
 func (m *memory) List(_ context.Context, mount, dir, after string) ([]reader.Entry, bool, error) {
 	entries := m.children(mount, dir)
 	entries = slices.DeleteFunc(entries, func(e reader.Entry) bool { return e.Name <= after })
@@ -135,7 +136,7 @@ func (m *memory) Open(_ context.Context, v reader.Version) (File, error) {
 type memoryFile struct{ *strings.Reader }
 
 func (f *memoryFile) ReadAt(_ context.Context, p []byte, offset int64) (int, error) {
-	// Three bytes at a time: whoever reads must go on.
+	// At most three bytes a call, so that callers must continue.
 	return f.Reader.ReadAt(p[:min(3, len(p))], offset)
 }
 func (f *memoryFile) Close() error { return nil }
@@ -154,7 +155,7 @@ func example() *memory {
 	}
 }
 
-// run runs one command over a cluster.
+// run runs one command with a cluster.
 func run(t *testing.T, cluster *memory, program string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -169,7 +170,7 @@ func run(t *testing.T, cluster *memory, program string, args ...string) (stdout,
 	return out.String(), err.String(), code
 }
 
-func TestMetaStatusIsTheSeedsBlock(t *testing.T) {
+func TestMetaStatusBlock(t *testing.T) {
 	const want = `==== hadoop-jindofs-master-0:18004 ====
 peer_id: 127.93.12.11:18006:0
 state: FOLLOWER
@@ -193,11 +194,11 @@ state: FOLLOWER
 		t.Errorf("exit code %d, got\n%s", code, stdout)
 	}
 	if !strings.Contains(stderr, "hadoop-jindofs-master-0: connection refused") {
-		t.Errorf("stderr %q does not say why", stderr)
+		t.Errorf("stderr %q lacks the cause", stderr)
 	}
 }
 
-func TestReportIsWhatFluidParses(t *testing.T) {
+func TestReportFormat(t *testing.T) {
 	cluster := example()
 	cluster.report.Masters[1].Started = new(metav1.Date(2022, 1, 10, 15, 23, 51, 0, time.Local))
 	want := `Namespace Address: 127.93.12.12:18004
@@ -241,45 +242,45 @@ func TestFS(t *testing.T) {
 			"drwxr-xr-x   - root root            0 " + time.Unix(0, 0).Format("2006-01-02 15:04") + " /hadoop/dir\n" +
 			"-rw-r--r--   1 root root            4 " + local + " /hadoop/e.txt\n" +
 			"-rw-r--r--   1 root root            4 " + local + " /hadoop/z\n"},
-		"ls of a file":           {args: "-ls /hadoop/a.txt", stdout: "-rw-r--r--   1 root root            5 " + local + " /hadoop/a.txt\n"},
-		"ls of the root":         {args: "-ls /", stdout: "Found 2 items\n"},
-		"ls above a mount":       {args: "-ls jindo://name/x", stdout: "/x/y\n"},
-		"ls -R":                  {args: "-ls -R /hadoop/dir", stdout: "/hadoop/dir/deep/d.txt\n"},
-		"ls -d":                  {args: "-ls -d /hadoop", stdout: "/hadoop\n"},
-		"ls of what is not":      {args: "-ls jindo:///hadoop/none", code: 1, stderr: "ls: `jindo:///hadoop/none': No such file or directory\n"},
-		"ls goes on after that":  {args: "-ls /none /hadoop/z", code: 1, stdout: "/hadoop/z\n", stderr: "ls: `/none': No such file or directory"},
-		"cat":                    {args: "-cat /hadoop/dir/b.txt /hadoop/z", stdout: "bravo!zulu"},
-		"cat of a directory":     {args: "-cat /hadoop/dir", code: 1, stderr: "cat: `/hadoop/dir': Is a directory"},
-		"cat of nothing":         {args: "-cat", code: 2, stderr: "say which path"},
-		"count":                  {args: "-count jindo:///hadoop", stdout: "           3            6                 24 jindo:///hadoop\n"},
-		"count of a file":        {args: "-count /hadoop/z", stdout: "           0            1                  4 /hadoop/z\n"},
-		"count of the root":      {args: "-count /", stdout: "           6            7                 31 /\n"},
-		"count of what is not":   {args: "-count /nope", code: 1, stderr: "count: `/nope': No such file or directory"},
-		"du":                     {args: "-du /hadoop", stdout: "5  5  /hadoop/a.txt\n11  11  /hadoop/dir\n4  4  /hadoop/e.txt\n4  4  /hadoop/z\n"},
-		"du -s":                  {args: "-du -s /hadoop", stdout: "24  24  /hadoop\n"},
-		"stat":                   {args: "-stat /hadoop/a.txt", stdout: "2026-01-02 03:04:05\n"},
-		"stat with a format":     {args: "-stat %F|%n|%b|%Y /hadoop/a.txt", stdout: "regular file|a.txt|5|1767323045000\n"},
-		"stat of a directory":    {args: "-stat %F /hadoop/dir", stdout: "directory\n"},
-		"test -e":                {args: "-test -e /hadoop/a.txt"},
-		"test -e of what is not": {args: "-test -e /hadoop/nope", code: 1},
-		"test -d":                {args: "-test -d /hadoop/dir"},
-		"test -d of a file":      {args: "-test -d /hadoop/a.txt", code: 1},
-		"test -f":                {args: "-test -f /hadoop/a.txt"},
-		"test -z":                {args: "-test -z /hadoop/dir/c.txt"},
-		"test -z of some bytes":  {args: "-test -z /hadoop/a.txt", code: 1},
-		"test of nothing":        {args: "-test /hadoop", code: 2, stderr: "say -e, -d, -f or -z"},
-		"an unknown command":     {args: "-chmod 777 /", code: 2, stderr: "-chmod is not known, or not built yet"},
-		"an unknown option":      {args: "-ls -Q /", code: 2, stderr: "option -Q is not known"},
-		"no path":                {args: "-ls hadoop", code: 2, stderr: `"hadoop" is no path`},
-		"no command":             {args: "", code: 2, stderr: "say what to do"},
-		"dots do not lead out":   {args: "-ls /hadoop/../../hadoop/dir/..", stdout: "Found 4 items"},
-		"refused by the store":   {args: "-cat /hadoop/secret", code: 1, stderr: "Permission denied"},
-		"a store that is away":   {args: "-cat /hadoop/away", code: 1, stderr: "cat: `/hadoop/away': dial tcp: timeout"},
+		"ls of a file":              {args: "-ls /hadoop/a.txt", stdout: "-rw-r--r--   1 root root            5 " + local + " /hadoop/a.txt\n"},
+		"ls of the root":            {args: "-ls /", stdout: "Found 2 items\n"},
+		"ls above a mount":          {args: "-ls jindo://name/x", stdout: "/x/y\n"},
+		"ls -R":                     {args: "-ls -R /hadoop/dir", stdout: "/hadoop/dir/deep/d.txt\n"},
+		"ls -d":                     {args: "-ls -d /hadoop", stdout: "/hadoop\n"},
+		"ls of a missing path":      {args: "-ls jindo:///hadoop/none", code: 1, stderr: "ls: `jindo:///hadoop/none': No such file or directory\n"},
+		"ls continues after that":   {args: "-ls /none /hadoop/z", code: 1, stdout: "/hadoop/z\n", stderr: "ls: `/none': No such file or directory"},
+		"cat":                       {args: "-cat /hadoop/dir/b.txt /hadoop/z", stdout: "bravo!zulu"},
+		"cat of a directory":        {args: "-cat /hadoop/dir", code: 1, stderr: "cat: `/hadoop/dir': Is a directory"},
+		"cat of nothing":            {args: "-cat", code: 2, stderr: "requires a PATH"},
+		"count":                     {args: "-count jindo:///hadoop", stdout: "           3            6                 24 jindo:///hadoop\n"},
+		"count of a file":           {args: "-count /hadoop/z", stdout: "           0            1                  4 /hadoop/z\n"},
+		"count of the root":         {args: "-count /", stdout: "           6            7                 31 /\n"},
+		"count of a missing path":   {args: "-count /nope", code: 1, stderr: "count: `/nope': No such file or directory"},
+		"du":                        {args: "-du /hadoop", stdout: "5  5  /hadoop/a.txt\n11  11  /hadoop/dir\n4  4  /hadoop/e.txt\n4  4  /hadoop/z\n"},
+		"du -s":                     {args: "-du -s /hadoop", stdout: "24  24  /hadoop\n"},
+		"stat":                      {args: "-stat /hadoop/a.txt", stdout: "2026-01-02 03:04:05\n"},
+		"stat with a format":        {args: "-stat %F|%n|%b|%Y /hadoop/a.txt", stdout: "regular file|a.txt|5|1767323045000\n"},
+		"stat of a directory":       {args: "-stat %F /hadoop/dir", stdout: "directory\n"},
+		"test -e":                   {args: "-test -e /hadoop/a.txt"},
+		"test -e of a missing path": {args: "-test -e /hadoop/nope", code: 1},
+		"test -d":                   {args: "-test -d /hadoop/dir"},
+		"test -d of a file":         {args: "-test -d /hadoop/a.txt", code: 1},
+		"test -f":                   {args: "-test -f /hadoop/a.txt"},
+		"test -z":                   {args: "-test -z /hadoop/dir/c.txt"},
+		"test -z of some bytes":     {args: "-test -z /hadoop/a.txt", code: 1},
+		"test of nothing":           {args: "-test /hadoop", code: 2, stderr: "requires -e, -d, -f or -z"},
+		"an unknown command":        {args: "-chmod 777 /", code: 2, stderr: "error: jindo fs: unknown option -chmod: must be -ls, "},
+		"an unknown option":         {args: "-ls -Q /", code: 2, stderr: "unknown option -Q"},
+		"no path":                   {args: "-ls hadoop", code: 2, stderr: `invalid path "hadoop"`},
+		"no command":                {args: "", code: 2, stderr: "-test or -report is required"},
+		"dots do not lead out":      {args: "-ls /hadoop/../../hadoop/dir/..", stdout: "Found 4 items"},
+		"refused by the store":      {args: "-cat /hadoop/secret", code: 1, stderr: "Permission denied"},
+		"an unreachable store":      {args: "-cat /hadoop/unreachable", code: 1, stderr: "cat: `/hadoop/unreachable': dial tcp: timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := example()
 			cluster.refuse["secret"] = fmt.Errorf("%w: oss:GetObject", reader.ErrPermission)
-			cluster.refuse["away"] = errors.New("dial tcp: timeout")
+			cluster.refuse["unreachable"] = errors.New("dial tcp: timeout")
 			stdout, stderr, code := run(t, cluster, "jindo", append([]string{"fs"}, strings.Fields(test.args)...)...)
 			if code != test.code {
 				t.Errorf("exit code %d, want %d", code, test.code)
@@ -331,11 +332,11 @@ func TestGet(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "a.txt")); err != nil || !info.ModTime().Equal(modified()) {
 		t.Errorf("modified %v, error %v", info.ModTime(), err)
 	}
-	if said := get(1, "/hadoop/z", filepath.Join(dir, "copy")); !strings.Contains(said, "File exists") {
-		t.Errorf("over a file: said %q", said)
+	if stderr := get(1, "/hadoop/z", filepath.Join(dir, "copy")); !strings.Contains(stderr, "File exists") {
+		t.Errorf("over an existing file: stderr %q", stderr)
 	}
 	if got := content("copy"); got != "alpha" {
-		t.Errorf("what was there holds %q now", got)
+		t.Errorf("the existing file holds %q now", got)
 	}
 	get(0, "-f", "/hadoop/z", filepath.Join(dir, "copy"))
 	if got := content("copy"); got != "zulu" {
@@ -360,7 +361,7 @@ func TestGetNeverWritesOutsideItsTarget(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, stderr, code := run(t, cluster, "jindo", "fs", "-get", "/evil", dir); code != 1 || !strings.Contains(stderr, "is no name for a file here") {
+	if _, stderr, code := run(t, cluster, "jindo", "fs", "-get", "/evil", dir); code != 1 || !strings.Contains(stderr, "invalid file name") {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(dir), "escape")); err == nil {
@@ -372,13 +373,13 @@ func TestMounting(t *testing.T) {
 	for _, words := range [][]string{{"jindo", "admin"}, {"jindocache"}, {"jindo", "cache"}} {
 		cluster := example()
 		stdout, _, code := run(t, cluster, words[0], append(slices.Clone(words[1:]), "-mount")...)
-		if code != 0 || stdout != "oss://test-bucket/ on /hadoop type jindo (ro)\ns3://other/ on /x/y type jindo (rw)\n" {
+		if code != 0 || stdout != "oss://test-bucket/ on /hadoop type jindo (ro)\ns3://other/ on /x/y type jindo (ro)\n" {
 			t.Errorf("%v -mount: exit code %d, got %q", words, code, stdout)
 		}
 		for line := range strings.Lines(stdout) {
-			// Programs read the third word.
+			// Fluid reads the third word.
 			if path := strings.Fields(line)[2]; !strings.HasPrefix(path, "/") {
-				t.Errorf("the third word of %q is no path", line)
+				t.Errorf("the third word of %q is not a path", line)
 			}
 		}
 		args := append(slices.Clone(words[1:]), "-mount", "/new/one", "oss://b/p/", "-o", "fs.oss.endpoint=e", "-secret", "s", "-ro")
@@ -425,7 +426,8 @@ func TestUsage(t *testing.T) {
 		{"--timeout", "soon", "fs", "-ls", "/"},
 		{"--timeout=-1s", "fs"},
 	} {
-		if _, stderr, code := run(t, example(), "jindo", args...); code != 2 || !strings.Contains(stderr, "Usage: jindo") {
+		_, stderr, code := run(t, example(), "jindo", args...)
+		if code != 2 || !strings.HasPrefix(stderr, "error: ") || !strings.HasSuffix(stderr, " --help' for usage.\n") || strings.Count(stderr, "\n") != 2 {
 			t.Errorf("%v: exit code %d, stderr %q", args, code, stderr)
 		}
 	}
@@ -448,7 +450,7 @@ func TestSettings(t *testing.T) {
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	if _, err := (Settings{}).locate(); err == nil || !strings.Contains(err.Error(), "--roster FILE") {
-		t.Errorf("nothing to find: error %v, want one that says what to give", err)
+		t.Errorf("without a runtime: error %v, want one that names the flags", err)
 	}
 	if s, err := (Settings{Roster: "/r"}).locate(); err != nil || s.TLSDir != defaultTLSDir {
 		t.Errorf("got %+v, error %v", s, err)
@@ -470,12 +472,12 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
-// failing cannot be written to.
+// failing fails every write.
 type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
-func TestAnOutputThatFailsIsAnError(t *testing.T) {
+func TestOutputErrors(t *testing.T) {
 	for _, args := range [][]string{{"fs", "-cat", "/hadoop/z"}, {"fs", "-ls", "/hadoop"}, {"jfs", "-report"}, {"jfs", "-metaStatus", "-detail"}} {
 		env := Env{
 			Program: "jindo", Out: failing{}, Err: io.Discard, Getenv: func(string) string { return "/x" },
@@ -483,6 +485,40 @@ func TestAnOutputThatFailsIsAnError(t *testing.T) {
 		}
 		if code := Run(t.Context(), env, args); code != 1 {
 			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, test := range []struct {
+		program, args string
+		want, without string
+	}{
+		{"jindo", "--help", "jindo admin -refresh", ""},
+		{"jindo", "-help", "jindo fs -ls", ""},
+		{"jindo", "help", "jindo jfs -metaStatus", ""},
+		{"jindo", "fs -help", "jindo fs -ls", "jindo admin"},
+		{"jindo", "fs --help", "jindo fs -ls", "jindo jfs"},
+		{"jindo", "fs -ls -help", "jindo fs -ls", "jindo jfs"},
+		{"jindo", "admin -help", "jindo admin -mount", "jindo fs"},
+		{"jindo", "cache -help", "jindo admin -mount", "jindo fs"},
+		{"/usr/bin/jindocache", "-help", "jindo admin -mount", "jindo fs"},
+	} {
+		cluster := example()
+		stdout, stderr, code := run(t, cluster, test.program, strings.Fields(test.args)...)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, test.want) || test.without != "" && strings.Contains(stdout, test.without) {
+			t.Errorf("%s %s: exit code %d, stderr %q, got\n%s", test.program, test.args, code, stderr, stdout)
+		}
+	}
+}
+
+// TestAmbiguousRuntimes checks that the error lists the flags of each runtime.
+func TestAmbiguousRuntimes(t *testing.T) {
+	layouts := []local.Layout{local.NewLayout("/root", "default", "hadoop"), local.NewLayout("/root", "vision", "spark")}
+	err := ambiguous(layouts)
+	for _, l := range layouts {
+		if want := l.String() + ": --roster " + l.Roster() + " --tls-dir " + l.TLS(local.Admin); !strings.Contains(err.Error(), want) {
+			t.Errorf("%v lacks %q", err, want)
 		}
 	}
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// startedLayout is how Java prints dates, which is what programs expect here.
+// startedLayout is the format of Java's Date.toString, which programs expect.
 const startedLayout = "Mon Jan 2 15:04:05 2006"
 
-// formatReport writes the lines that Fluid and people's scripts parse.
+// formatReport returns the lines that Fluid and scripts parse.
 func formatReport(r *report.Runtime) string {
 	address, port, started := namespaceAddress(r)
 	live, draining := 0, 0
@@ -47,8 +47,8 @@ func formatReport(r *report.Runtime) string {
 	return out.String()
 }
 
-// namespaceAddress is that of the leader, or of the first master while none
-// leads.
+// namespaceAddress returns the address, port and start time of the leader, or of
+// the first master if there is no leader.
 func namespaceAddress(r *report.Runtime) (address, port, started string) {
 	if len(r.Masters) == 0 {
 		return "N/A", "N/A", "N/A"
@@ -68,8 +68,8 @@ func namespaceAddress(r *report.Runtime) (address, port, started string) {
 	return shown.Address, port, started
 }
 
-// size in the units that Fluid's status reads: a number is divided as long as
-// it is above 5120, and bytes have no decimals.
+// size formats bytes in the units that Fluid parses: a value above 5120 is
+// divided by 1024, and bytes have no decimals.
 func size(bytes uint64) string {
 	const step, most = 1024, 5 * 1024
 	if bytes <= most {

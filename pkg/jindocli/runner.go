@@ -8,20 +8,23 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// Cluster is what the commands ask of a runtime.
+// Cluster is a runtime, as the commands need it. Its methods obey their context.
 type Cluster interface {
-	// Masters are the members as each says of itself, in the roster's order.
+	// Masters returns the status of every master, in the topology's order.
 	Masters(ctx context.Context) []report.Master
-	// Report of everything.
+	// Report returns the status of the whole runtime.
 	Report(ctx context.Context) *report.Runtime
-	// View as masters have it, or failing them any worker.
+	// View returns the masters' view, or that of a worker if no master leads.
 	View(ctx context.Context) (*commonv1.ClusterView, error)
+	// Mount adds a mount; changed is false if it exists with the same settings.
 	Mount(ctx context.Context, mount *commonv1.Mount) (changed bool, err error)
+	// Unmount removes the mount at path.
 	Unmount(ctx context.Context, path string) error
-	// Invalidate has every name of the mount at path looked up anew.
+	// Invalidate discards the cached names of the mount at path.
 	Invalidate(ctx context.Context, path string) error
-	// Files is the tree; it is opened on first use.
+	// Files opens the tree of files.
 	Files(ctx context.Context) (Files, error)
+	// Close closes all connections, and what Files returned.
 	Close()
 }
 
@@ -32,7 +35,7 @@ type runner struct {
 	opened   Cluster
 }
 
-// within closes what the command opened.
+// within runs a command and closes the cluster if it was opened.
 func (r *runner) within(ctx context.Context, command func(context.Context) error) error {
 	defer func() {
 		if r.opened != nil {
@@ -42,7 +45,7 @@ func (r *runner) within(ctx context.Context, command func(context.Context) error
 	return command(ctx)
 }
 
-// cluster opens the cluster once.
+// cluster returns the cluster, which is opened by the first call.
 func (r *runner) cluster(ctx context.Context) (Cluster, error) {
 	if r.opened != nil {
 		return r.opened, nil
@@ -59,11 +62,12 @@ func (r *runner) cluster(ctx context.Context) (Cluster, error) {
 	return opened, nil
 }
 
-// bounded is the context of a command that moves no data.
+// bounded returns the context of a command that moves no data.
 func (r *runner) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, r.settings.Timeout)
 }
 
+// print prints to the output.
 func (r *runner) print(format string, args ...any) error {
 	if _, err := fmt.Fprintf(r.env.Out, format, args...); err != nil {
 		return fmt.Errorf("printing: %w", err)
@@ -71,11 +75,12 @@ func (r *runner) print(format string, args ...any) error {
 	return nil
 }
 
-func (r *runner) complain(format string, args ...any) {
+// warn prints a line to the error output.
+func (r *runner) warn(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.env.Err, format+"\n", args...)
 }
 
-// has tells whether a word is among the words, in the spellings people use.
+// has reports whether the words contain -name or --name.
 func has(words []string, name string) bool {
 	for _, word := range words {
 		if word == "-"+name || word == "--"+name {

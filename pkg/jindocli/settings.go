@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
-// Where an executor on Kubernetes puts the files.
+// Paths of the files inside pods.
 const (
 	defaultRoster = "/etc/jindo/roster.json"
 	defaultTLSDir = "/etc/jindo/tls"
@@ -20,8 +20,8 @@ const (
 // defaultTimeout of a whole command that moves no data.
 const defaultTimeout = 30 * time.Second
 
-// parseSettings takes the settings out of the words, wherever they stand in
-// front of the first word of the command.
+// parseSettings returns the settings that precede the command, and the remaining
+// words. Defaults come from the environment.
 func parseSettings(args []string, getenv func(string) string) (Settings, []string, error) {
 	settings := Settings{Roster: getenv("JINDO_ROSTER"), TLSDir: getenv("JINDO_TLS_DIR"), Name: getenv("POD_NAME"), Timeout: defaultTimeout}
 	for len(args) > 0 {
@@ -32,7 +32,7 @@ func parseSettings(args []string, getenv func(string) string) (Settings, []strin
 		args = args[1:]
 		if !inline {
 			if len(args) == 0 {
-				return settings, nil, usagef("--%s needs a value", name)
+				return settings, nil, usagef("--%s requires a value", name)
 			}
 			value, args = args[0], args[1:]
 		}
@@ -56,15 +56,15 @@ func (s *Settings) set(name, value string) error {
 	case "timeout":
 		timeout, err := time.ParseDuration(value)
 		if err != nil || timeout <= 0 {
-			return usagef("--timeout %q is no duration above zero: write 30s", value)
+			return usagef("invalid --timeout %q: must be a duration above zero, such as 30s", value)
 		}
 		s.Timeout = timeout
 	}
 	return nil
 }
 
-// locate completes the settings: what was said, else the files of a pod, else
-// the only runtime of this machine.
+// locate completes the settings: those that were given, else the files of a pod,
+// else the only runtime of this machine.
 func (s Settings) locate() (Settings, error) {
 	if s.Roster == "" && s.TLSDir == "" {
 		if _, err := os.Stat(defaultRoster); errors.Is(err, fs.ErrNotExist) {
@@ -80,6 +80,7 @@ func (s Settings) locate() (Settings, error) {
 	return s, nil
 }
 
+// locateLocal returns the settings of the only runtime that runs on this machine.
 func (s Settings) locateLocal() (Settings, error) {
 	root, err := local.Root()
 	if err != nil {
@@ -95,9 +96,24 @@ func (s Settings) locateLocal() (Settings, error) {
 			running = append(running, l)
 		}
 	}
-	if len(running) != 1 {
-		return s, fmt.Errorf("which cluster? %s is not there and %d runtimes run on this machine: give --roster FILE and --tls-dir DIR", defaultRoster, len(running))
+	switch len(running) {
+	case 0:
+		return s, fmt.Errorf("cluster not found: %s does not exist and no runtime runs on this machine; give --roster FILE and --tls-dir DIR, which are %s and %s inside pods",
+			defaultRoster, defaultRoster, defaultTLSDir)
+	case 1:
+	default:
+		return s, ambiguous(running)
 	}
 	s.Roster, s.TLSDir = running[0].Roster(), running[0].TLS(local.Admin)
 	return s, nil
+}
+
+// ambiguous lists the flags of each runtime that runs on this machine.
+func ambiguous(running []local.Layout) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d runtimes run on this machine; choose one with its flags:", len(running))
+	for _, l := range running {
+		fmt.Fprintf(&text, "\n  %s: --roster %s --tls-dir %s", l, l.Roster(), l.TLS(local.Admin))
+	}
+	return errors.New(text.String())
 }

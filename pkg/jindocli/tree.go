@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// Files is the reader as the commands use it.
+// Files is a tree of files to read. Safe for concurrent use.
 type Files interface {
 	Mounts() []reader.Mount
 	Lookup(ctx context.Context, mount, dir, name string) (reader.Entry, error)
@@ -21,20 +21,20 @@ type Files interface {
 	Open(ctx context.Context, version reader.Version) (File, error)
 }
 
-// File is an open version of a file.
+// File is one version of a file, opened.
 type File interface {
 	ReadAt(ctx context.Context, p []byte, offset int64) (int, error)
 	Close() error
 }
 
-// node is a place in the tree: a file or directory of a mount, or a directory
-// that is there only because a mount lies below it.
+// node is a file or directory of a mount, or a directory that exists only because
+// a mount is below it.
 type node struct {
-	// path is absolute and clean.
+	// path in the tree, absolute and clean.
 	path  string
 	entry reader.Entry
-	// mount and rel say where in which mount it is; mount is nil above all
-	// mounts.
+	// mount that the node belongs to, and its path in it; mount is nil for a
+	// directory above all mounts.
 	mount *reader.Mount
 	rel   string
 }
@@ -44,7 +44,7 @@ type tree struct {
 	files Files
 }
 
-// parsePath reads jindo:///path, jfs://name/path or /path.
+// parsePath returns the path in jindo:///path, jfs://name/path or /path.
 func parsePath(text string) (string, error) {
 	for _, scheme := range []string{"jindo://", "jfs://"} {
 		rest, ok := strings.CutPrefix(text, scheme)
@@ -55,12 +55,12 @@ func parsePath(text string) (string, error) {
 		return path.Clean("/" + below), nil
 	}
 	if !strings.HasPrefix(text, "/") {
-		return "", usagef("%q is no path: write jindo:///path or /path", text)
+		return "", usagef("invalid path %q: must be jindo:///path or /path", text)
 	}
 	return path.Clean(text), nil
 }
 
-// find looks a path up. What is not there is fs.ErrNotExist.
+// find returns the node at a path, and fs.ErrNotExist if there is none.
 func (t *tree) find(ctx context.Context, name string) (node, error) {
 	mount, rel := t.mountOf(name)
 	if mount == nil {
@@ -86,7 +86,7 @@ func (t *tree) find(ctx context.Context, name string) (node, error) {
 	return node{path: name, mount: mount, rel: rel, entry: entry}, nil
 }
 
-// mountOf is the innermost mount that holds a path, and the path in it.
+// mountOf returns the innermost mount that contains a path, and the path in it.
 func (t *tree) mountOf(name string) (*reader.Mount, string) {
 	var best *reader.Mount
 	for _, m := range t.files.Mounts() {
@@ -104,7 +104,7 @@ func within(dir, name string) bool {
 	return dir == "/" || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
-// above tells whether a mount lies below the path.
+// above reports whether a mount is below the path.
 func (t *tree) above(name string) bool {
 	return slices.ContainsFunc(t.files.Mounts(), func(m reader.Mount) bool { return m.Path != name && within(name, m.Path) })
 }
@@ -115,7 +115,7 @@ func split(rel string) (dir, base string) {
 }
 
 // children calls visit for every child of a directory, in the order of names.
-// A mount hides what its parent has under the same name.
+// A mount hides an entry of its parent with the same name.
 func (t *tree) children(ctx context.Context, parent node, visit func(node) error) error {
 	mounts := t.mountsBelow(parent.path)
 	if parent.mount != nil {
@@ -152,8 +152,8 @@ func (t *tree) children(ctx context.Context, parent node, visit func(node) error
 	return nil
 }
 
-// mountsBelow are the children of a directory that are mounts or lead to one,
-// in the order of names.
+// mountsBelow returns the children of a directory that are mounts or are above
+// one, in the order of names.
 func (t *tree) mountsBelow(dir string) []string {
 	var names []string
 	for _, m := range t.files.Mounts() {
@@ -185,7 +185,7 @@ func (t *tree) walk(ctx context.Context, n node, visit func(node) error) error {
 	return t.children(ctx, n, func(child node) error { return t.walk(ctx, child, visit) })
 }
 
-// copyTo writes a file's bytes.
+// copyTo writes the bytes of a file to w.
 func (t *tree) copyTo(ctx context.Context, w io.Writer, n node) error {
 	const piece = 1 << 20
 	version := n.entry.Version
