@@ -6,13 +6,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -29,7 +30,7 @@ func injection(ctx context.Context, w *world) outcome {
 	pod := probePod(w.namespace, claim)
 	began := time.Now()
 	err = w.cluster.Create(ctx, pod, client.DryRunAll)
-	took := figure.Seconds(time.Since(began).Seconds())
+	took := printer.Seconds(time.Since(began).Seconds())
 	switch {
 	case err == nil:
 	case unreached(err) != "":

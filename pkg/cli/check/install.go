@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -15,7 +17,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -100,7 +101,7 @@ func leases(ctx context.Context, w *world) outcome {
 			return bad("nobody holds the Lease %s: no controller leads", name)
 		}
 		if age := w.now().Sub(lease.Spec.RenewTime.Time); age > stale {
-			return bad("the Lease %s of %s was renewed %s ago: no controller leads", name, holder, figure.Seconds(age.Seconds()))
+			return bad("the Lease %s of %s was renewed %s ago: no controller leads", name, holder, printer.Seconds(age.Seconds()))
 		}
 		holders = append(holders, holder)
 	}
@@ -132,7 +133,7 @@ func nodePlugin(ctx context.Context, w *world) outcome {
 	linux := linuxNodes(nodes)
 	missing := slices.DeleteFunc(slices.Clone(linux), func(name string) bool { return ready[name] })
 	if len(missing) > 0 {
-		return bad("the node plugin is ready on %d of %s, not on %s%s", len(linux)-len(missing), figure.Plural(len(linux), "node"), several(missing), w.whyNot(ctx, plugin))
+		return bad("the node plugin is ready on %d of %s, not on %s%s", len(linux)-len(missing), printer.Plural(len(linux), "node"), several(missing), w.whyNot(ctx, plugin))
 	}
 	return good("node plugin %d/%d", len(linux), len(linux))
 }

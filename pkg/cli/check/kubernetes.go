@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -16,7 +18,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 )
 
 const (
@@ -104,7 +105,7 @@ func nativeSidecars(ctx context.Context, w *world) outcome {
 	if len(old) > 0 {
 		return bad("kubelets older than %s start no native sidecars: %s", oldestKubelet, several(old))
 	}
-	return good("%s run native sidecars", figure.Plural(len(nodes), "node"))
+	return good("%s run native sidecars", printer.Plural(len(nodes), "node"))
 }
 
 func nodeKernels(ctx context.Context, w *world) outcome {
@@ -125,7 +126,7 @@ func nodeKernels(ctx context.Context, w *world) outcome {
 		return warn("kernels older than %s: %s", oldestKernel, several(old))
 	}
 	if old := ofNodes(nodes, kernel(newerKernel)); len(old) > 0 {
-		return good("kernels have FUSE; %s older than %s copy what newer ones pass through", figure.Plural(len(old), "node"), newerKernel)
+		return good("kernels have FUSE; %s older than %s copy what newer ones pass through", printer.Plural(len(old), "node"), newerKernel)
 	}
 	return good("every node's kernel has FUSE and passes reads through (%s or newer)", newerKernel)
 }

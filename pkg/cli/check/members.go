@@ -4,7 +4,8 @@ import (
 	"context"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
@@ -30,13 +31,13 @@ func quorum(ctx context.Context, w *world) outcome {
 	leader := r.Leader()
 	switch {
 	case leader == nil:
-		return bad("no master leads: %d of %s answer%s", answering, figure.Plural(all, "master"), tail(silent))
+		return bad("no master leads: %d of %s answer%s", answering, printer.Plural(all, "master"), tail(silent))
 	case answering <= all/2:
-		return bad("only %d of %s answer%s", answering, figure.Plural(all, "master"), tail(silent))
+		return bad("only %d of %s answer%s", answering, printer.Plural(all, "master"), tail(silent))
 	case answering < all:
-		return warn("%d of %s answer%s; %s leads", answering, figure.Plural(all, "master"), tail(silent), leader.Name)
+		return warn("%d of %s answer%s; %s leads", answering, printer.Plural(all, "master"), tail(silent), leader.Name)
 	}
-	return good("%s of %d agree, %s leads", figure.Plural(answering, "master"), all, leader.Name)
+	return good("%s of %d agree, %s leads", printer.Plural(answering, "master"), all, leader.Name)
 }
 
 // masterSpoke: at least one said something of itself, or why it did not.
@@ -79,9 +80,9 @@ func workersLive(ctx context.Context, w *world) outcome {
 	case all == 0:
 		return warn("there are no workers: every read goes to the store")
 	case len(lost) == all:
-		return bad("none of %s answers: %s", figure.Plural(all, "worker"), several(lost))
+		return bad("none of %s answers: %s", printer.Plural(all, "worker"), several(lost))
 	case len(lost) > 0:
-		return warn("%d of %s lost: %s", len(lost), figure.Plural(all, "worker"), several(lost))
+		return warn("%d of %s lost: %s", len(lost), printer.Plural(all, "worker"), several(lost))
 	case len(full) > 0:
 		return warn("tiers that cache nothing now: %s", several(full))
 	}
@@ -112,7 +113,7 @@ func bucket(ctx context.Context, w *world) outcome {
 		}
 		said := m.URI
 		if m.Objects != nil {
-			said += " (" + figure.Plural(int(*m.Objects), "object") + ")"
+			said += " (" + printer.Plural(int(*m.Objects), "object") + ")"
 		}
 		fine = append(fine, said)
 	}
@@ -139,5 +140,5 @@ func staleMounts(ctx context.Context, w *world) outcome {
 	if len(stale) > 0 {
 		return warn("nobody serves the mounts of %s", several(stale))
 	}
-	return good("%s mount it, all served", figure.Plural(len(r.Consumers), "pod"))
+	return good("%s mount it, all served", printer.Plural(len(r.Consumers), "pod"))
 }

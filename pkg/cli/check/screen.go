@@ -5,9 +5,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 // label is the width of the categories at the left.
@@ -24,8 +24,8 @@ func Draw(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 		name := ""
 		if c.Category != last {
 			name, last = c.Category, c.Category
-			if table.Width(name) >= label {
-				out.WriteString(table.Cut(name, screen) + "\n")
+			if iostreams.Width(name) >= label {
+				out.WriteString(screen.Cut(name) + "\n")
 				name = ""
 			}
 		}
@@ -77,12 +77,12 @@ func mark(screen iostreams.Screen, s State) string {
 		return screen.Mark(iostreams.Bad)
 	case Skipped:
 	}
-	return figure.None
+	return printer.None
 }
 
 // sum is "1 failed, 1 warning, 14 passed, 2 skipped".
 func sum(r *CheckReport) string {
-	text := fmt.Sprintf("%d failed, %s, %d passed", r.Failed, figure.Plural(r.Warnings, "warning"), r.Passed)
+	text := fmt.Sprintf("%d failed, %s, %d passed", r.Failed, printer.Plural(r.Warnings, "warning"), r.Passed)
 	if r.Skipped > 0 {
 		text += fmt.Sprintf(", %d skipped", r.Skipped)
 	}
@@ -104,7 +104,7 @@ func wrap(text string, columns int) []string {
 		switch {
 		case line == "":
 			line = word
-		case table.Width(line)+1+table.Width(word) <= columns:
+		case iostreams.Width(line)+1+iostreams.Width(word) <= columns:
 			line += " " + word
 		default:
 			lines = append(lines, line)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
@@ -47,8 +46,8 @@ func TestScreens(t *testing.T) {
 				}
 				golden.Compare(t, *update, name+".txt", out.String())
 				for line := range strings.Lines(out.String()) {
-					if table.Width(strings.TrimSuffix(line, "\n")) > width && !strings.Contains(line, "see https://") {
-						t.Errorf("a line of %d columns: %s", table.Width(line), line)
+					if iostreams.Width(strings.TrimSuffix(line, "\n")) > width && !strings.Contains(line, "see https://") {
+						t.Errorf("a line of %d columns: %s", iostreams.Width(line), line)
 					}
 				}
 			})

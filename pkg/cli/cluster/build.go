@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -74,7 +75,7 @@ func (f *found) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runtim
 	if objects, err := strconv.ParseInt(dataset.Status.FileNum, 10, 64); err == nil {
 		r.Dataset.Objects = &objects
 	}
-	if bytes, ok := parseBytes(dataset.Status.UfsTotal); ok {
+	if bytes, ok := printer.ParseBytes(dataset.Status.UfsTotal); ok {
 		total := int64(bytes)
 		r.Dataset.Bytes = &total
 	}
@@ -117,28 +118,13 @@ func (f *found) fillConsumers(r *report.Runtime, dataset *v1alpha1.Dataset) {
 // fillCache from the figures that the controllers print, a little rounded.
 func fillCache(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	states := runtime.Status.CacheStates
-	r.Cache.Used, _ = parseBytes(states[v1alpha1.CacheStateCached])
-	r.Cache.Capacity, _ = parseBytes(states[v1alpha1.CacheStateCacheCapacity])
+	r.Cache.Used, _ = printer.ParseBytes(states[v1alpha1.CacheStateCached])
+	r.Cache.Capacity, _ = printer.ParseBytes(states[v1alpha1.CacheStateCacheCapacity])
 	text, found := strings.CutSuffix(states[v1alpha1.CacheStateCacheHitRatio], "%")
 	if ratio, err := strconv.ParseFloat(text, 64); found && err == nil {
 		ratio /= 100
 		r.Cache.HitRatio = &ratio
 	}
-}
-
-// parseBytes reads 1.50GiB.
-func parseBytes(text string) (uint64, bool) {
-	units := []string{"KiB", "MiB", "GiB", "TiB", "PiB", "B"}
-	scale := []float64{1 << 10, 1 << 20, 1 << 30, 1 << 40, 1 << 50, 1}
-	for i, unit := range units {
-		number, found := strings.CutSuffix(text, unit)
-		if !found {
-			continue
-		}
-		value, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		return uint64(value * scale[i]), err == nil && value >= 0
-	}
-	return 0, false
 }
 
 // fillEvents about the runtime, its Dataset and their pods and sets.

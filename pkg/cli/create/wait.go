@@ -16,7 +16,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/progress"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -34,7 +33,7 @@ type target struct {
 	key        types.NamespacedName
 	generation int64
 
-	line progress.Line
+	line iostreams.Line
 	done bool
 	// failed is the sentence of a failure, since when.
 	failed string
@@ -54,7 +53,7 @@ func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured
 			})
 		}
 	}
-	shown := progress.New(s.session)
+	shown := iostreams.NewProgress(s.session.Streams.ErrOut, iostreams.Detect(s.session.Streams.ErrOut, s.session.Colour, s.session.Getenv))
 	deadline := time.Now().Add(s.timeout)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -76,8 +75,8 @@ func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured
 }
 
 // look at every target once; pending is one that is not done.
-func (s *sender) look(ctx context.Context, targets []*target, shown *progress.Progress) (pending *target, err error) {
-	var lines []progress.Line
+func (s *sender) look(ctx context.Context, targets []*target, shown *iostreams.Progress) (pending *target, err error) {
+	var lines []iostreams.Line
 	for _, t := range targets {
 		if !t.done {
 			if err := s.lookAt(ctx, t); err != nil {

@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/jsonpath"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 // absent stands for a field that an object does not have, as in kubectl.
@@ -70,9 +71,9 @@ func values(object runtime.Object, p *jsonpath.JSONPath) ([]reflect.Value, error
 }
 
 func (c *customColumns) print(w io.Writer, items []item, noHeaders bool) error {
-	t := table.Table{Wide: true, NoHeaders: noHeaders}
+	t := printer.Table{Wide: true, NoHeaders: noHeaders}
 	for _, title := range c.titles {
-		t.Columns = append(t.Columns, table.Column{Title: title})
+		t.Columns = append(t.Columns, printer.Column{Title: title})
 	}
 	for _, i := range items {
 		cells := make([]string, len(c.paths))
@@ -149,7 +150,7 @@ func quantity(text string) (resource.Quantity, error) {
 }
 
 // lines of a table, without the last line break.
-func lines(t *table.Table, screen iostreams.Screen) ([]string, error) {
+func lines(t *printer.Table, screen iostreams.Screen) ([]string, error) {
 	var drawn bytes.Buffer
 	if err := t.Write(&drawn, screen); err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,7 +22,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 type options struct {
@@ -50,7 +51,7 @@ type item struct {
 
 // listing is what there is of one kind.
 type listing struct {
-	columns []table.Column
+	columns []printer.Column
 	items   []item
 	// list of all items for machines.
 	list runtime.Object
@@ -237,10 +238,10 @@ func (q *query) print(w io.Writer, found *listing, one bool) error {
 	return q.format.Print(w, withItems(found), names...)
 }
 
-func (q *query) table(found *listing) *table.Table {
-	t := &table.Table{Columns: found.columns, NoHeaders: q.noHeaders, Wide: q.format.Is(output.Wide)}
+func (q *query) table(found *listing) *printer.Table {
+	t := &printer.Table{Columns: found.columns, NoHeaders: q.noHeaders, Wide: q.format.Is(output.Wide)}
 	if q.namespace == "" {
-		t.Columns = append([]table.Column{{Title: "NAMESPACE"}}, t.Columns...)
+		t.Columns = append([]printer.Column{{Title: "NAMESPACE"}}, t.Columns...)
 	}
 	for _, i := range found.items {
 		cells := i.cells

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,11 +17,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
@@ -104,7 +104,7 @@ func objects(ctx context.Context, q *query, kindName, noun string) (*unstructure
 }
 
 // typed rows of objects.
-func typed[T any](q *query, list *unstructured.UnstructuredList, columns []table.Column, cells func(*T) []string) (*listing, error) {
+func typed[T any](q *query, list *unstructured.UnstructuredList, columns []printer.Column, cells func(*T) []string) (*listing, error) {
 	found := &listing{columns: columns}
 	for i := range list.Items {
 		u := &list.Items[i]
@@ -126,7 +126,7 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []table.Column{
+	columns := []printer.Column{
 		{Title: "NAME"},
 		{Title: "PHASE"},
 		{Title: "CACHED", Right: true, Drop: 2},
@@ -144,7 +144,7 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 	screen := q.screen()
 	return typed(q, list, columns, func(d *v1alpha1.Dataset) []string {
 		st := &d.Status
-		runtime := figure.None
+		runtime := printer.None
 		if len(st.Runtimes) > 0 {
 			runtime = st.Runtimes[0].Name
 		}
@@ -160,7 +160,7 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 		return []string{
 			d.Name, state(screen, result.Level, result.State),
 			cached(st.CacheStates, v1alpha1.CacheStateCached), cached(st.CacheStates, v1alpha1.CacheStateCachedPercentage), cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity),
-			known(st.UfsTotal), known(st.FileNum), runtime, figure.Age(d.CreationTimestamp.Time, q.now()),
+			known(st.UfsTotal), known(st.FileNum), runtime, printer.Age(d.CreationTimestamp.Time, q.now()),
 			access, cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), result.Message(),
 		}
 	})
@@ -171,7 +171,7 @@ func runtimes(ctx context.Context, q *query) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []table.Column{
+	columns := []printer.Column{
 		{Title: "NAME"},
 		{Title: "DATASET", Drop: 4},
 		{Title: "READY"},
@@ -194,9 +194,9 @@ func runtimes(ctx context.Context, q *query) (*listing, error) {
 		if result.Level == health.Ready {
 			ready = "True"
 		}
-		leader, term, image := figure.None, figure.None, figure.None
+		leader, term, image := printer.None, printer.None, printer.None
 		if st.Raft != nil {
-			leader, term = known(st.Raft.Leader), figure.Count(uint64(max(0, st.Raft.Term)))
+			leader, term = known(st.Raft.Leader), printer.Count(uint64(max(0, st.Raft.Term)))
 		}
 		if st.Images != nil {
 			image = known(st.Images.Jindo)
@@ -204,7 +204,7 @@ func runtimes(ctx context.Context, q *query) (*listing, error) {
 		return []string{
 			r.Name, inventory.DatasetOf(r), state(screen, result.Level, ready),
 			part(st.MasterNumberReady, st.DesiredMasterNumberScheduled), part(st.WorkerNumberReady, st.DesiredWorkerNumberScheduled), part(st.FuseNumberReady, st.DesiredFuseNumberScheduled),
-			cached(st.CacheStates, v1alpha1.CacheStateCached), leader, figure.Age(r.CreationTimestamp.Time, q.now()),
+			cached(st.CacheStates, v1alpha1.CacheStateCached), leader, printer.Age(r.CreationTimestamp.Time, q.now()),
 			term, cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity), image, result.Message(),
 		}
 	})
@@ -215,7 +215,7 @@ func loads(ctx context.Context, q *query) (*listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	columns := []table.Column{
+	columns := []printer.Column{
 		{Title: "NAME"}, {Title: "DATASET"}, {Title: "PHASE"}, {Title: "DURATION", Right: true, Drop: 2}, {Title: "AGE", Right: true, Drop: 1}, {Title: "MESSAGE", Wide: true},
 	}
 	screen := q.screen()
@@ -224,7 +224,7 @@ func loads(ctx context.Context, q *query) (*listing, error) {
 		return []string{
 			l.Name, known(l.Spec.Dataset.Name),
 			state(screen, result.Level, result.State),
-			known(l.Status.Duration), figure.Age(l.CreationTimestamp.Time, q.now()), result.Message(),
+			known(l.Status.Duration), printer.Age(l.CreationTimestamp.Time, q.now()), result.Message(),
 		}
 	})
 }
@@ -248,7 +248,7 @@ func cached(states v1alpha1.CacheStateList, key v1alpha1.CacheStateName) string 
 
 func known(text string) string {
 	if text == "" {
-		return figure.None
+		return printer.None
 	}
 	return text
 }

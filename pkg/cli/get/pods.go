@@ -5,16 +5,16 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -28,7 +28,7 @@ func mounts(ctx context.Context, q *query) (*listing, error) {
 	if len(in.Failures) > 0 && len(in.Pods) == 0 {
 		return nil, clierror.Generalf("%s", in.Failures[0])
 	}
-	found := &listing{failures: in.Failures, list: &MountReportList{}, columns: []table.Column{
+	found := &listing{failures: in.Failures, list: &MountReportList{}, columns: []printer.Column{
 		{Title: "POD"},
 		{Title: "DATASET"},
 		{Title: "TYPE"},
@@ -51,7 +51,7 @@ func mounts(ctx context.Context, q *query) (*listing, error) {
 		found.items = append(found.items, item{
 			object: r, namespace: r.Namespace, name: r.Name, resource: "pod/" + r.Name,
 			cells: []string{
-				r.Name, r.Dataset, r.Type, q.podState(use.Pod), known(r.Node), figure.Age(use.Pod.CreationTimestamp.Time, q.now()),
+				r.Name, r.Dataset, r.Type, q.podState(use.Pod), known(r.Node), printer.Age(use.Pod.CreationTimestamp.Time, q.now()),
 				access, known(strings.Join(r.Paths, ",")), r.Reason,
 			},
 		})
@@ -93,7 +93,7 @@ func workers(ctx context.Context, q *query) (*listing, error) {
 	if len(in.Failures) > 0 && len(in.Pods) == 0 {
 		return nil, clierror.Generalf("%s", in.Failures[0])
 	}
-	found := &listing{failures: in.Failures, list: &WorkerReportList{}, columns: []table.Column{
+	found := &listing{failures: in.Failures, list: &WorkerReportList{}, columns: []printer.Column{
 		{Title: "WORKER"},
 		{Title: "RUNTIME", Drop: 3},
 		{Title: "STATE"},
@@ -120,15 +120,15 @@ func workers(ctx context.Context, q *query) (*listing, error) {
 	}
 	found.failures = append(found.failures, q.askWorkers(ctx, in, reports)...)
 	for i, r := range reports {
-		used, capacity, tiers := figure.Unknown, figure.Unknown, figure.Unknown
+		used, capacity, tiers := printer.Unknown, printer.Unknown, printer.Unknown
 		if r.Cache != nil {
-			used, capacity, tiers = figure.Bytes(r.Cache.Used), figure.Bytes(r.Cache.Capacity), tierCell(r.Cache.Tiers)
+			used, capacity, tiers = printer.Bytes(r.Cache.Used), printer.Bytes(r.Cache.Capacity), tierCell(r.Cache.Tiers)
 		}
 		found.items = append(found.items, item{
 			object: r, namespace: r.Namespace, name: r.Name, resource: "pod/" + r.Name,
 			cells: []string{
 				r.Name, r.Runtime, q.podState(pods[i]), used, capacity, known(r.Node),
-				strconv.Itoa(r.Restarts), figure.Age(r.CreationTimestamp.Time, q.now()), tiers, r.Reason,
+				strconv.Itoa(r.Restarts), printer.Age(r.CreationTimestamp.Time, q.now()), tiers, r.Reason,
 			},
 		})
 	}
@@ -153,7 +153,7 @@ func datasetServed(runtime *v1alpha1.JindoRuntime) string {
 func tierCell(tiers []report.Tier) string {
 	texts := make([]string, len(tiers))
 	for i, t := range tiers {
-		texts[i] = t.Medium + " " + figure.Bytes(t.Used) + " of " + figure.Bytes(t.Capacity)
+		texts[i] = t.Medium + " " + printer.Bytes(t.Used) + " of " + printer.Bytes(t.Capacity)
 	}
 	return known(strings.Join(texts, ", "))
 }

@@ -5,8 +5,9 @@ import (
 	"io"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 // draw the reports for people.
@@ -83,8 +84,8 @@ func (r *Report) table(b *strings.Builder, screen iostreams.Screen, wide bool) e
 	if len(r.Webhooks) == 0 {
 		return nil
 	}
-	t := table.Table{
-		Columns: []table.Column{{Title: "CONFIGURATION", Drop: 1}, {Title: "WEBHOOK"}, {Title: "CALLED"}, {Title: "WHY"}},
+	t := printer.Table{
+		Columns: []printer.Column{{Title: "CONFIGURATION", Drop: 1}, {Title: "WEBHOOK"}, {Title: "CALLED"}, {Title: "WHY"}},
 		Indent:  "  ", Wide: wide,
 	}
 	for _, w := range r.Webhooks {
@@ -107,7 +108,7 @@ func paragraph(b *strings.Builder, screen iostreams.Screen, title, text string) 
 	current := fmt.Sprintf("%-*s", column, title)
 	empty := true
 	for word := range strings.FieldsSeq(text) {
-		if !empty && table.Width(current)+1+table.Width(word) > width {
+		if !empty && iostreams.Width(current)+1+iostreams.Width(word) > width {
 			b.WriteString(strings.TrimRight(current, " ") + "\n")
 			current, empty = strings.Repeat(" ", column), true
 		}

@@ -1,7 +1,7 @@
-// Package iostreams is what a command may assume of the place its result goes
-// to: how wide it is, whether it shows colour, whether it shows more than
-// ASCII. It is decided once and passed down; nothing asks the environment
-// twice.
+// Package iostreams describes the streams a command prints to: their width, and
+// whether they show colour and more than ASCII. It also fits text into a screen
+// and prints progress. A Screen is detected once for each stream and passed down;
+// no other package reads the environment for it.
 package iostreams
 
 import (
@@ -15,13 +15,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
-// Screen is where a result goes.
+// Screen describes a stream that text is printed to.
 type Screen struct {
 	// Width in columns; 0 is no limit, as for a pipe or file.
 	Width int
 	// Height in lines; 0 is no limit.
 	Height int
-	// TTY: a person looks at it.
+	// TTY is true for a terminal.
 	TTY     bool
 	Colour  bool
 	Unicode bool
@@ -30,7 +30,7 @@ type Screen struct {
 // ColourFlag is the value of --color.
 type ColourFlag string
 
-// Values of --color.
+// The values of --color.
 const (
 	Auto   ColourFlag = "auto"
 	Always ColourFlag = "always"
@@ -44,7 +44,7 @@ func (c *ColourFlag) Set(text string) error {
 		*c = ColourFlag(text)
 		return nil
 	}
-	return clierror.Usagef("%q is none of auto, always, never", text)
+	return clierror.Usagef("invalid colour mode %q: must be auto, always or never", text)
 }
 
 // String implements pflag.Value.
@@ -53,9 +53,10 @@ func (c *ColourFlag) String() string { return string(*c) }
 // Type implements pflag.Value.
 func (c *ColourFlag) Type() string { return "auto|always|never" }
 
-// Detect decides what out can show. The flag goes before NO_COLOR, that before
-// CLICOLOR_FORCE, that before whether out is a terminal that is not dumb.
-// COLUMNS overrides the width of a terminal.
+// Detect returns the properties of out. For colour the flag takes precedence over
+// NO_COLOR, which takes precedence over CLICOLOR_FORCE; without any of them a
+// terminal shows colour unless TERM is dumb. COLUMNS overrides the width of a
+// terminal.
 func Detect(out io.Writer, colour ColourFlag, getenv func(string) string) Screen {
 	var s Screen
 	if file, ok := out.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
@@ -67,7 +68,7 @@ func Detect(out io.Writer, colour ColourFlag, getenv func(string) string) Screen
 	if columns, err := strconv.Atoi(getenv("COLUMNS")); err == nil && columns > 0 {
 		s.Width = columns
 	}
-	s.Unicode = speaksUTF8(getenv)
+	s.Unicode = acceptsUTF8(getenv)
 	s.Colour = colours(colour, s.TTY, getenv)
 	return s
 }
@@ -85,8 +86,8 @@ func colours(flag ColourFlag, tty bool, getenv func(string) string) bool {
 	return tty && getenv("TERM") != "dumb"
 }
 
-// speaksUTF8 follows the order in which the C library looks at the variables.
-func speaksUTF8(getenv func(string) string) bool {
+// acceptsUTF8 reads the variables in the order of the C library.
+func acceptsUTF8(getenv func(string) string) bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if value := strings.ToLower(getenv(name)); value != "" {
 			return strings.Contains(value, "utf-8") || strings.Contains(value, "utf8")
@@ -95,7 +96,7 @@ func speaksUTF8(getenv func(string) string) bool {
 	return false
 }
 
-// Mark is a symbol in front of a line.
+// Mark is the symbol that starts a line and tells its state.
 type Mark int
 
 // The marks.
@@ -105,7 +106,7 @@ const (
 	Bad
 )
 
-// Mark as text: "+", "!" or "x", the only coloured things on a screen.
+// Mark returns "+", "!" or "x", which are the only coloured text on a screen.
 func (s Screen) Mark(m Mark) string {
 	const reset = "\x1b[0m"
 	text := [...]string{Good: "+", Warn: "!", Bad: "x"}[m]
@@ -115,17 +116,16 @@ func (s Screen) Mark(m Mark) string {
 	return [...]string{Good: "\x1b[32m", Warn: "\x1b[33m", Bad: "\x1b[31m"}[m] + text + reset
 }
 
-// Arrow leads from one thing to another. It, Dot and Ellipsis have an ASCII
-// form.
+// Arrow returns the symbol between a source and a target.
 func (s Screen) Arrow() string { return s.pick("→", "->") }
 
-// Dot separates parts of a line.
+// Dot returns the separator between parts of a line.
 func (s Screen) Dot() string { return s.pick("·", "-") }
 
-// Ellipsis stands for what was cut.
+// Ellipsis returns the symbol for omitted text.
 func (s Screen) Ellipsis() string { return s.pick("…", "...") }
 
-// Bar draws a share between 0 and 1 over the given number of columns.
+// Bar returns a bar of that many columns, filled to a share between 0 and 1.
 func (s Screen) Bar(share float64, columns int) string {
 	share = min(max(share, 0), 1)
 	full := int(share*float64(columns) + 0.5)

@@ -5,17 +5,17 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
@@ -170,9 +170,9 @@ func (o *statusOptions) draw(p Processes) error {
 	if err != nil {
 		return fmt.Errorf("printing: %w", err)
 	}
-	t := table.Table{
+	t := printer.Table{
 		Indent: "  ", NoHeaders: o.noHeaders, Wide: o.format.Is(output.Wide),
-		Columns: []table.Column{
+		Columns: []printer.Column{
 			{Title: "COMPONENT"},
 			{Title: "PID", Right: true},
 			{Title: "STARTS", Right: true},
@@ -183,13 +183,13 @@ func (o *statusOptions) draw(p Processes) error {
 		},
 	}
 	for _, c := range p.Components {
-		pid, age := figure.None, figure.None
+		pid, age := printer.None, printer.None
 		if c.Process.PID > 0 {
-			pid, age = strconv.Itoa(c.Process.PID), figure.Age(c.Since, time.Now())
+			pid, age = strconv.Itoa(c.Process.PID), printer.Age(c.Since, time.Now())
 		}
 		last := c.LastExit
 		if last == "" {
-			last = figure.None
+			last = printer.None
 		}
 		t.Add(c.Name, pid, strconv.Itoa(c.Starts), age, c.Health, last, c.Log)
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/spf13/cobra"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -14,7 +16,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 // Transferrer is a source whose runtimes can be told to change their leader.
@@ -171,7 +172,7 @@ func newPeers(s *session.Session) *cobra.Command {
 				}
 				return format.Print(s.Streams.Out, r, names...)
 			}
-			t := table.Table{NoHeaders: noHeaders, Wide: format.Is(output.Wide), Columns: []table.Column{
+			t := printer.Table{NoHeaders: noHeaders, Wide: format.Is(output.Wide), Columns: []printer.Column{
 				{Title: "MASTER"}, {Title: "ADDRESS"}, {Title: "SUFFRAGE"}, {Title: "LEADER"}, {Title: "MEMBER", Drop: 1},
 			}}
 			for _, p := range peers {

@@ -5,7 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
@@ -74,7 +75,7 @@ func (v *Verdict) compareLeaders(r *report.Runtime) {
 		} else {
 			led = true
 		}
-		view := fmt.Sprintf("%s leads in term %s", leader, figure.Count(m.Term))
+		view := fmt.Sprintf("%s leads in term %s", leader, printer.Count(m.Term))
 		if views[view] == nil {
 			order = append(order, view)
 		}
@@ -103,7 +104,7 @@ func (v *Verdict) compareDigests(r *report.Runtime) {
 		return
 	case 1:
 		d := answering[0].Digests[0]
-		v.Digest = fmt.Sprintf("only %s has told one: %s at applied %s", answering[0].Name, d.Digest, figure.Count(d.Index))
+		v.Digest = fmt.Sprintf("only %s has told one: %s at applied %s", answering[0].Name, d.Digest, printer.Count(d.Index))
 		return
 	}
 	index, found := commonIndex(answering)
@@ -116,7 +117,7 @@ func (v *Verdict) compareDigests(r *report.Runtime) {
 		d := digestAt(m, index)
 		byDigest[d] = append(byDigest[d], m.Name)
 	}
-	at := figure.Count(index)
+	at := printer.Count(index)
 	if len(byDigest) == 1 {
 		all := fmt.Sprintf("all %d", len(answering))
 		if len(answering) < len(r.Masters) {

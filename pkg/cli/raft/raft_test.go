@@ -12,7 +12,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/test/cli/golden"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
@@ -37,8 +36,8 @@ func TestScreen(t *testing.T) {
 				for line := range strings.Lines(out.String()) {
 					line = strings.TrimSuffix(line, "\n")
 					sentence := strings.HasPrefix(line, "! ") || strings.HasPrefix(line, "x ") || strings.HasPrefix(line, "\x1b")
-					if screen.Width > 0 && table.Width(line) > screen.Width && !sentence {
-						t.Errorf("line of %d columns on a screen of %d: %q", table.Width(line), screen.Width, line)
+					if screen.Width > 0 && iostreams.Width(line) > screen.Width && !sentence {
+						t.Errorf("line of %d columns on a screen of %d: %q", iostreams.Width(line), screen.Width, line)
 					}
 					if !screen.Colour && strings.Contains(line, "\x1b") {
 						t.Errorf("colour where there must be none: %q", line)

@@ -10,10 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 const (
@@ -34,7 +34,7 @@ func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) er
 	for line := range strings.Lines(out.String()) {
 		text := strings.TrimRight(line, " \n")
 		if !wide && !strings.HasPrefix(text, "x ") && !strings.HasPrefix(text, "! ") {
-			text = table.Cut(text, screen)
+			text = screen.Cut(text)
 		}
 		if _, err := fmt.Fprintln(w, text); err != nil {
 			return fmt.Errorf("writing the screen: %w", err)
@@ -46,9 +46,9 @@ func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) er
 func head(out *strings.Builder, r *report.Runtime, v Verdict) {
 	term, leader := "?", "none"
 	if l := r.Leader(); l != nil {
-		term, leader = figure.Count(l.Term), l.Name
+		term, leader = printer.Count(l.Term), l.Name
 		if l.LeaderSince != nil {
-			leader += " for " + figure.Age(l.LeaderSince.Time, r.Collected.Time)
+			leader += " for " + printer.Age(l.LeaderSince.Time, r.Collected.Time)
 		}
 	}
 	fmt.Fprintf(out, "Group    %s/%s    term %s   leader %s   quorum %d/%d   %s\n",
@@ -57,7 +57,7 @@ func head(out *strings.Builder, r *report.Runtime, v Verdict) {
 	for _, m := range r.Masters {
 		configuration = max(configuration, m.ConfigurationIndex)
 	}
-	fmt.Fprintf(out, "Config   index %s   voters %d   non-voters %d\n\n", figure.Count(configuration), v.Voters, v.NonVoters)
+	fmt.Fprintf(out, "Config   index %s   voters %d   non-voters %d\n\n", printer.Count(configuration), v.Voters, v.NonVoters)
 }
 
 func tolerates(v Verdict) string {
@@ -68,11 +68,11 @@ func tolerates(v Verdict) string {
 	case left < 0:
 		return "no quorum"
 	}
-	return "tolerates " + figure.Plural(left, "failure")
+	return "tolerates " + printer.Plural(left, "failure")
 }
 
 func members(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, wide bool) error {
-	t := table.Table{Wide: wide, Columns: []table.Column{
+	t := printer.Table{Wide: wide, Columns: []printer.Column{
 		{Title: " ID"},
 		{Title: "MASTER"},
 		{Title: "ADDRESS", Drop: 6},
@@ -102,17 +102,17 @@ func row(i int, m report.Master, leader *report.Master, r *report.Runtime, scree
 	}
 	if m.Error != "" {
 		cells := []string{id, m.Name, m.RaftAddress, "unreachable"}
-		return append(cells, slices.Repeat([]string{figure.None}, 10)...)
+		return append(cells, slices.Repeat([]string{printer.None}, 10)...)
 	}
 	suffrage := "Voter"
 	if !m.Voter {
 		suffrage = "Nonvoter"
 	}
-	snapshot := figure.None
+	snapshot := printer.None
 	if m.SnapshotIndex > 0 {
-		snapshot = figure.Count(m.SnapshotIndex)
+		snapshot = printer.Count(m.SnapshotIndex)
 		if m.SnapshotTime != nil {
-			snapshot += " (" + figure.Age(m.SnapshotTime.Time, r.Collected.Time) + ")"
+			snapshot += " (" + printer.Age(m.SnapshotTime.Time, r.Collected.Time) + ")"
 		}
 	}
 	fsync := seconds(m.FsyncP99Seconds)
@@ -120,26 +120,26 @@ func row(i int, m report.Master, leader *report.Master, r *report.Runtime, scree
 		fsync += " " + screen.Mark(iostreams.Warn)
 	}
 	return []string{
-		id, m.Name, m.RaftAddress, title(m.State), suffrage, figure.Count(m.LastLogIndex), figure.Count(m.CommitIndex),
-		figure.Count(m.AppliedIndex), behind(m, leader), seconds(m.ContactSeconds), seconds(m.RTTSeconds), snapshot, fsync, m.MemberID,
+		id, m.Name, m.RaftAddress, title(m.State), suffrage, printer.Count(m.LastLogIndex), printer.Count(m.CommitIndex),
+		printer.Count(m.AppliedIndex), behind(m, leader), seconds(m.ContactSeconds), seconds(m.RTTSeconds), snapshot, fsync, m.MemberID,
 	}
 }
 
 func behind(m report.Master, leader *report.Master) string {
 	switch {
 	case leader == nil:
-		return figure.Unknown
+		return printer.Unknown
 	case m.Name == leader.Name:
-		return figure.None
+		return printer.None
 	case m.AppliedIndex >= leader.CommitIndex:
 		return "0"
 	}
-	return figure.Count(leader.CommitIndex - m.AppliedIndex)
+	return printer.Count(leader.CommitIndex - m.AppliedIndex)
 }
 
 func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Verdict) {
 	if l := r.Leader(); l != nil {
-		fmt.Fprintf(out, "\nLog      %s entries (%s) since snapshot\n", figure.Count(l.LogEntries), figure.Bytes(l.LogBytes))
+		fmt.Fprintf(out, "\nLog      %s entries (%s) since snapshot\n", printer.Count(l.LogEntries), printer.Bytes(l.LogBytes))
 	} else {
 		out.WriteString("\n")
 	}
@@ -150,7 +150,7 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ve
 	for _, m := range r.Masters {
 		if m.FsyncP99Seconds != nil && *m.FsyncP99Seconds > slowFsync {
 			fmt.Fprintf(out, "%s %s: fsync p99 %s > %s: a slow disk?\n", screen.Mark(iostreams.Warn), m.Name,
-				figure.Seconds(*m.FsyncP99Seconds), figure.Seconds(slowFsync))
+				printer.Seconds(*m.FsyncP99Seconds), printer.Seconds(slowFsync))
 		}
 	}
 	var reasons []string
@@ -171,14 +171,14 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ve
 
 func seconds(value *float64) string {
 	if value == nil {
-		return figure.None
+		return printer.None
 	}
-	return figure.Seconds(*value)
+	return printer.Seconds(*value)
 }
 
 func title(state string) string {
 	if state == "" {
-		return figure.Unknown
+		return printer.Unknown
 	}
 	return state[:1] + strings.ToLower(state[1:])
 }

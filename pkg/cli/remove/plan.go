@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,7 +16,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -218,9 +219,9 @@ func (t *target) dataset(in *inventory.Inventory, d *v1alpha1.Dataset) {
 
 func (t *target) runtime(in *inventory.Inventory, r *v1alpha1.JindoRuntime) {
 	st := &r.Status
-	members := figure.Plural(int(st.DesiredMasterNumberScheduled), "master") + ", " + figure.Plural(int(st.DesiredWorkerNumberScheduled), "worker")
+	members := printer.Plural(int(st.DesiredMasterNumberScheduled), "master") + ", " + printer.Plural(int(st.DesiredWorkerNumberScheduled), "worker")
 	if nodes := len(st.CacheDirectories); nodes > 0 {
-		members += ", and their directories on " + figure.Plural(nodes, "node")
+		members += ", and their directories on " + printer.Plural(nodes, "node")
 	}
 	t.about = append(t.about, members)
 	if cached := st.CacheStates[v1alpha1.CacheStateCached]; cached != "" {

@@ -12,7 +12,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/progress"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
@@ -22,18 +21,18 @@ const interval = time.Second
 
 // await waits until the objects are gone.
 func (o *options) await(ctx context.Context, cluster *session.Cluster, targets []*target) error {
-	shown := progress.New(o.session)
+	shown := iostreams.NewProgress(o.session.Streams.ErrOut, iostreams.Detect(o.session.Streams.ErrOut, o.session.Colour, o.session.Getenv))
 	deadline := time.Now().Add(o.timeout)
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		var lines []progress.Line
+		var lines []iostreams.Line
 		var pending *target
 		for _, t := range targets {
 			if err := o.look(ctx, cluster, t); err != nil {
 				return err
 			}
-			line := progress.Line{Name: t.resource + "/" + t.object.GetName(), Text: t.text, Mark: iostreams.Warn}
+			line := iostreams.Line{Name: t.resource + "/" + t.object.GetName(), Text: t.text, Mark: iostreams.Warn}
 			if t.gone {
 				line.Mark = iostreams.Good
 			} else if pending == nil {

@@ -4,10 +4,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 func (d *dashboard) masters() {
@@ -17,29 +17,29 @@ func (d *dashboard) masters() {
 	}
 	d.raw("")
 	inPods := slices.ContainsFunc(r.Masters, func(m report.Master) bool { return m.Pod != nil })
-	t := table.Table{Wide: d.wide}
+	t := printer.Table{Wide: d.wide}
 	var cells []func(m report.Master) string
-	column := func(c table.Column, cell func(m report.Master) string) {
+	column := func(c printer.Column, cell func(m report.Master) string) {
 		t.Columns, cells = append(t.Columns, c), append(cells, cell)
 	}
 	leader := r.Leader()
-	column(table.Column{Title: "Masters"}, func(m report.Master) string { return d.named(markOfMaster(m), m.Name) })
-	column(table.Column{Title: "ROLE"}, roleOrState)
-	column(table.Column{Title: "TERM", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return figure.Count(m.Term) }))
+	column(printer.Column{Title: "Masters"}, func(m report.Master) string { return d.named(markOfMaster(m), m.Name) })
+	column(printer.Column{Title: "ROLE"}, roleOrState)
+	column(printer.Column{Title: "TERM", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return printer.Count(m.Term) }))
 	if r.Asked || !inPods {
-		column(table.Column{Title: "COMMIT", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return figure.Count(m.CommitIndex) }))
-		column(table.Column{Title: "LAG", Right: true}, ifAnswers(func(m report.Master) string { return lag(m, leader) }))
-		column(table.Column{Title: "CONTACT", Right: true, Drop: 3}, ifAnswers(func(m report.Master) string { return seconds(m.ContactSeconds) }))
-		column(table.Column{Title: "FSYNC p99", Right: true, Drop: 2}, ifAnswers(func(m report.Master) string { return seconds(m.FsyncP99Seconds) }))
+		column(printer.Column{Title: "COMMIT", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return printer.Count(m.CommitIndex) }))
+		column(printer.Column{Title: "LAG", Right: true}, ifAnswers(func(m report.Master) string { return lag(m, leader) }))
+		column(printer.Column{Title: "CONTACT", Right: true, Drop: 3}, ifAnswers(func(m report.Master) string { return seconds(m.ContactSeconds) }))
+		column(printer.Column{Title: "FSYNC p99", Right: true, Drop: 2}, ifAnswers(func(m report.Master) string { return seconds(m.FsyncP99Seconds) }))
 	}
 	if inPods {
-		column(table.Column{Title: "VOTES", Drop: 3}, ifAnswers(func(m report.Master) string { return pick(m.Voter, "yes", "no") }))
-		column(table.Column{Title: "NODE", Drop: 4}, inPod(func(p *report.Pod) string { return orNone(p.Node) }))
-		column(table.Column{Title: "RESTARTS", Right: true, Drop: 5}, inPod(func(p *report.Pod) string { return figure.Count(uint64(max(0, p.Restarts))) }))
+		column(printer.Column{Title: "VOTES", Drop: 3}, ifAnswers(func(m report.Master) string { return pick(m.Voter, "yes", "no") }))
+		column(printer.Column{Title: "NODE", Drop: 4}, inPod(func(p *report.Pod) string { return orNone(p.Node) }))
+		column(printer.Column{Title: "RESTARTS", Right: true, Drop: 5}, inPod(func(p *report.Pod) string { return printer.Count(uint64(max(0, p.Restarts))) }))
 	} else {
-		column(table.Column{Title: "ADDRESS", Drop: 4}, func(m report.Master) string { return m.Address })
+		column(printer.Column{Title: "ADDRESS", Drop: 4}, func(m report.Master) string { return m.Address })
 	}
-	column(table.Column{Title: "AGE", Right: true, Drop: 1}, func(m report.Master) string { return d.masterAge(m) })
+	column(printer.Column{Title: "AGE", Right: true, Drop: 1}, func(m report.Master) string { return d.masterAge(m) })
 	for _, m := range r.Masters {
 		row := make([]string, len(cells))
 		for i, cell := range cells {
@@ -74,7 +74,7 @@ func roleOrState(m report.Master) string {
 func ifAnswers(cell func(report.Master) string) func(report.Master) string {
 	return func(m report.Master) string {
 		if m.Error != "" {
-			return figure.None
+			return printer.None
 		}
 		return cell(m)
 	}
@@ -84,7 +84,7 @@ func ifAnswers(cell func(report.Master) string) func(report.Master) string {
 func inPod(cell func(*report.Pod) string) func(report.Master) string {
 	return func(m report.Master) string {
 		if m.Pod == nil {
-			return figure.None
+			return printer.None
 		}
 		return cell(m.Pod)
 	}
@@ -97,11 +97,11 @@ func (d *dashboard) masterAge(m report.Master) string {
 	}
 	switch {
 	case m.Error != "" && m.Pod == nil:
-		return figure.None
+		return printer.None
 	case since == nil:
-		return pick(m.Pod != nil, figure.None, figure.Unknown)
+		return pick(m.Pod != nil, printer.None, printer.Unknown)
 	}
-	return figure.Age(since.Time, d.report.Collected.Time)
+	return printer.Age(since.Time, d.report.Collected.Time)
 }
 
 func role(m report.Master) string {
@@ -116,11 +116,11 @@ func role(m report.Master) string {
 func lag(m report.Master, leader *report.Master) string {
 	switch {
 	case leader == nil:
-		return figure.Unknown
+		return printer.Unknown
 	case m.Name == leader.Name:
-		return figure.None
+		return printer.None
 	case m.AppliedIndex >= leader.CommitIndex:
 		return "0"
 	}
-	return figure.Count(leader.CommitIndex - m.AppliedIndex)
+	return printer.Count(leader.CommitIndex - m.AppliedIndex)
 }

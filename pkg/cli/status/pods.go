@@ -4,7 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
@@ -57,9 +58,9 @@ func (d *dashboard) used() string {
 	case all == 0:
 		return "no pod uses it"
 	case sidecars == 0 || sidecars == all:
-		return fmt.Sprintf("%s, %s   by %s", figure.Plural(all, "pod"), figure.Plural(len(nodes), "node"), d.report.Consumers[0].Via)
+		return fmt.Sprintf("%s, %s   by %s", printer.Plural(all, "pod"), printer.Plural(len(nodes), "node"), d.report.Consumers[0].Via)
 	}
-	return fmt.Sprintf("%s, %s   %d sidecar %s %d csi", figure.Plural(all, "pod"), figure.Plural(len(nodes), "node"), sidecars, d.screen.Dot(), all-sidecars)
+	return fmt.Sprintf("%s, %s   %d sidecar %s %d csi", printer.Plural(all, "pod"), printer.Plural(len(nodes), "node"), sidecars, d.screen.Dot(), all-sidecars)
 }
 
 func (d *dashboard) notes() {
@@ -80,9 +81,9 @@ func (d *dashboard) recent() {
 		kind, reason = max(kind, len(e.Type)), max(reason, len(e.Reason))
 	}
 	for i, e := range events {
-		age := figure.Unknown
+		age := printer.Unknown
 		if e.Time != nil {
-			age = figure.Age(e.Time.Time, d.report.Collected.Time)
+			age = printer.Age(e.Time.Time, d.report.Collected.Time)
 		}
 		_, name, _ := strings.Cut(e.Object, "/")
 		d.line(pick(i == 0, "Recent", ""), fmt.Sprintf("%-5s %-*s  %-*s  %s: %s", age, kind, e.Type, reason, e.Reason, name, e.Message))

@@ -5,12 +5,12 @@ import (
 	"io"
 	"strconv"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 // RowOptions of DrawRows.
@@ -22,7 +22,7 @@ type RowOptions struct {
 
 // DrawRows writes one row a runtime, and who did not answer at the end.
 func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o RowOptions) error {
-	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
+	t := printer.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []printer.Column{
 		{Title: "NAME"},
 		{Title: "DATASET", Drop: 5},
 		{Title: "PHASE", Drop: 7},
@@ -36,7 +36,7 @@ func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o 
 		{Title: "WHERE", Wide: true},
 	}}
 	if o.Namespaces {
-		t.Columns = append([]table.Column{{Title: "NAMESPACE"}}, t.Columns...)
+		t.Columns = append([]printer.Column{{Title: "NAMESPACE"}}, t.Columns...)
 	}
 	var failures []report.Failure
 	targets := 0
@@ -63,20 +63,20 @@ func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o 
 }
 
 func row(screen iostreams.Screen, r report.Runtime) []string {
-	hit := figure.None
+	hit := printer.None
 	if r.Cache.HitRatio != nil {
-		hit = figure.Percent(*r.Cache.HitRatio)
+		hit = printer.Percent(*r.Cache.HitRatio)
 	}
 	dataset := r.Dataset.Name
 	if dataset == "" {
-		dataset = figure.None
+		dataset = printer.None
 	}
 	name := r.Name
 	if r.Unserved {
-		name = figure.None
+		name = printer.None
 	}
 	return []string{
-		name, dataset, orNone(r.Dataset.Phase), screen.Mark(markOf(r.Health)) + " " + string(r.Health), figure.Bytes(r.Cache.Used), hit,
+		name, dataset, orNone(r.Dataset.Phase), screen.Mark(markOf(r.Health)) + " " + string(r.Health), printer.Bytes(r.Cache.Used), hit,
 		part(len(r.Workers), func(i int) bool { return r.Workers[i].Error == "" }),
 		part(len(r.Masters), func(i int) bool { return r.Masters[i].Error == "" }),
 		mounted(r),
@@ -96,7 +96,7 @@ func mounted(r report.Runtime) string {
 // part counts those that are well: "2/3".
 func part(n int, well func(int) bool) string {
 	if n == 0 {
-		return figure.None
+		return printer.None
 	}
 	count := 0
 	for i := range n {
@@ -110,7 +110,7 @@ func part(n int, well func(int) bool) string {
 // age of the member that has run for longest.
 func age(r report.Runtime) string {
 	if r.Created != nil {
-		return figure.Age(r.Created.Time, r.Collected.Time)
+		return printer.Age(r.Created.Time, r.Collected.Time)
 	}
 	var first *metav1.Time
 	consider := func(t *metav1.Time) {
@@ -125,7 +125,7 @@ func age(r report.Runtime) string {
 		consider(w.Started)
 	}
 	if first == nil {
-		return figure.None
+		return printer.None
 	}
-	return figure.Age(first.Time, r.Collected.Time)
+	return printer.Age(first.Time, r.Collected.Time)
 }

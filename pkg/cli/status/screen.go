@@ -7,10 +7,10 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/figure"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 )
 
 // label is the width of the names at the left of the dashboard.
@@ -49,7 +49,7 @@ func (d *dashboard) raw(text string) {
 		return
 	}
 	if !d.wide {
-		text = table.Cut(text, d.screen)
+		text = d.screen.Cut(text)
 	}
 	if _, err := fmt.Fprintln(d.out, strings.TrimRight(text, " ")); err != nil {
 		d.err = fmt.Errorf("writing the screen: %w", err)
@@ -66,7 +66,7 @@ func (d *dashboard) whole(text string) {
 	}
 }
 
-func (d *dashboard) table(t table.Table) {
+func (d *dashboard) table(t printer.Table) {
 	if d.err == nil {
 		d.err = t.Write(d.out, d.screen)
 	}
@@ -111,19 +111,19 @@ func (d *dashboard) bound() string {
 	}
 	size := ""
 	if r.Dataset.Objects != nil && r.Dataset.Bytes != nil && r.Mounts[0].Bytes == nil {
-		size = fmt.Sprintf("%s objects, %s", figure.Count(uint64(max(0, *r.Dataset.Objects))), figure.Bytes(max(0, *r.Dataset.Bytes)))
+		size = fmt.Sprintf("%s objects, %s", printer.Count(uint64(max(0, *r.Dataset.Objects))), printer.Bytes(max(0, *r.Dataset.Bytes)))
 	}
-	return join("   ", size, r.Dataset.Phase+" "+figure.Age(r.Created.Time, r.Collected.Time))
+	return join("   ", size, r.Dataset.Phase+" "+printer.Age(r.Created.Time, r.Collected.Time))
 }
 
 // parts of the runtime, counted.
 func (d *dashboard) parts() []string {
 	r := d.report
-	parts := []string{figure.Plural(len(r.Masters), "master"), figure.Plural(len(r.Workers), "worker")}
+	parts := []string{printer.Plural(len(r.Masters), "master"), printer.Plural(len(r.Workers), "worker")}
 	if r.Created == nil {
-		return append(parts, figure.Plural(len(r.Fuses), "mount point"))
+		return append(parts, printer.Plural(len(r.Fuses), "mount point"))
 	}
-	return append(parts, "FUSE on "+figure.Plural(len(r.Fuses), "node"))
+	return append(parts, "FUSE on "+printer.Plural(len(r.Fuses), "node"))
 }
 
 // health is in words; several problems are counted and named below.
@@ -134,7 +134,7 @@ func (d *dashboard) health() {
 		d.line("Health", text)
 		return
 	}
-	d.line("Health", fmt.Sprintf("%-*s  %s", 13+len(text)-table.Width(text), text, r.Problems[0]))
+	d.line("Health", fmt.Sprintf("%-*s  %s", 13+len(text)-iostreams.Width(text), text, r.Problems[0]))
 	for _, problem := range r.Problems[1:] {
 		d.line("", strings.Repeat(" ", 15)+problem)
 	}
@@ -144,10 +144,10 @@ func (d *dashboard) size(m report.Mount) string {
 	if m.Objects == nil || m.Bytes == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s objects, %s", figure.Count(uint64(max(0, *m.Objects))), figure.Bytes(max(0, *m.Bytes)))
+	return fmt.Sprintf("%s objects, %s", printer.Count(uint64(max(0, *m.Objects))), printer.Bytes(max(0, *m.Bytes)))
 }
 
-func orNone(text string) string { return pick(text != "", text, figure.None) }
+func orNone(text string) string { return pick(text != "", text, printer.None) }
 
 func (d *dashboard) named(mark iostreams.Mark, name string) string {
 	return "  " + d.screen.Mark(mark) + " " + name
@@ -162,7 +162,7 @@ func (d *dashboard) cache() {
 	d.line("Cache", d.hot())
 	if c := r.Cache; len(c.Tiers) == 0 && c.Capacity > 0 {
 		share := float64(c.Used) / float64(c.Capacity)
-		d.line("  full", fmt.Sprintf("%s  %6s   %s of %s", d.screen.Bar(share, d.barWidth()), figure.Percent(share), figure.Bytes(c.Used), figure.Bytes(c.Capacity)))
+		d.line("  full", fmt.Sprintf("%s  %6s   %s of %s", d.screen.Bar(share, d.barWidth()), printer.Percent(share), printer.Bytes(c.Used), printer.Bytes(c.Capacity)))
 	}
 	for _, tier := range r.Cache.Tiers {
 		share := 0.0
@@ -170,7 +170,7 @@ func (d *dashboard) cache() {
 			share = float64(tier.Used) / float64(tier.Capacity)
 		}
 		d.line("  "+tier.Medium, fmt.Sprintf("%s  %6s   %s of %s   %s files",
-			d.screen.Bar(share, d.barWidth()), figure.Percent(share), figure.Bytes(tier.Used), figure.Bytes(tier.Capacity), figure.Count(tier.Files)))
+			d.screen.Bar(share, d.barWidth()), printer.Percent(share), printer.Bytes(tier.Used), printer.Bytes(tier.Capacity), printer.Count(tier.Files)))
 	}
 }
 
@@ -178,13 +178,13 @@ func (d *dashboard) cache() {
 func (d *dashboard) hot() string {
 	total := d.inStore()
 	if total <= 0 {
-		return join(" of ", figure.Bytes(d.report.Cache.Used)+" cached", pick(len(d.report.Cache.Tiers) == 0 && d.report.Cache.Capacity > 0, figure.Bytes(d.report.Cache.Capacity), ""))
+		return join(" of ", printer.Bytes(d.report.Cache.Used)+" cached", pick(len(d.report.Cache.Tiers) == 0 && d.report.Cache.Capacity > 0, printer.Bytes(d.report.Cache.Capacity), ""))
 	}
 	// What is cached takes a little more room than its bytes.
 	cached := min(d.report.Cache.Used, uint64(total))
 	share := float64(cached) / float64(total)
-	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), figure.Percent(share),
-		figure.Bytes(cached), figure.Bytes(total))
+	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), printer.Percent(share),
+		printer.Bytes(cached), printer.Bytes(total))
 }
 
 // inStore are the bytes of all mounts; 0 while they are not known.
@@ -238,7 +238,7 @@ func inWord(pod *report.Pod) string {
 }
 
 func (d *dashboard) workerTable() {
-	t := table.Table{Wide: true, Indent: "  ", Columns: []table.Column{
+	t := printer.Table{Wide: true, Indent: "  ", Columns: []printer.Column{
 		{Title: "WORKER"},
 		{Title: "ADDRESS"},
 		{Title: "USED", Right: true},
@@ -253,8 +253,8 @@ func (d *dashboard) workerTable() {
 		for _, tier := range w.Tiers {
 			used, capacity = used+tier.Used, capacity+tier.Capacity
 		}
-		t.Add(w.Name, w.Address, figure.Bytes(used), figure.Bytes(capacity), figure.Bytes(w.HitBytes),
-			figure.Bytes(w.MissBytes), figure.Bytes(w.StoreBytes), figure.Count(w.RingEpoch))
+		t.Add(w.Name, w.Address, printer.Bytes(used), printer.Bytes(capacity), printer.Bytes(w.HitBytes),
+			printer.Bytes(w.MissBytes), printer.Bytes(w.StoreBytes), printer.Count(w.RingEpoch))
 	}
 	d.table(t)
 }
@@ -283,15 +283,15 @@ func (d *dashboard) traffic() {
 	}
 	if !d.report.Asked && d.report.Created != nil {
 		if c.HitRatio != nil {
-			d.line("I/O", fmt.Sprintf("hit %s since the workers started", figure.Percent(*c.HitRatio)))
+			d.line("I/O", fmt.Sprintf("hit %s since the workers started", printer.Percent(*c.HitRatio)))
 		}
 		return
 	}
 	hit := "nothing read yet"
 	if c.HitRatio != nil {
-		hit = fmt.Sprintf("hit %s of %s", figure.Percent(*c.HitRatio), figure.Bytes(c.HitBytes+c.MissBytes))
+		hit = fmt.Sprintf("hit %s of %s", printer.Percent(*c.HitRatio), printer.Bytes(c.HitBytes+c.MissBytes))
 	}
-	d.line("I/O", fmt.Sprintf("%s   %s from the store", hit, figure.Bytes(c.StoreBytes)))
+	d.line("I/O", fmt.Sprintf("%s   %s from the store", hit, printer.Bytes(c.StoreBytes)))
 }
 
 func (d *dashboard) next() {
@@ -326,9 +326,9 @@ func markOf(health report.Health) iostreams.Mark {
 
 func seconds(value *float64) string {
 	if value == nil {
-		return figure.None
+		return printer.None
 	}
-	return figure.Seconds(*value)
+	return printer.Seconds(*value)
 }
 
 func pick(condition bool, yes, no string) string {

@@ -16,7 +16,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/test/cli/golden"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
@@ -59,8 +58,8 @@ func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if screen.Width > 0 && table.Width(line) > screen.Width && !strings.Contains(line, "did not answer") {
-			t.Errorf("line of %d columns on a screen of %d: %q", table.Width(line), screen.Width, line)
+		if screen.Width > 0 && iostreams.Width(line) > screen.Width && !strings.Contains(line, "did not answer") {
+			t.Errorf("line of %d columns on a screen of %d: %q", iostreams.Width(line), screen.Width, line)
 		}
 		if strings.HasSuffix(line, " ") {
 			t.Errorf("line ends with a space: %q", line)
@@ -98,7 +97,7 @@ func TestWideNamesKeepColumns(t *testing.T) {
 		if !found {
 			continue
 		}
-		if column := table.Width(before); at < 0 {
+		if column := iostreams.Width(before); at < 0 {
 			at = column
 		} else if column != at {
 			t.Errorf("the phase is in column %d and in %d:\n%s", at, column, out.String())
@@ -191,7 +190,7 @@ func TestCommand(t *testing.T) {
 		"labels on this machine":           {source: one, args: "-l a=b", code: clierror.Usage, stderr: "is for clusters"},
 		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
 		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
-		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "none of auto, always, never"},
+		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "must be auto, always or never"},
 		"colour into a pipe when asked to": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
 	} {
 		t.Run(name, func(t *testing.T) {

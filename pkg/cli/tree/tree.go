@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -17,12 +19,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/cli/table"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
@@ -111,7 +111,7 @@ type Options struct {
 // Draw the tree. Reasons are sentences, and below it in full; with Wide they are
 // beside what they are about.
 func Draw(w io.Writer, screen iostreams.Screen, r *Report, now time.Time, o Options) error {
-	t := table.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []table.Column{
+	t := printer.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []printer.Column{
 		{Title: "OBJECT"}, {Title: "STATE"}, {Title: "NODE", Drop: 1}, {Title: "AGE", Right: true, Drop: 2}, {Title: "REASON", Wide: true},
 	}}
 	grow(&t, screen, r.Root, "", "", now)
@@ -146,14 +146,14 @@ func mark(screen iostreams.Screen, n Node) string {
 // flat is a sentence on one line.
 func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-func grow(t *table.Table, screen iostreams.Screen, n Node, first, rest string, now time.Time) {
-	age := figure.None
+func grow(t *printer.Table, screen iostreams.Screen, n Node, first, rest string, now time.Time) {
+	age := printer.None
 	if n.Created != nil && !n.Created.IsZero() {
-		age = figure.Age(n.Created.Time, now)
+		age = printer.Age(n.Created.Time, now)
 	}
 	place := n.Node
 	if place == "" {
-		place = figure.None
+		place = printer.None
 	}
 	state := mark(screen, n)
 	if n.State != "" {

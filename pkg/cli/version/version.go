@@ -12,11 +12,12 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jindo-io/jindo/pkg/cli/printer"
+
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
-	"github.com/jindo-io/jindo/pkg/cli/figure"
 	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
@@ -198,13 +199,13 @@ func text(r *Report) string {
 	for _, rt := range r.Runtimes {
 		if len(rt.Roles) == 0 {
 			for _, name := range slices.Sorted(maps.Keys(rt.Members)) {
-				fmt.Fprintf(&out, "%s/%s: %s (%s)\n", rt.Namespace, rt.Name, name, figure.Plural(rt.Members[name], "member"))
+				fmt.Fprintf(&out, "%s/%s: %s (%s)\n", rt.Namespace, rt.Name, name, printer.Plural(rt.Members[name], "member"))
 			}
 			continue
 		}
 		for _, role := range slices.Sorted(maps.Keys(rt.Roles)) {
 			for _, name := range slices.Sorted(maps.Keys(rt.Roles[role])) {
-				fmt.Fprintf(&out, "%s/%s: %s (%s)\n", rt.Namespace, rt.Name, name, figure.Plural(rt.Roles[role][name], role))
+				fmt.Fprintf(&out, "%s/%s: %s (%s)\n", rt.Namespace, rt.Name, name, printer.Plural(rt.Roles[role][name], role))
 			}
 		}
 	}

@@ -1,16 +1,15 @@
-package progress_test
+package iostreams_test
 
 import (
 	"bytes"
 	"testing"
 
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
-	"github.com/jindo-io/jindo/pkg/cli/progress"
 )
 
-func show(screen iostreams.Screen, steps ...[]progress.Line) string {
+func show(screen iostreams.Screen, steps ...[]iostreams.Line) string {
 	var out bytes.Buffer
-	p := progress.On(&out, screen)
+	p := iostreams.NewProgress(&out, screen)
 	for _, step := range steps {
 		p.Show(step)
 	}
@@ -18,8 +17,8 @@ func show(screen iostreams.Screen, steps ...[]progress.Line) string {
 }
 
 func TestShow(t *testing.T) {
-	first := []progress.Line{{Name: "a", Text: "0/2", Mark: iostreams.Warn}, {Name: "b", Text: "waits", Mark: iostreams.Warn}}
-	second := []progress.Line{{Name: "a", Text: "2/2"}, {Name: "b", Text: "waits", Mark: iostreams.Warn}}
+	first := []iostreams.Line{{Name: "a", Text: "0/2", Mark: iostreams.Warn}, {Name: "b", Text: "waits", Mark: iostreams.Warn}}
+	second := []iostreams.Line{{Name: "a", Text: "2/2"}, {Name: "b", Text: "waits", Mark: iostreams.Warn}}
 	for name, test := range map[string]struct {
 		screen iostreams.Screen
 		want   string

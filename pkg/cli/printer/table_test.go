@@ -1,4 +1,4 @@
-package table
+package printer
 
 import (
 	"bytes"
@@ -39,15 +39,15 @@ func TestTable(t *testing.T) {
 		width int
 		want  string
 	}{
-		"no limit":                 {example(), 0, "NAME     N  NOTE\none      1  first\ntwo   1000\n"},
-		"it fits":                  {example(), 17, "NAME     N  NOTE\none      1  first\ntwo   1000\n"},
-		"the least important goes": {example(), 16, "NAME     N\none      1\ntwo   1000\n"},
-		"the next one too":         {example(), 9, "NAME\none\ntwo\n"},
-		"what stays is cut":        {example(), 2, "N…\no…\nt…\n"},
-		"wide is never cut":        {wide, 3, "NAME     N  NOTE   EXTRA\none      1  first  x\ntwo   1000         y\n"},
-		"no titles":                {bare, 0, "one     1  first\ntwo  1000\n"},
-		"indented":                 {indented, 0, "  NAME     N  NOTE\n  one      1  first\n  two   1000\n"},
-		"colour takes no width":    {coloured, 0, "NAME     N  NOTE\n\x1b[32mone\x1b[0m      1  first\ntwo   1000\n"},
+		"no limit":                       {example(), 0, "NAME     N  NOTE\none      1  first\ntwo   1000\n"},
+		"it fits":                        {example(), 17, "NAME     N  NOTE\none      1  first\ntwo   1000\n"},
+		"the least important is omitted": {example(), 16, "NAME     N\none      1\ntwo   1000\n"},
+		"then the next one":              {example(), 9, "NAME\none\ntwo\n"},
+		"the last column is truncated":   {example(), 2, "N…\no…\nt…\n"},
+		"wide is never truncated":        {wide, 3, "NAME     N  NOTE   EXTRA\none      1  first  x\ntwo   1000         y\n"},
+		"no titles":                      {bare, 0, "one     1  first\ntwo  1000\n"},
+		"indented":                       {indented, 0, "  NAME     N  NOTE\n  one      1  first\n  two   1000\n"},
+		"colour takes no width":          {coloured, 0, "NAME     N  NOTE\n\x1b[32mone\x1b[0m      1  first\ntwo   1000\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := write(t, test.table, iostreams.Screen{Width: test.width, Unicode: true}); got != test.want {
@@ -66,9 +66,9 @@ func TestWideCharactersTakeTwoColumns(t *testing.T) {
 	}
 }
 
-// However narrow the screen: no line is wider, none ends with a space, and
-// every row is there.
-func TestEveryTableFits(t *testing.T) {
+// TestTableFitsEveryScreen: no line is wider than the screen or ends with a space,
+// and every row is printed.
+func TestTableFitsEveryScreen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cell := rapid.StringOfN(rapid.RuneFrom([]rune("ab数é")), 0, 12, -1)
 		columns := rapid.IntRange(1, 6).Draw(t, "columns")
@@ -92,7 +92,7 @@ func TestEveryTableFits(t *testing.T) {
 			t.Fatalf("%d lines for %d rows", len(lines), rows)
 		}
 		for _, line := range lines {
-			if Width(line) > width || strings.HasSuffix(line, " ") {
+			if iostreams.Width(line) > width || strings.HasSuffix(line, " ") {
 				t.Fatalf("line %q on a screen of %d", line, width)
 			}
 		}
@@ -103,7 +103,7 @@ type failing struct{}
 
 func (failing) Write([]byte) (int, error) { return 0, errors.New("full") }
 
-func TestAnOutputThatFailsIsAnError(t *testing.T) {
+func TestWriteReturnsTheErrorOfTheWriter(t *testing.T) {
 	table := example()
 	if err := table.Write(failing{}, iostreams.Screen{}); err == nil {
 		t.Error("no error")

@@ -1,49 +1,46 @@
-// Package table lays rows out in columns that fit a screen: columns of little
-// importance are left out before anything is cut.
-package table
+package printer
 
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
-
-	"github.com/mattn/go-runewidth"
 
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 )
 
-// gap between columns.
+// gap is the number of spaces between columns.
 const gap = 2
 
-// Column of a table.
+// Column is one column of a table.
 type Column struct {
 	Title string
-	// Right aligns numbers.
+	// Right aligns the cells to the right, as for numbers.
 	Right bool
-	// Drop says when the column goes if the screen is narrow: higher goes
-	// first, 0 never.
+	// Drop is the order in which columns are omitted on a narrow screen: the
+	// highest first, 0 never.
 	Drop int
-	// Wide columns are shown only when they were asked for.
+	// Wide columns are shown only in a wide table.
 	Wide bool
 }
 
-// Table of rows. The zero value is an empty table.
+// Table is a list of rows that are printed in aligned columns. Columns of little
+// importance are omitted before anything is truncated. The zero value is an empty
+// table.
 type Table struct {
 	Columns []Column
 	Rows    [][]string
-	// Indent in front of every line.
+	// Indent is printed before every line.
 	Indent string
-	// NoHeaders leaves the titles out.
+	// NoHeaders omits the titles.
 	NoHeaders bool
-	// Wide shows every column, however wide that is.
+	// Wide shows every column and truncates nothing.
 	Wide bool
 }
 
-// Add a row; it has one cell a column.
+// Add adds a row, which must have one cell for every column.
 func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// Write lays the table out for the screen. No line ends with spaces.
+// Write prints the table for the screen. No line ends with spaces.
 func (t *Table) Write(w io.Writer, screen iostreams.Screen) error {
 	shown := t.choose(screen.Width)
 	widths := make([]int, len(shown))
@@ -67,7 +64,7 @@ func (t *Table) Write(w io.Writer, screen iostreams.Screen) error {
 	return nil
 }
 
-// choose the columns that fit.
+// choose returns the indexes of the columns that fit into limit; 0 is no limit.
 func (t *Table) choose(limit int) []int {
 	var shown []int
 	for i, column := range t.Columns {
@@ -104,10 +101,10 @@ func (t *Table) total(shown []int) int {
 func (t *Table) width(column int) int {
 	width := 0
 	if !t.NoHeaders {
-		width = Width(t.Columns[column].Title)
+		width = iostreams.Width(t.Columns[column].Title)
 	}
 	for _, row := range t.Rows {
-		width = max(width, Width(row[column]))
+		width = max(width, iostreams.Width(row[column]))
 	}
 	return width
 }
@@ -119,7 +116,7 @@ func (t *Table) line(w io.Writer, cells []string, shown, widths []int, screen io
 		if position > 0 {
 			line.WriteString(strings.Repeat(" ", gap))
 		}
-		padding := strings.Repeat(" ", widths[position]-Width(cells[i]))
+		padding := strings.Repeat(" ", widths[position]-iostreams.Width(cells[i]))
 		if t.Columns[i].Right {
 			line.WriteString(padding + cells[i])
 		} else {
@@ -128,28 +125,10 @@ func (t *Table) line(w io.Writer, cells []string, shown, widths []int, screen io
 	}
 	text := strings.TrimRight(line.String(), " ")
 	if !t.Wide {
-		text = Cut(text, screen)
+		text = screen.Cut(text)
 	}
 	if _, err := fmt.Fprintln(w, text); err != nil {
-		return fmt.Errorf("writing a table: %w", err)
+		return fmt.Errorf("write table: %w", err)
 	}
 	return nil
-}
-
-var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
-// Width of a text in columns; colour takes none.
-func Width(text string) int {
-	condition := runewidth.Condition{}
-	return condition.StringWidth(escape.ReplaceAllString(text, ""))
-}
-
-// Cut shortens a line to the screen's width, with an ellipsis. A line with
-// colour is cut without it.
-func Cut(text string, screen iostreams.Screen) string {
-	if screen.Width <= 0 || Width(text) <= screen.Width {
-		return text
-	}
-	condition := runewidth.Condition{}
-	return condition.Truncate(escape.ReplaceAllString(text, ""), screen.Width, screen.Ellipsis())
 }

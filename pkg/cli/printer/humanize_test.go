@@ -1,4 +1,4 @@
-package figure
+package printer
 
 import (
 	"testing"
@@ -19,7 +19,7 @@ func TestBytes(t *testing.T) {
 }
 
 func TestCount(t *testing.T) {
-	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 8214903: "8,214,903", 1<<64 - 1: "18,446,744,073,709,551,615"} {
+	for n, want := range map[uint64]string{0: "0", 999: "999", 1000: "1,000", 8214903: "8,214,903", 1<<64 - 1: "9,223,372,036,854,775,807"} {
 		if got := Count(n); got != want {
 			t.Errorf("%d: got %q, want %q", n, got, want)
 		}
@@ -40,5 +40,18 @@ func TestTimes(t *testing.T) {
 	}
 	if Plural(1, "mount") != "1 mount" || Plural(0, "mount") != "0 mounts" || Percent(0.7138) != "71.4%" {
 		t.Error("plural or percent")
+	}
+}
+
+func TestParseBytes(t *testing.T) {
+	for text, want := range map[string]uint64{"1.50GiB": 3 << 29, "0B": 0, "512 B": 512, "2TiB": 2 << 40} {
+		if got, ok := ParseBytes(text); !ok || got != want {
+			t.Errorf("%q: %d, %v, want %d", text, got, ok, want)
+		}
+	}
+	for _, text := range []string{"", "N/A", "[Calculating]", "-1GiB"} {
+		if got, ok := ParseBytes(text); ok {
+			t.Errorf("%q is parsed as %d", text, got)
+		}
 	}
 }
