@@ -76,7 +76,7 @@ func (s *Store) Read(ctx context.Context, request Request) (*Reader, error) {
 		offset: request.Offset, end: request.Offset + request.Length,
 	}
 	err := r.start(ctx)
-	s.note(r, err)
+	s.countRead(r, err)
 	if err != nil {
 		_ = r.Close()
 		return nil, err

@@ -1,60 +1,62 @@
 package blockstore
 
-// Counts since the store was opened, but Lent, which is how many loans are out
-// now.
+// Counts are totals since the store was opened, except Lent.
 type Counts struct {
-	// Hits and Misses count reads: a miss had to fetch something itself.
-	Hits, Misses int64
-	// DiskBytes and MemoryBytes were handed out from there; memory holds
-	// blocks that were just fetched, by whomever.
+	Reads
+	// DiskBytes and MemoryBytes were read from there. Memory holds blocks that
+	// were just fetched, by this read or another.
 	DiskBytes, MemoryBytes int64
-	// Fetches are downloads, FetchedBytes what they brought, Failed those that
-	// ended early.
+	// Fetches is the number of downloads, FetchedBytes the bytes they
+	// returned, and Failed the number of those that ended early.
 	Fetches, FetchedBytes, Failed int64
-	// HitBytes and MissBytes were asked for by hits and misses.
-	HitBytes, MissBytes int64
-	// Evicted versions and their bytes, for room; Expired by themselves;
-	// Discarded because they were wrong or unreadable.
+	// Evicted and EvictedBytes are versions removed to make room; Expired are
+	// versions whose lifetime ended; Discarded are versions that were wrong or
+	// unreadable.
 	Evicted, EvictedBytes, Expired, Discarded int64
-	// Skipped blocks were not cached because the disk lagged.
+	// Skipped blocks were not cached because the disk was too slow.
 	Skipped int64
-	Lent    int64
+	// Lent is the number of loans that are not closed yet.
+	Lent int64
 }
 
-// TierStats is one tier as of now.
+// TierStats describes one tier now.
 type TierStats struct {
-	Medium         string
-	Path           string
+	Medium string
+	Path   string
+	// Capacity and Used are bytes.
 	Capacity, Used int64
 	Files, Sealed  int64
-	// Err is why the tier takes nothing new; nil when healthy.
+	// Err is why the tier stores nothing new; nil if it is healthy.
 	Err error
 }
 
-// Stats is the store as of now.
+// Stats describes the store now.
 type Stats struct {
 	Counts
-	Tiers []TierStats
-	// Dirty bytes wait for the disk.
+	// Recent are the reads of the last RecentWindow.
+	Recent Reads
+	Tiers  []TierStats
+	// Dirty is the number of bytes that are not written to disk yet.
 	Dirty int64
 }
 
-// Stats answers at once.
+// Stats returns the counters and the state of the tiers. It does not wait for
+// a disk.
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := Stats{Counts: s.counts, Dirty: s.dirtyBytes}
+	stats := Stats{Counts: s.counts, Recent: s.recentReads.sum(s.config.Now()), Dirty: s.dirtyBytes}
 	for _, t := range s.tiers {
 		stats.Tiers = append(stats.Tiers, TierStats{
 			Medium: t.Medium, Path: t.Path, Capacity: t.Quota, Used: t.used,
-			Files: t.filesHere, Sealed: t.sealedHere, Err: t.trouble(),
+			Files: t.filesHere, Sealed: t.sealedHere, Err: t.problem(),
 		})
 	}
 	return stats
 }
 
-// trouble is why the tier takes nothing new.
-func (t *tier) trouble() error {
+// problem returns why the tier stores nothing new, or nil.
+func (t *tier) problem() error {
 	if t.state.reason != nil {
 		return t.state.reason
 	}
@@ -64,16 +66,19 @@ func (t *tier) trouble() error {
 	return nil
 }
 
-// note counts one read.
-func (s *Store) note(r *Reader, err error) {
+// countRead counts one read that was opened or failed.
+func (s *Store) countRead(r *Reader, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var read Reads
 	switch {
 	case r.fetched > 0:
-		s.counts.Misses++
-		s.counts.MissBytes += r.request.Length
+		read = Reads{Misses: 1, MissBytes: r.request.Length}
 	case err == nil:
-		s.counts.Hits++
-		s.counts.HitBytes += r.request.Length
+		read = Reads{Hits: 1, HitBytes: r.request.Length}
+	default:
+		return
 	}
+	s.counts.add(read)
+	s.recentReads.add(s.config.Now(), read)
 }

@@ -119,6 +119,7 @@ type Store struct {
 	recent      []lingering
 	recentBytes int64
 	counts      Counts
+	recentReads readWindow
 }
 
 // Open starts a store. A tier that cannot be used does not fail it: its state
@@ -133,6 +134,7 @@ func Open(config Config) (*Store, error) {
 		config: config, memory: newMemory(config.Memory, config.BlockSize),
 		work: make(chan struct{}, 1), seals: make(chan *version, 1024),
 		versions: map[hash]*version{}, objects: map[object][]*version{}, removing: map[hash]int{}, writers: map[int]time.Time{},
+		recentReads: readWindow{opened: config.Now()},
 	}
 	s.chunks.New = func() any { b := make([]byte, chunkSize); return &b }
 	s.ctx, s.cancel = context.WithCancel(context.Background())

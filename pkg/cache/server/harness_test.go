@@ -275,10 +275,12 @@ type harness struct {
 	directory *directory
 	masters   *masters
 	blocks    *blockstore.Store
-	worker    *Worker
-	config    Config
-	cancel    context.CancelFunc
-	stopped   chan error
+	// now is the clock of the block store; nil is the real one.
+	now     func() time.Time
+	worker  *Worker
+	config  Config
+	cancel  context.CancelFunc
+	stopped chan error
 }
 
 func newHarness(t testing.TB, change ...func(*harness)) *harness {
@@ -310,7 +312,7 @@ func newHarness(t testing.TB, change ...func(*harness)) *harness {
 func (h *harness) openBlocks(dir string) {
 	h.t.Helper()
 	blocks, err := blockstore.Open(blockstore.Config{
-		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: 256 << 20, Floor: 1}}, BlockSize: 64 << 10, Logger: h.config.Logger,
+		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: 256 << 20, Floor: 1}}, BlockSize: 64 << 10, Now: h.now, Logger: h.config.Logger,
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -7,10 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/version"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -208,6 +210,10 @@ func (w *Worker) report() *commonv1.WorkerReport {
 		StoreBytes: w.storeBytes.Load(), ViewIndex: v.index(),
 	}
 	report.RingEpoch = v.epochs("").Ring
+	report.Recent = &commonv1.RecentReads{
+		Window: durationpb.New(blockstore.RecentWindow), Hits: count(stats.Recent.Hits), Misses: count(stats.Recent.Misses),
+		HitBytes: count(stats.Recent.HitBytes), MissBytes: count(stats.Recent.MissBytes),
+	}
 	for _, t := range stats.Tiers {
 		tier := &commonv1.TierReport{
 			Medium: t.Medium, Capacity: count(t.Capacity), Used: count(t.Used), Files: count(t.Files), SealedFiles: count(t.Sealed),

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -177,6 +178,34 @@ func TestReports(t *testing.T) {
 	if member.GetName() != workerName || member.GetPort() != 18005 || member.GetWeight() != 256<<20 || member.GetId() == "" {
 		t.Errorf("registered as %v", member)
 	}
+}
+
+// TestReportsRecentReads moves the clock past the window after a cold read.
+func TestReportsRecentReads(t *testing.T) {
+	var passed atomic.Int64
+	h := newHarness(t, func(h *harness) {
+		h.now = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
+	}).ready()
+	recent := func(what string, hits, misses, hitBytes, missBytes uint64) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			r := h.masters.last().GetRecent()
+			return r.GetHits() == hits && r.GetMisses() == misses && r.GetHitBytes() == hitBytes && r.GetMissBytes() == missBytes &&
+				r.GetWindow().AsDuration() == blockstore.RecentWindow
+		})
+	}
+	client := h.client(mtls.Fuse, false)
+	key := h.bucket.put("a", 1, 300_000)
+	h.mustGet(client, key, 0, 299_999)
+	recent("the report has the cold read", 0, 1, 0, 300_000)
+	passed.Add(int64(blockstore.RecentWindow))
+	h.mustGet(client, key, 0, 99_999)
+	recent("the report has only the read of cached bytes", 1, 0, 100_000, 0)
+	if r := h.masters.last(); r.GetMissBytes() != 300_000 || r.GetHitBytes() != 100_000 {
+		t.Errorf("the totals are %d bytes of hits and %d of misses", r.GetHitBytes(), r.GetMissBytes())
+	}
+	passed.Add(int64(blockstore.RecentWindow))
+	recent("the report has no reads", 0, 0, 0, 0)
 }
 
 // TestEveryCallByEveryRole is the table of rights.

@@ -11,6 +11,7 @@ package commonv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -448,7 +449,10 @@ type WorkerReport struct {
 	// mounts as this worker can or cannot reach them.
 	Mounts []*MountHealth `protobuf:"bytes,13,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	// draining workers answer what they are asked and take nothing new.
-	Draining      bool `protobuf:"varint,14,opt,name=draining,proto3" json:"draining,omitempty"`
+	Draining bool `protobuf:"varint,14,opt,name=draining,proto3" json:"draining,omitempty"`
+	// recent counts the reads of the last minutes, where the counters above are
+	// totals since the process started. Absent from older workers.
+	Recent        *RecentReads `protobuf:"bytes,15,opt,name=recent,proto3" json:"recent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -581,6 +585,91 @@ func (x *WorkerReport) GetDraining() bool {
 	return false
 }
 
+func (x *WorkerReport) GetRecent() *RecentReads {
+	if x != nil {
+		return x.Recent
+	}
+	return nil
+}
+
+// RecentReads counts the reads of a worker in a window that ends now.
+type RecentReads struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// window is the length of the window.
+	Window        *durationpb.Duration `protobuf:"bytes,1,opt,name=window,proto3" json:"window,omitempty"`
+	HitBytes      uint64               `protobuf:"varint,2,opt,name=hit_bytes,json=hitBytes,proto3" json:"hit_bytes,omitempty"`
+	MissBytes     uint64               `protobuf:"varint,3,opt,name=miss_bytes,json=missBytes,proto3" json:"miss_bytes,omitempty"`
+	Hits          uint64               `protobuf:"varint,4,opt,name=hits,proto3" json:"hits,omitempty"`
+	Misses        uint64               `protobuf:"varint,5,opt,name=misses,proto3" json:"misses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecentReads) Reset() {
+	*x = RecentReads{}
+	mi := &file_commonv1_common_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecentReads) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecentReads) ProtoMessage() {}
+
+func (x *RecentReads) ProtoReflect() protoreflect.Message {
+	mi := &file_commonv1_common_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecentReads.ProtoReflect.Descriptor instead.
+func (*RecentReads) Descriptor() ([]byte, []int) {
+	return file_commonv1_common_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RecentReads) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
+func (x *RecentReads) GetHitBytes() uint64 {
+	if x != nil {
+		return x.HitBytes
+	}
+	return 0
+}
+
+func (x *RecentReads) GetMissBytes() uint64 {
+	if x != nil {
+		return x.MissBytes
+	}
+	return 0
+}
+
+func (x *RecentReads) GetHits() uint64 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
+func (x *RecentReads) GetMisses() uint64 {
+	if x != nil {
+		return x.Misses
+	}
+	return 0
+}
+
 type TierReport struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// medium is MEM, SSD or HDD.
@@ -597,7 +686,7 @@ type TierReport struct {
 
 func (x *TierReport) Reset() {
 	*x = TierReport{}
-	mi := &file_commonv1_common_proto_msgTypes[5]
+	mi := &file_commonv1_common_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +698,7 @@ func (x *TierReport) String() string {
 func (*TierReport) ProtoMessage() {}
 
 func (x *TierReport) ProtoReflect() protoreflect.Message {
-	mi := &file_commonv1_common_proto_msgTypes[5]
+	mi := &file_commonv1_common_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +711,7 @@ func (x *TierReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TierReport.ProtoReflect.Descriptor instead.
 func (*TierReport) Descriptor() ([]byte, []int) {
-	return file_commonv1_common_proto_rawDescGZIP(), []int{5}
+	return file_commonv1_common_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TierReport) GetMedium() string {
@@ -681,7 +770,7 @@ type MountHealth struct {
 
 func (x *MountHealth) Reset() {
 	*x = MountHealth{}
-	mi := &file_commonv1_common_proto_msgTypes[6]
+	mi := &file_commonv1_common_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -693,7 +782,7 @@ func (x *MountHealth) String() string {
 func (*MountHealth) ProtoMessage() {}
 
 func (x *MountHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_commonv1_common_proto_msgTypes[6]
+	mi := &file_commonv1_common_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -706,7 +795,7 @@ func (x *MountHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MountHealth.ProtoReflect.Descriptor instead.
 func (*MountHealth) Descriptor() ([]byte, []int) {
-	return file_commonv1_common_proto_rawDescGZIP(), []int{6}
+	return file_commonv1_common_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MountHealth) GetMountId() string {
@@ -741,7 +830,7 @@ var File_commonv1_common_proto protoreflect.FileDescriptor
 
 const file_commonv1_common_proto_rawDesc = "" +
 	"\n" +
-	"\x15commonv1/common.proto\x12\x0fjindo.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x02\n" +
+	"\x15commonv1/common.proto\x12\x0fjindo.common.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x82\x02\n" +
 	"\vClusterView\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12%\n" +
@@ -776,7 +865,7 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12\x16\n" +
-	"\x06weight\x18\x05 \x01(\x04R\x06weight\"\xce\x03\n" +
+	"\x06weight\x18\x05 \x01(\x04R\x06weight\"\x84\x04\n" +
 	"\fWorkerReport\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
@@ -796,7 +885,15 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\astarted\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12\x18\n" +
 	"\aversion\x18\f \x01(\tR\aversion\x124\n" +
 	"\x06mounts\x18\r \x03(\v2\x1c.jindo.common.v1.MountHealthR\x06mounts\x12\x1a\n" +
-	"\bdraining\x18\x0e \x01(\bR\bdraining\"\xa3\x01\n" +
+	"\bdraining\x18\x0e \x01(\bR\bdraining\x124\n" +
+	"\x06recent\x18\x0f \x01(\v2\x1c.jindo.common.v1.RecentReadsR\x06recent\"\xa8\x01\n" +
+	"\vRecentReads\x121\n" +
+	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12\x1b\n" +
+	"\thit_bytes\x18\x02 \x01(\x04R\bhitBytes\x12\x1d\n" +
+	"\n" +
+	"miss_bytes\x18\x03 \x01(\x04R\tmissBytes\x12\x12\n" +
+	"\x04hits\x18\x04 \x01(\x04R\x04hits\x12\x16\n" +
+	"\x06misses\x18\x05 \x01(\x04R\x06misses\"\xa3\x01\n" +
 	"\n" +
 	"TierReport\x12\x16\n" +
 	"\x06medium\x18\x01 \x01(\tR\x06medium\x12\x1a\n" +
@@ -829,7 +926,7 @@ func file_commonv1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_commonv1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_commonv1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_commonv1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_commonv1_common_proto_goTypes = []any{
 	(MetaPolicy)(0),               // 0: jindo.common.v1.MetaPolicy
 	(*ClusterView)(nil),           // 1: jindo.common.v1.ClusterView
@@ -837,26 +934,30 @@ var file_commonv1_common_proto_goTypes = []any{
 	(*Ring)(nil),                  // 3: jindo.common.v1.Ring
 	(*RingMember)(nil),            // 4: jindo.common.v1.RingMember
 	(*WorkerReport)(nil),          // 5: jindo.common.v1.WorkerReport
-	(*TierReport)(nil),            // 6: jindo.common.v1.TierReport
-	(*MountHealth)(nil),           // 7: jindo.common.v1.MountHealth
-	nil,                           // 8: jindo.common.v1.Mount.OptionsEntry
-	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*RecentReads)(nil),           // 6: jindo.common.v1.RecentReads
+	(*TierReport)(nil),            // 7: jindo.common.v1.TierReport
+	(*MountHealth)(nil),           // 8: jindo.common.v1.MountHealth
+	nil,                           // 9: jindo.common.v1.Mount.OptionsEntry
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
 }
 var file_commonv1_common_proto_depIdxs = []int32{
-	2, // 0: jindo.common.v1.ClusterView.mounts:type_name -> jindo.common.v1.Mount
-	3, // 1: jindo.common.v1.ClusterView.ring:type_name -> jindo.common.v1.Ring
-	3, // 2: jindo.common.v1.ClusterView.previous_rings:type_name -> jindo.common.v1.Ring
-	8, // 3: jindo.common.v1.Mount.options:type_name -> jindo.common.v1.Mount.OptionsEntry
-	0, // 4: jindo.common.v1.Mount.meta_policy:type_name -> jindo.common.v1.MetaPolicy
-	4, // 5: jindo.common.v1.Ring.members:type_name -> jindo.common.v1.RingMember
-	6, // 6: jindo.common.v1.WorkerReport.tiers:type_name -> jindo.common.v1.TierReport
-	9, // 7: jindo.common.v1.WorkerReport.started:type_name -> google.protobuf.Timestamp
-	7, // 8: jindo.common.v1.WorkerReport.mounts:type_name -> jindo.common.v1.MountHealth
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	2,  // 0: jindo.common.v1.ClusterView.mounts:type_name -> jindo.common.v1.Mount
+	3,  // 1: jindo.common.v1.ClusterView.ring:type_name -> jindo.common.v1.Ring
+	3,  // 2: jindo.common.v1.ClusterView.previous_rings:type_name -> jindo.common.v1.Ring
+	9,  // 3: jindo.common.v1.Mount.options:type_name -> jindo.common.v1.Mount.OptionsEntry
+	0,  // 4: jindo.common.v1.Mount.meta_policy:type_name -> jindo.common.v1.MetaPolicy
+	4,  // 5: jindo.common.v1.Ring.members:type_name -> jindo.common.v1.RingMember
+	7,  // 6: jindo.common.v1.WorkerReport.tiers:type_name -> jindo.common.v1.TierReport
+	10, // 7: jindo.common.v1.WorkerReport.started:type_name -> google.protobuf.Timestamp
+	8,  // 8: jindo.common.v1.WorkerReport.mounts:type_name -> jindo.common.v1.MountHealth
+	6,  // 9: jindo.common.v1.WorkerReport.recent:type_name -> jindo.common.v1.RecentReads
+	11, // 10: jindo.common.v1.RecentReads.window:type_name -> google.protobuf.Duration
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_commonv1_common_proto_init() }
@@ -870,7 +971,7 @@ func file_commonv1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_commonv1_common_proto_rawDesc), len(file_commonv1_common_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
