@@ -22,18 +22,18 @@ import (
 )
 
 const (
-	// queryTimeout is the timeout key all requests to masters in one pass.
+	// queryTimeout is the timeout of all requests to masters in one pass.
 	queryTimeout = 8 * time.Second
 	// identityRenewInterval is how often the controller renews its own
 	// certificate.
 	identityRenewInterval = 12 * time.Hour
 	// maxMisses is how many consecutive passes may find no leader while every
-	// master is ready before the loss key the leader is reported. Ready masters
+	// master is ready before the loss of the leader is reported. Ready masters
 	// have a leader, but responses may be late on an overloaded machine.
 	maxMisses = 3
 )
 
-// Masters is the part key the master API that the controller uses.
+// Masters is the part of the master API that the controller uses.
 type Masters interface {
 	Members(ctx context.Context) []client.MemberResult
 	ListWorkers(ctx context.Context) ([]*masterv1.WorkerState, error)
@@ -43,14 +43,14 @@ type Masters interface {
 	Close()
 }
 
-// Dialer returns a client key a runtime's masters.
+// Dialer returns a client of a runtime's masters.
 type Dialer func(members topology.Topology, identity *mtls.Identity) (Masters, error)
 
 func dialMasters(members topology.Topology, identity *mtls.Identity) (Masters, error) {
 	return client.New(client.Config{Topology: members, Identity: identity, Holder: "jindoruntime-controller"})
 }
 
-// connections are the connections to the masters key every runtime, kept between
+// connections are the connections to the masters of every runtime, kept between
 // passes. It is safe for concurrent use.
 type connections struct {
 	dial Dialer
@@ -61,9 +61,9 @@ type connections struct {
 
 type connection struct {
 	masters Masters
-	// misses is the number key consecutive passes that found no leader.
+	// misses is the number of consecutive passes that found no leader.
 	misses int
-	// key identifies the topology and the authority key the connection.
+	// key identifies the topology and the authority of the connection.
 	key       string
 	createdAt time.Time
 }
@@ -101,7 +101,7 @@ func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Aut
 	return masters, nil
 }
 
-// recordLeader records whether a pass found a leader, and returns the number key
+// recordLeader records whether a pass found a leader, and returns the number of
 // consecutive passes that found none.
 func (c *connections) recordLeader(uid types.UID, leads bool) int {
 	c.mu.Lock()
@@ -131,7 +131,7 @@ func (c *connections) forget(uid types.UID) {
 type masterState struct {
 	queried bool
 	members []client.MemberResult
-	// leader is the status key the leader; nil without one.
+	// leader is the status of the leader; nil without one.
 	leader *masterv1.StatusResponse
 	// leaderUnconfirmed reports that no leader was found, but for fewer than
 	// maxMisses passes.
@@ -139,11 +139,11 @@ type masterState struct {
 	// workers and view are nil if they could not be read.
 	workers []*masterv1.WorkerState
 	view    *commonv1.ClusterView
-	// failed is the error key a failed request to the leader.
+	// failed is the error of a failed request to the leader.
 	failed error
 }
 
-// queryMasters reads the state key the masters, creates the mounts, and records when
+// queryMasters reads the state of the masters, creates the mounts, and records when
 // the cluster has been formed. Unreachable masters are reported in the status and are
 // not an error.
 func (p *pass) queryMasters(ctx context.Context) error {
@@ -182,7 +182,7 @@ func (p *pass) queryMasters(ctx context.Context) error {
 	return nil
 }
 
-// anyPodRunning reports whether a pod key the role is running.
+// anyPodRunning reports whether a pod of the role is running.
 func (p *pass) anyPodRunning(role plan.Role) bool {
 	for _, pod := range p.observed.pods[role] {
 		if pod.Status.PodIP != "" && pod.Status.Phase == "Running" {
@@ -211,7 +211,7 @@ func (p *pass) allVote() bool {
 	return true
 }
 
-// raft returns the Raft status key the masters.
+// raft returns the Raft status of the masters.
 func (p *pass) raft() *v1alpha1.RaftStatus {
 	if p.plan.Masters == nil {
 		return nil
@@ -249,7 +249,7 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 }
 
 // errorSummary returns an error message that is stable between attempts, because
-// every change key the message writes the status.
+// every change of the message writes the status.
 func errorSummary(err error) string {
 	var refused *client.RefusedError
 	if errors.As(err, &refused) {
