@@ -29,10 +29,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -105,14 +106,16 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	// finalizer names cause warnings.
 	config = rest.CopyConfig(config)
 	config.WarningHandlerWithContext = log.NewKubeAPIWarningLogger(log.KubeAPIWarningLoggerOptions{Deduplicate: true})
-	health := newHealth(len(o.Controllers))
+	health := daemon.NewHealthFor(metrics.Registry)
 	group, ctx := errgroup.WithContext(ctx)
 	for _, name := range o.Controllers {
 		mgr, err := NewControllerManager(config, name, o)
 		if err != nil {
 			return err
 		}
-		if err := mgr.Add(health.started()); err != nil {
+		caches := &cacheSync{}
+		health.AddCheck(name, caches.check)
+		if err := mgr.Add(caches); err != nil {
 			return fmt.Errorf("start controller %s: %w", name, err)
 		}
 		group.Go(func() error {
@@ -123,7 +126,7 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 		})
 	}
 	if o.HealthListen != "" {
-		group.Go(func() error { return health.serve(ctx, o.HealthListen) })
+		group.Go(func() error { return health.Serve(ctx, o.HealthListen) })
 	}
 	o.Logger.Info("starting", "controllers", strings.Join(o.Controllers, ","), "namespace", o.Namespace, "image", o.Image)
 	return group.Wait()
@@ -200,5 +203,3 @@ func clientOptions() client.Options {
 		&corev1.Secret{}, &corev1.Event{}, &corev1.Namespace{},
 	}}}
 }
-
-var _ manager.Runnable = (*started)(nil)

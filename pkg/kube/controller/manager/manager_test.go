@@ -1,10 +1,15 @@
 package manager
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/jindo-io/jindo/pkg/daemon"
 )
 
 func TestValidate(t *testing.T) {
@@ -39,25 +44,35 @@ func TestLeases(t *testing.T) {
 	}
 }
 
-// A process is ready when the caches of all its controllers are filled, and
-// alive before.
-func TestHealth(t *testing.T) {
-	h := newHealth(2)
+// A process is ready when the caches of all its controllers have synced, whether or
+// not it is the leader. It is alive before.
+func TestReadiness(t *testing.T) {
+	health := daemon.NewHealthFor(metrics.Registry)
 	get := func(path string) int {
 		w := httptest.NewRecorder()
-		h.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		health.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		return w.Code
 	}
-	for ready, want := range []int{http.StatusServiceUnavailable, http.StatusServiceUnavailable, http.StatusOK} {
-		h.ready.Store(int32(ready))
-		if got := get("/readyz"); got != want {
-			t.Errorf("with %d of 2 it answers %d", ready, got)
+	caches := map[string]*cacheSync{Dataset: {}, JindoRuntime: {}}
+	for name, c := range caches {
+		health.AddCheck(name, c.check)
+		if c.NeedLeaderElection() {
+			t.Error("only a leader would become ready")
 		}
 	}
-	if get("/healthz") != http.StatusOK || get("/metrics") != http.StatusOK {
-		t.Error("it does not answer")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, name := range []string{Dataset, JindoRuntime} {
+		if got := get("/readyz"); got != http.StatusServiceUnavailable {
+			t.Errorf("/readyz before the caches of %s have synced: status %d", name, got)
+		}
+		if err := caches[name].Start(ctx); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if h.started().NeedLeaderElection() {
-		t.Error("only a leader would become ready")
+	for _, path := range []string{"/readyz", "/healthz", "/metrics"} {
+		if got := get(path); got != http.StatusOK {
+			t.Errorf("%s: status %d", path, got)
+		}
 	}
 }
