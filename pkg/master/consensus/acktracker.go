@@ -8,29 +8,29 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// proof is what a successful answer of a peer says: it followed this member in
-// term at some moment after stamp was taken.
+// ack is what a successful response of a peer proves: the peer followed this
+// member in term at some moment after stamp was taken.
 type ack struct {
 	term  uint64
 	stamp uint64
 	sent  time.Time
-	// match is the log index up to which the peer agrees; 0 when the request
-	// was a heartbeat, which does not ask.
+	// match is the log index up to which the peer agrees; 0 for heartbeats,
+	// which do not carry one.
 	match uint64
 }
 
-// contact is the sum of a peer's proofs in one term.
+// contact combines the acks of a peer in one term.
 type contact struct {
 	term  uint64
 	stamp uint64
 	match uint64
-	// at is when the newest answer came, rtt how long it took.
+	// at is when the newest response arrived, rtt how long it took.
 	at  time.Time
 	rtt time.Duration
 }
 
-// witness remembers what peers proved. It is what a read is verified by: see
-// Node.round.
+// ackTracker records what the responses of peers proved. Reads are verified
+// with it: see Node.round.
 type ackTracker struct {
 	// sequence grows with each round of reads. A request is stamped with it
 	// when it is sent.
@@ -45,8 +45,8 @@ func newAckTracker() *ackTracker { return &ackTracker{contacts: map[raft.ServerI
 
 func (t *ackTracker) stamp() uint64 { return t.sequence.Load() }
 
-// begin starts a round: what is stamped with the result, or more, is sent
-// after this call.
+// begin starts a round. Requests that are stamped with the result, or more, are
+// sent after this call.
 func (t *ackTracker) begin() uint64 { return t.sequence.Add(1) }
 
 func (t *ackTracker) record(id raft.ServerID, a ack) {
@@ -75,7 +75,7 @@ func (t *ackTracker) contact(id raft.ServerID) (contact, bool) {
 	return c, ok
 }
 
-// forget drops the contacts with peers that are not in the configuration.
+// retain drops the contacts of peers that are not among servers.
 func (t *ackTracker) retain(servers []raft.Server) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -88,9 +88,9 @@ func (t *ackTracker) retain(servers []raft.Server) {
 	t.contacts = kept
 }
 
-// proven tells whether a majority of the voters followed self in term at some
-// moment after the round numbered sequence began. Members without a vote do
-// not count, self included.
+// ackedByMajority reports whether a majority of the voters followed self in
+// term at some moment after the round numbered sequence began. Members without
+// a vote do not count, self included.
 func (t *ackTracker) ackedByMajority(servers []raft.Server, self raft.ServerID, term, sequence uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -108,14 +108,14 @@ func (t *ackTracker) ackedByMajority(servers []raft.Server, self raft.ServerID, 
 	return voters > 0 && agree >= voters/2+1
 }
 
-// broadcast wakes everybody who waits. The zero value is ready to use.
+// broadcast wakes all waiting goroutines. The zero value is ready to use.
 type broadcast struct {
 	mu sync.Mutex
 	ch chan struct{}
 }
 
-// wait is closed by the next send. It must be taken before looking at what is
-// waited for.
+// wait returns a channel that the next send closes. It must be called before
+// the condition that is waited for is read.
 func (b *broadcast) wait() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// benchCluster is three members at the default times, over TLS, with real
-// disks.
+// benchCluster starts three members with the default durations, over TLS, with
+// real disks.
 func benchCluster(b *testing.B) *Node {
 	c := newCluster(b, 3, func(c *Config) { c.Heartbeat, c.Election, c.Lease = 0, 0, 0 })
 	c.startAll()
@@ -64,8 +64,8 @@ func BenchmarkReadIndex(b *testing.B) {
 	}
 }
 
-// BenchmarkFailover is the time from the end of a leader, who hands nothing
-// over, to the first command that its successor has committed.
+// BenchmarkFailover measures the time from the end of a leader that transfers
+// nothing to the first command that its successor has committed.
 func BenchmarkFailover(b *testing.B) {
 	c := newCluster(b, 3, func(c *Config) { c.Heartbeat, c.Election, c.Lease = 0, 0, 0 })
 	c.startAll()
@@ -73,7 +73,7 @@ func BenchmarkFailover(b *testing.B) {
 		b.StopTimer()
 		leader := c.whole()
 		killed := c.members[leader]
-		// Its connections end at once, as a killed process's do.
+		// Its connections end immediately, as those of a killed process do.
 		_ = killed.node.transport.Close()
 		b.StartTimer()
 		c.kill(leader)

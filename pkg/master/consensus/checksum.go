@@ -9,14 +9,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// checksumVersion is the first byte of an entry's extensions; the crc32c of
+// checksumVersion is the first byte of an entry's extensions. The crc32c of
 // index, term, type and data follows it.
 const checksumVersion = 1
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// errDamaged says that bytes are not what was written.
-var errDamaged = errors.New("it is damaged: its checksum does not match")
+// errDamaged reports that data differs from what was written.
+var errDamaged = errors.New("checksum mismatch")
 
 func entryChecksum(l *raft.Log) uint32 {
 	var head [17]byte
@@ -26,7 +26,7 @@ func entryChecksum(l *raft.Log) uint32 {
 	return crc32.Update(crc32.Checksum(head[:], castagnoli), castagnoli, l.Data)
 }
 
-// seal gives an entry its checksum.
+// seal stores the checksum of an entry in its extensions.
 func seal(l *raft.Log) {
 	extensions := make([]byte, 5)
 	extensions[0] = checksumVersion
@@ -34,19 +34,19 @@ func seal(l *raft.Log) {
 	l.Extensions = extensions
 }
 
-// verify checks an entry against the checksum that it carries.
+// verify returns an error unless an entry matches the checksum that it carries.
 func verify(l *raft.Log) error {
 	if len(l.Extensions) != 5 || l.Extensions[0] != checksumVersion {
-		return fmt.Errorf("entry %d of the log carries no checksum: %w", l.Index, errDamaged)
+		return fmt.Errorf("log entry %d has no checksum: %w", l.Index, errDamaged)
 	}
 	if binary.BigEndian.Uint32(l.Extensions[1:]) != entryChecksum(l) {
-		return fmt.Errorf("entry %d of the log: %w", l.Index, errDamaged)
+		return fmt.Errorf("log entry %d: %w", l.Index, errDamaged)
 	}
 	return nil
 }
 
-// sealValue and openValue do the same for what Raft keeps beside the log: its
-// term and its vote.
+// sealValue and openValue add and verify the checksum of a value that Raft
+// keeps beside the log: the term or the vote.
 func sealValue(key, value []byte) []byte {
 	out := append(make([]byte, 0, len(value)+4), value...)
 	return binary.BigEndian.AppendUint32(out, valueChecksum(key, value))

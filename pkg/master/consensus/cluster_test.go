@@ -29,10 +29,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what must come.
+// waitTimeout is how long a test waits for a condition.
 const waitTimeout = 60 * time.Second
 
-// journal is a state machine: the commands in their order.
+// journal is a state machine that holds the commands in their order.
 type journal struct {
 	mu       sync.Mutex
 	commands []string
@@ -104,13 +104,13 @@ type member struct {
 	ran    chan error
 }
 
-// idle stops a member's Run while the member itself goes on.
+// idle stops a member's Run, but not the member.
 func (m *member) idle() {
 	m.cancel()
 	m.ran <- <-m.ran
 }
 
-// cluster of masters in this process, over TLS on loopback.
+// cluster is a cluster of masters in this process, over TLS on loopback.
 type cluster struct {
 	*consensustest.Fixture
 	t       testing.TB
@@ -119,7 +119,7 @@ type cluster struct {
 	logger  *slog.Logger
 }
 
-// newCluster makes one without starting it. configure may change the
+// newCluster returns a cluster that is not started. configure may change the
 // configuration of each member.
 func newCluster(t testing.TB, size int, configure ...func(*Config)) *cluster {
 	t.Helper()
@@ -155,7 +155,7 @@ func (c *cluster) start(i int) *member {
 	c.t.Helper()
 	m, err := c.tryStart(i)
 	if err != nil {
-		c.t.Fatalf("starting %s: %v", c.Name(i), err)
+		c.t.Fatalf("start %s: %v", c.Name(i), err)
 	}
 	return m
 }
@@ -177,10 +177,10 @@ func (c *cluster) tryStart(i int) (*member, error) {
 	return m, nil
 }
 
-// stop shuts a master down, handing leadership over.
+// stop shuts a master down, which transfers leadership.
 func (c *cluster) stop(i int) { c.end(i, true) }
 
-// kill ends a master without handing anything over.
+// kill ends a master without a transfer of leadership.
 func (c *cluster) kill(i int) { c.end(i, false) }
 
 func (c *cluster) end(i int, handOver bool) {
@@ -193,12 +193,12 @@ func (c *cluster) end(i int, handOver bool) {
 	c.Down(i)
 	m.cancel()
 	if err := <-m.ran; err != nil {
-		c.t.Errorf("running %s: %v", c.Name(i), err)
+		c.t.Errorf("run %s: %v", c.Name(i), err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := m.node.shutdown(ctx, handOver); err != nil {
-		c.t.Errorf("stopping %s: %v", c.Name(i), err)
+		c.t.Errorf("stop %s: %v", c.Name(i), err)
 	}
 }
 
@@ -209,7 +209,7 @@ func (c *cluster) startAll() {
 	}
 }
 
-// eventually waits until check answers nil.
+// eventually waits until check returns nil.
 func (c *cluster) eventually(what string, check func() error) {
 	c.t.Helper()
 	deadline := time.Now().Add(waitTimeout)
@@ -225,12 +225,12 @@ func (c *cluster) eventually(what string, check func() error) {
 	}
 }
 
-// whole waits until all members are voters that know of one leader, and
+// whole waits until all members are voters that know the same leader, and
 // returns the leader's number.
 func (c *cluster) whole() int {
 	c.t.Helper()
 	leader := -1
-	c.eventually("waiting for all to be voters", func() error {
+	c.eventually("wait for all to be voters", func() error {
 		leader = -1
 		for i, m := range c.members {
 			if m == nil {
@@ -241,32 +241,32 @@ func (c *cluster) whole() int {
 				return fmt.Errorf("%s is not ready: %v; %s", c.Name(i), status, m.node.Reason())
 			}
 			if countVoters(m.node.servers()) != len(c.members) {
-				return fmt.Errorf("%s knows %v", c.Name(i), m.node.servers())
+				return fmt.Errorf("%s knows the leaders %v", c.Name(i), m.node.servers())
 			}
 			if status.GetState() == "LEADER" {
 				leader = i
 			}
 		}
 		if leader < 0 {
-			return errors.New("nobody leads")
+			return errors.New("no leader")
 		}
 		return nil
 	})
 	return leader
 }
 
-// leader waits for a member that serves.
+// leader waits for a member that is ready as leader, and returns its number.
 func (c *cluster) leader() int {
 	c.t.Helper()
 	leader := -1
-	c.eventually("waiting for a leader", func() error {
+	c.eventually("wait for a leader", func() error {
 		for i, m := range c.members {
 			if m != nil && m.node.readyTerm() != 0 {
 				leader = i
 				return nil
 			}
 		}
-		return errors.New("nobody serves")
+		return errors.New("no leader is ready")
 	})
 	return leader
 }
@@ -277,12 +277,12 @@ func (c *cluster) context() context.Context {
 	return ctx
 }
 
-// propose proposes at whoever leads until it is acknowledged, and returns the
-// index. A command may be executed more than once.
+// propose proposes a command to the current leader until it is acknowledged,
+// and returns the index. The command may be executed more than once.
 func (c *cluster) propose(command string) uint64 {
 	c.t.Helper()
 	var index uint64
-	c.eventually("proposing "+command, func() error {
+	c.eventually("propose "+command, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		var err error
@@ -296,7 +296,7 @@ func (c *cluster) propose(command string) uint64 {
 // of want.
 func (c *cluster) agree(want ...string) {
 	c.t.Helper()
-	c.eventually("waiting for members to agree", func() error {
+	c.eventually("wait for members to agree", func() error {
 		var first []string
 		for i, m := range c.members {
 			if m == nil {

@@ -16,35 +16,36 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// StateMachine is what the log drives.
+// StateMachine is the state machine that the log drives.
 type StateMachine interface {
-	// Apply executes the command of a log entry. It is pure: the same state
-	// and command give the same state and result on every member. It is
-	// called in log order, from one goroutine, and must not keep command.
+	// Apply executes the command of a log entry. It is pure: the same state and
+	// command give the same state and result on every member. It is called in
+	// log order, from one goroutine, and must not retain command.
 	Apply(index uint64, command []byte) any
-	// Snapshot is an immutable view of the state, made in constant time: no
-	// command is applied meanwhile.
+	// Snapshot returns an immutable view of the state, in constant time. No
+	// command is applied while it runs.
 	Snapshot() Snapshot
-	// Restore replaces the state by one that WriteTo wrote. It is built aside
-	// and swapped in only when it is complete and r ended with io.EOF; on an
-	// error the old state stays.
+	// Restore replaces the state by one that WriteTo wrote. It must build the
+	// new state aside and swap it in only when it is complete and r returned
+	// io.EOF; after an error the old state remains.
 	Restore(r io.Reader) error
 }
 
-// Snapshot of a StateMachine. WriteTo may run while commands are applied.
+// Snapshot is an immutable view of a StateMachine. WriteTo may run while
+// commands are applied.
 type Snapshot interface {
 	WriteTo(w io.Writer) (int64, error)
 	Release()
 }
 
-// Peers is how one member calls another before and outside Raft. Calls take
-// their deadline from ctx.
+// Peers sends the requests between members that are made before and outside
+// Raft. Calls take their deadline from ctx.
 type Peers interface {
 	Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error)
 	Join(ctx context.Context, to topology.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
 }
 
-// Times that a Config gets when it names none.
+// Default durations of a Config.
 const (
 	DefaultHeartbeat   = 250 * time.Millisecond
 	DefaultElection    = 250 * time.Millisecond
@@ -52,55 +53,57 @@ const (
 	DefaultDiskTimeout = 5 * time.Second
 )
 
-// Config of a member.
+// Config is the configuration of a member.
 type Config struct {
-	// Name of this member in the roster.
+	// Name is the name of this member in the topology.
 	Name string
-	// DataDir belongs to this member alone.
+	// DataDir is used by this member only.
 	DataDir string
-	// ClusterID is minted once for the runtime.
+	// ClusterID is generated once for the runtime.
 	ClusterID string
-	// Formed is what whoever started this member knows: that the cluster has
-	// been formed before, so that it must not be formed again.
+	// Formed reports whether the cluster was formed before, as far as the
+	// process that started this member knows. Such a cluster must not be formed
+	// again.
 	Formed   bool
 	Topology topology.Topology
-	// Identity is a certificate of role master in Name's name.
+	// Identity is a certificate with the role master and the name Name.
 	Identity *mtls.Identity
 	// RaftListen is the address to listen on: host:port.
 	RaftListen string
-	// Heartbeat is how long a follower waits for its leader, Election how
-	// long a candidate waits for votes, Lease how long a leader goes on
-	// without a majority. Lease <= Heartbeat <= Election.
+	// Heartbeat is how long a follower waits for its leader, Election how long
+	// a candidate waits for votes, Lease how long a leader continues without a
+	// majority. Lease <= Heartbeat <= Election.
 	Heartbeat, Election, Lease time.Duration
 	// DiskTimeout is how long one write may take before the disk counts as
-	// hung. Time in which the process was stopped does not count.
+	// hung. Time during which the process was paused does not count.
 	DiskTimeout time.Duration
 	Peers       Peers
 	// Logger may be nil.
 	Logger *slog.Logger
-	// Registry for metrics may be nil.
+	// Registry registers the metrics. It may be nil.
 	Registry prometheus.Registerer
-	// Fatal ends the process: this member must not go on. It is called at
-	// most once, and should not return.
+	// Fatal ends the process, because this member must not continue. It is
+	// called at most once, and should not return.
 	Fatal func(error)
 
-	// hooks and sizes are set by this package's tests only.
+	// hooks and sizes are set only by tests of this package.
 	hooks hooks
 	sizes sizes
 }
 
-// hooks put something between Raft and what it talks to.
+// hooks wrap the transport and the disk that Raft uses.
 type hooks struct {
 	transport func(raft.Transport) raft.Transport
 	disk      func(disk) disk
 }
 
-// sizes say when the log is compacted.
+// sizes control when the log is compacted.
 type sizes struct {
-	// trailing entries stay behind a snapshot, for followers that are slow.
+	// trailing is how many entries remain after a snapshot, for followers that
+	// are behind.
 	trailing uint64
-	// threshold entries, or bytes, since the last snapshot make one due;
-	// interval is how often that is looked at.
+	// A snapshot is taken after threshold entries, or bytes, since the last
+	// one. interval is how often this is checked.
 	threshold uint64
 	bytes     int64
 	interval  time.Duration
@@ -111,13 +114,13 @@ const (
 	logCacheEntries  = 512
 	snapshotsKept    = 2
 	commitTimeout    = 10 * time.Millisecond
-	// transportTimeout bounds each request: a peer that died without a word
-	// costs this much on each pooled connection.
+	// transportTimeout bounds each request. A peer that died without closing
+	// its connections costs this much on each pooled connection.
 	transportTimeout = 2 * time.Second
 	transportPool    = 3
 )
 
-// normalize fills in what is left out and reports what is wrong.
+// normalize sets the defaults and validates the configuration.
 func (c *Config) normalize() error {
 	setDefault(&c.Heartbeat, DefaultHeartbeat)
 	setDefault(&c.Election, max(DefaultElection, c.Heartbeat))
@@ -142,23 +145,23 @@ func (c *Config) normalize() error {
 func (c *Config) validate() error {
 	switch _, listed := c.Topology.Master(c.Name); {
 	case c.Name == "":
-		return errors.New("this member has no name")
+		return errors.New("member name is empty")
 	case !listed:
-		return fmt.Errorf("this member, %s, is not among the masters of the roster", c.Name)
+		return fmt.Errorf("member %s is not a master of the topology", c.Name)
 	case c.DataDir == "":
-		return errors.New("no data directory is given")
+		return errors.New("data directory is empty")
 	case c.ClusterID == "":
-		return errors.New("no cluster id is given")
+		return errors.New("cluster id is empty")
 	case len(c.ClusterID) > maxName:
-		return fmt.Errorf("the cluster id is longer than %d bytes", maxName)
+		return fmt.Errorf("cluster id is longer than %d bytes", maxName)
 	case c.Identity == nil:
-		return errors.New("no identity is given")
+		return errors.New("identity is missing")
 	case c.Identity.Peer() != mtls.Peer{Role: mtls.Master, Name: c.Name}:
-		return fmt.Errorf("the certificate is %s's, not %s's", c.Identity.Peer(), mtls.Peer{Role: mtls.Master, Name: c.Name})
+		return fmt.Errorf("certificate belongs to %s, not to %s", c.Identity.Peer(), mtls.Peer{Role: mtls.Master, Name: c.Name})
 	case c.Peers == nil || c.Fatal == nil:
-		return errors.New("Peers and Fatal must be given")
+		return errors.New("Peers and Fatal must be set")
 	case c.Lease > c.Heartbeat || c.Heartbeat > c.Election:
-		return fmt.Errorf("lease %s, heartbeat %s and election timeout %s must not be in another order of size than this", c.Lease, c.Heartbeat, c.Election)
+		return fmt.Errorf("invalid timeouts: lease %s, heartbeat %s and election %s must be in ascending order", c.Lease, c.Heartbeat, c.Election)
 	}
 	return nil
 }
@@ -169,7 +172,8 @@ func setDefault(d *time.Duration, value time.Duration) {
 	}
 }
 
-// raft is the library's configuration: see the constants for the reasons.
+// raft returns the configuration of the Raft library. The constants above state
+// the reasons.
 func (c *Config) raft(id raft.ServerID) *raft.Config {
 	config := raft.DefaultConfig()
 	config.LocalID = id

@@ -11,12 +11,12 @@ func TestConfigIsChecked(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"no name":            {func(c *Config) { c.Name = "" }, "no name"},
-		"not listed":         {func(c *Config) { c.Name = "m-9" }, "not among the masters"},
+		"name is empty":      {func(c *Config) { c.Name = "" }, "no name"},
+		"not listed":         {func(c *Config) { c.Name = "m-9" }, "not a master of the topology"},
 		"no directory":       {func(c *Config) { c.DataDir = "" }, "data directory"},
 		"no cluster":         {func(c *Config) { c.ClusterID = "" }, "cluster id"},
 		"no identity":        {func(c *Config) { c.Identity = nil }, "identity"},
-		"nobody to call":     {func(c *Config) { c.Peers = nil }, "Peers"},
+		"no peers":           {func(c *Config) { c.Peers = nil }, "Peers"},
 		"lease too long":     {func(c *Config) { c.Lease = 2 * c.Heartbeat }, "lease"},
 		"election too short": {func(c *Config) { c.Election = c.Heartbeat / 2 }, "election"},
 	} {
@@ -24,7 +24,7 @@ func TestConfigIsChecked(t *testing.T) {
 		config.Fatal = func(error) {}
 		test.change(&config)
 		if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: got %v, want it to say %q", name, err, test.want)
+			t.Errorf("%s: got %v, want an error with %q", name, err, test.want)
 		}
 	}
 	other := newCluster(t, 2)
@@ -36,14 +36,15 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// TestTwoProcessesOnOneDisk: the second is refused.
+// TestTwoProcessesOnOneDisk checks that the second process fails to open the
+// disk.
 func TestTwoProcessesOnOneDisk(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
 	c.start(0)
 	config := c.config(0)
 	config.Fatal = func(error) {}
-	if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), "opening the log") {
+	if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), "open log") {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -34,7 +34,7 @@ func TestDamageIsFoundAndNeverServed(t *testing.T) {
 			}
 		},
 		"the vote": func(t *testing.T, d disk) {
-			if err := d.Set([]byte("LastVoteCand"), []byte("somebody else")); err != nil {
+			if err := d.Set([]byte("LastVoteCand"), []byte("another member")); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -45,7 +45,7 @@ func TestDamageIsFoundAndNeverServed(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, sick, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			g, faulty, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 			if err := g.StoreLogs(entries(1, 5)); err != nil {
 				t.Fatal(err)
 			}
@@ -57,9 +57,9 @@ func TestDamageIsFoundAndNeverServed(t *testing.T) {
 			if err := g.check(0); err != nil {
 				t.Fatalf("before the damage: %v", err)
 			}
-			spoil(t, sick.disk)
+			spoil(t, faulty.disk)
 			if err := g.check(0); err == nil {
-				t.Error("a start does not find it")
+				t.Error("start does not find the damage")
 			}
 			if name == "an entry is missing" {
 				return
@@ -70,7 +70,7 @@ func TestDamageIsFoundAndNeverServed(t *testing.T) {
 				_, _ = g.GetUint64([]byte("CurrentTerm"))
 			})
 			if served {
-				t.Error("it is served")
+				t.Error("the damaged entry was returned")
 			} else if err := <-failed; !errors.Is(err, errDamaged) {
 				t.Errorf("failed with %v", err)
 			}
@@ -79,14 +79,14 @@ func TestDamageIsFoundAndNeverServed(t *testing.T) {
 }
 
 func TestAFollowerRefusesDamageFromItsLeader(t *testing.T) {
-	g, _, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+	g, _, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 	sent := entries(1, 1)[0]
 	seal(sent)
-	sent.Data = []byte("changed on the way")
+	sent.Data = []byte("changed in transit")
 	if err := g.StoreLogs([]*raft.Log{sent}); !errors.Is(err, errDamaged) {
 		t.Fatalf("got %v", err)
 	}
 	if last, _ := g.LastIndex(); last != 0 || len(failed) != 0 {
-		t.Fatal("it was stored, or ended this member, whose disk is fine")
+		t.Fatal("the entry was stored, or it stopped this member, whose disk is sound")
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// truncation is how many entries one transaction deletes: a million in one
-// would hold the only write lock for a second.
+// deleteBatch is how many entries one transaction deletes. Deleting a million
+// in one would hold the only write lock for a second.
 const deleteBatch = 10_000
 
-// disk is the library's store.
+// disk is the store that the Raft library uses.
 type disk interface {
 	raft.LogStore
 	raft.StableStore
@@ -33,34 +33,34 @@ func openDisk(path string) (disk, error) {
 			// grows.
 			NoFreelistSync: true,
 			FreelistType:   bbolt.FreelistMapType,
-			// The lock of the file says that another process uses it.
+			// If the file stays locked, another process uses it.
 			Timeout: 2 * time.Second,
 		},
 		MsgpackUseNewTimeFormat: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("opening the log %s: %w", path, err)
+		return nil, fmt.Errorf("open log %s: %w", path, err)
 	}
 	return store, nil
 }
 
-// guarded is a disk whose failures stop the member. What it answers was
-// written and synced, or was read and verified; when it cannot say so, fail is
-// called, and the calling goroutine ends: nothing above it may go on as though
-// the call had returned.
+// failStopDisk is a disk whose failures stop the member. When a method returns,
+// its data was written and synced, or was read and verified. When that cannot
+// be guaranteed, fail is called and the calling goroutine exits, so that no
+// caller continues as if the call had returned.
 type failStopDisk struct {
 	disk    disk
 	path    string
 	timeout time.Duration
 	// fail ends the process. In tests it returns.
 	fail func(error)
-	// appends are the durations of durable appends.
+	// appends holds the durations of durable appends.
 	appends *durations
 
 	failed atomic.Bool
-	// unsnapshotted bytes were appended since the last snapshot.
+	// unsnapshotted is how many bytes were appended since the last snapshot.
 	unsnapshotted atomic.Int64
-	// first and last index of the log; 0 when it is empty.
+	// first and last are the bounds of the log; 0 when it is empty.
 	first, last atomic.Uint64
 }
 
@@ -69,7 +69,8 @@ var (
 	_ raft.StableStore = (*failStopDisk)(nil)
 )
 
-// do runs one operation of the disk that must not fail.
+// do runs a disk operation that must succeed, and stops the member if it fails
+// or hangs.
 func (d *failStopDisk) do(act string, operation func() error) {
 	if err := d.watch(act, operation); err != nil {
 		d.stop(fmt.Errorf("%s: %w", act, err))
@@ -77,13 +78,13 @@ func (d *failStopDisk) do(act string, operation func() error) {
 	}
 }
 
-// watch runs one operation of the disk that may fail, but not hang.
+// watch runs a disk operation that may fail, and stops the member if it hangs.
 func (d *failStopDisk) watch(act string, operation func() error) error {
 	if d.failed.Load() {
 		runtime.Goexit()
 	}
 	watch := startWatchdog(d.timeout, func() {
-		d.stop(fmt.Errorf("%s: the disk has not answered for %s", act, d.timeout))
+		d.stop(fmt.Errorf("%s: disk did not respond for %s", act, d.timeout))
 	})
 	err := operation()
 	if !watch.stop() || d.failed.Load() {
@@ -98,8 +99,8 @@ func (d *failStopDisk) stop(err error) {
 	}
 }
 
-// absent are the library's ways to say that nothing is there, which is no
-// failure. It compares the text of the second.
+// absent reports whether err means that a key or an entry does not exist, which
+// is not a failure. The library identifies ErrKeyNotFound by its text.
 func absent(err error) bool {
 	return errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, raftboltdb.ErrKeyNotFound)
 }
@@ -113,7 +114,7 @@ func (d *failStopDisk) LastIndex() (uint64, error) { return d.last.Load(), nil }
 // GetLog implements raft.LogStore.
 func (d *failStopDisk) GetLog(index uint64, l *raft.Log) error {
 	var missing error
-	d.do(fmt.Sprintf("reading entry %d of the log", index), func() error {
+	d.do(fmt.Sprintf("read log entry %d", index), func() error {
 		err := readEntry(d.disk, index, l)
 		if absent(err) {
 			missing, err = err, nil
@@ -123,13 +124,13 @@ func (d *failStopDisk) GetLog(index uint64, l *raft.Log) error {
 	return missing
 }
 
-// readEntry reads and verifies.
+// readEntry reads an entry and verifies it.
 func readEntry(from disk, index uint64, l *raft.Log) error {
 	if err := from.GetLog(index, l); err != nil {
 		return err
 	}
 	if l.Index != index {
-		return fmt.Errorf("entry %d of the log says that it is %d: %w", index, l.Index, errDamaged)
+		return fmt.Errorf("log entry %d has index %d: %w", index, l.Index, errDamaged)
 	}
 	return verify(l)
 }
@@ -137,9 +138,9 @@ func readEntry(from disk, index uint64, l *raft.Log) error {
 // StoreLog implements raft.LogStore.
 func (d *failStopDisk) StoreLog(l *raft.Log) error { return d.StoreLogs([]*raft.Log{l}) }
 
-// StoreLogs implements raft.LogStore. The leader's entries get their checksum
-// here, and keep it on every disk; a follower refuses entries that do not
-// match theirs.
+// StoreLogs implements raft.LogStore. It adds checksums to the leader's own
+// entries, and every member stores those; a follower rejects entries that do
+// not match theirs.
 func (d *failStopDisk) StoreLogs(logs []*raft.Log) error {
 	if len(logs) == 0 {
 		return nil
@@ -149,12 +150,12 @@ func (d *failStopDisk) StoreLogs(logs []*raft.Log) error {
 		if len(l.Extensions) == 0 {
 			seal(l)
 		} else if err := verify(l); err != nil {
-			return fmt.Errorf("storing what the leader sent: %w", err)
+			return fmt.Errorf("store entries from the leader: %w", err)
 		}
 		size += len(l.Data)
 	}
 	start := time.Now()
-	d.do("appending to the log", func() error { return d.disk.StoreLogs(logs) })
+	d.do("append to the log", func() error { return d.disk.StoreLogs(logs) })
 	d.appends.add(time.Since(start))
 	d.unsnapshotted.Add(int64(size))
 	d.first.CompareAndSwap(0, logs[0].Index)
@@ -163,9 +164,10 @@ func (d *failStopDisk) StoreLogs(logs []*raft.Log) error {
 }
 
 // DeleteRange implements raft.LogStore. A prefix, which a snapshot made
-// superfluous, goes in pieces, lowest first: a crash between two leaves a log
-// without a gap. A suffix, which conflicts with the leader's log, goes at
-// once: half of one would be a log that nobody ever wrote.
+// redundant, is deleted in batches, lowest first, so that a crash between two
+// leaves a log without a gap. A suffix, which conflicts with the leader's log,
+// is deleted in one transaction: a part of it would be a log that no member
+// ever had.
 func (d *failStopDisk) DeleteRange(from, to uint64) error {
 	for low := from; low <= to && to < d.last.Load(); low = max(low+deleteBatch, d.first.Load()) {
 		high := min(to, low+deleteBatch-1)
@@ -178,7 +180,7 @@ func (d *failStopDisk) DeleteRange(from, to uint64) error {
 }
 
 func (d *failStopDisk) truncate(from, to uint64) {
-	d.do("truncating the log", func() error {
+	d.do("truncate the log", func() error {
 		if err := d.disk.DeleteRange(from, to); err != nil {
 			return err
 		}
@@ -190,11 +192,11 @@ func (d *failStopDisk) truncate(from, to uint64) {
 func (d *failStopDisk) bounds() error {
 	first, err := d.disk.FirstIndex()
 	if err != nil {
-		return fmt.Errorf("looking for the first entry: %w", err)
+		return fmt.Errorf("read first index: %w", err)
 	}
 	last, err := d.disk.LastIndex()
 	if err != nil {
-		return fmt.Errorf("looking for the last entry: %w", err)
+		return fmt.Errorf("read last index: %w", err)
 	}
 	d.first.Store(first)
 	d.last.Store(last)
@@ -203,7 +205,7 @@ func (d *failStopDisk) bounds() error {
 
 // Set implements raft.StableStore.
 func (d *failStopDisk) Set(key, value []byte) error {
-	d.do("writing "+string(key), func() error { return d.disk.Set(key, sealValue(key, value)) })
+	d.do("write "+string(key), func() error { return d.disk.Set(key, sealValue(key, value)) })
 	return nil
 }
 
@@ -211,7 +213,7 @@ func (d *failStopDisk) Set(key, value []byte) error {
 func (d *failStopDisk) Get(key []byte) ([]byte, error) {
 	var value []byte
 	var missing error
-	d.do("reading "+string(key), func() error {
+	d.do("read "+string(key), func() error {
 		sealed, err := d.disk.Get(key)
 		if absent(err) {
 			missing = err
@@ -237,12 +239,12 @@ func (d *failStopDisk) GetUint64(key []byte) (uint64, error) {
 		return 0, err
 	}
 	if len(value) != 8 {
-		d.do("reading "+string(key), func() error { return errDamaged })
+		d.do("read "+string(key), func() error { return errDamaged })
 	}
 	return binary.BigEndian.Uint64(value), nil
 }
 
-// size of the log's file in bytes; 0 when it cannot be told.
+// size returns the size of the log file, in bytes; 0 when it is unknown.
 func (d *failStopDisk) size() uint64 {
 	info, err := os.Stat(d.path)
 	if err != nil {
@@ -251,8 +253,8 @@ func (d *failStopDisk) size() uint64 {
 	return uint64(max(info.Size(), 0))
 }
 
-// check reads the whole log that a start needs, from the entry after a
-// snapshot's to the last, before the library does.
+// check reads the whole log that a start needs, from the entry after the
+// snapshot to the last, before the library does.
 func (d *failStopDisk) check(snapshot uint64) error {
 	if err := d.bounds(); err != nil {
 		return err
@@ -271,7 +273,7 @@ func (d *failStopDisk) check(snapshot uint64) error {
 		l = raft.Log{}
 		if err := readEntry(d.disk, index, &l); err != nil {
 			if absent(err) {
-				err = fmt.Errorf("entry %d of the log is missing, between a snapshot at %d and the last entry, %d", index, snapshot, d.last.Load())
+				err = fmt.Errorf("log entry %d is missing, between snapshot %d and last entry %d", index, snapshot, d.last.Load())
 			}
 			return err
 		}

@@ -13,23 +13,23 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// sickDisk fails or hangs when it is told to.
-type sickDisk struct {
+// faultyDisk fails or hangs on demand.
+type faultyDisk struct {
 	disk
 	mu   sync.Mutex
 	fail error
 	hang chan struct{}
-	// deleted are the ranges of DeleteRange.
+	// deleted holds the ranges of DeleteRange.
 	deleted [][2]uint64
 }
 
-func (d *sickDisk) sicken(fail error, hang chan struct{}) {
+func (d *faultyDisk) withFaultyDisk(fail error, hang chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fail, d.hang = fail, hang
 }
 
-func (d *sickDisk) ail() error {
+func (d *faultyDisk) ail() error {
 	d.mu.Lock()
 	fail, hang := d.fail, d.hang
 	d.mu.Unlock()
@@ -39,45 +39,45 @@ func (d *sickDisk) ail() error {
 	return fail
 }
 
-func (d *sickDisk) StoreLogs(logs []*raft.Log) error {
+func (d *faultyDisk) StoreLogs(logs []*raft.Log) error {
 	if err := d.ail(); err != nil {
 		return err
 	}
 	return d.disk.StoreLogs(logs)
 }
 
-func (d *sickDisk) GetLog(index uint64, l *raft.Log) error {
+func (d *faultyDisk) GetLog(index uint64, l *raft.Log) error {
 	if err := d.ail(); err != nil {
 		return err
 	}
 	return d.disk.GetLog(index, l)
 }
 
-func (d *sickDisk) Set(key, value []byte) error {
+func (d *faultyDisk) Set(key, value []byte) error {
 	if err := d.ail(); err != nil {
 		return err
 	}
 	return d.disk.Set(key, value)
 }
 
-func (d *sickDisk) DeleteRange(from, to uint64) error {
+func (d *faultyDisk) DeleteRange(from, to uint64) error {
 	d.mu.Lock()
 	d.deleted = append(d.deleted, [2]uint64{from, to})
 	d.mu.Unlock()
 	return d.disk.DeleteRange(from, to)
 }
 
-// guardOn opens a guarded disk in a directory.
-func guardOn(t *testing.T, path string) (*failStopDisk, *sickDisk, chan error) {
+// openFaulty opens a failStopDisk over a faultyDisk in a directory.
+func openFaulty(t *testing.T, path string) (*failStopDisk, *faultyDisk, chan error) {
 	t.Helper()
 	store, err := openDisk(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sick := &sickDisk{disk: store}
+	faulty := &faultyDisk{disk: store}
 	failed := make(chan error, 1)
 	g := &failStopDisk{
-		disk: sick, path: path, timeout: time.Minute, appends: &durations{},
+		disk: faulty, path: path, timeout: time.Minute, appends: &durations{},
 		fail: func(err error) { failed <- err },
 	}
 	if err := g.bounds(); err != nil {
@@ -85,7 +85,7 @@ func guardOn(t *testing.T, path string) (*failStopDisk, *sickDisk, chan error) {
 	}
 	// A second Close is harmless.
 	t.Cleanup(func() { _ = store.Close() })
-	return g, sick, failed
+	return g, faulty, failed
 }
 
 func entries(from, to uint64) []*raft.Log {
@@ -96,7 +96,7 @@ func entries(from, to uint64) []*raft.Log {
 	return logs
 }
 
-// returns tells whether f comes back rather than ending its goroutine.
+// returns reports whether f returns, instead of ending its goroutine.
 func returns(f func()) bool {
 	returned, ended := false, make(chan struct{})
 	go func() {
@@ -118,32 +118,32 @@ func TestADiskThatFailsOrHangsEndsTheMember(t *testing.T) {
 	}
 	for name, operation := range operations {
 		t.Run(name+" fails", func(t *testing.T) {
-			g, sick, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
-			sick.sicken(broken, nil)
+			g, faulty, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
+			faulty.withFaultyDisk(broken, nil)
 			if returns(func() { operation(g) }) {
-				t.Error("the caller goes on")
+				t.Error("the caller continues")
 			}
 			if err := <-failed; !errors.Is(err, broken) {
 				t.Errorf("failed with %v", err)
 			}
-			sick.sicken(nil, nil)
+			faulty.withFaultyDisk(nil, nil)
 			if returns(func() { operation(g) }) {
-				t.Error("the disk works again, and the member believes it")
+				t.Error("the member continues after the disk recovered")
 			}
 		})
 		t.Run(name+" hangs", func(t *testing.T) {
-			g, sick, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			g, faulty, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 			g.timeout = 50 * time.Millisecond
 			hang := make(chan struct{})
-			sick.sicken(nil, hang)
+			faulty.withFaultyDisk(nil, hang)
 			returned := make(chan bool)
 			go func() { returned <- returns(func() { operation(g) }) }()
-			if err := <-failed; !strings.Contains(err.Error(), "has not answered") {
+			if err := <-failed; !strings.Contains(err.Error(), "did not respond") {
 				t.Errorf("failed with %v", err)
 			}
 			close(hang)
 			if <-returned {
-				t.Error("the caller goes on after the disk came back too late")
+				t.Error("the caller continues after the disk responded too late")
 			}
 		})
 	}
@@ -154,13 +154,13 @@ func TestWatchdog(t *testing.T) {
 	w := startWatchdog(20*time.Millisecond, func() { expired <- struct{}{} })
 	<-expired
 	if w.stop() {
-		t.Error("an expired watchdog says that it was in time")
+		t.Error("an expired watchdog reports that it was stopped in time")
 	}
 	w = startWatchdog(time.Hour, func() { expired <- struct{}{} })
 	if !w.stop() {
-		t.Error("a stopped watchdog says that it was late")
+		t.Error("a watchdog that was stopped in time reports that it expired")
 	}
-	w.tick() // a timer that was on its way when it was stopped
+	w.tick() // a timer that fired while it was being stopped
 	if len(expired) != 0 {
 		t.Error("a stopped watchdog expired")
 	}
@@ -176,7 +176,7 @@ func TestWatchdog(t *testing.T) {
 
 func TestTheLogSurvivesReopening(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	g, _, _ := guardOn(t, path)
+	g, _, _ := openFaulty(t, path)
 	if err := g.StoreLogs(entries(1, 20)); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestTheLogSurvivesReopening(t *testing.T) {
 	if err := g.disk.Close(); err != nil {
 		t.Fatal(err)
 	}
-	g, _, _ = guardOn(t, path)
+	g, _, _ = openFaulty(t, path)
 	if err := g.check(0); err != nil {
 		t.Fatal(err)
 	}
@@ -199,10 +199,10 @@ func TestTheLogSurvivesReopening(t *testing.T) {
 		t.Errorf("term %d, %v", term, err)
 	}
 	if err := g.GetLog(21, &raft.Log{}); !errors.Is(err, raft.ErrLogNotFound) {
-		t.Errorf("an entry that is not there: %v", err)
+		t.Errorf("missing entry: %v", err)
 	}
 	if _, err := g.Get([]byte("LastVoteCand")); err == nil || err.Error() != "not found" {
-		t.Errorf("a value that is not there: %v; the library compares the text", err)
+		t.Errorf("missing value: %v; the library compares the text", err)
 	}
 }
 
@@ -216,20 +216,20 @@ func TestTruncation(t *testing.T) {
 	}{
 		{"a short prefix", 1, 10, [2]uint64{1, 30}, [][2]uint64{{1, 10}}, 11, 30},
 		{"a long prefix, lowest first", 1, 25_000, [2]uint64{1, 25_001}, [][2]uint64{{1, 10_000}, {10_001, 20_000}, {20_001, 25_000}}, 25_001, 25_001},
-		{"a suffix at once", 5, 25_000, [2]uint64{1, 25_000}, [][2]uint64{{5, 25_000}}, 1, 4},
+		{"a suffix in one transaction", 5, 25_000, [2]uint64{1, 25_000}, [][2]uint64{{5, 25_000}}, 1, 4},
 		{"everything conflicts", 1, 25_000, [2]uint64{1, 25_000}, [][2]uint64{{1, 25_000}}, 0, 0},
 		{"nothing", 5, 4, [2]uint64{1, 30}, nil, 1, 30},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g, sick, _ := guardOn(t, filepath.Join(t.TempDir(), "log"))
+			g, faulty, _ := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 			if err := g.StoreLogs(entries(test.stored[0], test.stored[1])); err != nil {
 				t.Fatal(err)
 			}
 			if err := g.DeleteRange(test.from, test.to); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(sick.deleted, test.want) {
-				t.Errorf("deleted %v, want %v", sick.deleted, test.want)
+			if !slices.Equal(faulty.deleted, test.want) {
+				t.Errorf("deleted %v, want %v", faulty.deleted, test.want)
 			}
 			first, _ := g.FirstIndex()
 			last, _ := g.LastIndex()
@@ -240,10 +240,10 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
-// TestTruncationAcrossAGap: after a snapshot was installed, a log may jump by
-// millions.
+// TestTruncationAcrossAGap: after a snapshot was installed, the log may have a
+// gap of millions of entries.
 func TestTruncationAcrossAGap(t *testing.T) {
-	g, sick, _ := guardOn(t, filepath.Join(t.TempDir(), "log"))
+	g, faulty, _ := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 	for _, span := range [][2]uint64{{1, 5}, {1_000_000_001, 1_000_000_010}} {
 		if err := g.StoreLogs(entries(span[0], span[1])); err != nil {
 			t.Fatal(err)
@@ -252,23 +252,23 @@ func TestTruncationAcrossAGap(t *testing.T) {
 	if err := g.DeleteRange(1, 1_000_000_005); err != nil {
 		t.Fatal(err)
 	}
-	if first, _ := g.FirstIndex(); first != 1_000_000_006 || len(sick.deleted) > 3 {
-		t.Fatalf("first is %d after %v", first, sick.deleted)
+	if first, _ := g.FirstIndex(); first != 1_000_000_006 || len(faulty.deleted) > 3 {
+		t.Fatalf("first is %d after %v", first, faulty.deleted)
 	}
 }
 
 func TestPercentile(t *testing.T) {
 	d := &durations{}
 	if got := d.percentile(99); got != 0 {
-		t.Errorf("of nothing: %s", got)
+		t.Errorf("of none: %s", got)
 	}
 	for i := range 3 * durationsKept {
 		d.add(time.Duration(i))
 	}
 	if got := d.percentile(100); got != 3*durationsKept-1 {
-		t.Errorf("the greatest is %d", got)
+		t.Errorf("maximum: %d", got)
 	}
 	if got := d.percentile(50); got != 2*durationsKept+durationsKept/2-1 {
-		t.Errorf("the median is %d", got)
+		t.Errorf("median: %d", got)
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// small logs are compacted early, and keep little behind.
+// small compacts the log early, and keeps few entries.
 func small(c *Config) {
 	c.sizes = sizes{trailing: 10, threshold: 50, interval: 50 * time.Millisecond}
 }
 
-// TestNothingAcknowledgedIsLost: through planned and unplanned ends of leaders
-// under load, and through an end of all at once.
+// TestNothingAcknowledgedIsLost stops and kills leaders under load, and then
+// all members together.
 func TestNothingAcknowledgedIsLost(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, small)
@@ -63,7 +63,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	c.whole()
 	c.propose("end")
 	if len(acknowledged) == 0 {
-		t.Fatal("nothing was acknowledged: this test tests nothing")
+		t.Fatal("nothing was acknowledged: this run tests nothing")
 	}
 	c.agree(append(acknowledged, "end")...)
 	all := c.members[0].state.all()
@@ -78,25 +78,26 @@ func TestSnapshotsReplaceTheLog(t *testing.T) {
 	c := newCluster(t, 3, small)
 	c.startAll()
 	leader := c.whole()
-	away := (leader + 1) % 3
-	c.kill(away)
+	absent := (leader + 1) % 3
+	c.kill(absent)
 	var want []string
 	for i := range 200 {
 		want = append(want, fmt.Sprint(i))
 		c.propose(want[i])
 	}
-	c.eventually("waiting for the log to be compacted", func() error {
+	c.eventually("wait for the log to be compacted", func() error {
 		if s := c.members[leader].node.Status(); s.GetLastSnapshotIndex() < 50 || s.GetLogEntries() > 150 || s.GetLastSnapshotTime() == nil {
 			return fmt.Errorf("snapshot at %d, %d entries", s.GetLastSnapshotIndex(), s.GetLogEntries())
 		}
 		return nil
 	})
-	// One that was away, and one with an empty disk, get the snapshot.
-	c.start(away)
+	// A member that was unreachable, and one with an empty disk, receive the
+	// snapshot.
+	c.start(absent)
 	c.whole()
 	c.agree(want...)
-	if c.members[away].state.restored == 0 {
-		t.Error("the member that was away got no snapshot")
+	if c.members[absent].state.restored == 0 {
+		t.Error("the member that was unreachable received no snapshot")
 	}
 	other := (leader + 2) % 3
 	c.kill(other)
@@ -104,18 +105,18 @@ func TestSnapshotsReplaceTheLog(t *testing.T) {
 	c.start(other)
 	c.whole()
 	c.agree(want...)
-	// So does one that starts again.
+	// A member that restarts restores it, too.
 	c.stop(leader)
 	m := c.start(leader)
 	c.whole()
 	c.agree(want...)
 	if m.state.restored == 0 {
-		t.Error("the restarted member replayed a log that is not there")
+		t.Error("the restarted member replayed a log that was compacted")
 	}
 	c.propose("end")
 	c.agree("end")
 	if got := m.node.Status(); got.GetConfigurationIndex() == 0 {
-		t.Errorf("nobody remembers the configuration's index: %v", got)
+		t.Errorf("the index of the configuration is lost: %v", got)
 	}
 }
 
@@ -129,18 +130,18 @@ func TestSnapshotByBytes(t *testing.T) {
 	for range 20 {
 		c.propose(strings.Repeat("x", 1<<12))
 	}
-	c.eventually("waiting for a snapshot", func() error {
+	c.eventually("wait for a snapshot", func() error {
 		if m.node.Status().GetLastSnapshotIndex() == 0 {
-			return errors.New("none was taken")
+			return errors.New("no snapshot was taken")
 		}
 		return nil
 	})
 }
 
-// sicken gives one member a disk that can be made sick.
-func sicken(name string) (func(*Config), func() *sickDisk) {
+// withFaultyDisk gives one member a disk that can fail.
+func withFaultyDisk(name string) (func(*Config), func() *faultyDisk) {
 	var mu sync.Mutex
-	var sick *sickDisk
+	var faulty *faultyDisk
 	return func(c *Config) {
 			if c.Name != name {
 				return
@@ -149,34 +150,35 @@ func sicken(name string) (func(*Config), func() *sickDisk) {
 			c.hooks.disk = func(d disk) disk {
 				mu.Lock()
 				defer mu.Unlock()
-				sick = &sickDisk{disk: d}
-				return sick
+				faulty = &faultyDisk{disk: d}
+				return faulty
 			}
-		}, func() *sickDisk {
+		}, func() *faultyDisk {
 			mu.Lock()
 			defer mu.Unlock()
-			return sick
+			return faulty
 		}
 }
 
-// TestALeaderWithASickDiskEnds, and another takes over: the library alone
-// would go on leading for ever with a disk that hangs.
-func TestALeaderWithASickDiskEnds(t *testing.T) {
+// TestALeaderWithAFaultyDiskStops checks that such a leader stops and another
+// takes over. The library alone would continue to lead forever with a disk that
+// hangs.
+func TestALeaderWithAFaultyDiskStops(t *testing.T) {
 	t.Parallel()
-	for name, ail := range map[string]func(*sickDisk) func(){
-		"hangs": func(d *sickDisk) func() {
+	for name, ail := range map[string]func(*faultyDisk) func(){
+		"hangs": func(d *faultyDisk) func() {
 			hang := make(chan struct{})
-			d.sicken(nil, hang)
-			return func() { d.sicken(nil, nil); close(hang) }
+			d.withFaultyDisk(nil, hang)
+			return func() { d.withFaultyDisk(nil, nil); close(hang) }
 		},
-		"fails": func(d *sickDisk) func() {
-			d.sicken(errors.New("input/output error"), nil)
+		"fails": func(d *faultyDisk) func() {
+			d.withFaultyDisk(errors.New("input/output error"), nil)
 			return func() {}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			configure, disk := sicken("m-0")
+			configure, disk := withFaultyDisk("m-0")
 			c := newCluster(t, 3, configure)
 			c.startAll()
 			m := c.leadFirst()
@@ -184,13 +186,13 @@ func TestALeaderWithASickDiskEnds(t *testing.T) {
 			heal := ail(disk())
 			_, _, err := m.node.Propose(c.context(), []byte("during"))
 			if !errors.Is(err, ErrUnknownOutcome) {
-				t.Errorf("a proposal at the sick leader: %v", err)
+				t.Errorf("propose to the leader with a faulty disk: %v", err)
 			}
 			if err := <-m.fatal; !strings.Contains(err.Error(), "log") {
-				t.Errorf("it ended with %v", err)
+				t.Errorf("stopped with %v", err)
 			}
 			if got := m.node.Status(); got.GetState() != "SHUTDOWN" || got.GetReady() {
-				t.Errorf("its status is %v", got)
+				t.Errorf("status: %v", got)
 			}
 			heal()
 			c.kill(0)
@@ -200,8 +202,8 @@ func TestALeaderWithASickDiskEnds(t *testing.T) {
 	}
 }
 
-// TestADamagedMemberDoesNotStart, and the others go on; with its directory
-// moved away it joins as a new one.
+// TestADamagedMemberDoesNotStart checks also that the others continue, and that
+// the member joins as a new one once its directory is moved away.
 func TestADamagedMemberDoesNotStart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// durationsKept is how many of the newest a percentile is taken from.
+// durationsKept is how many of the newest durations percentiles are computed
+// from.
 const durationsKept = 1024
 
-// durations remembers the newest of a kind of event.
+// durations holds the newest durations of one kind of event.
 type durations struct {
 	observe func(time.Duration)
 
@@ -32,8 +33,8 @@ func (d *durations) add(took time.Duration) {
 	}
 }
 
-// percentile is the smallest duration that p of 100 do not exceed; 0 when
-// there was none yet.
+// percentile returns the smallest duration that p percent of the durations do
+// not exceed; 0 when there are none.
 func (d *durations) percentile(p int) time.Duration {
 	d.mu.Lock()
 	sorted := slices.Clone(d.ring)

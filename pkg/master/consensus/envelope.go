@@ -9,25 +9,26 @@ import (
 	"io"
 )
 
-// A snapshot's envelope is
+// The envelope of a snapshot is
 //
 //	magic "JDSNAP" | version 2 bytes | index 8 | configuration index 8 |
 //	chunks: length 4 bytes (never 0), bytes | a length of 0 |
 //	crc32c 4 bytes, of everything before it
 //
-// The library checks the file, too, but not what it says about its index, and
-// not what arrives over the network before it is on disk.
+// The library has a checksum of the file, too, but it covers neither the index
+// in the metadata nor data that arrives over the network before it is on disk.
 const (
 	envelopeMagic   = "JDSNAP"
 	envelopeVersion = 1
 	envelopeHead    = len(envelopeMagic) + 2 + 8 + 8
-	// chunkBytes is what is written at once, maxChunk what is read.
+	// chunkBytes is the size of the chunks that are written, maxChunk the
+	// largest that is read.
 	chunkBytes = 64 << 10
 	maxChunk   = 1 << 20
 )
 
 type envelopeHeader struct {
-	// index of the last entry in the snapshot.
+	// index is that of the last entry in the snapshot.
 	index uint64
 	// configuration is the index of the configuration at that time.
 	configuration uint64
@@ -40,20 +41,20 @@ func writeEnvelope(to io.Writer, header envelopeHeader, state Snapshot) error {
 	head = binary.BigEndian.AppendUint64(head, header.index)
 	head = binary.BigEndian.AppendUint64(head, header.configuration)
 	if _, err := sum.Write(head); err != nil {
-		return fmt.Errorf("writing snapshot: %w", err)
+		return fmt.Errorf("write snapshot: %w", err)
 	}
 	chunks := bufio.NewWriterSize(chunkWriter{sum}, chunkBytes)
 	if _, err := state.WriteTo(chunks); err != nil {
-		return fmt.Errorf("writing snapshot: %w", err)
+		return fmt.Errorf("write snapshot: %w", err)
 	}
 	if err := chunks.Flush(); err != nil {
-		return fmt.Errorf("writing snapshot: %w", err)
+		return fmt.Errorf("write snapshot: %w", err)
 	}
 	if _, err := sum.Write(make([]byte, 4)); err != nil {
-		return fmt.Errorf("writing snapshot: %w", err)
+		return fmt.Errorf("write snapshot: %w", err)
 	}
 	if _, err := to.Write(binary.BigEndian.AppendUint32(nil, sum.crc)); err != nil {
-		return fmt.Errorf("writing snapshot: %w", err)
+		return fmt.Errorf("write snapshot: %w", err)
 	}
 	return nil
 }
@@ -69,7 +70,7 @@ func (s *checksumWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// chunked writes each call as chunks.
+// chunkWriter writes the data of each call as chunks.
 type chunkWriter struct{ w io.Writer }
 
 func (c chunkWriter) Write(p []byte) (int, error) {
@@ -89,9 +90,9 @@ func (c chunkWriter) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// envelope reads what writeEnvelope wrote. Read answers io.EOF only after the
-// checksum was found right: a state machine that swaps at io.EOF never swaps
-// in damage.
+// envelope reads what writeEnvelope wrote. Read returns io.EOF only after it
+// has verified the checksum, so a state machine that swaps its state in at
+// io.EOF never swaps in damaged data.
 type envelope struct {
 	header envelopeHeader
 	r      *bufio.Reader
@@ -104,21 +105,22 @@ func openEnvelope(r io.Reader) (*envelope, error) {
 	e := &envelope{r: bufio.NewReaderSize(r, chunkBytes)}
 	head := make([]byte, envelopeHead)
 	if err := e.full(head); err != nil {
-		return nil, fmt.Errorf("reading snapshot: %w", err)
+		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
 	if string(head[:len(envelopeMagic)]) != envelopeMagic {
-		return nil, errors.New("reading snapshot: it is not one of this program")
+		return nil, errors.New("read snapshot: not a snapshot of this program")
 	}
 	rest := head[len(envelopeMagic):]
 	if version := binary.BigEndian.Uint16(rest); version != envelopeVersion {
-		return nil, fmt.Errorf("reading snapshot: its version is %d, and this program reads %d", version, envelopeVersion)
+		return nil, fmt.Errorf("read snapshot: version %d is not supported: this program reads version %d", version, envelopeVersion)
 	}
 	e.header.index = binary.BigEndian.Uint64(rest[2:])
 	e.header.configuration = binary.BigEndian.Uint64(rest[10:])
 	return e, nil
 }
 
-// full reads and sums; the end of the file is always too early.
+// full reads len(p) bytes and adds them to the checksum. It returns an error if
+// the file ends before that.
 func (e *envelope) full(p []byte) error {
 	if _, err := io.ReadFull(e.r, p); err != nil {
 		if errors.Is(err, io.EOF) {
@@ -145,21 +147,21 @@ func (e *envelope) Read(p []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		e.err = fmt.Errorf("reading snapshot: %w", err)
+		e.err = fmt.Errorf("read snapshot: %w", err)
 		return n, e.err
 	}
 	return n, nil
 }
 
-// nextChunk answers io.EOF at the end, when the checksum is right.
+// nextChunk returns io.EOF at the end, after it has verified the checksum.
 func (e *envelope) nextChunk() error {
 	var raw [4]byte
 	if err := e.full(raw[:]); err != nil {
-		return fmt.Errorf("reading snapshot: %w", err)
+		return fmt.Errorf("read snapshot: %w", err)
 	}
 	length := binary.BigEndian.Uint32(raw[:])
 	if length > maxChunk {
-		return fmt.Errorf("reading snapshot: a chunk of %d bytes: %w", length, errDamaged)
+		return fmt.Errorf("read snapshot: chunk of %d bytes: %w", length, errDamaged)
 	}
 	if length > 0 {
 		e.left = int(length)
@@ -167,18 +169,18 @@ func (e *envelope) nextChunk() error {
 	}
 	want := e.crc
 	if err := e.full(raw[:]); err != nil {
-		return fmt.Errorf("reading snapshot: %w", err)
+		return fmt.Errorf("read snapshot: %w", err)
 	}
 	if binary.BigEndian.Uint32(raw[:]) != want {
-		return fmt.Errorf("reading snapshot: %w", errDamaged)
+		return fmt.Errorf("read snapshot: %w", errDamaged)
 	}
 	if _, err := e.r.ReadByte(); err == nil {
-		return fmt.Errorf("reading snapshot: something follows its end: %w", errDamaged)
+		return fmt.Errorf("read snapshot: data after its end: %w", errDamaged)
 	}
 	return io.EOF
 }
 
-// finish reads to the end.
+// finish reads to the end and verifies the checksum.
 func (e *envelope) finish() error {
 	_, err := io.Copy(io.Discard, e)
 	return err

@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// blob is a state machine's snapshot of plain bytes.
+// blob is a snapshot of plain bytes.
 type blob []byte
 
 func (b blob) WriteTo(w io.Writer) (int64, error) {
@@ -44,7 +44,7 @@ func TestEnvelopeReturnsWhatWasPutIn(t *testing.T) {
 		state := bytes.Repeat(rapid.SliceOf(rapid.Byte()).Draw(r, "state"), rapid.IntRange(0, 3000).Draw(r, "times"))
 		got, back, err := openSnapshot(sealedSnapshot(t, header, state))
 		if err != nil || got != header || !bytes.Equal(back, state) {
-			r.Fatalf("got %+v and %d bytes, %v; put in %+v and %d bytes", got, len(back), err, header, len(state))
+			r.Fatalf("got %+v and %d bytes, %v; wrote %+v and %d bytes", got, len(back), err, header, len(state))
 		}
 	})
 }
@@ -56,17 +56,17 @@ func TestEnvelopeFindsEveryFlippedBitAndEveryCut(t *testing.T) {
 			spoiled := bytes.Clone(raw)
 			spoiled[i] ^= 1 << bit
 			if _, _, err := openSnapshot(spoiled); err == nil {
-				t.Fatalf("bit %d of byte %d is flipped, and nobody notices", bit, i)
+				t.Fatalf("bit %d of byte %d is flipped, and Read reports no error", bit, i)
 			}
 		}
 		if _, _, err := openSnapshot(raw[:i]); err == nil {
-			t.Fatalf("cut after %d of %d bytes, and nobody notices", i, len(raw))
+			t.Fatalf("truncated after %d of %d bytes, and Read reports no error", i, len(raw))
 		}
 	}
 }
 
-// TestNoStateIsSwappedInFromDamage: the state machine sees an error where a
-// sound snapshot ends.
+// TestNoStateIsSwappedInFromDamage checks that the state machine receives an
+// error where a sound snapshot ends.
 func TestNoStateIsSwappedInFromDamage(t *testing.T) {
 	old := &journal{commands: []string{"old"}}
 	m := &fsm{state: old, fail: func(error) {}}
@@ -81,13 +81,13 @@ func TestNoStateIsSwappedInFromDamage(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if got := old.all(); len(got) != 1 || m.applied.get() != 0 {
-		t.Fatalf("the state is %q at %d", got, m.applied.get())
+		t.Fatalf("state is %q at %d", got, m.applied.get())
 	}
 	if err := m.Restore(io.NopCloser(iotest.OneByteReader(bytes.NewReader(sound)))); err != nil {
 		t.Fatal(err)
 	}
 	if got := old.all(); len(got) != 2 || m.applied.get() != 9 || m.configuration.Load() != 1 {
-		t.Fatalf("the state is %q at %d", got, m.applied.get())
+		t.Fatalf("state is %q at %d", got, m.applied.get())
 	}
 }
 
@@ -101,7 +101,7 @@ func FuzzOpenEnvelope(f *testing.F) {
 			return
 		}
 		if again, back, err := openSnapshot(sealedSnapshot(t, header, state)); err != nil || again != header || !bytes.Equal(back, state) {
-			t.Fatalf("%q does not survive: %v", raw, err)
+			t.Fatalf("%q is not preserved: %v", raw, err)
 		}
 	})
 }

@@ -7,36 +7,38 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// NotLeaderError says that this member does not lead, or cannot serve as the
-// leader: nothing was executed.
+// NotLeaderError reports that this member is not the leader, or is not ready to
+// serve as one. Nothing was executed.
 type NotLeaderError struct {
-	// Leader is the name of the member believed to lead; empty when unknown.
+	// Leader is the name of the current leader as far as this member knows;
+	// empty when unknown.
 	Leader string
 	Term   uint64
 }
 
 func (e *NotLeaderError) Error() string {
 	if e.Leader == "" {
-		return fmt.Sprintf("this master does not lead, and knows of no leader in term %d", e.Term)
+		return fmt.Sprintf("this master is not the leader, and the leader of term %d is unknown", e.Term)
 	}
-	return fmt.Sprintf("this master does not lead: %s does in term %d", e.Leader, e.Term)
+	return fmt.Sprintf("this master is not the leader: %s is, in term %d", e.Leader, e.Term)
 }
 
-// ErrUnknownOutcome says that a command may or may not have been executed, now
-// or later. It may be retried only under the same request id.
-var ErrUnknownOutcome = errors.New("the outcome is unknown: the command may have been executed")
+// ErrUnknownOutcome reports that a command may or may not have been executed,
+// now or later. It may be retried only under the same request id.
+var ErrUnknownOutcome = errors.New("unknown outcome: the command may have been executed")
 
-// errStopped says that this member is shut down, or has failed.
-var errStopped = errors.New("this master has stopped")
+// errStopped reports that this member is shut down, or has failed.
+var errStopped = errors.New("this master is stopped")
 
-// refused tells whether raft's error means that nothing was executed.
+// refused reports whether an error of the Raft library means that nothing was
+// executed.
 func refused(err error) bool {
 	return errors.Is(err, raft.ErrNotLeader) ||
 		errors.Is(err, raft.ErrLeadershipTransferInProgress) ||
 		errors.Is(err, raft.ErrEnqueueTimeout)
 }
 
-// proposalError translates raft's answer to a proposal.
+// proposalError converts the library's error for a proposal.
 func (n *Node) proposalError(err error) error {
 	if refused(err) {
 		return n.notLeader()

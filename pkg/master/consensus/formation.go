@@ -13,29 +13,29 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// NoStateLeft is what masters say when the cluster was formed and no disk
-// remembers it. They will not form it again by themselves: that would make
-// loss look like a start.
-const NoStateLeft = "this cluster was formed before, and no master has its state on disk any more: " +
-	"mounts and workers must be registered again. To form it anew, run " +
+// NoStateLeft is the error of masters when the cluster was formed before and no
+// disk holds its state. They do not form it again without being told to,
+// because a loss of state would then look like a first start.
+const NoStateLeft = "this cluster was formed before, but no master has its state on disk: " +
+	"mounts and workers must be registered again. To form it again, run " +
 	"`kubectl jindo local down --purge` and then `kubectl jindo local up`; " +
-	"the cache is fetched again, the store has lost nothing"
+	"cached data is fetched again; the object store is not affected"
 
 const (
 	describeTimeout = 2 * time.Second
-	// joinTimeout covers catching up; a join that takes longer is asked for
-	// again and goes on where it was.
+	// joinTimeout includes the time to catch up. A join that takes longer is
+	// requested again and continues.
 	joinTimeout = 30 * time.Second
-	// formationPause lies between two attempts, complaintEvery between two
-	// lines in the log that say the same.
+	// formationInterval is the time between two attempts, reasonLogInterval the
+	// time between two log lines with the same reason.
 	formationInterval = 200 * time.Millisecond
 	reasonLogInterval = 30 * time.Second
 )
 
-// Run makes this member part of a cluster: it goes on with the one on its
-// disk, forms one when that is its to do, or joins. It then keeps looking
-// after its place in it until ctx ends, and returns nil. While there is no way
-// into a cluster it keeps trying, and Reason says why.
+// Run makes this member part of a cluster: it continues with the one on its
+// disk, forms one, or joins one. It then maintains the membership until ctx is
+// done, and returns nil. While the member cannot enter a cluster, Run retries,
+// and Reason returns the cause.
 func (n *Node) Run(ctx context.Context) error {
 	for !n.voter() {
 		n.setReason(n.joinOrForm(ctx))
@@ -44,13 +44,13 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	n.setReason(nil)
-	n.logger.Info("this master has a vote", "id", n.id)
+	n.logger.Info("this master is a voter", "id", n.id)
 	n.maintainMembership(ctx)
 	return nil
 }
 
-// complain remembers why this member is in no cluster, and logs it when it is
-// news.
+// setReason records why this member is in no cluster, and logs the reason when
+// it changes.
 func (n *Node) setReason(reason error) {
 	if reason == nil {
 		n.waiting.Store(nil)
@@ -61,7 +61,7 @@ func (n *Node) setReason(reason error) {
 		return
 	}
 	n.waiting.Store(&waitReason{text: text, logged: now})
-	n.logger.Warn("this master is in no cluster yet", "reason", text)
+	n.logger.Warn("this master is not in a cluster yet", "reason", text)
 }
 
 type waitReason struct {
@@ -69,7 +69,7 @@ type waitReason struct {
 	logged time.Time
 }
 
-// Reason says why this member is in no cluster yet; empty when it is in one.
+// Reason returns why this member is not in a cluster yet; empty when it is.
 func (n *Node) Reason() string {
 	if reason := n.waiting.Load(); reason != nil {
 		return reason.text
@@ -90,13 +90,15 @@ func (n *Node) pauseWith(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// voter tells whether this member has a vote in the configuration it knows.
+// voter reports whether this member is a voter in the newest configuration that
+// it has.
 func (n *Node) voter() bool {
 	self, ok := find(n.servers(), n.id)
 	return ok && self.Suffrage == raft.Voter
 }
 
-// enter takes one step towards a cluster, and says what stands in the way.
+// joinOrForm takes one step towards a cluster. Its error says what prevents the
+// next.
 func (n *Node) joinOrForm(ctx context.Context) error {
 	others := n.describeOthers(ctx)
 	switch {
@@ -106,25 +108,26 @@ func (n *Node) joinOrForm(ctx context.Context) error {
 		return n.join(ctx)
 	case n.config.Formed || others.formed:
 		if others.silent != nil {
-			return fmt.Errorf("this cluster was formed before, this master's disk is empty, and no master that answers has state; waiting for the others: %w", others.silent)
+			return fmt.Errorf("this cluster was formed before, the disk of this master is empty, and no reachable master has state; waiting for the others: %w", others.silent)
 		}
 		return errors.New(NoStateLeft)
 	case n.config.Topology.Masters[0].Name != n.config.Name:
 		return fmt.Errorf("waiting for %s to form the cluster", n.config.Topology.Masters[0].Name)
 	case others.silent != nil:
-		return fmt.Errorf("waiting for every master to say that it has no state: %w", others.silent)
+		return fmt.Errorf("waiting for every master to report that it has no state: %w", others.silent)
 	}
 	return n.bootstrap()
 }
 
-// census is what the other masters of the roster say of themselves.
+// survey summarizes how the other masters of the topology describe themselves.
 type survey struct {
-	// state: one has a log or a snapshot. formed: one was told that the
-	// cluster was formed before.
+	// state reports whether one of them has a log or a snapshot, formed whether
+	// the configuration of one says that the cluster was formed before.
 	state, formed bool
-	// silent is why not all have answered.
+	// silent holds the errors of those that did not respond.
 	silent error
-	// foreign is a sentence about one that belongs to another cluster.
+	// foreign describes one that belongs to another cluster; empty when there
+	// is none.
 	foreign string
 }
 
@@ -136,19 +139,19 @@ func (n *Node) describeOthers(ctx context.Context) survey {
 	var wait sync.WaitGroup
 	for _, other := range n.others() {
 		wait.Go(func() {
-			answer, err := n.config.Peers.Describe(ctx, other)
+			response, err := n.config.Peers.Describe(ctx, other)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
 			case err != nil:
-				all.silent = errors.Join(all.silent, fmt.Errorf("%s does not answer: %w", other.Name, err))
-			case answer.GetName() != other.Name:
-				all.foreign = fmt.Sprintf("where the roster has %s, %s answers", other.Name, answer.GetName())
-			case answer.GetClusterId() != n.config.ClusterID:
-				all.foreign = fmt.Sprintf("%s belongs to cluster %q, and this master to %q", other.Name, answer.GetClusterId(), n.config.ClusterID)
+				all.silent = errors.Join(all.silent, fmt.Errorf("%s is unreachable: %w", other.Name, err))
+			case response.GetName() != other.Name:
+				all.foreign = fmt.Sprintf("expected master %s, but %s responded", other.Name, response.GetName())
+			case response.GetClusterId() != n.config.ClusterID:
+				all.foreign = fmt.Sprintf("%s belongs to cluster %q, this master to %q", other.Name, response.GetClusterId(), n.config.ClusterID)
 			default:
-				all.state = all.state || answer.GetHasState()
-				all.formed = all.formed || answer.GetFormed()
+				all.state = all.state || response.GetHasState()
+				all.formed = all.formed || response.GetFormed()
 			}
 		})
 	}
@@ -173,13 +176,13 @@ func (n *Node) bootstrap() error {
 		Suffrage: raft.Voter, ID: n.id, Address: n.stream.address,
 	}}}).Error()
 	if err != nil {
-		return fmt.Errorf("forming the cluster: %w", err)
+		return fmt.Errorf("form the cluster: %w", err)
 	}
 	return nil
 }
 
-// join asks the others, one after the other, until one that leads has made
-// this member a voter.
+// join requests membership from the other masters in turn, until the leader has
+// made this member a voter.
 func (n *Node) join(ctx context.Context) error {
 	request := &masterv1.JoinRequest{
 		Name: n.config.Name, MemberId: string(n.id), Address: n.self.RaftAddress(), ClusterId: n.config.ClusterID,
@@ -193,23 +196,23 @@ func (n *Node) join(ctx context.Context) error {
 		}
 		failed = errors.Join(failed, fmt.Errorf("%s: %w", other.Name, err))
 	}
-	return fmt.Errorf("waiting to be let in: %w", failed)
+	return fmt.Errorf("waiting to be admitted: %w", failed)
 }
 
 func (n *Node) joinAt(ctx context.Context, other topology.Member, request *masterv1.JoinRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	answer, err := n.config.Peers.Join(ctx, other, request)
+	response, err := n.config.Peers.Join(ctx, other, request)
 	if err != nil {
 		return err
 	}
-	if answer.GetRemoved() {
+	if response.GetRemoved() {
 		return n.retire()
 	}
 	return nil
 }
 
-// joinOrder starts with the member that is known to lead.
+// joinOrder returns the other masters, the leader first if it is known.
 func (n *Node) joinOrder() []topology.Member {
 	leader, _ := n.Leader()
 	var order []topology.Member

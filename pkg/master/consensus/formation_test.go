@@ -56,14 +56,14 @@ func TestFormationInAnyOrderFormsOneClusterOnce(t *testing.T) {
 				}
 			}
 			if bootstrapped != 1 {
-				t.Fatalf("%d members stand first in the configuration", bootstrapped)
+				t.Fatalf("%d members are first in the configuration", bootstrapped)
 			}
 		})
 	}
 }
 
 // TestAClusterThatIsFormingAcknowledgesNothing: the disk of the first member
-// alone is no majority of the roster.
+// alone is not a majority of the topology.
 func TestAClusterThatIsFormingAcknowledgesNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -71,9 +71,9 @@ func TestAClusterThatIsFormingAcknowledgesNothing(t *testing.T) {
 		c.Up(i, stranger{&masterv1.DescribeResponse{Name: c.Name(i), ClusterId: consensustest.ClusterID}})
 	}
 	m := c.start(0)
-	c.eventually("waiting for the first to lead", func() error {
+	c.eventually("wait for the first to lead", func() error {
 		if m.node.Status().GetState() != "LEADER" {
-			return errors.New("it does not")
+			return errors.New("it does not lead")
 		}
 		return nil
 	})
@@ -84,7 +84,7 @@ func TestAClusterThatIsFormingAcknowledgesNothing(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if m.node.Status().GetReady() {
-		t.Error("it is ready")
+		t.Error("the member is ready")
 	}
 	c.start(1)
 	c.propose("x")

@@ -11,19 +11,19 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// machine puts a StateMachine under the library. All methods but the reading
-// of applied and configuration are called from one goroutine.
+// fsm adapts a StateMachine to the Raft library. Its methods are called from
+// one goroutine; only applied and configuration are read from others.
 type fsm struct {
 	state StateMachine
 	// fail ends the process.
 	fail func(error)
-	// applied is the index of the last entry that the state machine has seen
-	// the end of. The library's own index says what was sent to it, which is
-	// no use to a read.
+	// applied is the index of the last entry that the state machine has
+	// finished to apply. The library's own applied index counts entries that
+	// were only handed to it, and cannot serve a read.
 	applied watermark
 	// configuration is the index of the newest committed configuration.
 	configuration atomic.Uint64
-	// used is set once the state machine has seen a command.
+	// used is set once the state machine has executed a command.
 	used atomic.Bool
 }
 
@@ -46,7 +46,7 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
 func (f *fsm) apply(l *raft.Log) any {
 	if err := verify(l); err != nil {
-		f.fail(fmt.Errorf("applying the log: %w", err))
+		f.fail(fmt.Errorf("apply the log: %w", err))
 		runtime.Goexit()
 	}
 	switch {
@@ -54,8 +54,9 @@ func (f *fsm) apply(l *raft.Log) any {
 		f.configuration.Store(l.Index)
 		return nil
 	case len(l.Data) == 0:
-		// A barrier: see Node.takeOffice. The library's own kind is not shown
-		// to state machines, so that nobody could tell when it was applied.
+		// An empty entry is a barrier: see Node.establishLeadership. The
+		// library does not show its own kind of barrier to state machines, so
+		// that its application could not be observed.
 		return l.Term
 	default:
 		f.used.Store(true)
@@ -78,11 +79,12 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 		return err
 	}
 	if err := f.state.Restore(envelope); err != nil {
-		return fmt.Errorf("restoring the state: %w", err)
+		return fmt.Errorf("restore the state: %w", err)
 	}
-	// A state machine that stopped reading early has not seen the checksum.
+	// A state machine that stopped reading early has not caused the checksum to
+	// be verified.
 	if err := envelope.finish(); err != nil {
-		f.fail(fmt.Errorf("a damaged snapshot was restored: %w", err))
+		f.fail(fmt.Errorf("restore a snapshot: %w", err))
 		runtime.Goexit()
 	}
 	f.used.Store(true)
@@ -91,7 +93,7 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	return nil
 }
 
-// frozen is a snapshot on its way to disk.
+// fsmSnapshot is a snapshot that is being written to disk.
 type fsmSnapshot struct {
 	header envelopeHeader
 	state  Snapshot
@@ -106,7 +108,7 @@ func (f *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 		return err
 	}
 	if err := sink.Close(); err != nil {
-		return fmt.Errorf("finishing the snapshot: %w", err)
+		return fmt.Errorf("finish the snapshot: %w", err)
 	}
 	return nil
 }
@@ -114,7 +116,7 @@ func (f *fsmSnapshot) Persist(sink raft.SnapshotSink) error {
 // Release implements raft.FSMSnapshot.
 func (f *fsmSnapshot) Release() { f.state.Release() }
 
-// watermark is an index that only grows, and can be waited for. The zero value
+// watermark is an index that only grows and can be waited for. The zero value
 // is at 0.
 type watermark struct {
 	mu      sync.Mutex
@@ -135,7 +137,7 @@ func (w *watermark) advance(to uint64) {
 	w.changed.send()
 }
 
-// wait returns when the index has been reached, ctx ends or stopped is closed.
+// wait blocks until the index is reached, ctx is done or stopped is closed.
 func (w *watermark) wait(ctx context.Context, index uint64, stopped <-chan struct{}) error {
 	for {
 		changed := w.changed.wait()
@@ -145,7 +147,7 @@ func (w *watermark) wait(ctx context.Context, index uint64, stopped <-chan struc
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for index %d to be applied: %w", index, ctx.Err())
+			return fmt.Errorf("wait for index %d to be applied: %w", index, ctx.Err())
 		case <-stopped:
 			return errStopped
 		}

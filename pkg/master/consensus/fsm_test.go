@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestDamageIsNotApplied: an entry that went bad in memory.
+// TestDamageIsNotApplied corrupts an entry in memory.
 func TestDamageIsNotApplied(t *testing.T) {
 	state := &journal{}
 	failed := make(chan error, 1)
@@ -19,7 +19,7 @@ func TestDamageIsNotApplied(t *testing.T) {
 	seal(bad)
 	bad.Data[0] ^= 1
 	if returns(func() { m.ApplyBatch([]*raft.Log{good, bad}) }) {
-		t.Error("the log goes on")
+		t.Error("the log continues")
 	}
 	if err := <-failed; !errors.Is(err, errDamaged) {
 		t.Errorf("failed with %v", err)
@@ -55,12 +55,12 @@ func TestWatermark(t *testing.T) {
 	w.advance(5)
 	w.advance(3)
 	if w.get() != 5 {
-		t.Fatal("it went back")
+		t.Fatal("the watermark decreased")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := w.wait(ctx, 5, nil); err != nil {
-		t.Errorf("what is reached is not waited for: %v", err)
+		t.Errorf("wait for an index that is reached: %v", err)
 	}
 	if err := w.wait(ctx, 6, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)

@@ -6,7 +6,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// view is what the gauges are read from.
+// view is the state that the gauges are computed from.
 type view struct {
 	status  *masterv1.StatusResponse
 	leading bool
@@ -27,16 +27,16 @@ func gauges() []gauge {
 		return 0
 	}
 	return []gauge{
-		of("leader", "1 while this member serves as leader.", func(v view) float64 { return number(v.leading) }),
-		of("voter", "1 while this member has a vote.", func(v view) float64 { return number(v.status.GetVoter()) }),
-		of("leader_known", "1 while this member knows of a leader.", func(v view) float64 { return number(v.status.GetLeader() != "") }),
-		of("term", "The newest term this member has seen.", func(v view) float64 { return float64(v.status.GetTerm()) }),
+		of("leader", "1 while this member is ready as leader.", func(v view) float64 { return number(v.leading) }),
+		of("voter", "1 while this member is a voter.", func(v view) float64 { return number(v.status.GetVoter()) }),
+		of("leader_known", "1 while this member knows the leader.", func(v view) float64 { return number(v.status.GetLeader() != "") }),
+		of("term", "Newest term that this member has seen.", func(v view) float64 { return float64(v.status.GetTerm()) }),
 		of("last_log_index", "Index of the last entry on this member's disk.", func(v view) float64 { return float64(v.status.GetLastLogIndex()) }),
 		of("commit_index", "Index up to which this member knows entries to be committed.", func(v view) float64 { return float64(v.status.GetCommitIndex()) }),
-		of("applied_index", "Index that this member's state machine has reached.", func(v view) float64 { return float64(v.status.GetAppliedIndex()) }),
+		of("applied_index", "Index that this member's state machine has applied.", func(v view) float64 { return float64(v.status.GetAppliedIndex()) }),
 		of("snapshot_index", "Index of the newest snapshot.", func(v view) float64 { return float64(v.status.GetLastSnapshotIndex()) }),
 		of("log_entries", "Entries in the log.", func(v view) float64 { return float64(v.status.GetLogEntries()) }),
-		of("log_bytes", "Size of the log's file, which never shrinks.", func(v view) float64 { return float64(v.status.GetLogBytes()) }),
-		of("last_contact_seconds", "Time since this follower last heard from its leader; 0 on the leader.", func(v view) float64 { return v.status.GetLastContact().AsDuration().Seconds() }),
+		of("log_bytes", "Size of the log file, in bytes. It never shrinks.", func(v view) float64 { return float64(v.status.GetLogBytes()) }),
+		of("last_contact_seconds", "Seconds since this follower last received from its leader; 0 on the leader.", func(v view) float64 { return v.status.GetLastContact().AsDuration().Seconds() }),
 	}
 }

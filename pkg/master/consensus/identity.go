@@ -18,7 +18,7 @@ import (
 // identityFormat is the version of identity.json.
 const identityFormat = 1
 
-// identity of a member lives and dies with its directory.
+// identity is the identity of a member, which belongs to its directory.
 type identity struct {
 	Format    int    `json:"format"`
 	ID        string `json:"id"`
@@ -26,7 +26,7 @@ type identity struct {
 	ClusterID string `json:"clusterID"`
 }
 
-// home is where a member keeps what is on its disk.
+// memberDir names the files in the data directory of a member.
 type memberDir struct{ dir string }
 
 func (d memberDir) member() string    { return filepath.Join(d.dir, "member") }
@@ -34,19 +34,20 @@ func (d memberDir) identity() string  { return filepath.Join(d.member(), "identi
 func (d memberDir) log() string       { return filepath.Join(d.member(), "raft.db") }
 func (d memberDir) snapshots() string { return d.member() }
 
-// retired is a file that says that this member was replaced.
+// retired is the path of a file that exists once the member was replaced.
 func (d memberDir) retired() string { return filepath.Join(d.member(), "retired") }
 
-// mintID makes an id that no other disk has: the name and 64 random bits.
+// newMemberID returns an id that no other disk has: the name and 64 random
+// bits.
 func newMemberID(name string) (string, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		return "", fmt.Errorf("minting a member id: %w", err)
+		return "", fmt.Errorf("generate member id: %w", err)
 	}
 	return name + "-" + hex.EncodeToString(random[:]), nil
 }
 
-// nameOf is the name within a member id.
+// nameOf returns the name within a member id.
 func nameOf(id string) string {
 	if i := strings.LastIndexByte(id, '-'); i > 0 {
 		return id[:i]
@@ -54,34 +55,36 @@ func nameOf(id string) string {
 	return id
 }
 
-// serverAddress is what the library knows as a member's address. The id makes
-// it unique: two lives of one name have two addresses.
+// serverAddress returns what the Raft library uses as the address of a member.
+// The id makes it unique, so that a new member of the same name has another
+// address.
 func serverAddress(hostPort, id string) raft.ServerAddress {
 	return raft.ServerAddress(hostPort + "/" + id)
 }
 
-// splitAddress takes an address apart; id is empty when there is none.
+// splitAddress splits an address into host:port and id. id is empty when the
+// address has none.
 func splitAddress(address raft.ServerAddress) (string, string) {
 	hostPort, id, _ := strings.Cut(string(address), "/")
 	return hostPort, id
 }
 
-// open reads the identity on disk, or mints one and syncs it before anybody
-// hears of it.
+// open reads the identity on disk, or generates one and syncs it before it is
+// used.
 func (d memberDir) open(name, clusterID string) (identity, error) {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return identity{}, fmt.Errorf("making the data directory: %w", err)
+		return identity{}, fmt.Errorf("create data directory: %w", err)
 	}
 	raw, err := os.ReadFile(d.identity())
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return d.create(name, clusterID)
 	case err != nil:
-		return identity{}, fmt.Errorf("reading this member's identity: %w", err)
+		return identity{}, fmt.Errorf("read member identity: %w", err)
 	}
 	var found identity
 	if err := json.Unmarshal(raw, &found); err != nil {
-		return identity{}, fmt.Errorf("reading this member's identity in %s: %w", d.identity(), err)
+		return identity{}, fmt.Errorf("read member identity in %s: %w", d.identity(), err)
 	}
 	if err := found.check(name, clusterID); err != nil {
 		return identity{}, fmt.Errorf("%s: %w", d.identity(), err)
@@ -96,19 +99,19 @@ func (d memberDir) open(name, clusterID string) (identity, error) {
 	return found, nil
 }
 
-// spent tells whether the id on disk may be used no more: because the member
-// was replaced, or because its log is gone, and with it what it promised under
-// this id.
+// unusable reports whether the id on disk must not be used again: because the
+// member was replaced, or because its log is missing, and with it the term and
+// the votes of this id.
 func (d memberDir) unusable() (bool, error) {
 	if _, err := os.Stat(d.retired()); err == nil {
 		return true, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Errorf("reading this member's directory: %w", err)
+		return false, fmt.Errorf("read member directory: %w", err)
 	}
 	if _, err := os.Stat(d.log()); errors.Is(err, os.ErrNotExist) {
 		return true, nil
 	} else if err != nil {
-		return false, fmt.Errorf("looking for this member's log: %w", err)
+		return false, fmt.Errorf("find member log: %w", err)
 	}
 	return false, nil
 }
@@ -116,13 +119,13 @@ func (d memberDir) unusable() (bool, error) {
 func (i identity) check(name, clusterID string) error {
 	switch {
 	case i.Format != identityFormat:
-		return fmt.Errorf("its format is %d, and this version reads %d", i.Format, identityFormat)
+		return fmt.Errorf("format %d is not supported: this version reads format %d", i.Format, identityFormat)
 	case i.Name != name:
 		return fmt.Errorf("this disk belongs to %s, not to %s", i.Name, name)
 	case i.ClusterID != clusterID:
 		return fmt.Errorf("this disk belongs to cluster %s, not to %s", i.ClusterID, clusterID)
 	case nameOf(i.ID) != name || i.ID == name || strings.Contains(i.ID, "/") || len(i.ID) > maxName:
-		return fmt.Errorf("%q is not an id of %s", i.ID, name)
+		return fmt.Errorf("invalid member id %q of %s", i.ID, name)
 	}
 	return nil
 }
@@ -134,21 +137,21 @@ func (d memberDir) replace(lost identity, name, clusterID string) (identity, err
 	return d.create(name, clusterID)
 }
 
-// setAside moves a member's directory out of the way, for people to look at.
+// setAside moves a member's directory away and keeps it for inspection.
 func (d memberDir) setAside(id string) error {
 	to := filepath.Join(d.dir, "aside-"+id)
 	if err := os.RemoveAll(to); err != nil {
-		return fmt.Errorf("making room for %s: %w", to, err)
+		return fmt.Errorf("remove old %s: %w", to, err)
 	}
 	if err := os.Rename(d.member(), to); err != nil {
-		return fmt.Errorf("moving this member's directory aside: %w", err)
+		return fmt.Errorf("set member directory aside: %w", err)
 	}
 	return atomicfile.SyncDir(d.dir)
 }
 
 func (d memberDir) create(name, clusterID string) (identity, error) {
 	if _, err := os.Stat(d.log()); err == nil {
-		return identity{}, fmt.Errorf("%s is there without %s: this disk is damaged; move %s away, and this member joins as a new one", d.log(), d.identity(), d.member())
+		return identity{}, fmt.Errorf("%s exists without %s: this disk is damaged; move %s away, and this member joins as a new one", d.log(), d.identity(), d.member())
 	}
 	id, err := newMemberID(name)
 	if err != nil {
@@ -159,11 +162,11 @@ func (d memberDir) create(name, clusterID string) (identity, error) {
 		return identity{}, err
 	}
 	if err := os.MkdirAll(d.member(), 0o700); err != nil {
-		return identity{}, fmt.Errorf("making this member's directory: %w", err)
+		return identity{}, fmt.Errorf("create member directory: %w", err)
 	}
 	raw, err := json.MarshalIndent(created, "", "  ")
 	if err != nil {
-		return identity{}, fmt.Errorf("encoding this member's identity: %w", err)
+		return identity{}, fmt.Errorf("encode member identity: %w", err)
 	}
 	if err := atomicfile.Write(d.identity(), raw, 0o600); err != nil {
 		return identity{}, err

@@ -13,12 +13,12 @@ func TestIdentityLivesAndDiesWithItsDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if nameOf(first.ID) != "hadoop-jindofs-master-0" {
-		t.Fatalf("minted %q", first.ID)
+		t.Fatalf("generated %q", first.ID)
 	}
-	// No log was ever made: nobody knows whether the id was used.
+	// Without a log it is unknown whether the id was used.
 	second, err := h.open("hadoop-jindofs-master-0", "c1")
 	if err != nil || second.ID == first.ID {
-		t.Fatalf("an id without a log is used again: %q, %v", second.ID, err)
+		t.Fatalf("an id without a log was used again: %q, %v", second.ID, err)
 	}
 	if err := os.WriteFile(h.log(), nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -32,10 +32,10 @@ func TestIdentityLivesAndDiesWithItsDisk(t *testing.T) {
 	}
 	fourth, err := h.open("hadoop-jindofs-master-0", "c1")
 	if err != nil || fourth.ID == third.ID {
-		t.Fatalf("the id of a member that was replaced is used again: %q, %v", fourth.ID, err)
+		t.Fatalf("the id of a replaced member was used again: %q, %v", fourth.ID, err)
 	}
 	if _, err := os.Stat(h.dir + "/aside-" + third.ID); err != nil {
-		t.Fatalf("its directory was not set aside: %v", err)
+		t.Fatalf("the directory was not set aside: %v", err)
 	}
 }
 
@@ -44,12 +44,12 @@ func TestAnIdentityThatDoesNotFitIsRefused(t *testing.T) {
 		content string
 		want    string
 	}{
-		"another name":    {`{"format":1,"id":"m-1-ff","name":"m-1","clusterID":"c1"}`, "belongs to m-1"},
-		"another cluster": {`{"format":1,"id":"m-0-ff","name":"m-0","clusterID":"c2"}`, "belongs to cluster c2"},
-		"another format":  {`{"format":2,"id":"m-0-ff","name":"m-0","clusterID":"c1"}`, "format is 2"},
-		"not its id":      {`{"format":1,"id":"m-9-ff","name":"m-0","clusterID":"c1"}`, "not an id of m-0"},
-		"torn":            {`{"format":1,"id`, "identity.json"},
-		"lost":            {"", "without"},
+		"another name":       {`{"format":1,"id":"m-1-ff","name":"m-1","clusterID":"c1"}`, "belongs to m-1"},
+		"another cluster":    {`{"format":1,"id":"m-0-ff","name":"m-0","clusterID":"c2"}`, "belongs to cluster c2"},
+		"another format":     {`{"format":2,"id":"m-0-ff","name":"m-0","clusterID":"c1"}`, "format 2 is not supported"},
+		"id of another name": {`{"format":1,"id":"m-9-ff","name":"m-0","clusterID":"c1"}`, "invalid member id"},
+		"torn":               {`{"format":1,"id`, "identity.json"},
+		"lost":               {"", "without"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := memberDir{t.TempDir()}
@@ -65,7 +65,7 @@ func TestAnIdentityThatDoesNotFitIsRefused(t *testing.T) {
 				}
 			}
 			if _, err := h.open("m-0", "c1"); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Fatalf("got %v, want it to say %q", err, test.want)
+				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
 		})
 	}
@@ -74,7 +74,7 @@ func TestAnIdentityThatDoesNotFitIsRefused(t *testing.T) {
 func TestAddressesOfTwoLivesDiffer(t *testing.T) {
 	first, second := serverAddress("h:1", "m-0-a"), serverAddress("h:1", "m-0-b")
 	if first == second {
-		t.Fatal("the library takes them for one")
+		t.Fatal("the library compares them as equal")
 	}
 	if hostPort, id := splitAddress(second); hostPort != "h:1" || id != "m-0-b" {
 		t.Fatalf("%q %q", hostPort, id)

@@ -9,12 +9,12 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// gate is open while this member may serve as the leader of a term: an entry
-// of its own in that term is committed and applied, so that its state has
-// everything that any earlier leader acknowledged.
+// leaderReady holds the term in which this member may serve as leader. It is
+// set when an entry of this member in that term is committed and applied, so
+// that its state includes everything that any earlier leader acknowledged.
 type leaderReady struct {
 	mu      sync.Mutex
-	term    uint64 // 0: shut
+	term    uint64 // 0: not ready
 	since   time.Time
 	changed broadcast
 }
@@ -35,8 +35,8 @@ func (r *leaderReady) get() (uint64, time.Time) {
 	return r.term, r.since
 }
 
-// serving is the term in which this member serves as leader; 0 when it does
-// not.
+// readyTerm returns the term in which this member serves as leader; 0 when it
+// does not.
 func (n *Node) readyTerm() uint64 {
 	term, _ := n.ready.get()
 	if term == 0 || n.failed.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
@@ -45,9 +45,9 @@ func (n *Node) readyTerm() uint64 {
 	return term
 }
 
-// serve waits until this member serves as leader. It answers NotLeaderError as
-// soon as it does not lead, and when ctx ends first: either way nothing was
-// executed.
+// awaitReady blocks until this member serves as leader and returns the term. It
+// returns NotLeaderError as soon as this member is not the leader, and when ctx
+// is done: either way nothing was executed.
 func (n *Node) awaitReady(ctx context.Context) (uint64, error) {
 	for {
 		changed := n.ready.changed.wait()
@@ -60,10 +60,10 @@ func (n *Node) awaitReady(ctx context.Context) (uint64, error) {
 		timer := time.NewTimer(n.config.Heartbeat / 5)
 		select {
 		case <-changed:
-		case <-timer.C: // the library's state changes before it tells
+		case <-timer.C: // the library changes its state before it notifies
 		case <-ctx.Done():
 			timer.Stop()
-			return 0, fmt.Errorf("waiting to serve as leader (%w): %w", ctx.Err(), n.notLeader())
+			return 0, fmt.Errorf("wait to serve as leader (%w): %w", ctx.Err(), n.notLeader())
 		case <-n.stopped:
 			timer.Stop()
 			return 0, n.notLeader()
@@ -72,7 +72,8 @@ func (n *Node) awaitReady(ctx context.Context) (uint64, error) {
 	}
 }
 
-// lead opens and shuts the gate as leadership comes and goes.
+// watchLeadership sets and resets ready as this member gains and loses
+// leadership.
 func (n *Node) watchLeadership() {
 	for {
 		select {
@@ -87,8 +88,9 @@ func (n *Node) watchLeadership() {
 	}
 }
 
-// takeOffice commits an entry of the new term, and opens the gate once it is
-// applied here. The term is the entry's own, as it comes back from the log.
+// establishLeadership commits an entry of the new term, and sets ready once it
+// is applied here. The term is that of the entry as it is read back from the
+// log.
 func (n *Node) establishLeadership() {
 	for n.raft.State() == raft.Leader {
 		result, _, err := n.commit(context.Background(), nil)
@@ -100,7 +102,7 @@ func (n *Node) establishLeadership() {
 			return
 		}
 		if err != nil && !refused(err) {
-			return // another change of leadership has been told, or will be
+			return // the next change of leadership is or will be notified
 		}
 		if !n.pause(commitTimeout) {
 			return
@@ -108,10 +110,10 @@ func (n *Node) establishLeadership() {
 	}
 }
 
-// awaitVoters waits until a majority of the roster votes, if no command was
-// ever executed: until then, what the first member alone acknowledged would be
-// lost with its disk. A cluster in use goes on while members are added to it.
-// It answers false when the term is over.
+// awaitVoters blocks until a majority of the topology's masters are voters, if
+// no command was ever executed: until then, what the first member alone
+// acknowledged would be lost with its disk. A cluster in use continues while
+// members are added to it. It returns false when the term is over.
 func (n *Node) awaitVoters(term uint64) bool {
 	for n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
 		if n.fsm.used.Load() || countVoters(n.servers()) >= len(n.config.Topology.Masters)/2+1 {
@@ -124,7 +126,7 @@ func (n *Node) awaitVoters(term uint64) bool {
 	return false
 }
 
-// pause answers false when the node stopped meanwhile.
+// pause sleeps for d. It returns false when the node stops meanwhile.
 func (n *Node) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,12 +10,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// placePause is how often a voter looks after its place in the cluster.
+// maintainInterval is how often a voter checks its membership.
 const maintainInterval = time.Second
 
-// keepPlace notices when this member was replaced while it was away, and when
-// it is reached elsewhere than the configuration says. It returns when ctx
-// ends or the node stops.
+// maintainMembership detects that this member was replaced while it was
+// unreachable, and updates its address in the configuration. It returns when
+// ctx is done or the node stops.
 func (n *Node) maintainMembership(ctx context.Context) {
 	led := time.Now()
 	for n.pauseWith(ctx, maintainInterval) {
@@ -27,16 +27,17 @@ func (n *Node) maintainMembership(ctx context.Context) {
 		if time.Since(led) < 5*n.config.Election {
 			continue
 		}
-		// The members that still have a vote refuse this one's candidacy
-		// without a word about why.
+		// Members with a vote reject the candidacy of a replaced member without
+		// a reason. A join request returns one.
 		if err := n.join(ctx); err != nil {
-			n.logger.Info("this master knows of no leader", "error", err)
+			n.logger.Info("no leader is known", "error", err)
 		}
 		led = time.Now()
 	}
 }
 
-// keepAddress puts the roster's address of this member into the configuration.
+// maintainAddress writes the topology's address of this member into the
+// configuration.
 func (n *Node) maintainAddress(ctx context.Context) {
 	self, known := find(n.servers(), n.id)
 	if !known || self.Address == n.stream.address {
@@ -49,14 +50,14 @@ func (n *Node) maintainAddress(ctx context.Context) {
 		err = n.join(ctx)
 	}
 	if err != nil {
-		n.logger.Warn("telling the others this master's new address", "error", err)
+		n.logger.Warn("cannot update this master's address in the configuration", "error", err)
 	}
 }
 
-// retire ends a member that was replaced: its id must not be used again. The
-// next start sets its directory aside and joins as a new member.
+// retire stops a member that was replaced, because its id must not be used
+// again. The next start sets its directory aside and joins as a new member.
 func (n *Node) retire() error {
-	err := fmt.Errorf("member %s was replaced while it was away: when it starts again, its directory is set aside and it joins as a new member", n.id)
+	err := fmt.Errorf("member %s was replaced while it was unreachable: at its next start, its directory is set aside and it joins as a new member", n.id)
 	if failed := atomicfile.Write(n.dir.retired(), []byte(err.Error()+"\n"), 0o600); failed != nil {
 		return failed
 	}

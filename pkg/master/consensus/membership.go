@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	// joinPoll is how often a newcomer's progress is looked at.
+	// joinPoll is how often the progress of a new member is checked.
 	joinPoll = 20 * time.Millisecond
-	// joinLag is how many entries a newcomer may be behind when it gets its
-	// vote.
+	// joinLag is how many entries a new member may be behind when it becomes a
+	// voter.
 	joinLag = 64
 )
 
-// Describe says who this member is, cluster or no cluster.
+// Describe returns the identity of this member, whether or not it is in a
+// cluster.
 func (n *Node) Describe() *masterv1.DescribeResponse {
 	return &masterv1.DescribeResponse{
 		Name:      n.config.Name,
@@ -35,15 +36,15 @@ func (n *Node) hasState() bool {
 	return n.hadState || index > 0 || n.store.last.Load() > 0
 }
 
-// AddMember makes the caller a voter: it is added without a vote, under its
-// own id, catches up, the lost id of its name is removed, and then it is
-// promoted. One change at a time, and none that would leave fewer than a
-// majority of live, caught-up voters. It takes as long as catching up does,
-// and may be called again after any error. Only the leader can: others answer
-// NotLeaderError.
+// AddMember makes the requesting member a voter. It is added without a vote,
+// under its own id, and catches up; then the lost id of its name is removed,
+// and then it is promoted. Changes are made one at a time, and none that would
+// leave fewer than a majority of live, caught-up voters. AddMember takes as
+// long as catching up does, and may be called again after any error. On members
+// other than the leader it returns NotLeaderError.
 func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
 	if err := n.checkJoin(request); err != nil {
-		return nil, fmt.Errorf("refusing %s: %w", request.GetName(), err)
+		return nil, fmt.Errorf("reject %s: %w", request.GetName(), err)
 	}
 	if n.raft.State() != raft.Leader {
 		return nil, n.notLeader()
@@ -52,7 +53,7 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 	case n.changeLock <- struct{}{}:
 		defer func() { <-n.changeLock }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for another change of the configuration: %w", ctx.Err())
+		return nil, fmt.Errorf("wait for another change of the configuration: %w", ctx.Err())
 	}
 	id := raft.ServerID(request.GetMemberId())
 	removed, err := n.removed(ctx, id, request.GetHasState())
@@ -67,7 +68,7 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 		if errors.As(err, &follower) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("adding %s as %s: %w", request.GetName(), request.GetMemberId(), err)
+		return nil, fmt.Errorf("add %s as %s: %w", request.GetName(), request.GetMemberId(), err)
 	}
 	return &masterv1.JoinResponse{Voter: true}, nil
 }
@@ -76,21 +77,21 @@ func (n *Node) checkJoin(r *masterv1.JoinRequest) error {
 	_, listed := n.config.Topology.Master(r.GetName())
 	switch {
 	case r.GetClusterId() != n.config.ClusterID:
-		return fmt.Errorf("it belongs to cluster %q, and this is a member of %q", r.GetClusterId(), n.config.ClusterID)
+		return fmt.Errorf("it belongs to cluster %q, this member to %q", r.GetClusterId(), n.config.ClusterID)
 	case !listed:
-		return errors.New("it is not among the masters of the roster")
+		return errors.New("it is not a master of the topology")
 	case nameOf(r.GetMemberId()) != r.GetName() || len(r.GetMemberId()) > maxName:
-		return fmt.Errorf("%q is not an id of its name", r.GetMemberId())
+		return fmt.Errorf("member id %q does not match its name", r.GetMemberId())
 	case r.GetName() == n.config.Name:
-		return errors.New("that is this member's own name")
+		return errors.New("it has the name of this member")
 	case r.GetAddress() == "":
-		return errors.New("it gives no address")
+		return errors.New("its address is empty")
 	}
 	return nil
 }
 
-// removed tells whether a member that has a log belongs to the configuration
-// no more. Only a leader that leads now can know.
+// removed reports whether a member that has a log was removed from the
+// configuration. Only the current leader can tell.
 func (n *Node) removed(ctx context.Context, id raft.ServerID, hasState bool) (bool, error) {
 	if _, known := find(n.servers(), id); known || !hasState {
 		return false, nil
@@ -102,7 +103,7 @@ func (n *Node) removed(ctx context.Context, id raft.ServerID, hasState bool) (bo
 	return !known, nil
 }
 
-// admit runs the steps that are still to do.
+// admit performs the steps of AddMember that remain.
 func (n *Node) admit(ctx context.Context, id raft.ServerID, address raft.ServerAddress) error {
 	current, known := find(n.servers(), id)
 	if known && current.Suffrage == raft.Voter && current.Address == address {
@@ -120,11 +121,11 @@ func (n *Node) admit(ctx context.Context, id raft.ServerID, address raft.ServerA
 	if err := n.removeLost(ctx, id); err != nil {
 		return err
 	}
-	n.logger.Info("giving a member its vote", "member", id)
+	n.logger.Info("promoting a member to voter", "member", id)
 	return n.change(ctx, n.raft.AddVoter(id, address, 0, transportTimeout))
 }
 
-// change waits for a change of the configuration to be committed.
+// change blocks until a change of the configuration is committed.
 func (n *Node) change(ctx context.Context, future raft.IndexFuture) error {
 	err := n.await(ctx, future)
 	if err != nil && refused(err) {
@@ -133,7 +134,7 @@ func (n *Node) change(ctx context.Context, future raft.IndexFuture) error {
 	return err
 }
 
-// catchUp waits until a member has nearly all of the log.
+// catchUp blocks until a member has nearly all of the log.
 func (n *Node) catchUp(ctx context.Context, id raft.ServerID) error {
 	for {
 		if n.caughtUp(id) {
@@ -143,7 +144,7 @@ func (n *Node) catchUp(ctx context.Context, id raft.ServerID) error {
 			return n.notLeader()
 		}
 		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("waiting for it to catch up: %w", err)
+			return fmt.Errorf("wait for it to catch up: %w", err)
 		}
 		if !n.pause(joinPoll) {
 			return errStopped
@@ -151,7 +152,8 @@ func (n *Node) catchUp(ctx context.Context, id raft.ServerID) error {
 	}
 }
 
-// caughtUp tells whether a member answers and is hardly behind.
+// caughtUp reports whether a member responds and is at most joinLag entries
+// behind.
 func (n *Node) caughtUp(id raft.ServerID) bool {
 	if id == n.id {
 		return true
@@ -160,14 +162,14 @@ func (n *Node) caughtUp(id raft.ServerID) bool {
 	return ok && n.fresh(c) && c.match > 0 && c.match+joinLag >= n.raft.CommitIndex()
 }
 
-// removeLost removes the other ids of a newcomer's name.
+// removeLost removes the other ids of a new member's name.
 func (n *Node) removeLost(ctx context.Context, newcomer raft.ServerID) error {
 	for _, lost := range n.servers() {
 		if lost.ID == newcomer || nameOf(string(lost.ID)) != nameOf(string(newcomer)) {
 			continue
 		}
 		if c, ok := n.acks.contact(lost.ID); ok && n.fresh(c) {
-			return fmt.Errorf("%s still answers: two members of one name must not run at once", lost.ID)
+			return fmt.Errorf("%s still responds: two members of one name must not run at the same time", lost.ID)
 		}
 		if err := n.mayRemove(lost.ID); err != nil {
 			return err
@@ -180,8 +182,8 @@ func (n *Node) removeLost(ctx context.Context, newcomer raft.ServerID) error {
 	return nil
 }
 
-// mayRemove tells why a member must stay: without it, too few of the voters
-// that are left are alive and caught up.
+// mayRemove returns an error when a member must stay, because too few of the
+// other voters are alive and caught up.
 func (n *Node) mayRemove(lost raft.ServerID) error {
 	voters, sound := 0, 0
 	for _, s := range n.servers() {
@@ -194,7 +196,7 @@ func (n *Node) mayRemove(lost raft.ServerID) error {
 		}
 	}
 	if sound < voters/2+1 {
-		return fmt.Errorf("%s cannot be replaced now: only %d of the other %d voters are alive and caught up", lost, sound, voters)
+		return fmt.Errorf("cannot replace %s now: only %d of the other %d voters are alive and caught up", lost, sound, voters)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func TestAWipedMemberComesBackAsANewOne(t *testing.T) {
 	c.propose("meanwhile")
 	c.Wipe(lost)
 	c.start(lost)
-	c.eventually("waiting for the old id to be replaced", func() error {
+	c.eventually("wait for the old id to be replaced", func() error {
 		for i, m := range c.members {
 			if _, there := find(m.node.servers(), old); there {
 				return fmt.Errorf("%s still has %s", c.Name(i), old)
@@ -38,14 +38,14 @@ func TestAWipedMemberComesBackAsANewOne(t *testing.T) {
 	})
 	c.whole()
 	if c.id(lost) == old {
-		t.Fatal("it has its old id")
+		t.Fatal("the member has its old id")
 	}
 	c.propose("after")
 	c.agree("before", "meanwhile", "after")
 }
 
-// TestTwoLostDisksEndInRefusal: one member is no majority of the three that
-// promised, whatever the two new ones say.
+// TestTwoLostDisksEndInRefusal: one member is not a majority of the three that
+// acknowledged commands, whatever the two new ones report.
 func TestTwoLostDisksEndInRefusal(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, func(c *Config) { c.Formed = true })
@@ -61,10 +61,10 @@ func TestTwoLostDisksEndInRefusal(t *testing.T) {
 	}
 	c.configs = []func(*Config){func(c *Config) { c.Formed = true }}
 	c.startAll()
-	c.eventually("waiting for all to say why", func() error {
+	c.eventually("wait for every reason", func() error {
 		for i, m := range c.members {
 			if i != leader && m.node.Reason() == "" {
-				return fmt.Errorf("%s does not", c.Name(i))
+				return fmt.Errorf("%s has no reason", c.Name(i))
 			}
 		}
 		return nil
@@ -72,7 +72,7 @@ func TestTwoLostDisksEndInRefusal(t *testing.T) {
 	time.Sleep(3 * time.Second)
 	for i, m := range c.members {
 		if m.node.Status().GetReady() || m.node.readyTerm() != 0 {
-			t.Errorf("%s says it is ready", c.Name(i))
+			t.Errorf("%s is ready", c.Name(i))
 		}
 		if i != leader && m.node.voter() {
 			t.Errorf("%s votes with an empty disk", c.Name(i))
@@ -83,29 +83,29 @@ func TestTwoLostDisksEndInRefusal(t *testing.T) {
 func TestFormedNeverFormsAgain(t *testing.T) {
 	t.Parallel()
 	for name, formed := range map[string]func(string) bool{
-		"all were told":           func(string) bool { return true },
-		"only the first was told": func(name string) bool { return name == "m-0" },
-		"only another was told":   func(name string) bool { return name == "m-2" },
+		"every member has Formed":   func(string) bool { return true },
+		"only the first has Formed": func(name string) bool { return name == "m-0" },
+		"only another has Formed":   func(name string) bool { return name == "m-2" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 3, func(c *Config) { c.Formed = formed(c.Name) })
 			c.startAll()
-			c.eventually("waiting for a refusal", func() error {
+			c.eventually("wait for an error", func() error {
 				for i, m := range c.members {
 					if reason := m.node.Reason(); reason == "" {
-						return fmt.Errorf("%s says nothing", c.Name(i))
+						return fmt.Errorf("%s has no reason", c.Name(i))
 					}
 				}
 				if !strings.Contains(c.members[0].node.Reason(), NoStateLeft) {
-					return fmt.Errorf("the first says %q", c.members[0].node.Reason())
+					return fmt.Errorf("the reason of the first is %q", c.members[0].node.Reason())
 				}
 				return nil
 			})
 			time.Sleep(time.Second)
 			for i, m := range c.members {
 				if m.node.hasState() || len(m.node.servers()) > 0 {
-					t.Errorf("%s has a cluster", c.Name(i))
+					t.Errorf("%s is in a cluster", c.Name(i))
 				}
 			}
 		})
@@ -117,38 +117,38 @@ func TestFormationWaitsForEveryMember(t *testing.T) {
 	c := newCluster(t, 3)
 	c.start(0)
 	c.start(1)
-	c.eventually("waiting for the first to wait", func() error {
-		if !strings.Contains(c.members[0].node.Reason(), "m-2 does not answer") {
-			return fmt.Errorf("it says %q", c.members[0].node.Reason())
+	c.eventually("wait for the first to wait", func() error {
+		if !strings.Contains(c.members[0].node.Reason(), "m-2 is unreachable") {
+			return fmt.Errorf("the reason is %q", c.members[0].node.Reason())
 		}
 		return nil
 	})
 	if c.members[0].node.hasState() {
-		t.Fatal("it did not wait")
+		t.Fatal("the first did not wait")
 	}
 	c.start(2)
 	c.whole()
 }
 
-// TestAForeignMemberStopsFormation: whoever answers where the roster has a
-// member must be that member, of this cluster.
+// TestAForeignMemberStopsFormation: the member that responds at an address of
+// the topology must be the listed member, of this cluster.
 func TestAForeignMemberStopsFormation(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		answer *masterv1.DescribeResponse
-		want   string
+		response *masterv1.DescribeResponse
+		want     string
 	}{
 		"of another cluster": {&masterv1.DescribeResponse{Name: "m-1", ClusterId: "another"}, "belongs to cluster"},
-		"of another name":    {&masterv1.DescribeResponse{Name: "m-9", ClusterId: consensustest.ClusterID}, "m-9 answers"},
+		"of another name":    {&masterv1.DescribeResponse{Name: "m-9", ClusterId: consensustest.ClusterID}, "m-9 responded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newCluster(t, 2)
-			c.Up(1, stranger{test.answer})
+			c.Up(1, stranger{test.response})
 			c.start(0)
-			c.eventually("waiting for a refusal", func() error {
+			c.eventually("wait for an error", func() error {
 				if !strings.Contains(c.members[0].node.Reason(), test.want) {
-					return fmt.Errorf("it says %q", c.members[0].node.Reason())
+					return fmt.Errorf("the reason is %q", c.members[0].node.Reason())
 				}
 				return nil
 			})
@@ -159,8 +159,8 @@ func TestAForeignMemberStopsFormation(t *testing.T) {
 	}
 }
 
-// TestAMemberThatWasReplacedRetires: it comes back with its old disk, learns
-// that its place is taken, ends, and starts again as a new member.
+// TestAMemberThatWasReplacedRetires restarts a member with its old disk. It
+// learns that it was replaced, stops, and starts again as a new member.
 func TestAMemberThatWasReplacedRetires(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -186,19 +186,19 @@ func TestAMemberThatWasReplacedRetires(t *testing.T) {
 	select {
 	case err := <-m.fatal:
 		if !strings.Contains(err.Error(), "was replaced") {
-			t.Fatalf("it ended with %v", err)
+			t.Fatalf("stopped with %v", err)
 		}
 	case <-time.After(waitTimeout):
-		t.Fatal("it never noticed")
+		t.Fatal("the member did not stop")
 	}
 	c.kill(lost)
 	c.start(lost)
 	c.whole()
 	if c.id(lost) == old {
-		t.Fatal("it came back under its old id")
+		t.Fatal("the member came back under its old id")
 	}
 	if _, err := os.Stat(filepath.Join(c.DataDir(lost), "aside-"+string(old))); err != nil {
-		t.Fatalf("its old directory is gone: %v", err)
+		t.Fatalf("the old directory is missing: %v", err)
 	}
 }
 
@@ -220,35 +220,35 @@ func TestJoinRefuses(t *testing.T) {
 		want   string
 	}{
 		"another cluster":  {func(r *masterv1.JoinRequest) { r.ClusterId = "another" }, "belongs to cluster"},
-		"not listed":       {func(r *masterv1.JoinRequest) { r.Name, r.MemberId = "m-9", "m-9-ff" }, "not among the masters"},
-		"id of another":    {func(r *masterv1.JoinRequest) { r.MemberId = "m-9-ff" }, "not an id"},
-		"the leader's own": {func(r *masterv1.JoinRequest) { r.Name, r.MemberId = c.Name(leader), c.Name(leader)+"-ff" }, "own name"},
-		"no address":       {func(r *masterv1.JoinRequest) { r.Address = "" }, "no address"},
+		"not listed":       {func(r *masterv1.JoinRequest) { r.Name, r.MemberId = "m-9", "m-9-ff" }, "not a master"},
+		"id of another":    {func(r *masterv1.JoinRequest) { r.MemberId = "m-9-ff" }, "does not match its name"},
+		"the leader's own": {func(r *masterv1.JoinRequest) { r.Name, r.MemberId = c.Name(leader), c.Name(leader)+"-ff" }, "name of this member"},
+		"address is empty": {func(r *masterv1.JoinRequest) { r.Address = "" }, "no address"},
 	} {
 		r := sound()
 		test.change(r)
 		if _, err := node.AddMember(c.context(), r); err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: got %v, want it to say %q", name, err, test.want)
+			t.Errorf("%s: got %v, want an error with %q", name, err, test.want)
 		}
 	}
 	var follower *NotLeaderError
 	if _, err := c.members[other].node.AddMember(c.context(), &masterv1.JoinRequest{
 		Name: c.Name(leader), MemberId: string(node.id), Address: "x:1", ClusterId: consensustest.ClusterID,
 	}); !errors.As(err, &follower) || follower.Leader != c.Name(leader) {
-		t.Errorf("a follower answers %v", err)
+		t.Errorf("a follower returned %v", err)
 	}
 	r := sound()
 	r.HasState = true
-	if answer, err := node.AddMember(c.context(), r); err != nil || !answer.GetRemoved() {
-		t.Errorf("a stranger with a log: %v, %v", answer, err)
+	if response, err := node.AddMember(c.context(), r); err != nil || !response.GetRemoved() {
+		t.Errorf("an unknown member with a log: %v, %v", response, err)
 	}
 	if got := len(node.servers()); got != 3 {
 		t.Errorf("the configuration has %d members now", got)
 	}
 }
 
-// TestMayRemove: what is left must have a majority that is alive and caught
-// up.
+// TestMayRemove: the remaining voters must have a majority that is alive and
+// caught up.
 func TestMayRemove(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -261,7 +261,7 @@ func TestMayRemove(t *testing.T) {
 	}
 	lost := c.id(a)
 	c.kill(b)
-	c.eventually("waiting for the other follower to be missed", func() error {
+	c.eventually("wait until the contact with the other follower is stale", func() error {
 		if err := node.mayRemove(lost); err == nil {
 			return errors.New("it may be removed")
 		}
@@ -279,7 +279,7 @@ func TestHandingLeadershipOver(t *testing.T) {
 	if err != nil || name != c.Name(to) {
 		t.Fatalf("got %q, %v", name, err)
 	}
-	c.eventually("waiting for the heir", func() error {
+	c.eventually("wait for the successor", func() error {
 		if got := c.whole(); got != to {
 			return fmt.Errorf("%s leads", c.Name(got))
 		}
@@ -287,20 +287,20 @@ func TestHandingLeadershipOver(t *testing.T) {
 	})
 	var follower *NotLeaderError
 	if _, err := c.members[leader].node.Transfer(c.context(), ""); !errors.As(err, &follower) {
-		t.Errorf("a follower hands over: %v", err)
+		t.Errorf("Transfer on a follower: %v", err)
 	}
 	if name, err := c.members[to].node.Transfer(c.context(), c.Name(to)); err != nil || name != c.Name(to) {
-		t.Errorf("to itself: %q, %v", name, err)
+		t.Errorf("Transfer to itself: %q, %v", name, err)
 	}
 	if _, err := c.members[to].node.Transfer(c.context(), "m-9"); err == nil {
-		t.Error("to nobody")
+		t.Error("to any")
 	}
-	// The library's own choice after an election may be a dead member.
+	// The library's own choice after an election may be an unreachable member.
 	dead := 3 - leader - to
 	c.kill(dead)
-	c.eventually("waiting for the dead member to be missed", func() error {
+	c.eventually("wait until the contact with the dead member is stale", func() error {
 		if successor, err := c.members[to].node.successor(""); err != nil || successor.ID != c.id(leader) {
-			return fmt.Errorf("the heir is %s, %w", successor.ID, err)
+			return fmt.Errorf("the successor is %s, %w", successor.ID, err)
 		}
 		return nil
 	})
@@ -309,7 +309,7 @@ func TestHandingLeadershipOver(t *testing.T) {
 	}
 }
 
-// TestAMemberWithoutVoteIsNotReady, and gets no leadership.
+// TestAMemberWithoutVoteIsNotReady checks also that it is not made the leader.
 func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -317,18 +317,18 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 	leader := c.whole()
 	other := (leader + 1) % 3
 	node := c.members[leader].node
-	c.members[other].idle() // or it would ask for its vote again
+	c.members[other].idle() // or it would request its vote again
 	if err := node.change(c.context(), node.raft.DemoteVoter(c.id(other), 0, waitTimeout)); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range node.servers() {
 		if s.ID == c.id(other) && s.Suffrage == raft.Voter {
-			t.Fatal("it still votes")
+			t.Fatal("it still has a vote")
 		}
 	}
-	c.eventually("waiting for it to know", func() error {
+	c.eventually("wait for the status", func() error {
 		if status := c.members[other].node.Status(); status.GetVoter() || status.GetReady() || status.GetState() != stateJoining {
-			return fmt.Errorf("its status is %v", status)
+			return fmt.Errorf("status: %v", status)
 		}
 		return nil
 	})
@@ -337,11 +337,11 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 	}
 }
 
-// stranger answers where a member should.
-type stranger struct{ answer *masterv1.DescribeResponse }
+// stranger responds in place of a member.
+type stranger struct{ response *masterv1.DescribeResponse }
 
-func (s stranger) Describe() *masterv1.DescribeResponse { return s.answer }
+func (s stranger) Describe() *masterv1.DescribeResponse { return s.response }
 
 func (s stranger) AddMember(context.Context, *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
-	return nil, errors.New("not here")
+	return nil, errors.New("not implemented")
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of a member: counters kept as things happen, and what Status says,
-// read at each scrape.
+// metrics are the metrics of a member: counters, and gauges that are computed
+// from Status at each scrape.
 type metrics struct {
 	node       *Node
 	registerer prometheus.Registerer
@@ -43,14 +43,14 @@ func newMetrics() *metrics {
 			Name: metricPrefix + "proposals_total",
 			Help: "Commands proposed to this member, by outcome: committed, refused (nothing was executed), unknown.",
 		}, []string{"outcome"}),
-		reads:  prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + "reads_total", Help: "Linearizable reads that asked this member for an index."}),
-		rounds: prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + "read_rounds_total", Help: "Rounds in which reads were confirmed, many at a time."}),
+		reads:  prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + "reads_total", Help: "Linearizable reads that requested an index from this member."}),
+		rounds: prometheus.NewCounter(prometheus.CounterOpts{Name: metricPrefix + "read_rounds_total", Help: "Rounds that confirmed leadership, each for many reads."}),
 		gauges: gauges(),
 	}
 	for _, outcome := range []string{"committed", "refused", "unknown"} {
 		m.proposals.WithLabelValues(outcome)
 	}
-	m.peers[0] = prometheus.NewDesc(metricPrefix+"peer_last_contact_seconds", "Time since a peer last answered this leader.", []string{"peer"}, nil)
+	m.peers[0] = prometheus.NewDesc(metricPrefix+"peer_last_contact_seconds", "Seconds since a peer last responded to this leader.", []string{"peer"}, nil)
 	m.peers[1] = prometheus.NewDesc(metricPrefix+"peer_match_index", "Log index up to which a peer agrees with this leader.", []string{"peer"}, nil)
 	return m
 }
@@ -61,7 +61,7 @@ func (m *metrics) register(registerer prometheus.Registerer, n *Node) error {
 		return nil
 	}
 	if err := registerer.Register(m); err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	m.registerer = registerer
 	return nil

@@ -2,8 +2,8 @@
 
 package consensus
 
-// The broken variants of mutant.go are constants here, so that no trace of
-// them is compiled.
+// The broken variants of mutant.go are constants here, so that the compiler
+// removes them.
 const (
 	mutantVerifyLeader = false
 	mutantAckEarly     = false

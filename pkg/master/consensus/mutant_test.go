@@ -8,11 +8,11 @@ import (
 	"testing"
 )
 
-// TestMutantsAreCaught: each directed test passes on what is shipped, and fails
-// on the variant that is broken in just its way.
+// TestMutantsAreCaught checks that each directed test passes without a mutant
+// and fails with the mutant that it is directed at.
 func TestMutantsAreCaught(t *testing.T) {
 	for mutant, directed := range map[string]string{
-		"verifyleader": "^TestReadConfirmedByAnswersOlderThanItself$",
+		"verifyleader": "^TestReadConfirmedByAcksOlderThanItself$",
 		"ackearly":     "^TestNothingIsAcknowledgedBeforeItIsCommitted$",
 	} {
 		t.Run(mutant, func(t *testing.T) {
@@ -20,13 +20,13 @@ func TestMutantsAreCaught(t *testing.T) {
 				t.Fatalf("without a mutant, %s fails: %v\n%s", directed, err, out)
 			}
 			if out, err := rerun(t, directed, mutant); err == nil {
-				t.Fatalf("%s does not see the mutant:\n%s", directed, out)
+				t.Fatalf("%s does not detect the mutant:\n%s", directed, out)
 			}
 		})
 	}
 }
 
-// rerun runs tests of this binary in another process, with a mutant on.
+// rerun runs tests of this binary in another process, with a mutant enabled.
 func rerun(t *testing.T, run, mutant string) ([]byte, error) {
 	t.Helper()
 	binary, err := os.Executable()

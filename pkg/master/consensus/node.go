@@ -14,16 +14,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Node is one member. Its methods are safe for concurrent use.
+// Node is one member of a cluster. Its methods are safe for concurrent use.
 type Node struct {
 	config Config
 	logger *slog.Logger
 	dir    memberDir
 	self   topology.Member
 	id     raft.ServerID
-	// started is when this life of the member began.
+	// started is when this process opened the member.
 	started time.Time
-	// hadState is whether its disk held a log or a snapshot then.
+	// hadState reports whether the disk held a log or a snapshot at that time.
 	hadState bool
 
 	store     *failStopDisk
@@ -38,28 +38,29 @@ type Node struct {
 	reads      reads
 	triggering atomic.Bool
 	metrics    *metrics
-	// changing is held while the configuration is changed: one at a time.
+	// changeLock is held while the configuration is changed: one change at a
+	// time.
 	changeLock chan struct{}
 	// waiting is why this member is not in a cluster yet; see Reason.
 	waiting atomic.Pointer[waitReason]
 
-	// pending are entries on their way through the log.
+	// pending counts the entries that are being committed.
 	pending inflight
-	// background are this package's own goroutines.
+	// background are the goroutines of this package.
 	background sync.WaitGroup
 	closing    atomic.Bool
 	failed     atomic.Bool
-	// stopped is closed when the node ends.
+	// stopped is closed when the node stops.
 	stopped  chan struct{}
 	stopOnce sync.Once
 }
 
-// Open reads a member's disk, or mints a new member on an empty one, verifies
-// what is there, and listens. Run makes it part of a cluster. An error leaves
-// nothing open.
+// Open reads and verifies a member's disk, or creates a new member on an empty
+// one, and listens. Run makes it part of a cluster. After an error nothing is
+// left open.
 func Open(config Config, state StateMachine) (*Node, error) {
 	if err := config.normalize(); err != nil {
-		return nil, fmt.Errorf("configuring a master: %w", err)
+		return nil, fmt.Errorf("configure master: %w", err)
 	}
 	n := &Node{
 		config:     config,
@@ -74,11 +75,11 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	n.self, _ = config.Topology.Master(config.Name)
 	n.metrics = newMetrics()
 	if err := n.open(state); err != nil {
-		return nil, errors.Join(fmt.Errorf("opening master %s: %w", config.Name, err), n.close())
+		return nil, errors.Join(fmt.Errorf("open master %s: %w", config.Name, err), n.close())
 	}
 	if err := n.metrics.register(config.Registry, n); err != nil {
 		_ = n.Shutdown(context.Background())
-		return nil, fmt.Errorf("opening master %s: %w", config.Name, err)
+		return nil, fmt.Errorf("open master %s: %w", config.Name, err)
 	}
 	n.background.Go(n.watchLeadership)
 	n.background.Go(n.readLoop)
@@ -101,18 +102,18 @@ func (n *Node) open(state StateMachine) error {
 	}
 	cache, err := raft.NewLogCache(logCacheEntries, n.store)
 	if err != nil {
-		return fmt.Errorf("making the log's cache: %w", err)
+		return fmt.Errorf("create log cache: %w", err)
 	}
 	n.transport = newTransport(&n.config, n.stream, n.acks)
 	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, cache, n.store, n.snapshots, n.transport)
 	if err != nil {
-		return fmt.Errorf("starting raft: %w", err)
+		return fmt.Errorf("start raft: %w", err)
 	}
 	return nil
 }
 
-// openStores opens the log and the snapshots and reads all of both: damage is
-// found before anybody is told anything.
+// openStores opens the log and the snapshots and reads all of both, so that
+// damage is found before this member sends anything.
 func (n *Node) openStores() error {
 	store, err := openDisk(n.dir.log())
 	if err != nil {
@@ -139,17 +140,17 @@ func (n *Node) openStores() error {
 	return nil
 }
 
-// fail stops the member for good. The process is not to outlive it.
+// fail stops the member permanently. The process must not continue after it.
 func (n *Node) fail(err error) {
 	if n.failed.Swap(true) {
 		return
 	}
-	n.logger.Error("this master cannot go on", "error", err)
+	n.logger.Error("this master cannot continue", "error", err)
 	n.config.Fatal(err)
 	n.stopOnce.Do(func() { close(n.stopped) })
 }
 
-// compact takes a snapshot when the log has grown by many bytes; the library
+// compact takes a snapshot when the log has grown by many bytes. The library
 // counts entries only.
 func (n *Node) compact() {
 	for n.pause(n.config.sizes.interval) {
@@ -157,29 +158,29 @@ func (n *Node) compact() {
 			continue
 		}
 		if err := n.snapshot(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {
-			n.logger.Warn("taking a snapshot", "error", err)
+			n.logger.Warn("cannot take a snapshot", "error", err)
 		}
 	}
 }
 
-// snapshot takes one now.
+// snapshot takes a snapshot now.
 func (n *Node) snapshot() error {
 	if err := n.raft.Snapshot().Error(); err != nil {
-		return fmt.Errorf("taking a snapshot: %w", err)
+		return fmt.Errorf("take snapshot: %w", err)
 	}
 	return nil
 }
 
-// Leader is the name of the member that this one believes to lead, empty when
-// it knows of none, and its term.
+// Leader returns the name of the leader as far as this member knows, empty when
+// unknown, and the term.
 func (n *Node) Leader() (string, uint64) {
 	_, id := n.raft.LeaderWithID()
 	return nameOf(string(id)), n.raft.CurrentTerm()
 }
 
-// Shutdown hands leadership over, lets what is on its way through the log end,
-// and closes everything. When ctx ends first, the rest is closed without
-// waiting.
+// Shutdown hands leadership over, waits for the entries that are being
+// committed, and closes everything. When ctx is done first, the rest is closed
+// without waiting.
 func (n *Node) Shutdown(ctx context.Context) error { return n.shutdown(ctx, true) }
 
 func (n *Node) shutdown(ctx context.Context, handOver bool) error {
@@ -190,7 +191,8 @@ func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 		n.handOver(ctx)
 	}
 	if !n.failed.Load() {
-		// The library forgets to answer what it has not looked at when it ends.
+		// At shutdown the library never completes futures that it has not
+		// processed.
 		select {
 		case <-n.pending.close():
 		case <-ctx.Done():
@@ -204,24 +206,24 @@ func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("shutting master %s down: %w", n.config.Name, ctx.Err())
+		return fmt.Errorf("shut down master %s: %w", n.config.Name, ctx.Err())
 	}
 }
 
-// handOver makes another member the leader if this one leads.
+// handOver transfers leadership to another member if this one is the leader.
 func (n *Node) handOver(ctx context.Context) {
 	if n.failed.Load() || n.raft.State() != raft.Leader || countVoters(n.servers()) < 2 {
 		return
 	}
 	name, err := n.transfer(ctx, "")
 	if err != nil {
-		n.logger.Warn("could not hand leadership over before stopping", "error", err)
+		n.logger.Warn("cannot transfer leadership before shutdown", "error", err)
 		return
 	}
-	n.logger.Info("handed leadership over", "to", name)
+	n.logger.Info("leadership transferred", "to", name)
 }
 
-// close closes what is open.
+// close closes everything that is open.
 func (n *Node) close() error {
 	var err error
 	var ended raft.Future
@@ -230,7 +232,7 @@ func (n *Node) close() error {
 	}
 	switch {
 	case n.transport != nil:
-		// Requests to peers that do not answer end with their connections.
+		// Requests to peers that do not respond end with their connections.
 		err = n.transport.Close()
 	case n.stream != nil:
 		err = n.stream.Close()
@@ -244,7 +246,7 @@ func (n *Node) close() error {
 		err = errors.Join(err, n.store.disk.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("closing master %s: %w", n.config.Name, err)
+		return fmt.Errorf("close master %s: %w", n.config.Name, err)
 	}
 	return nil
 }

@@ -9,13 +9,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// Propose replicates a command and answers what Apply returned for it here,
-// with its index, once a majority has it on disk. NotLeaderError means that
-// nothing was executed, ErrUnknownOutcome that it may have been, or may be
-// later. The command must not be changed afterwards. Safe for concurrent use.
+// Propose replicates a command. Once a majority has it on disk and it is
+// applied here, it returns the result of Apply and the index of the entry.
+// NotLeaderError means that nothing was executed, ErrUnknownOutcome that the
+// command may have been executed, or may be later. The caller must not modify
+// command afterwards. Propose is safe for concurrent use.
 func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error) {
 	if len(command) == 0 {
-		return nil, 0, errors.New("proposing: the command is empty")
+		return nil, 0, errors.New("propose: command is empty")
 	}
 	if n.closing.Load() {
 		return nil, 0, n.notLeader()
@@ -38,11 +39,11 @@ type outcome struct {
 	err    error
 }
 
-// commit sends one entry through the log; a nil command is a barrier. Its
-// errors are the library's, or tell that ctx ended or the node stopped.
+// commit commits one entry; a nil command is a barrier. Its errors are the
+// library's, or report that ctx is done or the node stopped.
 func (n *Node) commit(ctx context.Context, command []byte) (any, uint64, error) {
-	// The library's future cannot be waited for together with anything else.
-	// Shutdown waits for these goroutines while the library still answers.
+	// The library's future cannot be part of a select. Shutdown waits for these
+	// goroutines while the library still completes futures.
 	done := make(chan outcome, 1)
 	if !n.pending.begin() {
 		return nil, 0, raft.ErrNotLeader
@@ -64,22 +65,22 @@ func (n *Node) commit(ctx context.Context, command []byte) (any, uint64, error) 
 	case o := <-done:
 		return o.result, o.index, o.err
 	case <-ctx.Done():
-		return nil, 0, fmt.Errorf("waiting for the commit: %w", ctx.Err())
+		return nil, 0, fmt.Errorf("wait for the commit: %w", ctx.Err())
 	case <-n.stopped:
 		return nil, 0, errStopped
 	}
 }
 
-// inflight counts what was begun and has not ended.
+// inflight counts operations that have begun and not ended.
 type inflight struct {
 	mu     sync.Mutex
 	count  int
 	closed bool
-	// none is closed when nothing is left after close.
+	// none is closed when no operation is left after close.
 	none chan struct{}
 }
 
-// begin answers false after close.
+// begin returns false after close.
 func (f *inflight) begin() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -99,7 +100,8 @@ func (f *inflight) end() {
 	}
 }
 
-// close lets nothing begin any more. The result is closed when all has ended.
+// close prevents further operations. The channel that it returns is closed when
+// all have ended.
 func (f *inflight) close() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()

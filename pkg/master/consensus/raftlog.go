@@ -10,7 +10,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// raftLogger lets the library log through slog.
+// raftLogger adapts a slog.Logger to the interface that the Raft library logs
+// to.
 type raftLogger struct {
 	logger *slog.Logger
 	name   string
@@ -75,7 +76,7 @@ func (l *raftLogger) Named(name string) hclog.Logger {
 
 func (l *raftLogger) ResetNamed(name string) hclog.Logger { return l.Named(name) }
 
-// SetLevel does nothing: the slog handler decides.
+// SetLevel does nothing: the slog handler sets the level.
 func (l *raftLogger) SetLevel(hclog.Level) {}
 
 func (l *raftLogger) GetLevel() hclog.Level {

@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// reads wait for a round together. One round runs at a time; the next takes
-// everything that came meanwhile.
+// reads holds the reads that wait for the next round. One round runs at a time;
+// the next serves all reads that arrived meanwhile.
 type reads struct {
 	mu     sync.Mutex
 	queued []*pendingRead
@@ -46,8 +46,8 @@ func (r *reads) take() []*pendingRead {
 
 // ReadIndex returns an index that the state machine here has reached, and that
 // is not below any command acknowledged, by any leader, before the call: what
-// is read from the state afterwards is linearizable. It answers NotLeaderError
-// when this member does not lead. Safe for concurrent use.
+// is read from the state afterwards is linearizable. It returns NotLeaderError
+// when this member is not the leader. ReadIndex is safe for concurrent use.
 func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	term, err := n.awaitReady(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	select {
 	case <-read.done:
 	case <-ctx.Done():
-		return 0, fmt.Errorf("confirming leadership: %w", ctx.Err())
+		return 0, fmt.Errorf("confirm leadership: %w", ctx.Err())
 	case <-n.stopped:
 		return 0, n.notLeader()
 	}
@@ -73,7 +73,7 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 	return read.index, nil
 }
 
-// readLoop runs one round after the other.
+// readLoop runs the rounds one after the other.
 func (n *Node) readLoop() {
 	for {
 		select {
@@ -95,11 +95,12 @@ func (n *Node) readLoop() {
 	}
 }
 
-// round confirms that this member led, in one term, at some moment after the
-// call. The library's VerifyLeader cannot say so: an answer to a heartbeat
-// that was sent before satisfies it, and so do members without a vote. Here it
-// only makes heartbeats leave at once; what counts is that a majority of the
-// voters answered, in the same term, what was sent after the round began.
+// round confirms that this member was the leader, in one term, at some moment
+// after the call. The library's VerifyLeader does not: a response to a
+// heartbeat that was sent before satisfies it, and so do members without a
+// vote. Here it only makes heartbeats leave immediately. What counts is that a
+// majority of the voters responded, in the same term, to requests that were
+// sent after the round began.
 func (n *Node) round() (uint64, error) {
 	term := n.readyTerm()
 	if term == 0 {
@@ -143,9 +144,9 @@ func (n *Node) round() (uint64, error) {
 	return index, nil
 }
 
-// hurry makes heartbeats leave now rather than at their next time. The call
-// waits for the library's main goroutine, which may be waiting for a disk; the
-// round goes on by the regular heartbeats then.
+// triggerHeartbeats makes heartbeats leave now instead of at their next time.
+// The call blocks on the library's main goroutine, which may be waiting for a
+// disk; the round then continues with the regular heartbeats.
 func (n *Node) triggerHeartbeats() {
 	if n.triggering.Swap(true) {
 		return
@@ -156,7 +157,7 @@ func (n *Node) triggerHeartbeats() {
 	})
 }
 
-// servers is the newest configuration, committed or not, as Raft demands.
+// servers returns the newest configuration, committed or not, as Raft requires.
 func (n *Node) servers() []raft.Server {
 	return n.raft.GetConfiguration().Configuration().Servers
 }

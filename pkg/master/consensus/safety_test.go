@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// patientLeader makes the first member keep its leadership for long without
-// hearing from anybody, as a process does that was stopped meanwhile.
-func patientLeader(c *Config) {
+// longLease makes the first member keep its leadership for a long time without
+// contact to others, as a process does that was paused meanwhile.
+func longLease(c *Config) {
 	if c.Name == "m-0" {
 		c.Heartbeat, c.Election, c.Lease = 12*time.Second, 12*time.Second, 12*time.Second
 	}
@@ -21,20 +21,20 @@ func patientLeader(c *Config) {
 // leadFirst makes the first member the leader.
 func (c *cluster) leadFirst() *member {
 	c.t.Helper()
-	c.eventually("making "+c.Name(0)+" the leader", func() error {
+	c.eventually("make "+c.Name(0)+" the leader", func() error {
 		leader := c.whole()
 		if leader == 0 {
 			return nil
 		}
 		_, err := c.members[leader].node.Transfer(c.context(), c.Name(0))
-		return fmt.Errorf("%s leads: %w", c.Name(leader), err)
+		return fmt.Errorf("%s is the leader: %w", c.Name(leader), err)
 	})
 	return c.members[0]
 }
 
-// startWithPatientLeader forms a cluster at ordinary times, and starts it
-// again with a first member that is patient and leads.
-func startWithPatientLeader(t *testing.T, w *wires) (*cluster, *member) {
+// startWithLongLease forms a cluster with ordinary durations, and restarts it
+// with a first member that has a long lease and leads.
+func startWithLongLease(t *testing.T, w *links) (*cluster, *member) {
 	t.Helper()
 	c := newCluster(t, 3, w.configure)
 	c.startAll()
@@ -42,43 +42,43 @@ func startWithPatientLeader(t *testing.T, w *wires) (*cluster, *member) {
 	for i := range c.members {
 		c.stop(i)
 	}
-	c.configs = append(c.configs, patientLeader)
+	c.configs = append(c.configs, longLease)
 	c.startAll()
 	return c, c.leadFirst()
 }
 
-// succeed cuts the first member off and waits until another serves.
-func (c *cluster) succeed(w *wires) *member {
+// succeed cuts the first member off and waits until another is ready as leader.
+func (c *cluster) succeed(w *links) *member {
 	c.t.Helper()
 	w.part(true, c.Name(0), c.Name(1))
 	w.part(true, c.Name(0), c.Name(2))
 	var next *member
-	c.eventually("waiting for a successor", func() error {
+	c.eventually("wait for a successor", func() error {
 		for _, m := range c.members[1:] {
 			if m.node.readyTerm() != 0 {
 				next = m
 				return nil
 			}
 		}
-		return errors.New("nobody else serves")
+		return errors.New("no other leader is ready")
 	})
 	return next
 }
 
-// TestReadConfirmedByAnswersOlderThanItself: a leader sends heartbeats and
-// does not see their answers; it is cut off; another is elected and commits;
-// then a read begins at the old leader, and then the answers arrive. They
-// prove that it led once, not that it led when the read began.
-func TestReadConfirmedByAnswersOlderThanItself(t *testing.T) {
+// TestReadConfirmedByAcksOlderThanItself: a leader sends heartbeats and does
+// not receive the responses; it is cut off; another is elected and commits;
+// then a read begins at the old leader, and then the responses arrive. They
+// prove that it was the leader once, not that it was when the read began.
+func TestReadConfirmedByAcksOlderThanItself(t *testing.T) {
 	t.Parallel()
-	w := newWires()
-	c, old := startWithPatientLeader(t, w)
+	w := newLinks()
+	c, old := startWithLongLease(t, w)
 	c.propose("before")
 	release := w.hold(c.Name(0))
 	defer release()
-	c.eventually("waiting for answers to be held back", func() error {
+	c.eventually("wait for responses to be held back", func() error {
 		if w.heldBack(c.Name(0)) < 2 {
-			return errors.New("too few are")
+			return errors.New("too few responses are held")
 		}
 		return nil
 	})
@@ -88,37 +88,37 @@ func TestReadConfirmedByAnswersOlderThanItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	if old.node.readyTerm() == 0 {
-		t.Fatal("the old leader has noticed: this test tests nothing")
+		t.Fatal("the old leader stepped down: this run tests nothing")
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	type answer struct {
+	type response struct {
 		index uint64
 		err   error
 	}
-	answers := make(chan answer, 1)
+	answers := make(chan response, 1)
 	go func() {
 		index, err := old.node.ReadIndex(ctx)
-		answers <- answer{index, err}
+		answers <- response{index, err}
 	}()
-	time.Sleep(300 * time.Millisecond) // for the library to take note of the read
+	time.Sleep(300 * time.Millisecond) // for the library to process the read
 	release()
 	if got := <-answers; got.err == nil && got.index < committed {
 		t.Fatalf("a read that began after %d was acknowledged saw %d", committed, got.index)
 	}
 }
 
-// TestNothingIsAcknowledgedBeforeItIsCommitted: a leader that reaches nobody
-// acknowledges nothing.
+// TestNothingIsAcknowledgedBeforeItIsCommitted checks that a leader that
+// reaches no other member acknowledges nothing.
 func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	t.Parallel()
-	w := newWires()
-	c, old := startWithPatientLeader(t, w)
+	w := newLinks()
+	c, old := startWithLongLease(t, w)
 	c.propose("before")
 	c.succeed(w)
 	if old.node.readyTerm() == 0 {
-		t.Fatal("the old leader has noticed: this test tests nothing")
+		t.Fatal("the old leader stepped down: this run tests nothing")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()
@@ -127,7 +127,7 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 		t.Fatalf("acknowledged at %d by one disk of three", index)
 	}
 	if !errors.Is(err, ErrUnknownOutcome) {
-		t.Fatalf("got %v: it may still be committed, and the error must say so", err)
+		t.Fatalf("got %v, want an unknown outcome: the command may still be committed", err)
 	}
 	c.propose("kept")
 	w.part(false, c.Name(0), c.Name(1))
@@ -135,8 +135,8 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	c.agree("before", "kept")
 }
 
-// TestMembersWithoutVoteConfirmNoRead: a leader that reaches only a member
-// without a vote does not lead as far as reads are concerned.
+// TestMembersWithoutVoteConfirmNoRead checks that a leader that reaches only a
+// member without a vote confirms no read.
 func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 	servers := []raft.Server{
 		{ID: "a", Suffrage: raft.Voter},
@@ -150,15 +150,15 @@ func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 		self raft.ServerID
 		want bool
 	}{
-		"nobody":                    {self: "a"},
-		"members without a vote":    {map[raft.ServerID]ack{"n1": {term: 5, stamp: 7}, "n2": {term: 5, stamp: 7}}, "a", false},
-		"one voter":                 {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "a", true},
-		"sent later":                {map[raft.ServerID]ack{"b": {term: 5, stamp: 8}}, "a", true},
-		"sent before the read":      {map[raft.ServerID]ack{"b": {term: 5, stamp: 6}, "c": {term: 5, stamp: 6}}, "a", false},
-		"of another term":           {map[raft.ServerID]ack{"b": {term: 4, stamp: 9}, "c": {term: 6, stamp: 9}}, "a", false},
-		"a leader without a vote":   {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "n1", false},
-		"two voters without it":     {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}, "c": {term: 5, stamp: 7}}, "n1", true},
-		"a member of no membership": {map[raft.ServerID]ack{"z": {term: 5, stamp: 7}}, "a", false},
+		"nobody":                   {self: "a"},
+		"members without a vote":   {map[raft.ServerID]ack{"n1": {term: 5, stamp: 7}, "n2": {term: 5, stamp: 7}}, "a", false},
+		"one voter":                {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "a", true},
+		"sent later":               {map[raft.ServerID]ack{"b": {term: 5, stamp: 8}}, "a", true},
+		"sent before the read":     {map[raft.ServerID]ack{"b": {term: 5, stamp: 6}, "c": {term: 5, stamp: 6}}, "a", false},
+		"of another term":          {map[raft.ServerID]ack{"b": {term: 4, stamp: 9}, "c": {term: 6, stamp: 9}}, "a", false},
+		"a leader without a vote":  {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "n1", false},
+		"two voters without it":    {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}, "c": {term: 5, stamp: 7}}, "n1", true},
+		"not in the configuration": {map[raft.ServerID]ack{"z": {term: 5, stamp: 7}}, "a", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newAckTracker()
@@ -166,16 +166,17 @@ func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 				w.record(id, p)
 			}
 			if got := w.ackedByMajority(servers, test.self, 5, 7); got != test.want {
-				t.Fatalf("proven: %v", got)
+				t.Fatalf("acknowledged by a majority: %v", got)
 			}
 		})
 	}
 	if newAckTracker().ackedByMajority(nil, "a", 5, 7) {
-		t.Fatal("proven without any configuration")
+		t.Fatal("acknowledged by a majority of no configuration")
 	}
 }
 
-// TestReadsSeeWhatWasAcknowledged: and only the leader answers them.
+// TestReadsSeeWhatWasAcknowledged checks also that only the leader serves
+// reads.
 func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
@@ -213,10 +214,10 @@ func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
 			continue
 		}
 		if _, err := m.node.ReadIndex(c.context()); !errors.As(err, &follower) {
-			t.Errorf("%s follows, and answers a read with %v", c.Name(i), err)
+			t.Errorf("%s is a follower, and ReadIndex returned %v", c.Name(i), err)
 		}
 		if _, _, err := m.node.Propose(c.context(), []byte("x")); !errors.As(err, &follower) || errors.Is(err, ErrUnknownOutcome) {
-			t.Errorf("%s follows, and answers a proposal with %v", c.Name(i), err)
+			t.Errorf("%s is a follower, and Propose returned %v", c.Name(i), err)
 		}
 	}
 }

@@ -11,13 +11,13 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// snapshots is the library's store of snapshot files, which additionally
-// remembers the newest: a status must not wait for the disk.
+// snapshots is the library's store of snapshot files. In addition it caches the
+// metadata of the newest, because Status must not wait for the disk.
 type snapshots struct {
 	raft.SnapshotStore
 	// taken is called when a snapshot is durable.
 	taken func()
-	// watch runs an operation of a disk that may hang: guarded's.
+	// watch runs a disk operation that may hang: failStopDisk.watch.
 	watch func(act string, operation func() error) error
 
 	mu     sync.Mutex
@@ -26,11 +26,11 @@ type snapshots struct {
 
 var _ raft.SnapshotStore = (*snapshots)(nil)
 
-// openSnapshots opens those that belong to a log.
+// openSnapshots opens the snapshots that belong to a log.
 func openSnapshots(dir string, log *failStopDisk, logger *raftLogger) (*snapshots, error) {
 	files, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
 	if err != nil {
-		return nil, fmt.Errorf("opening the snapshots in %s: %w", dir, err)
+		return nil, fmt.Errorf("open snapshots in %s: %w", dir, err)
 	}
 	return &snapshots{
 		SnapshotStore: files,
@@ -48,19 +48,19 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, con
 	return &snapshotSink{SnapshotSink: sink, store: s, meta: raft.SnapshotMeta{ID: sink.ID(), Index: index, Term: term}}, nil
 }
 
-// check reads the newest snapshot, verifies it to its end, and remembers it.
-// Its index is 0 when there is none.
+// check reads the newest snapshot, verifies it to its end, and records it. The
+// index is 0 when there is no snapshot.
 func (s *snapshots) check() (raft.SnapshotMeta, error) {
 	all, err := s.List()
 	if err != nil {
-		return raft.SnapshotMeta{}, fmt.Errorf("listing snapshots: %w", err)
+		return raft.SnapshotMeta{}, fmt.Errorf("list snapshots: %w", err)
 	}
 	if len(all) == 0 {
 		return raft.SnapshotMeta{}, nil
 	}
 	meta := *all[0]
 	if err := s.verify(meta); err != nil {
-		return raft.SnapshotMeta{}, fmt.Errorf("checking snapshot %s: %w", meta.ID, err)
+		return raft.SnapshotMeta{}, fmt.Errorf("check snapshot %s: %w", meta.ID, err)
 	}
 	s.record(meta)
 	return meta, nil
@@ -77,7 +77,7 @@ func (s *snapshots) verify(meta raft.SnapshotMeta) error {
 		return err
 	}
 	if envelope.header.index != meta.Index {
-		return fmt.Errorf("it holds index %d, and its name says %d: %w", envelope.header.index, meta.Index, errDamaged)
+		return fmt.Errorf("its index is %d, but its name says %d: %w", envelope.header.index, meta.Index, errDamaged)
 	}
 	_, err = io.Copy(io.Discard, envelope)
 	return err
@@ -89,7 +89,7 @@ func (s *snapshots) record(meta raft.SnapshotMeta) {
 	s.newest = meta
 }
 
-// last is the newest snapshot: its index and when it was taken.
+// last returns the index of the newest snapshot and when it was taken.
 func (s *snapshots) last() (uint64, time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +99,7 @@ func (s *snapshots) last() (uint64, time.Time) {
 	return s.newest.Index, takenAt(s.newest.ID)
 }
 
-// takenAt reads the time within the library's name of a snapshot:
+// takenAt returns the time within the library's name of a snapshot:
 // term-index-milliseconds.
 func takenAt(id string) time.Time {
 	millis, err := strconv.ParseInt(id[strings.LastIndexByte(id, '-')+1:], 10, 64)
@@ -116,11 +116,11 @@ type snapshotSink struct {
 	once  sync.Once
 }
 
-// Write fails when the disk does, and the snapshot is given up; a disk that
-// hangs ends the member, whose main goroutine may be waiting here.
+// Write fails when the disk does, and the snapshot is abandoned. A disk that
+// hangs stops the member, because its main goroutine may be waiting here.
 func (s *snapshotSink) Write(p []byte) (int, error) {
 	written := 0
-	err := s.store.watch("writing a snapshot", func() error {
+	err := s.store.watch("write snapshot", func() error {
 		n, err := s.SnapshotSink.Write(p)
 		written = n
 		return err
@@ -130,7 +130,7 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 
 // Close makes the snapshot durable. The library calls it twice.
 func (s *snapshotSink) Close() error {
-	if err := s.store.watch("finishing a snapshot", s.SnapshotSink.Close); err != nil {
+	if err := s.store.watch("finish snapshot", s.SnapshotSink.Close); err != nil {
 		return err
 	}
 	s.once.Do(func() {

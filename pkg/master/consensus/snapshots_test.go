@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// stuckSink hangs, or fails, when it is written to.
+// stuckSink hangs, or fails, on Write.
 type stuckSink struct {
 	raft.SnapshotSink
 	hang chan struct{}
@@ -26,14 +26,14 @@ func (s stuckSink) Write(p []byte) (int, error) {
 }
 
 func TestWritingASnapshotToASickDisk(t *testing.T) {
-	g, _, failed := guardOn(t, filepath.Join(t.TempDir(), "log"))
+	g, _, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 	s := &snapshots{watch: g.watch, taken: func() {}}
 	full := errors.New("no space left on device")
 	if _, err := (&snapshotSink{SnapshotSink: stuckSink{fail: full}, store: s}).Write([]byte("x")); !errors.Is(err, full) {
 		t.Errorf("a full disk: %v", err)
 	}
 	if len(failed) != 0 {
-		t.Error("a full disk ended the member, which still has its log")
+		t.Error("a full disk stopped the member, whose log is intact")
 	}
 	g.timeout = 50 * time.Millisecond
 	hang := make(chan struct{})
@@ -48,12 +48,12 @@ func TestWritingASnapshotToASickDisk(t *testing.T) {
 	}
 	close(hang)
 	if <-returned {
-		t.Error("the caller goes on")
+		t.Error("the caller continues")
 	}
 }
 
-// TestADamagedSnapshotIsFoundAtTheStart: in its bytes, or in what the library
-// keeps beside them.
+// TestADamagedSnapshotIsFoundAtTheStart damages a snapshot's data, and the
+// metadata that the library keeps beside it.
 func TestADamagedSnapshotIsFoundAtTheStart(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1, small)
@@ -88,7 +88,7 @@ func TestADamagedSnapshotIsFoundAtTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := c.tryStart(0); err == nil || !strings.Contains(err.Error(), "snapshot") {
-			t.Fatalf("%s is damaged, and the member starts with %v", name, err)
+			t.Fatalf("%s is damaged, and Open returned %v", name, err)
 		}
 		if err := os.WriteFile(path, sound, 0o600); err != nil {
 			t.Fatal(err)

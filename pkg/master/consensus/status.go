@@ -13,8 +13,8 @@ import (
 // stateJoining is the state of a member without a vote.
 const stateJoining = "JOINING"
 
-// Status is this member's own view; it asks nobody and waits for no disk.
-// What consensus does not know (digests, version) is left out.
+// Status returns this member's own view. It sends no request and waits for no
+// disk. Fields that consensus does not know (digests, version) are not set.
 func (n *Node) Status() *masterv1.StatusResponse {
 	leader, term := n.Leader()
 	servers := n.servers()
@@ -73,14 +73,15 @@ func (n *Node) state(self raft.Server) string {
 	}
 }
 
-// commitIndex is what is known to be committed. After a start the library
-// knows less than it has applied from a snapshot.
+// commitIndex returns the index up to which entries are known to be committed.
+// After a start, the library's own index is below what it has restored from a
+// snapshot.
 func (n *Node) commitIndex() uint64 {
 	return max(n.raft.CommitIndex(), n.fsm.applied.get())
 }
 
-// peer is one server of the configuration, this member included, with what the
-// leader knows of it.
+// peer returns one server of the configuration, this member included, with what
+// the leader knows about it.
 func (n *Node) peer(server raft.Server) *masterv1.Peer {
 	address, _ := splitAddress(server.Address)
 	p := &masterv1.Peer{
@@ -107,7 +108,7 @@ func (n *Node) peer(server raft.Server) *masterv1.Peer {
 	return p
 }
 
-// entries in the log.
+// entries returns the number of entries in the log.
 func (d *failStopDisk) entries() uint64 {
 	first, last := d.first.Load(), d.last.Load()
 	if first == 0 || last < first {

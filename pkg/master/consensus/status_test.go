@@ -25,7 +25,7 @@ func TestStatusAndMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.agree("x")
-	c.eventually("waiting for the leader to know", func() error {
+	c.eventually("wait for the leader's contacts", func() error {
 		for _, p := range c.members[leader].node.Status().GetPeers() {
 			if p.GetMatchIndex() < index || p.GetLastContact() == nil || !p.GetVoter() || p.GetName() == "" {
 				return fmt.Errorf("of %v", p)
@@ -40,7 +40,7 @@ func TestStatusAndMetrics(t *testing.T) {
 	}
 	follower := c.members[(leader+1)%3].node.Status()
 	if follower.GetState() != "FOLLOWER" || follower.GetLeader() != c.Name(leader) || follower.GetLeaderSince() != nil {
-		t.Errorf("a follower's status is %v", follower)
+		t.Errorf("the status of a follower is %v", follower)
 	}
 	families, err := registries[c.Name(leader)].Gather()
 	if err != nil {

@@ -16,17 +16,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// maxGreetings bounds the connections that are still introducing themselves.
+// maxHandshakes bounds the connections that have not completed their handshake.
 const maxHandshakes = 64
 
-// stream makes and takes Raft's connections. What it hands out in either
-// direction is authenticated and has exchanged preambles. It implements
-// raft.StreamLayer.
+// stream opens and accepts Raft's connections. Each connection that it returns
+// is authenticated and has exchanged preambles. It implements raft.StreamLayer.
 type stream struct {
 	cluster  string
 	id       string
 	address  raft.ServerAddress
-	roster   topology.Topology
+	topology topology.Topology
 	identity *mtls.Identity
 	logger   *slog.Logger
 	listener net.Listener
@@ -34,13 +33,13 @@ type stream struct {
 
 	accepted chan net.Conn
 	slots    chan struct{}
-	// stopped ends when the stream is closed.
+	// stopped is done when the stream is closed.
 	stopped context.Context
 	stop    context.CancelFunc
 	workers sync.WaitGroup
 
 	mu sync.Mutex
-	// conns are all that are open, so that Close leaves none.
+	// conns holds all open connections, so that Close can close them.
 	conns  map[net.Conn]struct{}
 	closed bool
 }
@@ -51,14 +50,14 @@ func listen(c *Config, id string) (*stream, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", c.RaftListen)
 	if err != nil {
-		return nil, fmt.Errorf("listening for other masters: %w", err)
+		return nil, fmt.Errorf("listen for other masters: %w", err)
 	}
 	self, _ := c.Topology.Master(c.Name)
 	s := &stream{
 		cluster:  c.ClusterID,
 		id:       id,
 		address:  serverAddress(self.RaftAddress(), id),
-		roster:   c.Topology,
+		topology: c.Topology,
 		identity: c.Identity,
 		logger:   c.Logger,
 		listener: listener,
@@ -72,8 +71,8 @@ func listen(c *Config, id string) (*stream, error) {
 	return s, nil
 }
 
-// listen greets each caller on a goroutine of its own: one that says nothing
-// must not keep others waiting.
+// listen handles each connection on a goroutine of its own, so that a silent
+// client does not delay others.
 func (s *stream) listen() {
 	for {
 		conn, err := s.listener.Accept()
@@ -81,7 +80,7 @@ func (s *stream) listen() {
 			if s.stopped.Err() != nil {
 				return
 			}
-			s.logger.Warn("accepting a connection from another master", "error", err)
+			s.logger.Warn("cannot accept a connection from another master", "error", err)
 			select {
 			case <-s.stopped.Done():
 				return
@@ -109,7 +108,7 @@ func (s *stream) handleConn(conn net.Conn) {
 	}
 	secured := tls.Server(kept, s.server)
 	if err := s.acceptPreamble(secured); err != nil {
-		s.logger.Warn("refused a connection to the Raft port", "remote", conn.RemoteAddr().String(), "error", err)
+		s.logger.Warn("rejected a connection to the Raft port", "remote", conn.RemoteAddr().String(), "error", err)
 		_ = secured.Close()
 		return
 	}
@@ -120,28 +119,28 @@ func (s *stream) handleConn(conn net.Conn) {
 	}
 }
 
-// welcome is the listener's side of the preamble.
+// acceptPreamble runs the listener's side of the handshake.
 func (s *stream) acceptPreamble(conn *tls.Conn) error {
 	if err := conn.SetDeadline(time.Now().Add(transportTimeout)); err != nil {
-		return fmt.Errorf("greeting: %w", err)
+		return fmt.Errorf("handshake: %w", err)
 	}
 	if err := conn.HandshakeContext(s.stopped); err != nil {
-		return fmt.Errorf("greeting: %w", err)
+		return fmt.Errorf("handshake: %w", err)
 	}
 	peer, err := mtls.PeerOfState(conn.ConnectionState())
 	if err != nil {
-		return fmt.Errorf("greeting: %w", err)
+		return fmt.Errorf("handshake: %w", err)
 	}
 	received, err := readPreamble(conn)
 	if err != nil {
 		return err
 	}
 	refusal := s.checkPreamble(received, peer)
-	answer := preamble{cluster: s.cluster, to: received.from, from: s.id}
+	response := preamble{cluster: s.cluster, to: received.from, from: s.id}
 	if refusal != nil {
-		answer.refusal = refusal.Error()
+		response.refusal = refusal.Error()
 	}
-	if err := send(conn, answer); err != nil {
+	if err := send(conn, response); err != nil {
 		return errors.Join(refusal, err)
 	}
 	if refusal != nil {
@@ -150,18 +149,18 @@ func (s *stream) acceptPreamble(conn *tls.Conn) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// judge says why a caller is refused.
+// checkPreamble returns an error when the dialling member must be rejected.
 func (s *stream) checkPreamble(received preamble, peer mtls.Peer) error {
-	if _, listed := s.roster.Master(peer.Name); !listed {
-		return fmt.Errorf("%s is not among the masters of the roster", peer)
+	if _, listed := s.topology.Master(peer.Name); !listed {
+		return fmt.Errorf("%s is not a master of the topology", peer)
 	}
 	switch {
 	case received.cluster != s.cluster:
-		return fmt.Errorf("%s belongs to cluster %q, and this is a member of %q", peer, received.cluster, s.cluster)
+		return fmt.Errorf("%s belongs to cluster %q, this member to %q", peer, received.cluster, s.cluster)
 	case received.to != s.id:
-		return fmt.Errorf("%s wants member %q, and this is %q", peer, received.to, s.id)
+		return fmt.Errorf("%s expects member %q, but this is %q", peer, received.to, s.id)
 	case nameOf(received.from) != peer.Name:
-		return fmt.Errorf("%s calls itself member %q, which is not an id of its name", peer, received.from)
+		return fmt.Errorf("member id %[2]q does not match the name of %[1]s", peer, received.from)
 	}
 	return nil
 }
@@ -172,7 +171,7 @@ func send(conn net.Conn, p preamble) error {
 		return err
 	}
 	if _, err := conn.Write(raw); err != nil {
-		return fmt.Errorf("sending preamble: %w", err)
+		return fmt.Errorf("send preamble: %w", err)
 	}
 	return nil
 }
@@ -187,16 +186,16 @@ func (s *stream) Accept() (net.Conn, error) {
 	}
 }
 
-// Dial implements raft.StreamLayer. The name is resolved at every dial; where
-// it listens is the roster's to say, and the configuration's for a member that
-// the roster does not list.
+// Dial implements raft.StreamLayer. The host name is resolved at every dial.
+// The topology's address of a member takes precedence over that of the
+// configuration, which is used for members that the topology does not list.
 func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	hostPort, id := splitAddress(address)
 	if id == "" {
-		return nil, fmt.Errorf("dialling %s: the address names no member", address)
+		return nil, fmt.Errorf("dial %s: address has no member id", address)
 	}
 	name := nameOf(id)
-	if member, listed := s.roster.Master(name); listed {
+	if member, listed := s.topology.Master(name); listed {
 		hostPort = member.RaftAddress()
 	}
 	ctx, cancel := context.WithTimeout(s.stopped, timeout)
@@ -204,21 +203,21 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	var dialer net.Dialer
 	raw, err := dialer.DialContext(ctx, "tcp", hostPort)
 	if err != nil {
-		return nil, fmt.Errorf("dialling %s: %w", id, err)
+		return nil, fmt.Errorf("dial %s: %w", id, err)
 	}
 	kept, ok := s.keep(raw)
 	if !ok {
-		return nil, fmt.Errorf("dialling %s: %w", id, net.ErrClosed)
+		return nil, fmt.Errorf("dial %s: %w", id, net.ErrClosed)
 	}
 	conn := tls.Client(kept, s.identity.ClientConfig(mtls.Master, name))
 	if err := s.sendPreamble(ctx, conn, id, timeout); err != nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("dialling %s at %s: %w", id, hostPort, err)
+		return nil, fmt.Errorf("dial %s at %s: %w", id, hostPort, err)
 	}
 	return conn, nil
 }
 
-// introduce is the dialler's side of the preamble.
+// sendPreamble runs the dialler's side of the handshake.
 func (s *stream) sendPreamble(ctx context.Context, conn *tls.Conn, id string, timeout time.Duration) error {
 	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
@@ -229,22 +228,22 @@ func (s *stream) sendPreamble(ctx context.Context, conn *tls.Conn, id string, ti
 	if err := send(conn, preamble{cluster: s.cluster, to: id, from: s.id}); err != nil {
 		return err
 	}
-	answer, err := readPreamble(conn)
+	response, err := readPreamble(conn)
 	switch {
 	case err != nil:
 		return err
-	case answer.refusal != "":
-		return fmt.Errorf("it refuses: %s", answer.refusal)
-	case answer.cluster != s.cluster:
-		return fmt.Errorf("it belongs to cluster %q, and this is a member of %q", answer.cluster, s.cluster)
-	case answer.from != id || answer.to != s.id:
-		return fmt.Errorf("it is member %q and takes this one for %q, which is %q", answer.from, answer.to, s.id)
+	case response.refusal != "":
+		return fmt.Errorf("rejected: %s", response.refusal)
+	case response.cluster != s.cluster:
+		return fmt.Errorf("it belongs to cluster %q, this member to %q", response.cluster, s.cluster)
+	case response.from != id || response.to != s.id:
+		return fmt.Errorf("it is member %q and expects %q, but this is %q", response.from, response.to, s.id)
 	}
 	return conn.SetDeadline(time.Time{})
 }
 
-// Addr implements net.Listener: the name under which others dial this member,
-// not the address it listens on.
+// Addr implements net.Listener. It returns the address at which others dial
+// this member, not the one that it listens on.
 func (s *stream) Addr() net.Addr { return raftAddr(s.address) }
 
 type raftAddr raft.ServerAddress
@@ -252,7 +251,7 @@ type raftAddr raft.ServerAddress
 func (raftAddr) Network() string  { return "raft" }
 func (a raftAddr) String() string { return string(a) }
 
-// Close ends the listener and every connection.
+// Close closes the listener and every connection.
 func (s *stream) Close() error {
 	s.stop()
 	err := s.listener.Close()
@@ -270,8 +269,8 @@ func (s *stream) Close() error {
 	return err
 }
 
-// keep remembers a connection until it is closed. It closes it, and answers
-// false, when the stream is closed already.
+// keep records a connection until it is closed. If the stream is closed
+// already, it closes the connection and returns false.
 func (s *stream) keep(conn net.Conn) (net.Conn, bool) {
 	kept := &keptConn{Conn: conn, stream: s}
 	s.mu.Lock()

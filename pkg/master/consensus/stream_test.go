@@ -32,7 +32,7 @@ func TestPreamble(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	if rest, _ := io.ReadAll(r); string(rest) != "raft" {
-		t.Fatalf("%q is left for raft", rest)
+		t.Fatalf("%q is left for Raft", rest)
 	}
 	for name, raw := range map[string][]byte{
 		"nothing":         nil,
@@ -43,11 +43,11 @@ func TestPreamble(t *testing.T) {
 		"left over":       append([]byte("JRFT\x01\x00\x09"), make([]byte, 9)...),
 	} {
 		if _, err := readPreamble(bytes.NewReader(raw)); err == nil {
-			t.Errorf("%s was taken for a preamble", name)
+			t.Errorf("%s was decoded as a preamble", name)
 		}
 	}
 	if _, err := (preamble{cluster: strings.Repeat("c", maxRefusal+1)}).encode(); err == nil {
-		t.Error("a field that no reader takes was encoded")
+		t.Error("a field that is too long was encoded")
 	}
 }
 
@@ -66,16 +66,16 @@ func FuzzReadPreamble(f *testing.F) {
 			return
 		}
 		if len(p.refusal) > maxRefusal || len(p.cluster) > maxRefusal || len(p.to) > maxRefusal || len(p.from) > maxRefusal {
-			return // more than a sender ever sends; judged by what it says
+			return // longer than any sender's; compared by its fields
 		}
 		again, err := p.encode()
 		if err != nil || !bytes.Equal(again, raw[:min(len(again), len(raw))]) {
-			t.Fatalf("%q reads as %+v and writes as %q, %v", raw, p, again, err)
+			t.Fatalf("%q decodes to %+v and encodes to %q, %v", raw, p, again, err)
 		}
 	})
 }
 
-// logged keeps what is logged.
+// logged holds what is logged.
 type logged struct {
 	mu  sync.Mutex
 	out bytes.Buffer
@@ -93,29 +93,29 @@ func (l *logged) String() string {
 	return l.out.String()
 }
 
-// TestWhoMaySpeakRaft: both ends agree on who they are, or not a byte of raft
-// is exchanged.
-func TestWhoMaySpeakRaft(t *testing.T) {
+// TestHandshake checks that no byte of Raft is exchanged unless both ends agree
+// on their identities.
+func TestHandshake(t *testing.T) {
 	const listenerID, diallerID = "m-0-0123456789abcdef", "m-1-0123456789abcdef"
 	for _, test := range []struct {
 		name string
-		// change what the dialler believes.
+		// change modifies what the dialler uses.
 		change func(f *consensustest.Fixture, s *stream)
 		dial   string
 		want   string
 	}{
-		{name: "a master of the roster", dial: listenerID},
-		{name: "an earlier life of the listener", dial: "m-0-ffffffffffffffff", want: "wants member"},
+		{name: "a master of the topology", dial: listenerID},
+		{name: "an earlier id of the listener", dial: "m-0-ffffffffffffffff", want: "expects member"},
 		{
 			name: "another cluster", dial: listenerID, want: "belongs to cluster",
 			change: func(_ *consensustest.Fixture, s *stream) { s.cluster = "another" },
 		},
 		{
-			name: "an id of another name", dial: listenerID, want: "not an id of its name",
+			name: "an id of another name", dial: listenerID, want: "does not match the name",
 			change: func(_ *consensustest.Fixture, s *stream) { s.id = "m-0-ffffffffffffffff" },
 		},
 		{
-			name: "a master that the roster does not list", dial: listenerID, want: "not among the masters",
+			name: "a master that the topology does not list", dial: listenerID, want: "not a master",
 			change: func(f *consensustest.Fixture, s *stream) {
 				s.identity, s.id = f.Issue(mtls.Peer{Role: mtls.Master, Name: "m-7"}), "m-7-0123456789abcdef"
 			},
@@ -126,7 +126,7 @@ func TestWhoMaySpeakRaft(t *testing.T) {
 				s.identity = f.Issue(mtls.Peer{Role: mtls.Worker, Name: "m-1"})
 			},
 		},
-		{name: "an address without an id", dial: "", want: "names no member"},
+		{name: "an address without an id", dial: "", want: "no member id"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := consensustest.New(t, 2)
@@ -173,30 +173,30 @@ func TestWhoMaySpeakRaft(t *testing.T) {
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Fatalf("got %v, want it to say %q", err, test.want)
+				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
 			_ = listener.Close()
 			if conn := <-accepted; conn != nil {
-				t.Fatal("raft was given the connection")
+				t.Fatal("Raft was given the connection")
 			}
-			if test.dial != "" && !strings.Contains(out.String(), "refused a connection") {
+			if test.dial != "" && !strings.Contains(out.String(), "rejected a connection") {
 				t.Fatalf("nothing was logged: %s", out)
 			}
 		})
 	}
 }
 
-// TestTheDiallerChecksTheListener: whoever took over the address of a member
-// answers for another one.
+// TestTheDiallerChecksTheListener: the process that listens at the address of a
+// member may be another member.
 func TestTheDiallerChecksTheListener(t *testing.T) {
 	for name, test := range map[string]struct {
-		answer preamble
-		want   string
+		response preamble
+		want     string
 	}{
 		"another member":  {preamble{cluster: consensustest.ClusterID, to: "m-1-1", from: "m-0-2"}, "it is member"},
 		"another cluster": {preamble{cluster: "another", to: "m-1-1", from: "m-0-1"}, "belongs to cluster"},
 		"another caller":  {preamble{cluster: consensustest.ClusterID, to: "m-1-9", from: "m-0-1"}, "it is member"},
-		"a refusal":       {preamble{cluster: consensustest.ClusterID, to: "m-1-1", from: "m-0-1", refusal: "I am full"}, "I am full"},
+		"a refusal":       {preamble{cluster: consensustest.ClusterID, to: "m-1-1", from: "m-0-1", refusal: "too many members"}, "too many members"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := consensustest.New(t, 2)
@@ -209,18 +209,19 @@ func TestTheDiallerChecksTheListener(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = dialler.Close() })
-			liar := liar(t, f, test.answer)
-			defer liar()
+			impostor := impostor(t, f, test.response)
+			defer impostor()
 			_, err = dialler.Dial(raft.ServerAddress(f.Topology.Masters[0].RaftAddress()+"/m-0-1"), 10*time.Second)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Fatalf("got %v, want it to say %q", err, test.want)
+				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
 		})
 	}
 }
 
-// liar answers one connection at the first master's address.
-func liar(t *testing.T, f *consensustest.Fixture, answer preamble) func() {
+// impostor accepts one connection at the first master's address and sends
+// response.
+func impostor(t *testing.T, f *consensustest.Fixture, response preamble) func() {
 	t.Helper()
 	listener, err := net.Listen("tcp", f.Topology.Masters[0].RaftAddress())
 	if err != nil {
@@ -238,7 +239,7 @@ func liar(t *testing.T, f *consensustest.Fixture, answer preamble) func() {
 			if _, err := readPreamble(conn); err != nil {
 				return err
 			}
-			return send(conn, answer)
+			return send(conn, response)
 		}()
 	}()
 	return func() {
@@ -249,7 +250,8 @@ func liar(t *testing.T, f *consensustest.Fixture, answer preamble) func() {
 	}
 }
 
-// TestClosingLeavesNoConnection: one that is being greeted included.
+// TestClosingLeavesNoConnection includes a connection whose handshake is in
+// progress.
 func TestClosingLeavesNoConnection(t *testing.T) {
 	f := consensustest.New(t, 1)
 	config := Config{
@@ -275,7 +277,7 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 			break
 		}
 		if ctx.Err() != nil {
-			t.Fatal("nobody was greeted")
+			t.Fatal("no handshake began")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -283,10 +285,10 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(s.conns) != 0 {
-		t.Fatal("a connection is left")
+		t.Fatal("a connection is left open")
 	}
 	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Fatalf("accepting afterwards: %v", err)
+		t.Fatalf("Accept after Close: %v", err)
 	}
 }
 

@@ -9,12 +9,12 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transferTries is how often another member is asked to take over.
+// transferTries is how often a transfer is attempted.
 const transferTries = 3
 
-// Transfer hands leadership to the member named, or, when to is empty, to the
-// one that is most caught up, and returns the name of the member that leads
-// then. Only the leader can: others answer NotLeaderError.
+// Transfer transfers leadership to the named member, or, when to is empty, to
+// the one that is most caught up, and returns the name of the member that is
+// the leader then. On members other than the leader it returns NotLeaderError.
 func (n *Node) Transfer(ctx context.Context, to string) (string, error) {
 	if n.raft.State() != raft.Leader {
 		return "", n.notLeader()
@@ -30,20 +30,20 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 	for range transferTries {
 		successor, err := n.successor(to)
 		if err != nil {
-			// Right after an election nobody has been heard from.
+			// Right after an election no peer has responded yet.
 			failed = err
 			if ctx.Err() != nil || !n.pause(n.config.Heartbeat/4) {
 				break
 			}
 			continue
 		}
-		// The library moves leadership, or gives up, within the election
-		// timeout, and then still has to wind up.
+		// The library transfers leadership, or gives up, within the election
+		// timeout, and needs some time after that.
 		err = n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address))
 		if err == nil {
 			return n.awaitLeader(ctx)
 		}
-		failed = fmt.Errorf("handing leadership to %s: %w", nameOf(string(successor.ID)), err)
+		failed = fmt.Errorf("transfer leadership to %s: %w", nameOf(string(successor.ID)), err)
 		if n.raft.State() != raft.Leader {
 			return n.awaitLeader(ctx)
 		}
@@ -54,8 +54,9 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 	return "", failed
 }
 
-// heir picks who is to lead. The library would pick the one with the highest
-// next index, which after an election is a guess that favours the dead.
+// successor chooses the member to transfer leadership to. The library would
+// choose the one with the highest next index, which after an election is a
+// guess and may be that of an unreachable member.
 func (n *Node) successor(to string) (raft.Server, error) {
 	var best raft.Server
 	var most contact
@@ -73,19 +74,20 @@ func (n *Node) successor(to string) (raft.Server, error) {
 	}
 	if best.ID == "" {
 		if to != "" {
-			return raft.Server{}, fmt.Errorf("handing leadership over: %s is no voter that this leader has heard from lately", to)
+			return raft.Server{}, fmt.Errorf("transfer leadership: %s is not a voter, or has not responded to this leader recently", to)
 		}
-		return raft.Server{}, errors.New("handing leadership over: this leader has heard from no other voter lately")
+		return raft.Server{}, errors.New("transfer leadership: no other voter has responded to this leader recently")
 	}
 	return best, nil
 }
 
-// fresh tells whether a contact is of this term and recent.
+// fresh reports whether a contact is of this term and recent.
 func (n *Node) fresh(c contact) bool {
 	return c.term == n.raft.CurrentTerm() && time.Since(c.at) < 2*n.config.Heartbeat
 }
 
-// await waits for a future of the library.
+// await blocks until a future of the library completes, ctx is done or the node
+// stops.
 func (n *Node) await(ctx context.Context, future raft.Future) error {
 	done := make(chan error, 1)
 	go func() { done <- future.Error() }()
@@ -99,7 +101,7 @@ func (n *Node) await(ctx context.Context, future raft.Future) error {
 	}
 }
 
-// awaitLeader waits until another member is known to lead.
+// awaitLeader blocks until another member is known to be the leader.
 func (n *Node) awaitLeader(ctx context.Context) (string, error) {
 	limit := time.Now().Add(4 * n.config.Election)
 	for {
@@ -107,10 +109,10 @@ func (n *Node) awaitLeader(ctx context.Context) (string, error) {
 			return name, nil
 		}
 		if n.raft.State() == raft.Leader {
-			return "", errors.New("handing leadership over: this member was elected again")
+			return "", errors.New("transfer leadership: this member was elected again")
 		}
 		if err := ctx.Err(); err != nil || time.Now().After(limit) || !n.pause(commitTimeout) {
-			return "", errors.New("leadership was given up, and no other member is known to lead yet")
+			return "", errors.New("leadership was given up, but no other member is known to be the leader yet")
 		}
 	}
 }

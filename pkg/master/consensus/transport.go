@@ -7,9 +7,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// transport is the library's own, which additionally tells witness what each
-// request to a peer proved. Only requests that are answered one by one pass
-// here: pipelining is off.
+// transport is the library's transport. In addition it records in acks what the
+// response to each request to a peer proved. It sees only requests that are
+// sent one at a time: pipelining is off.
 type transport struct {
 	raft.Transport
 	acks    *ackTracker
@@ -26,8 +26,8 @@ func newTransport(c *Config, s *stream, acks *ackTracker) *transport {
 	network := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream:  s,
 		MaxPool: transportPool,
-		// With two in flight, one rejected append wedges a follower for ever
-		// while its heartbeats go on.
+		// With two in flight, one rejected append blocks a follower forever
+		// while its heartbeats continue.
 		MaxRPCsInFlight:         1,
 		Timeout:                 transportTimeout,
 		MsgpackUseNewTimeFormat: true,
@@ -40,8 +40,8 @@ func newTransport(c *Config, s *stream, acks *ackTracker) *transport {
 	return t
 }
 
-// AppendEntries sends entries, or a heartbeat. The stamp is taken before
-// sending: an answer proves something about the time after it.
+// AppendEntries sends entries, or a heartbeat. The stamp is taken before the
+// request is sent, so that a response proves something about the time after it.
 func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	stamp := t.acks.stamp()
 	sent := time.Now()
@@ -59,13 +59,13 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 	return nil
 }
 
-// heartbeat tells the library's heartbeats, which say nothing about the log,
-// from requests that replicate.
+// heartbeat reports whether a request is a heartbeat of the library, which
+// carries no log position, and not one that replicates.
 func heartbeat(r *raft.AppendEntriesRequest) bool {
 	return r.PrevLogEntry == 0 && r.PrevLogTerm == 0 && len(r.Entries) == 0 && r.LeaderCommitIndex == 0
 }
 
-// InstallSnapshot sends a snapshot.
+// InstallSnapshot sends a snapshot, and records the response.
 func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
 	stamp := t.acks.stamp()
 	sent := time.Now()
@@ -83,7 +83,7 @@ func (t *transport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, requ
 	return t.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
 }
 
-// Close ends the transport with all its connections.
+// Close closes the transport with all its connections.
 func (t *transport) Close() error {
 	err := t.network.Close()
 	t.network.CloseStreams()

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// watchdogSlices is in how many pieces a watchdog waits.
+// watchdogSlices is the number of slices in which a watchdog waits.
 const watchdogSlices = 10
 
-// watchdog calls expire when it is not stopped in time. It waits in slices, so
-// that a pause of the whole process, in which no disk could have answered,
+// watchdog calls expire unless it is stopped in time. It waits in slices, so
+// that a pause of the whole process, during which no disk could have responded,
 // counts as one slice at most.
 type watchdog struct {
 	expire func()
@@ -47,7 +47,7 @@ func (w *watchdog) tick() {
 	w.expire()
 }
 
-// stop answers false when expire was called, or is about to be.
+// stop returns false when expire was called, or is about to be.
 func (w *watchdog) stop() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

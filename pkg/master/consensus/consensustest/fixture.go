@@ -1,6 +1,6 @@
-// Package consensustest is the surroundings of masters in one process, for
-// tests: a roster on loopback addresses, certificates, directories, and calls
-// from one member to another without gRPC. It knows no Raft.
+// Package consensustest provides the environment of masters in one process, for
+// tests: a topology on loopback addresses, certificates, directories, and
+// requests from one member to another without gRPC. It is independent of Raft.
 package consensustest
 
 import (
@@ -18,16 +18,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// ClusterID of every fixture.
+// ClusterID is the cluster id of every fixture.
 const ClusterID = "cluster-of-a-test"
 
-// Member is what a fixture needs of a master; *consensus.Node is one.
+// Member is the part of a master that a fixture uses; *consensus.Node
+// implements it.
 type Member interface {
 	Describe() *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
 }
 
-// Fixture of a cluster. It implements consensus.Peers.
+// Fixture is the environment of a cluster. It implements consensus.Peers.
 type Fixture struct {
 	Topology  topology.Topology
 	Authority *mtls.Authority
@@ -39,7 +40,7 @@ type Fixture struct {
 	members map[string]Member
 }
 
-// New makes the surroundings of a number of masters, m-0 and so on.
+// New returns the environment of a number of masters, named m-0 and so on.
 func New(t testing.TB, masters int) *Fixture {
 	t.Helper()
 	authority, err := mtls.NewAuthority("test")
@@ -58,8 +59,8 @@ func New(t testing.TB, masters int) *Fixture {
 	return f
 }
 
-// freePorts finds ports that nothing listened on a moment ago: a roster names
-// them before anybody listens.
+// freePorts returns ports that were free a moment ago, because a topology lists
+// ports before any process listens on them.
 func freePorts(t testing.TB, address string, count int) []int {
 	t.Helper()
 	var ports []int
@@ -74,13 +75,13 @@ func freePorts(t testing.TB, address string, count int) []int {
 	return ports
 }
 
-// Name of the i-th master.
+// Name returns the name of the i-th master.
 func (f *Fixture) Name(i int) string { return f.Topology.Masters[i].Name }
 
-// DataDir of the i-th master: its disk.
+// DataDir returns the data directory of the i-th master.
 func (f *Fixture) DataDir(i int) string { return filepath.Join(f.dir, f.Name(i)) }
 
-// Wipe loses the disk of the i-th master.
+// Wipe deletes the data directory of the i-th master.
 func (f *Fixture) Wipe(i int) {
 	f.t.Helper()
 	if err := os.RemoveAll(f.DataDir(i)); err != nil {
@@ -88,13 +89,13 @@ func (f *Fixture) Wipe(i int) {
 	}
 }
 
-// Identity of the i-th master.
+// Identity returns the identity of the i-th master.
 func (f *Fixture) Identity(i int) *mtls.Identity {
 	f.t.Helper()
 	return f.Issue(mtls.Peer{Role: mtls.Master, Name: f.Name(i)})
 }
 
-// Issue makes an identity that the masters' authority vouches for.
+// Issue returns an identity that the masters' authority has signed.
 func (f *Fixture) Issue(peer mtls.Peer) *mtls.Identity {
 	f.t.Helper()
 	pair, err := f.Authority.Issue(peer, []string{"127.0.0.1"}, time.Hour)
@@ -115,7 +116,7 @@ func (f *Fixture) Issue(peer mtls.Peer) *mtls.Identity {
 	return identity
 }
 
-// Up lets the others reach the i-th master.
+// Up makes the i-th master reachable for the others.
 func (f *Fixture) Up(i int, member Member) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -134,7 +135,7 @@ func (f *Fixture) member(name string) (Member, error) {
 	defer f.mu.Unlock()
 	member, ok := f.members[name]
 	if !ok {
-		return nil, fmt.Errorf("calling %s: connection refused", name)
+		return nil, fmt.Errorf("call %s: connection refused", name)
 	}
 	return member, nil
 }

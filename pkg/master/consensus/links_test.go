@@ -8,39 +8,40 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-var errCut = errors.New("the wire is cut")
+var errCut = errors.New("the link is cut")
 
-// wires are the links between the members of a test cluster, below everything
-// that this package puts on top of the library's transport.
-type wires struct {
+// links connects the members of a test cluster, below the transport wrapper of
+// this package.
+type links struct {
 	mu  sync.Mutex
 	cut map[[2]string]bool
-	// held, by member: answers to its heartbeats wait until it is closed.
+	// held maps a member to a channel: responses to its heartbeats wait until
+	// it is closed.
 	held map[string]chan struct{}
-	// waiting counts the answers that are held.
+	// waiting counts the responses that are held.
 	waiting map[string]int
 }
 
-func newWires() *wires {
-	return &wires{cut: map[[2]string]bool{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
+func newLinks() *links {
+	return &links{cut: map[[2]string]bool{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
 }
 
-// configure puts a member's transport on the wires.
-func (w *wires) configure(c *Config) {
+// configure puts a member's transport on the links.
+func (w *links) configure(c *Config) {
 	from := c.Name
 	c.hooks.transport = func(inner raft.Transport) raft.Transport {
-		return &wire{Transport: inner, wires: w, from: from}
+		return &wire{Transport: inner, links: w, from: from}
 	}
 }
 
-// part cuts a and b off from each other, or mends it.
-func (w *wires) part(cut bool, a, b string) {
+// part cuts the links between a and b, or restores them.
+func (w *links) part(cut bool, a, b string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut[[2]string{a, b}], w.cut[[2]string{b, a}] = cut, cut
 }
 
-func (w *wires) check(from string, to raft.ServerID) error {
+func (w *links) check(from string, to raft.ServerID) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.cut[[2]string{from, nameOf(string(to))}] {
@@ -49,8 +50,9 @@ func (w *wires) check(from string, to raft.ServerID) error {
 	return nil
 }
 
-// hold keeps back the answers to from's heartbeats; the result lets them go.
-func (w *wires) hold(from string) func() {
+// hold holds back the responses to the heartbeats of from, until the function
+// that it returns is called.
+func (w *links) hold(from string) func() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	held := make(chan struct{})
@@ -65,7 +67,7 @@ func (w *wires) hold(from string) func() {
 	}
 }
 
-func (w *wires) wait(from string) {
+func (w *links) wait(from string) {
 	w.mu.Lock()
 	held := w.held[from]
 	if held != nil {
@@ -77,7 +79,7 @@ func (w *wires) wait(from string) {
 	}
 }
 
-func (w *wires) heldBack(from string) int {
+func (w *links) heldBack(from string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.waiting[from]
@@ -85,46 +87,46 @@ func (w *wires) heldBack(from string) int {
 
 type wire struct {
 	raft.Transport
-	wires *wires
+	links *links
 	from  string
 }
 
 var _ raft.WithPreVote = (*wire)(nil)
 
 func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
-	if err := w.wires.check(w.from, id); err != nil {
+	if err := w.links.check(w.from, id); err != nil {
 		return err
 	}
 	err := w.Transport.AppendEntries(id, to, request, response)
 	if err == nil && heartbeat(request) {
-		w.wires.wait(w.from)
+		w.links.wait(w.from)
 	}
 	return err
 }
 
 func (w *wire) RequestVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestVoteRequest, response *raft.RequestVoteResponse) error {
-	if err := w.wires.check(w.from, id); err != nil {
+	if err := w.links.check(w.from, id); err != nil {
 		return err
 	}
 	return w.Transport.RequestVote(id, to, request, response)
 }
 
 func (w *wire) RequestPreVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
-	if err := w.wires.check(w.from, id); err != nil {
+	if err := w.links.check(w.from, id); err != nil {
 		return err
 	}
 	return w.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
 }
 
 func (w *wire) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
-	if err := w.wires.check(w.from, id); err != nil {
+	if err := w.links.check(w.from, id); err != nil {
 		return err
 	}
 	return w.Transport.InstallSnapshot(id, to, request, response, data)
 }
 
 func (w *wire) TimeoutNow(id raft.ServerID, to raft.ServerAddress, request *raft.TimeoutNowRequest, response *raft.TimeoutNowResponse) error {
-	if err := w.wires.check(w.from, id); err != nil {
+	if err := w.links.check(w.from, id); err != nil {
 		return err
 	}
 	return w.Transport.TimeoutNow(id, to, request, response)
