@@ -20,41 +20,43 @@ import (
 )
 
 const (
-	// defaultTimeout of a call whose context has no deadline.
+	// defaultTimeout bounds a call whose context has no deadline.
 	defaultTimeout = 10 * time.Second
-	// attemptTimeout of the first attempt at one master. It doubles, up to
-	// longestAttempt, for one that took a call and did not answer in time:
-	// masters on a starved machine are slow and not dead.
+	// attemptTimeout bounds the first attempt at one master. It doubles, up to
+	// maxAttemptTimeout, for a master that received a call and did not respond
+	// in time: masters on an overloaded machine are slow, not dead.
 	attemptTimeout    = time.Second
 	maxAttemptTimeout = 4 * time.Second
-	// maxAnswer bounds an answer: a view of the largest cluster fits.
+	// maxAnswer bounds a response, in bytes. A view of the largest cluster
+	// fits.
 	maxAnswer = 64 << 20
-	// memberTimeout of a question that only one member can answer.
+	// memberTimeout bounds a request that only one member can serve.
 	memberTimeout = 2 * time.Second
-	// transferTimeout of handing leadership over.
+	// transferTimeout bounds a transfer of leadership.
 	transferTimeout = 8 * time.Second
 )
 
-// Config of a client.
+// Config is the configuration of a client.
 type Config struct {
-	// Topology names the masters.
+	// Topology lists the masters.
 	Topology topology.Topology
-	// Identity is who calls.
+	// Identity is the certificate of the caller.
 	Identity *mtls.Identity
-	// Holder says for people who this is: "worker hadoop-jindofs-worker-0".
+	// Holder describes the client for people, for example "worker
+	// hadoop-jindofs-worker-0".
 	Holder string
 	// Logger may be nil.
 	Logger *slog.Logger
-	// Dial reaches a master; nil is to connect to its address.
+	// Dial connects to a master; nil connects to its address.
 	Dial func(ctx context.Context, member topology.Member) (net.Conn, error)
 }
 
-// Client of the masters. It is safe for concurrent use.
+// Client calls the masters of a runtime. It is safe for concurrent use.
 type Client struct {
 	config  Config
 	members []*member
 	leader  leader
-	// turn is held by the command that is under way.
+	// turn is held by the command that is being executed.
 	turn    chan struct{}
 	session session
 }
@@ -65,15 +67,15 @@ type member struct {
 	conn *grpc.ClientConn
 }
 
-// errNoMasters is the answer to every call of a runtime that runs without.
+// errNoMasters is the error of every call of a runtime without masters.
 var errNoMasters = errors.New("this runtime has no masters")
 
-// New makes a client. It connects when it is first used, and again whenever it
-// has to. A roster without masters is one of a runtime that runs without: every
-// call fails at once.
+// New returns a client. It connects when it is first used, and reconnects when
+// it has to. With a topology without masters, as of a runtime that has none,
+// every call fails immediately.
 func New(config Config) (*Client, error) {
 	if config.Identity == nil {
-		return nil, errors.New("making a client of the masters: no identity is given")
+		return nil, errors.New("create master client: identity is missing")
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
@@ -87,21 +89,21 @@ func New(config Config) (*Client, error) {
 		conn, err := config.Identity.Dial(m.Address(), mtls.Master, m.Name, options...)
 		if err != nil {
 			c.Close()
-			return nil, fmt.Errorf("making a client of the masters: %w", err)
+			return nil, fmt.Errorf("create master client: %w", err)
 		}
 		c.members = append(c.members, &member{Member: m, conn: conn})
 	}
 	return c, nil
 }
 
-// Close ends every connection; calls under way fail.
+// Close closes every connection. Running calls fail.
 func (c *Client) Close() {
 	for _, m := range c.members {
 		_ = m.conn.Close()
 	}
 }
 
-// View reads the replicated state, linearizably.
+// View returns the replicated state, linearizably.
 func (c *Client) View(ctx context.Context) (*commonv1.ClusterView, error) {
 	var answer *masterv1.GetViewResponse
 	err := c.read(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
@@ -110,12 +112,13 @@ func (c *Client) View(ctx context.Context) (*commonv1.ClusterView, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading the view of the cluster: %w", err)
+		return nil, fmt.Errorf("read cluster view: %w", err)
 	}
 	return answer.GetView(), nil
 }
 
-// ListWorkers is the ring with what the leader has heard of each worker.
+// ListWorkers returns the workers in the ring with the newest report of each
+// that the leader received.
 func (c *Client) ListWorkers(ctx context.Context) ([]*masterv1.WorkerState, error) {
 	var answer *masterv1.ListWorkersResponse
 	err := c.read(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
@@ -124,14 +127,14 @@ func (c *Client) ListWorkers(ctx context.Context) ([]*masterv1.WorkerState, erro
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing the workers: %w", err)
+		return nil, fmt.Errorf("list workers: %w", err)
 	}
 	return answer.GetWorkers(), nil
 }
 
-// RegisterWorker puts the caller into the ring, or refreshes its place, and
-// returns the view that has it. clusterID is the one on the worker's disk, or
-// empty. A worker that is in the ring as it is costs the masters no write.
+// RegisterWorker adds the caller to the ring, or updates its entry, and returns
+// a view that includes it. clusterID is the one on the worker's disk, or empty.
+// If the ring already has the same entry, nothing is written to the log.
 func (c *Client) RegisterWorker(ctx context.Context, m *commonv1.RingMember, clusterID string) (*commonv1.ClusterView, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
@@ -148,7 +151,7 @@ func (c *Client) RegisterWorker(ctx context.Context, m *commonv1.RingMember, clu
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("registering worker %s: %w", m.GetName(), err)
+		return nil, fmt.Errorf("register worker %s: %w", m.GetName(), err)
 	}
 	return answer.GetView(), nil
 }
@@ -162,22 +165,22 @@ func inRing(ring *commonv1.Ring, m *commonv1.RingMember) bool {
 	return false
 }
 
-// RemoveWorker takes a worker out of the ring. One that lives will come back:
-// stop it first.
+// RemoveWorker removes a worker from the ring. A running worker registers
+// again: stop it first.
 func (c *Client) RemoveWorker(ctx context.Context, name string) error {
 	err := c.command(ctx, func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error {
 		_, err := masterv1.NewCoordinationClient(conn).RemoveWorker(ctx, &masterv1.RemoveWorkerRequest{Request: id, Name: name})
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("removing worker %s: %w", name, err)
+		return fmt.Errorf("remove worker %s: %w", name, err)
 	}
 	return nil
 }
 
-// Mount adds a mount, or changes the one at its path, and tells whether that
-// changed anything. The mount comes without id and epoch and returns with
-// them.
+// Mount adds a mount, or changes the one at its path, and reports whether that
+// changed anything. The caller must leave the mount's id and epoch empty; the
+// returned mount has them.
 func (c *Client) Mount(ctx context.Context, m *commonv1.Mount) (*commonv1.Mount, bool, error) {
 	var answer *masterv1.MountResponse
 	err := c.command(ctx, func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error {
@@ -186,7 +189,7 @@ func (c *Client) Mount(ctx context.Context, m *commonv1.Mount) (*commonv1.Mount,
 		return err
 	})
 	if err != nil {
-		return nil, false, fmt.Errorf("mounting %s at %s: %w", m.GetUri(), m.GetPath(), err)
+		return nil, false, fmt.Errorf("mount %s at %s: %w", m.GetUri(), m.GetPath(), err)
 	}
 	return answer.GetMount(), answer.GetChanged(), nil
 }
@@ -198,13 +201,13 @@ func (c *Client) Unmount(ctx context.Context, path string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("unmounting %s: %w", path, err)
+		return fmt.Errorf("unmount %s: %w", path, err)
 	}
 	return nil
 }
 
-// Invalidate grows the epoch of the mount at a path: everything cached about
-// its names is looked up anew. It returns the epoch.
+// Invalidate increases the epoch of the mount at a path, which makes everything
+// cached about its names stale, and returns the epoch.
 func (c *Client) Invalidate(ctx context.Context, path string) (uint64, error) {
 	var answer *masterv1.InvalidateResponse
 	err := c.command(ctx, func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error {
@@ -213,12 +216,12 @@ func (c *Client) Invalidate(ctx context.Context, path string) (uint64, error) {
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("invalidating %s: %w", path, err)
+		return 0, fmt.Errorf("invalidate %s: %w", path, err)
 	}
 	return answer.GetEpoch(), nil
 }
 
-// withDeadline gives a context the default deadline if it has none.
+// withDeadline adds the default timeout to a context without a deadline.
 func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return context.WithCancel(ctx)
@@ -226,7 +229,7 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, defaultTimeout)
 }
 
-// sendWatch notes that the headers of a call have gone out.
+// sentHandler records that the headers of a call were sent.
 type sentHandler struct{}
 
 var _ stats.Handler = sentHandler{}

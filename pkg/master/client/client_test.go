@@ -23,30 +23,30 @@ func TestEveryCall(t *testing.T) {
 	admin := s.admin()
 	mount, changed, err := admin.Mount(t.Context(), data())
 	if err != nil || !changed || mount.GetId() == "" {
-		t.Fatalf("mounting: %v, %v, %v", mount, changed, err)
+		t.Fatalf("mount: %v, %v, %v", mount, changed, err)
 	}
 	if _, changed, err := admin.Mount(t.Context(), data()); err != nil || changed {
-		t.Errorf("mounting again: %v, %v", changed, err)
+		t.Errorf("mount again: %v, %v", changed, err)
 	}
 	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
-		t.Errorf("invalidating: %d, %v", epoch, err)
+		t.Errorf("invalidate: %d, %v", epoch, err)
 	}
 	worker := s.client(mtls.Peer{Role: mtls.Worker, Name: "w-0"})
 	member := &commonv1.RingMember{Id: "disk-0", Name: "w-0", Host: "127.0.0.1", Port: 18005, Weight: 1}
 	view, err := worker.RegisterWorker(t.Context(), member, s.Topology.ClusterID)
 	if err != nil || view.GetRing().GetEpoch() != 1 || view.GetMounts()[0].GetEpoch() != 2 {
-		t.Errorf("registering: %v, %v", view, err)
+		t.Errorf("register: %v, %v", view, err)
 	}
 	entries := len(s.log.Entries())
 	if again, err := worker.RegisterWorker(t.Context(), member, ""); err != nil || again.GetRing().GetEpoch() != 1 {
-		t.Errorf("registering again: %v, %v", again, err)
+		t.Errorf("register again: %v, %v", again, err)
 	}
 	if len(s.log.Entries()) != entries {
 		t.Error("registering again was written to the log")
 	}
 	var refusal *client.RefusedError
 	if _, err := worker.RegisterWorker(t.Context(), member, "another"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonOtherCluster {
-		t.Errorf("a disk of another cluster was answered with %v", err)
+		t.Errorf("with a disk of another cluster: %v", err)
 	}
 	beats := worker.Heartbeat(t.Context(), &commonv1.WorkerReport{Id: "disk-0", Name: "w-0"}, s.Topology.ClusterID)
 	for i, beat := range beats {
@@ -55,10 +55,10 @@ func TestEveryCall(t *testing.T) {
 		}
 	}
 	if workers, err := admin.ListWorkers(t.Context()); err != nil || len(workers) != 1 || !workers[0].GetLive() {
-		t.Errorf("listing workers: %v, %v", workers, err)
+		t.Errorf("list workers: %v, %v", workers, err)
 	}
 	if leader, err := admin.Transfer(t.Context(), "m-2"); err != nil || leader != "m-2" {
-		t.Errorf("handing leadership over: %q, %v", leader, err)
+		t.Errorf("transfer leadership: %q, %v", leader, err)
 	}
 	for i, m := range admin.Members(t.Context()) {
 		if m.Err != nil || m.Member.Name != s.Name(i) || m.Status.GetLeader() != "m-2" {
@@ -66,13 +66,13 @@ func TestEveryCall(t *testing.T) {
 		}
 	}
 	if err := admin.RemoveWorker(t.Context(), "w-0"); err != nil {
-		t.Errorf("removing: %v", err)
+		t.Errorf("remove: %v", err)
 	}
 	if err := admin.Unmount(t.Context(), "/data"); err != nil {
-		t.Errorf("unmounting: %v", err)
+		t.Errorf("unmount: %v", err)
 	}
 	if err := admin.Unmount(t.Context(), "/data"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonNotFound || status.Code(refusal) != codes.NotFound {
-		t.Errorf("unmounting again: %v", err)
+		t.Errorf("unmount again: %v", err)
 	}
 	if view, err := s.client(mtls.Peer{Role: mtls.Fuse, Name: "f"}).View(t.Context()); err != nil || len(view.GetMounts()) != 0 || view.GetRing().GetEpoch() != 2 {
 		t.Errorf("the view is %v, %v", view, err)
@@ -90,7 +90,7 @@ func TestLostAnswer(t *testing.T) {
 		s.log.Member(0).LoseAnswers(2)
 		epoch, err := admin.Invalidate(t.Context(), "/data")
 		if err != nil || epoch != i+2 || s.epoch() != epoch {
-			t.Fatalf("invalidation %d, whose answer was lost twice, was told epoch %d, %v; the mount has %d", i, epoch, err, s.epoch())
+			t.Fatalf("invalidation %d, whose response was lost twice, returned epoch %d, %v; the mount has %d", i, epoch, err, s.epoch())
 		}
 	}
 }
@@ -124,12 +124,12 @@ func TestNobodyLeadsForAWhile(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch != 2 {
-		t.Errorf("invalidating: %d, %v", epoch, err)
+		t.Errorf("invalidate: %d, %v", epoch, err)
 	}
 }
 
-// TestHungLeader: a master that takes calls and answers none does not hold
-// anybody up for longer than an attempt.
+// TestHungLeader: a master that receives calls and never responds delays no
+// call for longer than an attempt.
 func TestHungLeader(t *testing.T) {
 	s := running(t, 3)
 	admin := s.admin()
@@ -143,10 +143,10 @@ func TestHungLeader(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if epoch, err := admin.Invalidate(ctx, "/data"); err != nil || epoch != 2 {
-		t.Errorf("invalidating: %d, %v", epoch, err)
+		t.Errorf("invalidate: %d, %v", epoch, err)
 	}
 	if view, err := admin.View(ctx); err != nil || view.GetMounts()[0].GetEpoch() != 2 {
-		t.Errorf("reading: %v, %v", view, err)
+		t.Errorf("read: %v, %v", view, err)
 	}
 }
 
@@ -158,17 +158,17 @@ func TestDeadlines(t *testing.T) {
 		t.Cleanup(cancel)
 		return ctx
 	}
-	// Nobody listens: nothing can have been executed.
+	// No master listens, so that nothing can have been executed.
 	_, err := admin.Invalidate(short(), "/data")
 	if err == nil || errors.Is(err, client.ErrUnknownOutcome) || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "m-1") {
 		t.Errorf("with every master down: %v", err)
 	}
 	if _, err := admin.View(short()); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("with every master down, reading: %v", err)
+		t.Errorf("with every master down, read: %v", err)
 	}
 	for _, m := range admin.Members(short()) {
 		if m.Err == nil || m.Status != nil {
-			t.Errorf("%s, which is down, says %v", m.Member.Name, m.Status)
+			t.Errorf("%s, which is down, returned %v", m.Member.Name, m.Status)
 		}
 	}
 	for i := range 3 {
@@ -180,13 +180,13 @@ func TestDeadlines(t *testing.T) {
 		t.Fatalf("once they are up: %v", err)
 	}
 
-	// The leader takes the command, and hangs: it may have been executed.
+	// The leader receives the command and hangs: it may have been executed.
 	s.log.Member(0).Hang(true)
 	if _, err := admin.Invalidate(short(), "/data"); !errors.Is(err, client.ErrUnknownOutcome) {
 		t.Errorf("with a leader that hangs: %v", err)
 	}
 	if _, err := admin.View(short()); err == nil || errors.Is(err, client.ErrUnknownOutcome) {
-		t.Errorf("with a leader that hangs, reading: %v", err)
+		t.Errorf("with a leader that hangs, read: %v", err)
 	}
 	s.log.Member(0).Hang(false)
 	before := s.epoch()
@@ -194,15 +194,15 @@ func TestDeadlines(t *testing.T) {
 		t.Errorf("afterwards: %d, %v", epoch, err)
 	}
 
-	// All masters refuse, and none leads.
+	// All masters refuse, and none is the leader.
 	s.log.Lead(-1)
 	if _, err := admin.Invalidate(short(), "/data"); err == nil || errors.Is(err, client.ErrUnknownOutcome) {
 		t.Errorf("without a leader: %v", err)
 	}
 }
 
-// TestUnknownOutcomeIsFenced: what was left under way when its outcome was
-// reported unknown is not executed after the next command.
+// TestUnknownOutcomeIsFenced: a command whose outcome was reported as unknown
+// is not executed after the next command.
 func TestUnknownOutcomeIsFenced(t *testing.T) {
 	s := running(t, 1)
 	admin := s.admin()
@@ -214,7 +214,7 @@ func TestUnknownOutcomeIsFenced(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := admin.Invalidate(ctx, "/data"); !errors.Is(err, client.ErrUnknownOutcome) {
-		t.Fatalf("with every answer lost: %v", err)
+		t.Fatalf("with every response lost: %v", err)
 	}
 	s.log.Member(0).LoseAnswers(0)
 	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 3 {
@@ -230,7 +230,7 @@ func TestUnknownOutcomeIsFenced(t *testing.T) {
 	}
 }
 
-// TestSessionEnded: a command that no master has seen is sent again in a new
+// TestSessionEnded: a command that no master received is sent again in a new
 // session when its own has ended meanwhile.
 func TestSessionEnded(t *testing.T) {
 	s := running(t, 1)
@@ -261,7 +261,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 				epoch, err := admin.Invalidate(ctx, "/data")
 				mu.Lock()
 				if err != nil || told[epoch] {
-					t.Errorf("epoch %d was told twice, or %v", epoch, err)
+					t.Errorf("epoch %d was returned twice, or %v", epoch, err)
 				}
 				told[epoch] = true
 				mu.Unlock()
@@ -274,7 +274,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	}
 	wait.Wait()
 	if len(told) != 80 || s.epoch() != 81 {
-		t.Errorf("%d epochs were told, and the mount has %d", len(told), s.epoch())
+		t.Errorf("%d epochs were returned, and the mount has %d", len(told), s.epoch())
 	}
 }
 
@@ -289,18 +289,18 @@ func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
 	if _, err := fuse.Invalidate(t.Context(), "/data"); !errors.As(err, &refusal) || refusal.Code != codes.PermissionDenied {
 		t.Errorf("a call that is not allowed: %v", err)
 	}
-	// The session goes on where it was.
+	// The session continues.
 	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
 		t.Error(err)
 	}
 	if _, err := admin.Invalidate(t.Context(), "/other"); !errors.As(err, &refusal) || refusal.Reason != client.ReasonNotFound {
-		t.Errorf("a mount that is not there: %v", err)
+		t.Errorf("a mount that does not exist: %v", err)
 	}
 	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 2 {
 		t.Errorf("afterwards: %d, %v", epoch, err)
 	}
 	if _, err := client.New(client.Config{Topology: s.Topology}); err == nil {
-		t.Error("a client without identity was made")
+		t.Error("New succeeded without an identity")
 	}
 }
 
@@ -312,17 +312,17 @@ func TestRuntimeWithoutMasters(t *testing.T) {
 	}
 	defer c.Close()
 	if _, err := c.View(context.Background()); err == nil || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("reading: %v", err)
+		t.Errorf("read: %v", err)
 	}
 	if _, err := c.Invalidate(context.Background(), "/data"); err == nil || errors.Is(err, client.ErrUnknownOutcome) {
 		t.Errorf("a command: %v", err)
 	}
 	if got := len(c.Members(context.Background())) + len(c.Heartbeat(context.Background(), nil, "")); got != 0 {
-		t.Errorf("%d masters answered", got)
+		t.Errorf("%d masters responded", got)
 	}
 }
 
-// TestNoRaft: clients carry none of what masters are made of.
+// TestNoRaft: clients import none of the packages that masters are built from.
 func TestNoRaft(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "github.com/jindo-io/jindo/pkg/master/client").Output()
 	if err != nil {
@@ -336,6 +336,6 @@ func TestNoRaft(t *testing.T) {
 		}
 	}
 	if !strings.Contains(string(out), "google.golang.org/grpc") {
-		t.Error(fmt.Errorf("the list is not one of packages: %.80s", out))
+		t.Error(fmt.Errorf("not a list of packages: %.80s", out))
 	}
 }

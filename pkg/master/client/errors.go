@@ -10,13 +10,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// ErrUnknownOutcome says that a command may or may not have been executed.
-var ErrUnknownOutcome = errors.New("the outcome is unknown: the command may have been executed")
+// ErrUnknownOutcome reports that a command may or may not have been executed.
+var ErrUnknownOutcome = errors.New("unknown outcome: the command may have been executed")
 
-// Reasons for which masters refuse, as [RefusedError.Reason] has them, that a
-// caller may want to know.
+// Reasons of a [RefusedError] that callers may handle.
 const (
-	// ReasonNotFound: there is no such mount or worker.
+	// ReasonNotFound: the mount or worker does not exist.
 	ReasonNotFound = "NOT_FOUND"
 	// ReasonOtherCluster: the caller's disk belongs to another cluster.
 	ReasonOtherCluster = "OTHER_CLUSTER"
@@ -26,7 +25,7 @@ const (
 	ReasonNameTaken = "NAME_TAKEN"
 )
 
-// Reasons that are between this package and the masters.
+// Reasons that only this package handles.
 const (
 	errorDomain           = "master.jindo.io"
 	reasonUnknownSession  = "UNKNOWN_SESSION"
@@ -41,40 +40,40 @@ const (
 	maxRefusedDescription = 4096
 )
 
-// RefusedError is a master's answer that says no. Nothing was executed.
+// RefusedError is a refusal by a master. Nothing was executed.
 type RefusedError struct {
-	// Code of gRPC.
+	// Code is the gRPC code.
 	Code codes.Code
-	// Reason is one of the constants of this package, or another word, or
-	// empty.
+	// Reason is one of the constants of this package, another reason, or empty.
 	Reason string
-	// Message is a sentence for people.
+	// Message describes the refusal for people.
 	Message string
 }
 
-// Error is the sentence.
+// Error returns Message.
 func (e *RefusedError) Error() string { return e.Message }
 
-// GRPCStatus lets status.Code know the code.
+// GRPCStatus makes the code available to status.Code.
 func (e *RefusedError) GRPCStatus() *status.Status { return status.New(e.Code, e.Message) }
 
-// verdict is what one attempt has shown.
+// verdict classifies the end of one attempt.
 type verdict int
 
 const (
-	// answered: with a result.
+	// succeeded: the master returned a result.
 	succeeded verdict = iota
-	// refused: with a no that holds.
+	// refused: the master refused the command, and a retry would be refused,
+	// too.
 	refused
-	// elsewhere: another master leads; nothing was executed.
+	// elsewhere: another master is the leader; nothing was executed.
 	elsewhere
-	// unsent: nothing was executed, and it may be tried again.
+	// unsent: nothing was executed, and the command may be retried.
 	unsent
-	// unclear: it may have been executed.
+	// unknown: the command may have been executed.
 	unknown
 )
 
-// judge says what the end of an attempt means. sent tells whether anything of
+// classify classifies the error of an attempt. sent reports whether any part of
 // it left this process.
 func classify(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError) {
 	if err == nil {
@@ -109,8 +108,8 @@ func classify(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError
 	return unknown, nil, refusal
 }
 
-// usedSequence tells whether a refusal is the result of a command, which is
-// remembered under its sequence. The others were not taken.
+// usedSequence reports whether a refusal is the result of a command, which is
+// stored under its sequence. Other refusals used no sequence.
 func (e *RefusedError) usedSequence() bool {
 	switch e.Reason {
 	case "", reasonUnknownSession, reasonGap, reasonForgotten, reasonUnacknowledged, reasonReused, reasonNoRequest:

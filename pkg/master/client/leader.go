@@ -12,14 +12,15 @@ import (
 )
 
 const (
-	// suspectFor is how long a master that did not answer is asked last.
+	// failingFor is how long a master that did not respond is tried last.
 	failingFor = time.Second
-	// Pauses between rounds in which no master answered.
+	// Backoff between rounds in which no master responded as the leader.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 250 * time.Millisecond
 )
 
-// leader is what is believed of who leads. The zero value knows nothing.
+// leader tracks which master is the leader, as far as the client knows. The
+// zero value knows none.
 type leader struct {
 	mu      sync.Mutex
 	name    string
@@ -27,8 +28,9 @@ type leader struct {
 	next    int
 }
 
-// pick chooses whom to ask, preferring the one that leads, then one that has
-// not failed lately. tried are those already asked in this round.
+// pick returns the master to try next: the leader if it is known, otherwise one
+// that has not failed recently. tried holds those that were tried in this
+// round.
 func (l *leader) pick(members []*member, tried map[string]bool, now time.Time) *member {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -49,7 +51,7 @@ func (l *leader) pick(members []*member, tried map[string]bool, now time.Time) *
 	return nil
 }
 
-// leads notes that a master answered as the leader.
+// markLeader records that a master responded as the leader.
 func (l *leader) markLeader(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -57,8 +59,8 @@ func (l *leader) markLeader(name string) {
 	delete(l.failing, name)
 }
 
-// hint notes whom a master believes to lead, and tells whether that is worth
-// following at once.
+// hint records the leader that a master named, and reports whether it should be
+// tried immediately.
 func (l *leader) hint(from, name string, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +75,7 @@ func (l *leader) hint(from, name string, now time.Time) bool {
 	return now.After(l.failing[name])
 }
 
-// suspect notes that a master did not answer.
+// markFailing records that a master did not respond.
 func (l *leader) markFailing(name string, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,21 +88,22 @@ func (l *leader) markFailing(name string, now time.Time) {
 	}
 }
 
-// attempt is one call at one master.
+// attempt is one call of one master.
 type attempt func(ctx context.Context, conn *grpc.ClientConn) error
 
-// ending is how a call ended: answered, when it has neither refusal nor err.
+// outcome is the end of a call; it succeeded when neither refusal nor err is
+// set.
 type outcome struct {
-	// refusal is a master's no.
+	// refusal is the refusal of a master.
 	refusal *RefusedError
-	// err says that there was no answer before ctx ended.
+	// err reports that no master responded before ctx was done.
 	err error
-	// maybe tells whether an attempt that was not answered may have been
+	// uncertain reports whether an attempt without a response may have been
 	// executed.
 	uncertain bool
 }
 
-// failure is nil for a call that was answered.
+// failure returns nil for a call that succeeded.
 func (e outcome) failure() error {
 	if e.refusal != nil {
 		return e.refusal
@@ -108,7 +111,7 @@ func (e outcome) failure() error {
 	return e.err
 }
 
-// call repeats an attempt until the leader has answered it or ctx ends.
+// call repeats an attempt until the leader has responded or ctx is done.
 func (c *Client) call(ctx context.Context, try attempt) outcome {
 	if len(c.members) == 0 {
 		return outcome{err: errNoMasters}
@@ -146,7 +149,7 @@ func (c *Client) call(ctx context.Context, try attempt) outcome {
 	}
 }
 
-// try makes one attempt and learns from how it ended.
+// try makes one attempt and updates leader with the result.
 func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try attempt, tried map[string]bool, redirects *int) (verdict, *RefusedError) {
 	seen := &sent{}
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), limit)
@@ -157,21 +160,21 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 	case succeeded, refused:
 		c.leader.markLeader(m.Name)
 	case elsewhere:
-		// The one it names may be asked again in this round, once or twice:
-		// leadership may have moved since.
+		// The master that it names may be tried again in this round, at most
+		// twice, because leadership may have moved since.
 		if c.leader.hint(m.Name, redirect.GetLeader(), time.Now()) && *redirects < 2 {
 			*redirects++
 			delete(tried, redirect.GetLeader())
 		}
 	default:
 		c.leader.markFailing(m.Name, time.Now())
-		c.config.Logger.Debug("a master did not answer", "master", m.Name, "reason", refusal)
+		c.config.Logger.Debug("master did not respond", "member", m.Name, "error", refusal)
 	}
 	return v, refusal
 }
 
-// gaveUp says whom was asked in vain. It wraps no refusal: those were no
-// answers.
+// timeoutError names the masters that were tried. It wraps no refusal, because
+// none was final.
 func (c *Client) timeoutError(ctx context.Context, failures map[string]*RefusedError) error {
 	var all []string
 	for _, m := range c.members {
@@ -179,7 +182,7 @@ func (c *Client) timeoutError(ctx context.Context, failures map[string]*RefusedE
 			all = append(all, m.Name+": "+failure.Message)
 		}
 	}
-	return fmt.Errorf("no master has answered as the leader: %w (%s)", ctx.Err(), strings.Join(all, "; "))
+	return fmt.Errorf("no master responded as the leader: %w (%s)", ctx.Err(), strings.Join(all, "; "))
 }
 
 // read makes a call that changes nothing.
@@ -189,7 +192,7 @@ func (c *Client) read(ctx context.Context, try attempt) error {
 	return c.call(ctx, try).failure()
 }
 
-// sleep answers false when ctx ends first.
+// sleep returns false when ctx is done first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -14,26 +14,27 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// HeartbeatResult is one master's answer to a heartbeat.
+// HeartbeatResult is the response of one master to a heartbeat.
 type HeartbeatResult struct {
 	Member topology.Member
-	// Response is nil when Err is not.
+	// Response is nil when Err is set.
 	Response *masterv1.HeartbeatResponse
 	Err      error
 }
 
-// MemberResult is what one master says of itself.
+// MemberResult is the status of one master, as it reports it.
 type MemberResult struct {
 	Member topology.Member
-	// Status is nil when Err is not.
+	// Status is nil when Err is set.
 	Status *masterv1.StatusResponse
 	Err    error
-	// RTT is how long the answer, or the failure, took.
+	// RTT is how long the response, or the error, took.
 	RTT time.Duration
 }
 
-// Heartbeat tells every master, in parallel and each with a deadline of its
-// own, how the worker is. Answers are in the order of the roster.
+// Heartbeat reports the state of the worker to every master, in parallel and
+// each with a deadline of its own. The results are in the order of the
+// topology.
 func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, clusterID string) []HeartbeatResult {
 	request := &masterv1.HeartbeatRequest{Report: report, ClusterId: clusterID}
 	results := make([]HeartbeatResult, len(c.members))
@@ -42,7 +43,7 @@ func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, c
 		answer, err := masterv1.NewReportsClient(m.conn).Heartbeat(ctx, request)
 		if err != nil {
 			_, _, refusal := classify(err, true)
-			results[i].Err = fmt.Errorf("reporting to %s: %w", m.Name, refusal)
+			results[i].Err = fmt.Errorf("report to %s: %w", m.Name, refusal)
 			return
 		}
 		results[i].Response = answer
@@ -50,8 +51,8 @@ func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, c
 	return results
 }
 
-// Members asks every master, in parallel and each with a deadline of its own,
-// how it is. Answers are in the order of the roster.
+// Members requests the status of every master, in parallel and each with a
+// deadline of its own. The results are in the order of the topology.
 func (c *Client) Members(ctx context.Context) []MemberResult {
 	results := make([]MemberResult, len(c.members))
 	c.each(ctx, memberTimeout, func(ctx context.Context, i int, m *member) {
@@ -69,7 +70,7 @@ func (c *Client) Members(ctx context.Context) []MemberResult {
 	return results
 }
 
-// each runs a call at every master and waits for all of them.
+// each makes a call at every master and waits for all of them.
 func (c *Client) each(ctx context.Context, timeout time.Duration, call func(ctx context.Context, i int, m *member)) {
 	var wait sync.WaitGroup
 	for i, m := range c.members {
@@ -83,9 +84,9 @@ func (c *Client) each(ctx context.Context, timeout time.Duration, call func(ctx 
 	wait.Wait()
 }
 
-// Transfer hands leadership to the master named, or to the one most caught up
-// when to is empty, and returns who leads then. It is tried at one leader only:
-// asking again would move leadership again.
+// Transfer transfers leadership to the named master, or to the one most caught
+// up when to is empty, and returns the name of the leader then. It is tried at
+// one leader only, because a second request would move leadership again.
 func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
@@ -96,7 +97,7 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 		if asked {
 			return errAsked
 		}
-		// Handing over takes longer than an ordinary attempt may.
+		// A transfer takes longer than an ordinary attempt may.
 		long, cancel := context.WithDeadline(context.WithoutCancel(attempt), minTime(deadline, time.Now().Add(transferTimeout)))
 		defer cancel()
 		stop := context.AfterFunc(ctx, cancel)
@@ -112,13 +113,13 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 		err = fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	if err != nil {
-		return "", fmt.Errorf("handing leadership over: %w", err)
+		return "", fmt.Errorf("transfer leadership: %w", err)
 	}
 	return answer.GetLeader(), nil
 }
 
 // errAsked ends a call that must not be repeated.
-var errAsked = status.Error(9, "leadership was asked for already, and the answer did not come") // FAILED_PRECONDITION
+var errAsked = status.Error(9, "the transfer was requested before, and its response was lost") // FAILED_PRECONDITION
 
 func wasSent(ctx context.Context) bool {
 	s, ok := ctx.Value(sentKey{}).(*sent)

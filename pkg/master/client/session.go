@@ -13,25 +13,27 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// sessionTTL that is asked for. Commands are rare: a session that has not been
-// used for half of this is replaced rather than kept alive.
+// sessionTTL is the requested time to live of a session. Commands are rare: a
+// session that has not been used for half of this is replaced rather than kept
+// alive.
 const sessionTTL = time.Minute
 
-// session is the scope of request ids. It belongs to whoever holds the turn.
+// session is the scope of request ids. It may be accessed only by the holder of
+// the turn.
 type session struct {
-	// id is empty when there is none.
+	// id is empty when there is no session.
 	id string
-	// last sequence whose outcome is known.
+	// last is the last sequence whose outcome is known.
 	last uint64
-	// used is when a master last answered for it.
+	// used is when a master last confirmed it.
 	used time.Time
 	ttl  time.Duration
-	// replaces is the session before, which may have something under way.
+	// replaces is the previous session, in which a command may be in progress.
 	replaces string
 }
 
-// command executes a command at most once: send is called with the same
-// request id until there is an answer.
+// command executes a command at most once: send is called with the same request
+// id until a master responds.
 func (c *Client) command(ctx context.Context, send func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
@@ -39,7 +41,7 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for an earlier command of this client: %w", ctx.Err())
+		return fmt.Errorf("wait for an earlier command of this client: %w", ctx.Err())
 	}
 	for {
 		if err := c.open(ctx); err != nil {
@@ -53,8 +55,8 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 	}
 }
 
-// conclude keeps the session in step with what became of a command. It answers
-// true when nothing was executed for want of a session, and the command is to
+// finish updates the session with the outcome of a command. It returns true
+// when nothing was executed because the session had ended, and the command must
 // be sent again under another id.
 func (c *Client) finish(e outcome) (bool, error) {
 	s := &c.session
@@ -64,15 +66,16 @@ func (c *Client) finish(e outcome) (bool, error) {
 		s.used = time.Now()
 		return false, e.failure()
 	case e.refusal == nil && !e.uncertain:
-		return false, e.err // the sequence is still free
+		return false, e.err // the sequence is unused
 	case e.refusal == nil:
 		s.abandon()
 		return false, fmt.Errorf("%w: %w", ErrUnknownOutcome, e.err)
 	case e.refusal.Reason == "" && !e.uncertain:
 		return false, e.refusal
 	case e.refusal.Reason == "":
-		// Refused for what it says or who says it, as any master would have
-		// done before; only to be safe, the sequence is not used again.
+		// The command was refused for its contents or its sender, as any master
+		// would have refused an earlier attempt. As a precaution, the sequence
+		// is not used again.
 		s.abandon()
 		return false, e.refusal
 	case e.uncertain:
@@ -80,16 +83,17 @@ func (c *Client) finish(e outcome) (bool, error) {
 		return false, fmt.Errorf("%w: %s", ErrUnknownOutcome, e.refusal.Message)
 	}
 	s.abandon()
-	// Anything but an unknown session is out of step, by a mistake.
+	// Any reason other than an unknown session means that the session is out of
+	// step, which is a bug.
 	return e.refusal.Reason == reasonUnknownSession, e.refusal
 }
 
-// abandon has the next command open another session, which ends this one.
+// abandon makes the next command open another session, which ends this one.
 func (s *session) abandon() {
 	*s = session{replaces: s.id}
 }
 
-// open makes sure that there is a session which is likely to be alive.
+// open ensures that there is a session that is likely to be alive.
 func (c *Client) open(ctx context.Context) error {
 	s := &c.session
 	if s.id != "" && time.Since(s.used) < s.ttl/2 {
@@ -112,11 +116,11 @@ func (c *Client) open(ctx context.Context) error {
 			return err
 		})
 		if e.refusal != nil && e.refusal.Reason == reasonSessionTaken && s.replaces != "" {
-			s.replaces = "" // it was never ours, so nothing of ours is in it
+			s.replaces = "" // it was never this client's, so that no command of it is in progress
 			continue
 		}
 		if err := e.failure(); err != nil {
-			return fmt.Errorf("opening a session: %w", err)
+			return fmt.Errorf("open session: %w", err)
 		}
 		*s = session{id: id, used: time.Now(), ttl: answer.GetTtl().AsDuration()}
 		return nil
@@ -126,7 +130,7 @@ func (c *Client) open(ctx context.Context) error {
 func newSessionID() (string, error) {
 	var random [16]byte
 	if _, err := rand.Read(random[:]); err != nil {
-		return "", fmt.Errorf("minting a session id: %w", err)
+		return "", fmt.Errorf("generate session id: %w", err)
 	}
 	return hex.EncodeToString(random[:]), nil
 }

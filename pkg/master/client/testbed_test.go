@@ -16,12 +16,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// patience is how long anything may take; nothing is asserted about time.
+// waitTimeout bounds waits. Tests assert nothing about time.
 const waitTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// stand is masters on loopback ports over a log without Raft.
+// testbed runs masters on loopback ports over a log without Raft.
 type testbed struct {
 	*consensustest.Fixture
 	t     *testing.T
@@ -29,7 +29,7 @@ type testbed struct {
 	stops []func()
 }
 
-// newStand makes masters that are down.
+// newTestbed returns masters that are down.
 func newTestbed(t *testing.T, masters int) *testbed {
 	t.Helper()
 	s := &testbed{Fixture: consensustest.New(t, masters), t: t, stops: make([]func(), masters)}
@@ -50,7 +50,7 @@ func newTestbed(t *testing.T, masters int) *testbed {
 	return s
 }
 
-// running starts them all, and waits until the cluster is formed.
+// running starts all masters, and waits until the cluster is formed.
 func running(t *testing.T, masters int) *testbed {
 	t.Helper()
 	s := newTestbed(t, masters)
@@ -112,7 +112,7 @@ func data() *commonv1.Mount {
 	return &commonv1.Mount{Name: "data", Path: "/data", Uri: "oss://bucket/"}
 }
 
-// epoch of the mount at /data, as the log has it.
+// epoch returns the epoch of the mount at /data in the state.
 func (s *testbed) epoch() uint64 {
 	for _, m := range s.log.Member(0).State.View().Cluster().GetMounts() {
 		if m.GetPath() == "/data" {

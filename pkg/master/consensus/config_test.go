@@ -11,7 +11,7 @@ func TestConfigIsChecked(t *testing.T) {
 		change func(*Config)
 		want   string
 	}{
-		"name is empty":      {func(c *Config) { c.Name = "" }, "no name"},
+		"no name":            {func(c *Config) { c.Name = "" }, "name is empty"},
 		"not listed":         {func(c *Config) { c.Name = "m-9" }, "not a master of the topology"},
 		"no directory":       {func(c *Config) { c.DataDir = "" }, "data directory"},
 		"no cluster":         {func(c *Config) { c.ClusterID = "" }, "cluster id"},

@@ -44,7 +44,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	n.setReason(nil)
-	n.logger.Info("this master is a voter", "id", n.id)
+	n.logger.Info("this master is a voter", "member", n.id)
 	n.maintainMembership(ctx)
 	return nil
 }

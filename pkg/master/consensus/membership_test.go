@@ -223,7 +223,7 @@ func TestJoinRefuses(t *testing.T) {
 		"not listed":       {func(r *masterv1.JoinRequest) { r.Name, r.MemberId = "m-9", "m-9-ff" }, "not a master"},
 		"id of another":    {func(r *masterv1.JoinRequest) { r.MemberId = "m-9-ff" }, "does not match its name"},
 		"the leader's own": {func(r *masterv1.JoinRequest) { r.Name, r.MemberId = c.Name(leader), c.Name(leader)+"-ff" }, "name of this member"},
-		"address is empty": {func(r *masterv1.JoinRequest) { r.Address = "" }, "no address"},
+		"no address":       {func(r *masterv1.JoinRequest) { r.Address = "" }, "address is empty"},
 	} {
 		r := sound()
 		test.change(r)

@@ -220,7 +220,7 @@ func (n *Node) handOver(ctx context.Context) {
 		n.logger.Warn("cannot transfer leadership before shutdown", "error", err)
 		return
 	}
-	n.logger.Info("leadership transferred", "to", name)
+	n.logger.Info("leadership transferred", "leader", name)
 }
 
 // close closes everything that is open.

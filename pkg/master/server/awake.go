@@ -5,12 +5,13 @@ import (
 	"time"
 )
 
-// longestTick is the most that one tick of an awakeClock counts for.
+// maxTick is the most that one tick of an awakeClock counts for.
 const maxTick = time.Second
 
 // awakeClock counts the time in which this process ran. A process that was
-// stopped, or a machine that slept, has not listened: what it did not hear
-// meanwhile says nothing about others. It is safe for concurrent use.
+// paused, or a machine that slept, received nothing, so that silence during
+// that time proves nothing about other processes. It is safe for concurrent
+// use.
 type awakeClock struct {
 	mu    sync.Mutex
 	last  time.Time
@@ -19,7 +20,7 @@ type awakeClock struct {
 
 func newAwakeClock() *awakeClock { return &awakeClock{last: time.Now()} }
 
-// tick counts the time since the last tick, and returns the sum.
+// tick adds the time since the last tick and returns the sum.
 func (c *awakeClock) tick() time.Duration { return c.tickAt(time.Now()) }
 
 func (c *awakeClock) tickAt(now time.Time) time.Duration {
@@ -30,16 +31,16 @@ func (c *awakeClock) tickAt(now time.Time) time.Duration {
 	return c.awake
 }
 
-// now is the sum at the last tick.
+// now returns the sum at the last tick.
 func (c *awakeClock) now() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.awake
 }
 
-// logClock is the time that goes into commands. It never goes back and never
-// stands still, even after another leader, whose clock was ahead, has moved
-// the time of the state into the future. It is safe for concurrent use.
+// logClock is the source of the time in commands. It is strictly increasing,
+// even after another leader, whose clock was ahead, has moved the time of the
+// state into the future. It is safe for concurrent use.
 type logClock struct {
 	wall func() time.Time
 
@@ -50,7 +51,8 @@ type logClock struct {
 
 func newLogClock() *logClock { return &logClock{wall: time.Now} }
 
-// now is the time in nanoseconds since 1970, no earlier than the state's.
+// now returns the time in nanoseconds since 1970, which is later than any that
+// it returned before and not before state, the time of the state.
 func (c *logClock) now(state int64) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,48 +15,49 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Consensus is what the server needs of a member. Its errors are those of
-// package consensus: NotLeaderError and ErrUnknownOutcome.
+// Consensus is the part of a member that the server uses. Its errors are those
+// of package consensus: NotLeaderError and ErrUnknownOutcome.
 type Consensus interface {
-	// Propose returns what the state machine answered, and the index.
+	// Propose returns the result of the state machine, and the index.
 	Propose(ctx context.Context, entry []byte) (any, uint64, error)
 	// ReadIndex returns once the state is at least as new as everything
 	// acknowledged before the call.
 	ReadIndex(ctx context.Context) (uint64, error)
-	// Leader is the name of the member believed to lead, and its term.
+	// Leader returns the name of the leader as far as the member knows, and the
+	// term.
 	Leader() (string, uint64)
 	Status() *masterv1.StatusResponse
 	Transfer(ctx context.Context, to string) (string, error)
 	Describe() *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
-	// Reason says why this member is in no cluster yet; empty when it is.
+	// Reason returns why this member is not in a cluster yet; empty when it is.
 	Reason() string
 }
 
 var _ Consensus = (*consensus.Node)(nil)
 
-// DefaultWorkerAbsence is after how long without a heartbeat a worker leaves
-// the ring.
+// DefaultWorkerAbsence is how long a worker may send no heartbeat before it is
+// removed from the ring.
 const DefaultWorkerAbsence = 10 * time.Minute
 
-// Config of a server.
+// Config is the configuration of a server.
 type Config struct {
-	// Name of this master in the roster.
+	// Name is the name of this master in the topology.
 	Name      string
 	Topology  topology.Topology
 	Identity  *mtls.Identity
 	Consensus Consensus
 	State     *state.Machine
-	// WorkerAbsence is DefaultWorkerAbsence when 0.
+	// WorkerAbsence is how long a worker may send no heartbeat before it is
+	// removed from the ring; DefaultWorkerAbsence when 0.
 	WorkerAbsence time.Duration
 	// Logger and Registry may be nil.
 	Logger   *slog.Logger
 	Registry prometheus.Registerer
-	// Fatal ends the process: this master serves another cluster than its
-	// disk belongs to.
+	// Fatal ends the process, because its disk belongs to another cluster.
 	Fatal func(error)
 
-	// tick of the caretaker; tests set it.
+	// tick is the interval of the leader loop; only tests set it.
 	tick time.Duration
 }
 
@@ -72,15 +73,15 @@ func (c *Config) normalize() error {
 	}
 	switch {
 	case c.Name == "":
-		return errors.New("the master has no name")
+		return errors.New("master name is empty")
 	case c.Topology.ClusterID == "":
-		return errors.New("the roster has no clusterID")
+		return errors.New("the topology has no clusterID")
 	case c.Consensus == nil || c.State == nil || c.Fatal == nil:
-		return errors.New("Consensus, State and Fatal must be given")
+		return errors.New("Consensus, State and Fatal must be set")
 	case c.Identity == nil:
-		return errors.New("no identity is given")
+		return errors.New("identity is missing")
 	case c.WorkerAbsence < 0:
-		return errors.New("the time after which an absent worker is removed must be positive")
+		return errors.New("WorkerAbsence must be positive")
 	}
 	return nil
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// callTimeout bounds a call whose caller has set no earlier deadline.
+// callTimeout bounds a request without an earlier deadline.
 const callTimeout = 15 * time.Second
 
-// execute proposes a command and turns a refusal into an error.
+// execute proposes a command and returns a refusal as an error.
 func (s *Server) execute(ctx context.Context, command *statev1.Command) (*statev1.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -31,7 +31,8 @@ func (s *Server) execute(ctx context.Context, command *statev1.Command) (*statev
 	return result, refusal(result)
 }
 
-// command of a client: its request id goes with who sent it.
+// command returns a command of a client, with its request id and the peer that
+// sent it.
 func command(ctx context.Context, id *masterv1.RequestId) *statev1.Command {
 	return &statev1.Command{Request: &statev1.Request{
 		Session: id.GetSession(), Sequence: id.GetSequence(), Acknowledged: id.GetAcknowledged(),
@@ -53,7 +54,7 @@ func (s *Server) read(ctx context.Context) (*state.View, error) {
 	return s.config.State.View(), nil
 }
 
-// clusterView is what a view says, or an error of the tables.
+// clusterView returns the cluster view of the state, or an error of its tables.
 func clusterView(view *state.View) (*commonv1.ClusterView, error) {
 	cluster := view.Cluster()
 	if err := view.Err(); err != nil {
@@ -78,8 +79,9 @@ func (s *Server) OpenSession(ctx context.Context, r *masterv1.OpenSessionRequest
 }
 
 // KeepAlive implements masterv1.CoordinationServer. The leader keeps leases in
-// memory; it answers only once it is confirmed that it leads, so that a
-// successor, who gives everybody a whole lease, came later than the call.
+// memory. KeepAlive returns only once its leadership is confirmed, so that any
+// successor, which grants every session a full lease, was elected after the
+// call.
 func (s *Server) KeepAlive(ctx context.Context, r *masterv1.KeepAliveRequest) (*masterv1.KeepAliveResponse, error) {
 	if err := checkSession("session", r.GetSession()); err != nil {
 		return nil, err
@@ -137,7 +139,7 @@ func (s *Server) RemoveWorker(ctx context.Context, r *masterv1.RemoveWorkerReque
 	if err != nil {
 		return nil, err
 	}
-	s.config.Logger.Info("a worker left the ring", "worker", r.GetName(), "reason", "asked by "+caller(ctx).String(), "ring", result.GetRingEpoch())
+	s.config.Logger.Info("a worker left the ring", "worker", r.GetName(), "reason", "requested by "+caller(ctx).String(), "ring", result.GetRingEpoch())
 	return &masterv1.RemoveWorkerResponse{RingEpoch: result.GetRingEpoch()}, nil
 }
 

@@ -25,22 +25,22 @@ func TestCommandsEndToEnd(t *testing.T) {
 	open(t, admin, sessionID)
 	mounted, err := admin.Mount(t.Context(), &masterv1.MountRequest{Request: id(1), Mount: dataMount()})
 	if err != nil || !mounted.GetChanged() {
-		t.Fatalf("mounting: %v, %v", mounted, err)
+		t.Fatalf("mount: %v, %v", mounted, err)
 	}
 	again, err := admin.Mount(t.Context(), &masterv1.MountRequest{Request: id(2), Mount: dataMount()})
 	if err != nil || again.GetChanged() || !proto.Equal(again.GetMount(), mounted.GetMount()) {
-		t.Errorf("mounting the same: %v, %v", again, err)
+		t.Errorf("mount the same: %v, %v", again, err)
 	}
 	first, err := admin.Invalidate(t.Context(), &masterv1.InvalidateRequest{Request: id(3), Path: "/data"})
 	if err != nil || first.GetEpoch() != 2 || first.GetIndex() == 0 {
-		t.Errorf("invalidating: %v, %v", first, err)
+		t.Errorf("invalidate: %v, %v", first, err)
 	}
 	repeated, err := admin.Invalidate(t.Context(), &masterv1.InvalidateRequest{Request: id(3), Path: "/data"})
 	if err != nil || !proto.Equal(repeated, first) {
-		t.Errorf("the first answer was %v, and a repetition got %v, %v", first, repeated, err)
+		t.Errorf("the first response was %v, and a repetition got %v, %v", first, repeated, err)
 	}
 	if lease, err := admin.KeepAlive(t.Context(), &masterv1.KeepAliveRequest{Session: sessionID}); err != nil || lease.GetTtl().AsDuration() != defaultTTL {
-		t.Errorf("keeping the session alive: %v, %v", lease, err)
+		t.Errorf("keep the session alive: %v, %v", lease, err)
 	}
 	member := s.registered(0)
 	view, err := s.coordination(0, fusePeer).GetView(t.Context(), &masterv1.GetViewRequest{})
@@ -54,10 +54,10 @@ func TestCommandsEndToEnd(t *testing.T) {
 	}
 	removed, err := admin.RemoveWorker(t.Context(), &masterv1.RemoveWorkerRequest{Request: id(4), Name: member.GetName()})
 	if err != nil || removed.GetRingEpoch() != 2 {
-		t.Errorf("removing the worker: %v, %v", removed, err)
+		t.Errorf("remove the worker: %v, %v", removed, err)
 	}
 	if _, err := admin.Unmount(t.Context(), &masterv1.UnmountRequest{Request: id(5), Path: "/data"}); err != nil {
-		t.Errorf("unmounting: %v", err)
+		t.Errorf("unmount: %v", err)
 	}
 	for i := range 3 {
 		if a, b := s.log.Member(0).State.View().Digest(), s.log.Member(i).State.View().Digest(); a != b {
@@ -91,14 +91,14 @@ func TestFollowersRefuse(t *testing.T) {
 			entries := len(s.log.Entries())
 			answer := status.Convert(run())
 			if answer.Code() != codes.FailedPrecondition || len(answer.Details()) != 1 {
-				t.Fatalf("it was answered with %v", answer)
+				t.Fatalf("got %v", answer)
 			}
 			detail, ok := answer.Details()[0].(*masterv1.NotLeader)
 			if !ok || detail.GetLeader() != "m-0" || detail.GetTerm() == 0 {
-				t.Errorf("its detail is %v", answer.Details()[0])
+				t.Errorf("the detail is %v", answer.Details()[0])
 			}
 			if len(s.log.Entries()) != entries {
-				t.Error("something was executed")
+				t.Error("the command was executed")
 			}
 		})
 	}
@@ -142,7 +142,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		{"a path of two lines", mount(func(m *commonv1.Mount) { m.Path = "/a\nb" }), codes.InvalidArgument, "one line"},
 		{"a long path", mount(func(m *commonv1.Mount) { m.Path = "/" + strings.Repeat("x", maxPath) }), codes.InvalidArgument, "at most"},
 		{"no scheme", mount(func(m *commonv1.Mount) { m.Uri = "bucket" }), codes.InvalidArgument, "oss://bucket/prefix/"},
-		{"a given id", mount(func(m *commonv1.Mount) { m.Id = "m1" }), codes.InvalidArgument, "leave them out"},
+		{"a given id", mount(func(m *commonv1.Mount) { m.Id = "m1" }), codes.InvalidArgument, "omit them"},
 		{"a secret", mount(func(m *commonv1.Mount) { m.Options["fs.oss.accessKeySecret"] = "hush" }), codes.InvalidArgument, "secret_ref"},
 		{"a secret's path", mount(func(m *commonv1.Mount) { m.SecretRef = "../etc" }), codes.InvalidArgument, "not a path"},
 		{"an unknown policy", mount(func(m *commonv1.Mount) { m.MetaPolicy = 9 }), codes.InvalidArgument, "ALWAYS or ONCE"},
@@ -157,30 +157,30 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		{"a session that replaces itself", session(&masterv1.OpenSessionRequest{Session: sessionID, Replaces: sessionID}), codes.InvalidArgument, "replaces itself"},
 		{"no request", invalidate(nil, "/data"), codes.InvalidArgument, "request is missing"},
 		{"sequence 0", invalidate(&masterv1.RequestId{Session: sessionID}, "/data"), codes.InvalidArgument, "start at 1"},
-		{"an early acknowledgement", invalidate(&masterv1.RequestId{Session: sessionID, Sequence: 1, Acknowledged: 1}, "/data"), codes.InvalidArgument, "after it came"},
-		{"a stranger's leadership", mustFail(masterv1.NewMemberClient(s.dial(0, adminPeer)).TransferLeadership(t.Context(), &masterv1.TransferLeadershipRequest{To: "w-0"})), codes.InvalidArgument, "m-0"},
+		{"an early acknowledgement", invalidate(&masterv1.RequestId{Session: sessionID, Sequence: 1, Acknowledged: 1}, "/data"), codes.InvalidArgument, "less than the sequence"},
+		{"leadership of an unknown master", mustFail(masterv1.NewMemberClient(s.dial(0, adminPeer)).TransferLeadership(t.Context(), &masterv1.TransferLeadershipRequest{To: "w-0"})), codes.InvalidArgument, "m-0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := status.Convert(test.err)
 			if got.Code() != test.code || !strings.Contains(got.Message(), test.says) {
-				t.Errorf("it was answered with %s: %s", got.Code(), got.Message())
+				t.Errorf("got %s: %s", got.Code(), got.Message())
 			}
 		})
 	}
 	if len(s.log.Entries()) != entries {
-		t.Error("something reached the log")
+		t.Error("an entry reached the log")
 	}
 	for name, want := range map[string]struct {
 		err  error
 		code codes.Code
 	}{
-		"a mount that is not there": {invalidate(id(1), "/none"), codes.NotFound},
-		"a gap":                     {invalidate(id(7), "/none"), codes.FailedPrecondition},
-		"another's session":         {mustFail(s.coordination(0, mtls.Peer{Role: mtls.Admin, Name: "bob"}).Invalidate(t.Context(), &masterv1.InvalidateRequest{Request: id(2), Path: "/d"})), codes.FailedPrecondition},
-		"another's lease":           {mustFail(s.coordination(0, mtls.Peer{Role: mtls.Admin, Name: "bob"}).KeepAlive(t.Context(), &masterv1.KeepAliveRequest{Session: sessionID})), codes.FailedPrecondition},
+		"a mount that does not exist": {invalidate(id(1), "/none"), codes.NotFound},
+		"a gap":                       {invalidate(id(7), "/none"), codes.FailedPrecondition},
+		"another caller's session":    {mustFail(s.coordination(0, mtls.Peer{Role: mtls.Admin, Name: "bob"}).Invalidate(t.Context(), &masterv1.InvalidateRequest{Request: id(2), Path: "/d"})), codes.FailedPrecondition},
+		"another caller's lease":      {mustFail(s.coordination(0, mtls.Peer{Role: mtls.Admin, Name: "bob"}).KeepAlive(t.Context(), &masterv1.KeepAliveRequest{Session: sessionID})), codes.FailedPrecondition},
 	} {
 		if got := status.Convert(want.err); got.Code() != want.code || got.Message() == "" || len(got.Details()) != 1 {
-			t.Errorf("%s was answered with %v", name, got)
+			t.Errorf("%s: got %v", name, got)
 		}
 	}
 }
@@ -194,24 +194,24 @@ func TestHeartbeats(t *testing.T) {
 		reports := masterv1.NewReportsClient(s.dial(i, workerPeer))
 		answer, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: s.Topology.ClusterID})
 		if err != nil || !answer.GetRegistered() || answer.GetLeader() != (i == 0) || answer.GetRingEpoch() != 1 || answer.GetViewIndex() == 0 {
-			t.Errorf("master %d answered with %v, %v", i, answer, err)
+			t.Errorf("master %d returned %v, %v", i, answer, err)
 		}
 		other := report(member)
 		other.Id = "another-disk"
 		if answer, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: other}); err != nil || answer.GetRegistered() {
-			t.Errorf("master %d said of another disk %v, %v", i, answer, err)
+			t.Errorf("master %d with another disk: %v, %v", i, answer, err)
 		}
 		if _, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: "another"}); status.Code(err) != codes.FailedPrecondition {
-			t.Errorf("master %d answered a worker of another cluster with %v", i, err)
+			t.Errorf("master %d to a worker of another cluster: %v", i, err)
 		}
 		if _, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: &commonv1.WorkerReport{Name: "w-0"}}); status.Code(err) != codes.InvalidArgument {
-			t.Errorf("master %d answered a report without id with %v", i, err)
+			t.Errorf("master %d to a report without id: %v", i, err)
 		}
 		if _, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member)}); err != nil {
 			t.Error(err)
 		}
 	}
-	// The new leader has heard of the worker already.
+	// The new leader has received heartbeats of the worker before.
 	s.log.Lead(1)
 	list, err := s.coordination(1, adminPeer).ListWorkers(t.Context(), &masterv1.ListWorkersRequest{})
 	if err != nil || len(list.GetWorkers()) != 1 || !list.GetWorkers()[0].GetLive() || list.GetWorkers()[0].GetLastHeartbeat() == nil {
@@ -233,10 +233,10 @@ func TestStatusHasDigests(t *testing.T) {
 		t.Errorf("the newest digest is %v, not %s at %d", got, digest, digest.Index)
 	}
 	if err := s.servers[0].Ready(); err != nil {
-		t.Errorf("it is not ready: %v", err)
+		t.Errorf("not ready: %v", err)
 	}
 	s.log.Lead(-1)
 	if err := s.servers[0].Ready(); err == nil {
-		t.Error("without a leader it is ready")
+		t.Error("ready without a leader")
 	}
 }

@@ -1,26 +1,26 @@
-// Package server answers the calls of a master: coordination, heartbeats, and
-// what a member says of itself.
+// Package server implements the services of a master: coordination, heartbeats,
+// and the status of a member.
 //
-// It stands between [github.com/jindo-io/jindo/pkg/master/consensus], which
-// orders entries, and [github.com/jindo-io/jindo/pkg/master/state], which
-// executes them:
+// It connects [github.com/jindo-io/jindo/pkg/master/consensus], which orders
+// entries, with [github.com/jindo-io/jindo/pkg/master/state], which executes
+// them:
 //
-//   - Commands that arrive at the same time travel in one entry of the log
-//     (see proposer). A call that ends with an error says whether its command
-//     was executed: codes UNAVAILABLE and DEADLINE_EXCEEDED leave that open,
-//     every other code with a detail says no.
-//   - Reads are linearizable. They are answered from memory once consensus has
-//     confirmed that this member still leads.
-//   - A member that does not lead refuses with FAILED_PRECONDITION and a
-//     NotLeader detail; nothing was executed.
-//   - Heartbeats are kept in memory by every member, so that a new leader
-//     knows the workers. They are never in the log.
+//   - Commands that arrive at the same time share one log entry (see proposer).
+//     The error of a call tells whether its command was executed: with the
+//     codes UNAVAILABLE and DEADLINE_EXCEEDED that is unknown; with any other
+//     code and a detail it was not.
+//   - Reads are linearizable. They are served from memory once consensus has
+//     confirmed that this member is still the leader.
+//   - A member that is not the leader rejects calls with FAILED_PRECONDITION
+//     and a NotLeader detail; nothing was executed.
+//   - Every member keeps heartbeats in memory, so that a new leader knows the
+//     workers. Heartbeats are never written to the log.
 //   - The leader removes workers that were absent for too long and ends
-//     sessions that were not used (see caretaker). It counts only time in
-//     which it led and ran, and writes only when there is something to do:
-//     disks of an idle cluster stay idle.
-//   - Everything is checked before it is proposed. A refusal names the field,
+//     sessions that were not used (see leaderLoop). It counts only time during
+//     which it was the leader and ran. It writes only when there is something
+//     to do, so that the disks of an idle cluster stay idle.
+//   - Requests are validated before they are proposed. Errors name the field,
 //     the value and what to write instead.
 //
-// Who may call what is in rights.go.
+// The roles that may make each call are listed in rights.go.
 package server

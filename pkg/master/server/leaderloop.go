@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	// careTimeout of one command of the caretaker, after which it is tried
-	// again.
+	// commandTimeout bounds one command of the leader loop. It is retried
+	// afterwards.
 	commandTimeout = 5 * time.Second
-	// careRetry lies between two attempts at the same thing.
+	// retryInterval is the time between two attempts at the same command.
 	retryInterval = 2 * time.Second
-	// expiredAtOnce bounds one command that ends sessions.
+	// expireBatch is how many sessions one command ends.
 	expireBatch = 512
 )
 
-// caretaker does what nobody asks for: it forms the cluster in the state,
-// removes workers that are absent, and ends sessions. Only the leader does,
-// and it counts from when it became the leader: what it did not hear before
-// that was said to another. It writes only when there is something to do.
+// leaderLoop does the periodic work of the leader: it forms the cluster in the
+// state, removes workers that are absent, and ends sessions that were not used.
+// It counts time from when this member became the leader, because earlier
+// heartbeats and requests went to another one. It writes only when there is
+// something to do.
 type leaderLoop struct {
 	server *Server
-	// term that this member leads, 0 when it does not; since when, in awake
-	// time.
+	// term is the term in which this member is the leader; 0 when it is not.
+	// since is when it became the leader, in the time of the awakeClock.
 	term  uint64
 	since time.Duration
-	// index of the state that leases were last reconciled with.
+	// index is that of the state that the leases were last reconciled with.
 	index uint64
-	// present is when each worker, by id, was first seen in the ring, or last
-	// tried to be removed.
+	// present maps the id of a worker to when it was first observed in the
+	// ring, or when its removal was last attempted.
 	present map[string]time.Duration
 }
 
@@ -54,13 +55,13 @@ func (c *leaderLoop) run(ctx context.Context) {
 	}
 }
 
-// tick looks at everything once.
+// tick does what is due.
 func (c *leaderLoop) tick(ctx context.Context, now time.Duration) {
 	s := c.server
 	view := s.config.State.View()
 	id := view.ClusterID()
 	if id != "" && id != s.config.Topology.ClusterID {
-		s.config.Fatal(fmt.Errorf("the disk of this master belongs to cluster %s, and its roster says %s: give it the right disk or roster", id, s.config.Topology.ClusterID))
+		s.config.Fatal(fmt.Errorf("the disk of this master belongs to cluster %s, but its topology has cluster %s: use the right disk or topology", id, s.config.Topology.ClusterID))
 		return
 	}
 	workers := view.Workers()
@@ -80,8 +81,8 @@ func (c *leaderLoop) tick(ctx context.Context, now time.Duration) {
 	c.removeAbsent(ctx, now, workers)
 }
 
-// leading tells whether this member leads, and starts the counting anew when
-// it has just begun to.
+// leading reports whether this member is the leader, and restarts the counting
+// of time when it has just become the leader.
 func (c *leaderLoop) leading(now time.Duration) bool {
 	leader, term := c.server.config.Consensus.Leader()
 	if leader != c.server.config.Name {
@@ -96,8 +97,8 @@ func (c *leaderLoop) leading(now time.Duration) bool {
 	return true
 }
 
-// propose executes a command of this member's own. What fails is tried again
-// at a later tick, by whoever leads then.
+// propose executes a command of this member. A failed command is retried at a
+// later tick, by the leader of that time.
 func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.Command) *statev1.Result {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
@@ -106,7 +107,7 @@ func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.
 		err = refusal(result)
 	}
 	if err != nil {
-		c.server.config.Logger.Debug(what+" failed", "reason", err)
+		c.server.config.Logger.Debug("cannot "+what, "error", err)
 		return nil
 	}
 	return result
@@ -114,7 +115,7 @@ func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.
 
 func (c *leaderLoop) form(ctx context.Context) {
 	config := c.server.config
-	result := c.propose(ctx, "forming the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
+	result := c.propose(ctx, "form the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
 		FormCluster: &statev1.FormCluster{ClusterId: config.Topology.ClusterID, FormatVersion: state.FormatVersion},
 	}})
 	if result.GetChanged() {
@@ -127,11 +128,11 @@ func (c *leaderLoop) expire(ctx context.Context, now time.Duration) {
 	if len(due) == 0 {
 		return
 	}
-	result := c.propose(ctx, "ending sessions", &statev1.Command{Operation: &statev1.Command_ExpireSessions{
+	result := c.propose(ctx, "end sessions", &statev1.Command{Operation: &statev1.Command_ExpireSessions{
 		ExpireSessions: &statev1.ExpireSessions{Sessions: due},
 	}})
 	if result.GetChanged() {
-		c.server.config.Logger.Debug("sessions that were not used have ended", "count", len(due))
+		c.server.config.Logger.Debug("ended unused sessions", "count", len(due))
 	}
 }
 
@@ -141,7 +142,7 @@ func (c *leaderLoop) removeAbsent(ctx context.Context, now time.Duration, worker
 	for _, worker := range workers {
 		there[worker.GetMember().GetId()] = true
 	}
-	// One that left and came back counts from when it came back.
+	// A worker that was removed and came back counts from its return.
 	maps.DeleteFunc(c.present, func(id string, _ time.Duration) bool { return !there[id] })
 	for _, worker := range workers {
 		member := worker.GetMember()
@@ -156,9 +157,9 @@ func (c *leaderLoop) removeAbsent(ctx context.Context, now time.Duration, worker
 		if now-max(last, c.since) < config.WorkerAbsence {
 			continue
 		}
-		// Tried again, if need be, after a while.
+		// If the removal fails, it is retried after retryInterval.
 		c.present[member.GetId()] = now - config.WorkerAbsence + retryInterval
-		result := c.propose(ctx, "removing an absent worker", &statev1.Command{Operation: &statev1.Command_RemoveWorker{
+		result := c.propose(ctx, "remove an absent worker", &statev1.Command{Operation: &statev1.Command_RemoveWorker{
 			RemoveWorker: &statev1.RemoveWorker{Name: member.GetName(), Id: member.GetId(), Reason: statev1.RemoveWorker_REASON_ABSENT},
 		}})
 		if result != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// care is a caretaker whose time the test moves.
+// loopFixture is a leaderLoop whose clock the test controls.
 type loopFixture struct {
 	t      *testing.T
 	log    *servertest.Log
@@ -44,13 +44,13 @@ func newLoopFixture(t *testing.T) *loopFixture {
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	c := &loopFixture{t: t, log: log, server: made, now: time.Now()}
-	// Commands take the same time as the caretaker.
+	// The proposer uses the same clock as the loop.
 	made.proposer.clock.wall = func() time.Time { return c.now }
 	c.pass(0)
 	return c
 }
 
-// pass lets time pass, tick by tick, as it does for a process that runs.
+// pass advances the clock, tick by tick, as for a process that runs.
 func (c *loopFixture) pass(d time.Duration) {
 	c.t.Helper()
 	for end := c.now.Add(d); ; {
@@ -66,7 +66,7 @@ func (c *loopFixture) do(command *statev1.Command) *statev1.Result {
 	c.t.Helper()
 	result, err := c.server.proposer.propose(c.t.Context(), command)
 	if err != nil || result.GetRefusal() != nil {
-		c.t.Fatalf("%v was answered with %v, %v", command, result, err)
+		c.t.Fatalf("%v: got %v, %v", command, result, err)
 	}
 	return result
 }
@@ -76,7 +76,7 @@ func (c *loopFixture) openSession(id string, ttl time.Duration) {
 	c.do(&statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: id, Owner: "o", Ttl: int64(ttl)}}})
 }
 
-// register workers through a session of their own.
+// register registers workers through a session of their own.
 func (c *loopFixture) register(names ...string) {
 	c.t.Helper()
 	c.openSession("workers", time.Hour)
@@ -99,7 +99,7 @@ func (c *loopFixture) ring() string {
 func TestLeaderLoopFormsTheCluster(t *testing.T) {
 	c := newLoopFixture(t)
 	if id := c.log.Member(1).State.View().ClusterID(); id != "c" {
-		t.Errorf("the cluster is %q", id)
+		t.Errorf("the cluster id is %q", id)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestIdleDisksStayIdle(t *testing.T) {
 		c.server.leases.renew("workers", c.server.awake.now()+time.Hour)
 	}
 	if got := len(c.log.Entries()); got != entries {
-		t.Errorf("in ten minutes of nothing, %d entries were written", got-entries)
+		t.Errorf("%d entries were written in ten idle minutes", got-entries)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestAbsentWorkerIsRemoved(t *testing.T) {
 }
 
 // TestNewDiskIsNotTakenForTheOld: a report of another disk of the same name
-// keeps nobody in the ring.
+// does not keep a worker in the ring.
 func TestNewDiskIsNotTakenForTheOld(t *testing.T) {
 	c := newLoopFixture(t)
 	c.register("w-0")
@@ -157,15 +157,15 @@ func TestAbsenceCountsFromLeadership(t *testing.T) {
 	c.log.Lead(0)
 	c.pass(9 * time.Minute)
 	if c.ring() != "w-0 " {
-		t.Fatal("a worker was removed by a leader that had led for nine minutes")
+		t.Fatal("a worker was removed by a leader of nine minutes")
 	}
 	c.pass(2 * time.Minute)
 	if c.ring() != "" {
-		t.Error("a worker that was absent for ten minutes is there still")
+		t.Error("a worker that was absent for ten minutes is still in the ring")
 	}
 }
 
-// TestWorkerThatComesBack counts from then, not from its first life.
+// TestWorkerThatComesBack: absence counts from the worker's return.
 func TestWorkerThatComesBack(t *testing.T) {
 	c := newLoopFixture(t)
 	c.register("w-0")
@@ -178,7 +178,7 @@ func TestWorkerThatComesBack(t *testing.T) {
 	})
 	c.pass(time.Minute)
 	if c.ring() != "w-0 " {
-		t.Error("it was removed at once")
+		t.Error("the worker was removed immediately")
 	}
 }
 
@@ -206,13 +206,13 @@ func TestUnusedSessionsEnd(t *testing.T) {
 	if view().Session("idle") != nil || view().Session("kept") == nil {
 		t.Fatalf("the sessions are %v", view().Sessions())
 	}
-	// A new leader gives a whole lease, from when it began to lead.
+	// A new leader grants a full lease, from when it became the leader.
 	c.log.Lead(1)
 	c.pass(2 * time.Minute)
 	c.log.Lead(0)
 	c.pass(59 * time.Second)
 	if view().Session("kept") == nil {
-		t.Fatal("a new leader ended a session before its whole lease")
+		t.Fatal("a new leader ended a session before its full lease")
 	}
 	c.pass(10 * time.Second)
 	if view().Session("kept") != nil {
@@ -231,7 +231,7 @@ func TestManySessionsEndAtOnce(t *testing.T) {
 		t.Errorf("%d sessions are left", left)
 	}
 	if got := len(c.log.Entries()) - entries; got > 6 {
-		t.Errorf("it took %d entries", got)
+		t.Errorf("used %d entries", got)
 	}
 }
 
@@ -240,7 +240,7 @@ func TestDiskOfAnotherClusterIsFatal(t *testing.T) {
 	c.server.config.Topology.ClusterID = "another"
 	c.pass(0)
 	if c.log.Member(0).Failed() == nil {
-		t.Error("it went on")
+		t.Error("the loop continued")
 	}
 }
 
@@ -258,10 +258,10 @@ func TestLogClock(t *testing.T) {
 	}
 	now = now.Add(time.Second)
 	if got := read(ahead); got != ahead+int64(time.Second) {
-		t.Errorf("the time stands still at %d", got)
+		t.Errorf("the time did not increase after %d", got)
 	}
 	now = now.Add(-time.Minute)
 	if got := read(0); got != ahead+int64(time.Second) {
-		t.Errorf("the time went back to %d", got)
+		t.Errorf("the time decreased to %d", got)
 	}
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// leases are, on the leader, until when each session lives unless it is used:
-// in the time of an awakeClock, and never on disk. It is safe for concurrent
-// use.
+// leases holds, on the leader, when each session expires unless it is used, in
+// the time of an awakeClock. Leases are never on disk. It is safe for
+// concurrent use.
 type leases struct {
 	mu        sync.Mutex
 	deadlines map[string]time.Duration
@@ -22,8 +22,8 @@ func newLeases() *leases {
 	return &leases{deadlines: map[string]time.Duration{}, used: map[string]int64{}}
 }
 
-// reset forgets everything: the next reconcile gives every session a whole
-// time to live.
+// reset drops all leases. The next reconcile grants every session its full time
+// to live.
 func (l *leases) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -31,8 +31,8 @@ func (l *leases) reset() {
 	clear(l.used)
 }
 
-// reconcile takes the sessions of the state over. A session that is new or was
-// used since gets a whole time to live from now.
+// reconcile takes over the sessions of the state. A session that is new or was
+// used since the last call is granted its full time to live from now.
 func (l *leases) reconcile(sessions []*statev1.Session, now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,15 +54,15 @@ func (l *leases) extend(id string, to time.Duration) {
 	l.deadlines[id] = max(l.deadlines[id], to)
 }
 
-// renew lets a session live until a time at least.
+// renew extends a session to a time at least.
 func (l *leases) renew(id string, to time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.extend(id, to)
 }
 
-// due are the sessions whose time is over, in the order of their ids, at most
-// limit. They are due again after retry if they are still there.
+// due returns the ids of the sessions that have expired, sorted, at most limit.
+// They are due again after retry if they still exist.
 func (l *leases) due(now, retry time.Duration, limit int) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

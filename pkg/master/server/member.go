@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
-// Status implements masterv1.MemberServer: this member's own view.
+// Status implements masterv1.MemberServer. It returns this member's own view.
 func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.StatusResponse, error) {
 	answer := s.config.Consensus.Status()
 	answer.Version = version.String()
@@ -27,14 +27,14 @@ func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.Sta
 func (s *Server) TransferLeadership(ctx context.Context, r *masterv1.TransferLeadershipRequest) (*masterv1.TransferLeadershipResponse, error) {
 	if r.GetTo() != "" {
 		if _, listed := s.config.Topology.Master(r.GetTo()); !listed {
-			return nil, invalid("to is %q, which is no master of this runtime: write one of %v", r.GetTo(), s.masters())
+			return nil, invalid("invalid to %q: not a master of this runtime: write one of %v", r.GetTo(), s.masters())
 		}
 	}
 	leader, err := s.config.Consensus.Transfer(ctx, r.GetTo())
 	if err != nil {
 		return nil, memberFailure(err)
 	}
-	s.config.Logger.Info("leadership was handed over", "to", leader, "asked by", caller(ctx).String())
+	s.config.Logger.Info("leadership transferred", "leader", leader, "peer", caller(ctx).String())
 	return &masterv1.TransferLeadershipResponse{Leader: leader}, nil
 }
 
@@ -55,7 +55,7 @@ func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.J
 		return nil, invalid("name is missing")
 	}
 	if from := caller(ctx); r.GetName() != from.Name {
-		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may join as itself only, not as %s", from, r.GetName()))
+		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may join only as itself, not as %s", from, r.GetName()))
 	}
 	answer, err := s.config.Consensus.AddMember(ctx, r)
 	if err != nil {
@@ -64,11 +64,11 @@ func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.J
 	return answer, nil
 }
 
-// checkListed lets in the masters of the desired list only.
+// checkListed rejects callers that are not masters of the topology.
 func (s *Server) checkListed(ctx context.Context) error {
 	from := caller(ctx)
 	if _, listed := s.config.Topology.Master(from.Name); !listed {
-		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s is no master of this runtime: those are %v", from, s.masters()))
+		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s is not a master of this runtime: the masters are %v", from, s.masters()))
 	}
 	return nil
 }
@@ -81,8 +81,8 @@ func (s *Server) masters() []string {
 	return names
 }
 
-// memberFailure is what went wrong with a change of members or leadership:
-// mostly a sentence about the state the cluster is in.
+// memberFailure converts an error of a change of members or leadership for the
+// client. Most describe the state of the cluster.
 func memberFailure(err error) error {
 	var follower *consensus.NotLeaderError
 	if errors.As(err, &follower) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

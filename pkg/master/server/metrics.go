@@ -10,8 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// metrics of a master's server: counters kept as things happen, and what the
-// state says, read at each scrape.
+// metrics are the metrics of a master's server: counters, and gauges that are
+// computed from the state at each scrape.
 type metrics struct {
 	server   *Server
 	commands *prometheus.CounterVec
@@ -36,16 +36,16 @@ func newMetrics(s *Server) *metrics {
 			Help: "Commands proposed by this master, by operation and outcome: executed, refused, not_executed, unknown.",
 		}, []string{"operation", "outcome"}),
 		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: metricPrefix + "proposer_batch_commands", Help: "Commands that travelled in one entry of the log.",
+			Name: metricPrefix + "proposer_batch_commands", Help: "Commands that shared one entry of the log.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
 		reads: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: metricPrefix + "read_index_seconds", Help: "Time to confirm leadership for a linearizable read.",
+			Name: metricPrefix + "read_index_seconds", Help: "Seconds to confirm leadership for a linearizable read.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 2, 16),
 		}),
-		sessions: gauge("sessions", "Sessions that are open."),
+		sessions: gauge("sessions", "Open sessions."),
 		workers:  gauge("workers", "Workers in the ring."),
-		live:     gauge("workers_live", "Workers in the ring that this master has heard from lately."),
+		live:     gauge("workers_live", "Workers in the ring that sent this master a heartbeat recently."),
 		mounts:   gauge("mounts", "Mounts."),
 		ring:     gauge("ring_epoch", "Epoch of the newest ring."),
 		view:     gauge("view_index", "Index of the entry that last changed mounts or ring."),
@@ -66,7 +66,7 @@ func operationName(op uint32) string {
 	return "unknown"
 }
 
-// command counts one that has ended.
+// command counts a command that has ended.
 func (m *metrics) command(c *statev1.Command, o outcome) {
 	var follower *consensus.NotLeaderError
 	name := "executed"

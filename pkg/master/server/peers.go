@@ -14,26 +14,27 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Peers calls other masters before and outside Raft. It keeps its connections:
-// forming needs an answer of every master at one moment, and on a machine that
-// is short of time a handshake may take as long as a whole question may. It is
-// safe for concurrent use.
+// Peers sends requests to other masters before and outside Raft. It keeps its
+// connections, because forming a cluster needs a response of every master at
+// the same time, and on a slow machine a handshake may take as long as the
+// whole timeout of a request. It is safe for concurrent use.
 type Peers struct {
 	identity *mtls.Identity
 
 	mu sync.Mutex
-	// conns by name and address; nil once closed.
+	// conns maps name and address to a connection; nil once closed.
 	conns map[[2]string]*grpc.ClientConn
 }
 
 var _ consensus.Peers = (*Peers)(nil)
 
-// NewPeers calls with a master's identity. Close it.
+// NewPeers returns a Peers that uses a master's identity. The caller must Close
+// it.
 func NewPeers(identity *mtls.Identity) *Peers {
 	return &Peers{identity: identity, conns: map[[2]string]*grpc.ClientConn{}}
 }
 
-// Close ends every connection; calls fail from here on.
+// Close closes every connection. Later calls fail.
 func (p *Peers) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +52,7 @@ func (p *Peers) Describe(ctx context.Context, to topology.Member) (*masterv1.Des
 	}
 	answer, err := calls.Describe(ctx, &masterv1.DescribeRequest{})
 	if err != nil {
-		return nil, fmt.Errorf("asking %s who it is: %w", to.Name, peerError(err))
+		return nil, fmt.Errorf("describe %s: %w", to.Name, peerError(err))
 	}
 	return answer, nil
 }
@@ -64,18 +65,18 @@ func (p *Peers) Join(ctx context.Context, to topology.Member, request *masterv1.
 	}
 	answer, err := calls.Join(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("asking %s to be let in: %w", to.Name, peerError(err))
+		return nil, fmt.Errorf("join at %s: %w", to.Name, peerError(err))
 	}
 	return answer, nil
 }
 
-// dial finds the connection to a member, or makes one, which connects when it
-// is used.
+// dial returns the connection to a member. A new one connects when it is first
+// used.
 func (p *Peers) dial(to topology.Member) (masterv1.MemberClient, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.conns == nil {
-		return nil, fmt.Errorf("calling %s: this master is stopping", to.Name)
+		return nil, fmt.Errorf("dial %s: this master is stopping", to.Name)
 	}
 	key := [2]string{to.Name, to.Address()}
 	conn := p.conns[key]
@@ -90,7 +91,7 @@ func (p *Peers) dial(to topology.Member) (masterv1.MemberClient, error) {
 	return masterv1.NewMemberClient(conn), nil
 }
 
-// peerError is what the other end meant.
+// peerError converts a gRPC error of another master.
 func peerError(err error) error {
 	s := status.Convert(err)
 	for _, detail := range s.Details() {

@@ -15,22 +15,22 @@ func TestPeersCallEachOther(t *testing.T) {
 	for range 2 { // over one connection
 		got, err := peers.Describe(t.Context(), s.Topology.Masters[0])
 		if err != nil || got.GetName() != s.Name(0) {
-			t.Fatalf("asking who it is: %v, %v", got, err)
+			t.Fatalf("describe: %v, %v", got, err)
 		}
 	}
 	if len(peers.conns) != 1 {
 		t.Errorf("there are %d connections", len(peers.conns))
 	}
 	if got, err := peers.Join(t.Context(), s.Topology.Masters[0], &masterv1.JoinRequest{Name: s.Name(1)}); err != nil || !got.GetVoter() {
-		t.Errorf("asking to be let in: %v, %v", got, err)
+		t.Errorf("join: %v, %v", got, err)
 	}
 	s.log.Lead(1)
 	var follower *consensus.NotLeaderError
 	if _, err := peers.Join(t.Context(), s.Topology.Masters[0], &masterv1.JoinRequest{Name: s.Name(1)}); !errors.As(err, &follower) || follower.Leader != s.Name(1) {
-		t.Errorf("asking one that does not lead: %v", err)
+		t.Errorf("join at a follower: %v", err)
 	}
 	peers.Close()
 	if _, err := peers.Describe(t.Context(), s.Topology.Masters[0]); err == nil {
-		t.Error("after the end, a call was answered")
+		t.Error("a call succeeded after Close")
 	}
 }

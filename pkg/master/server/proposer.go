@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// queueLength of commands that wait for their batch.
+	// queueLength is how many commands may wait for a batch.
 	queueLength = 4096
-	// batchBytes of commands travel in one entry.
+	// batchBytes bounds the commands that share one entry, in bytes.
 	batchBytes = 512 << 10
-	// entriesUnderWay is how many entries are proposed before the first of
-	// them is committed: while one is synced, the next gathers.
+	// entriesUnderWay is how many entries are proposed before the first of them
+	// is committed: while one is synced, the next is gathered.
 	entriesUnderWay = 4
-	// proposeTimeout of one entry. Leadership is lost long before it, when a
-	// majority does not answer.
+	// proposeTimeout bounds the commit of one entry. When a majority does not
+	// respond, leadership is lost long before.
 	proposeTimeout = 10 * time.Second
 )
 
-// errNotSent says that a command never left this process.
+// errNotSent reports that a command never left this process.
 var errNotSent = errors.New("nothing was executed")
 
 // proposer merges commands that arrive at the same time into one entry of the
@@ -45,8 +45,8 @@ type proposer struct {
 	stopped chan struct{}
 }
 
-// pending is a command that waits for its result. It is taken by a batch, or
-// abandoned by its caller, whichever comes first.
+// pending is a command that waits for its result. Either a batch takes it or
+// its caller abandons it; the first to claim it wins.
 type pending struct {
 	command *statev1.Command
 	size    int
@@ -59,7 +59,7 @@ type outcome struct {
 	err    error
 }
 
-// claim answers true to the first that calls it.
+// claim returns true for the first call only.
 func (p *pending) claim() bool { return !p.claimed.Swap(true) }
 
 func newProposer(c Consensus, s *state.Machine, m *metrics) *proposer {
@@ -71,16 +71,16 @@ func newProposer(c Consensus, s *state.Machine, m *metrics) *proposer {
 	}
 }
 
-// propose executes a command and returns its result, which must not be
-// changed. An error wraps errNotSent or consensus.NotLeaderError when nothing
-// was executed, and consensus.ErrUnknownOutcome when it may have been. The
-// command is the proposer's from here on.
+// propose executes a command and returns its result, which the caller must not
+// modify. An error wraps errNotSent or consensus.NotLeaderError when nothing
+// was executed, and consensus.ErrUnknownOutcome when the command may have been
+// executed. The proposer owns command after the call.
 func (p *proposer) propose(ctx context.Context, command *statev1.Command) (*statev1.Result, error) {
 	wait := &pending{command: command, size: proto.Size(command), done: make(chan outcome, 1)}
 	select {
 	case p.queue <- wait:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a place in the queue: %w: %w", errNotSent, ctx.Err())
+		return nil, fmt.Errorf("wait for the queue: %w: %w", errNotSent, ctx.Err())
 	case <-p.stopped:
 		return nil, p.stopping()
 	}
@@ -89,14 +89,14 @@ func (p *proposer) propose(ctx context.Context, command *statev1.Command) (*stat
 		return o.result, o.err
 	case <-ctx.Done():
 		if wait.claim() {
-			return nil, fmt.Errorf("waiting for a place in the log: %w: %w", errNotSent, ctx.Err())
+			return nil, fmt.Errorf("wait for the log: %w: %w", errNotSent, ctx.Err())
 		}
-		return nil, fmt.Errorf("waiting for the commit: %w: %w", consensus.ErrUnknownOutcome, ctx.Err())
+		return nil, fmt.Errorf("wait for the commit: %w: %w", consensus.ErrUnknownOutcome, ctx.Err())
 	case <-p.stopped:
 		if wait.claim() {
 			return nil, p.stopping()
 		}
-		o := <-wait.done // every batch that was taken ends before stopped does
+		o := <-wait.done // every batch that was taken ends before stopped is closed
 		return o.result, o.err
 	}
 }
@@ -105,7 +105,7 @@ func (p *proposer) stopping() error {
 	return fmt.Errorf("this master is stopping: %w", errNotSent)
 }
 
-// run proposes until ctx ends and everything under way has ended.
+// run proposes until ctx is done and every proposed entry has ended.
 func (p *proposer) run(ctx context.Context) {
 	defer close(p.stopped)
 	defer p.sending.Wait()
@@ -119,7 +119,7 @@ func (p *proposer) run(ctx context.Context) {
 		select {
 		case p.slots <- struct{}{}:
 		case <-ctx.Done():
-			return // first is claimed by its caller
+			return // first was claimed by its caller
 		}
 		batch := p.gather(first)
 		p.sending.Go(func() {
@@ -129,7 +129,7 @@ func (p *proposer) run(ctx context.Context) {
 	}
 }
 
-// gather takes what waits, as much as fits in an entry.
+// gather takes the waiting commands, as many as fit in an entry.
 func (p *proposer) gather(next *pending) []*pending {
 	var batch []*pending
 	size := 0
@@ -149,7 +149,7 @@ func (p *proposer) gather(next *pending) []*pending {
 	}
 }
 
-// send proposes one entry and gives every command its result.
+// send proposes one entry and delivers the result of every command.
 func (p *proposer) send(ctx context.Context, batch []*pending) {
 	if len(batch) == 0 {
 		return
@@ -191,5 +191,5 @@ func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Res
 	case error:
 		return nil, fmt.Errorf("%w: %w", consensus.ErrUnknownOutcome, answer)
 	}
-	return nil, fmt.Errorf("%w: entry %d was answered with a %T", consensus.ErrUnknownOutcome, index, answer)
+	return nil, fmt.Errorf("%w: entry %d has a result of type %T", consensus.ErrUnknownOutcome, index, answer)
 }

@@ -17,7 +17,7 @@ func openCommand(id string) *statev1.Command {
 	return &statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: id, Owner: "o", Ttl: 1}}}
 }
 
-// gate lets entries through one by one.
+// heldConsensus passes entries on one by one.
 type heldConsensus struct {
 	*servertest.Member
 	open    chan struct{}
@@ -60,8 +60,8 @@ func newProposerOn(t *testing.T) (*proposer, *heldConsensus, context.CancelFunc)
 	return p, g, cancel
 }
 
-// TestCommandsShareEntries: what arrives while entries are under way travels
-// together.
+// TestCommandsShareEntries: commands that arrive while entries are in progress
+// share an entry.
 func TestCommandsShareEntries(t *testing.T) {
 	p, g, _ := newProposerOn(t)
 	var wait sync.WaitGroup
@@ -75,20 +75,20 @@ func TestCommandsShareEntries(t *testing.T) {
 	for i := range entriesUnderWay {
 		send(fmt.Sprintf("first-%d", i))
 		if n := <-g.arrived; n != 1 {
-			t.Errorf("a command alone travelled with %d", n)
+			t.Errorf("a single command shared its entry: %d commands", n)
 		}
 	}
 	for i := range 100 {
 		send(fmt.Sprintf("then-%d", i))
 	}
-	for len(p.queue) < 99 { // one has been taken out, and waits for its turn
+	for len(p.queue) < 99 { // one was taken out of the queue, and waits
 		if t.Context().Err() != nil {
 			return
 		}
 	}
 	close(g.open)
 	if n := <-g.arrived; n < 99 {
-		t.Errorf("of a hundred commands that waited, %d travelled together", n)
+		t.Errorf("of a hundred waiting commands, %d shared an entry", n)
 	}
 	wait.Wait()
 }
@@ -102,16 +102,17 @@ func TestAbandonedCommandIsNotSent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := p.propose(ctx, openCommand("late")); !errors.Is(err, errNotSent) || !errors.Is(err, context.Canceled) {
-		t.Errorf("a command that never left was answered with %v", err)
+		t.Errorf("a command that never left returned %v", err)
 	}
 	close(g.open)
 	if _, err := p.propose(t.Context(), openCommand("after")); !errors.Is(err, nil) && !errors.Is(err, consensus.ErrUnknownOutcome) {
-		// Not formed: the answer is a refusal, which is no error here.
+		// The cluster is not formed: the result is a refusal, which is not an
+		// error here.
 		t.Error(err)
 	}
 	for _, s := range g.State.View().Sessions() {
 		if s.GetId() == "late" {
-			t.Error("it was executed")
+			t.Error("the command was executed")
 		}
 	}
 }
@@ -127,7 +128,7 @@ func TestUnderWayIsUnknown(t *testing.T) {
 	<-g.arrived
 	cancel()
 	if err := <-answer; !errors.Is(err, consensus.ErrUnknownOutcome) || errors.Is(err, errNotSent) {
-		t.Errorf("a command under way was answered with %v", err)
+		t.Errorf("a command in progress returned %v", err)
 	}
 	close(g.open)
 }
@@ -137,11 +138,11 @@ func TestStoppingProposer(t *testing.T) {
 	cancel()
 	<-p.stopped
 	if _, err := p.propose(t.Context(), openCommand("s")); !errors.Is(err, errNotSent) {
-		t.Errorf("after the end, a command was answered with %v", err)
+		t.Errorf("a command after the end returned %v", err)
 	}
 }
 
-// TestBatchesAreBounded: a command too many waits for the next entry.
+// TestBatchesAreBounded: a command beyond the limit waits for the next entry.
 func TestBatchesAreBounded(t *testing.T) {
 	p := newProposer(nil, nil, nil)
 	for range state.MaxBatch + 1 {

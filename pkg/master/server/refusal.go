@@ -16,10 +16,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// errorDomain of the ErrorInfo that says why a command was refused.
+// errorDomain is the domain of the ErrorInfo with the reason of a refused
+// command.
 const errorDomain = "master.jindo.io"
 
-// withDetail is a status with a detail; without it when it cannot be encoded.
+// withDetail returns a status with a detail, or without it if it cannot be
+// encoded.
 func withDetail(code codes.Code, message string, detail protoadapt.MessageV1) error {
 	s := status.New(code, message)
 	if detailed, err := s.WithDetails(detail); err == nil {
@@ -32,7 +34,7 @@ func invalid(format string, args ...any) error {
 	return status.Error(codes.InvalidArgument, fmt.Sprintf(format, args...))
 }
 
-// failure translates the errors of consensus and the proposer for callers.
+// failure converts the errors of consensus and the proposer to gRPC statuses.
 func failure(err error) error {
 	var follower *consensus.NotLeaderError
 	switch {
@@ -51,8 +53,8 @@ func failure(err error) error {
 	}
 }
 
-// refusal is the error for a command that the state refused; nil when it was
-// executed.
+// refusal returns the error for a command that the state refused; nil when it
+// was executed.
 func refusal(result *statev1.Result) error {
 	r := result.GetRefusal()
 	if r == nil {
@@ -70,34 +72,34 @@ func explain(r *statev1.Refusal) (codes.Code, string) {
 	subject, other := r.GetSubject(), r.GetOther()
 	switch r.GetCode() {
 	case statev1.Refusal_CODE_UNKNOWN_SESSION:
-		return codes.FailedPrecondition, fmt.Sprintf("session %s is not open: it was never opened by this caller, or has ended", subject)
+		return codes.FailedPrecondition, fmt.Sprintf("session %s is not open: this caller never opened it, or it has ended", subject)
 	case statev1.Refusal_CODE_GAP:
-		return codes.FailedPrecondition, fmt.Sprintf("requests of session %s before this one are missing: sequences grow by one", subject)
+		return codes.FailedPrecondition, fmt.Sprintf("session %s: earlier requests are missing: sequences must be consecutive", subject)
 	case statev1.Refusal_CODE_FORGOTTEN:
-		return codes.FailedPrecondition, fmt.Sprintf("this request of session %s was acknowledged, and its result is forgotten", subject)
+		return codes.FailedPrecondition, fmt.Sprintf("session %s: this request was acknowledged, and its result is no longer stored", subject)
 	case statev1.Refusal_CODE_UNACKNOWLEDGED:
 		return codes.ResourceExhausted, fmt.Sprintf("session %s has too many results that were not acknowledged", subject)
 	case statev1.Refusal_CODE_REUSED:
-		return codes.FailedPrecondition, fmt.Sprintf("this request id of session %s belongs to a command of another kind", subject)
+		return codes.FailedPrecondition, fmt.Sprintf("session %s: this request id belongs to a command of another kind", subject)
 	case statev1.Refusal_CODE_NOT_FORMED:
-		return codes.Unavailable, "the cluster is being formed"
+		return codes.Unavailable, "the cluster is not formed yet"
 	case statev1.Refusal_CODE_NO_REQUEST:
 		return codes.InvalidArgument, "the command has no request id"
 	case statev1.Refusal_CODE_NOT_FOUND:
-		return codes.NotFound, fmt.Sprintf("there is no %s", subject)
+		return codes.NotFound, fmt.Sprintf("%s not found", subject)
 	case statev1.Refusal_CODE_OTHER_CLUSTER:
 		return codes.FailedPrecondition, fmt.Sprintf("this is cluster %s, not %s: a disk of another cluster must not join it", other, subject)
 	case statev1.Refusal_CODE_NAME_TAKEN:
-		return codes.AlreadyExists, fmt.Sprintf("the name %s is the mount's at %s: choose another name, or unmount that one first", subject, other)
+		return codes.AlreadyExists, fmt.Sprintf("mount name %s is in use at %s: choose another name, or unmount that mount first", subject, other)
 	case statev1.Refusal_CODE_ID_TAKEN:
-		return codes.AlreadyExists, fmt.Sprintf("the worker id %s is %s's: remove that worker first if its disk has moved", subject, other)
+		return codes.AlreadyExists, fmt.Sprintf("worker id %s belongs to %s: remove that worker first if its disk has moved", subject, other)
 	case statev1.Refusal_CODE_LIMIT:
-		return codes.ResourceExhausted, fmt.Sprintf("there are too many %s", subject)
+		return codes.ResourceExhausted, fmt.Sprintf("too many %s", subject)
 	case statev1.Refusal_CODE_SESSION_TAKEN:
-		return codes.AlreadyExists, fmt.Sprintf("the session id %s has been used: mint another", subject)
+		return codes.AlreadyExists, fmt.Sprintf("session id %s was used before: generate another", subject)
 	case statev1.Refusal_CODE_REPLACED:
-		return codes.FailedPrecondition, fmt.Sprintf("worker %s has been replaced: its id is %s now", subject, other)
+		return codes.FailedPrecondition, fmt.Sprintf("worker %s was replaced: its id is now %s", subject, other)
 	default:
-		return codes.InvalidArgument, "the command does not say what it is about"
+		return codes.InvalidArgument, "the command has no operation"
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// TestEveryRefusalHasItsSentence: a code without one would say that the command
-// does not say what it is about.
-func TestEveryRefusalHasItsSentence(t *testing.T) {
+// TestEveryRefusalHasAMessage: the message of a code without one would be that
+// the command has no operation.
+func TestEveryRefusalHasAMessage(t *testing.T) {
 	if refusal(&statev1.Result{Changed: true}) != nil {
-		t.Error("a command that was executed was refused")
+		t.Error("refusal returned an error for a command that was executed")
 	}
 	seen := map[string]string{}
 	for number, name := range statev1.Refusal_Code_name {
@@ -27,12 +27,12 @@ func TestEveryRefusalHasItsSentence(t *testing.T) {
 		}
 		got := status.Convert(refusal(&statev1.Result{Refusal: &statev1.Refusal{Code: statev1.Refusal_Code(number), Subject: "it", Other: "that"}}))
 		if other, twice := seen[got.Message()]; twice {
-			t.Errorf("%s and %s say the same: %s", name, other, got.Message())
+			t.Errorf("%s and %s have the same message: %s", name, other, got.Message())
 		}
 		seen[got.Message()] = name
 		info, ok := got.Details()[0].(*errdetails.ErrorInfo)
 		if !ok || "CODE_"+info.GetReason() != name || info.GetMetadata()["subject"] != "it" || got.Code() == codes.OK {
-			t.Errorf("%s is told as %v", name, got)
+			t.Errorf("%s is converted to %v", name, got)
 		}
 	}
 }
@@ -45,12 +45,12 @@ func TestFailuresSayWhetherItWasExecuted(t *testing.T) {
 		code   codes.Code
 		detail string
 	}{
-		{"another leads", fmt.Errorf("waiting: %w: %w", context.DeadlineExceeded, follower), codes.FailedPrecondition, "*masterv1.NotLeader"},
-		{"it never left", fmt.Errorf("queue: %w: %w", errNotSent, context.Canceled), codes.Unavailable, "*errdetails.ErrorInfo"},
-		{"it is under way", fmt.Errorf("commit: %w: %w", consensus.ErrUnknownOutcome, context.DeadlineExceeded), codes.Unavailable, ""},
-		{"a read took too long", fmt.Errorf("confirming: %w", context.DeadlineExceeded), codes.DeadlineExceeded, ""},
-		{"the caller went away", fmt.Errorf("confirming: %w", context.Canceled), codes.Canceled, ""},
-		{"anything else", errors.New("odd"), codes.Unavailable, ""},
+		{"another leads", fmt.Errorf("wait: %w: %w", context.DeadlineExceeded, follower), codes.FailedPrecondition, "*masterv1.NotLeader"},
+		{"the command never left", fmt.Errorf("queue: %w: %w", errNotSent, context.Canceled), codes.Unavailable, "*errdetails.ErrorInfo"},
+		{"the command is in progress", fmt.Errorf("commit: %w: %w", consensus.ErrUnknownOutcome, context.DeadlineExceeded), codes.Unavailable, ""},
+		{"a read timed out", fmt.Errorf("confirm: %w", context.DeadlineExceeded), codes.DeadlineExceeded, ""},
+		{"the caller cancelled", fmt.Errorf("confirm: %w", context.Canceled), codes.Canceled, ""},
+		{"any other error", errors.New("odd"), codes.Unavailable, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := status.Convert(failure(test.err))
@@ -59,15 +59,15 @@ func TestFailuresSayWhetherItWasExecuted(t *testing.T) {
 				detail = fmt.Sprintf("%T", d)
 			}
 			if got.Code() != test.code || detail != test.detail {
-				t.Errorf("it is told as %s with %q, not %s with %q", got.Code(), detail, test.code, test.detail)
+				t.Errorf("got %s with %q, want %s with %q", got.Code(), detail, test.code, test.detail)
 			}
 		})
 	}
 	var back *consensus.NotLeaderError
 	if err := peerError(failure(follower)); !errors.As(err, &back) || *back != *follower {
-		t.Errorf("to a peer, it is told as %v", err)
+		t.Errorf("to a peer: %v", err)
 	}
 	if err := memberFailure(errors.New("too few are caught up")); status.Code(err) != codes.FailedPrecondition {
-		t.Errorf("a change that cannot be made is told as %v", err)
+		t.Errorf("a change that cannot be made: %v", err)
 	}
 }

@@ -14,20 +14,20 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// liveFor is how long after a heartbeat a worker counts as live. Workers send
+// liveFor is how long a worker counts as live after a heartbeat. Workers send
 // one every two seconds.
 const liveFor = 10 * time.Second
 
-// heard is the newest report of a worker.
+// heartbeat is the newest report of a worker.
 type heartbeat struct {
-	// report must not be changed.
+	// report must not be modified.
 	report *commonv1.WorkerReport
 	wall   time.Time
 	awake  time.Duration
 }
 
-// reports are what this member has heard from workers, by name. It is safe for
-// concurrent use.
+// reports holds the newest heartbeat of each worker that this member received,
+// by name. It is safe for concurrent use.
 type reports struct {
 	awake *awakeClock
 
@@ -45,8 +45,8 @@ func (r *reports) add(report *commonv1.WorkerReport) {
 	r.byName[report.GetName()] = heartbeat{report: report, wall: time.Now(), awake: r.awake.now()}
 }
 
-// of is the newest report of a member. One of another id of its name, a disk
-// that was replaced, does not count.
+// of returns the newest heartbeat of a member. A report of the same name with
+// another id, from a disk that was replaced, does not count.
 func (r *reports) of(member *commonv1.RingMember) (heartbeat, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,7 +56,8 @@ func (r *reports) of(member *commonv1.RingMember) (heartbeat, bool) {
 
 func (r *reports) live(h heartbeat) bool { return r.awake.now()-h.awake < liveFor }
 
-// forget drops reports that are older than an age and not of these workers.
+// forget drops reports that are older than age and do not belong to the workers
+// in keep.
 func (r *reports) forget(age time.Duration, keep []*statev1.Worker) {
 	names := map[string]bool{}
 	for _, worker := range keep {
@@ -80,7 +81,7 @@ func (s *Server) Heartbeat(ctx context.Context, r *masterv1.HeartbeatRequest) (*
 	case report == nil || report.GetId() == "":
 		return nil, invalid("report has no worker id")
 	case report.GetName() != from.Name:
-		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may report for itself only, not for %s", from, report.GetName()))
+		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may report only for itself, not for %s", from, report.GetName()))
 	case r.GetClusterId() != "" && r.GetClusterId() != s.config.Topology.ClusterID:
 		return nil, refusal(&statev1.Result{Refusal: &statev1.Refusal{
 			Code: statev1.Refusal_CODE_OTHER_CLUSTER, Subject: r.GetClusterId(), Other: s.config.Topology.ClusterID,

@@ -9,9 +9,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// Rights is which roles may make which call of a master. Some calls are for
-// one name of a role only: a worker registers and reports itself, and masters
-// are those of the roster; that is checked where the call is answered.
+// Rights returns the roles that may make each call of a master. Some calls are
+// further restricted by name: a worker registers and reports only itself, and
+// masters are those of the topology. The methods check that.
 func Rights() mtls.Rights {
 	commanders := []mtls.Role{mtls.Admin, mtls.Master}
 	everybody := []mtls.Role{mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse}

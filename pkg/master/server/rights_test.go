@@ -17,7 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// granted is who may call what, written a second time on purpose.
+// granted returns the roles that may make each call, independently of Rights.
 func granted() map[string][]mtls.Role {
 	const a, m, w, f = mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse
 	const coordination, member = "/jindo.master.v1.Coordination/", "/jindo.master.v1.Member/"
@@ -48,7 +48,8 @@ func granted() map[string][]mtls.Role {
 	}
 }
 
-// services that a master answers: every method of each has to be in the table.
+// services returns the services of a master. Every method of each must be in
+// the table.
 func services() []grpc.ServiceDesc {
 	return []grpc.ServiceDesc{
 		masterv1.Coordination_ServiceDesc, masterv1.Reports_ServiceDesc, masterv1.Member_ServiceDesc,
@@ -79,24 +80,24 @@ func TestEveryCallByEveryRole(t *testing.T) {
 			full := "/" + service.ServiceName + "/" + method
 			roles, known := table[full]
 			if !known {
-				t.Errorf("%s is answered, and the table says nothing of it", full)
+				t.Errorf("%s is served, but is not in the table", full)
 			}
 			called++
 			for role, conn := range conns {
 				code := status.Code(call(t.Context(), conn, full, streams[method]))
 				if allowed := slices.Contains(roles, role); allowed == (code == codes.PermissionDenied) {
-					t.Errorf("%s by %s: allowed is %v, and it was answered with %s", full, role, allowed, code)
+					t.Errorf("%s by %s: want allowed %v, got %s", full, role, allowed, code)
 				}
 			}
 		}
 	}
 	if called != len(table) {
-		t.Errorf("%d calls are answered, and the table has %d", called, len(table))
+		t.Errorf("%d calls are served, but the table has %d", called, len(table))
 	}
 }
 
-// call with an empty message: who may call is told by the error, which is of
-// another kind when the message is what is wrong.
+// call makes a call with an empty message. Whether it is allowed shows in the
+// error, which is of another kind when the message is invalid.
 func call(ctx context.Context, conn *grpc.ClientConn, method string, stream bool) error {
 	if !stream {
 		return conn.Invoke(ctx, method, &emptypb.Empty{}, &emptypb.Empty{})
@@ -107,7 +108,7 @@ func call(ctx context.Context, conn *grpc.ClientConn, method string, stream bool
 	if err != nil {
 		return err
 	}
-	_ = opened.SendMsg(&emptypb.Empty{}) // the answer says why it failed
+	_ = opened.SendMsg(&emptypb.Empty{}) // the response has the error
 	_ = opened.CloseSend()
 	return opened.RecvMsg(&emptypb.Empty{})
 }
@@ -127,11 +128,11 @@ func TestCallsOfOneNameOnly(t *testing.T) {
 			_, err := masterv1.NewReportsClient(worker).Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(ringMember("w-1"))})
 			return err
 		},
-		"a master that is not in the roster asks who this is": func() error {
+		"a master that is not in the topology calls Describe": func() error {
 			_, err := masterv1.NewMemberClient(stranger).Describe(t.Context(), &masterv1.DescribeRequest{})
 			return err
 		},
-		"a master that is not in the roster joins": func() error {
+		"a master that is not in the topology joins": func() error {
 			_, err := masterv1.NewMemberClient(stranger).Join(t.Context(), &masterv1.JoinRequest{Name: "m-9"})
 			return err
 		},
@@ -142,11 +143,11 @@ func TestCallsOfOneNameOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := run(); status.Code(err) != codes.PermissionDenied {
-				t.Errorf("it was answered with %v", err)
+				t.Errorf("got %v", err)
 			}
 		})
 	}
 	if _, err := masterv1.NewMemberClient(listed).Join(t.Context(), &masterv1.JoinRequest{Name: "m-0"}); err != nil || len(s.log.Member(0).Joined()) != 1 {
-		t.Errorf("a master of the roster was refused: %v", err)
+		t.Errorf("a master of the topology was rejected: %v", err)
 	}
 }

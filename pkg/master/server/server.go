@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// maxRequest bounds what a client can send in one message.
+	// maxRequest bounds the size of a request, in bytes.
 	maxRequest = 1 << 20
-	// stopGrace is how long calls may end by themselves when a server stops.
+	// stopGrace is how long running calls may take to end when a server stops.
 	stopGrace = time.Second
-	// healthEvery is how often the health service looks at Ready.
+	// healthEvery is how often the health service is updated from Ready.
 	healthEvery = 500 * time.Millisecond
 )
 
-// Server answers for one master. It is safe for concurrent use.
+// Server implements the services of one master. It is safe for concurrent use.
 type Server struct {
 	masterv1.UnimplementedCoordinationServer
 	masterv1.UnimplementedReportsServer
@@ -48,10 +48,10 @@ var (
 	_ masterv1.MemberServer       = (*Server)(nil)
 )
 
-// New makes a server; Serve starts it.
+// New returns a server. Serve starts it.
 func New(config Config) (*Server, error) {
 	if err := config.normalize(); err != nil {
-		return nil, fmt.Errorf("configuring the server of a master: %w", err)
+		return nil, fmt.Errorf("configure the server of a master: %w", err)
 	}
 	s := &Server{config: config, awake: newAwakeClock(), leases: newLeases(), health: health.NewServer()}
 	s.reports = newReports(s.awake)
@@ -60,14 +60,14 @@ func New(config Config) (*Server, error) {
 	s.leaderLoop = newLeaderLoop(s)
 	if config.Registry != nil {
 		if err := config.Registry.Register(s.metrics); err != nil {
-			return nil, fmt.Errorf("registering the metrics of a master: %w", err)
+			return nil, fmt.Errorf("register the metrics of a master: %w", err)
 		}
 	}
 	return s, nil
 }
 
-// Serve answers on a listener until ctx ends, lets calls end for a moment, and
-// closes the listener.
+// Serve serves on a listener until ctx is done. It then waits for running
+// calls, for stopGrace at most, and closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	options := append(s.config.Identity.ServerOptions(Rights()), grpc.MaxRecvMsgSize(maxRequest))
 	server := grpc.NewServer(options...)
@@ -99,12 +99,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	stopWorking()
 	background.Wait()
 	if err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-		return fmt.Errorf("serving the calls of master %s: %w", s.config.Name, err)
+		return fmt.Errorf("serve master %s: %w", s.config.Name, err)
 	}
 	return nil
 }
 
-// Ready answers why this master should not be counted on yet.
+// Ready returns an error while this master is not ready to serve.
 func (s *Server) Ready() error {
 	status := s.config.Consensus.Status()
 	reason := s.config.Consensus.Reason()
@@ -114,15 +114,15 @@ func (s *Server) Ready() error {
 	case reason != "":
 		return errors.New(reason)
 	case !status.GetVoter():
-		return errors.New("this master has no vote yet")
+		return errors.New("this master is not a voter yet")
 	case status.GetLeader() == "":
-		return errors.New("no master is known to lead")
+		return errors.New("no leader is known")
 	default:
 		return fmt.Errorf("this master has applied the log up to %d of %d", status.GetAppliedIndex(), status.GetCommitIndex())
 	}
 }
 
-// showHealth keeps what the health service says in step with Ready.
+// publishHealth updates the health service from Ready.
 func (s *Server) publishHealth(ctx context.Context) {
 	ticker := time.NewTicker(healthEvery)
 	defer ticker.Stop()
@@ -140,7 +140,8 @@ func (s *Server) publishHealth(ctx context.Context) {
 	}
 }
 
-// caller is who makes a call. Rights have seen to it that there is one.
+// caller returns the peer that makes a call. Rights has verified that there is
+// one.
 func caller(ctx context.Context) mtls.Peer {
 	peer, err := mtls.PeerOfContext(ctx)
 	if err != nil {

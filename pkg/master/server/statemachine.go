@@ -7,7 +7,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state"
 )
 
-// StateMachine shows the state to consensus: neither package knows the other.
+// StateMachine adapts the state to consensus. Neither package imports the
+// other.
 func StateMachine(m *state.Machine) consensus.StateMachine { return machine{m} }
 
 type machine struct{ *state.Machine }

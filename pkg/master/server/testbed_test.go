@@ -18,14 +18,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// patience is how long anything may take; nothing is asserted about time.
+// waitTimeout bounds waits. Tests assert nothing about time.
 const waitTimeout = 30 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var _ Consensus = (*servertest.Member)(nil)
 
-// stand is servers on loopback ports over a log without Raft.
+// testbed runs servers on loopback ports over a log without Raft.
 type testbed struct {
 	*consensustest.Fixture
 	t       *testing.T
@@ -33,7 +33,7 @@ type testbed struct {
 	servers []*Server
 }
 
-// newStand starts masters, m-0 leading, with a formed cluster.
+// newTestbed starts masters with a formed cluster, of which m-0 is the leader.
 func newTestbed(t *testing.T, masters int) *testbed {
 	t.Helper()
 	s := &testbed{Fixture: consensustest.New(t, masters), t: t}
@@ -51,7 +51,7 @@ func newTestbed(t *testing.T, masters int) *testbed {
 	}
 	s.eventually("the cluster is formed", func() error {
 		if s.log.Member(0).State.View().ClusterID() == "" {
-			return errors.New("it is not")
+			return errors.New("the cluster is not formed")
 		}
 		return nil
 	})
@@ -84,7 +84,7 @@ func (s *testbed) serve(i int) {
 	s.servers = append(s.servers, made)
 }
 
-// dial the i-th master as somebody.
+// dial connects to the i-th master with the identity of as.
 func (s *testbed) dial(i int, as mtls.Peer) *grpc.ClientConn {
 	s.t.Helper()
 	conn, err := s.Issue(as).Dial(s.Topology.Masters[i].Address(), mtls.Master, s.Name(i))
@@ -118,7 +118,7 @@ var (
 
 const sessionID = "0123456789abcdef0123456789abcdef"
 
-// open a session of a caller.
+// open opens a session.
 func open(t *testing.T, c masterv1.CoordinationClient, session string) {
 	t.Helper()
 	if _, err := c.OpenSession(t.Context(), &masterv1.OpenSessionRequest{Session: session, Holder: "a test"}); err != nil {

@@ -28,16 +28,16 @@ const (
 	maxIDLength = 128
 )
 
-// checkToken holds ids to what is safe in a log, a path and a URL.
+// checkToken restricts ids to what is safe in a log, a path and a URL.
 func checkToken(field, value string, shortest, longest int) error {
 	if len(value) < shortest || len(value) > longest {
-		return invalid("%s has %d characters: write %d to %d", field, len(value), shortest, longest)
+		return invalid("invalid %s: has %d characters: write %d to %d", field, len(value), shortest, longest)
 	}
 	for _, r := range value {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_.", r) {
 			continue
 		}
-		return invalid("%s %q has a %q: write letters, digits, '-', '_' and '.' only", field, value, r)
+		return invalid("invalid %s %q: contains %q: write only letters, digits, '-', '_' and '.'", field, value, r)
 	}
 	return nil
 }
@@ -46,13 +46,13 @@ func checkSession(field, id string) error { return checkToken(field, id, minSess
 
 func checkName(field, name string) error { return checkToken(field, name, 1, maxName) }
 
-// checkText holds words for people to one line of bounded length.
+// checkText restricts text to one line of bounded length.
 func checkText(field, value string, longest int) error {
 	if len(value) > longest {
-		return invalid("%s has %d bytes: write at most %d", field, len(value), longest)
+		return invalid("invalid %s: has %d bytes: write at most %d", field, len(value), longest)
 	}
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return invalid("%s holds control characters: write one line of text", field)
+		return invalid("invalid %s: contains control characters: write one line of text", field)
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ func checkOpenSession(r *masterv1.OpenSessionRequest) (time.Duration, error) {
 			return 0, err
 		}
 		if r.GetReplaces() == r.GetSession() {
-			return 0, invalid("session %s replaces itself: mint another id", r.GetSession())
+			return 0, invalid("invalid session %s: it replaces itself: generate another id", r.GetSession())
 		}
 	}
 	if err := checkText("holder", r.GetHolder(), maxText); err != nil {
@@ -77,7 +77,7 @@ func checkOpenSession(r *masterv1.OpenSessionRequest) (time.Duration, error) {
 	}
 	ttl := r.GetTtl().AsDuration()
 	if ttl < minTTL || ttl > maxTTL {
-		return 0, invalid("ttl is %s: write %s to %s", ttl, minTTL, maxTTL)
+		return 0, invalid("invalid ttl %s: write %s to %s", ttl, minTTL, maxTTL)
 	}
 	return ttl, nil
 }
@@ -85,16 +85,17 @@ func checkOpenSession(r *masterv1.OpenSessionRequest) (time.Duration, error) {
 func checkRequest(id *masterv1.RequestId) error {
 	switch {
 	case id == nil:
-		return invalid("request is missing: open a session, and give each command its session and sequence")
+		return invalid("request is missing: open a session, and set the session and a sequence in each command")
 	case id.GetSequence() == 0:
-		return invalid("request.sequence is 0: sequences start at 1")
+		return invalid("invalid request.sequence 0: sequences start at 1")
 	case id.GetAcknowledged() >= id.GetSequence():
-		return invalid("request.acknowledged is %d, and the sequence %d: a result is acknowledged after it came", id.GetAcknowledged(), id.GetSequence())
+		return invalid("invalid request.acknowledged %d: must be less than the sequence %d", id.GetAcknowledged(), id.GetSequence())
 	}
 	return checkSession("request.session", id.GetSession())
 }
 
-// checkMember: a worker registers itself and nobody else.
+// checkMember validates the member that a worker registers, which must be
+// itself.
 func checkMember(m *commonv1.RingMember, from mtls.Peer) error {
 	if m == nil {
 		return invalid("member is missing")
@@ -106,15 +107,15 @@ func checkMember(m *commonv1.RingMember, from mtls.Peer) error {
 		return err
 	}
 	if m.GetName() != from.Name {
-		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s may register itself only, not %s", from, m.GetName()))
+		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s may register only itself, not %s", from, m.GetName()))
 	}
 	switch {
 	case m.GetHost() == "" || len(m.GetHost()) > maxName || strings.ContainsAny(m.GetHost(), " /\t\n"):
-		return invalid("member.host is %q: write a DNS name or an address", m.GetHost())
+		return invalid("invalid member.host %q: write a DNS name or an address", m.GetHost())
 	case m.GetPort() < 1 || m.GetPort() > 65535:
-		return invalid("member.port is %d: write 1 to 65535", m.GetPort())
+		return invalid("invalid member.port %d: write 1 to 65535", m.GetPort())
 	case m.GetWeight() == 0:
-		return invalid("member.weight is 0: write the quota of the worker's tiers in bytes")
+		return invalid("invalid member.weight 0: write the quota of the worker's tiers in bytes")
 	}
 	return nil
 }
@@ -122,9 +123,9 @@ func checkMember(m *commonv1.RingMember, from mtls.Peer) error {
 func checkPath(field, p string) error {
 	switch {
 	case p == "" || p[0] != '/':
-		return invalid("%s is %q: write an absolute path, such as /data", field, p)
+		return invalid("invalid %s %q: write an absolute path, such as /data", field, p)
 	case path.Clean(p) != p:
-		return invalid("%s is %q: write %q", field, p, path.Clean(p))
+		return invalid("invalid %s %q: write %q", field, p, path.Clean(p))
 	}
 	return checkText(field, p, maxPath)
 }
@@ -134,7 +135,7 @@ func checkMount(m *commonv1.Mount) error {
 		return invalid("mount is missing")
 	}
 	if m.GetId() != "" || m.GetEpoch() != 0 {
-		return invalid("mount.id and mount.epoch are the masters' to give: leave them out")
+		return invalid("mount.id and mount.epoch are set by the masters: omit them")
 	}
 	if err := checkPath("mount.path", m.GetPath()); err != nil {
 		return err
@@ -145,7 +146,7 @@ func checkMount(m *commonv1.Mount) error {
 		}
 	}
 	if scheme, rest, ok := strings.Cut(m.GetUri(), "://"); !ok || scheme == "" || rest == "" {
-		return invalid("mount.uri is %q: write scheme://place, such as oss://bucket/prefix/", m.GetUri())
+		return invalid("invalid mount.uri %q: write scheme://place, such as oss://bucket/prefix/", m.GetUri())
 	}
 	if err := checkText("mount.uri", m.GetUri(), maxPath); err != nil {
 		return err
@@ -154,21 +155,21 @@ func checkMount(m *commonv1.Mount) error {
 		return err
 	}
 	if ref := m.GetSecretRef(); strings.ContainsAny(ref, "/") || ref == "." || ref == ".." {
-		return invalid("mount.secret_ref is %q: write the name of a directory, not a path", ref)
+		return invalid("invalid mount.secret_ref %q: write the name of a directory, not a path", ref)
 	}
 	if _, known := commonv1.MetaPolicy_name[int32(m.GetMetaPolicy())]; !known {
-		return invalid("mount.meta_policy is %d: write ALWAYS or ONCE", m.GetMetaPolicy())
+		return invalid("invalid mount.meta_policy %d: write ALWAYS or ONCE", m.GetMetaPolicy())
 	}
 	return checkOptions(m.GetOptions())
 }
 
 func checkOptions(options map[string]string) error {
 	if len(options) > maxOptions {
-		return invalid("mount.options has %d entries: write at most %d", len(options), maxOptions)
+		return invalid("invalid mount.options: has %d entries: write at most %d", len(options), maxOptions)
 	}
 	for key, value := range options {
 		if key == "" {
-			return invalid("mount.options has an entry without a key")
+			return invalid("invalid mount.options: has an entry without a key")
 		}
 		if err := checkText("mount.options: the key", key, maxText); err != nil {
 			return err
@@ -177,13 +178,13 @@ func checkOptions(options map[string]string) error {
 			return err
 		}
 		if secret(key) {
-			return invalid("mount.options[%s] is a secret, and the masters' log is no place for one: put it in the directory that mount.secret_ref names", key)
+			return invalid("invalid mount.options[%s]: secrets must not be in the masters' log: write it to the directory that mount.secret_ref names", key)
 		}
 	}
 	return nil
 }
 
-// secret tells whether an option's value is a credential.
+// secret reports whether the value of an option is a credential.
 func secret(key string) bool {
 	lower := strings.ToLower(key)
 	return strings.HasSuffix(lower, "accesskeysecret") || strings.HasSuffix(lower, "secretkey") || strings.HasSuffix(lower, "securitytoken")

@@ -1,6 +1,6 @@
-// Package servertest is a log without Raft, for tests of what stands on one: a
-// few members in one process that apply the same entries, of which one leads
-// as the test says, and whose answers get lost as the test says.
+// Package servertest provides a log without Raft, for tests of packages that
+// use one. A few members in one process apply the same entries; the test
+// chooses the leader and which responses are lost.
 package servertest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// Log is shared by its members. It is safe for concurrent use.
+// Log is a log that its members share. It is safe for concurrent use.
 type Log struct {
 	mu      sync.Mutex
 	members []*Member
@@ -23,9 +23,9 @@ type Log struct {
 	entries [][]byte
 }
 
-// Member of a Log. It implements what a master's server needs of consensus.
+// Member is a member of a Log. It implements server.Consensus.
 type Member struct {
-	// Name of the member, and its state.
+	// Name is the name of the member, State its state.
 	Name  string
 	State *state.Machine
 
@@ -33,24 +33,24 @@ type Member struct {
 	at  int
 
 	mu sync.Mutex
-	// lost is how many of the next answers get lost after the entry has been
-	// applied; hung whether calls wait for their end.
+	// lost is how many of the next responses are lost after the entry was
+	// applied, hung whether calls block until their contexts are done.
 	lost int
 	hung bool
-	// joined are the requests that AddMember took.
+	// joined holds the requests that AddMember received.
 	joined []*masterv1.JoinRequest
-	// Fatal is what the state said when it could not go on.
+	// fatal is the error that Fatal was called with.
 	fatal error
 }
 
-// New makes a log whose first member leads.
+// New returns a log whose first member is the leader.
 func New(names ...string) (*Log, error) {
 	l := &Log{term: 1}
 	for i, name := range names {
 		m := &Member{Name: name, log: l, at: i}
 		machine, err := state.New(m.Fatal)
 		if err != nil {
-			return nil, fmt.Errorf("making the state of %s: %w", name, err)
+			return nil, fmt.Errorf("create the state of %s: %w", name, err)
 		}
 		m.State = machine
 		l.members = append(l.members, m)
@@ -58,10 +58,10 @@ func New(names ...string) (*Log, error) {
 	return l, nil
 }
 
-// Member by its place.
+// Member returns the i-th member.
 func (l *Log) Member(i int) *Member { return l.members[i] }
 
-// Lead gives leadership to a member, or to nobody for -1, in a new term.
+// Lead makes the i-th member the leader in a new term, or none for -1.
 func (l *Log) Lead(i int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,14 +69,14 @@ func (l *Log) Lead(i int) {
 	l.term++
 }
 
-// Entries of the log so far.
+// Entries returns the entries of the log so far.
 func (l *Log) Entries() [][]byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([][]byte(nil), l.entries...)
 }
 
-// notLeader is nil for the leader.
+// notLeader returns nil for the leader.
 func (l *Log) notLeader(m *Member) error {
 	if l.leader == m.at {
 		return nil
@@ -88,7 +88,7 @@ func (l *Log) notLeader(m *Member) error {
 	return &consensus.NotLeaderError{Leader: name, Term: l.term}
 }
 
-// LoseAnswers makes the next answers to Propose get lost: the entry is
+// LoseAnswers makes the next n responses of Propose get lost: the entry is
 // applied, and the outcome is unknown.
 func (m *Member) LoseAnswers(n int) {
 	m.mu.Lock()
@@ -96,28 +96,28 @@ func (m *Member) LoseAnswers(n int) {
 	m.lost = n
 }
 
-// Hang makes calls wait until their contexts end, or stops that.
+// Hang makes calls block until their contexts are done, or no longer block.
 func (m *Member) Hang(hung bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.hung = hung
 }
 
-// Joined are the requests that AddMember took.
+// Joined returns the requests that AddMember received.
 func (m *Member) Joined() []*masterv1.JoinRequest {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return append([]*masterv1.JoinRequest(nil), m.joined...)
 }
 
-// Fatal keeps why the member cannot go on.
+// Fatal records why the member cannot continue.
 func (m *Member) Fatal(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.fatal = err
 }
 
-// Failed is what Fatal was called with.
+// Failed returns the error that Fatal was called with.
 func (m *Member) Failed() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -158,12 +158,12 @@ func (m *Member) Propose(ctx context.Context, entry []byte) (any, uint64, error)
 	defer m.mu.Unlock()
 	if m.lost > 0 {
 		m.lost--
-		return nil, 0, fmt.Errorf("the answer was lost: %w", consensus.ErrUnknownOutcome)
+		return nil, 0, fmt.Errorf("the response was lost: %w", consensus.ErrUnknownOutcome)
 	}
 	return answer, m.log.index, nil
 }
 
-// ReadIndex answers the leader.
+// ReadIndex returns the index of the last entry on the leader.
 func (m *Member) ReadIndex(ctx context.Context) (uint64, error) {
 	if err := m.hang(ctx); err != nil {
 		return 0, ctx.Err()
@@ -173,7 +173,7 @@ func (m *Member) ReadIndex(ctx context.Context) (uint64, error) {
 	return m.log.index, m.log.notLeader(m)
 }
 
-// Leader is who leads, and the term.
+// Leader returns the name of the leader, and the term.
 func (m *Member) Leader() (string, uint64) {
 	m.log.mu.Lock()
 	defer m.log.mu.Unlock()
@@ -183,7 +183,7 @@ func (m *Member) Leader() (string, uint64) {
 	return m.log.members[m.log.leader].Name, m.log.term
 }
 
-// Status says little.
+// Status returns a status with few fields set.
 func (m *Member) Status() *masterv1.StatusResponse {
 	leader, term := m.Leader()
 	s := &masterv1.StatusResponse{Name: m.Name, MemberId: m.Name + "-1", State: "FOLLOWER", Leader: leader, Term: term, Voter: true, Ready: leader != ""}
@@ -193,7 +193,7 @@ func (m *Member) Status() *masterv1.StatusResponse {
 	return s
 }
 
-// Transfer gives leadership to a member, or to the next one.
+// Transfer transfers leadership to a member, or to the next one.
 func (m *Member) Transfer(_ context.Context, to string) (string, error) {
 	m.log.mu.Lock()
 	defer m.log.mu.Unlock()
@@ -207,15 +207,15 @@ func (m *Member) Transfer(_ context.Context, to string) (string, error) {
 			return other.Name, nil
 		}
 	}
-	return "", fmt.Errorf("%s is no voter that this leader has heard from lately", to)
+	return "", fmt.Errorf("%s is not a voter, or has not responded to this leader recently", to)
 }
 
-// Describe says who this is.
+// Describe returns the identity of the member.
 func (m *Member) Describe() *masterv1.DescribeResponse {
 	return &masterv1.DescribeResponse{Name: m.Name, MemberId: m.Name + "-1", HasState: true}
 }
 
-// AddMember notes the request.
+// AddMember records the request.
 func (m *Member) AddMember(_ context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
 	m.log.mu.Lock()
 	err := m.log.notLeader(m)
@@ -229,5 +229,5 @@ func (m *Member) AddMember(_ context.Context, request *masterv1.JoinRequest) (*m
 	return &masterv1.JoinResponse{Voter: true}, nil
 }
 
-// Reason is empty: the member is in a cluster.
+// Reason returns an empty string: the member is in a cluster.
 func (m *Member) Reason() string { return "" }
