@@ -58,7 +58,7 @@ func start(t *testing.T) *apiserver {
 
 func newServer(ends *testserver.Ends) (*apiserver, error) {
 	config, err := ends.Start(&envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "..", "manifests", "crd")},
+		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "manifests", "crd")},
 		ErrorIfCRDPathMissing: true,
 	})
 	if err != nil {

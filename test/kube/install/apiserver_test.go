@@ -23,16 +23,16 @@ import (
 	testserver "github.com/jindo-io/jindo/test/apiserver"
 )
 
-// patience of waits: long, because nothing is timed here.
-const patience = time.Minute
+// testTimeout bounds waits; no test asserts it.
+const testTimeout = time.Minute
 
-// apiserver has the product installed and nothing running.
+// apiserver is a kube-apiserver with the manifests installed and no controllers.
 type apiserver struct {
 	client.Client
 	config *rest.Config
 	kubeconfig,
 	kubectlPath string
-	// versions of what was installed, after each time.
+	// versions are the resource versions of all objects after each installation.
 	versions [2]string
 }
 
@@ -45,8 +45,8 @@ func start(t *testing.T) *apiserver {
 	return shared.Get(t)
 }
 
-// install starts a kube-apiserver and applies crds.yaml and install.yaml with
-// kubectl, as people do, twice.
+// install starts a kube-apiserver and applies crds.yaml and install.yaml twice with
+// kubectl, as users do.
 func install(ends *testserver.Ends) (*apiserver, error) {
 	env := &envtest.Environment{}
 	config, err := ends.Start(env)
@@ -55,11 +55,11 @@ func install(ends *testserver.Ends) (*apiserver, error) {
 	}
 	user, err := env.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, config)
 	if err != nil {
-		return nil, fmt.Errorf("adding an administrator: %w", err)
+		return nil, fmt.Errorf("add administrator: %w", err)
 	}
 	kubeconfig, err := user.KubeConfig()
 	if err != nil {
-		return nil, fmt.Errorf("writing a kubeconfig: %w", err)
+		return nil, fmt.Errorf("write kubeconfig: %w", err)
 	}
 	s := &apiserver{config: user.Config(), kubectlPath: filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kubectl")}
 	dir, err := os.MkdirTemp("", "install-test-")
@@ -72,14 +72,14 @@ func install(ends *testserver.Ends) (*apiserver, error) {
 		return nil, err
 	}
 	if s.Client, err = client.New(s.config, client.Options{}); err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
+		return nil, fmt.Errorf("create client: %w", err)
 	}
 	if err := v1alpha1.AddToScheme(s.Scheme()); err != nil {
 		return nil, err
 	}
 	for round := range s.versions {
 		for _, file := range []string{"crds.yaml", "install.yaml"} {
-			if err := s.apply(round, filepath.Join("..", "..", "..", "..", "manifests", file)); err != nil {
+			if err := s.apply(round, filepath.Join("..", "..", "..", "manifests", file)); err != nil {
 				return nil, err
 			}
 		}
@@ -89,25 +89,25 @@ func install(ends *testserver.Ends) (*apiserver, error) {
 
 func (s *apiserver) apply(round int, file string) error {
 	if _, err := s.kubectl("", "apply", "-f", file); err != nil {
-		return fmt.Errorf("applying %s: %w", file, err)
+		return fmt.Errorf("apply %s: %w", file, err)
 	}
 	if filepath.Base(file) == "crds.yaml" {
 		if _, err := s.kubectl("", "wait", "--for=condition=Established", "--timeout=60s", "-f", file); err != nil {
-			return fmt.Errorf("waiting for the CRDs: %w", err)
+			return fmt.Errorf("wait for CRDs: %w", err)
 		}
 	}
 	const version = `{range .items[*]}{.kind} {.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`
 	out, err := s.kubectl("", "get", "-f", file, "-o", "jsonpath="+version)
 	if err != nil {
-		return fmt.Errorf("reading what %s made: %w", file, err)
+		return fmt.Errorf("get objects of %s: %w", file, err)
 	}
 	s.versions[round] += out
 	return nil
 }
 
-// kubectl answers what it printed; an error holds what it printed to stderr.
+// kubectl runs kubectl and returns its output; an error contains its stderr.
 func (s *apiserver) kubectl(stdin string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.kubectlPath, append([]string{"--kubeconfig", s.kubeconfig}, args...)...)
 	cmd.Stdin = strings.NewReader(stdin)
@@ -119,7 +119,7 @@ func (s *apiserver) kubectl(stdin string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// namespace of one test.
+// namespace creates a namespace for a test.
 func (s *apiserver) namespace(t *testing.T) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
@@ -129,21 +129,21 @@ func (s *apiserver) namespace(t *testing.T) string {
 	return namespace.Name
 }
 
-// object of a kind around a spec, as a person writes it.
+// object returns an object with the given spec, in YAML.
 func object(t *testing.T, kind, namespace, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	text := fmt.Sprintf("apiVersion: %s\nkind: %s\nmetadata: {name: %s, namespace: %s}\nspec: %s\n", v1alpha1.APIVersion, kind, name, namespace, spec)
-	made := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &made.Object); err != nil {
-		t.Fatalf("the test's own manifest: %v\n%s", err, text)
+	object := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
+		t.Fatalf("parse manifest: %v\n%s", err, text)
 	}
-	return made
+	return object
 }
 
-// eventually holds within patience.
+// eventually waits until holds returns nil.
 func eventually(t *testing.T, what string, holds func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(testTimeout)
 	for {
 		err := holds()
 		if err == nil {

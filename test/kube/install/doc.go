@@ -1,4 +1,4 @@
-// Package install has no code: its tests install the manifests on a
-// kube-apiserver and hold it to what they promise. They need KUBEBUILDER_ASSETS,
-// which `make kube-test` sets.
+// Package install has only tests, which install the manifests on a kube-apiserver
+// and check validation, permissions and policies. They need KUBEBUILDER_ASSETS, which
+// `make kube-test` sets.
 package install

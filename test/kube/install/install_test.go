@@ -9,25 +9,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// What is installed already stays as it is: no object gets another version
-// by being applied again.
+// Applying the manifests again changes no object.
 func TestApplyingTwiceChangesNothing(t *testing.T) {
 	s := start(t)
 	if !strings.Contains(s.versions[0], "CustomResourceDefinition jindoruntimes.data.fluid.io ") || !strings.Contains(s.versions[0], "DaemonSet csi-nodeplugin-fluid ") {
-		t.Errorf("what is installed is\n%s", s.versions[0])
+		t.Errorf("installed objects:\n%s", s.versions[0])
 	}
 	if s.versions[0] != s.versions[1] {
-		t.Errorf("applied twice it becomes\n%s\nand was\n%s", s.versions[1], s.versions[0])
+		t.Errorf("objects after the second installation:\n%s\nafter the first:\n%s", s.versions[1], s.versions[0])
 	}
 }
 
-// What each account of the product may do, and what it may not.
+// TestRights checks the permissions of each service account.
 func TestRights(t *testing.T) {
 	s := start(t)
 	const dataset, jindoruntime, plugin = "dataset-controller", "jindoruntime-controller", "csi-nodeplugin-fluid"
 	for _, row := range []struct {
-		who, verb, group, resource, namespace string
-		may                                   bool
+		account, verb, group, resource, namespace string
+		allowed                                   bool
 	}{
 		{dataset, "patch", "data.fluid.io", "datasets/status", "team", true},
 		{dataset, "patch", "data.fluid.io", "dataloads/status", "team", true},
@@ -66,14 +65,14 @@ func TestRights(t *testing.T) {
 		{plugin, "get", "data.fluid.io", "datasets", "team", false},
 	} {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User: account(row.who), Groups: []string{"system:serviceaccounts", "system:authenticated"},
+			User: account(row.account), Groups: []string{"system:serviceaccounts", "system:authenticated"},
 			ResourceAttributes: attributes(row.verb, row.group, row.resource, row.namespace),
 		}}
 		if err := s.Create(t.Context(), review); err != nil {
 			t.Fatal(err)
 		}
-		if review.Status.Allowed != row.may {
-			t.Errorf("%s may %s %s of group %q in %q: %v, want %v", row.who, row.verb, row.resource, row.group, row.namespace, review.Status.Allowed, row.may)
+		if review.Status.Allowed != row.allowed {
+			t.Errorf("%s %s %s of group %q in namespace %q: allowed %v, want %v", row.account, row.verb, row.resource, row.group, row.namespace, review.Status.Allowed, row.allowed)
 		}
 	}
 }

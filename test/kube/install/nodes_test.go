@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// as is a client of an account of the product, whose pod runs on a node.
+// as returns a client of a service account whose pod runs on a node.
 func (s *apiserver) as(t *testing.T, name, node string) client.Client {
 	t.Helper()
 	config := rest.CopyConfig(s.config)
@@ -31,7 +31,7 @@ func (s *apiserver) as(t *testing.T, name, node string) client.Client {
 	return c
 }
 
-// The node plugin changes labels fluid.io/f-* of its own node and nothing else.
+// The node plugin may change only labels fluid.io/f-* of its own node.
 func TestNodePluginChangesItsOwnLabelsOnly(t *testing.T) {
 	s := start(t)
 	for _, name := range []string{"own", "other"} {
@@ -47,9 +47,9 @@ func TestNodePluginChangesItsOwnLabelsOnly(t *testing.T) {
 	}
 	plugin, unbound := s.as(t, "csi-nodeplugin-fluid", "own"), s.as(t, "csi-nodeplugin-fluid", "")
 	const own = `{"metadata":{"labels":{"fluid.io/f-team-a":"true"}}}`
-	eventually(t, "the policy is in force", func() error {
+	eventually(t, "the policy is enforced", func() error {
 		if err := patch(plugin, "other", own); err == nil {
-			return errors.New("it changes another node")
+			return errors.New("the plugin may change another node")
 		}
 		return nil
 	})
@@ -84,6 +84,6 @@ func TestNodePluginChangesItsOwnLabelsOnly(t *testing.T) {
 		}
 	}
 	if !strings.HasPrefix(names.FuseNodeLabel("a", "b"), "fluid.io/f-") || !strings.HasPrefix(names.CacheNodeLabel("a", "b"), "fluid.io/s-") {
-		t.Error("the labels of nodes begin otherwise than the policy says")
+		t.Error("node labels do not have the prefixes of the policy")
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// Each row is refused by the API server, with a sentence that names the field
-// and says what to write.
-func TestRefused(t *testing.T) {
+// Each row is rejected by the API server, with a message that names the field and a
+// valid value.
+func TestInvalidSpecs(t *testing.T) {
 	s := start(t)
 	namespace := s.namespace(t)
 	level := func(fields string) string { return "{tieredstore: {levels: [{" + fields + "}]}}" }
@@ -79,17 +79,17 @@ func TestRefused(t *testing.T) {
 	} {
 		err := s.Create(t.Context(), object(t, row.kind, namespace, row.name, row.spec))
 		if err == nil {
-			t.Errorf("%s %s is accepted", row.kind, row.spec)
+			t.Errorf("%s %s was accepted", row.kind, row.spec)
 			continue
 		}
 		if !strings.Contains(err.Error(), row.want) {
-			t.Errorf("%s %s is refused with\n  %v\nwant\n  %s", row.kind, row.spec, err, row.want)
+			t.Errorf("%s %s: error\n  %v\nwant\n  %s", row.kind, row.spec, err, row.want)
 		}
 	}
 }
 
-// An update is judged as a creation is, by whatever way it comes.
-func TestRefusedUpdates(t *testing.T) {
+// Updates are validated like creations, through every subresource.
+func TestInvalidUpdates(t *testing.T) {
 	s := start(t)
 	namespace := s.namespace(t)
 	runtime := object(t, "JindoRuntime", namespace, "a", "{master: {replicas: 3}, replicas: 3}")
@@ -125,19 +125,18 @@ func TestRefusedUpdates(t *testing.T) {
 		}
 	}
 	if out, err := s.kubectl("", "scale", "jindo/a", "-n", namespace, "--replicas=0"); err == nil || !strings.Contains(err.Error(), "write 1 or more") {
-		t.Errorf("scaled to none: %s %v", out, err)
+		t.Errorf("scale to 0: %s %v", out, err)
 	}
 	if _, err := s.kubectl("", "scale", "jindo/a", "-n", namespace, "--replicas=5"); err != nil {
-		t.Errorf("scaled to 5: %v", err)
+		t.Errorf("scale to 5: %v", err)
 	}
 }
 
-// Good manifests are accepted, and kubectl shows them by the columns that
-// people know.
+// Valid manifests are accepted, and kubectl prints their columns.
 func TestAccepted(t *testing.T) {
 	s := start(t)
 	namespace := s.namespace(t)
-	root := filepath.Join("..", "..", "..", "..")
+	root := filepath.Join("..", "..", "..")
 	for _, pattern := range []string{"manifests/samples/*.yaml", "pkg/api/v1alpha1/testdata/full-*.yaml"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil || len(files) == 0 {
@@ -180,7 +179,7 @@ func TestAccepted(t *testing.T) {
 	} {
 		out, err := s.kubectl("", append([]string{"get", "jindo", "hadoop", "-n", namespace}, row.args...)...)
 		if got := strings.Join(strings.Fields(strings.ReplaceAll(strings.TrimSpace(out), "\n", " | ")), " "); err != nil || !strings.Contains(got, row.want) {
-			t.Errorf("kubectl get %v: %v\n%s\nwant %q in it", row.args, err, got, row.want)
+			t.Errorf("kubectl get %v: %v\n%s\nwant %q", row.args, err, got, row.want)
 		}
 	}
 	if out, err := s.kubectl("", "get", "fluid", "-n", namespace, "-o", "name"); err != nil || !strings.Contains(out, "dataset.data.fluid.io/hbase") || !strings.Contains(out, "jindoruntime.data.fluid.io/hadoop") {
