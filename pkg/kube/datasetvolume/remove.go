@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -84,11 +84,9 @@ func (v Volumes) delete(ctx context.Context, object client.Object) error {
 // removeFinalizer removes one finalizer.
 func (v Volumes) removeFinalizer(ctx context.Context, object client.Object, finalizer string) error {
 	before := object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy has the type of its original
-	kept := slices.DeleteFunc(slices.Clone(object.GetFinalizers()), func(f string) bool { return f == finalizer })
-	if len(kept) == len(object.GetFinalizers()) {
+	if !controllerutil.RemoveFinalizer(object, finalizer) {
 		return nil
 	}
-	object.SetFinalizers(kept)
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := v.Client.Patch(ctx, object, patch, client.FieldOwner(names.FieldManager)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("remove finalizer %s from %s: %w", finalizer, describe(object), err)

@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -101,11 +102,7 @@ func (in *Input) meta(name, role string) metav1.ObjectMeta {
 
 // Owner returns the owner reference of a runtime's objects.
 func Owner(runtime *v1alpha1.JindoRuntime) metav1.OwnerReference {
-	yes := true
-	return metav1.OwnerReference{
-		APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.JindoRuntimeKind, Name: runtime.Name, UID: runtime.UID,
-		Controller: &yes, BlockOwnerDeletion: &yes,
-	}
+	return *metav1.NewControllerRef(runtime, schema.FromAPIVersionAndKind(v1alpha1.APIVersion, v1alpha1.JindoRuntimeKind))
 }
 
 // labels returns the labels of the runtime's objects.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -163,15 +164,11 @@ func acceptsPods(node *corev1.Node, selector map[string]string, tolerations []co
 	return true
 }
 
+// tolerates reports whether one of the tolerations tolerates a taint.
 func tolerates(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
-	for _, t := range tolerations {
-		key := t.Key == taint.Key || t.Key == "" && t.Operator == corev1.TolerationOpExists
-		value := t.Operator == corev1.TolerationOpExists || t.Value == taint.Value
-		if key && value && (t.Effect == "" || t.Effect == taint.Effect) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(tolerations, func(t corev1.Toleration) bool {
+		return t.ToleratesTaint(logr.Discard(), taint, false)
+	})
 }
 
 // recordDirectories records the runtime's directories on nodes in the status, for

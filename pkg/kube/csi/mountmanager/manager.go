@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
@@ -261,17 +262,12 @@ func (m *Manager) Serving() error {
 // Wait blocks until Serving returns nil. If ctx ends first, it returns the last
 // result of Serving.
 func (m *Manager) Wait(ctx context.Context) error {
-	for {
-		err := m.Serving()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(servingPollInterval):
-		}
-	}
+	var err error
+	_ = wait.PollUntilContextCancel(ctx, servingPollInterval, true, func(context.Context) (bool, error) {
+		err = m.Serving()
+		return err == nil, nil
+	})
+	return err
 }
 
 // Device returns the "major:minor" of the live mount, or "" if there is none.
