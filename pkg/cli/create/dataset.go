@@ -41,7 +41,7 @@ of the aws and ossutil programs) and --credentials=prompt asks; both make the
 Secret that the Dataset then refers to.`,
 		Example: `  %[1]s create dataset hbase --mount oss://test-bucket/=/hadoop --secret oss-keys \
     --option fs.oss.endpoint=oss-cn-beijing.aliyuncs.com
-  %[1]s create dataset hbase --mount s3://bucket/ --credentials-file ~/.aws/credentials --dry-run=client -o yaml`,
+  %[1]s create dataset hbase --mount s3://bucket/ --option fs.s3.region=us-east-1 --credentials-file ~/.aws/credentials --dry-run=client -o yaml`,
 		Args: session.Exactly(1, "the name"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
 	}

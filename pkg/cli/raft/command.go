@@ -3,13 +3,12 @@ package raft
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"net"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
@@ -18,24 +17,27 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// Transferrer is a source whose runtimes can be told to change their leader.
-type Transferrer interface {
-	// Transfer hands leadership to the named master, or to the one most caught
-	// up when to is "", and answers who leads then.
-	Transfer(ctx context.Context, ref report.Ref, to string) (leader string, err error)
-}
-
 // jindoFormat is the block that `jindo jfs -metaStatus -detail` prints.
 const jindoFormat = "jindo"
 
-// New makes the raft command.
+// New returns the raft command.
 func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "raft",
-		Short: "Look at the masters' Raft group and change who leads",
-		Args:  session.None,
+		Short: "Show the masters' Raft group and transfer its leadership",
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		failed := clierror.Usagef("unknown command %q for %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
+		}
+		return failed.WithTry("%s --help", cmd.CommandPath())
+	}
+	cmd.SuggestionsMinimumDistance = 2
 	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s)} {
 		s.AddLocalFlag(c.Flags())
 		cmd.AddCommand(c)
@@ -43,64 +45,157 @@ func New(s *session.Session) *cobra.Command {
 	return cmd
 }
 
+// statusOptions are the flags of raft status.
 type statusOptions struct {
 	session *session.Session
 	format  *output.Format
 	block   string
+	// allNamespaces shows every runtime.
+	allNamespaces bool
+	// watch repeats the screen, every interval.
+	watch    bool
+	interval time.Duration
 }
 
 func newStatus(s *session.Session) *cobra.Command {
-	o := &statusOptions{session: s, format: output.New(output.Table, output.Wide)}
+	o := &statusOptions{session: s, format: output.New(output.Table, output.Wide), interval: 2 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "status [NAME]",
-		Short: "Show what each master says of the group",
-		Long: `Show what each master says of the group. When they disagree about who leads or
-about their state, or when nobody leads, each one's word is shown and the exit
-code is 3. An election takes about a second: ask again.`,
+		Short: "Show each master's view of its Raft group",
+		Long: `Show each master's view of its Raft group. If the masters disagree about the
+leader or about their state, or if there is no leader, the views are shown and
+the exit code is 3. An election takes about a second: run the command again, or
+with -w.`,
 		Args: session.AtMost(1, "a dataset or runtime"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), first(args)) },
 	}
 	o.format.AddFlag(cmd.Flags())
-	cmd.Flags().StringVar(&o.block, "format", "", "jindo: the block that `jindo jfs -metaStatus -detail` prints")
+	cmd.Flags().StringVar(&o.block, "format", "", "`FORMAT` of the block that jindo jfs -metaStatus -detail prints: jindo")
+	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "show the runtimes of all namespaces")
+	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "repeat the screen every two seconds until interrupted")
 	return cmd
 }
 
-func (o *statusOptions) run(ctx context.Context, name string) error {
-	if o.block != "" && o.block != jindoFormat {
+func (o *statusOptions) validate(name string) error {
+	switch {
+	case o.block != "" && o.block != jindoFormat:
 		return clierror.Usagef("--format must be jindo, not %q", o.block)
+	case o.allNamespaces && name != "":
+		return clierror.Usagef("--all-namespaces and the name %q exclude each other", name)
+	case o.watch && !o.forPeople():
+		return clierror.Usagef("--watch requires a table: omit -o and --format")
 	}
-	if err := o.format.Validate(); err != nil {
+	return o.format.Validate()
+}
+
+func (o *statusOptions) forPeople() bool { return o.block == "" && o.format.ForPeople() }
+
+func (o *statusOptions) run(ctx context.Context, name string) error {
+	if err := o.validate(name); err != nil {
 		return err
 	}
-	r, _, err := find(ctx, o.session, name)
+	source, err := newSource(o.session)
 	if err != nil {
 		return err
 	}
-	if err := o.print(ctx, r); err != nil {
+	if o.watch {
+		return o.follow(ctx, source, name)
+	}
+	found, err := o.collect(ctx, source, name)
+	if err != nil {
 		return err
 	}
-	v := Judge(r)
-	if len(v.Disagreements) > 0 {
-		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("the masters disagree or nobody leads"), Silent: true}
+	if err := o.print(ctx, o.session.Streams.Out, found); err != nil {
+		return err
 	}
-	if v.Reachable < v.Quorum || v.Voters == 0 {
+	for i := range found {
+		if err := unhealthy(Evaluate(&found[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect returns the report on a runtime, or those on all runtimes.
+func (o *statusOptions) collect(ctx context.Context, source report.Source, name string) ([]report.Runtime, error) {
+	if !o.allNamespaces {
+		r, err := find(ctx, o.session, source, name)
+		if err != nil {
+			return nil, err
+		}
+		return []report.Runtime{*r}, nil
+	}
+	refs, err := source.Runtimes(ctx, metav1.NamespaceAll)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // sources name the request
+	}
+	var found []report.Runtime
+	for _, ref := range refs {
+		if ref.Name == "" {
+			continue // a Dataset without a runtime has no masters
+		}
+		r, err := source.Collect(ctx, ref)
+		if err != nil {
+			return nil, err //nolint:wrapcheck // sources name the request
+		}
+		if r.Health != report.Stopped && len(r.Masters) > 0 {
+			found = append(found, *r)
+		}
+	}
+	if len(found) == 0 {
+		return nil, clierror.Generalf("no runtime with masters was found in any namespace").
+			WithTry("%s status -A%s", o.session.Name, localFlag(o.session))
+	}
+	return found, nil
+}
+
+// unhealthy returns the error that sets the exit code of a group, or nil.
+func unhealthy(e Evaluation) error {
+	switch {
+	case len(e.Disagreements) > 0:
+		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("the masters disagree or there is no leader"), Silent: true}
+	case e.Reachable < e.Quorum || e.Voters == 0:
 		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("no quorum"), Silent: true}
 	}
 	return nil
 }
 
-func (o *statusOptions) print(ctx context.Context, r *report.Runtime) error {
-	switch {
-	case o.block == jindoFormat:
-		return DrawJindo(o.session.Streams.Out, r.Masters, Resolver(ctx))
-	case o.format.ForPeople():
-		return Draw(o.session.Streams.Out, o.session.Screen(), r, o.format.Is(output.Wide))
+func (o *statusOptions) print(ctx context.Context, w io.Writer, found []report.Runtime) error {
+	if !o.forPeople() && o.block == "" {
+		if o.allNamespaces {
+			return o.format.Print(w, report.NewList(found), names(found)...)
+		}
+		return o.format.Print(w, &found[0], names(found)...)
 	}
-	return o.format.Print(o.session.Streams.Out, r, "jindoruntime."+v1alpha1.Group+"/"+r.Name)
+	for i := range found {
+		if i > 0 {
+			if _, err := io.WriteString(w, "\n"); err != nil {
+				return err //nolint:wrapcheck // the terminal's own error
+			}
+		}
+		var err error
+		if o.block == jindoFormat {
+			err = DrawJindo(w, found[i].Masters, Resolver(ctx))
+		} else {
+			err = Draw(w, o.session.Screen(), &found[i], o.format.Is(output.Wide))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// Resolver finds addresses of host names within a second; one that it cannot
-// find stays as it is.
+func names(found []report.Runtime) []string {
+	var all []string
+	for _, r := range found {
+		all = append(all, "jindoruntime."+v1alpha1.Group+"/"+r.Name)
+	}
+	return all
+}
+
+// Resolver returns a function that resolves host names, each within a second. A
+// name that cannot be resolved is returned unchanged.
 func Resolver(ctx context.Context) func(host string) string {
 	return func(host string) string {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -120,113 +215,46 @@ func first(args []string) string {
 	return args[0]
 }
 
-// asking is a source that asks the masters only where it is told to.
-type asking interface{ AskMasters() }
+// localFlag returns the flag that repeats --local in a suggestion, or "".
+func localFlag(s *session.Session) string {
+	if s.Local {
+		return " --local"
+	}
+	return ""
+}
 
-func find(ctx context.Context, s *session.Session, name string) (*report.Runtime, report.Source, error) {
+// memberSource is a source that requests the masters' own views only if told to.
+type memberSource interface{ AskMasters() }
+
+// newSource returns the source of the session's flags, with the masters' own
+// views.
+func newSource(s *session.Session) (report.Source, error) {
 	source, err := s.Source(s)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if a, ok := source.(asking); ok {
-		a.AskMasters()
+	if m, ok := source.(memberSource); ok {
+		m.AskMasters()
 	}
+	return source, nil
+}
+
+// find returns the report on a runtime that has masters.
+func find(ctx context.Context, s *session.Session, source report.Source, name string) (*report.Runtime, error) {
 	r, err := s.Find(ctx, source, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err //nolint:wrapcheck // the session explains it
 	}
-	if r.Health == report.Stopped {
-		return nil, nil, clierror.Generalf("runtime %s/%s does not run", r.Namespace, r.Name).
-			WithTry("%s local down %s   # removes what was left", s.Name, r.Name)
+	switch {
+	case r.Health == report.Stopped:
+		return nil, clierror.Generalf("runtime %s/%s is not running", r.Namespace, r.Name).
+			WithTry("%s local down %s   # removes what is left of it", s.Name, r.Name)
+	case r.Unserved:
+		return nil, clierror.Generalf("Dataset %s/%s has no JindoRuntime, so it has no masters", r.Namespace, r.Name).
+			WithTry("%s status %s -n %s%s", s.Name, r.Name, r.Namespace, localFlag(s))
+	case len(r.Masters) == 0:
+		return nil, clierror.Generalf("runtime %s/%s has no masters", r.Namespace, r.Name).
+			WithTry("%s status %s -n %s%s", s.Name, r.Name, r.Namespace, localFlag(s))
 	}
-	if r.Unserved {
-		return nil, nil, clierror.Generalf("Dataset %s/%s has no JindoRuntime: there are no masters", r.Namespace, r.Name).
-			WithTry("%s status %s -n %s", s.Name, r.Name, r.Namespace)
-	}
-	if len(r.Masters) == 0 {
-		return nil, nil, clierror.Generalf("runtime %s/%s has no masters", r.Namespace, r.Name)
-	}
-	return r, source, nil
-}
-
-func newPeers(s *session.Session) *cobra.Command {
-	format := output.New(output.Table, output.Wide)
-	var noHeaders bool
-	cmd := &cobra.Command{
-		Use:   "list-peers [NAME]",
-		Short: "List the members of the newest configuration",
-		Args:  session.AtMost(1, "a dataset or runtime"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := format.Validate(); err != nil {
-				return err
-			}
-			r, _, err := find(cmd.Context(), s, first(args))
-			if err != nil {
-				return err
-			}
-			peers := newestPeers(r)
-			if !format.ForPeople() {
-				names := make([]string, len(peers))
-				for i, p := range peers {
-					names[i] = p.Name
-				}
-				return format.Print(s.Streams.Out, r, names...)
-			}
-			t := printer.Table{NoHeaders: noHeaders, Wide: format.Is(output.Wide), Columns: []printer.Column{
-				{Title: "MASTER"}, {Title: "ADDRESS"}, {Title: "SUFFRAGE"}, {Title: "LEADER"}, {Title: "MEMBER", Drop: 1},
-			}}
-			for _, p := range peers {
-				suffrage, leads := "Nonvoter", "false"
-				if p.Voter {
-					suffrage = "Voter"
-				}
-				if l := r.Leader(); l != nil && l.Name == p.Name {
-					leads = "true"
-				}
-				t.Add(p.Name, p.Address, suffrage, leads, p.MemberID)
-			}
-			return t.Write(s.Streams.Out, s.Screen())
-		},
-	}
-	format.AddFlag(cmd.Flags())
-	cmd.Flags().BoolVar(&noHeaders, "no-headers", false, "leave the titles out")
-	return cmd
-}
-
-func newTransfer(s *session.Session) *cobra.Command {
-	var to string
-	cmd := &cobra.Command{
-		Use:   "transfer-leader [NAME]",
-		Short: "Hand leadership to another master",
-		Args:  session.AtMost(1, "a dataset or runtime"),
-		RunE:  func(cmd *cobra.Command, args []string) error { return transfer(cmd.Context(), s, first(args), to) },
-	}
-	cmd.Flags().StringVar(&to, "to", "", "master to lead (default: the one most caught up)")
-	return cmd
-}
-
-func transfer(ctx context.Context, s *session.Session, name, to string) error {
-	r, source, err := find(ctx, s, name)
-	if err != nil {
-		return err
-	}
-	transferrer, ok := source.(Transferrer)
-	if !ok {
-		return clierror.Generalf("leadership of %s/%s cannot be handed over from here", r.Namespace, r.Name)
-	}
-	if to != "" && !answers(r, to) {
-		names := make([]string, len(r.Masters))
-		for i, m := range r.Masters {
-			names[i] = m.Name
-		}
-		return clierror.Usagef("%q is no master that answers: there are %v", to, names)
-	}
-	leader, err := transferrer.Transfer(ctx, report.Ref{Namespace: r.Namespace, Name: r.Name}, to)
-	if err != nil {
-		return clierror.Generalf("handing leadership over: %w", err).WithTry("%s raft status %s", s.Name, r.Name)
-	}
-	if _, err := fmt.Fprintf(s.Streams.Out, "%s leads\n", leader); err != nil {
-		return fmt.Errorf("printing: %w", err)
-	}
-	return nil
+	return r, nil
 }

@@ -2,16 +2,20 @@ package raft
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/test/cli/clitest"
 	"github.com/jindo-io/jindo/test/cli/golden"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
@@ -80,7 +84,7 @@ state: FOLLOWER
 	}
 }
 
-func TestJudge(t *testing.T) {
+func TestEvaluate(t *testing.T) {
 	agreeing := func(change func(r *report.Runtime)) *report.Runtime {
 		r := reporttest.Healthy()
 		change(r)
@@ -96,7 +100,7 @@ func TestJudge(t *testing.T) {
 		"one unreachable":             {reporttest.Degraded(), 2, 2, "2 of 3 agree at applied 8,214,902", 0},
 		"another digest":              {reporttest.Diverged(), 2, 3, "DISAGREE at applied 8,214,903", 3},
 		"terms differ":                {reporttest.Leaderless(), 2, 3, "all 3 agree", 3},
-		"nobody leads, and all agree": {electing(), 2, 3, "all 3 agree", 1},
+		"no leader, and all agree":    {electing(), 2, 3, "all 3 agree", 1},
 		"a candidate knows no leader": {agreeing(func(r *report.Runtime) { r.Masters[2].State = "CANDIDATE" }), 2, 3, "all 3 agree", 2},
 		"a member behind compares at an older index": {agreeing(func(r *report.Runtime) {
 			r.Masters[0].Digests = r.Masters[0].Digests[1:]
@@ -112,18 +116,18 @@ func TestJudge(t *testing.T) {
 				r.Masters[i].Peers[2].Voter = false
 			}
 		}), 2, 2, "all 3 agree", 0},
-		"nobody answers": {agreeing(func(r *report.Runtime) {
+		"no master responds": {agreeing(func(r *report.Runtime) {
 			for i := range r.Masters {
 				r.Masters[i] = report.Master{Name: r.Masters[i].Name, Error: "timeout"}
 			}
-		}), 0, 0, "nobody has told one", 0},
+		}), 0, 0, "none reported", 0},
 		"the newest configuration counts": {agreeing(func(r *report.Runtime) {
 			r.Masters[0].ConfigurationIndex--
 			r.Masters[0].Peers = r.Masters[0].Peers[:1]
 		}), 2, 3, "all 3 agree", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := Judge(test.report)
+			v := Evaluate(test.report)
 			if v.Quorum != test.quorum || v.Reachable != test.found {
 				t.Errorf("quorum %d, reachable %d, want %d and %d", v.Quorum, v.Reachable, test.quorum, test.found)
 			}
@@ -137,7 +141,64 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// electing is a group whose members are all in one term and know no leader.
+// silent is a group none of whose masters responds.
+func silent() *report.Runtime {
+	r := reporttest.Healthy()
+	for i := range r.Masters {
+		r.Masters[i] = report.Master{Name: r.Masters[i].Name, Error: "timeout"}
+	}
+	return r
+}
+
+// elsewhere is a group in another namespace.
+func elsewhere() *report.Runtime {
+	r := reporttest.Healthy()
+	r.Namespace, r.Name = "vision", "other"
+	return r
+}
+
+// TestWatch checks that a pipe gets a screen for each change, until the command is
+// interrupted.
+func TestWatch(t *testing.T) {
+	var out clitest.Buffer
+	source := &changing{Source: reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}}
+	s := &session.Session{
+		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out},
+		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
+	}
+	o := &statusOptions{session: s, format: output.New(output.Table, output.Wide), watch: true, interval: time.Millisecond}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- o.follow(ctx, source, "") }()
+	clitest.Eventually(t, "a second screen", func() bool { return strings.Contains(out.String(), "term 19") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if screens := strings.Count(out.String(), "Group "); screens != 2 {
+		t.Errorf("%d screens, want one for each of two states:\n%s", screens, out.String())
+	}
+}
+
+// changing is a source whose term increases once.
+type changing struct {
+	reporttest.Source
+	calls int
+}
+
+func (c *changing) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
+	c.calls++
+	if c.calls == 5 {
+		changed := reporttest.Healthy()
+		for i := range changed.Masters {
+			changed.Masters[i].Term = 19
+		}
+		c.Reports = []*report.Runtime{changed}
+	}
+	return c.Source.Collect(ctx, ref)
+}
+
+// electing is a group whose members are all in one term and have no leader.
 func electing() *report.Runtime {
 	r := reporttest.Leaderless()
 	for i := range r.Masters {
@@ -161,23 +222,33 @@ func TestCommands(t *testing.T) {
 		stdout, stderr string
 		transferred    string
 	}{
-		"status":             {source: healthy(), args: "status", stdout: "leader hadoop-jindofs-master-1 for 6d"},
-		"status of one":      {source: healthy(), args: "status hbase", stdout: "quorum 2/3"},
-		"status as jindo":    {source: healthy(), args: "status --format=jindo", stdout: "peer_id: 127.93.12.11:18006:0\nstate: FOLLOWER\n\n"},
-		"status as json":     {source: healthy(), args: "status -o jsonpath={.masters[1].state}", stdout: "LEADER"},
-		"another format":     {source: healthy(), args: "status --format=xml", code: clierror.Usage, stderr: "must be jindo"},
-		"disagreement":       {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: clierror.Unhealthy, stdout: "DISAGREE"},
-		"no leader":          {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: clierror.Unhealthy, stdout: "nobody leads in term 18"},
-		"an election":        {source: &reporttest.Source{Reports: []*report.Runtime{electing()}}, args: "status --format=jindo", code: clierror.Unhealthy, stdout: "state: CANDIDATE"},
-		"one down":           {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
-		"nothing runs":       {source: &reporttest.Source{}, args: "status", code: clierror.General, stderr: "there is no Dataset and no JindoRuntime"},
-		"it does not run":    {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: clierror.General, stderr: "does not run"},
-		"no masters":         {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: clierror.General, stderr: "has no masters"},
-		"peers":              {source: healthy(), args: "list-peers", stdout: "hadoop-jindofs-master-1  127.93.12.12:18006  Voter     true    m1\n"},
-		"peers, names":       {source: healthy(), args: "list-peers -o name", stdout: "hadoop-jindofs-master-0\nhadoop-jindofs-master-1\n"},
-		"transfer":           {source: healthy(), args: "transfer-leader", stdout: "hadoop-jindofs-master-0 leads\n", transferred: "default/hadoop to "},
-		"transfer to":        {source: healthy(), args: "transfer-leader --to hadoop-jindofs-master-2", stdout: "hadoop-jindofs-master-2 leads\n", transferred: "default/hadoop to hadoop-jindofs-master-2"},
-		"transfer to nobody": {source: healthy(), args: "transfer-leader --to x", code: clierror.Usage, stderr: `"x" is no master`},
+		"status":                        {source: healthy(), args: "status", stdout: "leader hadoop-jindofs-master-1 for 6d"},
+		"status of one":                 {source: healthy(), args: "status hbase", stdout: "quorum 2/3"},
+		"status as jindo":               {source: healthy(), args: "status --format=jindo", stdout: "peer_id: 127.93.12.11:18006:0\nstate: FOLLOWER\n\n"},
+		"status as json":                {source: healthy(), args: "status -o jsonpath={.masters[1].state}", stdout: "LEADER"},
+		"another format":                {source: healthy(), args: "status --format=xml", code: clierror.Usage, stderr: "must be jindo"},
+		"disagreement":                  {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Diverged()}}, args: "status", code: clierror.Unhealthy, stdout: "DISAGREE"},
+		"no leader":                     {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: clierror.Unhealthy, stdout: "no master leads in term 18"},
+		"an election":                   {source: &reporttest.Source{Reports: []*report.Runtime{electing()}}, args: "status --format=jindo", code: clierror.Unhealthy, stdout: "state: CANDIDATE"},
+		"one down":                      {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
+		"nothing runs":                  {source: &reporttest.Source{}, args: "status", code: clierror.General, stderr: "there is no Dataset and no JindoRuntime"},
+		"it does not run":               {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: clierror.General, stderr: "is not running"},
+		"no masters":                    {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: clierror.General, stderr: "has no masters"},
+		"peers":                         {source: healthy(), args: "list-peers", stdout: "hadoop-jindofs-master-1  127.93.12.12:18006  Voter     true    m1\n"},
+		"peers, names":                  {source: healthy(), args: "list-peers -o name", stdout: "hadoop-jindofs-master-0\nhadoop-jindofs-master-1\n"},
+		"transfer":                      {source: healthy(), args: "transfer-leader", stdout: "hadoop-jindofs-master-0 leads\n", transferred: "default/hadoop to "},
+		"transfer to":                   {source: healthy(), args: "transfer-leader --to hadoop-jindofs-master-2", stdout: "hadoop-jindofs-master-2 leads\n", transferred: "default/hadoop to hadoop-jindofs-master-2"},
+		"transfer to an unknown master": {source: healthy(), args: "transfer-leader --to x", code: clierror.Usage, stderr: `--to "x": not a reachable master`},
+		"transfer without a quorum": {source: &reporttest.Source{Reports: []*report.Runtime{silent()}}, args: "transfer-leader --local", code: clierror.General,
+			stderr: "no quorum: 0 of 3 masters are reachable\ntry: kubectl jindo raft status hadoop -n default --local\n"},
+		"all namespaces": {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), elsewhere()}}, args: "status -A",
+			stdout: "Group    vision/other "},
+		"all namespaces as json": {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), elsewhere()}}, args: "status -A -o jsonpath={.items[*].metadata.name}",
+			stdout: "hadoop other"},
+		"all namespaces and a name": {source: healthy(), args: "status -A hadoop", code: clierror.Usage, stderr: "exclude each other"},
+		"watch as json":             {source: healthy(), args: "status -w -o json", code: clierror.Usage, stderr: "--watch requires a table"},
+		"a typing error":            {source: healthy(), args: "statu", code: clierror.Usage, stderr: "unknown command \"statu\" for \"raft\"\ntry: raft status\n"},
+		"an abbreviation":           {source: healthy(), args: "stat", code: clierror.Usage, stderr: "try: raft status\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out, err bytes.Buffer

@@ -1,5 +1,5 @@
-// Package raft is the raft commands: what each master says of the group, and
-// handing leadership over.
+// Package raft provides the raft commands: each master's view of its group, and
+// the transfer of leadership.
 package raft
 
 import (
@@ -10,40 +10,41 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
 const (
-	// slowFsync is when a disk is named as slow, in seconds.
+	// slowFsync is the p99 of fsync, in seconds, above which a disk is reported as
+	// slow.
 	slowFsync = 0.010
 	unknown   = "UNREACHABLE"
 )
 
-// Draw writes the screen of raft status.
+// Draw writes the screen of raft status. Lines are cut at the width of the screen,
+// except sentences and with wide.
 func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) error {
 	var out strings.Builder
-	verdict := Judge(r)
-	head(&out, r, verdict)
+	evaluation := Evaluate(r)
+	head(&out, r, evaluation)
 	if err := members(&out, screen, r, wide); err != nil {
 		return err
 	}
-	foot(&out, screen, r, verdict)
+	foot(&out, screen, r, evaluation)
 	for line := range strings.Lines(out.String()) {
 		text := strings.TrimRight(line, " \n")
 		if !wide && !strings.HasPrefix(text, "x ") && !strings.HasPrefix(text, "! ") {
 			text = screen.Cut(text)
 		}
 		if _, err := fmt.Fprintln(w, text); err != nil {
-			return fmt.Errorf("writing the screen: %w", err)
+			return fmt.Errorf("write the screen: %w", err)
 		}
 	}
 	return nil
 }
 
-func head(out *strings.Builder, r *report.Runtime, v Verdict) {
+func head(out *strings.Builder, r *report.Runtime, v Evaluation) {
 	term, leader := "?", "none"
 	if l := r.Leader(); l != nil {
 		term, leader = printer.Count(l.Term), l.Name
@@ -60,11 +61,11 @@ func head(out *strings.Builder, r *report.Runtime, v Verdict) {
 	fmt.Fprintf(out, "Config   index %s   voters %d   non-voters %d\n\n", printer.Count(configuration), v.Voters, v.NonVoters)
 }
 
-func tolerates(v Verdict) string {
+func tolerates(v Evaluation) string {
 	left := v.Reachable - v.Quorum
 	switch {
 	case v.Voters == 0:
-		return "nobody answers"
+		return "no master reachable"
 	case left < 0:
 		return "no quorum"
 	}
@@ -137,7 +138,7 @@ func behind(m report.Master, leader *report.Master) string {
 	return printer.Count(leader.CommitIndex - m.AppliedIndex)
 }
 
-func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Verdict) {
+func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Evaluation) {
 	if l := r.Leader(); l != nil {
 		fmt.Fprintf(out, "\nLog      %s entries (%s) since snapshot\n", printer.Count(l.LogEntries), printer.Bytes(l.LogBytes))
 	} else {
@@ -165,7 +166,7 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ve
 		silent[m.Error] = append(silent[m.Error], m.Name)
 	}
 	for _, reason := range reasons {
-		fmt.Fprintf(out, "%s %s did not answer: %s\n", screen.Mark(iostreams.Warn), strings.Join(silent[reason], ", "), reason)
+		fmt.Fprintf(out, "%s %s unreachable: %s\n", screen.Mark(iostreams.Warn), strings.Join(silent[reason], ", "), reason)
 	}
 }
 
@@ -183,18 +184,17 @@ func title(state string) string {
 	return state[:1] + strings.ToLower(state[1:])
 }
 
-// DrawJindo writes the block that `jindo jfs -metaStatus -detail` prints: one
-// part a master, an empty line between them.
-// resolve finds the address of a host name.
+// DrawJindo writes the block that `jindo jfs -metaStatus -detail` prints: a
+// paragraph for each master. resolve returns the address of a host name.
 func DrawJindo(w io.Writer, masters []report.Master, resolve func(host string) string) error {
 	for i, m := range masters {
 		if i > 0 {
 			if _, err := fmt.Fprintln(w); err != nil {
-				return fmt.Errorf("writing the block: %w", err)
+				return fmt.Errorf("write the block: %w", err)
 			}
 		}
 		if _, err := fmt.Fprintf(w, "==== %s:%s ====\npeer_id: %s:0\nstate: %s\n", m.Name, port(m.Address), peer(m, resolve), jindoState(m)); err != nil {
-			return fmt.Errorf("writing the block: %w", err)
+			return fmt.Errorf("write the block: %w", err)
 		}
 	}
 	return nil
@@ -208,7 +208,7 @@ func port(address string) string {
 	return port
 }
 
-// peer is IP:port of the Raft traffic.
+// peer returns the IP:port of a master's Raft traffic.
 func peer(m report.Master, resolve func(string) string) string {
 	host, port, err := net.SplitHostPort(m.RaftAddress)
 	if err != nil {

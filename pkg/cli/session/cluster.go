@@ -114,7 +114,7 @@ func newClient(config *rest.Config) (client.Client, error) {
 func (s *Session) noCluster(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
 		return clierror.Generalf("no cluster is named: there is no kubeconfig, and KUBECONFIG names none").
-			WithHint("what runs on this machine is shown with --local").
+			WithHint("local runtimes are shown by \"%s status --local\"", s.Name).
 			WithTry("--kubeconfig=FILE, or export KUBECONFIG=FILE")
 	}
 	return clierror.Generalf("finding the cluster: %w", err)
