@@ -16,11 +16,12 @@ import (
 	"testing"
 )
 
-// host is the platform that the tests run on.
+// host returns the platform of the tests.
 func host() platform { return platform{runtime.GOOS, runtime.GOARCH} }
 
-// TestInstall has krew install from the manifest and the archive of this platform,
-// and runs what it has installed through krew's link, as kubectl does.
+// TestInstall installs from the manifest and the archive of this platform with
+// krew, runs the installed plugin through krew's link as kubectl does, and
+// uninstalls it.
 func TestInstall(t *testing.T) {
 	out, again := t.TempDir(), t.TempDir()
 	sum, err := pack(t.Context(), "..", out, exampleVersion, host())
@@ -35,15 +36,15 @@ func TestInstall(t *testing.T) {
 
 	k := newKrew(t)
 	good, bad := k.manifest(t, sum), k.manifest(t, strings.Repeat("f", len(sum)))
-	if said, err := k.run(t, "install", "--manifest="+bad, "--archive="+archive); err == nil || !strings.Contains(said, "checksum") {
-		t.Errorf("an archive that is not the manifest's: %v, %s", err, said)
+	if output, err := k.run(t, "install", "--manifest="+bad, "--archive="+archive); err == nil || !strings.Contains(output, "checksum") {
+		t.Errorf("archive with another checksum: got %v, want a checksum error: %s", err, output)
 	}
-	said, err := k.run(t, "install", "--manifest="+good, "--archive="+archive)
-	if err != nil || !strings.Contains(said, "Installed plugin: jindo") || !strings.Contains(said, "kubectl jindo completion install") {
-		t.Fatalf("krew install: %v\n%s", err, said)
+	output, err := k.run(t, "install", "--manifest="+good, "--archive="+archive)
+	if err != nil || !strings.Contains(output, "Installed plugin: jindo") || !strings.Contains(output, "kubectl jindo completion install") {
+		t.Fatalf("krew install: %v\n%s", err, output)
 	}
-	if said, err := k.run(t, "list"); err != nil || !strings.Contains(said, pluginName) {
-		t.Errorf("krew list: %v, %s", err, said)
+	if output, err := k.run(t, "list"); err != nil || !strings.Contains(output, pluginName) {
+		t.Errorf("krew list: %v, %s", err, output)
 	}
 	installed := filepath.Join(k.root, "bin", binary)
 	version, err := exec.CommandContext(t.Context(), installed, "version", "--client").Output()
@@ -52,51 +53,51 @@ func TestInstall(t *testing.T) {
 	}
 	k.complete(t, installed)
 	t.Run("through kubectl", func(t *testing.T) { throughKubectl(t, filepath.Dir(installed)) })
-	if said, err := k.run(t, "uninstall", "jindo"); err != nil {
-		t.Errorf("krew uninstall: %v, %s", err, said)
+	if output, err := k.run(t, "uninstall", "jindo"); err != nil {
+		t.Errorf("krew uninstall: %v, %s", err, output)
 	}
 	if _, err := os.Lstat(installed); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("its link is left: %v", err)
+		t.Errorf("krew's link exists after uninstall: %v", err)
 	}
 }
 
-// krew of a person: the program, and the directory of what it has installed.
+// krew is an installation of krew: the program and its root directory.
 type krew struct{ program, root string }
 
 func newKrew(t *testing.T) *krew {
 	t.Helper()
 	k := &krew{program: filepath.Join(t.TempDir(), "krew"), root: t.TempDir()}
-	// An index without plugins, or krew gets its own from the network.
+	// An empty index; without one krew clones its own from the network.
 	index := filepath.Join(k.root, "index", "default")
 	if err := os.MkdirAll(filepath.Join(index, "plugins"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"init", "--quiet"}, {"remote", "add", "origin", "https://index.example/"}} {
-		if said, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", index}, args...)...).CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v, %s", args, err, said)
+		if output, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", index}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v, %s", args, err, output)
 		}
 	}
 	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", k.program, "sigs.k8s.io/krew/cmd/krew")
 	cmd.Dir = filepath.Join("..", "tools", "krew")
-	if said, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building krew: %v\n%s", err, said)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build krew: %v\n%s", err, output)
 	}
 	return k
 }
 
-// run krew, which asks nobody.
+// run runs krew without a check for upgrades.
 func (k *krew) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), k.program, args...)
 	cmd.Env = append(os.Environ(), "KREW_ROOT="+k.root, "HOME="+k.root, "KREW_NO_UPGRADE_CHECK=1")
-	said, err := cmd.CombinedOutput()
-	return string(said), err
+	output, err := cmd.CombinedOutput()
+	return string(output), err
 }
 
-// manifest of archives that all have one sum.
+// manifest writes a manifest whose archives all have one checksum.
 func (k *krew) manifest(t *testing.T, sum string) string {
 	t.Helper()
-	text, err := renderWith(exampleVersion, func(string) (string, error) { return sum, nil })
+	text, err := renderWith("..", exampleVersion, func(string) (string, error) { return sum, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,34 +108,34 @@ func (k *krew) manifest(t *testing.T, sum string) string {
 	return path
 }
 
-// complete installs what kubectl asks for completions, beside the link.
+// complete installs the program that kubectl runs for completions, and runs it.
 func (k *krew) complete(t *testing.T, installed string) {
 	t.Helper()
 	dir := t.TempDir()
-	if said, err := exec.CommandContext(t.Context(), installed, "completion", "install", "--dir="+dir).CombinedOutput(); err != nil {
-		t.Errorf("completion install: %v, %s", err, said)
+	if output, err := exec.CommandContext(t.Context(), installed, "completion", "install", "--dir="+dir).CombinedOutput(); err != nil {
+		t.Errorf("completion install: %v, %s", err, output)
 	}
-	said, err := exec.CommandContext(t.Context(), filepath.Join(dir, "kubectl_complete-"+pluginName), "raft", "").Output()
-	if err != nil || !strings.Contains(string(said), "transfer-leader") {
-		t.Errorf("completion says %q, error %v", said, err)
+	output, err := exec.CommandContext(t.Context(), filepath.Join(dir, "kubectl_complete-"+pluginName), "raft", "").Output()
+	if err != nil || !strings.Contains(string(output), "transfer-leader") {
+		t.Errorf("completion output %q, error %v", output, err)
 	}
 }
 
-// throughKubectl finds the program as kubectl finds its plugins.
+// throughKubectl runs the plugin through kubectl.
 func throughKubectl(t *testing.T, bin string) {
 	kubectl, err := exec.LookPath("kubectl")
 	if err != nil {
-		t.Skip("not run: there is no kubectl on PATH; test/e2e does the same with the cluster's")
+		t.Skip("not run: no kubectl on PATH; test/e2e covers it")
 	}
 	cmd := exec.CommandContext(t.Context(), kubectl, "jindo", "version", "--client")
 	cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-	said, err := cmd.Output()
-	if err != nil || !strings.Contains(string(said), exampleVersion+" ") {
-		t.Errorf("kubectl jindo version --client: %q, error %v", said, err)
+	output, err := cmd.Output()
+	if err != nil || !strings.Contains(string(output), exampleVersion+" ") {
+		t.Errorf("kubectl jindo version --client: %q, error %v", output, err)
 	}
 }
 
-// checkContents: the program and the project's licence, no more.
+// checkContents checks that an archive has the program and the licence only.
 func checkContents(t *testing.T, path string) {
 	t.Helper()
 	archive, err := os.ReadFile(path)
@@ -150,12 +151,12 @@ func checkContents(t *testing.T, path string) {
 	}
 	licence, err := os.ReadFile("../LICENSE")
 	if err != nil || !bytes.Equal(files["LICENSE"].content, licence) {
-		t.Errorf("the licence is not the project's; error %v", err)
+		t.Errorf("LICENSE differs from the project's; error %v", err)
 	}
 }
 
-// TestArchives of both kinds hold what they are given, with nothing of this
-// machine in it.
+// TestArchives checks that both formats hold the given files and nothing of this
+// machine.
 func TestArchives(t *testing.T) {
 	given := []packedFile{{"LICENSE", 0o644, []byte("words")}, {"kubectl-jindo", 0o755, []byte("program")}}
 	for _, p := range []platform{{"linux", "amd64"}, {"windows", "amd64"}} {
@@ -165,7 +166,7 @@ func TestArchives(t *testing.T) {
 				t.Fatal(err)
 			}
 			if second, err := p.write(given); err != nil || !bytes.Equal(first, second) {
-				t.Errorf("written twice, it differs; error %v", err)
+				t.Errorf("two writes differ; error %v", err)
 			}
 			files, err := unpack(p.archive(exampleVersion), first)
 			if err != nil {
@@ -180,8 +181,8 @@ func TestArchives(t *testing.T) {
 	}
 }
 
-// unpack reads an archive by its name, and refuses owners and times of a
-// machine.
+// unpack reads an archive by its name; owners and times other than the fixed ones
+// are errors.
 func unpack(name string, archive []byte) (map[string]packedFile, error) {
 	if strings.HasSuffix(name, ".zip") {
 		return unzip(archive)
@@ -191,7 +192,7 @@ func unpack(name string, archive []byte) (map[string]packedFile, error) {
 		return nil, err
 	}
 	if !compressed.ModTime.IsZero() || compressed.Name != "" {
-		return nil, fmt.Errorf("the compression says %v %q", compressed.ModTime, compressed.Name)
+		return nil, fmt.Errorf("gzip header with time %v, name %q", compressed.ModTime, compressed.Name)
 	}
 	files := map[string]packedFile{}
 	for reader := tar.NewReader(compressed); ; {
@@ -202,8 +203,8 @@ func unpack(name string, archive []byte) (map[string]packedFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		if header.Uid != 0 || header.Gid != 0 || !header.ModTime.Equal(made()) || header.Typeflag != tar.TypeReg {
-			return nil, fmt.Errorf("%s is of %d:%d, made at %v, kind %c", header.Name, header.Uid, header.Gid, header.ModTime, header.Typeflag)
+		if header.Uid != 0 || header.Gid != 0 || !header.ModTime.Equal(modTime()) || header.Typeflag != tar.TypeReg {
+			return nil, fmt.Errorf("%s has owner %d:%d, time %v, type %c", header.Name, header.Uid, header.Gid, header.ModTime, header.Typeflag)
 		}
 		content, err := io.ReadAll(reader)
 		if err != nil {
@@ -228,8 +229,8 @@ func unzip(archive []byte) (map[string]packedFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !entry.Modified.Equal(made()) {
-			return nil, fmt.Errorf("%s was made at %v", entry.Name, entry.Modified)
+		if !entry.Modified.Equal(modTime()) {
+			return nil, fmt.Errorf("%s has time %v", entry.Name, entry.Modified)
 		}
 		files[entry.Name] = packedFile{entry.Name, entry.Mode(), content}
 	}

@@ -1,6 +1,6 @@
-// Command krew packs the plugin for krew: an archive a platform, with the
-// licence in it, and the manifest with their sums. The same sources and version
-// give the same bytes.
+// Command krew packs the plugin for krew: an archive with the program and the
+// licence for each platform, and the manifest with their checksums. Builds are
+// reproducible: the same sources and version give the same bytes.
 package main
 
 import (
@@ -25,35 +25,30 @@ func main() {
 
 func run(ctx context.Context, args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("krew", flag.ContinueOnError)
-	described := flags.String("version", "", "what git describe says of the sources")
+	described := flags.String("version", "", "output of git describe for the sources")
 	out := flags.String("out", "dist", "directory for archives and the manifest")
 	root := flags.String("root", ".", "directory of the sources")
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("reading the flags: %w", err)
+		return fmt.Errorf("parse the flags: %w", err)
 	}
 	version, err := release(*described)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(*out, 0o755); err != nil {
-		return fmt.Errorf("making the directory for archives: %w", err)
+		return fmt.Errorf("create the directory for archives: %w", err)
 	}
-	sums := map[string]string{}
-	for _, p := range packed() {
-		sum, err := pack(ctx, *root, *out, version, p)
-		if err != nil {
-			return err
-		}
-		sums[p.archive(version)] = sum
-		_, _ = fmt.Fprintf(w, "%s  %s\n", sum, filepath.Join(*out, p.archive(version)))
+	sums, err := packAll(ctx, *root, *out, version, w)
+	if err != nil {
+		return err
 	}
-	manifest, err := render(version, sums)
+	manifest, err := render(*root, version, sums)
 	if err != nil {
 		return err
 	}
 	path := filepath.Join(*out, pluginName+".yaml")
 	if err := os.WriteFile(path, manifest, 0o644); err != nil {
-		return fmt.Errorf("writing the manifest: %w", err)
+		return fmt.Errorf("write the manifest: %w", err)
 	}
 	_, _ = fmt.Fprintf(w, "%s: %s for %d platforms\n", path, version, len(sums))
 	return nil

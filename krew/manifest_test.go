@@ -17,7 +17,7 @@ import (
 
 const exampleVersion = "v1.2.3"
 
-// manifest is all that krew knows of a plugin.
+// manifest has every field of a plugin manifest.
 type manifest struct {
 	APIVersion string   `json:"apiVersion"`
 	Kind       string   `json:"kind"`
@@ -49,8 +49,8 @@ type manifestFile struct {
 	To   string `json:"to"`
 }
 
-// known are the platforms of krew.
-func known() []platform {
+// supported returns the platforms of krew.
+func supported() []platform {
 	return []platform{
 		{"windows", "386"},
 		{"windows", "amd64"},
@@ -66,16 +66,16 @@ func known() []platform {
 	}
 }
 
-// parse refuses what krew would pass over in silence.
+// parse rejects unknown fields, which krew ignores.
 func parse(text []byte) (*manifest, error) {
 	var m manifest
 	if err := yaml.UnmarshalStrict(text, &m); err != nil {
-		return nil, fmt.Errorf("decoding: %w", err)
+		return nil, fmt.Errorf("decode: %w", err)
 	}
 	return &m, nil
 }
 
-// broken answers the rules of krew and of its index that a manifest breaks.
+// broken returns the rules of krew and of its index that a manifest violates.
 func broken(fileName string, m *manifest) error {
 	var found []error
 	rule := func(holds bool, format string, args ...any) {
@@ -85,7 +85,7 @@ func broken(fileName string, m *manifest) error {
 	}
 	rule(m.APIVersion == "krew.googlecontainertools.github.com/v1alpha2", "apiVersion is %s", m.APIVersion)
 	rule(m.Kind == "Plugin", "kind is %s", m.Kind)
-	rule(fileName == m.Metadata.Name+".yaml", "the file is %s, the name %s", fileName, m.Metadata.Name)
+	rule(fileName == m.Metadata.Name+".yaml", "file name %s for plugin %s", fileName, m.Metadata.Name)
 	rule(regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(m.Metadata.Name) && !strings.HasPrefix(m.Metadata.Name, "kube"),
 		"name %q", m.Metadata.Name)
 	rule(semver.IsValid(m.Spec.Version) && semver.Canonical(m.Spec.Version) == m.Spec.Version, "version %q is not semver with a v", m.Spec.Version)
@@ -105,7 +105,7 @@ func broken(fileName string, m *manifest) error {
 			found = append(found, fmt.Errorf("platform %d: %w", i, err))
 		}
 	}
-	for _, k := range known() {
+	for _, k := range supported() {
 		if n := len(matching(m, k)); n > 1 {
 			rule(false, "%s is selected %d times", k, n)
 		}
@@ -135,9 +135,9 @@ func brokenPlatform(version string, p manifestPlatform) []error {
 			rule(key == "os" || key == "arch", "selects by %s", key)
 		}
 	}
-	selected := slices.ContainsFunc(known(), func(k platform) bool { return selects(p, k) })
+	selected := slices.ContainsFunc(supported(), func(k platform) bool { return selects(p, k) })
 	rule(selected, "selects no platform that krew knows")
-	windows := slices.ContainsFunc(known(), func(k platform) bool { return k.os == "windows" && selects(p, k) })
+	windows := slices.ContainsFunc(supported(), func(k platform) bool { return k.os == "windows" && selects(p, k) })
 	rule(p.Bin != "" && path.Clean(p.Bin) == p.Bin && !strings.HasPrefix(p.Bin, ".."), "bin %q", p.Bin)
 	rule(windows == strings.HasSuffix(p.Bin, ".exe"), "bin %q", p.Bin)
 	rule(p.Files == nil || len(p.Files) > 0, "files are empty: leave them out")
@@ -163,10 +163,10 @@ func matching(m *manifest, k platform) []manifestPlatform {
 	return found
 }
 
-// example is the manifest of a release whose sums nobody knows.
+// example is the manifest of a release with invented checksums.
 func example(t *testing.T) *manifest {
 	t.Helper()
-	text, err := renderWith(exampleVersion, func(uri string) (string, error) {
+	text, err := renderWith("..", exampleVersion, func(uri string) (string, error) {
 		return fmt.Sprintf("a%063x", len(uri)), nil
 	})
 	if err != nil {
@@ -179,7 +179,7 @@ func example(t *testing.T) *manifest {
 	return m
 }
 
-func TestTemplateKeepsEveryRuleOfKrew(t *testing.T) {
+func TestTemplateMatchesKrewRules(t *testing.T) {
 	m := example(t)
 	if err := broken("jindo.yaml", m); err != nil {
 		t.Error(err)
@@ -187,19 +187,19 @@ func TestTemplateKeepsEveryRuleOfKrew(t *testing.T) {
 	for _, p := range packed() {
 		found := matching(m, p)
 		if len(found) != 1 {
-			t.Fatalf("%s is packed, and the manifest selects it %d times", p, len(found))
+			t.Fatalf("the manifest selects %s %d times, want once", p, len(found))
 		}
 		if path.Base(found[0].URI) != p.archive(exampleVersion) || found[0].Bin != p.executable() {
 			t.Errorf("%s: %s with %s", p, found[0].URI, found[0].Bin)
 		}
 	}
 	if len(m.Spec.Platforms) != len(packed()) {
-		t.Errorf("the manifest has %d platforms, %d are packed", len(m.Spec.Platforms), len(packed()))
+		t.Errorf("the manifest has %d platforms, want %d", len(m.Spec.Platforms), len(packed()))
 	}
 }
 
-// TestRulesAreSeenBroken: each rule can fail.
-func TestRulesAreSeenBroken(t *testing.T) {
+// TestBrokenManifests checks that every rule can fail.
+func TestBrokenManifests(t *testing.T) {
 	first := func(change func(*manifestPlatform)) func(*manifest) {
 		return func(m *manifest) { change(&m.Spec.Platforms[0]) }
 	}
@@ -209,7 +209,7 @@ func TestRulesAreSeenBroken(t *testing.T) {
 	}{
 		"another kind":          {func(m *manifest) { m.Kind = "Plugins" }, "kind is"},
 		"another version":       {func(m *manifest) { m.APIVersion = "v1" }, "apiVersion is"},
-		"another name":          {func(m *manifest) { m.Metadata.Name = "jindofs" }, "the file is jindo.yaml"},
+		"another name":          {func(m *manifest) { m.Metadata.Name = "jindofs" }, "file name jindo.yaml"},
 		"a version without v":   {func(m *manifest) { m.Spec.Version = "1.2.3" }, "not semver"},
 		"half a version":        {func(m *manifest) { m.Spec.Version = "v1.2" }, "not semver"},
 		"no homepage":           {func(m *manifest) { m.Spec.Homepage = "" }, "homepage"},
@@ -237,12 +237,12 @@ func TestRulesAreSeenBroken(t *testing.T) {
 			m := example(t)
 			test.change(m)
 			if err := broken("jindo.yaml", m); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want %q in it", err, test.want)
+				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
 	}
 	if _, err := parse([]byte("kind: Plugin\nspec: {homepge: https://example.com}")); err == nil {
-		t.Error("an unknown key was taken")
+		t.Error("an unknown key was accepted")
 	}
 }
 
@@ -269,8 +269,8 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-func TestRenderNamesWhatWasNotPacked(t *testing.T) {
-	_, err := render(exampleVersion, map[string]string{"kubectl-jindo_v1.2.3_linux_amd64.tar.gz": "0"})
+func TestRenderReportsMissingArchive(t *testing.T) {
+	_, err := render("..", exampleVersion, map[string]string{"kubectl-jindo_v1.2.3_linux_amd64.tar.gz": "0"})
 	if err == nil || !strings.Contains(err.Error(), "linux_arm64.tar.gz, which was not packed") {
 		t.Errorf("error %v", err)
 	}

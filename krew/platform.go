@@ -12,10 +12,10 @@ const (
 	binary     = "kubectl-jindo"
 )
 
-// platform is one that krew installs on.
+// platform is an operating system and architecture that krew supports.
 type platform struct{ os, arch string }
 
-// packed are the platforms there is an archive for: those of the template.
+// packed returns the platforms that archives are built for: those of the template.
 func packed() []platform {
 	return []platform{
 		{"linux", "amd64"},
@@ -31,7 +31,7 @@ func packed() []platform {
 
 func (p platform) String() string { return p.os + "/" + p.arch }
 
-// executable is the name of the program in the archive.
+// executable returns the name of the program in the archive.
 func (p platform) executable() string {
 	if p.os == "windows" {
 		return binary + ".exe"
@@ -39,7 +39,7 @@ func (p platform) executable() string {
 	return binary
 }
 
-// archive is its file name.
+// archive returns the file name of the platform's archive.
 func (p platform) archive(version string) string {
 	extension := ".tar.gz"
 	if p.os == "windows" {
@@ -48,18 +48,18 @@ func (p platform) archive(version string) string {
 	return fmt.Sprintf("%s_%s_%s_%s%s", binary, version, p.os, p.arch, extension)
 }
 
-// release makes a version that krew takes of what git describe says: semver
-// with a v. What was never tagged is older than every release.
+// release converts the output of git describe to a version that krew accepts:
+// semver with a v. An untagged commit gets a version older than every release.
 func release(described string) (string, error) {
 	version := described
 	if !semver.IsValid(version) {
 		version = "v0.0.0-g" + described
 	}
 	if described == "" || !semver.IsValid(version) || semver.Canonical(version) != version {
-		return "", fmt.Errorf("%q is no version: a tag must be like v1.2.3 or v1.2.3-rc.1", described)
+		return "", fmt.Errorf("invalid version %q: a tag must be like v1.2.3 or v1.2.3-rc.1", described)
 	}
 	if !regexp.MustCompile(`^[\w.-]+$`).MatchString(version) {
-		return "", fmt.Errorf("%q cannot be in a file name", version)
+		return "", fmt.Errorf("invalid version %q: it cannot be part of a file name", version)
 	}
 	return version, nil
 }
