@@ -53,8 +53,8 @@ func clean(uid, below string, roots []string) ([]string, error) {
 		for _, dir := range removal.Removed {
 			fmt.Printf("removed %s in %s\n", dir, root)
 		}
-		for _, why := range removal.Kept {
-			kept = append(kept, "kept "+why)
+		for _, reason := range removal.Kept {
+			kept = append(kept, "kept "+reason)
 		}
 		errs = append(errs, err)
 	}

@@ -160,14 +160,14 @@ func (c *collector) collectRef(mount string, ref plan.SecretKeyRef) error {
 
 // keepPrevious keeps the previous value of a credential that is not available and,
 // unless silent, reports a problem.
-func (c *collector) keepPrevious(mount, key string, ref plan.SecretKeyRef, why string, silent bool) {
+func (c *collector) keepPrevious(mount, key string, ref plan.SecretKeyRef, problem string, silent bool) {
 	old, kept := c.old[key]
 	if kept {
 		c.data[key] = old
-		why += "; the last known value is used until then"
+		problem += "; the last known value is used until then"
 	}
 	if !silent {
-		c.problems = append(c.problems, Problem{Mount: mount, Message: ref.Option + ": " + why})
+		c.problems = append(c.problems, Problem{Mount: mount, Message: ref.Option + ": " + problem})
 	}
 }
 

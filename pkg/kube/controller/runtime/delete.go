@@ -43,11 +43,11 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !isTransient(err) {
 		return ctrl.Result{}, err
 	}
-	again := step.RequeueAfter
-	if again <= 0 {
-		again = 5 * time.Second
+	requeueAfter := step.RequeueAfter
+	if requeueAfter <= 0 {
+		requeueAfter = 5 * time.Second
 	}
-	return ctrl.Result{RequeueAfter: again}, nil
+	return ctrl.Result{RequeueAfter: requeueAfter}, nil
 }
 
 func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoRuntime) error {

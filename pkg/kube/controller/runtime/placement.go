@@ -29,15 +29,15 @@ const (
 func (p *pass) setStatusPlacement() {
 	messages, reason := p.placementProblems, reasonTooFewNodes
 	for _, role := range []plan.Role{plan.RoleMaster, plan.RoleWorker} {
-		blocked, why := p.unschedulablePods(role)
+		blocked, reported := p.unschedulablePods(role)
 		if len(blocked) == 0 {
 			continue
 		}
 		if len(p.placementProblems) == 0 {
 			reason = reasonUnschedulable
 		}
-		message := fmt.Sprintf("%s cannot be scheduled: %s", joinNames(blocked), why)
-		if role == plan.RoleMaster && strings.Contains(why, "PersistentVolumeClaim") {
+		message := fmt.Sprintf("%s cannot be scheduled: %s", joinNames(blocked), reported)
+		if role == plan.RoleMaster && strings.Contains(reported, "PersistentVolumeClaim") {
 			message += "; " + p.volumeAdvice()
 		}
 		if role == plan.RoleWorker && !p.shared() {
@@ -65,16 +65,16 @@ func (p *pass) shared() bool {
 
 // unschedulablePods returns the pods of a role that cannot be scheduled, and the
 // scheduler's message.
-func (p *pass) unschedulablePods(role plan.Role) (pods []string, why string) {
+func (p *pass) unschedulablePods(role plan.Role) (pods []string, message string) {
 	for _, pod := range p.observed.pods[role] {
 		if pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() || p.now.Sub(pod.CreationTimestamp.Time) < unschedulableAfter {
 			continue
 		}
-		if message, unschedulable := health.PodUnschedulable(&pod); unschedulable {
-			pods, why = append(pods, pod.Name), message
+		if reported, unschedulable := health.PodUnschedulable(&pod); unschedulable {
+			pods, message = append(pods, pod.Name), reported
 		}
 	}
-	return pods, why
+	return pods, message
 }
 
 func joinNames(names []string) string {

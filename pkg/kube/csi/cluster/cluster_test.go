@@ -20,11 +20,11 @@ import (
 // testTimeout bounds waits; no test asserts it.
 const testTimeout = 30 * time.Second
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t *testing.T, description string, holds func() bool) {
 	t.Helper()
 	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("timeout waiting for: %s", what)
+			t.Fatalf("timeout waiting for: %s", description)
 		}
 	}
 }

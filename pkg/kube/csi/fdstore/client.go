@@ -54,9 +54,9 @@ func NewClient(socket string, logger *slog.Logger) *Client {
 // files.
 func (c *Client) Connect(ctx context.Context) ([]Entry, error) {
 	for {
-		held, err := c.connect(ctx)
+		entries, err := c.connect(ctx)
 		if err == nil {
-			return held, nil
+			return entries, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -79,7 +79,7 @@ func (c *Client) connect(ctx context.Context) ([]Entry, error) {
 		_ = dialled.Close()
 		return nil, fmt.Errorf("connect to descriptor store: unexpected connection type %T", dialled)
 	}
-	held, err := readEntries(conn)
+	entries, err := readEntries(conn)
 	if err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -88,7 +88,7 @@ func (c *Client) connect(ctx context.Context) ([]Entry, error) {
 		_ = c.conn.Close()
 	}
 	c.conn = conn
-	return held, nil
+	return entries, nil
 }
 
 // readEntries reads the entries that a server sends to a new client.
@@ -96,21 +96,21 @@ func readEntries(conn *net.UnixConn) ([]Entry, error) {
 	if err := conn.SetDeadline(time.Now().Add(requestTimeout)); err != nil {
 		return nil, fmt.Errorf("wait for descriptor store: %w", err)
 	}
-	var held []Entry
+	var entries []Entry
 	for {
 		m, files, err := receive(conn)
 		if err != nil {
-			for _, d := range held {
+			for _, d := range entries {
 				closeFiles(d.Files)
 			}
 			return nil, err
 		}
 		switch m.Kind {
 		case kindEntry:
-			held = append(held, Entry{Key: m.Key, Description: m.Description, Files: files})
+			entries = append(entries, Entry{Key: m.Key, Description: m.Description, Files: files})
 		case kindEnd:
 			closeFiles(files)
-			return held, nil
+			return entries, nil
 		default:
 			closeFiles(files)
 		}
@@ -233,16 +233,16 @@ func (c *Client) checkConnection() bool {
 // reconnect connects, removes unknown entries from the server and stores those of
 // this client. Entries that the server returns are duplicates of these.
 func (c *Client) reconnect(ctx context.Context) error {
-	held, err := c.connect(ctx)
+	entries, err := c.connect(ctx)
 	if err != nil {
 		return err
 	}
-	for _, d := range held {
+	for _, d := range entries {
 		closeFiles(d.Files)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, d := range held {
+	for _, d := range entries {
 		if _, known := c.entries[d.Key]; !known {
 			if err := c.request(message{Kind: kindRemove, Key: d.Key}, nil); err != nil {
 				return err

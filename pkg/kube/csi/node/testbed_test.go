@@ -185,11 +185,11 @@ func (s *testbed) mustUnpublish(req *csi.NodePublishVolumeRequest) {
 	}
 }
 
-func (s *testbed) eventually(what string, holds func() bool) {
+func (s *testbed) eventually(description string, holds func() bool) {
 	s.t.Helper()
 	for end := time.Now().Add(testTimeout); !holds(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.t.Fatalf("timeout waiting for: %s", what)
+			s.t.Fatalf("timeout waiting for: %s", description)
 		}
 	}
 }
