@@ -251,7 +251,7 @@ func (s *testNamespace) createPair() {
 	s.create(r)
 	s.waitForDataset(v1alpha1.NotBoundDatasetPhase, "Ready=False", "JindoRuntime hadoop is not ready")
 	s.makeReady()
-	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "JindoRuntime hadoop serves it")
+	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "bound to JindoRuntime hadoop")
 }
 
 func (s *testNamespace) makeReady() {

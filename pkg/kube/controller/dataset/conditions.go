@@ -23,7 +23,7 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 		all = append(all, condition(kind, status, reason, message, generation))
 	}
 	if reason, message := f.notReady(); reason == "" {
-		add(v1alpha1.DatasetReady, corev1.ConditionTrue, reasonReady, fmt.Sprintf("JindoRuntime %s serves it", f.runtime.Name))
+		add(v1alpha1.DatasetReady, corev1.ConditionTrue, reasonReady, fmt.Sprintf("bound to JindoRuntime %s", f.runtime.Name))
 	} else {
 		add(v1alpha1.DatasetReady, corev1.ConditionFalse, reason, message)
 		if status.Phase == v1alpha1.FailedDatasetPhase {
@@ -118,7 +118,7 @@ func findCondition(conditions []v1alpha1.DatasetCondition, kind v1alpha1.Dataset
 // another one.
 func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.DatasetCondition) {
 	for _, c := range after {
-		previous := findCondition(before.Status.Conditions, c.Type)
+		previous := health.DatasetCondition(before, c.Type)
 		if previous != nil && previous.Status == c.Status && previous.Reason == c.Reason && previous.Message == c.Message || !recordsEvent(c) {
 			continue
 		}

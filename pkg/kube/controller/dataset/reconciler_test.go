@@ -28,7 +28,7 @@ func TestBinding(t *testing.T) {
 	s.makeReady("hadoop")
 	s.settle()
 	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountsReady=True/MountsAnswer", "-NotReady", "-ChangeNotApplied", "-DeletionBlocked", "-MountUnsupported")
-	if n := s.countEvents("serves it"); n != 1 {
+	if n := s.countEvents("bound to JindoRuntime"); n != 1 {
 		t.Errorf("%d events about the bound Dataset, want 1", n)
 	}
 	d := s.dataset()

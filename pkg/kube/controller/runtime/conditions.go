@@ -144,10 +144,8 @@ func (p *pass) setStatusScaling(ctx context.Context) error {
 
 // previousStatus returns the status of a condition before this pass.
 func (p *pass) previousStatus(kind v1alpha1.RuntimeConditionType) corev1.ConditionStatus {
-	for _, c := range p.runtime.Status.Conditions {
-		if c.Type == kind {
-			return c.Status
-		}
+	if c := health.RuntimeCondition(p.runtime, kind); c != nil {
+		return c.Status
 	}
 	return ""
 }

@@ -9,7 +9,7 @@
 //   - It is the only writer of JindoRuntime.status. Usage figures change at most
 //     every 30 seconds and only if their printed values change; an idle runtime
 //     causes no writes.
-//   - Requests to masters have timeouts, and any available master can answer them.
+//   - Requests to masters have timeouts, and any available master can serve them.
 //   - An upgrade of the controllers restarts no pods. A change that running pods
 //     cannot adopt is not applied partially: a condition reports it.
 package runtime
