@@ -88,7 +88,7 @@ func (m *Manager) Authority(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 	}
 	authority, err := mtls.ParseAuthority(secret.Data[mtls.CAFile], secret.Data[caKey])
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s/%s is damaged (delete it to reissue every certificate of JindoRuntime %s/%s): %w", //nolint:staticcheck // starts with a Kind
+		return nil, fmt.Errorf("parse authority in Secret %s/%s (delete the Secret to reissue every certificate of JindoRuntime %s/%s): %w",
 			m.SystemNamespace, name, runtime.Namespace, runtime.Name, err)
 	}
 	return authority, nil

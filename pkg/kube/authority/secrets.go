@@ -141,7 +141,7 @@ func (m *Manager) sync(ctx context.Context, runtime *v1alpha1.JindoRuntime, auth
 	}
 	missing := err != nil
 	if !missing && !metav1.IsControlledBy(current, runtime) {
-		return fmt.Errorf("Secret %s already exists and does not belong to this JindoRuntime: delete it, or give the runtime another name", key) //nolint:staticcheck // starts with a Kind
+		return fmt.Errorf("sync Secret %s: it already exists and does not belong to this JindoRuntime: delete it, or give the runtime another name", key)
 	}
 	data, err := m.secretData(authority, current.Data, want)
 	if err != nil {

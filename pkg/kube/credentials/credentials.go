@@ -67,8 +67,8 @@ func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alp
 	if !missing && current.Labels[names.LabelManagedBy] != names.ManagedBy {
 		return Result{Problems: conflictProblems(name, p)}, nil
 	}
-	collection := collector{ctx: ctx, live: live, namespace: owner.Namespace, old: current.Data, data: map[string][]byte{}, read: map[string]secretResult{}}
-	if err := collection.collect(p.Credentials); err != nil {
+	collection := collector{live: live, namespace: owner.Namespace, old: current.Data, data: map[string][]byte{}, read: map[string]secretResult{}}
+	if err := collection.collect(ctx, p.Credentials); err != nil {
 		return Result{}, err
 	}
 	result := Result{Problems: collection.problems}
@@ -109,7 +109,6 @@ type secretResult struct {
 
 // collector collects the values of all mounts.
 type collector struct {
-	ctx       context.Context //nolint:containedctx // of one call of Sync
 	live      client.Reader
 	namespace string
 	old       map[string][]byte
@@ -118,13 +117,13 @@ type collector struct {
 	problems  []Problem
 }
 
-func (c *collector) collect(all []plan.Credentials) error {
+func (c *collector) collect(ctx context.Context, all []plan.Credentials) error {
 	for _, mount := range all {
 		for _, option := range slices.Sorted(maps.Keys(mount.Literal)) {
 			c.data[ufs.CredentialKey(mount.SecretRef, option)] = []byte(string(mount.Literal[option]))
 		}
 		for _, ref := range mount.Refs {
-			if err := c.collectRef(mount.SecretRef, ref); err != nil {
+			if err := c.collectRef(ctx, mount.SecretRef, ref); err != nil {
 				return err
 			}
 		}
@@ -132,8 +131,8 @@ func (c *collector) collect(all []plan.Credentials) error {
 	return nil
 }
 
-func (c *collector) collectRef(mount string, ref plan.SecretKeyRef) error {
-	secret, err := c.secret(ref.Name)
+func (c *collector) collectRef(ctx context.Context, mount string, ref plan.SecretKeyRef) error {
+	secret, err := c.secret(ctx, ref.Name)
 	if err != nil {
 		return err
 	}
@@ -172,12 +171,12 @@ func (c *collector) keepPrevious(mount, key string, ref plan.SecretKeyRef, probl
 }
 
 // secret reads a Secret, each one once.
-func (c *collector) secret(name string) (secretResult, error) {
+func (c *collector) secret(ctx context.Context, name string) (secretResult, error) {
 	if secret, ok := c.read[name]; ok {
 		return secret, nil
 	}
 	object := &corev1.Secret{}
-	err := c.live.Get(c.ctx, types.NamespacedName{Namespace: c.namespace, Name: name}, object)
+	err := c.live.Get(ctx, types.NamespacedName{Namespace: c.namespace, Name: name}, object)
 	var secret secretResult
 	switch {
 	case err == nil:

@@ -83,7 +83,7 @@ func (v Volumes) delete(ctx context.Context, object client.Object) error {
 
 // removeFinalizer removes one finalizer.
 func (v Volumes) removeFinalizer(ctx context.Context, object client.Object, finalizer string) error {
-	before := object.DeepCopyObject().(client.Object) //nolint:forcetypeassert // a copy has the type of its original
+	before := object.DeepCopyObject().(client.Object) // a copy has the type of its original
 	if !controllerutil.RemoveFinalizer(object, finalizer) {
 		return nil
 	}
