@@ -44,24 +44,25 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		}
 		v.Since = before.Since
 	}
-	switch v.Role {
-	case names.RoleFuse:
-		err = n.publishSession(v, req.GetSecrets())
-	case names.RoleWorker:
-		err = n.publishSockets(v)
-	case names.RoleSidecar:
-		err = n.publishSidecar(v)
-	default:
-		if v.Sidecar {
-			err = n.publishSidecarMount(ctx, v, req.GetSecrets())
-		} else {
-			err = n.publishFiles(ctx, v)
-		}
-	}
-	if err != nil {
+	if err := n.publish(ctx, v, req.GetSecrets()); err != nil {
 		return nil, unavailable(v, err)
 	}
 	return &csi.NodePublishVolumeResponse{}, nil
+}
+
+// publish publishes a volume according to its role.
+func (n *Node) publish(ctx context.Context, v records.Volume, secrets map[string]string) error {
+	switch {
+	case v.Role == names.RoleFuse:
+		return n.publishSession(v, secrets)
+	case v.Role == names.RoleWorker:
+		return n.publishSockets(v)
+	case v.Role == names.RoleSidecar:
+		return n.publishSidecar(v)
+	case v.Sidecar:
+		return n.publishSidecarMount(ctx, v, secrets)
+	}
+	return n.publishFiles(ctx, v)
 }
 
 // unavailable wraps an error in the code Unavailable, after which the kubelet
@@ -118,22 +119,30 @@ func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	if err := n.awaitServer(ctx, r); err != nil {
 		return err
 	}
+	if err := n.bindFiles(ctx, v, r); err != nil {
+		return err
+	}
+	n.log.Info("published", "runtime", r.id.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed, "previousDevice", before.Device)
+	if renewed {
+		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
+			"the mount of runtime %s on node %s was replaced: containers that were started before get \"Transport endpoint is not connected\" from volume %s until they are restarted", r.id, n.config.Name, v.ID))
+	}
+	return nil
+}
+
+// bindFiles binds the runtime's shared mount to the target.
+func (n *Node) bindFiles(ctx context.Context, v records.Volume, r *runtime) error {
 	if err := n.clearTarget(v.Target); err != nil {
 		return err
 	}
 	if err := mounts.MakeDir(v.Target); err != nil {
 		return err
 	}
-	touching, cancel := context.WithTimeout(ctx, fileSystemTimeout)
+	ctx, cancel := context.WithTimeout(ctx, fileSystemTimeout)
 	defer cancel()
-	if err := mounts.BindWithin(touching, r.manager.Mountpoint(), v.SubPath, v.Target, v.ReadOnly); err != nil {
+	if err := mounts.BindWithin(ctx, r.manager.Mountpoint(), v.SubPath, v.Target, v.ReadOnly); err != nil {
 		_ = os.Remove(v.Target)
 		return err
-	}
-	n.log.Info("published", "runtime", r.id.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
-	if renewed {
-		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
-			"the mount of runtime %s on node %s was replaced (previous device %s): containers that were started before get \"Transport endpoint is not connected\" from volume %s until they are restarted", r.id, n.config.Name, before.Device, v.ID))
 	}
 	return nil
 }

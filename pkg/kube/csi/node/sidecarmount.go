@@ -152,10 +152,10 @@ func (n *Node) ensureSidecarMount(ctx context.Context, m *sidecarMount) error {
 	}
 	after := m.manager.Device()
 	renewed = renewed && before.Device != after
-	n.log.Info("mounted for a pod with a sidecar", "runtime", v.Runtime.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed)
+	n.log.Info("mounted for a pod with a sidecar", "runtime", v.Runtime.String(), "target", v.Target, "pod", v.Pod.Namespace+"/"+v.Pod.Name, "renewed", renewed, "previousDevice", before.Device)
 	if renewed {
 		n.config.Cluster.RecordEvent(v.Pod, "MountRenewed", fmt.Sprintf(
-			"the mount of runtime %s in this pod was replaced (previous device %s): containers that were started before get \"Transport endpoint is not connected\" from volume %s until they are restarted", v.Runtime, before.Device, v.ID))
+			"the mount of runtime %s in this pod was replaced: containers that were started before get \"Transport endpoint is not connected\" from volume %s until they are restarted", v.Runtime, v.ID))
 	}
 	return nil
 }
