@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// maxCredentialName is how long a reference or an option is in a key as it is:
-// two of them and the separator stay below the 253 characters of a Secret's
-// keys.
+// maxCredentialName is the longest reference or option that a key contains
+// unchanged: two of them and the separator fit into the 253 characters of a key
+// in a Secret.
 const maxCredentialName = 120
 
-// CredentialKey names the value of one option of one secret reference where a
-// directory cannot hold directories, as in a mounted Secret of Kubernetes:
-// "hadoop__fs.oss.accessKeyId". A name that is no part of such a key, or would
-// make two pairs share one, is replaced by a digest of it.
+// CredentialKey returns the name of one option of one secret reference in a flat
+// directory, such as a mounted Secret of Kubernetes:
+// "hadoop__fs.oss.accessKeyId". A name that is not allowed in such a key, or
+// that would make two pairs share one, is replaced by a digest.
 func CredentialKey(ref, option string) string {
 	if strings.HasPrefix(ref, "..") || strings.Contains(ref, "__") || strings.HasSuffix(ref, "_") {
 		ref = digest(ref)

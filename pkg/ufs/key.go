@@ -9,7 +9,8 @@ import (
 // maxKey is the longest key of OSS and S3, in bytes.
 const maxKey = 1023
 
-// CheckKey refuses what is no key of an object store behind a prefix.
+// CheckKey returns an error if the key, with the prefix of its store, is not a
+// valid key of an object store.
 func CheckKey(prefix, key string) error {
 	switch {
 	case key == "":
@@ -19,17 +20,17 @@ func CheckKey(prefix, key string) error {
 	case len(prefix)+len(key) > maxKey:
 		return fmt.Errorf("key %.40q... is longer than %d bytes: %w", key, maxKey, ErrInvalid)
 	case strings.ContainsRune(key, 0):
-		return fmt.Errorf("key %q holds a byte that no name has: %w", key, ErrInvalid)
+		return fmt.Errorf("key %q contains a control character: %w", key, ErrInvalid)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("key %q is not UTF-8: %w", key, ErrInvalid)
 	}
 	return nil
 }
 
-// CheckDelimiter refuses all but those that every driver knows.
+// CheckDelimiter returns an error unless every driver supports the delimiter.
 func CheckDelimiter(delimiter string) error {
 	if delimiter != "" && delimiter != "/" {
-		return fmt.Errorf("delimiter %q, only %q is known: %w", delimiter, "/", ErrInvalid)
+		return fmt.Errorf("unsupported delimiter %q, must be %q: %w", delimiter, "/", ErrInvalid)
 	}
 	return nil
 }

@@ -2,9 +2,9 @@ package ufs
 
 import "fmt"
 
-// ClampRange answers how many bytes r reads of an object of a size, as every
-// driver must: a range that starts at or past the end is ErrInvalidRange,
-// except one that starts at 0 of an empty object and reads to the end.
+// ClampRange returns the number of bytes that r selects in an object of a size.
+// A range that starts at or past the end is ErrInvalidRange, except one that
+// starts at 0 of an empty object and reads to the end.
 func ClampRange(r Range, size int64) (int64, error) {
 	if r.Offset < 0 || r.Length < -1 {
 		return 0, fmt.Errorf("range of %d bytes at %d: %w", r.Length, r.Offset, ErrInvalid)

@@ -1,9 +1,9 @@
-// Package ufs is the under-storage: the object store that holds the files and
-// is the only truth about them.
+// Package ufs defines the under-storage: the object store that holds the files
+// and is the source of truth for them.
 //
-// A [Store] is one bucket and prefix behind one driver (packages file, s3 and
-// oss); package drivers picks the driver for a URI. What every driver promises
-// is written here once and checked by one conformance suite, package ufstest.
+// A [Store] is one prefix of one bucket, implemented by a driver (packages file,
+// s3 and oss); package drivers selects the driver for a URI. The contract of all
+// drivers is written here and checked by one conformance suite, package ufstest.
 package ufs
 
 import (
@@ -14,34 +14,37 @@ import (
 	"time"
 )
 
-// Errors that callers branch on. Drivers wrap them with what was asked of
-// which key, so use [errors.Is].
+// Errors that callers branch on. Drivers wrap them with the act and the key, so
+// use [errors.Is].
 var (
-	// ErrNotFound: the object or bucket is not there. It is the only error
-	// that means deleted.
+	// ErrNotFound means that the object or bucket does not exist. It is the
+	// only error that means deleted.
 	ErrNotFound = errors.New("not found")
-	// ErrNoBucket: the bucket or directory of the whole Store is not there. It
-	// is an ErrNotFound too; callers that keep what they know of single names
-	// while the store as a whole is gone check it first.
+	// ErrNoBucket means that the bucket or directory of the whole Store does
+	// not exist. It is an ErrNotFound too; callers that cache single names
+	// must check it first, because it is no evidence about them.
 	ErrNoBucket = fmt.Errorf("bucket %w", ErrNotFound)
-	// ErrPermission: the credentials lack a right; the wrapping text names it.
+	// ErrPermission means that the credentials lack a right; the wrapping text
+	// names it.
 	ErrPermission = errors.New("permission denied")
-	// ErrPrecondition: If-Match or If-None-Match did not hold.
+	// ErrPrecondition means that If-Match or If-None-Match did not hold.
 	ErrPrecondition = errors.New("precondition failed")
-	// ErrInvalidRange: the range starts at or past the end of the object.
+	// ErrInvalidRange means that the range starts at or past the end of the
+	// object.
 	ErrInvalidRange = errors.New("invalid range")
-	// ErrThrottled: the store asks to slow down and the retry budget is spent.
+	// ErrThrottled means that the store requests a lower rate and the retry
+	// budget is spent.
 	ErrThrottled = errors.New("throttled")
-	// ErrUnavailable: the store cannot be reached, or answers 5xx, or the
-	// body broke off, and the retry budget is spent.
+	// ErrUnavailable means that the store is unreachable, returned a 5xx
+	// status, or ended a body early, and that the retry budget is spent.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrConnectionRefused means that the endpoint refuses connections. It is
 	// an ErrUnavailable too. Most often the endpoint is wrong or its server is
 	// not running, so callers retry for seconds only.
 	ErrConnectionRefused = fmt.Errorf("connection refused: %w", ErrUnavailable)
-	// ErrUnsupported: the store has no such ability; see [Capabilities].
+	// ErrUnsupported means that the store lacks an ability; see [Capabilities].
 	ErrUnsupported = errors.New("not supported by this store")
-	// ErrInvalid: the request, URI or options can never work.
+	// ErrInvalid means that the request, the URI or the options can never work.
 	ErrInvalid = errors.New("invalid")
 )
 
@@ -50,29 +53,30 @@ type Object struct {
 	// Key relative to the Store's prefix; no leading slash.
 	Key  string
 	Size int64
-	// ETag with no quotes around it. Equal tags mean equal bytes.
+	// ETag without quotes. Equal tags mean equal bytes.
 	ETag         string
 	LastModified time.Time
-	// Metadata is the user metadata, keys in lower case without the store's
-	// header prefix. Listings leave it nil.
+	// Metadata is the user metadata, with keys in lower case and without the
+	// store's header prefix. Listings leave it nil.
 	Metadata map[string]string
 }
 
-// ListOptions chooses a page of a listing.
+// ListOptions select one page of a listing.
 type ListOptions struct {
 	// Prefix of the keys, relative to the Store's prefix.
 	Prefix string
-	// Delimiter "/" rolls deeper keys up into Page.Prefixes; "" lists all.
+	// Delimiter "/" groups the keys of deeper levels in Page.Prefixes; "" lists
+	// all keys.
 	Delimiter string
-	// Continuation is Page.Next of the page before; "" starts.
+	// Continuation is Next of the previous page; "" starts a listing.
 	Continuation string
 	// StartAfter lists only keys after it; ignored with a Continuation.
 	StartAfter string
-	// MaxKeys in the page; 0 is the driver's choice, at most 1000.
+	// MaxKeys limits the page; 0 leaves it to the driver, at most 1000.
 	MaxKeys int
 }
 
-// Page is one page of a listing, in the order of UTF-8 bytes of the keys.
+// Page is one page of a listing, ordered by the UTF-8 bytes of the keys.
 type Page struct {
 	Objects []Object
 	// Prefixes end with the delimiter.
@@ -81,48 +85,49 @@ type Page struct {
 	Next string
 }
 
-// Range is a part of an object in bytes.
+// Range is a part of an object.
 type Range struct {
 	Offset int64
-	// Length to read; -1 reads to the end. A range that reaches past the end
-	// is cut at the end.
+	// Length in bytes; -1 reads to the end. A range that extends past the end
+	// is truncated.
 	Length int64
 }
 
-// Whole reads all of an object.
+// Whole is the range of all bytes of an object.
 var Whole = Range{Offset: 0, Length: -1}
 
-// Conditions guard a request; the zero value guards nothing. Where a store
-// cannot check one, the driver answers ErrUnsupported and does nothing.
+// Conditions must hold for a request to take effect; the zero value always
+// holds. If a store cannot check one, the driver returns ErrUnsupported and
+// changes nothing.
 type Conditions struct {
-	// IfMatch holds the ETag the object must have.
+	// IfMatch is the ETag that the object must have.
 	IfMatch string
-	// IfNoneMatch requires that no object is there.
+	// IfNoneMatch requires that the object does not exist.
 	IfNoneMatch bool
 }
 
-// Part of a multipart upload that has been stored.
+// Part is a stored part of a multipart upload.
 type Part struct {
 	Number int
 	ETag   string
 	Size   int64
 }
 
-// Capabilities says what a store can do beyond the plain requests.
+// Capabilities are the optional abilities of a store.
 type Capabilities struct {
-	// ConditionalCreate: Put and CompleteMultipart honour IfNoneMatch.
+	// ConditionalCreate means that Put and CompleteMultipart obey IfNoneMatch.
 	ConditionalCreate bool
-	// ConditionalReplace: Put and CompleteMultipart honour IfMatch.
+	// ConditionalReplace means that Put and CompleteMultipart obey IfMatch.
 	ConditionalReplace bool
-	// ConditionalDelete: Delete honours IfMatch.
+	// ConditionalDelete means that Delete obeys IfMatch.
 	ConditionalDelete bool
-	// Metadata: user metadata is kept with the object.
+	// Metadata means that user metadata is stored with the object.
 	Metadata bool
-	// Versioned bucket, where the store tells.
+	// Versioned means that the bucket is known to keep old versions.
 	Versioned bool
-	// Tree: the store is a tree of directories, so that a key cannot be an
-	// object and a directory of other keys at once, and elements that are
-	// empty, "." or ".." are refused.
+	// Tree means that the store is a tree of directories: a key cannot be both
+	// an object and the directory of other keys, and elements that are empty,
+	// "." or ".." are refused.
 	Tree bool
 	// MinPartSize of all parts but the last, in bytes.
 	MinPartSize int64
@@ -130,51 +135,51 @@ type Capabilities struct {
 
 // Store is one prefix of one bucket.
 //
-// All methods may be called concurrently. Each obeys its context, retries what
-// is worth retrying within the driver's budget, and answers with one of this
-// package's errors, wrapped. Keys are relative to the prefix; no method accepts
-// a key with a leading slash or with "." or ".." as an element when the store
-// is a file system.
+// All methods may be called concurrently. Each obeys its context, retries
+// transient errors within the driver's budget, and returns one of this package's
+// errors, wrapped. Keys are relative to the prefix. Every method refuses keys
+// with a leading slash, and those with "." or ".." as an element if the store is
+// a file system.
 type Store interface {
-	// String names the store for people: "oss://bucket/prefix/".
+	// String returns the URI of the store: "oss://bucket/prefix/".
 	String() string
-	// List answers one page.
+	// List returns one page.
 	List(ctx context.Context, options ListOptions) (Page, error)
-	// Stat describes an object, its user metadata included.
+	// Stat returns the attributes of an object, including its user metadata.
 	Stat(ctx context.Context, key string) (Object, error)
-	// Get reads a range of an object, of the version named by ifMatch unless
-	// that is empty. The Object has the whole object's size and the version's
-	// tag. The reader fails with ErrUnavailable when the body ends early: a
-	// short body is never an EOF. Close it.
+	// Get reads a range of an object, of the version ifMatch unless that is
+	// empty. The Object has the size of the whole object and the tag of the
+	// version. If the body ends early, the reader returns ErrUnavailable and
+	// not io.EOF. The caller must close it.
 	Get(ctx context.Context, key string, r Range, ifMatch string) (io.ReadCloser, Object, error)
-	// Put stores size bytes of body as the object. The body is read again
-	// from the start on a retry when it is an io.Seeker; otherwise there is
-	// no retry once a byte was read. The answer may lack LastModified, and an
-	// ErrUnavailable may mean that the object was stored and the answer lost.
+	// Put stores size bytes of body as the object. An io.Seeker is read again
+	// from the start for a retry; any other body is not retried once a byte was
+	// read. The result may lack LastModified. After ErrUnavailable the object
+	// may or may not have been stored.
 	Put(ctx context.Context, key string, body io.Reader, size int64, metadata map[string]string, c Conditions) (Object, error)
-	// Delete removes an object; one that is not there is no error.
+	// Delete removes an object. It returns nil if the object does not exist.
 	Delete(ctx context.Context, key string, c Conditions) error
-	// Copy makes dst a copy of src, of the version named by ifMatch unless
-	// that is empty. A nil metadata keeps what src has, else it replaces it.
+	// Copy makes dst a copy of src, of the version ifMatch unless that is
+	// empty. A nil metadata keeps the metadata of src, else it replaces it.
 	Copy(ctx context.Context, src, ifMatch, dst string, metadata map[string]string, c Conditions) (Object, error)
-	// CreateMultipart starts an upload and answers its id.
+	// CreateMultipart starts an upload and returns its id.
 	CreateMultipart(ctx context.Context, key string, metadata map[string]string) (string, error)
 	// UploadPart stores part number n (from 1).
 	UploadPart(ctx context.Context, key, upload string, n int, body io.ReadSeeker, size int64) (Part, error)
-	// CompleteMultipart makes the parts the object.
+	// CompleteMultipart joins the parts to the object.
 	CompleteMultipart(ctx context.Context, key, upload string, parts []Part, c Conditions) (Object, error)
-	// AbortMultipart forgets an upload; one that is not there is no error.
+	// AbortMultipart discards an upload. It returns nil if there is none.
 	AbortMultipart(ctx context.Context, key, upload string) error
-	// Capabilities of the store, probed once and remembered. Finding out may
-	// write and delete a small object (see package s3), so ask where writing
-	// is wanted, not for a read-only mount.
+	// Capabilities returns the abilities of the store. They are probed once and
+	// cached. A probe may write and delete a small object (see package s3), so
+	// callers must not use it for a read-only mount.
 	Capabilities(ctx context.Context) (Capabilities, error)
-	// Close lets go of connections. Later requests fail with ErrUnavailable,
-	// those under way may still end well.
+	// Close releases connections. Later requests fail with ErrUnavailable;
+	// those under way may still succeed.
 	Close() error
 }
 
-// Credentials of a store that needs them.
+// Credentials sign the requests to a store.
 type Credentials struct {
 	AccessKeyID     string
 	AccessKeySecret string
@@ -182,17 +187,18 @@ type Credentials struct {
 	SecurityToken string
 }
 
-// CredentialsSource is asked before requests are signed, so that credentials
-// may change while a Store is open. Safe for concurrent use.
+// CredentialsSource supplies the credentials of each attempt, so that they may
+// change while a Store is open. Safe for concurrent use.
 type CredentialsSource interface {
-	// Credentials as of now; a zero value means anonymous.
+	// Credentials returns the current credentials; a zero value means
+	// anonymous.
 	Credentials(ctx context.Context) (Credentials, error)
 }
 
-// Refresher is a CredentialsSource that can be told its answer was refused.
+// Refresher is a CredentialsSource that can read its source again.
 type Refresher interface {
-	// Refresh makes the next Credentials read its source again, however
-	// recently it did. It answers whether they differ from refused.
+	// Refresh makes the next Credentials read its source, however recently it
+	// was read. It reports whether the credentials differ from refused.
 	Refresh(ctx context.Context, refused Credentials) (bool, error)
 }
 
@@ -201,7 +207,7 @@ type StaticCredentials Credentials
 
 var _ CredentialsSource = StaticCredentials{}
 
-// Credentials answers the same every time.
+// Credentials returns c.
 func (c StaticCredentials) Credentials(context.Context) (Credentials, error) {
 	return Credentials(c), nil
 }

@@ -14,14 +14,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// checkEvery is how often files are looked at for changes.
+// checkEvery is the interval between checks of the files for changes.
 const checkEvery = time.Second
 
-// lookAgain is how often files are read anew that changed under the reading.
-const lookAgain = 3
+// maxReads limits how often files that change while they are read are read again.
+const maxReads = 3
 
-// fileCredentials reads one option a file: DIR/fs.oss.accessKeyId and so on,
-// or where there is no DIR the file DIR__fs.oss.accessKeyId beside it.
+// fileCredentials reads each option from its own file: DIR/fs.oss.accessKeyId
+// and so on or, if DIR does not exist, the file DIR__fs.oss.accessKeyId beside
+// it.
 type fileCredentials struct {
 	dir    string
 	scheme string
@@ -34,7 +35,7 @@ type fileCredentials struct {
 	err     error
 }
 
-// stamp tells one content of a file from another.
+// stamp identifies one version of a file.
 type stamp struct {
 	name  string
 	size  int64
@@ -46,15 +47,15 @@ var (
 	_ ufs.Refresher         = (*fileCredentials)(nil)
 )
 
-// FileCredentials reads the credentials for a mount point from the files of a
-// directory, named by option: "fs.oss.accessKeyId", "fs.oss.accessKeySecret"
-// and, if it is there, "fs.oss.securityToken". Where there is no such
-// directory, as in a mounted Secret, which is flat, the files lie beside it and
-// are named by [ufs.CredentialKey] of the directory's name and the option. It
-// looks for changes at most once a second, and at once when the store refuses
-// what it answered. It follows links as a mounted Secret makes them, and never
-// mixes two versions of it. Stores that need none (file://) get none. Safe for
-// concurrent use.
+// FileCredentials reads the credentials of a mount point from the files of a
+// directory, which are named by option: "fs.oss.accessKeyId",
+// "fs.oss.accessKeySecret" and, if it exists, "fs.oss.securityToken". If the
+// directory does not exist, as in a mounted Secret, which is flat, the files are
+// beside it and named by [ufs.CredentialKey] of the directory's name and the
+// option. The files are checked for changes at most once a second, and
+// immediately after the store has refused the credentials. Symbolic links are
+// followed as a mounted Secret uses them, and versions of it are never mixed.
+// Stores without credentials (file://) get none. Safe for concurrent use.
 func FileCredentials(dir, uri string) ufs.CredentialsSource {
 	scheme, _, _ := strings.Cut(uri, "://")
 	scheme = strings.ToLower(scheme)
@@ -64,7 +65,7 @@ func FileCredentials(dir, uri string) ufs.CredentialsSource {
 	return &fileCredentials{dir: filepath.Clean(dir), scheme: scheme, now: time.Now}
 }
 
-// Credentials as the files say now, or said less than a second ago.
+// Credentials returns the content of the files, at most a second old.
 func (c *fileCredentials) Credentials(ctx context.Context) (ufs.Credentials, error) {
 	if err := ctx.Err(); err != nil {
 		return ufs.Credentials{}, err
@@ -73,12 +74,12 @@ func (c *fileCredentials) Credentials(ctx context.Context) (ufs.Credentials, err
 	defer c.mu.Unlock()
 	if now := c.now(); c.checked.IsZero() || now.Sub(c.checked) >= checkEvery || now.Before(c.checked) {
 		c.checked = now
-		c.look(false)
+		c.reload(false)
 	}
 	return c.value, c.err
 }
 
-// Refresh reads the files however recently they were looked at.
+// Refresh reads the files, however recently they were checked.
 func (c *fileCredentials) Refresh(ctx context.Context, refused ufs.Credentials) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -86,24 +87,24 @@ func (c *fileCredentials) Refresh(ctx context.Context, refused ufs.Credentials) 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil && c.value != refused {
-		return true, nil // somebody refreshed it already
+		return true, nil // a concurrent request has refreshed it
 	}
 	c.checked = c.now()
-	c.look(true)
+	c.reload(true)
 	return c.err == nil && c.value != refused, c.err
 }
 
-// options of the three credentials; the last may be missing.
+// options returns the names of the credentials; the last one is optional.
 func options() [3]string { return [3]string{"accessKeyId", "accessKeySecret", "securityToken"} }
 
-// look reads the files if they changed, and again when they change meanwhile:
-// an id goes with the secret that was written with it.
-func (c *fileCredentials) look(always bool) {
+// reload reads the files if they have changed, and again if they change
+// meanwhile, so that an id is paired with the secret that was written with it.
+func (c *fileCredentials) reload(always bool) {
 	seen := c.stamps()
 	if !always && c.value != (ufs.Credentials{}) && seen == c.seen {
 		return
 	}
-	for range lookAgain {
+	for range maxReads {
 		value, name, err := c.read()
 		now := c.stamps()
 		if now != seen {
@@ -120,7 +121,7 @@ func (c *fileCredentials) look(always bool) {
 	c.lost(options()[0], errors.New("the files keep changing"))
 }
 
-// read answers what the files hold, or which of them cannot be read.
+// read returns the content of the files, or the option whose file is unreadable.
 func (c *fileCredentials) read() (ufs.Credentials, string, error) {
 	var values [3]string
 	for i, name := range options() {
@@ -147,9 +148,9 @@ func (c *fileCredentials) stamps() [3]stamp {
 	return seen
 }
 
-// lost keeps the last credentials that were there: a file that is being
-// written anew is empty for a moment. Whether they still hold is the store's
-// to say.
+// lost handles files that cannot be read. The last credentials are kept, because
+// a file is empty for a moment while it is rewritten; the store decides whether
+// they are still valid.
 func (c *fileCredentials) lost(name string, err error) {
 	if c.value == (ufs.Credentials{}) {
 		c.err = c.failed(name, err)
@@ -157,7 +158,8 @@ func (c *fileCredentials) lost(name string, err error) {
 	c.seen = [3]stamp{}
 }
 
-// path of an option's file. A directory that is there wins over flat files.
+// path returns the file of an option. An existing directory has precedence over
+// flat files.
 func (c *fileCredentials) path(name string) string {
 	option := "fs." + c.scheme + "." + name
 	if info, err := os.Stat(c.dir); err == nil && info.IsDir() {
@@ -167,10 +169,11 @@ func (c *fileCredentials) path(name string) string {
 }
 
 func (c *fileCredentials) failed(name string, err error) error {
-	return fmt.Errorf("reading credential fs.%s.%s: %w; put it into the secret that spec.mounts[].encryptOptions names: %w", c.scheme, name, err, ufs.ErrPermission)
+	return fmt.Errorf("read credential fs.%s.%s: %w; add it to the Secret that spec.mounts[].encryptOptions names: %w", c.scheme, name, err, ufs.ErrPermission)
 }
 
-// stampOf follows links, so that a Secret's swapped directory is seen.
+// stampOf follows symbolic links, so that the swapped directory of a Secret is
+// detected.
 func stampOf(path string) stamp {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

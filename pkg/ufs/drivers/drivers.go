@@ -1,4 +1,4 @@
-// Package drivers picks the under-storage driver for a mount point.
+// Package drivers selects the under-storage driver of a mount point.
 package drivers
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/s3"
 )
 
-// Supported says whether there is a driver for a scheme ("oss", not "oss://").
+// Supported reports whether a scheme ("oss", not "oss://") has a driver.
 func Supported(scheme string) bool {
 	switch scheme {
 	case "file", "local", "oss", "s3":
@@ -20,11 +20,11 @@ func Supported(scheme string) bool {
 	return false
 }
 
-// Open answers the Store of a mount point. It opens no connection, so a store
-// that cannot be reached shows at the first request; a directory must be
-// there. options are a mount's ("fs.oss.endpoint"), those of other drivers are
-// ignored. credentials may be nil: then they are taken from options, and with
-// none there requests are anonymous.
+// Open opens the Store of a mount point. Object stores are not contacted, so an
+// unreachable one fails with the first request; a directory must exist. options
+// are those of the mount ("fs.oss.endpoint"); options of other drivers are
+// ignored. Nil credentials are taken from the options; without any, requests are
+// anonymous.
 func Open(ctx context.Context, uri string, options map[string]string, credentials ufs.CredentialsSource) (ufs.Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -41,5 +41,5 @@ func Open(ctx context.Context, uri string, options map[string]string, credential
 	case "s3":
 		return s3.Open(s3.Config{Location: location, Options: options, Credentials: credentials})
 	}
-	return nil, fmt.Errorf("mount point %s: there is no driver for %s://, only for oss://, s3://, file:// and local://: %w", uri, location.Scheme, ufs.ErrUnsupported)
+	return nil, fmt.Errorf("mount point %s: scheme %s:// is not supported, use oss://, s3://, file:// or local://: %w", uri, location.Scheme, ufs.ErrUnsupported)
 }

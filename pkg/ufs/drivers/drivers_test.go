@@ -22,7 +22,7 @@ func TestOpen(t *testing.T) {
 		options   map[string]string
 		prints    string
 		kind      error
-		says      string
+		message   string
 	}{
 		{"file", "file://" + dir, nil, "file://" + dir + "/", nil, ""},
 		{"local", "local://" + dir + "/", nil, "local://" + dir + "/", nil, ""},
@@ -32,13 +32,13 @@ func TestOpen(t *testing.T) {
 		{"no endpoint", "oss://data/", nil, "", ufs.ErrInvalid, "fs.oss.endpoint"},
 		{"no region", "s3://data/", nil, "", ufs.ErrInvalid, "fs.s3.region"},
 		{"no driver", "hdfs://name:9000/a", nil, "", ufs.ErrInvalid, ""},
-		{"no driver of a bucket", "cos://data/", nil, "", ufs.ErrUnsupported, "no driver for cos://"},
+		{"no driver of a bucket", "cos://data/", nil, "", ufs.ErrUnsupported, "cos:// is not supported"},
 		{"no scheme", "data", nil, "", ufs.ErrInvalid, "no scheme"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			store, err := drivers.Open(t.Context(), test.uri, test.options, nil)
 			if test.kind != nil {
-				if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) {
+				if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.message) {
 					t.Errorf("got %v", err)
 				}
 				return
@@ -91,7 +91,7 @@ func TestFileCredentials(t *testing.T) {
 	if got, err := source.Credentials(t.Context()); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	// A change that leaves size and time as they were shows when refused.
+	// A change that keeps size and time is detected after a refusal.
 	name := filepath.Join(dir, "fs.oss.accessKeySecret")
 	info, err := os.Stat(name)
 	if err != nil {
@@ -103,7 +103,7 @@ func TestFileCredentials(t *testing.T) {
 	}
 	refresh(t, source, want, true)
 	want.AccessKeySecret = "SECRET"
-	// A file that is being written anew is empty for a moment.
+	// A file is empty for a moment while it is rewritten.
 	write(t, dir, "fs.oss.accessKeyId", "")
 	refresh(t, source, want, false)
 	if got, err := source.Credentials(t.Context()); err != nil || got != want {
@@ -126,7 +126,7 @@ func refresh(t testing.TB, source ufs.CredentialsSource, refused ufs.Credentials
 	}
 }
 
-// secretVolume writes and replaces a directory as the kubelet does with the
+// secretVolume writes and replaces a directory as the kubelet does for the
 // volume of a Secret.
 type secretVolume struct{ dir string }
 
@@ -150,7 +150,8 @@ func (v secretVolume) swap(t testing.TB, version string, data map[string]string)
 	}
 }
 
-// TestFlatCredentials reads the files of a mounted Secret, which has no folders.
+// TestFlatCredentials reads the files of a mounted Secret, which has no
+// subdirectories.
 func TestFlatCredentials(t *testing.T) {
 	volume := secretVolume{t.TempDir()}
 	source := drivers.FileCredentials(filepath.Join(volume.dir, "hadoop"), "oss://data/")
@@ -166,7 +167,8 @@ func TestFlatCredentials(t *testing.T) {
 	if got, err := source.Credentials(t.Context()); err != nil || got != first {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	// The same sizes, and the same time: only the version's directory tells.
+	// The files have the same sizes and times: only the directory of the version
+	// differs.
 	volume.swap(t, "..2", map[string]string{"hadoop__fs.oss.accessKeyId": "two", "hadoop__fs.oss.accessKeySecret": "2"})
 	for _, name := range []string{"hadoop__fs.oss.accessKeyId", "hadoop__fs.oss.accessKeySecret"} {
 		info, err := os.Stat(filepath.Join(volume.dir, "..1", name))
@@ -192,7 +194,7 @@ func TestFlatCredentials(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	// A folder wins over flat files.
+	// A directory has precedence over flat files.
 	if err := os.Mkdir(filepath.Join(volume.dir, "hadoop"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -201,8 +203,8 @@ func TestFlatCredentials(t *testing.T) {
 	refresh(t, source, second, true)
 }
 
-// TestSecretIsSwapped replaces a directory as a mounted Secret does, while a
-// store is open: the next request is signed with the new key, and none fails.
+// TestSecretIsSwapped replaces a directory as a mounted Secret is replaced, while
+// a store is open: the next request is signed with the new key and succeeds.
 func TestSecretIsSwapped(t *testing.T) {
 	server := ossserver.New(ossserver.Config{AccessKeyID: "one", AccessKeySecret: "1"})
 	if err := server.CreateBucket("data"); err != nil {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Extended attributes that the driver keeps.
+// Extended attributes of the driver.
 const (
 	// metadataAttribute is the user metadata as one JSON object.
 	metadataAttribute = "user.jindo.metadata"
@@ -18,15 +18,17 @@ const (
 	directoryAttribute = "user.jindo.directory"
 )
 
-// Kinds of directories; the empty one was made past the driver.
+// Kinds of directories. A directory that another program made has none.
 const (
-	// markerKind was put as an object.
+	// markerKind directories were put as objects.
 	markerKind = "object"
-	// impliedKind was made on the way to a key and goes with its last one.
+	// impliedKind directories were made on the path to a key, and are removed
+	// with the last one.
 	impliedKind = "implied"
 )
 
-// keepsAttributes asks the file system of the root.
+// keepsAttributes reports whether the file system of the root has extended
+// attributes.
 func keepsAttributes(root *os.Root) (bool, error) {
 	dir, err := root.Open(".")
 	if err != nil {
@@ -40,7 +42,7 @@ func keepsAttributes(root *os.Root) (bool, error) {
 	return err == nil, err
 }
 
-// getAttribute answers nil for one that is not there.
+// getAttribute returns nil for a missing attribute.
 func getAttribute(f *os.File, name string) ([]byte, error) {
 	value := make([]byte, 256)
 	for {
@@ -102,15 +104,15 @@ func writeMetadata(f *os.File, metadata map[string]string) error {
 	}
 	err = setAttribute(f, metadataAttribute, raw)
 	if errors.Is(err, unix.ENOTSUP) {
-		return fmt.Errorf("the file system keeps no extended attributes, so no metadata: %w", ufs.ErrUnsupported)
+		return fmt.Errorf("the file system has no extended attributes for metadata: %w", ufs.ErrUnsupported)
 	}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ERANGE) || errors.Is(err, unix.E2BIG) {
-		return fmt.Errorf("%d bytes of metadata are more than the file system keeps: %w", len(raw), ufs.ErrInvalid)
+		return fmt.Errorf("%d bytes of metadata exceed the limit of the file system: %w", len(raw), ufs.ErrInvalid)
 	}
 	return err
 }
 
-// directoryKind is empty where the file system keeps no attributes.
+// directoryKind returns "" for a directory without the attribute.
 func directoryKind(dir *os.File) (string, error) {
 	raw, err := getAttribute(dir, directoryAttribute)
 	if errors.Is(err, unix.ENOTSUP) {

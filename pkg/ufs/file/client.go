@@ -1,37 +1,36 @@
 // Package file is the under-storage driver for directories: file:///abs/dir/
-// and local:///abs/dir, which is a directory that every worker's host has (a
+// and local:///abs/dir, a directory that exists on the host of every worker (a
 // local disk, NFS, a mounted volume).
 //
-// Keys are relative paths below the directory. The directory is a [os.Root]:
-// neither ".." nor a symbolic link leads out of it. Links to files and
-// directories inside are followed.
+// Keys are relative paths below the directory. The directory is an [os.Root]:
+// neither ".." nor a symbolic link can leave it. Links to files and directories
+// inside are followed.
 //
 // # Versions
 //
 // A file system has no entity tags, so a tag is made of device, inode, size,
-// modification and change time in nanoseconds. It changes whenever anybody
-// writes, renames, links or chmods the file, with one gap: a second write in
-// place, of the same size and within one tick of the kernel's clock (4 ms
-// before Linux 6.13), is not seen. Nothing this driver writes has the gap,
-// because it never writes in place: a Put makes a temporary file beside the
-// target, syncs it, renames it and syncs the directory.
-// A Get looks at the tag again after every read, so that it never hands out
-// bytes of a file that was written meanwhile.
+// modification and change time in nanoseconds. It changes with every write,
+// rename, link or chmod of the file, with one exception: a second write in place,
+// of the same size and within one tick of the kernel's clock (4 ms before Linux
+// 6.13), is not detected. The exception does not apply to what this driver
+// writes, because it never writes in place: a Put makes a temporary file beside
+// the target, syncs it, renames it and syncs the directory. A Get checks the tag
+// after every read, so that it never returns bytes of a file that was written
+// meanwhile.
 //
 // # Conditions
 //
-// They are checked under a lock on the directory (flock of .jindo-lock), so
-// that clients of this driver are safe against each other, in this process and
-// in others on the host. Programs that write the directory past the driver are
-// not held up by the lock.
+// They are checked under a lock of the directory (flock of .jindo-lock), which
+// serialises all clients of this driver on the host, in any process. Other
+// programs that write the directory do not use the lock.
 //
 // # Directories
 //
-// A directory is the object "dir/" when Put made it under that key, or when it
-// is empty and somebody else made it. Directories that a Put made on the way
-// to its key are marked as such in an extended attribute and removed with the
-// last key in them. Elements that start with ".jindo-" are this driver's own:
-// not listed, not accepted.
+// A directory is the object "dir/" if Put made it under that key, or if it is
+// empty and another program made it. Directories that a Put made on the path to
+// its key are marked in an extended attribute and removed with the last key in
+// them. Elements that start with ".jindo-" are reserved for the driver: they are
+// neither listed nor accepted.
 package file
 
 import (
@@ -53,18 +52,18 @@ type Store struct {
 	// commits serialises the last step of every mutation in this process;
 	// flock does so between processes.
 	commits sync.Mutex
-	// first is the identity of the directory when it was opened, and guards
-	// against mistaking an unmounted directory for an empty one.
+	// first is the identity of the directory when it was opened. It shows
+	// whether an empty directory is an unmounted one.
 	first atomic.Pointer[identity]
 	names nameCache
 }
 
 var _ ufs.Store = (*Store)(nil)
 
-// Open answers the Store of a directory that is there.
+// Open opens an existing directory.
 func Open(location ufs.Location) (*Store, error) {
 	if location.Dir == "" {
-		return nil, fmt.Errorf("%s is no directory: %w", location, ufs.ErrInvalid)
+		return nil, fmt.Errorf("%s is not a directory: %w", location, ufs.ErrInvalid)
 	}
 	s := &Store{location: location}
 	root, err := s.root()
@@ -74,7 +73,7 @@ func Open(location ufs.Location) (*Store, error) {
 	return s, root.Close()
 }
 
-// String names the store: "file:///data/".
+// String returns the URI of the store: "file:///data/".
 func (s *Store) String() string { return s.location.String() }
 
 // Close makes later requests fail.
@@ -84,8 +83,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Capabilities of the directory. Whether it keeps metadata is the file
-// system's to say.
+// Capabilities returns the abilities of the directory. Metadata requires extended
+// attributes of the file system.
 func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 	if err := ctx.Err(); err != nil {
 		return ufs.Capabilities{}, err
@@ -109,9 +108,9 @@ func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 	}, nil
 }
 
-// root opens the directory by its path, so that one that was replaced or
-// mounted again is found. A directory that has changed its device and is empty
-// looks unmounted, and that must not look like a store with nothing in it.
+// root opens the directory by its path, so that one that was replaced or mounted
+// again is used. An empty directory on another device than before is reported as
+// unmounted, and not as a store without objects.
 func (s *Store) root() (*os.Root, error) {
 	if s.closed.Load() {
 		return nil, fmt.Errorf("%s is closed: %w", s, ufs.ErrUnavailable)
@@ -129,7 +128,7 @@ func (s *Store) root() (*os.Root, error) {
 	was := s.first.Load()
 	if was != nil && was.device != now.device && emptyDir(root, ".") {
 		_ = root.Close()
-		return nil, fmt.Errorf("%s has changed its device and is empty, so its file system looks unmounted: %w", s, ufs.ErrUnavailable)
+		return nil, fmt.Errorf("%s is empty and on another device than before, so its file system seems to be unmounted: %w", s, ufs.ErrUnavailable)
 	}
 	if was == nil || *was != now {
 		s.first.Store(&now)

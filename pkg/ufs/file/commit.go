@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// staged is a temporary file that is about to become an object.
+// staged is a temporary file that will become an object.
 type staged struct {
 	dir  *os.Root
 	file *os.File
 	name string
 }
 
-// stage makes a temporary file beside the target. A parent that a Delete
-// removes at the same time is made again.
+// stage makes a temporary file beside the target. It creates a parent again that
+// a concurrent Delete removes.
 func stage(root *os.Root, t target) (*staged, error) {
 	const tries = 16
 	var err error
@@ -47,15 +47,15 @@ func stageOnce(root *os.Root, t target) (*staged, error) {
 	return &staged{dir: dir, file: f, name: name}, nil
 }
 
-// shadowed turns "not a directory" into what it means for keys.
+// shadowed explains "not a directory" in terms of keys.
 func shadowed(err error, t target) error {
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EISDIR) || errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("a directory cannot hold key %q beside a key that is a file or directory of the same name: %w", t.key, ufs.ErrInvalid)
+		return fmt.Errorf("key %q conflicts with a file or directory of the same name: %w", t.key, ufs.ErrInvalid)
 	}
 	return err
 }
 
-// discard removes what was staged unless it became the object.
+// discard removes the temporary file unless it became the object.
 func (g *staged) discard() {
 	_ = g.file.Close()
 	if g.name != "" {
@@ -64,7 +64,7 @@ func (g *staged) discard() {
 	_ = g.dir.Close()
 }
 
-// commit makes the staged file the object, if the conditions hold.
+// commit makes the temporary file the object, if the conditions hold.
 func (s *Store) commit(ctx context.Context, root *os.Root, g *staged, t target, c ufs.Conditions) (ufs.Object, error) {
 	if err := g.file.Sync(); err != nil {
 		return ufs.Object{}, err
@@ -89,7 +89,8 @@ func (s *Store) commit(ctx context.Context, root *os.Root, g *staged, t target, 
 	return describe(t.key, info), nil
 }
 
-// check is called under the lock.
+// check returns ErrPrecondition if a condition does not hold. The caller holds
+// the lock.
 func check(root *os.Root, t target, c ufs.Conditions) error {
 	if c == (ufs.Conditions{}) {
 		return nil
@@ -102,16 +103,16 @@ func check(root *os.Root, t target, c ufs.Conditions) error {
 	}
 	switch {
 	case c.IfNoneMatch && err == nil:
-		return fmt.Errorf("it is there already: %w", ufs.ErrPrecondition)
+		return fmt.Errorf("the object exists: %w", ufs.ErrPrecondition)
 	case c.IfMatch != "" && err != nil:
-		return fmt.Errorf("it is not there: %w", ufs.ErrPrecondition)
+		return fmt.Errorf("the object does not exist: %w", ufs.ErrPrecondition)
 	case c.IfMatch != "" && object.ETag != c.IfMatch:
 		return replaced(c.IfMatch, object.ETag)
 	}
 	return nil
 }
 
-// locked runs the last step of a mutation alone among all clients of this
+// locked runs the last step of a mutation exclusively among all clients of this
 // driver on the host.
 func (s *Store) locked(ctx context.Context, root *os.Root, do func() error) error {
 	s.commits.Lock()

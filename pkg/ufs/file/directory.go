@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// makeParents makes the directories on the way to a path and marks those it
-// made. It answers the last of them, opened as a root of its own.
+// makeParents creates the directories on the path to a key, and marks those it
+// created. It returns the last of them, opened as a root.
 func makeParents(root *os.Root, dir string) (*os.Root, error) {
 	if dir == "." {
 		return root.OpenRoot(".")
@@ -42,7 +42,7 @@ func makeImplied(root *os.Root, parent, dir string) error {
 	return syncDir(root, parent)
 }
 
-// mustBeDir exists because OpenRoot of a file fails with an error of no kind.
+// mustBeDir is needed because OpenRoot of a file fails with an unspecific error.
 func mustBeDir(root *os.Root, name string) error {
 	info, err := root.Stat(name)
 	if err == nil && !info.IsDir() {
@@ -51,9 +51,9 @@ func mustBeDir(root *os.Root, name string) error {
 	return err
 }
 
-// pruneImplied removes the directories above a path that only it had kept.
-// Losing a race against a Put is no error: the directory is not empty then, or
-// the Put makes it again.
+// pruneImplied removes the marked directories above a path that hold nothing
+// else. It ignores a lost race against a Put: then the directory is not empty, or
+// the Put creates it again.
 func pruneImplied(root *os.Root, dir string) {
 	for ; dir != "."; dir = path.Dir(dir) {
 		implied := false
@@ -80,14 +80,14 @@ func withDir(root *os.Root, dir string, do func(*os.File) error) error {
 	return do(f)
 }
 
-// removeDir removes an empty directory, and nothing else.
+// removeDir removes an empty directory and no other kind of file.
 func removeDir(root *os.Root, dir string) error {
 	return withDir(root, path.Dir(dir), func(f *os.File) error {
 		return unix.Unlinkat(int(f.Fd()), path.Base(dir), unix.AT_REMOVEDIR)
 	})
 }
 
-// removeFile removes a name that is no directory, and nothing else.
+// removeFile removes a name that is not a directory.
 func removeFile(root *os.Root, name string) error {
 	return withDir(root, path.Dir(name), func(f *os.File) error {
 		return unix.Unlinkat(int(f.Fd()), path.Base(name), 0)
@@ -98,7 +98,7 @@ func syncDir(root *os.Root, dir string) error {
 	return withDir(root, dir, func(f *os.File) error { return f.Sync() })
 }
 
-// emptyDir says that a directory was read and has nothing in it.
+// emptyDir reports whether a directory could be read and is empty.
 func emptyDir(root *os.Root, dir string) bool {
 	empty := false
 	_ = withDir(root, dir, func(f *os.File) error {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// failed says what was done to which key and which of the store's errors that
-// is. An error that is one already keeps its kind.
+// failed wraps an error in the act and the key, and gives it a kind of package
+// ufs unless it has one.
 func (s *Store) failed(act, key string, err error) error {
 	if err == nil {
 		return nil
@@ -21,7 +21,7 @@ func (s *Store) failed(act, key string, err error) error {
 	return fmt.Errorf("%s %s: %w", act, s.where(key), s.kind(err))
 }
 
-// where names a key for people.
+// where returns the path of a key for messages.
 func (s *Store) where(key string) string {
 	if key == "" {
 		return s.String()
@@ -40,7 +40,7 @@ func (s *Store) kind(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("user %d lacks the right on this host (%w): %w", os.Geteuid(), err, ufs.ErrPermission)
 	case strings.Contains(err.Error(), "path escapes from parent"):
-		return fmt.Errorf("a symbolic link leads out of %s, and such links are not followed: %w", s.location.Dir, ufs.ErrPermission)
+		return fmt.Errorf("a symbolic link points outside of %s, and such links are not followed: %w", s.location.Dir, ufs.ErrPermission)
 	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EILSEQ):
 		return fmt.Errorf("%w: %w", err, ufs.ErrInvalid)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):

@@ -9,7 +9,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// reserved starts the names of what the driver keeps for itself.
+// reserved is the prefix of the driver's own names.
 const reserved = ".jindo-"
 
 const (
@@ -18,28 +18,28 @@ const (
 	lockFile  = reserved + "lock"
 )
 
-// target is a key as a path below the root.
+// target is the path of a key below the root.
 type target struct {
 	key string
-	// path without a slash at its end.
+	// path without a trailing slash.
 	path string
-	// dir: the key ends with a slash, so it names a directory.
+	// dir means that the key ends with a slash, so it names a directory.
 	dir bool
 }
 
 func (t target) parent() string { return path.Dir(t.path) }
 func (t target) base() string   { return path.Base(t.path) }
 
-// parse refuses keys that are no path below the root.
+// parse returns an error for keys that are not a path below the root.
 func parse(key string) (target, error) {
 	t := target{key: key, path: strings.TrimSuffix(key, "/")}
 	t.dir = t.path != key
 	if t.path == "" {
-		return target{}, fmt.Errorf("key %q names no file: %w", key, ufs.ErrInvalid)
+		return target{}, fmt.Errorf("key %q does not name a file: %w", key, ufs.ErrInvalid)
 	}
 	for element := range strings.SplitSeq(t.path, "/") {
 		if !validElement(element) {
-			return target{}, fmt.Errorf("key %q cannot be a path in a directory because of %q: %w", key, element, ufs.ErrInvalid)
+			return target{}, fmt.Errorf("key %q cannot be a path in a directory: invalid element %q: %w", key, element, ufs.ErrInvalid)
 		}
 	}
 	return t, nil

@@ -14,9 +14,9 @@ import (
 
 const maxKeys = 1000
 
-// List walks the directory in the order of keys. Walking visits a directory
-// "d" as the name "d/", which is what makes the order of names at each level
-// the order of whole keys.
+// List walks the directory in the order of keys. A directory "d" is visited as
+// the name "d/", so that the order of names at each level is the order of whole
+// keys.
 func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, error) {
 	page, err := s.list(ctx, options)
 	return page, s.failed("listing", options.Prefix, err)
@@ -45,7 +45,7 @@ func (s *Store) list(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 	w := &walk{ctx: ctx, store: s, root: root, prefix: options.Prefix, delimited: options.Delimiter != "", after: after, limit: limit}
 	dir, ok := prefixDir(options.Prefix)
 	if !ok {
-		return ufs.Page{}, nil // no key of a directory has such a prefix
+		return ufs.Page{}, nil // no key has such a prefix
 	}
 	if err := w.start(dir); err != nil && !errors.Is(err, errFull) {
 		return ufs.Page{}, err
@@ -53,7 +53,7 @@ func (s *Store) list(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 	return w.page, nil
 }
 
-// prefixDir is the deepest directory that a prefix names.
+// prefixDir returns the deepest directory that a prefix names.
 func prefixDir(prefix string) (string, bool) {
 	i := strings.LastIndexByte(prefix, '/')
 	if i < 0 {
@@ -66,7 +66,7 @@ func prefixDir(prefix string) (string, bool) {
 // errFull ends a walk whose page is full.
 var errFull = errors.New("page is full")
 
-// walk fills one page.
+// walk collects one page.
 type walk struct {
 	ctx       context.Context
 	store     *Store
@@ -78,7 +78,7 @@ type walk struct {
 	page      ufs.Page
 	// last key or prefix in the page.
 	last position
-	// above holds the directories above the one that is read, to cut loops.
+	// above holds the directories above the current one, to detect loops.
 	above []identity
 }
 
@@ -97,7 +97,7 @@ func (w *walk) start(dir string) error {
 	if dir != "." {
 		base = dir + "/"
 		if base == w.prefix {
-			// prefix is "dir/": its own marker comes before what is in it.
+			// prefix is "dir/": the directory's own marker sorts before its entries.
 			if err := w.marker(dir, base); err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func (w *walk) start(dir string) error {
 	return w.directory(dir, base, identityOf(info))
 }
 
-// climb remembers the directories above the first one.
+// climb records the directories above the first one.
 func (w *walk) climb(dir string) error {
 	for dir != "." {
 		dir = path.Dir(dir)
@@ -119,11 +119,12 @@ func (w *walk) climb(dir string) error {
 	return nil
 }
 
-// loops says that a directory is one of those above it, which a symbolic link
-// can do.
+// loops reports whether a directory is one of those above it, which a symbolic
+// link can cause.
 func (w *walk) loops(id identity) bool { return slices.Contains(w.above, id) }
 
-// directory visits what is in dir; base is the keys' beginning, "" or "dir/".
+// directory visits the entries of dir; base is the prefix of their keys, "" or
+// "dir/".
 func (w *walk) directory(dir, base string, id identity) error {
 	if w.loops(id) {
 		return nil
@@ -133,7 +134,7 @@ func (w *walk) directory(dir, base string, id identity) error {
 
 	names, err := w.store.names.read(w.root, dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed meanwhile
+		return nil // removed since it was listed
 	}
 	if err != nil {
 		return err
@@ -144,7 +145,7 @@ func (w *walk) directory(dir, base string, id identity) error {
 		}
 		key := base + name
 		if !strings.HasPrefix(key, w.prefix) {
-			return nil // skipped to the first that has it
+			return nil // past the last entry with the prefix
 		}
 		if err := w.visit(path.Join(dir, strings.TrimSuffix(name, "/")), key); err != nil {
 			return err
@@ -177,7 +178,8 @@ func (w *walk) visit(name, key string) error {
 	return w.directory(name, key, identityOf(info))
 }
 
-// unseen forgives names that went away and links that lead nowhere or out.
+// unseen ignores names that were removed, and links that are dangling or point
+// outside.
 func (w *walk) unseen(name string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) || isNotDir(err) {
 		return nil
@@ -188,7 +190,7 @@ func (w *walk) unseen(name string, err error) error {
 	return err
 }
 
-// rollUp adds a directory as a prefix if there is any key in it.
+// rollUp adds a directory as a prefix if it contains a key.
 func (w *walk) rollUp(name, key string, id identity) error {
 	if w.loops(id) {
 		return nil
@@ -205,8 +207,8 @@ func (w *walk) rollUp(name, key string, id identity) error {
 	return nil
 }
 
-// inhabited says whether a directory holds a key. Only one that a Put made on
-// its way, and whose last key went in a crash, does not.
+// inhabited reports whether a directory contains a key. One that a Put created on
+// the path to its key, and whose last key was lost in a crash, does not.
 func inhabited(root *os.Root, dir string) (bool, error) {
 	implied := false
 	err := withDir(root, dir, func(f *os.File) error {
@@ -223,8 +225,8 @@ func inhabited(root *os.Root, dir string) (bool, error) {
 	return !emptyDir(root, dir), nil
 }
 
-// ignoreDenied lets a directory that may not be opened appear in the listing
-// of its parent, as ls does.
+// ignoreDenied keeps a directory that cannot be opened in the listing of its
+// parent, as ls does.
 func ignoreDenied(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return nil
@@ -257,7 +259,7 @@ func (w *walk) add(at position, object ufs.Object) error {
 	return nil
 }
 
-// room says when the page is full: there is one more, so a next page.
+// room returns errFull if the page is full, which means that another page follows.
 func (w *walk) room() error {
 	if len(w.page.Objects)+len(w.page.Prefixes) < w.limit {
 		return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// uploadFile says what an upload is for.
+// uploadFile describes an upload in its staging directory.
 const uploadFile = "upload.json"
 
 // upload is the content of uploadFile.
@@ -26,7 +26,7 @@ type upload struct {
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
-// CreateMultipart makes a staging directory for parts.
+// CreateMultipart creates a staging directory for parts.
 func (s *Store) CreateMultipart(ctx context.Context, key string, metadata map[string]string) (string, error) {
 	id, err := s.createUpload(ctx, key, metadata)
 	return id, s.failed("starting an upload of", key, err)
@@ -41,7 +41,7 @@ func (s *Store) createUpload(ctx context.Context, key string, metadata map[strin
 		return "", err
 	}
 	if t.dir {
-		return "", fmt.Errorf("a key that ends with a slash is a directory here and holds no bytes: %w", ufs.ErrInvalid)
+		return "", fmt.Errorf("a key with a trailing slash is a directory and cannot contain bytes: %w", ufs.ErrInvalid)
 	}
 	root, err := s.root()
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *Store) createUpload(ctx context.Context, key string, metadata map[strin
 	return id, root.WriteFile(path.Join(dir, uploadFile), raw, 0o644)
 }
 
-// openUpload answers the staging directory of an upload of that key.
+// openUpload opens the staging directory of an upload of that key.
 func (s *Store) openUpload(ctx context.Context, key, id string) (*os.Root, upload, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, upload{}, err
@@ -92,13 +92,13 @@ func (s *Store) openUpload(ctx context.Context, key, id string) (*os.Root, uploa
 }
 
 func noUpload(id string) error {
-	return fmt.Errorf("there is no upload %q of it: %w", id, ufs.ErrNotFound)
+	return fmt.Errorf("upload %q not found: %w", id, ufs.ErrNotFound)
 }
 
 func partName(number int, etag string) string { return fmt.Sprintf("%05d.%s", number, etag) }
 
-// UploadPart keeps a part beside others of the same number; completing the
-// upload names the one that counts.
+// UploadPart stores a part beside others of the same number. CompleteMultipart
+// names the one that counts.
 func (s *Store) UploadPart(ctx context.Context, key, id string, n int, source io.ReadSeeker, size int64) (ufs.Part, error) {
 	part, err := s.uploadPart(ctx, key, id, n, source, size)
 	return part, s.failed(fmt.Sprintf("storing part %d of", n), key, err)
@@ -141,11 +141,11 @@ func (s *Store) complete(ctx context.Context, key, id string, parts []ufs.Part, 
 	}
 	defer func() { _ = dir.Close() }()
 	if len(parts) == 0 {
-		return ufs.Object{}, fmt.Errorf("an upload needs a part: %w", ufs.ErrInvalid)
+		return ufs.Object{}, fmt.Errorf("an upload requires at least one part: %w", ufs.ErrInvalid)
 	}
 	for i := 1; i < len(parts); i++ {
 		if parts[i].Number <= parts[i-1].Number {
-			return ufs.Object{}, fmt.Errorf("part %d comes after part %d: %w", parts[i].Number, parts[i-1].Number, ufs.ErrInvalid)
+			return ufs.Object{}, fmt.Errorf("part %d follows part %d: %w", parts[i].Number, parts[i-1].Number, ufs.ErrInvalid)
 		}
 	}
 	object, err := s.put(ctx, key, u.Metadata, c, -1, func(f *os.File) error {
@@ -159,7 +159,7 @@ func (s *Store) complete(ctx context.Context, key, id string, parts []ufs.Part, 
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	// The object is there; staging that stays behind costs only space.
+	// The object is complete; a staging directory that remains only takes space.
 	_ = s.abort(ctx, key, id)
 	return object, nil
 }

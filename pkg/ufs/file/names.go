@@ -9,12 +9,12 @@ import (
 	"time"
 )
 
-// nameCache keeps the sorted names of the directories read last, so that
-// paging through a big directory reads it once and not once a page. An entry
-// serves only as long as the directory has not changed.
+// nameCache holds the sorted names of the directories that were read last, so
+// that paging through a large directory reads it once and not once for each page.
+// An entry is used only while the directory is unchanged.
 type nameCache struct {
 	mu      sync.Mutex
-	entries []cachedNames // the one used last comes last
+	entries []cachedNames // the most recently used last
 }
 
 // cachedNames of one directory.
@@ -26,15 +26,16 @@ type cachedNames struct {
 }
 
 const (
-	// cachedDirs bounds the cache in directories, minCached in names worth
-	// keeping, maxCached in names of one directory (about 50 bytes each).
+	// cachedDirs limits the number of directories, minCached is the least number
+	// of names worth caching, and maxCached limits the names of one directory
+	// (about 50 bytes each).
 	cachedDirs = 4
 	minCached  = 1000
 	maxCached  = 1 << 20
 )
 
-// read answers the names in dir in the order of keys: a directory's name ends
-// with a slash.
+// read returns the names in dir in the order of keys: the name of a directory
+// ends with a slash.
 func (c *nameCache) read(root *os.Root, dir string) ([]string, error) {
 	f, err := root.Open(dir)
 	if err != nil {
@@ -59,14 +60,14 @@ func (c *nameCache) read(root *os.Root, dir string) ([]string, error) {
 	return names, nil
 }
 
-// settled says that a change from now on will show in the directory's times,
-// which move in ticks.
+// settled reports whether a later change will be visible in the directory's
+// times, which advance in ticks.
 func settled(info fs.FileInfo) bool {
 	return time.Since(time.Unix(0, max(info.ModTime().UnixNano(), changed(info)))) > time.Second
 }
 
-// sortedNames leaves out what has no key. linked says that a name is a
-// symbolic link, whose kind can change without the directory changing.
+// sortedNames omits names that are not keys. linked reports whether one is a
+// symbolic link, whose kind can change while the directory is unchanged.
 func sortedNames(root *os.Root, dir string, entries []fs.DirEntry) ([]string, bool) {
 	names := make([]string, 0, len(entries))
 	linked := false

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// position is where a listing stopped: after a key, or after everything that a
-// prefix rolled up. The zero value is the start.
+// position is where a listing stopped: after a key, or after everything below a
+// prefix. The zero value is the start.
 type position struct {
 	key    string
 	prefix bool
 }
 
-// startOf reads where a listing goes on.
+// startOf returns the position at which a listing continues.
 func startOf(options ufs.ListOptions) (position, error) {
 	if options.Continuation != "" {
 		return parseToken(options.Continuation)
@@ -27,7 +27,7 @@ func startOf(options ufs.ListOptions) (position, error) {
 	return position{key: options.StartAfter}, nil
 }
 
-// token writes a position; the first letter says which kind it is.
+// token encodes a position; the first letter is its kind.
 func (p position) token() string {
 	kind := "k"
 	if p.prefix {
@@ -39,21 +39,21 @@ func (p position) token() string {
 func parseToken(token string) (position, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(raw) < 2 || raw[0] != 'k' && raw[0] != 'p' || !utf8.Valid(raw) {
-		return position{}, fmt.Errorf("continuation %q is not one of this store: %w", token, ufs.ErrInvalid)
+		return position{}, fmt.Errorf("invalid continuation %q: %w", token, ufs.ErrInvalid)
 	}
 	p := position{key: string(raw[1:]), prefix: raw[0] == 'p'}
 	if p.prefix && !strings.HasSuffix(p.key, "/") {
-		return position{}, fmt.Errorf("continuation %q is not one of this store: %w", token, ufs.ErrInvalid)
+		return position{}, fmt.Errorf("invalid continuation %q: %w", token, ufs.ErrInvalid)
 	}
 	return p, nil
 }
 
-// covers says that a key comes no later than the position.
+// covers reports whether a key is at or before the position.
 func (p position) covers(key string) bool {
 	return p.key != "" && key <= p.key || p.prefix && strings.HasPrefix(key, p.key)
 }
 
-// within says that everything in a directory comes no later.
+// within reports whether everything in a directory is at or before the position.
 func (p position) within(dir string) bool {
 	if p.key == "" {
 		return false
@@ -64,8 +64,8 @@ func (p position) within(dir string) bool {
 	return dir < p.key && !strings.HasPrefix(p.key, dir)
 }
 
-// skip answers how many of the sorted names of a directory come before what
-// the position leaves; those that it only partly covers are kept.
+// skip returns how many of the sorted names of a directory are before the
+// position as a whole; names that it covers in part are kept.
 func (p position) skip(names []string, base string) int {
 	rest, inside := strings.CutPrefix(p.key, base)
 	if p.key == "" || !inside {
@@ -77,7 +77,7 @@ func (p position) skip(names []string, base string) int {
 	return sort.SearchStrings(names, rest)
 }
 
-// skipTo answers how many of the sorted names come before a prefix.
+// skipTo returns how many of the sorted names are before a prefix.
 func skipTo(names []string, base, prefix string) int {
 	rest, inside := strings.CutPrefix(prefix, base)
 	if !inside {

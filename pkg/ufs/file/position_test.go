@@ -72,7 +72,7 @@ func TestListingIsWhatSortingSays(t *testing.T) {
 		delimiter := rapid.SampledFrom([]string{"", "/"}).Draw(t, "delimiter")
 		limit := rapid.IntRange(1, 4).Draw(t, "limit")
 		if delimiter != "" {
-			after = "" // what rolls up is the stores' own affair then
+			after = "" // stores differ in how it applies to prefixes
 		}
 		count++
 		dir, err := os.MkdirTemp(base, "list-")
@@ -96,8 +96,8 @@ func TestListingIsWhatSortingSays(t *testing.T) {
 	}
 }
 
-// plant makes files and answers the keys there are; paths that clash with
-// others are left out.
+// plant makes files and returns their keys, without paths that conflict with
+// others.
 func plant(dir string, paths []string) []string {
 	var keys []string
 	for _, path := range paths {
@@ -155,8 +155,8 @@ func collect(t *rapid.T, s *Store, options ufs.ListOptions) []string {
 	}
 }
 
-// TestNameCacheNeverLies: a listing after a change shows the change, whatever
-// was remembered.
+// TestNameCacheNeverLies checks that a listing after a change shows the change,
+// regardless of the cache.
 func TestNameCacheNeverLies(t *testing.T) {
 	dir := t.TempDir()
 	for i := range minCached + 10 {

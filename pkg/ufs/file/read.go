@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Stat describes the file or directory of a key.
+// Stat returns the attributes of the file or directory of a key.
 func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
 	f, object, err := s.open(ctx, key)
 	if err != nil {
@@ -25,7 +25,7 @@ func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
 	return object, nil
 }
 
-// Get reads a range of a file as long as it stays the version that was opened.
+// Get reads a range of a file while it is the version that was opened.
 func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
 	f, object, err := s.open(ctx, key)
 	if err != nil {
@@ -44,10 +44,10 @@ func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string
 }
 
 func replaced(want, have string) error {
-	return fmt.Errorf("its tag is %s, not %s: %w", have, want, ufs.ErrPrecondition)
+	return fmt.Errorf("the object has tag %s, not %s: %w", have, want, ufs.ErrPrecondition)
 }
 
-// open opens what a key names, if it is an object.
+// open opens the file or directory of a key if it is an object.
 func (s *Store) open(ctx context.Context, key string) (*os.File, ufs.Object, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, ufs.Object{}, err
@@ -65,7 +65,7 @@ func (s *Store) open(ctx context.Context, key string) (*os.File, ufs.Object, err
 }
 
 func openObject(root *os.Root, t target) (*os.File, ufs.Object, error) {
-	// Opening a FIFO would wait for its writer.
+	// Opening a FIFO would block until it has a writer.
 	f, err := root.OpenFile(t.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ENXIO) { // a socket
 		return nil, ufs.Object{}, noObject(t, "it is no regular file")
@@ -84,7 +84,8 @@ func openObject(root *os.Root, t target) (*os.File, ufs.Object, error) {
 	return f, describe(t.key, info), nil
 }
 
-// isObject tells a directory from a file as keys do, by the slash at the end.
+// isObject distinguishes a directory from a file by the trailing slash of the
+// key.
 func isObject(f *os.File, info fs.FileInfo, t target) error {
 	switch {
 	case info.IsDir() && !t.dir:
@@ -113,16 +114,16 @@ func isMarker(dir *os.File, t target) error {
 }
 
 func noObject(t target, why string) error {
-	return fmt.Errorf("%q is not there as an object, %s: %w", t.key, why, ufs.ErrNotFound)
+	return fmt.Errorf("%q is not an object, %s: %w", t.key, why, ufs.ErrNotFound)
 }
 
-// body reads one range and checks the file's version after every read.
+// body reads one range and checks the version of the file after every read.
 type body struct {
 	ctx    context.Context
 	store  *Store
 	file   *os.File
 	object ufs.Object
-	// The range is [begin, end); offset is where the next read starts.
+	// The range is [begin, end); offset is the next byte to read.
 	begin, offset, end int64
 }
 
@@ -145,7 +146,7 @@ func (b *body) Seek(offset int64, whence int) (int64, error) {
 	return offset - b.begin, nil
 }
 
-// Read never answers bytes of another version than the one opened.
+// Read never returns bytes of another version than the one opened.
 func (b *body) Read(p []byte) (int, error) {
 	if err := b.ctx.Err(); err != nil {
 		return 0, err
@@ -174,8 +175,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// unchanged allows the change time to move when only the name went away: an
-// open file that was unlinked or replaced by rename keeps its bytes.
+// unchanged permits a new change time if only the name was removed: an open file
+// that was unlinked or replaced by rename keeps its bytes.
 func (b *body) unchanged() error {
 	info, err := b.file.Stat()
 	if err != nil {
@@ -187,8 +188,8 @@ func (b *body) unchanged() error {
 	if info.Size() == b.object.Size && info.ModTime().Equal(b.object.LastModified) {
 		return nil
 	}
-	return fmt.Errorf("it was written in place while it was read: %w", ufs.ErrPrecondition)
+	return fmt.Errorf("the file was written in place while it was read: %w", ufs.ErrPrecondition)
 }
 
-// Close lets go of the file.
+// Close closes the file.
 func (b *body) Close() error { return b.file.Close() }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestRootComesAndGoes: a directory that is not there is told from one with
-// nothing in it.
+// TestRootComesAndGoes checks that a missing directory is distinguished from an
+// empty one.
 func TestRootComesAndGoes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: dir}); !errors.Is(err, ufs.ErrNoBucket) || !strings.Contains(err.Error(), dir) {
@@ -36,8 +36,8 @@ func TestRootComesAndGoes(t *testing.T) {
 	}
 }
 
-// TestUnmountedRoot: an empty directory on another device where there was a
-// file system is an outage, not a deletion of everything.
+// TestUnmountedRoot checks that an empty directory, where a file system was
+// mounted before, is an outage and not a deletion of everything.
 func TestUnmountedRoot(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	if err := os.Mkdir(dir, 0o755); err != nil {
@@ -70,7 +70,8 @@ func TestUnmountedRoot(t *testing.T) {
 	}
 }
 
-// TestFullDisk: no space is unavailability, and nothing is left of the put.
+// TestFullDisk checks that a full disk is ErrUnavailable and leaves no trace of
+// the put.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("jindo-test", dir, "tmpfs", 0, "size=64k"); err != nil {
@@ -87,5 +88,5 @@ func TestFullDisk(t *testing.T) {
 	if got, err := read(s, "key"); err != nil || got != "x" {
 		t.Errorf("the object is %q, %v", got, err)
 	}
-	put(t, s, "other", strings.Repeat("x", 30000)) // the space is free again
+	put(t, s, "other", strings.Repeat("x", 30000)) // the space was released
 }

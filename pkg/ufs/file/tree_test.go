@@ -19,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lay writes a file past the driver.
+// lay writes a file without the driver.
 func lay(t testing.TB, dir, name, content string) {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -77,7 +77,7 @@ func list(t testing.TB, s ufs.Store, options ufs.ListOptions) []string {
 	}
 }
 
-// TestLinks: links inside are followed, none leads out.
+// TestLinks checks that links inside are followed and that none leads outside.
 func TestLinks(t *testing.T) {
 	outside, dir := t.TempDir(), t.TempDir()
 	lay(t, outside, "secret", "secret")
@@ -121,7 +121,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestSpecialFiles are neither listed nor opened: opening a FIFO waits.
+// TestSpecialFiles checks that they are neither listed nor opened: opening a FIFO
+// would block.
 func TestSpecialFiles(t *testing.T) {
 	dir := t.TempDir()
 	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o644); err != nil {
@@ -148,8 +149,8 @@ func TestSpecialFiles(t *testing.T) {
 	}
 }
 
-// TestWrittenInPlace: bytes of a file that is written while it is read never
-// come out as the version that was opened.
+// TestWrittenInPlace checks that bytes of a file that is written while it is read
+// are never returned as the version that was opened.
 func TestWrittenInPlace(t *testing.T) {
 	dir := t.TempDir()
 	before := strings.Repeat("a", 1<<20)
@@ -178,7 +179,7 @@ func TestWrittenInPlace(t *testing.T) {
 	}
 }
 
-// TestTruncatedInPlace: a file that shrinks is not an early end.
+// TestTruncatedInPlace checks that a file that shrinks is not an early end.
 func TestTruncatedInPlace(t *testing.T) {
 	dir := t.TempDir()
 	lay(t, dir, "file", strings.Repeat("a", 1<<20))
@@ -195,8 +196,8 @@ func TestTruncatedInPlace(t *testing.T) {
 	}
 }
 
-// TestReadThroughUnlink: an object that is deleted or replaced while it is
-// read keeps its bytes.
+// TestReadThroughUnlink checks that an object that is deleted or replaced while
+// it is read keeps its bytes.
 func TestReadThroughUnlink(t *testing.T) {
 	s := open(t, t.TempDir())
 	want := strings.Repeat("x", 1<<20)
@@ -217,8 +218,8 @@ func TestReadThroughUnlink(t *testing.T) {
 	}
 }
 
-// TestDirectories: which of them are objects, and which go with their last
-// key.
+// TestDirectories checks which directories are objects, and which are removed
+// with their last key.
 func TestDirectories(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"laid/empty", "laid/full"} {
@@ -245,7 +246,7 @@ func TestDirectories(t *testing.T) {
 		t.Errorf("after deleting, listed %q", got)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "put")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a directory that only a key needed is still there: %v", err)
+		t.Errorf("a directory that was made for a key still exists: %v", err)
 	}
 	if _, err := s.Put(t.Context(), "bytes/", strings.NewReader("x"), 1, nil, ufs.Conditions{}); !errors.Is(err, ufs.ErrInvalid) {
 		t.Errorf("a directory with bytes: %v", err)
@@ -254,11 +255,11 @@ func TestDirectories(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "laid")); err != nil {
-		t.Errorf("a directory of somebody else's went along: %v", err)
+		t.Errorf("a directory of another program was removed: %v", err)
 	}
 }
 
-// TestLeftovers: what a crash leaves is not listed and not served.
+// TestLeftovers checks that what a crash leaves is neither listed nor served.
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	lay(t, dir, ".jindo-tmp-AAAA", "half")
@@ -286,8 +287,8 @@ func TestLeftovers(t *testing.T) {
 	}
 }
 
-// TestTwoClients: conditions hold between Stores too, which is how the workers
-// of one host meet.
+// TestTwoClients checks that conditions hold between Stores, as for the workers
+// of one host.
 func TestTwoClients(t *testing.T) {
 	dir := t.TempDir()
 	stores := []ufs.Store{open(t, dir), open(t, dir), open(t, dir)}
@@ -314,8 +315,8 @@ func TestTwoClients(t *testing.T) {
 	}
 }
 
-// TestLockIsShared: a client of another process that holds the lock holds up
-// the last step of every mutation here.
+// TestLockIsShared checks that a client of another process that holds the lock
+// delays the last step of every mutation here.
 func TestLockIsShared(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -338,7 +339,7 @@ func TestLockIsShared(t *testing.T) {
 	case err := <-done:
 		t.Errorf("a mutation ended under another's lock: %v", err)
 		done <- err
-	case <-time.After(200 * time.Millisecond): // long enough for one that does not wait
+	case <-time.After(200 * time.Millisecond): // long enough for a delete that does not wait
 	}
 	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"gone"}) {
 		t.Errorf("listed %q under the lock", got)
@@ -353,8 +354,8 @@ func TestLockIsShared(t *testing.T) {
 	}
 }
 
-// TestDeleteAndPutMeet: a put into a directory that is pruned at the same time
-// makes it again.
+// TestDeleteAndPutMeet checks that a Put creates a directory again that is pruned
+// at the same time.
 func TestDeleteAndPutMeet(t *testing.T) {
 	s := open(t, t.TempDir())
 	var group sync.WaitGroup

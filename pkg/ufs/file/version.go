@@ -21,8 +21,8 @@ func identityOf(info fs.FileInfo) identity {
 	return identity{device: stat.Dev, inode: stat.Ino}
 }
 
-// version makes a tag of what changes when the bytes do. A directory's tag
-// holds only its identity, since its times change with what is in it.
+// version returns a tag of what changes with the bytes. The tag of a directory
+// holds only its identity, because its times change with its entries.
 func version(info fs.FileInfo) string {
 	id := identityOf(info)
 	fields := []uint64{id.device, id.inode}

@@ -18,7 +18,7 @@ func (s *Store) Put(ctx context.Context, key string, source io.Reader, size int6
 	return object, s.failed("writing", key, err)
 }
 
-// put makes an object of what write writes.
+// put makes an object of the bytes that write writes.
 func (s *Store) put(ctx context.Context, key string, metadata map[string]string, c ufs.Conditions, size int64, write func(*os.File) error) (ufs.Object, error) {
 	if err := ctx.Err(); err != nil {
 		return ufs.Object{}, err
@@ -66,7 +66,7 @@ func fill(ctx context.Context, f *os.File, source io.Reader, size int64) error {
 	return nil
 }
 
-// cancellable stops reading when its context ends.
+// cancellable is a reader that fails when its context ends.
 type cancellable struct {
 	ctx context.Context
 	io.Reader
@@ -79,10 +79,10 @@ func (c *cancellable) Read(p []byte) (int, error) {
 	return c.Reader.Read(p)
 }
 
-// putMarker makes a directory the object that "dir/" names.
+// putMarker marks a directory as the object "dir/".
 func (s *Store) putMarker(ctx context.Context, root *os.Root, t target, size int64, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
 	if size != 0 {
-		return ufs.Object{}, fmt.Errorf("a key that ends with a slash is a directory here and holds no bytes: %w", ufs.ErrInvalid)
+		return ufs.Object{}, fmt.Errorf("a key with a trailing slash is a directory and cannot contain bytes: %w", ufs.ErrInvalid)
 	}
 	parent, err := makeParents(root, t.parent())
 	if err != nil {
@@ -158,9 +158,9 @@ func (s *Store) remove(ctx context.Context, key string, c ufs.Conditions) error 
 			return err
 		}
 		pruneImplied(root, t.parent())
-		// The directory itself may have been pruned, its parent was synced
-		// by nobody then: a deleted key may come back after a power cut,
-		// never a wrong one.
+		// If the directory itself was pruned, its parent was not synced: a
+		// deleted key may exist again after a power cut, with its right
+		// content.
 		if err := syncDir(root, t.parent()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -179,12 +179,12 @@ func removeObject(root *os.Root, t target) error {
 	}
 	err = removeDir(root, t.path)
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
-		return setDirectoryKind(f, impliedKind) // other keys keep it
+		return setDirectoryKind(f, impliedKind) // other keys need it
 	}
 	return err
 }
 
-// Copy copies within the file system, sharing blocks where it can.
+// Copy copies within the file system, sharing blocks if it can.
 func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
 	source, object, err := s.open(ctx, src)
 	if err != nil {
@@ -205,8 +205,8 @@ func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map
 	return made, s.failed("writing", dst, err)
 }
 
-// duplicate copies in pieces, so that a cancelled context is noticed, and
-// fails when the source was written meanwhile.
+// duplicate copies in pieces, so that it obeys the context, and fails if the
+// source was written meanwhile.
 func (s *Store) duplicate(ctx context.Context, to, from *os.File, object ufs.Object) error {
 	const piece = 64 << 20
 	for done := int64(0); done < object.Size; {
@@ -215,7 +215,7 @@ func (s *Store) duplicate(ctx context.Context, to, from *os.File, object ufs.Obj
 		}
 		n, err := io.CopyN(to, from, min(piece, object.Size-done))
 		if err != nil {
-			return fmt.Errorf("the source ended after %d bytes of %d: %w: %w", done+n, object.Size, err, ufs.ErrUnavailable)
+			return fmt.Errorf("the source ended after %d of %d bytes: %w: %w", done+n, object.Size, err, ufs.ErrUnavailable)
 		}
 		done += n
 	}

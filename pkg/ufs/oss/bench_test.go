@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/test/ossserver"
 )
 
-// BenchmarkGet reads ranges in parallel through the driver; BenchmarkRawGet is
-// the same server read with net/http alone.
+// BenchmarkGet reads ranges in parallel through the driver; BenchmarkRawGet reads
+// the same server with net/http alone.
 func BenchmarkGet(b *testing.B) {
 	for _, size := range []int64{4 << 10, 1 << 20, 8 << 20} {
 		b.Run(fmt.Sprintf("%dKiB", size>>10), func(b *testing.B) {

@@ -12,20 +12,20 @@ import (
 // minPartSize of OSS, in bytes.
 const minPartSize = 100 << 10
 
-// Capabilities asks the bucket once whether it keeps versions.
+// Capabilities requests the bucket's versioning once and caches the result.
 func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 	s.mu.Lock()
-	known := s.capabilities
+	cached := s.capabilities
 	s.mu.Unlock()
-	if known != nil {
-		return *known, nil
+	if cached != nil {
+		return *cached, nil
 	}
-	versioned, told, err := s.versioning(ctx)
+	versioned, known, err := s.versioning(ctx)
 	if err != nil {
 		return ufs.Capabilities{}, err
 	}
 	c := ufs.Capabilities{
-		ConditionalCreate: told && !versioned,
+		ConditionalCreate: known && !versioned,
 		Metadata:          true,
 		Versioned:         versioned,
 		MinPartSize:       minPartSize,
@@ -36,9 +36,9 @@ func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 	return c, nil
 }
 
-// versioning says whether versions are, or were, kept; told is false when the
-// credentials lack the right to ask.
-func (s *Store) versioning(ctx context.Context) (versioned, told bool, err error) {
+// versioning reports whether versions are or were kept; known is false if the
+// credentials lack the right to read the setting.
+func (s *Store) versioning(ctx context.Context) (versioned, known bool, err error) {
 	var status string
 	about := wire.Request{Act: "asking about bucket", Right: "oss:GetBucketInfo"}
 	err = s.caller.DoWithin(ctx, about, s.limits.Headers, func(ctx context.Context) error {

@@ -3,18 +3,19 @@
 //
 // Options: fs.oss.endpoint (a host or a URL; https unless http:// is written),
 // fs.oss.accessKeyId, fs.oss.accessKeySecret, fs.oss.securityToken,
-// fs.oss.region (else from the endpoint's name, else cn-hangzhou),
+// fs.oss.region (default: from the endpoint's name, else cn-hangzhou),
 // fs.oss.pathStyle (true, false; by default only for endpoints that are an IP
 // address or a name without a dot).
 //
-// # What OSS can do
+// # Capabilities of OSS
 //
-// A Put can be told not to overwrite, except in versioned buckets, which
-// ignore it; so there ConditionalCreate is not claimed, nor where the bucket's
-// versioning may not be asked for (oss:GetBucketInfo). There is no If-Match on
-// writing and none on deleting.
+// A Put can refuse to overwrite, except in versioned buckets, which ignore the
+// header. So ConditionalCreate is false for them, and if the credentials lack the
+// right to read the versioning (oss:GetBucketInfo). Writing and deleting have no
+// If-Match.
 //
-// The SDK's own retries are off; packages retry and wire have the one policy.
+// The SDK's own retries are disabled; packages retry and wire implement the
+// policy.
 package oss
 
 import (
@@ -33,17 +34,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// Config of a Store.
+// Config of a Store. Zero fields have the defaults named.
 type Config struct {
 	Location ufs.Location
 	// Options of the mount; those of other drivers are ignored.
 	Options map[string]string
 	// Credentials; nil takes them from Options.
 	Credentials ufs.CredentialsSource
-	// Retry and Limits are the defaults when zero.
+	// Retry and Limits of requests.
 	Retry  retry.Policy
 	Limits wire.Limits
-	// HTTP client to use; nil makes one with a pool of its own.
+	// HTTP client to use; nil makes one with its own connection pool.
 	HTTP *http.Client
 }
 
@@ -62,7 +63,7 @@ type Store struct {
 
 var _ ufs.Store = (*Store)(nil)
 
-// Open makes a Store; it asks nothing of the endpoint.
+// Open returns a Store. It does not contact the endpoint.
 func Open(c Config) (*Store, error) {
 	location, target, err := resolve(c.Location, c.Options)
 	if err != nil {
@@ -107,12 +108,12 @@ func newClient(t target, client *http.Client) *sdk.Client {
 		WithCredentialsProvider(credentials.CredentialsProviderFunc(ofAttempt))
 	return sdk.NewClient(config, func(o *sdk.Options) {
 		o.Signer = optionalSigner{&signer.SignerV4{}}
-		// Correcting the clock writes to the client without a lock.
+		// The correction of the clock writes to the client without a lock.
 		o.FeatureFlags &^= sdk.FeatureCorrectClockSkew
 	})
 }
 
-// ofAttempt hands the credentials that the Caller asked for to the SDK.
+// ofAttempt passes the credentials of the attempt to the SDK.
 func ofAttempt(ctx context.Context) (credentials.Credentials, error) {
 	c := wire.CredentialsOf(ctx)
 	return credentials.Credentials{AccessKeyID: c.AccessKeyID, AccessKeySecret: c.AccessKeySecret, SecurityToken: c.SecurityToken}, nil
@@ -128,34 +129,35 @@ func (s optionalSigner) Sign(ctx context.Context, signing *signer.SigningContext
 	return s.Signer.Sign(ctx, signing)
 }
 
-// otherEndpoint is in the answer to a request for a bucket of another region.
+// otherEndpoint matches the endpoint in the response for a bucket of another
+// region.
 var otherEndpoint = regexp.MustCompile(`<Endpoint>([A-Za-z0-9.:-]+)</Endpoint>`)
 
-// refusal reads an error answer out of the SDK's error.
-func refusal(err error) (wire.Refusal, bool) {
+// refusal returns the error response in an error of the SDK.
+func refusal(err error) (wire.ErrorResponse, bool) {
 	var e *sdk.ServiceError
 	if !errors.As(err, &e) {
-		return wire.Refusal{}, false
+		return wire.ErrorResponse{}, false
 	}
-	r := wire.Refusal{Status: e.StatusCode, Code: e.Code, Message: e.Message, RequestID: e.RequestID, Header: e.Headers}
+	r := wire.ErrorResponse{Status: e.StatusCode, Code: e.Code, Message: e.Message, RequestID: e.RequestID, Header: e.Headers}
 	if found := otherEndpoint.FindSubmatch(e.Snapshot); found != nil && e.StatusCode < 500 {
-		r.Elsewhere = string(found[1])
+		r.OtherEndpoint = string(found[1])
 	}
-	if len(e.Snapshot) == 0 { // to a HEAD; the SDK calls it a bad answer
+	if len(e.Snapshot) == 0 { // in response to a HEAD, which the SDK cannot parse
 		r.Code, r.Message = "", ""
 	}
 	return r, true
 }
 
-// String names the store: "oss://bucket/prefix/".
+// String returns the URI of the store: "oss://bucket/prefix/".
 func (s *Store) String() string { return s.location.String() }
 
-// Close lets go of idle connections and makes later requests fail.
+// Close closes idle connections and makes later requests fail.
 func (s *Store) Close() error {
 	s.caller.Close()
 	s.http.CloseIdleConnections()
 	return nil
 }
 
-// key is the whole key of a relative one.
+// key returns a key with the store's prefix.
 func (s *Store) key(key string) string { return s.location.Prefix + key }

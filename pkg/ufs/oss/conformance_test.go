@@ -32,7 +32,7 @@ func serve(t testing.TB) (*ossserver.Server, string) {
 	return server, listener.URL
 }
 
-// configure names a bucket at an endpoint.
+// configure returns the configuration of a bucket at an endpoint.
 func configure(endpoint, uri string) oss.Config {
 	location, err := ufs.ParseLocation(uri)
 	if err != nil {
@@ -85,7 +85,8 @@ func TestConformance(t *testing.T) {
 	}
 }
 
-// TestConformanceOfDirectory runs the suite on files behind the protocol.
+// TestConformanceOfDirectory runs the suite on a directory that the test server
+// serves.
 func TestConformanceOfDirectory(t *testing.T) {
 	ufstest.Run(t, ufstest.Suite{
 		Tree: true,
@@ -100,8 +101,8 @@ func TestConformanceOfDirectory(t *testing.T) {
 	})
 }
 
-// TestConformanceReal runs the suite against Alibaba Cloud, below a prefix of
-// its own that it empties again.
+// TestConformanceReal runs the suite against Alibaba Cloud, below a prefix of its
+// own, which it empties.
 func TestConformanceReal(t *testing.T) {
 	endpoint, bucket := os.Getenv("OSS_ENDPOINT"), os.Getenv("OSS_BUCKET")
 	id, secret := os.Getenv("OSS_ACCESS_KEY_ID"), os.Getenv("OSS_ACCESS_KEY_SECRET")

@@ -9,7 +9,7 @@ import (
 	"github.com/jindo-io/jindo/test/ossserver"
 )
 
-// rotating is a source whose credentials are renewed only when refused.
+// rotating is a source whose credentials change only when they are refused.
 type rotating struct {
 	now, next ufs.Credentials
 	refreshed int

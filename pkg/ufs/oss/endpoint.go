@@ -11,18 +11,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// defaultRegion signs where neither option nor endpoint name one. A store that
-// minds says which region it expects.
+// defaultRegion is used if neither option nor endpoint name a region. A store
+// that checks it returns the region that it expects.
 const defaultRegion = "cn-hangzhou"
 
-// target is where and how a bucket is reached.
+// target is the address of a bucket.
 type target struct {
 	endpoint  string // a URL without a path
 	region    string
 	pathStyle bool
 }
 
-// resolve reads the options. A mount point may also carry the endpoint,
+// resolve evaluates the options. A mount point may contain the endpoint:
 // "oss://bucket.oss-cn-hangzhou.aliyuncs.com/prefix".
 func resolve(l ufs.Location, options map[string]string) (ufs.Location, target, error) {
 	bucket, rest, dotted := strings.Cut(l.Bucket, ".")
@@ -32,7 +32,7 @@ func resolve(l ufs.Location, options map[string]string) (ufs.Location, target, e
 		endpoint = rest
 	}
 	if !bucketName.MatchString(bucket) {
-		return l, target{}, fmt.Errorf("%s: %q is no OSS bucket, whose name has 3 to 63 of a-z, 0-9 and -; check spec.mounts[].mountPoint: %w", l, bucket, ufs.ErrInvalid)
+		return l, target{}, fmt.Errorf("%s: invalid OSS bucket name %q, which must have 3 to 63 of a-z, 0-9 and -; check spec.mounts[].mountPoint: %w", l, bucket, ufs.ErrInvalid)
 	}
 	region := strings.TrimSpace(options["fs.oss.region"])
 	if endpoint == "" && region != "" {
@@ -75,7 +75,7 @@ func parseEndpoint(l ufs.Location, endpoint string) (target, string, error) {
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return bad("which is more than a host")
 	case strings.Contains(u.Hostname(), "oss-dls"):
-		return target{}, "", fmt.Errorf("%s: endpoint %s is one of OSS-HDFS, for which there is no driver; use the bucket's OSS endpoint: %w", l, endpoint, ufs.ErrUnsupported)
+		return target{}, "", fmt.Errorf("%s: endpoint %s is one of OSS-HDFS, which is not supported; use the bucket's OSS endpoint: %w", l, endpoint, ufs.ErrUnsupported)
 	}
 	return target{endpoint: u.Scheme + "://" + u.Host}, u.Hostname(), nil
 }

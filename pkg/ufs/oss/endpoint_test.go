@@ -15,7 +15,7 @@ func TestResolve(t *testing.T) {
 		options map[string]string
 		want    target
 		kind    error
-		says    string
+		message string
 	}{
 		{"public", "data", map[string]string{"fs.oss.endpoint": "oss-cn-shanghai.aliyuncs.com"}, target{"https://oss-cn-shanghai.aliyuncs.com", "cn-shanghai", false}, nil, ""},
 		{"internal", "data", map[string]string{"fs.oss.endpoint": "oss-cn-shanghai-internal.aliyuncs.com"}, target{"https://oss-cn-shanghai-internal.aliyuncs.com", "cn-shanghai", false}, nil, ""},
@@ -42,7 +42,7 @@ func TestResolve(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l, got, err := resolve(ufs.Location{Scheme: "oss", Bucket: test.bucket}, test.options)
 			if test.kind != nil {
-				if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.says) {
+				if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.message) {
 					t.Errorf("got %v", err)
 				}
 				return

@@ -17,14 +17,14 @@ import (
 	"github.com/jindo-io/jindo/test/ossserver"
 )
 
-// quick makes retries and deadlines short.
+// quick shortens waits and deadlines.
 func quick(c oss.Config) oss.Config {
 	c.Retry = retry.Policy{Base: time.Millisecond, Cap: 5 * time.Millisecond}
 	c.Limits = wire.Limits{Headers: time.Second, List: time.Second, Stall: time.Second, Work: time.Second}
 	return c
 }
 
-// rig is a server with one object and a store.
+// rig is a server with one object, and a store of it.
 type rig struct {
 	t      *testing.T
 	server *ossserver.Server
@@ -52,7 +52,7 @@ func (r *rig) read(rg ufs.Range) (string, error) {
 	return string(raw), err
 }
 
-// first makes a fault of the first n requests of a kind only.
+// first applies a fault to the first n requests of a kind.
 func first(kind ossserver.Kind, n int64, fault ossserver.Fault) func(ossserver.Request) *ossserver.Fault {
 	var seen atomic.Int64
 	return func(q ossserver.Request) *ossserver.Fault {
@@ -63,13 +63,13 @@ func first(kind ossserver.Kind, n int64, fault ossserver.Fault) func(ossserver.R
 	}
 }
 
-// TestReadFaults: what passes is mended, what stays is answered with its kind,
-// and never are there wrong bytes.
+// TestReadFaults checks that transient faults are retried, that others are
+// returned with their kind, and that no wrong bytes are read.
 func TestReadFaults(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fault ossserver.Fault
-		// mended: two in a row do not show.
+		// mended means that two faults in a row are not visible.
 		mended bool
 		kind   error
 	}{
@@ -84,7 +84,7 @@ func TestReadFaults(t *testing.T) {
 		{"dropped", ossserver.Fault{Drop: true}, true, ufs.ErrUnavailable},
 		{"hanging", ossserver.Fault{Hang: true}, true, ufs.ErrUnavailable},
 		{"cut at once", ossserver.Fault{Cut: true}, true, ufs.ErrUnavailable},
-		{"cut", ossserver.Fault{Cut: true, CutAfter: 100000}, true, nil}, // progress: goes on
+		{"cut", ossserver.Fault{Cut: true, CutAfter: 100000}, true, nil}, // progress, so it is resumed
 		{"cut before the end", ossserver.Fault{Cut: true, CutAfter: 1<<18 - 1}, true, nil},
 		{"stalled", ossserver.Fault{Stall: true, StallAfter: 100000}, true, nil},
 		{"stalled at once", ossserver.Fault{Stall: true}, true, ufs.ErrUnavailable},
@@ -92,7 +92,7 @@ func TestReadFaults(t *testing.T) {
 		{"late", ossserver.Fault{Delay: 50 * time.Millisecond}, true, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel() // waiting, mostly
+			t.Parallel() // it mostly waits
 			r := newRig(t)
 			r.server.SetFault(first(ossserver.GetObject, 2, test.fault))
 			got, err := r.read(ufs.Whole)
@@ -117,8 +117,8 @@ func TestReadFaults(t *testing.T) {
 	}
 }
 
-// TestReplacedWhileResuming: a body that breaks off is not continued with
-// another version's bytes.
+// TestReplacedWhileResuming checks that a body is not resumed with the bytes of
+// another version.
 func TestReplacedWhileResuming(t *testing.T) {
 	r := newRig(t)
 	r.server.SetFault(func(q ossserver.Request) *ossserver.Fault {
@@ -138,8 +138,8 @@ func TestReplacedWhileResuming(t *testing.T) {
 	}
 }
 
-// TestOutageIsNotMultiplied: the load on a store that is down is bounded by
-// its requests and one budget.
+// TestOutageIsNotMultiplied checks that the load on a failing store is limited by
+// its requests and one retry budget.
 func TestOutageIsNotMultiplied(t *testing.T) {
 	r := newRig(t)
 	r.server.SetFault(func(ossserver.Request) *ossserver.Fault { return &ossserver.Fault{Status: 500} })
@@ -170,8 +170,8 @@ func TestThrottlingIsObeyed(t *testing.T) {
 	}
 }
 
-// TestWriteFaults: a body that can be read again is sent again; one that
-// cannot is not, and nothing is stored twice or in part.
+// TestWriteFaults checks that a body is sent again if it can be read again, and
+// that nothing is stored twice or in part.
 func TestWriteFaults(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -184,7 +184,7 @@ func TestWriteFaults(t *testing.T) {
 		{"lost", ossserver.Fault{Lose: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel() // waiting, mostly
+			t.Parallel() // it mostly waits
 			r := newRig(t)
 			r.server.SetFault(first(ossserver.PutObject, 2, test.fault))
 			body := strings.NewReader("skip|the body")
@@ -199,7 +199,7 @@ func TestWriteFaults(t *testing.T) {
 			stream := io.MultiReader(strings.NewReader("the stream"))
 			_, err := r.store.Put(t.Context(), "stream", stream, 10, nil, ufs.Conditions{})
 			if !errors.Is(err, ufs.ErrUnavailable) && !errors.Is(err, ufs.ErrThrottled) {
-				// The store may refuse before a byte was read.
+				// The store may refuse the request before reading a byte.
 				if got, _, gerr := r.server.Get("test-bucket", "stream"); err != nil || gerr != nil || string(got) != "the stream" {
 					t.Errorf("a stream: %v, stored %q, %v", err, got, gerr)
 				}
@@ -208,8 +208,8 @@ func TestWriteFaults(t *testing.T) {
 	}
 }
 
-// TestLostCreate: an answer that is lost must not be taken for somebody else
-// having created the object, and not for success.
+// TestLostCreate checks that a lost response is taken neither for success nor for
+// an object that another client created.
 func TestLostCreate(t *testing.T) {
 	r := newRig(t)
 	r.server.SetFault(first(ossserver.PutObject, 1, ossserver.Fault{Lose: true}))
@@ -259,7 +259,8 @@ func TestVersionedBucket(t *testing.T) {
 	}
 }
 
-// TestMayNotAskAboutBucket: without the right to ask, no condition is claimed.
+// TestMayNotAskAboutBucket checks that without the right to read the bucket's
+// settings no condition is claimed.
 func TestMayNotAskAboutBucket(t *testing.T) {
 	r := newRig(t)
 	r.server.SetKeys(map[string]ossserver.Key{keyID: {Secret: keySecret, Deny: []ossserver.Kind{ossserver.GetBucketInfo}}})
@@ -304,7 +305,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestVirtualHost: the bucket is in the host's name, and signed so.
+// TestVirtualHost checks that the bucket is part of the host name, and signed so.
 func TestVirtualHost(t *testing.T) {
 	server := ossserver.New(ossserver.Config{AccessKeyID: keyID, AccessKeySecret: keySecret, Host: "oss-cn-beijing.aliyuncs.com", Region: "cn-beijing"})
 	if err := server.CreateBucket("test-bucket"); err != nil {

@@ -10,10 +10,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// maxKeys is the most that OSS answers in a page.
+// maxKeys is the largest page of OSS.
 const maxKeys = 1000
 
-// List answers one page.
+// List returns one page.
 func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, error) {
 	if err := ufs.CheckDelimiter(options.Delimiter); err != nil {
 		return ufs.Page{}, err

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// listen serves a handler and answers its address.
+// listen serves a handler and returns its address.
 func listen(t testing.TB, handler http.Handler) string {
 	t.Helper()
 	listener := httptest.NewServer(handler)
@@ -16,7 +16,7 @@ func listen(t testing.TB, handler http.Handler) string {
 	return listener.Listener.Addr().String()
 }
 
-// redirected dials one address whatever the name.
+// redirected connects to one address for every host name.
 func redirected(address string) *http.Transport {
 	return &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var dialer net.Dialer

@@ -73,7 +73,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 		CompleteMultipartUpload: list, ForbidOverwrite: forbid,
 	}
 	var result *sdk.CompleteMultipartUploadResult
-	about := wire.Request{Act: "completing the upload of", Key: s.key(key), Right: "oss:PutObject", Doubtful: doubtful(c)}
+	about := wire.Request{Act: "completing the upload of", Key: s.key(key), Right: "oss:PutObject", Ambiguous: doubtful(c)}
 	err = s.caller.DoWithin(ctx, about, s.limits.Work, func(ctx context.Context) error {
 		var err error
 		result, err = s.client.CompleteMultipartUpload(ctx, request)
@@ -85,7 +85,8 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	return ufs.Object{Key: key, Size: size, ETag: unquote(result.ETag)}, nil
 }
 
-// doubtful: the upload is gone once it is complete, and the key is taken.
+// doubtful returns the kind of error that a completed upload causes if it is
+// completed again: the upload no longer exists, and the object does.
 func doubtful(c ufs.Conditions) error {
 	if c.IfNoneMatch {
 		return ufs.ErrPrecondition
@@ -93,7 +94,7 @@ func doubtful(c ufs.Conditions) error {
 	return ufs.ErrNotFound
 }
 
-// AbortMultipart forgets an upload.
+// AbortMultipart discards an upload.
 func (s *Store) AbortMultipart(ctx context.Context, key, upload string) error {
 	request := &sdk.AbortMultipartUploadRequest{Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), UploadId: &upload}
 	about := wire.Request{Act: "aborting the upload of", Key: s.key(key), Right: "oss:AbortMultipartUpload"}

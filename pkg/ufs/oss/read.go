@@ -9,7 +9,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// Stat describes an object.
+// Stat returns the attributes of an object.
 func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
 	if err := ufs.CheckKey(s.location.Prefix, key); err != nil {
 		return ufs.Object{}, err
@@ -47,10 +47,10 @@ func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string
 	return getter.Get(ctx, key, r, ifMatch)
 }
 
-func (s *Store) get(ctx context.Context, key, rangeHeader, ifMatch string) (*wire.Answer, error) {
+func (s *Store) get(ctx context.Context, key, rangeHeader, ifMatch string) (*wire.Response, error) {
 	request := &sdk.GetObjectRequest{Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), Range: optional(rangeHeader)}
 	if rangeHeader != "" {
-		// Otherwise OSS answers the whole object to a range that ends behind it.
+		// Otherwise OSS returns the whole object for a range that ends past it.
 		request.RangeBehavior = sdk.Ptr("standard")
 	}
 	if ifMatch != "" {
@@ -60,7 +60,7 @@ func (s *Store) get(ctx context.Context, key, rangeHeader, ifMatch string) (*wir
 	if err != nil {
 		return nil, err
 	}
-	return &wire.Answer{
+	return &wire.Response{
 		Status: result.StatusCode, ContentLength: result.ContentLength, ContentRange: sdk.ToString(result.ContentRange), Body: result.Body,
 		Object: ufs.Object{Key: key, ETag: unquote(result.ETag), LastModified: moment(result.LastModified), Metadata: result.Metadata},
 	}, nil

@@ -10,8 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// TestBucketOfAnotherRegion: OSS says AccessDenied to the most common mistake,
-// and where the bucket is; so must the error.
+// TestBucketOfAnotherRegion checks the most common mistake: OSS returns
+// AccessDenied with the endpoint of the bucket, which the error must name.
 func TestBucketOfAnotherRegion(t *testing.T) {
 	address := listen(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/xml")

@@ -11,10 +11,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// forbid answers the header for conditions that OSS can check.
+// forbid returns the header for the conditions that OSS can check.
 func (s *Store) forbid(ctx context.Context, c ufs.Conditions) (*string, error) {
 	if c.IfMatch != "" {
-		return nil, fmt.Errorf("%s: OSS cannot replace or delete a certain version only: %w", s, ufs.ErrUnsupported)
+		return nil, fmt.Errorf("%s: OSS cannot replace or delete only a certain version: %w", s, ufs.ErrUnsupported)
 	}
 	if !c.IfNoneMatch {
 		return nil, nil
@@ -24,7 +24,7 @@ func (s *Store) forbid(ctx context.Context, c ufs.Conditions) (*string, error) {
 		return nil, err
 	}
 	if !can.ConditionalCreate {
-		return nil, fmt.Errorf("%s: the bucket keeps versions, or may not be asked whether it does (right oss:GetBucketInfo), and then OSS overwrites regardless: %w", s, ufs.ErrUnsupported)
+		return nil, fmt.Errorf("%s: OSS overwrites objects of versioned buckets, and the bucket is versioned or the right oss:GetBucketInfo is missing: %w", s, ufs.ErrUnsupported)
 	}
 	return sdk.Ptr("true"), nil
 }
@@ -42,7 +42,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 		Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), ContentLength: &size, Metadata: metadata, ForbidOverwrite: forbid,
 	}
 	var result *sdk.PutObjectResult
-	about := wire.Request{Act: "writing", Key: s.key(key), Right: "oss:PutObject", Doubtful: ufs.ErrPrecondition}
+	about := wire.Request{Act: "writing", Key: s.key(key), Right: "oss:PutObject", Ambiguous: ufs.ErrPrecondition}
 	err = s.caller.Send(ctx, about, body, size, s.limits.Stall, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
@@ -76,8 +76,8 @@ func (s *Store) Delete(ctx context.Context, key string, c ufs.Conditions) error 
 	return err
 }
 
-// Copy copies within the bucket. It pins the version it describes first, since
-// the answer to a copy has no size.
+// Copy copies within the bucket. It reads the attributes of the source first and
+// copies that version, since the response to a copy has no size.
 func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
 	if err := ufs.CheckKey(s.location.Prefix, dst); err != nil {
 		return ufs.Object{}, err
@@ -86,7 +86,7 @@ func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	const tries = 4 // the source may be replaced after it was described
+	const tries = 4 // the source may be replaced after Stat
 	for try := 1; ; try++ {
 		source, err := s.Stat(ctx, src)
 		if err != nil {
@@ -117,7 +117,7 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 		metadata = source.Metadata
 	}
 	var result *sdk.CopyObjectResult
-	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "oss:PutObject and oss:GetObject", Doubtful: ufs.ErrPrecondition}
+	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "oss:PutObject and oss:GetObject", Ambiguous: ufs.ErrPrecondition}
 	err := s.caller.DoWithin(ctx, about, s.limits.Work, func(ctx context.Context) error {
 		var err error
 		result, err = s.client.CopyObject(ctx, request)

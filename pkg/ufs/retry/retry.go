@@ -1,9 +1,9 @@
-// Package retry is the one retry policy of the under-storage drivers: backoff
-// with full jitter, a budget shared by all requests of a store so that retries
-// do not multiply the load of a store in trouble, and obedience to a store
-// that says when to come back.
+// Package retry implements the retry policy of the under-storage drivers: backoff
+// with full jitter, and a budget shared by all requests of a store, so that
+// retries do not multiply the load of a failing store. A Retry-After of the store
+// delays all requests to it.
 //
-// Only [ufs.ErrThrottled] and [ufs.ErrUnavailable] are worth another attempt.
+// Only [ufs.ErrThrottled] and [ufs.ErrUnavailable] are retried.
 package retry
 
 import (
@@ -17,17 +17,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Policy of a Retrier. Zero fields take the defaults.
+// Policy of a Retrier. Zero fields have the defaults named.
 type Policy struct {
-	// Attempts in all, the first included; 5.
+	// Attempts in total, including the first: 5.
 	Attempts int
 	// Base and Cap of the backoff: before attempt n+1 the wait is random
 	// between 0 and Base·2^(n-1), at most Cap. 100 ms and 5 s.
 	Base, Cap time.Duration
-	// Budget of retries: Burst at once (50), Refill a second (2), and
+	// Budget of retries: at most Burst (50), plus Refill a second (2), plus
 	// PerSuccess (0.1) for every request that succeeds.
 	Burst, Refill, PerSuccess float64
-	// Now, Sleep and Random are replaced by tests. Random answers [0, 1).
+	// Now, Sleep and Random are for tests. Random returns a value in [0, 1).
 	Now    func() time.Time
 	Sleep  func(ctx context.Context, d time.Duration) error
 	Random func() float64
@@ -40,11 +40,11 @@ type Retrier struct {
 	mu       sync.Mutex
 	tokens   float64
 	refilled time.Time
-	// notBefore is when a throttling store asked to be asked again.
+	// notBefore is when a throttling store accepts the next request.
 	notBefore time.Time
 }
 
-// New makes a Retrier with a full budget.
+// New returns a Retrier with a full budget.
 func New(p Policy) *Retrier {
 	setDefault(&p.Attempts, 5)
 	setDefault(&p.Base, 100*time.Millisecond)
@@ -82,12 +82,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// finalError is not worth another attempt although its kind is.
+// finalError marks an error that is not retried although its kind is.
 type finalError struct{ error }
 
 func (e *finalError) Unwrap() error { return e.error }
 
-// Final marks an error that another attempt cannot mend.
+// Final marks an error that another attempt cannot change.
 func Final(err error) error {
 	if err == nil {
 		return nil
@@ -95,13 +95,13 @@ func Final(err error) error {
 	return &finalError{err}
 }
 
-// IsFinal says whether an error is marked so.
+// IsFinal reports whether an error was marked by Final.
 func IsFinal(err error) bool {
 	var final *finalError
 	return errors.As(err, &final)
 }
 
-// afterError carries the wait that the store asked for.
+// afterError carries the wait that the store requested.
 type afterError struct {
 	error
 	wait time.Duration
@@ -109,13 +109,13 @@ type afterError struct {
 
 func (e *afterError) Unwrap() error { return e.error }
 
-// After marks an error with the wait that the store asked for.
+// After marks an error with the wait that the store requested.
 func After(err error, wait time.Duration) error { return &afterError{error: err, wait: wait} }
 
-// maxWait bounds what a store can ask for.
+// maxWait limits the wait that a store can request.
 const maxWait = time.Minute
 
-// Retryable says whether another attempt could succeed.
+// Retryable reports whether another attempt could succeed.
 func Retryable(err error) bool {
 	if err == nil || IsFinal(err) {
 		return false
@@ -123,14 +123,14 @@ func Retryable(err error) bool {
 	return errors.Is(err, ufs.ErrThrottled) || errors.Is(err, ufs.ErrUnavailable)
 }
 
-// Do calls try until it succeeds, fails for good, or the attempts, the budget
-// or the context are used up. It gives up at once when the context would end
-// before the next attempt. The error is try's last; the context's when that
-// ended.
+// Do calls try until it succeeds, until it fails permanently, or until the
+// attempts, the budget or the context are exhausted. It returns immediately if
+// the context would end before the next attempt. The error is that of the last
+// attempt, wrapped in the context's error if that ended.
 func (r *Retrier) Do(ctx context.Context, try func(ctx context.Context) error) error {
 	var last error
 	for attempt := 1; ; attempt++ {
-		if err := r.hold(ctx, last); err != nil {
+		if err := r.waitTurn(ctx, last); err != nil {
 			return err
 		}
 		err := try(ctx)
@@ -138,37 +138,37 @@ func (r *Retrier) Do(ctx context.Context, try func(ctx context.Context) error) e
 			r.earn()
 			return nil
 		}
-		asked := r.obey(err)
+		wait := r.noteRetryAfter(err)
 		if ended := ctx.Err(); ended != nil {
-			return both(ended, err)
+			return joinContext(ended, err)
 		}
 		if !Retryable(err) || attempt >= r.policy.Attempts || !r.Spend() {
 			return err
 		}
 		last = err
-		if err := r.pause(ctx, asked+r.backoff(attempt), err); err != nil {
+		if err := r.pause(ctx, wait+r.backoff(attempt), err); err != nil {
 			return err
 		}
 	}
 }
 
-// both keeps the context's error and what was going on.
-func both(ended, err error) error {
+// joinContext wraps the error of the last attempt in the context's error.
+func joinContext(ended, err error) error {
 	if errors.Is(err, ended) {
 		return err
 	}
 	return fmt.Errorf("%w while %w", ended, err)
 }
 
-// backoff before the next attempt.
+// backoff returns the random wait before the next attempt.
 func (r *Retrier) backoff(attempt int) time.Duration {
 	bound := min(r.policy.Base<<min(attempt-1, 20), r.policy.Cap)
 	return time.Duration(r.policy.Random() * float64(bound))
 }
 
-// obey notes when the store wants to be asked again, for all requests, and
-// answers how long that is from now.
-func (r *Retrier) obey(err error) time.Duration {
+// noteRetryAfter records the wait that the store requested, for all requests, and
+// returns it; 0 if there is none.
+func (r *Retrier) noteRetryAfter(err error) time.Duration {
 	var after *afterError
 	if !errors.As(err, &after) || after.wait <= 0 {
 		return 0
@@ -182,8 +182,8 @@ func (r *Retrier) obey(err error) time.Duration {
 	return wait
 }
 
-// hold waits until the store wants to be asked again.
-func (r *Retrier) hold(ctx context.Context, last error) error {
+// waitTurn waits until the store accepts requests again.
+func (r *Retrier) waitTurn(ctx context.Context, last error) error {
 	r.mu.Lock()
 	wait := r.notBefore.Sub(r.policy.Now())
 	r.mu.Unlock()
@@ -191,24 +191,24 @@ func (r *Retrier) hold(ctx context.Context, last error) error {
 		return nil
 	}
 	if last == nil {
-		last = fmt.Errorf("the store asked to be left alone for another %v: %w", wait.Round(time.Millisecond), ufs.ErrThrottled)
+		last = fmt.Errorf("the store accepts no requests for %v: %w", wait.Round(time.Millisecond), ufs.ErrThrottled)
 	}
-	// Those that waited do not all come back in the same instant.
+	// Jitter, so that waiting requests are not sent at the same time.
 	return r.pause(ctx, wait+time.Duration(r.policy.Random()*float64(r.policy.Base)), last)
 }
 
-// pause fails with err when the context would not outlast it.
+// pause waits, or returns err if the context would end first.
 func (r *Retrier) pause(ctx context.Context, d time.Duration, err error) error {
 	if deadline, has := ctx.Deadline(); has && deadline.Sub(r.policy.Now()) <= d {
 		return err
 	}
 	if ended := r.policy.Sleep(ctx, d); ended != nil {
-		return both(ended, err)
+		return joinContext(ended, err)
 	}
 	return nil
 }
 
-// Spend takes one retry from the budget and says whether there was one.
+// Spend takes one retry from the budget and reports whether there was one.
 func (r *Retrier) Spend() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -12,14 +12,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/retry"
 )
 
-// world is a clock that only sleeping moves.
-type world struct {
+// fakeTime is a clock that advances only by sleeping.
+type fakeTime struct {
 	mu    sync.Mutex
 	now   time.Time
 	slept []time.Duration
 }
 
-func (w *world) policy() retry.Policy {
+func (w *fakeTime) policy() retry.Policy {
 	return retry.Policy{
 		Now:    func() time.Time { w.mu.Lock(); defer w.mu.Unlock(); return w.now },
 		Random: func() float64 { return 0.5 },
@@ -33,9 +33,9 @@ func (w *world) policy() retry.Policy {
 	}
 }
 
-func newWorld() *world { return &world{now: time.Unix(1e9, 0)} }
+func newWorld() *fakeTime { return &fakeTime{now: time.Unix(1e9, 0)} }
 
-// failing fails with err until n attempts were made.
+// failing returns a function that fails with err until the nth attempt.
 func failing(n int, err error) (*int, func(context.Context) error) {
 	attempts := 0
 	return &attempts, func(context.Context) error {
@@ -102,15 +102,15 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestRetryAfterHoldsOthers: a store that asks to be left alone is left alone
-// by every request, not only by the one it told.
+// TestRetryAfterHoldsOthers checks that a Retry-After delays every request to the
+// store, not only the one that received it.
 func TestRetryAfterHoldsOthers(t *testing.T) {
 	w := newWorld()
 	p := w.policy()
 	p.Attempts = 1
 	r := retry.New(p)
-	_, told := failing(1, retry.After(ufs.ErrThrottled, 10*time.Second))
-	if err := r.Do(t.Context(), told); !errors.Is(err, ufs.ErrThrottled) {
+	_, delayed := failing(1, retry.After(ufs.ErrThrottled, 10*time.Second))
+	if err := r.Do(t.Context(), delayed); !errors.Is(err, ufs.ErrThrottled) {
 		t.Fatalf("got %v", err)
 	}
 	asked := w.now
@@ -134,7 +134,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	}
 }
 
-// TestBudget: when a store is down, retries are a fixed number, not a multiple
+// TestBudget checks that an outage costs a fixed number of retries, not a multiple
 // of the requests.
 func TestBudget(t *testing.T) {
 	w := newWorld()
@@ -176,8 +176,8 @@ func TestDeadline(t *testing.T) {
 	w := newWorld()
 	ctx, cancel := context.WithDeadline(t.Context(), w.now.Add(20*time.Millisecond))
 	defer cancel()
-	// The context is over by the real clock; what counts is that nobody sleeps
-	// past it and that the store's own error is not lost.
+	// The context is over by the real clock. No sleep may exceed it, and the
+	// store's own error must be returned.
 	attempts, try := failing(1000, ufs.ErrUnavailable)
 	err := retry.New(w.policy()).Do(ctx, try)
 	if *attempts != 1 || len(w.slept) != 0 || !errors.Is(err, ufs.ErrUnavailable) {

@@ -15,10 +15,10 @@ import (
 // minPartSize of S3, in bytes.
 const minPartSize = 5 << 20
 
-// probePrefix starts the names of the objects that Capabilities writes.
+// probePrefix starts the names of the objects that the probe writes.
 const probePrefix = ".jindo-probe-"
 
-// Capabilities are found out once.
+// Capabilities probes the store once and caches the result.
 func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 	s.mu.Lock()
 	known := s.capabilities
@@ -45,8 +45,8 @@ func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 	return c, nil
 }
 
-// versioned is false also when the credentials may not ask, or the store knows
-// no versions.
+// versioned reports whether versions are kept. It is false if the credentials
+// lack the right to read the setting, or if the store has no versions.
 func (s *Store) versioned(ctx context.Context) (bool, error) {
 	status := ""
 	about := wire.Request{Act: "asking about bucket", Right: "s3:GetBucketVersioning"}
@@ -65,8 +65,8 @@ func (s *Store) versioned(ctx context.Context) (bool, error) {
 	return status != "", err
 }
 
-// probe finds out which conditions the store checks, by requests that must be
-// refused. Without the right to write no condition is claimed.
+// probe finds the conditions that the store checks, by requests that must be
+// refused. Without the right to write, no condition is claimed.
 func (s *Store) probe(ctx context.Context, c *ufs.Capabilities) error {
 	key := probePrefix + rand.Text()
 	create := conditions{ifNoneMatch: aws.String("*")}

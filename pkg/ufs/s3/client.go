@@ -1,24 +1,25 @@
-// Package s3 is the under-storage driver for Amazon S3 and what speaks its
-// protocol: s3://bucket/prefix/, through the AWS SDK for Go v2.
+// Package s3 is the under-storage driver for Amazon S3 and compatible stores:
+// s3://bucket/prefix/, through the AWS SDK for Go v2.
 //
 // Options: fs.s3.endpoint (a host or a URL, https unless http:// is written;
-// none is Amazon's for the region), fs.s3.region (else from the endpoint's
+// default: Amazon's for the region), fs.s3.region (default: from the endpoint's
 // name, else us-east-1), fs.s3.accessKeyId, fs.s3.accessKeySecret,
 // fs.s3.securityToken, fs.s3.pathStyle (true, false; by default true for
 // endpoints that are not Amazon's and for buckets with a dot), and
 // fs.s3.conditions (auto, all or none).
 //
-// # What the store can do
+// # Capabilities of the store
 //
-// Amazon's S3 checks conditions on writing and deleting. Whether another store
-// does is found out by writing a small object beside the data, ".jindo-probe-"
-// and a random name, and deleting it; fs.s3.conditions says it without that.
+// Amazon's S3 checks conditions on writing and deleting. For other stores the
+// driver probes it with a small object beside the data, ".jindo-probe-" and a
+// random name, which it deletes; fs.s3.conditions makes the probe unnecessary.
 //
-// Some servers show files that were laid into them from elsewhere without a
-// tag. They get one made of size and modification time, which begins with "~"
-// and sees no change of the same size within a second.
+// Some servers show files that other programs wrote to their disk without a tag.
+// The driver makes one of size and modification time, which begins with "~" and
+// does not change with a write of the same size within a second.
 //
-// The SDK's own retries are off; packages retry and wire have the one policy.
+// The SDK's own retries are disabled; packages retry and wire implement the
+// policy.
 package s3
 
 import (
@@ -38,17 +39,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// Config of a Store.
+// Config of a Store. Zero fields have the defaults named.
 type Config struct {
 	Location ufs.Location
 	// Options of the mount; those of other drivers are ignored.
 	Options map[string]string
 	// Credentials; nil takes them from Options.
 	Credentials ufs.CredentialsSource
-	// Retry and Limits are the defaults when zero.
+	// Retry and Limits of requests.
 	Retry  retry.Policy
 	Limits wire.Limits
-	// HTTP client to use; nil makes one with a pool of its own.
+	// HTTP client to use; nil makes one with its own connection pool.
 	HTTP *http.Client
 }
 
@@ -68,7 +69,7 @@ type Store struct {
 
 var _ ufs.Store = (*Store)(nil)
 
-// Open makes a Store; it asks nothing of the endpoint.
+// Open returns a Store. It does not contact the endpoint.
 func Open(c Config) (*Store, error) {
 	target, err := resolve(c.Location, c.Options)
 	if err != nil {
@@ -109,10 +110,10 @@ func newClient(t target, client *http.Client) *sdk.Client {
 		HTTPClient:   client,
 		Retryer:      aws.NopRetryer{},
 		AppID:        "jindo",
-		// Checksums in trailers are Amazon's own, other stores refuse them.
+		// Checksums in trailers are Amazon's own; other stores refuse them.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
 		ResponseChecksumValidation: aws.ResponseChecksumValidationWhenRequired,
-		// A store that does not answer "100 Continue" costs a second a write.
+		// A store that never sends "100 Continue" would delay each write by a second.
 		ContinueHeaderThresholdBytes: -1,
 		DisableClockSkewCorrection:   true,
 	}
@@ -134,19 +135,19 @@ func signed(ctx context.Context) func(*sdk.Options) {
 	}
 }
 
-// unsignedPayload leaves the body out of the signature: a body that is read
-// once cannot be hashed before it is sent.
+// unsignedPayload leaves the body out of the signature, because a body that can
+// be read only once cannot be hashed before it is sent.
 func unsignedPayload(o *sdk.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }
 
-// refusal reads an error answer out of the SDK's error.
-func refusal(err error) (wire.Refusal, bool) {
+// refusal returns the error response in an error of the SDK.
+func refusal(err error) (wire.ErrorResponse, bool) {
 	var answer *awshttp.ResponseError
 	if !errors.As(err, &answer) || answer.Response == nil || answer.HTTPStatusCode() < 300 {
-		return wire.Refusal{}, false
+		return wire.ErrorResponse{}, false
 	}
-	r := wire.Refusal{Status: answer.HTTPStatusCode(), RequestID: answer.ServiceRequestID(), Header: answer.Response.Header}
+	r := wire.ErrorResponse{Status: answer.HTTPStatusCode(), RequestID: answer.ServiceRequestID(), Header: answer.Response.Header}
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		r.Code, r.Message = api.ErrorCode(), api.ErrorMessage()
@@ -154,15 +155,15 @@ func refusal(err error) (wire.Refusal, bool) {
 	return r, true
 }
 
-// String names the store: "s3://bucket/prefix/".
+// String returns the URI of the store: "s3://bucket/prefix/".
 func (s *Store) String() string { return s.location.String() }
 
-// Close lets go of idle connections and makes later requests fail.
+// Close closes idle connections and makes later requests fail.
 func (s *Store) Close() error {
 	s.caller.Close()
 	s.http.CloseIdleConnections()
 	return nil
 }
 
-// key is the whole key of a relative one.
+// key returns a key with the store's prefix.
 func (s *Store) key(key string) string { return s.location.Prefix + key }

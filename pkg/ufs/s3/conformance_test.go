@@ -20,8 +20,8 @@ const (
 	keySecret = "test-secret"
 )
 
-// gateway is one versitygw for all tests of the package, started when one
-// asks; buckets keep tests apart.
+// gateway is one versitygw for all tests of the package, started by the first
+// that needs it. Each test has its own bucket.
 type gateway struct {
 	once   sync.Once
 	server *s3server.Server
@@ -47,7 +47,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// endpoint starts the gateway or skips, saying why.
+// endpoint starts the gateway, or skips the test with the reason.
 func endpoint(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(func() { shared.err = shared.start() })
@@ -71,7 +71,7 @@ func (g *gateway) start() error {
 	return err
 }
 
-// bucket makes one.
+// bucket creates a bucket and returns its name.
 func bucket(t testing.TB) string {
 	t.Helper()
 	endpoint(t)
@@ -116,7 +116,7 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	ufstest.Run(t, ufstest.Suite{
-		Tree:    true, // versitygw keeps objects as files
+		Tree:    true, // versitygw stores objects as files
 		Cleans:  true,
 		Many:    1001,
 		Open:    func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://"+bucket(t)+"/a prefix/of + two/")) },

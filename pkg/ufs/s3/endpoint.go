@@ -10,22 +10,22 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// defaultRegion is what stores that know no regions are signed for.
+// defaultRegion is the region of signatures for stores without regions.
 const defaultRegion = "us-east-1"
 
-// target is where and how a bucket is reached.
+// target is the address of a bucket.
 type target struct {
-	// endpoint is a URL; empty is Amazon's for the region.
+	// endpoint is a URL; empty means Amazon's for the region.
 	endpoint  string
 	region    string
 	pathStyle bool
-	// amazon: the store is Amazon's own.
+	// amazon means that the store is Amazon's own.
 	amazon bool
 	// conditions is auto, all or none.
 	conditions string
 }
 
-// name of the endpoint for people.
+// name returns the endpoint for messages.
 func (t target) name() string {
 	if t.endpoint == "" {
 		return "Amazon S3 in " + t.region

@@ -15,7 +15,7 @@ func TestResolve(t *testing.T) {
 		bucket  string
 		options map[string]string
 		want    target
-		says    string
+		message string
 	}{
 		{"region", "data", map[string]string{"fs.s3.region": "eu-west-1"}, target{"", "eu-west-1", false, true, "auto"}, ""},
 		{"amazon", "data", map[string]string{"fs.s3.endpoint": "s3.us-west-2.amazonaws.com"}, target{"https://s3.us-west-2.amazonaws.com", "us-west-2", false, true, "auto"}, ""},
@@ -37,8 +37,8 @@ func TestResolve(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := resolve(ufs.Location{Scheme: "s3", Bucket: test.bucket}, test.options)
-			if test.says != "" {
-				if !errors.Is(err, ufs.ErrInvalid) || !strings.Contains(err.Error(), test.says) {
+			if test.message != "" {
+				if !errors.Is(err, ufs.ErrInvalid) || !strings.Contains(err.Error(), test.message) {
 					t.Errorf("got %v", err)
 				}
 				return

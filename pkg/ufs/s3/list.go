@@ -13,10 +13,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// maxKeys is the most that S3 answers in a page.
+// maxKeys is the largest page of S3.
 const maxKeys = 1000
 
-// List answers one page.
+// List returns one page.
 func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, error) {
 	if err := ufs.CheckDelimiter(options.Delimiter); err != nil {
 		return ufs.Page{}, err
@@ -26,7 +26,7 @@ func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, er
 		Prefix:    optional(s.key(options.Prefix)),
 		Delimiter: optional(options.Delimiter),
 		MaxKeys:   aws.Int32(maxKeys),
-		// Names may hold what XML cannot.
+		// Names may contain characters that XML does not allow.
 		EncodingType: types.EncodingTypeUrl,
 	}
 	if options.MaxKeys > 0 {
@@ -79,17 +79,17 @@ func (s *Store) page(result *sdk.ListObjectsV2Output) (ufs.Page, error) {
 	return page, nil
 }
 
-// relative decodes a name of a listing and takes the store's prefix off.
+// relative decodes a name of a listing and removes the store's prefix.
 func (s *Store) relative(name string, encoded bool) (string, error) {
 	if encoded {
 		var err error
 		if name, err = url.QueryUnescape(name); err != nil {
-			return "", fmt.Errorf("the listing holds a name that is badly encoded: %w: %w", err, ufs.ErrUnavailable)
+			return "", fmt.Errorf("the listing contains a name with an invalid encoding: %w: %w", err, ufs.ErrUnavailable)
 		}
 	}
 	rest, inside := strings.CutPrefix(name, s.location.Prefix)
 	if !inside {
-		return "", fmt.Errorf("the listing holds %q, which is not below %q: %w", name, s.location.Prefix, ufs.ErrUnavailable)
+		return "", fmt.Errorf("the listing contains %q, which is not below %q: %w", name, s.location.Prefix, ufs.ErrUnavailable)
 	}
 	return rest, nil
 }

@@ -75,7 +75,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 		IfMatch: guard.ifMatch, IfNoneMatch: guard.ifNoneMatch,
 	}
 	var result *sdk.CompleteMultipartUploadOutput
-	about := wire.Request{Act: "completing the upload of", Key: s.key(key), Right: "s3:PutObject", Doubtful: doubtful(c)}
+	about := wire.Request{Act: "completing the upload of", Key: s.key(key), Right: "s3:PutObject", Ambiguous: doubtful(c)}
 	err = s.caller.DoWithin(ctx, about, s.limits.Work, func(ctx context.Context) error {
 		var err error
 		result, err = s.client.CompleteMultipartUpload(ctx, request, signed(ctx))
@@ -87,7 +87,8 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	return ufs.Object{Key: key, Size: size, ETag: tag(result.ETag, size, nil)}, nil
 }
 
-// doubtful: the upload is gone once it is complete, and the key has another
+// doubtful returns the kind of error that a completed upload causes if it is
+// completed again: the upload no longer exists, and the object has another
 // version.
 func doubtful(c ufs.Conditions) error {
 	if c != (ufs.Conditions{}) {
@@ -96,7 +97,7 @@ func doubtful(c ufs.Conditions) error {
 	return ufs.ErrNotFound
 }
 
-// AbortMultipart forgets an upload.
+// AbortMultipart discards an upload.
 func (s *Store) AbortMultipart(ctx context.Context, key, upload string) error {
 	request := &sdk.AbortMultipartUploadInput{Bucket: s.bucket, Key: aws.String(s.key(key)), UploadId: &upload}
 	about := wire.Request{Act: "aborting the upload of", Key: s.key(key), Right: "s3:AbortMultipartUpload"}

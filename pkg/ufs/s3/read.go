@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// Stat describes an object.
+// Stat returns the attributes of an object.
 func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
 	if err := ufs.CheckKey(s.location.Prefix, key); err != nil {
 		return ufs.Object{}, err
@@ -38,9 +38,9 @@ func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
 	}, nil
 }
 
-// confirm asks a second time in a way that is answered with a body, for a 404
-// to a HEAD does not say whether the object, the bucket or the access key is
-// not there, and only the first is a deletion.
+// confirm repeats the request in a form whose response has a body. A 404 to a
+// HEAD does not show whether the object, the bucket or the access key is
+// missing, and only the first is a deletion.
 func (s *Store) confirm(ctx context.Context, key string, missing error) error {
 	request := &sdk.GetObjectInput{Bucket: s.bucket, Key: aws.String(s.key(key)), Range: aws.String("bytes=0-0")}
 	about := wire.Request{Act: "describing", Key: s.key(key), Right: "s3:GetObject"}
@@ -52,7 +52,7 @@ func (s *Store) confirm(ctx context.Context, key string, missing error) error {
 		return err
 	})
 	if err == nil || errors.Is(err, ufs.ErrInvalidRange) {
-		return missing // it was not there when it was asked first
+		return missing // it was created after the first request
 	}
 	return err
 }
@@ -73,7 +73,7 @@ func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string
 	return getter.Get(ctx, key, r, ifMatch)
 }
 
-func (s *Store) get(ctx context.Context, key, rangeHeader, ifMatch string) (*wire.Answer, error) {
+func (s *Store) get(ctx context.Context, key, rangeHeader, ifMatch string) (*wire.Response, error) {
 	request := &sdk.GetObjectInput{
 		Bucket: s.bucket, Key: aws.String(s.key(key)), Range: optional(rangeHeader), IfMatch: quoted(ifMatch),
 	}
@@ -81,7 +81,7 @@ func (s *Store) get(ctx context.Context, key, rangeHeader, ifMatch string) (*wir
 	if err != nil {
 		return nil, err
 	}
-	answer := &wire.Answer{
+	answer := &wire.Response{
 		Status: http.StatusOK, ContentLength: -1, ContentRange: aws.ToString(result.ContentRange), Body: result.Body,
 		Object: ufs.Object{Key: key, LastModified: aws.ToTime(result.LastModified), Metadata: result.Metadata},
 	}

@@ -20,13 +20,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// simple is an S3 store of the least kind: it puts, gets and deletes, and
-// checks what check says. answer replaces its answers.
+// simple is a minimal S3 store: it puts, gets and deletes, and checks conditions
+// if check is set. respond, unless nil, may handle a request instead.
 type simple struct {
 	mu      sync.Mutex
 	objects map[string]string
 	check   bool
-	answer  func(w http.ResponseWriter, r *http.Request) bool
+	respond func(w http.ResponseWriter, r *http.Request) bool
 	seen    []string
 }
 
@@ -35,7 +35,7 @@ func (s *simple) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	s.seen = append(s.seen, r.Method+" "+r.Host+r.URL.Path)
 	w.Header().Set("x-amz-request-id", "R1")
-	if s.answer != nil && s.answer(w, r) {
+	if s.respond != nil && s.respond(w, r) {
 		return
 	}
 	content, there := s.objects[r.URL.Path]
@@ -81,8 +81,8 @@ func serve(t *testing.T, s *simple) s3.Config {
 	return c
 }
 
-// TestConditionsAreProbed: only what the store really checks is claimed, and
-// the probe leaves nothing behind.
+// TestConditionsAreProbed checks that only conditions that the store obeys are
+// claimed, and that the probe leaves no object behind.
 func TestConditionsAreProbed(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -92,22 +92,22 @@ func TestConditionsAreProbed(t *testing.T) {
 	}{
 		{"checks", &simple{check: true}, "", true},
 		{"ignores", &simple{}, "", false},
-		{"denied", &simple{check: true, answer: func(w http.ResponseWriter, r *http.Request) bool {
+		{"denied", &simple{check: true, respond: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPut {
 				failure(w, 403, "AccessDenied")
 				return true
 			}
 			return false
 		}}, "", false},
-		{"refuses to know", &simple{answer: func(w http.ResponseWriter, r *http.Request) bool {
+		{"refuses to know", &simple{respond: func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Header.Get("If-None-Match") != "" || r.Header.Get("If-Match") != "" {
 				failure(w, 501, "NotImplemented")
 				return true
 			}
 			return false
 		}}, "", false},
-		{"told all", &simple{}, "all", true},
-		{"told none", &simple{check: true}, "none", false},
+		{"conditions all", &simple{}, "all", true},
+		{"conditions none", &simple{check: true}, "none", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := serve(t, test.store)
@@ -134,8 +134,8 @@ func TestConditionsAreProbed(t *testing.T) {
 	}
 }
 
-// TestMissingIsConfirmed: a 404 to a HEAD is a deletion only if the store says
-// that it is the object that is missing.
+// TestMissingIsConfirmed checks that a 404 to a HEAD is a deletion only if the
+// store reports that the object is missing.
 func TestMissingIsConfirmed(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -150,7 +150,7 @@ func TestMissingIsConfirmed(t *testing.T) {
 		{"right", 403, "AccessDenied", ufs.ErrPermission},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store := open(t, serve(t, &simple{answer: func(w http.ResponseWriter, r *http.Request) bool {
+			store := open(t, serve(t, &simple{respond: func(w http.ResponseWriter, r *http.Request) bool {
 				switch {
 				case r.Method == http.MethodHead:
 					w.WriteHeader(http.StatusNotFound)
@@ -171,7 +171,7 @@ func TestMissingIsConfirmed(t *testing.T) {
 }
 
 func TestRedirectIsExplained(t *testing.T) {
-	store := open(t, serve(t, &simple{answer: func(w http.ResponseWriter, _ *http.Request) bool {
+	store := open(t, serve(t, &simple{respond: func(w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Location", "http://elsewhere.test/")
 		failure(w, 301, "PermanentRedirect")
 		return true
@@ -182,9 +182,9 @@ func TestRedirectIsExplained(t *testing.T) {
 	}
 }
 
-// TestRetriesAreOurs: the SDK adds none of its own.
+// TestRetriesAreOurs checks that the SDK does not retry.
 func TestRetriesAreOurs(t *testing.T) {
-	down := &simple{answer: func(w http.ResponseWriter, _ *http.Request) bool {
+	down := &simple{respond: func(w http.ResponseWriter, _ *http.Request) bool {
 		failure(w, 500, "InternalError")
 		return true
 	}}
@@ -195,9 +195,9 @@ func TestRetriesAreOurs(t *testing.T) {
 	}
 }
 
-// TestIgnoredRange: bytes from the start do not pass for those of a range.
+// TestIgnoredRange checks that bytes from the start are not taken for a range.
 func TestIgnoredRange(t *testing.T) {
-	store := open(t, serve(t, &simple{objects: map[string]string{"/data/key": "0123456789"}, answer: func(w http.ResponseWriter, r *http.Request) bool {
+	store := open(t, serve(t, &simple{objects: map[string]string{"/data/key": "0123456789"}, respond: func(w http.ResponseWriter, r *http.Request) bool {
 		r.Header.Del("Range")
 		return false
 	}}))
@@ -215,8 +215,8 @@ func TestIgnoredRange(t *testing.T) {
 	}
 }
 
-// TestIgnoredIfMatch: a store that does not know If-Match does not make
-// another version pass.
+// TestIgnoredIfMatch checks that another version is detected even if the store
+// ignores If-Match.
 func TestIgnoredIfMatch(t *testing.T) {
 	store := open(t, serve(t, &simple{objects: map[string]string{"/data/key": "0123456789"}}))
 	if _, _, err := store.Get(t.Context(), "key", ufs.Whole, "another"); !errors.Is(err, ufs.ErrPrecondition) {
@@ -244,8 +244,8 @@ func TestVirtualHost(t *testing.T) {
 	_ = store.Close()
 }
 
-// TestLaidInPlace: versitygw shows a file that was put into its directory from
-// elsewhere without a tag; the driver makes one, and sees a change by it.
+// TestLaidInPlace checks files that were written into the directory of versitygw
+// and have no tag: the driver makes one, which changes with the file.
 func TestLaidInPlace(t *testing.T) {
 	url := endpoint(t)
 	name := bucket(t)

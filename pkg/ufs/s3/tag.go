@@ -8,11 +8,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-// made starts tags that this driver made because the store has none.
+// made is the prefix of tags that this driver makes.
 const made = "~"
 
-// tag answers the store's tag without quotes, or one made of what else there
-// is.
+// tag returns the store's tag without quotes, or one made of size and time.
 func tag(etag *string, size int64, modified *time.Time) string {
 	if given := strings.Trim(aws.ToString(etag), `"`); given != "" {
 		return given
@@ -20,7 +19,7 @@ func tag(etag *string, size int64, modified *time.Time) string {
 	return fmt.Sprintf("%s%d-%d", made, aws.ToTime(modified).Unix(), size)
 }
 
-// quoted is the tag for a header that compares it; nil when the store does not
+// quoted returns the tag for a header that compares it; nil if the store does not
 // know it.
 func quoted(etag string) *string {
 	if etag == "" || strings.HasPrefix(etag, made) {

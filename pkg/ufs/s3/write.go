@@ -14,10 +14,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// conditions are the headers of a guarded request.
+// conditions are the headers of a conditional request.
 type conditions struct{ ifMatch, ifNoneMatch *string }
 
-// guard answers the headers for conditions that the store can check.
+// guard returns the headers for the conditions that the store can check.
 func (s *Store) guard(ctx context.Context, c ufs.Conditions) (conditions, error) {
 	if c == (ufs.Conditions{}) {
 		return conditions{}, nil
@@ -27,10 +27,10 @@ func (s *Store) guard(ctx context.Context, c ufs.Conditions) (conditions, error)
 		return conditions{}, err
 	}
 	if c.IfNoneMatch && !can.ConditionalCreate || c.IfMatch != "" && !can.ConditionalReplace {
-		return conditions{}, fmt.Errorf("%s: the store checks no such condition on writing: %w", s, ufs.ErrUnsupported)
+		return conditions{}, fmt.Errorf("%s: the store does not check this condition on writing: %w", s, ufs.ErrUnsupported)
 	}
 	if strings.HasPrefix(c.IfMatch, made) {
-		return conditions{}, fmt.Errorf("%s: the store gave the object no tag to compare: %w", s, ufs.ErrUnsupported)
+		return conditions{}, fmt.Errorf("%s: the object has no tag of the store to compare: %w", s, ufs.ErrUnsupported)
 	}
 	headers := conditions{ifMatch: quoted(c.IfMatch)}
 	if c.IfNoneMatch {
@@ -57,7 +57,7 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 		IfMatch: guard.ifMatch, IfNoneMatch: guard.ifNoneMatch,
 	}
 	var result *sdk.PutObjectOutput
-	about := wire.Request{Act: "writing", Key: s.key(key), Right: "s3:PutObject", Doubtful: ufs.ErrPrecondition}
+	about := wire.Request{Act: "writing", Key: s.key(key), Right: "s3:PutObject", Ambiguous: ufs.ErrPrecondition}
 	err := s.caller.Send(ctx, about, body, size, s.limits.Stall, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
@@ -71,8 +71,8 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 	return ufs.Object{Key: key, Size: size, ETag: tag(result.ETag, size, nil), Metadata: metadata}, nil
 }
 
-// absent: stores differ in whether replacing what is not there is a 404 or a
-// 412.
+// absent converts the error for replacing an object that does not exist, which is
+// a 404 in some stores and a 412 in others.
 func absent(guard conditions, err error) error {
 	if guard.ifMatch != nil && errors.Is(err, ufs.ErrNotFound) && !errors.Is(err, ufs.ErrNoBucket) {
 		return fmt.Errorf("%v: %w", err, ufs.ErrPrecondition) //nolint:errorlint // not that kind any more
@@ -86,7 +86,7 @@ func (s *Store) Delete(ctx context.Context, key string, c ufs.Conditions) error 
 		return err
 	}
 	if c.IfNoneMatch {
-		return fmt.Errorf("%s: deleting what must not be there: %w", s, ufs.ErrInvalid)
+		return fmt.Errorf("%s: IfNoneMatch is not a condition for deleting: %w", s, ufs.ErrInvalid)
 	}
 	if c.IfMatch != "" {
 		can, err := s.Capabilities(ctx)
@@ -94,7 +94,7 @@ func (s *Store) Delete(ctx context.Context, key string, c ufs.Conditions) error 
 			return err
 		}
 		if !can.ConditionalDelete || strings.HasPrefix(c.IfMatch, made) {
-			return fmt.Errorf("%s: the store checks no condition on deleting: %w", s, ufs.ErrUnsupported)
+			return fmt.Errorf("%s: the store checks no conditions on deleting: %w", s, ufs.ErrUnsupported)
 		}
 	}
 	return s.remove(ctx, key, quoted(c.IfMatch))
@@ -116,20 +116,20 @@ func (s *Store) remove(ctx context.Context, key string, ifMatch *string) error {
 	return err
 }
 
-// Copy copies within the bucket. It pins the version it describes first, since
-// the answer to a copy has no size.
+// Copy copies within the bucket. It reads the attributes of the source first and
+// copies that version, since the response to a copy has no size.
 func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
 	if err := ufs.CheckKey(s.location.Prefix, dst); err != nil {
 		return ufs.Object{}, err
 	}
 	if c != (ufs.Conditions{}) && !s.target.amazon && s.target.conditions != "all" {
-		return ufs.Object{}, fmt.Errorf("%s: few stores check conditions on the target of a copy: %w", s, ufs.ErrUnsupported)
+		return ufs.Object{}, fmt.Errorf("%s: conditions on the target of a copy are not supported: %w", s, ufs.ErrUnsupported)
 	}
 	guard, err := s.guard(ctx, c)
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	const tries = 4 // the source may be replaced after it was described
+	const tries = 4 // the source may be replaced after Stat
 	for try := 1; ; try++ {
 		source, err := s.Stat(ctx, src)
 		if err != nil {
@@ -161,11 +161,11 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 		metadata = source.Metadata
 	}
 	var result *sdk.CopyObjectOutput
-	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "s3:PutObject and s3:GetObject", Doubtful: ufs.ErrPrecondition}
+	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "s3:PutObject and s3:GetObject", Ambiguous: ufs.ErrPrecondition}
 	err := s.caller.DoWithin(ctx, about, s.limits.Work, func(ctx context.Context) error {
 		var err error
 		if result, err = s.client.CopyObject(ctx, request, signed(ctx)); err == nil && result.CopyObjectResult == nil {
-			err = fmt.Errorf("the answer holds no result: %w", ufs.ErrUnavailable)
+			err = fmt.Errorf("the response has no result: %w", ufs.ErrUnavailable)
 		}
 		return err
 	})
@@ -179,7 +179,7 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 	}, nil
 }
 
-// escape is RFC 3986 but for slashes.
+// escape escapes a path by RFC 3986, except for slashes.
 func escape(path string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

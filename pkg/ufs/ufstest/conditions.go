@@ -85,7 +85,7 @@ func testConditionalDelete(t *testing.T, f *fixture) {
 	f.want(err, ufs.ErrNotFound, "describing what was deleted")
 }
 
-// testCreateRace: of many creators exactly one wins.
+// testCreateRace checks that exactly one of many creators succeeds.
 func testCreateRace(t *testing.T, f *fixture) {
 	if !f.can().ConditionalCreate {
 		t.Skip("the store has no conditional create")
@@ -105,7 +105,8 @@ func testCreateRace(t *testing.T, f *fixture) {
 	}
 }
 
-// testReplaceRace: of many who replace one version exactly one wins.
+// testReplaceRace checks that exactly one of many replacements of a version
+// succeeds.
 func testReplaceRace(t *testing.T, f *fixture) {
 	if !f.can().ConditionalReplace {
 		t.Skip("the store has no conditional replace")
@@ -126,7 +127,8 @@ func testReplaceRace(t *testing.T, f *fixture) {
 	}
 }
 
-// race runs n at once and answers those that did not fail with a condition.
+// race runs n functions concurrently and returns those that did not fail with a
+// condition.
 func race(t testing.TB, n int, run func(i int) error) []int {
 	var mu sync.Mutex
 	var winners []int
@@ -177,7 +179,7 @@ func testCopy(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	sameMetadata(t, f.stat("bare").Metadata, nil)
-	// Onto itself is how metadata changes.
+	// Copying an object onto itself changes its metadata.
 	if _, err := f.Copy(f.ctx, "from", f.stat("from").ETag, "from", other, ufs.Conditions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// oddKeys every store takes.
+// oddKeys are accepted by every store.
 var oddKeys = []string{
 	"with space", " leading and trailing ", "plus+plus", "per%cent", "per%20cent", "per%2Fcent", "amp&er=sand?", "hash#", "quote\"'`",
 	"<xml>&amp;", "semi;colon,comma", "back\\slash", "tilde~star*", "brackets[]{}()", "colon:@$!|^",
@@ -17,7 +17,7 @@ var oddKeys = []string{
 	"...", "a..b/.hidden", strings.Repeat("n", 255), strings.Repeat("deep/", 100) + "end",
 }
 
-// flatKeys only a store without directories takes.
+// flatKeys are accepted only by a store without directories.
 var flatKeys = []string{"a//b", "a/./b", "a/../b", "x//", ".", "..", "tail///", "both", "both/", "both/below", "tab\tkey"}
 
 func testOddKeys(t *testing.T, f *fixture) {
@@ -62,7 +62,7 @@ func testOddKeys(t *testing.T, f *fixture) {
 	f.markers()
 }
 
-// markers are how consoles make directories.
+// markers tests the objects that consoles create as directories.
 func (f *fixture) markers() {
 	f.put("dir/", "")
 	if object := f.stat("dir/"); object.Size != 0 || object.Key != "dir/" {
@@ -93,8 +93,8 @@ func (f *fixture) markers() {
 	}
 }
 
-// testRefusedKeys: what no store, or no tree, can hold is refused by every
-// method and changes nothing.
+// testRefusedKeys checks that every method refuses keys that no store, or no
+// tree, can hold, and changes nothing.
 func testRefusedKeys(t *testing.T, f *fixture) {
 	f.put("a/b", "kept")
 	keys := []string{"", "/a", "/", "a\xffb", "nul\x00", strings.Repeat("x/", 600)}
@@ -108,7 +108,7 @@ func testRefusedKeys(t *testing.T, f *fixture) {
 	for i, key := range keys {
 		_, err := f.putIf(key, "x", ufs.Conditions{})
 		f.want(err, ufs.ErrInvalid, "putting "+key)
-		if i < never { // a tree may find out when the upload is complete
+		if i < never { // a tree may detect it only when the upload is complete
 			_, err = f.CreateMultipart(f.ctx, key, nil)
 			f.want(err, ufs.ErrInvalid, "uploading "+key)
 		}

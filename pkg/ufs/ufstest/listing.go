@@ -10,8 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// tree is put by the listing tests: names around the slash in byte order,
-// which is what drivers that walk directories get wrong.
+// tree holds names around the slash in byte order, in which drivers that walk
+// directories make mistakes.
 var tree = []string{
 	"a-b/deep/er/1", "a.txt", "a/1", "a/2", "a/b/1", "a/b/2", "a/b.txt", "a0", "b", "c/1",
 	"d d/e+f", "Z", "é", "日本/語", "zz",
@@ -60,7 +60,7 @@ func testList(t *testing.T, f *fixture) {
 	}
 }
 
-// testListPages ends pages everywhere: at a prefix, before it, within.
+// testListPages ends pages at, before and within prefixes.
 func testListPages(t *testing.T, f *fixture) {
 	all := f.plant()
 	for _, options := range []ufs.ListOptions{
@@ -99,8 +99,8 @@ func testListStartAfter(t *testing.T, f *fixture) {
 	}
 }
 
-// testListWhileChanging: keys that are there throughout are listed once each,
-// whatever comes and goes.
+// testListWhileChanging checks that keys that exist throughout are listed once
+// each while others are created and deleted.
 func testListWhileChanging(t *testing.T, f *fixture) {
 	var stay []string
 	for i := range 20 {
@@ -167,8 +167,8 @@ func testListMany(t *testing.T, f *fixture, many int) {
 
 func testListBadContinuation(t *testing.T, f *fixture) {
 	f.put("a", "x")
-	// A store may refuse a continuation it never gave, or list something, and
-	// must not loop or break.
+	// A store may refuse a continuation that it did not issue, or list something,
+	// but must not loop.
 	_, err := f.List(f.ctx, ufs.ListOptions{Continuation: "!!! not a continuation \x01"})
 	if err != nil {
 		f.want(err, ufs.ErrInvalid, "listing from a continuation of nobody")

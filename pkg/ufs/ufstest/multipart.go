@@ -97,7 +97,7 @@ func testMultipartParts(t *testing.T, f *fixture) {
 func testMultipartAbort(t *testing.T, f *fixture) {
 	id := f.start("key", nil)
 	part := f.part("key", id, 1, "some bytes")
-	for range 2 { // the second finds nothing, which is no error
+	for range 2 { // the second upload does not exist, which is not an error
 		if err := f.AbortMultipart(f.ctx, "key", id); err != nil {
 			t.Fatal(err)
 		}

@@ -45,7 +45,7 @@ func testRoundTrip(t *testing.T, f *fixture) {
 	}
 }
 
-// onlyReader hides the Seeker.
+// onlyReader hides the Seeker of a reader.
 type onlyReader struct{ io.Reader }
 
 func testBody(t *testing.T, f *fixture) {
@@ -67,7 +67,7 @@ func testBody(t *testing.T, f *fixture) {
 	}
 	_, err := f.Stat(f.ctx, "short")
 	f.want(err, ufs.ErrNotFound, "describing what was never wholly put")
-	// A seeker is read from where it stands.
+	// A seeker is read from its current offset.
 	seeker := strings.NewReader("skipped|kept")
 	if _, err := seeker.Seek(8, io.SeekStart); err != nil {
 		t.Fatal(err)
@@ -155,8 +155,8 @@ func testIfMatch(t *testing.T, f *fixture) {
 	f.want(err, ufs.ErrNotFound, "getting a version that was deleted")
 }
 
-// testReplacedWhileRead: a body that was begun goes on with its bytes or
-// fails; it never continues with others.
+// testReplacedWhileRead checks that a body continues with the bytes of its
+// version or fails.
 func testReplacedWhileRead(t *testing.T, f *fixture) {
 	const size = 8 << 20
 	before, after := content("before", size), content("after", size)
@@ -198,7 +198,7 @@ func testNotFound(t *testing.T, f *fixture) {
 func testDelete(t *testing.T, f *fixture) {
 	f.put("a/b", "1")
 	f.put("a/c", "2")
-	for range 2 { // the second finds nothing, which is no error
+	for range 2 { // the second object does not exist, which is not an error
 		if err := f.Delete(f.ctx, "a/b", ufs.Conditions{}); err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,9 @@
-// Package ufstest is the conformance suite of under-storage drivers: what
-// package ufs promises, as tests that every driver runs.
+// Package ufstest is the conformance suite of under-storage drivers: it tests the
+// contract of package ufs, and every driver runs it.
 //
-// What a store may lack (conditions, metadata, free keys) the suite takes from
-// the store's own Capabilities, and tests that the driver then answers
-// ErrUnsupported and does nothing.
+// The suite reads optional abilities (conditions, metadata, free keys) from the
+// store's Capabilities, and checks that the driver returns ErrUnsupported and
+// changes nothing where they are missing.
 package ufstest
 
 import (
@@ -19,24 +19,23 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Suite says how to reach a driver's store.
+// Suite describes how to open a driver's store.
 type Suite struct {
-	// Open answers a store with no object in it, used by one test. The suite
-	// closes it.
+	// Open returns a store without objects, for one test. The suite closes it.
 	Open func(t testing.TB) ufs.Store
-	// Missing answers a store whose bucket or directory is not there; nil
-	// leaves those tests out.
+	// Missing returns a store whose bucket or directory does not exist; nil
+	// omits those tests.
 	Missing func(t testing.TB) ufs.Store
-	// Denied answers stores that refuse: a wrong key id, a wrong secret, a
-	// right that is missing. By name.
+	// Denied returns stores that refuse requests, by name: a wrong key id, a
+	// wrong secret, a missing right.
 	Denied map[string]func(t testing.TB) ufs.Store
-	// Tree is set when the server behind a driver keeps objects as files, so
-	// that it is a tree although the driver cannot know.
+	// Tree means that the server behind a driver stores objects as files, so
+	// that it is a tree although the driver cannot detect it.
 	Tree bool
-	// Cleans is set when that server takes "a//b" and "a/./b" for "a/b"
-	// instead of refusing them.
+	// Cleans means that the server takes "a//b" and "a/./b" for "a/b" instead
+	// of refusing them.
 	Cleans bool
-	// Many is how many objects the long listing has; 0 means 2345.
+	// Many is the number of objects in the long listing; 0 means 2345.
 	Many int
 }
 
@@ -117,7 +116,7 @@ func (f *fixture) can() ufs.Capabilities {
 	f.t.Helper()
 	c, err := f.Capabilities(f.ctx)
 	if err != nil {
-		f.t.Fatalf("asking for capabilities: %v", err)
+		f.t.Fatalf("reading capabilities: %v", err)
 	}
 	c.Tree = c.Tree || f.suite.Tree
 	return c
@@ -163,7 +162,7 @@ func (f *fixture) stat(key string) ufs.Object {
 	return object
 }
 
-// keys lists everything in pages of a size, and checks what holds for every
+// keys lists everything in pages of a size, and checks the invariants of each
 // page.
 func (f *fixture) keys(options ufs.ListOptions) []string {
 	f.t.Helper()
@@ -178,7 +177,7 @@ func (f *fixture) keys(options ufs.ListOptions) []string {
 			f.t.Fatalf("listing %+v: %d keys in a page", options, len(keys))
 		}
 		if page.Next != "" && len(keys) == 0 {
-			f.t.Fatalf("listing %+v: an empty page that goes on", options)
+			f.t.Fatalf("listing %+v: an empty page that is not the last", options)
 		}
 		all = append(all, keys...)
 		if page.Next == "" {
@@ -190,7 +189,7 @@ func (f *fixture) keys(options ufs.ListOptions) []string {
 	return nil
 }
 
-// merge answers keys and prefixes in one order, and checks each of the two.
+// merge returns keys and prefixes in one order, and checks the order of each.
 func merge(t testing.TB, page ufs.Page) []string {
 	t.Helper()
 	var keys []string
@@ -219,7 +218,7 @@ func (f *fixture) want(err, kind error, act string) {
 	}
 }
 
-// content answers size bytes that differ with the seed, and everywhere.
+// content returns size bytes that differ with the seed and with the offset.
 func content(seed string, size int) string {
 	b := make([]byte, size)
 	_, _ = rand.NewChaCha8(sha256.Sum256([]byte(seed))).Read(b) // never fails

@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/retry"
 )
 
-// stream makes a Stream of a reader.
+// stream returns a Stream of a reader.
 func stream(ctx context.Context, body io.Reader) *Stream {
 	attempt, watch := NewWatch(ctx, time.Minute)
 	return &Stream{Body: io.NopCloser(body), Watch: watch, Attempt: attempt}
@@ -22,8 +22,8 @@ func stream(ctx context.Context, body io.Reader) *Stream {
 
 func always() bool { return true }
 
-// TestDownloadGoesOn cuts a body everywhere and in every way; the bytes must
-// come out whole.
+// TestDownloadGoesOn ends a body at every offset and in every way; the complete
+// bytes must be read.
 func TestDownloadGoesOn(t *testing.T) {
 	const want = "0123456789abcdefghij"
 	for cut := 0; cut <= len(want); cut++ {
@@ -79,7 +79,7 @@ func TestDownloadAnswersWhatStopsIt(t *testing.T) {
 	}
 }
 
-// blocked never answers until its context ends.
+// blocked blocks until its context ends.
 type blocked struct{ ctx context.Context }
 
 func (b blocked) Read([]byte) (int, error) {

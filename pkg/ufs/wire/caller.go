@@ -17,33 +17,33 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/retry"
 )
 
-// Caller runs the requests of one store: it asks for credentials before each
-// attempt, retries, renews credentials that are refused, and explains errors.
+// Caller runs the requests of one store. It gets credentials before each attempt,
+// retries, refreshes refused credentials once, and explains errors.
 type Caller struct {
-	// Store is the Subject of all requests but for Act, Key and Right.
+	// Store is the Subject of all requests, without Act, Key and Right.
 	Store       Subject
 	Credentials ufs.CredentialsSource
 	Retrier     *retry.Retrier
-	// Refusal reads the error answer of the store out of an error.
-	Refusal func(error) (Refusal, bool)
+	// Refusal returns the store's error response that an error contains.
+	Refusal func(error) (ErrorResponse, bool)
 
 	closed atomic.Bool
 }
 
-// Request is what a Caller says about a request.
+// Request describes a request to a Caller.
 type Request struct {
-	// Act, Key and Right as in Subject; Key is the whole key.
+	// Act, Key and Right as in Subject; Key includes the store's prefix.
 	Act, Key, Right string
-	// Doubtful is the kind of error that, after an attempt whose outcome is
-	// unknown, may only mean that this attempt did what was asked. It is
-	// answered as ErrUnavailable then: never as if somebody else had done it.
-	Doubtful error
+	// Ambiguous is the kind of error that, after an attempt with an unknown
+	// outcome, may be caused by that attempt itself. It is then returned as
+	// ErrUnavailable, since no other client need be involved.
+	Ambiguous error
 }
 
-// credentialsKey carries an attempt's credentials to its signer.
+// credentialsKey is the context key of an attempt's credentials.
 type credentialsKey struct{}
 
-// CredentialsOf answers the credentials of the attempt whose context it is.
+// CredentialsOf returns the credentials of the attempt with this context.
 func CredentialsOf(ctx context.Context) ufs.Credentials {
 	credentials, _ := ctx.Value(credentialsKey{}).(ufs.Credentials)
 	return credentials
@@ -52,7 +52,7 @@ func CredentialsOf(ctx context.Context) ufs.Credentials {
 // Close makes later requests fail.
 func (c *Caller) Close() { c.closed.Store(true) }
 
-// DoWithin is Do with a watch that ends each attempt after limit.
+// DoWithin is like Do, and ends each attempt after limit.
 func (c *Caller) DoWithin(ctx context.Context, r Request, limit time.Duration, try func(ctx context.Context) error) error {
 	return c.Do(ctx, r, func(ctx context.Context) error {
 		attempt, watch := NewWatch(ctx, limit)
@@ -61,8 +61,8 @@ func (c *Caller) DoWithin(ctx context.Context, r Request, limit time.Duration, t
 	})
 }
 
-// Send runs a request with a body, which has to make progress within stall;
-// so has the store, once it has all.
+// Send runs a request with a body. Sending the body and, afterwards, the store's
+// response must each make progress within stall.
 func (c *Caller) Send(ctx context.Context, r Request, body io.Reader, size int64, stall time.Duration, try func(ctx context.Context, body io.Reader) error) error {
 	upload, err := NewUpload(body, size)
 	if err != nil {
@@ -79,26 +79,26 @@ func (c *Caller) Send(ctx context.Context, r Request, body io.Reader, size int64
 	})
 }
 
-// Do runs one request. try is called once an attempt.
+// Do runs one request. It calls try once for each attempt.
 func (c *Caller) Do(ctx context.Context, r Request, try func(ctx context.Context) error) error {
 	subject := c.Store
 	subject.Act, subject.Key, subject.Right = r.Act, r.Key, r.Right
-	renewed, unsure := false, false
+	renewed, ambiguous := false, false
 	return c.Retrier.Do(ctx, func(ctx context.Context) error {
 		used, err := c.attempt(ctx, subject, try)
 		if !renewed && errors.Is(err, ufs.ErrPermission) && c.renew(ctx, used) {
 			renewed = true
 			_, err = c.attempt(ctx, subject, try)
 		}
-		if unsure && r.Doubtful != nil && errors.Is(err, r.Doubtful) {
-			return retry.Final(fmt.Errorf("%s %s: an attempt may have done it before its answer was lost, for the next one says: %v: %w", r.Act, subject.What(), err, ufs.ErrUnavailable)) //nolint:errorlint // not that kind any more
+		if ambiguous && r.Ambiguous != nil && errors.Is(err, r.Ambiguous) {
+			return retry.Final(fmt.Errorf("%s %s: a previous attempt, whose response was lost, may have succeeded, since the next one failed with %v: %w", r.Act, subject.What(), err, ufs.ErrUnavailable)) //nolint:errorlint // the kind changes
 		}
-		unsure = unsure || errors.Is(err, ufs.ErrUnavailable)
+		ambiguous = ambiguous || errors.Is(err, ufs.ErrUnavailable)
 		return err
 	})
 }
 
-// renew says whether there are other credentials than those refused.
+// renew refreshes refused credentials and reports whether they have changed.
 func (c *Caller) renew(ctx context.Context, refused ufs.Credentials) bool {
 	source, can := c.Credentials.(ufs.Refresher)
 	if !can {
@@ -145,7 +145,7 @@ func (c *Caller) explain(ctx context.Context, subject Subject, err error) error 
 	return c.unreachable(err)
 }
 
-// unreachable says what is wrong between here and the endpoint.
+// unreachable explains an error of the connection to the endpoint.
 func (c *Caller) unreachable(err error) error {
 	endpoint, option := c.Store.Endpoint, "fs."+c.Store.Scheme+".endpoint"
 	var dns *net.DNSError
@@ -156,11 +156,11 @@ func (c *Caller) unreachable(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("endpoint %s refuses connections, check that its server is running and check %s: %w: %w", endpoint, option, err, ufs.ErrConnectionRefused)
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("the host of endpoint %s is not known, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable)
+		return fmt.Errorf("the host of endpoint %s is unknown, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return retry.Final(fmt.Errorf("endpoint %s does not speak TLS, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
 	case errors.As(err, &certificate), errors.As(err, &unknown):
 		return retry.Final(fmt.Errorf("the certificate of endpoint %s is not trusted, check %s and the host's certificate authorities: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
 	}
-	return fmt.Errorf("endpoint %s cannot be reached: %w: %w", endpoint, err, ufs.ErrUnavailable)
+	return fmt.Errorf("endpoint %s is unreachable: %w: %w", endpoint, err, ufs.ErrUnavailable)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Source answers the body of a range from an offset within that range to its
-// end. It has been retried already when it fails.
+// Source returns the body of a range from an offset in that range to its end. It
+// retries itself, so its errors are final.
 type Source func(ctx context.Context, offset int64) (*Stream, error)
 
-// Stream is one body and the watch of the attempt that answers it.
+// Stream is the body of one attempt, with its watch.
 type Stream struct {
 	Body  io.ReadCloser
 	Watch *Watch
@@ -22,16 +22,16 @@ type Stream struct {
 	Attempt context.Context
 }
 
-// Close lets go of the connection.
+// Close releases the connection.
 func (s *Stream) Close() error {
 	err := s.Body.Close()
 	s.Watch.Release()
 	return err
 }
 
-// Download reads exactly length bytes of a range. A body that ends early,
-// breaks off or stalls is taken up again from where it stopped, as long as
-// spend lets it; then it is ErrUnavailable. It is never an early EOF.
+// Download reads exactly length bytes of a range. A body that ends early, breaks
+// off or stalls is resumed where it stopped, as long as spend permits; otherwise
+// Read returns ErrUnavailable. It never returns io.EOF early.
 type Download struct {
 	ctx    context.Context
 	stream *Stream
@@ -40,21 +40,21 @@ type Download struct {
 	stall  time.Duration
 	length int64
 	offset int64
-	// stuck counts the streams in a row that answered nothing.
+	// stuck counts consecutive streams that delivered no byte.
 	stuck int
-	// failed ends the download for good.
+	// failed is the error of all further reads.
 	failed error
 }
 
-// maxStuck is how many streams in a row may answer nothing.
+// maxStuck is how many consecutive streams may deliver no byte.
 const maxStuck = 4
 
-// NewDownload reads first and what source answers after it.
+// NewDownload reads first, and then what source returns.
 func NewDownload(ctx context.Context, first *Stream, length int64, source Source, spend func() bool, stall time.Duration) *Download {
 	return &Download{ctx: ctx, stream: first, source: source, spend: spend, stall: stall, length: length}
 }
 
-// Read fails with the context's error when that ends.
+// Read returns the context's error once that has ended.
 func (d *Download) Read(p []byte) (int, error) {
 	if d.failed != nil {
 		return 0, d.failed
@@ -71,7 +71,7 @@ func (d *Download) Read(p []byte) (int, error) {
 		if n > 0 {
 			d.offset += int64(n)
 			d.stuck = 0
-			return n, nil // an error comes again, or is mended, next time
+			return n, nil // an error is handled by the next call
 		}
 		if err := d.resume(err); err != nil {
 			d.failed = err
@@ -90,12 +90,12 @@ func (d *Download) readOnce(p []byte) (int, error) {
 	return n, Stalled(d.stream.Attempt, err)
 }
 
-// resume goes on after an error, or answers it.
+// resume continues after an error, or returns it.
 func (d *Download) resume(err error) error {
 	if ended := d.ctx.Err(); ended != nil {
 		return ended
 	}
-	broken := fmt.Errorf("the body broke off after %d of %d bytes (%w): %w", d.offset, d.length, err, ufs.ErrUnavailable)
+	broken := fmt.Errorf("the body ended after %d of %d bytes (%w): %w", d.offset, d.length, err, ufs.ErrUnavailable)
 	if d.stuck++; d.source == nil || d.stuck > maxStuck || !d.spend() {
 		return broken
 	}
@@ -103,13 +103,13 @@ func (d *Download) resume(err error) error {
 	stream, err := d.source(d.ctx, d.offset)
 	if err != nil {
 		d.stream = nil
-		return fmt.Errorf("taking up again after %d of %d bytes: %w", d.offset, d.length, err)
+		return fmt.Errorf("resume after %d of %d bytes: %w", d.offset, d.length, err)
 	}
 	d.stream = stream
 	return nil
 }
 
-// Close lets go of the connection.
+// Close releases the connection.
 func (d *Download) Close() error {
 	if d.failed == nil {
 		d.failed = fmt.Errorf("the body is closed: %w", ufs.ErrInvalid)
@@ -119,6 +119,6 @@ func (d *Download) Close() error {
 	}
 	stream := d.stream
 	d.stream = nil
-	_ = stream.Close() // its bytes are read or not wanted
+	_ = stream.Close() // its bytes are read or no longer needed
 	return nil
 }

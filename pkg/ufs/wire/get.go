@@ -14,33 +14,33 @@ import (
 type Getter struct {
 	Caller *Caller
 	Limits Limits
-	// Right that a GET needs.
+	// Right that a GET requires.
 	Right string
-	// Key makes the whole key of a relative one.
+	// Key returns a key with the store's prefix.
 	Key func(key string) string
-	// Stat is the driver's.
+	// Stat of the driver.
 	Stat func(ctx context.Context, key string) (ufs.Object, error)
-	// Send sends one GET. rangeHeader and ifMatch are left out when empty.
-	Send func(ctx context.Context, key, rangeHeader, ifMatch string) (*Answer, error)
+	// Send sends one GET. Empty rangeHeader and ifMatch are omitted.
+	Send func(ctx context.Context, key, rangeHeader, ifMatch string) (*Response, error)
 }
 
-// Answer to a GET, before anybody has looked at it.
-type Answer struct {
+// Response is the response to a GET, not yet checked.
+type Response struct {
 	Status        int
 	ContentLength int64
 	ContentRange  string
-	// Object but for its size.
+	// Object, without its size.
 	Object ufs.Object
 	Body   io.ReadCloser
 }
 
-// Get reads a range of the version that the first answer has, whatever the
-// object becomes meanwhile.
+// Get reads a range of the version that the first response has, even if the
+// object is replaced meanwhile.
 func (g *Getter) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
 	if r.Offset < 0 || r.Length < -1 {
 		return nil, ufs.Object{}, fmt.Errorf("range of %d bytes at %d: %w", r.Length, r.Offset, ufs.ErrInvalid)
 	}
-	if r.Length == 0 { // no Range header says that
+	if r.Length == 0 { // no Range header can express it
 		return g.nothing(ctx, key, ifMatch)
 	}
 	first, err := g.open(ctx, key, r, ifMatch)
@@ -58,7 +58,7 @@ func (g *Getter) Get(ctx context.Context, key string, r ufs.Range, ifMatch strin
 	return NewDownload(ctx, first.stream, first.length, again, g.Caller.Retrier.Spend, g.Limits.Stall), first.object, nil
 }
 
-// empty answers an object without bytes, of which no range can be asked.
+// empty returns an object without bytes, for which every range is invalid.
 func (g *Getter) empty(ctx context.Context, key, ifMatch string, refused error) (io.ReadCloser, ufs.Object, error) {
 	body, object, err := g.nothing(ctx, key, ifMatch)
 	if err == nil && object.Size > 0 {
@@ -68,7 +68,7 @@ func (g *Getter) empty(ctx context.Context, key, ifMatch string, refused error) 
 	return body, object, err
 }
 
-// nothing answers no byte of an object that is there.
+// nothing returns no bytes of an existing object.
 func (g *Getter) nothing(ctx context.Context, key, ifMatch string) (io.ReadCloser, ufs.Object, error) {
 	object, err := g.Stat(ctx, key)
 	if err != nil {
@@ -80,12 +80,12 @@ func (g *Getter) nothing(ctx context.Context, key, ifMatch string) (io.ReadClose
 	return io.NopCloser(bytes.NewReader(nil)), object, nil
 }
 
-// Replaced is the error of a version that is not there any more.
+// Replaced returns the error for a version that has been replaced.
 func Replaced(want, have string) error {
 	return fmt.Errorf("its tag is %s, not %s: %w", have, want, ufs.ErrPrecondition)
 }
 
-// opened is a GET whose answer is what was asked.
+// opened is a GET whose response matches the request.
 type opened struct {
 	stream *Stream
 	object ufs.Object
@@ -114,8 +114,8 @@ func (g *Getter) open(ctx context.Context, key string, r ufs.Range, ifMatch stri
 	return o, err
 }
 
-// check refuses an answer that is not what was asked.
-func (o *opened) check(a *Answer, r ufs.Range, ifMatch string) error {
+// check returns an error if the response does not match the request.
+func (o *opened) check(a *Response, r ufs.Range, ifMatch string) error {
 	span, err := CheckSpan(r, a.Status, a.ContentLength, a.ContentRange)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package wire is what the object store drivers share of HTTP: one connection
-// pool, deadlines that follow progress and not size, bodies that are counted
-// and taken up again where they broke off, and errors that say what to do.
+// Package wire holds what the drivers of object stores share: a connection pool,
+// deadlines that depend on progress and not on size, bodies that are counted and
+// resumed, and errors that say what to do.
 package wire
 
 import (
@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NewClient makes an HTTP client for one store. Many ranges are read at once,
-// so idle connections are kept by the hundred; HTTP/1.1, because many streams
-// over one connection share one window. It follows no redirect (a store's
-// redirect means a wrong endpoint), uses no proxy that the environment names
-// (cached bytes must not travel by chance), and decodes nothing.
+// NewClient returns an HTTP client for one store. It keeps hundreds of idle
+// connections, since many ranges are read concurrently, and uses HTTP/1.1,
+// because many streams over one connection share one window. It follows no
+// redirects (a redirect of a store means a wrong endpoint), uses no proxy of the
+// environment (cached bytes must not leave the network by accident), and does
+// not decompress.
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second, Control: userTimeout}
 	return &http.Client{
@@ -39,9 +40,9 @@ func NewClient() *http.Client {
 	}
 }
 
-// userTimeout lets the kernel end a connection whose peer acknowledges nothing:
-// without it a pooled connection that a firewall has forgotten costs its next
-// request the whole deadline.
+// userTimeout makes the kernel close a connection whose peer acknowledges
+// nothing. Without it, the next request on a pooled connection that a firewall
+// has dropped takes the whole deadline.
 func userTimeout(_, _ string, conn syscall.RawConn) error {
 	const limit = 15 * time.Second
 	var failed error
@@ -51,9 +52,9 @@ func userTimeout(_, _ string, conn syscall.RawConn) error {
 	return errors.Join(err, failed)
 }
 
-// sized sends bodies of no bytes with "Content-Length: 0". The drivers always
-// know the length, but net/http takes 0 for unknown when there is a body, and
-// sends it chunked.
+// sized sends empty bodies with "Content-Length: 0". The drivers always know the
+// length, but net/http takes 0 for unknown if there is a body, and sends it
+// chunked.
 type sized struct{ *http.Transport }
 
 func (t sized) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -9,8 +9,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// RangeHeader writes a range that has at least one byte; it is empty for the
-// whole.
+// RangeHeader returns the Range header of a range of at least one byte, "" for
+// the whole object.
 func RangeHeader(r ufs.Range) string {
 	switch {
 	case r == ufs.Whole:
@@ -21,17 +21,17 @@ func RangeHeader(r ufs.Range) string {
 	return fmt.Sprintf("bytes=%d-%d", r.Offset, r.Offset+r.Length-1)
 }
 
-// Span is what an answer to a GET says it holds.
+// Span is the range that a response to a GET contains.
 type Span struct {
-	// Length of the body that is wanted of it, and Size of the object.
+	// Length of the body to use, and Size of the whole object, in bytes.
 	Length, Size int64
 }
 
-// CheckSpan holds an answer's headers against the range that was asked: bytes
-// from elsewhere must not pass as those asked for.
+// CheckSpan compares the headers of a response with the requested range, so that
+// other bytes are never used in their place.
 func CheckSpan(r ufs.Range, status int, contentLength int64, contentRange string) (Span, error) {
 	wrong := func(why string) (Span, error) {
-		return Span{}, fmt.Errorf("the store answered %d with Content-Length %d and Content-Range %q to %q, %s: %w",
+		return Span{}, fmt.Errorf("the store responded with status %d, Content-Length %d and Content-Range %q to %q, %s: %w",
 			status, contentLength, contentRange, RangeHeader(r), why, ufs.ErrUnavailable)
 	}
 	if contentLength < 0 {
@@ -63,7 +63,7 @@ func CheckSpan(r ufs.Range, status int, contentLength int64, contentRange string
 	return Span{Length: contentLength, Size: size}, nil
 }
 
-// parseContentRange reads "bytes FIRST-LAST/SIZE".
+// parseContentRange parses "bytes FIRST-LAST/SIZE".
 func parseContentRange(header string) (first, last, size int64, ok bool) {
 	rest, isBytes := strings.CutPrefix(header, "bytes ")
 	span, total, hasTotal := strings.Cut(rest, "/")
@@ -83,7 +83,7 @@ func parseContentRange(header string) (first, last, size int64, ok bool) {
 	return first, last, size, first <= last && last < size
 }
 
-// SizeOf answers the object's size in a Content-Range, or -1.
+// SizeOf returns the object's size in a Content-Range, or -1.
 func SizeOf(contentRange string) int64 {
 	_, _, size, ok := parseContentRange(contentRange)
 	if !ok {

@@ -10,7 +10,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/retry"
 )
 
-// Upload is a body that is sent once an attempt.
+// Upload is a body that is sent once in each attempt.
 type Upload struct {
 	body  io.Reader
 	size  int64
@@ -18,8 +18,8 @@ type Upload struct {
 	used  bool
 }
 
-// NewUpload sends size bytes of body from where it stands. It can be sent
-// again only if body is an io.Seeker.
+// NewUpload sends size bytes of body from its current offset. Only an io.Seeker
+// can be sent again.
 func NewUpload(body io.Reader, size int64) (*Upload, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("a body of %d bytes: %w", size, ufs.ErrInvalid)
@@ -28,13 +28,13 @@ func NewUpload(body io.Reader, size int64) (*Upload, error) {
 	if seeker, is := body.(io.Seeker); is {
 		var err error
 		if u.start, err = seeker.Seek(0, io.SeekCurrent); err != nil {
-			return nil, fmt.Errorf("finding where the body stands: %w: %w", err, ufs.ErrInvalid)
+			return nil, fmt.Errorf("get the offset of the body: %w: %w", err, ufs.ErrInvalid)
 		}
 	}
 	return u, nil
 }
 
-// Begin answers the body for one attempt.
+// Begin returns the body for one attempt.
 func (u *Upload) Begin(w *Watch, stall time.Duration) (*Attempt, error) {
 	if u.used {
 		seeker, is := u.body.(io.Seeker)
@@ -48,14 +48,14 @@ func (u *Upload) Begin(w *Watch, stall time.Duration) (*Attempt, error) {
 	return &Attempt{upload: u, left: u.size, watch: w, stall: stall}, nil
 }
 
-// Again says whether another attempt could send the body.
+// Again reports whether another attempt could send the body.
 func (u *Upload) Again() bool {
 	_, is := u.body.(io.Seeker)
 	return is || !u.used
 }
 
-// Attempt is the body of one attempt. It hides that the body may seek, so that
-// nobody else sends it again.
+// Attempt is the body of one attempt. It hides the Seeker, so that HTTP clients
+// cannot send it again.
 type Attempt struct {
 	upload *Upload
 	left   int64
@@ -64,7 +64,7 @@ type Attempt struct {
 	failed error
 }
 
-// Read answers at most the upload's size.
+// Read returns at most as many bytes as the upload has.
 func (a *Attempt) Read(p []byte) (int, error) {
 	a.watch.Progress(a.stall)
 	if a.left == 0 {
@@ -83,19 +83,19 @@ func (a *Attempt) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Len is what is left, which is where HTTP clients take the length from.
+// Len returns the bytes left; HTTP clients take the length from it.
 func (a *Attempt) Len() int { return int(a.left) }
 
-// BodyError is the caller's own body failing, which is no fault of the store.
+// BodyError is an error of the caller's body, which is not a fault of the store.
 type BodyError struct{ Err error }
 
 func (e *BodyError) Error() string { return "reading the body: " + e.Err.Error() }
 
-// Unwrap answers the body's error.
+// Unwrap returns the body's error.
 func (e *BodyError) Unwrap() error { return e.Err }
 
-// Verdict turns the error of an attempt into what is to be done: the body's
-// own error is final, and so is every one when the body cannot be sent again.
+// Verdict marks the error of an attempt as final if it is the body's own, or if
+// the body cannot be sent again.
 func (a *Attempt) Verdict(err error) error {
 	if err == nil {
 		return nil

@@ -10,21 +10,21 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Limits of one attempt. Zero fields take the defaults.
+// Limits of one attempt. Zero fields have the defaults named.
 type Limits struct {
-	// Headers of an answer must be there after it; 10 s.
+	// Headers limits the time until the headers of the response: 10 s.
 	Headers time.Duration
-	// List is how long a page of a listing may take; 30 s, since stores skip
-	// what was deleted one by one.
+	// List limits the time for one page of a listing: 30 s, since stores skip
+	// deleted keys one by one.
 	List time.Duration
-	// Stall is how long a body may make no progress; 20 s.
+	// Stall limits the time in which a body makes no progress: 20 s.
 	Stall time.Duration
-	// Work is how long a store may work on a request that makes it copy or
-	// join bytes; 5 min.
+	// Work limits the time of a request for which the store copies or joins
+	// bytes: 5 min.
 	Work time.Duration
 }
 
-// WithDefaults fills in what is zero.
+// WithDefaults returns the limits with defaults for zero fields.
 func (l Limits) WithDefaults() Limits {
 	if l.Headers == 0 {
 		l.Headers = 10 * time.Second
@@ -41,7 +41,7 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// errNoProgress is the cause of a context that a Watch ended.
+// errNoProgress is the cause with which a Watch ends a context.
 var errNoProgress = errors.New("no progress")
 
 // Watch ends the context of an attempt that makes no progress in time.
@@ -51,8 +51,8 @@ type Watch struct {
 	limit  atomic.Int64
 }
 
-// NewWatch answers a context that ends when limit passes before the next
-// Progress, and the watch over it. Release it.
+// NewWatch returns a context that ends if limit passes before the next Progress,
+// and its watch. The caller must call Release.
 func NewWatch(ctx context.Context, limit time.Duration) (context.Context, *Watch) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	w := &Watch{cancel: cancel}
@@ -63,23 +63,22 @@ func NewWatch(ctx context.Context, limit time.Duration) (context.Context, *Watch
 	return ctx, w
 }
 
-// Progress starts the limit anew.
+// Progress restarts the time limit.
 func (w *Watch) Progress(limit time.Duration) {
 	w.limit.Store(int64(limit))
 	w.timer.Reset(limit)
 }
 
-// Rest stops the clock until the next Progress.
+// Rest stops the time limit until the next Progress.
 func (w *Watch) Rest() { w.timer.Stop() }
 
-// Release ends the context.
+// Release ends the context and frees its resources.
 func (w *Watch) Release() {
 	w.timer.Stop()
 	w.cancel(context.Canceled)
 }
 
-// Stalled turns the error of an attempt whose watch ended it into what
-// happened.
+// Stalled replaces the error of an attempt that its watch has ended by the cause.
 func Stalled(attempt context.Context, err error) error {
 	if cause := context.Cause(attempt); errors.Is(cause, errNoProgress) {
 		return fmt.Errorf("%w: %w", cause, ufs.ErrUnavailable)

@@ -12,8 +12,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// testConcurrent: everything at once on a few keys; a reader only ever sees
-// one writer's bytes, whole.
+// testConcurrent runs all methods concurrently on a few keys. A reader must only
+// see the whole bytes of one writer.
 func testConcurrent(t *testing.T, f *fixture) {
 	const writers, rounds, size = 4, 8, 40000
 	var group sync.WaitGroup
@@ -51,7 +51,7 @@ func testConcurrent(t *testing.T, f *fixture) {
 					t.Errorf("reading: %v", err)
 				}
 				if err == nil && !valid[got] {
-					t.Errorf("read %d bytes that nobody wrote", len(got))
+					t.Errorf("read %d bytes that no writer wrote", len(got))
 				}
 			}
 		})
@@ -69,7 +69,7 @@ func (f *fixture) tryRead(key string) (string, error) {
 	return string(raw), err
 }
 
-// calls is every method that asks the store, by name.
+// calls returns the errors of every method that sends a request, by name.
 func (f *fixture) calls(ctx context.Context) map[string]error {
 	errs := map[string]error{}
 	_, errs["List"] = f.List(ctx, ufs.ListOptions{})
@@ -127,11 +127,11 @@ func testClosed(t *testing.T, f *fixture) {
 func testMissing(t *testing.T, f *fixture) {
 	for name, err := range f.calls(f.ctx) {
 		if name == "Delete" && err == nil {
-			continue // nothing is there, as asked
+			continue // the object does not exist
 		}
 		f.want(err, ufs.ErrNotFound, name)
-		if err != nil && !strings.Contains(err.Error(), "does not exist") && !strings.Contains(err.Error(), "not there") {
-			t.Errorf("%s does not say what is missing: %v", name, err)
+		if err != nil && !strings.Contains(err.Error(), "does not exist") && !strings.Contains(err.Error(), "not found") {
+			t.Errorf("%s does not name what is missing: %v", name, err)
 		}
 	}
 	_, err := f.List(f.ctx, ufs.ListOptions{})
@@ -144,7 +144,7 @@ func testDenied(t *testing.T, f *fixture) {
 	for name, err := range f.calls(f.ctx) {
 		f.want(err, ufs.ErrPermission, name)
 		if errors.Is(err, ufs.ErrNotFound) {
-			t.Errorf("%s takes a refusal for a deletion: %v", name, err)
+			t.Errorf("%s reports a refusal as a deletion: %v", name, err)
 		}
 	}
 }

@@ -1,0 +1,85 @@
+package wire
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+func TestExplain(t *testing.T) {
+	subject := Subject{Scheme: "oss", Bucket: "data", Endpoint: "https://oss.test", Act: "reading", Key: "a/b", Right: "oss:GetObject", AccessKeyID: "LTAI"}
+	for _, test := range []struct {
+		name     string
+		refusal  ErrorResponse
+		kind     error
+		messages []string
+	}{
+		{"key", ErrorResponse{Status: 404, Code: "NoSuchKey", RequestID: "r1"}, ufs.ErrNotFound, []string{"oss://data/a/b", "r1"}},
+		{"key of a HEAD", ErrorResponse{Status: 404, RequestID: "r1"}, ufs.ErrNotFound, nil},
+		{"bucket", ErrorResponse{Status: 404, Code: "NoSuchBucket"}, ufs.ErrNoBucket, []string{"bucket data does not exist at endpoint https://oss.test", "spec.mounts[].mountPoint", "fs.oss.endpoint"}},
+		{"404 of another server", ErrorResponse{Status: 404}, ufs.ErrUnavailable, []string{"fs.oss.endpoint"}},
+		{"404 of a page", ErrorResponse{Status: 404, Code: "BadErrorResponse"}, ufs.ErrUnavailable, nil},
+		{"versitygw's unknown key", ErrorResponse{Status: 404, Code: "XAdminUserNotFound", RequestID: "r1"}, ufs.ErrPermission, []string{"LTAI", "fs.oss.accessKeyId"}},
+		{"denied", ErrorResponse{Status: 403, Code: "AccessDenied"}, ufs.ErrPermission, []string{"oss:GetObject", "LTAI"}},
+		{"another region", ErrorResponse{Status: 403, Code: "AccessDenied", OtherEndpoint: "oss-cn-beijing.test"}, ufs.ErrInvalid, []string{"bucket data belongs to endpoint oss-cn-beijing.test", "fs.oss.endpoint"}},
+		{"denied with a reason", ErrorResponse{Status: 403, Code: "AccessDenied", Message: "no policy."}, ufs.ErrPermission, []string{"the store reports: no policy ("}},
+		{"unknown key id", ErrorResponse{Status: 403, Code: "InvalidAccessKeyId"}, ufs.ErrPermission, []string{"fs.oss.accessKeyId", "LTAI"}},
+		{"wrong secret", ErrorResponse{Status: 403, Code: "SignatureDoesNotMatch"}, ufs.ErrPermission, []string{"fs.oss.accessKeySecret"}},
+		{"clock", ErrorResponse{Status: 403, Code: "RequestTimeTooSkewed"}, ufs.ErrPermission, []string{"clock"}},
+		{"token", ErrorResponse{Status: 403, Code: "SecurityTokenExpired"}, ufs.ErrPermission, []string{"fs.oss.securityToken"}},
+		{"archived", ErrorResponse{Status: 403, Code: "InvalidObjectState"}, ufs.ErrPermission, []string{"archived"}},
+		{"precondition", ErrorResponse{Status: 412, Code: "PreconditionFailed"}, ufs.ErrPrecondition, nil},
+		{"exists", ErrorResponse{Status: 409, Code: "FileAlreadyExists"}, ufs.ErrPrecondition, nil},
+		{"conflict", ErrorResponse{Status: 409, Code: "OperationAborted"}, ufs.ErrUnavailable, nil},
+		{"range", ErrorResponse{Status: 416, Code: "InvalidRange"}, ufs.ErrInvalidRange, nil},
+		{"too many", ErrorResponse{Status: 429}, ufs.ErrThrottled, nil},
+		{"slow down", ErrorResponse{Status: 503, Code: "SlowDown"}, ufs.ErrThrottled, nil},
+		{"come back", ErrorResponse{Status: 503, Code: "X", Header: http.Header{"Retry-After": {"3"}}}, ufs.ErrThrottled, nil},
+		{"down", ErrorResponse{Status: 503, Code: "ServiceUnavailable"}, ufs.ErrUnavailable, nil},
+		{"internal", ErrorResponse{Status: 500, Code: "InternalError"}, ufs.ErrUnavailable, nil},
+		{"not implemented", ErrorResponse{Status: 501, Code: "NotImplemented"}, ufs.ErrUnsupported, nil},
+		{"redirect", ErrorResponse{Status: 301}, ufs.ErrInvalid, []string{"fs.oss.endpoint", "fs.oss.region"}},
+		{"argument", ErrorResponse{Status: 400, Code: "InvalidArgument", Message: "max-keys is wrong."}, ufs.ErrInvalid, []string{"max-keys is wrong ("}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := Explain(subject, test.refusal)
+			if !errors.Is(err, test.kind) {
+				t.Errorf("got %v, want %v", err, test.kind)
+			}
+			for _, message := range append(test.messages, "reading oss://data/a/b") {
+				if !strings.Contains(err.Error(), message) {
+					t.Errorf("%q does not contain %q", err, message)
+				}
+			}
+		})
+	}
+}
+
+func TestAnonymousIsTold(t *testing.T) {
+	err := Explain(Subject{Scheme: "s3", Bucket: "data", Act: "listing"}, ErrorResponse{Status: 403, Code: "AccessDenied"})
+	if !strings.Contains(err.Error(), "no credentials were given") || !strings.Contains(err.Error(), "fs.s3.accessKeySecret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"":                              0,
+		"0":                             0,
+		"-5":                            0,
+		"120":                           2 * time.Minute,
+		"99999999":                      time.Hour,
+		"Thu, 01 Jan 2026 00:00:30 GMT": 30 * time.Second,
+		"Thu, 01 Jan 2020 00:00:30 GMT": 0,
+		"soon":                          0,
+	} {
+		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {
+			t.Errorf("%q is %v, want %v", text, got, want)
+		}
+	}
+}
