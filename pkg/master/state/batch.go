@@ -11,68 +11,69 @@ import (
 )
 
 const (
-	// batchVersion of entries that this version writes, and the only one it
-	// reads.
+	// batchVersion is the version of the entries that this version writes, and
+	// the only one that it reads.
 	batchVersion = 1
-	// MaxBatch commands travel in one entry.
+	// MaxBatch is the maximum number of commands in one entry.
 	MaxBatch = 1024
-	// MaxBatchBytes of commands travel in one entry.
+	// MaxBatchBytes is the maximum size of one entry, in bytes.
 	MaxBatchBytes = 4 << 20
 )
 
-// ErrUnknown says that an entry holds something this version does not know: it
-// was written by a newer one.
-var ErrUnknown = errors.New("written by a newer version: this member must be upgraded to go on")
+// ErrUnknown reports that an entry contains something that this version does
+// not know, because a newer version wrote it.
+var ErrUnknown = errors.New("written by a newer version: upgrade this member")
 
-// EncodeBatch makes an entry of commands.
+// EncodeBatch encodes commands as one entry.
 func EncodeBatch(commands []*statev1.Command) ([]byte, error) {
 	if len(commands) > MaxBatch {
-		return nil, fmt.Errorf("encoding a batch of %d commands: it holds at most %d", len(commands), MaxBatch)
+		return nil, fmt.Errorf("encode batch: %d commands, at most %d are allowed", len(commands), MaxBatch)
 	}
 	for _, c := range commands {
 		if Operation(c) == 0 {
-			return nil, errors.New("encoding a batch: a command has no operation")
+			return nil, errors.New("encode batch: a command has no operation")
 		}
 	}
 	entry, err := proto.Marshal(&statev1.Batch{Version: batchVersion, Commands: commands})
 	if err != nil {
-		return nil, fmt.Errorf("encoding a batch: %w", err)
+		return nil, fmt.Errorf("encode batch: %w", err)
 	}
 	if len(entry) > MaxBatchBytes {
-		return nil, fmt.Errorf("encoding a batch of %d bytes: it takes at most %d", len(entry), MaxBatchBytes)
+		return nil, fmt.Errorf("encode batch: %d bytes, at most %d are allowed", len(entry), MaxBatchBytes)
 	}
 	return entry, nil
 }
 
-// DecodeBatch reads an entry. It fails for everything this version does not
-// know, so that no member executes half of what another did.
+// DecodeBatch decodes an entry. It returns an error for anything that this
+// version does not know, so that no member executes a part of what another
+// executed.
 func DecodeBatch(entry []byte) (*statev1.Batch, error) {
 	if len(entry) > MaxBatchBytes {
-		return nil, fmt.Errorf("decoding a batch of %d bytes: it takes at most %d", len(entry), MaxBatchBytes)
+		return nil, fmt.Errorf("decode batch: %d bytes, at most %d are allowed", len(entry), MaxBatchBytes)
 	}
 	batch := &statev1.Batch{}
 	if err := proto.Unmarshal(entry, batch); err != nil {
-		return nil, fmt.Errorf("decoding a batch: %w", err)
+		return nil, fmt.Errorf("decode batch: %w", err)
 	}
 	if batch.GetVersion() != batchVersion {
-		return nil, fmt.Errorf("decoding a batch of version %d: %w", batch.GetVersion(), ErrUnknown)
+		return nil, fmt.Errorf("decode batch: version %d: %w", batch.GetVersion(), ErrUnknown)
 	}
 	if len(batch.GetCommands()) > MaxBatch {
-		return nil, fmt.Errorf("decoding a batch of %d commands: it holds at most %d", len(batch.GetCommands()), MaxBatch)
+		return nil, fmt.Errorf("decode batch: %d commands, at most %d are allowed", len(batch.GetCommands()), MaxBatch)
 	}
 	if field := unknownField(batch.ProtoReflect()); field != "" {
-		return nil, fmt.Errorf("decoding a batch: %s has a field that is not known: %w", field, ErrUnknown)
+		return nil, fmt.Errorf("decode batch: %s has an unknown field: %w", field, ErrUnknown)
 	}
 	for i, c := range batch.GetCommands() {
 		if Operation(c) == 0 {
-			return nil, fmt.Errorf("decoding a batch: the operation of command %d is not known: %w", i, ErrUnknown)
+			return nil, fmt.Errorf("decode batch: command %d has an unknown operation: %w", i, ErrUnknown)
 		}
 	}
 	return batch, nil
 }
 
-// unknownField is the name of the first message, in no particular order, that
-// carries a field this version does not know; empty when there is none.
+// unknownField returns the name of a message, in no particular order, that has
+// a field that this version does not know; empty when there is none.
 func unknownField(m protoreflect.Message) string {
 	if len(m.GetUnknown()) > 0 {
 		return string(m.Descriptor().FullName())

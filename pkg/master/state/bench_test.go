@@ -6,8 +6,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// BenchmarkApply is the cost of one command alone in its entry, and of one
-// among many.
+// BenchmarkApply measures a command alone in its entry, and one among many.
 func BenchmarkApply(b *testing.B) {
 	for _, size := range []int{1, 64} {
 		b.Run(map[int]string{1: "alone", 64: "among 64"}[size], func(b *testing.B) {

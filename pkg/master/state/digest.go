@@ -12,28 +12,28 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// DigestsKept is for how many of the last indexes the digest is remembered.
+// DigestsKept is the number of last indexes whose digests are kept.
 const DigestsKept = 1024
 
-// Digest of the state right after the entry at an index.
+// Digest is the digest of the state right after the entry at an index.
 type Digest struct {
 	Index uint64
 	Sum   uint64
 }
 
-// String is how people and members compare it.
+// String returns the sum in hexadecimal, as people and members compare it.
 func (d Digest) String() string { return fmt.Sprintf("%016x", d.Sum) }
 
-// hashRow hashes a row of a table.
+// hashRow returns the hash of a row of a table.
 func hashRow(table string, row proto.Message) uint64 {
 	encoded := append(make([]byte, 0, 256), table...)
 	return xxhash.Sum64(canonical(append(encoded, 0), row.ProtoReflect()))
 }
 
-// digest of the whole: the rows and what is about all of them.
+// digest returns the digest of the state: of all rows and of the metadata.
 func (h *head) digest() uint64 { return h.sum + hashRow(tableHead, h.meta) }
 
-// positional are the fields that say where in the log something happened.
+// positional reports whether a field holds a position in the log.
 func positional(field protoreflect.FullName) bool {
 	switch field {
 	case "jindo.state.v1.Meta.index", "jindo.state.v1.Meta.view_index", "jindo.state.v1.Result.index":
@@ -43,9 +43,9 @@ func positional(field protoreflect.FullName) bool {
 }
 
 // canonical appends an encoding of a message that is the same in every version
-// of the libraries: fields that are set in the order of their numbers, maps in
-// the order of their keys, lengths before everything that has one. Protobuf's
-// own encoding promises this for one build only.
+// of the libraries: fields that are set, in the order of their numbers, maps in
+// the order of their keys, and lengths before every value of variable length.
+// Protobuf's own encoding is deterministic within one build only.
 func canonical(to []byte, m protoreflect.Message) []byte {
 	var fields []protoreflect.FieldDescriptor
 	m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
@@ -116,11 +116,11 @@ func canonicalValue(to []byte, field protoreflect.FieldDescriptor, value protore
 	}
 }
 
-// history remembers the digests of the last indexes. It is safe for concurrent
-// use.
+// history holds the digests of the last indexes. It is safe for concurrent use.
 type history struct {
 	mu sync.Mutex
-	// ring of the last DigestsKept digests; next is where the next one goes.
+	// ring holds the last DigestsKept digests; next is the position of the next
+	// one.
 	ring []Digest
 	next int
 }
@@ -142,7 +142,7 @@ func (h *history) reset(d Digest) {
 	h.ring, h.next = []Digest{d}, 0
 }
 
-// newest digests first, at most n; n <= 0 means all.
+// newest returns the newest digests first, at most n; n <= 0 means all.
 func (h *history) newest(n int) []Digest {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -1,44 +1,46 @@
-// Package state is the replicated state of a runtime's masters: who is in the
-// ring, what is mounted, whose sessions are open. It knows no Raft, no network
-// and no clock.
+// Package state implements the replicated state of a runtime's masters: the
+// workers in the ring, the mounts and the open sessions. It is independent of
+// Raft, the network and the clock.
 //
-// What it promises:
+// Guarantees:
 //
 //   - [Machine.Apply] is a pure function of (state, index, entry). It reads no
-//     clock, draws no random number and follows no map's order; what needs a
-//     time or a nonce has it in the command. So every member that applied the
-//     same entries has the same state, and [Machine.Digests] proves it.
+//     clock and no random number and does not depend on the order of a map; a
+//     time or a nonce comes with the command. Therefore every member that
+//     applied the same entries has the same state, and [Machine.Digests] proves
+//     it.
 //   - A command with a request id takes effect at most once. Its result is
-//     kept under (session, sequence) until the client acknowledges it, and a
-//     repetition gets that result and changes nothing, not even the clock.
+//     stored under (session, sequence) until the client acknowledges it. A
+//     repeated request returns that result and changes nothing, not even the
+//     clock.
 //   - Sequences of a session are executed in order without gaps. A request is
-//     not taken, and uses no sequence, when its session is unknown or ended
+//     not executed, and uses no sequence, when its session is unknown or ended
 //     (UNKNOWN_SESSION), when sequences before it are missing (GAP), when its
 //     result was acknowledged (FORGOTTEN), or when too many results wait to be
 //     acknowledged (UNACKNOWLEDGED). Every other refusal is the result of the
-//     command, is remembered, and is repeated.
-//   - A session ends by a command with a time inside, never by itself. The
-//     time of the state never goes back, whatever proposers say. A session
-//     that has ended stays known for ten minutes of that time, so that a late
-//     duplicate of its opening does not bring its sequences back.
-//   - Ring epochs are made by joining, changing and removing workers only. A
-//     member that registers again as it is changes nothing; one with a new id
-//     takes the place of the member of its name.
-//   - Ids of mounts are never used twice: they count up, and carry a nonce so
-//     that a cluster formed anew does not repeat them either.
+//     command; it is stored and returned again.
+//   - A session ends only by a command, which carries a time. The time of the
+//     state never decreases, whatever time proposers send. A session that has
+//     ended is kept for ten minutes of that time, so that a late duplicate of
+//     its opening does not make its sequences valid again.
+//   - Only joining, changing and removing workers create ring epochs. A member
+//     that registers again unchanged changes nothing; one with a new id
+//     replaces the member of its name.
+//   - Ids of mounts are never reused: they are numbered, and contain a nonce so
+//     that a cluster that is formed again does not reuse them either.
 //
 // # Versions
 //
-// A member that meets a command, a field or a batch version it does not know
-// was left behind by an upgrade. Skipping it would let it diverge without a
-// word, so it stops: Apply calls Fatal, changes nothing, and refuses every
+// A member that reads a command, a field or a batch version that it does not
+// know has missed an upgrade. If it skipped the entry, its state would silently
+// diverge, so it stops: Apply calls Fatal, changes nothing, and refuses every
 // later entry. Leaders must therefore not propose what the oldest member does
-// not know; the format version of the cluster is where that will be agreed.
+// not know. The format version of the cluster is the place to agree on that.
 //
 // # The digest
 //
-// The digest is the sum of the hashes of all rows, kept up to date with each
-// change, so it costs the same however large the state is. It covers what the
-// state says and not where in the log it was said (indexes are left out): the
-// same commands give the same digest however they were batched.
+// The digest is the sum of the hashes of all rows. It is updated with each
+// change, so that its cost does not depend on the size of the state. It covers
+// the contents of the state, but not positions in the log (indexes are left
+// out): the same commands give the same digest however they were batched.
 package state

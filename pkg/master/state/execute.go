@@ -4,10 +4,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// MaxUnacknowledged results are kept for a session.
+// MaxUnacknowledged is the maximum number of results that are kept for a
+// session.
 const MaxUnacknowledged = 1024
 
-// Numbers of the operations: their fields in Command, as Result has them.
+// Numbers of the operations, as in Result.operation: their field numbers in
+// Command.
 const (
 	OpFormCluster    = 10
 	OpOpenSession    = 11
@@ -19,8 +21,8 @@ const (
 	OpInvalidate     = 17
 )
 
-// Operation is the number of a command's operation; 0 when it has none that
-// this version knows.
+// Operation returns the number of a command's operation; 0 when it has none
+// that this version knows.
 func Operation(c *statev1.Command) uint32 {
 	switch c.GetOperation().(type) {
 	case *statev1.Command_FormCluster:
@@ -47,8 +49,8 @@ func refuse(code statev1.Refusal_Code, subject, other string) *statev1.Result {
 	return &statev1.Result{Refusal: &statev1.Refusal{Code: code, Subject: subject, Other: other}}
 }
 
-// execute runs one command, at most once when it has a request id. A command
-// that is not taken changes nothing at all.
+// execute executes one command, at most once when it has a request id. A
+// command that is not executed changes nothing at all.
 func (t *tx) execute(c *statev1.Command) *statev1.Result {
 	result := t.executeRequest(c)
 	if result.GetOperation() == 0 {
@@ -82,7 +84,8 @@ func (t *tx) executeRequest(c *statev1.Command) *statev1.Result {
 	return result
 }
 
-// forClients tells whether only a request of a client may carry the operation.
+// needsSession reports whether only a request of a client may carry the
+// operation.
 func needsSession(operation uint32) bool {
 	switch operation {
 	case OpRegisterWorker, OpPutMount, OpRemoveMount, OpInvalidate:
@@ -91,8 +94,9 @@ func needsSession(operation uint32) bool {
 	return false
 }
 
-// remembered is the answer to a request that is not to be executed: the result
-// it had before, or why it is not taken. Nil means execute it.
+// storedResult returns the result of a request that must not be executed: the
+// stored result of an earlier execution, or a refusal. It returns nil for a
+// request to execute.
 func (t *tx) storedResult(session *statev1.Session, c *statev1.Command) *statev1.Result {
 	request := c.GetRequest()
 	sequence := request.GetSequence()
@@ -120,13 +124,13 @@ func (t *tx) repeat(session *statev1.Session, c *statev1.Command) *statev1.Resul
 	return before.GetResult()
 }
 
-// acknowledged is the low-water mark after a request: it never goes back, and
-// never passes what was executed.
+// acknowledged returns the low-water mark after a request. It never decreases,
+// and never exceeds the last executed sequence.
 func acknowledged(session *statev1.Session, request *statev1.Request) uint64 {
 	return max(session.GetAcknowledged(), min(request.GetAcknowledged(), session.GetLast()))
 }
 
-// remember keeps the result of a request and forgets those acknowledged.
+// storeResult stores the result of a request and drops the acknowledged ones.
 func (t *tx) storeResult(session *statev1.Session, request *statev1.Request, result *statev1.Result) {
 	now := clone(session)
 	now.Acknowledged = acknowledged(session, request)
@@ -148,8 +152,8 @@ func (t *tx) dropResult(session string, sequence uint64) {
 	}
 }
 
-// operate executes the operation of a command that was taken. DecodeBatch has
-// seen to it that the operation is known.
+// operate executes the operation of a command. DecodeBatch has verified that
+// the operation is known.
 func (t *tx) operate(c *statev1.Command) *statev1.Result {
 	t.meta.Clock = max(t.meta.GetClock(), c.GetTime())
 	if !hasOperands(c) {
@@ -178,8 +182,9 @@ func (t *tx) operate(c *statev1.Command) *statev1.Result {
 	return result
 }
 
-// complete tells whether a command names what becomes a key. Servers refuse
-// those that do not; here it keeps every row one that a snapshot can hold.
+// hasOperands reports whether a command has the values that become keys.
+// Servers reject commands without them; here the check ensures that a snapshot
+// can hold every row.
 func hasOperands(c *statev1.Command) bool {
 	switch op := c.GetOperation().(type) {
 	case *statev1.Command_FormCluster:

@@ -8,7 +8,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// trial is a state machine that a test feeds one command at a time.
+// fixture is a state to which a test applies one command at a time.
 type fixture struct {
 	*Machine
 	t     testing.TB
@@ -25,7 +25,8 @@ func newFixture(t testing.TB) *fixture {
 	return &fixture{Machine: m, t: t, now: 1_700_000_000_000_000_000}
 }
 
-// formed is a trial with a cluster, and an open session "s" of "admin/a".
+// formed returns a fixture with a cluster, and an open session "s" of
+// "admin/a".
 func formed(t testing.TB) *fixture {
 	t.Helper()
 	f := newFixture(t)
@@ -44,7 +45,7 @@ func (f *fixture) batch(commands ...*statev1.Command) []*statev1.Result {
 	f.index++
 	results, ok := f.Apply(f.index, entry).([]*statev1.Result)
 	if !ok || len(results) != len(commands) {
-		f.t.Fatalf("an entry of %d commands was answered with %v", len(commands), results)
+		f.t.Fatalf("entry of %d commands: got %v", len(commands), results)
 	}
 	return results
 }
@@ -58,7 +59,7 @@ func (f *fixture) do(c *statev1.Command) *statev1.Result {
 	return f.batch(c)[0]
 }
 
-// must applies a command that is to be executed.
+// must applies a command that has to be executed.
 func (f *fixture) must(c *statev1.Command) *statev1.Result {
 	f.t.Helper()
 	r := f.do(c)
@@ -68,17 +69,17 @@ func (f *fixture) must(c *statev1.Command) *statev1.Result {
 	return r
 }
 
-// refused applies a command that is to be refused.
+// refused applies a command that has to be refused.
 func (f *fixture) refused(c *statev1.Command, code statev1.Refusal_Code) *statev1.Result {
 	f.t.Helper()
 	r := f.do(c)
 	if r.GetRefusal().GetCode() != code {
-		f.t.Fatalf("%v was answered with %v, not refused with %s", c, r, code)
+		f.t.Fatalf("%v: got %v, want refusal %s", c, r, code)
 	}
 	return r
 }
 
-// unchanged runs something that must not change what the state says.
+// unchanged runs a function that must not change the state.
 func (f *fixture) unchanged(run func()) {
 	f.t.Helper()
 	before := f.View().Digest()
@@ -88,7 +89,7 @@ func (f *fixture) unchanged(run func()) {
 	}
 }
 
-// restored is another machine, made from a snapshot of this one.
+// restored returns another fixture, with the state of a snapshot of this one.
 func (f *fixture) restored() *fixture {
 	f.t.Helper()
 	var written bytes.Buffer
@@ -123,7 +124,7 @@ func expire(at int64, sessions ...string) *statev1.Command {
 	return &statev1.Command{Time: at, Operation: &statev1.Command_ExpireSessions{ExpireSessions: &statev1.ExpireSessions{Sessions: sessions}}}
 }
 
-// by gives a command a request id of session "s".
+// by returns a command with a request id of session "s".
 func by(sequence uint64, c *statev1.Command) *statev1.Command {
 	return of("s", "admin/a", sequence, sequence-1, c)
 }

@@ -8,11 +8,12 @@ import (
 	"testing"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the files in testdata anew: only when the format has a new version")
+var rewrite = flag.Bool("rewrite", false, "rewrite the files in testdata: only when the format has a new version")
 
-// TestOldSnapshotsAreRead: a snapshot of version 1, and the digest that every
-// member has always given it. A change here cuts running clusters off from
-// their disks, or makes members of two versions believe that they differ.
+// TestOldSnapshotsAreRead restores a snapshot of version 1 and compares its
+// digest with the one at that time. A difference would make running clusters
+// unable to read their disks, or make members of two versions have different
+// digests of equal states.
 func TestOldSnapshotsAreRead(t *testing.T) {
 	snapshot, digest := filepath.Join("testdata", "snapshot-v1"), filepath.Join("testdata", "snapshot-v1.digest")
 	if *rewrite {
@@ -40,10 +41,10 @@ func TestOldSnapshotsAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := f.View().Digest().String() + "\n"; got != string(want) {
-		t.Errorf("its digest is %s, and was %s", got, want)
+		t.Errorf("the digest is %s, and was %s", got, want)
 	}
-	// The same commands still make the same state.
+	// The same commands still give the same state.
 	if got, want := busy(t).View().Digest(), f.View().Digest(); got != want {
-		t.Errorf("the commands that made it give digest %s now, not %s", got, want)
+		t.Errorf("the commands that created it now give digest %s, not %s", got, want)
 	}
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// FormatVersion of a cluster that this version forms.
+// FormatVersion is the format version of clusters that this version forms.
 const FormatVersion = 1
 
-// Machine is the state of one member. Apply and Restore are for one goroutine,
-// the log's; everything else may be called by many at any time, and sees the
-// state as it was after one entry.
+// Machine is the state of one member. Apply and Restore must be called from one
+// goroutine, that of the log. All other methods are safe for concurrent use,
+// and see the state as it was after one entry.
 type Machine struct {
 	fatal  func(error)
 	db     atomic.Pointer[memdb.MemDB]
@@ -23,8 +23,8 @@ type Machine struct {
 	digests history
 }
 
-// New is the state before the first entry. fatal is called at most once, when
-// this member must not go on: it should end the process, and when it returns
+// New returns the state before the first entry. fatal is called at most once,
+// when this member must not continue. It should end the process; if it returns,
 // every later entry is refused with the same error.
 func New(fatal func(error)) (*Machine, error) {
 	db, err := newDB()
@@ -36,16 +36,18 @@ func New(fatal func(error)) (*Machine, error) {
 	return m, nil
 }
 
-// Apply executes the entry at an index. The answer is []*statev1.Result, one
-// for each command, or an error when this member cannot go on. Results are
-// shared with the state: they must not be changed.
+// Apply executes the entry at an index. It is a pure function of the state,
+// index and entry. It returns a []*statev1.Result, with one result for each
+// command, or an error when this member must not continue. A command with a
+// request id that was executed before returns its stored result and changes
+// nothing. Results are shared with the state and must not be modified.
 func (m *Machine) Apply(index uint64, entry []byte) any {
 	if failed := m.failed.Load(); failed != nil {
 		return *failed
 	}
 	results, err := m.apply(index, entry)
 	if err != nil {
-		err = fmt.Errorf("applying entry %d: %w", index, err)
+		err = fmt.Errorf("apply entry %d: %w", index, err)
 		m.failed.Store(&err)
 		m.fatal(err)
 		return err
@@ -75,11 +77,11 @@ func (m *Machine) apply(index uint64, entry []byte) ([]*statev1.Result, error) {
 	return results, nil
 }
 
-// Digests are those after the last entries, newest first, at most n; n <= 0
-// means all that are remembered.
+// Digests returns the digests after the last entries, newest first, at most n;
+// n <= 0 means all that are kept.
 func (m *Machine) Digests(n int) []Digest { return m.digests.newest(n) }
 
-// Failed is why this member cannot go on; nil while it can.
+// Failed returns why this member must not continue; nil while it may.
 func (m *Machine) Failed() error {
 	if failed := m.failed.Load(); failed != nil {
 		return *failed

@@ -9,7 +9,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// MaxMounts of a cluster.
+// MaxMounts is the maximum number of mounts of a cluster.
 const MaxMounts = 4096
 
 func (t *tx) mountAt(path string) *commonv1.Mount {
@@ -17,8 +17,8 @@ func (t *tx) mountAt(path string) *commonv1.Mount {
 }
 
 // putMount adds a mount, or changes the one at its path. A mount of another
-// store at the same path is another mount: it gets a new id, so that nothing
-// cached of the old one is taken for the new.
+// store at the same path is a new mount: it gets a new id, so that data cached
+// for the old one is not used for it.
 func (t *tx) putMount(op *statev1.PutMount) *statev1.Result {
 	want := clone(op.GetMount())
 	if want.GetMetaPolicy() == commonv1.MetaPolicy_META_POLICY_UNSPECIFIED {

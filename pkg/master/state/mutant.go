@@ -4,9 +4,9 @@ package state
 
 import "os"
 
-// Broken variants, compiled in only under the build tag, that the directed
-// tests must catch. JINDO_MUTANT names the one that is on.
+// Broken variants, compiled in only under the build tag, which the directed
+// tests must detect. JINDO_MUTANT selects one.
 var (
-	// mutantNoDedup executes a request again each time it arrives.
+	// mutantNoDedup executes a request again each time it is received.
 	mutantNoDedup = os.Getenv("JINDO_MUTANT") == "nodedup"
 )

@@ -2,6 +2,6 @@
 
 package state
 
-// The broken variants of mutant.go are constants here, so that no trace of
-// them is compiled.
+// The broken variants of mutant.go are constants here, so that the compiler
+// removes them.
 const mutantNoDedup = false

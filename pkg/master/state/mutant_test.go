@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestMutantNoDedupIsCaught: the directed test passes on what is shipped, and
-// fails every time when duplicates are executed.
+// TestMutantNoDedupIsCaught checks that the directed test passes without the
+// mutant, and fails every time when duplicates are executed.
 func TestMutantNoDedupIsCaught(t *testing.T) {
 	const directed = "^TestRequestRepeated$"
 	if out, err := rerun(t, directed, ""); err != nil {
@@ -17,12 +17,12 @@ func TestMutantNoDedupIsCaught(t *testing.T) {
 	}
 	for range 3 {
 		if out, err := rerun(t, directed, "nodedup"); err == nil {
-			t.Fatalf("with dedup off, %s passes:\n%s", directed, out)
+			t.Fatalf("with the mutant nodedup, %s passes:\n%s", directed, out)
 		}
 	}
 }
 
-// rerun runs tests of this binary in another process, with a mutant on.
+// rerun runs tests of this binary in another process, with a mutant enabled.
 func rerun(t *testing.T, run, mutant string) ([]byte, error) {
 	t.Helper()
 	self, err := os.Executable()

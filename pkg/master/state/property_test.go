@@ -12,7 +12,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// anyCommand draws from few names, so that commands meet.
+// anyCommand draws names from a small set, so that commands refer to the same
+// objects.
 func anyCommand() *rapid.Generator[*statev1.Command] {
 	paths := rapid.SampledFrom([]string{"/a", "/b", "/c"})
 	uris := rapid.SampledFrom([]string{"oss://x/", "oss://y/"})
@@ -51,8 +52,8 @@ func anyCommand() *rapid.Generator[*statev1.Command] {
 	})
 }
 
-// start forms a cluster with open sessions, so that most of what follows is
-// about something.
+// randomFixture returns a cluster with open sessions, so that most random
+// commands have an effect.
 func randomFixture(t testing.TB) *fixture {
 	f := newFixture(t)
 	f.batch(form("c"))
@@ -60,8 +61,8 @@ func randomFixture(t testing.TB) *fixture {
 	return f
 }
 
-// sequenced gives client commands the next sequence of their session as often
-// as not, for long runs of random sequences would be nothing but gaps.
+// sequenced sets the next sequence of the session in about half of the client
+// commands, because long runs of random sequences would be nothing but gaps.
 func sequenced(t *rapid.T, commands []*statev1.Command) {
 	last := map[string]uint64{}
 	owner := map[string]string{"s": "admin/a", "t": "admin/b", "u": "admin/a"}
@@ -76,9 +77,9 @@ func sequenced(t *rapid.T, commands []*statev1.Command) {
 	}
 }
 
-// TestSnapshotAnywhereIsTheLog: the state after a log is the state restored
-// after any part of it and driven on, however its commands were batched; and
-// all digests on the way agree.
+// TestSnapshotAnywhereIsTheLog: applying a log gives the same state as
+// restoring a snapshot taken after any part of it and applying the rest,
+// however the commands are batched, and all digests on the way are equal.
 func TestSnapshotAnywhereIsTheLog(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		commands := rapid.SliceOfN(anyCommand(), 1, 60).Draw(r, "commands")
@@ -94,7 +95,7 @@ func TestSnapshotAnywhereIsTheLog(t *testing.T) {
 			results = append(results, one.batch(clone(c))...)
 			if restarted != nil {
 				if got := restarted.batch(clone(c))[0]; !proto.Equal(got, results[i]) {
-					r.Fatalf("restarted, command %d was answered with %v, not %v", i, got, results[i])
+					r.Fatalf("restarted, command %d: got %v, want %v", i, got, results[i])
 				}
 			}
 		}
@@ -116,17 +117,17 @@ func TestSnapshotAnywhereIsTheLog(t *testing.T) {
 			a, b := clone(results[i]), clone(inBatches[i])
 			a.Index, b.Index = 0, 0
 			if !proto.Equal(a, b) {
-				r.Fatalf("in batches, command %d was answered with %v, not %v", i, b, a)
+				r.Fatalf("in batches, command %d: got %v, want %v", i, b, a)
 			}
 		}
 		if !bytes.Equal(written(t, restarted), written(t, one)) {
-			r.Fatal("restarted, the snapshot has other bytes")
+			r.Fatal("restarted, the snapshot differs")
 		}
 		recount(r, one)
 	})
 }
 
-// recount computes the digest and the counts from the rows, from nothing.
+// recount computes the digest and the counts from the rows alone.
 func recount(r *rapid.T, f *fixture) {
 	view := f.View()
 	var sum uint64
@@ -141,16 +142,16 @@ func recount(r *rapid.T, f *fixture) {
 			n++
 		}
 		if n != view.head.rows[table] {
-			r.Fatalf("%s has %d rows, and %d are counted", table, n, view.head.rows[table])
+			r.Fatalf("%s has %d rows, but the count is %d", table, n, view.head.rows[table])
 		}
 	}
 	if sum != view.head.sum {
-		r.Fatalf("the sum of the rows is %016x, and %016x is kept", sum, view.head.sum)
+		r.Fatalf("the sum of the rows is %016x, but the stored sum is %016x", sum, view.head.sum)
 	}
 }
 
-// TestRepetitionsChangeNothing: after any history, what was executed for a
-// request is answered again and executes nothing.
+// TestRepetitionsChangeNothing: after any history, a repeated request returns
+// its result again and executes nothing.
 func TestRepetitionsChangeNothing(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		commands := rapid.SliceOfN(anyCommand(), 1, 40).Draw(r, "commands")
@@ -172,13 +173,13 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 			got := f.batch(clone(a.command))[0]
 			switch got.GetRefusal().GetCode() {
 			case statev1.Refusal_CODE_UNKNOWN_SESSION, statev1.Refusal_CODE_FORGOTTEN:
-				// Its session has ended, or it was acknowledged.
+				// The session has ended, or the result was acknowledged.
 			case statev1.Refusal_CODE_GAP, statev1.Refusal_CODE_REUSED:
-				// Its session's name was forgotten and used for another one:
-				// names are minted at random, and only tests repeat them.
+				// The session was dropped and its id used again: ids are
+				// random, and only tests repeat them.
 			default:
 				if !proto.Equal(got, a.result) {
-					r.Fatalf("%v was answered with %v, and again with %v", a.command, a.result, got)
+					r.Fatalf("%v: got %v, and again %v", a.command, a.result, got)
 				}
 			}
 			if after := f.View().Digest(); after.Sum != before.Sum {
@@ -209,7 +210,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		}
 		again, err := EncodeBatch(batch.GetCommands())
 		if err != nil {
-			t.Fatalf("what was decoded cannot be encoded: %v", err)
+			t.Fatalf("a decoded batch cannot be encoded: %v", err)
 		}
 		if back, err := DecodeBatch(again); err != nil || !proto.Equal(back, batch) {
 			t.Fatalf("encoded and decoded, %v is %v, %v", batch, back, err)
@@ -218,10 +219,10 @@ func FuzzDecodeBatch(f *testing.F) {
 		one.Apply(10, entry)
 		other.Apply(10, again)
 		if one.View().Digest() != other.View().Digest() {
-			t.Fatal("two members differ")
+			t.Fatal("two members have different states")
 		}
 		if got := one.restored().View().Digest(); got != one.View().Digest() {
-			t.Fatal("what was applied cannot be restored")
+			t.Fatal("an applied state cannot be restored")
 		}
 	})
 }
@@ -235,7 +236,7 @@ func FuzzRestore(f *testing.F) {
 		f.Add(bad)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		// Behind a checksum that is right, most of what is damaged is reached.
+		// With a correct checksum, most of the damaged data is decoded.
 		if end := len(raw) - 8; end > 0 {
 			whole := binary.BigEndian.AppendUint64(bytes.Clone(raw[:end]), xxhash.Sum64(raw[:end]))
 			_ = newFixture(t).Restore(bytes.NewReader(whole))
@@ -245,7 +246,7 @@ func FuzzRestore(f *testing.F) {
 			return
 		}
 		if got := m.restored().View().Digest(); got != m.View().Digest() {
-			t.Fatal("what was restored cannot be restored again")
+			t.Fatal("a restored state cannot be restored again")
 		}
 		m.index = m.View().Index()
 	})

@@ -16,18 +16,18 @@ func TestRequestRepeated(t *testing.T) {
 	f.must(by(1, mount("/data", "oss://b/")))
 	first := f.must(by(2, invalidate("/data")))
 	if first.GetMount().GetEpoch() != 2 {
-		t.Fatalf("the first invalidation made epoch %d", first.GetMount().GetEpoch())
+		t.Fatalf("the first invalidation returned epoch %d", first.GetMount().GetEpoch())
 	}
 	f.unchanged(func() {
 		for range 3 {
 			again := f.must(by(2, invalidate("/data")))
 			if !proto.Equal(again, first) {
-				t.Errorf("the first answer was %v, and a repetition got %v", first, again)
+				t.Errorf("the first result was %v, and a repetition got %v", first, again)
 			}
 		}
 	})
 	if next := f.must(by(3, invalidate("/data"))); next.GetMount().GetEpoch() != 3 {
-		t.Errorf("two requests made epoch %d", next.GetMount().GetEpoch())
+		t.Errorf("two requests gave epoch %d", next.GetMount().GetEpoch())
 	}
 }
 
@@ -35,16 +35,17 @@ func TestRefusalIsRemembered(t *testing.T) {
 	f := formed(t)
 	first := f.refused(by(1, invalidate("/data")), statev1.Refusal_CODE_NOT_FOUND)
 	f.must(by(2, mount("/data", "oss://b/")))
-	// The mount is there now; the answer to the request is still no. It was
-	// acknowledged by the second command, so ask through a session that did not.
+	// The mount exists now, but the result of the request is still a refusal.
+	// The second command acknowledged it, so that the test uses another
+	// session.
 	f.must(open("t", "admin/a"))
 	no := f.refused(of("t", "admin/a", 1, 0, invalidate("/other")), statev1.Refusal_CODE_NOT_FOUND)
 	f.must(of("t", "admin/a", 2, 0, mount("/other", "oss://o/")))
 	if again := f.do(of("t", "admin/a", 1, 0, invalidate("/other"))); !proto.Equal(again, no) {
-		t.Errorf("the first answer was %v, and a repetition got %v", no, again)
+		t.Errorf("the first result was %v, and a repetition got %v", no, again)
 	}
 	if first.GetRefusal().GetSubject() != "/data" {
-		t.Errorf("the refusal is about %q", first.GetRefusal().GetSubject())
+		t.Errorf("the subject of the refusal is %q", first.GetRefusal().GetSubject())
 	}
 }
 
@@ -55,7 +56,7 @@ func TestRequestsNotTaken(t *testing.T) {
 		want    statev1.Refusal_Code
 	}{
 		{"of a session never opened", of("x", "admin/a", 1, 0, invalidate("/data")), statev1.Refusal_CODE_UNKNOWN_SESSION},
-		{"of another's session", of("s", "worker/w", 4, 3, invalidate("/data")), statev1.Refusal_CODE_UNKNOWN_SESSION},
+		{"of another owner's session", of("s", "worker/w", 4, 3, invalidate("/data")), statev1.Refusal_CODE_UNKNOWN_SESSION},
 		{"after a gap", by(6, invalidate("/data")), statev1.Refusal_CODE_GAP},
 		{"with sequence 0", of("s", "admin/a", 0, 0, invalidate("/data")), statev1.Refusal_CODE_GAP},
 		{"that was acknowledged", by(2, invalidate("/data")), statev1.Refusal_CODE_FORGOTTEN},
@@ -86,7 +87,7 @@ func TestUnacknowledgedResultsAreBounded(t *testing.T) {
 	})
 	f.refused(of("s", "admin/a", MaxUnacknowledged+1, 1, invalidate("/data")), statev1.Refusal_CODE_NOT_FOUND)
 	if rows := f.View().head.rows[tableResults]; rows != MaxUnacknowledged {
-		t.Errorf("%d results are kept", rows)
+		t.Errorf("%d results are stored", rows)
 	}
 }
 
@@ -98,7 +99,7 @@ func TestAcknowledgementNeverPassesWhatWasExecuted(t *testing.T) {
 		t.Errorf("the session is %v", s)
 	}
 	if rows := f.View().head.rows[tableResults]; rows != 1 {
-		t.Errorf("%d results are kept", rows)
+		t.Errorf("%d results are stored", rows)
 	}
 }
 
@@ -110,11 +111,11 @@ func TestNothingBeforeTheClusterIsFormed(t *testing.T) {
 	f.must(form("c"))
 	f.unchanged(func() {
 		if again := f.do(&statev1.Command{Operation: form("c").GetOperation(), Time: 1}); again.GetChanged() || again.GetRefusal() != nil {
-			t.Errorf("forming the same cluster again was answered with %v", again)
+			t.Errorf("forming the same cluster again: got %v", again)
 		}
 	})
 	if r := f.refused(form("d"), statev1.Refusal_CODE_OTHER_CLUSTER); r.GetRefusal().GetOther() != "c" {
-		t.Errorf("forming another cluster was refused with %v", r)
+		t.Errorf("forming another cluster: got %v", r)
 	}
 	if id := f.View().ClusterID(); id != "c" {
 		t.Errorf("the cluster is %q", id)

@@ -16,16 +16,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// errDamaged says that bytes are not a snapshot as it was written.
-var errDamaged = errors.New("the snapshot is damaged")
+// errDamaged reports that a snapshot differs from what was written.
+var errDamaged = errors.New("damaged snapshot")
 
-// Restore replaces the state by a snapshot. It is built aside, and takes the
-// state's place only when it has been read to the end of r and verified; on an
-// error the state stays as it was.
+// Restore replaces the state by a snapshot. The new state is built aside, and
+// replaces the old one only when r was read to its end and verified; after an
+// error the old state remains.
 func (m *Machine) Restore(r io.Reader) error {
 	db, digest, err := restore(r)
 	if err != nil {
-		return fmt.Errorf("restoring the state: %w", err)
+		return fmt.Errorf("restore state: %w", err)
 	}
 	m.db.Store(db)
 	m.digests.reset(digest)
@@ -60,7 +60,7 @@ func restore(r io.Reader) (*memdb.MemDB, Digest, error) {
 	t.meta.ViewIndex = view
 	digest, err := t.commit()
 	if err == nil && digest.Sum != header.GetDigest() {
-		err = fmt.Errorf("%w: its digest is %s, and should be %016x", errDamaged, digest, header.GetDigest())
+		err = fmt.Errorf("%w: digest %s, want %016x", errDamaged, digest, header.GetDigest())
 	}
 	return db, digest, err
 }
@@ -71,22 +71,22 @@ func readHeader(in *frameReader) (*statev1.Header, error) {
 		return nil, err
 	}
 	if string(start[:len(snapshotMagic)]) != snapshotMagic {
-		return nil, fmt.Errorf("%w: it does not start as one", errDamaged)
+		return nil, fmt.Errorf("%w: invalid magic", errDamaged)
 	}
 	if version := start[len(snapshotMagic)]; version != snapshotVersion {
-		return nil, fmt.Errorf("a snapshot of version %d: %w", version, ErrUnknown)
+		return nil, fmt.Errorf("snapshot version %d: %w", version, ErrUnknown)
 	}
 	header := &statev1.Header{}
 	if err := in.frame(header); err != nil {
 		return nil, err
 	}
 	if header.GetMeta() == nil {
-		return nil, fmt.Errorf("%w: its header is empty", errDamaged)
+		return nil, fmt.Errorf("%w: empty header", errDamaged)
 	}
 	return header, nil
 }
 
-// load puts one record where it belongs. Every key must be new.
+// load adds the row of one record. Every key must be new.
 func (t *tx) load(record *statev1.Record) error {
 	switch row := record.GetRow().(type) {
 	case *statev1.Record_Cluster:
@@ -110,7 +110,7 @@ func (t *tx) load(record *statev1.Record) error {
 		r := row.Remembered
 		return loadRow(t, tableResults, r, r.GetSequence() != 0, at(indexID, resultKey(r.GetSession(), r.GetSequence())))
 	}
-	return fmt.Errorf("a record of a kind that is not known: %w", ErrUnknown)
+	return fmt.Errorf("record of an unknown kind: %w", ErrUnknown)
 }
 
 // place is a key in an index.
@@ -127,7 +127,7 @@ func loadRow[T interface {
 }](t *tx, table string, row T, complete bool, keys ...place,
 ) error {
 	if !complete {
-		return fmt.Errorf("%w: a row of %s has no key", errDamaged, table)
+		return fmt.Errorf("%w: row of %s without a key", errDamaged, table)
 	}
 	for _, k := range keys {
 		there, err := t.txn.First(table, k.index, k.key)
@@ -135,7 +135,7 @@ func loadRow[T interface {
 			return err
 		}
 		if there != nil {
-			return fmt.Errorf("%w: a row of %s is there twice", errDamaged, table)
+			return fmt.Errorf("%w: duplicate row of %s", errDamaged, table)
 		}
 	}
 	var none T
@@ -151,7 +151,7 @@ type frameReader struct {
 func (r *frameReader) full(p []byte) error {
 	if _, err := io.ReadFull(r.from, p); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("%w: it ends early", errDamaged)
+			return fmt.Errorf("%w: truncated", errDamaged)
 		}
 		return err
 	}
@@ -167,14 +167,15 @@ func (r *frameReader) length() (uint32, error) {
 	return binary.BigEndian.Uint32(raw[:]), nil
 }
 
-// frame reads one message and refuses what this version does not know in it.
+// frame reads one message. It returns an error if the message has anything that
+// this version does not know.
 func (r *frameReader) frame(m proto.Message) error {
 	length, err := r.length()
 	if err != nil {
 		return err
 	}
 	if length == 0 || length > maxFrame {
-		return fmt.Errorf("%w: a frame of %d bytes", errDamaged, length)
+		return fmt.Errorf("%w: frame of %d bytes", errDamaged, length)
 	}
 	raw := make([]byte, length)
 	if err := r.full(raw); err != nil {
@@ -184,19 +185,19 @@ func (r *frameReader) frame(m proto.Message) error {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	if field := unknownField(m.ProtoReflect()); field != "" {
-		return fmt.Errorf("%s has a field that is not known: %w", field, ErrUnknown)
+		return fmt.Errorf("%s has an unknown field: %w", field, ErrUnknown)
 	}
 	return nil
 }
 
-// end verifies that the snapshot is whole and that nothing follows it.
+// end verifies the checksum, and that nothing follows it.
 func (r *frameReader) end() error {
 	length, err := r.length()
 	if err != nil {
 		return err
 	}
 	if length != 0 {
-		return fmt.Errorf("%w: it has more records than its header says", errDamaged)
+		return fmt.Errorf("%w: more records than the header has", errDamaged)
 	}
 	want := r.sum.Sum64()
 	var raw [8]byte
@@ -204,13 +205,13 @@ func (r *frameReader) end() error {
 		return err
 	}
 	if binary.BigEndian.Uint64(raw[:]) != want {
-		return fmt.Errorf("%w: its checksum is wrong", errDamaged)
+		return fmt.Errorf("%w: checksum mismatch", errDamaged)
 	}
 	if _, err := r.from.ReadByte(); !errors.Is(err, io.EOF) {
 		if err != nil {
 			return err
 		}
-		return fmt.Errorf("%w: bytes follow its end", errDamaged)
+		return fmt.Errorf("%w: data after its end", errDamaged)
 	}
 	return nil
 }

@@ -7,17 +7,18 @@ import (
 )
 
 const (
-	// MaxSessions that the state holds, the ended ones included.
+	// MaxSessions is the maximum number of sessions in the state, including the
+	// ended ones.
 	MaxSessions = 16384
-	// endedKept is for how long an ended session stays known. It is longer
-	// than any request lives.
+	// endedKept is how long an ended session is kept. It is longer than the
+	// lifetime of any request.
 	endedKept = 10 * time.Minute
-	// buriedAtOnce bounds the work that one command does on the side.
-	buriedAtOnce = 16
+	// dropBatch bounds how many ended sessions one command drops.
+	dropBatch = 16
 )
 
-// session is the live session of a request; nil when it is unknown, has ended
-// or is another's.
+// session returns the open session of a request; nil when it is unknown, has
+// ended or belongs to another owner.
 func (t *tx) session(request *statev1.Request) *statev1.Session {
 	s := find[*statev1.Session](t, tableSessions, indexID, text(request.GetSession()))
 	if s == nil || s.GetEnded() != 0 || s.GetOwner() != request.GetOwner() {
@@ -33,7 +34,7 @@ func (t *tx) openSession(op *statev1.OpenSession) *statev1.Result {
 		if s.GetEnded() != 0 || s.GetOwner() != op.GetOwner() {
 			return refuse(statev1.Refusal_CODE_SESSION_TAKEN, op.GetSession(), "")
 		}
-		// Opened before: the answer was lost.
+		// Opened before: the response was lost.
 		return &statev1.Result{}
 	}
 	var replaced *statev1.Session
@@ -59,7 +60,8 @@ func (t *tx) expireSessions(op *statev1.ExpireSessions) *statev1.Result {
 	result := &statev1.Result{}
 	for _, id := range op.GetSessions() {
 		s := find[*statev1.Session](t, tableSessions, indexID, text(id))
-		// Used may have grown since the leader decided: then it lives on.
+		// The session may have been used since the leader decided. It then
+		// stays open.
 		if s == nil || s.GetEnded() != 0 || t.meta.GetClock()-s.GetUsed() < s.GetTtl() {
 			continue
 		}
@@ -70,7 +72,7 @@ func (t *tx) expireSessions(op *statev1.ExpireSessions) *statev1.Result {
 	return result
 }
 
-// end forgets a session's results and keeps its name.
+// end drops a session's results and keeps its id.
 func (t *tx) end(s *statev1.Session) {
 	rows, err := t.txn.Get(tableResults, indexID+"_prefix", resultsOf(s.GetId()))
 	if err != nil {
@@ -91,9 +93,9 @@ func (t *tx) end(s *statev1.Session) {
 	put(t, tableSessions, s, ended)
 }
 
-// bury drops sessions that ended long ago, the longest ago first.
+// dropEnded drops sessions that ended more than endedKept ago, oldest first.
 func (t *tx) dropEnded() {
-	for range buriedAtOnce {
+	for range dropBatch {
 		s := t.oldestEnded()
 		if s == nil || t.meta.GetClock()-s.GetEnded() < int64(endedKept) {
 			return
@@ -102,7 +104,7 @@ func (t *tx) dropEnded() {
 	}
 }
 
-// makeRoom drops the session that ended the longest ago, however long that is.
+// makeRoom drops the session that ended first, regardless of how long ago.
 func (t *tx) makeRoom() bool {
 	s := t.oldestEnded()
 	if s == nil {

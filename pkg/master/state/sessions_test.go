@@ -24,7 +24,7 @@ func TestSessionEndsOnlyWhenUnused(t *testing.T) {
 		f.refused(by(2, invalidate("/data")), statev1.Refusal_CODE_UNKNOWN_SESSION)
 	})
 	if rows := f.View().head.rows[tableResults]; rows != 0 {
-		t.Errorf("%d results of the ended session are kept", rows)
+		t.Errorf("%d results of the ended session are stored", rows)
 	}
 }
 
@@ -37,10 +37,10 @@ func TestEndedSessionIsNotOpenedAgain(t *testing.T) {
 	f.refused(open("s", "admin/a"), statev1.Refusal_CODE_SESSION_TAKEN)
 	f.unchanged(func() { f.refused(by(1, mount("/data", "oss://b/")), statev1.Refusal_CODE_UNKNOWN_SESSION) })
 
-	// It is forgotten, one day.
+	// It is dropped after endedKept.
 	f.must(expire(f.View().Clock()+int64(endedKept), "nobody"))
 	if rows := f.View().head.rows[tableSessions]; rows != 1 {
-		t.Errorf("%d sessions are kept", rows)
+		t.Errorf("%d sessions are stored", rows)
 	}
 }
 
@@ -49,7 +49,7 @@ func TestOpeningAgainChangesNothing(t *testing.T) {
 	f.refused(by(1, invalidate("/data")), statev1.Refusal_CODE_NOT_FOUND)
 	before := f.View().Session("s")
 	if r := f.must(open("s", "admin/a")); r.GetChanged() {
-		t.Error("opening a session again changed something")
+		t.Error("opening a session again changed the state")
 	}
 	if after := f.View().Session("s"); after.GetLast() != before.GetLast() {
 		t.Errorf("the session was %v, and is %v", before, after)
@@ -73,8 +73,8 @@ func TestClockNeverGoesBack(t *testing.T) {
 	}
 }
 
-// TestEndedSessionsMakeRoom: a full table forgets those that have ended, the
-// longest ago first, before it refuses anybody.
+// TestEndedSessionsMakeRoom: a full table drops sessions that have ended,
+// oldest first, before it refuses new ones.
 func TestEndedSessionsMakeRoom(t *testing.T) {
 	f := formed(t)
 	f.must(replace("s2", "admin/a", "s"))
@@ -92,6 +92,6 @@ func TestEndedSessionsMakeRoom(t *testing.T) {
 	f.must(open("instead of the second", "admin/a"))
 	f.refused(open("too many", "admin/a"), statev1.Refusal_CODE_LIMIT)
 	if rows := f.View().head.rows[tableSessions]; rows != MaxSessions {
-		t.Errorf("there are %d sessions", rows)
+		t.Errorf("%d sessions are open", rows)
 	}
 }

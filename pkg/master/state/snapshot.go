@@ -25,28 +25,29 @@ import (
 const (
 	snapshotMagic   = "JINDOST"
 	snapshotVersion = 1
-	// maxFrame bounds what a reader allocates for one frame. A ring of
-	// MaxWorkers with the longest names fits.
+	// maxFrame bounds what a reader allocates for one frame, in bytes. A ring
+	// of MaxWorkers with the longest names fits.
 	maxFrame = 8 << 20
 )
 
-// Snapshot is the state after one entry. It costs nothing to make, and stays
-// as it is while entries are applied.
+// Snapshot is the state after one entry. It is created in constant time, and
+// does not change while entries are applied.
 type Snapshot struct {
 	db *memdb.MemDB
 }
 
-// Snapshot of the state as it is now, in constant time.
+// Snapshot returns a snapshot of the current state, in constant time.
 func (m *Machine) Snapshot() *Snapshot { return &Snapshot{db: m.db.Load().Snapshot()} }
 
-// Release does nothing: the rows are held by whoever still refers to them.
+// Release does nothing: the garbage collector frees rows that are not
+// referenced.
 func (s *Snapshot) Release() {}
 
-// WriteTo writes the snapshot and says how many bytes that were.
+// WriteTo writes the snapshot and returns the number of bytes written.
 func (s *Snapshot) WriteTo(to io.Writer) (int64, error) {
 	w := &frameWriter{to: bufio.NewWriterSize(to, 64<<10), sum: xxhash.New()}
 	if err := s.write(w); err != nil {
-		return w.written, fmt.Errorf("writing a snapshot of the state: %w", err)
+		return w.written, fmt.Errorf("write snapshot of the state: %w", err)
 	}
 	return w.written, nil
 }
@@ -96,7 +97,7 @@ func recordOf(row any) (*statev1.Record, error) {
 	case *statev1.Remembered:
 		return &statev1.Record{Row: &statev1.Record_Remembered{Remembered: row}}, nil
 	}
-	return nil, fmt.Errorf("a %T has no place in a snapshot", row)
+	return nil, fmt.Errorf("no record type for a %T", row)
 }
 
 type frameWriter struct {
@@ -121,7 +122,7 @@ func (w *frameWriter) frame(m proto.Message) error {
 	w.buffer = buffer
 	length := len(buffer) - 4
 	if length == 0 || length > maxFrame {
-		return fmt.Errorf("a record of %d bytes does not fit in a frame", length)
+		return fmt.Errorf("record of %d bytes exceeds the size of a frame", length)
 	}
 	binary.BigEndian.PutUint32(buffer, uint32(length))
 	return w.write(buffer)

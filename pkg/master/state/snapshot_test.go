@@ -17,18 +17,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// pipe is a snapshot as a stream.
+// pipe returns a snapshot as a stream.
 func pipe(t testing.TB, s *Snapshot) io.Reader {
 	t.Helper()
 	var written bytes.Buffer
 	n, err := s.WriteTo(&written)
 	if err != nil || n != int64(written.Len()) {
-		t.Fatalf("writing a snapshot: %d of %d bytes, %v", n, written.Len(), err)
+		t.Fatalf("write snapshot: %d of %d bytes, %v", n, written.Len(), err)
 	}
 	return &written
 }
 
-// busy is a state with something in every table.
+// busy returns a state with rows in every table.
 func busy(t testing.TB) *fixture {
 	t.Helper()
 	f := formed(t)
@@ -62,9 +62,9 @@ func TestSnapshotIsTheState(t *testing.T) {
 		t.Errorf("restored, the view is %v, not %v", g.View().Cluster(), f.View().Cluster())
 	}
 	if !bytes.Equal(written(t, g), written(t, f)) {
-		t.Error("written again, the snapshot has other bytes")
+		t.Error("written again, the snapshot differs")
 	}
-	// A request that was remembered is so still.
+	// A stored result is preserved.
 	g.unchanged(func() {
 		if r := g.must(of("t", "admin/b", 2, 0, invalidate("/more"))); r.GetMount().GetEpoch() != 2 {
 			t.Errorf("a repetition after the restart got %v", r)
@@ -74,11 +74,11 @@ func TestSnapshotIsTheState(t *testing.T) {
 
 func TestSnapshotOfNothing(t *testing.T) {
 	if got, want := newFixture(t).restored().View().Digest(), newFixture(t).View().Digest(); got != want {
-		t.Errorf("the digest of nothing was %v, and is %v", want, got)
+		t.Errorf("the digest of the empty state was %v, and is %v", want, got)
 	}
 }
 
-// TestDamagedSnapshots: whatever is wrong, the state stays as it was.
+// TestDamagedSnapshots: after any damage, the old state remains.
 func TestDamagedSnapshots(t *testing.T) {
 	good := written(t, busy(t))
 	for name, bad := range damaged(t, good) {
@@ -87,7 +87,7 @@ func TestDamagedSnapshots(t *testing.T) {
 			f.must(by(1, mount("/mine", "oss://mine/")))
 			before := f.View().Digest()
 			if err := f.Restore(bytes.NewReader(bad)); err == nil {
-				t.Error("it was restored")
+				t.Error("Restore succeeded")
 			}
 			if got := f.View().Digest(); got != before || len(f.Digests(0)) < 2 {
 				t.Errorf("the state has changed from %v to %v", before, got)
@@ -99,12 +99,12 @@ func TestDamagedSnapshots(t *testing.T) {
 		bad[at] ^= 0x20
 		f := newFixture(t)
 		if err := f.Restore(bytes.NewReader(bad)); err == nil {
-			t.Fatalf("with a bit flipped in byte %d of %d, it was restored", at, len(good))
+			t.Fatalf("with a bit flipped in byte %d of %d, Restore succeeded", at, len(good))
 		}
 	}
 	for length := range good {
 		if err := newFixture(t).Restore(bytes.NewReader(good[:length])); err == nil {
-			t.Fatalf("cut to %d of %d bytes, it was restored", length, len(good))
+			t.Fatalf("truncated to %d of %d bytes, Restore succeeded", length, len(good))
 		}
 	}
 }
@@ -119,19 +119,19 @@ func damaged(t testing.TB, good []byte) map[string][]byte {
 		return &statev1.Record{Row: &statev1.Record_Mount{Mount: &commonv1.Mount{Id: path, Path: path, Name: name}}}
 	}
 	return map[string][]byte{
-		"empty":                  nil,
-		"something else":         []byte("PK\x03\x04 and so on, for a while"),
-		"another version":        append([]byte("JINDOST\x02"), good[8:]...),
-		"with bytes after it":    append(slices.Clone(good), 0),
-		"two rows of one key":    forge(t, 2, cluster, cluster),
-		"two mounts of one name": forge(t, 2, on("/a", "n"), on("/b", "n")),
-		"a row without key":      forge(t, 1, session("")),
-		"more rows than said":    forge(t, 1, session("a"), session("b")),
-		"fewer rows than said":   forge(t, 2, session("a")),
-		"a row of no kind":       forge(t, 1, &statev1.Record{}),
-		"a huge frame":           append([]byte(snapshotMagic+"\x01"), 0xff, 0xff, 0xff, 0xff),
-		"a wrong digest":         wrongDigest(t, session("a")),
-		"a field of the future":  forge(t, 1, future(t, session("a"))),
+		"empty":                         nil,
+		"another format":                []byte("PK\x03\x04 and so on, for a while"),
+		"another version":               append([]byte("JINDOST\x02"), good[8:]...),
+		"with data after it":            append(slices.Clone(good), 0),
+		"two rows of one key":           forge(t, 2, cluster, cluster),
+		"two mounts of one name":        forge(t, 2, on("/a", "n"), on("/b", "n")),
+		"a row without key":             forge(t, 1, session("")),
+		"more rows than in the header":  forge(t, 1, session("a"), session("b")),
+		"fewer rows than in the header": forge(t, 2, session("a")),
+		"a row of no kind":              forge(t, 1, &statev1.Record{}),
+		"a huge frame":                  append([]byte(snapshotMagic+"\x01"), 0xff, 0xff, 0xff, 0xff),
+		"a wrong digest":                wrongDigest(t, session("a")),
+		"an unknown field":              forge(t, 1, future(t, session("a"))),
 	}
 }
 
@@ -143,7 +143,8 @@ func future(t testing.TB, r *statev1.Record) *statev1.Record {
 	return r
 }
 
-// forge writes a snapshot with a right checksum and digest, and wrong contents.
+// forge writes a snapshot with a correct checksum and digest, and the given
+// contents.
 func forge(t testing.TB, records uint64, rows ...*statev1.Record) []byte {
 	t.Helper()
 	digest := hashRow(tableHead, &statev1.Meta{Index: 7})
@@ -162,11 +163,12 @@ func forge(t testing.TB, records uint64, rows ...*statev1.Record) []byte {
 
 func wrongDigest(t testing.TB, row *statev1.Record) []byte { return forgeWith(t, 12345, 1, row) }
 
-// TestForgedSnapshots: what forge writes is refused for what is in it only.
+// TestForgedSnapshots checks that snapshots of forge are rejected only for
+// their contents.
 func TestForgedSnapshots(t *testing.T) {
 	row := &statev1.Record{Row: &statev1.Record_Session{Session: &statev1.Session{Id: "a"}}}
 	if err := newFixture(t).Restore(bytes.NewReader(forge(t, 1, row))); err != nil {
-		t.Errorf("a good snapshot was refused: %v", err)
+		t.Errorf("a valid snapshot was rejected: %v", err)
 	}
 }
 
@@ -189,11 +191,11 @@ func forgeWith(t testing.TB, digest, records uint64, rows ...*statev1.Record) []
 }
 
 func TestReadErrorsAreNotDamage(t *testing.T) {
-	broken := errors.New("the network is gone")
+	broken := errors.New("connection reset")
 	good := written(t, busy(t))
 	r := io.MultiReader(bytes.NewReader(good[:40]), errorReader{broken})
 	if err := newFixture(t).Restore(r); !errors.Is(err, broken) || errors.Is(err, errDamaged) {
-		t.Errorf("restoring from a broken stream said %v", err)
+		t.Errorf("Restore of a broken stream returned %v", err)
 	}
 }
 
@@ -201,8 +203,8 @@ type errorReader struct{ err error }
 
 func (r errorReader) Read([]byte) (int, error) { return 0, r.err }
 
-// TestUnknownEntriesStop: a member never executes what it does not understand,
-// and nothing after it.
+// TestUnknownEntriesStop: a member executes neither an entry that it cannot
+// decode nor any entry after it.
 func TestUnknownEntriesStop(t *testing.T) {
 	encode := func(b *statev1.Batch) []byte {
 		raw, err := proto.Marshal(b)
@@ -215,12 +217,12 @@ func TestUnknownEntriesStop(t *testing.T) {
 	deep := register("w", "i")
 	deep.GetRegisterWorker().GetMember().ProtoReflect().SetUnknown(unknown)
 	for name, entry := range map[string][]byte{
-		"a batch of another version":   encode(&statev1.Batch{Version: 2}),
-		"a batch without version":      encode(&statev1.Batch{Commands: []*statev1.Command{form("c")}}),
-		"a command of no kind":         encode(&statev1.Batch{Version: 1, Commands: []*statev1.Command{form("c"), {}}}),
-		"a field of the future, below": encode(&statev1.Batch{Version: 1, Commands: []*statev1.Command{form("c"), by(1, deep)}}),
-		"a field of the future":        append(encode(&statev1.Batch{Version: 1}), unknown...),
-		"bytes that are no message":    {0xff, 0xff, 0xff},
+		"a batch of another version":       encode(&statev1.Batch{Version: 2}),
+		"a batch without version":          encode(&statev1.Batch{Commands: []*statev1.Command{form("c")}}),
+		"a command of no kind":             encode(&statev1.Batch{Version: 1, Commands: []*statev1.Command{form("c"), {}}}),
+		"an unknown field in an operation": encode(&statev1.Batch{Version: 1, Commands: []*statev1.Command{form("c"), by(1, deep)}}),
+		"an unknown field":                 append(encode(&statev1.Batch{Version: 1}), unknown...),
+		"data that is not a message":       {0xff, 0xff, 0xff},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var said []error
@@ -270,13 +272,14 @@ func TestEncodeBatchRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := EncodeBatch(commands); err == nil {
-				t.Error("it was encoded")
+				t.Error("EncodeBatch succeeded")
 			}
 		})
 	}
 }
 
-// TestDigestLeavesPositionsOut holds the names in positional to the schema.
+// TestDigestLeavesPositionsOut compares the names in positional with the
+// schema.
 func TestDigestLeavesPositionsOut(t *testing.T) {
 	for name, pair := range map[string][2]proto.Message{
 		"Meta.index":      {&statev1.Meta{Index: 1}, &statev1.Meta{Index: 2}},
@@ -298,7 +301,7 @@ func TestDigestLeavesPositionsOut(t *testing.T) {
 		"floats":        {wrapperspb.Double(1), wrapperspb.Double(2)},
 	} {
 		if hashRow("x", pair[0]) == hashRow("x", pair[1]) {
-			t.Errorf("the digest does not see %s", name)
+			t.Errorf("the digest does not depend on %s", name)
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// The tables. Rows are messages that are never changed once they are in: a
-// change puts a new one in their place, because snapshots and readers hold on
-// to the old.
+// The tables. Rows are messages that are never modified once they are inserted:
+// a change inserts a new message, because snapshots and readers share the old
+// one.
 const (
 	tableHead     = "head"
 	tableCluster  = "cluster"
@@ -37,17 +37,17 @@ func dataTables() []string {
 	return []string{tableCluster, tableMounts, tableWorkers, tableRings, tableSessions, tableResults}
 }
 
-// head is the one row that is about all others.
+// head is the row with the metadata of the state.
 type head struct {
-	// meta is never nil and never changed in place.
+	// meta is never nil and never modified in place.
 	meta *statev1.Meta
-	// sum of the hashes of all rows of the data tables.
+	// sum is the sum of the hashes of all rows of the data tables.
 	sum uint64
-	// rows in each data table.
+	// rows is the number of rows in each data table.
 	rows map[string]int
 }
 
-// records is how many rows there are in all.
+// records returns the number of rows of all tables.
 func (h *head) records() uint64 {
 	var n uint64
 	for _, rows := range h.rows {
@@ -56,7 +56,8 @@ func (h *head) records() uint64 {
 	return n
 }
 
-// key is an index over rows of type T; nil means that the row is not in it.
+// key is an index over rows of type T; it returns nil for a row that is not in
+// the index.
 type key[T any] func(row T) []byte
 
 var (
@@ -68,32 +69,33 @@ var (
 func (k key[T]) FromObject(raw any) (bool, []byte, error) {
 	row, ok := raw.(T)
 	if !ok {
-		return false, nil, fmt.Errorf("a %T is in a table of another kind", raw)
+		return false, nil, fmt.Errorf("a %T in a table of another type", raw)
 	}
 	value := k(row)
 	return value != nil, value, nil
 }
 
-// FromArgs implements memdb.Indexer: its argument is the key itself.
+// FromArgs implements memdb.Indexer. Its argument is the key itself.
 func (k key[T]) FromArgs(args ...any) ([]byte, error) {
 	if len(args) == 1 {
 		if value, ok := args[0].([]byte); ok {
 			return value, nil
 		}
 	}
-	return nil, fmt.Errorf("an index takes one key, not %v", args)
+	return nil, fmt.Errorf("index takes one key, not %v", args)
 }
 
 // PrefixFromArgs implements memdb.PrefixIndexer.
 func (k key[T]) PrefixFromArgs(args ...any) ([]byte, error) { return k.FromArgs(args...) }
 
-// text is a string as a key: ended, so that no key is the start of another.
+// text returns a string as a key. It is terminated, so that no key is a prefix
+// of another.
 func text(s string) []byte { return append([]byte(s), 0) }
 
-// number as a key sorts as the number does.
+// number returns a number as a key. Keys sort as the numbers do.
 func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
-// resultsOf is how the keys of a session's results start.
+// resultsOf returns the prefix of the keys of a session's results.
 func resultsOf(session string) []byte {
 	return append(binary.AppendUvarint(nil, uint64(len(session))), session...)
 }
@@ -152,18 +154,18 @@ func newDB() (*memdb.MemDB, error) {
 	}
 	db, err := memdb.NewMemDB(schema)
 	if err != nil {
-		return nil, fmt.Errorf("making the tables: %w", err)
+		return nil, fmt.Errorf("create tables: %w", err)
 	}
 	txn := db.Txn(true)
 	if err := txn.Insert(tableHead, &head{meta: &statev1.Meta{}, rows: map[string]int{}}); err != nil {
-		return nil, fmt.Errorf("making the tables: %w", err)
+		return nil, fmt.Errorf("create tables: %w", err)
 	}
 	txn.Commit()
 	return db, nil
 }
 
-// first is the row at a key, or nil. An error can only be a mistake in the
-// schema, which newDB has checked.
+// first returns the row at a key, or nil. An error can only be caused by the
+// schema, which newDB has verified.
 func first[T any](txn *memdb.Txn, table, index string, at []byte) (T, error) {
 	var none T
 	raw, err := txn.First(table, index, at)
@@ -172,12 +174,12 @@ func first[T any](txn *memdb.Txn, table, index string, at []byte) (T, error) {
 	}
 	row, ok := raw.(T)
 	if !ok {
-		return none, fmt.Errorf("table %s holds a %T", table, raw)
+		return none, fmt.Errorf("table %s has a row of type %T", table, raw)
 	}
 	return row, nil
 }
 
-// all rows of a table in the order of an index.
+// all returns the rows of a table in the order of an index.
 func all[T any](txn *memdb.Txn, table, index string) ([]T, error) {
 	rows, err := txn.Get(table, index)
 	if err != nil {
@@ -187,7 +189,7 @@ func all[T any](txn *memdb.Txn, table, index string) ([]T, error) {
 	for raw := rows.Next(); raw != nil; raw = rows.Next() {
 		row, ok := raw.(T)
 		if !ok {
-			return nil, fmt.Errorf("table %s holds a %T", table, raw)
+			return nil, fmt.Errorf("table %s has a row of type %T", table, raw)
 		}
 		out = append(out, row)
 	}
@@ -197,10 +199,11 @@ func all[T any](txn *memdb.Txn, table, index string) ([]T, error) {
 func headOf(txn *memdb.Txn) (*head, error) {
 	h, err := first[*head](txn, tableHead, indexID, []byte{1})
 	if err == nil && h == nil {
-		err = fmt.Errorf("the state has no head")
+		err = fmt.Errorf("state without a head")
 	}
 	return h, err
 }
 
-// clone copies a row, to be changed and put in the place of the old one.
+// clone returns a copy of a row, which may be modified and inserted in its
+// place.
 func clone[T proto.Message](row T) T { return proto.CloneOf(row) }

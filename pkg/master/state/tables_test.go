@@ -50,7 +50,7 @@ func TestRingEpochs(t *testing.T) {
 		before := f.View().ViewIndex()
 		r := f.do(step.command)
 		if r.GetRefusal().GetCode() != step.refused {
-			t.Fatalf("%s: answered with %v", step.name, r)
+			t.Fatalf("%s: got %v", step.name, r)
 		}
 		view := f.View().Cluster()
 		if view.GetRing().GetEpoch() != step.epoch || !slices.Equal(members(view.GetRing()), step.ring) {
@@ -65,7 +65,7 @@ func TestRingEpochs(t *testing.T) {
 		epochs = append(epochs, old.GetEpoch())
 	}
 	if !slices.Equal(epochs, []uint64{5, 4, 3}) {
-		t.Errorf("the rings before are %v", epochs)
+		t.Errorf("the previous rings are %v", epochs)
 	}
 }
 
@@ -77,12 +77,12 @@ func TestMounts(t *testing.T) {
 	}
 	same := f.must(by(2, mount("/data", "oss://b/")))
 	if same.GetChanged() || same.GetMount().GetEpoch() != 1 {
-		t.Errorf("mounting the same again was answered with %v", same)
+		t.Errorf("mounting the same again: got %v", same)
 	}
 	changed := mount("/data", "oss://b/")
 	changed.GetPutMount().GetMount().Options["a"] = "3"
 	if r := f.must(by(3, changed)); !r.GetChanged() || r.GetMount().GetId() != first.GetId() || r.GetMount().GetEpoch() != 2 {
-		t.Errorf("changed options were answered with %v", r)
+		t.Errorf("changed options: got %v", r)
 	}
 	elsewhere := f.must(by(4, mount("/data", "oss://other/"))).GetMount()
 	if elsewhere.GetId() == first.GetId() || elsewhere.GetEpoch() != 1 {
@@ -91,13 +91,13 @@ func TestMounts(t *testing.T) {
 	named := mount("/else", "oss://b/")
 	named.GetPutMount().GetMount().Name = "at/data"
 	if r := f.refused(by(5, named), statev1.Refusal_CODE_NAME_TAKEN); r.GetRefusal().GetOther() != "/data" {
-		t.Errorf("a name that is taken was refused with %v", r)
+		t.Errorf("a name in use: got %v", r)
 	}
 	f.must(by(6, unmount("/data")))
 	f.refused(by(7, unmount("/data")), statev1.Refusal_CODE_NOT_FOUND)
 	again := f.must(by(8, mount("/data", "oss://b/"))).GetMount()
 	if again.GetId() == first.GetId() || again.GetId() == elsewhere.GetId() {
-		t.Errorf("an id came back: %s", again.GetId())
+		t.Errorf("an id was reused: %s", again.GetId())
 	}
 	unnamed := func(path string) *statev1.Command {
 		c := mount(path, "oss://b/")
@@ -145,13 +145,14 @@ func TestTablesAreBounded(t *testing.T) {
 				}
 			}
 			if r := f.refused(next(test.max+1), statev1.Refusal_CODE_LIMIT); r.GetRefusal().GetSubject() != test.name {
-				t.Errorf("one too many was refused with %v", r)
+				t.Errorf("one above the limit: got %v", r)
 			}
 		})
 	}
 }
 
-// TestSnapshotOfReadersStays: what a reader or a snapshot holds does not move.
+// TestSnapshotOfReadersStays: a view or a snapshot does not change when entries
+// are applied.
 func TestSnapshotOfReadersStays(t *testing.T) {
 	f := formed(t)
 	f.must(by(1, mount("/data", "oss://b/")))
@@ -160,7 +161,7 @@ func TestSnapshotOfReadersStays(t *testing.T) {
 	f.must(by(2, invalidate("/data")))
 	f.must(by(3, unmount("/data")))
 	if mounts := view.Cluster().GetMounts(); len(mounts) != 1 || mounts[0].GetEpoch() != 1 || view.Digest() != before {
-		t.Errorf("the view has become %v", mounts)
+		t.Errorf("the view changed to %v", mounts)
 	}
 	other := newFixture(t)
 	if err := other.Restore(pipe(t, snapshot)); err != nil {

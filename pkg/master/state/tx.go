@@ -10,9 +10,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
-// tx is the execution of one entry: all of its commands in one transaction.
-// The first error of the tables, which only a mistake in this package can
-// cause, is kept and fails the whole entry.
+// tx executes the commands of one entry in one transaction. The first error of
+// the tables, which only a bug in this package can cause, is kept and fails the
+// whole entry.
 type tx struct {
 	txn   *memdb.Txn
 	index uint64
@@ -26,7 +26,7 @@ func begin(db *memdb.MemDB, index uint64) (*tx, error) {
 	txn := db.Txn(true)
 	h, err := headOf(txn)
 	if err == nil && index <= h.meta.GetIndex() {
-		err = fmt.Errorf("entry %d has been applied already", h.meta.GetIndex())
+		err = fmt.Errorf("entry %d was applied before", h.meta.GetIndex())
 	}
 	if err != nil {
 		txn.Abort()
@@ -42,7 +42,7 @@ func (t *tx) commit() (Digest, error) {
 		t.err = t.txn.Insert(tableHead, h)
 	}
 	if t.err != nil {
-		return Digest{}, fmt.Errorf("writing the tables: %w", t.err)
+		return Digest{}, fmt.Errorf("write tables: %w", t.err)
 	}
 	t.txn.Commit()
 	return Digest{Index: t.index, Sum: h.digest()}, nil
@@ -54,7 +54,7 @@ func (t *tx) keep(err error) {
 	}
 }
 
-// put replaces old, which is a zero T when there is none, by row.
+// put inserts row in place of old, which is a zero T when there is none.
 func put[T interface {
 	proto.Message
 	comparable
@@ -71,7 +71,7 @@ func put[T interface {
 	t.touch(table)
 }
 
-// drop removes a row that is there.
+// drop deletes a row, which must exist.
 func (t *tx) drop(table string, row proto.Message) {
 	t.sum -= hashRow(table, row)
 	t.rows[table]--
@@ -79,7 +79,7 @@ func (t *tx) drop(table string, row proto.Message) {
 	t.touch(table)
 }
 
-// touch remembers that the entry changed what readers see.
+// touch records that the entry changed what readers see.
 func (t *tx) touch(table string) {
 	switch table {
 	case tableCluster, tableMounts, tableRings:
@@ -87,7 +87,7 @@ func (t *tx) touch(table string) {
 	}
 }
 
-// find is the row at a key; a zero T when there is none.
+// find returns the row at a key, or a zero T.
 func find[T any](t *tx, table, index string, at []byte) T {
 	row, err := first[T](t.txn, table, index, at)
 	t.keep(err)

@@ -10,15 +10,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// View is the state after one entry. What its methods return is shared with
-// the state and must not be changed. It is for one goroutine.
+// View is the state after one entry. The values that its methods return are
+// shared with the state and must not be modified. A View must be used by one
+// goroutine at a time.
 type View struct {
 	txn  *memdb.Txn
 	head *head
 	err  error
 }
 
-// View of the state as it is now.
+// View returns the current state.
 func (m *Machine) View() *View {
 	txn := m.db.Load().Txn(false)
 	h, err := headOf(txn)
@@ -28,11 +29,11 @@ func (m *Machine) View() *View {
 	return &View{txn: txn, head: h, err: err}
 }
 
-// Err is what went wrong with the tables so far: only a mistake in this
-// package can.
+// Err returns the first error of the tables, which only a bug in this package
+// can cause.
 func (v *View) Err() error {
 	if v.err != nil {
-		return fmt.Errorf("reading the tables: %w", v.err)
+		return fmt.Errorf("read tables: %w", v.err)
 	}
 	return nil
 }
@@ -45,25 +46,26 @@ func rows[T any](v *View, table, index string) []T {
 	return out
 }
 
-// Index of the last entry applied.
+// Index returns the index of the last entry applied.
 func (v *View) Index() uint64 { return v.head.meta.GetIndex() }
 
-// ViewIndex of the last entry that changed what [View.Cluster] says.
+// ViewIndex returns the index of the last entry that changed the result of
+// [View.Cluster].
 func (v *View) ViewIndex() uint64 { return v.head.meta.GetViewIndex() }
 
-// Clock is the latest time that a command brought, in nanoseconds since 1970.
+// Clock returns the latest time of any command, in nanoseconds since 1970.
 func (v *View) Clock() int64 { return v.head.meta.GetClock() }
 
-// RingEpoch of the newest ring; 0 before the first worker.
+// RingEpoch returns the epoch of the newest ring; 0 before the first worker.
 func (v *View) RingEpoch() uint64 { return v.head.meta.GetRingEpoch() }
 
-// Digest after the last entry applied.
+// Digest returns the digest after the last entry applied.
 func (v *View) Digest() Digest { return Digest{Index: v.Index(), Sum: v.head.digest()} }
 
-// Mounts is how many there are.
+// Mounts returns the number of mounts.
 func (v *View) Mounts() int { return v.head.rows[tableMounts] }
 
-// ClusterID is empty until the cluster is formed.
+// ClusterID returns the id of the cluster; empty until it is formed.
 func (v *View) ClusterID() string {
 	for _, cluster := range rows[*statev1.Cluster](v, tableCluster, indexID) {
 		return cluster.GetId()
@@ -71,9 +73,9 @@ func (v *View) ClusterID() string {
 	return ""
 }
 
-// Cluster is what readers need: mounts in the order of their paths, the newest
-// ring and those before it, newest first. Two views of the same index say the
-// same.
+// Cluster returns what readers need: the mounts sorted by path, the newest ring
+// and the rings before it, newest first. Two views of the same index have equal
+// contents.
 func (v *View) Cluster() *commonv1.ClusterView {
 	view := &commonv1.ClusterView{
 		Index:  v.ViewIndex(),
@@ -91,10 +93,10 @@ func (v *View) Cluster() *commonv1.ClusterView {
 	return view
 }
 
-// Workers of the ring in the order of their names.
+// Workers returns the workers in the ring, sorted by name.
 func (v *View) Workers() []*statev1.Worker { return rows[*statev1.Worker](v, tableWorkers, indexID) }
 
-// Worker by name; nil when it is not in the ring.
+// Worker returns the worker with a name; nil when it is not in the ring.
 func (v *View) Worker(name string) *statev1.Worker {
 	worker, err := first[*statev1.Worker](v.txn, tableWorkers, indexID, text(name))
 	if v.err == nil {
@@ -103,7 +105,7 @@ func (v *View) Worker(name string) *statev1.Worker {
 	return worker
 }
 
-// Session that is open, by id; nil when there is none.
+// Session returns the open session with an id; nil when there is none.
 func (v *View) Session(id string) *statev1.Session {
 	s, err := first[*statev1.Session](v.txn, tableSessions, indexID, text(id))
 	if v.err == nil {
@@ -115,7 +117,7 @@ func (v *View) Session(id string) *statev1.Session {
 	return s
 }
 
-// Sessions that are open, in the order of their ids.
+// Sessions returns the open sessions, sorted by id.
 func (v *View) Sessions() []*statev1.Session {
 	return slices.DeleteFunc(rows[*statev1.Session](v, tableSessions, indexID), func(s *statev1.Session) bool {
 		return s.GetEnded() != 0

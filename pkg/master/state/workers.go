@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// MaxWorkers of a ring.
+	// MaxWorkers is the maximum number of workers in a ring.
 	MaxWorkers = 4096
-	// ringsKept besides the newest: where bytes may still be found.
+	// ringsKept is the number of rings kept besides the newest. Workers of
+	// those may still have cached data.
 	ringsKept = 3
 )
 
@@ -63,8 +64,7 @@ func (t *tx) removeWorker(op *statev1.RemoveWorker) *statev1.Result {
 	return t.newRing()
 }
 
-// newRing makes the next epoch of the workers there are, in the order of their
-// names.
+// newRing creates the next ring epoch, of the current workers sorted by name.
 func (t *tx) newRing() *statev1.Result {
 	t.meta.RingEpoch++
 	ring := &commonv1.Ring{Epoch: t.meta.GetRingEpoch(), StripeSize: t.cluster().GetStripeSize()}

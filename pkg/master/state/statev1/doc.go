@@ -1,4 +1,4 @@
-// Package statev1 is what masters write to disk: the commands of their log,
-// the results they remember and the records of their snapshots. All but this
-// file is generated from state.proto.
+// Package statev1 defines what masters write to disk: the commands of their
+// log, the stored results and the records of their snapshots. All but this file
+// is generated from state.proto.
 package statev1

@@ -4,9 +4,9 @@
 // 	protoc        (unknown)
 // source: statev1/state.proto
 
-// What masters write to disk: the commands of their log, the results they
-// remember, and the records of a snapshot. Nobody else reads these, but every
-// later version has to: fields are added, never changed.
+// What masters write to disk: the commands of their log, the stored results,
+// and the records of a snapshot. Only masters read these, but every later
+// version must: fields are added, never changed.
 
 package statev1
 
@@ -79,8 +79,9 @@ type Refusal_Code int32
 
 const (
 	Refusal_CODE_UNSPECIFIED Refusal_Code = 0
-	// The request was not taken: it has used no sequence.
-	// CODE_UNKNOWN_SESSION: never opened, expired, replaced, or another's.
+	// The request was not executed, and has used no sequence.
+	// CODE_UNKNOWN_SESSION: never opened, expired, replaced, or another
+	// owner's.
 	Refusal_CODE_UNKNOWN_SESSION Refusal_Code = 1
 	// CODE_GAP: sequences between the last one and this one are missing.
 	Refusal_CODE_GAP Refusal_Code = 2
@@ -90,11 +91,11 @@ const (
 	Refusal_CODE_UNACKNOWLEDGED Refusal_Code = 4
 	// CODE_REUSED: the sequence belongs to a command of another kind.
 	Refusal_CODE_REUSED Refusal_Code = 5
-	// CODE_NOT_FORMED: there is no cluster yet.
+	// CODE_NOT_FORMED: the cluster is not formed yet.
 	Refusal_CODE_NOT_FORMED Refusal_Code = 6
 	// CODE_NO_REQUEST: a command of a client without a request id.
 	Refusal_CODE_NO_REQUEST Refusal_Code = 7
-	// The request was taken; the answer is no.
+	// The request was executed, and refused.
 	Refusal_CODE_NOT_FOUND Refusal_Code = 20
 	// CODE_OTHER_CLUSTER: the cluster has another id.
 	Refusal_CODE_OTHER_CLUSTER Refusal_Code = 21
@@ -104,12 +105,12 @@ const (
 	Refusal_CODE_ID_TAKEN Refusal_Code = 23
 	// CODE_LIMIT: the table is full.
 	Refusal_CODE_LIMIT Refusal_Code = 24
-	// CODE_SESSION_TAKEN: the id is, or was, another session's.
+	// CODE_SESSION_TAKEN: the id is, or was, that of another session.
 	Refusal_CODE_SESSION_TAKEN Refusal_Code = 25
-	// CODE_REPLACED: the worker is not the one that was meant.
+	// CODE_REPLACED: the worker has another id than the command.
 	Refusal_CODE_REPLACED Refusal_Code = 26
-	// CODE_INVALID: the command does not say what it is about; whoever proposed
-	// it should not have.
+	// CODE_INVALID: the command lacks a value; its proposer should have
+	// rejected it.
 	Refusal_CODE_INVALID Refusal_Code = 27
 )
 
@@ -181,10 +182,11 @@ func (Refusal_Code) EnumDescriptor() ([]byte, []int) {
 }
 
 // Batch is one entry of the log: commands that arrived at the same time. Each
-// has its own result, in the same place.
+// has a result at the same position.
 type Batch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// version of what may be in commands; a member that does not know it stops.
+	// version is the version of the commands' format. A member that does not know
+	// it stops.
 	Version       uint32     `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Commands      []*Command `protobuf:"bytes,2,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -238,10 +240,10 @@ func (x *Batch) GetCommands() []*Command {
 // Command changes the state, or is refused and changes nothing.
 type Command struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// request is absent on commands that masters propose themselves.
+	// request is absent in commands that masters propose themselves.
 	Request *Request `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// time is the proposer's, in nanoseconds since 1970. State takes it as no
-	// earlier than the latest time it has seen.
+	// time is the proposer's time, in nanoseconds since 1970. The state replaces
+	// it by the latest time that it has seen if that is later.
 	Time int64 `protobuf:"varint,2,opt,name=time,proto3" json:"time,omitempty"`
 	// Types that are valid to be assigned to Operation:
 	//
@@ -437,11 +439,11 @@ func (*Command_Invalidate) isCommand_Operation() {}
 type Request struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// sequence starts at 1 and grows by one with each new command.
+	// sequence starts at 1 and increases by one with each new command.
 	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// acknowledged: results of sequences up to this one may be forgotten.
+	// acknowledged: results of sequences up to this one may be dropped.
 	Acknowledged uint64 `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
-	// owner is who sent it, as role/name of the certificate.
+	// owner is the sender, as role/name of its certificate.
 	Owner         string `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -509,7 +511,8 @@ type FormCluster struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	FormatVersion uint32                 `protobuf:"varint,2,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
-	// stripe_size of every ring, in bytes; 0 places whole objects.
+	// stripe_size is the stripe size of every ring, in bytes; 0 places whole
+	// objects.
 	StripeSize    int64 `protobuf:"varint,3,opt,name=stripe_size,json=stripeSize,proto3" json:"stripe_size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -569,13 +572,14 @@ func (x *FormCluster) GetStripeSize() int64 {
 type OpenSession struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// owner is role/name of the certificate; only it may use the session.
+	// owner is role/name of a certificate; only its holder may use the session.
 	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
-	// holder says who this is, for people.
+	// holder describes the client for people.
 	Holder string `protobuf:"bytes,3,opt,name=holder,proto3" json:"holder,omitempty"`
-	// ttl in nanoseconds.
+	// ttl is the time to live, in nanoseconds.
 	Ttl int64 `protobuf:"varint,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// replaces names a session of the same owner that ends with this command.
+	// replaces is the id of a session of the same owner that ends with this
+	// command.
 	Replaces      string `protobuf:"bytes,5,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -695,7 +699,7 @@ func (x *ExpireSessions) GetSessions() []string {
 type RegisterWorker struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Member *commonv1.RingMember   `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
-	// cluster_id the worker belongs to; empty on a fresh disk.
+	// cluster_id is the cluster that the worker belongs to; empty on a new disk.
 	ClusterId     string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -748,7 +752,8 @@ func (x *RegisterWorker) GetClusterId() string {
 type RemoveWorker struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// id, if set, must be the member's: otherwise it has been replaced.
+	// id, if set, must be the member's current id. Otherwise the member was
+	// replaced, and the command is refused.
 	Id            string              `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	Reason        RemoveWorker_Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=jindo.state.v1.RemoveWorker_Reason" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -808,10 +813,10 @@ func (x *RemoveWorker) GetReason() RemoveWorker_Reason {
 
 type PutMount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// mount without id and epoch.
+	// mount has neither id nor epoch.
 	Mount *commonv1.Mount `protobuf:"bytes,1,opt,name=mount,proto3" json:"mount,omitempty"`
-	// nonce is the proposer's, at random: part of the id of a new mount, so that
-	// ids do not come back when a cluster is formed anew.
+	// nonce is a random value of the proposer. It is part of the id of a new
+	// mount, so that ids are not reused when a cluster is formed again.
 	Nonce         string `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -949,20 +954,20 @@ func (x *Invalidate) GetPath() string {
 	return ""
 }
 
-// Result of a command.
+// Result is the result of a command.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// refusal is absent when the command was executed.
 	Refusal *Refusal `protobuf:"bytes,1,opt,name=refusal,proto3" json:"refusal,omitempty"`
-	// index of the entry that executed the command.
+	// index is that of the entry that executed the command.
 	Index uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	// changed is false when everything was so already.
+	// changed is false when the command had nothing to change.
 	Changed bool `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
-	// ring_epoch after a command about workers.
+	// ring_epoch is the ring epoch after a command about workers.
 	RingEpoch uint64 `protobuf:"varint,4,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
-	// mount after a command about one.
+	// mount is the mount after a command about one.
 	Mount *commonv1.Mount `protobuf:"bytes,5,opt,name=mount,proto3" json:"mount,omitempty"`
-	// operation of the command: the number of its field in Command.
+	// operation is the command's operation: its field number in Command.
 	Operation     uint32 `protobuf:"varint,6,opt,name=operation,proto3" json:"operation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1040,14 +1045,15 @@ func (x *Result) GetOperation() uint32 {
 	return 0
 }
 
-// Refusal says why a command changed nothing. It holds no sentence: those are
-// made where people read them, so that members of two versions agree.
+// Refusal is the reason why a command changed nothing. It contains no message
+// for people: servers create those, so that members of two versions have equal
+// states.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Code  Refusal_Code           `protobuf:"varint,1,opt,name=code,proto3,enum=jindo.state.v1.Refusal_Code" json:"code,omitempty"`
 	// subject is what the command was about: a path, a name, an id.
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
-	// other is what stands in the way.
+	// other is the existing object that conflicts with the command.
 	Other         string `protobuf:"bytes,3,opt,name=other,proto3" json:"other,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1104,13 +1110,13 @@ func (x *Refusal) GetOther() string {
 	return ""
 }
 
-// Header opens a snapshot.
+// Header is the first frame of a snapshot.
 type Header struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Meta  *Meta                  `protobuf:"bytes,1,opt,name=meta,proto3" json:"meta,omitempty"`
-	// records that follow.
+	// records is the number of records that follow.
 	Records uint64 `protobuf:"varint,2,opt,name=records,proto3" json:"records,omitempty"`
-	// digest of the state.
+	// digest is the digest of the state.
 	Digest        uint64 `protobuf:"varint,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1314,18 +1320,19 @@ func (*Record_Session) isRecord_Row() {}
 
 func (*Record_Remembered) isRecord_Row() {}
 
-// Meta is what is about the state as a whole.
+// Meta is the metadata of the state.
 type Meta struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// index of the last entry applied.
+	// index is that of the last entry applied.
 	Index uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// view_index of the last entry that changed what readers see.
+	// view_index is that of the last entry that changed what readers see.
 	ViewIndex uint64 `protobuf:"varint,2,opt,name=view_index,json=viewIndex,proto3" json:"view_index,omitempty"`
-	// clock is the latest time seen, in nanoseconds since 1970.
+	// clock is the latest time of any command, in nanoseconds since 1970.
 	Clock int64 `protobuf:"varint,3,opt,name=clock,proto3" json:"clock,omitempty"`
-	// mounts made so far; the next one's id has this and one more.
+	// mounts is the number of mounts created so far. It is part of the next one's
+	// id.
 	Mounts uint64 `protobuf:"varint,4,opt,name=mounts,proto3" json:"mounts,omitempty"`
-	// ring_epoch of the newest ring.
+	// ring_epoch is the epoch of the newest ring.
 	RingEpoch     uint64 `protobuf:"varint,5,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1459,7 +1466,7 @@ func (x *Cluster) GetStripeSize() int64 {
 type Worker struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Member *commonv1.RingMember   `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
-	// since is the epoch that this member, as it is, came with.
+	// since is the epoch in which this member, unchanged, joined.
 	Since         uint64 `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1515,13 +1522,13 @@ type Session struct {
 	Owner  string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	Holder string                 `protobuf:"bytes,3,opt,name=holder,proto3" json:"holder,omitempty"`
 	Ttl    int64                  `protobuf:"varint,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// used is when the session last did something, by the state's clock.
+	// used is when the session was last used, by the state's clock.
 	Used int64 `protobuf:"varint,5,opt,name=used,proto3" json:"used,omitempty"`
-	// last sequence executed.
+	// last is the last sequence executed.
 	Last         uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	Acknowledged uint64 `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
-	// ended is when it ended, else 0. An ended session is kept for a while, so
-	// that a late duplicate does not open it again.
+	// ended is when the session ended, otherwise 0. An ended session is kept for
+	// a while, so that a late duplicate does not open it again.
 	Ended         int64 `protobuf:"varint,8,opt,name=ended,proto3" json:"ended,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1613,7 +1620,7 @@ func (x *Session) GetEnded() int64 {
 	return 0
 }
 
-// Remembered is the result of one request.
+// Remembered is the stored result of one request.
 type Remembered struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
