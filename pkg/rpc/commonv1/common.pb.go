@@ -4,7 +4,8 @@
 // 	protoc        (unknown)
 // source: commonv1/common.proto
 
-// What masters decide and everybody else reads: mounts, ring, epochs.
+// The state that masters replicate and all other components read: mounts, ring,
+// epochs.
 
 package commonv1
 
@@ -25,7 +26,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// MetaPolicy says when a listing is asked of the store again.
+// MetaPolicy defines when a cached listing is fetched from the store again.
 type MetaPolicy int32
 
 const (
@@ -78,20 +79,20 @@ func (MetaPolicy) EnumDescriptor() ([]byte, []int) {
 	return file_commonv1_common_proto_rawDescGZIP(), []int{0}
 }
 
-// ClusterView is the replicated state that readers need, as of one index of
-// the log. Workers keep the newest one they saw on disk and serve it, so that
-// readers start without any master.
+// ClusterView is the replicated state that readers need, as of one index of the
+// log. Workers keep the newest one that they received on disk and serve it, so
+// that readers can start without any master.
 type ClusterView struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	FormatVersion uint32                 `protobuf:"varint,2,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
-	// index of the log at which this view was taken; a view with a larger index
-	// is newer.
+	// index is the log index at which this view was taken. A view with a larger
+	// index is newer.
 	Index  uint64   `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
 	Mounts []*Mount `protobuf:"bytes,4,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	Ring   *Ring    `protobuf:"bytes,5,opt,name=ring,proto3" json:"ring,omitempty"`
-	// previous rings, newest first, at most three: where bytes may still be found
-	// after a change of membership.
+	// previous_rings are the rings before, newest first, at most three: their
+	// workers may still have cached data after a change of membership.
 	PreviousRings []*Ring `protobuf:"bytes,6,rep,name=previous_rings,json=previousRings,proto3" json:"previous_rings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -169,26 +170,26 @@ func (x *ClusterView) GetPreviousRings() []*Ring {
 	return nil
 }
 
-// Mount binds a path of the cluster to a prefix of an under-storage.
+// Mount binds a path of the cluster to a prefix of an object store.
 type Mount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// id never changes and is never reused; it is part of every cache key.
+	// id never changes and is never reused. It is part of every cache key.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// name as in Dataset.spec.mounts[].name.
+	// name is that in Dataset.spec.mounts[].name.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// path inside the file system, absolute and clean: "/hadoop".
+	// path is the path inside the file system, absolute and clean: "/hadoop".
 	Path string `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
-	// uri of the under-storage: "oss://bucket/prefix/".
+	// uri is the prefix in the object store: "oss://bucket/prefix/".
 	Uri string `protobuf:"bytes,4,opt,name=uri,proto3" json:"uri,omitempty"`
-	// options of the driver ("fs.oss.endpoint"); never a secret.
+	// options are those of the driver ("fs.oss.endpoint"), never secrets.
 	Options map[string]string `protobuf:"bytes,5,rep,name=options,proto3" json:"options,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// secret_ref names the directory of credential files a worker looks in;
-	// empty when the store needs none.
+	// secret_ref is the name of the directory of credential files that a worker
+	// reads; empty when the store needs none.
 	SecretRef  string     `protobuf:"bytes,6,opt,name=secret_ref,json=secretRef,proto3" json:"secret_ref,omitempty"`
 	ReadOnly   bool       `protobuf:"varint,7,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	MetaPolicy MetaPolicy `protobuf:"varint,8,opt,name=meta_policy,json=metaPolicy,proto3,enum=jindo.common.v1.MetaPolicy" json:"meta_policy,omitempty"`
-	// epoch grows when somebody asks for everything cached about this mount's
-	// names to be looked up anew.
+	// epoch increases when a client requests that everything cached about this
+	// mount's names be fetched again.
 	Epoch         uint64 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -287,11 +288,11 @@ func (x *Mount) GetEpoch() uint64 {
 	return 0
 }
 
-// Ring says which worker owns what, by weighted rendezvous hashing.
+// Ring assigns objects to workers, by weighted rendezvous hashing.
 type Ring struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// stripe_size in bytes; 0 places whole objects.
+	// stripe_size is in bytes; 0 places whole objects.
 	StripeSize    int64         `protobuf:"varint,2,opt,name=stripe_size,json=stripeSize,proto3" json:"stripe_size,omitempty"`
 	Members       []*RingMember `protobuf:"bytes,3,rep,name=members,proto3" json:"members,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -351,11 +352,12 @@ func (x *Ring) GetMembers() []*RingMember {
 
 type RingMember struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// id is minted with the worker's disk.
+	// id is generated with the worker's disk.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// name is stable across disks and is what is hashed: "hadoop-jindofs-worker-0".
+	// name is the same for every disk, and is the input of the hash:
+	// "hadoop-jindofs-worker-0".
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// host is a DNS name or an address, port the worker's HTTP and gRPC port.
+	// host is a DNS name or an address, port the port for HTTP and gRPC.
 	Host string `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
 	Port uint32 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`
 	// weight is the configured quota in bytes.
@@ -429,8 +431,8 @@ func (x *RingMember) GetWeight() uint64 {
 	return 0
 }
 
-// WorkerReport is what a worker tells every master with each heartbeat. It is
-// soft state: never in the log.
+// WorkerReport is the state of a worker that it sends to every master with each
+// heartbeat. It is soft state: never in the log.
 type WorkerReport struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -440,18 +442,19 @@ type WorkerReport struct {
 	MissBytes uint64                 `protobuf:"varint,5,opt,name=miss_bytes,json=missBytes,proto3" json:"miss_bytes,omitempty"`
 	Hits      uint64                 `protobuf:"varint,6,opt,name=hits,proto3" json:"hits,omitempty"`
 	Misses    uint64                 `protobuf:"varint,7,opt,name=misses,proto3" json:"misses,omitempty"`
-	// store_bytes were read from under-storage since the start of the process.
+	// store_bytes is how many bytes were read from the object store since the
+	// start of the process.
 	StoreBytes uint64                 `protobuf:"varint,8,opt,name=store_bytes,json=storeBytes,proto3" json:"store_bytes,omitempty"`
 	RingEpoch  uint64                 `protobuf:"varint,9,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
 	ViewIndex  uint64                 `protobuf:"varint,10,opt,name=view_index,json=viewIndex,proto3" json:"view_index,omitempty"`
 	Started    *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=started,proto3" json:"started,omitempty"`
 	Version    string                 `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
-	// mounts as this worker can or cannot reach them.
+	// mounts is the health of each mount, as this worker observes it.
 	Mounts []*MountHealth `protobuf:"bytes,13,rep,name=mounts,proto3" json:"mounts,omitempty"`
-	// draining workers answer what they are asked and take nothing new.
+	// draining workers serve requests, but cache nothing new.
 	Draining bool `protobuf:"varint,14,opt,name=draining,proto3" json:"draining,omitempty"`
 	// recent counts the reads of the last minutes, where the counters above are
-	// totals since the process started. Absent from older workers.
+	// totals since the start of the process. Older workers do not set it.
 	Recent        *RecentReads `protobuf:"bytes,15,opt,name=recent,proto3" json:"recent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -678,7 +681,7 @@ type TierReport struct {
 	Used        uint64 `protobuf:"varint,3,opt,name=used,proto3" json:"used,omitempty"`
 	Files       uint64 `protobuf:"varint,4,opt,name=files,proto3" json:"files,omitempty"`
 	SealedFiles uint64 `protobuf:"varint,5,opt,name=sealed_files,json=sealedFiles,proto3" json:"sealed_files,omitempty"`
-	// error is why this tier takes nothing new; empty when healthy.
+	// error is why this tier accepts nothing new; empty when it is healthy.
 	Error         string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -759,9 +762,10 @@ func (x *TierReport) GetError() string {
 type MountHealth struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	MountId string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
-	// error says what the store last refused; empty when it answers.
+	// error is the last error of the store; empty while it responds.
 	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
-	// objects and bytes counted by the last complete listing; -1 while unknown.
+	// objects and bytes are the totals of the last complete listing; -1 while
+	// unknown.
 	Objects       int64 `protobuf:"varint,3,opt,name=objects,proto3" json:"objects,omitempty"`
 	Bytes         int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: masterv1/master.proto
 
-// The calls of a master: coordination, which only the leader answers, and what
-// each member says of itself.
+// The services of a master: coordination, which only the leader serves, and the
+// state of each member.
 
 package masterv1
 
@@ -31,9 +31,10 @@ const (
 type RequestId struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// sequence starts at 1 and grows by one with each new command of the session.
+	// sequence starts at 1 and increases by one with each new command of the
+	// session.
 	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
-	// acknowledged: results of sequences up to this one may be forgotten.
+	// acknowledged: results of sequences up to this one may be dropped.
 	Acknowledged  uint64 `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -90,10 +91,11 @@ func (x *RequestId) GetAcknowledged() uint64 {
 	return 0
 }
 
-// NotLeader is the detail of a refusal by a member that does not lead.
+// NotLeader is the detail of the error of a member that is not the leader.
 type NotLeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// leader is the name of the member believed to lead; empty when unknown.
+	// leader is the name of the leader as far as this member knows; empty when
+	// unknown.
 	Leader        string `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
 	Term          uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -146,13 +148,13 @@ func (x *NotLeader) GetTerm() uint64 {
 
 type OpenSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// session is minted by the client, at random.
+	// session is a random id that the client generates.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// holder says who this is, for people: "worker hadoop-jindofs-worker-0".
+	// holder describes the client for people: "worker hadoop-jindofs-worker-0".
 	Holder string               `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
 	Ttl    *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// replaces names a session of the same client, which ends: what it had under
-	// way and was not executed by now never will be.
+	// replaces is the id of a session of the same client, which ends: those of
+	// its commands that were not executed before will never be.
 	Replaces      string `protobuf:"bytes,4,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -352,7 +354,8 @@ type RegisterWorkerRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Request *RequestId             `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
 	Member  *commonv1.RingMember   `protobuf:"bytes,2,opt,name=member,proto3" json:"member,omitempty"`
-	// cluster_id the worker belongs to; empty for a worker with a fresh disk.
+	// cluster_id is the cluster that the worker belongs to; empty for a worker
+	// with a new disk.
 	ClusterId     string `protobuf:"bytes,3,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -552,7 +555,7 @@ func (x *RemoveWorkerResponse) GetRingEpoch() uint64 {
 type MountRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Request *RequestId             `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// mount without id and epoch, which the state machine gives.
+	// mount has neither id nor epoch: the state machine sets them.
 	Mount         *commonv1.Mount `protobuf:"bytes,2,opt,name=mount,proto3" json:"mount,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -605,7 +608,7 @@ func (x *MountRequest) GetMount() *commonv1.Mount {
 type MountResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Mount *commonv1.Mount        `protobuf:"bytes,1,opt,name=mount,proto3" json:"mount,omitempty"`
-	// changed is false when the mount was there already, exactly so.
+	// changed is false when an equal mount existed.
 	Changed       bool `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -746,7 +749,7 @@ func (*UnmountResponse) Descriptor() ([]byte, []int) {
 type InvalidateRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Request *RequestId             `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// path of the mount.
+	// path is that of the mount.
 	Path          string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -799,7 +802,7 @@ func (x *InvalidateRequest) GetPath() string {
 type InvalidateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// index of the log entry that did it.
+	// index is that of the log entry that executed the command.
 	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1012,7 +1015,7 @@ func (x *ListWorkersResponse) GetWorkers() []*WorkerState {
 type WorkerState struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Member *commonv1.RingMember   `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
-	// report is absent until this master has heard from the worker.
+	// report is absent until this master has received one of the worker.
 	Report        *commonv1.WorkerReport `protobuf:"bytes,2,opt,name=report,proto3" json:"report,omitempty"`
 	LastHeartbeat *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_heartbeat,json=lastHeartbeat,proto3" json:"last_heartbeat,omitempty"`
 	Live          bool                   `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
@@ -1132,8 +1135,8 @@ func (x *HeartbeatRequest) GetClusterId() string {
 
 type HeartbeatResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// view_index and ring_epoch this master has applied; a worker that is behind
-	// asks for the view.
+	// view_index and ring_epoch are those that this master has applied. A worker
+	// with an older view requests the view.
 	ViewIndex uint64 `protobuf:"varint,1,opt,name=view_index,json=viewIndex,proto3" json:"view_index,omitempty"`
 	RingEpoch uint64 `protobuf:"varint,2,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
 	// registered is false when this master's state does not have the worker.
@@ -1240,15 +1243,16 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 type StatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// id of this member in the Raft configuration.
+	// member_id is the id of this member in the Raft configuration.
 	MemberId string `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	// address is where Raft traffic reaches this member: host:port.
+	// address is the Raft address of this member: host:port.
 	Address   string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	// state is LEADER, FOLLOWER, CANDIDATE, SHUTDOWN or JOINING.
 	State string `protobuf:"bytes,5,opt,name=state,proto3" json:"state,omitempty"`
 	Term  uint64 `protobuf:"varint,6,opt,name=term,proto3" json:"term,omitempty"`
-	// leader is the name of the member this one believes to lead; empty if none.
+	// leader is the name of the leader as far as this member knows; empty when
+	// unknown.
 	Leader             string                 `protobuf:"bytes,7,opt,name=leader,proto3" json:"leader,omitempty"`
 	LastLogIndex       uint64                 `protobuf:"varint,8,opt,name=last_log_index,json=lastLogIndex,proto3" json:"last_log_index,omitempty"`
 	CommitIndex        uint64                 `protobuf:"varint,9,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
@@ -1257,10 +1261,11 @@ type StatusResponse struct {
 	LastSnapshotTime   *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=last_snapshot_time,json=lastSnapshotTime,proto3" json:"last_snapshot_time,omitempty"`
 	ConfigurationIndex uint64                 `protobuf:"varint,13,opt,name=configuration_index,json=configurationIndex,proto3" json:"configuration_index,omitempty"`
 	Peers              []*Peer                `protobuf:"bytes,14,rep,name=peers,proto3" json:"peers,omitempty"`
-	// last_contact with the leader; zero on the leader itself.
+	// last_contact is the time since the last contact with the leader; zero on
+	// the leader itself.
 	LastContact *durationpb.Duration `protobuf:"bytes,15,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
 	FsyncP99    *durationpb.Duration `protobuf:"bytes,16,opt,name=fsync_p99,json=fsyncP99,proto3" json:"fsync_p99,omitempty"`
-	// digests of the state at recent indexes, newest first.
+	// digests are those of the state at recent indexes, newest first.
 	Digests     []*Digest              `protobuf:"bytes,17,rep,name=digests,proto3" json:"digests,omitempty"`
 	Version     string                 `protobuf:"bytes,18,opt,name=version,proto3" json:"version,omitempty"`
 	Started     *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=started,proto3" json:"started,omitempty"`
@@ -1269,7 +1274,8 @@ type StatusResponse struct {
 	LogBytes    uint64                 `protobuf:"varint,22,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
 	// voter is false while this member catches up.
 	Voter bool `protobuf:"varint,23,opt,name=voter,proto3" json:"voter,omitempty"`
-	// ready: caught up, in the configuration, and a leader is known.
+	// ready: this member has caught up, is in the configuration, and knows the
+	// leader.
 	Ready         bool `protobuf:"varint,24,opt,name=ready,proto3" json:"ready,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1479,7 +1485,7 @@ type Peer struct {
 	MemberId string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
 	Address  string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	Voter    bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
-	// last_contact and match_index as the leader knows them; absent elsewhere.
+	// last_contact and match_index are set by the leader only.
 	LastContact   *durationpb.Duration `protobuf:"bytes,5,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
 	MatchIndex    uint64               `protobuf:"varint,6,opt,name=match_index,json=matchIndex,proto3" json:"match_index,omitempty"`
 	Rtt           *durationpb.Duration `protobuf:"bytes,7,opt,name=rtt,proto3" json:"rtt,omitempty"`
@@ -1621,7 +1627,7 @@ func (x *Digest) GetDigest() string {
 
 type TransferLeadershipRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// to names a member; empty lets the leader choose the one most caught up.
+	// to is the name of a member; empty selects the one that is most caught up.
 	To            string `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1748,10 +1754,10 @@ type DescribeResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	MemberId string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
-	// has_state is true when a log or a snapshot is on this member's disk.
+	// has_state is true when this member has a log or a snapshot on disk.
 	HasState  bool   `protobuf:"varint,3,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	// formed is what this member was told by whoever started it.
+	// formed is true when this member was started with --formed.
 	Formed        bool `protobuf:"varint,5,opt,name=formed,proto3" json:"formed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1829,8 +1835,8 @@ type JoinRequest struct {
 	// address is the Raft address without the id: host:port.
 	Address   string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
-	// has_state: the caller has a log already. It is then never added, only told
-	// whether it still belongs to the configuration.
+	// has_state: the caller has a log. It is then never added; the response only
+	// reports whether it still belongs to the configuration.
 	HasState      bool `protobuf:"varint,5,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1904,7 +1910,7 @@ func (x *JoinRequest) GetHasState() bool {
 type JoinResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Voter bool                   `protobuf:"varint,1,opt,name=voter,proto3" json:"voter,omitempty"`
-	// removed: the caller's id is in the configuration no more. It may join
+	// removed: the caller's id is no longer in the configuration. It may join
 	// again only as a new member, with an empty disk.
 	Removed       bool `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields

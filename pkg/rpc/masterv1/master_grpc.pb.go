@@ -4,8 +4,8 @@
 // - protoc             (unknown)
 // source: masterv1/master.proto
 
-// The calls of a master: coordination, which only the leader answers, and what
-// each member says of itself.
+// The services of a master: coordination, which only the leader serves, and the
+// state of each member.
 
 package masterv1
 
@@ -37,27 +37,26 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Coordination is answered by the leader. A follower refuses with code
+// Coordination is served by the leader. A follower rejects a call with code
 // FAILED_PRECONDITION and a NotLeader detail: nothing was executed.
 type CoordinationClient interface {
-	// OpenSession starts a session, the scope in which request ids are
-	// remembered.
+	// OpenSession opens a session, the scope of request ids.
 	OpenSession(ctx context.Context, in *OpenSessionRequest, opts ...grpc.CallOption) (*OpenSessionResponse, error)
-	// KeepAlive extends sessions.
+	// KeepAlive extends the leases of sessions.
 	KeepAlive(ctx context.Context, in *KeepAliveRequest, opts ...grpc.CallOption) (*KeepAliveResponse, error)
-	// RegisterWorker adds a worker to the ring or refreshes its place in it.
+	// RegisterWorker adds a worker to the ring or updates its entry.
 	RegisterWorker(ctx context.Context, in *RegisterWorkerRequest, opts ...grpc.CallOption) (*RegisterWorkerResponse, error)
-	// RemoveWorker takes a worker out of the ring.
+	// RemoveWorker removes a worker from the ring.
 	RemoveWorker(ctx context.Context, in *RemoveWorkerRequest, opts ...grpc.CallOption) (*RemoveWorkerResponse, error)
 	// Mount adds a mount, or changes the options of the one at its path.
 	Mount(ctx context.Context, in *MountRequest, opts ...grpc.CallOption) (*MountResponse, error)
 	// Unmount removes the mount at a path.
 	Unmount(ctx context.Context, in *UnmountRequest, opts ...grpc.CallOption) (*UnmountResponse, error)
-	// Invalidate grows a mount's epoch.
+	// Invalidate increases a mount's epoch.
 	Invalidate(ctx context.Context, in *InvalidateRequest, opts ...grpc.CallOption) (*InvalidateResponse, error)
-	// GetView reads the state, linearizably.
+	// GetView returns the state, linearizably.
 	GetView(ctx context.Context, in *GetViewRequest, opts ...grpc.CallOption) (*GetViewResponse, error)
-	// ListWorkers is the ring together with the newest report of each worker.
+	// ListWorkers returns the ring with the newest report of each worker.
 	ListWorkers(ctx context.Context, in *ListWorkersRequest, opts ...grpc.CallOption) (*ListWorkersResponse, error)
 }
 
@@ -163,27 +162,26 @@ func (c *coordinationClient) ListWorkers(ctx context.Context, in *ListWorkersReq
 // All implementations must embed UnimplementedCoordinationServer
 // for forward compatibility.
 //
-// Coordination is answered by the leader. A follower refuses with code
+// Coordination is served by the leader. A follower rejects a call with code
 // FAILED_PRECONDITION and a NotLeader detail: nothing was executed.
 type CoordinationServer interface {
-	// OpenSession starts a session, the scope in which request ids are
-	// remembered.
+	// OpenSession opens a session, the scope of request ids.
 	OpenSession(context.Context, *OpenSessionRequest) (*OpenSessionResponse, error)
-	// KeepAlive extends sessions.
+	// KeepAlive extends the leases of sessions.
 	KeepAlive(context.Context, *KeepAliveRequest) (*KeepAliveResponse, error)
-	// RegisterWorker adds a worker to the ring or refreshes its place in it.
+	// RegisterWorker adds a worker to the ring or updates its entry.
 	RegisterWorker(context.Context, *RegisterWorkerRequest) (*RegisterWorkerResponse, error)
-	// RemoveWorker takes a worker out of the ring.
+	// RemoveWorker removes a worker from the ring.
 	RemoveWorker(context.Context, *RemoveWorkerRequest) (*RemoveWorkerResponse, error)
 	// Mount adds a mount, or changes the options of the one at its path.
 	Mount(context.Context, *MountRequest) (*MountResponse, error)
 	// Unmount removes the mount at a path.
 	Unmount(context.Context, *UnmountRequest) (*UnmountResponse, error)
-	// Invalidate grows a mount's epoch.
+	// Invalidate increases a mount's epoch.
 	Invalidate(context.Context, *InvalidateRequest) (*InvalidateResponse, error)
-	// GetView reads the state, linearizably.
+	// GetView returns the state, linearizably.
 	GetView(context.Context, *GetViewRequest) (*GetViewResponse, error)
-	// ListWorkers is the ring together with the newest report of each worker.
+	// ListWorkers returns the ring with the newest report of each worker.
 	ListWorkers(context.Context, *ListWorkersRequest) (*ListWorkersResponse, error)
 	mustEmbedUnimplementedCoordinationServer()
 }
@@ -461,8 +459,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Reports takes heartbeats; every master answers it, leader or not, so that a
-// new leader knows the workers already.
+// Reports receives heartbeats. Every master serves it, leader or not, so that a
+// new leader knows the workers.
 type ReportsClient interface {
 	Heartbeat(ctx context.Context, in *HeartbeatRequest, opts ...grpc.CallOption) (*HeartbeatResponse, error)
 }
@@ -489,8 +487,8 @@ func (c *reportsClient) Heartbeat(ctx context.Context, in *HeartbeatRequest, opt
 // All implementations must embed UnimplementedReportsServer
 // for forward compatibility.
 //
-// Reports takes heartbeats; every master answers it, leader or not, so that a
-// new leader knows the workers already.
+// Reports receives heartbeats. Every master serves it, leader or not, so that a
+// new leader knows the workers.
 type ReportsServer interface {
 	Heartbeat(context.Context, *HeartbeatRequest) (*HeartbeatResponse, error)
 	mustEmbedUnimplementedReportsServer()
@@ -572,14 +570,16 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Member is answered by each master about itself.
+// Member is served by each master about itself.
 type MemberClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
-	// TransferLeadership hands leadership over; only the leader can.
+	// TransferLeadership transfers leadership to another member. Only the leader
+	// serves it.
 	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
-	// Describe says who this member is before there is a cluster.
+	// Describe returns the identity of this member, even before there is a
+	// cluster.
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
-	// Join asks the leader to add the caller to the configuration.
+	// Join requests that the leader add the caller to the configuration.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
 }
 
@@ -635,14 +635,16 @@ func (c *memberClient) Join(ctx context.Context, in *JoinRequest, opts ...grpc.C
 // All implementations must embed UnimplementedMemberServer
 // for forward compatibility.
 //
-// Member is answered by each master about itself.
+// Member is served by each master about itself.
 type MemberServer interface {
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
-	// TransferLeadership hands leadership over; only the leader can.
+	// TransferLeadership transfers leadership to another member. Only the leader
+	// serves it.
 	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
-	// Describe says who this member is before there is a cluster.
+	// Describe returns the identity of this member, even before there is a
+	// cluster.
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
-	// Join asks the leader to add the caller to the configuration.
+	// Join requests that the leader add the caller to the configuration.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
 	mustEmbedUnimplementedMemberServer()
 }

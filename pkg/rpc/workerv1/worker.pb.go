@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: workerv1/worker.proto
 
-// The calls of a worker that are not bytes: names, the view of the cluster and
-// its own condition. Bytes are HTTP range GETs on the same port.
+// The services of a worker for names, the view of the cluster and its own
+// state. File contents are served as HTTP range GETs on the same port.
 
 package workerv1
 
@@ -76,8 +76,8 @@ func (EntryKind) EnumDescriptor() ([]byte, []int) {
 	return file_workerv1_worker_proto_rawDescGZIP(), []int{0}
 }
 
-// Epochs rides on every answer about a mount, so that clients notice that
-// their ring or what they remember of names is old.
+// Epochs is part of every response about a mount, so that clients detect that
+// their ring or their cached names are stale.
 type Epochs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Ring          uint64                 `protobuf:"varint,1,opt,name=ring,proto3" json:"ring,omitempty"`
@@ -135,8 +135,8 @@ type Entry struct {
 	// name is the last element of the path.
 	Name string    `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind EntryKind `protobuf:"varint,2,opt,name=kind,proto3,enum=jindo.worker.v1.EntryKind" json:"kind,omitempty"`
-	// key of the object in the store, relative to the mount's prefix; empty for
-	// directories.
+	// key is that of the object in the store, relative to the mount's prefix;
+	// empty for directories.
 	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	Etag          string                 `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
@@ -220,8 +220,8 @@ func (x *Entry) GetModified() *timestamppb.Timestamp {
 type LookupRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	MountId string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
-	// directory relative to the mount's root, without slashes at its ends; ""
-	// is the root.
+	// directory is relative to the mount's root, without leading and trailing
+	// slashes; "" is the root.
 	Directory     string `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
 	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	RingEpoch     uint64 `protobuf:"varint,4,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
@@ -292,7 +292,7 @@ type LookupResponse struct {
 	Found  bool                   `protobuf:"varint,1,opt,name=found,proto3" json:"found,omitempty"`
 	Entry  *Entry                 `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
 	Epochs *Epochs                `protobuf:"bytes,3,opt,name=epochs,proto3" json:"epochs,omitempty"`
-	// age of the knowledge behind the answer.
+	// age is how long ago the returned state was fetched from the store.
 	Age           *durationpb.Duration `protobuf:"bytes,4,opt,name=age,proto3" json:"age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -360,9 +360,10 @@ type ListRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	MountId   string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
 	Directory string                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
-	// after is the last name of the page before; empty for the first page.
+	// after is the last name of the previous page; empty for the first page.
 	After string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
-	// limit of entries in the page; 0 lets the worker choose.
+	// limit is the maximum number of entries in the page; 0 lets the worker
+	// choose.
 	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	RingEpoch     uint64 `protobuf:"varint,5,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -4,8 +4,8 @@
 // - protoc             (unknown)
 // source: workerv1/worker.proto
 
-// The calls of a worker that are not bytes: names, the view of the cluster and
-// its own condition. Bytes are HTTP range GETs on the same port.
+// The services of a worker for names, the view of the cluster and its own
+// state. File contents are served as HTTP range GETs on the same port.
 
 package workerv1
 
@@ -31,17 +31,16 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Directory answers for the names of the directories this worker owns. A
-// worker that does not own a directory answers as well: readers come to it
-// when the owner cannot be reached.
+// Directory serves the names of the directories that this worker owns. Other
+// workers serve them as well: clients use them when the owner is unreachable.
 type DirectoryClient interface {
-	// Lookup finds one name. A name that is not there is no error: see
+	// Lookup returns one name. A name that does not exist is not an error: see
 	// LookupResponse.found.
 	Lookup(ctx context.Context, in *LookupRequest, opts ...grpc.CallOption) (*LookupResponse, error)
-	// List pages through a directory in the order of names.
+	// List returns the entries of a directory page by page, sorted by name.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Forget drops what is known of one name, after a read found its object
-	// changed or gone.
+	// Forget drops the cached state of one name, after a read found its object
+	// changed or deleted.
 	Forget(ctx context.Context, in *ForgetRequest, opts ...grpc.CallOption) (*ForgetResponse, error)
 }
 
@@ -87,17 +86,16 @@ func (c *directoryClient) Forget(ctx context.Context, in *ForgetRequest, opts ..
 // All implementations must embed UnimplementedDirectoryServer
 // for forward compatibility.
 //
-// Directory answers for the names of the directories this worker owns. A
-// worker that does not own a directory answers as well: readers come to it
-// when the owner cannot be reached.
+// Directory serves the names of the directories that this worker owns. Other
+// workers serve them as well: clients use them when the owner is unreachable.
 type DirectoryServer interface {
-	// Lookup finds one name. A name that is not there is no error: see
+	// Lookup returns one name. A name that does not exist is not an error: see
 	// LookupResponse.found.
 	Lookup(context.Context, *LookupRequest) (*LookupResponse, error)
-	// List pages through a directory in the order of names.
+	// List returns the entries of a directory page by page, sorted by name.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Forget drops what is known of one name, after a read found its object
-	// changed or gone.
+	// Forget drops the cached state of one name, after a read found its object
+	// changed or deleted.
 	Forget(context.Context, *ForgetRequest) (*ForgetResponse, error)
 	mustEmbedUnimplementedDirectoryServer()
 }
@@ -227,11 +225,12 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Cache is what a worker says about itself and the cluster.
+// Cache serves the state of a worker and its view of the cluster.
 type CacheClient interface {
-	// GetView is the newest view this worker knows, from a master or its disk.
+	// GetView returns the newest view that this worker has, from a master or its
+	// disk.
 	GetView(ctx context.Context, in *GetViewRequest, opts ...grpc.CallOption) (*GetViewResponse, error)
-	// GetEpochs is the cheap question of an idle client.
+	// GetEpochs returns little data; idle clients poll it.
 	GetEpochs(ctx context.Context, in *GetEpochsRequest, opts ...grpc.CallOption) (*GetEpochsResponse, error)
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 }
@@ -278,11 +277,12 @@ func (c *cacheClient) Status(ctx context.Context, in *StatusRequest, opts ...grp
 // All implementations must embed UnimplementedCacheServer
 // for forward compatibility.
 //
-// Cache is what a worker says about itself and the cluster.
+// Cache serves the state of a worker and its view of the cluster.
 type CacheServer interface {
-	// GetView is the newest view this worker knows, from a master or its disk.
+	// GetView returns the newest view that this worker has, from a master or its
+	// disk.
 	GetView(context.Context, *GetViewRequest) (*GetViewResponse, error)
-	// GetEpochs is the cheap question of an idle client.
+	// GetEpochs returns little data; idle clients poll it.
 	GetEpochs(context.Context, *GetEpochsRequest) (*GetEpochsResponse, error)
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	mustEmbedUnimplementedCacheServer()
