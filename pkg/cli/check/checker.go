@@ -12,29 +12,32 @@ import (
 )
 
 const (
-	// deadline of one check, and of all of them.
+	// deadline of one check, and of all checks together.
 	deadline = 10 * time.Second
 	whole    = 30 * time.Second
-	// explained is where every check has a section.
+	// explained is the page with a section for every check.
 	explained = "https://github.com/jindo-io/jindo/blob/main/docs/checks.md#"
 )
 
-// checker looks at one thing.
+// notRun starts the message of checks that a fatal failure skips.
+const notRun = "not run: "
+
+// checker is one check.
 type checker struct {
-	// name is also the heading of its section in docs/checks.md.
+	// name, which is also the heading of its section in docs/checks.md.
 	name string
-	// fatal: without it no later check means anything.
+	// fatal checks skip all later categories if they fail.
 	fatal bool
-	look  func(ctx context.Context, w *world) outcome
+	run   func(ctx context.Context, w *checkContext) outcome
 }
 
-// category is several checkers that do not depend on each other.
+// category is a group of checks that run concurrently.
 type category struct {
 	name     string
 	checkers []checker
 }
 
-// outcome of a look.
+// outcome is the result of a check.
 type outcome struct {
 	state State
 	text  string
@@ -48,19 +51,19 @@ func bad(format string, args ...any) outcome { return outcome{Failed, fmt.Sprint
 
 func skip(format string, args ...any) outcome { return outcome{Skipped, fmt.Sprintf(format, args...)} }
 
-// unread is the outcome of a request that failed: who has no right learns which,
-// and nothing is said about what could not be seen.
-func (w *world) unread(act string, err error) outcome {
-	said := apierror.Explain(w.session, w.cluster, act, err)
+// unread returns the outcome of a request that failed. Without the right the check
+// is skipped, and the message names the right.
+func (w *checkContext) unread(act string, err error) outcome {
+	explained := apierror.Explain(w.session, w.cluster, act, err)
 	if apierrors.IsForbidden(err) {
-		return skip("%v", said)
+		return skip("%v", explained)
 	}
-	return bad("%v", said)
+	return bad("%v", explained)
 }
 
-// runAll goes through the categories in their order, and through the checkers of
-// one at once. It ends within its deadline whatever the checkers do.
-func runAll(ctx context.Context, w *world, categories []category) []Result {
+// runAll runs the categories in their order, and the checks of one concurrently. It
+// ends within its deadline even if checks do not.
+func runAll(ctx context.Context, w *checkContext, categories []category) []Result {
 	ctx, cancel := context.WithTimeout(ctx, w.whole)
 	defer cancel()
 	var results []Result
@@ -71,7 +74,7 @@ func runAll(ctx context.Context, w *world, categories []category) []Result {
 		for i, k := range c.checkers {
 			found[i] = Result{Category: c.name, Name: k.name, See: explained + k.name}
 			if stopped != "" {
-				found[i].State, found[i].Message = Skipped, "not looked at: "+stopped
+				found[i].State, found[i].Message = Skipped, notRun+stopped
 				continue
 			}
 			done[i] = make(chan Result, 1)
@@ -91,22 +94,23 @@ func runAll(ctx context.Context, w *world, categories []category) []Result {
 	return results
 }
 
-// runOne gives a look its deadline. A look that ignores it is left behind.
-func runOne(ctx context.Context, w *world, k checker, r Result) Result {
+// runOne runs a check with its deadline. A check that ignores the deadline is
+// abandoned, and fails.
+func runOne(ctx context.Context, w *checkContext, k checker, r Result) Result {
 	limit := w.deadline
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	began := time.Now()
-	answer := make(chan outcome, 1)
-	go func() { answer <- k.look(ctx, w) }()
+	result := make(chan outcome, 1)
+	go func() { result <- k.run(ctx, w) }()
 	var o outcome
 	select {
-	case o = <-answer:
+	case o = <-result:
 	case <-ctx.Done():
 		select {
-		case o = <-answer:
+		case o = <-result:
 		case <-time.After(w.grace):
-			o = bad("no answer in time")
+			o = bad("no response in time")
 		}
 	}
 	r.State, r.Message, r.Seconds = o.state, o.text, time.Since(began).Seconds()

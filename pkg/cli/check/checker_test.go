@@ -7,35 +7,35 @@ import (
 	"time"
 )
 
-// quick is a world whose deadlines end soon.
-func quick() *world {
-	return &world{now: time.Now, deadline: 50 * time.Millisecond, whole: time.Minute, grace: 10 * time.Millisecond}
+// quick is a checkContext whose deadlines end soon.
+func quick() *checkContext {
+	return &checkContext{now: time.Now, deadline: 50 * time.Millisecond, whole: time.Minute, grace: 10 * time.Millisecond}
 }
 
 func TestRunAll(t *testing.T) {
 	stuck := make(chan struct{})
 	defer close(stuck)
-	answer := func(o outcome) func(context.Context, *world) outcome {
-		return func(context.Context, *world) outcome { return o }
+	always := func(o outcome) func(context.Context, *checkContext) outcome {
+		return func(context.Context, *checkContext) outcome { return o }
 	}
 	results := runAll(t.Context(), quick(), []category{
 		{"one", []checker{
-			{name: "good", look: answer(good("fine"))},
-			{name: "deaf", look: func(context.Context, *world) outcome { <-stuck; return good("late") }},
-			{name: "polite", look: func(ctx context.Context, _ *world) outcome { <-ctx.Done(); return bad("gave up") }},
-			{name: "fatal", fatal: true, look: answer(bad("broken"))},
+			{name: "good", run: always(good("fine"))},
+			{name: "deaf", run: func(context.Context, *checkContext) outcome { <-stuck; return good("late") }},
+			{name: "polite", run: func(ctx context.Context, _ *checkContext) outcome { <-ctx.Done(); return bad("gave up") }},
+			{name: "fatal", fatal: true, run: always(bad("broken"))},
 		}},
-		{"two", []checker{{name: "after", look: answer(good("never"))}}},
+		{"two", []checker{{name: "after", run: always(good("never"))}}},
 	})
 	want := []struct {
 		name, message string
 		state         State
 	}{
 		{"good", "fine", Passed},
-		{"deaf", "no answer in time", Failed},
+		{"deaf", "no response in time", Failed},
 		{"polite", "gave up", Failed},
 		{"fatal", "broken", Failed},
-		{"after", "not looked at: fatal failed", Skipped},
+		{"after", "not run: fatal failed", Skipped},
 	}
 	if len(results) != len(want) {
 		t.Fatalf("got %d results", len(results))
@@ -47,11 +47,11 @@ func TestRunAll(t *testing.T) {
 	}
 }
 
-// TestWholeIsBounded: many that never answer take no longer than all may.
+// TestWholeIsBounded checks that many hanging checks end within the deadline of all.
 func TestWholeIsBounded(t *testing.T) {
 	w := quick()
 	w.deadline, w.whole = time.Hour, 20*time.Millisecond
-	deaf := checker{name: "deaf", look: func(context.Context, *world) outcome { select {} }}
+	deaf := checker{name: "deaf", run: func(context.Context, *checkContext) outcome { select {} }}
 	results := runAll(t.Context(), w, []category{{"a", []checker{deaf, deaf}}, {"b", []checker{deaf}}, {"c", []checker{deaf}}})
 	for _, r := range results {
 		if r.State != Failed {
@@ -65,8 +65,8 @@ func TestUnreached(t *testing.T) {
 	for text, want := range map[string]string{
 		called + "x509: certificate signed by unknown authority":       "the API server does not trust the webhook's certificate: the CA bundle in the configuration is not the webhook's",
 		called + `no endpoints available for service "jindo-webhook"`:  "no pod of the webhook is ready",
-		called + "dial tcp 10.0.0.1:443: connect: connection refused":  "the API server reaches the webhook's Service, and nobody listens there",
-		called + "context deadline exceeded":                           "the webhook did not answer in time: a NetworkPolicy or a firewall between API server and pods may be in the way",
+		called + "dial tcp 10.0.0.1:443: connect: connection refused":  "the webhook's Service refuses connections",
+		called + "context deadline exceeded":                           "the webhook did not respond in time: a NetworkPolicy or a firewall between API server and pods may be in the way",
 		called + "something new":                                       called + "something new",
 		"pods is forbidden: exceeded quota":                            "",
 		`admission webhook "sidecar.fuse.fluid.io" denied the request`: "",

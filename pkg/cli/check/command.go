@@ -1,9 +1,9 @@
-// Package check is the check command: what must be so before and after an
-// installation, and about one Dataset, each with a sentence and a place that
-// explains it.
+// Package check provides the check command, which checks a cluster before and
+// after an installation, and one Dataset. Each check has a message and a section
+// of docs/checks.md.
 //
-// It ends within 30 s whatever hangs, changes nothing (what it creates it
-// creates as a dry run), and tells apart what failed from what it may not see.
+// The command ends within 30 s even if requests hang, changes nothing (objects are
+// created as dry runs), and distinguishes failures from missing rights.
 package check
 
 import (
@@ -31,26 +31,25 @@ type options struct {
 	pause   time.Duration
 }
 
-// New makes the check command.
+// New returns the check command.
 func New(s *session.Session) *cobra.Command {
 	o := &options{session: s, format: output.New(output.Table, short), pause: 2 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "check [DATASET]",
 		Short: "Check the installation, and a dataset",
-		Long: `Check whether everything is as it must be: the cluster, your rights, the
-installation, the webhook, and a dataset when one is named. A line a check; what
-failed or might fail says where it is explained. Nothing is changed, and the
-exit code is 3 when a check failed.
+		Long: `Check the cluster, your rights, the installation, the webhook, and a dataset if
+one is named. Each check is a line; failures and warnings link to their
+explanation. Nothing is changed. The exit code is 3 if a check failed.
 
-With --pre it checks whether the product can be installed here.`,
+With --pre it checks whether the product can be installed in this cluster.`,
 		Example: fmt.Sprintf("  %[1]s check --pre\n  %[1]s check imagenet -n vision\n  %[1]s check --wait 2m -o short", s.Name),
 		Args:    session.AtMost(1, "a dataset"),
 		RunE:    func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
 	flags := cmd.Flags()
 	o.format.AddFlag(flags)
-	flags.BoolVar(&o.pre, "pre", false, "check what must be so before the installation")
-	flags.DurationVar(&o.wait, "wait", 0, "check again until nothing fails, for at most this long")
+	flags.BoolVar(&o.pre, "pre", false, "check the requirements of an installation")
+	flags.DurationVar(&o.wait, "wait", 0, "repeat the checks until none fails, for at most this long")
 	return cmd
 }
 
@@ -68,10 +67,10 @@ func (o *options) run(ctx context.Context, args []string) error {
 	}
 	ended := time.Now().Add(o.wait)
 	for {
-		r := o.look(ctx, c, dataset)
+		r := o.check(ctx, c, dataset)
 		left := time.Until(ended)
 		if ctx.Err() != nil {
-			return clierror.Generalf("checking: interrupted")
+			return clierror.Generalf("check: interrupted")
 		}
 		if r.Healthy || left <= 0 {
 			return o.finish(r)
@@ -90,15 +89,15 @@ func (o *options) validate(dataset string) error {
 	}
 	switch {
 	case o.pre && dataset != "":
-		return clierror.Usagef("--pre checks a cluster before the installation: leave %q out, or --pre", dataset)
+		return clierror.Usagef("--pre checks a cluster before the installation: omit %q or --pre", dataset)
 	case o.wait < 0:
-		return clierror.Usagef("--wait must not be below zero: %v", o.wait)
+		return clierror.Usagef("--wait must not be negative: %v", o.wait)
 	}
 	return nil
 }
 
-func (o *options) look(ctx context.Context, c *session.Cluster, dataset string) *CheckReport {
-	w := newWorld(o.session, c, dataset)
+func (o *options) check(ctx context.Context, c *session.Cluster, dataset string) *CheckReport {
+	w := newContext(o.session, c, dataset)
 	w.collect = func(ctx context.Context) (*report.Runtime, error) { return collectRuntime(ctx, w) }
 	categories := afterInstall(dataset)
 	if o.pre {
@@ -107,11 +106,12 @@ func (o *options) look(ctx context.Context, c *session.Cluster, dataset string) 
 	return newReport(w.now(), runAll(ctx, w, categories))
 }
 
-// collectRuntime asks the members of the Dataset's runtime.
-func collectRuntime(ctx context.Context, w *world) (*report.Runtime, error) {
+// collectRuntime returns the report of the Dataset's runtime with its members' own
+// views.
+func collectRuntime(ctx context.Context, w *checkContext) (*report.Runtime, error) {
 	p := w.find(ctx)
 	if p.runtime == nil {
-		return nil, errors.New("no runtime serves it")
+		return nil, errors.New("no runtime serves the dataset")
 	}
 	source, err := cluster.New(w.session)
 	if err != nil {
@@ -127,7 +127,7 @@ func collectRuntime(ctx context.Context, w *world) (*report.Runtime, error) {
 			return source.Collect(ctx, ref)
 		}
 	}
-	return nil, errors.New("its runtime is gone")
+	return nil, errors.New("its runtime was deleted")
 }
 
 func (o *options) finish(r *CheckReport) error {

@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// definitions compares the CRDs with those of this program.
-func definitions(ctx context.Context, w *world) outcome {
+// definitions compares the CRDs with those that this program contains.
+func definitions(ctx context.Context, w *checkContext) outcome {
 	ours, err := ourDefinitions()
 	if err != nil {
 		return skip("%v", err)
@@ -29,25 +29,25 @@ func definitions(ctx context.Context, w *world) outcome {
 		found.SetGroupVersionKind(want.GroupVersionKind())
 		switch err := w.cluster.Get(ctx, client.ObjectKey{Name: name}, found); {
 		case apierrors.IsNotFound(err):
-			return bad("there is no CustomResourceDefinition %s: apply crds.yaml", name)
+			return bad("CustomResourceDefinition %s not found: apply crds.yaml", name)
 		case err != nil:
-			return w.unread("reading CustomResourceDefinition "+name, err)
+			return w.unread("read CustomResourceDefinition "+name, err)
 		}
 		if !established(found) {
 			return bad("CustomResourceDefinition %s is not served: kubectl describe crd %s", name, name)
 		}
 		stored, _, _ := unstructured.NestedStringSlice(found.Object, "status", "storedVersions")
 		if !slices.Equal(stored, []string{v1alpha1.GroupVersion().Version}) {
-			return warn("objects of %s are stored as %s, which is more than %s", name, strings.Join(stored, " and "), v1alpha1.GroupVersion().Version)
+			return warn("objects of %s are stored as %s, not only as %s", name, strings.Join(stored, " and "), v1alpha1.GroupVersion().Version)
 		}
 		if !equality.Semantic.DeepEqual(schemaOf(want), schemaOf(found)) {
 			differ = append(differ, name)
 		}
 	}
 	if len(differ) > 0 {
-		return warn("the schemas of %s are not those of this program: apply the crds.yaml of the version that is installed, or use its plugin", several(differ))
+		return warn("the schemas of %s differ from those of this program: apply the crds.yaml of the installed version, or use the plugin of that version", several(differ))
 	}
-	return good("%d CRDs at %s, stored as nothing else", len(ours), v1alpha1.GroupVersion().Version)
+	return good("%d CRDs, served and stored as %s only", len(ours), v1alpha1.GroupVersion().Version)
 }
 
 func ourDefinitions() ([]*unstructured.Unstructured, error) {
@@ -59,7 +59,7 @@ func ourDefinitions() ([]*unstructured.Unstructured, error) {
 			err = object.UnmarshalJSON(raw)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading this program's own CRDs: %w", err)
+			return nil, fmt.Errorf("decode this program's CRDs: %w", err)
 		}
 		found = append(found, object)
 	}
@@ -74,7 +74,7 @@ func established(crd *unstructured.Unstructured) bool {
 	})
 }
 
-// schemaOf is the schema of the version that we use.
+// schemaOf returns the schema of the version that this program uses.
 func schemaOf(crd *unstructured.Unstructured) any {
 	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
 	for _, v := range versions {

@@ -22,7 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
-// pair is the Dataset in question and the runtime that serves it.
+// pair is the checked Dataset and the runtime that serves it.
 type pair struct {
 	dataset    *v1alpha1.Dataset
 	datasetErr error
@@ -30,8 +30,8 @@ type pair struct {
 	runtimeErr error
 }
 
-// find both, once for all checkers.
-func (w *world) find(ctx context.Context) *pair {
+// find reads both, once for all checks.
+func (w *checkContext) find(ctx context.Context) *pair {
 	w.pairOnce.Do(func() {
 		p := &w.pair
 		dataset := &v1alpha1.Dataset{}
@@ -51,19 +51,19 @@ func (w *world) find(ctx context.Context) *pair {
 	return &w.pair
 }
 
-func datasetPhase(ctx context.Context, w *world) outcome {
+func datasetPhase(ctx context.Context, w *checkContext) outcome {
 	p := w.find(ctx)
 	switch {
 	case apierrors.IsNotFound(p.datasetErr):
-		return bad("there is no Dataset %q in namespace %q", w.dataset, w.namespace)
+		return bad("Dataset %q in namespace %q not found", w.dataset, w.namespace)
 	case p.datasetErr != nil:
-		return w.unread("reading Dataset "+w.dataset, p.datasetErr)
+		return w.unread("read Dataset "+w.dataset, p.datasetErr)
 	}
 	result := health.EvaluateDataset(p.dataset)
 	why := complaints(&result)
 	switch phase := p.dataset.Status.Phase; {
 	case phase != v1alpha1.BoundDatasetPhase:
-		return bad("it is %s: %s", cmp.Or(string(phase), "not looked at by a controller yet"), cmp.Or(why, "no condition says why; see the log of "+datasetController))
+		return bad("it is %s: %s", cmp.Or(string(phase), "not reconciled yet"), cmp.Or(why, "no condition has the reason: read the log of "+datasetController))
 	case why != "":
 		return warn("it is Bound, but: %s", why)
 	}
@@ -81,13 +81,13 @@ func complaints(result *health.Result) string {
 	return strings.Join(messages, "; ")
 }
 
-func runtimePhases(ctx context.Context, w *world) outcome {
+func runtimePhases(ctx context.Context, w *checkContext) outcome {
 	p := w.find(ctx)
 	switch {
 	case p.runtimeErr != nil:
-		return w.unread("listing JindoRuntimes", p.runtimeErr)
+		return w.unread("list JindoRuntimes", p.runtimeErr)
 	case p.runtime == nil:
-		return bad("no JindoRuntime serves it: name one %q, or write the annotation %s: %s into another", w.dataset, v1alpha1.DatasetAnnotation, w.dataset)
+		return bad("no JindoRuntime serves it: create one named %q, or set the annotation %s: %s on another", w.dataset, v1alpha1.DatasetAnnotation, w.dataset)
 	}
 	status := p.runtime.Status
 	result := health.EvaluateRuntime(p.runtime)
@@ -97,7 +97,7 @@ func runtimePhases(ctx context.Context, w *world) outcome {
 		phase v1alpha1.RuntimePhase
 	}{{"masters", status.MasterPhase}, {"workers", status.WorkerPhase}, {"mounts", status.FusePhase}} {
 		if !health.Serving(part.phase) {
-			return bad("%s of JindoRuntime %s are not ready: %s", part.name, p.runtime.Name, cmp.Or(why, "no condition says why; see its pods"))
+			return bad("%s of JindoRuntime %s are not ready: %s", part.name, p.runtime.Name, cmp.Or(why, "no condition has the reason: describe its pods"))
 		}
 	}
 	if why != "" {
@@ -106,11 +106,11 @@ func runtimePhases(ctx context.Context, w *world) outcome {
 	return good("masters, workers and mounts of JindoRuntime %s are ready", p.runtime.Name)
 }
 
-// certificates looks at the remaining life of those of the runtime's members.
-func certificates(ctx context.Context, w *world) outcome {
+// certificates checks the remaining validity of the members' certificates.
+func certificates(ctx context.Context, w *checkContext) outcome {
 	p := w.find(ctx)
 	if p.runtime == nil {
-		return skip("no runtime serves it")
+		return skip("no runtime serves the dataset")
 	}
 	least, which := time.Duration(-1), ""
 	for _, role := range []string{string(mtls.Master), string(mtls.Worker), string(mtls.Fuse), string(mtls.Admin)} {
@@ -118,9 +118,9 @@ func certificates(ctx context.Context, w *world) outcome {
 		var secret corev1.Secret
 		switch err := w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, &secret); {
 		case apierrors.IsNotFound(err):
-			return bad("there is no Secret %s: the controller makes it, see the log of %s", name, runtimeController)
+			return bad("Secret %s not found: the controller creates it, read the log of %s", name, runtimeController)
 		case err != nil:
-			return w.unread("reading Secret "+name, err)
+			return w.unread("read Secret "+name, err)
 		}
 		for _, key := range slices.Sorted(maps.Keys(secret.Data)) {
 			if !strings.HasSuffix(key, ".crt") {
@@ -142,25 +142,25 @@ func certificates(ctx context.Context, w *world) outcome {
 	case which == "":
 		return bad("the Secrets of JindoRuntime %s hold no certificates", p.runtime.Name)
 	case least <= 0:
-		return bad("%s ended %s ago: the controller renews it when it runs", which, duration.HumanDuration(-least))
+		return bad("%s expired %s ago: the controller renews it when it runs", which, duration.HumanDuration(-least))
 	case least < soon:
-		return warn("%s ends in %s: the controller should have renewed it", which, duration.HumanDuration(least))
+		return warn("%s expires in %s: the controller should have renewed it", which, duration.HumanDuration(least))
 	}
-	return good("certificates last for %s or longer", duration.HumanDuration(least))
+	return good("certificates are valid for %s or longer", duration.HumanDuration(least))
 }
 
-// credentials looks whether Secrets have the keys that mounts ask for.
-func credentials(ctx context.Context, w *world) outcome {
+// credentials checks that Secrets have the keys that mounts refer to.
+func credentials(ctx context.Context, w *checkContext) outcome {
 	p := w.find(ctx)
 	if p.dataset == nil {
-		return skip("there is no such Dataset")
+		return skip("Dataset not found")
 	}
 	options := slices.Clone(p.dataset.Spec.SharedEncryptOptions)
 	for _, m := range p.dataset.Spec.Mounts {
 		options = append(options, m.EncryptOptions...)
 	}
 	if len(options) == 0 {
-		return good("it asks for no Secret")
+		return good("it refers to no Secret")
 	}
 	read := map[string]*corev1.Secret{}
 	for _, o := range options {
@@ -170,39 +170,39 @@ func credentials(ctx context.Context, w *world) outcome {
 			secret = &corev1.Secret{}
 			switch err := w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: ref.Name}, secret); {
 			case apierrors.IsNotFound(err):
-				return bad("there is no Secret %q in namespace %q, which %s asks for", ref.Name, w.namespace, o.Name)
+				return bad("Secret %q in namespace %q not found, which %s refers to", ref.Name, w.namespace, o.Name)
 			case err != nil:
-				return w.unread("reading Secret "+ref.Name, err)
+				return w.unread("read Secret "+ref.Name, err)
 			}
 			read[ref.Name] = secret
 		}
 		if len(secret.Data[ref.Key]) == 0 {
-			return bad("Secret %s has no value at key %q, which %s asks for", ref.Name, ref.Key, o.Name)
+			return bad("Secret %s has no value for the key %q, which %s refers to", ref.Name, ref.Key, o.Name)
 		}
 	}
 	return good("Secret %s has the keys", several(slices.Sorted(maps.Keys(read))))
 }
 
-func claimBound(ctx context.Context, w *world) outcome {
+func claimBound(ctx context.Context, w *checkContext) outcome {
 	var claim corev1.PersistentVolumeClaim
 	switch err := w.cluster.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: w.dataset}, &claim); {
 	case apierrors.IsNotFound(err):
 		if p := w.find(ctx); p.dataset != nil && p.dataset.Status.Phase == v1alpha1.BoundDatasetPhase {
-			return bad("there is no PersistentVolumeClaim %s: the controller makes it, see the log of %s", w.dataset, datasetController)
+			return bad("PersistentVolumeClaim %s not found: the controller creates it, read the log of %s", w.dataset, datasetController)
 		}
-		return skip("there is no claim before it is Bound")
+		return skip("the claim is created when the Dataset is Bound")
 	case err != nil:
-		return w.unread("reading PersistentVolumeClaim "+w.dataset, err)
+		return w.unread("read PersistentVolumeClaim "+w.dataset, err)
 	case claim.Status.Phase != corev1.ClaimBound:
 		return bad("PersistentVolumeClaim %s is %s: pods that mount it wait", claim.Name, claim.Status.Phase)
 	}
 	return good("PersistentVolumeClaim %s is bound", claim.Name)
 }
 
-// memberErr is the outcome when nobody could be asked.
-func (w *world) memberErr(err error) outcome {
+// memberErr returns the outcome when the members' views could not be read.
+func (w *checkContext) memberErr(err error) outcome {
 	if errors.Is(err, context.DeadlineExceeded) {
-		return bad("the members did not answer in time")
+		return bad("the members did not respond in time")
 	}
-	return skip("the members cannot be asked: %v", err)
+	return skip("the members cannot be reached: %v", err)
 }

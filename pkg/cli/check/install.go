@@ -7,50 +7,86 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
+	"golang.org/x/mod/semver"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/version"
 )
 
 const (
 	datasetController = "dataset-controller"
 	runtimeController = "jindoruntime-controller"
 	plugin            = "csi-nodeplugin-fluid"
+
+	// releases is where releases publish crds.yaml and install.yaml.
+	releases = "https://github.com/jindo-io/jindo/releases"
 )
 
 func system(name string) client.ObjectKey {
 	return client.ObjectKey{Namespace: names.SystemNamespace, Name: name}
 }
 
-func controllers(ctx context.Context, w *world) outcome {
-	var said []string
+// installed fails if no component of the product exists, so that the failures of
+// every later check are reported once, with the commands to install it.
+func installed(ctx context.Context, w *checkContext) outcome {
+	crd := &unstructured.Unstructured{}
+	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	for _, component := range []struct {
+		key    client.ObjectKey
+		object client.Object
+	}{
+		{client.ObjectKey{Name: "jindoruntimes." + v1alpha1.Group}, crd},
+		{system(runtimeController), &appsv1.Deployment{}},
+		{system(plugin), &appsv1.DaemonSet{}},
+		{client.ObjectKey{Name: names.PodWebhooks}, &admissionv1.MutatingWebhookConfiguration{}},
+	} {
+		err := w.cluster.Get(ctx, component.key, component.object)
+		if err == nil {
+			return good("installed")
+		}
+		if !apierrors.IsNotFound(err) {
+			return w.unread("read "+component.key.Name, err)
+		}
+	}
+	release := releases + "/latest/download"
+	if v := version.String(); semver.IsValid(v) && semver.Prerelease(v) == "" {
+		release = releases + "/download/" + v
+	}
+	return bad("Jindo is not installed in this cluster: kubectl apply -f %[1]s/crds.yaml -f %[1]s/install.yaml", release)
+}
+
+func controllers(ctx context.Context, w *checkContext) outcome {
+	var ready []string
 	for _, name := range []string{datasetController, runtimeController} {
 		o := w.deployment(ctx, name)
 		if o.state != Passed {
 			return o
 		}
-		said = append(said, o.text)
+		ready = append(ready, o.text)
 	}
-	return good("%s", strings.Join(said, ", "))
+	return good("%s", strings.Join(ready, ", "))
 }
 
-// deployment says how many of its pods are ready.
-func (w *world) deployment(ctx context.Context, name string) outcome {
+// deployment checks that every replica of a Deployment is ready.
+func (w *checkContext) deployment(ctx context.Context, name string) outcome {
 	var d appsv1.Deployment
 	switch err := w.cluster.Get(ctx, system(name), &d); {
 	case apierrors.IsNotFound(err):
-		return bad("there is no Deployment %s in %s: apply install.yaml", name, names.SystemNamespace)
+		return bad("Deployment %s in %s not found: apply install.yaml", name, names.SystemNamespace)
 	case err != nil:
-		return w.unread("reading Deployment "+name, err)
+		return w.unread("read Deployment "+name, err)
 	}
 	want := int32(1)
 	if d.Spec.Replicas != nil {
@@ -68,8 +104,8 @@ func (w *world) deployment(ctx context.Context, name string) outcome {
 	return good("%s", counts)
 }
 
-// whyNot is what the first pod that is not ready says of itself.
-func (w *world) whyNot(ctx context.Context, app string) string {
+// whyNot returns the reason of the first pod that is not ready, or "".
+func (w *checkContext) whyNot(ctx context.Context, app string) string {
 	var pods corev1.PodList
 	if err := w.cluster.List(ctx, &pods, client.InNamespace(names.SystemNamespace), client.MatchingLabels{"app": app}); err != nil {
 		return ""
@@ -82,23 +118,23 @@ func (w *world) whyNot(ctx context.Context, app string) string {
 	return ""
 }
 
-func leases(ctx context.Context, w *world) outcome {
+func leases(ctx context.Context, w *checkContext) outcome {
 	const stale = time.Minute
 	var holders []string
 	for _, name := range []string{"dataset.data.fluid.io", "jindo.data.fluid.io"} {
 		var lease coordinationv1.Lease
 		switch err := w.cluster.Get(ctx, system(name), &lease); {
 		case apierrors.IsNotFound(err):
-			return bad("no controller has ever held the Lease %s in %s", name, names.SystemNamespace)
+			return bad("Lease %s in %s not found: no controller has led yet", name, names.SystemNamespace)
 		case err != nil:
-			return w.unread("reading Lease "+name, err)
+			return w.unread("read Lease "+name, err)
 		}
 		holder := ""
 		if lease.Spec.HolderIdentity != nil {
 			holder, _, _ = strings.Cut(*lease.Spec.HolderIdentity, "_")
 		}
 		if holder == "" || lease.Spec.RenewTime == nil {
-			return bad("nobody holds the Lease %s: no controller leads", name)
+			return bad("Lease %s has no holder: no controller leads", name)
 		}
 		if age := w.now().Sub(lease.Spec.RenewTime.Time); age > stale {
 			return bad("the Lease %s of %s was renewed %s ago: no controller leads", name, holder, printer.Seconds(age.Seconds()))
@@ -108,21 +144,21 @@ func leases(ctx context.Context, w *world) outcome {
 	return good("%s lead", strings.Join(holders, " and "))
 }
 
-func nodePlugin(ctx context.Context, w *world) outcome {
+func nodePlugin(ctx context.Context, w *checkContext) outcome {
 	var set appsv1.DaemonSet
 	switch err := w.cluster.Get(ctx, system(plugin), &set); {
 	case apierrors.IsNotFound(err):
-		return bad("there is no DaemonSet %s in %s: apply install.yaml", plugin, names.SystemNamespace)
+		return bad("DaemonSet %s in %s not found: apply install.yaml", plugin, names.SystemNamespace)
 	case err != nil:
-		return w.unread("reading DaemonSet "+plugin, err)
+		return w.unread("read DaemonSet "+plugin, err)
 	}
 	nodes, err := w.nodeList(ctx)
 	if err != nil {
-		return w.unread("listing nodes", err)
+		return w.unread("list nodes", err)
 	}
 	var pods corev1.PodList
 	if err := w.cluster.List(ctx, &pods, client.InNamespace(names.SystemNamespace), client.MatchingLabels{"app": plugin}); err != nil {
-		return w.unread("listing the node plugin's pods", err)
+		return w.unread("list the node plugin's pods", err)
 	}
 	ready := map[string]bool{}
 	for i := range pods.Items {
@@ -138,7 +174,7 @@ func nodePlugin(ctx context.Context, w *world) outcome {
 	return good("node plugin %d/%d", len(linux), len(linux))
 }
 
-// linuxNodes are those where the plugin should be.
+// linuxNodes returns the nodes on which the plugin must run.
 func linuxNodes(nodes []corev1.Node) []string {
 	var linux []string
 	for i := range nodes {
@@ -149,23 +185,23 @@ func linuxNodes(nodes []corev1.Node) []string {
 	return linux
 }
 
-func csiDriver(ctx context.Context, w *world) outcome {
+func csiDriver(ctx context.Context, w *checkContext) outcome {
 	var driver storagev1.CSIDriver
 	switch err := w.cluster.Get(ctx, client.ObjectKey{Name: names.Driver}, &driver); {
 	case apierrors.IsNotFound(err):
-		return bad("there is no CSIDriver %s: apply install.yaml", names.Driver)
+		return bad("CSIDriver %s not found: apply install.yaml", names.Driver)
 	case err != nil:
-		return w.unread("reading CSIDriver "+names.Driver, err)
+		return w.unread("read CSIDriver "+names.Driver, err)
 	case !slices.Contains(driver.Spec.VolumeLifecycleModes, storagev1.VolumeLifecycleEphemeral):
-		return bad("the CSIDriver %s takes no inline volumes: it is of another product; apply install.yaml", names.Driver)
+		return bad("CSIDriver %s does not support inline volumes: it belongs to another product; apply install.yaml", names.Driver)
 	}
 	nodes, err := w.nodeList(ctx)
 	if err != nil {
-		return w.unread("listing nodes", err)
+		return w.unread("list nodes", err)
 	}
 	var list storagev1.CSINodeList
 	if err := w.cluster.List(ctx, &list); err != nil {
-		return w.unread("listing CSINodes", err)
+		return w.unread("list CSINodes", err)
 	}
 	has := map[string]bool{}
 	for _, n := range list.Items {
@@ -173,22 +209,22 @@ func csiDriver(ctx context.Context, w *world) outcome {
 	}
 	missing := slices.DeleteFunc(linuxNodes(nodes), func(name string) bool { return has[name] })
 	if len(missing) > 0 {
-		return bad("the kubelet does not know the driver %s on %s: see the log of the node plugin there, and whether its kubelet directory is the one in settings.yaml",
+		return bad("the driver %s is not registered on %s: read the log of the node plugin there, and compare its kubelet directory with settings.yaml",
 			names.Driver, several(missing))
 	}
-	return good("every kubelet knows the driver %s", names.Driver)
+	return good("the driver %s is registered on every node", names.Driver)
 }
 
 // versions compares the images of what is installed.
-func versions(ctx context.Context, w *world) outcome {
+func versions(ctx context.Context, w *checkContext) outcome {
 	images := map[string][]string{}
 	for _, name := range []string{datasetController, runtimeController, names.Webhook} {
 		var d appsv1.Deployment
 		if err := w.cluster.Get(ctx, system(name), &d); err != nil {
 			if apierrors.IsNotFound(err) {
-				continue // another check says so
+				continue // reported by another check
 			}
-			return w.unread("reading Deployment "+name, err)
+			return w.unread("read Deployment "+name, err)
 		}
 		addImages(images, name, d.Spec.Template.Spec.Containers)
 	}
@@ -197,7 +233,7 @@ func versions(ctx context.Context, w *world) outcome {
 	case err == nil:
 		addImages(images, plugin, set.Spec.Template.Spec.Containers)
 	case !apierrors.IsNotFound(err):
-		return w.unread("reading DaemonSet "+plugin, err)
+		return w.unread("read DaemonSet "+plugin, err)
 	}
 	if len(images) == 0 {
 		return skip("nothing is installed")
@@ -208,13 +244,13 @@ func versions(ctx context.Context, w *world) outcome {
 	}
 	slices.Sort(found)
 	if len(found) > 1 {
-		said := make([]string, len(found))
+		runs := make([]string, len(found))
 		for i, image := range found {
-			said[i] = several(images[image]) + " run " + image
+			runs[i] = several(images[image]) + " run " + image
 		}
-		return warn("the parts are of different versions: %s", strings.Join(said, "; "))
+		return warn("the components have different versions: %s", strings.Join(runs, "; "))
 	}
-	return good("every part runs %s", found[0])
+	return good("every component runs %s", found[0])
 }
 
 func addImages(images map[string][]string, name string, containers []corev1.Container) {
@@ -225,11 +261,11 @@ func addImages(images map[string][]string, name string, containers []corev1.Cont
 	}
 }
 
-// fluidBeside looks for Fluid's own parts that do what ours do.
-func fluidBeside(ctx context.Context, w *world) outcome {
+// fluidBeside checks for components of Fluid that conflict with ours.
+func fluidBeside(ctx context.Context, w *checkContext) outcome {
 	var deployments appsv1.DeploymentList
 	if err := w.cluster.List(ctx, &deployments, client.InNamespace(names.SystemNamespace)); err != nil {
-		return w.unread("listing Deployments of "+names.SystemNamespace, err)
+		return w.unread("list Deployments of "+names.SystemNamespace, err)
 	}
 	var theirs []string
 	for _, d := range deployments.Items {
@@ -240,7 +276,7 @@ func fluidBeside(ctx context.Context, w *world) outcome {
 	}
 	var sets appsv1.DaemonSetList
 	if err := w.cluster.List(ctx, &sets, client.InNamespace(names.SystemNamespace)); err != nil {
-		return w.unread("listing DaemonSets of "+names.SystemNamespace, err)
+		return w.unread("list DaemonSets of "+names.SystemNamespace, err)
 	}
 	for _, s := range sets.Items {
 		if s.Name == plugin && !runsOurs(s.Spec.Template.Spec.Containers, "/usr/local/bin/csi") {
@@ -249,7 +285,7 @@ func fluidBeside(ctx context.Context, w *world) outcome {
 	}
 	var hooks admissionv1.MutatingWebhookConfiguration
 	if err := w.cluster.Get(ctx, client.ObjectKey{Name: names.PodWebhooks}, &hooks); client.IgnoreNotFound(err) != nil {
-		return w.unread("reading MutatingWebhookConfiguration "+names.PodWebhooks, err)
+		return w.unread("read MutatingWebhookConfiguration "+names.PodWebhooks, err)
 	}
 	for _, h := range hooks.Webhooks {
 		if s := h.ClientConfig.Service; s != nil && s.Name != names.Webhook {
@@ -258,27 +294,27 @@ func fluidBeside(ctx context.Context, w *world) outcome {
 		}
 	}
 	if len(theirs) > 0 {
-		return bad("Fluid's own parts are here, and ours take their place: remove %s first, or two would do the same work", several(theirs))
+		return bad("components of Fluid conflict with ours, which replace them: remove %s first", several(theirs))
 	}
-	return good("none of Fluid's parts that ours replace is here")
+	return good("no conflicting components of Fluid")
 }
 
 func runsOurs(containers []corev1.Container, command string) bool {
 	return slices.ContainsFunc(containers, func(c corev1.Container) bool { return len(c.Command) > 0 && c.Command[0] == command })
 }
 
-func podSecurity(ctx context.Context, w *world) outcome {
+func podSecurity(ctx context.Context, w *checkContext) outcome {
 	var namespace corev1.Namespace
 	switch err := w.cluster.Get(ctx, client.ObjectKey{Name: w.namespace}, &namespace); {
 	case apierrors.IsNotFound(err):
-		return warn("there is no namespace %q", w.namespace)
+		return warn("namespace %q not found", w.namespace)
 	case err != nil:
-		return w.unread("reading Namespace "+w.namespace, err)
+		return w.unread("read Namespace "+w.namespace, err)
 	}
 	switch level := namespace.Labels["pod-security.kubernetes.io/enforce"]; level {
 	case "restricted", "baseline":
 		return warn("namespace %s enforces Pod Security %q: runtimes there need tiers with volumeType emptyDir, and masters a storage class", w.namespace, level)
 	default:
-		return good("namespace %s takes runtimes with every kind of tier", w.namespace)
+		return good("namespace %s allows runtimes with every kind of tier", w.namespace)
 	}
 }

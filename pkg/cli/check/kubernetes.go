@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/util/version"
@@ -18,27 +16,27 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 )
 
 const (
-	// oldest Kubernetes that has everything the product uses.
+	// oldestMinor is the oldest minor version of Kubernetes with every API in use.
 	oldestMinor = 30
-	// oldestKubelet runs native sidecars unasked.
+	// oldestKubelet is the oldest that runs native sidecars by default.
 	oldestKubelet = "1.29.0"
-	// oldestKernel is the oldest that Kubernetes and FUSE are known to do well on;
-	// passthrough reads need newerKernel.
+	// oldestKernel is the oldest supported one; passthrough reads need newerKernel.
 	oldestKernel = "5.4"
 	newerKernel  = "6.9"
 )
 
-func apiServer(ctx context.Context, w *world) outcome {
+func apiServer(ctx context.Context, w *checkContext) outcome {
 	info, err := serverVersion(ctx, w)
 	if err != nil {
-		return bad("%v", apierror.Explain(w.session, w.cluster, "asking the API server for its version", err))
+		return bad("%v", apierror.Explain(w.session, w.cluster, "read the API server's version", err))
 	}
 	minor, err := strconv.Atoi(strings.TrimRight(info.Minor, "+"))
 	if err != nil || info.Major != "1" {
-		return warn("the API server is %s, which is no version this program knows", info.GitVersion)
+		return warn("the API server has the unknown version %s", info.GitVersion)
 	}
 	if minor < oldestMinor {
 		return bad("the API server is %s: 1.%d or newer is needed, for policies, match conditions and native sidecars", info.GitVersion, oldestMinor)
@@ -46,19 +44,19 @@ func apiServer(ctx context.Context, w *world) outcome {
 	return good("API server reachable (%s)", info.GitVersion)
 }
 
-// serverVersion asks as discovery does, without the rest of it.
-func serverVersion(ctx context.Context, w *world) (*apiversion.Info, error) {
+// serverVersion returns the version of the API server.
+func serverVersion(ctx context.Context, w *checkContext) (*apiversion.Info, error) {
 	client, err := rest.HTTPClientFor(w.cluster.Config)
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	address, _, err := rest.DefaultServerUrlFor(w.cluster.Config)
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address.JoinPath("version").String(), nil)
 	if err != nil {
-		return nil, fmt.Errorf("connecting: %w", err)
+		return nil, fmt.Errorf("connect: %w", err)
 	}
 	response, err := client.Do(request)
 	if err != nil {
@@ -68,33 +66,34 @@ func serverVersion(ctx context.Context, w *world) (*apiversion.Info, error) {
 	const limit = 1 << 20
 	body, err := io.ReadAll(io.LimitReader(response.Body, limit))
 	if err != nil {
-		return nil, fmt.Errorf("reading: %w", err)
+		return nil, fmt.Errorf("read: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("it answered %s", response.Status)
+		return nil, fmt.Errorf("unexpected status %s", response.Status)
 	}
 	info := &apiversion.Info{}
 	if err := json.Unmarshal(body, info); err != nil {
-		return nil, fmt.Errorf("it answered something else than a version: %w", err)
+		return nil, fmt.Errorf("decode the version: %w", err)
 	}
 	return info, nil
 }
 
-// ofNodes names the nodes that a test picks, each with the words it gives.
+// ofNodes returns the names of the nodes for which pick returns a reason, with the
+// reason in parentheses.
 func ofNodes(nodes []corev1.Node, pick func(*corev1.Node) string) []string {
 	var found []string
 	for i := range nodes {
-		if said := pick(&nodes[i]); said != "" {
-			found = append(found, nodes[i].Name+" ("+said+")")
+		if reason := pick(&nodes[i]); reason != "" {
+			found = append(found, nodes[i].Name+" ("+reason+")")
 		}
 	}
 	return found
 }
 
-func nativeSidecars(ctx context.Context, w *world) outcome {
+func nativeSidecars(ctx context.Context, w *checkContext) outcome {
 	nodes, err := w.nodeList(ctx)
 	if err != nil {
-		return w.unread("listing nodes", err)
+		return w.unread("list nodes", err)
 	}
 	old := ofNodes(nodes, func(n *corev1.Node) string {
 		if isVirtual(n) || !older(n.Status.NodeInfo.KubeletVersion, oldestKubelet) {
@@ -103,15 +102,15 @@ func nativeSidecars(ctx context.Context, w *world) outcome {
 		return n.Status.NodeInfo.KubeletVersion
 	})
 	if len(old) > 0 {
-		return bad("kubelets older than %s start no native sidecars: %s", oldestKubelet, several(old))
+		return bad("kubelets older than %s do not run native sidecars: %s", oldestKubelet, several(old))
 	}
 	return good("%s run native sidecars", printer.Plural(len(nodes), "node"))
 }
 
-func nodeKernels(ctx context.Context, w *world) outcome {
+func nodeKernels(ctx context.Context, w *checkContext) outcome {
 	nodes, err := w.nodeList(ctx)
 	if err != nil {
-		return w.unread("listing nodes", err)
+		return w.unread("list nodes", err)
 	}
 	kernel := func(limit string) func(*corev1.Node) string {
 		return func(n *corev1.Node) string {
@@ -131,26 +130,26 @@ func nodeKernels(ctx context.Context, w *world) outcome {
 	return good("every node's kernel has FUSE and passes reads through (%s or newer)", newerKernel)
 }
 
-// older compares versions with whatever comes behind their numbers.
+// older reports whether a version is older than limit, ignoring suffixes.
 func older(found, limit string) bool {
 	have, err := version.ParseGeneric(found)
 	if err != nil {
-		return false // what cannot be read is not judged
+		return false // unknown versions are not reported
 	}
 	want, err := version.ParseGeneric(limit)
 	return err == nil && have.LessThan(want)
 }
 
-func virtualNodes(ctx context.Context, w *world) outcome {
+func virtualNodes(ctx context.Context, w *checkContext) outcome {
 	nodes, err := w.nodeList(ctx)
 	if err != nil {
-		return w.unread("listing nodes", err)
+		return w.unread("list nodes", err)
 	}
 	virtual := ofNodes(nodes, func(n *corev1.Node) string {
 		if !isVirtual(n) {
 			return ""
 		}
-		return "no node of its own"
+		return "virtual node"
 	})
 	if len(virtual) > 0 {
 		return warn("the node plugin cannot run on %s: pods there cannot mount datasets", several(virtual))
@@ -158,25 +157,25 @@ func virtualNodes(ctx context.Context, w *world) outcome {
 	return good("the node plugin can run on every node")
 }
 
-// isVirtual: its pods run somewhere no DaemonSet reaches.
+// isVirtual reports whether a node's pods run where no DaemonSet does.
 func isVirtual(n *corev1.Node) bool {
 	return n.Labels["type"] == "virtual-kubelet" || n.Labels["eks.amazonaws.com/compute-type"] == "fargate"
 }
 
-func defaultStorageClass(ctx context.Context, w *world) outcome {
+func defaultStorageClass(ctx context.Context, w *checkContext) outcome {
 	var classes storagev1.StorageClassList
 	if err := w.cluster.List(ctx, &classes); err != nil {
-		return w.unread("listing StorageClasses", err)
+		return w.unread("list StorageClasses", err)
 	}
 	for _, c := range classes.Items {
 		if c.Annotations["storageclass.kubernetes.io/is-default-class"] == "true" {
-			return good("there is a StorageClass for masters (%s)", c.Name)
+			return good("a default StorageClass exists for the masters (%s)", c.Name)
 		}
 	}
-	return warn("no StorageClass is the default: masters keep their logs on the nodes' tier paths unless a runtime names one in spec.master.storageClassName")
+	return warn("no default StorageClass: masters keep their logs on the nodes' tier paths unless a runtime names one in spec.master.storageClassName")
 }
 
-// several names a few of many.
+// several joins names; of many only the first three.
 func several(names []string) string {
 	const shown = 3
 	if len(names) <= shown {

@@ -1,63 +1,65 @@
 package check
 
-// beforeInstall is what must be so for the product to be installed.
+// beforeInstall returns the checks of the requirements of an installation.
 func beforeInstall() []category {
 	return []category{
 		{"kubernetes", []checker{
-			{name: "api-server", fatal: true, look: apiServer},
-			{name: "native-sidecars", look: nativeSidecars},
-			{name: "node-kernels", look: nodeKernels},
-			{name: "virtual-nodes", look: virtualNodes},
-			{name: "default-storage-class", look: defaultStorageClass},
+			{name: "api-server", fatal: true, run: apiServer},
+			{name: "native-sidecars", run: nativeSidecars},
+			{name: "node-kernels", run: nodeKernels},
+			{name: "virtual-nodes", run: virtualNodes},
+			{name: "default-storage-class", run: defaultStorageClass},
 		}},
-		{"permissions", []checker{{name: "rights-to-install", look: rightsToInstall}}},
+		{"permissions", []checker{{name: "rights-to-install", run: rightsToInstall}}},
 		{"install", []checker{
-			{name: "fluid-beside", look: fluidBeside},
-			{name: "pod-security", look: podSecurity},
+			{name: "fluid-beside", run: fluidBeside},
+			{name: "pod-security", run: podSecurity},
 		}},
 	}
 }
 
-// afterInstall is what must be so once it is, and about one Dataset.
+// afterInstall returns the checks of an installation, and of a Dataset unless it is
+// "".
 func afterInstall(dataset string) []category {
 	categories := []category{
 		{"kubernetes", []checker{
-			{name: "api-server", fatal: true, look: apiServer},
-			{name: "native-sidecars", look: nativeSidecars},
-			{name: "node-kernels", look: nodeKernels},
-			{name: "virtual-nodes", look: virtualNodes},
+			{name: "api-server", fatal: true, run: apiServer},
+			{name: "native-sidecars", run: nativeSidecars},
+			{name: "node-kernels", run: nodeKernels},
+			{name: "virtual-nodes", run: virtualNodes},
 		}},
-		{"permissions", []checker{{name: "rights", look: rightsToUse}}},
+		{"permissions", []checker{{name: "rights", run: rightsToUse}}},
+		{"install", []checker{{name: "installed", fatal: true, run: installed}}},
 		{"install", []checker{
-			{name: "crds", look: definitions},
-			{name: "controllers", look: controllers},
-			{name: "leases", look: leases},
-			{name: "node-plugin", look: nodePlugin},
-			{name: "csi-driver", look: csiDriver},
-			{name: "versions", look: versions},
-			{name: "fluid-beside", look: fluidBeside},
+			{name: "crds", run: definitions},
+			{name: "controllers", run: controllers},
+			{name: "leases", run: leases},
+			{name: "node-plugin", run: nodePlugin},
+			{name: "csi-driver", run: csiDriver},
+			{name: "versions", run: versions},
+			{name: "fluid-beside", run: fluidBeside},
 		}},
 		{"webhook", []checker{
-			{name: "webhook-pods", look: webhookPods},
-			{name: "webhook-configuration", look: webhookConfiguration},
-			{name: "webhook-certificate", look: webhookCertificate},
-			{name: "injection", look: injection},
-			{name: "refusal", look: refusesBad},
-			{name: "sidecar-policy", look: sidecarPolicy},
+			{name: "webhook-pods", run: webhookPods},
+			{name: "webhook-configuration", run: webhookConfiguration},
+			{name: "webhook-certificate", run: webhookCertificate},
+			{name: "injection", run: injection},
+			{name: "refusal", run: refusesInvalid},
+			{name: "sidecar-policy", run: sidecarPolicy},
 		}},
 	}
 	if dataset == "" {
 		return categories
 	}
 	return append(categories, category{"dataset/" + dataset, []checker{
-		{name: "dataset", look: datasetPhase},
-		{name: "runtime", look: runtimePhases},
-		{name: "quorum", look: quorum},
-		{name: "workers", look: workersLive},
-		{name: "certificates", look: certificates},
-		{name: "credentials", look: credentials},
-		{name: "bucket", look: bucket},
-		{name: "claim", look: claimBound},
-		{name: "mounts", look: staleMounts},
+		{name: "dataset", run: datasetPhase},
+		{name: "runtime", run: runtimePhases},
+		{name: "quorum", run: quorum},
+		{name: "workers", run: workersLive},
+		{name: "certificates", run: certificates},
+		{name: "credentials", run: credentials},
+		{name: "bucket", run: bucket},
+		{name: "claim", run: claimBound},
+		{name: "mounts", run: staleMounts},
 	}})
 }

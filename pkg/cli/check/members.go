@@ -5,43 +5,43 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// quorum asks each master for its own view.
-func quorum(ctx context.Context, w *world) outcome {
-	r, err := w.answers(ctx)
+// quorum compares the masters' own views.
+func quorum(ctx context.Context, w *checkContext) outcome {
+	r, err := w.runtimeReport(ctx)
 	if err != nil {
 		return w.memberErr(err)
 	}
-	if !masterSpoke(r) && len(r.Notes) > 0 {
+	if !hasMasterViews(r) && len(r.Notes) > 0 {
 		return skip("%s", strings.Join(r.Notes, "; "))
 	}
-	answering := 0
-	var silent []string
+	responding := 0
+	var missing []string
 	for _, m := range r.Masters {
 		if m.Error != "" {
-			silent = append(silent, m.Name+" ("+m.Error+")")
+			missing = append(missing, m.Name+" ("+m.Error+")")
 			continue
 		}
-		answering++
+		responding++
 	}
 	all := len(r.Masters)
 	leader := r.Leader()
 	switch {
 	case leader == nil:
-		return bad("no master leads: %d of %s answer%s", answering, printer.Plural(all, "master"), tail(silent))
-	case answering <= all/2:
-		return bad("only %d of %s answer%s", answering, printer.Plural(all, "master"), tail(silent))
-	case answering < all:
-		return warn("%d of %s answer%s; %s leads", answering, printer.Plural(all, "master"), tail(silent), leader.Name)
+		return bad("no master leads: %d of %s reachable%s", responding, printer.Plural(all, "master"), tail(missing))
+	case responding <= all/2:
+		return bad("only %d of %s reachable%s", responding, printer.Plural(all, "master"), tail(missing))
+	case responding < all:
+		return warn("%d of %s reachable%s; %s leads", responding, printer.Plural(all, "master"), tail(missing), leader.Name)
 	}
-	return good("%s of %d agree, %s leads", printer.Plural(answering, "master"), all, leader.Name)
+	return good("%s of %d agree, %s leads", printer.Plural(responding, "master"), all, leader.Name)
 }
 
-// masterSpoke: at least one said something of itself, or why it did not.
-func masterSpoke(r *report.Runtime) bool {
+// hasMasterViews reports whether a master's own view, or the reason for its absence,
+// is known.
+func hasMasterViews(r *report.Runtime) bool {
 	for _, m := range r.Masters {
 		if m.Term > 0 || m.Error != "" {
 			return true
@@ -50,15 +50,15 @@ func masterSpoke(r *report.Runtime) bool {
 	return false
 }
 
-func tail(silent []string) string {
-	if len(silent) == 0 {
+func tail(missing []string) string {
+	if len(missing) == 0 {
 		return ""
 	}
-	return ", not " + several(silent)
+	return ", not " + several(missing)
 }
 
-func workersLive(ctx context.Context, w *world) outcome {
-	r, err := w.answers(ctx)
+func workersLive(ctx context.Context, w *checkContext) outcome {
+	r, err := w.runtimeReport(ctx)
 	if err != nil {
 		return w.memberErr(err)
 	}
@@ -78,9 +78,9 @@ func workersLive(ctx context.Context, w *world) outcome {
 	all := len(r.Workers)
 	switch {
 	case all == 0:
-		return warn("there are no workers: every read goes to the store")
+		return warn("no workers: every read goes to the store")
 	case len(lost) == all:
-		return bad("none of %s answers: %s", printer.Plural(all, "worker"), several(lost))
+		return bad("none of %s is reachable: %s", printer.Plural(all, "worker"), several(lost))
 	case len(lost) > 0:
 		return warn("%d of %s lost: %s", len(lost), printer.Plural(all, "worker"), several(lost))
 	case len(full) > 0:
@@ -89,9 +89,9 @@ func workersLive(ctx context.Context, w *world) outcome {
 	return good("%d/%d workers", all, all)
 }
 
-// bucket is what the workers say of the stores.
-func bucket(ctx context.Context, w *world) outcome {
-	r, err := w.answers(ctx)
+// bucket checks the stores of the mounts as the workers report them.
+func bucket(ctx context.Context, w *checkContext) outcome {
+	r, err := w.runtimeReport(ctx)
 	if err != nil {
 		return w.memberErr(err)
 	}
@@ -103,7 +103,7 @@ func bucket(ctx context.Context, w *world) outcome {
 		}
 	}
 	if from == "" {
-		return skip("no worker answers")
+		return skip("no worker is reachable")
 	}
 	var refused, fine []string
 	for _, m := range r.Mounts {
@@ -111,11 +111,11 @@ func bucket(ctx context.Context, w *world) outcome {
 			refused = append(refused, m.URI+": "+m.Error)
 			continue
 		}
-		said := m.URI
+		text := m.URI
 		if m.Objects != nil {
-			said += " (" + printer.Plural(int(*m.Objects), "object") + ")"
+			text += " (" + printer.Plural(int(*m.Objects), "object") + ")"
 		}
-		fine = append(fine, said)
+		fine = append(fine, text)
 	}
 	switch {
 	case len(refused) > 0:
@@ -126,8 +126,8 @@ func bucket(ctx context.Context, w *world) outcome {
 	return good("workers reach %s", several(fine))
 }
 
-func staleMounts(ctx context.Context, w *world) outcome {
-	r, err := w.answers(ctx)
+func staleMounts(ctx context.Context, w *checkContext) outcome {
+	r, err := w.runtimeReport(ctx)
 	if err != nil {
 		return w.memberErr(err)
 	}
@@ -138,7 +138,7 @@ func staleMounts(ctx context.Context, w *world) outcome {
 		}
 	}
 	if len(stale) > 0 {
-		return warn("nobody serves the mounts of %s", several(stale))
+		return warn("no FUSE server serves the mounts of %s", several(stale))
 	}
 	return good("%s mount it, all served", printer.Plural(len(r.Consumers), "pod"))
 }

@@ -12,7 +12,7 @@ import (
 // CheckReportKind is the kind of what `check -o json` prints.
 const CheckReportKind = "CheckReport"
 
-// State is what came of one check.
+// State is the result of one check.
 type State string
 
 // States of a check.
@@ -30,21 +30,21 @@ type CheckReport struct { //nolint:revive // the kind's name in JSON
 	metav1.TypeMeta `json:",inline"`
 	// Collected is when the checks began.
 	Collected metav1.Time `json:"collected"`
-	// Healthy: no check failed.
+	// Healthy reports whether no check failed.
 	Healthy bool `json:"healthy"`
-	// Passed counts checks that found what they want.
+	// Passed counts checks that passed.
 	Passed int `json:"passed"`
-	// Warnings counts checks that found what may hurt.
+	// Warnings counts checks that found a possible problem.
 	Warnings int `json:"warnings"`
-	// Failed counts checks that found what does not work.
+	// Failed counts checks that found a failure.
 	Failed int `json:"failed"`
-	// Skipped counts checks that could not be done.
+	// Skipped counts checks that could not run.
 	Skipped int `json:"skipped"`
-	// Checks in the order in which they are shown.
+	// Checks in the order of the screen.
 	Checks []Result `json:"checks"`
 }
 
-// Result of one check.
+// Result is the result of one check.
 //
 // +kubebuilder:object:generate=true
 type Result struct {
@@ -53,13 +53,13 @@ type Result struct {
 	Category string `json:"category"`
 	// Name of the check, and the heading in docs/checks.md that explains it.
 	Name string `json:"name"`
-	// State is what came of it.
+	// State is the result.
 	State State `json:"state"`
-	// Message for people: what was found, or why it was not looked at.
+	// Message is what was found, or why the check was skipped.
 	Message string `json:"message"`
-	// See is where it is explained what it means and what to do.
+	// See is the URL of the explanation and the remedy.
 	See string `json:"see"`
-	// Seconds that the check took.
+	// Seconds is the duration of the check.
 	Seconds float64 `json:"seconds"`
 }
 

@@ -25,9 +25,9 @@ func (r right) String() string {
 	return text
 }
 
-func rightsToInstall(ctx context.Context, w *world) outcome {
+func rightsToInstall(ctx context.Context, w *checkContext) outcome {
 	const system = names.SystemNamespace
-	lacking, asked, err := lack(ctx, w, []right{
+	lacking, all, err := lack(ctx, w, []right{
 		{"create", "", "namespaces", "", ""},
 		{"create", "apiextensions.k8s.io", "customresourcedefinitions", "", ""},
 		{"create", "rbac.authorization.k8s.io", "clusterroles", "", ""},
@@ -43,16 +43,16 @@ func rightsToInstall(ctx context.Context, w *world) outcome {
 	})
 	switch {
 	case err != nil:
-		return w.unread("asking for your rights", err)
+		return w.unread("review your rights", err)
 	case len(lacking) > 0:
-		return bad("you may not install: you lack the right to %s", several(lacking))
+		return bad("you lack rights for an installation: %s", several(lacking))
 	}
-	return good("you have the %d rights that an installation takes", asked)
+	return good("you have the %d rights that an installation requires", all)
 }
 
-func rightsToUse(ctx context.Context, w *world) outcome {
+func rightsToUse(ctx context.Context, w *checkContext) outcome {
 	const group = v1alpha1.Group
-	lacking, asked, err := lack(ctx, w, []right{
+	lacking, all, err := lack(ctx, w, []right{
 		{"list", group, "datasets", "", w.namespace},
 		{"create", group, "datasets", "", w.namespace},
 		{"patch", group, "datasets", "", w.namespace},
@@ -67,23 +67,23 @@ func rightsToUse(ctx context.Context, w *world) outcome {
 	})
 	switch {
 	case err != nil:
-		return w.unread("asking for your rights", err)
+		return w.unread("review your rights", err)
 	case len(lacking) > 0:
-		return warn("you have %d of the %d rights that the commands use: not to %s", asked-len(lacking), asked, several(lacking))
+		return warn("you have %d of the %d rights that the commands use; missing: %s", all-len(lacking), all, several(lacking))
 	}
-	return good("you have the %d rights that the commands use in %s", asked, w.namespace)
+	return good("you have the %d rights that the commands use in %s", all, w.namespace)
 }
 
-// lack asks for all rights at once and answers those that are lacking, in their
-// order.
-func lack(ctx context.Context, w *world, rights []right) (lacking []string, asked int, err error) {
+// lack reviews all rights concurrently and returns those that are missing, in
+// their order, and the number of rights.
+func lack(ctx context.Context, w *checkContext, rights []right) (lacking []string, all int, err error) {
 	allowed := make([]bool, len(rights))
 	failed := make([]error, len(rights))
-	var asking sync.WaitGroup
+	var reviews sync.WaitGroup
 	for i, r := range rights {
-		asking.Go(func() { allowed[i], failed[i] = w.may(ctx, r) })
+		reviews.Go(func() { allowed[i], failed[i] = w.may(ctx, r) })
 	}
-	asking.Wait()
+	reviews.Wait()
 	for i, r := range rights {
 		if failed[i] != nil {
 			return nil, 0, failed[i]
@@ -95,14 +95,14 @@ func lack(ctx context.Context, w *world, rights []right) (lacking []string, aske
 	return lacking, len(rights), nil
 }
 
-func (w *world) may(ctx context.Context, r right) (bool, error) {
+func (w *checkContext) may(ctx context.Context, r right) (bool, error) {
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{
 			Verb: r.verb, Group: r.group, Resource: r.resource, Subresource: r.subresource, Namespace: r.namespace,
 		},
 	}}
 	if err := w.cluster.Create(ctx, review); err != nil {
-		return false, fmt.Errorf("asking whether you may %s: %w", r, err)
+		return false, fmt.Errorf("review the right to %s: %w", r, err)
 	}
 	return review.Status.Allowed, nil
 }

@@ -5,22 +5,26 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 )
 
-// label is the width of the categories at the left.
+// label is the width of the first column.
 const label = 14
 
-// defaultWidth is used where a line has no limit, for breaking sentences.
+// defaultWidth wraps sentences where the width is unlimited.
 const defaultWidth = 120
 
-// Draw writes a line a check, below its category, and the sum.
+// Draw writes a line for each check, and the totals. Checks that did not run
+// because a fatal one failed are one line.
 func Draw(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 	var out strings.Builder
-	last := ""
+	last, notShown, reason := "", 0, ""
 	for _, c := range r.Checks {
+		if why, skipped := strings.CutPrefix(c.Message, notRun); skipped {
+			notShown, reason = notShown+1, why
+			continue
+		}
 		name := ""
 		if c.Category != last {
 			name, last = c.Category, c.Category
@@ -33,7 +37,11 @@ func Draw(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 		if c.State == Skipped {
 			text = "skipped: " + text
 		}
+		text, remedy, hasRemedy := strings.Cut(text, ": kubectl ")
 		lines := wrap(text, width(screen)-label-2)
+		if hasRemedy { // commands stay in one line, to be copied
+			lines = append(lines, "kubectl "+remedy)
+		}
 		fmt.Fprintf(&out, "%-*s%s %s\n", label, name, mark(screen, c.State), lines[0])
 		indent := strings.Repeat(" ", label+2)
 		for _, line := range lines[1:] {
@@ -43,12 +51,14 @@ func Draw(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 			out.WriteString(indent + "see " + c.See + "\n")
 		}
 	}
+	if notShown > 0 {
+		fmt.Fprintf(&out, "%-*s%s %s not run: %s\n", label, "", printer.None, printer.Plural(notShown, "check"), reason)
+	}
 	out.WriteString("Result: " + sum(r) + "\n")
 	return write(w, out.String())
 }
 
-// DrawShort writes only what failed or might fail, a line each without colour's
-// help, fit for a message to somebody.
+// DrawShort writes a line for each failure and warning, and the totals.
 func DrawShort(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 	var out strings.Builder
 	for _, c := range r.Checks {
@@ -62,7 +72,7 @@ func DrawShort(w io.Writer, screen iostreams.Screen, r *CheckReport) error {
 
 func write(w io.Writer, text string) error {
 	if _, err := io.WriteString(w, text); err != nil {
-		return fmt.Errorf("writing the screen: %w", err)
+		return fmt.Errorf("write the screen: %w", err)
 	}
 	return nil
 }
@@ -80,7 +90,7 @@ func mark(screen iostreams.Screen, s State) string {
 	return printer.None
 }
 
-// sum is "1 failed, 1 warning, 14 passed, 2 skipped".
+// sum returns "1 failed, 1 warning, 14 passed, 2 skipped".
 func sum(r *CheckReport) string {
 	text := fmt.Sprintf("%d failed, %s, %d passed", r.Failed, printer.Plural(r.Warnings, "warning"), r.Passed)
 	if r.Skipped > 0 {
@@ -96,7 +106,7 @@ func width(screen iostreams.Screen) int {
 	return screen.Width
 }
 
-// wrap breaks a sentence between words; a word that is longer stays whole.
+// wrap splits a sentence into lines between words; a longer word stays whole.
 func wrap(text string, columns int) []string {
 	var lines []string
 	line := ""

@@ -21,16 +21,19 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-func webhookPods(ctx context.Context, w *world) outcome { return w.deployment(ctx, names.Webhook) }
+func webhookPods(ctx context.Context, w *checkContext) outcome {
+	return w.deployment(ctx, names.Webhook)
+}
 
-// bundles are the CA bundles of every entry of our configurations.
-func bundles(ctx context.Context, w *world) (map[string][]byte, outcome) {
+// bundles returns the CA bundles of every webhook of our configurations by name. If
+// they are unknown the map is nil, and the outcome has the reason.
+func bundles(ctx context.Context, w *checkContext) (map[string][]byte, outcome) {
 	var mutating admissionv1.MutatingWebhookConfiguration
 	switch err := w.cluster.Get(ctx, client.ObjectKey{Name: names.PodWebhooks}, &mutating); {
 	case apierrors.IsNotFound(err):
-		return nil, bad("there is no MutatingWebhookConfiguration %s, so labelled pods get no sidecar: apply install.yaml", names.PodWebhooks)
+		return nil, bad("MutatingWebhookConfiguration %s not found, so labelled pods get no sidecar: apply install.yaml", names.PodWebhooks)
 	case err != nil:
-		return nil, w.unread("reading MutatingWebhookConfiguration "+names.PodWebhooks, err)
+		return nil, w.unread("read MutatingWebhookConfiguration "+names.PodWebhooks, err)
 	}
 	found := map[string][]byte{}
 	for _, h := range mutating.Webhooks {
@@ -42,9 +45,9 @@ func bundles(ctx context.Context, w *world) (map[string][]byte, outcome) {
 	var validating admissionv1.ValidatingWebhookConfiguration
 	switch err := w.cluster.Get(ctx, client.ObjectKey{Name: names.ValidatingWebhooks}, &validating); {
 	case apierrors.IsNotFound(err):
-		return found, warn("there is no ValidatingWebhookConfiguration %s: the schema and the controllers still refuse what cannot work, but later", names.ValidatingWebhooks)
+		return found, warn("ValidatingWebhookConfiguration %s not found: only the schema and the controllers refuse invalid objects", names.ValidatingWebhooks)
 	case err != nil:
-		return nil, w.unread("reading ValidatingWebhookConfiguration "+names.ValidatingWebhooks, err)
+		return nil, w.unread("read ValidatingWebhookConfiguration "+names.ValidatingWebhooks, err)
 	}
 	for _, h := range validating.Webhooks {
 		found[h.Name] = h.ClientConfig.CABundle
@@ -52,7 +55,7 @@ func bundles(ctx context.Context, w *world) (map[string][]byte, outcome) {
 	return found, good("")
 }
 
-func webhookConfiguration(ctx context.Context, w *world) outcome {
+func webhookConfiguration(ctx context.Context, w *checkContext) outcome {
 	found, o := bundles(ctx, w)
 	if found == nil {
 		return o
@@ -61,9 +64,9 @@ func webhookConfiguration(ctx context.Context, w *world) outcome {
 	for name, bundle := range found {
 		certificates, err := parseCertificates(bundle)
 		if err != nil {
-			return bad("the CA bundle of %s %v: the webhook writes it when it starts, see its log", name, err)
+			return bad("the CA bundle of %s %v: the webhook writes it when it starts: read its log", name, err)
 		}
-		// Certificates of authorities overlap: the last one counts.
+		// Authorities overlap: the last certificate to expire counts.
 		last := certificates[0].NotAfter
 		for _, c := range certificates {
 			if c.NotAfter.After(last) {
@@ -76,15 +79,15 @@ func webhookConfiguration(ctx context.Context, w *world) outcome {
 	}
 	left := ends.Sub(w.now())
 	if left <= 0 {
-		return bad("the CA bundle ended %s ago: the webhook writes a newer one when it runs, see its log", duration.HumanDuration(-left))
+		return bad("the CA bundle expired %s ago: the webhook renews it when it runs: read its log", duration.HumanDuration(-left))
 	}
 	if o.state == Warning {
 		return o
 	}
-	return good("configurations with a CA bundle that lasts for %s", duration.HumanDuration(left))
+	return good("configurations have a CA bundle valid for %s", duration.HumanDuration(left))
 }
 
-// parseCertificates reads PEM; the error continues a sentence.
+// parseCertificates parses PEM; the error completes a sentence.
 func parseCertificates(bundle []byte) ([]*x509.Certificate, error) {
 	if len(bundle) == 0 {
 		return nil, errors.New("is empty")
@@ -103,23 +106,23 @@ func parseCertificates(bundle []byte) ([]*x509.Certificate, error) {
 	return found, nil
 }
 
-// webhookCertificate looks at what the webhook's pods serve with, which is
-// nowhere but in their memory.
-func webhookCertificate(ctx context.Context, w *world) outcome {
+// webhookCertificate checks the certificates that the webhook's pods serve with,
+// which exist in their memory only.
+func webhookCertificate(ctx context.Context, w *checkContext) outcome {
 	found, o := bundles(ctx, w)
 	if found == nil {
 		return skip("the configuration cannot be read: %s", o.text)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(found[names.InjectionWebhook]) {
-		return skip("there is no CA bundle to verify with")
+		return skip("the CA bundle is empty")
 	}
 	var pods corev1.PodList
 	if err := w.cluster.List(ctx, &pods, client.InNamespace(names.SystemNamespace), client.MatchingLabels{"app": names.Webhook}); err != nil {
-		return w.unread("listing the webhook's pods", err)
+		return w.unread("list the webhook's pods", err)
 	}
 	forwarder := forward.New(w.cluster.Config, names.SystemNamespace)
-	asked, least := 0, time.Duration(0)
+	checked, least := 0, time.Duration(0)
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if !health.PodReady(pod) {
@@ -131,49 +134,49 @@ func webhookCertificate(ctx context.Context, w *world) outcome {
 		case errors.As(err, &forbidden), apierrors.IsForbidden(err):
 			return skip("you may not forward ports to pods of %s", names.SystemNamespace)
 		case err != nil:
-			return warn("%s does not show its certificate: %v", pod.Name, err)
+			return warn("read the certificate of %s: %v", pod.Name, err)
 		}
 		_, err = leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: names.Webhook + "." + names.SystemNamespace + ".svc", CurrentTime: w.now()})
 		if err != nil {
-			return bad("the CA bundle does not verify what %s serves with, so API servers will not ask it: %v", pod.Name, err)
+			return bad("the CA bundle does not verify the certificate of %s, so API servers do not call it: %v", pod.Name, err)
 		}
-		if left := leaf.NotAfter.Sub(w.now()); asked == 0 || left < least {
+		if left := leaf.NotAfter.Sub(w.now()); checked == 0 || left < least {
 			least = left
 		}
-		asked++
+		checked++
 	}
-	if asked == 0 {
+	if checked == 0 {
 		return skip("no pod of the webhook is ready")
 	}
-	return good("the CA bundle verifies what the webhook serves with (lasts for %s)", duration.HumanDuration(least))
+	return good("the CA bundle verifies the webhook's certificate (valid for %s)", duration.HumanDuration(least))
 }
 
-// serving is the certificate at a pod's port; who verifies it is the caller.
+// serving returns the certificate that a pod serves with; the caller verifies it.
 func serving(ctx context.Context, forwarder *forward.Forwarder, pod string) (*x509.Certificate, error) {
 	conn, err := forwarder.Dial(ctx, pod, names.WebhookPort)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // it says which pod
+		return nil, err //nolint:wrapcheck // it names the pod
 	}
 	defer func() { _ = conn.Close() }()
 	secured := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12})
 	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("shaking hands with %s: %w", pod, err)
+		return nil, fmt.Errorf("TLS handshake with %s: %w", pod, err)
 	}
 	return secured.ConnectionState().PeerCertificates[0], nil
 }
 
-func sidecarPolicy(ctx context.Context, w *world) outcome {
+func sidecarPolicy(ctx context.Context, w *checkContext) outcome {
 	var policy admissionv1.ValidatingAdmissionPolicy
-	const without = "pods that the webhook missed would start without their data"
+	const without = "pods without a sidecar would be admitted"
 	switch err := w.cluster.Get(ctx, client.ObjectKey{Name: names.SidecarPolicy}, &policy); {
 	case apierrors.IsNotFound(err):
-		return bad("there is no ValidatingAdmissionPolicy %s: %s; apply install.yaml", names.SidecarPolicy, without)
+		return bad("ValidatingAdmissionPolicy %s not found: %s; apply install.yaml", names.SidecarPolicy, without)
 	case err != nil:
-		return w.unread("reading ValidatingAdmissionPolicy "+names.SidecarPolicy, err)
+		return w.unread("read ValidatingAdmissionPolicy "+names.SidecarPolicy, err)
 	}
 	var all admissionv1.ValidatingAdmissionPolicyBindingList
 	if err := w.cluster.List(ctx, &all); err != nil {
-		return w.unread("listing ValidatingAdmissionPolicyBindings", err)
+		return w.unread("list ValidatingAdmissionPolicyBindings", err)
 	}
 	for _, b := range all.Items {
 		if b.Spec.PolicyName != names.SidecarPolicy {
@@ -181,15 +184,15 @@ func sidecarPolicy(ctx context.Context, w *world) outcome {
 		}
 		for _, action := range b.Spec.ValidationActions {
 			if action == admissionv1.Deny {
-				return good("the policy behind the webhook is bound")
+				return good("the sidecar policy is bound")
 			}
 		}
 	}
-	return bad("the ValidatingAdmissionPolicy %s is bound nowhere with the action Deny: %s; apply install.yaml", names.SidecarPolicy, without)
+	return bad("ValidatingAdmissionPolicy %s has no binding with the action Deny: %s; apply install.yaml", names.SidecarPolicy, without)
 }
 
-// unreached says in one sentence why an API server did not get an answer of a
-// webhook; "" when it did.
+// unreached returns a sentence that explains why an API server could not call a
+// webhook, or "" if err has another cause.
 func unreached(err error) string {
 	text := err.Error()
 	if !strings.Contains(text, "failed calling webhook") && !strings.Contains(text, "failed to call webhook") {
@@ -198,9 +201,9 @@ func unreached(err error) string {
 	for _, known := range []struct{ part, sentence string }{
 		{"x509:", "the API server does not trust the webhook's certificate: the CA bundle in the configuration is not the webhook's"},
 		{"no endpoints available", "no pod of the webhook is ready"},
-		{"not found", "the webhook's Service is gone: apply install.yaml"},
-		{"connection refused", "the API server reaches the webhook's Service, and nobody listens there"},
-		{"context deadline exceeded", "the webhook did not answer in time: a NetworkPolicy or a firewall between API server and pods may be in the way"},
+		{"not found", "the webhook's Service was not found: apply install.yaml"},
+		{"connection refused", "the webhook's Service refuses connections"},
+		{"context deadline exceeded", "the webhook did not respond in time: a NetworkPolicy or a firewall between API server and pods may be in the way"},
 		{"i/o timeout", "the API server cannot reach the webhook's pods: a NetworkPolicy or a firewall may be in the way"},
 		{"no route to host", "the API server has no route to the webhook's pods"},
 	} {

@@ -11,14 +11,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// world is what the checkers look at.
-type world struct {
+// checkContext is what checks share: the cluster, and objects that several of them
+// read.
+type checkContext struct {
 	session *session.Session
 	cluster *session.Cluster
-	// namespace to work in, and the Dataset that was asked about.
+	// namespace to check, and the Dataset to check, or "".
 	namespace, dataset string
 	now                func() time.Time
-	// collect asks the members of the runtime.
+	// collect returns the report of the Dataset's runtime with its members' own views.
 	collect func(ctx context.Context) (*report.Runtime, error)
 
 	deadline, whole, grace time.Duration
@@ -35,15 +36,15 @@ type world struct {
 	pair     pair
 }
 
-func newWorld(s *session.Session, c *session.Cluster, dataset string) *world {
-	return &world{
+func newContext(s *session.Session, c *session.Cluster, dataset string) *checkContext {
+	return &checkContext{
 		session: s, cluster: c, namespace: c.Namespace, dataset: dataset, now: time.Now,
 		deadline: deadline, whole: whole, grace: time.Second,
 	}
 }
 
-// nodeList asks once for all checkers.
-func (w *world) nodeList(ctx context.Context) ([]corev1.Node, error) {
+// nodeList lists the nodes, once for all checks.
+func (w *checkContext) nodeList(ctx context.Context) ([]corev1.Node, error) {
 	w.nodesOnce.Do(func() {
 		var list corev1.NodeList
 		w.nodesErr = w.cluster.List(ctx, &list)
@@ -52,8 +53,8 @@ func (w *world) nodeList(ctx context.Context) ([]corev1.Node, error) {
 	return w.nodes, w.nodesErr
 }
 
-// answers of the members, asked once for all checkers.
-func (w *world) answers(ctx context.Context) (*report.Runtime, error) {
+// runtimeReport collects the report of the runtime, once for all checks.
+func (w *checkContext) runtimeReport(ctx context.Context) (*report.Runtime, error) {
 	w.membersOnce.Do(func() { w.members, w.membersErr = w.collect(ctx) })
 	return w.members, w.membersErr
 }
