@@ -13,17 +13,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// ErrNotMounted says that there is no mount that the files belong to.
+// ErrNotMounted is returned when the mount of the given files does not exist.
 var ErrNotMounted = errors.New("not mounted")
 
-// Files are the descriptor of the device and the memory file of the slots, for
-// somebody who keeps duplicates of them. They stay the session's.
+// Files returns the descriptor of the device and the memory file of the slots,
+// for a process that keeps duplicates. The session keeps owning both.
 func (s *Session) Files() (device, slots *os.File) { return s.fuse, s.slots.file }
 
-// Adopt makes a session of files that Files gave away, without mounting. The
-// mount must be there still. It owns both files from now on, also when it
-// fails. Leases go on with the next generation; a server that never stopped
-// serving may resume its own.
+// Adopt creates a session from duplicates of the files that Files returned,
+// without mounting. The mount must still exist; otherwise the error is
+// ErrNotMounted or ErrAborted. Adopt owns both files, also when it fails. The
+// next attachment gets the next generation; a server that never stopped serving
+// may resume its own.
 func Adopt(opts Options, device, slots *os.File) (*Session, error) {
 	s, err := adopt(opts, device, slots)
 	if err != nil {
@@ -49,34 +50,35 @@ func adopt(opts Options, device, slotsFile *os.File) (*Session, error) {
 	return s, nil
 }
 
-// findMount looks for the mount of a device that somebody else mounted.
+// findMount finds the mount of a device that another process mounted.
 func (s *Session) findMount(device *os.File) error {
 	info, ok, err := topmost(s.point)
 	if err != nil {
 		return err
 	}
 	if !ok || !info.ours() {
-		return fmt.Errorf("adopting the mount on %s: %w", s.point, ErrNotMounted)
+		return fmt.Errorf("adopt the mount on %s: %w", s.point, ErrNotMounted)
 	}
 	if err := fdsock.Lend([]*os.File{device}, func(fds []int) error { return unix.SetNonblock(fds[0], true) }); err != nil {
-		return fmt.Errorf("preparing the descriptor: %w", err)
+		return fmt.Errorf("prepare the descriptor: %w", err)
 	}
 	s.fuse, s.device, s.direct = device, info.device, os.Geteuid() == 0
 	if s.disconnected() {
-		return fmt.Errorf("adopting the mount on %s: %w", s.point, ErrAborted)
+		return fmt.Errorf("adopt the mount on %s: %w", s.point, ErrAborted)
 	}
 	return nil
 }
 
-// Device is "major:minor" of the mounted file system, as mountinfo shows it for
-// the mount point and for every bind of it.
+// Device returns "major:minor" of the mounted file system, as in mountinfo for
+// the mount point and for every bind mount of it.
 func (s *Session) Device() string { return s.device }
 
-// Alive says whether the kernel still keeps the connection. It asks the device
-// and never the file system.
+// Alive reports whether the kernel still keeps the connection. It polls the
+// device and never accesses the file system.
 func (s *Session) Alive() bool { return !s.sessionOver() && !s.disconnected() }
 
-// Idle is how long no server has had the mount; zero while one has.
+// Idle returns the time since the last server detached; zero while one is
+// attached.
 func (s *Session) Idle() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,8 +88,8 @@ func (s *Session) Idle() time.Duration {
 	return time.Since(s.idleSince)
 }
 
-// Mounted says whether a mount of this package is at the mount point, from the
-// kernel's list and without asking it.
+// Mounted reports whether a mount of this package is at the mount point. It
+// reads the kernel's list of mounts and never accesses the file system.
 func Mounted(mountpoint string) (bool, error) {
 	point, err := canonical(mountpoint)
 	if errors.Is(err, os.ErrNotExist) {

@@ -253,7 +253,7 @@ func TestRecoverTrustsNoServer(t *testing.T) {
 			}
 			_ = conn.Close()
 			cancel()
-			if err := <-result; err == nil || !strings.Contains(err.Error(), "waiting for the server") {
+			if err := <-result; err == nil || !strings.Contains(err.Error(), "wait for the server") {
 				t.Errorf("recovered: %v", err)
 			}
 		})

@@ -15,55 +15,55 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// Attachment is a mount lent to this process. It ends with Close, or with the
-// process.
+// Attachment is this process's use of a mount, from Attach until Close or the
+// end of the process. Its methods are safe for concurrent use.
 type Attachment struct {
-	// Device is the fuse descriptor, non-blocking. Lease owns it.
+	// Device is the FUSE descriptor, non-blocking, owned by the Attachment.
 	Device *os.File
 	// Slots are shared with the holder and with successors.
 	Slots *Slots
-	// Mountpoint and Generation as the holder says.
+	// Mountpoint and Generation are those that the holder sent.
 	Mountpoint string
 	Generation uint64
 
 	done chan struct{}
-	// notified gets a token when the kernel has what Notify sent.
+	// notified receives a token when the kernel has accepted what Notify sent.
 	notified chan struct{}
 	notifyMu sync.Mutex
 	once     sync.Once
 	err      error
 
-	// mu guards what a new connection to the holder changes.
+	// mu guards the fields below, which change with a connection to the holder.
 	mu      sync.Mutex
 	conn    *net.UnixConn
-	lost    chan struct{} // closed when conn is
+	lost    chan struct{} // closed with conn
 	closed  bool
 	closing chan struct{} // closed when closed becomes true
 	serving bool
 }
 
-// Attach waits for its turn at the holder's socket and takes the mount. It
-// fails when the holder is not there, refuses, or the context ends; trying
-// again is the caller's part.
+// Attach connects to the holder's socket, waits until no other server is
+// attached, and attaches to the mount. It returns an error when the holder is
+// unreachable or refuses, or when the context ends; the caller may retry.
 func Attach(ctx context.Context, socketPath string) (*Attachment, error) {
-	lease, err := attachTo(ctx, socketPath)
+	attachment, err := attachTo(ctx, socketPath)
 	if err != nil {
 		return nil, err
 	}
-	go lease.watch(lease.conn, lease.lost)
-	return lease, nil
+	go attachment.watch(attachment.conn, attachment.lost)
+	return attachment, nil
 }
 
-// AttachLasting is Acquire for a holder that may come back: when it goes away,
-// the lease asks at the same socket until a holder there takes it up again, or
-// has none of it, which ends Gone.
+// AttachLasting is like Attach, for a holder that may be replaced: when the
+// connection is lost, the Attachment reconnects to the same socket until a
+// holder accepts it again, or refuses it, which closes Done.
 func AttachLasting(ctx context.Context, socketPath string) (*Attachment, error) {
-	lease, err := attachTo(ctx, socketPath)
+	attachment, err := attachTo(ctx, socketPath)
 	if err != nil {
 		return nil, err
 	}
-	go lease.followHolders(socketPath)
-	return lease, nil
+	go attachment.followHolders(socketPath)
+	return attachment, nil
 }
 
 func attachTo(ctx context.Context, socketPath string) (*Attachment, error) {
@@ -72,9 +72,9 @@ func attachTo(ctx context.Context, socketPath string) (*Attachment, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	lease, err := attach(conn)
+	attachment, err := attach(conn)
 	if !stop() && err == nil {
-		_ = lease.Close()
+		_ = attachment.Close()
 		err = context.Cause(ctx)
 	}
 	if err != nil {
@@ -82,9 +82,9 @@ func attachTo(ctx context.Context, socketPath string) (*Attachment, error) {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return nil, fmt.Errorf("taking the mount from %s: %w", socketPath, err)
+		return nil, fmt.Errorf("attach to the mount at %s: %w", socketPath, err)
 	}
-	return lease, nil
+	return attachment, nil
 }
 
 func attach(conn *net.UnixConn) (*Attachment, error) {
@@ -98,9 +98,9 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 	if m.Kind != kindLease || len(fds) < 2 {
 		fdsock.Close(fds)
 		if m.Kind == kindRefused {
-			return nil, fmt.Errorf("the holder refuses: %s", m.Reason)
+			return nil, fmt.Errorf("refused by the holder: %s", m.Reason)
 		}
-		return nil, fmt.Errorf("the holder answered %q with %d descriptors", m.Kind, len(fds))
+		return nil, fmt.Errorf("unexpected response %q with %d descriptors from the holder", m.Kind, len(fds))
 	}
 	fdsock.Close(fds[2:])
 	slots, err := MapSlots(os.NewFile(uintptr(fds[1]), "slots"))
@@ -116,13 +116,13 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 	}, nil
 }
 
-// watch notices the end of the holder.
+// watch closes done when the connection to the holder ends.
 func (l *Attachment) watch(conn *net.UnixConn, lost chan struct{}) {
 	l.follow(conn, lost)
 	close(l.done)
 }
 
-// follow reads what the holder says until it is gone.
+// follow receives the holder's messages until the connection ends.
 func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 	defer close(lost)
 	for {
@@ -140,7 +140,7 @@ func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 	}
 }
 
-// Serving tells the holder that the kernel is being answered.
+// Serving reports to the holder that this process serves the kernel.
 func (l *Attachment) Serving() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -148,12 +148,13 @@ func (l *Attachment) Serving() error {
 	return send(l.conn, message{Kind: kindServing})
 }
 
-// MaxNotify bounds the bytes that Notify takes at once.
+// MaxNotify is the largest total size, in bytes, of the notifications in one
+// call of Notify.
 const MaxNotify = 32 << 10
 
-// Notify has notifications written to the device by the holder, and returns
-// when the kernel has taken them, which may wait for requests that this server
-// has to answer: never call it from one.
+// Notify has the holder write notifications to the device, and returns when the
+// kernel has accepted them. The kernel may block on requests that this server
+// must serve first, so Notify must not be called while serving a request.
 func (l *Attachment) Notify(ctx context.Context, notifications [][]byte) error {
 	l.notifyMu.Lock()
 	defer l.notifyMu.Unlock()
@@ -167,19 +168,19 @@ func (l *Attachment) Notify(ctx context.Context, notifications [][]byte) error {
 	case <-l.notified:
 		return nil
 	case <-lost:
-		return fmt.Errorf("notifying the kernel: %w", net.ErrClosed)
+		return fmt.Errorf("notify the kernel: %w", net.ErrClosed)
 	case <-ctx.Done():
-		return fmt.Errorf("notifying the kernel: %w", context.Cause(ctx))
+		return fmt.Errorf("notify the kernel: %w", context.Cause(ctx))
 	}
 }
 
-// Done is closed when the holder is gone or has given up the mount; of a lasting
-// lease, when a holder has refused it or the lease is closed. The
-// descriptor stays usable as long as the mount does.
+// Done returns a channel that is closed when the connection to the holder has
+// ended or, for AttachLasting, when a holder has refused the Attachment or it
+// was closed. The descriptor stays usable as long as the mount exists.
 func (l *Attachment) Done() <-chan struct{} { return l.done }
 
-// Close gives the mount back. No request may be worked on any more: the next
-// server takes over whatever the slots hold.
+// Close detaches from the mount. No request may be in progress in this process:
+// the next server takes over all live slots.
 func (l *Attachment) Close() error {
 	l.once.Do(func() {
 		l.mu.Lock()

@@ -18,13 +18,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// handshakeTimeout is how long a peer that connected may stay silent.
+// handshakeTimeout is the deadline for the first message of a new connection.
 const handshakeTimeout = 10 * time.Second
 
-// Serve lends the mount to one server after another until the context ends or
-// the session does; it then returns nil or ErrAborted. The socket's path may be
-// of any length; its directory must exist, and the socket is removed at the
-// end.
+// Serve attaches one server after another to the mount until the context or the
+// session ends, and then returns nil or ErrAborted. The socket's path may have
+// any length; its directory must exist. Serve removes the socket when it
+// returns.
 func (s *Session) Serve(ctx context.Context, socketPath string) error {
 	listener, err := listen(ctx, socketPath)
 	if err != nil {
@@ -60,14 +60,14 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 	return err
 }
 
-// allowServers lets other users connect where some are allowed; who they are is
-// checked then.
+// allowServers makes the socket connectable for other users if any are allowed.
+// The handshake checks their user id.
 func allowServers(socketPath string, allowed []uint32) error {
 	if len(allowed) == 0 {
 		return nil
 	}
 	if err := os.Chmod(socketPath, 0o666); err != nil {
-		return fmt.Errorf("letting servers connect to %s: %w", socketPath, err)
+		return fmt.Errorf("allow servers to connect to %s: %w", socketPath, err)
 	}
 	return nil
 }
@@ -91,17 +91,17 @@ func (s *Session) accept(ctx context.Context, listener *net.UnixListener, group 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("accepting servers: %w", err)
+			return fmt.Errorf("accept servers: %w", err)
 		}
 		group.Go(func() {
 			if err := s.lend(ctx, conn); err != nil {
-				s.log.Warn("a server was not given the mount", "error", err)
+				s.log.Warn("a server was not attached", "error", err)
 			}
 		})
 	}
 }
 
-// lend gives the mount to one peer and waits for its end.
+// lend attaches one peer and blocks until it detaches.
 func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -113,11 +113,11 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 		_ = send(conn, message{Kind: kindRefused, Reason: err.Error()})
 		return err
 	}
-	// Whatever the peer says later is read in the background, so that the
-	// end of a peer that still waits for its turn is noticed too.
-	said := make(chan message)
-	go receiveMessages(ctx, conn, said)
-	if !s.waitTurn(ctx, said) {
+	// Messages are received in the background, so that the end of a peer that
+	// still waits for its turn is noticed too.
+	messages := make(chan message)
+	go receiveMessages(ctx, conn, messages)
+	if !s.waitTurn(ctx, messages) {
 		return nil
 	}
 	defer func() { s.turn <- struct{}{} }()
@@ -127,12 +127,12 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 		return err
 	}
 	defer s.leave(generation)
-	lease := message{Kind: kindLease, Generation: generation, Mountpoint: s.point}
-	if err := send(conn, lease, s.fuse, s.slots.file); err != nil {
+	attachment := message{Kind: kindLease, Generation: generation, Mountpoint: s.point}
+	if err := send(conn, attachment, s.fuse, s.slots.file); err != nil {
 		return err
 	}
-	s.log.Info("a server has the mount", "generation", generation, "resumed", hello.Kind == kindResume)
-	for m := range said {
+	s.log.Info("a server is attached", "generation", generation, "resumed", hello.Kind == kindResume)
+	for m := range messages {
 		switch m.Kind {
 		case kindServing:
 			s.setServing(generation)
@@ -143,34 +143,35 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	return nil
 }
 
-// handshake checks who the peer is and that it asks for the mount.
+// handshake checks the peer's user id, and that its first message requests the
+// mount.
 func (s *Session) handshake(conn *net.UnixConn) (message, error) {
 	m, fds, err := handshakePeer(conn, s.opts.ServerUIDs)
 	fdsock.Close(fds)
 	return m, err
 }
 
-// handshakePeer answers how a peer that may be a server began, and the descriptors
-// that came with it.
+// handshakePeer returns the first message of a peer that may be a server, and
+// the descriptors that came with it.
 func handshakePeer(conn *net.UnixConn, allowed []uint32) (message, []int, error) {
 	peer, err := fdsock.Peer(conn)
 	if err != nil {
 		return message{}, nil, err
 	}
 	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && !slices.Contains(allowed, peer.Uid) {
-		return message{}, nil, fmt.Errorf("user %d may not serve this mount", peer.Uid)
+		return message{}, nil, fmt.Errorf("user %d is not allowed to serve this mount", peer.Uid)
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return message{}, nil, fmt.Errorf("waiting for the peer: %w", err)
+		return message{}, nil, fmt.Errorf("wait for the peer: %w", err)
 	}
 	m, fds, err := receive(conn)
 	if err != nil {
 		return message{}, nil, err
 	}
 	if m.Kind != kindAcquire && m.Kind != kindResume {
-		err = fmt.Errorf("the peer began with %q", m.Kind)
+		err = fmt.Errorf("unexpected first message %q", m.Kind)
 	} else if wait := conn.SetReadDeadline(time.Time{}); wait != nil {
-		err = fmt.Errorf("waiting for the peer: %w", wait)
+		err = fmt.Errorf("wait for the peer: %w", wait)
 	}
 	if err != nil {
 		fdsock.Close(fds)
@@ -179,10 +180,11 @@ func handshakePeer(conn *net.UnixConn, allowed []uint32) (message, []int, error)
 	return m, fds, nil
 }
 
-// receiveMessages passes on what a peer says, and closes the channel when it is gone
-// or talks nonsense. It ends no later than the connection.
-func receiveMessages(ctx context.Context, conn *net.UnixConn, said chan<- message) {
-	defer close(said)
+// receiveMessages sends a peer's messages to the channel, and closes it when the
+// connection ends or a message is invalid. It returns no later than the
+// connection is closed.
+func receiveMessages(ctx context.Context, conn *net.UnixConn, messages chan<- message) {
+	defer close(messages)
 	for {
 		m, fds, err := receive(conn)
 		fdsock.Close(fds)
@@ -190,21 +192,21 @@ func receiveMessages(ctx context.Context, conn *net.UnixConn, said chan<- messag
 			return
 		}
 		select {
-		case said <- m:
+		case messages <- m:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// waitTurn waits until no other server has the mount; false when the peer has
-// gone meanwhile.
-func (s *Session) waitTurn(ctx context.Context, said <-chan message) bool {
+// waitTurn blocks until no other server is attached. It returns false when the
+// peer's connection or the context ends first.
+func (s *Session) waitTurn(ctx context.Context, messages <-chan message) bool {
 	for {
 		select {
 		case <-s.turn:
 			return true
-		case _, alive := <-said:
+		case _, alive := <-messages:
 			if !alive {
 				return false
 			}
@@ -214,8 +216,8 @@ func (s *Session) waitTurn(ctx context.Context, said <-chan message) bool {
 	}
 }
 
-// begin a lease: a new one, or that of a server which had the mount from the
-// holder before and never stopped serving.
+// begin starts an attachment and returns its generation: a new one, or that of
+// a server which was attached to the previous holder and never stopped serving.
 func (s *Session) begin(hello message) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,10 +226,10 @@ func (s *Session) begin(hello message) (uint64, error) {
 	}
 	if hello.Kind == kindResume {
 		if session := s.slots.Session(); !bytes.Equal(hello.Session, session[:]) {
-			return 0, errors.New("the lease is of a mount that is gone")
+			return 0, errors.New("the attachment belongs to a mount that does not exist any more")
 		}
 		if hello.Generation != s.generation {
-			return 0, fmt.Errorf("lease %d is over, the mount was lent again since (%d)", hello.Generation, s.generation)
+			return 0, fmt.Errorf("generation %d has ended: another server is attached since (%d)", hello.Generation, s.generation)
 		}
 		s.serving = hello.Serving
 	} else {
@@ -251,11 +253,11 @@ func (s *Session) leave(generation uint64) {
 	s.serving = false
 	s.idleSince = time.Now()
 	s.mu.Unlock()
-	s.log.Info("the server is gone", "generation", generation)
+	s.log.Info("the server is detached", "generation", generation)
 }
 
-// watch aborts a mount that waited too long for a server, and notices a mount
-// that somebody else has taken down.
+// watch aborts the mount when no server attaches in time, and ends the session
+// when another process has unmounted it.
 func (s *Session) watch(ctx context.Context) {
 	tick := time.NewTicker(min(max(s.opts.ServerTimeout/20, 20*time.Millisecond), 5*time.Second))
 	defer tick.Stop()
@@ -272,9 +274,9 @@ func (s *Session) watch(ctx context.Context) {
 				return
 			}
 			if s.serverTimedOut(now) {
-				s.log.Error("nobody serves the mount", "patience", s.opts.ServerTimeout)
+				s.log.Error("no server is attached: aborting the mount", "timeout", s.opts.ServerTimeout)
 				if err := s.Abort(); err != nil {
-					s.log.Error("the mount stays", "error", err)
+					s.log.Error("abort failed", "error", err)
 				}
 				return
 			}
@@ -288,8 +290,8 @@ func (s *Session) serverTimedOut(now time.Time) bool {
 	return !s.idleSince.IsZero() && now.Sub(s.idleSince) > s.opts.ServerTimeout
 }
 
-// disconnected polls the device: the kernel reports an error on it, and only
-// then, when the connection is over.
+// disconnected reports whether the connection has ended. The kernel reports
+// POLLERR on the device then, and only then.
 func (s *Session) disconnected() bool {
 	over := false
 	_ = fdsock.Lend([]*os.File{s.fuse}, func(fds []int) error {

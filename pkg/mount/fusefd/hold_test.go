@@ -167,7 +167,7 @@ func TestWhoMayServe(t *testing.T) {
 		allow []uint32
 		want  string
 	}{
-		"a stranger":       {want: "refused: taking the mount"},
+		"a stranger":       {want: "refused: attach to the mount"},
 		"a configured one": {allow: []uint32{nobody}, want: "got generation 1"},
 	} {
 		t.Run(name, func(t *testing.T) {

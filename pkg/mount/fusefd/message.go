@@ -7,46 +7,47 @@ import (
 	"fmt"
 )
 
-// protocolVersion of the socket. A side that speaks a newer one accepts every
-// older one; fields and kinds it does not know are ignored.
+// protocolVersion is the version of the messages on the socket. Each side
+// accepts every older version, and ignores unknown fields and kinds.
 const protocolVersion = 1
 
 // Kinds of messages.
 const (
-	// kindAcquire asks for the mount; the answer comes when it is the asker's
-	// turn.
+	// kindAcquire requests the mount; the response follows when no other server
+	// is attached.
 	kindAcquire = "acquire"
-	// kindResume comes from a server whose holder went away and which serves on:
-	// it names its lease and brings the descriptors, for a holder that has none.
+	// kindResume is sent by a server that kept serving while its holder was
+	// replaced. It names the server's generation and carries the descriptors,
+	// for a holder that has none.
 	kindResume = "resume"
-	// kindLease lends the fuse descriptor and the slots, in this order.
+	// kindLease carries the FUSE descriptor and the slots, in this order.
 	kindLease = "lease"
-	// kindServing tells the holder that the kernel is being answered.
+	// kindServing reports to the holder that the server serves the kernel.
 	kindServing = "serving"
 	// kindNotify carries notifications for the kernel, which the holder writes:
-	// the kernel makes whoever writes one wait for locks, uninterruptibly, and
-	// a server that waited so could not be killed, nor replaced.
+	// the writer of a notification may block uninterruptibly on locks in the
+	// kernel, and a server that blocked there could not be killed or replaced.
 	kindNotify = "notify"
-	// kindNotified says that the kernel has the last ones.
+	// kindNotified reports that the kernel has accepted the last notifications.
 	kindNotified = "notified"
-	// kindRefused says why there will be no lease.
+	// kindRefused carries the reason why the server is not attached.
 	kindRefused = "refused"
 )
 
-// message is one packet on the socket. Features is where either side will say
-// what else it can do, such as opening passthrough backings.
+// message is one packet on the socket. Features lists optional abilities of the
+// sender; none is defined yet.
 type message struct {
 	Version    int      `json:"version"`
 	Kind       string   `json:"kind"`
 	Features   []string `json:"features,omitempty"`
 	Generation uint64   `json:"generation,omitempty"`
 	Mountpoint string   `json:"mountpoint,omitempty"`
-	// Session in kindResume is that of the slots.
+	// Session is the session of the slots, in kindResume.
 	Session []byte `json:"session,omitempty"`
-	// Serving in kindResume says that the kernel is being answered.
+	// Serving, in kindResume, reports that the server serves the kernel.
 	Serving bool   `json:"serving,omitempty"`
 	Reason  string `json:"reason,omitempty"`
-	// Notifications as they are written to the device.
+	// Notifications are written to the device as they are.
 	Notifications [][]byte `json:"notifications,omitempty"`
 }
 
@@ -54,10 +55,10 @@ func (m message) encode() ([]byte, error) {
 	m.Version = protocolVersion
 	data, err := json.Marshal(m)
 	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", m.Kind, err)
+		return nil, fmt.Errorf("encode %s: %w", m.Kind, err)
 	}
 	if len(data) > messageSize {
-		return nil, fmt.Errorf("encoding %s: %d bytes are more than a message holds", m.Kind, len(data))
+		return nil, fmt.Errorf("encode %s: %d bytes exceed the message size", m.Kind, len(data))
 	}
 	return data, nil
 }
@@ -65,13 +66,13 @@ func (m message) encode() ([]byte, error) {
 func decodeMessage(data []byte) (message, error) {
 	var m message
 	if err := json.Unmarshal(data, &m); err != nil {
-		return message{}, fmt.Errorf("decoding a message: %w", err)
+		return message{}, fmt.Errorf("decode message: %w", err)
 	}
 	if m.Version < 1 {
-		return message{}, fmt.Errorf("decoding a message: it carries no version")
+		return message{}, fmt.Errorf("decode message: version is missing")
 	}
 	if m.Kind == "" {
-		return message{}, fmt.Errorf("decoding a message: it has no kind")
+		return message{}, fmt.Errorf("decode message: kind is missing")
 	}
 	return m, nil
 }

@@ -16,10 +16,10 @@ func TestMessages(t *testing.T) {
 	}{
 		"plain":         {text: `{"version":1,"kind":"acquire"}`, want: message{Version: 1, Kind: kindAcquire}},
 		"newer version": {text: `{"version":7,"kind":"acquire","new":[1]}`, want: message{Version: 7, Kind: kindAcquire}},
-		"no version":    {text: `{"kind":"acquire"}`, err: "no version"},
-		"no kind":       {text: `{"version":1}`, err: "no kind"},
-		"no message":    {text: `[]`, err: "decoding"},
-		"nothing":       {text: ``, err: "decoding"},
+		"no version":    {text: `{"kind":"acquire"}`, err: "version is missing"},
+		"no kind":       {text: `{"version":1}`, err: "kind is missing"},
+		"no message":    {text: `[]`, err: "decode"},
+		"nothing":       {text: ``, err: "decode"},
 	} {
 		got, err := decodeMessage([]byte(c.text))
 		switch {

@@ -24,7 +24,7 @@ func (s *Session) mount(ctx context.Context) error {
 		s.fuse, err = s.mountFusermount(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("mounting on %s: %w", s.point, err)
+		return fmt.Errorf("mount on %s: %w", s.point, err)
 	}
 	info, ok, err := topmost(s.point)
 	if err != nil {
@@ -33,24 +33,24 @@ func (s *Session) mount(ctx context.Context) error {
 	}
 	if !ok || !info.ours() {
 		s.dropMount()
-		return fmt.Errorf("mounting on %s: another mount covers it at once: %w", s.point, ErrBusy)
+		return fmt.Errorf("mount on %s: another mount covers it: %w", s.point, ErrBusy)
 	}
 	s.device = info.device
 	return nil
 }
 
-// dropMount ends a connection that was made a moment ago; closing the only
-// descriptor leaves a dead mount, which is taken down by name.
+// dropMount undoes mount: closing the only descriptor leaves a dead mount, which
+// is unmounted by name.
 func (s *Session) dropMount() {
 	_ = s.fuse.Close()
 	_ = CleanStale(s.point)
 }
 
-// mountDirect needs CAP_SYS_ADMIN.
+// mountDirect mounts with mount(2), which needs CAP_SYS_ADMIN.
 func (s *Session) mountDirect() (*os.File, error) {
 	fd, err := unix.Open(devicePath, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", devicePath, err)
+		return nil, fmt.Errorf("open %s: %w", devicePath, err)
 	}
 	options := []string{
 		fmt.Sprintf("fd=%d", fd),
@@ -74,8 +74,8 @@ func (s *Session) mountDirect() (*os.File, error) {
 	return os.NewFile(uintptr(fd), devicePath), nil
 }
 
-// mountFusermount asks the setuid helper, which passes the descriptor back over a
-// socket.
+// mountFusermount mounts through the setuid program fusermount3, which passes
+// the descriptor back over a socket.
 func (s *Session) mountFusermount(ctx context.Context) (*os.File, error) {
 	helper, err := fusermount()
 	if err != nil {
@@ -83,9 +83,9 @@ func (s *Session) mountFusermount(ctx context.Context) (*os.File, error) {
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("making a socket pair: %w", err)
+		return nil, fmt.Errorf("create a socket pair: %w", err)
 	}
-	theirs := os.NewFile(uintptr(pair[1]), "fusermount")
+	peer := os.NewFile(uintptr(pair[1]), "fusermount")
 	defer func() { _ = unix.Close(pair[0]) }()
 	options := []string{
 		"fsname=" + strings.ReplaceAll(s.opts.Source, ",", "_"),
@@ -101,22 +101,22 @@ func (s *Session) mountFusermount(ctx context.Context) (*os.File, error) {
 	}
 	command := exec.CommandContext(ctx, helper, "-o", strings.Join(options, ","), "--", s.point)
 	command.Env = append(os.Environ(), "_FUSE_COMMFD=3")
-	command.ExtraFiles = []*os.File{theirs}
-	var complaint bytes.Buffer
-	command.Stderr = &complaint
+	command.ExtraFiles = []*os.File{peer}
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
 	err = command.Run()
-	_ = theirs.Close()
+	_ = peer.Close()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", helper, err, strings.TrimSpace(complaint.String()))
+		return nil, fmt.Errorf("%s: %w: %s", helper, err, strings.TrimSpace(stderr.String()))
 	}
 	fds, err := receiveDescriptors(pair[0])
 	if err != nil {
-		return nil, fmt.Errorf("taking the descriptor from %s: %w", helper, err)
+		return nil, fmt.Errorf("receive the descriptor from %s: %w", helper, err)
 	}
 	fdsock.Close(fds[1:])
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		_ = unix.Close(fds[0])
-		return nil, fmt.Errorf("preparing the descriptor: %w", err)
+		return nil, fmt.Errorf("prepare the descriptor: %w", err)
 	}
 	return os.NewFile(uintptr(fds[0]), devicePath), nil
 }
@@ -127,5 +127,5 @@ func fusermount() (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("without root a mount needs fusermount3: install the package fuse3")
+	return "", fmt.Errorf("mounting without root needs fusermount3: install the package fuse3")
 }

@@ -18,17 +18,18 @@ type mountInfo struct {
 	source string
 }
 
-// ours says whether this package made the mount, by type and source alone.
+// ours reports whether this package made the mount, judged by type and source.
 func (m mountInfo) ours() bool {
 	return strings.HasPrefix(m.fstype, "fuse") && strings.HasPrefix(m.source, sourcePrefix) && strings.Contains(m.source, devicePath)
 }
 
-// topmost finds the mount that a path lookup of point reaches. It reads
-// mountinfo instead of asking the file system, which may not answer.
+// topmost returns the mount that a path lookup of point reaches, and whether
+// there is one. It reads mountinfo and never accesses the file system, which may
+// hang.
 func topmost(point string) (mountInfo, bool, error) {
 	found, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.Mountpoint != point, false })
 	if err != nil {
-		return mountInfo{}, false, fmt.Errorf("listing mounts: %w", err)
+		return mountInfo{}, false, fmt.Errorf("list mounts: %w", err)
 	}
 	if len(found) == 0 {
 		return mountInfo{}, false, nil
@@ -37,16 +38,16 @@ func topmost(point string) (mountInfo, bool, error) {
 	return mountInfo{device: fmt.Sprintf("%d:%d", top.Major, top.Minor), fstype: top.FSType, source: top.Source}, true, nil
 }
 
-// canonical resolves symlinks above the mount point without touching the mount
+// canonical resolves symlinks above the mount point without accessing the mount
 // itself.
 func canonical(point string) (string, error) {
 	absolute, err := filepath.Abs(point)
 	if err != nil {
-		return "", fmt.Errorf("resolving mount point %s: %w", point, err)
+		return "", fmt.Errorf("resolve mount point %s: %w", point, err)
 	}
 	parent, err := filepath.EvalSymlinks(filepath.Dir(absolute))
 	if err != nil {
-		return "", fmt.Errorf("resolving mount point %s: %w", point, err)
+		return "", fmt.Errorf("resolve mount point %s: %w", point, err)
 	}
 	return filepath.Join(parent, filepath.Base(absolute)), nil
 }

@@ -15,23 +15,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// maxBatches bounds the batches that wait. A server sends one at a time.
+// maxBatches bounds the queue of batches. A server sends one at a time.
 const maxBatches = 8
 
-// outHeaderSize is the size of the header of everything that is written to the
-// device.
+// outHeaderSize is the size, in bytes, of the header of every message to the
+// device (struct fuse_out_header).
 const outHeaderSize = 16
 
-// errNotification says that a server wanted something else to be written.
+// errNotification is returned for a message that is not a notification.
 var errNotification = errors.New("not a notification")
 
-// batch is a batch of notifications of one server.
+// batch is a list of notifications from one server.
 type batch struct {
 	messages [][]byte
 	from     *net.UnixConn
 }
 
-// notify queues a batch, or drops it: what the kernel keeps runs out by itself.
+// notify queues a batch. A batch that does not fit is dropped: entries in the
+// kernel expire on their own.
 func (s *Session) notify(n batch) {
 	select {
 	case s.batches <- n:
@@ -40,8 +41,8 @@ func (s *Session) notify(n batch) {
 	}
 }
 
-// writeNotifications writes notifications. A write may wait for a server to answer a
-// request, also for one that is still to come.
+// writeNotifications writes queued notifications to the device. A write may
+// block until a server, possibly a later one, has served a request.
 func (s *Session) writeNotifications(ctx context.Context) {
 	for {
 		select {
@@ -53,17 +54,18 @@ func (s *Session) writeNotifications(ctx context.Context) {
 					return
 				}
 				if err := s.writeNotification(m); err != nil {
-					s.log.Debug("notifying the kernel", "error", err)
+					s.log.Debug("notify the kernel", "error", err)
 				}
 			}
-			// The server may be gone by now.
+			// The server may have detached meanwhile.
 			_ = send(n.from, message{Kind: kindNotified})
 		}
 	}
 }
 
-// writeNotification writes one notification: a message to no request, with a code where a
-// reply has an error. What the kernel does not know any more is no error.
+// writeNotification writes one notification: a message with unique 0, and a code
+// in the field that holds a reply's error. ENOENT means that the kernel has no
+// such entry, and is not an error.
 func (s *Session) writeNotification(m []byte) error {
 	if err := checkNotification(m); err != nil {
 		return err
@@ -73,7 +75,7 @@ func (s *Session) writeNotification(m []byte) error {
 		if err == nil || errors.Is(err, unix.ENOENT) {
 			return nil
 		}
-		return fmt.Errorf("writing to the device: %w", err)
+		return fmt.Errorf("write to the device: %w", err)
 	})
 }
 

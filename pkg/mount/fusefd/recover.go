@@ -15,8 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// Dead says that what is mounted at a mount point has no connection any more.
-// A mount that does not answer within two seconds counts as alive.
+// Dead reports whether the mount at a mount point has lost its connection. A
+// mount that does not respond within two seconds counts as alive.
 func Dead(mountpoint string) bool {
 	reply := make(chan error, 1)
 	go func() {
@@ -31,9 +31,9 @@ func Dead(mountpoint string) bool {
 	}
 }
 
-// Recover makes a session of a mount whose files no holder has any more, when a
-// server that serves it with a lasting lease brings them to the socket before
-// the context ends. The server resumes its lease with the session's Serve.
+// Recover creates a session for a mount whose files no holder has any more: it
+// waits until a server that used AttachLasting sends them to the socket, or the
+// context ends. The server resumes its attachment with the session's Serve.
 func Recover(ctx context.Context, opts Options, socketPath string) (*Session, error) {
 	listener, err := listen(ctx, socketPath)
 	if err != nil {
@@ -50,10 +50,10 @@ func Recover(ctx context.Context, opts Options, socketPath string) (*Session, er
 			if err == nil {
 				_ = conn.Close()
 			}
-			return nil, fmt.Errorf("waiting for the server of %s: %w", opts.Mountpoint, context.Cause(ctx))
+			return nil, fmt.Errorf("wait for the server of %s: %w", opts.Mountpoint, context.Cause(ctx))
 		}
 		if err != nil {
-			return nil, fmt.Errorf("waiting for the server of %s: %w", opts.Mountpoint, err)
+			return nil, fmt.Errorf("wait for the server of %s: %w", opts.Mountpoint, err)
 		}
 		session, err := recoverFrom(conn, opts)
 		_ = conn.Close()
@@ -61,7 +61,7 @@ func Recover(ctx context.Context, opts Options, socketPath string) (*Session, er
 			return session, nil
 		}
 		if opts.Logger != nil {
-			opts.Logger.Warn("a server brought nothing to go on with", "mount", opts.Mountpoint, "error", err)
+			opts.Logger.Warn("a server sent no usable descriptors", "mount", opts.Mountpoint, "error", err)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
 	}
 	if m.Kind != kindResume || len(fds) != 2 {
 		fdsock.Close(fds)
-		return nil, fmt.Errorf("it said %q with %d descriptors", m.Kind, len(fds))
+		return nil, fmt.Errorf("unexpected message %q with %d descriptors", m.Kind, len(fds))
 	}
 	if err := checkDescriptors(fds[0], fds[1]); err != nil {
 		fdsock.Close(fds)
@@ -83,15 +83,15 @@ func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
 	return Adopt(opts, device, slots)
 }
 
-// fuseDevice is the number of /dev/fuse.
+// fuseDevice is the device number of /dev/fuse.
 const fuseDevice = 10<<8 | 229
 
-// checkDescriptors trusts a server no further than with its own mount: slots that it
-// could cut off would end the holder.
+// checkDescriptors checks descriptors from a server, which is trusted with its
+// own mount only: truncating slots that are not sealed would crash the holder.
 func checkDescriptors(device, slots int) error {
 	var stat unix.Stat_t
 	if err := unix.Fstat(device, &stat); err != nil || stat.Mode&unix.S_IFMT != unix.S_IFCHR || stat.Rdev != fuseDevice {
-		return fmt.Errorf("what it brought is not %s", devicePath)
+		return fmt.Errorf("the first descriptor is not %s", devicePath)
 	}
 	seals, err := unix.FcntlInt(uintptr(slots), unix.F_GET_SEALS, 0)
 	if err != nil || seals&unix.F_SEAL_SHRINK == 0 {

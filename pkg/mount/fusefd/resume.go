@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	// resumeInterval is the wait between two attempts to find a holder again, and
-	// resumeTime bounds one.
+	// resumeInterval is the time between two attempts to reconnect, and
+	// resumeTimeout the deadline of one.
 	resumeInterval = 200 * time.Millisecond
 	resumeTimeout  = 10 * time.Second
 )
 
-// errRefused says that a holder has another mount, or lent it to another.
-var errRefused = errors.New("the holder refuses")
+// errRefused is returned when a holder has another mount, or another server.
+var errRefused = errors.New("refused by the holder")
 
-// followHolders follows one holder after another until the lease is closed or refused.
+// followHolders follows one holder after another until the attachment is closed
+// or refused.
 func (l *Attachment) followHolders(socketPath string) {
 	defer close(l.done)
 	for {
@@ -38,8 +39,8 @@ func (l *Attachment) followHolders(socketPath string) {
 	}
 }
 
-// reconnect tries until a holder has taken the lease up; false when there is
-// nothing to be taken up any more.
+// reconnect retries until a holder has accepted the attachment, and reports
+// whether one has. It returns false once the attachment is closed or refused.
 func (l *Attachment) reconnect(socketPath string) bool {
 	for {
 		err := l.resume(socketPath)
@@ -57,8 +58,8 @@ func (l *Attachment) reconnect(socketPath string) bool {
 	}
 }
 
-// resume asks once. The device and the slots go along: the holder may have lost
-// them.
+// resume makes one attempt. It sends the device and the slots, which the holder
+// may have lost.
 func (l *Attachment) resume(socketPath string) error {
 	l.mu.Lock()
 	closed := l.closed
@@ -106,14 +107,14 @@ func (l *Attachment) resumeOver(conn *net.UnixConn) error {
 	case m.Kind == kindRefused:
 		return fmt.Errorf("%w: %s", errRefused, m.Reason)
 	case m.Kind != kindLease || m.Generation != l.Generation:
-		return fmt.Errorf("%w: it answered %q of lease %d", errRefused, m.Kind, m.Generation)
+		return fmt.Errorf("%w: unexpected response %q for generation %d", errRefused, m.Kind, m.Generation)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return os.ErrClosed
 	}
-	// It may have begun to serve in between.
+	// Serving may have been called since hello was built.
 	if l.serving && !hello.Serving {
 		if err := send(conn, message{Kind: kindServing}); err != nil {
 			return err

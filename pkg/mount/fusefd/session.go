@@ -17,47 +17,51 @@ const (
 	sourcePrefix = "jindo:"
 	fsType       = "fuse.jindo"
 
-	// DefaultSource is the mount's source unless Options names another.
+	// DefaultSource is the default of Options.Source.
 	DefaultSource = sourcePrefix + devicePath
-	// DefaultMaxRead is the largest read the kernel sends, in bytes. More
-	// than this gained nothing where it was measured.
+	// DefaultMaxRead is the default of Options.MaxRead, in bytes. Larger values
+	// showed no gain in measurements.
 	DefaultMaxRead = 1 << 20
-	// DefaultSlots bounds the requests that a server works on at once.
+	// DefaultSlots is the default of Options.Slots.
 	DefaultSlots = 128
-	// DefaultServerTimeout is how long a mount waits for a server.
+	// DefaultServerTimeout is the default of Options.ServerTimeout.
 	DefaultServerTimeout = 10 * time.Minute
 )
 
-// ErrAborted says that the connection to the kernel was ended, because nobody
-// served it for too long or because Abort was called.
+// ErrAborted is returned when the connection to the kernel was aborted: by Abort,
+// or because no server attached within Options.ServerTimeout.
 var ErrAborted = errors.New("the mount was aborted")
 
-// ErrBusy says that somebody else's mount, or one that answers, is in the way.
+// ErrBusy is returned when the mount point holds a mount of another program, or
+// one that is being served.
 var ErrBusy = errors.New("the mount point is in use")
 
-// Options of a session. Zero values mean what the fields say.
+// Options configures a session. Zero values select the defaults named below.
 type Options struct {
-	// Mountpoint is a directory. It is made when it is not there.
+	// Mountpoint is a directory. It is created if it does not exist.
 	Mountpoint string
-	// Source is what mount(8) shows; it must start with "jindo:" and contain
-	// "/dev/fuse". Default DefaultSource.
+	// Source is the source that mount(8) shows; it must start with "jindo:" and
+	// contain "/dev/fuse". Default DefaultSource.
 	Source   string
 	ReadOnly bool
-	// AllowOther lets every user read, not only the one who mounts. Without
-	// root it needs user_allow_other in /etc/fuse.conf.
+	// AllowOther lets every user access the mount, not only the mounting one.
+	// Without root it needs user_allow_other in /etc/fuse.conf.
 	AllowOther bool
-	// MaxRead in bytes; default DefaultMaxRead.
+	// MaxRead is the largest read request of the kernel, in bytes; default
+	// DefaultMaxRead.
 	MaxRead int
-	// ReadAhead of the kernel in bytes, for root only; default MaxRead.
+	// ReadAhead is the kernel's read-ahead, in bytes; default MaxRead. It is set
+	// as root only.
 	ReadAhead int
-	// Slots is how many requests are in flight at most; default DefaultSlots.
+	// Slots is the largest number of requests in progress; default DefaultSlots.
 	Slots int
-	// ServerUIDs may connect as servers besides root and this process's own.
+	// ServerUIDs are the user ids that may connect as servers, besides root and
+	// the user id of this process.
 	ServerUIDs []uint32
-	// ServerTimeout is how long nobody may serve before the mount is aborted;
-	// default DefaultPatience.
+	// ServerTimeout is the time without an attached server after which the mount
+	// is aborted; default DefaultServerTimeout.
 	ServerTimeout time.Duration
-	// Logger defaults to slog.Default.
+	// Logger is the logger; default slog.Default.
 	Logger *slog.Logger
 }
 
@@ -66,13 +70,13 @@ func (o Options) withDefaults() (Options, error) {
 		o.Source = DefaultSource
 	}
 	if !(mountInfo{fstype: fsType, source: o.Source}).ours() {
-		return o, fmt.Errorf("mount source %q: it must start with %q and contain %q", o.Source, sourcePrefix, devicePath)
+		return o, fmt.Errorf("invalid mount source %q: must start with %q and contain %q", o.Source, sourcePrefix, devicePath)
 	}
 	if o.MaxRead <= 0 {
 		o.MaxRead = DefaultMaxRead
 	}
 	if o.MaxRead > maxPayload {
-		return o, fmt.Errorf("max read %d: no request is larger than %d bytes", o.MaxRead, maxPayload)
+		return o, fmt.Errorf("invalid MaxRead %d: must be at most %d bytes", o.MaxRead, maxPayload)
 	}
 	if o.ReadAhead <= 0 {
 		o.ReadAhead = o.MaxRead
@@ -89,26 +93,26 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// Session is a mount and what is kept for its servers. All methods are safe
-// for concurrent use.
+// Session is a mount together with the descriptor and slots of its servers. Its
+// methods are safe for concurrent use.
 type Session struct {
 	opts  Options
 	point string
 	log   *slog.Logger
-	// direct says that mount(2) was called, not fusermount3.
+	// direct reports that mount(2) was used, not fusermount3.
 	direct bool
-	// device is "major:minor" of the mount: how this mount is told from
-	// another that may cover it.
+	// device is "major:minor" of the mount. It distinguishes this mount from
+	// another one that may cover it.
 	device string
 
 	fuse  *os.File
 	slots *Slots
 
-	// turn holds one token: whoever has it is the server.
+	// turn holds one token; the attached server has it.
 	turn chan struct{}
-	// batches wait to be told to the kernel.
+	// batches is the queue of notifications for the kernel.
 	batches chan batch
-	// ended is closed when the connection to the kernel is over.
+	// ended is closed when the connection to the kernel has ended.
 	ended   chan struct{}
 	endOnce sync.Once
 
@@ -116,20 +120,21 @@ type Session struct {
 	generation uint64
 	serving    bool
 	closed     bool
-	// idleSince is when the last server left; zero while there is one.
+	// idleSince is the time when the last server detached; zero while one is
+	// attached.
 	idleSince time.Time
 	endErr    error
 }
 
-// Open mounts. As root it uses mount(2), else fusermount3. The mount hangs its
-// readers until Serve has lent it to a server.
+// Open mounts, as root with mount(2), otherwise with fusermount3. Accesses to
+// the mount block until Serve has attached a server.
 func Open(ctx context.Context, opts Options) (*Session, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(opts.Mountpoint, 0o755); err != nil {
-		return nil, fmt.Errorf("making mount point: %w", err)
+		return nil, fmt.Errorf("create mount point: %w", err)
 	}
 	slots, err := NewSlots(opts.Slots)
 	if err != nil {
@@ -167,37 +172,37 @@ func newSession(opts Options, slots *Slots) (*Session, error) {
 	return s, nil
 }
 
-// Mountpoint as it was resolved.
+// Mountpoint returns the mount point with symlinks resolved.
 func (s *Session) Mountpoint() string { return s.point }
 
-// Generation of the newest lease, 0 before the first.
+// Generation returns the generation of the newest attachment, 0 before the first.
 func (s *Session) Generation() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.generation
 }
 
-// Serving says whether a server has the mount and said that it answers.
+// Serving reports whether a server is attached and has reported that it serves.
 func (s *Session) Serving() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.serving
 }
 
-// Done is closed when the connection to the kernel is over: after Abort,
-// Unmount or Close, or when patience ran out.
+// Done returns a channel that is closed when the connection to the kernel has
+// ended: after Abort, Unmount or Close, or after Options.ServerTimeout.
 func (s *Session) Done() <-chan struct{} { return s.ended }
 
-// Err is why the session is over, nil while it is not.
+// Err returns the reason why the session has ended, nil while it has not.
 func (s *Session) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.endErr
 }
 
-// Close gives up the descriptor and the slots without unmounting. When no
-// server has a descriptor either, the kernel ends the connection and readers
-// get ENOTCONN.
+// Close closes the descriptor and the slots without unmounting. When no server
+// has a descriptor either, the kernel ends the connection and accesses fail with
+// ENOTCONN.
 func (s *Session) Close() {
 	s.end(os.ErrClosed)
 	s.mu.Lock()
@@ -207,10 +212,10 @@ func (s *Session) Close() {
 	_ = s.slots.Close()
 }
 
-func (s *Session) end(why error) {
+func (s *Session) end(cause error) {
 	s.endOnce.Do(func() {
 		s.mu.Lock()
-		s.endErr = why
+		s.endErr = cause
 		s.mu.Unlock()
 		close(s.ended)
 	})

@@ -12,13 +12,15 @@ import (
 //
 //	Prepare → read(2) into Buffer → (work) → SetReply → write(2) → Clear
 //
-// The request's first word is its length, which the kernel writes; so a slot
-// is live without any doing of the server's, however early that is killed. A
-// reply whose request changed something is built in the slot and announced by
-// SetReply before it is written: a successor that finds it sends it again,
-// which the kernel refuses if it has it already, and what the request changed
-// stands. A live slot without a reply means that the kernel got none: what its
-// request changed is to be undone and the request to be worked on afresh.
+// The request's first word is its length, which the kernel writes. A slot is
+// therefore live without an action of the server, however early the server is
+// killed. The reply of a request that changes state is built in the slot and
+// published by SetReply before it is written: a successor that finds it sends it
+// again, which the kernel rejects if it has the reply already, and the change
+// remains. A live slot without a reply means that the kernel got no reply: the
+// successor must undo the change of its request and process the request again.
+//
+// A Slot must be used by one goroutine at a time.
 type Slot struct{ memory []byte }
 
 // Prepare empties the slot for the next request.
@@ -28,11 +30,11 @@ func (s *Slot) Prepare() {
 	s.word(offDeaths).Store(0)
 }
 
-// Buffer is where read(2) puts the request.
+// Buffer returns the memory into which a request is read.
 func (s *Slot) Buffer() []byte { return s.memory[page : page+requestArea : page+requestArea] }
 
-// Request that is live in the slot, nil when there is none. A length that no
-// request can have counts as none.
+// Request returns the live request, or nil if there is none. An impossible
+// length counts as none.
 func (s *Slot) Request() []byte {
 	n := int(s.length().Load())
 	if n < inHeaderSize || n > requestArea {
@@ -41,24 +43,25 @@ func (s *Slot) Request() []byte {
 	return s.memory[page : page+n : page+n]
 }
 
-// Deaths is how many servers were counted that left the live request
-// unanswered.
+// Deaths returns the number of servers that died while they served the live
+// request.
 func (s *Slot) Deaths() int { return int(s.word(offDeaths).Load()) }
 
-// Died counts one more, and answers how many there are.
+// Died increments the number of deaths and returns it.
 func (s *Slot) Died() int { return int(s.word(offDeaths).Add(1)) }
 
-// ReplyBuffer is where a reply that is to be kept is built.
+// ReplyBuffer returns the memory in which a reply is built that a successor must
+// be able to send again.
 func (s *Slot) ReplyBuffer() []byte { return s.memory[page+requestArea:] }
 
-// SetReply announces n bytes of ReplyBuffer as the reply.
+// SetReply publishes the first n bytes of ReplyBuffer as the reply.
 func (s *Slot) SetReply(n int) {
 	if n > 0 && n <= replyArea {
 		s.word(offReply).Store(uint32(n))
 	}
 }
 
-// Reply that was announced, nil when there is none.
+// Reply returns the published reply, or nil if there is none.
 func (s *Slot) Reply() []byte {
 	n := int(s.word(offReply).Load())
 	if n == 0 || n > replyArea {
@@ -67,7 +70,8 @@ func (s *Slot) Reply() []byte {
 	return s.memory[page+requestArea : page+requestArea+n : page+requestArea+n]
 }
 
-// Clear ends the request: its reply is written, or it needs none.
+// Clear marks the slot as free, once the reply is written or when the request
+// needs none.
 func (s *Slot) Clear() { s.length().Store(0) }
 
 func (s *Slot) length() *atomic.Uint32 { return s.word(page) }

@@ -16,23 +16,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// Layout of the memory file, version 1, in the byte order of the machine (it
-// never leaves it):
+// Layout of the memory file, version 1, in the byte order of the machine, which
+// the file never leaves:
 //
 //	page 0: magic, version, count, session, largest id, lengths of INIT and
 //	        of its reply, then both
 //	then for each slot: a page of control, the request, the reply
 //
-// The file is sparse: what is never touched takes no memory.
+// The file is sparse: pages that are never written use no memory.
 const (
 	slotsMagic   = "JINDOSLT"
 	slotsVersion = 1
 
 	page = 4096
-	// maxPayload is the most that one request carries besides its headers.
+	// maxPayload is the largest payload of one request, in bytes, without its
+	// headers.
 	maxPayload = 1 << 20
-	// requestArea and replyArea of a slot. Replies that are kept are small:
-	// a read's is not, it is simply read again.
+	// requestArea and replyArea are sizes within a slot. Only small replies are
+	// kept in a slot; the reply of a read is not, since a read can be repeated.
 	requestArea = maxPayload + page
 	replyArea   = 16 * page
 	slotArea    = page + requestArea + replyArea
@@ -43,7 +44,7 @@ const (
 	offLastID        = 32
 	offRequestLength = 40
 	offReplyLength   = 44
-	// offGeneration is 0 in files of holders that did not keep it there.
+	// offGeneration holds 0 in files of holders that do not record it.
 	offGeneration = 48
 	offInitAt     = 64
 	initArea      = 1024
@@ -53,35 +54,37 @@ const (
 	offReply  = 4
 
 	maxSlots = 4096
-	// inHeaderSize is the size of the header of every request.
+	// inHeaderSize is the size of the header of every request (struct
+	// fuse_in_header), in bytes.
 	inHeaderSize = 40
 )
 
-// ErrSlots says that a memory file is none of ours, or of another version.
-var ErrSlots = errors.New("not a file of slots")
+// ErrSlots is returned for a memory file that is not a slots file, or of another
+// version.
+var ErrSlots = errors.New("not a slots file")
 
-// Slots is the memory that a holder and its servers share. Slots are used by
-// one goroutine at a time each; the rest is safe for concurrent use, except
-// Close.
+// Slots is the memory that a holder and its servers share. Each Slot must be used
+// by one goroutine at a time; the other methods, except Close, are safe for
+// concurrent use.
 type Slots struct {
 	file   *os.File
 	memory []byte
 	count  int
 }
 
-// NewSlots makes an empty file of count slots with a new session.
+// NewSlots creates a file of count empty slots with a new session.
 func NewSlots(count int) (*Slots, error) {
 	if count < 1 || count > maxSlots {
-		return nil, fmt.Errorf("making slots: %d is not within 1 to %d", count, maxSlots)
+		return nil, fmt.Errorf("create slots: invalid count %d: must be 1 to %d", count, maxSlots)
 	}
 	fd, err := unix.MemfdCreate("jindo-slots", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
-		return nil, fmt.Errorf("making slots: %w", err)
+		return nil, fmt.Errorf("create slots: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "slots")
 	if err := file.Truncate(page + int64(count)*slotArea); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("making slots: %w", err)
+		return nil, fmt.Errorf("create slots: %w", err)
 	}
 	head := make([]byte, offLastID)
 	copy(head, slotsMagic)
@@ -90,23 +93,24 @@ func NewSlots(count int) (*Slots, error) {
 	_, _ = rand.Read(head[offSession:offLastID])
 	if _, err := file.WriteAt(head, 0); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("making slots: %w", err)
+		return nil, fmt.Errorf("create slots: %w", err)
 	}
-	// Nobody who is lent the file can make it shorter under the other's feet.
+	// A sealed size keeps one process from truncating memory that another has
+	// mapped.
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW); err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("sealing the size of the slots: %w", err)
+		return nil, fmt.Errorf("seal the size of the slots: %w", err)
 	}
 	return MapSlots(file)
 }
 
-// MapSlots maps a file that NewSlots made. It owns the file from now on, also
-// when it fails.
+// MapSlots maps a file that NewSlots created. It owns the file, also when it
+// fails.
 func MapSlots(file *os.File) (*Slots, error) {
 	s, err := mapSlots(file)
 	if err != nil {
 		_ = file.Close()
-		return nil, fmt.Errorf("mapping slots: %w", err)
+		return nil, fmt.Errorf("map slots: %w", err)
 	}
 	return s, nil
 }
@@ -136,13 +140,13 @@ func mapSlots(file *os.File) (*Slots, error) {
 	return s, nil
 }
 
-// checkHead answers the number of slots.
+// checkHead validates the header and returns the number of slots.
 func checkHead(head []byte, size int64) (int, error) {
 	if len(head) < offLastID || string(head[:len(slotsMagic)]) != slotsMagic {
 		return 0, ErrSlots
 	}
 	if v := binary.NativeEndian.Uint32(head[offVersion:]); v != slotsVersion {
-		return 0, fmt.Errorf("%w: version %d, this program knows %d", ErrSlots, v, slotsVersion)
+		return 0, fmt.Errorf("%w: version %d, want %d", ErrSlots, v, slotsVersion)
 	}
 	count := binary.NativeEndian.Uint32(head[offCount:])
 	if count < 1 || count > maxSlots || size < page+int64(count)*slotArea {
@@ -151,8 +155,8 @@ func checkHead(head []byte, size int64) (int, error) {
 	return int(count), nil
 }
 
-// prefault maps the pages in which most requests arrive. A thread that is killed
-// while the kernel has to map a page for it loses the request it was reading.
+// prefault maps the pages that most requests use. A thread that is killed during
+// a page fault in read(2) would lose the request that it was reading.
 func (s *Slots) prefault() {
 	for i := range s.count {
 		slot := s.Slot(i)
@@ -161,17 +165,17 @@ func (s *Slots) prefault() {
 	}
 }
 
-// Len is the number of slots.
+// Len returns the number of slots.
 func (s *Slots) Len() int { return s.count }
 
-// Session is drawn once for each mount. What a server remembers of another
-// session means nothing in this one.
+// Session returns the random id of the mount. State that a server recorded for
+// another session must not be used in this one.
 func (s *Slots) Session() [16]byte { return [16]byte(s.memory[offSession:offLastID]) }
 
-// NextID answers an id that was never answered before within the session.
+// NextID returns an id that was never returned before within the session.
 func (s *Slots) NextID() uint64 { return s.lastID().Add(1) }
 
-// RaiseID makes every later id larger than the given one.
+// RaiseID makes every later NextID return an id larger than least.
 func (s *Slots) RaiseID(least uint64) {
 	for last := s.lastID().Load(); last < least; last = s.lastID().Load() {
 		if s.lastID().CompareAndSwap(last, least) {
@@ -180,8 +184,8 @@ func (s *Slots) RaiseID(least uint64) {
 	}
 }
 
-// generation of the newest lease: kept here, a holder that adopts the mount
-// finds it.
+// generation returns the generation of the newest attachment. It is stored here
+// for a holder that adopts the mount.
 func (s *Slots) generation() *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&s.memory[offGeneration]))
 }
@@ -190,11 +194,10 @@ func (s *Slots) lastID() *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&s.memory[offLastID]))
 }
 
-// SaveInit keeps the request that opened the connection and its reply, for
-// servers to come.
+// SaveInit stores the FUSE_INIT request and its reply, for later servers.
 func (s *Slots) SaveInit(request, reply []byte) error {
 	if len(request) > initArea || len(reply) > initArea {
-		return fmt.Errorf("saving INIT: %d and %d bytes are more than %d", len(request), len(reply), initArea)
+		return fmt.Errorf("save INIT: %d and %d bytes exceed %d", len(request), len(reply), initArea)
 	}
 	copy(s.memory[offInitAt:], request)
 	copy(s.memory[offReplyAt:], reply)
@@ -203,7 +206,7 @@ func (s *Slots) SaveInit(request, reply []byte) error {
 	return nil
 }
 
-// Init answers what SaveInit kept; nil before.
+// Init returns what SaveInit stored, nil before that.
 func (s *Slots) Init() (request, reply []byte) {
 	n, m := int(s.word(offRequestLength).Load()), int(s.word(offReplyLength).Load())
 	if n == 0 || n > initArea || m > initArea {
@@ -216,13 +219,13 @@ func (s *Slots) word(at int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&s.memory[at]))
 }
 
-// Slot i, from 0 up to Len.
+// Slot returns slot i, with 0 <= i < Len.
 func (s *Slots) Slot(i int) *Slot {
 	at := page + i*slotArea
 	return &Slot{memory: s.memory[at : at+slotArea : at+slotArea]}
 }
 
-// Close unmaps. No Slot may be used any more.
+// Close unmaps the memory and closes the file. No Slot may be used afterwards.
 func (s *Slots) Close() error {
 	err := unix.Munmap(s.memory)
 	s.memory = nil
@@ -230,7 +233,7 @@ func (s *Slots) Close() error {
 		err = closeErr
 	}
 	if err != nil {
-		return fmt.Errorf("closing slots: %w", err)
+		return fmt.Errorf("close slots: %w", err)
 	}
 	return nil
 }

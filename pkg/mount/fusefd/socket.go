@@ -16,21 +16,22 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// messageSize bounds a message, in bytes.
+// messageSize is the largest size of a message, in bytes.
 const messageSize = 64 << 10
 
-// shortPath gives a name of at most 108 bytes to a socket of any path: through
-// a descriptor of its directory. The directory must be closed after use.
+// shortPath returns a name of at most 108 bytes, the limit of unix(7), for a
+// socket with a path of any length: a path through a descriptor of its directory.
+// The caller must close the directory after use.
 func shortPath(path string) (string, *os.File, error) {
 	dir, err := os.OpenFile(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return "", nil, fmt.Errorf("opening the directory of socket %s: %w", path, err)
+		return "", nil, fmt.Errorf("open the directory of socket %s: %w", path, err)
 	}
 	return filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path)), dir, nil
 }
 
-// listen takes the socket's name, also from a socket that nobody listens on
-// any more.
+// listen listens at path. It replaces a socket without a listener, and returns
+// ErrBusy for one with a listener.
 func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 	short, dir, err := shortPath(path)
 	if err != nil {
@@ -39,7 +40,7 @@ func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 	defer func() { _ = dir.Close() }()
 	if conn, err := net.Dial(fdsock.Network, short); err == nil {
 		_ = conn.Close()
-		return nil, fmt.Errorf("listening on %s: another holder listens there: %w", path, ErrBusy)
+		return nil, fmt.Errorf("listen on %s: another holder listens there: %w", path, ErrBusy)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		_ = os.Remove(path)
@@ -47,14 +48,14 @@ func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, fdsock.Network, short)
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	l, ok := listener.(*net.UnixListener)
 	if !ok {
 		_ = listener.Close()
-		return nil, fmt.Errorf("listening on %s: got a %T", path, listener)
+		return nil, fmt.Errorf("listen on %s: got a %T", path, listener)
 	}
-	// Its name goes through a descriptor that is closed by then.
+	// The name refers to a descriptor that is closed by then.
 	l.SetUnlinkOnClose(false)
 	return l, nil
 }
@@ -68,34 +69,34 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, fdsock.Network, short)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the holder at %s: %w", path, err)
+		return nil, fmt.Errorf("connect to the holder at %s: %w", path, err)
 	}
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
 		_ = conn.Close()
-		return nil, fmt.Errorf("connecting to the holder at %s: got a %T", path, conn)
+		return nil, fmt.Errorf("connect to the holder at %s: got a %T", path, conn)
 	}
 	return c, nil
 }
 
-// send one message with descriptors.
+// send sends one message with descriptors.
 func send(conn *net.UnixConn, m message, files ...*os.File) error {
 	data, err := m.encode()
 	if err != nil {
 		return err
 	}
 	if err := fdsock.Send(conn, data, files...); err != nil {
-		return fmt.Errorf("sending %s: %w", m.Kind, err)
+		return fmt.Errorf("send %s: %w", m.Kind, err)
 	}
 	return nil
 }
 
-// receive one message. Descriptors are the caller's to close.
+// receive receives one message. The caller must close the descriptors.
 func receive(conn *net.UnixConn) (message, []int, error) {
 	data := make([]byte, messageSize)
 	n, fds, err := fdsock.Receive(conn, data)
 	if err != nil {
-		return message{}, nil, fmt.Errorf("receiving: %w", err)
+		return message{}, nil, fmt.Errorf("receive: %w", err)
 	}
 	m, err := decodeMessage(data[:n])
 	if err != nil {
@@ -105,17 +106,17 @@ func receive(conn *net.UnixConn) (message, []int, error) {
 	return m, fds, nil
 }
 
-// receiveDescriptors takes the descriptors of one message from a blocking
-// socket; at least one.
+// receiveDescriptors receives one message from a blocking socket and returns its
+// descriptors, at least one.
 func receiveDescriptors(socket int) ([]int, error) {
 	data, control := make([]byte, 16), make([]byte, unix.CmsgSpace(4*fdsock.MaxFiles))
 	_, n, _, _, err := unix.Recvmsg(socket, data, control, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("receiving: %w", err)
+		return nil, fmt.Errorf("receive: %w", err)
 	}
 	fds := fdsock.Descriptors(control[:n])
 	if len(fds) == 0 {
-		return nil, errors.New("receiving: no descriptor came")
+		return nil, errors.New("receive: message without descriptor")
 	}
 	return fds, nil
 }

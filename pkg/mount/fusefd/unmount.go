@@ -15,21 +15,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probeTime is how long a mount found in the way may take to show that it is
+// probeTime is the time within which an existing mount must respond to count as
 // alive.
 const probeTime = 2 * time.Second
 
-// Abort ends the connection to the kernel: every request that waits or will
-// come fails with ENOTCONN. The mount itself stays in the tree until Unmount.
+// Abort ends the connection to the kernel: every pending or later request fails
+// with ENOTCONN. The mount stays in the mount table until Unmount.
 func (s *Session) Abort() error {
-	s.log.Info("ending the connection of the mount")
+	s.log.Info("aborting the connection of the mount")
 	err := s.abortConnection()
 	s.end(ErrAborted)
 	return err
 }
 
-// abortConnection makes the kernel drop the connection. MNT_FORCE does it even where it
-// answers EBUSY; where it succeeds the mount is gone too, which is as good.
+// abortConnection makes the kernel drop the connection. MNT_FORCE does so even
+// when umount2(2) returns EBUSY; when it succeeds, the mount is removed too.
 func (s *Session) abortConnection() error {
 	covered, err := s.present()
 	if err != nil || !covered {
@@ -40,23 +40,23 @@ func (s *Session) abortConnection() error {
 	}
 	err = unix.Unmount(s.point, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
 	if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("aborting %s: %w", s.point, err)
+		return fmt.Errorf("abort %s: %w", s.point, err)
 	}
 	return nil
 }
 
-// abortUnprivileged aborts through the file that the kernel gives to the user who
-// mounted, because umount2(2) is not allowed without root.
+// abortUnprivileged aborts through the file in fusectl that the mounting user
+// owns, because umount2(2) is not permitted without root.
 func (s *Session) abortUnprivileged() error {
 	_, minor, _ := strings.Cut(s.device, ":")
 	path := filepath.Join("/sys/fs/fuse/connections", minor, "abort")
 	if err := os.WriteFile(path, []byte("1"), 0o200); err != nil {
-		return fmt.Errorf("aborting %s: %w", s.point, err)
+		return fmt.Errorf("abort %s: %w", s.point, err)
 	}
 	return nil
 }
 
-// present says whether a lookup of the mount point still reaches this mount.
+// present reports whether a lookup of the mount point still reaches this mount.
 func (s *Session) present() (bool, error) {
 	info, ok, err := topmost(s.point)
 	if err != nil {
@@ -65,9 +65,9 @@ func (s *Session) present() (bool, error) {
 	return ok && info.device == s.device && info.ours(), nil
 }
 
-// Unmount ends the session and takes the mount out of the tree, whoever uses
-// it: a file that is still open there answers ENOTCONN from now on. It returns
-// when the mount point is free or the context is done.
+// Unmount ends the session and removes the mount even if it is in use: accesses
+// to files that are still open fail with ENOTCONN. It returns when the mount
+// point is free or the context is done.
 func (s *Session) Unmount(ctx context.Context) error {
 	done := make(chan error, 1)
 	go func() { done <- s.unmount() }()
@@ -76,13 +76,13 @@ func (s *Session) Unmount(ctx context.Context) error {
 		s.end(nil)
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("unmounting %s: %w", s.point, context.Cause(ctx))
+		return fmt.Errorf("unmount %s: %w", s.point, context.Cause(ctx))
 	}
 }
 
 func (s *Session) unmount() error {
-	there, err := s.present()
-	if err != nil || !there {
+	present, err := s.present()
+	if err != nil || !present {
 		return err
 	}
 	if !s.direct {
@@ -92,8 +92,8 @@ func (s *Session) unmount() error {
 	return forceUnmount(s.point)
 }
 
-// forceUnmount takes down a mount that is known to be ours: politely, then by
-// aborting its requests, then by detaching it from under its users.
+// forceUnmount unmounts a mount that is known to be ours: first plainly, then by
+// aborting its requests, then by detaching it from its users.
 func forceUnmount(point string) error {
 	if err := unix.Unmount(point, unix.UMOUNT_NOFOLLOW); err == nil {
 		return nil
@@ -103,13 +103,13 @@ func forceUnmount(point string) error {
 	}
 	err := unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("unmounting %s: %w", point, err)
+		return fmt.Errorf("unmount %s: %w", point, err)
 	}
 	return nil
 }
 
-// unmountFusermount detaches lazily through the setuid helper, which is the only way
-// without root; the connection ends when its descriptors are closed.
+// unmountFusermount detaches lazily through fusermount3, the only way without
+// root; the connection ends when its descriptors are closed.
 func unmountFusermount(point string) error {
 	helper, err := fusermount()
 	if err != nil {
@@ -117,15 +117,15 @@ func unmountFusermount(point string) error {
 	}
 	out, err := exec.Command(helper, "-u", "-z", "--", point).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("unmounting %s: %w: %s", point, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("unmount %s: %w: %s", point, err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
 
-// CleanStale frees a mount point from mounts that a killed run of this program
-// left. A mount that is not ours, or that answers, is left alone and reported
-// as ErrBusy. One of ours that does not answer is aborted: call this only when
-// no holder of it is alive.
+// CleanStale removes mounts that a killed run of this program left on a mount
+// point. A mount of another program, or one that responds, is kept, and the
+// error is ErrBusy. A mount of ours that does not respond is aborted, so
+// CleanStale must be called only when no holder of it is alive.
 func CleanStale(mountpoint string) error {
 	point, err := canonical(mountpoint)
 	if errors.Is(err, unix.ENOENT) {
@@ -149,7 +149,7 @@ func CleanStale(mountpoint string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("unmounting %s: mounts keep appearing: %w", point, ErrBusy)
+	return fmt.Errorf("unmount %s: new mounts keep appearing: %w", point, ErrBusy)
 }
 
 func forceUnmountAny(point string) error {
@@ -159,8 +159,8 @@ func forceUnmountAny(point string) error {
 	return forceUnmount(point)
 }
 
-// responds asks the file system whether it is alive. A dead one fails at once;
-// a hung one is given up, and the question ends when the mount is aborted.
+// responds reports whether the file system responds within probeTime. A dead one
+// fails immediately; for a hung one the call ends when the mount is aborted.
 func responds(point string) bool {
 	reply := make(chan error, 1)
 	go func() {
