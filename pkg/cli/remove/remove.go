@@ -4,14 +4,13 @@
 package remove
 
 import (
-	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +96,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.wait, "wait", true, "wait until it is gone")
 	flags.DurationVar(&o.timeout, "timeout", patience, "how long --wait waits; then the exit code is 4")
 	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "client: show what would go; server: ask the API server as well; nothing is deleted")
-	flags.Lookup("dry-run").NoOptDefVal = "unspecified"
+	flags.Lookup("dry-run").NoOptDefVal = dryRunClient
 }
 
 func (o *options) validate() error {
@@ -139,7 +138,7 @@ func (o *options) carryOut(ctx context.Context, cluster *session.Cluster, p *pla
 	}
 	p.show(o.session)
 	if o.dryRun == dryRunNone && !o.yes {
-		if err := o.confirm(p); err != nil {
+		if err := o.confirm(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -180,7 +179,7 @@ func (o *options) remove(ctx context.Context, cluster *session.Cluster, t *targe
 }
 
 // confirm asks a person to type the name, or how many there are.
-func (o *options) confirm(p *plan) error {
+func (o *options) confirm(ctx context.Context, p *plan) error {
 	answer, what := p.targets[0].object.GetName(), "the name"
 	if len(p.targets) > 1 {
 		answer, what = strconv.Itoa(len(p.targets)), "how many objects go"
@@ -188,14 +187,14 @@ func (o *options) confirm(p *plan) error {
 	if !o.person(o.session.Streams.In) {
 		return clierror.Usagef("nothing was deleted: nobody can be asked, for standard input is no terminal").WithTry("add --yes")
 	}
-	_, _ = fmt.Fprintf(o.session.Streams.ErrOut, "Type %s (%s) to delete: ", what, answer)
-	line, err := bufio.NewReader(o.session.Streams.In).ReadString('\n')
-	if err != nil && line == "" {
-		_, _ = fmt.Fprintln(o.session.Streams.ErrOut)
-		return clierror.Generalf("nothing was deleted: there was no answer")
-	}
-	if strings.TrimSpace(line) != answer {
-		return clierror.Generalf("nothing was deleted: %q is not %q", strings.TrimSpace(line), answer)
+	line, err := o.session.Prompt(ctx, fmt.Sprintf("Type %s (%s) to delete: ", what, answer))
+	switch {
+	case errors.Is(err, io.EOF):
+		return clierror.Generalf("nothing was deleted: standard input ended")
+	case err != nil:
+		return clierror.Generalf("nothing was deleted: %w", err)
+	case line != answer:
+		return clierror.Generalf("nothing was deleted: %q is not %q", line, answer)
 	}
 	return nil
 }

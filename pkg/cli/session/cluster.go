@@ -3,6 +3,8 @@ package session
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -26,19 +28,19 @@ import (
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
-// Cluster is the Kubernetes that the global flags name.
+// Cluster is the connection to the cluster that the global flags name.
 type Cluster struct {
-	// Config has no limit of requests a second, and the deadline of one request.
+	// Config has no rate limit. Its requests end after the request timeout, and
+	// share one budget for an API server that does not respond.
 	Config *rest.Config
-	// Client of the kinds in [Scheme], and of unstructured objects of those
-	// kinds. It asks the API server for nothing but what it is told to: which
-	// resources there are is known beforehand.
+	// Client reads and writes the kinds in [Scheme], typed or unstructured. It
+	// makes no discovery requests.
 	client.Client
-	// Namespace to work in: of -n, or of the context.
+	// Namespace is that of -n, or of the context.
 	Namespace string
 }
 
-// Cluster connects to it; nothing is sent before the first request.
+// Cluster returns the connection to the cluster. It sends no request.
 func (s *Session) Cluster() (*Cluster, error) {
 	c, err := s.connect()
 	if err == nil {
@@ -49,7 +51,7 @@ func (s *Session) Cluster() (*Cluster, error) {
 
 func (s *Session) connect() (*Cluster, error) {
 	loader := s.Kube.ToRawKubeConfigLoader()
-	if err := s.named(loader); err != nil {
+	if err := s.checkNamed(loader); err != nil {
 		return nil, err
 	}
 	config, err := loader.ClientConfig()
@@ -61,6 +63,10 @@ func (s *Session) connect() (*Cluster, error) {
 		return nil, s.noCluster(err)
 	}
 	config.QPS, config.Timeout = -1, s.RequestTimeout
+	if s.budget == nil {
+		s.budget = newBudget(s.RequestTimeout)
+	}
+	config.Wrap(s.budget.wrap)
 	config.UserAgent = "kubectl-jindo/" + version.String()
 	c, err := newClient(config)
 	if err != nil {
@@ -69,22 +75,43 @@ func (s *Session) connect() (*Cluster, error) {
 	return &Cluster{Config: config, Client: c, Namespace: namespace}, nil
 }
 
-// named refuses to go on to localhost:8080, where kubectl's loader leads when
-// nothing names a cluster. In a pod its service account does.
-func (s *Session) named(loader clientcmd.ClientConfig) error {
+// checkNamed returns an error if nothing names a cluster, where kubectl's loader
+// falls back to localhost:8080. In a pod the service account names it.
+func (s *Session) checkNamed(loader clientcmd.ClientConfig) error {
 	raw, err := loader.RawConfig()
 	if err != nil {
 		return s.noCluster(err)
 	}
 	flag := s.Kube.APIServer != nil && *s.Kube.APIServer != ""
 	inPod := s.Getenv != nil && s.Getenv("KUBERNETES_SERVICE_HOST") != ""
-	if len(raw.Clusters) == 0 && !flag && !inPod {
+	switch {
+	case flag || inPod:
+		return nil
+	case len(raw.Clusters) == 0:
 		return s.noCluster(clientcmd.ErrEmptyConfig)
+	}
+	context := raw.CurrentContext
+	if s.Kube.Context != nil && *s.Kube.Context != "" {
+		context = *s.Kube.Context
+	}
+	cluster := s.Kube.ClusterName != nil && *s.Kube.ClusterName != ""
+	if context == "" && !cluster {
+		return noContext(slices.Sorted(maps.Keys(raw.Contexts)))
 	}
 	return nil
 }
 
-// Watcher is a client whose watches end only with their context.
+// noContext is the error for a kubeconfig in which no context is current.
+func noContext(contexts []string) error {
+	failed := clierror.Generalf("the kubeconfig has no current-context")
+	if len(contexts) == 0 {
+		return failed.WithHint("it has no contexts either: name the cluster with --cluster or --server")
+	}
+	return failed.WithHint("it has the contexts %s: choose one, or name it with --context", strings.Join(contexts, ", ")).
+		WithTry("kubectl config use-context %s", contexts[0])
+}
+
+// Watcher returns a client whose watches end only with their context.
 func (c *Cluster) Watcher() (client.WithWatch, error) {
 	config := rest.CopyConfig(c.Config)
 	config.Timeout = 0
@@ -94,7 +121,7 @@ func (c *Cluster) Watcher() (client.WithWatch, error) {
 	}
 	w, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: Mapper(scheme)})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the API server: %w", err)
+		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
 	return w, nil
 }
@@ -106,21 +133,24 @@ func newClient(config *rest.Config) (client.Client, error) {
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: Mapper(scheme)})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the API server: %w", err)
+		return nil, fmt.Errorf("connect to the API server: %w", err)
 	}
 	return c, nil
 }
 
 func (s *Session) noCluster(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
-		return clierror.Generalf("no cluster is named: there is no kubeconfig, and KUBECONFIG names none").
-			WithHint("local runtimes are shown by \"%s status --local\"", s.Name).
+		failed := clierror.Generalf("no cluster configured: no kubeconfig found, and KUBECONFIG names none").
 			WithTry("--kubeconfig=FILE, or export KUBECONFIG=FILE")
+		if s.hasLocal {
+			return failed.WithHint("--local shows the runtimes on this machine")
+		}
+		return failed.WithHint("local runtimes are shown by \"%s status --local\"", s.Name)
 	}
-	return clierror.Generalf("finding the cluster: %w", err)
+	return clierror.Generalf("reading the kubeconfig: %w", err)
 }
 
-// Scheme has the kinds that commands use.
+// Scheme returns a scheme with the kinds that commands use.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	err := errors.Join(
@@ -128,12 +158,13 @@ func Scheme() (*runtime.Scheme, error) {
 		policyv1.AddToScheme(scheme), discoveryv1.AddToScheme(scheme), storagev1.AddToScheme(scheme), admissionv1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme),
 		coordinationv1.AddToScheme(scheme))
 	if err != nil {
-		return nil, fmt.Errorf("registering kinds: %w", err)
+		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	return scheme, nil
 }
 
-// Mapper of the scheme's kinds to resources, without asking the API server.
+// Mapper returns a mapper of the scheme's kinds to resources that makes no
+// discovery requests.
 func Mapper(scheme *runtime.Scheme) meta.RESTMapper {
 	clusterWide := map[string]bool{
 		"Node": true, "PersistentVolume": true, "Namespace": true, "CSIDriver": true, "CSINode": true, "StorageClass": true,

@@ -1,9 +1,10 @@
-// Package session is what every command of one invocation shares: the streams,
-// the global flags, where reports come from.
+// Package session holds what the commands of one invocation share: the streams,
+// the global flags, the connection to the cluster, and the source of reports.
 package session
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"time"
 
@@ -11,71 +12,92 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// DefaultNamespace is where things are unless somebody says otherwise.
+// DefaultNamespace is used if neither -n nor a context names a namespace.
 const DefaultNamespace = "default"
 
-// DefaultRequestTimeout of one remote call.
+// DefaultRequestTimeout is the default of --request-timeout.
 const DefaultRequestTimeout = 5 * time.Second
 
-// Session of one invocation.
+// Session is one invocation of the plugin.
 type Session struct {
 	Streams genericiooptions.IOStreams
 	Getenv  func(string) string
-	// Name of the program as people type it: "kubectl jindo".
+	// Name is the program as it is typed: "kubectl jindo".
 	Name string
-	// Self are the words that run this program again.
+	// Self is the command line that runs this program again.
 	Self []string
 
 	Colour iostreams.ColourFlag
-	// Namespace that was asked for; "" when none was.
+	// Namespace is the value of -n, or "".
 	Namespace string
-	// RequestTimeout of each remote call.
+	// RequestTimeout bounds each request, and the time that a command waits for an
+	// API server that does not respond.
 	RequestTimeout time.Duration
 
-	// inContext is the namespace of the kubeconfig's context, once it was read.
+	// inContext is the namespace of the kubeconfig's context, once it is read.
 	inContext string
+	// budget is shared by the requests of the command.
+	budget *budget
 
-	// Kube are the global flags that name a cluster, as kubectl has them.
+	// Kube holds kubectl's flags that name a cluster.
 	Kube *genericclioptions.ConfigFlags
 
-	// Local says to look at what runs on this machine, not at a cluster.
+	// Local is the value of --local: show runtimes on this machine.
 	Local bool
+	// hasLocal reports whether the command has --local.
+	hasLocal bool
 
-	// Source of reports. It is made when a command first needs it, so that
-	// help costs nothing.
+	// Source returns the source of reports. It is called when a command first
+	// needs it, so that help stays fast.
 	Source func(*Session) (report.Source, error)
 }
 
 // AddFlags adds the global flags.
 func (s *Session) AddFlags(flags *pflag.FlagSet) {
 	s.Colour = iostreams.Auto
-	flags.Var(&s.Colour, "color", "colour of the screens; NO_COLOR and CLICOLOR_FORCE are obeyed")
+	flags.Var(&s.Colour, "color", "whether to use colour; NO_COLOR and CLICOLOR_FORCE are respected")
 	s.RequestTimeout = DefaultRequestTimeout
-	flags.Var(timeout{&s.RequestTimeout}, "request-timeout", "how long each request and each member may take to answer; 0 is without limit")
+	flags.Var(timeout{&s.RequestTimeout}, "request-timeout", "how long to wait for the API server and for each member; 0 waits without limit")
 	s.Kube = genericclioptions.NewConfigFlags(true)
-	s.Kube.Timeout = nil // ours is a duration, of every target
+	s.Kube.Timeout = nil // replaced by RequestTimeout
 	s.Kube.Namespace = &s.Namespace
 	s.Kube.AddFlags(flags)
+	addVerbosity(flags)
 }
 
-// AddLocalFlag adds --local to a command that can look at this machine too.
+// addVerbosity adds kubectl's -v, the log level of client-go.
+func addVerbosity(flags *pflag.FlagSet) {
+	var all flag.FlagSet
+	klog.InitFlags(&all)
+	verbosity := pflag.PFlagFromGoFlag(all.Lookup("v"))
+	verbosity.Shorthand, verbosity.Usage = "v", "log level of requests to the API server, 0 to 9"
+	flags.AddFlag(verbosity)
+}
+
+// AddLocalFlag adds --local to a command that can show local runtimes too.
 func (s *Session) AddLocalFlag(flags *pflag.FlagSet) {
-	flags.BoolVar(&s.Local, "local", false, "look at what runs on this machine, not at a cluster")
+	flags.BoolVar(&s.Local, "local", false, "show the runtimes on this machine instead of a cluster's")
 }
 
-// Screen that the result goes to.
+// SetCommand tells the session which command runs.
+func (s *Session) SetCommand(cmd *cobra.Command) {
+	s.hasLocal = cmd.Flags().Lookup("local") != nil
+}
+
+// Screen returns the properties of the stream that the result goes to.
 func (s *Session) Screen() iostreams.Screen {
 	return iostreams.Detect(s.Streams.Out, s.Colour, s.Getenv)
 }
 
-// InNamespace is the namespace to work in: the one that was asked for, else the
-// context's once [Session.Cluster] has connected.
+// InNamespace returns the namespace of -n or, once [Session.Cluster] has
+// connected, of the context.
 func (s *Session) InNamespace() string {
 	switch {
 	case s.Namespace != "":
@@ -86,26 +108,28 @@ func (s *Session) InNamespace() string {
 	return DefaultNamespace
 }
 
-// Say writes a line of progress, a warning or a hint, which is no result.
+// Say prints a line of progress, a warning or a hint on standard error.
 func (s *Session) Say(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.Streams.ErrOut, format+"\n", args...)
 }
 
-// Find the runtime with this name, or the one that serves the Dataset of this
-// name; with no name the only one there is.
+// Find returns the runtime with the name, or the one that serves the Dataset with
+// it. The name may have the form TYPE/NAME. Without a name it returns the only
+// runtime of the namespace.
 func (s *Session) Find(ctx context.Context, source report.Source, name string) (*report.Runtime, error) {
 	refs, err := source.Runtimes(ctx, s.InNamespace())
 	if err != nil {
 		return nil, err
 	}
+	name = TrimType(name)
 	if name == "" {
 		switch len(refs) {
 		case 0:
-			return nil, s.nothing()
+			return nil, s.noRuntimes()
 		case 1:
 			return source.Collect(ctx, refs[0])
 		}
-		return nil, clierror.Usagef("there are %d runtimes in namespace %q: name one", len(refs), s.InNamespace()).
+		return nil, clierror.Usagef("%d runtimes in namespace %q: name one of them", len(refs), s.InNamespace()).
 			WithTry("%s status%s", s.Name, s.localFlag())
 	}
 	for _, ref := range refs {
@@ -116,14 +140,13 @@ func (s *Session) Find(ctx context.Context, source report.Source, name string) (
 	return nil, s.notFound(ctx, source, name)
 }
 
-// nothing there is, and what to do about it.
-func (s *Session) nothing() error {
+func (s *Session) noRuntimes() error {
 	if s.Local {
-		return clierror.Generalf("nothing runs on this machine in namespace %q", s.InNamespace()).
+		return clierror.Generalf("no local runtimes in namespace %q", s.InNamespace()).
 			WithTry("%s local up -f dataset.yaml -f runtime.yaml", s.Name)
 	}
-	return clierror.Generalf("there is no Dataset and no JindoRuntime in namespace %q", s.InNamespace()).
-		WithHint("they may be in another namespace: see all with -A").
+	return clierror.Generalf("no Datasets or JindoRuntimes in namespace %q", s.InNamespace()).
+		WithHint("-A shows those of all namespaces").
 		WithTry("%s status -A", s.Name)
 }
 
@@ -135,7 +158,7 @@ func (s *Session) localFlag() string {
 }
 
 func (s *Session) notFound(ctx context.Context, source report.Source, name string) error {
-	failed := clierror.Generalf("no dataset or runtime %q in namespace %q", name, s.InNamespace())
+	failed := clierror.Generalf("dataset or runtime %q not found in namespace %q", name, s.InNamespace())
 	everywhere, err := source.Runtimes(ctx, "")
 	if err != nil {
 		return failed
@@ -148,31 +171,40 @@ func (s *Session) notFound(ctx context.Context, source report.Source, name strin
 	return failed.WithTry("%s status -A%s", s.Name, s.localFlag())
 }
 
-// AtMost takes up to n arguments; what says what they are.
+// AtMost accepts up to n arguments; what describes them.
 func AtMost(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > n {
-			return clierror.Usagef("%s takes at most %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
+			return clierror.Usagef("%s takes at most %d argument (%s), got %d", cmd.CommandPath(), n, what, len(args)).
 				WithTry("%s --help", cmd.CommandPath())
 		}
 		return nil
 	}
 }
 
-// Exactly takes n arguments; what says what they are.
+// Exactly accepts n arguments; what describes them.
 func Exactly(n int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != n {
-			return clierror.Usagef("%s takes %d argument (%s), not %d", cmd.CommandPath(), n, what, len(args)).
+			return clierror.Usagef("%s takes %d argument (%s), got %d", cmd.CommandPath(), n, what, len(args)).
 				WithTry("%s --help", cmd.CommandPath())
 		}
 		return nil
 	}
 }
 
-// None takes no arguments.
+// None accepts no arguments. If the command has subcommands, the argument is taken
+// for an unknown one.
 func None(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
+	switch {
+	case len(args) == 0:
+	case cmd.HasAvailableSubCommands():
+		failed := clierror.Usagef("unknown command %q for %q", args[0], cmd.CommandPath())
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
+		}
+		return failed.WithTry("%s --help", cmd.CommandPath())
+	default:
 		return clierror.Usagef("%s takes no arguments, got %q", cmd.CommandPath(), args).WithTry("%s --help", cmd.CommandPath())
 	}
 	return nil

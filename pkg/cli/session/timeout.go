@@ -7,11 +7,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
-// noTimeout stands for none: longer than anybody waits, and still a deadline.
+// noTimeout is used for 0: longer than any command runs, and still a deadline.
 const noTimeout = 24 * time.Hour
 
-// timeout is --request-timeout as kubectl takes it: 1s, 2m, 3h, a whole number
-// of seconds, or 0 for none.
+// timeout is the value of --request-timeout, in the forms that kubectl accepts: 1s,
+// 2m, 3h, a number of seconds, or 0 for no timeout.
 type timeout struct{ value *time.Duration }
 
 // Set implements pflag.Value.
@@ -20,13 +20,13 @@ func (t timeout) Set(text string) error {
 	if err != nil {
 		seconds, failed := strconv.Atoi(text)
 		if failed != nil {
-			return clierror.Usagef("%q is no time: write 5s, 2m, a number of seconds, or 0 for no limit", text)
+			return clierror.Usagef("invalid duration %q: want 5s, 2m, a number of seconds, or 0 for no limit", text)
 		}
 		d = time.Duration(seconds) * time.Second
 	}
 	switch {
 	case d < 0:
-		return clierror.Usagef("%q is below zero: write 5s, 2m, a number of seconds, or 0 for no limit", text)
+		return clierror.Usagef("invalid duration %q: must not be negative", text)
 	case d == 0:
 		d = noTimeout
 	}
