@@ -1,6 +1,6 @@
-// Package apierror says in a sentence why the API server did not do what it was
-// asked: no right, no such thing, somebody else's field, no answer in time. A
-// command that fails on a request returns what Explain makes of it.
+// Package apierror turns the errors of requests to the API server into errors of
+// commands: what was done to which object, the cause in a sentence, and what to do
+// about missing rights, missing kinds, conflicts and timeouts.
 package apierror
 
 import (
@@ -19,9 +19,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// Explain what became of a request. act is what was done to which object:
-// "creating Dataset vision/hbase". A nil error stays nil, and an error that is
-// explained already stays as it is.
+// Explain returns the error of a request as a *[clierror.Error]. act is what was
+// done to which object: "creating Dataset vision/hbase". It returns nil for nil,
+// and an error that contains a *clierror.Error unchanged.
 func Explain(s *session.Session, c *session.Cluster, act string, err error) error {
 	var explained *clierror.Error
 	switch {
@@ -44,25 +44,31 @@ func ofStatus(s *session.Session, act string, err error, status metav1.Status) e
 	case apierrors.IsForbidden(err) && strings.Contains(status.Message, " cannot "):
 		return forbidden(s, act, status)
 	case apierrors.IsUnauthorized(err):
-		return clierror.Generalf("%s: the API server does not accept who you say you are", act).
-			WithHint("the credentials of this context are missing or out of date").WithTry("kubectl auth whoami")
+		return clierror.Generalf("%s: unauthorized: the API server does not accept the credentials of this context", act).
+			WithHint("they are missing or expired").WithTry("kubectl auth whoami")
 	case apierrors.IsConflict(err) && Managers(status) != nil:
 		return conflict(act, status)
-	case apierrors.IsNotFound(err) && missingKind(status):
-		return clierror.Generalf("%s: this cluster does not know the kind", act).
-			WithHint("the product's CustomResourceDefinitions are not installed").
+	case IsMissingKind(err):
+		return clierror.Generalf("%s: the cluster has no such resource type", act).
+			WithHint("the CustomResourceDefinitions of Jindo are not installed").
 			WithTry("kubectl apply --server-side -f crds.yaml -f install.yaml")
 	case apierrors.IsNotFound(err) && status.Details != nil && status.Details.Kind == "namespaces":
-		return clierror.Generalf("%s: there is no namespace %q", act, status.Details.Name).
+		return clierror.Generalf("%s: namespace %q not found", act, status.Details.Name).
 			WithTry("kubectl create namespace %s", status.Details.Name)
 	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err), apierrors.IsServiceUnavailable(err), apierrors.IsTooManyRequests(err):
-		return clierror.Generalf("%s: the API server is too busy: %s", act, status.Message).WithHint("trying again in a moment may be enough")
+		return clierror.Generalf("%s: the API server is overloaded: %s", act, status.Message).WithHint("retry in a moment")
 	}
 	return clierror.Generalf("%s: %s", act, status.Message)
 }
 
-// missingKind: the path is not served at all, so no object is named.
-func missingKind(status metav1.Status) bool {
+// IsMissingKind reports whether the cluster has no resource type of this name: the
+// path is not served at all, so the error names no object.
+func IsMissingKind(err error) bool {
+	var known apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &known) {
+		return false
+	}
+	status := known.Status()
 	return status.Details == nil || status.Details.Name == "" || strings.Contains(status.Message, "could not find the requested resource")
 }
 
@@ -74,7 +80,7 @@ func forbidden(s *session.Session, act string, status metav1.Status) error {
 	if why == "" {
 		why = status.Message
 	}
-	failed := clierror.Generalf("%s: you have no right to: %s", act, why)
+	failed := clierror.Generalf("%s: forbidden: %s", act, why)
 	verb := quoted(why, "cannot ", " resource")
 	resource := quoted(why, `resource "`, `"`)
 	if verb == "" || resource == "" {
@@ -90,9 +96,10 @@ func forbidden(s *session.Session, act string, status metav1.Status) error {
 	if s != nil && s.Kube != nil && s.Kube.Impersonate != nil && *s.Kube.Impersonate != "" {
 		words += " --as " + *s.Kube.Impersonate
 	}
-	return failed.WithHint("somebody who administers the cluster can bind you a role with %s on %s, such as edit", verb, resource).WithTry("%s", words)
+	return failed.WithHint("an administrator of the cluster can bind a role that allows %s on %s, such as edit", verb, resource).WithTry("%s", words)
 }
 
+// quoted returns the part of text between before and after, or "".
 func quoted(text, before, after string) string {
 	_, rest, found := strings.Cut(text, before)
 	if !found {
@@ -105,8 +112,8 @@ func quoted(text, before, after string) string {
 	return value
 }
 
-// Managers are those who own fields that server-side apply was to change, in
-// the order of their names; nil when that is not why it was refused.
+// Managers returns the sorted names of the managers that own the fields in a
+// conflict of server-side apply, or nil for any other status.
 func Managers(status metav1.Status) []string {
 	if status.Details == nil {
 		return nil
@@ -138,11 +145,11 @@ func conflict(act string, status metav1.Status) error {
 		more = fmt.Sprintf(" and %d more", len(fields)-shown)
 		fields = fields[:shown]
 	}
-	return clierror.Generalf("%s: %s is set by %s, with another value", act, strings.Join(fields, ", ")+more, strings.Join(Managers(status), " and ")).
-		WithHint("leave the field to whoever set it by leaving it out, or take it over").WithTry("--force-conflicts")
+	return clierror.Generalf("%s: conflict: %s is managed by %s, with another value", act, strings.Join(fields, ", ")+more, strings.Join(Managers(status), " and ")).
+		WithHint("omit the field to leave it as it is, or take it over").WithTry("--force-conflicts")
 }
 
-// unreachable is for what never became an answer.
+// unreachable explains a request that got no response.
 func unreachable(s *session.Session, c *session.Cluster, act string, err error) error {
 	server := "the API server"
 	if c != nil && c.Config != nil && c.Config.Host != "" {
@@ -154,12 +161,12 @@ func unreachable(s *session.Session, c *session.Cluster, act string, err error) 
 		if s != nil && s.RequestTimeout > 0 {
 			within = fmt.Sprintf(" within %v", s.RequestTimeout)
 		}
-		return clierror.Generalf("%s: %s did not answer%s", act, server, within).
-			WithHint("it may be overloaded, or something on the way swallows the traffic; --request-timeout gives it longer")
+		return clierror.Generalf("%s: %s did not respond%s", act, server, within).
+			WithHint("it may be overloaded or cut off by a firewall; --request-timeout waits longer")
 	}
 	var request *url.Error
 	if errors.As(err, &request) {
-		return clierror.Generalf("%s: %s cannot be reached: %w", act, server, request.Err).WithTry("kubectl cluster-info")
+		return clierror.Generalf("%s: %s is unreachable: %w", act, server, request.Err).WithTry("kubectl cluster-info")
 	}
 	return clierror.Generalf("%s: %w", act, err)
 }

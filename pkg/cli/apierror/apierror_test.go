@@ -30,14 +30,14 @@ func TestExplain(t *testing.T) {
 		err             error
 		text, hint, try string
 	}{
-		"no right":        {apierrors.NewForbidden(datasets, "", denied), `you have no right to: User "bob" cannot list`, "a role with list on datasets.data.fluid.io", "kubectl auth can-i list datasets.data.fluid.io -n x"},
-		"a policy's word": {apierrors.NewForbidden(datasets, "a", errors.New("exceeded quota")), "exceeded quota", "", ""},
-		"no such user":    {apierrors.NewUnauthorized("Unauthorized"), "does not accept who you say you are", "out of date", "kubectl auth whoami"},
-		"another manager": {conflict, ".spec.replicas, .spec.master is set by argocd", "take it over", "--force-conflicts"},
-		"no such kind":    {unknown, "does not know the kind", "not installed", "kubectl apply --server-side -f crds.yaml -f install.yaml"},
-		"no namespace":    {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "x"), `there is no namespace "x"`, "", "kubectl create namespace x"},
-		"no answer":       {fmt.Errorf("asking: %w", context.DeadlineExceeded), "the API server did not answer within 5s", "--request-timeout", ""},
-		"busy":            {apierrors.NewTooManyRequests("slow down", 1), "too busy", "trying again", ""},
+		"no right":        {apierrors.NewForbidden(datasets, "", denied), `forbidden: User "bob" cannot list`, "a role that allows list on datasets.data.fluid.io", "kubectl auth can-i list datasets.data.fluid.io -n x"},
+		"a quota":         {apierrors.NewForbidden(datasets, "a", errors.New("exceeded quota")), "exceeded quota", "", ""},
+		"no such user":    {apierrors.NewUnauthorized("Unauthorized"), "does not accept the credentials", "expired", "kubectl auth whoami"},
+		"another manager": {conflict, ".spec.replicas, .spec.master is managed by argocd", "take it over", "--force-conflicts"},
+		"no such kind":    {unknown, "has no such resource type", "not installed", "kubectl apply --server-side -f crds.yaml -f install.yaml"},
+		"no namespace":    {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "x"), `namespace "x" not found`, "", "kubectl create namespace x"},
+		"no response":     {fmt.Errorf("listing: %w", context.DeadlineExceeded), "the API server did not respond within 5s", "--request-timeout", ""},
+		"busy":            {apierrors.NewTooManyRequests("slow down", 1), "overloaded", "retry", ""},
 		"interrupted":     {context.Canceled, "interrupted", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,6 +59,6 @@ func TestExplain(t *testing.T) {
 		})
 	}
 	if err := apierror.Explain(nil, nil, "listing", nil); err != nil {
-		t.Errorf("nothing became %v", err)
+		t.Errorf("nil became %v", err)
 	}
 }

@@ -89,7 +89,7 @@ func TestNodes(t *testing.T) {
 	s.see(t, defaultStorageClass, Passed, "(fast)")
 
 	s.server.Forbid(clitest.Match{Verb: "list", Resource: "storageclasses"})
-	s.see(t, defaultStorageClass, Skipped, "you have no right")
+	s.see(t, defaultStorageClass, Skipped, "forbidden")
 }
 
 func TestControllers(t *testing.T) {
@@ -187,7 +187,7 @@ func TestDataset(t *testing.T) {
 	s.see(t, credentials, Passed, "Secret keys has the keys")
 	s = newFixture(t, dataset, runtime, keys)
 	s.server.Forbid(clitest.Match{Resource: "secrets"})
-	s.see(t, credentials, Skipped, "you have no right")
+	s.see(t, credentials, Skipped, "forbidden")
 }
 
 func TestMembers(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package clierror is how commands fail: a sentence for people, what to try,
-// and the exit code. It is the one place that knows the exit codes.
+// Package clierror provides the errors of commands, with a hint, a command to try
+// and the exit code, and defines the exit codes.
 package clierror
 
 import (
@@ -11,61 +11,61 @@ import (
 
 // Exit codes of every command; `help exit-codes` prints them.
 const (
-	// OK: done, or healthy.
+	// OK means success; of commands that check health, healthy.
 	OK = 0
-	// General: the command failed.
+	// General means that the command failed.
 	General = 1
-	// Usage: the command was not understood, or its input is invalid.
+	// Usage means an unknown command or flag, or invalid input.
 	Usage = 2
-	// Unhealthy: the command worked and what it looked at is not well.
+	// Unhealthy means that the command succeeded and found problems.
 	Unhealthy = 3
-	// TimedOut: what was waited for is still pending.
+	// TimedOut means that the objects waited for are still pending.
 	TimedOut = 4
 )
 
-// Error is a failure with what a person needs to go on.
+// Error is the error of a command.
 type Error struct {
 	// Code is the exit code.
 	Code int
-	// Err says what failed, on which object, and why.
+	// Err is what failed, on which object, and the cause.
 	Err error
-	// Hint is a sentence that helps; may be empty.
+	// Hint is a sentence on what to do, or "".
 	Hint string
-	// Try is a command to run next; may be empty.
+	// Try is a command to run next, or "".
 	Try string
-	// Silent failures only set the exit code: the screen said it all.
+	// Silent errors are not printed: the result shows the problem.
 	Silent bool
 }
 
-// Error is the failure without hint and command.
+// Error returns the message without hint and command.
 func (e *Error) Error() string { return e.Err.Error() }
 
-// Unwrap answers the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Usagef is a failure of the input.
+// Usagef returns an error with the code Usage.
 func Usagef(format string, args ...any) *Error {
 	return &Error{Code: Usage, Err: fmt.Errorf(format, args...)}
 }
 
-// Generalf is any other failure.
+// Generalf returns an error with the code General.
 func Generalf(format string, args ...any) *Error {
 	return &Error{Code: General, Err: fmt.Errorf(format, args...)}
 }
 
-// WithHint adds a sentence.
+// WithHint sets the hint.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	e.Hint = fmt.Sprintf(format, args...)
 	return e
 }
 
-// WithTry adds a command to run next.
+// WithTry sets the command to run next.
 func (e *Error) WithTry(format string, args ...any) *Error {
 	e.Try = fmt.Sprintf(format, args...)
 	return e
 }
 
-// Code is the exit code for an error.
+// Code returns the exit code for an error.
 func Code(err error) int {
 	var failed *Error
 	switch {
@@ -79,8 +79,8 @@ func Code(err error) int {
 	return General
 }
 
-// Print writes an error as commands show it, in at most three parts: what
-// failed, a hint, a command to try.
+// Print writes an error in at most three lines: the message, the hint, and the
+// command to try. A message may have several lines.
 func Print(w io.Writer, err error) {
 	if err == nil {
 		return

@@ -18,10 +18,10 @@ func TestCodeAndText(t *testing.T) {
 		"plain":           {errors.New("broken"), General, "error: broken\n"},
 		"deadline":        {fmt.Errorf("waiting: %w", context.DeadlineExceeded), TimedOut, "error: waiting: context deadline exceeded\n"},
 		"usage":           {Usagef("bad %q", "x").WithTry("do y"), Usage, "error: bad \"x\"\ntry: do y\n"},
-		"hint":            {Generalf("bad").WithHint("it is %s", "there").WithTry("go"), General, "error: bad\nhint: it is there\ntry: go\n"},
+		"hint":            {Generalf("bad").WithHint("see %s", "this").WithTry("go"), General, "error: bad\nhint: see this\ntry: go\n"},
 		"wrapped":         {fmt.Errorf("outer: %w", Usagef("inner").WithHint("h")), Usage, "error: outer: inner\nhint: h\n"},
 		"silent":          {&Error{Code: Unhealthy, Err: errors.New("no"), Silent: true}, Unhealthy, ""},
-		"deadline inside": {Generalf("asking: %w", context.DeadlineExceeded), General, "error: asking: context deadline exceeded\n"},
+		"deadline inside": {Generalf("listing: %w", context.DeadlineExceeded), General, "error: listing: context deadline exceeded\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -1,5 +1,5 @@
-// Package output is the -o flag: tables for people, and the printers kubectl
-// has for machines.
+// Package output provides the -o flag: the formats that a command renders itself,
+// and kubectl's printers for programs.
 package output
 
 import (
@@ -15,21 +15,21 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
-// Formats for people.
+// Formats that commands render themselves.
 const (
 	Table = "table"
 	Wide  = "wide"
 )
 
-// Format of a result.
+// Format is the value of -o.
 type Format struct {
 	value string
-	// people are the formats a command draws itself, the default first.
+	// people holds the formats that the command renders itself, the default first.
 	people []string
 }
 
-// New makes a Format with the formats that the command draws itself; the first
-// is used when -o is not given.
+// New returns a Format with the formats that the command renders itself. The first
+// is used without -o.
 func New(people ...string) *Format { return &Format{people: people} }
 
 // AddFlag adds -o.
@@ -40,7 +40,7 @@ func (f *Format) AddFlag(flags *pflag.FlagSet) {
 
 var machine = []string{"json", "yaml", "kyaml", "name", "jsonpath=TEMPLATE", "go-template=TEMPLATE"}
 
-// Is tells whether the result is to be drawn in one of the given formats.
+// Is reports whether -o is one of the formats.
 func (f *Format) Is(formats ...string) bool {
 	value := f.value
 	if value == "" && len(f.people) > 0 {
@@ -49,10 +49,10 @@ func (f *Format) Is(formats ...string) bool {
 	return slices.Contains(formats, value)
 }
 
-// ForPeople tells whether the command draws the result itself.
+// ForPeople reports whether the command renders the result itself.
 func (f *Format) ForPeople() bool { return f.Is(f.people...) }
 
-// Validate refuses a format that there is not.
+// Validate returns an error for an unknown format or an invalid template.
 func (f *Format) Validate() error {
 	if f.ForPeople() {
 		return nil
@@ -61,15 +61,15 @@ func (f *Format) Validate() error {
 	return err
 }
 
-// Print writes an object for machines. names are what -o name prints, a line
-// each.
+// Print writes an object in a format for programs. names holds the lines of -o
+// name.
 func (f *Format) Print(w io.Writer, object runtime.Object, names ...string) error {
 	printer, err := f.printer(names)
 	if err != nil {
 		return err
 	}
 	if err := printer.PrintObj(object, w); err != nil {
-		return fmt.Errorf("printing: %w", err)
+		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
@@ -86,19 +86,27 @@ func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
 	case "name":
 		return printNames(names), nil
 	case "jsonpath":
+		const example = "-o 'jsonpath={.metadata.name}'"
+		if template == "" {
+			return nil, clierror.Usagef("-o jsonpath needs a template").WithTry(example)
+		}
 		printer, err := printers.NewJSONPathPrinter(template)
-		if err != nil || template == "" {
-			return nil, clierror.Usagef("-o %s is no template: %v", f.value, err).WithTry("-o 'jsonpath={.health}'")
+		if err != nil {
+			return nil, clierror.Usagef("invalid template of -o %s: %w", f.value, err).WithTry(example)
 		}
 		return printer, nil
 	case "go-template":
+		const example = "-o 'go-template={{.metadata.name}}'"
+		if template == "" {
+			return nil, clierror.Usagef("-o go-template needs a template").WithTry(example)
+		}
 		printer, err := printers.NewGoTemplatePrinter([]byte(template))
-		if err != nil || template == "" {
-			return nil, clierror.Usagef("-o %s is no template: %v", f.value, err).WithTry("-o 'go-template={{.health}}'")
+		if err != nil {
+			return nil, clierror.Usagef("invalid template of -o %s: %w", f.value, err).WithTry(example)
 		}
 		return printer, nil
 	}
-	return nil, clierror.Usagef("-o %q is none of %s", f.value, strings.Join(slices.Concat(f.people, machine), ", "))
+	return nil, clierror.Usagef("unknown output format %q: want %s", f.value, strings.Join(slices.Concat(f.people, machine), ", "))
 }
 
 func printNames(names []string) printers.ResourcePrinter {

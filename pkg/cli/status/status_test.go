@@ -161,7 +161,7 @@ func TestCommand(t *testing.T) {
 		"rows without titles":              {source: two, args: "--no-headers", stdout: "hadoop  hbase"},
 		"one of several is a dashboard":    {source: two, args: "lonely", stdout: "none is bound"},
 		"none":                             {source: &reporttest.Source{}, stderr: "there is no Dataset and no JindoRuntime"},
-		"not found":                        {source: one, args: "other", code: clierror.General, stderr: `no dataset or runtime "other"`},
+		"not found":                        {source: one, args: "other", code: clierror.General, stderr: `dataset or runtime "other" not found`},
 		"found in another namespace":       {source: elsewhere, args: "hbase", code: clierror.General, stderr: "add -n vision"},
 		"in its namespace":                 {source: elsewhere, args: "hbase -n vision", stdout: "vision/hadoop"},
 		"all namespaces":                   {source: elsewhere, args: "-A", stdout: "vision"},
