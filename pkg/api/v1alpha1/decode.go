@@ -211,8 +211,10 @@ func newObject(meta metav1.TypeMeta) (runtime.Object, error) {
 		return nil, fmt.Errorf("has no kind: write kind: %s, %s or %s, and apiVersion: %s", DatasetKind, JindoRuntimeKind, DataLoadKind, APIVersion)
 	case meta.APIVersion == "v1" && meta.Kind == "Secret":
 		return &corev1.Secret{}, nil
+	case meta.APIVersion != APIVersion && meta.Kind != DatasetKind && meta.Kind != JindoRuntimeKind && meta.Kind != DataLoadKind:
+		return nil, fmt.Errorf("kind %s with apiVersion %q is not supported here: only %s, %s, %s and Secret are; use kubectl for other kinds", meta.Kind, meta.APIVersion, DatasetKind, JindoRuntimeKind, DataLoadKind)
 	case meta.APIVersion != APIVersion:
-		return nil, fmt.Errorf("kind %s has apiVersion %q: write apiVersion: %s; other objects (but Secrets, apiVersion: v1) are not read here", meta.Kind, meta.APIVersion, APIVersion)
+		return nil, fmt.Errorf("kind %s has apiVersion %q: write apiVersion: %s", meta.Kind, meta.APIVersion, APIVersion)
 	}
 	switch meta.Kind {
 	case DatasetKind:

@@ -78,7 +78,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a list for a mapping", dataset + "spec: []\n", []string{"field spec is a list", "a mapping"}},
 		{"an object for a quota", jindo + "spec: {tieredstore: {levels: [{quota: {}}]}}\n", []string{"a quota is text or a number"}},
 		{"another kind", "apiVersion: data.fluid.io/v1alpha1\nkind: AlluxioRuntime\n", []string{`kind "AlluxioRuntime" is not known`, "write kind: Dataset"}},
-		{"another group", "apiVersion: batch/v1\nkind: Job\n", []string{"kind Job", `apiVersion "batch/v1"`, "write apiVersion: data.fluid.io/v1alpha1"}},
+		{"another group", "apiVersion: batch/v1\nkind: Job\n", []string{"kind Job", `apiVersion "batch/v1"`, "use kubectl for other kinds"}},
 		{"another version", "apiVersion: data.fluid.io/v1\nkind: Dataset\n", []string{"write apiVersion: data.fluid.io/v1alpha1"}},
 		{"no kind", "apiVersion: data.fluid.io/v1alpha1\n", []string{"has no kind"}},
 		{"no apiVersion", "kind: Dataset\n", []string{"write apiVersion"}},
