@@ -1,33 +1,35 @@
-// Package completion completes what people type: names as they are on the
-// cluster now, with how they are. Who presses TAB waits at most two seconds,
-// and is never shown an error.
+// Package completion provides shell completion: of commands and flags, and of the
+// names of objects with their state, which are read from the cluster within two
+// seconds. Errors are never printed.
 package completion
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// New makes the completion command.
+// New returns the completion command.
 func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "completion (bash|zsh|fish|powershell|install)",
-		Short: "Complete commands and names in a shell",
-		Long: `Complete commands and names in a shell.
+		Short: "Set up shell completion",
+		Long: `Set up shell completion.
 
-kubectl completes its plugins through programs named kubectl_complete-PLUGIN.
-"install" puts one beside this program; with kubectl's own completion set up,
-"kubectl jindo status <TAB>" then offers names. The other commands print a
-script for those who run the program directly, as kubectl-jindo.`,
+kubectl completes its plugins with programs named kubectl_complete-PLUGIN.
+"install" creates one beside this program; if kubectl's own completion is set up,
+"kubectl jindo status <TAB>" then completes names. The other commands print a
+completion script for running the program directly, as kubectl-jindo.`,
 		Example: "  " + s.Name + " completion install",
 		Args:    session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return clierror.Usagef("say which shell: bash, zsh, fish or powershell, or install").WithTry("%s install", cmd.CommandPath())
+			return clierror.Usagef("missing shell: want bash, zsh, fish, powershell or install").WithTry("%s install", cmd.CommandPath())
 		},
 	}
 	cmd.AddCommand(
@@ -47,24 +49,24 @@ func script(s *session.Session, shell string, write func(root *cobra.Command) er
 	}[shell]
 	return &cobra.Command{
 		Use:     shell,
-		Short:   "Print the script for " + shell,
-		Long:    "Print the script that completes kubectl-jindo in " + shell + ".\n\nFor \"kubectl jindo\" see \"" + s.Name + " completion install\".",
+		Short:   "Print the completion script for " + shell,
+		Long:    "Print the completion script of kubectl-jindo for " + shell + ".\n\nFor \"kubectl jindo\" see \"" + s.Name + " completion install\".",
 		Example: "  " + load,
 		Args:    session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := write(cmd.Root()); err != nil {
-				return fmt.Errorf("printing the script: %w", err)
+				return fmt.Errorf("print the script: %w", err)
 			}
 			return nil
 		},
 	}
 }
 
-// prefix of the programs that complete for kubectl.
+// prefix is that of the programs that kubectl runs for completion.
 const prefix = "kubectl_complete-"
 
-// Arguments of this process, where it was called to complete for kubectl: then
-// they are what was typed so far.
+// Arguments returns the arguments to run with. If argv0 is that of a completion
+// program of kubectl, the arguments are what was typed so far.
 func Arguments(argv0 string, arguments []string) []string {
 	if !strings.HasPrefix(base(argv0), prefix) {
 		return arguments
@@ -72,15 +74,17 @@ func Arguments(argv0 string, arguments []string) []string {
 	return append([]string{cobra.ShellCompRequestCmd}, arguments...)
 }
 
-// base is the last element of a path of any system.
+// base returns the last element of a path of any operating system.
 func base(path string) string { return path[strings.LastIndexAny(path, `/\`)+1:] }
 
-// Attach completes the global flags, and what commands take that do not say so
-// themselves.
+// Attach adds completion to all commands: of the arguments that commands do not
+// complete themselves, of the values of flags, and of help topics. Files are
+// offered only where a file or directory is expected.
 func Attach(s *session.Session, root *cobra.Command) {
 	for path, complete := range map[string]Function{
 		"status": DatasetsAndRuntimes(s), "check": DatasetsAndRuntimes(s), "raft status": DatasetsAndRuntimes(s),
 		"raft list-peers": DatasetsAndRuntimes(s), "raft transfer-leader": DatasetsAndRuntimes(s), "inject explain": Pods(s),
+		"local down": LocalRuntimes(s), "local status": LocalRuntimes(s),
 	} {
 		words := strings.Fields(path)
 		cmd, _, err := root.Find(words)
@@ -88,28 +92,60 @@ func Attach(s *session.Session, root *cobra.Command) {
 			cmd.ValidArgsFunction = Once(complete)
 		}
 	}
-	flags(root)
 	ToFlag(root, "namespace", Namespaces(s))
 	ToFlag(root, "context", Contexts(s))
 	ToFlag(root, "color", Words("auto", "always", "never"))
+	root.InitDefaultHelpCmd()
+	attach(root)
 }
 
-// flags that are the same wherever there are.
-func flags(cmd *cobra.Command) {
-	if cmd.LocalFlags().Lookup("output") != nil {
-		ToFlag(cmd, "output", Words("wide", "json", "yaml", "kyaml", "name", "jsonpath=", "go-template="))
-	}
-	if cmd.LocalFlags().Lookup("dry-run") != nil {
-		ToFlag(cmd, "dry-run", Words("none", "client", "server"))
+// attach adds the completion that is the same for all commands.
+func attach(cmd *cobra.Command) {
+	ToFlag(cmd, "output", Words("wide", "json", "yaml", "kyaml", "name", "jsonpath=", "go-template="))
+	ToFlag(cmd, "dry-run", Words("none", "client", "server"))
+	ToFlag(cmd, "until", Words("healthy"))
+	ToFlag(cmd, "format", Words("jindo"))
+	cmd.LocalFlags().VisitAll(func(flag *pflag.Flag) {
+		if !takesFile(flag) {
+			ToFlag(cmd, flag.Name, cobra.NoFileCompletions)
+		}
+	})
+	switch {
+	case cmd.Name() == "help":
+		cmd.ValidArgsFunction = helpTopics
+	case cmd.ValidArgsFunction == nil && !cmd.HasSubCommands():
+		cmd.ValidArgsFunction = cobra.NoFileCompletions
 	}
 	for _, child := range cmd.Commands() {
-		flags(child)
+		attach(child)
 	}
 }
 
-// ToFlag completes the value of a command's flag. A flag that the command does
-// not have is left alone.
+// takesFile reports whether the value of a flag is a file or directory.
+func takesFile(flag *pflag.Flag) bool {
+	return slices.Contains([]string{
+		"filename", "kustomize", "credentials-file", "dir", "bin-dir", "mountpoint",
+		"kubeconfig", "cache-dir", "certificate-authority", "client-certificate", "client-key",
+	}, flag.Name)
+}
+
+// helpTopics completes the arguments of help: commands and topics.
+func helpTopics(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	about, _, err := cmd.Root().Find(args)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var found []entry
+	for _, c := range about.Commands() {
+		if c.IsAvailableCommand() || c.IsAdditionalHelpTopicCommand() {
+			found = append(found, entry{c.Name(), c.Short})
+		}
+	}
+	return offer(found, nil, typed), cobra.ShellCompDirectiveNoFileComp
+}
+
+// ToFlag completes the value of a flag, unless the command lacks the flag or
+// completes it already.
 func ToFlag(cmd *cobra.Command, flag string, complete Function) {
-	// It fails for flags that are not there, or are completed already.
-	_ = cmd.RegisterFlagCompletionFunc(flag, complete)
+	_ = cmd.RegisterFlagCompletionFunc(flag, complete) // the error is one of these two
 }

@@ -30,16 +30,16 @@ func TestInstall(t *testing.T) {
 			t.Fatalf("installed %q, %v", at, err)
 		}
 		if target, err := os.Readlink(at); err != nil || target != self {
-			t.Errorf("it leads to %q, %v", target, err)
+			t.Errorf("the link points to %q, error %v", target, err)
 		}
 	}
-	// Not on PATH: a directory that is.
+	// The directory of the program is not in PATH.
 	if at, err := install(place{self: self, path: []string{other}}, ""); err != nil || filepath.Dir(at) != other {
 		t.Errorf("installed %q, %v", at, err)
 	}
 }
 
-func TestInstallWhereItCannot(t *testing.T) {
+func TestInstallErrors(t *testing.T) {
 	taken := t.TempDir()
 	touch(t, taken, "kubectl_complete-jindo")
 	self := touch(t, taken, "kubectl-jindo")
@@ -48,9 +48,9 @@ func TestInstallWhereItCannot(t *testing.T) {
 		dir  string
 		want string
 	}{
-		"something else is there": {place{self: self, path: []string{taken}}, "", "is no link: remove it first"},
-		"no such directory":       {place{self: self}, "/nope/nope", "cannot be put into /nope/nope"},
-		"no PATH":                 {place{self: self}, "", "PATH names no directory"},
+		"name taken":        {place{self: self, path: []string{taken}}, "", "is not a link: remove it first"},
+		"missing directory": {place{self: self}, "/nope/nope", "installing to /nope/nope"},
+		"no PATH":           {place{self: self}, "", "PATH has no directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := install(test.p, test.dir); err == nil || !strings.Contains(err.Error(), test.want) {

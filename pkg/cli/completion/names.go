@@ -17,30 +17,32 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// patience with a cluster while somebody waits at a prompt.
-const patience = 2 * time.Second
+// timeout bounds the requests of one completion.
+const timeout = 2 * time.Second
 
-// Function completes arguments or the value of a flag. It never fails: what
-// cannot be known is not offered.
+// Function completes arguments or the value of a flag. Names that cannot be read
+// are not offered.
 type Function = cobra.CompletionFunc
 
-// lister answers names, each with what is to be said about it.
+// lister returns names with their descriptions.
 type lister func(ctx context.Context, c *session.Cluster) ([]entry, error)
 
-type entry struct{ name, about string }
+type entry struct{ name, description string }
 
-// Datasets by name: "imagenet  Bound 87% cached".
+// Datasets completes names of Datasets: "imagenet  Bound 87% cached".
 func Datasets(s *session.Session) Function { return live(s, datasets) }
 
-// Runtimes by name: "hadoop  masters 3/3, workers 3/3".
+// Runtimes completes names of JindoRuntimes: "hadoop  masters 3/3, workers 3/3".
 func Runtimes(s *session.Session) Function { return live(s, runtimes) }
 
-// Loads are the DataLoads by name.
+// Loads completes names of DataLoads.
 func Loads(s *session.Session) Function { return live(s, loads) }
 
-// DatasetsAndRuntimes by name, where a command takes either.
+// DatasetsAndRuntimes completes names of either kind; with --local, those of local
+// runtimes.
 func DatasetsAndRuntimes(s *session.Session) Function {
-	return live(s, func(ctx context.Context, c *session.Cluster) ([]entry, error) {
+	local := LocalRuntimes(s)
+	inCluster := live(s, func(ctx context.Context, c *session.Cluster) ([]entry, error) {
 		found, err := datasets(ctx, c)
 		if err != nil {
 			return nil, err
@@ -53,9 +55,37 @@ func DatasetsAndRuntimes(s *session.Session) Function {
 		}
 		return found, err
 	})
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if s.Local {
+			return local(cmd, args, typed)
+		}
+		return inCluster(cmd, args, typed)
+	}
 }
 
-// Pods by name.
+// LocalRuntimes completes names of the runtimes on this machine.
+func LocalRuntimes(s *session.Session) Function {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		s.Local = true
+		source, err := s.Source(s)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(commandContext(cmd), timeout)
+		defer cancel()
+		refs, err := source.Runtimes(ctx, s.InNamespace())
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var found []entry
+		for _, ref := range refs {
+			found = append(found, entry{name: ref.Name})
+		}
+		return offer(found, args, typed), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Pods completes names of Pods.
 func Pods(s *session.Session) Function {
 	return live(s, func(ctx context.Context, c *session.Cluster) ([]entry, error) {
 		list := &corev1.PodList{}
@@ -68,21 +98,21 @@ func Pods(s *session.Session) Function {
 	})
 }
 
-// Namespaces by name.
+// Namespaces completes names of Namespaces.
 func Namespaces(s *session.Session) Function {
 	return live(s, func(ctx context.Context, c *session.Cluster) ([]entry, error) {
 		return metadata(ctx, c, schema.GroupVersionKind{Version: "v1", Kind: "NamespaceList"}, "")
 	})
 }
 
-// Secrets by name; what is in them is not asked for.
+// Secrets completes names of Secrets; only their metadata is requested.
 func Secrets(s *session.Session) Function {
 	return live(s, func(ctx context.Context, c *session.Cluster) ([]entry, error) {
 		return metadata(ctx, c, schema.GroupVersionKind{Version: "v1", Kind: "SecretList"}, c.Namespace)
 	})
 }
 
-// Contexts of the kubeconfig.
+// Contexts completes names of contexts of the kubeconfig.
 func Contexts(s *session.Session) Function {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if s.Kube == nil {
@@ -110,7 +140,7 @@ func Once(f Function) Function {
 	}
 }
 
-// Words that are always the same, such as kinds.
+// Words completes fixed words.
 func Words(words ...string) Function {
 	return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 		var found []string
@@ -123,15 +153,20 @@ func Words(words ...string) Function {
 	}
 }
 
+// commandContext returns the context of a command, which has none in tests.
+func commandContext(cmd *cobra.Command) context.Context {
+	if ctx := cmd.Context(); ctx != nil {
+		return ctx
+	}
+	return context.Background()
+}
+
+// live returns a Function that lists names in the cluster.
 func live(s *session.Session, list lister) Function {
 	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-		parent := cmd.Context()
-		if parent == nil {
-			parent = context.Background()
-		}
-		ctx, cancel := context.WithTimeout(parent, patience)
+		ctx, cancel := context.WithTimeout(commandContext(cmd), timeout)
 		defer cancel()
-		s.RequestTimeout = patience
+		s.RequestTimeout = timeout
 		c, err := s.Cluster()
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -144,7 +179,7 @@ func live(s *session.Session, list lister) Function {
 	}
 }
 
-// offer what begins like what was typed and is not there already.
+// offer returns the entries that start with what was typed and were not given yet.
 func offer(found []entry, given []string, typed string) []string {
 	var offered []string
 	for _, e := range found {
@@ -152,8 +187,8 @@ func offer(found []entry, given []string, typed string) []string {
 			continue
 		}
 		text := e.name
-		if e.about != "" {
-			text += "\t" + strings.Join(strings.Fields(e.about), " ")
+		if e.description != "" {
+			text += "\t" + strings.Join(strings.Fields(e.description), " ")
 		}
 		offered = append(offered, text)
 	}
@@ -166,11 +201,11 @@ func datasets(ctx context.Context, c *session.Cluster) ([]entry, error) {
 	err := c.List(ctx, list, client.InNamespace(c.Namespace))
 	found := make([]entry, 0, len(list.Items))
 	for _, d := range list.Items {
-		about := string(d.Status.Phase)
+		state := string(d.Status.Phase)
 		if cached := d.Status.CacheStates[v1alpha1.CacheStateCachedPercentage]; cached != "" {
-			about += " " + cached + " cached"
+			state += " " + cached + " cached"
 		}
-		found = append(found, entry{d.Name, about})
+		found = append(found, entry{d.Name, state})
 	}
 	return found, err
 }
