@@ -37,7 +37,7 @@ func TestPages(t *testing.T) {
 	for name, want := range map[string]string{
 		"kubectl_jindo_check.md":       "--pre",
 		"kubectl_jindo_raft_status.md": "kubectl jindo raft status [NAME]",
-		"README.md":                    "3  it worked, and what it looked at is not healthy",
+		"README.md":                    "3  the command succeeded and found something unhealthy",
 	} {
 		if !strings.Contains(string(written[name]), want) {
 			t.Errorf("%s has no %q", name, want)

@@ -1,175 +1,155 @@
-// Package create is the create commands: manifests out of flags or files,
-// checked by the same validator as everywhere else before the first of them is
-// sent, and applied server-side, so that what others have set is never taken
-// from them without a word. Credentials reach the cluster as Secrets only.
+// Package create provides the commands that write objects: create, apply, scale
+// and set. Objects come from flags or manifests. They are checked by the
+// validator of the webhook, and by the API server in a dry run, before the first
+// of them is sent; credentials reach the cluster as Secrets only.
+//
+// None of the commands changes a field that was not given to it: create refuses
+// objects that exist, apply sends exactly the fields of the manifest
+// (server-side apply), and scale and set send a patch of single fields.
 package create
 
 import (
 	"context"
-	"slices"
-	"time"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
-	"github.com/jindo-io/jindo/pkg/cli/output"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// created is the format that says what was done.
-const created = "created"
-
-// FieldManager of what the plugin applies.
-const FieldManager = "kubectl-jindo"
-
-// Values of --dry-run.
-const (
-	dryRunNone   = "none"
-	dryRunClient = "client"
-	dryRunServer = "server"
-)
-
-// options that every create command has.
-type options struct {
-	session        *session.Session
-	format         *output.Format
-	dryRun         string
-	sources        manifest.Sources
-	fieldManager   string
-	forceConflicts bool
-	wait           bool
-	timeout        time.Duration
-
-	// said are the warnings that were written already.
-	said map[string]bool
+// createOptions are the options of create and its subcommands.
+type createOptions struct {
+	*options
+	sources manifest.Sources
+	// change returns a command that changes an existing object.
+	change func(u *unstructured.Unstructured) string
 }
 
-// New makes the create command.
-func New(s *session.Session) *cobra.Command {
-	o := newOptions(s)
+// New returns the create command.
+func New(s *session.Session) *cobra.Command { return newCreate(s, (*createOptions).fromFiles) }
+
+// newCreate returns the create command, which calls run once the flags are parsed.
+func newCreate(s *session.Session, run func(*createOptions, context.Context) error) *cobra.Command {
+	o := newCreateOptions(s)
 	cmd := &cobra.Command{
-		Use:   "create (dataset|runtime) NAME | -f FILE",
-		Short: "Make Datasets and JindoRuntimes",
-		Long: `Make Datasets and JindoRuntimes out of flags or files.
+		Use:   "create (dataset NAME | runtime NAME | -f FILE)",
+		Short: "Create Datasets and JindoRuntimes",
+		Long: `Create Datasets and JindoRuntimes from flags or manifests.
 
-Everything is checked before anything is sent. What is there already is changed
-to what is asked for (configured), or is so already (unchanged); a field that
-somebody else has set to another value is left alone and named, unless
---force-conflicts takes it over.
+All objects are checked before the first is sent. An object that exists is an
+error (AlreadyExists), and nothing is created then; use "apply" to change objects
+with a manifest, "set" and "scale" to change single fields.
 
-With --dry-run=client no cluster is spoken to: the manifest is checked and
-printed, ready for "kubectl apply -f -" or "local up -f -".`,
-		Example: "  " + s.Name + " create -f dataset.yaml -f runtime.yaml --wait",
+With --dry-run=client the manifest is checked and printed without a cluster,
+ready for "kubectl apply -f -" or "local up -f -".`,
+		Example: "  " + s.Name + " create -f dataset.yaml -f runtime.yaml --wait\n  " + s.Name + " create -k overlays/production",
 		Args:    session.None,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.fromFiles(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.sources.IsEmpty() {
+				return clierror.Usagef("nothing to create: give dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
+			}
+			return run(o, cmd.Context())
+		},
 	}
-	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with manifests; - is standard input")
+	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with the manifests to create; - is standard input")
 	o.addFlags(cmd)
-	cmd.AddCommand(newDataset(s), newRuntime(s))
+	cmd.AddCommand(newDataset(s, (*datasetOptions).run), newRuntime(s, (*runtimeOptions).run))
 	return cmd
 }
 
-func newOptions(s *session.Session) *options {
-	return &options{session: s, format: output.New(created), said: map[string]bool{}}
+func newCreateOptions(s *session.Session) *createOptions {
+	return &createOptions{options: newOptions(s, "created")}
 }
 
-func (o *options) addFlags(cmd *cobra.Command) {
-	const patience = 5 * time.Minute
-	flags := cmd.Flags()
-	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "client: check and print only; server: let the API server check it, and change nothing")
-	flags.Lookup("dry-run").NoOptDefVal = "unspecified"
-	flags.StringVar(&o.fieldManager, "field-manager", FieldManager, "who the fields belong to afterwards")
-	flags.BoolVar(&o.forceConflicts, "force-conflicts", false, "take over fields that somebody else has set to another value")
-	flags.BoolVar(&o.wait, "wait", false, "wait until Datasets are Bound and JindoRuntimes are Ready")
-	flags.DurationVar(&o.timeout, "timeout", patience, "how long --wait waits; then the exit code is 4")
-	o.format.AddFlag(flags)
-}
-
-func (o *options) fromFiles(cmd *cobra.Command) error {
-	if o.sources.IsEmpty() {
-		return clierror.Usagef("say what to create: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
-	}
+func (o *createOptions) fromFiles(ctx context.Context) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	set, err := manifest.Read(cmd.Context(), manifest.Options{
-		Sources: o.sources, Stdin: o.session.Streams.In,
-		Namespace: o.session.Namespace, // what names none is printed without one
-	})
+	set, err := o.readManifests(ctx, o.sources, false)
 	if err != nil {
 		return err
 	}
-	if len(set.Objects) == 0 {
-		return clierror.Usagef("the files hold no object")
+	o.change = func(*unstructured.Unstructured) string {
+		return fmt.Sprintf("%s apply%s", o.session.Name, arguments(o.sources, o.session.Namespace))
 	}
-	o.warn(set.Warnings...)
-	return o.finish(cmd.Context(), set.Objects)
+	return o.finish(ctx, inOrder(set.Given))
 }
 
-// fromFlags checks objects that were made out of flags.
-func (o *options) fromFlags(ctx context.Context, objects ...runtime.Object) error {
+// fromFlags checks objects that were built from flags and creates them.
+func (o *createOptions) fromFlags(ctx context.Context, objects ...runtime.Object) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
+	var given []*unstructured.Unstructured
 	for _, object := range objects {
-		if _, secret := object.(*corev1.Secret); secret {
-			continue
+		if err := o.check(object); err != nil {
+			return err
 		}
-		named, ok := object.(metav1.Object)
-		if !ok {
-			return clierror.Generalf("an object has no name")
-		}
-		warnings, err := manifest.Validate(object, named.GetName())
+		u, err := toUnstructured(object)
 		if err != nil {
-			return &clierror.Error{Code: clierror.Usage, Err: err}
+			return err
 		}
-		o.warn(warnings...)
+		given = append(given, u)
 	}
-	return o.finish(ctx, objects)
+	return o.finish(ctx, inOrder(given))
 }
 
-// finish prints the checked objects or sends them.
-func (o *options) finish(ctx context.Context, objects []runtime.Object) error {
-	ordered, err := inOrder(objects)
+// check validates an object with its defaults.
+func (o *options) check(object runtime.Object) error {
+	if _, secret := object.(*corev1.Secret); secret {
+		return nil
+	}
+	named, ok := object.(metav1.Object)
+	if !ok {
+		return clierror.Generalf("an object has no name")
+	}
+	warnings, err := manifest.Validate(object, named.GetName())
+	o.warn(warnings...)
 	if err != nil {
-		return err
-	}
-	if o.dryRun == dryRunClient {
-		return o.printManifests(ordered)
-	}
-	return o.send(ctx, ordered)
-}
-
-func (o *options) warn(warnings ...string) {
-	for _, warning := range warnings {
-		if o.said[warning] {
-			continue
-		}
-		o.said[warning] = true
-		o.session.Say("warning: %s", warning)
-	}
-}
-
-// validate checks the flags.
-func (o *options) validate() error {
-	if err := o.format.Validate(); err != nil {
-		return err
-	}
-	switch {
-	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
-		return clierror.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
-	case o.wait && o.dryRun != dryRunNone:
-		return clierror.Usagef("--wait waits for what is created, and --dry-run=%s creates nothing: leave one of them out", o.dryRun)
-	case o.timeout <= 0:
-		return clierror.Usagef("--timeout must be above zero, not %v", o.timeout)
-	case o.fieldManager == "":
-		return clierror.Usagef("--field-manager must not be empty").WithTry("--field-manager=%s", FieldManager)
+		return &clierror.Error{Code: clierror.Usage, Err: err}
 	}
 	return nil
+}
+
+// finish prints the checked objects, or creates them.
+func (o *createOptions) finish(ctx context.Context, objects []*unstructured.Unstructured) error {
+	if o.dryRun == dryRunClient {
+		return o.printManifests(objects, "created")
+	}
+	sender, err := o.connect(objects)
+	if err != nil {
+		return err
+	}
+	created, err := sender.create(ctx, objects, o.change)
+	if err != nil {
+		return err
+	}
+	return sender.complete(ctx, created)
+}
+
+// arguments returns the flags that name the sources and the namespace.
+func arguments(sources manifest.Sources, namespace string) string {
+	var words strings.Builder
+	for _, file := range sources.Files {
+		words.WriteString(" -f " + file)
+	}
+	if sources.Kustomize != "" {
+		words.WriteString(" -k " + sources.Kustomize)
+	}
+	if sources.Recursive {
+		words.WriteString(" -R")
+	}
+	if namespace != "" {
+		words.WriteString(" -n " + namespace)
+	}
+	return words.String()
 }
 
 func meta(s *session.Session, name string) metav1.ObjectMeta {

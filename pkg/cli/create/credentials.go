@@ -2,6 +2,7 @@ package create
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/term"
 	"gopkg.in/ini.v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,20 +20,20 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// The three credentials, behind "fs.SCHEME.".
+// Names of the credentials, which follow "fs.SCHEME." in options.
 const (
 	accessKeyID     = "accessKeyId"
 	accessKeySecret = "accessKeySecret"
 	securityToken   = "securityToken"
 )
 
-// maxCredentials is how large a file of credentials may be.
+// maxCredentials is the largest size of a file with credentials, in bytes.
 const maxCredentials = 64 << 10
 
-// prompt is the value of --credentials that asks.
+// prompt is the value of --credentials that prompts for them.
 const prompt = "prompt"
 
-// credentialOptions say where credentials come from.
+// credentialOptions are the flags that name the source of credentials.
 type credentialOptions struct {
 	session *session.Session
 	source  string
@@ -42,36 +42,37 @@ type credentialOptions struct {
 }
 
 func (o *credentialOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.source, "credentials", "", "prompt: ask for the credentials, without showing them")
+	flags.StringVar(&o.source, "credentials", "", "prompt: prompt for the credentials without echo")
 	flags.StringVar(&o.file, "credentials-file", "", "file with the credentials; - is standard input")
-	flags.StringVar(&o.profile, "credentials-profile", "", "section of that file, where it has several (default: default)")
+	flags.StringVar(&o.profile, "credentials-profile", "", "section of that file, if it has several (default: default)")
 }
 
-// asked says whether a Secret is to be made.
-func (o *credentialOptions) asked() bool { return o.source != "" || o.file != "" }
+// given reports whether a Secret is to be created.
+func (o *credentialOptions) given() bool { return o.source != "" || o.file != "" }
 
-// validate where they are to come from.
+// validate checks the flags.
 func (o *credentialOptions) validate(schemes []string) error {
 	switch {
 	case o.source != "" && o.source != prompt:
-		return clierror.Usagef("--credentials must be prompt, not what is secret: everybody on this machine can read the command line").
+		return clierror.Usagef("invalid --credentials: want prompt; the command line is readable by every user of this machine").
 			WithTry("--credentials=prompt, or --credentials-file FILE")
 	case o.source != "" && o.file != "":
-		return clierror.Usagef("--credentials=prompt and --credentials-file both say where the credentials are: leave one out")
+		return clierror.Usagef("--credentials=prompt and --credentials-file cannot be used together")
 	case len(schemes) == 0:
-		return clierror.Usagef("no mount takes credentials: they are all directories or claims").WithHint("leave --credentials and --credentials-file out")
+		return clierror.Usagef("no mount takes credentials: all are directories or claims").WithHint("omit --credentials and --credentials-file")
 	}
 	return nil
 }
 
-// secret of the credentials, with the keys that mounts of the schemes look for.
-func (o *credentialOptions) secret(meta metav1.ObjectMeta, schemes []string) (*corev1.Secret, error) {
+// secret reads the credentials and returns a Secret with the keys that mounts of
+// the schemes look up.
+func (o *credentialOptions) secret(ctx context.Context, meta metav1.ObjectMeta, schemes []string) (*corev1.Secret, error) {
 	var found credentials
 	var err error
 	if o.file != "" {
 		found, err = o.read()
 	} else {
-		found, err = o.ask(schemes)
+		found, err = o.prompt(ctx, schemes)
 	}
 	if err != nil {
 		return nil, err
@@ -82,7 +83,7 @@ func (o *credentialOptions) secret(meta metav1.ObjectMeta, schemes []string) (*c
 func (o *credentialOptions) label() string {
 	switch o.file {
 	case "":
-		return "the answers"
+		return "the input"
 	case "-":
 		return "standard input"
 	}
@@ -94,17 +95,17 @@ func (o *credentialOptions) read() (credentials, error) {
 	if o.file != "-" {
 		file, err := os.Open(o.file)
 		if err != nil {
-			return nil, clierror.Usagef("reading the credentials: %w", err)
+			return nil, clierror.Usagef("reading credentials: %w", err)
 		}
 		defer func() { _ = file.Close() }()
 		reader = file
 	}
 	raw, err := io.ReadAll(io.LimitReader(reader, maxCredentials+1))
 	if err != nil {
-		return nil, clierror.Usagef("reading the credentials from %s: %w", o.label(), err)
+		return nil, clierror.Usagef("reading credentials from %s: %w", o.label(), err)
 	}
 	if len(raw) > maxCredentials {
-		return nil, clierror.Usagef("%s holds more than %d bytes: that is no file of credentials", o.label(), maxCredentials)
+		return nil, clierror.Usagef("%s is larger than %d bytes: not a file with credentials", o.label(), maxCredentials)
 	}
 	found, err := parseCredentials(raw, o.profile)
 	if err != nil {
@@ -113,11 +114,10 @@ func (o *credentialOptions) read() (credentials, error) {
 	return found, nil
 }
 
-// ask a person; what is typed is not shown.
-func (o *credentialOptions) ask(schemes []string) (credentials, error) {
-	terminal, ok := o.session.Streams.In.(*os.File)
-	if !ok || !term.IsTerminal(int(terminal.Fd())) {
-		return nil, clierror.Usagef("--credentials=prompt asks a person, and standard input is no terminal").WithTry("--credentials-file FILE")
+// prompt reads the credentials from the terminal without echo.
+func (o *credentialOptions) prompt(ctx context.Context, schemes []string) (credentials, error) {
+	if !o.session.IsTerminal() {
+		return nil, clierror.Usagef("--credentials=prompt needs a terminal on standard input").WithTry("--credentials-file FILE")
 	}
 	found := credentials{}
 	for _, question := range []struct{ text, key string }{
@@ -125,24 +125,23 @@ func (o *credentialOptions) ask(schemes []string) (credentials, error) {
 		{"Access key secret: ", accessKeySecret},
 		{"Security token (empty for none): ", securityToken},
 	} {
-		_, _ = fmt.Fprint(o.session.Streams.ErrOut, question.text)
-		answer, err := term.ReadPassword(int(terminal.Fd()))
-		_, _ = fmt.Fprintln(o.session.Streams.ErrOut)
+		value, err := o.session.PromptSecret(ctx, question.text)
 		if err != nil {
-			return nil, clierror.Generalf("asking for the credentials: %w", err)
+			return nil, err
 		}
-		if value := strings.TrimSpace(string(answer)); value != "" {
+		if value != "" {
 			found[question.key] = value
 		}
 	}
 	return found, nil
 }
 
-// credentials by name: accessKeyId, or fs.oss.accessKeyId where a file says for
-// which stores they are.
+// credentials holds credentials by name: accessKeyId, or fs.oss.accessKeyId if they
+// are for one scheme.
 type credentials map[string]string
 
-// secret with a key for each option that a mount of the schemes looks up.
+// secret returns a Secret with a key for each option that mounts of the schemes
+// look up.
 func (c credentials) secret(meta metav1.ObjectMeta, schemes []string, label string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: meta,
@@ -159,8 +158,8 @@ func (c credentials) secret(meta metav1.ObjectMeta, schemes []string, label stri
 				continue
 			}
 			if value == "" {
-				return nil, clierror.Usagef("%s holds no %s for %s", label, key, scheme).
-					WithHint("lines such as %s=… and %s=…, JSON, or the ini files of aws and ossutil are read", optionName(scheme, accessKeyID), optionName(scheme, accessKeySecret))
+				return nil, clierror.Usagef("%s: no %s for %s found", label, key, scheme).
+					WithHint("accepted are lines such as %s=… and %s=…, JSON, and the ini files of aws and ossutil", optionName(scheme, accessKeyID), optionName(scheme, accessKeySecret))
 			}
 			secret.Data[option] = []byte(value)
 		}
@@ -168,8 +167,8 @@ func (c credentials) secret(meta metav1.ObjectMeta, schemes []string, label stri
 	return secret, nil
 }
 
-// parseCredentials reads lines of KEY=VALUE, JSON, or an ini file, of which the
-// section is taken that profile names.
+// parseCredentials parses lines of KEY=VALUE, JSON, or the section of an ini file
+// that profile names.
 func parseCredentials(raw []byte, profile string) (credentials, error) {
 	if trimmed := bytes.TrimSpace(raw); bytes.HasPrefix(trimmed, []byte("{")) {
 		return parseJSON(trimmed)
@@ -185,13 +184,13 @@ func parseCredentials(raw []byte, profile string) (credentials, error) {
 	if name == "" {
 		name = order[0]
 		for _, usual := range []string{ini.DefaultSection, "default", "Credentials"} {
-			if _, there := sections[usual]; there {
+			if _, found := sections[usual]; found {
 				name = usual
 			}
 		}
 	}
-	section, there := sections[name]
-	if !there {
+	section, found := sections[name]
+	if !found {
 		return nil, fmt.Errorf("no section [%s]: the file has %s", name, strings.Join(order, ", "))
 	}
 	return section, nil
@@ -202,7 +201,7 @@ func parseJSON(raw []byte) (credentials, error) {
 	if err := json.Unmarshal(raw, &fields); err != nil {
 		return nil, errors.New("invalid JSON: want an object with the keys") // the decoder's error could quote a secret
 	}
-	// Both clouds' programs wrap them up.
+	// The programs of both clouds nest them.
 	if wrapped, ok := fields["Credentials"].(map[string]any); ok {
 		fields = wrapped
 	}
@@ -258,7 +257,7 @@ func lineOf(raw []byte, text string) int {
 	return number
 }
 
-// add a credential under whichever of its many names.
+// add stores a credential that has one of the usual names; others are ignored.
 func (c credentials) add(key, value string) {
 	prefix := ""
 	if parts := strings.Split(key, "."); len(parts) == 3 && parts[0] == "fs" {

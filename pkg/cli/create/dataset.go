@@ -2,6 +2,7 @@ package create
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -19,7 +21,7 @@ import (
 )
 
 type datasetOptions struct {
-	*options
+	*createOptions
 	mounts      []string
 	secret      string
 	parameters  map[string]string
@@ -27,27 +29,30 @@ type datasetOptions struct {
 	credentials credentialOptions
 }
 
-func newDataset(s *session.Session) *cobra.Command {
-	o := &datasetOptions{options: newOptions(s), credentials: credentialOptions{session: s}}
+func newDataset(s *session.Session, run func(*datasetOptions, context.Context, string) error) *cobra.Command {
+	o := &datasetOptions{createOptions: newCreateOptions(s), credentials: credentialOptions{session: s}}
+	o.change = func(u *unstructured.Unstructured) string {
+		return fmt.Sprintf("%s get dataset %s -n %s -o yaml", s.Name, u.GetName(), u.GetNamespace())
+	}
 	cmd := &cobra.Command{
 		Use:   "dataset NAME --mount URI[=/PATH]",
-		Short: "Make a Dataset",
-		Long: `Make a Dataset.
+		Short: "Create a Dataset",
+		Long: `Create a Dataset.
 
-Credentials are never given on the command line, where everybody on the machine
-could read them, nor written into the Dataset. --secret names a Secret that is
-there; --credentials-file reads a file (lines KEY=VALUE, JSON, or the ini files
-of the aws and ossutil programs) and --credentials=prompt asks; both make the
-Secret that the Dataset then refers to.`,
+Credentials are never given on the command line, where every user of the machine
+could read them, nor stored in the Dataset. --secret names an existing Secret;
+--credentials-file reads a file (lines of KEY=VALUE, JSON, or the ini files of the
+aws and ossutil programs) and --credentials=prompt prompts for them; both create
+the Secret that the Dataset refers to.`,
 		Example: `  %[1]s create dataset hbase --mount oss://test-bucket/=/hadoop --secret oss-keys \
     --option fs.oss.endpoint=oss-cn-beijing.aliyuncs.com
   %[1]s create dataset hbase --mount s3://bucket/ --option fs.s3.region=us-east-1 --credentials-file ~/.aws/credentials --dry-run=client -o yaml`,
 		Args: session.Exactly(1, "the name"),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return run(o, cmd.Context(), args[0]) },
 	}
 	cmd.Example = strings.ReplaceAll(cmd.Example, "%[1]s", s.Name)
-	cmd.Flags().StringArrayVar(&o.mounts, "mount", nil, "bucket or directory, and its path in the tree: oss://bucket/prefix[=/path]; may be repeated")
-	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with keys fs.<scheme>.accessKeyId and fs.<scheme>.accessKeySecret; the one to make with --credentials-file or --credentials (default NAME-keys)")
+	cmd.Flags().StringArrayVar(&o.mounts, "mount", nil, "bucket or directory, and the path to mount it at: oss://bucket/prefix[=/path]; may be repeated")
+	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with the keys fs.<scheme>.accessKeyId and fs.<scheme>.accessKeySecret; with --credentials-file or --credentials the name of the Secret to create (default NAME-keys)")
 	cmd.Flags().StringToStringVar(&o.parameters, "option", nil, "option of the mounts: fs.oss.endpoint=HOST; may be repeated")
 	cmd.Flags().StringVar(&o.access, "access", "", "ro or rw (default ro)")
 	o.credentials.addFlags(cmd.Flags())
@@ -66,23 +71,23 @@ func (o *datasetOptions) run(ctx context.Context, name string) error {
 	objects := []runtime.Object{dataset}
 	secret := o.secret
 	token := false
-	if o.credentials.asked() {
+	if o.credentials.given() {
 		if err := o.credentials.validate(storeSchemes(dataset)); err != nil {
 			return err
 		}
-		// Nobody is asked for what would be refused afterwards.
+		// An invalid Dataset is refused before the user is prompted.
 		if _, err := manifest.Validate(dataset, name); err != nil {
 			return &clierror.Error{Code: clierror.Usage, Err: err}
 		}
 		if secret == "" {
 			secret = name + "-keys"
 		}
-		made, err := o.credentials.secret(meta(o.session, secret), storeSchemes(dataset))
+		created, err := o.credentials.secret(ctx, meta(o.session, secret), storeSchemes(dataset))
 		if err != nil {
 			return err
 		}
-		_, token = made.Data[optionName(storeSchemes(dataset)[0], securityToken)]
-		objects = append(objects, made)
+		_, token = created.Data[optionName(storeSchemes(dataset)[0], securityToken)]
+		objects = append(objects, created)
 	}
 	if secret != "" {
 		refer(dataset, secret, token)
@@ -102,7 +107,11 @@ func (o *datasetOptions) build(name string) (*v1alpha1.Dataset, error) {
 		ObjectMeta: meta(o.session, name),
 	}
 	for _, text := range o.mounts {
-		dataset.Spec.Mounts = append(dataset.Spec.Mounts, parseMount(text))
+		mount, err := parseMount(text)
+		if err != nil {
+			return nil, err
+		}
+		dataset.Spec.Mounts = append(dataset.Spec.Mounts, mount)
 	}
 	if len(o.parameters) > 0 {
 		if len(dataset.Spec.Mounts) == 1 {
@@ -118,34 +127,38 @@ func (o *datasetOptions) build(name string) (*v1alpha1.Dataset, error) {
 	case "rw":
 		dataset.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
 	default:
-		return nil, clierror.Usagef("--access must be ro or rw, not %q", o.access)
+		return nil, clierror.Usagef("invalid --access %q: want ro or rw", o.access)
 	}
 	return dataset, nil
 }
 
-// noCredentials refuses credentials in clear: whoever may read the Dataset
-// could read them, and so could everybody who sees the list of processes.
+// noCredentials refuses credentials in --option: they would be readable in the
+// Dataset and in the list of processes.
 func (o *datasetOptions) noCredentials() error {
 	for _, option := range slices.Sorted(maps.Keys(o.parameters)) {
 		if v1alpha1.SecretOption(option) {
-			return clierror.Usagef("--option %s holds a credential, and everybody who may read the Dataset could read it there", option).
-				WithHint("it belongs into a Secret: name one with --secret, or have one made").
+			return clierror.Usagef("--option %s is a credential, and would be readable in the Dataset", option).
+				WithHint("credentials belong in a Secret: name one with --secret, or have one created").
 				WithTry("--credentials-file FILE, or --credentials=prompt")
 		}
 	}
 	return nil
 }
 
-// parseMount reads URI[=/PATH]. A URI may hold "=" itself; a path begins with
-// "=/".
-func parseMount(text string) v1alpha1.Mount {
+// parseMount parses URI[=/PATH]. The URI may contain "=" within a name, as in
+// dt=2026; a name that starts with "=" is taken for a path without its slash.
+func parseMount(text string) (v1alpha1.Mount, error) {
 	if at := strings.LastIndex(text, "=/"); at > 0 {
-		return v1alpha1.Mount{MountPoint: text[:at], Path: text[at+1:]}
+		return v1alpha1.Mount{MountPoint: text[:at], Path: text[at+1:]}, nil
 	}
-	return v1alpha1.Mount{MountPoint: text}
+	if at := strings.LastIndex(text, "/="); at > 0 {
+		return v1alpha1.Mount{}, clierror.Usagef("invalid --mount %q: the path behind = must start with /", text).
+			WithTry("--mount %s=/%s", text[:at+1], text[at+2:])
+	}
+	return v1alpha1.Mount{MountPoint: text}, nil
 }
 
-// refer makes every mount of a store read its credentials out of the Secret.
+// refer makes every mount of a store take its credentials from the Secret.
 func refer(dataset *v1alpha1.Dataset, secret string, token bool) {
 	keys := []string{accessKeyID, accessKeySecret}
 	if token {
@@ -167,7 +180,7 @@ func refer(dataset *v1alpha1.Dataset, secret string, token bool) {
 	}
 }
 
-// storeSchemes are the schemes of the mounts that need credentials.
+// storeSchemes returns the schemes of the mounts that take credentials.
 func storeSchemes(dataset *v1alpha1.Dataset) []string {
 	var schemes []string
 	for _, m := range dataset.Spec.Mounts {
@@ -178,8 +191,8 @@ func storeSchemes(dataset *v1alpha1.Dataset) []string {
 	return schemes
 }
 
-// isStore: directories and claims take no credentials. What is no scheme at all
-// is for the validator to refuse.
+// isStore reports whether mounts of the scheme take credentials: directories and
+// claims do not. An unknown scheme is left to the validator.
 func isStore(scheme string) bool {
 	return !slices.Contains([]string{"", "local", "file", "pvc"}, scheme)
 }

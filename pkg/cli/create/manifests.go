@@ -6,54 +6,52 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// inOrder writes objects as a person would, Secrets first: what refers to them
-// finds them.
-func inOrder(objects []runtime.Object) ([]*unstructured.Unstructured, error) {
-	ordered := slices.Clone(objects)
-	slices.SortStableFunc(ordered, func(a, b runtime.Object) int { return rank(a) - rank(b) })
-	written := make([]*unstructured.Unstructured, len(ordered))
-	for i, object := range ordered {
-		u, err := strip(object)
-		if err != nil {
-			return nil, err
+// inOrder returns the objects as they are sent: Secrets first, so that objects
+// that refer to them find them, and without fields that the API server sets.
+func inOrder(given []*unstructured.Unstructured) []*unstructured.Unstructured {
+	ordered := slices.Clone(given)
+	slices.SortStableFunc(ordered, func(a, b *unstructured.Unstructured) int { return rank(a) - rank(b) })
+	for _, u := range ordered {
+		unstructured.RemoveNestedField(u.Object, "status")
+		unstructured.RemoveNestedField(u.Object, "metadata", "creationTimestamp")
+		if u.GetKind() == "Secret" {
+			encode(u.Object)
 		}
-		written[i] = u
 	}
-	return written, nil
+	return ordered
 }
 
-func rank(object runtime.Object) int {
-	if _, secret := object.(*corev1.Secret); secret {
+func rank(u *unstructured.Unstructured) int {
+	if u.GetKind() == "Secret" {
 		return 0
 	}
 	return 1
 }
 
-// printManifests is a dry run without a cluster.
-func (o *options) printManifests(objects []*unstructured.Unstructured) error {
-	if !o.format.Is(created) {
+// printManifests prints the objects of a dry run without a cluster.
+func (o *options) printManifests(objects []*unstructured.Unstructured, outcome string) error {
+	if !o.format.Is(o.text) {
 		return o.printAll(objects)
 	}
 	for _, u := range objects {
-		if err := o.tell(u, "created", "dry run"); err != nil {
+		if err := o.printLine(u, outcome, "dry run"); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tell says what was done to an object, in kubectl's words.
-func (o *options) tell(u *unstructured.Unstructured, done, how string) error {
+// printLine prints what was done to an object, in kubectl's words.
+func (o *options) printLine(u *unstructured.Unstructured, outcome, how string) error {
 	if how != "" {
 		how = " (" + how + ")"
 	}
-	if _, err := fmt.Fprintf(o.session.Streams.Out, "%s %s%s\n", name(u), done, how); err != nil {
-		return fmt.Errorf("printing: %w", err)
+	if _, err := fmt.Fprintf(o.session.Streams.Out, "%s %s%s\n", name(u), outcome, how); err != nil {
+		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
@@ -71,24 +69,18 @@ func (o *options) printAll(shown []*unstructured.Unstructured) error {
 	return o.format.Print(o.session.Streams.Out, list, names...)
 }
 
-// strip leaves out what a person would not write.
-func strip(object runtime.Object) (*unstructured.Unstructured, error) {
+// toUnstructured returns the fields of a typed object that are set.
+func toUnstructured(object runtime.Object) (*unstructured.Unstructured, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
-		return nil, fmt.Errorf("printing: %w", err)
-	}
-	u := &unstructured.Unstructured{Object: fields}
-	unstructured.RemoveNestedField(fields, "status")
-	unstructured.RemoveNestedField(fields, "metadata", "creationTimestamp")
-	if u.GetKind() == "Secret" {
-		encode(fields)
+		return nil, fmt.Errorf("encode an object: %w", err)
 	}
 	prune(fields)
-	return u, nil
+	return &unstructured.Unstructured{Object: fields}, nil
 }
 
-// encode does what the API server does with stringData: it is write-only, so
-// that applying it a second time would look like a change.
+// encode moves stringData to data, as the API server does: stringData is
+// write-only, so applying it again would be reported as a change.
 func encode(secret map[string]any) {
 	text, _, _ := unstructured.NestedStringMap(secret, "stringData")
 	if len(text) == 0 {
@@ -109,8 +101,8 @@ func encode(secret map[string]any) {
 	secret["data"] = encoded
 }
 
-// prune leaves out objects that say nothing: a struct that was not set is
-// written as {}. Only of emptyDir is that the way to say something.
+// prune removes empty objects: structs that are not set are encoded as {}. Only
+// in emptyDir does {} have a meaning.
 func prune(value any) {
 	switch v := value.(type) {
 	case []any:
@@ -127,12 +119,15 @@ func prune(value any) {
 	}
 }
 
-// name as kubectl prints it: dataset.data.fluid.io/hbase.
+// name returns the name that kubectl prints: dataset.data.fluid.io/hbase.
 func name(u *unstructured.Unstructured) string {
 	kind := u.GroupVersionKind()
 	resource := strings.ToLower(kind.Kind)
 	if kind.Group != "" {
 		resource += "." + kind.Group
+	}
+	if u.GetName() == "" {
+		return resource + "/" + u.GetGenerateName() + "*"
 	}
 	return resource + "/" + u.GetName()
 }

@@ -15,43 +15,34 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/admission/validation"
 )
 
-// rules holds the objects against what is there, as the webhook does: it may not
-// be installed.
-func (s *sender) rules(ctx context.Context, objects []*unstructured.Unstructured) error {
-	reader := overlay{Reader: s.cluster.Client, secrets: map[client.ObjectKey]*corev1.Secret{}}
-	for _, u := range objects {
-		if u.GetKind() != "Secret" {
-			continue
-		}
-		secret := &corev1.Secret{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, secret); err != nil {
-			return fmt.Errorf("reading %s: %w", describe(u), err)
-		}
-		reader.secrets[client.ObjectKeyFromObject(u)] = secret
+// checkRules checks the change from old, which is nil for a new object, to u by
+// the rules that concern other objects. The webhook has the same rules, but may
+// not be installed.
+func (s *sender) checkRules(ctx context.Context, reader client.Reader, old, u *unstructured.Unstructured) error {
+	object := newObject(u)
+	if object == nil {
+		return nil
 	}
-	for _, u := range objects {
-		object, old := empty(u), empty(u)
-		if object == nil {
-			continue
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
+		return fmt.Errorf("decode %s: %w", describe(u), err)
+	}
+	var before client.Object
+	if old != nil {
+		before = newObject(u)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(old.Object, before); err != nil {
+			return fmt.Errorf("decode %s: %w", describe(u), err)
 		}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
-			return fmt.Errorf("reading %s: %w", describe(u), err)
-		}
-		// Whoever may not read it, or has to wait for it, hears so when it is sent.
-		if err := s.cluster.Get(ctx, client.ObjectKeyFromObject(u), old); err != nil {
-			old = nil
-		}
-		warnings, err := validation.CheckChange(ctx, reader, old, object)
-		s.warn(warnings...)
-		if err != nil {
-			return clierror.Usagef("%s is not valid: %s", describe(u), strings.Trim(err.Error(), "[]"))
-		}
+	}
+	warnings, err := validation.CheckChange(ctx, reader, before, object)
+	s.warn(warnings...)
+	if err != nil {
+		return clierror.Usagef("%s is invalid: %s", describe(u), strings.Trim(err.Error(), "[]"))
 	}
 	return nil
 }
 
-// empty object of a kind that has rules; nil for others.
-func empty(u *unstructured.Unstructured) client.Object {
+// newObject returns an empty typed object if the kind has rules, and nil otherwise.
+func newObject(u *unstructured.Unstructured) client.Object {
 	switch u.GetKind() {
 	case v1alpha1.DatasetKind:
 		return &v1alpha1.Dataset{}
@@ -63,17 +54,30 @@ func empty(u *unstructured.Unstructured) client.Object {
 	return nil
 }
 
-// overlay reads a cluster as it will be: with the Secrets that are sent too.
+// reader returns a reader of the cluster as it will be with the Secrets among the
+// objects.
+func (s *sender) reader(objects []*unstructured.Unstructured) client.Reader {
+	o := overlay{Reader: s.cluster.Client, secrets: map[client.ObjectKey]*unstructured.Unstructured{}}
+	for _, u := range objects {
+		if u.GetKind() == "Secret" {
+			o.secrets[client.ObjectKeyFromObject(u)] = u
+		}
+	}
+	return o
+}
+
 type overlay struct {
 	client.Reader
-	secrets map[client.ObjectKey]*corev1.Secret
+	secrets map[client.ObjectKey]*unstructured.Unstructured
 }
 
 // Get implements client.Reader.
 func (o overlay) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
 	secret, wanted := into.(*corev1.Secret)
 	if wanted && o.secrets[key] != nil {
-		o.secrets[key].DeepCopyInto(secret)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.secrets[key].Object, secret); err != nil {
+			return fmt.Errorf("decode Secret %s: %w", key, err)
+		}
 		return nil
 	}
 	return o.Reader.Get(ctx, key, into, options...)

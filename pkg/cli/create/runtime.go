@@ -2,10 +2,12 @@ package create
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
@@ -14,28 +16,31 @@ import (
 )
 
 type runtimeOptions struct {
-	*options
+	*createOptions
 	masters, workers int32
 	tiers            []string
 	dataset          string
 	secret           string
 }
 
-func newRuntime(s *session.Session) *cobra.Command {
-	o := &runtimeOptions{options: newOptions(s)}
+func newRuntime(s *session.Session, run func(*runtimeOptions, context.Context, string) error) *cobra.Command {
+	o := &runtimeOptions{createOptions: newCreateOptions(s)}
+	o.change = func(u *unstructured.Unstructured) string {
+		return fmt.Sprintf("%s scale %s --workers %d -n %s", s.Name, u.GetName(), o.workers, u.GetNamespace())
+	}
 	cmd := &cobra.Command{
 		Use:   "runtime NAME --tier MEDIUM:PATH:QUOTA",
-		Short: "Make a JindoRuntime",
+		Short: "Create a JindoRuntime",
 		Example: "  " + s.Name + ` create runtime hadoop --masters 3 --workers 3 --tier HDD:/mnt/disk1:2G:0.8:0.7 \
     --dataset hbase --wait`,
 		Args: session.Exactly(1, "the name"),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return run(o, cmd.Context(), args[0]) },
 	}
-	cmd.Flags().Int32Var(&o.masters, "masters", 1, "masters: 1, or 3 that replicate each other")
-	cmd.Flags().Int32Var(&o.workers, "workers", 1, "workers")
-	cmd.Flags().StringArrayVar(&o.tiers, "tier", nil, "what each worker caches on: MEDIUM:PATH:QUOTA[:HIGH:LOW], MEDIUM one of MEM, SSD, HDD; may be repeated, the fastest first")
+	cmd.Flags().Int32Var(&o.masters, "masters", 1, "number of masters: 1 or 3")
+	cmd.Flags().Int32Var(&o.workers, "workers", 1, "number of workers")
+	cmd.Flags().StringArrayVar(&o.tiers, "tier", nil, "cache tier of each worker: MEDIUM:PATH:QUOTA[:HIGH:LOW] with MEDIUM one of MEM, SSD, HDD; may be repeated, fastest first")
 	cmd.Flags().StringVar(&o.dataset, "dataset", "", "Dataset to serve (default: the one with the runtime's name)")
-	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with AccessKeyId and AccessKeySecret for mounts that bring none")
+	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with the keys AccessKeyId and AccessKeySecret, for mounts without credentials of their own")
 	o.addFlags(cmd)
 	completion.ToFlag(cmd, "dataset", completion.Datasets(s))
 	completion.ToFlag(cmd, "secret", completion.Secrets(s))
@@ -71,13 +76,13 @@ func (o *runtimeOptions) build(name string) (*v1alpha1.JindoRuntime, error) {
 	return runtime, nil
 }
 
-// parseTier reads MEDIUM:PATH:QUOTA[:HIGH:LOW]. What stands there is for the
-// validator to judge.
+// parseTier parses MEDIUM:PATH:QUOTA[:HIGH:LOW]. The values are checked by the
+// validator.
 func parseTier(text string) (v1alpha1.Level, error) {
 	const short, long = 3, 5
 	parts := strings.Split(text, ":")
 	if len(parts) != short && len(parts) != long {
-		return v1alpha1.Level{}, clierror.Usagef("--tier %q is not MEDIUM:PATH:QUOTA or MEDIUM:PATH:QUOTA:HIGH:LOW", text).
+		return v1alpha1.Level{}, clierror.Usagef("invalid --tier %q: want MEDIUM:PATH:QUOTA or MEDIUM:PATH:QUOTA:HIGH:LOW", text).
 			WithTry("--tier HDD:/mnt/disk1:2G")
 	}
 	level := v1alpha1.Level{

@@ -12,136 +12,184 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
-// sender applies objects to a cluster.
+// sender sends the requests of one command.
 type sender struct {
 	*options
 	cluster *session.Cluster
-	// quiet: warnings of the API server are not passed on.
-	quiet bool
+	// muted suppresses the warnings of the API server.
+	muted bool
 }
 
-// send applies the objects. When there are several, the API server is asked
-// about all of them before the first is sent, so that one that is refused
-// leaves no half behind.
-func (o *options) send(ctx context.Context, objects []*unstructured.Unstructured) error {
+// connect connects to the cluster and sets the namespace of objects without one.
+func (o *options) connect(objects []*unstructured.Unstructured) (*sender, error) {
 	cluster, err := o.session.Cluster()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := &sender{options: o, cluster: cluster}
-	if err := s.listen(); err != nil {
-		return err
+	if err := s.handleWarnings(); err != nil {
+		return nil, err
 	}
 	for _, u := range objects {
 		if u.GetNamespace() == "" {
 			u.SetNamespace(cluster.Namespace)
 		}
 	}
-	if err := s.rules(ctx, objects); err != nil {
-		return err
+	return s, nil
+}
+
+// create creates the objects. Nothing is created if one of them exists, breaks a
+// rule, or is refused by the API server in a dry run. change returns the command
+// that changes an existing object.
+func (s *sender) create(ctx context.Context, objects []*unstructured.Unstructured, change func(*unstructured.Unstructured) string) ([]*unstructured.Unstructured, error) {
+	for _, u := range objects {
+		if u.GetName() == "" {
+			continue // the API server generates one
+		}
+		old, _, err := s.get(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		if old != nil {
+			return nil, s.alreadyExists(u, change)
+		}
 	}
-	if err := s.check(ctx, objects); err != nil {
-		return err
+	reader := s.reader(objects)
+	for _, u := range objects {
+		if err := s.checkRules(ctx, reader, nil, u); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.dryRunAll(ctx, objects, change); err != nil {
+		return nil, err
 	}
 	var results []*unstructured.Unstructured
 	for _, u := range objects {
-		result, done, err := s.apply(ctx, u, o.dryRun == dryRunServer)
+		var how []client.CreateOption
+		if s.dryRun == dryRunServer {
+			how = append(how, client.DryRunAll)
+		}
+		result, err := s.createOne(ctx, u, change, how...)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		results = append(results, result)
-		if !o.format.Is(created) {
-			continue
-		}
-		if err := o.tell(result, done, map[string]string{dryRunServer: "server dry run"}[o.dryRun]); err != nil {
-			return err
+		if err := s.report(result, "created"); err != nil {
+			return nil, err
 		}
 	}
-	if o.wait {
-		if err := s.await(ctx, results); err != nil {
-			return err
-		}
-	}
-	if o.format.Is(created) {
-		return nil
-	}
-	return o.printAll(results)
+	return results, nil
 }
 
-// check asks about all objects without changing anything.
-func (s *sender) check(ctx context.Context, objects []*unstructured.Unstructured) error {
+// dryRunAll has the API server check several objects, so that one that it refuses
+// leaves none of them behind.
+func (s *sender) dryRunAll(ctx context.Context, objects []*unstructured.Unstructured, change func(*unstructured.Unstructured) string) error {
 	if len(objects) == 1 || s.dryRun == dryRunServer {
 		return nil
 	}
-	s.quiet = true
-	defer func() { s.quiet = false }()
+	s.muted = true
+	defer func() { s.muted = false }()
 	for _, u := range objects {
-		if _, _, err := s.apply(ctx, u, true); err != nil {
+		if _, err := s.createOne(ctx, u, change, client.DryRunAll); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// apply one object, and say in kubectl's words what that did.
-func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, dryRun bool) (result *unstructured.Unstructured, done string, err error) {
-	what := describe(u)
-	old := &unstructured.Unstructured{}
-	old.SetGroupVersionKind(u.GroupVersionKind())
-	err = s.cluster.Get(ctx, client.ObjectKeyFromObject(u), old)
-	there := err == nil
-	// Who may apply but not read is told what is known.
-	unreadable := apierrors.IsForbidden(err)
-	if err != nil && !unreadable && !apierrors.IsNotFound(err) {
-		return nil, "", apierror.Explain(s.session, s.cluster, "looking for "+what, err)
+func (s *sender) createOne(ctx context.Context, u *unstructured.Unstructured, change func(*unstructured.Unstructured) string, how ...client.CreateOption) (*unstructured.Unstructured, error) {
+	result := u.DeepCopy()
+	err := s.cluster.Create(ctx, result, append(how, client.FieldOwner(s.fieldManager))...)
+	if apierrors.IsAlreadyExists(err) {
+		return nil, s.alreadyExists(u, change)
 	}
-	result = u.DeepCopy()
-	options := []client.ApplyOption{client.FieldOwner(s.fieldManager)}
-	if s.forceConflicts {
-		options = append(options, client.ForceOwnership)
-	}
-	if dryRun {
-		options = append(options, client.DryRunAll)
-	}
-	if err := s.cluster.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), options...); err != nil {
-		return nil, "", apierror.Explain(s.session, s.cluster, "creating "+what, err)
+	if err != nil {
+		return nil, apierror.Explain(s.session, s.cluster, "creating "+describe(u), err)
 	}
 	result.SetManagedFields(nil)
-	switch {
-	case unreadable:
-		return result, "applied", nil
-	case !there:
-		return result, "created", nil
-	case same(old, result):
-		return result, "unchanged", nil
-	}
-	return result, "configured", nil
+	return result, nil
 }
 
-// same says whether nothing was changed. A dry run leaves the version alone, so
-// what counts is what is written there.
+func (s *sender) alreadyExists(u *unstructured.Unstructured, change func(*unstructured.Unstructured) string) error {
+	return clierror.Generalf("creating %s: %s already exists", describe(u), name(u)).
+		WithHint("create changes nothing that exists: apply changes objects with a manifest, set and scale change single fields").
+		WithTry("%s", change(u))
+}
+
+// get returns the object as it is stored, or nil if it does not exist. unreadable
+// reports that reading is forbidden, which does not keep a command from writing.
+func (s *sender) get(ctx context.Context, u *unstructured.Unstructured) (old *unstructured.Unstructured, unreadable bool, err error) {
+	old = &unstructured.Unstructured{}
+	old.SetGroupVersionKind(u.GroupVersionKind())
+	err = s.cluster.Get(ctx, client.ObjectKeyFromObject(u), old)
+	switch {
+	case err == nil:
+		return old, false, nil
+	case apierrors.IsNotFound(err) && !apierror.IsMissingKind(err):
+		return nil, false, nil
+	case apierrors.IsForbidden(err):
+		return nil, true, nil
+	}
+	return nil, false, apierror.Explain(s.session, s.cluster, "reading "+describe(u), err)
+}
+
+// report prints a line about an object that was written, if no other format is
+// asked for.
+func (s *sender) report(result *unstructured.Unstructured, outcome string) error {
+	if !s.format.Is(s.text) {
+		return nil
+	}
+	how := ""
+	switch s.dryRun {
+	case dryRunServer:
+		how = "server dry run"
+	case dryRunClient:
+		how = "dry run"
+	}
+	return s.printLine(result, outcome, how)
+}
+
+// complete waits for the objects if asked to, and prints them.
+func (s *sender) complete(ctx context.Context, results []*unstructured.Unstructured) error {
+	if s.wait {
+		if err := s.await(ctx, results); err != nil {
+			return err
+		}
+	}
+	if s.format.Is(s.text) {
+		return nil
+	}
+	return s.printAll(results)
+}
+
+// same reports whether two states of an object differ in nothing but status and
+// bookkeeping. The resource version does not count: a dry run keeps it.
 func same(old, result *unstructured.Unstructured) bool {
 	content := func(u *unstructured.Unstructured) map[string]any {
 		c := u.DeepCopy()
 		c.SetManagedFields(nil)
 		c.SetResourceVersion("")
 		c.SetGeneration(0)
-		unstructured.RemoveNestedField(c.Object, "status") // it changes meanwhile
+		unstructured.RemoveNestedField(c.Object, "status")
 		return c.Object
 	}
 	return equality.Semantic.DeepEqual(content(old), content(result))
 }
 
 func describe(u *unstructured.Unstructured) string {
-	return fmt.Sprintf("%s %s/%s", u.GetKind(), u.GetNamespace(), u.GetName())
+	name := u.GetName()
+	if name == "" {
+		name = u.GetGenerateName() + "*"
+	}
+	return fmt.Sprintf("%s %s/%s", u.GetKind(), u.GetNamespace(), name)
 }
 
-// listen passes the API server's warnings on, each once: the webhook has the
-// same validator as we, and says the same.
-func (s *sender) listen() error {
+// handleWarnings makes the connection pass on the warnings of the API server.
+func (s *sender) handleWarnings() error {
 	config := rest.CopyConfig(s.cluster.Config)
 	config.WarningHandlerWithContext = warnings{s}
 	scheme, err := session.Scheme()
@@ -150,22 +198,24 @@ func (s *sender) listen() error {
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: session.Mapper(scheme)})
 	if err != nil {
-		return fmt.Errorf("connecting to the API server: %w", err)
+		return fmt.Errorf("connect to the API server: %w", err)
 	}
 	s.cluster = &session.Cluster{Config: config, Client: c, Namespace: s.cluster.Namespace}
 	return nil
 }
 
+// warnings prints the warnings of the API server that were not printed yet: the
+// webhook has the same validator.
 type warnings struct{ *sender }
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
 func (w warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
 	const warning = 299
-	if code != warning || text == "" || w.quiet {
+	if code != warning || text == "" || w.muted {
 		return
 	}
-	for said := range w.said {
-		if strings.Contains(text, said) {
+	for printed := range w.warned {
+		if strings.Contains(text, printed) {
 			return
 		}
 	}

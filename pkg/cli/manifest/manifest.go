@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -185,6 +186,7 @@ func Validate(object runtime.Object, name string) (warnings []string, err error)
 	checked := object.DeepCopyObject()
 	v1alpha1.SetDefaults(checked)
 	errs, warnings := v1alpha1.Validate(checked)
+	warnings = append(warnings, bucketWarnings(object)...)
 	if len(errs) == 0 {
 		return warnings, nil
 	}
@@ -197,4 +199,25 @@ func Validate(object runtime.Object, name string) (warnings []string, err error)
 		return warnings, fmt.Errorf("%s %q is invalid: %s", kind, name, lines[0])
 	}
 	return warnings, fmt.Errorf("%s %q is invalid:\n  %s", kind, name, strings.Join(lines, "\n  "))
+}
+
+// bucketName matches the names that S3 and OSS accept for new buckets.
+var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+
+// bucketWarnings returns a warning for each mount whose bucket cannot be created
+// any more. Old buckets with such names exist, so they are not errors.
+func bucketWarnings(object runtime.Object) []string {
+	dataset, ok := object.(*v1alpha1.Dataset)
+	if !ok {
+		return nil
+	}
+	var warnings []string
+	for i, mount := range dataset.Spec.Mounts {
+		scheme, rest, _ := strings.Cut(mount.MountPoint, "://")
+		bucket, _, _ := strings.Cut(rest, "/")
+		if (scheme == "s3" || scheme == "oss") && bucket != "" && !bucketName.MatchString(bucket) {
+			warnings = append(warnings, fmt.Sprintf("spec.mounts[%d].mountPoint: %q is not a valid bucket name (3 to 63 lowercase letters, digits, dots and hyphens): check the spelling", i, bucket))
+		}
+	}
+	return warnings
 }

@@ -231,7 +231,7 @@ func TestCommands(t *testing.T) {
 		"no leader":                     {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Leaderless()}}, args: "status", code: clierror.Unhealthy, stdout: "no master leads in term 18"},
 		"an election":                   {source: &reporttest.Source{Reports: []*report.Runtime{electing()}}, args: "status --format=jindo", code: clierror.Unhealthy, stdout: "state: CANDIDATE"},
 		"one down":                      {source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}, args: "status", stdout: "tolerates 0 failures"},
-		"nothing runs":                  {source: &reporttest.Source{}, args: "status", code: clierror.General, stderr: "there is no Dataset and no JindoRuntime"},
+		"nothing runs":                  {source: &reporttest.Source{}, args: "status", code: clierror.General, stderr: "no Datasets or JindoRuntimes"},
 		"it does not run":               {source: &reporttest.Source{Reports: []*report.Runtime{stopped}}, args: "status", code: clierror.General, stderr: "is not running"},
 		"no masters":                    {source: &reporttest.Source{Reports: []*report.Runtime{masterless}}, args: "status", code: clierror.General, stderr: "has no masters"},
 		"peers":                         {source: healthy(), args: "list-peers", stdout: "hadoop-jindofs-master-1  127.93.12.12:18006  Voter     true    m1\n"},

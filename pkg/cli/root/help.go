@@ -9,11 +9,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Common are the names of the global flags that every command's help shows; the
-// others are in the topic options, as kubectl does it.
+// Common returns the names of the global flags that the help of every command
+// shows. As in kubectl, the topic options lists all of them.
 func Common() []string { return []string{"namespace", "request-timeout", "color"} }
 
-// usage writes what help says below a command's description.
+// usage prints the part of help below the description of a command.
 func usage(cmd *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("Usage:\n")
@@ -32,14 +32,14 @@ func usage(cmd *cobra.Command) error {
 	subcommands(&b, cmd)
 	own, common := flagsOf(cmd)
 	section(&b, "Flags:", own)
-	section(&b, "Flags of every command:", common)
+	section(&b, "Global flags:", common)
 	topics(&b, cmd)
 	root := cmd.Root().CommandPath()
 	b.WriteString("\n")
 	if cmd.HasAvailableSubCommands() {
 		fmt.Fprintf(&b, "Use \"%s [command] --help\" for more information about a command.\n", cmd.CommandPath())
 	}
-	fmt.Fprintf(&b, "Use \"%s options\" for flags of all commands.\n", root)
+	fmt.Fprintf(&b, "Use \"%s options\" for the global flags.\n", root)
 	_, err := io.WriteString(cmd.OutOrStderr(), b.String())
 	return err
 }
@@ -64,12 +64,12 @@ func subcommands(b *strings.Builder, cmd *cobra.Command) {
 	list("Commands:", "")
 }
 
-// topics of help that are no commands.
+// topics lists the help topics, which are commands that cannot be run.
 func topics(b *strings.Builder, cmd *cobra.Command) {
 	if !cmd.HasHelpSubCommands() {
 		return
 	}
-	b.WriteString("\nTopics of help:\n")
+	b.WriteString("\nHelp topics:\n")
 	for _, c := range cmd.Commands() {
 		if c.IsAdditionalHelpTopicCommand() {
 			fmt.Fprintf(b, "  %-*s %s\n", c.CommandPathPadding()+1, c.CommandPath(), c.Short)
@@ -83,7 +83,8 @@ func section(b *strings.Builder, title string, flags *pflag.FlagSet) {
 	}
 }
 
-// flagsOf a command: its own, and the global ones that are shown everywhere.
+// flagsOf returns the flags of a command, and the global flags that every command
+// shows.
 func flagsOf(cmd *cobra.Command) (own, common *pflag.FlagSet) {
 	own, common = pflag.NewFlagSet("", pflag.ContinueOnError), pflag.NewFlagSet("", pflag.ContinueOnError)
 	global := cmd.Root().PersistentFlags()
@@ -102,7 +103,7 @@ func flagsOf(cmd *cobra.Command) (own, common *pflag.FlagSet) {
 	return own, common
 }
 
-// topic of help: it runs nothing. more is written below the text.
+// topic returns a help topic; more is printed below the text.
 func topic(name, short, long string, more func(cmd *cobra.Command, w io.Writer)) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short, Long: long}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
@@ -117,41 +118,41 @@ func topic(name, short, long string, more func(cmd *cobra.Command, w io.Writer))
 
 func addTopics(cmd *cobra.Command) {
 	cmd.AddCommand(
-		topic("options", "Flags of all commands", "These flags can be given to every command.", func(cmd *cobra.Command, w io.Writer) {
+		topic("options", "List of global flags", "These flags can be passed to every command.", func(cmd *cobra.Command, w io.Writer) {
 			_, _ = io.WriteString(w, "\n"+cmd.Root().PersistentFlags().FlagUsages())
 		}),
-		topic("exit-codes", "What the exit codes mean", exitCodes, nil),
-		topic("environment", "Variables that are obeyed", environment, nil),
-		topic("formats", "What -o can be", formats, nil),
+		topic("exit-codes", "Exit codes of all commands", exitCodes, nil),
+		topic("environment", "Environment variables", environment, nil),
+		topic("formats", "Output formats of -o", formats, nil),
 	)
 }
 
 const (
 	exitCodes = `Exit codes:
-  0  done; with --exit-code: healthy
+  0  success; with --exit-code also: healthy
   1  the command failed
-  2  the command was not understood, or its input is not valid
-  3  it worked, and what it looked at is not healthy, or members disagree
-  4  the time was up while something was still pending`
+  2  unknown command or flag, or invalid input
+  3  the command succeeded and found something unhealthy, or members that disagree
+  4  timeout: what was waited for is still pending`
 
 	environment = `Environment:
-  KUBECONFIG              kubeconfig files, as for kubectl; --kubeconfig goes before it
-  NO_COLOR                no colour if it is not empty; --color goes before it
-  CLICOLOR_FORCE          colour into pipes and files too, unless it is 0
-  COLUMNS                 width of the screens, instead of the terminal's
-  TERM                    dumb is a terminal without colour
-  LC_ALL, LC_CTYPE, LANG  the first that is set says whether screens may have Unicode
-  XDG_CACHE_HOME          what runs on this machine (local, --local) is kept below it
-  HTTPS_PROXY, NO_PROXY   how the API server is reached`
+  KUBECONFIG              kubeconfig files, as for kubectl; --kubeconfig takes precedence
+  NO_COLOR                no colour if not empty; --color takes precedence
+  CLICOLOR_FORCE          colour in pipes and files too, unless 0
+  COLUMNS                 width of the output, instead of the terminal's
+  TERM                    dumb means a terminal without colour
+  LC_ALL, LC_CTYPE, LANG  the first one that is set decides whether Unicode is printed
+  XDG_CACHE_HOME          directory of the local runtimes (local, --local)
+  HTTPS_PROXY, NO_PROXY   proxy for the API server`
 
-	formats = `Formats of -o; which of them a command takes is in its help:
-  table                  for people; as wide as the terminal. This is the default
-  wide                   for people, with all there is; never cut
+	formats = `Output formats of -o; the help of a command lists those that it accepts:
+  table                  human-readable, as wide as the terminal; the default
+  wide                   human-readable with every column, never truncated
   json, yaml, kyaml      a documented kind of apiVersion cli.jindo.io/v1alpha1, or a List of them
-  name                   kind/name, a line each
+  name                   kind/name, one per line
   jsonpath=TEMPLATE      -o 'jsonpath={.health}'
   go-template=TEMPLATE   -o 'go-template={{.health}}'
 
-The result is on stdout and everything else on stderr. What machines read has no
-colour and is not cut to the terminal.`
+The result is printed to stdout, everything else to stderr. Formats for programs
+have no colour and are never truncated.`
 )

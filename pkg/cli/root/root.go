@@ -1,9 +1,10 @@
-// Package root puts the plugin's commands together.
+// Package root assembles the commands of the plugin and runs them.
 package root
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,8 +12,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs name them
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // authentication plugins of kubeconfigs
 
 	"github.com/jindo-io/jindo/pkg/cli/check"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
@@ -32,19 +34,21 @@ import (
 	machine "github.com/jindo-io/jindo/pkg/local"
 )
 
-// Groups of commands.
+// IDs of the groups of commands.
 const (
-	groupLook = "look"
-	groupWork = "work"
-	groupRaft = "raft"
-	groupFix  = "fix"
+	groupView   = "view"
+	groupChange = "change"
+	groupRaft   = "raft"
+	groupOther  = "other"
 )
 
-// Main runs the plugin with this process's arguments and answers its exit
-// code.
+// Main runs the plugin with the arguments of the process and returns the exit
+// code. The first interrupt ends the command's context; the second one ends the
+// process, in case the command does not return.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr},
 		Getenv:  os.Getenv,
@@ -55,7 +59,7 @@ func Main() int {
 	return Run(ctx, s, completion.Arguments(os.Args[0], os.Args[1:]))
 }
 
-// Run runs the plugin and answers its exit code.
+// Run runs the plugin with the arguments and returns the exit code.
 func Run(ctx context.Context, s *session.Session, args []string) int {
 	cmd := New(s)
 	cmd.SetArgs(args)
@@ -64,40 +68,46 @@ func Run(ctx context.Context, s *session.Session, args []string) int {
 	return clierror.Code(err)
 }
 
-// New makes the root command.
+// New returns the root command.
 func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   strings.ReplaceAll(s.Name, " ", "-"),
-		Short: "Look after Datasets and JindoRuntimes",
-		Long:  "Look after Datasets and their JindoRuntimes: a distributed cache between object storage and those who read.",
+		Short: "Manage Datasets and JindoRuntimes",
+		Long:  "Manage Datasets and their JindoRuntimes, a distributed cache between object storage and pods.",
 		Annotations: map[string]string{
 			cobra.CommandDisplayNameAnnotation: s.Name,
 		},
-		SuggestionsMinimumDistance: 2,
+		SuggestionsMinimumDistance: suggestionDistance,
 		SilenceErrors:              true,
 		SilenceUsage:               true,
-		Args:                       unknownCommand,
+		Args:                       session.None,
+		PersistentPreRun:           func(cmd *cobra.Command, _ []string) { s.SetCommand(cmd) },
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SetIn(s.Streams.In)
 	cmd.SetOut(s.Streams.Out)
 	cmd.SetErr(s.Streams.ErrOut)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return asUsage(err).WithTry("%s --help", cmd.CommandPath())
+		// A mistyped subcommand is reported, and not the flags that it would have.
+		if err := session.None(cmd, cmd.Flags().Args()); err != nil && cmd.HasAvailableSubCommands() {
+			return err
+		}
+		return flagError(err).WithTry("%s --help", cmd.CommandPath())
 	})
 	s.AddFlags(cmd.PersistentFlags())
 	cmd.AddGroup(
-		&cobra.Group{ID: groupLook, Title: "Look:"}, &cobra.Group{ID: groupWork, Title: "Work:"},
-		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupFix, Title: "More:"})
-	add(cmd, groupLook, status.New(s), get.New(s), tree.New(s))
-	add(cmd, groupWork, create.New(s), remove.New(s), local.New(s))
-	add(cmd, groupWork, inject.New(s), inject.NewUninject(s))
+		&cobra.Group{ID: groupView, Title: "View:"}, &cobra.Group{ID: groupChange, Title: "Change:"},
+		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupOther, Title: "Other:"})
+	add(cmd, groupView, status.New(s), get.New(s), tree.New(s))
+	add(cmd, groupChange, create.New(s), create.NewApply(s), create.NewScale(s), create.NewSet(s), remove.New(s), local.New(s))
+	add(cmd, groupChange, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
-	add(cmd, groupFix, check.New(s), version.New(s), completion.New(s))
-	cmd.SetHelpCommandGroupID(groupFix)
-	cmd.SetCompletionCommandGroupID(groupFix)
+	add(cmd, groupOther, check.New(s), version.New(s), completion.New(s))
+	cmd.SetHelpCommandGroupID(groupOther)
+	cmd.SetCompletionCommandGroupID(groupOther)
 	cmd.SetUsageFunc(usage)
 	addTopics(cmd)
+	suggest(cmd)
 	completion.Attach(s, cmd)
 	return cmd
 }
@@ -109,27 +119,54 @@ func add(parent *cobra.Command, group string, commands ...*cobra.Command) {
 	}
 }
 
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
+// suggestionDistance is the number of mistyped letters up to which a command is
+// suggested.
+const suggestionDistance = 2
+
+// suggest sets the suggestion distance of all commands.
+func suggest(cmd *cobra.Command) {
+	cmd.SuggestionsMinimumDistance = suggestionDistance
+	for _, child := range cmd.Commands() {
+		suggest(child)
 	}
-	failed := clierror.Usagef("%q is no command of %s", args[0], cmd.CommandPath())
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
-	}
-	return failed.WithTry("%s --help", cmd.CommandPath())
 }
 
-// asUsage keeps what a flag's value said about itself.
-func asUsage(err error) *clierror.Error {
+// flagError returns the error of parsing flags as an error of usage. The message
+// of a value that checks itself is kept; those of strconv are replaced.
+func flagError(err error) *clierror.Error {
 	var failed *clierror.Error
-	if errors.As(err, &failed) {
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &failed):
+		if errors.As(err, &invalid) {
+			err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, failed.Err)
+		}
 		return &clierror.Error{Code: clierror.Usage, Err: err, Hint: failed.Hint}
+	case errors.As(err, &invalid):
+		flag := invalid.GetFlag()
+		return clierror.Usagef("invalid value %q for --%s: want %s", invalid.GetValue(), flag.Name, typeOf(flag.Value.Type()))
 	}
 	return &clierror.Error{Code: clierror.Usage, Err: err}
 }
 
-// displayName is how people type the program: kubectl runs kubectl-jindo as
+// typeOf describes a type of pflag.
+func typeOf(name string) string {
+	switch name {
+	case "int", "int32", "int64", "uint", "uint16", "uint32", "uint64", "count":
+		return "a whole number"
+	case "float32", "float64":
+		return "a number"
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration such as 30s or 5m"
+	case "stringToString":
+		return "KEY=VALUE"
+	}
+	return "a " + name
+}
+
+// displayName returns the program as it is typed: kubectl runs kubectl-jindo as
 // "kubectl jindo".
 func displayName(argv0 string) string {
 	name := strings.TrimSuffix(filepath.Base(argv0), ".exe")
@@ -140,7 +177,8 @@ func displayName(argv0 string) string {
 	return name
 }
 
-// selfPath runs this program again even after it was replaced on disk.
+// selfPath returns a path that runs this program even after it was replaced on
+// disk.
 func selfPath() string {
 	const linux = "/proc/self/exe"
 	if _, err := os.Stat(linux); err == nil {
@@ -152,7 +190,7 @@ func selfPath() string {
 	return os.Args[0]
 }
 
-// source of reports: the cluster, or with --local this machine.
+// source returns the source of reports: the cluster, or with --local this machine.
 func source(s *session.Session) (report.Source, error) {
 	if !s.Local {
 		return cluster.New(s)
