@@ -12,7 +12,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// address of a port in a pod.
+// address is the address of a port of a pod.
 type address struct {
 	pod  string
 	port int
@@ -24,24 +24,24 @@ func (address) Network() string { return "portforward" }
 // String implements net.Addr.
 func (a address) String() string { return net.JoinHostPort(a.pod, strconv.Itoa(a.port)) }
 
-// conn is one forwarded connection. The pipe in between gives it deadlines,
-// which streams have not.
+// conn is one forwarded connection. A pipe between caller and streams provides
+// deadlines, which streams do not have.
 type conn struct {
 	net.Conn
 	streams httpstream.Connection
 	remote  address
-	// failed is what the kubelet said.
+	// failed is the error of the kubelet, once known.
 	failed atomic.Pointer[error]
 	once   sync.Once
 }
 
-// join a data stream and an error stream to a connection.
+// join returns a connection over a data stream and an error stream.
 func join(streams httpstream.Connection, data, failures httpstream.Stream, remote address) *conn {
 	near, far := net.Pipe()
 	c := &conn{Conn: near, streams: streams, remote: remote}
-	told := make(chan struct{})
+	failed := make(chan struct{})
 	go func() {
-		defer close(told)
+		defer close(failed)
 		text, err := io.ReadAll(io.LimitReader(failures, 4096))
 		if len(text) > 0 || err != nil && !errors.Is(err, io.EOF) {
 			c.fail(string(text), err)
@@ -50,9 +50,9 @@ func join(streams httpstream.Connection, data, failures httpstream.Stream, remot
 	}()
 	go func() {
 		_, _ = io.Copy(far, data)
-		// The kubelet says why before it ends the data.
+		// The kubelet sends the error before it ends the data.
 		select {
-		case <-told:
+		case <-failed:
 		case <-streams.CloseChan():
 		}
 		_ = far.Close()
@@ -66,8 +66,8 @@ func join(streams httpstream.Connection, data, failures httpstream.Stream, remot
 
 func (c *conn) fail(text string, err error) {
 	if text != "" {
-		// "error forwarding port 1 to pod p, uid : failed to …: dial tcp4 …": the last
-		// part is what a person needs.
+		// "error forwarding port 1 to pod p, uid : failed to …: dial tcp4 …": only the
+		// last part is of use.
 		if _, why, found := strings.Cut(text, "inside namespace"); found {
 			if _, reason, found := strings.Cut(why, ": "); found {
 				text = reason
@@ -78,8 +78,7 @@ func (c *conn) fail(text string, err error) {
 	c.failed.Store(&err)
 }
 
-// Read implements net.Conn. Where the kubelet said why there is nothing more to
-// read, that is the error.
+// Read implements net.Conn. It returns the kubelet's error if there is one.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	return n, c.reason(err)
@@ -91,6 +90,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.reason(err)
 }
 
+// reason replaces the error of the pipe by the kubelet's.
 func (c *conn) reason(err error) error {
 	if failed := c.failed.Load(); err != nil && failed != nil {
 		return *failed
@@ -98,7 +98,7 @@ func (c *conn) reason(err error) error {
 	return err
 }
 
-// Close ends the connection to the API server as well.
+// Close also closes the connection to the API server.
 func (c *conn) Close() error {
 	var err error
 	c.once.Do(func() {

@@ -1,10 +1,10 @@
-// Package forward reaches ports of pods through the API server, as kubectl
-// port-forward does but without a listener on this machine: a connection is a
-// net.Conn, made over a WebSocket, or over SPDY where the server or a proxy on
-// the way speaks no WebSocket.
+// Package forward connects to ports of pods through the API server, as kubectl
+// port-forward does, but without a listener on this machine: a connection is a
+// net.Conn over a WebSocket, or over SPDY if the server or a proxy does not
+// support WebSockets.
 //
-// Every Dial is a connection of its own and ends by the deadline of its context,
-// whatever the API server, the kubelet or the pod does or does not say.
+// Every Dial makes a connection of its own, and returns by the deadline of its
+// context even if the API server, the kubelet or the pod does not respond.
 package forward
 
 import (
@@ -16,10 +16,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	constants "k8s.io/apimachinery/pkg/util/portforward"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
@@ -34,26 +34,26 @@ type Forwarder struct {
 	namespace string
 }
 
-// New makes a Forwarder; nothing is sent yet.
+// New returns a Forwarder; it sends nothing.
 func New(config *rest.Config, namespace string) *Forwarder {
 	own := rest.CopyConfig(config)
-	own.Timeout = 0 // a connection outlives the request that made it
+	own.Timeout = 0 // a connection outlives the request that created it
 	return &Forwarder{config: own, namespace: namespace}
 }
 
-// ForbiddenError says that the caller may not forward ports.
+// ForbiddenError reports that the user may not forward ports.
 type ForbiddenError struct {
 	Namespace, Pod string
-	// Message of the API server.
+	// Message is the API server's.
 	Message string
 }
 
-// Error names the right.
+// Error names the missing right.
 func (e *ForbiddenError) Error() string {
 	return fmt.Sprintf("no right to create pods/portforward in namespace %s", e.Namespace)
 }
 
-// Dial connects to a port of a pod.
+// Dial connects to a port of a pod. The caller must close the connection.
 func (f *Forwarder) Dial(ctx context.Context, pod string, port int) (net.Conn, error) {
 	made := make(chan result, 1)
 	go func() {
@@ -64,12 +64,12 @@ func (f *Forwarder) Dial(ctx context.Context, pod string, port int) (net.Conn, e
 	case r := <-made:
 		return r.conn, r.err
 	case <-ctx.Done():
-		go func() { // whoever answers after all is not needed
+		go func() { // a late connection is closed
 			if r := <-made; r.conn != nil {
 				_ = r.conn.Close()
 			}
 		}()
-		return nil, fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, ctx.Err())
+		return nil, fmt.Errorf("forward port %d of pod %s: %w", port, pod, ctx.Err())
 	}
 }
 
@@ -83,83 +83,100 @@ func (f *Forwarder) dial(ctx context.Context, pod string, port int) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	streams, err := f.overWebSocket(ctx, target)
-	var status apierrors.APIStatus
-	if (httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)) && !errors.As(err, &status) {
-		streams, err = f.overSPDY(ctx, target)
-	}
+	// client-go's own dialers take no context, so a silent API server would block them.
+	dialer := portforward.NewFallbackDialerForStreaming(f.webSocket(ctx, target), f.spdy(ctx, target), isUpgradeFailure)
+	streams, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
 	if err != nil {
 		return nil, f.explain(pod, port, err)
 	}
 	conn, err := open(streams, pod, port)
 	if err != nil {
 		_ = streams.Close()
-		return nil, fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
+		return nil, fmt.Errorf("forward port %d of pod %s: %w", port, pod, err)
 	}
 	return conn, nil
 }
 
-const (
-	protocol = "portforward.k8s.io"
-	tunnel   = "SPDY/3.1+" + protocol
-	pings    = 10 * time.Second
-)
-
-func (f *Forwarder) overWebSocket(ctx context.Context, target *url.URL) (httpstream.Connection, error) {
-	transport, holder, err := websocket.RoundTripperFor(f.config)
-	if err != nil {
-		return nil, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	socket, err := websocket.Negotiate(transport, holder, request, tunnel)
-	if err != nil {
-		return nil, err
-	}
-	return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection("client", socket), pings)
+// isUpgradeFailure reports whether a server or proxy does not support WebSockets.
+// A refusal of the API server itself is final.
+func isUpgradeFailure(err error) bool {
+	var status apierrors.APIStatus
+	return (httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)) && !errors.As(err, &status)
 }
 
-func (f *Forwarder) overSPDY(ctx context.Context, target *url.URL) (httpstream.Connection, error) {
-	transport, upgrader, err := spdy.RoundTripperFor(f.config)
-	if err != nil {
-		return nil, err
+// dialerFunc implements httpstream.Dialer.
+type dialerFunc func(protocols ...string) (httpstream.Connection, string, error)
+
+// Dial implements httpstream.Dialer.
+func (d dialerFunc) Dial(protocols ...string) (httpstream.Connection, string, error) {
+	return d(protocols...)
+}
+
+// webSocket returns a dialer that tunnels SPDY through a WebSocket.
+func (f *Forwarder) webSocket(ctx context.Context, target *url.URL) dialerFunc {
+	return func(protocols ...string) (httpstream.Connection, string, error) {
+		transport, holder, err := websocket.RoundTripperFor(f.config)
+		if err != nil {
+			return nil, "", err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+		if err != nil {
+			return nil, "", err
+		}
+		tunnels := make([]string, len(protocols))
+		for i, protocol := range protocols {
+			tunnels[i] = constants.WebsocketsSPDYTunnelingPrefix + protocol
+		}
+		socket, err := websocket.Negotiate(transport, holder, request, tunnels...)
+		if err != nil {
+			return nil, "", err
+		}
+		streams, err := streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection("client", socket), portforward.PingPeriod)
+		return streams, strings.TrimPrefix(socket.Subprotocol(), constants.WebsocketsSPDYTunnelingPrefix), err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), nil)
-	if err != nil {
-		return nil, err
+}
+
+// spdy returns a dialer of SPDY without a WebSocket.
+func (f *Forwarder) spdy(ctx context.Context, target *url.URL) dialerFunc {
+	return func(protocols ...string) (httpstream.Connection, string, error) {
+		transport, upgrader, err := spdy.RoundTripperFor(f.config)
+		if err != nil {
+			return nil, "", err
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), nil)
+		if err != nil {
+			return nil, "", err
+		}
+		return spdy.NegotiateStreaming(upgrader, &http.Client{Transport: transport}, request, protocols...)
 	}
-	streams, _, err := spdy.NegotiateStreaming(upgrader, &http.Client{Transport: transport}, request, protocol)
-	return streams, err
 }
 
 func (f *Forwarder) url(pod string) (*url.URL, error) {
 	base, _, err := rest.DefaultServerUrlFor(f.config)
 	if err != nil {
-		return nil, fmt.Errorf("reading the address of the API server: %w", err)
+		return nil, fmt.Errorf("parse the address of the API server: %w", err)
 	}
 	return base.JoinPath("api", "v1", "namespaces", f.namespace, "pods", pod, "portforward"), nil
 }
 
-// explain what the API server said instead of switching protocols: the clients
-// of both protocols hand it on as text.
+// explain converts the response of an API server that did not switch protocols,
+// which the clients of both protocols return as text.
 func (f *Forwarder) explain(pod string, port int, err error) error {
 	text := err.Error()
 	switch {
 	case apierrors.IsForbidden(err), strings.Contains(text, "is forbidden"):
 		return &ForbiddenError{Namespace: f.namespace, Pod: pod, Message: text}
 	case apierrors.IsNotFound(err), strings.Contains(text, "not found"):
-		return fmt.Errorf("there is no pod %s", pod)
+		return fmt.Errorf("pod %s not found", pod)
 	}
 	var request *url.Error
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	return fmt.Errorf("forwarding port %d of pod %s: %w", port, pod, err)
+	return fmt.Errorf("forward port %d of pod %s: %w", port, pod, err)
 }
 
-// open the two streams of one connection: its data and its errors.
+// open creates the two streams of one connection: data and errors.
 func open(streams httpstream.Connection, pod string, port int) (net.Conn, error) {
 	headers := http.Header{}
 	headers.Set(corev1.StreamType, corev1.StreamTypeError)
@@ -169,7 +186,7 @@ func open(streams httpstream.Connection, pod string, port int) (net.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	_ = failures.Close() // nothing is written to it
+	_ = failures.Close() // it is only read
 	headers.Set(corev1.StreamType, corev1.StreamTypeData)
 	data, err := streams.CreateStream(headers)
 	if err != nil {

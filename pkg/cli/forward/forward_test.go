@@ -5,7 +5,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,14 +22,14 @@ import (
 	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
-// The SPDY library waits in one of its own for what was sent already.
+// The SPDY library flushes what was sent in a goroutine of its own.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/moby/spdystream.(*Connection).shutdown"))
 }
 
-const patience = 20 * time.Second
+const timeLimit = 20 * time.Second
 
-// echo answers every connection with what it says.
+// echo starts a server that returns what it receives.
 func echo(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -55,7 +60,7 @@ func cluster(t *testing.T) *clitest.Server {
 func TestDial(t *testing.T) {
 	s := cluster(t)
 	s.Forward("vision", "m-0", 18004, echo(t))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
 	defer cancel()
 	conn, err := forward.New(s.Config(), "vision").Dial(ctx, "m-0", 18004)
 	if err != nil {
@@ -63,7 +68,7 @@ func TestDial(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 	if conn.RemoteAddr().String() != "m-0:18004" {
-		t.Errorf("the address is %s", conn.RemoteAddr())
+		t.Errorf("remote address %s, want m-0:18004", conn.RemoteAddr())
 	}
 	// More than one frame, both ways.
 	text := strings.Repeat("hello ", 50_000)
@@ -72,13 +77,54 @@ func TestDial(t *testing.T) {
 	if _, err := io.ReadFull(conn, got); err != nil || string(got) != text {
 		t.Fatalf("read %d bytes, error %v", len(got), err)
 	}
-	// It has deadlines, and works on after one.
+	// A deadline does not end the connection.
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	var timeout net.Error
 	if _, err := conn.Read(got); !errors.As(err, &timeout) || !timeout.Timeout() {
-		t.Errorf("a read of nothing answered %v", err)
+		t.Errorf("Read without data: got %v, want a timeout", err)
+	}
+}
+
+// TestFallback dials through a proxy that refuses WebSockets.
+func TestFallback(t *testing.T) {
+	s := cluster(t)
+	s.Forward("vision", "m-0", 18004, echo(t))
+	server, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused, passed atomic.Int32
+	pass := httputil.NewSingleHostReverseProxy(server)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			refused.Add(1)
+			http.Error(w, "WebSockets are not supported", http.StatusBadRequest)
+			return
+		}
+		passed.Add(1)
+		pass.ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), timeLimit)
+	defer cancel()
+	config := s.Config()
+	config.Host = proxy.URL
+	conn, err := forward.New(config, "vision").Dial(ctx, "m-0", 18004)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	got := make([]byte, 5)
+	if _, err := io.WriteString(conn, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, got); err != nil || string(got) != "hello" {
+		t.Errorf("read %q, error %v", got, err)
+	}
+	if refused.Load() != 1 || passed.Load() != 1 {
+		t.Errorf("%d requests for a WebSocket, %d others, want 1 and 1", refused.Load(), passed.Load())
 	}
 }
 
@@ -88,29 +134,29 @@ func TestRefusals(t *testing.T) {
 		rule func(s *clitest.Server)
 		want string
 	}{
-		"no such pod":          {"m-1", func(*clitest.Server) {}, "there is no pod m-1"},
-		"nobody listens":       {"m-0", func(*clitest.Server) {}, "connection refused"},
+		"no such pod":          {"m-1", func(*clitest.Server) {}, "pod m-1 not found"},
+		"no listener":          {"m-0", func(*clitest.Server) {}, "connection refused"},
 		"no right":             {"m-0", func(s *clitest.Server) { s.Forbid(clitest.Match{Resource: "pods/portforward"}) }, "no right to create pods/portforward in namespace vision"},
-		"never answered":       {"m-0", func(s *clitest.Server) { s.Hang(clitest.Match{Resource: "pods/portforward"}) }, "deadline exceeded"},
+		"no response":          {"m-0", func(s *clitest.Server) { s.Hang(clitest.Match{Resource: "pods/portforward"}) }, "deadline exceeded"},
 		"no API server at all": {"m-0", func(s *clitest.Server) { s.Close() }, "connection refused"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := cluster(t)
 			test.rule(s)
-			limit := patience
-			if name == "never answered" {
+			limit := timeLimit
+			if name == "no response" {
 				limit = 300 * time.Millisecond
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			conn, err := forward.New(s.Config(), "vision").Dial(ctx, test.pod, 18004)
 			if err == nil {
-				// What the kubelet says comes with the first read.
+				// The kubelet's error is returned by the first Read.
 				defer func() { _ = conn.Close() }()
 				_, err = conn.Read(make([]byte, 1))
 			}
-			said := err != nil && (strings.Contains(err.Error(), test.want) || name == "never answered" && strings.Contains(err.Error(), "timeout"))
-			if !said {
+			matches := err != nil && (strings.Contains(err.Error(), test.want) || name == "no response" && strings.Contains(err.Error(), "timeout"))
+			if !matches {
 				t.Errorf("got %v, want %s", err, test.want)
 			}
 			var forbidden *forward.ForbiddenError
