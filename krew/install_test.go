@@ -53,11 +53,22 @@ func TestInstall(t *testing.T) {
 	}
 	k.complete(t, installed)
 	t.Run("through kubectl", func(t *testing.T) { throughKubectl(t, filepath.Dir(installed)) })
+	beside := filepath.Join(k.root, "bin", "kubectl_complete-"+pluginName)
+	install := exec.CommandContext(t.Context(), installed, "completion", "install", "--dir="+filepath.Dir(beside))
+	if output, err := install.CombinedOutput(); err != nil {
+		t.Errorf("completion install: %v, %s", err, output)
+	}
 	if output, err := k.run(t, "uninstall", "jindo"); err != nil {
 		t.Errorf("krew uninstall: %v, %s", err, output)
 	}
 	if _, err := os.Lstat(installed); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("krew's link exists after uninstall: %v", err)
+	}
+	if output, err := exec.CommandContext(t.Context(), beside, "raft", "").CombinedOutput(); err != nil || len(output) > 0 {
+		t.Errorf("completion of an uninstalled plugin: %q, error %v", output, err)
+	}
+	if _, err := os.Lstat(beside); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the completion exists after uninstall: %v", err)
 	}
 }
 

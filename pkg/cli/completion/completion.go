@@ -18,7 +18,7 @@ import (
 // New returns the completion command.
 func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "completion (bash|zsh|fish|powershell|install)",
+		Use:   "completion (bash|zsh|fish|powershell|install|uninstall)",
 		Short: "Set up shell completion",
 		Long: `Set up shell completion.
 
@@ -38,6 +38,7 @@ completion script for running the program directly, as kubectl-jindo.`,
 		script(s, "fish", func(root *cobra.Command) error { return root.GenFishCompletion(s.Streams.Out, true) }),
 		script(s, "powershell", func(root *cobra.Command) error { return root.GenPowerShellCompletionWithDesc(s.Streams.Out) }),
 		newInstall(s),
+		newUninstall(s),
 	)
 	return cmd
 }

@@ -2,7 +2,9 @@ package completion
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -29,17 +31,17 @@ func TestInstall(t *testing.T) {
 		if err != nil || at != filepath.Join(beside, "kubectl_complete-jindo") {
 			t.Fatalf("installed %q, %v", at, err)
 		}
-		if target, err := os.Readlink(at); err != nil || target != self {
-			t.Errorf("the link points to %q, error %v", target, err)
+		if raw, err := os.ReadFile(at); err != nil || !strings.Contains(string(raw), "exec '"+self+"' __complete") {
+			t.Errorf("the script is %q, error %v", raw, err)
 		}
 	}
-	// The directory of the program is not in PATH.
+	// Not on PATH: a directory that is.
 	if at, err := install(place{self: self, path: []string{other}}, ""); err != nil || filepath.Dir(at) != other {
 		t.Errorf("installed %q, %v", at, err)
 	}
 }
 
-func TestInstallErrors(t *testing.T) {
+func TestInstallWhereItCannot(t *testing.T) {
 	taken := t.TempDir()
 	touch(t, taken, "kubectl_complete-jindo")
 	self := touch(t, taken, "kubectl-jindo")
@@ -48,15 +50,55 @@ func TestInstallErrors(t *testing.T) {
 		dir  string
 		want string
 	}{
-		"name taken":        {place{self: self, path: []string{taken}}, "", "is not a link: remove it first"},
-		"missing directory": {place{self: self}, "/nope/nope", "installing to /nope/nope"},
-		"no PATH":           {place{self: self}, "", "PATH has no directory"},
+		"something else is there": {place{self: self, path: []string{taken}}, "", "is not the completion of this plugin: remove it first"},
+		"no such directory":       {place{self: self}, "/nope/nope", "cannot install into /nope/nope"},
+		"no PATH":                 {place{self: self}, "", "no directory of PATH for"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := install(test.p, test.dir); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
+	}
+}
+
+// TestUninstalled checks that nothing is left once the plugin is uninstalled: the
+// script removes itself, and uninstall removes it and links of earlier versions.
+func TestUninstalled(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs sh")
+	}
+	dir, other := t.TempDir(), t.TempDir()
+	self := touch(t, dir, "kubectl-jindo")
+	if err := os.WriteFile(self, []byte("#!/bin/sh\necho \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := place{self: self, path: []string{dir, other}}
+	at, err := install(p, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), at, "status", "").CombinedOutput(); err != nil || string(out) != "__complete status \n" {
+		t.Errorf("the script prints %q, error %v", out, err)
+	}
+	if err := os.Symlink(self, p.file(other)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(self); err != nil { // as krew does
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), at, "status", "").CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("the script without its plugin prints %q, error %v", out, err)
+	}
+	if _, err := os.Lstat(at); !os.IsNotExist(err) {
+		t.Errorf("the script exists without its plugin: %v", err)
+	}
+	if removed, err := p.remove(p.path); err != nil || !slices.Equal(removed, []string{p.file(other)}) {
+		t.Errorf("removed %q, error %v, want the dangling link", removed, err)
+	}
+	foreign := touch(t, other, program)
+	if removed, err := p.remove(p.path); err != nil || len(removed) > 0 {
+		t.Errorf("removed %q, error %v, but %s is another program", removed, err, foreign)
 	}
 }
 
@@ -67,7 +109,7 @@ func TestInstallScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(at)
-	if err != nil || string(raw) != "@echo off\r\n\"C:\\bin\\kubectl-jindo.exe\" __complete %*\r\n" {
+	if err != nil || string(raw) != "@echo off\r\nif not exist \"C:\\bin\\kubectl-jindo.exe\" (del \"%~f0\" & exit /b 0)\r\n\"C:\\bin\\kubectl-jindo.exe\" __complete %*\r\n" {
 		t.Errorf("%s holds %q, %v", at, raw, err)
 	}
 }
