@@ -57,7 +57,7 @@ func every(ctx context.Context, interval time.Duration, work func()) {
 // checkMount performs the periodic work of a runtime's shared mount.
 func (n *Node) checkMount(r *runtime) {
 	if r.manager.Tick(n.allPodsTerminating(r.id)) {
-		n.recordEvents(r, "MountEnded", fmt.Sprintf("the mount of runtime %s on node %s was unmounted: it had no FUSE server for too long, or it was aborted from outside; it is mounted again for new containers", r.id, n.config.Name))
+		n.recordEvents(r, "MountEnded", fmt.Sprintf("the mount of runtime %s on node %s was unmounted: it had no FUSE server for too long, or it was aborted by another process; it is mounted again for new containers", r.id, n.config.Name))
 	}
 	n.updateHandoff(r)
 }

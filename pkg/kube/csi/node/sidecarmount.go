@@ -182,7 +182,7 @@ func (n *Node) checkSidecarMounts() {
 			v := m.volume
 			if m.manager.Tick(n.config.Cluster.Terminating(v.Pod)) {
 				n.config.Cluster.RecordEvent(v.Pod, "MountEnded", fmt.Sprintf(
-					"the mount of runtime %s in this pod was unmounted: container %s did not serve it for too long, or it was aborted from outside; it is mounted again for new containers", v.Runtime, names.SidecarContainer))
+					"the mount of runtime %s in this pod was unmounted: container %s did not serve it for too long, or it was aborted by another process; it is mounted again for new containers", v.Runtime, names.SidecarContainer))
 			}
 			n.updateSidecarHandoff(m)
 		})
