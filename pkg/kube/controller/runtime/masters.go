@@ -260,7 +260,7 @@ func errorSummary(err error) string {
 
 // queryClusterID returns the cluster id that the masters have stored.
 func (p *pass) queryClusterID(ctx context.Context) (string, error) {
-	made, err := plan.Build(nil, p.want)
+	built, err := plan.Build(nil, p.want)
 	if err != nil {
 		return "", err
 	}
@@ -270,7 +270,7 @@ func (p *pass) queryClusterID(ctx context.Context) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	masters, err := p.r.masters.get(p.runtime.UID, render.Topology(made, ""), ca)
+	masters, err := p.r.masters.get(p.runtime.UID, render.Topology(built, ""), ca)
 	if err != nil {
 		return "", err
 	}

@@ -183,11 +183,11 @@ func (p *pass) makePlan(ctx context.Context) error {
 			p.datasetInvalid, p.dataset, dataset = true, nil, nil
 		}
 	}
-	made, err := plan.Build(dataset, p.want)
+	built, err := plan.Build(dataset, p.want)
 	if err != nil {
 		return err
 	}
-	p.plan = made
+	p.plan = built
 	if p.datasetInvalid {
 		return nil
 	}
