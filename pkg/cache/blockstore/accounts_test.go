@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// checkAccounts compares what the store believes with itself and with the
-// disk. The store must be settled.
+// checkAccounts compares the counters of the store with its versions and with
+// the files on disk. The store must be settled.
 func checkAccounts(t *testing.T, s *Store) {
 	t.Helper()
 	var problems []string
@@ -66,12 +66,12 @@ func accounts(t *testing.T, s *Store) []string {
 			for v := q.head; v != nil; v = v.next {
 				bytes += v.charged
 				count++
-				if v.gone {
-					complain("%s is gone and queued", v.key.Key)
+				if v.removed {
+					complain("%s is removed and queued", v.key.Key)
 				}
 			}
 			if bytes != q.bytes || count != q.count {
-				complain("a queue says %d versions and %d bytes, it has %d and %d", q.count, q.bytes, count, bytes)
+				complain("a queue counts %d versions and %d bytes, and holds %d and %d", q.count, q.bytes, count, bytes)
 			}
 			queued += int64(count)
 		}
@@ -82,7 +82,7 @@ func accounts(t *testing.T, s *Store) []string {
 			complain("tier uses %d of %d", tier.used, tier.Quota)
 		}
 		if tier.filesHere != files || tier.sealedHere != sealed {
-			complain("tier counts %d files and %d sealed, there are %d and %d", tier.filesHere, tier.sealedHere, files, sealed)
+			complain("tier counts %d files and %d sealed, the versions have %d and %d", tier.filesHere, tier.sealedHere, files, sealed)
 		}
 		if err := filepath.WalkDir(tier.dir, func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || d.Name() == "lock" || d.Name() == "probe" {

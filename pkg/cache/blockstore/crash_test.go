@@ -12,16 +12,16 @@ import (
 	"time"
 )
 
-// crashChild makes the test binary the process that is killed.
+// crashChild makes the test binary run as the process that is killed.
 const crashChild = "JINDO_TEST_CRASH_DIR"
 
 const crashObjects = 20
 
-// crashOrigin is the same object in both processes.
+// crashOrigin returns the same object in both processes.
 func crashOrigin(i int) *origin { return newOrigin(uint64(i), 10_000+i*27_123) }
 
-// crashWriter fills and evicts a small store until it is killed. It says on
-// stdout how far it came.
+// crashWriter fills a small store, with evictions, until it is killed. It
+// prints its progress on stdout.
 func crashWriter(dir string) {
 	s, err := Open(crashConfig(dir))
 	if err != nil {
@@ -49,12 +49,12 @@ func crashWriter(dir string) {
 }
 
 func crashConfig(dir string) Config {
-	// Smaller than all objects together, so that it evicts too.
+	// Smaller than all objects together, so that it evicts.
 	return Config{Tiers: []Tier{{Path: dir, Quota: 4 << 20, Floor: 1}}, BlockSize: 32 << 10}
 }
 
-// TestCrash kills a process that writes a store, again and again: whatever
-// is found then is either right or not there.
+// TestCrash kills a process that writes a store, repeatedly: every block found
+// afterwards is correct.
 func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	rounds := 3
@@ -67,11 +67,11 @@ func TestCrash(t *testing.T) {
 		kept += checkKept(t, dir)
 	}
 	if kept == 0 {
-		t.Error("no block was ever kept over a crash: the test proves nothing")
+		t.Error("no block survived a crash: the test proves nothing")
 	}
 }
 
-// kill lets the child finish one round, and a little more.
+// kill ends the child some time after it has finished one round.
 func kill(t *testing.T, dir string, more time.Duration) {
 	t.Helper()
 	child := exec.CommandContext(t.Context(), os.Args[0])
@@ -85,7 +85,7 @@ func kill(t *testing.T, dir string, more time.Duration) {
 	}
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || line != "round 0\n" {
-		t.Errorf("the child said %q, %v", line, err)
+		t.Errorf("the child printed %q, %v", line, err)
 	}
 	time.Sleep(more)
 	_ = child.Process.Kill()
@@ -93,7 +93,7 @@ func kill(t *testing.T, dir string, more time.Duration) {
 	_ = child.Wait()
 }
 
-// checkKept reads every block that the store says it has, and counts them.
+// checkKept reads every block in the index, and returns their number.
 func checkKept(t *testing.T, dir string) int {
 	t.Helper()
 	s, err := Open(crashConfig(dir))
@@ -102,7 +102,7 @@ func checkKept(t *testing.T, dir string) int {
 	}
 	defer shut(t, s)
 	if err := s.Stats().Tiers[0].Err; err != nil {
-		t.Fatalf("after a crash the tier is out of use: %v", err)
+		t.Fatalf("the tier is not usable after a crash: %v", err)
 	}
 	kept := 0
 	for i := range crashObjects {
@@ -124,8 +124,8 @@ func checkKept(t *testing.T, dir string) int {
 	return kept
 }
 
-// TestDiskFull fills a real file system: reads go on, the tier says why it
-// takes nothing, and takes it again when there is room.
+// TestDiskFull fills a real file system: reads continue, the tier reports the
+// error, and is used again when there is space.
 func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not run: mounting a tmpfs needs root")
@@ -133,7 +133,7 @@ func TestDiskFull(t *testing.T) {
 	dir := t.TempDir()
 	mountTmpfs(t, dir, "8m")
 	s := open(t, testConfig(t, func(c *Config) {
-		c.Tiers = []Tier{{Path: dir, Quota: 64 << 20, Floor: 1}} // more than there is
+		c.Tiers = []Tier{{Path: dir, Quota: 64 << 20, Floor: 1}} // larger than the file system
 		c.Retry = time.Nanosecond
 	}))
 	var origins []*origin

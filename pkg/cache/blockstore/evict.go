@@ -3,46 +3,47 @@ package blockstore
 import "time"
 
 const (
-	// smallShare of a tier is for versions that were not read again yet, and
-	// mainShare is filled first while there is room.
+	// smallShare is the share of a tier for versions that were not read again
+	// yet. mainShare is filled first while there is room.
 	smallShare = 0.1
 	mainShare  = 0.8
-	// turnover: one eviction in so many is from the main queue though the
-	// small one is over its share, so that what was left there by yesterday's
-	// job makes room.
+	// turnover is the number of evictions of which one is from the main queue
+	// although the small queue is above its share, so that versions that are
+	// not read any more leave the main queue.
 	turnover = 4
-	// correlated reads, within this time of each other, count as one.
+	// correlated is the time within which reads count as one.
 	correlated = time.Minute
 	maxFreq    = 3
-	// ghosts remember the hashes of versions evicted from the small queue.
+	// minGhosts is the least number of hashes kept of versions that were
+	// evicted from the small queue.
 	minGhosts = 1024
 )
 
-// eviction is S3-FIFO over the versions of one tier: bytes decide when, whole
-// versions go. Guarded by Store.mu.
+// eviction is S3-FIFO over the versions of one tier. Bytes decide when to
+// evict; whole versions are evicted. Store.mu guards it.
 type eviction struct {
 	small, main queue
-	// doomed go first, oldest first: replaced versions and copies held for
-	// another worker.
+	// doomed versions are evicted first, oldest first: replaced versions and
+	// copies held for another worker.
 	doomed queue
 	ghosts map[hash]struct{}
-	// order of the ghosts, a ring.
+	// order is a ring buffer of the ghosts.
 	order []hash
 	next  int
-	// evictions counts, for the turnover.
+	// evictions counts evictions, for turnover.
 	evictions int
 }
 
 func newEviction() *eviction { return &eviction{ghosts: map[hash]struct{}{}} }
 
-// admit puts a version in the queue it starts in.
+// admit inserts a new version into the queue it starts in.
 func (e *eviction) admit(v *version, capacity int64) {
 	switch _, known := e.ghosts[v.hash]; {
 	case v.temporary:
 		e.doomed.push(v)
 	case float64(e.main.bytes) < mainShare*float64(capacity),
-		// It was here not long ago; but it may be one of a loop that does not
-		// fit, and then what is hit in every round of it stays.
+		// It was evicted recently. It may belong to a loop that does not fit, in
+		// which case versions that are hit in every round stay.
 		known && e.main.tail.freq == 0:
 		e.main.push(v)
 	default:
@@ -50,11 +51,11 @@ func (e *eviction) admit(v *version, capacity int64) {
 	}
 }
 
-// restore puts in a version that was kept over a restart: it is not new, and
-// nothing is known of how often it was read.
+// restore inserts a version that was kept over a restart. It is not new, and
+// the number of its reads is unknown.
 func (e *eviction) restore(v *version) { e.main.push(v) }
 
-// doom lets a version go first.
+// doom lets a version be evicted first.
 func (e *eviction) doom(v *version) {
 	if v.queue != nil && v.queue != &e.doomed {
 		v.queue.remove(v)
@@ -62,8 +63,8 @@ func (e *eviction) doom(v *version) {
 	}
 }
 
-// reprieve takes a doomed version back among the others.
-func (e *eviction) reprieve(v *version) {
+// undoom returns a doomed version to the small queue.
+func (e *eviction) undoom(v *version) {
 	if v.queue == &e.doomed {
 		e.doomed.remove(v)
 		e.small.push(v)
@@ -81,8 +82,8 @@ func (v *version) touch(now time.Time) {
 	v.touched = now
 }
 
-// victim takes the next version to evict out of its queue; nil when all are in
-// use. The capacity is the tier's.
+// victim removes the next version to evict from its queue, and returns nil if
+// all are in use. capacity is the tier's quota.
 func (e *eviction) victim(capacity int64) *version {
 	if v := e.idlest(&e.doomed); v != nil {
 		return v
@@ -94,8 +95,8 @@ func (e *eviction) victim(capacity int64) *version {
 			return v
 		}
 	}
-	// Each step evicts, moves to the main queue, spends a count, or passes one
-	// in use: a bound for when everything is in use.
+	// Each step evicts, moves to the main queue, decrements a count, or skips
+	// a version in use; the bound ends the loop when all are in use.
 	for steps := (e.small.count + e.main.count) * (maxFreq + 2); steps > 0; steps-- {
 		switch {
 		case e.small.tail != nil && (e.small.bytes > small || e.main.tail == nil):
@@ -110,7 +111,7 @@ func (e *eviction) victim(capacity int64) *version {
 			return nil
 		}
 	}
-	// The small queue is all in use or tiny: take what there is.
+	// The small queue is in use or tiny: evict any idle version.
 	if v := e.idlest(&e.main); v != nil {
 		return v
 	}
@@ -158,7 +159,7 @@ func (e *eviction) fromMain() *version {
 	return nil
 }
 
-// remember a hash, forgetting the oldest when there are more ghosts than
+// remember adds a ghost, and drops the oldest if there are more ghosts than
 // versions in the main queue.
 func (e *eviction) remember(h hash) {
 	if _, ok := e.ghosts[h]; ok {

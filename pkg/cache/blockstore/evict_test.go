@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clock is moved by the test.
+// clock is a clock that the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -34,7 +34,7 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// small is a store with room for 16 objects of 250,000 bytes.
+// small opens a store with room for 16 objects of 250,000 bytes.
 func small(t *testing.T, c *clock) *Store {
 	t.Helper()
 	return open(t, testConfig(t, func(config *Config) {
@@ -44,7 +44,7 @@ func small(t *testing.T, c *clock) *Store {
 	}))
 }
 
-// fill reads objects whole and lets them be sealed.
+// fill reads whole objects and waits until they are sealed.
 func fill(t *testing.T, s *Store, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -69,8 +69,8 @@ func names(prefix string, n int) []string {
 	return all
 }
 
-// TestScanPassesThrough: a scan of many objects, each read once, leaves what
-// was read twice.
+// TestScanPassesThrough checks that a scan of many objects, each read once,
+// does not evict objects that were read twice.
 func TestScanPassesThrough(t *testing.T) {
 	c := newClock()
 	s := small(t, c)
@@ -90,8 +90,8 @@ func TestScanPassesThrough(t *testing.T) {
 	checkAccounts(t, s)
 }
 
-// TestOneReadIsOneRead: the many requests of one sequential read do not make
-// an object look popular.
+// TestOneReadIsOneRead checks that the many requests of one sequential read
+// count as one.
 func TestOneReadIsOneRead(t *testing.T) {
 	c := newClock()
 	s := small(t, c)
@@ -100,11 +100,12 @@ func TestOneReadIsOneRead(t *testing.T) {
 		mustRead(t, s, o, "a", offset, 10_000, o.fetch)
 	}
 	if v := s.versions[o.key("a").hash()]; v.freq != 0 {
-		t.Errorf("it counts %d reads", v.freq)
+		t.Errorf("%d reads were counted", v.freq)
 	}
 }
 
-// TestLoopLargerThanTheCache: something is left of a loop that does not fit.
+// TestLoopLargerThanTheCache checks that a part of a loop that does not fit
+// stays cached.
 func TestLoopLargerThanTheCache(t *testing.T) {
 	c := newClock()
 	s := small(t, c)
@@ -121,8 +122,8 @@ func TestLoopLargerThanTheCache(t *testing.T) {
 	}
 }
 
-// TestQuotaWithLentFiles: bytes of a file stay charged while somebody has it,
-// and are not given to others.
+// TestQuotaWithLentFiles checks that the bytes of a lent file stay charged and
+// are not used for other versions.
 func TestQuotaWithLentFiles(t *testing.T) {
 	c := newClock()
 	s := small(t, c)
@@ -139,14 +140,14 @@ func TestQuotaWithLentFiles(t *testing.T) {
 	fill(t, s, names("other", 20)...)
 	for _, name := range names("lent", 15) {
 		if !cached(s, name) {
-			t.Errorf("%s was evicted while it is lent", name)
+			t.Errorf("%s was evicted while it was lent", name)
 		}
 	}
 	if now := s.Stats().Tiers[0].Used; now < used || now > s.tiers[0].Quota {
 		t.Errorf("%d bytes are charged, %d were, the quota is %d", now, used, s.tiers[0].Quota)
 	}
-	// One that turns out damaged is unlinked at once, and charged until it is
-	// given back.
+	// A lent file that is damaged is unlinked immediately, and charged until it
+	// is returned.
 	s.discard(s.versions[o.key("lent0").hash()], errCorrupt)
 	if now := s.Stats().Tiers[0].Used; now < used {
 		t.Errorf("%d bytes are charged after an unlink, %d were", now, used)
@@ -162,11 +163,11 @@ func TestLentFilesAreReadOnlyAndWhole(t *testing.T) {
 	s := open(t, testConfig(t))
 	o := newOrigin(8, 250_000)
 	if _, err := s.Lend(o.key("a")); !errors.Is(err, ErrNotSealed) {
-		t.Errorf("lending what is not there: %v", err)
+		t.Errorf("lending an absent version: %v", err)
 	}
 	mustRead(t, s, o, "a", 0, 1000, o.fetch)
 	if _, err := s.Lend(o.key("a")); !errors.Is(err, ErrNotSealed) {
-		t.Errorf("lending a part: %v", err)
+		t.Errorf("lending an incomplete version: %v", err)
 	}
 	fill(t, s, "a")
 	loan, err := s.Lend(o.key("a"))
@@ -185,8 +186,8 @@ func TestLentFilesAreReadOnlyAndWhole(t *testing.T) {
 	must(t, f.Close())
 }
 
-// TestLendVerifiesAfterRestart: a file kept over a restart is checked before
-// it is lent, and a damaged one never is.
+// TestLendVerifiesAfterRestart checks that a file kept over a restart is
+// verified before it is lent, and that a damaged one is never lent.
 func TestLendVerifiesAfterRestart(t *testing.T) {
 	config := testConfig(t)
 	s, err := Open(config)
@@ -214,8 +215,8 @@ func TestLendVerifiesAfterRestart(t *testing.T) {
 	})
 }
 
-// TestOldVersionsAgeOut: once a newer version came from the store, older ones
-// go after a while, and go first.
+// TestOldVersionsAgeOut checks that older versions are evicted first, and
+// expire, after the store has returned a newer one.
 func TestOldVersionsAgeOut(t *testing.T) {
 	c := newClock()
 	s := small(t, c)
@@ -224,12 +225,12 @@ func TestOldVersionsAgeOut(t *testing.T) {
 	settled(t, s)
 	mustRead(t, s, next, "a", 0, 250_000, next.fetch)
 	settled(t, s)
-	mustRead(t, s, old, "a", 0, 250_000, nil) // its handles read on
+	mustRead(t, s, old, "a", 0, 250_000, nil) // Open handles can still read it.
 	fill(t, s, names("x", 13)...)
 	mustRead(t, s, old, "a", 0, 250_000, nil)
-	fill(t, s, names("y", 2)...) // no room: the old version goes first
+	fill(t, s, names("y", 2)...) // There is no room: the old version is evicted first.
 	if _, _, err := read(s, old.key("a"), 0, 10, nil); !errors.Is(err, ErrNotCached) {
-		t.Errorf("the old version is still there: %v", err)
+		t.Errorf("the old version is still cached: %v", err)
 	}
 	mustRead(t, s, next, "a", 0, 250_000, nil)
 
@@ -239,14 +240,14 @@ func TestOldVersionsAgeOut(t *testing.T) {
 	c.pass(11 * time.Minute)
 	s.tick()
 	if _, _, err := read(s, old.key("b"), 0, 10, nil); !errors.Is(err, ErrNotCached) {
-		t.Errorf("the old version outlives its time: %v", err)
+		t.Errorf("the old version did not expire: %v", err)
 	}
 	mustRead(t, s, next, "b", 0, 250_000, nil)
 	checkAccounts(t, s)
 }
 
-// TestCopiesForOthersGoSoon: what is held for another worker expires, unless
-// it turns out to be this worker's own.
+// TestCopiesForOthersGoSoon checks that a copy for another worker expires,
+// unless this worker turns out to own it.
 func TestCopiesForOthersGoSoon(t *testing.T) {
 	c := newClock()
 	config := testConfig(t, func(config *Config) { config.Now = c.Now })
@@ -268,18 +269,19 @@ func TestCopiesForOthersGoSoon(t *testing.T) {
 	c.pass(time.Minute)
 	s.tick()
 	if _, _, err := read(s, o.key("theirs"), 0, 10, nil); !errors.Is(err, ErrNotCached) {
-		t.Errorf("a copy for another worker outlives its time: %v", err)
+		t.Errorf("a copy for another worker did not expire: %v", err)
 	}
 	mustRead(t, s, o, "ours", 0, 250_000, nil)
 	hold("theirs")
 	shut(t, s)
 	s = open(t, config)
 	if _, _, err := read(s, o.key("theirs"), 0, 10, nil); !errors.Is(err, ErrNotCached) {
-		t.Errorf("a copy for another worker outlives a restart: %v", err)
+		t.Errorf("a copy for another worker survived a restart: %v", err)
 	}
 }
 
-// TestRandomLife does everything at once, then checks bytes and accounts.
+// TestRandomLife runs all operations concurrently, then checks bytes and
+// counters.
 func TestRandomLife(t *testing.T) {
 	files := &faulty{}
 	s := open(t, testConfig(t, func(c *Config) {
@@ -293,7 +295,7 @@ func TestRandomLife(t *testing.T) {
 			switch rand.IntN(20) {
 			case 0:
 				return nil, errors.New("refused")
-			case 1: // breaks off
+			case 1: // The body ends early.
 				part := origins[i].data[offset : offset+rand.Int64N(length)]
 				return io.NopCloser(io.MultiReader(newReader(part), broken{})), nil
 			}
@@ -316,7 +318,7 @@ func TestRandomLife(t *testing.T) {
 	s.tick()
 	checkAccounts(t, s)
 	if s.Stats().Lent != 0 {
-		t.Errorf("%d loans are out", s.Stats().Lent)
+		t.Errorf("%d loans are open", s.Stats().Lent)
 	}
 }
 
@@ -332,7 +334,7 @@ type readerAt []byte
 
 func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return copy(p, r[off:]), nil }
 
-// live does one thing.
+// live runs one random operation.
 func live(t *testing.T, s *Store, origins []*origin, files *faulty, r *rand.Rand) {
 	i := r.IntN(len(origins))
 	o, name := origins[i], fmt.Sprint(i)
@@ -349,7 +351,7 @@ func live(t *testing.T, s *Store, origins []*origin, files *faulty, r *rand.Rand
 		if loan, err := s.Lend(o.key(name)); err == nil {
 			loan.Return()
 		}
-	case 7: // leaves early
+	case 7: // The reader leaves early.
 		ctx, cancel := context.WithCancel(t.Context())
 		if reader, err := s.Read(ctx, Request{Key: o.key(name), Length: int64(len(o.data)), Fetch: o.fetch}); err == nil {
 			cancel()

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// faulty is OS with faults: each operation asks fail first.
+// faulty is OS with faults: each operation calls fail first.
 type faulty struct {
 	OS
 	mu   sync.Mutex
@@ -81,7 +81,7 @@ func (f *faultyFile) ReadAt(p []byte, offset int64) (int, error) {
 	return f.File.ReadAt(p, offset)
 }
 
-// WriteAt writes half when it fails, as a full disk does.
+// WriteAt writes half of p when it fails, as a full disk does.
 func (f *faultyFile) WriteAt(p []byte, offset int64) (int, error) {
 	if err := f.files.ask("write", f.path); err != nil {
 		n, _ := f.File.WriteAt(p[:len(p)/2], offset)
@@ -104,7 +104,7 @@ func (f *faultyFile) Truncate(size int64) error {
 	return f.File.Truncate(size)
 }
 
-// on fails one operation on files with the suffix.
+// on returns a fault of one operation on files with the suffix.
 func on(op, suffix string, err error) func(string, string) error {
 	return func(o, path string) error {
 		if o == op && strings.HasSuffix(path, suffix) {
@@ -114,8 +114,8 @@ func on(op, suffix string, err error) func(string, string) error {
 	}
 }
 
-// TestFailingDisk: whatever fails, reads get the right bytes, the tier says
-// why it is out of use, and is taken back when the fault is over.
+// TestFailingDisk checks for each fault that reads return the right bytes, that
+// the tier reports the error, and that it is used again after the fault.
 func TestFailingDisk(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -156,8 +156,8 @@ func TestFailingDisk(t *testing.T) {
 	}
 }
 
-// TestUnreadableBlocks: a block that cannot be read, or is not what was
-// written, is fetched again and never served.
+// TestUnreadableBlocks checks that a block that cannot be read, or differs from
+// what was written, is fetched again and never returned.
 func TestUnreadableBlocks(t *testing.T) {
 	config := testConfig(t)
 	files := &faulty{}
@@ -176,7 +176,7 @@ func TestUnreadableBlocks(t *testing.T) {
 		{"a flipped bit", func(t *testing.T) { spoil(t, path(".data"), 300_000) }},
 		{"the last byte", func(t *testing.T) { spoil(t, path(".data"), 499_999) }},
 		{"a data file cut short", func(t *testing.T) { must(t, os.Truncate(path(".data"), 1000)) }},
-		{"a data file gone", func(t *testing.T) { must(t, os.Remove(path(".data"))) }},
+		{"a removed data file", func(t *testing.T) { must(t, os.Remove(path(".data"))) }},
 		{"a sidecar's magic", func(t *testing.T) { spoil(t, path(".meta"), 0) }},
 		{"a sidecar's key", func(t *testing.T) { spoil(t, path(".meta"), fixedSize+1) }},
 		{"a slot", func(t *testing.T) { spoil(t, path(".meta"), metaSize(newOrigin(4, 500_000).key("a"), 8)-3) }},
@@ -228,8 +228,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestHungDisk: reads pass a disk that does not answer, at most one timeout
-// late, and the disk is used again when it answers.
+// TestHungDisk checks that a disk that hangs delays a read by at most one
+// timeout, and that it is used again when it responds.
 func TestHungDisk(t *testing.T) {
 	for _, op := range []string{"read", "open", "write", "sync"} {
 		t.Run(op, func(t *testing.T) {
@@ -267,8 +267,8 @@ func TestHungDisk(t *testing.T) {
 	}
 }
 
-// TestLaggingDisk: when the disk cannot keep up, blocks are not cached and
-// readers do not wait for it.
+// TestLaggingDisk checks that blocks are not cached, and readers do not wait,
+// when the disk is too slow.
 func TestLaggingDisk(t *testing.T) {
 	files := &faulty{}
 	s := open(t, testConfig(t, func(c *Config) { c.Files, c.Dirty, c.DiskTimeout = files, 256<<10, time.Hour }))

@@ -9,15 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files is the part of a file system that a tier stands on. Tests inject
-// faults here.
+// Files is the part of a file system that a tier uses. Tests inject faults
+// here.
 type Files interface {
 	// Open opens a file as os.OpenFile does.
 	Open(path string, flag int) (File, error)
 	Remove(path string) error
 	MkdirAll(path string) error
 	ReadDir(path string) ([]fs.DirEntry, error)
-	// Free is how many bytes an unprivileged writer may still write.
+	// Free returns the number of bytes that an unprivileged process may write.
 	Free(path string) (int64, error)
 }
 
@@ -27,7 +27,7 @@ type File interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
-	// Sync makes data durable, and of the metadata what is needed to read it.
+	// Sync makes the data durable, and the metadata needed to read it.
 	Sync() error
 	Size() (int64, error)
 	Fd() uintptr
@@ -42,7 +42,7 @@ type osFile struct{ *os.File }
 
 var _ File = osFile{}
 
-// Open opens a file that only its owner may read.
+// Open opens a file as os.OpenFile does, readable by its owner only.
 func (OS) Open(path string, flag int) (File, error) {
 	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
@@ -54,17 +54,17 @@ func (OS) Open(path string, flag int) (File, error) {
 // Remove removes one file.
 func (OS) Remove(path string) error { return os.Remove(path) }
 
-// MkdirAll makes directories that only their owner may enter.
+// MkdirAll creates directories that only their owner may enter.
 func (OS) MkdirAll(path string) error { return os.MkdirAll(path, 0o700) }
 
 // ReadDir lists a directory.
 func (OS) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
 
-// Free asks statfs.
+// Free returns the free bytes that statfs reports.
 func (OS) Free(path string) (int64, error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(path, &s); err != nil {
-		return 0, fmt.Errorf("asking for free space of %s: %w", path, err)
+		return 0, fmt.Errorf("get free space of %s: %w", path, err)
 	}
 	return int64(s.Bavail) * s.Bsize, nil
 }

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// Fetch reads length bytes at offset of exactly the version asked for. The
-// body must fail when it ends early. It is called again for what is missing
-// when a body breaks off.
+// Fetch reads length bytes at offset of exactly the requested version. The body
+// must return an error if it ends early; Fetch is then called again for the
+// missing bytes.
 type Fetch func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 
-// bodyRetries of a body that broke off without a byte.
+// bodyRetries bounds the retries of a body that ended without a complete block.
 const bodyRetries = 2
 
-// flight is one download: a run of blocks that were neither on disk nor
-// pending. Readers of any of them claim them; a claimed block stays in memory
-// until the claim is served, unless it is on disk by then. The flight belongs
-// to no reader: it goes on when the one that caused it leaves, and is
-// cancelled when all of them left before the store of objects answered.
+// flight is one download of a run of blocks that were neither on disk nor
+// pending. Readers claim the blocks they need; a claimed block stays in memory
+// until the claim ends, unless it is on disk by then. No reader owns the
+// flight: it continues when the reader that started it leaves, and is cancelled
+// when all of them left before the object store responded.
 type flight struct {
 	store     *Store
 	version   *version
@@ -28,17 +28,17 @@ type flight struct {
 	pendings  []*pending
 	ctx       context.Context
 	cancel    context.CancelFunc
-	// started is closed when the bytes are on their way or will not come.
+	// started is closed when the bytes begin to arrive or the flight failed.
 	started chan struct{}
 
-	// guarded by Store.mu
+	// Guarded by Store.mu.
 	claims    int
 	streaming bool
 	cacheable bool
 }
 
-// launch makes blocks first to end-1 pending and starts to fetch them. s.mu is
-// held.
+// launch makes blocks first to end-1 pending and starts to fetch them. The
+// caller must hold s.mu.
 func (s *Store) launch(v *version, first, end int64, request *Request) *flight {
 	f := &flight{
 		store: s, version: v, fetch: request.Fetch, temporary: request.Temporary,
@@ -51,7 +51,7 @@ func (s *Store) launch(v *version, first, end int64, request *Request) *flight {
 		v.pending[b] = p
 	}
 	s.counts.Fetches++
-	s.goWith(f.run)
+	s.spawn(f.run)
 	return f
 }
 
@@ -59,7 +59,7 @@ func (f *flight) run() {
 	defer f.cancel()
 	total := f.bytes(f.pendings)
 	if err := f.store.memory.acquire(f.ctx, total); err != nil {
-		f.fail(f.pendings, fmt.Errorf("waiting for memory: %w", err))
+		f.fail(f.pendings, fmt.Errorf("wait for memory: %w", err))
 		return
 	}
 	cacheable := f.store.reserve(f.version, f.pendings, f.temporary)
@@ -68,7 +68,7 @@ func (f *flight) run() {
 	f.store.mu.Unlock()
 	rest := f.pendings
 	for tries := 0; ; tries++ {
-		n, begun, err := f.attempt(rest)
+		n, started, err := f.attempt(rest)
 		rest = rest[n:]
 		if len(rest) == 0 {
 			return
@@ -76,7 +76,7 @@ func (f *flight) run() {
 		if n > 0 {
 			tries = 0
 		}
-		if !begun || tries >= bodyRetries || !f.pause(tries) {
+		if !started || tries >= bodyRetries || !f.pause(tries) {
 			f.store.memory.release(f.bytes(rest))
 			f.fail(rest, err)
 			return
@@ -93,7 +93,8 @@ func (f *flight) bytes(blocks []*pending) int64 {
 	return n
 }
 
-// pause before another attempt; false when the flight is over.
+// pause waits before another attempt. It returns false if the flight was
+// cancelled.
 func (f *flight) pause(tries int) bool {
 	timer := time.NewTimer(50 * time.Millisecond << tries)
 	defer timer.Stop()
@@ -105,8 +106,8 @@ func (f *flight) pause(tries int) bool {
 	}
 }
 
-// attempt fetches blocks in one request. It answers how many came, and whether
-// the request was granted.
+// attempt fetches blocks with one request. It returns the number of complete
+// blocks, and whether the fetch returned a body.
 func (f *flight) attempt(blocks []*pending) (int, bool, error) {
 	ctx, cancel := context.WithCancelCause(f.ctx)
 	defer cancel(nil)
@@ -138,7 +139,7 @@ func (f *flight) attempt(blocks []*pending) (int, bool, error) {
 		buf := f.store.memory.buffer(length)
 		if _, err := io.ReadFull(progress, buf); err != nil {
 			f.store.memory.recycle(buf)
-			return i, true, explain(fmt.Errorf("reading block %d: %w", p.block, err))
+			return i, true, explain(fmt.Errorf("read block %d: %w", p.block, err))
 		}
 		f.deliver(p, buf)
 	}
@@ -149,7 +150,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// begin lets readers know that the bytes are on their way.
+// begin wakes the readers that wait for the bytes to arrive.
 func (f *flight) begin() {
 	s := f.store
 	s.mu.Lock()
@@ -158,11 +159,11 @@ func (f *flight) begin() {
 		return
 	}
 	f.streaming = true
-	s.current(f.version)
+	s.markCurrent(f.version)
 	close(f.started)
 }
 
-// deliver hands a complete block to the readers and to the disk.
+// deliver hands a complete block to its readers and to the disk.
 func (f *flight) deliver(p *pending, buf []byte) {
 	crc := checksum(buf)
 	s, v := f.store, f.version
@@ -171,9 +172,9 @@ func (f *flight) deliver(p *pending, buf []byte) {
 	s.counts.FetchedBytes += int64(len(buf))
 	p.buf, p.crc = buf, crc
 	room := s.dirtyBytes+int64(len(buf)) <= s.config.Dirty
-	mine := v.pending[p.block] == p // else the flight was given up, and another may bring the block
+	mine := v.pending[p.block] == p // false if the flight was cancelled; another may fetch the block
 	p.old = !mine
-	if f.cacheable && p.reserved > 0 && mine && !v.gone && v.tier.writable() && room {
+	if f.cacheable && p.reserved > 0 && mine && !v.removed && v.tier.writable() && room {
 		p.state = dirty
 		s.enqueue(v, p)
 	} else {
@@ -187,7 +188,7 @@ func (f *flight) deliver(p *pending, buf []byte) {
 	s.reap(v, p)
 }
 
-// fail ends the blocks that did not come.
+// fail ends the blocks that were not fetched.
 func (f *flight) fail(blocks []*pending, err error) {
 	s, v := f.store, f.version
 	s.mu.Lock()
@@ -208,19 +209,19 @@ func (f *flight) fail(blocks []*pending, err error) {
 	s.settle(v)
 }
 
-// claim makes a reader wait for a block. s.mu is held.
+// claim registers a reader of a block. The caller must hold s.mu.
 func (p *pending) claim() {
 	p.claims++
 	p.flight.claims++
 }
 
-// unclaim is the end of a claim. s.mu is held.
+// unclaim ends a claim. The caller must hold s.mu.
 func (s *Store) unclaim(v *version, p *pending) {
 	p.claims--
 	p.flight.claims--
 	if f := p.flight; f.claims == 0 && !f.streaming {
 		f.cancel()
-		for _, other := range f.pendings { // nobody may join it any more
+		for _, other := range f.pendings { // no reader may join it any more
 			if v.pending[other.block] == other {
 				delete(v.pending, other.block)
 			}
@@ -229,7 +230,8 @@ func (s *Store) unclaim(v *version, p *pending) {
 	s.reap(v, p)
 }
 
-// reap frees the memory of a block that nobody needs any more. s.mu is held.
+// reap frees the memory of a block that is not needed any more. The caller must
+// hold s.mu.
 func (s *Store) reap(v *version, p *pending) {
 	if p.buf == nil || p.users > 0 || p.state == dirty || p.state == loading || p.state == uncached && p.claims > 0 {
 		return

@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// Key names one version of one object's bytes: equal keys are equal bytes.
+// Key names one version of the bytes of one object. Equal keys mean equal bytes.
 type Key struct {
 	// Mount is the mount's id, which is never reused.
 	Mount string
@@ -19,19 +19,19 @@ type Key struct {
 	Size int64
 }
 
-// Limits of a key, so that what is read from disk or the network is bounded.
+// Limits of a key, which bound what is read from disk or the network.
 const (
 	maxMount = 256
 	maxName  = 8192
 	maxETag  = 1024
-	// maxSize is past what any store keeps in one object.
+	// maxSize is above the largest object that any store accepts.
 	maxSize = int64(1) << 46
 )
 
-// ErrInvalidKey says that the key can never name a version.
+// ErrInvalidKey means that no version can have the key.
 var ErrInvalidKey = errors.New("invalid key")
 
-// Validate answers ErrInvalidKey with the reason.
+// Validate returns an error that wraps ErrInvalidKey if the key is not valid.
 func (k Key) Validate() error {
 	switch {
 	case k.Mount == "" || len(k.Mount) > maxMount:
@@ -51,7 +51,8 @@ type hash [sha256.Size]byte
 
 func (h hash) String() string { return hex.EncodeToString(h[:]) }
 
-// hash is over the lengths too, so that no two keys run into one.
+// hash covers the lengths of the fields too, so that the hashes of two keys
+// differ even if their concatenated fields are equal.
 func (k Key) hash() hash {
 	d := sha256.New()
 	var n [8]byte

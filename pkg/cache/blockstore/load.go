@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// load rebuilds the index of a tier from its sidecars and removes what is torn
-// or unknown. Blocks count as unverified until they are read.
+// load rebuilds the index of a tier from its sidecars and removes torn and
+// unknown files. The blocks are unverified until they are read.
 func (s *Store) load(t *tier) error {
 	s.mu.Lock()
 	loaded := t.loaded
@@ -21,7 +21,7 @@ func (s *Store) load(t *tier) error {
 		return nil
 	}
 	if err := t.files.MkdirAll(t.dir); err != nil {
-		return fmt.Errorf("making tier %s: %w", t.Path, err)
+		return fmt.Errorf("create tier %s: %w", t.Path, err)
 	}
 	if t.lock == nil {
 		if err := t.takeLock(); err != nil {
@@ -34,7 +34,7 @@ func (s *Store) load(t *tier) error {
 		}
 		dir := filepath.Join(t.dir, fmt.Sprintf("%02x", i))
 		if err := t.files.MkdirAll(dir); err != nil {
-			return fmt.Errorf("making tier %s: %w", t.Path, err)
+			return fmt.Errorf("create tier %s: %w", t.Path, err)
 		}
 		if err := s.loadDir(t, dir); err != nil {
 			return err
@@ -49,7 +49,7 @@ func (s *Store) load(t *tier) error {
 func (s *Store) loadDir(t *tier, dir string) error {
 	entries, err := t.files.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("reading tier %s: %w", t.Path, err)
+		return fmt.Errorf("read tier %s: %w", t.Path, err)
 	}
 	names := make(map[string]bool, len(entries))
 	for _, e := range entries {
@@ -67,23 +67,23 @@ func (s *Store) loadDir(t *tier, dir string) error {
 			if !errors.Is(err, errMeta) {
 				return err
 			}
-			s.config.Logger.Info("removing a cached file that cannot be used", "path", filepath.Join(dir, name), "reason", err)
+			s.config.Logger.Info("removing an unusable cached file", "path", filepath.Join(dir, name), "reason", err)
 		}
 	}
 	for name := range names {
-		// A directory is not ours, and not removed unless it is empty.
+		// The store creates no directories here; one is removed only if empty.
 		if err := t.files.Remove(filepath.Join(dir, name)); err != nil && names[name] && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a file of no use: %w", err)
+			return fmt.Errorf("remove unusable file: %w", err)
 		}
 	}
 	return nil
 }
 
-// loadVersion answers errMeta when the files are of no use.
+// loadVersion returns an error that wraps errMeta if the files are unusable.
 func (s *Store) loadVersion(t *tier, dir, base string) error {
 	raw, err := readFile(t.files, filepath.Join(dir, base+".meta"))
 	if err != nil {
-		return fmt.Errorf("reading a sidecar: %w", err)
+		return fmt.Errorf("read sidecar: %w", err)
 	}
 	m, err := decodeMeta(raw)
 	if err != nil {
@@ -92,25 +92,25 @@ func (s *Store) loadVersion(t *tier, dir, base string) error {
 	h := m.key.hash()
 	switch {
 	case h.String() != base || filepath.Base(dir) != base[:2]:
-		return fmt.Errorf("it is the sidecar of %s: %w", h, errMeta)
+		return fmt.Errorf("the sidecar is of %s: %w", h, errMeta)
 	case m.blockSize != s.config.BlockSize:
 		return fmt.Errorf("block size %d: %w", m.blockSize, errMeta)
 	case m.temporary:
-		return fmt.Errorf("it was held for another worker: %w", errMeta)
+		return fmt.Errorf("held for another worker: %w", errMeta)
 	case m.present.count() == 0:
-		return fmt.Errorf("no block: %w", errMeta)
+		return fmt.Errorf("no blocks: %w", errMeta)
 	}
 	size, err := sizeOf(t.files, filepath.Join(dir, base+".data"))
 	if err != nil {
-		return fmt.Errorf("opening a cached file: %w", err)
+		return fmt.Errorf("open cached file: %w", err)
 	}
 	if size != m.key.Size {
-		return fmt.Errorf("the data file has %d bytes of %d: %w", size, m.key.Size, errMeta)
+		return fmt.Errorf("the data file has %d bytes, want %d: %w", size, m.key.Size, errMeta)
 	}
 	return s.adopt(t, m, h)
 }
 
-// adopt puts what a sidecar says into the index.
+// adopt inserts the version that a sidecar describes into the index.
 func (s *Store) adopt(t *tier, m meta, h hash) error {
 	v := newVersion(m.key, h, s.config.BlockSize)
 	v.tier, v.created, v.sealed = t, true, m.sealed
@@ -128,10 +128,10 @@ func (s *Store) adopt(t *tier, m meta, h hash) error {
 	defer s.mu.Unlock()
 	if other := s.versions[h]; other != nil {
 		switch {
-		case other.created && other.tier == t: // an earlier attempt got here
+		case other.created && other.tier == t: // An earlier attempt inserted it.
 			return nil
-		case other.created || !other.idle(): // on another tier, or passing through
-			return fmt.Errorf("it is there already: %w", errMeta)
+		case other.created || !other.idle(): // It is on another tier, or being read.
+			return fmt.Errorf("the version exists already: %w", errMeta)
 		}
 		s.forget(other)
 	}
@@ -146,8 +146,9 @@ func (s *Store) adopt(t *tier, m meta, h hash) error {
 	return nil
 }
 
-// expireOlder lets all but the newest version of an object go soon. The time
-// of its file stands in for what was seen before the restart. s.mu is held.
+// expireOlder lets all but the newest version of an object expire. The creation
+// time of the file replaces what was seen before the restart. The caller must
+// hold s.mu.
 func (s *Store) expireOlder(v *version, created int64) {
 	v.touched = time.Unix(0, created)
 	others := s.objects[v.key.object()]

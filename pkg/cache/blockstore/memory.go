@@ -21,13 +21,13 @@ func newMemory(size, block int64) *memory {
 	return m
 }
 
-// acquire waits until n bytes may be held.
+// acquire blocks until n bytes are available.
 func (m *memory) acquire(ctx context.Context, n int64) error { return m.budget.Acquire(ctx, n) }
 
-// release gives back what was acquired and never became a buffer.
+// release returns acquired bytes that never became a buffer.
 func (m *memory) release(n int64) { m.budget.Release(n) }
 
-// buffer of n bytes, which were acquired before.
+// buffer returns a buffer of n bytes, which must have been acquired.
 func (m *memory) buffer(n int64) []byte {
 	if n <= m.block/2 {
 		return make([]byte, n)
@@ -35,13 +35,13 @@ func (m *memory) buffer(n int64) []byte {
 	return (*m.blocks.Get().(*[]byte))[:n]
 }
 
-// free gives a buffer and its bytes of the budget back.
+// free returns a buffer and its bytes to the budget.
 func (m *memory) free(b []byte) {
 	m.budget.Release(int64(len(b)))
 	m.recycle(b)
 }
 
-// recycle gives a buffer back whose bytes of the budget stay acquired.
+// recycle returns a buffer; its bytes stay acquired.
 func (m *memory) recycle(b []byte) {
 	if int64(cap(b)) == m.block {
 		b = b[:cap(b)]

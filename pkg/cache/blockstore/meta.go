@@ -8,7 +8,7 @@ import (
 	"math/bits"
 )
 
-// The sidecar, all integers little-endian:
+// The format of the sidecar; all integers are little-endian:
 //
 //	0   magic "JINDOBLK"
 //	8   format version u16, flags u16 (1: held for another worker)
@@ -16,11 +16,11 @@ import (
 //	16  block size u32, reserved u32
 //	24  size of the object u64
 //	32  created, nanoseconds since 1970 u64
-//	40  lengths of mount, key, etag u32 each, then their bytes
+//	40  lengths of mount, key and etag u32 each, then their bytes
 //	    crc32c of everything before u32
 //	    zeros up to a multiple of 8
 //	    seal: one slot
-//	    one slot a block
+//	    one slot per block
 //
 // A slot is a value u32 and a check u32.
 const (
@@ -35,10 +35,10 @@ const (
 	flagTemporary = 1
 )
 
-// errMeta: a sidecar that cannot be used.
+// errMeta means that a sidecar cannot be used.
 var errMeta = errors.New("not a sidecar of this format")
 
-// castagnoli is what crc32c means; the table is immutable.
+// checksum returns the crc32c of p.
 func checksum(p []byte) uint32 { return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)) }
 
 // meta is the content of a sidecar.
@@ -52,8 +52,8 @@ type meta struct {
 	crcs      []uint32
 }
 
-// encodeHeader answers what a sidecar starts with, and the checksum that its
-// slots are bound to.
+// encodeHeader returns the start of a sidecar, and the checksum that its slots
+// are bound to.
 func encodeHeader(m meta) ([]byte, uint32) {
 	key, flags := m.key, uint16(0)
 	if m.temporary {
@@ -84,14 +84,14 @@ func headerLength(key Key) int {
 	return fixedSize + len(key.Mount) + len(key.Key) + len(key.ETag) + 4
 }
 
-// sealOffset is where the seal's slot lies.
+// sealOffset returns the offset of the seal's slot.
 func sealOffset(key Key) int64 {
 	return int64((headerLength(key) + slotSize - 1) / slotSize * slotSize)
 }
 
 func slotOffset(key Key, block int64) int64 { return sealOffset(key) + slotSize*(1+block) }
 
-// metaSize is the length of a complete sidecar.
+// metaSize returns the length of a complete sidecar.
 func metaSize(key Key, blocks int64) int64 { return slotOffset(key, blocks) }
 
 func appendSlot(b []byte, sum uint32, index uint64, value uint32) []byte {
@@ -104,11 +104,11 @@ func slotCheck(sum uint32, index uint64, value uint32) uint32 {
 	binary.LittleEndian.PutUint32(b[0:], sum)
 	binary.LittleEndian.PutUint64(b[4:], index)
 	binary.LittleEndian.PutUint32(b[12:], value)
-	// Never 0, so that a hole in the file is no slot.
+	// Never 0, so that a hole in the file is not a slot.
 	return checksum(b[:]) | 1
 }
 
-// readSlot answers the value of a slot, if it is one.
+// readSlot returns the value of a slot, and whether the slot is valid.
 func readSlot(b []byte, sum uint32, index uint64) (uint32, bool) {
 	if len(b) < slotSize {
 		return 0, false
@@ -117,8 +117,8 @@ func readSlot(b []byte, sum uint32, index uint64) (uint32, bool) {
 	return value, binary.LittleEndian.Uint32(b[4:]) == slotCheck(sum, index, value)
 }
 
-// decodeMeta reads a sidecar. A damaged header is an error, a damaged slot is
-// an absent block, and a seal over absent blocks is no seal.
+// decodeMeta decodes a sidecar. A damaged header is an error, a damaged slot is
+// a missing block, and a seal without all blocks is ignored.
 func decodeMeta(b []byte) (meta, error) {
 	m, sum, err := decodeHeader(b)
 	if err != nil {
@@ -202,10 +202,10 @@ func (m bitmap) count() int64 {
 
 // Blocks of a version.
 const (
-	// DefaultBlockSize of what is fetched, checked and recorded at once.
+	// DefaultBlockSize is the unit that is fetched, verified and recorded.
 	DefaultBlockSize = int64(1) << 20
 	minBlockSize     = 1 << 9
-	// maxBlocks of a version that is cached; a larger one passes through.
+	// maxBlocks of a cached version; a larger one is never cached.
 	maxBlocks = int64(1) << 20
 )
 

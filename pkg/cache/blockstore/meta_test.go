@@ -63,8 +63,8 @@ func TestSidecarRoundTrip(t *testing.T) {
 	})
 }
 
-// TestTornSidecar: cut at any byte, or with any byte changed, a sidecar never
-// says that a block is there which was not, or has another checksum.
+// TestTornSidecar cuts a sidecar at any byte, or changes any byte: it must not
+// yield a block that was absent, or another checksum.
 func TestTornSidecar(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawMeta(t)
@@ -112,7 +112,7 @@ func FuzzDecodeMeta(f *testing.F) {
 			return
 		}
 		if err := m.key.Validate(); err != nil {
-			t.Errorf("accepted a key that is none: %v", err)
+			t.Errorf("accepted an invalid key: %v", err)
 		}
 		if m.sealed && m.present.count() != blocksOf(m.key.Size, m.blockSize) {
 			t.Error("sealed without all blocks")

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// writers to the disk, each with a batch of its own.
+	// writers is the number of goroutines that write to the disk.
 	writers = 2
-	// batchBytes that share one round of fdatasync.
+	// batchBytes is the size of a batch, which shares one round of fdatasync.
 	batchBytes = 16 << 20
 )
 
-// batch is the blocks of one version that are written together.
+// batch is a set of blocks of one version that are written together.
 type batch struct {
 	v      *version
 	blocks []*pending
@@ -22,14 +22,15 @@ type batch struct {
 	err    error
 }
 
-// enqueue lets a block wait for a writer. s.mu is held.
+// enqueue queues a block for a writer. The caller must hold s.mu.
 func (s *Store) enqueue(v *version, p *pending) {
 	s.dirtyBytes += int64(len(p.buf))
 	v.dirty = append(v.dirty, p)
 	s.list(v)
 }
 
-// list a version that has dirty blocks and no writer. s.mu is held.
+// list queues a version that has dirty blocks and no writer. The caller must
+// hold s.mu.
 func (s *Store) list(v *version) {
 	if v.listed || v.writing || len(v.dirty) == 0 {
 		return
@@ -46,8 +47,8 @@ func (s *Store) wake() {
 	}
 }
 
-// write is one writer: it takes what waits, writes all of it, syncs each file,
-// and only then records the blocks.
+// write is the loop of one writer: it takes batches, writes all of them, syncs
+// each file, and only then records the blocks in the sidecars.
 func (s *Store) write(id int) {
 	for {
 		batches := s.take(id)
@@ -82,7 +83,7 @@ func (s *Store) write(id int) {
 	}
 }
 
-// take a batch of versions off the list.
+// take removes versions of up to batchBytes from the queue.
 func (s *Store) take(id int) []*batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -113,16 +114,16 @@ func (s *Store) take(id int) []*batch {
 
 func (s *Store) writeData(b *batch) error {
 	s.mu.Lock()
-	gone, created := b.v.gone, b.v.created
+	removed, created := b.v.removed, b.v.created
 	writable := b.v.tier.writable()
 	temporary := b.v.temporary
-	if !gone && writable && !created {
+	if !removed && writable && !created {
 		b.v.created = true
 		b.v.tier.filesHere++
 	}
 	s.mu.Unlock()
-	if gone || !writable {
-		return errors.New("not written any more")
+	if removed || !writable {
+		return errors.New("the version was removed, or the tier stores nothing new")
 	}
 	var err error
 	flag := os.O_RDWR
@@ -130,7 +131,7 @@ func (s *Store) writeData(b *batch) error {
 		flag |= os.O_CREATE | os.O_EXCL
 	}
 	if b.file, err = b.v.tier.files.Open(b.v.dataPath(), flag); err != nil {
-		return fmt.Errorf("opening a cached file: %w", err)
+		return fmt.Errorf("open cached file: %w", err)
 	}
 	if !created {
 		if err := s.create(b, temporary); err != nil {
@@ -140,39 +141,39 @@ func (s *Store) writeData(b *batch) error {
 	for _, p := range b.blocks {
 		start, _ := blockRange(b.v.key, s.config.BlockSize, p.block)
 		if _, err := b.file.WriteAt(p.buf, start); err != nil {
-			return fmt.Errorf("writing block %d: %w", p.block, err)
+			return fmt.Errorf("write block %d: %w", p.block, err)
 		}
 	}
 	return nil
 }
 
-// create gives the data file its length and writes the sidecar's header.
+// create sets the length of the data file and writes the header of the sidecar.
 func (s *Store) create(b *batch, temporary bool) error {
 	v := b.v
 	if err := b.file.Truncate(v.key.Size); err != nil {
-		return fmt.Errorf("making a sparse file: %w", err)
+		return fmt.Errorf("create sparse file: %w", err)
 	}
 	header, sum := encodeHeader(meta{
 		key: v.key, blockSize: s.config.BlockSize, temporary: temporary, created: s.config.Now().UnixNano(),
 	})
 	f, err := v.tier.files.Open(v.metaPath(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
-		return fmt.Errorf("making a sidecar: %w", err)
+		return fmt.Errorf("create sidecar: %w", err)
 	}
 	_, err = f.WriteAt(header, 0)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("making a sidecar: %w", err)
+		return fmt.Errorf("create sidecar: %w", err)
 	}
 	v.meta = sum
 	return nil
 }
 
-// writeSlots records blocks whose data is durable. The slots themselves need
-// not be: one that is lost is a block that is fetched again.
+// writeSlots records blocks whose data is durable. The slots need not be
+// durable: a lost slot means that the block is fetched again.
 func (s *Store) writeSlots(b *batch) error {
 	f, err := b.v.tier.files.Open(b.v.metaPath(), os.O_RDWR)
 	if err != nil {
-		return fmt.Errorf("opening a sidecar: %w", err)
+		return fmt.Errorf("open sidecar: %w", err)
 	}
 	for i := 0; i < len(b.blocks) && err == nil; {
 		first := b.blocks[i].block
@@ -183,19 +184,19 @@ func (s *Store) writeSlots(b *batch) error {
 		_, err = f.WriteAt(slots, slotOffset(b.v.key, first))
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("writing a sidecar: %w", err)
+		return fmt.Errorf("write sidecar: %w", err)
 	}
 	return nil
 }
 
-// written is the end of a batch of one version.
+// written updates the state of the blocks of a batch after its I/O.
 func (s *Store) written(b *batch) {
 	s.mu.Lock()
 	v := b.v
 	v.writing = false
 	for _, p := range b.blocks {
 		s.dirtyBytes -= int64(len(p.buf))
-		if b.err != nil || v.gone {
+		if b.err != nil || v.removed {
 			p.state = uncached
 			s.unreserve(v, p)
 		} else {
@@ -212,12 +213,12 @@ func (s *Store) written(b *batch) {
 		s.reap(v, p)
 	}
 	s.list(v)
-	remove := v.created && (v.gone && !v.unlinked || b.err != nil && !v.gone && v.refs == 0)
-	report := b.err != nil && !v.gone && v.tier.writable() && !errors.Is(b.err, fs.ErrExist)
+	remove := v.created && (v.removed && !v.unlinked || b.err != nil && !v.removed && v.refs == 0)
+	report := b.err != nil && !v.removed && v.tier.writable() && !errors.Is(b.err, fs.ErrExist)
 	if remove {
-		// After a failed write nobody knows what the file takes on disk.
+		// After a failed write the size of the file on disk is unknown.
 		s.forget(v)
-	} else if v.complete() && !v.sealed && !v.gone && !v.sealing {
+	} else if v.complete() && !v.sealed && !v.removed && !v.sealing {
 		s.seal(v)
 	}
 	s.settle(v)

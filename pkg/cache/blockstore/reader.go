@@ -9,22 +9,22 @@ import (
 	"os"
 )
 
-// chunkSize of what is read from disk and handed out at once.
+// chunkSize is the largest read from disk and the largest write to a caller.
 const chunkSize = 256 << 10
 
-// Request for a range of a version.
+// Request is a range of a version to read.
 type Request struct {
 	Key Key
-	// Offset and Length in bytes, within the object; Length is more than 0.
+	// Offset and Length in bytes, within the object. Length is greater than 0.
 	Offset, Length int64
-	// Fetch of what is not here; nil asks only for what is.
+	// Fetch returns what is not cached; nil fails with ErrNotCached instead.
 	Fetch Fetch
-	// Temporary: what is fetched belongs to another worker, and is kept only
-	// for a short while.
+	// Temporary means that another worker owns the version, so that what is
+	// fetched is kept for a short time only.
 	Temporary bool
 }
 
-// Source says where the first byte of an answer came from.
+// Source is where the first byte of a range comes from.
 type Source string
 
 // The sources.
@@ -33,24 +33,25 @@ const (
 	FromStore Source = "store"
 )
 
-// Reader hands out one range of one version. Not safe for concurrent use.
+// Reader returns one range of one version. It is not safe for concurrent use.
 type Reader struct {
 	store   *Store
 	request Request
 	hash    hash
 	v       *version
-	// offset of the next byte, end of the range.
+	// offset of the next byte, and end of the range.
 	offset, end int64
 	claims      map[int64]claim
 	source      Source
 	fetched     int64
 
-	// file is open while v.refs counts this reader.
+	// file is open while v.refs counts this reader. fileOf is its version.
 	file   File
 	fileOf *version
 	chunk  *[]byte
 
-	// ready bytes to hand out next; using holds them when they are a block's.
+	// ready are the bytes to return next. using is the block of owner that
+	// holds them, nil if they are in chunk.
 	ready []byte
 	using *pending
 	owner *version
@@ -61,15 +62,14 @@ type claim struct {
 	p *pending
 }
 
-// Read answers a reader once the range is known to be servable: its first
-// bytes are here, or on their way. Errors of the fetch are answered as they
-// are, wrapped. Close the reader.
+// Read returns a Reader once its first bytes are cached or arriving. Errors of
+// the fetch are returned wrapped. The caller must close the Reader.
 func (s *Store) Read(ctx context.Context, request Request) (*Reader, error) {
 	if err := request.Key.Validate(); err != nil {
 		return nil, err
 	}
 	if request.Offset < 0 || request.Length <= 0 || request.Offset > request.Key.Size-request.Length {
-		return nil, fmt.Errorf("%d bytes at %d of %d: %w", request.Length, request.Offset, request.Key.Size, ErrInvalidRange)
+		return nil, fmt.Errorf("%d bytes at offset %d of %d: %w", request.Length, request.Offset, request.Key.Size, ErrInvalidRange)
 	}
 	r := &Reader{
 		store: s, request: request, hash: request.Key.hash(), claims: map[int64]claim{},
@@ -84,10 +84,10 @@ func (s *Store) Read(ctx context.Context, request Request) (*Reader, error) {
 	return r, nil
 }
 
-// Source of the first byte.
+// Source returns where the first byte comes from.
 func (r *Reader) Source() Source { return r.source }
 
-// start waits for the first bytes, or for the promise of them.
+// start blocks until the first bytes are available or begin to arrive.
 func (r *Reader) start(ctx context.Context) error {
 	for {
 		p, err := r.plan()
@@ -112,18 +112,18 @@ func (r *Reader) start(ctx context.Context) error {
 	}
 }
 
-// WriteTo writes the rest of the range. It stops at the first error of either
-// side; what was written then is a prefix.
+// WriteTo writes the rest of the range. It stops at the first error of the
+// store or the writer; what was written by then is a prefix of the range.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {
 	return r.Copy(context.Background(), w)
 }
 
-// Copy is WriteTo that gives up when the context ends.
+// Copy is like WriteTo, and stops when the context ends.
 func (r *Reader) Copy(ctx context.Context, w io.Writer) (int64, error) {
 	var total int64
 	for {
 		b, err := r.next(ctx)
-		if err == io.EOF { //nolint:errorlint // next answers it bare.
+		if err == io.EOF { //nolint:errorlint // next returns it unwrapped.
 			return total, nil
 		}
 		if err != nil {
@@ -140,10 +140,10 @@ func (r *Reader) Copy(ctx context.Context, w io.Writer) (int64, error) {
 	}
 }
 
-// next answers the next bytes, which are valid until it is called again, or
-// io.EOF at the end of the range.
+// next returns the next bytes, which are valid until the next call, or io.EOF
+// at the end of the range.
 func (r *Reader) next(ctx context.Context) ([]byte, error) {
-	r.letGo()
+	r.releaseBlock()
 	for r.ready == nil {
 		if r.offset >= r.end {
 			return nil, io.EOF
@@ -175,9 +175,9 @@ func (r *Reader) next(ctx context.Context) ([]byte, error) {
 
 func (r *Reader) block() int64 { return r.offset / r.store.config.BlockSize }
 
-// plan decides where the next block comes from: a pending one that this reader
-// has claimed, or, when it answers nil, the disk. It starts the fetches of
-// what is missing, one run ahead of what is read.
+// plan decides where the next block comes from. It returns a pending block that
+// this reader has claimed, or nil for the disk. It starts to fetch missing
+// blocks, up to one run ahead.
 func (r *Reader) plan() (*pending, error) {
 	s := r.store
 	s.mu.Lock()
@@ -191,14 +191,14 @@ func (r *Reader) plan() (*pending, error) {
 			r.ahead(first)
 			return c.p, nil
 		}
-		// It went to disk and left memory meanwhile.
+		// It was written to disk and freed since.
 		delete(r.claims, first)
 		s.unclaim(c.v, c.p)
 	}
 	r.v = s.lookup(r.request.Key, r.hash)
 	r.v.touch(s.config.Now())
 	if r.v.temporary && !r.request.Temporary {
-		s.keep(r.v)
+		s.makePermanent(r.v)
 	}
 	r.ahead(first)
 	if c, ok := r.claims[first]; ok {
@@ -218,8 +218,8 @@ func (r *Reader) from(source Source) {
 	}
 }
 
-// ahead claims what is pending and fetches what is missing from block first to
-// a run ahead. s.mu is held.
+// ahead claims pending blocks and fetches missing ones, from block first up to
+// one run. The caller must hold s.mu.
 func (r *Reader) ahead(first int64) {
 	s, v := r.store, r.v
 	size := s.config.BlockSize
@@ -237,14 +237,14 @@ func (r *Reader) ahead(first int64) {
 			r.claims[b] = claim{v, p}
 			continue
 		}
-		if r.request.Fetch == nil || v.gone {
+		if r.request.Fetch == nil || v.removed {
 			return
 		}
 		end := b + 1
 		for end <= last && end < b+run && !v.readable(end) && v.pending[end] == nil && !r.claimed(end) {
 			end++
 		}
-		// A short run is left for later, to be asked for with what follows.
+		// A short run is requested later, together with the blocks after it.
 		if b > first && end == b+run-1 {
 			return
 		}
@@ -265,7 +265,7 @@ func (r *Reader) claimed(block int64) bool {
 	return ok
 }
 
-// fromMemory takes the bytes of a block that is done.
+// fromMemory makes the bytes of a complete block the next ones.
 func (r *Reader) fromMemory(p *pending) error {
 	s := r.store
 	s.mu.Lock()
@@ -286,8 +286,8 @@ func (r *Reader) fromMemory(p *pending) error {
 	return nil
 }
 
-// letGo ends the use of the bytes handed out last.
-func (r *Reader) letGo() {
+// releaseBlock ends the use of the bytes that were returned last.
+func (r *Reader) releaseBlock() {
 	if r.using == nil {
 		return
 	}
@@ -299,8 +299,8 @@ func (r *Reader) letGo() {
 	r.using, r.owner = nil, nil
 }
 
-// fromDisk reads the next chunk of a block on disk. A block that turns out
-// wrong or unreadable is dropped and must be planned again.
+// fromDisk reads the next chunk of a block on disk. If the block is wrong or
+// unreadable, again is true and the caller must plan the block again.
 func (r *Reader) fromDisk() (again bool, _ error) {
 	s, v := r.store, r.v
 	block := r.block()
@@ -321,8 +321,8 @@ func (r *Reader) fromDisk() (again bool, _ error) {
 	}
 	r.chunk = nil
 	file, offset := r.file, r.offset
-	r.file = nil // the operation has it until it ends
-	err := v.tier.guard.do(func() (err error) {
+	r.file = nil // The operation owns it until it returns.
+	err := v.tier.disk.do(func() (err error) {
 		if file == nil {
 			if file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY); err != nil {
 				return err
@@ -355,10 +355,10 @@ func (r *Reader) fromDisk() (again bool, _ error) {
 	return false, nil
 }
 
-// errCorrupt: a block on disk is not what was written.
-var errCorrupt = errors.New("checksum of a block on disk")
+// errCorrupt means that a block on disk differs from what was written.
+var errCorrupt = errors.New("checksum mismatch of a block on disk")
 
-// verifyBlock checks a block against its checksum, using buf.
+// verifyBlock compares a block with its checksum, reading it into buf.
 func verifyBlock(file File, buf []byte, start, length int64, want uint32) error {
 	var crc uint32
 	table := crc32.MakeTable(crc32.Castagnoli)
@@ -381,7 +381,7 @@ func readFull(file File, p []byte, offset int64) error {
 	if n == len(p) {
 		return nil
 	}
-	if err == nil || err == io.EOF { //nolint:errorlint // ReaderAt answers it bare.
+	if err == nil || err == io.EOF { //nolint:errorlint // ReaderAt returns it unwrapped.
 		return io.ErrUnexpectedEOF
 	}
 	return err

@@ -6,13 +6,13 @@ import (
 	"io/fs"
 )
 
-// diskFailed gives up a file: a disk that hangs is not read again until it
-// answers a probe, and a version that cannot be read, or not as it was
-// written, is discarded.
+// diskFailed handles an error of a read from disk. A disk that hangs is not read
+// again until a probe succeeds; a version that cannot be read, or differs from
+// what was written, is discarded.
 func (r *Reader) diskFailed(v *version, err error) {
 	s := r.store
 	if errors.Is(err, errHung) {
-		// The operation that hangs still has the file and the buffer.
+		// The hanging operation still owns the file and the buffer.
 		s.fail(v.tier, err, true)
 	} else {
 		if !damaged(err) {
@@ -25,12 +25,12 @@ func (r *Reader) diskFailed(v *version, err error) {
 	s.mu.Unlock()
 }
 
-// damaged tells a file that is not what it was from a disk that fails.
+// damaged reports whether the file is wrong, rather than the disk failing.
 func damaged(err error) bool {
 	return errors.Is(err, errCorrupt) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, fs.ErrNotExist)
 }
 
-// closeFile drops the reader's hold on its file. s.mu is held.
+// closeFile drops the reader's reference to its file. The caller must hold s.mu.
 func (r *Reader) closeFile() {
 	if r.file != nil {
 		_ = r.file.Close()
@@ -42,9 +42,9 @@ func (r *Reader) closeFile() {
 	}
 }
 
-// Close ends the reader's claims. It may be called once.
+// Close ends the reader's claims. It must be called once.
 func (r *Reader) Close() error {
-	r.letGo()
+	r.releaseBlock()
 	s := r.store
 	if r.chunk != nil {
 		s.chunks.Put(r.chunk)

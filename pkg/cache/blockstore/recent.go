@@ -2,20 +2,19 @@ package blockstore
 
 import "time"
 
-// lingerFor is how long a block stays in memory that will not reach a disk:
-// readers that come at about the same time share one download even without a
-// disk.
+// lingerFor is how long a block that will not reach a disk stays in memory.
+// Without a disk, readers at about the same time still share one download.
 const lingerFor = 10 * time.Second
 
-// lingering is a block that stays in memory a while, first come first gone.
+// lingering is a block that stays in memory for a while.
 type lingering struct {
 	v     *version
 	p     *pending
 	until time.Time
 }
 
-// linger keeps a block that nobody claims at the moment, within a quarter of
-// the memory. s.mu is held.
+// linger keeps a block without claims in memory, within a quarter of the
+// memory budget. The caller must hold s.mu.
 func (s *Store) linger(v *version, p *pending) {
 	if p.lingers {
 		return
@@ -28,8 +27,8 @@ func (s *Store) linger(v *version, p *pending) {
 	}
 }
 
-// dropOldest frees the block that lingers longest, or lets it be freed once
-// its readers are done. s.mu is held.
+// dropOldest frees the block that has lingered longest, or lets it be freed
+// when its readers are done. The caller must hold s.mu.
 func (s *Store) dropOldest() {
 	oldest := s.recent[0]
 	s.recent[0] = lingering{}
@@ -39,7 +38,7 @@ func (s *Store) dropOldest() {
 	s.reap(oldest.v, oldest.p)
 }
 
-// dropStale frees what lingered long enough.
+// dropStale frees the blocks that have lingered long enough.
 func (s *Store) dropStale(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// seal lets a complete version be verified and sealed. s.mu is held. When too
-// many wait, it is sealed when somebody asks for it.
+// seal queues a complete version to be verified and sealed. If the queue is
+// full, Lend queues it again. The caller must hold s.mu.
 func (s *Store) seal(v *version) {
 	select {
 	case s.seals <- v:
@@ -27,7 +27,7 @@ func (s *Store) sealAll() {
 			err := s.sealOne(v)
 			s.mu.Lock()
 			v.sealing = false
-			if err == nil && !v.gone {
+			if err == nil && !v.removed {
 				if !v.sealed {
 					v.tier.sealedHere++
 				}
@@ -49,11 +49,12 @@ func (s *Store) sealAll() {
 	}
 }
 
-// sealOne reads a whole file back against its checksums and marks its sidecar.
+// sealOne reads a whole file back against its checksums and marks its sidecar as
+// sealed.
 func (s *Store) sealOne(v *version) error {
 	f, err := v.tier.files.Open(v.dataPath(), os.O_RDONLY)
 	if err != nil {
-		return fmt.Errorf("sealing: %w", err)
+		return fmt.Errorf("seal: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	buf := s.chunks.Get().(*[]byte)
@@ -61,7 +62,7 @@ func (s *Store) sealOne(v *version) error {
 	for i := range v.blocks {
 		start, length := blockRange(v.key, s.config.BlockSize, i)
 		if err := verifyBlock(f, *buf, start, length, v.crcs[i]); err != nil {
-			return fmt.Errorf("sealing: block %d: %w", i, err)
+			return fmt.Errorf("seal: block %d: %w", i, err)
 		}
 		if s.ctx.Err() != nil {
 			return ErrClosed
@@ -72,16 +73,16 @@ func (s *Store) sealOne(v *version) error {
 	}
 	meta, err := v.tier.files.Open(v.metaPath(), os.O_RDWR)
 	if err != nil {
-		return fmt.Errorf("sealing: %w", err)
+		return fmt.Errorf("seal: %w", err)
 	}
 	defer func() { _ = meta.Close() }()
 	if _, err := meta.WriteAt(appendSlot(nil, v.meta, sealIndex, sealMark), sealOffset(v.key)); err != nil {
-		return fmt.Errorf("sealing: %w", err)
+		return fmt.Errorf("seal: %w", err)
 	}
 	return nil
 }
 
-// flush waits until nothing waits for the disk, or the context ends.
+// flush blocks until no block waits for the disk, or the context ends.
 func (s *Store) flush(ctx context.Context) {
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
@@ -100,7 +101,7 @@ func (s *Store) flush(ctx context.Context) {
 	}
 }
 
-// Loan is a sealed file in another process's hands.
+// Loan is a sealed file that is open for another process.
 type Loan struct {
 	store *Store
 	v     *version
@@ -108,8 +109,9 @@ type Loan struct {
 }
 
 // Lend opens a sealed and verified version for reading. Its bytes stay charged
-// until the loan is given back. ErrNotSealed when it is not, or not yet: a
-// version kept over a restart is verified first, in the background.
+// until Return. The error wraps ErrNotSealed if the version is not sealed, or
+// not verified yet: a version kept over a restart is verified first, in the
+// background.
 func (s *Store) Lend(key Key) (*Loan, error) {
 	if err := key.Validate(); err != nil {
 		return nil, err
@@ -118,14 +120,14 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	v := s.versions[key.hash()]
 	if v == nil || v.key != key || !v.complete() || v.tier == nil || v.tier.state.unreadable {
 		s.mu.Unlock()
-		return nil, fmt.Errorf("lending: %w", ErrNotSealed)
+		return nil, fmt.Errorf("lend: %w", ErrNotSealed)
 	}
 	if !v.sealed || v.verified.count() != v.blocks {
 		if !v.sealing && !v.writing {
 			s.seal(v)
 		}
 		s.mu.Unlock()
-		return nil, fmt.Errorf("lending: it is being verified: %w", ErrNotSealed)
+		return nil, fmt.Errorf("lend: verification in progress: %w", ErrNotSealed)
 	}
 	v.refs++
 	v.touch(s.config.Now())
@@ -133,7 +135,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	s.mu.Unlock()
 	loan := &Loan{store: s, v: v}
 	var file File
-	err := v.tier.guard.do(func() (err error) {
+	err := v.tier.disk.do(func() (err error) {
 		file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY)
 		return err
 	}, func() {
@@ -144,17 +146,18 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	if err != nil {
 		loan.Return()
 		s.fail(v.tier, err, false)
-		return nil, fmt.Errorf("lending: %w: %w", err, ErrNotSealed)
+		return nil, fmt.Errorf("lend: %w: %w", err, ErrNotSealed)
 	}
 	loan.file = file
 	return loan, nil
 }
 
-// Fd of the file, open for reading only; valid until CloseFile or Return.
+// Fd returns the descriptor of the file, open for reading only. It is valid
+// until CloseFile or Return.
 func (l *Loan) Fd() uintptr { return l.file.Fd() }
 
-// CloseFile closes this process's descriptor; the borrower's stays, and so
-// does the charge.
+// CloseFile closes this process's descriptor. The borrower's descriptor and the
+// charge stay.
 func (l *Loan) CloseFile() {
 	if l.file != nil {
 		_ = l.file.Close()
@@ -162,7 +165,7 @@ func (l *Loan) CloseFile() {
 	}
 }
 
-// Return ends the loan. It may be called once.
+// Return ends the loan. It must be called once.
 func (l *Loan) Return() {
 	l.CloseFile()
 	l.store.mu.Lock()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// place chooses the tier of a version: by its hash, in proportion to the
-// quotas of the tiers that take something. s.mu is held.
+// place returns the tier for a version, chosen by its hash in proportion to the
+// quotas of the writable tiers. The caller must hold s.mu.
 func (s *Store) place(h hash) *tier {
 	var total int64
 	for _, t := range s.tiers {
@@ -32,13 +32,13 @@ func (s *Store) place(h hash) *tier {
 	return nil
 }
 
-// reserve charges bytes for blocks of a version before they are downloaded,
-// evicting others when the quota asks for it. It answers whether the blocks
+// reserve charges bytes for blocks of a version before they are downloaded, and
+// evicts other versions if the quota requires it. It reports whether the blocks
 // may be cached.
 func (s *Store) reserve(v *version, blocks []*pending, temporary bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v.gone || !v.cacheable() || s.removing[v.hash] > 0 {
+	if v.removed || !v.cacheable() || s.removing[v.hash] > 0 {
 		return false
 	}
 	fresh := v.tier == nil
@@ -60,7 +60,7 @@ func (s *Store) reserve(v *version, blocks []*pending, temporary bool) bool {
 	if fresh {
 		overhead = pages(metaSize(v.key, v.blocks))
 	}
-	if !s.room(t, n+overhead) || v.gone {
+	if !s.makeRoom(t, n+overhead) || v.removed {
 		for _, p := range blocks {
 			p.reserved = 0
 		}
@@ -80,37 +80,38 @@ func (s *Store) reserve(v *version, blocks []*pending, temporary bool) bool {
 	return true
 }
 
-// unplace lets a version without anything be placed again. s.mu is held.
+// unplace lets a version without blocks be placed again. The caller must hold
+// s.mu.
 func (s *Store) unplace(v *version) {
 	if v.queue == nil && v.charged == 0 {
 		v.tier = nil
 	}
 }
 
-// room makes n bytes fit, or answers false. s.mu is held, and let go of while
-// files are removed.
-func (s *Store) room(t *tier, n int64) bool {
+// makeRoom evicts until n more bytes fit, and reports whether they do. The
+// caller must hold s.mu, which is released while files are removed.
+func (s *Store) makeRoom(t *tier, n int64) bool {
 	if t.used+n > t.Quota {
 		s.evictTo(t, t.low()-n)
 	}
-	return t.used+n <= t.Quota && t.roomy(n) && t.writable()
+	return t.used+n <= t.Quota && t.hasFree(n) && t.writable()
 }
 
-// unreserve gives back what one block was charged. s.mu is held.
+// unreserve returns the charge of one block. The caller must hold s.mu.
 func (s *Store) unreserve(v *version, p *pending) {
 	if p.reserved == 0 {
 		return
 	}
-	if v.charged > 0 { // else all was given back with the version
+	if v.charged > 0 { // Otherwise the charge was returned with the version.
 		v.charge(-p.reserved)
 	}
 	p.reserved = 0
 }
 
-// evictTo removes versions until the tier uses at most target bytes or
-// everything left is in use. s.mu is held, and let go of meanwhile.
+// evictTo removes versions until the tier uses at most target bytes or all that
+// remain are in use. The caller must hold s.mu, which is released meanwhile.
 func (s *Store) evictTo(t *tier, target int64) {
-	// freed counts what is on its way out, which used still has.
+	// freed are the bytes being removed, which used still includes.
 	var freed int64
 	for t.used-freed > target {
 		var victims []*version
@@ -137,13 +138,13 @@ func (s *Store) evictTo(t *tier, target int64) {
 	}
 }
 
-// removeFiles unlinks the files of a version that was forgotten, the sidecar
-// first, so that a crash between leaves nothing that looks usable.
+// removeFiles unlinks the files of a forgotten version, the sidecar first, so
+// that a crash in between leaves no usable version.
 func (s *Store) removeFiles(v *version) {
 	if v.tier == nil || !v.created {
 		return
 	}
-	err := v.tier.guard.do(func() error {
+	err := v.tier.disk.do(func() error {
 		var failed error
 		for _, path := range []string{v.metaPath(), v.dataPath()} {
 			if err := v.tier.files.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -169,14 +170,14 @@ func (s *Store) removeFiles(v *version) {
 	}
 }
 
-// removeAgain tries what could not be unlinked before.
+// removeAgain retries to unlink files.
 func (s *Store) removeAgain() {
 	s.mu.Lock()
 	var again []*version
 	rest := s.unremoved[:0]
 	for _, v := range s.unremoved {
 		switch {
-		case v.unlinked: // late, but done
+		case v.unlinked: // It succeeded after the timeout.
 		case v.tier.writable():
 			again = append(again, v)
 		default:
@@ -190,19 +191,19 @@ func (s *Store) removeAgain() {
 	}
 }
 
-// fail takes a tier out of use until a probe succeeds.
+// fail stops the use of a tier until a probe succeeds.
 func (s *Store) fail(t *tier, err error, unreadable bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.state.reason == nil {
-		s.config.Logger.Warn("a cache tier takes nothing new", "path", t.Path, "reason", err)
+		s.config.Logger.Warn("a cache tier stores nothing new", "path", t.Path, "reason", err)
 	}
 	t.state.reason = err
 	t.state.since = s.config.Now()
 	t.state.unreadable = t.state.unreadable || unreadable
 }
 
-// janitor looks after the tiers.
+// janitor maintains the tiers until the store is closed.
 func (s *Store) janitor() {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -216,8 +217,8 @@ func (s *Store) janitor() {
 	}
 }
 
-// tick evicts what expired and what is above the watermark, keeps the floor,
-// notices writers that hang, and tries failed tiers again.
+// tick evicts what expired and what is above the watermark, keeps the floor
+// free, detects writers that hang, and retries failed tiers.
 func (s *Store) tick() {
 	now := s.config.Now()
 	s.Expire(now)
@@ -225,30 +226,30 @@ func (s *Store) tick() {
 	s.removeAgain()
 	s.watchWriters(now)
 	for _, t := range s.tiers {
-		s.look(t)
+		s.measureFree(t)
 		s.mu.Lock()
 		if t.used > t.high() {
 			s.evictTo(t, t.low())
 		}
-		if short := t.Floor - (t.free - t.promised); short > 0 && (t.writable() || full(t.state.reason)) {
+		if short := t.Floor - (t.free - t.promised); short > 0 && (t.writable() || outOfSpace(t.state.reason)) {
 			s.evictTo(t, t.used-short)
 		}
-		if full(t.state.reason) {
-			// Others fill the file system: give up a tenth of what is here.
+		if outOfSpace(t.state.reason) {
+			// Other processes fill the file system: give up a tenth of the cache.
 			s.evictTo(t, t.used-t.used/10)
 		}
 		retry := t.state.reason != nil && !t.probing && now.Sub(t.state.since) >= s.config.Retry
 		t.probing = t.probing || retry
 		s.mu.Unlock()
 		if retry {
-			s.goWith(func() { s.recover(t) })
+			s.spawn(func() { s.recover(t) })
 		}
 	}
 }
 
-// look asks how much is free.
-func (s *Store) look(t *tier) {
-	_ = t.guard.do(func() error {
+// measureFree updates the free space of the tier's file system.
+func (s *Store) measureFree(t *tier) {
+	_ = t.disk.do(func() error {
 		free, err := t.files.Free(t.dir)
 		if err != nil {
 			return err
@@ -257,11 +258,11 @@ func (s *Store) look(t *tier) {
 		t.free, t.promised = free, s.dirtyBytes
 		s.mu.Unlock()
 		return nil
-	}, nil) // A failing disk is noticed by who reads and writes it.
+	}, nil) // Reads and writes detect a failing disk.
 }
 
-// Expire removes what is kept for a while only and whose time is over at now.
-// It happens by itself; this is for tests.
+// Expire removes idle versions whose lifetime ended before now. The store calls
+// it once a second; it is exported for tests.
 func (s *Store) Expire(now time.Time) {
 	var victims []*version
 	s.mu.Lock()
@@ -298,8 +299,8 @@ func (s *Store) watchWriters(now time.Time) {
 	}
 }
 
-// recover reads the index if that was never done, probes the tier, and takes
-// it back into use. It runs alone for its tier.
+// recover loads the index if it is not loaded yet, probes the tier, and takes
+// it back into use. One goroutine at a time runs it for a tier.
 func (s *Store) recover(t *tier) {
 	err := s.load(t)
 	if err == nil {
@@ -315,10 +316,10 @@ func (s *Store) recover(t *tier) {
 		return
 	}
 	if t.state.reason != nil {
-		s.config.Logger.Info("a cache tier is in use", "path", t.Path, "versions", len(s.versions), "bytes", t.used)
+		s.config.Logger.Info("cache tier in use", "path", t.Path, "versions", len(s.versions), "bytes", t.used)
 	}
 	t.state = condition{since: s.config.Now()}
-	for _, v := range s.versions { // whose seal failed with the disk
+	for _, v := range s.versions { // those whose seal failed because of the disk
 		if v.tier == t && v.complete() && !v.sealed && !v.sealing && !v.writing {
 			s.seal(v)
 		}

@@ -60,7 +60,7 @@ func (t *tier) problem() error {
 	if t.state.reason != nil {
 		return t.state.reason
 	}
-	if !t.roomy(0) {
+	if !t.hasFree(0) {
 		return errFloor
 	}
 	return nil

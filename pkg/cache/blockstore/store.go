@@ -11,44 +11,46 @@ import (
 
 // Errors that callers branch on.
 var (
-	// ErrNotCached: the bytes are not here, and no fetch was given.
+	// ErrNotCached means that the bytes are not cached and no fetch was given.
 	ErrNotCached = errors.New("not cached")
-	// ErrNotSealed: the version is not complete and verified here.
+	// ErrNotSealed means that the version is not complete and verified.
 	ErrNotSealed = errors.New("not sealed")
-	// ErrInvalidRange: the range is not within the object.
+	// ErrInvalidRange means that the range is not within the object.
 	ErrInvalidRange = errors.New("invalid range")
-	// ErrClosed: the store was closed.
+	// ErrClosed means that the store was closed.
 	ErrClosed = errors.New("block store closed")
 )
 
 // Config of a Store. Zero values mean the defaults named.
 type Config struct {
-	// Tiers to keep bytes in; a version goes to one of them, by quota. None
-	// caches nothing.
+	// Tiers that store the bytes. A version is stored in one of them, chosen
+	// in proportion to their quotas. Without tiers nothing is cached.
 	Tiers []Tier
-	// BlockSize is 1 MiB; it may change over a restart, which forgets what
-	// was cached with another one.
+	// BlockSize is 1 MiB by default. A restart with another size drops what
+	// was cached.
 	BlockSize int64
-	// MaxRun of missing blocks that one fetch asks for, in bytes: 8 MiB.
+	// MaxRun bounds the missing blocks that one fetch requests, in bytes: 8 MiB.
 	MaxRun int64
-	// Memory of blocks being fetched or not yet on disk, in bytes: 256 MiB.
+	// Memory bounds the blocks being fetched or not yet on disk, in bytes:
+	// 256 MiB.
 	Memory int64
-	// Dirty bytes that may wait for the disk: 64 MiB, at most half of Memory.
+	// Dirty bounds the bytes that wait for the disk: 64 MiB, at most half of
+	// Memory.
 	Dirty int64
-	// DiskTimeout after which a disk counts as hung: 5 s.
+	// DiskTimeout is the time after which a disk counts as hung: 5 s.
 	DiskTimeout time.Duration
-	// StallTimeout of a fetch that brings no byte: 60 s.
+	// StallTimeout ends a fetch that returns no byte: 60 s.
 	StallTimeout time.Duration
-	// Retry of a tier that failed: 10 s.
+	// Retry is the interval at which a failed tier is retried: 10 s.
 	Retry time.Duration
-	// Temporary is how long a copy is kept for a worker that could not be
+	// Temporary is the lifetime of a copy for a worker that could not be
 	// reached: 30 s.
 	Temporary time.Duration
-	// Superseded is how long a version is kept after a newer one was seen:
+	// Superseded is the lifetime of a version after a newer one was seen:
 	// 10 min.
 	Superseded time.Duration
-	// LoadWait is how long Open waits for the index of what was kept: 10 s.
-	// The rest is read in the background.
+	// LoadWait bounds the time that Open waits for the index of the tiers:
+	// 10 s. The rest is loaded in the background.
 	LoadWait time.Duration
 	Files    Files
 	Now      func() time.Time
@@ -90,7 +92,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Store keeps object versions. Safe for concurrent use.
+// Store caches object versions. It is safe for concurrent use.
 type Store struct {
 	config Config
 	memory *memory
@@ -99,7 +101,7 @@ type Store struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	work   chan struct{} // a token wakes a writer
+	work   chan struct{} // holds a token that wakes a writer
 	seals  chan *version
 
 	mu       sync.Mutex
@@ -109,26 +111,29 @@ type Store struct {
 	objects  map[object][]*version
 	// removing counts versions whose files are being unlinked.
 	removing map[hash]int
-	// unremoved versions are gone, but their files could not be unlinked yet.
+	// unremoved versions are out of the index, but their files could not be
+	// unlinked yet.
 	unremoved []*version
 	dirty     []*version
-	// dirtyBytes wait for the disk or are being written.
+	// dirtyBytes are the bytes that wait for the disk or are being written.
 	dirtyBytes int64
-	writers    map[int]time.Time // since when each is writing
-	// recent blocks that will not reach a disk, and their bytes.
+	// writers holds the time at which each busy writer started its batch.
+	writers map[int]time.Time
+	// recent are complete blocks that will not reach a disk; recentBytes is
+	// their size.
 	recent      []lingering
 	recentBytes int64
 	counts      Counts
 	recentReads readWindow
 }
 
-// Open starts a store. A tier that cannot be used does not fail it: its state
-// says why, and it is tried again. Only a configuration that can never work is
-// an error.
+// Open opens a store. A tier that cannot be used is not an error: it reports
+// its state in Stats and is retried. Only a configuration that can never work
+// is an error.
 func Open(config Config) (*Store, error) {
 	config = config.withDefaults()
 	if config.BlockSize < minBlockSize || config.BlockSize > 1<<30 || config.MaxRun < config.BlockSize {
-		return nil, fmt.Errorf("opening block store: block size %d, run %d", config.BlockSize, config.MaxRun)
+		return nil, fmt.Errorf("open block store: block size %d, maximum run %d", config.BlockSize, config.MaxRun)
 	}
 	s := &Store{
 		config: config, memory: newMemory(config.Memory, config.BlockSize),
@@ -141,26 +146,26 @@ func Open(config Config) (*Store, error) {
 	for _, t := range config.Tiers {
 		tier, err := newTier(t, config.Files, config.DiskTimeout)
 		if err != nil {
-			return nil, fmt.Errorf("opening block store: %w", err)
+			return nil, fmt.Errorf("open block store: %w", err)
 		}
-		tier.state = condition{reason: errors.New("reading what was kept"), since: config.Now(), unreadable: true}
+		tier.state = condition{reason: errors.New("loading the index"), since: config.Now(), unreadable: true}
 		s.tiers = append(s.tiers, tier)
 	}
 	s.loadAll()
 	for i := range writers {
-		s.goWith(func() { s.write(i) })
+		s.spawn(func() { s.write(i) })
 	}
-	s.goWith(s.sealAll)
-	s.goWith(s.janitor)
+	s.spawn(s.sealAll)
+	s.spawn(s.janitor)
 	return s, nil
 }
 
-// loadAll reads the index of every tier and waits for them a while.
+// loadAll loads the index of every tier, and waits for them at most LoadWait.
 func (s *Store) loadAll() {
 	done := make(chan struct{}, len(s.tiers))
 	for _, t := range s.tiers {
 		t.probing = true
-		s.goWith(func() { s.recover(t); done <- struct{}{} })
+		s.spawn(func() { s.recover(t); done <- struct{}{} })
 	}
 	timer := time.NewTimer(s.config.LoadWait)
 	defer timer.Stop()
@@ -173,7 +178,7 @@ func (s *Store) loadAll() {
 	}
 }
 
-func (s *Store) goWith(f func()) {
+func (s *Store) spawn(f func()) {
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
@@ -181,9 +186,9 @@ func (s *Store) goWith(f func()) {
 	}()
 }
 
-// Close stops downloads, writes what waits for the disk, and lets go of the
-// tiers. When the disk or a fetch does not answer until the context ends, it
-// answers the context's error and leaves them behind.
+// Close stops downloads, writes the dirty blocks and unlocks the tiers. If the
+// disk or a fetch does not return before the context ends, Close returns the
+// context's error and leaves their goroutines running.
 func (s *Store) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closed = true
@@ -195,7 +200,7 @@ func (s *Store) Close(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		return fmt.Errorf("closing block store: %w", ctx.Err())
+		return fmt.Errorf("close block store: %w", ctx.Err())
 	}
 	for _, t := range s.tiers {
 		if t.lock != nil {
@@ -205,7 +210,8 @@ func (s *Store) Close(ctx context.Context) error {
 	return nil
 }
 
-// lookup answers the version of a key, a new one if need be. s.mu is held.
+// lookup returns the version of a key, inserted if it is new. The caller must
+// hold s.mu.
 func (s *Store) lookup(key Key, h hash) *version {
 	v := s.versions[h]
 	if v != nil {
@@ -221,13 +227,13 @@ func (s *Store) insert(v *version) {
 	s.objects[v.key.object()] = append(s.objects[v.key.object()], v)
 }
 
-// forget takes a version out of the index. Its files and charge stay until
-// removeFiles and release. s.mu is held.
+// forget removes a version from the index. Its files and its charge stay until
+// removeFiles and release. The caller must hold s.mu.
 func (s *Store) forget(v *version) {
-	if v.gone {
+	if v.removed {
 		return
 	}
-	v.gone = true
+	v.removed = true
 	delete(s.versions, v.hash)
 	o := v.key.object()
 	rest := s.objects[o][:0]
@@ -245,8 +251,8 @@ func (s *Store) forget(v *version) {
 		v.queue.remove(v)
 	}
 	if v.created {
-		// Until the files are gone, their names may not be used again: a
-		// borrower may still hold them.
+		// Their names must not be used again before the files are unlinked,
+		// because a borrower may still have them open.
 		s.removing[v.hash]++
 		v.tier.filesHere--
 		if v.sealed {
@@ -258,9 +264,9 @@ func (s *Store) forget(v *version) {
 	s.settle(v)
 }
 
-// current notes that the store of objects has just answered with this version:
-// others of the same object go soon. s.mu is held.
-func (s *Store) current(v *version) {
+// markCurrent records that the object store has just returned this version:
+// other versions of the object expire soon. The caller must hold s.mu.
+func (s *Store) markCurrent(v *version) {
 	for _, other := range s.objects[v.key.object()] {
 		if other == v || !other.expires.IsZero() {
 			continue
@@ -273,43 +279,43 @@ func (s *Store) current(v *version) {
 	if !v.expires.IsZero() && !v.temporary {
 		v.expires = time.Time{}
 		if v.tier != nil {
-			v.tier.evict.reprieve(v)
+			v.tier.evict.undoom(v)
 		}
 	}
 }
 
-// keep makes a copy held for another worker one of this worker's own. Its
-// sidecar still says what it was, so it does not outlive a restart. s.mu is
-// held.
-func (s *Store) keep(v *version) {
+// makePermanent turns a copy that was held for another worker into one of this
+// worker. Its sidecar still marks it as temporary, so it does not survive a
+// restart. The caller must hold s.mu.
+func (s *Store) makePermanent(v *version) {
 	v.temporary, v.expires = false, time.Time{}
 	if v.tier != nil {
-		v.tier.evict.reprieve(v)
+		v.tier.evict.undoom(v)
 	}
 }
 
-// release drops one reference. s.mu is held.
+// release drops one reference. The caller must hold s.mu.
 func (s *Store) release(v *version) {
 	v.refs--
 	s.settle(v)
 }
 
-// settle forgets a version that has nothing, and gives the bytes of one that
-// is gone back once nobody holds its files. s.mu is held.
+// settle forgets a version that holds nothing, and returns the charge of a
+// removed version once its files are not in use. The caller must hold s.mu.
 func (s *Store) settle(v *version) {
-	if !v.gone && v.idle() && v.npresent == 0 && len(v.dirty) == 0 && !v.created {
+	if !v.removed && v.idle() && v.npresent == 0 && len(v.dirty) == 0 && !v.created {
 		s.forget(v)
 		return
 	}
-	if v.gone && v.unlinked && v.refs == 0 && !v.writing && v.tier != nil && v.charged != 0 {
+	if v.removed && v.unlinked && v.refs == 0 && !v.writing && v.tier != nil && v.charged != 0 {
 		v.charge(-v.charged)
 	}
 }
 
-// discard removes a version whose bytes turned out wrong or unreadable.
+// discard removes a version whose bytes are wrong or unreadable.
 func (s *Store) discard(v *version, why error) {
 	s.mu.Lock()
-	was := v.gone
+	was := v.removed
 	s.forget(v)
 	if !was {
 		s.counts.Discarded++
@@ -322,8 +328,8 @@ func (s *Store) discard(v *version, why error) {
 	s.removeFiles(v)
 }
 
-// Forget drops every version of an object that nobody is reading, after the
-// store of objects said that it changed or is gone.
+// Forget drops every version of an object that is not in use. Call it after
+// the object store has reported that the object changed or was deleted.
 func (s *Store) Forget(mount, key string) {
 	var victims []*version
 	s.mu.Lock()

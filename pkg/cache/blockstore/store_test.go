@@ -26,13 +26,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// origin is the store of objects in these tests: it counts what is asked of it
-// and fails as told.
+// origin is the object store in these tests. It counts the fetches and fails on
+// demand.
 type origin struct {
 	data    []byte
 	fetches atomic.Int64
 	bytes   atomic.Int64
-	// hook sees each fetch first.
+	// hook is called before each fetch.
 	hook func(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 }
 
@@ -107,7 +107,7 @@ func read(s *Store, key Key, offset, length int64, fetch Fetch) ([]byte, Source,
 	return b.Bytes(), r.Source(), err
 }
 
-// mustRead compares what is read with the origin.
+// mustRead compares the bytes read with the origin.
 func mustRead(t *testing.T, s *Store, o *origin, name string, offset, length int64, fetch Fetch) Source {
 	t.Helper()
 	got, source, err := read(s, o.key(name), offset, length, fetch)
@@ -126,7 +126,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	deadline := time.Now().Add(30 * time.Second)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timed out: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}
@@ -182,11 +182,11 @@ func TestNotCachedWithoutFetch(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if n := len(s.versions); n != 0 {
-		t.Errorf("%d versions were left by a question", n)
+		t.Errorf("a failed read left %d versions", n)
 	}
 }
 
-// TestHerd: 64 readers of one cold object are one download of its bytes.
+// TestHerd checks that 64 readers of one cold object cause one download.
 func TestHerd(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -19,34 +19,35 @@ type Object struct {
 	Size  int64
 }
 
-// Rung is what a worker is to a range of bytes.
+// Rung is the role of a worker for a range of bytes: a step of the order in
+// which a reader tries its sources.
 type Rung string
 
-// The rungs of the ladder that are workers.
+// The rungs that are workers.
 const (
-	// Owner by the ring.
+	// Owner is the owner by the current ring.
 	Owner Rung = "owner"
-	// Previous owner, by a ring before; asked for cached bytes only.
+	// Previous is the owner by a previous ring; it is used for cached bytes only.
 	Previous Rung = "previous"
-	// Other workers get the bytes from the store if need be.
+	// Other is any other worker; it reads the store if needed.
 	Other Rung = "other"
 )
 
-// Candidate is a worker to ask for a range, and as what.
+// Candidate is a worker that can serve a range, with its rung.
 type Candidate struct {
 	Rung   Rung
 	worker *worker
 }
 
-// Worker is its name.
+// Worker returns the worker's name.
 func (c Candidate) Worker() string { return c.worker.name }
 
-// Admit tells whether the worker is to be asked in its turn: it is not known
-// to be unreachable, or it is time that somebody tried.
+// Admit reports whether the worker should be used in its turn. It is false for a
+// worker that failed recently, except for one attempt after each pause.
 func (c Candidate) Admit() bool { return c.worker.admit(ranges) }
 
-// Candidates for the byte of an object at an offset, in the order of the
-// ladder. Empty while no worker is known.
+// Candidates returns the workers for the byte of an object at an offset, in the
+// order in which to try them. It is empty while no worker is known.
 func (c *Client) Candidates(o Object, offset int64) []Candidate {
 	v := c.current.Load()
 	stripe := int64(0)
@@ -54,7 +55,7 @@ func (c *Client) Candidates(o Object, offset int64) []Candidate {
 		stripe = v.ring.Stripe(offset)
 	}
 	key := ring.ObjectKey(o.Mount, o.Key, o.ETag, o.Size, stripe)
-	order := c.everybody(key)
+	order := c.ordered(key)
 	out := make([]Candidate, 0, len(order)+2)
 	add := func(rung Rung, i int) {
 		if w, err := c.worker(order[i]); err == nil {
@@ -64,13 +65,13 @@ func (c *Client) Candidates(o Object, offset int64) []Candidate {
 	if len(order) > 0 {
 		add(Owner, 0)
 	}
-	asked := map[string]bool{}
+	added := map[string]bool{}
 	if v != nil {
 		for _, previous := range v.previous {
 			before := previous.Order(ring.ObjectKey(o.Mount, o.Key, o.ETag, o.Size, previous.Stripe(offset)))
 			for i, m := range order {
-				if len(before) > 0 && i > 0 && m.GetName() == before[0].GetName() && !asked[m.GetName()] {
-					asked[m.GetName()] = true
+				if len(before) > 0 && i > 0 && m.GetName() == before[0].GetName() && !added[m.GetName()] {
+					added[m.GetName()] = true
 					add(Previous, i)
 				}
 			}
@@ -82,24 +83,24 @@ func (c *Client) Candidates(o Object, offset int64) []Candidate {
 	return out
 }
 
-// Terms of one attempt.
+// Terms are the limits of one attempt.
 type Terms struct {
-	// Silence: how long the worker may send nothing, neither header nor byte.
+	// Silence is the longest time without a header or a byte.
 	Silence time.Duration
-	// Total time of the attempt.
+	// Total is the longest time of the attempt.
 	Total time.Duration
-	// CachedOnly refuses bytes that the worker would have to get first. A
-	// previous owner is never asked for others.
+	// CachedOnly requests cached bytes only. Previous owners are always
+	// requested so.
 	CachedOnly bool
-	// Progress, unless nil, is told of every n bytes that are in place.
+	// Progress, unless nil, is called after every n bytes.
 	Progress func(n int)
 }
 
-// Fetch fills p with the object's bytes from offset on: one attempt at one
-// worker. It answers how many bytes it got, and an error unless that is all;
-// those bytes are good even so. The range must lie within the object. cached
-// tells that the worker had the bytes. The error is an [*Error], or wraps the
-// context's.
+// Fetch fills p with the object's bytes from offset on, in one attempt at one
+// worker. It returns the number of bytes received, and an error unless that is
+// len(p); the bytes received are valid in both cases. The range must be within
+// the object. cached reports whether the worker had the bytes cached. The error
+// is an [*Error], or wraps the error of the context.
 func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, p []byte, terms Terms) (n int, cached bool, err error) {
 	w := candidate.worker
 	attempt := newAttempt(ctx, terms)
@@ -118,7 +119,7 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	}
 	defer func() { _ = response.Body.Close() }()
 	w.succeeded(ranges)
-	attempt.heard()
+	attempt.gotHeader()
 	epochs := wire.EpochsOf(response.Header)
 	c.note(w.name, epochs.Ring, o.Mount, epochs.Mount, epochs.View)
 	if response.StatusCode != http.StatusPartialContent {
@@ -139,13 +140,13 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 			}
 		}
 		if err != nil && n < len(p) {
-			return n, cached, attempt.failed(w, fmt.Errorf("after %d of %d bytes: %w", n, len(p), err))
+			return n, cached, attempt.failed(w, fmt.Errorf("received %d of %d bytes: %w", n, len(p), err))
 		}
 	}
 	return n, cached, nil
 }
 
-// refusal reads why a worker sends no bytes.
+// refusal decodes a response without bytes.
 func refusal(worker string, response *http.Response) *Error {
 	f, err := wire.ReadFailure(response)
 	failure := &Error{Worker: worker, Kind: kindOfCode(f.Code), Message: f.Message, RetryAfter: f.RetryAfter}
@@ -156,7 +157,7 @@ func refusal(worker string, response *http.Response) *Error {
 	return failure
 }
 
-// attempt is the time that one attempt has.
+// attempt holds the timers of one attempt.
 type attempt struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -164,8 +165,8 @@ type attempt struct {
 	silence *time.Timer
 	total   *time.Timer
 	limit   time.Duration
-	// answered: the worker is there, and only its bytes are late.
-	answered bool
+	// responded is set once the header was received.
+	responded bool
 }
 
 func newAttempt(parent context.Context, terms Terms) *attempt {
@@ -182,9 +183,9 @@ func newAttempt(parent context.Context, terms Terms) *attempt {
 
 func (a *attempt) progress() { a.silence.Reset(a.limit) }
 
-// heard notes that the header came.
-func (a *attempt) heard() {
-	a.answered = true
+// gotHeader records that the header was received.
+func (a *attempt) gotHeader() {
+	a.responded = true
 	a.progress()
 }
 
@@ -194,17 +195,18 @@ func (a *attempt) end() {
 	a.cancel(nil)
 }
 
-// failed says why an attempt ended early, and notes it of the worker.
+// failed returns the error of an attempt that ended early, and records the
+// failure of the worker.
 func (a *attempt) failed(w *worker, err error) error {
 	failure := &Error{Worker: w.name, Kind: ErrUnreachable, Message: err.Error()}
 	switch cause := context.Cause(a.ctx); {
 	case a.parent.Err() != nil:
-		// The reader's own end says nothing about the worker.
-		return fmt.Errorf("asking worker %s: %w", w.name, context.Cause(a.parent))
+		// The end of the caller's context says nothing about the worker.
+		return fmt.Errorf("read from worker %s: %w", w.name, context.Cause(a.parent))
 	case errors.Is(cause, ErrStalled):
 		failure.Kind, failure.Message = ErrStalled, fmt.Sprintf("%v; %v", cause, err)
-		if failure.Answered = a.answered; a.answered {
-			// It waits for the store itself, and is still the best to ask next.
+		if failure.Responded = a.responded; a.responded {
+			// The worker waits for the store. It is still the best one to retry.
 			return failure
 		}
 	}

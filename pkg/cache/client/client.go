@@ -15,30 +15,30 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Masters answer for the view; the client of package master/client is one.
+// Masters return the view. The client of pkg/master/client implements it.
 type Masters interface {
-	// View reads the state of the cluster.
+	// View returns the state of the cluster.
 	View(ctx context.Context) (*commonv1.ClusterView, error)
 }
 
-// Config of a Client. Zero values mean the defaults named.
+// Config configures a Client. Zero values mean the defaults given.
 type Config struct {
 	Topology topology.Topology
 	Identity *mtls.Identity
-	// Masters may be nil; then workers alone are asked.
+	// Masters may be nil; then only workers are used.
 	Masters Masters
-	// ViewFile keeps the newest view; "" keeps none.
+	// ViewFile stores the newest view; "" stores none.
 	ViewFile string
 	Logger   *slog.Logger
 	Clock    func() time.Time
 
-	// Poll is how often an idle client asks for epochs: 5 s.
+	// Poll is the interval at which an idle client requests epochs: 5 s.
 	Poll time.Duration
-	// AskTimeout of one question about epochs or the view: 3 s.
-	AskTimeout time.Duration
-	// NameTimeout of one question about names, at one worker: 30 s.
+	// ViewTimeout bounds one request for epochs or the view: 3 s.
+	ViewTimeout time.Duration
+	// NameTimeout bounds one request for names to one worker: 30 s.
 	NameTimeout time.Duration
-	// Silence after which the next worker is asked as well: 2 s.
+	// Silence is the time after which the next worker is tried as well: 2 s.
 	Silence time.Duration
 }
 
@@ -48,7 +48,7 @@ func (c Config) withDefaults() Config {
 		fallback time.Duration
 	}{
 		{&c.Poll, 5 * time.Second},
-		{&c.AskTimeout, 3 * time.Second},
+		{&c.ViewTimeout, 3 * time.Second},
 		{&c.NameTimeout, 30 * time.Second},
 		{&c.Silence, 2 * time.Second},
 	} {
@@ -65,26 +65,27 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Client of the workers of one runtime. Safe for concurrent use.
+// Client is a client of the workers of one runtime. It is safe for concurrent
+// use.
 type Client struct {
 	config  Config
 	current atomic.Pointer[view]
-	// changes has a token when the view changed since it was last taken.
+	// changes holds a token if the view changed since it was last received.
 	changes chan struct{}
-	// known is closed when there is a view.
+	// known is closed once there is a view.
 	known chan struct{}
-	// hints are workers that know more than this client.
+	// hints are names of workers that have a newer view.
 	hints chan string
-	// hurry has a token when somebody knows that there is a newer view.
+	// hurry holds a token if a caller knows that there is a newer view.
 	hurry chan struct{}
-	// asks are callers of Current.
-	asks chan chan<- error
+	// waiters are callers of Current.
+	waiters chan chan<- error
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	// adopting serialises changes of the view, and its file.
+	// adopting serialises changes of the view and of its file.
 	adopting sync.Mutex
 
 	mu      sync.Mutex
@@ -92,15 +93,16 @@ type Client struct {
 	workers map[string]*worker
 }
 
-// New makes a Client and starts asking for the view. It fails only on what can
-// never work; a file that cannot be read is logged. Close it.
+// New creates a Client and starts to request the view. It returns an error only
+// for a configuration that can never work; a view file that cannot be read is
+// logged. The caller must close the Client.
 func New(config Config) (*Client, error) {
 	config = config.withDefaults()
 	if config.Identity == nil {
-		return nil, fmt.Errorf("starting the client of the workers: it has no identity")
+		return nil, fmt.Errorf("create worker client: the identity is missing")
 	}
 	if err := config.Topology.Validate(); err != nil {
-		return nil, fmt.Errorf("starting the client of the workers: the roster cannot be used: %w", err)
+		return nil, fmt.Errorf("create worker client: invalid topology: %w", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
@@ -109,26 +111,26 @@ func New(config Config) (*Client, error) {
 		known:   make(chan struct{}),
 		hints:   make(chan string, 16),
 		hurry:   make(chan struct{}, 1),
-		asks:    make(chan chan<- error),
+		waiters: make(chan chan<- error),
 		ctx:     ctx,
 		cancel:  cancel,
 		workers: map[string]*worker{},
 	}
 	kept, err := loadView(config.ViewFile)
 	if err != nil {
-		config.Logger.Warn("the kept view is of no use", "reason", err)
+		config.Logger.Warn("cannot use the view file", "reason", err)
 	}
 	if kept != nil {
 		if _, err := c.adopt(kept, false); err != nil {
-			config.Logger.Warn("the kept view is of no use", "reason", err)
+			config.Logger.Warn("cannot use the view file", "reason", err)
 		}
 	}
 	c.work.Go(c.keepUp)
-	c.work.Go(c.answerCallers)
+	c.work.Go(c.serveCurrent)
 	return c, nil
 }
 
-// Close ends what is under way.
+// Close cancels the requests in progress and closes the connections.
 func (c *Client) Close() error {
 	c.cancel()
 	c.work.Wait()
@@ -142,7 +144,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// View is the newest view; nil until one is known. It must not be changed.
+// View returns the newest view; nil until there is one. The caller must not
+// change it.
 func (c *Client) View() *commonv1.ClusterView {
 	v := c.current.Load()
 	if v == nil {
@@ -151,33 +154,34 @@ func (c *Client) View() *commonv1.ClusterView {
 	return v.ClusterView
 }
 
-// Wait until a view is known.
+// Wait blocks until there is a view.
 func (c *Client) Wait(ctx context.Context) error {
 	select {
 	case <-c.known:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the view of cluster %s: neither its masters, nor its workers, nor the file %q had one: %w", c.config.Topology.Name, c.config.ViewFile, context.Cause(ctx))
+		return fmt.Errorf("wait for the view of cluster %s: no master, worker or file %q has returned one: %w", c.config.Topology.Name, c.config.ViewFile, context.Cause(ctx))
 	}
 }
 
-// Hurry asks the masters for the newest view soon, whatever the time of the
-// next question.
+// Hurry requests the newest view from the masters soon, independent of the next
+// poll. It does not block.
 func (c *Client) Hurry() {
 	select {
 	case c.hurry <- struct{}{}:
-	default: // Somebody said so already.
+	default: // A request is queued already.
 	}
 }
 
-// Changes has a token when View answers something new. For one listener.
+// Changes holds a token when View has changed. It supports one receiver.
 func (c *Client) Changes() <-chan struct{} { return c.changes }
 
-// adopt takes a view that is newer than the one held, and keeps it.
+// adopt uses a view if it is newer than the current one, and stores it if keep
+// is set. It reports whether the view was newer.
 func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
 	want := c.config.Topology.ClusterID
 	if got := offered.GetClusterId(); want != "" && got != want {
-		return false, fmt.Errorf("the view is of cluster %q, the roster of %q", got, want)
+		return false, fmt.Errorf("the view is of cluster %q, the topology of %q", got, want)
 	}
 	c.adopting.Lock()
 	defer c.adopting.Unlock()
@@ -186,7 +190,7 @@ func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
 		return false, nil
 	}
 	if before != nil && before.GetClusterId() != offered.GetClusterId() {
-		return false, fmt.Errorf("the view is of cluster %q, this client's of %q", offered.GetClusterId(), before.GetClusterId())
+		return false, fmt.Errorf("the view is of cluster %q, the current one of %q", offered.GetClusterId(), before.GetClusterId())
 	}
 	c.current.Store(newView(offered, c.config.Topology))
 	if before == nil {
@@ -200,13 +204,13 @@ func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
 		return true, nil
 	}
 	if err := saveView(c.config.ViewFile, offered); err != nil {
-		c.config.Logger.Warn("the view is used, but not kept for the next start", "reason", err)
+		c.config.Logger.Warn("the view was not stored for the next start", "reason", err)
 	}
 	return true, nil
 }
 
-// worker answers the connections to a member of a ring, made when they are
-// first needed, and anew when its address has changed.
+// worker returns the connections to a member of a ring. They are created when
+// they are first needed, and when the member's address has changed.
 func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 	host, port := member.GetHost(), int(member.GetPort())
 	if known, ok := c.config.Topology.Worker(member.GetName()); ok && host == "" {
@@ -224,7 +228,7 @@ func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 	}
 	fresh, err := newWorker(c.config.Identity, member.GetName(), address, c.config.Clock)
 	if err != nil {
-		return nil, fmt.Errorf("connecting to worker %s: %w: %w", member.GetName(), ErrUnreachable, err)
+		return nil, fmt.Errorf("connect to worker %s: %w: %w", member.GetName(), ErrUnreachable, err)
 	}
 	if w != nil {
 		w.close()
@@ -233,9 +237,9 @@ func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 	return fresh, nil
 }
 
-// everybody answers all workers that are known, in the order of a key: the
-// ring's, then those of the roster that are in no ring yet.
-func (c *Client) everybody(key string) []*commonv1.RingMember {
+// ordered returns all known workers in the order of a key: those of the ring,
+// then those of the topology that are not in the ring yet.
+func (c *Client) ordered(key string) []*commonv1.RingMember {
 	v := c.current.Load()
 	if v == nil {
 		return topologyRing(c.config.Topology).Order(key)

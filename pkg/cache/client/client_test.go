@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// masters answer with a view or an error.
+// masters returns a view or an error.
 type masters struct {
 	mu    sync.Mutex
 	view  *commonv1.ClusterView
@@ -59,7 +59,7 @@ func newFixture(t *testing.T, workers int) *fixture {
 	return &fixture{T: t, cluster: fakeworker.Start(t, workers)}
 }
 
-// start a client and wait until it has a view.
+// start creates a client and waits until it has a view.
 func (f *fixture) start(change ...func(*client.Config)) *client.Client {
 	f.Helper()
 	c := f.startOnly(change...)
@@ -96,12 +96,12 @@ func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.Fatalf("it does not come about that %s", what)
+			f.Fatalf("timed out: %s", what)
 		}
 	}
 }
 
-// owners of a directory, in order.
+// owners returns the workers of a directory, in order.
 func (f *fixture) owners(dir string) []*fakeworker.Worker {
 	var out []*fakeworker.Worker
 	for _, m := range ring.New(f.client.View().GetRing()).Order(ring.DirectoryKey(fakeworker.MountID, dir)) {
@@ -169,7 +169,7 @@ func TestStartWithEverybodyDead(t *testing.T) {
 	f.stopAll()
 	c := f.start(keep)
 	if got := c.View(); got.GetIndex() != 7 || len(got.GetRing().GetMembers()) != 2 || len(got.GetMounts()) != 1 {
-		t.Errorf("the kept view is %v", got)
+		t.Errorf("the stored view is %v", got)
 	}
 	if left, err := filepath.Glob(file + "*"); err != nil || len(left) != 1 {
 		t.Errorf("the directory has %v, %v", left, err)
@@ -213,10 +213,10 @@ func TestAViewOfAnotherClusterIsNotTaken(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := c.Wait(ctx); err == nil || c.View() != nil {
-		t.Fatalf("the view %v was taken", c.View())
+		t.Fatalf("the view %v was adopted", c.View())
 	}
 	f.cluster.SetView(f.cluster.NewView(1))
-	f.eventually("the right one is taken", func() bool { return c.View().GetIndex() == 1 })
+	f.eventually("the right view is adopted", func() bool { return c.View().GetIndex() == 1 })
 }
 
 func TestANewerViewIsFetched(t *testing.T) {
@@ -261,31 +261,32 @@ func TestANewerViewIsFetched(t *testing.T) {
 			select {
 			case <-c.Changes():
 			case <-time.After(30 * time.Second):
-				t.Error("nobody is told of the change")
+				t.Error("Changes has no token")
 			}
 		})
 	}
 }
 
-// TestPollingFallsBackOnMasters when no worker answers.
+// TestPollingFallsBackOnMasters checks that the masters are polled if no worker
+// responds.
 func TestPollingFallsBackOnMasters(t *testing.T) {
 	f, m := newFixture(t, 2), &masters{}
 	c := f.start(func(c *client.Config) { c.Poll, c.Masters = 20*time.Millisecond, m })
 	f.stopAll()
 	m.set(f.cluster.NewView(3))
-	f.eventually("the masters' view is taken", func() bool { return c.View().GetIndex() == 3 })
+	f.eventually("the masters' view is adopted", func() bool { return c.View().GetIndex() == 3 })
 }
 
-// TestAnOlderViewIsNotTaken, whoever has it.
+// TestAnOlderViewIsNotTaken checks that the index of the view never decreases.
 func TestAnOlderViewIsNotTaken(t *testing.T) {
 	f := newFixture(t, 2)
 	f.cluster.SetView(f.cluster.NewView(5))
 	c := f.start(func(c *client.Config) { c.Poll = 5 * time.Millisecond })
 	f.cluster.SetView(f.cluster.NewView(4))
 	before := f.cluster.Workers[0].Epochs.Load()
-	f.eventually("it has polled", func() bool { return f.cluster.Workers[0].Epochs.Load() > before+3 })
+	f.eventually("the client has polled", func() bool { return f.cluster.Workers[0].Epochs.Load() > before+3 })
 	if got := c.View().GetIndex(); got != 5 {
-		t.Errorf("the view went back to %d", got)
+		t.Errorf("the view was replaced by an older one, %d", got)
 	}
 }
 
@@ -303,7 +304,7 @@ func TestNamesAreAskedOfTheOwner(t *testing.T) {
 			t.Fatalf("got %v, %v", answer, err)
 		}
 		if owner.Names.Load() != before+1 {
-			t.Errorf("the owner of %s was not asked", dir)
+			t.Errorf("the owner of %s received no request", dir)
 		}
 		asked[owner.Name] = true
 	}
@@ -315,7 +316,7 @@ func TestNamesAreAskedOfTheOwner(t *testing.T) {
 func TestNamesOutlastWorkersThatFail(t *testing.T) {
 	refuse := func(code codes.Code) func(*fakeworker.Worker) {
 		return func(w *fakeworker.Worker) {
-			w.FailNames(func(context.Context) error { return status.Error(code, "as told") })
+			w.FailNames(func(context.Context) error { return status.Error(code, "injected") })
 		}
 	}
 	for name, fail := range map[string]func(*fakeworker.Worker){
@@ -346,7 +347,7 @@ func TestNamesOutlastWorkersThatFail(t *testing.T) {
 				t.Fatalf("forgetting: %v", err)
 			}
 			if !slices.ContainsFunc(order, func(w *fakeworker.Worker) bool { return w.Forgot("dir", "x") }) {
-				t.Error("nobody forgot")
+				t.Error("no worker has forgotten the name")
 			}
 		})
 	}
@@ -386,7 +387,8 @@ func TestWhyNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestNotEverybodyIsAskedWhatTheStoreRefuses: they would ask the same store.
+// TestNotEverybodyIsAskedWhatTheStoreRefuses checks that not all workers query
+// a store that fails.
 func TestNotEverybodyIsAskedWhatTheStoreRefuses(t *testing.T) {
 	f := newFixture(t, 8)
 	f.start()
@@ -401,7 +403,7 @@ func TestNotEverybodyIsAskedWhatTheStoreRefuses(t *testing.T) {
 		asked += w.Names.Load()
 	}
 	if asked != 3 {
-		t.Errorf("%d workers were asked", asked)
+		t.Errorf("%d workers received a request", asked)
 	}
 }
 
@@ -421,10 +423,10 @@ func TestAWorkerThatIsDownIsRememberedAndTriedAgain(t *testing.T) {
 	before := owner.Names.Load()
 	lookup()
 	if owner.Names.Load() != before {
-		t.Error("a worker that was down a moment ago is asked first")
+		t.Error("a worker that failed recently is tried first")
 	}
 	f.turn(10 * time.Second)
-	f.eventually("the owner is asked again", func() bool {
+	f.eventually("the owner is tried again", func() bool {
 		f.turn(10 * time.Second)
 		lookup()
 		return owner.Names.Load() > before
@@ -434,17 +436,17 @@ func TestAWorkerThatIsDownIsRememberedAndTriedAgain(t *testing.T) {
 func TestAnAddressThatChanges(t *testing.T) {
 	f := newFixture(t, 2)
 	c := f.start(func(c *client.Config) { c.Poll = 20 * time.Millisecond })
-	// Worker 0 moves to where worker 1 was, whose certificate is another's.
+	// Worker 0 moves to the address of worker 1, whose certificate differs.
 	moved := f.cluster.NewView(2)
 	moved.Ring.Members = moved.Ring.Members[:1]
 	moved.Ring.Members[0].Port = uint32(f.cluster.Topology.Workers[1].Port)
 	f.cluster.Workers[1].SetView(moved)
-	f.eventually("the view is there", func() bool { return c.View().GetIndex() == 2 })
+	f.eventually("the view is adopted", func() bool { return c.View().GetIndex() == 2 })
 	f.cluster.Bucket.Put("x", []byte("x"))
 	object := client.Object{Mount: fakeworker.MountID, Key: "x", ETag: "e", Size: 1}
 	_, _, err := c.Fetch(t.Context(), c.Candidates(object, 0)[0], object, 0, make([]byte, 1), client.Terms{Silence: time.Minute, Total: time.Minute})
 	if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), "worker-1") {
-		t.Errorf("a worker with another's name was believed: %v", err)
+		t.Errorf("a worker with the wrong name was accepted: %v", err)
 	}
 }
 
@@ -470,7 +472,7 @@ func TestWhoMayAnswer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	if err := c.Wait(ctx); err == nil {
-		t.Error("a worker of another authority was believed")
+		t.Error("a worker of another authority was accepted")
 	}
 }
 
@@ -481,7 +483,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		"no roster":   {Identity: f.cluster.Identity(mtls.Fuse, "f")},
 	} {
 		if _, err := client.New(config); err == nil {
-			t.Errorf("%s: it started", name)
+			t.Errorf("%s: accepted", name)
 		}
 	}
 }

@@ -6,74 +6,72 @@ import (
 	"time"
 )
 
-// Current brings View up to what the masters say at the time of the call, or
-// answers why it may be older than that. Those who call at once share a
-// question, which is put after all of them called. While masters do not answer
-// they are asked on, and nobody waits for that: only the first who finds them
-// away does.
+// Current updates View to what the masters return during the call, or returns
+// why View may be older. Concurrent callers share a request, which is sent after
+// all of them called. While the masters are unreachable they are retried in the
+// background, and callers fail immediately: only the first to notice waits.
 func (c *Client) Current(ctx context.Context) error {
-	answer := make(chan error, 1)
+	result := make(chan error, 1)
 	select {
-	case c.asks <- answer:
+	case c.waiters <- result:
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the masters' view: %w", context.Cause(ctx))
+		return fmt.Errorf("wait for the masters' view: %w", context.Cause(ctx))
 	case <-c.ctx.Done():
-		return fmt.Errorf("asking the masters for the view: %w", context.Cause(c.ctx))
+		return fmt.Errorf("get the view from the masters: %w", context.Cause(c.ctx))
 	}
 	select {
-	case err := <-answer:
+	case err := <-result:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for the masters' view: %w", context.Cause(ctx))
+		return fmt.Errorf("wait for the masters' view: %w", context.Cause(ctx))
 	case <-c.ctx.Done():
-		return fmt.Errorf("asking the masters for the view: %w", context.Cause(c.ctx))
+		return fmt.Errorf("get the view from the masters: %w", context.Cause(c.ctx))
 	}
 }
 
-// askAgain is the pause between questions to masters that are away. It is short,
-// because whoever calls meanwhile is answered from what was known before, also
-// when they have just come back.
-const askAgain = 200 * time.Millisecond
+// retryInterval is the pause between requests to unreachable masters. It is
+// short, because callers fail until a request succeeds.
+const retryInterval = 200 * time.Millisecond
 
-// answerCallers of Current until the client is closed.
-func (c *Client) answerCallers() {
+// serveCurrent serves the callers of Current until the client is closed.
+func (c *Client) serveCurrent() {
 	var (
-		// waiting called before the question that is under way, next after it.
+		// waiting called before the current request was sent, next after it.
 		waiting, next []chan<- error
-		asking        bool
-		answers       = make(chan error, 1)
-		// away is why the masters did not answer last.
-		away  error
-		again <-chan time.Time
+		requesting    bool
+		results       = make(chan error, 1)
+		// failed is the error of the last request, nil after a success.
+		failed error
+		retry  <-chan time.Time
 	)
 	for {
-		ask := false
+		send := false
 		select {
 		case <-c.ctx.Done():
 			return
-		case caller := <-c.asks:
-			if away != nil {
-				caller <- away
+		case caller := <-c.waiters:
+			if failed != nil {
+				caller <- failed
 				continue
 			}
 			next = append(next, caller)
-		case <-again:
-			ask = true
-		case away = <-answers:
-			asking = false
-			if away != nil {
+		case <-retry:
+			send = true
+		case failed = <-results:
+			requesting = false
+			if failed != nil {
 				waiting, next = append(waiting, next...), nil
-				again = time.After(askAgain)
+				retry = time.After(retryInterval)
 			}
 			for _, caller := range waiting {
-				caller <- away
+				caller <- failed
 			}
 			waiting = nil
 		}
-		if !asking && (ask || len(next) > 0) {
-			asking = true
+		if !requesting && (send || len(next) > 0) {
+			requesting = true
 			waiting, next = next, nil
-			c.work.Go(func() { answers <- c.askMasters(c.ctx) })
+			c.work.Go(func() { results <- c.viewFromMasters(c.ctx) })
 		}
 	}
 }

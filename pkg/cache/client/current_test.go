@@ -11,8 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// Whoever asks after a change was made is answered with it, whatever the workers
-// know.
+// A call after a change returns the change, whatever view the workers have.
 func TestCurrentSeesWhatWasThereBefore(t *testing.T) {
 	f, m := newFixture(t, 1), &masters{}
 	f.cluster.SetView(f.cluster.NewView(7))
@@ -28,35 +27,35 @@ func TestCurrentSeesWhatWasThereBefore(t *testing.T) {
 	}
 }
 
-// Masters that are away are waited for by the first who finds out, and are found
-// when they are back.
+// Only the first caller waits for unreachable masters. They are used again when
+// they are reachable.
 func TestCurrentWithoutMasters(t *testing.T) {
 	f, m := newFixture(t, 1), &hanging{asked: make(chan struct{}, 1), letGo: make(chan struct{})}
 	f.cluster.SetView(f.cluster.NewView(7))
 	c := f.start(func(c *client.Config) {
-		c.Masters, c.AskTimeout, c.Poll = m, 50*time.Millisecond, 100*time.Millisecond
+		c.Masters, c.ViewTimeout, c.Poll = m, 50*time.Millisecond, 100*time.Millisecond
 	})
 	if err := c.Current(t.Context()); err == nil {
-		t.Fatal("masters that do not answer know the view")
+		t.Fatal("no error while the masters hang")
 	}
 	before := m.questions()
 	for range 1000 {
 		if err := c.Current(t.Context()); err == nil {
-			t.Fatal("masters that do not answer know the view")
+			t.Fatal("no error while the masters hang")
 		}
 	}
 	if n := m.questions() - before; n >= 500 {
-		t.Errorf("the masters were asked %d times by 1000 callers", n)
+		t.Errorf("1000 calls caused %d requests to the masters", n)
 	}
 	m.set(f.cluster.NewView(9))
 	close(m.letGo)
-	f.eventually("the masters are back", func() bool {
+	f.eventually("the masters are reachable again", func() bool {
 		return c.Current(t.Context()) == nil && c.View().GetIndex() == 9
 	})
 }
 
-// hanging masters answer what they knew when they were asked, once they are let
-// go.
+// hanging masters return the view of the time of the request, once they are
+// released.
 type hanging struct {
 	masters
 	asked, letGo chan struct{}
@@ -82,15 +81,15 @@ func (m *hanging) questions() int {
 	return m.masters.asked
 }
 
-// A question that is under way is not the answer for who comes later: it may
-// have been put before what he knows of.
+// A request in progress must not serve later callers: it may have been sent
+// before a change that they know of.
 func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
 	f := newFixture(t, 1)
 	f.cluster.SetView(f.cluster.NewView(7))
 	m := &hanging{asked: make(chan struct{}, 1), letGo: make(chan struct{})}
 	m.set(f.cluster.NewView(8))
-	c := f.start(func(c *client.Config) { c.Masters, c.AskTimeout = m, time.Minute })
-	<-m.asked // its own, at the start
+	c := f.start(func(c *client.Config) { c.Masters, c.ViewTimeout = m, time.Minute })
+	<-m.asked // the request at the start
 	var callers sync.WaitGroup
 	ask := func(want uint64) {
 		callers.Go(func() {
@@ -110,7 +109,7 @@ func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
 	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := c.Current(hurried); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("a caller that does not wait: %v", err)
+		t.Errorf("a caller with a deadline: %v", err)
 	}
 	close(m.letGo)
 	callers.Wait()
@@ -118,6 +117,6 @@ func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Current(t.Context()); err == nil {
-		t.Error("a closed client answers")
+		t.Error("no error from a closed client")
 	}
 }

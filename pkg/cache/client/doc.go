@@ -1,29 +1,29 @@
-// Package client is a reader's side of the workers: who they are, which of them
-// owns what, what they say about names, and ranges of their bytes.
+// Package client provides access to the workers of a runtime: the view of the
+// cluster, which worker owns what, names, and ranges of bytes.
 //
 // # The view
 //
-// Which mounts there are and who owns what comes from the view of the cluster.
-// Masters are asked for it at the start; from then on any worker will do,
-// because every answer of a worker carries the epochs it knows, and one that
-// knows more is asked for its view. An idle client asks some worker for its
-// epochs every few seconds. The newest view is kept in a file, so that a client
-// starts while no master and no worker answers. A view of another cluster than
-// the roster's is never taken, an older one neither.
+// The view of the cluster holds the mounts and the rings. The client requests it
+// from the masters when it starts. From then on any worker suffices: every
+// response of a worker carries its epochs, and the client requests the view from
+// a worker whose epochs are newer. An idle client requests the epochs of some
+// worker every few seconds. The newest view is stored in a file, so that a
+// client can start while no master and no worker is reachable. The client never
+// uses the view of another cluster than the topology's, nor an older view.
 //
-// So a view may be some seconds old. Who must not act on what was true before
-// asks the masters with [Client.Current].
+// The view may therefore be some seconds old. A caller that must not act on a
+// stale view calls [Client.Current] first.
 //
 // # Failures
 //
-// The worker that owns a name or a range is asked first, then the others in the
-// ring's order: any worker can answer. One that refuses connections or hangs is
-// remembered for a moment, during which the others are asked before it; then
-// one request tries it again. That is remembered of names and of ranges by
-// itself: either may hang while the other answers. Names are asked of the next
-// worker as well when the one before has been silent for a while, and the first
-// answer counts.
+// The client tries the worker that owns a name or a range first, then the others
+// in the order of the ring: any worker can serve any request. A worker that
+// refuses connections or hangs is tried last for a short time; then one request
+// is sent to it again. This state is kept separately for names and for ranges,
+// because one may hang while the other works. A request for names is also sent
+// to the next worker when the previous one has been silent for a while, and the
+// first response is used.
 //
-// Ranges are not retried here: [Client.Fetch] makes one attempt and says how far
-// it came, and package reader has the ladder.
+// Ranges are not retried: [Client.Fetch] makes one attempt and returns the number
+// of bytes received. Package reader retries.
 package client

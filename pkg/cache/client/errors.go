@@ -10,20 +10,21 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What a worker may answer instead of bytes or names. Errors wrap one of these
-// and name the worker; use [errors.Is].
+// Reasons why a worker returns no bytes or names. Errors wrap one of these and
+// name the worker; use [errors.Is].
 var (
-	// ErrStale: the store says that the object has another version.
+	// ErrStale means that the store has another version of the object.
 	ErrStale = errors.New("the object has changed")
-	// ErrNotFound: the store says that the object is not there.
-	ErrNotFound = errors.New("the object is gone")
-	// ErrNotCached: the worker was asked for cached bytes only and has none.
+	// ErrNotFound means that the store does not have the object.
+	ErrNotFound = errors.New("the object was not found")
+	// ErrNotCached means that cached bytes were requested and there are none.
 	ErrNotCached = errors.New("not cached")
-	// ErrPermission: the store refuses; the text names the missing right.
+	// ErrPermission means that the store denies the request; the message names
+	// the missing permission.
 	ErrPermission = errors.New("permission denied")
-	// ErrThrottled: the worker or the store asks to come back later.
+	// ErrThrottled means that the worker or the store is overloaded.
 	ErrThrottled = errors.New("throttled")
-	// ErrUnavailable: the worker cannot get at the bytes or names now.
+	// ErrUnavailable means that the worker cannot read the store now.
 	ErrUnavailable = errors.New("unavailable")
 	// ErrNoBucket means that the bucket or directory of the mount does not
 	// exist. It is an ErrUnavailable too.
@@ -31,33 +32,35 @@ var (
 	// ErrStoreRefused means that the store refuses the worker's connections.
 	// It is an ErrUnavailable too.
 	ErrStoreRefused = fmt.Errorf("connection to the store refused: %w", ErrUnavailable)
-	// ErrUnknownMount: the worker's view has no such mount.
+	// ErrUnknownMount means that the worker's view has no such mount.
 	ErrUnknownMount = errors.New("unknown mount")
-	// ErrInvalid: the worker does not understand the request.
+	// ErrInvalid means that the worker rejects the request as malformed.
 	ErrInvalid = errors.New("invalid request")
-	// ErrUnreachable: no connection, or one that broke before an answer.
+	// ErrUnreachable means that there was no connection, or that it broke
+	// before a response.
 	ErrUnreachable = errors.New("unreachable")
-	// ErrStalled: the worker took the request and then was silent.
-	ErrStalled = errors.New("silent")
-	// ErrGarbled: an answer that does not fit the request.
-	ErrGarbled = errors.New("answered something else than was asked")
+	// ErrStalled means that the worker accepted the request and sent nothing.
+	ErrStalled = errors.New("no response")
+	// ErrGarbled means that the response does not fit the request.
+	ErrGarbled = errors.New("unexpected response")
 )
 
-// Error is a failed attempt at one worker.
+// Error is the error of an attempt at one worker.
 type Error struct {
-	// Worker's name.
+	// Worker is the worker's name.
 	Worker string
-	// Message of the worker or of the network.
+	// Message from the worker or the network.
 	Message string
-	// RetryAfter is when to come back, where the worker said so.
+	// RetryAfter is when to retry, if the worker returned it.
 	RetryAfter time.Duration
-	// Answered: it had taken the request for a range, and then was silent.
-	Answered bool
+	// Responded is set if the worker sent the header of a range before it
+	// stalled.
+	Responded bool
 	// Kind is one of the errors above.
 	Kind error
 }
 
-// Error names the worker, the kind and the message.
+// Error returns the worker, the kind and the message.
 func (e *Error) Error() string {
 	if e.Message == "" {
 		return fmt.Sprintf("worker %s: %v", e.Worker, e.Kind)
@@ -65,10 +68,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("worker %s: %v: %s", e.Worker, e.Kind, e.Message)
 }
 
-// Unwrap answers the kind.
+// Unwrap returns the kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
-// kinds of the byte API's error codes.
+// kindOfCode returns the error for a code of the byte API.
 func kindOfCode(code wire.Code) error {
 	switch code {
 	case wire.CodeStale:
@@ -95,7 +98,7 @@ func kindOfCode(code wire.Code) error {
 	return ErrGarbled
 }
 
-// kindOfStatus says what a worker's refusal to a call about names means.
+// kindOfStatus returns the error for a gRPC status that a worker returned.
 func kindOfStatus(err error) error {
 	switch reason := wire.ReasonOf(err); reason {
 	case wire.CodeNoBucket, wire.CodeStoreRefused:

@@ -15,64 +15,65 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxRefusals of workers that could be reached and would not answer. What the
-// store refuses to three it refuses to all.
+// maxRefusals is the number of error responses from workers after which no
+// further worker is tried: they all use the same store.
 const maxRefusals = 3
 
-// Lookup asks for one name of a directory, by its owner, then by the others. A
-// name that is not there is no error.
+// Lookup returns the entry of one name of a directory. An absent name is not an
+// error: Found is false.
 func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error) {
 	request := &workerv1.LookupRequest{MountId: mount, Directory: dir, Name: name, RingEpoch: c.ringEpoch()}
-	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
+	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
 		return d.Lookup(ctx, request, o...)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("looking up %q in directory %q of mount %s: %w", name, dir, mount, err)
+		return nil, fmt.Errorf("look up %q in directory %q of mount %s: %w", name, dir, mount, err)
 	}
-	return answer, nil
+	return response, nil
 }
 
-// List asks for a page of a directory: names after the given one, at most limit
-// or as many as the worker likes if that is 0.
+// List returns a page of a directory: the names after the given one, at most
+// limit, or the worker's default if limit is 0.
 func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
 	request := &workerv1.ListRequest{MountId: mount, Directory: dir, After: after, Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()}
-	answer, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
+	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
 		return d.List(ctx, request, o...)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("listing directory %q of mount %s: %w", dir, mount, err)
+		return nil, fmt.Errorf("list directory %q of mount %s: %w", dir, mount, err)
 	}
-	return answer, nil
+	return response, nil
 }
 
-// Forget makes a directory's owner drop what it knows of a name. A stand-in
-// that answered in the owner's place keeps its answer for as long as it
-// believes it.
+// Forget drops a name from the listing cached by the directory's owner. Another
+// worker that has served the directory in the owner's place keeps its listing
+// until the listing expires.
 func (c *Client) Forget(ctx context.Context, mount, dir, name string) error {
 	request := &workerv1.ForgetRequest{MountId: mount, Directory: dir, Name: name}
-	_, err := ask(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ForgetResponse, error) {
+	_, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ForgetResponse, error) {
 		return d.Forget(ctx, request, o...)
 	})
 	if err != nil {
-		return fmt.Errorf("forgetting %q in directory %q of mount %s: %w", name, dir, mount, err)
+		return fmt.Errorf("forget %q in directory %q of mount %s: %w", name, dir, mount, err)
 	}
 	return nil
 }
 
 func (c *Client) ringEpoch() uint64 { return c.View().GetRing().GetEpoch() }
 
-// trace of an answer: a status alone does not tell whether it is the worker's
-// or comes from a connection that broke.
+// trace holds the metadata of a response. The status alone does not tell whether
+// the worker sent it or the connection broke.
 type trace struct{ header, trailer metadata.MD }
 
 func (t *trace) options() []grpc.CallOption {
 	return []grpc.CallOption{grpc.Header(&t.header), grpc.Trailer(&t.trailer)}
 }
 
-func (t *trace) answered() bool { return len(t.header)+len(t.trailer) > 0 }
+func (t *trace) received() bool { return len(t.header)+len(t.trailer) > 0 }
 
-// outcome of a call that failed, and what it says about the worker.
-func (w *worker) outcome(ctx context.Context, err error, came trace) error {
+// outcome returns the error of a call that failed, and records the state of the
+// worker.
+func (w *worker) outcome(ctx context.Context, err error, response trace) error {
 	failure := &Error{Worker: w.name, Message: status.Convert(err).Message()}
 	switch {
 	case cancelled(ctx):
@@ -80,7 +81,7 @@ func (w *worker) outcome(ctx context.Context, err error, came trace) error {
 	case status.Code(err) == codes.DeadlineExceeded || ctx.Err() != nil:
 		failure.Kind = ErrStalled
 		w.failed()
-	case !came.answered():
+	case !response.received():
 		failure.Kind = ErrUnreachable
 		w.failed()
 	default:
@@ -90,39 +91,39 @@ func (w *worker) outcome(ctx context.Context, err error, came trace) error {
 	return failure
 }
 
-// epoched is an answer that carries epochs.
+// epoched is a response that carries epochs.
 type epoched interface{ GetEpochs() *workerv1.Epochs }
 
-type answer[T any] struct {
+type result[T any] struct {
 	value T
 	err   error
 	w     *worker
 }
 
-// ask calls one worker after another in a directory's order. Each gets its own
-// deadline; one that is silent is not waited for before the next is asked, and
-// the first answer counts.
-func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, workerv1.DirectoryClient, ...grpc.CallOption) (T, error)) (T, error) {
+// tryWorkers tries one worker after another in the order of a directory. Each has its
+// own deadline. When one has been silent for a while, the next is tried as well,
+// and the first success is returned.
+func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, workerv1.DirectoryClient, ...grpc.CallOption) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	candidates := c.candidates(ring.DirectoryKey(mount, dir))
-	answers := make(chan answer[T], len(candidates))
+	results := make(chan result[T], len(candidates))
 	silence := time.NewTimer(0)
 	defer silence.Stop()
 	var none T
 	var failed []error
 	running, refusals := []*worker{}, 0
-	patience := c.config.Silence
+	wait := c.config.Silence
 	for {
 		select {
 		case <-ctx.Done():
 			return none, errors.Join(append(failed, context.Cause(ctx))...)
 		case <-silence.C:
-			// The first, or those before are silent.
-		case a := <-answers:
+			// Nothing was sent yet, or the workers tried are silent.
+		case a := <-results:
 			i := slices.Index(running, a.w)
 			if a.err == nil {
-				c.answered(a.w, mount, a.value, running[:i])
+				c.succeeded(a.w, mount, a.value, running[:i])
 				return a.value, nil
 			}
 			running = slices.Delete(running, i, i+1)
@@ -133,7 +134,7 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 		}
 		if refusals >= maxRefusals || len(candidates) == 0 {
 			if len(running) == 0 {
-				return none, verdict(failed)
+				return none, joinFailures(failed)
 			}
 			continue
 		}
@@ -143,25 +144,25 @@ func ask[T any](ctx context.Context, c *Client, mount, dir string, call func(con
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, c.config.NameTimeout)
 			defer cancel()
-			var came trace
-			value, err := call(ctx, workerv1.NewDirectoryClient(w.conn), came.options()...)
+			var response trace
+			value, err := call(ctx, workerv1.NewDirectoryClient(w.conn), response.options()...)
 			if err != nil {
-				err = w.outcome(ctx, err, came)
+				err = w.outcome(ctx, err, response)
 			}
-			answers <- answer[T]{value, err, w}
+			results <- result[T]{value, err, w}
 		}()
-		// A slow store makes them all silent: it must not be asked by all.
-		silence.Reset(patience)
-		patience *= 2
+		// A slow store makes all workers silent: do not let all of them query it.
+		silence.Reset(wait)
+		wait *= 2
 	}
 }
 
-// answered notes what an answer says about its worker, and about those that
-// were asked before and are silent.
-func (c *Client) answered(w *worker, mount string, value any, silent []*worker) {
+// succeeded records the success of a worker, and that those tried before it are
+// silent.
+func (c *Client) succeeded(w *worker, mount string, value any, silent []*worker) {
 	w.succeeded(calls)
 	for _, other := range silent {
-		// Others do better to begin with the one that answered.
+		// Later requests should begin with the worker that responded.
 		other.failed()
 	}
 	if e, ok := value.(epoched); ok {
@@ -169,14 +170,15 @@ func (c *Client) answered(w *worker, mount string, value any, silent []*worker) 
 	}
 }
 
-// candidates for a key: in its order, but those that failed a moment ago last.
+// candidates returns the workers in the order of a key, with those that failed
+// recently at the end.
 func (c *Client) candidates(key string) []*worker {
 	var first, last []*worker
-	for _, m := range c.everybody(key) {
+	for _, m := range c.ordered(key) {
 		w, err := c.worker(m)
 		switch {
 		case err != nil:
-			c.config.Logger.Debug("a worker is left out", "reason", err)
+			c.config.Logger.Debug("skipping a worker", "reason", err)
 		case w.admit(calls):
 			first = append(first, w)
 		default:
@@ -186,8 +188,8 @@ func (c *Client) candidates(key string) []*worker {
 	return append(first, last...)
 }
 
-// verdict joins why nobody answered.
-func verdict(failed []error) error {
+// joinFailures returns the error of a request that no worker served.
+func joinFailures(failed []error) error {
 	if len(failed) == 0 {
 		return fmt.Errorf("no worker is known: %w", ErrUnreachable)
 	}

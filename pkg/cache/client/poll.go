@@ -12,18 +12,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
-// minAsk is the least time between two questions that hints lead to.
-const minAsk = 20 * time.Millisecond
+// minRequestPause is the shortest pause between two requests that hints cause.
+const minRequestPause = 20 * time.Millisecond
 
-// keepUp keeps the view new: at the start from the masters or any worker, then
-// on hints, then every Config.Poll.
+// keepUp keeps the view current: at the start from the masters or any worker,
+// then on hints, and every Config.Poll.
 func (c *Client) keepUp() {
 	retry := 100 * time.Millisecond
 	err := c.refresh(c.ctx)
 	for {
 		wait := c.config.Poll
 		if c.current.Load() == nil {
-			// Nobody had a view: soon again.
+			// No view was returned: retry soon.
 			wait, retry = min(retry, c.config.Poll), min(2*retry, 2*time.Second)
 			c.config.Logger.Debug("no view yet", "reason", err)
 		}
@@ -31,32 +31,32 @@ func (c *Client) keepUp() {
 		case <-c.ctx.Done():
 			return
 		case <-c.hurry:
-			if err = c.askMasters(c.ctx); err != nil {
-				c.config.Logger.Debug("the masters did not tell the view", "reason", err)
+			if err = c.viewFromMasters(c.ctx); err != nil {
+				c.config.Logger.Debug("cannot get the view from the masters", "reason", err)
 			}
-			c.rest(minAsk)
+			c.rest(minRequestPause)
 		case name := <-c.hints:
 			c.follow(name)
 		case <-time.After(wait):
 			if c.current.Load() == nil {
 				err = c.refresh(c.ctx)
 			} else if err = c.poll(c.ctx); err != nil {
-				c.config.Logger.Debug("nobody told the epochs", "reason", err)
+				c.config.Logger.Debug("cannot get the epochs from any worker", "reason", err)
 			}
 		}
 	}
 }
 
-// follow a hint. Others that came meanwhile are dropped: if they still hold,
-// the next answers give them again. After one that led to nothing there is a
-// pause, so that a worker that is wrong about its epochs is not asked with
-// every answer.
+// follow requests the view from the worker of a hint, and drops the other hints
+// received meanwhile: if they are still valid, the next responses repeat them.
+// After a hint without a newer view there is a pause, so that a worker with
+// wrong epochs does not cause a request per response.
 func (c *Client) follow(name string) {
 	before := c.View().GetIndex()
 	err := c.viewOf(c.ctx, name)
-	pause := minAsk
+	pause := minRequestPause
 	if c.View().GetIndex() == before {
-		c.config.Logger.Debug("a worker that seemed to know more did not", "worker", name, "reason", err)
+		c.config.Logger.Debug("a worker with newer epochs has no newer view", "worker", name, "reason", err)
 		pause = c.config.Poll
 	}
 	c.rest(pause)
@@ -76,45 +76,45 @@ func (c *Client) rest(pause time.Duration) {
 	}
 }
 
-// askMasters for the view.
-func (c *Client) askMasters(ctx context.Context) error {
+// viewFromMasters requests the view from the masters and adopts it.
+func (c *Client) viewFromMasters(ctx context.Context) error {
 	if c.config.Masters == nil {
-		return errors.New("this client knows no masters")
+		return errors.New("no masters are configured")
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
 	defer cancel()
 	v, err := c.config.Masters.View(ctx)
 	if err != nil {
-		return fmt.Errorf("asking the masters for the view: %w", err)
+		return fmt.Errorf("get the view from the masters: %w", err)
 	}
 	_, err = c.adopt(v, true)
 	return err
 }
 
-// firstAsked is how many workers are asked at once by a client that knows no
-// view; others the next time.
-const firstAsked = 5
+// firstWorkers is the number of workers from which a client without a view
+// requests it at a time.
+const firstWorkers = 5
 
-// refresh asks the masters and some workers for the view, all at once. The
-// first answer is enough: polling brings what is newer.
+// refresh requests the view from the masters and some workers concurrently. The
+// first one suffices: polling finds a newer one.
 func (c *Client) refresh(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
 	defer cancel()
-	var questions []func() error
+	var requests []func() error
 	if c.config.Masters != nil {
-		questions = append(questions, func() error { return c.askMasters(ctx) })
+		requests = append(requests, func() error { return c.viewFromMasters(ctx) })
 	}
-	workers := c.everybody(strconv.FormatUint(rand.Uint64(), 16))
-	for _, m := range workers[:min(len(workers), firstAsked)] {
-		questions = append(questions, func() error { return c.viewOf(ctx, m.GetName()) })
+	workers := c.ordered(strconv.FormatUint(rand.Uint64(), 16))
+	for _, m := range workers[:min(len(workers), firstWorkers)] {
+		requests = append(requests, func() error { return c.viewOf(ctx, m.GetName()) })
 	}
-	answers := make(chan error, len(questions))
-	for _, ask := range questions {
-		c.work.Go(func() { answers <- ask() })
+	results := make(chan error, len(requests))
+	for _, request := range requests {
+		c.work.Go(func() { results <- request() })
 	}
 	var failed []error
-	for range questions {
-		err := <-answers
+	for range requests {
+		err := <-results
 		if err == nil && c.current.Load() != nil {
 			return nil
 		}
@@ -123,11 +123,11 @@ func (c *Client) refresh(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// poll asks one worker after another for its epochs, until one answers; then
-// the masters, if none does.
+// poll requests the epochs from one worker after another until one responds, and
+// from the masters if none does.
 func (c *Client) poll(ctx context.Context) error {
 	var failed []error
-	for _, m := range c.everybody(strconv.FormatUint(rand.Uint64(), 16)) {
+	for _, m := range c.ordered(strconv.FormatUint(rand.Uint64(), 16)) {
 		err := c.epochsOf(ctx, m)
 		if err == nil {
 			return nil
@@ -138,7 +138,7 @@ func (c *Client) poll(ctx context.Context) error {
 		}
 	}
 	if c.config.Masters != nil {
-		err := c.askMasters(ctx)
+		err := c.viewFromMasters(ctx)
 		if err == nil {
 			return nil
 		}
@@ -152,21 +152,21 @@ func (c *Client) epochsOf(ctx context.Context, m *commonv1.RingMember) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
 	defer cancel()
-	var came trace
-	answer, err := workerv1.NewCacheClient(w.conn).GetEpochs(ctx, &workerv1.GetEpochsRequest{}, came.options()...)
+	var response trace
+	epochs, err := workerv1.NewCacheClient(w.conn).GetEpochs(ctx, &workerv1.GetEpochsRequest{}, response.options()...)
 	if err != nil {
-		return w.outcome(ctx, err, came)
+		return w.outcome(ctx, err, response)
 	}
 	w.succeeded(calls)
-	if c.behind(answer) {
+	if c.behind(epochs) {
 		return c.viewOf(ctx, m.GetName())
 	}
 	return nil
 }
 
-// behind tells whether a worker knows more than this client.
+// behind reports whether a worker has a newer view than this client.
 func (c *Client) behind(e *workerv1.GetEpochsResponse) bool {
 	v := c.current.Load()
 	if v == nil || e.GetViewIndex() > v.GetIndex() || e.GetRing() > v.GetRing().GetEpoch() {
@@ -180,35 +180,35 @@ func (c *Client) behind(e *workerv1.GetEpochsResponse) bool {
 	return false
 }
 
-// viewOf asks one worker for its view.
+// viewOf requests the view from one worker and adopts it.
 func (c *Client) viewOf(ctx context.Context, name string) error {
 	member := c.member(name)
 	if member == nil {
-		return fmt.Errorf("worker %s is not known any more", name)
+		return fmt.Errorf("unknown worker %s", name)
 	}
 	w, err := c.worker(member)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.AskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
 	defer cancel()
-	var came trace
-	answer, err := workerv1.NewCacheClient(w.conn).GetView(ctx, &workerv1.GetViewRequest{}, came.options()...)
+	var metadata trace
+	response, err := workerv1.NewCacheClient(w.conn).GetView(ctx, &workerv1.GetViewRequest{}, metadata.options()...)
 	if err != nil {
-		return w.outcome(ctx, err, came)
+		return w.outcome(ctx, err, metadata)
 	}
 	w.succeeded(calls)
-	if answer.GetView() == nil {
-		return &Error{Worker: name, Kind: ErrUnavailable, Message: "it knows no view yet"}
+	if response.GetView() == nil {
+		return &Error{Worker: name, Kind: ErrUnavailable, Message: "the worker has no view yet"}
 	}
-	if _, err := c.adopt(answer.GetView(), true); err != nil {
+	if _, err := c.adopt(response.GetView(), true); err != nil {
 		return &Error{Worker: name, Kind: ErrGarbled, Message: err.Error()}
 	}
 	return nil
 }
 
 func (c *Client) member(name string) *commonv1.RingMember {
-	for _, m := range c.everybody("") {
+	for _, m := range c.ordered("") {
 		if m.GetName() == name {
 			return m
 		}
@@ -216,7 +216,7 @@ func (c *Client) member(name string) *commonv1.RingMember {
 	return nil
 }
 
-// note the epochs that came with an answer of a worker.
+// note compares the epochs in a response of a worker with the view.
 func (c *Client) note(worker string, ringEpoch uint64, mount string, mountEpoch, index uint64) {
 	v := c.current.Load()
 	if v != nil && ringEpoch <= v.GetRing().GetEpoch() && mountEpoch <= v.epochs[mount] && index <= v.GetIndex() {
@@ -224,6 +224,6 @@ func (c *Client) note(worker string, ringEpoch uint64, mount string, mountEpoch,
 	}
 	select {
 	case c.hints <- worker:
-	default: // Enough hints wait already.
+	default: // Enough hints are queued already.
 	}
 }

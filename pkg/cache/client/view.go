@@ -13,19 +13,20 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// view is a ClusterView ready for use. It is never changed.
+// view is a ClusterView with its rings. It is immutable.
 type view struct {
 	*commonv1.ClusterView
 	ring *ring.Ring
 	// previous rings, newest first, without the current one.
 	previous []*ring.Ring
-	// outside are the roster's workers that are not in the ring.
+	// outside are the workers of the topology that are not in the ring.
 	outside []*commonv1.RingMember
 	// epochs of the mounts by id.
 	epochs map[string]uint64
 }
 
-// newView of a message; where it has no ring, the roster's workers make one.
+// newView returns a view. If the message has no ring, the workers of the
+// topology are the ring.
 func newView(v *commonv1.ClusterView, r topology.Topology) *view {
 	out := &view{ClusterView: v, ring: ring.New(v.GetRing()), epochs: map[string]uint64{}}
 	if out.ring.Len() == 0 {
@@ -51,7 +52,7 @@ func newView(v *commonv1.ClusterView, r topology.Topology) *view {
 	return out
 }
 
-// topologyRing is the ring of a client that knows of none.
+// topologyRing returns the ring of a client without a view.
 func topologyRing(r topology.Topology) *ring.Ring {
 	members := make([]*commonv1.RingMember, 0, len(r.Workers))
 	for _, w := range r.Workers {
@@ -60,8 +61,7 @@ func topologyRing(r topology.Topology) *ring.Ring {
 	return ring.New(&commonv1.Ring{Members: members})
 }
 
-// loadView reads the file of a view; nil when there is none. A damaged one is
-// an error to be logged: there is more where it came from.
+// loadView reads the view file. It returns nil if there is none.
 func loadView(path string) (*commonv1.ClusterView, error) {
 	if path == "" {
 		return nil, nil
@@ -71,11 +71,11 @@ func loadView(path string) (*commonv1.ClusterView, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the view: %w", err)
+		return nil, fmt.Errorf("read the view: %w", err)
 	}
 	v, err := wire.ClientView.Decode(raw)
 	if err != nil {
-		return nil, fmt.Errorf("reading the view in %s: %w", path, err)
+		return nil, fmt.Errorf("read the view in %s: %w", path, err)
 	}
 	return v, nil
 }

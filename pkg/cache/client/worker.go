@@ -12,13 +12,13 @@ import (
 	"google.golang.org/grpc"
 )
 
-// worker is the connections to one worker and what they have been like.
+// worker holds the connections to one worker and its recent failures.
 type worker struct {
 	name    string
 	address string
 	conn    *grpc.ClientConn
 	http    *http.Client
-	// direct transport of http.
+	// transport of http.
 	transport *http.Transport
 	clock     func() time.Time
 
@@ -26,7 +26,7 @@ type worker struct {
 	avoids [parts]avoidance
 }
 
-// part of a worker, which may hang while the other answers.
+// part is a part of a worker's API, which may hang while the other works.
 type part int
 
 const (
@@ -35,19 +35,19 @@ const (
 	parts
 )
 
-// avoidance is failures in a row, and until when others are asked first.
+// avoidance counts failures in a row; the worker is tried last until the time.
 type avoidance struct {
 	failures int
 	until    time.Time
 }
 
-// Bounds of how long a worker that failed is asked last.
+// Bounds of the time for which a worker that failed is tried last.
 const (
 	minAvoid = 500 * time.Millisecond
 	maxAvoid = 8 * time.Second
 )
 
-// connectTimeout of a connection, its handshake included.
+// connectTimeout bounds the time to connect, including the TLS handshake.
 const connectTimeout = 2 * time.Second
 
 func newWorker(identity *mtls.Identity, name, address string, clock func() time.Time) (*worker, error) {
@@ -60,7 +60,7 @@ func newWorker(identity *mtls.Identity, name, address string, clock func() time.
 		DialContext:         dialer.DialContext,
 		TLSClientConfig:     identity.ClientConfig(mtls.Worker, name),
 		TLSHandshakeTimeout: connectTimeout,
-		// HTTP/1.1 only: a connection a range, so that ranges do not wait for
+		// HTTP/1.1 only: one connection per range, so that ranges do not wait for
 		// one another.
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 		MaxIdleConnsPerHost: 32,
@@ -82,8 +82,8 @@ func (w *worker) close() {
 	w.transport.CloseIdleConnections()
 }
 
-// admit tells whether the worker is to be asked in its turn. Of those who ask
-// after it has failed for a while, one gets leave to try.
+// admit reports whether the worker should be tried in its turn. After a failure
+// it returns true to one caller per pause.
 func (w *worker) admit(p part) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,8 +99,8 @@ func (w *worker) admit(p part) bool {
 	return true
 }
 
-// failed notes that the worker could not be reached or hung, which most often
-// is true of all of it.
+// failed records that the worker could not be reached or hung. This usually
+// affects all its parts.
 func (w *worker) failed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,18 +109,18 @@ func (w *worker) failed() {
 		a.until = w.clock().Add(min(maxAvoid, minAvoid<<min(a.failures, 8)))
 		a.failures++
 	}
-	// A connection that hung is not to be used again.
+	// A connection that hung must not be used again.
 	w.transport.CloseIdleConnections()
 }
 
-// succeeded notes that a part answered, whatever it said. It says nothing about
-// the other.
+// succeeded records that a part responded, with a result or an error. It does
+// not affect the other part.
 func (w *worker) succeeded(p part) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.avoids[p] = avoidance{}
 }
 
-// cancelled tells whether an attempt ended because nobody wants it any more,
-// which says nothing about the worker.
+// cancelled reports whether an attempt ended because its result is not needed
+// any more, which says nothing about the worker.
 func cancelled(ctx context.Context) bool { return context.Cause(ctx) == context.Canceled } //nolint:errorlint // exactly this cause

@@ -8,7 +8,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
-// BenchmarkWarm reads cached ranges over HTTPS, both ends in this process.
+// BenchmarkWarm reads cached ranges over HTTPS, with client and worker in one
+// process.
 func BenchmarkWarm(b *testing.B) {
 	for _, c := range []struct {
 		name   string
@@ -30,7 +31,7 @@ func BenchmarkWarm(b *testing.B) {
 	}
 }
 
-// BenchmarkLookup is one gRPC call over the shared port.
+// BenchmarkLookup measures one gRPC call over the shared port.
 func BenchmarkLookup(b *testing.B) {
 	h := newHarness(b).ready()
 	client := workerv1.NewDirectoryClient(h.dial(mtls.Fuse))

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// cache is the Cache service: what the worker says of itself and the cluster.
+// cache implements the Cache service: the state of the worker and the cluster.
 type cache struct {
 	workerv1.UnimplementedCacheServer
 	worker *Worker
@@ -16,20 +16,20 @@ type cache struct {
 
 var _ workerv1.CacheServer = (*cache)(nil)
 
-// GetView answers the newest view this worker knows.
+// GetView returns the newest view of this worker.
 func (c *cache) GetView(context.Context, *workerv1.GetViewRequest) (*workerv1.GetViewResponse, error) {
 	v := c.worker.views.load()
 	if v == nil {
-		return nil, status.Error(codes.Unavailable, "this worker has not met a master yet and knows no view")
+		return nil, status.Error(codes.Unavailable, "no view yet: this worker has not reached a master")
 	}
 	return &workerv1.GetViewResponse{View: v.ClusterView}, nil
 }
 
-// GetEpochs answers the epochs alone.
+// GetEpochs returns the epochs only.
 func (c *cache) GetEpochs(context.Context, *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
 	v := c.worker.views.load()
 	if v == nil {
-		return nil, status.Error(codes.Unavailable, "this worker has not met a master yet and knows no view")
+		return nil, status.Error(codes.Unavailable, "no view yet: this worker has not reached a master")
 	}
 	response := &workerv1.GetEpochsResponse{ViewIndex: v.GetIndex(), Ring: v.GetRing().GetEpoch(), Mounts: map[string]uint64{}}
 	for id, mount := range v.mounts {
@@ -38,7 +38,7 @@ func (c *cache) GetEpochs(context.Context, *workerv1.GetEpochsRequest) (*workerv
 	return response, nil
 }
 
-// Status answers what masters are told with each heartbeat.
+// Status returns the report that masters receive with each heartbeat.
 func (c *cache) Status(context.Context, *workerv1.StatusRequest) (*workerv1.StatusResponse, error) {
 	return &workerv1.StatusResponse{Report: c.worker.report()}, nil
 }

@@ -13,64 +13,67 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Masters is what a worker asks of them. Every call may fail for as long as no
-// master answers.
+// Masters is the part of the masters' API that a worker uses. Every call may
+// fail while no master is reachable.
 type Masters interface {
-	// View reads the state of the cluster.
+	// View returns the state of the cluster.
 	View(ctx context.Context) (*commonv1.ClusterView, error)
-	// RegisterWorker puts this worker into the ring, or refreshes its place.
+	// RegisterWorker adds this worker to the ring, or updates its entry.
 	RegisterWorker(ctx context.Context, member *commonv1.RingMember, clusterID string) (*commonv1.ClusterView, error)
-	// Heartbeat tells every master, each with its own deadline.
-	Heartbeat(ctx context.Context, report *commonv1.WorkerReport, clusterID string) []Heard
+	// Heartbeat sends the report to every master, each with its own deadline.
+	Heartbeat(ctx context.Context, report *commonv1.WorkerReport, clusterID string) []HeartbeatResult
 }
 
-// Heard is one master's answer to a heartbeat.
-type Heard struct {
+// HeartbeatResult is one master's response to a heartbeat.
+type HeartbeatResult struct {
 	Master string
 	Err    error
-	// ViewIndex this master has applied.
+	// ViewIndex is the index of the newest view that the master has applied.
 	ViewIndex  uint64
 	Registered bool
 }
 
-// StoreOpener opens the under-storage of a mount.
+// StoreOpener opens the object store of a mount.
 type StoreOpener func(ctx context.Context, mount *commonv1.Mount) (ufs.Store, error)
 
-// Config of a worker. Zero durations and limits mean the defaults named.
+// Config is the configuration of a worker. Zero durations and limits mean the
+// defaults given.
 type Config struct {
-	// Name of the worker, Host and Port where others reach it.
+	// Name of the worker; Host and Port are its address for other processes.
 	Name string
 	Host string
 	Port int
-	// ClusterID of the roster; empty takes the one that a master says.
+	// ClusterID of the topology; if empty, the one that a master returns.
 	ClusterID string
 	// Listen address of the HTTPS and gRPC port.
 	Listen   string
 	Identity *mtls.Identity
-	// DataDir keeps the worker's id and the view.
+	// DataDir stores the worker's id and the view.
 	DataDir string
-	// SocketDir holds the socket on which sealed files are passed; empty
-	// passes none.
+	// SocketDir holds the socket on which sealed files are lent; none are lent
+	// if it is empty.
 	SocketDir string
-	// SocketGroup may connect to it too, for servers of mounts that run as
-	// another user than the worker; 0 is none.
+	// SocketGroup is the id of a group that may connect to the socket too, for
+	// FUSE servers that run as another user than the worker; 0 is none.
 	SocketGroup int
 	Masters     Masters
 	Directory   Directory
 	OpenStore   StoreOpener
 	Blocks      *blockstore.Store
 
-	// Heartbeat interval: 2 s.
+	// Heartbeat is the interval of heartbeats: 2 s.
 	Heartbeat time.Duration
-	// RequestTimeout until the first byte is on its way: 60 s.
+	// RequestTimeout bounds the time until the first byte is available: 60 s.
 	RequestTimeout time.Duration
-	// WriteTimeout for each 256 KiB that a reader takes: 30 s.
+	// WriteTimeout bounds each write of up to 256 KiB to a reader: 30 s.
 	WriteTimeout time.Duration
-	// PeerTimeout until a previous owner has answered headers: 1 s.
+	// PeerTimeout bounds the wait for the header of a previous owner: 1 s.
 	PeerTimeout time.Duration
-	// MaxRequests for bytes at once; more wait, then are throttled: 512.
+	// MaxRequests for bytes are served concurrently, 512; others wait, then
+	// fail as throttled.
 	MaxRequests int
-	// GracePeriod in which requests may finish after the context ends: 5 s.
+	// GracePeriod is the time for requests to finish after the context ends:
+	// 5 s.
 	GracePeriod time.Duration
 	Logger      *slog.Logger
 	Registry    prometheus.Registerer
@@ -102,13 +105,13 @@ func (c Config) withDefaults() Config {
 func (c Config) check() error {
 	switch {
 	case c.Name == "":
-		return fmt.Errorf("starting worker: it has no name")
+		return fmt.Errorf("start worker: the name is missing")
 	case c.Identity == nil || c.Masters == nil || c.Directory == nil || c.OpenStore == nil || c.Blocks == nil:
-		return fmt.Errorf("starting worker %s: a part it needs is missing", c.Name)
+		return fmt.Errorf("start worker %s: a required part of the configuration is missing", c.Name)
 	case c.Identity.Peer() != mtls.Peer{Role: mtls.Worker, Name: c.Name}:
-		return fmt.Errorf("starting worker %s: its certificate is of %s; give it the identity issued for worker/%s", c.Name, c.Identity.Peer(), c.Name)
+		return fmt.Errorf("start worker %s: the certificate is for %s: use the identity issued for worker/%s", c.Name, c.Identity.Peer(), c.Name)
 	case c.DataDir == "":
-		return fmt.Errorf("starting worker %s: it has no data directory", c.Name)
+		return fmt.Errorf("start worker %s: the data directory is missing", c.Name)
 	}
 	return nil
 }

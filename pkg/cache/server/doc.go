@@ -1,30 +1,32 @@
-// Package server is a worker: it answers for bytes and names of the mounted
-// stores out of its cache, and fetches what it does not have.
+// Package server provides the worker: it serves the bytes and names of the
+// mounted stores from its cache, and fetches what is not cached.
 //
 // # One port
 //
-// Bytes are ranged GETs over HTTPS under /v1/objects/, as a store of objects
-// answers them, so that a reader sees one more source and curl can debug it.
-// Names and the rest are gRPC, on the same port. Who may call what is one
-// table, rights.go.
+// Bytes are served by ranged GETs over HTTPS under /v1/objects/, as an object
+// store does, so that a reader can treat a worker like a store and curl can
+// debug it. Names and everything else are gRPC on the same port. The table in
+// rights.go lists the roles that may make each call.
 //
-// # Owners and stand-ins
+// # Ownership
 //
-// The ring says which worker owns a version or a directory; this worker
-// answers for all of them, because readers come here when an owner cannot be
-// reached. What it fetches for another owner it keeps for a short while only.
-// A new owner asks those that owned a version under previous rings before it
-// asks the store. Every answer carries the epochs, so that a reader with an
-// old ring notices.
+// The ring determines which worker owns a version or a directory. A worker
+// serves all of them, because readers use it when an owner cannot be reached;
+// it keeps what it fetches for another owner for a short time only. A new owner
+// requests a version from the workers that owned it under previous rings before
+// it reads the store. Every response carries the epochs, so that a reader with a
+// stale ring notices.
 //
-// # Promises
+// # Guarantees
 //
-//   - Every byte is of the version asked for: the store is asked with
-//     If-Match, and answers whose tag or size differ are refused. A store that
-//     says 412 or 404 makes the answer stale or not_found, and the name is
-//     dropped from the listing it came from.
-//   - The worker needs no master to start or to serve: view, id and cluster
-//     are on its disk. It refuses to serve another cluster than its disk's.
-//   - Failures of the cache's disk are not failures of reads.
-//   - Memory and requests are bounded; a reader that is too slow is cut off.
+//   - Every byte is of the requested version: the store is read with If-Match,
+//     and a response whose entity tag or size differs is an error. When the store
+//     returns 412 or 404, the response is stale or not_found, and the name is
+//     dropped from its listing.
+//   - The worker needs no master to start or to serve: the view, its id and the
+//     cluster id are on its disk. It does not start for another cluster than the
+//     one on its disk.
+//   - A failure of the cache's disk does not fail a read.
+//   - Memory and the number of requests are bounded; the connection of a reader
+//     that is too slow is closed.
 package server

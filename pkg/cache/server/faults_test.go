@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// TestStoreFailures: what the store says becomes what readers can act on.
+// TestStoreFailures checks the response to each error of the store.
 func TestStoreFailures(t *testing.T) {
 	h := newHarness(t).ready()
 	client := h.client(mtls.Fuse, false)
@@ -26,7 +26,7 @@ func TestStoreFailures(t *testing.T) {
 		status    int
 		code      wire.Code
 		forgotten bool
-		health    bool // the mount counts as sick
+		health    bool // the mount counts as failing
 	}{
 		{"403", fmt.Errorf("the key of this worker lacks oss:GetObject on bucket: %w", ufs.ErrPermission), 403, wire.CodePermission, false, true},
 		{"404", ufs.ErrNotFound, 404, wire.CodeNotFound, true, false},
@@ -56,18 +56,18 @@ func TestStoreFailures(t *testing.T) {
 				t.Errorf("the name was forgotten: %v, want %v", got, c.forgotten)
 			}
 			if got := h.worker.mounts.get("m1").health() != nil; got != c.health {
-				t.Errorf("the mount is sick: %v, want %v", got, c.health)
+				t.Errorf("the mount is failing: %v, want %v", got, c.health)
 			}
 			h.bucket.failWith(nil, nil)
 			h.mustGet(client, key, 0, 99_999)
 			if err := h.worker.mounts.get("m1").health(); err != nil {
-				t.Errorf("the mount is sick after an answer: %v", err)
+				t.Errorf("the mount is failing after a success: %v", err)
 			}
 		})
 	}
 }
 
-// truncated breaks a body off.
+// truncated is a body that ends early.
 type truncated struct {
 	io.ReadCloser
 	left int64
@@ -82,9 +82,9 @@ func (b *truncated) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// TestTruncatedBodies: a body that breaks off is continued where it broke; one
-// that never brings a block ends the answer before its end, and no reader can
-// take what it has for the whole.
+// TestTruncatedBodies checks that a body that ends early is continued, and that
+// a response whose body never yields a block is aborted, so that no reader takes
+// its bytes for the whole range.
 func TestTruncatedBodies(t *testing.T) {
 	for _, h2 := range []bool{false, true} {
 		t.Run(fmt.Sprintf("h2=%v", h2), func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestTruncatedBodies(t *testing.T) {
 			h.bucket.failWith(nil, func(b io.ReadCloser) io.ReadCloser { return &truncated{b, 10_000} })
 			a, err := h.get(client, key, 0, 599_999)
 			if err == nil && a.err == nil && a.status == http.StatusPartialContent {
-				t.Errorf("an answer of %d bytes of 600000 looks whole", len(a.body))
+				t.Errorf("a response of %d bytes of 600000 looks complete", len(a.body))
 			}
 			h.bucket.failWith(nil, nil)
 			h.mustGet(client, key, 0, 599_999)
@@ -106,7 +106,7 @@ func TestTruncatedBodies(t *testing.T) {
 	}
 }
 
-// TestSlowStore: headers are out before the bytes are there.
+// TestSlowStore checks that the header is sent before the bytes are available.
 func TestSlowStore(t *testing.T) {
 	h := newHarness(t).ready()
 	client := h.client(mtls.Fuse, false)
@@ -139,7 +139,7 @@ type gated struct {
 
 func (b *gated) Read(p []byte) (int, error) { <-b.gate; return b.ReadCloser.Read(p) }
 
-// TestHerd: 64 readers of one cold object make the store send it once.
+// TestHerd checks that 64 readers of one cold object cause one download.
 func TestHerd(t *testing.T) {
 	h := newHarness(t).ready()
 	client := h.client(mtls.Fuse, false)
@@ -158,8 +158,8 @@ func TestHerd(t *testing.T) {
 	}
 }
 
-// TestReplacedWhileRead: a reader never gets two versions mixed, and what is
-// cached of the old one can still be read.
+// TestReplacedWhileRead checks that a reader never receives two versions mixed,
+// and that the cached part of the old version can still be read.
 func TestReplacedWhileRead(t *testing.T) {
 	h := newHarness(t).ready()
 	client := h.client(mtls.Fuse, false)
@@ -190,7 +190,8 @@ func TestReplacedWhileRead(t *testing.T) {
 	}
 }
 
-// TestMountThatCannotBeOpened answers with the reason, and is tried again.
+// TestMountThatCannotBeOpened checks that the reason is returned and that
+// opening is retried.
 func TestMountThatCannotBeOpened(t *testing.T) {
 	var mu sync.Mutex
 	reason := fmt.Errorf("secret hadoop has no fs.oss.accessKeyId: %w", ufs.ErrPermission)
@@ -207,7 +208,7 @@ func TestMountThatCannotBeOpened(t *testing.T) {
 	if err != nil || a.status != http.StatusForbidden || !strings.Contains(string(a.body), "fs.oss.accessKeyId") {
 		t.Errorf("%d %s %v", a.status, a.body, err)
 	}
-	eventually(t, "masters are told", func() bool {
+	eventually(t, "the report has the error", func() bool {
 		last := h.masters.last()
 		return len(last.GetMounts()) == 1 && strings.Contains(last.GetMounts()[0].GetError(), "fs.oss.accessKeyId")
 	})
@@ -220,7 +221,7 @@ func TestMountThatCannotBeOpened(t *testing.T) {
 	})
 }
 
-// TestSlowReaderIsCutOff: a reader that takes nothing gives its place back.
+// TestSlowReaderIsCutOff checks that a reader that stops reading frees its slot.
 func TestSlowReaderIsCutOff(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.config.WriteTimeout, h.config.MaxRequests = 200*time.Millisecond, 1 }).ready()
 	key := h.bucket.put("a", 1, 24<<20)
@@ -235,7 +236,7 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	h.mustGet(h.client(mtls.Fuse, false), key, 0, 99) // waits for the only place
+	h.mustGet(h.client(mtls.Fuse, false), key, 0, 99) // waits for the only slot
 	if n, err := io.Copy(io.Discard, response.Body); err == nil {
 		t.Errorf("the slow reader got %d bytes and no error", n)
 	}

@@ -32,15 +32,15 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bucket is an under-storage in memory that fails as told.
+// bucket is an object store in memory that fails on demand.
 type bucket struct {
-	ufs.Store // what is not needed here is nil
+	ufs.Store // nil: the methods not defined here are not called
 
 	mu      sync.Mutex
 	objects map[string][]byte
 	tags    map[string]string
 	fail    error                             // of the next Gets
-	body    func(io.ReadCloser) io.ReadCloser // around the next bodies
+	body    func(io.ReadCloser) io.ReadCloser // wraps the bodies that follow
 	before  func(ctx context.Context, r ufs.Range) error
 	gets    atomic.Int64
 	sent    atomic.Int64
@@ -63,7 +63,7 @@ func randomBytes(seed uint64, size int) []byte {
 	return data[:size]
 }
 
-// put stores random bytes and answers their version.
+// put stores random bytes and returns their version.
 func (b *bucket) put(key string, seed uint64, size int) blockstore.Key {
 	data := randomBytes(seed, size)
 	b.mu.Lock()
@@ -127,8 +127,8 @@ func (b *bucket) List(context.Context, ufs.ListOptions) (ufs.Page, error) {
 
 func (b *bucket) Close() error { b.closed.Store(true); return nil }
 
-// directory is a Directory that knows nothing and notes what it is told to
-// forget.
+// directory is a Directory without listings that records the names it is told
+// to forget.
 type directory struct {
 	mu        sync.Mutex
 	forgotten []string
@@ -160,7 +160,7 @@ func (d *directory) Forget(mountID, dir, name string) {
 	d.forgotten = append(d.forgotten, mountID+":"+dir+"/"+name)
 }
 
-// Totals are known once Count told of the mount.
+// Totals returns numbers once Count was called for the mount.
 func (d *directory) Totals(string) (objects, bytes int64) {
 	if d.countedMounts() == 0 {
 		return -1, -1
@@ -186,14 +186,14 @@ func (d *directory) forgot() []string {
 	return append([]string(nil), d.forgotten...)
 }
 
-// masters are as alive as told.
+// masters is a fake of the masters that can be stopped.
 type masters struct {
 	mu         sync.Mutex
 	dead       bool
 	view       *commonv1.ClusterView
 	registered []*commonv1.RingMember
 	reports    []*commonv1.WorkerReport
-	// taken is an id that another worker has.
+	// taken is an id that another worker has registered.
 	taken string
 }
 
@@ -215,20 +215,20 @@ func (m *masters) RegisterWorker(_ context.Context, member *commonv1.RingMember,
 		return nil, errDead
 	}
 	if member.GetId() == m.taken {
-		return nil, fmt.Errorf("registering: %w", &client.RefusedError{Reason: client.ReasonIDTaken, Message: "it is another's"})
+		return nil, fmt.Errorf("register: %w", &client.RefusedError{Reason: client.ReasonIDTaken, Message: "another worker has the id"})
 	}
 	m.registered = append(m.registered, member)
 	return proto.CloneOf(m.view), nil
 }
 
-func (m *masters) Heartbeat(_ context.Context, report *commonv1.WorkerReport, _ string) []Heard {
+func (m *masters) Heartbeat(_ context.Context, report *commonv1.WorkerReport, _ string) []HeartbeatResult {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.dead {
-		return []Heard{{Master: "a", Err: errDead}}
+		return []HeartbeatResult{{Master: "a", Err: errDead}}
 	}
 	m.reports = append(m.reports, report)
-	return []Heard{{Master: "a", ViewIndex: m.view.GetIndex(), Registered: len(m.registered) > 0}}
+	return []HeartbeatResult{{Master: "a", ViewIndex: m.view.GetIndex(), Registered: len(m.registered) > 0}}
 }
 
 func (m *masters) change(f func(*commonv1.ClusterView)) {
@@ -240,7 +240,7 @@ func (m *masters) change(f func(*commonv1.ClusterView)) {
 	m.view = next
 }
 
-// last report; an empty one while there was none.
+// last returns the last report; an empty one if there was none.
 func (m *masters) last() *commonv1.WorkerReport {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -266,7 +266,7 @@ func oneMount() *commonv1.ClusterView {
 	}
 }
 
-// harness is one worker with its surroundings.
+// harness is one worker with fakes of everything it uses.
 type harness struct {
 	t         testing.TB
 	name      string // of the worker
@@ -367,7 +367,7 @@ func (h *harness) identity(role mtls.Role, name string) *mtls.Identity {
 	return i
 }
 
-// client speaks HTTP/1.1 or, with h2, HTTP/2.
+// client returns a client that uses HTTP/2 if h2 is set, else HTTP/1.1.
 func (h *harness) client(role mtls.Role, h2 bool) *http.Client {
 	config := h.identity(role, "somebody").ClientConfig(mtls.Worker, h.name)
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: h2}
@@ -393,7 +393,7 @@ func (a answer) code() wire.Code {
 	return f.Code
 }
 
-// get asks for a range of a version; extra headers come in pairs.
+// get reads a range of a version. extra are additional headers in pairs.
 func (h *harness) get(client *http.Client, key blockstore.Key, first, last int64, extra ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
@@ -415,7 +415,7 @@ func (h *harness) get(client *http.Client, key blockstore.Key, first, last int64
 	return answer{response.StatusCode, response.Header, body, err}, nil
 }
 
-// mustGet wants the bytes of the bucket.
+// mustGet requires the response to be the bytes of the bucket.
 func (h *harness) mustGet(client *http.Client, key blockstore.Key, first, last int64, extra ...string) answer {
 	h.t.Helper()
 	want := h.bucket.get(key.Key)
@@ -434,7 +434,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	deadline := time.Now().Add(30 * time.Second)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timed out: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond)
 	}

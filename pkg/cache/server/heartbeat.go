@@ -16,11 +16,11 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// masterTimeout of one call to the leader.
+// masterTimeout bounds one call to the masters.
 const masterTimeout = 10 * time.Second
 
-// follow keeps the worker registered and its view the newest, for as long as
-// the context lives. No master needs to answer.
+// follow keeps the worker registered and its view current until the context
+// ends. No master needs to be reachable.
 func (w *Worker) follow(ctx context.Context) {
 	ticker := time.NewTicker(w.config.Heartbeat)
 	defer ticker.Stop()
@@ -40,8 +40,8 @@ func (w *Worker) follow(ctx context.Context) {
 	}
 }
 
-// watchMounts opens the mounts of each new view and looks after sick ones, for
-// as long as the context lives.
+// watchMounts opens the mounts of each new view and probes failing ones until
+// the context ends.
 func (w *Worker) watchMounts(ctx context.Context) {
 	ticker := time.NewTicker(w.config.Heartbeat)
 	defer ticker.Stop()
@@ -63,8 +63,9 @@ func (w *Worker) watchMounts(ctx context.Context) {
 	}
 }
 
-// countKeys has the totals of a mount counted by the worker that owns its root, once
-// the store answers, so that they are known before anybody asks for a name.
+// countKeys starts to count the totals of a mount on the worker that owns the
+// mount's root, once the store is reachable, so that they are known before the
+// first request for a name.
 func (w *Worker) countKeys(entry *mounted) {
 	id := entry.mount.GetId()
 	v := w.views.load()
@@ -76,12 +77,12 @@ func (w *Worker) countKeys(entry *mounted) {
 	}
 }
 
-// ownsRoot: one worker counts a mount and reports its totals.
+// ownsRoot reports whether this worker counts the mount and reports its totals.
 func (w *Worker) ownsRoot(v *view, mountID string) bool {
 	return v.owns(w.config.Name, ring.DirectoryKey(mountID, ""))
 }
 
-// viewChanged makes a newer view the one that is served.
+// viewChanged makes the worker use a newer view.
 func (w *Worker) viewChanged(v *view) {
 	w.mounts.apply(v)
 	select {
@@ -90,7 +91,8 @@ func (w *Worker) viewChanged(v *view) {
 	}
 }
 
-// register puts the worker into the ring and takes the view that results.
+// register adds the worker to the ring and uses the resulting view. It reports
+// whether that succeeded.
 func (w *Worker) register(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, masterTimeout)
 	defer cancel()
@@ -98,8 +100,8 @@ func (w *Worker) register(ctx context.Context) bool {
 	var refused *client.RefusedError
 	if errors.As(err, &refused) && refused.Reason == client.ReasonIDTaken {
 		// The disk was another worker's before: pods of a StatefulSet may
-		// change places. What is cached on it stays.
-		w.config.Logger.Warn("taking another id: this disk's is another worker's", "reason", err)
+		// exchange their disks. The cached bytes stay valid.
+		w.config.Logger.Warn("minting a new id: the id on this disk belongs to another worker", "reason", err)
 		if err = w.views.renew(); err == nil {
 			view, err = w.registerID(ctx)
 		}
@@ -122,23 +124,23 @@ func (w *Worker) registerID(ctx context.Context) (*commonv1.ClusterView, error) 
 	}, clusterID)
 }
 
-// beat tells every master, and asks for the view when one has a newer one. It
-// answers whether the worker must register again.
+// beat sends a heartbeat to every master, and gets the view if one of them has
+// a newer one. It reports whether the worker must register again.
 func (w *Worker) beat(ctx context.Context) (unregistered bool) {
 	_, clusterID := w.views.id()
 	ctx, cancel := context.WithTimeout(ctx, masterTimeout)
 	defer cancel()
 	index := w.views.load().index()
 	var newer bool
-	for _, heard := range w.config.Masters.Heartbeat(ctx, w.report(), clusterID) {
-		if heard.Err != nil {
-			w.config.Logger.Debug("a master did not take the heartbeat", "master", heard.Master, "reason", heard.Err)
+	for _, result := range w.config.Masters.Heartbeat(ctx, w.report(), clusterID) {
+		if result.Err != nil {
+			w.config.Logger.Debug("heartbeat failed", "master", result.Master, "reason", result.Err)
 			continue
 		}
-		newer = newer || heard.ViewIndex > index
-		// A member that is behind may not have us yet; one that is not, and
-		// does not, says that we were removed.
-		unregistered = unregistered || !heard.Registered && heard.ViewIndex >= index
+		newer = newer || result.ViewIndex > index
+		// A master that lags may not have this worker yet. One that does not lag
+		// and does not have it has removed it.
+		unregistered = unregistered || !result.Registered && result.ViewIndex >= index
 	}
 	if !newer {
 		return unregistered
@@ -151,31 +153,30 @@ func (w *Worker) beat(ctx context.Context) (unregistered bool) {
 	return unregistered
 }
 
-// mount answers a mount of the newest view; nil when it is not there. A mount
-// that this worker has not heard of may be new: the masters are asked, at most
-// once a second.
+// mount returns a mount of the newest view, or nil. An unknown mount may be
+// new, so the view is requested from the masters, at most once a second.
 func (w *Worker) mount(ctx context.Context, id string) *mounted {
 	if entry := w.mounts.get(id); entry != nil {
 		return entry
 	}
-	w.asking.Lock()
-	defer w.asking.Unlock()
-	if entry := w.mounts.get(id); entry != nil || time.Since(w.asked) < time.Second {
+	w.refreshing.Lock()
+	defer w.refreshing.Unlock()
+	if entry := w.mounts.get(id); entry != nil || time.Since(w.refreshed) < time.Second {
 		return entry
 	}
-	w.asked = time.Now()
+	w.refreshed = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, w.config.PeerTimeout)
 	defer cancel()
 	if view, err := w.config.Masters.View(ctx); err == nil {
 		if err := w.views.offer(view); err != nil {
-			w.config.Logger.Warn("reading the view failed", "reason", err)
+			w.config.Logger.Warn("cannot use the masters' view", "reason", err)
 		}
 	}
 	return w.mounts.get(id)
 }
 
-// setContact notes how the last call to the masters went, and says so when
-// that is news.
+// setContact records the result of the last call to the masters, and logs
+// changes.
 func (w *Worker) setContact(err error) {
 	w.mu.Lock()
 	was := w.contact
@@ -183,15 +184,15 @@ func (w *Worker) setContact(err error) {
 	w.mu.Unlock()
 	switch {
 	case err != nil && was == nil:
-		w.config.Logger.Warn("no master helps; serving what is known", "reason", err)
+		w.config.Logger.Warn("masters unreachable; serving the last known view", "reason", err)
 	case err != nil:
-		w.config.Logger.Debug("no master helps", "reason", err)
+		w.config.Logger.Debug("masters unreachable", "reason", err)
 	case was != nil:
-		w.config.Logger.Info("the masters answer")
+		w.config.Logger.Info("masters reachable again")
 	}
 }
 
-// weight is the configured quota.
+// weight returns the worker's weight in the ring: its quota in bytes.
 func (w *Worker) weight() uint64 {
 	var total uint64
 	for _, tier := range w.config.Blocks.Stats().Tiers {
@@ -200,7 +201,7 @@ func (w *Worker) weight() uint64 {
 	return total
 }
 
-// report is what masters and people are told.
+// report returns the worker's state for masters and administrators.
 func (w *Worker) report() *commonv1.WorkerReport {
 	stats, v := w.config.Blocks.Stats(), w.views.load()
 	id, _ := w.views.id()
@@ -238,13 +239,13 @@ func (w *Worker) report() *commonv1.WorkerReport {
 
 func count(n int64) uint64 { return uint64(max(n, 0)) }
 
-// Ready answers why the worker should not be sent readers yet. A tier or a
-// mount that fails is no reason: it is reported, and reads go on without.
+// Ready returns why readers should not use the worker yet, or nil. A failing
+// tier or mount is not a reason: it is reported, and other reads work.
 func (w *Worker) Ready() error {
 	if w.views.load() == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return fmt.Errorf("no view of the cluster yet: no master has answered and none is kept on disk (the last answer: %w)", w.contact)
+		return fmt.Errorf("no view of the cluster yet: no master has responded and there is none on disk (last error: %w)", w.contact)
 	}
 	for _, entry := range w.mounts.all() {
 		if !entry.tried() {

@@ -8,7 +8,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 )
 
-// lender is the block store as the socket of sealed files sees it.
+// lender lends sealed versions of the block store over the socket.
 type lender struct{ blocks *blockstore.Store }
 
 var _ fdpass.Lender = lender{}

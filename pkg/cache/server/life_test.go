@@ -38,8 +38,8 @@ func (h *harness) dial(role mtls.Role) *grpc.ClientConn {
 	return conn
 }
 
-// TestStartsWithoutMasters: id, view and cached bytes are on disk, and that is
-// enough.
+// TestStartsWithoutMasters checks that the id, the view and the cached bytes on
+// disk suffice to serve.
 func TestStartsWithoutMasters(t *testing.T) {
 	h := newHarness(t)
 	tier := t.TempDir()
@@ -70,7 +70,8 @@ func TestStartsWithoutMasters(t *testing.T) {
 	}
 }
 
-// TestAnotherCluster: a disk of one cluster serves no other.
+// TestAnotherCluster checks that a worker does not start for another cluster
+// than the one on its disk.
 func TestAnotherCluster(t *testing.T) {
 	h := newHarness(t).ready()
 	config := h.config
@@ -86,7 +87,8 @@ func TestAnotherCluster(t *testing.T) {
 	}
 }
 
-// TestDamagedDisk: a damaged view is as good as none; a damaged id is named.
+// TestDamagedDisk checks that a damaged view is ignored, and that the error of a
+// damaged id names the file.
 func TestDamagedDisk(t *testing.T) {
 	h := newHarness(t).ready()
 	h.stop()
@@ -110,8 +112,8 @@ func TestDamagedDisk(t *testing.T) {
 	}
 }
 
-// TestFollowsTheView: mounts come and go with it, and one that is new is asked
-// for at once.
+// TestFollowsTheView checks that mounts follow the view, and that the view is
+// requested immediately for an unknown mount.
 func TestFollowsTheView(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.config.Heartbeat = time.Hour }).ready()
 	client := h.client(mtls.Fuse, false)
@@ -120,7 +122,7 @@ func TestFollowsTheView(t *testing.T) {
 	})
 	key := h.bucket.put("a", 1, 1000)
 	key.Mount = "m2"
-	h.mustGet(client, key, 0, 999) // no heartbeat has told it yet
+	h.mustGet(client, key, 0, 999) // no heartbeat has returned the mount yet
 	key.Mount = "m3"
 	if a, err := h.get(client, key, 0, 999); err != nil || a.code() != wire.CodeUnknownMount || a.status != http.StatusNotFound {
 		t.Errorf("an unknown mount: %d %s %v", a.status, a.body, err)
@@ -131,16 +133,16 @@ func TestFollowsTheView(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !h.bucket.closed.Load() {
-		t.Error("the store of a mount that went is open")
+		t.Error("the store of a removed mount is open")
 	}
 	key.Mount = "m1"
 	if a, _ := h.get(client, key, 0, 999); a.code() != wire.CodeUnknownMount {
-		t.Errorf("a mount that went: %d %s", a.status, a.body)
+		t.Errorf("a removed mount: %d %s", a.status, a.body)
 	}
 }
 
-// TestADiskThatWasAnothers: a worker on another's disk registers with an id of
-// its own, and keeps that.
+// TestADiskThatWasAnothers checks that a worker with the disk of another one
+// registers with a new id and keeps it.
 func TestADiskThatWasAnothers(t *testing.T) {
 	dir := t.TempDir()
 	if err := (identityFile{Format: idFormat, ID: "theirs", ClusterID: "c1"}).save(dir); err != nil {
@@ -159,14 +161,14 @@ func TestADiskThatWasAnothers(t *testing.T) {
 	}
 }
 
-// TestReports: masters learn what people want to know.
+// TestReports checks the report that masters receive.
 func TestReports(t *testing.T) {
 	h := newHarness(t).ready()
 	client := h.client(mtls.Fuse, false)
 	key := h.bucket.put("a", 1, 300_000)
 	h.mustGet(client, key, 0, 299_999)
 	h.mustGet(client, key, 0, 99)
-	eventually(t, "the report has it all", func() bool {
+	eventually(t, "the report is complete", func() bool {
 		r := h.masters.last()
 		return r.GetStoreBytes() == 300_000 && r.GetMisses() == 1 && r.GetHits() >= 1 && r.GetViewIndex() == 5 && r.GetRingEpoch() == 2 &&
 			len(r.GetTiers()) == 1 && r.GetTiers()[0].GetUsed() > 300_000 && r.GetTiers()[0].GetSealedFiles() == 1 &&
@@ -208,7 +210,7 @@ func TestReportsRecentReads(t *testing.T) {
 	recent("the report has no reads", 0, 0, 0, 0)
 }
 
-// TestEveryCallByEveryRole is the table of rights.
+// TestEveryCallByEveryRole checks the table of rights.
 func TestEveryCallByEveryRole(t *testing.T) {
 	h := newHarness(t).ready()
 	h.directory.entries = map[string]*workerv1.Entry{"/a": {Name: "a"}}
@@ -287,11 +289,11 @@ func TestNoCertificateNoAnswer(t *testing.T) {
 	defer transport.CloseIdleConnections()
 	key := h.bucket.put("a", 1, 10)
 	if a, err := h.get(&http.Client{Transport: transport}, key, 0, 9); err == nil {
-		t.Errorf("answered %d", a.status)
+		t.Errorf("status %d", a.status)
 	}
 }
 
-// TestNames: what the listings answer, and what errors of theirs become.
+// TestNames checks the responses for names and the status of each error.
 func TestNames(t *testing.T) {
 	h := newHarness(t).ready()
 	h.directory.entries = map[string]*workerv1.Entry{"d/a": {Name: "a", Size: 7}}
@@ -301,7 +303,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: "d", Name: "b"}); err != nil || got.GetFound() {
-		t.Errorf("a name that is not there: %v, %v", got, err)
+		t.Errorf("an absent name: %v, %v", got, err)
 	}
 	if list, err := client.List(t.Context(), &workerv1.ListRequest{MountId: "m1", Directory: "d"}); err != nil || len(list.GetEntries()) != 1 {
 		t.Errorf("%v, %v", list, err)
@@ -329,7 +331,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestSealedFilesArePassed over the worker's socket.
+// TestSealedFilesArePassed checks that a file is lent over the worker's socket.
 func TestSealedFilesArePassed(t *testing.T) {
 	dir, err := os.MkdirTemp("", "jindo") // t.TempDir is too long for a socket
 	if err != nil {
@@ -359,11 +361,11 @@ func TestSealedFilesArePassed(t *testing.T) {
 	if err := file.Close(); err != nil {
 		t.Error(err)
 	}
-	eventually(t, "it is given back", func() bool { return h.blocks.Stats().Lent == 0 })
+	eventually(t, "the file is returned", func() bool { return h.blocks.Stats().Lent == 0 })
 }
 
-// TestNewOwnerAsksThePreviousOne before it asks the store, and does without
-// when that is gone.
+// TestNewOwnerAsksThePreviousOne checks that a new owner reads from the previous
+// one before the store, and works without it.
 func TestNewOwnerAsksThePreviousOne(t *testing.T) {
 	previous := newHarness(t).ready()
 	key := previous.bucket.put("a", 1, 300_000)
@@ -390,18 +392,18 @@ func TestNewOwnerAsksThePreviousOne(t *testing.T) {
 	client := next.client(mtls.Fuse, false)
 	next.mustGet(client, key, 0, 299_999)
 	if gets := next.bucket.gets.Load(); gets != 0 {
-		t.Errorf("the store was asked %d times for what the previous owner had", gets)
+		t.Errorf("the store received %d requests for what the previous owner had", gets)
 	}
 	next.mustGet(client, other, 0, 299_999) // the previous owner does not have it
 	previous.stop()
 	previous.openBlocks(t.TempDir())
-	previous.start() // for the clean-up; nobody knows its new port
+	previous.start() // for the clean-up; its new port is not in any view
 	last := next.bucket.put("c", 3, 300_000)
 	next.mustGet(client, last, 0, 299_999)
 }
 
-// TestStandIn: what a worker fetches for an owner that cannot be reached it
-// keeps for a while only.
+// TestStandIn checks that a worker keeps what it fetches for an unreachable owner
+// for a short time only.
 func TestStandIn(t *testing.T) {
 	h := newHarness(t, func(h *harness) {
 		h.masters.view.Ring.Members = append(h.masters.view.Ring.Members,

@@ -7,18 +7,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// MastersOf is the client of the masters as a worker uses it.
+// MastersOf adapts the client of the masters for a worker.
 func MastersOf(c *client.Client) Masters { return mastersClient{c} }
 
 type mastersClient struct{ *client.Client }
 
 var _ Masters = mastersClient{}
 
-// Heartbeat tells every master.
-func (m mastersClient) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, clusterID string) []Heard {
-	var all []Heard
+// Heartbeat sends the report to every master.
+func (m mastersClient) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, clusterID string) []HeartbeatResult {
+	var all []HeartbeatResult
 	for _, r := range m.Client.Heartbeat(ctx, report, clusterID) {
-		heard := Heard{Master: r.Member.Name, Err: r.Err}
+		heard := HeartbeatResult{Master: r.Member.Name, Err: r.Err}
 		if r.Err == nil {
 			heard.ViewIndex, heard.Registered = r.Response.GetViewIndex(), r.Response.GetRegistered()
 		}

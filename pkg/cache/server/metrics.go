@@ -5,7 +5,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of a worker, jindo_worker_*.
+// metrics are the metrics of a worker, jindo_worker_*.
 type metrics struct {
 	inflight      prometheus.Gauge
 	failures      *prometheus.CounterVec
@@ -19,13 +19,13 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Name: "jindo_worker_requests_in_flight", Help: "Requests for bytes being served.",
 		}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "jindo_worker_request_failures_total", Help: "Requests for bytes that were refused or broke off, by code.",
+			Name: "jindo_worker_request_failures_total", Help: "Requests for bytes that failed or were aborted, by code.",
 		}, []string{"code"}),
 		storeRequests: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "jindo_worker_store_requests_total", Help: "GETs sent to the under-storage.",
+			Name: "jindo_worker_store_requests_total", Help: "GETs sent to the object store.",
 		}),
 		storeErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "jindo_worker_store_errors_total", Help: "GETs that the under-storage refused or broke off, by kind.",
+			Name: "jindo_worker_store_errors_total", Help: "GETs that the object store failed or aborted, by kind.",
 		}, []string{"kind"}),
 	}
 	for _, c := range []prometheus.Collector{m.inflight, m.failures, m.storeRequests, m.storeErrors} {
@@ -36,7 +36,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// blockMetrics reads the block store when it is scraped.
+// blockMetrics exports the counters of the block store.
 type blockMetrics struct {
 	blocks *blockstore.Store
 	store  func() uint64
@@ -50,31 +50,31 @@ func newBlockMetrics(blocks *blockstore.Store, storeBytes func() uint64) *blockM
 	add := func(name, help string, labels ...string) {
 		m.descs[name] = prometheus.NewDesc("jindo_worker_"+name, help, labels, nil)
 	}
-	add("hits_total", "Reads that needed no fetch of their own.")
-	add("misses_total", "Reads that had to fetch something.")
-	add("bytes_total", "Bytes handed out, by where they came from; store counts what was fetched.", "source")
+	add("hits_total", "Reads that started no fetch.")
+	add("misses_total", "Reads that started a fetch.")
+	add("bytes_total", "Bytes read, by their source; store counts the bytes fetched.", "source")
 	add("fetches_total", "Downloads started.")
 	add("fetch_failures_total", "Downloads that ended early.")
 	add("evictions_total", "Versions removed, by reason.", "reason")
-	add("evicted_bytes_total", "Bytes of versions evicted for room.")
-	add("uncached_blocks_total", "Blocks not cached because the disk lagged.")
+	add("evicted_bytes_total", "Bytes of versions evicted to make room.")
+	add("uncached_blocks_total", "Blocks not cached because the disk was too slow.")
 	add("loans", "Sealed files lent to processes on this host.")
 	add("dirty_bytes", "Bytes that wait for the disk.")
 	add("tier_used_bytes", "Bytes charged to a tier.", "path", "medium")
 	add("tier_capacity_bytes", "Quota of a tier.", "path", "medium")
 	add("tier_files", "Versions with files.", "path", "medium")
-	add("tier_healthy", "1 while the tier takes new bytes.", "path", "medium")
+	add("tier_healthy", "1 if the tier stores new bytes.", "path", "medium")
 	return m
 }
 
-// Describe names the metrics.
+// Describe sends the descriptions of the metrics.
 func (m *blockMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range m.descs {
 		ch <- d
 	}
 }
 
-// Collect reads the block store.
+// Collect sends the current values.
 func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
 	s := m.blocks.Stats()
 	counter := func(name string, value int64, labels ...string) {

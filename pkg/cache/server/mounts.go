@@ -13,10 +13,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// reopenAfter is how long a mount that could not be opened is left alone.
+// reopenAfter is the delay before a mount that could not be opened is retried.
 const reopenAfter = 3 * time.Second
 
-// mounts are the stores behind the mounts of the view.
+// mounts holds the stores of the mounts of the view.
 type mounts struct {
 	open   StoreOpener
 	logger *slog.Logger
@@ -25,22 +25,22 @@ type mounts struct {
 	entries map[string]*mounted
 }
 
-// mounted is one mount and its store, opened when it is first needed.
+// mounted is one mount and its store, which is opened when it is first needed.
 type mounted struct {
 	mount *commonv1.Mount
 	table *mounts
 
-	// opening serialises attempts.
+	// opening serialises attempts to open the store.
 	opening sync.Mutex
 
 	mu       sync.Mutex
 	store    ufs.Store
 	closed   bool
-	failed   error // why it cannot be opened
+	failed   error // why the store cannot be opened
 	failedAt time.Time
-	// last is what the store last refused; nil when it answers.
+	// last is the last error of the store; nil after a success.
 	last error
-	// probed is when the store was last asked only to see whether it answers.
+	// probed is the time of the last probe.
 	probed time.Time
 }
 
@@ -48,15 +48,15 @@ func newMounts(open StoreOpener, logger *slog.Logger) *mounts {
 	return &mounts{open: open, logger: logger, entries: map[string]*mounted{}}
 }
 
-// apply makes the table that of a view: mounts that went or changed are
+// apply updates the table to a view. Mounts that were removed or changed are
 // closed.
 func (m *mounts) apply(v *view) {
 	m.mu.Lock()
-	var gone []*mounted
+	var removed []*mounted
 	for id, entry := range m.entries {
 		now := v.mounts[id]
 		if now == nil || !sameStore(entry.mount, now) {
-			gone = append(gone, entry)
+			removed = append(removed, entry)
 			delete(m.entries, id)
 		}
 	}
@@ -66,12 +66,12 @@ func (m *mounts) apply(v *view) {
 		}
 	}
 	m.mu.Unlock()
-	for _, entry := range gone {
+	for _, entry := range removed {
 		entry.close()
 	}
 }
 
-// sameStore: nothing changed that a store was opened with.
+// sameStore reports whether a store opened for a can serve b.
 func sameStore(a, b *commonv1.Mount) bool {
 	with := func(m *commonv1.Mount) *commonv1.Mount {
 		return &commonv1.Mount{Uri: m.GetUri(), Options: m.GetOptions(), SecretRef: m.GetSecretRef(), ReadOnly: m.GetReadOnly()}
@@ -79,7 +79,7 @@ func sameStore(a, b *commonv1.Mount) bool {
 	return proto.Equal(with(a), with(b))
 }
 
-// get answers a mount of the view; nil when it is not there.
+// get returns a mount of the view, or nil.
 func (m *mounts) get(id string) *mounted {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,8 +102,8 @@ func (m *mounts) close() {
 	}
 }
 
-// use answers the store of a mount, opened if need be. One that could not be
-// opened is tried again after a while; until then its reason is the answer.
+// use returns the store of a mount, and opens it if needed. After a failure it
+// returns the same error until reopenAfter has passed.
 func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	if store, err := e.opened(); store != nil || err != nil {
 		return store, err
@@ -118,11 +118,11 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	defer e.mu.Unlock()
 	e.failedAt = time.Now()
 	if err != nil {
-		// What kept it from opening says nothing about single objects.
+		// An error of opening says nothing about single objects.
 		if errors.Is(err, ufs.ErrNotFound) {
 			err = fmt.Errorf("%w: %w", err, ufs.ErrNoBucket)
 		}
-		e.failed = fmt.Errorf("mount %s (%s) cannot be opened: %w", e.mount.GetName(), e.mount.GetUri(), err)
+		e.failed = fmt.Errorf("open mount %s (%s): %w", e.mount.GetName(), e.mount.GetUri(), err)
 		e.table.logger.Warn("opening a mount failed", "mount", e.mount.GetName(), "reason", err)
 		return nil, e.failed
 	}
@@ -143,15 +143,14 @@ func (e *mounted) opened() (ufs.Store, error) {
 	return e.store, nil
 }
 
-// Times of probes.
+// Limits of probes.
 const (
 	probeTimeout = 10 * time.Second
 	probeAfter   = 30 * time.Second
 )
 
-// probe opens the store and asks it for one key, so that people learn of a
-// mount that cannot work before anybody reads it: at first, and as long as it
-// is sick.
+// probe opens the store and lists one key, so that a mount that cannot work is
+// reported before it is read. It probes a mount once, and again while it fails.
 func (e *mounted) probe(ctx context.Context) {
 	e.mu.Lock()
 	due := e.probed.IsZero() || (e.last != nil || e.failed != nil) && time.Since(e.probed) > probeAfter
@@ -172,15 +171,15 @@ func (e *mounted) probe(ctx context.Context) {
 	e.note(err)
 }
 
-// tried tells whether the store was opened, or why not.
+// tried reports whether the store was opened, or failed to.
 func (e *mounted) tried() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.store != nil || e.failed != nil
 }
 
-// note what a store last answered. What an object is or is not says nothing
-// about the store.
+// note records the result of a request to the store. Errors about a single
+// object count as success.
 func (e *mounted) note(err error) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, ufs.ErrInvalidRange), errors.Is(err, ufs.ErrPrecondition):
@@ -193,7 +192,7 @@ func (e *mounted) note(err error) {
 	e.last = err
 }
 
-// health is why the mount does not answer; nil when it does, or was not asked.
+// health returns why the store fails; nil if it works or was not used yet.
 func (e *mounted) health() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

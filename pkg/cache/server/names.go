@@ -14,20 +14,20 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// Directory answers for names out of listings. *dirstore.Store is one.
+// Directory returns names from cached listings. *dirstore.Store implements it.
 type Directory interface {
 	Lookup(ctx context.Context, mount dirstore.Mount, dir, name string) (dirstore.Answer, error)
 	List(ctx context.Context, mount dirstore.Mount, dir, after string, limit int) (dirstore.Listing, error)
 	Forget(mountID, dir, name string)
 	Totals(mountID string) (objects, bytes int64)
-	// Count tells of a mount whose totals this worker is to know.
+	// Count starts to count the totals of a mount.
 	Count(mount dirstore.Mount)
 }
 
-// maxPage of a listing.
+// maxPage bounds the entries of one page of a listing.
 const maxPage = 2000
 
-// names is the Directory service.
+// names implements the Directory service.
 type names struct {
 	workerv1.UnimplementedDirectoryServer
 	worker *Worker
@@ -35,10 +35,10 @@ type names struct {
 
 var _ workerv1.DirectoryServer = (*names)(nil)
 
-// Lookup finds one name.
+// Lookup returns the entry of one name.
 func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*workerv1.LookupResponse, error) {
 	if request.GetName() == "" || strings.Contains(request.GetName(), "/") {
-		return nil, status.Error(codes.InvalidArgument, "a name is one element of a path")
+		return nil, status.Error(codes.InvalidArgument, "a name must be one element of a path")
 	}
 	mount, entry, err := n.mount(ctx, request.GetMountId())
 	if err != nil {
@@ -54,7 +54,7 @@ func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*w
 	}, nil
 }
 
-// List answers a page of a directory.
+// List returns a page of a directory.
 func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*workerv1.ListResponse, error) {
 	mount, entry, err := n.mount(ctx, request.GetMountId())
 	if err != nil {
@@ -74,7 +74,7 @@ func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*worke
 	}, nil
 }
 
-// Forget drops what is known of one name.
+// Forget drops a name from the cached listing.
 func (n *names) Forget(_ context.Context, request *workerv1.ForgetRequest) (*workerv1.ForgetResponse, error) {
 	if n.worker.mounts.get(request.GetMountId()) == nil {
 		return nil, n.unknown(request.GetMountId())
@@ -83,8 +83,8 @@ func (n *names) Forget(_ context.Context, request *workerv1.ForgetRequest) (*wor
 	return &workerv1.ForgetResponse{}, nil
 }
 
-// mount answers what the listings need to know of a mount. When its store
-// cannot be opened, that is the answer.
+// mount returns what the listings need of a mount, or the error of opening its
+// store.
 func (n *names) mount(ctx context.Context, id string) (dirstore.Mount, *mounted, error) {
 	entry := n.worker.mount(ctx, id)
 	v := n.worker.views.load()
@@ -98,7 +98,7 @@ func (n *names) mount(ctx context.Context, id string) (dirstore.Mount, *mounted,
 	return listed(v.mounts[id], store), entry, nil
 }
 
-// listed is a mount as listings know it.
+// listed returns a mount as package dirstore needs it.
 func listed(mount *commonv1.Mount, store ufs.Store) dirstore.Mount {
 	return dirstore.Mount{
 		ID: mount.GetId(), Epoch: mount.GetEpoch(), Policy: mount.GetMetaPolicy(), ReadOnly: mount.GetReadOnly(), Store: store,
@@ -106,7 +106,7 @@ func listed(mount *commonv1.Mount, store ufs.Store) dirstore.Mount {
 }
 
 func (n *names) unknown(id string) error {
-	return status.Errorf(codes.NotFound, "no mount has the id %q as of view %d", id, n.worker.views.load().index())
+	return status.Errorf(codes.NotFound, "view %d has no mount with id %q", n.worker.views.load().index(), id)
 }
 
 func (n *names) epochs(mountID string) *workerv1.Epochs {
@@ -114,13 +114,13 @@ func (n *names) epochs(mountID string) *workerv1.Epochs {
 	return &workerv1.Epochs{Ring: epochs.Ring, Mount: epochs.Mount}
 }
 
-// noteNames notes what the store answered about names. A mere success may have
-// come from a listing on disk, and says nothing about the store.
+// noteNames records the result of a request for names. A success is not
+// recorded, because it may come from a cached listing.
 func (e *mounted) noteNames(err error) {
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ufs.ErrInvalid) {
 		e.note(err)
 	}
 }
 
-// cleanDir takes the slashes off the ends of a directory.
+// cleanDir removes leading and trailing slashes.
 func cleanDir(dir string) string { return strings.Trim(dir, "/") }

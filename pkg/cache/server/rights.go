@@ -6,11 +6,11 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// readers may ask for names and bytes.
+// readers are the roles that may read names and bytes.
 var readers = []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master} //nolint:gochecknoglobals // A constant table.
 
-// Rights says who may call what. The objects under /v1/objects/ are read by
-// the same roles.
+// Rights lists the roles that may make each call. The readers may also read the
+// objects under /v1/objects/.
 func Rights() mtls.Rights {
 	return mtls.Rights{
 		workerv1.Directory_Lookup_FullMethodName: readers,
@@ -21,7 +21,7 @@ func Rights() mtls.Rights {
 		workerv1.Cache_Status_FullMethodName:     {mtls.Admin, mtls.Master, mtls.Worker},
 		healthv1.Health_Check_FullMethodName:     readers,
 		healthv1.Health_Watch_FullMethodName:     readers,
-		// Reflection tells nothing that is not in the repository.
+		// Reflection returns only what the repository contains.
 		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {mtls.Admin},
 		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {mtls.Admin},
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// source is where a version's missing bytes come from: the workers that owned
-// it under previous rings, while the ring is young, and the store.
+// source fetches the missing bytes of a version: from the workers that owned it
+// under previous rings, while the ring is new, and from the store.
 type source struct {
 	worker *Worker
 	view   *view
@@ -30,13 +30,13 @@ type source struct {
 	owner  bool
 
 	mu sync.Mutex
-	// storeOnly: the peers did not have it.
+	// storeOnly is set once no previous owner had the version.
 	storeOnly bool
 }
 
-// askPeersFor is how long after a change of the ring its previous owners are
-// asked: by then they have what they had, or it was read here.
-const askPeersFor = time.Hour
+// peerWindow is how long after a change of the ring its previous owners are
+// used. Later, what they had cached was read here or expired.
+const peerWindow = time.Hour
 
 func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
 	if body := s.fromPeers(ctx, offset, length); body != nil {
@@ -50,7 +50,7 @@ func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser
 	body, object, err := store.Get(ctx, s.key.Key, ufs.Range{Offset: offset, Length: length}, s.key.ETag)
 	if err == nil && (object.Size != s.key.Size || object.ETag != s.key.ETag) {
 		_ = body.Close()
-		err = fmt.Errorf("key %q has %d bytes and tag %s, not %d and %s: %w", s.key.Key, object.Size, object.ETag, s.key.Size, s.key.ETag, ufs.ErrPrecondition)
+		err = fmt.Errorf("key %q has %d bytes and entity tag %s, want %d and %s: %w", s.key.Key, object.Size, object.ETag, s.key.Size, s.key.ETag, ufs.ErrPrecondition)
 	}
 	s.entry.note(err)
 	if err != nil {
@@ -60,7 +60,7 @@ func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser
 	return &countedBody{ReadCloser: body, worker: s.worker, entry: s.entry}, nil
 }
 
-// countedBody counts what the store sends, and notes when it breaks off.
+// countedBody counts the bytes that the store sends, and its errors.
 type countedBody struct {
 	io.ReadCloser
 	worker *Worker
@@ -77,26 +77,26 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fromPeers asks the previous owners for what they have; nil when none has it.
+// fromPeers returns the bytes from a previous owner; nil if none has them.
 func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadCloser {
 	s.mu.Lock()
 	skip := s.storeOnly
 	s.mu.Unlock()
-	if skip || !s.owner || s.view == nil || time.Since(s.view.ringSeen) > askPeersFor {
+	if skip || !s.owner || s.view == nil || time.Since(s.view.ringSeen) > peerWindow {
 		return nil
 	}
-	asked := map[string]bool{s.worker.config.Name: true}
+	tried := map[string]bool{s.worker.config.Name: true}
 	for _, previous := range s.view.previous {
 		order := previous.Order(s.name)
-		if len(order) == 0 || asked[order[0].GetName()] {
+		if len(order) == 0 || tried[order[0].GetName()] {
 			continue
 		}
-		asked[order[0].GetName()] = true
+		tried[order[0].GetName()] = true
 		body, err := s.worker.peers.get(ctx, order[0], s.key, offset, length)
 		if err == nil {
 			return body
 		}
-		s.worker.config.Logger.Debug("a previous owner has nothing", "worker", order[0].GetName(), "key", s.key.Key, "reason", err)
+		s.worker.config.Logger.Debug("previous owner has no cached bytes", "worker", order[0].GetName(), "key", s.key.Key, "reason", err)
 	}
 	s.mu.Lock()
 	s.storeOnly = true
@@ -104,31 +104,31 @@ func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadClo
 	return nil
 }
 
-// peers are other workers, asked for bytes that they hold.
+// peers are the clients of other workers, used to read their cached bytes.
 type peers struct {
 	identity *mtls.Identity
 	timeout  time.Duration
 
 	mu      sync.Mutex
 	clients map[string]*http.Client
-	// resting peers did not answer the last time.
+	// resting holds until when a peer that failed is not used.
 	resting map[string]time.Time
 }
 
-// peerRest is how long a peer that did not answer is left alone.
+// peerRest is how long a peer that failed is not used.
 const peerRest = 5 * time.Second
 
 func newPeers(identity *mtls.Identity, timeout time.Duration) *peers {
 	return &peers{identity: identity, timeout: timeout, clients: map[string]*http.Client{}, resting: map[string]time.Time{}}
 }
 
-var errNotThere = errors.New("the peer does not have it")
+var errNotCachedByPeer = errors.New("the peer does not have it cached")
 
-// get asks one peer for a range that it holds, and for nothing else.
+// get reads a range from one peer, if the peer has it cached.
 func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blockstore.Key, offset, length int64) (io.ReadCloser, error) {
 	client, ok := p.client(member.GetName())
 	if !ok {
-		return nil, errNotThere
+		return nil, errNotCachedByPeer
 	}
 	address := net.JoinHostPort(member.GetHost(), strconv.FormatUint(uint64(member.GetPort()), 10))
 	ctx, cancel := context.WithCancel(ctx)
@@ -139,19 +139,19 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 	request, err := wire.NewHTTPRequest(ctx, address, wanted)
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("asking worker %s: %w", member.GetName(), err)
+		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
 	response, err := client.Do(request)
 	late.Stop()
 	if err != nil {
 		cancel()
 		p.rest(member.GetName())
-		return nil, fmt.Errorf("asking worker %s: %w", member.GetName(), err)
+		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
 	if _, err := wire.ContentFor(response, wanted); err != nil {
 		_ = response.Body.Close()
 		cancel()
-		return nil, fmt.Errorf("reading from worker %s: %w: %w", member.GetName(), err, errNotThere)
+		return nil, fmt.Errorf("read from worker %s: %w: %w", member.GetName(), err, errNotCachedByPeer)
 	}
 	return &peerBody{ReadCloser: response.Body, cancel: cancel}, nil
 }
@@ -179,7 +179,7 @@ func (p *peers) client(name string) (*http.Client, bool) {
 	if client == nil {
 		client = &http.Client{Transport: &http.Transport{
 			TLSClientConfig: p.identity.ClientConfig(mtls.Worker, name),
-			// Bulk bytes go faster over a connection of their own.
+			// HTTP/1.1 only: bulk bytes are faster over a connection each.
 			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 			MaxIdleConnsPerHost: 8,
 			IdleConnTimeout:     time.Minute,

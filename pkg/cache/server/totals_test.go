@@ -8,7 +8,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// totals waits for a report that says so much of the mount.
+// totals waits for a report with that number of objects in the mount.
 func (h *harness) totals(want int64) {
 	h.t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -24,14 +24,14 @@ func (h *harness) totals(want int64) {
 	}
 }
 
-// The owner of a mount's root has it counted and reports it, although nobody
-// has asked for a name.
+// The owner of a mount's root counts and reports it without any request for a
+// name.
 func TestTheRootsOwnerCounts(t *testing.T) {
 	h := newHarness(t).ready()
 	h.totals(7)
 }
 
-// Who does not own it says nothing of it: what it once counted is old.
+// A worker that does not own the root reports no totals: its own may be stale.
 func TestOthersReportNoTotals(t *testing.T) {
 	view := oneMount()
 	view.Ring = &commonv1.Ring{Epoch: 3, Members: []*commonv1.RingMember{{Name: "hadoop-jindofs-worker-1", Host: "127.0.0.1", Port: 1, Weight: 1}}}
@@ -42,8 +42,8 @@ func TestOthersReportNoTotals(t *testing.T) {
 	}
 }
 
-// A store that refuses is not counted before it answers: a count that failed
-// would not be tried again for minutes.
+// A failing store is not counted before it works: a count that failed would not
+// be retried for minutes.
 func TestASickMountIsNotCounted(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.bucket.failWith(ufs.ErrUnavailable, nil) }).ready()
 	h.totals(-1)

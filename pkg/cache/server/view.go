@@ -11,14 +11,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// view is a ClusterView ready for use. It is never changed.
+// view is a ClusterView with its rings and mounts. It is immutable.
 type view struct {
 	*commonv1.ClusterView
 	ring *ring.Ring
 	// previous rings, newest first, without the current one.
 	previous []*ring.Ring
 	mounts   map[string]*commonv1.Mount
-	// ringSeen is when this worker first saw the current ring.
+	// ringSeen is the time at which this worker first saw the current ring.
 	ringSeen time.Time
 }
 
@@ -45,12 +45,12 @@ type views struct {
 
 	mu       sync.Mutex
 	identity identityFile
-	// onChange is called with each newer view, one at a time.
+	// onChange is called with each newer view, by one goroutine at a time.
 	onChange func(*view)
 }
 
-// openViews reads what the disk has. A view that is damaged is as good as
-// none; why is answered beside it.
+// openViews loads the state in a data directory. A damaged view is treated as
+// absent; the second result is the reason.
 func openViews(dir, clusterID string, onChange func(*view)) (*views, error, error) {
 	identity, err := loadIdentity(dir)
 	if err != nil {
@@ -69,7 +69,7 @@ func openViews(dir, clusterID string, onChange func(*view)) (*views, error, erro
 	return v, damaged, nil
 }
 
-// belong makes the worker one of a cluster, for good.
+// belong makes the worker a member of a cluster. This is permanent.
 func (v *views) belong(clusterID string) error {
 	switch v.identity.ClusterID {
 	case clusterID:
@@ -78,10 +78,10 @@ func (v *views) belong(clusterID string) error {
 		v.identity.ClusterID = clusterID
 		return v.identity.save(v.dir)
 	}
-	return fmt.Errorf("this worker's data in %s belongs to cluster %s, not to %s; start it with the roster of its cluster, or give it an empty data directory", v.dir, v.identity.ClusterID, clusterID)
+	return fmt.Errorf("this worker's data in %s belongs to cluster %s, not to %s; start it with the topology of its cluster, or give it an empty data directory", v.dir, v.identity.ClusterID, clusterID)
 }
 
-// renew mints another id, because this one is another worker's.
+// renew mints a new id, after another worker has registered the current one.
 func (v *views) renew() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -94,15 +94,15 @@ func (v *views) renew() error {
 	return nil
 }
 
-// id of the worker and of its cluster.
+// id returns the ids of the worker and of its cluster.
 func (v *views) id() (string, string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.identity.ID, v.identity.ClusterID
 }
 
-// offer takes a view that is newer than the one held. The view is used even
-// when it cannot be written to disk; the error then says why.
+// offer uses a view if it is newer than the current one. If the view cannot be
+// written to disk, it is used nevertheless and the error is returned.
 func (v *views) offer(offered *commonv1.ClusterView) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -119,7 +119,7 @@ func (v *views) offer(offered *commonv1.ClusterView) error {
 	return saveView(v.dir, offered)
 }
 
-// load answers the newest view; nil when none is known yet.
+// load returns the newest view; nil if there is none yet.
 func (v *views) load() *view { return v.current.Load() }
 
 // epochs returns the epochs of the ring, of a mount and of the view; they are 0
@@ -131,8 +131,7 @@ func (v *view) epochs(mountID string) wire.Epochs {
 	return wire.Epochs{Ring: v.GetRing().GetEpoch(), Mount: v.mounts[mountID].GetEpoch(), View: v.GetIndex()}
 }
 
-// owns tells whether the worker named owns the key; with no ring everybody
-// does.
+// owns reports whether a worker owns the key. Without a ring every worker does.
 func (v *view) owns(name, key string) bool {
 	if v == nil {
 		return true
@@ -141,7 +140,7 @@ func (v *view) owns(name, key string) bool {
 	return len(order) == 0 || order[0].GetName() == name
 }
 
-// index of the view; 0 for none.
+// index returns the index of the view; 0 for none.
 func (v *view) index() uint64 {
 	if v == nil {
 		return 0

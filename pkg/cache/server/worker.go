@@ -23,7 +23,7 @@ import (
 	"google.golang.org/grpc/reflection"
 )
 
-// Worker serves one member of the cache. Make one with New, then Run it once.
+// Worker serves one member of the cache. Create one with New and call Run once.
 type Worker struct {
 	config  Config
 	views   *views
@@ -33,25 +33,26 @@ type Worker struct {
 	started time.Time
 	// slots bounds the requests for bytes in progress.
 	slots chan struct{}
-	// changed has a token when the view is newer than the mounts looked after.
+	// changed holds a token when the view is newer than the mounts watched.
 	changed chan struct{}
 
 	storeBytes atomic.Uint64
 	listener   net.Listener
-	sealed     *fdpass.Server // nil when no files are passed
+	sealed     *fdpass.Server // nil if sealed files are not lent
 	grpc       *grpc.Server
 	http       *http.Server
 
-	// asking serialises questions for a view that may have a new mount.
-	asking sync.Mutex
-	asked  time.Time
+	// refreshing serialises requests for a view with an unknown mount;
+	// refreshed is the time of the last one.
+	refreshing sync.Mutex
+	refreshed  time.Time
 
 	mu sync.Mutex
-	// contact is how the last call to the masters went.
+	// contact is the error of the last call to the masters.
 	contact error
 }
 
-// New reads the worker's disk and listens. It needs no master.
+// New loads the worker's state from its disk and listens. It needs no master.
 func New(config Config) (*Worker, error) {
 	config = config.withDefaults()
 	if err := config.check(); err != nil {
@@ -64,10 +65,10 @@ func New(config Config) (*Worker, error) {
 	}
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
-		return nil, fmt.Errorf("starting worker %s: %w", config.Name, err)
+		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
 	}
 	if damaged != nil {
-		config.Logger.Warn("the view kept on disk is of no use; asking the masters", "reason", damaged)
+		config.Logger.Warn("the view on disk cannot be used; requesting it from the masters", "reason", damaged)
 	}
 	if v := w.views.load(); v != nil {
 		w.mounts.apply(v)
@@ -76,17 +77,17 @@ func New(config Config) (*Worker, error) {
 		err = config.Registry.Register(newBlockMetrics(config.Blocks, w.storeBytes.Load))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("starting worker %s: registering metrics: %w", config.Name, err)
+		return nil, fmt.Errorf("start worker %s: register metrics: %w", config.Name, err)
 	}
 	var listen net.ListenConfig
 	if w.listener, err = listen.Listen(context.Background(), "tcp", config.Listen); err != nil {
-		return nil, fmt.Errorf("starting worker %s: %w", config.Name, err)
+		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
 	}
 	if config.SocketDir != "" {
 		path := filepath.Join(config.SocketDir, config.Name+".sock")
 		if w.sealed, err = fdpass.Listen(path, socketGroup(config), lender{config.Blocks}, config.Logger); err != nil {
 			// Readers on this host read over the network instead.
-			config.Logger.Warn("sealed files will not be passed", "reason", err)
+			config.Logger.Warn("sealed files are not lent", "reason", err)
 		}
 	}
 	w.serve()
@@ -100,10 +101,10 @@ func socketGroup(config Config) int {
 	return config.SocketGroup
 }
 
-// Addr is where the worker listens.
+// Addr returns the address that the worker listens on.
 func (w *Worker) Addr() net.Addr { return w.listener.Addr() }
 
-// serve builds the two servers of the one port.
+// serve creates the gRPC and the HTTP server of the port.
 func (w *Worker) serve() {
 	w.grpc = grpc.NewServer(Rights().Interceptors()...)
 	workerv1.RegisterDirectoryServer(w.grpc, &names{worker: w})
@@ -120,7 +121,7 @@ func (w *Worker) serve() {
 	}
 }
 
-// route tells gRPC from bytes.
+// route passes a request to gRPC or to the byte API.
 func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
@@ -160,8 +161,8 @@ func forbidden(message string) *wire.Failure {
 	return &wire.Failure{Status: http.StatusForbidden, Code: wire.CodePermission, Message: message}
 }
 
-// Run serves until the context ends, then lets requests finish for the grace
-// period. It answers nil after that, and the error of the listener else.
+// Run serves until the context ends, then lets requests finish within the grace
+// period. It returns nil then, and otherwise the error of the listener.
 func (w *Worker) Run(ctx context.Context) error {
 	following, stop := context.WithCancel(ctx)
 	defer stop()
@@ -171,7 +172,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.sealed != nil {
 		wg.Go(func() {
 			if err := w.sealed.Serve(following); err != nil {
-				w.config.Logger.Warn("sealed files are not passed any more", "reason", err)
+				w.config.Logger.Warn("sealed files are not lent any more", "reason", err)
 			}
 		})
 	}
@@ -192,7 +193,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.mounts.close()
 	w.peers.close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving on %s: %w", w.config.Listen, err)
+		return fmt.Errorf("serve on %s: %w", w.config.Listen, err)
 	}
 	return nil
 }
@@ -201,7 +202,7 @@ func (w *Worker) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.config.GracePeriod)
 	defer cancel()
 	if err := w.http.Shutdown(ctx); err != nil {
-		w.config.Logger.Warn("requests were cut off", "reason", err)
+		w.config.Logger.Warn("requests in progress were aborted", "reason", err)
 		return w.http.Close()
 	}
 	return nil

@@ -145,7 +145,7 @@ func (c *climb) ask(ctx context.Context, candidate client.Candidate, round int) 
 	var failure *client.Error
 	if errors.As(err, &failure) {
 		c.wait = max(c.wait, failure.RetryAfter)
-		if candidate.Rung == client.Owner && failure.Answered && round == 0 {
+		if candidate.Rung == client.Owner && failure.Responded && round == 0 {
 			c.patient = true
 		}
 	}

@@ -44,8 +44,8 @@ func (m fixedMasters) RegisterWorker(context.Context, *commonv1.RingMember, stri
 	return m.view, nil
 }
 
-func (m fixedMasters) Heartbeat(context.Context, *commonv1.WorkerReport, string) []server.Heard {
-	return []server.Heard{{Master: "m", ViewIndex: m.view.GetIndex(), Registered: true}}
+func (m fixedMasters) Heartbeat(context.Context, *commonv1.WorkerReport, string) []server.HeartbeatResult {
+	return []server.HeartbeatResult{{Master: "m", ViewIndex: m.view.GetIndex(), Registered: true}}
 }
 
 func newReal(t testing.TB, workers int, change ...func(*Config)) *real {

@@ -1,6 +1,6 @@
-// Package fakeworker is workers for tests of those who read from them: the byte
-// API and the directory service over mutual TLS, out of a bucket in memory, with
-// faults on demand.
+// Package fakeworker provides workers for tests of their clients. They serve the
+// byte API and the directory service over mutual TLS from a bucket in memory,
+// and inject faults on demand.
 package fakeworker
 
 import (
@@ -21,10 +21,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// MountID is the one mount that there is.
+// MountID is the id of the only mount.
 const MountID = "m1"
 
-// Cluster is workers over one bucket.
+// Cluster is a set of workers over one bucket.
 type Cluster struct {
 	Topology topology.Topology
 	Workers  []*Worker
@@ -34,7 +34,7 @@ type Cluster struct {
 	authority *mtls.Authority
 }
 
-// Start n workers, all of one view; they stop with the test.
+// Start starts n workers with the same view. They stop when the test ends.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
 	authority, err := mtls.NewAuthority("default/hadoop")
@@ -64,7 +64,7 @@ func Start(t testing.TB, n int) *Cluster {
 	return c
 }
 
-// NewView of an index, in which all workers are in ring 1 and the mount has
+// NewView returns a view in which all workers are in ring 1 and the mount has
 // epoch 1.
 func (c *Cluster) NewView(index uint64) *commonv1.ClusterView {
 	v := &commonv1.ClusterView{
@@ -79,14 +79,14 @@ func (c *Cluster) NewView(index uint64) *commonv1.ClusterView {
 	return v
 }
 
-// SetView of every worker.
+// SetView sets the view of every worker.
 func (c *Cluster) SetView(v *commonv1.ClusterView) {
 	for _, w := range c.Workers {
 		w.SetView(proto.CloneOf(v))
 	}
 }
 
-// Worker by its name.
+// Worker returns the worker with a name.
 func (c *Cluster) Worker(name string) *Worker {
 	i := slices.IndexFunc(c.Workers, func(w *Worker) bool { return w.Name == name })
 	if i < 0 {
@@ -95,7 +95,7 @@ func (c *Cluster) Worker(name string) *Worker {
 	return c.Workers[i]
 }
 
-// Identity of this cluster's authority.
+// Identity issues an identity of this cluster's authority.
 func (c *Cluster) Identity(role mtls.Role, name string) *mtls.Identity {
 	c.t.Helper()
 	pair, err := c.authority.Issue(mtls.Peer{Role: role, Name: name}, []string{"127.0.0.1"}, time.Hour)
@@ -119,13 +119,13 @@ type Object struct {
 	Data []byte
 }
 
-// Bucket of objects. Safe for concurrent use.
+// Bucket is an object store in memory. It is safe for concurrent use.
 type Bucket struct {
 	mu      sync.Mutex
 	objects map[string]Object
 }
 
-// Put an object; its tag follows from its bytes.
+// Put stores an object; its entity tag is a hash of its bytes.
 func (b *Bucket) Put(key string, data []byte) Object {
 	sum := sha256.Sum256(data)
 	o := Object{ETag: hex.EncodeToString(sum[:8]), Data: data}
@@ -135,14 +135,14 @@ func (b *Bucket) Put(key string, data []byte) Object {
 	return o
 }
 
-// Remove an object.
+// Remove deletes an object.
 func (b *Bucket) Remove(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.objects, key)
 }
 
-// Get an object.
+// Get returns an object, and whether it exists.
 func (b *Bucket) Get(key string) (Object, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -150,7 +150,8 @@ func (b *Bucket) Get(key string) (Object, bool) {
 	return o, ok
 }
 
-// names of a directory in order; directories have a slash behind them.
+// names returns the sorted names in a directory; those of directories end with a
+// slash.
 func (b *Bucket) names(dir string) []string {
 	if dir != "" {
 		dir += "/"
@@ -170,7 +171,7 @@ func (b *Bucket) names(dir string) []string {
 	return slices.Compact(out)
 }
 
-// Keys of all objects in order.
+// Keys returns the sorted keys of all objects.
 func (b *Bucket) Keys() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,28 +8,29 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
-// Fault of one range. The zero value is none.
+// Fault is the fault of one range. The zero value is none.
 type Fault struct {
-	// Status and Code refuse; Code "" sends no JSON at all.
+	// Status and Code fail the request; with Code "" the body is empty.
 	Status int
 	Code   wire.Code
-	// RetryAfter of a refusal.
+	// RetryAfter is the value of that header, which may be malformed.
 	RetryAfter string
-	// HangBefore the header, until the reader gives up.
+	// HangBefore hangs before the header until the client cancels.
 	HangBefore bool
-	// Cut the connection after so many bytes of the body; -1 cuts before the
-	// header.
+	// Cut closes the connection after this number of bytes of the body; -1
+	// closes it before the header.
 	Cut int
-	// HangAfter so many bytes of the body; -1 is right after the header.
+	// HangAfter hangs after this number of bytes of the body; -1 hangs right
+	// after the header.
 	HangAfter int
-	// Trickle sends so many bytes every 10 ms.
+	// Trickle sends this number of bytes every 10 ms.
 	Trickle int
-	// ETag, Range and Length replace what the headers say.
+	// ETag, Range and Length replace the values of the headers.
 	ETag, Range string
 	Length      int
-	// Chunked leaves Content-Length out.
+	// Chunked omits Content-Length.
 	Chunked bool
-	// Empty answers 206 and nothing else.
+	// Empty sends status 206 and closes the connection.
 	Empty bool
 }
 

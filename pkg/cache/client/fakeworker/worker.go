@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Worker answers as a worker does, until told otherwise.
+// Worker serves like a worker, with the faults that the test sets.
 type Worker struct {
 	Name string
 
@@ -34,11 +34,11 @@ type Worker struct {
 
 	// Ranges, Names and Epochs count requests.
 	Ranges, Names, Epochs atomic.Int64
-	// Forgotten names, as directory/name.
+	// forgotten holds the forgotten names, as directory/name.
 	forgotten sync.Map
 
 	mu sync.Mutex
-	// fault of ranges, and nameFault of names; nil is none.
+	// fault applies to ranges, nameFault to names; nil means none.
 	fault     func(n int64, r *http.Request) Fault
 	nameFault func(ctx context.Context) error
 	server    *http.Server
@@ -54,7 +54,7 @@ func newWorker(t testing.TB, c *Cluster, name string) *Worker {
 		t.Fatal(err)
 	}
 	w := &Worker{Name: name, t: t, cluster: c, address: listener.Addr().String(), identity: c.Identity(mtls.Worker, name)}
-	// Start listens at this address again.
+	// Start listens on this address again.
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,35 +62,36 @@ func newWorker(t testing.TB, c *Cluster, name string) *Worker {
 	return w
 }
 
-// SetView that this worker knows; nil is none.
+// SetView sets the view of this worker; nil means none.
 func (w *Worker) SetView(v *commonv1.ClusterView) { w.view.Store(v) }
 
-// Fail ranges: fault is called with the number of the request, from 1.
+// Fail sets the faults of ranges: fault is called with the number of the
+// request, from 1.
 func (w *Worker) Fail(fault func(n int64, r *http.Request) Fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fault = fault
 }
 
-// FailAlways with one fault.
+// FailAlways sets one fault for all ranges.
 func (w *Worker) FailAlways(f Fault) { w.Fail(func(int64, *http.Request) Fault { return f }) }
 
-// Heal ends faults of ranges and names.
+// Heal ends the faults of ranges and names.
 func (w *Worker) Heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.fault, w.nameFault = nil, nil
 }
 
-// FailNames makes the error the answer to every question about names, the epochs
-// and the view; one that blocks until its context ends hangs.
+// FailNames sets the error of every request for names, epochs and the view. A
+// fault that blocks until its context ends hangs.
 func (w *Worker) FailNames(fault func(ctx context.Context) error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.nameFault = fault
 }
 
-// HangNames until whoever asks gives up.
+// HangNames hangs every request for names until the client cancels.
 func (w *Worker) HangNames() {
 	w.FailNames(func(ctx context.Context) error {
 		<-ctx.Done()
@@ -118,7 +119,7 @@ func (w *Worker) names(ctx context.Context) error {
 	return fault(ctx)
 }
 
-// Start listening, again after a Stop.
+// Start listens and serves; it may be called again after Stop.
 func (w *Worker) Start() {
 	w.t.Helper()
 	listener, err := net.Listen("tcp", w.address)
@@ -134,7 +135,7 @@ func (w *Worker) Start() {
 	protocols.SetHTTP2(true)
 	server := &http.Server{
 		Protocols: protocols,
-		// Those who hang end with the server.
+		// Hanging requests end with the server.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog:    log.New(io.Discard, "", 0),
 		TLSConfig:   w.identity.ServerConfig(),
@@ -158,7 +159,7 @@ func (w *Worker) Start() {
 	}()
 }
 
-// Stop as a killed process does: connections break, new ones are refused.
+// Stop ends like a killed process: connections break, and new ones are refused.
 func (w *Worker) Stop() {
 	w.mu.Lock()
 	server, calls, done, cancel := w.server, w.grpc, w.done, w.cancel
@@ -173,7 +174,7 @@ func (w *Worker) Stop() {
 	calls.Stop()
 }
 
-// Lookup answers out of the bucket.
+// Lookup returns an entry from the bucket.
 func (w *Worker) Lookup(ctx context.Context, in *workerv1.LookupRequest) (*workerv1.LookupResponse, error) {
 	w.Names.Add(1)
 	if err := w.names(ctx); err != nil {
@@ -190,7 +191,7 @@ func (w *Worker) Lookup(ctx context.Context, in *workerv1.LookupRequest) (*worke
 	return &workerv1.LookupResponse{Epochs: w.epochs()}, nil
 }
 
-// List answers out of the bucket.
+// List returns a page of names from the bucket.
 func (w *Worker) List(ctx context.Context, in *workerv1.ListRequest) (*workerv1.ListResponse, error) {
 	w.Names.Add(1)
 	if err := w.names(ctx); err != nil {
@@ -217,7 +218,7 @@ func (w *Worker) List(ctx context.Context, in *workerv1.ListRequest) (*workerv1.
 	return out, nil
 }
 
-// Forget notes the name.
+// Forget records the name.
 func (w *Worker) Forget(ctx context.Context, in *workerv1.ForgetRequest) (*workerv1.ForgetResponse, error) {
 	if err := w.names(ctx); err != nil {
 		return nil, err
@@ -226,7 +227,7 @@ func (w *Worker) Forget(ctx context.Context, in *workerv1.ForgetRequest) (*worke
 	return &workerv1.ForgetResponse{}, nil
 }
 
-// Forgot tells whether a name was forgotten.
+// Forgot reports whether a name was forgotten.
 func (w *Worker) Forgot(dir, name string) bool {
 	_, ok := w.forgotten.Load(dir + "/" + name)
 	return ok
@@ -253,7 +254,7 @@ func (w *Worker) epochs() *workerv1.Epochs {
 	return out
 }
 
-// GetView answers the view that was set.
+// GetView returns the view that was set.
 func (w *Worker) GetView(ctx context.Context, _ *workerv1.GetViewRequest) (*workerv1.GetViewResponse, error) {
 	if err := w.names(ctx); err != nil {
 		return nil, err
@@ -261,7 +262,7 @@ func (w *Worker) GetView(ctx context.Context, _ *workerv1.GetViewRequest) (*work
 	return &workerv1.GetViewResponse{View: w.view.Load()}, nil
 }
 
-// GetEpochs answers those of the view that was set.
+// GetEpochs returns the epochs of the view that was set.
 func (w *Worker) GetEpochs(ctx context.Context, _ *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
 	w.Epochs.Add(1)
 	if err := w.names(ctx); err != nil {

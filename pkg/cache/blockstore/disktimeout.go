@@ -1,0 +1,76 @@
+package blockstore
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// errHung means that a disk operation did not return in time. It may still
+// complete later.
+var errHung = errors.New("the disk does not respond")
+
+// diskTimeout runs operations on a disk that may hang. Each runs in a goroutine
+// of its own, so that the caller waits at most the timeout.
+type diskTimeout struct {
+	timeout time.Duration
+	// slots bound the number of operations that may hang at the same time.
+	slots chan struct{}
+}
+
+func newDiskTimeout(timeout time.Duration, parallel int) *diskTimeout {
+	return &diskTimeout{timeout: timeout, slots: make(chan struct{}, parallel)}
+}
+
+// do runs f. If it returns errHung, f may still be running and owns what it
+// uses; late, unless nil, is called after f, or at once if f was not started.
+func (g *diskTimeout) do(f func() error, late func()) error {
+	timer := time.NewTimer(g.timeout)
+	defer timer.Stop()
+	select {
+	case g.slots <- struct{}{}:
+	case <-timer.C:
+		if late != nil {
+			late()
+		}
+		return fmt.Errorf("%d operations are in progress: %w", cap(g.slots), errHung)
+	}
+	done := make(chan error, 1)
+	var over atomic.Bool // set by the first of the end of f and the timeout
+	go func() {
+		err := f()
+		<-g.slots
+		if !over.CompareAndSwap(false, true) && late != nil {
+			late()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-timer.C:
+		if !over.CompareAndSwap(false, true) {
+			return <-done
+		}
+		return fmt.Errorf("no result within %s: %w", g.timeout, errHung)
+	}
+}
+
+// condition is the state of a tier's disk.
+type condition struct {
+	// reason why the tier stores nothing new; nil if healthy.
+	reason error
+	since  time.Time
+	// unreadable is set if reads hang, so that the tier is not read either.
+	unreadable bool
+}
+
+// outOfSpace reports whether free space would resolve the error.
+func outOfSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, errFloor)
+}
+
+// errFloor means that less is free on the file system than must stay free.
+var errFloor = errors.New("too little free space on the file system")
