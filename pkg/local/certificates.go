@@ -12,23 +12,23 @@ import (
 )
 
 const (
-	// certificateLife of what the authority signs. Everything is signed anew at
+	// certificateLife of what the authority signs. Certificates are issued at
 	// each start and renewed when a third of it is left.
 	certificateLife = 7 * 24 * time.Hour
 	renewBefore     = certificateLife / 3
-	// Admin names the certificate for people.
+	// Admin is the name of the certificate for commands of the user.
 	Admin = "admin"
 )
 
-// identityOf is one certificate to keep fresh.
+// identityOf describes one certificate.
 type identityOf struct {
-	// component names the directory.
+	// component is the name of the certificate's directory.
 	component string
 	role      mtls.Role
 	hosts     []string
 }
 
-// openAuthority reads the runtime's authority, or makes it.
+// openAuthority reads the runtime's certificate authority, or creates it.
 func openAuthority(l Layout) (*mtls.Authority, error) {
 	authority, err := mtls.LoadAuthority(l.authorityDir())
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
@@ -41,7 +41,7 @@ func openAuthority(l Layout) (*mtls.Authority, error) {
 	return authority, authority.Save(l.authorityDir())
 }
 
-// issueAll signs every certificate anew.
+// issueAll issues every certificate.
 func issueAll(l Layout, authority *mtls.Authority, identities []identityOf) error {
 	for _, want := range identities {
 		pair, err := authority.Issue(mtls.Peer{Role: want.role, Name: want.component}, want.hosts, certificateLife)
@@ -49,29 +49,29 @@ func issueAll(l Layout, authority *mtls.Authority, identities []identityOf) erro
 			return err
 		}
 		if err := pair.Save(l.TLS(want.component)); err != nil {
-			return fmt.Errorf("saving the certificate of %s: %w", want.component, err)
+			return fmt.Errorf("save the certificate of %s: %w", want.component, err)
 		}
 	}
 	return nil
 }
 
-// writeCredentials writes one file a key below <credentials>/<secret>, for
-// nobody but the owner, and removes what was there before.
+// writeCredentials writes each key to its own file in <credentials>/<secret>,
+// readable by the owner only, and removes earlier files.
 func writeCredentials(l Layout, secrets map[string]map[string]string) error {
 	if err := os.RemoveAll(l.credentials()); err != nil {
-		return fmt.Errorf("removing old credentials: %w", err)
+		return fmt.Errorf("remove old credentials: %w", err)
 	}
 	if err := os.MkdirAll(l.credentials(), 0o700); err != nil {
-		return fmt.Errorf("writing credentials: %w", err)
+		return fmt.Errorf("write credentials: %w", err)
 	}
 	for secret, keys := range secrets {
 		dir := filepath.Join(l.credentials(), secret)
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("writing credentials: %w", err)
+			return fmt.Errorf("write credentials: %w", err)
 		}
 		for key, value := range keys {
 			if err := os.WriteFile(filepath.Join(dir, key), []byte(value), 0o600); err != nil {
-				return fmt.Errorf("writing credentials: %w", err)
+				return fmt.Errorf("write credentials: %w", err)
 			}
 		}
 	}

@@ -11,19 +11,19 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// checker finds out which conditions hold.
+// checker evaluates the conditions.
 type checker struct {
 	s       *supervisor
 	masters *client.Client
-	// applied: the plan's mounts are in place, as of this run.
+	// applied is set once this run has applied the plan's mounts.
 	applied bool
-	// view is the index of one that holds them.
+	// view is the index of a view that contains them.
 	view uint64
 }
 
-// check looks once and answers whether everything holds.
+// check evaluates all conditions once and reports whether they hold.
 func (c *checker) check(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	var conditions []Condition
 	leads := false
@@ -42,16 +42,16 @@ func (c *checker) check(ctx context.Context) bool {
 		conditions = append(conditions, c.checkFuse(ctx, f))
 	}
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
-		return false // stopping: what was seen says nothing
+		return false // stopping, so the conditions are meaningless
 	}
 	all := !slices.ContainsFunc(conditions, func(c Condition) bool { return !c.Met })
-	c.note(conditions, all)
+	c.record(conditions, all)
 	return all
 }
 
-// note writes the conditions when they have changed. A runtime that was ready
-// stays so: what is wrong with it later is for status to say.
-func (c *checker) note(conditions []Condition, all bool) {
+// record writes the conditions if they have changed. The phase of a runtime that
+// was ready remains Ready; status shows later problems.
+func (c *checker) record(conditions []Condition, all bool) {
 	c.s.mu.Lock()
 	same := slices.EqualFunc(c.s.state.Conditions, conditions, sameCondition)
 	ready := c.s.state.Phase == Ready
@@ -71,8 +71,8 @@ func sameCondition(a, b Condition) bool {
 	return a.Name == b.Name && a.Met == b.Met && a.Detail == b.Detail && slices.Equal(a.Suspects, b.Suspects)
 }
 
-// checkMasters asks every master about itself. Once all of the plan vote, the
-// cluster is formed, for good.
+// checkMasters requests the status of every master. Once all masters of the plan
+// vote, the cluster is recorded as formed, permanently.
 func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
 	leader = Condition{Name: "leader", Detail: "no master leads yet"}
 	voters = Condition{Name: "voters"}
@@ -115,7 +115,7 @@ func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
 	return leader, voters
 }
 
-// setFormed records, once, that this cluster exists.
+// setFormed records that the cluster exists. Later calls do nothing.
 func (s *supervisor) setFormed() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,12 +166,12 @@ func (c *checker) checkFuse(ctx context.Context, f *component) Condition {
 		condition.Detail = err.Error()
 		return condition
 	}
-	// Whoever is told that the mount is served must not miss what is in it.
-	if err := askView(ctx, f.health, c.view); err != nil {
+	// When the mount is reported as served, its files must be visible in it.
+	if err := checkView(ctx, f.health, c.view); err != nil {
 		condition.Detail = err.Error()
 		return condition
 	}
-	return Condition{Name: "fuse", Met: true, Detail: c.s.order.mountpoint() + " is served"}
+	return Condition{Name: "fuse", Met: true, Detail: c.s.spec.mountpoint() + " is served"}
 }
 
 func names(components []*component) []string {

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// supervisorChild is a supervisor as Up sees it.
+// supervisorChild is the supervisor process that Up has started.
 type supervisorChild struct {
 	id ProcessID
-	// leash tells the supervisor that Up is there: when it breaks before keep
-	// was written, the supervisor stops everything.
-	leash *os.File
-	// report carries the supervisor's error.
+	// lifeline is a pipe to the supervisor. If it is closed before detach was
+	// written, the supervisor stops everything.
+	lifeline *os.File
+	// report receives the supervisor's error.
 	report *os.File
 	ended  chan struct{}
 }
 
 func startSupervisor(options UpOptions) (*supervisorChild, error) {
-	l := options.Order.Layout()
+	l := options.Spec.Layout()
 	if err := os.MkdirAll(l.logs(), 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+		return nil, fmt.Errorf("create the state directory: %w", err)
 	}
 	logPath := l.Log("supervisor")
 	if err := boundLog(logPath, logBound); err != nil {
@@ -36,53 +36,53 @@ func startSupervisor(options UpOptions) (*supervisorChild, error) {
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
-	reading, leash, err := os.Pipe()
+	reading, lifeline, err := os.Pipe()
 	if err != nil {
-		return nil, fmt.Errorf("starting the supervisor: %w", err)
+		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
 	defer func() { _ = reading.Close() }()
 	report, writing, err := os.Pipe()
 	if err != nil {
-		_ = leash.Close()
-		return nil, fmt.Errorf("starting the supervisor: %w", err)
+		_ = lifeline.Close()
+		return nil, fmt.Errorf("start the supervisor: %w", err)
 	}
 	defer func() { _ = writing.Close() }()
 
 	words := append(append([]string{}, options.Self...), "supervise")
-	cmd := again(words)
+	cmd := selfCommand(words)
 	cmd.Dir = "/"
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = reading, log, log
 	cmd.ExtraFiles = []*os.File{writing}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the supervisor: %w", err), leash.Close(), report.Close())
+		return nil, errors.Join(fmt.Errorf("start the supervisor: %w", err), lifeline.Close(), report.Close())
 	}
-	child := &supervisorChild{leash: leash, report: report, ended: make(chan struct{})}
+	child := &supervisorChild{lifeline: lifeline, report: report, ended: make(chan struct{})}
 	child.id, _, err = identify(cmd.Process.Pid)
 	go func() {
 		defer close(child.ended)
 		_ = cmd.Wait()
 	}()
 	if err == nil {
-		err = json.NewEncoder(leash).Encode(options.Order)
+		err = json.NewEncoder(lifeline).Encode(options.Spec)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the supervisor: %w", err), child.stop())
+		return nil, errors.Join(fmt.Errorf("start the supervisor: %w", err), child.stop())
 	}
 	return child, nil
 }
 
-// keep lets the supervisor outlive this process.
-func (c *supervisorChild) keep() error {
-	if _, err := io.WriteString(c.leash, keep); err != nil {
-		return fmt.Errorf("leaving the supervisor to itself: %w", err)
+// detach lets the supervisor outlive this process.
+func (c *supervisorChild) detach() error {
+	if _, err := io.WriteString(c.lifeline, detach); err != nil {
+		return fmt.Errorf("detach from the supervisor: %w", err)
 	}
 	return nil
 }
 
-// stop breaks the leash and waits until the supervisor has stopped everything.
+// stop closes the lifeline and waits until the supervisor has stopped everything.
 func (c *supervisorChild) stop() error {
-	_ = c.leash.Close()
+	_ = c.lifeline.Close()
 	select {
 	case <-c.ended:
 		return nil
@@ -91,13 +91,13 @@ func (c *supervisorChild) stop() error {
 	}
 }
 
-func (c *supervisorChild) letGo() {
-	_ = c.leash.Close()
+func (c *supervisorChild) closePipes() {
+	_ = c.lifeline.Close()
 	_ = c.report.Close()
 }
 
-// why reads what the supervisor said when it ended.
-func (c *supervisorChild) why() error {
+// exitError returns the error that the supervisor reported before it ended.
+func (c *supervisorChild) exitError() error {
 	raw, err := io.ReadAll(io.LimitReader(c.report, 64<<10))
 	if text := strings.TrimSpace(string(raw)); text != "" {
 		return errors.New(text)

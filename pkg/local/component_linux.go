@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// A component that dies is started again after firstPause, which doubles
-	// up to lastPause while it goes on dying; one that has run for settled
-	// starts over with firstPause. Readers wait for a FUSE server, and for
-	// nothing else, so its pause stays short.
+	// A component that ends is restarted after firstPause, which doubles up to
+	// lastPause while it keeps ending. After a run of settled the pause is
+	// firstPause again. Readers block while there is no FUSE server, so its
+	// pause stays short.
 	firstPause    = 50 * time.Millisecond
 	lastPause     = 5 * time.Second
 	lastPauseFuse = 200 * time.Millisecond
 	settled       = 10 * time.Second
-	// stopGrace is how long a component may take to end after SIGTERM.
+	// stopGrace is the time between SIGTERM and SIGKILL.
 	stopGrace = 12 * time.Second
 )
 
@@ -32,21 +32,21 @@ type component struct {
 	binary     string
 	health     string
 	log        string
-	// environment on top of this process's own.
+	// environment is added to that of this process.
 	environment []string
-	// arguments are resolved anew at each start.
+	// arguments are resolved at each start.
 	arguments func() ([]string, error)
 
 	spawner *spawner
 	logger  *slog.Logger
-	// changed is told of each start and end.
+	// changed is called after each start and end.
 	changed func(ComponentState)
 
 	cancel context.CancelFunc
 	ended  chan struct{}
 }
 
-// run starts the supervision, which goes on until stop.
+// run starts the supervision, which continues until stop.
 func (c *component) run(ctx context.Context) {
 	ctx, c.cancel = context.WithCancel(ctx)
 	c.ended = make(chan struct{})
@@ -56,7 +56,7 @@ func (c *component) run(ctx context.Context) {
 	}()
 }
 
-// stop ends the process, gently first, and returns when it is gone.
+// stop ends the process, with SIGTERM first, and returns when it has ended.
 func (c *component) stop() {
 	if c.cancel == nil {
 		return
@@ -81,7 +81,7 @@ func (c *component) supervise(ctx context.Context) {
 		if time.Since(began) > settled {
 			pause = firstPause
 		}
-		c.logger.Warn("component ended, starting it again", "name", c.name, "exit", err, "pause", pause)
+		c.logger.Warn("component ended, restarting it", "name", c.name, "exit", err, "pause", pause)
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause):
@@ -90,7 +90,7 @@ func (c *component) supervise(ctx context.Context) {
 	}
 }
 
-// once runs the process from start to end.
+// once runs the process once, until it ends.
 func (c *component) once(ctx context.Context, state *ComponentState) error {
 	cmd, output, err := c.command()
 	if err != nil {
@@ -99,7 +99,7 @@ func (c *component) once(ctx context.Context, state *ComponentState) error {
 		return err
 	}
 	id, err := c.spawner.start(cmd)
-	_ = output.Close() // the child has its own
+	_ = output.Close() // the child has a copy
 	if err != nil {
 		state.LastExit = err.Error()
 		c.changed(*state)
@@ -122,7 +122,7 @@ func (c *component) once(ctx context.Context, state *ComponentState) error {
 }
 
 func (c *component) terminate(process *os.Process, waited <-chan error) error {
-	_ = process.Signal(syscall.SIGTERM) // it may have ended just now
+	_ = process.Signal(syscall.SIGTERM) // it may have ended meanwhile
 	select {
 	case err := <-waited:
 		return err
@@ -151,7 +151,7 @@ func (c *component) command() (*exec.Cmd, *os.File, error) {
 	return cmd, output, nil
 }
 
-// describeExit says how a process ended, for people.
+// describeExit returns how a process ended, such as "killed by SIGKILL".
 func describeExit(err error) string {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {

@@ -11,28 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// downTime bounds an orderly stop: fuse, then workers, then masters may each
-// take stopGrace.
+// downTime limits an orderly stop: the FUSE server, then the workers, then the
+// masters may each take stopGrace.
 const downTime = 4*stopGrace + 10*time.Second
 
-// Down stops a runtime and removes what it left; with purge its data too. It
-// answers whether anything was running. It does the same again, and after the
+// Down stops a runtime and removes its leftovers; with purgeData its data too. It
+// reports whether the runtime was running. It may be repeated, also after the
 // supervisor was killed.
 func Down(ctx context.Context, l Layout, purgeData bool) (ran bool, err error) {
 	there, err := exists(l.Dir)
 	if err != nil {
-		return false, fmt.Errorf("looking for %s: %w", l, err)
+		return false, fmt.Errorf("find %s: %w", l, err)
 	}
 	if !there {
 		return false, nil
 	}
 	held, ran, err := stopAndLock(ctx, l)
 	if err != nil {
-		return ran, fmt.Errorf("stopping %s: %w", l, err)
+		return ran, fmt.Errorf("stop %s: %w", l, err)
 	}
 	defer held.release()
 	if err := sweep(ctx, l, slog.New(slog.DiscardHandler)); err != nil {
-		return ran, fmt.Errorf("stopping %s: %w", l, err)
+		return ran, fmt.Errorf("stop %s: %w", l, err)
 	}
 	if !purgeData {
 		return ran, nil
@@ -40,11 +40,11 @@ func Down(ctx context.Context, l Layout, purgeData bool) (ran bool, err error) {
 	return ran, purge(l)
 }
 
-// stopAndLock stops supervisors until nobody holds the lock any more, and takes
-// it. A supervisor that was killed has a guard that cleans up under the lock;
-// one that is only starting shows in the state a moment later.
+// stopAndLock stops supervisors until it gets the lock. The orphan reaper of a
+// killed supervisor cleans up under the lock; a supervisor that is starting
+// appears in the state a moment later.
 func stopAndLock(ctx context.Context, l Layout) (held *lock, ran bool, err error) {
-	waiting, cancel := context.WithTimeout(ctx, downTime+guardPatience)
+	waiting, cancel := context.WithTimeout(ctx, downTime+reaperLockTimeout)
 	defer cancel()
 	for {
 		state, found, err := ReadState(l)
@@ -61,13 +61,13 @@ func stopAndLock(ctx context.Context, l Layout) (held *lock, ran bool, err error
 		select {
 		case <-waiting.Done():
 			return nil, ran, err
-		case <-time.After(look):
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
-// Running tells whether a runtime's supervisor runs.
+// Running reports whether the supervisor of a runtime runs.
 func Running(state State) bool { return state.Supervisor.alive() }
 
-// signals that stop a supervisor.
+// signals returns the signals that stop a supervisor.
 func signals() []os.Signal { return []os.Signal{unix.SIGTERM, unix.SIGINT} }

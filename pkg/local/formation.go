@@ -12,41 +12,41 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// formationVersion of the file's format.
+// formationVersion is the version of the file format.
 const formationVersion = 1
 
-// Formation is what outlives the masters' disks: which cluster this is and
-// whether it was formed already.
+// Formation records the identity of a cluster, and whether it was formed. It
+// outlives the masters' disks.
 type Formation struct {
 	Version   int    `json:"version"`
 	ClusterID string `json:"clusterID"`
-	// Formed is true once every master of the plan voted.
+	// Formed is true once every master of the plan has voted.
 	Formed bool `json:"formed"`
-	// Network the masters' log knows: "127.93.12.0/24". It is bound to the
-	// runtime once formed.
+	// Network of the addresses in the masters' log: "127.93.12.0/24". It does
+	// not change once the cluster is formed.
 	Network string `json:"network,omitempty"`
-	// Mounts are the paths this executor has mounted, so that one that leaves
-	// the plan is unmounted, and one that somebody mounted by hand is not.
+	// Mounts are the paths that this executor has mounted. Of them, those that
+	// leave the plan are unmounted; mounts made by the user are not.
 	Mounts []string `json:"mounts,omitempty"`
 }
 
-// NewFormation mints the identity of a cluster that is not formed yet.
+// NewFormation returns the record of a new cluster, with a random id.
 func NewFormation() (Formation, error) {
 	var id [16]byte
 	if _, err := rand.Read(id[:]); err != nil {
-		return Formation{}, fmt.Errorf("drawing a cluster id: %w", err)
+		return Formation{}, fmt.Errorf("generate a cluster id: %w", err)
 	}
 	return Formation{Version: formationVersion, ClusterID: hex.EncodeToString(id[:])}, nil
 }
 
-// DecodeFormation reads a formation record.
+// DecodeFormation parses a formation record.
 func DecodeFormation(raw []byte) (Formation, error) {
 	var f Formation
 	if err := json.Unmarshal(raw, &f); err != nil {
-		return Formation{}, fmt.Errorf("decoding the formation record: %w", err)
+		return Formation{}, fmt.Errorf("decode the formation record: %w", err)
 	}
 	if f.Version != formationVersion {
-		return Formation{}, fmt.Errorf("the formation record has version %d, this build reads version %d", f.Version, formationVersion)
+		return Formation{}, fmt.Errorf("the formation record has version %d, but this program supports version %d", f.Version, formationVersion)
 	}
 	if f.ClusterID == "" {
 		return Formation{}, errors.New("the formation record has no cluster id")
@@ -54,19 +54,19 @@ func DecodeFormation(raw []byte) (Formation, error) {
 	return f, nil
 }
 
-// loadFormation reads the record, or mints one when there is none. One that is
-// there and cannot be read is an error: guessing could form a second cluster.
+// loadFormation reads the record, or returns a new one if there is none. An
+// unreadable record is an error, because a new one could form a second cluster.
 func loadFormation(l Layout) (Formation, error) {
 	raw, err := os.ReadFile(l.formationFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return NewFormation()
 	}
 	if err != nil {
-		return Formation{}, fmt.Errorf("reading the formation record: %w", err)
+		return Formation{}, fmt.Errorf("read the formation record: %w", err)
 	}
 	f, err := DecodeFormation(raw)
 	if err != nil {
-		return Formation{}, fmt.Errorf("%s: %w (`kubectl jindo local down %s --purge` starts anew, without the data)",
+		return Formation{}, fmt.Errorf("%s: %w (`kubectl jindo local down %s --purge` removes it together with the data)",
 			l.formationFile(), err, l.Runtime)
 	}
 	return f, nil
@@ -75,7 +75,7 @@ func loadFormation(l Layout) (Formation, error) {
 func (f Formation) save(l Layout) error {
 	raw, err := json.MarshalIndent(f, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encoding the formation record: %w", err)
+		return fmt.Errorf("encode the formation record: %w", err)
 	}
 	return atomicfile.Write(l.formationFile(), append(raw, '\n'), 0o600)
 }

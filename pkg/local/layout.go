@@ -9,37 +9,37 @@ import (
 	"strings"
 )
 
-// maxSocketPath is what fits into a unix socket address, with its final zero.
+// maxSocketPath is the longest path of a unix socket, with its final zero.
 const maxSocketPath = 107
 
-// Root is where the local runtimes of this user live:
+// Root returns the directory of the user's local runtimes:
 // ${XDG_CACHE_HOME:-~/.cache}/jindo/local.
 func Root() (string, error) {
 	cache := os.Getenv("XDG_CACHE_HOME")
 	if cache == "" || !filepath.IsAbs(cache) {
 		home, err := os.UserHomeDir()
 		if err != nil {
-			return "", fmt.Errorf("finding the cache directory: %w (set HOME or XDG_CACHE_HOME)", err)
+			return "", fmt.Errorf("find the cache directory: %w (set HOME or XDG_CACHE_HOME)", err)
 		}
 		cache = filepath.Join(home, ".cache")
 	}
 	return filepath.Join(cache, "jindo", "local"), nil
 }
 
-// Layout is the one place that knows where a runtime keeps its files.
+// Layout has the paths of a runtime's files.
 type Layout struct {
 	// Dir is the state directory: <root>/<namespace>/<runtime>.
 	Dir string
-	// Namespace and Runtime that the directory belongs to.
+	// Namespace and Runtime of the directory.
 	Namespace, Runtime string
 }
 
-// NewLayout of one runtime below a root.
+// NewLayout returns the layout of a runtime below root.
 func NewLayout(root, namespace, runtime string) Layout {
 	return Layout{Dir: filepath.Join(root, namespace, runtime), Namespace: namespace, Runtime: runtime}
 }
 
-// String is "namespace/runtime".
+// String returns "namespace/runtime".
 func (l Layout) String() string { return l.Namespace + "/" + l.Runtime }
 
 func (l Layout) lockFile() string      { return filepath.Join(l.Dir, "lock") }
@@ -52,17 +52,16 @@ func (l Layout) session() string       { return filepath.Join(l.sockets(), "sess
 func (l Layout) logs() string          { return filepath.Join(l.Dir, "logs") }
 func (l Layout) tls() string           { return filepath.Join(l.Dir, "tls") }
 
-// Roster is the file that names the members.
+// Roster returns the file with the members.
 func (l Layout) Roster() string { return filepath.Join(l.Dir, "roster.json") }
 
-// TLS is the directory with a component's certificate; "admin" is the one for
-// people.
+// TLS returns the directory of a component's certificate, or of [Admin]'s.
 func (l Layout) TLS(component string) string { return filepath.Join(l.tls(), component) }
 
-// Log is the file a component writes to.
+// Log returns the log file of a component.
 func (l Layout) Log(component string) string { return filepath.Join(l.logs(), component+".log") }
 
-// Mountpoint used when none is given.
+// Mountpoint returns the default mount point.
 func (l Layout) Mountpoint() string { return filepath.Join(l.Dir, "mount") }
 
 func (l Layout) data(component string) string { return filepath.Join(l.Dir, "data", component) }
@@ -71,7 +70,7 @@ func (l Layout) tier(worker string, i int) string {
 	return filepath.Join(l.Dir, "tiers", worker, fmt.Sprint(i))
 }
 
-// checkSockets refuses a state directory whose sockets could not be addressed.
+// checkSockets returns an error if the paths of the sockets are too long.
 func (l Layout) checkSockets(components []string) error {
 	longest := l.session()
 	for _, name := range components {
@@ -80,7 +79,7 @@ func (l Layout) checkSockets(components []string) error {
 		}
 	}
 	if len(longest) > maxSocketPath {
-		return fmt.Errorf("the state directory's name is too long by %d characters for a unix socket (%s): set XDG_CACHE_HOME to a shorter directory",
+		return fmt.Errorf("the path of the state directory is %d characters too long for a unix socket (%s): set XDG_CACHE_HOME to a shorter directory",
 			len(longest)-maxSocketPath, longest)
 	}
 	return nil
@@ -96,8 +95,8 @@ func (l Layout) Exists() (bool, error) {
 	return there, nil
 }
 
-// List finds the runtimes that have a state directory below root, in the order
-// of their names; namespace "" is all.
+// List returns the runtimes with a state directory below root, ordered by name;
+// namespace "" means all namespaces.
 func List(root, namespace string) ([]Layout, error) {
 	pattern := namespace
 	if pattern == "" {
@@ -105,13 +104,13 @@ func List(root, namespace string) ([]Layout, error) {
 	}
 	found, err := filepath.Glob(filepath.Join(root, pattern, "*", "lock"))
 	if err != nil {
-		return nil, fmt.Errorf("looking for local runtimes in %s: %w", root, err)
+		return nil, fmt.Errorf("list local runtimes in %s: %w", root, err)
 	}
 	layouts := make([]Layout, 0, len(found))
 	for _, path := range found {
 		relative, err := filepath.Rel(root, filepath.Dir(path))
 		if err != nil {
-			return nil, fmt.Errorf("looking for local runtimes in %s: %w", root, err)
+			return nil, fmt.Errorf("list local runtimes in %s: %w", root, err)
 		}
 		ns, name, ok := strings.Cut(relative, string(filepath.Separator))
 		if ok {
@@ -121,7 +120,7 @@ func List(root, namespace string) ([]Layout, error) {
 	return layouts, nil
 }
 
-// exists tells a file that is not there from one that cannot be looked at.
+// exists reports whether a file exists; err means that this is unknown.
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errLocked: somebody else holds the state directory.
+// errLocked means that another process holds the lock of the state directory.
 var errLocked = errors.New("the state directory is in use")
 
 // lock of a state directory, held until release or the end of the process.
@@ -18,25 +18,25 @@ type lock struct {
 	file *os.File
 }
 
-// tryLock takes the lock or answers errLocked.
+// tryLock takes the lock or returns errLocked.
 func tryLock(l Layout) (*lock, error) {
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+		return nil, fmt.Errorf("create the state directory: %w", err)
 	}
 	for {
 		file, err := os.OpenFile(l.lockFile(), os.O_CREATE|os.O_RDWR, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("opening the lock of %s: %w", l, err)
+			return nil, fmt.Errorf("open the lock of %s: %w", l, err)
 		}
 		if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			_ = file.Close()
 			if errors.Is(err, unix.EWOULDBLOCK) {
 				return nil, errLocked
 			}
-			return nil, fmt.Errorf("locking %s: %w", l.lockFile(), err)
+			return nil, fmt.Errorf("lock %s: %w", l.lockFile(), err)
 		}
-		// A purge removes the file while it holds it: then this one locks
-		// nothing any more.
+		// A purge removes the file while it is locked. A lock of the removed
+		// file has no effect.
 		if current(file) {
 			return &lock{file: file}, nil
 		}
@@ -44,7 +44,7 @@ func tryLock(l Layout) (*lock, error) {
 	}
 }
 
-// waitLock tries until the context ends.
+// waitLock retries tryLock until the context ends.
 func waitLock(ctx context.Context, l Layout) (*lock, error) {
 	const pause = 50 * time.Millisecond
 	for {
@@ -54,7 +54,7 @@ func waitLock(ctx context.Context, l Layout) (*lock, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for the lock of %s: %w", l, err)
+			return nil, fmt.Errorf("wait for the lock of %s: %w", l, err)
 		case <-time.After(pause):
 		}
 	}
@@ -62,7 +62,7 @@ func waitLock(ctx context.Context, l Layout) (*lock, error) {
 
 func (k *lock) release() { _ = k.file.Close() }
 
-// current tells whether the file still has its name.
+// current reports whether the open file is still the one with its name.
 func current(file *os.File) bool {
 	held, err := file.Stat()
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asProgram makes the test binary act as the program with the hidden commands.
+// asProgram makes the test binary run the hidden commands.
 const asProgram = "JINDO_LOCAL_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -30,7 +30,7 @@ func program(args []string) int {
 			_, _ = os.NewFile(3, "report").WriteString(err.Error())
 		}
 	case "guard": // --root R --namespace N NAME
-		err = Guard(NewLayout(args[2], args[4], args[5]), os.NewFile(3, "watch"), logger)
+		err = ReapOrphans(NewLayout(args[2], args[4], args[5]), os.NewFile(3, "watch"), logger)
 	default:
 		return 2
 	}

@@ -13,12 +13,12 @@ import (
 
 const (
 	// remountPause is the wait before a mount that failed or was aborted is
-	// made again.
+	// mounted again.
 	remountPause = time.Second
 	unmountTime  = 10 * time.Second
 )
 
-// mounter holds the FUSE session and makes it anew when it ends.
+// mounter holds the FUSE session and mounts again when it ends.
 type mounter struct {
 	s      *supervisor
 	cancel context.CancelFunc
@@ -43,7 +43,7 @@ func (m *mounter) run(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			m.s.logger.Warn("the mount ended, making it again", "error", err, "pause", remountPause)
+			m.s.logger.Warn("the mount ended, mounting again", "error", err, "pause", remountPause)
 			select {
 			case <-ctx.Done():
 			case <-time.After(remountPause):
@@ -52,7 +52,7 @@ func (m *mounter) run(ctx context.Context) {
 	}()
 }
 
-// stop unmounts.
+// stop unmounts and waits for the end of the session.
 func (m *mounter) stop() {
 	m.cancel()
 	<-m.ended
@@ -60,20 +60,20 @@ func (m *mounter) stop() {
 
 // once mounts, serves until the session or the context ends, and unmounts.
 func (m *mounter) once(ctx context.Context) error {
-	point := m.s.order.mountpoint()
+	point := m.s.spec.mountpoint()
 	if err := m.claim(point); err != nil {
 		return err
 	}
-	options := m.s.order.Plan.FuseOptions
+	options := m.s.spec.Plan.FuseOptions
 	session, err := fusefd.Open(ctx, fusefd.Options{
 		Mountpoint: point, ReadOnly: options.ReadOnly,
-		// Without root only the one who mounts may let others in, and only
-		// where the machine's owner allowed it.
+		// Without root only the user who mounts may read, unless the
+		// administrator of the machine permits allow_other.
 		AllowOther: options.AllowOther && os.Geteuid() == 0,
 		Logger:     m.s.logger,
 	})
 	if err != nil {
-		return fmt.Errorf("mounting %s: %w", point, err)
+		return fmt.Errorf("mount %s: %w", point, err)
 	}
 	m.set(session, nil)
 	err = session.Serve(ctx, m.s.layout.session())
@@ -87,8 +87,8 @@ func (m *mounter) once(ctx context.Context) error {
 	return err
 }
 
-// claim notes the mount point in the state before anything is mounted there,
-// and refuses a directory whose files the mount would hide.
+// claim records the mount point in the state before it is used, and refuses a
+// directory whose files the mount would hide.
 func (m *mounter) claim(point string) error {
 	if err := fusefd.CleanStale(point); err != nil {
 		return err
@@ -96,10 +96,10 @@ func (m *mounter) claim(point string) error {
 	entries, err := os.ReadDir(point)
 	made := errors.Is(err, os.ErrNotExist)
 	if err != nil && !made {
-		return fmt.Errorf("looking at the mount point: %w", err)
+		return fmt.Errorf("read the mount point: %w", err)
 	}
 	if len(entries) > 0 {
-		return fmt.Errorf("mount point %s is not empty: give another with --mountpoint", point)
+		return fmt.Errorf("mount point %s is not empty: choose another with --mountpoint", point)
 	}
 	return m.s.updateOrFail(func(state *State) {
 		state.Mountpoint = point
@@ -118,12 +118,12 @@ func (m *mounter) set(session *fusefd.Session, err error) {
 	m.session, m.err = session, err
 	m.mu.Unlock()
 	select {
-	case m.s.kick <- struct{}{}:
+	case m.s.recheck <- struct{}{}:
 	default:
 	}
 }
 
-// serving tells why the mount is not served, nil when it is.
+// serving returns nil if a server serves the mount, else the reason.
 func (m *mounter) serving() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -133,7 +133,7 @@ func (m *mounter) serving() error {
 	case m.session == nil:
 		return errors.New("not mounted yet")
 	case !m.session.Serving():
-		return errors.New("mounted, no server answers yet")
+		return errors.New("mounted, but no server responds yet")
 	}
 	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 )
 
-// checkMounts brings the plan's mounts into place, and takes away those that
-// this executor made and that have left the plan.
+// checkMounts applies the plan's mounts, and removes those that this executor
+// has made and that have left the plan.
 func (c *checker) checkMounts(ctx context.Context, leads bool) Condition {
 	condition := Condition{Name: "mounts"}
 	if c.applied {
@@ -30,12 +30,12 @@ func (c *checker) checkMounts(ctx context.Context, leads bool) Condition {
 }
 
 func (c *checker) mounted(condition Condition) Condition {
-	if len(c.s.order.Plan.Mounts) == 0 {
+	if len(c.s.spec.Plan.Mounts) == 0 {
 		condition.Met, condition.Detail = true, "nothing is to be mounted"
 		return condition
 	}
-	paths := make([]string, len(c.s.order.Plan.Mounts))
-	for i, m := range c.s.order.Plan.Mounts {
+	paths := make([]string, len(c.s.spec.Plan.Mounts))
+	for i, m := range c.s.spec.Plan.Mounts {
 		paths[i] = m.URI + " at " + m.Path
 	}
 	condition.Met, condition.Detail = true, strings.Join(paths, ", ")
@@ -44,37 +44,37 @@ func (c *checker) mounted(condition Condition) Condition {
 
 func (c *checker) applyMounts(ctx context.Context) error {
 	var paths []string
-	for _, m := range c.s.order.Plan.Mounts {
+	for _, m := range c.s.spec.Plan.Mounts {
 		paths = append(paths, m.Path)
 	}
 	c.s.mu.Lock()
 	before := c.s.formation.Mounts
 	c.s.mu.Unlock()
-	// Noted first: a mount that is made and not noted would never be removed.
+	// Recorded first, so that a mount is never made that would not be removed.
 	if err := c.s.noteMounts(union(before, paths)); err != nil {
 		return err
 	}
 	for _, path := range before {
 		if !slices.Contains(paths, path) {
 			if err := c.masters.Unmount(ctx, path); err != nil && !notFound(err) {
-				return fmt.Errorf("unmounting %s: %w", path, err)
+				return fmt.Errorf("unmount %s: %w", path, err)
 			}
 		}
 	}
-	for _, m := range c.s.order.Plan.Mounts {
+	for _, m := range c.s.spec.Plan.Mounts {
 		if _, _, err := c.masters.Mount(ctx, m.Proto()); err != nil {
-			return fmt.Errorf("mounting %s at %s: %w", m.URI, m.Path, err)
+			return fmt.Errorf("mount %s at %s: %w", m.URI, m.Path, err)
 		}
 	}
 	view, err := c.masters.View(ctx)
 	if err != nil {
-		return fmt.Errorf("reading what is mounted: %w", err)
+		return fmt.Errorf("read the mount table: %w", err)
 	}
 	c.view = view.GetIndex()
 	return c.s.noteMounts(paths)
 }
 
-// notFound: somebody unmounted it by hand.
+// notFound reports whether the mount does not exist, since the user removed it.
 func notFound(err error) bool {
 	var refused *client.RefusedError
 	return errors.As(err, &refused) && refused.Reason == client.ReasonNotFound

@@ -21,12 +21,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Last bytes of the addresses in a runtime's network.
+// Last bytes of the addresses in the network of a runtime.
 const (
 	firstMaster = 11
 	firstWorker = 21
 	fuseHost    = 31
-	// manyWorkers is where workers go on that do not fit before fuseHost.
+	// manyWorkers is the first address of workers that do not fit before
+	// fuseHost.
 	manyWorkers = 41
 	lastHost    = 254
 	maxWorkers  = fuseHost - firstWorker + lastHost - manyWorkers + 1
@@ -40,7 +41,7 @@ type network struct {
 
 func (n *network) String() string { return n.prefix.String() }
 
-// address of a host in the network.
+// address returns the address of a host in the network.
 func (n *network) address(last byte) string {
 	bytes := n.prefix.Addr().As4()
 	bytes[3] = last
@@ -49,13 +50,13 @@ func (n *network) address(last byte) string {
 
 func (n *network) close() { _ = n.listener.Close() }
 
-// takeNetwork takes the network named want; with "" it chooses a free one,
-// the same for the same runtime where that is possible.
+// takeNetwork takes the network want. If that is "", it chooses a free one, if
+// possible always the same for a runtime.
 func takeNetwork(want string, l Layout) (*network, error) {
 	if want != "" {
 		prefix, err := netip.ParsePrefix(want)
 		if err != nil {
-			return nil, fmt.Errorf("the formation record names network %q: %w", want, err)
+			return nil, fmt.Errorf("invalid network %q in the formation record: %w", want, err)
 		}
 		return take(prefix)
 	}
@@ -71,8 +72,8 @@ func takeNetwork(want string, l Layout) (*network, error) {
 	return nil, fmt.Errorf("no free network found in 127.0.0.0/8 after %d tries: %w", tries, last)
 }
 
-// candidate is the i-th network to try. 127.0.y.0 is left to others: machines
-// have their own name at 127.0.1.1 and resolvers at 127.0.0.53.
+// candidate returns the i-th network to try. 127.0.y.0 is not used: the machine's
+// own name is often at 127.0.1.1, and resolvers at 127.0.0.53.
 func candidate(key string, i int) netip.Prefix {
 	hash := fnv.New32a()
 	_, _ = fmt.Fprintf(hash, "%s\x00%d", key, i)
@@ -81,16 +82,16 @@ func candidate(key string, i int) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4([4]byte{127, x, byte(sum), 0}), 24)
 }
 
-// take holds a network when nobody else does and nothing listens there.
+// take holds a network unless another process does or listens there.
 func take(prefix netip.Prefix) (*network, error) {
-	// The name has no file: it ends with the process, however that ends, and
-	// is known in this network namespace only, as the addresses are.
+	// The socket has no file: it ends with the process in any case, and exists
+	// in this network namespace only, like the addresses.
 	listener, err := net.Listen("unix", "@jindo/local/"+prefix.String())
 	if errors.Is(err, unix.EADDRINUSE) {
 		return nil, fmt.Errorf("network %s is held by another local runtime", prefix)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("holding network %s: %w", prefix, err)
+		return nil, fmt.Errorf("hold network %s: %w", prefix, err)
 	}
 	if err := checkFree(prefix, "/proc/net/tcp", "/proc/net/tcp6"); err != nil {
 		_ = listener.Close()
@@ -115,30 +116,30 @@ func checkFree(prefix netip.Prefix, tables ...string) error {
 	return nil
 }
 
-// listening is one TCP socket that waits for connections.
+// listening is one listening TCP socket.
 type listening struct {
 	address netip.AddrPort
 	inode   string
 }
 
-// conflict names who listens on one of the ports a runtime uses, on an address
-// of the network or on all addresses.
+// conflict returns an error that names the process that listens on a port of a
+// runtime, at an address of the network or at all addresses.
 func conflict(prefix netip.Prefix, taken []listening) error {
 	ours := map[uint16]bool{topology.MasterPort: true, topology.WorkerPort: true, topology.RaftPort: true, topology.HealthPort: true}
 	for _, t := range taken {
 		inside := prefix.Contains(t.address.Addr())
 		if ours[t.address.Port()] && (inside || t.address.Addr().IsUnspecified()) {
-			return fmt.Errorf("port %d is taken at %s by %s", t.address.Port(), t.address.Addr(), holder("/proc", t.inode))
+			return fmt.Errorf("port %d of %s is used by %s", t.address.Port(), t.address.Addr(), holder("/proc", t.inode))
 		}
 	}
 	return nil
 }
 
-// listeners reads the listening sockets from a file like /proc/net/tcp.
+// listeners parses the listening sockets of a file like /proc/net/tcp.
 func listeners(path string) ([]listening, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading who listens: %w", err)
+		return nil, fmt.Errorf("read listening sockets: %w", err)
 	}
 	defer func() { _ = file.Close() }()
 	return parseListeners(file)
@@ -158,40 +159,39 @@ func parseListeners(r io.Reader) ([]listening, error) {
 		}
 		address, err := parseAddress(fields[local])
 		if err != nil {
-			return nil, fmt.Errorf("reading who listens: %w", err)
+			return nil, fmt.Errorf("read listening sockets: %w", err)
 		}
 		found = append(found, listening{address: address, inode: fields[inode]})
 	}
 	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading who listens: %w", err)
+		return nil, fmt.Errorf("read listening sockets: %w", err)
 	}
 	return found, nil
 }
 
-// parseAddress reads "0100007F:4654": words of the address in the machine's
-// byte order, which is little endian wherever this runs, and the port as a
-// number.
+// parseAddress parses "0100007F:4654": words of the address in the machine's byte
+// order, which is little endian on every supported platform, and the port.
 func parseAddress(text string) (netip.AddrPort, error) {
 	host, port, _ := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(host)
 	if err != nil || len(raw)%4 != 0 {
-		return netip.AddrPort{}, fmt.Errorf("%q is no address", text)
+		return netip.AddrPort{}, fmt.Errorf("invalid address %q", text)
 	}
 	for word := range slices.Chunk(raw, 4) {
 		slices.Reverse(word)
 	}
 	addr, ok := netip.AddrFromSlice(raw)
 	if !ok {
-		return netip.AddrPort{}, fmt.Errorf("%q is no address", text)
+		return netip.AddrPort{}, fmt.Errorf("invalid address %q", text)
 	}
 	number, err := strconv.ParseUint(port, 16, 16)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%q has no port", text)
+		return netip.AddrPort{}, fmt.Errorf("invalid port in address %q", text)
 	}
 	return netip.AddrPortFrom(addr.Unmap(), uint16(number)), nil
 }
 
-// holder names the process that has a socket open.
+// holder returns a description of the process that has a socket open.
 func holder(proc, inode string) string {
 	want := "socket:[" + inode + "]"
 	fds, err := filepath.Glob(filepath.Join(proc, "[0-9]*", "fd", "*"))

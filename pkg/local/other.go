@@ -8,17 +8,17 @@ import (
 	"log/slog"
 )
 
-// Up needs Linux.
+// Up returns ErrUnsupported.
 func Up(context.Context, UpOptions) (State, error) { return State{}, ErrUnsupported }
 
-// Down needs Linux.
+// Down returns ErrUnsupported.
 func Down(context.Context, Layout, bool) (bool, error) { return false, ErrUnsupported }
 
-// Supervise needs Linux.
+// Supervise returns ErrUnsupported.
 func Supervise(io.Reader, []string, *slog.Logger) error { return ErrUnsupported }
 
-// Guard needs Linux.
-func Guard(Layout, io.Reader, *slog.Logger) error { return ErrUnsupported }
+// ReapOrphans returns ErrUnsupported.
+func ReapOrphans(Layout, io.Reader, *slog.Logger) error { return ErrUnsupported }
 
-// Running is false where nothing can run.
+// Running returns false.
 func Running(State) bool { return false }

@@ -18,7 +18,7 @@ import (
 
 // preflight refuses what cannot work before anything is started or written. It
 // returns notices for the user.
-func (o *Order) preflight(ctx context.Context, skipStores bool) ([]string, error) {
+func (o *Spec) preflight(ctx context.Context, skipStores bool) ([]string, error) {
 	l := o.Layout()
 	if err := o.checkReplicas(l); err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (o *Order) preflight(ctx context.Context, skipStores bool) ([]string, error
 }
 
 // storeNotices checks the stores and reports those in which nothing was found.
-func (o *Order) storeNotices(ctx context.Context) ([]string, error) {
+func (o *Spec) storeNotices(ctx context.Context) ([]string, error) {
 	empty, err := o.checkStores(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (o *Order) storeNotices(ctx context.Context) ([]string, error) {
 
 // checkReplicas refuses numbers of replicas that this machine or the kept log of
 // the masters does not allow.
-func (o *Order) checkReplicas(l Layout) error {
+func (o *Spec) checkReplicas(l Layout) error {
 	if workers := o.Plan.Workers; workers != nil && int(workers.Replicas) > maxWorkers {
 		return fmt.Errorf("spec.replicas: one machine runs at most %d workers, not %d", maxWorkers, workers.Replicas)
 	}
@@ -77,7 +77,7 @@ func (o *Order) checkReplicas(l Layout) error {
 }
 
 // keptMasters returns the number of masters that have data below l.
-func (o *Order) keptMasters(l Layout) int {
+func (o *Spec) keptMasters(l Layout) int {
 	kept := 0
 	for {
 		entries, err := os.ReadDir(l.data(o.Plan.Masters.InstanceName(kept)))
@@ -99,7 +99,7 @@ var kernelDirectories = []string{"/proc", "/sys", "/dev"}
 
 // checkMountpoint refuses a mount point that is no empty directory of the
 // user's own.
-func (o *Order) checkMountpoint(l Layout) error {
+func (o *Spec) checkMountpoint(l Layout) error {
 	point, err := resolveExisting(o.mountpoint())
 	if err != nil {
 		return &MountpointError{Path: o.mountpoint(), Err: err}

@@ -15,9 +15,9 @@ import (
 	"github.com/jindo-io/jindo/test/ossserver"
 )
 
-// storeOrder returns an order with one mount of an OSS bucket.
-func storeOrder(uri, endpoint, id, secret string) *Order {
-	return &Order{
+// storeSpec returns an order with one mount of an OSS bucket.
+func storeSpec(uri, endpoint, id, secret string) *Spec {
+	return &Spec{
 		Plan: plan.Plan{Namespace: "default", Name: "hadoop", Mounts: []plan.Mount{
 			{Name: "data", Path: "/data", URI: uri, Options: map[string]string{"fs.oss.endpoint": endpoint}, SecretRef: "data"},
 		}},
@@ -47,7 +47,7 @@ func TestStoreThatCannotBeReadIsRefusedWithItsField(t *testing.T) {
 		{"placeholder in an option", "oss://data/", "<OSS_ENDPOINT>", "id", "secret", "fs.oss.endpoint", "placeholder <OSS_ENDPOINT>"},
 		{"placeholder in the bucket", "oss://<BUCKET>/", plain.URL, "id", "secret", "", "placeholder <BUCKET>"},
 		{"placeholder in a secret", "oss://data/", plain.URL, "id", " <SECRET>\n", "fs.oss.accessKeySecret", "placeholder <SECRET>"},
-		{"wrong id", "oss://data/", plain.URL, "other", "secret", "fs.oss.accessKeyId", "is not known"},
+		{"wrong id", "oss://data/", plain.URL, "other", "secret", "fs.oss.accessKeyId", "unknown access key id"},
 		{"wrong secret", "oss://data/", plain.URL, "id", "other", "fs.oss.accessKeySecret", "signature"},
 		{"missing bucket", "oss://other/", plain.URL, "id", "secret", "", "bucket other does not exist"},
 		{"closed port", "oss://data/", closed, "id", "secret", "fs.oss.endpoint", "refuses connections"},
@@ -58,7 +58,7 @@ func TestStoreThatCannotBeReadIsRefusedWithItsField(t *testing.T) {
 		{"missing directory", "file:///nonexistent", "", "", "", "", "/nonexistent does not exist"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := storeOrder(test.uri, test.endpoint, test.id, test.secret).checkStores(t.Context())
+			_, err := storeSpec(test.uri, test.endpoint, test.id, test.secret).checkStores(t.Context())
 			var errs StoreErrors
 			if !errors.As(err, &errs) || len(errs) != 1 {
 				t.Fatalf("got %v", err)
@@ -69,22 +69,22 @@ func TestStoreThatCannotBeReadIsRefusedWithItsField(t *testing.T) {
 		})
 	}
 	t.Run("right settings", func(t *testing.T) {
-		order := storeOrder("oss://data/", plain.URL, "id", "secret\n")
-		empty, err := order.checkStores(t.Context())
+		spec := storeSpec("oss://data/", plain.URL, "id", "secret\n")
+		empty, err := spec.checkStores(t.Context())
 		if err != nil || len(empty) != 1 {
 			t.Errorf("an empty bucket: %v, %v", empty, err)
 		}
 		if _, err := store.Put("data", "key", []byte("x"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if empty, err = order.checkStores(t.Context()); err != nil || len(empty) != 0 {
+		if empty, err = spec.checkStores(t.Context()); err != nil || len(empty) != 0 {
 			t.Errorf("a bucket with an object: %v, %v", empty, err)
 		}
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := storeOrder("oss://data/", plain.URL, "id", "secret").checkStores(ctx); !errors.Is(err, context.Canceled) {
+		if _, err := storeSpec("oss://data/", plain.URL, "id", "secret").checkStores(ctx); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -93,22 +93,22 @@ func TestStoreThatCannotBeReadIsRefusedWithItsField(t *testing.T) {
 // TestRefusedUpLeavesNothing checks that a refusal comes before the state
 // directory is made.
 func TestRefusedUpLeavesNothing(t *testing.T) {
-	order := orderOf(t, "sleep 60")
-	order.Plan.Mounts = []plan.Mount{{Name: "data", Path: "/data", URI: "file:///nonexistent"}}
-	_, err := Up(t.Context(), UpOptions{Order: order, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
+	spec := specOf(t, "sleep 60")
+	spec.Plan.Mounts = []plan.Mount{{Name: "data", Path: "/data", URI: "file:///nonexistent"}}
+	_, err := Up(t.Context(), UpOptions{Spec: spec, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
 	if !errors.Is(err, ufs.ErrNoBucket) {
 		t.Errorf("got %v", err)
 	}
-	if entries, err := os.ReadDir(order.Root); err != nil || len(entries) > 0 {
-		t.Errorf("left in %s: %v, %v", order.Root, entries, err)
+	if entries, err := os.ReadDir(spec.Root); err != nil || len(entries) > 0 {
+		t.Errorf("left in %s: %v, %v", spec.Root, entries, err)
 	}
 }
 
 func TestKeptMasters(t *testing.T) {
-	order := &Order{Root: t.TempDir(), Plan: plan.Plan{Namespace: "default", Name: "hadoop", Masters: &plan.Component{Name: "hadoop-jindofs-master", Role: plan.RoleMaster}}}
-	l := order.Layout()
+	spec := &Spec{Root: t.TempDir(), Plan: plan.Plan{Namespace: "default", Name: "hadoop", Masters: &plan.Component{Name: "hadoop-jindofs-master", Role: plan.RoleMaster}}}
+	l := spec.Layout()
 	for i := range 3 {
-		dir := l.data(order.Plan.Masters.InstanceName(i))
+		dir := l.data(spec.Plan.Masters.InstanceName(i))
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -117,8 +117,8 @@ func TestKeptMasters(t *testing.T) {
 		}
 	}
 	check := func(replicas int32) error {
-		order.Plan.Masters.Replicas = replicas
-		return order.checkReplicas(l)
+		spec.Plan.Masters.Replicas = replicas
+		return spec.checkReplicas(l)
 	}
 	if err := check(1); err != nil {
 		t.Errorf("without a formed cluster: %v", err)
@@ -138,7 +138,7 @@ func TestKeptMasters(t *testing.T) {
 	if err := check(3); err != nil {
 		t.Errorf("three masters over the log of three: %v", err)
 	}
-	order.Plan.Workers = &plan.Component{Replicas: maxWorkers + 1}
+	spec.Plan.Workers = &plan.Component{Replicas: maxWorkers + 1}
 	if err := check(3); err == nil || !strings.Contains(err.Error(), "spec.replicas") {
 		t.Errorf("too many workers: %v", err)
 	}
@@ -184,8 +184,8 @@ func TestMountpointsThatAreRefused(t *testing.T) {
 		if point == mounted && os.Geteuid() != 0 {
 			continue
 		}
-		order := &Order{Root: root, Mountpoint: point, Plan: plan.Plan{Namespace: "default", Name: "hadoop", Mounts: []plan.Mount{{URI: "file://" + store}}}}
-		err := order.checkMountpoint(state)
+		spec := &Spec{Root: root, Mountpoint: point, Plan: plan.Plan{Namespace: "default", Name: "hadoop", Mounts: []plan.Mount{{URI: "file://" + store}}}}
+		err := spec.checkMountpoint(state)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %v, want %q", point, err, want)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// prepare writes every file and takes the network. The guard stands before
-// anything is there that it might have to remove.
+// prepare writes all files and takes the network. The orphan reaper is started
+// before anything that it may have to remove.
 func (s *supervisor) prepare() error {
 	l := s.layout
 	var err error
@@ -22,7 +22,7 @@ func (s *supervisor) prepare() error {
 	}
 	for _, dir := range []string{l.logs(), l.sockets(), l.tls()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("making %s: %w", dir, err)
+			return fmt.Errorf("create %s: %w", dir, err)
 		}
 	}
 	if s.log, err = openLog(l.Log("supervisor")); err != nil {
@@ -46,8 +46,8 @@ func (s *supervisor) prepare() error {
 	return s.makeComponents()
 }
 
-// takeNetwork takes the network that the masters' log knows, or any free one
-// as long as there is no such log.
+// takeNetwork takes the network of the masters' log, or any free one while there
+// is no log.
 func (s *supervisor) takeNetwork() (*network, error) {
 	want := ""
 	if s.formation.Formed {
@@ -56,9 +56,9 @@ func (s *supervisor) takeNetwork() (*network, error) {
 	return takeNetwork(want, s.layout)
 }
 
-// begin writes the first state, with the guard in it.
+// begin writes the first state, which includes the orphan reaper.
 func (s *supervisor) begin() error {
-	digest, err := s.order.digest()
+	digest, err := s.spec.digest()
 	if err != nil {
 		return err
 	}
@@ -72,20 +72,20 @@ func (s *supervisor) begin() error {
 	}
 	s.state = State{
 		Version: StateVersion, Namespace: s.layout.Namespace, Runtime: s.layout.Runtime,
-		Dataset: s.order.Plan.Dataset, Boot: boot, Supervisor: me, Phase: Starting,
+		Dataset: s.spec.Plan.Dataset, Boot: boot, Supervisor: me, Phase: Starting,
 		Started: time.Now().UTC(), Order: digest,
-		Components: []ComponentState{}, Conditions: []Condition{}, Notices: notices(&s.order.Plan),
+		Components: []ComponentState{}, Conditions: []Condition{}, Notices: notices(&s.spec.Plan),
 	}
-	return s.newGuard()
+	return s.newReaper()
 }
 
-func (s *supervisor) newGuard() error {
-	g, err := startGuard(s.self, s.layout, s.order.Root, s.log)
+func (s *supervisor) newReaper() error {
+	g, err := startOrphanReaper(s.self, s.layout, s.spec.Root, s.log)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
-	s.guard = g
+	s.reaper = g
 	s.mu.Unlock()
 	return s.updateOrFail(func(state *State) { state.Guard = g.id })
 }
@@ -102,7 +102,7 @@ func notices(p *plan.Plan) []string {
 }
 
 func (s *supervisor) writeFiles() error {
-	s.roster = s.order.Plan.Topology(s.formation.ClusterID, s.host)
+	s.roster = s.spec.Plan.Topology(s.formation.ClusterID, s.host)
 	raw, err := s.roster.Marshal()
 	if err != nil {
 		return err
@@ -116,10 +116,10 @@ func (s *supervisor) writeFiles() error {
 	if err := issueAll(s.layout, s.authority, s.identities()); err != nil {
 		return err
 	}
-	return writeCredentials(s.layout, s.order.Secrets)
+	return writeCredentials(s.layout, s.spec.Secrets)
 }
 
-// host gives each instance its own address.
+// host returns the address of an instance.
 func (s *supervisor) host(c *plan.Component, ordinal int) string {
 	first := map[plan.Role]int{plan.RoleMaster: firstMaster, plan.RoleWorker: firstWorker, plan.RoleFuse: fuseHost}[c.Role]
 	if c.Role == plan.RoleWorker && ordinal >= fuseHost-firstWorker {
@@ -130,7 +130,7 @@ func (s *supervisor) host(c *plan.Component, ordinal int) string {
 
 func (s *supervisor) identities() []identityOf {
 	identities := []identityOf{{component: Admin, role: mtls.Admin}}
-	for _, c := range s.order.components() {
+	for _, c := range s.spec.components() {
 		for i := range int(c.Replicas) {
 			identities = append(identities, identityOf{
 				component: c.InstanceName(i), role: mtls.Role(c.Role), hosts: []string{s.host(c, i), c.InstanceName(i)},
@@ -142,7 +142,7 @@ func (s *supervisor) identities() []identityOf {
 
 func (s *supervisor) makeComponents() error {
 	var names []string
-	for _, c := range s.order.components() {
+	for _, c := range s.spec.components() {
 		if c.Role == plan.RoleWorker && int(c.Replicas) > maxWorkers {
 			return fmt.Errorf("one machine runs at most %d workers, not %d", maxWorkers, c.Replicas)
 		}
@@ -191,7 +191,7 @@ func (s *supervisor) makeComponent(c *plan.Component, ordinal int) (*component, 
 		health = net.JoinHostPort(s.host(c, ordinal), strconv.Itoa(port))
 	}
 	return &component{
-		name: name, role: string(c.Role), binary: s.order.Binaries[c.Binary],
+		name: name, role: string(c.Role), binary: s.spec.Binaries[c.Binary],
 		health: health, log: s.layout.Log(name), environment: environment,
 		arguments: func() ([]string, error) {
 			values[plan.VarFormed] = strconv.FormatBool(s.formed())
@@ -201,7 +201,7 @@ func (s *supervisor) makeComponent(c *plan.Component, ordinal int) (*component, 
 	}, nil
 }
 
-// values of the plan's variables for one instance, whose directories are made.
+// values returns the plan's variables for an instance, and creates its directories.
 func (s *supervisor) values(c *plan.Component, ordinal int) (map[string]string, error) {
 	name := c.InstanceName(ordinal)
 	values := map[string]string{
@@ -221,7 +221,7 @@ func (s *supervisor) values(c *plan.Component, ordinal int) (map[string]string, 
 	}
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("making a directory of %s: %w", name, err)
+			return nil, fmt.Errorf("create a directory of %s: %w", name, err)
 		}
 	}
 	return values, nil

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// sleeper starts a process that ends only when it is told to; it is reaped.
+// sleeper starts a process that ends only by a signal. It is reaped.
 func sleeper(t *testing.T) (ProcessID, *exec.Cmd) {
 	t.Helper()
 	cmd := exec.Command("sleep", "600")
@@ -76,8 +76,8 @@ func TestProcessIsKnownByPidAndStart(t *testing.T) {
 	if !id.alive() {
 		t.Fatal("a process that runs is not alive")
 	}
-	// The same pid with another start time is another process: it must not be
-	// touched.
+	// The same pid with another start time is another process, which must not be
+	// signalled.
 	for name, other := range map[string]ProcessID{
 		"another start": {PID: id.PID, Start: id.Start + 1},
 		"another pid":   {PID: 1, Start: id.Start},

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// spawner starts children that die with this process. PR_SET_PDEATHSIG speaks
-// of the parent's thread, not of its process, so all children are started from
-// one thread that lives until close.
+// spawner starts children that die with this process. PR_SET_PDEATHSIG refers to
+// the parent's thread and not to its process, so all children are started from one
+// thread that runs until close.
 type spawner struct {
 	work chan func()
 }
@@ -27,11 +27,11 @@ func newSpawner() *spawner {
 	return s
 }
 
-// close lets the thread go. Children that still run may be killed by it.
+// close ends the thread. Children that still run may be killed by this.
 func (s *spawner) close() { close(s.work) }
 
-// start starts a command in a process group of its own, so that a terminal's
-// signals do not reach it.
+// start starts a command in its own process group, so that signals of a terminal
+// do not reach it.
 func (s *spawner) start(cmd *exec.Cmd) (ProcessID, error) {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
@@ -41,15 +41,15 @@ func (s *spawner) start(cmd *exec.Cmd) (ProcessID, error) {
 	result := make(chan error)
 	s.work <- func() { result <- cmd.Start() }
 	if err := <-result; err != nil {
-		return ProcessID{}, fmt.Errorf("starting %s: %w", cmd.Path, err)
+		return ProcessID{}, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
-	// The child is not reaped before Wait, so its pid still means it.
+	// The child is not reaped before Wait, so its pid cannot be reused.
 	id, _, err := identify(cmd.Process.Pid)
 	return id, err
 }
 
-// again makes a command that runs this program, under the name it has now.
-func again(words []string) *exec.Cmd {
+// selfCommand returns a command that runs this program.
+func selfCommand(words []string) *exec.Cmd {
 	cmd := exec.Command(words[0], words[1:]...)
 	cmd.Args[0] = os.Args[0]
 	return cmd

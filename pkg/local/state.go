@@ -11,10 +11,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// StateVersion of the file's format.
+// StateVersion is the version of the file format.
 const StateVersion = 1
 
-// Phase of a local runtime.
+// Phase is the progress of a local runtime.
 type Phase string
 
 // The phases, in their order.
@@ -26,18 +26,17 @@ const (
 	Stopped Phase = "Stopped"
 )
 
-// ProcessID names one process for good within one boot: a pid is reused, a pid
-// together with its start time is not.
+// ProcessID identifies one process within one boot: a pid is reused, but not
+// together with its start time.
 type ProcessID struct {
 	// PID of the process.
 	PID int `json:"pid"`
-	// Start in clock ticks since boot, as /proc/<pid>/stat has it.
+	// Start time in clock ticks since boot, as in /proc/<pid>/stat.
 	Start uint64 `json:"start"`
 }
 
-// State is what the supervisor knows, for everybody who asks what runs and for
-// whoever has to remove it. It is there exactly while something runs or has
-// been left by a killed run.
+// State is what the supervisor has recorded. It exists while something runs, or
+// while a killed run has left something to remove.
 type State struct {
 	// Version of this format.
 	Version int `json:"version"`
@@ -47,29 +46,30 @@ type State struct {
 	Runtime string `json:"runtime"`
 	// Dataset bound to the runtime; empty when none is.
 	Dataset string `json:"dataset,omitempty"`
-	// Boot is the machine's boot id; process ids of another boot are void.
+	// Boot is the machine's boot id; process ids of another boot are invalid.
 	Boot string `json:"boot"`
-	// Supervisor starts what ends.
+	// Supervisor restarts components that end.
 	Supervisor ProcessID `json:"supervisor"`
-	// Guard ends everything when the supervisor is killed.
+	// Guard is the orphan reaper, which cleans up if the supervisor is killed.
 	Guard ProcessID `json:"guard"`
-	// Phase is how far the runtime has come.
+	// Phase is the progress of the runtime.
 	Phase Phase `json:"phase"`
-	// Started is when the supervisor was.
+	// Started is the start time of the supervisor.
 	Started time.Time `json:"started"`
-	// Order is a digest of the plan and options this runs.
+	// Order is a digest of the plan and the options.
 	Order string `json:"order"`
-	// Network is the addresses that its components listen on.
+	// Network contains the addresses of the components.
 	Network string `json:"network"`
-	// Mountpoint of the Dataset's files; empty without one.
+	// Mountpoint of the Dataset's files; empty without a mount.
 	Mountpoint string `json:"mountpoint,omitempty"`
-	// MadeMountpoint: the directory was made for the mount and goes with it.
+	// MadeMountpoint means that the directory was created for the mount and
+	// will be removed with it.
 	MadeMountpoint bool `json:"madeMountpoint,omitempty"`
 	// Components are the supervised processes.
 	Components []ComponentState `json:"components"`
-	// Conditions that make up Ready, in the order they come true.
+	// Conditions that together make the runtime Ready.
 	Conditions []Condition `json:"conditions"`
-	// Notices for whoever started this, a sentence each.
+	// Notices for the user, one sentence each.
 	Notices []string `json:"notices,omitempty"`
 }
 
@@ -79,33 +79,33 @@ type ComponentState struct {
 	Name string `json:"name"`
 	// Role is master, worker or fuse.
 	Role string `json:"role"`
-	// Process is zero while the component is not running.
+	// Process is zero while the component does not run.
 	Process ProcessID `json:"process"`
-	// Since the process was started.
+	// Since is the start time of the process.
 	Since time.Time `json:"since,omitzero"`
-	// Starts counts them; 1 means it was never restarted.
+	// Starts counts the starts; 1 means that it was never restarted.
 	Starts int `json:"starts"`
-	// LastExit says how it ended the last time: "killed by SIGKILL".
+	// LastExit is how it last ended: "killed by SIGKILL".
 	LastExit string `json:"lastExit,omitempty"`
-	// Health is host:port of health checks and metrics.
+	// Health is the host:port of health checks and metrics.
 	Health string `json:"health,omitempty"`
-	// Log is the file that it writes to.
+	// Log is the component's log file.
 	Log string `json:"log"`
 }
 
-// Condition is one thing that must hold for the runtime to be Ready.
+// Condition is one of the requirements for Ready.
 type Condition struct {
 	// Name is one of leader, voters, workers, mounts, fuse.
 	Name string `json:"name"`
-	// Met says whether it holds.
+	// Met reports whether it holds.
 	Met bool `json:"met"`
-	// Detail says what holds, or what is missing, for people.
+	// Detail is a message about what holds or is missing.
 	Detail string `json:"detail"`
-	// Suspects are the components to look at while it does not hold.
+	// Suspects are the components that may be the cause if it does not hold.
 	Suspects []string `json:"suspects,omitempty"`
 }
 
-// Component finds the state of one component.
+// Component returns the state of one component.
 func (s State) Component(name string) (ComponentState, bool) {
 	for _, c := range s.Components {
 		if c.Name == name {
@@ -115,7 +115,7 @@ func (s State) Component(name string) (ComponentState, bool) {
 	return ComponentState{}, false
 }
 
-// Missing are the conditions that do not hold.
+// Missing returns the conditions that do not hold.
 func (s State) Missing() []Condition {
 	var missing []Condition
 	for _, c := range s.Conditions {
@@ -126,26 +126,26 @@ func (s State) Missing() []Condition {
 	return missing
 }
 
-// DecodeState reads state.json. What it answers is safe to act on: process ids
-// are positive or zero as a whole.
+// DecodeState parses state.json. The result is safe to act on: process ids are
+// positive, or zero as a whole.
 func DecodeState(raw []byte) (State, error) {
 	var s State
 	if err := json.Unmarshal(raw, &s); err != nil {
-		return State{}, fmt.Errorf("decoding the state: %w", err)
+		return State{}, fmt.Errorf("decode the state: %w", err)
 	}
 	if s.Version != StateVersion {
-		return State{}, fmt.Errorf("the state has version %d, this build reads version %d", s.Version, StateVersion)
+		return State{}, fmt.Errorf("the state has version %d, but this program supports version %d", s.Version, StateVersion)
 	}
 	for _, id := range s.processes() {
-		// 0 and negative pids address groups of processes.
+		// 0 and negative pids address process groups.
 		if id.PID < 2 || id.Start == 0 {
-			return State{}, fmt.Errorf("the state names process %d started at %d, which cannot be", id.PID, id.Start)
+			return State{}, fmt.Errorf("invalid process id in the state: pid %d, started at %d", id.PID, id.Start)
 		}
 	}
 	return s, nil
 }
 
-// processes are all that the state names: components first, the supervisor
+// processes returns all process ids of the state: components first, the supervisor
 // last.
 func (s State) processes() []ProcessID {
 	var ids []ProcessID
@@ -162,19 +162,19 @@ func (s State) processes() []ProcessID {
 	return named
 }
 
-// ReadState reads what the supervisor wrote last; found is false when nothing
-// runs and nothing was left.
+// ReadState reads the state that the supervisor wrote last; found is false if
+// nothing runs and nothing was left.
 func ReadState(l Layout) (state State, found bool, err error) {
 	raw, err := os.ReadFile(l.stateFile())
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, false, nil
 	}
 	if err != nil {
-		return State{}, false, fmt.Errorf("reading the state of %s: %w", l, err)
+		return State{}, false, fmt.Errorf("read the state of %s: %w", l, err)
 	}
 	state, err = DecodeState(raw)
 	if err != nil {
-		return State{}, false, fmt.Errorf("reading %s: %w", l.stateFile(), err)
+		return State{}, false, fmt.Errorf("read %s: %w", l.stateFile(), err)
 	}
 	return state, true, nil
 }
@@ -182,7 +182,7 @@ func ReadState(l Layout) (state State, found bool, err error) {
 func (s State) save(l Layout) error {
 	raw, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encoding the state: %w", err)
+		return fmt.Errorf("encode the state: %w", err)
 	}
 	return atomicfile.Write(l.stateFile(), append(raw, '\n'), 0o600)
 }

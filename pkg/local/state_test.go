@@ -26,7 +26,7 @@ func exampleState() State {
 func TestStateIsReadAsItWasWritten(t *testing.T) {
 	l := NewLayout(t.TempDir(), "default", "hadoop")
 	if _, found, err := ReadState(l); found || err != nil {
-		t.Fatalf("a state that is not there: found %v, error %v", found, err)
+		t.Fatalf("a missing state: found %v, error %v", found, err)
 	}
 	if err := os.MkdirAll(l.Dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestFormation(t *testing.T) {
 	if again, err := loadFormation(l); err != nil || !reflect.DeepEqual(again, first) {
 		t.Errorf("got %+v, error %v, want %+v", again, err, first)
 	}
-	// Guessing a new one could form a second cluster over the first one's data.
+	// A new record could form a second cluster over the data of the first.
 	if err := os.WriteFile(l.formationFile(), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%q: got %q, want an error", argument, got)
 		}
 	}
-	// A value is not resolved again: it is text.
+	// A value is text, which is not resolved again.
 	if got, err := resolve("$(A)", map[string]string{"A": "$(B)", "B": "x"}); err != nil || got != "$(B)" {
 		t.Errorf("got %q, error %v, want $(B)", got, err)
 	}
@@ -167,7 +167,7 @@ func TestLayout(t *testing.T) {
 	if err != nil || root != "/c/jindo/local" {
 		t.Fatalf("root %q, error %v", root, err)
 	}
-	t.Setenv("XDG_CACHE_HOME", "relative") // the specification says to ignore it
+	t.Setenv("XDG_CACHE_HOME", "relative") // to be ignored by the specification
 	t.Setenv("HOME", "/h")
 	if root, err := Root(); err != nil || root != "/h/.cache/jindo/local" {
 		t.Errorf("root %q, error %v", root, err)
@@ -231,7 +231,7 @@ func TestLogs(t *testing.T) {
 		t.Errorf("got %q, error %v", lines, err)
 	}
 	if lines, err := Tail(path, 1<<20); err != nil || len(lines) < 100 || lines[0] != "an ordinary line" {
-		t.Errorf("a tail of more than is looked at begins with %q, error %v", lines[:1], err)
+		t.Errorf("a tail of a long log begins with %q, error %v", lines[:1], err)
 	}
 	if err := boundLog(path, 1<<30); err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestLogs(t *testing.T) {
 	if err := boundLog(path, 100); err != nil {
 		t.Fatal(err)
 	}
-	// The writer goes on at the beginning, because it appends.
+	// The writer continues at the beginning, because it appends.
 	if _, err := writer.WriteString("after\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -274,6 +274,6 @@ func TestCredentialsAreTheOwnersOnly(t *testing.T) {
 		t.Errorf("mode %v, error %v", info.Mode(), err)
 	}
 	if _, err := os.Stat(filepath.Join(l.credentials(), "old")); err == nil {
-		t.Error("what was there before is still there")
+		t.Error("the earlier file still exists")
 	}
 }

@@ -56,7 +56,7 @@ func (e StoreErrors) Unwrap() []error {
 // checkStores reads from the store of every mount with the driver, the options
 // and the credentials that the workers will use. It returns the mounts below
 // which there is nothing yet, and a StoreErrors if a store cannot be read.
-func (o *Order) checkStores(ctx context.Context) (empty []plan.Mount, err error) {
+func (o *Spec) checkStores(ctx context.Context) (empty []plan.Mount, err error) {
 	mounts := o.Plan.Mounts
 	isEmpty, failed := make([]bool, len(mounts)), make([]error, len(mounts))
 	var checks sync.WaitGroup
@@ -83,7 +83,7 @@ func (o *Order) checkStores(ctx context.Context) (empty []plan.Mount, err error)
 }
 
 // checkStore lists one key below a mount's prefix.
-func (o *Order) checkStore(ctx context.Context, m plan.Mount) (empty bool, err error) {
+func (o *Spec) checkStore(ctx context.Context, m plan.Mount) (empty bool, err error) {
 	secrets := o.Secrets[m.SecretRef]
 	if err := checkPlaceholders(m, secrets); err != nil {
 		return false, err

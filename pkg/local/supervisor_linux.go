@@ -17,9 +17,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// supervisor keeps one runtime running.
+// supervisor runs one runtime.
 type supervisor struct {
-	order  Order
+	spec   Spec
 	layout Layout
 	self   []string
 	logger *slog.Logger
@@ -32,47 +32,47 @@ type supervisor struct {
 
 	masters, workers, fuses []*component
 	mounter                 *mounter
-	// kick asks for the conditions to be looked at soon.
-	kick chan struct{}
+	// recheck triggers an evaluation of the conditions.
+	recheck chan struct{}
 
 	mu        sync.Mutex
 	state     State
 	formation Formation
-	guard     *guard
+	reaper    *orphanReaper
 }
 
-// Supervise runs the order that is read from leash, until SIGTERM, or until
-// leash breaks before the one who holds it has let go, or until something makes
-// going on impossible. selfWords run this program's hidden commands.
-func Supervise(leash io.Reader, selfWords []string, logger *slog.Logger) error {
+// Supervise runs the spec that it reads from lifeline, until SIGTERM, until
+// lifeline is closed before the other end has detached, or until a fatal error.
+// selfWords run this program's hidden commands.
+func Supervise(lifeline io.Reader, selfWords []string, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), signals()...)
 	defer stop()
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	buffered := bufio.NewReader(leash)
+	buffered := bufio.NewReader(lifeline)
 	raw, err := buffered.ReadBytes('\n')
 	if err != nil {
-		return fmt.Errorf("reading the order: %w", err)
+		return fmt.Errorf("read the spec: %w", err)
 	}
-	s := &supervisor{self: selfWords, logger: logger, kick: make(chan struct{}, 1)}
-	if err := json.Unmarshal(raw, &s.order); err != nil {
-		return fmt.Errorf("reading the order: %w", err)
+	s := &supervisor{self: selfWords, logger: logger, recheck: make(chan struct{}, 1)}
+	if err := json.Unmarshal(raw, &s.spec); err != nil {
+		return fmt.Errorf("read the spec: %w", err)
 	}
-	s.layout = s.order.Layout()
+	s.layout = s.spec.Layout()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
 		if _, err := buffered.ReadByte(); err != nil {
-			cancel(errors.New("whoever started this is gone"))
+			cancel(errors.New("the command that started this supervisor has ended"))
 		}
 	}()
 	return s.run(ctx)
 }
 
-// run holds the lock from before the first trace to after the last.
+// run holds the lock during the whole run, including the cleanup.
 func (s *supervisor) run(ctx context.Context) error {
 	held, err := tryLock(s.layout)
 	if errors.Is(err, errLocked) {
-		return fmt.Errorf("local runtime %s is being started or stopped by somebody else", s.layout)
+		return fmt.Errorf("local runtime %s is being started or stopped by another process", s.layout)
 	}
 	if err != nil {
 		return err
@@ -86,16 +86,16 @@ func (s *supervisor) run(ctx context.Context) error {
 	}
 	s.startComponents(ctx)
 	s.watch(ctx)
-	s.logger.Info("stopping", "why", context.Cause(ctx))
+	s.logger.Info("stopping", "reason", context.Cause(ctx))
 	s.update(func(state *State) { state.Phase = Stopping })
 	s.stopComponents()
 	return s.clean()
 }
 
-// startComponents starts everything at once: whoever needs another waits for
-// it.
+// startComponents starts all components at the same time; they wait for each
+// other.
 func (s *supervisor) startComponents(ctx context.Context) {
-	// Stopping has an order; the context must not end all at once.
+	// Components are stopped in an order, so the context must not end them.
 	lasting := context.WithoutCancel(ctx)
 	for _, group := range [][]*component{s.masters, s.workers} {
 		for _, c := range group {
@@ -111,7 +111,7 @@ func (s *supervisor) startComponents(ctx context.Context) {
 	}
 }
 
-// stopComponents stops in order: nobody is stopped before whoever needs it.
+// stopComponents stops each component before those that it depends on.
 func (s *supervisor) stopComponents() {
 	stopTogether(s.fuses)
 	if s.mounter != nil {
@@ -138,12 +138,12 @@ func (s *supervisor) clean() error {
 		s.network.close()
 	}
 	s.mu.Lock()
-	g := s.guard
-	s.guard = nil
+	g := s.reaper
+	s.reaper = nil
 	s.mu.Unlock()
 	err := removeTraces(s.layout)
 	if g != nil {
-		// Without a farewell the guard tries again what failed here.
+		// Without cleanExit the reaper retries what failed here.
 		if err == nil {
 			g.dismiss()
 		} else {
@@ -156,11 +156,11 @@ func (s *supervisor) clean() error {
 	return err
 }
 
-// update changes the state and writes it. A state that cannot be written is
-// logged: the runtime goes on.
+// update changes the state and writes it. A failed write is logged, and the
+// runtime continues.
 func (s *supervisor) update(change func(*State)) {
 	if err := s.updateOrFail(change); err != nil {
-		s.logger.Error("the state cannot be written", "error", err)
+		s.logger.Error("writing the state failed", "error", err)
 	}
 }
 
@@ -171,7 +171,7 @@ func (s *supervisor) updateOrFail(change func(*State)) error {
 	return s.state.save(s.layout)
 }
 
-// componentChanged notes the start or end of a component.
+// componentChanged records the start or end of a component.
 func (s *supervisor) componentChanged(c ComponentState) {
 	s.update(func(state *State) {
 		for i := range state.Components {
@@ -181,7 +181,7 @@ func (s *supervisor) componentChanged(c ComponentState) {
 		}
 	})
 	select {
-	case s.kick <- struct{}{}:
+	case s.recheck <- struct{}{}:
 	default:
 	}
 }

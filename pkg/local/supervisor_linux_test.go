@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// waitTime is how long anything may take in these tests; nothing is measured.
+// waitTime limits every wait in these tests; no duration is asserted.
 const waitTime = 60 * time.Second
 
 // eventually polls until the condition holds.
@@ -37,9 +37,9 @@ func script(t *testing.T, body string) string {
 	return path
 }
 
-// orderOf workers that run a script, which is the smallest order that has
-// processes: it never gets ready, because no master leads.
-func orderOf(t *testing.T, body string) Order {
+// specOf returns the smallest spec that has processes: workers that run a script.
+// It never becomes ready, because it has no masters.
+func specOf(t *testing.T, body string) Spec {
 	t.Helper()
 	t.Setenv(asProgram, "1")
 	root, err := os.MkdirTemp("", "jl") // short enough for sockets
@@ -54,15 +54,15 @@ func orderOf(t *testing.T, body string) Order {
 		Ports:   []plan.Port{{Name: plan.PortRPC, Port: 18005}, {Name: plan.PortHealth, Port: 18008}},
 		Volumes: []plan.Volume{{Name: "tier-0", Variable: "JINDO_TIER_0", Kind: plan.VolumeTier}},
 	}
-	return Order{
+	return Spec{
 		Plan: plan.Plan{Namespace: "default", Name: "hadoop", Workers: worker}, Root: root, NoMount: true,
 		Secrets:  map[string]map[string]string{"hadoop": {"key": "secret"}},
 		Binaries: map[string]string{"worker": script(t, body)},
 	}
 }
 
-// up starts an order and answers once its workers run.
-func up(t *testing.T, order Order) State {
+// up starts a spec and returns once its workers run.
+func up(t *testing.T, spec Spec) State {
 	t.Helper()
 	seen := func(s State) bool {
 		running := 0
@@ -75,14 +75,14 @@ func up(t *testing.T, order Order) State {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), waitTime)
 	defer cancel()
-	_, err := Up(ctx, UpOptions{Order: order, Self: []string{"/proc/self/exe"}, Timeout: time.Second})
+	_, err := Up(ctx, UpOptions{Spec: spec, Self: []string{"/proc/self/exe"}, Timeout: time.Second})
 	var pending *PendingError
 	if !errors.As(err, &pending) {
-		t.Fatalf("error %v, want one that says what is missing", err)
+		t.Fatalf("error %v, want one that names what is missing", err)
 	}
 	var state State
 	eventually(t, "two workers run", func() bool {
-		state, _, err = ReadState(order.Layout())
+		state, _, err = ReadState(spec.Layout())
 		return err == nil && seen(state)
 	})
 	return state
@@ -94,7 +94,7 @@ func nothingIsLeft(t *testing.T, l Layout, state State) {
 		eventually(t, "every process has ended", func() bool { return !id.alive() })
 	}
 	for _, path := range []string{l.stateFile(), l.sockets(), l.credentials(), l.tls(), l.Roster()} {
-		eventually(t, path+" is gone", func() bool {
+		eventually(t, path+" was removed", func() bool {
 			there, err := exists(path)
 			return err == nil && !there
 		})
@@ -102,11 +102,11 @@ func nothingIsLeft(t *testing.T, l Layout, state State) {
 }
 
 func TestUpSupervisesAndDownStops(t *testing.T) {
-	order := orderOf(t, `echo "$WHO $*"; exec sleep 600`)
-	l := order.Layout()
-	state := up(t, order)
+	spec := specOf(t, `echo "$WHO $*"; exec sleep 600`)
+	l := spec.Layout()
+	state := up(t, spec)
 
-	// What the component was told, variables resolved.
+	// The arguments of the component, with variables resolved.
 	lines, err := Tail(l.Log("hadoop-jindofs-worker-0"), 10)
 	want := strings.Join([]string{
 		"hadoop-jindofs-worker-0 --name=hadoop-jindofs-worker-0", l.data("hadoop-jindofs-worker-0"), l.tier("hadoop-jindofs-worker-0", 0), "false",
@@ -115,7 +115,7 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 		t.Errorf("the worker was started with %q, error %v, want %q", lines, err, want)
 	}
 
-	// A killed component comes back as another process.
+	// A killed component is restarted as another process.
 	first := state.Components[0]
 	if err := first.Process.signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -129,11 +129,11 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 		t.Errorf("it was started %d times, ended with %q", c.Starts, c.LastExit)
 	}
 
-	// The same order again changes nothing, another one is refused.
-	other := order
+	// The same spec changes nothing; another one is refused.
+	other := spec
 	other.Secrets = map[string]map[string]string{"hadoop": {"key": "another"}}
-	if _, err := Up(t.Context(), UpOptions{Order: other, Timeout: time.Second}); !errors.Is(err, ErrOther) {
-		t.Errorf("another order over the one that runs: error %v, want %v", err, ErrOther)
+	if _, err := Up(t.Context(), UpOptions{Spec: other, Timeout: time.Second}); !errors.Is(err, ErrOther) {
+		t.Errorf("another spec than the running one: error %v, want %v", err, ErrOther)
 	}
 
 	ran, err := Down(t.Context(), l, false)
@@ -142,7 +142,7 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 	}
 	nothingIsLeft(t, l, state)
 	if there, err := exists(l.data("hadoop-jindofs-worker-0")); err != nil || !there {
-		t.Errorf("the data is gone, error %v", err)
+		t.Errorf("the data was removed, error %v", err)
 	}
 	if ran, err := Down(t.Context(), l, false); err != nil || ran {
 		t.Errorf("down again: ran %v, error %v", ran, err)
@@ -151,7 +151,7 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	if there, err := exists(l.Dir); err != nil || there {
-		t.Errorf("after a purge the state directory is there: %v, error %v", there, err)
+		t.Errorf("after a purge the state directory exists: %v, error %v", there, err)
 	}
 	if ran, err := Down(t.Context(), l, true); err != nil || ran {
 		t.Errorf("down of what never was: ran %v, error %v", ran, err)
@@ -159,20 +159,20 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 }
 
 func TestKilledSupervisorLeavesNothing(t *testing.T) {
-	order := orderOf(t, "exec sleep 600")
-	state := up(t, order)
+	spec := specOf(t, "exec sleep 600")
+	state := up(t, spec)
 	if err := state.Supervisor.signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	// Nobody calls down: the guard does it.
-	nothingIsLeft(t, order.Layout(), state)
+	// Down is not called: the orphan reaper cleans up.
+	nothingIsLeft(t, spec.Layout(), state)
 }
 
 func TestKilledSupervisorAndGuardAreSweptByDownAndByUp(t *testing.T) {
-	for name, again := range map[string]func(t *testing.T, order Order) State{
-		"down": func(t *testing.T, order Order) State {
+	for name, again := range map[string]func(t *testing.T, spec Spec) State{
+		"down": func(t *testing.T, spec Spec) State {
 			t.Helper()
-			if _, err := Down(t.Context(), order.Layout(), false); err != nil {
+			if _, err := Down(t.Context(), spec.Layout(), false); err != nil {
 				t.Fatal(err)
 			}
 			return State{}
@@ -180,51 +180,51 @@ func TestKilledSupervisorAndGuardAreSweptByDownAndByUp(t *testing.T) {
 		"up": up,
 	} {
 		t.Run(name, func(t *testing.T) {
-			order := orderOf(t, "exec sleep 600")
-			state := up(t, order)
+			spec := specOf(t, "exec sleep 600")
+			state := up(t, spec)
 			for _, id := range []ProcessID{state.Guard, state.Supervisor} {
 				if err := id.signal(unix.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
 			}
-			next := again(t, order)
+			next := again(t, spec)
 			for _, id := range state.processes() {
 				eventually(t, "every process of the killed run has ended", func() bool { return !id.alive() })
 			}
 			if next.Supervisor.PID > 0 {
-				if _, err := Down(t.Context(), order.Layout(), false); err != nil {
+				if _, err := Down(t.Context(), spec.Layout(), false); err != nil {
 					t.Fatal(err)
 				}
 			}
-			nothingIsLeft(t, order.Layout(), next)
+			nothingIsLeft(t, spec.Layout(), next)
 		})
 	}
 }
 
 func TestKilledGuardIsReplaced(t *testing.T) {
-	order := orderOf(t, "exec sleep 600")
-	state := up(t, order)
+	spec := specOf(t, "exec sleep 600")
+	state := up(t, spec)
 	first := state.Guard
 	if err := first.signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "there is another guard", func() bool {
+	eventually(t, "another orphan reaper runs", func() bool {
 		var err error
-		state, _, err = ReadState(order.Layout())
+		state, _, err = ReadState(spec.Layout())
 		return err == nil && state.Guard != first && state.Guard.alive()
 	})
 	if err := state.Supervisor.signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	nothingIsLeft(t, order.Layout(), state)
+	nothingIsLeft(t, spec.Layout(), state)
 }
 
 func TestInterruptedUpStopsWhatItStarted(t *testing.T) {
-	order := orderOf(t, "exec sleep 600")
+	spec := specOf(t, "exec sleep 600")
 	ctx, cancel := context.WithCancel(t.Context())
 	var state State
 	_, err := Up(ctx, UpOptions{
-		Order: order, Self: []string{"/proc/self/exe"}, Timeout: waitTime,
+		Spec: spec, Self: []string{"/proc/self/exe"}, Timeout: waitTime,
 		Progress: func(s State) {
 			state = s
 			if len(s.Components) == 2 {
@@ -235,18 +235,18 @@ func TestInterruptedUpStopsWhatItStarted(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("error %v, want a cancelled one", err)
 	}
-	nothingIsLeft(t, order.Layout(), state)
+	nothingIsLeft(t, spec.Layout(), state)
 }
 
 func TestUpSaysWhyTheSupervisorEnded(t *testing.T) {
-	order := orderOf(t, "exec sleep 600")
-	order.Plan.Workers.Args = []string{"$(NO_SUCH_VARIABLE)"}
-	order.Plan.Workers.Env = []plan.EnvVar{{Name: "X", Value: "$(NO_SUCH_VARIABLE)"}}
-	_, err := Up(t.Context(), UpOptions{Order: order, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
+	spec := specOf(t, "exec sleep 600")
+	spec.Plan.Workers.Args = []string{"$(NO_SUCH_VARIABLE)"}
+	spec.Plan.Workers.Env = []plan.EnvVar{{Name: "X", Value: "$(NO_SUCH_VARIABLE)"}}
+	_, err := Up(t.Context(), UpOptions{Spec: spec, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
 	if err == nil || !strings.Contains(err.Error(), "NO_SUCH_VARIABLE") {
 		t.Errorf("error %v, want the supervisor's", err)
 	}
-	nothingIsLeft(t, order.Layout(), State{})
+	nothingIsLeft(t, spec.Layout(), State{})
 }
 
 func TestPendingErrorShowsTheSuspectsLogs(t *testing.T) {
@@ -263,7 +263,7 @@ func TestPendingErrorShowsTheSuspectsLogs(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 	if !strings.Contains(e.Error(), "leader: none") {
-		t.Errorf("error %q does not say what is missing", e)
+		t.Errorf("error %q does not name what is missing", e)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestSweepTouchesOnlyWhatTheStateNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Of another boot: pid and start time say nothing.
+	// Of another boot, so pid and start time are meaningless.
 	state.Boot = "another"
 	write()
 	if err := sweep(t.Context(), l, discardLogger()); err != nil {
@@ -312,7 +312,7 @@ func TestSweepTouchesOnlyWhatTheStateNames(t *testing.T) {
 		t.Error("the process that has the pid now was ended")
 	}
 	if there, err := exists(l.stateFile()); err != nil || there {
-		t.Errorf("the state is there: %v, error %v", there, err)
+		t.Errorf("the state exists: %v, error %v", there, err)
 	}
 }
 
@@ -330,7 +330,7 @@ func TestLock(t *testing.T) {
 	if _, err := waitLock(ctx, l); !errors.Is(err, errLocked) {
 		t.Errorf("waiting in vain: error %v", err)
 	}
-	// A purge removes the file while it is locked: the next one locks another.
+	// A purge removes the locked file: the next lock is of another file.
 	if err := os.RemoveAll(l.Dir); err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestFindBinaries(t *testing.T) {
 	if err != nil || found["worker"] != filepath.Join(path, "jindo-worker") {
 		t.Errorf("found %v, error %v", found, err)
 	}
-	// A directory that was named is searched alone: what is on PATH may be of
+	// If a directory is given, only that is searched: programs on PATH may have
 	// another version.
 	var missing *MissingError
 	if _, err := FindBinaries(dir, []string{"master", "worker", "fuse"}); !errors.As(err, &missing) || strings.Join(missing.Binaries, ",") != "worker,fuse" {

@@ -14,18 +14,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
-// sweepTime bounds the end of one process that was killed.
+// sweepTime limits the wait for the end of one killed process.
 const sweepTime = 10 * time.Second
 
-// sweep removes what a killed run left: processes, mount, sockets, secrets.
-// Data, logs and the formation record stay. The caller holds the lock. What
-// cannot be removed is reported at the end, after everything else is gone.
+// sweep removes the leftovers of a killed run: processes, mount, sockets, secrets.
+// Data, logs and the formation record are kept. The caller holds the lock. An
+// error is returned after everything else was removed.
 func sweep(ctx context.Context, l Layout, logger *slog.Logger) error {
 	state, found, err := ReadState(l)
 	if err != nil {
-		// A state that cannot be read names nothing that could be removed
-		// safely; the children die with their parent in any case.
-		logger.Warn("ignoring the state that was left", "error", err)
+		// An unreadable state names nothing that could be removed safely. The
+		// children die with their parent in any case.
+		logger.Warn("ignoring an unreadable state", "error", err)
 	}
 	if !found {
 		return removeTraces(l)
@@ -35,7 +35,7 @@ func sweep(ctx context.Context, l Layout, logger *slog.Logger) error {
 	}
 	if state.Mountpoint != "" {
 		if err := fusefd.CleanStale(state.Mountpoint); err != nil {
-			return fmt.Errorf("removing the mount that was left: %w", err)
+			return fmt.Errorf("remove the leftover mount: %w", err)
 		}
 		if state.MadeMountpoint {
 			removeEmpty(state.Mountpoint)
@@ -44,7 +44,7 @@ func sweep(ctx context.Context, l Layout, logger *slog.Logger) error {
 	return removeTraces(l)
 }
 
-// endAll kills every process of the state that still is what it was.
+// endAll kills every process that the state identifies.
 func endAll(ctx context.Context, state State, logger *slog.Logger) error {
 	boot, err := bootID()
 	if err != nil {
@@ -64,40 +64,40 @@ func endAll(ctx context.Context, state State, logger *slog.Logger) error {
 		if id == me || !id.alive() {
 			continue
 		}
-		logger.Warn("ending a process that was left", "pid", id.PID)
+		logger.Warn("killing a leftover process", "pid", id.PID)
 		failed = errors.Join(failed, id.end(ctx))
 	}
 	return failed
 }
 
-// removeTraces removes the files that are of use to running processes only,
-// the state last: as long as it is there, something may be left.
+// removeTraces removes the files that only running processes need. The state is
+// the last, since it names what may be left.
 func removeTraces(l Layout) error {
 	for _, path := range []string{l.sockets(), l.credentials(), l.tls(), l.Roster(), l.stateFile()} {
 		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("removing what was left: %w", err)
+			return fmt.Errorf("remove leftovers: %w", err)
 		}
 	}
 	return nil
 }
 
-// removeEmpty removes a directory unless somebody put something there.
+// removeEmpty removes a directory if it is empty.
 func removeEmpty(dir string) {
-	_ = os.Remove(dir) // fails when it is not empty, as it should
+	_ = os.Remove(dir) // fails if it is not empty, which is intended
 }
 
-// purge removes the state directory as a whole. It refuses while anything is
-// mounted in it: what it would delete then is not ours.
+// purge removes the state directory. It refuses while something is mounted in it,
+// whose files it would delete.
 func purge(l Layout) error {
 	mounts, err := mountinfo.GetMounts(mountinfo.PrefixFilter(l.Dir))
 	if err != nil {
-		return fmt.Errorf("looking for mounts in %s: %w", l.Dir, err)
+		return fmt.Errorf("list mounts in %s: %w", l.Dir, err)
 	}
 	if len(mounts) > 0 {
-		return fmt.Errorf("%s is still mounted: unmount it first (umount %s)", mounts[0].Mountpoint, mounts[0].Mountpoint)
+		return fmt.Errorf("%s is mounted: unmount it first (umount %s)", mounts[0].Mountpoint, mounts[0].Mountpoint)
 	}
 	if err := os.RemoveAll(l.Dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing the data of %s: %w", l, err)
+		return fmt.Errorf("remove the data of %s: %w", l, err)
 	}
 	return nil
 }

@@ -13,26 +13,27 @@ import (
 )
 
 const (
-	// look is how often the state is read while waiting.
-	look = 50 * time.Millisecond
-	// keep is what Up tells the supervisor once it may outlive it.
-	keep = "k"
-	// excerpt is how many lines of a suspect's log are shown.
-	excerpt = 5
+	// pollInterval is how often the state is read while waiting.
+	pollInterval = 50 * time.Millisecond
+	// detach is written to the supervisor once it may outlive Up.
+	detach = "k"
+	// excerptLines is the number of log lines in an Excerpt.
+	excerptLines = 5
 )
 
-// errEnded: the supervisor that was running before has ended.
-var errEnded = errors.New("the supervisor ended while it was waited for")
+// errEnded means that a supervisor that was already running has ended.
+var errEnded = errors.New("the supervisor has ended")
 
-// Up runs what the order says and returns once everything is ready. A runtime
-// that runs by the same order already is only waited for; one that runs by
-// another is ErrOther. When the time is up the answer is a *PendingError and
-// the runtime goes on coming up. When the context ends before, or this process
-// dies, what was started is stopped again.
+// Up runs a spec and returns once everything is ready. If the runtime already runs
+// with the same spec, Up only waits; if it runs with another one, Up returns
+// ErrOther. What cannot work is refused before anything is started or written.
+// When the timeout passes, Up returns a *PendingError and the runtime keeps
+// running. If the context or this process ends before, what was started is
+// stopped.
 func Up(ctx context.Context, options UpOptions) (State, error) {
-	order := &options.Order
-	l := order.Layout()
-	digest, err := order.digest()
+	spec := &options.Spec
+	l := spec.Layout()
+	digest, err := spec.digest()
 	if err != nil {
 		return State{}, err
 	}
@@ -43,7 +44,7 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 		}
 		var notices []string
 		if !options.SkipStoreCheck {
-			if notices, err = order.storeNotices(ctx); err != nil {
+			if notices, err = spec.storeNotices(ctx); err != nil {
 				return running, err
 			}
 		}
@@ -52,9 +53,9 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 			state.Notices = append(state.Notices, notices...)
 			return state, err
 		}
-		// It was about to end: start another.
+		// It was stopping, so start another.
 	}
-	notices, err := order.preflight(ctx, options.SkipStoreCheck)
+	notices, err := spec.preflight(ctx, options.SkipStoreCheck)
 	if err != nil {
 		return State{}, err
 	}
@@ -67,7 +68,7 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 // fails, nothing is left running, and a state directory that did not exist
 // before is removed.
 func start(ctx context.Context, options UpOptions) (State, error) {
-	l := options.Order.Layout()
+	l := options.Spec.Layout()
 	existed, err := exists(l.Dir)
 	if err != nil {
 		return State{}, fmt.Errorf("reading the state directory: %w", err)
@@ -76,11 +77,11 @@ func start(ctx context.Context, options UpOptions) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	defer child.letGo()
+	defer child.closePipes()
 	state, err := await(ctx, options, child.id, child)
 	var pending *PendingError
 	if err == nil || errors.As(err, &pending) {
-		return state, errors.Join(err, child.keep())
+		return state, errors.Join(err, child.detach())
 	}
 	err = errors.Join(err, child.stop())
 	if !existed {
@@ -90,7 +91,7 @@ func start(ctx context.Context, options UpOptions) (State, error) {
 	return state, err
 }
 
-// checkMountable tells early that there can be no mount.
+// checkMountable returns an error if this machine cannot mount.
 func checkMountable() error {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		return fmt.Errorf("this machine has no /dev/fuse: %w", ErrNoMount)
@@ -98,25 +99,25 @@ func checkMountable() error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	// The helper opens the device with its caller's rights.
+	// The helper opens the device with the rights of its caller.
 	if err := unix.Access("/dev/fuse", unix.R_OK|unix.W_OK); err != nil {
-		return fmt.Errorf("user %d may not open /dev/fuse: %w", os.Geteuid(), ErrNoMount)
+		return fmt.Errorf("user %d is not permitted to open /dev/fuse: %w", os.Geteuid(), ErrNoMount)
 	}
 	for _, helper := range []string{"fusermount3", "fusermount"} {
 		if _, err := exec.LookPath(helper); err == nil {
 			return nil
 		}
 	}
-	return fmt.Errorf("mounting without root needs fusermount3, which is not installed: %w", ErrNoMount)
+	return fmt.Errorf("mounting without root requires fusermount3, which is not installed: %w", ErrNoMount)
 }
 
-// await waits until the runtime is ready. child is nil when the supervisor was
-// running before.
+// await waits until the runtime is ready. child is nil if the supervisor was
+// already running.
 func await(ctx context.Context, options UpOptions, supervisor ProcessID, child *supervisorChild) (State, error) {
-	l := options.Order.Layout()
+	l := options.Spec.Layout()
 	deadline := time.NewTimer(options.Timeout)
 	defer deadline.Stop()
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	var state State
 	for {
@@ -132,17 +133,17 @@ func await(ctx context.Context, options UpOptions, supervisor ProcessID, child *
 		}
 		if !supervisor.alive() {
 			if child != nil {
-				return state, child.why()
+				return state, child.exitError()
 			}
 			return state, errEnded
 		}
 		select {
 		case <-ctx.Done():
-			return state, fmt.Errorf("waiting for %s: %w", l, context.Cause(ctx))
+			return state, fmt.Errorf("wait for %s: %w", l, context.Cause(ctx))
 		case <-deadline.C:
 			if state.Supervisor != supervisor {
-				// It has no state yet: nobody could find it again.
-				return state, fmt.Errorf("the supervisor has not come up within %v", options.Timeout)
+				// It has no state yet, so no command could stop it.
+				return state, fmt.Errorf("the supervisor did not start within %v", options.Timeout)
 			}
 			return state, pending(state, options.Timeout)
 		case <-tick.C:
@@ -165,7 +166,7 @@ func pending(state State, after time.Duration) *PendingError {
 	}
 	for _, name := range suspects {
 		component, _ := state.Component(name)
-		lines, err := Tail(component.Log, excerpt)
+		lines, err := Tail(component.Log, excerptLines)
 		if err == nil && len(lines) > 0 {
 			e.Logs = append(e.Logs, Excerpt{Component: name, Lines: lines})
 		}

@@ -6,8 +6,7 @@ import (
 )
 
 // resolve replaces each $(NAME) in an argument by its value. A name without a
-// value is an error: an argument that is passed on unresolved would become a
-// file called "$(JINDO_DATA)".
+// value is an error, because the unresolved argument would be used as a file name.
 func resolve(argument string, values map[string]string) (string, error) {
 	var out strings.Builder
 	rest := argument
@@ -19,11 +18,11 @@ func resolve(argument string, values map[string]string) (string, error) {
 		}
 		name, tail, closed := strings.Cut(after, ")")
 		if !closed {
-			return "", fmt.Errorf("argument %q has a $( without its )", argument)
+			return "", fmt.Errorf("argument %q has a $( without a )", argument)
 		}
 		value, known := values[name]
 		if !known {
-			return "", fmt.Errorf("argument %q uses $(%s), which has no value on one machine", argument, name)
+			return "", fmt.Errorf("argument %q uses the unknown variable $(%s)", argument, name)
 		}
 		out.WriteString(value)
 		rest = tail

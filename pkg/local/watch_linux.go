@@ -10,27 +10,26 @@ import (
 )
 
 const (
-	// checkPause is the time between two looks while something is missing,
-	// idlePause while nothing is. A component that starts or ends is looked at
-	// at once.
+	// checkPause is the interval of checks while a condition does not hold,
+	// idlePause while all hold. The start or end of a component triggers a check.
 	checkPause = 200 * time.Millisecond
 	idlePause  = 30 * time.Second
-	// checkTime bounds one look.
-	checkTime = 5 * time.Second
-	// upkeepPause is how often logs, certificates and the guard are looked
-	// after.
-	upkeepPause = time.Minute
+	// checkTimeout limits one check.
+	checkTimeout = 5 * time.Second
+	// upkeepInterval is the interval of checks of logs, certificates and the
+	// orphan reaper.
+	upkeepInterval = time.Minute
 )
 
-// watch keeps the conditions current, and everything that has to be done about
-// them, until the context ends.
+// watch evaluates the conditions, and applies what is missing, until the context
+// ends.
 func (s *supervisor) watch(ctx context.Context) {
-	upkeep := time.NewTicker(upkeepPause)
+	upkeep := time.NewTicker(upkeepInterval)
 	defer upkeep.Stop()
 	renewed := wallClock()
 	masters, err := s.dialMasters()
 	if err != nil {
-		s.logger.Error("the masters cannot be asked", "error", err)
+		s.logger.Error("connecting to the masters failed", "error", err)
 	}
 	if masters != nil {
 		defer masters.Close()
@@ -45,10 +44,10 @@ func (s *supervisor) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.guardGone():
-			s.replaceGuard(ctx)
+			s.replaceReaper(ctx)
 		case <-upkeep.C:
 			renewed = s.upkeep(renewed)
-		case <-s.kick:
+		case <-s.recheck:
 		case <-time.After(pause):
 		}
 	}
@@ -68,43 +67,44 @@ func (s *supervisor) dialMasters() (*client.Client, error) {
 func (s *supervisor) guardGone() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.guard == nil {
+	if s.reaper == nil {
 		return nil
 	}
-	return s.guard.gone
+	return s.reaper.gone
 }
 
-// replaceGuard starts another guard when somebody ended the one there was.
-func (s *supervisor) replaceGuard(ctx context.Context) {
-	s.logger.Warn("the guard is gone, starting another")
+// replaceReaper starts another orphan reaper if the previous one was ended.
+func (s *supervisor) replaceReaper(ctx context.Context) {
+	s.logger.Warn("the orphan reaper has ended, starting another")
 	s.mu.Lock()
-	_ = s.guard.pipe.Close()
-	s.guard = nil
+	_ = s.reaper.pipe.Close()
+	s.reaper = nil
 	s.mu.Unlock()
-	if err := s.newGuard(); err != nil && ctx.Err() == nil {
-		s.logger.Error("there is no guard: a killed supervisor will leave its mount", "error", err)
+	if err := s.newReaper(); err != nil && ctx.Err() == nil {
+		s.logger.Error("no orphan reaper runs: a killed supervisor would leave its mount", "error", err)
 	}
 }
 
-// upkeep bounds the logs and renews the certificates in time.
+// upkeep rotates the logs and renews the certificates.
 func (s *supervisor) upkeep(renewed time.Time) time.Time {
 	s.mu.Lock()
 	components := slices.Clone(s.state.Components)
 	s.mu.Unlock()
 	for _, c := range components {
 		if err := boundLog(c.Log, logBound); err != nil {
-			s.logger.Warn("a log grows", "error", err)
+			s.logger.Warn("rotating a log failed", "error", err)
 		}
 	}
 	if wallClock().Sub(renewed) < certificateLife-renewBefore {
 		return renewed
 	}
 	if err := issueAll(s.layout, s.authority, s.identities()); err != nil {
-		s.logger.Error("certificates are not renewed", "error", err)
+		s.logger.Error("renewing certificates failed", "error", err)
 		return renewed
 	}
 	return wallClock()
 }
 
-// wallClock goes on while the machine sleeps, as certificates do.
+// wallClock continues while the machine sleeps, as the validity of certificates
+// does.
 func wallClock() time.Time { return time.Now().Round(0) }

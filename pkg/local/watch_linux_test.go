@@ -15,11 +15,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// idle is a supervisor of one worker that nobody starts.
+// idle returns a supervisor of one worker that is not started.
 func idle(t *testing.T) *supervisor {
 	t.Helper()
-	order := orderOf(t, "true")
-	s := &supervisor{order: order, layout: order.Layout(), logger: discardLogger(), kick: make(chan struct{}, 1)}
+	spec := specOf(t, "true")
+	s := &supervisor{spec: spec, layout: spec.Layout(), logger: discardLogger(), recheck: make(chan struct{}, 1)}
 	for _, dir := range []string{s.layout.Dir, s.layout.logs()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
@@ -94,7 +94,7 @@ func TestFormedIsRecordedOnceAndForGood(t *testing.T) {
 	if err != nil || !read.Formed || read.ClusterID != s.formation.ClusterID {
 		t.Errorf("read %+v, error %v", read, err)
 	}
-	// Only a runtime whose masters know no network yet may take another one.
+	// Only a runtime without a network in its masters' log may take another one.
 	s.formation.Network = "127.254.254.0/24"
 	n, err := s.takeNetwork()
 	if err != nil {
@@ -123,7 +123,7 @@ func TestConditionsAreWrittenWhenTheyChange(t *testing.T) {
 	s.state.Phase, s.state.Conditions = Starting, nil
 	c := &checker{s: s}
 	missing := []Condition{{Name: "leader", Detail: "none", Suspects: []string{"m"}}}
-	c.note(missing, false)
+	c.record(missing, false)
 	state, _, err := ReadState(s.layout)
 	if err != nil || state.Phase != Starting || len(state.Missing()) != 1 {
 		t.Fatalf("state %+v, error %v", state, err)
@@ -131,14 +131,14 @@ func TestConditionsAreWrittenWhenTheyChange(t *testing.T) {
 	if err := os.Remove(s.layout.stateFile()); err != nil {
 		t.Fatal(err)
 	}
-	c.note(missing, false)
+	c.record(missing, false)
 	if _, found, _ := ReadState(s.layout); found {
 		t.Error("what had not changed was written")
 	}
-	c.note([]Condition{{Name: "leader", Met: true}}, true)
-	c.note(missing, false)
+	c.record([]Condition{{Name: "leader", Met: true}}, true)
+	c.record(missing, false)
 	if state, _, err := ReadState(s.layout); err != nil || state.Phase != Ready || len(state.Missing()) != 1 {
-		t.Errorf("state %+v, error %v: what was ready stays so, and says what is missing", state, err)
+		t.Errorf("state %+v, error %v: the phase must stay Ready, with the missing condition", state, err)
 	}
 }
 
@@ -152,7 +152,7 @@ func TestManyWorkersHaveAddressesOfTheirOwn(t *testing.T) {
 		}
 		seen[host] = i
 	}
-	s.order.Plan.Workers.Replicas = maxWorkers + 1
+	s.spec.Plan.Workers.Replicas = maxWorkers + 1
 	if err := s.makeComponents(); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("error %v", err)
 	}
@@ -162,29 +162,29 @@ func TestAskReady(t *testing.T) {
 	answer := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/readyz" {
-			t.Errorf("asked for %s", r.URL.Path)
+			t.Errorf("request for %s", r.URL.Path)
 		}
 		w.WriteHeader(answer)
 		_, _ = w.Write([]byte("raft: no leader\nmount: none\n"))
 	}))
 	defer server.Close()
 	address := strings.TrimPrefix(server.URL, "http://")
-	if err := AskReady(t.Context(), address); err != nil {
+	if err := CheckReady(t.Context(), address); err != nil {
 		t.Error(err)
 	}
 	answer = http.StatusServiceUnavailable
 	var notReady *NotReadyError
-	if err := AskReady(t.Context(), address); !errors.As(err, &notReady) || notReady.Reason != "raft: no leader; mount: none" {
+	if err := CheckReady(t.Context(), address); !errors.As(err, &notReady) || notReady.Reason != "raft: no leader; mount: none" {
 		t.Errorf("error %v", err)
 	}
 	server.Close()
 	var answered *NotReadyError
-	if err := AskReady(t.Context(), address); err == nil || errors.As(err, &answered) {
-		t.Errorf("nobody there: error %v", err)
+	if err := CheckReady(t.Context(), address); err == nil || errors.As(err, &answered) {
+		t.Errorf("closed port: error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := AskReady(ctx, address); !errors.Is(err, context.Canceled) {
+	if err := CheckReady(ctx, address); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -199,7 +199,7 @@ func TestPurgeRefusesWhileSomethingIsMounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	mountTmpfs(t, point)
-	if err := purge(l); err == nil || !strings.Contains(err.Error(), "still mounted") {
+	if err := purge(l); err == nil || !strings.Contains(err.Error(), "is mounted") {
 		t.Errorf("error %v", err)
 	}
 	if there, _ := exists(point); !there {

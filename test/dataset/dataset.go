@@ -1,6 +1,5 @@
-// Package dataset makes files whose every byte can be told from the file's
-// name, so that a reader of any range of any file knows whether it is right
-// without reading anything else.
+// Package dataset generates files whose bytes follow from the file's name, so that
+// any range of any file can be verified without other data.
 package dataset
 
 import (
@@ -15,8 +14,8 @@ import (
 	"path/filepath"
 )
 
-// Sums is the name of the file that lists every other file with its SHA-256,
-// as sha256sum -c reads it.
+// Sums is the name of the file with the SHA-256 of every other file, in the format
+// of sha256sum -c.
 const Sums = "SHA256SUMS"
 
 // File is one file of a set.
@@ -24,23 +23,23 @@ type File struct {
 	// Path relative to the set's root, with slashes.
 	Path string
 	Size int64
-	// Generation tells apart the contents that one path has had.
+	// Generation distinguishes the contents that a path has had.
 	Generation int
 }
 
 // Options of a set.
 type Options struct {
-	// Files in the set, Sums not counted.
+	// Files in the set, without Sums.
 	Files int
-	// Large files among them, of LargeSize bytes.
+	// Large is the number of files with LargeSize bytes.
 	Large     int
 	LargeSize int64
-	// Small files have 0 to SmallSize bytes.
+	// SmallSize is the largest size of the other files, in bytes.
 	SmallSize int64
 	Seed      uint64
 }
 
-// Plan lists the files of a set without writing any.
+// Plan returns the files of a set without writing them.
 func Plan(o Options) []File {
 	random := rand.New(rand.NewPCG(o.Seed, 1))
 	files := make([]File, 0, o.Files)
@@ -55,35 +54,35 @@ func Plan(o Options) []File {
 	return files
 }
 
-// Write writes the files of a set and their sums below a directory.
+// Write writes the files of a set and their sums below dir.
 func Write(dir string, files []File) error {
 	var sums bytes.Buffer
 	for _, f := range files {
 		sum := sha256.New()
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return fmt.Errorf("making the data set: %w", err)
+			return fmt.Errorf("write the data set: %w", err)
 		}
 		out, err := os.Create(path)
 		if err != nil {
-			return fmt.Errorf("making the data set: %w", err)
+			return fmt.Errorf("write the data set: %w", err)
 		}
 		_, err = io.Copy(io.MultiWriter(out, sum), f.Reader())
 		if closeErr := out.Close(); err == nil {
 			err = closeErr
 		}
 		if err != nil {
-			return fmt.Errorf("making %s of the data set: %w", f.Path, err)
+			return fmt.Errorf("write %s of the data set: %w", f.Path, err)
 		}
 		fmt.Fprintf(&sums, "%x  %s\n", sum.Sum(nil), f.Path)
 	}
 	if err := os.WriteFile(filepath.Join(dir, Sums), sums.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("making the data set: %w", err)
+		return fmt.Errorf("write the data set: %w", err)
 	}
 	return nil
 }
 
-// Bytes adds up the sizes of files.
+// Bytes returns the total size of files.
 func Bytes(files []File) int64 {
 	var total int64
 	for _, f := range files {
@@ -92,8 +91,8 @@ func Bytes(files []File) int64 {
 	return total
 }
 
-// Fill writes into p the bytes that the file has from offset on. p must not
-// reach past the file's end.
+// Fill sets p to the bytes of the file from offset on. p must not extend past the
+// end of the file.
 func (f File) Fill(p []byte, offset int64) {
 	var word [8]byte
 	key := f.key()
@@ -108,8 +107,8 @@ func (f File) Fill(p []byte, offset int64) {
 	}
 }
 
-// Check reports the first byte of p that is not what the file has from offset
-// on.
+// Check returns an error for the first byte of p that differs from the file's bytes
+// from offset on.
 func (f File) Check(p []byte, offset int64) error {
 	want := make([]byte, len(p))
 	f.Fill(want, offset)
@@ -124,21 +123,21 @@ func (f File) Check(p []byte, offset int64) error {
 	return nil
 }
 
-// Content is the whole file in memory.
+// Content returns the whole file.
 func (f File) Content() []byte {
 	p := make([]byte, f.Size)
 	f.Fill(p, 0)
 	return p
 }
 
-// Reader reads the file's bytes from the start.
+// Reader returns a reader of the whole file.
 func (f File) Reader() io.Reader {
 	return io.NewSectionReader(readerAt{f}, 0, f.Size)
 }
 
 type readerAt struct{ file File }
 
-// ReadAt implements io.ReaderAt within the bounds SectionReader keeps.
+// ReadAt implements io.ReaderAt for a SectionReader, which keeps it in bounds.
 func (r readerAt) ReadAt(p []byte, offset int64) (int, error) {
 	r.file.Fill(p, offset)
 	return len(p), nil
@@ -150,7 +149,7 @@ func (f File) key() uint64 {
 	return h.Sum64()
 }
 
-// mix is the finalizer of splitmix64: it makes neighbouring words unlike.
+// mix is the finalizer of splitmix64: neighbouring inputs have unrelated outputs.
 func mix(x uint64) uint64 {
 	x *= 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

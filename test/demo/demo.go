@@ -12,16 +12,16 @@ import (
 	"github.com/jindo-io/jindo/test/verify"
 )
 
-// demo is one run of it.
+// demo is one run of the demo.
 type demo struct {
 	bin, store, dir string
 	files           int
 	began           time.Time
 
-	set    []dataset.File
-	stand  *testbed.Stand
-	reader *verify.Reader
-	down   bool
+	set     []dataset.File
+	testbed *testbed.Testbed
+	reader  *verify.Reader
+	down    bool
 }
 
 func (d *demo) run(ctx context.Context) error {
@@ -31,10 +31,10 @@ func (d *demo) run(ctx context.Context) error {
 	}{
 		{"A bucket with a data set, and a runtime from the two manifests", d.start},
 		{"Every file of the mount, against the data set", d.walk},
-		{"What people see", d.show},
+		{"The screens", d.show},
 		{"The leader is killed under a verifying reader", d.killLeader},
 		{"The FUSE server is killed under open files", d.killFuse},
-		{"All masters are kept dead, and a FUSE server starts", d.killMasters},
+		{"All masters are kept down, and a FUSE server is restarted", d.killMasters},
 		{"Everything is stopped", d.stop},
 	} {
 		fmt.Printf("\n── %s  (%s)\n", step.what, time.Since(d.began).Round(time.Second))
@@ -49,18 +49,18 @@ func (d *demo) run(ctx context.Context) error {
 func (d *demo) start(ctx context.Context) error {
 	d.set = dataset.Plan(dataset.Options{Files: d.files, Large: 4, LargeSize: 24 << 20, SmallSize: 32 << 10})
 	var err error
-	d.stand, err = testbed.Open(ctx, testbed.Options{Bin: d.bin, Dir: d.dir, Store: d.store, Files: d.set, Out: os.Stdout})
+	d.testbed, err = testbed.Open(ctx, testbed.Options{Bin: d.bin, Dir: d.dir, Store: d.store, Files: d.set, Out: os.Stdout})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d files, %d MiB in %s\n", len(d.set), dataset.Bytes(d.set)>>20, d.stand.Store.MountPoint)
+	fmt.Printf("%d files, %d MiB in %s\n", len(d.set), dataset.Bytes(d.set)>>20, d.testbed.Store.MountPoint)
 	return nil
 }
 
 func (d *demo) walk(context.Context) error {
 	for _, pass := range []string{"first", "second"} {
 		start := time.Now()
-		report, err := verify.Walk(d.stand.Root(), ".", d.set)
+		report, err := verify.Walk(d.testbed.Root(), ".", d.set)
 		if err != nil {
 			return err
 		}
@@ -71,50 +71,50 @@ func (d *demo) walk(context.Context) error {
 }
 
 func (d *demo) show(ctx context.Context) error {
-	if err := d.stand.Run(ctx, os.Stdout, "kubectl-jindo", "status", "hadoop", "--local"); err != nil {
+	if err := d.testbed.Run(ctx, os.Stdout, "kubectl-jindo", "status", "hadoop", "--local"); err != nil {
 		return err
 	}
 	fmt.Printf("\n$ jindo jfs -metaStatus -detail\n")
-	return d.stand.Run(ctx, os.Stdout, "jindo", "jfs", "-metaStatus", "-detail")
+	return d.testbed.Run(ctx, os.Stdout, "jindo", "jfs", "-metaStatus", "-detail")
 }
 
 func (d *demo) killLeader(ctx context.Context) error {
-	d.reader = verify.Start(verify.Options{Root: d.stand.Root(), Files: d.set, Threads: 4, Hold: 4, Pause: time.Millisecond})
-	masters, err := d.stand.Masters()
+	d.reader = verify.Start(verify.Options{Root: d.testbed.Root(), Files: d.set, Threads: 4, Hold: 4, Pause: time.Millisecond})
+	masters, err := d.testbed.Masters()
 	if err != nil {
 		return err
 	}
-	leader, err := d.stand.Leader(ctx)
+	leader, err := d.testbed.Leader(ctx)
 	if err != nil {
 		return err
 	}
-	commits := testbed.StartCommits(masters, d.stand.MountPath())
+	commits := testbed.StartCommits(masters, d.testbed.MountPath())
 	defer commits.Stop()
 	if err := commits.Wait(ctx, 10); err != nil {
 		return err
 	}
 	commits.Reset()
-	if err := d.stand.Kill(ctx, leader); err != nil {
+	if err := d.testbed.Kill(ctx, leader); err != nil {
 		return err
 	}
 	if err := commits.Wait(ctx, 20); err != nil {
 		return err
 	}
-	next, err := d.stand.Leader(ctx)
+	next, err := d.testbed.Leader(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s was killed, %s leads; a commit was refused for %s\n", leader, next, commits.Worst().Round(time.Millisecond))
-	return d.judge(ctx)
+	fmt.Printf("%s was killed, %s leads; the longest time without a commit was %s\n", leader, next, commits.Worst().Round(time.Millisecond))
+	return d.checkReads(ctx)
 }
 
 func (d *demo) killFuse(ctx context.Context) error {
-	names, err := d.stand.Components("fuse")
+	names, err := d.testbed.Components("fuse")
 	if err != nil {
 		return err
 	}
 	for range 5 {
-		if err := d.stand.Kill(ctx, names[0]); err != nil {
+		if err := d.testbed.Kill(ctx, names[0]); err != nil {
 			return err
 		}
 		if err := d.readOn(ctx); err != nil {
@@ -122,15 +122,15 @@ func (d *demo) killFuse(ctx context.Context) error {
 		}
 	}
 	fmt.Println("5 times; each successor took over the open files")
-	return d.judge(ctx)
+	return d.checkReads(ctx)
 }
 
 func (d *demo) killMasters(ctx context.Context) error {
-	masters, err := d.stand.Components("master")
+	masters, err := d.testbed.Components("master")
 	if err != nil {
 		return err
 	}
-	fuse, err := d.stand.Components("fuse")
+	fuse, err := d.testbed.Components("fuse")
 	if err != nil {
 		return err
 	}
@@ -138,36 +138,36 @@ func (d *demo) killMasters(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		d.stand.KeepDown(dead, masters...)
+		d.testbed.KeepDown(dead, masters...)
 	}()
 	defer func() {
 		cancel()
 		<-ended
 	}()
-	if err := d.stand.Kill(ctx, fuse[0]); err != nil {
+	if err := d.testbed.Kill(ctx, fuse[0]); err != nil {
 		return err
 	}
 	if err := d.readOn(ctx); err != nil {
 		return err
 	}
-	if _, err := verify.Walk(d.stand.Root(), ".", d.set); err != nil {
+	if _, err := verify.Walk(d.testbed.Root(), ".", d.set); err != nil {
 		return err
 	}
-	fmt.Printf("%d masters dead, %s started meanwhile; every file was read once more\n", len(masters), fuse[0])
-	if err := d.judge(ctx); err != nil {
+	fmt.Printf("%d masters down, %s restarted meanwhile; every file was read once more\n", len(masters), fuse[0])
+	if err := d.checkReads(ctx); err != nil {
 		return err
 	}
 	cancel()
 	<-ended
-	leader, err := d.stand.Leader(ctx)
+	leader, err := d.testbed.Leader(ctx)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("the masters are back, %s leads\n", leader)
+	fmt.Printf("the masters run again, %s leads\n", leader)
 	return nil
 }
 
-// readOn waits until the reader has got somewhere since the last fault.
+// readOn waits until the reader has progressed since the last fault.
 func (d *demo) readOn(ctx context.Context) error {
 	before := d.reader.Report().Reads
 	for d.reader.Report().Reads < before+500 {
@@ -180,8 +180,8 @@ func (d *demo) readOn(ctx context.Context) error {
 	return nil
 }
 
-// judge ends the current report and fails when a read failed or was wrong.
-func (d *demo) judge(ctx context.Context) error {
+// checkReads ends the current report and returns an error if a read failed or was wrong.
+func (d *demo) checkReads(ctx context.Context) error {
 	if err := d.readOn(ctx); err != nil {
 		return err
 	}
@@ -195,24 +195,24 @@ func (d *demo) judge(ctx context.Context) error {
 
 func (d *demo) stop(ctx context.Context) error {
 	d.reader.Stop()
-	pids, err := d.stand.PIDs()
+	pids, err := d.testbed.PIDs()
 	if err != nil {
 		return err
 	}
-	if err := d.stand.Down(ctx); err != nil {
+	if err := d.testbed.Down(ctx); err != nil {
 		return err
 	}
 	d.down = true
-	if err := d.stand.Left(pids); err != nil {
+	if err := d.testbed.Left(pids); err != nil {
 		return err
 	}
-	fmt.Printf("%d processes, the mount and the state directory are gone\n", len(pids))
+	fmt.Printf("%d processes have ended; mount and state directory are removed\n", len(pids))
 	return nil
 }
 
-// end cleans up after a demo that was cut short.
+// end cleans up after an aborted demo.
 func (d *demo) end() {
-	if d.stand == nil {
+	if d.testbed == nil {
 		return
 	}
 	if d.reader != nil && !d.down {
@@ -221,9 +221,9 @@ func (d *demo) end() {
 	if !d.down {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := d.stand.Down(ctx); err != nil {
+		if err := d.testbed.Down(ctx); err != nil {
 			fmt.Fprintln(os.Stderr, "cleaning up:", err)
 		}
 	}
-	d.stand.Close()
+	d.testbed.Close()
 }

@@ -1,6 +1,5 @@
-// Command demo runs the main job where a person can see it: the pair of sample
-// manifests served on this machine, while everything that serves it is killed
-// in turn under a reader that checks every byte.
+// Command demo serves the pair of sample manifests on this machine, and kills every
+// process that serves it in turn, under a reader that checks every byte.
 package main
 
 import (
@@ -15,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/test/testbed"
 )
 
-// limit of the whole demo: nothing hangs.
+// limit of the whole demo.
 const limit = 10 * time.Minute
 
 func main() {
@@ -35,8 +34,7 @@ func main() {
 	}
 }
 
-// run makes a place for the demo and leaves nothing of it behind, however the
-// demo ends.
+// run creates a directory for the demo, and removes everything when it ends.
 func run(ctx context.Context, bin, store string, files int) error {
 	dir, err := testbed.Dir(bin, "demo")
 	if err != nil {

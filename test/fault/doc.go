@@ -1,6 +1,6 @@
-// Package fault breaks a running system, one part at a time, under readers that
-// check every byte. The table of faults is the promise to the people whose jobs
-// read: docs/reference/faults.md is written from it.
+// Package fault injects faults into a running system, one at a time, while readers
+// check every byte. docs/reference/faults.md, which documents what applications see
+// of each fault, is written from its table.
 package fault
 
 //go:generate go test -count=1 -run TestDocument . -update

@@ -25,21 +25,21 @@ var (
 )
 
 const (
-	// limit of one row: nothing hangs.
+	// limit of one row.
 	limit = 3 * time.Minute
-	// coldFiles are read for the first time in each row.
+	// coldFiles is how many files are first read in each row.
 	coldFiles = 40
-	// smallDisk is the size of the file system under one worker's tier, which
-	// the data set overfills.
+	// smallDisk is the size of the file system of one worker's tier, in bytes. The
+	// data set does not fit into it.
 	smallDisk = 4 << 20
 )
 
-// breaking is a running system and what a row needs to break it.
+// breaking is a running system and the files of a row.
 type breaking struct {
 	context.Context
-	*testbed.Stand
-	// warm files are cached; cold ones nobody has read before this row. The
-	// last of the cold is no reader's: it is there to be replaced or deleted.
+	*testbed.Testbed
+	// warm files are cached; cold files were not read before this row. The last
+	// cold file is not read by the reader: rows replace or delete it.
 	warm, cold []dataset.File
 	reader     *verify.Reader
 }
@@ -72,8 +72,8 @@ func TestFaults(t *testing.T) {
 	t.Logf("\n%s", strings.Join(results, "\n"))
 }
 
-// open starts a stand whose second worker has a disk too small for its share.
-func open(t *testing.T, set []dataset.File) *testbed.Stand {
+// open starts a testbed whose second worker has a disk that is too small.
+func open(t *testing.T, set []dataset.File) *testbed.Testbed {
 	t.Helper()
 	binaries, err := filepath.Abs(*bin)
 	if err != nil {
@@ -90,7 +90,7 @@ func open(t *testing.T, set []dataset.File) *testbed.Stand {
 	s, err := testbed.Open(ctx, testbed.Options{
 		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(),
 		FuseArgs: []string{"-oattr_timeout=1", "-oentry_timeout=1", "-onegative_timeout=0"},
-		Prepare: func(s *testbed.Stand) error {
+		Prepare: func(s *testbed.Testbed) error {
 			small = filepath.Join(s.Layout.Dir, "tiers", "hadoop-jindofs-worker-1", "0")
 			if err := os.MkdirAll(small, 0o700); err != nil {
 				return err
@@ -118,7 +118,7 @@ func open(t *testing.T, set []dataset.File) *testbed.Stand {
 	return s
 }
 
-// files that are read for the first time in this row.
+// files returns the files that are first read in this row.
 func (r row) files() []dataset.File {
 	files := make([]dataset.File, coldFiles)
 	for i := range files {
@@ -127,10 +127,10 @@ func (r row) files() []dataset.File {
 	return files
 }
 
-func (r row) run(t *testing.T, s *testbed.Stand, warm []dataset.File) verify.Report {
+func (r row) run(t *testing.T, s *testbed.Testbed, warm []dataset.File) verify.Report {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	b := &breaking{Context: ctx, Stand: s, warm: warm, cold: r.files()}
+	b := &breaking{Context: ctx, Testbed: s, warm: warm, cold: r.files()}
 	b.reader = verify.Start(verify.Options{
 		Root: s.Root(), Files: slices.Concat(warm, b.cold[:coldFiles-1]),
 		Threads: 4, Hold: 4, Pause: time.Millisecond,
@@ -154,7 +154,7 @@ func (r row) run(t *testing.T, s *testbed.Stand, warm []dataset.File) verify.Rep
 			t.Errorf("a reader saw %v", err)
 		}
 	}
-	// Mended: everything can be read.
+	// After the repair everything must be readable.
 	if err := b.eventually("reading every cold file", func() error {
 		_, err := verify.Walk(s.Root(), filepath.Dir(b.cold[0].Path), b.cold)
 		return err
@@ -184,7 +184,7 @@ func (b *breaking) pause(d time.Duration) error {
 	}
 }
 
-// eventually tries until it works; a failure carries the last reason.
+// eventually retries until try succeeds; an error has the last cause.
 func (b *breaking) eventually(what string, try func() error) error {
 	for {
 		err := try()
@@ -197,7 +197,7 @@ func (b *breaking) eventually(what string, try func() error) error {
 	}
 }
 
-// TestDocument keeps the document in step with the table.
+// TestDocument checks that the document matches the table.
 func TestDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("<!-- Written by go test ./test/fault -run TestDocument -update. -->\n\n# Faults\n\n")

@@ -32,7 +32,7 @@ func leaderKilled(b *breaking) error {
 	return err
 }
 
-// leaderStopped freezes the leader, as a paused virtual machine is.
+// leaderStopped stops the leader's process, like a paused virtual machine.
 func leaderStopped(b *breaking) error {
 	leader, err := b.Leader(b)
 	if err != nil {
@@ -112,8 +112,8 @@ func fuseKilled(b *breaking) error {
 	return nil
 }
 
-// workerDiskFull reads more than the second worker's disk can hold, and checks
-// that it did fill.
+// workerDiskFull reads more than the second worker's disk can hold, and checks that
+// the disk is full.
 func workerDiskFull(b *breaking) error {
 	if _, err := verify.Walk(b.Root(), "models", b.warm); err != nil {
 		return err
@@ -129,8 +129,7 @@ func workerDiskFull(b *breaking) error {
 	return nil
 }
 
-// objectReplaced puts a second generation in place of the first, under an open
-// handle.
+// objectReplaced replaces an object while a handle of it is open.
 func objectReplaced(b *breaking) error {
 	old := b.cold[len(b.cold)-1]
 	next := old
@@ -198,8 +197,8 @@ func objectDeleted(b *breaking) error {
 	return b.ownBytesOrStale(handle, gone)
 }
 
-// ownBytesOrStale reads all of a handle in pieces: each is the version's own,
-// or the read is ESTALE.
+// ownBytesOrStale reads all of a handle in pieces. Each must return the version's
+// bytes or ESTALE.
 func (b *breaking) ownBytesOrStale(handle *os.File, version dataset.File) error {
 	p := make([]byte, 10_000)
 	for offset := int64(0); offset < version.Size; offset += int64(len(p)) {
@@ -217,7 +216,7 @@ func (b *breaking) ownBytesOrStale(handle *os.File, version dataset.File) error 
 	return nil
 }
 
-// invalidate asks for every name to be looked up anew.
+// invalidate discards all cached names.
 func (b *breaking) invalidate() error {
 	masters, err := b.Masters()
 	if err != nil {
@@ -227,8 +226,8 @@ func (b *breaking) invalidate() error {
 	return err
 }
 
-// store makes the store answer every read of an object with a fault for some
-// seconds, while cold files are asked for.
+// store applies a fault to every read of an object for some seconds, while cold
+// files are read.
 func store(fault ossserver.Fault) func(*breaking) error {
 	return func(b *breaking) error {
 		b.Store.OSS.SetFault(func(r ossserver.Request) *ossserver.Fault {
@@ -243,8 +242,8 @@ func store(fault ossserver.Fault) func(*breaking) error {
 	}
 }
 
-// random injects faults in random order until the time is over.
-func random(t *testing.T, s *testbed.Stand, warm []dataset.File, d time.Duration) {
+// random injects faults in random order for a duration.
+func random(t *testing.T, s *testbed.Testbed, warm []dataset.File, d time.Duration) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	choose := rand.New(rand.NewPCG(seed, 0))
@@ -252,7 +251,7 @@ func random(t *testing.T, s *testbed.Stand, warm []dataset.File, d time.Duration
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		r := table[choose.IntN(len(table))]
 		if r.name == "object replaced" || r.name == "object deleted" {
-			continue // they work once on their own files
+			continue // each works once on its own files
 		}
 		t.Logf("%s: %s", r.name, r.run(t, s, warm))
 	}

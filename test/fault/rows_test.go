@@ -10,22 +10,21 @@ import (
 	"github.com/jindo-io/jindo/test/ossserver"
 )
 
-// row is one fault and what readers may see of it. Wrong bytes are never
-// allowed.
+// row is one fault and its effect on readers. Wrong bytes are never allowed.
 type row struct {
-	// name is what breaks; it also names the files that are first read in
-	// this row.
+	// name of the fault. It is also the directory of the files that are first
+	// read in this row.
 	name string
-	// expected is what readers see, in words, for the document.
+	// expected effect on readers, for the document.
 	expected string
-	// allowed errors of reads; nil is none.
+	// allowed reports whether reads may fail with an error; nil means none.
 	allowed func(error) bool
-	// inject breaks something, waits while readers go on, and mends it.
+	// inject injects the fault, waits while readers continue, and repairs it.
 	inject func(*breaking) error
 }
 
-// rows in the order they are run; those that kill come first, so that the store
-// faults find a system that has been through something.
+// rows returns the rows in the order in which they run. Those that kill processes are
+// first, so that the faults of the store affect a system that was restarted.
 func rows() []row {
 	return []row{
 		{"leader killed", "nothing", nil, leaderKilled},

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// contents keeps the objects of a bucket. Keys are ordered by their bytes.
+// contents holds the objects of a bucket. Keys are ordered by their bytes.
 type contents interface {
 	list(ctx context.Context, q query) (listing, error)
-	// open answers an object and its bytes; noKey if it is not there.
+	// open returns an object with its bytes, or noKey.
 	open(ctx context.Context, key string) (*object, error)
-	// put keeps size bytes, unless the key is there and must not be.
+	// put stores size bytes; with forbid it fails if the key exists.
 	put(ctx context.Context, key string, body io.Reader, size int64, meta map[string]string, forbid bool) (*object, error)
-	// remove forgets an object if it is there.
+	// remove removes an object if it exists.
 	remove(ctx context.Context, key string) error
 }
 
-// query asks for one page.
+// query describes one page of a listing.
 type query struct {
 	prefix, delimiter, startAfter string
-	// continuation is listing.next of the page before; empty to start.
+	// continuation is listing.next of the previous page; empty to start.
 	continuation string
 	limit        int
 }
@@ -38,7 +38,7 @@ type object struct {
 	meta     map[string]string
 	crc      uint64
 	hasCRC   bool
-	// content is nil in listings. Close it.
+	// content is nil in listings. The caller must close it.
 	content io.ReadSeekCloser
 }
 
@@ -52,11 +52,11 @@ func (o *object) close() {
 type listing struct {
 	objects  []*object
 	prefixes []string
-	// next is where the page after goes on; empty when it is complete.
+	// next continues the listing; empty when it is complete.
 	next string
 }
 
-// bucket is contents with what is not in them.
+// bucket is contents with the settings and uploads of the bucket.
 type bucket struct {
 	contents
 	name    string
@@ -67,15 +67,15 @@ type bucket struct {
 	uploads    map[string]*upload
 }
 
-// forbids says whether a request may not overwrite. OSS ignores the header
-// where versions are kept.
+// forbids reports whether a request must not overwrite. OSS ignores the header in
+// versioned buckets.
 func (b *bucket) forbids(r *http.Request) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.versioning == "" && r.Header.Get("x-oss-forbid-overwrite") == "true"
 }
 
-// versioned stamps answers as a versioned bucket does.
+// versioned adds the header of versioned buckets.
 func (b *bucket) versioned(header http.Header, o *object) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,7 +98,7 @@ type xmlBucket struct {
 	Grant        string `xml:"AccessControlList>Grant,omitempty"`
 }
 
-func (s *Server) listBuckets(w *answer) error {
+func (s *Server) listBuckets(w *response) error {
 	s.mu.Lock()
 	buckets := make([]*bucket, 0, len(s.buckets))
 	for _, b := range s.buckets {
@@ -127,8 +127,8 @@ func (s *Server) bucketInfo(b *bucket) xmlBucket {
 	}
 }
 
-// describe answers GetBucketInfo, GetBucketLocation and GetBucketVersioning.
-func (s *Server) describe(w *answer, b *bucket, c call) error {
+// describe handles GetBucketInfo, GetBucketLocation and GetBucketVersioning.
+func (s *Server) describe(w *response, b *bucket, c call) error {
 	info := s.bucketInfo(b)
 	switch c.kind {
 	case GetBucketLocation:
@@ -149,5 +149,5 @@ func (s *Server) describe(w *answer, b *bucket, c call) error {
 	}
 }
 
-// xmlTime is the format of dates in bodies.
+// xmlTime formats a date in a body.
 func xmlTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -5,20 +5,20 @@ import (
 	"sync"
 )
 
-// Counters say what a server was asked since it was made or last reset.
+// Counters count the requests since the server was made or last reset.
 type Counters struct {
 	// Requests, BytesOut and BytesIn (of bodies) by kind.
 	Requests map[Kind]int64
 	BytesOut map[Kind]int64
 	BytesIn  map[Kind]int64
-	// Statuses by HTTP status; 0 counts requests cut off without an answer.
+	// Statuses by HTTP status; 0 counts requests without a response.
 	Statuses map[int]int64
-	// InFlight now, and the most there ever were.
+	// InFlight is the number of current requests, MaxInFlight the highest.
 	InFlight    int
 	MaxInFlight int
 }
 
-// Total of all kinds.
+// Total returns the number of requests of all kinds.
 func (c Counters) Total() int64 {
 	total := int64(0)
 	for _, n := range c.Requests {
@@ -48,7 +48,7 @@ func (c *counts) begin(kind Kind) func(status int) {
 	}
 }
 
-// ready makes the maps; c.mu is held.
+// ready makes the maps. The caller holds c.mu.
 func (c *counts) ready() {
 	if c.now.Requests == nil {
 		c.now.Requests, c.now.BytesOut, c.now.BytesIn = map[Kind]int64{}, map[Kind]int64{}, map[Kind]int64{}
@@ -76,7 +76,7 @@ func (c *counts) received(kind Kind, n int64) {
 	c.now.BytesIn[kind] += n
 }
 
-// Counters answers a copy.
+// Counters returns a copy of the counters.
 func (s *Server) Counters() Counters {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Server) Counters() Counters {
 	return c
 }
 
-// ResetCounters starts counting anew; requests under way stay in flight.
+// ResetCounters resets all counters except InFlight.
 func (s *Server) ResetCounters() {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()

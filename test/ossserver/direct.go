@@ -8,10 +8,11 @@ import (
 	"net/http"
 )
 
-// ErrNotFound says that the bucket or object is not there.
+// ErrNotFound means that the bucket or object does not exist.
 var ErrNotFound = errors.New("no such bucket or object")
 
-// Put stores an object past the protocol: no fault, no count.
+// Put stores an object without a request, so that it is neither counted nor subject
+// to faults.
 func (s *Server) Put(bucket, key string, data []byte, meta map[string]string) (Object, error) {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -24,7 +25,7 @@ func (s *Server) Put(bucket, key string, data []byte, meta map[string]string) (O
 	return public(o), nil
 }
 
-// Get reads an object past the protocol.
+// Get reads an object without a request.
 func (s *Server) Get(bucket, key string) ([]byte, Object, error) {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -39,7 +40,7 @@ func (s *Server) Get(bucket, key string) ([]byte, Object, error) {
 	return data, public(o), err
 }
 
-// Delete removes an object past the protocol.
+// Delete removes an object without a request.
 func (s *Server) Delete(bucket, key string) error {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -48,7 +49,7 @@ func (s *Server) Delete(bucket, key string) error {
 	return b.contents.remove(context.Background(), key)
 }
 
-// List answers every object with a prefix, past the protocol.
+// List returns every object with a prefix, without a request.
 func (s *Server) List(bucket, prefix string) ([]Object, error) {
 	b, err := s.bucket(bucket)
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/file"
 )
 
-// directory is a bucket of files. Names, versions and bytes are those of the
-// file driver; the tags that OSS shows are made here, once a version.
+// directory is a bucket of files. Names, versions and bytes are those of the file
+// driver; the MD5 tags that OSS shows are computed here, once for each version.
 type directory struct {
 	files *file.Store
 
@@ -24,7 +24,7 @@ type directory struct {
 	tags map[string]tagged // by key
 }
 
-// tagged is the tag of one version of a file.
+// tagged is the tag of a version of a file.
 type tagged struct{ version, etag string }
 
 var _ contents = (*directory)(nil)
@@ -48,7 +48,7 @@ func (d *directory) list(ctx context.Context, q query) (listing, error) {
 	for _, o := range page.Objects {
 		etag, err := d.tag(ctx, o)
 		if errors.Is(err, ufs.ErrNotFound) || errors.Is(err, ufs.ErrPrecondition) {
-			continue // gone or replaced since it was listed
+			continue // deleted or replaced since it was listed
 		}
 		if err != nil {
 			return listing{}, asFailure(err)
@@ -62,7 +62,7 @@ func (d *directory) object(o ufs.Object, etag string) *object {
 	return &object{key: o.Key, size: o.Size, etag: etag, modified: o.LastModified, meta: o.Metadata}
 }
 
-// tag answers the MD5 of a version, from memory when it was asked before.
+// tag returns the MD5 of a version, computed once.
 func (d *directory) tag(ctx context.Context, o ufs.Object) (string, error) {
 	d.mu.Lock()
 	known := d.tags[o.Key]
@@ -101,7 +101,7 @@ func (d *directory) open(ctx context.Context, key string) (*object, error) {
 		if etag, err = d.tag(ctx, o); err == nil {
 			out := d.object(o, etag)
 			out.content = &section{ctx: ctx, files: d.files, of: o}
-			// Opening now is what pins the version.
+			// The open file is the version.
 			if _, err = out.content.Seek(0, io.SeekStart); err == nil {
 				return out, nil
 			}
@@ -113,7 +113,7 @@ func (d *directory) open(ctx context.Context, key string) (*object, error) {
 	return nil, asFailure(err)
 }
 
-// section reads a version from anywhere by opening it there.
+// section reads a version from any offset by opening it there.
 type section struct {
 	ctx   context.Context
 	files *file.Store
@@ -164,12 +164,12 @@ func (d *directory) put(ctx context.Context, key string, body io.Reader, size in
 func (d *directory) remove(ctx context.Context, key string) error {
 	err := d.files.Delete(ctx, key, ufs.Conditions{})
 	if errors.Is(err, ufs.ErrInvalid) {
-		return nil // such a key is never there
+		return nil // such a key cannot exist
 	}
 	return asFailure(err)
 }
 
-// asFailure says what a directory cannot do as OSS would say it.
+// asFailure converts errors of the file driver to OSS's.
 func asFailure(err error) error {
 	switch {
 	case err == nil:

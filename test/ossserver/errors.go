@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// failure is an error as OSS answers it.
+// failure is an error response of OSS.
 type failure struct {
 	status     int
 	code       string
@@ -44,14 +44,14 @@ type xmlError struct {
 	EC         string   `xml:"EC,omitempty"`
 }
 
-// writeError answers an error; to a HEAD in headers, for it has no body.
-func writeError(w *answer, r *http.Request, c call, err error) {
+// writeError writes an error response; to a HEAD, which has no body, in headers.
+func writeError(w *response, r *http.Request, c call, err error) {
 	var f *failure
 	if !errors.As(err, &f) {
 		f = &failure{status: http.StatusInternalServerError, code: "InternalError", message: err.Error()}
 	}
 	if w.started {
-		panic(http.ErrAbortHandler) // the body cannot be completed: cut it
+		panic(http.ErrAbortHandler) // the body is incomplete, so the connection must be closed
 	}
 	body, _ := xml.Marshal(xmlError{
 		Code: f.code, Message: f.message, RequestID: c.id, HostID: r.Host,
@@ -79,7 +79,7 @@ func writeError(w *answer, r *http.Request, c call, err error) {
 	_, _ = w.Write(body)
 }
 
-func writeXML(w *answer, value any) error {
+func writeXML(w *response, value any) error {
 	body, err := xml.Marshal(value)
 	if err != nil {
 		return err

@@ -6,59 +6,59 @@ import (
 	"time"
 )
 
-// Request is what a fault decides on.
+// Request describes a request to the function that chooses a fault.
 type Request struct {
 	Kind   Kind
 	Bucket string
 	Key    string
-	// Range as it was asked, "bytes=0-99"; empty for none.
+	// Range of the request, "bytes=0-99"; empty for none.
 	Range string
-	// Number of the request among those of its kind, from 1.
+	// Number of the request among those of its kind, starting with 1.
 	Number int64
 }
 
-// Fault is what happens to a request. Several fields work together: a delay,
-// then a throttled body that is cut.
+// Fault is applied to a request. Fields can be combined: a delay, then a throttled
+// body that is cut.
 type Fault struct {
-	// Delay before anything is answered. It ends with the request.
+	// Delay before the response. It ends with the request.
 	Delay time.Duration
-	// Hang answers nothing until the client goes away.
+	// Hang sends no response until the client disconnects.
 	Hang bool
-	// Drop closes the connection instead of answering.
+	// Drop closes the connection without a response.
 	Drop bool
-	// Status answers this instead, if not 0, with Code and Message; those
-	// that are empty are filled in for the usual ones.
+	// Status, if not 0, is sent with Code and Message, which have defaults for
+	// common statuses.
 	Status  int
 	Code    string
 	Message string
-	// RetryAfter goes with Status.
+	// RetryAfter is sent with Status.
 	RetryAfter time.Duration
 	// Cut ends the body after CutAfter bytes and closes the connection,
-	// although the headers promised more.
+	// although Content-Length is larger.
 	Cut      bool
 	CutAfter int64
-	// Stall stops the body after StallAfter bytes until the client goes away.
+	// Stall stops the body after StallAfter bytes until the client disconnects.
 	Stall      bool
 	StallAfter int64
-	// BytesPerSecond of the body; 0 is as fast as can be.
+	// BytesPerSecond of the body; 0 is unlimited.
 	BytesPerSecond int64
-	// Corrupt flips a bit of the body's first byte.
+	// Corrupt inverts a bit of the body's first byte.
 	Corrupt bool
-	// Lose does what was asked and then drops the connection, so that the
-	// client cannot know.
+	// Lose handles the request and then drops the connection, so that the client
+	// does not learn the outcome.
 	Lose bool
 }
 
-// SetFault makes decide choose what happens to each request before it is
-// looked at; nil, or a nil Fault, is nothing. decide is called concurrently.
+// SetFault makes decide choose the fault of each request before it is handled; nil,
+// or a nil Fault, means none. decide is called concurrently.
 func (s *Server) SetFault(decide func(Request) *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fault = decide
 }
 
-// interfere applies a fault; it answers true when the request is done with.
-func (s *Server) interfere(w *answer, r *http.Request, c call) bool {
+// interfere applies a fault, and reports whether the request is finished.
+func (s *Server) interfere(w *response, r *http.Request, c call) bool {
 	s.mu.Lock()
 	decide := s.fault
 	s.mu.Unlock()

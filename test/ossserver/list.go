@@ -37,8 +37,8 @@ type xmlPrefix struct {
 	Prefix string `xml:"Prefix"`
 }
 
-// list answers ListObjectsV2.
-func (b *bucket) list(w *answer, r *http.Request, c call) error {
+// list handles ListObjectsV2.
+func (b *bucket) list(w *response, r *http.Request, c call) error {
 	limit, err := maxKeys(c.query.Get("max-keys"))
 	if err != nil {
 		return err
@@ -103,7 +103,7 @@ func (b *bucket) render(page listing, c call, limit int, encode bool) xmlListing
 	return out
 }
 
-// Tokens are opaque to clients; a changed one is refused.
+// newToken returns a continuation token, which is opaque to clients.
 func newToken(next string) string { return base64.StdEncoding.EncodeToString([]byte("1" + next)) }
 
 func parseToken(token string) (string, error) {

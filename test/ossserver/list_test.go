@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestListingIsWhatSortingSays compares pages of every size with a listing
-// made by sorting and rolling up.
+// TestListingIsWhatSortingSays compares pages of every size with a listing that is
+// made by sorting and grouping.
 func TestListingIsWhatSortingSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringOfN(rapid.RuneFrom([]rune("ab/é!")), 1, 6, -1)

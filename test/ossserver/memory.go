@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// memory keeps objects in memory. An object that was opened keeps its bytes.
+// memory holds objects in memory. An open object keeps its bytes when it is replaced.
 type memory struct {
 	now func() time.Time
 
@@ -61,7 +61,7 @@ func (m *memory) list(_ context.Context, q query) (listing, error) {
 	return page, nil
 }
 
-// seek finds the first key of a page.
+// seek returns the index of the first key of a page.
 func (m *memory) seek(q query) int {
 	i, _ := slices.BinarySearch(m.keys, q.prefix)
 	switch {
@@ -75,7 +75,7 @@ func (m *memory) seek(q query) int {
 	return i
 }
 
-// after finds the first key behind another.
+// after returns the index of the first key after another.
 func (m *memory) after(key string) int {
 	i, found := slices.BinarySearch(m.keys, key)
 	if found {
@@ -84,13 +84,14 @@ func (m *memory) after(key string) int {
 	return i
 }
 
-// past finds the first key behind all with a prefix: no UTF-8 holds 0xff.
+// past returns the index of the first key after all with a prefix: UTF-8 never
+// contains 0xff.
 func (m *memory) past(prefix string) int {
 	i, _ := slices.BinarySearch(m.keys, prefix+"\xff")
 	return i
 }
 
-// rollUp answers the common prefix of a key, or "".
+// rollUp returns the common prefix of a key, or "".
 func rollUp(key, prefix, delimiter string) string {
 	if delimiter == "" {
 		return ""

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// minPart is OSS's least size of all parts but the last.
+// minPart is OSS's minimum size of all parts but the last.
 const minPart = 100 << 10
 
-// upload is a multipart upload under way. Parts lie in unlinked temporary
-// files, so that big ones do not fill the memory.
+// upload is an unfinished multipart upload. Its parts are unlinked temporary files,
+// so that large ones do not use memory.
 type upload struct {
 	key   string
 	meta  map[string]string
@@ -42,7 +42,7 @@ type xmlInitiate struct {
 	EncodingType string   `xml:"EncodingType,omitempty"`
 }
 
-func (b *bucket) initiate(w *answer, r *http.Request, c call) error {
+func (b *bucket) initiate(w *response, r *http.Request, c call) error {
 	meta, err := userMeta(r.Header)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func encoded(c call, key string) string {
 	return key
 }
 
-// upload finds one; b.mu is held.
+// upload returns an upload. The caller holds b.mu.
 func (b *bucket) upload(c call) (*upload, error) {
 	u := b.uploads[c.query.Get("uploadId")]
 	if u == nil || u.key != c.key {
@@ -72,7 +72,7 @@ func (b *bucket) upload(c call) (*upload, error) {
 	return u, nil
 }
 
-func (b *bucket) uploadPart(w *answer, r *http.Request, c call) error {
+func (b *bucket) uploadPart(w *response, r *http.Request, c call) error {
 	n, err := strconv.Atoi(c.query.Get("partNumber"))
 	if err != nil || n < 1 || n > 10000 {
 		return fail(http.StatusBadRequest, "InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive.")
@@ -141,7 +141,7 @@ type xmlCompleted struct {
 	EncodingType string   `xml:"EncodingType,omitempty"`
 }
 
-func (b *bucket) complete(w *answer, r *http.Request, c call) error {
+func (b *bucket) complete(w *response, r *http.Request, c call) error {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, 4<<20))
 	if err != nil {
 		return fail(http.StatusBadRequest, "IncompleteBody", "The request body terminated unexpectedly.")
@@ -175,7 +175,7 @@ func (b *bucket) complete(w *answer, r *http.Request, c call) error {
 	})
 }
 
-// join answers the bytes of the listed parts and the tag of the whole.
+// join returns the bytes of the listed parts, their size and the tag.
 func (u *upload) join(list xmlComplete) (io.Reader, int64, string, error) {
 	var readers []io.Reader
 	var sums bytes.Buffer
@@ -202,7 +202,7 @@ func (u *upload) join(list xmlComplete) (io.Reader, int64, string, error) {
 	return io.MultiReader(readers...), size, etag, nil
 }
 
-// forget closes an upload; b.mu is held.
+// forget closes and removes an upload. The caller holds b.mu.
 func (b *bucket) forget(id string) {
 	if u := b.uploads[id]; u != nil {
 		for _, p := range u.parts {
@@ -212,7 +212,7 @@ func (b *bucket) forget(id string) {
 	}
 }
 
-func (b *bucket) abort(w *answer, c call) error {
+func (b *bucket) abort(w *response, c call) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, err := b.upload(c); err != nil {
@@ -223,7 +223,7 @@ func (b *bucket) abort(w *answer, c call) error {
 	return nil
 }
 
-// tagKey carries the tag of a completed upload to put.
+// tagKey is the context key of the tag of a completed upload.
 type tagKey struct{}
 
 func withTag(ctx context.Context, etag string) context.Context {

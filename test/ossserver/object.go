@@ -13,12 +13,12 @@ import (
 
 const metaHeader = "X-Oss-Meta-"
 
-// maxMeta is OSS's limit of all user metadata of an object.
+// maxMeta is OSS's limit of the user metadata of an object, in bytes.
 const maxMeta = 8 << 10
 
 func quote(etag string) string { return `"` + etag + `"` }
 
-// userMeta takes the user metadata from headers; keys are in lower case.
+// userMeta returns the user metadata of headers, with keys in lower case.
 func userMeta(header http.Header) (map[string]string, error) {
 	meta := map[string]string{}
 	size := 0
@@ -51,8 +51,8 @@ func (b *bucket) headers(header http.Header, o *object) {
 	b.versioned(header, o)
 }
 
-// get answers GetObject and HeadObject.
-func (b *bucket) get(w *answer, r *http.Request, c call) error {
+// get handles GetObject and HeadObject.
+func (b *bucket) get(w *response, r *http.Request, c call) error {
 	o, err := b.open(r.Context(), c.key)
 	if err != nil {
 		return err
@@ -91,9 +91,9 @@ func (b *bucket) get(w *answer, r *http.Request, c call) error {
 	return err
 }
 
-// span reads a Range header as OSS does: one that is malformed, or that does
-// not lie within the object, is ignored and the whole object answered, unless
-// the standard behaviour was asked for.
+// span parses a Range header as OSS does: one that is malformed or not within the
+// object is ignored and the whole object returned, unless the standard behaviour
+// was requested.
 func span(header string, size int64, standard bool) (begin, length int64, status int, err error) {
 	whole := func() (int64, int64, int, error) { return 0, size, http.StatusOK, nil }
 	spec, is := strings.CutPrefix(header, "bytes=")
@@ -131,7 +131,7 @@ func span(header string, size int64, standard bool) (begin, length int64, status
 	return begin, end - begin + 1, http.StatusPartialContent, nil
 }
 
-// conditions checks tags against headers named for a get or a copy's source.
+// conditions checks tags against the named headers of a get, or of a copy's source.
 func conditions(header http.Header, match, noneMatch string, o *object) error {
 	if want := header.Get(match); want != "" && strings.Trim(want, `"`) != o.etag {
 		return &failure{status: http.StatusPreconditionFailed, code: "PreconditionFailed", message: "At least one of the pre-conditions you specified did not hold."}
@@ -142,8 +142,8 @@ func conditions(header http.Header, match, noneMatch string, o *object) error {
 	return nil
 }
 
-// notModified answers 304 without a body.
-func notModified(w *answer, err error) error {
+// notModified sends a 304 without a body.
+func notModified(w *response, err error) error {
 	if f, is := err.(*failure); is && f.status == http.StatusNotModified { //nolint:errorlint // made above
 		w.WriteHeader(http.StatusNotModified)
 		return nil
@@ -151,8 +151,8 @@ func notModified(w *answer, err error) error {
 	return err
 }
 
-// put answers PutObject.
-func (b *bucket) put(w *answer, r *http.Request, c call) error {
+// put handles PutObject.
+func (b *bucket) put(w *response, r *http.Request, c call) error {
 	if r.ContentLength < 0 {
 		return fail(http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header.")
 	}
@@ -176,8 +176,8 @@ func (b *bucket) put(w *answer, r *http.Request, c call) error {
 	return nil
 }
 
-// remove answers DeleteObject, which has no condition.
-func (b *bucket) remove(w *answer, c call) error {
+// remove handles DeleteObject, which has no conditions.
+func (b *bucket) remove(w *response, c call) error {
 	if err := b.contents.remove(w.ctx, c.key); err != nil {
 		return err
 	}
@@ -191,8 +191,8 @@ type xmlCopy struct {
 	LastModified string   `xml:"LastModified"`
 }
 
-// copy answers CopyObject.
-func (s *Server) copy(w *answer, r *http.Request, to *bucket, c call) error {
+// copy handles CopyObject.
+func (s *Server) copy(w *response, r *http.Request, to *bucket, c call) error {
 	source, err := url.PathUnescape(strings.TrimPrefix(r.Header.Get("x-oss-copy-source"), "/"))
 	name, key, found := strings.Cut(source, "/")
 	if err != nil || !found || key == "" {
@@ -224,7 +224,7 @@ func (s *Server) copy(w *answer, r *http.Request, to *bucket, c call) error {
 	return writeXML(w, xmlCopy{ETag: quote(made.etag), LastModified: xmlTime(made.modified)})
 }
 
-// Object is what tests see of an object.
+// Object describes an object to tests.
 type Object struct {
 	Key          string
 	Size         int64

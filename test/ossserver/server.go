@@ -1,13 +1,12 @@
-// Package ossserver is an object store that speaks the protocol of Alibaba OSS
-// as its Go SDK v2 speaks it, for tests and the demo: V4 signatures, listings,
-// ranges, conditions, multipart uploads, copies, user metadata, path style and
-// virtual hosts. It keeps buckets in memory or serves a directory where it
-// lies, and it can be told to fail, delay, throttle and cut its answers, and
-// counts what it was asked.
+// Package ossserver is an object store with the protocol of Alibaba OSS as its Go
+// SDK v2 uses it, for tests and the demo: V4 signatures, listings, ranges,
+// conditions, multipart uploads, copies, user metadata, path style and virtual
+// hosts. It holds buckets in memory or serves a directory. It can fail, delay,
+// throttle and cut its responses on request, and counts requests.
 //
-// It is written from the SDK's and OSS's documentation, to be strict where
-// clients go wrong (signatures, dates, ranges, encodings), and it is no more
-// than what this project asks of OSS: no ACLs, no kept versions, no lifecycle.
+// It follows the SDK's and OSS's documentation, and is strict where clients make
+// mistakes (signatures, dates, ranges, encodings). It has only what this project
+// uses: no ACLs, no old versions, no lifecycle.
 package ossserver
 
 import (
@@ -21,36 +20,36 @@ import (
 	"time"
 )
 
-// Config of a Server. The zero value of every field has a use.
+// Config of a Server. The zero value of every field is valid.
 type Config struct {
-	// AccessKeyID and AccessKeySecret that requests must be signed with;
-	// more and others by SetKeys. Without any, requests need no signature.
+	// AccessKeyID and AccessKeySecret that sign requests; SetKeys sets several.
+	// Without keys, requests need no signature.
 	AccessKeyID     string
 	AccessKeySecret string
-	// SecurityToken that must come with the key, if not empty.
+	// SecurityToken that requests with the key must contain, if not empty.
 	SecurityToken string
-	// Region of the signatures' scope; empty takes any.
+	// Region that signatures must name; empty accepts any.
 	Region string
-	// Host of the endpoint, without port: "oss.test". A request whose Host
-	// is a name below it is a virtual host's; every other is in path style.
+	// Host of the endpoint, without port: "oss.test". A request to a host below
+	// it is in virtual host style, every other in path style.
 	Host string
-	// Now is the clock that signatures are checked against; nil is time.Now.
+	// Now is the clock for the check of signatures; nil is time.Now.
 	Now func() time.Time
-	// Logger gets a debug line a request; nil is silent.
+	// Logger receives a debug line for each request; nil discards them.
 	Logger *slog.Logger
 }
 
 // Key is one access key.
 type Key struct {
 	Secret string
-	// Token that must be sent along; empty for a permanent key.
+	// Token that requests must contain; empty for a permanent key.
 	Token string
 	// Deny lists the kinds of requests that this key has no right to.
 	Deny []Kind
 }
 
-// Server answers OSS requests. It is an http.Handler. All methods may be
-// called concurrently.
+// Server is an http.Handler that serves OSS requests. All methods may be called
+// concurrently.
 type Server struct {
 	config Config
 	logger *slog.Logger
@@ -65,7 +64,7 @@ type Server struct {
 
 var _ http.Handler = (*Server)(nil)
 
-// New makes a server without buckets.
+// New returns a server without buckets.
 func New(config Config) *Server {
 	s := &Server{
 		config: config, logger: config.Logger, now: config.Now,
@@ -83,8 +82,7 @@ func New(config Config) *Server {
 	return s
 }
 
-// SetKeys replaces the access keys, by id. Requests signed with others are
-// refused from now on.
+// SetKeys replaces the access keys, by id. Requests signed with others are refused.
 func (s *Server) SetKeys(keys map[string]Key) {
 	copied := make(map[string]Key, len(keys))
 	for id, key := range keys {
@@ -95,36 +93,36 @@ func (s *Server) SetKeys(keys map[string]Key) {
 	s.keys = copied
 }
 
-// CreateBucket makes an empty bucket in memory.
+// CreateBucket creates an empty bucket in memory.
 func (s *Server) CreateBucket(name string) error {
 	return s.add(name, newMemory(s.now))
 }
 
-// ServeDirectory makes a bucket of a directory: each file below it is an
-// object, read and written where it is. Its tag is the MD5 of its bytes,
-// computed at first need and again when the file has changed.
+// ServeDirectory makes a directory a bucket: each file below it is an object, read
+// and written in place. Its tag is the MD5 of its bytes, computed when it is first
+// needed, and again when the file has changed.
 func (s *Server) ServeDirectory(name, dir string) error {
 	content, err := newDirectory(dir)
 	if err != nil {
-		return fmt.Errorf("serving %s as bucket %s: %w", dir, name, err)
+		return fmt.Errorf("serve %s as bucket %s: %w", dir, name, err)
 	}
 	return s.add(name, content)
 }
 
 func (s *Server) add(name string, c contents) error {
 	if !validBucket(name) {
-		return fmt.Errorf("%q is no name of a bucket: 3 to 63 of a-z, 0-9 and -", name)
+		return fmt.Errorf("invalid bucket name %q: must have 3 to 63 of a-z, 0-9 and -", name)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.buckets[name] != nil {
-		return fmt.Errorf("bucket %s is there already", name)
+		return fmt.Errorf("bucket %s exists", name)
 	}
 	s.buckets[name] = &bucket{name: name, contents: c, created: s.now(), uploads: map[string]*upload{}}
 	return nil
 }
 
-// DeleteBucket forgets a bucket; a directory's files stay.
+// DeleteBucket removes a bucket; the files of a directory are kept.
 func (s *Server) DeleteBucket(name string) {
 	s.mu.Lock()
 	b := s.buckets[name]
@@ -140,8 +138,8 @@ func (s *Server) DeleteBucket(name string) {
 	}
 }
 
-// SetVersioning makes a bucket say "Enabled" or "Suspended", which also makes
-// it ignore x-oss-forbid-overwrite as OSS does. No older version is kept.
+// SetVersioning sets the versioning of a bucket to "Enabled" or "Suspended", which
+// makes it ignore x-oss-forbid-overwrite, as OSS does. Old versions are not kept.
 func (s *Server) SetVersioning(name, status string) error {
 	b, err := s.bucket(name)
 	if err != nil {
@@ -170,7 +168,7 @@ func validBucket(name string) bool {
 	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := newRequestID()
 	w.Header().Set("Server", "AliyunOSS")
@@ -178,22 +176,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	call, err := s.parse(r)
 	call.id = id
 	done := s.counts.begin(call.kind)
-	answer := &answer{ResponseWriter: w, counts: &s.counts, kind: call.kind, ctx: r.Context()}
+	out := &response{ResponseWriter: w, counts: &s.counts, kind: call.kind, ctx: r.Context()}
 	defer func() {
-		done(answer.status)
-		s.logger.Debug("request", "kind", call.kind, "bucket", call.bucket, "key", call.key, "range", r.Header.Get("Range"), "status", answer.status, "bytes", answer.written)
+		done(out.status)
+		s.logger.Debug("request", "kind", call.kind, "bucket", call.bucket, "key", call.key, "range", r.Header.Get("Range"), "status", out.status, "bytes", out.written)
 	}()
-	if err == nil && s.interfere(answer, r, call) {
+	if err == nil && s.interfere(out, r, call) {
 		return
 	}
 	if err == nil {
 		err = s.authorise(r, call)
 	}
 	if err == nil {
-		err = s.serve(answer, r, call)
+		err = s.serve(out, r, call)
 	}
 	if err != nil {
-		writeError(answer, r, call, err)
+		writeError(out, r, call, err)
 	}
 }
 

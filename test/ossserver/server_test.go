@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// open serves a bucket called data that needs no signature.
+// open serves a bucket called data that requires no signature.
 func open(t testing.TB) (*ossserver.Server, string) {
 	t.Helper()
 	s := ossserver.New(ossserver.Config{})
@@ -126,7 +126,7 @@ func TestFaults(t *testing.T) {
 	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, url+"/data/key", nil)
 	if response, err := http.DefaultClient.Do(r); err == nil {
 		_ = response.Body.Close()
-		t.Error("hanging: an answer")
+		t.Error("hanging: got a response")
 	}
 	s.SetFault(nil)
 	if _, body, err := get(t, url+"/data/key"); err != nil || body != content {
@@ -134,8 +134,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestDirectoryIsServedWhereItLies: files are objects, with the MD5 of their
-// bytes as tag, and what changes on disk changes in the bucket.
+// TestDirectoryIsServedWhereItLies checks that files are objects with the MD5 of
+// their bytes as tag, and that changes on disk are visible in the bucket.
 func TestDirectoryIsServedWhereItLies(t *testing.T) {
 	s, url := open(t)
 	dir := t.TempDir()

@@ -18,7 +18,7 @@ const (
 	maxSkew = 15 * time.Minute
 )
 
-// authorization is the header of a V4 signature, taken apart.
+// authorization is the parsed header of a V4 signature.
 type authorization struct {
 	accessKeyID string
 	date        string
@@ -28,7 +28,7 @@ type authorization struct {
 	signature  string
 }
 
-// parseAuthorization reads "OSS4-HMAC-SHA256 Credential=ID/DATE/REGION/oss/
+// parseAuthorization parses "OSS4-HMAC-SHA256 Credential=ID/DATE/REGION/oss/
 // aliyun_v4_request,AdditionalHeaders=a;b,Signature=HEX".
 func parseAuthorization(header string) (authorization, error) {
 	malformed := func(what string) (authorization, error) {
@@ -116,7 +116,7 @@ func (s *Server) checkDate(r *http.Request, a authorization) error {
 	return nil
 }
 
-// canonicalRequest is what a V4 signature is about.
+// canonicalRequest returns the text that a V4 signature signs.
 func canonicalRequest(r *http.Request, c call, additional []string) string {
 	uri := "/"
 	if c.bucket != "" {
@@ -132,7 +132,7 @@ func canonicalRequest(r *http.Request, c call, additional []string) string {
 	}, "\n")
 }
 
-// canonicalQuery sorts the parameters as they were sent, encoded.
+// canonicalQuery sorts the encoded parameters.
 func canonicalQuery(raw string) string {
 	var parameters []string
 	for parameter := range strings.SplitSeq(strings.ReplaceAll(raw, "+", "%20"), "&") {
@@ -160,7 +160,7 @@ func canonicalHeaders(r *http.Request, additional []string) string {
 			lines[low] = strings.Join(trimmed, ",")
 		}
 	}
-	if slices.Contains(additional, "host") { // net/http keeps it apart
+	if slices.Contains(additional, "host") { // net/http removes it from the headers
 		lines["host"] = r.Host
 	}
 	names := make([]string, 0, len(lines))
@@ -188,7 +188,7 @@ func sign(secret string, a authorization, datetime, canonical string) string {
 	return hex.EncodeToString(key)
 }
 
-// escape is RFC 3986 with only the unreserved characters left as they are.
+// escape escapes all but the unreserved characters of RFC 3986.
 func escape(s string, keepSlash bool) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

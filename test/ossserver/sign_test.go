@@ -15,7 +15,7 @@ import (
 
 var clock = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
-// signed makes a request that the SDK's own signer signs.
+// signed returns a request that the SDK's signer has signed.
 func signed(t testing.TB, method, target, bucket, key string, change func(*signer.SigningContext)) *http.Request {
 	t.Helper()
 	r := httptest.NewRequest(method, target, nil)
@@ -79,7 +79,7 @@ func TestSignaturesOfTheSDK(t *testing.T) {
 	}
 }
 
-// TestTamperedRequests changes each thing that a signature covers.
+// TestTamperedRequests changes each part that a signature covers.
 func TestTamperedRequests(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -202,7 +202,7 @@ func FuzzRequest(f *testing.F) {
 		w := httptest.NewRecorder()
 		s.ServeHTTP(w, r)
 		if w.Code < 200 || w.Code >= 300 && w.Code < 400 || w.Code == 500 {
-			t.Errorf("%s %s?%s is answered %d %s", method, path, query, w.Code, w.Body)
+			t.Errorf("%s %s?%s has the response %d %s", method, path, query, w.Code, w.Body)
 		}
 	})
 }

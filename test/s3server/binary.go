@@ -16,14 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Find answers the path of a versitygw: what JINDO_VERSITYGW names, else
-// bin/versitygw in the repository, else one that is built once from
-// tools/versitygw into the user's cache, which takes about a minute. progress
-// is told what is built.
+// Find returns the path of versitygw: that in JINDO_VERSITYGW, else bin/versitygw
+// of the repository, else one that is built once from tools/versitygw into the
+// user's cache, which takes about a minute. Find reports a build to progress.
 func Find(ctx context.Context, progress io.Writer) (string, error) {
 	if path := os.Getenv("JINDO_VERSITYGW"); path != "" {
 		if _, err := os.Stat(path); err != nil {
-			return "", fmt.Errorf("looking for what JINDO_VERSITYGW names: %w", err)
+			return "", fmt.Errorf("find versitygw by JINDO_VERSITYGW: %w", err)
 		}
 		return path, nil
 	}
@@ -40,7 +39,7 @@ func Find(ctx context.Context, progress io.Writer) (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("looking for the user's cache: %w", err)
+		return "", fmt.Errorf("find the user's cache: %w", err)
 	}
 	path := filepath.Join(cache, "jindo", "bin", "versitygw-"+version)
 	if isFile(path) {
@@ -54,7 +53,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// repository finds the root of the sources from the working directory.
+// repository returns the root of the sources, above the working directory.
 func repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -66,7 +65,7 @@ func repository() (string, error) {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", errors.New("tools/versitygw/go.mod is in no directory above: run within the repository")
+			return "", errors.New("tools/versitygw/go.mod not found in any parent directory: run within the repository")
 		}
 		dir = parent
 	}
@@ -86,7 +85,7 @@ func pinned(root string) (string, error) {
 	return string(found[1]), nil
 }
 
-// build builds once, however many ask at once.
+// build builds the program once; concurrent calls wait.
 func build(ctx context.Context, root, path string, progress io.Writer) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -97,7 +96,7 @@ func build(ctx context.Context, root, path string, progress io.Writer) error {
 	}
 	defer func() { _ = lock.Close() }()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return fmt.Errorf("waiting for another build of versitygw: %w", err)
+		return fmt.Errorf("wait for another build of versitygw: %w", err)
 	}
 	if isFile(path) {
 		return nil
@@ -107,7 +106,7 @@ func build(ctx context.Context, root, path string, progress io.Writer) error {
 	command := exec.CommandContext(ctx, "go", "build", "-modfile=tools/versitygw/go.mod", "-o", partial, "github.com/versity/versitygw/cmd/versitygw")
 	command.Dir = root
 	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("building versitygw: %w: %s", err, out)
+		return fmt.Errorf("build versitygw: %w: %s", err, out)
 	}
 	if err := os.Rename(partial, path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

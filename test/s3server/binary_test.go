@@ -11,7 +11,7 @@ func TestFindNamedBinary(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "versitygw")
 	t.Setenv("JINDO_VERSITYGW", path)
 	if found, err := Find(t.Context(), io.Discard); err == nil {
-		t.Errorf("found %s, which is not there", found)
+		t.Errorf("found %s, which does not exist", found)
 	}
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)

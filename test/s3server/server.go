@@ -17,23 +17,23 @@ import (
 
 // Config of a Server.
 type Config struct {
-	// Binary is Find's answer.
+	// Binary is the path that Find returned.
 	Binary string
-	// Dir holds a directory for each bucket. Its file system must keep
+	// Dir holds a directory for each bucket. Its file system must support
 	// extended attributes.
 	Dir string
-	// Buckets to make in Dir; 3 letters at least.
+	// Buckets to create in Dir, with names of at least 3 letters.
 	Buckets []string
 	// AccessKeyID and AccessKeySecret of clients.
 	AccessKeyID     string
 	AccessKeySecret string
-	// Listen is an address; empty takes a free port of 127.0.0.1.
+	// Listen is an address; empty chooses a free port of 127.0.0.1.
 	Listen string
 }
 
 // Server is a running versitygw.
 type Server struct {
-	// Endpoint is its URL.
+	// Endpoint is the server's URL.
 	Endpoint string
 
 	command *exec.Cmd
@@ -41,8 +41,8 @@ type Server struct {
 	exited  chan struct{}
 }
 
-// Start starts a server and waits until it answers. It ends with this process
-// at the latest.
+// Start starts a server and waits until it responds. The server ends with this
+// process at the latest.
 func Start(ctx context.Context, c Config) (*Server, error) {
 	for _, bucket := range c.Buckets {
 		if err := os.MkdirAll(filepath.Join(c.Dir, bucket), 0o755); err != nil {
@@ -74,7 +74,7 @@ func start(ctx context.Context, c Config) (*Server, error) {
 	s.command.Stdout, s.command.Stderr = &s.output, &s.output
 	s.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.command.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", c.Binary, err)
+		return nil, fmt.Errorf("start %s: %w", c.Binary, err)
 	}
 	go func() {
 		_ = s.command.Wait()
@@ -109,7 +109,7 @@ func (s *Server) ready(ctx context.Context, address string) error {
 		case <-s.exited:
 			return fmt.Errorf("versitygw ended: %s", s.output.text())
 		case <-ctx.Done():
-			return fmt.Errorf("versitygw does not answer: %w: %s", errors.Join(ctx.Err(), err), s.output.text())
+			return fmt.Errorf("versitygw does not respond: %w: %s", errors.Join(ctx.Err(), err), s.output.text())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -121,7 +121,7 @@ func (s *Server) Stop() {
 	<-s.exited
 }
 
-// tail keeps the first output for error messages.
+// tail holds the first output, for error messages.
 type tail struct {
 	mu   sync.Mutex
 	kept bytes.Buffer

@@ -9,8 +9,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 )
 
-// Commits asks the masters for one harmless commit after another and watches
-// how long each is refused.
+// Commits sends the masters one harmless command after another, and measures how
+// long they are not committed.
 type Commits struct {
 	masters *client.Client
 	path    string
@@ -24,8 +24,8 @@ type Commits struct {
 	err   error
 }
 
-// StartCommits starts asking. Each commit invalidates nothing: it repeats the
-// mount that is there, which goes through the log like any command.
+// StartCommits starts sending. Each command repeats an existing mount: it changes
+// nothing, but is written to the log like any other.
 func StartCommits(masters *client.Client, path string) *Commits {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Commits{masters: masters, path: path, cancel: cancel, last: time.Now()}
@@ -58,7 +58,7 @@ func (c *Commits) commit(ctx context.Context) error {
 	}
 	for _, mount := range view.GetMounts() {
 		if mount.GetPath() == c.path {
-			mount.Id, mount.Epoch = "", 0 // given by the state machine
+			mount.Id, mount.Epoch = "", 0 // set by the state machine
 			_, _, err := c.masters.Mount(ctx, mount)
 			return err
 		}
@@ -66,7 +66,7 @@ func (c *Commits) commit(ctx context.Context) error {
 	return fmt.Errorf("nothing is mounted at %s", c.path)
 }
 
-// Wait until n more commits were acknowledged.
+// Wait blocks until n more commands were acknowledged.
 func (c *Commits) Wait(ctx context.Context, n int) error {
 	c.mu.Lock()
 	want := c.count + n
@@ -78,31 +78,31 @@ func (c *Commits) Wait(ctx context.Context, n int) error {
 		if count >= want {
 			return nil
 		}
-		// The client has retried until its deadline: this is no passing fault.
+		// The client has retried until its deadline, so the fault is not transient.
 		if err != nil {
-			return fmt.Errorf("committing: %w", err)
+			return fmt.Errorf("commit: %w", err)
 		}
 		if paused := pause(ctx, 5*time.Millisecond); paused != nil {
-			return fmt.Errorf("waiting for commits: %w", paused)
+			return fmt.Errorf("wait for commits: %w", paused)
 		}
 	}
 }
 
-// Reset forgets the worst so far.
+// Reset resets Worst.
 func (c *Commits) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.worst, c.last = 0, time.Now()
 }
 
-// Worst is the longest time between two acknowledged commits.
+// Worst returns the longest time between two acknowledged commands.
 func (c *Commits) Worst() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.worst
 }
 
-// Stop ends the commits.
+// Stop ends the commands and waits.
 func (c *Commits) Stop() {
 	c.cancel()
 	c.done.Wait()

@@ -15,20 +15,20 @@ import (
 )
 
 const (
-	// dirPrefix is what every directory of a stand begins with, so that a
-	// later run finds what a killed one left.
+	// dirPrefix is the prefix of every directory of a testbed, by which a later
+	// run finds those of killed runs.
 	dirPrefix = "jindo-"
-	// ownerFile is locked for as long as the directory's owner lives.
+	// ownerFile is locked while the owner of the directory runs.
 	ownerFile = "owner"
 )
 
-// Dir makes a directory for a stand, after it has removed what killed runs
-// left: their processes, their mounts and their files. bin holds the binaries
-// that can do so; the directory is its maker's until the maker ends.
+// Dir creates a directory for a testbed, after it has removed the processes, mounts
+// and files of killed runs. bin holds the binaries for that. The directory belongs
+// to this process until it ends.
 func Dir(bin, kind string) (string, error) {
 	left, err := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*", ownerFile))
 	if err != nil {
-		return "", fmt.Errorf("looking for what killed runs left: %w", err)
+		return "", fmt.Errorf("remove leftovers of killed runs: %w", err)
 	}
 	for _, owner := range left {
 		if err := sweep(bin, owner); err != nil {
@@ -37,32 +37,32 @@ func Dir(bin, kind string) (string, error) {
 	}
 	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%s-%d-", dirPrefix, kind, os.Getpid()))
 	if err != nil {
-		return "", fmt.Errorf("making a directory: %w", err)
+		return "", fmt.Errorf("create a directory: %w", err)
 	}
 	file, err := os.Create(filepath.Join(dir, ownerFile))
 	if err != nil {
-		return "", fmt.Errorf("making a directory: %w", err)
+		return "", fmt.Errorf("create a directory: %w", err)
 	}
-	// The file stays open, and locked, until this process ends.
+	// The file stays open, and therefore locked, until this process ends.
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		return "", fmt.Errorf("locking %s: %w", file.Name(), err)
+		return "", fmt.Errorf("lock %s: %w", file.Name(), err)
 	}
 	owned = append(owned, file)
 	return dir, nil
 }
 
-// owned keeps the lock files from being collected, which would unlock them.
+// owned prevents the lock files from being garbage collected and thereby unlocked.
 var owned []*os.File
 
-// sweep removes a directory whose owner is gone.
+// sweep removes a directory whose owner has ended.
 func sweep(bin, owner string) error {
 	file, err := os.Open(owner)
 	if err != nil {
-		return nil //nolint:nilerr // somebody else removes it
+		return nil //nolint:nilerr // another process removes it
 	}
 	defer file.Close()
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil //nolint:nilerr // its owner lives
+		return nil //nolint:nilerr // its owner runs
 	}
 	dir := filepath.Dir(owner)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -74,13 +74,13 @@ func sweep(bin, owner string) error {
 		_ = syscall.Unmount(mount, syscall.MNT_DETACH) // tiers on small file systems
 	}
 	if removeErr := os.RemoveAll(dir); removeErr != nil {
-		return fmt.Errorf("removing what a killed run left: %w", errors.Join(removeErr, err, errors.New(string(out))))
+		return fmt.Errorf("remove the leftovers of a killed run: %w", errors.Join(removeErr, err, errors.New(string(out))))
 	}
 	return nil
 }
 
-// PIDs of everything that runs for this stand.
-func (s *Stand) PIDs() ([]int, error) {
+// PIDs returns the processes of the runtime.
+func (s *Testbed) PIDs() ([]int, error) {
 	state, found, err := local.ReadState(s.Layout)
 	if err != nil || !found {
 		return nil, errors.Join(err, s.missing(found))
@@ -98,23 +98,23 @@ func (s *Stand) PIDs() ([]int, error) {
 	return running, nil
 }
 
-// Left reports the first thing of a stopped runtime that is still there.
-func (s *Stand) Left(pids []int) error {
+// Left returns an error for the first part of a stopped runtime that still exists.
+func (s *Testbed) Left(pids []int) error {
 	for _, pid := range pids {
 		if Alive(pid) {
-			return fmt.Errorf("process %d is still there", pid)
+			return fmt.Errorf("process %d still runs", pid)
 		}
 	}
 	if mounts := mountsBelow(s.options.Dir); len(mounts) > 0 {
 		return fmt.Errorf("%s is still mounted", mounts[0])
 	}
 	if _, err := os.Stat(s.Layout.Dir); !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%s is still there", s.Layout.Dir)
+		return fmt.Errorf("%s still exists", s.Layout.Dir)
 	}
 	return nil
 }
 
-// mountsBelow lists the mount points below a directory, deepest first.
+// mountsBelow returns the mount points below a directory, deepest first.
 func mountsBelow(dir string) []string {
 	raw, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {

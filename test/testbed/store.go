@@ -17,16 +17,16 @@ import (
 	"github.com/jindo-io/jindo/test/s3server"
 )
 
-// bucket as the samples name it.
+// bucket is its name in the samples.
 const bucket = "test-bucket"
 
-// Store holds the data set and serves it.
+// Store holds and serves the data set.
 type Store struct {
-	// Dir is where the files lie.
+	// Dir holds the files.
 	Dir string
-	// MountPoint as a Dataset names it.
+	// MountPoint for a Dataset.
 	MountPoint string
-	// OSS is the server, to make it fail and to count; nil for other kinds.
+	// OSS is the server, for faults and counters; nil for other kinds.
 	OSS *ossserver.Server
 
 	kind     string
@@ -43,7 +43,7 @@ func openStore(ctx context.Context, o Options) (*Store, error) {
 		keys: ufs.Credentials{AccessKeyID: "demo-access-key", AccessKeySecret: "demo-access-secret"},
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return s, fmt.Errorf("making the store: %w", err)
+		return s, fmt.Errorf("create the store: %w", err)
 	}
 	if err := dataset.Write(s.Dir, o.Files); err != nil {
 		return s, err
@@ -57,7 +57,7 @@ func openStore(ctx context.Context, o Options) (*Store, error) {
 		s.MountPoint = "file://" + s.Dir + "/"
 		return s, nil
 	default:
-		return s, fmt.Errorf("there is no store %q: take oss, s3 or file", o.Store)
+		return s, fmt.Errorf("unknown store %q: must be oss, s3 or file", o.Store)
 	}
 }
 
@@ -75,14 +75,14 @@ func (s *Store) serveOSS() error {
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("serving the store: %w", err)
+		return fmt.Errorf("serve the store: %w", err)
 	}
 	server := &http.Server{Handler: s.OSS, ReadHeaderTimeout: 10 * time.Second}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintln(os.Stderr, "serving the store:", err)
+			fmt.Fprintln(os.Stderr, "serve the store:", err)
 		}
 	}()
 	s.close = append(s.close, func() {
@@ -94,17 +94,17 @@ func (s *Store) serveOSS() error {
 	return nil
 }
 
-// serveS3 starts versitygw over the directory that the bucket is in.
+// serveS3 starts versitygw over the parent directory of the bucket.
 func (s *Store) serveS3(ctx context.Context) error {
 	binary, err := s3server.Find(ctx, os.Stderr)
 	if err != nil {
-		return fmt.Errorf("serving the store: %w", err)
+		return fmt.Errorf("serve the store: %w", err)
 	}
 	server, err := s3server.Start(ctx, s3server.Config{
 		Binary: binary, Dir: filepath.Dir(s.Dir), AccessKeyID: s.keys.AccessKeyID, AccessKeySecret: s.keys.AccessKeySecret,
 	})
 	if err != nil {
-		return fmt.Errorf("serving the store: %w", err)
+		return fmt.Errorf("serve the store: %w", err)
 	}
 	s.close = append(s.close, server.Stop)
 	s.MountPoint = "s3://" + bucket + "/"
@@ -112,7 +112,7 @@ func (s *Store) serveS3(ctx context.Context) error {
 	return nil
 }
 
-// fill puts this store into the sample Dataset.
+// fill inserts this store into the sample Dataset.
 func (s *Store) fill(sample string) string {
 	switch s.kind {
 	case "file":
@@ -131,7 +131,7 @@ func (s *Store) fill(sample string) string {
 	).Replace(sample)
 }
 
-// DriverOptions that a driver needs to reach this store directly.
+// DriverOptions returns the options with which a driver reaches this store.
 func (s *Store) DriverOptions() map[string]string {
 	if s.endpoint == "" {
 		return nil
@@ -139,7 +139,7 @@ func (s *Store) DriverOptions() map[string]string {
 	return map[string]string{"fs." + s.kind + ".endpoint": s.endpoint}
 }
 
-// Credentials of the store.
+// Credentials returns the credentials of the store.
 func (s *Store) Credentials(context.Context) (ufs.Credentials, error) { return s.keys, nil }
 
 var _ ufs.CredentialsSource = (*Store)(nil)

@@ -1,6 +1,6 @@
-// Package testbed is what the demo and the fault table stand on: a store with a
-// data set in it and a runtime on this machine that serves it, started from the
-// samples through the same commands that a person types.
+// Package testbed sets up what the demo, the fault table and the benchmarks run on:
+// a store with a data set, and a runtime on this machine that serves it. It is
+// started from the samples with the commands that users run.
 package testbed
 
 import (
@@ -24,34 +24,33 @@ import (
 	"github.com/jindo-io/jindo/test/dataset"
 )
 
-// The names that the samples give.
+// Names in the samples.
 const (
 	namespace = "default"
 	runtime   = "hadoop"
 	mountName = "hadoop"
 )
 
-// Options of a Stand.
+// Options of a Testbed.
 type Options struct {
 	// Bin holds the binaries.
 	Bin string
-	// Dir is an empty directory for everything, short enough for sockets.
+	// Dir is an empty directory, with a path short enough for sockets.
 	Dir string
 	// Store is oss, s3 or file.
 	Store string
 	Files []dataset.File
-	// FuseArgs override the mount's options: "-oattr_timeout=1".
+	// FuseArgs replace the mount's options: "-oattr_timeout=1".
 	FuseArgs []string
-	// Prepare runs after the state directory's place is known and before
-	// anything is started.
-	Prepare func(s *Stand) error
-	// Out gets what the commands print; nil discards it.
+	// Prepare, unless nil, runs when Layout is set and nothing is started yet.
+	Prepare func(s *Testbed) error
+	// Out receives the output of commands; nil discards it.
 	Out io.Writer
 }
 
-// Stand is a store and a runtime that serves it.
-type Stand struct {
-	// Store under the runtime.
+// Testbed is a store and a runtime that serves it.
+type Testbed struct {
+	// Store of the runtime's mount.
 	Store *Store
 	// Layout of the runtime's state.
 	Layout local.Layout
@@ -62,18 +61,18 @@ type Stand struct {
 	masters *client.Client
 }
 
-// Open makes the data set, starts the store and brings the runtime up. When it
-// fails it leaves nothing running.
-func Open(ctx context.Context, o Options) (*Stand, error) {
+// Open writes the data set, and starts the store and the runtime. If it fails,
+// nothing is left running.
+func Open(ctx context.Context, o Options) (*Testbed, error) {
 	if o.Out == nil {
 		o.Out = io.Discard
 	}
 	bin, err := filepath.Abs(o.Bin)
 	if err != nil {
-		return nil, fmt.Errorf("finding the binaries: %w", err)
+		return nil, fmt.Errorf("find the binaries: %w", err)
 	}
 	o.Bin = bin
-	s := &Stand{
+	s := &Testbed{
 		options:    o,
 		Layout:     local.NewLayout(filepath.Join(o.Dir, "cache", "jindo", "local"), namespace, runtime),
 		Mountpoint: filepath.Join(o.Dir, "mnt"),
@@ -81,14 +80,14 @@ func Open(ctx context.Context, o Options) (*Stand, error) {
 	if err := s.open(ctx); err != nil {
 		down, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		_ = s.Down(down) // it may never have come up
+		_ = s.Down(down) // it may not have started
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Stand) open(ctx context.Context) error {
+func (s *Testbed) open(ctx context.Context) error {
 	var err error
 	if s.Store, err = openStore(ctx, s.options); err != nil {
 		return err
@@ -98,25 +97,25 @@ func (s *Stand) open(ctx context.Context) error {
 	}
 	if s.options.Prepare != nil {
 		if err := s.options.Prepare(s); err != nil {
-			return fmt.Errorf("preparing: %w", err)
+			return fmt.Errorf("prepare: %w", err)
 		}
 	}
 	return s.Up(ctx)
 }
 
-// Up brings the runtime up.
-func (s *Stand) Up(ctx context.Context) error {
+// Up starts the runtime.
+func (s *Testbed) Up(ctx context.Context) error {
 	return s.Run(ctx, s.options.Out, "kubectl-jindo", "local", "up",
 		"-f", s.manifest("dataset"), "-f", s.manifest("runtime"), "--mountpoint", s.Mountpoint)
 }
 
-// Down stops the runtime and removes everything it kept.
-func (s *Stand) Down(ctx context.Context) error {
+// Down stops the runtime and removes its data.
+func (s *Testbed) Down(ctx context.Context) error {
 	return s.Run(ctx, s.options.Out, "kubectl-jindo", "local", "down", runtime, "--purge")
 }
 
-// Close ends the store; the runtime must be down.
-func (s *Stand) Close() {
+// Close stops the store. The runtime must be down.
+func (s *Testbed) Close() {
 	if s.masters != nil {
 		s.masters.Close()
 	}
@@ -125,14 +124,14 @@ func (s *Stand) Close() {
 	}
 }
 
-// Root is where the data set is mounted.
-func (s *Stand) Root() string { return filepath.Join(s.Mountpoint, mountName) }
+// Root returns the directory in which the data set is mounted.
+func (s *Testbed) Root() string { return filepath.Join(s.Mountpoint, mountName) }
 
-// MountPath is the data set's path inside the file system.
-func (s *Stand) MountPath() string { return "/" + mountName }
+// MountPath returns the data set's path inside the file system.
+func (s *Testbed) MountPath() string { return "/" + mountName }
 
-// Command makes a command of one of the binaries that finds this runtime.
-func (s *Stand) Command(ctx context.Context, binary string, args ...string) *exec.Cmd {
+// Command returns a command of one of the binaries, set up for this runtime.
+func (s *Testbed) Command(ctx context.Context, binary string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.options.Bin, binary), args...)
 	cmd.Env = append(os.Environ(),
 		"XDG_CACHE_HOME="+filepath.Join(s.options.Dir, "cache"),
@@ -140,19 +139,19 @@ func (s *Stand) Command(ctx context.Context, binary string, args ...string) *exe
 	return cmd
 }
 
-// Run runs one of the binaries to its end; a failure carries what it said.
-func (s *Stand) Run(ctx context.Context, out io.Writer, binary string, args ...string) error {
+// Run runs one of the binaries. An error contains its error output.
+func (s *Testbed) Run(ctx context.Context, out io.Writer, binary string, args ...string) error {
 	cmd := s.Command(ctx, binary, args...)
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = out, io.MultiWriter(out, &said)
+	var stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = out, io.MultiWriter(out, &stderr)
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", binary, strings.Join(args, " "), err, strings.TrimSpace(said.String()))
+		return fmt.Errorf("%s %s: %w: %s", binary, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return nil
 }
 
-// Masters speaks to the masters as an administrator.
-func (s *Stand) Masters() (*client.Client, error) {
+// Masters returns a client of the masters with the administrator's certificate.
+func (s *Testbed) Masters() (*client.Client, error) {
 	if s.masters != nil {
 		return s.masters, nil
 	}
@@ -164,15 +163,15 @@ func (s *Stand) Masters() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.masters, err = client.New(client.Config{Topology: members, Identity: identity, Holder: "stand"})
+	s.masters, err = client.New(client.Config{Topology: members, Identity: identity, Holder: "testbed"})
 	if err != nil {
-		return nil, fmt.Errorf("speaking to the masters: %w", err)
+		return nil, fmt.Errorf("connect to the masters: %w", err)
 	}
 	return s.masters, nil
 }
 
-// Leader waits until a master leads and says its name.
-func (s *Stand) Leader(ctx context.Context) (string, error) {
+// Leader waits until a master leads, and returns its name.
+func (s *Testbed) Leader(ctx context.Context) (string, error) {
 	masters, err := s.Masters()
 	if err != nil {
 		return "", err
@@ -184,13 +183,13 @@ func (s *Stand) Leader(ctx context.Context) (string, error) {
 			}
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return "", fmt.Errorf("waiting for a leader: %w", err)
+			return "", fmt.Errorf("wait for a leader: %w", err)
 		}
 	}
 }
 
-// Components with a role, in the order of their names.
-func (s *Stand) Components(role string) ([]string, error) {
+// Components returns the names of the components with a role, ordered.
+func (s *Testbed) Components(role string) ([]string, error) {
 	state, found, err := local.ReadState(s.Layout)
 	if err != nil || !found {
 		return nil, errors.Join(err, s.missing(found))
@@ -205,19 +204,19 @@ func (s *Stand) Components(role string) ([]string, error) {
 }
 
 // Signal sends a signal to the process of a component.
-func (s *Stand) Signal(component string, signal syscall.Signal) error {
+func (s *Testbed) Signal(component string, signal syscall.Signal) error {
 	pid, err := s.PID(component)
 	if err != nil {
 		return err
 	}
 	if err := syscall.Kill(pid, signal); err != nil {
-		return fmt.Errorf("sending %s to %s: %w", signal, component, err)
+		return fmt.Errorf("send %s to %s: %w", signal, component, err)
 	}
 	return nil
 }
 
-// PID of a component's process.
-func (s *Stand) PID(component string) (int, error) {
+// PID returns the process of a component.
+func (s *Testbed) PID(component string) (int, error) {
 	state, found, err := local.ReadState(s.Layout)
 	if err != nil || !found {
 		return 0, errors.Join(err, s.missing(found))
@@ -229,64 +228,63 @@ func (s *Stand) PID(component string) (int, error) {
 	return c.Process.PID, nil
 }
 
-// Kill kills a component's process and waits until its successor runs.
-func (s *Stand) Kill(ctx context.Context, component string) error {
+// Kill kills the process of a component and waits until it was restarted.
+func (s *Testbed) Kill(ctx context.Context, component string) error {
 	before, err := s.PID(component)
 	if err != nil {
 		return err
 	}
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("killing %s: %w", component, err)
+		return fmt.Errorf("kill %s: %w", component, err)
 	}
 	for {
 		if now, err := s.PID(component); err == nil && now != before {
 			return nil
 		}
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
-			return fmt.Errorf("waiting for %s to be started again: %w", component, err)
+			return fmt.Errorf("wait for the restart of %s: %w", component, err)
 		}
 	}
 }
 
-// KeepDown kills components again and again as they are restarted, until the
-// context ends.
-func (s *Stand) KeepDown(ctx context.Context, components ...string) {
+// KeepDown kills components each time they are restarted, until the context ends.
+func (s *Testbed) KeepDown(ctx context.Context, components ...string) {
 	for ctx.Err() == nil {
 		for _, name := range components {
 			if pid, err := s.PID(name); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone already
+				_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
 			}
 		}
 		_ = pause(ctx, 5*time.Millisecond)
 	}
 }
 
-// Alive tells whether a process is there and has not ended. One that ended and
-// that nobody has waited for yet is not alive.
+// Alive reports whether a process runs. One that has ended and is not reaped yet
+// does not.
 func Alive(pid int) bool {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
 	}
-	// The state follows the name, which may hold anything but ends with ")".
+	// The state follows the name, which can contain any character and ends with ")".
 	_, state, ok := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
 	return ok && !strings.HasPrefix(state, "Z") && !strings.HasPrefix(state, "X")
 }
 
-func (s *Stand) missing(found bool) error {
+func (s *Testbed) missing(found bool) error {
 	if found {
 		return nil
 	}
 	return fmt.Errorf("nothing runs in %s", s.Layout.Dir)
 }
 
-func (s *Stand) manifest(name string) string {
+func (s *Testbed) manifest(name string) string {
 	return filepath.Join(s.options.Dir, name+".yaml")
 }
 
-// writeManifests fills in the samples: endpoint, credentials, and where the
-// store is another one, the mount point.
-func (s *Stand) writeManifests() error {
+// writeManifests writes the samples with the endpoint, the credentials and, for
+// stores other than OSS, the mount point.
+func (s *Testbed) writeManifests() error {
 	manifests := map[string]string{
 		"dataset": s.Store.fill(samples.Dataset),
 		"runtime": samples.Runtime,
@@ -296,7 +294,7 @@ func (s *Stand) writeManifests() error {
 	}
 	for name, content := range manifests {
 		if err := os.WriteFile(s.manifest(name), []byte(content), 0o600); err != nil {
-			return fmt.Errorf("writing the manifests: %w", err)
+			return fmt.Errorf("write the manifests: %w", err)
 		}
 	}
 	return nil

@@ -1,5 +1,5 @@
-// Package verify reads a mount without pause and checks every byte, while
-// somebody else breaks what serves it.
+// Package verify reads a mount continuously and checks every byte, while tests
+// inject faults into the system that serves it.
 package verify
 
 import (
@@ -21,31 +21,31 @@ import (
 
 // Options of a Reader.
 type Options struct {
-	// Root is where the data set is mounted.
+	// Root is the directory in which the data set is mounted.
 	Root  string
 	Files []dataset.File
-	// Threads that read at once; each keeps some files open all the time.
+	// Threads that read concurrently.
 	Threads int
-	// Hold is how many files each thread keeps open.
+	// Hold is the number of files that each thread keeps open.
 	Hold int
 	// Pause between two reads of a thread.
 	Pause time.Duration
 	Seed  uint64
 }
 
-// Report of what a Reader has seen.
+// Report of the reads of a Reader.
 type Report struct {
 	Reads, Bytes int64
-	// Failed reads and opens, the first few with their errors.
+	// Failed reads and opens, with the errors of the first few.
 	Failed int64
 	Errors []error
-	// Wrong reads returned bytes that the file does not have.
+	// Wrong is the number of reads that returned wrong bytes.
 	Wrong int64
-	// Worst is the longest that one open or read took.
+	// Worst is the longest duration of one open or read.
 	Worst time.Duration
 }
 
-// String is a line for people.
+// String returns the report in one line.
 func (r Report) String() string {
 	return fmt.Sprintf("%d reads (%.1f MiB), %d failed, %d wrong, worst stall %s",
 		r.Reads, float64(r.Bytes)/(1<<20), r.Failed, r.Wrong, r.Worst.Round(time.Millisecond))
@@ -61,7 +61,7 @@ type Reader struct {
 	report Report
 }
 
-// errorsKept is how many errors a report carries.
+// errorsKept is the highest number of errors in a report.
 const errorsKept = 8
 
 // Start starts reading.
@@ -74,14 +74,14 @@ func Start(o Options) *Reader {
 	return r
 }
 
-// Stop ends reading and says what was seen in all.
+// Stop stops reading and returns the report.
 func (r *Reader) Stop() Report {
 	r.cancel()
 	r.done.Wait()
 	return r.Report()
 }
 
-// Report is what was seen so far.
+// Report returns a copy of the current report.
 func (r *Reader) Report() Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -90,8 +90,8 @@ func (r *Reader) Report() Report {
 	return report
 }
 
-// Reset starts a new report and returns the one before, so that each fault is
-// charged with what happened under it.
+// Reset starts a new report and returns the previous one, so that each fault has
+// its own.
 func (r *Reader) Reset() Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,8 +129,8 @@ func (r *Reader) run(ctx context.Context, random *rand.Rand) {
 	}
 }
 
-// open opens a file, past the kernel's page cache or through it: half the
-// reads must reach whoever serves the mount.
+// open opens a file, with or without the kernel's page cache, so that half of the
+// reads reach the server of the mount.
 func (r *Reader) open(f dataset.File, direct bool) *os.File {
 	flags := os.O_RDONLY
 	if direct {
@@ -168,8 +168,8 @@ func (r *Reader) read(h *held, random *rand.Rand) {
 	}
 }
 
-// alignment of offset, length and memory that direct reads want on some file
-// systems.
+// alignment of offset, length and memory for direct reads, which some file systems
+// require.
 const alignment = 4096
 
 func aligned(size int64) []byte {
@@ -202,9 +202,9 @@ func (r *Reader) count(took time.Duration, n int, failed, wrong error) {
 	}
 }
 
-// Walk reads all below one directory of a data set mounted at root, "." for
-// the whole, checks every byte, and that those of the files that belong there
-// are there, dataset.Sums, and no others.
+// Walk reads everything below dir of a data set that is mounted at root; "." is the
+// whole set. It checks every byte, and that exactly the files of the set and
+// dataset.Sums exist.
 func Walk(root, dir string, files []dataset.File) (Report, error) {
 	var report Report
 	want := make(map[string]dataset.File, len(files))
@@ -215,7 +215,7 @@ func Walk(root, dir string, files []dataset.File) (Report, error) {
 	}
 	err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry os.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("walking the mount: %w", err)
+			return fmt.Errorf("walk the mount: %w", err)
 		}
 		relative, _ := filepath.Rel(root, path)
 		if entry.IsDir() || relative == dataset.Sums {
@@ -223,13 +223,13 @@ func Walk(root, dir string, files []dataset.File) (Report, error) {
 		}
 		f, ok := want[filepath.ToSlash(relative)]
 		if !ok {
-			return fmt.Errorf("the mount has %s, which is not in the data set", relative)
+			return fmt.Errorf("the mount contains %s, which is not in the data set", relative)
 		}
 		delete(want, f.Path)
 		start := time.Now()
 		content, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("reading the mount: %w", err)
+			return fmt.Errorf("read the mount: %w", err)
 		}
 		report.Reads++
 		report.Bytes += int64(len(content))

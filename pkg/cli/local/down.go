@@ -20,14 +20,15 @@ func newDown(s *session.Session) *cobra.Command {
 	o := &downOptions{session: s}
 	cmd := &cobra.Command{
 		Use:   "down [NAME]",
-		Short: "Stop a local runtime; its data stays unless --purge",
-		Long: `Stop a local runtime and remove its processes, mount and sockets, also when its
-supervisor was killed. With no name it stops the only one there is. Data, logs
-and the record that the cluster was formed stay unless --purge is given.`,
+		Short: "Stop a local runtime and keep its data, unless --purge is given",
+		Long: `Stop a local runtime and remove its processes, mount and sockets, even if its
+supervisor was killed. Without a name it stops the only runtime of the namespace.
+Data, logs and the record that the cluster was formed are kept unless --purge is
+given.`,
 		Args: session.AtMost(1, "the runtime"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
-	cmd.Flags().BoolVar(&o.purge, "purge", false, "remove cached data, the masters' log and everything else too")
+	cmd.Flags().BoolVar(&o.purge, "purge", false, "also remove cached data, the masters' log and all other files")
 	cmd.Flags().BoolVar(&o.all, "all", false, "stop every local runtime of the namespace")
 	return cmd
 }
@@ -93,7 +94,7 @@ func (o *downOptions) choose(args []string) ([]local.Layout, error) {
 		}
 	}
 	if len(left) > 1 && !o.all {
-		return nil, clierror.Usagef("there are %d local runtimes in namespace %q: name one, or add --all", len(left), o.session.InNamespace()).
+		return nil, clierror.Usagef("%d local runtimes found in namespace %q: give a name, or --all", len(left), o.session.InNamespace()).
 			WithTry("%s local status", o.session.Name)
 	}
 	return left, nil

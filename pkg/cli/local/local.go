@@ -1,5 +1,6 @@
-// Package local is the local commands: a runtime on this machine, out of the
-// same manifests a cluster takes.
+// Package local implements the commands `local up`, `down` and `status`, which run
+// a runtime on this machine from the manifests for a cluster. Its Source supplies
+// the data of local runtimes to the commands with --local.
 package local
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
-// New makes the local command.
+// New returns the local command.
 func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "local",
@@ -22,7 +23,7 @@ func New(s *session.Session) *cobra.Command {
 		Long: `Run a Dataset and its JindoRuntime on this machine, as processes: masters,
 workers and a FUSE mount, each runtime in a network of its own (127.x.y.0/24).
 
-State, data and logs lie in ${XDG_CACHE_HOME:-~/.cache}/jindo/local.`,
+State, data and logs are in ${XDG_CACHE_HOME:-~/.cache}/jindo/local.`,
 		Args: session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -30,13 +31,14 @@ State, data and logs lie in ${XDG_CACHE_HOME:-~/.cache}/jindo/local.`,
 	return cmd
 }
 
-// hiddenDescriptor is where the hidden commands find the pipe they are given.
+// hiddenDescriptor is the file descriptor of the pipe that the hidden commands
+// inherit.
 const hiddenDescriptor = 3
 
-// hiddenWords run the hidden commands.
+// hiddenWords returns the words with which the hidden commands are run.
 func hiddenWords(s *session.Session) []string { return append(slices.Clone(s.Self), "local") }
 
-// newSupervise is what up runs in the background.
+// newSupervise returns the command that up runs in the background.
 func newSupervise(s *session.Session) *cobra.Command {
 	return &cobra.Command{
 		Use:    "supervise",
@@ -46,9 +48,9 @@ func newSupervise(s *session.Session) *cobra.Command {
 			logger := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", "supervisor")
 			err := local.Supervise(os.Stdin, hiddenWords(s), logger)
 			if err != nil {
-				logger.Error("ending", "error", err)
+				logger.Error("supervisor failed", "error", err)
 				report := os.NewFile(hiddenDescriptor, "report")
-				_, _ = report.WriteString(err.Error()) // whoever started this may be gone
+				_, _ = report.WriteString(err.Error()) // the starting process may have ended
 				return &clierror.Error{Code: clierror.General, Err: err, Silent: true}
 			}
 			return nil
@@ -56,7 +58,7 @@ func newSupervise(s *session.Session) *cobra.Command {
 	}
 }
 
-// newGuard is what the supervisor runs beside itself.
+// newGuard returns the command of the orphan reaper, which the supervisor runs.
 func newGuard() *cobra.Command {
 	var root, namespace string
 	cmd := &cobra.Command{
@@ -65,7 +67,7 @@ func newGuard() *cobra.Command {
 		Args:   session.Exactly(1, "the runtime"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			logger := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("component", "guard")
-			return local.Guard(local.NewLayout(root, namespace, args[0]), os.NewFile(hiddenDescriptor, "watch"), logger)
+			return local.ReapOrphans(local.NewLayout(root, namespace, args[0]), os.NewFile(hiddenDescriptor, "watch"), logger)
 		},
 	}
 	cmd.Flags().StringVar(&root, "root", "", "root of the state directories")

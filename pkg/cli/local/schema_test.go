@@ -9,7 +9,7 @@ import (
 
 var update = golden.Flag()
 
-// TestSchema: what machines read does not change unnoticed.
+// TestSchema compares the JSON output with its recorded schema.
 func TestSchema(t *testing.T) {
 	schematest.Compare(t, *update, ProcessListKind, newProcessList())
 }

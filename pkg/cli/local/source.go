@@ -15,7 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Source of reports on local runtimes.
+// Source reads reports on local runtimes. The screens of all commands with --local
+// use it, so it implements their interface.
 type Source struct {
 	root    string
 	timeout time.Duration
@@ -24,13 +25,13 @@ type Source struct {
 
 var _ report.Source = (*Source)(nil)
 
-// NewSource makes a Source of the runtimes below root; each target may take timeout
-// to answer.
+// NewSource returns a Source of the runtimes below root. A request to one target
+// may take timeout.
 func NewSource(root string, timeout time.Duration) *Source {
 	return &Source{root: root, timeout: timeout, now: time.Now}
 }
 
-// Runtimes are those that run, or that a killed run left.
+// Runtimes returns the runtimes that run, or that a killed run left.
 func (s *Source) Runtimes(_ context.Context, namespace string) ([]report.Ref, error) {
 	layouts, err := local.List(s.root, namespace)
 	if err != nil {
@@ -49,7 +50,7 @@ func (s *Source) Runtimes(_ context.Context, namespace string) ([]report.Ref, er
 	return refs, nil
 }
 
-// Collect asks everything about one runtime.
+// Collect returns the report on one runtime.
 func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
 	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
 	r := report.New(ref, s.now())
@@ -101,8 +102,8 @@ func dataset(state local.State) report.Dataset {
 	return report.Dataset{Name: state.Dataset, Phase: "Bound"}
 }
 
-// fillFuse asks the FUSE server's health port, and never the mount: a stat
-// could wait for a server that is not there.
+// fillFuse requests the health port of the FUSE server. It does not use the mount,
+// where a stat would block without a server.
 func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.State) {
 	for _, c := range state.Components {
 		if c.Role != "fuse" {
@@ -115,13 +116,13 @@ func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.St
 		}
 		err := s.ready(ctx, c.Health)
 		var refused *local.NotReadyError
-		answered := errors.As(err, &refused)
-		// A server calls itself ready once something is mounted in its tree.
-		f.Ready = err == nil || answered && state.Dataset == "" && state.Phase == local.Ready
+		responded := errors.As(err, &refused)
+		// A server is ready only once something is mounted in its tree.
+		f.Ready = err == nil || responded && state.Dataset == "" && state.Phase == local.Ready
 		if !f.Ready {
 			f.Error = collect.Reason(err)
 		}
-		if err != nil && !answered {
+		if err != nil && !responded {
 			r.Failures = append(r.Failures, report.Failure{Target: c.Name, Error: f.Error})
 		}
 		r.Fuses = append(r.Fuses, f)
@@ -131,10 +132,10 @@ func (s *Source) fillFuse(ctx context.Context, r *report.Runtime, state local.St
 func (s *Source) ready(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return local.AskReady(ctx, address)
+	return local.CheckReady(ctx, address)
 }
 
-// Transfer hands leadership to another master.
+// Transfer transfers leadership to another master.
 func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (leader string, err error) {
 	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
 	members, err := topology.Load(l.Roster())

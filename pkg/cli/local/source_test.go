@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 )
 
-// leave writes the state of a run whose supervisor is gone.
+// leave writes the state of a run whose supervisor was killed.
 func leave(t *testing.T, root, namespace, name, dataset string) {
 	t.Helper()
 	dir := filepath.Join(root, namespace, name)
@@ -29,15 +29,15 @@ func leave(t *testing.T, root, namespace, name, dataset string) {
 	}
 }
 
-func TestRuntimesThatWereKilledAreThere(t *testing.T) {
+func TestKilledRuntimes(t *testing.T) {
 	root := t.TempDir()
 	source := NewSource(root, time.Second)
 	if refs, err := source.Runtimes(t.Context(), ""); err != nil || len(refs) != 0 {
-		t.Errorf("nothing there: got %v, error %v", refs, err)
+		t.Errorf("no runtimes: got %v, error %v", refs, err)
 	}
 	leave(t, root, "default", "hadoop", "hbase")
 	leave(t, root, "vision", "lonely", "")
-	// A runtime that was stopped in order has no state and is no runtime now.
+	// A stopped runtime has no state and is not reported.
 	if err := os.MkdirAll(filepath.Join(root, "default", "stopped"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestRuntimesThatWereKilledAreThere(t *testing.T) {
 	}
 }
 
-func TestAStateThatCannotBeReadIsAnError(t *testing.T) {
+func TestUnreadableState(t *testing.T) {
 	root := t.TempDir()
 	leave(t, root, "default", "hadoop", "")
 	if err := os.WriteFile(filepath.Join(root, "default", "hadoop", "state.json"), []byte("{"), 0o600); err != nil {

@@ -22,12 +22,12 @@ import (
 // ProcessListKind is the kind of a ProcessList.
 const ProcessListKind = "LocalRuntimeList"
 
-// ProcessList is what `local status -o json` prints: the processes of local
-// runtimes, as their supervisors know them.
+// ProcessList is the output of `local status -o json`: the processes of local
+// runtimes, as their supervisors have recorded them.
 type ProcessList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	// Items in the order of namespace and name.
+	// Items, ordered by namespace and name.
 	Items []Processes `json:"items"`
 }
 
@@ -38,7 +38,7 @@ func newProcessList() *ProcessList {
 // Processes of one local runtime.
 type Processes struct {
 	local.State `json:",inline"`
-	// Running: its supervisor runs.
+	// Running means that its supervisor runs.
 	Running bool `json:"running"`
 	// Directory of its state, data and logs.
 	Directory string `json:"directory"`
@@ -55,10 +55,10 @@ func (l *ProcessList) DeepCopyObject() runtime.Object {
 func (l *ProcessList) GetObjectKind() schema.ObjectKind { return &l.TypeMeta }
 
 type statusOptions struct {
-	session   *session.Session
-	format    *output.Format
-	everyone  bool
-	noHeaders bool
+	session       *session.Session
+	format        *output.Format
+	allNamespaces bool
+	noHeaders     bool
 }
 
 func newStatus(s *session.Session) *cobra.Command {
@@ -70,7 +70,7 @@ func newStatus(s *session.Session) *cobra.Command {
 		RunE:  func(_ *cobra.Command, args []string) error { return o.run(args) },
 	}
 	o.format.AddFlag(cmd.Flags())
-	cmd.Flags().BoolVarP(&o.everyone, "all-namespaces", "A", false, "list across all namespaces")
+	cmd.Flags().BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list across all namespaces")
 	cmd.Flags().BoolVar(&o.noHeaders, "no-headers", false, "omit the header")
 	return cmd
 }
@@ -91,7 +91,7 @@ func (o *statusOptions) run(args []string) error {
 		return o.format.Print(o.session.Streams.Out, list, names...)
 	}
 	if len(list.Items) == 0 {
-		if o.everyone {
+		if o.allNamespaces {
 			o.session.Say("no local runtimes found")
 		} else {
 			o.session.Say("no local runtimes found in namespace %q", o.session.InNamespace())
@@ -117,7 +117,7 @@ func (o *statusOptions) list(args []string) (*ProcessList, error) {
 		return nil, err
 	}
 	namespace := o.session.InNamespace()
-	if o.everyone {
+	if o.allNamespaces {
 		namespace = ""
 	}
 	layouts, err := local.List(root, namespace)

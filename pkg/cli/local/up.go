@@ -51,7 +51,7 @@ fails, nothing is left running.`,
 	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with the manifests of a JindoRuntime, its Dataset and their Secrets; - is standard input")
 	cmd.Flags().StringVar(&o.mountpoint, "mountpoint", "", "directory to mount at, empty or to be created (default: below the state directory)")
 	cmd.Flags().BoolVar(&o.skipStores, "skip-store-check", false, "start although a store may be unreachable, for example to read cached files offline")
-	cmd.Flags().BoolVar(&o.noMount, "no-mount", false, "run everything but the FUSE mount")
+	cmd.Flags().BoolVar(&o.noMount, "no-mount", false, "run everything except the FUSE mount")
 	cmd.Flags().StringVar(&o.binDir, "bin-dir", "", "directory with master, worker and fuse (default: beside this program, then jindo-master … on PATH)")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long to wait until everything is ready")
 	return cmd
@@ -61,13 +61,13 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 	if o.timeout <= 0 {
 		return clierror.Usagef("invalid --timeout %s: it must be greater than 0", o.timeout)
 	}
-	order, err := o.order(cmd)
+	spec, err := o.spec(cmd)
 	if err != nil {
 		return err
 	}
 	progress := &progress{session: o.session}
 	state, err := local.Up(cmd.Context(), local.UpOptions{
-		Order: order, Self: hiddenWords(o.session),
+		Spec: spec, Self: hiddenWords(o.session),
 		Timeout: o.timeout, SkipStoreCheck: o.skipStores, Progress: progress.show,
 	})
 	var pending *local.PendingError
@@ -77,49 +77,49 @@ func (o *upOptions) run(cmd *cobra.Command) error {
 		}
 	}
 	if err != nil {
-		return o.explain(order, err)
+		return o.explain(spec, err)
 	}
-	return o.report(order, state)
+	return o.report(spec, state)
 }
 
-// order makes the order out of the manifests.
-func (o *upOptions) order(cmd *cobra.Command) (local.Order, error) {
+// spec returns what to run: the plan of the manifests with its credentials.
+func (o *upOptions) spec(cmd *cobra.Command) (local.Spec, error) {
 	if o.sources.IsEmpty() {
-		return local.Order{}, clierror.Usagef("required flag -f (--filename) is missing: give the manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
+		return local.Spec{}, clierror.Usagef("required flag -f (--filename) is missing: give the manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
 	}
 	set, err := manifest.Read(cmd.Context(), manifest.Options{
 		Sources: o.sources, Stdin: o.session.Streams.In,
 		Namespace: o.session.Namespace, DefaultNamespace: o.session.InNamespace(),
 	})
 	if err != nil {
-		return local.Order{}, err
+		return local.Spec{}, err
 	}
 	p, err := o.plan(set)
 	if err != nil {
-		return local.Order{}, err
+		return local.Spec{}, err
 	}
 	secrets, err := set.Credentials(p)
 	if err != nil {
-		return local.Order{}, err
+		return local.Spec{}, err
 	}
 	root, err := local.Root()
 	if err != nil {
-		return local.Order{}, err
+		return local.Spec{}, err
 	}
-	order := local.Order{Plan: *p, Root: root, Secrets: secrets, NoMount: o.noMount}
+	spec := local.Spec{Plan: *p, Root: root, Secrets: secrets, NoMount: o.noMount}
 	if o.mountpoint != "" {
-		if order.Mountpoint, err = filepath.Abs(o.mountpoint); err != nil {
-			return local.Order{}, fmt.Errorf("finding the mount point: %w", err)
+		if spec.Mountpoint, err = filepath.Abs(o.mountpoint); err != nil {
+			return local.Spec{}, fmt.Errorf("finding the mount point: %w", err)
 		}
 	}
-	order.Binaries, err = local.FindBinaries(o.binDir, order.BinaryNames())
-	return order, o.explainMissing(err)
+	spec.Binaries, err = local.FindBinaries(o.binDir, spec.BinaryNames())
+	return spec, o.explainMissing(err)
 }
 
-// plan of the one runtime in the manifests and the Dataset it serves.
+// plan returns the plan of the only runtime in the manifests and its Dataset.
 func (o *upOptions) plan(set *manifest.Set) (*plan.Plan, error) {
 	if len(set.Runtimes) != 1 {
-		return nil, clierror.Usagef("the manifests hold %d JindoRuntimes where there must be one", len(set.Runtimes)).
+		return nil, clierror.Usagef("the manifests contain %d JindoRuntimes, but exactly one is required", len(set.Runtimes)).
 			WithTry("%s create runtime NAME --dry-run=client -o yaml", o.session.Name)
 	}
 	runtime := set.Runtimes[0]
@@ -133,8 +133,8 @@ func (o *upOptions) plan(set *manifest.Set) (*plan.Plan, error) {
 		return nil, &clierror.Error{Code: clierror.Usage, Err: err}
 	}
 	if p.Masters == nil || p.Workers == nil {
-		return nil, clierror.Usagef("JindoRuntime %q runs without masters or workers, which one machine cannot do yet", runtime.Name).
-			WithHint("leave out disabled under master and worker")
+		return nil, clierror.Usagef("JindoRuntime %q has disabled masters or workers, which is not supported on one machine yet", runtime.Name).
+			WithHint("remove disabled under master and worker")
 	}
 	return p, nil
 }
@@ -148,17 +148,17 @@ func (o *upOptions) explainMissing(err error) error {
 	return failed.WithHint("build them with `make build` in a clone of %s and give its directory bin with --bin-dir", sourceURL)
 }
 
-// explain turns the errors of Up into what to do.
-func (o *upOptions) explain(order local.Order, err error) error {
-	name := order.Plan.Name
-	namespace := namespaceFlag(order.Plan.Namespace)
+// explain converts an error of Up to one that says what to do.
+func (o *upOptions) explain(spec local.Spec, err error) error {
+	name := spec.Plan.Name
+	namespace := namespaceFlag(spec.Plan.Namespace)
 	var pending *local.PendingError
 	var kept *local.KeptMastersError
 	var mountpoint *local.MountpointError
 	var stores local.StoreErrors
 	switch {
 	case errors.As(err, &stores):
-		return o.explainStores(&order.Plan, stores)
+		return o.explainStores(&spec.Plan, stores)
 	case errors.As(err, &kept):
 		return (&clierror.Error{Code: clierror.Usage, Err: err}).
 			WithHint("set spec.master.replicas to %d, or remove the runtime's data and cache", kept.Kept).
@@ -178,7 +178,7 @@ func (o *upOptions) explain(order local.Order, err error) error {
 	case errors.Is(err, local.ErrNoMount):
 		return clierror.Generalf("%w", err).WithHint("add --no-mount to run everything else; `jindo fs` then reads the files")
 	case errors.Is(err, context.Canceled):
-		return clierror.Generalf("interrupted: what was started has been stopped")
+		return clierror.Generalf("interrupted: everything that was started has been stopped")
 	}
 	return clierror.Generalf("local runtime %s: %w", name, err)
 }
@@ -193,15 +193,15 @@ func namespaceFlag(namespace string) string {
 }
 
 // report prints what runs and the commands to see and stop it.
-func (o *upOptions) report(order local.Order, state local.State) error {
+func (o *upOptions) report(spec local.Spec, state local.State) error {
 	screen := o.session.Screen()
 	var out strings.Builder
 	if state.Dataset != "" {
 		fmt.Fprintf(&out, "dataset.%s/%s and ", v1alpha1.Group, state.Dataset)
 	}
 	fmt.Fprintf(&out, "jindoruntime.%s/%s run on this machine (%s)\n", v1alpha1.Group, state.Runtime, state.Network)
-	if !o.skipStores && len(order.Plan.Mounts) > 0 {
-		fmt.Fprintf(&out, "  %s %-8s %d of %d can be read\n", screen.Mark(iostreams.Good), "stores", len(order.Plan.Mounts), len(order.Plan.Mounts))
+	if !o.skipStores && len(spec.Plan.Mounts) > 0 {
+		fmt.Fprintf(&out, "  %s %-8s %d of %d can be read\n", screen.Mark(iostreams.Good), "stores", len(spec.Plan.Mounts), len(spec.Plan.Mounts))
 	}
 	for _, c := range state.Conditions {
 		fmt.Fprintf(&out, "  %s %-8s %s\n", screen.Mark(iostreams.Good), c.Name, c.Detail)
@@ -215,19 +215,19 @@ func (o *upOptions) report(order local.Order, state local.State) error {
 	return nil
 }
 
-// progress writes a line whenever another condition holds.
+// progress prints a line when another condition holds.
 type progress struct {
 	session *session.Session
-	said    map[string]bool
+	printed map[string]bool
 }
 
 func (p *progress) show(state local.State) {
-	if p.said == nil {
-		p.said = map[string]bool{}
+	if p.printed == nil {
+		p.printed = map[string]bool{}
 	}
 	for _, c := range state.Conditions {
-		if c.Met && !p.said[c.Name] {
-			p.said[c.Name] = true
+		if c.Met && !p.printed[c.Name] {
+			p.printed[c.Name] = true
 			p.session.Say("%s: %s", c.Name, c.Detail)
 		}
 	}

@@ -1,4 +1,4 @@
-// Ossserver serves directories as OSS buckets, for trying things by hand.
+// Ossserver serves directories as OSS buckets, for manual tests.
 //
 //	ossserver --listen 127.0.0.1:9900 --bucket data=/srv/data
 package main
@@ -32,14 +32,14 @@ func run(args []string) error {
 	listen := flags.String("listen", "127.0.0.1:9900", "`address` to listen on")
 	id := flags.String("access-key-id", "test", "access key `id` of clients")
 	secret := flags.String("access-key-secret", "test", "access key `secret` of clients")
-	host := flags.String("host", "", "endpoint's host `name` for virtual hosts; path style works always")
-	region := flags.String("region", "cn-hangzhou", "`region` that signatures must name; empty takes any")
+	host := flags.String("host", "", "endpoint's host `name` for virtual hosts; path style always works")
+	region := flags.String("region", "cn-hangzhou", "`region` that signatures must name; empty accepts any")
 	debug := flags.Bool("debug", false, "log every request")
 	buckets := map[string]string{}
 	flags.Func("bucket", "`NAME=DIR` serves a directory, NAME= keeps the bucket in memory; repeatable", func(value string) error {
 		name, dir, found := strings.Cut(value, "=")
 		if !found {
-			return errors.New("write NAME=DIR")
+			return errors.New("must be NAME=DIR")
 		}
 		buckets[name] = dir
 		return nil

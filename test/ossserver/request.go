@@ -8,10 +8,10 @@ import (
 	"unicode/utf8"
 )
 
-// Kind of a request, named as OSS's API is.
+// Kind of a request, named as in OSS's API.
 type Kind string
 
-// Kinds of requests that the server knows.
+// The supported kinds of requests.
 const (
 	ListBuckets             Kind = "ListBuckets"
 	ListObjectsV2           Kind = "ListObjectsV2"
@@ -27,11 +27,11 @@ const (
 	UploadPart              Kind = "UploadPart"
 	CompleteMultipartUpload Kind = "CompleteMultipartUpload"
 	AbortMultipartUpload    Kind = "AbortMultipartUpload"
-	// Unknown is everything else; it is answered 501.
+	// Unknown requests get a response with status 501.
 	Unknown Kind = "Unknown"
 )
 
-// call is a request taken apart.
+// call is a parsed request.
 type call struct {
 	id     string
 	kind   Kind
@@ -40,8 +40,7 @@ type call struct {
 	query  url.Values
 }
 
-// parse finds out what a request is about; it answers a call even with an
-// error, for the counters.
+// parse parses a request. The call is valid also with an error, for the counters.
 func (s *Server) parse(r *http.Request) (call, error) {
 	c := call{kind: Unknown}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -57,7 +56,7 @@ func (s *Server) parse(r *http.Request) (call, error) {
 	return c, nil
 }
 
-// resource takes bucket and key from the host or the path.
+// resource returns bucket and key from the host or the path.
 func (s *Server) resource(r *http.Request) (string, string) {
 	host := r.Host
 	if h, _, err := net.SplitHostPort(host); err == nil {
@@ -134,8 +133,8 @@ func objectKind(method string, query url.Values, copies bool) Kind {
 	return Unknown
 }
 
-// serve answers a call that is allowed.
-func (s *Server) serve(w *answer, r *http.Request, c call) error {
+// serve handles an authorised call.
+func (s *Server) serve(w *response, r *http.Request, c call) error {
 	if c.kind == Unknown {
 		return fail(http.StatusNotImplemented, "NotImplemented", "A header or method you provided implies functionality that is not implemented.")
 	}

@@ -16,29 +16,29 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// Order is what a supervisor is told to run. It holds credentials: it goes
-// through a pipe and never to a disk.
-type Order struct {
+// Spec is what a supervisor runs. It contains credentials, so it is passed through
+// a pipe and never written to a disk.
+type Spec struct {
 	Plan plan.Plan `json:"plan"`
 	// Root of all state directories; see [Root].
 	Root string `json:"root"`
 	// Secrets by the mounts' secret references, then by option.
 	Secrets map[string]map[string]string `json:"secrets"`
-	// Mountpoint of the FUSE mount; "" is a directory of the runtime's own.
+	// Mountpoint of the FUSE mount; "" is [Layout.Mountpoint].
 	Mountpoint string `json:"mountpoint"`
-	// NoMount leaves the FUSE mount and its server out.
+	// NoMount omits the FUSE mount and its server.
 	NoMount bool `json:"noMount"`
-	// Binaries by the names the plan uses.
+	// Binaries are the paths of the programs, by the names in the plan.
 	Binaries map[string]string `json:"binaries"`
 }
 
-// Layout of the runtime that is ordered.
-func (o *Order) Layout() Layout { return NewLayout(o.Root, o.Plan.Namespace, o.Plan.Name) }
+// Layout returns the layout of the runtime.
+func (o *Spec) Layout() Layout { return NewLayout(o.Root, o.Plan.Namespace, o.Plan.Name) }
 
-func (o *Order) mountpoint() string { return cmp.Or(o.Mountpoint, o.Layout().Mountpoint()) }
+func (o *Spec) mountpoint() string { return cmp.Or(o.Mountpoint, o.Layout().Mountpoint()) }
 
-// components that are to run.
-func (o *Order) components() []*plan.Component {
+// components returns the components to run.
+func (o *Spec) components() []*plan.Component {
 	var components []*plan.Component
 	for _, c := range o.Plan.Components() {
 		if c.Role != plan.RoleFuse || !o.NoMount {
@@ -48,19 +48,19 @@ func (o *Order) components() []*plan.Component {
 	return components
 }
 
-// digest tells two orders apart without showing what is in them.
-func (o *Order) digest() (string, error) {
+// digest identifies a spec without revealing its content.
+func (o *Spec) digest() (string, error) {
 	raw, err := json.Marshal(o)
 	if err != nil {
-		return "", fmt.Errorf("encoding the order: %w", err)
+		return "", fmt.Errorf("encode the spec: %w", err)
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// FindBinaries finds the programs of the given names: in dir when one is given
-// and nowhere else, else beside this program, else on PATH as jindo-<name>.
-// The error names all that are missing.
+// FindBinaries returns the paths of the programs with the given names. It searches
+// only dir if that is given, else the directory of this program, then PATH for
+// jindo-<name>. The error is a *MissingError that names all missing programs.
 func FindBinaries(dir string, names []string) (map[string]string, error) {
 	beside := ""
 	if self, err := os.Executable(); err == nil {
@@ -112,26 +112,26 @@ func executable(path string) (string, bool) {
 	return absolute, err == nil
 }
 
-// MissingError names programs that were not found.
+// MissingError reports programs that were not found.
 type MissingError struct {
 	Binaries []string
-	// Where they were looked for.
+	// Where they were searched.
 	Where string
 }
 
-// Error names all that are missing.
+// Error names all missing programs.
 func (e *MissingError) Error() string {
 	return fmt.Sprintf("%s not found %s", strings.Join(e.Binaries, ", "), e.Where)
 }
 
 // Errors that callers branch on.
 var (
-	// ErrOther: the runtime runs already, by other manifests or options.
-	ErrOther = errors.New("it runs already, by other manifests or options")
-	// ErrUnsupported: this is not Linux.
-	ErrUnsupported = errors.New("running on one machine needs Linux")
-	// ErrNoMount: this machine cannot mount; everything else would run.
-	ErrNoMount = errors.New("no mount is possible")
+	// ErrOther means that the runtime runs with other manifests or options.
+	ErrOther = errors.New("already running with other manifests or options")
+	// ErrUnsupported means that the operating system is not Linux.
+	ErrUnsupported = errors.New("local runtimes require Linux")
+	// ErrNoMount means that this machine cannot mount. Everything else can run.
+	ErrNoMount = errors.New("mounting is not possible")
 )
 
 // KeptMastersError reports that the data of a runtime is of another number of
@@ -160,17 +160,17 @@ func (e *MountpointError) Error() string { return fmt.Sprintf("mount point %s: %
 // Unwrap returns the cause.
 func (e *MountpointError) Unwrap() error { return e.Err }
 
-// PendingError says what was missing when the time was up. The runtime goes on
-// coming up.
+// PendingError reports what was missing when the timeout passed. The processes
+// keep running.
 type PendingError struct {
-	// After this long.
+	// After is the timeout.
 	After   time.Duration
 	Missing []Condition
-	// Logs are the last lines of the components to suspect.
+	// Logs are the last lines of the components that may be the cause.
 	Logs []Excerpt
 }
 
-// Excerpt of a log.
+// Excerpt holds the last lines of a log.
 type Excerpt struct {
 	Component string
 	Lines     []string
@@ -185,22 +185,22 @@ func (e *PendingError) Error() string {
 	return fmt.Sprintf("not ready after %v: %s", e.After, strings.Join(details, "; "))
 }
 
-// UpOptions of Up.
+// UpOptions are the options of Up.
 type UpOptions struct {
-	Order Order
-	// Self are the words that run this program's hidden commands: "supervise"
-	// and "guard" are appended.
+	Spec Spec
+	// Self are the words that run this program's hidden commands; "supervise"
+	// or "guard" is appended.
 	Self []string
 	// Timeout of the wait until everything is ready.
 	Timeout time.Duration
 	// SkipStoreCheck starts the runtime although a store may be unreachable.
 	SkipStoreCheck bool
-	// Progress is told of every new state; may be nil.
+	// Progress, unless nil, is called with every new state.
 	Progress func(State)
 }
 
-// BinaryNames are the programs that the order needs, each once.
-func (o *Order) BinaryNames() []string {
+// BinaryNames returns the names of the programs that the spec requires.
+func (o *Spec) BinaryNames() []string {
 	var names []string
 	for _, c := range o.components() {
 		names = append(names, c.Binary)

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// answer writes a response, counts it, and applies the fault to its body.
-type answer struct {
+// response writes the response to a request, counts it, and applies the fault to
+// its body.
+type response struct {
 	http.ResponseWriter
 	counts  *counts
 	kind    Kind
@@ -19,8 +20,8 @@ type answer struct {
 	started bool
 }
 
-// WriteHeader notes the status.
-func (a *answer) WriteHeader(status int) {
+// WriteHeader records the status and sends the header.
+func (a *response) WriteHeader(status int) {
 	if a.fault.Lose {
 		panic(http.ErrAbortHandler)
 	}
@@ -29,8 +30,8 @@ func (a *answer) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a piece of the body, as far as the fault lets it.
-func (a *answer) Write(p []byte) (int, error) {
+// Write sends a piece of the body, unless the fault cuts or stalls it.
+func (a *response) Write(p []byte) (int, error) {
 	if a.fault.Corrupt && a.written == 0 && len(p) > 0 {
 		p = append([]byte{p[0] ^ 1}, p[1:]...)
 	}
@@ -54,8 +55,8 @@ func (a *answer) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-// write sends at the fault's pace.
-func (a *answer) write(p []byte) (int, error) {
+// write sends at the rate of the fault.
+func (a *response) write(p []byte) (int, error) {
 	total := 0
 	for len(p) > 0 {
 		piece := p
@@ -84,7 +85,7 @@ func (a *answer) write(p []byte) (int, error) {
 	return total, nil
 }
 
-// countedReader counts what a client sends.
+// countedReader counts the bytes that a client sends.
 type countedReader struct {
 	from   io.Reader
 	counts *counts
