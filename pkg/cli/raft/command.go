@@ -25,17 +25,8 @@ func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "raft",
 		Short: "Show the masters' Raft group and transfer its leadership",
+		Args:  session.None,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return nil
-		}
-		failed := clierror.Usagef("unknown command %q for %q", args[0], cmd.CommandPath())
-		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
-		}
-		return failed.WithTry("%s --help", cmd.CommandPath())
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s)} {

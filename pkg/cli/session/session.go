@@ -6,6 +6,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -201,7 +202,7 @@ func None(cmd *cobra.Command, args []string) error {
 	case cmd.HasAvailableSubCommands():
 		failed := clierror.Usagef("unknown command %q for %q", args[0], cmd.CommandPath())
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return failed.WithTry("%s %s", cmd.CommandPath(), near[0])
+			return failed.WithTry("%s", strings.Join(append([]string{cmd.CommandPath(), near[0]}, args[1:]...), " "))
 		}
 		return failed.WithTry("%s --help", cmd.CommandPath())
 	default:

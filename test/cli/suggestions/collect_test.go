@@ -20,8 +20,8 @@ import (
 const (
 	repository = "../../.."
 	program    = "kubectl jindo"
-	// placeholder takes the place of values that only a run knows.
-	placeholder = "x"
+	// placeholder takes the place of values that only a run knows, names and numbers.
+	placeholder = "1"
 )
 
 // command is a command line that a program or a document prints.

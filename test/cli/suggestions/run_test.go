@@ -109,13 +109,16 @@ apiVersion: data.fluid.io/v1alpha1
 kind: Dataset
 metadata: {name: hbase}
 spec:
-  mounts: [{mountPoint: "oss://test-bucket/", name: hadoop}]
+  mounts: [{mountPoint: "oss://test-bucket/", name: hadoop, options: {fs.oss.endpoint: oss-cn-beijing.aliyuncs.com}}]
 status: {phase: Bound, runtimes: [{name: hadoop, namespace: default}]}
 ---
 apiVersion: data.fluid.io/v1alpha1
 kind: JindoRuntime
 metadata: {name: hadoop, annotations: {data.fluid.io/dataset: hbase}}
-spec: {replicas: 1, master: {replicas: 1}}
+spec:
+  replicas: 1
+  master: {replicas: 1}
+  tieredstore: {levels: [{mediumtype: HDD, path: /mnt/disk1, quota: 2G}]}
 status:
   conditions: [{type: Ready, status: "False", reason: NotReady, message: "masters: 0 of 1 are ready"}]
 `
@@ -198,6 +201,14 @@ func workspace(t *testing.T) {
 	keys := "[default]\naws_access_key_id = a\naws_secret_access_key = b\n"
 	if err := os.WriteFile(filepath.Join(home, ".aws", "credentials"), []byte(keys), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if err := os.MkdirAll("overlays/production", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"dataset.yaml": dataset, "kustomization.yaml": "resources: [dataset.yaml]\n"} {
+		if err := os.WriteFile(filepath.Join("overlays/production", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, alias := range []string{"train.yaml", "deployment.yaml", "deploy.yaml", "job.yaml"} {
 		if err := os.Symlink("pod.yaml", alias); err != nil {
