@@ -59,10 +59,10 @@ func ReapOrphans(l Layout, watch io.Reader, logger *slog.Logger) error {
 
 // orphanReaper is the supervisor's handle of the reaper process.
 type orphanReaper struct {
-	pipe *os.File
-	cmd  *exec.Cmd
-	id   ProcessID
-	gone chan struct{}
+	pipe  *os.File
+	cmd   *exec.Cmd
+	id    ProcessID
+	ended chan struct{}
 }
 
 // startOrphanReaper starts a reaper in its own session.
@@ -82,10 +82,10 @@ func startOrphanReaper(selfWords []string, l Layout, root string, log *os.File) 
 		_ = write.Close()
 		return nil, fmt.Errorf("start the orphan reaper: %w", err)
 	}
-	g := &orphanReaper{pipe: write, cmd: cmd, gone: make(chan struct{})}
+	g := &orphanReaper{pipe: write, cmd: cmd, ended: make(chan struct{})}
 	g.id, _, err = identify(cmd.Process.Pid)
 	go func() {
-		defer close(g.gone)
+		defer close(g.ended)
 		_ = cmd.Wait()
 	}()
 	if err != nil {
@@ -99,5 +99,5 @@ func startOrphanReaper(selfWords []string, l Layout, root string, log *os.File) 
 func (g *orphanReaper) dismiss() {
 	_, _ = io.WriteString(g.pipe, cleanExit) // it may have ended
 	_ = g.pipe.Close()
-	<-g.gone
+	<-g.ended
 }

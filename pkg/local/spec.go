@@ -135,7 +135,7 @@ var (
 )
 
 // KeptMastersError reports that the data of a runtime is of another number of
-// masters than the manifest asks for.
+// masters than the manifest requires.
 type KeptMastersError struct {
 	// Kept and Want are numbers of masters.
 	Kept, Want int

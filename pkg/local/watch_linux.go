@@ -70,7 +70,7 @@ func (s *supervisor) guardGone() <-chan struct{} {
 	if s.reaper == nil {
 		return nil
 	}
-	return s.reaper.gone
+	return s.reaper.ended
 }
 
 // replaceReaper starts another orphan reaper if the previous one was ended.

@@ -201,7 +201,7 @@ func (b *breaking) eventually(what string, try func() error) error {
 func TestDocument(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("<!-- Written by go test ./test/fault -run TestDocument -update. -->\n\n# Faults\n\n")
-	b.WriteString("What readers of a mount see while something is broken. Each row is a test that breaks it under readers that check every byte; wrong bytes are never allowed.\n\n")
+	b.WriteString("What readers of a mount see during a fault. Each row is a test that injects the fault while readers check every byte; wrong bytes are never allowed.\n\n")
 	b.WriteString("| fault | readers see |\n|---|---|\n")
 	for _, r := range rows() {
 		fmt.Fprintf(&b, "| %s | %s |\n", r.name, r.expected)
@@ -214,6 +214,6 @@ func TestDocument(t *testing.T) {
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != b.String() {
-		t.Fatalf("%s is stale (%v): run go test ./test/fault -run TestDocument -update", path, err)
+		t.Fatalf("%s is out of date (%v): run go test ./test/fault -run TestDocument -update", path, err)
 	}
 }

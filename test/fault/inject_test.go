@@ -168,24 +168,24 @@ func objectReplaced(b *breaking) error {
 var errMixed = errors.New("the bytes are of neither version")
 
 func objectDeleted(b *breaking) error {
-	gone := b.cold[len(b.cold)-1]
-	handle, err := os.Open(filepath.Join(b.Root(), gone.Path))
+	deleted := b.cold[len(b.cold)-1]
+	handle, err := os.Open(filepath.Join(b.Root(), deleted.Path))
 	if err != nil {
 		return err
 	}
 	defer handle.Close()
-	if err := b.Store.OSS.Delete("test-bucket", gone.Path); err != nil {
+	if err := b.Store.OSS.Delete("test-bucket", deleted.Path); err != nil {
 		return err
 	}
 	b.cold = b.cold[:len(b.cold)-1]
-	if err := b.ownBytesOrStale(handle, gone); err != nil {
+	if err := b.ownBytesOrStale(handle, deleted); err != nil {
 		return err
 	}
 	if err := b.invalidate(); err != nil {
 		return err
 	}
 	err = b.eventually("losing the name", func() error {
-		_, err := os.Stat(filepath.Join(b.Root(), gone.Path))
+		_, err := os.Stat(filepath.Join(b.Root(), deleted.Path))
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -194,7 +194,7 @@ func objectDeleted(b *breaking) error {
 	if err != nil {
 		return err
 	}
-	return b.ownBytesOrStale(handle, gone)
+	return b.ownBytesOrStale(handle, deleted)
 }
 
 // ownBytesOrStale reads all of a handle in pieces. Each must return the version's

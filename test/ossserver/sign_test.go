@@ -173,7 +173,7 @@ func FuzzParseAuthorization(f *testing.F) {
 		if a.accessKeyID == "" || len(a.signature) != 64 || !strings.HasPrefix(header, algorithm) {
 			t.Errorf("%q was read as %+v", header, a)
 		}
-		// Whatever was read, signing with it must not break.
+		// Signing with the parsed header must not panic.
 		r := httptest.NewRequest(http.MethodGet, "/data/key", nil)
 		_ = sign("secret", a, "20260304T050607Z", canonicalRequest(r, call{bucket: "data", key: "key"}, a.additional))
 	})

@@ -24,7 +24,7 @@ func TestConformance(t *testing.T) {
 		Many: 1001,
 		Open: func(t testing.TB) ufs.Store { return open(t, t.TempDir()) },
 		Missing: func(t testing.TB) ufs.Store {
-			dir := filepath.Join(t.TempDir(), "gone")
+			dir := filepath.Join(t.TempDir(), "missing")
 			if err := os.Mkdir(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}

@@ -25,7 +25,7 @@ func TestRootComesAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Stat(t.Context(), "key"); !errors.Is(err, ufs.ErrNoBucket) {
-		t.Errorf("gone: %v", err)
+		t.Errorf("removed: %v", err)
 	}
 	lay(t, dir, "key", "new")
 	if got, err := read(s, "key"); err != nil || got != "new" {

@@ -320,7 +320,7 @@ func TestTwoClients(t *testing.T) {
 func TestLockIsShared(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	put(t, s, "gone", "x")
+	put(t, s, "removed", "x")
 	lock, err := os.OpenFile(filepath.Join(dir, ".jindo-lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		t.Fatal(err)
@@ -334,14 +334,14 @@ func TestLockIsShared(t *testing.T) {
 		_, err := s.Put(t.Context(), "key", strings.NewReader("x"), 1, nil, ufs.Conditions{IfNoneMatch: true})
 		done <- err
 	}()
-	go func() { done <- s.Delete(t.Context(), "gone", ufs.Conditions{}) }()
+	go func() { done <- s.Delete(t.Context(), "removed", ufs.Conditions{}) }()
 	select {
 	case err := <-done:
 		t.Errorf("a mutation ended under another's lock: %v", err)
 		done <- err
 	case <-time.After(200 * time.Millisecond): // long enough for a delete that does not wait
 	}
-	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"gone"}) {
+	if got := list(t, s, ufs.ListOptions{}); !slices.Equal(got, []string{"removed"}) {
 		t.Errorf("listed %q under the lock", got)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_UN); err != nil {

@@ -69,8 +69,8 @@ func TestReadFaults(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		fault ossserver.Fault
-		// mended means that two faults in a row are not visible.
-		mended bool
+		// hidden means that two faults in a row are not visible.
+		hidden bool
 		kind   error
 	}{
 		{"403", ossserver.Fault{Status: 403}, false, ufs.ErrPermission},
@@ -96,7 +96,7 @@ func TestReadFaults(t *testing.T) {
 			r := newRig(t)
 			r.server.SetFault(first(ossserver.GetObject, 2, test.fault))
 			got, err := r.read(ufs.Whole)
-			if test.mended {
+			if test.hidden {
 				if err != nil || got != r.data {
 					t.Errorf("twice: read %d bytes, %v", len(got), err)
 				}
@@ -166,7 +166,7 @@ func TestThrottlingIsObeyed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if waited < 9*time.Second {
-		t.Errorf("came back after %v, though asked for 9s", waited)
+		t.Errorf("retried after %v, but Retry-After is 9s", waited)
 	}
 }
 

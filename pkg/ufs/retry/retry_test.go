@@ -113,13 +113,13 @@ func TestRetryAfterHoldsOthers(t *testing.T) {
 	if err := r.Do(t.Context(), delayed); !errors.Is(err, ufs.ErrThrottled) {
 		t.Fatalf("got %v", err)
 	}
-	asked := w.now
+	sent := w.now
 	var when time.Time
 	if err := r.Do(t.Context(), func(context.Context) error { when = w.now; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if when.Sub(asked) < 10*time.Second {
-		t.Errorf("another request was sent after %v", when.Sub(asked))
+	if when.Sub(sent) < 10*time.Second {
+		t.Errorf("another request was sent after %v", when.Sub(sent))
 	}
 }
 
@@ -130,7 +130,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 		t.Fatalf("%d attempts, %v", *attempts, err)
 	}
 	if waited := w.now.Sub(time.Unix(1e9, 0)); waited > 2*time.Minute {
-		t.Errorf("waited %v because a store said so", waited)
+		t.Errorf("waited %v because of Retry-After", waited)
 	}
 }
 

@@ -65,7 +65,7 @@ func etag(content string) string { return fmt.Sprintf(`"%x-%d"`, len(content), l
 func failure(w http.ResponseWriter, status int, code string) {
 	w.Header().Set("Content-Type", "application/xml")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>said so</Message></Error>", code)
+	_, _ = fmt.Fprintf(w, "<Error><Code>%s</Code><Message>refused</Message></Error>", code)
 }
 
 func serve(t *testing.T, s *simple) s3.Config {
@@ -122,7 +122,7 @@ func TestConditionsAreProbed(t *testing.T) {
 			}
 			before := len(test.store.seen)
 			if _, err := store.Capabilities(t.Context()); err != nil || len(test.store.seen) != before {
-				t.Errorf("asked again: %v, %v", test.store.seen[before:], err)
+				t.Errorf("probed again: %v, %v", test.store.seen[before:], err)
 			}
 			if !test.want {
 				_, err := store.Put(t.Context(), "key", strings.NewReader("x"), 1, nil, ufs.Conditions{IfNoneMatch: true})
@@ -239,7 +239,7 @@ func TestVirtualHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(plain.seen) != 1 || plain.seen[0] != "PUT data.store.example.com/key" {
-		t.Errorf("asked %v", plain.seen)
+		t.Errorf("requests %v", plain.seen)
 	}
 	_ = store.Close()
 }
