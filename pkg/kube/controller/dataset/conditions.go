@@ -35,7 +35,7 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 	} else {
 		add(v1alpha1.DatasetSpecValid, corev1.ConditionTrue, health.ReasonValid, "")
 	}
-	if len(f.plan.Problems) > 0 {
+	if f.runtime != nil && len(f.plan.Problems) > 0 {
 		add(v1alpha1.DatasetMountUnsupported, corev1.ConditionTrue, reasonMountUnsupported, unsupported(f.plan))
 	}
 	if f.bound() {

@@ -314,3 +314,16 @@ func TestChangesNotApplied(t *testing.T) {
 		})
 	}
 }
+
+// Mounts without a driver are reported once a JindoRuntime claims the Dataset:
+// another kind of runtime may support them.
+func TestUnclaimedUnsupportedMounts(t *testing.T) {
+	d := newDataset()
+	d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "hdfs://name:9000/a", Name: "old"}}
+	s := newTestbed(t, d)
+	s.settle()
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound", "-MountUnsupported")
+	s.create(newRuntime("hadoop", "hbase", 1))
+	s.settle()
+	s.checkStatus(v1alpha1.FailedDatasetPhase, "MountUnsupported=True/MountUnsupported: mount old: hdfs://")
+}
