@@ -17,6 +17,9 @@ type FuseOptions struct {
 	AttrTimeout     time.Duration `json:"attrTimeout"`
 	EntryTimeout    time.Duration `json:"entryTimeout"`
 	NegativeTimeout time.Duration `json:"negativeTimeout"`
+	// ReadTimeout limits a read or a lookup while the store is unavailable; 0
+	// leaves it to the server, which has 60 s.
+	ReadTimeout time.Duration `json:"readTimeout,omitempty"`
 	// UID and GID of files; nil leaves them to the server.
 	UID *int64 `json:"uid,omitempty"`
 	GID *int64 `json:"gid,omitempty"`
@@ -42,6 +45,7 @@ func fuseOptions(dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) 
 	override(&o.AttrTimeout, args.AttrTimeout)
 	override(&o.EntryTimeout, args.EntryTimeout)
 	override(&o.NegativeTimeout, args.NegativeTimeout)
+	override(&o.ReadTimeout, args.ReadTimeout)
 	if args.UID != nil {
 		o.UID = args.UID
 	}
@@ -63,6 +67,9 @@ func (o FuseOptions) args() []string {
 		"--attr-timeout=" + o.AttrTimeout.String(),
 		"--entry-timeout=" + o.EntryTimeout.String(),
 		"--negative-timeout=" + o.NegativeTimeout.String(),
+	}
+	if o.ReadTimeout > 0 {
+		args = append(args, "--read-timeout="+o.ReadTimeout.String())
 	}
 	if o.UID != nil {
 		args = append(args, "--uid="+strconv.FormatInt(*o.UID, 10))

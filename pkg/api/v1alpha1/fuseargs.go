@@ -14,8 +14,10 @@ type FuseArgs struct {
 	AttrTimeout     *time.Duration
 	EntryTimeout    *time.Duration
 	NegativeTimeout *time.Duration
-	UID             *int64
-	GID             *int64
+	// ReadTimeout limits a read or a lookup while the store is unavailable.
+	ReadTimeout *time.Duration
+	UID         *int64
+	GID         *int64
 	// ReadOnly: -oro was given.
 	ReadOnly bool
 	// Ignored are options that have no effect here, as they were written.
@@ -66,6 +68,13 @@ func (a *FuseArgs) set(option string) error {
 		return setSeconds(&a.EntryTimeout, name, value)
 	case "negative_timeout":
 		return setSeconds(&a.NegativeTimeout, name, value)
+	case "read_timeout":
+		if err := setSeconds(&a.ReadTimeout, name, value); err != nil {
+			return err
+		}
+		if *a.ReadTimeout < time.Second {
+			return fmt.Errorf("is less than a second: write -oread_timeout=60")
+		}
 	case "uid":
 		return setID(&a.UID, name, value)
 	case "gid":

@@ -88,7 +88,7 @@ func (f *findings) fuse(path *field.Path, fuse *JindoFuseSpec) {
 		f.invalid(path.Child("args"), strings.Join(fuse.Args, " "), "%v", err)
 	}
 	for _, ignored := range args.Ignored {
-		f.warn(path.Child("args"), "%q has no effect here: attr_timeout, entry_timeout, negative_timeout, uid, gid and ro have", ignored)
+		f.warn(path.Child("args"), "%q has no effect here: attr_timeout, entry_timeout, negative_timeout, read_timeout, uid, gid and ro have", ignored)
 	}
 	for _, target := range strings.Split(fuse.Metrics.ScrapeTarget, ",") {
 		if target = strings.TrimSpace(target); !slices.Contains([]string{"", "MountPod", "Sidecar", "All", "None"}, target) {

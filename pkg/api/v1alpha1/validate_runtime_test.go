@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReplicas(t *testing.T) {
@@ -155,7 +156,7 @@ func TestFuseArgsRules(t *testing.T) {
 }
 
 func TestParseFuseArgs(t *testing.T) {
-	args, err := ParseFuseArgs([]string{"-o", "attr_timeout=1,ro", "-oattr_timeout=2.5", "-ogid=7", "--verbose", "-oallow_other", "-oentry_timeout=1e300"})
+	args, err := ParseFuseArgs([]string{"-o", "attr_timeout=1,ro", "-oattr_timeout=2.5", "-ogid=7", "--verbose", "-oallow_other", "-oentry_timeout=1e300", "-oread_timeout=20"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,6 +165,14 @@ func TestParseFuseArgs(t *testing.T) {
 	}
 	if args.EntryTimeout == nil || *args.EntryTimeout != maxTimeout {
 		t.Errorf("EntryTimeout is %v: a very long time is the longest there is", args.EntryTimeout)
+	}
+	if args.ReadTimeout == nil || *args.ReadTimeout != 20*time.Second {
+		t.Errorf("ReadTimeout is %v", args.ReadTimeout)
+	}
+	for _, arg := range []string{"-oread_timeout=0", "-oread_timeout=soon"} {
+		if _, err := ParseFuseArgs([]string{arg}); err == nil || !strings.Contains(err.Error(), "write -oread_timeout=60") {
+			t.Errorf("%s: %v", arg, err)
+		}
 	}
 	if args.NegativeTimeout != nil || args.UID != nil || args.GID == nil || *args.GID != 7 || !args.ReadOnly {
 		t.Errorf("got %+v", args)

@@ -588,6 +588,11 @@ func (in *FuseArgs) DeepCopyInto(out *FuseArgs) {
 		*out = new(timex.Duration)
 		**out = **in
 	}
+	if in.ReadTimeout != nil {
+		in, out := &in.ReadTimeout, &out.ReadTimeout
+		*out = new(timex.Duration)
+		**out = **in
+	}
 	if in.UID != nil {
 		in, out := &in.UID, &out.UID
 		*out = new(int64)
