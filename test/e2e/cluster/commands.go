@@ -16,36 +16,37 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// running answers the record of the cluster, or a sentence.
-func (p person) running() (state.Record, error) {
-	record, found, err := p.layout.Read()
+// running returns the record of the running cluster, or an error that says how to
+// start one.
+func (a app) running() (state.Record, error) {
+	record, found, err := a.layout.Read()
 	if err != nil {
 		return record, err
 	}
 	if !found || !runs(record) {
-		return record, fmt.Errorf("no cluster runs in %s: start one with `make cluster-up`", p.layout.Dir)
+		return record, fmt.Errorf("no cluster runs in %s: start one with `make cluster-up`", a.layout.Dir)
 	}
 	return record, nil
 }
 
-// images builds what nodes import.
-func (p person) images(ctx context.Context) error {
-	for _, dir := range []string{p.layout.Bin(), p.layout.Images()} {
+// images builds the images that nodes import.
+func (a app) images(ctx context.Context) error {
+	for _, dir := range []string{a.layout.Bin(), a.layout.Images()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	return errors.Join(p.builder.TestImages(ctx, p.layout.Bin(), p.layout.Images()), p.builder.Jindo(ctx, p.layout.Images()))
+	return errors.Join(a.builder.TestImages(ctx, a.layout.Bin(), a.layout.Images()), a.builder.Jindo(ctx, a.layout.Images()))
 }
 
-// load imports what is built of the sources as they are now. Pods keep what
-// they run; new ones take the new image.
-func (p person) load(ctx context.Context) error {
-	record, err := p.running()
+// load builds the images from the current sources and imports them. Running pods
+// keep their image; new pods use the new one.
+func (a app) load(ctx context.Context) error {
+	record, err := a.running()
 	if err != nil {
 		return err
 	}
-	if err := p.images(ctx); err != nil {
+	if err := a.images(ctx); err != nil {
 		return err
 	}
 	var importing sync.WaitGroup
@@ -54,7 +55,7 @@ func (p person) load(ctx context.Context) error {
 		name := state.NodeName(i + 1)
 		importing.Go(func() {
 			enter := []string{"nsenter", "--target", strconv.Itoa(record.Nodes[name]), "--mount", "--net", "--"}
-			if err := node.Import(ctx, p.layout.Images(), enter); err != nil {
+			if err := node.Import(ctx, a.layout.Images(), enter); err != nil {
 				failed[i] = fmt.Errorf("%s: %w", name, err)
 			}
 		})
@@ -63,13 +64,12 @@ func (p person) load(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// apiserver may be cut off like a node.
+// apiserver is the name under which the API server can be cut off like a node.
 const apiserver = "apiserver"
 
-// cut cuts off, or returns, a node or the API server. Doing either twice
-// changes nothing.
-func (p person) cut(ctx context.Context, name string, off bool) error {
-	record, err := p.running()
+// cut disconnects a node or the API server, or reconnects it. Both are idempotent.
+func (a app) cut(ctx context.Context, name string, off bool) error {
+	record, err := a.running()
 	if err != nil {
 		return err
 	}
@@ -86,13 +86,13 @@ func (p person) cut(ctx context.Context, name string, off bool) error {
 	return machine.IP(ctx, record.ID, "link", "set", control.Port(name), how)
 }
 
-// cutAPI makes the API server's port refuse connections, open ones too.
+// cutAPI makes the API server's port reject traffic, of open connections too.
 func cutAPI(ctx context.Context, record state.Record, off bool) error {
 	const table = "jindo-cut"
 	inside := func(args ...string) error {
 		return machine.Run(ctx, "nsenter", append([]string{"--net=" + filepath.Join(machine.Namespaces, record.ID), "nft"}, args...)...)
 	}
-	// Adding before deleting makes deleting right whether it was cut or not.
+	// Adding the table first makes its deletion succeed whether it existed or not.
 	if err := errors.Join(inside("add", "table", "inet", table), inside("delete", "table", "inet", table)); err != nil || !off {
 		return err
 	}
@@ -103,24 +103,24 @@ func cutAPI(ctx context.Context, record state.Record, off bool) error {
 	)
 }
 
-// environment names everything that a person or a test needs, for a shell.
-func (p person) environment(ports []string) string {
+// environment returns the variables that users and tests need, as shell script.
+func (a app) environment(ports []string) string {
 	values := []struct{ name, value string }{
-		{"KUBECONFIG", p.layout.Kubeconfig()},
-		{"JINDO_CLUSTER", p.layout.Dir},
+		{"KUBECONFIG", a.layout.Kubeconfig()},
+		{"JINDO_CLUSTER", a.layout.Dir},
 		{"OSS_ENDPOINT", "http://" + state.Bridge + ":" + strconv.Itoa(state.OSSPort)},
 		{"OSS_LOCAL_ENDPOINT", "http://" + ports[1]},
 		{"OSS_ACCESS_KEY_ID", state.AccessKeyID},
 		{"OSS_ACCESS_KEY_SECRET", state.AccessKeySecret},
 		{"OSS_BUCKET", state.Bucket},
-		{"OSS_DIRECTORY", filepath.Join(p.layout.OSS(), state.Bucket)},
+		{"OSS_DIRECTORY", filepath.Join(a.layout.OSS(), state.Bucket)},
 		{"S3_ENDPOINT", "http://" + state.Bridge + ":" + strconv.Itoa(state.S3Port)},
 		{"S3_LOCAL_ENDPOINT", "http://" + ports[2]},
 		{"S3_ACCESS_KEY_ID", state.AccessKeyID},
 		{"S3_ACCESS_KEY_SECRET", state.AccessKeySecret},
 		{"S3_REGION", "us-east-1"},
 		{"S3_BUCKET", state.Bucket},
-		{"S3_DIRECTORY", filepath.Join(p.layout.S3(), state.Bucket)},
+		{"S3_DIRECTORY", filepath.Join(a.layout.S3(), state.Bucket)},
 	}
 	var text strings.Builder
 	for _, v := range values {
@@ -129,9 +129,9 @@ func (p person) environment(ports []string) string {
 	return text.String()
 }
 
-func (p person) instructions() string {
+func (a app) instructions() string {
 	short := func(path string) string {
-		if relative, err := filepath.Rel(p.builder.Root, path); err == nil && !strings.HasPrefix(relative, "..") {
+		if relative, err := filepath.Rel(a.builder.Root, path); err == nil && !strings.HasPrefix(relative, "..") {
 			return relative
 		}
 		return path
@@ -143,5 +143,5 @@ func (p person) instructions() string {
   %[4]s/                          a log for each process
   bin/cluster cut node2; bin/cluster return node2
   make cluster-load; make cluster-down
-`, short(p.layout.Kubectl()), p.layout.Kubeconfig(), short(p.layout.Env()), short(p.layout.Logs()))
+`, short(a.layout.Kubectl()), a.layout.Kubeconfig(), short(a.layout.Env()), short(a.layout.Logs()))
 }

@@ -1,13 +1,13 @@
 // Command cluster runs a Kubernetes cluster of three nodes on one Linux
 // machine, without a container engine, a registry or a download of images.
 //
-//	cluster up            start one and install Jindo (PRODUCT=0: only the cluster)
-//	cluster down          end it and remove everything
-//	cluster load          build our images again and import them into every node
-//	cluster install       apply the manifests as they are now, and wait
-//	cluster cut NAME      cut a node, or apiserver, off the network
-//	cluster return NAME   and connect it again
-//	cluster images        build the images of tests and our own, without a cluster
+//	cluster up            start a cluster and install Jindo (PRODUCT=0: only the cluster)
+//	cluster down          stop it and remove everything
+//	cluster load          rebuild our images and import them into every node
+//	cluster install       apply the current manifests, and wait
+//	cluster cut NAME      disconnect a node, or apiserver, from the network
+//	cluster return NAME   reconnect it
+//	cluster images        build our image and those of tests, without a cluster
 //	cluster kube-assets   print a directory with etcd, kube-apiserver and kubectl
 package main
 
@@ -63,33 +63,33 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	p := person{
+	p := app{
 		layout:  state.Layout{Dir: absolute},
 		builder: assets.Builder{Root: root, Progress: os.Stderr},
 	}
 	return p.do(ctx, args[0], flags.Args())
 }
 
-// person is who calls the commands.
-type person struct {
+// app runs the commands.
+type app struct {
 	layout  state.Layout
 	builder assets.Builder
 }
 
-func (p person) do(ctx context.Context, command string, args []string) error {
+func (a app) do(ctx context.Context, command string, args []string) error {
 	switch command {
 	case "up":
-		return p.up(ctx)
+		return a.up(ctx)
 	case "down":
-		return p.down(ctx)
+		return a.down(ctx)
 	case "load":
-		return p.load(ctx)
+		return a.load(ctx)
 	case "install":
-		return p.install(ctx)
+		return a.install(ctx)
 	case "images":
-		return p.images(ctx)
+		return a.images(ctx)
 	case "kube-assets":
-		dir, err := p.builder.Kube(ctx)
+		dir, err := a.builder.Kube(ctx)
 		if err == nil {
 			fmt.Println(dir)
 		}
@@ -98,7 +98,7 @@ func (p person) do(ctx context.Context, command string, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("write cluster %s node1 (to node%d), or apiserver", command, state.Nodes)
 		}
-		return p.cut(ctx, args[0], command == "cut")
+		return a.cut(ctx, args[0], command == "cut")
 	}
-	return fmt.Errorf("%q is no command: %s", command, usage)
+	return fmt.Errorf("unknown command %q: %s", command, usage)
 }

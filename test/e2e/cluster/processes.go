@@ -13,10 +13,10 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// ready is what the control process says when the cluster is up.
+// ready is the line that the control process writes when the cluster is up.
 const ready = "ready"
 
-// The files that a control process is given: where to say ready, then the
+// Descriptors that a control process inherits: where to write ready, then the
 // listeners.
 const (
 	readyFile     = 3

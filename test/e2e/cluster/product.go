@@ -17,30 +17,30 @@ import (
 // systemNamespace is where the manifests put their pods.
 const systemNamespace = "fluid-system"
 
-// systemPods are what must be ready before Jindo is called installed.
+// systemPods returns the pods that must be ready for Jindo to be installed.
 func systemPods() []string {
 	return []string{"daemonset/csi-nodeplugin-fluid", "deployment/dataset-controller", "deployment/jindoruntime-controller", "deployment/jindo-webhook"}
 }
 
 const installing = 3 * time.Minute
 
-// install applies the manifests of the repository, with the image that nodes
-// have, and waits for the pods.
-func (p person) install(ctx context.Context) error {
-	if _, err := p.running(); err != nil {
+// install applies the manifests of the repository with the image of the nodes, and
+// waits until the pods are ready.
+func (a app) install(ctx context.Context) error {
+	if _, err := a.running(); err != nil {
 		return err
 	}
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, installing)
 	defer cancel()
 	for _, name := range []string{"crds.yaml", "install.yaml"} {
-		if err := p.apply(ctx, filepath.Join(p.builder.Root, "manifests", name)); err != nil {
+		if err := a.apply(ctx, filepath.Join(a.builder.Root, "manifests", name)); err != nil {
 			return err
 		}
 	}
 	for _, name := range systemPods() {
-		if _, err := p.kubectl(ctx, "--namespace", systemNamespace, "rollout", "status", name); err != nil {
-			p.explain()
+		if _, err := a.kubectl(ctx, "--namespace", systemNamespace, "rollout", "status", name); err != nil {
+			a.explain()
 			return fmt.Errorf("waiting for %s: %w", name, err)
 		}
 	}
@@ -50,13 +50,13 @@ func (p person) install(ctx context.Context) error {
 
 var productImage = regexp.MustCompile(`ghcr\.io/jindo-io/jindo:[\w.-]+`)
 
-func (p person) apply(ctx context.Context, path string) error {
+func (a app) apply(ctx context.Context, path string) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("installing Jindo (PRODUCT=0 leaves it out): %w", err)
 	}
 	raw = productImage.ReplaceAll(raw, []byte(assets.JindoImage))
-	command := p.command(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	command := a.command(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
 	command.Stdin = bytes.NewReader(raw)
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("applying %s: %w: %s", path, err, out)
@@ -64,16 +64,16 @@ func (p person) apply(ctx context.Context, path string) error {
 	if filepath.Base(path) != "crds.yaml" {
 		return nil
 	}
-	_, err = p.kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+	_, err = a.kubectl(ctx, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
 	return err
 }
 
-func (p person) command(ctx context.Context, args ...string) *exec.Cmd {
-	return exec.CommandContext(ctx, p.layout.Kubectl(), args...)
+func (a app) command(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, a.layout.Kubectl(), args...)
 }
 
-func (p person) kubectl(ctx context.Context, args ...string) (string, error) {
-	out, err := p.command(ctx, args...).CombinedOutput()
+func (a app) kubectl(ctx context.Context, args ...string) (string, error) {
+	out, err := a.command(ctx, args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
@@ -82,17 +82,17 @@ func (p person) kubectl(ctx context.Context, args ...string) (string, error) {
 
 const explaining = 30 * time.Second
 
-// explain prints what a person would ask for next.
-func (p person) explain() {
+// explain prints the state of the pods after a failure.
+func (a app) explain() {
 	ctx, cancel := context.WithTimeout(context.Background(), explaining)
 	defer cancel()
 	show := func(args ...string) {
-		out, _ := p.command(ctx, append([]string{"--namespace", systemNamespace}, args...)...).CombinedOutput()
+		out, _ := a.command(ctx, append([]string{"--namespace", systemNamespace}, args...)...).CombinedOutput()
 		fmt.Fprintf(os.Stderr, "== kubectl -n %s %s\n%s\n", systemNamespace, strings.Join(args, " "), out)
 	}
 	show("get", "pods", "-o", "wide")
 	show("get", "events", "--sort-by=.lastTimestamp")
-	names, err := p.kubectl(ctx, "--namespace", systemNamespace, "get", "pods", "-o", "name")
+	names, err := a.kubectl(ctx, "--namespace", systemNamespace, "get", "pods", "-o", "name")
 	if err != nil {
 		return
 	}

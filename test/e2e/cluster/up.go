@@ -20,54 +20,54 @@ import (
 )
 
 // up starts a cluster, after removing what a killed one left.
-func (p person) up(ctx context.Context) error {
+func (a app) up(ctx context.Context) error {
 	began := time.Now()
 	if err := errors.Join(machine.Root(), assets.Check()); err != nil {
 		return err
 	}
-	unlock, err := p.lock()
+	unlock, err := a.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	record, found, err := p.layout.Read()
+	record, found, err := a.layout.Read()
 	if err != nil {
 		return err
 	}
 	if found && runs(record) {
-		fmt.Printf("A cluster runs already; `make cluster-down` ends it.\n%s", p.instructions())
+		fmt.Printf("A cluster runs already; `make cluster-down` ends it.\n%s", a.instructions())
 		return nil
 	}
-	if err := p.sweep(ctx); err != nil {
+	if err := a.sweep(ctx); err != nil {
 		return err
 	}
-	programs, err := p.programs(ctx)
+	programs, err := a.programs(ctx)
 	if err != nil {
 		return err
 	}
-	if err := p.start(ctx, programs); err != nil {
+	if err := a.start(ctx, programs); err != nil {
 		return err
 	}
-	fmt.Printf("The cluster is up after %s.\n%s", time.Since(began).Round(time.Second), p.instructions())
+	fmt.Printf("The cluster is up after %s.\n%s", time.Since(began).Round(time.Second), a.instructions())
 	if os.Getenv("PRODUCT") == "0" {
 		return nil
 	}
-	return p.install(ctx)
+	return a.install(ctx)
 }
 
-func (p person) lock() (func(), error) {
-	if err := os.MkdirAll(p.layout.Dir, 0o755); err != nil {
+func (a app) lock() (func(), error) {
+	if err := os.MkdirAll(a.layout.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	return assets.Lock(p.layout.Lock())
+	return assets.Lock(a.layout.Lock())
 }
 
-// runs says whether the recorded control process still is what it was.
+// runs reports whether the recorded control process is running.
 func runs(r state.Record) bool { return r.Start != "" && machine.StartTime(r.PID) == r.Start }
 
 // sweep removes what killed runs left, here and on the machine.
-func (p person) sweep(ctx context.Context) error {
-	record, found, err := p.layout.Read()
+func (a app) sweep(ctx context.Context) error {
+	record, found, err := a.layout.Read()
 	if err != nil {
 		return err
 	}
@@ -80,25 +80,25 @@ func (p person) sweep(ctx context.Context) error {
 	for _, id := range swept {
 		fmt.Fprintln(os.Stderr, "removed what a killed cluster left:", id)
 	}
-	return errors.Join(err, p.layout.Remove(), os.RemoveAll(p.layout.Logs()))
+	return errors.Join(err, a.layout.Remove(), os.RemoveAll(a.layout.Logs()))
 }
 
-func (p person) programs(ctx context.Context) (control.Programs, error) {
+func (a app) programs(ctx context.Context) (control.Programs, error) {
 	var programs control.Programs
-	for _, dir := range []string{p.layout.Bin(), p.layout.Images(), p.layout.Logs()} {
+	for _, dir := range []string{a.layout.Bin(), a.layout.Images(), a.layout.Logs()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return programs, err
 		}
 	}
 	steps := []func() error{
-		func() (err error) { programs.Kube, err = p.builder.Kube(ctx); return err },
-		func() (err error) { programs.CoreDNS, err = p.builder.CoreDNS(ctx); return err },
-		func() (err error) { programs.OSSServer, err = p.builder.OSSServer(ctx, p.layout.Bin()); return err },
-		func() (err error) { programs.Versitygw, err = p.builder.Versitygw(ctx); return err },
-		func() error { return p.builder.TestImages(ctx, p.layout.Bin(), p.layout.Images()) },
+		func() (err error) { programs.Kube, err = a.builder.Kube(ctx); return err },
+		func() (err error) { programs.CoreDNS, err = a.builder.CoreDNS(ctx); return err },
+		func() (err error) { programs.OSSServer, err = a.builder.OSSServer(ctx, a.layout.Bin()); return err },
+		func() (err error) { programs.Versitygw, err = a.builder.Versitygw(ctx); return err },
+		func() error { return a.builder.TestImages(ctx, a.layout.Bin(), a.layout.Images()) },
 	}
 	if os.Getenv("PRODUCT") != "0" {
-		steps = append(steps, func() error { return p.builder.Jindo(ctx, p.layout.Images()) })
+		steps = append(steps, func() error { return a.builder.Jindo(ctx, a.layout.Images()) })
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -108,21 +108,21 @@ func (p person) programs(ctx context.Context) (control.Programs, error) {
 	return programs, nil
 }
 
-// start starts the control process and waits until it says that it is ready.
-// It survives this one.
-func (p person) start(ctx context.Context, programs control.Programs) error {
-	if err := os.WriteFile(p.layout.Kubectl(), []byte(fmt.Sprintf("#!/bin/sh\nKUBECONFIG='%s' exec '%s' \"$@\"\n",
-		p.layout.Kubeconfig(), filepath.Join(programs.Kube, "kubectl"))), 0o755); err != nil {
+// start starts the control process, which outlives this one, and blocks until it is
+// ready.
+func (a app) start(ctx context.Context, programs control.Programs) error {
+	if err := os.WriteFile(a.layout.Kubectl(), []byte(fmt.Sprintf("#!/bin/sh\nKUBECONFIG='%s' exec '%s' \"$@\"\n",
+		a.layout.Kubeconfig(), filepath.Join(programs.Kube, "kubectl"))), 0o755); err != nil {
 		return err
 	}
 	listeners, addresses, err := listen(3)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(p.layout.Env(), []byte(p.environment(addresses)), 0o644); err != nil {
+	if err := os.WriteFile(a.layout.Env(), []byte(a.environment(addresses)), 0o644); err != nil {
 		return err
 	}
-	logPath := filepath.Join(p.layout.Logs(), "cluster.log")
+	logPath := filepath.Join(a.layout.Logs(), "cluster.log")
 	log, err := os.Create(logPath)
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (p person) start(ctx context.Context, programs control.Programs) error {
 	}
 	defer func() { _ = reader.Close() }()
 	command := exec.Command("/proc/self/exe", machine.ControlCommand,
-		"--state", p.layout.Dir, "--kube", programs.Kube, "--coredns", programs.CoreDNS, "--ossserver", programs.OSSServer, "--versitygw", programs.Versitygw)
+		"--state", a.layout.Dir, "--kube", programs.Kube, "--coredns", programs.CoreDNS, "--ossserver", programs.OSSServer, "--versitygw", programs.Versitygw)
 	command.Args[0] = machine.ControlName
 	command.Stdout, command.Stderr = log, log
 	command.ExtraFiles = append([]*os.File{writer}, listeners...)
@@ -145,11 +145,12 @@ func (p person) start(ctx context.Context, programs control.Programs) error {
 	for _, f := range append(listeners, writer) {
 		_ = f.Close()
 	}
-	return p.await(ctx, command, reader, logPath)
+	return a.await(ctx, command, reader, logPath)
 }
 
-// await relays the one line of the control process; a killed one says nothing.
-func (p person) await(ctx context.Context, command *exec.Cmd, reader *os.File, logPath string) error {
+// await returns the result that the control process writes in one line; a killed
+// one writes nothing.
+func (a app) await(ctx context.Context, command *exec.Cmd, reader *os.File, logPath string) error {
 	stop := context.AfterFunc(ctx, func() { _ = command.Process.Signal(syscall.SIGTERM) })
 	defer stop()
 	line, _ := bufio.NewReader(reader).ReadString('\n')
@@ -164,8 +165,8 @@ func (p person) await(ctx context.Context, command *exec.Cmd, reader *os.File, l
 	return fmt.Errorf("the cluster did not come up: %w (%w): %s", errors.Join(err, ctx.Err()), errors.New("all of it is in "+logPath), last)
 }
 
-// listen takes free ports of the machine's own loopback. The sockets stay
-// there when a process in another network accepts on them.
+// listen listens on free ports of the machine's loopback. The sockets remain in this
+// network namespace when a process in another one accepts on them.
 func listen(n int) (files []*os.File, addresses []string, err error) {
 	for range n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -181,17 +182,17 @@ func listen(n int) (files []*os.File, addresses []string, err error) {
 	return files, addresses, nil
 }
 
-// down ends the cluster and removes everything that it made.
-func (p person) down(ctx context.Context) error {
+// down stops the cluster and removes everything that it created.
+func (a app) down(ctx context.Context) error {
 	if err := machine.Root(); err != nil {
 		return err
 	}
-	unlock, err := p.lock()
+	unlock, err := a.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	record, found, err := p.layout.Read()
+	record, found, err := a.layout.Read()
 	if err != nil {
 		return err
 	}
@@ -200,13 +201,13 @@ func (p person) down(ctx context.Context) error {
 			return err
 		}
 	}
-	return p.sweep(ctx)
+	return a.sweep(ctx)
 }
 
 const ending = 40 * time.Second
 
-// end lets the control process remove everything, and kills it when it does
-// not: sweep removes the rest then.
+// end terminates the control process, which removes everything. It is killed if it
+// does not end in time; sweep then removes the rest.
 func end(ctx context.Context, r state.Record) error {
 	if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("ending the control process: %w", err)

@@ -1,6 +1,6 @@
 // Package assets builds the programs and images that a cluster is made of.
-// What takes minutes is kept in the user's cache, by the content that it is
-// built of.
+// Builds that take minutes are cached in the user's cache directory, keyed by a
+// digest of their inputs.
 package assets
 
 import (
@@ -44,16 +44,16 @@ func FindRoot() (string, error) {
 	}
 }
 
-// flags of Kubernetes' programs: without a version clients see v0.0.0.
+// kubeFlags sets the version of Kubernetes' programs, which is v0.0.0 otherwise.
 const kubeFlags = "-s -w -X k8s.io/component-base/version.gitVersion=v1.34.4 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=34"
 
-// kubePrograms are the names that the multi-call program answers to.
+// kubePrograms returns the names under which the multi-call program is run.
 func kubePrograms() []string {
 	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
 }
 
-// Kube answers a directory with every program of Kubernetes, and builds it when
-// it is not in the cache: about five minutes on two cores.
+// Kube returns a directory with every program of Kubernetes. It builds them if they
+// are not cached, which takes about five minutes on two cores.
 func (b Builder) Kube(ctx context.Context) (string, error) {
 	module := filepath.Join(b.Root, "test", "e2e", "cluster")
 	dir, err := b.cached(ctx, cachedProgram{name: "kube", module: module, pkg: "./kube", flags: kubeFlags, takes: "5 minutes"})
@@ -72,7 +72,7 @@ func (b Builder) Kube(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
-// CoreDNS answers the path of coredns.
+// CoreDNS returns the path of coredns.
 func (b Builder) CoreDNS(ctx context.Context) (string, error) {
 	module := filepath.Join(b.Root, "test", "e2e", "cluster", "coredns")
 	dir, err := b.cached(ctx, cachedProgram{name: "coredns", module: module, pkg: ".", flags: "-s -w", takes: "a minute"})
@@ -83,8 +83,7 @@ type cachedProgram struct {
 	name, module, pkg, flags, takes string
 }
 
-// cached answers the directory that holds the program, and builds it once
-// however many ask at once.
+// cached returns the directory of a program. Concurrent callers build it once.
 func (b Builder) cached(ctx context.Context, p cachedProgram) (string, error) {
 	key, err := p.key(ctx)
 	if err != nil {
@@ -120,7 +119,7 @@ func (b Builder) cached(ctx context.Context, p cachedProgram) (string, error) {
 	return dir, os.Rename(path+".partial", path)
 }
 
-// key is a digest of everything that the program is built of.
+// key returns a digest of everything that the program is built from.
 func (p cachedProgram) key(ctx context.Context) (string, error) {
 	version, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH").Output()
 	if err != nil {
@@ -162,8 +161,8 @@ func (b Builder) build(ctx context.Context, dir string, env []string, out, pkg s
 	return nil
 }
 
-// Versitygw answers the path of the S3 server: what JINDO_VERSITYGW names, or
-// one in the cache that the tests of one machine use too.
+// Versitygw returns the path of the S3 server: the one that JINDO_VERSITYGW names,
+// or one in the cache, which other tests of this machine share.
 func (b Builder) Versitygw(ctx context.Context) (string, error) {
 	if path := os.Getenv("JINDO_VERSITYGW"); path != "" {
 		return path, nil
@@ -202,7 +201,8 @@ func (b Builder) Versitygw(ctx context.Context) (string, error) {
 	return path, os.Rename(path+".partial", path)
 }
 
-// Lock waits for the lock of a file and answers what releases it.
+// Lock blocks until it holds the lock of a file, and returns the function that
+// releases it.
 func Lock(path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -219,8 +219,8 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// missing names the programs of the system that a cluster needs and that are
-// not there.
+// missing returns the system programs that a cluster needs and that are not
+// installed.
 func missing() []string {
 	var names []string
 	for _, name := range []string{"containerd", "ctr", "runc", "ip", "nft", "conntrack", "nsenter"} {
@@ -234,7 +234,7 @@ func missing() []string {
 	return names
 }
 
-// Check says what the machine lacks.
+// Check returns an error that names what the machine lacks.
 func Check() error {
 	if runtime.GOOS != "linux" {
 		return errors.New("a cluster runs on Linux only")

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// testImage is an image for tests: one static program of ours, or what make
-// puts together. To add one, add a line to testImages.
+// testImage is an image for tests: one static program of this repository, or the
+// files that make writes. To add an image, add a line to testImages.
 type testImage struct {
 	file, name string
 	module     string // with its package, below the repository
@@ -72,7 +72,7 @@ func (b Builder) testImage(ctx context.Context, tool, dir string, i testImage) e
 	return nil
 }
 
-// busybox puts the system's static busybox under each of its names.
+// busybox copies the system's static busybox, with a link for each applet.
 func busybox(root string) error {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -119,14 +119,14 @@ func static(path string) error {
 	return nil
 }
 
-// JindoImage is what our own image is called on the nodes.
+// JindoImage is the name of our own image on the nodes.
 const JindoImage = "docker.io/jindo-io/jindo:dev"
 
 // Jindo writes the archive of our own image into dir.
 func (b Builder) Jindo(ctx context.Context, dir string) error {
 	command := exec.CommandContext(ctx, filepath.Join(b.Root, "hack", "images"), "--arch", runtime.GOARCH, "--name", JindoImage, "--out", dir, "--fast")
 	command.Dir = b.Root
-	// One that does not change with each commit spares linking what did not.
+	// A constant version avoids linking unchanged programs again.
 	command.Env = append(os.Environ(), "VERSION=dev")
 	command.Stdout, command.Stderr = b.Progress, b.Progress
 	if err := command.Run(); err != nil {

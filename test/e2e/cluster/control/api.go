@@ -20,7 +20,7 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// api asks the API server the few things that a start waits for.
+// api is a client for the few requests that a start depends on.
 type api struct {
 	client *http.Client
 	base   string
@@ -48,7 +48,7 @@ func newAPI(dir string) (*api, error) {
 
 const waiting = 3 * time.Minute
 
-// wait asks until done says so.
+// wait calls done until it succeeds or ctx ends.
 func (a *api) wait(ctx context.Context, what string, done func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, waiting)
 	defer cancel()
@@ -80,7 +80,7 @@ func (a *api) get(ctx context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	if answer.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s: %.300s", path, answer.Status, body)
+		return nil, fmt.Errorf("%s returned %s: %.300s", path, answer.Status, body)
 	}
 	return body, nil
 }
@@ -90,7 +90,7 @@ func (a *api) ready(ctx context.Context) error {
 	return err
 }
 
-// account is there when pods can be created.
+// account succeeds once the default service account exists, which pods need.
 func (a *api) account(ctx context.Context) error {
 	_, err := a.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default")
 	return err
@@ -141,8 +141,8 @@ func (c *cluster) wait(ctx context.Context) error {
 	return api.wait(ctx, "the account that pods run under", api.account)
 }
 
-// apply creates what a cluster has before anything is installed: names are
-// answered by a process outside of the nodes, so that none of them matters.
+// apply creates the objects that a cluster has before anything is installed. DNS is
+// served by a process outside the nodes, so that no node's loss affects it.
 func (c *cluster) apply(ctx context.Context) error {
 	command := exec.CommandContext(ctx, filepath.Join(c.Programs.Kube, "kubectl"), "--kubeconfig", c.pki("admin.kubeconfig"), "apply", "-f", "-")
 	command.Stdin = bytes.NewBufferString(fmt.Sprintf(objects, state.DNS, state.Bridge))

@@ -1,6 +1,6 @@
 // Package control runs a cluster: the control plane, DNS, the object stores
-// and the nodes. Its process stays in the background; when it ends, so does
-// everything it started.
+// and the nodes. Its process runs in the background; everything it started ends
+// with it.
 package control
 
 import (
@@ -21,7 +21,7 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// Programs are the files that a cluster is made of.
+// Programs are the files that a cluster runs.
 type Programs struct {
 	Kube       string // directory with kube-apiserver and the like
 	CoreDNS    string
@@ -49,7 +49,7 @@ type cluster struct {
 	keeper *machine.Keeper
 }
 
-// Run runs until ctx ends, and removes everything then. The process must be
+// Run runs a cluster until ctx ends, then removes it. The process must be
 // alone in a new network namespace.
 func Run(ctx context.Context, o Options) (failed error) {
 	c := &cluster{
@@ -57,7 +57,7 @@ func Run(ctx context.Context, o Options) (failed error) {
 		keeper: &machine.Keeper{Logs: o.Layout.Logs(), Logger: o.Logger},
 	}
 	c.record = state.Record{ID: c.id, PID: os.Getpid(), Start: machine.StartTime(os.Getpid()), Nodes: map[string]int{}}
-	// First of all, so that whoever comes later knows what to remove.
+	// Written first, so that a later run knows what to remove.
 	if err := o.Layout.Write(c.record); err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (c *cluster) prepare(ctx context.Context) error {
 	if err := machine.NameNetwork(os.Getpid(), c.id); err != nil {
 		return err
 	}
-	// Only what has a name already is seen by another that ends now.
+	// A cluster that ends now spares only mount points of registered clusters.
 	if err := machine.MakeMountpoints(); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func (c *cluster) nodes(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", state.NodeName(i), err)
 		}
 	}
-	// A person or a test in this namespace reaches Services through a node.
+	// Users and tests in this namespace reach Services through a node.
 	if err := machine.IP(ctx, "", "route", "add", state.Services, "via", state.NodeAddress(1)); err != nil {
 		return err
 	}
@@ -187,7 +187,7 @@ func (c *cluster) node(ctx context.Context, i int) error {
 	return errors.Join(err, in.Close())
 }
 
-// Port is the bridge's end of a node's cable.
+// Port returns the name of the bridge's end of a node's veth pair.
 func Port(name string) string { return "to-" + name }
 
 func (c *cluster) join(ctx context.Context, i, pid int) error {
@@ -224,7 +224,7 @@ func (c *cluster) join(ctx context.Context, i, pid int) error {
 	return nil
 }
 
-// certificates writes what every component needs to know the others.
+// certificates writes the certificates and kubeconfigs of every component.
 func (c *cluster) certificates(context.Context) error {
 	dir := c.Layout.PKI()
 	authority, err := pki.New(dir)

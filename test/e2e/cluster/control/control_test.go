@@ -21,9 +21,9 @@ func TestForward(t *testing.T) {
 			if err != nil {
 				return
 			}
-			// Answers only once all was said, as some servers do.
-			said, _ := io.ReadAll(conn)
-			_, _ = conn.Write([]byte(strings.ToUpper(string(said))))
+			// Responds at the end of the request only, as some servers do.
+			request, _ := io.ReadAll(conn)
+			_, _ = conn.Write([]byte(strings.ToUpper(string(request))))
 			_ = conn.Close()
 		}
 	}()

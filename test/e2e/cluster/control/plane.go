@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// plane starts etcd, the API server and what uses it.
+// plane starts etcd, the API server and its clients.
 func (c *cluster) plane(ctx context.Context) error {
 	first := []machine.Program{c.etcd(), c.apiserver()}
 	for _, program := range first {
@@ -43,7 +43,7 @@ func (c *cluster) plane(ctx context.Context) error {
 
 func (c *cluster) pki(name string) string { return filepath.Join(c.Layout.PKI(), name) }
 
-// What is written need not outlive the machine, so nothing waits for the disk.
+// etcd does not sync to disk: its data need not survive the machine.
 func (c *cluster) etcd() machine.Program {
 	const clients, peers = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
 	return machine.Program{Name: "etcd", Path: filepath.Join(c.Programs.Kube, "etcd"), Args: []string{
@@ -54,8 +54,8 @@ func (c *cluster) etcd() machine.Program {
 }
 
 // Aggregator routing makes the server dial webhooks and Services at their
-// endpoints: no kube-proxy runs beside it. Kubelets are dialled by address:
-// nobody resolves their names.
+// endpoints: no kube-proxy runs beside it. Kubelets are dialled by address because
+// their names are not resolvable.
 func (c *cluster) apiserver() machine.Program {
 	return machine.Program{Name: "apiserver", Path: filepath.Join(c.Programs.Kube, "kube-apiserver"), Args: []string{
 		"--etcd-servers=http://127.0.0.1:2379",
@@ -72,8 +72,8 @@ func (c *cluster) apiserver() machine.Program {
 	}}
 }
 
-// The grace period is shorter than usual, so that the loss of a node shows soon,
-// and longer than nodes are late on a machine that builds something meanwhile.
+// The node monitor grace period is short, so that the loss of a node is detected
+// soon, but longer than the delays of nodes on a machine that is compiling.
 func (c *cluster) manager() machine.Program {
 	kubeconfig := c.pki("controller-manager.kubeconfig")
 	return machine.Program{Name: "controller-manager", Path: filepath.Join(c.Programs.Kube, "kube-controller-manager"), Args: []string{
@@ -110,8 +110,8 @@ func (c *cluster) corefile() string {
 `, c.pki("dns.kubeconfig"))
 }
 
-// forward joins connections on l, outside of the cluster's network, to an
-// address within.
+// forward copies connections accepted on l, outside the cluster's network, to an
+// address inside it.
 func forward(ctx context.Context, l net.Listener, to string) {
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
 	defer stop()

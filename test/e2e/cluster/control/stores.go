@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// stores starts both object stores with an empty bucket each. What is written
-// into their directories is in the buckets.
+// stores starts both object stores, each with an empty bucket. Files written into
+// their directories become objects.
 func (c *cluster) stores(ctx context.Context) error {
 	for _, dir := range []string{c.Layout.OSS(), c.Layout.S3()} {
 		if err := os.MkdirAll(filepath.Join(dir, state.Bucket), 0o755); err != nil {

@@ -1,5 +1,5 @@
-// Command coredns answers the names of the test cluster: CoreDNS with the
-// plugins that it needs and no others.
+// Command coredns is the DNS server of the test cluster: CoreDNS with only the
+// plugins that it needs.
 package main
 
 import (
@@ -12,8 +12,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/ready"
 )
 
-// The order is the order in which plugins see a request; CoreDNS reads it when
-// it loads its configuration, and knows no directive that is not in it.
+// The order is that in which plugins handle a request. CoreDNS reads it when it
+// loads its configuration, and rejects directives that are not in it.
 func init() {
 	dnsserver.Directives = []string{"errors", "health", "ready", "cache", "kubernetes"}
 }

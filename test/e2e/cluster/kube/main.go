@@ -1,5 +1,5 @@
 // Command kube is every program of a Kubernetes node and control plane in one
-// file: its first argument, or the name it is called by, says which it is.
+// file: its first argument, or the name it is run by, selects one.
 package main
 
 import (

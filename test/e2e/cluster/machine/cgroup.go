@@ -1,7 +1,7 @@
-// Package machine makes and removes what a cluster needs of a Linux machine:
-// cgroups, network namespaces, mount points and processes. Everything it makes
-// is named after the control process, so that a later run finds and removes
-// what a killed one left, and touches nothing else.
+// Package machine creates and removes the resources of a cluster on a Linux
+// machine: cgroups, network namespaces, mount points and processes. Their names
+// contain the pid of the control process, so that a later run removes exactly what
+// a killed one left.
 package machine
 
 import (
@@ -19,10 +19,10 @@ import (
 	"time"
 )
 
-// Prefix of everything that a cluster makes.
+// Prefix is the prefix of the names of a cluster's resources.
 const Prefix = "jindo-kube-"
 
-// ID names what the control process pid makes.
+// ID returns the prefix of the resources of the control process pid.
 func ID(pid int) string { return Prefix + strconv.Itoa(pid) }
 
 // hierarchy is one mounted tree of control groups.
@@ -31,8 +31,8 @@ type hierarchy struct {
 	unified bool
 }
 
-// hierarchies answers every tree that is mounted. In a hybrid machine, runc
-// makes groups in the version 2 tree too, which has no controllers there.
+// hierarchies returns every mounted tree. On a hybrid machine runc creates groups in
+// the version 2 tree too, which has no controllers there.
 func hierarchies() ([]hierarchy, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -59,7 +59,7 @@ func hierarchies() ([]hierarchy, error) {
 	return found, nil
 }
 
-// MakeCgroup makes path in every hierarchy.
+// MakeCgroup creates path in every hierarchy.
 func MakeCgroup(path string) error {
 	trees, err := hierarchies()
 	if err != nil {
@@ -104,7 +104,7 @@ func (h hierarchy) make(path string) error {
 	return nil
 }
 
-// delegate hands every controller of a version 2 group down to its children.
+// delegate enables every controller of a version 2 group for its children.
 func delegate(dir string) error {
 	raw, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
@@ -118,7 +118,7 @@ func delegate(dir string) error {
 	return nil
 }
 
-// Join puts this process, and whatever it starts from now on, into path.
+// Join moves this process, and so its future children, into path.
 func Join(path string) error {
 	tree, err := tracking()
 	if err != nil {
@@ -130,8 +130,8 @@ func Join(path string) error {
 	return nil
 }
 
-// tracking answers the tree in which a cluster's own processes are found again;
-// one is enough, since nothing is limited.
+// tracking returns the tree that records a cluster's own processes. One suffices,
+// because no limits are set.
 func tracking() (hierarchy, error) {
 	trees, err := hierarchies()
 	if err != nil {
@@ -180,8 +180,8 @@ func killCgroups(ctx context.Context, id string) error {
 	}
 }
 
-// removeCgroups removes the groups of id, which have no process any more but
-// this one perhaps.
+// removeCgroups removes the groups of id, which must hold no process except
+// possibly this one.
 func removeCgroups(ctx context.Context, id string) error {
 	trees, err := hierarchies()
 	if err != nil {
@@ -198,7 +198,8 @@ func removeCgroups(ctx context.Context, id string) error {
 	return failed
 }
 
-// removeGroup tries again while the kernel still counts an ended process.
+// removeGroup removes a group, and retries while the kernel still counts an ended
+// process.
 func removeGroup(ctx context.Context, dir string) error {
 	for {
 		err := os.Remove(dir)
@@ -213,7 +214,7 @@ func removeGroup(ctx context.Context, dir string) error {
 	}
 }
 
-// groups lists dir and everything below it, parents first.
+// groups returns dir and every group below it, parents first.
 func groups(dir string) []string {
 	var found []string
 	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// joinVariable makes this test binary join a group and wait for its end.
+// joinVariable makes this test binary join a group and block until it is killed.
 const joinVariable = "JINDO_TEST_JOIN"
 
 func TestMain(m *testing.M) {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// eventually waits for something that is bound to happen.
+// eventually blocks until done returns true.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
@@ -50,7 +50,7 @@ func TestStartTime(t *testing.T) {
 		t.Error("a running process is not seen")
 	}
 	_ = command.Process.Kill()
-	eventually(t, "a killed process that nobody has waited for to count as ended", func() bool { return StartTime(command.Process.Pid) == "" })
+	eventually(t, "a killed process that was not waited for to count as ended", func() bool { return StartTime(command.Process.Pid) == "" })
 	_ = command.Wait()
 	if StartTime(command.Process.Pid) != "" {
 		t.Error("an ended process is seen")
@@ -62,7 +62,7 @@ func TestKeeperStartsAgain(t *testing.T) {
 	count := filepath.Join(dir, "count")
 	keeper := &Keeper{Logs: dir, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	ctx, cancel := context.WithCancel(t.Context())
-	err := keeper.Keep(ctx, Program{Name: "short", Path: "sh", Args: []string{"-c", "echo again >> $FILE; echo said"}, Env: []string{"FILE=" + count}})
+	err := keeper.Keep(ctx, Program{Name: "short", Path: "sh", Args: []string{"-c", "echo again >> $FILE; echo printed"}, Env: []string{"FILE=" + count}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestKeeperStartsAgain(t *testing.T) {
 	})
 	cancel()
 	keeper.Wait()
-	if log, err := os.ReadFile(filepath.Join(dir, "short.log")); err != nil || !strings.Contains(string(log), "said\nsaid\n") {
+	if log, err := os.ReadFile(filepath.Join(dir, "short.log")); err != nil || !strings.Contains(string(log), "printed\nprinted\n") {
 		t.Errorf("log %q, %v", log, err)
 	}
 	if err := keeper.Keep(t.Context(), Program{Name: "none", Path: filepath.Join(dir, "none")}); err == nil {
@@ -97,7 +97,7 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// A killed cluster left a process, groups and the name of a network.
+// TestSweep removes a process, groups and a network namespace of a killed cluster.
 func TestSweep(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -145,7 +145,7 @@ func TestSweepSparesOthers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	// A control process is known by its first words.
+	// A control process is identified by its first arguments.
 	owner := exec.Command("sleep", "1000")
 	owner.Args = []string{ControlName, ControlCommand}
 	owner.Path = "/proc/self/exe"

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// private are the directories that each node has to itself, and the names of
-// what is bound there. Host paths that tests use belong here, so that a node
-// is a node.
+// private returns the directories of which each node has its own, and the names of
+// the directories that are mounted there. Host paths of tests must be among them,
+// so that nodes do not share them.
 func private() map[string]string {
 	return map[string]string{
 		"/var/lib/kubelet":    "kubelet",
@@ -27,15 +27,15 @@ func private() map[string]string {
 	}
 }
 
-// memory are directories of each node that end with it.
+// memory returns the directories of each node that are in memory.
 func memory() []string { return []string{"/run/containerd", "/run/netns", "/dev/shm"} }
 
-// madeFile lists the directories of the machine that clusters made to mount
-// upon, a line each, parents first. Whoever ends last removes them: removing a
-// directory ends the mounts upon it in every namespace.
+// madeFile lists the directories that clusters created as mount points, one per
+// line, parents first. The cluster that ends last removes them, because removing a
+// directory unmounts it in every namespace.
 const madeFile = "/run/" + Prefix + "made"
 
-// MakeMountpoints makes the directories that nodes mount upon.
+// MakeMountpoints creates the directories that nodes mount on.
 func MakeMountpoints() error {
 	made, unlock, err := openMade()
 	if err != nil {
@@ -59,7 +59,7 @@ func MakeMountpoints() error {
 	return nil
 }
 
-// missing lists path and those above it that are not there, parents first.
+// missing returns path and its parents that do not exist, parents first.
 func missing(path string) []string {
 	if _, err := os.Stat(path); err == nil || path == "/" {
 		return nil
@@ -67,8 +67,8 @@ func missing(path string) []string {
 	return append(missing(filepath.Dir(path)), path)
 }
 
-// removeMountpoints removes what clusters made, unless one is left that uses
-// it. A directory that somebody put something into stays.
+// removeMountpoints removes the directories that clusters created, unless another
+// cluster uses them. A directory that is not empty is kept.
 func removeMountpoints() error {
 	made, unlock, err := openMade()
 	if err != nil {
@@ -98,7 +98,7 @@ func openMade() (*os.File, func(), error) {
 		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
 			return nil, nil, errors.Join(err, f.Close())
 		}
-		// Another may have removed it before the lock was ours.
+		// Another process may have removed the file before this one held the lock.
 		here, hereErr := f.Stat()
 		there, thereErr := os.Stat(madeFile)
 		if hereErr == nil && thereErr == nil && os.SameFile(here, there) {
@@ -108,11 +108,11 @@ func openMade() (*os.File, func(), error) {
 	}
 }
 
-// Furnish gives this process, alone in a mount namespace, the private
-// directories of a node, whose files are kept in dir.
+// Furnish mounts the private directories of a node, stored in dir, in the mount
+// namespace of this process, which must not be shared.
 func Furnish(dir string) error {
-	// What happens here must not reach the machine, but has to reach the
-	// namespaces of pods below.
+	// Mounts must not propagate to the machine, but must propagate to the mount
+	// namespaces of pods.
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("separating mounts: %w", err)
 	}

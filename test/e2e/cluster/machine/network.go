@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Namespaces is where ip(8) looks for named network namespaces.
+// Namespaces is the directory of ip(8) for named network namespaces.
 const Namespaces = "/run/netns"
 
-// NameNetwork names the network namespace of process pid.
+// NameNetwork gives the network namespace of process pid a name.
 func NameNetwork(pid int, name string) error {
 	if err := os.MkdirAll(Namespaces, 0o755); err != nil {
 		return err
@@ -60,7 +60,7 @@ func IP(ctx context.Context, namespace string, args ...string) error {
 	return Run(ctx, "ip", args...)
 }
 
-// Run runs a command; what it printed is in the error.
+// Run runs a command; the error contains its output.
 func Run(ctx context.Context, name string, args ...string) error {
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	if err != nil {
@@ -69,8 +69,8 @@ func Run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// Set writes a kernel setting of this network namespace. One that this kernel
-// has not is left out.
+// Set writes a kernel setting of this network namespace. Settings that the kernel
+// does not have are ignored.
 func Set(name, value string) error {
 	path := filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/"))
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Program is something that runs as long as its cluster.
+// Program is a process that runs as long as its cluster.
 type Program struct {
 	Name string
 	Path string
@@ -24,7 +24,7 @@ type Program struct {
 	Env  []string // besides this process's
 }
 
-// Keeper runs programs, each with a log, and starts again those that end.
+// Keeper runs programs, each with a log, and restarts those that end.
 type Keeper struct {
 	Logs   string
 	Logger *slog.Logger
@@ -34,7 +34,7 @@ type Keeper struct {
 
 const again = time.Second
 
-// Keep starts p and keeps it running until ctx ends, when it is killed.
+// Keep starts p and restarts it until ctx ends, when it is killed.
 func (k *Keeper) Keep(ctx context.Context, p Program) error {
 	command, err := k.start(ctx, p)
 	if err != nil {
@@ -80,11 +80,11 @@ func (k *Keeper) start(ctx context.Context, p Program) (*exec.Cmd, error) {
 	return command, nil
 }
 
-// precedence over what else runs on the machine, such as a compiler.
+// precedence is the nice value of a cluster's processes.
 const precedence = -5
 
-// Precede lets this process, its group and all they start go before others:
-// Kubernetes takes a node that is late for one that is lost.
+// Precede raises the priority of this process, its group and their children:
+// Kubernetes considers a late node lost.
 func Precede() error {
 	if err := unix.Setpriority(unix.PRIO_PGRP, 0, precedence); err != nil {
 		return fmt.Errorf("going before other processes: %w", err)
@@ -92,8 +92,8 @@ func Precede() error {
 	return nil
 }
 
-// StartTime tells a process from a later one of the same number; it is empty
-// when there is none.
+// StartTime returns the start time of a process, which distinguishes it from a later
+// one with the same pid, or "" if there is no such process.
 func StartTime(pid int) string {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {
@@ -108,7 +108,7 @@ func StartTime(pid int) string {
 	return fields[19]
 }
 
-// controls says whether pid is a control process of some cluster.
+// controls reports whether pid is the control process of a cluster.
 func controls(pid int) bool {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil {
@@ -118,7 +118,7 @@ func controls(pid int) bool {
 	return len(words) > 1 && filepath.Base(words[0]) == ControlName && words[1] == ControlCommand
 }
 
-// The first words of a control process, by which it is known.
+// The first arguments of a control process identify it.
 const (
 	ControlName    = "jindo-cluster"
 	ControlCommand = "control"

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// removal bounds the end of a cluster.
+// removal is the timeout for removing a cluster.
 const removal = 30 * time.Second
 
-// Remove ends every process of id and removes its namespaces and cgroups, and
-// the mount points when it was the last.
+// Remove kills every process of id and removes its namespaces and cgroups, and the
+// mount points if no cluster is left.
 func Remove(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, removal)
 	defer cancel()
@@ -24,8 +24,8 @@ func Remove(ctx context.Context, id string) error {
 	return errors.Join(removeNetworks(id), removeCgroups(ctx, id), removeMountpoints())
 }
 
-// Sweep removes what control processes left that run no more, whatever state
-// directory they had.
+// Sweep removes what ended control processes left, regardless of their state
+// directory, and returns their ids.
 func Sweep(ctx context.Context) ([]string, error) {
 	var swept []string
 	var failed error
@@ -40,7 +40,7 @@ func Sweep(ctx context.Context) ([]string, error) {
 	return swept, failed
 }
 
-// left lists the ids of everything that clusters made on this machine.
+// left returns the ids of the clusters that have resources on this machine.
 func left() map[string]bool {
 	patterns := []string{filepath.Join(Namespaces, Prefix+"*")}
 	if trees, err := hierarchies(); err == nil {
@@ -60,7 +60,7 @@ func left() map[string]bool {
 	return ids
 }
 
-// Root says whether this process may make a cluster.
+// Root returns an error unless this process may create a cluster.
 func Root() error {
 	if os.Geteuid() != 0 {
 		return errors.New("a cluster needs root: it makes namespaces, control groups and mounts; run it with sudo")

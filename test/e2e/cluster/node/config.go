@@ -7,7 +7,8 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// restrict_oom_score_adj: root in a container often may not lower a score.
+// restrict_oom_score_adj is set because root in a container often may not lower a
+// score.
 func (n node) containerdConfig() string {
 	return fmt.Sprintf(`version = 2
 root = %q
@@ -51,7 +52,7 @@ func (n node) cniConfig() string {
 `, state.PodRange(n.Number))
 }
 
-// The disk is the machine's and no node's, so nothing is evicted for it.
+// Nodes share the machine's disk, so eviction for disk pressure is disabled.
 func (n node) kubeletConfig() string {
 	pki := n.Layout.PKI()
 	return fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1

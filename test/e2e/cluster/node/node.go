@@ -47,8 +47,8 @@ func Cgroup(id, name string) string { return "/" + id + "/" + name }
 // SystemCgroup holds the processes of the node itself.
 func SystemCgroup(id, name string) string { return "/" + id + "/system-" + name }
 
-// Run runs until ctx ends. The process must be alone in new mount, network and
-// host name namespaces.
+// Run runs a node until ctx ends. The process must be alone in new mount, network
+// and host name namespaces.
 func Run(ctx context.Context, o Options) error {
 	name := state.NodeName(o.Number)
 	n := node{Options: o, name: name, address: state.NodeAddress(o.Number), dir: o.Layout.Node(name)}
@@ -154,15 +154,15 @@ func (n node) load(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("containerd of %s does not answer (see %s): %w", n.name, filepath.Join(n.Layout.Logs(), n.name+"-containerd.log"), err)
+			return fmt.Errorf("containerd of %s does not respond (see %s): %w", n.name, filepath.Join(n.Layout.Logs(), n.name+"-containerd.log"), err)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	return Import(ctx, n.Layout.Images(), nil)
 }
 
-// Import imports every archive in dir into the containerd of this mount
-// namespace, or of that which prefix, a command, enters.
+// Import imports every archive in dir into the containerd of this mount namespace,
+// or of the one that the command prefix enters.
 func Import(ctx context.Context, dir string, prefix []string) error {
 	archives, err := filepath.Glob(filepath.Join(dir, "*.tar"))
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command pause keeps the namespaces of a pod: it reaps children and ends when
-// it is told to.
+// Command pause holds the namespaces of a pod: it reaps children and exits on
+// SIGTERM or SIGINT.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Package pki makes the certificates and kubeconfigs of a test cluster. They
-// live as long as the cluster, are never renewed and protect nothing.
+// Package pki creates the certificates and kubeconfigs of a test cluster. They are
+// valid as long as the cluster exists, are never renewed and protect no secrets.
 package pki
 
 import (
@@ -27,7 +27,7 @@ type Authority struct {
 	key         *ecdsa.PrivateKey
 }
 
-// Name is whom a certificate is for: a user and groups for clients, names and
+// Name is the subject of a certificate: a user and groups for clients, names and
 // addresses for servers.
 type Name struct {
 	User   string
@@ -35,7 +35,7 @@ type Name struct {
 	Hosts  []string
 }
 
-// New makes an authority; its certificate is dir/ca.crt.
+// New creates an authority; its certificate is dir/ca.crt.
 func New(dir string) (*Authority, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func New(dir string) (*Authority, error) {
 	return a, writePair(dir, "ca", raw, key)
 }
 
-// Issue writes name.crt and name.key, good for clients and servers alike.
+// Issue writes name.crt and name.key, valid for clients and servers.
 func (a *Authority) Issue(name string, n Name) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -90,8 +90,7 @@ func (a *Authority) Issue(name string, n Name) error {
 	return writePair(a.dir, name, raw, key)
 }
 
-// ServiceAccountKeys writes sa.key and sa.pub, with which tokens are signed
-// and checked.
+// ServiceAccountKeys writes sa.key and sa.pub, which sign and verify tokens.
 func (a *Authority) ServiceAccountKeys() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -7,9 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Kubeconfig writes a file with which the holder of certificate name in dir
-// reaches the API server at address. It holds the certificates themselves and
-// may be copied.
+// Kubeconfig writes a kubeconfig for the API server at address, with the client
+// certificate name of dir. It embeds the certificates, so it can be copied.
 func Kubeconfig(to, dir, name, address string) error {
 	encoded := make([]any, 0, 3)
 	for _, file := range []string{"ca.crt", name + ".crt", name + ".key"} {

@@ -91,7 +91,7 @@ func TestKubeconfig(t *testing.T) {
 		}
 	}
 	if err := Kubeconfig(path, dir, "nobody", ""); err == nil {
-		t.Error("a kubeconfig was written for somebody without a certificate")
+		t.Error("a kubeconfig was written without a certificate")
 	}
 }
 

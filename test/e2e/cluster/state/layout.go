@@ -1,5 +1,5 @@
-// Package state says where a cluster keeps its files and remembers what has to
-// be removed when it ends. It knows no process and no network.
+// Package state defines where a cluster keeps its files, and records what must be
+// removed when it ends.
 package state
 
 import (
@@ -24,7 +24,7 @@ const (
 	Pods        = "10.244.0.0/16"
 )
 
-// What the object stores take and hold.
+// Credentials and buckets of the object stores.
 const (
 	AccessKeyID     = "test"
 	AccessKeySecret = "test-secret"
@@ -34,23 +34,23 @@ const (
 // Nodes of a cluster.
 const Nodes = 3
 
-// NodeName is the name of the i-th node, from 1.
+// NodeName returns the name of the i-th node, counted from 1.
 func NodeName(i int) string { return "node" + strconv.Itoa(i) }
 
-// NodeNumber is NodeName's inverse.
+// NodeNumber is the inverse of NodeName.
 func NodeNumber(name string) (int, error) {
 	for i := 1; i <= Nodes; i++ {
 		if NodeName(i) == name {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("there is no node %q: nodes are %s to %s", name, NodeName(1), NodeName(Nodes))
+	return 0, fmt.Errorf("unknown node %q: nodes are %s to %s", name, NodeName(1), NodeName(Nodes))
 }
 
-// NodeAddress is the address of the i-th node.
+// NodeAddress returns the address of the i-th node.
 func NodeAddress(i int) string { return fmt.Sprintf("10.240.0.%d", 10+i) }
 
-// PodRange is the range of the i-th node's pods.
+// PodRange returns the address range of the i-th node's pods.
 func PodRange(i int) string { return fmt.Sprintf("10.244.%d.0/24", i) }
 
 // Layout is a state directory.
@@ -61,7 +61,7 @@ func (l Layout) in(name ...string) string { return filepath.Join(append([]string
 // Kubeconfig is for people and tests outside the cluster's network.
 func (l Layout) Kubeconfig() string { return l.in("kubeconfig") }
 
-// Kubectl talks to this cluster whatever KUBECONFIG says.
+// Kubectl is a kubectl for this cluster that ignores KUBECONFIG.
 func (l Layout) Kubectl() string { return l.in("kubectl") }
 
 // Env names the object stores, for a shell and for tests.
@@ -91,7 +91,7 @@ func (l Layout) S3() string { return l.in("store", "s3") }
 // Node is the private directory of a node.
 func (l Layout) Node(name string) string { return l.in("nodes", name) }
 
-// Lock is held by whoever starts or stops the cluster.
+// Lock is held while the cluster is started or stopped.
 func (l Layout) Lock() string { return l.in("lock") }
 
 func (l Layout) record() string { return l.in("record.json") }
@@ -105,18 +105,19 @@ func (l Layout) Remove() error {
 	return failed
 }
 
-// Record is what a running cluster leaves for those who end it.
+// Record describes a running cluster, for the process that stops it.
 type Record struct {
 	// ID prefixes the names of namespaces and cgroups; it holds PID.
 	ID string `json:"id"`
-	// PID is the control process; Start tells it from a later one of that number.
+	// PID is the control process; Start distinguishes it from a later process with the
+	// same pid.
 	PID   int    `json:"pid"`
 	Start string `json:"start"`
 	// Nodes are the pids of the nodes' supervisors.
 	Nodes map[string]int `json:"nodes"`
 }
 
-// Read answers the record; found is false when there is none.
+// Read returns the record; found is false if there is none.
 func (l Layout) Read() (r Record, found bool, err error) {
 	raw, err := os.ReadFile(l.record())
 	if errors.Is(err, fs.ErrNotExist) {
