@@ -21,20 +21,24 @@ const controllerGrace = 30 * time.Second
 func evaluateHealth(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
 	r.Judge()
 	result := health.EvaluateRuntime(runtime)
-	addFindings(r, &result)
+	causes := &causes{report: r}
+	causes.add(&result)
 	if dataset != nil {
 		ofDataset := health.EvaluateDataset(dataset)
-		addFindings(r, &ofDataset)
+		causes.add(&ofDataset)
 		if ofDataset.Terminating {
 			r.Notes = append(r.Notes, fmt.Sprintf("Dataset %s is being deleted", dataset.Name))
 		}
 	}
-	switch {
-	case !result.Observed && r.Collected.Sub(runtime.CreationTimestamp.Time) > controllerGrace:
-		r.Problems = append(r.Problems, fmt.Sprintf("no controller has processed it: see the pods in namespace %s", names.SystemNamespace))
-	case result.Observed && result.Level != health.Ready && len(r.Problems) == 0:
-		r.Problems = append(r.Problems, result.Message())
+	if !result.Observed && r.Collected.Sub(runtime.CreationTimestamp.Time) > controllerGrace {
+		causes.problem(health.Finding{
+			Cause: health.CauseController, Message: fmt.Sprintf("no controller has processed it: see the pods in namespace %s", names.SystemNamespace),
+		})
 	}
+	if worst, found := result.Worst(health.Waiting); found && result.Observed && result.Level != health.Ready && len(causes.problems)+len(r.Problems) == 0 {
+		causes.problem(worst)
+	}
+	causes.prepend()
 	addRestarts(r)
 	switch {
 	case result.Starting:
@@ -47,21 +51,45 @@ func evaluateHealth(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *
 	}
 }
 
-// addFindings adds problems and notes. The condition Ready is left out: it repeats
-// what other conditions and the pods show. So is what binds the Dataset, which has
-// a line of its own.
-func addFindings(r *report.Runtime, result *health.Result) {
+// causes gathers the problems that conditions report. They precede those of the
+// pods, which are mostly their consequences.
+type causes struct {
+	report   *report.Runtime
+	problems []string
+	cause    health.Cause
+}
+
+// add adds problems and notes. The condition Ready is left out: it repeats what
+// other conditions and the pods show. So is what binds the Dataset, which has a
+// line of its own.
+func (c *causes) add(result *health.Result) {
 	for _, f := range result.Findings {
 		switch {
 		case f.Summary || f.Cause == health.CauseBinding:
 		case f.Severity >= health.Problem || f.Condition == string(v1alpha1.RuntimeMountsReady):
-			if !slices.Contains(r.Problems, f.Message) {
-				r.Problems = append(r.Problems, f.Message)
-			}
-		case f.Severity == health.Note && !slices.Contains(r.Notes, f.Message):
-			r.Notes = append(r.Notes, f.Message)
+			c.problem(f)
+		case f.Severity == health.Note && !slices.Contains(c.report.Notes, f.Message):
+			c.report.Notes = append(c.report.Notes, f.Message)
 		}
 	}
+}
+
+func (c *causes) problem(f health.Finding) {
+	if c.cause == health.CauseNone {
+		c.cause = f.Cause
+	}
+	if !slices.Contains(c.problems, f.Message) {
+		c.problems = append(c.problems, f.Message)
+	}
+}
+
+// prepend puts the problems in front of those of the report.
+func (c *causes) prepend() {
+	if len(c.problems) == 0 {
+		return
+	}
+	pods := slices.DeleteFunc(c.report.Problems, func(p string) bool { return slices.Contains(c.problems, p) })
+	c.report.Problems, c.report.Cause = append(c.problems, pods...), string(c.cause)
 }
 
 // addRestarts adds a note about restarted pods, which nothing else shows once they
@@ -87,7 +115,8 @@ func addRestarts(r *report.Runtime) {
 	}
 }
 
-// merge what members say of themselves into what the cluster says of them.
+// merge replaces what the cluster reports about members by what they report
+// themselves.
 func merge(r, fresh *report.Runtime, workers bool) {
 	r.Asked, r.Version = true, fresh.Version
 	r.Targets += fresh.Targets
@@ -121,19 +150,20 @@ func merge(r, fresh *report.Runtime, workers bool) {
 			r.Mounts = fresh.Mounts
 		}
 	}
-	rejudge(r)
+	evaluateMembers(r)
 }
 
-// rejudge with the members' answers, and keep what only the cluster knows.
-func rejudge(r *report.Runtime) {
-	before := r.Problems
-	health := r.Health
+// evaluateMembers evaluates the report again with what members reported, and keeps
+// the problems that only the cluster knows. Those come first, as before.
+func evaluateMembers(r *report.Runtime) {
+	before, cause, health := r.Problems, r.Cause, r.Health
 	r.Judge()
-	for _, p := range before {
-		if !slices.Contains(r.Problems, p) && !mentions(p, r) {
-			r.Problems = append(r.Problems, p)
-		}
+	kept := slices.DeleteFunc(slices.Clone(before), func(p string) bool { return isAboutMember(p, r) })
+	if len(kept) > 0 && cause != "" {
+		r.Cause = cause
 	}
+	members := slices.DeleteFunc(r.Problems, func(p string) bool { return slices.Contains(kept, p) })
+	r.Problems = append(kept, members...)
 	if health == report.Starting {
 		r.Health = health
 	} else if len(r.Problems) > 0 && r.Health == report.Healthy {
@@ -141,8 +171,9 @@ func rejudge(r *report.Runtime) {
 	}
 }
 
-// mentions a member, whose own word counts now.
-func mentions(problem string, r *report.Runtime) bool {
+// isAboutMember reports whether a problem is about a master or worker, which has
+// reported itself since.
+func isAboutMember(problem string, r *report.Runtime) bool {
 	for _, m := range r.Masters {
 		if strings.HasPrefix(problem, m.Name) {
 			return true

@@ -30,6 +30,10 @@ func worker(w topology.Member, a workerAnswer, view *commonv1.ClusterView) repor
 	out.RingEpoch, out.ViewIndex = r.GetRingEpoch(), r.GetViewIndex()
 	out.Hits, out.Misses = r.GetHits(), r.GetMisses()
 	out.HitBytes, out.MissBytes, out.StoreBytes = r.GetHitBytes(), r.GetMissBytes(), r.GetStoreBytes()
+	if recent := r.GetRecent(); recent != nil {
+		out.RecentSeconds = recent.GetWindow().AsDuration().Seconds()
+		out.RecentHitBytes, out.RecentMissBytes = recent.GetHitBytes(), recent.GetMissBytes()
+	}
 	out.Started, out.Version = moment(r.GetStarted()), r.GetVersion()
 	for _, t := range r.GetTiers() {
 		out.Tiers = append(out.Tiers, report.Tier{
@@ -40,7 +44,8 @@ func worker(w topology.Member, a workerAnswer, view *commonv1.ClusterView) repor
 	return out
 }
 
-// mounts of the view with what the workers know of their stores.
+// mounts returns the mounts of the view with the state that the workers report of
+// their stores.
 func mounts(view *commonv1.ClusterView, workers []workerAnswer) []report.Mount {
 	var out []report.Mount
 	for _, m := range view.GetMounts() {
@@ -63,8 +68,8 @@ func mounts(view *commonv1.ClusterView, workers []workerAnswer) []report.Mount {
 	return out
 }
 
-// addHealth takes the largest totals, because a worker that has listed only a
-// part of the tree knows only that part.
+// addHealth keeps the largest totals, because a worker counts only the part of the
+// tree that it has listed.
 func addHealth(mount *report.Mount, h *commonv1.MountHealth) {
 	if h.GetError() != "" && mount.Error == "" {
 		mount.Error = h.GetError()

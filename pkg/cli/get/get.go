@@ -1,17 +1,16 @@
-// Package get is the get command: tables of Datasets, runtimes, loads, the pods
-// that mount Datasets, and workers. Datasets, runtimes and loads are printed for
-// machines as the API server has them, the others as reports.
+// Package get implements the get command: tables of Datasets, runtimes, loads, the
+// pods that mount Datasets, and workers. In the machine-readable formats Datasets,
+// runtimes and loads are the objects of the API server, the others are reports.
 package get
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/jindo-io/jindo/pkg/cli/printer"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
@@ -21,59 +20,65 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
 type options struct {
-	session    *session.Session
-	format     *output.Format
-	everywhere bool
-	selector   string
-	watch      bool
-	sortBy     string
-	noHeaders  bool
+	session       *session.Session
+	format        *output.Format
+	allNamespaces bool
+	selector      string
+	watch         bool
+	sortBy        string
+	noHeaders     bool
 
 	labels labels.Selector
-	custom *customColumns
-	// now is the time that ages are told by.
+	// now returns the time from which ages are counted.
 	now func() time.Time
 }
 
-// item is a row of a table, and what machines get of it.
+// item is a row of a table and the object it is made from.
 type item struct {
 	object    runtime.Object
 	namespace string
 	name      string
-	// resource as -o name has it.
+	// resource is what -o name prints.
 	resource string
 	cells    []string
 }
 
-// listing is what there is of one kind.
+// listing holds the items of one resource type.
 type listing struct {
 	columns []printer.Column
 	items   []item
-	// list of all items for machines.
+	// list is an empty list of the items' type; nil for the types of the API.
 	list runtime.Object
-	// failures are sentences about what could not be asked.
+	// failures are sentences about what could not be read.
 	failures []string
+	// missing are the names that were not found.
+	missing []string
 }
 
-// New makes the get command.
+// New returns the get command.
 func New(s *session.Session) *cobra.Command {
 	o := &options{session: s, format: output.New(output.Table, output.Wide), now: time.Now}
 	cmd := &cobra.Command{
-		Use:   "get (datasets|runtimes|loads|mounts|workers) [NAME...]",
+		Use:   "get TYPE[,TYPE...] [NAME...] | TYPE/NAME...",
 		Short: "List Datasets, runtimes, loads, mounts or workers",
 		Long: `List Datasets, runtimes, loads, mounts or workers.
 
-mounts are the pods that mount Datasets: through a sidecar of their own, or
-through the node's. workers are the pods that cache. With -o json Datasets,
-runtimes and loads are as the API server has them.`,
-		Example: "  " + s.Name + " get datasets -A\n  " + s.Name + " get mounts hbase -o wide",
+TYPE is datasets, runtimes, loads, mounts or workers. mounts are the pods that
+mount Datasets, through a sidecar of their own or through the node's FUSE server.
+workers are the pods that cache. With -o json Datasets, runtimes and loads are
+printed as the API server returns them.
+
+Names that do not exist are reported after those that do, with exit code 1.`,
+		Example: "  " + s.Name + " get datasets -A\n  " + s.Name + " get datasets,runtimes\n  " +
+			s.Name + " get dataset/hbase runtime/hadoop\n  " + s.Name + " get mounts hbase -o wide",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return clierror.Usagef("say what to get: %s", strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
+				return clierror.Usagef("a resource type is required: %s", strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
 			}
 			return nil
 		},
@@ -82,12 +87,11 @@ runtimes and loads are as the API server has them.`,
 	}
 	flags := cmd.Flags()
 	o.format.AddFlag(flags)
-	flags.Lookup("output").Usage += "|custom-columns=TITLE:.path,…"
-	flags.BoolVarP(&o.everywhere, "all-namespaces", "A", false, "of all namespaces")
-	flags.StringVarP(&o.selector, "selector", "l", "", "only those with these labels: key=value,…")
-	flags.BoolVarP(&o.watch, "watch", "w", false, "go on with what changes")
+	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list across all namespaces")
+	flags.StringVarP(&o.selector, "selector", "l", "", "label selector: key=value,…")
+	flags.BoolVarP(&o.watch, "watch", "w", false, "after listing, print what changes")
 	flags.StringVar(&o.sortBy, "sort-by", "", "sort by a field: .metadata.creationTimestamp")
-	flags.BoolVar(&o.noHeaders, "no-headers", false, "leave the titles out")
+	flags.BoolVar(&o.noHeaders, "no-headers", false, "omit the header")
 	return cmd
 }
 
@@ -103,74 +107,55 @@ func (o *options) complete(cmd *cobra.Command, args []string, typed string) ([]s
 }
 
 func (o *options) run(cmd *cobra.Command, args []string) error {
-	k := kindOf(args[0])
-	if k == nil {
-		return clierror.Usagef("%q is none of %s", args[0], strings.Join(nouns(), ", ")).WithTry("%s datasets", cmd.CommandPath())
+	requests, err := parseArguments(cmd.CommandPath(), args)
+	if err != nil {
+		return err
 	}
-	if err := o.validate(cmd, args[1:]); err != nil {
+	if err := o.validate(requests); err != nil {
 		return err
 	}
 	cluster, err := o.session.Cluster()
 	if err != nil {
 		return err
 	}
-	q := query{options: o, cluster: cluster, namespace: cluster.Namespace, names: args[1:]}
-	if o.everywhere {
+	q := query{options: o, cluster: cluster, namespace: cluster.Namespace}
+	if o.allNamespaces {
 		q.namespace = ""
 	}
-	found, err := q.look(cmd.Context(), k)
-	if err != nil {
-		return err
-	}
 	if o.watch {
-		return q.follow(cmd.Context(), k, found)
+		return q.watchOne(cmd.Context(), requests[0])
 	}
-	if len(found.items) == 0 && o.format.ForPeople() && o.custom == nil {
-		o.none(k, q.namespace)
-	} else if err := q.print(o.session.Streams.Out, found, len(args) == 2); err != nil {
+	return q.listAll(cmd.Context(), requests)
+}
+
+func (o *options) validate(requests []request) error {
+	o.format.NoHeaders = o.noHeaders
+	if err := o.format.Validate(); err != nil {
 		return err
 	}
-	for _, sentence := range found.failures {
-		o.session.Say("warning: %s", sentence)
-	}
-	return nil
-}
-
-func (o *options) none(k *kind, namespace string) {
-	if namespace == "" {
-		o.session.Say("there are no %s in any namespace", k.noun)
-		return
-	}
-	o.session.Say("there are no %s in namespace %q", k.noun, namespace)
-}
-
-func (o *options) validate(cmd *cobra.Command, names []string) error {
 	var err error
-	if text, found := strings.CutPrefix(cmd.Flags().Lookup("output").Value.String(), "custom-columns="); found {
-		if o.custom, err = parseColumns(text); err != nil {
-			return err
-		}
-	} else if err := o.format.Validate(); err != nil {
-		return err
-	}
 	if o.labels, err = labels.Parse(o.selector); err != nil {
-		return clierror.Usagef("--selector %q is no selector: %w", o.selector, err).WithTry("-l key=value")
+		return clierror.Usagef("invalid --selector %q: %w", o.selector, err).WithTry("-l key=value")
 	}
 	if o.sortBy != "" {
-		if _, err := path(o.sortBy); err != nil {
-			return clierror.Usagef("--sort-by %q is no path: %w", o.sortBy, err).WithTry("--sort-by=.metadata.name")
+		if _, err := output.ParsePath(o.sortBy); err != nil {
+			return clierror.Usagef("invalid --sort-by %q: %w", o.sortBy, err).WithTry("--sort-by=.metadata.name")
 		}
 	}
+	names := requests[0].names
 	switch {
-	case o.everywhere && len(names) > 0:
-		return clierror.Usagef("--all-namespaces lists everything: leave it or the name out").WithTry("-n NAMESPACE %s", names[0])
+	case o.allNamespaces && len(names) > 0:
+		return clierror.Usagef("--all-namespaces cannot be used with the name %s", names[0]).
+			WithTry("%s get %s %s -n NAMESPACE", o.session.Name, requests[0].kind.noun, names[0])
 	case o.selector != "" && len(names) > 0:
-		return clierror.Usagef("--selector and names both say what to list: leave one of them out")
+		return clierror.Usagef("--selector cannot be used with the name %s: omit one of them", names[0])
+	case o.watch && len(requests) > 1:
+		return clierror.Usagef("--watch supports one resource type").WithTry("%s get %s --watch", o.session.Name, requests[0].kind.noun)
 	}
 	return nil
 }
 
-// query of one run.
+// query is one run of the command against a cluster.
 type query struct {
 	*options
 	cluster   *session.Cluster
@@ -178,22 +163,42 @@ type query struct {
 	names     []string
 }
 
-// look once, at what was asked for, in the order asked for.
-func (q *query) look(ctx context.Context, k *kind) (*listing, error) {
+// listAll lists and prints every requested type.
+func (q *query) listAll(ctx context.Context, requests []request) error {
+	listings := make([]*listing, len(requests))
+	for i, r := range requests {
+		one := *q
+		one.names = r.names
+		found, err := one.list(ctx, r.kind)
+		if err != nil {
+			return err
+		}
+		listings[i] = found
+	}
+	if err := q.printAll(requests, listings); err != nil {
+		return err
+	}
+	for _, found := range listings {
+		for _, sentence := range found.failures {
+			q.session.Say("warning: %s", sentence)
+		}
+	}
+	return q.notFound(ctx, requests, listings)
+}
+
+// list lists one type, restricted to the names of the query and in the order of
+// --sort-by.
+func (q *query) list(ctx context.Context, k *kind) (*listing, error) {
 	found, err := k.list(ctx, q)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range q.names {
 		if !slices.ContainsFunc(found.items, func(i item) bool { return k.named(i, name) }) {
-			return nil, q.missing(ctx, k, name)
+			found.missing = append(found.missing, name)
 		}
 	}
-	if len(q.names) > 0 {
-		found.items = slices.DeleteFunc(found.items, func(i item) bool {
-			return !slices.ContainsFunc(q.names, func(name string) bool { return k.named(i, name) })
-		})
-	}
+	q.restrict(k, found)
 	if q.sortBy != "" {
 		if err := sortItems(found.items, q.sortBy); err != nil {
 			return nil, err
@@ -202,9 +207,41 @@ func (q *query) look(ctx context.Context, k *kind) (*listing, error) {
 	return found, nil
 }
 
-// missing says where else there is something of the name.
-func (q *query) missing(ctx context.Context, k *kind, name string) error {
-	failed := clierror.Generalf("no %s %q in namespace %q", k.singular, name, q.namespace)
+// restrict drops the items that were not named, if any name was given.
+func (q *query) restrict(k *kind, found *listing) {
+	if len(q.names) == 0 {
+		return
+	}
+	found.items = slices.DeleteFunc(found.items, func(i item) bool {
+		return !slices.ContainsFunc(q.names, func(name string) bool { return k.named(i, name) })
+	})
+}
+
+// notFound returns the error about names that were not found, or nil.
+func (q *query) notFound(ctx context.Context, requests []request, listings []*listing) error {
+	var failed *clierror.Error
+	var others []string
+	for i, found := range listings {
+		for _, name := range found.missing {
+			if failed == nil {
+				failed = q.missing(ctx, requests[i].kind, name)
+				continue
+			}
+			others = append(others, fmt.Sprintf("%s %q not found in namespace %q", requests[i].kind.singular, name, q.namespace))
+		}
+	}
+	if failed == nil {
+		return nil
+	}
+	if len(others) > 0 {
+		failed.Err = errors.New(strings.Join(append([]string{failed.Err.Error()}, others...), "; "))
+	}
+	return failed
+}
+
+// missing returns the error about one name, with the namespace that has it.
+func (q *query) missing(ctx context.Context, k *kind, name string) *clierror.Error {
+	failed := clierror.Generalf("%s %q not found in namespace %q", k.singular, name, q.namespace)
 	elsewhere := *q
 	elsewhere.namespace, elsewhere.names = "", nil
 	found, err := k.list(ctx, &elsewhere)
@@ -213,18 +250,63 @@ func (q *query) missing(ctx context.Context, k *kind, name string) error {
 	}
 	for _, i := range found.items {
 		if k.named(i, name) {
-			return failed.WithHint("it is in %q: add -n %s", i.namespace, i.namespace)
+			return failed.WithHint("it is in namespace %q: add -n %s", i.namespace, i.namespace)
 		}
 	}
 	return failed.WithTry("%s get %s -A", q.session.Name, k.noun)
 }
 
-// print the whole listing; one item alone is itself, not a list.
+// printAll prints the listings: a table each, or one list of all objects.
+func (q *query) printAll(requests []request, listings []*listing) error {
+	if !q.format.ForPeople() {
+		names := requests[0].names
+		one := len(requests) == 1 && len(names) == 1
+		return q.print(q.session.Streams.Out, merge(listings), one)
+	}
+	printed := 0
+	for i, found := range listings {
+		if len(found.items) == 0 {
+			if len(found.missing) == 0 {
+				q.none(requests[i].kind)
+			}
+			continue
+		}
+		if printed++; printed > 1 {
+			if err := printLine(q.session.Streams.Out, ""); err != nil {
+				return err
+			}
+		}
+		if err := q.print(q.session.Streams.Out, found, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// merge joins listings of several types.
+func merge(listings []*listing) *listing {
+	if len(listings) == 1 {
+		return listings[0]
+	}
+	all := &listing{}
+	for _, found := range listings {
+		all.items = append(all.items, found.items...)
+	}
+	return all
+}
+
+func (q *query) none(k *kind) {
+	if q.namespace == "" {
+		q.session.Say("no %s found", k.noun)
+		return
+	}
+	q.session.Say("no %s found in namespace %q", k.noun, q.namespace)
+}
+
+// print prints a listing. In a machine-readable format one item is printed as
+// itself and not as a list.
 func (q *query) print(w io.Writer, found *listing, one bool) error {
-	switch {
-	case q.custom != nil:
-		return q.custom.print(w, found.items, q.noHeaders)
-	case q.format.ForPeople():
+	if q.format.ForPeople() {
 		t := q.table(found)
 		return t.Write(w, q.session.Screen())
 	}
@@ -235,7 +317,14 @@ func (q *query) print(w io.Writer, found *listing, one bool) error {
 	if one && len(found.items) == 1 {
 		return q.format.Print(w, found.items[0].object, names...)
 	}
-	return q.format.Print(w, withItems(found), names...)
+	list, err := toList(found)
+	if err != nil {
+		return err
+	}
+	if one && len(found.items) == 0 {
+		return nil // the error about the missing name says it
+	}
+	return q.format.Print(w, list, names...)
 }
 
 func (q *query) table(found *listing) *printer.Table {
@@ -253,12 +342,12 @@ func (q *query) table(found *listing) *printer.Table {
 	return t
 }
 
-// screen to draw marks for.
+// screen returns the screen that marks are drawn for.
 func (o *options) screen() iostreams.Screen { return o.session.Screen() }
 
 func printLine(w io.Writer, text string) error {
 	if _, err := fmt.Fprintln(w, text); err != nil {
-		return fmt.Errorf("printing: %w", err)
+		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }

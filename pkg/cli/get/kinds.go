@@ -23,16 +23,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// kind of thing to list.
+// kind is a resource type of the command line.
 type kind struct {
 	noun, singular string
-	// aliases are other words for it.
+	// aliases are further words for the type.
 	aliases  []string
 	complete func(*session.Session) completion.Function
 	list     func(ctx context.Context, q *query) (*listing, error)
-	// named says whether an item is what a name on the command line means.
+	// named reports whether a name on the command line selects an item.
 	named func(i item, name string) bool
-	// watched is the list of what to watch for changes.
+	// watched returns the list type whose changes affect the items.
 	watched func() client.ObjectList
 }
 
@@ -74,7 +74,7 @@ func nouns() []string {
 	return words
 }
 
-// kindOf a word; nil when there is none.
+// kindOf returns the type that a word names, or nil.
 func kindOf(word string) *kind {
 	word = strings.ToLower(word)
 	for _, k := range kinds() {
@@ -85,7 +85,7 @@ func kindOf(word string) *kind {
 	return nil
 }
 
-// objects of one of our kinds, as they are.
+// objects lists the objects of a type of the API, without interpreting them.
 func objects(ctx context.Context, q *query, kindName, noun string) (*unstructured.UnstructuredList, error) {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(schema.GroupVersionKind{Group: v1alpha1.Group, Version: v1alpha1.Version, Kind: kindName + "List"})
@@ -93,7 +93,7 @@ func objects(ctx context.Context, q *query, kindName, noun string) (*unstructure
 	if err != nil {
 		act := "listing " + noun
 		if q.namespace != "" {
-			act += " of namespace " + q.namespace
+			act += " in namespace " + q.namespace
 		}
 		return nil, apierror.Explain(q.session, q.cluster, act, err)
 	}
@@ -103,14 +103,14 @@ func objects(ctx context.Context, q *query, kindName, noun string) (*unstructure
 	return list, nil
 }
 
-// typed rows of objects.
+// typed returns the rows of objects, which are converted to T for their cells.
 func typed[T any](q *query, list *unstructured.UnstructuredList, columns []printer.Column, cells func(*T) []string) (*listing, error) {
 	found := &listing{columns: columns}
 	for i := range list.Items {
 		u := &list.Items[i]
 		object := new(T)
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
-			return nil, fmt.Errorf("reading %s %s: %w", u.GetKind(), u.GetName(), err)
+			return nil, fmt.Errorf("convert %s %s: %w", u.GetKind(), u.GetName(), err)
 		}
 		found.items = append(found.items, item{
 			object: u, namespace: u.GetNamespace(), name: u.GetName(),
@@ -148,10 +148,6 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 		if len(st.Runtimes) > 0 {
 			runtime = st.Runtimes[0].Name
 		}
-		access := "rw"
-		if d.Spec.ReadOnly() {
-			access = "ro"
-		}
 		uris := make([]string, len(d.Spec.Mounts))
 		for i, m := range d.Spec.Mounts {
 			uris[i] = m.MountPoint
@@ -161,7 +157,7 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 			d.Name, state(screen, result.Level, result.State),
 			cached(st.CacheStates, v1alpha1.CacheStateCached), cached(st.CacheStates, v1alpha1.CacheStateCachedPercentage), cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity),
 			known(st.UfsTotal), known(st.FileNum), runtime, printer.Age(d.CreationTimestamp.Time, q.now()),
-			access, cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), result.Message(),
+			string(v1alpha1.ServedAccess(d.Spec.ReadOnly())), cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), result.Message(),
 		}
 	})
 }

@@ -22,7 +22,7 @@ import (
 // workerRole is the value of [names.LabelRole] on workers' pods.
 const workerRole = "jindofs-worker"
 
-// mounts are the pods that mount Datasets.
+// mounts lists the pods that mount Datasets.
 func mounts(ctx context.Context, q *query) (*listing, error) {
 	in := inventory.Read(ctx, q.session, q.cluster, q.namespace, inventory.Datasets, inventory.Claims, inventory.Pods)
 	if len(in.Failures) > 0 && len(in.Pods) == 0 {
@@ -44,15 +44,11 @@ func mounts(ctx context.Context, q *query) (*listing, error) {
 			continue
 		}
 		r := mountReport(use)
-		access := "rw"
-		if r.ReadOnly {
-			access = "ro"
-		}
 		found.items = append(found.items, item{
 			object: r, namespace: r.Namespace, name: r.Name, resource: "pod/" + r.Name,
 			cells: []string{
 				r.Name, r.Dataset, r.Type, q.podState(use.Pod), known(r.Node), printer.Age(use.Pod.CreationTimestamp.Time, q.now()),
-				access, known(strings.Join(r.Paths, ",")), r.Reason,
+				string(v1alpha1.ServedAccess(r.ReadOnly)), known(strings.Join(r.Paths, ",")), r.Reason,
 			},
 		})
 	}
@@ -81,13 +77,13 @@ func identity(pod *corev1.Pod) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Labels: pod.Labels, CreationTimestamp: pod.CreationTimestamp}
 }
 
-// mountNamed: a name is a Dataset's, or a pod's.
+// mountNamed reports whether the name is that of the Dataset or of the pod.
 func mountNamed(i item, name string) bool {
 	r, ok := i.object.(*MountReport)
 	return ok && (r.Dataset == name || r.Name == name)
 }
 
-// workers are the pods that cache.
+// workers lists the pods of workers.
 func workers(ctx context.Context, q *query) (*listing, error) {
 	in := inventory.Read(ctx, q.session, q.cluster, q.namespace, inventory.Runtimes, inventory.Pods)
 	if len(in.Failures) > 0 && len(in.Pods) == 0 {
@@ -118,7 +114,7 @@ func workers(ctx context.Context, q *query) (*listing, error) {
 		}
 		reports, pods = append(reports, r), append(pods, pod)
 	}
-	found.failures = append(found.failures, q.askWorkers(ctx, in, reports)...)
+	found.failures = append(found.failures, q.queryWorkers(ctx, in, reports)...)
 	for i, r := range reports {
 		used, capacity, tiers := printer.Unknown, printer.Unknown, printer.Unknown
 		if r.Cache != nil {
@@ -158,7 +154,8 @@ func tierCell(tiers []report.Tier) string {
 	return known(strings.Join(texts, ", "))
 }
 
-// workerNamed: a name is a runtime's, its Dataset's, or a pod's.
+// workerNamed reports whether the name is that of the runtime, its Dataset or the
+// pod.
 func workerNamed(i item, name string) bool {
 	r, ok := i.object.(*WorkerReport)
 	return ok && (r.Runtime == name || r.Dataset == name || r.Name == name)

@@ -1,6 +1,8 @@
 package get
 
 import (
+	"fmt"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -24,35 +26,35 @@ type MountReport struct {
 	// ObjectMeta is the pod's name and namespace.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Dataset that it mounts, of its own namespace.
+	// Dataset that the pod mounts, in the namespace of the pod.
 	Dataset string `json:"dataset"`
-	// Type is sidecar, where the pod brings a FUSE server of its own, or csi.
+	// Type is sidecar for a FUSE server in the pod, or csi for that of the node.
 	Type string `json:"type"`
-	// Node that the pod is on; empty while it is on none.
+	// Node of the pod; empty while it is not scheduled.
 	Node string `json:"node,omitempty"`
-	// State of the pod in a word.
+	// State of the pod: Running, Pending, CrashLoopBackOff.
 	State string `json:"state"`
-	// Ready: all its containers are.
+	// Ready is true when all containers are ready.
 	Ready bool `json:"ready"`
-	// Paths at which its containers see the Dataset.
+	// Paths of the Dataset in the containers.
 	Paths []string `json:"paths"`
-	// ReadOnly says whether the pod asks for no more than reading.
+	// ReadOnly is true when the pod requests a read-only volume.
 	ReadOnly bool `json:"readOnly"`
-	// Reason why it is not ready.
+	// Reason why the pod is not ready.
 	Reason string `json:"reason,omitempty"`
 }
 
-// MountReportList is several.
+// MountReportList is a list of MountReports.
 //
 // +kubebuilder:object:root=true
 type MountReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	// Items in the order in which they are shown.
+	// Items in the order in which they are printed.
 	Items []MountReport `json:"items"`
 }
 
-// WorkerReport is a pod that caches.
+// WorkerReport is the pod of a worker.
 //
 // +kubebuilder:object:root=true
 type WorkerReport struct {
@@ -60,53 +62,53 @@ type WorkerReport struct {
 	// ObjectMeta is the pod's name and namespace.
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Runtime that it belongs to.
+	// Runtime that the worker belongs to.
 	Runtime string `json:"runtime"`
-	// Dataset that the runtime serves, if it does.
+	// Dataset that the runtime serves; empty for none.
 	Dataset string `json:"dataset,omitempty"`
-	// Node that the pod is on; empty while it is on none.
+	// Node of the pod; empty while it is not scheduled.
 	Node string `json:"node,omitempty"`
-	// State of the pod in a word.
+	// State of the pod: Running, Pending, CrashLoopBackOff.
 	State string `json:"state"`
-	// Ready: all its containers are.
+	// Ready is true when all containers are ready.
 	Ready bool `json:"ready"`
-	// Restarts of its containers.
+	// Restarts of the containers.
 	Restarts int `json:"restarts"`
-	// Reason why it is not ready.
+	// Reason why the pod is not ready.
 	Reason string `json:"reason,omitempty"`
-	// Cache as the worker says itself; absent when it did not answer.
+	// Cache as the worker reports it; absent when the worker did not respond.
 	Cache *WorkerCache `json:"cache,omitempty"`
 }
 
-// WorkerCache is what a worker caches, in bytes.
+// WorkerCache holds the figures of a worker, in bytes.
 //
 // +kubebuilder:object:generate=true
 type WorkerCache struct {
-	// Used of Capacity by what is cached.
+	// Used by cached files.
 	Used uint64 `json:"used"`
 	// Capacity of all tiers.
 	Capacity uint64 `json:"capacity"`
 	// Tiers, the fastest first.
 	Tiers []report.Tier `json:"tiers"`
-	// HitBytes were asked for and there.
+	// HitBytes were read from the cache.
 	HitBytes uint64 `json:"hitBytes"`
-	// MissBytes were asked for and not there.
+	// MissBytes were read from the store.
 	MissBytes uint64 `json:"missBytes"`
 }
 
-// WorkerReportList is several.
+// WorkerReportList is a list of WorkerReports.
 //
 // +kubebuilder:object:root=true
 type WorkerReportList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
-	// Items in the order in which they are shown.
+	// Items in the order in which they are printed.
 	Items []WorkerReport `json:"items"`
 }
 
-// withItems is the list for machines: of reports where there are reports, else
-// kubectl's List.
-func withItems(found *listing) runtime.Object {
+// toList returns a list of the items for a machine-readable format: a list of
+// reports when all items are reports of one type, or else the List of kubectl.
+func toList(found *listing) (runtime.Object, error) {
 	switch found.list.(type) {
 	case *MountReportList:
 		l := &MountReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: MountListKind}, Items: []MountReport{}}
@@ -115,7 +117,7 @@ func withItems(found *listing) runtime.Object {
 				l.Items = append(l.Items, *r)
 			}
 		}
-		return l
+		return l, nil
 	case *WorkerReportList:
 		l := &WorkerReportList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: WorkerListKind}, Items: []WorkerReport{}}
 		for _, i := range found.items {
@@ -123,13 +125,15 @@ func withItems(found *listing) runtime.Object {
 				l.Items = append(l.Items, *r)
 			}
 		}
-		return l
+		return l, nil
 	}
 	list := &unstructured.UnstructuredList{Object: map[string]any{"apiVersion": "v1", "kind": "List", "metadata": map[string]any{"resourceVersion": ""}}}
 	for _, i := range found.items {
-		if u, ok := i.object.(*unstructured.Unstructured); ok {
-			list.Items = append(list.Items, *u)
+		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(i.object)
+		if err != nil {
+			return nil, fmt.Errorf("convert %s: %w", i.resource, err)
 		}
+		list.Items = append(list.Items, unstructured.Unstructured{Object: fields})
 	}
-	return list
+	return list, nil
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
 	"github.com/jindo-io/jindo/test/cli/golden"
@@ -12,10 +13,19 @@ import (
 
 var update = golden.Flag()
 
-// TestSchemas: what machines read does not change unnoticed.
+// TestSchemas compares the machine-readable output with its schema.
 func TestSchemas(t *testing.T) {
 	schematest.Compare(t, *update, MountKind, mountReport(inventory.Use{Pod: &corev1.Pod{}}))
-	schematest.Compare(t, *update, MountListKind, withItems(&listing{list: &MountReportList{}}))
+	schematest.Compare(t, *update, MountListKind, list(t, &listing{list: &MountReportList{}}))
 	schematest.Compare(t, *update, WorkerKind, workerReport(&corev1.Pod{}))
-	schematest.Compare(t, *update, WorkerListKind, withItems(&listing{list: &WorkerReportList{}}))
+	schematest.Compare(t, *update, WorkerListKind, list(t, &listing{list: &WorkerReportList{}}))
+}
+
+func list(t *testing.T, found *listing) runtime.Object {
+	t.Helper()
+	l, err := toList(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }

@@ -1,38 +1,54 @@
 package get
 
 import (
+	"bytes"
 	"context"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
+	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 )
 
 const (
-	// settle is how long changes are gathered before they are shown.
+	// settle is how long further changes are gathered before an update.
 	settle = 200 * time.Millisecond
-	// again is how long after a watch has ended the next begins.
-	again = time.Second
+	// restartDelay is how long after the end of a watch the next one starts.
+	restartDelay = time.Second
 )
 
-// follow prints what there is, and then what changes, until somebody has seen
-// enough. A row is printed again when a person would see a difference.
+// watchOne prints the items of a request, and then those that change, until the
+// context ends. A name that does not exist is an error at the start only.
+func (q *query) watchOne(ctx context.Context, r request) error {
+	q.names = r.names
+	found, err := q.list(ctx, r.kind)
+	if err != nil {
+		return err
+	}
+	if len(found.missing) > 0 {
+		return q.missing(ctx, r.kind, found.missing[0])
+	}
+	return q.follow(ctx, r.kind, found)
+}
+
+// follow prints a listing and then every row that changes visibly.
 func (q *query) follow(ctx context.Context, k *kind, found *listing) error {
 	watcher, err := q.cluster.Watcher()
 	if err != nil {
 		return err
 	}
 	shown := map[string]string{}
-	if err := q.changes(shown, found, true); err != nil {
+	if err := q.printChanges(shown, found, true); err != nil {
 		return err
 	}
 	for {
-		options := []client.ListOption{client.InNamespace(q.namespace)}
-		w, err := watcher.Watch(ctx, k.watched(), options...)
+		w, err := watcher.Watch(ctx, k.watched(), client.InNamespace(q.namespace))
 		if ctx.Err() != nil {
-			return nil // Ctrl-C is how one leaves
+			return nil // interrupted by the user
 		}
 		if err != nil {
 			return apierror.Explain(q.session, q.cluster, "watching "+k.noun, err)
@@ -42,13 +58,13 @@ func (q *query) follow(ctx context.Context, k *kind, found *listing) error {
 		if err != nil || ctx.Err() != nil {
 			return err
 		}
-		if !pause(ctx, again) {
+		if !pause(ctx, restartDelay) {
 			return nil
 		}
 	}
 }
 
-// until the watch ends, look again whenever something has changed.
+// until lists again after every change, until the watch ends.
 func (q *query) until(ctx context.Context, k *kind, w watch.Interface, shown map[string]string) error {
 	for {
 		select {
@@ -62,9 +78,7 @@ func (q *query) until(ctx context.Context, k *kind, w watch.Interface, shown map
 		if !gather(ctx, w) {
 			return nil
 		}
-		now := *q
-		now.names = nil // what was named may go and come back
-		found, err := now.look(ctx, k)
+		found, err := q.list(ctx, k) // a named item may be deleted and created again
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -72,13 +86,14 @@ func (q *query) until(ctx context.Context, k *kind, w watch.Interface, shown map
 			q.session.Say("warning: %v", err)
 			continue
 		}
-		if err := q.changes(shown, q.only(k, found), false); err != nil {
+		if err := q.printChanges(shown, found, false); err != nil {
 			return err
 		}
 	}
 }
 
-// gather events that come close together.
+// gather waits a moment for further events. It reports false when the context has
+// ended.
 func gather(ctx context.Context, w watch.Interface) bool {
 	timer := time.NewTimer(settle)
 	defer timer.Stop()
@@ -96,69 +111,54 @@ func gather(ctx context.Context, w watch.Interface) bool {
 	}
 }
 
-// only what was named, if anything was.
-func (q *query) only(k *kind, found *listing) *listing {
-	if len(q.names) == 0 {
-		return found
-	}
-	kept := found.items[:0]
-	for _, i := range found.items {
-		for _, name := range q.names {
-			if k.named(i, name) {
-				kept = append(kept, i)
-				break
-			}
-		}
-	}
-	found.items = kept
-	return found
-}
-
-// changes prints the rows that are new or different.
-func (q *query) changes(shown map[string]string, found *listing, titles bool) error {
-	t := q.table(found)
-	drawn, err := lines(t, q.session.Screen())
+// printChanges prints the rows that are new or differ from those shown, and
+// updates shown.
+func (q *query) printChanges(shown map[string]string, found *listing, header bool) error {
+	drawn, err := lines(q.table(found), q.session.Screen())
 	if err != nil {
 		return err
 	}
 	if !q.noHeaders && len(drawn) > 0 {
-		if titles && q.format.ForPeople() && q.custom == nil {
+		if header && q.format.ForPeople() {
 			if err := printLine(q.session.Streams.Out, drawn[0]); err != nil {
 				return err
 			}
 		}
 		drawn = drawn[1:]
 	}
-	there := map[string]bool{}
+	present := map[string]bool{}
 	for row, i := range found.items {
 		key := i.namespace + "/" + i.resource
-		there[key] = true
-		state := q.state(i, found)
+		present[key] = true
+		state := visibleState(i, found)
 		if shown[key] == state {
 			continue
 		}
 		shown[key] = state
-		if !q.format.ForPeople() || q.custom != nil {
-			if err := q.print(q.session.Streams.Out, &listing{items: []item{i}, list: found.list}, true); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := printLine(q.session.Streams.Out, drawn[row]); err != nil {
+		if err := q.printChange(i, found, drawn[row]); err != nil {
 			return err
 		}
 	}
 	for key := range shown {
-		if !there[key] {
-			delete(shown, key) // so that it is shown when it comes back
-			q.session.Say("%s is gone", key)
+		if !present[key] {
+			delete(shown, key) // so that it is printed when it is created again
+			q.session.Say("%s was deleted", key)
 		}
 	}
 	return nil
 }
 
-// state of a row without what changes by itself.
-func (q *query) state(i item, found *listing) string {
+func (q *query) printChange(i item, found *listing, row string) error {
+	if q.format.ForPeople() {
+		return printLine(q.session.Streams.Out, row)
+	}
+	err := q.print(q.session.Streams.Out, &listing{items: []item{i}, list: found.list}, true)
+	q.format.NoHeaders = true // one header is enough
+	return err
+}
+
+// visibleState joins the cells of a row, except for its age.
+func visibleState(i item, found *listing) string {
 	text := ""
 	for column, cell := range i.cells {
 		if found.columns[column].Title != "AGE" {
@@ -166,6 +166,15 @@ func (q *query) state(i item, found *listing) string {
 		}
 	}
 	return text
+}
+
+// lines returns the lines of a table.
+func lines(t *printer.Table, screen iostreams.Screen) ([]string, error) {
+	var drawn bytes.Buffer
+	if err := t.Write(&drawn, screen); err != nil {
+		return nil, err
+	}
+	return strings.Split(strings.TrimSuffix(drawn.String(), "\n"), "\n"), nil
 }
 
 func pause(ctx context.Context, d time.Duration) bool {

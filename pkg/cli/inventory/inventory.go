@@ -1,7 +1,7 @@
-// Package inventory is what there is in a namespace that has to do with
-// Datasets: read in a fixed number of requests, all at once. What may not be
-// read is named and missing, and hides nothing else. Of Secrets and ConfigMaps
-// only the names are asked for.
+// Package inventory lists the objects of a namespace that belong to Datasets, in a
+// fixed number of parallel requests. A part that cannot be listed is reported as a
+// failure and does not affect the others. Of Secrets and ConfigMaps only the
+// metadata is requested.
 package inventory
 
 import (
@@ -24,7 +24,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Inventory of a namespace, or of all.
+// Inventory holds the objects of one namespace or of all namespaces.
 type Inventory struct {
 	Datasets     []v1alpha1.Dataset
 	Runtimes     []v1alpha1.JindoRuntime
@@ -41,10 +41,10 @@ type Inventory struct {
 	Failures []string
 }
 
-// Part is a kind to read.
+// Part is a kind of object to list.
 type Part string
 
-// Parts of an inventory.
+// The parts of an inventory.
 const (
 	Datasets     Part = "Datasets"
 	Runtimes     Part = "JindoRuntimes"
@@ -59,12 +59,13 @@ const (
 	ConfigMaps   Part = "ConfigMaps"
 )
 
-// Everything there is to read.
+// Everything returns all parts.
 func Everything() []Part {
 	return []Part{Datasets, Runtimes, Pods, Claims, Volumes, StatefulSets, DaemonSets, Services, Budgets, Secrets, ConfigMaps}
 }
 
-// Read the parts of a namespace ("" is all), a request each.
+// Read lists the parts of a namespace, or of all namespaces for "", with one request
+// for each part. The objects are sorted by namespace and name.
 func Read(ctx context.Context, s *session.Session, c *session.Cluster, namespace string, parts ...Part) *Inventory {
 	in := &Inventory{}
 	var reading sync.WaitGroup
@@ -74,7 +75,7 @@ func Read(ctx context.Context, s *session.Session, c *session.Cluster, namespace
 			if err := in.read(ctx, c, namespace, part); err != nil {
 				act := fmt.Sprintf("listing %s", part)
 				if namespace != "" && part != Volumes {
-					act += " of namespace " + namespace
+					act += " in namespace " + namespace
 				}
 				failed[i] = apierror.Explain(s, c, act, err).Error()
 			}
@@ -116,7 +117,7 @@ func (in *Inventory) read(ctx context.Context, c *session.Cluster, namespace str
 	case ConfigMaps:
 		return list(ctx, c, onlyNames("ConfigMapList"), func(l *metav1.PartialObjectMetadataList) { in.ConfigMaps = ordered(l.Items) }, where, ours)
 	}
-	return fmt.Errorf("there is no part %q", part)
+	return fmt.Errorf("unknown part %q", part)
 }
 
 func onlyNames(kind string) *metav1.PartialObjectMetadataList {
@@ -133,7 +134,7 @@ func list[L client.ObjectList](ctx context.Context, c *session.Cluster, into L, 
 	return nil
 }
 
-// ordered by namespace and name, the same every time.
+// ordered sorts items by namespace and name.
 func ordered[T any, P interface {
 	*T
 	metav1.Object
@@ -144,7 +145,7 @@ func ordered[T any, P interface {
 	return items
 }
 
-// Dataset by name, or nil.
+// Dataset returns the Dataset of that name, or nil.
 func (in *Inventory) Dataset(namespace, name string) *v1alpha1.Dataset {
 	for i := range in.Datasets {
 		if d := &in.Datasets[i]; d.Namespace == namespace && d.Name == name {
@@ -154,7 +155,7 @@ func (in *Inventory) Dataset(namespace, name string) *v1alpha1.Dataset {
 	return nil
 }
 
-// Runtime by name, or nil.
+// Runtime returns the JindoRuntime of that name, or nil.
 func (in *Inventory) Runtime(namespace, name string) *v1alpha1.JindoRuntime {
 	for i := range in.Runtimes {
 		if r := &in.Runtimes[i]; r.Namespace == namespace && r.Name == name {
@@ -164,7 +165,8 @@ func (in *Inventory) Runtime(namespace, name string) *v1alpha1.JindoRuntime {
 	return nil
 }
 
-// DatasetOf is the name of the Dataset that a runtime is for.
+// DatasetOf returns the name of the Dataset that a runtime is meant for: that of its
+// annotation, or else its own name.
 func DatasetOf(runtime *v1alpha1.JindoRuntime) string {
 	if name := runtime.Annotations[v1alpha1.DatasetAnnotation]; name != "" {
 		return name
@@ -172,8 +174,8 @@ func DatasetOf(runtime *v1alpha1.JindoRuntime) string {
 	return runtime.Name
 }
 
-// RuntimeFor is the runtime that serves a Dataset: the one its status names,
-// else one that is for it; nil when there is none.
+// RuntimeFor returns the runtime that serves a Dataset: the one in its status, or
+// else one that is meant for it, or nil.
 func (in *Inventory) RuntimeFor(dataset *v1alpha1.Dataset) *v1alpha1.JindoRuntime {
 	for _, ref := range dataset.Status.Runtimes {
 		if r := in.Runtime(cmp.Or(ref.Namespace, dataset.Namespace), ref.Name); r != nil {

@@ -10,29 +10,29 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Ways in which a pod gets at a Dataset.
+// Ways in which a pod mounts a Dataset.
 const (
-	// ViaSidecar: a FUSE server of its own was injected.
+	// ViaSidecar is a FUSE server that was injected into the pod.
 	ViaSidecar = "sidecar"
-	// ViaCSI: the node's FUSE pod serves it.
+	// ViaCSI is the FUSE server of the node.
 	ViaCSI = "csi"
 )
 
-// Use of a Dataset by a pod.
+// Use is the mount of a Dataset by a pod.
 type Use struct {
 	Pod *corev1.Pod
-	// Dataset is the name of it and of its claim.
+	// Dataset is the name of the Dataset, which is that of its claim.
 	Dataset string
 	Via     string
-	// Paths in the pod's containers, sorted.
+	// Paths of the mount in the containers, sorted.
 	Paths []string
-	// Holds: the pod is on a node and not done, so that the Dataset stays for as
-	// long as it runs.
+	// Holds is true for a pod that is scheduled and has not terminated, which blocks
+	// the deletion of the Dataset.
 	Holds bool
 }
 
-// Uses are the pods that mount Datasets, in the order of their names. A claim is
-// a Dataset's if it was made for one, or a Dataset of its name exists.
+// Uses returns the mounts of all pods, in the order of the pods. A claim belongs to
+// a Dataset if it was created for one, or if a Dataset of its name exists.
 func (in *Inventory) Uses() []Use {
 	type key struct{ namespace, name string }
 	claims := map[key]bool{}
@@ -60,14 +60,14 @@ func (in *Inventory) Uses() []Use {
 	return uses
 }
 
-// UsesOf one Dataset.
+// UsesOf returns the mounts of one Dataset.
 func (in *Inventory) UsesOf(dataset *v1alpha1.Dataset) []Use {
 	return slices.DeleteFunc(in.Uses(), func(u Use) bool {
 		return u.Dataset != dataset.Name || u.Pod.Namespace != dataset.Namespace
 	})
 }
 
-// IsDatasetClaim says whether a claim was made for a Dataset, and not for a
+// IsDatasetClaim reports whether a claim was created for a Dataset, and not for a
 // master.
 func IsDatasetClaim(pvc *corev1.PersistentVolumeClaim) bool {
 	return pvc.Labels[names.LabelManagedBy] == names.ManagedBy && pvc.Spec.StorageClassName != nil && *pvc.Spec.StorageClassName == names.StorageClass

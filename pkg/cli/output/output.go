@@ -26,6 +26,8 @@ type Format struct {
 	value string
 	// people holds the formats that the command renders itself, the default first.
 	people []string
+	// NoHeaders omits the header of custom-columns.
+	NoHeaders bool
 }
 
 // New returns a Format with the formats that the command renders itself. The first
@@ -38,7 +40,7 @@ func (f *Format) AddFlag(flags *pflag.FlagSet) {
 		"format: "+strings.Join(slices.Concat(f.people, machine), "|"))
 }
 
-var machine = []string{"json", "yaml", "kyaml", "name", "jsonpath=TEMPLATE", "go-template=TEMPLATE"}
+var machine = []string{"json", "yaml", "kyaml", "name", "jsonpath=TEMPLATE", "go-template=TEMPLATE", "custom-columns=TITLE:.path,…"}
 
 // Is reports whether -o is one of the formats.
 func (f *Format) Is(formats ...string) bool {
@@ -85,6 +87,8 @@ func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
 		return &printers.KYAMLPrinter{}, nil
 	case "name":
 		return printNames(names), nil
+	case "custom-columns":
+		return parseColumns(template, f.NoHeaders)
 	case "jsonpath":
 		const example = "-o 'jsonpath={.metadata.name}'"
 		if template == "" {

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"slices"
+
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // Leader is the master that leads by its own word in the newest term; nil
@@ -26,21 +28,30 @@ func (r *Runtime) Sum() {
 		cache.HitBytes += w.HitBytes
 		cache.MissBytes += w.MissBytes
 		cache.StoreBytes += w.StoreBytes
+		cache.RecentSeconds = max(cache.RecentSeconds, w.RecentSeconds)
+		cache.RecentHitBytes += w.RecentHitBytes
+		cache.RecentMissBytes += w.RecentMissBytes
 		for _, tier := range w.Tiers {
 			cache.Capacity += tier.Capacity
 			cache.Used += tier.Used
 			cache.Tiers = addTier(cache.Tiers, tier)
 		}
 	}
-	if read := cache.HitBytes + cache.MissBytes; read > 0 {
-		ratio := float64(cache.HitBytes) / float64(read)
-		cache.HitRatio = &ratio
-	}
+	cache.HitRatio = ratio(cache.HitBytes, cache.MissBytes)
+	cache.RecentHitRatio = ratio(cache.RecentHitBytes, cache.RecentMissBytes)
 	order := []string{"MEM", "SSD", "HDD"}
 	slices.SortStableFunc(cache.Tiers, func(a, b Tier) int {
 		return slices.Index(order, a.Medium) - slices.Index(order, b.Medium)
 	})
 	r.Cache = cache
+}
+
+// ratio returns the share of hits, or nil when nothing was read.
+func ratio(hit, miss uint64) *float64 {
+	if hit+miss == 0 {
+		return nil
+	}
+	return new(float64(hit) / float64(hit+miss))
 }
 
 func addTier(tiers []Tier, tier Tier) []Tier {
@@ -58,10 +69,10 @@ func addTier(tiers []Tier, tier Tier) []Tier {
 
 // Judge sets Health and Problems from everything else.
 func (r *Runtime) Judge() {
-	r.Problems = []string{}
+	r.Problems, r.Cause = []string{}, ""
+	r.judgeMounts() // a store that fails is the cause of what follows
 	serving := r.judgeMasters()
 	live := r.judgeWorkers()
-	r.judgeMounts()
 	r.judgeConsumers()
 	fuses := r.judgeFuses()
 	switch {
@@ -73,6 +84,12 @@ func (r *Runtime) Judge() {
 		r.Health = Degraded
 	default:
 		r.Health = Healthy
+	}
+	if len(r.Problems) > 0 {
+		r.Cause = string(health.CauseMembers)
+		if slices.ContainsFunc(r.Mounts, func(m Mount) bool { return m.Error != "" }) {
+			r.Cause = string(health.CauseStore)
+		}
 	}
 }
 

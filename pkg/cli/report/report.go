@@ -79,8 +79,11 @@ type Runtime struct {
 	Version string `json:"version,omitempty"`
 	// Health of all of it, in a word.
 	Health Health `json:"health"`
-	// Problems, a sentence each, worst first.
+	// Problems, a sentence each, the cause of the others first.
 	Problems []string `json:"problems"`
+	// Cause of the first problem: Spec, Credentials, Store, Mounts, Placement,
+	// PodSecurity, Volume, Members, Deletion or Controller; absent without problems.
+	Cause string `json:"cause,omitempty"`
 	// Notes are sentences about what is no fault: a change that waits, a pod that
 	// was restarted, what could not be looked at and why.
 	Notes []string `json:"notes"`
@@ -288,6 +291,13 @@ type Worker struct {
 	MissBytes uint64 `json:"missBytes"`
 	// StoreBytes read from the store since it started.
 	StoreBytes uint64 `json:"storeBytes"`
+	// RecentSeconds is the length of the window that the recent figures are about;
+	// absent when the worker does not report them.
+	RecentSeconds float64 `json:"recentSeconds,omitempty"`
+	// RecentHitBytes within the window.
+	RecentHitBytes uint64 `json:"recentHitBytes"`
+	// RecentMissBytes within the window.
+	RecentMissBytes uint64 `json:"recentMissBytes"`
 	// Started is when its process began.
 	Started *metav1.Time `json:"started,omitempty"`
 	// Version of its program.
@@ -330,6 +340,15 @@ type Cache struct {
 	MissBytes uint64 `json:"missBytes"`
 	// StoreBytes read from the store since then.
 	StoreBytes uint64 `json:"storeBytes"`
+	// RecentSeconds is the length of the window that the recent figures are about;
+	// absent when no worker reports them.
+	RecentSeconds float64 `json:"recentSeconds,omitempty"`
+	// RecentHitRatio of bytes within the window; absent without reads.
+	RecentHitRatio *float64 `json:"recentHitRatio,omitempty"`
+	// RecentHitBytes within the window.
+	RecentHitBytes uint64 `json:"recentHitBytes"`
+	// RecentMissBytes within the window.
+	RecentMissBytes uint64 `json:"recentMissBytes"`
 }
 
 // Mount of an under-storage into the tree.

@@ -19,47 +19,59 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 )
 
+// untilHealthy is the only value of --until.
+const untilHealthy = "healthy"
+
 type options struct {
-	session   *session.Session
-	format    *output.Format
-	everyone  bool
-	noHeaders bool
-	exitCode  bool
-	watch     bool
-	interval  time.Duration
-	until     string
-	selector  string
-	sortBy    string
+	session       *session.Session
+	format        *output.Format
+	allNamespaces bool
+	noHeaders     bool
+	exitCode      bool
+	watch         bool
+	interval      time.Duration
+	until         string
+	timeout       time.Duration
+	selector      string
+	sortBy        string
 }
 
-// New makes the status command.
+// New returns the status command.
 func New(s *session.Session) *cobra.Command {
 	o := &options{session: s, format: output.New(output.Table, output.Wide)}
 	cmd := &cobra.Command{
-		Use:   "status [NAME]",
-		Short: "Show how a dataset and its runtime are",
-		Long: `Show how a dataset and its runtime are: one as a dashboard, several as a row
-each. Every member is asked about itself, all at once, and one that does not
-answer within --request-timeout is named at the end.`,
+		Use:   "status [NAME | TYPE/NAME]",
+		Short: "Show the health of a dataset and its runtime",
+		Long: `Show the health of a dataset and its runtime: one as a dashboard, several as a
+row each.
+
+In a cluster the figures come from the status of the objects, with a few
+requests however many pods there are. With -o wide every master and worker is
+queried as well, through the API server; with --local that is always so. Members
+are queried in parallel, and those that do not respond within --request-timeout
+are listed at the end.`,
+		Example: "  " + s.Name + " status hbase\n  " + s.Name + " status dataset/hbase -o wide\n  " +
+			s.Name + " status hbase --watch --until=healthy --timeout=5m",
 		Args: session.AtMost(1, "a dataset or runtime"),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), args) },
 	}
 	flags := cmd.Flags()
 	o.format.AddFlag(flags)
-	flags.BoolVarP(&o.everyone, "all-namespaces", "A", false, "of all namespaces")
-	flags.BoolVar(&o.noHeaders, "no-headers", false, "leave the titles out")
-	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with 3 unless everything is healthy")
-	flags.BoolVarP(&o.watch, "watch", "w", false, "draw again as things change")
-	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two looks of --watch where changes cannot be watched, or members are asked")
-	flags.StringVarP(&o.selector, "selector", "l", "", "only those with such labels, such as team=vision")
-	flags.StringVar(&o.sortBy, "sort-by", "", "order of the rows: "+strings.Join(orders(), ", "))
+	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list across all namespaces")
+	flags.BoolVar(&o.noHeaders, "no-headers", false, "omit the header")
+	flags.BoolVar(&o.exitCode, "exit-code", false, "exit with code 3 unless everything is healthy")
+	flags.BoolVarP(&o.watch, "watch", "w", false, "redraw when something changes")
+	flags.DurationVar(&o.interval, "interval", 2*time.Second, "time between two updates of --watch where changes cannot be watched, or members are queried")
+	flags.StringVarP(&o.selector, "selector", "l", "", "label selector, such as team=vision")
+	flags.StringVar(&o.sortBy, "sort-by", "", "order of the rows: "+strings.Join(sortKeys(), ", "))
 	s.AddLocalFlag(flags)
 	flags.StringVar(&o.until, "until", "", "end --watch when everything is: healthy")
+	flags.DurationVar(&o.timeout, "timeout", 0, "how long --until waits, 0 is without limit; then the exit code is 4")
 	return cmd
 }
 
 func (o *options) run(ctx context.Context, args []string) error {
-	if err := o.validate(); err != nil {
+	if err := o.validate(args); err != nil {
 		return err
 	}
 	source, err := o.session.Source(o.session)
@@ -69,94 +81,105 @@ func (o *options) run(ctx context.Context, args []string) error {
 	if err := o.prepare(source); err != nil {
 		return err
 	}
-	look := func(ctx context.Context) (screenful, error) {
+	collect := func(ctx context.Context) (snapshot, error) {
 		reports, one, err := o.collect(ctx, source, args)
-		return screenful{reports, one}, err
+		return snapshot{reports, one}, err
 	}
 	if o.watch {
-		return o.newRedraw(source, look).run(ctx)
+		return o.newWatcher(source, collect).run(ctx, args)
 	}
-	seen, err := look(ctx)
+	found, err := collect(ctx)
 	if err != nil {
 		return err
 	}
-	err = o.print(o.session.Streams.Out, seen.reports, seen.one)
-	if err == nil && o.exitCode && !allHealthy(seen.reports) {
+	err = o.print(o.session.Streams.Out, found.reports, found.one)
+	if err == nil && o.exitCode && !allHealthy(found.reports) {
 		return &clierror.Error{Code: clierror.Unhealthy, Err: errors.New("not healthy"), Silent: true}
 	}
 	return err
 }
 
-func (o *options) validate() error {
+func (o *options) validate(args []string) error {
 	if err := o.format.Validate(); err != nil {
 		return err
 	}
 	switch {
+	case o.allNamespaces && len(args) > 0:
+		return clierror.Usagef("--all-namespaces cannot be used with the name %s", args[0]).
+			WithTry("%s status %s -n NAMESPACE%s", o.session.Name, args[0], o.localFlag())
 	case o.watch && !o.format.ForPeople():
-		return clierror.Usagef("--watch draws screens only: leave out -o, or use -o wide")
-	case o.until != "" && o.until != "healthy":
-		return clierror.Usagef("--until must be healthy, not %q", o.until)
+		return clierror.Usagef("--watch prints screens only: omit -o, or use -o wide")
+	case o.until != "" && o.until != untilHealthy:
+		return clierror.Usagef("invalid --until %q: must be healthy", o.until)
 	case o.until != "" && !o.watch:
 		return clierror.Usagef("--until needs --watch")
-	case o.sortBy != "" && !slices.Contains(orders(), o.sortBy):
-		return clierror.Usagef("--sort-by must be one of %s, not %q", strings.Join(orders(), ", "), o.sortBy)
+	case o.timeout != 0 && o.until == "":
+		return clierror.Usagef("--timeout needs --until").WithTry("%s status --watch --until=healthy --timeout=%v", o.session.Name, o.timeout)
+	case o.timeout < 0:
+		return clierror.Usagef("invalid --timeout %v: must not be negative", o.timeout)
+	case o.sortBy != "" && !slices.Contains(sortKeys(), o.sortBy):
+		return clierror.Usagef("invalid --sort-by %q: must be one of %s", o.sortBy, strings.Join(sortKeys(), ", "))
 	case o.interval <= 0:
-		return clierror.Usagef("--interval must be above zero, not %v", o.interval)
+		return clierror.Usagef("invalid --interval %v: must be above zero", o.interval)
 	}
 	return nil
 }
 
-// selecting is a source that can be narrowed to labels.
-type selecting interface{ Select(selector string) error }
+// selectorSource is a source that can be restricted to labels.
+type selectorSource interface{ Select(selector string) error }
 
-// asking is a source that asks the members only where it is told to.
-type asking interface{ AskMembers() }
+// memberSource is a source that queries the members only if told to.
+type memberSource interface{ AskMembers() }
 
 func (o *options) prepare(source report.Source) error {
 	if o.selector != "" {
-		narrow, ok := source.(selecting)
+		s, ok := source.(selectorSource)
 		if !ok {
-			return clierror.Usagef("--selector is for clusters: what runs on this machine has no labels")
+			return clierror.Usagef("--selector cannot be used with --local: local runtimes have no labels")
 		}
-		if err := narrow.Select(o.selector); err != nil {
+		if err := s.Select(o.selector); err != nil {
 			return err
 		}
 	}
-	if deep, ok := source.(asking); ok && o.format.Is(output.Wide) {
-		deep.AskMembers()
+	if m, ok := source.(memberSource); ok && o.format.Is(output.Wide) {
+		m.AskMembers()
 	}
 	return nil
 }
 
-// collect answers one report when one was asked for, or when there is only
-// one.
+// namespace returns the namespace to list; "" is all of them.
+func (o *options) namespace() string {
+	if o.allNamespaces {
+		return ""
+	}
+	return o.session.InNamespace()
+}
+
+// collect returns the report that was named, or all of the namespace. One is true
+// when the report is to be printed as a dashboard.
 func (o *options) collect(ctx context.Context, source report.Source, args []string) (reports []report.Runtime, one bool, err error) {
 	if len(args) == 1 {
-		r, err := o.session.Find(ctx, source, args[0])
+		r, err := o.session.Find(ctx, source, session.TrimType(args[0]))
 		if err != nil {
 			return nil, true, err
 		}
 		o.addNext(r)
 		return []report.Runtime{*r}, true, nil
 	}
-	namespace := o.session.InNamespace()
-	if o.everyone {
-		namespace = ""
-	}
-	refs, err := source.Runtimes(ctx, namespace)
+	refs, err := source.Runtimes(ctx, o.namespace())
 	if err != nil {
 		return nil, false, err
 	}
 	collected := make([]*report.Runtime, len(refs))
 	failed := make([]error, len(refs))
-	var asking sync.WaitGroup
+	var collecting sync.WaitGroup
 	for i, ref := range refs {
-		asking.Go(func() { collected[i], failed[i] = source.Collect(ctx, ref) })
+		collecting.Go(func() { collected[i], failed[i] = source.Collect(ctx, ref) })
 	}
-	asking.Wait()
+	collecting.Wait()
 	for i, ref := range refs {
 		if failed[i] != nil {
-			// One runtime that cannot be looked at does not hide the others.
+			// One runtime that cannot be read does not hide the others.
 			collected[i] = report.New(ref, time.Now())
 			collected[i].Health = report.Unavailable
 			collected[i].Failures = []report.Failure{{Target: ref.String(), Error: failed[i].Error()}}
@@ -165,33 +188,7 @@ func (o *options) collect(ctx context.Context, source report.Source, args []stri
 		o.addNext(collected[i])
 		reports = append(reports, *collected[i])
 	}
-	return reports, len(reports) == 1 && !o.everyone, nil
-}
-
-// addNext names the command that leads on.
-func (o *options) addNext(r *report.Runtime) {
-	namespace := ""
-	if r.Namespace != session.DefaultNamespace {
-		namespace = " -n " + r.Namespace
-	}
-	if o.session.Local {
-		namespace += " --local"
-	}
-	switch r.Health {
-	case report.Healthy, report.Starting:
-	case report.Stopped:
-		r.Next = fmt.Sprintf("%s local down %s%s   # removes what was left", o.session.Name, r.Name, strings.TrimSuffix(namespace, " --local"))
-	case report.Degraded, report.Unavailable:
-		if r.Unserved {
-			r.Next = fmt.Sprintf("%s create runtime %s%s", o.session.Name, r.Name, namespace)
-			return
-		}
-		if !o.session.Local {
-			r.Next = fmt.Sprintf("%s check %s%s", o.session.Name, r.Name, namespace)
-			return
-		}
-		r.Next = fmt.Sprintf("%s raft status %s%s", o.session.Name, r.Name, namespace)
-	}
+	return reports, len(reports) == 1 && !o.allNamespaces, nil
 }
 
 func (o *options) print(w io.Writer, reports []report.Runtime, one bool) error {
@@ -205,7 +202,7 @@ func (o *options) print(w io.Writer, reports []report.Runtime, one bool) error {
 			return nil
 		}
 		o.order(reports)
-		return DrawRows(w, o.session.Screen(), reports, RowOptions{Wide: wide, NoHeaders: o.noHeaders, Namespaces: o.everyone})
+		return DrawRows(w, o.session.Screen(), reports, RowOptions{Wide: wide, NoHeaders: o.noHeaders, Namespaces: o.allNamespaces})
 	}
 	names := make([]string, len(reports))
 	for i, r := range reports {
@@ -227,4 +224,9 @@ func allHealthy(reports []report.Runtime) bool {
 		}
 	}
 	return true
+}
+
+// timedOut returns the error of a watch that ended before everything was healthy.
+func (o *options) timedOut(args []string, found snapshot) error {
+	return &clierror.Error{Code: clierror.TimedOut, Err: fmt.Errorf("not healthy after %v: %s", o.timeout, o.untilError(args, found.reports))}
 }

@@ -25,15 +25,15 @@ func (d *dashboard) masters() {
 	leader := r.Leader()
 	column(printer.Column{Title: "Masters"}, func(m report.Master) string { return d.named(markOfMaster(m), m.Name) })
 	column(printer.Column{Title: "ROLE"}, roleOrState)
-	column(printer.Column{Title: "TERM", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return printer.Count(m.Term) }))
+	column(printer.Column{Title: "TERM", Right: true, Drop: 1}, ifReachable(func(m report.Master) string { return printer.Count(m.Term) }))
 	if r.Asked || !inPods {
-		column(printer.Column{Title: "COMMIT", Right: true, Drop: 1}, ifAnswers(func(m report.Master) string { return printer.Count(m.CommitIndex) }))
-		column(printer.Column{Title: "LAG", Right: true}, ifAnswers(func(m report.Master) string { return lag(m, leader) }))
-		column(printer.Column{Title: "CONTACT", Right: true, Drop: 3}, ifAnswers(func(m report.Master) string { return seconds(m.ContactSeconds) }))
-		column(printer.Column{Title: "FSYNC p99", Right: true, Drop: 2}, ifAnswers(func(m report.Master) string { return seconds(m.FsyncP99Seconds) }))
+		column(printer.Column{Title: "COMMIT", Right: true, Drop: 1}, ifReachable(func(m report.Master) string { return printer.Count(m.CommitIndex) }))
+		column(printer.Column{Title: "LAG", Right: true}, ifReachable(func(m report.Master) string { return lag(m, leader) }))
+		column(printer.Column{Title: "CONTACT", Right: true, Drop: 3}, ifReachable(func(m report.Master) string { return seconds(m.ContactSeconds) }))
+		column(printer.Column{Title: "FSYNC p99", Right: true, Drop: 2}, ifReachable(func(m report.Master) string { return seconds(m.FsyncP99Seconds) }))
 	}
 	if inPods {
-		column(printer.Column{Title: "VOTES", Drop: 3}, ifAnswers(func(m report.Master) string { return pick(m.Voter, "yes", "no") }))
+		column(printer.Column{Title: "VOTES", Drop: 3}, ifReachable(func(m report.Master) string { return pick(m.Voter, "yes", "no") }))
 		column(printer.Column{Title: "NODE", Drop: 4}, inPod(func(p *report.Pod) string { return orNone(p.Node) }))
 		column(printer.Column{Title: "RESTARTS", Right: true, Drop: 5}, inPod(func(p *report.Pod) string { return printer.Count(uint64(max(0, p.Restarts))) }))
 	} else {
@@ -60,7 +60,8 @@ func markOfMaster(m report.Master) iostreams.Mark {
 	return iostreams.Good
 }
 
-// roleOrState is the role; of one that does not answer the state of its pod.
+// roleOrState returns the role of a master, or the state of its pod when it is
+// unreachable.
 func roleOrState(m report.Master) string {
 	switch {
 	case m.Error != "" && m.Pod != nil && !m.Pod.Ready:
@@ -71,7 +72,7 @@ func roleOrState(m report.Master) string {
 	return role(m)
 }
 
-func ifAnswers(cell func(report.Master) string) func(report.Master) string {
+func ifReachable(cell func(report.Master) string) func(report.Master) string {
 	return func(m report.Master) string {
 		if m.Error != "" {
 			return printer.None
@@ -80,7 +81,7 @@ func ifAnswers(cell func(report.Master) string) func(report.Master) string {
 	}
 }
 
-// inPod is a cell about the pod; one master's may be gone.
+// inPod returns a cell about the pod, which may not exist.
 func inPod(cell func(*report.Pod) string) func(report.Master) string {
 	return func(m report.Master) string {
 		if m.Pod == nil {
@@ -112,7 +113,7 @@ func role(m report.Master) string {
 	return role
 }
 
-// lag behind the leader's commit, in entries.
+// lag returns how many entries a master is behind the commit index of the leader.
 func lag(m report.Master, leader *report.Master) string {
 	switch {
 	case leader == nil:

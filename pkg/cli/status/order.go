@@ -8,11 +8,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// orders of rows that --sort-by knows.
-func orders() []string { return []string{"name", "health", "cached", "hit", "workers", "age"} }
+// sortKeys are the values of --sort-by.
+func sortKeys() []string { return []string{"name", "health", "cached", "hit", "workers", "age"} }
 
-// order the rows; those that are equal stay in the order of their names. Figures
-// go from large to small, health from bad to good.
+// order sorts the rows. Rows that compare equal keep the order of their names.
+// Figures are sorted from large to small, health from bad to good.
 func (o *options) order(reports []report.Runtime) {
 	healths := []report.Health{report.Unavailable, report.Stopped, report.Degraded, report.Starting, report.Healthy}
 	slices.SortStableFunc(reports, func(a, b report.Runtime) int {
@@ -33,10 +33,10 @@ func (o *options) order(reports []report.Runtime) {
 }
 
 func ratio(r report.Runtime) float64 {
-	if r.Cache.HitRatio == nil {
-		return -1
+	if hit := hitRatio(&r.Cache); hit != nil {
+		return *hit
 	}
-	return *r.Cache.HitRatio
+	return -1
 }
 
 func older(a, b report.Runtime) int {
@@ -47,13 +47,13 @@ func older(a, b report.Runtime) int {
 	return a.Created.Compare(b.Created.Time)
 }
 
-// nothing is the sentence for an empty list.
+// nothing returns the message for an empty list.
 func (o *options) nothing() string {
 	switch {
 	case o.session.Local:
 		return fmt.Sprintf("nothing runs on this machine in namespace %q", o.session.InNamespace())
-	case o.everyone:
-		return "there is no Dataset and no JindoRuntime in this cluster"
+	case o.allNamespaces:
+		return "no Datasets or JindoRuntimes found in the cluster"
 	}
-	return fmt.Sprintf("there is no Dataset and no JindoRuntime in namespace %q; -A shows those of all namespaces", o.session.InNamespace())
+	return fmt.Sprintf("no Datasets or JindoRuntimes found in namespace %q; -A lists all namespaces", o.session.InNamespace())
 }

@@ -10,10 +10,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// shownEvents of the newest.
+// shownEvents is how many events are printed.
 const shownEvents = 5
 
-// consumers are the pods that mount the Dataset, and the servers they read from.
+// consumers prints the pods that mount the Dataset and the FUSE servers they read
+// from.
 func (d *dashboard) consumers() {
 	r := d.report
 	if r.Unserved && len(r.Consumers) == 0 {
@@ -29,6 +30,9 @@ func (d *dashboard) consumers() {
 		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+f.Name+inWord(f.Pod))
 	}
 	d.line("Mounts", join("   ", d.used(), fmt.Sprintf("FUSE servers %d/%d ready", ready, len(r.Fuses)), strings.Join(troubled, "  ")))
+	if refused := d.refused(); refused != "" {
+		d.line("", d.screen.Mark(iostreams.Bad)+" "+refused+": mounts serve cached data only")
+	}
 	var waiting []string
 	for _, c := range r.Consumers {
 		if !c.Ready {
@@ -44,7 +48,7 @@ func (d *dashboard) consumers() {
 	}
 }
 
-// used counts the pods that mount the Dataset.
+// used returns how many pods mount the Dataset, on how many nodes and how.
 func (d *dashboard) used() string {
 	nodes, sidecars := map[string]bool{}, 0
 	for _, c := range d.report.Consumers {
@@ -56,7 +60,7 @@ func (d *dashboard) used() string {
 	all := len(d.report.Consumers)
 	switch {
 	case all == 0:
-		return "no pod uses it"
+		return "no pod mounts it"
 	case sidecars == 0 || sidecars == all:
 		return fmt.Sprintf("%s, %s   by %s", printer.Plural(all, "pod"), printer.Plural(len(nodes), "node"), d.report.Consumers[0].Via)
 	}
@@ -65,13 +69,13 @@ func (d *dashboard) used() string {
 
 func (d *dashboard) notes() {
 	for i, note := range d.report.Notes {
-		d.line(pick(i == 0, "Notes", ""), note)
+		d.wrapped(fmt.Sprintf("%-*s", label, pick(i == 0, "Notes", "")), note, label)
 	}
 }
 
-// recent events: the newest, a warning before anything normal of its minute.
+// recent prints events.
 func (d *dashboard) recent() {
-	events := d.worth()
+	events := d.shown()
 	if len(events) == 0 {
 		return
 	}
@@ -90,8 +94,9 @@ func (d *dashboard) recent() {
 	}
 }
 
-// worth showing: warnings of the last hour first, then what else is newest.
-func (d *dashboard) worth() []report.Event {
+// shown returns the newest warnings, and when the runtime is healthy or there are
+// none, the newest other events.
+func (d *dashboard) shown() []report.Event {
 	var events []report.Event
 	for _, warning := range []bool{true, false} {
 		for _, e := range d.report.Events {

@@ -13,14 +13,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// RowOptions of DrawRows.
+// RowOptions are the options of DrawRows.
 type RowOptions struct {
 	Wide       bool
 	NoHeaders  bool
 	Namespaces bool
 }
 
-// DrawRows writes one row a runtime, and who did not answer at the end.
+// DrawRows prints one row for each runtime, and below them the targets that did not
+// respond.
 func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o RowOptions) error {
 	t := printer.Table{Wide: o.Wide, NoHeaders: o.NoHeaders, Columns: []printer.Column{
 		{Title: "NAME"},
@@ -57,15 +58,15 @@ func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o 
 	}
 	_, err := fmt.Fprintln(w, report.Unanswered(failures, targets))
 	if err != nil {
-		return fmt.Errorf("writing the screen: %w", err)
+		return fmt.Errorf("write status: %w", err)
 	}
 	return nil
 }
 
 func row(screen iostreams.Screen, r report.Runtime) []string {
 	hit := printer.None
-	if r.Cache.HitRatio != nil {
-		hit = printer.Percent(*r.Cache.HitRatio)
+	if ratio := hitRatio(&r.Cache); ratio != nil {
+		hit = printer.Percent(*ratio)
 	}
 	dataset := r.Dataset.Name
 	if dataset == "" {
@@ -84,8 +85,17 @@ func row(screen iostreams.Screen, r report.Runtime) []string {
 	}
 }
 
-// mounted are the pods that use it in a cluster, and the mount points that serve
-// on one machine.
+// hitRatio returns the ratio of the last minutes, or else the total; nil when
+// nothing was read.
+func hitRatio(c *report.Cache) *float64 {
+	if c.RecentHitRatio != nil {
+		return c.RecentHitRatio
+	}
+	return c.HitRatio
+}
+
+// mounted returns the number of pods that mount the Dataset in a cluster, and that
+// of ready mount points on one machine.
 func mounted(r report.Runtime) string {
 	if r.Created != nil {
 		return strconv.Itoa(len(r.Consumers))
@@ -93,7 +103,7 @@ func mounted(r report.Runtime) string {
 	return part(len(r.Fuses), func(i int) bool { return r.Fuses[i].Ready })
 }
 
-// part counts those that are well: "2/3".
+// part returns how many of n are well: "2/3".
 func part(n int, well func(int) bool) string {
 	if n == 0 {
 		return printer.None
@@ -107,7 +117,7 @@ func part(n int, well func(int) bool) string {
 	return fmt.Sprintf("%d/%d", count, n)
 }
 
-// age of the member that has run for longest.
+// age returns the age of the runtime; on one machine that of its oldest member.
 func age(r report.Runtime) string {
 	if r.Created != nil {
 		return printer.Age(r.Created.Time, r.Collected.Time)

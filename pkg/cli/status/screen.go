@@ -1,5 +1,5 @@
-// Package status is the status command: one runtime as a dashboard, several as
-// a row each.
+// Package status implements the status command, which prints one runtime as a
+// dashboard and several as a row each.
 package status
 
 import (
@@ -9,14 +9,20 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cli/printer"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// label is the width of the names at the left of the dashboard.
+// label is the width of the first column of the dashboard, in characters.
 const label = 10
 
-// dashboard draws one runtime.
+// narrow is the width in columns below which less is printed on a line.
+const narrow = 100
+
+// dashboard prints one runtime. The first error of the writer is kept in err, and
+// nothing is printed after it.
 type dashboard struct {
 	out    io.Writer
 	screen iostreams.Screen
@@ -25,7 +31,8 @@ type dashboard struct {
 	err    error
 }
 
-// Draw writes the dashboard of one runtime.
+// Draw prints the dashboard of one runtime. With wide nothing is truncated, and every
+// worker has a row.
 func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) error {
 	d := &dashboard{out: w, screen: screen, report: r, wide: wide}
 	d.head()
@@ -52,17 +59,35 @@ func (d *dashboard) raw(text string) {
 		text = d.screen.Cut(text)
 	}
 	if _, err := fmt.Fprintln(d.out, strings.TrimRight(text, " ")); err != nil {
-		d.err = fmt.Errorf("writing the screen: %w", err)
+		d.err = fmt.Errorf("write status: %w", err)
 	}
 }
 
-// whole writes a line that is never cut, because people copy it.
-func (d *dashboard) whole(text string) {
+// wrapped prints a text of which nothing may be lost. Lines after the first are
+// indented by that many columns.
+func (d *dashboard) wrapped(head, text string, indent int) {
+	for i, line := range d.wrap(text, indent) {
+		if i > 0 {
+			head = strings.Repeat(" ", indent)
+		}
+		d.raw(head + line)
+	}
+}
+
+func (d *dashboard) wrap(text string, indent int) []string {
+	if d.wide {
+		return []string{text}
+	}
+	return d.screen.Wrap(text, indent)
+}
+
+// whole prints a line that is not truncated, so that it can be copied.
+func (d *dashboard) whole(name, text string) {
 	if d.err != nil {
 		return
 	}
-	if _, err := fmt.Fprintf(d.out, "%*s%s\n", label, "", text); err != nil {
-		d.err = fmt.Errorf("writing the screen: %w", err)
+	if _, err := fmt.Fprintf(d.out, "%-*s%s\n", label, name, text); err != nil {
+		d.err = fmt.Errorf("write status: %w", err)
 	}
 }
 
@@ -77,7 +102,7 @@ func (d *dashboard) head() {
 	if r.Dataset.Name == "" {
 		d.line("Dataset", "none is bound to this runtime")
 		if r.Dataset.Message != "" {
-			d.whole(r.Dataset.Message)
+			d.wrapped(strings.Repeat(" ", label), r.Dataset.Message, label)
 		}
 	}
 	for i, m := range r.Mounts {
@@ -85,15 +110,11 @@ func (d *dashboard) head() {
 		if i == 0 && r.Dataset.Name != "" {
 			name = fmt.Sprintf("%s/%s   ", r.Namespace, r.Dataset.Name)
 		}
-		access := "rw"
-		if m.ReadOnly {
-			access = "ro"
-		}
 		d.line(pick(i == 0 && name != "", "Dataset", ""),
-			join("   ", fmt.Sprintf("%s%s %s %s   %s", name, m.URI, d.screen.Arrow(), m.Path, access), d.size(m), pick(i == 0, d.bound(), "")))
+			join("   ", fmt.Sprintf("%s%s %s %s   %s", name, m.URI, d.screen.Arrow(), m.Path, v1alpha1.ServedAccess(m.ReadOnly)), d.size(m), pick(i == 0, d.bound(), "")))
 	}
 	if r.Dataset.Name != "" && len(r.Mounts) == 0 {
-		d.line("Dataset", fmt.Sprintf("%s/%s   nothing is mounted", r.Namespace, r.Dataset.Name))
+		d.line("Dataset", fmt.Sprintf("%s/%s   %s   no mount has been reported yet", r.Namespace, r.Dataset.Name, r.Dataset.Phase))
 	}
 	if r.Unserved {
 		d.line("Runtime", "none serves this Dataset")
@@ -103,7 +124,7 @@ func (d *dashboard) head() {
 	d.health()
 }
 
-// bound is what a cluster knows of a Dataset beside its mounts.
+// bound returns the size, phase and age of the Dataset as the cluster reports them.
 func (d *dashboard) bound() string {
 	r := d.report
 	if r.Created == nil || r.Dataset.Name == "" {
@@ -116,7 +137,7 @@ func (d *dashboard) bound() string {
 	return join("   ", size, r.Dataset.Phase+" "+printer.Age(r.Created.Time, r.Collected.Time))
 }
 
-// parts of the runtime, counted.
+// parts returns the number of each kind of member.
 func (d *dashboard) parts() []string {
 	r := d.report
 	parts := []string{printer.Plural(len(r.Masters), "master"), printer.Plural(len(r.Workers), "worker")}
@@ -126,17 +147,27 @@ func (d *dashboard) parts() []string {
 	return append(parts, "FUSE on "+printer.Plural(len(r.Fuses), "node"))
 }
 
-// health is in words; several problems are counted and named below.
+// health prints the health and every problem, the cause first. Problems are wrapped
+// and not truncated: the part that explains one is often at its end.
 func (d *dashboard) health() {
+	const healthWidth = 15
 	r := d.report
 	text := d.screen.Mark(markOf(r.Health)) + " " + string(r.Health)
 	if len(r.Problems) == 0 {
 		d.line("Health", text)
 		return
 	}
-	d.line("Health", fmt.Sprintf("%-*s  %s", 13+len(text)-iostreams.Width(text), text, r.Problems[0]))
-	for _, problem := range r.Problems[1:] {
-		d.line("", strings.Repeat(" ", 15)+problem)
+	indent := label + healthWidth
+	head := fmt.Sprintf("%-*s%s%s", label, "Health", text, strings.Repeat(" ", healthWidth-iostreams.Width(text)))
+	if d.screen.Width > 0 && d.screen.Width < narrow {
+		// The problems start a line of their own, where there is room for them.
+		d.line("Health", text)
+		indent = label
+		head = strings.Repeat(" ", indent)
+	}
+	for _, problem := range r.Problems {
+		d.wrapped(head, problem, indent)
+		head = strings.Repeat(" ", indent)
 	}
 }
 
@@ -174,20 +205,20 @@ func (d *dashboard) cache() {
 	}
 }
 
-// hot compares what is cached with what there is in the store.
+// hot compares the cached bytes with the bytes of the store.
 func (d *dashboard) hot() string {
 	total := d.inStore()
 	if total <= 0 {
 		return join(" of ", printer.Bytes(d.report.Cache.Used)+" cached", pick(len(d.report.Cache.Tiers) == 0 && d.report.Cache.Capacity > 0, printer.Bytes(d.report.Cache.Capacity), ""))
 	}
-	// What is cached takes a little more room than its bytes.
+	// Cached files take a little more space than the objects they hold.
 	cached := min(d.report.Cache.Used, uint64(total))
 	share := float64(cached) / float64(total)
 	return fmt.Sprintf("%s  %6s   %s of %s hot", d.screen.Bar(share, d.barWidth()), printer.Percent(share),
 		printer.Bytes(cached), printer.Bytes(total))
 }
 
-// inStore are the bytes of all mounts; 0 while they are not known.
+// inStore returns the bytes of all mounts, or 0 while they are unknown.
 func (d *dashboard) inStore() int64 {
 	var total int64
 	for _, m := range d.report.Mounts {
@@ -203,7 +234,7 @@ func (d *dashboard) inStore() int64 {
 }
 
 func (d *dashboard) barWidth() int {
-	if d.screen.Width > 0 && d.screen.Width < 100 {
+	if d.screen.Width > 0 && d.screen.Width < narrow {
 		return 20
 	}
 	return 38
@@ -229,7 +260,7 @@ func (d *dashboard) workers() {
 	}
 }
 
-// inWord is the state of a pod that is not ready.
+// inWord returns the state of a pod that is not ready, in parentheses.
 func inWord(pod *report.Pod) string {
 	if pod == nil || pod.Ready {
 		return ""
@@ -266,13 +297,20 @@ func (d *dashboard) fuses() {
 	}
 	for i, f := range d.report.Fuses {
 		mark, text := iostreams.Good, "serving"
-		if !f.Ready {
+		switch {
+		case !f.Ready:
 			mark, text = iostreams.Bad, pick(f.Error != "", f.Error, "not serving")
+		case d.refused() != "":
+			mark, text = iostreams.Bad, "serving cached data only: "+d.refused()
 		}
 		if f.Starts > 1 {
-			text += fmt.Sprintf(", started %d times", f.Starts)
+			text += fmt.Sprintf(" (started %d times)", f.Starts)
 		}
-		d.line(pick(i == 0, "Mounts", ""), fmt.Sprintf("%s %s   %s", d.screen.Mark(mark), f.Mountpoint, text))
+		if mark == iostreams.Good {
+			d.line(pick(i == 0, "Mounts", ""), fmt.Sprintf("%s %s   %s", d.screen.Mark(mark), f.Mountpoint, text))
+			continue
+		}
+		d.wrapped(fmt.Sprintf("%-*s%s ", label, pick(i == 0, "Mounts", ""), d.screen.Mark(mark)), f.Mountpoint+": "+text, label+2)
 	}
 }
 
@@ -287,18 +325,57 @@ func (d *dashboard) traffic() {
 		}
 		return
 	}
-	hit := "nothing read yet"
-	if c.HitRatio != nil {
-		hit = fmt.Sprintf("hit %s of %s", printer.Percent(*c.HitRatio), printer.Bytes(c.HitBytes+c.MissBytes))
+	if c.HitRatio == nil {
+		d.line("I/O", fmt.Sprintf("nothing read yet   %s from the store", printer.Bytes(c.StoreBytes)))
+		return
 	}
-	d.line("I/O", fmt.Sprintf("%s   %s from the store", hit, printer.Bytes(c.StoreBytes)))
+	name := "I/O"
+	if recent := recentReads(&c); recent != "" {
+		d.line(name, recent)
+		name = ""
+	}
+	d.line(name, fmt.Sprintf("hit %s of %s since the workers started   %s from the store",
+		printer.Percent(*c.HitRatio), printer.Bytes(c.HitBytes+c.MissBytes), printer.Bytes(c.StoreBytes)))
+}
+
+// recentReads returns the hit ratio of the last minutes, which the total hides on
+// a cache that has been filled since; "" when the workers do not report it.
+func recentReads(c *report.Cache) string {
+	if c.RecentSeconds <= 0 {
+		return ""
+	}
+	window := printer.Seconds(c.RecentSeconds)
+	if c.RecentHitRatio == nil {
+		return "no reads in the last " + window
+	}
+	return fmt.Sprintf("hit %s of %s in the last %s", printer.Percent(*c.RecentHitRatio), printer.Bytes(c.RecentHitBytes+c.RecentMissBytes), window)
+}
+
+// refused names the mounts whose store fails, or the cause that the controllers
+// report; "" when every store can be read.
+func (d *dashboard) refused() string {
+	var paths []string
+	for _, m := range d.report.Mounts {
+		if m.Error != "" {
+			paths = append(paths, m.Path)
+		}
+	}
+	switch {
+	case len(paths) > 0:
+		return "the store of " + strings.Join(paths, ", ") + " fails"
+	case d.report.Cause == string(health.CauseStore):
+		return "the store fails"
+	case d.report.Cause == string(health.CauseCredentials):
+		return "the credentials are missing"
+	}
+	return ""
 }
 
 func (d *dashboard) next() {
 	r := d.report
 	if r.Next != "" {
 		d.raw("")
-		d.line("Next", r.Next)
+		d.whole("Next", r.Next)
 	}
 	failures := r.Unexplained()
 	if len(failures) == 0 {
@@ -307,14 +384,14 @@ func (d *dashboard) next() {
 	if r.Next == "" {
 		d.raw("")
 	}
-	// Never cut: this is the line people copy.
+	// This line is not truncated, so that it can be copied.
 	if d.err == nil {
 		_, d.err = fmt.Fprintln(d.out, report.Unanswered(failures, r.Targets))
 	}
 }
 
-func markOf(health report.Health) iostreams.Mark {
-	switch health {
+func markOf(h report.Health) iostreams.Mark {
+	switch h {
 	case report.Healthy:
 		return iostreams.Good
 	case report.Unavailable, report.Stopped:
@@ -338,7 +415,7 @@ func pick(condition bool, yes, no string) string {
 	return no
 }
 
-// join leaves empty parts out.
+// join joins the parts that are not empty.
 func join(separator string, parts ...string) string {
 	kept := parts[:0:0]
 	for _, part := range parts {

@@ -27,6 +27,7 @@ func screens() map[string]iostreams.Screen {
 	return map[string]iostreams.Screen{
 		"80-ascii":   {Width: 80},
 		"80-colour":  {Width: 80, Colour: true, Unicode: true},
+		"100-plain":  {Width: 100, Unicode: true},
 		"120-plain":  {Width: 120, Unicode: true},
 		"120-colour": {Width: 120, Colour: true, Unicode: true},
 		"160-plain":  {Width: 160, Unicode: true},
@@ -38,7 +39,7 @@ func screens() map[string]iostreams.Screen {
 func TestDashboard(t *testing.T) {
 	for name, r := range map[string]*report.Runtime{
 		"healthy": reporttest.Healthy(), "degraded": reporttest.Degraded(), "unbound": reporttest.Unbound(), "leaderless": reporttest.Leaderless(),
-		"cluster": reporttest.InCluster(), "unserved": reporttest.Unserved(), "chinese": reporttest.Chinese(),
+		"cluster": reporttest.InCluster(), "refused": reporttest.Refused(), "unserved": reporttest.Unserved(), "chinese": reporttest.Chinese(),
 	} {
 		for screenName, screen := range screens() {
 			t.Run(name+"/"+screenName, func(t *testing.T) {
@@ -58,7 +59,7 @@ func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if screen.Width > 0 && iostreams.Width(line) > screen.Width && !strings.Contains(line, "did not answer") {
+		if screen.Width > 0 && iostreams.Width(line) > screen.Width && !strings.Contains(line, "did not answer") && !strings.HasPrefix(line, "Next ") {
 			t.Errorf("line of %d columns on a screen of %d: %q", iostreams.Width(line), screen.Width, line)
 		}
 		if strings.HasSuffix(line, " ") {
@@ -70,6 +71,25 @@ func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 		for _, r := range line {
 			if !screen.Unicode && r > 127 && !unicode.Is(unicode.Han, r) && r != '：' { // names are as they are
 				t.Errorf("%q is not ASCII: %q", r, line)
+			}
+		}
+	}
+}
+
+// TestHealthKeepsTheCause: however narrow the screen, every word of every problem is
+// printed.
+func TestHealthKeepsTheCause(t *testing.T) {
+	for _, width := range []int{40, 60, 80, 100, 120, 160, 0} {
+		for _, r := range []*report.Runtime{reporttest.Refused(), reporttest.Degraded(), reporttest.InCluster()} {
+			var out bytes.Buffer
+			if err := Draw(&out, iostreams.Screen{Width: width, Unicode: true}, r, false); err != nil {
+				t.Fatal(err)
+			}
+			words := strings.Join(strings.Fields(out.String()), "")
+			for _, problem := range r.Problems {
+				if !strings.Contains(words, strings.Join(strings.Fields(problem), "")) {
+					t.Errorf("width %d: %q is not complete in\n%s", width, problem, &out)
+				}
 			}
 		}
 	}
@@ -160,10 +180,13 @@ func TestCommand(t *testing.T) {
 		"several are rows":                 {source: two, stdout: "NAME"},
 		"rows without titles":              {source: two, args: "--no-headers", stdout: "hadoop  hbase"},
 		"one of several is a dashboard":    {source: two, args: "lonely", stdout: "none is bound"},
-		"none":                             {source: &reporttest.Source{}, stderr: "there is no Dataset and no JindoRuntime"},
+		"none":                             {source: &reporttest.Source{}, stderr: "no Datasets or JindoRuntimes found"},
 		"not found":                        {source: one, args: "other", code: clierror.General, stderr: `dataset or runtime "other" not found`},
 		"found in another namespace":       {source: elsewhere, args: "hbase", code: clierror.General, stderr: "add -n vision"},
 		"in its namespace":                 {source: elsewhere, args: "hbase -n vision", stdout: "vision/hadoop"},
+		"a name in all namespaces":         {source: one, args: "hbase -A", code: clierror.Usage, stderr: "--all-namespaces cannot be used with the name hbase"},
+		"by type and name":                 {source: one, args: "dataset/hbase", stdout: "default/hadoop"},
+		"a timeout without until":          {source: one, args: "-w --timeout=1s", code: clierror.Usage, stderr: "--timeout needs --until"},
 		"all namespaces":                   {source: elsewhere, args: "-A", stdout: "vision"},
 		"json":                             {source: one, args: "-o json", stdout: `"apiVersion": "cli.jindo.io/v1alpha1"`},
 		"json of several is a list":        {source: two, args: "-o json", stdout: `"kind": "RuntimeReportList"`},
@@ -180,16 +203,16 @@ func TestCommand(t *testing.T) {
 		"two names":                        {source: one, args: "a b", code: clierror.Usage, stderr: "at most 1 argument"},
 		"until without watch":              {source: one, args: "--until=healthy", code: clierror.Usage, stderr: "--until needs --watch"},
 		"until something else":             {source: one, args: "-w --until=sunset", code: clierror.Usage, stderr: "must be healthy"},
-		"watch for machines":               {source: one, args: "-w -o json", code: clierror.Usage, stderr: "--watch draws screens only"},
+		"watch for machines":               {source: one, args: "-w -o json", code: clierror.Usage, stderr: "--watch prints screens only"},
 		"watch until healthy":              {source: one, args: "-w --until=healthy", stdout: "Healthy"},
-		"an interval that cannot be":       {source: one, args: "-w --interval=0s", code: clierror.Usage, stderr: "above zero"},
-		"what leads on":                    {source: sick, args: "--local", stdout: "Next      kubectl jindo raft status hadoop --local"},
-		"what leads on in a cluster":       {source: sick, stdout: "Next      kubectl jindo check hadoop"},
+		"an invalid interval":              {source: one, args: "-w --interval=0s", code: clierror.Usage, stderr: "above zero"},
+		"next on this machine":             {source: sick, args: "--local", stdout: "Next      kubectl jindo local down hadoop   # then correct the mount or its credentials"},
+		"next in a cluster":                {source: sick, stdout: "Next      kubectl jindo check hbase\n"},
 		"sorted":                           {source: two, args: "--sort-by=health --no-headers", stdout: "hadoop  hbase"},
-		"an order that there is not":       {source: two, args: "--sort-by=luck", code: clierror.Usage, stderr: "must be one of name, health"},
-		"labels on this machine":           {source: one, args: "-l a=b", code: clierror.Usage, stderr: "is for clusters"},
-		"who did not answer, at the end":   {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
-		"a source that cannot be asked":    {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
+		"an unknown sort key":              {source: two, args: "--sort-by=luck", code: clierror.Usage, stderr: "must be one of name, health"},
+		"labels on this machine":           {source: one, args: "-l a=b", code: clierror.Usage, stderr: "cannot be used with --local"},
+		"silent targets, at the end":       {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
+		"a source that fails":              {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
 		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "must be auto, always or never"},
 		"colour into a pipe when asked to": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
 	} {
@@ -261,11 +284,11 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		Streams: genericiooptions.IOStreams{Out: &bytes.Buffer{}}, Getenv: func(string) string { return "" },
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
-	look := func(context.Context) (screenful, error) {
+	collect := func(context.Context) (snapshot, error) {
 		cancel()
-		return screenful{}, nil
+		return snapshot{}, nil
 	}
-	if err := (&redraw{options: o, look: look}).run(ctx); err != nil {
+	if err := (&watcher{options: o, collect: collect}).run(ctx, nil); err != nil {
 		t.Error(err)
 	}
 }

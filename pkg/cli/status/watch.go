@@ -18,166 +18,185 @@ import (
 )
 
 const (
-	// settle is how long changes are gathered before they are looked at.
+	// settle is how long further changes are gathered before an update.
 	settle = 200 * time.Millisecond
-	// tick is how often ages are counted on.
+	// tick is how often the ages on a terminal are updated.
 	tick = time.Second
-	// again is how long after a watch has ended the next begins.
-	again = time.Second
+	// restartDelay is how long after the end of a watch the next one starts.
+	restartDelay = time.Second
 )
 
-// following is a source that tells of changes.
-type following interface {
+// followSource is a source that reports changes.
+type followSource interface {
 	Follow(ctx context.Context, namespace string, changed func()) error
 }
 
-// screenful is what one look has found.
-type screenful struct {
+// snapshot is the result of one collection.
+type snapshot struct {
 	reports []report.Runtime
 	one     bool
 }
 
-// redraw looks again whenever something has changed; where nobody tells it, at
-// the interval. On a terminal it draws over the screen before, clipped at the
-// bottom; elsewhere it writes a screen whenever it has changed.
-type redraw struct {
+// watcher collects again when something changes, or at the interval where changes
+// are not reported. On a terminal it draws over the previous screen and truncates
+// it to the terminal's height; elsewhere it prints every screen that differs.
+type watcher struct {
 	*options
-	look func(context.Context) (screenful, error)
-	// follow tells of changes until it comes back; nil is nobody does.
+	collect func(context.Context) (snapshot, error)
+	// follow calls changed until it returns; nil when changes are not reported.
 	follow func(ctx context.Context, changed func()) error
-	// polls even while changes are told: members tell only who asks.
+	// polls is true when members are queried, which report no changes.
 	polls  bool
 	screen iostreams.Screen
 	last   string
 }
 
-func (o *options) newRedraw(source report.Source, look func(context.Context) (screenful, error)) *redraw {
-	d := &redraw{options: o, look: look, screen: o.session.Screen(), polls: o.format.Is(output.Wide)}
-	if f, ok := source.(following); ok {
-		d.follow = func(ctx context.Context, changed func()) error {
-			namespace := o.session.InNamespace()
-			if o.everyone {
-				namespace = ""
-			}
-			return f.Follow(ctx, namespace, changed)
+func (o *options) newWatcher(source report.Source, collect func(context.Context) (snapshot, error)) *watcher {
+	w := &watcher{options: o, collect: collect, screen: o.session.Screen(), polls: o.format.Is(output.Wide)}
+	if f, ok := source.(followSource); ok {
+		w.follow = func(ctx context.Context, changed func()) error {
+			return f.Follow(ctx, o.namespace(), changed)
 		}
 	}
-	return d
+	return w
 }
 
-func (d *redraw) run(ctx context.Context) error {
+// run watches until the context ends, which is no error, or until everything is
+// healthy if so configured.
+func (w *watcher) run(ctx context.Context, args []string) error {
 	const enter, leave = "\x1b[?1049h", "\x1b[?1049l"
-	if d.screen.TTY {
-		_, _ = io.WriteString(d.session.Streams.Out, enter)
-		defer func() { _, _ = io.WriteString(d.session.Streams.Out, leave) }()
+	if w.screen.TTY {
+		_, _ = io.WriteString(w.session.Streams.Out, enter)
+		defer func() { _, _ = io.WriteString(w.session.Streams.Out, leave) }()
+	}
+	var deadline <-chan time.Time
+	if w.timeout > 0 {
+		deadline = time.After(w.timeout)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	news := d.listen(ctx)
-	defer news.listening.Wait()
+	c := w.listen(ctx)
+	defer c.listening.Wait()
 	defer cancel()
 	for {
-		seen, err := d.look(ctx)
+		found, err := w.collect(ctx)
 		if ctx.Err() != nil {
-			return nil // Ctrl-C is how one leaves
+			return nil // interrupted by the user
 		}
 		if err != nil {
 			return err
 		}
-		if err := d.draw(seen); err != nil {
+		if err := w.draw(found); err != nil {
 			return err
 		}
-		if d.until == "healthy" && allHealthy(seen.reports) {
+		if w.until == untilHealthy && len(found.reports) > 0 && allHealthy(found.reports) {
 			return nil
 		}
-		if more, err := d.wait(ctx, news, seen); err != nil || !more {
+		switch outcome, err := w.wait(ctx, c, found, deadline); {
+		case err != nil:
 			return err
+		case outcome == ended:
+			return nil
+		case outcome == expired:
+			return w.timedOut(args, found)
 		}
 	}
 }
 
-// news of changes.
-type news struct {
+// outcome is why wait returned.
+type outcome int
+
+const (
+	due     outcome = iota // it is time to collect again
+	ended                  // the context has ended
+	expired                // the timeout has expired
+)
+
+// changes receives the changes that a source reports.
+type changes struct {
 	changed chan struct{}
-	// ended says that nobody tells of changes any more, and why.
+	// ended receives the result of a watch that has ended.
 	ended chan error
-	// on while somebody does.
-	on        bool
+	// running is true while a watch runs.
+	running   bool
 	listening sync.WaitGroup
 }
 
-func (d *redraw) listen(ctx context.Context) *news {
-	n := &news{changed: make(chan struct{}, 1), ended: make(chan error, 1)}
-	n.start(ctx, d.follow)
-	return n
+func (w *watcher) listen(ctx context.Context) *changes {
+	c := &changes{changed: make(chan struct{}, 1), ended: make(chan error, 1)}
+	c.start(ctx, w.follow)
+	return c
 }
 
-func (n *news) start(ctx context.Context, follow func(context.Context, func()) error) {
-	if follow == nil || n.on {
+func (c *changes) start(ctx context.Context, follow func(context.Context, func()) error) {
+	if follow == nil || c.running {
 		return
 	}
-	n.on = true
-	n.listening.Go(func() {
-		n.ended <- follow(ctx, func() {
+	c.running = true
+	c.listening.Go(func() {
+		c.ended <- follow(ctx, func() {
 			select {
-			case n.changed <- struct{}{}:
-			default: // one look sees both
+			case c.changed <- struct{}{}:
+			default: // one update shows both changes
 			}
 		})
 	})
 }
 
-// wait until it is time to look again; false when it is time to leave.
-func (d *redraw) wait(ctx context.Context, n *news, seen screenful) (bool, error) {
+// wait blocks until it is time to collect again. Meanwhile it keeps the ages on a
+// terminal current.
+func (w *watcher) wait(ctx context.Context, c *changes, found snapshot, deadline <-chan time.Time) (outcome, error) {
 	var poll <-chan time.Time
-	if !n.on || d.polls {
-		poll = time.After(d.interval)
+	if !c.running || w.polls {
+		poll = time.After(w.interval)
 	}
 	ages := time.NewTicker(tick)
 	defer ages.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return false, nil
-		case <-n.changed:
-			return n.gather(ctx), nil
-		case err := <-n.ended:
-			n.on = false
+			return ended, nil
+		case <-deadline:
+			return expired, nil
+		case <-c.changed:
+			return c.gather(ctx), nil
+		case err := <-c.ended:
+			c.running = false
 			if err != nil {
-				d.follow = nil // it is not possible: ask from now on
-				poll = time.After(d.interval)
+				w.follow = nil // watching is not possible: poll from now on
+				poll = time.After(w.interval)
 			} else {
-				poll = time.After(min(again, d.interval))
+				poll = time.After(min(restartDelay, w.interval))
 			}
 		case <-poll:
-			n.start(ctx, d.follow)
-			return true, nil
+			c.start(ctx, w.follow)
+			return due, nil
 		case now := <-ages.C:
-			if !d.screen.TTY {
-				continue // a pipe gets what has changed
+			if !w.screen.TTY {
+				continue // elsewhere only changes are printed
 			}
-			if err := d.draw(seen.at(now)); err != nil {
-				return false, err
+			if err := w.draw(found.at(now)); err != nil {
+				return ended, err
 			}
 		}
 	}
 }
 
-// gather changes that come close together.
-func (n *news) gather(ctx context.Context) bool {
+// gather waits a moment for further changes.
+func (c *changes) gather(ctx context.Context) outcome {
 	select {
 	case <-ctx.Done():
-		return false
+		return ended
 	case <-time.After(settle):
 	}
 	select {
-	case <-n.changed:
+	case <-c.changed:
 	default:
 	}
-	return true
+	return due
 }
 
-// at is the same a moment later.
-func (s screenful) at(now time.Time) screenful {
+// at returns the same snapshot as of another time.
+func (s snapshot) at(now time.Time) snapshot {
 	s.reports = slices.Clone(s.reports)
 	for i := range s.reports {
 		s.reports[i].Collected = metav1.NewTime(now.UTC())
@@ -185,31 +204,31 @@ func (s screenful) at(now time.Time) screenful {
 	return s
 }
 
-func (d *redraw) draw(seen screenful) error {
+func (w *watcher) draw(found snapshot) error {
 	const home = "\x1b[H\x1b[J"
 	var drawn bytes.Buffer
-	var err error
-	if len(seen.reports) == 0 {
-		drawn.WriteString(d.nothing())
-	} else if err = d.print(&drawn, seen.reports, seen.one); err != nil {
+	if len(found.reports) == 0 {
+		drawn.WriteString(w.nothing())
+	} else if err := w.print(&drawn, found.reports, found.one); err != nil {
 		return err
 	}
-	text := clip(drawn.String(), d.screen.Height)
+	text := clip(drawn.String(), w.screen.Height)
+	var err error
 	switch {
-	case text == d.last:
-	case d.screen.TTY:
-		_, err = io.WriteString(d.session.Streams.Out, home+text)
+	case text == w.last:
+	case w.screen.TTY:
+		_, err = io.WriteString(w.session.Streams.Out, home+text)
 	default:
-		_, err = fmt.Fprintln(d.session.Streams.Out, text)
+		_, err = fmt.Fprintln(w.session.Streams.Out, text)
 	}
 	if err != nil {
-		return fmt.Errorf("writing the screen: %w", err)
+		return fmt.Errorf("write status: %w", err)
 	}
-	d.last = text
+	w.last = text
 	return nil
 }
 
-// clip keeps the lines that fit, from the top, and no final line break.
+// clip returns the first lines of a text, without a final line break.
 func clip(text string, height int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
 	if height > 0 && len(lines) > height {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/cluster"
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 	"github.com/jindo-io/jindo/pkg/cli/output"
@@ -28,7 +29,7 @@ func pair(phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 	return d
 }
 
-// watching runs status -w over an API server until the test ends it.
+// watching runs status -w against an API server until end is called.
 func watching(t *testing.T, server *clitest.Server, args ...string) (screen *clitest.Buffer, end func()) {
 	t.Helper()
 	screen = &clitest.Buffer{}
@@ -43,7 +44,7 @@ func watching(t *testing.T, server *clitest.Server, args ...string) (screen *cli
 	return screen, clitest.Follow(t, cmd, append([]string{"-w"}, args...)...)
 }
 
-func asked(server *clitest.Server, verb, resource string) int {
+func requests(server *clitest.Server, verb, resource string) int {
 	count := 0
 	for _, r := range server.Requests() {
 		if r.Verb == verb && (resource == "" || r.Resource == resource) {
@@ -60,45 +61,45 @@ func put(t *testing.T, server *clitest.Server, phase v1alpha1.DatasetPhase) {
 	}
 }
 
-func TestWatchSeesAChangeWithoutAnInterval(t *testing.T) {
+func TestWatchShowsAChangeBeforeTheInterval(t *testing.T) {
 	server := clitest.New(t, pair(v1alpha1.NotBoundDatasetPhase))
 	screen, end := watching(t, server, "--interval=1h", "-A")
 	defer end()
-	// The watches begin with what there is, and that is one more look.
-	clitest.Eventually(t, "three watches and two looks", func() bool {
-		return asked(server, "watch", "") == 3 && asked(server, "list", "jindoruntimes") >= 2
+	// The watches begin with the existing objects, which causes one more collection.
+	clitest.Eventually(t, "three watches and two collections", func() bool {
+		return requests(server, "watch", "") == 3 && requests(server, "list", "jindoruntimes") >= 2
 	})
 	put(t, server, v1alpha1.FailedDatasetPhase)
 	clitest.Eventually(t, "the change", func() bool { return strings.Contains(screen.String(), "Failed") })
-	looks := asked(server, "list", "jindoruntimes")
+	collections := requests(server, "list", "jindoruntimes")
 	for range 50 {
-		put(t, server, v1alpha1.FailedDatasetPhase) // the version changes, and nothing that is shown
+		put(t, server, v1alpha1.FailedDatasetPhase) // only the version changes, which is not shown
 	}
 	put(t, server, v1alpha1.UpdatingDatasetPhase)
 	clitest.Eventually(t, "the last of many changes", func() bool { return strings.Contains(screen.String(), "Updating") })
-	if more := asked(server, "list", "jindoruntimes") - looks; more > 25 {
-		t.Errorf("%d looks for 51 changes at once", more)
+	if more := requests(server, "list", "jindoruntimes") - collections; more > 25 {
+		t.Errorf("%d collections for 51 changes in a burst", more)
 	}
 	if n := strings.Count(screen.String(), "Failed"); n != 1 {
-		t.Errorf("an equal screen was written %d times:\n%s", n, screen)
+		t.Errorf("an equal screen was printed %d times:\n%s", n, screen)
 	}
 }
 
-func TestWatchAsksWhereItMayNotWatch(t *testing.T) {
+func TestWatchPollsWhereWatchingIsForbidden(t *testing.T) {
 	server := clitest.New(t, pair(v1alpha1.NotBoundDatasetPhase))
 	server.Forbid(clitest.Match{Verb: "watch", Resource: "pods"})
 	screen, end := watching(t, server, "--interval=20ms", "-A")
 	defer end()
-	clitest.Eventually(t, "looks", func() bool { return asked(server, "list", "jindoruntimes") >= 5 })
+	clitest.Eventually(t, "collections", func() bool { return requests(server, "list", "jindoruntimes") >= 5 })
 	put(t, server, v1alpha1.FailedDatasetPhase)
 	clitest.Eventually(t, "the change", func() bool { return strings.Contains(screen.String(), "Failed") })
-	if n := asked(server, "watch", "pods"); n != 1 {
-		t.Errorf("it asked %d times for what it may not do", n)
+	if n := requests(server, "watch", "pods"); n != 1 {
+		t.Errorf("%d watches of pods, want one", n)
 	}
 }
 
-// TestWatchEndsWhileNothingAnswers: a watch that hangs keeps nobody.
-func TestWatchEndsWhileNothingAnswers(t *testing.T) {
+// TestWatchEndsDuringASilentWatch: a watch without a response does not block the end.
+func TestWatchEndsDuringASilentWatch(t *testing.T) {
 	server := clitest.New(t, pair(v1alpha1.NotBoundDatasetPhase))
 	server.Hang(clitest.Match{Verb: "watch"})
 	screen, end := watching(t, server, "--interval=1h", "-A")
@@ -106,52 +107,69 @@ func TestWatchEndsWhileNothingAnswers(t *testing.T) {
 	end()
 }
 
-func TestWatchBeginsAgain(t *testing.T) {
+func TestWatchRestarts(t *testing.T) {
 	source := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
 	o := &options{session: &session.Session{
 		Streams: genericiooptions.IOStreams{Out: &clitest.Buffer{}}, Getenv: func(string) string { return "" },
 	}, format: output.New(output.Table), interval: time.Millisecond}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	looks, follows := 0, atomic.Int32{}
-	d := &redraw{options: o, look: func(ctx context.Context) (screenful, error) {
-		looks++
+	collections, follows := 0, atomic.Int32{}
+	d := &watcher{options: o, collect: func(ctx context.Context) (snapshot, error) {
+		collections++
 		reports, one, err := o.collect(ctx, source, nil)
-		return screenful{reports, one}, err
+		return snapshot{reports, one}, err
 	}, follow: func(context.Context, func()) error {
 		if follows.Add(1) == 3 {
 			cancel()
 			return errors.New("enough")
 		}
-		return nil // as API servers end watches now and then
+		return nil // API servers end watches from time to time
 	}}
-	if err := d.run(ctx); err != nil || follows.Load() != 3 || looks < 3 {
-		t.Errorf("error %v, %d watches, %d looks", err, follows.Load(), looks)
+	if err := d.run(ctx, nil); err != nil || follows.Load() != 3 || collections < 3 {
+		t.Errorf("error %v, %d watches, %d collections", err, follows.Load(), collections)
 	}
 }
 
-func TestAgesGoOnWithoutALook(t *testing.T) {
+func TestAgesAreUpdatedWithoutACollection(t *testing.T) {
 	screen := &clitest.Buffer{}
 	o := &options{session: &session.Session{
 		Streams: genericiooptions.IOStreams{Out: screen}, Getenv: func(string) string { return "" },
 	}, format: output.New(output.Table), interval: time.Hour}
 	ctx, cancel := context.WithCancel(t.Context())
-	var looks atomic.Int32
-	d := &redraw{options: o, screen: iostreams.Screen{TTY: true}, look: func(context.Context) (screenful, error) {
-		looks.Add(1)
+	var collections atomic.Int32
+	d := &watcher{options: o, screen: iostreams.Screen{TTY: true}, collect: func(context.Context) (snapshot, error) {
+		collections.Add(1)
 		r := reporttest.Unserved()
 		now := metav1.Now()
 		r.Created, r.Collected = &now, now
-		return screenful{[]report.Runtime{*r}, true}, nil
+		return snapshot{[]report.Runtime{*r}, true}, nil
 	}}
 	done := make(chan error, 1)
-	go func() { done <- d.run(ctx) }()
+	go func() { done <- d.run(ctx, nil) }()
 	clitest.Eventually(t, "a second screen", func() bool { return strings.Count(screen.String(), "\x1b[H") >= 2 })
 	cancel()
-	if err := <-done; err != nil || looks.Load() != 1 {
-		t.Errorf("error %v after %d looks, want one", err, looks.Load())
+	if err := <-done; err != nil || collections.Load() != 1 {
+		t.Errorf("error %v after %d collections, want one", err, collections.Load())
 	}
 	if !strings.HasSuffix(screen.String(), "\x1b[?1049l") {
-		t.Errorf("the terminal is left as it was drawn on: %q", screen)
+		t.Errorf("the alternate screen was not left: %q", screen)
+	}
+}
+
+// TestUntilTimesOut: the timeout ends the watch with the cause and exit code 4.
+func TestUntilTimesOut(t *testing.T) {
+	source := &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}
+	_, stderr, code := run(t, source, "-w", "--until=healthy", "--timeout=1ms", "--interval=1h")
+	if code != clierror.TimedOut || !strings.Contains(stderr, "default/hadoop is Degraded: /hadoop: 403") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
+// TestUntilWaitsForTheFirstRuntime: an empty namespace is not healthy.
+func TestUntilWaitsForTheFirstRuntime(t *testing.T) {
+	_, stderr, code := run(t, &reporttest.Source{}, "-w", "--until=healthy", "--timeout=1ms", "--interval=1h")
+	if code != clierror.TimedOut || !strings.Contains(stderr, "nothing to wait for") {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 }

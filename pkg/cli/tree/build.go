@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -15,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Grow the tree of a Dataset out of what there is.
-func Grow(in *inventory.Inventory, dataset *v1alpha1.Dataset) *Report {
+// BuildTree returns the tree of a Dataset from the listed objects.
+func BuildTree(in *inventory.Inventory, dataset *v1alpha1.Dataset) *Report {
 	root := datasetNode(dataset)
 	runtime := in.RuntimeFor(dataset)
 	if runtime != nil {
@@ -34,7 +35,7 @@ func Grow(in *inventory.Inventory, dataset *v1alpha1.Dataset) *Report {
 	return r
 }
 
-// node of an object that is well unless somebody says otherwise.
+// node returns the node of an object, which is Ready unless it is being deleted.
 func node(kind string, object metav1.Object) Node {
 	created := object.GetCreationTimestamp()
 	n := Node{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Health: health.Ready, Created: &created}
@@ -47,7 +48,7 @@ func node(kind string, object metav1.Object) Node {
 // set sets the level, state and reason of a node that is not being deleted.
 func (n *Node) set(level health.Level, state, reason string) {
 	if n.State == "Terminating" {
-		n.Reason = firstOf(reason, n.Reason)
+		n.Reason = cmp.Or(reason, n.Reason)
 		return
 	}
 	n.Health, n.State, n.Reason = level, state, reason
@@ -69,7 +70,7 @@ func runtimeNode(in *inventory.Inventory, r *v1alpha1.JindoRuntime) Node {
 	}
 	n.set(result.Level, result.State, reason)
 	n.Children = append(n.Children, workloads(in, r)...)
-	n.Children = append(n.Children, others(in, r)...)
+	n.Children = append(n.Children, configuration(in, r)...)
 	return n
 }
 
@@ -127,7 +128,7 @@ func podNode(pod *corev1.Pod) Node {
 	return n
 }
 
-// masterClaims are the claims that a StatefulSet made for its pods.
+// masterClaims returns the claims that a StatefulSet created for its pods.
 func masterClaims(in *inventory.Inventory, r *v1alpha1.JindoRuntime, set *appsv1.StatefulSet) []Node {
 	var nodes []Node
 	for _, template := range set.Spec.VolumeClaimTemplates {
@@ -160,8 +161,8 @@ func claimNode(in *inventory.Inventory, pvc *corev1.PersistentVolumeClaim) Node 
 	return n
 }
 
-// others are the objects without a state of their own.
-func others(in *inventory.Inventory, r *v1alpha1.JindoRuntime) []Node {
+// configuration returns the objects that have no state.
+func configuration(in *inventory.Inventory, r *v1alpha1.JindoRuntime) []Node {
 	var nodes []Node
 	for i := range in.Services {
 		if owned(&in.Services[i], r) {
@@ -186,8 +187,8 @@ func others(in *inventory.Inventory, r *v1alpha1.JindoRuntime) []Node {
 	return nodes
 }
 
-// owned says whether an object was made for a runtime: it says so itself, or
-// carries its labels.
+// owned reports whether an object belongs to a runtime by its owner reference or
+// by its labels.
 func owned(object metav1.Object, r *v1alpha1.JindoRuntime) bool {
 	if object.GetNamespace() != r.Namespace {
 		return false
@@ -196,14 +197,14 @@ func owned(object metav1.Object, r *v1alpha1.JindoRuntime) bool {
 	return metav1.IsControlledBy(object, r) || labels[names.LabelManagedBy] == names.ManagedBy && labels[names.LabelRelease] == r.Name
 }
 
-// claimNodes are the Dataset's claim with its volume and the pods that use it.
+// claimNodes returns the Dataset's claim with its volume and the pods that mount it.
 func claimNodes(in *inventory.Inventory, d *v1alpha1.Dataset) []Node {
 	var consumers []Node
 	for _, use := range in.UsesOf(d) {
 		n := podNode(use.Pod)
 		if n.Reason == "" {
 			n.Reason = fmt.Sprintf("mounts it at %s through %s", strings.Join(use.Paths, ", "), map[string]string{
-				inventory.ViaSidecar: "its sidecar", inventory.ViaCSI: "the node's mount",
+				inventory.ViaSidecar: "its sidecar", inventory.ViaCSI: "the node's FUSE server",
 			}[use.Via])
 		}
 		consumers = append(consumers, n)
@@ -212,20 +213,11 @@ func claimNodes(in *inventory.Inventory, d *v1alpha1.Dataset) []Node {
 		if pvc := &in.Claims[i]; pvc.Namespace == d.Namespace && pvc.Name == d.Name {
 			n := claimNode(in, pvc)
 			if !inventory.IsDatasetClaim(pvc) {
-				n.Reason = "it was not made for this Dataset"
+				n.Reason = "it was not created for this Dataset"
 			}
 			n.Children = append(n.Children, consumers...)
 			return []Node{n}
 		}
 	}
 	return consumers
-}
-
-func firstOf(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

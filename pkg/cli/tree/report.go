@@ -6,8 +6,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// Kind of the report.
-const Kind = "TreeReport"
+// Kinds of the reports.
+const (
+	Kind     = "TreeReport"
+	ListKind = "TreeReportList"
+)
 
 // Report is a Dataset with everything that belongs to it.
 //
@@ -18,8 +21,8 @@ type Report struct {
 
 	// Root is the Dataset.
 	Root Node `json:"root"`
-	// Failures are sentences about what could not be read, and is missing
-	// therefore.
+	// Failures are sentences about what could not be read and is missing in the
+	// tree.
 	Failures []string `json:"failures"`
 }
 
@@ -29,20 +32,30 @@ type Report struct {
 type Node struct {
 	// Kind of the object.
 	Kind string `json:"kind"`
-	// Namespace of the object; empty for one that has none.
+	// Namespace of the object; empty for a cluster-scoped object.
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the object.
 	Name string `json:"name"`
 	// Health is Ready, Pending or Failed.
 	Health health.Level `json:"health"`
-	// State in a word or figure: Bound, Running, 2/3.
+	// State of the object: Bound, Running, 2/3.
 	State string `json:"state,omitempty"`
-	// Node that a pod is on.
+	// Node of a pod.
 	Node string `json:"node,omitempty"`
-	// Reason why it is not ready, or what else is worth saying.
+	// Reason why the object is not ready, or a remark.
 	Reason string `json:"reason,omitempty"`
-	// Created is when.
+	// Created is the creation time.
 	Created *metav1.Time `json:"created,omitempty"`
-	// Children are what belongs to it.
+	// Children are the objects that belong to this one.
 	Children []Node `json:"children,omitempty"`
+}
+
+// ReportList is a list of trees.
+//
+// +kubebuilder:object:root=true
+type ReportList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// Items are the trees, by namespace and name.
+	Items []Report `json:"items"`
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
-// TestSchemas: what machines read does not change unnoticed.
+// TestSchemas compares the machine-readable output with its schema.
 func TestSchemas(t *testing.T) {
-	schematest.Compare(t, *update, Kind, Grow(&inventory.Inventory{}, &v1alpha1.Dataset{}))
+	schematest.Compare(t, *update, ListKind, newList([]Report{}))
+	schematest.Compare(t, *update, Kind, BuildTree(&inventory.Inventory{}, &v1alpha1.Dataset{}))
 }

@@ -46,7 +46,7 @@ func InCluster() *report.Runtime {
 		{Time: ago(41 * day), Type: "Normal", Reason: "Ready", Object: "jindoruntime/hadoop", Message: "masters, workers and mounts are ready", Count: 1},
 	}
 	r.Notes = []string{"restarted: hadoop-jindofs-master-2 (3)"}
-	r.Next = "kubectl jindo check hadoop -n vision"
+	r.Next = "kubectl jindo check hbase -n vision"
 	r.Judge()
 	return r
 }
@@ -63,5 +63,23 @@ func Unserved() *report.Runtime {
 	r.Mounts = []report.Mount{{Name: "hadoop", Path: "/hadoop", URI: "oss://test-bucket/", ReadOnly: true}}
 	r.Problems = []string{"no JindoRuntime serves it"}
 	r.Next = "kubectl jindo create runtime hbase"
+	return r
+}
+
+// Refused is a runtime in a cluster whose store refuses the credentials: the cause
+// is at the end of a long sentence.
+func Refused() *report.Runtime {
+	r := InCluster()
+	for i := range r.Masters {
+		r.Masters[i].Pod, r.Masters[i].Error, r.Masters[i].Ready = pod(r.Masters[i].Name, i), "", true
+		r.Workers[i].Pod, r.Workers[i].Error, r.Workers[i].Live = pod(r.Workers[i].Name, i), "", true
+	}
+	r.Masters[1].State, r.Masters[2].State = "LEADER", "FOLLOWER"
+	r.Events, r.Notes = []report.Event{}, []string{}
+	r.Judge()
+	r.Problems = []string{"mount hadoop: list oss://test-bucket/ through oss-cn-hangzhou-internal.aliyuncs.com: " +
+		"403 AccessDenied: the credentials of Secret vision/oss-secret lack oss:ListObjects"}
+	r.Cause, r.Health = "Store", report.Degraded
+	r.Next = "kubectl jindo check hbase -n vision"
 	return r
 }

@@ -72,7 +72,8 @@ func worker(i int) report.Worker {
 			{Medium: "HDD", Capacity: 2 * gib, Used: gib / 2, Files: 400, SealedFiles: 390},
 			{Medium: "MEM", Capacity: gib, Used: gib / 4, Files: 10, SealedFiles: 10},
 		},
-		Hits: 900, Misses: 100, HitBytes: 9 * gib, MissBytes: gib, StoreBytes: gib, Started: ago(41 * day), Version: "v0.1.0",
+		Hits: 900, Misses: 100, HitBytes: 9 * gib, MissBytes: gib, StoreBytes: gib,
+		RecentSeconds: 300, RecentHitBytes: 2 * gib, RecentMissBytes: 0, Started: ago(41 * day), Version: "v0.1.0",
 	}
 }
 
@@ -90,7 +91,7 @@ func Degraded() *report.Runtime {
 	r.Mounts[0].Error = "403: the credentials lack oss:ListObjects"
 	r.Fuses[0].Starts = 3
 	r.Failures = []report.Failure{{Target: r.Masters[0].Name, Error: refused}, {Target: r.Workers[1].Name, Error: "timeout"}}
-	r.Next = "kubectl jindo raft status hadoop"
+	r.Next = "kubectl jindo local down hadoop   # then correct the mount or its credentials in the manifest, and run local up again"
 	r.Sum()
 	r.Judge()
 	return r
@@ -101,7 +102,7 @@ func Unbound() *report.Runtime {
 	r := Healthy()
 	r.Name, r.Dataset, r.Mounts = "lonely", report.Dataset{Phase: "NotBound"}, []report.Mount{}
 	for i := range r.Workers {
-		r.Workers[i].HitBytes, r.Workers[i].MissBytes, r.Workers[i].StoreBytes = 0, 0, 0
+		r.Workers[i].HitBytes, r.Workers[i].MissBytes, r.Workers[i].StoreBytes, r.Workers[i].RecentHitBytes = 0, 0, 0, 0
 		r.Workers[i].Tiers = []report.Tier{{Medium: "HDD", Capacity: 2 * gib}}
 	}
 	r.Sum()

@@ -13,11 +13,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// askWorkers asks the workers what they cache, all at once. What does not
-// answer is said, and its row has no figures.
-func (q *query) askWorkers(ctx context.Context, in *inventory.Inventory, reports []*WorkerReport) (failures []string) {
+// queryWorkers queries all workers in parallel for the figures of their caches. A
+// worker that does not respond is a failure, and its row has no figures.
+func (q *query) queryWorkers(ctx context.Context, in *inventory.Inventory, reports []*WorkerReport) (failures []string) {
 	if q.cluster.Config == nil {
-		return nil // a stand-in of tests, which has no pods to reach
+		return nil // without an API server there is no connection to pods
 	}
 	type key struct{ namespace, name string }
 	byRuntime := map[key][]*WorkerReport{}
@@ -27,30 +27,30 @@ func (q *query) askWorkers(ctx context.Context, in *inventory.Inventory, reports
 			byRuntime[at] = append(byRuntime[at], r)
 		}
 	}
-	var asking sync.WaitGroup
+	var querying sync.WaitGroup
 	var mutex sync.Mutex
 	for at, members := range byRuntime {
 		runtime := in.Runtime(at.namespace, at.name)
 		if runtime == nil {
 			continue
 		}
-		asking.Go(func() {
-			sentences := q.ask(ctx, runtime, members)
+		querying.Go(func() {
+			sentences := q.queryRuntime(ctx, runtime, members)
 			mutex.Lock()
 			defer mutex.Unlock()
 			failures = append(failures, sentences...)
 		})
 	}
-	asking.Wait()
+	querying.Wait()
 	return failures
 }
 
-func (q *query) ask(ctx context.Context, runtime *v1alpha1.JindoRuntime, members []*WorkerReport) []string {
+func (q *query) queryRuntime(ctx context.Context, runtime *v1alpha1.JindoRuntime, members []*WorkerReport) []string {
 	targets, err := cluster.Targets(ctx, q.cluster, runtime)
 	if err != nil {
-		return []string{fmt.Sprintf("what the workers of %s/%s cache is not known: %v", runtime.Namespace, runtime.Name, err)}
+		return []string{fmt.Sprintf("cannot query the workers of %s/%s: %v", runtime.Namespace, runtime.Name, err)}
 	}
-	targets.Topology.Masters = nil // nobody asks them
+	targets.Topology.Masters = nil
 	r := report.New(report.Ref{Namespace: runtime.Namespace, Name: runtime.Name}, time.Now())
 	collect.Fill(ctx, r, targets)
 	var sentences []string
@@ -61,7 +61,7 @@ func (q *query) ask(ctx context.Context, runtime *v1alpha1.JindoRuntime, members
 				continue
 			}
 			if w.Error != "" {
-				sentences = append(sentences, fmt.Sprintf("worker %s/%s did not answer: %s", member.Namespace, member.Name, w.Error))
+				sentences = append(sentences, fmt.Sprintf("worker %s/%s did not respond: %s", member.Namespace, member.Name, w.Error))
 				continue
 			}
 			member.Cache = cacheOf(w)
