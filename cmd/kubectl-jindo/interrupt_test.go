@@ -93,7 +93,7 @@ func TestPrompts(t *testing.T) {
 	}{
 		{"interrupted confirmation", "delete dataset hbase", "Type the name", interruptByte, 1, "error: nothing was deleted: interrupted"},
 		{"interrupted secret", credentials, "Access key id", interruptByte, 1, "error: interrupted"},
-		{"wrong name", "delete dataset hbase", "Type the name", "hbas\n", 1, `nothing was deleted: "hbas" is not "hbase"`},
+		{"wrong name", "delete dataset hbase", "Type the name", "hbas\n", 1, `nothing was deleted: got "hbas", want "hbase"`},
 		{"secret", credentials, "Access key id", "id\nsecret\n\n", 0, "secret/x-keys created (dry run)"},
 		{"confirmed", "delete dataset hbase --wait=false", "Type the name", "hbase\n", 0, `"hbase" deleted`},
 	} {

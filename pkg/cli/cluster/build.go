@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,8 +18,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// report on one runtime, or on a Dataset without one.
-func (f *found) report(ref report.Ref, now time.Time) *report.Runtime {
+// report returns the report on a runtime, or on a Dataset that no runtime serves.
+func (f *objects) report(ref report.Ref, now time.Time) *report.Runtime {
 	r := report.New(ref, now)
 	r.Notes = append(r.Notes, f.notes...)
 	runtime := f.Runtime(ref.Namespace, ref.Name)
@@ -46,18 +47,18 @@ func (f *found) report(ref report.Ref, now time.Time) *report.Runtime {
 	return r
 }
 
-// unserved is a Dataset that no runtime serves.
-func (f *found) unserved(r *report.Runtime, dataset *v1alpha1.Dataset) {
-	r.Unserved, r.Health = true, report.Unavailable
+// unserved fills the report on a Dataset that no runtime serves.
+func (f *objects) unserved(r *report.Runtime, dataset *v1alpha1.Dataset) {
+	r.Unserved, r.Health, r.Cause = true, report.Unavailable, string(health.CauseBinding)
 	if dataset == nil {
 		return
 	}
 	r.Name, r.Created = dataset.Name, moment(dataset.CreationTimestamp)
-	r.Problems = append(r.Problems, or(r.Dataset.Message, "no JindoRuntime serves it"))
+	r.Problems = append(r.Problems, cmp.Or(r.Dataset.Message, "no JindoRuntime serves it"))
 	f.fillEvents(r, nil, dataset)
 }
 
-func (f *found) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) {
+func (f *objects) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) {
 	if dataset == nil {
 		r.Dataset = report.Dataset{Phase: string(v1alpha1.NotBoundDatasetPhase)}
 		if runtime != nil {
@@ -94,8 +95,7 @@ func pathOf(m *v1alpha1.Mount) string {
 	return "/" + m.Name
 }
 
-// readOnly is a Dataset whose claim may only be read, as it is unless it says
-// otherwise.
+// readOnly reports whether the accessModes allow reading only, which is the default.
 func readOnly(dataset *v1alpha1.Dataset) bool {
 	if len(dataset.Spec.AccessModes) == 0 {
 		return true
@@ -105,7 +105,7 @@ func readOnly(dataset *v1alpha1.Dataset) bool {
 	})
 }
 
-func (f *found) fillConsumers(r *report.Runtime, dataset *v1alpha1.Dataset) {
+func (f *objects) fillConsumers(r *report.Runtime, dataset *v1alpha1.Dataset) {
 	for _, use := range f.UsesOf(dataset) {
 		if !use.Holds {
 			continue
@@ -115,7 +115,7 @@ func (f *found) fillConsumers(r *report.Runtime, dataset *v1alpha1.Dataset) {
 	}
 }
 
-// fillCache from the figures that the controllers print, a little rounded.
+// fillCache sets the figures of the status, which are rounded.
 func fillCache(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	states := runtime.Status.CacheStates
 	r.Cache.Used, _ = printer.ParseBytes(states[v1alpha1.CacheStateCached])
@@ -127,11 +127,12 @@ func fillCache(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	}
 }
 
-// fillEvents about the runtime, its Dataset and their pods and sets.
-func (f *found) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
+// fillEvents adds the newest events about the runtime, its Dataset and their pods and
+// workloads.
+func (f *objects) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
 	for i := range f.events {
 		e := &f.events[i]
-		if !about(&e.InvolvedObject, runtime, dataset) {
+		if !concerns(&e.InvolvedObject, runtime, dataset) {
 			continue
 		}
 		when := e.LastTimestamp
@@ -159,7 +160,7 @@ func (f *found) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, da
 	}
 }
 
-func about(object *corev1.ObjectReference, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) bool {
+func concerns(object *corev1.ObjectReference, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) bool {
 	if dataset != nil && object.Namespace == dataset.Namespace && object.Name == dataset.Name && object.Kind == v1alpha1.DatasetKind {
 		return true
 	}
@@ -184,15 +185,6 @@ func moment(t metav1.Time) *metav1.Time {
 	}
 	value := metav1.NewTime(t.UTC())
 	return &value
-}
-
-func or(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 func ordinal(component string, i int) string { return fmt.Sprintf("%s-%d", component, i) }

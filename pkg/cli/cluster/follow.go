@@ -12,9 +12,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// Follow calls changed after every change of what reports are made from, in a
-// namespace or with "" in all. It comes back when the context or a watch has
-// ended; the error says that watching is not possible at all.
+// Follow calls changed after every change of a runtime, Dataset or pod in a namespace,
+// or in all for "". It returns nil when the context or a watch has ended, and an
+// error when watching is not possible.
 func (s *Source) Follow(ctx context.Context, namespace string, changed func()) error {
 	watcher, err := s.cluster.Watcher()
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Source) Follow(ctx context.Context, namespace string, changed func()) e
 	var following sync.WaitGroup
 	for i, kind := range kinds {
 		following.Go(func() {
-			defer cancel() // one alone would miss changes
+			defer cancel() // the others alone would miss changes
 			failed[i] = follow(ctx, watcher, kind, namespace, changed)
 		})
 	}
@@ -43,10 +43,10 @@ func (s *Source) Follow(ctx context.Context, namespace string, changed func()) e
 func follow(ctx context.Context, watcher client.WithWatch, kind client.ObjectList, namespace string, changed func()) error {
 	w, err := watcher.Watch(ctx, kind, client.InNamespace(namespace))
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // it was told to end
+		return nil //nolint:nilerr // the caller ended it
 	}
 	if err != nil {
-		return fmt.Errorf("watching %T: %w", kind, err)
+		return fmt.Errorf("watch %T: %w", kind, err)
 	}
 	defer w.Stop()
 	for {

@@ -19,21 +19,21 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// found is what there is, as listed.
-type found struct {
+// objects are the listed objects of a namespace, or of all.
+type objects struct {
 	inventory.Inventory
 	events []corev1.Event
-	// nodes are asked for only where a pod is not ready and nothing says why.
+	// nodes are listed only when a pod is not ready for no reason of its own.
 	nodes map[string]*corev1.Node
-	// notes are sentences about what may not be listed.
+	// notes are sentences about what could not be listed.
 	notes []string
 }
 
-// list everything in one round of requests. Runtimes must be there; what else
-// may not be listed is a note.
-func (s *Source) list(ctx context.Context, namespace string) (*found, error) {
+// list lists everything with parallel requests. It fails only when runtimes cannot
+// be listed; anything else that cannot be listed is a note.
+func (s *Source) list(ctx context.Context, namespace string) (*objects, error) {
 	var (
-		f        = &found{}
+		f        = &objects{}
 		runtimes v1alpha1.JindoRuntimeList
 		datasets v1alpha1.DatasetList
 		pods     corev1.PodList
@@ -45,7 +45,7 @@ func (s *Source) list(ctx context.Context, namespace string) (*found, error) {
 	listing.Go(func() { failed[0] = s.explain("JindoRuntimes", namespace, s.cluster.List(ctx, &runtimes, where)) })
 	listing.Go(func() { failed[1] = s.explain("Datasets", namespace, s.cluster.List(ctx, &datasets, where)) })
 	listing.Go(func() { failed[2] = s.explain("Pods", namespace, s.cluster.List(ctx, &pods, where)) })
-	if namespace != "" { // rows show no events
+	if namespace != "" { // rows contain no events
 		listing.Go(func() { failed[3] = s.explain("Events", namespace, s.cluster.List(ctx, &events, where)) })
 	}
 	listing.Wait()
@@ -58,7 +58,7 @@ func (s *Source) list(ctx context.Context, namespace string) (*found, error) {
 		}
 	}
 	f.Runtimes, f.Datasets, f.Pods, f.events = runtimes.Items, datasets.Items, pods.Items, events.Items
-	s.askNodes(ctx, f)
+	s.listNodes(ctx, f)
 	return f, nil
 }
 
@@ -70,9 +70,9 @@ func (s *Source) explain(kind, namespace string, err error) error {
 	return apierror.Explain(s.session, s.cluster, act, err)
 }
 
-// askNodes in one request, when some pod of ours is not ready for no reason of
-// its own. Who may not is told of pods only.
-func (s *Source) askNodes(ctx context.Context, f *found) {
+// listNodes lists the nodes when a pod is not ready for no reason of its own. A user
+// without the right sees the state of the pods only.
+func (s *Source) listNodes(ctx context.Context, f *objects) {
 	wanted := slices.ContainsFunc(f.Pods, func(p corev1.Pod) bool {
 		return p.Labels[names.LabelApp] == names.App && p.Spec.NodeName != "" && !health.PodReady(&p) && health.PodReason(&p) == ""
 	})
@@ -89,7 +89,7 @@ func (s *Source) askNodes(ctx context.Context, f *found) {
 	}
 }
 
-// sentence of an error, without its hints.
+// sentence returns the message of an error without its hints.
 func sentence(err error) string {
 	var failed *clierror.Error
 	if errors.As(err, &failed) {

@@ -19,10 +19,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-const missing = "there is no such pod"
+const missing = "the pod does not exist"
 
-// podsOf a runtime's role, by name.
-func (f *found) podsOf(runtime *v1alpha1.JindoRuntime, role string) map[string]*corev1.Pod {
+// podsOf returns the pods of a runtime's role by name.
+func (f *objects) podsOf(runtime *v1alpha1.JindoRuntime, role string) map[string]*corev1.Pod {
 	pods := map[string]*corev1.Pod{}
 	for i := range f.Pods {
 		p := &f.Pods[i]
@@ -34,8 +34,8 @@ func (f *found) podsOf(runtime *v1alpha1.JindoRuntime, role string) map[string]*
 	return pods
 }
 
-// expected are the names of a role's pods: those that there should be and those
-// that there are, in the order of their numbers.
+// expected returns the names of a role's pods, desired and existing ones, in the
+// order of their ordinals.
 func expected(component string, desired int, pods map[string]*corev1.Pod) []string {
 	var all []string
 	for i := range desired {
@@ -58,7 +58,7 @@ func number(name string) int {
 	return n
 }
 
-func (f *found) fillMasters(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+func (f *objects) fillMasters(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	pods := f.podsOf(runtime, "master")
 	component := names.Component(runtime.Name, "master")
 	members := map[string]v1alpha1.RaftMember{}
@@ -77,14 +77,14 @@ func (f *found) fillMasters(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 		if member, known := members[name]; known {
 			m.State, m.Voter = member.State, member.Voter
 			if member.State == "UNKNOWN" {
-				m.Error = or(member.Message, "it does not answer the controller")
+				m.Error = cmp.Or(member.Message, "it does not respond to the controller")
 			}
 		}
 		pod := pods[name]
 		m.Pod = f.podOrNone(name, pod)
 		m.Ready = m.Pod.Ready
 		if !m.Pod.Ready {
-			m.Error, m.State = f.why(m.Pod, pod), "UNREACHABLE"
+			m.Error, m.State = notReady(m.Pod, pod), "UNREACHABLE"
 		}
 		m.Started = m.Pod.Created
 		m.RaftAddress = resolved(m.RaftAddress, m.Pod)
@@ -96,7 +96,7 @@ func address(name, namespace string, port int) string {
 	return name + "." + namespace + ".svc:" + strconv.Itoa(port)
 }
 
-// resolved is the address with the pod's IP, as its peers resolve the name.
+// resolved returns the address with the pod's IP instead of its name.
 func resolved(address string, pod *report.Pod) string {
 	_, port, err := net.SplitHostPort(address)
 	if err != nil || pod == nil || pod.IP == "" {
@@ -105,7 +105,7 @@ func resolved(address string, pod *report.Pod) string {
 	return net.JoinHostPort(pod.IP, port)
 }
 
-func (f *found) fillWorkers(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+func (f *objects) fillWorkers(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	pods := f.podsOf(runtime, "worker")
 	component := names.Component(runtime.Name, "worker")
 	for _, name := range expected(component, int(runtime.Status.DesiredWorkerNumberScheduled), pods) {
@@ -114,13 +114,13 @@ func (f *found) fillWorkers(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 		w.Address = name + "." + component + "." + runtime.Namespace + ".svc:" + strconv.Itoa(topology.WorkerPort)
 		w.Live, w.Registered, w.Started = w.Pod.Ready, w.Pod.Ready, w.Pod.Created
 		if !w.Pod.Ready {
-			w.Error = f.why(w.Pod, pod)
+			w.Error = notReady(w.Pod, pod)
 		}
 		r.Workers = append(r.Workers, w)
 	}
 }
 
-func (f *found) fillFuses(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
+func (f *objects) fillFuses(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	pods := f.podsOf(runtime, "fuse")
 	var all []string
 	for name := range pods {
@@ -133,32 +133,32 @@ func (f *found) fillFuses(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 		pod := f.pod(pods[name])
 		fuse := report.Fuse{Name: name, Mountpoint: pod.Node, Ready: pod.Ready, Starts: pod.Restarts + 1, Since: pod.Created, Pod: pod}
 		if !pod.Ready {
-			fuse.Error = f.why(pod, pods[name])
+			fuse.Error = notReady(pod, pods[name])
 		}
 		r.Fuses = append(r.Fuses, fuse)
 	}
 }
 
-func (f *found) podOrNone(name string, pod *corev1.Pod) *report.Pod {
+func (f *objects) podOrNone(name string, pod *corev1.Pod) *report.Pod {
 	if pod == nil {
 		return &report.Pod{Name: name, State: "Missing", Reason: missing}
 	}
 	return f.pod(pod)
 }
 
-func (f *found) pod(pod *corev1.Pod) *report.Pod {
+func (f *objects) pod(pod *corev1.Pod) *report.Pod {
 	p := &report.Pod{
 		Name: pod.Name, Node: pod.Spec.NodeName, IP: pod.Status.PodIP, State: health.PodState(pod), Ready: health.PodReady(pod) && pod.DeletionTimestamp == nil,
 		Reason: health.PodReason(pod), Restarts: health.PodRestarts(pod), Created: moment(pod.CreationTimestamp),
 	}
-	if lost := f.lost(pod); lost != "" {
+	if lost := f.nodeLost(pod); lost != "" {
 		p.Ready, p.State, p.Reason = false, "NodeLost", lost
 	}
 	return p
 }
 
-// lost says that the pod's node no longer reports.
-func (f *found) lost(pod *corev1.Pod) string {
+// nodeLost returns a sentence when the kubelet of the pod's node does not report.
+func (f *objects) nodeLost(pod *corev1.Pod) string {
 	if pod.Status.Reason == "NodeLost" {
 		return fmt.Sprintf("NodeLost: node %s does not report", pod.Spec.NodeName)
 	}
@@ -172,8 +172,8 @@ func (f *found) lost(pod *corev1.Pod) string {
 	return ""
 }
 
-// why a pod is not ready, always in some words.
-func (f *found) why(p *report.Pod, pod *corev1.Pod) string {
+// notReady returns why a pod is not ready; it is never empty.
+func notReady(p *report.Pod, pod *corev1.Pod) string {
 	if p.Reason != "" {
 		return p.Reason
 	}

@@ -32,8 +32,8 @@ import (
 
 const (
 	namespace = "vision"
-	// patience of a member's test is far above its --request-timeout.
-	patience = time.Minute
+	// testTimeout is far above the --request-timeout of the tests.
+	testTimeout = time.Minute
 )
 
 // fake is a runtime in a cluster whose masters are gRPC servers of the test.
@@ -116,11 +116,11 @@ func (f *fake) listen(master int) net.Listener {
 	return listener
 }
 
-// member says what a master of the group says.
+// member is a master with a fixed response.
 type member struct {
 	masterv1.UnimplementedMemberServer
-	answer *masterv1.StatusResponse
-	// silent never answers.
+	response *masterv1.StatusResponse
+	// silent makes every call wait for its deadline.
 	silent bool
 }
 
@@ -129,28 +129,28 @@ func (m *member) Status(ctx context.Context, _ *masterv1.StatusRequest) (*master
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return m.answer, nil
+	return m.response, nil
 }
 
-// serve makes a master answer; it does not unless a test says so.
+// serve starts a master. Without it the connection to the master is refused.
 func (f *fake) serve(master int, silent bool) {
 	f.t.Helper()
 	identity, err := mtls.NewIdentity(f.pair(mtls.Master, f.masters[master]))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	answer := &masterv1.StatusResponse{
+	response := &masterv1.StatusResponse{
 		Name: f.masters[master], State: "FOLLOWER", Term: 3, Leader: f.masters[0], Voter: true, Ready: true, CommitIndex: 9, AppliedIndex: 9,
 		Digests: []*masterv1.Digest{{Index: 9, Digest: "d"}},
 	}
 	if master == 0 {
-		answer.State = "LEADER"
+		response.State = "LEADER"
 	}
 	for _, name := range f.masters {
-		answer.Peers = append(answer.Peers, &masterv1.Peer{Name: name, Voter: true})
+		response.Peers = append(response.Peers, &masterv1.Peer{Name: name, Voter: true})
 	}
 	server := grpc.NewServer(identity.ServerOptions(mtls.Rights{masterv1.Member_Status_FullMethodName: {mtls.Admin}})...)
-	masterv1.RegisterMemberServer(server, &member{answer: answer, silent: silent})
+	masterv1.RegisterMemberServer(server, &member{response: response, silent: silent})
 	listener := f.listen(master)
 	done := make(chan struct{})
 	go func() {
@@ -163,7 +163,7 @@ func (f *fake) serve(master int, silent bool) {
 	})
 }
 
-// mute takes connections of a master and says nothing on them.
+// mute accepts the connections of a master and sends nothing.
 func (f *fake) mute(master int) {
 	f.t.Helper()
 	listener := f.listen(master)
@@ -188,7 +188,7 @@ func (f *fake) mute(master int) {
 	})
 }
 
-// run a command over the cluster within patience.
+// run runs a command against the cluster.
 func (f *fake) run(make func(*session.Session) *cobra.Command, args ...string) (stdout, stderr string, code int) {
 	f.t.Helper()
 	var out, errors bytes.Buffer
@@ -204,17 +204,17 @@ func (f *fake) run(make func(*session.Session) *cobra.Command, args ...string) (
 	cmd.SetOut(&out)
 	cmd.SetErr(&errors)
 	cmd.SetArgs(append(args, "-n", namespace))
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(f.t.Context(), testTimeout)
 	defer cancel()
 	failed := cmd.ExecuteContext(ctx)
 	if ctx.Err() != nil {
-		f.t.Fatal("it took longer than anybody waits")
+		f.t.Fatalf("the command did not end within %v", testTimeout)
 	}
 	clierror.Print(&errors, failed)
 	return out.String(), errors.String(), clierror.Code(failed)
 }
 
-// row of a screen that begins with a name, in single spaces.
+// row returns the row of a screen that starts with a name, with single spaces.
 func row(screen, name string) string {
 	for line := range strings.Lines(screen) {
 		words := strings.Join(strings.Fields(line), " ")
@@ -225,21 +225,21 @@ func row(screen, name string) string {
 	return ""
 }
 
-func TestRaftStatusOfMembersThatAreGone(t *testing.T) {
+func TestRaftStatusOfUnreachableMembers(t *testing.T) {
 	for name, test := range map[string]struct {
-		masters int
-		setUp   func(f *fake)
-		code    int
-		gone    []int
-		says    string
+		masters     int
+		setUp       func(f *fake)
+		code        int
+		unreachable []int
+		message     string
 	}{
-		"all answer":                        {3, func(f *fake) { f.serve(0, false); f.serve(1, false); f.serve(2, false) }, clierror.OK, nil, "all 3 agree"},
-		"a minority is gone":                {3, func(f *fake) { f.serve(0, false); f.serve(1, false) }, clierror.OK, []int{2}, "hadoop-jindofs-master-2 did not answer: connection refused"},
-		"half are gone":                     {4, func(f *fake) { f.serve(0, false); f.serve(1, false) }, clierror.Unhealthy, []int{2, 3}, "hadoop-jindofs-master-2, hadoop-jindofs-master-3 did not answer: connection refused"},
-		"all are gone":                      {3, func(*fake) {}, clierror.Unhealthy, []int{0, 1, 2}, "nobody answers"},
-		"connections are taken, and no TLS": {3, func(f *fake) { f.serve(0, false); f.mute(1); f.mute(2) }, clierror.Unhealthy, []int{1, 2}, "did not answer: timeout"},
-		"calls are taken, and no answer":    {3, func(f *fake) { f.serve(0, false); f.serve(1, true); f.serve(2, true) }, clierror.Unhealthy, []int{1, 2}, "did not answer: timeout"},
-		"one of each":                       {3, func(f *fake) { f.serve(0, true); f.mute(1) }, clierror.Unhealthy, []int{0, 1, 2}, "did not answer: timeout"},
+		"all respond":                         {3, func(f *fake) { f.serve(0, false); f.serve(1, false); f.serve(2, false) }, clierror.OK, nil, "all 3 agree"},
+		"a minority is unreachable":           {3, func(f *fake) { f.serve(0, false); f.serve(1, false) }, clierror.OK, []int{2}, "hadoop-jindofs-master-2 did not answer: connection refused"},
+		"half are unreachable":                {4, func(f *fake) { f.serve(0, false); f.serve(1, false) }, clierror.Unhealthy, []int{2, 3}, "hadoop-jindofs-master-2, hadoop-jindofs-master-3 did not answer: connection refused"},
+		"all are unreachable":                 {3, func(*fake) {}, clierror.Unhealthy, []int{0, 1, 2}, "nobody answers"},
+		"connections without a TLS handshake": {3, func(f *fake) { f.serve(0, false); f.mute(1); f.mute(2) }, clierror.Unhealthy, []int{1, 2}, "did not answer: timeout"},
+		"calls without a response":            {3, func(f *fake) { f.serve(0, false); f.serve(1, true); f.serve(2, true) }, clierror.Unhealthy, []int{1, 2}, "did not answer: timeout"},
+		"one of both kinds":                   {3, func(f *fake) { f.serve(0, true); f.mute(1) }, clierror.Unhealthy, []int{0, 1, 2}, "did not answer: timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t, test.masters)
@@ -248,16 +248,16 @@ func TestRaftStatusOfMembersThatAreGone(t *testing.T) {
 			if code != test.code || stderr != "" {
 				t.Errorf("exit code %d, want %d; stderr %q", code, test.code, stderr)
 			}
-			for _, i := range test.gone {
+			for _, i := range test.unreachable {
 				if r := row(stdout, f.masters[i]); !strings.Contains(strings.ToUpper(r), "UNREACHABLE") {
-					t.Errorf("row %q of master %d is not that of one unreachable", r, i)
+					t.Errorf("row %q of master %d is not that of an unreachable one", r, i)
 				}
 			}
-			if n := strings.Count(strings.ToUpper(stdout), "UNREACHABLE"); n != len(test.gone) {
-				t.Errorf("%d unreachable, want %d", n, len(test.gone))
+			if n := strings.Count(strings.ToUpper(stdout), "UNREACHABLE"); n != len(test.unreachable) {
+				t.Errorf("%d unreachable, want %d", n, len(test.unreachable))
 			}
-			if !strings.Contains(stdout, test.says) {
-				t.Errorf("it does not say %q", test.says)
+			if !strings.Contains(stdout, test.message) {
+				t.Errorf("%q is missing", test.message)
 			}
 			if t.Failed() {
 				t.Log(stdout)
@@ -266,7 +266,7 @@ func TestRaftStatusOfMembersThatAreGone(t *testing.T) {
 	}
 }
 
-func TestWideStatusSaysOnceWhatIsGone(t *testing.T) {
+func TestWideStatusNamesUnreachableMembersOnce(t *testing.T) {
 	f := newFake(t, 4)
 	f.serve(0, false)
 	f.serve(1, false)
@@ -283,7 +283,7 @@ func TestWideStatusSaysOnceWhatIsGone(t *testing.T) {
 		f.masters[3] + ": ",
 	} {
 		if n := strings.Count(stdout, want); n != 1 {
-			t.Errorf("%q is there %d times", want, n)
+			t.Errorf("%q occurs %d times", want, n)
 		}
 	}
 	// Once among the problems, once among the masters.
@@ -291,7 +291,7 @@ func TestWideStatusSaysOnceWhatIsGone(t *testing.T) {
 		t.Errorf("the master whose pod is not ready is named %d times, want 2", n)
 	}
 	if strings.Contains(stdout, "connection error") || strings.Contains(stdout, "transport:") {
-		t.Error("it talks of transports")
+		t.Error("the output contains the wrapping of gRPC")
 	}
 	if t.Failed() {
 		t.Log(stdout)

@@ -1,6 +1,6 @@
-// Package cluster reports on the runtimes of a cluster. What it tells comes from
-// the status of objects, in as many requests for a thousand pods as for one; who
-// wants more has it ask the members too, through port-forwards.
+// Package cluster reports on the runtimes of a cluster. The reports come from the
+// status of objects, with a number of requests that does not depend on the number
+// of pods. On request the members are queried as well, through port-forwards.
 package cluster
 
 import (
@@ -20,8 +20,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 )
 
-// Source of reports on a cluster. Runtimes lists, and Collect answers from what
-// the last list found.
+// Source reports on the runtimes of a cluster. Runtimes lists the objects, and
+// Collect evaluates those of the last list. It is safe for concurrent use.
 type Source struct {
 	session *session.Session
 	cluster *session.Cluster
@@ -31,13 +31,13 @@ type Source struct {
 	selector         labels.Selector
 
 	mu sync.Mutex
-	// last is what was last listed.
-	last *found
+	// last holds the objects of the last list.
+	last *objects
 }
 
 var _ report.Source = (*Source)(nil)
 
-// New makes a Source of the cluster that the session's flags name.
+// New returns a Source for the cluster of the session.
 func New(s *session.Session) (*Source, error) {
 	c, err := s.Cluster()
 	if err != nil {
@@ -46,23 +46,26 @@ func New(s *session.Session) (*Source, error) {
 	return &Source{session: s, cluster: c, now: time.Now, selector: labels.Everything()}, nil
 }
 
-// AskMasters has Collect ask the masters; it fails when it may not.
+// AskMasters makes Collect query the masters as well. Collect fails when the user
+// lacks the right.
 func (s *Source) AskMasters() { s.masters = true }
 
-// AskMembers has Collect ask masters and workers; that it may not is a note.
+// AskMembers makes Collect query masters and workers as well. That the user lacks the
+// right is a note of the report.
 func (s *Source) AskMembers() { s.masters, s.workers = true, true }
 
-// Select takes only runtimes and Datasets with such labels.
+// Select restricts the Source to runtimes and Datasets with labels that match.
 func (s *Source) Select(selector string) error {
 	parsed, err := labels.Parse(selector)
 	if err != nil {
-		return clierror.Usagef("--selector %q: %w", selector, err).WithTry("-l team=vision")
+		return clierror.Usagef("invalid --selector %q: %w", selector, err).WithTry("-l team=vision")
 	}
 	s.selector = parsed
 	return nil
 }
 
-// Runtimes lists runtimes, and Datasets that none serves.
+// Runtimes lists the runtimes of a namespace, or of all for "", and the Datasets that
+// no runtime serves.
 func (s *Source) Runtimes(ctx context.Context, namespace string) ([]report.Ref, error) {
 	f, err := s.list(ctx, namespace)
 	if err != nil {
@@ -97,7 +100,8 @@ func (s *Source) Runtimes(ctx context.Context, namespace string) ([]report.Ref, 
 	return refs, nil
 }
 
-// Collect makes the report on one of the last list.
+// Collect returns the report on one runtime of the last list. It lists again when the
+// runtime is not part of it.
 func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
 	s.mu.Lock()
 	f := s.last
@@ -113,7 +117,7 @@ func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, 
 	if runtime == nil || !s.masters {
 		return r, nil
 	}
-	if err := s.ask(ctx, r, runtime); err != nil {
+	if err := s.queryMembers(ctx, r, runtime); err != nil {
 		if !s.workers {
 			return nil, err
 		}
@@ -122,8 +126,8 @@ func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, 
 	return r, nil
 }
 
-// ask the members and put what they say in place of what is known of them.
-func (s *Source) ask(ctx context.Context, r *report.Runtime, runtime *v1alpha1.JindoRuntime) error {
+// queryMembers queries the members and replaces what the cluster reports about them.
+func (s *Source) queryMembers(ctx context.Context, r *report.Runtime, runtime *v1alpha1.JindoRuntime) error {
 	targets, err := Targets(ctx, s.cluster, runtime)
 	if err != nil {
 		return err
@@ -132,17 +136,17 @@ func (s *Source) ask(ctx context.Context, r *report.Runtime, runtime *v1alpha1.J
 		targets.Topology.Workers = nil
 	}
 	targets.Timeout = s.session.RequestTimeout
-	refused := noted(&targets)
+	refused := recordForbidden(&targets)
 	fresh := report.New(report.Ref{Namespace: r.Namespace, Name: r.Name}, r.Collected.Time)
 	collect.Fill(ctx, fresh, targets)
-	if err := denied(r.Namespace, refused()); err != nil {
+	if err := forbiddenError(r.Namespace, refused()); err != nil {
 		return err
 	}
 	merge(r, fresh, s.workers)
 	return nil
 }
 
-// Transfer hands leadership to another master.
+// Transfer transfers the leadership to another master, and returns its name.
 func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (string, error) {
 	runtime := &v1alpha1.JindoRuntime{}
 	runtime.Namespace, runtime.Name = ref.Namespace, ref.Name
@@ -150,24 +154,24 @@ func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (strin
 	if err != nil {
 		return "", err
 	}
-	refused := noted(&targets)
+	refused := recordForbidden(&targets)
 	masters, err := client.New(client.Config{Topology: targets.Topology, Identity: targets.Identity, Holder: "kubectl-jindo", Dial: targets.Dial})
 	if err != nil {
 		return "", err
 	}
 	defer masters.Close()
 	leader, err := masters.Transfer(ctx, to)
-	if no := denied(ref.Namespace, refused()); no != nil && err != nil {
-		return "", no
+	if forbidden := forbiddenError(ref.Namespace, refused()); forbidden != nil && err != nil {
+		return "", forbidden
 	}
 	if err != nil {
-		return "", fmt.Errorf("asking the masters of JindoRuntime %s: %w", ref, err)
+		return "", fmt.Errorf("query the masters of JindoRuntime %s: %w", ref, err)
 	}
 	return leader, nil
 }
 
-// datasetOf is the Dataset that a runtime serves, or nil.
-func (f *found) datasetOf(runtime *v1alpha1.JindoRuntime) *v1alpha1.Dataset {
+// datasetOf returns the Dataset that a runtime serves, or nil.
+func (f *objects) datasetOf(runtime *v1alpha1.JindoRuntime) *v1alpha1.Dataset {
 	d := f.Dataset(runtime.Namespace, inventory.DatasetOf(runtime))
 	if d != nil && f.RuntimeFor(d) == runtime {
 		return d

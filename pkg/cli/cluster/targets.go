@@ -24,8 +24,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Targets are the members of a runtime, reached by port-forward through the API
-// server with the administrator's certificate.
+// Targets returns the members of a runtime. They are reached by port-forward through
+// the API server, with the administrator's certificate.
 func Targets(ctx context.Context, c *session.Cluster, runtime *v1alpha1.JindoRuntime) (collect.Targets, error) {
 	var (
 		config  corev1.ConfigMap
@@ -35,14 +35,14 @@ func Targets(ctx context.Context, c *session.Cluster, runtime *v1alpha1.JindoRun
 	)
 	reading.Go(func() {
 		key := client.ObjectKey{Namespace: runtime.Namespace, Name: names.Config(runtime.Name)}
-		failed[0] = unreadable(c, "ConfigMap", key, c.Get(ctx, key, &config))
+		failed[0] = readError(c, "ConfigMap", key, c.Get(ctx, key, &config))
 	})
 	reading.Go(func() {
 		key := client.ObjectKey{Namespace: runtime.Namespace, Name: names.Secret(runtime.Name, string(mtls.Admin))}
-		failed[1] = unreadable(c, "Secret", key, c.Get(ctx, key, &secret))
+		failed[1] = readError(c, "Secret", key, c.Get(ctx, key, &secret))
 	})
 	reading.Wait()
-	for _, err := range []error{failed[1], failed[0]} { // the right that people lack first
+	for _, err := range []error{failed[1], failed[0]} { // the right that users lack most often
 		if err != nil {
 			return collect.Targets{}, err
 		}
@@ -78,17 +78,18 @@ func membersIn(config *corev1.ConfigMap) (topology.Topology, error) {
 	return members, nil
 }
 
-// unreadable says what the caller needs in order to ask members.
-func unreadable(c *session.Cluster, kind string, key client.ObjectKey, err error) error {
+// readError explains why the address or the certificate of the members could not be
+// read.
+func readError(c *session.Cluster, kind string, key client.ObjectKey, err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case apierrors.IsForbidden(err) && kind == "Secret":
-		return clierror.Generalf("asking the members of JindoRuntime %s needs the right to get secret %s, which you have not", key.Namespace+"/"+runtimeOf(key.Name), key.Name).
-			WithHint("their certificate for administrators is in it; whoever administers the namespace can bind you a role that allows it").
+		return clierror.Generalf("querying the members of JindoRuntime %s needs the right to get secret %s", key.Namespace+"/"+runtimeOf(key.Name), key.Name).
+			WithHint("it holds the certificate for administrators; an administrator of the namespace can bind a role that allows it").
 			WithTry("kubectl auth can-i get secret/%s -n %s", key.Name, key.Namespace)
 	case apierrors.IsNotFound(err):
-		return clierror.Generalf("there is no %s %s yet: the controller has not set JindoRuntime %s up", kind, key, key.Namespace+"/"+runtimeOf(key.Name)).
+		return clierror.Generalf("%s %s not found: the controller has not set up JindoRuntime %s yet", kind, key, key.Namespace+"/"+runtimeOf(key.Name)).
 			WithTry("kubectl get pods -n %s", names.SystemNamespace)
 	}
 	return apierror.Explain(nil, c, "reading "+kind+" "+key.String(), err)
@@ -103,19 +104,19 @@ func runtimeOf(object string) string {
 	return object
 }
 
-// denied is the sentence for who may not forward ports; nil when nobody was
-// refused for that.
-func denied(namespace string, refused *forward.ForbiddenError) error {
+// forbiddenError returns the error of a user who may not forward ports, or nil.
+func forbiddenError(namespace string, refused *forward.ForbiddenError) error {
 	if refused == nil {
 		return nil
 	}
-	return clierror.Generalf("asking the members needs the right to create pods/portforward in namespace %s, which you have not", namespace).
-		WithHint("they are reached through the API server; whoever administers the namespace can bind you a role that allows it").
+	return clierror.Generalf("querying the members needs the right to create pods/portforward in namespace %s", namespace).
+		WithHint("they are reached through the API server; an administrator of the namespace can bind a role that allows it").
 		WithTry("kubectl auth can-i create pods/portforward -n %s", namespace)
 }
 
-// noted is a dialler that remembers when the caller lacks the right.
-func noted(t *collect.Targets) (refused func() *forward.ForbiddenError) {
+// recordForbidden makes the dialler record that the user lacks the right. The returned
+// function returns the last such error, or nil.
+func recordForbidden(t *collect.Targets) (refused func() *forward.ForbiddenError) {
 	var (
 		mu    sync.Mutex
 		first *forward.ForbiddenError

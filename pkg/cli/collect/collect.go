@@ -1,6 +1,6 @@
-// Package collect asks the members of a runtime about themselves and fills a
-// report with their answers: all at once, each with its own deadline, and one
-// that does not answer is a row like the others.
+// Package collect queries the masters and workers of a runtime and fills a report
+// with their responses. All are queried in parallel, each with its own deadline; a
+// member that does not respond becomes a row with an error.
 package collect
 
 import (
@@ -26,17 +26,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// Targets to ask.
+// Targets are the members to query.
 type Targets struct {
 	Topology topology.Topology
 	Identity *mtls.Identity
-	// Timeout of each target.
+	// Timeout is the deadline of each member, all its calls together.
 	Timeout time.Duration
-	// Dial reaches a member; nil is to connect to its address.
+	// Dial connects to a member; nil connects to its address.
 	Dial func(ctx context.Context, member topology.Member) (net.Conn, error)
 }
 
-// connect to a member, lazily.
+// connect returns a connection to a member, which is established by the first call.
 func (t Targets) connect(m topology.Member, role mtls.Role) (*grpc.ClientConn, error) {
 	if t.Dial == nil {
 		return t.Identity.Dial(m.Address(), role, m.Name)
@@ -46,96 +46,97 @@ func (t Targets) connect(m topology.Member, role mtls.Role) (*grpc.ClientConn, e
 	}))
 }
 
-// answers of all targets, in the order of the roster.
-type answers struct {
-	masters []masterAnswer
-	workers []workerAnswer
+// responses of all members, in the order of the topology.
+type responses struct {
+	masters []masterResponse
+	workers []workerResponse
 }
 
-type masterAnswer struct {
+type masterResponse struct {
 	status *masterv1.StatusResponse
 	rtt    time.Duration
 	err    error
 }
 
-type workerAnswer struct {
+type workerResponse struct {
 	report *commonv1.WorkerReport
 	view   *commonv1.ClusterView
 	err    error
 }
 
-// Fill asks masters and workers and adds what they say to the report.
+// Fill queries masters and workers and adds their responses to the report. A member
+// that does not respond is also added to the failures.
 func Fill(ctx context.Context, r *report.Runtime, t Targets) {
-	a := t.ask(ctx)
+	all := t.query(ctx)
 	for i, m := range t.Topology.Masters {
-		answer := a.masters[i]
-		if answer.err != nil {
-			r.Failures = append(r.Failures, report.Failure{Target: m.Name, Error: Reason(answer.err)})
+		response := all.masters[i]
+		if response.err != nil {
+			r.Failures = append(r.Failures, report.Failure{Target: m.Name, Error: Reason(response.err)})
 		}
-		r.Masters = append(r.Masters, master(m, answer))
+		r.Masters = append(r.Masters, master(m, response))
 	}
-	view := newestView(a.workers)
+	view := newestView(all.workers)
 	if view == nil {
 		view = t.leadersView(ctx, r.Leader())
 	}
 	for i, w := range t.Topology.Workers {
-		answer := a.workers[i]
-		if answer.err != nil {
-			r.Failures = append(r.Failures, report.Failure{Target: w.Name, Error: Reason(answer.err)})
+		response := all.workers[i]
+		if response.err != nil {
+			r.Failures = append(r.Failures, report.Failure{Target: w.Name, Error: Reason(response.err)})
 		}
-		r.Workers = append(r.Workers, worker(w, answer, view))
+		r.Workers = append(r.Workers, worker(w, response, view))
 	}
-	r.Mounts = append(r.Mounts, mounts(view, a.workers)...)
+	r.Mounts = append(r.Mounts, mounts(view, all.workers)...)
 	r.Targets += len(t.Topology.Masters) + len(t.Topology.Workers)
 	r.Asked = true
 	r.Version = version(r)
 	r.Sum()
 }
 
-// Masters asks the masters only.
+// Masters queries the masters only, and returns them in the order of the topology.
 func Masters(ctx context.Context, t Targets) []report.Master {
 	t.Topology.Workers = nil
-	a := t.ask(ctx)
+	all := t.query(ctx)
 	masters := make([]report.Master, len(t.Topology.Masters))
 	for i, m := range t.Topology.Masters {
-		masters[i] = master(m, a.masters[i])
+		masters[i] = master(m, all.masters[i])
 	}
 	return masters
 }
 
-func (t Targets) ask(ctx context.Context) answers {
-	a := answers{masters: make([]masterAnswer, len(t.Topology.Masters)), workers: make([]workerAnswer, len(t.Topology.Workers))}
-	var asking sync.WaitGroup
+func (t Targets) query(ctx context.Context) responses {
+	all := responses{masters: make([]masterResponse, len(t.Topology.Masters)), workers: make([]workerResponse, len(t.Topology.Workers))}
+	var querying sync.WaitGroup
 	for i, m := range t.Topology.Masters {
-		asking.Go(func() { a.masters[i] = t.askMaster(ctx, m) })
+		querying.Go(func() { all.masters[i] = t.queryMaster(ctx, m) })
 	}
 	for i, w := range t.Topology.Workers {
-		asking.Go(func() { a.workers[i] = t.askWorker(ctx, w) })
+		querying.Go(func() { all.workers[i] = t.queryWorker(ctx, w) })
 	}
-	asking.Wait()
-	return a
+	querying.Wait()
+	return all
 }
 
-func (t Targets) askMaster(ctx context.Context, m topology.Member) masterAnswer {
+func (t Targets) queryMaster(ctx context.Context, m topology.Member) masterResponse {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	conn, err := t.connect(m, mtls.Master)
 	if err != nil {
-		return masterAnswer{err: err}
+		return masterResponse{err: err}
 	}
 	defer func() { _ = conn.Close() }()
 	client := masterv1.NewMemberClient(conn)
 	if _, err := client.Status(ctx, &masterv1.StatusRequest{}); err != nil {
-		return masterAnswer{err: err}
+		return masterResponse{err: err}
 	}
-	// The first call paid for the connection; the second is the round trip.
+	// The first call establishes the connection; the second measures the round trip.
 	began := time.Now()
 	response, err := client.Status(ctx, &masterv1.StatusRequest{})
-	return masterAnswer{status: response, rtt: time.Since(began), err: err}
+	return masterResponse{status: response, rtt: time.Since(began), err: err}
 }
 
-// leadersView asks the leader where no worker can say what is mounted; nil when
-// it cannot either.
+// leadersView returns the view of the leader, which is needed when no worker has one.
+// It returns nil when there is no leader or the leader does not respond.
 func (t Targets) leadersView(ctx context.Context, leader *report.Master) *commonv1.ClusterView {
 	if leader == nil {
 		return nil
@@ -158,37 +159,37 @@ func (t Targets) leadersView(ctx context.Context, leader *report.Master) *common
 	return response.GetView()
 }
 
-func (t Targets) askWorker(ctx context.Context, w topology.Member) workerAnswer {
+func (t Targets) queryWorker(ctx context.Context, w topology.Member) workerResponse {
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
 	defer cancel()
 	conn, err := t.connect(w, mtls.Worker)
 	if err != nil {
-		return workerAnswer{err: err}
+		return workerResponse{err: err}
 	}
 	defer func() { _ = conn.Close() }()
 	client := workerv1.NewCacheClient(conn)
 	response, err := client.Status(ctx, &workerv1.StatusRequest{})
 	if err != nil {
-		return workerAnswer{err: err}
+		return workerResponse{err: err}
 	}
-	answer := workerAnswer{report: response.GetReport()}
+	result := workerResponse{report: response.GetReport()}
 	view, err := client.GetView(ctx, &workerv1.GetViewRequest{})
 	if err == nil {
-		answer.view = view.GetView()
+		result.view = view.GetView()
 	} else if code := status.Code(err); code != codes.Unavailable && code != codes.FailedPrecondition && code != codes.NotFound {
-		// A worker that has not heard of the cluster yet has no view.
-		answer.err = err
+		// A worker that has not received a view yet is not at fault.
+		result.err = err
 	}
-	return answer
+	return result
 }
 
-func master(m topology.Member, a masterAnswer) report.Master {
+func master(m topology.Member, response masterResponse) report.Master {
 	out := report.Master{Name: m.Name, Address: m.Address(), RaftAddress: m.RaftAddress(), State: "UNREACHABLE"}
-	if a.err != nil {
-		out.Error = Reason(a.err)
+	if response.err != nil {
+		out.Error = Reason(response.err)
 		return out
 	}
-	s := a.status
+	s := response.status
 	out.MemberID, out.State, out.Voter, out.Ready = s.GetMemberId(), s.GetState(), s.GetVoter(), s.GetReady()
 	out.Term, out.Leader, out.LeaderSince = s.GetTerm(), s.GetLeader(), moment(s.GetLeaderSince())
 	out.LastLogIndex, out.CommitIndex, out.AppliedIndex = s.GetLastLogIndex(), s.GetCommitIndex(), s.GetAppliedIndex()
@@ -200,7 +201,7 @@ func master(m topology.Member, a masterAnswer) report.Master {
 		out.ContactSeconds = inSeconds(s.GetLastContact())
 	}
 	out.FsyncP99Seconds = inSeconds(s.GetFsyncP99())
-	rtt := a.rtt.Seconds()
+	rtt := response.rtt.Seconds()
 	out.RTTSeconds = &rtt
 	for _, p := range s.GetPeers() {
 		out.Peers = append(out.Peers, report.Peer{Name: p.GetName(), MemberID: p.GetMemberId(), Address: p.GetAddress(), Voter: p.GetVoter()})
@@ -241,21 +242,21 @@ func version(r *report.Runtime) string {
 	return ""
 }
 
-// View is the newest view that a worker has; nil when none answers.
+// View returns the newest view of the workers. It fails when no worker has one.
 func View(ctx context.Context, t Targets) (*commonv1.ClusterView, error) {
 	t.Topology.Masters = nil
-	a := t.ask(ctx)
-	if view := newestView(a.workers); view != nil {
+	all := t.query(ctx)
+	if view := newestView(all.workers); view != nil {
 		return view, nil
 	}
 	var failed error
-	for i, w := range a.workers {
+	for i, w := range all.workers {
 		if w.err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %s", t.Topology.Workers[i].Name, Reason(w.err)))
 		}
 	}
 	if failed == nil {
-		failed = errors.New("no worker has heard of the cluster yet")
+		failed = errors.New("no worker has received the view of the cluster yet")
 	}
 	return nil, failed
 }

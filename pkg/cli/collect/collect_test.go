@@ -27,11 +27,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// member is a master that says what it is told to.
+// member is a master with a fixed response.
 type member struct {
 	masterv1.UnimplementedMemberServer
 	masterv1.UnimplementedCoordinationServer
-	answer *masterv1.StatusResponse
+	response *masterv1.StatusResponse
 }
 
 func (m *member) GetView(context.Context, *masterv1.GetViewRequest) (*masterv1.GetViewResponse, error) {
@@ -39,10 +39,10 @@ func (m *member) GetView(context.Context, *masterv1.GetViewRequest) (*masterv1.G
 }
 
 func (m *member) Status(context.Context, *masterv1.StatusRequest) (*masterv1.StatusResponse, error) {
-	return m.answer, nil
+	return m.response, nil
 }
 
-// cache is a worker that says what it is told to.
+// cache is a worker with fixed responses.
 type cache struct {
 	workerv1.UnimplementedCacheServer
 	report  *commonv1.WorkerReport
@@ -58,10 +58,10 @@ func (c *cache) GetView(context.Context, *workerv1.GetViewRequest) (*workerv1.Ge
 	return &workerv1.GetViewResponse{View: c.view}, c.viewErr
 }
 
-// hanging takes connections and says nothing.
+// hanging accepts connections and sends nothing.
 type hanging struct{ net.Listener }
 
-// cluster of masters and workers on this machine.
+// cluster runs masters and workers on this machine.
 type cluster struct {
 	t         *testing.T
 	authority *mtls.Authority
@@ -111,7 +111,8 @@ func memberAt(name string, listener net.Listener) topology.Member {
 	return topology.Member{Name: name, Host: address.IP.String(), Port: address.Port, RaftPort: 18006}
 }
 
-// serve starts a member of the given role; with nothing to register it is dead.
+// serve starts a member of the given role. Without a function to register services
+// the connection to the member is refused.
 func (c *cluster) serve(role mtls.Role, name string, register func(*grpc.Server)) {
 	c.t.Helper()
 	listener := c.listen()
@@ -142,18 +143,18 @@ func (c *cluster) serve(role mtls.Role, name string, register func(*grpc.Server)
 	})
 }
 
-func (c *cluster) master(name string, answer *masterv1.StatusResponse) {
+func (c *cluster) master(name string, response *masterv1.StatusResponse) {
 	c.t.Helper()
 	c.serve(mtls.Master, name, func(s *grpc.Server) {
-		m := &member{answer: answer}
+		m := &member{response: response}
 		masterv1.RegisterMemberServer(s, m)
 		masterv1.RegisterCoordinationServer(s, m)
 	})
 }
 
-func (c *cluster) worker(name string, answer *cache) {
+func (c *cluster) worker(name string, worker *cache) {
 	c.t.Helper()
-	c.serve(mtls.Worker, name, func(s *grpc.Server) { workerv1.RegisterCacheServer(s, answer) })
+	c.serve(mtls.Worker, name, func(s *grpc.Server) { workerv1.RegisterCacheServer(s, worker) })
 }
 
 func exampleView(index uint64) *commonv1.ClusterView {
@@ -178,7 +179,8 @@ func TestFill(t *testing.T) {
 	c.worker("w-0", &cache{
 		view: exampleView(7),
 		report: &commonv1.WorkerReport{
-			HitBytes: 3, MissBytes: 1, StoreBytes: 1, RingEpoch: 2, Started: timestamppb.New(started),
+			HitBytes: 3, MissBytes: 1, StoreBytes: 1,
+			Recent: &commonv1.RecentReads{Window: durationpb.New(5 * time.Minute), HitBytes: 8}, RingEpoch: 2, Started: timestamppb.New(started),
 			Tiers:  []*commonv1.TierReport{{Medium: "HDD", Capacity: 100, Used: 40, Files: 2, SealedFiles: 1}},
 			Mounts: []*commonv1.MountHealth{{MountId: "1", Objects: -1, Bytes: -1, Error: "403"}},
 		},
@@ -206,7 +208,7 @@ func TestFill(t *testing.T) {
 	if w := r.Workers[0]; !w.Live || !w.Registered || w.Tiers[0].Used != 40 {
 		t.Errorf("the first worker is %+v", w)
 	}
-	// A worker that has not heard of the cluster yet answers all the same.
+	// A worker without a view responds as well.
 	if w := r.Workers[2]; !w.Live || w.Registered || w.Error != "" {
 		t.Errorf("the worker without a view is %+v", w)
 	}
@@ -214,18 +216,21 @@ func TestFill(t *testing.T) {
 		t.Errorf("the dead worker is %+v", w)
 	}
 	if len(r.Mounts) != 2 || r.Mounts[0].Path != "/hadoop" || r.Mounts[0].Error != "403" || *r.Mounts[0].Objects != 5 || *r.Mounts[0].Bytes != 50 || r.Mounts[1].Objects != nil {
-		t.Errorf("the mounts are %+v: they come from the newest view, with what any worker knows", r.Mounts)
+		t.Errorf("the mounts are %+v, want those of the newest view with the figures of all workers", r.Mounts)
 	}
 	if len(r.Failures) != 2 || r.Failures[0].Target != "m-2" || r.Failures[1].Target != "w-3" || r.Targets != 7 {
 		t.Errorf("%d targets, failures %+v", r.Targets, r.Failures)
+	}
+	if c := r.Cache; c.RecentSeconds != 300 || c.RecentHitBytes != 8 || c.RecentHitRatio == nil || *c.RecentHitRatio != 1 {
+		t.Errorf("recent reads %+v", c)
 	}
 	if r.Version != "v1" || r.Cache.Used != 40 || *r.Cache.HitRatio != 0.75 {
 		t.Errorf("version %q, cache %+v", r.Version, r.Cache)
 	}
 }
 
-// TestLeaderSaysWhatIsMountedWhenNoWorkerCan: and nobody else is asked.
-func TestLeaderSaysWhatIsMountedWhenNoWorkerCan(t *testing.T) {
+// TestMountsComeFromTheLeaderWithoutAWorkersView: a follower is not queried.
+func TestMountsComeFromTheLeaderWithoutAWorkersView(t *testing.T) {
 	for state, want := range map[string]int{"LEADER": 2, "FOLLOWER": 0} {
 		c := newCluster(t)
 		c.master("m-0", &masterv1.StatusResponse{State: state, Term: 1})
@@ -238,8 +243,8 @@ func TestLeaderSaysWhatIsMountedWhenNoWorkerCan(t *testing.T) {
 	}
 }
 
-// TestOneThatHangsCostsItsOwnDeadlineOnly: the others' answers are there.
-func TestOneThatHangsCostsItsOwnDeadlineOnly(t *testing.T) {
+// TestSilentMemberDelaysNoOther: the responses of the others are present.
+func TestSilentMemberDelaysNoOther(t *testing.T) {
 	c := newCluster(t)
 	c.targets.Timeout = 500 * time.Millisecond
 	silent := hanging{c.listen()}
@@ -252,7 +257,7 @@ func TestOneThatHangsCostsItsOwnDeadlineOnly(t *testing.T) {
 	}
 }
 
-func TestOneWithAnotherNameIsNotBelieved(t *testing.T) {
+func TestMemberWithAnotherNameIsRefused(t *testing.T) {
 	c := newCluster(t)
 	c.master("m-0", &masterv1.StatusResponse{State: "LEADER"})
 	c.targets.Topology.Masters[0].Name = "m-1"
@@ -265,7 +270,7 @@ func TestView(t *testing.T) {
 	c := newCluster(t)
 	c.serve(mtls.Worker, "w-0", nil)
 	if _, err := View(t.Context(), c.targets); err == nil || !strings.Contains(err.Error(), "w-0: ") {
-		t.Errorf("error %v does not name who failed", err)
+		t.Errorf("error %v does not name the member", err)
 	}
 	c.worker("w-1", &cache{view: exampleView(3), report: &commonv1.WorkerReport{}})
 	view, err := View(t.Context(), c.targets)
@@ -284,7 +289,7 @@ func TestReason(t *testing.T) {
 		"connection refused": status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: `+
 			`dial tcp4 127.0.0.1:18004: connect: connection refused IPv6 dial tcp6 [::1]:18004: connect: connection refused"`),
 		"tls: bad certificate":      status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: tls: bad certificate"`),
-		"it closed the connection":  status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: EOF"`),
+		"connection closed":         status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: EOF"`),
 		"store: connection refused": status.Error(codes.Internal, "store: connection refused"),
 		"no such host":              &url.Error{Op: "Get", URL: "http://x", Err: errors.New("dial tcp: lookup x: no such host")},
 	} {

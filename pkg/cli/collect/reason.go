@@ -12,8 +12,8 @@ import (
 
 const timedOut = "timeout"
 
-// Reason an error in a few words: without the wrapping that gRPC, the forwarding
-// API server and the kubelet put around the failure of a dial.
+// Reason returns an error in a few words, without the text that gRPC, the API server
+// and the kubelet add to the failure of a connection.
 func Reason(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded {
 		return timedOut
@@ -22,17 +22,17 @@ func Reason(err error) string {
 	if errors.As(err, &request) {
 		err = request.Err
 	}
-	s, answered := status.FromError(err)
-	if !answered {
-		return ofDial(err.Error())
+	s, isStatus := status.FromError(err)
+	if !isStatus {
+		return dialReason(err.Error())
 	}
 	if s.Code() != codes.Unavailable {
 		return s.Message()
 	}
-	return ofDial(unwrapped(s.Message()))
+	return dialReason(unwrapped(s.Message()))
 }
 
-// unwrapped is the innermost text of gRPC's connection errors.
+// unwrapped returns the innermost text of a connection error of gRPC.
 func unwrapped(text string) string {
 	for _, wrapping := range []string{"Error while dialing: ", "authentication handshake failed: ", "error reading server preface: "} {
 		if at := strings.LastIndex(text, wrapping); at >= 0 {
@@ -42,9 +42,9 @@ func unwrapped(text string) string {
 	return text
 }
 
-// ofDial is what people know the failure of a connection by. A kubelet names
-// several addresses and says the same of each.
-func ofDial(text string) string {
+// dialReason returns the well-known name of a connection failure. A kubelet reports
+// the same failure for each of several addresses.
+func dialReason(text string) string {
 	for _, known := range []struct{ part, reason string }{
 		{"connection refused", "connection refused"},
 		{"no route to host", "no route to host"},
@@ -61,7 +61,7 @@ func ofDial(text string) string {
 		}
 	}
 	if text == "EOF" || strings.HasSuffix(text, ": EOF") || strings.HasSuffix(text, "io: read/write on closed pipe") {
-		return "it closed the connection"
+		return "connection closed"
 	}
 	return text
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-func newestView(workers []workerAnswer) *commonv1.ClusterView {
+func newestView(workers []workerResponse) *commonv1.ClusterView {
 	var newest *commonv1.ClusterView
 	for _, w := range workers {
 		if w.view != nil && (newest == nil || w.view.GetIndex() > newest.GetIndex()) {
@@ -18,14 +18,14 @@ func newestView(workers []workerAnswer) *commonv1.ClusterView {
 	return newest
 }
 
-func worker(w topology.Member, a workerAnswer, view *commonv1.ClusterView) report.Worker {
+func worker(w topology.Member, response workerResponse, view *commonv1.ClusterView) report.Worker {
 	out := report.Worker{Name: w.Name, Address: w.Address()}
 	out.Registered = slices.ContainsFunc(view.GetRing().GetMembers(), func(m *commonv1.RingMember) bool { return m.GetName() == w.Name })
-	if a.err != nil {
-		out.Error = Reason(a.err)
+	if response.err != nil {
+		out.Error = Reason(response.err)
 		return out
 	}
-	r := a.report
+	r := response.report
 	out.Live, out.Draining = true, r.GetDraining()
 	out.RingEpoch, out.ViewIndex = r.GetRingEpoch(), r.GetViewIndex()
 	out.Hits, out.Misses = r.GetHits(), r.GetMisses()
@@ -46,7 +46,7 @@ func worker(w topology.Member, a workerAnswer, view *commonv1.ClusterView) repor
 
 // mounts returns the mounts of the view with the state that the workers report of
 // their stores.
-func mounts(view *commonv1.ClusterView, workers []workerAnswer) []report.Mount {
+func mounts(view *commonv1.ClusterView, workers []workerResponse) []report.Mount {
 	var out []report.Mount
 	for _, m := range view.GetMounts() {
 		mount := report.Mount{Name: m.GetName(), Path: m.GetPath(), URI: m.GetUri(), ReadOnly: m.GetReadOnly(), Epoch: m.GetEpoch()}

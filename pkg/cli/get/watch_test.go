@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/test/cli/clitest"
 )
 
-// await a text, so many times.
+// await waits until a text has been printed that many times.
 func await(t *testing.T, p *clitest.Buffer, text string, times int) {
 	t.Helper()
 	clitest.Eventually(t, fmt.Sprintf("%q, %d times", text, times), func() bool { return strings.Count(p.String(), text) == times })
@@ -27,19 +27,19 @@ func dataset(name string, phase v1alpha1.DatasetPhase) *v1alpha1.Dataset {
 	return d
 }
 
-// watching runs get -w until the test ends.
-func watching(t *testing.T, server *clitest.Server, args ...string) (out, said *clitest.Buffer) {
+// watching runs get -w until the end of the test.
+func watching(t *testing.T, server *clitest.Server, args ...string) (out, errOut *clitest.Buffer) {
 	t.Helper()
-	out, said = &clitest.Buffer{}, &clitest.Buffer{}
+	out, errOut = &clitest.Buffer{}, &clitest.Buffer{}
 	s := &session.Session{
-		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: said},
+		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: errOut},
 		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
 	}
 	cmd := New(s)
 	s.AddFlags(cmd.Flags())
 	server.Use(t, s)
 	t.Cleanup(clitest.Follow(t, cmd, append([]string{"datasets", "-w"}, args...)...))
-	return out, said
+	return out, errOut
 }
 
 func put(t *testing.T, server *clitest.Server, d *v1alpha1.Dataset) {
@@ -49,7 +49,7 @@ func put(t *testing.T, server *clitest.Server, d *v1alpha1.Dataset) {
 	}
 }
 
-func TestWatchPrintsWhatChanges(t *testing.T) {
+func TestWatchPrintsChanges(t *testing.T) {
 	server := clitest.New(t, dataset("calm", v1alpha1.BoundDatasetPhase), dataset("lively", v1alpha1.NotBoundDatasetPhase))
 	out, _ := watching(t, server)
 	await(t, out, "lively", 1)
@@ -65,7 +65,7 @@ func TestWatchPrintsWhatChanges(t *testing.T) {
 
 func TestWatchOfOneByName(t *testing.T) {
 	server := clitest.New(t, dataset("calm", v1alpha1.BoundDatasetPhase), dataset("lively", v1alpha1.NotBoundDatasetPhase))
-	out, said := watching(t, server, "lively", "-o", "json")
+	out, errOut := watching(t, server, "lively", "-o", "json")
 	await(t, out, `"lively"`, 1)
 	if strings.Contains(out.String(), "calm") {
 		t.Errorf("another is printed:\n%s", out)
@@ -74,7 +74,7 @@ func TestWatchOfOneByName(t *testing.T) {
 	if err := server.Drop(dataset("lively", "")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, said, "lively is gone", 1)
+	await(t, errOut, "lively was deleted", 1)
 	put(t, server, dataset("lively", v1alpha1.BoundDatasetPhase))
 	await(t, out, `"lively"`, 2)
 	for decoder := json.NewDecoder(strings.NewReader(out.String())); decoder.More(); {

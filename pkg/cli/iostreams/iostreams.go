@@ -96,7 +96,7 @@ func acceptsUTF8(getenv func(string) string) bool {
 	return false
 }
 
-// Mark is the symbol that starts a line and tells its state.
+// Mark is the symbol of a state at the start of a line.
 type Mark int
 
 // The marks.

@@ -18,10 +18,10 @@ func TestColourOrder(t *testing.T) {
 		"NO_COLOR on a terminal":            {flag: Auto, tty: true, env: map[string]string{"NO_COLOR": "1"}},
 		"CLICOLOR_FORCE in a pipe":          {flag: Auto, env: map[string]string{"CLICOLOR_FORCE": "1"}, want: true},
 		"CLICOLOR_FORCE=0 in a pipe":        {flag: Auto, env: map[string]string{"CLICOLOR_FORCE": "0"}},
-		"NO_COLOR goes before the force":    {flag: Auto, env: map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}},
-		"the flag goes before NO_COLOR":     {flag: Always, env: map[string]string{"NO_COLOR": "1"}, want: true},
-		"the flag goes before the force":    {flag: Never, tty: true, env: map[string]string{"CLICOLOR_FORCE": "1"}},
-		"the flag goes before the terminal": {flag: Never, tty: true},
+		"NO_COLOR precedes the force":    {flag: Auto, env: map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}},
+		"the flag precedes NO_COLOR":     {flag: Always, env: map[string]string{"NO_COLOR": "1"}, want: true},
+		"the flag precedes the force":    {flag: Never, tty: true, env: map[string]string{"CLICOLOR_FORCE": "1"}},
+		"the flag precedes the terminal": {flag: Never, tty: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := colours(test.flag, test.tty, func(name string) string { return test.env[name] }); got != test.want {
@@ -35,7 +35,7 @@ func TestDetect(t *testing.T) {
 	env := map[string]string{"COLUMNS": "77", "LANG": "en_US.UTF-8", "LC_ALL": "C"}
 	s := Detect(&bytes.Buffer{}, Auto, func(name string) string { return env[name] })
 	if s.TTY || s.Width != 77 || s.Unicode {
-		t.Errorf("got %+v, want a pipe of 77 columns in ASCII: LC_ALL goes before LANG", s)
+		t.Errorf("got %+v, want a pipe of 77 columns in ASCII: LC_ALL precedes LANG", s)
 	}
 	delete(env, "LC_ALL")
 	env["COLUMNS"] = "-3"

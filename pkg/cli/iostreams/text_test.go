@@ -30,8 +30,7 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-// TestWrapLosesNothing: whatever the width, the words are all there and no line is
-// too long.
+// TestWrapLosesNothing: at every width all words are printed and no line is too long.
 func TestWrapLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringOf(rapid.RuneFrom([]rune("ab数 "))).Draw(t, "text")

@@ -23,78 +23,80 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// wanted says what to delete.
-type wanted struct {
+// selection names objects of one kind to delete.
+type selection struct {
 	kind  string
 	names []string
 	all   bool
 }
 
-// target is one object that goes.
+// target is one object to delete.
 type target struct {
-	// object as it is on the cluster.
+	// object is the object of the API server.
 	object client.Object
 	kind   string
-	// resource as kubectl writes it.
+	// resource is the name that kubectl prints.
 	resource string
-	// about says what it is and what goes with it, a line each.
+	// about describes the object and what is deleted with it, a line each.
 	about []string
-	// users are the pods that keep it for as long as they run.
+	// users are the pods that block the deletion while they run.
 	users []string
-	// text says how it is while it is waited for.
-	text string
-	gone bool
+	// text is the progress of the deletion.
+	text    string
+	deleted bool
 }
 
 func (t *target) describe() string {
 	return fmt.Sprintf("%s %s/%s", t.kind, t.object.GetNamespace(), t.object.GetName())
 }
 
-// plan is what a person is asked about.
+// plan holds what will be deleted and what is kept.
 type plan struct {
 	targets []*target
-	// stays are lines about what is not touched.
-	stays []string
-	// unread are sentences about what could not be looked at.
-	unread []string
+	// kept are lines about what is not deleted.
+	kept []string
+	// failures are sentences about what could not be read.
+	failures []string
 }
 
-// plan what to delete in the cluster's namespace.
-func (o *options) plan(ctx context.Context, cluster *session.Cluster, w wanted) (*plan, error) {
+// plan plans the deletion of objects of the cluster's namespace.
+func (o *options) plan(ctx context.Context, cluster *session.Cluster, selections ...selection) (*plan, error) {
 	p := &plan{}
 	in := inventory.Read(ctx, o.session, cluster, cluster.Namespace, inventory.Datasets, inventory.Runtimes, inventory.Pods, inventory.Claims)
-	p.unread = in.Failures
-	chosen := w.names
-	if w.all {
-		if len(in.Failures) > 0 && len(in.Datasets)+len(in.Runtimes) == 0 {
-			return nil, clierror.Generalf("%s", in.Failures[0])
+	p.failures = in.Failures
+	for _, s := range selections {
+		selected := s.names
+		if s.all {
+			if len(in.Failures) > 0 && len(in.Datasets)+len(in.Runtimes) == 0 {
+				return nil, clierror.Generalf("%s", in.Failures[0])
+			}
+			selected = namesOf(in, s.kind)
 		}
-		chosen = namesOf(in, w.kind)
+		for _, name := range selected {
+			if slices.ContainsFunc(p.targets, func(t *target) bool { return t.kind == s.kind && t.object.GetName() == name }) {
+				continue
+			}
+			t, err := o.find(ctx, cluster, in, s.kind, cluster.Namespace, name)
+			if err != nil {
+				return nil, err
+			}
+			p.targets = append(p.targets, t)
+		}
 	}
-	for _, name := range chosen {
-		if slices.ContainsFunc(p.targets, func(t *target) bool { return t.kind == w.kind && t.object.GetName() == name }) {
-			continue
-		}
-		t, err := o.find(ctx, cluster, in, w.kind, cluster.Namespace, name)
-		if err != nil {
-			return nil, err
-		}
-		p.targets = append(p.targets, t)
-	}
-	p.remain(in)
+	p.addKept(in)
 	return p, nil
 }
 
-// fromFiles deletes what files say.
+// fromFiles deletes the objects of manifests.
 func (o *options) fromFiles(cmd *cobra.Command) error {
 	if o.sources.IsEmpty() {
-		return clierror.Usagef("say what to delete: dataset NAME, runtime NAME, or -f FILE").WithTry("%s --help", cmd.CommandPath())
+		return clierror.Usagef("nothing to delete: want dataset NAME, runtime NAME, TYPE/NAME or -f FILE").WithTry("%s --help", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
 	}
 	if o.sources.UsesStdin() && !o.yes && o.dryRun == dryRunNone {
-		return clierror.Usagef("with -f - nobody can be asked: standard input is the manifest").WithTry("add --yes")
+		return clierror.Usagef("-f - needs --yes: standard input is the manifest, so there is no confirmation").WithHint("add --yes to delete without confirmation")
 	}
 	cluster, err := o.session.Cluster()
 	if err != nil {
@@ -110,7 +112,7 @@ func (o *options) fromFiles(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	return o.carryOut(cmd.Context(), cluster, p)
+	return o.execute(cmd.Context(), cluster, p)
 }
 
 func (o *options) planObjects(ctx context.Context, cluster *session.Cluster, set *manifest.Set) (*plan, error) {
@@ -119,18 +121,18 @@ func (o *options) planObjects(ctx context.Context, cluster *session.Cluster, set
 	for _, object := range set.Objects {
 		named, ok := object.(client.Object)
 		if !ok {
-			return nil, clierror.Generalf("an object has no name")
+			return nil, clierror.Generalf("an object of the manifest has no name")
 		}
 		namespace := named.GetNamespace()
 		in := inventories[namespace]
 		if in == nil {
 			in = inventory.Read(ctx, o.session, cluster, namespace, inventory.Datasets, inventory.Runtimes, inventory.Pods, inventory.Claims)
 			inventories[namespace] = in
-			p.unread = append(p.unread, in.Failures...)
+			p.failures = append(p.failures, in.Failures...)
 		}
 		t, err := o.find(ctx, cluster, in, object.GetObjectKind().GroupVersionKind().Kind, namespace, named.GetName())
 		if apierrors.IsNotFound(err) {
-			o.session.Say("%s %s/%s is not there", object.GetObjectKind().GroupVersionKind().Kind, namespace, named.GetName())
+			o.session.Say("%s %s/%s not found", object.GetObjectKind().GroupVersionKind().Kind, namespace, named.GetName())
 			continue
 		}
 		if err != nil {
@@ -139,10 +141,10 @@ func (o *options) planObjects(ctx context.Context, cluster *session.Cluster, set
 		p.targets = append(p.targets, t)
 	}
 	for _, in := range inventories {
-		p.remain(in)
+		p.addKept(in)
 	}
-	slices.Sort(p.stays)
-	p.stays = slices.Compact(p.stays)
+	slices.Sort(p.kept)
+	p.kept = slices.Compact(p.kept)
 	return p, nil
 }
 
@@ -160,8 +162,8 @@ func namesOf(in *inventory.Inventory, kind string) []string {
 	return found
 }
 
-// find an object; the error of one that is not there says where else it is, and
-// is still apierrors.IsNotFound.
+// find returns the target of an object. The error about one that does not exist
+// satisfies apierrors.IsNotFound.
 func (o *options) find(ctx context.Context, cluster *session.Cluster, in *inventory.Inventory, kind, namespace, name string) (*target, error) {
 	t := &target{kind: kind, resource: strings.ToLower(kind) + "." + v1alpha1.Group}
 	switch kind {
@@ -177,8 +179,8 @@ func (o *options) find(ctx context.Context, cluster *session.Cluster, in *invent
 	err := cluster.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, t.object)
 	switch {
 	case apierrors.IsNotFound(err):
-		sentence := fmt.Errorf("no %s %q in namespace %q", strings.ToLower(kind), name, namespace)
-		failed := &clierror.Error{Code: clierror.General, Err: notThere{error: sentence, cause: err}}
+		message := fmt.Errorf("%s %q not found in namespace %q", strings.ToLower(kind), name, namespace)
+		failed := &clierror.Error{Code: clierror.General, Err: notFound{error: message, cause: err}}
 		noun := map[string]string{v1alpha1.DatasetKind: "datasets", v1alpha1.JindoRuntimeKind: "runtimes", v1alpha1.DataLoadKind: "loads"}[kind]
 		if noun == "" {
 			return nil, failed
@@ -196,14 +198,14 @@ func (o *options) find(ctx context.Context, cluster *session.Cluster, in *invent
 	return t, nil
 }
 
-// notThere is a sentence about an API error.
-type notThere struct {
+// notFound replaces the message of an API error.
+type notFound struct {
 	error
 	cause error
 }
 
-// Unwrap answers the API error.
-func (n notThere) Unwrap() error { return n.cause }
+// Unwrap returns the API error.
+func (n notFound) Unwrap() error { return n.cause }
 
 func (t *target) dataset(in *inventory.Inventory, d *v1alpha1.Dataset) {
 	for _, m := range d.Spec.Mounts {
@@ -211,7 +213,7 @@ func (t *target) dataset(in *inventory.Inventory, d *v1alpha1.Dataset) {
 	}
 	for i := range in.Claims {
 		if pvc := &in.Claims[i]; pvc.Namespace == d.Namespace && pvc.Name == d.Name && inventory.IsDatasetClaim(pvc) {
-			t.about = append(t.about, fmt.Sprintf("with it go PersistentVolumeClaim %s and PersistentVolume %s", d.Name, names.Volume(d.Namespace, d.Name)))
+			t.about = append(t.about, fmt.Sprintf("PersistentVolumeClaim %s and PersistentVolume %s are deleted as well", d.Name, names.Volume(d.Namespace, d.Name)))
 		}
 	}
 	t.users = usersOf(in, d)
@@ -225,7 +227,7 @@ func (t *target) runtime(in *inventory.Inventory, r *v1alpha1.JindoRuntime) {
 	}
 	t.about = append(t.about, members)
 	if cached := st.CacheStates[v1alpha1.CacheStateCached]; cached != "" {
-		t.about = append(t.about, cached+" are cached, and would be read from the bucket again")
+		t.about = append(t.about, cached+" are cached, and will be read from the bucket again")
 	}
 	if d := in.Dataset(r.Namespace, inventory.DatasetOf(r)); d != nil {
 		t.users = usersOf(in, d)
@@ -242,40 +244,40 @@ func usersOf(in *inventory.Inventory, d *v1alpha1.Dataset) []string {
 	return slices.Compact(users)
 }
 
-// remain says what is left alone.
-func (p *plan) remain(in *inventory.Inventory) {
-	goes := func(kind, name string) bool {
+// addKept adds what refers to the targets and is not deleted.
+func (p *plan) addKept(in *inventory.Inventory) {
+	isTarget := func(kind, name string) bool {
 		return slices.ContainsFunc(p.targets, func(t *target) bool { return t.kind == kind && t.object.GetName() == name })
 	}
 	for _, t := range p.targets {
 		switch object := t.object.(type) {
 		case *v1alpha1.Dataset:
 			for _, m := range object.Spec.Mounts {
-				p.stay("what lies in %s", m.MountPoint)
+				p.keep("the objects in %s", m.MountPoint)
 				for _, option := range m.EncryptOptions {
-					if name := option.ValueFrom.SecretKeyRef.Name; !goes("Secret", name) {
-						p.stay("Secret %s", name)
+					if name := option.ValueFrom.SecretKeyRef.Name; !isTarget("Secret", name) {
+						p.keep("Secret %s", name)
 					}
 				}
 			}
-			if r := in.RuntimeFor(object); r != nil && !goes(v1alpha1.JindoRuntimeKind, r.Name) {
-				p.stay("JindoRuntime %s, which serves nobody then", r.Name)
+			if r := in.RuntimeFor(object); r != nil && !isTarget(v1alpha1.JindoRuntimeKind, r.Name) {
+				p.keep("JindoRuntime %s, which then serves no Dataset", r.Name)
 			}
 		case *v1alpha1.JindoRuntime:
-			if d := in.Dataset(object.Namespace, inventory.DatasetOf(object)); d != nil && !goes(v1alpha1.DatasetKind, d.Name) {
-				p.stay("Dataset %s, which nobody serves then", d.Name)
+			if d := in.Dataset(object.Namespace, inventory.DatasetOf(object)); d != nil && !isTarget(v1alpha1.DatasetKind, d.Name) {
+				p.keep("Dataset %s, which then has no runtime", d.Name)
 			}
 		}
 	}
 }
 
-func (p *plan) stay(format string, args ...any) {
-	if line := fmt.Sprintf(format, args...); !slices.Contains(p.stays, line) {
-		p.stays = append(p.stays, line)
+func (p *plan) keep(format string, args ...any) {
+	if line := fmt.Sprintf(format, args...); !slices.Contains(p.kept, line) {
+		p.kept = append(p.kept, line)
 	}
 }
 
-// show the plan; it is no result.
+// show prints the plan to stderr: it is not a result.
 func (p *plan) show(s *session.Session) {
 	for _, t := range p.targets {
 		s.Say("deletes %s", t.describe())
@@ -283,13 +285,13 @@ func (p *plan) show(s *session.Session) {
 			s.Say("  %s", line)
 		}
 		if len(t.users) > 0 {
-			s.Say("  %s it: it serves them, and goes when they are gone", datasetvolume.PodsMount(t.users))
+			s.Say("  %s it: it is deleted when they have terminated", datasetvolume.PodsMount(t.users))
 		}
 	}
-	for _, line := range p.stays {
+	for _, line := range p.kept {
 		s.Say("keeps   %s", line)
 	}
-	for _, sentence := range p.unread {
-		s.Say("warning: %s; what depends on it is not in this plan", sentence)
+	for _, sentence := range p.failures {
+		s.Say("warning: %s; objects that depend on it are missing in this plan", sentence)
 	}
 }

@@ -1,6 +1,6 @@
-// Package remove is the delete command: it says what goes and what stays before
-// it asks, deletes exactly what it has spoken of, and waits until that is gone,
-// naming meanwhile what is in the way.
+// Package remove implements the delete command. It prints what will be deleted and
+// what is kept, asks for confirmation, deletes exactly the objects it printed, and
+// waits until they are deleted. Meanwhile it prints what blocks the deletion.
 package remove
 
 import (
@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,25 +42,29 @@ type options struct {
 	wait    bool
 	timeout time.Duration
 	dryRun  string
-	// person says whether somebody can answer on the stream.
-	person func(io.Reader) bool
+	// isTerminal reports whether a user can be prompted on the stream.
+	isTerminal func(io.Reader) bool
 }
 
-// New makes the delete command.
+// New returns the delete command.
 func New(s *session.Session) *cobra.Command {
 	o := newOptions(s)
 	cmd := &cobra.Command{
-		Use:   "delete (dataset|runtime) NAME... | -f FILE",
+		Use:   "delete (dataset|runtime) NAME... | TYPE/NAME... | -f FILE",
 		Short: "Delete Datasets and JindoRuntimes",
 		Long: `Delete Datasets and JindoRuntimes.
 
-What goes and what stays is shown before anything is deleted, and you are asked
-to type the name; --yes answers for you. What lies in the bucket is never
-touched. A Dataset or runtime that pods mount goes on serving them until they
-are gone.`,
-		Example: "  " + s.Name + " delete dataset hbase",
-		Args:    session.None,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return o.fromFiles(cmd) },
+What will be deleted and what is kept is printed first, and you are asked to type
+the name; --yes skips the question. The objects in the bucket are never deleted.
+A Dataset or runtime that pods mount serves them until they have terminated.`,
+		Example: "  " + s.Name + " delete dataset hbase\n  " + s.Name + " delete dataset/hbase runtime/hadoop",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return o.byTypeAndName(cmd, args)
+			}
+			return o.fromFiles(cmd)
+		},
 	}
 	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with the manifests of the objects to delete; - is standard input")
 	o.addFlags(cmd)
@@ -71,7 +76,7 @@ are gone.`,
 }
 
 func newOptions(s *session.Session) *options {
-	return &options{session: s, person: isTerminal}
+	return &options{session: s, isTerminal: isTerminal}
 }
 
 func newKind(s *session.Session, noun, kind string, complete completion.Function) *cobra.Command {
@@ -84,27 +89,27 @@ func newKind(s *session.Session, noun, kind string, complete completion.Function
 		ValidArgsFunction: complete,
 		RunE:              func(cmd *cobra.Command, args []string) error { return o.byName(cmd, kind, args) },
 	}
-	cmd.Flags().BoolVar(&o.all, "all", false, "all of the namespace")
+	cmd.Flags().BoolVar(&o.all, "all", false, "delete all of the namespace")
 	o.addFlags(cmd)
 	return cmd
 }
 
 func (o *options) addFlags(cmd *cobra.Command) {
-	const patience = 5 * time.Minute
+	const defaultTimeout = 5 * time.Minute
 	flags := cmd.Flags()
-	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask")
-	flags.BoolVar(&o.wait, "wait", true, "wait until it is gone")
-	flags.DurationVar(&o.timeout, "timeout", patience, "how long --wait waits; then the exit code is 4")
-	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "client: show what would go; server: ask the API server as well; nothing is deleted")
+	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	flags.BoolVar(&o.wait, "wait", true, "wait until the objects are deleted")
+	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "how long --wait waits; then the exit code is 4")
+	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "client: print what would be deleted; server: send the request to the API server as well; nothing is deleted")
 	flags.Lookup("dry-run").NoOptDefVal = dryRunClient
 }
 
 func (o *options) validate() error {
 	switch {
 	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
-		return clierror.Usagef("--dry-run must be none, client or server, not %q", o.dryRun).WithTry("--dry-run=client")
+		return clierror.Usagef("invalid --dry-run %q: want none, client or server", o.dryRun).WithTry("--dry-run=client")
 	case o.timeout <= 0:
-		return clierror.Usagef("--timeout must be above zero, not %v", o.timeout)
+		return clierror.Usagef("invalid --timeout %v: must be above zero", o.timeout)
 	}
 	return nil
 }
@@ -112,9 +117,9 @@ func (o *options) validate() error {
 func (o *options) byName(cmd *cobra.Command, kind string, names []string) error {
 	switch {
 	case o.all && len(names) > 0:
-		return clierror.Usagef("--all and names both say what to delete: leave one of them out")
+		return clierror.Usagef("--all cannot be used with a name")
 	case !o.all && len(names) == 0:
-		return clierror.Usagef("say which %s to delete, or --all", kind).WithTry("%s NAME", cmd.CommandPath())
+		return clierror.Usagef("the name of a %s or --all is required", kind).WithTry("%s NAME", cmd.CommandPath())
 	}
 	if err := o.validate(); err != nil {
 		return err
@@ -123,17 +128,58 @@ func (o *options) byName(cmd *cobra.Command, kind string, names []string) error 
 	if err != nil {
 		return err
 	}
-	plan, err := o.plan(cmd.Context(), cluster, wanted{kind: kind, names: names, all: o.all})
+	plan, err := o.plan(cmd.Context(), cluster, selection{kind: kind, names: names, all: o.all})
 	if err != nil {
 		return err
 	}
-	return o.carryOut(cmd.Context(), cluster, plan)
+	return o.execute(cmd.Context(), cluster, plan)
 }
 
-// carryOut a plan that has been made.
-func (o *options) carryOut(ctx context.Context, cluster *session.Cluster, p *plan) error {
+// byTypeAndName deletes the objects that arguments of the form TYPE/NAME name.
+func (o *options) byTypeAndName(cmd *cobra.Command, args []string) error {
+	var selections []selection
+	for _, arg := range args {
+		word, name, found := strings.Cut(arg, "/")
+		kind := kindOf(word)
+		switch {
+		case !found && kind == "":
+			return clierror.Usagef("unknown resource type %q: want dataset or runtime", word).WithTry("%s dataset NAME", cmd.CommandPath())
+		case !found || name == "" || !o.sources.IsEmpty():
+			return clierror.Usagef("invalid argument %q: TYPE/NAME cannot be mixed with other arguments or -f", arg).WithTry("%s dataset/NAME", cmd.CommandPath())
+		case kind == "":
+			return clierror.Usagef("unknown resource type %q in %q: want dataset or runtime", word, arg).WithTry("%s dataset/NAME", cmd.CommandPath())
+		}
+		selections = append(selections, selection{kind: kind, names: []string{name}})
+	}
+	if err := o.validate(); err != nil {
+		return err
+	}
+	cluster, err := o.session.Cluster()
+	if err != nil {
+		return err
+	}
+	plan, err := o.plan(cmd.Context(), cluster, selections...)
+	if err != nil {
+		return err
+	}
+	return o.execute(cmd.Context(), cluster, plan)
+}
+
+// kindOf returns the kind that a word names, as kubectl accepts it, or "".
+func kindOf(word string) string {
+	switch strings.ToLower(word) {
+	case "dataset", "datasets", "ds", "dataset.data.fluid.io", "datasets.data.fluid.io":
+		return v1alpha1.DatasetKind
+	case "runtime", "runtimes", "jindo", "jindoruntime", "jindoruntimes", "jindoruntime.data.fluid.io", "jindoruntimes.data.fluid.io":
+		return v1alpha1.JindoRuntimeKind
+	}
+	return ""
+}
+
+// execute prints a plan, asks for confirmation, and carries it out.
+func (o *options) execute(ctx context.Context, cluster *session.Cluster, p *plan) error {
 	if len(p.targets) == 0 {
-		o.session.Say("there is nothing to delete in namespace %q", cluster.Namespace)
+		o.session.Say("nothing to delete in namespace %q", cluster.Namespace)
 		return nil
 	}
 	p.show(o.session)
@@ -153,9 +199,10 @@ func (o *options) carryOut(ctx context.Context, cluster *session.Cluster, p *pla
 	return o.await(ctx, cluster, p.targets)
 }
 
-// remove one object: the very one that was shown.
+// remove deletes one object. A precondition keeps it from deleting another object of
+// the same name.
 func (o *options) remove(ctx context.Context, cluster *session.Cluster, t *target) error {
-	how := ""
+	suffix := ""
 	if o.dryRun != dryRunClient {
 		uid := t.object.GetUID()
 		options := []client.DeleteOption{client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)}
@@ -168,33 +215,33 @@ func (o *options) remove(ctx context.Context, cluster *session.Cluster, t *targe
 	}
 	switch o.dryRun {
 	case dryRunClient:
-		how = " (dry run)"
+		suffix = " (dry run)"
 	case dryRunServer:
-		how = " (server dry run)"
+		suffix = " (server dry run)"
 	}
-	if _, err := fmt.Fprintf(o.session.Streams.Out, "%s %q deleted%s\n", t.resource, t.object.GetName(), how); err != nil {
-		return fmt.Errorf("printing: %w", err)
+	if _, err := fmt.Fprintf(o.session.Streams.Out, "%s %q deleted%s\n", t.resource, t.object.GetName(), suffix); err != nil {
+		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }
 
-// confirm asks a person to type the name, or how many there are.
+// confirm prompts for the name of the object, or for the number of objects.
 func (o *options) confirm(ctx context.Context, p *plan) error {
-	answer, what := p.targets[0].object.GetName(), "the name"
+	want, what := p.targets[0].object.GetName(), "the name"
 	if len(p.targets) > 1 {
-		answer, what = strconv.Itoa(len(p.targets)), "how many objects go"
+		want, what = strconv.Itoa(len(p.targets)), "the number of objects"
 	}
-	if !o.person(o.session.Streams.In) {
-		return clierror.Usagef("nothing was deleted: nobody can be asked, for standard input is no terminal").WithTry("add --yes")
+	if !o.isTerminal(o.session.Streams.In) {
+		return clierror.Usagef("nothing was deleted: standard input is not a terminal, so there is no confirmation").WithHint("add --yes to delete without confirmation")
 	}
-	line, err := o.session.Prompt(ctx, fmt.Sprintf("Type %s (%s) to delete: ", what, answer))
+	line, err := o.session.Prompt(ctx, fmt.Sprintf("Type %s (%s) to delete: ", what, want))
 	switch {
 	case errors.Is(err, io.EOF):
 		return clierror.Generalf("nothing was deleted: standard input ended")
 	case err != nil:
 		return clierror.Generalf("nothing was deleted: %w", err)
-	case line != answer:
-		return clierror.Generalf("nothing was deleted: %q is not %q", line, answer)
+	case line != want:
+		return clierror.Generalf("nothing was deleted: got %q, want %q", line, want)
 	}
 	return nil
 }

@@ -16,10 +16,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// interval between two looks.
+// interval is the time between two polls.
 const interval = time.Second
 
-// await waits until the objects are gone.
+// await waits until the objects are deleted.
 func (o *options) await(ctx context.Context, cluster *session.Cluster, targets []*target) error {
 	shown := iostreams.NewProgress(o.session.Streams.ErrOut, iostreams.Detect(o.session.Streams.ErrOut, o.session.Colour, o.session.Getenv))
 	deadline := time.Now().Add(o.timeout)
@@ -29,11 +29,11 @@ func (o *options) await(ctx context.Context, cluster *session.Cluster, targets [
 		var lines []iostreams.Line
 		var pending *target
 		for _, t := range targets {
-			if err := o.look(ctx, cluster, t); err != nil {
+			if err := o.poll(ctx, cluster, t); err != nil {
 				return err
 			}
 			line := iostreams.Line{Name: t.resource + "/" + t.object.GetName(), Text: t.text, Mark: iostreams.Warn}
-			if t.gone {
+			if t.deleted {
 				line.Mark = iostreams.Good
 			} else if pending == nil {
 				pending = t
@@ -46,32 +46,34 @@ func (o *options) await(ctx context.Context, cluster *session.Cluster, targets [
 		}
 		if !time.Now().Before(deadline) {
 			failed := &clierror.Error{Code: clierror.TimedOut, Err: fmt.Errorf("%s is still being deleted after %v: %s", pending.describe(), o.timeout, pending.text)}
-			return failed.WithHint("the deletion goes on without this command")
+			return failed.WithHint("the deletion continues without this command")
 		}
 		select {
 		case <-ctx.Done():
-			return clierror.Generalf("waiting for %s to be gone: interrupted; its deletion goes on", pending.describe())
+			return clierror.Generalf("interrupted while waiting for the deletion of %s, which continues", pending.describe())
 		case <-ticker.C:
 		}
 	}
 }
 
-func (o *options) look(ctx context.Context, cluster *session.Cluster, t *target) error {
-	if t.gone {
+// poll updates the progress of one deletion. An API server that is unreachable does not
+// end the wait.
+func (o *options) poll(ctx context.Context, cluster *session.Cluster, t *target) error {
+	if t.deleted {
 		return nil
 	}
 	now, ok := t.object.DeepCopyObject().(client.Object)
 	if !ok {
-		return clierror.Generalf("%s has no name", t.describe())
+		return clierror.Generalf("unexpected object %s", t.describe())
 	}
 	err := cluster.Get(ctx, client.ObjectKeyFromObject(t.object), now)
 	switch {
 	case apierrors.IsNotFound(err), err == nil && now.GetUID() != t.object.GetUID():
-		t.gone, t.text = true, "gone"
+		t.deleted, t.text = true, "deleted"
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), ctx.Err() != nil:
-		return apierror.Explain(o.session, cluster, "waiting for "+t.describe()+" to be gone", err)
+		return apierror.Explain(o.session, cluster, "waiting for the deletion of "+t.describe(), err)
 	case err != nil:
-		t.text = apierror.Explain(o.session, cluster, "looking again", err).Error()
+		t.text = apierror.Explain(o.session, cluster, "reading "+t.describe(), err).Error()
 	default:
 		t.text = deletionState(now)
 	}

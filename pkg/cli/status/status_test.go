@@ -141,7 +141,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// run runs the command over a source and answers what it wrote.
+// run runs the command with a source and returns what it printed.
 func run(t *testing.T, source report.Source, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -199,7 +199,7 @@ func TestCommand(t *testing.T) {
 		"no such template":                 {source: one, args: "-o jsonpath=", code: clierror.Usage, stderr: "needs a template"},
 		"exit code when healthy":           {source: one, args: "--exit-code", stdout: "Healthy"},
 		"exit code when not":               {source: sick, args: "--exit-code", code: clierror.Unhealthy, stdout: "Degraded"},
-		"no exit code unless asked":        {source: sick, stdout: "Degraded"},
+		"no exit code by default":          {source: sick, stdout: "Degraded"},
 		"two names":                        {source: one, args: "a b", code: clierror.Usage, stderr: "at most 1 argument"},
 		"until without watch":              {source: one, args: "--until=healthy", code: clierror.Usage, stderr: "--until needs --watch"},
 		"until something else":             {source: one, args: "-w --until=sunset", code: clierror.Usage, stderr: "must be healthy"},
@@ -214,7 +214,7 @@ func TestCommand(t *testing.T) {
 		"silent targets, at the end":       {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
 		"a source that fails":              {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
 		"colour of an unknown kind":        {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "must be auto, always or never"},
-		"colour into a pipe when asked to": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
+		"colour into a pipe with a flag":   {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stdout, stderr, code := run(t, test.source, strings.Fields(test.args)...)
@@ -231,7 +231,7 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// broken answers for one runtime and fails for the other.
+// broken fails for one of two runtimes.
 type broken struct{ *reporttest.Source }
 
 func (b broken) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
@@ -241,7 +241,7 @@ func (b broken) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, e
 	return b.Source.Collect(ctx, ref)
 }
 
-func TestOneThatFailsDoesNotHideTheOthers(t *testing.T) {
+func TestFailureDoesNotHideOtherRuntimes(t *testing.T) {
 	source := broken{&reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), reporttest.Unbound()}}}
 	stdout, stderr, code := run(t, source)
 	if code != clierror.OK {
@@ -257,12 +257,12 @@ func TestOneThatFailsDoesNotHideTheOthers(t *testing.T) {
 // flapping is sick, then well.
 type flapping struct {
 	*reporttest.Source
-	looks int
+	collections int
 }
 
 func (f *flapping) Collect(context.Context, report.Ref) (*report.Runtime, error) {
-	f.looks++
-	if f.looks < 3 {
+	f.collections++
+	if f.collections < 3 {
 		return reporttest.Degraded(), nil
 	}
 	return reporttest.Healthy(), nil
@@ -274,8 +274,8 @@ func TestWatchWritesAScreenOnlyWhenItHasChanged(t *testing.T) {
 	if code != clierror.OK {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
-	if source.looks != 3 || strings.Count(stdout, "Dataset ") != 2 {
-		t.Errorf("%d looks gave %d screens, want 3 and 2", source.looks, strings.Count(stdout, "Dataset "))
+	if source.collections != 3 || strings.Count(stdout, "Dataset ") != 2 {
+		t.Errorf("%d collections gave %d screens, want 3 and 2", source.collections, strings.Count(stdout, "Dataset "))
 	}
 }
 

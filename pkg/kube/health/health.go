@@ -95,7 +95,7 @@ type Result struct {
 	// Findings are ordered by severity, the worst first; a summary follows what
 	// it sums up. Findings of severity Info are left out.
 	Findings []Finding
-	// ready is the message of the condition Ready, whatever its status.
+	// ready is the message of the condition Ready, of any status.
 	ready string
 }
 
