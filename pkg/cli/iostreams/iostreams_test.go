@@ -12,12 +12,12 @@ func TestColourOrder(t *testing.T) {
 		env  map[string]string
 		want bool
 	}{
-		"a pipe":                            {flag: Auto},
-		"a terminal":                        {flag: Auto, tty: true, want: true},
-		"a dumb terminal":                   {flag: Auto, tty: true, env: map[string]string{"TERM": "dumb"}},
-		"NO_COLOR on a terminal":            {flag: Auto, tty: true, env: map[string]string{"NO_COLOR": "1"}},
-		"CLICOLOR_FORCE in a pipe":          {flag: Auto, env: map[string]string{"CLICOLOR_FORCE": "1"}, want: true},
-		"CLICOLOR_FORCE=0 in a pipe":        {flag: Auto, env: map[string]string{"CLICOLOR_FORCE": "0"}},
+		"a pipe":                         {flag: Auto},
+		"a terminal":                     {flag: Auto, tty: true, want: true},
+		"a dumb terminal":                {flag: Auto, tty: true, env: map[string]string{"TERM": "dumb"}},
+		"NO_COLOR on a terminal":         {flag: Auto, tty: true, env: map[string]string{"NO_COLOR": "1"}},
+		"CLICOLOR_FORCE in a pipe":       {flag: Auto, env: map[string]string{"CLICOLOR_FORCE": "1"}, want: true},
+		"CLICOLOR_FORCE=0 in a pipe":     {flag: Auto, env: map[string]string{"CLICOLOR_FORCE": "0"}},
 		"NO_COLOR precedes the force":    {flag: Auto, env: map[string]string{"NO_COLOR": "1", "CLICOLOR_FORCE": "1"}},
 		"the flag precedes NO_COLOR":     {flag: Always, env: map[string]string{"NO_COLOR": "1"}, want: true},
 		"the flag precedes the force":    {flag: Never, tty: true, env: map[string]string{"CLICOLOR_FORCE": "1"}},
