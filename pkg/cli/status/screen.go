@@ -334,7 +334,7 @@ func (d *dashboard) traffic() {
 		d.line(name, recent)
 		name = ""
 	}
-	d.line(name, fmt.Sprintf("hit %s of %s since the workers started   %s from the store",
+	d.line(name, fmt.Sprintf("hit %s of %s since start   %s from the store",
 		printer.Percent(*c.HitRatio), printer.Bytes(c.HitBytes+c.MissBytes), printer.Bytes(c.StoreBytes)))
 }
 
