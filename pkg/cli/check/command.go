@@ -117,7 +117,7 @@ func collectRuntime(ctx context.Context, w *checkContext) (*report.Runtime, erro
 	if err != nil {
 		return nil, err
 	}
-	source.AskMembers()
+	source.QueryMembers()
 	refs, err := source.Runtimes(ctx, p.runtime.Namespace)
 	if err != nil {
 		return nil, err

@@ -193,7 +193,7 @@ func claimBound(ctx context.Context, w *checkContext) outcome {
 		return skip("the claim is created when the Dataset is Bound")
 	case err != nil:
 		return w.unread("read PersistentVolumeClaim "+w.dataset, err)
-	case claim.Status.Phase != corev1.ClaimBound:
+	case health.ClaimLevel(&claim) != health.Ready:
 		return bad("PersistentVolumeClaim %s is %s: pods that mount it wait", claim.Name, claim.Status.Phase)
 	}
 	return good("PersistentVolumeClaim %s is bound", claim.Name)

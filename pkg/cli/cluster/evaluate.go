@@ -156,19 +156,28 @@ func merge(r, fresh *report.Runtime, workers bool) {
 // evaluateMembers evaluates the report again with what members reported, and keeps
 // the problems that only the cluster knows. Those come first, as before.
 func evaluateMembers(r *report.Runtime) {
-	before, cause, health := r.Problems, r.Cause, r.Health
+	before, cause, was := r.Problems, r.Cause, r.Health
 	r.Judge()
 	kept := slices.DeleteFunc(slices.Clone(before), func(p string) bool { return isAboutMember(p, r) })
 	if len(kept) > 0 && cause != "" {
 		r.Cause = cause
 	}
-	members := slices.DeleteFunc(r.Problems, func(p string) bool { return slices.Contains(kept, p) })
+	members := slices.DeleteFunc(r.Problems, func(p string) bool { return slices.Contains(kept, p) || repeatsMount(p, kept, r.Mounts) })
 	r.Problems = append(kept, members...)
-	if health == report.Starting {
-		r.Health = health
+	if was == report.Starting {
+		r.Health = was
 	} else if len(r.Problems) > 0 && r.Health == report.Healthy {
 		r.Health = report.Degraded
 	}
+}
+
+// repeatsMount reports whether a problem is the error of a mount that one of the
+// others contains already.
+func repeatsMount(problem string, others []string, mounts []report.Mount) bool {
+	return slices.ContainsFunc(mounts, func(m report.Mount) bool {
+		return m.Error != "" && problem == m.Path+": "+m.Error &&
+			slices.ContainsFunc(others, func(other string) bool { return strings.Contains(other, m.Error) })
+	})
 }
 
 // isAboutMember reports whether a problem is about a master or worker, which has

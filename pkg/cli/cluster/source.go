@@ -46,13 +46,13 @@ func New(s *session.Session) (*Source, error) {
 	return &Source{session: s, cluster: c, now: time.Now, selector: labels.Everything()}, nil
 }
 
-// AskMasters makes Collect query the masters as well. Collect fails when the user
+// QueryMasters makes Collect query the masters as well. Collect fails when the user
 // lacks the right.
-func (s *Source) AskMasters() { s.masters = true }
+func (s *Source) QueryMasters() { s.masters = true }
 
-// AskMembers makes Collect query masters and workers as well. That the user lacks the
+// QueryMembers makes Collect query masters and workers as well. That the user lacks the
 // right is a note of the report.
-func (s *Source) AskMembers() { s.masters, s.workers = true, true }
+func (s *Source) QueryMembers() { s.masters, s.workers = true, true }
 
 // Select restricts the Source to runtimes and Datasets with labels that match.
 func (s *Source) Select(selector string) error {

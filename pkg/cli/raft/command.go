@@ -215,7 +215,7 @@ func localFlag(s *session.Session) string {
 }
 
 // memberSource is a source that requests the masters' own views only if told to.
-type memberSource interface{ AskMasters() }
+type memberSource interface{ QueryMasters() }
 
 // newSource returns the source of the session's flags, with the masters' own
 // views.
@@ -225,7 +225,7 @@ func newSource(s *session.Session) (report.Source, error) {
 		return nil, err
 	}
 	if m, ok := source.(memberSource); ok {
-		m.AskMasters()
+		m.QueryMasters()
 	}
 	return source, nil
 }

@@ -129,7 +129,7 @@ func (o *options) validate(args []string) error {
 type selectorSource interface{ Select(selector string) error }
 
 // memberSource is a source that queries the members only if told to.
-type memberSource interface{ AskMembers() }
+type memberSource interface{ QueryMembers() }
 
 func (o *options) prepare(source report.Source) error {
 	if o.selector != "" {
@@ -142,7 +142,7 @@ func (o *options) prepare(source report.Source) error {
 		}
 	}
 	if m, ok := source.(memberSource); ok && o.format.Is(output.Wide) {
-		m.AskMembers()
+		m.QueryMembers()
 	}
 	return nil
 }

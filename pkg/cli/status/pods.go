@@ -27,7 +27,7 @@ func (d *dashboard) consumers() {
 			ready++
 			continue
 		}
-		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+f.Name+inWord(f.Pod))
+		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+f.Name+stateSuffix(f.Pod))
 	}
 	d.line("Mounts", join("   ", d.used(), fmt.Sprintf("FUSE servers %d/%d ready", ready, len(r.Fuses)), strings.Join(troubled, "  ")))
 	if refused := d.refused(); refused != "" {
@@ -36,7 +36,7 @@ func (d *dashboard) consumers() {
 	var waiting []string
 	for _, c := range r.Consumers {
 		if !c.Ready {
-			waiting = append(waiting, d.screen.Mark(iostreams.Warn)+" "+c.Name+inWord(&c.Pod))
+			waiting = append(waiting, d.screen.Mark(iostreams.Warn)+" "+c.Name+stateSuffix(&c.Pod))
 		}
 	}
 	const shown = 3

@@ -252,7 +252,7 @@ func (d *dashboard) workers() {
 			live++
 			continue
 		}
-		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+w.Name+inWord(w.Pod))
+		troubled = append(troubled, d.screen.Mark(iostreams.Bad)+" "+w.Name+stateSuffix(w.Pod))
 	}
 	d.line("Workers", join("   ", fmt.Sprintf("%d/%d %s", live, len(r.Workers), pick(r.Workers[0].Pod != nil, "ready", "live")), strings.Join(troubled, "  ")))
 	if d.wide {
@@ -260,8 +260,8 @@ func (d *dashboard) workers() {
 	}
 }
 
-// inWord returns the state of a pod that is not ready, in parentheses.
-func inWord(pod *report.Pod) string {
+// stateSuffix returns the state of a pod that is not ready, in parentheses.
+func stateSuffix(pod *report.Pod) string {
 	if pod == nil || pod.Ready {
 		return ""
 	}

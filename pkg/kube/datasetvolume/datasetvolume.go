@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -75,7 +76,7 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 		}
 		return State{Waiting: notBoundMessage(dataset)}, nil
 	}
-	state := State{Bound: pvc.Status.Phase == corev1.ClaimBound, NotApplied: changedAccessModes(dataset, pvc)}
+	state := State{Bound: health.ClaimLevel(pvc) == health.Ready, NotApplied: changedAccessModes(dataset, pvc)}
 	if !state.Bound {
 		state.Waiting = notBoundMessage(dataset)
 	}
