@@ -13,6 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/ufs"
+	"github.com/jindo-io/jindo/pkg/ufs/retry"
 )
 
 // explainStores turns the errors of unreadable stores into one that names the
@@ -22,7 +23,8 @@ func (o *upOptions) explainStores(p *plan.Plan, errs local.StoreErrors) error {
 	offline := false
 	for i, failed := range errs {
 		lines[i] = fmt.Sprintf("%s: %v", o.field(p, failed), failed.Err)
-		offline = offline || errors.Is(failed, ufs.ErrUnavailable)
+		// A final error, such as one of TLS, is not caused by being offline.
+		offline = offline || errors.Is(failed, ufs.ErrUnavailable) && !retry.IsFinal(failed)
 	}
 	err := clierror.Generalf("nothing was started, because %d of %d mounts cannot be read:\n  %s",
 		len(errs), len(p.Mounts), strings.Join(lines, "\n  "))
