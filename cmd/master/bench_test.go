@@ -10,8 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
-// BenchmarkThreeMasters is commands and linearizable reads of many clients at
-// three real masters, everything on one machine.
+// BenchmarkThreeMasters measures commands and linearizable reads of many
+// clients at three real masters, all on one machine.
 func BenchmarkThreeMasters(b *testing.B) {
 	if os.Getenv("JINDO_LONG") == "" {
 		b.Skip("set JINDO_LONG=1 to start masters for a benchmark")

@@ -26,11 +26,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// runMaster in the environment makes the test binary a master: real processes,
-// built as the test is, with the race detector and all.
+// runMaster is the environment variable that makes the test binary a master:
+// tests start real processes, built as the test is, including the race
+// detector.
 const runMaster = "JINDO_TEST_RUN_MASTER"
 
-// patience is how long anything may take; nothing is asserted about time.
+// waitTimeout bounds waits. Tests assert nothing about time.
 const waitTimeout = 2 * time.Minute
 
 func TestMain(m *testing.M) {
@@ -41,7 +42,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// cluster of real master processes.
+// cluster is a cluster of real master processes.
 type cluster struct {
 	*consensustest.Fixture
 	t         testing.TB
@@ -107,7 +108,7 @@ func (c *cluster) client(peer mtls.Peer) *client.Client {
 	return made
 }
 
-// start the i-th master.
+// start starts the i-th master.
 func (c *cluster) start(i int, more ...string) {
 	c.t.Helper()
 	self, err := os.Executable()
@@ -123,7 +124,7 @@ func (c *cluster) start(i int, more ...string) {
 	p := &process{cmd: exec.Command(self, args...), log: &tail{}, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), runMaster+"=1")
 	p.cmd.Stderr, p.cmd.Stdout = p.log, p.log
-	// A test that is killed takes its masters with it.
+	// When the test is killed, its masters are, too.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		c.t.Fatal(err)
@@ -135,27 +136,27 @@ func (c *cluster) start(i int, more ...string) {
 	c.processes[i] = p
 }
 
-// signal one master.
+// signal sends a signal to one master.
 func (c *cluster) signal(i int, s syscall.Signal) {
 	c.t.Helper()
 	if err := c.processes[i].cmd.Process.Signal(s); err != nil {
-		c.t.Fatalf("sending %s to %s: %v", s, c.Name(i), err)
+		c.t.Fatalf("send %s to %s: %v", s, c.Name(i), err)
 	}
 }
 
-// end one master with a signal, wait for it, and return how it exited.
+// end ends one master with a signal, waits for it, and returns its state.
 func (c *cluster) end(i int, s syscall.Signal) *os.ProcessState {
 	c.t.Helper()
 	p := c.processes[i]
 	c.processes[i] = nil
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		c.t.Fatalf("sending %s to %s: %v", s, c.Name(i), err)
+		c.t.Fatalf("send %s to %s: %v", s, c.Name(i), err)
 	}
 	select {
 	case <-p.done:
 	case <-time.After(waitTimeout):
 		_ = p.cmd.Process.Kill()
-		c.t.Fatalf("%s did not end after %s:\n%s", c.Name(i), s, p.log)
+		c.t.Fatalf("%s did not exit after %s:\n%s", c.Name(i), s, p.log)
 	}
 	return p.cmd.ProcessState
 }
@@ -173,11 +174,12 @@ func (c *cluster) stopAll() {
 	}
 }
 
-// leader waits until a master leads and answers for the state; its index.
+// leader waits until a master is the leader and has a view, and returns its
+// index.
 func (c *cluster) leader() int {
 	c.t.Helper()
 	found := -1
-	c.eventually("a master leads", func() error {
+	c.eventually("a master is the leader", func() error {
 		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
 		defer cancel()
 		if _, err := c.admin.View(ctx); err != nil {
@@ -189,12 +191,12 @@ func (c *cluster) leader() int {
 				return nil
 			}
 		}
-		return fmt.Errorf("nobody says so")
+		return fmt.Errorf("no master is the leader")
 	})
 	return found
 }
 
-// settled waits until every master runs, votes, and is caught up.
+// settled waits until every master runs, is a voter, and is caught up.
 func (c *cluster) settled() []*masterv1.StatusResponse {
 	c.t.Helper()
 	var all []*masterv1.StatusResponse
@@ -205,7 +207,7 @@ func (c *cluster) settled() []*masterv1.StatusResponse {
 				return fmt.Errorf("%s: %w", m.Member.Name, m.Err)
 			}
 			if !m.Status.GetReady() || len(m.Status.GetPeers()) != len(c.Topology.Masters) {
-				return fmt.Errorf("%s is not: %v", m.Member.Name, m.Status)
+				return fmt.Errorf("%s is not ready: %v", m.Member.Name, m.Status)
 			}
 			all = append(all, m.Status)
 		}
@@ -225,7 +227,7 @@ func (c *cluster) eventually(what string, check func() error) {
 	c.t.Fatalf("%s: not within %s: %v", what, waitTimeout, err)
 }
 
-// get a path of the health port of a master.
+// get requests a path from the health port of a master.
 func (c *cluster) get(i int, path string) (int, string) {
 	response, err := http.Get("http://" + c.health[i] + path) //nolint:noctx // A test on loopback.
 	if err != nil {
@@ -248,14 +250,14 @@ func (c *cluster) mount(path string) *commonv1.Mount {
 	return m
 }
 
-// worker of the roster's cluster, as a ring has it.
+// worker returns a worker of the cluster, as in a ring, and its identity.
 func worker(i int) (*commonv1.RingMember, mtls.Peer) {
 	name := fmt.Sprintf("w-%d", i)
 	return &commonv1.RingMember{Id: fmt.Sprintf("disk-%d", i), Name: name, Host: "127.0.0.1", Port: 18005, Weight: 1 << 30},
 		mtls.Peer{Role: mtls.Worker, Name: name}
 }
 
-// tail keeps the end of what is written to it.
+// tail keeps the last bytes that are written to it.
 type tail struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -277,8 +279,8 @@ func (t *tail) String() string {
 	return string(b[max(0, len(b)-8<<10):])
 }
 
-// compareDigests fails the test when two masters differ at an index, and asks
-// for another try when they share none.
+// compareDigests fails the test when two masters differ at an index, and
+// returns an error when they have no index in common.
 func compareDigests(c *cluster, all []*masterv1.StatusResponse) error {
 	c.t.Helper()
 	first, common := digests(all[0]), 0
@@ -296,15 +298,16 @@ func compareDigests(c *cluster, all []*masterv1.StatusResponse) error {
 		}
 	}
 	if common == 0 {
-		return fmt.Errorf("no index of %d is known to all", len(first))
+		return fmt.Errorf("no index of %d is common to all", len(first))
 	}
 	return nil
 }
 
-// contains looks for words in why a master is not ready.
+// contains returns an error unless the reason why a master is not ready
+// contains words.
 func contains(c *cluster, i int, words string) error {
 	if _, body := c.get(i, "/readyz"); !strings.Contains(body, words) {
-		return fmt.Errorf("it says %q", body)
+		return fmt.Errorf("the reason is %q", body)
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// rounds of each fault: a few in every run, many when asked.
+// rounds returns how often each fault is repeated: a few times by default,
+// often on request.
 func rounds() int {
 	if os.Getenv("JINDO_LONG") != "" {
 		return 20
@@ -26,11 +27,11 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 	c.settled()
 	s := startStream(c, "/data", 3, 3)
 	for range rounds() {
-		s.goesOn(c)
+		s.awaitProgress(c)
 		leader := c.leader()
 		moment()
 		c.end(leader, syscall.SIGKILL)
-		s.goesOn(c)
+		s.awaitProgress(c)
 		c.start(leader, "--formed")
 		c.settled()
 	}
@@ -46,11 +47,11 @@ func TestLeaderPausedUnderLoad(t *testing.T) {
 	c.settled()
 	s := startStream(c, "/data", 3, 3)
 	for range rounds() {
-		s.goesOn(c)
+		s.awaitProgress(c)
 		leader := c.leader()
 		moment()
 		c.signal(leader, syscall.SIGSTOP)
-		s.goesOn(c)
+		s.awaitProgress(c)
 		c.signal(leader, syscall.SIGCONT)
 		c.settled()
 	}
@@ -58,7 +59,8 @@ func TestLeaderPausedUnderLoad(t *testing.T) {
 	sameDigest(c)
 }
 
-// TestRestartOfAllKeepsEverything: every master is killed at once, under load.
+// TestRestartOfAllKeepsEverything kills every master at the same time, under
+// load.
 func TestRestartOfAllKeepsEverything(t *testing.T) {
 	c := newCluster(t, 3)
 	for i := range 3 {
@@ -71,7 +73,7 @@ func TestRestartOfAllKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := startStream(c, "/data", 2, 2)
-	s.goesOn(c)
+	s.awaitProgress(c)
 	for i := range 3 {
 		c.signal(i, syscall.SIGKILL)
 	}
@@ -80,7 +82,7 @@ func TestRestartOfAllKeepsEverything(t *testing.T) {
 		c.start(i, "--formed")
 	}
 	c.settled()
-	s.goesOn(c)
+	s.awaitProgress(c)
 	s.finish(c)
 	after, err := c.admin.View(t.Context())
 	if err != nil {
@@ -108,7 +110,7 @@ func TestOneClusterInAnyOrder(t *testing.T) {
 	}
 }
 
-// oneCluster holds the masters' own views of who they are to each other.
+// oneCluster compares the cluster and the members as each master reports them.
 func oneCluster(all []*masterv1.StatusResponse) error {
 	first := all[0]
 	for _, s := range all {
@@ -124,20 +126,20 @@ func oneCluster(all []*masterv1.StatusResponse) error {
 	return nil
 }
 
-// TestFormedWithEmptyDisksNeverForms: what was formed once and lost everywhere
-// must not come back empty without a word.
+// TestFormedWithEmptyDisksNeverForms: a cluster that was formed once and lost
+// on every disk must not silently be formed again.
 func TestFormedWithEmptyDisksNeverForms(t *testing.T) {
 	c := newCluster(t, 3)
 	for i := range 3 {
 		c.start(i, "--formed")
 	}
-	c.eventually("the first master says why it does not start", func() error {
+	c.eventually("the first master reports why it does not start", func() error {
 		return contains(c, 0, "formed before")
 	})
-	time.Sleep(3 * time.Second) // long enough to form, were it allowed
+	time.Sleep(3 * time.Second) // long enough to form a cluster, if it did
 	for _, m := range c.admin.Members(t.Context()) {
 		if m.Err != nil || m.Status.GetLeader() != "" || len(m.Status.GetPeers()) != 0 || m.Status.GetReady() {
-			t.Errorf("%s says %v, %v", m.Member.Name, m.Status, m.Err)
+			t.Errorf("%s returned %v, %v", m.Member.Name, m.Status, m.Err)
 		}
 	}
 }
@@ -149,31 +151,31 @@ func TestTermHandsLeadershipOver(t *testing.T) {
 	}
 	c.settled()
 	s := startStream(c, "/data", 2, 1)
-	s.goesOn(c)
+	s.awaitProgress(c)
 	leader := c.leader()
 	if state := c.end(leader, syscall.SIGTERM); !state.Success() {
 		t.Errorf("after SIGTERM the leader exited with %s", state)
 	}
-	s.goesOn(c)
-	if heir := c.leader(); heir == leader {
-		t.Errorf("%s has ended, and is said to lead", c.Name(leader))
+	s.awaitProgress(c)
+	if successor := c.leader(); successor == leader {
+		t.Errorf("%s has exited, but is reported as the leader", c.Name(leader))
 	}
 	c.start(leader, "--formed")
 	c.settled()
 
-	// And once more, because somebody asked for it.
+	// And once more, on request.
 	to := c.Name((c.leader() + 1) % 3)
 	got, err := c.admin.Transfer(t.Context(), to)
 	if err != nil || got != to {
-		t.Errorf("handing leadership to %s: %q, %v", to, got, err)
+		t.Errorf("transfer leadership to %s: %q, %v", to, got, err)
 	}
-	s.goesOn(c)
+	s.awaitProgress(c)
 	s.finish(c)
 	sameDigest(c)
 }
 
-// sameDigest holds every master to the digest of the others at an index that
-// all of them have reached.
+// sameDigest compares the digests of all masters at an index that all of them
+// have reached.
 func sameDigest(c *cluster) {
 	c.t.Helper()
 	c.eventually("the masters have an index in common", func() error { return compareDigests(c, c.settled()) })

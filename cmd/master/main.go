@@ -1,5 +1,5 @@
-// Command master is one member of the masters of a runtime: it takes part in
-// Raft and answers gRPC.
+// Command master is one of the masters of a runtime: it takes part in Raft and
+// serves gRPC.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// shutdownTimeout of handing leadership over and closing the log; what is left
-// of ten seconds is for calls to end.
+// shutdownTimeout bounds the transfer of leadership and the closing of the log.
+// The rest of ten seconds is for running calls.
 const shutdownTimeout = 8 * time.Second
 
 type options struct {
@@ -40,26 +40,26 @@ func main() {
 
 func parse() options {
 	var o options
-	flag.StringVar(&o.name, "name", "", "name of this master in the roster")
-	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file that says who belongs to the runtime")
+	flag.StringVar(&o.name, "name", "", "name of this master in the topology")
+	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file with the names and addresses of the runtime's members")
 	flag.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
-	flag.StringVar(&o.dataDir, "data-dir", "", "directory of the log and its snapshots, of this master alone")
+	flag.StringVar(&o.dataDir, "data-dir", "", "directory of the log and its snapshots, used by this master only")
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.MasterPort), "address for gRPC")
 	flag.StringVar(&o.raftListen, "raft-listen", fmt.Sprintf(":%d", topology.RaftPort), "address for Raft")
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flag.BoolVar(&o.formed, "formed", false, "the cluster has been formed before: never form it again")
+	flag.BoolVar(&o.formed, "formed", false, "the cluster was formed before: never form it again")
 	flag.DurationVar(&o.heartbeat, "heartbeat-timeout", consensus.DefaultHeartbeat, "how long a follower waits for its leader")
 	flag.DurationVar(&o.election, "election-timeout", consensus.DefaultElection, "how long a candidate waits for votes")
-	flag.DurationVar(&o.lease, "lease-timeout", consensus.DefaultLease, "how long a leader goes on without a majority")
-	flag.DurationVar(&o.absent, "worker-absence", server.DefaultWorkerAbsence, "after how long without a heartbeat a worker leaves the ring")
-	flag.BoolVar(&o.debug, "debug", false, "log more")
+	flag.DurationVar(&o.lease, "lease-timeout", consensus.DefaultLease, "how long a leader continues without a majority")
+	flag.DurationVar(&o.absent, "worker-absence", server.DefaultWorkerAbsence, "how long a worker may send no heartbeat before it is removed from the ring")
+	flag.BoolVar(&o.debug, "debug", false, "log debug messages")
 	flag.Parse()
 	return o
 }
 
-// run serves until ctx ends, then hands leadership over and stops.
+// run serves until ctx is done, then transfers leadership and stops.
 func run(ctx context.Context, o options) error {
-	who, err := topology.Load(o.roster)
+	members, err := topology.Load(o.roster)
 	if err != nil {
 		return err
 	}
@@ -76,19 +76,19 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	// The port is taken before the disk is: a second process of this member
-	// ends here.
+	// The port is opened before the disk: a second process of this member fails
+	// here.
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", o.listen)
 	if err != nil {
-		return fmt.Errorf("listening for calls: %w", err)
+		return fmt.Errorf("listen for gRPC: %w", err)
 	}
 	defer listener.Close()
 	peers := server.NewPeers(identity)
 	defer peers.Close()
 	node, err := consensus.Open(consensus.Config{
-		Name: o.name, DataDir: o.dataDir, ClusterID: who.ClusterID, Formed: o.formed,
-		Topology: who, Identity: identity, RaftListen: o.raftListen,
+		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,
+		Topology: members, Identity: identity, RaftListen: o.raftListen,
 		Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}, server.StateMachine(machine))
@@ -96,7 +96,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	rpcServer, err := server.New(server.Config{
-		Name: o.name, Topology: who, Identity: identity, Consensus: node, State: machine,
+		Name: o.name, Topology: members, Identity: identity, Consensus: node, State: machine,
 		WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	})
 	if err != nil {
@@ -106,15 +106,15 @@ func run(ctx context.Context, o options) error {
 	return serve(ctx, o, node, rpcServer, health, listener)
 }
 
-// serve runs everything until ctx ends or one part fails. Calls are answered
-// until leadership has been handed over, so that they learn who leads.
+// serve runs everything until ctx is done or one part fails. Calls are served
+// until leadership has been transferred, so that clients learn the new leader.
 func serve(ctx context.Context, o options, node *consensus.Node, rpcServer *server.Server, health *daemon.Health, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
-	answering, stopAnswering := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return health.Serve(answering, o.healthListen) })
-	group.Go(func() error { return rpcServer.Serve(answering, listener) })
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return health.Serve(serving, o.healthListen) })
+	group.Go(func() error { return rpcServer.Serve(serving, listener) })
 	group.Go(func() error {
-		defer stopAnswering()
+		defer stopServing()
 		err := node.Run(ctx)
 		return errors.Join(err, shutdown(node))
 	})
@@ -127,8 +127,8 @@ func shutdown(node *consensus.Node) error {
 	return node.Shutdown(ctx)
 }
 
-// fatal ends the process at once: this member must not go on.
+// fatal exits immediately, because this member must not continue.
 func fatal(err error) {
-	fmt.Fprintln(os.Stderr, "error: this master cannot go on:", err)
+	fmt.Fprintln(os.Stderr, "error: this master cannot continue:", err)
 	os.Exit(3)
 }

@@ -15,7 +15,7 @@ func TestOneMasterServes(t *testing.T) {
 	c.leader()
 	mount := c.mount("/data")
 	if mount.GetId() == "" || mount.GetEpoch() == 0 {
-		t.Errorf("the mount came back as %v", mount)
+		t.Errorf("the returned mount is %v", mount)
 	}
 	member, peer := worker(0)
 	view, err := c.client(peer).RegisterWorker(t.Context(), member, c.Topology.ClusterID)
@@ -27,7 +27,7 @@ func TestOneMasterServes(t *testing.T) {
 	}
 	for _, beat := range c.client(peer).Heartbeat(t.Context(), &commonv1.WorkerReport{Id: member.GetId(), Name: member.GetName(), HitBytes: 7}, c.Topology.ClusterID) {
 		if beat.Err != nil || !beat.Response.GetRegistered() || !beat.Response.GetLeader() || beat.Response.GetViewIndex() != view.GetIndex() {
-			t.Errorf("the heartbeat was answered with %v, %v", beat.Response, beat.Err)
+			t.Errorf("heartbeat: got %v, %v", beat.Response, beat.Err)
 		}
 	}
 	workers, err := c.admin.ListWorkers(t.Context())
@@ -38,7 +38,7 @@ func TestOneMasterServes(t *testing.T) {
 		t.Errorf("the workers are %v", workers)
 	}
 	if code, body := c.get(0, "/readyz"); code != http.StatusOK {
-		t.Errorf("/readyz answered %d: %s", code, body)
+		t.Errorf("/readyz returned %d: %s", code, body)
 	}
 	_, metrics := c.get(0, "/metrics")
 	for _, name := range []string{

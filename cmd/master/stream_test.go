@@ -13,32 +13,32 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
-// stream is commands and reads of many clients at once, each of which is
-// checked against what was acknowledged before it began. Invalidate counts: one
-// more for each time that it is executed, so an epoch that two commands were
-// told, or one that is skipped, shows.
+// stream runs commands and reads of many clients at the same time, and compares
+// each result with what was acknowledged before the call. Invalidate increases
+// the epoch each time that it is executed, so that an epoch that two commands
+// return, or one that is skipped, is detected.
 type stream struct {
 	t    testing.TB
 	path string
 	wait sync.WaitGroup
 	stop context.CancelFunc
 
-	// acknowledged is the highest epoch that any command was told.
+	// acknowledged is the highest epoch that any command returned.
 	acknowledged atomic.Uint64
 	commands     atomic.Int64
 	reads        atomic.Int64
 
 	mu sync.Mutex
-	// told is how often each epoch was told to a command.
-	told    map[uint64]int
-	unknown int
+	// returned counts how often each epoch was returned.
+	returned map[uint64]int
+	unknown  int
 }
 
 // startStream starts writers and readers on a mount.
 func startStream(c *cluster, path string, writers, readers int) *stream {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
-	s := &stream{t: c.t, path: path, stop: cancel, told: map[uint64]int{}}
+	s := &stream{t: c.t, path: path, stop: cancel, returned: map[uint64]int{}}
 	s.acknowledged.Store(c.mount(path).GetEpoch())
 	for i := range writers {
 		who := c.client(mtls.Peer{Role: mtls.Admin, Name: fmt.Sprintf("writer-%d", i)})
@@ -54,13 +54,13 @@ func startStream(c *cluster, path string, writers, readers int) *stream {
 func (s *stream) write(ctx context.Context, who *client.Client) {
 	for ctx.Err() == nil {
 		before := s.acknowledged.Load()
-		// Not ctx: a command that was begun gets its answer.
+		// Not ctx: a command that was sent is waited for.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
 		epoch, err := who.Invalidate(limited, s.path)
 		cancel()
 		switch {
 		case err == nil && epoch <= before:
-			s.t.Errorf("a command was told epoch %d, after %d had been acknowledged", epoch, before)
+			s.t.Errorf("a command returned epoch %d, after %d had been acknowledged", epoch, before)
 		case errors.Is(err, client.ErrUnknownOutcome):
 			s.mu.Lock()
 			s.unknown++
@@ -73,7 +73,7 @@ func (s *stream) write(ctx context.Context, who *client.Client) {
 		}
 		s.commands.Add(1)
 		s.mu.Lock()
-		s.told[epoch]++
+		s.returned[epoch]++
 		s.mu.Unlock()
 		for old := s.acknowledged.Load(); epoch > old && !s.acknowledged.CompareAndSwap(old, epoch); old = s.acknowledged.Load() {
 		}
@@ -93,17 +93,17 @@ func (s *stream) read(ctx context.Context, who *client.Client) {
 		s.reads.Add(1)
 		for _, m := range view.GetMounts() {
 			if m.GetPath() == s.path && m.GetEpoch() < before {
-				s.t.Errorf("a read said epoch %d, after %d had been acknowledged", m.GetEpoch(), before)
+				s.t.Errorf("a read returned epoch %d, after %d had been acknowledged", m.GetEpoch(), before)
 			}
 		}
 	}
 }
 
-// goesOn waits until some more commands and reads have been answered.
-func (s *stream) goesOn(c *cluster) {
+// awaitProgress waits until more commands and reads have succeeded.
+func (s *stream) awaitProgress(c *cluster) {
 	c.t.Helper()
 	commands, reads := s.commands.Load(), s.reads.Load()
-	c.eventually("commands and reads go on", func() error {
+	c.eventually("commands and reads continue", func() error {
 		if s.commands.Load() < commands+20 || s.reads.Load() < reads+20 {
 			return fmt.Errorf("%d commands and %d reads since", s.commands.Load()-commands, s.reads.Load()-reads)
 		}
@@ -111,7 +111,8 @@ func (s *stream) goesOn(c *cluster) {
 	})
 }
 
-// finish ends the stream and counts: what was acknowledged was executed, once.
+// finish stops the stream and checks the counts: each acknowledged command was
+// executed, once.
 func (s *stream) finish(c *cluster) {
 	c.t.Helper()
 	s.stop()
@@ -128,17 +129,17 @@ func (s *stream) finish(c *cluster) {
 			last = m.GetEpoch()
 		}
 	}
-	for epoch, times := range s.told {
+	for epoch, times := range s.returned {
 		if times > 1 {
-			c.t.Errorf("%d commands were told epoch %d", times, epoch)
+			c.t.Errorf("%d commands returned epoch %d", times, epoch)
 		}
 	}
 	executed := last - 1 // a mount starts with epoch 1
-	if least, most := uint64(len(s.told)), uint64(len(s.told)+s.unknown); executed < least || executed > most {
-		c.t.Errorf("%d commands were executed, %d were acknowledged, and of %d it is unknown", executed, least, s.unknown)
+	if least, most := uint64(len(s.returned)), uint64(len(s.returned)+s.unknown); executed < least || executed > most {
+		c.t.Errorf("%d commands were executed, %d were acknowledged, and %d have an unknown outcome", executed, least, s.unknown)
 	}
 	c.t.Logf("%d commands, %d reads, %d unknown", s.commands.Load(), s.reads.Load(), s.unknown)
 }
 
-// moment is time for what is under way to be under way.
+// moment waits for requests to be in progress.
 func moment() { time.Sleep(300 * time.Millisecond) }

@@ -18,16 +18,17 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// Names of the files of an identity, as cert-manager and Kubernetes have them.
+// Names of the files of an identity, as cert-manager and Kubernetes use them.
 const (
 	CAFile   = "ca.crt"
 	CertFile = "tls.crt"
 	KeyFile  = "tls.key"
-	// caKeyFile holds the authority's key and lies beside no identity.
+	// caKeyFile holds the authority's key. It is never in the directory of an
+	// identity.
 	caKeyFile = "ca.key"
 )
 
-// clockSkew is how far ahead of its reader's clock an issuer's may be.
+// clockSkew is how far the issuer's clock may be ahead of a verifier's.
 const clockSkew = 5 * time.Minute
 
 // Authority signs the certificates of one runtime.
@@ -37,12 +38,12 @@ type Authority struct {
 	certPEM []byte
 }
 
-// NewAuthority makes the certificate authority of the named runtime. It is
-// valid for ten years; the certificates it signs are short.
+// NewAuthority creates the certificate authority of the named runtime. It is
+// valid for ten years; the certificates that it signs are valid for much less.
 func NewAuthority(runtime string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("generating the authority's key: %w", err)
+		return nil, fmt.Errorf("generate the authority's key: %w", err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -61,11 +62,11 @@ func NewAuthority(runtime string) (*Authority, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		return nil, fmt.Errorf("signing the authority's certificate: %w", err)
+		return nil, fmt.Errorf("sign the authority's certificate: %w", err)
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("reading back the authority's certificate: %w", err)
+		return nil, fmt.Errorf("parse the authority's certificate: %w", err)
 	}
 	return &Authority{cert: cert, key: key, certPEM: encodePEM("CERTIFICATE", der)}, nil
 }
@@ -74,37 +75,38 @@ func NewAuthority(runtime string) (*Authority, error) {
 func LoadAuthority(dir string) (*Authority, error) {
 	certPEM, err := os.ReadFile(filepath.Join(dir, CAFile))
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority: %w", err)
+		return nil, fmt.Errorf("read authority: %w", err)
 	}
 	keyPEM, err := os.ReadFile(filepath.Join(dir, caKeyFile))
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority: %w", err)
+		return nil, fmt.Errorf("read authority: %w", err)
 	}
 	return ParseAuthority(certPEM, keyPEM)
 }
 
-// ParseAuthority reads an authority from the PEM of its certificate and key.
+// ParseAuthority returns the authority with the given certificate and key, both
+// in PEM.
 func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 	block, _ := pem.Decode(certPEM)
 	if block == nil {
-		return nil, fmt.Errorf("reading the authority: its certificate is not PEM")
+		return nil, fmt.Errorf("read authority: its certificate is not PEM")
 	}
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority's certificate: %w", err)
+		return nil, fmt.Errorf("read the authority's certificate: %w", err)
 	}
 	block, _ = pem.Decode(keyPEM)
 	if block == nil {
-		return nil, fmt.Errorf("reading the authority: its key is not PEM")
+		return nil, fmt.Errorf("read authority: its key is not PEM")
 	}
 	key, err := x509.ParseECPrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority's key: %w", err)
+		return nil, fmt.Errorf("read the authority's key: %w", err)
 	}
 	return &Authority{cert: cert, key: key, certPEM: certPEM}, nil
 }
 
-// Save writes the authority into a directory that only its owner may read.
+// Save writes the authority to a directory. Only its owner may read the files.
 func (a *Authority) Save(dir string) error {
 	keyPEM, err := a.KeyPEM()
 	if err != nil {
@@ -113,35 +115,36 @@ func (a *Authority) Save(dir string) error {
 	return writeFiles(dir, map[string][]byte{CAFile: a.certPEM, caKeyFile: keyPEM})
 }
 
-// CertPEM is the authority's certificate, which everybody may know.
+// CertPEM returns the authority's certificate, which is public.
 func (a *Authority) CertPEM() []byte { return a.certPEM }
 
-// KeyPEM is the authority's key, which only the issuer may know.
+// KeyPEM returns the authority's key, which only the issuer may have.
 func (a *Authority) KeyPEM() ([]byte, error) {
 	der, err := x509.MarshalECPrivateKey(a.key)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the authority's key: %w", err)
+		return nil, fmt.Errorf("encode the authority's key: %w", err)
 	}
 	return encodePEM("EC PRIVATE KEY", der), nil
 }
 
-// Pair is a certificate and its key, with the authority's certificate.
+// Pair is a certificate and its key, with the certificate of the authority. All
+// are in PEM.
 type Pair struct {
 	CA, Cert, Key []byte
 }
 
-// Save writes the pair into a directory, each file replaced as a whole, so
-// that an Identity reading them meanwhile never sees half of one.
+// Save writes the pair to a directory. Each file is replaced atomically, so
+// that an Identity that reads them at the same time never reads part of one.
 func (p Pair) Save(dir string) error {
 	return writeFiles(dir, map[string][]byte{CAFile: p.CA, CertFile: p.Cert, KeyFile: p.Key})
 }
 
-// Issue signs a certificate for a role and name, valid for hosts (DNS names
-// and addresses) and for as long as ttl says.
+// Issue signs a certificate for a role and name, valid for hosts (DNS names and
+// addresses) and for ttl.
 func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return Pair{}, fmt.Errorf("generating the key of %s: %w", peer, err)
+		return Pair{}, fmt.Errorf("generate the key of %s: %w", peer, err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -166,11 +169,11 @@ func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, e
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
 	if err != nil {
-		return Pair{}, fmt.Errorf("signing the certificate of %s: %w", peer, err)
+		return Pair{}, fmt.Errorf("sign the certificate of %s: %w", peer, err)
 	}
 	keyDER, err := x509.MarshalECPrivateKey(key)
 	if err != nil {
-		return Pair{}, fmt.Errorf("encoding the key of %s: %w", peer, err)
+		return Pair{}, fmt.Errorf("encode the key of %s: %w", peer, err)
 	}
 	return Pair{
 		CA:   a.certPEM,
@@ -182,7 +185,7 @@ func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, e
 func newSerial() (*big.Int, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("drawing a serial number: %w", err)
+		return nil, fmt.Errorf("generate serial number: %w", err)
 	}
 	return serial, nil
 }
@@ -193,7 +196,7 @@ func encodePEM(kind string, der []byte) []byte {
 
 func writeFiles(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("making %s: %w", dir, err)
+		return fmt.Errorf("create %s: %w", dir, err)
 	}
 	for name, content := range files {
 		path := filepath.Join(dir, name)

@@ -14,11 +14,11 @@ import (
 )
 
 // Rights maps a full gRPC method name to the roles that may call it. A method
-// that is not in the map may not be called at all.
+// that is not in the map may not be called.
 type Rights map[string][]Role
 
-// ServerOptions make a gRPC server take mutually authenticated connections and
-// refuse calls that rights does not grant.
+// ServerOptions returns options that make a gRPC server accept only mutually
+// authenticated connections, and reject calls that rights does not grant.
 func (i *Identity) ServerOptions(rights Rights) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(credentials.NewTLS(i.ServerConfig())),
@@ -28,8 +28,8 @@ func (i *Identity) ServerOptions(rights Rights) []grpc.ServerOption {
 	}
 }
 
-// Interceptors refuse what rights does not grant, for a server whose
-// connections are authenticated elsewhere.
+// Interceptors returns options that reject calls that r does not grant, for a
+// server whose connections are authenticated elsewhere.
 func (r Rights) Interceptors() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.UnaryInterceptor(r.unary), grpc.StreamInterceptor(r.stream)}
 }
@@ -54,28 +54,28 @@ func (r Rights) check(ctx context.Context, method string) error {
 		return status.Error(codes.Unauthenticated, err.Error())
 	}
 	if !peer.Is(r[method]...) {
-		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s may not call %s: it takes %v", peer, method, r[method]))
+		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s may not call %s: allowed roles are %v", peer, method, r[method]))
 	}
 	return nil
 }
 
-// Dial makes a connection to the component with the given role and, unless it
-// is empty, name. It connects lazily and resolves the address at every attempt;
-// callers put a deadline on each call.
+// Dial returns a connection to the component with the given role and, unless it
+// is empty, name. It connects lazily and resolves the address at every attempt.
+// Callers must set a deadline on each call.
 func (i *Identity) Dial(address string, role Role, name string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	options = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(credentials.NewTLS(i.ClientConfig(role, name))),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-			// A starved machine needs seconds for a handshake; calls have their own
-			// deadlines.
+			// On an overloaded machine a handshake takes seconds; calls have
+			// their own deadlines.
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 	}, options...)
 	conn, err := grpc.NewClient("passthrough:///"+address, options...)
 	if err != nil {
-		return nil, fmt.Errorf("dialling %s at %s: %w", Peer{Role: role, Name: name}, address, err)
+		return nil, fmt.Errorf("dial %s at %s: %w", Peer{Role: role, Name: name}, address, err)
 	}
 	return conn, nil
 }

@@ -10,12 +10,14 @@ import (
 	"time"
 )
 
-// reloadAfter is how long an Identity trusts what it read from its files.
+// reloadAfter is how long an Identity uses the contents of its files before it
+// checks them again.
 const reloadAfter = 10 * time.Second
 
-// Identity is a component's own certificate and the authority it trusts. One
-// that comes from a directory is read again when the files change, so that
-// certificates are renewed under running servers. Safe for concurrent use.
+// Identity is a component's own certificate and the authority that it trusts.
+// One that was loaded from a directory is read again when the files change, so
+// that certificates can be renewed under running servers. It is safe for
+// concurrent use.
 type Identity struct {
 	load func() (*tls.Certificate, *x509.CertPool, error)
 	peer Peer
@@ -27,27 +29,28 @@ type Identity struct {
 	failed error
 }
 
-// LoadIdentity reads the identity in a directory (ca.crt, tls.crt, tls.key).
+// LoadIdentity returns the identity in a directory (ca.crt, tls.crt, tls.key).
 func LoadIdentity(dir string) (*Identity, error) { return LoadIdentityOf(dir, "") }
 
-// LoadIdentityOf reads the identity of one instance in a directory that all
-// instances of a role share: NAME.crt and NAME.key, or tls.crt and tls.key
-// where the directory has none of that name.
+// LoadIdentityOf returns the identity of one instance from a directory that all
+// instances of a role share: NAME.crt and NAME.key, or tls.crt and tls.key when
+// these do not exist.
 func LoadIdentityOf(dir, name string) (*Identity, error) {
 	i, err := newIdentity(func() (*tls.Certificate, *x509.CertPool, error) { return readDir(dir, name) })
 	if err != nil {
-		return nil, fmt.Errorf("reading identity in %s: %w", dir, err)
+		return nil, fmt.Errorf("read identity in %s: %w", dir, err)
 	}
 	return i, nil
 }
 
-// NewIdentity is an identity that was just issued; it is never read again.
+// NewIdentity returns an identity for a pair that was just issued. It is never
+// read again.
 func NewIdentity(pair Pair) (*Identity, error) {
 	i, err := newIdentity(func() (*tls.Certificate, *x509.CertPool, error) {
 		return parse(pair.Cert, pair.Key, pair.CA)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("using an identity: %w", err)
+		return nil, fmt.Errorf("use identity: %w", err)
 	}
 	return i, nil
 }
@@ -62,15 +65,15 @@ func newIdentity(load func() (*tls.Certificate, *x509.CertPool, error)) (*Identi
 	return i, err
 }
 
-// Peer is who this identity says its holder is.
+// Peer returns the role and name in the certificate of this identity.
 func (i *Identity) Peer() Peer { return i.peer }
 
-// ServerConfig accepts peers of the given roles, and of every role when none
-// is given. TLS 1.3 only.
+// ServerConfig returns a configuration that accepts peers of the given roles,
+// and of every role when none is given. It requires TLS 1.3.
 func (i *Identity) ServerConfig(accept ...Role) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
-		// The configuration is made for each connection, so that a new
+		// The configuration is created for each connection, so that a new
 		// authority is trusted without a restart.
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			cert, pool, err := i.material()
@@ -91,9 +94,9 @@ func (i *Identity) ServerConfig(accept ...Role) *tls.Config {
 	}
 }
 
-// ClientConfig dials a server that must have the given role and, unless name
-// is empty, that name. Which address it was dialled at does not matter: the
-// name in the certificate is what is trusted.
+// ClientConfig returns a configuration for a connection to a server that must
+// have the given role and, unless name is empty, that name. The address that is
+// dialled does not matter: only the name in the certificate is trusted.
 func (i *Identity) ClientConfig(role Role, name string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -101,8 +104,8 @@ func (i *Identity) ClientConfig(role Role, name string) *tls.Config {
 			cert, _, err := i.material()
 			return cert, err
 		},
-		// Chain and role are verified below, against an authority that may
-		// have been renewed since; only the check of the host name is left out.
+		// Chain and role are verified below, against an authority that may have
+		// been renewed since. Only the check of the host name is omitted.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			return i.verifyServer(state, Peer{Role: role, Name: name})
@@ -116,7 +119,7 @@ func (i *Identity) verifyServer(state tls.ConnectionState, want Peer) error {
 		return err
 	}
 	if len(state.PeerCertificates) == 0 {
-		return fmt.Errorf("the server showed no certificate")
+		return fmt.Errorf("the server sent no certificate")
 	}
 	intermediates := x509.NewCertPool()
 	for _, cert := range state.PeerCertificates[1:] {
@@ -128,14 +131,14 @@ func (i *Identity) verifyServer(state tls.ConnectionState, want Peer) error {
 		Intermediates: intermediates,
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}); err != nil {
-		return fmt.Errorf("verifying the server's certificate: %w", err)
+		return fmt.Errorf("verify the server's certificate: %w", err)
 	}
 	got, err := PeerOf(leaf)
 	if err != nil {
 		return err
 	}
 	if got.Role != want.Role || want.Name != "" && got.Name != want.Name {
-		return fmt.Errorf("the server is %s, not %s", got, want)
+		return fmt.Errorf("the server is %s, want %s", got, want)
 	}
 	return nil
 }
@@ -146,13 +149,13 @@ func checkRole(state tls.ConnectionState, accept []Role) error {
 		return err
 	}
 	if len(accept) > 0 && !got.Is(accept...) {
-		return fmt.Errorf("%s may not connect here: this port takes %v", got, accept)
+		return fmt.Errorf("%s may not connect to this port: allowed roles are %v", got, accept)
 	}
 	return nil
 }
 
-// material is the newest certificate and pool. When the files cannot be read
-// any more, what was read before goes on being used until it expires.
+// material returns the newest certificate and pool. When the files can no
+// longer be read, the last certificate is used until it expires.
 func (i *Identity) material() (*tls.Certificate, *x509.CertPool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -201,14 +204,15 @@ func parse(certPEM, keyPEM, caPEM []byte) (*tls.Certificate, *x509.CertPool, err
 	return &cert, pool, nil
 }
 
-// Err is why the files could not be read the last time, nil when they could.
+// Err returns the error of the last attempt to read the files; nil when it
+// succeeded.
 func (i *Identity) Err() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.failed
 }
 
-// Expires is when the certificate in use ends.
+// Expires returns when the certificate in use expires.
 func (i *Identity) Expires() time.Time {
 	cert, _, err := i.material()
 	if err != nil {

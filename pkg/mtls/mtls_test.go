@@ -48,7 +48,7 @@ func issue(t *testing.T, a *Authority, dir string, peer Peer) {
 	}
 }
 
-// handshake connects a client to a server and says how each end saw it.
+// handshake connects a client to a server and returns the error of each end.
 func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -84,7 +84,7 @@ func handshake(t *testing.T, server, client *tls.Config) (serverErr, clientErr e
 	return <-seen, clientErr
 }
 
-func TestWhoMayConnect(t *testing.T) {
+func TestRolesThatMayConnect(t *testing.T) {
 	ours, others := authority(t), authority(t)
 	master := identity(t, ours, Master, "m0")
 	for _, test := range []struct {
@@ -93,11 +93,11 @@ func TestWhoMayConnect(t *testing.T) {
 		want   bool
 	}{
 		{"a worker of this runtime", identity(t, ours, Worker, "w0").ClientConfig(Master, "m0"), true},
-		{"any master will do", identity(t, ours, Worker, "w0").ClientConfig(Master, ""), true},
-		{"a role that the port does not take", identity(t, ours, Fuse, "f0").ClientConfig(Master, "m0"), false},
+		{"any master", identity(t, ours, Worker, "w0").ClientConfig(Master, ""), true},
+		{"a role that the port does not accept", identity(t, ours, Fuse, "f0").ClientConfig(Master, "m0"), false},
 		{"a worker of another runtime", identity(t, others, Worker, "w0").ClientConfig(Master, "m0"), false},
-		{"a client that wants another master", identity(t, ours, Worker, "w0").ClientConfig(Master, "m1"), false},
-		{"a client that wants a worker", identity(t, ours, Worker, "w0").ClientConfig(Worker, ""), false},
+		{"a client that expects another master", identity(t, ours, Worker, "w0").ClientConfig(Master, "m1"), false},
+		{"a client that expects a worker", identity(t, ours, Worker, "w0").ClientConfig(Worker, ""), false},
 		{"a client without certificate", &tls.Config{InsecureSkipVerify: true}, false},
 		{"TLS 1.2", func() *tls.Config {
 			c := identity(t, ours, Worker, "w0").ClientConfig(Master, "m0")
@@ -108,7 +108,7 @@ func TestWhoMayConnect(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			serverErr, clientErr := handshake(t, master.ServerConfig(Master, Worker), test.client)
 			if ok := serverErr == nil && clientErr == nil; ok != test.want {
-				t.Fatalf("connected: %v, server saw %v, client saw %v", ok, serverErr, clientErr)
+				t.Fatalf("connected: %v, server error %v, client error %v", ok, serverErr, clientErr)
 			}
 		})
 	}
@@ -162,15 +162,15 @@ func TestFilesThatBreakLeaveTheCertificateInUse(t *testing.T) {
 	}
 	server.read = time.Time{}
 	if server.Expires().IsZero() {
-		t.Fatal("the old certificate is gone")
+		t.Fatal("the old certificate was lost")
 	}
 	if server.Err() == nil {
-		t.Fatal("nobody is told that the files are broken")
+		t.Fatal("Err does not report that the files are broken")
 	}
 }
 
-// A directory with a certificate for each instance gives each its own, and
-// whoever has none there the one of the role.
+// TestLoadIdentityOf checks that each instance with a certificate of its own
+// gets that one, and any other the one of the role.
 func TestLoadIdentityOf(t *testing.T) {
 	a, dir := authority(t), t.TempDir()
 	issue(t, a, dir, Peer{Role: Fuse, Name: "fuse"})
@@ -212,11 +212,11 @@ func TestNewIdentity(t *testing.T) {
 	}
 	pair.CA = nil
 	if _, err := NewIdentity(pair); err == nil {
-		t.Error("an identity without an authority was taken")
+		t.Error("an identity without an authority was accepted")
 	}
 }
 
-func TestLoadIdentityNamesWhatIsWrong(t *testing.T) {
+func TestLoadIdentityReportsTheCause(t *testing.T) {
 	a := authority(t)
 	for name, test := range map[string]struct {
 		spoil func(dir string) error
@@ -240,13 +240,13 @@ func TestLoadIdentityNamesWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := LoadIdentity(dir); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Fatalf("got %v, want it to name %q", err, test.want)
+				t.Fatalf("got %v, want an error with %q", err, test.want)
 			}
 		})
 	}
 }
 
-func TestAuthoritySurvivesItsFiles(t *testing.T) {
+func TestLoadAuthorityReturnsWhatSaveWrote(t *testing.T) {
 	a, dir := authority(t), t.TempDir()
 	if err := a.Save(dir); err != nil {
 		t.Fatal(err)
@@ -257,10 +257,10 @@ func TestAuthoritySurvivesItsFiles(t *testing.T) {
 	}
 	serverErr, clientErr := handshake(t, identity(t, a, Master, "m0").ServerConfig(), identity(t, loaded, Worker, "w0").ClientConfig(Master, "m0"))
 	if serverErr != nil || clientErr != nil {
-		t.Fatalf("what the loaded authority signs is not trusted: %v, %v", serverErr, clientErr)
+		t.Fatalf("a certificate of the loaded authority is not trusted: %v, %v", serverErr, clientErr)
 	}
 	if info, err := os.Stat(filepath.Join(dir, caKeyFile)); err != nil || info.Mode().Perm() != 0o600 {
-		t.Fatalf("the key's mode is %v, %v", info.Mode(), err)
+		t.Fatalf("the mode of the key is %v, %v", info.Mode(), err)
 	}
 }
 
@@ -306,7 +306,7 @@ func check(ctx context.Context, c healthv1.HealthClient) error {
 	return err
 }
 
-// watch is in nobody's rights.
+// watch calls a method that no rights grant.
 func watch(ctx context.Context, c healthv1.HealthClient) error {
 	stream, err := c.Watch(ctx, &healthv1.HealthCheckRequest{})
 	if err != nil {

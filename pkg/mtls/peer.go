@@ -1,10 +1,10 @@
-// Package mtls is who may talk to whom: certificates that carry a role and a
-// name as a SPIFFE URI, and the two ends of a mutually authenticated
-// connection.
+// Package mtls authenticates the components of a runtime to each other:
+// certificates that carry a role and a name as a SPIFFE URI, and both ends of a
+// mutually authenticated connection.
 //
-// Each runtime has an [Authority] of its own, so a certificate of one runtime
-// says nothing to another. What a role may call is decided by the servers;
-// [Peer] is what they decide by.
+// Each runtime has an [Authority] of its own, so that a certificate of one
+// runtime is not accepted by another. Servers decide what a role may call,
+// based on the [Peer].
 package mtls
 
 import (
@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/peer"
 )
 
-// Role of a component.
+// Role is the role of a component.
 type Role string
 
 // The roles of a runtime. Admin is a person, or a controller on behalf of one.
@@ -31,27 +31,27 @@ const (
 	Admin  Role = "admin"
 )
 
-// trustDomain of the SPIFFE URIs.
+// trustDomain is the trust domain of the SPIFFE URIs.
 const trustDomain = "jindo.io"
 
-// Peer is who is at the other end.
+// Peer is the role and name of the other end of a connection.
 type Peer struct {
 	Role Role
-	// Name is the component's: "hadoop-jindofs-master-0".
+	// Name is the name of the component, for example "hadoop-jindofs-master-0".
 	Name string
 }
 
-// String is "role/name".
+// String returns "role/name".
 func (p Peer) String() string { return string(p.Role) + "/" + p.Name }
 
-// Is tells whether the peer has one of the roles.
+// Is reports whether the peer has one of the roles.
 func (p Peer) Is(roles ...Role) bool { return slices.Contains(roles, p.Role) }
 
 func (p Peer) uri() *url.URL {
 	return &url.URL{Scheme: "spiffe", Host: trustDomain, Path: "/" + string(p.Role) + "/" + p.Name}
 }
 
-// PeerOf reads role and name from a verified certificate.
+// PeerOf returns the role and name in a verified certificate.
 func PeerOf(cert *x509.Certificate) (Peer, error) {
 	for _, uri := range cert.URIs {
 		if uri.Scheme != "spiffe" || uri.Host != trustDomain {
@@ -62,18 +62,18 @@ func PeerOf(cert *x509.Certificate) (Peer, error) {
 			return Peer{Role: Role(role), Name: name}, nil
 		}
 	}
-	return Peer{}, fmt.Errorf("certificate %q names no role: it has no URI spiffe://%s/<role>/<name>", cert.Subject.CommonName, trustDomain)
+	return Peer{}, fmt.Errorf("certificate %q has no role: want a URI spiffe://%s/<role>/<name>", cert.Subject.CommonName, trustDomain)
 }
 
-// PeerOfState is the peer of an established connection.
+// PeerOfState returns the peer of an established connection.
 func PeerOfState(state tls.ConnectionState) (Peer, error) {
 	if len(state.VerifiedChains) == 0 {
-		return Peer{}, fmt.Errorf("the connection carries no verified certificate")
+		return Peer{}, fmt.Errorf("the connection has no verified certificate")
 	}
 	return PeerOf(state.VerifiedChains[0][0])
 }
 
-// PeerOfContext is the peer of a gRPC call.
+// PeerOfContext returns the peer of a gRPC call.
 func PeerOfContext(ctx context.Context) (Peer, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
@@ -81,7 +81,7 @@ func PeerOfContext(ctx context.Context) (Peer, error) {
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok {
-		return Peer{}, fmt.Errorf("the call did not come over TLS")
+		return Peer{}, fmt.Errorf("the call was not made over TLS")
 	}
 	return PeerOfState(info.State)
 }

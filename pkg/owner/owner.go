@@ -1,6 +1,6 @@
 // Package owner marks directories with the runtime that they belong to, and
-// removes only those that carry the mark: a cache directory of another runtime,
-// or what a person keeps at the same place, is never deleted.
+// removes only directories with that mark: it never deletes a cache directory
+// of another runtime, or other files at the same place.
 package owner
 
 import (
@@ -13,15 +13,16 @@ import (
 	"strings"
 )
 
-// File is the mark: it holds the uid of the runtime.
+// File is the name of the file with the mark: the uid of the runtime.
 const File = ".jindo-runtime"
 
-// Variable of the environment that holds the uid; without it nothing is marked.
+// Variable is the environment variable with the uid. Without it nothing is
+// marked.
 const Variable = "JINDO_OWNER_UID"
 
-// Claim marks directories, made if they are not there, with the uid in the
-// environment. A mark of an earlier runtime is replaced: who uses a directory
-// owns it.
+// Claim marks directories with the uid in the environment, and creates them if
+// they do not exist. It replaces the mark of an earlier runtime: a directory
+// belongs to the runtime that uses it.
 func Claim(dirs ...string) error {
 	uid := os.Getenv(Variable)
 	if uid == "" {
@@ -29,7 +30,7 @@ func Claim(dirs ...string) error {
 	}
 	for _, dir := range dirs {
 		if err := claim(uid, dir); err != nil {
-			return fmt.Errorf("marking %s as this runtime's: %w", dir, err)
+			return fmt.Errorf("mark %s as this runtime's: %w", dir, err)
 		}
 	}
 	return nil
@@ -46,29 +47,30 @@ func claim(uid, dir string) error {
 	return os.WriteFile(name, []byte(uid+"\n"), 0o644)
 }
 
-// Removal is what became of directories.
+// Removal is the result of Remove.
 type Removal struct {
-	// Removed directories.
+	// Removed lists the removed directories.
 	Removed []string
-	// Kept are those that do not carry the uid, and why.
+	// Kept lists the directories that do not have the uid as mark, each with
+	// the reason.
 	Kept []string
 }
 
-// Remove removes below root the directories of the runtime that lies at
-// NAMESPACE/NAME: its children two levels down that carry the mark or are
-// empty, and then what is empty above them up to root. It never leaves root,
-// whatever links there are. Nothing there is no error.
+// Remove removes the directories of a runtime from root/below, where below is
+// NAMESPACE/NAME: those two levels down that have the mark or are empty, and
+// then parents that are empty, up to root. It never leaves root, even through
+// links. If nothing exists, it returns no error.
 func Remove(root, below, uid string) (Removal, error) {
 	var removal Removal
 	if uid == "" || below == "" || !filepath.IsLocal(below) {
-		return removal, fmt.Errorf("removing %q below %s: it needs a relative path and a uid", below, root)
+		return removal, fmt.Errorf("remove %q below %s: needs a relative path and a uid", below, root)
 	}
 	dir, err := os.OpenRoot(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return removal, nil
 	}
 	if err != nil {
-		return removal, fmt.Errorf("opening %s: %w", root, err)
+		return removal, fmt.Errorf("open %s: %w", root, err)
 	}
 	defer func() { _ = dir.Close() }()
 	err = removeTree(dir, path.Clean(below), uid, &removal)
@@ -105,19 +107,19 @@ func removePart(root *os.Root, part, uid string, removal *Removal) error {
 		return ignoreMissing(err)
 	}
 	if !info.IsDir() {
-		removal.Kept = append(removal.Kept, part+" is no directory")
+		removal.Kept = append(removal.Kept, part+" is not a directory")
 		return nil
 	}
 	mark, err := root.ReadFile(path.Join(part, File))
 	switch {
 	case err == nil && strings.TrimSpace(string(mark)) == uid:
 		if err := root.RemoveAll(part); err != nil {
-			return fmt.Errorf("removing %s: %w", part, err)
+			return fmt.Errorf("remove %s: %w", part, err)
 		}
 		removal.Removed = append(removal.Removed, part)
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("reading whose %s is: %w", part, err)
+		return fmt.Errorf("read the owner of %s: %w", part, err)
 	}
 	children, listErr := list(root, part)
 	switch {
@@ -129,12 +131,12 @@ func removePart(root *os.Root, part, uid string, removal *Removal) error {
 	case err == nil:
 		removal.Kept = append(removal.Kept, fmt.Sprintf("%s belongs to the runtime with uid %s", part, strings.TrimSpace(string(mark))))
 	default:
-		removal.Kept = append(removal.Kept, fmt.Sprintf("%s has no file %s that says whose it is", part, File))
+		removal.Kept = append(removal.Kept, fmt.Sprintf("%s has no file %s with the uid of its owner", part, File))
 	}
 	return nil
 }
 
-// list names what is in a directory; nothing where there is none.
+// list returns the names in a directory, or none if it does not exist.
 func list(root *os.Root, dir string) ([]string, error) {
 	info, err := root.Lstat(dir)
 	if err != nil {
@@ -154,10 +156,10 @@ func list(root *os.Root, dir string) ([]string, error) {
 	return names, nil
 }
 
-// removeEmpty removes a directory unless something is in it.
+// removeEmpty removes a directory if it is empty.
 func removeEmpty(root *os.Root, dir string) {
 	if info, err := root.Lstat(dir); err == nil && info.IsDir() {
-		_ = root.Remove(dir) // what is in it keeps it
+		_ = root.Remove(dir) // fails when it is not empty
 	}
 }
 

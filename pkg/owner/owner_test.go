@@ -13,7 +13,7 @@ import (
 
 const below = "default/hadoop"
 
-// make makes files below a directory.
+// files creates files below a directory.
 func files(t *testing.T, root string, contents map[string]string) {
 	t.Helper()
 	for name, content := range contents {
@@ -36,25 +36,25 @@ func files(t *testing.T, root string, contents map[string]string) {
 func TestRemove(t *testing.T) {
 	const ours = below + "/jindofs/tier/"
 	for _, test := range []struct {
-		name  string
-		files map[string]string
-		gone  []string
-		there []string
-		kept  string
+		name    string
+		files   map[string]string
+		removed []string
+		there   []string
+		kept    string
 	}{
 		{"nothing", nil, nil, nil, ""},
 		{"ours", map[string]string{ours + owner.File: "u1\n", ours + "00/a.data": "x"}, []string{"default"}, nil, ""},
-		{"several of ours", map[string]string{ours + owner.File: "u1", below + "/jindofs/master-0/" + owner.File: "u1", below + "/jindofs/data/" + owner.File: "u1"}, []string{"default"}, nil, ""},
+		{"several of this runtime", map[string]string{ours + owner.File: "u1", below + "/jindofs/master-0/" + owner.File: "u1", below + "/jindofs/data/" + owner.File: "u1"}, []string{"default"}, nil, ""},
 		{"empty", map[string]string{ours: ""}, []string{"default"}, nil, ""},
 		{"of a later runtime", map[string]string{ours + owner.File: "u2\n", ours + "a": "x", below + "/jindofs/data/" + owner.File: "u1"}, []string{below + "/jindofs/data"}, []string{ours + "a"}, "uid u2"},
-		{"a person's", map[string]string{ours + "a": "x"}, nil, []string{ours + "a"}, "no file .jindo-runtime"},
-		{"others beside it", map[string]string{ours + owner.File: "u1", "default/hive/jindofs/tier/a": "x", "mine": "x"}, []string{below}, []string{"default/hive/jindofs/tier/a", "mine"}, ""},
-		{"a file in its place", map[string]string{below + "/jindofs/tier": "x"}, nil, []string{below + "/jindofs/tier"}, "no directory"},
+		{"another owner's", map[string]string{ours + "a": "x"}, nil, []string{ours + "a"}, "no file .jindo-runtime"},
+		{"other files beside it", map[string]string{ours + owner.File: "u1", "default/hive/jindofs/tier/a": "x", "mine": "x"}, []string{below}, []string{"default/hive/jindofs/tier/a", "mine"}, ""},
+		{"a file instead of a directory", map[string]string{below + "/jindofs/tier": "x"}, nil, []string{below + "/jindofs/tier"}, "not a directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			files(t, root, test.files)
-			for range 2 { // a second time changes nothing
+			for range 2 { // a second call changes nothing
 				removal, err := owner.Remove(root, below, "u1")
 				if err != nil {
 					t.Fatal(err)
@@ -63,9 +63,9 @@ func TestRemove(t *testing.T) {
 					t.Errorf("kept %q", kept)
 				}
 			}
-			for _, name := range test.gone {
+			for _, name := range test.removed {
 				if _, err := os.Lstat(filepath.Join(root, name)); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("%s is there: %v", name, err)
+					t.Errorf("%s exists: %v", name, err)
 				}
 			}
 			for _, name := range append(test.there, ".") {
@@ -77,7 +77,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestLinksAreNotFollowed: a link in the place of any directory leads nowhere.
+// TestLinksAreNotFollowed checks a link in the place of each directory.
 func TestLinksAreNotFollowed(t *testing.T) {
 	for _, place := range []string{"default", below, below + "/jindofs", below + "/jindofs/tier"} {
 		t.Run(place, func(t *testing.T) {
@@ -92,23 +92,23 @@ func TestLinksAreNotFollowed(t *testing.T) {
 			}
 			_, _ = owner.Remove(root, below, "u1")
 			if _, err := os.Stat(filepath.Join(outside, rest, "a")); err != nil {
-				t.Errorf("a file outside is gone: %v", err)
+				t.Errorf("a file outside was deleted: %v", err)
 			}
 		})
 	}
 }
 
-func TestRemoveNeedsAPlace(t *testing.T) {
+func TestRemoveNeedsAPathAndAUID(t *testing.T) {
 	for _, bad := range []string{"", "..", "../x", "/etc"} {
 		if _, err := owner.Remove(t.TempDir(), bad, "u1"); err == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 	if _, err := owner.Remove(t.TempDir(), below, ""); err == nil {
-		t.Error("no uid is taken")
+		t.Error("an empty uid is accepted")
 	}
 	if _, err := owner.Remove(filepath.Join(t.TempDir(), "none"), below, "u1"); err != nil {
-		t.Errorf("no root: %v", err)
+		t.Errorf("an empty root: %v", err)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(dir); err == nil {
-		t.Error("it marks without a uid")
+		t.Error("Claim marks without a uid")
 	}
 	for _, uid := range []string{"u0", "u1", "u1"} {
 		t.Setenv(owner.Variable, uid)

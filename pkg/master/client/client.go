@@ -27,9 +27,9 @@ const (
 	// in time: masters on an overloaded machine are slow, not dead.
 	attemptTimeout    = time.Second
 	maxAttemptTimeout = 4 * time.Second
-	// maxAnswer bounds a response, in bytes. A view of the largest cluster
+	// maxResponse bounds a response, in bytes. A view of the largest cluster
 	// fits.
-	maxAnswer = 64 << 20
+	maxResponse = 64 << 20
 	// memberTimeout bounds a request that only one member can serve.
 	memberTimeout = 2 * time.Second
 	// transferTimeout bounds a transfer of leadership.
@@ -82,7 +82,7 @@ func New(config Config) (*Client, error) {
 	}
 	c := &Client{config: config, turn: make(chan struct{}, 1)}
 	for _, m := range config.Topology.Masters {
-		options := []grpc.DialOption{grpc.WithStatsHandler(sentHandler{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer))}
+		options := []grpc.DialOption{grpc.WithStatsHandler(sentHandler{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponse))}
 		if config.Dial != nil {
 			options = append(options, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return config.Dial(ctx, m) }))
 		}
@@ -105,31 +105,31 @@ func (c *Client) Close() {
 
 // View returns the replicated state, linearizably.
 func (c *Client) View(ctx context.Context) (*commonv1.ClusterView, error) {
-	var answer *masterv1.GetViewResponse
+	var response *masterv1.GetViewResponse
 	err := c.read(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
 		var err error
-		answer, err = masterv1.NewCoordinationClient(conn).GetView(ctx, &masterv1.GetViewRequest{})
+		response, err = masterv1.NewCoordinationClient(conn).GetView(ctx, &masterv1.GetViewRequest{})
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read cluster view: %w", err)
 	}
-	return answer.GetView(), nil
+	return response.GetView(), nil
 }
 
 // ListWorkers returns the workers in the ring with the newest report of each
 // that the leader received.
 func (c *Client) ListWorkers(ctx context.Context) ([]*masterv1.WorkerState, error) {
-	var answer *masterv1.ListWorkersResponse
+	var response *masterv1.ListWorkersResponse
 	err := c.read(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
 		var err error
-		answer, err = masterv1.NewCoordinationClient(conn).ListWorkers(ctx, &masterv1.ListWorkersRequest{})
+		response, err = masterv1.NewCoordinationClient(conn).ListWorkers(ctx, &masterv1.ListWorkersRequest{})
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list workers: %w", err)
 	}
-	return answer.GetWorkers(), nil
+	return response.GetWorkers(), nil
 }
 
 // RegisterWorker adds the caller to the ring, or updates its entry, and returns
@@ -142,10 +142,10 @@ func (c *Client) RegisterWorker(ctx context.Context, m *commonv1.RingMember, clu
 	if err == nil && (clusterID == "" || clusterID == view.GetClusterId()) && inRing(view.GetRing(), m) {
 		return view, nil
 	}
-	var answer *masterv1.RegisterWorkerResponse
+	var response *masterv1.RegisterWorkerResponse
 	err = c.command(ctx, func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error {
 		var err error
-		answer, err = masterv1.NewCoordinationClient(conn).RegisterWorker(ctx, &masterv1.RegisterWorkerRequest{
+		response, err = masterv1.NewCoordinationClient(conn).RegisterWorker(ctx, &masterv1.RegisterWorkerRequest{
 			Request: id, Member: m, ClusterId: clusterID,
 		})
 		return err
@@ -153,12 +153,12 @@ func (c *Client) RegisterWorker(ctx context.Context, m *commonv1.RingMember, clu
 	if err != nil {
 		return nil, fmt.Errorf("register worker %s: %w", m.GetName(), err)
 	}
-	return answer.GetView(), nil
+	return response.GetView(), nil
 }
 
 func inRing(ring *commonv1.Ring, m *commonv1.RingMember) bool {
-	for _, there := range ring.GetMembers() {
-		if proto.Equal(there, m) {
+	for _, present := range ring.GetMembers() {
+		if proto.Equal(present, m) {
 			return true
 		}
 	}
@@ -182,16 +182,16 @@ func (c *Client) RemoveWorker(ctx context.Context, name string) error {
 // changed anything. The caller must leave the mount's id and epoch empty; the
 // returned mount has them.
 func (c *Client) Mount(ctx context.Context, m *commonv1.Mount) (*commonv1.Mount, bool, error) {
-	var answer *masterv1.MountResponse
+	var response *masterv1.MountResponse
 	err := c.command(ctx, func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error {
 		var err error
-		answer, err = masterv1.NewCoordinationClient(conn).Mount(ctx, &masterv1.MountRequest{Request: id, Mount: m})
+		response, err = masterv1.NewCoordinationClient(conn).Mount(ctx, &masterv1.MountRequest{Request: id, Mount: m})
 		return err
 	})
 	if err != nil {
 		return nil, false, fmt.Errorf("mount %s at %s: %w", m.GetUri(), m.GetPath(), err)
 	}
-	return answer.GetMount(), answer.GetChanged(), nil
+	return response.GetMount(), response.GetChanged(), nil
 }
 
 // Unmount removes the mount at a path.
@@ -209,16 +209,16 @@ func (c *Client) Unmount(ctx context.Context, path string) error {
 // Invalidate increases the epoch of the mount at a path, which makes everything
 // cached about its names stale, and returns the epoch.
 func (c *Client) Invalidate(ctx context.Context, path string) (uint64, error) {
-	var answer *masterv1.InvalidateResponse
+	var response *masterv1.InvalidateResponse
 	err := c.command(ctx, func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error {
 		var err error
-		answer, err = masterv1.NewCoordinationClient(conn).Invalidate(ctx, &masterv1.InvalidateRequest{Request: id, Path: path})
+		response, err = masterv1.NewCoordinationClient(conn).Invalidate(ctx, &masterv1.InvalidateRequest{Request: id, Path: path})
 		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("invalidate %s: %w", path, err)
 	}
-	return answer.GetEpoch(), nil
+	return response.GetEpoch(), nil
 }
 
 // withDeadline adds the default timeout to a context without a deadline.

@@ -79,15 +79,15 @@ func TestEveryCall(t *testing.T) {
 	}
 }
 
-// TestLostAnswer must fail when duplicates are executed: see mutant_test.go.
-func TestLostAnswer(t *testing.T) {
+// TestLostResponse must fail when duplicates are executed: see mutant_test.go.
+func TestLostResponse(t *testing.T) {
 	s := running(t, 1)
 	admin := s.admin()
 	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range uint64(5) {
-		s.log.Member(0).LoseAnswers(2)
+		s.log.Member(0).LoseResponses(2)
 		epoch, err := admin.Invalidate(t.Context(), "/data")
 		if err != nil || epoch != i+2 || s.epoch() != epoch {
 			t.Fatalf("invalidation %d, whose response was lost twice, returned epoch %d, %v; the mount has %d", i, epoch, err, s.epoch())
@@ -210,13 +210,13 @@ func TestUnknownOutcomeIsFenced(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.log.Entries()
-	s.log.Member(0).LoseAnswers(1000)
+	s.log.Member(0).LoseResponses(1000)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	if _, err := admin.Invalidate(ctx, "/data"); !errors.Is(err, client.ErrUnknownOutcome) {
 		t.Fatalf("with every response lost: %v", err)
 	}
-	s.log.Member(0).LoseAnswers(0)
+	s.log.Member(0).LoseResponses(0)
 	if epoch, err := admin.Invalidate(t.Context(), "/data"); err != nil || epoch != 3 {
 		t.Fatalf("the next command: %d, %v", epoch, err)
 	}
@@ -253,28 +253,28 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	var mu sync.Mutex
-	told := map[uint64]bool{}
+	returned := map[uint64]bool{}
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
 			for range 10 {
 				epoch, err := admin.Invalidate(ctx, "/data")
 				mu.Lock()
-				if err != nil || told[epoch] {
+				if err != nil || returned[epoch] {
 					t.Errorf("epoch %d was returned twice, or %v", epoch, err)
 				}
-				told[epoch] = true
+				returned[epoch] = true
 				mu.Unlock()
 			}
 		})
 	}
 	for i := range 5 {
-		s.log.Member(0).LoseAnswers(1)
+		s.log.Member(0).LoseResponses(1)
 		s.log.Lead(i % 3)
 	}
 	wait.Wait()
-	if len(told) != 80 || s.epoch() != 81 {
-		t.Errorf("%d epochs were returned, and the mount has %d", len(told), s.epoch())
+	if len(returned) != 80 || s.epoch() != 81 {
+		t.Errorf("%d epochs were returned, and the mount has %d", len(returned), s.epoch())
 	}
 }
 

@@ -40,13 +40,13 @@ func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, c
 	results := make([]HeartbeatResult, len(c.members))
 	c.each(ctx, attemptTimeout, func(ctx context.Context, i int, m *member) {
 		results[i].Member = m.Member
-		answer, err := masterv1.NewReportsClient(m.conn).Heartbeat(ctx, request)
+		response, err := masterv1.NewReportsClient(m.conn).Heartbeat(ctx, request)
 		if err != nil {
 			_, _, refusal := classify(err, true)
 			results[i].Err = fmt.Errorf("report to %s: %w", m.Name, refusal)
 			return
 		}
-		results[i].Response = answer
+		results[i].Response = response
 	})
 	return results
 }
@@ -58,14 +58,14 @@ func (c *Client) Members(ctx context.Context) []MemberResult {
 	c.each(ctx, memberTimeout, func(ctx context.Context, i int, m *member) {
 		results[i].Member = m.Member
 		start := time.Now()
-		answer, err := masterv1.NewMemberClient(m.conn).Status(ctx, &masterv1.StatusRequest{})
+		response, err := masterv1.NewMemberClient(m.conn).Status(ctx, &masterv1.StatusRequest{})
 		results[i].RTT = time.Since(start)
 		if err != nil {
 			s := status.Convert(err)
 			results[i].Err = &RefusedError{Code: s.Code(), Message: s.Message()}
 			return
 		}
-		results[i].Status = answer
+		results[i].Status = response
 	})
 	return results
 }
@@ -91,11 +91,11 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
-	var answer *masterv1.TransferLeadershipResponse
-	asked := false
+	var response *masterv1.TransferLeadershipResponse
+	requested := false
 	e := c.call(ctx, func(attempt context.Context, conn *grpc.ClientConn) error {
-		if asked {
-			return errAsked
+		if requested {
+			return errRequested
 		}
 		// A transfer takes longer than an ordinary attempt may.
 		long, cancel := context.WithDeadline(context.WithoutCancel(attempt), minTime(deadline, time.Now().Add(transferTimeout)))
@@ -103,9 +103,9 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 		stop := context.AfterFunc(ctx, cancel)
 		defer stop()
 		var err error
-		answer, err = masterv1.NewMemberClient(conn).TransferLeadership(long, &masterv1.TransferLeadershipRequest{To: to})
+		response, err = masterv1.NewMemberClient(conn).TransferLeadership(long, &masterv1.TransferLeadershipRequest{To: to})
 		v, _, _ := classify(err, wasSent(attempt))
-		asked = v == unknown
+		requested = v == unknown
 		return err
 	})
 	err := e.failure()
@@ -115,11 +115,11 @@ func (c *Client) Transfer(ctx context.Context, to string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("transfer leadership: %w", err)
 	}
-	return answer.GetLeader(), nil
+	return response.GetLeader(), nil
 }
 
-// errAsked ends a call that must not be repeated.
-var errAsked = status.Error(9, "the transfer was requested before, and its response was lost") // FAILED_PRECONDITION
+// errRequested ends a call that must not be repeated.
+var errRequested = status.Error(9, "the transfer was requested before, and its response was lost") // FAILED_PRECONDITION
 
 func wasSent(ctx context.Context) bool {
 	s, ok := ctx.Value(sentKey{}).(*sent)

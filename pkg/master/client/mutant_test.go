@@ -11,7 +11,7 @@ import (
 // TestMutantNoDedupIsCaught checks that the directed test passes without the
 // mutant, and fails every time when masters execute duplicates.
 func TestMutantNoDedupIsCaught(t *testing.T) {
-	const directed = "^TestLostAnswer$"
+	const directed = "^TestLostResponse$"
 	if out, err := rerun(t, directed, ""); err != nil {
 		t.Fatalf("without a mutant, %s fails: %v\n%s", directed, err, out)
 	}

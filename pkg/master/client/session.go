@@ -107,10 +107,10 @@ func (c *Client) open(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var answer *masterv1.OpenSessionResponse
+		var response *masterv1.OpenSessionResponse
 		e := c.call(ctx, func(ctx context.Context, conn *grpc.ClientConn) error {
 			var err error
-			answer, err = masterv1.NewCoordinationClient(conn).OpenSession(ctx, &masterv1.OpenSessionRequest{
+			response, err = masterv1.NewCoordinationClient(conn).OpenSession(ctx, &masterv1.OpenSessionRequest{
 				Session: id, Holder: c.config.Holder, Ttl: durationpb.New(sessionTTL), Replaces: s.replaces,
 			})
 			return err
@@ -122,7 +122,7 @@ func (c *Client) open(ctx context.Context) error {
 		if err := e.failure(); err != nil {
 			return fmt.Errorf("open session: %w", err)
 		}
-		*s = session{id: id, used: time.Now(), ttl: answer.GetTtl().AsDuration()}
+		*s = session{id: id, used: time.Now(), ttl: response.GetTtl().AsDuration()}
 		return nil
 	}
 }

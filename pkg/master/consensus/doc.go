@@ -18,8 +18,8 @@
 //     the lost id of its name, and only then votes.
 //   - A cluster is formed once. Only the first master of the topology
 //     bootstraps, alone, after every listed master has reported that it has no
-//     state. A member whose configuration says that the cluster was formed
-//     never bootstraps.
+//     state. A member that is configured with Formed never
+//     bootstraps.
 //   - Data is checksummed. Every log entry, every value that Raft keeps beside
 //     the log and every snapshot carries a crc32c, which is verified when it is
 //     read from disk and when it is applied. Data that fails verification is

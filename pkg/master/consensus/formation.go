@@ -14,8 +14,8 @@ import (
 )
 
 // NoStateLeft is the error of masters when the cluster was formed before and no
-// disk holds its state. They do not form it again without being told to,
-// because a loss of state would then look like a first start.
+// disk holds its state. They do not form it again automatically, because a loss
+// of state would then look like a first start.
 const NoStateLeft = "this cluster was formed before, but no master has its state on disk: " +
 	"mounts and workers must be registered again. To form it again, run " +
 	"`kubectl jindo local down --purge` and then `kubectl jindo local up`; " +
@@ -122,7 +122,7 @@ func (n *Node) joinOrForm(ctx context.Context) error {
 // survey summarizes how the other masters of the topology describe themselves.
 type survey struct {
 	// state reports whether one of them has a log or a snapshot, formed whether
-	// the configuration of one says that the cluster was formed before.
+	// one of them is configured with Formed.
 	state, formed bool
 	// silent holds the errors of those that did not respond.
 	silent error

@@ -30,7 +30,7 @@ func TestAWipedMemberComesBackAsANewOne(t *testing.T) {
 	c.start(lost)
 	c.eventually("wait for the old id to be replaced", func() error {
 		for i, m := range c.members {
-			if _, there := find(m.node.servers(), old); there {
+			if _, present := find(m.node.servers(), old); present {
 				return fmt.Errorf("%s still has %s", c.Name(i), old)
 			}
 		}

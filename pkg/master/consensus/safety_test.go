@@ -97,14 +97,14 @@ func TestReadConfirmedByAcksOlderThanItself(t *testing.T) {
 		index uint64
 		err   error
 	}
-	answers := make(chan response, 1)
+	results := make(chan response, 1)
 	go func() {
 		index, err := old.node.ReadIndex(ctx)
-		answers <- response{index, err}
+		results <- response{index, err}
 	}()
 	time.Sleep(300 * time.Millisecond) // for the library to process the read
 	release()
-	if got := <-answers; got.err == nil && got.index < committed {
+	if got := <-results; got.err == nil && got.index < committed {
 		t.Fatalf("a read that began after %d was acknowledged saw %d", committed, got.index)
 	}
 }
@@ -150,7 +150,7 @@ func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 		self raft.ServerID
 		want bool
 	}{
-		"nobody":                   {self: "a"},
+		"no configuration":         {self: "a"},
 		"members without a vote":   {map[raft.ServerID]ack{"n1": {term: 5, stamp: 7}, "n2": {term: 5, stamp: 7}}, "a", false},
 		"one voter":                {map[raft.ServerID]ack{"b": {term: 5, stamp: 7}}, "a", true},
 		"sent later":               {map[raft.ServerID]ack{"b": {term: 5, stamp: 8}}, "a", true},

@@ -219,7 +219,7 @@ func (s *Server) ListWorkers(ctx context.Context, _ *masterv1.ListWorkersRequest
 	if err != nil {
 		return nil, err
 	}
-	answer := &masterv1.ListWorkersResponse{}
+	response := &masterv1.ListWorkersResponse{}
 	for _, worker := range view.Workers() {
 		row := &masterv1.WorkerState{Member: worker.GetMember()}
 		if heartbeat, ok := s.reports.of(worker.GetMember()); ok {
@@ -227,10 +227,10 @@ func (s *Server) ListWorkers(ctx context.Context, _ *masterv1.ListWorkersRequest
 			row.LastHeartbeat = timestamppb.New(heartbeat.wall)
 			row.Live = s.reports.live(heartbeat)
 		}
-		answer.Workers = append(answer.Workers, row)
+		response.Workers = append(response.Workers, row)
 	}
 	if err := view.Err(); err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}
-	return answer, nil
+	return response, nil
 }

@@ -89,13 +89,13 @@ func TestFollowersRefuse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			entries := len(s.log.Entries())
-			answer := status.Convert(run())
-			if answer.Code() != codes.FailedPrecondition || len(answer.Details()) != 1 {
-				t.Fatalf("got %v", answer)
+			response := status.Convert(run())
+			if response.Code() != codes.FailedPrecondition || len(response.Details()) != 1 {
+				t.Fatalf("got %v", response)
 			}
-			detail, ok := answer.Details()[0].(*masterv1.NotLeader)
+			detail, ok := response.Details()[0].(*masterv1.NotLeader)
 			if !ok || detail.GetLeader() != "m-0" || detail.GetTerm() == 0 {
-				t.Errorf("the detail is %v", answer.Details()[0])
+				t.Errorf("the detail is %v", response.Details()[0])
 			}
 			if len(s.log.Entries()) != entries {
 				t.Error("the command was executed")
@@ -104,7 +104,7 @@ func TestFollowersRefuse(t *testing.T) {
 	}
 }
 
-func TestRefusalsSayWhatToDo(t *testing.T) {
+func TestErrorsNameTheFieldAndWhatToWrite(t *testing.T) {
 	s := newTestbed(t, 1)
 	admin := s.coordination(0, adminPeer)
 	worker := s.coordination(0, workerPeer)
@@ -134,7 +134,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		name string
 		err  error
 		code codes.Code
-		says string
+		want string
 	}{
 		{"no mount", mustFail(admin.Mount(t.Context(), &masterv1.MountRequest{Request: id(1)})), codes.InvalidArgument, "mount is missing"},
 		{"a relative path", mount(func(m *commonv1.Mount) { m.Path = "data" }), codes.InvalidArgument, "absolute path"},
@@ -162,7 +162,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := status.Convert(test.err)
-			if got.Code() != test.code || !strings.Contains(got.Message(), test.says) {
+			if got.Code() != test.code || !strings.Contains(got.Message(), test.want) {
 				t.Errorf("got %s: %s", got.Code(), got.Message())
 			}
 		})
@@ -192,14 +192,14 @@ func TestHeartbeats(t *testing.T) {
 	member := s.registered(0)
 	for i := range 2 {
 		reports := masterv1.NewReportsClient(s.dial(i, workerPeer))
-		answer, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: s.Topology.ClusterID})
-		if err != nil || !answer.GetRegistered() || answer.GetLeader() != (i == 0) || answer.GetRingEpoch() != 1 || answer.GetViewIndex() == 0 {
-			t.Errorf("master %d returned %v, %v", i, answer, err)
+		response, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: s.Topology.ClusterID})
+		if err != nil || !response.GetRegistered() || response.GetLeader() != (i == 0) || response.GetRingEpoch() != 1 || response.GetViewIndex() == 0 {
+			t.Errorf("master %d returned %v, %v", i, response, err)
 		}
 		other := report(member)
 		other.Id = "another-disk"
-		if answer, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: other}); err != nil || answer.GetRegistered() {
-			t.Errorf("master %d with another disk: %v, %v", i, answer, err)
+		if response, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: other}); err != nil || response.GetRegistered() {
+			t.Errorf("master %d with another disk: %v, %v", i, response, err)
 		}
 		if _, err := reports.Heartbeat(t.Context(), &masterv1.HeartbeatRequest{Report: report(member), ClusterId: "another"}); status.Code(err) != codes.FailedPrecondition {
 			t.Errorf("master %d to a worker of another cluster: %v", i, err)
@@ -221,15 +221,15 @@ func TestHeartbeats(t *testing.T) {
 
 func TestStatusHasDigests(t *testing.T) {
 	s := newTestbed(t, 1)
-	answer, err := masterv1.NewMemberClient(s.dial(0, adminPeer)).Status(t.Context(), &masterv1.StatusRequest{})
+	response, err := masterv1.NewMemberClient(s.dial(0, adminPeer)).Status(t.Context(), &masterv1.StatusRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	digest := s.log.Member(0).State.View().Digest()
-	if len(answer.GetDigests()) == 0 || answer.GetVersion() == "" {
-		t.Fatalf("the status is %v", answer)
+	if len(response.GetDigests()) == 0 || response.GetVersion() == "" {
+		t.Fatalf("the status is %v", response)
 	}
-	if got := answer.GetDigests()[0]; got.GetDigest() != digest.String() || got.GetIndex() != digest.Index {
+	if got := response.GetDigests()[0]; got.GetDigest() != digest.String() || got.GetIndex() != digest.Index {
 		t.Errorf("the newest digest is %v, not %s at %d", got, digest, digest.Index)
 	}
 	if err := s.servers[0].Ready(); err != nil {

@@ -65,7 +65,7 @@ func (c *leaderLoop) tick(ctx context.Context, now time.Duration) {
 		return
 	}
 	workers := view.Workers()
-	s.reports.forget(s.config.WorkerAbsence, workers)
+	s.reports.dropOld(s.config.WorkerAbsence, workers)
 	if !c.leading(now) {
 		return
 	}
@@ -138,12 +138,12 @@ func (c *leaderLoop) expire(ctx context.Context, now time.Duration) {
 
 func (c *leaderLoop) removeAbsent(ctx context.Context, now time.Duration, workers []*statev1.Worker) {
 	config := c.server.config
-	there := make(map[string]bool, len(workers))
+	present := make(map[string]bool, len(workers))
 	for _, worker := range workers {
-		there[worker.GetMember().GetId()] = true
+		present[worker.GetMember().GetId()] = true
 	}
 	// A worker that was removed and came back counts from its return.
-	maps.DeleteFunc(c.present, func(id string, _ time.Duration) bool { return !there[id] })
+	maps.DeleteFunc(c.present, func(id string, _ time.Duration) bool { return !present[id] })
 	for _, worker := range workers {
 		member := worker.GetMember()
 		last, known := c.present[member.GetId()]

@@ -182,7 +182,7 @@ func TestWorkerThatComesBack(t *testing.T) {
 	}
 }
 
-func TestTimeInWhichNothingRanDoesNotCount(t *testing.T) {
+func TestTimeInWhichTheProcessWasPausedDoesNotCount(t *testing.T) {
 	c := newLoopFixture(t)
 	c.register("w-0")
 	c.openSession("short", time.Minute)

@@ -36,18 +36,18 @@ func (l *leases) reset() {
 func (l *leases) reconcile(sessions []*statev1.Session, now time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	there := map[string]bool{}
+	present := map[string]bool{}
 	for _, s := range sessions {
-		there[s.GetId()] = true
+		present[s.GetId()] = true
 		used, known := l.used[s.GetId()]
 		if !known || used != s.GetUsed() {
 			l.used[s.GetId()] = s.GetUsed()
 			l.extend(s.GetId(), now+time.Duration(s.GetTtl()))
 		}
 	}
-	gone := func(id string) bool { return !there[id] }
-	maps.DeleteFunc(l.used, func(id string, _ int64) bool { return gone(id) })
-	maps.DeleteFunc(l.deadlines, func(id string, _ time.Duration) bool { return gone(id) })
+	absent := func(id string) bool { return !present[id] }
+	maps.DeleteFunc(l.used, func(id string, _ int64) bool { return absent(id) })
+	maps.DeleteFunc(l.deadlines, func(id string, _ time.Duration) bool { return absent(id) })
 }
 
 func (l *leases) extend(id string, to time.Duration) {

@@ -15,12 +15,12 @@ import (
 
 // Status implements masterv1.MemberServer. It returns this member's own view.
 func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.StatusResponse, error) {
-	answer := s.config.Consensus.Status()
-	answer.Version = version.String()
+	response := s.config.Consensus.Status()
+	response.Version = version.String()
 	for _, digest := range s.config.State.Digests(0) {
-		answer.Digests = append(answer.Digests, &masterv1.Digest{Index: digest.Index, Digest: digest.String()})
+		response.Digests = append(response.Digests, &masterv1.Digest{Index: digest.Index, Digest: digest.String()})
 	}
-	return answer, nil
+	return response, nil
 }
 
 // TransferLeadership implements masterv1.MemberServer.
@@ -57,11 +57,11 @@ func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.J
 	if from := caller(ctx); r.GetName() != from.Name {
 		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may join only as itself, not as %s", from, r.GetName()))
 	}
-	answer, err := s.config.Consensus.AddMember(ctx, r)
+	response, err := s.config.Consensus.AddMember(ctx, r)
 	if err != nil {
 		return nil, memberFailure(err)
 	}
-	return answer, nil
+	return response, nil
 }
 
 // checkListed rejects callers that are not masters of the topology.

@@ -50,11 +50,11 @@ func (p *Peers) Describe(ctx context.Context, to topology.Member) (*masterv1.Des
 	if err != nil {
 		return nil, err
 	}
-	answer, err := calls.Describe(ctx, &masterv1.DescribeRequest{})
+	response, err := calls.Describe(ctx, &masterv1.DescribeRequest{})
 	if err != nil {
 		return nil, fmt.Errorf("describe %s: %w", to.Name, peerError(err))
 	}
-	return answer, nil
+	return response, nil
 }
 
 // Join implements consensus.Peers.
@@ -63,11 +63,11 @@ func (p *Peers) Join(ctx context.Context, to topology.Member, request *masterv1.
 	if err != nil {
 		return nil, err
 	}
-	answer, err := calls.Join(ctx, request)
+	response, err := calls.Join(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("join at %s: %w", to.Name, peerError(err))
 	}
-	return answer, nil
+	return response, nil
 }
 
 // dial returns the connection to a member. A new one connects when it is first

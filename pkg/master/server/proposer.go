@@ -179,17 +179,17 @@ func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Res
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}
-	answer, index, err := p.consensus.Propose(ctx, entry)
+	response, index, err := p.consensus.Propose(ctx, entry)
 	if err != nil {
 		return nil, err
 	}
-	switch answer := answer.(type) {
+	switch response := response.(type) {
 	case []*statev1.Result:
-		if len(answer) == len(batch) {
-			return answer, nil
+		if len(response) == len(batch) {
+			return response, nil
 		}
 	case error:
-		return nil, fmt.Errorf("%w: %w", consensus.ErrUnknownOutcome, answer)
+		return nil, fmt.Errorf("%w: %w", consensus.ErrUnknownOutcome, response)
 	}
-	return nil, fmt.Errorf("%w: entry %d has a result of type %T", consensus.ErrUnknownOutcome, index, answer)
+	return nil, fmt.Errorf("%w: entry %d has a result of type %T", consensus.ErrUnknownOutcome, index, response)
 }

@@ -117,17 +117,17 @@ func TestAbandonedCommandIsNotSent(t *testing.T) {
 	}
 }
 
-func TestUnderWayIsUnknown(t *testing.T) {
+func TestCommandInProgressIsUnknown(t *testing.T) {
 	p, g, _ := newProposerOn(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	answer := make(chan error, 1)
+	response := make(chan error, 1)
 	go func() {
 		_, err := p.propose(ctx, openCommand("s"))
-		answer <- err
+		response <- err
 	}()
 	<-g.arrived
 	cancel()
-	if err := <-answer; !errors.Is(err, consensus.ErrUnknownOutcome) || errors.Is(err, errNotSent) {
+	if err := <-response; !errors.Is(err, consensus.ErrUnknownOutcome) || errors.Is(err, errNotSent) {
 		t.Errorf("a command in progress returned %v", err)
 	}
 	close(g.open)

@@ -37,7 +37,7 @@ func TestEveryRefusalHasAMessage(t *testing.T) {
 	}
 }
 
-func TestFailuresSayWhetherItWasExecuted(t *testing.T) {
+func TestErrorsReportWhetherTheCommandWasExecuted(t *testing.T) {
 	follower := &consensus.NotLeaderError{Leader: "m-1", Term: 7}
 	for _, test := range []struct {
 		name   string

@@ -56,9 +56,9 @@ func (r *reports) of(member *commonv1.RingMember) (heartbeat, bool) {
 
 func (r *reports) live(h heartbeat) bool { return r.awake.now()-h.awake < liveFor }
 
-// forget drops reports that are older than age and do not belong to the workers
+// dropOld drops reports that are older than age and do not belong to the workers
 // in keep.
-func (r *reports) forget(age time.Duration, keep []*statev1.Worker) {
+func (r *reports) dropOld(age time.Duration, keep []*statev1.Worker) {
 	names := map[string]bool{}
 	for _, worker := range keep {
 		names[worker.GetMember().GetName()] = true

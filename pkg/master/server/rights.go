@@ -14,7 +14,7 @@ import (
 // masters are those of the topology. The methods check that.
 func Rights() mtls.Rights {
 	commanders := []mtls.Role{mtls.Admin, mtls.Master}
-	everybody := []mtls.Role{mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse}
+	allRoles := []mtls.Role{mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse}
 	return mtls.Rights{
 		masterv1.Coordination_OpenSession_FullMethodName:    {mtls.Admin, mtls.Master, mtls.Worker},
 		masterv1.Coordination_KeepAlive_FullMethodName:      {mtls.Admin, mtls.Master, mtls.Worker},
@@ -23,7 +23,7 @@ func Rights() mtls.Rights {
 		masterv1.Coordination_Mount_FullMethodName:          commanders,
 		masterv1.Coordination_Unmount_FullMethodName:        commanders,
 		masterv1.Coordination_Invalidate_FullMethodName:     commanders,
-		masterv1.Coordination_GetView_FullMethodName:        everybody,
+		masterv1.Coordination_GetView_FullMethodName:        allRoles,
 		masterv1.Coordination_ListWorkers_FullMethodName:    commanders,
 
 		masterv1.Reports_Heartbeat_FullMethodName: {mtls.Worker},
@@ -33,9 +33,9 @@ func Rights() mtls.Rights {
 		masterv1.Member_Describe_FullMethodName:           {mtls.Master},
 		masterv1.Member_Join_FullMethodName:               {mtls.Master},
 
-		grpc_health_v1.Health_Check_FullMethodName: everybody,
-		grpc_health_v1.Health_List_FullMethodName:  everybody,
-		grpc_health_v1.Health_Watch_FullMethodName: everybody,
+		grpc_health_v1.Health_Check_FullMethodName: allRoles,
+		grpc_health_v1.Health_List_FullMethodName:  allRoles,
+		grpc_health_v1.Health_Watch_FullMethodName: allRoles,
 
 		grpc_reflection_v1.ServerReflection_ServerReflectionInfo_FullMethodName:      commanders,
 		grpc_reflection_v1alpha.ServerReflection_ServerReflectionInfo_FullMethodName: commanders,

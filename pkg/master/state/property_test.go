@@ -157,15 +157,15 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 		commands := rapid.SliceOfN(anyCommand(), 1, 40).Draw(r, "commands")
 		sequenced(r, commands)
 		f := randomFixture(t)
-		type answered struct {
+		type executed struct {
 			command *statev1.Command
 			result  *statev1.Result
 		}
-		var taken []answered
+		var taken []executed
 		for _, c := range commands {
 			result := f.batch(clone(c))[0]
 			if code := result.GetRefusal().GetCode(); c.GetRequest() != nil && (code == 0 || code >= statev1.Refusal_CODE_NOT_FOUND) {
-				taken = append(taken, answered{c, result})
+				taken = append(taken, executed{c, result})
 			}
 		}
 		for _, a := range taken {

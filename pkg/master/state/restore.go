@@ -130,11 +130,11 @@ func loadRow[T interface {
 		return fmt.Errorf("%w: row of %s without a key", errDamaged, table)
 	}
 	for _, k := range keys {
-		there, err := t.txn.First(table, k.index, k.key)
+		present, err := t.txn.First(table, k.index, k.key)
 		if err != nil {
 			return err
 		}
-		if there != nil {
+		if present != nil {
 			return fmt.Errorf("%w: duplicate row of %s", errDamaged, table)
 		}
 	}

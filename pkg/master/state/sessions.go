@@ -44,7 +44,7 @@ func (t *tx) openSession(op *statev1.OpenSession) *statev1.Result {
 			return refuse(statev1.Refusal_CODE_SESSION_TAKEN, op.GetReplaces(), "")
 		}
 	}
-	if t.rows[tableSessions] >= MaxSessions && !t.makeRoom() {
+	if t.rows[tableSessions] >= MaxSessions && !t.evictEnded() {
 		return refuse(statev1.Refusal_CODE_LIMIT, "sessions", "")
 	}
 	if replaced != nil && replaced.GetEnded() == 0 {
@@ -104,8 +104,8 @@ func (t *tx) dropEnded() {
 	}
 }
 
-// makeRoom drops the session that ended first, regardless of how long ago.
-func (t *tx) makeRoom() bool {
+// evictEnded drops the session that ended first, regardless of how long ago.
+func (t *tx) evictEnded() bool {
 	s := t.oldestEnded()
 	if s == nil {
 		return false

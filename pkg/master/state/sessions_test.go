@@ -38,7 +38,7 @@ func TestEndedSessionIsNotOpenedAgain(t *testing.T) {
 	f.unchanged(func() { f.refused(by(1, mount("/data", "oss://b/")), statev1.Refusal_CODE_UNKNOWN_SESSION) })
 
 	// It is dropped after endedKept.
-	f.must(expire(f.View().Clock()+int64(endedKept), "nobody"))
+	f.must(expire(f.View().Clock()+int64(endedKept), "unknown"))
 	if rows := f.View().head.rows[tableSessions]; rows != 1 {
 		t.Errorf("%d sessions are stored", rows)
 	}

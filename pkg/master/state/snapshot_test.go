@@ -225,8 +225,8 @@ func TestUnknownEntriesStop(t *testing.T) {
 		"data that is not a message":       {0xff, 0xff, 0xff},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var said []error
-			m, err := New(func(err error) { said = append(said, err) })
+			var failures []error
+			m, err := New(func(err error) { failures = append(failures, err) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,16 +241,16 @@ func TestUnknownEntriesStop(t *testing.T) {
 			if _, ok := m.Apply(2, good).(error); !ok {
 				t.Error("the entry after it was applied")
 			}
-			if len(said) != 1 || m.Failed() == nil || m.View().Digest() != before {
-				t.Errorf("it called Fatal %d times (%v), and the digest went from %v to %v", len(said), said, before, m.View().Digest())
+			if len(failures) != 1 || m.Failed() == nil || m.View().Digest() != before {
+				t.Errorf("it called Fatal %d times (%v), and the digest went from %v to %v", len(failures), failures, before, m.View().Digest())
 			}
 		})
 	}
 }
 
 func TestIndexesOnlyGrow(t *testing.T) {
-	var said error
-	m, err := New(func(err error) { said = err })
+	var failures error
+	m, err := New(func(err error) { failures = err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +259,7 @@ func TestIndexesOnlyGrow(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Apply(5, entry)
-	if _, ok := m.Apply(5, entry).(error); !ok || said == nil {
+	if _, ok := m.Apply(5, entry).(error); !ok || failures == nil {
 		t.Error("an entry was applied twice")
 	}
 }

@@ -88,9 +88,9 @@ func (l *Log) notLeader(m *Member) error {
 	return &consensus.NotLeaderError{Leader: name, Term: l.term}
 }
 
-// LoseAnswers makes the next n responses of Propose get lost: the entry is
+// LoseResponses makes the next n responses of Propose get lost: the entry is
 // applied, and the outcome is unknown.
-func (m *Member) LoseAnswers(n int) {
+func (m *Member) LoseResponses(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lost = n
@@ -147,11 +147,11 @@ func (m *Member) Propose(ctx context.Context, entry []byte) (any, uint64, error)
 	}
 	m.log.index++
 	m.log.entries = append(m.log.entries, entry)
-	var answer any
+	var response any
 	for _, other := range m.log.members {
 		result := other.State.Apply(m.log.index, entry)
 		if other == m {
-			answer = result
+			response = result
 		}
 	}
 	m.mu.Lock()
@@ -160,7 +160,7 @@ func (m *Member) Propose(ctx context.Context, entry []byte) (any, uint64, error)
 		m.lost--
 		return nil, 0, fmt.Errorf("the response was lost: %w", consensus.ErrUnknownOutcome)
 	}
-	return answer, m.log.index, nil
+	return response, m.log.index, nil
 }
 
 // ReadIndex returns the index of the last entry on the leader.
