@@ -75,8 +75,8 @@ func (t *tx) executeRequest(c *statev1.Command) *statev1.Result {
 	if session == nil {
 		return refuse(statev1.Refusal_CODE_UNKNOWN_SESSION, request.GetSession(), "")
 	}
-	if response := t.storedResult(session, c); response != nil {
-		return response
+	if stored := t.storedResult(session, c); stored != nil {
+		return stored
 	}
 	result := t.operate(c)
 	result.Operation = Operation(c)
