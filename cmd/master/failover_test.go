@@ -144,7 +144,7 @@ func TestFormedWithEmptyDisksNeverForms(t *testing.T) {
 	}
 }
 
-func TestTermHandsLeadershipOver(t *testing.T) {
+func TestSIGTERMTransfersLeadership(t *testing.T) {
 	c := newCluster(t, 3)
 	for i := range 3 {
 		c.start(i)

@@ -112,7 +112,7 @@ func TestLeaderMoves(t *testing.T) {
 	}
 }
 
-func TestNobodyLeadsForAWhile(t *testing.T) {
+func TestNoLeaderForAWhile(t *testing.T) {
 	s := running(t, 3)
 	admin := s.admin()
 	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
@@ -278,7 +278,7 @@ func TestManyCommandsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedIsNotRepeated(t *testing.T) {
+func TestRefusedCallIsNotRetried(t *testing.T) {
 	s := running(t, 1)
 	admin := s.admin()
 	var refusal *client.RefusedError

@@ -108,7 +108,7 @@ func returns(f func()) bool {
 	return returned
 }
 
-func TestADiskThatFailsOrHangsEndsTheMember(t *testing.T) {
+func TestADiskThatFailsOrHangsStopsTheMember(t *testing.T) {
 	broken := errors.New("input/output error")
 	operations := map[string]func(*failStopDisk){
 		"append": func(g *failStopDisk) { _ = g.StoreLogs(entries(1, 1)) },
@@ -174,7 +174,7 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
-func TestTheLogSurvivesReopening(t *testing.T) {
+func TestReopenKeepsTheLog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	g, _, _ := openFaulty(t, path)
 	if err := g.StoreLogs(entries(1, 20)); err != nil {

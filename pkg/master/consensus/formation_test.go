@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-func TestOneMemberFormsProposesAndRemembers(t *testing.T) {
+func TestOneMemberFormsProposesAndRestarts(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1)
 	m := c.start(0)

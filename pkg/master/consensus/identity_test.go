@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestIdentityLivesAndDiesWithItsDisk(t *testing.T) {
+func TestIdentityBelongsToItsDisk(t *testing.T) {
 	h := memberDir{t.TempDir()}
 	first, err := h.open("hadoop-jindofs-master-0", "c1")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestIdentityLivesAndDiesWithItsDisk(t *testing.T) {
 	}
 }
 
-func TestAnIdentityThatDoesNotFitIsRefused(t *testing.T) {
+func TestAMismatchedIdentityIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		content string
 		want    string
@@ -71,7 +71,7 @@ func TestAnIdentityThatDoesNotFitIsRefused(t *testing.T) {
 	}
 }
 
-func TestAddressesOfTwoLivesDiffer(t *testing.T) {
+func TestAddressesOfTwoIDsDiffer(t *testing.T) {
 	first, second := serverAddress("h:1", "m-0-a"), serverAddress("h:1", "m-0-b")
 	if first == second {
 		t.Fatal("the library compares them as equal")

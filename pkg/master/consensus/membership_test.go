@@ -269,7 +269,7 @@ func TestMayRemove(t *testing.T) {
 	})
 }
 
-func TestHandingLeadershipOver(t *testing.T) {
+func TestTransfer(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()

@@ -25,7 +25,7 @@ func (s stuckSink) Write(p []byte) (int, error) {
 	return len(p), s.fail
 }
 
-func TestWritingASnapshotToASickDisk(t *testing.T) {
+func TestWritingASnapshotToAFaultyDisk(t *testing.T) {
 	g, _, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
 	s := &snapshots{watch: g.watch, taken: func() {}}
 	full := errors.New("no space left on device")

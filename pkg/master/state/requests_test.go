@@ -31,7 +31,7 @@ func TestRequestRepeated(t *testing.T) {
 	}
 }
 
-func TestRefusalIsRemembered(t *testing.T) {
+func TestRefusalIsStored(t *testing.T) {
 	f := formed(t)
 	first := f.refused(by(1, invalidate("/data")), statev1.Refusal_CODE_NOT_FOUND)
 	f.must(by(2, mount("/data", "oss://b/")))
@@ -49,7 +49,7 @@ func TestRefusalIsRemembered(t *testing.T) {
 	}
 }
 
-func TestRequestsNotTaken(t *testing.T) {
+func TestRequestsThatAreNotExecuted(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		command *statev1.Command
