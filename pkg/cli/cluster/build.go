@@ -83,7 +83,7 @@ func (f *objects) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runt
 	for i := range dataset.Spec.Mounts {
 		m := dataset.Spec.Mounts[i]
 		r.Mounts = append(r.Mounts, report.Mount{
-			Name: m.Name, Path: pathOf(&m), URI: m.MountPoint, ReadOnly: m.ReadOnly || readOnly(dataset),
+			Name: m.Name, Path: pathOf(&m), URI: m.MountPoint, ReadOnly: m.ReadOnly || dataset.Spec.ReadOnly(),
 		})
 	}
 }
@@ -93,16 +93,6 @@ func pathOf(m *v1alpha1.Mount) string {
 		return m.Path
 	}
 	return "/" + m.Name
-}
-
-// readOnly reports whether the accessModes allow reading only, which is the default.
-func readOnly(dataset *v1alpha1.Dataset) bool {
-	if len(dataset.Spec.AccessModes) == 0 {
-		return true
-	}
-	return !slices.ContainsFunc(dataset.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool {
-		return m != corev1.ReadOnlyMany
-	})
 }
 
 func (f *objects) fillConsumers(r *report.Runtime, dataset *v1alpha1.Dataset) {
