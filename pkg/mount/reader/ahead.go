@@ -5,35 +5,36 @@ import (
 	"time"
 )
 
-// How a handle is read ahead.
+// Parameters of read-ahead.
 const (
-	// maxStreams of sequential reading in one handle at once.
+	// maxStreams bounds the sequential streams of one handle.
 	maxStreams = 4
-	// slack is how far from where a stream left off a read still belongs to
-	// it, forwards and backwards: the kernel's requests overtake each other.
+	// slack is the distance, in bytes, from the end of a stream within which a
+	// read still belongs to it, forwards and backwards: the kernel reorders
+	// requests.
 	slack = 1 << 20
-	// minSegment and maxSegment bound one request that reads ahead.
+	// minSegment and maxSegment bound the bytes of one read-ahead request.
 	minSegment = 128 << 10
 	maxSegment = 4 << 20
 )
 
-// ahead is what a handle has read ahead, and for whom. Guarded by File.mu.
+// ahead is the read-ahead of a handle. It is guarded by File.mu.
 type ahead struct {
-	// streams, the most recently used first.
+	// streams are sorted by last use, the newest first.
 	streams []*stream
-	// segments in the order of their offsets, not overlapping.
+	// segments are sorted by offset and do not overlap.
 	segments []*segment
-	// used is when the handle was last read.
+	// used is the time of the last read.
 	used time.Time
 }
 
-// stream is one place in a handle where somebody reads sequentially.
+// stream is a sequence of reads at increasing offsets in one handle.
 type stream struct {
-	// next offset that is expected.
+	// next is the expected offset of the next read.
 	next int64
-	// end of what has been asked for ahead.
+	// end is the offset up to which bytes have been requested.
 	end int64
-	// window is how far ahead of next to be.
+	// window is the number of bytes to request ahead of next.
 	window int64
 }
 
@@ -41,7 +42,7 @@ func (s *stream) matches(offset int64) bool {
 	return offset >= s.next-slack && offset <= max(s.next, s.end)+slack
 }
 
-// plan notes a read and starts reading ahead of it.
+// plan records a read and starts the read-ahead for it.
 func (f *File) plan(offset, length int64) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,13 +60,14 @@ func (f *File) plan(offset, length int64) error {
 			f.extend(s, s.next+s.window)
 		}
 	} else {
-		f.begin(offset, length)
+		f.startStream(offset, length)
 	}
-	f.tidy()
+	f.dropUnused()
 	return nil
 }
 
-// take the stream that a read belongs to, and put it first.
+// take returns the stream that a read belongs to, and moves it to the front. It
+// returns nil if there is none.
 func (a *ahead) take(offset int64) *stream {
 	i := slices.IndexFunc(a.streams, func(s *stream) bool { return s.matches(offset) })
 	if i < 0 {
@@ -77,9 +79,9 @@ func (a *ahead) take(offset int64) *stream {
 	return s
 }
 
-// begin a stream. Whoever starts at the start of a file mostly reads on;
-// elsewhere the second read will tell.
-func (f *File) begin(offset, length int64) {
+// startStream adds a stream. Read-ahead starts immediately for a read at the start
+// of a file, which is likely sequential; elsewhere with the second read.
+func (f *File) startStream(offset, length int64) {
 	config := f.reader.config
 	s := &stream{next: offset + length, end: offset + length, window: config.FirstWindow / 2}
 	if f.ahead.streams = append([]*stream{s}, f.ahead.streams...); len(f.ahead.streams) > maxStreams {
@@ -91,18 +93,19 @@ func (f *File) begin(offset, length int64) {
 	}
 }
 
-// extend what is asked for ahead of a stream, as far as there is memory.
+// extend requests bytes ahead of a stream up to offset to, as far as there is
+// memory.
 func (f *File) extend(s *stream, to int64) {
 	to = min(to, f.version.Size)
 	size := min(max(s.window/4, minSegment), maxSegment)
 	if s.end == 0 {
-		// The first request swallows the kernel's own read-ahead.
+		// The first request covers the kernel's own read-ahead.
 		size = min(s.window, maxSegment)
 	}
 	for s.end < to {
 		start := s.end
-		i, there := f.ahead.search(start)
-		if there {
+		i, found := f.ahead.search(start)
+		if found {
 			s.end = f.ahead.segments[i].end
 			continue
 		}
@@ -110,10 +113,10 @@ func (f *File) extend(s *stream, to int64) {
 		if i < len(f.ahead.segments) {
 			end = min(end, f.ahead.segments[i].start)
 		}
-		buf := f.reader.memory.take(end - start)
+		buf := f.reader.memory.get(end - start)
 		if buf == nil {
 			f.reader.reclaim(f)
-			buf = f.reader.memory.take(end - start)
+			buf = f.reader.memory.get(end - start)
 		}
 		if buf == nil {
 			f.reader.metrics.refused.Inc()
@@ -124,7 +127,8 @@ func (f *File) extend(s *stream, to int64) {
 	}
 }
 
-// search answers the segment that holds an offset, or where it would be.
+// search returns the index of the segment that contains offset, or the index at
+// which it would be inserted, and reports whether it was found.
 func (a *ahead) search(offset int64) (int, bool) {
 	i, found := slices.BinarySearchFunc(a.segments, offset, func(s *segment, offset int64) int {
 		switch {
@@ -138,8 +142,9 @@ func (a *ahead) search(offset int64) (int, bool) {
 	return i, found
 }
 
-// find the segment that holds an offset and borrow it; without one, gap is how
-// far it is to the next, 0 if there is none.
+// find returns the segment that contains offset, with a reference that the caller
+// must release. Without one, gap is the distance in bytes to the next segment, 0
+// if there is none.
 func (f *File) find(offset int64) (s *segment, gap int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -155,8 +160,8 @@ func (f *File) find(offset int64) (s *segment, gap int64) {
 	return nil, 0
 }
 
-// tidy drops the segments that no stream is near.
-func (f *File) tidy() {
+// dropUnused drops the segments that are near no stream.
+func (f *File) dropUnused() {
 	for i := 0; i < len(f.ahead.segments); {
 		s := f.ahead.segments[i]
 		if slices.ContainsFunc(f.ahead.streams, func(st *stream) bool {
@@ -169,15 +174,15 @@ func (f *File) tidy() {
 	}
 }
 
-// remove a segment. f.mu is held.
+// remove removes segment i and cancels its request. The caller must hold f.mu.
 func (f *File) remove(i int) {
 	s := f.ahead.segments[i]
 	f.ahead.segments = slices.Delete(f.ahead.segments, i, i+1)
 	s.cancel()
-	f.leave(s)
+	f.unref(s)
 }
 
-// drop a segment that is of no use, if that has not happened yet.
+// drop removes a segment unless it was removed before.
 func (f *File) drop(s *segment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,33 +191,34 @@ func (f *File) drop(s *segment) {
 	}
 }
 
-// release a segment that find lent.
+// release drops the reference that find returned.
 func (f *File) release(s *segment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.leave(s)
+	f.unref(s)
 }
 
-// leave a segment; the last to leave gives back its memory. f.mu is held.
-func (f *File) leave(s *segment) {
+// unref drops a reference; the last one frees the segment's memory. The caller
+// must hold f.mu.
+func (f *File) unref(s *segment) {
 	if s.users--; s.users > 0 {
 		return
 	}
-	if !s.read.Load() {
+	if !s.used.Load() {
 		f.reader.metrics.wasted.Add(float64(s.filled))
 	}
-	f.reader.memory.give(s.buf)
+	f.reader.memory.put(s.buf)
 	s.buf = nil
 }
 
-// stopAhead drops everything: there is a better place to read from.
+// stopAhead drops all read-ahead, once a sealed file is available.
 func (f *File) stopAhead() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.clear()
 }
 
-// clear what was read ahead, and for whom. f.mu is held.
+// clear drops all streams and segments. The caller must hold f.mu.
 func (f *File) clear() {
 	f.ahead.streams = nil
 	for len(f.ahead.segments) > 0 {

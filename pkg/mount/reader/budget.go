@@ -6,20 +6,20 @@ import (
 	"sync/atomic"
 )
 
-// budget is the memory that bytes read ahead may take, over all handles. It
-// gives what is free at once, or refuses: nobody ever waits for it.
+// budget bounds the read-ahead memory of all handles. It never blocks: a request
+// succeeds immediately or is refused. It is safe for concurrent use.
 type budget struct {
 	limit int64
 	used  atomic.Int64
-	// pools of buffers by the power of two that is their size.
+	// pools holds free buffers; the index is the logarithm of their size.
 	pools [40]sync.Pool
 }
 
 func newBudget(limit int64) *budget { return &budget{limit: limit} }
 
-// take a buffer of n bytes; nil when there is no room for it. A buffer takes
-// the next power of two.
-func (b *budget) take(n int64) []byte {
+// get returns a buffer of n bytes, or nil when the budget does not allow it. A
+// buffer is charged with the next power of two.
+func (b *budget) get(n int64) []byte {
 	if n <= 0 || n > b.limit {
 		return nil
 	}
@@ -35,11 +35,12 @@ func (b *budget) take(n int64) []byte {
 	return make([]byte, size)[:n]
 }
 
-// tight: little is left, so that nobody should want more than he has.
+// tight reports whether more than three quarters are in use; windows must not
+// grow then.
 func (b *budget) tight() bool { return b.used.Load() > b.limit/4*3 }
 
-// give back a buffer that take gave.
-func (b *budget) give(buf []byte) {
+// put returns a buffer from get.
+func (b *budget) put(buf []byte) {
 	buf = buf[:cap(buf)]
 	b.pools[bits.Len64(uint64(len(buf)-1))].Put(&buf)
 	b.used.Add(-int64(len(buf)))

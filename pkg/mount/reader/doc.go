@@ -1,32 +1,34 @@
-// Package reader gets names and bytes to a mount by the ladder: the sealed file
-// of a worker on this host, the owner, a previous owner, any worker, and the
-// store itself where this process holds credentials. A failure of the cache
-// moves a read to the next rung; only the last rung can fail it.
+// Package reader reads names and bytes for a mount. It tries a ladder of sources
+// in order: the sealed file of a worker on this host, the owner, a previous
+// owner, any other worker, and the store itself where this process holds
+// credentials. Each source is a rung of the ladder. A failure of the cache moves
+// a read to the next rung; only the failure of the last rung can fail it.
 //
-// # What it promises
+// # Guarantees
 //
-//   - A [File] reads the bytes of one version, or fails: every rung is asked for
-//     that version, and what it sends is checked against range, size and tag
-//     before a byte is used.
-//   - [ErrStale] means that the store said so, to this process or to a worker.
-//     Nothing else makes a version gone: not a worker that is lost, not another
-//     server's 404, not a bucket that is gone as a whole.
-//   - A rung that breaks off is made up for by the next from where it came to.
-//   - Bytes that stall are nobody's failure for as long as Config.ReadTimeout
-//     lasts: the ladder is climbed again and again, each round with more
-//     patience. The error at the end says what every rung said.
-//   - [ErrPermission] ends a read after one round in which nobody had the bytes
-//     and somebody was refused by the store.
+//   - A [File] reads the bytes of one version, or fails: every request names that
+//     version, and every response is checked against range, size and tag before
+//     a byte is used.
+//   - [ErrStale] is returned only when the store reported, to this process or to
+//     a worker, that the version does not exist any more; never because of a lost
+//     worker, a 404 of another server, or a bucket that does not exist.
+//   - When a rung fails midway, the next rung continues at that offset.
+//   - While bytes stall, the ladder is tried again until Config.ReadTimeout, in
+//     rounds with increasing timeouts. The final error lists the last error of
+//     every rung.
+//   - [ErrPermission] ends a read after one round in which no rung had the bytes
+//     and the store refused at least one.
 //
 // # Reading ahead
 //
-// A handle notices up to four places where it is read sequentially, and asks
-// for a window ahead of each, in parallel ranges, that doubles as long as the
-// reader keeps up, starting with [Config.FirstWindow] at the start of a file.
-// Reads elsewhere ask for exactly their bytes. Bytes on their way are waited
-// for, never asked for again, and can be read as they come. All that is read
-// ahead shares one budget: what does not fit is not read ahead, and handles that
-// nobody reads give theirs to those that are read.
+// A handle detects up to four sequential streams. For each it requests a window
+// ahead, in parallel ranges; the window starts with [Config.FirstWindow] at the
+// start of a file and doubles as long as the application keeps up. Other reads
+// request exactly their bytes. A read waits for bytes that are already requested
+// instead of requesting them again, and can use them as they arrive. All
+// read-ahead shares one memory budget: what does not fit is not read ahead, and
+// idle handles release theirs to active ones.
 //
-// Locks: File.mu before Reader.mu before, with TryLock only, another File's mu.
+// Lock order: File.mu, then Reader.mu, then, with TryLock only, the mu of another
+// File.
 package reader

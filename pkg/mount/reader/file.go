@@ -10,33 +10,33 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/client"
 )
 
-// File is the bytes of one version. Safe for concurrent use.
+// File reads the bytes of one version. Its methods are safe for concurrent use.
 type File struct {
 	reader  *Reader
 	version Version
 	object  client.Object
-	// ctx ends with Close, and with it everything read ahead.
+	// ctx ends with Close and cancels read-ahead.
 	ctx    context.Context
 	cancel context.CancelFunc
-	local  borrowed
+	local  sealedFile
 
 	mu     sync.Mutex
 	closed bool
 	ahead  ahead
-	// fetching counts segments on their way.
+	// fetching counts segments being fetched.
 	fetching sync.WaitGroup
 }
 
-// Version whose bytes these are.
+// Version returns the version of the file.
 func (f *File) Version() Version { return f.version }
 
-// ReadAt fills p from an offset on. It answers fewer bytes only at the end of
-// the file, with io.EOF, and io.EOF alone behind it. ErrStale when the version
-// is gone and its bytes with it; any other error says what every rung said
-// until the time was over.
+// ReadAt fills p with bytes from offset on. It returns fewer bytes only at the end
+// of the file, together with io.EOF. The error is ErrStale when the version and
+// its cached bytes do not exist any more; any other error contains the last error
+// of every rung.
 func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) {
 	if offset < 0 {
-		return 0, fmt.Errorf("reading %q at %d: the offset is negative", f.version.Key, offset)
+		return 0, fmt.Errorf("read %q at %d: negative offset", f.version.Key, offset)
 	}
 	if offset >= f.version.Size {
 		return 0, io.EOF
@@ -68,7 +68,7 @@ func (f *File) read(ctx context.Context, p []byte, offset int64) (int, error) {
 	if err := f.plan(offset, int64(len(p))); err != nil {
 		return 0, err
 	}
-	// One budget for all parts of the read, those read ahead included.
+	// One deadline covers all parts of the read, including read-ahead.
 	ctx, cancel := context.WithTimeoutCause(ctx, f.reader.config.ReadTimeout, errTimeout)
 	defer cancel()
 	n := 0
@@ -82,7 +82,7 @@ func (f *File) read(ctx context.Context, p []byte, offset int64) (int, error) {
 	return n, nil
 }
 
-// readOnce gets bytes from what was read ahead or, where there is nothing, from
+// readOnce reads from the read-ahead segment at offset or, if there is none, from
 // the ladder.
 func (f *File) readOnce(ctx context.Context, p []byte, offset int64) (int, error) {
 	s, gap := f.find(offset)
@@ -94,7 +94,7 @@ func (f *File) readOnce(ctx context.Context, p []byte, offset int64) (int, error
 			return n, nil
 		}
 		if ctx.Err() != nil {
-			return 0, fmt.Errorf("reading %q at %d: %w", f.version.Key, offset, context.Cause(ctx))
+			return 0, fmt.Errorf("read %q at %d: %w", f.version.Key, offset, context.Cause(ctx))
 		}
 		f.drop(s)
 		gap = s.end - offset
@@ -102,7 +102,7 @@ func (f *File) readOnce(ctx context.Context, p []byte, offset int64) (int, error
 	if gap > 0 && int64(len(p)) > gap {
 		p = p[:gap]
 	}
-	c := climb{reader: f.reader, object: f.object, offset: offset, p: p}
+	c := rangeRead{reader: f.reader, object: f.object, offset: offset, p: p}
 	ctx, cancel := f.bound(ctx)
 	defer cancel()
 	if err := c.fill(ctx); err != nil {
@@ -111,7 +111,7 @@ func (f *File) readOnce(ctx context.Context, p []byte, offset int64) (int, error
 	return len(p), nil
 }
 
-// bound ends a read with the file too.
+// bound returns a context that also ends when the file is closed.
 func (f *File) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(f.ctx, func() { cancel(errClosed) })
@@ -121,10 +121,10 @@ func (f *File) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 	}
 }
 
-// errClosed: the file or its reader was closed.
+// errClosed is returned when the file or its reader was closed.
 var errClosed = fmt.Errorf("the file is closed")
 
-// Close drops what was read ahead. Reads under way fail.
+// Close drops the read-ahead. Reads in progress fail.
 func (f *File) Close() error {
 	f.mu.Lock()
 	if f.closed {

@@ -409,7 +409,7 @@ func TestRandomReadsOfFaultyWorkers(t *testing.T) {
 	store := &memoryStore{}
 	f := newFixture(t, 3, func(c *Config) {
 		c.OpenStore, c.Memory, c.FirstWindow = store.opener, 4<<20, 256<<10
-		c.Silence, c.Attempt = 50*time.Millisecond, 200*time.Millisecond
+		c.StallTimeout, c.AttemptTimeout = 50*time.Millisecond, 200*time.Millisecond
 	})
 	store.bucket = f.cluster.Bucket
 	var kinds []fakeworker.Fault

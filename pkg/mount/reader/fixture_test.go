@@ -41,7 +41,7 @@ func newFixture(t *testing.T, workers int, change ...func(*Config)) *fixture {
 }
 
 // hasty readers leave a rung that hangs soon: for tests in which rungs hang.
-func hasty(c *Config) { c.Silence, c.Attempt = 200*time.Millisecond, time.Second }
+func hasty(c *Config) { c.StallTimeout, c.AttemptTimeout = 200*time.Millisecond, time.Second }
 
 func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), change ...func(*Config)) *fixture {
 	t.Helper()
@@ -66,7 +66,7 @@ func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), 
 	if err := f.client.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
-	config := Config{Cluster: f.client, ReadTimeout: time.Minute, Silence: 20 * time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
+	config := Config{Cluster: f.client, ReadTimeout: time.Minute, StallTimeout: 20 * time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
 	for _, c := range change {
 		c(&config)
 	}

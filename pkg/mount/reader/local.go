@@ -12,38 +12,38 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 )
 
-// localTimeout of one question for a sealed file: the worker is on this host,
-// and reads go on without it.
+// localTimeout is the deadline of one request for a sealed file. The worker is on
+// this host, and reads continue without the file.
 const localTimeout = 200 * time.Millisecond
 
-// borrowed is the sealed file of a handle's version, once there is one.
-type borrowed struct {
-	// mu is held for reading while the file is read.
+// sealedFile holds the sealed file of a handle's version, once one is available.
+type sealedFile struct {
+	// mu is read-locked while the file is read.
 	mu     sync.RWMutex
 	file   LocalFile
 	closed bool
 
-	// asking is held by who asks for the file.
-	asking sync.Mutex
-	// next is when to ask again; guarded by asking.
+	// openMu is held during a request for the file.
+	openMu sync.Mutex
+	// next is the earliest time of the next request; guarded by openMu.
 	next time.Time
 }
 
-// readLocal fills p from a sealed file of this host, if there is one.
+// readLocal fills p from the sealed file on this host, and reports whether it did.
 func (f *File) readLocal(ctx context.Context, p []byte, offset int64) bool {
 	if f.reader.config.Local == nil {
 		return false
 	}
-	done, there := f.local.read(p, offset)
-	if !there {
-		if !f.borrow(ctx) {
+	done, exists := f.local.read(p, offset)
+	if !exists {
+		if !f.openLocal(ctx) {
 			return false
 		}
 		done, _ = f.local.read(p, offset)
 	}
 	if !done {
 		f.reader.metrics.errors.WithLabelValues(string(rungLocal), "unavailable").Inc()
-		f.reader.config.Logger.Warn("a sealed file could not be read; reading goes on elsewhere", "key", f.version.Key)
+		f.reader.config.Logger.Warn("reading a sealed file failed; continuing with the next rung", "key", f.version.Key)
 		return false
 	}
 	f.reader.metrics.reads.WithLabelValues(string(rungLocal)).Inc()
@@ -51,9 +51,9 @@ func (f *File) readLocal(ctx context.Context, p []byte, offset int64) bool {
 	return true
 }
 
-// read answers whether all bytes came, and whether there was a file to begin
-// with. A file that fails is given back.
-func (b *borrowed) read(p []byte, offset int64) (done, there bool) {
+// read reports whether p was filled, and whether there is a file. A file that
+// fails is closed.
+func (b *sealedFile) read(p []byte, offset int64) (done, exists bool) {
 	b.mu.RLock()
 	file := b.file
 	if file == nil {
@@ -74,13 +74,14 @@ func (b *borrowed) read(p []byte, offset int64) (done, there bool) {
 	return false, true
 }
 
-// borrow asks for the sealed file, at most every Config.LocalEvery.
-func (f *File) borrow(ctx context.Context) bool {
+// openLocal requests the sealed file, at most once in Config.LocalInterval, and
+// reports whether it is available.
+func (f *File) openLocal(ctx context.Context) bool {
 	config := f.reader.config
-	if !f.local.asking.TryLock() {
+	if !f.local.openMu.TryLock() {
 		return false
 	}
-	defer f.local.asking.Unlock()
+	defer f.local.openMu.Unlock()
 	if config.Clock().Before(f.local.next) {
 		return false
 	}
@@ -91,11 +92,11 @@ func (f *File) borrow(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
 	file, err := config.Local.Open(ctx, f.version, workers)
-	f.local.next = config.Clock().Add(config.LocalEvery)
+	f.local.next = config.Clock().Add(config.LocalInterval)
 	if err != nil {
 		if ctx.Err() != nil {
-			// It hangs: that must not cost every read its time.
-			f.local.next = f.local.next.Add(9 * config.LocalEvery)
+			// The worker hangs, which must not delay every read.
+			f.local.next = f.local.next.Add(9 * config.LocalInterval)
 		}
 		return false
 	}
@@ -113,7 +114,7 @@ func (f *File) borrow(ctx context.Context) bool {
 	return true
 }
 
-func (b *borrowed) close() error {
+func (b *sealedFile) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.closed = true
@@ -125,11 +126,12 @@ func (b *borrowed) close() error {
 	return file.Close()
 }
 
-// maxSockets asked for one sealed file: its owner and the owner before.
+// maxSockets bounds the workers tried for one sealed file: its owner and the
+// previous owner.
 const maxSockets = 2
 
-// Sockets lends the sealed files of the workers whose sockets are in a
-// directory, named after them. Safe for concurrent use.
+// Sockets opens sealed files of the workers whose sockets are in a directory, as
+// NAME.sock. Its methods are safe for concurrent use.
 type Sockets struct {
 	dir string
 
@@ -139,22 +141,23 @@ type Sockets struct {
 
 var _ LocalFiles = (*Sockets)(nil)
 
-// NewSockets of a directory; workers may appear in it and go at any time.
+// NewSockets returns the Sockets of a directory, in which sockets may appear and
+// disappear at any time.
 func NewSockets(dir string) *Sockets { return &Sockets{dir: dir, clients: map[string]*fdpass.Client{}} }
 
-// Open asks the first workers named that have a socket.
+// Open tries the first two of the given workers that have a socket.
 func (s *Sockets) Open(ctx context.Context, v Version, workers []string) (LocalFile, error) {
 	var failed []error
-	asked := map[string]bool{}
+	tried := map[string]bool{}
 	for _, name := range workers {
-		if asked[name] || len(asked) == maxSockets {
+		if tried[name] || len(tried) == maxSockets {
 			continue
 		}
 		client, err := s.client(ctx, name)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
 		}
-		asked[name] = true
+		tried[name] = true
 		if err == nil {
 			var file *fdpass.File
 			if file, err = client.Open(ctx, fdpass.Key{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}); err == nil {
@@ -164,9 +167,9 @@ func (s *Sockets) Open(ctx context.Context, v Version, workers []string) (LocalF
 		failed = append(failed, err)
 	}
 	if len(failed) == 0 {
-		return nil, fmt.Errorf("borrowing %q: no worker of it has a socket in %s", v.Key, s.dir)
+		return nil, fmt.Errorf("open sealed file of %q: no worker of it has a socket in %s", v.Key, s.dir)
 	}
-	return nil, fmt.Errorf("borrowing %q: %w", v.Key, errors.Join(failed...))
+	return nil, fmt.Errorf("open sealed file of %q: %w", v.Key, errors.Join(failed...))
 }
 
 func (s *Sockets) client(ctx context.Context, name string) (*fdpass.Client, error) {
@@ -194,7 +197,7 @@ func (s *Sockets) client(ctx context.Context, name string) (*fdpass.Client, erro
 	return client, nil
 }
 
-// Close ends the connections; files that are open go on reading.
+// Close closes the connections; open files stay readable.
 func (s *Sockets) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Rungs of the ladder beside those that are workers.
+// Rungs of the ladder that are not workers.
 const (
 	rungLocal client.Rung = "local"
 	rungStore client.Rung = "store"
@@ -35,25 +35,25 @@ func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "jindo_fuse_read_" + name, Help: help}, labels)
 	}
 	m := &metrics{
-		reads:    vector("ranges_total", "Ranges that a rung of the ladder completed.", "rung"),
-		bytes:    vector("bytes_total", "Bytes by the rung of the ladder that gave them.", "rung"),
-		errors:   vector("rung_errors_total", "Attempts that moved a read to the next rung.", "rung", "reason"),
+		reads:    vector("ranges_total", "Ranges completed, by rung of the ladder.", "rung"),
+		bytes:    vector("bytes_total", "Bytes read, by rung of the ladder.", "rung"),
+		errors:   vector("rung_errors_total", "Failed attempts, after which the next rung was tried.", "rung", "reason"),
 		failures: vector("failures_total", "Reads that failed.", "reason"),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "jindo_fuse_read_seconds", Help: "Time of one read of the application or its kernel.",
+			Name: "jindo_fuse_read_seconds", Help: "Duration of one read request of the kernel.",
 			Buckets: prometheus.ExponentialBuckets(0.0001, 4, 10),
 		}),
-		prefetchHits:  counter("prefetch_hits_total", "Reads answered from bytes that were read ahead."),
+		prefetchHits:  counter("prefetch_hits_total", "Reads served from read-ahead."),
 		prefetchBytes: counter("prefetch_bytes_total", "Bytes read ahead."),
-		wasted:        counter("prefetch_dropped_bytes_total", "Bytes read ahead and dropped before anybody read them."),
-		refused:       counter("prefetch_refused_total", "Times that reading ahead found no memory."),
+		wasted:        counter("prefetch_dropped_bytes_total", "Bytes read ahead and dropped unused."),
+		refused:       counter("prefetch_refused_total", "Read-ahead requests refused for lack of memory."),
 	}
 	used := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "jindo_fuse_read_memory_bytes", Help: "Memory that holds bytes read ahead.",
+		Name: "jindo_fuse_read_memory_bytes", Help: "Memory in use by read-ahead.",
 	}, func() float64 { return float64(memory.used.Load()) })
 	for _, c := range []prometheus.Collector{m.reads, m.bytes, m.errors, m.failures, m.seconds, m.prefetchHits, m.prefetchBytes, m.wasted, m.refused, used} {
 		if err := registry.Register(c); err != nil {
-			return nil, fmt.Errorf("starting the reader: registering its metrics: %w", err)
+			return nil, fmt.Errorf("create reader: register metrics: %w", err)
 		}
 	}
 	for _, rung := range []client.Rung{rungLocal, client.Owner, client.Previous, client.Other, rungStore} {
@@ -63,7 +63,7 @@ func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error
 	return m, nil
 }
 
-// reason of a failure, in one word.
+// reason returns the metric label of an error.
 func reason(err error) string {
 	for _, r := range []struct {
 		err  error

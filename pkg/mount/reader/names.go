@@ -12,35 +12,36 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
-// Lookup finds a name in a directory of a mount; dir has no slash at its ends,
-// "" is the mount's root. ErrNotExist when it is not there.
+// Lookup returns the entry of a name in a directory of a mount. dir has no leading
+// or trailing slash; "" is the mount's root. The error is ErrNotExist when the
+// name does not exist.
 func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, error) {
 	var entry Entry
-	err := r.climbNames(ctx, mountID, func(ctx context.Context) error {
-		answer, err := r.config.Cluster.Lookup(ctx, mountID, dir, name)
+	err := r.readNames(ctx, mountID, func(ctx context.Context) error {
+		response, err := r.config.Cluster.Lookup(ctx, mountID, dir, name)
 		if err != nil {
 			return err
 		}
-		entry, err = found(mountID, dir, name, answer.GetFound(), answer.GetEntry())
+		entry, err = found(mountID, dir, name, response.GetFound(), response.GetEntry())
 		return err
 	}, func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
-		answer, err := s.Lookup(ctx, m, dir, name)
+		response, err := s.Lookup(ctx, m, dir, name)
 		if err != nil {
 			return err
 		}
-		entry, err = found(mountID, dir, name, answer.Found, answer.Entry)
+		entry, err = found(mountID, dir, name, response.Found, response.Entry)
 		return err
 	})
 	return entry, err
 }
 
-// List answers names of a directory after the given one, in the order of their
-// bytes, and whether there are more.
+// List returns the names of a directory that follow after, sorted by bytes, and
+// reports whether there are more.
 func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries []Entry, more bool, err error) {
-	err = r.climbNames(ctx, mountID, func(ctx context.Context) error {
-		answer, err := r.config.Cluster.List(ctx, mountID, dir, after, 0)
+	err = r.readNames(ctx, mountID, func(ctx context.Context) error {
+		response, err := r.config.Cluster.List(ctx, mountID, dir, after, 0)
 		if err == nil {
-			entries, more = entriesOf(mountID, answer.GetEntries()), answer.GetMore()
+			entries, more = entriesOf(mountID, response.GetEntries()), response.GetMore()
 		}
 		return err
 	}, func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
@@ -53,11 +54,11 @@ func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries 
 	return entries, more, err
 }
 
-// forgetTimeout of telling an owner that a version is gone.
+// forgetTimeout is the deadline of a Forget request to a directory's owner.
 const forgetTimeout = 5 * time.Second
 
-// Forget drops a version that turned out to be gone, here and at the owner of
-// its directory, so that the next Lookup asks the store.
+// Forget drops a version that does not exist any more, here and at the owner of
+// its directory, so that the next Lookup queries the store.
 func (r *Reader) Forget(ctx context.Context, v Version) {
 	dir, name := path.Split(v.Key)
 	if dir != "" {
@@ -69,13 +70,13 @@ func (r *Reader) Forget(ctx context.Context, v Version) {
 	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
 	defer cancel()
 	if err := r.config.Cluster.Forget(ctx, v.Mount, dir, name); err != nil {
-		r.config.Logger.Warn("nobody was told that a version is gone; its name is believed until its listing is made anew", "key", v.Key, "reason", err)
+		r.config.Logger.Warn("a stale name was not dropped at its owner; it is served until the listing expires", "key", v.Key, "reason", err)
 	}
 }
 
-// climbNames asks the workers, then the store itself, again and again until
-// the time for a read is over.
-func (r *Reader) climbNames(ctx context.Context, mountID string, workers func(context.Context) error, store func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
+// readNames tries the workers, then the store itself, and retries until
+// Config.ReadTimeout or until a retry cannot succeed.
+func (r *Reader) readNames(ctx context.Context, mountID string, workers func(context.Context) error, store func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.config.ReadTimeout, errTimeout)
 	defer cancel()
 	state := storeState{began: r.config.Clock()}
@@ -98,8 +99,8 @@ func (r *Reader) climbNames(ctx context.Context, mountID string, workers func(co
 		switch {
 		case verdict != nil:
 			return fmt.Errorf("%w: %w", verdict, err)
-		case !r.mounted(mountID):
-			return fmt.Errorf("mount %s is not there any more: %w", mountID, ErrNotExist)
+		case !r.hasMount(mountID):
+			return fmt.Errorf("mount %s does not exist any more: %w", mountID, ErrNotExist)
 		}
 		pause := time.NewTimer(wait/2 + rand.N(wait))
 		select {
@@ -111,8 +112,8 @@ func (r *Reader) climbNames(ctx context.Context, mountID string, workers func(co
 	}
 }
 
-func found(mountID, dir, name string, there bool, e *workerv1.Entry) (Entry, error) {
-	if !there {
+func found(mountID, dir, name string, exists bool, e *workerv1.Entry) (Entry, error) {
+	if !exists {
 		return Entry{}, fmt.Errorf("%q in directory %q of mount %s: %w", name, dir, mountID, ErrNotExist)
 	}
 	return entryOf(mountID, e), nil

@@ -181,7 +181,7 @@ func TestMounts(t *testing.T) {
 	}
 	file := f.open(Version{Mount: "gone", Key: "k", ETag: "e", Size: 10})
 	f.cluster.Workers[0].FailAlways(fakeworker.Fault{Status: 404, Code: "unknown_mount"})
-	if _, err := file.ReadAt(t.Context(), make([]byte, 10), 0); err == nil || !strings.Contains(err.Error(), "the mount is gone") {
+	if _, err := file.ReadAt(t.Context(), make([]byte, 10), 0); err == nil || !strings.Contains(err.Error(), "the mount does not exist any more") {
 		t.Errorf("a file of a mount that is gone: %v", err)
 	}
 }

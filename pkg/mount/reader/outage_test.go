@@ -172,7 +172,7 @@ func TestReadAheadSharesTheTimeout(t *testing.T) {
 	defer server.Close()
 	defer close(release)
 	o := newOutage(t, server.URL, func(c *Config) {
-		c.ReadTimeout, c.Memory, c.Silence, c.Attempt = 300*time.Millisecond, 256<<20, time.Hour, time.Hour
+		c.ReadTimeout, c.Memory, c.StallTimeout, c.AttemptTimeout = 300*time.Millisecond, 256<<20, time.Hour, time.Hour
 	})
 	file, err := o.reader.Open(t.Context(), Version{Mount: "m1", Key: "dir/name", ETag: "etag", Size: 4 << 20})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/client"
 )
 
-// Reader gets names and bytes. Safe for concurrent use.
+// Reader reads names and bytes. Its methods are safe for concurrent use.
 type Reader struct {
 	config  Config
 	metrics *metrics
@@ -21,13 +21,13 @@ type Reader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// mu may be locked while a File's is held, and never the other way round.
+	// mu is acquired after a File's mu, never before it.
 	mu sync.Mutex
-	// files that are open.
+	// files holds the open files.
 	files map[*File]struct{}
 }
 
-// New makes a Reader. Close it after its files.
+// New creates a Reader. The caller must close it after its files.
 func New(config Config) (*Reader, error) {
 	config, err := config.withDefaults()
 	if err != nil {
@@ -42,13 +42,13 @@ func New(config Config) (*Reader, error) {
 	return r, nil
 }
 
-// Close ends reads under way and lets go of the stores.
+// Close aborts reads in progress and closes the stores.
 func (r *Reader) Close() error {
 	r.cancel()
 	return r.stores.close()
 }
 
-// Mounts as of now, in the order of their paths.
+// Mounts returns the current mounts, sorted by path.
 func (r *Reader) Mounts() []Mount {
 	view := r.config.Cluster.View()
 	out := make([]Mount, 0, len(view.GetMounts()))
@@ -59,16 +59,17 @@ func (r *Reader) Mounts() []Mount {
 	return out
 }
 
-// Changes has a token when Mounts answers something new, epochs included. For
-// one listener.
+// Changes returns a channel that receives a token when Mounts, epochs included,
+// has changed. It supports one receiver.
 func (r *Reader) Changes() <-chan struct{} { return r.config.Cluster.Changes() }
 
-// Current brings Mounts up to what the masters say at the time of the call, or
-// answers why they may be older.
+// Current updates Mounts to the masters' state at the time of the call, or
+// returns the reason why Mounts may be older.
 func (r *Reader) Current(ctx context.Context) error { return r.config.Cluster.Current(ctx) }
 
-// mounted tells whether the view has a mount, or there is no view to tell.
-func (r *Reader) mounted(id string) bool {
+// hasMount reports whether the view contains the mount. Without a view it
+// returns true.
+func (r *Reader) hasMount(id string) bool {
 	view := r.config.Cluster.View()
 	if view == nil {
 		return true
@@ -81,14 +82,14 @@ func (r *Reader) mounted(id string) bool {
 	return false
 }
 
-// Open answers the bytes of one version. It does not ask whether they are
-// still there: the first read does.
+// Open returns a File for the bytes of one version. It does not check that they
+// still exist; the first read does.
 func (r *Reader) Open(ctx context.Context, v Version) (*File, error) {
 	if v.Key == "" || v.ETag == "" || v.Size < 0 {
-		return nil, fmt.Errorf("opening %q of mount %s: version %q of %d bytes names no bytes", v.Key, v.Mount, v.ETag, v.Size)
+		return nil, fmt.Errorf("open %q of mount %s: invalid version %q of %d bytes", v.Key, v.Mount, v.ETag, v.Size)
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("opening %q of mount %s: %w", v.Key, v.Mount, context.Cause(ctx))
+		return nil, fmt.Errorf("open %q of mount %s: %w", v.Key, v.Mount, context.Cause(ctx))
 	}
 	f := &File{reader: r, version: v, object: client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}}
 	f.ctx, f.cancel = context.WithCancel(r.ctx)
@@ -105,22 +106,22 @@ func (r *Reader) closed(f *File) {
 	delete(r.files, f)
 }
 
-// idleAfter is how long a handle keeps what it read ahead while others need
-// the memory.
-const idleAfter = 2 * time.Second
+// idleTimeout is the time since its last read after which a handle loses its
+// read-ahead when other handles need the memory.
+const idleTimeout = 2 * time.Second
 
-// reclaim memory of handles that nobody has read for a while. f.mu is held of
-// the file that needs it.
+// reclaim releases the read-ahead memory of idle handles. The caller must hold
+// needs.mu.
 func (r *Reader) reclaim(needs *File) {
 	now := r.config.Clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for f := range r.files {
-		// One whose lock is taken is not idle.
+		// A handle whose lock is held is not idle.
 		if f == needs || !f.mu.TryLock() {
 			continue
 		}
-		if now.Sub(f.ahead.used) > idleAfter {
+		if now.Sub(f.ahead.used) > idleTimeout {
 			f.clear()
 		}
 		f.mu.Unlock()

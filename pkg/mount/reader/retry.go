@@ -23,7 +23,7 @@ type storeState struct {
 	denied, noBucket, refused, slow bool
 }
 
-// reset forgets the round before.
+// reset starts a new round.
 func (s *storeState) reset() { *s = storeState{began: s.began} }
 
 // add classifies the error of one source, or the joined errors of several.

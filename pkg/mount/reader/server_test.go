@@ -236,7 +236,7 @@ func TestRealWorkers(t *testing.T) {
 
 func TestRealSealedFile(t *testing.T) {
 	var sockets *Sockets
-	f := newReal(t, 2, func(c *Config) { c.LocalEvery = time.Millisecond })
+	f := newReal(t, 2, func(c *Config) { c.LocalInterval = time.Millisecond })
 	sockets = NewSockets(f.sockets)
 	t.Cleanup(func() { _ = sockets.Close() })
 	f.reader.config.Local = sockets

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// stores are those of the mounts, opened when the ladder gets to its last rung
-// for the first time.
+// stores holds the stores of the mounts, which are opened when the last rung of
+// the ladder is tried for the first time. It is safe for concurrent use.
 type stores struct {
 	open    StoreOpener
 	cluster Cluster
@@ -26,11 +26,11 @@ type stores struct {
 	mu     sync.Mutex
 	closed bool
 	byID   map[string]*openStore
-	// directories asks for names as a worker does; nil until it has to.
+	// directories lists names as a worker does; nil until first used.
 	directories *dirstore.Store
 }
 
-// openStore is a store and the mount it was opened for.
+// openStore is a store with the mount that it was opened for.
 type openStore struct {
 	mount *commonv1.Mount
 	store ufs.Store
@@ -40,19 +40,20 @@ func newStores(open StoreOpener, cluster Cluster, logger *slog.Logger) *stores {
 	return &stores{open: open, cluster: cluster, logger: logger, byID: map[string]*openStore{}}
 }
 
-// usable tells whether this reader may ask stores at all.
+// usable reports whether this reader has access to stores.
 func (s *stores) usable() bool { return s.open != nil }
 
-// get the store of a mount, opened anew when the mount has changed.
+// get returns the store of a mount. It opens the store again when the mount has
+// changed.
 func (s *stores) get(ctx context.Context, id string) (*commonv1.Mount, ufs.Store, error) {
 	mount := s.mount(id)
 	if mount == nil {
-		return nil, nil, fmt.Errorf("opening the store of mount %s: the view has no such mount", id)
+		return nil, nil, fmt.Errorf("open the store of mount %s: the view has no such mount", id)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, nil, fmt.Errorf("opening the store of mount %s: the reader is closed", id)
+		return nil, nil, fmt.Errorf("open the store of mount %s: the reader is closed", id)
 	}
 	before := s.byID[id]
 	if before != nil && proto.Equal(before.mount, mount) {
@@ -60,12 +61,12 @@ func (s *stores) get(ctx context.Context, id string) (*commonv1.Mount, ufs.Store
 	}
 	store, err := s.open(ctx, mount)
 	if err != nil {
-		return nil, nil, fmt.Errorf("opening the store of mount %s: %w", id, err)
+		return nil, nil, fmt.Errorf("open the store of mount %s: %w", id, err)
 	}
 	if before != nil {
-		// Requests under way fail and are asked again.
+		// Requests in progress fail and are retried.
 		if err := before.store.Close(); err != nil {
-			s.logger.Debug("closing the store of a mount that changed", "mount", id, "reason", err)
+			s.logger.Debug("close the store of a mount that changed", "mount", id, "error", err)
 		}
 	}
 	s.byID[id] = &openStore{mount, store}
@@ -96,8 +97,8 @@ func (s *stores) close() error {
 	return errors.Join(failed...)
 }
 
-// names asks a mount's store for names, by the rules of the workers.
-func (s *stores) names(ctx context.Context, id string, ask func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
+// names calls list with the mount's store, by the rules of the workers.
+func (s *stores) names(ctx context.Context, id string, list func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
 	mount, store, err := s.get(ctx, id)
 	if err != nil {
 		return err
@@ -114,28 +115,28 @@ func (s *stores) names(ctx context.Context, id string, ask func(context.Context,
 	if directories == nil {
 		return errClosed
 	}
-	return ask(ctx, dirstore.Mount{
+	return list(ctx, dirstore.Mount{
 		ID: id, Epoch: mount.GetEpoch(), Policy: mount.GetMetaPolicy(), ReadOnly: mount.GetReadOnly(), Store: store,
 	}, directories)
 }
 
-// opened answers what names has asked with, if it has.
+// opened returns the directory store that names uses, nil before its first use.
 func (s *stores) opened() *dirstore.Store {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.directories
 }
 
-// storeSilence is how much more patience the last rung gets: there is nothing
-// behind it.
-const storeSilence = 5
+// storeStallFactor multiplies StallTimeout for the last rung, which has no
+// successor.
+const storeStallFactor = 5
 
-// askStore gets the range from the store itself.
-func (c *climb) askStore(ctx context.Context, round int) (n int, err error) {
-	silence := storeSilence * c.reader.config.Silence << min(round, 4)
+// fetchStore requests the missing bytes from the store itself.
+func (c *rangeRead) fetchStore(ctx context.Context, round int) (n int, err error) {
+	stall := storeStallFactor * c.reader.config.StallTimeout << min(round, 4)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watch := time.AfterFunc(silence, func() { cancel(fmt.Errorf("%w for %s", client.ErrStalled, silence)) })
+	watch := time.AfterFunc(stall, func() { cancel(fmt.Errorf("%w for %s", client.ErrStalled, stall)) })
 	defer watch.Stop()
 	explain := func(err error) error {
 		if cause := context.Cause(ctx); errors.Is(cause, client.ErrStalled) {
@@ -153,7 +154,7 @@ func (c *climb) askStore(ctx context.Context, round int) (n int, err error) {
 	}
 	defer func() { _ = body.Close() }()
 	if object.ETag != c.object.ETag || object.Size != c.object.Size {
-		return 0, fmt.Errorf("%s has version %q of %d bytes of %q, not %q of %d bytes: %w",
+		return 0, fmt.Errorf("%s returned version %q of %d bytes of %q, want %q of %d bytes: %w",
 			store, object.ETag, object.Size, c.object.Key, c.object.ETag, c.object.Size, client.ErrStale)
 	}
 	defer func() { c.reader.metrics.bytes.WithLabelValues(string(rungStore)).Add(float64(n)) }()
@@ -161,7 +162,7 @@ func (c *climb) askStore(ctx context.Context, round int) (n int, err error) {
 		m, err := body.Read(c.p[n:])
 		n += m
 		if m > 0 {
-			watch.Reset(silence)
+			watch.Reset(stall)
 			if c.progress != nil {
 				c.progress(m)
 			}

@@ -5,42 +5,44 @@ import (
 	"time"
 )
 
-// Errors of reads. Everything else that Read returns means that every rung
-// failed until the deadline.
+// Errors of reads. Any other error means that every rung failed until the
+// deadline.
 var (
-	// ErrStale: the version is gone from the store and from the cache. The
-	// name must be looked up again.
-	ErrStale = errors.New("the version that was opened is gone")
-	// ErrNotExist: the name is not there, by a complete listing or a 404.
+	// ErrStale means that the version exists neither in the store nor in the
+	// cache any more. The caller must look the name up again.
+	ErrStale = errors.New("the opened version does not exist any more")
+	// ErrNotExist means that the name does not exist, according to a complete
+	// listing or a 404.
 	ErrNotExist = errors.New("no such name")
-	// ErrUnavailable means that the bytes or names could not be read in time
-	// and that trying longer would not have helped.
+	// ErrUnavailable means that bytes or names could not be read in time, or
+	// that a retry cannot succeed.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrPermission: the store refuses; the text names the missing right.
+	// ErrPermission means that the store refuses; the text names the missing
+	// right.
 	ErrPermission = errors.New("permission denied by the store")
 )
 
-// Mount is one bucket or prefix in the tree.
+// Mount is a bucket or prefix in the file tree.
 type Mount struct {
 	ID string
-	// Path in the tree, absolute and clean: "/hadoop".
+	// Path is the absolute, clean path in the tree, for example "/hadoop".
 	Path string
-	// Epoch grows when everything known about names must be asked anew.
+	// Epoch is the invalidation epoch: when it grows, all cached names of the
+	// mount must be dropped.
 	Epoch    uint64
 	ReadOnly bool
 }
 
-// Entry is one name in a directory.
+// Entry is a name in a directory.
 type Entry struct {
 	Name string
 	Dir  bool
-	// Version of a file's bytes; zero for a directory.
+	// Version identifies a file's bytes; it is zero for a directory.
 	Version  Version
 	Modified time.Time
 }
 
-// Version is one version of one object's bytes: equal versions are equal
-// bytes.
+// Version identifies one version of one object: equal versions have equal bytes.
 type Version struct {
 	Mount string
 	Key   string
