@@ -16,9 +16,8 @@ import (
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
 )
 
-// bytes of the document with its operations done. Comments and the order of what
-// is there are kept, except where a document refers to its own parts: those are
-// written out.
+// bytes returns the document with its operations applied. Comments and the order of
+// fields are kept, except in documents with aliases, which are expanded.
 func (d *document) bytes() ([]byte, error) {
 	if len(d.operations) == 0 {
 		return d.raw, nil
@@ -37,7 +36,7 @@ func (d *document) bytes() ([]byte, error) {
 	}
 	out, err := d.inPlace()
 	if err == nil {
-		// The text must say what the operations make, or it is not used.
+		// The text is used only if it decodes to the result of the operations.
 		if again, err := yaml.YAMLToJSON(out); err == nil && sameJSON(again, edited) {
 			return out, nil
 		}
@@ -72,7 +71,7 @@ func (d *document) inPlace() ([]byte, error) {
 		return nil, errNotInPlace
 	}
 	for _, op := range d.operations {
-		if err := do(root.Content[0], op); err != nil {
+		if err := applyTo(root.Content[0], op); err != nil {
 			return nil, err
 		}
 	}
@@ -88,12 +87,12 @@ func (d *document) inPlace() ([]byte, error) {
 		encoder.CompactSeqIndent()
 	}
 	if err := errors.Join(encoder.Encode(&root), encoder.Close()); err != nil {
-		return nil, fmt.Errorf("writing %s: %w", d.name, err)
+		return nil, fmt.Errorf("encode %s: %w", d.name, err)
 	}
 	return out.Bytes(), nil
 }
 
-// isCompact tells whether lists are as far in as their name.
+// isCompact reports whether list items are indented as far as the key of the list.
 func isCompact(raw []byte) bool {
 	name := -1
 	for line := range bytes.Lines(raw) {
@@ -110,8 +109,8 @@ func isCompact(raw []byte) bool {
 	return false
 }
 
-// do one operation.
-func do(root *goyaml.Node, op sidecar.Operation) error {
+// applyTo applies one operation to the nodes of a document.
+func applyTo(root *goyaml.Node, op sidecar.Operation) error {
 	path := strings.Split(strings.TrimPrefix(op.Path, "/"), "/")
 	for i, name := range path {
 		path[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
@@ -123,11 +122,11 @@ func do(root *goyaml.Node, op sidecar.Operation) error {
 		}
 	}
 	if op.Op == "test" {
-		return nil // done on the content before
+		return nil // was checked on the content
 	}
 	last := path[len(path)-1]
 	if op.Op == "remove" {
-		return cut(parent, last)
+		return remove(parent, last)
 	}
 	value, err := nodeOf(op.Value)
 	if err != nil {
@@ -152,7 +151,7 @@ func child(parent *goyaml.Node, name string) *goyaml.Node {
 	return nil
 }
 
-func cut(parent *goyaml.Node, name string) error {
+func remove(parent *goyaml.Node, name string) error {
 	switch parent.Kind {
 	case goyaml.MappingNode:
 		for i := 0; i+1 < len(parent.Content); i += 2 {
@@ -173,9 +172,9 @@ func cut(parent *goyaml.Node, name string) error {
 func put(parent *goyaml.Node, name string, value *goyaml.Node, insert bool) error {
 	switch parent.Kind {
 	case goyaml.MappingNode:
-		if there := child(parent, name); there != nil {
-			value.LineComment, value.HeadComment, value.FootComment = there.LineComment, there.HeadComment, there.FootComment
-			*there = *value
+		if old := child(parent, name); old != nil {
+			value.LineComment, value.HeadComment, value.FootComment = old.LineComment, old.HeadComment, old.FootComment
+			*old = *value
 			return nil
 		}
 		parent.Style &^= goyaml.FlowStyle
@@ -201,33 +200,34 @@ func put(parent *goyaml.Node, name string, value *goyaml.Node, insert bool) erro
 	return errNotInPlace
 }
 
-// nodeOf a value, written as people write.
+// nodeOf returns the node of a value in block style.
 func nodeOf(value any) (*goyaml.Node, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a value: %w", err)
+		return nil, fmt.Errorf("encode a value: %w", err)
 	}
 	var root goyaml.Node
 	if err := goyaml.Unmarshal(raw, &root); err != nil || len(root.Content) != 1 {
 		return nil, errNotInPlace
 	}
-	people(root.Content[0])
+	blockStyle(root.Content[0])
 	return root.Content[0], nil
 }
 
-func people(n *goyaml.Node) {
+func blockStyle(n *goyaml.Node) {
 	n.Style &^= goyaml.FlowStyle
 	if n.Kind == goyaml.ScalarNode && n.Tag == "!!str" {
 		n.Style = plainText(n.Value).Style
 	}
 	for _, c := range n.Content {
-		people(c)
+		blockStyle(c)
 	}
 }
 
 var unquoted = regexp.MustCompile(`^[A-Za-z/][-A-Za-z0-9_./=,$()]*(:[-A-Za-z0-9_./=,$()]+)*$`)
 
-// plainText needs no quotes unless somebody could read it as something else.
+// plainText returns a string node, with quotes only if the plain text could be read as
+// another type.
 func plainText(text string) *goyaml.Node {
 	n := &goyaml.Node{Kind: goyaml.ScalarNode, Tag: "!!str", Value: text, Style: goyaml.DoubleQuotedStyle}
 	words := []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}

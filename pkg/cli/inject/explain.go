@@ -27,12 +27,12 @@ func newExplain(s *session.Session) *cobra.Command {
 	o, format := &options{}, output.New(output.Table, output.Wide)
 	cmd := &cobra.Command{
 		Use:   "explain (POD | TYPE/NAME | -f FILE)",
-		Short: "Say why pods have a sidecar, or have not",
-		Long: `Say why pods have a sidecar, or have not: what their labels ask for, which
-webhooks the API server calls for them and which selector keeps it from that,
-whether our webhook can answer, what it would answer, and whether the policy
-stands behind it. Nothing is changed. The exit code is 3 where a pod that asks
-for its data does not get it.`,
+		Short: "Explain why pods have a sidecar or not",
+		Long: `Explain why pods have a sidecar or not: what their labels request, which webhooks
+the API server calls for them and which selectors exclude others, whether the
+webhook of Jindo is ready, what it would do, and whether the policy that backs it
+is bound. Nothing is changed. The exit code is 3 if a pod that requests a sidecar
+does not get it.`,
 		Example: fmt.Sprintf("  %[1]s inject explain train-0\n  %[1]s inject explain deploy/train -n vision\n  %[1]s inject explain -f train.yaml", s.Name),
 		Args:    cobra.MaximumNArgs(2), ValidArgsFunction: completion.Pods(s),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,7 +53,7 @@ for its data does not get it.`,
 
 func (o *options) explain(ctx context.Context, s *session.Session, args []string) ([]Report, error) {
 	if o.sources.IsEmpty() == (len(args) == 0) {
-		return nil, clierror.Usagef("explain needs a pod, a workload or a manifest").WithTry("%s inject explain deploy/NAME", s.Name)
+		return nil, clierror.Usagef("nothing to explain: give a pod, TYPE/NAME, or -f FILE").WithTry("%s inject explain deploy/NAME", s.Name)
 	}
 	c, err := s.Cluster()
 	if err != nil {
@@ -76,7 +76,7 @@ func (o *options) explain(ctx context.Context, s *session.Session, args []string
 	if len(targets) == 0 {
 		return nil, clierror.Usagef("the manifests contain no pod")
 	}
-	surroundings := look(ctx, c)
+	surroundings := readSurroundings(ctx, c)
 	reports := make([]Report, len(targets))
 	for i, t := range targets {
 		r, err := o.explainOne(ctx, s, c, t, surroundings)
@@ -88,8 +88,8 @@ func (o *options) explain(ctx context.Context, s *session.Session, args []string
 	return reports, nil
 }
 
-// kinds by the names that people give them.
-func kinds(word string) (schema.GroupVersionKind, bool) {
+// kindOf returns the kind that a resource type of kubectl names.
+func kindOf(word string) (schema.GroupVersionKind, bool) {
 	apps, batch := schema.GroupVersion{Group: "apps", Version: "v1"}, schema.GroupVersion{Group: "batch", Version: "v1"}
 	core := schema.GroupVersion{Version: "v1"}
 	switch strings.ToLower(word) {
@@ -119,14 +119,14 @@ func fromCluster(ctx context.Context, s *session.Session, c *session.Cluster, ar
 	case len(args) == 2 && !split:
 		name = args[1]
 	case len(args) == 2:
-		return nil, clierror.Usagef("%q and %q are two objects: name one", args[0], args[1])
+		return nil, clierror.Usagef("want one object, got %q and %q", args[0], args[1])
 	case !split:
 		word, name = "pod", args[0]
 	}
-	kind, known := kinds(word)
+	kind, known := kindOf(word)
 	if !known || name == "" {
-		return nil, clierror.Usagef("%q is no pod and nothing that makes pods", args[0]).
-			WithHint("there are pod, deployment, statefulset, daemonset, replicaset, replicationcontroller, job and cronjob")
+		return nil, clierror.Usagef("unknown resource type in %q", args[0]).
+			WithHint("want pod, deployment, statefulset, daemonset, replicaset, replicationcontroller, job or cronjob")
 	}
 	u := &unstructured.Unstructured{}
 	u.SetGroupVersionKind(kind)
@@ -136,7 +136,7 @@ func fromCluster(ctx context.Context, s *session.Session, c *session.Cluster, ar
 	u.SetManagedFields(nil)
 	content, err := json.Marshal(u)
 	if err != nil {
-		return nil, fmt.Errorf("encoding %s: %w", name, err)
+		return nil, fmt.Errorf("encode %s: %w", name, err)
 	}
 	o := &object{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), content: content}
 	o.Metadata.Name, o.Metadata.Namespace = name, c.Namespace
@@ -155,7 +155,7 @@ func (o *options) explainOne(ctx context.Context, s *session.Session, c *session
 	r := newReport(namespace, t.Metadata.Name, t.ref())
 	var pod corev1.Pod
 	if err := json.Unmarshal(t.pod, &pod); err != nil {
-		return nil, clierror.Usagef("%s cannot be read: %w", t.ref(), err)
+		return nil, clierror.Usagef("decoding %s: %w", t.ref(), err)
 	}
 	labels, err := around.namespace(ctx, c, namespace)
 	if err != nil {
@@ -172,11 +172,12 @@ func (o *options) explainOne(ctx context.Context, s *session.Session, c *session
 	if err != nil {
 		r.Failures = append(r.Failures, err.Error())
 	}
-	r.judge(t, &pod, around.known)
+	r.evaluate(t, &pod, around.known)
 	return r, nil
 }
 
-// planOf a pod, where a refusal is an answer as well.
+// planOf returns the plan as it is reported. A refusal by the webhook is a plan, and
+// no error.
 func planOf(result *sidecar.Result, err error) (Plan, error) {
 	var refused *sidecar.Refusal
 	var unknown *lookup.Unknown

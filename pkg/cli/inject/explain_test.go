@@ -27,7 +27,7 @@ func podRules() []admissionv1.RuleWithOperations {
 	}}
 }
 
-// installation that is well; change makes it otherwise.
+// installation holds the objects of an installation.
 type installation struct {
 	namespace     *corev1.Namespace
 	configuration *admissionv1.MutatingWebhookConfiguration
@@ -38,7 +38,8 @@ type installation struct {
 	pod           *corev1.Pod
 }
 
-func well() *installation {
+// healthy returns an installation without problems.
+func healthy() *installation {
 	yes := true
 	labelled := func(name, label string) admissionv1.MutatingWebhook {
 		return admissionv1.MutatingWebhook{
@@ -97,7 +98,7 @@ func (i *installation) serve(t *testing.T) *clitest.Server {
 	return clitest.New(t, objects...)
 }
 
-// created is train as somebody is about to create it.
+// created is a manifest of the pod train before it is created.
 const created = cases + "/plain/in.yaml"
 
 func TestExplain(t *testing.T) {
@@ -108,12 +109,12 @@ func TestExplain(t *testing.T) {
 		code    int
 		verdict Verdict
 	}{
-		"well": {func(*installation) {}, []string{"-f", created}, 0, WillBeInjected},
+		"healthy": {func(*installation) {}, []string{"-f", created}, 0, WillBeInjected},
 		"no-endpoint": {func(i *installation) {
 			i.slice.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}, Conditions: discoveryv1.EndpointConditions{Ready: &no}}}
 		}, []string{"-f", created}, 3, Refused},
 		"no-webhook":    {func(i *installation) { i.configuration = nil }, []string{"-f", created}, 3, Refused},
-		"nothing-there": {func(i *installation) { i.configuration, i.policy, i.binding = nil, nil, nil }, []string{"-f", created}, 3, NotInjected},
+		"not-installed": {func(i *installation) { i.configuration, i.policy, i.binding = nil, nil, nil }, []string{"-f", created}, 3, NotInjected},
 		"no-authority":  {func(i *installation) { i.configuration.Webhooks[1].ClientConfig.CABundle = nil }, []string{"-f", created}, 3, Refused},
 		"no-binding":    {func(i *installation) { i.binding = nil }, []string{"-f", created}, 3, WillBeInjected},
 		"missed":        {func(*installation) {}, []string{"train"}, 3, Missed},
@@ -121,7 +122,7 @@ func TestExplain(t *testing.T) {
 			always := corev1.ContainerRestartPolicyAlways
 			i.pod.Spec.InitContainers = []corev1.Container{{Name: names.SidecarContainer, Command: []string{"/usr/local/bin/fuse"}, RestartPolicy: &always}}
 		}, []string{"pod/train"}, 0, Injected},
-		"not-asked-for": {func(i *installation) { i.pod.Labels = nil }, []string{"po", "train"}, 0, NotAskedFor},
+		"not-requested": {func(i *installation) { i.pod.Labels = nil }, []string{"po", "train"}, 0, NotAskedFor},
 		"refused":       {func(*installation) {}, []string{"-f", cases + "/name-of-volume/in.yaml"}, 3, Refused},
 		"unknown-claim": {func(*installation) {}, []string{"-f", cases + "/claim-of-no-dataset/in.yaml"}, 3, Refused},
 		"no-dataset":    {func(*installation) {}, []string{"-f", cases + "/no-claim/in.yaml"}, 0, NoDataset},
@@ -130,7 +131,7 @@ func TestExplain(t *testing.T) {
 		}, []string{"-f", created}, 3, Refused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := well()
+			i := healthy()
 			test.change(i)
 			server := i.serve(t)
 			for _, columns := range []string{"80", "160"} {
@@ -139,7 +140,7 @@ func TestExplain(t *testing.T) {
 					if got.code != test.code || got.stderr != "" {
 						t.Errorf("got %d %q, want %d", got.code, got.stderr, test.code)
 					}
-					if colour == "never" || name == "well" || name == "no-endpoint" {
+					if colour == "never" || name == "healthy" || name == "no-endpoint" {
 						golden.Compare(t, *update, fmt.Sprintf("explain-%s-%s-%s.txt", name, columns, colour), got.stdout)
 					}
 				}
@@ -153,9 +154,10 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestExplainWithoutRights: what cannot be read is named, and the rest is said.
+// TestExplainWithoutRights checks that objects that cannot be read are named and do
+// not hide the rest.
 func TestExplainWithoutRights(t *testing.T) {
-	server := well().serve(t)
+	server := healthy().serve(t)
 	for _, resource := range []string{"mutatingwebhookconfigurations", "endpointslices", "namespaces", "validatingadmissionpolicies"} {
 		server.Forbid(clitest.Match{Resource: resource})
 	}
@@ -165,19 +167,19 @@ func TestExplainWithoutRights(t *testing.T) {
 	}
 }
 
-func TestExplainRefusals(t *testing.T) {
-	server := well().serve(t)
+func TestExplainErrors(t *testing.T) {
+	server := healthy().serve(t)
 	for _, test := range []struct {
 		args []string
 		code int
 		why  string
 	}{
-		{[]string{"nobody"}, 1, "nobody"},
-		{[]string{"secret/x"}, 2, "no pod and nothing that makes pods"},
-		{[]string{"pod/a", "b"}, 2, "two objects"},
-		{[]string{"deploy/"}, 2, "no pod and nothing"},
+		{[]string{"missing"}, 1, "missing"},
+		{[]string{"secret/x"}, 2, "unknown resource type"},
+		{[]string{"pod/a", "b"}, 2, "want one object"},
+		{[]string{"deploy/"}, 2, "unknown resource type"},
 		{[]string{"train", "-o", "xml"}, 2, "xml"},
-		{[]string{"train", "-f", "x"}, 2, "needs a pod"},
+		{[]string{"train", "-f", "x"}, 2, "nothing to explain"},
 	} {
 		got := run(t, server, "", nil, append([]string{"inject", "explain"}, test.args...)...)
 		if got.code != test.code || !strings.Contains(got.stderr, test.why) || got.stdout != "" {

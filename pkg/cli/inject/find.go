@@ -25,34 +25,36 @@ import (
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
-// productImage is what sidecars run where neither a runtime nor the webhook says.
+// productImage is the image of sidecars if neither a runtime nor the webhook has one.
 const productImage = "ghcr.io/jindo-io/jindo"
 
-// finder of what pods use: in the files first, then in the cluster, which it
-// connects to when it first has to.
+// finder reads the objects that pods use, from the manifests first and then from the
+// cluster. It connects to the cluster when it first needs to.
 type finder struct {
 	s       *session.Session
 	options *options
 	files   map[string]client.Object
 	cluster *session.Cluster
-	// missing in the cluster, so that nothing is asked for twice.
+	// missing holds the objects that the cluster does not have, which are requested
+	// once.
 	missing map[string]bool
 	image   string
-	broken  error
+	// invalid is the error of objects that could not be decoded.
+	invalid error
 }
 
 func newFinder(s *session.Session, all *stream, o *options) *finder {
 	f := &finder{s: s, options: o, files: map[string]client.Object{}, missing: map[string]bool{}, image: o.image}
 	for _, d := range all.documents {
 		for _, object := range d.objects {
-			f.take(object)
+			f.add(object)
 		}
 	}
 	return f
 }
 
-// take an object that pods may depend on.
-func (f *finder) take(o *object) {
+// add adds an object of the manifests, if pods may depend on its kind.
+func (f *finder) add(o *object) {
 	var into client.Object
 	switch {
 	case o.Kind == v1alpha1.DatasetKind && o.APIVersion == v1alpha1.GroupVersion().String():
@@ -65,7 +67,7 @@ func (f *finder) take(o *object) {
 		return
 	}
 	if err := json.Unmarshal(o.content, into); err != nil {
-		f.broken = errors.Join(f.broken, clierror.Usagef("%s: %w", o.ref(), err))
+		f.invalid = errors.Join(f.invalid, clierror.Usagef("%s: %w", o.ref(), err))
 		return
 	}
 	into.SetNamespace(f.namespace(o))
@@ -90,10 +92,10 @@ func key(o client.Object) string {
 	return fmt.Sprintf("%T %s/%s", o, o.GetNamespace(), o.GetName())
 }
 
-// plan for one pod of the files.
+// plan returns the plan for one pod.
 func (f *finder) plan(ctx context.Context, t *target) (*sidecar.Result, error) {
-	if f.broken != nil {
-		return nil, f.broken
+	if f.invalid != nil {
+		return nil, f.invalid
 	}
 	claims, err := sidecar.Claims(t.pod)
 	if err != nil {
@@ -106,12 +108,12 @@ func (f *finder) plan(ctx context.Context, t *target) (*sidecar.Result, error) {
 		if errors.As(err, &unknown) && unknown.Err == nil {
 			return nil, err
 		}
-		return nil, apierror.Explain(f.s, f.cluster, "reading what it uses", err)
+		return nil, apierror.Explain(f.s, f.cluster, "reading the objects that the pod uses", err)
 	}
 	return sidecar.Plan(sidecar.Request{Pod: t.pod, Namespace: namespace, Datasets: datasets, Image: f.defaultImage(ctx)})
 }
 
-// connect to the cluster; nil when it is not to be asked.
+// connect returns the cluster, or nil with --offline.
 func (f *finder) connect() (*session.Cluster, error) {
 	if f.options.offline || f.cluster != nil {
 		return f.cluster, nil
@@ -119,8 +121,8 @@ func (f *finder) connect() (*session.Cluster, error) {
 	c, err := f.s.Cluster()
 	if err != nil {
 		var failed *clierror.Error
-		if errors.As(err, &failed) && failed.Hint == "" {
-			return nil, failed.WithHint("with --offline the files are all there is")
+		if errors.As(err, &failed) {
+			return nil, failed.WithHint("with --offline only the manifests are read")
 		}
 		return nil, err
 	}
@@ -140,7 +142,7 @@ func (f *finder) Get(ctx context.Context, at client.ObjectKey, into client.Objec
 			return notFound(into, at.Name)
 		}
 		if f.options.offline {
-			return nil // somebody's
+			return nil // assumed to exist
 		}
 	}
 	c, err := f.connect()
@@ -168,21 +170,20 @@ func notFound(into client.Object, name string) error {
 func copyInto(from, into client.Object) error {
 	raw, err := json.Marshal(from)
 	if err != nil {
-		return fmt.Errorf("copying %s: %w", from.GetName(), err)
+		return fmt.Errorf("copy %s: %w", from.GetName(), err)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("copying %s: %w", from.GetName(), err)
+		return fmt.Errorf("copy %s: %w", from.GetName(), err)
 	}
 	return nil
 }
 
-// List implements client.Reader for JindoRuntimes: those of the files, and those
-// of the cluster that the files do not have, unless the files are all there is
-// to know.
+// List implements client.Reader for JindoRuntimes. It returns those of the manifests
+// and, unless these suffice, those of the cluster that the manifests do not have.
 func (f *finder) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	runtimes, ok := list.(*v1alpha1.JindoRuntimeList)
 	if !ok {
-		return fmt.Errorf("listing %T is not known here", list)
+		return fmt.Errorf("list of %T is not supported", list)
 	}
 	var o client.ListOptions
 	o.ApplyOptions(opts)
@@ -212,7 +213,7 @@ func (f *finder) List(ctx context.Context, list client.ObjectList, opts ...clien
 	return nil
 }
 
-// defaultImage is the webhook's, where it can be read.
+// defaultImage returns the image of sidecars whose runtime has none.
 func (f *finder) defaultImage(ctx context.Context) string {
 	if f.image == "" && f.cluster != nil {
 		f.image = webhookImage(ctx, f.cluster)

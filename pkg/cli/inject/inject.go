@@ -1,6 +1,6 @@
-// Package inject is what people ask about sidecars: what a manifest looks like
-// with them, the same backwards, and why a pod has one or has not. It plans with
-// the webhook's own function, so that both always answer the same.
+// Package inject provides the commands inject, uninject and inject explain: they add
+// sidecars to manifests, remove them, and explain why a pod has one or not. Plans
+// come from the function that the webhook uses, so the results are the same.
 package inject
 
 import (
@@ -28,24 +28,25 @@ type options struct {
 
 func (o *options) addFlags(cmd *cobra.Command) {
 	o.sources.AddFlags(cmd.Flags(), "files, directories or URLs with manifests; - is standard input")
-	cmd.Flags().BoolVar(&o.diff, "diff", false, "print what changes in place of the manifest")
+	cmd.Flags().BoolVar(&o.diff, "diff", false, "print a diff instead of the manifest")
 }
 
-// New makes the command inject.
+// New returns the inject command.
 func New(s *session.Session) *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "inject -f FILE",
-		Short: "Show a manifest as the webhook makes its pods",
-		Long: `Show a manifest as the webhook makes its pods, without changing anything.
+		Short: "Add sidecars to a manifest",
+		Long: `Add to a manifest the sidecars that the webhook would add to its pods. Nothing is
+changed in the cluster.
 
 Pods, and the templates of Deployments, StatefulSets, DaemonSets, ReplicaSets,
-ReplicationControllers, Jobs and CronJobs, get their sidecar if their labels ask
-for it; everything else in the manifest stays as it is, byte by byte. The
-manifest goes to standard output, a report to standard error.
+ReplicationControllers, Jobs and CronJobs, get the sidecar if their labels request
+it; everything else in the manifest is kept byte for byte. The manifest is printed
+to standard output, a report to standard error.
 
-Datasets and JindoRuntimes are taken from the same files, and what these lack
-from the cluster. Nothing is written if a pod is refused.`,
+Datasets and JindoRuntimes are read from the manifests, and from the cluster if
+they are not among them. Nothing is printed if a pod is rejected.`,
 		Example: fmt.Sprintf(`  %[1]s inject -f train.yaml --diff
   %[1]s inject -f train.yaml -f dataset.yaml --offline
   kubectl kustomize . | %[1]s inject -f - | kubectl apply -f -`, s.Name),
@@ -53,21 +54,21 @@ from the cluster. Nothing is written if a pod is refused.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.inject(cmd.Context(), s) },
 	}
 	o.addFlags(cmd)
-	cmd.Flags().BoolVar(&o.offline, "offline", false, "ask no cluster: a claim of no Dataset in the files is nobody's")
-	cmd.Flags().StringVar(&o.image, "image", "", "image of sidecars where no JindoRuntime has one; the webhook's own where that can be read")
+	cmd.Flags().BoolVar(&o.offline, "offline", false, "use the manifests only; claims without a Dataset among them are not changed")
+	cmd.Flags().StringVar(&o.image, "image", "", "image of the sidecar if the JindoRuntime has none (default: the webhook's, if it can be read)")
 	cmd.AddCommand(newExplain(s))
 	return cmd
 }
 
-// NewUninject makes the command uninject.
+// NewUninject returns the uninject command.
 func NewUninject(s *session.Session) *cobra.Command {
 	o := &options{}
 	cmd := &cobra.Command{
 		Use:   "uninject -f FILE",
-		Short: "Take sidecars out of a manifest",
-		Long: `Take out of a manifest what inject put in: the sidecar, its volume, its
-annotations. Everything else stays as it is. The manifest goes to standard
-output, a report to standard error.`,
+		Short: "Remove sidecars from a manifest",
+		Long: `Remove from a manifest what inject added: the sidecar, its volume, and its
+annotations. Everything else is kept byte for byte. The manifest is printed to
+standard output, a report to standard error.`,
 		Example: fmt.Sprintf("  kubectl get deployment train -o yaml | %s uninject -f -", s.Name),
 		Args:    session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -88,10 +89,11 @@ func (o *options) inject(ctx context.Context, s *session.Session) error {
 	})
 }
 
-// edit all pods of the files with what decide says, and print what comes of it.
+// edit changes all pods of the manifests by the plans that decide returns, and
+// prints the manifests.
 func (o *options) edit(ctx context.Context, s *session.Session, verb string, decide func(*target) (*sidecar.Result, error)) error {
 	if o.sources.IsEmpty() {
-		return clierror.Usagef("%s needs a manifest", verb).WithTry("%s %s -f FILE", s.Name, verb)
+		return clierror.Usagef("nothing to %s: give -f FILE", verb).WithTry("%s %s -f FILE", s.Name, verb)
 	}
 	stream, err := readStream(ctx, &o.sources, s.Streams.In)
 	if err != nil {
@@ -116,7 +118,7 @@ func (o *options) edit(ctx context.Context, s *session.Session, verb string, dec
 		counts.add(s, t, result)
 	}
 	if counts.refused > 0 {
-		return clierror.Generalf("%s refused: nothing was written", pods(counts.refused)).WithHint("the webhook would refuse the same")
+		return clierror.Generalf("%s rejected: nothing was printed", pods(counts.refused)).WithHint("the webhook rejects the same pods")
 	}
 	s.Say("%s", counts.String())
 	return o.print(s.Streams.Out, stream)
@@ -140,12 +142,12 @@ func (o *options) print(w io.Writer, stream *stream) error {
 		out = append(out, after...)
 	}
 	if _, err := w.Write(out); err != nil {
-		return fmt.Errorf("printing: %w", err)
+		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
 
-// tally of what was done.
+// tally counts pods by what was done.
 type tally struct{ changed, already, skipped, refused int }
 
 func (c *tally) add(s *session.Session, t *target, result *sidecar.Result) {
@@ -166,7 +168,7 @@ func (c *tally) add(s *session.Session, t *target, result *sidecar.Result) {
 }
 
 func (c *tally) String() string {
-	return fmt.Sprintf("%s changed, %d as it should be, %d left alone", pods(c.changed), c.already, c.skipped)
+	return fmt.Sprintf("%s changed, %d up to date, %d skipped", pods(c.changed), c.already, c.skipped)
 }
 
 func pods(n int) string {

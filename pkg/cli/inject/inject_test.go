@@ -27,7 +27,7 @@ type result struct {
 	stdout, stderr string
 }
 
-// run a command as somebody in namespace vision.
+// run runs a command in namespace vision. A nil server fails on requests.
 func run(t *testing.T, server *clitest.Server, stdin string, env map[string]string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
@@ -64,12 +64,13 @@ func same(t *testing.T, got string, want []byte) bool {
 		t.Fatal(err)
 	}
 	if json.Unmarshal(raw, &a) != nil || json.Unmarshal(want, &b) != nil {
-		t.Fatalf("%s is no JSON", got)
+		t.Fatalf("invalid JSON: %s", got)
 	}
 	return reflect.DeepEqual(a, b)
 }
 
-// TestCases: the command makes of every reviewed pod what the function does.
+// TestCases checks that the command returns the result of the webhook's function for
+// every case of its testdata.
 func TestCases(t *testing.T) {
 	for _, c := range injecttest.Load(t, cases) {
 		t.Run(c.Name, func(t *testing.T) {
@@ -120,7 +121,7 @@ spec:
             persistentVolumeClaim:
               claimName: imagenet
 ---
-# left alone,   to the byte
+# kept   byte for byte
 apiVersion: v1
 kind:   ConfigMap
 metadata: {name: x}
@@ -148,16 +149,16 @@ func TestWorkloadsKeepTheirText(t *testing.T) {
 	injected, rest, _ := strings.Cut(in.stdout, "---\n")
 	for _, want := range []string{"# A comment.\n", "# its data\n", "# the one\n", `args: ["on", 'yes']`, "initContainers:\n          - name: jindo-fuse\n", "volumes: vision-imagenet\n"} {
 		if !strings.Contains(injected, want) {
-			t.Errorf("%q is not in\n%s", want, injected)
+			t.Errorf("no %q in\n%s", want, injected)
 		}
 	}
 	_, configMap, _ := strings.Cut(workload, "---\n")
 	if !strings.HasPrefix(rest, configMap) {
-		t.Errorf("the ConfigMap became\n%s", rest)
+		t.Errorf("the ConfigMap was changed to\n%s", rest)
 	}
 	again := run(t, nil, in.stdout, nil, "inject", "-f", "-", "--offline")
 	if again.code != 0 || again.stdout != in.stdout {
-		t.Errorf("a second time: %+v", again)
+		t.Errorf("injected twice: %+v", again)
 	}
 	out := run(t, nil, injected+"---\n"+configMap, nil, "uninject", "-f", "-")
 	if out.code != 0 || out.stdout != workload {
@@ -178,17 +179,17 @@ func TestFormsOfInput(t *testing.T) {
 		in, stdout, stderr string
 		code               int
 	}{
-		"JSON":                     {pod(""), `"restartPolicy": "Always"`, "pod/p: sidecar", 0},
-		"a list in JSON":           {`{"apiVersion":"v1","kind":"List","items":[` + pod("") + `]}`, `"restartPolicy": "Always"`, "pod/p: sidecar", 0},
-		"a document with anchors":  {deployment, "restartPolicy: Always", "deployment/d: sidecar", 0},
-		"nothing":                  {"", "", "0 pods changed", 0},
-		"comments":                 {"# only\n---\n# comments\n", "# only\n---\n# comments\n", "0 pods changed", 0},
-		"a kind of somebody else":  {"apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: x}\nspec: {template: {spec: {}}}\n", "PyTorchJob", "0 pods changed", 0},
-		"no YAML":                  {"a: [", "", "standard input: it is no YAML", 2},
-		"no object":                {"- 1\n- 2\n", "", "it is no object of Kubernetes", 2},
-		"a spec that is a number":  {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":5}`, "", "pod/p: the pod cannot be read: spec cannot be a number", 1},
-		"an unlabelled pod":        {strings.ReplaceAll(pod(""), "true", "false"), `"serverless.fluid.io/inject":"false"`, "does not ask", 0},
-		"a dataset that is broken": {"apiVersion: data.fluid.io/v1alpha1\nkind: Dataset\nmetadata: {name: x}\nspec: 5\n---\n" + pod(""), "", "dataset/x", 2},
+		"JSON":                    {pod(""), `"restartPolicy": "Always"`, "pod/p: sidecar", 0},
+		"a list in JSON":          {`{"apiVersion":"v1","kind":"List","items":[` + pod("") + `]}`, `"restartPolicy": "Always"`, "pod/p: sidecar", 0},
+		"a document with anchors": {deployment, "restartPolicy: Always", "deployment/d: sidecar", 0},
+		"empty input":             {"", "", "0 pods changed", 0},
+		"comments":                {"# only\n---\n# comments\n", "# only\n---\n# comments\n", "0 pods changed", 0},
+		"an unknown kind":         {"apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: x}\nspec: {template: {spec: {}}}\n", "PyTorchJob", "0 pods changed", 0},
+		"invalid YAML":            {"a: [", "", "standard input: invalid YAML", 2},
+		"not an object":           {"- 1\n- 2\n", "", "not a Kubernetes object", 2},
+		"a spec that is a number": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":5}`, "", "pod/p: the pod cannot be read: spec cannot be a number", 1},
+		"an unlabelled pod":       {strings.ReplaceAll(pod(""), "true", "false"), `"serverless.fluid.io/inject":"false"`, "does not ask", 0},
+		"an invalid Dataset":      {"apiVersion: data.fluid.io/v1alpha1\nkind: Dataset\nmetadata: {name: x}\nspec: 5\n---\n" + pod(""), "", "dataset/x", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := test.in
@@ -201,7 +202,7 @@ func TestFormsOfInput(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			if got.code != 0 && got.stdout != "" {
-				t.Errorf("it failed and wrote %q", got.stdout)
+				t.Errorf("it failed and printed %q", got.stdout)
 			}
 		})
 	}

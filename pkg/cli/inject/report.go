@@ -6,99 +6,100 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// Kinds of the reports of inject explain.
+// Kinds of the output of inject explain.
 const (
 	ReportKind     = "InjectionReport"
 	ReportListKind = "InjectionReportList"
 )
 
-// Verdict in a word.
+// Verdict is the result of inject explain for one object.
 type Verdict string
 
 // Verdicts.
 const (
-	// Injected: the pod has its sidecar.
+	// Injected means that the pod has the sidecar.
 	Injected Verdict = "Injected"
-	// WillBeInjected: a pod that is created now gets one.
+	// WillBeInjected means that a pod that is created now gets one.
 	WillBeInjected Verdict = "WillBeInjected"
-	// NotAskedFor: labels do not ask for one.
+	// NotAskedFor means that the labels do not request one.
 	NotAskedFor Verdict = "NotAskedFor"
-	// NoDataset: it asks and uses no dataset.
+	// NoDataset means that the pod requests one and uses no Dataset.
 	NoDataset Verdict = "NoDataset"
-	// Missed: the pod asks, is there, and has none.
+	// Missed means that the pod requests one, exists, and has none.
 	Missed Verdict = "Missed"
-	// NotInjected: a pod that is created now gets none though it asks.
+	// NotInjected means that a pod that is created now gets none despite its labels.
 	NotInjected Verdict = "NotInjected"
-	// Refused: the API server refuses a pod that is created now.
+	// Refused means that the API server rejects a pod that is created now.
 	Refused Verdict = "Refused"
-	// Unknown: the webhooks could not be read.
+	// Unknown means that the webhooks could not be read.
 	Unknown Verdict = "Unknown"
 )
 
-// Report says why an object's pods have a sidecar or have not.
+// Report explains why the pods of an object have a sidecar or not.
 //
 // +kubebuilder:object:root=true
 type Report struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Object as kubectl names it: deployment/train.
+	// Object is the name that kubectl prints: deployment/train.
 	Object string `json:"object"`
-	// Verdict in a word.
+	// Verdict is the result in one word.
 	Verdict Verdict `json:"verdict"`
-	// Message is the verdict in a sentence.
+	// Message explains the verdict in a sentence.
 	Message string `json:"message"`
-	// Plan is what the webhook's function says of the pod.
+	// Plan is what the webhook would do with the pod.
 	Plan Plan `json:"plan"`
-	// Sidecar: the pod, or the template, has one now.
+	// Sidecar reports whether the pod or the template has one now.
 	Sidecar bool `json:"sidecar"`
-	// Webhooks that see created pods, ours first.
+	// Webhooks are those for the creation of pods, the webhook of Jindo first.
 	Webhooks []Webhook `json:"webhooks"`
-	// Endpoints of our webhook that are ready.
+	// Endpoints is the number of ready endpoints of our webhook, -1 if unknown.
 	Endpoints int `json:"endpoints"`
-	// Trusted: our webhook's configuration holds a certificate authority.
+	// Trusted reports whether our configuration has a certificate authority.
 	Trusted bool `json:"trusted"`
-	// Policy stands behind the webhook: Bound, NotBound or Absent.
+	// Policy is the state of the policy that backs the webhook: Bound, NotBound,
+	// Absent or Unknown.
 	Policy string `json:"policy"`
-	// Problems are sentences about what is not well.
+	// Problems are what prevents injection, a sentence each.
 	Problems []string `json:"problems"`
-	// Failures are sentences about what could not be read.
+	// Failures are the errors of objects that could not be read.
 	Failures []string `json:"failures"`
 }
 
-// Plan of a pod.
+// Plan is what the webhook would do with a pod.
 //
 // +kubebuilder:object:generate=true
 type Plan struct {
 	// Outcome is Injected, Already, Skipped or Refused.
 	Outcome string `json:"outcome"`
-	// Reason of the outcome, for programs.
+	// Reason is the reason of the outcome, for programs.
 	Reason string `json:"reason"`
-	// Message is the outcome in a sentence.
+	// Message explains the outcome in a sentence.
 	Message string `json:"message"`
-	// Warnings for whoever creates the pod.
+	// Warnings are those that the API server would return.
 	Warnings []string `json:"warnings,omitempty"`
-	// Operations that the plan has.
+	// Operations is the number of operations of the plan.
 	Operations int `json:"operations"`
 }
 
-// Webhook of a configuration.
+// Webhook is one webhook of a configuration.
 //
 // +kubebuilder:object:generate=true
 type Webhook struct {
-	// Configuration that it is in.
+	// Configuration is the name of the MutatingWebhookConfiguration.
 	Configuration string `json:"configuration"`
-	// Name of the webhook in its configuration.
+	// Name is the name of the webhook in its configuration.
 	Name string `json:"name"`
-	// Ours: it gives pods their sidecar.
+	// Ours reports whether it is the webhook that injects sidecars.
 	Ours bool `json:"ours,omitempty"`
-	// Called for the pod, or not.
+	// Called reports whether the API server calls it for the pod.
 	Called bool `json:"called"`
-	// Why it is called, or is not.
+	// Why explains Called.
 	Why string `json:"why"`
 }
 
-// Policies.
+// States of the policy.
 const (
 	PolicyBound    = "Bound"
 	PolicyNotBound = "NotBound"
@@ -106,7 +107,7 @@ const (
 	PolicyUnknown  = "Unknown"
 )
 
-// Healthy tells whether nothing keeps the pods from their data.
+// Healthy reports whether nothing prevents the pods from getting their data.
 func (r *Report) Healthy() bool {
 	switch r.Verdict {
 	case Missed, Refused, NotInjected, Unknown:
@@ -116,7 +117,7 @@ func (r *Report) Healthy() bool {
 	return len(r.Problems) == 0
 }
 
-// ReportList is several.
+// ReportList is a list of reports.
 //
 // +kubebuilder:object:root=true
 type ReportList struct {

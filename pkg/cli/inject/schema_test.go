@@ -6,7 +6,7 @@ import (
 	"github.com/jindo-io/jindo/test/cli/schematest"
 )
 
-// TestSchemas: what machines read does not change unnoticed.
+// TestSchemas compares the JSON schemas of the reports with the committed ones.
 func TestSchemas(t *testing.T) {
 	schematest.Compare(t, *update, ReportKind, newReport("vision", "train", "deployment/train"))
 	schematest.Compare(t, *update, ReportListKind, newList(nil))

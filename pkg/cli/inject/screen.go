@@ -10,7 +10,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
 )
 
-// draw the reports for people.
+// draw writes the reports in the human-readable format.
 func draw(w io.Writer, screen iostreams.Screen, wide bool, reports []Report) error {
 	var b strings.Builder
 	for i := range reports {
@@ -22,7 +22,7 @@ func draw(w io.Writer, screen iostreams.Screen, wide bool, reports []Report) err
 		}
 	}
 	if _, err := io.WriteString(w, b.String()); err != nil {
-		return fmt.Errorf("printing: %w", err)
+		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
@@ -51,15 +51,16 @@ func (r *Report) draw(b *strings.Builder, screen iostreams.Screen, wide bool) er
 		line("Policy", "%s", strings.ToLower(r.Policy))
 	}
 	for i, problem := range r.Problems {
-		line(once("Problems", i), "%s %s", screen.Mark(iostreams.Bad), problem)
+		line(titleOf("Problems", i), "%s %s", screen.Mark(iostreams.Bad), problem)
 	}
 	for i, failed := range r.Failures {
-		line(once("Not read", i), "%s %s", screen.Mark(iostreams.Warn), failed)
+		line(titleOf("Not read", i), "%s %s", screen.Mark(iostreams.Warn), failed)
 	}
 	return r.table(b, screen, wide)
 }
 
-func once(title string, i int) string {
+// titleOf returns the title for the first of several lines.
+func titleOf(title string, i int) string {
 	if i > 0 {
 		return ""
 	}
@@ -93,12 +94,12 @@ func (r *Report) table(b *strings.Builder, screen iostreams.Screen, wide bool) e
 	}
 	b.WriteByte('\n')
 	if err := t.Write(b, screen); err != nil {
-		return fmt.Errorf("drawing: %w", err)
+		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
 }
 
-// paragraph of a title and words that are folded to the screen.
+// paragraph writes a title and a text, wrapped to the width of the screen.
 func paragraph(b *strings.Builder, screen iostreams.Screen, title, text string) {
 	const column = 10
 	width := screen.Width

@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// seesPods tells whether a webhook's rules cover the creation of pods.
+// seesPods reports whether the rules of a webhook cover the creation of pods.
 func seesPods(rules []admissionv1.RuleWithOperations) bool {
 	has := func(list []string, words ...string) bool {
 		return slices.ContainsFunc(list, func(item string) bool { return slices.Contains(words, item) })
@@ -23,7 +23,7 @@ func seesPods(rules []admissionv1.RuleWithOperations) bool {
 	})
 }
 
-// called tells whether the API server calls a webhook for a pod, and why.
+// called reports whether the API server calls a webhook for a pod, and why.
 func called(w *admissionv1.MutatingWebhook, pod, namespace map[string]string) (bool, string) {
 	for _, part := range []struct {
 		what     string
@@ -37,19 +37,19 @@ func called(w *admissionv1.MutatingWebhook, pod, namespace map[string]string) (b
 		}
 	}
 	if len(w.MatchConditions) > 0 {
-		return true, fmt.Sprintf("selectors match; its %d matchConditions decide", len(w.MatchConditions))
+		return true, fmt.Sprintf("selectors match; depends on %d matchConditions", len(w.MatchConditions))
 	}
 	return true, "selectors match"
 }
 
-// selects answers the first requirement that is not met.
+// selects reports whether a selector matches, or the first requirement that does not.
 func selects(selector *metav1.LabelSelector, of map[string]string) (bool, string) {
 	if selector == nil {
 		return true, ""
 	}
 	parsed, err := metav1.LabelSelectorAsSelector(selector)
 	if err != nil {
-		return false, fmt.Sprintf("it cannot be read: %v", err)
+		return false, fmt.Sprintf("invalid: %v", err)
 	}
 	requirements, _ := parsed.Requirements()
 	for _, r := range requirements {
@@ -58,14 +58,15 @@ func selects(selector *metav1.LabelSelector, of map[string]string) (bool, string
 		}
 		value, has := of[r.Key()]
 		if !has {
-			return false, fmt.Sprintf("needs %s, and the label is not there", r.String())
+			return false, fmt.Sprintf("requires %s, and the label is absent", r.String())
 		}
-		return false, fmt.Sprintf("needs %s, and it is %q", r.String(), value)
+		return false, fmt.Sprintf("requires %s, and it is %q", r.String(), value)
 	}
 	return true, ""
 }
 
-// webhooks of all configurations that see created pods, ours first.
+// webhooks returns the webhooks of all configurations for the creation of pods, ours
+// first.
 func webhooks(configurations []admissionv1.MutatingWebhookConfiguration, pod, namespace map[string]string) []Webhook {
 	var ours, others []Webhook
 	for i := range configurations {

@@ -16,22 +16,23 @@ import (
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
 )
 
-// stream is all files, as documents in their order.
+// stream holds the documents of all files in their order.
 type stream struct{ documents []*document }
 
-// document of a file: it is written as it was read unless a pod in it changes.
+// document is one YAML document of a file. Its bytes are kept unless a pod in it
+// changes.
 type document struct {
-	// name for people: train.yaml, or train.yaml#2 where a file has several.
+	// name is the file, with the number of the document if it has several.
 	name string
 	raw  []byte
-	// content as JSON; empty for a document that says nothing.
+	// content is the document as JSON, or empty for an empty document.
 	content []byte
 	objects []*object
-	// operations on the content.
+	// operations are those to apply to the content.
 	operations []sidecar.Operation
 }
 
-// object in a document.
+// object is one object of a document.
 type object struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -40,9 +41,9 @@ type object struct {
 		GenerateName string `json:"generateName"`
 		Namespace    string `json:"namespace"`
 	} `json:"metadata"`
-	// at is the pointer to it in the document.
+	// at is the JSON pointer to the object in the document.
 	at string
-	// content as JSON.
+	// content is the object as JSON.
 	content []byte
 }
 
@@ -68,7 +69,7 @@ func readStream(ctx context.Context, sources *manifest.Sources, stdin io.Reader)
 	return all, nil
 }
 
-// add a document; one of another file begins where the last one ended.
+// add appends a document. Documents of different files are separated by a marker.
 func (s *stream) add(d *document) {
 	if n := len(s.documents); n > 0 {
 		before := s.documents[n-1]
@@ -82,7 +83,8 @@ func (s *stream) add(d *document) {
 	s.documents = append(s.documents, d)
 }
 
-// split at the lines that begin a document; each keeps its line.
+// split splits at the lines that start a document; each document keeps its line, which
+// apimachinery's splitter drops.
 func split(raw []byte) [][]byte {
 	var parts [][]byte
 	var current []byte
@@ -107,7 +109,7 @@ func isMarker(line []byte) bool {
 func (d *document) parse() error {
 	content, err := yaml.YAMLToJSON(d.raw)
 	if err != nil {
-		return fmt.Errorf("it is no YAML: %w", err)
+		return fmt.Errorf("invalid YAML: %w", err)
 	}
 	if bytes.Equal(bytes.TrimSpace(content), []byte("null")) {
 		return nil
@@ -116,11 +118,11 @@ func (d *document) parse() error {
 	return d.find("", content)
 }
 
-// find the objects: of a list every item.
+// find finds the objects of the document, and of lists every item.
 func (d *document) find(at string, content []byte) error {
 	o := &object{at: at, content: content}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(content, o); err != nil {
-		return fmt.Errorf("it is no object of Kubernetes: %w", err)
+		return fmt.Errorf("not a Kubernetes object: %w", err)
 	}
 	if !strings.HasSuffix(o.Kind, "List") {
 		d.objects = append(d.objects, o)
@@ -130,7 +132,7 @@ func (d *document) find(at string, content []byte) error {
 		Items []json.RawMessage `json:"items"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(content, &list); err != nil {
-		return fmt.Errorf("it is no list: %w", err)
+		return fmt.Errorf("not a list: %w", err)
 	}
 	for i, item := range list.Items {
 		if err := d.find(fmt.Sprintf("%s/items/%d", at, i), item); err != nil {
@@ -140,18 +142,18 @@ func (d *document) find(at string, content []byte) error {
 	return nil
 }
 
-// target is a pod, or the template of one.
+// target is a pod or a pod template.
 type target struct {
 	*object
 	stream   *stream
 	document *document
-	// template is the pointer to it in the document.
+	// template is the JSON pointer to it in the document.
 	template string
 	pod      []byte
 }
 
-// templateOf answers where objects of a kind have their pod; false for kinds that
-// have none.
+// templateOf returns the JSON pointer to the pod in objects of a kind, or false for
+// kinds without pods.
 func templateOf(apiVersion, kind string) (string, bool) {
 	group, _, _ := strings.Cut(apiVersion, "/")
 	switch group + " " + kind {
@@ -165,7 +167,7 @@ func templateOf(apiVersion, kind string) (string, bool) {
 	return "", false
 }
 
-// targets in their order.
+// targets returns all pods and pod templates in their order.
 func (s *stream) targets() []*target {
 	var all []*target
 	for _, d := range s.documents {
@@ -182,7 +184,7 @@ func (s *stream) targets() []*target {
 	return all
 }
 
-// member that a pointer of plain names leads to; nil where there is none.
+// member returns the value at a JSON pointer of plain names, or nil.
 func member(content []byte, pointer string) []byte {
 	for name := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
 		if name == "" {
@@ -197,7 +199,7 @@ func member(content []byte, pointer string) []byte {
 	return content
 }
 
-// ref names the object as kubectl does.
+// ref returns the name that kubectl prints.
 func (o *object) ref() string {
 	name := o.Metadata.Name
 	if name == "" {

@@ -13,10 +13,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// surroundings are what the cluster has for all pods.
+// surroundings is the state of the cluster that concerns all pods.
 type surroundings struct {
 	configurations []admissionv1.MutatingWebhookConfiguration
-	// known: the configurations could be read.
+	// known reports whether the configurations could be read.
 	known      bool
 	ours       *admissionv1.MutatingWebhookConfiguration
 	endpoints  int
@@ -26,12 +26,13 @@ type surroundings struct {
 	namespaces map[string]map[string]string
 }
 
-// look around; what cannot be read is named and leaves the rest.
-func look(ctx context.Context, c client.Reader) *surroundings {
+// readSurroundings reads the surroundings. Objects that cannot be read are listed in
+// the failures.
+func readSurroundings(ctx context.Context, c client.Reader) *surroundings {
 	a := &surroundings{policy: PolicyUnknown, namespaces: map[string]map[string]string{}}
 	fail := func(what string, err error) bool {
 		if err != nil {
-			a.failures = append(a.failures, fmt.Sprintf("reading %s: %v", what, err))
+			a.failures = append(a.failures, fmt.Sprintf("read %s: %v", what, err))
 		}
 		return err != nil
 	}
@@ -100,7 +101,8 @@ func policyOf(ctx context.Context, c client.Reader) (string, error) {
 	return PolicyNotBound, nil
 }
 
-// namespace's labels; where it cannot be read, those that every one has.
+// namespace returns the labels of a namespace. If it cannot be read, they are the
+// labels that every namespace has.
 func (a *surroundings) namespace(ctx context.Context, c client.Reader, name string) (map[string]string, error) {
 	if labels, has := a.namespaces[name]; has {
 		return labels, nil
@@ -114,7 +116,7 @@ func (a *surroundings) namespace(ctx context.Context, c client.Reader, name stri
 	labels[corev1.LabelMetadataName] = name
 	a.namespaces[name] = labels
 	if err != nil {
-		return labels, fmt.Errorf("reading Namespace %s: %w", name, err)
+		return labels, fmt.Errorf("read Namespace %s: %w", name, err)
 	}
 	return labels, nil
 }
