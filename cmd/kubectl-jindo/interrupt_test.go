@@ -111,7 +111,7 @@ func TestPrompts(t *testing.T) {
 			}
 			exited := make(chan error, 1)
 			go func() { exited <- cmd.Wait() }()
-			deadline := time.After(patience)
+			deadline := time.After(timeout)
 			typed := false
 			for !typed {
 				select {

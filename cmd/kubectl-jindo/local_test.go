@@ -18,10 +18,10 @@ import (
 	"github.com/jindo-io/jindo/test/testbed"
 )
 
-// patience is how long anything may take in this test; nothing is measured.
-const patience = 2 * time.Minute
+// timeout bounds every wait of this test.
+const timeout = 2 * time.Minute
 
-// machine is a home of its own with binaries, a store and manifests.
+// machine is a home directory with binaries, a store and manifests.
 type machine struct {
 	t     *testing.T
 	bin   string
@@ -59,7 +59,8 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-// binaries are those of JINDO_BIN_DIR, or built for this test.
+// binaries returns the directory of the binaries: JINDO_BIN_DIR, or one that they are
+// built to.
 func binaries(t *testing.T) string {
 	t.Helper()
 	if dir := os.Getenv("JINDO_BIN_DIR"); dir != "" {
@@ -79,17 +80,17 @@ func binaries(t *testing.T) string {
 
 func (m *machine) run(program string, args ...string) (stdout, stderr string, code int) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(m.bin, program), args...)
 	var out, err bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &err
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(m.home, "cache"), "LC_ALL=C.UTF-8")
-	_ = cmd.Run() // the code says it
+	_ = cmd.Run() // the exit code is returned
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// must runs a command that has to work, and answers what it said.
+// must runs a command that must succeed and returns its standard output.
 func (m *machine) must(program string, args ...string) string {
 	m.t.Helper()
 	stdout, stderr, code := m.run(program, args...)
@@ -99,7 +100,7 @@ func (m *machine) must(program string, args ...string) string {
 	return stdout
 }
 
-// logs are the ends of the components' logs.
+// logs returns the ends of the logs of all components.
 func (m *machine) logs() string {
 	var out strings.Builder
 	files, _ := filepath.Glob(filepath.Join(m.home, "cache/jindo/local/*/*/logs/*.log"))
@@ -112,7 +113,8 @@ func (m *machine) logs() string {
 	return out.String()
 }
 
-// manifests writes the pair; bound adds the line that binds it.
+// manifests writes a Dataset and a JindoRuntime; bound adds the annotation that binds
+// them.
 func (m *machine) manifests(bound bool) (dataset, runtime string) {
 	m.t.Helper()
 	annotation := ""
@@ -143,7 +145,7 @@ func (m *machine) up(bound bool) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// process is one line of what local status knows.
+// process is one component in the output of local status.
 type process struct {
 	Name    string
 	Role    string
@@ -181,13 +183,13 @@ func (m *machine) read(name, want string) {
 	}
 }
 
-// nothingIsLeft waits until no process, mount or socket of a run is there.
+// nothingIsLeft waits until no process, mount, socket or secret of a run is left.
 func (m *machine) nothingIsLeft(pids []int) {
 	m.t.Helper()
 	m.eventually("no process is left", func() error {
 		for _, pid := range pids {
 			if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil && !strings.Contains(string(raw), ") Z") {
-				return fmt.Errorf("process %d is there", pid)
+				return fmt.Errorf("process %d runs", pid)
 			}
 		}
 		return nil
@@ -202,7 +204,7 @@ func (m *machine) nothingIsLeft(pids []int) {
 	m.eventually("no socket, secret or state is left", func() error {
 		for _, name := range []string{"sockets", "credentials", "tls", "state.json", "roster.json"} {
 			if found, _ := filepath.Glob(filepath.Join(m.home, "cache/jindo/local/default/hadoop", name)); len(found) > 0 {
-				return fmt.Errorf("%s is there", found[0])
+				return fmt.Errorf("%s exists", found[0])
 			}
 		}
 		return nil
@@ -211,7 +213,7 @@ func (m *machine) nothingIsLeft(pids []int) {
 
 func (m *machine) eventually(what string, holds func() error) {
 	m.t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(timeout)
 	for {
 		err := holds()
 		if err == nil {
@@ -229,7 +231,7 @@ func TestLocalRuntime(t *testing.T) {
 	stdout, _ := m.up(true)
 	for _, want := range []string{"dataset.data.fluid.io/hbase", "jindoruntime.data.fluid.io/hadoop", "3 of 3 masters vote", "3 of 3 workers registered", "local down hadoop"} {
 		if !strings.Contains(stdout, want) {
-			t.Errorf("up said %q, without %q", stdout, want)
+			t.Errorf("up printed %q, want %q in it", stdout, want)
 		}
 	}
 	m.read("a.txt", "alpha")
@@ -237,16 +239,16 @@ func TestLocalRuntime(t *testing.T) {
 	t.Run("screens", m.screens)
 	t.Run("jindo", m.jindo)
 
-	// The same manifests again are no change; others are refused.
+	// The same manifests change nothing; others are refused.
 	m.up(true)
 	dataset, runtime := m.manifests(false)
 	if _, stderr, code := m.run("kubectl-jindo", "local", "up", "-f", dataset, "-f", runtime, "--mountpoint", m.mount); code != 1 || !strings.Contains(stderr, "runs already") {
-		t.Errorf("other manifests: exit code %d, said %q", code, stderr)
+		t.Errorf("other manifests: exit code %d, stderr %q", code, stderr)
 	}
 	t.Run("a killed FUSE server", m.killFuse)
 	t.Run("a killed supervisor", m.killSupervisor)
 
-	// Down is complete, and does the same again; data stays until it is purged.
+	// Down stops everything and may be repeated; data is kept until it is purged.
 	m.up(true)
 	m.read("a.txt", "alpha")
 	pids := m.pids()
@@ -254,11 +256,11 @@ func TestLocalRuntime(t *testing.T) {
 	m.nothingIsLeft(pids)
 	m.must("kubectl-jindo", "local", "down", "hadoop")
 	if _, err := os.Stat(filepath.Join(m.home, "cache/jindo/local/default/hadoop/formation.json")); err != nil {
-		t.Errorf("the record of the formation is gone: %v", err)
+		t.Errorf("the record of the formation was removed: %v", err)
 	}
 	m.must("kubectl-jindo", "local", "down", "hadoop", "--purge")
 	if _, err := os.Stat(filepath.Join(m.home, "cache/jindo/local/default/hadoop")); err == nil {
-		t.Error("a purge left the state directory")
+		t.Error("the state directory exists after --purge")
 	}
 }
 
@@ -296,11 +298,11 @@ func (m *machine) jindo(t *testing.T) {
 		}
 	}
 	if _, stderr, code := m.run("jindo", "fs", "-ls", "/hadoop/none"); code != 1 || !strings.Contains(stderr, "No such file or directory") {
-		t.Errorf("exit code %d, said %q", code, stderr)
+		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 }
 
-// killFuse: a file that is open goes on.
+// killFuse checks that an open file stays readable after the FUSE server was killed.
 func (m *machine) killFuse(t *testing.T) {
 	file, err := os.Open(filepath.Join(m.mount, "hadoop/dir/b.bin"))
 	if err != nil {
@@ -315,7 +317,7 @@ func (m *machine) killFuse(t *testing.T) {
 	if _, err := file.ReadAt(head, 1<<20); err != nil || !strings.Contains(strings.Repeat("bravo", 2), string(head)) {
 		t.Errorf("read %q, error %v", head, err)
 	}
-	m.eventually("the FUSE server is back", func() error {
+	m.eventually("the FUSE server runs again", func() error {
 		if now := m.component("fuse"); now == fuse || now == 0 {
 			return fmt.Errorf("process %d", now)
 		}
@@ -343,13 +345,13 @@ func (m *machine) killSupervisor(t *testing.T) {
 	m.must("kubectl-jindo", "local", "down")
 }
 
-// TestLocalUnboundPair: the seed's pair as it stands, whose names differ, comes
-// up without the Dataset and says which line binds it.
+// TestLocalUnboundPair starts a Dataset and a JindoRuntime of different names: the
+// runtime starts without the Dataset, and the note names the annotation to add.
 func TestLocalUnboundPair(t *testing.T) {
 	m := newMachine(t)
 	_, stderr := m.up(false)
 	if !strings.Contains(stderr, "data.fluid.io/dataset: hbase") {
-		t.Errorf("up said %q, without the line that binds the pair", stderr)
+		t.Errorf("up printed %q, without the annotation that binds the pair", stderr)
 	}
 	if entries, err := os.ReadDir(m.mount); err != nil || len(entries) > 0 {
 		t.Errorf("the mount holds %v, error %v", entries, err)
@@ -362,7 +364,7 @@ func TestLocalUnboundPair(t *testing.T) {
 	m.nothingIsLeft(pids)
 }
 
-// TestLocalUpThatIsKilled: whoever is killed while waiting leaves nothing.
+// TestLocalUpThatIsKilled checks that a killed "local up" leaves nothing behind.
 func TestLocalUpThatIsKilled(t *testing.T) {
 	m := newMachine(t)
 	dataset, runtime := m.manifests(true)

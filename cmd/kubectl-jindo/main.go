@@ -1,5 +1,4 @@
-// Command kubectl-jindo is the kubectl plugin: everything a person does with
-// Datasets and JindoRuntimes.
+// Command kubectl-jindo is the kubectl plugin for Datasets and JindoRuntimes.
 package main
 
 import (

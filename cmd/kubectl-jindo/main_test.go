@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the plugin as a person does, with nothing running: each
-// script has a home of its own.
+// TestScripts runs the scripts of testdata against the plugin. Each script has its own
+// home directory, and no local runtimes.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -34,14 +34,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// commands of scripts: those about a cluster, and exit codes.
+// commands returns the commands of scripts: those of clitest, and code.
 func commands() map[string]func(ts *testscript.TestScript, neg bool, args []string) {
 	all := clitest.Script()
 	all["code"] = exitCode
 	return all
 }
 
-// exitCode runs a command that must end with the code: code 2 kubectl-jindo ….
+// exitCode runs a command that must exit with the code: code 2 kubectl-jindo ….
 func exitCode(ts *testscript.TestScript, _ bool, args []string) {
 	want, words := args[0], args[1:]
 	err := ts.Exec(words[0], words[1:]...)
@@ -55,16 +55,16 @@ func exitCode(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// TestDependencies: what a person starts for every screen carries no server's
-// engine.
+// TestDependencies checks that the plugin, which starts for every TAB, links neither
+// servers nor kubectl.
 func TestDependencies(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", ".").Output()
 	if err != nil {
-		t.Fatalf("listing dependencies: %v", err)
+		t.Fatalf("list dependencies: %v", err)
 	}
 	deps := strings.Fields(string(out))
 	if len(deps) < 100 {
-		t.Fatalf("only %d dependencies were listed", len(deps))
+		t.Fatalf("listed only %d dependencies", len(deps))
 	}
 	for _, dep := range deps {
 		for _, forbidden := range []string{
@@ -77,10 +77,9 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// TestItBuildsElsewhere: the plugin is for the machines people sit at. Whether
-// every package is there for them is asked always; compiling it all takes
-// minutes on a machine that never did, so that is for the long run.
-func TestItBuildsElsewhere(t *testing.T) {
+// TestOtherPlatforms checks that every package of the plugin exists for other
+// platforms. JINDO_LONG also compiles them, which takes minutes the first time.
+func TestOtherPlatforms(t *testing.T) {
 	for _, system := range []string{"darwin/arm64", "windows/amd64"} {
 		goos, goarch, _ := strings.Cut(system, "/")
 		words := []string{"list", "-deps", "-f", "{{with .Error}}{{.}}{{end}}", "."}

@@ -1,8 +1,9 @@
-// Command clidocs writes a page a command of the plugin, as its help has it.
+// Command clidocs writes a Markdown page for each command of the plugin from its
+// help.
 //
 //	clidocs DIRECTORY
 //
-// The same commands give the same bytes on every machine.
+// The output depends on the commands only, and on nothing of the machine.
 package main
 
 import (
@@ -28,7 +29,7 @@ import (
 
 func main() {
 	if len(os.Args) != 2 {
-		_, _ = fmt.Fprintln(os.Stderr, "error: name the directory for the pages")
+		_, _ = fmt.Fprintln(os.Stderr, "usage: clidocs DIRECTORY")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1]); err != nil {
@@ -40,15 +41,15 @@ func main() {
 // run replaces every page in the directory.
 func run(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("making the directory for pages: %w", err)
+		return fmt.Errorf("create the directory: %w", err)
 	}
 	old, err := filepath.Glob(filepath.Join(dir, "*.md"))
 	if err != nil {
-		return fmt.Errorf("listing pages: %w", err)
+		return fmt.Errorf("list pages: %w", err)
 	}
 	for _, path := range old {
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("removing a page: %w", err)
+			return fmt.Errorf("remove a page: %w", err)
 		}
 	}
 	written, err := pages(plugin())
@@ -57,13 +58,13 @@ func run(dir string) error {
 	}
 	for name, page := range written {
 		if err := os.WriteFile(filepath.Join(dir, name), page, 0o644); err != nil {
-			return fmt.Errorf("writing a page: %w", err)
+			return fmt.Errorf("write a page: %w", err)
 		}
 	}
 	return nil
 }
 
-// plugin is the command tree as it is everywhere: nothing of this machine in it.
+// plugin returns the command tree without values of this machine.
 func plugin() *cobra.Command {
 	s := &session.Session{
 		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: io.Discard},
@@ -80,11 +81,11 @@ func plugin() *cobra.Command {
 	return cmd
 }
 
-// pages by file name.
+// pages returns the pages by file name.
 func pages(cmd *cobra.Command) (map[string][]byte, error) {
 	written := map[string][]byte{}
 	var index strings.Builder
-	fmt.Fprintf(&index, "# %s\n\n%s\n\nWritten from the commands themselves by `make generate`.\n", cmd.CommandPath(), cmd.Long)
+	fmt.Fprintf(&index, "# %s\n\n%s\n\nGenerated from the commands by `make generate`.\n", cmd.CommandPath(), cmd.Long)
 	for _, group := range cmd.Groups() {
 		fmt.Fprintf(&index, "\n## %s\n\n", strings.TrimSuffix(group.Title, ":"))
 		for _, c := range cmd.Commands() {
@@ -109,7 +110,7 @@ func pages(cmd *cobra.Command) (map[string][]byte, error) {
 	return written, walk(cmd, written)
 }
 
-// list a command and those below it.
+// list writes the entries of a command and of those below it.
 func list(index *strings.Builder, cmd *cobra.Command) {
 	fmt.Fprintf(index, "- [`%s`](%s): %s\n", cmd.CommandPath(), file(cmd), cmd.Short)
 	for _, c := range cmd.Commands() {
@@ -119,7 +120,8 @@ func list(index *strings.Builder, cmd *cobra.Command) {
 	}
 }
 
-// hideGlobal flags but those that help shows: the page of the root has them all.
+// hideGlobal hides the global flags that help does not show: the page of the root
+// command lists all of them.
 func hideGlobal(cmd *cobra.Command) {
 	cmd.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
 		flag.Hidden = !slices.Contains(root.Common(), flag.Name)
@@ -145,7 +147,7 @@ func walk(cmd *cobra.Command, written map[string][]byte) error {
 func page(cmd *cobra.Command, written map[string][]byte) error {
 	var text bytes.Buffer
 	if err := doc.GenMarkdownCustom(cmd, &text, func(name string) string { return strings.ReplaceAll(name, " ", "_") }); err != nil {
-		return fmt.Errorf("writing about %s: %w", cmd.CommandPath(), err)
+		return fmt.Errorf("render %s: %w", cmd.CommandPath(), err)
 	}
 	written[file(cmd)] = text.Bytes()
 	return nil

@@ -23,14 +23,14 @@ func TestPages(t *testing.T) {
 	}
 	for name, page := range written {
 		if !bytes.Equal(page, again[name]) {
-			t.Errorf("%s differs the second time", name)
+			t.Errorf("%s differs between two runs", name)
 		}
 		if bytes.Contains(page, []byte(home+"/")) {
-			t.Errorf("%s has this machine's home in it", name)
+			t.Errorf("%s contains the home directory of this machine", name)
 		}
 		for _, link := range links(string(page)) {
 			if _, ok := written[link]; !ok {
-				t.Errorf("%s links to %s, which is not there", name, link)
+				t.Errorf("%s links to %s, which does not exist", name, link)
 			}
 		}
 	}
@@ -48,7 +48,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// links of a page to other pages.
+// links returns the links of a page to other pages.
 func links(page string) []string {
 	var found []string
 	for _, part := range strings.Split(page, "](")[1:] {
@@ -62,7 +62,7 @@ func links(page string) []string {
 
 func TestRunReplacesPages(t *testing.T) {
 	dir := t.TempDir()
-	stale := filepath.Join(dir, "kubectl_jindo_gone.md")
+	stale := filepath.Join(dir, "kubectl_jindo_removed.md")
 	if err := os.WriteFile(stale, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestRunReplacesPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(stale); err == nil {
-		t.Error("the page of a command that is gone is there")
+		t.Error("the page of a removed command exists")
 	}
 	if _, err := os.Stat(filepath.Join(dir, "kubectl_jindo.md")); err != nil {
 		t.Error(err)

@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// interval between two looks of --wait.
-	interval = time.Second
-	// lasting is how long a failure that may heal is watched before it counts.
-	lasting = 15 * time.Second
+	// pollInterval is the pause between two polls of --wait.
+	pollInterval = time.Second
+	// failureGrace is how long a failure that may recover must last to end the wait.
+	failureGrace = 15 * time.Second
 )
 
 // target is one object that --wait waits for.
@@ -35,13 +35,16 @@ type target struct {
 
 	line iostreams.Line
 	done bool
-	// failed is the sentence of a failure, since when.
+	// failed is the message of the failure, or "".
 	failed string
-	final  bool
-	since  time.Time
+	// final reports whether the failure cannot recover.
+	final bool
+	// since is when the failure was first seen.
+	since time.Time
 }
 
-// await waits until everything is as it should be.
+// await waits until all objects are ready, or returns an error when one fails or at
+// the timeout.
 func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured) error {
 	var targets []*target
 	for _, u := range objects {
@@ -53,12 +56,12 @@ func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured
 			})
 		}
 	}
-	shown := iostreams.NewProgress(s.session.Streams.ErrOut, iostreams.Detect(s.session.Streams.ErrOut, s.session.Colour, s.session.Getenv))
+	progress := iostreams.NewProgress(s.session.Streams.ErrOut, iostreams.Detect(s.session.Streams.ErrOut, s.session.Colour, s.session.Getenv))
 	deadline := time.Now().Add(s.timeout)
-	ticker := time.NewTicker(interval)
+	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
 	for {
-		pending, err := s.look(ctx, targets, shown)
+		pending, err := s.poll(ctx, targets, progress)
 		if err != nil || pending == nil {
 			return err
 		}
@@ -68,18 +71,19 @@ func (s *sender) await(ctx context.Context, objects []*unstructured.Unstructured
 		}
 		select {
 		case <-ctx.Done():
-			return clierror.Generalf("waiting for %s: interrupted; what was created stays", pending.name)
+			return clierror.Generalf("waiting for %s: interrupted; the objects were written", pending.name)
 		case <-ticker.C:
 		}
 	}
 }
 
-// look at every target once; pending is one that is not done.
-func (s *sender) look(ctx context.Context, targets []*target, shown *iostreams.Progress) (pending *target, err error) {
+// poll reads every target that is not done, and returns the first that is pending
+// or nil.
+func (s *sender) poll(ctx context.Context, targets []*target, progress *iostreams.Progress) (pending *target, err error) {
 	var lines []iostreams.Line
 	for _, t := range targets {
 		if !t.done {
-			if err := s.lookAt(ctx, t); err != nil {
+			if err := s.observe(ctx, t); err != nil {
 				return nil, err
 			}
 		}
@@ -88,9 +92,9 @@ func (s *sender) look(ctx context.Context, targets []*target, shown *iostreams.P
 			pending = t
 		}
 	}
-	shown.Show(lines)
+	progress.Show(lines)
 	for _, t := range targets {
-		if t.failed != "" && (t.final || time.Since(t.since) >= lasting) {
+		if t.failed != "" && (t.final || time.Since(t.since) >= failureGrace) {
 			return nil, clierror.Generalf("%s failed: %s", t.name, t.failed).
 				WithTry("%s status %s -n %s", s.session.Name, t.key.Name, t.key.Namespace)
 		}
@@ -98,21 +102,21 @@ func (s *sender) look(ctx context.Context, targets []*target, shown *iostreams.P
 	return pending, nil
 }
 
-// lookAt asks about one target. An API server that does not answer for a while
-// is waited for as well.
-func (s *sender) lookAt(ctx context.Context, t *target) error {
+// observe reads one target. Errors of the API server are shown and do not end the
+// wait, except missing rights.
+func (s *sender) observe(ctx context.Context, t *target) error {
 	var err error
-	was := t.failed
+	before := t.failed
 	t.failed, t.final = "", false
 	switch t.kind {
 	case v1alpha1.DatasetKind:
-		err = s.lookAtDataset(ctx, t)
+		err = s.observeDataset(ctx, t)
 	case v1alpha1.JindoRuntimeKind:
-		err = s.lookAtRuntime(ctx, t)
+		err = s.observeRuntime(ctx, t)
 	case v1alpha1.DataLoadKind:
-		err = s.lookAtLoad(ctx, t)
+		err = s.observeLoad(ctx, t)
 	}
-	if t.failed != was {
+	if t.failed != before {
 		t.since = time.Now()
 	}
 	t.line.Name, t.line.Mark = t.name, mark(t)
@@ -120,11 +124,11 @@ func (s *sender) lookAt(ctx context.Context, t *target) error {
 	case err == nil:
 		return nil
 	case apierrors.IsNotFound(err):
-		return clierror.Generalf("%s: it was deleted meanwhile", t.name)
+		return clierror.Generalf("%s was deleted during the wait", t.name)
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err), ctx.Err() != nil:
 		return apierror.Explain(s.session, s.cluster, "waiting for "+t.name, err)
 	}
-	t.line.Text = apierror.Explain(s.session, s.cluster, "looking again", err).Error()
+	t.line.Text = apierror.Explain(s.session, s.cluster, "reading "+t.name, err).Error()
 	return nil
 }
 
@@ -138,7 +142,7 @@ func mark(t *target) iostreams.Mark {
 	return iostreams.Warn
 }
 
-func (s *sender) lookAtDataset(ctx context.Context, t *target) error {
+func (s *sender) observeDataset(ctx context.Context, t *target) error {
 	d := &v1alpha1.Dataset{}
 	if err := s.cluster.Get(ctx, t.key, d); err != nil {
 		return err
@@ -166,7 +170,7 @@ func (t *target) apply(result *health.Result, state string) {
 	}
 }
 
-func (s *sender) lookAtRuntime(ctx context.Context, t *target) error {
+func (s *sender) observeRuntime(ctx context.Context, t *target) error {
 	r := &v1alpha1.JindoRuntime{}
 	if err := s.cluster.Get(ctx, t.key, r); err != nil {
 		return err
@@ -182,14 +186,14 @@ func (s *sender) lookAtRuntime(ctx context.Context, t *target) error {
 	t.apply(&result, state)
 	if _, explained := result.Worst(health.Problem); !t.done && !explained {
 		// The conditions name no cause: a pod may.
-		if trouble := s.trouble(ctx, t.key); trouble != "" {
-			t.line.Text = join(state, trouble)
+		if reason := s.podReason(ctx, t.key); reason != "" {
+			t.line.Text = join(state, reason)
 		}
 	}
 	return nil
 }
 
-func (s *sender) lookAtLoad(ctx context.Context, t *target) error {
+func (s *sender) observeLoad(ctx context.Context, t *target) error {
 	load := &v1alpha1.DataLoad{}
 	if err := s.cluster.Get(ctx, t.key, load); err != nil {
 		return err
@@ -202,9 +206,9 @@ func (s *sender) lookAtLoad(ctx context.Context, t *target) error {
 	return nil
 }
 
-// trouble is what keeps a pod of the runtime from running. Nothing is said when
-// pods may not be listed: the conditions say enough.
-func (s *sender) trouble(ctx context.Context, runtime types.NamespacedName) string {
+// podReason returns why a pod of the runtime does not run, or "". Errors of listing
+// pods are ignored: the conditions are shown in any case.
+func (s *sender) podReason(ctx context.Context, runtime types.NamespacedName) string {
 	pods := &corev1.PodList{}
 	err := s.cluster.List(ctx, pods, client.InNamespace(runtime.Namespace),
 		client.MatchingLabels{names.LabelApp: names.App, names.LabelRelease: runtime.Name})

@@ -35,7 +35,8 @@ func newBudget(limit time.Duration) *budget {
 	return &budget{limit: limit, renewAfter: renewAfter, now: time.Now}
 }
 
-// begin records a request and returns how long it may wait for its response.
+// begin records a request and returns how long it may wait for its response. A
+// request that may not wait at all is not recorded.
 func (b *budget) begin() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -43,8 +44,11 @@ func (b *budget) begin() time.Duration {
 	if b.since.IsZero() || b.pending == 0 && now.Sub(b.ended) >= b.renewAfter {
 		b.since = now
 	}
-	b.pending++
-	return b.since.Add(b.limit).Sub(now)
+	wait := b.since.Add(b.limit).Sub(now)
+	if wait > 0 {
+		b.pending++
+	}
+	return wait
 }
 
 // end records that a request of begin got its response, or did not.
@@ -79,7 +83,6 @@ func (t *budgetTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	wait := t.budget.begin()
 	if wait <= 0 {
-		t.budget.end(false)
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}
