@@ -6,14 +6,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// Bound says whether a runtime serves a Dataset: they lie in one namespace, and
-// the runtime's annotation data.fluid.io/dataset names the Dataset or, where
-// there is none, they have the same name.
+// Bound reports whether a runtime serves a Dataset: they are in the same namespace,
+// and the runtime's annotation data.fluid.io/dataset names the Dataset or, if the
+// annotation is absent, they have the same name.
 func Bound(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) bool {
 	return UnboundReason(dataset, runtime) == ""
 }
 
-// Find answers the Dataset that a runtime serves, nil when it is not there.
+// Find returns the Dataset that a runtime serves, or nil if it is not in datasets.
 func Find(datasets []*v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *v1alpha1.Dataset {
 	for _, d := range datasets {
 		if Bound(d, runtime) {
@@ -23,9 +23,8 @@ func Find(datasets []*v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *v1alpha
 	return nil
 }
 
-// Serving answers the runtime that serves a Dataset: of several that are
-// [Bound] to it the oldest, and of equally old ones the first by name; nil when
-// there is none.
+// Serving returns the runtime that serves a Dataset: the oldest of those [Bound] to
+// it, and of equally old ones the first by name. It returns nil if there is none.
 func Serving(dataset *v1alpha1.Dataset, runtimes []*v1alpha1.JindoRuntime) *v1alpha1.JindoRuntime {
 	var serving *v1alpha1.JindoRuntime
 	for _, r := range runtimes {
@@ -46,8 +45,9 @@ func older(a, b *v1alpha1.JindoRuntime) bool {
 	return a.Name < b.Name
 }
 
-// UnboundReason says, for people, why a runtime does not serve a Dataset and
-// what to write so that it does; it is empty for a pair that is [Bound].
+// UnboundReason returns a message that explains why a runtime does not serve a
+// Dataset and what to change. It is empty for a pair that is [Bound]. The Dataset
+// may be nil.
 func UnboundReason(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) string {
 	wanted := DatasetName(runtime)
 	if dataset == nil {
@@ -69,7 +69,8 @@ func UnboundReason(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) st
 		dataset.Name, runtime.Name, v1alpha1.DatasetAnnotation, dataset.Name)
 }
 
-// DatasetName is the name of the Dataset that a runtime serves, there or not.
+// DatasetName returns the name of the Dataset that a runtime serves. The Dataset
+// need not exist.
 func DatasetName(runtime *v1alpha1.JindoRuntime) string {
 	if name, annotated := runtime.Annotations[v1alpha1.DatasetAnnotation]; annotated {
 		return name

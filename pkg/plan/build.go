@@ -8,16 +8,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// Build makes the plan for a runtime and the Dataset it serves, or for a
-// runtime alone when dataset is nil or is not [Bound] to it: then there are no
-// mounts, and Plan.Unbound says why. Its arguments stay as they are; Build
-// applies the defaults to copies and fails when they are not valid.
+// Build returns the plan for a runtime and the Dataset that it serves. If dataset
+// is nil or not [Bound] to the runtime, the plan has no mounts and Plan.Unbound
+// contains the reason. Build does not modify its arguments. It applies the defaults
+// to copies, and returns an error if these are not valid.
 func Build(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (*Plan, error) {
 	runtime = runtime.DeepCopy()
 	v1alpha1.SetDefaults(runtime)
 	errs, warnings := v1alpha1.Validate(runtime)
 	if err := errs.ToAggregate(); err != nil {
-		return nil, fmt.Errorf("planning JindoRuntime %q: %w", runtime.Name, err)
+		return nil, fmt.Errorf("plan JindoRuntime %q: %w", runtime.Name, err)
 	}
 	p := &Plan{
 		Namespace:   namespace(runtime.Namespace),
@@ -32,14 +32,14 @@ func Build(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (*Plan, er
 		v1alpha1.SetDefaults(dataset)
 		errs, warnings := v1alpha1.Validate(dataset)
 		if err := errs.ToAggregate(); err != nil {
-			return nil, fmt.Errorf("planning Dataset %q: %w", dataset.Name, err)
+			return nil, fmt.Errorf("plan Dataset %q: %w", dataset.Name, err)
 		}
 		p.Dataset, spec = dataset.Name, &dataset.Spec
 		p.Warnings = append(p.Warnings, warnings...)
 		addMounts(p, spec, runtime.Spec.Secret)
 	}
 	if err := addComponents(p, spec, runtime); err != nil {
-		return nil, fmt.Errorf("planning JindoRuntime %q: %w", runtime.Name, err)
+		return nil, fmt.Errorf("plan JindoRuntime %q: %w", runtime.Name, err)
 	}
 	return p, nil
 }
@@ -68,7 +68,7 @@ func addComponents(p *Plan, dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.Jin
 
 func namespace(name string) string { return cmp.Or(name, "default") }
 
-// environment is a map in the order of its keys.
+// environment returns environment variables sorted by name.
 func environment(env map[string]string) []EnvVar {
 	vars := make([]EnvVar, 0, len(env))
 	for name, value := range env {

@@ -16,11 +16,11 @@ const (
 	PortHealth = "health"
 )
 
-// timeouts of the masters' elections.
+// timeouts are the Raft timeouts of the masters.
 type timeouts struct{ heartbeat, election, lease time.Duration }
 
-// electionTimeouts are short where nothing can stop the process from running,
-// and longer where a CPU limit may pause it for tenths of a second.
+// electionTimeouts returns longer timeouts if the CPU is limited, because CPU
+// throttling may pause the process for tenths of a second.
 func electionTimeouts(cpuLimited bool) timeouts {
 	if cpuLimited {
 		return timeouts{500 * time.Millisecond, 500 * time.Millisecond, 500 * time.Millisecond}
@@ -101,7 +101,7 @@ func fuse(runtime *v1alpha1.JindoRuntime, options FuseOptions) *Component {
 		Volumes: append(commonVolumes(), dataVolume(), socketsVolume(true),
 			Volume{Name: "session", Variable: VarSession, Kind: VolumeSession}),
 	}
-	// Only a mount that has no worker to ask holds credentials.
+	// FUSE servers have credentials only if there are no workers to read from.
 	if runtime.Spec.Worker.Disabled {
 		c.Args = append(c.Args, "--credentials-dir="+Ref(VarCredentials))
 		c.Volumes = append(c.Volumes, credentialsVolume())
@@ -111,17 +111,17 @@ func fuse(runtime *v1alpha1.JindoRuntime, options FuseOptions) *Component {
 	return c
 }
 
-// tiers are the paths of all levels, in order.
+// tiers returns the paths of all levels, in order.
 func tiers(store v1alpha1.TieredStore) ([]Tier, error) {
 	var tiers []Tier
 	for i, level := range store.Levels {
 		high, low, err := level.Watermarks()
 		if err != nil {
-			return nil, fmt.Errorf("reading level %d: %w", i, err)
+			return nil, fmt.Errorf("parse level %d: %w", i, err)
 		}
 		paths, err := level.TierPaths()
 		if err != nil {
-			return nil, fmt.Errorf("reading level %d: %w", i, err)
+			return nil, fmt.Errorf("parse level %d: %w", i, err)
 		}
 		for _, p := range paths {
 			tiers = append(tiers, Tier{
@@ -137,8 +137,8 @@ func componentName(runtime *v1alpha1.JindoRuntime, role Role) string {
 	return fmt.Sprintf("%s-jindofs-%s", runtime.Name, role)
 }
 
-// commonArgs are what every component starts with. The answer may be appended
-// to.
+// commonArgs returns the arguments of every component. The caller may append to
+// the result.
 func commonArgs() []string {
 	return []string{
 		"--name=" + Ref(VarPodName),

@@ -8,25 +8,25 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// FuseOptions are what a mount is made with.
+// FuseOptions are the options of a FUSE mount.
 type FuseOptions struct {
 	ReadOnly   bool `json:"readOnly"`
 	AllowOther bool `json:"allowOther"`
-	// AttrTimeout, EntryTimeout and NegativeTimeout are how long the kernel
-	// trusts attributes, names and absences.
+	// AttrTimeout, EntryTimeout and NegativeTimeout are how long the kernel caches
+	// attributes, names and the absence of names.
 	AttrTimeout     time.Duration `json:"attrTimeout"`
 	EntryTimeout    time.Duration `json:"entryTimeout"`
 	NegativeTimeout time.Duration `json:"negativeTimeout"`
-	// ReadTimeout limits a read or a lookup while the store is unavailable; 0
-	// leaves it to the server, which has 60 s.
+	// ReadTimeout limits a read or a lookup while the store is unavailable. 0 means
+	// the default of the FUSE server, 60 s.
 	ReadTimeout time.Duration `json:"readTimeout,omitempty"`
-	// UID and GID of files; nil leaves them to the server.
+	// UID and GID own all files; nil means those of the FUSE server.
 	UID *int64 `json:"uid,omitempty"`
 	GID *int64 `json:"gid,omitempty"`
 }
 
-// fuseOptions are the defaults for what the accessModes allow, then what the
-// Dataset's owner says, then what fuse.args say.
+// fuseOptions returns the defaults for the accessModes, overridden by the owner of
+// the Dataset and then by fuse.args.
 func fuseOptions(dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) (FuseOptions, error) {
 	o := FuseOptions{
 		ReadOnly: dataset.ReadOnly(), AllowOther: true,
@@ -40,7 +40,7 @@ func fuseOptions(dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) 
 	}
 	args, err := v1alpha1.ParseFuseArgs(runtime.Spec.Fuse.Args)
 	if err != nil {
-		return FuseOptions{}, fmt.Errorf("reading fuse.args: %w", err)
+		return FuseOptions{}, fmt.Errorf("parse fuse.args: %w", err)
 	}
 	override(&o.AttrTimeout, args.AttrTimeout)
 	override(&o.EntryTimeout, args.EntryTimeout)

@@ -9,27 +9,29 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// ConditionMountUnsupported is the condition of a Dataset with a mount whose
-// scheme has no driver.
+// ConditionMountUnsupported is the condition of a Dataset with a mount of a scheme
+// that no driver supports.
 const ConditionMountUnsupported = string(v1alpha1.DatasetMountUnsupported)
 
-// Mount puts a prefix of a store at a path of the tree. It holds no secret.
+// Mount presents a prefix of a store at a path of the file tree. It contains no
+// credentials.
 type Mount struct {
 	Name string `json:"name"`
-	// Path in the tree, absolute and clean: "/hadoop", or "/" for all of it.
+	// Path in the file tree, absolute and clean: "/hadoop", or "/".
 	Path string `json:"path"`
-	// URI of the store, as the person wrote it.
+	// URI of the store, as written in the Dataset.
 	URI string `json:"uri"`
-	// Options of the store's driver.
+	// Options for the driver of the store.
 	Options map[string]string `json:"options,omitempty"`
-	// SecretRef names the directory of credential files; empty for none.
+	// SecretRef is the name of the directory with the credential files; empty if
+	// the mount has no credentials.
 	SecretRef string `json:"secretRef,omitempty"`
 	ReadOnly  bool   `json:"readOnly,omitempty"`
 	// MetaPolicy is ALWAYS or ONCE.
 	MetaPolicy string `json:"metaPolicy"`
 }
 
-// Proto is the mount as masters take it. Its id is theirs to give.
+// Proto returns the mount as a message for the masters, which assign its ID.
 func (m Mount) Proto() *commonv1.Mount {
 	policy := commonv1.MetaPolicy_META_POLICY_ALWAYS
 	if m.MetaPolicy == v1alpha1.MetaPolicyOnce {
@@ -44,51 +46,51 @@ func (m Mount) Proto() *commonv1.Mount {
 // MountProblem is a mount that cannot be served.
 type MountProblem struct {
 	Mount string `json:"mount"`
-	// Condition that the Dataset gets: MountUnsupported.
+	// Condition is the condition of the Dataset: MountUnsupported.
 	Condition string `json:"condition"`
-	// Message says, for people, what to do.
+	// Message explains the problem and what to do.
 	Message string `json:"message"`
 }
 
-// Credentials of one mount: the executor makes the directory SecretRef with a
-// file for each option.
+// Credentials are the credentials of one mount. The executor creates the directory
+// SecretRef with a file for each option.
 type Credentials struct {
 	SecretRef string `json:"secretRef"`
-	// Literal are options that the manifest holds in clear.
+	// Literal holds the options that are plain text in the manifest.
 	Literal map[string]Sensitive `json:"literal,omitempty"`
-	// Refs are options that Secrets hold, in the order of options.
+	// Refs are the options stored in Secrets, sorted by option.
 	Refs []SecretKeyRef `json:"refs,omitempty"`
 }
 
-// SecretKeyRef is an option whose value is a key of a Secret.
+// SecretKeyRef is an option whose value is stored under a key of a Secret.
 type SecretKeyRef struct {
 	Option string `json:"option"`
-	// Name and Key in the runtime's namespace.
+	// Name and Key of the Secret, which is in the namespace of the runtime.
 	Name string `json:"name"`
 	Key  string `json:"key"`
-	// Optional: the Secret may lack the key.
+	// Optional is true if the key may be absent.
 	Optional bool `json:"optional,omitempty"`
 }
 
-// Sensitive is text that does not show when it is printed, logged or encoded.
-// Convert it to a string to use it.
+// Sensitive is text that is hidden when it is printed, logged or encoded. Convert
+// it to a string to get the text.
 type Sensitive string
 
 const hidden = "(hidden)"
 
-// String hides the text.
+// String implements fmt.Stringer and hides the text.
 func (Sensitive) String() string { return hidden }
 
-// GoString hides the text.
+// GoString implements fmt.GoStringer and hides the text.
 func (Sensitive) GoString() string { return hidden }
 
-// LogValue hides the text.
+// LogValue implements slog.LogValuer and hides the text.
 func (Sensitive) LogValue() slog.Value { return slog.StringValue(hidden) }
 
-// MarshalText hides the text.
+// MarshalText implements encoding.TextMarshaler and hides the text.
 func (Sensitive) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
-// addMounts takes the mounts of a valid Dataset with its defaults.
+// addMounts adds the mounts of a valid Dataset with defaults to a plan.
 func addMounts(p *Plan, spec *v1alpha1.DatasetSpec, runtimeSecret string) {
 	for _, m := range spec.Mounts {
 		scheme := v1alpha1.Scheme(m.MountPoint)
@@ -119,7 +121,7 @@ func planMount(spec *v1alpha1.DatasetSpec, m v1alpha1.Mount) (Mount, Credentials
 		value := options[name]
 		switch {
 		case v1alpha1.ForeignOption(name, v1alpha1.Scheme(m.MountPoint)):
-			// Options and credentials go to the stores that they are about only.
+			// Options and credentials of other stores are not passed on.
 		case value.Secret != nil:
 			credentials.Refs = append(credentials.Refs, SecretKeyRef{Option: name, Name: value.Secret.Name, Key: value.Secret.Key})
 		case v1alpha1.SecretOption(name):
@@ -136,8 +138,8 @@ func planMount(spec *v1alpha1.DatasetSpec, m v1alpha1.Mount) (Mount, Credentials
 	return mount, credentials
 }
 
-// secretCredentials are those of a mount that brings none, out of the Secret
-// that the runtime names.
+// secretCredentials returns the credentials of a mount that has none of its own.
+// They are stored in the Secret of the runtime.
 func secretCredentials(mount, scheme, secret string) Credentials {
 	ref := func(option, key string, optional bool) SecretKeyRef {
 		return SecretKeyRef{Option: "fs." + scheme + "." + option, Name: secret, Key: key, Optional: optional}

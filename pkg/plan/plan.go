@@ -1,15 +1,13 @@
-// Package plan turns what a person wrote, a Dataset and a JindoRuntime, into
-// what has to run: components with their arguments, ports and volumes, the
-// mounts, and which credentials go where.
+// Package plan derives the components to run from a Dataset and a JindoRuntime:
+// their arguments, ports and volumes, the mounts, and the credentials of each.
 //
-// A plan is one value that every executor renders: processes on one machine, or
-// objects of Kubernetes. So nothing is configured twice, and both run the same
-// thing. The package is pure: it reads no file, no clock, no network, and equal
-// inputs give equal plans.
+// Executors render a plan as processes on one machine or as Kubernetes objects, so
+// both run the same components with the same configuration. The package is pure: it
+// reads no file, clock or network, and equal inputs result in equal plans.
 //
-// Arguments, environment and volumes hold variables, written $(NAME), whose
-// values only the executor knows; see the Var constants. A plan holds no
-// credential outside [Credentials], and prints none.
+// Arguments, environment variables and volumes contain variables of the form
+// $(NAME), whose values are known to the executor only; see the Var constants.
+// Credentials occur only in [Credentials] and are hidden when a plan is printed.
 package plan
 
 import (
@@ -18,89 +16,91 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// Variables in arguments and environment. The executor replaces $(NAME).
+// Variables in arguments and environment variables. The executor replaces $(NAME).
 const (
-	// VarPodName is the instance's name: hadoop-jindofs-master-0.
+	// VarPodName is the name of the instance: hadoop-jindofs-master-0.
 	VarPodName = "POD_NAME"
 	// VarPodIP is the address that the instance listens on.
 	VarPodIP = "POD_IP"
-	// VarConfig is the directory that holds roster.json.
+	// VarConfig is the directory that contains roster.json.
 	VarConfig = "JINDO_CONFIG"
-	// VarTLS is the directory with the instance's certificate and the CA.
+	// VarTLS is the directory with the certificate of the instance and the CA.
 	VarTLS = "JINDO_TLS"
-	// VarData is the instance's own directory, kept across restarts.
+	// VarData is the directory of the instance, which persists across restarts.
 	VarData = "JINDO_DATA"
-	// VarCredentials is the directory with one directory for each SecretRef.
+	// VarCredentials is the directory with a subdirectory for each SecretRef.
 	VarCredentials = "JINDO_CREDENTIALS"
-	// VarTierPrefix and a number name the directory of one tier path:
+	// VarTierPrefix followed by a number is the directory of one path of a tier:
 	// JINDO_TIER_0.
 	VarTierPrefix = "JINDO_TIER_"
-	// VarSockets is the directory, shared by all instances of a host, where
-	// workers hand out files.
+	// VarSockets is the directory for the sockets through which workers pass file
+	// descriptors. All instances on a host share it.
 	VarSockets = "JINDO_SOCKETS"
-	// VarSession is the path of the socket where the holder of the mount hands
-	// over its descriptors.
+	// VarSession is the path of the socket through which the holder of the mount
+	// passes the FUSE file descriptor.
 	VarSession = "JINDO_SESSION"
-	// VarFormed is true once the masters have formed a cluster, else false.
+	// VarFormed is "true" once the masters have formed a cluster, and "false"
+	// before.
 	VarFormed = "JINDO_FORMED"
 )
 
-// Ref writes a variable as arguments have it: $(NAME).
+// Ref returns a reference to a variable: $(NAME).
 func Ref(variable string) string { return "$(" + variable + ")" }
 
 // RosterFile is the roster's name in the directory VarConfig.
 const RosterFile = "roster.json"
 
-// Plan of one runtime.
+// Plan describes the components of one runtime.
 type Plan struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// Dataset that the runtime serves; empty when it serves none.
+	// Dataset is the name of the Dataset that the runtime serves; empty if it
+	// serves none.
 	Dataset string `json:"dataset,omitempty"`
-	// Unbound says, for people, why the runtime serves no Dataset and what to
-	// write; empty when it serves one.
+	// Unbound explains why the runtime serves no Dataset and what to change; empty
+	// if it serves one.
 	Unbound string `json:"unbound,omitempty"`
 	// Masters, Workers and Fuse are nil when they are disabled.
 	Masters *Component `json:"masters,omitempty"`
 	Workers *Component `json:"workers,omitempty"`
 	Fuse    *Component `json:"fuse,omitempty"`
-	// Mounts in the order of the Dataset, those that cannot be served left out.
+	// Mounts in the order of the Dataset, without those that cannot be served.
 	Mounts []Mount `json:"mounts,omitempty"`
 	// Problems are the mounts that cannot be served.
 	Problems []MountProblem `json:"problems,omitempty"`
-	// Credentials of the mounts that need some, in the order of Mounts.
+	// Credentials of the mounts that require some, in the order of Mounts.
 	Credentials []Credentials `json:"credentials,omitempty"`
-	// FuseOptions are what the mount itself is made with.
+	// FuseOptions are the options of the FUSE mount.
 	FuseOptions FuseOptions `json:"fuseOptions"`
-	// HostNetwork: the pods use their nodes' network.
+	// HostNetwork is true if the pods use the network of their nodes.
 	HostNetwork bool `json:"hostNetwork,omitempty"`
-	// Warnings are about what was accepted but does nothing.
+	// Warnings are about fields that are accepted and have no effect.
 	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Role of a component.
 type Role string
 
-// Roles, which are also the roles of certificates.
+// Roles of components. Certificates have the same roles.
 const (
 	RoleMaster Role = "master"
 	RoleWorker Role = "worker"
 	RoleFuse   Role = "fuse"
 )
 
-// Component is one kind of process of a runtime, in one or more instances.
+// Component is a set of identical processes of a runtime.
 type Component struct {
 	// Name of the component: hadoop-jindofs-master.
 	Name string `json:"name"`
 	Role Role   `json:"role"`
-	// Replicas wanted. A mount runs once on every machine that needs it; its
-	// Replicas is 1.
+	// Replicas is the number of instances. It is 1 for FUSE servers, of which one
+	// runs on each machine that needs the mount.
 	Replicas int32 `json:"replicas"`
 	// Binary to run: master, worker or fuse.
 	Binary string `json:"binary"`
-	// Args with variables, each one word: --name=$(POD_NAME).
+	// Args may contain variables: --name=$(POD_NAME).
 	Args []string `json:"args"`
-	// Env in the order of names.
+	// Env is sorted by name.
 	Env     []EnvVar `json:"env,omitempty"`
 	Ports   []Port   `json:"ports"`
 	Volumes []Volume `json:"volumes"`
@@ -114,63 +114,63 @@ type EnvVar struct {
 
 // Port that instances listen on.
 type Port struct {
-	// Name of what is served: rpc, raft, health.
+	// Name of the port: rpc, raft or health.
 	Name string `json:"name"`
 	Port int    `json:"port"`
 }
 
-// Volume is a file or directory that instances find through a variable.
+// Volume is a file or directory whose path is the value of a variable.
 type Volume struct {
 	// Name is unique in the component: data, tier-0.
 	Name string `json:"name"`
-	// Variable whose value is the path.
+	// Variable is the name of the variable that holds the path.
 	Variable string     `json:"variable"`
 	Kind     VolumeKind `json:"kind"`
 	ReadOnly bool       `json:"readOnly,omitempty"`
-	// Tier of a volume of kind tier.
+	// Tier is set for volumes of the kind VolumeTier only.
 	Tier *Tier `json:"tier,omitempty"`
 }
 
-// VolumeKind says what is in a volume and who else sees it.
+// VolumeKind determines the content of a volume and which instances share it.
 type VolumeKind string
 
 // Kinds of volumes.
 const (
-	// VolumeConfig holds the roster; the same for all instances.
+	// VolumeConfig contains the topology. All instances share it.
 	VolumeConfig VolumeKind = "config"
-	// VolumeTLS holds the instance's own certificate.
+	// VolumeTLS contains the certificate of the instance.
 	VolumeTLS VolumeKind = "tls"
-	// VolumeData is the instance's own and must survive restarts.
+	// VolumeData belongs to one instance and must persist across restarts.
 	VolumeData VolumeKind = "data"
-	// VolumeTier is the instance's own cache; it may be lost.
+	// VolumeTier contains the cache of one instance. It may be lost.
 	VolumeTier VolumeKind = "tier"
-	// VolumeCredentials holds files of credentials, which may change.
+	// VolumeCredentials contains credential files, which may change.
 	VolumeCredentials VolumeKind = "credentials"
-	// VolumeSockets is shared by the workers and mounts of one host.
+	// VolumeSockets is shared by the workers and FUSE servers of one host.
 	VolumeSockets VolumeKind = "sockets"
-	// VolumeSession is the socket of the mount's holder.
+	// VolumeSession is the socket of the holder of the mount.
 	VolumeSession VolumeKind = "session"
 )
 
 // Tier is one path of a tier.
 type Tier struct {
 	Medium v1alpha1.MediumType `json:"medium"`
-	// VolumeType is how the path gets into a pod.
+	// VolumeType is the type of volume that provides the path.
 	VolumeType v1alpha1.VolumeType `json:"volumeType"`
-	// Path as the person wrote it. An executor for one machine uses a directory
-	// of its own instead.
+	// Path as written in the runtime. The executor for one machine uses another
+	// directory instead.
 	Path string `json:"path"`
 	// Quota in bytes.
 	Quota int64 `json:"quota"`
-	// High and Low are parts of the quota: 0 < Low < High <= 1.
+	// High and Low are fractions of the quota: 0 < Low < High <= 1.
 	High float64 `json:"high"`
 	Low  float64 `json:"low"`
 }
 
-// InstanceName of one instance: hadoop-jindofs-master-0.
+// InstanceName returns the name of an instance: hadoop-jindofs-master-0.
 func (c *Component) InstanceName(ordinal int) string { return fmt.Sprintf("%s-%d", c.Name, ordinal) }
 
-// Port answers the number of the port of that name, 0 when there is none.
+// Port returns the number of the named port, or 0 if there is no such port.
 func (c *Component) Port(name string) int {
 	for _, p := range c.Ports {
 		if p.Name == name {
@@ -180,7 +180,7 @@ func (c *Component) Port(name string) int {
 	return 0
 }
 
-// Components that are not disabled: masters, workers, fuse.
+// Components returns the components that are not disabled: masters, workers, fuse.
 func (p *Plan) Components() []*Component {
 	var components []*Component
 	for _, c := range []*Component{p.Masters, p.Workers, p.Fuse} {
@@ -191,6 +191,6 @@ func (p *Plan) Components() []*Component {
 	return components
 }
 
-// FuseOnly holds for a runtime without masters and workers, whose mounts read
-// the store themselves.
+// FuseOnly reports whether the runtime has no masters and workers, so that its
+// FUSE servers read the store directly.
 func (p *Plan) FuseOnly() bool { return p.Masters == nil && p.Workers == nil && p.Fuse != nil }

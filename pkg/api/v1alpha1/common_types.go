@@ -5,31 +5,32 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Annotations that people write.
+// Annotations that users set.
 const (
-	// DatasetAnnotation on a JindoRuntime names the Dataset it serves when the
-	// two names differ.
+	// DatasetAnnotation on a JindoRuntime names the Dataset that it serves, if
+	// their names differ.
 	DatasetAnnotation = "data.fluid.io/dataset"
-	// PVCStorageAnnotation on a Dataset is the size its claim asks for.
+	// PVCStorageAnnotation on a Dataset is the size that its
+	// PersistentVolumeClaim requests.
 	PVCStorageAnnotation = "pvc.fluid.io/resources.requests.storage"
 	// MetadataListAnnotation on a JindoRuntime adds labels and annotations to
-	// the objects made for it.
+	// the objects created for it.
 	MetadataListAnnotation = "data.fluid.io/metadataList"
 )
 
 // Category of a runtime.
 type Category string
 
-// AccelerateCategory is the category of runtimes that cache.
+// AccelerateCategory is the category of caching runtimes.
 const AccelerateCategory Category = "Accelerate"
 
-// JindoRuntimeType is what a Dataset's status calls a JindoRuntime.
+// JindoRuntimeType is the type of a JindoRuntime in the status of a Dataset.
 const JindoRuntimeType = "jindo"
 
-// CacheStateList holds figures about the cache as text.
+// CacheStateList maps the names of figures about the cache to their values.
 type CacheStateList map[CacheStateName]string
 
-// CacheStateName names a figure about the cache.
+// CacheStateName is the name of a figure about the cache.
 type CacheStateName string
 
 // Figures about the cache.
@@ -48,15 +49,15 @@ const (
 	CacheStateNonCacheable          CacheStateName = "nonCacheable"
 )
 
-// User is a user and a group, by number and by name.
+// User is a user and a group, by ID and by name.
 type User struct {
 	// UID of the user.
-	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 2147483647",message="is no id of a user or group: write a number from 0 to 2147483647"
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 2147483647",message="not a valid user or group ID: write a number from 0 to 2147483647"
 	// +optional
 	UID *int64 `json:"uid,omitempty"`
 
 	// GID of the group.
-	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 2147483647",message="is no id of a user or group: write a number from 0 to 2147483647"
+	// +kubebuilder:validation:XValidation:rule="self >= 0 && self <= 2147483647",message="not a valid user or group ID: write a number from 0 to 2147483647"
 	// +optional
 	GID *int64 `json:"gid,omitempty"`
 
@@ -69,7 +70,7 @@ type User struct {
 	GroupName string `json:"group"`
 }
 
-// PodMetadata is added to the metadata of pods.
+// PodMetadata is metadata that is added to pods.
 type PodMetadata struct {
 	// Labels to add.
 	Labels map[string]string `json:"labels,omitempty"`
@@ -78,56 +79,56 @@ type PodMetadata struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// VersionSpec names a container image.
+// VersionSpec specifies a container image.
 type VersionSpec struct {
-	// Image without its tag.
+	// Image name without its tag.
 	Image string `json:"image,omitempty"`
 
-	// ImageTag of the image.
+	// ImageTag is the tag of the image.
 	ImageTag string `json:"imageTag,omitempty"`
 
 	// ImagePullPolicy is Always, IfNotPresent or Never.
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Always', 'IfNotPresent', 'Never']",message="is not one of the values there are: write Always, IfNotPresent or Never, or leave it out"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Always', 'IfNotPresent', 'Never']",message="unsupported value: write Always, IfNotPresent or Never, or omit it"
 	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
 }
 
-// HCFSStatus says where the file system is reached.
+// HCFSStatus is the address of the file system.
 type HCFSStatus struct {
 	// Endpoint of the masters.
 	Endpoint string `json:"endpoint,omitempty"`
 
-	// UnderlayerFileSystemVersion that clients must speak.
+	// UnderlayerFileSystemVersion is the protocol version that clients must use.
 	UnderlayerFileSystemVersion string `json:"underlayerFileSystemVersion,omitempty"`
 }
 
-// APIGatewayStatus says where the REST gateway is reached.
+// APIGatewayStatus is the address of the REST gateway.
 type APIGatewayStatus struct {
 	// Endpoint of the gateway.
 	Endpoint string `json:"endpoint,omitempty"`
 }
 
-// Condition is one thing that is so, or not, about an operation.
+// Condition is one aspect of the observed state of an operation.
 type Condition struct {
 	// Type of the condition: Complete or Failed.
 	Type ConditionType `json:"type"`
 
-	// Status is True, False or Unknown.
+	// Status of the condition: True, False or Unknown.
 	Status corev1.ConditionStatus `json:"status"`
 
-	// Reason in one word.
+	// Reason for the last transition, as one CamelCase word.
 	Reason string `json:"reason,omitempty"`
 
-	// Message for people.
+	// Message is a human-readable explanation.
 	Message string `json:"message,omitempty"`
 
-	// LastProbeTime is when this was last looked at.
+	// LastProbeTime is when the condition was last evaluated.
 	LastProbeTime metav1.Time `json:"lastProbeTime,omitempty"`
 
 	// LastTransitionTime is when the status last changed.
 	LastTransitionTime metav1.Time `json:"lastTransitionTime,omitempty"`
 }
 
-// ConditionType names a condition of an operation.
+// ConditionType is the type of a condition of an operation.
 type ConditionType string
 
 // Conditions of an operation.

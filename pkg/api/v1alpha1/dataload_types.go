@@ -13,8 +13,8 @@ import (
 // +kubebuilder:printcolumn:name="AGE",type="date",JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Duration",type="string",JSONPath=`.status.duration`
 
-// DataLoad brings parts of a Dataset into the cache before they are read.
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name cannot be a DNS name: write at most 63 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as load"
+// DataLoad loads parts of a Dataset into the cache before they are read.
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name is not a valid DNS label: write at most 63 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as load"
 // +kubebuilder:validation:XValidation:rule="has(self.spec) && has(self.spec.dataset) && has(self.spec.dataset.name) && size(self.spec.dataset.name) > 0",message="write spec.dataset.name, the name of the Dataset to load",reason=FieldValueRequired,fieldPath=".spec"
 type DataLoad struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -26,33 +26,33 @@ type DataLoad struct {
 
 // +kubebuilder:object:root=true
 
-// DataLoadList is several DataLoads.
+// DataLoadList is a list of DataLoads.
 type DataLoadList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []DataLoad `json:"items"`
 }
 
-// DataLoadSpec is what a person wants loaded.
+// DataLoadSpec is the desired state of a DataLoad.
 // +kubebuilder:validation:XValidation:rule="!has(self.policy) || self.policy != 'Cron' || has(self.schedule) && size(self.schedule) > 0",message=`the policy Cron needs a schedule: write schedule: "0 3 * * *"`,reason=FieldValueRequired,fieldPath=".schedule"
-// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || size(self.schedule) == 0 || has(self.policy) && self.policy == 'Cron'",message="schedule has no effect without the policy Cron: write policy: Cron, or leave it out",fieldPath=".schedule"
+// +kubebuilder:validation:XValidation:rule="!has(self.schedule) || size(self.schedule) == 0 || has(self.policy) && self.policy == 'Cron'",message="schedule has no effect without the policy Cron: write policy: Cron, or omit it",fieldPath=".schedule"
 type DataLoadSpec struct {
 	// Dataset to load.
 	Dataset TargetDataset `json:"dataset,omitempty"`
 
-	// LoadMetadata asks the store for names and attributes again first.
+	// LoadMetadata refreshes names and attributes from the store first.
 	// +optional
 	LoadMetadata bool `json:"loadMetadata,omitempty"`
 
-	// Target paths; all of the Dataset when there are none.
+	// Target paths. Defaults to the whole Dataset.
 	// +kubebuilder:validation:MaxItems=2000
 	// +optional
 	Target []TargetPath `json:"target,omitempty"`
 
 	// Options of the load.
 	// +kubebuilder:validation:MaxProperties=256
-	// +kubebuilder:validation:XValidation:rule="['loadMemorydata', 'loadMetadataOnly', 'atomicCache', 'forceload', 'dryrun', 'cacheListLocationEnable'].all(o, !(o in self) || self[o] in ['true', 'false'])",message=`loadMemorydata, loadMetadataOnly, atomicCache, forceload, dryrun and cacheListLocationEnable say yes or no: write "true" or "false"`
-	// +kubebuilder:validation:XValidation:rule="['cacheListReplica', 'threadNum', 'cacheThread'].all(o, !(o in self) || self[o].matches('^[0-9]*[1-9][0-9]*$'))",message=`cacheListReplica, threadNum and cacheThread are numbers: write a whole number from 1, such as "10"`
+	// +kubebuilder:validation:XValidation:rule="['loadMemorydata', 'loadMetadataOnly', 'atomicCache', 'forceload', 'dryrun', 'cacheListLocationEnable'].all(o, !(o in self) || self[o] in ['true', 'false'])",message=`loadMemorydata, loadMetadataOnly, atomicCache, forceload, dryrun and cacheListLocationEnable are booleans: write "true" or "false"`
+	// +kubebuilder:validation:XValidation:rule="['cacheListReplica', 'threadNum', 'cacheThread'].all(o, !(o in self) || self[o].matches('^[0-9]*[1-9][0-9]*$'))",message=`cacheListReplica, threadNum and cacheThread are numbers: write a whole number of at least 1, such as "10"`
 	// +optional
 	Options map[string]string `json:"options,omitempty"`
 
@@ -72,28 +72,28 @@ type DataLoadSpec struct {
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 
-	// SchedulerName of the scheduler that places the pods that load.
+	// SchedulerName is the name of the scheduler for the pods that load.
 	// +optional
 	SchedulerName string `json:"schedulerName,omitempty"`
 
-	// Policy says when to load: Once, by a Cron schedule, or OnEvent.
+	// Policy determines when to load: Once, Cron or OnEvent. Defaults to Once.
 	// +kubebuilder:default:=Once
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Once', 'Cron', 'OnEvent']",message="is not one of the values there are: write Once, Cron or OnEvent, or leave it out"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Once', 'Cron', 'OnEvent']",message="unsupported value: write Once, Cron or OnEvent, or omit it"
 	// +optional
 	Policy Policy `json:"policy,omitempty"`
 
-	// Schedule in cron's form, for the policy Cron.
+	// Schedule in crontab format. Required for the policy Cron.
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^ *(@[a-z]+|[^ @]+( +[^ ]+){4}) *$')",message=`is no schedule: write minute, hour, day of the month, month and day of the week, such as "0 3 * * *"`
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^ *(@[a-z]+|[^ @]+( +[^ ]+){4}) *$')",message=`not a valid schedule: write minute, hour, day of the month, month and day of the week, such as "0 3 * * *"`
 	// +optional
 	Schedule string `json:"schedule,omitempty"`
 
-	// RunAfter names the operation to wait for.
+	// RunAfter is the operation to wait for.
 	// +optional
 	RunAfter *OperationRef `json:"runAfter,omitempty"`
 
-	// TTLSecondsAfterFinished is how long a finished load is kept.
-	// +kubebuilder:validation:XValidation:rule="self >= 0",message="is below zero: write 0 or more, or leave it out"
+	// TTLSecondsAfterFinished is how long a finished DataLoad is kept.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="must not be negative: write 0 or more, or omit it"
 	// +optional
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 
@@ -102,35 +102,35 @@ type DataLoadSpec struct {
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 }
 
-// TargetDataset names the Dataset of an operation.
+// TargetDataset identifies the Dataset of an operation.
 type TargetDataset struct {
 	// Name of the Dataset.
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || size(self) <= 63 && self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="is no name of a Dataset: write lower-case letters, digits and '-', starting with a letter"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || size(self) <= 63 && self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="not a valid Dataset name: write lower-case letters, digits and '-', starting with a letter"
 	// +optional
 	Name string `json:"name"`
 
-	// Namespace of the Dataset, which must be the operation's own.
+	// Namespace of the Dataset, which must be that of the operation.
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 }
 
 // TargetPath is one path to load.
 type TargetPath struct {
-	// Path in the tree, absolute.
+	// Path in the file tree, absolute. Defaults to /.
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:default="/"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^/')",message="is no absolute path: write a path such as /train"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('//|/[.][.]?(/|$)')",message="is no clean path: write it without //, . and .., such as /train"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^/')",message="not an absolute path: write a path such as /train"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('//|/[.][.]?(/|$)')",message="not a clean path: write it without //, . and .., such as /train"
 	// +optional
 	Path string `json:"path"`
 
-	// Replicas of each cached block.
-	// +kubebuilder:validation:XValidation:rule="self >= 1",message="is no number of replicas: write 1 or more, or leave it out for 1"
+	// Replicas is the number of copies of each cached block. Defaults to 1.
+	// +kubebuilder:validation:XValidation:rule="self >= 1",message="not a valid number of replicas: write 1 or more, or omit it for 1"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 }
 
-// Policy says when an operation runs.
+// Policy determines when an operation runs.
 type Policy string
 
 // Policies of operations.
@@ -140,18 +140,18 @@ const (
 	OnEventPolicy Policy = "OnEvent"
 )
 
-// OperationRef names another operation.
+// OperationRef refers to another operation.
 type OperationRef struct {
 	// ObjectRef of the operation.
 	ObjectRef `json:",inline"`
 
-	// AffinityStrategy places this operation by the nodes of the other.
+	// AffinityStrategy places this operation relative to the nodes of the other.
 	// +optional
 	AffinityStrategy AffinityStrategy `json:"affinityStrategy,omitempty"`
 }
 
-// ObjectRef names an operation.
-// +kubebuilder:validation:XValidation:rule="has(self.kind) && self.kind in ['DataLoad', 'DataBackup', 'DataMigrate', 'DataProcess']",message="kind is not one of the values there are: write DataLoad, DataBackup, DataMigrate or DataProcess",fieldPath=".kind"
+// ObjectRef refers to an operation.
+// +kubebuilder:validation:XValidation:rule="has(self.kind) && self.kind in ['DataLoad', 'DataBackup', 'DataMigrate', 'DataProcess']",message="unsupported kind: write DataLoad, DataBackup, DataMigrate or DataProcess",fieldPath=".kind"
 // +kubebuilder:validation:XValidation:rule="has(self.name) && size(self.name) > 0",message="write the name of the operation to wait for",reason=FieldValueRequired,fieldPath=".name"
 type ObjectRef struct {
 	// APIVersion of the operation.
@@ -171,14 +171,14 @@ type ObjectRef struct {
 	Namespace string `json:"namespace,omitempty"`
 }
 
-// AffinityStrategy places an operation by the nodes of another.
+// AffinityStrategy places an operation relative to the nodes of another.
 type AffinityStrategy struct {
-	// DependOn is the other operation, when it is not the one of runAfter.
+	// DependOn is the other operation. Defaults to that of runAfter.
 	// +optional
 	DependOn *ObjectRef `json:"dependOn,omitempty"`
 
 	// Policy is Require, Prefer or empty.
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Require', 'Prefer']",message="is not one of the values there are: write Require or Prefer, or leave it out"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Require', 'Prefer']",message="unsupported value: write Require or Prefer, or omit it"
 	// +optional
 	Policy AffinityPolicy `json:"policy,omitempty"`
 
@@ -191,7 +191,7 @@ type AffinityStrategy struct {
 	Requires []Require `json:"requires,omitempty"`
 }
 
-// AffinityPolicy says how strictly an AffinityStrategy holds.
+// AffinityPolicy determines how strictly an AffinityStrategy applies.
 type AffinityPolicy string
 
 // Policies of an AffinityStrategy.
@@ -221,17 +221,17 @@ type Require struct {
 	Name string `json:"name"`
 }
 
-// OperationStatus is what has been seen of an operation.
+// OperationStatus is the observed state of an operation.
 type OperationStatus struct {
 	// Phase of the operation.
 	// +optional
 	Phase OperationPhase `json:"phase"`
 
-	// Duration of the operation; Unfinished until it is done.
+	// Duration of the operation, or Unfinished while it runs.
 	// +optional
 	Duration string `json:"duration"`
 
-	// Conditions as of now.
+	// Conditions are the latest observations of the operation.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -246,20 +246,20 @@ type OperationStatus struct {
 	// LastSuccessfulTime is when a scheduled operation last succeeded.
 	LastSuccessfulTime *metav1.Time `json:"lastSuccessfulTime,omitempty"`
 
-	// WaitingFor says what the operation waits for.
+	// WaitingFor is what the operation waits for.
 	WaitingFor WaitingStatus `json:"waitingFor,omitempty"`
 
 	// NodeAffinity of the pods that ran the operation.
 	NodeAffinity *corev1.NodeAffinity `json:"nodeAffinity,omitempty"`
 }
 
-// WaitingStatus says what an operation waits for.
+// WaitingStatus is what an operation waits for.
 type WaitingStatus struct {
-	// OperationComplete is false while the operation of runAfter goes on.
+	// OperationComplete is false while the operation of runAfter is running.
 	OperationComplete *bool `json:"operationComplete,omitempty"`
 }
 
-// OperationPhase sums an operation up in a word.
+// OperationPhase summarizes the state of an operation.
 type OperationPhase string
 
 // Phases of an operation.
@@ -271,5 +271,5 @@ const (
 	FailedOperationPhase    OperationPhase = "Failed"
 )
 
-// UnfinishedDuration is an operation's duration until it is done.
+// UnfinishedDuration is the duration of an operation that is still running.
 const UnfinishedDuration = "Unfinished"

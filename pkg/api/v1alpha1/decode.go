@@ -16,21 +16,20 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Bounds of what Decode reads: more than any manifest, less than harm.
+// Limits of a manifest that Decode accepts, in bytes and documents.
 const (
 	maxManifest  = 1 << 20
 	maxDocuments = 256
 )
 
-// Decode reads a manifest of one or more documents, as YAML or JSON, into
-// *Dataset, *JindoRuntime, *DataLoad and *corev1.Secret, in order. Lists of
-// kind List are taken apart. It is strict: a field that is not known, a key
-// that is there twice, or a number where text belongs is refused, and the error
-// names document, object and field. It neither defaults nor validates, and it
-// keeps nothing of raw.
+// Decode decodes a manifest of one or more YAML or JSON documents into *Dataset,
+// *JindoRuntime, *DataLoad and *corev1.Secret values, in order. Objects of kind
+// List are flattened. Decode is strict: unknown fields, duplicate keys and values
+// of the wrong type are errors, which name the document, the object and the
+// field. It neither defaults nor validates, and it does not retain raw.
 func Decode(raw []byte) ([]runtime.Object, error) {
 	if len(raw) > maxManifest {
-		return nil, fmt.Errorf("the manifest has %d bytes, more than the %d that are read: split it into several files", len(raw), maxManifest)
+		return nil, fmt.Errorf("the manifest has %d bytes, and the limit is %d: split it into several files", len(raw), maxManifest)
 	}
 	documents, err := splitDocuments(raw)
 	if err != nil {
@@ -50,14 +49,15 @@ func Decode(raw []byte) ([]runtime.Object, error) {
 // document is one part of a manifest.
 type document struct {
 	number int
-	// line in the manifest that it starts on, from 1.
+	// line of the manifest on which the document starts, from 1.
 	line int
 	text []byte
 }
 
-// splitDocuments cuts at the lines that begin or end a document, and leaves out
-// documents that say nothing. The YAML parser itself stops after the first
-// document without a word, so whatever is cut wrongly here must fail there.
+// splitDocuments splits at the lines that start or end a document, and skips empty
+// documents. The YAML parser itself silently stops after the first document, so
+// [onlyOne] detects a document that was split incorrectly. apimachinery's splitter
+// is not used because it does not know line numbers and the marker "...".
 func splitDocuments(raw []byte) ([]document, error) {
 	raw = bytes.TrimPrefix(raw, []byte("\xef\xbb\xbf"))
 	var documents []document
@@ -80,13 +80,12 @@ func splitDocuments(raw []byte) ([]document, error) {
 		documents = append(documents, current)
 	}
 	if len(documents) > maxDocuments {
-		return nil, fmt.Errorf("the manifest has %d documents, more than the %d that are read: split it into several files", len(documents), maxDocuments)
+		return nil, fmt.Errorf("the manifest has %d documents, and the limit is %d: split it into several files", len(documents), maxDocuments)
 	}
 	return documents, nil
 }
 
-// cutMarker answers what follows "---" or "..." where a line starts with one
-// of them as a word of its own.
+// cutMarker returns the rest of a line that starts with the word "---" or "...".
 func cutMarker(line []byte) ([]byte, bool) {
 	for _, marker := range []string{"---", "..."} {
 		rest, found := bytes.CutPrefix(line, []byte(marker))
@@ -97,7 +96,7 @@ func cutMarker(line []byte) ([]byte, bool) {
 	return nil, false
 }
 
-// blank holds for text that is nothing but comments and directives.
+// blank reports whether text contains only comments and directives.
 func blank(text []byte) bool {
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSpace(line)
@@ -123,26 +122,27 @@ func (d document) decode() ([]runtime.Object, error) {
 	return objects, nil
 }
 
-// onlyOne refuses text behind the first object, which the parser would drop.
+// onlyOne returns an error if text contains more than one YAML document, because
+// the parser would drop the others.
 func onlyOne(text []byte) error {
 	decoder := goyaml.NewDecoder(bytes.NewReader(text))
 	var ignored any
 	if err := decoder.Decode(&ignored); err != nil {
-		return fmt.Errorf("reading YAML: %w", err)
+		return fmt.Errorf("parse YAML: %w", err)
 	}
 	if err := decoder.Decode(&ignored); !errors.Is(err, io.EOF) {
-		return errors.New("has something behind its end: write each object as a document of its own, with a line of --- between them")
+		return errors.New("contains more than one object: separate the objects with a line of ---")
 	}
 	return nil
 }
 
-// String names the document for people.
+// String returns the document's position in the manifest, for error messages.
 func (d document) String() string {
 	return fmt.Sprintf("document %d (from line %d)", d.number, d.line)
 }
 
-// yamlError is the parser's error with the manifest's lines in it and without
-// the prefixes of its packages.
+// yamlError returns the message of a parser error with line numbers of the whole
+// manifest and without the prefixes of the parser's packages.
 func (d document) yamlError(err error) string {
 	padded := append(bytes.Repeat([]byte("\n"), d.line-1), d.text...)
 	if _, again := yaml.YAMLToJSONStrict(padded); again != nil {
@@ -150,7 +150,7 @@ func (d document) yamlError(err error) string {
 	}
 	text := strings.NewReplacer(
 		"error converting YAML to JSON: ", "", "yaml: unmarshal errors:\n  ", "", "yaml: ", "", "json: ", "", "\n ", ";",
-		"already set in map", "is there twice: write it once",
+		"already set in map", "is duplicated: write it once",
 	).Replace(err.Error())
 	if strings.Contains(text, "cannot start any token") && bytes.Contains(d.text, []byte("\t")) {
 		text += ": indent with spaces, not with tabs"
@@ -158,11 +158,11 @@ func (d document) yamlError(err error) string {
 	return text
 }
 
-// decodeJSON reads one object, or the items of a List.
+// decodeJSON decodes one object, or the items of a List.
 func decodeJSON(raw []byte, depth int) ([]runtime.Object, error) {
 	var meta metav1.TypeMeta
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &meta); err != nil {
-		return nil, errors.New("is no object: write apiVersion, kind, metadata and spec")
+		return nil, errors.New("not an object: write apiVersion, kind, metadata and spec")
 	}
 	if meta.APIVersion == "v1" && meta.Kind == "List" && depth == 0 {
 		return decodeList(raw, depth)
@@ -208,7 +208,7 @@ func decodeList(raw []byte, depth int) ([]runtime.Object, error) {
 func newObject(meta metav1.TypeMeta) (runtime.Object, error) {
 	switch {
 	case meta.Kind == "":
-		return nil, fmt.Errorf("has no kind: write kind: %s, %s or %s, and apiVersion: %s", DatasetKind, JindoRuntimeKind, DataLoadKind, APIVersion)
+		return nil, fmt.Errorf("missing kind: write kind: %s, %s or %s, and apiVersion: %s", DatasetKind, JindoRuntimeKind, DataLoadKind, APIVersion)
 	case meta.APIVersion == "v1" && meta.Kind == "Secret":
 		return &corev1.Secret{}, nil
 	case meta.APIVersion != APIVersion && meta.Kind != DatasetKind && meta.Kind != JindoRuntimeKind && meta.Kind != DataLoadKind:
@@ -224,24 +224,24 @@ func newObject(meta metav1.TypeMeta) (runtime.Object, error) {
 	case DataLoadKind:
 		return &DataLoad{}, nil
 	}
-	return nil, fmt.Errorf("kind %q is not known: write kind: %s, %s or %s", meta.Kind, DatasetKind, JindoRuntimeKind, DataLoadKind)
+	return nil, fmt.Errorf("unknown kind %q: write kind: %s, %s or %s", meta.Kind, DatasetKind, JindoRuntimeKind, DataLoadKind)
 }
 
-// describe names the object that an error is about.
+// describe returns the kind and name of an object, for error messages.
 func describe(meta metav1.TypeMeta, raw []byte) string {
 	var named struct {
 		Metadata struct {
 			Name string `json:"name"`
 		} `json:"metadata"`
 	}
-	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &named) // an unreadable name is left out
+	_ = kjson.UnmarshalCaseSensitivePreserveInts(raw, &named) // an invalid name is omitted
 	if named.Metadata.Name == "" {
 		return meta.Kind
 	}
 	return fmt.Sprintf("%s %q", meta.Kind, named.Metadata.Name)
 }
 
-// typeError says in our words that a value has the wrong type.
+// typeError returns a message about a value of the wrong type in terms of YAML.
 func typeError(err error) string {
 	var mismatch *json.UnmarshalTypeError
 	if !errors.As(err, &mismatch) {
@@ -271,7 +271,7 @@ func typeError(err error) string {
 	case strings.HasPrefix(mismatch.Value, "number "):
 		have = mismatch.Value
 	}
-	return fmt.Sprintf("field %s is %s where there must be %s", mismatch.Field, have, want)
+	return fmt.Sprintf("field %s is %s and must be %s", mismatch.Field, have, want)
 }
 
 func strictErrors(errs []error) string {

@@ -7,9 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// SetDefaults fills in what was left out of a Dataset, JindoRuntime or
-// DataLoad; other objects stay as they are. It changes nothing that was
-// written, so calling it again does nothing.
+// SetDefaults sets the defaults of a Dataset, JindoRuntime or DataLoad. Other
+// objects, and fields that are set, do not change, so SetDefaults is idempotent.
 func SetDefaults(object runtime.Object) {
 	switch o := object.(type) {
 	case *Dataset:
@@ -25,8 +24,7 @@ func defaultDataset(spec *DatasetSpec) {
 	if len(spec.AccessModes) == 0 {
 		spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
 	}
-	// An only mount with neither name nor path is the whole tree, as it is
-	// under Fluid.
+	// A single mount without name and path is the whole tree, as in Fluid.
 	if len(spec.Mounts) == 1 && spec.Mounts[0].Name == "" && spec.Mounts[0].Path == "" {
 		spec.Mounts[0].Path = "/"
 	}
@@ -46,7 +44,8 @@ func defaultDataset(spec *DatasetSpec) {
 	}
 }
 
-// freeName answers name, or name-2, name-3 and so on when it is taken.
+// freeName returns the first of name, name-2, name-3 and so on that is not
+// taken.
 func freeName(name string, taken map[string]bool) string {
 	free := name
 	for n := 2; taken[free]; n++ {

@@ -1,22 +1,23 @@
-// Package v1alpha1 holds the words in which people say what they want: the
-// kinds Dataset, JindoRuntime and DataLoad of the API group data.fluid.io, with
-// the JSON fields that users of Fluid's JindoRuntime already write.
+// Package v1alpha1 defines the kinds Dataset, JindoRuntime and DataLoad of the API
+// group data.fluid.io. Their JSON fields are compatible with those of Fluid's
+// JindoRuntime.
 //
-// It is the one place that knows these rules, whoever applies them (a command
-// on a laptop, an admission webhook, a reconciler):
+// The same rules apply in the command line, the admission webhook and the
+// reconcilers, and all of them use this package:
 //
-//   - [Decode] reads manifests strictly: a field that is not known is refused,
-//     not dropped.
-//   - [SetDefaults] fills in what was left out. It never changes what was
-//     written, and doing it twice is doing it once.
-//   - [Validate] refuses what cannot work, each time naming the field, the value
-//     and what to write instead, and warns of what is accepted but does nothing.
-//     It never panics and never repeats a credential.
-//   - [FieldsWithoutEffect] lists the fields that are accepted for
-//     compatibility and do nothing yet; docs/reference/fields.md is made of it.
+//   - [Decode] decodes manifests strictly: an unknown field is an error.
+//   - [SetDefaults] sets the fields that were omitted. It never changes a field
+//     that is set, and it is idempotent.
+//   - [Validate] returns errors for objects that cannot work, each with the field,
+//     the value and what to write instead, and warnings about fields that are
+//     accepted and have no effect. It never panics and never repeats a credential.
+//     [ValidateUnclaimed] does the same for a Dataset that may belong to another
+//     runtime of Fluid, and returns warnings only.
+//   - [FieldsWithoutEffect] lists the fields that are accepted for compatibility
+//     and have no effect. docs/reference/fields.md is generated from it.
 //
-// Fields keep the text a person wrote where its form carries meaning (quotas,
-// watermarks), so that every message can repeat it.
+// Quotas and watermarks keep the text that was written, so that messages can
+// repeat it.
 //
 // +kubebuilder:object:generate=true
 // +groupName=data.fluid.io

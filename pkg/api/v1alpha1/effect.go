@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// FieldWithoutEffect is a field that is accepted and does nothing.
+// FieldWithoutEffect is a field that is accepted and has no effect.
 type FieldWithoutEffect struct {
 	Kind string
-	// Path of the field, with [] behind a list and its name in [] for a key of
-	// a map: spec.mounts[].options[locks].
+	// Path of the field, with [] after a list and [KEY] for a key of a map:
+	// spec.mounts[].options[locks].
 	Path string
-	// Reason says why, and what to do instead where there is something.
+	// Reason why it has no effect, and the alternative if there is one.
 	Reason string
-	// NotYet: it is to have an effect in a later version.
+	// NotYet is true if a later version will support the field.
 	NotYet bool
 }
 
-// FieldsWithoutEffect lists the fields of the three kinds that are accepted and
-// do nothing, those of a later version included, in the order of kinds and
-// paths. Everything below a listed field is listed with it.
+// FieldsWithoutEffect returns the fields of the three kinds that are accepted and
+// have no effect, including those that a later version will support, ordered by
+// kind and path. An entry covers all fields below its path.
 func FieldsWithoutEffect() []FieldWithoutEffect {
 	never := func(kind, path, reason string) FieldWithoutEffect {
 		return FieldWithoutEffect{Kind: kind, Path: path, Reason: reason}
@@ -30,13 +30,13 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		return FieldWithoutEffect{Kind: kind, Path: path, Reason: reason, NotYet: true}
 	}
 	const (
-		engine  = "it sets the engine that this one replaces"
+		engine  = "it configures the engine that this one replaces"
 		logging = "run a component with --debug instead"
 	)
 	table := []FieldWithoutEffect{
 		never(DatasetKind, "spec.mounts[].shared", "every mount is shared"),
 		never(DatasetKind, "spec.runtimes", "a runtime names its Dataset, by its own name or the annotation "+DatasetAnnotation),
-		never(DatasetKind, "spec.dataRestoreLocation", "the store is the truth about files, so there is no metadata to restore"),
+		never(DatasetKind, "spec.dataRestoreLocation", "the store is the source of truth for files, so there is no metadata to restore"),
 		never(DatasetKind, "spec.owner.user", "write uid"),
 		never(DatasetKind, "spec.owner.group", "write gid"),
 
@@ -48,26 +48,26 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		never(JindoRuntimeKind, "spec.worker.ports", "workers listen on 18005 and 18008"),
 		never(JindoRuntimeKind, "spec.worker.replicas", "write spec.replicas"),
 		never(JindoRuntimeKind, "spec.worker.storageClassName", "only masters have volumes"),
-		never(JindoRuntimeKind, "spec.runAs", "servers need no particular user"),
-		never(JindoRuntimeKind, "spec.user", "servers need no particular user"),
-		later(JindoRuntimeKind, "spec.hadoopConfig", "there is no driver for hdfs:// yet"),
+		never(JindoRuntimeKind, "spec.runAs", "servers do not need a particular user"),
+		never(JindoRuntimeKind, "spec.user", "servers do not need a particular user"),
+		later(JindoRuntimeKind, "spec.hadoopConfig", "hdfs:// is not supported yet"),
 		never(JindoRuntimeKind, "spec.logConfig", logging),
 		never(JindoRuntimeKind, "spec.fuse.logConfig", logging),
-		later(JindoRuntimeKind, "spec.tieredstore.levels[].volumeSource", "an emptyDir has the quota for its limit, and the node's medium"),
-		later(JindoRuntimeKind, "spec.cleanCachePolicy", "directories are removed when the pods are gone, with three attempts"),
-		never(JindoRuntimeKind, "spec.fuse.tolerations", "the mounts' servers run wherever pods with the volume do"),
-		later(JindoRuntimeKind, "spec.fuse.metrics", "metrics are always offered, on the health port"),
+		later(JindoRuntimeKind, "spec.tieredstore.levels[].volumeSource", "the size limit of an emptyDir is the quota, and its medium is the node's"),
+		later(JindoRuntimeKind, "spec.cleanCachePolicy", "directories are removed after the pods are deleted, with three attempts"),
+		never(JindoRuntimeKind, "spec.fuse.tolerations", "FUSE servers run on every node that runs a pod with the volume"),
+		later(JindoRuntimeKind, "spec.fuse.metrics", "metrics are always available on the health port"),
 
-		later(DataLoadKind, "spec", "nothing loads ahead of reading yet"),
+		later(DataLoadKind, "spec", "preloading is not supported yet"),
 	}
 	for _, options := range []string{"spec.mounts[].options", "spec.sharedOptions"} {
 		table = append(table,
 			later(DatasetKind, options+"["+OptionCacheStrategy+"]", "objects are placed by hashing, as under DISTRIBUTED"),
 			later(DatasetKind, options+"["+OptionReadCacheReplica+"]", "each object is cached once"),
-			never(DatasetKind, options+"["+OptionWriteCacheReplica+"]", "the store keeps what was written"),
+			never(DatasetKind, options+"["+OptionWriteCacheReplica+"]", "written files are kept in the store"),
 			never(DatasetKind, options+"["+OptionWritePolicy+"]", "files are in the store before close returns, as under WRITE_THROUGH"),
-			later(DatasetKind, options+"["+OptionPosixMetadata+"]", "mounts are read-only yet"),
-			later(DatasetKind, options+"["+OptionLocks+"]", "locks are the kernel's own yet"),
+			later(DatasetKind, options+"["+OptionPosixMetadata+"]", "mounts are read-only for now"),
+			later(DatasetKind, options+"["+OptionLocks+"]", "locks are local to each kernel for now"),
 		)
 	}
 	slices.SortStableFunc(table, func(a, b FieldWithoutEffect) int {
@@ -79,11 +79,11 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 	return table
 }
 
-// withoutEffect warns of the fields in the table that an object sets.
+// withoutEffect warns of the fields in the table that are set in an object.
 func (f *findings) withoutEffect(kind string, object any) {
 	raw, err := json.Marshal(object)
 	if err != nil {
-		return // it cannot be encoded, so nothing can have been read into it
+		return // an object that cannot be encoded was not decoded from a manifest
 	}
 	var tree map[string]any
 	if err := json.Unmarshal(raw, &tree); err != nil {
@@ -103,8 +103,8 @@ func (f *findings) withoutEffect(kind string, object any) {
 	}
 }
 
-// setPaths answers the places in tree, with indexes, where a path leads to
-// something that says more than nothing.
+// setPaths returns the paths in tree, with indexes, of the non-empty values that
+// a path of the table matches.
 func setPaths(tree any, path []string, at string) []string {
 	if len(path) == 0 {
 		if isEmpty(tree) {
@@ -138,8 +138,8 @@ func setPaths(tree any, path []string, at string) []string {
 
 func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
 
-// isEmpty holds for what says nothing: nothing, and mappings and lists of
-// nothing.
+// isEmpty reports whether a value is nil, zero, or a map or list without
+// non-empty values.
 func isEmpty(value any) bool {
 	switch v := value.(type) {
 	case nil:

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// FuseArgs are what fuse.args say, as far as it has an effect here. A nil
-// field was not given.
+// FuseArgs holds the options of fuse.args that have an effect. A nil field was
+// not given.
 type FuseArgs struct {
 	AttrTimeout     *time.Duration
 	EntryTimeout    *time.Duration
@@ -18,15 +18,15 @@ type FuseArgs struct {
 	ReadTimeout *time.Duration
 	UID         *int64
 	GID         *int64
-	// ReadOnly: -oro was given.
+	// ReadOnly is set by -oro.
 	ReadOnly bool
-	// Ignored are options that have no effect here, as they were written.
+	// Ignored holds the options without effect, as they were written.
 	Ignored []string
 }
 
-// ParseFuseArgs reads options in the forms -oname=value, -o name=value and
-// several of them with commas between. The last of a name counts. The error
-// names the argument and says what to write.
+// ParseFuseArgs parses options in the forms -oname=value and -o name=value, each
+// of which may hold a comma-separated list. The last option of a name wins. An
+// error names the argument and contains an example.
 func ParseFuseArgs(args []string) (FuseArgs, error) {
 	var parsed FuseArgs
 	next := false
@@ -49,12 +49,12 @@ func ParseFuseArgs(args []string) (FuseArgs, error) {
 		}
 		for _, option := range strings.Split(list, ",") {
 			if err := parsed.set(strings.TrimSpace(option)); err != nil {
-				return FuseArgs{}, fmt.Errorf("argument %d, %q, %w", i+1, option, err)
+				return FuseArgs{}, fmt.Errorf("argument %d, %q: %w", i+1, option, err)
 			}
 		}
 	}
 	if next {
-		return FuseArgs{}, fmt.Errorf("the last argument, \"-o\", has no option behind it: write -oattr_timeout=60 in one word")
+		return FuseArgs{}, fmt.Errorf("the last argument, \"-o\", is not followed by an option: write -oattr_timeout=60")
 	}
 	return parsed, nil
 }
@@ -88,14 +88,14 @@ func (a *FuseArgs) set(option string) error {
 	return nil
 }
 
-// maxTimeout is the longest time a kernel is told to trust anything; times
-// above it say forever.
+// maxTimeout is the longest timeout that is passed to the kernel. Longer ones are
+// reduced to it.
 const maxTimeout = 10 * 365 * 24 * time.Hour
 
 func setSeconds(field **time.Duration, name, value string) error {
 	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || math.IsNaN(seconds) || seconds < 0 {
-		return fmt.Errorf("is no time in seconds: write -o%s=60", name)
+		return fmt.Errorf("invalid timeout: write seconds, such as -o%s=60", name)
 	}
 	timeout := maxTimeout
 	if seconds < maxTimeout.Seconds() {
@@ -108,7 +108,7 @@ func setSeconds(field **time.Duration, name, value string) error {
 func setID(field **int64, name, value string) error {
 	id, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
-		return fmt.Errorf("is no id: write -o%s=1000, a number", name)
+		return fmt.Errorf("invalid ID: write a number, such as -o%s=1000", name)
 	}
 	*field = new(int64(id))
 	return nil

@@ -5,220 +5,226 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// RuntimeStatus is what has been seen of a runtime.
+// RuntimeStatus is the observed state of a runtime.
 type RuntimeStatus struct {
-	// ValueFileConfigmap names the ConfigMap with the runtime's values.
+	// ValueFileConfigmap is the name of the ConfigMap with the values of the runtime.
 	// +optional
 	ValueFileConfigmap string `json:"valueFile"`
 
-	// MasterPhase of the masters.
+	// MasterPhase is the phase of the masters.
 	// +optional
 	MasterPhase RuntimePhase `json:"masterPhase"`
 
-	// MasterReason for it.
+	// MasterReason explains the phase of the masters.
 	MasterReason string `json:"masterReason,omitempty"`
 
-	// WorkerPhase of the workers.
+	// WorkerPhase is the phase of the workers.
 	// +optional
 	WorkerPhase RuntimePhase `json:"workerPhase"`
 
-	// WorkerReason for it.
+	// WorkerReason explains the phase of the workers.
 	WorkerReason string `json:"workerReason,omitempty"`
 
-	// DesiredWorkerNumberScheduled is how many workers are wanted.
+	// DesiredWorkerNumberScheduled is the desired number of workers.
 	// +optional
 	DesiredWorkerNumberScheduled int32 `json:"desiredWorkerNumberScheduled"`
 
-	// CurrentWorkerNumberScheduled is how many workers there are.
+	// CurrentWorkerNumberScheduled is the current number of workers.
 	// +optional
 	CurrentWorkerNumberScheduled int32 `json:"currentWorkerNumberScheduled"`
 
-	// WorkerNumberReady is how many workers are ready.
+	// WorkerNumberReady is the number of ready workers.
 	// +optional
 	WorkerNumberReady int32 `json:"workerNumberReady"`
 
-	// WorkerNumberAvailable is how many workers have been ready for a while.
+	// WorkerNumberAvailable is the number of available workers: those that have
+	// been ready for the minimum time.
 	WorkerNumberAvailable int32 `json:"workerNumberAvailable,omitempty"`
 
-	// WorkerNumberUnavailable is how many workers have not.
+	// WorkerNumberUnavailable is the number of unavailable workers.
 	WorkerNumberUnavailable int32 `json:"workerNumberUnavailable,omitempty"`
 
-	// DesiredMasterNumberScheduled is how many masters are wanted.
+	// DesiredMasterNumberScheduled is the desired number of masters.
 	// +optional
 	DesiredMasterNumberScheduled int32 `json:"desiredMasterNumberScheduled"`
 
-	// CurrentMasterNumberScheduled is how many masters there are.
+	// CurrentMasterNumberScheduled is the current number of masters.
 	// +optional
 	CurrentMasterNumberScheduled int32 `json:"currentMasterNumberScheduled"`
 
-	// MasterNumberReady is how many masters are ready.
+	// MasterNumberReady is the number of ready masters.
 	// +optional
 	MasterNumberReady int32 `json:"masterNumberReady"`
 
-	// FusePhase of the mounts.
+	// FusePhase is the phase of the FUSE servers.
 	// +optional
 	FusePhase RuntimePhase `json:"fusePhase"`
 
-	// FuseReason for it.
+	// FuseReason explains the phase of the FUSE servers.
 	FuseReason string `json:"fuseReason,omitempty"`
 
-	// CurrentFuseNumberScheduled is how many mounts there are.
+	// CurrentFuseNumberScheduled is the current number of FUSE servers.
 	// +optional
 	CurrentFuseNumberScheduled int32 `json:"currentFuseNumberScheduled"`
 
-	// DesiredFuseNumberScheduled is how many mounts are wanted.
+	// DesiredFuseNumberScheduled is the desired number of FUSE servers.
 	// +optional
 	DesiredFuseNumberScheduled int32 `json:"desiredFuseNumberScheduled"`
 
-	// FuseNumberReady is how many mounts are ready.
+	// FuseNumberReady is the number of ready FUSE servers.
 	// +optional
 	FuseNumberReady int32 `json:"fuseNumberReady"`
 
-	// FuseNumberUnavailable is how many mounts have not been ready for a while.
+	// FuseNumberUnavailable is the number of unavailable FUSE servers.
 	FuseNumberUnavailable int32 `json:"fuseNumberUnavailable,omitempty"`
 
-	// FuseNumberAvailable is how many mounts have.
+	// FuseNumberAvailable is the number of available FUSE servers.
 	FuseNumberAvailable int32 `json:"fuseNumberAvailable,omitempty"`
 
-	// SetupDuration is how long the runtime took to become ready.
+	// SetupDuration is the time that the runtime took to become ready.
 	SetupDuration string `json:"setupDuration,omitempty"`
 
-	// ObservedGeneration is the generation of the spec that this status is about.
+	// ObservedGeneration is the most recent generation of the spec that the
+	// controller has observed.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Formation is what must outlive the masters' disks.
+	// Formation records whether the masters have formed a cluster. It must outlive
+	// the disks of the masters.
 	Formation *Formation `json:"formation,omitempty"`
 
-	// Raft is the masters' view of themselves.
+	// Raft is the state of the Raft cluster as the masters report it.
 	Raft *RaftStatus `json:"raft,omitempty"`
 
-	// Images that the pods were created with. They are kept until somebody asks
-	// for others, so that an upgrade of the controllers restarts no pod.
+	// Images are the images that the pods were created with. They are kept until
+	// the spec requests others, so that an upgrade of the controllers does not
+	// restart pods.
 	Images *RuntimeImages `json:"images,omitempty"`
 
-	// CacheDirectories on nodes, to be removed with the runtime.
+	// CacheDirectories are the directories on nodes that are removed with the
+	// runtime.
 	// +listType=map
 	// +listMapKey=node
 	CacheDirectories []CacheDirectory `json:"cacheDirectories,omitempty"`
 
-	// UfsTotal is the size of all files in the store.
+	// UfsTotal is the total size of the files in the store.
 	UfsTotal string `json:"ufsTotal,omitempty"`
 
 	// FileNum is the number of files in the store.
 	FileNum string `json:"fileNum,omitempty"`
 
-	// Conditions as of now.
+	// Conditions are the latest observations of the runtime.
 	// +patchMergeKey=type
 	// +patchStrategy=merge
 	// +listType=map
 	// +listMapKey=type
 	Conditions []RuntimeCondition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
 
-	// CacheStates are figures about the cache, by the keys named CacheState*.
+	// CacheStates are figures about the cache, such as cached and cacheCapacity.
 	CacheStates CacheStateList `json:"cacheStates,omitempty"`
 
-	// Selector of the workers' pods as text, for autoscalers.
+	// Selector is the label selector of the worker pods, for autoscalers.
 	Selector string `json:"selector,omitempty"`
 
-	// APIGatewayStatus says where the REST gateway is reached.
+	// APIGatewayStatus is the address of the REST gateway.
 	APIGatewayStatus *APIGatewayStatus `json:"apiGateway,omitempty"`
 
-	// MountTime is when mounts were last made.
+	// MountTime is when mounts were last created.
 	MountTime *metav1.Time `json:"mountTime,omitempty"`
 
 	// Mounts that are in place.
-	// +kubebuilder:validation:MaxItems=128
 	Mounts []Mount `json:"mounts,omitempty"`
 
-	// CacheAffinity leads pods to the nodes that cache.
+	// CacheAffinity attracts pods to the nodes that cache data.
 	CacheAffinity *corev1.NodeAffinity `json:"cacheAffinity,omitempty"`
 }
 
-// Formation says whether the masters have formed a cluster. A master that finds
-// an empty disk after that joins, and never forms another.
-// +kubebuilder:validation:XValidation:rule="self.clusterID == oldSelf.clusterID",message="the id of a cluster never changes: leave it, or remove the whole formation to form a new cluster",fieldPath=".clusterID"
-// +kubebuilder:validation:XValidation:rule="self.formed || !oldSelf.formed",message="masters that have formed a cluster never form another: leave it true, or remove the whole formation to form a new cluster",fieldPath=".formed"
+// Formation records whether the masters have formed a cluster. A master that
+// starts with an empty disk afterwards joins this cluster and never forms another.
+// +kubebuilder:validation:XValidation:rule="self.clusterID == oldSelf.clusterID",message="the cluster ID is immutable: keep it, or remove the whole formation to form a new cluster",fieldPath=".clusterID"
+// +kubebuilder:validation:XValidation:rule="self.formed || !oldSelf.formed",message="masters that have formed a cluster never form another: keep it true, or remove the whole formation to form a new cluster",fieldPath=".formed"
 type Formation struct {
-	// ClusterID of the masters.
+	// ClusterID is the identifier of the cluster.
 	ClusterID string `json:"clusterID"`
 
-	// Formed is true once all masters vote, for good.
+	// Formed is true once all masters have become voters. It never becomes false
+	// again.
 	Formed bool `json:"formed"`
 }
 
-// RaftStatus is what the masters say of themselves.
+// RaftStatus is the state of the Raft cluster.
 type RaftStatus struct {
-	// Leader is the name of the master that leads; empty when none does.
+	// Leader is the name of the leader; empty if there is none.
 	Leader string `json:"leader,omitempty"`
 
-	// Term in which it leads.
+	// Term is the current Raft term.
 	Term int64 `json:"term,omitempty"`
 
-	// Members in the order of their numbers.
+	// Members are the masters in the order of their ordinals.
 	// +listType=map
 	// +listMapKey=name
 	Members []RaftMember `json:"members,omitempty"`
 }
 
-// RaftMember is one master.
+// RaftMember is one member of the Raft cluster.
 type RaftMember struct {
 	// Name of the master.
 	Name string `json:"name"`
 
-	// State is LEADER, FOLLOWER, CANDIDATE, JOINING, SHUTDOWN or, when it did
-	// not answer, UNKNOWN.
+	// State is LEADER, FOLLOWER, CANDIDATE, JOINING, SHUTDOWN, or UNKNOWN if the
+	// master does not respond.
 	State string `json:"state"`
 
-	// Voter is true for a master that takes part in elections.
+	// Voter is true if the master votes in elections.
 	Voter bool `json:"voter,omitempty"`
 
-	// Message is why it did not answer.
+	// Message explains why the master does not respond.
 	Message string `json:"message,omitempty"`
 }
 
-// RuntimeImages are what pods run.
+// RuntimeImages are the images of the pods.
 type RuntimeImages struct {
 	// Jindo is the image of masters and workers.
 	Jindo string `json:"jindo,omitempty"`
 
-	// Fuse is the image of the mounts' servers.
+	// Fuse is the image of the FUSE servers.
 	Fuse string `json:"fuse,omitempty"`
 }
 
-// CacheDirectory is what a runtime has on one node.
+// CacheDirectory lists the directories of a runtime on one node.
 type CacheDirectory struct {
-	// Node by name.
+	// Node is the name of the node.
 	Node string `json:"node"`
 
-	// Paths of directories that are the runtime's own.
+	// Paths of the directories that belong to the runtime alone.
 	Paths []string `json:"paths"`
 }
 
-// RuntimeCondition is one thing that is so, or not, about a runtime.
+// RuntimeCondition is one aspect of the observed state of a runtime.
 type RuntimeCondition struct {
 	// Type of the condition.
 	Type RuntimeConditionType `json:"type"`
 
-	// Status is True, False or Unknown.
+	// Status of the condition: True, False or Unknown.
 	Status corev1.ConditionStatus `json:"status"`
 
-	// Reason in one word.
+	// Reason for the last transition, as one CamelCase word.
 	Reason string `json:"reason,omitempty"`
 
-	// Message for people.
+	// Message is a human-readable explanation.
 	Message string `json:"message,omitempty"`
 
-	// ObservedGeneration is the generation of the spec that this is about.
+	// ObservedGeneration is the generation of the spec that the condition is
+	// based on.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// LastProbeTime is when this was last looked at.
+	// LastProbeTime is when the condition was last evaluated.
 	LastProbeTime metav1.Time `json:"lastProbeTime,omitempty"`
 
 	// LastTransitionTime is when the status last changed.
 	LastTransitionTime metav1.Time `json:"lastTransitionTime,omitempty"`
 }
 
-// RuntimePhase sums a component up in a word.
+// RuntimePhase summarizes the state of a component.
 type RuntimePhase string
 
 // Phases of a component.
@@ -229,7 +235,7 @@ const (
 	RuntimePhaseReady        RuntimePhase = "Ready"
 )
 
-// RuntimeConditionType names a condition of a runtime.
+// RuntimeConditionType is the type of a condition of a runtime.
 type RuntimeConditionType string
 
 // Conditions of a runtime.
@@ -245,24 +251,27 @@ const (
 	RuntimeFusesScaledIn      RuntimeConditionType = "FusesScaledIn"
 	RuntimeFusesScaledOut     RuntimeConditionType = "FusesScaledOut"
 
-	// RuntimeReady: masters, workers and mounts are ready.
+	// RuntimeReady is true if masters, workers and FUSE servers are ready.
 	RuntimeReady RuntimeConditionType = "Ready"
-	// RuntimeSpecValid: the spec can be carried out.
+	// RuntimeSpecValid is false if the spec has errors.
 	RuntimeSpecValid RuntimeConditionType = "SpecValid"
-	// RuntimeDatasetBound: the runtime serves a Dataset.
+	// RuntimeDatasetBound is true if the runtime serves a Dataset.
 	RuntimeDatasetBound RuntimeConditionType = "DatasetBound"
-	// RuntimeMountsReady: what the Dataset mounts answers.
+	// RuntimeMountsReady is true if the stores of all mounts respond.
 	RuntimeMountsReady RuntimeConditionType = "MountsReady"
-	// RuntimeCredentialsReady: the Secrets that mounts name are there.
+	// RuntimeCredentialsReady is true if the Secrets that mounts refer to exist.
 	RuntimeCredentialsReady RuntimeConditionType = "CredentialsReady"
-	// RuntimeChangeNotApplied: the spec asks for what is not done online yet.
+	// RuntimeChangeNotApplied is true if the spec contains a change that is not
+	// applied to a running cluster.
 	RuntimeChangeNotApplied RuntimeConditionType = "ChangeNotApplied"
-	// RuntimeUpdatePending: pods run with an older template.
+	// RuntimeUpdatePending is true if pods run with an older template.
 	RuntimeUpdatePending RuntimeConditionType = "UpdatePending"
-	// RuntimePlacementBlocked: pods find no node.
+	// RuntimePlacementBlocked is true if pods cannot be scheduled.
 	RuntimePlacementBlocked RuntimeConditionType = "PlacementBlocked"
-	// RuntimePodSecurityForbidden: the namespace refuses the pods.
+	// RuntimePodSecurityForbidden is true if the Pod Security level of the
+	// namespace forbids the pods.
 	RuntimePodSecurityForbidden RuntimeConditionType = "PodSecurityForbidden"
-	// RuntimeDeletionBlocked: something keeps the runtime from going.
+	// RuntimeDeletionBlocked is true if something prevents the deletion of the
+	// runtime.
 	RuntimeDeletionBlocked RuntimeConditionType = "DeletionBlocked"
 )

@@ -25,8 +25,9 @@ import (
 // +kubebuilder:printcolumn:name="Cache Capacity",type="string",JSONPath=`.status.cacheStates.cacheCapacity`,priority=1
 // +kubebuilder:printcolumn:name="Message",type="string",JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
 
-// JindoRuntime is a cache: masters, workers and mounts that serve a Dataset.
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 37 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name cannot be part of the names of pods: write at most 37 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as hadoop"
+// JindoRuntime is a distributed cache that serves a Dataset. It consists of
+// masters, workers and FUSE servers.
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 37 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name is not a valid name for pods: write at most 37 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as hadoop"
 type JindoRuntime struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -37,48 +38,49 @@ type JindoRuntime struct {
 
 // +kubebuilder:object:root=true
 
-// JindoRuntimeList is several JindoRuntimes.
+// JindoRuntimeList is a list of JindoRuntimes.
 type JindoRuntimeList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []JindoRuntime `json:"items"`
 }
 
-// JindoRuntimeSpec is what a person wants of a JindoRuntime.
-// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels exclude each other: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
-// +kubebuilder:validation:XValidation:rule="(has(self.master) && has(self.master.disabled) && self.master.disabled) == (has(self.worker) && has(self.worker.disabled) && self.worker.disabled)",message="masters and workers need each other: write disabled: true for both, for mounts that read the store themselves, or for neither"
-// +kubebuilder:validation:XValidation:rule="!(has(self.master) && has(self.master.disabled) && self.master.disabled && has(self.worker) && has(self.worker.disabled) && self.worker.disabled && has(self.fuse) && has(self.fuse.disabled) && self.fuse.disabled)",message="nothing is left to run: leave fuse.disabled out, or delete the runtime"
+// JindoRuntimeSpec is the desired state of a JindoRuntime.
+// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels are mutually exclusive: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
+// +kubebuilder:validation:XValidation:rule="(has(self.master) && has(self.master.disabled) && self.master.disabled) == (has(self.worker) && has(self.worker.disabled) && self.worker.disabled)",message="masters and workers must be disabled together: write disabled: true for both, for mounts that read the store directly, or for neither"
+// +kubebuilder:validation:XValidation:rule="!(has(self.master) && has(self.master.disabled) && self.master.disabled && has(self.worker) && has(self.worker.disabled) && self.worker.disabled && has(self.fuse) && has(self.fuse.disabled) && self.fuse.disabled)",message="no component is enabled: omit fuse.disabled, or delete the runtime"
 type JindoRuntimeSpec struct {
-	// JindoVersion is the image of masters and workers.
+	// JindoVersion specifies the image of masters and workers.
 	// +optional
 	JindoVersion VersionSpec `json:"jindoVersion,omitempty"`
 
-	// Master says how the masters run.
-	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas in [1, 3]",message="must be 1 or 3: write 3 so that one master may fail, or 1, or leave it out for 1",fieldPath=".replicas"
+	// Master configures the masters.
+	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas in [1, 3]",message="must be 1 or 3: write 3 so that one master may fail, or 1, or omit it for 1",fieldPath=".replicas"
 	// +optional
 	Master JindoCompTemplateSpec `json:"master,omitempty"`
 
-	// Worker says how the workers run.
-	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas >= 1",message="is no number of workers: leave it out and write spec.replicas",fieldPath=".replicas"
+	// Worker configures the workers.
+	// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas >= 1",message="not a valid number of workers: omit it and write spec.replicas",fieldPath=".replicas"
 	// +optional
 	Worker JindoCompTemplateSpec `json:"worker,omitempty"`
 
-	// Fuse says how the mounts run.
+	// Fuse configures the FUSE servers, which provide the mounts.
 	// +optional
 	Fuse JindoFuseSpec `json:"fuse,omitempty"`
 
-	// Properties of the whole system.
+	// Properties of all components.
 	// +optional
 	Properties map[string]string `json:"properties,omitempty"`
 
-	// TieredStore says what each worker caches on.
+	// TieredStore configures the storage on which each worker caches data.
+	// Defaults to 1Gi of memory.
 	// +optional
 	TieredStore TieredStore `json:"tieredstore,omitempty"`
 
-	// Replicas is the number of workers; 1 when it is not given.
+	// Replicas is the number of workers, at most 500. Defaults to 1.
 	// +kubebuilder:default=1
-	// +kubebuilder:validation:XValidation:rule="self >= 1",message="is no number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache"
-	// +kubebuilder:validation:XValidation:rule="self <= 500",message="is more workers than one runtime may have: write 500 or fewer, with larger quotas, or make several runtimes"
+	// +kubebuilder:validation:XValidation:rule="self >= 1",message="not a valid number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache"
+	// +kubebuilder:validation:XValidation:rule="self <= 500",message="more workers than one runtime may have: write 500 or fewer, with larger quotas, or create several runtimes"
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 
@@ -86,28 +88,29 @@ type JindoRuntimeSpec struct {
 	// +optional
 	RunAs *User `json:"runAs,omitempty"`
 
-	// User that the processes run as, by name.
+	// User is the name of the user that the processes run as.
 	// +optional
 	User string `json:"user,omitempty"`
 
-	// HadoopConfig names a ConfigMap with hdfs-site.xml or core-site.xml.
+	// HadoopConfig is the name of a ConfigMap with hdfs-site.xml or core-site.xml.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="cannot be the name of an object: write lower-case letters, digits, '-' and '.'"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="not a valid object name: write lower-case letters, digits, '-' and '.'"
 	// +optional
 	HadoopConfig string `json:"hadoopConfig,omitempty"`
 
-	// Secret names a Secret with AccessKeyId, AccessKeySecret and, for
-	// temporary credentials, SecurityToken, for mounts that bring none.
+	// Secret is the name of a Secret with the keys AccessKeyId, AccessKeySecret
+	// and, for temporary credentials, SecurityToken. It is used for mounts without
+	// credentials of their own.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="cannot be the name of an object: write lower-case letters, digits, '-' and '.'"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="not a valid object name: write lower-case letters, digits, '-' and '.'"
 	// +optional
 	Secret string `json:"secret,omitempty"`
 
-	// Labels of all pods. Deprecated: write podMetadata.labels.
+	// Labels are added to all pods. Deprecated: use podMetadata.labels.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// PodMetadata of all pods.
+	// PodMetadata is added to all pods.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
 
@@ -115,28 +118,29 @@ type JindoRuntimeSpec struct {
 	// +optional
 	LogConfig map[string]string `json:"logConfig,omitempty"`
 
-	// NetworkMode is HostNetwork or ContainerNetwork, which is the default.
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['ContainerNetwork', 'HostNetwork']",message="is not one of the values there are: write ContainerNetwork or HostNetwork, or leave it out"
+	// NetworkMode is HostNetwork or ContainerNetwork. Defaults to
+	// ContainerNetwork.
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['ContainerNetwork', 'HostNetwork']",message="unsupported value: write ContainerNetwork or HostNetwork, or omit it"
 	// +optional
 	NetworkMode NetworkMode `json:"networkmode,omitempty"`
 
-	// CleanCachePolicy says how the cache is deleted with the runtime.
+	// CleanCachePolicy configures how the cache is deleted with the runtime.
 	// +optional
 	CleanCachePolicy CleanCachePolicy `json:"cleanCachePolicy,omitempty"`
 
-	// Volumes that master.volumeMounts may refer to.
+	// Volumes are available to the volumeMounts of masters and workers.
 	// +optional
 	Volumes []corev1.Volume `json:"volumes,omitempty"`
 
-	// ImagePullSecrets of all pods.
+	// ImagePullSecrets are used by all pods.
 	// +optional
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 }
 
-// JindoCompTemplateSpec says how masters, or workers, run.
-// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels exclude each other: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
+// JindoCompTemplateSpec configures the masters or the workers.
+// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels are mutually exclusive: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
 type JindoCompTemplateSpec struct {
-	// Replicas of the masters: 1 or 3; 1 when it is not given. The number of
+	// Replicas is the number of masters: 1 or 3. Defaults to 1. The number of
 	// workers is spec.replicas.
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
@@ -149,12 +153,12 @@ type JindoCompTemplateSpec struct {
 	// +optional
 	Ports map[string]int `json:"ports,omitempty"`
 
-	// Resources of each pod. Where the masters' CPU is limited, they wait longer
-	// for each other before they elect a leader.
+	// Resources of each pod. If the CPU of the masters is limited, their election
+	// timeout is longer.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// Env are environment variables of the component.
+	// Env holds environment variables of the component.
 	// +optional
 	Env map[string]string `json:"env,omitempty"`
 
@@ -166,59 +170,59 @@ type JindoCompTemplateSpec struct {
 	// +optional
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// Labels of the pods. Deprecated: write podMetadata.labels.
+	// Labels are added to the pods. Deprecated: use podMetadata.labels.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// PodMetadata of the pods.
+	// PodMetadata is added to the pods.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
 
-	// StorageClassName of the volume that each master keeps its log on. Without
-	// it the volume lies on the first hostPath of the tiered store, or where
-	// that has none in the cluster's default class.
+	// StorageClassName is the storage class of the volume on which each master
+	// stores its Raft log. Defaults to a volume on the first hostPath of the tiered
+	// store, or to the default storage class if there is no hostPath.
 	// +optional
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
-	// Disabled leaves the component out. With masters and workers left out,
-	// mounts read the store themselves.
+	// Disabled omits the component. If masters and workers are disabled, FUSE
+	// servers read the store directly.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
 
-	// VolumeMounts of the volumes in spec.volumes.
+	// VolumeMounts mount volumes of spec.volumes.
 	// +optional
 	VolumeMounts []corev1.VolumeMount `json:"volumeMounts,omitempty"`
 
-	// ImagePullSecrets of the pods.
+	// ImagePullSecrets are used by the pods.
 	// +optional
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 }
 
-// JindoFuseSpec says how the mounts run.
-// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels exclude each other: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
+// JindoFuseSpec configures the FUSE servers.
+// +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels are mutually exclusive: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
 type JindoFuseSpec struct {
-	// Image without its tag.
+	// Image name without its tag.
 	// +optional
 	Image string `json:"image,omitempty"`
 
-	// ImageTag of the image.
+	// ImageTag is the tag of the image.
 	// +optional
 	ImageTag string `json:"imageTag,omitempty"`
 
 	// ImagePullPolicy is Always, IfNotPresent or Never.
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Always', 'IfNotPresent', 'Never']",message="is not one of the values there are: write Always, IfNotPresent or Never, or leave it out"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['Always', 'IfNotPresent', 'Never']",message="unsupported value: write Always, IfNotPresent or Never, or omit it"
 	// +optional
 	ImagePullPolicy string `json:"imagePullPolicy,omitempty"`
 
-	// ImagePullSecrets of the pods.
+	// ImagePullSecrets are used by the pods.
 	// +optional
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
-	// Properties of the mount.
+	// Properties of the FUSE server.
 	// +optional
 	Properties map[string]string `json:"properties,omitempty"`
 
-	// Env are environment variables of the mount's server.
+	// Env holds environment variables of the FUSE server.
 	// +optional
 	Env map[string]string `json:"env,omitempty"`
 
@@ -226,12 +230,12 @@ type JindoFuseSpec struct {
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// Args of the mount, such as -oattr_timeout=60.
+	// Args are mount options, such as -oattr_timeout=60.
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(attr|entry|negative)_timeout=([^0-9.]|$)'))",message="hold a timeout that is no time in seconds: write it like -oattr_timeout=60"
-	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(^-o *|^|,)[ug]id=([^0-9]|$)'))",message="hold a uid or gid that is no id: write it like -ouid=1000, a number"
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self[size(self) - 1] != '-o'",message="end in -o with no option behind it: write -oattr_timeout=60 in one word"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(attr|entry|negative)_timeout=([^0-9.]|$)'))",message="contain an invalid timeout: write a number of seconds, like -oattr_timeout=60"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(^-o *|^|,)[ug]id=([^0-9]|$)'))",message="contain an invalid uid or gid: write a number, like -ouid=1000"
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self[size(self) - 1] != '-o'",message="end in -o without an option: write -oattr_timeout=60 in one word"
 	// +optional
 	Args []string `json:"args,omitempty"`
 
@@ -243,20 +247,21 @@ type JindoFuseSpec struct {
 	// +optional
 	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
 
-	// Labels of the pods. Deprecated: write podMetadata.labels.
+	// Labels are added to the pods. Deprecated: use podMetadata.labels.
 	// +optional
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// PodMetadata of the pods.
+	// PodMetadata is added to the pods.
 	// +optional
 	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
 
-	// CleanPolicy says when a mount's server that nobody uses is removed.
-	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['OnRuntimeDeleted', 'OnDemand', 'OnFuseChanged']",message="is not one of the values there are: write OnRuntimeDeleted, OnDemand or OnFuseChanged, or leave it out"
+	// CleanPolicy determines when an unused FUSE server is removed:
+	// OnRuntimeDeleted, OnDemand or OnFuseChanged. Defaults to OnRuntimeDeleted.
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['OnRuntimeDeleted', 'OnDemand', 'OnFuseChanged']",message="unsupported value: write OnRuntimeDeleted, OnDemand or OnFuseChanged, or omit it"
 	// +optional
 	CleanPolicy FuseCleanPolicy `json:"cleanPolicy,omitempty"`
 
-	// Disabled leaves the mounts out.
+	// Disabled omits the FUSE servers.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
 
@@ -264,51 +269,51 @@ type JindoFuseSpec struct {
 	// +optional
 	LogConfig map[string]string `json:"logConfig,omitempty"`
 
-	// Metrics of the mount's server.
+	// Metrics of the FUSE server.
 	// +optional
 	Metrics ClientMetrics `json:"metrics,omitempty"`
 }
 
-// ClientMetrics says whether mounts offer metrics.
+// ClientMetrics configures the metrics of FUSE servers.
 type ClientMetrics struct {
-	// Enabled offers them.
+	// Enabled exposes the metrics.
 	// +optional
 	Enabled bool `json:"enabled,omitempty"`
 
-	// ScrapeTarget is a comma list of MountPod, Sidecar, All and None.
+	// ScrapeTarget is a comma-separated list of MountPod, Sidecar, All and None.
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.matches('^( *(MountPod|Sidecar|All|None)? *(,|$))*$')",message="holds nothing that can be scraped: write MountPod, Sidecar, All or None, with commas between several"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^( *(MountPod|Sidecar|All|None)? *(,|$))*$')",message="contains an unsupported scrape target: write MountPod, Sidecar, All or None, with commas between several"
 	// +optional
 	ScrapeTarget string `json:"scrapeTarget,omitempty"`
 }
 
-// CleanCachePolicy says how the cache is deleted with the runtime.
+// CleanCachePolicy configures how the cache is deleted with the runtime.
 type CleanCachePolicy struct {
-	// GracePeriodSeconds to wait for it; 60 when not given.
-	// +kubebuilder:validation:XValidation:rule="self >= 0",message="is below zero: write 0 or more, or leave it out"
+	// GracePeriodSeconds is the time to wait for the deletion. Defaults to 60.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="must not be negative: write 0 or more, or omit it"
 	// +optional
 	GracePeriodSeconds *int32 `json:"gracePeriodSeconds,omitempty"`
 
-	// MaxRetryAttempts to make; 3 when not given.
-	// +kubebuilder:validation:XValidation:rule="self >= 0",message="is below zero: write 0 or more, or leave it out"
+	// MaxRetryAttempts is the number of retries. Defaults to 3.
+	// +kubebuilder:validation:XValidation:rule="self >= 0",message="must not be negative: write 0 or more, or omit it"
 	// +optional
 	MaxRetryAttempts *int32 `json:"maxRetryAttempts,omitempty"`
 }
 
-// NetworkMode says whose network pods are in.
+// NetworkMode is the network that pods use.
 type NetworkMode string
 
-// Network modes. The default is the containers' own network.
+// Network modes. The default is ContainerNetworkMode.
 const (
 	DefaultNetworkMode   NetworkMode = ""
 	HostNetworkMode      NetworkMode = "HostNetwork"
 	ContainerNetworkMode NetworkMode = "ContainerNetwork"
 )
 
-// FuseCleanPolicy says when a mount's server that nobody uses is removed.
+// FuseCleanPolicy determines when an unused FUSE server is removed.
 type FuseCleanPolicy string
 
-// Clean policies. The default is OnRuntimeDeleted.
+// Clean policies. The default is OnRuntimeDeletedCleanPolicy.
 const (
 	OnRuntimeDeletedCleanPolicy FuseCleanPolicy = "OnRuntimeDeleted"
 	OnDemandCleanPolicy         FuseCleanPolicy = "OnDemand"

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Options of a mount that say how it is cached, not how its store is reached.
+// Options of a mount that control how it is cached, as opposed to how its store
+// is reached.
 const (
 	OptionMetaPolicy        = "metaPolicy"
 	OptionCacheStrategy     = "cacheStrategy"
@@ -18,9 +19,10 @@ const (
 
 // Values of the option metaPolicy.
 const (
-	// MetaPolicyAlways asks the store again once a listing is old. The default.
+	// MetaPolicyAlways lists a directory in the store again once its cached
+	// listing has expired. It is the default.
 	MetaPolicyAlways = "ALWAYS"
-	// MetaPolicyOnce asks again only when told to.
+	// MetaPolicyOnce lists a directory again only after an explicit refresh.
 	MetaPolicyOnce = "ONCE"
 )
 
@@ -31,17 +33,19 @@ const (
 	securityToken   = "securityToken"
 )
 
-// CacheOption says whether an option says how a mount is cached. Drivers of
-// stores do not get these.
-func CacheOption(name string) bool {
-	return slices.Contains([]string{
+// CacheOption reports whether an option controls how a mount is cached. Such
+// options are not passed to the drivers of stores.
+func CacheOption(name string) bool { return slices.Contains(cacheOptionNames(), name) }
+
+func cacheOptionNames() []string {
+	return []string{
 		OptionMetaPolicy, OptionCacheStrategy, OptionWritePolicy, OptionReadCacheReplica,
 		OptionWriteCacheReplica, OptionPosixMetadata, OptionLocks,
-	}, name)
+	}
 }
 
-// SecretOption says whether the value of an option must be kept secret. It
-// errs on the side of secrecy.
+// SecretOption reports whether the value of an option must be kept secret. When
+// in doubt it returns true.
 func SecretOption(name string) bool {
 	lower := strings.ToLower(name)
 	for _, part := range []string{"accesskey", "access.key", "access-key", "secret", "password", "passwd", "token", "credential", "account.key", "private"} {
@@ -52,16 +56,17 @@ func SecretOption(name string) bool {
 	return false
 }
 
-// OptionValue is the value of an option: plain text, or a key of a Secret.
+// OptionValue is the value of an option: plain text, or a reference to a key of
+// a Secret.
 type OptionValue struct {
-	// Text, unless Secret is set.
+	// Text is the value; empty when Secret is set.
 	Text string
-	// Secret that holds the value; nil when it is plain text.
+	// Secret refers to the value; nil when the value is plain text.
 	Secret *SecretKeySelector
 }
 
-// ForeignOption says whether an option is about stores of another scheme than
-// the one given, so that a mount has no use for it: fs.oss.endpoint for s3.
+// ForeignOption reports whether an option is about stores of another scheme than
+// the given one, such as fs.oss.endpoint for s3.
 func ForeignOption(name, scheme string) bool {
 	for _, other := range Schemes() {
 		if other != scheme && strings.HasPrefix(name, "fs."+other+".") {
@@ -71,9 +76,9 @@ func ForeignOption(name, scheme string) bool {
 	return false
 }
 
-// EffectiveOptions of one mount: the shared ones, each replaced by the mount's
-// own of that name, whichever of the two is plain text and whichever lies in a
-// Secret. The answer is a copy.
+// EffectiveOptions returns the options of one mount: the shared options,
+// overridden by the mount's own options of the same name. Plain text may override
+// a Secret and the other way round. The result is a copy.
 func (s *DatasetSpec) EffectiveOptions(mount Mount) map[string]OptionValue {
 	merged := map[string]OptionValue{}
 	add := func(plain map[string]string, encrypted []EncryptOption) {

@@ -19,16 +19,15 @@ const (
 	DataLoadKind     = "DataLoad"
 )
 
-// APIVersion is what manifests write under apiVersion.
+// APIVersion is the apiVersion of manifests.
 const APIVersion = Group + "/" + Version
 
-// GroupVersion of the kinds in this package.
+// GroupVersion returns the group and version of the kinds in this package.
 func GroupVersion() schema.GroupVersion {
 	return schema.GroupVersion{Group: Group, Version: Version}
 }
 
-// AddToScheme registers the kinds of this package, so that clients and codecs
-// know them.
+// AddToScheme registers the kinds of this package in a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	builder := runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 		s.AddKnownTypes(GroupVersion(),

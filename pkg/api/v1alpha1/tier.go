@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// Watermarks of a tier that gives none, and of the tier that a runtime gets
-// when it gives none at all.
+// Watermarks of a tier that sets none, and the tier of a runtime that sets none.
 const (
 	DefaultHigh = "0.95"
 	DefaultLow  = "0.9"
@@ -21,16 +20,18 @@ const (
 	memoryPath  = "/dev/shm"
 )
 
-// minTierBytes is the least that a path of a tier can be of use with.
+// minTierBytes is the smallest useful quota of one path, in bytes.
 const minTierBytes = 1 << 20
 
-// TierPath is one path of a tier and the bytes that may be used there.
+// TierPath is one path of a tier.
 type TierPath struct {
-	Path  string
+	Path string
+	// Quota of the path in bytes.
 	Quota int64
 }
 
-// Paths of the tier, as written but for spaces and slashes at their ends.
+// Paths returns the paths of the tier without surrounding spaces and trailing
+// slashes.
 func (l Level) Paths() []string {
 	var paths []string
 	for _, p := range strings.Split(l.Path, ",") {
@@ -45,8 +46,8 @@ func (l Level) Paths() []string {
 	return paths
 }
 
-// TierPaths gives each path its bytes: the quota shared equally, or the entries
-// of the quotaList in order. It fails as [Validate] does.
+// TierPaths returns the paths with their quotas: quota divided equally, or the
+// entries of quotaList in order. It fails for a tier that [Validate] rejects.
 func (l Level) TierPaths() ([]TierPath, error) {
 	paths := l.Paths()
 	sizes, err := l.sizes(len(paths))
@@ -66,11 +67,11 @@ func (l Level) TierPaths() ([]TierPath, error) {
 func (l Level) sizes(paths int) ([]int64, error) {
 	switch {
 	case l.Quota != "" && l.QuotaList != "":
-		return nil, errors.New("quota and quotaList exclude each other")
+		return nil, errors.New("quota and quotaList are mutually exclusive")
 	case l.QuotaList != "":
 		sizes, err := byteSizes(l.QuotaList)
 		if err != nil {
-			return nil, fmt.Errorf("reading quotaList %q: %w", l.QuotaList, err)
+			return nil, fmt.Errorf("parse quotaList %q: %w", l.QuotaList, err)
 		}
 		if len(sizes) != paths {
 			return nil, fmt.Errorf("quotaList has %d entries for %d paths", len(sizes), paths)
@@ -79,7 +80,7 @@ func (l Level) sizes(paths int) ([]int64, error) {
 	default:
 		total, err := l.Quota.Bytes()
 		if err != nil {
-			return nil, fmt.Errorf("reading quota %q: %w", string(l.Quota), err)
+			return nil, fmt.Errorf("parse quota %q: %w", string(l.Quota), err)
 		}
 		sizes := make([]int64, paths)
 		for i := range sizes {
@@ -89,14 +90,14 @@ func (l Level) sizes(paths int) ([]int64, error) {
 	}
 }
 
-// Watermarks answers the parts of the quota between which eviction works, with
-// the defaults for what is not given: 0 < low < high <= 1.
+// Watermarks returns the fractions of the quota at which eviction starts and
+// stops, 0 < low < high <= 1. Watermarks that are not set have their defaults.
 func (l Level) Watermarks() (high, low float64, err error) {
 	if high, err = ratio(l.High, DefaultHigh); err != nil {
-		return 0, 0, fmt.Errorf("reading high %q: %w", l.High, err)
+		return 0, 0, fmt.Errorf("parse high %q: %w", l.High, err)
 	}
 	if low, err = ratio(l.Low, DefaultLow); err != nil {
-		return 0, 0, fmt.Errorf("reading low %q: %w", l.Low, err)
+		return 0, 0, fmt.Errorf("parse low %q: %w", l.Low, err)
 	}
 	if low >= high {
 		return 0, 0, fmt.Errorf("low %v is not below high %v", low, high)
@@ -104,14 +105,14 @@ func (l Level) Watermarks() (high, low float64, err error) {
 	return high, low, nil
 }
 
-// ratio reads a number in (0, 1].
+// ratio parses a number in (0, 1]. An empty text has the value unset.
 func ratio(text, unset string) (float64, error) {
 	if strings.TrimSpace(text) == "" {
 		text = unset
 	}
 	value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	if err != nil || math.IsNaN(value) || value <= 0 || value > 1 {
-		return 0, errors.New("is no ratio: write a number above 0 and at most 1, such as \"0.8\"")
+		return 0, errors.New("not a valid ratio: write a number above 0 and at most 1, such as \"0.8\"")
 	}
 	return value, nil
 }

@@ -13,19 +13,42 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxRuntimeName: "NAME-jindofs-master" is a StatefulSet, whose name may have
-// 52 characters before its pods' labels become too long.
+// maxRuntimeName is the longest name of a JindoRuntime. "NAME-jindofs-master" is
+// a StatefulSet, whose name may have 52 characters before the labels of its pods
+// become too long.
 const maxRuntimeName = 52 - len("-jindofs-master")
 
-// Validate says what is wrong with a Dataset, JindoRuntime or DataLoad, with
-// its defaults or without, and warns of what is accepted but does nothing or
-// shows a credential. Each error is a sentence that names the field, the value
+// Validate returns what is wrong with a Dataset, JindoRuntime or DataLoad, with
+// or without its defaults, and warnings about fields that are accepted and have
+// no effect, or that expose a credential. Each error names the field, the value
 // (never a credential) and what to write instead. A valid object has no errors.
+//
+// A Dataset is validated as one that a JindoRuntime claims. For a Dataset that
+// no JindoRuntime claims, use [ValidateUnclaimed].
 func Validate(object runtime.Object) (field.ErrorList, []string) {
+	f := validate(object)
+	return f.errs, f.warnings
+}
+
+// ValidateUnclaimed returns warnings about a Dataset that no JindoRuntime claims.
+// Such a Dataset may belong to another runtime of Fluid, with mount points and
+// options that only that runtime understands, so it has no errors: what
+// [Validate] reports as an error is a warning here, and warnings about features
+// of the JindoRuntime are left out.
+func ValidateUnclaimed(dataset *Dataset) []string {
+	f := validate(dataset)
+	warnings := f.anyRuntime
+	for _, err := range f.errs {
+		warnings = append(warnings, "a JindoRuntime could not serve this Dataset: "+err.Error())
+	}
+	return warnings
+}
+
+func validate(object runtime.Object) *findings {
 	f := &findings{}
 	switch o := object.(type) {
 	case *Dataset:
-		f.datasetMeta(o.ObjectMeta)
+		f.name(o.ObjectMeta)
 		f.dataset(&o.Spec)
 		f.withoutEffect(DatasetKind, o)
 	case *JindoRuntime:
@@ -37,18 +60,21 @@ func Validate(object runtime.Object) (field.ErrorList, []string) {
 		f.dataLoad(&o.Spec, o.Namespace)
 		f.withoutEffect(DataLoadKind, o)
 	default:
-		f.errs = append(f.errs, field.InternalError(nil, fmt.Errorf("a %T cannot be validated here", object)))
+		f.errs = append(f.errs, field.InternalError(nil, fmt.Errorf("validating a %T is not supported", object)))
 	}
-	return f.errs, f.warnings
+	return f
 }
 
 // findings collects errors and warnings.
 type findings struct {
 	errs     field.ErrorList
 	warnings []string
+	// anyRuntime holds the warnings that apply whichever runtime serves a
+	// Dataset. They are in warnings too.
+	anyRuntime []string
 }
 
-// maxValue bounds how much of a value an error repeats.
+// maxValue is how many bytes of a value an error repeats.
 const maxValue = 128
 
 func (f *findings) invalid(path *field.Path, value any, format string, args ...any) {
@@ -74,7 +100,13 @@ func (f *findings) warn(path *field.Path, format string, args ...any) {
 	f.warnings = append(f.warnings, path.String()+": "+fmt.Sprintf(format, args...))
 }
 
-// oneOf refuses a value that is not among those allowed.
+// warnAnyRuntime adds a warning that applies whichever runtime serves a Dataset.
+func (f *findings) warnAnyRuntime(path *field.Path, format string, args ...any) {
+	f.warn(path, format, args...)
+	f.anyRuntime = append(f.anyRuntime, f.warnings[len(f.warnings)-1])
+}
+
+// oneOf reports an error for a value that is not among the allowed ones.
 func oneOf[T ~string](f *findings, path *field.Path, value T, allowed ...T) {
 	if slices.Contains(allowed, value) {
 		return
@@ -87,9 +119,9 @@ func oneOf[T ~string](f *findings, path *field.Path, value T, allowed ...T) {
 	}
 	advice := "write " + enumerate(words)
 	if slices.Contains(allowed, "") {
-		advice += ", or leave it out"
+		advice += ", or omit it"
 	}
-	f.invalid(path, string(value), "is not one of the values there are: %s", advice)
+	f.invalid(path, string(value), "unsupported value: %s", advice)
 }
 
 // enumerate joins words: "A, B or C".
@@ -100,38 +132,34 @@ func enumerate(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-func (f *findings) datasetMeta(meta metav1.ObjectMeta) {
-	f.name(meta)
-}
-
 func (f *findings) runtimeMeta(meta metav1.ObjectMeta) {
 	f.name(meta)
 	path := field.NewPath("metadata")
 	if len(meta.Name) > maxRuntimeName && len(validation.IsDNS1035Label(meta.Name)) == 0 {
-		f.invalid(path.Child("name"), meta.Name, "has %d characters, but its StatefulSets and pods can only be named with at most %d: write a shorter name", len(meta.Name), maxRuntimeName)
+		f.invalid(path.Child("name"), meta.Name, "has %d characters, and the names of its StatefulSets and pods allow at most %d: write a shorter name", len(meta.Name), maxRuntimeName)
 	}
 	name, annotated := meta.Annotations[DatasetAnnotation]
 	if annotated && len(validation.IsDNS1035Label(name)) > 0 {
-		f.invalid(path.Child("annotations").Key(DatasetAnnotation), name, "is no name of a Dataset: write its name in lower-case letters, digits and '-', starting with a letter")
+		f.invalid(path.Child("annotations").Key(DatasetAnnotation), name, "not a valid Dataset name: write lower-case letters, digits and '-', starting with a letter")
 	}
 }
 
-// name checks that an object's name can be a DNS label, which the names of its
-// services and claims are made of.
+// name checks that the name of an object is a DNS label. The names of its
+// services and claims are derived from it.
 func (f *findings) name(meta metav1.ObjectMeta) {
 	path := field.NewPath("metadata")
 	switch {
 	case meta.Name == "" && meta.GenerateName == "":
 		f.required(path.Child("name"), "write a name in lower-case letters, digits and '-', starting with a letter, such as hadoop")
 	case meta.Name != "" && len(validation.IsDNS1035Label(meta.Name)) > 0:
-		f.invalid(path.Child("name"), meta.Name, "cannot be a DNS name: write at most 63 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as %s", suggestName(meta.Name))
+		f.invalid(path.Child("name"), meta.Name, "not a valid DNS label: write at most 63 lower-case letters, digits and '-', starting with a letter and not ending in '-', such as %s", suggestName(meta.Name))
 	}
 	if meta.Namespace != "" && len(validation.IsDNS1123Label(meta.Namespace)) > 0 {
-		f.invalid(path.Child("namespace"), meta.Namespace, "is no name of a namespace: write at most 63 lower-case letters, digits and '-'")
+		f.invalid(path.Child("namespace"), meta.Namespace, "not a valid namespace name: write at most 63 lower-case letters, digits and '-'")
 	}
 }
 
-// suggestName makes a name that is allowed out of one that is not.
+// suggestName returns a valid name that resembles an invalid one.
 func suggestName(name string) string {
 	mapped := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -149,26 +177,29 @@ func suggestName(name string) string {
 	return mapped
 }
 
-// absolutePath refuses what is no clean absolute path.
+// absolutePath checks that a path is absolute and clean.
 func (f *findings) absolutePath(path *field.Path, value string) {
 	switch {
-	case !utf8.ValidString(value) || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		f.invalid(path, value, "holds characters that no path has: write a path such as /data")
+	case !utf8.ValidString(value) || strings.ContainsFunc(value, isControl):
+		f.invalid(path, value, "contains control characters or invalid UTF-8: write a path such as /data")
 	case value != cleanPath(value):
-		f.invalid(path, value, "is no clean absolute path: write %s", cleanPath(value))
+		f.invalid(path, value, "not a clean absolute path: write %s", cleanPath(value))
 	}
 }
 
-// labels refuses labels in the deprecated place and in the new one at once.
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// labels checks that labels are not set in both the deprecated and the current
+// field.
 func (f *findings) labels(path *field.Path, deprecated map[string]string, metadata PodMetadata) {
 	if len(deprecated) == 0 {
 		return
 	}
 	if len(metadata.Labels) > 0 {
-		f.forbidden(path.Child("labels"), "labels and podMetadata.labels exclude each other: write them all under podMetadata.labels")
+		f.forbidden(path.Child("labels"), "labels and podMetadata.labels are mutually exclusive: write them all under podMetadata.labels")
 		return
 	}
-	f.warn(path.Child("labels"), "is deprecated: write podMetadata.labels")
+	f.warn(path.Child("labels"), "deprecated: write podMetadata.labels")
 }
 
 func (f *findings) pullPolicy(path *field.Path, policy string) {
@@ -178,7 +209,7 @@ func (f *findings) pullPolicy(path *field.Path, policy string) {
 func (f *findings) env(path *field.Path, env map[string]string) {
 	for name := range sorted(env) {
 		if len(validation.IsEnvVarName(name)) > 0 {
-			f.invalid(path.Key(name), name, "is no name of an environment variable: write letters, digits, '_', '-' and '.', not starting with a digit")
+			f.invalid(path.Key(name), name, "not a valid environment variable name: write letters, digits, '_', '-' and '.', not starting with a digit")
 		}
 	}
 }

@@ -16,16 +16,16 @@ func (f *findings) dataLoad(spec *DataLoadSpec, namespace string) {
 	for i, target := range spec.Target {
 		at := path.Child("target").Index(i)
 		wanted := target.Path
-		if len(wanted) > 1 { // people write /dir/ for a directory
+		if len(wanted) > 1 { // a directory may be written as /dir/
 			wanted = strings.TrimSuffix(wanted, "/")
 		}
 		f.absolutePath(at.Child("path"), wanted)
 		if first, twice := seen[wanted]; twice {
-			f.invalid(at.Child("path"), target.Path, "is the path of target[%d] too: write it once", first)
+			f.invalid(at.Child("path"), target.Path, "duplicate of target[%d]: write it once", first)
 		}
 		seen[wanted] = i
 		if n := target.Replicas; n != nil && *n < 1 {
-			f.invalid(at.Child("replicas"), *n, "is no number of replicas: write 1 or more, or leave it out for 1")
+			f.invalid(at.Child("replicas"), *n, "not a valid number of replicas: write 1 or more, or omit it for 1")
 		}
 	}
 	f.loadOptions(path.Child("options"), spec.Options)
@@ -39,18 +39,18 @@ func (f *findings) targetDataset(path *field.Path, target TargetDataset, namespa
 	case target.Name == "":
 		f.required(path.Child("name"), "write the name of the Dataset to load")
 	case len(validation.IsDNS1035Label(target.Name)) > 0:
-		f.invalid(path.Child("name"), target.Name, "is no name of a Dataset: write lower-case letters, digits and '-', starting with a letter")
+		f.invalid(path.Child("name"), target.Name, "not a valid Dataset name: write lower-case letters, digits and '-', starting with a letter")
 	}
 	own := namespace
 	if own == "" {
 		own = "default"
 	}
 	if target.Namespace != "" && target.Namespace != own {
-		f.invalid(path.Child("namespace"), target.Namespace, "is not the DataLoad's own namespace: write %s, or leave it out", own)
+		f.invalid(path.Child("namespace"), target.Namespace, "not the namespace of the DataLoad: write %s, or omit it", own)
 	}
 }
 
-// loadOptions checks the options of which the form is known.
+// loadOptions checks the known options and warns of others.
 func (f *findings) loadOptions(path *field.Path, options map[string]string) {
 	booleans := []string{"loadMemorydata", "loadMetadataOnly", "atomicCache", "forceload", "dryrun", "cacheListLocationEnable"}
 	numbers := []string{"cacheListReplica", "threadNum", "cacheThread"}
@@ -61,12 +61,12 @@ func (f *findings) loadOptions(path *field.Path, options map[string]string) {
 			oneOf(f, path.Key(name), value, "true", "false")
 		case slices.Contains(numbers, name):
 			if n, err := strconv.Atoi(value); err != nil || n < 1 {
-				f.invalid(path.Key(name), value, "is no number: write a whole number from 1, such as \"10\"")
+				f.invalid(path.Key(name), value, "not a number: write a whole number of at least 1, such as \"10\"")
 			}
 		case SecretOption(name):
-			f.warn(path.Key(name), "is a credential in clear, and has no effect: leave it out, for workers use the Dataset's credentials")
+			f.warn(path.Key(name), "a credential in plain text, which has no effect: remove it, since workers use the Dataset's credentials")
 		case !slices.Contains(others, name):
-			f.warn(path.Key(name), "is no option that is known: %s are", enumerate(slices.Concat(booleans, numbers, others)))
+			f.warn(path.Key(name), "unknown option: write one of %s", enumerate(slices.Concat(booleans, numbers, others)))
 		}
 	}
 }
@@ -77,13 +77,14 @@ func (f *findings) schedule(path *field.Path, spec *DataLoadSpec) {
 	case spec.Policy == CronPolicy && spec.Schedule == "":
 		f.required(path.Child("schedule"), "the policy Cron needs a schedule: write schedule: \"0 3 * * *\"")
 	case spec.Policy != CronPolicy && spec.Schedule != "":
-		f.invalid(path.Child("schedule"), spec.Schedule, "has no effect without the policy Cron: write policy: Cron, or leave it out")
+		f.invalid(path.Child("schedule"), spec.Schedule, "has no effect without the policy Cron: write policy: Cron, or omit it")
 	case spec.Schedule != "" && !cronForm(spec.Schedule):
-		f.invalid(path.Child("schedule"), spec.Schedule, "is no schedule: write minute, hour, day of the month, month and day of the week, such as \"0 3 * * *\"")
+		f.invalid(path.Child("schedule"), spec.Schedule, "not a valid schedule: write minute, hour, day of the month, month and day of the week, such as \"0 3 * * *\"")
 	}
 }
 
-// cronForm holds for five fields of a crontab, or one of its nicknames.
+// cronForm reports whether a schedule has the five fields of a crontab, or is one
+// of the nicknames such as @daily.
 func cronForm(schedule string) bool {
 	if slices.Contains([]string{"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}, schedule) {
 		return true
@@ -104,7 +105,8 @@ func cronForm(schedule string) bool {
 	return true
 }
 
-// cronItem holds for "*", "5", "1-5", each with "/2" behind it or not.
+// cronItem reports whether an item has the form "*", "5" or "1-5", optionally
+// followed by a step such as "/2".
 func cronItem(item string, low, high int, names []string) bool {
 	span, step, stepped := strings.Cut(item, "/")
 	if stepped {

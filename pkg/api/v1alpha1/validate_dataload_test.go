@@ -13,7 +13,7 @@ func TestDataLoads(t *testing.T) {
 		{name: "no Dataset", spec: "{}", want: []string{"spec.dataset.name: Required value"}},
 		{name: "no name of a Dataset", spec: "dataset: {name: H}", want: []string{`spec.dataset.name: Invalid value: "H"`}},
 		{name: "its own namespace", spec: "dataset: {name: hbase, namespace: default}"},
-		{name: "another namespace", spec: "dataset: {name: hbase, namespace: other}", want: []string{`spec.dataset.namespace: Invalid value: "other": is not the DataLoad's own namespace: write default`}},
+		{name: "another namespace", spec: "dataset: {name: hbase, namespace: other}", want: []string{`spec.dataset.namespace: Invalid value: "other": not the namespace of the DataLoad: write default`}},
 		{name: "a relative path", spec: load("target: [{path: a}]"), want: []string{`spec.target[0].path: Invalid value: "a"`}},
 		{name: "a path twice", spec: load("target: [{path: /a}, {path: /a}]"), want: []string{`spec.target[1].path: Invalid value: "/a"`}},
 		{name: "no replicas", spec: load("target: [{path: /a, replicas: 0}]"), want: []string{"spec.target[0].replicas: Invalid value: 0"}},

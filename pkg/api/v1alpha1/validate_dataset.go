@@ -12,6 +12,9 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// maxMounts of one Dataset.
+const maxMounts = 128
+
 func (f *findings) dataset(spec *DatasetSpec) {
 	path := field.NewPath("spec")
 	if len(spec.Mounts) == 0 {
@@ -20,9 +23,13 @@ func (f *findings) dataset(spec *DatasetSpec) {
 	for i := range spec.Mounts {
 		f.mount(path.Child("mounts").Index(i), spec, &spec.Mounts[i])
 	}
+	if len(spec.Mounts) > maxMounts {
+		f.errs = append(f.errs, field.TooMany(path.Child("mounts"), len(spec.Mounts), maxMounts))
+	}
 	f.uniqueMounts(path.Child("mounts"), spec)
 	f.optionNames(path.Child("sharedOptions"), spec.SharedOptions)
 	f.encryptOptions(path.Child("sharedEncryptOptions"), spec.SharedEncryptOptions, spec.SharedOptions)
+	f.unknownSharedOptions(path, spec)
 	f.accessModes(path.Child("accessModes"), spec)
 	f.user(path.Child("owner"), spec.Owner)
 	oneOf(f, path.Child("placement"), spec.PlacementMode, ExclusiveMode, SharedMode, DefaultMode)
@@ -47,22 +54,22 @@ func (f *findings) user(path *field.Path, user *User) {
 	}
 	id := func(path *field.Path, id *int64) {
 		if id != nil && len(validation.IsValidUserID(*id)) > 0 {
-			f.invalid(path, *id, "is no id of a user or group: write a number from 0 to 2147483647")
+			f.invalid(path, *id, "not a valid user or group ID: write a number from 0 to 2147483647")
 		}
 	}
 	id(path.Child("uid"), user.UID)
 	id(path.Child("gid"), user.GID)
 }
 
-// uniqueMounts looks at names and paths as they are after defaulting, so that
-// a given name cannot collide with a made one.
+// uniqueMounts checks names and paths after defaulting, so that a given name
+// cannot collide with a generated one.
 func (f *findings) uniqueMounts(at *field.Path, spec *DatasetSpec) {
 	defaulted := spec.DeepCopy()
 	defaultDataset(defaulted)
 	names := map[string]int{}
 	for i, m := range defaulted.Mounts {
 		if first, taken := names[m.Name]; taken {
-			f.invalid(at.Index(i).Child("name"), m.Name, "is the name of mounts[%d] too: write another name for one of them", first)
+			f.invalid(at.Index(i).Child("name"), m.Name, "also the name of mounts[%d]: write another name for one of them", first)
 			continue
 		}
 		names[m.Name] = i
@@ -70,7 +77,7 @@ func (f *findings) uniqueMounts(at *field.Path, spec *DatasetSpec) {
 	f.separatePaths(at, defaulted.Mounts, names)
 }
 
-// separatePaths refuses two mounts at one path, and one inside another.
+// separatePaths checks that no path of a mount equals or contains another.
 func (f *findings) separatePaths(at *field.Path, mounts []Mount, names map[string]int) {
 	byPath := map[string]int{}
 	for i, m := range mounts {
@@ -78,7 +85,7 @@ func (f *findings) separatePaths(at *field.Path, mounts []Mount, names map[strin
 			continue
 		}
 		if first, taken := byPath[m.Path]; taken {
-			f.invalid(at.Index(i).Child("path"), m.Path, "is the path of mounts[%d] too: write another path for one of them", first)
+			f.invalid(at.Index(i).Child("path"), m.Path, "also the path of mounts[%d]: write another path for one of them", first)
 			continue
 		}
 		byPath[m.Path] = i
@@ -87,7 +94,7 @@ func (f *findings) separatePaths(at *field.Path, mounts []Mount, names map[strin
 		for dir := m.Path; path.IsAbs(dir) && dir != "/"; {
 			dir = path.Dir(dir)
 			if outer, taken := byPath[dir]; taken && byPath[m.Path] == i {
-				f.invalid(at.Index(i).Child("path"), m.Path, "lies inside %q, the path of mounts[%d]: write paths that do not contain each other, such as /%s and /%s",
+				f.invalid(at.Index(i).Child("path"), m.Path, "inside %q, the path of mounts[%d]: write paths that do not contain each other, such as /%s and /%s",
 					dir, outer, mounts[outer].Name, m.Name)
 				break
 			}
@@ -95,8 +102,8 @@ func (f *findings) separatePaths(at *field.Path, mounts []Mount, names map[strin
 	}
 }
 
-// sorted goes through a map in the order of its keys, so that errors have one
-// order.
+// sorted iterates over a map in the order of its keys, so that errors have a
+// stable order.
 func sorted[V any](m map[string]V) iter.Seq2[string, V] {
 	return func(yield func(string, V) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
@@ -107,5 +114,5 @@ func sorted[V any](m map[string]V) iter.Seq2[string, V] {
 	}
 }
 
-// cleanPath is the absolute path that was meant.
+// cleanPath returns p as a clean absolute path.
 func cleanPath(p string) string { return path.Clean("/" + strings.TrimSpace(p)) }

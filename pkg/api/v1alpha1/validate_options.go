@@ -8,42 +8,56 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// optionNames checks options as they are written in one place.
+// optionNames checks the options of one mount, or the shared ones.
 func (f *findings) optionNames(path *field.Path, options map[string]string) {
 	for name, value := range sorted(options) {
 		f.optionName(path.Key(name), name)
 		switch {
 		case !SecretOption(name):
 			if hasPlaceholder(value) {
-				f.warn(path.Key(name), "still holds the placeholder of an example: write the real value in its place")
+				f.warnAnyRuntime(path.Key(name), "contains a placeholder: replace it with the real value")
 			}
 		case strings.TrimSpace(value) == "":
-			f.required(path.Key(name), "is empty: write its value, or better, name a Secret under encryptOptions")
+			f.required(path.Key(name), "the value is empty: write it, or preferably name a Secret under encryptOptions")
 		case hasPlaceholder(value):
-			f.warn(path.Key(name), "still holds the placeholder of an example: write the real value in its place, or better, name a Secret under encryptOptions")
+			f.warnAnyRuntime(path.Key(name), "contains a placeholder: replace it with the real value, or preferably name a Secret under encryptOptions")
 		default:
-			f.warn(path.Key(name), "is a credential in clear, for everybody to read who may read this object: put it into a Secret and name that under encryptOptions")
+			f.warnAnyRuntime(path.Key(name), "a credential in plain text, visible to every user who can read this object: store it in a Secret and name that under encryptOptions")
 		}
 	}
 }
 
-// optionName checks that an option can be the name of a file, and catches the
-// credentials whose case is wrong, which no driver would look at.
+// optionName checks that an option can be the name of a file, and that the name
+// of a credential has the case that drivers expect.
 func (f *findings) optionName(path *field.Path, name string) {
 	if len(validation.IsConfigMapKey(name)) > 0 {
-		f.invalid(path, name, "is no name of an option: write letters, digits, '-', '_' and '.', such as fs.oss.endpoint")
+		f.invalid(path, name, "not a valid option name: write letters, digits, '-', '_' and '.', such as fs.oss.endpoint")
 		return
 	}
+	if right := misspelled(name); right != "" && !CacheOption(right) {
+		f.invalid(path, name, "option names are case-sensitive: write %s", right)
+	}
+}
+
+// misspelled returns the name of the credential or cache option that a name
+// differs from in case only; empty when there is none.
+func misspelled(name string) string {
 	dot := strings.LastIndex(name, ".")
 	for _, credential := range []string{accessKeyID, accessKeySecret, securityToken} {
 		if last := name[dot+1:]; strings.EqualFold(last, credential) && last != credential {
-			f.invalid(path, name, "is spelled with other capitals than stores read: write %s", name[:dot+1]+credential)
+			return name[:dot+1] + credential
 		}
 	}
+	for _, known := range cacheOptionNames() {
+		if strings.EqualFold(name, known) && name != known {
+			return known
+		}
+	}
+	return ""
 }
 
-// encryptOptions checks options out of Secrets as they are written in one
-// place, plain being the options beside them.
+// encryptOptions checks the encrypted options of one mount, or the shared ones.
+// plain holds the plain-text options of the same mount.
 func (f *findings) encryptOptions(path *field.Path, options []EncryptOption, plain map[string]string) {
 	seen := map[string]int{}
 	for i, option := range options {
@@ -54,11 +68,11 @@ func (f *findings) encryptOptions(path *field.Path, options []EncryptOption, pla
 			f.optionName(at.Child("name"), option.Name)
 		}
 		if first, twice := seen[option.Name]; twice && option.Name != "" {
-			f.invalid(at.Child("name"), option.Name, "is the name of entry %d too: write it once", first)
+			f.invalid(at.Child("name"), option.Name, "duplicate of entry %d: write it once", first)
 		}
 		seen[option.Name] = i
 		if _, twice := plain[option.Name]; twice {
-			f.forbidden(at.Child("name"), "%s is given in clear as well: write it here only, and take it out of the options", option.Name)
+			f.forbidden(at.Child("name"), "%s is also set in plain text: write it here only, and remove it from the options", option.Name)
 		}
 		f.secretKey(at.Child("valueFrom", "secretKeyRef"), option.ValueFrom.SecretKeyRef)
 	}
@@ -68,9 +82,9 @@ func (f *findings) secretKey(path *field.Path, ref SecretKeySelector) {
 	f.secretName(path.Child("name"), ref.Name, true)
 	switch {
 	case ref.Key == "":
-		f.required(path.Child("key"), "write the key in the Secret that holds the value")
+		f.required(path.Child("key"), "write the key of the Secret that holds the value")
 	case len(validation.IsConfigMapKey(ref.Key)) > 0:
-		f.invalid(path.Child("key"), ref.Key, "is no key of a Secret: write letters, digits, '-', '_' and '.'")
+		f.invalid(path.Child("key"), ref.Key, "not a valid Secret key: write letters, digits, '-', '_' and '.'")
 	}
 }
 
@@ -80,30 +94,30 @@ func (f *findings) secretName(path *field.Path, name string, required bool) {
 	case name == "" && required:
 		f.required(path, "write the name of the Secret that holds the value")
 	case name != "" && len(validation.IsDNS1123Subdomain(name)) > 0:
-		f.invalid(path, name, "cannot be the name of an object: write lower-case letters, digits, '-' and '.'")
+		f.invalid(path, name, "not a valid object name: write lower-case letters, digits, '-' and '.'")
 	}
 }
 
-// keyPairs refuses half a pair of keys among a mount's options, wherever they
-// come from. Values are never repeated.
+// keyPairs checks that an access key ID and its secret are set together in the
+// effective options of a mount. Errors never repeat a value.
 func (f *findings) keyPairs(path *field.Path, options map[string]OptionValue) {
 	for name := range sorted(options) {
 		prefix, found := strings.CutSuffix(name, accessKeyID)
 		if _, other := options[prefix+accessKeySecret]; found && !other {
-			f.required(path.Key(prefix+accessKeySecret), "%s is given without it: write both as encryptOptions, or neither", name)
+			f.required(path.Key(prefix+accessKeySecret), "%s is set without it: write both as encryptOptions, or neither", name)
 		}
 		prefix, found = strings.CutSuffix(name, accessKeySecret)
 		if _, other := options[prefix+accessKeyID]; found && !other {
-			f.required(path.Key(prefix+accessKeyID), "%s is given without it: write both as encryptOptions, or neither", name)
+			f.required(path.Key(prefix+accessKeyID), "%s is set without it: write both as encryptOptions, or neither", name)
 		}
 		prefix, found = strings.CutSuffix(name, securityToken)
 		if _, other := options[prefix+accessKeyID]; found && !other {
-			f.required(path.Key(prefix+accessKeyID), "%s is given without it: write all three of temporary credentials as encryptOptions, or none", name)
+			f.required(path.Key(prefix+accessKeyID), "%s is set without it: write all three temporary credentials as encryptOptions, or none", name)
 		}
 	}
 }
 
-// cacheOptions checks the options that say how a mount is cached.
+// cacheOptions checks the options that control how a mount is cached.
 func (f *findings) cacheOptions(path *field.Path, options map[string]OptionValue) {
 	allowed := map[string][]string{
 		OptionMetaPolicy:    {MetaPolicyAlways, MetaPolicyOnce},
@@ -114,15 +128,13 @@ func (f *findings) cacheOptions(path *field.Path, options map[string]OptionValue
 	}
 	for name, value := range sorted(options) {
 		if !CacheOption(name) {
-			for known := range sorted(allowed) {
-				if strings.EqualFold(name, known) {
-					f.invalid(path.Key(name), name, "is spelled with other capitals than the option that there is: write %s", known)
-				}
+			if right := misspelled(name); CacheOption(right) {
+				f.invalid(path.Key(name), name, "option names are case-sensitive: write %s", right)
 			}
 			continue
 		}
 		if value.Secret != nil {
-			f.forbidden(path.Key(name), "is no secret: write it under options")
+			f.forbidden(path.Key(name), "not a secret: write it under options")
 			continue
 		}
 		if words, ok := allowed[name]; ok {
@@ -130,7 +142,7 @@ func (f *findings) cacheOptions(path *field.Path, options map[string]OptionValue
 			continue
 		}
 		if n, err := strconv.Atoi(value.Text); err != nil || n < 1 {
-			f.invalid(path.Key(name), value.Text, "is no number of replicas: write a whole number from 1, such as \"1\"")
+			f.invalid(path.Key(name), value.Text, "not a valid number of replicas: write a whole number of at least 1, such as \"1\"")
 		}
 	}
 }

@@ -26,41 +26,41 @@ func (f *findings) runtime(spec *JindoRuntimeSpec) {
 	f.notNegative(path.Child("cleanCachePolicy", "maxRetryAttempts"), spec.CleanCachePolicy.MaxRetryAttempts)
 }
 
-// masterReplicas allows 1 and 3: with 2 masters the loss of either stops the
-// cluster, and with more nothing is gained for what is replicated here.
+// masterReplicas allows 1 and 3 masters. Of 2 masters both are required for a
+// quorum, and more than 3 have no benefit for the small replicated state.
 func (f *findings) masterReplicas(path *field.Path, master *JindoCompTemplateSpec) {
 	if n := master.Replicas; n != nil && *n != 1 && *n != 3 {
-		f.invalid(path.Child("replicas"), *n, "must be 1 or 3: write 3 so that one master may fail, or 1, or leave it out for 1")
+		f.invalid(path.Child("replicas"), *n, "must be 1 or 3: write 3 so that one master may fail, or 1, or omit it for 1")
 	}
 }
 
-// MaxWorkers of one runtime: a Secret has to hold a certificate for each of
-// them, and an object of Kubernetes has at most 1 MiB.
+// MaxWorkers is the maximum number of workers of one runtime. A Secret holds a
+// certificate for each of them, and the size of a Secret is limited to 1 MiB.
 const MaxWorkers = 500
 
 func (f *findings) workerReplicas(path *field.Path, spec *JindoRuntimeSpec) {
 	if n := spec.Replicas; n != nil && *n < 1 {
-		f.invalid(path.Child("replicas"), *n, "is no number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache")
+		f.invalid(path.Child("replicas"), *n, "not a valid number of workers: write 1 or more, or write worker.disabled: true and master.disabled: true for mounts without a cache")
 	}
 	if n := spec.Replicas; n != nil && *n > MaxWorkers {
-		f.invalid(path.Child("replicas"), *n, "is more workers than one runtime may have: write 500 or fewer, with larger quotas, or make several runtimes")
+		f.invalid(path.Child("replicas"), *n, "more workers than one runtime may have: write 500 or fewer, with larger quotas, or create several runtimes")
 	}
 	if n := spec.Worker.Replicas; n != nil && *n < 1 {
-		f.invalid(path.Child("worker", "replicas"), *n, "is no number of workers: leave it out and write spec.replicas")
+		f.invalid(path.Child("worker", "replicas"), *n, "not a valid number of workers: omit it and write spec.replicas")
 	}
 }
 
-// disabled allows masters and workers to be left out together only.
+// disabled checks that masters and workers are disabled together.
 func (f *findings) disabled(path *field.Path, spec *JindoRuntimeSpec) {
 	if spec.Master.Disabled != spec.Worker.Disabled {
 		on, off := "worker", "master"
 		if spec.Worker.Disabled {
 			on, off = off, on
 		}
-		f.invalid(path.Child(off, "disabled"), true, "leaves the %ss without %ss: write %s.disabled: true too, for mounts that read the store themselves, or leave both out", on, off, on)
+		f.invalid(path.Child(off, "disabled"), true, "leaves the %ss without %ss: write %s.disabled: true too, for mounts that read the store directly, or omit both", on, off, on)
 	}
 	if spec.Master.Disabled && spec.Worker.Disabled && spec.Fuse.Disabled {
-		f.invalid(path.Child("fuse", "disabled"), true, "leaves nothing to run: leave it out, or delete the runtime")
+		f.invalid(path.Child("fuse", "disabled"), true, "leaves no component enabled: omit it, or delete the runtime")
 	}
 }
 
@@ -73,7 +73,7 @@ func (f *findings) component(path *field.Path, c *JindoCompTemplateSpec, spec *J
 			known = known || volume.Name == mount.Name
 		}
 		if !known {
-			f.invalid(path.Child("volumeMounts").Index(i).Child("name"), mount.Name, "is the name of no volume: write one of those under spec.volumes, or add it there")
+			f.invalid(path.Child("volumeMounts").Index(i).Child("name"), mount.Name, "volume not found: write the name of a volume of spec.volumes, or add it there")
 		}
 	}
 }
@@ -88,17 +88,17 @@ func (f *findings) fuse(path *field.Path, fuse *JindoFuseSpec) {
 		f.invalid(path.Child("args"), strings.Join(fuse.Args, " "), "%v", err)
 	}
 	for _, ignored := range args.Ignored {
-		f.warn(path.Child("args"), "%q has no effect here: attr_timeout, entry_timeout, negative_timeout, read_timeout, uid, gid and ro have", ignored)
+		f.warn(path.Child("args"), "%q has no effect: the supported options are attr_timeout, entry_timeout, negative_timeout, read_timeout, uid, gid and ro", ignored)
 	}
 	for _, target := range strings.Split(fuse.Metrics.ScrapeTarget, ",") {
 		if target = strings.TrimSpace(target); !slices.Contains([]string{"", "MountPod", "Sidecar", "All", "None"}, target) {
-			f.invalid(path.Child("metrics", "scrapeTarget"), target, "is nothing that can be scraped: write MountPod, Sidecar, All or None, with commas between several")
+			f.invalid(path.Child("metrics", "scrapeTarget"), target, "unsupported scrape target: write MountPod, Sidecar, All or None, with commas between several")
 		}
 	}
 }
 
 func (f *findings) notNegative(path *field.Path, n *int32) {
 	if n != nil && *n < 0 {
-		f.invalid(path, *n, "is below zero: write 0 or more, or leave it out")
+		f.invalid(path, *n, "must not be negative: write 0 or more, or omit it")
 	}
 }

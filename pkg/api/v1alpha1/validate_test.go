@@ -84,7 +84,7 @@ func checkErrors(t *testing.T, how string, object runtime.Object, want []string)
 	var got []string
 	for _, err := range errs {
 		got = append(got, err.Error())
-		if !strings.Contains(err.Detail, "write") && !strings.Contains(err.Detail, "leave") {
+		if !strings.Contains(err.Detail, "write") && !strings.Contains(err.Detail, "omit") {
 			t.Errorf("%s: %q does not say what to write instead", how, err)
 		}
 		if err.Field == "" || strings.HasSuffix(err.Detail, ".") {

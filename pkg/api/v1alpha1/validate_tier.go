@@ -29,9 +29,9 @@ func (f *findings) quota(at *field.Path, level Level) {
 	paths := len(level.Paths())
 	switch {
 	case level.Quota != "" && level.QuotaList != "":
-		f.forbidden(at.Child("quotaList"), "quota and quotaList exclude each other: write quota to share it equally among the paths, or quotaList for each path its own")
+		f.forbidden(at.Child("quotaList"), "quota and quotaList are mutually exclusive: write quota to share it equally among the paths, or quotaList for each path its own")
 	case level.Quota == "" && level.QuotaList == "":
-		f.required(at.Child("quota"), "a tier needs to know how much it may use: write quota: 100Gi, or a quotaList with an entry for each path")
+		f.required(at.Child("quota"), "a tier requires a quota: write quota: 100Gi, or a quotaList with an entry for each path")
 	case level.QuotaList != "":
 		sizes, err := byteSizes(level.QuotaList)
 		if err != nil {
@@ -44,8 +44,9 @@ func (f *findings) quota(at *field.Path, level Level) {
 			return
 		}
 		for i, size := range sizes {
+			f.plausibleSize(at.Child("quotaList"), level.MediumType, size)
 			if size < minTierBytes {
-				f.invalid(at.Child("quotaList"), level.QuotaList, "has %d bytes as entry %d, too few to cache anything: write at least 1Mi", size, i+1)
+				f.invalid(at.Child("quotaList"), level.QuotaList, "entry %[2]d has %[1]d bytes, which is too small: write at least 1Mi", size, i+1)
 			}
 		}
 	default:
@@ -54,9 +55,28 @@ func (f *findings) quota(at *field.Path, level Level) {
 			f.invalid(at.Child("quota"), string(level.Quota), "%v", err)
 			return
 		}
+		f.plausibleSize(at.Child("quota"), level.MediumType, total/int64(paths))
 		if total/int64(paths) < minTierBytes {
-			f.invalid(at.Child("quota"), string(level.Quota), "leaves too few bytes for each of %s to cache anything: write at least %dMi", count(paths, "path", "paths"), paths)
+			f.invalid(at.Child("quota"), string(level.Quota), "too small for %s: write at least %dMi", count(paths, "path", "paths"), paths)
 		}
+	}
+}
+
+// Sizes in bytes of one path of a tier, above which the unit is likely wrong: no
+// node has that much memory, or a file system of that size.
+const (
+	maxMemoryBytes = 24 << 40
+	maxDiskBytes   = 100 << 40
+)
+
+// plausibleSize warns of a size that no node can provide.
+func (f *findings) plausibleSize(path *field.Path, medium MediumType, size int64) {
+	limit, thing := int64(maxDiskBytes), "a file system"
+	if medium == MediumMEM {
+		limit, thing = maxMemoryBytes, "memory"
+	}
+	if size > limit {
+		f.warn(path, "more than %dTi for one path, and nodes hardly have %s of that size: check the unit", limit>>40, thing)
 	}
 }
 
@@ -81,9 +101,8 @@ func (f *findings) watermarks(at *field.Path, level Level) {
 	}
 }
 
-// tierPaths refuses paths that are not absolute, and paths of any tier that
-// are the same or lie inside each other, because two tiers there would count
-// the same bytes twice.
+// tierPaths checks that paths are absolute, and that no path of any tier equals or
+// contains another, because both would count the same bytes.
 func (f *findings) tierPaths(at *field.Path, level Level, taken map[string]*field.Path) {
 	if level.Path == "" {
 		f.required(at, "a tier of medium %s needs a directory: write path: /mnt/disk1", level.MediumType)
@@ -92,13 +111,13 @@ func (f *findings) tierPaths(at *field.Path, level Level, taken map[string]*fiel
 	for _, p := range level.Paths() {
 		switch {
 		case p == "":
-			f.invalid(at, level.Path, "has an empty path between its commas: write paths such as /mnt/disk1,/mnt/disk2")
+			f.invalid(at, level.Path, "contains an empty path: write paths such as /mnt/disk1,/mnt/disk2")
 		case p != cleanPath(p):
-			f.invalid(at, level.Path, "has %q, which is no clean absolute path: write %s", p, cleanPath(p))
+			f.invalid(at, level.Path, "%q is not a clean absolute path: write %s", p, cleanPath(p))
 		case p == "/":
-			f.invalid(at, level.Path, "is the root of the file system: write a directory for the cache alone, such as /mnt/disk1")
+			f.invalid(at, level.Path, "the root of the file system cannot be a tier: write a directory for the cache alone, such as /mnt/disk1")
 		case strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == ':' }):
-			f.invalid(at, level.Path, "has %q with a colon or a character that no path has: write a path such as /mnt/disk1", p)
+			f.invalid(at, level.Path, "%q contains a colon or a control character: write a path such as /mnt/disk1", p)
 		default:
 			f.separateTier(at, level, p, taken)
 		}
@@ -108,14 +127,14 @@ func (f *findings) tierPaths(at *field.Path, level Level, taken map[string]*fiel
 func (f *findings) separateTier(at *field.Path, level Level, p string, taken map[string]*field.Path) {
 	for other, where := range sorted(taken) {
 		if p == other || inside(p, other) || inside(other, p) {
-			f.invalid(at, level.Path, "has %q, and %s has %q: write directories of which none is or contains another", p, where, other)
+			f.invalid(at, level.Path, "%q overlaps with %[3]q of %[2]s: write directories that do not contain each other", p, where, other)
 			return
 		}
 	}
 	taken[p] = at
 }
 
-// inside holds for a path below dir.
+// inside reports whether p is below dir.
 func inside(p, dir string) bool {
 	return p != dir && strings.HasPrefix(p, strings.TrimSuffix(path.Clean(dir), "/")+"/")
 }

@@ -30,7 +30,11 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 		s.metrics.validations.WithLabelValues(r.Kind.Kind, "allowed", "OtherRuntime").Inc()
 		return allow()
 	}
-	errs, warnings := v1alpha1.Validate(object)
+	var errs field.ErrorList
+	var warnings []string
+	if _, dataset := object.(*v1alpha1.Dataset); !dataset { // CheckChange validates Datasets
+		errs, warnings = v1alpha1.Validate(object)
+	}
 	related, err := validation.CheckChange(ctx, s.reader, old, object)
 	warnings = append(warnings, related...)
 	reason := "Valid"
@@ -49,9 +53,9 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 			result = "warned"
 		}
 		s.metrics.validations.WithLabelValues(r.Kind.Kind, result, reason).Inc()
-		answer := allow()
-		answer.Warnings = warnings
-		return answer
+		response := allow()
+		response.Warnings = warnings
+		return response
 	}
 	s.metrics.validations.WithLabelValues(r.Kind.Kind, "refused", reason).Inc()
 	status := apierrors.NewInvalid(schema.GroupKind{Group: v1alpha1.Group, Kind: r.Kind.Kind}, object.GetName(), errs).Status()
@@ -61,7 +65,8 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 	}
 }
 
-// objects of a request; old is nil for one that is created.
+// objects decodes the object of a request and the one that it replaces; old is
+// nil if the object is created.
 func objects(r *request) (object, old client.Object, err error) {
 	create := map[string]func() client.Object{
 		v1alpha1.DatasetKind:      func() client.Object { return &v1alpha1.Dataset{} },
@@ -82,12 +87,13 @@ func objects(r *request) (object, old client.Object, err error) {
 	}
 	old = create()
 	if err := decode(r.OldObject, old); err != nil {
-		return nil, nil, fmt.Errorf("what it was before: %w", err)
+		return nil, nil, fmt.Errorf("decode the old object: %w", err)
 	}
 	return object, old, nil
 }
 
-// kindLabel keeps what a stranger sends out of the metrics' labels.
+// kindLabel returns the kind of a request as a metric label. Unknown kinds have
+// one label, so that requests cannot create arbitrarily many time series.
 func kindLabel(r *request) string {
 	if slices.Contains([]string{v1alpha1.DatasetKind, v1alpha1.JindoRuntimeKind, v1alpha1.DataLoadKind}, r.Kind.Kind) {
 		return r.Kind.Kind
@@ -95,7 +101,8 @@ func kindLabel(r *request) string {
 	return "other"
 }
 
-// foreign holds for a Dataset that another product's runtime serves.
+// foreign reports whether an object is a Dataset that a runtime of another type
+// serves.
 func foreign(object client.Object) bool {
 	dataset, is := object.(*v1alpha1.Dataset)
 	return is && slices.ContainsFunc(slices.Concat(dataset.Spec.Runtimes, dataset.Status.Runtimes), func(r v1alpha1.Runtime) bool {

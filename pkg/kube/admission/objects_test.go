@@ -84,7 +84,7 @@ func TestWarnings(t *testing.T) {
 		},
 		{
 			"nothing to load, and not built yet", s.write(v1alpha1.DataLoadKind, nil, load),
-			[]string{"there is no Dataset imagenet", "nothing loads ahead of reading yet"},
+			[]string{"Dataset imagenet not found", "preloading is not supported yet"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestWarnings(t *testing.T) {
 // What one object cannot tell is refused as well.
 func TestOtherObjects(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: named("keys"), Data: map[string][]byte{"id": []byte("x")}}
-	s := newStand(t, secret, jindoRuntime("hadoop", 1))
+	s := newStand(t, secret, jindoRuntime("hadoop", 1), jindoRuntime("imagenet", 1))
 	second := jindoRuntime("spark", 1)
 	second.Annotations = map[string]string{v1alpha1.DatasetAnnotation: "hadoop"}
 	answer := s.write(v1alpha1.JindoRuntimeKind, nil, second)
@@ -116,6 +116,11 @@ func TestOtherObjects(t *testing.T) {
 	answer = s.write(v1alpha1.DatasetKind, nil, d)
 	if answer.Allowed || !strings.Contains(answer.Result.Message, "Secret keys in namespace vision has no key secret") {
 		t.Errorf("a key is missing: %+v", answer)
+	}
+	d.Name = "unclaimed"
+	answer = s.write(v1alpha1.DatasetKind, nil, d)
+	if !answer.Allowed || !strings.Contains(strings.Join(answer.Warnings, "\n"), "Secret keys in namespace vision has no key secret") {
+		t.Errorf("a key is missing in a Dataset that no runtime claims: %+v", answer)
 	}
 	if got := s.counted(s.metrics.validations, v1alpha1.DatasetKind, "refused", "OtherObject"); got != 1 {
 		t.Errorf("%v are counted", got)
@@ -131,12 +136,28 @@ func encrypted(secret, id, key string) []v1alpha1.EncryptOption {
 	return []v1alpha1.EncryptOption{option("fs.oss.accessKeyId", id), option("fs.oss.accessKeySecret", key)}
 }
 
-// Datasets of other products' runtimes are none of our business.
+// A Dataset that no JindoRuntime claims is accepted with warnings, since it may
+// belong to another runtime. One that a JindoRuntime claims is rejected.
 func TestOtherRuntimes(t *testing.T) {
-	s := newStand(t)
+	s := newStand(t, jindoRuntime("imagenet", 1))
 	d := dataset("imagenet", map[string]string{"fs.oss.accessKeyId": "half a pair"})
 	if s.write(v1alpha1.DatasetKind, nil, d).Allowed {
 		t.Fatal("half a pair of keys is allowed")
+	}
+	for _, mountPoint := range []string{"https://mirrors.example.com/hbase/", "pvc://testPVC", "oss://bucket/"} {
+		other := dataset("hbase", nil)
+		other.Spec.Mounts[0] = v1alpha1.Mount{MountPoint: mountPoint, Name: "hbase"}
+		answer := s.write(v1alpha1.DatasetKind, nil, other)
+		if !answer.Allowed || len(answer.Warnings) != 1 || !strings.HasPrefix(answer.Warnings[0], "a JindoRuntime could not serve this Dataset: spec.mounts[0]") {
+			t.Errorf("%s, unclaimed: %+v", mountPoint, answer)
+		}
+		if answer := s.write(v1alpha1.DatasetKind, other, other); !answer.Allowed {
+			t.Errorf("%s, unclaimed and updated: %+v", mountPoint, answer)
+		}
+		other.Name = "imagenet"
+		if answer := s.write(v1alpha1.DatasetKind, nil, other); answer.Allowed || !strings.Contains(answer.Result.Message, "spec.mounts[0]") {
+			t.Errorf("%s, claimed: %+v", mountPoint, answer)
+		}
 	}
 	served := d.DeepCopy()
 	served.Status.Runtimes = []v1alpha1.Runtime{{Name: "a", Type: "alluxio"}}

@@ -54,7 +54,7 @@ func (p *planner) checkReady() error {
 		switch {
 		case missing == "":
 		case wish == "refuse":
-			return refuse(ReasonNotReady, "%s, and annotation %s refuses the pod until it is ready: try again, or leave it out to let the pod wait", missing, names.AnnotationNotReady)
+			return refuse(ReasonNotReady, "%s, and annotation %s refuses the pod until it is ready: try again, or omit it to let the pod wait", missing, names.AnnotationNotReady)
 		case d.Runtime == nil:
 			p.warn("%s: the pod is Pending until one does", missing)
 		default:

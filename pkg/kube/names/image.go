@@ -2,14 +2,15 @@ package names
 
 import "strings"
 
-// Image with its name, its tag, or both replaced; what is empty stays.
+// Image returns an image reference with its name, its tag or both replaced. An
+// empty name or tag is not replaced.
 func Image(whole, name, tag string) string {
 	defaultName, defaultTag := splitImage(whole)
 	if name == "" && tag == "" {
 		return whole
 	}
 	if name == "" {
-		name, _, _ = strings.Cut(defaultName, "@") // another tag is another digest
+		name, _, _ = strings.Cut(defaultName, "@") // another tag has another digest
 	}
 	if tag == "" {
 		if _, has := splitImage(name); has != "" {
@@ -23,7 +24,8 @@ func Image(whole, name, tag string) string {
 	return name + ":" + tag
 }
 
-// splitImage cuts the tag off, and nothing that has a digest.
+// splitImage splits an image reference into name and tag. A reference with a digest
+// has no tag.
 func splitImage(whole string) (name, tag string) {
 	if strings.Contains(whole, "@") {
 		return whole, ""

@@ -1,6 +1,6 @@
-// Package names is what everything on Kubernetes calls each other by: objects,
-// labels, finalizers, and what the CSI driver is told. Users of Fluid rely on
-// many of them.
+// Package names defines the names of Kubernetes objects, labels, annotations,
+// finalizers and CSI volume attributes that the components share. Users of Fluid
+// rely on many of them.
 package names
 
 import (
@@ -9,19 +9,21 @@ import (
 	"strconv"
 )
 
-// Where the product itself runs, and by whom fields are owned.
+// Names of the installation.
 const (
 	SystemNamespace = "fluid-system"
-	// FieldManager of the controllers' server-side apply.
+	// FieldManager is the field manager of the controllers' server-side apply.
 	FieldManager = "jindo-controller"
-	// Driver of CSI.
+	// Driver is the name of the CSI driver.
 	Driver = "fuse.csi.fluid.io"
-	// StorageClass of datasets' volumes; no such object is needed.
+	// StorageClass is the storage class of the volumes of Datasets. A StorageClass
+	// object is not required.
 	StorageClass = "fluid"
-	// MasterStorageClass is of the volumes that the controller makes for masters
-	// on the nodes' tier paths; no such object is needed.
+	// MasterStorageClass is the storage class of the volumes that the controller
+	// creates for masters on tier paths of nodes. A StorageClass object is not
+	// required.
 	MasterStorageClass = "jindo-master"
-	// User and group that components without need of root run as.
+	// User is the user and group ID of components that do not require root.
 	User = 65532
 )
 
@@ -31,27 +33,27 @@ const (
 	RuntimeFinalizer = "jindo-runtime-controller-finalizer"
 )
 
-// Keys and values of labels that objects of a runtime carry.
+// Keys and values of the labels of the objects of a runtime.
 const (
 	LabelApp       = "app"
 	App            = "jindo"
 	LabelRelease   = "release"
 	LabelRole      = "role"
 	LabelDatasetID = "fluid.io/dataset-id"
-	// LabelDataset and LabelPlacement are on workers' pods, for exclusive
+	// LabelDataset and LabelPlacement are labels of worker pods, for exclusive
 	// placement.
 	LabelDataset   = "fluid.io/dataset"
 	LabelPlacement = "fluid.io/dataset-placement"
 	LabelManagedBy = "fluid.io/managed-by"
 	ManagedBy      = "jindo"
-	// LabelRuntimeNamespace and LabelRuntimeName are on cluster-wide objects and
-	// on those in the system namespace.
+	// LabelRuntimeNamespace, LabelRuntimeName and LabelRuntimeUID are labels of
+	// cluster-scoped objects and of objects in the system namespace.
 	LabelRuntimeNamespace = "jindo.io/runtime-namespace"
 	LabelRuntimeName      = "jindo.io/runtime-name"
 	LabelRuntimeUID       = "jindo.io/runtime-uid"
 )
 
-// Keys of volume attributes, as publish calls carry them.
+// Keys of the volume attributes in CSI requests.
 const (
 	AttributeRuntimeNamespace = "runtime_namespace"
 	AttributeRuntimeName      = "runtime_name"
@@ -59,56 +61,58 @@ const (
 	AttributeFluidPath        = "fluid_path"
 	AttributeNodeSelectorKey  = "mount_pod_node_selector_key"
 	AttributeCleanPolicy      = "clean_policy"
-	// AttributeSubPath is a directory of the tree to show in place of its root.
+	// AttributeSubPath is a directory of the file tree that is mounted instead of
+	// its root.
 	AttributeSubPath = "fluid_sub_path"
 	// AttributeRole of an inline volume: RoleFuse or RoleWorker.
 	AttributeRole = "role"
 	RoleFuse      = "fuse"
 	RoleWorker    = "worker"
-	// RoleSidecar is the meeting place of a pod's own FUSE server.
+	// RoleSidecar is the role of the volume of a sidecar FUSE server.
 	RoleSidecar = "sidecar"
-	// AttributeVolumes of a sidecar's inline volume: handles of the pod's dataset
-	// volumes, with commas.
+	// AttributeVolumes is set on the inline volume of a sidecar: the
+	// comma-separated handles of the pod's dataset volumes.
 	AttributeVolumes = "volumes"
 )
 
-// Labels and annotations of pods that ask for a sidecar.
+// Labels and annotations of pods that request a sidecar.
 const (
-	// LabelInject "true" asks for it, LabelInjectAlias is its older name.
+	// LabelInject "true" requests a sidecar. LabelInjectAlias is its older name.
 	LabelInject      = "serverless.fluid.io/inject"
 	LabelInjectAlias = "fuse.sidecar.fluid.io/inject"
-	// LabelEnableInjection "false" outweighs both.
+	// LabelEnableInjection "false" overrides both.
 	LabelEnableInjection = "fluid.io/enable-injection"
-	// AnnotationInjection is written by the webhook: the hash of what was
-	// injected, or none.
+	// AnnotationInjection is set by the webhook to the hash of the injected
+	// fields, or to "none".
 	AnnotationInjection = "serverless.fluid.io/injection"
-	// AnnotationNotReady "refuse" refuses pods of a dataset that is not ready.
+	// AnnotationNotReady "refuse" rejects the pod while its Dataset is not ready.
 	AnnotationNotReady = "serverless.fluid.io/not-ready"
-	// Sizes of the sidecar.
+	// Resources of the sidecar.
 	AnnotationCPURequest    = "sidecar.jindo.io/cpu-request"
 	AnnotationCPULimit      = "sidecar.jindo.io/cpu-limit"
 	AnnotationMemoryRequest = "sidecar.jindo.io/memory-request"
 	AnnotationMemoryLimit   = "sidecar.jindo.io/memory-limit"
-	// AnnotationPullSecrets names the image pull secrets that the injection
-	// added, so that it can be undone.
+	// AnnotationPullSecrets lists the image pull secrets that were injected, so
+	// that they can be removed again.
 	AnnotationPullSecrets = "sidecar.jindo.io/image-pull-secrets"
-	// Ports that meshes leave alone, as their own injectors read them.
+	// Ports that service meshes do not intercept.
 	AnnotationIstioExcludePorts = "traffic.sidecar.istio.io/excludeOutboundPorts"
 	AnnotationLinkerdSkipPorts  = "config.linkerd.io/skip-outbound-ports"
 )
 
-// What is injected into a pod.
+// Names of the injected fields of a pod.
 const (
 	SidecarContainer = "jindo-fuse"
 	SidecarVolume    = "jindo-fuse"
-	// SidecarDir is where the volume is in the sidecar.
+	// SidecarDir is the mount path of the volume in the sidecar.
 	SidecarDir = "/run/jindo"
-	// SidecarMounts is the directory in it with one folder a dataset volume,
-	// each with a session socket, a roster, a certificate, sockets and state.
+	// SidecarMounts is a directory below SidecarDir with a subdirectory for each
+	// dataset volume, which contains a session socket, a topology, a certificate,
+	// sockets and state.
 	SidecarMounts = "mounts"
 )
 
-// Objects of the webhook, in the system namespace or cluster-wide.
+// Objects of the webhook, cluster-scoped or in the system namespace.
 const (
 	Webhook                 = "jindo-webhook" // Deployment, Service, ServiceAccount
 	WebhookAuthority        = "jindo-webhook-ca"
@@ -126,85 +130,94 @@ const (
 const (
 	SessionSocket = "session.sock"
 	SocketsDir    = "sockets"
-	// StateDir is the node's, so that the pod after this one takes over the open
+	// StateDir is stored on the node, so that the next pod can take over open
 	// files.
 	StateDir = "state"
 )
 
-// FuseSecretRoster is the key of the roster in the Secret of the role fuse,
-// whose other keys are those of an identity.
+// FuseSecretRoster is the key of the topology in the Secret of the role fuse. The
+// other keys of the Secret are those of an identity.
 const FuseSecretRoster = "roster.json"
 
-// FuseSecretArgs is the key of the FUSE server's own arguments in that Secret, a
-// list in JSON, for servers that the controller does not start.
+// FuseSecretArgs is the key of the arguments of the FUSE server in that Secret, as a
+// JSON list, for servers that the controller does not start.
 const FuseSecretArgs = "args.json"
 
-// Component is hadoop-jindofs-master, and the prefix of what belongs to it.
+// Component returns the name of a component, such as hadoop-jindofs-master. It is
+// also the prefix of the names of the component's objects.
 func Component(runtime, role string) string { return runtime + "-jindofs-" + role }
 
-// Secret of a role: master, worker, fuse, admin or credentials.
+// Secret returns the name of the Secret of a role: master, worker, fuse, admin or
+// credentials.
 func Secret(runtime, role string) string { return Component(runtime, role) }
 
-// Config is the ConfigMap with roster.json, ca.crt and formed.
+// Config returns the name of the ConfigMap with roster.json, ca.crt and formed.
 func Config(runtime string) string { return Component(runtime, "config") }
 
-// ConfigFormed is the key in the ConfigMap: "true" once the masters have formed
-// a cluster.
+// ConfigFormed is the key in the ConfigMap whose value is "true" once the masters
+// have formed a cluster.
 const ConfigFormed = "formed"
 
-// ServiceAccount of the runtime's pods.
+// ServiceAccount returns the name of the ServiceAccount of the runtime's pods.
 func ServiceAccount(runtime string) string { return runtime + "-jindofs" }
 
-// DatasetID is the value of [LabelDatasetID] and [LabelDataset], within the 63
-// bytes that it may have.
+// DatasetID returns the value of [LabelDatasetID] and [LabelDataset], which is at
+// most 63 bytes long.
 func DatasetID(namespace, runtime string) string {
 	return short(namespace+"-"+runtime, namespace, runtime)
 }
 
-// MasterService is the Service of one master.
+// MasterService returns the name of the Service of one master.
 func MasterService(runtime string, ordinal int) string {
 	return Component(runtime, "master") + "-" + strconv.Itoa(ordinal)
 }
 
-// MasterHost is its DNS name.
+// MasterHost returns the DNS name of the Service of one master.
 func MasterHost(namespace, runtime string, ordinal int) string {
 	return MasterService(runtime, ordinal) + "." + namespace + ".svc"
 }
 
-// WorkerHost is the DNS name of one worker, below the workers' headless Service.
+// WorkerHost returns the DNS name of one worker, below the workers' headless
+// Service.
 func WorkerHost(namespace, runtime string, ordinal int) string {
 	workers := Component(runtime, "worker")
 	return workers + "-" + strconv.Itoa(ordinal) + "." + workers + "." + namespace + ".svc"
 }
 
-// AuthoritySecret in the system namespace holds the key of a runtime's CA.
+// AuthoritySecret returns the name of the Secret in the system namespace that
+// contains the key of a runtime's CA.
 func AuthoritySecret(runtimeUID string) string { return "jindo-ca-" + runtimeUID }
 
-// Volume is the PersistentVolume of a Dataset, and its handle.
+// Volume returns the name of the PersistentVolume of a Dataset, which is also its
+// volume handle.
 func Volume(namespace, dataset string) string { return namespace + "-" + dataset }
 
-// MasterVolume is the PersistentVolume of one master on a node's tier path.
+// MasterVolume returns the name of the PersistentVolume of one master on a tier path
+// of a node.
 func MasterVolume(namespace, runtime string, ordinal int) string {
 	return namespace + "-" + MasterService(runtime, ordinal)
 }
 
-// MasterClaim is the PersistentVolumeClaim that the StatefulSet makes.
+// MasterClaim returns the name of the PersistentVolumeClaim that the StatefulSet
+// creates for one master.
 func MasterClaim(runtime string, ordinal int) string {
 	return "data-" + MasterService(runtime, ordinal)
 }
 
-// FuseNodeLabel is on nodes where pods use the runtime's mounts.
+// FuseNodeLabel returns the label of nodes on which pods use the runtime's mounts.
 func FuseNodeLabel(namespace, runtime string) string { return nodeLabel("f", namespace, runtime) }
 
-// CacheNodeLabel is on nodes where workers of the runtime cache.
+// CacheNodeLabel returns the label of nodes on which workers of the runtime cache
+// data.
 func CacheNodeLabel(namespace, runtime string) string { return nodeLabel("s", namespace, runtime) }
 
-// nodeLabel keeps to the 63 bytes that the name of a label may have.
+// nodeLabel returns a label whose name is at most 63 bytes long.
 func nodeLabel(kind, namespace, runtime string) string {
 	return "fluid.io/" + short(kind+"-"+namespace+"-"+runtime, namespace, runtime)
 }
 
-// short keeps a name within 63 bytes, and different for every runtime.
+// short returns name if it is at most 63 bytes long, and otherwise a prefix of it
+// with a digest that differs for every runtime.
 func short(name, namespace, runtime string) string {
 	const limit = 63
 	if len(name) <= limit {
@@ -215,7 +228,7 @@ func short(name, namespace, runtime string) string {
 	return name[:limit-1-len(digest)] + "-" + digest
 }
 
-// Labels of every object of a runtime; role may be empty.
+// Labels returns the labels of every object of a runtime. The role may be empty.
 func Labels(runtime, role string) map[string]string {
 	labels := map[string]string{LabelApp: App, LabelRelease: runtime, LabelManagedBy: ManagedBy}
 	if role != "" {

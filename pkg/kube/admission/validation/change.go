@@ -9,11 +9,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// notApplied is said of a change that the reconciler accepts and does not carry
-// out.
-const notApplied = "this change is not carried out while the runtime is there, and condition ChangeNotApplied will say so: delete the JindoRuntime and create it again for it"
+// notApplied is the warning about a change that the reconciler does not apply.
+const notApplied = "this change is not applied to an existing runtime, which condition ChangeNotApplied will report: delete the JindoRuntime and create it again to apply it"
 
-// datasetChange warns of what a Dataset that is served cannot follow.
+// datasetChange warns of changes that are not applied to a Dataset that is served.
 func (c *check) datasetChange(old, dataset *v1alpha1.Dataset) {
 	if old.Status.Phase != v1alpha1.BoundDatasetPhase && len(old.Status.Mounts) == 0 {
 		return
@@ -23,17 +22,17 @@ func (c *check) datasetChange(old, dataset *v1alpha1.Dataset) {
 	v1alpha1.SetDefaults(after)
 	spec := field.NewPath("spec")
 	if !equality.Semantic.DeepEqual(before.Spec.Mounts, after.Spec.Mounts) {
-		c.warn(spec.Child("mounts"), "mounts of a Dataset that is served do not change yet, and condition ChangeNotApplied will say so: delete the JindoRuntime and create it again to mount what the spec says")
+		c.warn(spec.Child("mounts"), "changes to the mounts of a Dataset that is served are not applied yet, which condition ChangeNotApplied will report: delete the JindoRuntime and create it again to apply them")
 	}
 	if !equality.Semantic.DeepEqual(before.Spec.AccessModes, after.Spec.AccessModes) {
-		c.warn(spec.Child("accessModes"), "the claim of a Dataset keeps the modes it was made with, and condition ChangeNotApplied will say so: delete the Dataset and create it again")
+		c.warn(spec.Child("accessModes"), "the PersistentVolumeClaim of a Dataset keeps its access modes, which condition ChangeNotApplied will report: delete the Dataset and create it again")
 	}
 }
 
-// runtimeChange warns of what running pods cannot follow.
+// runtimeChange warns of changes that are not applied to running pods.
 func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 	if old.Status.Formation == nil {
-		return // nothing was made of it yet
+		return // no object was created for it yet
 	}
 	a, b := old.DeepCopy(), runtime.DeepCopy()
 	v1alpha1.SetDefaults(a)
@@ -57,7 +56,7 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		}
 	}
 	if was, is := replicas(before), replicas(after); is < was {
-		c.warn(spec.Child("replicas"), "from %d to %d workers: what those cached that go is read from the store again", was, is)
+		c.warn(spec.Child("replicas"), "scaling from %d to %d workers: data cached by the removed workers will be read from the store again", was, is)
 	}
 }
 

@@ -14,34 +14,38 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// secretTimeout of reading all Secrets that one object names.
+// secretTimeout is the time limit for reading all Secrets of one object.
 const secretTimeout = 3 * time.Second
 
-// maxSecrets that are read for one object.
+// maxSecrets is the number of Secrets that are read for one object. Others are
+// not checked.
 const maxSecrets = 32
 
-// secrets reads each Secret once, one by one; none is listed or kept.
+// secrets reads the Secrets that one object refers to, each of them once and by
+// name. Values are not retained.
 type secrets struct {
 	*check
 	read map[string]*read
-	// until is when reading ends; what is left is not looked at.
+	// until is the deadline of all reads.
 	until time.Time
 }
 
 type read struct {
-	// there: it could be read, and has these keys with a value or without.
-	there bool
-	keys  map[string]bool
+	// found is true if the Secret could be read.
+	found bool
+	// keys maps the keys of the Secret to whether their value is not blank.
+	keys map[string]bool
 }
 
 func (c *check) secrets() *secrets {
 	return &secrets{check: c, read: map[string]*read{}, until: time.Now().Add(secretTimeout)}
 }
 
-// secretKey is one key of one Secret.
+// secretKey identifies a key of a Secret.
 type secretKey struct{ name, key string }
 
-// keysOf a Dataset's options; of none for nil.
+// keysOf returns the keys that the options of a Dataset refer to. The Dataset may
+// be nil.
 func keysOf(dataset *v1alpha1.Dataset) map[secretKey]bool {
 	keys := map[secretKey]bool{}
 	if dataset == nil {
@@ -64,24 +68,25 @@ func keysOf(dataset *v1alpha1.Dataset) map[secretKey]bool {
 func (s *secrets) key(ctx context.Context, path *field.Path, option v1alpha1.EncryptOption) {
 	ref := option.ValueFrom.SecretKeyRef
 	if ref.Name == "" || ref.Key == "" {
-		return // refused by the validator of one object
+		return // reported by v1alpha1.Validate
 	}
 	s.has(ctx, path.Child("valueFrom", "secretKeyRef"), secretKey{ref.Name, ref.Key})
 }
 
-// has refuses a Secret that lacks a key, and warns of one that is not there.
+// has reports an error if a Secret lacks a key, and a warning if the Secret does
+// not exist.
 func (s *secrets) has(ctx context.Context, path *field.Path, wanted secretKey) {
 	secret := s.get(ctx, path, wanted.name)
-	if !secret.there {
+	if !secret.found {
 		return
 	}
 	filled, has := secret.keys[wanted.key]
 	var why string
 	switch {
 	case !has:
-		why = fmt.Sprintf("Secret %s in namespace %s has no key %s: add it to the Secret, or write the key that holds the value", wanted.name, s.namespace, wanted.key)
+		why = fmt.Sprintf("Secret %s in namespace %s has no key %s: add it to the Secret, or refer to the key that holds the value", wanted.name, s.namespace, wanted.key)
 	case !filled:
-		why = fmt.Sprintf("key %s of Secret %s in namespace %s is empty: write the value into it", wanted.key, wanted.name, s.namespace)
+		why = fmt.Sprintf("key %s of Secret %s in namespace %s is empty: set its value", wanted.key, wanted.name, s.namespace)
 	default:
 		return
 	}
@@ -92,7 +97,7 @@ func (s *secrets) has(ctx context.Context, path *field.Path, wanted secretKey) {
 	s.errs = append(s.errs, field.Invalid(path, wanted.key, why))
 }
 
-// get reads a Secret, and warns once of what keeps it from being read.
+// get reads a Secret. If that fails, it warns once.
 func (s *secrets) get(ctx context.Context, path *field.Path, name string) *read {
 	if before, is := s.read[name]; is {
 		return before
@@ -108,13 +113,13 @@ func (s *secrets) get(ctx context.Context, path *field.Path, name string) *read 
 	err := s.reader.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		s.warn(path, "there is no Secret %s in namespace %s yet: create it", name, s.namespace)
+		s.warn(path, "Secret %s not found in namespace %s: create it", name, s.namespace)
 		return result
 	case err != nil:
-		s.warn(path, "Secret %s in namespace %s could not be looked at: %v", name, s.namespace, err)
+		s.warn(path, "could not read Secret %s in namespace %s: %v", name, s.namespace, err)
 		return result
 	}
-	result.there, result.keys = true, map[string]bool{}
+	result.found, result.keys = true, map[string]bool{}
 	for key, value := range secret.Data {
 		result.keys[key] = strings.TrimSpace(string(value)) != ""
 	}

@@ -1,10 +1,14 @@
-// Package validation holds the rules about Datasets, JindoRuntimes and
-// DataLoads that need a look at other objects; those about one object alone are
-// [v1alpha1.Validate]'s.
+// Package validation validates Datasets, JindoRuntimes and DataLoads against the
+// other objects of their namespace. The rules about one object alone are those of
+// [v1alpha1.Validate].
 //
-// What can never work is an error, a sentence that says what to write instead.
-// What does not work yet, or cannot be looked at, is a warning: objects may be
-// created in any order. Nothing is written, and no value of a Secret is told.
+// An object that can never work has an error, which says what to write instead.
+// An object that does not work yet, or whose related objects cannot be read, has
+// a warning, because objects may be created in any order. Nothing is written, and
+// no value of a Secret is disclosed.
+//
+// A Dataset is subject to these rules only if a JindoRuntime claims it. Otherwise
+// it may belong to another runtime of Fluid, and all findings are warnings.
 package validation
 
 import (
@@ -22,22 +26,26 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// Check holds an object that is to be created against what is there. The error
-// is a [field.ErrorList] as an aggregate.
+// Check validates an object that is to be created. The error is an aggregate of
+// [*field.Error].
 func Check(ctx context.Context, reader client.Reader, object client.Object) ([]string, error) {
 	return CheckChange(ctx, reader, nil, object)
 }
 
-// CheckChange holds an object that is to take the place of old against what is
-// there; old is nil for one that is new. A rule that old broke as well is only
-// warned of, so that whoever mends something else may.
+// CheckChange validates an object that is to replace old, which is nil for a new
+// object. A rule that old violates as well results in a warning, so that an
+// unrelated part of an invalid object can be changed.
+//
+// For a Dataset, the result includes that of [v1alpha1.Validate] if a
+// JindoRuntime claims it, and that of [v1alpha1.ValidateUnclaimed] otherwise.
+// Callers validate other kinds themselves.
 func CheckChange(ctx context.Context, reader client.Reader, old, object client.Object) ([]string, error) {
-	c := &check{reader: reader, namespace: object.GetNamespace(), change: old != nil, before: map[secretKey]bool{}}
+	c := &check{reader: reader, namespace: object.GetNamespace(), before: map[secretKey]bool{}}
 	switch o := object.(type) {
 	case *v1alpha1.Dataset:
 		before, _ := old.(*v1alpha1.Dataset)
 		c.before = keysOf(before)
-		c.dataset(ctx, o)
+		c.dataset(ctx, before, o)
 		if before != nil {
 			c.datasetChange(before, o)
 		}
@@ -53,12 +61,11 @@ func CheckChange(ctx context.Context, reader client.Reader, old, object client.O
 	return c.warnings, c.errs.ToAggregate()
 }
 
-// check collects what is found.
+// check collects the findings about one object.
 type check struct {
 	reader    client.Reader
 	namespace string
-	change    bool
-	// before are the keys of Secrets that the old object names.
+	// before holds the keys of Secrets that the old object refers to.
 	before   map[secretKey]bool
 	warnings []string
 	errs     field.ErrorList
@@ -68,10 +75,57 @@ func (c *check) warn(path *field.Path, format string, args ...any) {
 	c.warnings = append(c.warnings, path.String()+": "+fmt.Sprintf(format, args...))
 }
 
-func (c *check) dataset(ctx context.Context, dataset *v1alpha1.Dataset) {
+func (c *check) dataset(ctx context.Context, old, dataset *v1alpha1.Dataset) {
+	runtimes := c.claimants(ctx, dataset.Name)
+	if len(runtimes) == 0 {
+		c.unclaimedDataset(ctx, dataset)
+		return
+	}
+	errs, warnings := v1alpha1.Validate(dataset)
+	c.warnings = append(c.warnings, warnings...)
+	c.refuse(errs, old)
+	c.datasetReferences(ctx, dataset)
+	if old == nil && len(runtimes) > 1 {
+		serving := plan.Serving(dataset, runtimes)
+		c.warn(field.NewPath("metadata", "name"), "JindoRuntimes %s claim this Dataset, and only %s, the oldest, will serve it: delete the others, or name other Datasets in their annotation %s",
+			namesOf(runtimes), serving.Name, v1alpha1.DatasetAnnotation)
+	}
+}
+
+// refuse adds the errors of a claimed Dataset. Those that old has too become
+// warnings: it may have been created before a JindoRuntime claimed it.
+func (c *check) refuse(errs field.ErrorList, old *v1alpha1.Dataset) {
+	earlier := map[string]bool{}
+	if old != nil {
+		before, _ := v1alpha1.Validate(old)
+		for _, err := range before {
+			earlier[err.Error()] = true
+		}
+	}
+	for _, err := range errs {
+		if earlier[err.Error()] {
+			c.warnings = append(c.warnings, err.Error())
+			continue
+		}
+		c.errs = append(c.errs, err)
+	}
+}
+
+// unclaimedDataset warns of what a JindoRuntime would reject.
+func (c *check) unclaimedDataset(ctx context.Context, dataset *v1alpha1.Dataset) {
+	c.warnings = append(c.warnings, v1alpha1.ValidateUnclaimed(dataset)...)
+	c.datasetReferences(ctx, dataset)
+	for _, err := range c.errs {
+		c.warnings = append(c.warnings, "a JindoRuntime could not serve this Dataset: "+err.Error())
+	}
+	c.errs = nil
+}
+
+// datasetReferences checks the size of the claim and the referenced Secrets.
+func (c *check) datasetReferences(ctx context.Context, dataset *v1alpha1.Dataset) {
 	if _, err := datasetvolume.Size(dataset); err != nil {
 		path := field.NewPath("metadata", "annotations").Key(v1alpha1.PVCStorageAnnotation)
-		c.errs = append(c.errs, field.Invalid(path, dataset.Annotations[v1alpha1.PVCStorageAnnotation], "is no size of a claim: write it like 100Gi"))
+		c.errs = append(c.errs, field.Invalid(path, dataset.Annotations[v1alpha1.PVCStorageAnnotation], "not a valid size of a PersistentVolumeClaim: write it like 100Gi"))
 	}
 	secrets := c.secrets()
 	spec := field.NewPath("spec")
@@ -83,22 +137,15 @@ func (c *check) dataset(ctx context.Context, dataset *v1alpha1.Dataset) {
 			secrets.key(ctx, spec.Child("mounts").Index(i).Child("encryptOptions").Index(n), option)
 		}
 	}
-	if c.change {
-		return
-	}
-	if runtimes := c.claimants(ctx, dataset.Name); len(runtimes) > 1 {
-		serving := plan.Serving(dataset, runtimes)
-		c.warn(field.NewPath("metadata", "name"), "JindoRuntimes %s claim this Dataset, and only %s, the oldest, will serve it: delete the others, or name other Datasets in their annotation %s",
-			namesOf(runtimes), serving.Name, v1alpha1.DatasetAnnotation)
-	}
 }
 
-// claimants are the runtimes that name a Dataset, but those being deleted. A
-// cluster that does not answer shows none: the reconciler's condition tells.
+// claimants returns the runtimes that name a Dataset, sorted by name and without
+// those that are being deleted. If they cannot be listed, it returns none: the
+// condition of the runtime will report what is wrong.
 func (c *check) claimants(ctx context.Context, dataset string) []*v1alpha1.JindoRuntime {
 	var list v1alpha1.JindoRuntimeList
 	if err := c.reader.List(ctx, &list, client.InNamespace(c.namespace)); err != nil {
-		c.warnings = append(c.warnings, fmt.Sprintf("whether several JindoRuntimes claim Dataset %s is not known: listing them: %v", dataset, err))
+		c.warnings = append(c.warnings, fmt.Sprintf("could not determine which JindoRuntimes claim Dataset %s: list JindoRuntimes: %v", dataset, err))
 		return nil
 	}
 	var found []*v1alpha1.JindoRuntime
@@ -121,6 +168,7 @@ func namesOf(runtimes []*v1alpha1.JindoRuntime) string {
 
 func (c *check) runtime(ctx context.Context, old, runtime *v1alpha1.JindoRuntime) {
 	c.claimedOnce(ctx, old, runtime)
+	c.claimedDataset(ctx, old, runtime)
 	if name := runtime.Spec.Secret; name != "" {
 		path := field.NewPath("spec", "secret")
 		secrets := c.secrets()
@@ -133,7 +181,27 @@ func (c *check) runtime(ctx context.Context, old, runtime *v1alpha1.JindoRuntime
 	}
 }
 
-// claimedOnce refuses a second runtime of one Dataset.
+// claimedDataset warns of what prevents a runtime from serving the Dataset that
+// it newly claims. The Dataset can still be corrected.
+func (c *check) claimedDataset(ctx context.Context, old, runtime *v1alpha1.JindoRuntime) {
+	name := plan.DatasetName(runtime)
+	if old != nil && plan.DatasetName(old) == name {
+		return
+	}
+	dataset := &v1alpha1.Dataset{}
+	if err := c.reader.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, dataset); err != nil {
+		return // it may be created later, and the condition DatasetBound reports errors
+	}
+	errs, warnings := v1alpha1.Validate(dataset)
+	for _, err := range errs {
+		c.warnings = append(c.warnings, fmt.Sprintf("Dataset %s cannot be served: %v", name, err))
+	}
+	for _, warning := range warnings {
+		c.warnings = append(c.warnings, fmt.Sprintf("Dataset %s: %s", name, warning))
+	}
+}
+
+// claimedOnce rejects a second runtime of one Dataset.
 func (c *check) claimedOnce(ctx context.Context, old, runtime *v1alpha1.JindoRuntime) {
 	dataset := plan.DatasetName(runtime)
 	for _, other := range c.claimants(ctx, dataset) {
@@ -164,8 +232,8 @@ func (c *check) dataLoad(ctx context.Context, load *v1alpha1.DataLoad) {
 	err := c.reader.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: name}, &v1alpha1.Dataset{})
 	switch {
 	case apierrors.IsNotFound(err):
-		c.warn(path, "there is no Dataset %s in namespace %s yet: create it", name, c.namespace)
+		c.warn(path, "Dataset %s not found in namespace %s: create it", name, c.namespace)
 	case err != nil:
-		c.warn(path, "whether there is a Dataset %s is not known: %v", name, err)
+		c.warn(path, "could not determine whether Dataset %s exists: %v", name, err)
 	}
 }

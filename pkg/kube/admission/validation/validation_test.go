@@ -51,7 +51,7 @@ func jindo(name, claims string, change ...func(*v1alpha1.JindoRuntime)) *v1alpha
 
 func dataset(name string, change ...func(*v1alpha1.Dataset)) *v1alpha1.Dataset {
 	d := &v1alpha1.Dataset{ObjectMeta: meta(name)}
-	d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "oss://bucket/", Name: "a"}}
+	d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: "oss://bucket/", Name: "a", Options: map[string]string{"fs.oss.endpoint": "oss.example.com"}}}
 	for _, c := range change {
 		c(d)
 	}
@@ -65,7 +65,7 @@ func encrypted(secret, key string) func(*v1alpha1.Dataset) {
 }
 
 func option(secret, key string) v1alpha1.EncryptOption {
-	o := v1alpha1.EncryptOption{Name: "fs.oss.accessKeyId"}
+	o := v1alpha1.EncryptOption{Name: "fs.oss.region"}
 	o.ValueFrom.SecretKeyRef = v1alpha1.SecretKeySelector{Name: secret, Key: key}
 	return o
 }
@@ -73,19 +73,27 @@ func option(secret, key string) v1alpha1.EncryptOption {
 func formed(r *v1alpha1.JindoRuntime) {
 	r.Status.Formation = &v1alpha1.Formation{ClusterID: "c", Formed: true}
 }
+func https(d *v1alpha1.Dataset) {
+	d.Spec.Mounts[0] = v1alpha1.Mount{MountPoint: "https://example.com/", Name: "a"}
+}
+func withoutName(d *v1alpha1.Dataset) { d.Spec.Mounts[0].Name = "" }
+func relative(d *v1alpha1.Dataset)    { d.Spec.Mounts[0].Path = "x" }
+func writable(d *v1alpha1.Dataset) {
+	d.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}
+}
 func bound(d *v1alpha1.Dataset) { d.Status.Phase = v1alpha1.BoundDatasetPhase }
 
 func TestCheck(t *testing.T) {
-	there := []client.Object{
+	existing := []client.Object{
 		secret("keys", map[string]string{"id": "x", "empty": " \n"}),
 		secret("sts", map[string]string{"AccessKeyId": "x", "AccessKeySecret": "y"}),
 		jindo("hadoop", ""),
-		jindo("two-a", "two"), jindo("two-b", "two"),
-		dataset("imagenet"),
+		jindo("two-a", "two"), jindo("two-b", "two"), jindo("d", ""),
+		dataset("imagenet"), dataset("hbase", https), dataset("writable", writable),
 	}
 	deleted := jindo("going", "gone")
 	deleted.DeletionTimestamp, deleted.Finalizers = &metav1.Time{Time: time.Now()}, []string{"f"}
-	there = append(there, deleted)
+	existing = append(existing, deleted)
 	load := func(name string) *v1alpha1.DataLoad {
 		l := &v1alpha1.DataLoad{ObjectMeta: meta("l")}
 		l.Spec.Dataset.Name = name
@@ -102,13 +110,13 @@ func TestCheck(t *testing.T) {
 	}{
 		{"nothing special", nil, dataset("d"), "", ""},
 		{"all keys", nil, dataset("d", encrypted("keys", "id")), "", ""},
-		{"no such Secret", nil, dataset("d", encrypted("later", "id")), "", "there is no Secret later in namespace vision yet: create it"},
+		{"no such Secret", nil, dataset("d", encrypted("later", "id")), "", "Secret later not found in namespace vision: create it"},
 		{"no such key", nil, dataset("d", encrypted("keys", "secret")), "spec.mounts[0].encryptOptions[0].valueFrom.secretKeyRef: Invalid value: \"secret\": Secret keys in namespace vision has no key secret", ""},
-		{"an empty key", nil, dataset("d", encrypted("keys", "empty")), "is empty: write the value into it", ""},
+		{"an empty key", nil, dataset("d", encrypted("keys", "empty")), "is empty: set its value", ""},
 		{"no such key for all mounts", nil, dataset("d", func(d *v1alpha1.Dataset) { d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("keys", "k")} }), "spec.sharedEncryptOptions[0]", ""},
 		{"the key was wrong before", dataset("d", encrypted("keys", "secret")), dataset("d", encrypted("keys", "secret")), "", "has no key secret"},
 		{"the key is wrong now", dataset("d", encrypted("keys", "id")), dataset("d", encrypted("keys", "secret")), "has no key secret", ""},
-		{"no name of a Secret", nil, dataset("d", encrypted("", "")), "", ""},
+		{"no name of a Secret", nil, dataset("d", encrypted("", "")), "spec.mounts[0].encryptOptions[0].valueFrom.secretKeyRef.name: Required value", ""},
 		{"size of the claim", nil, dataset("d", func(d *v1alpha1.Dataset) { d.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "big"} }), "write it like 100Gi", ""},
 		{"claimed twice already", nil, dataset("two"), "", "JindoRuntimes two-a and two-b claim this Dataset, and only two-a"},
 
@@ -121,40 +129,52 @@ func TestCheck(t *testing.T) {
 		{"second for long", jindo("two-b", "two"), jindo("two-b", "two"), "", "the older of the two serves it"},
 		{"its Secret", nil, jindo("spark", "", withSecret("sts")), "", ""},
 		{"its Secret lacks a key", nil, jindo("spark", "", withSecret("keys")), "has no key AccessKeyId", ""},
-		{"its Secret is to come", nil, jindo("spark", "", withSecret("later")), "", "there is no Secret later"},
+		{"its Secret is to come", nil, jindo("spark", "", withSecret("later")), "", "Secret later not found"},
 
-		{"masters of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", "spec.master.replicas: this change is not carried out"},
+		{"masters of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", "spec.master.replicas: this change is not applied"},
 		{"tiers of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
 			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "MEM", Quota: "9Gi"}}
 		}), "", "spec.tieredstore: this change"},
 		{"image of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.ImageTag = "v2" }), "", "spec.fuse.image: this change"},
-		{"fewer workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 2 }), "", "from 3 to 2 workers"},
+		{"fewer workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 2 }), "", "scaling from 3 to 2 workers"},
 		{"more workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 4 }), "", ""},
 		{"masters of one that is not formed", jindo("spark", ""), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", ""},
-		{"mounts of one that is served", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].MountPoint = "oss://other/" }), "", "spec.mounts: mounts of a Dataset that is served"},
+		{"mounts of one that is served", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].MountPoint = "oss://other/" }), "", "spec.mounts: changes to the mounts of a Dataset that is served"},
 		{"mounts of one that is not", dataset("d"), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].MountPoint = "oss://other/" }), "", ""},
 		{"a default written out", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].Path = "/a" }), "", ""},
-		{"modes", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{"ReadWriteMany"} }), "", "spec.accessModes: the claim"},
+		{"modes", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{"ReadWriteMany"} }), "", "spec.accessModes: the PersistentVolumeClaim"},
+
+		{"of another runtime", nil, dataset("other", https), "", "a JindoRuntime could not serve this Dataset: spec.mounts[0].mountPoint: Invalid value: \"https://example.com/\": unsupported scheme"},
+		{"of another runtime, changed", dataset("other", https), dataset("other", https, withoutName), "", "a JindoRuntime could not serve this Dataset"},
+		{"unclaimed, without a key", nil, dataset("other", encrypted("keys", "secret")), "", "a JindoRuntime could not serve this Dataset: spec.mounts[0].encryptOptions[0].valueFrom.secretKeyRef: Invalid value"},
+		{"unclaimed and valid", nil, dataset("other"), "", ""},
+		{"claimed, https", nil, dataset("d", https), "unsupported scheme \"https\"", ""},
+		{"claimed by a runtime that is being deleted", nil, dataset("gone", https), "", "a JindoRuntime could not serve this Dataset"},
+		{"invalid when it was claimed", dataset("d", https), dataset("d", https, withoutName), "", "unsupported scheme \"https\""},
+		{"another error when it was claimed", dataset("d", https), dataset("d", https, relative), "spec.mounts[0].path: Invalid value", "unsupported scheme \"https\""},
+		{"a runtime of an invalid Dataset", nil, jindo("hbase", ""), "", "Dataset hbase cannot be served: spec.mounts[0].mountPoint: Invalid value"},
+		{"applied again to an invalid Dataset", jindo("hbase", ""), jindo("hbase", ""), "", ""},
+		{"a runtime of a Dataset with warnings", nil, jindo("spark", "writable"), "", "Dataset writable: spec.accessModes: writing is not supported yet"},
 
 		{"a load", nil, load("imagenet"), "", ""},
-		{"a load of nothing", nil, load("d"), "", "there is no Dataset d in namespace vision yet"},
+		{"a load of nothing", nil, load("d"), "", "Dataset d not found in namespace vision"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			warnings, err := CheckChange(t.Context(), reader(t, there...), test.old, test.object)
+			warnings, err := CheckChange(t.Context(), reader(t, existing...), test.old, test.object)
 			if (err == nil) != (test.refuses == "") || err != nil && !strings.Contains(err.Error(), test.refuses) {
 				t.Errorf("error %v, want %q", err, test.refuses)
 			}
-			said := strings.Join(warnings, "\n")
-			if (said == "") != (test.warns == "") || !strings.Contains(said, test.warns) {
-				t.Errorf("warnings %q, want %q", said, test.warns)
+			all := strings.Join(warnings, "\n")
+			if (all == "") != (test.warns == "") || !strings.Contains(all, test.warns) {
+				t.Errorf("warnings %q, want %q", all, test.warns)
 			}
 		})
 	}
 }
 
-// What cannot be looked at is only warned of, and a silent API server holds
-// nobody up.
-func TestCannotLook(t *testing.T) {
+// Objects that cannot be read result in warnings only, and an API server that does
+// not respond does not block the validation.
+func TestUnreadableObjects(t *testing.T) {
 	broken := interceptor.NewClient(reader(t), interceptor.Funcs{
 		Get: func(ctx context.Context, _ client.WithWatch, _ client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
 			<-ctx.Done()
@@ -167,7 +187,7 @@ func TestCannotLook(t *testing.T) {
 	d := dataset("d", encrypted("keys", "id"))
 	d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("others", "id")}
 	warnings, err := Check(t.Context(), broken, d)
-	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), "Secret keys in namespace vision could not be looked at") {
+	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), "could not read Secret keys in namespace vision") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
 	if warnings, err := Check(t.Context(), broken, jindo("spark", "")); err != nil || len(warnings) != 1 {
@@ -175,8 +195,8 @@ func TestCannotLook(t *testing.T) {
 	}
 }
 
-// No value of a Secret is told, whatever is wrong with it.
-func TestNoSecretIsTold(t *testing.T) {
+// No finding contains the value of a Secret.
+func TestNoSecretIsDisclosed(t *testing.T) {
 	s := secret("keys", map[string]string{"id": "hunter2"})
 	warnings, err := Check(t.Context(), reader(t, s), dataset("d", encrypted("keys", "other")))
 	if err == nil || strings.Contains(err.Error()+strings.Join(warnings, ""), "hunter2") {

@@ -30,9 +30,10 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 			add(v1alpha1.DatasetNotReady, corev1.ConditionTrue, health.ReasonDatasetFailedToSetup, message)
 		}
 	}
-	if f.invalid != "" {
+	switch {
+	case f.invalid != "":
 		add(v1alpha1.DatasetSpecValid, corev1.ConditionFalse, reasonSpecInvalid, f.invalid)
-	} else {
+	case !f.otherRuntime:
 		add(v1alpha1.DatasetSpecValid, corev1.ConditionTrue, health.ReasonValid, "")
 	}
 	if f.runtime != nil && len(f.plan.Problems) > 0 {

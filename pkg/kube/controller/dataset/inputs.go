@@ -33,6 +33,9 @@ type inputs struct {
 	// runtimeTerminating reports that the runtime is being deleted and the volume
 	// has been removed.
 	runtimeTerminating bool
+	// otherRuntime reports that no JindoRuntime claims the Dataset or could serve
+	// it, so that it may belong to another kind of runtime.
+	otherRuntime bool
 	// foreign reports that another kind of runtime serves the Dataset.
 	foreign bool
 	plan    plan.Plan

@@ -183,7 +183,7 @@ func (r *Reconciler) observe(ctx context.Context, dataset *v1alpha1.Dataset) (in
 
 // readInputs reads the runtimes and Datasets of the namespace from caches.
 func (r *Reconciler) readInputs(ctx context.Context, dataset *v1alpha1.Dataset) (inputs, error) {
-	in := inputs{dataset: dataset, invalid: validate(dataset)}
+	in := inputs{dataset: dataset}
 	runtimes, datasets := &v1alpha1.JindoRuntimeList{}, &v1alpha1.DatasetList{}
 	if err := r.Client.List(ctx, runtimes, client.InNamespace(dataset.Namespace)); err != nil {
 		return inputs{}, fmt.Errorf("list JindoRuntimes in namespace %s: %w", dataset.Namespace, err)
@@ -198,6 +198,11 @@ func (r *Reconciler) readInputs(ctx context.Context, dataset *v1alpha1.Dataset) 
 		in.others = append(in.others, &datasets.Items[i])
 	}
 	in.runtime = plan.Serving(dataset, in.runtimes)
+	if invalid := validate(dataset); in.runtime != nil {
+		in.invalid = invalid
+	} else {
+		in.otherRuntime = invalid != ""
+	}
 	in.plan = mountPlan(dataset, in.runtime)
 	return in, nil
 }
