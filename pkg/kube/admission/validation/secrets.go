@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,9 +12,6 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
-
-// secretTimeout is the time limit for reading all Secrets of one object.
-const secretTimeout = 3 * time.Second
 
 // maxSecrets is the number of Secrets that are read for one object. Others are
 // not checked.
@@ -26,8 +22,6 @@ const maxSecrets = 32
 type secrets struct {
 	*check
 	read map[string]*read
-	// until is the deadline of all reads.
-	until time.Time
 }
 
 type read struct {
@@ -38,7 +32,7 @@ type read struct {
 }
 
 func (c *check) secrets() *secrets {
-	return &secrets{check: c, read: map[string]*read{}, until: time.Now().Add(secretTimeout)}
+	return &secrets{check: c, read: map[string]*read{}}
 }
 
 // secretKey identifies a key of a Secret.
@@ -107,8 +101,6 @@ func (s *secrets) get(ctx context.Context, path *field.Path, name string) *read 
 	if len(s.read) > maxSecrets {
 		return result
 	}
-	ctx, cancel := context.WithDeadline(ctx, s.until)
-	defer cancel()
 	var secret corev1.Secret
 	err := s.reader.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, &secret)
 	switch {

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -25,6 +26,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
+
+// timeout of all requests to the API server about one object.
+const timeout = 3 * time.Second
 
 // Check validates an object that is to be created. The error is an aggregate of
 // [*field.Error].
@@ -40,6 +44,8 @@ func Check(ctx context.Context, reader client.Reader, object client.Object) ([]s
 // JindoRuntime claims it, and that of [v1alpha1.ValidateUnclaimed] otherwise.
 // Callers validate other kinds themselves.
 func CheckChange(ctx context.Context, reader client.Reader, old, object client.Object) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	c := &check{reader: reader, namespace: object.GetNamespace(), before: map[secretKey]bool{}}
 	switch o := object.(type) {
 	case *v1alpha1.Dataset:
