@@ -24,7 +24,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// decode reads a manifest strictly: a field that its type does not have fails.
+// decode decodes a manifest strictly: unknown fields fail the test.
 func decode(t *testing.T, manifest string) []runtime.Object {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -46,7 +46,7 @@ func decode(t *testing.T, manifest string) []runtime.Object {
 	return objects
 }
 
-// named are the objects of one type, by name.
+// named returns the objects of one type by name.
 func named[T any](t *testing.T, manifest string) map[string]*T {
 	t.Helper()
 	found := map[string]*T{}
@@ -62,7 +62,7 @@ func named[T any](t *testing.T, manifest string) map[string]*T {
 	return found
 }
 
-// pods are the templates of all pods, by the name of what makes them.
+// pods returns all pod templates by the name of their workload.
 func pods(t *testing.T) map[string]corev1.PodTemplateSpec {
 	t.Helper()
 	templates := map[string]corev1.PodTemplateSpec{}
@@ -119,7 +119,8 @@ func TestNamespacesAndNames(t *testing.T) {
 	}
 }
 
-// One line sets the image of everything, and one the kubelets' directory.
+// One line sets the image of all components, and one the root directory of the
+// kubelets.
 func TestOnePlaceSetsImageAndKubelet(t *testing.T) {
 	set := settings(t)
 	const image, directory = "registry.example.com:5000/our/jindo:v9", "/data/kubelet"
@@ -160,8 +161,8 @@ func TestOnePlaceSetsImageAndKubelet(t *testing.T) {
 	}
 }
 
-// The controllers pass the strictest level of Pod Security; the node plugin
-// breaks what mounting needs it to break and no more.
+// The controllers comply with Pod Security "restricted". The node plugin violates only
+// the rules that mounting requires it to violate.
 func TestPodSecurity(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
@@ -239,7 +240,7 @@ func TestNodePlugin(t *testing.T) {
 	}
 }
 
-// Nobody may do everything, read Secrets by the list, or give rights away.
+// No role has wildcard rights, lists Secrets, or grants rights.
 func TestLeastPrivilege(t *testing.T) {
 	for name, role := range named[rbacv1.ClusterRole](t, manifests.Install) {
 		checkRules(t, name, role.Rules, true)
@@ -272,7 +273,7 @@ func checkRules(t *testing.T, name string, rules []rbacv1.PolicyRule, clusterWid
 	}
 }
 
-// kubectl apply keeps a copy of each object in an annotation, of a size that is
+// kubectl apply stores a copy of each object in an annotation, whose size is
 // limited.
 func TestCRDsCanBeApplied(t *testing.T) {
 	const limit = 256 << 10

@@ -28,7 +28,7 @@ func selects(t *testing.T, selector *metav1.LabelSelector, set labels.Set) bool 
 	return parsed.Matches(set)
 }
 
-// A labelled pod is asked about once, and no other pod ever.
+// The webhook is called once for a labelled pod, and never for other pods.
 func TestPodWebhooksSelect(t *testing.T) {
 	configuration := named[admissionv1.MutatingWebhookConfiguration](t, manifests.Install)[names.PodWebhooks]
 	if configuration == nil || len(configuration.Webhooks) != 2 {
@@ -90,7 +90,7 @@ func TestValidationNeverBlocks(t *testing.T) {
 	checkService(t, w.ClientConfig, admission.ValidationPath)
 }
 
-// checkService follows a request from the API server to the container.
+// checkService checks that requests of API servers reach the container.
 func checkService(t *testing.T, config admissionv1.WebhookClientConfig, path string) {
 	t.Helper()
 	if config.Service == nil || config.Service.Name != names.Webhook || config.Service.Namespace != names.SystemNamespace ||
@@ -154,8 +154,8 @@ func TestWebhookSurvives(t *testing.T) {
 	}
 }
 
-// It reads Secrets one by one, writes its own alone, and changes nothing of
-// anybody else's webhooks.
+// The webhook reads Secrets by name, writes only its own Secret, and changes only its
+// own webhook configurations.
 func TestWebhookRights(t *testing.T) {
 	for _, rule := range named[rbacv1.ClusterRole](t, manifests.Install)[names.Webhook].Rules {
 		writes := slices.ContainsFunc(rule.Verbs, func(v string) bool { return !slices.Contains([]string{"get", "list", "watch"}, v) })

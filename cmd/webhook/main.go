@@ -1,5 +1,5 @@
-// Command webhook answers API servers about pods that ask for a sidecar, and
-// about Datasets, JindoRuntimes and DataLoads.
+// Command webhook is the admission webhook, which injects sidecars into pods and
+// validates Datasets, JindoRuntimes and DataLoads.
 package main
 
 import (
@@ -24,25 +24,25 @@ func main() {
 		o.Logger = daemon.Logger("webhook", debug)
 		config, err := ctrl.GetConfig()
 		if err != nil {
-			return fmt.Errorf("finding the cluster: %w", err)
+			return fmt.Errorf("load the Kubernetes configuration: %w", err)
 		}
 		config.UserAgent = "jindo-webhook"
 		return admission.Run(ctx, config, o)
 	})
 }
 
-// parse reads the flags; --kubeconfig is one of controller-runtime's.
+// parse parses the flags. The flag --kubeconfig is defined by controller-runtime.
 func parse() (admission.Options, bool) {
 	var o admission.Options
 	flag.StringVar(&o.Listen, "listen", fmt.Sprintf(":%d", names.WebhookPort), "address for API servers")
 	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace that the product runs in (environment POD_NAMESPACE)")
-	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "image of sidecars where no runtime names one (environment JINDO_IMAGE)")
+	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace of the installation (environment POD_NAMESPACE)")
+	flag.StringVar(&o.Image, "image", os.Getenv("JINDO_IMAGE"), "image of sidecars whose runtime does not specify one (environment JINDO_IMAGE)")
 	flag.StringVar(&o.PullPolicy, "image-pull-policy", "IfNotPresent", "pull policy of that image")
-	flag.DurationVar(&o.AuthorityLife, "ca-life", certs.DefaultAuthorityLife, "life of certificate authorities; a new one is made when a third is left")
-	flag.DurationVar(&o.LeafLife, "certificate-life", certs.DefaultLeafLife, "life of certificates; a new one is made when a third is left")
-	flag.DurationVar(&o.Drain, "drain", 5*time.Second, "how long requests are answered after SIGTERM")
-	debug := flag.Bool("debug", false, "log more")
+	flag.DurationVar(&o.AuthorityLife, "ca-life", certs.DefaultAuthorityLife, "lifetime of certificate authorities; they are renewed when a third of it remains")
+	flag.DurationVar(&o.LeafLife, "certificate-life", certs.DefaultLeafLife, "lifetime of certificates; they are renewed when a third of it remains")
+	flag.DurationVar(&o.Drain, "drain", 5*time.Second, "how long requests are accepted after SIGTERM")
+	debug := flag.Bool("debug", false, "log debug messages")
 	flag.Parse()
 	return o, *debug
 }

@@ -1,12 +1,11 @@
-// Package samples holds manifests as people write them, for documents and
-// programs that run them.
+// Package samples contains example manifests for documents and tests.
 package samples
 
 import _ "embed"
 
-// The pair of the three-master walk-through: a Dataset called hbase, with
-// places for an endpoint and credentials, and a JindoRuntime called hadoop that
-// is bound to it by the annotation.
+// The manifests of the walk-through with three masters: a Dataset named hbase, with
+// placeholders for an endpoint and credentials, and a JindoRuntime named hadoop,
+// which is bound to it by an annotation.
 var (
 	//go:embed dataset.yaml
 	Dataset string

@@ -71,6 +71,9 @@ func TestRefused(t *testing.T) {
 				if err := yaml.Unmarshal([]byte(manifest), &map[string]any{}); err != nil {
 					t.Fatal(err)
 				}
+				if kind == "Dataset" { // only a claimed Dataset is subject to the rules of the JindoRuntime
+					c.create(t, namespace, fmt.Sprintf("apiVersion: data.fluid.io/v1alpha1\nkind: JindoRuntime\nmetadata: {name: %q}\nspec: {master: {disabled: true}, worker: {disabled: true}}\n", name))
+				}
 				_, err := c.run(t.Context(), manifest, "create", "-n", namespace, "-f", "-")
 				if err == nil {
 					err = c.refusedLater(t, namespace, kind, name)

@@ -59,7 +59,7 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 	}
 	s.metrics.validations.WithLabelValues(r.Kind.Kind, "refused", reason).Inc()
 	status := apierrors.NewInvalid(schema.GroupKind{Group: v1alpha1.Group, Kind: r.Kind.Kind}, object.GetName(), errs).Status()
-	s.o.Logger.Info("refused an object", "kind", r.Kind.Kind, "namespace", r.Namespace, "name", object.GetName(), "reason", reason, "message", status.Message)
+	s.o.Logger.Info("rejected object", "kind", r.Kind.Kind, "namespace", r.Namespace, "name", object.GetName(), "reason", reason, "message", status.Message)
 	return &admissionv1.AdmissionResponse{
 		Result: &status, Warnings: warnings, AuditAnnotations: map[string]string{"reason": reason, "message": status.Message},
 	}

@@ -32,24 +32,24 @@ func dataset(name string, options map[string]string) *v1alpha1.Dataset {
 	return d
 }
 
-// Masters are one or three, on creation and on update, with a sentence.
+// Only 1 or 3 masters are accepted, at creation and at update.
 func TestReplicas(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	for replicas, allowed := range map[int32]bool{-1: false, 0: false, 1: true, 2: false, 3: true, 4: false, 5: false} {
 		for _, before := range []*v1alpha1.JindoRuntime{nil, jindoRuntime("hadoop", 3)} {
-			var answer *admissionv1.AdmissionResponse
+			var response *admissionv1.AdmissionResponse
 			if before == nil {
-				answer = s.write(v1alpha1.JindoRuntimeKind, nil, jindoRuntime("hadoop", replicas))
+				response = s.write(v1alpha1.JindoRuntimeKind, nil, jindoRuntime("hadoop", replicas))
 			} else {
-				answer = s.write(v1alpha1.JindoRuntimeKind, before, jindoRuntime("hadoop", replicas))
+				response = s.write(v1alpha1.JindoRuntimeKind, before, jindoRuntime("hadoop", replicas))
 			}
-			if answer.Allowed != allowed {
-				t.Errorf("%d masters: allowed %v: %+v", replicas, answer.Allowed, answer.Result)
+			if response.Allowed != allowed {
+				t.Errorf("%d masters: allowed %v: %+v", replicas, response.Allowed, response.Result)
 			}
 			if allowed {
 				continue
 			}
-			r := answer.Result
+			r := response.Result
 			if r.Reason != metav1.StatusReasonInvalid || r.Code != http.StatusUnprocessableEntity || r.Details.Causes[0].Field != "spec.master.replicas" ||
 				!strings.Contains(r.Message, "write 3") {
 				t.Errorf("%d masters are refused with %+v", replicas, r)
@@ -61,18 +61,18 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// Warnings name the better field.
+// Warnings name the field to use instead.
 func TestWarnings(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	labelled := jindoRuntime("hadoop", 1)
 	labelled.Spec.Master.Labels = map[string]string{"a": "b"}
 	labelled.Spec.User = "hadoop"
 	load := &v1alpha1.DataLoad{ObjectMeta: named("l")}
 	load.Spec.Dataset.Name = "imagenet"
 	for _, test := range []struct {
-		name   string
-		answer *admissionv1.AdmissionResponse
-		want   []string
+		name     string
+		response *admissionv1.AdmissionResponse
+		want     []string
 	}{
 		{
 			"deprecated and without effect", s.write(v1alpha1.JindoRuntimeKind, nil, labelled),
@@ -88,39 +88,39 @@ func TestWarnings(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			text := strings.Join(test.answer.Warnings, "\n")
+			text := strings.Join(test.response.Warnings, "\n")
 			for _, want := range test.want {
 				if !strings.Contains(text, want) {
 					t.Errorf("%q lacks %q", text, want)
 				}
 			}
-			if !test.answer.Allowed || strings.Contains(text, "hunter2") {
-				t.Errorf("it answers %+v", test.answer)
+			if !test.response.Allowed || strings.Contains(text, "hunter2") {
+				t.Errorf("response %+v", test.response)
 			}
 		})
 	}
 }
 
-// What one object cannot tell is refused as well.
+// Errors that involve other objects reject the request too.
 func TestOtherObjects(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: named("keys"), Data: map[string][]byte{"id": []byte("x")}}
-	s := newStand(t, secret, jindoRuntime("hadoop", 1), jindoRuntime("imagenet", 1))
+	s := newTestbed(t, secret, jindoRuntime("hadoop", 1), jindoRuntime("imagenet", 1))
 	second := jindoRuntime("spark", 1)
 	second.Annotations = map[string]string{v1alpha1.DatasetAnnotation: "hadoop"}
-	answer := s.write(v1alpha1.JindoRuntimeKind, nil, second)
-	if answer.Allowed || !strings.Contains(answer.Result.Message, "JindoRuntime hadoop claims this Dataset already") {
-		t.Errorf("claimed twice: %+v", answer)
+	response := s.write(v1alpha1.JindoRuntimeKind, nil, second)
+	if response.Allowed || !strings.Contains(response.Result.Message, "JindoRuntime hadoop claims this Dataset already") {
+		t.Errorf("claimed twice: %+v", response)
 	}
 	d := dataset("imagenet", nil)
 	d.Spec.Mounts[0].EncryptOptions = encrypted("keys", "id", "secret")
-	answer = s.write(v1alpha1.DatasetKind, nil, d)
-	if answer.Allowed || !strings.Contains(answer.Result.Message, "Secret keys in namespace vision has no key secret") {
-		t.Errorf("a key is missing: %+v", answer)
+	response = s.write(v1alpha1.DatasetKind, nil, d)
+	if response.Allowed || !strings.Contains(response.Result.Message, "Secret keys in namespace vision has no key secret") {
+		t.Errorf("a key is missing: %+v", response)
 	}
 	d.Name = "unclaimed"
-	answer = s.write(v1alpha1.DatasetKind, nil, d)
-	if !answer.Allowed || !strings.Contains(strings.Join(answer.Warnings, "\n"), "Secret keys in namespace vision has no key secret") {
-		t.Errorf("a key is missing in a Dataset that no runtime claims: %+v", answer)
+	response = s.write(v1alpha1.DatasetKind, nil, d)
+	if !response.Allowed || !strings.Contains(strings.Join(response.Warnings, "\n"), "Secret keys in namespace vision has no key secret") {
+		t.Errorf("a key is missing in a Dataset that no runtime claims: %+v", response)
 	}
 	if got := s.counted(s.metrics.validations, v1alpha1.DatasetKind, "refused", "OtherObject"); got != 1 {
 		t.Errorf("%v are counted", got)
@@ -139,7 +139,7 @@ func encrypted(secret, id, key string) []v1alpha1.EncryptOption {
 // A Dataset that no JindoRuntime claims is accepted with warnings, since it may
 // belong to another runtime. One that a JindoRuntime claims is rejected.
 func TestOtherRuntimes(t *testing.T) {
-	s := newStand(t, jindoRuntime("imagenet", 1))
+	s := newTestbed(t, jindoRuntime("imagenet", 1))
 	d := dataset("imagenet", map[string]string{"fs.oss.accessKeyId": "half a pair"})
 	if s.write(v1alpha1.DatasetKind, nil, d).Allowed {
 		t.Fatal("half a pair of keys is allowed")
@@ -147,31 +147,31 @@ func TestOtherRuntimes(t *testing.T) {
 	for _, mountPoint := range []string{"https://mirrors.example.com/hbase/", "pvc://testPVC", "oss://bucket/"} {
 		other := dataset("hbase", nil)
 		other.Spec.Mounts[0] = v1alpha1.Mount{MountPoint: mountPoint, Name: "hbase"}
-		answer := s.write(v1alpha1.DatasetKind, nil, other)
-		if !answer.Allowed || len(answer.Warnings) != 1 || !strings.HasPrefix(answer.Warnings[0], "a JindoRuntime could not serve this Dataset: spec.mounts[0]") {
-			t.Errorf("%s, unclaimed: %+v", mountPoint, answer)
+		response := s.write(v1alpha1.DatasetKind, nil, other)
+		if !response.Allowed || len(response.Warnings) != 1 || !strings.HasPrefix(response.Warnings[0], "a JindoRuntime could not serve this Dataset: spec.mounts[0]") {
+			t.Errorf("%s, unclaimed: %+v", mountPoint, response)
 		}
-		if answer := s.write(v1alpha1.DatasetKind, other, other); !answer.Allowed {
-			t.Errorf("%s, unclaimed and updated: %+v", mountPoint, answer)
+		if response := s.write(v1alpha1.DatasetKind, other, other); !response.Allowed {
+			t.Errorf("%s, unclaimed and updated: %+v", mountPoint, response)
 		}
 		other.Name = "imagenet"
-		if answer := s.write(v1alpha1.DatasetKind, nil, other); answer.Allowed || !strings.Contains(answer.Result.Message, "spec.mounts[0]") {
-			t.Errorf("%s, claimed: %+v", mountPoint, answer)
+		if response := s.write(v1alpha1.DatasetKind, nil, other); response.Allowed || !strings.Contains(response.Result.Message, "spec.mounts[0]") {
+			t.Errorf("%s, claimed: %+v", mountPoint, response)
 		}
 	}
 	served := d.DeepCopy()
 	served.Status.Runtimes = []v1alpha1.Runtime{{Name: "a", Type: "alluxio"}}
-	if answer := s.write(v1alpha1.DatasetKind, served, served); !answer.Allowed || len(answer.Warnings) > 0 {
-		t.Errorf("it is refused: %+v", answer)
+	if response := s.write(v1alpha1.DatasetKind, served, served); !response.Allowed || len(response.Warnings) > 0 {
+		t.Errorf("it is refused: %+v", response)
 	}
 }
 
 func TestMisdirected(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	for _, kind := range []string{"AlluxioRuntime", "", strings.Repeat("x", 1000)} {
-		answer := s.write(kind, nil, dataset("a", nil))
-		if answer.Allowed || !strings.Contains(answer.Result.Message, "correct the webhook configuration") {
-			t.Errorf("%.20q: %+v", kind, answer)
+		response := s.write(kind, nil, dataset("a", nil))
+		if response.Allowed || !strings.Contains(response.Result.Message, "correct the webhook configuration") {
+			t.Errorf("%.20q: %+v", kind, response)
 		}
 	}
 	families, err := s.registry.Gather()
@@ -182,7 +182,7 @@ func TestMisdirected(t *testing.T) {
 		for _, m := range family.GetMetric() {
 			for _, label := range m.GetLabel() {
 				if label.GetName() == "kind" && !slices.Contains([]string{"other"}, label.GetValue()) {
-					t.Errorf("a stranger's word is in metric %s", family.GetName())
+					t.Errorf("metric %s has a label with text of the request", family.GetName())
 				}
 			}
 		}

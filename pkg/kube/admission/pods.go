@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/inject"
 )
 
-// Reasons of refusals that are not [inject.Plan]'s.
+// Reasons of rejections in addition to those of [inject.Plan].
 const (
 	reasonUnknownClaim inject.Reason = "UnknownClaim"
 	reasonUnreachable  inject.Reason = "APIServerUnreachable"
@@ -24,8 +24,8 @@ const (
 	reasonInternal     inject.Reason = "Internal"
 )
 
-// pod answers with the operations that give a pod its sidecar. It asks for
-// nothing but Datasets, and writes nothing: a dry run is a run.
+// pod returns the operations that inject a sidecar into a pod. It has no side
+// effects, so dry runs are not treated specially.
 func (s *Server) pod(ctx context.Context, r *request) *admissionv1.AdmissionResponse {
 	if r.Resource.Group != "" || r.Resource.Resource != "pods" || r.SubResource != "" || r.Operation != admissionv1.Create {
 		return s.podRefused(r, http.StatusBadRequest, reasonMisdirected, misdirected(r, "the creation of pods").Result.Message)
@@ -35,23 +35,23 @@ func (s *Server) pod(ctx context.Context, r *request) *admissionv1.AdmissionResp
 		code, reason := podError(err)
 		return s.podRefused(r, code, reason, err.Error())
 	}
-	answer := allow()
-	answer.Warnings = result.Warnings
+	response := allow()
+	response.Warnings = result.Warnings
 	outcome := strings.ToLower(string(result.Outcome))
-	answer.AuditAnnotations = map[string]string{"result": outcome, "reason": string(result.Reason), "message": result.Message}
+	response.AuditAnnotations = map[string]string{"result": outcome, "reason": string(result.Reason), "message": result.Message}
 	if len(result.Operations) > 0 {
 		patch, err := json.Marshal(result.Operations)
 		if err != nil {
-			return s.podRefused(r, http.StatusInternalServerError, reasonInternal, fmt.Sprintf("encoding the patch: %v", err))
+			return s.podRefused(r, http.StatusInternalServerError, reasonInternal, fmt.Sprintf("encode the patch: %v", err))
 		}
 		kind := admissionv1.PatchTypeJSONPatch
-		answer.Patch, answer.PatchType = patch, &kind
+		response.Patch, response.PatchType = patch, &kind
 	}
 	s.metrics.injections.WithLabelValues(outcome, string(result.Reason)).Inc()
-	if s.o.Logger.Enabled(ctx, slog.LevelDebug) { // the name may have to be read out of the whole pod
-		s.o.Logger.Debug("answered about a pod", "namespace", r.Namespace, "pod", podName(r), "result", outcome, "reason", result.Reason, "dry-run", r.DryRun)
+	if s.o.Logger.Enabled(ctx, slog.LevelDebug) { // podName may decode the whole pod
+		s.o.Logger.Debug("admitted pod", "namespace", r.Namespace, "pod", podName(r), "result", outcome, "reason", result.Reason, "dryRun", r.DryRun)
 	}
-	return answer
+	return response
 }
 
 func (s *Server) plan(ctx context.Context, r *request) (*inject.Result, error) {
@@ -68,8 +68,8 @@ func (s *Server) plan(ctx context.Context, r *request) (*inject.Result, error) {
 	})
 }
 
-// podError is the status of a refusal: 403 for what somebody has to change, and
-// 503 or 500 for what passes.
+// podError returns the status and reason of a rejection: 403 if the pod or the
+// cluster must be changed, and 503 or 500 for transient errors.
 func podError(err error) (int32, inject.Reason) {
 	var refused *inject.Refusal
 	var unknown *lookup.Unknown
@@ -86,7 +86,7 @@ func podError(err error) (int32, inject.Reason) {
 
 func (s *Server) podRefused(r *request, code int32, reason inject.Reason, message string) *admissionv1.AdmissionResponse {
 	s.metrics.injections.WithLabelValues("refused", string(reason)).Inc()
-	s.o.Logger.Info("refused a pod", "namespace", r.Namespace, "pod", podName(r), "reason", reason, "message", message)
+	s.o.Logger.Info("rejected pod", "namespace", r.Namespace, "pod", podName(r), "reason", reason, "message", message)
 	status := metav1.StatusReasonForbidden
 	switch code {
 	case http.StatusServiceUnavailable:
@@ -96,12 +96,13 @@ func (s *Server) podRefused(r *request, code int32, reason inject.Reason, messag
 	case http.StatusInternalServerError:
 		status = metav1.StatusReasonInternalError
 	}
-	answer := refusal(code, status, message)
-	answer.AuditAnnotations = map[string]string{"result": "refused", "reason": string(reason), "message": message}
-	return answer
+	response := refusal(code, status, message)
+	response.AuditAnnotations = map[string]string{"result": "refused", "reason": string(reason), "message": message}
+	return response
 }
 
-// podName for logs: pods of workloads have none yet.
+// podName returns the name of a pod for logs. Pods created by a controller have a
+// generateName only.
 func podName(r *request) string {
 	if r.Name != "" {
 		return r.Name

@@ -15,8 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// BenchmarkPod is the work on a review by itself: nothing of it is the cluster's,
-// since the pod's claim is nobody's dataset.
+// BenchmarkPod measures the processing of a review without requests to the cluster:
+// the pod has no claims.
 func BenchmarkPod(b *testing.B) {
 	for _, containers := range []int{1, 100} {
 		b.Run(fmt.Sprintf("%d containers", containers), func(b *testing.B) {

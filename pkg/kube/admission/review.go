@@ -18,20 +18,22 @@ import (
 )
 
 const (
-	// maxReview holds an object, the one before it, and what is around them;
-	// the API server takes none of more than 3 MiB.
+	// maxReview is the largest request body in bytes. It contains the new and the
+	// old object, which the API server limits to 3 MiB each.
 	maxReview = 7 << 20
-	// memory of all requests that are read at a time.
+	// memory is the total size in bytes of the requests that are processed
+	// concurrently.
 	memory = 64 << 20
-	// reviewTimeout ends work before the API server, which waits 5 s, gives up
-	// without a sentence.
+	// reviewTimeout is less than the timeout of the API server, 5 s, so that the
+	// client gets a message.
 	reviewTimeout = 4 * time.Second
-	// maxWarning is what the API server passes on of one, and maxWarnings of all.
+	// maxWarning and maxWarnings are the limits of the API server for the length
+	// of one warning and of all warnings, in bytes.
 	maxWarning, maxWarnings = 256, 4096
 )
 
-// request is the part of an AdmissionRequest that is looked at. Objects stay as
-// they came, to the byte.
+// request is the part of an AdmissionRequest that is used. The objects are not
+// decoded, so that no byte of them changes.
 type request struct {
 	UID         types.UID                   `json:"uid"`
 	Kind        metav1.GroupVersionKind     `json:"kind"`
@@ -45,57 +47,58 @@ type request struct {
 	DryRun      bool                        `json:"dryRun"`
 }
 
-// review answers one request; it never fails but by refusing.
+// review handles one request. Errors are reported by rejecting the request.
 type review func(ctx context.Context, r *request) *admissionv1.AdmissionResponse
 
-// handler is the HTTP side of a review.
+// handler serves a review over HTTP.
 type handler struct {
 	*Server
 	path   string
 	review review
 }
 
-// ServeHTTP answers what is no AdmissionReview with a status and a sentence.
+// ServeHTTP implements http.Handler. A request that is not an AdmissionReview gets
+// an HTTP error.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	defer func() { h.metrics.seconds.WithLabelValues(h.path).Observe(time.Since(began).Seconds()) }()
 	ctx, cancel := context.WithTimeout(r.Context(), reviewTimeout)
 	defer cancel()
-	asked, release, failed := h.read(ctx, w, r)
+	req, release, failed := h.read(ctx, w, r)
 	defer release()
 	if failed != nil {
 		h.metrics.unreadable.Inc()
-		h.o.Logger.Warn("refused what is no AdmissionReview", "path", h.path, "from", r.RemoteAddr, "status", failed.status, "error", failed.text)
+		h.o.Logger.Warn("rejected request that is not an AdmissionReview", "path", h.path, "remoteAddr", r.RemoteAddr, "status", failed.status, "error", failed.text)
 		http.Error(w, failed.text, failed.status)
 		return
 	}
-	answer := h.answer(ctx, asked)
-	answer.UID = asked.UID
-	answer.Warnings = bounded(answer.Warnings)
+	response := h.respond(ctx, req)
+	response.UID = req.UID
+	response.Warnings = bounded(response.Warnings)
 	w.Header().Set("Content-Type", "application/json")
-	reply := admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, Response: answer,
+	review := admissionv1.AdmissionReview{
+		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, Response: response,
 	}
-	if err := json.NewEncoder(w).Encode(reply); err != nil {
-		h.o.Logger.Warn("answering", "path", h.path, "error", err)
+	if err := json.NewEncoder(w).Encode(review); err != nil {
+		h.o.Logger.Warn("write response", "path", h.path, "error", err)
 	}
 }
 
-// answer refuses where the review panics: a pod that is admitted by mistake
-// starts without its data.
-func (h *handler) answer(ctx context.Context, r *request) (answer *admissionv1.AdmissionResponse) {
+// respond rejects the request if the review panics, because a pod that is admitted
+// without its sidecar would start without its data.
+func (h *handler) respond(ctx context.Context, r *request) (response *admissionv1.AdmissionResponse) {
 	defer func() {
-		if what := recover(); what != nil {
+		if cause := recover(); cause != nil {
 			h.metrics.panics.Inc()
-			h.o.Logger.Error("a review panicked", "path", h.path, "panic", what, "stack", string(debug.Stack()))
-			answer = refusal(http.StatusInternalServerError, metav1.StatusReasonInternalError,
-				"Jindo's webhook failed at this object, which is a mistake of the webhook: its log says where")
+			h.o.Logger.Error("review panicked", "path", h.path, "panic", cause, "stack", string(debug.Stack()))
+			response = refusal(http.StatusInternalServerError, metav1.StatusReasonInternalError,
+				"internal error of Jindo's webhook: see the log of Deployment jindo-webhook")
 		}
 	}()
 	return h.review(ctx, r)
 }
 
-// unreadable is why a request is no AdmissionReview.
+// unreadable is the HTTP error for a request that is not an AdmissionReview.
 type unreadable struct {
 	status int
 	text   string
@@ -118,7 +121,7 @@ func (h *handler) read(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		size = maxReview
 	}
 	if err := h.memory.Acquire(ctx, size); err != nil {
-		return nil, release, &unreadable{http.StatusServiceUnavailable, "too many large requests at once: try again"}
+		return nil, release, &unreadable{http.StatusServiceUnavailable, "too many large requests: try again"}
 	}
 	release = func() { h.memory.Release(size) }
 	body, err := readAll(http.MaxBytesReader(w, r.Body, maxReview), r.ContentLength)
@@ -127,20 +130,20 @@ func (h *handler) read(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	case errors.As(err, &large):
 		return nil, release, tooLarge()
 	case err != nil:
-		return nil, release, &unreadable{http.StatusBadRequest, fmt.Sprintf("the request ends early: %v", err)}
+		return nil, release, &unreadable{http.StatusBadRequest, fmt.Sprintf("read the request: %v", err)}
 	}
-	asked, err := parse(body)
+	parsed, err := parse(body)
 	if err != nil {
 		return nil, release, &unreadable{http.StatusBadRequest, err.Error()}
 	}
-	return asked, release, nil
+	return parsed, release, nil
 }
 
 func tooLarge() *unreadable {
-	return &unreadable{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", maxReview)}
+	return &unreadable{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than %d bytes", maxReview)}
 }
 
-// readAll reads a body whose length is told in one piece.
+// readAll reads a body. If its length is known, it allocates the buffer once.
 func readAll(body io.Reader, length int64) ([]byte, error) {
 	if length <= 0 {
 		return io.ReadAll(body)
@@ -156,7 +159,7 @@ func parse(body []byte) (*request, error) {
 		Request         *request `json:"request"`
 	}
 	if err := json.Unmarshal(body, &review); err != nil {
-		return nil, fmt.Errorf("the request is no AdmissionReview in JSON: %w", err)
+		return nil, fmt.Errorf("the request is not an AdmissionReview in JSON: %w", err)
 	}
 	switch {
 	case review.Kind != "AdmissionReview" || review.APIVersion != admissionv1.SchemeGroupVersion.String():
@@ -177,13 +180,14 @@ func refusal(code int32, reason metav1.StatusReason, message string) *admissionv
 	}}
 }
 
-// misdirected refuses what a configuration should not have sent here.
+// misdirected rejects a request that the webhook configuration should not send to
+// this path.
 func misdirected(r *request, want string) *admissionv1.AdmissionResponse {
 	return refusal(http.StatusBadRequest, metav1.StatusReasonBadRequest,
-		fmt.Sprintf("this webhook answers about %s, and was asked about %s of %.128s: correct the webhook configuration", want, r.Operation, r.Resource.Resource))
+		fmt.Sprintf("this webhook handles %s, and got a request for %s of %.128s: correct the webhook configuration", want, r.Operation, r.Resource.Resource))
 }
 
-// bounded leaves out warnings that the API server would.
+// bounded truncates and drops warnings as the API server would.
 func bounded(warnings []string) []string {
 	var kept []string
 	total := 0
@@ -199,7 +203,7 @@ func bounded(warnings []string) []string {
 	return kept
 }
 
-// truncate cuts at a character's end.
+// truncate returns at most limit bytes of text, without splitting a character.
 func truncate(text string, limit int) string {
 	for limit > 0 && text[limit]&0xc0 == 0x80 {
 		limit--
@@ -207,13 +211,13 @@ func truncate(text string, limit int) string {
 	return text[:limit]
 }
 
-// decode an object of a request.
+// decode decodes an object of a request.
 func decode(raw json.RawMessage, into runtime.Object) error {
 	if len(raw) == 0 || string(raw) == "null" {
-		return errors.New("the request has no object")
+		return errors.New("the request contains no object")
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("the object cannot be read: %w", err)
+		return fmt.Errorf("decode the object: %w", err)
 	}
 	return nil
 }

@@ -11,42 +11,44 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Options of a process.
+// Options configures Run.
 type Options struct {
-	// Listen is where API servers ask, HealthListen where /healthz, /readyz and
-	// /metrics are; the latter empty is nowhere.
+	// Listen is the address for API servers. HealthListen is the address of
+	// /healthz, /readyz and /metrics; if it is empty, they are not served.
 	Listen, HealthListen string
-	// Namespace that the product runs in.
+	// Namespace of the installation. Defaults to names.SystemNamespace.
 	Namespace string
-	// Hosts by which API servers reach it, beside those of the Service.
+	// Hosts are further host names of the certificate, in addition to those of the
+	// Service.
 	Hosts []string
-	// Image of sidecars where no runtime names one, and its pull policy.
+	// Image of sidecars whose runtime does not specify one, and its pull policy.
 	Image, PullPolicy string
-	// AuthorityLife and LeafLife of certificates; those of package certs when 0.
+	// AuthorityLife and LeafLife are the lifetimes of certificates. They default
+	// to those of package certs.
 	AuthorityLife, LeafLife time.Duration
-	// Drain is how long requests are answered after the context's end, until
-	// everybody has heard that this replica goes.
-	Drain  time.Duration
+	// Drain is how long requests are accepted after the context is canceled, so
+	// that API servers can learn that this replica is terminating.
+	Drain time.Duration
+	// Logger defaults to one that discards everything.
 	Logger *slog.Logger
 }
 
-// shutdown is how long requests in progress may take after draining.
-const shutdown = 6 * time.Second
+// shutdownTimeout is how long requests in progress may take after draining.
+const shutdownTimeout = 6 * time.Second
 
-// Run answers until the context ends.
+// Run serves API servers until ctx is canceled.
 func Run(ctx context.Context, config *rest.Config, o Options) error {
 	if o.Image == "" {
-		return errors.New("no image of sidecars is given: set JINDO_IMAGE, or --image")
+		return errors.New("the image of sidecars is not set: set JINDO_IMAGE or --image")
 	}
 	if o.Namespace == "" {
 		o.Namespace = names.SystemNamespace
@@ -62,61 +64,59 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	return p.run(ctx)
 }
 
-// process is one replica.
+// process is one replica of the webhook.
 type process struct {
-	o        Options
-	registry *prometheus.Registry
-	sight    *sight
-	source   *certs.Source
-	server   *Server
-	health   *health
+	o       Options
+	cluster *cluster
+	source  *certs.Source
+	server  *Server
+	health  *daemon.Health
 }
 
 func newProcess(config *rest.Config, o Options) (*process, error) {
-	p := &process{o: o, registry: prometheus.NewRegistry()}
-	p.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	p := &process{o: o, health: daemon.NewHealth()}
 	var err error
-	if p.sight, err = newSight(config, o.Namespace); err != nil {
+	if p.cluster, err = newCluster(config, o.Namespace); err != nil {
 		return nil, err
 	}
 	p.source = certs.New(certs.Options{
-		Client: p.sight.live, Namespace: o.Namespace, Secret: names.WebhookAuthority, Service: names.Webhook,
+		Client: p.cluster.live, Namespace: o.Namespace, Secret: names.WebhookAuthority, Service: names.Webhook,
 		Mutating: names.PodWebhooks, Validating: names.ValidatingWebhooks,
 		Hosts: o.Hosts, AuthorityLife: o.AuthorityLife, LeafLife: o.LeafLife, Logger: o.Logger,
 	})
-	watchCertificate(p.registry, p.source.Expires)
+	registerCertificateExpiry(p.health.Registry, p.source.Expires)
 	p.server = NewServer(ServerOptions{
-		Cached: p.sight.cache, Live: p.sight.live, Image: o.Image, PullPolicy: o.PullPolicy, Registry: p.registry, Logger: o.Logger,
+		Cached: p.cluster.cache, Live: p.cluster.live, Image: o.Image, PullPolicy: o.PullPolicy, Registry: p.health.Registry, Logger: o.Logger,
 	})
-	p.health = newHealth(p.registry)
-	p.health.check("caches", p.sight.ready)
-	p.health.check("certificate", p.source.Ready)
-	p.health.remark(p.source.Missing)
+	p.health.AddCheck("listener", func() error { return errors.New("not listening yet") })
+	p.health.AddCheck("caches", p.cluster.ready)
+	p.health.AddCheck("certificate", p.source.Ready)
+	p.health.SetWarnings(p.source.Missing)
 	return p, nil
 }
 
-// run serves first and drains last: what it needs to answer outlives the
-// context by the time of draining.
+// run serves until ctx is canceled and requests are drained. Caches and
+// certificates are kept up to date until then.
 func (p *process) run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, serving := errgroup.WithContext(serving)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", p.o.Listen)
 	if err != nil {
-		return fmt.Errorf("listening for the API server on %s: %w", p.o.Listen, err)
+		return fmt.Errorf("listen for the API server on %s: %w", p.o.Listen, err)
 	}
-	p.health.check("listener", func() error { return nil })
+	p.health.AddCheck("listener", func() error { return nil })
 	server := p.https()
 	group.Go(func() error {
 		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serving the API server: %w", err)
+			return fmt.Errorf("serve the API server: %w", err)
 		}
 		return nil
 	})
-	group.Go(func() error { return p.sight.run(serving, p.source.Poke) })
+	group.Go(func() error { return p.cluster.run(serving, p.source.Poke) })
 	group.Go(func() error { return p.source.Run(serving) })
 	if p.o.HealthListen != "" {
-		group.Go(func() error { return p.health.serve(serving, p.o.HealthListen) })
+		group.Go(func() error { return p.health.Serve(serving, p.o.HealthListen) })
 	}
 	group.Go(func() error {
 		defer stop()
@@ -125,18 +125,19 @@ func (p *process) run(ctx context.Context) error {
 		case <-ctx.Done():
 			p.drain(serving)
 		}
-		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdown)
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 		defer cancel()
 		return server.Shutdown(ending)
 	})
-	p.o.Logger.Info("running", "listen", listener.Addr(), "namespace", p.o.Namespace, "image", p.o.Image)
+	p.o.Logger.Info("started", "listen", listener.Addr(), "namespace", p.o.Namespace, "image", p.o.Image)
 	return group.Wait()
 }
 
-// drain answers on until nobody sends requests here any more.
+// drain reports the replica as not ready, and waits until API servers no longer
+// send requests to it.
 func (p *process) drain(serving context.Context) {
-	p.o.Logger.Info("draining", "for", p.o.Drain)
-	p.health.check("draining", func() error { return errors.New("this replica is going") })
+	p.o.Logger.Info("draining", "duration", p.o.Drain)
+	p.health.AddCheck("draining", func() error { return errors.New("this replica is terminating") })
 	timer := time.NewTimer(p.o.Drain)
 	defer timer.Stop()
 	select {

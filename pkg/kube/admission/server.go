@@ -1,13 +1,10 @@
-// Package admission is the webhook: it gives pods that ask for it the sidecar
-// that serves their datasets, and refuses Datasets, JindoRuntimes and DataLoads
-// that cannot work.
+// Package admission implements the admission webhook. It injects sidecars that
+// serve Datasets into pods, and validates Datasets, JindoRuntimes and DataLoads.
 //
-// What it decides is decided elsewhere, by pure functions that commands on a
-// laptop use too: [inject.Plan] for pods, [v1alpha1.Validate] and
-// [validation.CheckChange] for our own kinds. What this package adds is that any
-// request gets a clear answer in bounded time and memory, that it answers a pod
-// it cannot judge with a refusal, and that answering changes nothing in the
-// cluster.
+// The decisions are made by functions that the command line uses too:
+// [inject.Plan] for pods, and [v1alpha1.Validate] and [validation.CheckChange] for
+// the other kinds. This package serves them over HTTP with bounded time and memory.
+// It rejects pods that it cannot process, and it never changes the cluster.
 package admission
 
 import (
@@ -23,22 +20,23 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// ValidationPath of our own kinds.
+// ValidationPath is the URL path for Datasets, JindoRuntimes and DataLoads.
 const ValidationPath = "/validate-data-fluid-io-v1alpha1"
 
-// ServerOptions of a Server.
+// ServerOptions configures a Server.
 type ServerOptions struct {
-	// Cached knows Datasets, JindoRuntimes and PersistentVolumeClaims. Live is
-	// the API server, asked for what the cache does not know, and for Secrets.
+	// Cached reads Datasets, JindoRuntimes and PersistentVolumeClaims from caches.
+	// Live reads objects that are not in the caches, and Secrets, from the API
+	// server.
 	Cached, Live client.Reader
-	// Image of sidecars where no runtime names one, and its pull policy.
+	// Image of sidecars whose runtime does not specify one, and its pull policy.
 	Image, PullPolicy string
 	// Registry of the metrics.
 	Registry prometheus.Registerer
 	Logger   *slog.Logger
 }
 
-// Server answers AdmissionReviews.
+// Server handles AdmissionReviews. It is safe for concurrent use.
 type Server struct {
 	o       ServerOptions
 	reader  client.Reader
@@ -46,7 +44,7 @@ type Server struct {
 	memory  *semaphore.Weighted
 }
 
-// NewServer makes one.
+// NewServer returns a Server.
 func NewServer(o ServerOptions) *Server {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -59,7 +57,7 @@ func NewServer(o ServerOptions) *Server {
 	}
 }
 
-// Handler of all paths.
+// Handler returns the handler of all paths.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(names.WebhookPath, &handler{Server: s, path: names.WebhookPath, review: s.pod})
@@ -67,8 +65,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// secretsLive reads Secrets past the cache, one by one, and what else there is
-// from it.
+// secretsLive reads Secrets from the API server and other objects from caches.
 type secretsLive struct {
 	client.Reader
 	live client.Reader

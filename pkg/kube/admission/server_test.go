@@ -28,7 +28,7 @@ func reviewType() metav1.TypeMeta {
 	return metav1.TypeMeta{APIVersion: "admission.k8s.io/v1", Kind: "AdmissionReview"}
 }
 
-// noWrites fails the test at anything but a read.
+// noWrites fails the test on every request that is not a read.
 func noWrites(t *testing.T) interceptor.Funcs {
 	failed := errors.New("this is a write")
 	return interceptor.Funcs{
@@ -51,29 +51,29 @@ func noWrites(t *testing.T) interceptor.Funcs {
 	}
 }
 
-// What a person reviewed of the pure function comes out of the handler.
+// The handler returns the reviewed results of the pure function.
 func TestGoldens(t *testing.T) {
 	for _, c := range injecttest.Load(t, "../inject/testdata") {
 		t.Run(c.Name, func(t *testing.T) {
-			s := newStand(t, c.Objects...)
-			answer := s.pod(c.Pod)
+			s := newTestbed(t, c.Objects...)
+			response := s.pod(c.Pod)
 			if c.Out == nil {
 				refused := strings.SplitN(c.Outcome, ": ", 2)
-				if answer.Allowed || answer.Result.Message+"\n" != refused[1] {
-					t.Fatalf("answer %+v, want %q", answer, c.Outcome)
+				if response.Allowed || response.Result.Message+"\n" != refused[1] {
+					t.Fatalf("response %+v, want %q", response, c.Outcome)
 				}
 				reason := strings.TrimPrefix(refused[0], "Refused ")
-				if answer.AuditAnnotations["reason"] != reason || s.counted(s.metrics.injections, "refused", reason) != 1 {
-					t.Errorf("it is not counted as refused for %s: %v", reason, answer.AuditAnnotations)
+				if response.AuditAnnotations["reason"] != reason || s.counted(s.metrics.injections, "refused", reason) != 1 {
+					t.Errorf("it is not counted as refused for %s: %v", reason, response.AuditAnnotations)
 				}
 				return
 			}
-			if !answer.Allowed {
-				t.Fatalf("refused: %+v", answer.Result)
+			if !response.Allowed {
+				t.Fatalf("refused: %+v", response.Result)
 			}
 			var got []inject.Operation
-			if len(answer.Patch) > 0 {
-				if err := json.Unmarshal(answer.Patch, &got); err != nil {
+			if len(response.Patch) > 0 {
+				if err := json.Unmarshal(response.Patch, &got); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -81,11 +81,11 @@ func TestGoldens(t *testing.T) {
 				t.Errorf("the patch differs:\n%s", diff)
 			}
 			again := s.pod(c.Pod)
-			if !bytes.Equal(again.Patch, answer.Patch) {
+			if !bytes.Equal(again.Patch, response.Patch) {
 				t.Error("the same pod has another patch")
 			}
-			if answer.AuditAnnotations["result"] == "" || answer.AuditAnnotations["reason"] == "" {
-				t.Errorf("the audit log is told %v", answer.AuditAnnotations)
+			if response.AuditAnnotations["result"] == "" || response.AuditAnnotations["reason"] == "" {
+				t.Errorf("audit annotations are %v", response.AuditAnnotations)
 			}
 			if second := s.pod(c.Out); !second.Allowed || len(second.Patch) > 0 {
 				t.Errorf("a second pass: %+v", second)
@@ -94,7 +94,7 @@ func TestGoldens(t *testing.T) {
 	}
 }
 
-// Whatever is sent gets a clear answer, and nothing panics.
+// Every request gets a response with a message, and none causes a panic.
 func TestHostile(t *testing.T) {
 	pod := `{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"serverless.fluid.io/inject":"true"}},"spec":{}}`
 	review := func(object string) string {
@@ -104,23 +104,23 @@ func TestHostile(t *testing.T) {
 	for _, test := range []struct {
 		name, contentType, body string
 		status                  int
-		says                    string
+		want                    string
 	}{
 		{"good", asJSON, review(pod), 200, `"allowed":true`},
 		{"with a charset", asJSON + "; charset=utf-8", review(pod), 200, `"allowed":true`},
-		{"nothing", asJSON, "", 400, "no AdmissionReview in JSON"},
+		{"nothing", asJSON, "", 400, "not an AdmissionReview in JSON"},
 		{"no content type", "", review(pod), 415, "send application/json"},
 		{"YAML", "application/yaml", review(pod), 415, "send application/json"},
 		{"protobuf", "application/vnd.kubernetes.protobuf", "k8s\x00", 415, "send application/json"},
 		{"truncated", asJSON, review(pod)[:200], 400, "unexpected end"},
 		{"more than one", asJSON, review(pod) + review(pod), 400, "after top-level value"},
-		{"a list", asJSON, "[]", 400, "no AdmissionReview in JSON"},
+		{"a list", asJSON, "[]", 400, "not an AdmissionReview in JSON"},
 		{"a pod", asJSON, pod, 400, `is a "Pod" of "v1"`},
 		{"an older version", asJSON, strings.Replace(review(pod), "admission.k8s.io/v1", "admission.k8s.io/v1beta1", 1), 400, "send an AdmissionReview of admission.k8s.io/v1"},
 		{"a long kind", asJSON, `{"kind":"` + strings.Repeat("x", 100000) + `"}`, 400, "send an AdmissionReview"},
 		{"no request", asJSON, `{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`, 400, "has no request"},
 		{"no uid", asJSON, strings.Replace(review(pod), `"uid":"u"`, `"uid":""`, 1), 400, "has no uid"},
-		{"huge", asJSON, review(`"` + strings.Repeat("x", maxReview) + `"`), 413, "more than"},
+		{"huge", asJSON, review(`"` + strings.Repeat("x", maxReview) + `"`), 413, "larger than"},
 		{"deep", asJSON, review(strings.Repeat("[", 100000) + strings.Repeat("]", 100000)), 400, "max depth"},
 		{"deep in objects", asJSON, review(strings.Repeat(`{"a":`, 100000) + "1" + strings.Repeat("}", 100000)), 400, "max depth"},
 		{"no pod", asJSON, review("null"), 200, `"allowed":false`},
@@ -132,13 +132,13 @@ func TestHostile(t *testing.T) {
 		{"an eviction", asJSON, strings.Replace(review(pod), `"operation"`, `"subResource":"eviction","operation"`, 1), 200, "correct the webhook configuration"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := newStand(t)
+			s := newTestbed(t)
 			code, text := s.post(names.WebhookPath, test.contentType, []byte(test.body))
-			if code != test.status || !strings.Contains(text, test.says) {
-				t.Errorf("status %d and %.300q, want %d and %q", code, text, test.status, test.says)
+			if code != test.status || !strings.Contains(text, test.want) {
+				t.Errorf("status %d and %.300q, want %d and %q", code, text, test.status, test.want)
 			}
 			if len(text) > 4096 {
-				t.Errorf("the answer has %d bytes", len(text))
+				t.Errorf("the response has %d bytes", len(text))
 			}
 			if got := count(t, s.metrics.panics); got != 0 {
 				t.Errorf("%v panics", got)
@@ -148,21 +148,20 @@ func TestHostile(t *testing.T) {
 			}
 		})
 	}
-	code, _ := newStand(t).post("/other", asJSON, []byte(review(pod)))
+	code, _ := newTestbed(t).post("/other", asJSON, []byte(review(pod)))
 	if code != http.StatusNotFound {
 		t.Errorf("another path has status %d", code)
 	}
 	w := httptest.NewRecorder()
-	newStand(t).Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, names.WebhookPath, nil))
+	newTestbed(t).Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, names.WebhookPath, nil))
 	if w.Code != http.StatusMethodNotAllowed {
 		t.Errorf("GET has status %d", w.Code)
 	}
 }
 
-// A body that is announced shorter or longer than it is, or not at all, is no
-// way around the limit.
+// A missing or wrong Content-Length does not bypass the limit.
 func TestBodyLength(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	for name, length := range map[string]int64{"unknown": -1, "longer": 1000, "endless": maxReview + 1} {
 		body := bytes.NewReader([]byte("{}"))
 		if name == "unknown" {
@@ -178,13 +177,13 @@ func TestBodyLength(t *testing.T) {
 		}
 	}
 	if !s.memory.TryAcquire(memory) {
-		t.Error("memory of requests is not given back")
+		t.Error("memory of requests is not released")
 	}
 }
 
-// What is sent is held once, whatever its size.
+// A request is buffered once, whatever its size.
 func TestMemoryIsBounded(t *testing.T) {
-	s := newStand(t)
+	s := newTestbed(t)
 	body := []byte(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"uid":"u","object":"` + strings.Repeat("x", 6<<20) + `"}}`)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -195,22 +194,22 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-func TestPanicRefuses(t *testing.T) {
-	s := newStand(t)
+func TestPanicRejects(t *testing.T) {
+	s := newTestbed(t)
 	h := &handler{Server: s.Server, path: "p", review: func(context.Context, *request) *admissionv1.AdmissionResponse { panic("no") }}
-	answer := h.answer(t.Context(), &request{})
-	if answer.Allowed || answer.Result.Code != http.StatusInternalServerError || count(t, s.metrics.panics) != 1 {
-		t.Errorf("it answers %+v", answer)
+	response := h.respond(t.Context(), &request{})
+	if response.Allowed || response.Result.Code != http.StatusInternalServerError || count(t, s.metrics.panics) != 1 {
+		t.Errorf("response %+v", response)
 	}
 }
 
-// A pod whose claims cannot be looked up is refused, not admitted.
+// A pod whose claims cannot be looked up is rejected.
 func TestLookupFails(t *testing.T) {
 	pod := []byte(`{"metadata":{"generateName":"train-","labels":{"serverless.fluid.io/inject":"true"}},"spec":{"containers":[{"name":"c","volumeMounts":[{"name":"v","mountPath":"/d"}]}],"volumes":[{"name":"v","persistentVolumeClaim":{"claimName":"imagenet"}}]}}`)
-	s := newStand(t)
-	answer := s.pod(pod)
-	if answer.Allowed || !strings.Contains(answer.Result.Message, "create the Dataset first") || answer.Result.Reason != metav1.StatusReasonForbidden {
-		t.Errorf("without a Dataset: %+v", answer)
+	s := newTestbed(t)
+	response := s.pod(pod)
+	if response.Allowed || !strings.Contains(response.Result.Message, "create the Dataset first") || response.Result.Reason != metav1.StatusReasonForbidden {
+		t.Errorf("without a Dataset: %+v", response)
 	}
 	if s.counted(s.metrics.injections, "refused", "UnknownClaim") != 1 {
 		t.Error("it is not counted")
@@ -220,8 +219,8 @@ func TestLookupFails(t *testing.T) {
 			return errors.New("the cluster is on fire")
 		},
 	})
-	if answer := standOn(t, broken).pod(pod); answer.Allowed || !strings.Contains(answer.Result.Message, "on fire") {
-		t.Errorf("with a broken API server: %+v", answer)
+	if response := newTestbedOn(t, broken).pod(pod); response.Allowed || !strings.Contains(response.Result.Message, "on fire") {
+		t.Errorf("with a broken API server: %+v", response)
 	}
 }
 

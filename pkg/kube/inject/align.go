@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// align makes a sidecar that is there the one that is wanted, and names the
-// members that change. What it does not decide about stays: fields that are newer
-// than this program, what admission gives to every container (a service account's
-// mount, variables), defaults that the API server writes down. Where the pod's
-// annotation says that this sidecar was injected, others had their reasons to
-// change its image, the policy of pulling it and its resources since. It mounts
-// no claim: a server that is started on a mount it has to serve never starts.
+// align updates an existing sidecar to the desired one, and returns the members that
+// change. It preserves what it does not determine: fields that are newer than this
+// program, what admission adds to every container (the mount of the service account,
+// environment variables), and defaults of the API server. If the annotation of the
+// pod shows that this sidecar was injected, later changes of its image, pull policy
+// and resources are preserved too. Mounts of claims are removed, because a server
+// cannot start while it waits for a mount that it has to serve.
 func align(there, want map[string]any, injected bool, isClaim func(volume string) bool) (aligned map[string]any, changed []string) {
 	aligned = maps.Clone(there)
 	if mounts, ok := there["volumeMounts"].([]any); ok {
@@ -41,7 +41,8 @@ func align(there, want map[string]any, injected bool, isClaim func(volume string
 	return aligned, changed
 }
 
-// unwanted members would make it fail, restart, hold secrets or take ports.
+// unwanted returns members that could make the sidecar fail or restart, or give it
+// secrets or ports.
 func unwanted() []string {
 	return []string{"envFrom", "lifecycle", "livenessProbe", "ports", "readinessProbe", "volumeDevices", "workingDir"}
 }
@@ -60,7 +61,7 @@ func empty(value any) bool {
 	return false
 }
 
-// same tells whether a member is as wanted.
+// same reports whether a member has the desired value.
 func same(name string, there, want any, injected bool) bool {
 	switch name {
 	case "image", "imagePullPolicy", "resources":
@@ -77,7 +78,7 @@ func same(name string, there, want any, injected bool) bool {
 	return holds(there, want)
 }
 
-// holds tells whether what is there has everything that is wanted.
+// holds reports whether the existing value contains the desired one.
 func holds(there, want any) bool {
 	wanted, isObject := want.(map[string]any)
 	if !isObject {
@@ -95,8 +96,8 @@ func holds(there, want any) bool {
 	return true
 }
 
-// holdsNamed is holds for lists whose items have a name: every item with the name
-// of a wanted one is it.
+// holdsNamed is holds for lists whose items have a name. Every item with the name of a
+// desired item must be equal to it.
 func holdsNamed(there, want any, key string) bool {
 	items, _ := there.([]any)
 	wanted, _ := want.([]any)
@@ -124,8 +125,8 @@ func keyOf(item any, key string) any {
 	return name
 }
 
-// loosened tells whether a security context allows what ours forbids in a member
-// that ours leaves out.
+// loosened reports whether a security context permits, by a member that the desired
+// one omits, what the desired one forbids.
 func loosened(there any) bool {
 	object, _ := there.(map[string]any)
 	capabilities, _ := object["capabilities"].(map[string]any)
@@ -133,8 +134,8 @@ func loosened(there any) bool {
 		!empty(object["windowsOptions"])
 }
 
-// keepOthers is the wanted member with what others put into the one that is
-// there.
+// keepOthers returns the desired member with the additional items of the existing
+// one.
 func keepOthers(name string, there, want any) any {
 	key := map[string]string{"env": "name", "volumeMounts": "mountPath"}[name]
 	items, isList := there.([]any)

@@ -7,24 +7,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// checkPlatform refuses pods that no sidecar of ours can run in, and warns of
-// those where it may not work.
+// checkPlatform rejects pods in which the sidecar cannot run, and warns of those in
+// which it may not work.
 func (p *planner) checkPlatform() error {
 	spec := &p.doc.Spec
 	if strings.EqualFold(spec.OS.Name, "windows") || strings.EqualFold(spec.NodeSelector["kubernetes.io/os"], "windows") {
-		return refuse(ReasonWindows, "the pod is for Windows, where %s cannot be mounted: take label %s off, or run it on Linux",
+		return refuse(ReasonWindows, "the pod runs on Windows, where %s cannot be mounted: remove label %s, or run it on Linux",
 			list("dataset", datasetNames(p.found)), names.LabelInject)
 	}
 	if spec.NodeSelector["type"] == "virtual-kubelet" || spec.NodeSelector["eks.amazonaws.com/compute-type"] == "fargate" {
-		p.warn("the pod is for virtual nodes: it stays Pending unless the node plugin %s runs there, which it does as a DaemonSet on real nodes only", names.Driver)
+		p.warn("the pod runs on virtual nodes: it stays Pending unless the node plugin %s runs there, and its DaemonSet does not run on virtual nodes", names.Driver)
 	}
 	if spec.HostNetwork && spec.DNSPolicy != "ClusterFirstWithHostNet" {
-		p.warn("the pod uses its node's network and not the cluster's DNS, in which masters and workers have their names: write dnsPolicy: ClusterFirstWithHostNet")
+		p.warn("the pod uses the network and DNS of its node, which cannot resolve masters and workers: write dnsPolicy: ClusterFirstWithHostNet")
 	}
 	return nil
 }
 
-// checkDatasets refuses datasets that a sidecar cannot serve.
+// checkDatasets rejects Datasets that a sidecar cannot serve.
 func (p *planner) checkDatasets() error {
 	for _, d := range p.found {
 		if d.Runtime == nil {
@@ -33,38 +33,38 @@ func (p *planner) checkDatasets() error {
 		spec := &d.Runtime.Spec
 		switch {
 		case spec.Fuse.Disabled:
-			return refuse(ReasonFuseDisabled, "dataset %q cannot be mounted: its JindoRuntime %s has fuse.disabled: true; leave it out there", d.Name, d.Runtime.Name)
+			return refuse(ReasonFuseDisabled, "dataset %q cannot be mounted: its JindoRuntime %s has fuse.disabled: true; remove it there", d.Name, d.Runtime.Name)
 		case spec.Master.Disabled && spec.Worker.Disabled:
-			return refuse(ReasonFuseOnly, "dataset %q cannot be served by a sidecar: its JindoRuntime %s has no workers, and a sidecar holds no credentials of the store; take label %s off the pod, so that the node's mount is used, or enable masters and workers",
+			return refuse(ReasonFuseOnly, "dataset %q cannot be served by a sidecar: its JindoRuntime %s has no workers, and a sidecar has no credentials for the store; remove label %s from the pod, so that the mount of the node is used, or enable masters and workers",
 				d.Name, d.Runtime.Name, names.LabelInject)
 		}
 	}
 	return nil
 }
 
-// checkReady refuses datasets that are not ready where the pod says so, and
-// tells what it is going to wait for elsewhere.
+// checkReady rejects Datasets that are not ready if the annotation of the pod requests
+// it. Otherwise it warns of what the pod will wait for.
 func (p *planner) checkReady() error {
 	wish := p.doc.Metadata.Annotations[names.AnnotationNotReady]
 	if wish != "" && wish != "refuse" && wish != "wait" {
-		return refuse(ReasonAnnotation, "annotation %s is %q: write refuse, to refuse pods of a dataset that is not ready, or wait", names.AnnotationNotReady, wish)
+		return refuse(ReasonAnnotation, "invalid value of annotation %s, %q: write refuse, to reject the pod while its dataset is not ready, or wait", names.AnnotationNotReady, wish)
 	}
 	for _, d := range p.found {
 		missing := d.missing()
 		switch {
 		case missing == "":
 		case wish == "refuse":
-			return refuse(ReasonNotReady, "%s, and annotation %s refuses the pod until it is ready: try again, or omit it to let the pod wait", missing, names.AnnotationNotReady)
+			return refuse(ReasonNotReady, "%s, and annotation %s rejects the pod until it is ready: try again, or remove the annotation to let the pod wait", missing, names.AnnotationNotReady)
 		case d.Runtime == nil:
-			p.warn("%s: the pod is Pending until one does", missing)
+			p.warn("%s: the pod stays Pending until one does", missing)
 		default:
-			p.warn("%s: the pod's containers start when it is", missing)
+			p.warn("%s: the containers of the pod start when it is", missing)
 		}
 	}
 	return nil
 }
 
-// missing says what a dataset lacks to be read.
+// missing explains why a Dataset cannot be read; empty if it can.
 func (d *Dataset) missing() string {
 	switch {
 	case d.Runtime == nil:

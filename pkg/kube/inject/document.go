@@ -16,11 +16,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// limit of a pod in JSON: more than the API server takes.
+// limit is the size of the largest pod in bytes. It is larger than that of the API
+// server.
 const limit = 4 << 20
 
-// document is what of a pod decides about its injection; everything else is not
-// even decoded. Lists are nil where the pod has none or null.
+// document contains the fields of a pod that an injection depends on. Other fields are
+// not decoded. Lists are nil if they are absent or null.
 type document struct {
 	Metadata struct {
 		Labels      map[string]string `json:"labels"`
@@ -68,22 +69,22 @@ type resources struct {
 	Requests corev1.ResourceList `json:"requests"`
 }
 
-// parse reads names as Kubernetes does: in the case that they are written in,
-// and none twice.
+// parse parses a pod as Kubernetes does: names are case-sensitive, and duplicates are
+// an error.
 func parse(pod []byte) (*document, error) {
 	if len(pod) > limit {
-		return nil, refuse(ReasonMalformed, "the pod has %d bytes, more than the API server takes", len(pod))
+		return nil, refuse(ReasonMalformed, "the pod has %d bytes, which is more than the API server accepts", len(pod))
 	}
 	if trimmed := bytes.TrimLeft(pod, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
-		return nil, refuse(ReasonMalformed, "the pod is no JSON object")
+		return nil, refuse(ReasonMalformed, "the pod is not a JSON object")
 	}
 	doc := &document{raw: pod}
 	double, err := json.UnmarshalStrict(pod, doc, json.DisallowDuplicateFields)
 	if err != nil {
-		return nil, refuse(ReasonMalformed, "the pod cannot be read: %s", unreadable(err))
+		return nil, refuse(ReasonMalformed, "parse the pod: %s", unreadable(err))
 	}
 	if len(double) > 0 {
-		return nil, refuse(ReasonMalformed, "the pod cannot be read: %v", double[0])
+		return nil, refuse(ReasonMalformed, "parse the pod: %v", double[0])
 	}
 	return doc, nil
 }
@@ -96,7 +97,7 @@ func unreadable(err error) string {
 	return err.Error()
 }
 
-// claims that volumes name.
+// claims returns the sorted names of the claims of volumes.
 func (d *document) claims() []string {
 	var claims []string
 	for _, v := range d.Spec.Volumes {
@@ -107,8 +108,8 @@ func (d *document) claims() []string {
 	return unique(claims)
 }
 
-// find the datasets whose volumes the containers mount, by name. The kubelet
-// never publishes a volume that no container mounts.
+// find returns the Datasets whose volumes are mounted by containers, sorted by name.
+// The kubelet does not publish a volume that no container mounts.
 func (d *document) find(datasets map[string]*Dataset) []*Dataset {
 	mounted := map[string]bool{}
 	for _, containers := range [][]container{d.Spec.InitContainers, d.Spec.Containers} {
@@ -130,38 +131,40 @@ func (d *document) find(datasets map[string]*Dataset) []*Dataset {
 	return slices.SortedFunc(maps.Values(found), func(a, b *Dataset) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// ours is the index of the sidecar of an earlier pass, -1 without one.
+// ours returns the index of the sidecar of an earlier injection, or -1.
 func (d *document) ours() int {
 	return slices.IndexFunc(d.Spec.InitContainers, func(c container) bool { return c.Name == names.SidecarContainer })
 }
 
-// oursVolume is the index of its volume, -1 without one.
+// oursVolume returns the index of the volume of an earlier injection, or -1.
 func (d *document) oursVolume() int {
 	return slices.IndexFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == names.SidecarVolume })
 }
 
-// isClaim tells whether a volume is a claim's.
+// isClaim reports whether a volume is that of a claim.
 func (d *document) isClaim(name string) bool {
 	return slices.ContainsFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == name && v.Claim != nil })
 }
 
-// taken refuses a pod that has something of its own by our names.
+// taken rejects a pod with a container or volume of its own that has the name of an
+// injected one.
 func (d *document) taken() error {
 	for _, c := range d.Spec.Containers {
 		if c.Name == names.SidecarContainer {
-			return refuse(ReasonNameTaken, "container %q has the name of the sidecar that is to be injected: give it another name", c.Name)
+			return refuse(ReasonNameTaken, "container %q has the name of the injected sidecar: rename it", c.Name)
 		}
 	}
 	if i := d.ours(); i >= 0 && !d.Spec.InitContainers[i].isSidecar() {
-		return refuse(ReasonNameTaken, "init container %q has the name of the sidecar that is to be injected and does not run %s: give it another name", names.SidecarContainer, program)
+		return refuse(ReasonNameTaken, "init container %q has the name of the injected sidecar and does not run %s: rename it", names.SidecarContainer, program)
 	}
 	if i := d.oursVolume(); i >= 0 && (d.Spec.Volumes[i].CSI == nil || d.Spec.Volumes[i].CSI.Driver != names.Driver) {
-		return refuse(ReasonNameTaken, "volume %q has the name of the sidecar's volume that is to be injected: give it another name", names.SidecarVolume)
+		return refuse(ReasonNameTaken, "volume %q has the name of the injected volume: rename it", names.SidecarVolume)
 	}
 	return nil
 }
 
-// isSidecar recognises ours, edited or not, by what it runs or mounts.
+// isSidecar reports whether a container is the injected sidecar, edited or not. It is
+// recognized by its command or its mounts.
 func (c container) isSidecar() bool {
 	if len(c.Command) > 0 && c.Command[0] == program {
 		return true
@@ -174,12 +177,12 @@ func (c container) isSidecar() bool {
 	return false
 }
 
-// annotate sets and drops annotations, in the order of their names.
+// annotate returns the operations that set and remove annotations, sorted by name.
 func (d *document) annotate(set map[string]string, drop []string) []Operation {
 	const at = "/metadata/annotations"
 	there := d.Metadata.Annotations
 	if there == nil && len(set) > 0 {
-		// Who asks has labels, and so has metadata.
+		// A pod that requests a sidecar has labels, and therefore metadata.
 		return []Operation{{Op: "add", Path: at, Value: set}}
 	}
 	left := slices.DeleteFunc(slices.Collect(maps.Keys(there)), func(key string) bool { return slices.Contains(drop, key) })
@@ -204,7 +207,7 @@ func (d *document) annotate(set map[string]string, drop []string) []Operation {
 	return operations
 }
 
-// pointer to a member, RFC 6901.
+// pointer returns a JSON pointer to a member, RFC 6901.
 func pointer(parent string, members ...any) string {
 	var b strings.Builder
 	b.WriteString(parent)

@@ -34,7 +34,7 @@ func TestGoldens(t *testing.T) {
 			if err != nil {
 				for _, name := range []string{"out.yaml", "patch.json"} {
 					if _, err := os.Stat(filepath.Join(c.Dir, name)); err == nil {
-						t.Errorf("%s is there, and the pod is refused", name)
+						t.Errorf("%s exists, and the pod is refused", name)
 					}
 				}
 				return
@@ -53,7 +53,7 @@ func TestGoldens(t *testing.T) {
 			}
 			for range 2 { // planning changes nothing in what was parsed
 				if same, err := parsed.Plan(request(c)); err != nil || indent(t, same.Operations) != indent(t, result.Operations) {
-					t.Errorf("the same request had another answer: %v", err)
+					t.Errorf("the same request had another result: %v", err)
 				}
 			}
 			if claims, err := inject.Claims(c.Pod); err != nil || !slices.Equal(claims, parsed.Claims()) {
@@ -110,7 +110,7 @@ func asYAML(t *testing.T, pod []byte) string {
 	return string(out)
 }
 
-// TestRemove: what is taken out leaves the pod as it was.
+// TestRemove checks that removing the sidecar restores the original pod.
 func TestRemove(t *testing.T) {
 	for _, c := range injecttest.Load(t, "testdata") {
 		if c.Out == nil || strings.HasPrefix(c.Name, "renew-") {
@@ -128,7 +128,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// plain is a pod as a value, in which nothing, null and an empty list are one.
+// plain decodes a pod. Absent members, null and empty lists are treated alike.
 func plain(t interface{ Fatal(...any) }, pod []byte) map[string]any {
 	var value map[string]any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(pod, &value); err != nil {
@@ -145,8 +145,7 @@ func plain(t interface{ Fatal(...any) }, pod []byte) map[string]any {
 	return value
 }
 
-// TestValid: what comes out is a pod to the API server's own types, with one
-// sidecar.
+// TestValid checks that the result is a valid pod with one sidecar.
 func TestValid(t *testing.T) {
 	for _, c := range injecttest.Load(t, "testdata") {
 		if c.Out == nil {

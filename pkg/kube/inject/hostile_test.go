@@ -11,7 +11,7 @@ import (
 
 const asking = `"metadata":{"labels":{"serverless.fluid.io/inject":"true"}}`
 
-// TestHostile pods get an answer that says what is wrong with them.
+// TestHostile checks that invalid pods are refused with a message.
 func TestHostile(t *testing.T) {
 	for name, pod := range map[string]string{
 		"nothing":                 ``,
@@ -45,7 +45,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// TestOddities are read as Kubernetes reads them.
+// TestOddities checks that unusual pods are parsed as Kubernetes parses them.
 func TestOddities(t *testing.T) {
 	for name, test := range map[string]struct {
 		pod    string
@@ -69,8 +69,8 @@ func TestOddities(t *testing.T) {
 	}
 }
 
-// FuzzPlan: whatever comes is answered, and an answer can be applied and is
-// final.
+// FuzzPlan checks that the operations for any input can be applied, and that a second
+// injection does nothing.
 func FuzzPlan(f *testing.F) {
 	for _, seed := range []string{`{}`, `{` + asking + `,"spec":{"volumes":[{"name":"d","persistentVolumeClaim":{"claimName":"imagenet"}}],"containers":[{"volumeMounts":[{"name":"d"}]}]}}`} {
 		f.Add([]byte(seed))

@@ -1,10 +1,12 @@
-// Package inject gives a pod that asks for it the sidecar that serves its
-// datasets' volumes. It is a pure function from the pod as raw JSON, the
-// Datasets and the JindoRuntimes to RFC 6902 operations: no client, no clock, no
-// randomness. It never decodes a pod and writes it anew, so that fields newer
-// than this program stay where they are. Whatever it did is recognised by its
-// content: a second pass over a pod is no operation, and a sidecar that is out of
-// date, was edited or was copied is brought in line.
+// Package inject injects into a pod the sidecar that serves the volumes of its
+// Datasets. [Plan] is a pure function of the pod as raw JSON, the Datasets and the
+// JindoRuntimes, and returns RFC 6902 operations. It uses no client, clock or
+// randomness.
+//
+// A pod is never decoded and encoded again, so fields that are newer than this
+// program are preserved. Injected fields are recognized by their content, so a
+// second injection returns no operations, and a sidecar that is outdated, was edited
+// or was copied from another pod is updated.
 package inject
 
 import (
@@ -23,48 +25,48 @@ type Operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// Dataset that a claim of the pod belongs to.
+// Dataset is a Dataset to which a claim of the pod belongs.
 type Dataset struct {
 	Name  string
 	Phase v1alpha1.DatasetPhase
-	// Ready: its files can be read now; Message says why not.
+	// Ready reports whether files can be read. If not, Message explains why.
 	Ready   bool
 	Message string
-	// Runtime that serves it; nil while none does.
+	// Runtime that serves the Dataset; nil if there is none.
 	Runtime *v1alpha1.JindoRuntime
 }
 
-// Request is everything that an injection depends on.
+// Request contains everything that an injection depends on.
 type Request struct {
 	// Pod as JSON.
 	Pod []byte
-	// Namespace that it is created in.
+	// Namespace in which the pod is created.
 	Namespace string
-	// Datasets by the claims of the pod; a claim that is not there is nobody's
-	// dataset.
+	// Datasets by the claims of the pod. Other claims do not belong to a Dataset.
 	Datasets map[string]*Dataset
-	// Image of the sidecar where no runtime names one.
+	// Image of the sidecar if no runtime specifies one.
 	Image string
-	// PullPolicy of the image where no runtime has one.
+	// PullPolicy of the image if no runtime specifies one. Defaults to
+	// IfNotPresent.
 	PullPolicy string
 }
 
-// Outcome of a plan in a word.
+// Outcome is the kind of result of a plan.
 type Outcome string
 
 // Outcomes.
 const (
-	// Injected: the operations put the sidecar in, or in line.
+	// Injected means that the operations add or update the sidecar.
 	Injected Outcome = "Injected"
-	// Already: the sidecar is there as it should be.
+	// Already means that the sidecar is up to date.
 	Already Outcome = "Already"
-	// Skipped: the pod gets no sidecar.
+	// Skipped means that the pod gets no sidecar.
 	Skipped Outcome = "Skipped"
-	// Removed: the operations take the sidecar out.
+	// Removed means that the operations remove the sidecar.
 	Removed Outcome = "Removed"
 )
 
-// Reason of an outcome or a refusal, for metrics and machines.
+// Reason is the machine-readable reason of an outcome or a refusal.
 type Reason string
 
 // Reasons.
@@ -89,35 +91,35 @@ const (
 
 // Result of a plan.
 type Result struct {
-	// Operations to apply in order; none for a pod that is as it should be.
+	// Operations to apply in order; empty if the pod does not change.
 	Operations []Operation
 	Outcome    Outcome
 	Reason     Reason
-	// Message says the outcome in a sentence.
+	// Message describes the outcome.
 	Message string
-	// Warnings are sentences for whoever creates the pod.
+	// Warnings for the user who creates the pod.
 	Warnings []string
 }
 
-// Refusal says why a pod must not start as it is, and what to write instead.
+// Refusal is the error for a pod that must not start. Its message explains why, and
+// what to change.
 type Refusal struct {
 	Reason  Reason
 	Message string
 }
 
-// Error is the message.
+// Error implements error.
 func (r *Refusal) Error() string { return r.Message }
 
 func refuse(reason Reason, format string, args ...any) *Refusal {
 	return &Refusal{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
-// Pod that was read, for whoever asks both [Pod.Claims] and [Pod.Plan] of it. It
-// never changes.
+// Pod is a parsed pod. It is immutable.
 type Pod struct{ doc *document }
 
-// Parse reads a pod in JSON, which must not be changed afterwards. An error is a
-// [*Refusal].
+// Parse parses a pod in JSON. The caller must not modify raw afterwards. The error is
+// a [*Refusal].
 func Parse(raw []byte) (*Pod, error) {
 	doc, err := parse(raw)
 	if err != nil {
@@ -126,8 +128,8 @@ func Parse(raw []byte) (*Pod, error) {
 	return &Pod{doc}, nil
 }
 
-// Claims that the pod's volumes name, sorted: those whose Datasets [Pod.Plan]
-// needs to know, which are none where the pod does not ask for a sidecar.
+// Claims returns the sorted names of the PersistentVolumeClaims whose Datasets
+// [Pod.Plan] requires. It returns none if the pod does not request a sidecar.
 func (p *Pod) Claims() []string {
 	if p.doc.declined() != nil {
 		return nil
@@ -135,7 +137,7 @@ func (p *Pod) Claims() []string {
 	return p.doc.claims()
 }
 
-// Claims of a pod that nothing else is asked of.
+// Claims parses a pod and returns its [Pod.Claims].
 func Claims(pod []byte) ([]string, error) {
 	parsed, err := Parse(pod)
 	if err != nil {
@@ -144,12 +146,13 @@ func Claims(pod []byte) ([]string, error) {
 	return parsed.Claims(), nil
 }
 
-// Asks tells whether labels ask for a sidecar.
-func Asks(labels map[string]string) bool {
+// Requested reports whether the labels of a pod request a sidecar.
+func Requested(labels map[string]string) bool {
 	return labels[names.LabelInject] == "true" || labels[names.LabelInjectAlias] == "true"
 }
 
-// Plan answers what to do to a pod. An error is a [*Refusal].
+// Plan parses the pod of a request and returns its [Pod.Plan]. The error is a
+// [*Refusal].
 func Plan(r Request) (*Result, error) {
 	parsed, err := Parse(r.Pod)
 	if err != nil {
@@ -158,8 +161,8 @@ func Plan(r Request) (*Result, error) {
 	return parsed.Plan(r)
 }
 
-// Plan answers what to do to this pod, whatever pod the request has. An error is
-// a [*Refusal].
+// Plan returns the operations that inject the sidecar into the pod. It ignores r.Pod.
+// The error is a [*Refusal].
 func (p *Pod) Plan(r Request) (*Result, error) {
 	doc := p.doc
 	if declined := doc.declined(); declined != nil {
@@ -170,39 +173,40 @@ func (p *Pod) Plan(r Request) (*Result, error) {
 		return nil, err
 	}
 	if len(found) == 0 {
-		return none(doc, r), nil
+		return withoutDatasets(doc, r), nil
 	}
 	return (&planner{Request: r, doc: doc, found: found}).plan()
 }
 
-// declined is the plan of a pod that does not ask; nil for one that does.
+// declined returns the result for a pod that does not request a sidecar; nil for one
+// that does.
 func (d *document) declined() *Result {
 	switch {
-	case !Asks(d.Metadata.Labels):
-		return &Result{Outcome: Skipped, Reason: ReasonNotLabelled, Message: fmt.Sprintf("the pod does not ask for a sidecar: it has no label %s: \"true\"", names.LabelInject)}
+	case !Requested(d.Metadata.Labels):
+		return &Result{Outcome: Skipped, Reason: ReasonNotLabelled, Message: fmt.Sprintf("the pod does not request a sidecar: it has no label %s: \"true\"", names.LabelInject)}
 	case d.Metadata.Labels[names.LabelEnableInjection] == "false":
-		return &Result{Outcome: Skipped, Reason: ReasonOptedOut, Message: fmt.Sprintf("label %s: \"false\" asks for no sidecar", names.LabelEnableInjection)}
+		return &Result{Outcome: Skipped, Reason: ReasonOptedOut, Message: fmt.Sprintf("label %s: \"false\" disables the sidecar", names.LabelEnableInjection)}
 	}
 	return nil
 }
 
-// none is the plan of a pod that asks and has nothing to be served: what an
-// earlier pass put in goes.
-func none(doc *document, r Request) *Result {
+// withoutDatasets returns the result for a pod that requests a sidecar and mounts no
+// Dataset. The fields of an earlier injection are removed.
+func withoutDatasets(doc *document, r Request) *Result {
 	operations, set, drop := doc.takeOut()
 	if set == nil {
 		set = map[string]string{}
 	}
 	set[names.AnnotationInjection] = "none"
 	operations = append(operations, doc.annotate(set, drop)...)
-	why := doc.nothing(r)
-	return &Result{Operations: operations, Outcome: Skipped, Reason: ReasonNoDataset, Message: why, Warnings: []string{why}}
+	reason := doc.noDatasetReason(r)
+	return &Result{Operations: operations, Outcome: Skipped, Reason: ReasonNoDataset, Message: reason, Warnings: []string{reason}}
 }
 
-// nothing says why the pod has no dataset.
-func (d *document) nothing(r Request) string {
+// noDatasetReason explains why the pod mounts no Dataset.
+func (d *document) noDatasetReason(r Request) string {
 	claims := d.claims()
-	prefix := fmt.Sprintf("the pod asks for its data by label %s and gets no sidecar: ", names.LabelInject)
+	prefix := fmt.Sprintf("the pod requests a sidecar by label %s and gets none: ", names.LabelInject)
 	var unmounted []string
 	for _, claim := range claims {
 		if r.Datasets[claim] != nil {
@@ -215,10 +219,10 @@ func (d *document) nothing(r Request) string {
 	case len(unmounted) > 0:
 		return prefix + fmt.Sprintf("no container mounts the volume of %s; write a volumeMount for it", list("dataset", unmounted))
 	}
-	return prefix + fmt.Sprintf("no Dataset is behind %s", list("claim", claims))
+	return prefix + fmt.Sprintf("no Dataset found for %s", list("claim", claims))
 }
 
-// planner of one pod that has datasets.
+// planner plans the injection into one pod that mounts Datasets.
 type planner struct {
 	Request
 	doc      *document
@@ -255,11 +259,11 @@ func (p *planner) plan() (*Result, error) {
 	switch {
 	case len(operations) == 0:
 		result.Outcome, result.Reason = Already, ReasonUnchanged
-		result.Message = fmt.Sprintf("sidecar %s serves %s already", names.SidecarContainer, what)
+		result.Message = fmt.Sprintf("sidecar %s already serves %s", names.SidecarContainer, what)
 	case fresh:
 		result.Reason, result.Message = ReasonNew, fmt.Sprintf("sidecar %s serves %s", names.SidecarContainer, what)
 	default:
-		result.Message = fmt.Sprintf("sidecar %s was brought in line and serves %s", names.SidecarContainer, what)
+		result.Message = fmt.Sprintf("sidecar %s was updated and serves %s", names.SidecarContainer, what)
 	}
 	return result, nil
 }
@@ -276,7 +280,7 @@ func datasetNames(datasets []*Dataset) []string {
 	return all
 }
 
-// list is: dataset "a"; datasets "a" and "b"; datasets "a", "b" and "c".
+// list formats names: dataset "a"; datasets "a" and "b"; datasets "a", "b" and "c".
 func list(noun string, all []string) string {
 	quoted := make([]string, len(all))
 	for i, name := range all {
@@ -289,7 +293,7 @@ func list(noun string, all []string) string {
 	return noun + "s " + strings.Join(quoted[:last], ", ") + " and " + quoted[last]
 }
 
-// unique sorts and leaves out what is there twice.
+// unique sorts in place and removes duplicates.
 func unique(all []string) []string {
 	slices.Sort(all)
 	return slices.Compact(all)

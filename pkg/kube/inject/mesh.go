@@ -9,15 +9,15 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// ports that the sidecar dials: masters' and workers'.
+// ports returns the ports of masters and workers, to which the sidecar connects.
 func ports() []string {
 	return []string{strconv.Itoa(topology.MasterPort), strconv.Itoa(topology.WorkerPort)}
 }
 
-// meshPorts are the annotations that make meshes leave our traffic alone, which
-// is mutual TLS already: a proxy that starts after us would keep us from ever
-// being ready. They are always there, because a mesh's webhook may come after
-// ours and reads them then.
+// meshPorts returns annotations that exclude the sidecar's traffic from service meshes.
+// It is mutual TLS already, and the sidecar would never become ready if it depended on
+// a proxy that starts later. The annotations are set even if the pod has no proxy,
+// because the webhook of a mesh may run after this one.
 func (d *document) meshPorts() map[string]string {
 	merged := map[string]string{}
 	for _, key := range []string{names.AnnotationIstioExcludePorts, names.AnnotationLinkerdSkipPorts} {
@@ -26,7 +26,8 @@ func (d *document) meshPorts() map[string]string {
 	return merged
 }
 
-// mergePorts appends ours to a list of ports and ranges, where it lacks them.
+// mergePorts appends the ports of masters and workers to a list of ports and ranges, if
+// it lacks them.
 func mergePorts(there string) string {
 	all := splitList(there)
 	missing := slices.DeleteFunc(ports(), func(port string) bool { return covers(all, port) })
@@ -52,7 +53,7 @@ func covers(list []string, port string) bool {
 	})
 }
 
-// withoutPorts undoes mergePorts.
+// withoutPorts reverts mergePorts.
 func withoutPorts(there string) string {
 	all := there
 	for _, port := range slices.Backward(ports()) {
@@ -61,11 +62,11 @@ func withoutPorts(there string) string {
 	return all
 }
 
-// position of the sidecar among the init containers that are not it: first, so
-// that the others can read. After a mesh's proxy that is a sidecar itself, since
-// what comes before that (the proxy's own rules of the network) has it already;
-// before the rules of one that starts with the containers, which would take away
-// the cluster's DNS until it runs.
+// position returns the index of the sidecar among the other init containers. It is the
+// first, so that the others can read files, except that it follows a mesh proxy that is
+// a sidecar itself: the network rules of the mesh, which are set before the proxy,
+// apply to it already. It precedes the network rules of a proxy that starts with the
+// containers, because these make DNS unavailable until the proxy runs.
 func position(others []container) int {
 	at := 0
 	for i, c := range others {

@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// place puts the sidecar and its volume where they belong; fresh is true where
-// the pod had no sidecar.
+// place returns the operations that add or update the sidecar and its volume. fresh
+// reports whether the pod had no sidecar.
 func (p *planner) place(s *sidecar) (operations []Operation, fresh bool, err error) {
 	volume, err := p.placeVolume(s)
 	if err != nil {
@@ -54,7 +54,8 @@ func (d *document) insert(at int, value any) Operation {
 	return Operation{Op: "add", Path: pointer("/spec/initContainers", at), Value: value}
 }
 
-// testName guards an operation on an init container by its number.
+// testName returns a test operation that fails if the init container with an index is
+// not the sidecar.
 func (d *document) testName(at int) Operation {
 	return Operation{Op: "test", Path: pointer("/spec/initContainers", at, "name"), Value: names.SidecarContainer}
 }
@@ -81,7 +82,7 @@ func (p *planner) placeVolume(s *sidecar) ([]Operation, error) {
 		return nil, err
 	}
 	if csi, _ := raw["csi"].(map[string]any); csi != nil {
-		for key, value := range csi { // the API server may write down what means nothing
+		for key, value := range csi { // the API server may set empty defaults
 			if value == nil || value == false || value == "" {
 				delete(csi, key)
 			}
@@ -96,7 +97,7 @@ func (p *planner) placeVolume(s *sidecar) ([]Operation, error) {
 	}, nil
 }
 
-// fields of a container that change.
+// fields returns the operations for the members of a container that change.
 func fields(at int, raw, aligned map[string]any, changed []string) []Operation {
 	var operations []Operation
 	for _, name := range changed {
@@ -122,7 +123,7 @@ func (d *document) rawInitContainer(at int) (map[string]any, error) {
 		} `json:"spec"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(d.raw, &raw); err != nil || at >= len(raw.Spec.InitContainers) {
-		return nil, refuse(ReasonMalformed, "the pod's init container %q cannot be read: %v", names.SidecarContainer, err)
+		return nil, refuse(ReasonMalformed, "parse init container %q of the pod: %v", names.SidecarContainer, err)
 	}
 	return members(raw.Spec.InitContainers[at])
 }
@@ -134,7 +135,7 @@ func (d *document) rawVolume(at int) (map[string]any, error) {
 		} `json:"spec"`
 	}
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(d.raw, &raw); err != nil || at >= len(raw.Spec.Volumes) {
-		return nil, refuse(ReasonMalformed, "the pod's volume %q cannot be read: %v", names.SidecarVolume, err)
+		return nil, refuse(ReasonMalformed, "parse volume %q of the pod: %v", names.SidecarVolume, err)
 	}
 	return members(raw.Spec.Volumes[at])
 }
@@ -142,10 +143,10 @@ func (d *document) rawVolume(at int) (map[string]any, error) {
 func members(object []byte) (map[string]any, error) {
 	var all map[string]any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(object, &all); err != nil {
-		return nil, refuse(ReasonMalformed, "the pod cannot be read: %v", err)
+		return nil, refuse(ReasonMalformed, "parse the pod: %v", err)
 	}
 	if all == nil {
-		return nil, refuse(ReasonMalformed, "the pod cannot be read: %s", fmt.Sprintf("%.40q is no object", object))
+		return nil, refuse(ReasonMalformed, "parse the pod: %s", fmt.Sprintf("%.40q is not an object", object))
 	}
 	return all, nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// drawn values are what a field may hold that nobody here knows.
+// drawValue returns a value of a field that this program does not know.
 func drawValue(t *rapid.T, depth int) any {
 	kinds := 6
 	if depth > 2 {
@@ -42,7 +42,7 @@ func drawValue(t *rapid.T, depth int) any {
 	return list
 }
 
-// drawFields have names that no version of the API has.
+// drawFields draws fields that no version of the API has.
 func drawFields(t *rapid.T, depth int) map[string]any {
 	fields := map[string]any{}
 	for range rapid.IntRange(0, 3).Draw(t, "fields") {
@@ -82,7 +82,7 @@ func maybe(t *rapid.T, object map[string]any, name string, list []any) {
 	}
 }
 
-// drawPod of any shape that can be injected.
+// drawPod draws a pod into which a sidecar can be injected.
 func drawPod(t *rapid.T) map[string]any {
 	pod, meta, spec := drawFields(t, 0), drawFields(t, 1), drawFields(t, 1)
 	meta["labels"] = map[string]any{rapid.SampledFrom([]string{names.LabelInject, names.LabelInjectAlias}).Draw(t, "label"): "true"}
@@ -147,8 +147,9 @@ func drawRequest(t *rapid.T, pod []byte) inject.Request {
 	return r
 }
 
-// TestProperties of every pod: what was there is there at the same element, a
-// second pass does nothing, the result is a pod, and Remove takes back all.
+// TestProperties checks properties of every injection: existing fields remain in the same
+// element, a second injection does nothing, the result is a pod, and Remove restores
+// the original.
 func TestProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := drawPod(t)
@@ -167,7 +168,7 @@ func TestProperties(t *testing.T) {
 		}
 		checkKept(t, plain(t, raw), plain(t, out))
 		if err := json.Unmarshal(out, &corev1.Pod{}); err != nil {
-			t.Fatalf("it is no pod: %v", err)
+			t.Fatalf("not a pod: %v", err)
 		}
 		again := r
 		again.Pod = out
@@ -183,12 +184,12 @@ func TestProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, want := normal(plain(t, back)), normal(plain(t, raw)); !reflect.DeepEqual(got, want) {
-			t.Fatalf("taken out it is\n%v\nand was\n%v", got, want)
+			t.Fatalf("after the removal the pod is\n%v\nand was\n%v", got, want)
 		}
 	})
 }
 
-// normal leaves out annotations that say nothing.
+// normal removes empty annotations.
 func normal(pod map[string]any) map[string]any {
 	meta, _ := pod["metadata"].(map[string]any)
 	annotations, _ := meta["annotations"].(map[string]any)
@@ -198,7 +199,8 @@ func normal(pod map[string]any) map[string]any {
 	return pod
 }
 
-// checkKept: everything of before is in after, at the element of the same name.
+// checkKept checks that after contains everything of before, in the element of the same
+// name.
 func checkKept(t *rapid.T, before, after any) {
 	switch was := before.(type) {
 	case map[string]any:
@@ -211,7 +213,7 @@ func checkKept(t *rapid.T, before, after any) {
 				continue
 			}
 			if _, has := is[name]; !has {
-				t.Fatalf("%s is gone from %v", name, after)
+				t.Fatalf("%s is missing in %v", name, after)
 			}
 			checkKept(t, value, is[name])
 		}
@@ -246,7 +248,7 @@ func isNamed(item any) bool {
 	return named
 }
 
-// isOurs: no item of that name was there.
+// isOurs reports whether an item was injected: there was no item of that name.
 func isOurs(was []any, item map[string]any) bool {
 	for _, w := range was {
 		if object, _ := w.(map[string]any); object["name"] == item["name"] {
@@ -256,8 +258,8 @@ func isOurs(was []any, item map[string]any) bool {
 	return true
 }
 
-// TestOtherWebhooks: in whatever order others work on the pod, one more pass
-// leaves one sidecar at its place, and the next does nothing.
+// TestOtherWebhooks checks that after changes by other webhooks, in any order, a further
+// injection leaves one sidecar at its position, and the next one does nothing.
 func TestOtherWebhooks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		raw, err := json.Marshal(drawPod(t))
@@ -291,7 +293,8 @@ func TestOtherWebhooks(t *testing.T) {
 	})
 }
 
-// meddle is what other webhooks and the API server do to every container.
+// meddle applies the changes of other webhooks and of the API server to every
+// container.
 func meddle(t *rapid.T, pod []byte) []byte {
 	var p map[string]any
 	if err := kjson.UnmarshalCaseSensitivePreserveInts(pod, &p); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Remove answers what undoes an injection, whatever it is out of date. An error
-// is a [*Refusal].
+// Remove returns the operations that revert an injection, even if it is outdated. The
+// error is a [*Refusal].
 func Remove(pod []byte) (*Result, error) {
 	doc, err := parse(pod)
 	if err != nil {
@@ -27,12 +27,12 @@ func Remove(pod []byte) (*Result, error) {
 	if len(operations) == 0 {
 		return &Result{Outcome: Skipped, Reason: ReasonNotInjected, Message: fmt.Sprintf("the pod has no sidecar %s", names.SidecarContainer)}, nil
 	}
-	return &Result{Operations: operations, Outcome: Removed, Reason: ReasonRenewed, Message: fmt.Sprintf("sidecar %s was taken out", names.SidecarContainer)}, nil
+	return &Result{Operations: operations, Outcome: Removed, Reason: ReasonRenewed, Message: fmt.Sprintf("sidecar %s was removed", names.SidecarContainer)}, nil
 }
 
-// takeOut removes everything of ours but the annotation that says so, and
-// answers which annotations go or change. A pod that has no sidecar keeps its
-// ports and secrets: they are its own.
+// takeOut returns the operations that remove the injected fields except annotations,
+// and the annotations to set and to remove. Ports and secrets of a pod without a
+// sidecar are its own, and are kept.
 func (d *document) takeOut() (operations []Operation, set map[string]string, drop []string) {
 	container, volume := d.ours(), d.oursVolume()
 	if container < 0 && volume < 0 {
@@ -69,8 +69,7 @@ func (d *document) takeOut() (operations []Operation, set map[string]string, dro
 	return operations, set, drop
 }
 
-// withoutSecrets takes out the image pull secrets that were added, the last
-// first.
+// withoutSecrets removes the injected image pull secrets in reverse order.
 func (d *document) withoutSecrets() []Operation {
 	const at = "/spec/imagePullSecrets"
 	added := splitList(d.Metadata.Annotations[names.AnnotationPullSecrets])
@@ -88,25 +87,24 @@ func (d *document) withoutSecrets() []Operation {
 	return operations
 }
 
-// Apply answers the pod with the operations done; what they do not name is left
-// as it was.
+// Apply returns the pod with the operations applied. Other fields do not change.
 func Apply(pod []byte, operations []Operation) ([]byte, error) {
 	if len(operations) == 0 {
 		return bytes.Clone(pod), nil
 	}
 	raw, err := json.Marshal(operations)
 	if err != nil {
-		return nil, fmt.Errorf("encoding the operations: %w", err)
+		return nil, fmt.Errorf("encode the operations: %w", err)
 	}
 	patch, err := jsonpatch.DecodePatch(raw)
 	if err != nil {
-		return nil, fmt.Errorf("reading the operations: %w", err)
+		return nil, fmt.Errorf("decode the operations: %w", err)
 	}
 	options := jsonpatch.NewApplyOptions()
 	options.EscapeHTML = false
 	out, err := patch.ApplyWithOptions(pod, options)
 	if err != nil {
-		return nil, fmt.Errorf("applying the operations: %w", err)
+		return nil, fmt.Errorf("apply the operations: %w", err)
 	}
 	return out, nil
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
 )
 
-// TestRestricted: a pod that passes Pod Security "restricted" passes it with the
-// sidecar.
+// TestRestricted checks that a pod that complies with Pod Security "restricted" complies
+// with the sidecar too.
 func TestRestricted(t *testing.T) {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {

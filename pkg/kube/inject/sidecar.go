@@ -14,14 +14,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// program of the sidecar.
+// program is the command of the sidecar.
 const program = "/usr/local/bin/fuse"
 
-// patience of the startup probe, in periods of a second: a pod of a dataset that
-// is not ready waits for a day.
-const patience = 86400
+// startupFailures is the failure threshold of the startup probe, whose period is one
+// second: a pod whose Dataset is not ready waits for a day.
+const startupFailures = 86400
 
-// sidecar as it should be.
+// sidecar is the desired sidecar.
 type sidecar struct {
 	container, volume []byte // JSON
 	hash              string
@@ -40,10 +40,10 @@ func (p *planner) sidecar() (*sidecar, error) {
 	image, policy := p.image()
 	s := &sidecar{}
 	if s.container, err = json.Marshal(desiredContainer(volumes, image, policy, sizes)); err != nil {
-		return nil, fmt.Errorf("encoding the sidecar: %w", err)
+		return nil, fmt.Errorf("encode the sidecar: %w", err)
 	}
 	if s.volume, err = json.Marshal(desiredVolume(volumes)); err != nil {
-		return nil, fmt.Errorf("encoding the sidecar's volume: %w", err)
+		return nil, fmt.Errorf("encode the volume of the sidecar: %w", err)
 	}
 	sum := sha256.Sum256(slices.Concat(s.container, s.volume))
 	s.hash = hex.EncodeToString(sum[:8])
@@ -61,11 +61,11 @@ func desiredContainer(volumes, image string, policy corev1.PullPolicy, sizes cor
 			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
 		}}},
 		VolumeMounts: []corev1.VolumeMount{{Name: names.SidecarVolume, MountPath: names.SidecarDir}},
-		// Over a socket in the volume: the pod may be in the node's network, and
-		// meshes write HTTP probes anew.
+		// The probe uses a socket in the volume, because the pod may use the network
+		// of the node, and meshes rewrite HTTP probes.
 		StartupProbe: &corev1.Probe{
 			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{program, "ready", "--dir=" + names.SidecarDir}}},
-			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: patience,
+			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: startupFailures,
 		},
 		Resources:                sizes,
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
@@ -78,7 +78,8 @@ func desiredContainer(volumes, image string, policy corev1.PullPolicy, sizes cor
 	}
 }
 
-// desiredVolume is where the node's plugin meets the sidecar.
+// desiredVolume returns the volume through which the node plugin and the sidecar
+// communicate.
 func desiredVolume(volumes string) *corev1.Volume {
 	return &corev1.Volume{Name: names.SidecarVolume, VolumeSource: corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{
 		Driver:           names.Driver,
@@ -86,9 +87,9 @@ func desiredVolume(volumes string) *corev1.Volume {
 	}}}
 }
 
-// image is one for all datasets, since one process serves them: where their
-// runtimes have different ones, the default if it is among them, and otherwise
-// that of the first dataset by name.
+// image returns the image of the sidecar and its pull policy. One process serves all
+// Datasets. If their runtimes have different images, the default is used if it is
+// among them, and otherwise that of the first Dataset by name.
 func (p *planner) image() (string, corev1.PullPolicy) {
 	policy := corev1.PullPolicy(p.PullPolicy)
 	if policy == "" {
@@ -107,7 +108,7 @@ func (p *planner) image() (string, corev1.PullPolicy) {
 		}
 	}
 	if all = unique(all); len(all) > 1 {
-		p.warn("the JindoRuntimes of %s have different images (%s): one sidecar serves all, with that of %q, %s; write the same spec.fuse.image for all",
+		p.warn("the JindoRuntimes of %s have different images (%s): one sidecar serves all of them with the image of %q, %s; write the same spec.fuse.image for all",
 			list("dataset", datasetNames(p.found)), strings.Join(all, ", "), from, chosen)
 	}
 	return chosen, policy
@@ -123,7 +124,8 @@ func (p *planner) imageOf(runtime *v1alpha1.JindoRuntime) string {
 	return names.Image(p.Image, runtime.Spec.Fuse.Image, runtime.Spec.Fuse.ImageTag)
 }
 
-// pullSecrets of the runtimes that the pod lacks.
+// pullSecrets returns the operations that add the image pull secrets of the runtimes
+// that the pod lacks, and the names of all injected secrets.
 func (p *planner) pullSecrets() (operations []Operation, added []string) {
 	const at = "/spec/imagePullSecrets"
 	has := map[string]bool{}
@@ -154,7 +156,7 @@ func (p *planner) pullSecrets() (operations []Operation, added []string) {
 	return operations, earlier
 }
 
-// splitList of names with commas.
+// splitList splits a comma-separated list of names.
 func splitList(list string) []string {
 	var all []string
 	for part := range strings.SplitSeq(list, ",") {

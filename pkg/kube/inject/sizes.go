@@ -9,14 +9,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// size of one resource of the sidecar.
+// size describes one resource of the sidecar.
 type size struct {
 	resource corev1.ResourceName
 	// request and limit for one dataset.
 	request, limit string
-	// least and most that an annotation may ask for.
-	least, most                  string
-	requestAnnotation, annotated string
+	// least and most are the bounds of values in annotations.
+	least, most                        string
+	requestAnnotation, limitAnnotation string
 }
 
 func sizeTable() []size {
@@ -26,24 +26,25 @@ func sizeTable() []size {
 	}
 }
 
-// sizes keep the pod's class: where each container is limited to what it
-// requests, so is the sidecar. Elsewhere it has requests, a limit of memory, and
-// one of CPU where every container has one, since a quota may ask for it.
+// sizes returns resources that preserve the QoS class of the pod. If the limits of every
+// container equal its requests, so do those of the sidecar. Otherwise the sidecar has
+// requests and a memory limit, and a CPU limit if every container has one, because a
+// quota may require it.
 func (p *planner) sizes() (corev1.ResourceRequirements, error) {
 	guaranteed, limitsCPU := p.doc.class()
 	out := corev1.ResourceRequirements{}
 	for _, s := range sizeTable() {
-		request, limit, asked, err := p.asked(s)
+		request, limit, annotated, err := p.effective(s)
 		if err != nil {
 			return out, err
 		}
-		if p.doc.Spec.Resources != nil && !asked {
-			continue // the sidecar has its part of what the pod has as a whole
+		if p.doc.Spec.Resources != nil && !annotated {
+			continue // the sidecar shares the resources of the pod
 		}
 		if guaranteed {
-			if asked && request.Cmp(limit) != 0 && p.annotated(s.requestAnnotation) && p.annotated(s.annotated) {
-				return out, refuse(ReasonSizing, "each container of the pod is limited to what it requests, and the sidecar has to be: write the same for annotations %s (%s) and %s (%s), or leave the first out",
-					s.requestAnnotation, request.String(), s.annotated, limit.String())
+			if annotated && request.Cmp(limit) != 0 && p.annotated(s.requestAnnotation) && p.annotated(s.limitAnnotation) {
+				return out, refuse(ReasonSizing, "the limits of every container of the pod equal its requests, so those of the sidecar must too: write the same value for annotations %s (%s) and %s (%s), or omit the first",
+					s.requestAnnotation, request.String(), s.limitAnnotation, limit.String())
 			}
 			if p.annotated(s.requestAnnotation) {
 				limit = request
@@ -51,12 +52,12 @@ func (p *planner) sizes() (corev1.ResourceRequirements, error) {
 			request = limit
 		}
 		set(&out.Requests, s.resource, request)
-		if s.resource == corev1.ResourceMemory || guaranteed || limitsCPU || p.annotated(s.annotated) {
+		if s.resource == corev1.ResourceMemory || guaranteed || limitsCPU || p.annotated(s.limitAnnotation) {
 			set(&out.Limits, s.resource, limit)
 		}
 	}
 	if p.doc.Spec.Resources != nil && out.Requests == nil && out.Limits == nil {
-		p.warn("the pod has resources as a whole, so that the sidecar takes its memory and CPU from them: annotations %s and %s give it some of its own", names.AnnotationMemoryRequest, names.AnnotationCPURequest)
+		p.warn("the pod has pod-level resources, which the sidecar shares: annotations %s and %s give it resources of its own", names.AnnotationMemoryRequest, names.AnnotationCPURequest)
 	}
 	return out, nil
 }
@@ -73,22 +74,22 @@ func (p *planner) annotated(key string) bool {
 	return has
 }
 
-// asked is what annotations ask for, in place of what the runtimes and the table
-// give; asked is true if they do.
-func (p *planner) asked(s size) (request, limit resource.Quantity, asked bool, err error) {
-	request, limit = p.given(s)
+// effective returns the values of annotations, which override those of the runtimes and
+// of the table. annotated reports whether an annotation is set.
+func (p *planner) effective(s size) (request, limit resource.Quantity, annotated bool, err error) {
+	request, limit = p.sum(s)
 	if err := p.read(s, s.requestAnnotation, &request); err != nil {
 		return request, limit, false, err
 	}
-	if err := p.read(s, s.annotated, &limit); err != nil {
+	if err := p.read(s, s.limitAnnotation, &limit); err != nil {
 		return request, limit, false, err
 	}
-	hasRequest, hasLimit := p.annotated(s.requestAnnotation), p.annotated(s.annotated)
+	hasRequest, hasLimit := p.annotated(s.requestAnnotation), p.annotated(s.limitAnnotation)
 	if request.Cmp(limit) > 0 {
 		switch {
 		case hasRequest && hasLimit:
-			return request, limit, false, refuse(ReasonSizing, "annotation %s asks for %s, more than the %s of %s: write at most as much",
-				s.requestAnnotation, request.String(), limit.String(), s.annotated)
+			return request, limit, false, refuse(ReasonSizing, "annotation %s is %s, which is more than the %s of %s: write at most as much",
+				s.requestAnnotation, request.String(), limit.String(), s.limitAnnotation)
 		case hasLimit:
 			request = limit
 		default:
@@ -98,9 +99,9 @@ func (p *planner) asked(s size) (request, limit resource.Quantity, asked bool, e
 	return request, limit, hasRequest || hasLimit, nil
 }
 
-// given adds up what the runtimes give to their fuse pods, and what the table has
-// for those that say nothing.
-func (p *planner) given(s size) (request, limit resource.Quantity) {
+// sum returns the sum of the resources of the runtimes' FUSE servers, with the values of
+// the table for those that set none.
+func (p *planner) sum(s size) (request, limit resource.Quantity) {
 	for _, d := range p.found {
 		r, l := resource.MustParse(s.request), resource.MustParse(s.limit)
 		if d.Runtime != nil {
@@ -135,7 +136,7 @@ func (p *planner) read(s size, key string, to *resource.Quantity) error {
 	bounds := fmt.Sprintf("write one from %s to %s, such as %s", s.least, s.most, s.limit)
 	quantity, err := resource.ParseQuantity(text)
 	if err != nil {
-		return refuse(ReasonSizing, "annotation %s: %q is no quantity: %s", key, text, bounds)
+		return refuse(ReasonSizing, "annotation %s: %q is not a quantity: %s", key, text, bounds)
 	}
 	if quantity.Cmp(least) < 0 || quantity.Cmp(most) > 0 {
 		return refuse(ReasonSizing, "annotation %s: %s is out of bounds: %s", key, text, bounds)
@@ -144,8 +145,8 @@ func (p *planner) read(s size, key string, to *resource.Quantity) error {
 	return nil
 }
 
-// class tells whether every container, but ours, is limited to what it requests,
-// and whether every one has a limit of CPU.
+// class reports whether the limits of every container except the sidecar equal its
+// requests, and whether every container has a CPU limit.
 func (d *document) class() (guaranteed, limitsCPU bool) {
 	guaranteed, limitsCPU = true, true
 	for i, containers := range [][]container{d.Spec.InitContainers, d.Spec.Containers} {
@@ -169,7 +170,7 @@ func (r *resources) limited(name corev1.ResourceName) bool {
 	return has && !limit.IsZero()
 }
 
-// fixed tells whether the limit is the request; without one it is.
+// fixed reports whether the limit equals the request, which defaults to it.
 func (r *resources) fixed(name corev1.ResourceName) bool {
 	if !r.limited(name) {
 		return false

@@ -188,7 +188,7 @@ func TestConfigurationGone(t *testing.T) {
 		})
 	}
 	said, err := r.ready(t.Context())
-	if err != nil || !strings.Contains(said, "there is no MutatingWebhookConfiguration") {
+	if err != nil || !strings.Contains(said, "MutatingWebhookConfiguration fluid-pod-admission-webhook not found") {
 		t.Errorf("the webhook says %q, error %v", said, err)
 	}
 	configuration.ObjectMeta = metav1.ObjectMeta{Name: configuration.Name}

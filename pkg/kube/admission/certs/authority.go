@@ -17,17 +17,17 @@ import (
 	"time"
 )
 
-// Keys of the Secret: certificates and keys of all authorities, one PEM block
-// each.
+// Keys of the Secret. Their values are the certificates and the private keys of
+// all authorities, as PEM blocks.
 const (
 	certificatesKey = "ca.crt"
 	keysKey         = "ca.key"
 )
 
-// skew of clocks that certificates allow for.
+// skew is the clock skew that certificates tolerate.
 const skew = 5 * time.Minute
 
-// authority signs the certificates that the webhook serves.
+// authority is a certificate authority that signs the certificates of the webhook.
 type authority struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
@@ -36,7 +36,7 @@ type authority struct {
 func newAuthority(name string, now time.Time, life time.Duration) (authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return authority{}, fmt.Errorf("drawing the key of an authority: %w", err)
+		return authority{}, fmt.Errorf("generate the key of an authority: %w", err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -50,21 +50,21 @@ func newAuthority(name string, now time.Time, life time.Duration) (authority, er
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return authority{}, fmt.Errorf("signing an authority: %w", err)
+		return authority{}, fmt.Errorf("sign an authority: %w", err)
 	}
 	certificate, err := x509.ParseCertificate(der)
 	if err != nil {
-		return authority{}, fmt.Errorf("reading an authority just signed: %w", err)
+		return authority{}, fmt.Errorf("parse a signed authority: %w", err)
 	}
 	return authority{certificate: certificate, key: key}, nil
 }
 
-// issue signs a certificate for hosts, which ends with the authority at the
-// latest.
+// issue signs a certificate for hosts. The certificate does not outlive the
+// authority.
 func (a authority) issue(hosts []string, now time.Time, life time.Duration) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, fmt.Errorf("drawing the key of a certificate: %w", err)
+		return nil, fmt.Errorf("generate the key of a certificate: %w", err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -81,11 +81,11 @@ func (a authority) issue(hosts []string, now time.Time, life time.Duration) (*tl
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, key.Public(), a.key)
 	if err != nil {
-		return nil, fmt.Errorf("signing a certificate: %w", err)
+		return nil, fmt.Errorf("sign a certificate: %w", err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("reading a certificate just signed: %w", err)
+		return nil, fmt.Errorf("parse a signed certificate: %w", err)
 	}
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
 }
@@ -93,18 +93,18 @@ func (a authority) issue(hosts []string, now time.Time, life time.Duration) (*tl
 func newSerial() (*big.Int, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, fmt.Errorf("drawing a serial number: %w", err)
+		return nil, fmt.Errorf("generate a serial number: %w", err)
 	}
 	return serial, nil
 }
 
-// encode authorities, the newest first, as the Secret holds them.
+// encode returns the data of the Secret for authorities, the newest first.
 func encode(all []authority) (map[string][]byte, error) {
 	var certificates, keys bytes.Buffer
 	for _, a := range all {
 		der, err := x509.MarshalPKCS8PrivateKey(a.key)
 		if err != nil {
-			return nil, fmt.Errorf("encoding the key of an authority: %w", err)
+			return nil, fmt.Errorf("encode the key of an authority: %w", err)
 		}
 		certificates.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.certificate.Raw}))
 		keys.Write(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
@@ -112,8 +112,8 @@ func encode(all []authority) (map[string][]byte, error) {
 	return map[string][]byte{certificatesKey: certificates.Bytes(), keysKey: keys.Bytes()}, nil
 }
 
-// decode authorities, the newest first. A certificate without its key, and a
-// key without its certificate, are left out.
+// decode returns the authorities in the data of the Secret, the newest first. It
+// skips certificates without a key and keys without a certificate.
 func decode(data map[string][]byte) ([]authority, error) {
 	certificates, err := parseCertificates(data[certificatesKey])
 	if err != nil {
@@ -123,11 +123,11 @@ func decode(data map[string][]byte) ([]authority, error) {
 	for block, rest := pem.Decode(data[keysKey]); block != nil; block, rest = pem.Decode(rest) {
 		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", keysKey, err)
+			return nil, fmt.Errorf("parse %s: %w", keysKey, err)
 		}
 		key, ok := parsed.(*ecdsa.PrivateKey)
 		if !ok {
-			return nil, errors.New("reading " + keysKey + ": it holds a key that was not made here")
+			return nil, errors.New("parse " + keysKey + ": it contains a key that is not an ECDSA key")
 		}
 		keys = append(keys, key)
 	}
@@ -155,14 +155,14 @@ func parseCertificates(text []byte) ([]*x509.Certificate, error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("reading certificates: %w", err)
+			return nil, fmt.Errorf("parse certificates: %w", err)
 		}
 		all = append(all, certificate)
 	}
 	return all, nil
 }
 
-// bundle is what API servers are to trust.
+// bundle returns the caBundle with the certificates of authorities.
 func bundle(all []authority) []byte {
 	var text bytes.Buffer
 	for _, a := range all {

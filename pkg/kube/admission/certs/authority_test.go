@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func made(t *testing.T, now time.Time, life time.Duration) authority {
+func newTestAuthority(t *testing.T, now time.Time, life time.Duration) authority {
 	t.Helper()
 	a, err := newAuthority("test", now, life)
 	if err != nil {
@@ -17,11 +17,11 @@ func made(t *testing.T, now time.Time, life time.Duration) authority {
 	return a
 }
 
-// What an authority issues is trusted by its bundle, alone and among others,
-// for the hosts it says, and no longer than the authority.
+// The bundle of an authority, alone or with others, verifies the certificates that
+// it issued, for their hosts only and not longer than the authority is valid.
 func TestIssue(t *testing.T) {
 	now := time.Now()
-	old, young := made(t, now.Add(-time.Hour), 90*time.Minute), made(t, now, 24*time.Hour)
+	old, young := newTestAuthority(t, now.Add(-time.Hour), 90*time.Minute), newTestAuthority(t, now, 24*time.Hour)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle([]authority{young, old}))
 	for name, a := range map[string]authority{"old": old, "young": young} {
@@ -39,14 +39,14 @@ func TestIssue(t *testing.T) {
 			t.Errorf("%s: the certificate outlives its authority", name)
 		}
 		if leaf.Leaf.IsCA {
-			t.Errorf("%s: the certificate may sign others", name)
+			t.Errorf("%s: the certificate is a CA", name)
 		}
 	}
 }
 
 func TestSecretAndBack(t *testing.T) {
 	now := time.Now()
-	old, young := made(t, now.Add(-time.Hour), 2*time.Hour), made(t, now, 2*time.Hour)
+	old, young := newTestAuthority(t, now.Add(-time.Hour), 2*time.Hour), newTestAuthority(t, now, 2*time.Hour)
 	good, err := encode([]authority{young, old})
 	if err != nil {
 		t.Fatal(err)
@@ -90,12 +90,12 @@ func TestSecretAndBack(t *testing.T) {
 	}
 }
 
-// A successor is made when a third of a life is left, and the old one goes when
-// its own is over.
+// A successor is created when a third of the lifetime remains, and an authority is
+// removed when it expires.
 func TestSuccessors(t *testing.T) {
 	s := New(Options{Secret: "s", AuthorityLife: 3 * time.Hour})
 	now := time.Now()
-	first := made(t, now, 3*time.Hour)
+	first := newTestAuthority(t, now, 3*time.Hour)
 	for _, test := range []struct {
 		name  string
 		have  []authority
@@ -107,8 +107,8 @@ func TestSuccessors(t *testing.T) {
 		{"a young one", []authority{first}, 119 * time.Minute, 1, false},
 		{"one that is to be followed", []authority{first}, 121 * time.Minute, 2, true},
 		{"one that is over", []authority{first}, 181 * time.Minute, 1, true},
-		{"both", []authority{made(t, now.Add(2*time.Hour), 3*time.Hour), first}, 150 * time.Minute, 2, false},
-		{"the old one is over", []authority{made(t, now.Add(2*time.Hour), 3*time.Hour), first}, 181 * time.Minute, 1, false},
+		{"both", []authority{newTestAuthority(t, now.Add(2*time.Hour), 3*time.Hour), first}, 150 * time.Minute, 2, false},
+		{"the old one is over", []authority{newTestAuthority(t, now.Add(2*time.Hour), 3*time.Hour), first}, 181 * time.Minute, 1, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := s.successors(test.have, now.Add(test.after))
@@ -123,12 +123,12 @@ func TestSuccessors(t *testing.T) {
 	}
 }
 
-// An authority signs once API servers have had time to hear of it, and not
-// before, but where none has.
+// An authority signs only after API servers had time to read the bundle, unless no
+// authority has been published for long enough.
 func TestSigner(t *testing.T) {
 	s := New(Options{Secret: "s", AuthorityLife: time.Hour})
 	now := time.Now()
-	old, young := made(t, now.Add(-40*time.Minute), time.Hour), made(t, now, time.Hour)
+	old, young := newTestAuthority(t, now.Add(-40*time.Minute), time.Hour), newTestAuthority(t, now, time.Hour)
 	const never = -1
 	for _, test := range []struct {
 		name       string
@@ -150,11 +150,11 @@ func TestSigner(t *testing.T) {
 				}
 			}
 			if got := s.signer(now); got == nil || !got.certificate.Equal(test.want.certificate) {
-				t.Errorf("another one signs: %v", got)
+				t.Errorf("another authority signs: %v", got)
 			}
 		})
 	}
 	if s.signer(now.Add(2*time.Hour)) != nil {
-		t.Error("one that is over signs")
+		t.Error("an expired authority signs")
 	}
 }

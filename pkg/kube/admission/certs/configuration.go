@@ -14,21 +14,22 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// FieldManager owns caBundle and nothing else.
+// FieldManager is the field manager that owns the field caBundle.
 const FieldManager = "jindo-webhook"
 
-// configuration of webhooks, as far as it is about trust.
+// configuration holds the caBundles of a webhook configuration.
 type configuration struct {
 	kind, name string
-	// found: it is there and sends requests to our Service.
+	// found reports that the configuration exists and sends requests to the
+	// Service of this webhook.
 	found bool
-	// foreign: it is there and is somebody else's.
+	// foreign reports that the configuration belongs to another product.
 	foreign         bool
 	resourceVersion string
 	webhooks        []trust
 }
 
-// trust of one webhook.
+// trust is the caBundle of one webhook.
 type trust struct {
 	name     string
 	caBundle []byte
@@ -38,10 +39,10 @@ func (c configuration) missing() string {
 	if c.foreign {
 		return fmt.Sprintf("%s %s belongs to another product: remove that, and apply Jindo's install.yaml", c.kind, c.name)
 	}
-	return fmt.Sprintf("there is no %s %s: apply Jindo's install.yaml", c.kind, c.name)
+	return fmt.Sprintf("%s %s not found: apply Jindo's install.yaml", c.kind, c.name)
 }
 
-// trusts holds when every webhook of the configuration trusts a certificate.
+// trusts reports whether every webhook of the configuration trusts a certificate.
 func (c configuration) trusts(certificate *x509.Certificate) bool {
 	for _, w := range c.webhooks {
 		trusted, err := parseCertificates(w.caBundle)
@@ -59,7 +60,7 @@ func (c configuration) trusts(certificate *x509.Certificate) bool {
 	return len(c.webhooks) > 0
 }
 
-// configurations as they are, there or not.
+// configurations reads both configurations, which need not exist.
 func (s *Source) configurations(ctx context.Context) ([]configuration, error) {
 	mutating, validating := &admissionv1.MutatingWebhookConfiguration{}, &admissionv1.ValidatingWebhookConfiguration{}
 	m := configuration{kind: "MutatingWebhookConfiguration", name: s.o.Mutating}
@@ -87,13 +88,13 @@ func (s *Source) configurations(ctx context.Context) ([]configuration, error) {
 func (s *Source) read(ctx context.Context, c configuration, into client.Object) error {
 	err := s.o.Client.Get(ctx, client.ObjectKey{Name: c.name}, into)
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("reading %s %s: %w", c.kind, c.name, err)
+		return fmt.Errorf("read %s %s: %w", c.kind, c.name, err)
 	}
 	return nil
 }
 
-// add a webhook that asks our Service, wherever that is: a URL is for tests and
-// for API servers that reach no Service.
+// add adds a webhook if it sends requests to the Service. A webhook with a URL is
+// added too: API servers that cannot reach Services use one, and so do tests.
 func (s *Source) add(c *configuration, name string, config admissionv1.WebhookClientConfig) {
 	service := config.Service
 	if service != nil && (service.Name != s.o.Service || service.Namespace != s.o.Namespace) {
@@ -102,8 +103,8 @@ func (s *Source) add(c *configuration, name string, config admissionv1.WebhookCl
 	c.webhooks = append(c.webhooks, trust{name, config.CABundle})
 }
 
-// publish has every configuration that is there trust the authorities. It
-// writes over nothing that it has not read.
+// publish adds the authorities to the caBundles of the existing configurations. The
+// resource version prevents it from overwriting a change that it has not read.
 func (s *Source) publish(ctx context.Context, configurations []configuration) error {
 	want := bundle(s.authorities)
 	var failed error
@@ -118,13 +119,13 @@ func (s *Source) publish(ctx context.Context, configurations []configuration) er
 			continue
 		}
 		if err != nil {
-			failed = errors.Join(failed, fmt.Errorf("publishing the bundle in %s %s: %w", c.kind, c.name, err))
+			failed = errors.Join(failed, fmt.Errorf("publish the CA bundle in %s %s: %w", c.kind, c.name, err))
 			continue
 		}
 		for n := range c.webhooks {
 			c.webhooks[n].caBundle = want
 		}
-		s.o.Logger.Info("published the bundle of authorities", "configuration", c.name, "authorities", len(s.authorities))
+		s.o.Logger.Info("published CA bundle", "configuration", c.name, "authorities", len(s.authorities))
 	}
 	return failed
 }
@@ -138,8 +139,9 @@ func (c configuration) has(bundle []byte) bool {
 	return true
 }
 
-// apply sets the bundle of each webhook. The version refuses to write over what
-// somebody else wrote since, or to make what somebody deleted.
+// apply returns an apply configuration that sets the bundle of each webhook. Its
+// resource version makes the request fail if the configuration was changed or
+// deleted.
 func (c configuration) apply(bundle []byte) runtime.ApplyConfiguration {
 	if c.kind == "MutatingWebhookConfiguration" {
 		apply := admissionv1ac.MutatingWebhookConfiguration(c.name).WithResourceVersion(c.resourceVersion)

@@ -13,21 +13,22 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// ensureAuthorities reads the authorities, makes the first or a successor, and
-// drops those that have expired. Whoever loses a race reads again.
+// ensureAuthorities reads the authorities, creates the first one or a successor, and
+// removes expired ones. If another replica writes the Secret concurrently, it
+// returns a conflict, and the caller retries.
 func (s *Source) ensureAuthorities(ctx context.Context) error {
 	secret := &corev1.Secret{}
 	err := s.o.Client.Get(ctx, client.ObjectKey{Namespace: s.o.Namespace, Name: s.o.Secret}, secret)
 	absent := apierrors.IsNotFound(err)
 	if err != nil && !absent {
-		return fmt.Errorf("reading Secret %s/%s: %w", s.o.Namespace, s.o.Secret, err)
+		return fmt.Errorf("read Secret %s/%s: %w", s.o.Namespace, s.o.Secret, err)
 	}
-	// What is served now must stay trusted, so a Secret that somebody deleted
-	// is made again of what is remembered.
+	// The certificate in use must remain trusted, so a Secret that was deleted is
+	// created again with the same authorities.
 	have := s.authorities
 	if !absent {
 		if have, err = decode(secret.Data); err != nil {
-			s.o.Logger.Warn("the Secret of authorities is not readable and is written anew", "secret", s.o.Secret, "error", err)
+			s.o.Logger.Warn("replacing the invalid Secret of authorities", "secret", s.o.Secret, "error", err)
 			have = s.authorities
 		}
 	}
@@ -47,13 +48,13 @@ func (s *Source) ensureAuthorities(ctx context.Context) error {
 		err = s.o.Client.Update(ctx, secret, client.FieldOwner(FieldManager))
 	}
 	if err != nil {
-		return fmt.Errorf("writing Secret %s/%s: %w", s.o.Namespace, s.o.Secret, err)
+		return fmt.Errorf("write Secret %s/%s: %w", s.o.Namespace, s.o.Secret, err)
 	}
 	s.authorities = want
 	return nil
 }
 
-// successors are the authorities that there should be, the newest first.
+// successors returns the authorities that should exist, the newest first.
 func (s *Source) successors(have []authority, now time.Time) ([]authority, error) {
 	var want []authority
 	for _, a := range have {
@@ -68,7 +69,7 @@ func (s *Source) successors(have []authority, now time.Time) ([]authority, error
 	if err != nil {
 		return nil, err
 	}
-	s.o.Logger.Info("made a certificate authority", "until", made.certificate.NotAfter, "others", len(want))
+	s.o.Logger.Info("created certificate authority", "notAfter", made.certificate.NotAfter, "others", len(want))
 	return append([]authority{made}, want...), nil
 }
 

@@ -1,13 +1,13 @@
-// Package certs makes the certificates that the webhook serves, and has API
-// servers trust them.
+// Package certs issues the certificates that the webhook serves, and publishes
+// their authorities to API servers.
 //
-// Authorities lie in one Secret, made by whichever replica is first. Each
-// replica keeps a short-lived certificate of its own in memory only. What it
-// promises is that rotation is never noticed: an authority is in the caBundle
-// of every configuration, and has been for a while, before anything it signed
-// is served, and it stays there until everything it signed has expired. Of
-// several replicas each does all of this, and none undoes another's work: the
-// Secret and the configurations are only written over what was just read.
+// The authorities are stored in one Secret, which the first replica creates. Each
+// replica has a short-lived certificate in memory. Rotation never causes a request
+// to fail: an authority is in the caBundle of every configuration for a while
+// before a certificate that it signed is served, and it remains there until all
+// such certificates have expired. All replicas do this concurrently. Optimistic
+// locking of the Secret and the configurations prevents them from undoing each
+// other's changes.
 package certs
 
 import (
@@ -25,61 +25,66 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Lives of certificates, unless somebody says otherwise.
+// Default lifetimes of certificates.
 const (
 	DefaultAuthorityLife = 365 * 24 * time.Hour
 	DefaultLeafLife      = 7 * 24 * time.Hour
 )
 
 const (
-	// callTimeout of one request to the API server.
-	callTimeout = 10 * time.Second
-	// settle is how long every API server has, at most, to hear of a bundle.
+	// syncTimeout is the time limit for the requests of one sync.
+	syncTimeout = 10 * time.Second
+	// settle is the time after which every API server has read a new bundle.
 	settle = 15 * time.Second
-	// lookAgain at what others may have changed, beside being told.
-	lookAgain = time.Minute
-	// retry after something failed.
-	retry = time.Second
+	// resyncInterval is the longest time between two syncs.
+	resyncInterval = time.Minute
+	// retryInterval is the time until the next sync after an error.
+	retryInterval = time.Second
 )
 
-// Options of a Source.
+// Options configures a Source.
 type Options struct {
-	// Client reads and writes past any cache.
+	// Client reads and writes objects without a cache.
 	Client client.Client
 	// Namespace and Secret of the authorities.
 	Namespace, Secret string
 	// Service that configurations send requests to, in Namespace.
 	Service string
-	// Hosts that the certificate is for, beside those of the Service.
+	// Hosts are further host names of the certificate, in addition to those of the
+	// Service.
 	Hosts []string
 	// Mutating and Validating are the names of the configurations.
 	Mutating, Validating string
-	// AuthorityLife and LeafLife of certificates; the defaults when 0.
+	// AuthorityLife and LeafLife are the lifetimes of certificates. They default to
+	// DefaultAuthorityLife and DefaultLeafLife.
 	AuthorityLife, LeafLife time.Duration
 	Logger                  *slog.Logger
 }
 
-// Source of the certificate to serve now.
+// Source provides the certificate to serve. Its methods are safe for concurrent use,
+// except that Run must be called once only.
 type Source struct {
 	o      Options
 	settle time.Duration
 	poke   chan struct{}
 
-	// Of Run alone.
+	// authorities, the newest first. Only Run uses it.
 	authorities []authority
-	// published says since when this process has seen an authority in every
-	// configuration, by the authority's certificate.
+	// published maps the certificate of an authority to the time since which this
+	// process has observed it in every configuration. Only Run uses it.
 	published map[string]time.Time
 
+	// mu guards the fields below.
 	mu   sync.Mutex
 	leaf *tls.Certificate
-	// trusted: the leaf's authority is in every configuration there is.
+	// trusted reports that the authority of leaf is in every existing
+	// configuration.
 	trusted bool
 	missing []string
 	failed  error
 }
 
-// New makes a Source; nothing happens before Run.
+// New returns a Source, which does nothing before Run is called.
 func New(o Options) *Source {
 	if o.AuthorityLife == 0 {
 		o.AuthorityLife = DefaultAuthorityLife
@@ -95,7 +100,7 @@ func New(o Options) *Source {
 	}
 }
 
-// Poke says that the Secret or a configuration may have changed.
+// Poke triggers a sync, because the Secret or a configuration may have changed.
 func (s *Source) Poke() {
 	select {
 	case s.poke <- struct{}{}:
@@ -103,10 +108,10 @@ func (s *Source) Poke() {
 	}
 }
 
-// Run keeps everything as it should be until the context ends.
+// Run renews and publishes certificates until ctx is canceled.
 func (s *Source) Run(ctx context.Context) error {
 	for {
-		next := s.look(ctx)
+		next := s.sync(ctx)
 		timer := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
@@ -119,18 +124,19 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// Certificate is tls.Config.GetCertificate.
+// Certificate returns the certificate in use. It can be used as
+// tls.Config.GetCertificate.
 func (s *Source) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.leaf == nil {
-		return nil, errors.New("there is no certificate yet")
+		return nil, errors.New("no certificate was issued yet")
 	}
 	return s.leaf, nil
 }
 
-// Ready says why API servers cannot trust what is served; a configuration that
-// is not there trusts nobody and is no reason.
+// Ready returns an error if API servers do not trust the certificate in use. A
+// configuration that does not exist is not an error: see Missing.
 func (s *Source) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,25 +144,26 @@ func (s *Source) Ready() error {
 	case s.leaf == nil && s.failed != nil:
 		return s.failed
 	case s.leaf == nil:
-		return errors.New("there is no certificate yet")
+		return errors.New("no certificate was issued yet")
 	case time.Now().After(s.leaf.Leaf.NotAfter):
 		return errors.Join(errors.New("the certificate has expired"), s.failed)
 	case !s.trusted && s.failed != nil:
-		return fmt.Errorf("the certificate's authority is not published yet: %w", s.failed)
+		return fmt.Errorf("the CA of the certificate is not published yet: %w", s.failed)
 	case !s.trusted:
-		return errors.New("the certificate's authority is not published yet")
+		return errors.New("the CA of the certificate is not published yet")
 	}
 	return nil
 }
 
-// Missing says, for people, which configurations are not there.
+// Missing returns a message for each configuration that does not exist.
 func (s *Source) Missing() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.missing
 }
 
-// Expires is when the certificate does that is served now.
+// Expires returns when the certificate in use expires, or the zero time before the
+// first one is issued.
 func (s *Source) Expires() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,13 +173,14 @@ func (s *Source) Expires() time.Time {
 	return s.leaf.Leaf.NotAfter
 }
 
-// look does what there is to do, and answers when to look again.
-func (s *Source) look(ctx context.Context) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// sync brings the Secret, the configurations and the certificate up to date, and
+// returns the time until the next sync.
+func (s *Source) sync(ctx context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	// In this order: a Secret read after a configuration holds every authority
-	// that whoever wrote the configuration knew, and a configuration that was
-	// written since is not written over.
+	// The order matters: the Secret is read after the configurations, so it
+	// contains every authority that was published in them, and a configuration
+	// that was changed since is not overwritten.
 	configurations, err := s.configurations(ctx)
 	if err == nil {
 		err = s.ensureAuthorities(ctx)
@@ -180,24 +188,24 @@ func (s *Source) look(ctx context.Context) time.Duration {
 	if err == nil {
 		err = s.publish(ctx, configurations)
 	}
-	s.see(configurations, err)
+	s.observe(configurations, err)
 	err = errors.Join(err, s.renew())
 	s.mu.Lock()
 	s.failed = err
 	s.mu.Unlock()
 	if err != nil {
 		if ctx.Err() == nil && !apierrors.IsConflict(err) {
-			s.o.Logger.Warn("keeping certificates", "error", err)
+			s.o.Logger.Warn("sync certificates", "error", err)
 		}
-		return retry
+		return retryInterval
 	}
 	return s.next()
 }
 
-// see notes which authorities are in every configuration.
-func (s *Source) see(configurations []configuration, err error) {
+// observe records which authorities are in every configuration.
+func (s *Source) observe(configurations []configuration, err error) {
 	if configurations == nil && err != nil {
-		return // nothing was seen
+		return // nothing was read
 	}
 	now := time.Now()
 	var missing []string
@@ -206,7 +214,7 @@ func (s *Source) see(configurations []configuration, err error) {
 			missing = append(missing, c.missing())
 		}
 	}
-	seen := map[string]time.Time{}
+	published := map[string]time.Time{}
 	for _, a := range s.authorities {
 		id := string(a.certificate.Raw)
 		everywhere := true
@@ -216,22 +224,22 @@ func (s *Source) see(configurations []configuration, err error) {
 		if !everywhere {
 			continue
 		}
-		seen[id] = now
+		published[id] = now
 		if since, before := s.published[id]; before {
-			seen[id] = since
+			published[id] = since
 		}
 	}
-	s.published = seen
+	s.published = published
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if text := strings.Join(missing, "; "); text != "" && text != strings.Join(s.missing, "; ") {
-		s.o.Logger.Warn("nobody asks this webhook", "why", text)
+		s.o.Logger.Warn("API servers send no requests to this webhook", "reason", text)
 	}
 	s.missing = missing
 }
 
-// signer is the newest authority that API servers have heard of. Where none has
-// been published for long, the oldest that is.
+// signer returns the newest authority that API servers trust. If none has been
+// published for long enough, it returns the oldest published one.
 func (s *Source) signer(now time.Time) *authority {
 	var fallback *authority
 	for i := range s.authorities {
@@ -250,13 +258,13 @@ func (s *Source) signer(now time.Time) *authority {
 	return fallback
 }
 
-// renew makes a certificate when a newer authority may sign it, and when two
-// thirds of its life are over.
+// renew issues a certificate if a newer authority can sign it, or if two thirds of
+// the lifetime of the current one have passed.
 func (s *Source) renew() error {
 	now := time.Now()
 	signer := s.signer(now)
 	if signer == nil {
-		return errors.New("there is no authority to sign a certificate")
+		return errors.New("no authority can sign a certificate")
 	}
 	s.mu.Lock()
 	leaf := s.leaf
@@ -267,7 +275,7 @@ func (s *Source) renew() error {
 			return err
 		}
 		leaf = made
-		s.o.Logger.Info("serving a new certificate", "until", leaf.Leaf.NotAfter, "authority", signer.certificate.Subject.SerialNumber)
+		s.o.Logger.Info("issued certificate", "notAfter", leaf.Leaf.NotAfter, "authority", signer.certificate.Subject.SerialNumber)
 	}
 	_, trusted := s.published[string(signer.certificate.Raw)]
 	s.mu.Lock()
@@ -276,22 +284,22 @@ func (s *Source) renew() error {
 	return nil
 }
 
-// hosts that API servers may call the webhook by.
+// hosts returns the host names by which API servers reach the webhook.
 func (s *Source) hosts() []string {
 	name := s.o.Service + "." + s.o.Namespace
 	return append([]string{name + ".svc", name, s.o.Service, name + ".svc.cluster.local"}, s.o.Hosts...)
 }
 
-// renewal is when a certificate is replaced.
+// renewal returns when a certificate is renewed.
 func (s *Source) renewal(leaf *x509.Certificate) time.Time {
 	issued := leaf.NotBefore.Add(skew)
 	return issued.Add(leaf.NotAfter.Sub(issued) * 2 / 3)
 }
 
-// next is how long nothing need be done.
+// next returns the time until the next sync is required.
 func (s *Source) next() time.Duration {
 	now := time.Now()
-	at := now.Add(lookAgain)
+	at := now.Add(resyncInterval)
 	sooner := func(t time.Time) {
 		if t.Before(at) {
 			at = t
@@ -312,7 +320,7 @@ func (s *Source) next() time.Duration {
 	return max(at.Sub(now), 50*time.Millisecond)
 }
 
-// replacement is when an authority gets a successor.
+// replacement returns when a successor of an authority is created.
 func (s *Source) replacement(a authority) time.Time {
 	return a.certificate.NotAfter.Add(-s.o.AuthorityLife / 3)
 }

@@ -28,7 +28,7 @@ func source(c client.Client) *Source {
 	return New(Options{Client: c, Namespace: "ns", Secret: "ca", Service: "w", Mutating: "m", Validating: "v"})
 }
 
-// service that a configuration sends requests to.
+// service returns a client configuration that refers to the Service of the webhook.
 func service(name string) admissionv1.WebhookClientConfig {
 	return admissionv1.WebhookClientConfig{Service: &admissionv1.ServiceReference{Namespace: "ns", Name: name}}
 }
@@ -51,7 +51,7 @@ func validating() *admissionv1.ValidatingWebhookConfiguration {
 	}}}
 }
 
-// trusts checks that a configuration trusts what a source serves.
+// trusts checks that a configuration trusts the certificate of a source.
 func trusts(t *testing.T, caBundle []byte, s *Source) {
 	t.Helper()
 	leaf, err := s.Certificate(nil)
@@ -61,20 +61,20 @@ func trusts(t *testing.T, caBundle []byte, s *Source) {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(caBundle)
 	if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "w.ns.svc"}); err != nil {
-		t.Errorf("it is not trusted: %v", err)
+		t.Errorf("the certificate is not trusted: %v", err)
 	}
 }
 
-// Whichever replica comes first, both serve what every webhook trusts.
+// Two replicas serve certificates that every webhook trusts, whichever starts first.
 func TestTwoReplicas(t *testing.T) {
 	c := cluster(t, mutating(service("w"), service("w")), validating())
 	first, second := source(c), source(c)
 	if first.Ready() == nil {
-		t.Error("it is ready before it begins")
+		t.Error("ready before the first sync")
 	}
 	for range 3 {
-		first.look(t.Context())
-		second.look(t.Context())
+		first.sync(t.Context())
+		second.sync(t.Context())
 	}
 	m, v := &admissionv1.MutatingWebhookConfiguration{}, &admissionv1.ValidatingWebhookConfiguration{}
 	read(t, c, "m", m)
@@ -89,13 +89,13 @@ func TestTwoReplicas(t *testing.T) {
 		trusts(t, v.Webhooks[0].ClientConfig.CABundle, s)
 	}
 	if blocks := strings.Count(string(v.Webhooks[0].ClientConfig.CABundle), "BEGIN CERTIFICATE"); blocks != 1 {
-		t.Errorf("%d authorities were made", blocks)
+		t.Errorf("%d authorities were created", blocks)
 	}
 	version := m.ResourceVersion
-	first.look(t.Context())
+	first.sync(t.Context())
 	read(t, c, "m", m)
 	if m.ResourceVersion != version {
-		t.Error("it writes although nothing changed")
+		t.Error("a write although nothing changed")
 	}
 }
 
@@ -106,47 +106,47 @@ func read(t *testing.T, c client.Client, name string, into client.Object) {
 	}
 }
 
-// Configurations that are not there, or are another product's, keep nobody from
-// being ready, and are said.
+// Configurations that do not exist or belong to another product do not affect
+// readiness, and are reported.
 func TestMissing(t *testing.T) {
 	for name, test := range map[string]struct {
 		objects []client.Object
-		says    []string
+		want    []string
 	}{
-		"none":    {nil, []string{"there is no MutatingWebhookConfiguration m", "there is no ValidatingWebhookConfiguration v"}},
-		"one":     {[]client.Object{mutating(service("w"))}, []string{"there is no ValidatingWebhookConfiguration v"}},
+		"none":    {nil, []string{"MutatingWebhookConfiguration m not found", "ValidatingWebhookConfiguration v not found"}},
+		"one":     {[]client.Object{mutating(service("w"))}, []string{"ValidatingWebhookConfiguration v not found"}},
 		"foreign": {[]client.Object{mutating(service("fluid-webhook")), validating()}, []string{"m belongs to another product"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := cluster(t, test.objects...)
 			s := source(c)
-			s.look(t.Context())
-			said := strings.Join(s.Missing(), "\n")
-			if err := s.Ready(); err != nil || len(s.Missing()) != len(test.says) {
-				t.Errorf("ready: %v, missing %q", err, said)
+			s.sync(t.Context())
+			missing := strings.Join(s.Missing(), "\n")
+			if err := s.Ready(); err != nil || len(s.Missing()) != len(test.want) {
+				t.Errorf("ready: %v, missing %q", err, missing)
 			}
-			for _, want := range test.says {
-				if !strings.Contains(said, want) {
-					t.Errorf("%q lacks %q", said, want)
+			for _, want := range test.want {
+				if !strings.Contains(missing, want) {
+					t.Errorf("%q lacks %q", missing, want)
 				}
 			}
 			if name == "foreign" {
 				m := &admissionv1.MutatingWebhookConfiguration{}
 				read(t, c, "m", m)
 				if len(m.Webhooks[0].ClientConfig.CABundle) > 0 {
-					t.Error("it writes into another product's webhook")
+					t.Error("the webhook of another product was changed")
 				}
 			}
 		})
 	}
 }
 
-// A Secret that somebody deletes or fills with something else is written again,
-// and what is served stays trusted meanwhile.
+// A Secret that is deleted or overwritten is restored, and the certificate remains
+// trusted.
 func TestSecretComesBack(t *testing.T) {
 	c := cluster(t, mutating(service("w")), validating())
 	s := source(c)
-	s.look(t.Context())
+	s.sync(t.Context())
 	before, _ := s.Certificate(nil)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "ca"}}
 	for _, harm := range []func() error{
@@ -163,8 +163,8 @@ func TestSecretComesBack(t *testing.T) {
 		if err := harm(); err != nil {
 			t.Fatal(err)
 		}
-		s.look(t.Context())
-		s.look(t.Context())
+		s.sync(t.Context())
+		s.sync(t.Context())
 		if err := s.Ready(); err != nil {
 			t.Errorf("not ready: %v", err)
 		}
@@ -177,15 +177,15 @@ func TestSecretComesBack(t *testing.T) {
 	}
 }
 
-// The certificate is replaced at two thirds of its life.
+// The certificate is renewed after two thirds of its lifetime.
 func TestRenewal(t *testing.T) {
 	c := cluster(t)
 	s := New(Options{Client: c, Namespace: "ns", Secret: "ca", Service: "w", Mutating: "m", Validating: "v", LeafLife: 600 * time.Millisecond * 3})
-	s.look(t.Context())
+	s.sync(t.Context())
 	first, _ := s.Certificate(nil)
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		s.look(t.Context())
+		s.sync(t.Context())
 		now, _ := s.Certificate(nil)
 		if now != first {
 			break
@@ -196,6 +196,6 @@ func TestRenewal(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	if s.Expires().Before(first.Leaf.NotAfter) {
-		t.Error("the new one expires sooner")
+		t.Error("the new certificate expires earlier")
 	}
 }

@@ -1,10 +1,11 @@
-// Package lookup finds the Datasets behind the claims of a pod.
+// Package lookup finds the Datasets to which the claims of a pod belong.
 //
-// A claim is a Dataset's if its PersistentVolumeClaim was made by us or a
-// Dataset has its name. What a cache does not know is asked of the API server
-// once, within a second: a pod is often created with the Dataset it uses, and a
-// wrong guess would let it start without its data. A claim that is still
-// unknown is [Unknown], an error for people; whoever makes pods tries again.
+// A claim belongs to a Dataset if a controller of this product created its
+// PersistentVolumeClaim, or if a Dataset has its name. Objects that are not in the
+// cache are read once from the API server, within one second, because pods are
+// often created together with the Dataset that they use, and a wrong decision would
+// let a pod start without its data. The error for a claim that cannot be found is
+// [Unknown]; workload controllers retry.
 package lookup
 
 import (
@@ -25,35 +26,35 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// liveTimeout of all that is asked live for one pod.
+// liveTimeout is the time limit for all requests to the API server for one pod.
 const liveTimeout = time.Second
 
-// Unknown is a claim of which nobody can say whether it is a Dataset's.
+// Unknown is the error for a claim that may or may not belong to a Dataset.
 type Unknown struct {
 	Namespace, Claim string
-	// Err is why the API server could not be asked; nil when it answered that
-	// there is neither claim nor Dataset.
+	// Err is the error of a request to the API server; nil if neither the claim nor
+	// a Dataset of its name exists.
 	Err error
 }
 
-// Error is the sentence that refuses the pod.
+// Error implements error.
 func (u *Unknown) Error() string {
 	if u.Err != nil {
-		return fmt.Sprintf("whether claim %s in namespace %s is a Dataset's is not known: %v; create the pod again", u.Claim, u.Namespace, u.Err)
+		return fmt.Sprintf("could not determine whether claim %s in namespace %s belongs to a Dataset: %v; create the pod again", u.Claim, u.Namespace, u.Err)
 	}
-	return fmt.Sprintf("there is neither a PersistentVolumeClaim nor a Dataset %s in namespace %s: create the Dataset first, or correct the claimName; a workload's controller tries again by itself", u.Claim, u.Namespace)
+	return fmt.Sprintf("no PersistentVolumeClaim or Dataset %s found in namespace %s: create the Dataset first, or correct the claimName; workload controllers retry automatically", u.Claim, u.Namespace)
 }
 
-// Unwrap answers why the API server could not be asked.
+// Unwrap returns the error of the request to the API server, if any.
 func (u *Unknown) Unwrap() error { return u.Err }
 
-// Find answers the Datasets behind claims of one namespace; claims that are not
-// a Dataset's are left out. What cached does not know is asked of live; both
-// may be the same.
+// Find returns the Datasets of claims of one namespace, by claim. Claims that do not
+// belong to a Dataset are omitted. Objects that cached does not find are read from
+// live; both may be the same.
 func Find(ctx context.Context, cached, live client.Reader, namespace string, claims []string) (map[string]*inject.Dataset, error) {
-	asking, cancel := context.WithTimeout(ctx, liveTimeout)
+	liveCtx, cancel := context.WithTimeout(ctx, liveTimeout)
 	defer cancel()
-	f := finder{cached: cached, live: live, asking: asking, namespace: namespace}
+	f := finder{cached: cached, live: live, liveCtx: liveCtx, namespace: namespace}
 	found := map[string]*inject.Dataset{}
 	for _, claim := range claims {
 		d, err := f.dataset(ctx, claim)
@@ -69,14 +70,14 @@ func Find(ctx context.Context, cached, live client.Reader, namespace string, cla
 
 type finder struct {
 	cached, live client.Reader
-	// asking bounds all live requests together.
-	asking    context.Context //nolint:containedctx // of one call of Find
+	// liveCtx limits the time of all live requests of one call of Find.
+	liveCtx   context.Context //nolint:containedctx
 	namespace string
 	runtimes  []*v1alpha1.JindoRuntime
 	listed    bool
 }
 
-// dataset behind a claim; nil when there is none.
+// dataset returns the Dataset of a claim; nil if the claim does not belong to one.
 func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, error) {
 	dataset, pvc := &v1alpha1.Dataset{}, &corev1.PersistentVolumeClaim{}
 	isDataset, err := f.get(ctx, f.cached, claim, dataset)
@@ -88,7 +89,7 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 		return nil, err
 	}
 	if !isDataset && (!isClaim || ours(pvc)) {
-		if isDataset, err = f.get(f.asking, f.live, claim, dataset); err != nil {
+		if isDataset, err = f.get(f.liveCtx, f.live, claim, dataset); err != nil {
 			return nil, f.unknown(claim, err)
 		}
 	}
@@ -96,7 +97,7 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 		return f.describe(ctx, dataset)
 	}
 	if !isClaim {
-		if isClaim, err = f.get(f.asking, f.live, claim, pvc); err != nil {
+		if isClaim, err = f.get(f.liveCtx, f.live, claim, pvc); err != nil {
 			return nil, f.unknown(claim, err)
 		}
 	}
@@ -104,14 +105,14 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 	case !isClaim:
 		return nil, &Unknown{Namespace: f.namespace, Claim: claim}
 	case ours(pvc):
-		return &inject.Dataset{Name: claim, Message: fmt.Sprintf("Dataset %s is gone, and its claim will be", claim)}, nil
+		return &inject.Dataset{Name: claim, Message: fmt.Sprintf("Dataset %s was deleted, and its claim will be deleted", claim)}, nil
 	}
 	return nil, nil
 }
 
 func (f *finder) unknown(claim string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = fmt.Errorf("the API server did not answer within %v", liveTimeout)
+		err = fmt.Errorf("the API server did not respond within %v", liveTimeout)
 	}
 	return &Unknown{Namespace: f.namespace, Claim: claim, Err: err}
 }
@@ -122,12 +123,13 @@ func (f *finder) get(ctx context.Context, from client.Reader, name string, into 
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("reading %s/%s: %w", f.namespace, name, err)
+		return false, fmt.Errorf("read %s/%s: %w", f.namespace, name, err)
 	}
 	return true, nil
 }
 
-// describe a Dataset; nil for one that another product's runtime serves.
+// describe returns a Dataset with its runtime; nil if a runtime of another type
+// serves it.
 func (f *finder) describe(ctx context.Context, dataset *v1alpha1.Dataset) (*inject.Dataset, error) {
 	foreign := func(r v1alpha1.Runtime) bool { return r.Type != "" && r.Type != v1alpha1.JindoRuntimeType }
 	if slices.ContainsFunc(dataset.Status.Runtimes, foreign) {
@@ -136,7 +138,7 @@ func (f *finder) describe(ctx context.Context, dataset *v1alpha1.Dataset) (*inje
 	if !f.listed {
 		var list v1alpha1.JindoRuntimeList
 		if err := f.cached.List(ctx, &list, client.InNamespace(f.namespace)); err != nil {
-			return nil, fmt.Errorf("listing the JindoRuntimes of namespace %s: %w", f.namespace, err)
+			return nil, fmt.Errorf("list JindoRuntimes in namespace %s: %w", f.namespace, err)
 		}
 		for i := range list.Items {
 			f.runtimes = append(f.runtimes, &list.Items[i])

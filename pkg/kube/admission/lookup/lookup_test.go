@@ -20,7 +20,7 @@ import (
 
 const namespace = "vision"
 
-// view of a cluster, which counts what is asked of it.
+// view is a fake cluster that counts requests.
 type view struct {
 	client.Reader
 	gets int
@@ -75,25 +75,25 @@ func TestFind(t *testing.T) {
 	for _, test := range []struct {
 		name         string
 		cached, live []client.Object
-		// want is "none" for a claim of nobody's Dataset, else the runtime and
-		// whether it is ready.
-		want string
-		gets int // live
-		says string
+		// want is "none" for a claim that does not belong to a Dataset, and
+		// otherwise the runtime and whether the Dataset is ready.
+		want    string
+		gets    int // live
+		wantErr string
 	}{
 		{"bound and ready", all(dataset("d", corev1.ConditionTrue, "jindo"), pvc("d", true), jindo("d", "")), nil, "d ready", 0, ""},
 		{"bound and not ready", all(dataset("d", corev1.ConditionFalse, "jindo"), pvc("d", true), jindo("d", "")), nil, "d waits", 0, ""},
 		{"bound by annotation", all(dataset("d", corev1.ConditionTrue, ""), pvc("d", true), jindo("other", "d")), nil, "other ready", 0, ""},
 		{"unbound", all(dataset("d", corev1.ConditionFalse, "")), nil, "- waits", 0, ""},
 		{"ready by mistake without a runtime", all(dataset("d", corev1.ConditionTrue, "")), nil, "- waits", 0, ""},
-		{"nobody's", all(pvc("d", false)), nil, "none", 0, ""},
+		{"not of a Dataset", all(pvc("d", false)), nil, "none", 0, ""},
 		{"another product's", all(dataset("d", corev1.ConditionTrue, "alluxio"), pvc("d", false)), nil, "none", 0, ""},
-		{"a Dataset of that name beside somebody's claim", all(dataset("d", corev1.ConditionFalse, ""), pvc("d", false)), nil, "- waits", 0, ""},
-		{"just made, as the cache has not heard", nil, all(dataset("d", corev1.ConditionFalse, "")), "- waits", 1, ""},
-		{"somebody's claim was just made", nil, all(pvc("d", false)), "none", 2, ""},
+		{"a Dataset with the name of a foreign claim", all(dataset("d", corev1.ConditionFalse, ""), pvc("d", false)), nil, "- waits", 0, ""},
+		{"created and not in the cache yet", nil, all(dataset("d", corev1.ConditionFalse, "")), "- waits", 1, ""},
+		{"a foreign claim, not in the cache yet", nil, all(pvc("d", false)), "none", 2, ""},
 		{"our claim is known and its Dataset is not", all(pvc("d", true)), all(dataset("d", corev1.ConditionTrue, "")), "- waits", 1, ""},
 		{"our claim is left over", all(pvc("d", true)), all(pvc("d", true)), "- waits", 1, ""},
-		{"nothing", nil, nil, "", 2, "there is neither a PersistentVolumeClaim nor a Dataset d in namespace vision"},
+		{"nothing", nil, nil, "", 2, "no PersistentVolumeClaim or Dataset d found in namespace vision"},
 		{"only in another namespace", all(elsewhere), all(elsewhere), "", 2, "in namespace vision: create the Dataset first"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -102,10 +102,10 @@ func TestFind(t *testing.T) {
 			if live.gets != test.gets {
 				t.Errorf("%d live requests, want %d", live.gets, test.gets)
 			}
-			if test.says != "" {
+			if test.wantErr != "" {
 				var unknown *Unknown
-				if !errors.As(err, &unknown) || !strings.Contains(err.Error(), test.says) {
-					t.Errorf("error %v, want %q", err, test.says)
+				if !errors.As(err, &unknown) || !strings.Contains(err.Error(), test.wantErr) {
+					t.Errorf("error %v, want %q", err, test.wantErr)
 				}
 				return
 			}
@@ -138,7 +138,7 @@ func TestSeveralClaims(t *testing.T) {
 	}
 }
 
-// An API server that does not answer is waited for a second and no longer, for
+// The time limit of one second for an API server that does not respond applies to
 // all claims together.
 func TestSilentServer(t *testing.T) {
 	silent := interceptor.NewClient(nil, interceptor.Funcs{
@@ -151,10 +151,10 @@ func TestSilentServer(t *testing.T) {
 	defer cancel()
 	_, err := Find(ctx, newView(t), silent, namespace, []string{"a", "b"})
 	var unknown *Unknown
-	if !errors.As(err, &unknown) || unknown.Err == nil || !strings.Contains(err.Error(), "did not answer within 1s") {
+	if !errors.As(err, &unknown) || unknown.Err == nil || !strings.Contains(err.Error(), "did not respond within 1s") {
 		t.Errorf("error %v", err)
 	}
 	if ctx.Err() != nil {
-		t.Error("it waited for the caller's own deadline")
+		t.Error("the lookup took until the deadline of the caller")
 	}
 }

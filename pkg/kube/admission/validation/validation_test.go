@@ -198,8 +198,12 @@ func TestUnreadableObjects(t *testing.T) {
 // No finding contains the value of a Secret.
 func TestNoSecretIsDisclosed(t *testing.T) {
 	s := secret("keys", map[string]string{"id": "hunter2"})
-	warnings, err := Check(t.Context(), reader(t, s), dataset("d", encrypted("keys", "other")))
+	warnings, err := Check(t.Context(), reader(t, s, jindo("d", "")), dataset("d", encrypted("keys", "other")))
 	if err == nil || strings.Contains(err.Error()+strings.Join(warnings, ""), "hunter2") {
+		t.Errorf("error %v, warnings %q", err, warnings)
+	}
+	warnings, err = Check(t.Context(), reader(t, s), dataset("unclaimed", encrypted("keys", "other")))
+	if err != nil || len(warnings) == 0 || strings.Contains(strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
 }

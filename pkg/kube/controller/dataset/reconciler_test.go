@@ -216,6 +216,21 @@ func TestInvalidSpec(t *testing.T) {
 	}
 }
 
+// A Dataset that no JindoRuntime claims may belong to another runtime: its spec is
+// not reported as invalid until a JindoRuntime claims it.
+func TestUnclaimedSpec(t *testing.T) {
+	d := newDataset()
+	d.Spec.Mounts[0].MountPoint = "https://mirrors.example.com/hbase/"
+	s := newTestbed(t, d)
+	s.settle()
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound", "-SpecValid", "-NotReady")
+	if err := s.c.Create(t.Context(), newRuntime("hadoop", "hbase", 1)); err != nil {
+		t.Fatal(err)
+	}
+	s.settle()
+	s.checkStatus(v1alpha1.FailedDatasetPhase, "SpecValid=False/SpecInvalid", "Ready=False/SpecInvalid")
+}
+
 func TestUnsupportedMounts(t *testing.T) {
 	d := newDataset()
 	d.Spec.Mounts = append(d.Spec.Mounts, v1alpha1.Mount{MountPoint: "hdfs://name:9000/a", Name: "old"})

@@ -1,5 +1,5 @@
-// Package injecttest reads the cases of pkg/kube/inject/testdata, for everybody
-// who injects: the function itself, the webhook's handler, the plugin.
+// Package injecttest loads the test cases of pkg/kube/inject/testdata for the tests of
+// the function, the webhook and the command line.
 package injecttest
 
 import (
@@ -21,30 +21,30 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/inject"
 )
 
-// What every case is planned with.
+// Inputs of every case.
 const (
 	Namespace = "vision"
 	Image     = "docker.io/jindo-io/jindo:v1.2.3"
 )
 
-// Case is one directory.
+// Case is one test case, which is stored in a directory.
 type Case struct {
 	Name string
-	// Dir has in.yaml, datasets.yaml and what comes of them.
+	// Dir contains in.yaml, datasets.yaml and the expected results.
 	Dir string
 	// Pod is in.yaml as JSON.
 	Pod []byte
-	// Objects of datasets.yaml: Datasets, JindoRuntimes and claims.
+	// Objects contains the Datasets, JindoRuntimes and claims of datasets.yaml.
 	Objects []client.Object
-	// Out is the pod afterwards and Patch what makes it; nil where the pod is
-	// refused.
+	// Out is the expected pod and Patch the expected operations; both are nil if
+	// the pod is refused.
 	Out   []byte
 	Patch []inject.Operation
-	// Outcome in words, with warnings, or the refusal.
+	// Outcome is the expected outcome with warnings, or the expected refusal.
 	Outcome string
 }
 
-// Load reads all cases below a directory.
+// Load returns all cases below a directory.
 func Load(t testing.TB, dir string) []Case {
 	t.Helper()
 	dirs, err := filepath.Glob(filepath.Join(dir, "*", "in.yaml"))
@@ -70,7 +70,7 @@ func Load(t testing.TB, dir string) []Case {
 	return cases
 }
 
-// read a file; nil where there is none.
+// read returns the content of a file; nil if it does not exist.
 func read(t testing.TB, path string) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -115,7 +115,8 @@ func objects(t testing.TB, raw []byte) []client.Object {
 	return all
 }
 
-// Datasets of objects by their claims, as the webhook finds them.
+// Datasets returns the Datasets among objects by their claims, as the webhook finds
+// them.
 func Datasets(objects []client.Object) map[string]*inject.Dataset {
 	found := map[string]*inject.Dataset{}
 	for _, object := range objects {

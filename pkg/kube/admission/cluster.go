@@ -20,23 +20,23 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// sight is what a process sees of the cluster: caches of what requests are
-// about, and a client past them.
-type sight struct {
+// cluster reads the objects that requests refer to, from caches and from the API
+// server.
+type cluster struct {
 	cache  cache.Cache
 	live   client.Client
 	synced atomic.Bool
 }
 
-func newSight(config *rest.Config, namespace string) (*sight, error) {
+func newCluster(config *rest.Config, namespace string) (*cluster, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), admissionv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("registering kinds: %w", err)
+		return nil, fmt.Errorf("register kinds: %w", err)
 	}
 	mapper := staticMapper(scheme)
 	live, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to the API server: %w", err)
+		return nil, fmt.Errorf("create a client: %w", err)
 	}
 	named := func(name string) cache.ByObject {
 		return cache.ByObject{Field: fields.OneTermEqualSelector("metadata.name", name)}
@@ -54,13 +54,13 @@ func newSight(config *rest.Config, namespace string) (*sight, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making caches: %w", err)
+		return nil, fmt.Errorf("create caches: %w", err)
 	}
-	return &sight{cache: cached, live: live}, nil
+	return &cluster{cache: cached, live: live}, nil
 }
 
-// staticMapper knows the kinds of the scheme without asking the API server, so
-// that a process starts with CRDs or without.
+// staticMapper maps the kinds of the scheme without discovery, so that a process
+// can start before the CRDs are installed.
 func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(scheme.PrioritizedVersionsAllGroups())
 	for _, object := range []client.Object{
@@ -77,7 +77,7 @@ func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
 	return mapper
 }
 
-// onlyLabels keeps of a claim what tells whose it is.
+// onlyLabels removes all fields of a claim except those that identify its owner.
 func onlyLabels(object any) (any, error) {
 	if claim, is := object.(*corev1.PersistentVolumeClaim); is {
 		kept := &corev1.PersistentVolumeClaim{TypeMeta: claim.TypeMeta}
@@ -88,12 +88,12 @@ func onlyLabels(object any) (any, error) {
 	return object, nil
 }
 
-// run fills the caches and keeps them so, calling changed when the Secret of
-// authorities or a configuration does.
-func (s *sight) run(ctx context.Context, changed func()) error {
+// run keeps the caches up to date until ctx is canceled. It calls changed after
+// each change of the authorities' Secret or of a webhook configuration.
+func (s *cluster) run(ctx context.Context, changed func()) error {
 	for _, object := range []client.Object{&corev1.PersistentVolumeClaim{}, &v1alpha1.Dataset{}, &v1alpha1.JindoRuntime{}} {
 		if _, err := s.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false)); err != nil {
-			return fmt.Errorf("watching %T: %w", object, err)
+			return fmt.Errorf("watch %T: %w", object, err)
 		}
 	}
 	for _, object := range []client.Object{
@@ -101,7 +101,7 @@ func (s *sight) run(ctx context.Context, changed func()) error {
 	} {
 		informer, err := s.cache.GetInformer(ctx, object, cache.BlockUntilSynced(false))
 		if err != nil {
-			return fmt.Errorf("watching %T: %w", object, err)
+			return fmt.Errorf("watch %T: %w", object, err)
 		}
 		_, err = informer.AddEventHandler(clientcache.ResourceEventHandlerFuncs{
 			AddFunc:    func(any) { changed() },
@@ -109,7 +109,7 @@ func (s *sight) run(ctx context.Context, changed func()) error {
 			DeleteFunc: func(any) { changed() },
 		})
 		if err != nil {
-			return fmt.Errorf("listening for changes of %T: %w", object, err)
+			return fmt.Errorf("add an event handler for %T: %w", object, err)
 		}
 	}
 	go func() {
@@ -118,15 +118,15 @@ func (s *sight) run(ctx context.Context, changed func()) error {
 		}
 	}()
 	if err := s.cache.Start(ctx); err != nil {
-		return fmt.Errorf("watching the cluster: %w", err)
+		return fmt.Errorf("run caches: %w", err)
 	}
 	return nil
 }
 
-// ready says that the caches are not filled yet.
-func (s *sight) ready() error {
+// ready returns an error while the caches are not synced.
+func (s *cluster) ready() error {
 	if !s.synced.Load() {
-		return errors.New("reading what is in the cluster: are the CRDs installed?")
+		return errors.New("caches are not synced yet: check that the CRDs are installed")
 	}
 	return nil
 }

@@ -23,31 +23,30 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// stand is a Server on a cluster that has these objects, and breaks on any
-// write.
-type stand struct {
+// testbed is a Server with a fake cluster, which fails the test on every write.
+type testbed struct {
 	t *testing.T
 	*Server
 	registry *prometheus.Registry
 }
 
-func newStand(t *testing.T, objects ...client.Object) *stand {
+func newTestbed(t *testing.T, objects ...client.Object) *testbed {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
 	cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build()
-	return standOn(t, interceptor.NewClient(cluster, noWrites(t)))
+	return newTestbedOn(t, interceptor.NewClient(cluster, noWrites(t)))
 }
 
-func standOn(t *testing.T, reader client.Reader) *stand {
+func newTestbedOn(t *testing.T, reader client.Reader) *testbed {
 	registry := prometheus.NewRegistry()
-	return &stand{t, NewServer(ServerOptions{Cached: reader, Live: reader, Image: injecttest.Image, Registry: registry}), registry}
+	return &testbed{t, NewServer(ServerOptions{Cached: reader, Live: reader, Image: injecttest.Image, Registry: registry}), registry}
 }
 
-// post sends a body and answers the status and what came back.
-func (s *stand) post(path, contentType string, body []byte) (int, string) {
+// post sends a body and returns the status and the body of the response.
+func (s *testbed) post(path, contentType string, body []byte) (int, string) {
 	s.t.Helper()
 	r := httptest.NewRequestWithContext(s.t.Context(), http.MethodPost, path, bytes.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
@@ -56,8 +55,8 @@ func (s *stand) post(path, contentType string, body []byte) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-// ask sends an AdmissionRequest as API servers do.
-func (s *stand) ask(path string, request admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
+// send sends an AdmissionRequest as API servers do.
+func (s *testbed) send(path string, request admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	s.t.Helper()
 	request.UID = uuid.NewUUID()
 	body, err := json.Marshal(admissionv1.AdmissionReview{Request: &request, TypeMeta: reviewType()})
@@ -73,23 +72,24 @@ func (s *stand) ask(path string, request admissionv1.AdmissionRequest) *admissio
 		s.t.Fatalf("%v in %s", err, text)
 	}
 	if review.TypeMeta != reviewType() || review.Response == nil || review.Response.UID != request.UID {
-		s.t.Fatalf("it answers no AdmissionReview to this request: %s", text)
+		s.t.Fatalf("the response is not an AdmissionReview for this request: %s", text)
 	}
 	return review.Response
 }
 
-// pod asks about the creation of a pod.
-func (s *stand) pod(raw []byte) *admissionv1.AdmissionResponse {
+// pod requests the creation of a pod.
+func (s *testbed) pod(raw []byte) *admissionv1.AdmissionResponse {
 	s.t.Helper()
 	request := admissionv1.AdmissionRequest{Operation: admissionv1.Create, Namespace: injecttest.Namespace}
 	request.Kind.Version, request.Kind.Kind = "v1", "Pod"
 	request.Resource.Version, request.Resource.Resource = "v1", "pods"
 	request.Object.Raw = raw
-	return s.ask(names.WebhookPath, request)
+	return s.send(names.WebhookPath, request)
 }
 
-// write asks about an object of ours; before is nil for one that is created.
-func (s *stand) write(kind string, before, object client.Object) *admissionv1.AdmissionResponse {
+// write requests the creation or update of a custom resource; before is nil for a
+// creation.
+func (s *testbed) write(kind string, before, object client.Object) *admissionv1.AdmissionResponse {
 	s.t.Helper()
 	request := admissionv1.AdmissionRequest{Operation: admissionv1.Create, Namespace: injecttest.Namespace, Name: object.GetName()}
 	request.Kind.Group, request.Kind.Version, request.Kind.Kind = v1alpha1.Group, v1alpha1.Version, kind
@@ -97,10 +97,10 @@ func (s *stand) write(kind string, before, object client.Object) *admissionv1.Ad
 	if before != nil {
 		request.Operation, request.OldObject.Raw = admissionv1.Update, s.encode(before)
 	}
-	return s.ask(ValidationPath, request)
+	return s.send(ValidationPath, request)
 }
 
-func (s *stand) encode(object any) []byte {
+func (s *testbed) encode(object any) []byte {
 	s.t.Helper()
 	raw, err := json.Marshal(object)
 	if err != nil {
@@ -109,8 +109,8 @@ func (s *stand) encode(object any) []byte {
 	return raw
 }
 
-// counted is the value of a counter with labels.
-func (s *stand) counted(counter *prometheus.CounterVec, labels ...string) float64 {
+// counted returns the value of a counter with labels.
+func (s *testbed) counted(counter *prometheus.CounterVec, labels ...string) float64 {
 	s.t.Helper()
 	return count(s.t, counter.WithLabelValues(labels...))
 }
