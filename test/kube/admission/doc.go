@@ -1,4 +1,4 @@
-// Package admission has no code: its tests have a kube-apiserver ask the webhook,
-// with the configurations and the policy of the manifests. They need
+// Package admission contains tests in which a kube-apiserver calls the webhook, with
+// the webhook configurations and the policy of the manifests. They require
 // KUBEBUILDER_ASSETS, which `make kube-test` sets.
 package admission

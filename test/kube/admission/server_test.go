@@ -21,8 +21,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// The whole way: a labelled pod gets a sidecar, others are left alone, and a dry
-// run leaves nothing behind.
+// A labelled pod gets a sidecar, other pods do not, and a dry run creates nothing.
 func TestInjection(t *testing.T) {
 	s := start(t)
 	s.up(t)
@@ -68,11 +67,46 @@ func TestInjection(t *testing.T) {
 	err := errors.Join(s.List(t.Context(), &claims, client.InNamespace(namespace)), s.List(t.Context(), &configs, client.InNamespace(namespace)), s.List(t.Context(), &secrets, client.InNamespace(namespace)))
 	for _, config := range configs.Items {
 		if config.Name != "kube-root-ca.crt" {
-			t.Errorf("the webhook made ConfigMap %s", config.Name)
+			t.Errorf("the webhook created ConfigMap %s", config.Name)
 		}
 	}
 	if err != nil || len(claims.Items)+len(secrets.Items) > 0 {
-		t.Errorf("the webhook made %d claims and %d Secrets, error %v", len(claims.Items), len(secrets.Items), err)
+		t.Errorf("the webhook created %d claims and %d Secrets, error %v", len(claims.Items), len(secrets.Items), err)
+	}
+}
+
+// A Dataset of another runtime is accepted while no JindoRuntime claims it, and
+// rejected afterwards.
+func TestUnclaimedDatasets(t *testing.T) {
+	s := start(t)
+	s.up(t)
+	namespace := s.namespace(t)
+	dataset := func(name, mountPoint string) *v1alpha1.Dataset {
+		d := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+		d.Spec.Mounts = []v1alpha1.Mount{{MountPoint: mountPoint, Name: "a"}}
+		return d
+	}
+	mountPoints := []string{"https://mirrors.example.com/hbase/", "pvc://testPVC", "oss://bucket/"}
+	for i, mountPoint := range mountPoints {
+		if err := s.Create(t.Context(), dataset(fmt.Sprintf("other-%d", i), mountPoint)); err != nil {
+			t.Errorf("%s: %v", mountPoint, err)
+		}
+	}
+	runtime := &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "claimed"}}
+	if err := s.Create(t.Context(), runtime); err != nil {
+		t.Fatal(err)
+	}
+	for _, mountPoint := range mountPoints {
+		eventually(t, "a claimed Dataset is rejected", func() error {
+			err := s.Create(t.Context(), dataset("claimed", mountPoint), client.DryRunAll)
+			if err == nil {
+				return errors.New("it is accepted") // the runtime is not in the webhook's cache yet
+			}
+			if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "spec.mounts[0]") {
+				t.Errorf("%s: rejected with %v", mountPoint, err)
+			}
+			return nil
+		})
 	}
 }
 
@@ -115,16 +149,16 @@ func TestValidation(t *testing.T) {
 	if err := s.Update(t.Context(), second.DeepCopy()); !apierrors.IsInvalid(err) {
 		t.Errorf("an annotation that claims it is accepted later: %v", err)
 	}
-	// What is not about the spec is never judged.
+	// Updates that do not change the spec are not validated.
 	second.Annotations, second.Finalizers = map[string]string{"a": "b"}, []string{"example.com/f"}
 	if err := s.Update(t.Context(), second); err != nil {
 		t.Errorf("a finalizer: %v", err)
 	}
 }
 
-// Without the webhook a labelled pod is refused, and all others are not; our own
-// kinds are still judged by their schema, and finalizers go.
-func TestWebhookGone(t *testing.T) {
+// Without the webhook, labelled pods are rejected and other pods are not. Custom
+// resources are validated by their schema, and can be deleted.
+func TestWebhookUnavailable(t *testing.T) {
 	s := start(t)
 	r := s.up(t)
 	namespace := s.namespace(t)
@@ -149,9 +183,9 @@ func TestWebhookGone(t *testing.T) {
 	}
 }
 
-// Without the webhook's configuration it is the policy that refuses, with a
-// sentence; configured again, the webhook is trusted again by itself.
-func TestConfigurationGone(t *testing.T) {
+// Without the webhook configuration, the policy rejects pods. A configuration that is
+// created again gets the CA bundle automatically.
+func TestConfigurationDeleted(t *testing.T) {
 	s := start(t)
 	r := s.up(t)
 	namespace := s.namespace(t)
@@ -165,7 +199,7 @@ func TestConfigurationGone(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		change func(*corev1.Pod)
-		says   string
+		want   string
 	}{
 		"labelled":             {func(*corev1.Pod) {}, "did not inject the sidecar. Apply Jindo's install.yaml again"},
 		"by the older label":   {func(p *corev1.Pod) { p.Labels = map[string]string{names.LabelInjectAlias: "true"} }, "did not inject the sidecar"},
@@ -180,23 +214,23 @@ func TestConfigurationGone(t *testing.T) {
 				p := pod(namespace, "imagenet")
 				test.change(p)
 				err := s.Create(t.Context(), p, client.DryRunAll)
-				if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
-					return fmt.Errorf("error %w, want %q", err, test.says)
+				if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+					return fmt.Errorf("error %w, want %q", err, test.want)
 				}
 				return nil
 			})
 		})
 	}
-	said, err := r.ready(t.Context())
-	if err != nil || !strings.Contains(said, "MutatingWebhookConfiguration fluid-pod-admission-webhook not found") {
-		t.Errorf("the webhook says %q, error %v", said, err)
+	status, err := r.ready(t.Context())
+	if err != nil || !strings.Contains(status, "MutatingWebhookConfiguration fluid-pod-admission-webhook not found") {
+		t.Errorf("readyz returned %q, error %v", status, err)
 	}
 	configuration.ObjectMeta = metav1.ObjectMeta{Name: configuration.Name}
 	for i := range configuration.Webhooks {
 		configuration.Webhooks[i].ClientConfig.CABundle = nil
 	}
 	s.make(t, configuration)
-	eventually(t, "the webhook is asked again", func() error {
+	eventually(t, "the webhook is called again", func() error {
 		p := pod(namespace, "imagenet")
 		if err := s.Create(t.Context(), p, client.DryRunAll); err != nil {
 			return err
@@ -217,18 +251,18 @@ func sidecar(always bool) corev1.Container {
 	return c
 }
 
-// Authorities and certificates change every few seconds while pods are created
-// and connections made to either replica, and nobody is refused.
+// Authorities and certificates are renewed every few seconds while pods are created and
+// connections to both replicas are opened, and no request fails.
 func TestRotation(t *testing.T) {
 	s := start(t)
-	s.forgetAuthorities(t)
-	t.Cleanup(func() { s.forgetAuthorities(t) })
+	s.deleteAuthorities(t)
+	t.Cleanup(func() { s.deleteAuthorities(t) })
 	short := func(o *admission.Options) { o.AuthorityLife, o.LeafLife = 12*time.Second, 4*time.Second }
 	a, b := s.replica(t, short), s.replica(t, short)
 	s.install(t, between(t, a, b))
 	a.waitReady(t)
 	b.waitReady(t)
-	s.waitAsked(t)
+	s.waitCalled(t)
 	namespace := s.namespace(t)
 	s.dataset(t, namespace)
 	authorities, leaves, pods := map[string]bool{}, map[string]bool{}, 0
@@ -252,12 +286,12 @@ func TestRotation(t *testing.T) {
 	}
 	t.Logf("%d pods, %d bundles, %d certificates", pods, len(authorities), len(leaves))
 	if len(authorities) < 3 || len(leaves) < 6 {
-		t.Errorf("%d bundles and %d certificates were seen: nothing rotates", len(authorities), len(leaves))
+		t.Errorf("%d bundles and %d certificates: nothing is rotated", len(authorities), len(leaves))
 	}
 }
 
-// forgetAuthorities lets the next replica make its own.
-func (s *apiserver) forgetAuthorities(t *testing.T) {
+// deleteAuthorities makes the next replica create new authorities.
+func (s *apiserver) deleteAuthorities(t *testing.T) {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: names.SystemNamespace, Name: names.WebhookAuthority}}
 	if err := s.Delete(context.WithoutCancel(t.Context()), secret); client.IgnoreNotFound(err) != nil {
@@ -265,8 +299,8 @@ func (s *apiserver) forgetAuthorities(t *testing.T) {
 	}
 }
 
-// handshake answers the certificate that a replica serves, which the bundle must
-// trust.
+// handshake returns the serial number of the certificate of a replica, which must be
+// trusted by the bundle.
 func handshake(t *testing.T, r *replica, bundle []byte) string {
 	t.Helper()
 	roots := x509.NewCertPool()
@@ -279,7 +313,7 @@ func handshake(t *testing.T, r *replica, bundle []byte) string {
 	defer func() { _ = connection.Close() }()
 	secured, ok := connection.(*tls.Conn)
 	if !ok {
-		t.Fatal("it is no TLS connection")
+		t.Fatal("not a TLS connection")
 	}
 	return secured.ConnectionState().PeerCertificates[0].SerialNumber.String()
 }

@@ -35,8 +35,8 @@ import (
 	testserver "github.com/jindo-io/jindo/test/apiserver"
 )
 
-// patience of waits: long, because nothing is timed here.
-const patience = time.Minute
+// waitTimeout is the time limit of waits. It is long, because no test depends on timing.
+const waitTimeout = time.Minute
 
 type apiserver struct {
 	client.Client
@@ -78,7 +78,7 @@ func newServer(ends *testserver.Ends) (*apiserver, error) {
 
 func eventually(t *testing.T, what string, holds func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitTimeout)
 	for {
 		err := holds()
 		if err == nil {
@@ -91,8 +91,8 @@ func eventually(t *testing.T, what string, holds func() error) {
 	}
 }
 
-// install applies the configurations and the policy of install.yaml, with
-// requests going to address, and removes them after the test.
+// install applies the webhook configurations and the policy of install.yaml until the
+// end of the test. Requests are sent to address.
 func (s *apiserver) install(t *testing.T, address string) {
 	t.Helper()
 	decoder := serializer.NewCodecFactory(s.scheme).UniversalDeserializer()
@@ -147,7 +147,7 @@ func (s *apiserver) make(t *testing.T, object client.Object) {
 	})
 }
 
-// namespace of one test.
+// namespace creates a namespace for a test.
 func (s *apiserver) namespace(t *testing.T) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
@@ -157,7 +157,7 @@ func (s *apiserver) namespace(t *testing.T) string {
 	return namespace.Name
 }
 
-// replica of the webhook.
+// replica is a replica of the webhook.
 type replica struct {
 	address, health string
 	end             func()
@@ -173,7 +173,7 @@ func free(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// replica starts one, which ends with the test.
+// replica starts a replica, which is stopped after the test.
 func (s *apiserver) replica(t *testing.T, change func(*admission.Options)) *replica {
 	t.Helper()
 	r := &replica{address: free(t), health: free(t)}
@@ -190,14 +190,14 @@ func (s *apiserver) replica(t *testing.T, change func(*admission.Options)) *repl
 	r.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("the webhook ended with %v", err)
+			t.Errorf("the webhook returned %v", err)
 		}
 	})
 	t.Cleanup(r.end)
 	return r
 }
 
-// ready answers what the webhook says of itself.
+// ready returns the response of /readyz.
 func (r *replica) ready(ctx context.Context) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.health+"/readyz", nil)
 	if err != nil {
@@ -220,19 +220,18 @@ func (r *replica) waitReady(t *testing.T) {
 	eventually(t, "the webhook is ready", func() error { _, err := r.ready(t.Context()); return err })
 }
 
-// up installs everything with one replica, and waits until it is asked.
+// up installs everything with one replica, and waits until the API server calls it.
 func (s *apiserver) up(t *testing.T) *replica {
 	t.Helper()
 	r := s.replica(t, nil)
 	s.install(t, r.address)
 	r.waitReady(t)
-	s.waitAsked(t)
+	s.waitCalled(t)
 	return r
 }
 
-// waitAsked waits until the API server trusts the webhook and enforces the
-// policy.
-func (s *apiserver) waitAsked(t *testing.T) {
+// waitCalled waits until the API server trusts the webhook and enforces the policy.
+func (s *apiserver) waitCalled(t *testing.T) {
 	t.Helper()
 	namespace := s.namespace(t)
 	s.dataset(t, namespace)
@@ -246,7 +245,7 @@ func (s *apiserver) waitAsked(t *testing.T) {
 	})
 }
 
-// dataset imagenet, which no runtime serves yet.
+// dataset creates the Dataset imagenet, which no runtime serves.
 func (s *apiserver) dataset(t *testing.T, namespace string) {
 	t.Helper()
 	d := &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "imagenet"}}
@@ -256,7 +255,7 @@ func (s *apiserver) dataset(t *testing.T, namespace string) {
 	}
 }
 
-// pod that asks for its data.
+// pod returns a pod that requests a sidecar.
 func pod(namespace, claim string) *corev1.Pod {
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "train-", Labels: map[string]string{names.LabelInject: "true"}}}
 	p.Spec.Containers = []corev1.Container{{Name: "train", Image: "train:1", VolumeMounts: []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}}}
@@ -265,7 +264,7 @@ func pod(namespace, claim string) *corev1.Pod {
 	return p
 }
 
-// sidecars of a pod.
+// sidecars returns the number of sidecars of a pod.
 func sidecars(p *corev1.Pod) int {
 	count := 0
 	for _, c := range p.Spec.InitContainers {
@@ -276,7 +275,7 @@ func sidecars(p *corev1.Pod) int {
 	return count
 }
 
-// between hands connections to several replicas in turn.
+// between distributes connections to several replicas in turn.
 func between(t *testing.T, replicas ...*replica) string {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

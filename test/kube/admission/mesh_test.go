@@ -17,8 +17,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// A mesh's webhook, before ours or after it, leaves the pod as it should be: its
-// proxy first, our sidecar once.
+// With the webhook of a mesh, called before or after this one, the proxy is the first
+// init container and there is one sidecar.
 func TestNeighbours(t *testing.T) {
 	s := start(t)
 	s.up(t)
@@ -33,7 +33,7 @@ func TestNeighbours(t *testing.T) {
 				return s.Create(t.Context(), p)
 			})
 			if asked.Load() == 0 {
-				t.Fatal("the mesh was not asked")
+				t.Fatal("the webhook of the mesh was not called")
 			}
 			var order []string
 			for _, c := range p.Spec.InitContainers {
@@ -47,13 +47,14 @@ func TestNeighbours(t *testing.T) {
 				t.Fatal(err)
 			}
 			if result, err := inject.Remove(raw); err != nil || len(result.Operations) == 0 {
-				t.Errorf("our part is not whole: %v", err)
+				t.Errorf("the injected fields are incomplete: %v", err)
 			}
 		})
 	}
 }
 
-// mesh is a webhook that puts a native proxy first into every pod.
+// mesh is a webhook that injects a native proxy as the first init container of every
+// pod.
 func (s *apiserver) mesh(t *testing.T, name string) *atomic.Int32 {
 	t.Helper()
 	var asked atomic.Int32
