@@ -150,8 +150,8 @@ func TestImplausibleValues(t *testing.T) {
 		{"200T as an entry", JindoRuntimeKind, level("mediumtype: HDD, path: '/mnt/a,/mnt/b', quotaList: '1T,200T'"), "spec.tieredstore.levels[0].quotaList: more than 100Ti for one path"},
 		{"200G on a disk", JindoRuntimeKind, level("mediumtype: SSD, path: /mnt/a, quota: 200G"), ""},
 		{"50T in memory", JindoRuntimeKind, level("mediumtype: MEM, quota: 50T"), "more than 24Ti for one path"},
-		{"an old bucket", DatasetKind, mountsOf("mountPoint: 's3://Bucket_1/', options: {fs.s3.region: r}"), `spec.mounts[0].mountPoint: "Bucket_1" is not a bucket name that stores accept today`},
-		{"a short bucket", DatasetKind, mountsOf("mountPoint: 's3://b/', options: {fs.s3.region: r}"), "bucket names have 3 to 63"},
+		{"an old bucket", DatasetKind, mountsOf("mountPoint: 's3://Bucket_1/', options: {fs.s3.region: r}"), `spec.mounts[0].mountPoint: "Bucket_1" is not a valid bucket name (3 to 63`},
+		{"a short bucket", DatasetKind, mountsOf("mountPoint: 's3://b/', options: {fs.s3.region: r}"), "is not a valid bucket name"},
 		{"a bucket", DatasetKind, mountsOf("mountPoint: 's3://my-bucket.1/', options: {fs.s3.region: r}"), ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

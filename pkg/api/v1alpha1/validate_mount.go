@@ -119,7 +119,7 @@ func (f *findings) location(path *field.Path, mountPoint, scheme, rest string) b
 	case NeedsCredentials(scheme) && (len(host) > 255 || !plainName(host)):
 		f.invalid(path, mountPoint, "%q is not a valid bucket name: write %s://bucket/prefix/, the bucket in letters, digits, '-', '_' and '.'", host, scheme)
 	case NeedsCredentials(scheme) && !bucketName().MatchString(host):
-		f.warn(path, "%q is not a bucket name that stores accept today, except for old buckets: bucket names have 3 to 63 lower-case letters, digits, '-' and '.'", host)
+		f.warn(path, "%q is not a valid bucket name (3 to 63 lowercase letters, digits, dots and hyphens): check the spelling", host)
 	}
 	for _, element := range strings.Split(strings.Trim(dir, "/"), "/") {
 		if element == "." || element == ".." || (element == "" && strings.Trim(dir, "/") != "") {
@@ -130,7 +130,8 @@ func (f *findings) location(path *field.Path, mountPoint, scheme, rest string) b
 	return len(f.errs) == before
 }
 
-// bucketName matches the names that S3 and OSS accept for new buckets.
+// bucketName matches the names that S3 and OSS accept for new buckets. Old buckets may
+// have other names, so these are not errors.
 // S3: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 func bucketName() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]$`)

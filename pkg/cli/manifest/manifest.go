@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +21,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/plan"
 )
 
 // Set holds the objects of all sources in their order, each in its namespace.
@@ -58,12 +59,45 @@ func Read(ctx context.Context, options Options) (*Set, error) {
 		return nil, err
 	}
 	set := &Set{}
+	var datasets []fileDataset
 	for _, file := range files {
+		before := len(set.Datasets)
 		if err := set.addFile(file, options); err != nil {
 			return nil, clierror.Usagef("%s: %w", file.Name, err)
 		}
+		for _, dataset := range set.Datasets[before:] {
+			datasets = append(datasets, fileDataset{file.Name, dataset})
+		}
 	}
-	return set, nil
+	if options.Partial {
+		return set, nil
+	}
+	return set, set.validateDatasets(datasets)
+}
+
+// fileDataset is a Dataset and the name of its file.
+type fileDataset struct {
+	file    string
+	dataset *v1alpha1.Dataset
+}
+
+// validateDatasets validates the Datasets after all files have been read. A Dataset
+// that no JindoRuntime among the manifests claims may belong to another runtime of
+// Fluid, so its errors are warnings. If a JindoRuntime in the cluster claims it, it is
+// validated before it is sent.
+func (s *Set) validateDatasets(datasets []fileDataset) error {
+	for _, d := range datasets {
+		if !slices.ContainsFunc(s.Runtimes, func(r *v1alpha1.JindoRuntime) bool { return plan.Bound(d.dataset, r) }) {
+			checked := d.dataset.DeepCopy()
+			v1alpha1.SetDefaults(checked)
+			s.Warnings = append(s.Warnings, v1alpha1.ValidateUnclaimed(checked)...)
+			continue
+		}
+		if err := s.validate(d.dataset, d.dataset.Name); err != nil {
+			return clierror.Usagef("%s: %w", d.file, err)
+		}
+	}
+	return nil
 }
 
 func (s *Set) addFile(file File, options Options) error {
@@ -135,7 +169,7 @@ func (s *Set) add(object runtime.Object, given *unstructured.Unstructured, optio
 	if meta.GetNamespace() != "" {
 		given.SetNamespace(meta.GetNamespace())
 	}
-	if !options.Partial {
+	if _, dataset := object.(*v1alpha1.Dataset); !dataset && !options.Partial { // Read validates Datasets
 		if err := s.validate(object, meta.GetName()); err != nil {
 			return err
 		}
@@ -186,7 +220,6 @@ func Validate(object runtime.Object, name string) (warnings []string, err error)
 	checked := object.DeepCopyObject()
 	v1alpha1.SetDefaults(checked)
 	errs, warnings := v1alpha1.Validate(checked)
-	warnings = append(warnings, bucketWarnings(object)...)
 	if len(errs) == 0 {
 		return warnings, nil
 	}
@@ -199,25 +232,4 @@ func Validate(object runtime.Object, name string) (warnings []string, err error)
 		return warnings, fmt.Errorf("%s %q is invalid: %s", kind, name, lines[0])
 	}
 	return warnings, fmt.Errorf("%s %q is invalid:\n  %s", kind, name, strings.Join(lines, "\n  "))
-}
-
-// bucketName matches the names that S3 and OSS accept for new buckets.
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-
-// bucketWarnings returns a warning for each mount whose bucket cannot be created
-// any more. Old buckets with such names exist, so they are not errors.
-func bucketWarnings(object runtime.Object) []string {
-	dataset, ok := object.(*v1alpha1.Dataset)
-	if !ok {
-		return nil
-	}
-	var warnings []string
-	for i, mount := range dataset.Spec.Mounts {
-		scheme, rest, _ := strings.Cut(mount.MountPoint, "://")
-		bucket, _, _ := strings.Cut(rest, "/")
-		if (scheme == "s3" || scheme == "oss") && bucket != "" && !bucketName.MatchString(bucket) {
-			warnings = append(warnings, fmt.Sprintf("spec.mounts[%d].mountPoint: %q is not a valid bucket name (3 to 63 lowercase letters, digits, dots and hyphens): check the spelling", i, bucket))
-		}
-	}
-	return warnings
 }

@@ -71,7 +71,7 @@ func Find(ctx context.Context, cached, live client.Reader, namespace string, cla
 type finder struct {
 	cached, live client.Reader
 	// liveCtx limits the time of all live requests of one call of Find.
-	liveCtx   context.Context //nolint:containedctx
+	liveCtx   context.Context
 	namespace string
 	runtimes  []*v1alpha1.JindoRuntime
 	listed    bool
