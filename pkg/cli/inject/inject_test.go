@@ -187,8 +187,8 @@ func TestFormsOfInput(t *testing.T) {
 		"an unknown kind":         {"apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nmetadata: {name: x}\nspec: {template: {spec: {}}}\n", "PyTorchJob", "0 pods changed", 0},
 		"invalid YAML":            {"a: [", "", "standard input: invalid YAML", 2},
 		"not an object":           {"- 1\n- 2\n", "", "not a Kubernetes object", 2},
-		"a spec that is a number": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":5}`, "", "pod/p: the pod cannot be read: spec cannot be a number", 1},
-		"an unlabelled pod":       {strings.ReplaceAll(pod(""), "true", "false"), `"serverless.fluid.io/inject":"false"`, "does not ask", 0},
+		"a spec that is a number": {`{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":5}`, "", "pod/p: parse the pod: spec cannot be a number", 1},
+		"an unlabelled pod":       {strings.ReplaceAll(pod(""), "true", "false"), `"serverless.fluid.io/inject":"false"`, "does not request a sidecar", 0},
 		"an invalid Dataset":      {"apiVersion: data.fluid.io/v1alpha1\nkind: Dataset\nmetadata: {name: x}\nspec: 5\n---\n" + pod(""), "", "dataset/x", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
