@@ -45,7 +45,7 @@ func TestAWipedMemberComesBackAsANewOne(t *testing.T) {
 }
 
 // TestTwoLostDisksEndInRefusal: one member is not a majority of the three that
-// acknowledged commands, whatever the two new ones report.
+// acknowledged commands, regardless of what the two new ones report.
 func TestTwoLostDisksEndInRefusal(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, func(c *Config) { c.Formed = true })

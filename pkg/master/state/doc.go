@@ -20,7 +20,7 @@
 //     acknowledged (UNACKNOWLEDGED). Every other refusal is the result of the
 //     command; it is stored and returned again.
 //   - A session ends only by a command, which carries a time. The time of the
-//     state never decreases, whatever time proposers send. A session that has
+//     state never decreases, even if proposers send earlier times. A session that has
 //     ended is kept for ten minutes of that time, so that a late duplicate of
 //     its opening does not make its sequences valid again.
 //   - Only joining, changing and removing workers create ring epochs. A member
