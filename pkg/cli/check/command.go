@@ -135,7 +135,7 @@ func (o *options) finish(r *CheckReport) error {
 	switch {
 	case o.format.Is(short):
 		err = DrawShort(o.session.Streams.Out, o.session.Screen(), r)
-	case o.format.ForPeople():
+	case o.format.HumanReadable():
 		err = Draw(o.session.Streams.Out, o.session.Screen(), r)
 	default:
 		names := make([]string, len(r.Checks))

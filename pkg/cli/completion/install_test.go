@@ -50,9 +50,9 @@ func TestInstallWhereItCannot(t *testing.T) {
 		dir  string
 		want string
 	}{
-		"something else is there": {place{self: self, path: []string{taken}}, "", "is not the completion of this plugin: remove it first"},
-		"no such directory":       {place{self: self}, "/nope/nope", "cannot install into /nope/nope"},
-		"no PATH":                 {place{self: self}, "", "no directory of PATH for"},
+		"name is taken":     {place{self: self, path: []string{taken}}, "", "is not the completion of this plugin: remove it first"},
+		"no such directory": {place{self: self}, "/nope/nope", "cannot install into /nope/nope"},
+		"no PATH":           {place{self: self}, "", "no directory of PATH for"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := install(test.p, test.dir); err == nil || !strings.Contains(err.Error(), test.want) {

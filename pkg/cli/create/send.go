@@ -137,8 +137,8 @@ func (s *sender) get(ctx context.Context, u *unstructured.Unstructured) (old *un
 	return nil, false, apierror.Explain(s.session, s.cluster, "reading "+describe(u), err)
 }
 
-// report prints a line about an object that was written, if no other format is
-// asked for.
+// report prints a line about an object that was written, unless another format is
+// selected.
 func (s *sender) report(result *unstructured.Unstructured, outcome string) error {
 	if !s.format.Is(s.text) {
 		return nil
@@ -153,7 +153,7 @@ func (s *sender) report(result *unstructured.Unstructured, outcome string) error
 	return s.printLine(result, outcome, how)
 }
 
-// complete waits for the objects if asked to, and prints them.
+// complete waits for the objects with --wait, and prints them.
 func (s *sender) complete(ctx context.Context, results []*unstructured.Unstructured) error {
 	if s.wait {
 		if err := s.await(ctx, results); err != nil {

@@ -60,7 +60,7 @@ func newSet(s *session.Session, run func(*editOptions, context.Context, string) 
 
 The number of workers is changed while the runtime serves. The number of masters
 and the quotas of tiers are accepted, but are not carried out while the runtime
-exists: a warning says so, and the condition ChangeNotApplied of the runtime.
+exists; a warning and the condition ChangeNotApplied of the runtime report it.
 
 Other fields are changed with "apply".`,
 		Example: fmt.Sprintf("  %[1]s set runtime hadoop --workers 5\n  %[1]s set runtime hadoop --quota /mnt/disk1=4G", s.Name),
@@ -205,7 +205,7 @@ func setQuota(u *unstructured.Unstructured, text string) error {
 	if err != nil {
 		return fmt.Errorf("read the tiers of %s: %w", describe(u), err)
 	}
-	var known []string
+	var existing []string
 	for _, level := range levels {
 		fields, ok := level.(map[string]any)
 		if !ok {
@@ -213,7 +213,7 @@ func setQuota(u *unstructured.Unstructured, text string) error {
 		}
 		at, _ := fields["path"].(string)
 		if at != path {
-			known = append(known, at)
+			existing = append(existing, at)
 			continue
 		}
 		if _, perPath := fields["quotaList"]; perPath {
@@ -225,7 +225,7 @@ func setQuota(u *unstructured.Unstructured, text string) error {
 		}
 		return nil
 	}
-	return clierror.Usagef("%s has no tier with path %q: it has %s", describe(u), path, strings.Join(known, ", "))
+	return clierror.Usagef("%s has no tier with path %q: it has %s", describe(u), path, strings.Join(existing, ", "))
 }
 
 // checkOwners refuses to change fields that another manager applies, since that

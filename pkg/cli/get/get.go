@@ -258,7 +258,7 @@ func (q *query) missing(ctx context.Context, k *kind, name string) *clierror.Err
 
 // printAll prints the listings: a table each, or one list of all objects.
 func (q *query) printAll(requests []request, listings []*listing) error {
-	if !q.format.ForPeople() {
+	if !q.format.HumanReadable() {
 		names := requests[0].names
 		one := len(requests) == 1 && len(names) == 1
 		return q.print(q.session.Streams.Out, merge(listings), one)
@@ -306,7 +306,7 @@ func (q *query) none(k *kind) {
 // print prints a listing. In a machine-readable format one item is printed as
 // itself and not as a list.
 func (q *query) print(w io.Writer, found *listing, one bool) error {
-	if q.format.ForPeople() {
+	if q.format.HumanReadable() {
 		t := q.table(found)
 		return t.Write(w, q.session.Screen())
 	}

@@ -119,7 +119,7 @@ func (q *query) printChanges(shown map[string]string, found *listing, header boo
 		return err
 	}
 	if !q.noHeaders && len(drawn) > 0 {
-		if header && q.format.ForPeople() {
+		if header && q.format.HumanReadable() {
 			if err := printLine(q.session.Streams.Out, drawn[0]); err != nil {
 				return err
 			}
@@ -149,7 +149,7 @@ func (q *query) printChanges(shown map[string]string, found *listing, header boo
 }
 
 func (q *query) printChange(i item, found *listing, row string) error {
-	if q.format.ForPeople() {
+	if q.format.HumanReadable() {
 		return printLine(q.session.Streams.Out, row)
 	}
 	err := q.print(q.session.Streams.Out, &listing{items: []item{i}, list: found.list}, true)

@@ -205,7 +205,7 @@ func show(s *session.Session, format *output.Format, reports []Report) error {
 }
 
 func write(s *session.Session, format *output.Format, reports []Report) error {
-	if format.ForPeople() {
+	if format.HumanReadable() {
 		return draw(s.Streams.Out, s.Screen(), format.Is(output.Wide), reports)
 	}
 	var all []string

@@ -83,7 +83,7 @@ func (o *statusOptions) run(args []string) error {
 	if err != nil {
 		return err
 	}
-	if !o.format.ForPeople() {
+	if !o.format.HumanReadable() {
 		names := make([]string, len(list.Items))
 		for i, p := range list.Items {
 			names[i] = "localruntime/" + p.Runtime

@@ -24,20 +24,20 @@ const (
 // Format is the value of -o.
 type Format struct {
 	value string
-	// people holds the formats that the command renders itself, the default first.
-	people []string
+	// human holds the formats that the command renders itself, the default first.
+	human []string
 	// NoHeaders omits the header of custom-columns.
 	NoHeaders bool
 }
 
 // New returns a Format with the formats that the command renders itself. The first
 // is used without -o.
-func New(people ...string) *Format { return &Format{people: people} }
+func New(human ...string) *Format { return &Format{human: human} }
 
 // AddFlag adds -o.
 func (f *Format) AddFlag(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.value, "output", "o", "",
-		"format: "+strings.Join(slices.Concat(f.people, machine), "|"))
+		"format: "+strings.Join(slices.Concat(f.human, machine), "|"))
 }
 
 var machine = []string{"json", "yaml", "kyaml", "name", "jsonpath=TEMPLATE", "go-template=TEMPLATE", "custom-columns=TITLE:.path,…"}
@@ -45,18 +45,18 @@ var machine = []string{"json", "yaml", "kyaml", "name", "jsonpath=TEMPLATE", "go
 // Is reports whether -o is one of the formats.
 func (f *Format) Is(formats ...string) bool {
 	value := f.value
-	if value == "" && len(f.people) > 0 {
-		value = f.people[0]
+	if value == "" && len(f.human) > 0 {
+		value = f.human[0]
 	}
 	return slices.Contains(formats, value)
 }
 
-// ForPeople reports whether the command renders the result itself.
-func (f *Format) ForPeople() bool { return f.Is(f.people...) }
+// HumanReadable reports whether the command renders the result itself.
+func (f *Format) HumanReadable() bool { return f.Is(f.human...) }
 
 // Validate returns an error for an unknown format or an invalid template.
 func (f *Format) Validate() error {
-	if f.ForPeople() {
+	if f.HumanReadable() {
 		return nil
 	}
 	_, err := f.printer(nil)
@@ -110,7 +110,7 @@ func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
 		}
 		return printer, nil
 	}
-	return nil, clierror.Usagef("unknown output format %q: want %s", f.value, strings.Join(slices.Concat(f.people, machine), ", "))
+	return nil, clierror.Usagef("unknown output format %q: want %s", f.value, strings.Join(slices.Concat(f.human, machine), ", "))
 }
 
 func printNames(names []string) printers.ResourcePrinter {

@@ -79,7 +79,7 @@ func (o *statusOptions) validate(name string) error {
 	return o.format.Validate()
 }
 
-func (o *statusOptions) forPeople() bool { return o.block == "" && o.format.ForPeople() }
+func (o *statusOptions) forPeople() bool { return o.block == "" && o.format.HumanReadable() }
 
 func (o *statusOptions) run(ctx context.Context, name string) error {
 	if err := o.validate(name); err != nil {

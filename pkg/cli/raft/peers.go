@@ -29,7 +29,7 @@ func newPeers(s *session.Session) *cobra.Command {
 				return err
 			}
 			peers := newestPeers(r)
-			if format.ForPeople() {
+			if format.HumanReadable() {
 				return peerTable(r, peers, noHeaders, format.Is(output.Wide)).Write(s.Streams.Out, s.Screen())
 			}
 			names := make([]string, len(peers))

@@ -87,7 +87,7 @@ func (s *Session) AddLocalFlag(flags *pflag.FlagSet) {
 	flags.BoolVar(&s.Local, "local", false, "show the runtimes on this machine instead of a cluster's")
 }
 
-// SetCommand tells the session which command runs.
+// SetCommand records the command that runs, for hints about its flags.
 func (s *Session) SetCommand(cmd *cobra.Command) {
 	s.hasLocal = cmd.Flags().Lookup("local") != nil
 }

@@ -107,7 +107,7 @@ func (o *options) validate(args []string) error {
 	case o.allNamespaces && len(args) > 0:
 		return clierror.Usagef("--all-namespaces cannot be used with the name %s", args[0]).
 			WithTry("%s status %s -n NAMESPACE%s", o.session.Name, args[0], o.localFlag())
-	case o.watch && !o.format.ForPeople():
+	case o.watch && !o.format.HumanReadable():
 		return clierror.Usagef("--watch prints screens only: omit -o, or use -o wide")
 	case o.until != "" && o.until != untilHealthy:
 		return clierror.Usagef("invalid --until %q: must be healthy", o.until)
@@ -192,7 +192,7 @@ func (o *options) collect(ctx context.Context, source report.Source, args []stri
 }
 
 func (o *options) print(w io.Writer, reports []report.Runtime, one bool) error {
-	if o.format.ForPeople() {
+	if o.format.HumanReadable() {
 		wide := o.format.Is(output.Wide)
 		if one {
 			return Draw(w, o.session.Screen(), &reports[0], wide)

@@ -75,7 +75,7 @@ func (o *options) run(ctx context.Context, args []string) error {
 		return err
 	}
 	switch {
-	case o.watch && !o.format.ForPeople():
+	case o.watch && !o.format.HumanReadable():
 		return clierror.Usagef("--watch prints screens only: omit -o, or use -o wide")
 	case o.interval <= 0:
 		return clierror.Usagef("invalid --interval %v: must be above zero", o.interval)
@@ -135,7 +135,7 @@ func (o *options) collect(ctx context.Context, cluster *session.Cluster, name st
 }
 
 func (o *options) print(w io.Writer, reports []Report, one bool) error {
-	if !o.format.ForPeople() {
+	if !o.format.HumanReadable() {
 		names := make([]string, len(reports))
 		for i, r := range reports {
 			names[i] = "dataset." + v1alpha1.Group + "/" + r.Name
