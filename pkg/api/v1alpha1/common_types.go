@@ -47,6 +47,10 @@ const (
 	CacheStateLowWaterMark          CacheStateName = "lowWaterMark"
 	CacheStateHighWaterMark         CacheStateName = "highWaterMark"
 	CacheStateNonCacheable          CacheStateName = "nonCacheable"
+	// CacheStateRecentHitRatio is the hit ratio of the last minutes, and
+	// CacheStateCacheHitRatio that since the workers started. It is absent while
+	// nothing is read.
+	CacheStateRecentHitRatio CacheStateName = "recentHitRatio"
 )
 
 // User is a user and a group, by ID and by name.

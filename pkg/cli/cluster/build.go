@@ -110,11 +110,18 @@ func fillCache(r *report.Runtime, runtime *v1alpha1.JindoRuntime) {
 	states := runtime.Status.CacheStates
 	r.Cache.Used, _ = printer.ParseBytes(states[v1alpha1.CacheStateCached])
 	r.Cache.Capacity, _ = printer.ParseBytes(states[v1alpha1.CacheStateCacheCapacity])
-	text, found := strings.CutSuffix(states[v1alpha1.CacheStateCacheHitRatio], "%")
-	if ratio, err := strconv.ParseFloat(text, 64); found && err == nil {
-		ratio /= 100
-		r.Cache.HitRatio = &ratio
+	r.Cache.HitRatio = parsePercent(states[v1alpha1.CacheStateCacheHitRatio])
+	r.Cache.RecentHitRatio = parsePercent(states[v1alpha1.CacheStateRecentHitRatio])
+}
+
+// parsePercent returns the share of a text such as "87.5%", or nil.
+func parsePercent(text string) *float64 {
+	number, found := strings.CutSuffix(text, "%")
+	percent, err := strconv.ParseFloat(number, 64)
+	if !found || err != nil {
+		return nil
 	}
+	return new(percent / 100)
 }
 
 // fillEvents adds the newest events about the runtime, its Dataset and their pods and

@@ -1,6 +1,7 @@
 package get
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -157,7 +158,7 @@ func datasets(ctx context.Context, q *query) (*listing, error) {
 			d.Name, state(screen, result.Level, result.State),
 			cached(st.CacheStates, v1alpha1.CacheStateCached), cached(st.CacheStates, v1alpha1.CacheStateCachedPercentage), cached(st.CacheStates, v1alpha1.CacheStateCacheCapacity),
 			known(st.UfsTotal), known(st.FileNum), runtime, printer.Age(d.CreationTimestamp.Time, q.now()),
-			string(v1alpha1.ServedAccess(d.Spec.ReadOnly())), cached(st.CacheStates, v1alpha1.CacheStateCacheHitRatio), known(strings.Join(uris, ",")), result.Message(),
+			string(v1alpha1.ServedAccess(d.Spec.ReadOnly())), hitRatio(st.CacheStates), known(strings.Join(uris, ",")), result.Message(),
 		}
 	})
 }
@@ -236,6 +237,12 @@ func state(screen iostreams.Screen, level health.Level, word string) string {
 	case health.Pending:
 	}
 	return screen.Mark(mark) + " " + word
+}
+
+// hitRatio returns the hit ratio of the last minutes, or else that since the workers
+// started.
+func hitRatio(states v1alpha1.CacheStateList) string {
+	return known(cmp.Or(states[v1alpha1.CacheStateRecentHitRatio], states[v1alpha1.CacheStateCacheHitRatio]))
 }
 
 func cached(states v1alpha1.CacheStateList, key v1alpha1.CacheStateName) string {

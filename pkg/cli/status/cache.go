@@ -121,8 +121,12 @@ func (d *dashboard) traffic() {
 		return
 	}
 	if !d.report.Asked && d.report.Created != nil {
+		recent := ""
+		if c.RecentHitRatio != nil {
+			recent = fmt.Sprintf("hit %s in the last minutes", printer.Percent(*c.RecentHitRatio))
+		}
 		if c.HitRatio != nil {
-			d.line("I/O", fmt.Sprintf("hit %s since the workers started", printer.Percent(*c.HitRatio)))
+			d.line("I/O", join("   ", recent, fmt.Sprintf("hit %s since the workers started", printer.Percent(*c.HitRatio))))
 		}
 		return
 	}

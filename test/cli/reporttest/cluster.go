@@ -40,7 +40,7 @@ func InCluster() *report.Runtime {
 		r.Consumers = append(r.Consumers, report.Consumer{Pod: *pod(fmt.Sprintf("train-%d", i), i%3), Via: via})
 	}
 	ratio := 0.978
-	r.Cache = report.Cache{Used: 2 * gib, Capacity: 6 * gib, HitRatio: &ratio, Tiers: []report.Tier{}}
+	r.Cache = report.Cache{Used: 2 * gib, Capacity: 6 * gib, HitRatio: &ratio, RecentHitRatio: new(1.0), Tiers: []report.Tier{}}
 	r.Events = []report.Event{
 		{Time: ago(4 * time.Minute), Type: "Warning", Reason: "NodeGone", Object: "jindoruntime/hadoop", Message: "node cn-h-1 does not report", Count: 1},
 		{Time: ago(41 * day), Type: "Normal", Reason: "Ready", Object: "jindoruntime/hadoop", Message: "masters, workers and mounts are ready", Count: 1},

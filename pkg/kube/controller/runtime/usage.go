@@ -80,7 +80,7 @@ func (p *pass) setStatusUsage() {
 }
 
 func (p *pass) computeUsage() usage {
-	var used, capacity, hit, miss uint64
+	var used, capacity, hit, miss, recentHit, recentMiss uint64
 	for _, w := range p.masterState.workers {
 		if !w.GetLive() {
 			continue
@@ -89,6 +89,8 @@ func (p *pass) computeUsage() usage {
 			used, capacity = used+tier.GetUsed(), capacity+tier.GetCapacity()
 		}
 		hit, miss = hit+w.GetReport().GetHitBytes(), miss+w.GetReport().GetMissBytes()
+		recent := w.GetReport().GetRecent() // nil from older workers
+		recentHit, recentMiss = recentHit+recent.GetHitBytes(), recentMiss+recent.GetMissBytes()
 	}
 	f := usage{cache: v1alpha1.CacheStateList{
 		v1alpha1.CacheStateCached:        byteSize(used),
@@ -96,6 +98,9 @@ func (p *pass) computeUsage() usage {
 	}}
 	if hit+miss > 0 {
 		f.cache[v1alpha1.CacheStateCacheHitRatio] = percent(float64(hit) / float64(hit+miss))
+	}
+	if recentHit+recentMiss > 0 {
+		f.cache[v1alpha1.CacheStateRecentHitRatio] = percent(float64(recentHit) / float64(recentHit+recentMiss))
 	}
 	if p.plan.Unbound != "" {
 		return f
