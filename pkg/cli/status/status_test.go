@@ -22,7 +22,8 @@ import (
 
 var update = golden.Flag()
 
-// screens that are drawn: two widths, with and without colour and Unicode.
+// screens returns the screens of the goldens: several widths, with and without colour
+// and Unicode.
 func screens() map[string]iostreams.Screen {
 	return map[string]iostreams.Screen{
 		"80-ascii":   {Width: 80},
@@ -54,7 +55,8 @@ func TestDashboard(t *testing.T) {
 	}
 }
 
-// checkScreen holds what must be so of every screen.
+// checkScreen checks what applies to every screen: its width, no trailing spaces, and
+// no colour or Unicode where the screen has none.
 func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -66,10 +68,10 @@ func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 			t.Errorf("line ends with a space: %q", line)
 		}
 		if !screen.Colour && strings.Contains(line, "\x1b") {
-			t.Errorf("colour where there must be none: %q", line)
+			t.Errorf("colour on a screen without colour: %q", line)
 		}
 		for _, r := range line {
-			if !screen.Unicode && r > 127 && !unicode.Is(unicode.Han, r) && r != '：' { // names are as they are
+			if !screen.Unicode && r > 127 && !unicode.Is(unicode.Han, r) && r != '：' { // names are printed unchanged
 				t.Errorf("%q is not ASCII: %q", r, line)
 			}
 		}
@@ -103,7 +105,8 @@ func TestWideDashboard(t *testing.T) {
 	golden.Compare(t, *update, "healthy.wide.txt", out.String())
 }
 
-// TestWideNamesKeepColumns: a character of two columns moves nothing after it.
+// TestWideNamesKeepColumns: a character of two columns does not move the following
+// columns.
 func TestWideNamesKeepColumns(t *testing.T) {
 	var out bytes.Buffer
 	reports := []report.Runtime{*reporttest.Chinese(), *reporttest.Healthy()}
@@ -164,7 +167,7 @@ func run(t *testing.T, source report.Source, args ...string) (stdout, stderr str
 func TestCommand(t *testing.T) {
 	one := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}
 	two := &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), reporttest.Unbound()}}
-	sick := &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}
+	degraded := &reporttest.Source{Reports: []*report.Runtime{reporttest.Degraded()}}
 	vision := reporttest.Healthy()
 	vision.Namespace = "vision"
 	elsewhere := &reporttest.Source{Reports: []*report.Runtime{vision}}
@@ -198,20 +201,20 @@ func TestCommand(t *testing.T) {
 		"no such format":                 {source: one, args: "-o xml", code: clierror.Usage, stderr: `unknown output format "xml"`},
 		"no such template":               {source: one, args: "-o jsonpath=", code: clierror.Usage, stderr: "needs a template"},
 		"exit code when healthy":         {source: one, args: "--exit-code", stdout: "Healthy"},
-		"exit code when not":             {source: sick, args: "--exit-code", code: clierror.Unhealthy, stdout: "Degraded"},
-		"no exit code by default":        {source: sick, stdout: "Degraded"},
+		"exit code when not":             {source: degraded, args: "--exit-code", code: clierror.Unhealthy, stdout: "Degraded"},
+		"no exit code by default":        {source: degraded, stdout: "Degraded"},
 		"two names":                      {source: one, args: "a b", code: clierror.Usage, stderr: "at most 1 argument"},
 		"until without watch":            {source: one, args: "--until=healthy", code: clierror.Usage, stderr: "--until needs --watch"},
 		"until something else":           {source: one, args: "-w --until=sunset", code: clierror.Usage, stderr: "must be healthy"},
 		"watch for machines":             {source: one, args: "-w -o json", code: clierror.Usage, stderr: "--watch prints screens only"},
 		"watch until healthy":            {source: one, args: "-w --until=healthy", stdout: "Healthy"},
 		"an invalid interval":            {source: one, args: "-w --interval=0s", code: clierror.Usage, stderr: "above zero"},
-		"next on this machine":           {source: sick, args: "--local", stdout: "Next      kubectl jindo local down hadoop   # then correct the mount or its credentials"},
-		"next in a cluster":              {source: sick, stdout: "Next      kubectl jindo check hbase\n"},
+		"next on this machine":           {source: degraded, args: "--local", stdout: "Next      kubectl jindo local down hadoop   # then correct the mount or its credentials"},
+		"next in a cluster":              {source: degraded, stdout: "Next      kubectl jindo check hbase\n"},
 		"sorted":                         {source: two, args: "--sort-by=health --no-headers", stdout: "hadoop  hbase"},
 		"an unknown sort key":            {source: two, args: "--sort-by=luck", code: clierror.Usage, stderr: "must be one of name, health"},
 		"labels on this machine":         {source: one, args: "-l a=b", code: clierror.Usage, stderr: "cannot be used with --local"},
-		"silent targets, at the end":     {source: sick, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
+		"silent targets, at the end":     {source: degraded, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
 		"a source that fails":            {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
 		"colour of an unknown kind":      {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "must be auto, always or never"},
 		"colour into a pipe with a flag": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},
@@ -236,7 +239,7 @@ type broken struct{ *reporttest.Source }
 
 func (b broken) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
 	if ref.Name == "lonely" {
-		return nil, errors.New("its roster cannot be read")
+		return nil, errors.New("the topology cannot be read")
 	}
 	return b.Source.Collect(ctx, ref)
 }
@@ -247,14 +250,14 @@ func TestFailureDoesNotHideOtherRuntimes(t *testing.T) {
 	if code != clierror.OK {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
-	for _, want := range []string{"hadoop", "+ Healthy", "x Unavailable", "default/lonely (its roster cannot be read)"} {
+	for _, want := range []string{"hadoop", "+ Healthy", "x Unavailable", "default/lonely (the topology cannot be read)"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("stdout %q has no %q", stdout, want)
 		}
 	}
 }
 
-// flapping is sick, then well.
+// flapping is degraded at first, then healthy.
 type flapping struct {
 	*reporttest.Source
 	collections int
@@ -309,19 +312,19 @@ func TestClip(t *testing.T) {
 	}
 }
 
-// A master's pod may be away while the others' are there.
+// TestMasterWithoutAPod: the pod of one master may not exist.
 func TestMasterWithoutAPod(t *testing.T) {
 	r := reporttest.InCluster()
-	for away := range r.Masters {
-		pod := r.Masters[away].Pod
-		r.Masters[away].Pod = nil
+	for missing := range r.Masters {
+		pod := r.Masters[missing].Pod
+		r.Masters[missing].Pod = nil
 		var drawn bytes.Buffer
 		if err := Draw(&drawn, iostreams.Screen{Width: 160, Unicode: true}, r, true); err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(drawn.String(), r.Masters[away].Name) || !strings.Contains(drawn.String(), "NODE") {
-			t.Errorf("without the pod of %s:\n%s", r.Masters[away].Name, &drawn)
+		if !strings.Contains(drawn.String(), r.Masters[missing].Name) || !strings.Contains(drawn.String(), "NODE") {
+			t.Errorf("without the pod of %s:\n%s", r.Masters[missing].Name, &drawn)
 		}
-		r.Masters[away].Pod = pod
+		r.Masters[missing].Pod = pod
 	}
 }
