@@ -1,5 +1,5 @@
-// Command worker is one member of the cache: it keeps bytes and listings of
-// the mounted stores and answers for them.
+// Command worker runs one member of the cache: it caches bytes and listings of
+// the mounted stores and serves them.
 package main
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// closeTimeout of the block store; with the grace for requests it stays below
-// the ten seconds that a stop may take.
+// closeTimeout bounds the time to close the block store. Together with the grace
+// period for requests it is below the ten seconds that a stop may take.
 const closeTimeout = 4 * time.Second
 
 type options struct {
@@ -43,18 +43,18 @@ func main() {
 
 func parse() options {
 	var o options
-	flag.StringVar(&o.name, "name", "", "name of this worker in the roster")
-	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file that says who belongs to the runtime")
+	flag.StringVar(&o.name, "name", "", "name of this worker in the topology")
+	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "topology file: the members of the runtime")
 	flag.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
 	flag.StringVar(&o.dataDir, "data-dir", "", "directory of this worker's id, view and listings")
-	flag.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one folder of credential files a secret")
-	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket that passes sealed files; empty passes none")
-	flag.IntVar(&o.socketGroup, "socket-group", 0, "group that may connect to the socket too, one of this process's own; 0 is none")
+	flag.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one subdirectory of credential files per secret")
+	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket on which sealed files are lent; none are lent if empty")
+	flag.IntVar(&o.socketGroup, "socket-group", 0, "id of a group of this process that may connect to the socket too; 0 is none")
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.WorkerPort), "address for bytes and gRPC")
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flag.Int64Var(&o.memory, "memory", 256<<20, "bytes of blocks that may be in memory")
+	flag.Int64Var(&o.memory, "memory", 256<<20, "bound of the blocks in memory, in bytes")
 	flag.BoolVar(&o.debug, "debug", false, "log more")
-	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be given again", func(s string) error {
+	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be repeated", func(s string) error {
 		tier, err := blockstore.ParseTier(s)
 		o.tiers = append(o.tiers, tier)
 		return err
@@ -63,16 +63,16 @@ func parse() options {
 	return o
 }
 
-// run serves until ctx ends, then lets requests finish and writes what waits
-// for the disk.
+// run serves until ctx ends, then lets requests finish and writes the blocks that
+// are not on disk yet.
 func run(ctx context.Context, o options) error {
-	who, err := topology.Load(o.roster)
+	members, err := topology.Load(o.roster)
 	if err != nil {
 		return err
 	}
-	self, ok := who.Worker(o.name)
+	self, ok := members.Worker(o.name)
 	if !ok {
-		return fmt.Errorf("roster %s has no worker %q", o.roster, o.name)
+		return fmt.Errorf("topology %s has no worker %q", o.roster, o.name)
 	}
 	if err := claim(o); err != nil {
 		return err
@@ -82,7 +82,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	logger, health := daemon.Logger(o.name, o.debug), daemon.NewHealth()
-	masters, err := client.New(client.Config{Topology: who, Identity: identity, Holder: "worker " + o.name, Logger: logger})
+	masters, err := client.New(client.Config{Topology: members, Identity: identity, Holder: "worker " + o.name, Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func run(ctx context.Context, o options) error {
 		return errors.Join(err, names.Close())
 	}
 	worker, err := server.New(server.Config{
-		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: who.ClusterID, Listen: o.listen, Identity: identity,
+		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: members.ClusterID, Listen: o.listen, Identity: identity,
 		DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
 		OpenStore: server.StoresWith(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
@@ -112,8 +112,8 @@ func run(ctx context.Context, o options) error {
 	return errors.Join(err, blocks.Close(closing), names.Close())
 }
 
-// claim marks the directories that outlive this process, so that they are
-// removed with the runtime and not with another's.
+// claim marks the directories that outlive this process as the runtime's, so that
+// they are removed with it and not with another runtime.
 func claim(o options) error {
 	dirs := []string{o.dataDir}
 	for _, tier := range o.tiers {

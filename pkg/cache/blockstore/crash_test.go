@@ -150,7 +150,7 @@ func TestDiskFull(t *testing.T) {
 	for i, o := range origins {
 		mustRead(t, s, o, fmt.Sprint(i), 0, 1<<20, o.fetch)
 	}
-	fill := dir + "/somebody-else"
+	fill := dir + "/other"
 	if err := os.Remove(fill); err == nil {
 		t.Fatal("unexpected file")
 	}

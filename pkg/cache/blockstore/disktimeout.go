@@ -25,7 +25,7 @@ func newDiskTimeout(timeout time.Duration, parallel int) *diskTimeout {
 }
 
 // do runs f. If it returns errHung, f may still be running and owns what it
-// uses; late, unless nil, is called after f, or at once if f was not started.
+// uses; late, unless nil, is called after f, or immediately if f was not started.
 func (g *diskTimeout) do(f func() error, late func()) error {
 	timer := time.NewTimer(g.timeout)
 	defer timer.Stop()

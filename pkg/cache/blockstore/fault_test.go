@@ -26,7 +26,7 @@ func (f *faulty) set(fail func(op, path string) error) {
 	f.fail = fail
 }
 
-func (f *faulty) ask(op, path string) error {
+func (f *faulty) check(op, path string) error {
 	f.mu.Lock()
 	fail := f.fail
 	f.mu.Unlock()
@@ -44,7 +44,7 @@ func (f *faulty) Open(path string, flag int) (File, error) {
 	if flag&os.O_CREATE != 0 {
 		op = "create"
 	}
-	if err := f.ask(op, path); err != nil {
+	if err := f.check(op, path); err != nil {
 		return nil, err
 	}
 	file, err := f.OS.Open(path, flag)
@@ -55,14 +55,14 @@ func (f *faulty) Open(path string, flag int) (File, error) {
 }
 
 func (f *faulty) Remove(path string) error {
-	if err := f.ask("remove", path); err != nil {
+	if err := f.check("remove", path); err != nil {
 		return err
 	}
 	return f.OS.Remove(path)
 }
 
 func (f *faulty) Free(path string) (int64, error) {
-	if err := f.ask("free", path); err != nil {
+	if err := f.check("free", path); err != nil {
 		return 0, err
 	}
 	return f.OS.Free(path)
@@ -75,7 +75,7 @@ type faultyFile struct {
 }
 
 func (f *faultyFile) ReadAt(p []byte, offset int64) (int, error) {
-	if err := f.files.ask("read", f.path); err != nil {
+	if err := f.files.check("read", f.path); err != nil {
 		return 0, err
 	}
 	return f.File.ReadAt(p, offset)
@@ -83,7 +83,7 @@ func (f *faultyFile) ReadAt(p []byte, offset int64) (int, error) {
 
 // WriteAt writes half of p when it fails, as a full disk does.
 func (f *faultyFile) WriteAt(p []byte, offset int64) (int, error) {
-	if err := f.files.ask("write", f.path); err != nil {
+	if err := f.files.check("write", f.path); err != nil {
 		n, _ := f.File.WriteAt(p[:len(p)/2], offset)
 		return n, err
 	}
@@ -91,14 +91,14 @@ func (f *faultyFile) WriteAt(p []byte, offset int64) (int, error) {
 }
 
 func (f *faultyFile) Sync() error {
-	if err := f.files.ask("sync", f.path); err != nil {
+	if err := f.files.check("sync", f.path); err != nil {
 		return err
 	}
 	return f.File.Sync()
 }
 
 func (f *faultyFile) Truncate(size int64) error {
-	if err := f.files.ask("truncate", f.path); err != nil {
+	if err := f.files.check("truncate", f.path); err != nil {
 		return err
 	}
 	return f.File.Truncate(size)
@@ -139,7 +139,7 @@ func TestFailingDisk(t *testing.T) {
 			files.set(c.fault)
 			o := newOrigin(3, 1<<20)
 			mustRead(t, s, o, "a", 0, 1<<20, o.fetch)
-			eventually(t, "the tier says why", func() bool { return errors.Is(s.Stats().Tiers[0].Err, c.reason) })
+			eventually(t, "the tier reports the error", func() bool { return errors.Is(s.Stats().Tiers[0].Err, c.reason) })
 			mustRead(t, s, o, "a", 0, 1<<20, o.fetch)
 			mustRead(t, s, whole, "before", 0, 500_000, nil)
 			files.set(nil)
@@ -255,7 +255,7 @@ func TestHungDisk(t *testing.T) {
 			for i := range 30 {
 				mustRead(t, s, p, fmt.Sprint(i), 0, 300_000, p.fetch)
 			}
-			eventually(t, "the tier says that it hangs", func() bool { s.tick(); return errors.Is(s.Stats().Tiers[0].Err, errHung) })
+			eventually(t, "the tier reports that it hangs", func() bool { s.tick(); return errors.Is(s.Stats().Tiers[0].Err, errHung) })
 			mustRead(t, s, o, "a", 0, 300_000, o.fetch)
 			release()
 			files.set(nil)

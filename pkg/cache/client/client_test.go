@@ -27,17 +27,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // masters returns a view or an error.
 type masters struct {
-	mu    sync.Mutex
-	view  *commonv1.ClusterView
-	asked int
+	mu       sync.Mutex
+	view     *commonv1.ClusterView
+	requests int
 }
 
 func (m *masters) View(context.Context) (*commonv1.ClusterView, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.asked++
+	m.requests++
 	if m.view == nil {
-		return nil, errors.New("no master answers")
+		return nil, errors.New("no master is reachable")
 	}
 	return m.view, nil
 }
@@ -121,16 +121,16 @@ func TestTheViewComesFromWhoeverHasOne(t *testing.T) {
 		name    string
 		prepare func(*fixture, *masters)
 	}{
-		{"masters, no worker answers", func(f *fixture, m *masters) {
+		{"masters, no worker reachable", func(f *fixture, m *masters) {
 			f.stopAll()
 			m.set(f.cluster.NewView(7))
 		}},
-		{"one worker, no master answers", func(f *fixture, _ *masters) {
+		{"one worker, no master reachable", func(f *fixture, _ *masters) {
 			f.cluster.Workers[0].Stop()
 			f.cluster.Workers[1].Stop()
 			f.cluster.Workers[2].SetView(f.cluster.NewView(7))
 		}},
-		{"one worker, the others know none and hang", func(f *fixture, _ *masters) {
+		{"one worker, the others have no view or hang", func(f *fixture, _ *masters) {
 			f.cluster.Workers[0].SetView(nil)
 			f.cluster.Workers[1].HangNames()
 			f.cluster.Workers[2].SetView(f.cluster.NewView(7))
@@ -229,20 +229,20 @@ func TestANewerViewIsFetched(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		poll time.Duration
-		ask  func(f *fixture)
+		send func(f *fixture)
 	}{
 		{"an idle client polls", 20 * time.Millisecond, func(*fixture) {}},
-		{"a lookup answers newer epochs", time.Hour, func(f *fixture) {
+		{"a lookup returns newer epochs", time.Hour, func(f *fixture) {
 			if _, err := f.client.Lookup(f.Context(), fakeworker.MountID, "", "x"); err != nil {
 				f.Fatal(err)
 			}
 		}},
-		{"a listing answers newer epochs", time.Hour, func(f *fixture) {
+		{"a listing returns newer epochs", time.Hour, func(f *fixture) {
 			if _, err := f.client.List(f.Context(), fakeworker.MountID, "", "", 10); err != nil {
 				f.Fatal(err)
 			}
 		}},
-		{"a range answers newer epochs", time.Hour, func(f *fixture) {
+		{"a range returns newer epochs", time.Hour, func(f *fixture) {
 			o := f.cluster.Bucket.Put("x", []byte("bytes"))
 			object := client.Object{Mount: fakeworker.MountID, Key: "x", ETag: o.ETag, Size: 5}
 			limits := client.Terms{Silence: time.Minute, Total: time.Minute}
@@ -256,7 +256,7 @@ func TestANewerViewIsFetched(t *testing.T) {
 			c := f.start(func(c *client.Config) { c.Poll = test.poll })
 			<-c.Changes()
 			f.cluster.SetView(v2(f))
-			test.ask(f)
+			test.send(f)
 			f.eventually("the client has the newer view", func() bool { return c.View().GetIndex() == 2 })
 			select {
 			case <-c.Changes():
@@ -293,23 +293,23 @@ func TestAnOlderViewIsNotTaken(t *testing.T) {
 func TestNamesAreAskedOfTheOwner(t *testing.T) {
 	f := newFixture(t, 5)
 	f.start()
-	asked := map[string]bool{}
+	owners := map[string]bool{}
 	for i := range 20 {
 		dir := fmt.Sprintf("dir%d", i)
 		owner := f.owners(dir)[0]
 		before := owner.Names.Load()
 		f.cluster.Bucket.Put(dir+"/x", []byte("x"))
-		answer, err := f.client.Lookup(t.Context(), fakeworker.MountID, dir, "x")
-		if err != nil || !answer.GetFound() || answer.GetEntry().GetKey() != dir+"/x" {
-			t.Fatalf("got %v, %v", answer, err)
+		response, err := f.client.Lookup(t.Context(), fakeworker.MountID, dir, "x")
+		if err != nil || !response.GetFound() || response.GetEntry().GetKey() != dir+"/x" {
+			t.Fatalf("got %v, %v", response, err)
 		}
 		if owner.Names.Load() != before+1 {
 			t.Errorf("the owner of %s received no request", dir)
 		}
-		asked[owner.Name] = true
+		owners[owner.Name] = true
 	}
-	if len(asked) < 3 {
-		t.Errorf("only %d workers own anything of 20 directories", len(asked))
+	if len(owners) < 3 {
+		t.Errorf("only %d workers own anything of 20 directories", len(owners))
 	}
 }
 
@@ -335,9 +335,9 @@ func TestNamesOutlastWorkersThatFail(t *testing.T) {
 			order := f.owners("dir")
 			fail(order[0])
 			fail(order[1])
-			answer, err := f.client.Lookup(t.Context(), fakeworker.MountID, "dir", "x")
-			if err != nil || !answer.GetFound() {
-				t.Fatalf("lookup: %v, %v", answer, err)
+			response, err := f.client.Lookup(t.Context(), fakeworker.MountID, "dir", "x")
+			if err != nil || !response.GetFound() {
+				t.Fatalf("lookup: %v, %v", response, err)
 			}
 			listing, err := f.client.List(t.Context(), fakeworker.MountID, "dir", "", 10)
 			if err != nil || len(listing.GetEntries()) != 1 {
@@ -398,12 +398,12 @@ func TestNotEverybodyIsAskedWhatTheStoreRefuses(t *testing.T) {
 	if _, err := f.client.Lookup(t.Context(), fakeworker.MountID, "dir", "x"); err == nil {
 		t.Fatal("no error")
 	}
-	asked := int64(0)
+	requests := int64(0)
 	for _, w := range f.cluster.Workers {
-		asked += w.Names.Load()
+		requests += w.Names.Load()
 	}
-	if asked != 3 {
-		t.Errorf("%d workers received a request", asked)
+	if requests != 3 {
+		t.Errorf("%d workers received a request", requests)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestCurrentSeesWhatWasThereBefore(t *testing.T) {
 // Only the first caller waits for unreachable masters. They are used again when
 // they are reachable.
 func TestCurrentWithoutMasters(t *testing.T) {
-	f, m := newFixture(t, 1), &hanging{asked: make(chan struct{}, 1), letGo: make(chan struct{})}
+	f, m := newFixture(t, 1), &hanging{requested: make(chan struct{}, 1), release: make(chan struct{})}
 	f.cluster.SetView(f.cluster.NewView(7))
 	c := f.start(func(c *client.Config) {
 		c.Masters, c.ViewTimeout, c.Poll = m, 50*time.Millisecond, 100*time.Millisecond
@@ -48,7 +48,7 @@ func TestCurrentWithoutMasters(t *testing.T) {
 		t.Errorf("1000 calls caused %d requests to the masters", n)
 	}
 	m.set(f.cluster.NewView(9))
-	close(m.letGo)
+	close(m.release)
 	f.eventually("the masters are reachable again", func() bool {
 		return c.Current(t.Context()) == nil && c.View().GetIndex() == 9
 	})
@@ -58,17 +58,17 @@ func TestCurrentWithoutMasters(t *testing.T) {
 // released.
 type hanging struct {
 	masters
-	asked, letGo chan struct{}
+	requested, release chan struct{}
 }
 
 func (m *hanging) View(ctx context.Context) (*commonv1.ClusterView, error) {
 	v, err := m.masters.View(ctx)
 	select {
-	case m.asked <- struct{}{}:
+	case m.requested <- struct{}{}:
 	default:
 	}
 	select {
-	case <-m.letGo:
+	case <-m.release:
 		return v, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -78,20 +78,20 @@ func (m *hanging) View(ctx context.Context) (*commonv1.ClusterView, error) {
 func (m *hanging) questions() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.masters.asked
+	return m.masters.requests
 }
 
 // A request in progress must not serve later callers: it may have been sent
-// before a change that they know of.
+// before a change that they rely on.
 func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
 	f := newFixture(t, 1)
 	f.cluster.SetView(f.cluster.NewView(7))
-	m := &hanging{asked: make(chan struct{}, 1), letGo: make(chan struct{})}
+	m := &hanging{requested: make(chan struct{}, 1), release: make(chan struct{})}
 	m.set(f.cluster.NewView(8))
 	c := f.start(func(c *client.Config) { c.Masters, c.ViewTimeout = m, time.Minute })
-	<-m.asked // the request at the start
+	<-m.requested // the request at the start
 	var callers sync.WaitGroup
-	ask := func(want uint64) {
+	call := func(want uint64) {
 		callers.Go(func() {
 			if err := c.Current(t.Context()); err != nil {
 				t.Error(err)
@@ -100,18 +100,18 @@ func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
 			}
 		})
 	}
-	ask(8)
-	<-m.asked
+	call(8)
+	<-m.requested
 	m.set(f.cluster.NewView(9))
 	for range 8 {
-		ask(9)
+		call(9)
 	}
 	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := c.Current(hurried); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a caller with a deadline: %v", err)
 	}
-	close(m.letGo)
+	close(m.release)
 	callers.Wait()
 	if err := c.Close(); err != nil {
 		t.Fatal(err)

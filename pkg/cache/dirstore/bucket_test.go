@@ -15,25 +15,25 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// bucket is a store in memory that lists as object stores do, and fails when
-// told to.
+// bucket is a store in memory that lists as object stores do, and fails on
+// demand.
 type bucket struct {
-	ufs.Store // what a directory store never calls
+	ufs.Store // nil: a directory store calls only the methods defined here
 
 	mu      sync.Mutex
 	objects map[string]ufs.Object
 	pageMax int
-	// before is called before every request, with its kind and key or prefix;
-	// an error is the answer.
+	// before is called before every request, with its kind and its key or
+	// prefix; the request fails with its error.
 	before func(ctx context.Context, kind, key string) error
-	// hold is called before a page is answered.
+	// hold is called before a page is returned.
 	hold   func(ctx context.Context, continuation string)
-	asked  map[string]int
+	counts map[string]int
 	listed []ufs.ListOptions
 }
 
 func newBucket(keys ...string) *bucket {
-	b := &bucket{objects: map[string]ufs.Object{}, pageMax: 1000, asked: map[string]int{}}
+	b := &bucket{objects: map[string]ufs.Object{}, pageMax: 1000, counts: map[string]int{}}
 	for _, key := range keys {
 		b.put(key)
 	}
@@ -45,7 +45,7 @@ var modified = time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
 func (b *bucket) put(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.objects[key] = ufs.Object{Key: key, Size: int64(len(key)), ETag: fmt.Sprintf("e%d", len(b.asked)+len(b.listed)), LastModified: modified}
+	b.objects[key] = ufs.Object{Key: key, Size: int64(len(key)), ETag: fmt.Sprintf("e%d", len(b.counts)+len(b.listed)), LastModified: modified}
 }
 
 func (b *bucket) remove(key string) {
@@ -60,23 +60,23 @@ func (b *bucket) fail(before func(ctx context.Context, kind, key string) error) 
 	b.before = before
 }
 
-// failWith every request.
+// failWith makes every request fail.
 func (b *bucket) failWith(err error) {
 	b.fail(func(context.Context, string, string) error { return err })
 }
 
 func (b *bucket) heal() { b.fail(nil) }
 
-// requests of a kind so far.
+// requests returns the number of requests of a kind.
 func (b *bucket) requests(kind string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.asked[kind]
+	return b.counts[kind]
 }
 
 func (b *bucket) request(ctx context.Context, kind, key string) error {
 	b.mu.Lock()
-	b.asked[kind]++
+	b.counts[kind]++
 	before := b.before
 	b.mu.Unlock()
 	if before != nil {
@@ -158,7 +158,7 @@ func (b *bucket) List(ctx context.Context, o ufs.ListOptions) (ufs.Page, error) 
 	return page, nil
 }
 
-// clock that is turned by hand.
+// clock is a clock that the test advances.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -190,7 +190,7 @@ type fixture struct {
 func newFixture(t *testing.T, b *bucket, change ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{T: t, bucket: b, clock: newClock()}
-	f.config = Config{Dir: t.TempDir() + "/names", Clock: f.clock.read, Patience: 10 * time.Second, ListAfter: 1 << 30}
+	f.config = Config{Dir: t.TempDir() + "/names", Clock: f.clock.read, ListingWait: 10 * time.Second, ListAfter: 1 << 30}
 	for _, c := range change {
 		c(&f.config)
 	}
@@ -224,7 +224,8 @@ func (f *fixture) mount(change ...func(*Mount)) Mount {
 	return m
 }
 
-// names of a directory, page by page; directories end with a slash.
+// names returns the names of a directory, read page by page; those of
+// directories end with a slash.
 func (f *fixture) names(m Mount, dir string, limit int) []string {
 	f.Helper()
 	names, err := f.list(m, dir, limit)
@@ -263,7 +264,7 @@ func show(name string, dir bool) string {
 	return name
 }
 
-// lookup answers how a name shows: "a" a file, "a/" a directory, "" absent.
+// lookup returns "a" for a file, "a/" for a directory, "" for an absent name.
 func (f *fixture) lookup(m Mount, dir, name string) string {
 	f.Helper()
 	a, err := f.store.Lookup(f.Context(), m, dir, name)

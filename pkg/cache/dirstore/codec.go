@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// formatVersion of the database. Another one is emptied, not converted:
-// everything in it can be asked of the store again.
+// formatVersion of the database. A database of another version is emptied, not
+// converted: everything in it can be requested from the store again.
 const formatVersion = "jindo directories 1"
 
-// Kinds of keys, their first byte.
+// Kinds of keys. The kind is the first byte of a key.
 const (
 	versionKey = 'v'
 	headerKey  = 'd'
@@ -21,19 +21,19 @@ const (
 	totalsKey  = 't'
 )
 
-// errDamaged: what the database holds is not what was put there.
+// errDamaged means that a record is not what was written.
 var errDamaged = errors.New("damaged record")
 
-// dirID names a directory of a mount.
+// dirID identifies a directory of a mount.
 type dirID struct{ mount, dir string }
 
-// maxDirID in bytes, so that lengths fit their two bytes.
+// maxDirID bounds both fields in bytes, so that their lengths fit two bytes.
 const maxDirID = math.MaxUint16
 
 func (d dirID) valid() bool { return len(d.mount) <= maxDirID && len(d.dir) <= maxDirID }
 
-// appendID writes the lengths too, so that no directory's keys run into
-// another's.
+// appendID appends the fields with their lengths, so that no directory's keys
+// are a prefix of another's.
 func (d dirID) appendID(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(d.mount)))
 	b = append(b, d.mount...)
@@ -43,12 +43,12 @@ func (d dirID) appendID(b []byte) []byte {
 
 func (d dirID) header() []byte { return d.appendID([]byte{headerKey}) }
 
-// entries is what the keys of a generation's entries begin with.
+// entries returns the prefix of the keys of a generation's entries.
 func (d dirID) entries(generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(d.appendID([]byte{entryKey}), generation)
 }
 
-// dirIDOf reads what appendID wrote, of a header's key.
+// dirIDOf decodes a header's key.
 func dirIDOf(key []byte) (dirID, error) {
 	if len(key) < 1 || key[0] != headerKey {
 		return dirID{}, errDamaged
@@ -75,8 +75,8 @@ func cutField(b []byte) (field string, rest []byte, ok bool) {
 	return string(b[2 : 2+n]), b[2+n:], true
 }
 
-// after is the first key behind all that begin with prefix; prefix does not
-// consist of 0xff alone.
+// after returns the first key after all keys with a prefix. The prefix must not
+// consist of 0xff only.
 func after(prefix []byte) []byte {
 	out := append([]byte(nil), prefix...)
 	for i := len(out) - 1; i >= 0; i-- {
@@ -87,20 +87,20 @@ func after(prefix []byte) []byte {
 	return nil
 }
 
-// header is what is known of a directory as a whole.
+// header is the record of a listed directory.
 type header struct {
-	// generation of the entries; without meaning when tooBig.
+	// generation of the entries; meaningless if tooBig.
 	generation uint64
-	// epoch of the mount when listing began.
+	// epoch of the mount when the listing began.
 	epoch uint64
-	// boot is the run of the process that listed.
+	// boot identifies the run of the process that listed.
 	boot uint64
-	// listed is when listing began, took how long it went on.
+	// listed is when the listing began, took its duration.
 	listed time.Time
 	took   time.Duration
-	// count of entries; 0 when tooBig.
+	// count is the number of entries; 0 if tooBig.
 	count int64
-	// tooBig directories have no entries here.
+	// tooBig directories have no entries in the database.
 	tooBig bool
 }
 
@@ -183,8 +183,8 @@ func unseal(b []byte) (*record, error) {
 	return &record{b: body}, nil
 }
 
-// record reads fields one after another; after a fault it answers zeros and is
-// never done.
+// record decodes fields one after another. After an error it returns zeros, and
+// done returns false.
 type record struct {
 	b      []byte
 	failed bool
@@ -218,7 +218,7 @@ func (r *record) rest() []byte {
 	return v
 }
 
-// skip n bytes that were read; n < 1 means that they could not be.
+// skip drops n bytes that were decoded; n < 1 is an error.
 func (r *record) skip(n int) {
 	if n < 1 {
 		r.failed, r.b = true, nil

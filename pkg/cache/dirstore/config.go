@@ -10,37 +10,39 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Config of a Store. Zero values mean the defaults named.
+// Config configures a Store. Zero values mean the defaults given.
 type Config struct {
-	// Dir holds the database and nothing else. Empty keeps all in memory.
+	// Dir holds the database and nothing else. "" keeps everything in memory.
 	Dir string
 	// Clock is time.Now.
 	Clock  func() time.Time
 	Logger *slog.Logger
 
-	// TTL of a listing of policy ALWAYS: 60 s.
+	// TTL is the lifetime of a listing of policy ALWAYS: 60 s.
 	TTL time.Duration
-	// Patience is how long a request waits for a listing under way before it
-	// goes to the store itself: 1 s.
-	Patience time.Duration
-	// PageTimeout of one request to the store: 30 s.
+	// ListingWait is how long a request waits for a listing in progress before
+	// it queries the store itself: 1 s.
+	ListingWait time.Duration
+	// PageTimeout bounds one request to the store: 30 s.
 	PageTimeout time.Duration
-	// ListAfter so many lookups in a directory that is not listed, it is
+	// ListAfter is the number of lookups in a directory after which it is
 	// listed: 3.
 	ListAfter int
-	// MaxEntries of one directory; a larger one is not kept: 1,000,000.
+	// MaxEntries of one directory; a larger one is not cached: 1,000,000.
 	MaxEntries int64
-	// MaxTotal of all entries kept; the oldest listings go first: 10,000,000.
+	// MaxTotal bounds the entries of all listings; the oldest listings are
+	// dropped first: 10,000,000.
 	MaxTotal int64
-	// MaxListings at once, over all directories: 16.
+	// MaxListings bounds the concurrent listings of all directories: 16.
 	MaxListings int
-	// CountEvery is how old the count of a mount may get before it is counted
-	// again, and at least a hundred times what counting took: 10 min.
+	// CountEvery is the age at which a mount is counted again, at least a
+	// hundred times the duration of the count: 10 min.
 	CountEvery time.Duration
-	// MaxCounted objects of a mount; a larger one stays uncounted: 20,000,000.
+	// MaxCounted objects of a mount are counted; the totals of a larger mount
+	// stay unknown: 20,000,000.
 	MaxCounted int64
 
-	// fs is the disk, unless tests put another in its place.
+	// fs is the file system; tests replace it.
 	fs vfs.FS
 }
 
@@ -63,7 +65,7 @@ func (c Config) withDefaults() Config {
 		c.fs = vfs.Default
 	}
 	c.TTL = orElse(c.TTL, time.Minute)
-	c.Patience = orElse(c.Patience, time.Second)
+	c.ListingWait = orElse(c.ListingWait, time.Second)
 	c.PageTimeout = orElse(c.PageTimeout, 30*time.Second)
 	c.ListAfter = orElse(c.ListAfter, 3)
 	c.MaxEntries = orElse(c.MaxEntries, 1_000_000)
@@ -74,34 +76,34 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Mount is what is known of a mount by whoever asks.
+// Mount is a mount as the caller knows it.
 type Mount struct {
 	// ID is never reused.
 	ID string
-	// Epoch grows when everything known about names must be asked anew.
+	// Epoch grows when all cached names become invalid.
 	Epoch    uint64
 	Policy   commonv1.MetaPolicy
 	ReadOnly bool
 	Store    ufs.Store
 }
 
-// Answer to a lookup.
-type Answer struct {
-	// Found is false when the store has no such name.
+// LookupResult is the result of Lookup.
+type LookupResult struct {
+	// Found is false if the store has no such name.
 	Found bool
-	// Entry is nil unless Found. It must not be changed.
+	// Entry is nil unless Found. The caller must not change it.
 	Entry *workerv1.Entry
-	// Age of the knowledge behind the answer.
+	// Age of the information.
 	Age time.Duration
 }
 
 // Listing is one page of a directory.
 type Listing struct {
-	// Entries in the order of the bytes of their names. They must not be
-	// changed.
+	// Entries are sorted by the bytes of their names. The caller must not
+	// change them.
 	Entries []*workerv1.Entry
-	// More names follow the last one.
+	// More is set if names follow the last one.
 	More bool
-	// Age of the knowledge behind the page.
+	// Age of the information.
 	Age time.Duration
 }

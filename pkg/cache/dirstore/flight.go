@@ -9,40 +9,40 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// flight lists one directory for everybody who waits for it.
+// flight is a listing of one directory, shared by all requests that wait.
 type flight struct {
 	mount Mount
 	id    dirID
-	// forgotten names must be asked for even if the listing has them; guarded
-	// by Store.mu.
+	// forgotten names must be queried even if the listing has them. Store.mu
+	// guards it.
 	forgotten []string
 	// done is closed once err is set.
 	done chan struct{}
 	err  error
 }
 
-// refresh lists a directory, or waits for a flight that does, and answers what
-// is known then. A flight that goes on for longer than Config.Patience goes on
-// without its waiters: missing is the answer.
+// refresh lists a directory, or waits for a listing in progress, and returns the
+// resulting state. It returns missing if the listing takes longer than
+// Config.ListingWait; the listing then continues in the background.
 func (s *Store) refresh(ctx context.Context, m Mount, id dirID) (state, error) {
 	if state, ok := s.afterFailure(m, id); ok {
 		return state, nil
 	}
-	f, now := s.fly(m, id)
+	f, now := s.joinListing(m, id)
 	if f == nil {
 		return now, nil
 	}
-	patience := time.NewTimer(s.config.Patience)
-	defer patience.Stop()
+	timeout := time.NewTimer(s.config.ListingWait)
+	defer timeout.Stop()
 	select {
 	case <-f.done:
-	case <-patience.C:
+	case <-timeout.C:
 		return missing, nil
 	case <-ctx.Done():
-		return missing, fmt.Errorf("waiting for the listing of %q: %w", id.dir, context.Cause(ctx))
+		return missing, fmt.Errorf("wait for the listing of %q: %w", id.dir, context.Cause(ctx))
 	}
 	h, ok := s.table.header(id)
-	now = s.judge(m, h, ok)
+	now = s.stateOf(m, h, ok)
 	if f.err == nil {
 		if now == expired {
 			now = missing
@@ -55,8 +55,8 @@ func (s *Store) refresh(ctx context.Context, m Mount, id dirID) (state, error) {
 	return missing, f.err
 }
 
-// afterFailure answers from an old listing while the store was not to be
-// reached a moment ago.
+// afterFailure returns stale if the store was unreachable recently and there is
+// an older listing.
 func (s *Store) afterFailure(m Mount, id dirID) (state, bool) {
 	s.mu.Lock()
 	failed, ok := s.failures[id]
@@ -65,19 +65,19 @@ func (s *Store) afterFailure(m Mount, id dirID) (state, bool) {
 		return missing, false
 	}
 	h, ok := s.table.header(id)
-	return stale, s.judge(m, h, ok) == expired
+	return stale, s.stateOf(m, h, ok) == expired
 }
 
-// fly joins the flight that lists a directory, or starts one, unless one has
-// landed a moment ago: then the state it left is the answer.
-func (s *Store) fly(m Mount, id dirID) (*flight, state) {
+// joinListing returns the listing of a directory in progress, or starts one. If
+// one has just ended, it returns the resulting state instead.
+func (s *Store) joinListing(m Mount, id dirID) (*flight, state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f := s.flights[id]; f != nil && f.mount.Epoch >= m.Epoch {
 		return f, missing
 	}
 	h, ok := s.table.header(id)
-	if now := s.judge(m, h, ok); now == current || now == tooBig {
+	if now := s.stateOf(m, h, ok); now == current || now == tooBig {
 		return nil, now
 	}
 	f := &flight{mount: m, id: id, done: make(chan struct{})}
@@ -86,7 +86,7 @@ func (s *Store) fly(m Mount, id dirID) (*flight, state) {
 		close(f.done)
 		return f, missing
 	}
-	// One of an older epoch flies on for its waiters and commits nothing.
+	// A listing of an older epoch continues for its waiters and commits nothing.
 	s.flights[id] = f
 	return f, missing
 }
@@ -95,7 +95,7 @@ func (s *Store) run(f *flight) {
 	defer close(f.done)
 	err := s.listAll(f)
 	if err != nil {
-		err = fmt.Errorf("listing directory %q of %s: %w", f.id.dir, f.mount.Store, err)
+		err = fmt.Errorf("list directory %q of %s: %w", f.id.dir, f.mount.Store, err)
 		s.config.Logger.Warn("listing failed", "mount", f.id.mount, "directory", f.id.dir, "reason", err)
 	}
 	f.err = err
@@ -115,7 +115,7 @@ func (s *Store) run(f *flight) {
 	s.trim()
 }
 
-// listAll writes a new generation of the directory, complete or not at all.
+// listAll writes a complete new generation of the directory, or none.
 func (s *Store) listAll(f *flight) error {
 	select {
 	case s.listings <- struct{}{}:
@@ -151,8 +151,8 @@ func (s *Store) listAll(f *flight) error {
 	return nil
 }
 
-// commit swaps the generation in, unless a flight of a newer epoch has begun.
-// Forget waits meanwhile, so that it finds either flight or generation.
+// commit makes the generation current, unless a listing of a newer epoch has
+// begun. Holding s.mu lets Forget find either the flight or the generation.
 func (s *Store) commit(f *flight, swap func(forgotten []string) bool, w *writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -163,18 +163,19 @@ func (s *Store) commit(f *flight, swap func(forgotten []string) bool, w *writer)
 	delete(s.flights, f.id)
 }
 
-// page asks the store for one page, with a deadline of its own.
+// page requests one page from the store, with its own deadline.
 func (s *Store) page(m Mount, options ufs.ListOptions) (ufs.Page, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.config.PageTimeout)
 	defer cancel()
 	page, err := m.Store.List(ctx, options)
 	if err == nil && page.Next != "" && page.Next == options.Continuation {
-		err = fmt.Errorf("the store's listing goes round in a circle: %w", ufs.ErrUnavailable)
+		err = fmt.Errorf("the store returned the same page of the listing again: %w", ufs.ErrUnavailable)
 	}
 	return page, s.explain(ctx, err)
 }
 
-// explain makes a deadline of ours one of package ufs's errors.
+// explain turns the end of a deadline of this package into an error of package
+// ufs.
 func (s *Store) explain(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
@@ -182,13 +183,13 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	case s.ctx.Err() != nil:
 		return errClosed
 	case ctx.Err() != nil:
-		return fmt.Errorf("no answer within %s: %w: %w", s.config.PageTimeout, ufs.ErrUnavailable, err)
+		return fmt.Errorf("no response within %s: %w: %w", s.config.PageTimeout, ufs.ErrUnavailable, err)
 	}
 	return err
 }
 
-// countLookup starts a listing once enough names of a directory were asked
-// for; nobody waits for it.
+// countLookup starts a listing in the background after ListAfter lookups in a
+// directory.
 func (s *Store) countLookup(m Mount, id dirID) {
 	s.mu.Lock()
 	if len(s.lookups) >= maxCounters {
@@ -198,6 +199,6 @@ func (s *Store) countLookup(m Mount, id dirID) {
 	enough := s.lookups[id] >= s.config.ListAfter && s.flights[id] == nil && s.config.Clock().After(s.failures[id].until)
 	s.mu.Unlock()
 	if enough {
-		s.fly(m, id)
+		s.joinListing(m, id)
 	}
 }

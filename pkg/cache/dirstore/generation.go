@@ -8,8 +8,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// writer puts a new generation of a directory's entries aside until it is
-// complete. Used by one goroutine.
+// writer writes a new generation of a directory's entries, which becomes current
+// when it is complete. It is used by one goroutine.
 type writer struct {
 	table      *table
 	id         dirID
@@ -20,7 +20,7 @@ type writer struct {
 	lost       bool
 }
 
-// begin a new generation.
+// begin starts a new generation.
 func (t *table) begin(id dirID) *writer {
 	t.mu.Lock()
 	t.generation++
@@ -36,7 +36,8 @@ func (w *writer) pending() []byte {
 	return binary.BigEndian.AppendUint64([]byte{pendingKey}, w.generation)
 }
 
-// write commits a batch to the database in which the generation began.
+// write commits a batch, if the database is still the one in which the
+// generation began.
 func (w *writer) write(fill func(*pebble.Batch) error) {
 	if w.lost {
 		return
@@ -62,8 +63,8 @@ func (w *writer) write(fill func(*pebble.Batch) error) {
 	}
 }
 
-// add entries. One of a name that was added before takes its place: a
-// directory that of an object, because its prefix comes later.
+// add writes entries. An entry replaces an earlier one of the same name: a
+// directory replaces an object, because its prefix comes later.
 func (w *writer) add(entries []named) {
 	w.write(func(batch *pebble.Batch) error {
 		for _, n := range entries {
@@ -76,8 +77,8 @@ func (w *writer) add(entries []named) {
 	w.count += int64(len(entries))
 }
 
-// commit makes the generation the directory's. Names of forgotten must be
-// asked for anew even so.
+// commit makes the generation current. The forgotten names must be queried
+// again in spite of it.
 func (w *writer) commit(h header, forgotten []string) bool {
 	h.generation, h.boot, h.count = w.generation, w.table.boot, w.count
 	return w.swap(h, func(batch *pebble.Batch) error {
@@ -90,7 +91,7 @@ func (w *writer) commit(h header, forgotten []string) bool {
 	})
 }
 
-// commitTooBig drops the entries and says that the directory is not kept.
+// commitTooBig drops the entries and records that the directory is not cached.
 func (w *writer) commitTooBig(epoch uint64, listed time.Time, took time.Duration) bool {
 	h := header{epoch: epoch, boot: w.table.boot, listed: listed, took: took, tooBig: true}
 	return w.swap(h, func(batch *pebble.Batch) error {
@@ -98,7 +99,7 @@ func (w *writer) commitTooBig(epoch uint64, listed time.Time, took time.Duration
 	})
 }
 
-// swap puts a header in the place of the one before, whose entries go.
+// swap replaces the header, and deletes the entries of the old one.
 func (w *writer) swap(h header, more func(*pebble.Batch) error) bool {
 	if w.lost {
 		return false
@@ -135,8 +136,8 @@ func (w *writer) swap(h header, more func(*pebble.Batch) error) bool {
 		t.fail(db, err)
 		return false
 	}
-	// The disk catches up behind those who wait for the listing.
-	t.behind.Go(func() {
+	// Sync in the background: requests that wait for the listing do not need it.
+	t.background.Go(func() {
 		if err := errors.Join(batch.SyncWait(), batch.Close()); err != nil {
 			t.logger.Debug("syncing the directory store", "reason", err)
 		}
@@ -144,14 +145,14 @@ func (w *writer) swap(h header, more func(*pebble.Batch) error) bool {
 	return true
 }
 
-// abort drops what was written.
+// abort deletes what was written.
 func (w *writer) abort() {
 	w.write(func(batch *pebble.Batch) error {
 		return errors.Join(batch.DeleteRange(w.prefix, after(w.prefix), nil), batch.Delete(w.pending(), nil))
 	})
 }
 
-// drop forgets a whole directory.
+// drop deletes the listing of a directory.
 func (t *table) drop(id dirID) {
 	t.mu.Lock()
 	db := t.db

@@ -6,10 +6,10 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// limits of what is kept.
+// limits bound the number of entries of one directory and of all.
 type limits struct{ entries, total int64 }
 
-// Limits while there is no disk to keep listings on.
+// Limits while the database is in memory.
 const (
 	memoryEntries = 100_000
 	memoryTotal   = 200_000
@@ -28,14 +28,14 @@ func (t *table) onDisk() bool {
 	return t.disk
 }
 
-// size is the number of entries kept.
+// size returns the number of entries.
 func (t *table) size() int64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.total
 }
 
-// oldest are the directories, those listed first first.
+// oldest returns the directories in the order of their listings, oldest first.
 func (t *table) oldest() []dirID {
 	type dated struct {
 		id     dirID

@@ -12,8 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// childrenOf is what the rules of this package say about a set of keys, told
-// in the plainest way.
+// childrenOf is a direct implementation of the rules of this package.
 func childrenOf(keys []string, dir string) []string {
 	out := map[string]bool{}
 	for _, key := range keys {
@@ -33,8 +32,8 @@ func childrenOf(keys []string, dir string) []string {
 	return shown
 }
 
-// TestAnyKeysInAnyPages: however a directory is read, kept or from the store,
-// in whatever pages, it shows what the rules say.
+// TestAnyKeysInAnyPages checks that a directory shows the names that the rules yield, cached
+// or not, for any size of page.
 func TestAnyKeysInAnyPages(t *testing.T) {
 	element := rapid.SampledFrom([]string{"a", "b", "a-", "a.b", "a!", "a0", "ab", "-", ".", "..", "", "ü", "a-b-c", " "})
 	rapid.Check(t, func(rt *rapid.T) {
@@ -48,7 +47,7 @@ func TestAnyKeysInAnyPages(t *testing.T) {
 		dir := rapid.SampledFrom([]string{"", "a", "a/a"}).Draw(rt, "directory")
 		want := childrenOf(keys, dir)
 		kept := rapid.Bool().Draw(rt, "kept")
-		config := Config{Clock: newClock().read, ListAfter: 1 << 30, Patience: 10 * time.Second, MaxEntries: 1}
+		config := Config{Clock: newClock().read, ListAfter: 1 << 30, ListingWait: 10 * time.Second, MaxEntries: 1}
 		if kept {
 			config.MaxEntries = 1000
 		}
@@ -89,7 +88,7 @@ func TestAnyKeysInAnyPages(t *testing.T) {
 				shown = show(name, a.Entry.GetKey() == "")
 			}
 			if is := slices.Contains(want, shown); is != a.Found || !a.Found && (slices.Contains(want, name) || slices.Contains(want, name+"/")) {
-				rt.Fatalf("keys %q, directory %q: lookup of %q answers %q, the listing is %q", keys, dir, name, shown, want)
+				rt.Fatalf("keys %q, directory %q: lookup of %q returned %q, the listing is %q", keys, dir, name, shown, want)
 			}
 		}
 	})
@@ -108,7 +107,7 @@ func FuzzDecodeHeader(f *testing.F) {
 			}
 			again, err := decodeHeader(h.encode())
 			if err != nil || fmt.Sprint(again) != fmt.Sprint(h) {
-				t.Fatalf("%+v came back as %+v, %v", h, again, err)
+				t.Fatalf("%+v was decoded again as %+v, %v", h, again, err)
 			}
 		}
 	})
@@ -126,7 +125,7 @@ func FuzzDecodeEntry(f *testing.F) {
 				continue
 			}
 			if again, err := decodeEntry(e.encode()); err != nil || again != e {
-				t.Fatalf("%+v came back as %+v, %v", e, again, err)
+				t.Fatalf("%+v was decoded again as %+v, %v", e, again, err)
 			}
 		}
 	})
@@ -142,7 +141,7 @@ func FuzzDecodeTotals(f *testing.F) {
 				continue
 			}
 			if again, err := decodeTotals(v.encode()); err != nil || fmt.Sprint(again) != fmt.Sprint(v) {
-				t.Fatalf("%+v came back as %+v, %v", v, again, err)
+				t.Fatalf("%+v was decoded again as %+v, %v", v, again, err)
 			}
 		}
 	})
@@ -154,7 +153,7 @@ func FuzzDirID(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		id, err := dirIDOf(raw)
 		if err == nil && string(id.header()) != string(raw) {
-			t.Fatalf("%q became %+v", raw, id)
+			t.Fatalf("%q was decoded as %+v", raw, id)
 		}
 	})
 }

@@ -8,15 +8,15 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// maxName of a file in bytes, as file systems have it.
+// maxName is the length of the longest file name, in bytes.
 const maxName = 255
 
-// isName tells whether a key's element can be a file's name.
+// isName reports whether an element of a key can be the name of a file.
 func isName(element string) bool {
 	return element != "" && element != "." && element != ".." && len(element) <= maxName && !strings.ContainsAny(element, "\x00/")
 }
 
-// isDirectory tells whether every element of a path is a name; "" is the root.
+// isDirectory reports whether every element of a path is a name. "" is the root.
 func isDirectory(dir string) bool {
 	if dir == "" {
 		return true
@@ -29,7 +29,7 @@ func isDirectory(dir string) bool {
 	return true
 }
 
-// prefixOf a directory's keys.
+// prefixOf returns the prefix of a directory's keys.
 func prefixOf(dir string) string {
 	if dir == "" {
 		return ""
@@ -37,7 +37,7 @@ func prefixOf(dir string) string {
 	return dir + "/"
 }
 
-// entry is one name of a directory. Its key follows from where it is.
+// entry is one name of a directory. Its key follows from its path.
 type entry struct {
 	kind     kind
 	size     int64
@@ -45,18 +45,18 @@ type entry struct {
 	modified int64 // nanoseconds since 1970
 }
 
-// kind of an entry.
+// kind is the kind of an entry; 0 means that the name is absent.
 type kind byte
 
 const (
 	file kind = iota + 1
 	directory
-	// unknown names were in the listing and turned out to be changed or gone:
-	// the store must be asked.
+	// unknown names were in the listing and have since changed or been deleted:
+	// the store must be queried.
 	unknown
 )
 
-// fileOf is the entry of an object.
+// fileOf returns the entry of an object.
 func fileOf(o ufs.Object) entry {
 	e := entry{kind: file, size: o.Size, etag: o.ETag}
 	if !o.LastModified.IsZero() {
@@ -65,7 +65,7 @@ func fileOf(o ufs.Object) entry {
 	return e
 }
 
-// proto is the entry as it goes over the wire.
+// proto returns the message for an entry.
 func (e entry) proto(dir, name string) *workerv1.Entry {
 	if e.kind == directory {
 		return &workerv1.Entry{Name: name, Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
@@ -89,8 +89,8 @@ type named struct {
 	entry entry
 }
 
-// children are the names that a page of a listing with delimiter "/" tells of,
-// files first; those that are no names are left out.
+// children returns the names in a page of a listing with delimiter "/", files
+// first. Elements that are not names are omitted.
 func children(prefix string, page ufs.Page) []named {
 	out := make([]named, 0, len(page.Objects)+len(page.Prefixes))
 	for _, o := range page.Objects {

@@ -8,7 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// options of a small database that can be lost.
+// options returns the options of a small database whose loss is acceptable.
 func (t *table) options(fs vfs.FS) *pebble.Options {
 	logger := pebbleLogger{t.logger}
 	return &pebble.Options{
@@ -21,31 +21,31 @@ func (t *table) options(fs vfs.FS) *pebble.Options {
 		L0CompactionThreshold: 4,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { logger.Errorf("%v", err) },
-			// A damaged file shows as an error to whoever reads it, which
-			// empties the database; without this the process would end.
+			// The read of a damaged file fails, which empties the database.
+			// Without this function Pebble would end the process.
 			DataCorruption: func(info pebble.DataCorruptionInfo) { logger.Errorf("%v", info) },
 		},
 	}
 }
 
-// pebbleLogger passes on what the database says. It never ends the process:
-// what Pebble takes for fatal is a failing disk, and the guard below Pebble
-// empties the database then.
+// pebbleLogger logs the messages of Pebble. It never ends the process: what
+// Pebble considers fatal is a failing disk, after which failsafeFS has the
+// database emptied.
 type pebbleLogger struct{ logger *slog.Logger }
 
 var _ pebble.Logger = pebbleLogger{}
 
-// Infof is for the curious only.
+// Infof logs at debug level.
 func (l pebbleLogger) Infof(format string, args ...any) {
 	l.logger.Debug("directory store: " + fmt.Sprintf(format, args...))
 }
 
-// Errorf tells of what costs cached listings, nothing else.
+// Errorf logs a warning: such errors cost cached listings only.
 func (l pebbleLogger) Errorf(format string, args ...any) {
 	l.logger.Warn("directory store: " + fmt.Sprintf(format, args...))
 }
 
-// Fatalf returns; see pebbleLogger.
+// Fatalf logs and returns; see pebbleLogger.
 func (l pebbleLogger) Fatalf(format string, args ...any) {
 	l.logger.Error("directory store: " + fmt.Sprintf(format, args...))
 }

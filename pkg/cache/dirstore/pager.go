@@ -10,7 +10,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// pageID names a page of a directory that is not kept.
+// pageID identifies a page of a directory that is not cached.
 type pageID struct {
 	dirID
 	after string
@@ -18,7 +18,7 @@ type pageID struct {
 	epoch uint64
 }
 
-// pageFlight reads a page from the store for everybody who waits for it.
+// pageFlight is a read of a page, shared by all requests that wait for it.
 type pageFlight struct {
 	done chan struct{}
 	page []named
@@ -27,16 +27,16 @@ type pageFlight struct {
 	err  error
 }
 
-// pageOfStore answers a page of a directory that is not kept, or not yet.
+// pageOfStore returns a page of a directory that is not cached, or not yet.
 func (s *Store) pageOfStore(ctx context.Context, m Mount, id dirID, after string, limit int) (Listing, error) {
 	f := s.flyPage(m, pageID{id, after, limit, m.Epoch})
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return Listing{}, fmt.Errorf("reading a page of directory %q: %w", id.dir, context.Cause(ctx))
+		return Listing{}, fmt.Errorf("read a page of directory %q: %w", id.dir, context.Cause(ctx))
 	}
 	if f.err != nil {
-		return Listing{}, fmt.Errorf("reading a page of directory %q of %s: %w", id.dir, m.Store, f.err)
+		return Listing{}, fmt.Errorf("read a page of directory %q of %s: %w", id.dir, m.Store, f.err)
 	}
 	return Listing{Entries: protos(id.dir, f.page), More: f.more, Age: s.age(f.at)}, nil
 }
@@ -65,9 +65,9 @@ func (s *Store) flyPage(m Mount, id pageID) *pageFlight {
 	return f
 }
 
-// pager reads names in the order of names from a store that lists in the order
-// of keys. The two differ: the key "a-b" comes before "a/", the name a before
-// a-b. So before a-b is handed out, somebody must have asked for a.
+// pager reads names in the order of names from a store that lists keys in the
+// order of keys. The orders differ: the key "a-b" precedes "a/", but the name "a"
+// precedes "a-b". So the pager must query "a" before it returns "a-b".
 type pager struct {
 	store  *Store
 	mount  Mount
@@ -105,11 +105,11 @@ func (p *pager) read(limit int) (page []named, more bool, err error) {
 	}
 }
 
-// settled answers limit names of which none can come before them any more,
-// now that the store has listed up to the key last.
+// settled returns limit names, if no name before them can follow after the store
+// has listed up to the key last.
 func (p *pager) settled(last string, limit int) ([]named, bool, error) {
 	for i := 1; i < len(last); i++ {
-		// The directory last[:i] would come later in the order of keys.
+		// The directory last[:i] would be later in the order of keys.
 		name := last[:i]
 		if last[i] >= '/' || name <= p.after || p.names[name].kind == directory || !isName(name) {
 			continue
@@ -126,7 +126,7 @@ func (p *pager) settled(last string, limit int) ([]named, bool, error) {
 		}
 	}
 	sorted := p.sorted()
-	// Of an object that was listed last, the directory may come next.
+	// The directory with the name of the last object may come next.
 	end, found := slices.BinarySearchFunc(sorted, strings.TrimSuffix(last, "/"), func(n named, name string) int {
 		return strings.Compare(n.name, name)
 	})

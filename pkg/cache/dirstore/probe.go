@@ -11,30 +11,30 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// probe asks the store for one name, for everybody who waits for it.
+// probe is a query for one name, shared by all requests that wait for it.
 type probe struct {
-	mount Mount
-	id    nameID
-	done  chan struct{}
-	seen  seen
-	err   error
+	mount  Mount
+	id     nameID
+	done   chan struct{}
+	result observation
+	err    error
 }
 
-// ask answers what the store said of a name a moment ago, or asks it.
-func (s *Store) ask(ctx context.Context, m Mount, id nameID) (seen, error) {
-	if known, ok := s.recent.get(id); ok && s.believed(m, known) {
+// query returns a recent observation of a name, or queries the store.
+func (s *Store) query(ctx context.Context, m Mount, id nameID) (observation, error) {
+	if known, ok := s.recent.get(id); ok && s.valid(m, known) {
 		return known, nil
 	}
 	p := s.probe(m, id)
 	select {
 	case <-p.done:
-		return p.seen, p.err
+		return p.result, p.err
 	case <-ctx.Done():
-		return seen{}, fmt.Errorf("asking for %q in directory %q: %w", id.name, id.dir, context.Cause(ctx))
+		return observation{}, fmt.Errorf("look up %q in directory %q: %w", id.name, id.dir, context.Cause(ctx))
 	}
 }
 
-func (s *Store) believed(m Mount, known seen) bool {
+func (s *Store) valid(m Mount, known observation) bool {
 	if known.epoch < m.Epoch {
 		return false
 	}
@@ -42,7 +42,7 @@ func (s *Store) believed(m Mount, known seen) bool {
 	return m.Policy == commonv1.MetaPolicy_META_POLICY_ONCE && known.entry.kind != 0 || age >= 0 && age <= s.config.TTL
 }
 
-// probe joins the flight for a name, or starts one.
+// probe returns the query for a name in progress, or starts one.
 func (s *Store) probe(m Mount, id nameID) *probe {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,26 +65,26 @@ func (s *Store) runProbe(p *probe) {
 	h, _, listed := s.table.lookup(p.id.dirID, p.id.name)
 	e, err := s.statOrList(p.mount, p.id)
 	if err != nil {
-		p.err = fmt.Errorf("asking %s for %q in directory %q: %w", p.mount.Store, p.id.name, p.id.dir, err)
+		p.err = fmt.Errorf("look up %q in directory %q of %s: %w", p.id.name, p.id.dir, p.mount.Store, err)
 	}
-	p.seen = seen{id: p.id, entry: e, at: at, epoch: p.mount.Epoch}
+	p.result = observation{id: p.id, entry: e, at: at, epoch: p.mount.Epoch}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.probes[p.id] != p {
-		return // Forgotten meanwhile: for those who waited, and for nobody else.
+		return // Forgotten meanwhile: valid only for the requests that waited.
 	}
 	delete(s.probes, p.id)
 	if err != nil {
 		return
 	}
-	s.recent.put(p.seen)
+	s.recent.put(p.result)
 	if listed && !h.tooBig {
 		s.table.update(p.id.dirID, h.generation, p.id.name, e)
 	}
 }
 
-// statOrList asks for the object and for anything below the name at once. The
-// entry is of kind 0 only when the store knows of neither.
+// statOrList requests the object and the keys below the name concurrently. The
+// kind of the entry is 0 only if the store has neither.
 func (s *Store) statOrList(m Mount, id nameID) (entry, error) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.config.PageTimeout)
 	defer cancel()
@@ -117,7 +117,7 @@ func (s *Store) statOrList(m Mount, id nameID) (entry, error) {
 	return entry{}, s.explain(ctx, objectErr)
 }
 
-// anyBelow tells whether a name is a directory.
+// anyBelow reports whether there are keys below a name.
 func (s *Store) anyBelow(ctx context.Context, m Mount, key string) (bool, error) {
 	options := ufs.ListOptions{Prefix: key + "/", MaxKeys: 1}
 	for {
@@ -125,7 +125,7 @@ func (s *Store) anyBelow(ctx context.Context, m Mount, key string) (bool, error)
 		if err != nil || len(page.Objects)+len(page.Prefixes) > 0 {
 			return err == nil, err
 		}
-		// A page may be empty and not the last.
+		// An empty page may have a successor.
 		if page.Next == "" || page.Next == options.Continuation {
 			return false, nil
 		}
@@ -133,9 +133,8 @@ func (s *Store) anyBelow(ctx context.Context, m Mount, key string) (bool, error)
 	}
 }
 
-// settle asks for the unknown names of a page and leaves out those that are
-// gone.
-func (s *Store) settle(ctx context.Context, m Mount, id dirID, page []named) ([]named, error) {
+// resolveUnknown queries the unknown names of a page and removes the absent ones.
+func (s *Store) resolveUnknown(ctx context.Context, m Mount, id dirID, page []named) ([]named, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(8)
 	settled := false
@@ -145,7 +144,7 @@ func (s *Store) settle(ctx context.Context, m Mount, id dirID, page []named) ([]
 		}
 		settled = true
 		group.Go(func() error {
-			found, err := s.ask(ctx, m, nameID{id, page[i].name})
+			found, err := s.query(ctx, m, nameID{id, page[i].name})
 			page[i].entry = found.entry
 			return err
 		})
@@ -162,7 +161,7 @@ func (s *Store) settle(ctx context.Context, m Mount, id dirID, page []named) ([]
 	return kept, nil
 }
 
-// trim drops the oldest listings when all together are too many.
+// trim drops the oldest listings if there are too many entries.
 func (s *Store) trim() {
 	limit := s.limits().total
 	if s.table.size() <= limit || !s.trimming.TryLock() {

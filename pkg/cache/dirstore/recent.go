@@ -6,43 +6,43 @@ import (
 	"time"
 )
 
-// maxRecent answers are kept; the least recently used go first.
+// maxRecent bounds the observations; the least recently used are dropped first.
 const maxRecent = 65536
 
-// nameID names a name.
+// nameID identifies a name in a directory.
 type nameID struct {
 	dirID
 	name string
 }
 
-// recent keeps what the store said of single names of directories that are not
-// listed. Safe for concurrent use.
+// recent caches observations of single names of directories that are not
+// listed. It is safe for concurrent use.
 type recent struct {
 	mu    sync.Mutex
 	byID  map[nameID]*list.Element
-	order list.List // of *seen, the most recently used first
+	order list.List // of *observation, the most recently used first
 }
 
-// seen is what the store said of one name.
-type seen struct {
+// observation is the result of a query for one name.
+type observation struct {
 	id    nameID
-	entry entry // of kind 0: it is not there
+	entry entry // of kind 0 if the name is absent
 	at    time.Time
 	epoch uint64
 }
 
-func (r *recent) get(id nameID) (seen, bool) {
+func (r *recent) get(id nameID) (observation, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, ok := r.byID[id]
 	if !ok {
-		return seen{}, false
+		return observation{}, false
 	}
 	r.order.MoveToFront(e)
-	return *e.Value.(*seen), true
+	return *e.Value.(*observation), true
 }
 
-func (r *recent) put(s seen) {
+func (r *recent) put(s observation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e, ok := r.byID[s.id]; ok {
@@ -55,7 +55,7 @@ func (r *recent) put(s seen) {
 	}
 	r.byID[s.id] = r.order.PushFront(&s)
 	if r.order.Len() > maxRecent {
-		r.remove(r.order.Back().Value.(*seen).id)
+		r.remove(r.order.Back().Value.(*observation).id)
 	}
 }
 

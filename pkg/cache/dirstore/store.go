@@ -12,24 +12,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Page sizes of List.
+// Limits of a page of List.
 const (
 	defaultLimit = 1000
 	maxLimit     = 10000
 )
 
-// Store keeps the listings of the directories of mounts. Safe for concurrent
+// Store caches the listings of directories of mounts. It is safe for concurrent
 // use.
 type Store struct {
 	config Config
 	table  *table
 	recent recent
 
-	// ctx of everything that goes on behind requests; ends with Close.
+	// ctx is the context of all background work; Close cancels it.
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
-	// listings limits how many run at once.
+	// listings bounds the concurrent listings.
 	listings chan struct{}
 	trimming sync.Mutex
 
@@ -38,19 +38,19 @@ type Store struct {
 	flights map[dirID]*flight
 	probes  map[nameID]*probe
 	pages   map[pageID]*pageFlight
-	// lookups in directories that are not listed, since they were last
-	// listed; bounded by maxCounters.
+	// lookups counts lookups in directories without a listing, since the last
+	// listing; bounded by maxCounters.
 	lookups map[dirID]int
-	// failures of listings, so that old ones are answered at once.
+	// failures of recent listings, so that requests use an old one immediately.
 	failures map[dirID]failure
 	counts   map[string]*count
 }
 
-// Bounds of the small tables.
+// maxCounters bounds lookups and failures.
 const maxCounters = 10000
 
-// failure of a listing, and until when it is not tried again for those who can
-// do with an old one.
+// failure is the error of a listing, which is not retried until then if there is
+// an old listing.
 type failure struct {
 	err   error
 	until time.Time
@@ -58,16 +58,16 @@ type failure struct {
 
 const retryAfter = 2 * time.Second
 
-// errClosed is answered after Close.
+// errClosed is returned after Close.
 var errClosed = fmt.Errorf("the directory store is closed: %w", ufs.ErrUnavailable)
 
-// Open opens the store in Config.Dir. A database that is damaged or of another
-// version is emptied; one that cannot be written is done without. The error is
-// of the configuration only.
+// Open opens the store in Config.Dir. A database that is damaged or has another
+// format is emptied; one that cannot be written is replaced by one in memory.
+// An error means that the configuration is invalid.
 func Open(config Config) (*Store, error) {
 	config = config.withDefaults()
 	if config.MaxEntries < 1 || config.MaxTotal < 1 || config.MaxListings < 1 {
-		return nil, fmt.Errorf("opening the directory store: its limits must be positive")
+		return nil, fmt.Errorf("open directory store: the limits must be positive")
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Store{
@@ -85,7 +85,7 @@ func Open(config Config) (*Store, error) {
 	}, nil
 }
 
-// Close ends what is under way and closes the database.
+// Close cancels the requests in progress and closes the database.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -96,7 +96,8 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// start runs f behind the requests; it is not run after Close. s.mu is held.
+// start runs f in the background, and returns false after Close. The caller must
+// hold s.mu.
 func (s *Store) start(f func()) bool {
 	if s.closed {
 		return false
@@ -105,21 +106,21 @@ func (s *Store) start(f func()) bool {
 	return true
 }
 
-// Lookup finds one name of a directory. The error is one of package ufs or of
-// the context; that the name is not there is none.
-func (s *Store) Lookup(ctx context.Context, m Mount, dir, name string) (Answer, error) {
+// Lookup returns one name of a directory. An absent name is not an error. Errors
+// are of package ufs or of the context.
+func (s *Store) Lookup(ctx context.Context, m Mount, dir, name string) (LookupResult, error) {
 	if !isName(name) || !isDirectory(dir) {
-		return Answer{}, nil
+		return LookupResult{}, nil
 	}
-	s.know(m, dir)
+	s.track(m, dir)
 	id := nameID{dirID{m.ID, dir}, name}
 	h, e, ok := s.table.lookup(id.dirID, name)
-	state := s.judge(m, h, ok)
+	state := s.stateOf(m, h, ok)
 	if state == expired {
 		var err error
 		state, err = s.refresh(ctx, m, id.dirID)
 		if err != nil && !unreachable(err) {
-			return Answer{}, err
+			return LookupResult{}, err
 		}
 		if h, e, ok = s.table.lookup(id.dirID, name); !ok {
 			state = missing
@@ -127,19 +128,19 @@ func (s *Store) Lookup(ctx context.Context, m Mount, dir, name string) (Answer, 
 	}
 	switch {
 	case (state == current || state == stale) && e.kind != unknown:
-		return s.answer(id, e, h.listed), nil
+		return s.result(id, e, h.listed), nil
 	case state == missing:
 		s.countLookup(m, id.dirID)
 	}
-	found, err := s.ask(ctx, m, id)
+	found, err := s.query(ctx, m, id)
 	if err != nil {
-		return Answer{}, err
+		return LookupResult{}, err
 	}
-	return s.answer(id, found.entry, found.at), nil
+	return s.result(id, found.entry, found.at), nil
 }
 
-func (s *Store) answer(id nameID, e entry, at time.Time) Answer {
-	a := Answer{Age: s.age(at)}
+func (s *Store) result(id nameID, e entry, at time.Time) LookupResult {
+	a := LookupResult{Age: s.age(at)}
 	if e.kind == file || e.kind == directory {
 		a.Found, a.Entry = true, e.proto(id.dir, id.name)
 	}
@@ -148,9 +149,9 @@ func (s *Store) answer(id nameID, e entry, at time.Time) Answer {
 
 func (s *Store) age(at time.Time) time.Duration { return max(0, s.config.Clock().Sub(at)) }
 
-// List answers a page of a directory: at most limit names that follow after,
-// from the first if after is empty. limit 0 is 1000. A directory that is not
-// there is empty. The error is one of package ufs or of the context.
+// List returns a page of a directory: at most limit names after the given one,
+// from the first if after is "". limit 0 means 1000. An absent directory is
+// empty. Errors are of package ufs or of the context.
 func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int) (Listing, error) {
 	if !isDirectory(dir) {
 		return Listing{}, nil
@@ -159,10 +160,10 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 		limit = defaultLimit
 	}
 	limit = min(limit, maxLimit)
-	s.know(m, dir)
+	s.track(m, dir)
 	id := dirID{m.ID, dir}
 	h, page, more, ok := s.table.page(id, after, limit)
-	state := s.judge(m, h, ok)
+	state := s.stateOf(m, h, ok)
 	if state == expired || state == missing {
 		var err error
 		if state, err = s.refresh(ctx, m, id); err != nil {
@@ -175,7 +176,7 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 	if state != current && state != stale {
 		return s.pageOfStore(ctx, m, id, after, limit)
 	}
-	page, err := s.settle(ctx, m, id, page)
+	page, err := s.resolveUnknown(ctx, m, id, page)
 	if err != nil {
 		return Listing{}, err
 	}
@@ -190,8 +191,8 @@ func protos(dir string, page []named) []*workerv1.Entry {
 	return out
 }
 
-// Forget drops what is known of one name, so that the next to ask for it makes
-// the store be asked.
+// Forget drops what is cached of one name, so that the next request for it
+// queries the store.
 func (s *Store) Forget(mountID, dir, name string) {
 	if !isName(name) || !isDirectory(dir) {
 		return
@@ -199,10 +200,10 @@ func (s *Store) Forget(mountID, dir, name string) {
 	id := nameID{dirID{mountID, dir}, name}
 	s.mu.Lock()
 	if f := s.flights[id.dirID]; f != nil {
-		// It may have read the name already.
+		// The listing may have read the name already.
 		f.forgotten = append(f.forgotten, name)
 	}
-	// What a probe under way answers may be what is to be forgotten.
+	// The result of a query in progress may be the outdated one.
 	delete(s.probes, id)
 	s.mu.Unlock()
 	s.recent.forget(id)
@@ -211,46 +212,46 @@ func (s *Store) Forget(mountID, dir, name string) {
 	}
 }
 
-// state of what is known of a directory.
+// state is the validity of what is cached of a directory.
 type state int
 
 const (
-	// missing: nothing is known, or of an older epoch.
+	// missing: there is no listing, or one of an older epoch.
 	missing state = iota
-	// expired: a complete listing that must be made anew.
+	// expired: there is a complete listing that must be refreshed.
 	expired
-	// stale: an expired listing that is believed because the store cannot be
-	// reached.
+	// stale: there is an expired listing, used because the store is
+	// unreachable.
 	stale
-	// current: a complete listing that is believed.
+	// current: there is a valid complete listing.
 	current
-	// tooBig: the directory is not kept.
+	// tooBig: the directory is not cached.
 	tooBig
 )
 
-// judge a header.
-func (s *Store) judge(m Mount, h header, ok bool) state {
+// stateOf returns the state of a directory with a header.
+func (s *Store) stateOf(m Mount, h header, ok bool) state {
 	if !ok || h.epoch < m.Epoch {
 		return missing
 	}
 	age := s.config.Clock().Sub(h.listed)
 	life := max(s.config.TTL, 10*h.took)
 	fresh := age >= 0 && age <= life
-	ours := h.boot == s.table.boot
+	thisRun := h.boot == s.table.boot
 	switch {
 	case h.tooBig && age >= 0 && age <= 10*life:
 		return tooBig
 	case h.tooBig:
 		return missing
-	case m.Policy == commonv1.MetaPolicy_META_POLICY_ONCE && (ours || m.ReadOnly):
+	case m.Policy == commonv1.MetaPolicy_META_POLICY_ONCE && (thisRun || m.ReadOnly):
 		return current
-	case ours && fresh:
+	case thisRun && fresh:
 		return current
 	}
 	return expired
 }
 
-// unreachable tells of errors that say nothing about names.
+// unreachable reports whether the error says nothing about names.
 func unreachable(err error) bool {
 	return errors.Is(err, ufs.ErrUnavailable) || errors.Is(err, ufs.ErrThrottled) ||
 		errors.Is(err, ufs.ErrNoBucket) || errors.Is(err, context.DeadlineExceeded)

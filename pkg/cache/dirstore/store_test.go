@@ -16,7 +16,7 @@ import (
 
 const once = commonv1.MetaPolicy_META_POLICY_ONCE
 
-// odd keys and what shows of them.
+// odd are unusual keys, and the names that they yield.
 var (
 	oddKeys = []string{
 		"a", "a/x", "a-b", "a.b", "b/", "c//d", "c/./e", "/lead", "d/../f", "plain", "nul\x00name", "nuldir\x00/x",
@@ -81,7 +81,7 @@ func TestLookupIsTheSameListedOrNot(t *testing.T) {
 				}
 			}
 			if stats := f.bucket.requests("stat"); listed == (stats > 0) {
-				t.Errorf("%d objects were asked for", stats)
+				t.Errorf("the store received %d requests for objects", stats)
 			}
 		})
 	}
@@ -131,7 +131,7 @@ func TestTheStoreIsListedOnceForEverybody(t *testing.T) {
 	close(release)
 	readers.Wait()
 	if got := b.requests("list"); got != 3 {
-		t.Errorf("the store was asked for %d pages, want 3", got)
+		t.Errorf("the store received %d requests for pages, want 3", got)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestOneFlightAName(t *testing.T) {
 	close(release)
 	readers.Wait()
 	if stats, lists := b.requests("stat"), b.requests("list"); stats != 1 || lists != 1 {
-		t.Errorf("the store was asked %d and %d times", stats, lists)
+		t.Errorf("the store received %d and %d requests", stats, lists)
 	}
 }
 
@@ -200,10 +200,10 @@ func TestBelief(t *testing.T) {
 				want, a = []string{"b"}, ""
 			}
 			if got := f.names(m, "dir", 10); !slices.Equal(got, want) {
-				t.Errorf("List answers %q, want %q", got, want)
+				t.Errorf("List returned %q, want %q", got, want)
 			}
 			if got := f.lookup(m, "dir", "a"); got != a {
-				t.Errorf("Lookup answers %q, want %q", got, a)
+				t.Errorf("Lookup returned %q, want %q", got, a)
 			}
 		})
 	}
@@ -219,7 +219,7 @@ func TestALongListingIsBelievedForLonger(t *testing.T) {
 	f.clock.turn(150 * time.Second)
 	f.names(f.mount(), "dir", 10)
 	if got := f.bucket.requests("list"); got != 1 {
-		t.Errorf("listed %d times; what took 20 s is believed for 200 s", got)
+		t.Errorf("listed %d times; a listing that took 20 s is valid for 200 s", got)
 	}
 }
 
@@ -242,7 +242,7 @@ func TestAListingThatFailsMidwayChangesNothing(t *testing.T) {
 		t.Fatalf("got %q, %v", names, err)
 	}
 	if got := f.names(f.mount(), "dir", 10); !slices.Equal(got, []string{"a", "b", "c"}) {
-		t.Errorf("what was listed before has become %q", got)
+		t.Errorf("the older listing has become %q", got)
 	}
 	b.heal()
 	if got := f.names(writable, "dir", 10); !slices.Equal(got, []string{"b", "c"}) {
@@ -256,15 +256,15 @@ func TestErrors(t *testing.T) {
 		err      error
 		readOnly bool
 		listed   bool
-		old      bool // the old listing is the answer
+		old      bool // the old listing is returned
 	}{
 		{"permission", fmt.Errorf("oss:ListObjects is missing: %w", ufs.ErrPermission), true, true, false},
 		{"unavailable, listed before", ufs.ErrUnavailable, true, true, true},
 		{"throttled, listed before", ufs.ErrThrottled, true, true, true},
-		{"the bucket is gone, listed before", ufs.ErrNoBucket, true, true, true},
+		{"the bucket is missing, listed before", ufs.ErrNoBucket, true, true, true},
 		{"unavailable, writable", ufs.ErrUnavailable, false, true, false},
 		{"unavailable, never listed", ufs.ErrUnavailable, true, false, false},
-		{"the bucket is gone, never listed", ufs.ErrNoBucket, true, false, false},
+		{"the bucket is missing, never listed", ufs.ErrNoBucket, true, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, newBucket("dir/a"))
@@ -275,7 +275,7 @@ func TestErrors(t *testing.T) {
 			}
 			f.bucket.failWith(test.err)
 			names, err := f.list(m, "dir", 10)
-			answer, lookupErr := f.store.Lookup(t.Context(), m, "dir", "a")
+			result, lookupErr := f.store.Lookup(t.Context(), m, "dir", "a")
 			absent, absentErr := f.store.Lookup(t.Context(), m, "dir", "nothing")
 			if !test.old {
 				for _, got := range []error{err, lookupErr, absentErr} {
@@ -288,17 +288,17 @@ func TestErrors(t *testing.T) {
 			if err := errors.Join(err, lookupErr, absentErr); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(names, []string{"a"}) || !answer.Found || absent.Found || answer.Age != 90*time.Second {
-				t.Errorf("got %q, %+v, %+v", names, answer, absent)
+			if !slices.Equal(names, []string{"a"}) || !result.Found || absent.Found || result.Age != 90*time.Second {
+				t.Errorf("got %q, %+v, %+v", names, result, absent)
 			}
 			if got := f.bucket.requests("list"); got != 2 {
-				t.Errorf("a store that does not answer was asked %d times", got-1)
+				t.Errorf("an unreachable store received %d requests", got-1)
 			}
 			f.bucket.heal()
 			f.bucket.put("dir/b")
 			f.clock.turn(retryAfter + time.Second)
 			if got := f.names(m, "dir", 10); !slices.Equal(got, []string{"a", "b"}) {
-				t.Errorf("when the store is back: %q", got)
+				t.Errorf("after the failure: %q", got)
 			}
 		})
 	}
@@ -312,10 +312,10 @@ func TestOnly404IsAbsence(t *testing.T) {
 		err        error
 	}{
 		{"both fail", ufs.ErrUnavailable, ufs.ErrUnavailable, "", ufs.ErrUnavailable},
-		{"stat says 404, list fails", nil, ufs.ErrUnavailable, "", ufs.ErrUnavailable},
+		{"stat returns 404, list fails", nil, ufs.ErrUnavailable, "", ufs.ErrUnavailable},
 		{"stat fails, nothing below", ufs.ErrUnavailable, nil, "", ufs.ErrUnavailable},
 		{"stat is refused, nothing below", ufs.ErrPermission, nil, "", ufs.ErrPermission},
-		{"the bucket is gone", ufs.ErrNoBucket, nil, "", ufs.ErrNoBucket},
+		{"the bucket is missing", ufs.ErrNoBucket, nil, "", ufs.ErrNoBucket},
 		{"neither", nil, nil, "", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -346,7 +346,7 @@ func TestForget(t *testing.T) {
 			f.bucket.remove("dir/a")
 			f.bucket.put("dir/b")
 			if got := f.lookup(f.mount(), "dir", "a"); got != "a" {
-				t.Fatalf("within its time, a is %q", got)
+				t.Fatalf("before it expires, a is %q", got)
 			}
 			f.store.Forget("m1", "dir", "a")
 			f.store.Forget("m1", "dir", "b")
@@ -377,11 +377,11 @@ func TestListSettlesWhatWasForgotten(t *testing.T) {
 		}
 	}
 	if got := f.bucket.requests("stat"); got != 1 {
-		t.Errorf("asked %d times", got)
+		t.Errorf("%d requests", got)
 	}
 }
 
-// TestForgetDuringAListing: the listing has read the name already.
+// TestForgetDuringAListing forgets a name that the listing has read already.
 func TestForgetDuringAListing(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a", "dir/b"))
 	f.bucket.pageMax = 1
@@ -427,7 +427,7 @@ func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.Fatalf("it does not come about that %s", what)
+			f.Fatalf("timed out: %s", what)
 		}
 	}
 }

@@ -13,31 +13,30 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// table is the database. None of its methods fails: what cannot be read is not
-// known, what cannot be written is not kept, and a database that shows damage
-// is emptied.
+// table is the database. Its methods do not fail: what cannot be read is absent,
+// what cannot be written is not cached, and a damaged database is emptied.
 type table struct {
 	dir    string
 	fs     vfs.FS
 	logger *slog.Logger
-	// boot is this run of the process.
+	// boot identifies this run of the process.
 	boot uint64
 
-	// mu: readers hold it while a header and its entries must be of one
-	// moment; writers while they swap generations or the database.
+	// mu is held for reading while a header and its entries must be consistent,
+	// and for writing while a generation or the database is replaced.
 	mu sync.RWMutex
 	db *pebble.DB // nil when closed
-	// disk is false while all is in memory.
+	// disk is false while the database is in memory.
 	disk bool
-	// failures of the disk so far.
+	// failures counts the failures of the disk.
 	failures int
-	// behind counts what runs behind writes.
-	behind sync.WaitGroup
-	// life counts databases; what was begun in one ends with it.
+	// background counts goroutines that sync or replace the database.
+	background sync.WaitGroup
+	// life counts databases; a generation ends with the database it began in.
 	life int
-	// generation that was given out last.
+	// generation is the last number that was assigned.
 	generation uint64
-	// total of entries under headers.
+	// total is the number of entries of all headers.
 	total int64
 }
 
@@ -47,11 +46,11 @@ func openTable(dir string, fs vfs.FS, logger *slog.Logger) *table {
 	return t
 }
 
-// maxFailures of the disk; after them, everything is kept in memory until the
-// next start.
+// maxFailures is the number of disk failures after which everything is kept in
+// memory until the next start.
 const maxFailures = 3
 
-// open opens what is there, else an empty database, else one in memory.
+// open opens the existing database, else an empty one, else one in memory.
 func (t *table) open() {
 	if t.dir != "" && t.failures < maxFailures {
 		for _, empty := range []bool{false, true} {
@@ -59,12 +58,12 @@ func (t *table) open() {
 			if err == nil {
 				return
 			}
-			t.logger.Warn("opening the directory store failed", "dir", t.dir, "emptied", empty, "reason", err)
+			t.logger.Warn("cannot open the directory store", "dir", t.dir, "emptied", empty, "reason", err)
 		}
 	}
 	db, err := pebble.Open("", t.options(vfs.NewMem()))
 	if err != nil {
-		t.logger.Error("the directory store keeps nothing", "reason", err)
+		t.logger.Error("the directory store caches nothing", "reason", err)
 		return
 	}
 	t.use(db, false)
@@ -73,29 +72,29 @@ func (t *table) open() {
 func (t *table) openDisk(empty bool) error {
 	if empty {
 		if err := os.RemoveAll(t.dir); err != nil {
-			return fmt.Errorf("emptying %s: %w", t.dir, err)
+			return fmt.Errorf("empty %s: %w", t.dir, err)
 		}
 	}
 	if err := os.MkdirAll(t.dir, 0o750); err != nil {
-		return fmt.Errorf("making %s: %w", t.dir, err)
+		return fmt.Errorf("create %s: %w", t.dir, err)
 	}
-	guard := newGuard(t.fs)
-	db, err := pebble.Open(t.dir, t.options(guard))
+	files := newFailsafeFS(t.fs)
+	db, err := pebble.Open(t.dir, t.options(files))
 	if err != nil {
-		return fmt.Errorf("opening %s: %w", t.dir, err)
+		return fmt.Errorf("open %s: %w", t.dir, err)
 	}
-	err = t.takeStock(db)
-	if guard.broken() {
-		err = errors.Join(err, guard.cause())
+	err = t.loadHeaders(db)
+	if files.broken() {
+		err = errors.Join(err, files.cause())
 	}
 	if err != nil {
 		_ = db.Close()
-		return fmt.Errorf("reading %s: %w", t.dir, err)
+		return fmt.Errorf("read %s: %w", t.dir, err)
 	}
 	t.use(db, true)
-	guard.onFailure(func(cause error) {
-		// Behind the write that failed, which may hold locks of Pebble.
-		t.behind.Go(func() { t.fail(db, fmt.Errorf("writing failed: %w", cause)) })
+	files.onFailure(func(cause error) {
+		// Not in the goroutine of the failed write, which may hold locks of Pebble.
+		t.background.Go(func() { t.fail(db, fmt.Errorf("write: %w", cause)) })
 	})
 	return nil
 }
@@ -105,8 +104,8 @@ func (t *table) use(db *pebble.DB, disk bool) {
 	t.life++
 }
 
-// takeStock reads the headers and drops what flights that never ended left.
-func (t *table) takeStock(db *pebble.DB) error {
+// loadHeaders reads the headers and deletes the entries of unfinished listings.
+func (t *table) loadHeaders(db *pebble.DB) error {
 	if err := checkVersion(db); err != nil {
 		return err
 	}
@@ -141,7 +140,8 @@ func (t *table) takeStock(db *pebble.DB) error {
 	return batch.Commit(pebble.NoSync)
 }
 
-// checkVersion refuses a database of another format, and marks an empty one.
+// checkVersion returns an error for a database of another format, and marks an
+// empty one.
 func checkVersion(db *pebble.DB) error {
 	value, closer, err := db.Get([]byte{versionKey})
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -152,12 +152,13 @@ func checkVersion(db *pebble.DB) error {
 	}
 	defer func() { _ = closer.Close() }()
 	if string(value) != formatVersion {
-		return fmt.Errorf("it has format %q, not %q", value, formatVersion)
+		return fmt.Errorf("the format is %q, want %q", value, formatVersion)
 	}
 	return nil
 }
 
-// scan calls visit for every key with a prefix; key and value are lent.
+// scan calls visit for every key with a prefix. key and value are valid during
+// the call only.
 func scan(db *pebble.DB, prefix []byte, visit func(key, value []byte) error) error {
 	it, err := db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
 	if err != nil {
@@ -172,22 +173,22 @@ func scan(db *pebble.DB, prefix []byte, visit func(key, value []byte) error) err
 	return errors.Join(err, it.Error(), it.Close())
 }
 
-// fail empties the database db after an error, unless that happened already.
+// fail empties the database db after an error, unless it was replaced already.
 func (t *table) fail(db *pebble.DB, cause error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.db == nil || t.db != db {
 		return
 	}
-	t.logger.Warn("the directory store is emptied", "dir", t.dir, "reason", cause)
+	t.logger.Warn("emptying the directory store", "dir", t.dir, "reason", cause)
 	if err := t.db.Close(); err != nil {
-		t.logger.Debug("closing the damaged directory store", "reason", err)
+		t.logger.Debug("cannot close the damaged directory store", "reason", err)
 	}
 	t.db, t.total = nil, 0
 	t.failures++
 	if t.dir != "" {
 		if err := os.RemoveAll(t.dir); err != nil {
-			t.logger.Warn("emptying the directory store failed", "reason", err)
+			t.logger.Warn("cannot empty the directory store", "reason", err)
 		}
 	}
 	t.open()
@@ -200,14 +201,14 @@ func (t *table) close() {
 	t.mu.Unlock()
 	if db != nil {
 		if err := db.Close(); err != nil {
-			t.logger.Warn("closing the directory store failed", "reason", err)
+			t.logger.Warn("cannot close the directory store", "reason", err)
 		}
 	}
-	t.behind.Wait()
+	t.background.Wait()
 }
 
-// read runs f under the read lock, on the database as it is. An error other
-// than "not there" empties the database.
+// read runs f on the current database under the read lock. An error other than
+// ErrNotFound empties the database.
 func (t *table) read(f func(db *pebble.DB) error) bool {
 	t.mu.RLock()
 	db := t.db
@@ -223,7 +224,7 @@ func (t *table) read(f func(db *pebble.DB) error) bool {
 	return err == nil
 }
 
-// header of a directory, if there is one.
+// header returns the header of a directory, if there is one.
 func (t *table) header(id dirID) (header, bool) {
 	var h header
 	ok := t.read(func(db *pebble.DB) error {
@@ -246,8 +247,8 @@ func getHeader(db *pebble.DB, id dirID) (header, error) {
 	return decodeHeader(value)
 }
 
-// lookup answers the header of a directory and the entry that its generation
-// has of a name: one of kind 0 if none.
+// lookup returns the header of a directory and the entry of a name; the kind is 0
+// if there is none.
 func (t *table) lookup(id dirID, name string) (header, entry, bool) {
 	var h header
 	var e entry
@@ -270,7 +271,7 @@ func (t *table) lookup(id dirID, name string) (header, entry, bool) {
 	return h, e, ok
 }
 
-// page answers at most limit entries after a name, of kind unknown too.
+// page returns at most limit entries after a name, including unknown ones.
 func (t *table) page(id dirID, afterName string, limit int) (h header, page []named, more, ok bool) {
 	ok = t.read(func(db *pebble.DB) error {
 		page, more = nil, false
@@ -281,7 +282,7 @@ func (t *table) page(id dirID, afterName string, limit int) (h header, page []na
 		prefix := id.entries(h.generation)
 		lower := prefix
 		if afterName != "" {
-			// The least name that is greater.
+			// The smallest name that is greater.
 			lower = append(append([]byte(nil), prefix...), afterName+"\x00"...)
 		}
 		it, err := db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(prefix)})
@@ -306,8 +307,8 @@ func (t *table) page(id dirID, afterName string, limit int) (h header, page []na
 	return h, page, more, ok
 }
 
-// update changes one entry of a generation that still holds: an entry of kind
-// 0 removes it.
+// update changes one entry, if the generation is current. An entry of kind 0
+// deletes it.
 func (t *table) update(id dirID, generation uint64, name string, e entry) {
 	t.mu.Lock()
 	db := t.db

@@ -17,8 +17,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// written answers a fixture whose database has a listing that is believed
-// after a start.
+// written returns a fixture whose database has a listing that stays valid over a
+// restart.
 func written(t *testing.T) (*fixture, Mount) {
 	t.Helper()
 	f := newFixture(t, newBucket("dir/a", "dir/b"))
@@ -70,8 +70,8 @@ func TestADamagedDatabaseIsEmptied(t *testing.T) {
 		"its tables flipped":     change("*.sst", flip),
 		"its manifest cut":       change("MANIFEST-*", func(b []byte) []byte { return b[:len(b)/2] }),
 		"its manifest flipped":   change("MANIFEST-*", flip),
-		"its manifest gone":      func(t *testing.T, dir string) { removeAll(t, filepath.Join(dir, "MANIFEST-*")) },
-		"its tables gone":        func(t *testing.T, dir string) { removeAll(t, filepath.Join(dir, "*.sst")) },
+		"its manifest missing":   func(t *testing.T, dir string) { removeAll(t, filepath.Join(dir, "MANIFEST-*")) },
+		"its tables missing":     func(t *testing.T, dir string) { removeAll(t, filepath.Join(dir, "*.sst")) },
 		"a file in its place":    func(t *testing.T, dir string) { removeAll(t, dir); writeFile(t, dir) },
 		"another's files beside": func(t *testing.T, dir string) { writeFile(t, filepath.Join(dir, "000001.sst")) },
 	} {
@@ -86,7 +86,7 @@ func TestADamagedDatabaseIsEmptied(t *testing.T) {
 			f.open()
 			got := f.names(m, "dir", 10)
 			if slices.Equal(got, []string{"a", "b"}) && (name == "another's files beside" || name == "its manifest cut") {
-				return // What was lost did no harm.
+				return // The lost record did no harm.
 			}
 			if !slices.Equal(got, []string{"a", "b", "c"}) {
 				t.Errorf("got %q", got)
@@ -95,7 +95,7 @@ func TestADamagedDatabaseIsEmptied(t *testing.T) {
 			f.restart()
 			f.names(m, "dir", 10)
 			if f.bucket.requests("list") != lists {
-				t.Error("the database that was made anew keeps nothing")
+				t.Error("the new database stores nothing")
 			}
 		})
 	}
@@ -162,11 +162,11 @@ func TestAListingThatNeverEndedIsDropped(t *testing.T) {
 		t.Errorf("%d entries are left, want the two of the listing that ended", left)
 	}
 	if again := f.store.table.begin(dirID{"m1", "other"}); again.generation <= w.generation {
-		t.Errorf("generation %d is given out again", again.generation)
+		t.Errorf("generation %d is assigned again", again.generation)
 	}
 }
 
-// failingFS fails writes while told to.
+// failingFS fails writes on demand.
 type failingFS struct {
 	vfs.FS
 	fail atomic.Bool
@@ -201,8 +201,8 @@ func (f failingFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestADiskThatFillsUp: the process lives, readers see nothing, and nothing is
-// taken for kept.
+// TestADiskThatFillsUp checks that the process survives, that requests succeed,
+// and that nothing that was lost is assumed to be stored.
 func TestADiskThatFillsUp(t *testing.T) {
 	for _, when := range []string{"before it is opened", "while it runs"} {
 		t.Run(when, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestADirectoryThatIsTooBigIsNotKept(t *testing.T) {
 	}
 	h, ok := f.store.table.header(dirID{"m1", "dir"})
 	if !ok || !h.tooBig || f.store.table.size() != 0 {
-		t.Errorf("the header is %+v, %v; %d entries are kept", h, ok, f.store.table.size())
+		t.Errorf("the header is %+v, %v; %d entries are stored", h, ok, f.store.table.size())
 	}
 	if got := f.lookup(f.mount(), "dir", "part-00100.bin"); got != "part-00100.bin" {
 		t.Errorf("got %q", got)
@@ -265,7 +265,7 @@ func TestADirectoryThatIsTooBigIsNotKept(t *testing.T) {
 	before := b.requests("list")
 	f.names(f.mount(), "dir", 1000)
 	if got := b.requests("list") - before; got > 14 {
-		t.Errorf("one pass over 12 pages asked the store %d times", got)
+		t.Errorf("one pass over 12 pages caused %d requests", got)
 	}
 }
 
@@ -276,9 +276,9 @@ func TestAListingThatTakesLongIsNotWaitedFor(t *testing.T) {
 	}
 	b.pageMax = 10
 	release := make(chan struct{})
-	f := newFixture(t, b, func(c *Config) { c.Patience = 20 * time.Millisecond })
-	// The listing itself is held up at its second page; pages that readers
-	// ask for begin with a name and are not.
+	f := newFixture(t, b, func(c *Config) { c.ListingWait = 20 * time.Millisecond })
+	// The listing blocks at its second page. Pages for readers start at a name
+	// and do not block.
 	f.bucket.hold = func(ctx context.Context, continuation string) {
 		if continuation == "after dir/09" {
 			select {
@@ -295,7 +295,7 @@ func TestAListingThatTakesLongIsNotWaitedFor(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	close(release)
-	f.eventually("the listing is kept", func() bool {
+	f.eventually("the listing is stored", func() bool {
 		h, ok := f.store.table.header(dirID{"m1", "dir"})
 		return ok && h.count == 40
 	})
@@ -315,14 +315,14 @@ func TestTheOldestListingsGoFirst(t *testing.T) {
 	}
 	f.eventually("the total is within its limit", func() bool { return f.store.table.size() <= 55 })
 	if _, ok := f.store.table.header(dirID{"m1", "dir0"}); ok {
-		t.Error("the oldest listing is still there")
+		t.Error("the oldest listing was not dropped")
 	}
 	if _, ok := f.store.table.header(dirID{"m1", "dir9"}); !ok {
-		t.Error("the newest listing is gone")
+		t.Error("the newest listing was dropped")
 	}
 	f.restart()
 	if got := f.store.table.size(); got > 55 || got == 0 {
-		t.Errorf("after a start, %d entries are counted", got)
+		t.Errorf("after a restart, %d entries are counted", got)
 	}
 }
 
@@ -336,7 +336,7 @@ func TestTotals(t *testing.T) {
 		})
 	}
 	if o, b := f.store.Totals("m1"); o != -1 || b != -1 {
-		t.Errorf("a mount that nobody told of has %d objects of %d bytes", o, b)
+		t.Errorf("an untracked mount has %d objects of %d bytes", o, b)
 	}
 	f.store.Count(f.mount())
 	want(3, 1+6+12)
@@ -345,7 +345,7 @@ func TestTotals(t *testing.T) {
 	f.store.Count(f.mount())
 	want(3, 19)
 	if f.bucket.requests("list") != lists {
-		t.Error("a count that was kept was made anew")
+		t.Error("a stored count was made again")
 	}
 	f.bucket.put("new")
 	f.clock.turn(11 * time.Minute)
@@ -357,7 +357,7 @@ func TestTotals(t *testing.T) {
 	f.clock.turn(11 * time.Minute)
 	f.store.Totals("m1")
 	if o, _ := f.store.Totals("m1"); o != 3 {
-		t.Errorf("a count that failed changed what is known to %d", o)
+		t.Errorf("a failed count changed the total to %d", o)
 	}
 }
 
@@ -395,10 +395,10 @@ func TestARequestEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestAKilledProcess leaves files as they are at that moment.
+// TestAKilledProcess continues with the files of the moment of the kill.
 func TestAKilledProcess(t *testing.T) {
 	f, m := written(t)
-	f.store.table.behind.Wait() // the moment is after the disk has caught up
+	f.store.table.background.Wait() // until everything is synced
 	copied := t.TempDir()
 	if err := os.CopyFS(copied, os.DirFS(f.config.Dir)); err != nil {
 		t.Fatal(err)
@@ -407,11 +407,11 @@ func TestAKilledProcess(t *testing.T) {
 	f.config.Dir = copied
 	f.restart()
 	if got := f.names(m, "dir", 10); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("what was listed before the kill is lost: %q", got)
+		t.Errorf("a listing from before the kill is lost: %q", got)
 	}
 }
 
-// A mount gets other epochs while it is being counted.
+// A mount gets new epochs while it is being counted.
 func TestTotalsWhileEpochsChange(t *testing.T) {
 	f := newFixture(t, newBucket("a", "b"))
 	var telling sync.WaitGroup

@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// count of a mount, guarded by Store.mu.
+// count is the state of counting a mount. Store.mu guards it.
 type count struct {
 	mount   Mount
 	running bool
@@ -19,7 +19,7 @@ type count struct {
 	totals  totals
 }
 
-// totals of a mount; objects is -1 while unknown.
+// totals of a mount; objects is -1 if unknown.
 type totals struct {
 	objects, bytes int64
 	at             time.Time
@@ -27,9 +27,9 @@ type totals struct {
 	epoch          uint64
 }
 
-// know remembers a mount whose root is asked for, so that it can be counted:
-// by the worker that owns the root, and not by all.
-func (s *Store) know(m Mount, dir string) {
+// track records a mount whose root is requested, so that it is counted by the
+// worker that owns the root only.
+func (s *Store) track(m Mount, dir string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.counts[m.ID]
@@ -45,11 +45,11 @@ func (s *Store) know(m Mount, dir string) {
 	}
 }
 
-// Totals of a mount by the last complete count of its keys, -1 while unknown.
-// The first call, and one when the count has become old, starts a count in the
-// background, if somebody has asked for the mount's root or Count has told of
-// it: so one worker counts, the root's owner. Keys that end with a slash are
-// not counted.
+// Totals returns the totals of the last complete count of a mount's keys, or -1
+// if there is none. The first call, and one after the count has expired, starts
+// a count in the background if the mount's root was requested or Count was
+// called, so that only the root's owner counts. Keys that end with a slash are
+// not counted. bytes is the sum of the sizes of the objects.
 func (s *Store) Totals(mountID string) (objects, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,27 +66,26 @@ func (s *Store) Totals(mountID string) (objects, bytes int64) {
 	now := s.config.Clock()
 	old := c.totals.epoch < c.mount.Epoch || now.Sub(c.totals.at) > max(s.config.CountEvery, 100*c.totals.took)
 	if old && !c.running {
-		mount := c.mount // of now: another epoch may be told of meanwhile
+		mount := c.mount // A newer epoch may arrive while it is counted.
 		c.running = s.start(func() { s.count(c, mount) })
 	}
 	return c.totals.objects, c.totals.bytes
 }
 
-// Count tells of a mount, so that Totals can answer for it before anybody has
-// asked for a name.
-func (s *Store) Count(m Mount) { s.know(m, "") }
+// Count makes Totals count a mount before the first request for a name.
+func (s *Store) Count(m Mount) { s.track(m, "") }
 
 func (s *Store) count(c *count, m Mount) {
 	began := s.config.Clock()
 	objects, bytes, err := s.countKeys(m)
 	if err != nil {
-		s.config.Logger.Info("counting a mount failed", "mount", m.ID, "reason", err)
+		s.config.Logger.Info("cannot count a mount", "mount", m.ID, "reason", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.running = false
 	if err != nil {
-		// What was known stays, until it is time to try again.
+		// Keep the old totals until it is time to retry.
 		c.totals.at, c.totals.epoch = s.config.Clock(), m.Epoch
 		return
 	}
@@ -142,7 +141,7 @@ func decodeTotals(b []byte) (totals, error) {
 	return t, nil
 }
 
-// totals that were kept of a mount.
+// totals returns the stored totals of a mount.
 func (t *table) totals(mount string) (totals, bool) {
 	var kept totals
 	ok := t.read(func(db *pebble.DB) error {

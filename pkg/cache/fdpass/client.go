@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// ErrClosed says that the client was closed.
+// ErrClosed means that the client was closed.
 var ErrClosed = errors.New("client of sealed files closed")
 
-// Client borrows files from the worker at one socket. It dials again when its
-// connection was lost. Safe for concurrent use.
+// Client borrows files from the worker at one socket. It reconnects when the
+// connection is lost. It is safe for concurrent use.
 type Client struct {
 	path string
 
@@ -31,7 +31,7 @@ type session struct {
 	mu      sync.Mutex
 	next    uint64
 	waiting map[uint64]chan reply
-	err     error // why the session is over
+	err     error // why the session ended
 }
 
 type reply struct {
@@ -48,8 +48,8 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 	return c, nil
 }
 
-// Close ends the connection, which gives everything back. Files that are open
-// go on reading.
+// Close closes the connection, which returns all files to the worker. Open files
+// can still be read.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -71,34 +71,34 @@ func (c *Client) connected(ctx context.Context) (*session, error) {
 	}
 	conn, err := dial(ctx, c.path)
 	if err != nil {
-		return nil, fmt.Errorf("dialling worker at %s: %w", c.path, err)
+		return nil, fmt.Errorf("connect to worker at %s: %w", c.path, err)
 	}
 	c.session = &session{conn: conn, waiting: map[uint64]chan reply{}}
 	go c.session.read()
 	return c.session, nil
 }
 
-// Open borrows the sealed file of a version. ErrNotSealed when the worker does
-// not have it whole.
+// Open borrows the sealed file of a version. The error wraps ErrNotSealed if the
+// worker does not have the complete version.
 func (c *Client) Open(ctx context.Context, key Key) (*File, error) {
 	s, err := c.connected(ctx)
 	if err != nil {
 		return nil, err
 	}
-	id, answer, err := s.ask(key)
+	id, response, err := s.request(key)
 	if err != nil {
-		return nil, fmt.Errorf("asking worker at %s: %w", c.path, err)
+		return nil, fmt.Errorf("request a file from worker at %s: %w", c.path, err)
 	}
 	var r reply
 	var ok bool
 	select {
-	case r, ok = <-answer:
+	case r, ok = <-response:
 	case <-ctx.Done():
-		s.abandon(id, answer)
-		return nil, fmt.Errorf("asking worker at %s: %w", c.path, ctx.Err())
+		s.abandon(id, response)
+		return nil, fmt.Errorf("request a file from worker at %s: %w", c.path, ctx.Err())
 	}
 	if !ok {
-		return nil, fmt.Errorf("asking worker at %s: %w", c.path, s.failure())
+		return nil, fmt.Errorf("request a file from worker at %s: %w", c.path, s.failure())
 	}
 	file, err := r.open(key)
 	if err != nil {
@@ -110,7 +110,7 @@ func (c *Client) Open(ctx context.Context, key Key) (*File, error) {
 	return &File{session: s, id: id, file: file, size: key.Size}, nil
 }
 
-// open checks what came with an answer.
+// open checks the file of a reply.
 func (r reply) open(key Key) (*os.File, error) {
 	switch {
 	case r.message.outcome == notSealed:
@@ -118,11 +118,11 @@ func (r reply) open(key Key) (*os.File, error) {
 	case r.message.outcome != granted:
 		return nil, errors.New(r.message.text)
 	case r.file == nil:
-		return nil, fmt.Errorf("no descriptor came: %w", errProtocol)
+		return nil, fmt.Errorf("the reply has no descriptor: %w", errProtocol)
 	}
 	info, err := r.file.Stat()
 	if err == nil && (!info.Mode().IsRegular() || info.Size() != key.Size) {
-		err = fmt.Errorf("a file of %d bytes, not %d: %w", info.Size(), key.Size, errProtocol)
+		err = fmt.Errorf("the file has %d bytes, want %d: %w", info.Size(), key.Size, errProtocol)
 	}
 	if err != nil {
 		_ = r.file.Close()
@@ -139,23 +139,25 @@ func (s *session) failure() error {
 	return s.err
 }
 
-func (s *session) ask(key Key) (uint64, chan reply, error) {
+// request sends a request for a file and returns its id and the channel of the
+// reply, which is closed if the connection ends.
+func (s *session) request(key Key) (uint64, chan reply, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
 		return 0, nil, s.err
 	}
 	s.next++
-	answer := make(chan reply, 1)
-	s.waiting[s.next] = answer
+	response := make(chan reply, 1)
+	s.waiting[s.next] = response
 	if err := s.write(message{kind: kindOpen, id: s.next, key: key}); err != nil {
 		delete(s.waiting, s.next)
 		return 0, nil, err
 	}
-	return s.next, answer, nil
+	return s.next, response, nil
 }
 
-// write sends a packet. s.mu is held.
+// write sends a packet. The caller must hold s.mu.
 func (s *session) write(m message) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
@@ -163,9 +165,8 @@ func (s *session) write(m message) error {
 	return send(s.conn, m, -1)
 }
 
-// abandon an answer that nobody waits for any more: if it comes with a file,
-// that is given back.
-func (s *session) abandon(id uint64, answer chan reply) {
+// abandon ends the wait for a reply. A file that arrives with it is returned.
+func (s *session) abandon(id uint64, response chan reply) {
 	s.mu.Lock()
 	_, waiting := s.waiting[id]
 	delete(s.waiting, id)
@@ -173,8 +174,8 @@ func (s *session) abandon(id uint64, answer chan reply) {
 	if waiting {
 		return
 	}
-	// It came in between, or the connection ended.
-	if r, ok := <-answer; ok && r.file != nil {
+	// The reply arrived in between, or the connection ended.
+	if r, ok := <-response; ok && r.file != nil {
 		_ = r.file.Close()
 		s.giveBack(id)
 	}
@@ -184,12 +185,12 @@ func (s *session) giveBack(id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
-		// If it does not go out, the connection is over and all is given back.
+		// If this fails, the connection ends, which returns all files.
 		_ = s.write(message{kind: kindGiveBack, id: id})
 	}
 }
 
-// read hands answers to who waits for them, until the connection ends.
+// read passes replies to their requests until the connection ends.
 func (s *session) read() {
 	buf := make([]byte, maxMessage+1)
 	var failed error
@@ -205,24 +206,24 @@ func (s *session) read() {
 			failed = err
 			continue
 		}
-		s.hand(reply{message: m, file: file})
+		s.deliver(reply{message: m, file: file})
 	}
 	_ = s.conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = fmt.Errorf("connection lost: %w", failed)
-	for id, answer := range s.waiting {
-		close(answer)
+	for id, response := range s.waiting {
+		close(response)
 		delete(s.waiting, id)
 	}
 }
 
-func (s *session) hand(r reply) {
+func (s *session) deliver(r reply) {
 	s.mu.Lock()
-	answer, ok := s.waiting[r.message.id]
+	response, ok := s.waiting[r.message.id]
 	delete(s.waiting, r.message.id)
 	if ok {
-		answer <- r
+		response <- r
 	}
 	s.mu.Unlock()
 	if !ok && r.file != nil {
@@ -231,7 +232,7 @@ func (s *session) hand(r reply) {
 	}
 }
 
-// File is a borrowed sealed file. Safe for concurrent use, but for Close.
+// File is a borrowed sealed file. It is safe for concurrent use, except Close.
 type File struct {
 	session *session
 	id      uint64
@@ -245,13 +246,13 @@ var _ io.ReaderAt = (*File)(nil)
 // ReadAt reads bytes of the version.
 func (f *File) ReadAt(p []byte, offset int64) (int, error) { return f.file.ReadAt(p, offset) }
 
-// Size of the version in bytes.
+// Size returns the size of the version in bytes.
 func (f *File) Size() int64 { return f.size }
 
-// Fd is the descriptor, open for reading only; valid until Close.
+// Fd returns the descriptor, open for reading only. It is valid until Close.
 func (f *File) Fd() uintptr { return f.file.Fd() }
 
-// Close gives the file back to the worker.
+// Close closes the file and returns it to the worker.
 func (f *File) Close() error {
 	var err error
 	f.once.Do(func() {

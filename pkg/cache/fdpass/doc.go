@@ -1,13 +1,13 @@
-// Package fdpass hands sealed files of a worker to processes on its host: the
+// Package fdpass lends sealed files of a worker to processes on its host: the
 // worker's [Server] sends an open file descriptor over a unix socket, and the
-// [Client] reads the bytes from the page cache with no copy through the
+// [Client] reads the bytes from the page cache without a copy through the
 // worker.
 //
-// A sealed file never changes, so a descriptor stays good whatever the worker
-// does next; its bytes stay charged to the worker's quota until the client
+// A sealed file never changes, so a descriptor stays valid regardless of what the
+// worker does later. Its bytes stay charged to the worker's quota until the client
 // closes the [File] or its connection ends. Descriptors are open for reading
-// only. The server takes connections of its own user and of root, by
-// SO_PEERCRED.
+// only. The server accepts connections of its own user, of root and of one
+// group, checked with SO_PEERCRED.
 //
 // # Protocol
 //
@@ -19,8 +19,8 @@
 //	6  status u16 of opened: 0 with one descriptor, 1 not sealed, 2 refused
 //	8  id u64, chosen by the client for each open
 //	16 open: size u64, then mount, key and etag, each after its length u16
-//	   opened: what went wrong, for people
+//	   opened: the error message
 //	   give back: nothing
 //
-// A packet that is none of these ends the connection.
+// Any other packet ends the connection.
 package fdpass

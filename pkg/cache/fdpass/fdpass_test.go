@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// strangerSocket makes the test binary a process of another user that tries
-// the socket.
+// strangerSocket makes the test binary run as a process of another user that
+// connects to the socket.
 const strangerSocket = "JINDO_TEST_STRANGER_SOCKET"
 
 func TestMain(m *testing.M) {
@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// stranger exits with 0 when it was refused.
+// stranger returns 0 if the connection was refused.
 func stranger(path string) int {
 	client, err := Dial(context.Background(), path)
 	if err != nil {
-		return 2 // not even connected: proves nothing about the check
+		return 2 // Not connected: this proves nothing about the check.
 	}
 	if _, err := client.Open(context.Background(), Key{"m", "a", "e", 5}); err == nil {
 		return 1
@@ -144,7 +144,7 @@ func eventually(t *testing.T, what string, condition func() bool) {
 	deadline := time.Now().Add(20 * time.Second)
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timed out: %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -167,7 +167,7 @@ func TestBorrow(t *testing.T) {
 		t.Error("a borrowed file can be written")
 	}
 	if flags, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-		t.Errorf("children inherit it: %v %v", flags, err)
+		t.Errorf("children inherit the descriptor: %v %v", flags, err)
 	}
 	if s.lent() != 1 {
 		t.Errorf("%d are lent", s.lent())
@@ -178,7 +178,7 @@ func TestBorrow(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error("closing twice:", err)
 	}
-	eventually(t, "it is back", func() bool { return s.lent() == 0 })
+	eventually(t, "the file is returned", func() bool { return s.lent() == 0 })
 }
 
 func TestRefusals(t *testing.T) {
@@ -196,16 +196,16 @@ func TestRefusals(t *testing.T) {
 	s.mu.Lock()
 	s.err = nil
 	s.mu.Unlock()
-	// A file of another length is not the version.
+	// A file of another length is not of the version.
 	if err := os.WriteFile(s.path, []byte("longer"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Open(t.Context(), good); !errors.Is(err, errProtocol) {
 		t.Errorf("a file of another length: %v", err)
 	}
-	eventually(t, "it is back", func() bool { return s.lent() == 0 })
+	eventually(t, "the file is returned", func() bool { return s.lent() == 0 })
 	if _, err := c.Open(t.Context(), Key{Mount: strings.Repeat("m", maxMessage)}); err == nil {
-		t.Error("a key that does not fit was sent")
+		t.Error("a key that is too long was sent")
 	}
 }
 
@@ -228,21 +228,21 @@ func TestConnectionLossGivesAllBack(t *testing.T) {
 	if err := other.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the other's file is back", func() bool { return s.lent() == 20 })
+	eventually(t, "the other client's file is returned", func() bool { return s.lent() == 20 })
 	b := make([]byte, 5)
 	if _, err := f.ReadAt(b, 0); err != nil || string(b) != "hello" {
-		t.Errorf("an open file after its connection: %q, %v", b, err)
+		t.Errorf("an open file after the end of its connection: %q, %v", b, err)
 	}
 	_ = f.Close()
 	stop()
 	if s.lent() != 0 {
-		t.Errorf("%d are lent after the server's end", s.lent())
+		t.Errorf("%d are lent after the server has ended", s.lent())
 	}
 	if _, err := c.Open(t.Context(), good); err == nil {
 		t.Error("opened without a server")
 	}
-	serve(t, s, path) // a new server in place of the old one's socket
-	eventually(t, "the client dials again", func() bool {
+	serve(t, s, path) // a new server that replaces the socket
+	eventually(t, "the client reconnects", func() bool {
 		again, err := c.Open(t.Context(), good)
 		if err == nil {
 			files = append(files, again)
@@ -255,7 +255,7 @@ func TestConnectionLossGivesAllBack(t *testing.T) {
 		}
 		_ = f.Close()
 	}
-	eventually(t, "all are back", func() bool { return s.lent() == 0 })
+	eventually(t, "all files are returned", func() bool { return s.lent() == 0 })
 }
 
 func TestManyAtOnce(t *testing.T) {
@@ -267,7 +267,7 @@ func TestManyAtOnce(t *testing.T) {
 			for range 30 {
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				if i%4 == 0 {
-					cancel() // leaves at once
+					cancel() // leave immediately
 				}
 				if f, err := c.Open(ctx, good); err == nil {
 					_ = f.Close()
@@ -279,11 +279,11 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	eventually(t, "all are back", func() bool { return s.lent() == 0 })
+	eventually(t, "all files are returned", func() bool { return s.lent() == 0 })
 }
 
-// TestGarbage: whoever does not speak the protocol is cut off, and what it
-// hands over is closed.
+// TestGarbage checks that the server closes the connection of a client that
+// violates the protocol, and the descriptors it sends.
 func TestGarbage(t *testing.T) {
 	s, path, _ := start(t)
 	open, err := message{kind: kindOpen, id: 1, key: good}.encode()
@@ -297,7 +297,7 @@ func TestGarbage(t *testing.T) {
 		"another version": {future},
 		"cut":             {open[:20]},
 		"too long":        {append(open, make([]byte, maxMessage)...)},
-		"an answer":       {mustEncode(t, message{kind: kindOpened, id: 1})},
+		"a reply":         {mustEncode(t, message{kind: kindOpened, id: 1})},
 		"one id twice":    {open, open},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -320,7 +320,7 @@ func TestGarbage(t *testing.T) {
 				}
 				var timeout net.Error
 				if errors.As(err, &timeout) && timeout.Timeout() {
-					t.Fatal("the connection was kept")
+					t.Fatal("the connection was not closed")
 				}
 				if err != nil {
 					break
@@ -328,7 +328,7 @@ func TestGarbage(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "all are back", func() bool { return s.lent() == 0 })
+	eventually(t, "all files are returned", func() bool { return s.lent() == 0 })
 }
 
 func mustEncode(t *testing.T, m message) []byte {
@@ -340,22 +340,22 @@ func mustEncode(t *testing.T, m message) []byte {
 	return b
 }
 
-// TestOtherUsers are refused although the socket's mode lets them in, unless
-// they are of the group that may connect.
+// TestOtherUsers checks that other users are refused even if the mode of the
+// socket lets them connect, unless they are in the group.
 func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("not run: becoming another user needs root")
 	}
-	const nobody = 65534
+	const otherUser = 65534
 	for _, test := range []struct {
 		name  string
 		group int
-		open  bool // the mode of the socket lets everybody in
+		open  bool // the mode of the socket lets all users connect
 		want  int  // exit code of the other user's process
 	}{
 		{"a stranger", NoGroup, true, 0},
 		{"a stranger to the group", 65532, true, 0},
-		{"one of the group", nobody, false, 1},
+		{"one of the group", otherUser, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, path, stop := start(t)
@@ -366,21 +366,21 @@ func TestOtherUsers(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := asUser(t, path, nobody); got != test.want {
-				t.Errorf("the other user's process ends with %d, want %d", got, test.want)
+			if got := asUser(t, path, otherUser); got != test.want {
+				t.Errorf("the other user's process exited with %d, want %d", got, test.want)
 			}
 		})
 	}
 }
 
-// asUser tries a socket as another user and answers the exit code of that
+// asUser connects to a socket as another user and returns the exit code of the
 // process.
 func asUser(t *testing.T, path string, user uint32) int {
 	t.Helper()
 	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// The binary must be where the other user can run it.
+	// The binary must be in a directory that the other user can read.
 	binary := filepath.Join(filepath.Dir(path), "stranger")
 	raw, err := os.ReadFile(os.Args[0])
 	if err == nil {
@@ -396,7 +396,7 @@ func asUser(t *testing.T, path string, user uint32) int {
 	out, err := child.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("running as another user: %v %s", err, out)
+		t.Fatalf("run as another user: %v %s", err, out)
 	}
 	return child.ProcessState.ExitCode()
 }
@@ -427,7 +427,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal(err)
 		}
 		if back, err := decode(again); err != nil || back != m && len(m.text) <= 1024 {
-			t.Errorf("%+v became %+v, %v", m, back, err)
+			t.Errorf("%+v was decoded as %+v, %v", m, back, err)
 		}
 	})
 }

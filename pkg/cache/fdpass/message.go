@@ -31,7 +31,7 @@ const (
 	refused   outcome = 2
 )
 
-// Key names one version of one object's bytes.
+// Key names one version of the bytes of one object.
 type Key struct {
 	Mount, Key, ETag string
 	Size             int64
@@ -46,7 +46,7 @@ type message struct {
 	text    string // of opened
 }
 
-// errProtocol: the other side speaks something else.
+// errProtocol means that the peer does not use this protocol.
 var errProtocol = errors.New("not a message of this protocol")
 
 func (m message) encode() ([]byte, error) {
@@ -78,7 +78,7 @@ func decode(b []byte) (message, error) {
 		return message{}, fmt.Errorf("%d bytes: %w", len(b), errProtocol)
 	}
 	if b[3] != version {
-		return message{}, fmt.Errorf("version %d, this side speaks %d: %w", b[3], version, errProtocol)
+		return message{}, fmt.Errorf("protocol version %d, want %d: %w", b[3], version, errProtocol)
 	}
 	m := message{
 		kind:    kind(binary.LittleEndian.Uint16(b[4:])),
@@ -104,7 +104,7 @@ func decode(b []byte) (message, error) {
 }
 
 func decodeKey(b []byte) (Key, error) {
-	bad := func() (Key, error) { return Key{}, fmt.Errorf("fields of a key: %w", errProtocol) }
+	bad := func() (Key, error) { return Key{}, fmt.Errorf("invalid key: %w", errProtocol) }
 	if len(b) < 8 {
 		return bad()
 	}

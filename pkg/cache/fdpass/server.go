@@ -15,19 +15,19 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// ErrNotSealed says that the version is not complete and verified at the worker.
+// ErrNotSealed means that the version is not complete and verified at the worker.
 var ErrNotSealed = errors.New("not sealed")
 
-// Lender has sealed files.
+// Lender opens sealed files.
 type Lender interface {
-	// Lend opens a sealed version, or answers ErrNotSealed.
+	// Lend opens a sealed version, or returns an error that wraps ErrNotSealed.
 	Lend(key Key) (Loan, error)
 }
 
-// Loan is one open file. Return is called once.
+// Loan is one open file. Return must be called once.
 type Loan interface {
 	Fd() uintptr
-	// CloseFile closes the lender's descriptor; the loan goes on.
+	// CloseFile closes the lender's descriptor; the loan continues.
 	CloseFile()
 	Return()
 }
@@ -41,7 +41,7 @@ const (
 // Server lends files on one socket.
 type Server struct {
 	path     string
-	group    int // that may connect too; NoGroup for none
+	group    int // may connect too; NoGroup for none
 	lender   Lender
 	logger   *slog.Logger
 	listener *net.UnixListener
@@ -51,31 +51,31 @@ type Server struct {
 	wg    sync.WaitGroup
 }
 
-// NoGroup is the group of a socket that only its user may connect to.
+// NoGroup is the group of a socket that only its user and root may connect to.
 const NoGroup = -1
 
-// Listen makes the socket, in place of what a killed worker left there. Its user
-// and root may connect, and processes whose group is the one given, which must
-// be one of this process's own.
+// Listen creates the socket, and replaces the one of a killed worker. Its user
+// and root may connect, and processes with the given group, which must be a group
+// of this process.
 func Listen(path string, group int, lender Lender, logger *slog.Logger) (*Server, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: path, Net: fdsock.Network})
 	if err != nil {
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	if err := open(path, group); err != nil {
 		_ = listener.Close()
-		return nil, fmt.Errorf("listening on %s: %w", path, err)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	return &Server{path: path, group: group, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]struct{}{}}, nil
 }
 
-// open lets those connect who may.
+// open sets the owner and the mode of the socket.
 func open(path string, group int) error {
 	if group == NoGroup {
 		return os.Chmod(path, 0o600)
@@ -86,8 +86,8 @@ func open(path string, group int) error {
 	return os.Chmod(path, 0o660)
 }
 
-// Serve lends until the context ends. Then every connection is closed and
-// every loan is back.
+// Serve lends files until the context ends. It then closes every connection and
+// ends every loan before it returns.
 func (s *Server) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
@@ -102,7 +102,7 @@ func (s *Server) Serve(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("serving on %s: %w", s.path, err)
+			return fmt.Errorf("serve on %s: %w", s.path, err)
 		}
 		if !s.add(c) {
 			_ = c.Close()
@@ -124,7 +124,7 @@ func (s *Server) close() {
 	}
 }
 
-// add takes a connection of this user, root, or the group.
+// add accepts a connection of this user, root or the group.
 func (s *Server) add(c *net.UnixConn) bool {
 	peer, err := fdsock.Peer(c)
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *Server) drop(c *net.UnixConn) {
 	delete(s.conns, c)
 }
 
-// lend answers one connection until it ends, then takes everything back.
+// lend serves one connection until it ends, then ends its loans.
 func (s *Server) lend(c *net.UnixConn) {
 	loans := map[uint64]Loan{}
 	defer func() {
@@ -163,7 +163,7 @@ func (s *Server) lend(c *net.UnixConn) {
 	buf := make([]byte, maxMessage+1)
 	for {
 		m, file, err := receive(c, buf)
-		if file != nil { // clients have nothing to hand over
+		if file != nil { // Clients must not send descriptors.
 			_ = file.Close()
 		}
 		if err != nil {
@@ -172,14 +172,15 @@ func (s *Server) lend(c *net.UnixConn) {
 			}
 			return
 		}
-		if err := s.answer(c, m, loans); err != nil {
+		if err := s.handle(c, m, loans); err != nil {
 			s.logger.Debug("a connection to the socket of sealed files ended", "reason", err)
 			return
 		}
 	}
 }
 
-func (s *Server) answer(c *net.UnixConn, m message, loans map[uint64]Loan) error {
+// handle processes one message of a connection.
+func (s *Server) handle(c *net.UnixConn, m message, loans map[uint64]Loan) error {
 	if m.kind == kindGiveBack {
 		if loan, ok := loans[m.id]; ok {
 			delete(loans, m.id)

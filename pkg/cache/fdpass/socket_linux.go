@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// dial connects to a socket of packets.
+// dial connects to a packet socket.
 func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	var dialer net.Dialer
 	c, err := dialer.DialContext(ctx, fdsock.Network, path)
@@ -37,13 +37,13 @@ func send(c *net.UnixConn, m message, fd int) error {
 		return err
 	}
 	if n != len(b) || oobn != len(oob) {
-		return fmt.Errorf("a packet was cut: %w", errProtocol)
+		return fmt.Errorf("the packet was truncated: %w", errProtocol)
 	}
 	return nil
 }
 
-// receive reads one packet and the descriptor that came with it, nil for none.
-// A packet with more than that is refused and its descriptors are closed.
+// receive reads one packet and its descriptor, nil if there is none. A packet
+// with several descriptors is an error; they are closed.
 func receive(c *net.UnixConn, buf []byte) (message, *os.File, error) {
 	n, fds, err := fdsock.Receive(c, buf)
 	switch {

@@ -2,9 +2,9 @@ package ring
 
 import "strconv"
 
-// ObjectKey is what a stripe of one version of an object is placed by. The
-// version is part of it, so that a replaced object is not held back by the load
-// of its old place.
+// ObjectKey returns the key that places a stripe of one version of an object.
+// The version is part of it, so that a replaced object does not depend on the
+// load of the old version's owner.
 func ObjectKey(mount, key, etag string, size, stripe int64) string {
 	b := make([]byte, 0, len(mount)+len(key)+len(etag)+64)
 	b = append(b, 'o')
@@ -17,8 +17,8 @@ func ObjectKey(mount, key, etag string, size, stripe int64) string {
 	return string(b)
 }
 
-// DirectoryKey is what a directory's listing is placed by. The directory is
-// relative to the mount's root, without slashes at its ends.
+// DirectoryKey returns the key that places a directory's listing. The directory
+// is relative to the mount's root, without leading and trailing slashes.
 func DirectoryKey(mount, directory string) string {
 	b := make([]byte, 0, len(mount)+len(directory)+16)
 	b = append(b, 'd')
@@ -27,8 +27,8 @@ func DirectoryKey(mount, directory string) string {
 	return string(b)
 }
 
-// appendField writes the length too, so that no two lists of fields run into
-// one.
+// appendField appends a field with its length, so that different lists of fields
+// yield different keys.
 func appendField(b []byte, field string) []byte {
 	b = strconv.AppendInt(b, int64(len(field)), 10)
 	b = append(b, ':')

@@ -1,18 +1,18 @@
-// Package ring says which worker owns what, by weighted rendezvous hashing over
-// the workers' names.
+// Package ring computes which worker owns what, by weighted rendezvous hashing
+// over the names of the workers.
 //
-// Everybody who holds the same ring computes the same owners, so nobody is
-// asked where something is. What it promises:
+// All processes with the same ring compute the same owners, so no request is
+// needed to find a location. Callers may rely on this:
 //
-//   - Pure and deterministic on every machine: only integer arithmetic, no
-//     order of maps, no floating point. A test keeps a table of placements, so
-//     that a change of hashing, which would lose every cache, cannot happen
-//     unnoticed.
-//   - Names are hashed, not ids: a worker that comes back with another disk
-//     owns what it owned.
-//   - A worker's share is its weight's share of the sum.
-//   - When a worker joins, what moves moves to it; when one leaves, only what
-//     it owned moves; when a weight changes, nothing moves between others.
+//   - The result is deterministic on every machine: only integer arithmetic is
+//     used, no order of maps and no floating point. A test holds a table of
+//     placements, so that a change of the hash, which would invalidate every
+//     cache, cannot go unnoticed.
+//   - Names are hashed, not ids: a worker that returns with another disk owns
+//     what it owned before.
+//   - A worker's share is its share of the sum of the weights.
+//   - When a worker joins, keys move to it only. When one leaves, only the keys
+//     that it owned move. When a weight changes, no key moves between others.
 package ring
 
 import (
@@ -24,12 +24,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// Ring is one epoch of ownership. It is never changed and safe for concurrent
-// use.
+// Ring is one epoch of ownership. It is immutable and safe for concurrent use.
 type Ring struct {
 	epoch  uint64
 	stripe int64
-	// nodes are in the order of names, without doubles.
+	// nodes are sorted by name, without duplicates.
 	nodes []node
 }
 
@@ -38,9 +37,9 @@ type node struct {
 	hash   uint64
 }
 
-// New makes a Ring of what masters decided. A nil ring has no members. The
-// members are kept, so the caller must not change them any more. Of members of
-// one name the first counts.
+// New returns the Ring of a message from the masters. A nil message has no
+// members. The Ring holds the members, so the caller must not change them. Of
+// members with the same name the first is used.
 func New(r *commonv1.Ring) *Ring {
 	out := &Ring{epoch: r.GetEpoch(), stripe: r.GetStripeSize()}
 	for _, m := range r.GetMembers() {
@@ -55,13 +54,13 @@ func New(r *commonv1.Ring) *Ring {
 	return out
 }
 
-// Epoch of the ring; 0 is before the first.
+// Epoch returns the epoch of the ring; 0 is before the first.
 func (r *Ring) Epoch() uint64 { return r.epoch }
 
-// Len is the number of members.
+// Len returns the number of members.
 func (r *Ring) Len() int { return len(r.nodes) }
 
-// Members in the order of names.
+// Members returns the members sorted by name.
 func (r *Ring) Members() []*commonv1.RingMember {
 	out := make([]*commonv1.RingMember, len(r.nodes))
 	for i, n := range r.nodes {
@@ -70,7 +69,7 @@ func (r *Ring) Members() []*commonv1.RingMember {
 	return out
 }
 
-// Stripe is the number of the stripe that holds the byte at offset; 0 where
+// Stripe returns the number of the stripe that holds the byte at offset; 0 if
 // objects are placed whole.
 func (r *Ring) Stripe(offset int64) int64 {
 	if r.stripe <= 0 {
@@ -79,9 +78,9 @@ func (r *Ring) Stripe(offset int64) int64 {
 	return offset / r.stripe
 }
 
-// Order answers every member, the owner of the key first, then those that
-// would own it if the ones before were not there. Members of weight 0 come
-// last. The slice is the caller's, the members are not.
+// Order returns all members, the owner of the key first, then those that would
+// own it if the ones before were absent. Members of weight 0 are last. The
+// caller may change the slice, but not the members.
 func (r *Ring) Order(key string) []*commonv1.RingMember {
 	drawn := make([]draw, len(r.nodes))
 	h := xxhash.Sum64String(key)
@@ -96,9 +95,9 @@ func (r *Ring) Order(key string) []*commonv1.RingMember {
 	return out
 }
 
-// draw is one member's luck with one key. Its wait is exponentially
-// distributed; divided by the weight, the least wins with a probability that
-// is the weight's share.
+// draw is the random number of one member for one key. wait is exponentially
+// distributed; the member with the least wait divided by its weight wins, with a
+// probability equal to its share of the weights.
 type draw struct {
 	member *commonv1.RingMember
 	wait   uint64

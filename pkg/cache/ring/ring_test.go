@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write testdata anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite testdata")
 
 func members(weights ...uint64) []*commonv1.RingMember {
 	out := make([]*commonv1.RingMember, len(weights))
@@ -34,8 +34,8 @@ func names(order []*commonv1.RingMember) []string {
 	return out
 }
 
-// TestPlacementsStayWhereTheyAre: when this fails, every cache in the field is
-// about to be lost. Change the file only together with a way to move them.
+// TestPlacementsStayWhereTheyAre: a failure means that every existing cache would
+// be lost. Change the file only together with a migration.
 func TestPlacementsStayWhereTheyAre(t *testing.T) {
 	var b strings.Builder
 	for _, ring := range []struct {
@@ -78,7 +78,7 @@ func TestKeysDoNotRunIntoOneAnother(t *testing.T) {
 		DirectoryKey("a", "b"), DirectoryKey("ab", ""), DirectoryKey("", "ab"),
 	} {
 		if seen[key] {
-			t.Errorf("%q is there twice", key)
+			t.Errorf("%q is a duplicate", key)
 		}
 		seen[key] = true
 	}
@@ -129,14 +129,14 @@ func drawMembers(t *rapid.T) []*commonv1.RingMember {
 func TestOneMemberMoreOrLessMovesNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := drawMembers(t)
-		gone := rapid.IntRange(0, len(all)-1).Draw(t, "gone")
-		with, without := ringOf(all), ringOf(slices.Delete(slices.Clone(all), gone, gone+1))
+		removed := rapid.IntRange(0, len(all)-1).Draw(t, "removed")
+		with, without := ringOf(all), ringOf(slices.Delete(slices.Clone(all), removed, removed+1))
 		for i := range 20 {
 			key := fmt.Sprintf("%d", i)
 			order := with.Order(key)
-			rest := slices.DeleteFunc(slices.Clone(order), func(m *commonv1.RingMember) bool { return m == all[gone] })
+			rest := slices.DeleteFunc(slices.Clone(order), func(m *commonv1.RingMember) bool { return m == all[removed] })
 			if !slices.Equal(names(rest), names(without.Order(key))) {
-				t.Fatalf("key %s: %v with all, %v without %s", key, names(order), names(without.Order(key)), all[gone].GetName())
+				t.Fatalf("key %s: %v with all, %v without %s", key, names(order), names(without.Order(key)), all[removed].GetName())
 			}
 		}
 	})
@@ -179,7 +179,7 @@ func TestOddRings(t *testing.T) {
 	}
 	twice := New(&commonv1.Ring{Members: []*commonv1.RingMember{{Name: "a", Id: "1", Weight: 1}, {Name: "a", Id: "2", Weight: 9}}})
 	if order := twice.Order("k"); len(order) != 1 || order[0].GetId() != "1" {
-		t.Errorf("one name twice: %v", order)
+		t.Errorf("a duplicate name: %v", order)
 	}
 	weightless := ringOf(members(0, 0, 0))
 	owners := map[string]bool{}

@@ -127,8 +127,8 @@ func (b *bucket) List(context.Context, ufs.ListOptions) (ufs.Page, error) {
 
 func (b *bucket) Close() error { b.closed.Store(true); return nil }
 
-// directory is a Directory without listings that records the names it is told
-// to forget.
+// directory is a Directory without listings that records the names that it
+// must forget.
 type directory struct {
 	mu        sync.Mutex
 	forgotten []string
@@ -137,11 +137,11 @@ type directory struct {
 	entries   map[string]*workerv1.Entry
 }
 
-func (d *directory) Lookup(_ context.Context, _ dirstore.Mount, dir, name string) (dirstore.Answer, error) {
+func (d *directory) Lookup(_ context.Context, _ dirstore.Mount, dir, name string) (dirstore.LookupResult, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	entry := d.entries[dir+"/"+name]
-	return dirstore.Answer{Found: entry != nil, Entry: entry, Age: time.Second}, d.err
+	return dirstore.LookupResult{Found: entry != nil, Entry: entry, Age: time.Second}, d.err
 }
 
 func (d *directory) List(context.Context, dirstore.Mount, string, string, int) (dirstore.Listing, error) {
@@ -197,7 +197,7 @@ type masters struct {
 	taken string
 }
 
-var errDead = errors.New("no master answers")
+var errDead = errors.New("no master is reachable")
 
 func (m *masters) View(context.Context) (*commonv1.ClusterView, error) {
 	m.mu.Lock()
@@ -369,7 +369,7 @@ func (h *harness) identity(role mtls.Role, name string) *mtls.Identity {
 
 // client returns a client that uses HTTP/2 if h2 is set, else HTTP/1.1.
 func (h *harness) client(role mtls.Role, h2 bool) *http.Client {
-	config := h.identity(role, "somebody").ClientConfig(mtls.Worker, h.name)
+	config := h.identity(role, "client").ClientConfig(mtls.Worker, h.name)
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: h2}
 	if !h2 {
 		transport.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
@@ -378,14 +378,14 @@ func (h *harness) client(role mtls.Role, h2 bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 	err    error // of reading the body
 }
 
-func (a answer) code() wire.Code {
+func (a response) code() wire.Code {
 	f, err := wire.ReadFailure(&http.Response{StatusCode: a.status, Body: io.NopCloser(bytes.NewReader(a.body))})
 	if err != nil {
 		return ""
@@ -394,29 +394,29 @@ func (a answer) code() wire.Code {
 }
 
 // get reads a range of a version. extra are additional headers in pairs.
-func (h *harness) get(client *http.Client, key blockstore.Key, first, last int64, extra ...string) (answer, error) {
+func (h *harness) get(client *http.Client, key blockstore.Key, first, last int64, extra ...string) (response, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	request, err := wire.NewHTTPRequest(ctx, h.worker.Addr().String(), wire.Request{
 		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, First: first, Last: last,
 	})
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	for i := 0; i+1 < len(extra); i += 2 {
 		request.Header.Set(extra[i], extra[i+1])
 	}
-	response, err := client.Do(request)
+	reply, err := client.Do(request)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return answer{response.StatusCode, response.Header, body, err}, nil
+	defer reply.Body.Close()
+	body, err := io.ReadAll(reply.Body)
+	return response{reply.StatusCode, reply.Header, body, err}, nil
 }
 
 // mustGet requires the response to be the bytes of the bucket.
-func (h *harness) mustGet(client *http.Client, key blockstore.Key, first, last int64, extra ...string) answer {
+func (h *harness) mustGet(client *http.Client, key blockstore.Key, first, last int64, extra ...string) response {
 	h.t.Helper()
 	want := h.bucket.get(key.Key)
 	a, err := h.get(client, key, first, last, extra...)

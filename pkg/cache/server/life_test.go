@@ -30,7 +30,7 @@ import (
 func (h *harness) dial(role mtls.Role) *grpc.ClientConn {
 	h.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+h.worker.Addr().String(),
-		grpc.WithTransportCredentials(credentials.NewTLS(h.identity(role, "somebody").ClientConfig(mtls.Worker, workerName))))
+		grpc.WithTransportCredentials(credentials.NewTLS(h.identity(role, "client").ClientConfig(mtls.Worker, workerName))))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -127,9 +127,9 @@ func TestFollowsTheView(t *testing.T) {
 	if a, err := h.get(client, key, 0, 999); err != nil || a.code() != wire.CodeUnknownMount || a.status != http.StatusNotFound {
 		t.Errorf("an unknown mount: %d %s %v", a.status, a.body, err)
 	}
-	gone := oneMount()
-	gone.Mounts, gone.Index = nil, 100
-	if err := h.worker.views.offer(gone); err != nil {
+	next := oneMount()
+	next.Mounts, next.Index = nil, 100
+	if err := h.worker.views.offer(next); err != nil {
 		t.Fatal(err)
 	}
 	if !h.bucket.closed.Load() {

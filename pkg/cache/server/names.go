@@ -16,7 +16,7 @@ import (
 
 // Directory returns names from cached listings. *dirstore.Store implements it.
 type Directory interface {
-	Lookup(ctx context.Context, mount dirstore.Mount, dir, name string) (dirstore.Answer, error)
+	Lookup(ctx context.Context, mount dirstore.Mount, dir, name string) (dirstore.LookupResult, error)
 	List(ctx context.Context, mount dirstore.Mount, dir, after string, limit int) (dirstore.Listing, error)
 	Forget(mountID, dir, name string)
 	Totals(mountID string) (objects, bytes int64)
@@ -44,13 +44,13 @@ func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*w
 	if err != nil {
 		return nil, err
 	}
-	answer, err := n.worker.config.Directory.Lookup(ctx, mount, cleanDir(request.GetDirectory()), request.GetName())
+	result, err := n.worker.config.Directory.Lookup(ctx, mount, cleanDir(request.GetDirectory()), request.GetName())
 	entry.noteNames(err)
 	if err != nil {
 		return nil, statusOf(err)
 	}
 	return &workerv1.LookupResponse{
-		Found: answer.Found, Entry: answer.Entry, Age: durationpb.New(answer.Age), Epochs: n.epochs(request.GetMountId()),
+		Found: result.Found, Entry: result.Entry, Age: durationpb.New(result.Age), Epochs: n.epochs(request.GetMountId()),
 	}, nil
 }
 

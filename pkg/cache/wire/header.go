@@ -12,11 +12,11 @@ const (
 	HeaderSize = "Jindo-Size"
 	// HeaderOnlyIfCached is "1" in a request that must not read the store.
 	HeaderOnlyIfCached = "Jindo-Only-If-Cached"
-	// HeaderRingEpoch is the ring epoch that the sender knows.
+	// HeaderRingEpoch is the ring epoch of the sender.
 	HeaderRingEpoch = "Jindo-Ring-Epoch"
-	// HeaderMountEpoch is the epoch of the mount that the worker knows.
+	// HeaderMountEpoch is the epoch of the mount in the worker's view.
 	HeaderMountEpoch = "Jindo-Mount-Epoch"
-	// HeaderViewIndex is the index of the newest view that the worker knows.
+	// HeaderViewIndex is the index of the worker's newest view.
 	HeaderViewIndex = "Jindo-View-Index"
 	// HeaderSource is where the bytes of a response come from.
 	HeaderSource = "Jindo-Source"
@@ -26,8 +26,8 @@ const (
 // block store accepts, escaped.
 const MaxHeaderBytes = 64 << 10
 
-// Epochs are the versions of the cluster state that a worker knows. 0 means
-// that it knows none.
+// Epochs are the versions of a worker's state of the cluster. 0 means that it
+// has none.
 type Epochs struct {
 	Ring, Mount, View uint64
 }

@@ -21,7 +21,7 @@ type Request struct {
 	// OnlyIfCached makes the worker return not_cached instead of reading the
 	// store.
 	OnlyIfCached bool
-	// RingEpoch that the client knows; 0 for none.
+	// RingEpoch of the client's ring; 0 for none.
 	RingEpoch uint64
 }
 
