@@ -16,10 +16,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// away is how long something is cut off.
+// away is the duration of a network partition.
 const away = time.Minute
 
-// cut takes a node, or the API server, off the network of make cluster-up.
+// cut disconnects a node, or the API server, of make cluster-up from the network.
 func cut(t *testing.T, name string) {
 	t.Helper()
 	do := func(ctx context.Context, act string) error {
@@ -42,8 +42,8 @@ func cut(t *testing.T, name string) {
 	time.Sleep(away)
 }
 
-// A node that nobody reads on is cut off for a minute and returned, the one
-// with the leader first: readers elsewhere see nothing, and all is well again.
+// TestNodeCut disconnects nodes without readers for a minute each, the leader's
+// first: readers on other nodes notice nothing, and the runtime recovers.
 func TestNodeCut(t *testing.T) {
 	c := connect(t)
 	namespace := c.namespace(t, "node-cut")
@@ -85,7 +85,8 @@ func TestNodeCut(t *testing.T) {
 	w.unharmed(t)
 }
 
-// The API server is away for a minute: readers and masters go on without it.
+// TestAPIServerAway disconnects the API server for a minute: readers and masters
+// continue without it.
 func TestAPIServerAway(t *testing.T) {
 	c := connect(t)
 	namespace := c.namespace(t, "api-away")

@@ -31,16 +31,16 @@ const (
 	// readerImage runs test/e2e/reader, toolImage has a shell.
 	readerImage = "docker.io/jindo-io/reader:dev"
 	toolImage   = "docker.io/library/busybox:test"
-	// patience of a wait: nothing hangs, and a busy machine is slow.
-	patience = 4 * time.Minute
+	// timeout of a wait, for slow machines.
+	timeout = 4 * time.Minute
 )
 
-// cluster is the Kubernetes that the tests use, by a typed client for looking
-// and by kubectl for doing, as people do.
+// cluster is the Kubernetes cluster of the tests. They read with a typed client, and
+// change with kubectl, as users do.
 type cluster struct {
 	client.Client
 	kubectlPath, kubeconfig string
-	// env says where the object stores are, as pods reach them.
+	// env has the addresses of the object stores, as pods reach them.
 	env map[string]string
 }
 
@@ -49,7 +49,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// connect to the cluster of KUBECONFIG, or to the one of make cluster-up.
+// connect connects to the cluster of KUBECONFIG, or to the one of make cluster-up.
 func connect(t *testing.T) *cluster {
 	t.Helper()
 	root, err := filepath.Abs("../..")
@@ -63,12 +63,12 @@ func connect(t *testing.T) *cluster {
 	}
 	if _, err := os.Stat(c.kubectlPath); err != nil {
 		if c.kubectlPath, err = exec.LookPath("kubectl"); err != nil {
-			t.Fatal("there is no kubectl: run make cluster-up, or install it")
+			t.Fatal("kubectl not found: run make cluster-up, or install it")
 		}
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", c.kubeconfig)
 	if err != nil {
-		t.Fatalf("there is no cluster: run make cluster-up, or set KUBECONFIG: %v", err)
+		t.Fatalf("no cluster: run make cluster-up, or set KUBECONFIG: %v", err)
 	}
 	config.Timeout = 30 * time.Second
 	config.QPS, config.Burst = 50, 100
@@ -85,7 +85,7 @@ func connect(t *testing.T) *cluster {
 	return c
 }
 
-// readEnv reads NAME=value lines; the environment outweighs them.
+// readEnv reads NAME=value lines; the environment takes precedence.
 func readEnv(path string) (map[string]string, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -107,7 +107,7 @@ func readEnv(path string) (map[string]string, error) {
 	return env, lines.Err()
 }
 
-// run runs kubectl and answers what it printed.
+// run runs kubectl and returns its output.
 func (c *cluster) run(ctx context.Context, stdin string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
@@ -122,7 +122,7 @@ func (c *cluster) run(ctx context.Context, stdin string, args ...string) (string
 	return out.String(), nil
 }
 
-// kubectl runs it and ends the test when it fails.
+// kubectl runs kubectl, and ends the test if it fails.
 func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := c.run(t.Context(), "", args...)
@@ -132,7 +132,7 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
-// create what a manifest says, as a person does.
+// create creates the objects of a manifest with kubectl.
 func (c *cluster) create(t *testing.T, namespace, manifest string) string {
 	t.Helper()
 	out, err := c.run(t.Context(), manifest, "create", "-n", namespace, "-f", "-")
@@ -142,11 +142,11 @@ func (c *cluster) create(t *testing.T, namespace, manifest string) string {
 	return out
 }
 
-// eventually waits until check answers nil, and says what it answered last
-// when it never does.
+// eventually waits until check returns nil, and ends the test with its last error
+// after the timeout.
 func eventually(t *testing.T, what string, check func(ctx context.Context) error) {
 	t.Helper()
-	if err := wait(t.Context(), patience, check); err != nil {
+	if err := wait(t.Context(), timeout, check); err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
@@ -171,8 +171,8 @@ func wait(ctx context.Context, limit time.Duration, check func(ctx context.Conte
 	}
 }
 
-// namespace makes one for the test, which goes with it, and has everything in
-// it printed when the test fails.
+// namespace creates a namespace that is deleted after the test. Its content is
+// printed if the test fails.
 func (c *cluster) namespace(t *testing.T, name string) string {
 	t.Helper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "e2e-" + name}}
@@ -181,19 +181,19 @@ func (c *cluster) namespace(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.forget(t, namespace.Name) })
-	c.diagnoseOnFailure(t, namespace.Name) // cleaned up last in, first out: before it goes
+	c.diagnoseOnFailure(t, namespace.Name) // cleanups run last in, first out: before its deletion
 	eventually(t, "the namespace's service account is there", func(ctx context.Context) error {
 		return c.Get(ctx, client.ObjectKey{Namespace: namespace.Name, Name: "default"}, &corev1.ServiceAccount{})
 	})
 	return namespace.Name
 }
 
-// forget deletes a namespace and waits until it is gone.
+// forget deletes a namespace and waits until it no longer exists.
 func (c *cluster) forget(t *testing.T, name string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience+time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), timeout+time.Minute)
 	defer cancel()
-	err := wait(ctx, patience, func(ctx context.Context) error {
+	err := wait(ctx, timeout, func(ctx context.Context) error {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if err := c.Delete(ctx, namespace); client.IgnoreNotFound(err) != nil {
 			return err
@@ -210,7 +210,7 @@ func (c *cluster) forget(t *testing.T, name string) {
 	}
 }
 
-// pods of a namespace whose names begin with prefix, in the order of names.
+// pods returns the pods of a namespace with a name prefix, ordered by name.
 func (c *cluster) pods(ctx context.Context, namespace, prefix string) ([]corev1.Pod, error) {
 	var list corev1.PodList
 	if err := c.List(ctx, &list, client.InNamespace(namespace)); err != nil {
@@ -226,7 +226,7 @@ func (c *cluster) pods(ctx context.Context, namespace, prefix string) ([]corev1.
 	return pods, nil
 }
 
-// ready says what a pod lacks.
+// ready returns an error that names what a pod lacks, or nil.
 func ready(pod *corev1.Pod) error {
 	if pod.DeletionTimestamp != nil {
 		return fmt.Errorf("pod %s is going", pod.Name)
@@ -245,7 +245,7 @@ func ready(pod *corev1.Pod) error {
 	return fmt.Errorf("pod %s is %s and not ready: %s", pod.Name, pod.Status.Phase, strings.Join(reasons, "; "))
 }
 
-// readyPods waits for exactly so many ready pods with the prefix.
+// readyPods waits for exactly count ready pods with the prefix.
 func (c *cluster) readyPods(t *testing.T, namespace, prefix string, count int) []corev1.Pod {
 	t.Helper()
 	var pods []corev1.Pod
@@ -300,7 +300,8 @@ func (c *cluster) datasetPhase(t *testing.T, namespace, name string, phase v1alp
 	return d
 }
 
-// diagnoseOnFailure prints what a namespace and the system hold.
+// diagnoseOnFailure prints the objects of a namespace and of the system if the test
+// fails.
 func (c *cluster) diagnoseOnFailure(t *testing.T, namespace string) {
 	t.Cleanup(func() {
 		if !t.Failed() {

@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Whatever stands between a pod and its data dies, and the pod reads on with
-// the files that it has open, and with new ones.
+// TestServersKilled kills each process between a pod and its data: the pod keeps
+// reading its open files, and new ones.
 func TestServersKilled(t *testing.T) {
 	c := connect(t)
 	namespace := c.namespace(t, "killed")
@@ -61,7 +61,7 @@ func TestServersKilled(t *testing.T) {
 	c.remove(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}})
 }
 
-// onNodeOf is the one ready pod with a prefix on a node.
+// onNodeOf returns the ready pod with a name prefix on a node.
 func (c *cluster) onNodeOf(t *testing.T, namespace, prefix, node string) corev1.Pod {
 	t.Helper()
 	var found corev1.Pod
@@ -82,7 +82,7 @@ func (c *cluster) onNodeOf(t *testing.T, namespace, prefix, node string) corev1.
 }
 
 // killContainer sends SIGKILL to a container's processes, and waits until the
-// kubelet has started it again.
+// kubelet has restarted it.
 func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) {
 	t.Helper()
 	restarts := func(p corev1.Pod) int32 {
@@ -94,8 +94,8 @@ func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) 
 		return -1
 	}
 	before := restarts(pod)
-	// The pod's uid is in the cgroup of each of its processes; which of its
-	// containers they are, their command tells.
+	// The cgroup of each process contains the pod's uid; the command identifies the
+	// container.
 	command := map[string]string{"plugin": "csi node", "keeper": "csi keep", "jindofs-fuse": "bin/fuse ", "jindofs-worker": "bin/worker "}[container]
 	script := fmt.Sprintf(`for p in /proc/[0-9]*; do grep -q %s $p/cgroup 2>/dev/null && tr '\000' ' ' <$p/cmdline | grep -q %q && kill -9 ${p#/proc/} && echo killed; done; true`, pod.UID, command)
 	eventually(t, container+" is killed", func(ctx context.Context) error {
@@ -117,7 +117,7 @@ func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) 
 	})
 }
 
-// Several ways to use a claim.
+// TestClaims mounts a claim in several ways.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -152,7 +152,7 @@ func TestClaims(t *testing.T) {
 	})
 }
 
-// Two Datasets in one pod of a Deployment, each with its own runtime.
+// TestTwoDatasets mounts two Datasets, each with its own runtime, in one pod.
 func TestTwoDatasets(t *testing.T) {
 	t.Parallel()
 	c := connect(t)

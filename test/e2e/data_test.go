@@ -15,8 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// small is a runtime that comes up fast and takes little: one master, one
-// worker, nothing on the nodes' disks.
+// small is a runtime that starts fast and needs few resources: one master, one
+// worker, no data on the nodes' disks.
 const small = `
 apiVersion: data.fluid.io/v1alpha1
 kind: JindoRuntime
@@ -27,7 +27,7 @@ spec:
   tieredstore: {levels: [{mediumtype: HDD, path: /mnt/disk1, quota: 1Gi}]}
 `
 
-// A Job reads everything through its claim, and the figures become true.
+// TestJob reads everything through a claim, and checks the resulting statistics.
 func TestJob(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -54,8 +54,8 @@ func TestJob(t *testing.T) {
 	})
 }
 
-// The pair of the walk-through as it is in the document, without the line that
-// binds it: everything comes up, nothing is bound, and both say what to write.
+// TestUnboundPair creates the pair of the walk-through without the line that binds
+// it: both become ready, and both report the line to add.
 func TestUnboundPair(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -79,14 +79,14 @@ func TestUnboundPair(t *testing.T) {
 		t.Errorf("there is a claim: %v", err)
 	}
 
-	// The line is added: the pair is bound, and pods can read.
+	// With the line the pair is bound, and pods can read.
 	c.kubectl(t, "annotate", "jindoruntime", "hadoop", "-n", namespace, "data.fluid.io/dataset=hbase")
 	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
 	c.job(t, namespace, "read", "hbase", "/hadoop")
 }
 
-// The Dataset is deleted first, while a pod uses it: it says which pod keeps
-// it, serves it meanwhile, and goes with it.
+// TestDatasetDeletedFirst deletes the Dataset while a pod uses it: its status names
+// the pod, the data stays available, and the Dataset is deleted with the pod.
 func TestDatasetDeletedFirst(t *testing.T) {
 	t.Parallel()
 	c := connect(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// In whatever order things are deleted, nothing is left.
+// TestDeletionOrders deletes the objects in every order; nothing may be left.
 func TestDeletionOrders(t *testing.T) {
 	for name, remove := range map[string]func(t *testing.T, c *cluster, namespace string){
 		"runtime first": func(t *testing.T, c *cluster, namespace string) {

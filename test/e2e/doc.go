@@ -1,7 +1,6 @@
-// Package e2e tests the product on a real Kubernetes: the one that KUBECONFIG
-// names, or the one of make cluster-up. Its tests do what people do, through
-// kubectl and manifests, and break what can break.
+// Package e2e tests the product on a real Kubernetes cluster: the one of KUBECONFIG,
+// or the one of make cluster-up. Its tests use kubectl and manifests, as users do,
+// and inject failures.
 //
-// Files with the build tag full are left out of make test and run in
-// make test-full.
+// Files with the build tag full run in make test-full, and not in make test.
 package e2e

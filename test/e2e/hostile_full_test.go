@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// hostile are specs that somebody wrote by mistake or malice.
+// hostile returns invalid and malicious specs.
 func hostile() map[string][]string {
 	long := strings.Repeat("x", 300)
 	level := func(fields string) string { return "{tieredstore: {levels: [{" + fields + "}]}}" }
@@ -55,8 +55,8 @@ func hostile() map[string][]string {
 	}
 }
 
-// However odd a manifest is, no controller falls over it, and others' runtimes
-// come up beside it.
+// TestHostileManifests checks that no manifest crashes a controller or delays the
+// runtimes of others.
 func TestHostileManifests(t *testing.T) {
 	c := connect(t)
 	namespace, other := c.namespace(t, "hostile"), c.namespace(t, "beside")
@@ -88,7 +88,7 @@ func TestHostileManifests(t *testing.T) {
 	}
 }
 
-// restarts of everything in the system namespace.
+// restarts returns the sum of the restarts in the system namespace.
 func (c *cluster) restarts(t *testing.T) int32 {
 	t.Helper()
 	var sum int32

@@ -16,12 +16,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// nothingLeft waits until nothing of any runtime of a namespace is there:
-// objects, labels of nodes, and what nodes hold on their disks and in their
-// tables of mounts.
+// nothingLeft waits until no object, node label, directory or mount of any runtime
+// of a namespace exists.
 func (c *cluster) nothingLeft(t *testing.T, namespace string) {
 	t.Helper()
-	eventually(t, "every object of "+namespace+" is gone", func(ctx context.Context) error {
+	eventually(t, "every object of "+namespace+" to be deleted", func(ctx context.Context) error {
 		return c.objectsLeft(ctx, namespace)
 	})
 	eventually(t, "the nodes are clean", func(ctx context.Context) error { return c.nodesLeft(ctx, namespace) })
@@ -62,7 +61,7 @@ func (c *cluster) objectsLeft(ctx context.Context, namespace string) error {
 
 func itemNames(list client.ObjectList) []string {
 	var found []string
-	// It fails only for what is no list.
+	// It fails only for objects that are not lists.
 	_ = meta.EachListItem(list, func(item runtime.Object) error {
 		object, err := meta.Accessor(item)
 		if err == nil {
@@ -73,8 +72,7 @@ func itemNames(list client.ObjectList) []string {
 	return found
 }
 
-// nodesLeft looks for labels, and through the plugin's own pods for mounts and
-// directories.
+// nodesLeft returns an error if labels, mounts or directories are left on nodes.
 func (c *cluster) nodesLeft(ctx context.Context, namespace string) error {
 	var nodes corev1.NodeList
 	if err := c.List(ctx, &nodes); err != nil {
@@ -97,8 +95,8 @@ func (c *cluster) nodesLeft(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// onNode runs a shell command in a pod that sees a node's processes and, below
-// /host, its files. The pods stay for the next question.
+// onNode runs a shell command in a pod that shares a node's processes and has its
+// files below /host. The pods are reused.
 func (c *cluster) onNode(ctx context.Context, node, command string) (string, error) {
 	name := "e2e-look-" + strings.ReplaceAll(node, ".", "-")
 	pod := &corev1.Pod{}

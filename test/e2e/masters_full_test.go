@@ -16,12 +16,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// rounds bounds how often all masters are deleted until they have come back in
+// rounds bounds the number of deletions of all masters until they have returned in
 // every order.
 const rounds = 12
 
-// All masters go at once, again and again. A pod reads on, cached or not; the
-// masters come back under other addresses as the one cluster that they were.
+// TestAllMastersDeleted deletes all masters at once, repeatedly. A pod keeps reading
+// cached and uncached data; the masters return as the same cluster with new
+// addresses.
 func TestAllMastersDeleted(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -56,8 +57,8 @@ func TestAllMastersDeleted(t *testing.T) {
 	c.job(t, namespace, "after", "hbase", "/hadoop")
 }
 
-// orderOfReturn waits until every pod was replaced by a ready one, and says
-// which came first.
+// orderOfReturn waits until every pod was replaced by a ready one, and returns the
+// order in which they became ready.
 func (c *cluster) orderOfReturn(t *testing.T, namespace string, old []corev1.Pod) string {
 	t.Helper()
 	var order []string
@@ -81,8 +82,8 @@ func (c *cluster) orderOfReturn(t *testing.T, namespace string, old []corev1.Pod
 	return strings.Join(order, "")
 }
 
-// A master's disk is lost together with its node's: the two others go on, and
-// the member comes back as a new one.
+// TestMasterDiskLost deletes a master with its disk: the other two continue, and it
+// returns as a new member.
 func TestMasterDiskLost(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -106,7 +107,8 @@ func TestMasterDiskLost(t *testing.T) {
 	w.unharmed(t)
 }
 
-// The controllers are replaced, as by an upgrade: no pod that serves data is.
+// TestControllersReplaced replaces the controllers, as an upgrade does: no pod that
+// serves data is replaced.
 func TestControllersReplaced(t *testing.T) {
 	c := connect(t)
 	namespace := c.namespace(t, "controllers")

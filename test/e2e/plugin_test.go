@@ -19,15 +19,15 @@ import (
 	"github.com/jindo-io/jindo/manifests/samples"
 )
 
-// plugin runs "kubectl jindo" as people do: the real kubectl finds it on PATH.
+// plugin runs "kubectl jindo" through kubectl, which finds the plugin on PATH.
 type plugin struct {
 	c         *cluster
 	path      string
 	namespace string
 }
 
-// answer of one command.
-type answer struct {
+// result is the result of one command.
+type result struct {
 	stdout, stderr string
 	code           int
 }
@@ -46,10 +46,10 @@ func (c *cluster) plugin(t *testing.T, namespace string) *plugin {
 	return &plugin{c: c, path: dir, namespace: namespace}
 }
 
-// run a command to its end, which must come by itself.
-func (p *plugin) run(t *testing.T, stdin string, args ...string) answer {
+// run runs a command, which must end within the timeout.
+func (p *plugin) run(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience+time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), timeout+time.Minute)
 	defer cancel()
 	args = append([]string{"jindo"}, args...)
 	if p.namespace != "" {
@@ -68,7 +68,7 @@ func (p *plugin) run(t *testing.T, stdin string, args ...string) answer {
 	if err != nil && !errors.As(err, &exited) {
 		t.Fatal(err)
 	}
-	return answer{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+	return result{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
 }
 
 // ok runs a command that must succeed.
@@ -81,11 +81,11 @@ func (p *plugin) ok(t *testing.T, args ...string) string {
 	return a.stdout
 }
 
-// settled runs a command that answers 0 once the masters agree who leads, which
-// on a busy machine they may be deciding.
+// settled runs a command until it exits with 0, because on a busy machine an
+// election may be in progress.
 func (p *plugin) settled(t *testing.T, args ...string) string {
 	t.Helper()
-	var a answer
+	var a result
 	eventually(t, "kubectl jindo "+strings.Join(args, " "), func(context.Context) error {
 		if a = p.run(t, "", args...); a.code != 0 {
 			return fmt.Errorf("exit %d\n%s%s", a.code, a.stdout, a.stderr)
@@ -95,8 +95,8 @@ func (p *plugin) settled(t *testing.T, args ...string) string {
 	return a.stdout
 }
 
-// fails runs a command that must end with a code and say something on stderr,
-// in a few lines.
+// fails runs a command that must exit with a code and print a short message on
+// stderr.
 func (p *plugin) fails(t *testing.T, code int, says string, args ...string) {
 	t.Helper()
 	a := p.run(t, "", args...)
@@ -109,7 +109,7 @@ func (p *plugin) fails(t *testing.T, code int, says string, args ...string) {
 	}
 }
 
-// file in a directory of the test's.
+// file writes a file into a temporary directory.
 func file(t *testing.T, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -119,7 +119,7 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-// Everything that a person does with the plugin, from nothing to nothing.
+// TestPlugin uses every command of the plugin, from creation to deletion.
 func TestPlugin(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -190,7 +190,7 @@ func (p *plugin) checkStatus(t *testing.T) {
 		}
 	}
 	if wide := p.ok(t, "status", "hadoop", "-o", "wide"); !strings.Contains(wide, "COMMIT") {
-		t.Errorf("the members are not asked:\n%s", wide)
+		t.Errorf("the members were not queried:\n%s", wide)
 	}
 	if all := p.ok(t, "status", "-A"); !strings.Contains(all, p.namespace) {
 		t.Errorf("-A prints\n%s", all)
@@ -220,8 +220,8 @@ func (p *plugin) checkRaft(t *testing.T) {
 	}
 }
 
-// leaderOf the walk-through's three blocks is the number of the one that leads
-// while the others follow.
+// leaderOf returns the number of the leader in the walk-through's three blocks. The
+// others must be followers.
 func leaderOf(text string) (int, error) {
 	block := regexp.MustCompile(`^==== hadoop-jindofs-master-(\d):18004 ====\npeer_id: \d+\.\d+\.\d+\.\d+:18006:0\nstate: (LEADER|FOLLOWER)$`)
 	blocks := strings.Split(strings.TrimSpace(text), "\n\n")
@@ -244,11 +244,12 @@ func leaderOf(text string) (int, error) {
 	return leaders[0], nil
 }
 
-// checkSilentMasters stops two masters, which still accept connections then.
+// checkSilentMasters stops two masters, which then accept connections but do not
+// respond.
 func (p *plugin) checkSilentMasters(t *testing.T) {
 	t.Helper()
 	signal := func(ordinal int, name string) {
-		err := wait(context.WithoutCancel(t.Context()), patience, func(ctx context.Context) error {
+		err := wait(context.WithoutCancel(t.Context()), timeout, func(ctx context.Context) error {
 			pods, err := p.c.pods(ctx, p.namespace, fmt.Sprintf("hadoop-jindofs-master-%d", ordinal))
 			if err != nil || len(pods) != 1 {
 				return fmt.Errorf("%d pods: %w", len(pods), err)
@@ -271,7 +272,7 @@ func (p *plugin) checkSilentMasters(t *testing.T) {
 		t.Errorf("raft status with two masters stopped: exit %d\n%s%s", a.code, a.stdout, a.stderr)
 	}
 	a = p.run(t, "", "status", "hadoop", "-o", "wide", "--exit-code", "--request-timeout=3s")
-	if a.code != 3 || !strings.Contains(a.stdout, "did not answer") {
+	if a.code != 3 || !strings.Contains(a.stdout, "unreachable:") {
 		t.Errorf("status with two masters stopped: exit %d\n%s%s", a.code, a.stdout, a.stderr)
 	}
 	if a := p.run(t, "", "raft", "transfer-leader", "hadoop", "--request-timeout=3s"); a.code == 0 {
@@ -279,7 +280,7 @@ func (p *plugin) checkSilentMasters(t *testing.T) {
 	}
 }
 
-// checkSilentServer: an API server that accepts connections and never answers.
+// checkSilentServer uses an API server that accepts connections and never responds.
 func (p *plugin) checkSilentServer(t *testing.T, dataset string) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -20,23 +20,23 @@ import (
 	"github.com/jindo-io/jindo/test/dataset"
 )
 
-// set is the data that the tests read, the default of test/e2e/reader.
+// set is the data set of the tests, the default of test/e2e/reader.
 var set = dataset.Options{Files: 100, Large: 2, LargeSize: 8 << 20, SmallSize: 64 << 10}
 
-// bucket puts the data set into the bucket that the samples name.
+// bucket writes the data set into the bucket of the samples.
 func (c *cluster) bucket(t *testing.T) {
 	t.Helper()
 	fill(t, c.env["OSS_DIRECTORY"])
 }
 
-// s3bucket does so in the other store.
+// s3bucket writes the data set into the bucket of the S3 store.
 func (c *cluster) s3bucket(t *testing.T) {
 	t.Helper()
 	fill(t, c.env["S3_DIRECTORY"])
 }
 
-// filling lets one test fill a bucket while the others wait: objects written
-// twice change under who has begun to read them.
+// filling serializes writes of a bucket: objects that are written twice change under
+// their readers.
 var filling sync.Mutex
 
 func fill(t *testing.T, dir string) {
@@ -44,7 +44,7 @@ func fill(t *testing.T, dir string) {
 	filling.Lock()
 	defer filling.Unlock()
 	if dir == "" {
-		return // somebody else's cluster and bucket, filled before
+		return // the bucket of a foreign cluster was filled before
 	}
 	if _, err := os.Stat(filepath.Join(dir, dataset.Sums)); err == nil {
 		return
@@ -54,7 +54,7 @@ func fill(t *testing.T, dir string) {
 	}
 }
 
-// seedDataset is the sample Dataset with its places filled in.
+// seedDataset returns the sample Dataset with its placeholders replaced.
 func (c *cluster) seedDataset() string {
 	return strings.NewReplacer(
 		"<OSS_ACCESS_KEY_ID>", c.env["OSS_ACCESS_KEY_ID"],
@@ -63,14 +63,14 @@ func (c *cluster) seedDataset() string {
 	).Replace(samples.Dataset)
 }
 
-// volume of a Dataset in a pod.
+// claim returns the volume of a Dataset in a pod.
 func claim(name string) corev1.Volume {
 	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
 		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name, ReadOnly: true},
 	}}
 }
 
-// readerSpec is a pod that reads the claims' first at /data/hadoop.
+// readerSpec returns a pod that reads a claim at /data/hadoop.
 func readerSpec(claimName, mount string, args ...string) corev1.PodSpec {
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
@@ -85,13 +85,13 @@ func readerSpec(claimName, mount string, args ...string) corev1.PodSpec {
 	}
 }
 
-// watcher is a pod that reads until it is stopped.
+// watcher is a pod that reads until it is deleted.
 type watcher struct {
 	c               *cluster
 	namespace, name string
 }
 
-// watch starts one and waits until it reads.
+// watch starts a watcher and waits until it has read.
 func (c *cluster) watch(t *testing.T, namespace, name, claimName, mount, node string) *watcher {
 	t.Helper()
 	pod := &corev1.Pod{
@@ -109,7 +109,7 @@ func (c *cluster) watch(t *testing.T, namespace, name, claimName, mount, node st
 	return w
 }
 
-// seen is the newest line of the reader.
+// seen is the last line of a reader.
 type seen struct {
 	Reads, Failed, Wrong int64
 	Worst                int64    `json:"worstMilliseconds"`
@@ -129,7 +129,7 @@ func (w *watcher) seen(ctx context.Context) (seen, error) {
 	return s, nil
 }
 
-// readOn waits for so many more reads.
+// readOn waits for a number of further reads.
 func (w *watcher) readOn(t *testing.T, reads int64) {
 	t.Helper()
 	want := int64(-1)
@@ -148,11 +148,11 @@ func (w *watcher) readOn(t *testing.T, reads int64) {
 	})
 }
 
-// unharmed ends the test unless every read so far was answered and right.
+// unharmed ends the test unless every read so far succeeded with the right bytes.
 func (w *watcher) unharmed(t *testing.T) {
 	t.Helper()
 	var s seen
-	eventually(t, "the reader says what it saw", func(ctx context.Context) (err error) {
+	eventually(t, "output of the reader", func(ctx context.Context) (err error) {
 		s, err = w.seen(ctx)
 		return err
 	})
@@ -162,7 +162,7 @@ func (w *watcher) unharmed(t *testing.T) {
 	t.Logf("pod %s: %d reads, none failed, none wrong, worst stall %d ms", w.name, s.Reads, s.Worst)
 }
 
-// remove deletes a pod and waits until it is gone.
+// remove deletes an object and waits until it no longer exists.
 func (c *cluster) remove(t *testing.T, object client.Object) {
 	t.Helper()
 	if err := c.Delete(t.Context(), object); client.IgnoreNotFound(err) != nil {
@@ -173,7 +173,7 @@ func (c *cluster) remove(t *testing.T, object client.Object) {
 
 func (c *cluster) gone(t *testing.T, object client.Object) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%T %s is gone", object, object.GetName()), func(ctx context.Context) error {
+	eventually(t, fmt.Sprintf("%T %s to be deleted", object, object.GetName()), func(ctx context.Context) error {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return client.IgnoreNotFound(err)
 		}
@@ -181,7 +181,7 @@ func (c *cluster) gone(t *testing.T, object client.Object) {
 	})
 }
 
-// job runs the reader once over everything and waits for its end.
+// job runs the reader once over all files in a Job, and waits for its completion.
 func (c *cluster) job(t *testing.T, namespace, name, claimName, mount string) {
 	t.Helper()
 	job := &batchv1.Job{
@@ -207,7 +207,7 @@ func (c *cluster) job(t *testing.T, namespace, name, claimName, mount string) {
 	})
 }
 
-// withoutAnnotation is a manifest without the lines of its annotations.
+// withoutAnnotation returns a manifest without its annotations.
 func withoutAnnotation(manifest string) string {
 	var kept []string
 	for line := range strings.SplitSeq(manifest, "\n") {

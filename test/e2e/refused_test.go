@@ -12,11 +12,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// refusal is a manifest that must not be carried out: the API server refuses
-// it or, for what a schema cannot say, the condition SpecValid does.
+// refusal is a manifest that must be refused: by the API server or, for what a
+// schema cannot express, with the condition SpecValid.
 type refusal struct {
 	name, spec string
-	// want is part of the sentence.
+	// want is part of the message.
 	want string
 }
 
@@ -57,8 +57,8 @@ func datasetRefusals() []refusal {
 	}
 }
 
-// What cannot be carried out is refused with a sentence, at the earliest place
-// that can tell, and blocks nobody else.
+// TestRefused checks that invalid manifests are refused with a message, as early as
+// possible, and do not block other objects.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// refusedLater waits for the condition of what the API server let in.
+// refusedLater waits for the condition of an object that the API server admitted.
 func (c *cluster) refusedLater(t *testing.T, namespace, kind, name string) error {
 	t.Helper()
 	var refused error

@@ -12,9 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// restricted makes a namespace that enforces the Pod Security level
-// "restricted", and a storage class with a volume on each of the first nodes,
-// as many as masters need.
+// restricted creates a namespace that enforces the Pod Security level "restricted",
+// and a storage class with a volume on each of the first nodes, for the masters.
 func (c *cluster) restricted(t *testing.T, name string, volumes int) (namespace, storageClass string) {
 	t.Helper()
 	namespace = c.namespace(t, name)
@@ -38,12 +37,12 @@ func (c *cluster) restricted(t *testing.T, name string, volumes int) (namespace,
 	return namespace, class.Name
 }
 
-// localVolume makes a directory on a node, and a volume of it in the class.
+// localVolume creates a directory on a node, and a volume of it in the class.
 func (c *cluster) localVolume(t *testing.T, class, node string) {
 	t.Helper()
 	path := "/mnt/disk1/volumes/" + class
 	shell := func(command string) {
-		err := wait(context.WithoutCancel(t.Context()), patience, func(ctx context.Context) error {
+		err := wait(context.WithoutCancel(t.Context()), timeout, func(ctx context.Context) error {
 			_, err := c.onNode(ctx, node, command)
 			return err
 		})
@@ -68,7 +67,7 @@ func (c *cluster) localVolume(t *testing.T, class, node string) {
 	})
 }
 
-// ephemeral makes a cluster-wide object anew that goes with the test.
+// ephemeral recreates a cluster-wide object that is deleted after the test.
 func (c *cluster) ephemeral(t *testing.T, object client.Object) {
 	t.Helper()
 	c.remove(t, object.DeepCopyObject().(client.Object)) //nolint:forcetypeassert // it is one
@@ -82,8 +81,8 @@ func (c *cluster) ephemeral(t *testing.T, object client.Object) {
 	})
 }
 
-// Everything of a runtime whose tiers are the pods' own runs where nothing may
-// hold a privilege, and pods read there.
+// TestRestricted runs a runtime with emptyDir tiers, and pods that read, in a
+// namespace that admits no privileges.
 func TestRestricted(t *testing.T) {
 	t.Parallel()
 	c := connect(t)

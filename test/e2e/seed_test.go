@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// The walk-through of three masters, line by line; then its leader is killed
-// under a pod that verifies every byte.
+// TestSeed follows the walk-through of three masters line by line, then kills the
+// leader while a pod verifies every byte.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -54,7 +54,8 @@ func TestSeed(t *testing.T) {
 	c.nothingLeft(t, namespace)
 }
 
-// checkSystem: a plugin with 2 containers on every node, and the controllers.
+// checkSystem expects a plugin with two containers on every node, and the
+// controllers.
 func (c *cluster) checkSystem(t *testing.T) {
 	t.Helper()
 	var nodes corev1.NodeList
@@ -70,7 +71,7 @@ func (c *cluster) checkSystem(t *testing.T) {
 	c.readyPods(t, names.SystemNamespace, "jindoruntime-controller-", 2)
 }
 
-// checkPods: the names and numbers of the walk-through, none restarted.
+// checkPods expects the names and numbers of the walk-through, without restarts.
 func (c *cluster) checkPods(t *testing.T, namespace string) {
 	t.Helper()
 	pods := slices.Concat(
@@ -89,7 +90,7 @@ func (c *cluster) checkPods(t *testing.T, namespace string) {
 		for i := range 3 {
 			name := fmt.Sprintf("hadoop-jindofs-%s-%d", role, i)
 			if !slices.ContainsFunc(pods, func(p corev1.Pod) bool { return p.Name == name }) {
-				t.Errorf("there is no pod %s", name)
+				t.Errorf("pod %s not found", name)
 			}
 		}
 	}
@@ -108,8 +109,8 @@ func (c *cluster) checkColumns(t *testing.T, namespace string) {
 	})
 }
 
-// checkRaft: one leads and two follow, in the block of the walk-through. It
-// answers the leader's name.
+// checkRaft expects one leader and two followers in the block of the walk-through,
+// and returns the leader's name.
 func (c *cluster) checkRaft(t *testing.T, namespace string) string {
 	t.Helper()
 	leader := ""

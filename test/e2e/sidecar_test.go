@@ -18,7 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// unprivileged makes a pod's containers pass the level "restricted".
+// unprivileged sets the security contexts that the level "restricted" requires.
 func unprivileged(spec corev1.PodSpec) corev1.PodSpec {
 	spec.SecurityContext = &corev1.PodSecurityContext{
 		RunAsNonRoot: new(true), RunAsUser: new(int64(1000)),
@@ -32,10 +32,10 @@ func unprivileged(spec corev1.PodSpec) corev1.PodSpec {
 	return spec
 }
 
-// asksForSidecar are the labels of a pod that is to be given one.
-func asksForSidecar() map[string]string { return map[string]string{names.LabelInject: "true"} }
+// sidecarLabels returns the labels that request a sidecar.
+func sidecarLabels() map[string]string { return map[string]string{names.LabelInject: "true"} }
 
-// restarts of a pod's sidecar, -1 while it does not run.
+// restarts returns the restarts of a pod's sidecar, or -1 while it is not running.
 func restarts(pod corev1.Pod) int32 {
 	i := slices.IndexFunc(pod.Status.InitContainerStatuses, func(s corev1.ContainerStatus) bool {
 		return s.Name == names.SidecarContainer && s.State.Running != nil
@@ -46,7 +46,8 @@ func restarts(pod corev1.Pod) int32 {
 	return pod.Status.InitContainerStatuses[i].RestartCount
 }
 
-// killSidecar of a pod, and wait until the kubelet has started the next.
+// killSidecar kills the sidecar of a pod, and waits until the kubelet has restarted
+// it.
 func (c *cluster) killSidecar(t *testing.T, pod corev1.Pod) {
 	t.Helper()
 	before := restarts(pod)
@@ -69,7 +70,7 @@ func (c *cluster) killSidecar(t *testing.T, pod corev1.Pod) {
 	})
 }
 
-// restartPlugin of a node, and wait for the next.
+// restartPlugin deletes the plugin's pod on a node, and waits for its successor.
 func (c *cluster) restartPlugin(t *testing.T, node string) {
 	t.Helper()
 	find := func(ctx context.Context) (corev1.Pod, error) {
@@ -95,7 +96,8 @@ func (c *cluster) restartPlugin(t *testing.T, node string) {
 	})
 }
 
-// nothingOfPod is left on its node: no mount, no socket, no directory.
+// nothingOfPod waits until no mount, socket or directory of a pod is left on its
+// node.
 func (c *cluster) nothingOfPod(t *testing.T, pod corev1.Pod) {
 	t.Helper()
 	eventually(t, "nothing of pod "+pod.Name+" is on its node", func(ctx context.Context) error {
@@ -108,9 +110,9 @@ func (c *cluster) nothingOfPod(t *testing.T, pod corev1.Pod) {
 	})
 }
 
-// Pods that ask for it serve themselves, where nothing may hold a privilege: two
-// Datasets in one pod, whose readers never notice that the sidecar, or the
-// node's plugin, was killed; and a Job that ends although its sidecar would not.
+// TestSidecar injects sidecars into pods that admit no privileges: two Datasets in
+// one pod, whose readers do not notice that the sidecar or the node's plugin was
+// killed; and a Job, which completes while its sidecar is running.
 func TestSidecar(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -147,7 +149,7 @@ spec:
 	other := spec.Containers[0].DeepCopy()
 	other.Name, other.VolumeMounts[0].Name = "other", "second"
 	spec.Containers, spec.Volumes = append(spec.Containers, *other), append(spec.Volumes, claim("second"))
-	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader", Labels: asksForSidecar()}, Spec: unprivileged(spec)}
+	pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader", Labels: sidecarLabels()}, Spec: unprivileged(spec)}
 	if err := c.Create(t.Context(), &pod); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +172,7 @@ spec:
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "job"},
 		Spec: batchv1.JobSpec{BackoffLimit: new(int32(0)), Template: corev1.PodTemplateSpec{
-			ObjectMeta: metav1.ObjectMeta{Labels: asksForSidecar()}, Spec: unprivileged(readerSpec("first", "/hadoop")),
+			ObjectMeta: metav1.ObjectMeta{Labels: sidecarLabels()}, Spec: unprivileged(readerSpec("first", "/hadoop")),
 		}},
 	}
 	if err := c.Create(t.Context(), job); err != nil {

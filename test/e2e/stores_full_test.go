@@ -31,8 +31,8 @@ spec:
         - {name: fs.oss.accessKeySecret, valueFrom: {secretKeyRef: {name: keys, key: secret}}}
 `
 
-// What is wrong with a store is said in a condition of the Dataset, and once it
-// is mended the Dataset recovers by itself.
+// TestStoreMended checks that a condition of the Dataset reports the error of a
+// store, and that the Dataset recovers when the store does.
 func TestStoreMended(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
@@ -57,7 +57,7 @@ func TestStoreMended(t *testing.T) {
 	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
 	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
 
-	// The Secret is lost under the reader: what was read of it goes on.
+	// The Secret is deleted under the reader, which continues.
 	if err := c.Delete(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +76,10 @@ func TestBucketMissing(t *testing.T) {
 	c.says(t, namespace, "no-such-bucket")
 }
 
-// says waits until a condition of the Dataset that is not met has the words.
+// says waits until a false condition of the Dataset has the words.
 func (c *cluster) says(t *testing.T, namespace, words string) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("the Dataset says %q", words), func(ctx context.Context) error {
+	eventually(t, fmt.Sprintf("the Dataset reports %q", words), func(ctx context.Context) error {
 		d := &v1alpha1.Dataset{}
 		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hbase"}, d); err != nil {
 			return err
@@ -94,7 +94,7 @@ func (c *cluster) says(t *testing.T, namespace, words string) {
 	})
 }
 
-// The same over s3://.
+// TestS3 reads an s3:// mount.
 func TestS3(t *testing.T) {
 	t.Parallel()
 	c := connect(t)

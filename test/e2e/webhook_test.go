@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// labelledPod asks for its data of a Dataset.
+// labelledPod returns a pod that requests a sidecar for a Dataset.
 func labelledPod(name, dataset string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Pod
@@ -27,7 +27,7 @@ spec:
 `, name, toolImage, dataset)
 }
 
-// sidecarOf is what the webhook injected.
+// sidecarOf returns the container that the webhook injected.
 func sidecarOf(pod *corev1.Pod) *corev1.Container {
 	for i := range pod.Spec.InitContainers {
 		if pod.Spec.InitContainers[i].Name == names.SidecarContainer {
@@ -37,7 +37,7 @@ func sidecarOf(pod *corev1.Pod) *corev1.Container {
 	return nil
 }
 
-// dryRun answers the pod that would be created.
+// dryRun returns the pod as the API server would create it.
 func (c *cluster) dryRun(ctx context.Context, namespace, manifest string) (*corev1.Pod, error) {
 	out, err := c.run(ctx, manifest, "create", "-n", namespace, "--dry-run=server", "-o", "yaml", "-f", "-")
 	if err != nil {
@@ -47,8 +47,8 @@ func (c *cluster) dryRun(ctx context.Context, namespace, manifest string) (*core
 	return pod, yaml.Unmarshal([]byte(out), pod)
 }
 
-// TestWebhook takes the webhook away, so nothing runs beside it.
-func TestWebhook(t *testing.T) { //nolint:paralleltest // it takes away what other tests need
+// TestWebhook removes the webhook, so no other test may run concurrently.
+func TestWebhook(t *testing.T) { //nolint:paralleltest // it removes what other tests need
 	c := connect(t)
 	namespace := c.namespace(t, "webhook")
 	c.create(t, namespace, "apiVersion: data.fluid.io/v1alpha1\nkind: Dataset\nmetadata: {name: later}\nspec: {mounts: [{mountPoint: 'local:///data', name: a}]}\n")
@@ -59,10 +59,10 @@ func TestWebhook(t *testing.T) { //nolint:paralleltest // it takes away what oth
 	t.Run("NoConfiguration", func(t *testing.T) { c.checkNoConfiguration(t, namespace) })
 }
 
-// checkRefusals has what only the webhook can know refused, with a sentence.
+// checkRefusals checks refusals that only the webhook can decide.
 func (c *cluster) checkRefusals(t *testing.T, namespace string) {
 	c.kubectl(t, "create", "secret", "generic", "keys", "-n", namespace, "--from-literal=id=x")
-	// It has no servers, so that it goes as fast as it comes.
+	// It has no servers, so that it is created and deleted fast.
 	c.create(t, namespace, "apiVersion: data.fluid.io/v1alpha1\nkind: JindoRuntime\nmetadata: {name: first, annotations: {data.fluid.io/dataset: nothing}}\n"+
 		"spec: {master: {disabled: true}, worker: {disabled: true}}\n")
 	t.Cleanup(func() {
@@ -96,9 +96,9 @@ func (c *cluster) checkRefusals(t *testing.T, namespace string) {
 	}
 }
 
-// checkWarnings shows that kubectl tells of the better field.
+// checkWarnings checks that kubectl prints the webhook's warnings.
 func (c *cluster) checkWarnings(t *testing.T, namespace string) {
-	// --warnings-as-errors makes of a warning what run shows.
+	// --warnings-as-errors makes run return the warning.
 	_, err := c.run(t.Context(), `apiVersion: data.fluid.io/v1alpha1
 kind: Dataset
 metadata: {name: d}
@@ -109,7 +109,7 @@ spec: {mounts: [{mountPoint: "oss://b/", name: a, options: {fs.oss.endpoint: e, 
 	}
 }
 
-// checkDryRun shows a sidecar and leaves nothing behind.
+// checkDryRun checks that a dry run returns a sidecar and stores nothing.
 func (c *cluster) checkDryRun(t *testing.T, namespace string) {
 	before := c.kubectl(t, "get", "pods,pvc,secrets,configmaps,datasets,jindoruntimes", "-n", namespace, "-o", "name")
 	out, err := c.run(t.Context(), labelledPod("p", "later"), "apply", "-n", namespace, "--dry-run=server", "-o", "yaml", "-f", "-")
@@ -128,8 +128,7 @@ func (c *cluster) checkDryRun(t *testing.T, namespace string) {
 	}
 }
 
-// checkNoReplica scales the webhook to none: labelled pods are refused, and all
-// others are not.
+// checkNoReplica scales the webhook to zero: only labelled pods are refused.
 func (c *cluster) checkNoReplica(t *testing.T, namespace string) {
 	c.kubectl(t, "scale", "deployment", names.Webhook, "-n", names.SystemNamespace, "--replicas=0")
 	t.Cleanup(func() { c.webhookBack(t) })
@@ -153,7 +152,7 @@ func (c *cluster) checkNoReplica(t *testing.T, namespace string) {
 	}
 }
 
-// webhookBack waits until it is asked again.
+// webhookBack waits until the API server calls the webhook again.
 func (c *cluster) webhookBack(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
 	if _, err := c.run(ctx, "", "scale", "deployment", names.Webhook, "-n", names.SystemNamespace, "--replicas=2"); err != nil {
@@ -164,8 +163,8 @@ func (c *cluster) webhookBack(t *testing.T) {
 	}
 }
 
-// checkNoConfiguration deletes what has the API server ask: the policy refuses
-// labelled pods, with a sentence. Created again, it is trusted again.
+// checkNoConfiguration deletes the webhook's configuration: the policy refuses
+// labelled pods, with a message. The recreated configuration works again.
 func (c *cluster) checkNoConfiguration(t *testing.T, namespace string) {
 	configuration := &admissionv1.MutatingWebhookConfiguration{}
 	if err := c.Get(t.Context(), client.ObjectKey{Name: names.PodWebhooks}, configuration); err != nil {
@@ -198,13 +197,13 @@ func (c *cluster) checkNoConfiguration(t *testing.T, namespace string) {
 	if err := c.Create(t.Context(), again.DeepCopy()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the webhook is asked again", func(ctx context.Context) error {
+	eventually(t, "the webhook to be called again", func(ctx context.Context) error {
 		pod, err := c.dryRun(ctx, namespace, labelledPod("p", "later"))
 		if err != nil {
 			return err
 		}
 		if sidecarOf(pod) == nil {
-			return errors.New("there is no sidecar")
+			return errors.New("no sidecar")
 		}
 		return nil
 	})

@@ -19,7 +19,7 @@ const controllerGrace = 30 * time.Second
 // evaluateHealth adds to the report what conditions say about the runtime and its
 // Dataset, and derives the overall health from it and from the pods.
 func evaluateHealth(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
-	r.Judge()
+	r.EvaluateHealth()
 	result := health.EvaluateRuntime(runtime)
 	causes := &causes{report: r}
 	causes.add(&result)
@@ -157,7 +157,7 @@ func merge(r, fresh *report.Runtime, workers bool) {
 // the problems that only the cluster knows. Those come first, as before.
 func evaluateMembers(r *report.Runtime) {
 	before, cause, was := r.Problems, r.Cause, r.Health
-	r.Judge()
+	r.EvaluateHealth()
 	kept := slices.DeleteFunc(slices.Clone(before), func(p string) bool { return isAboutMember(p, r) })
 	if len(kept) > 0 && cause != "" {
 		r.Cause = cause

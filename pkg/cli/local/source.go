@@ -71,7 +71,7 @@ func (s *Source) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, 
 		return nil, err
 	}
 	s.fillFuse(ctx, r, state)
-	r.Judge()
+	r.EvaluateHealth()
 	if state.Phase == local.Starting && r.Health != report.Healthy {
 		r.Health = report.Starting
 	}

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// Unanswered is the sentence about targets that did not answer; each reason is
-// said once. It is empty when all did.
-func Unanswered(failures []Failure, targets int) string {
+// FailureSummary returns a sentence about the unreachable targets, grouped by
+// reason, or "" if there is none.
+func FailureSummary(failures []Failure, targets int) string {
 	if len(failures) == 0 {
 		return ""
 	}
@@ -23,16 +23,16 @@ func Unanswered(failures []Failure, targets int) string {
 	for i, reason := range reasons {
 		groups[i] = fmt.Sprintf("%s (%s)", strings.Join(named[reason], ", "), reason)
 	}
-	return fmt.Sprintf("%d of %d targets did not answer: %s", len(failures), targets, strings.Join(groups, "; "))
+	return fmt.Sprintf("%d of %d targets unreachable: %s", len(failures), targets, strings.Join(groups, "; "))
 }
 
-// Unexplained are the failures that no pod's state explains: of the others the
-// problems tell already.
+// Unexplained returns the failures of members whose pods are ready; the problems of
+// the report include the others.
 func (r *Runtime) Unexplained() []Failure {
-	ill := map[string]bool{}
+	unready := map[string]bool{}
 	note := func(name string, pod *Pod) {
 		if pod != nil && !pod.Ready {
-			ill[name] = true
+			unready[name] = true
 		}
 	}
 	for _, m := range r.Masters {
@@ -43,7 +43,7 @@ func (r *Runtime) Unexplained() []Failure {
 	}
 	var rest []Failure
 	for _, f := range r.Failures {
-		if !ill[f.Target] {
+		if !unready[f.Target] {
 			rest = append(rest, f)
 		}
 	}

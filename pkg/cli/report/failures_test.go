@@ -2,21 +2,21 @@ package report
 
 import "testing"
 
-func TestUnanswered(t *testing.T) {
+func TestFailureSummary(t *testing.T) {
 	for name, test := range map[string]struct {
 		failures []Failure
 		want     string
 	}{
 		"all answered": {nil, ""},
-		"one":          {[]Failure{{"a", "timeout"}}, "1 of 6 targets did not answer: a (timeout)"},
+		"one":          {[]Failure{{"a", "timeout"}}, "1 of 6 targets unreachable: a (timeout)"},
 		"a reason of many is said once": {
-			[]Failure{{"a", "timeout"}, {"b", "timeout"}, {"c", "timeout"}}, "3 of 6 targets did not answer: a, b, c (timeout)",
+			[]Failure{{"a", "timeout"}, {"b", "timeout"}, {"c", "timeout"}}, "3 of 6 targets unreachable: a, b, c (timeout)",
 		},
 		"two reasons": {
-			[]Failure{{"a", "timeout"}, {"b", "refused"}, {"c", "timeout"}}, "3 of 6 targets did not answer: a, c (timeout); b (refused)",
+			[]Failure{{"a", "timeout"}, {"b", "refused"}, {"c", "timeout"}}, "3 of 6 targets unreachable: a, c (timeout); b (refused)",
 		},
 	} {
-		if got := Unanswered(test.failures, 6); got != test.want {
+		if got := FailureSummary(test.failures, 6); got != test.want {
 			t.Errorf("%s: got %q, want %q", name, got, test.want)
 		}
 	}

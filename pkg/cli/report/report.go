@@ -1,5 +1,5 @@
-// Package report is what commands know about a runtime, as a documented and
-// versioned object: the screens are drawn from it, and -o json prints it.
+// Package report provides the report on a runtime, a documented and versioned
+// object: commands draw their screens from it, and print it with -o json.
 //
 // Fields are only ever added within cli.jindo.io/v1alpha1. Sizes are bytes,
 // durations are seconds with fractions, times are RFC 3339.
@@ -24,80 +24,80 @@ const (
 	RuntimeListKind = "RuntimeReportList"
 )
 
-// Source is where reports come from: this machine, or a cluster.
-// Implementations ask all targets in parallel, give each its own deadline, and
-// put what did not answer into Runtime.Failures rather than fail.
+// Source collects reports from this machine or from a cluster. Implementations
+// query all targets concurrently, each with a deadline of its own, and list
+// unreachable ones in Runtime.Failures instead of failing.
 //
 // +kubebuilder:object:generate=false
 type Source interface {
-	// Runtimes lists what there is in a namespace ("" is all), in the order
-	// of their names.
+	// Runtimes returns the runtimes of a namespace, or of all if it is "", ordered
+	// by name.
 	Runtimes(ctx context.Context, namespace string) ([]Ref, error)
-	// Collect asks everything about one runtime.
+	// Collect returns the report on one runtime.
 	Collect(ctx context.Context, ref Ref) (*Runtime, error)
 }
 
-// Ref names a runtime and the Dataset it serves, if any; or, with an empty Name,
-// a Dataset that no runtime serves.
+// Ref identifies a runtime and the Dataset it serves, if any; or, with an empty
+// Name, a Dataset that no runtime serves.
 type Ref struct {
 	Namespace, Name string
 	Dataset         string
 }
 
-// String is "namespace/name".
+// String returns "namespace/name".
 func (r Ref) String() string { return r.Namespace + "/" + r.Name }
 
-// Health in a word.
+// Health summarizes the state of a runtime.
 type Health string
 
-// Healths, from good to bad.
+// Values of Health, from best to worst.
 const (
-	// Healthy: everything that should run runs and answers.
+	// Healthy: every component is running and reachable.
 	Healthy Health = "Healthy"
-	// Starting: not everything has come up yet.
+	// Starting: not every component is ready yet.
 	Starting Health = "Starting"
-	// Degraded: data is served, and something is missing.
+	// Degraded: data is served, but there are problems.
 	Degraded Health = "Degraded"
-	// Unavailable: nothing serves data.
+	// Unavailable: no component serves data.
 	Unavailable Health = "Unavailable"
-	// Stopped: nothing runs.
+	// Stopped: no component is running.
 	Stopped Health = "Stopped"
 )
 
-// Runtime is one JindoRuntime with its Dataset as they run now.
+// Runtime is the current state of one JindoRuntime with its Dataset.
 //
 // +kubebuilder:object:root=true
 type Runtime struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Collected is when the targets were asked.
+	// Collected is when the targets were queried.
 	Collected metav1.Time `json:"collected"`
-	// Where it runs, for people: "this machine, 127.93.12.0/24".
+	// Where describes where it runs: "this machine, 127.93.12.0/24".
 	Where string `json:"where,omitempty"`
-	// Version of the masters, or of whoever answered.
+	// Version of the masters, or of another component that responded.
 	Version string `json:"version,omitempty"`
-	// Health of all of it, in a word.
+	// Health of the runtime.
 	Health Health `json:"health"`
 	// Problems, a sentence each, the cause of the others first.
 	Problems []string `json:"problems"`
 	// Cause of the first problem: Spec, Credentials, Store, Mounts, Placement,
 	// PodSecurity, Volume, Members, Deletion or Controller; absent without problems.
 	Cause string `json:"cause,omitempty"`
-	// Notes are sentences about what is no fault: a change that waits, a pod that
-	// was restarted, what could not be looked at and why.
+	// Notes are sentences about what is not a problem: a pending change, a restarted
+	// pod, what could not be read and why.
 	Notes []string `json:"notes"`
-	// Created is when the JindoRuntime, or a Dataset that none serves, was made in
-	// a cluster.
+	// Created is the creation time of the JindoRuntime, or of a Dataset without one,
+	// in a cluster.
 	Created *metav1.Time `json:"created,omitempty"`
-	// Asked is true when the members were asked themselves, and false when this is
-	// what the cluster's objects say of them.
+	// Asked is true if the report has the members' own views, and false if it has
+	// the status of the cluster's objects only.
 	Asked bool `json:"asked"`
-	// Unserved is true for a Dataset that no runtime serves; metadata.name is its
-	// name then.
+	// Unserved is true for a Dataset that no runtime serves; metadata.name is then
+	// the Dataset's.
 	Unserved bool `json:"unserved,omitempty"`
 
-	// Dataset that it serves.
+	// Dataset that the runtime serves.
 	Dataset Dataset `json:"dataset"`
 	// Masters, in the order of their numbers.
 	Masters []Master `json:"masters"`
@@ -107,53 +107,53 @@ type Runtime struct {
 	Cache Cache `json:"cache"`
 	// Mounts of the Dataset, by path.
 	Mounts []Mount `json:"mounts"`
-	// Fuses are the FUSE servers, one a node.
+	// Fuses are the FUSE servers, one for each node.
 	Fuses []Fuse `json:"fuses"`
 	// Consumers are the pods that mount the Dataset.
 	Consumers []Consumer `json:"consumers"`
-	// Events about the objects of all these, the newest first.
+	// Events about these objects, newest first.
 	Events []Event `json:"events"`
 
-	// Failures are the targets that did not answer.
+	// Failures are the targets that were unreachable.
 	Failures []Failure `json:"failures"`
-	// Targets that were asked.
+	// Targets is the number of targets that were queried.
 	Targets int `json:"targets"`
-	// Next is the command that leads on, when there is a problem.
+	// Next is the command to run next if there is a problem.
 	Next string `json:"next,omitempty"`
 }
 
-// Dataset that a runtime serves.
+// Dataset is the Dataset that a runtime serves.
 type Dataset struct {
-	// Name is empty when the runtime serves none.
+	// Name is empty if the runtime serves none.
 	Name string `json:"name,omitempty"`
-	// Phase that it is in: Bound, NotBound, Failed, Pending.
+	// Phase is Bound, NotBound, Failed or Pending.
 	Phase string `json:"phase"`
-	// Message says what to write when none is bound.
+	// Message says how to bind one if none is bound.
 	Message string `json:"message,omitempty"`
-	// Objects and Bytes in the stores of all mounts, as far as they are known; in a
+	// Objects and Bytes count the stores of all mounts, as far as known; in a
 	// cluster the bytes are rounded.
 	Objects *int64 `json:"objects,omitempty"`
 	// Bytes: see Objects.
 	Bytes *int64 `json:"bytes,omitempty"`
 }
 
-// Pod that something runs in.
+// Pod is the pod of a component.
 type Pod struct {
 	// Name of the pod.
 	Name string `json:"name"`
-	// Node that it runs on; absent while it has none.
+	// Node of the pod; absent before it is scheduled.
 	Node string `json:"node,omitempty"`
-	// IP of the pod; absent while it has none.
+	// IP of the pod; absent before it has one.
 	IP string `json:"ip,omitempty"`
-	// State in the word that kubectl prints: Running, Pending, OOMKilled.
+	// State as kubectl prints it: Running, Pending, OOMKilled.
 	State string `json:"state"`
-	// Ready as the kubelet says.
+	// Ready as the kubelet reports it.
 	Ready bool `json:"ready"`
-	// Reason is what keeps it from being ready, for people.
+	// Reason is a sentence that explains why the pod is not ready.
 	Reason string `json:"reason,omitempty"`
-	// Restarts of all its containers.
+	// Restarts counts those of all its containers.
 	Restarts int `json:"restarts"`
-	// Created is when the pod was made.
+	// Created is the pod's creation time.
 	Created *metav1.Time `json:"created,omitempty"`
 }
 
@@ -162,30 +162,30 @@ type Consumer struct {
 	Pod `json:",inline"`
 	// Via is sidecar or csi.
 	Via string `json:"via"`
-	// Paths in its containers.
+	// Paths of the mounts in its containers.
 	Paths []string `json:"paths,omitempty"`
-	// Stale: it runs, and nothing serves its mount.
+	// Stale is true if the pod is running and no server serves its mount.
 	Stale bool `json:"stale,omitempty"`
 }
 
-// Event of the cluster.
+// Event is an event of the cluster.
 type Event struct {
-	// Time that it was last seen.
+	// Time of the last occurrence.
 	Time *metav1.Time `json:"time,omitempty"`
 	// Type is Normal or Warning.
 	Type string `json:"type"`
 	// Reason in one word.
 	Reason string `json:"reason"`
-	// Object it is about, by name.
+	// Object that the event is about, by name.
 	Object string `json:"object"`
-	// Message for people.
+	// Message of the event.
 	Message string `json:"message"`
-	// Count of times that it was seen.
+	// Count of occurrences.
 	Count int `json:"count"`
 }
 
-// Master as it says of itself; only Name, Address and Error are set when it
-// does not answer.
+// Master is a master's view of itself. Only Name, Address and Error are set if it
+// is unreachable.
 type Master struct {
 	// Name of the master, which is its pod's.
 	Name string `json:"name"`
@@ -193,53 +193,53 @@ type Master struct {
 	Address string `json:"address"`
 	// RaftAddress as host:port.
 	RaftAddress string `json:"raftAddress,omitempty"`
-	// MemberID was minted with its data directory.
+	// MemberID is the Raft id that was created with its data directory.
 	MemberID string `json:"memberID,omitempty"`
 	// State is LEADER, FOLLOWER, CANDIDATE, SHUTDOWN, JOINING or UNREACHABLE.
 	State string `json:"state"`
-	// Voter takes part in elections.
+	// Voter is true if the member votes in elections.
 	Voter bool `json:"voter"`
-	// Ready to answer changes or to pass them on.
+	// Ready is true if the master accepts or forwards changes.
 	Ready bool `json:"ready"`
-	// Term that it is in.
+	// Term is its current term.
 	Term uint64 `json:"term,omitempty"`
-	// Leader as this member believes.
+	// Leader that this member follows.
 	Leader string `json:"leader,omitempty"`
-	// LeaderSince is when it learned of this leader.
+	// LeaderSince is when this member learned of its leader.
 	LeaderSince *metav1.Time `json:"leaderSince,omitempty"`
-	// LastLogIndex of what it has written.
+	// LastLogIndex of its log.
 	LastLogIndex uint64 `json:"lastLogIndex,omitempty"`
-	// CommitIndex that it knows of.
+	// CommitIndex that it has learned.
 	CommitIndex uint64 `json:"commitIndex,omitempty"`
-	// AppliedIndex of its state.
+	// AppliedIndex is the last index applied to its state.
 	AppliedIndex uint64 `json:"appliedIndex,omitempty"`
 	// SnapshotIndex of its last snapshot; absent before the first.
 	SnapshotIndex uint64 `json:"snapshotIndex,omitempty"`
 	// SnapshotTime of that snapshot.
 	SnapshotTime *metav1.Time `json:"snapshotTime,omitempty"`
-	// ConfigurationIndex of the members it knows.
+	// ConfigurationIndex of its configuration of members.
 	ConfigurationIndex uint64 `json:"configurationIndex,omitempty"`
-	// Peers are the members of the configuration this member has.
+	// Peers are the members of its configuration.
 	Peers []Peer `json:"peers,omitempty"`
-	// ContactSeconds since it heard from the leader; absent on the leader.
+	// ContactSeconds since its last contact with the leader; absent on the leader.
 	ContactSeconds *float64 `json:"contactSeconds,omitempty"`
-	// RTTSeconds of one call from here.
+	// RTTSeconds of one request from this machine.
 	RTTSeconds *float64 `json:"rttSeconds,omitempty"`
-	// FsyncP99Seconds: 99 of 100 writes to its log took no longer.
+	// FsyncP99Seconds is the 99th percentile of writes to its log.
 	FsyncP99Seconds *float64 `json:"fsyncP99Seconds,omitempty"`
 	// LogEntries since the last snapshot.
 	LogEntries uint64 `json:"logEntries,omitempty"`
-	// LogBytes of the log's file.
+	// LogBytes is the size of the log file.
 	LogBytes uint64 `json:"logBytes,omitempty"`
-	// Digests of its newest states.
+	// Digests of its latest states.
 	Digests []Digest `json:"digests,omitempty"`
-	// Started is when its process began.
+	// Started is the start time of its process.
 	Started *metav1.Time `json:"started,omitempty"`
 	// Version of its program.
 	Version string `json:"version,omitempty"`
-	// Pod it runs in; absent outside a cluster.
+	// Pod of the component; absent outside a cluster.
 	Pod *Pod `json:"pod,omitempty"`
-	// Error is why it did not answer.
+	// Error is why the component was unreachable.
 	Error string `json:"error,omitempty"`
 }
 
@@ -251,39 +251,39 @@ type Peer struct {
 	MemberID string `json:"memberID"`
 	// Address of its Raft port.
 	Address string `json:"address"`
-	// Voter takes part in elections.
+	// Voter is true if the member votes in elections.
 	Voter bool `json:"voter"`
 }
 
-// Digest of the replicated state at an index.
+// Digest is the digest of the replicated state at an index.
 type Digest struct {
-	// Index in the log that the state is of.
+	// Index in the log.
 	Index uint64 `json:"index"`
-	// Digest of the state there.
+	// Digest of the state at the index.
 	Digest string `json:"digest"`
 }
 
-// Worker as it says of itself.
+// Worker is a worker's view of itself.
 type Worker struct {
 	// Name of the worker, which is its pod's.
 	Name string `json:"name"`
 	// Address of its port.
 	Address string `json:"address"`
-	// Registered in the ring.
+	// Registered is true if the worker is in the ring.
 	Registered bool `json:"registered"`
-	// Live: it answered, or its pod is ready.
+	// Live is true if the worker responded, or its pod is ready.
 	Live bool `json:"live"`
-	// Draining: it gives its files to others.
+	// Draining is true while the worker moves its files to others.
 	Draining bool `json:"draining,omitempty"`
-	// RingEpoch that it acts on.
+	// RingEpoch that the worker uses.
 	RingEpoch uint64 `json:"ringEpoch,omitempty"`
-	// ViewIndex of what it knows of the cluster.
+	// ViewIndex of its view of the cluster.
 	ViewIndex uint64 `json:"viewIndex,omitempty"`
-	// Tiers, the fastest first.
+	// Tiers, fastest first.
 	Tiers []Tier `json:"tiers,omitempty"`
-	// Hits are reads answered from the cache.
+	// Hits counts reads served from the cache.
 	Hits uint64 `json:"hits"`
-	// Misses are reads that needed the store.
+	// Misses counts reads that needed the store.
 	Misses uint64 `json:"misses"`
 	// HitBytes since it started.
 	HitBytes uint64 `json:"hitBytes"`
@@ -298,17 +298,17 @@ type Worker struct {
 	RecentHitBytes uint64 `json:"recentHitBytes"`
 	// RecentMissBytes within the window.
 	RecentMissBytes uint64 `json:"recentMissBytes"`
-	// Started is when its process began.
+	// Started is the start time of its process.
 	Started *metav1.Time `json:"started,omitempty"`
 	// Version of its program.
 	Version string `json:"version,omitempty"`
-	// Pod it runs in; absent outside a cluster.
+	// Pod of the component; absent outside a cluster.
 	Pod *Pod `json:"pod,omitempty"`
-	// Error is why it did not answer.
+	// Error is why the component was unreachable.
 	Error string `json:"error,omitempty"`
 }
 
-// Tier of one worker, or of all of them together.
+// Tier is a cache tier of one worker, or of all workers together.
 type Tier struct {
 	// Medium is MEM, SSD or HDD.
 	Medium string `json:"medium"`
@@ -318,21 +318,21 @@ type Tier struct {
 	Used uint64 `json:"used"`
 	// Files that cache blocks.
 	Files uint64 `json:"files"`
-	// SealedFiles are those that are written no more.
+	// SealedFiles counts the complete, immutable ones.
 	SealedFiles uint64 `json:"sealedFiles"`
-	// Error is why nothing new is cached here.
+	// Error is why the tier caches nothing new.
 	Error string `json:"error,omitempty"`
 }
 
-// Cache is the sum over the workers that answered.
+// Cache is the sum over the reachable workers.
 type Cache struct {
 	// Capacity in bytes.
 	Capacity uint64 `json:"capacity"`
 	// Used bytes.
 	Used uint64 `json:"used"`
-	// Tiers by medium, the fastest first.
+	// Tiers by medium, fastest first.
 	Tiers []Tier `json:"tiers"`
-	// HitRatio of bytes since the workers started; absent before a first read.
+	// HitRatio of bytes since the workers started; absent before the first read.
 	HitRatio *float64 `json:"hitRatio,omitempty"`
 	// HitBytes since the workers started.
 	HitBytes uint64 `json:"hitBytes"`
@@ -351,53 +351,53 @@ type Cache struct {
 	RecentMissBytes uint64 `json:"recentMissBytes"`
 }
 
-// Mount of an under-storage into the tree.
+// Mount is the mount of a store in the tree.
 type Mount struct {
 	// Name of the mount in the Dataset.
 	Name string `json:"name"`
 	// Path in the tree.
 	Path string `json:"path"`
-	// URI of what is mounted.
+	// URI of the store.
 	URI string `json:"uri"`
-	// ReadOnly: nothing is written to the store.
+	// ReadOnly is true if the store is not written to.
 	ReadOnly bool `json:"readOnly"`
 	// Objects and Bytes of the last complete listing; absent while unknown.
 	Objects *int64 `json:"objects,omitempty"`
 	// Bytes: see Objects.
 	Bytes *int64 `json:"bytes,omitempty"`
-	// Epoch of what may be cached of it.
+	// Epoch of its cached data; an invalidation increments it.
 	Epoch uint64 `json:"epoch"`
-	// Error is what the store last refused, as some worker saw it.
+	// Error is the last error of the store, as reported by a worker.
 	Error string `json:"error,omitempty"`
 }
 
-// Fuse is one mount point and its server.
+// Fuse is a FUSE server and its mount point.
 type Fuse struct {
 	// Name of the server.
 	Name string `json:"name"`
 	// Mountpoint that it serves.
 	Mountpoint string `json:"mountpoint"`
-	// Ready: the kernel is answered.
+	// Ready is true if the server serves the kernel.
 	Ready bool `json:"ready"`
-	// Starts of its process.
+	// Starts counts the starts of its process.
 	Starts int `json:"starts"`
-	// Since is when it was last started.
+	// Since is its last start.
 	Since *metav1.Time `json:"since,omitempty"`
-	// Pod it runs in; absent outside a cluster.
+	// Pod of the component; absent outside a cluster.
 	Pod *Pod `json:"pod,omitempty"`
 	// Error is why it is not ready.
 	Error string `json:"error,omitempty"`
 }
 
-// Failure is a target that did not answer.
+// Failure is a target that was unreachable.
 type Failure struct {
-	// Target by name.
+	// Target is the name of the target.
 	Target string `json:"target"`
-	// Error in a few words.
+	// Error in short.
 	Error string `json:"error"`
 }
 
-// RuntimeList is several reports.
+// RuntimeList is a list of reports.
 //
 // +kubebuilder:object:root=true
 type RuntimeList struct {
@@ -412,8 +412,8 @@ var (
 	_ runtime.Object = (*RuntimeList)(nil)
 )
 
-// New makes an empty report. Lists are empty rather than absent, so that
-// whoever reads the JSON need not tell the two apart.
+// New returns an empty report. Lists are empty, never null, so that programs that
+// read the JSON need not distinguish the two.
 func New(ref Ref, now time.Time) *Runtime {
 	return &Runtime{
 		TypeMeta:   metav1.TypeMeta{APIVersion: APIVersion, Kind: RuntimeKind},
@@ -425,7 +425,7 @@ func New(ref Ref, now time.Time) *Runtime {
 	}
 }
 
-// NewList of reports.
+// NewList returns a list of reports.
 func NewList(items []Runtime) *RuntimeList {
 	if items == nil {
 		items = []Runtime{}

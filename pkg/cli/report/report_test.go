@@ -49,7 +49,7 @@ func TestJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := sample()
 			test.change(r)
-			r.Judge()
+			r.EvaluateHealth()
 			if r.Health != test.health || !strings.Contains(strings.Join(r.Problems, "\n"), test.problem) {
 				t.Errorf("got %s, %q, want %s, %q", r.Health, r.Problems, test.health, test.problem)
 			}
@@ -74,7 +74,7 @@ func eachWorker(r *Runtime, err string) {
 
 func TestLeaderIsTheOneOfTheNewestTerm(t *testing.T) {
 	r := sample()
-	r.Masters[0].State, r.Masters[0].Term = "LEADER", 1 // it has not heard yet
+	r.Masters[0].State, r.Masters[0].Term = "LEADER", 1 // a stale view
 	if l := r.Leader(); l == nil || l.Name != "m-1" {
 		t.Errorf("got %v", l)
 	}
@@ -97,12 +97,11 @@ func TestSum(t *testing.T) {
 	}
 }
 
-// TestListsAreNeverNull: whoever reads the JSON need not tell empty from
-// absent.
+// TestListsAreNeverNull checks that empty lists are [] in JSON.
 func TestListsAreNeverNull(t *testing.T) {
 	r := New(Ref{Namespace: "n", Name: "r"}, time.Unix(0, 0))
 	r.Sum()
-	r.Judge()
+	r.EvaluateHealth()
 	for _, object := range []any{r, NewList(nil), r.DeepCopyObject()} {
 		raw, err := json.Marshal(object)
 		if err != nil || strings.Contains(string(raw), "null") {

@@ -68,7 +68,7 @@ func (d *dashboard) next() {
 	}
 	// This line is not truncated, so that it can be copied.
 	if d.err == nil {
-		_, d.err = fmt.Fprintln(d.out, report.Unanswered(failures, r.Targets))
+		_, d.err = fmt.Fprintln(d.out, report.FailureSummary(failures, r.Targets))
 	}
 }
 

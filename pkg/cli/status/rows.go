@@ -56,7 +56,7 @@ func DrawRows(w io.Writer, screen iostreams.Screen, reports []report.Runtime, o 
 	if len(failures) == 0 {
 		return nil
 	}
-	_, err := fmt.Fprintln(w, report.Unanswered(failures, targets))
+	_, err := fmt.Fprintln(w, report.FailureSummary(failures, targets))
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}

@@ -47,7 +47,7 @@ func InCluster() *report.Runtime {
 	}
 	r.Notes = []string{"restarted: hadoop-jindofs-master-2 (3)"}
 	r.Next = "kubectl jindo check hbase -n vision"
-	r.Judge()
+	r.EvaluateHealth()
 	return r
 }
 
@@ -76,7 +76,7 @@ func Refused() *report.Runtime {
 	}
 	r.Masters[1].State, r.Masters[2].State = "LEADER", "FOLLOWER"
 	r.Events, r.Notes = []report.Event{}, []string{}
-	r.Judge()
+	r.EvaluateHealth()
 	r.Problems = []string{"mount hadoop: list oss://test-bucket/ through oss-cn-hangzhou-internal.aliyuncs.com: " +
 		"403 AccessDenied: the credentials of Secret vision/oss-secret lack oss:ListObjects"}
 	r.Cause, r.Health = "Store", report.Degraded

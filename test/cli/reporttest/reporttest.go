@@ -38,7 +38,7 @@ func Healthy() *report.Runtime {
 	}}
 	r.Fuses = []report.Fuse{{Name: "hadoop-jindofs-fuse-0", Mountpoint: "/mnt/hadoop", Ready: true, Starts: 1, Since: ago(time.Hour)}}
 	r.Sum()
-	r.Judge()
+	r.EvaluateHealth()
 	return r
 }
 
@@ -93,7 +93,7 @@ func Degraded() *report.Runtime {
 	r.Failures = []report.Failure{{Target: r.Masters[0].Name, Error: refused}, {Target: r.Workers[1].Name, Error: "timeout"}}
 	r.Next = "kubectl jindo local down hadoop   # then correct the mount or its credentials in the manifest, and run local up again"
 	r.Sum()
-	r.Judge()
+	r.EvaluateHealth()
 	return r
 }
 
@@ -106,7 +106,7 @@ func Unbound() *report.Runtime {
 		r.Workers[i].Tiers = []report.Tier{{Medium: "HDD", Capacity: 2 * gib}}
 	}
 	r.Sum()
-	r.Judge()
+	r.EvaluateHealth()
 	return r
 }
 
@@ -121,7 +121,7 @@ func Chinese() *report.Runtime {
 	r.Fuses[0].Mountpoint = "/mnt/训练数据集"
 	r.Mounts[0].Error = "403：凭证缺少 oss:ListObjects 权限"
 	r.Sum()
-	r.Judge()
+	r.EvaluateHealth()
 	return r
 }
 
@@ -133,7 +133,7 @@ func Leaderless() *report.Runtime {
 		r.Masters[i].Term += uint64(i)
 		r.Masters[i].Ready = false
 	}
-	r.Judge()
+	r.EvaluateHealth()
 	return r
 }
 

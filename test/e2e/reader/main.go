@@ -1,5 +1,5 @@
-// Command reader reads a mounted data set, as the application in a pod of the
-// end-to-end tests: it checks every byte, and says in lines of JSON what it saw.
+// Command reader reads a mounted data set, as the application in the pods of the
+// end-to-end tests. It verifies every byte, and prints its results as JSON lines.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/test/verify"
 )
 
-// line is what is printed, once a period and at the end.
+// line is printed once every period, and at the end.
 type line struct {
 	Reads  int64    `json:"reads"`
 	Bytes  int64    `json:"bytes"`

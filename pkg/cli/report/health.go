@@ -7,8 +7,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
-// Leader is the master that leads by its own word in the newest term; nil
-// when none does.
+// Leader returns the master that reports itself as leader of the newest term, or nil
+// if there is none.
 func (r *Runtime) Leader() *Master {
 	var leader *Master
 	for i := range r.Masters {
@@ -20,8 +20,8 @@ func (r *Runtime) Leader() *Master {
 	return leader
 }
 
-// Sum adds the workers' tiers and counters up, media in the order of their
-// speed.
+// Sum sets Cache to the sum of the workers' tiers and counters, with the fastest
+// medium first.
 func (r *Runtime) Sum() {
 	cache := Cache{Tiers: []Tier{}}
 	for _, w := range r.Workers {
@@ -67,14 +67,14 @@ func addTier(tiers []Tier, tier Tier) []Tier {
 	return append(tiers, Tier{Medium: tier.Medium, Capacity: tier.Capacity, Used: tier.Used, Files: tier.Files, SealedFiles: tier.SealedFiles})
 }
 
-// Judge sets Health and Problems from everything else.
-func (r *Runtime) Judge() {
+// EvaluateHealth sets Health and Problems from the other fields.
+func (r *Runtime) EvaluateHealth() {
 	r.Problems, r.Cause = []string{}, ""
-	r.judgeMounts() // a store that fails is the cause of what follows
-	serving := r.judgeMasters()
-	live := r.judgeWorkers()
-	r.judgeConsumers()
-	fuses := r.judgeFuses()
+	r.evaluateMounts() // a store that fails is the cause of what follows
+	serving := r.evaluateMasters()
+	live := r.evaluateWorkers()
+	r.evaluateConsumers()
+	fuses := r.evaluateFuses()
 	switch {
 	case len(r.Masters)+len(r.Workers) > 0 && live == 0 && serving == 0:
 		r.Health = Unavailable
@@ -97,7 +97,7 @@ func (r *Runtime) problem(format string, args ...any) {
 	r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
 }
 
-// absent is a member that does not answer, or whose pod is not well.
+// absent adds the problem of a member that is unreachable, or whose pod is not ready.
 func (r *Runtime) absent(name string, pod *Pod, reason string) {
 	if pod != nil && !pod.Ready {
 		r.problem("%s: %s", name, reason)
@@ -106,18 +106,18 @@ func (r *Runtime) absent(name string, pod *Pod, reason string) {
 	r.problem("%s is unreachable", name)
 }
 
-func (r *Runtime) judgeMasters() (answering int) {
+func (r *Runtime) evaluateMasters() (responding int) {
 	if len(r.Masters) == 0 {
 		return 0
 	}
 	for _, m := range r.Masters {
 		if m.Error == "" {
-			answering++
+			responding++
 		}
 	}
 	leader := r.Leader()
 	if leader == nil {
-		r.problem("no master leads: reads go on, changes are refused")
+		r.problem("no master leads: reads continue, changes are refused")
 	}
 	for _, m := range r.Masters {
 		switch {
@@ -129,10 +129,10 @@ func (r *Runtime) judgeMasters() (answering int) {
 			r.problem("%s is not ready", m.Name)
 		}
 	}
-	return answering
+	return responding
 }
 
-func (r *Runtime) judgeWorkers() (live int) {
+func (r *Runtime) evaluateWorkers() (live int) {
 	for _, w := range r.Workers {
 		if w.Error != "" {
 			r.absent(w.Name, w.Pod, w.Error)
@@ -151,7 +151,7 @@ func (r *Runtime) judgeWorkers() (live int) {
 	return live
 }
 
-func (r *Runtime) judgeMounts() {
+func (r *Runtime) evaluateMounts() {
 	for _, m := range r.Mounts {
 		if m.Error != "" {
 			r.problem("%s: %s", m.Path, m.Error)
@@ -159,7 +159,7 @@ func (r *Runtime) judgeMounts() {
 	}
 }
 
-func (r *Runtime) judgeConsumers() {
+func (r *Runtime) evaluateConsumers() {
 	for _, c := range r.Consumers {
 		if c.Stale {
 			r.problem("pod %s: nothing serves its mount on node %s", c.Name, c.Node)
@@ -167,7 +167,7 @@ func (r *Runtime) judgeConsumers() {
 	}
 }
 
-func (r *Runtime) judgeFuses() (ready int) {
+func (r *Runtime) evaluateFuses() (ready int) {
 	for _, f := range r.Fuses {
 		if f.Ready {
 			ready++
