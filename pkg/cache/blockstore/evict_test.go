@@ -246,9 +246,9 @@ func TestOldVersionsAgeOut(t *testing.T) {
 	checkAccounts(t, s)
 }
 
-// TestCopiesForOthersGoSoon checks that a copy for another worker expires,
+// TestCopiesForOtherWorkersExpire checks that a copy for another worker expires,
 // unless this worker turns out to own it.
-func TestCopiesForOthersGoSoon(t *testing.T) {
+func TestCopiesForOtherWorkersExpire(t *testing.T) {
 	c := newClock()
 	config := testConfig(t, func(config *Config) { config.Now = c.Now })
 	s, err := Open(config)

@@ -116,7 +116,7 @@ func (f *fixture) stopAll() {
 	}
 }
 
-func TestTheViewComesFromWhoeverHasOne(t *testing.T) {
+func TestViewComesFromMastersOrWorkers(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		prepare func(*fixture, *masters)
@@ -158,7 +158,7 @@ func TestTheViewComesFromWhoeverHasOne(t *testing.T) {
 	}
 }
 
-func TestStartWithEverybodyDead(t *testing.T) {
+func TestStartWithoutMastersAndWorkers(t *testing.T) {
 	f := newFixture(t, 2)
 	file := filepath.Join(t.TempDir(), "view")
 	keep := func(c *client.Config) { c.ViewFile = file }
@@ -176,7 +176,7 @@ func TestStartWithEverybodyDead(t *testing.T) {
 	}
 }
 
-func TestAViewFileThatIsDamagedIsDoneWithout(t *testing.T) {
+func TestDamagedViewFileIsIgnored(t *testing.T) {
 	for name, damage := range map[string]func([]byte) []byte{
 		"empty":           func([]byte) []byte { return nil },
 		"cut":             func(b []byte) []byte { return b[:len(b)-1] },
@@ -204,7 +204,7 @@ func TestAViewFileThatIsDamagedIsDoneWithout(t *testing.T) {
 	}
 }
 
-func TestAViewOfAnotherClusterIsNotTaken(t *testing.T) {
+func TestViewOfAnotherClusterIsRejected(t *testing.T) {
 	f := newFixture(t, 1)
 	other := f.cluster.NewView(100)
 	other.ClusterId = "c2"
@@ -219,7 +219,7 @@ func TestAViewOfAnotherClusterIsNotTaken(t *testing.T) {
 	f.eventually("the right view is adopted", func() bool { return c.View().GetIndex() == 1 })
 }
 
-func TestANewerViewIsFetched(t *testing.T) {
+func TestNewerViewIsFetched(t *testing.T) {
 	v2 := func(f *fixture) *commonv1.ClusterView {
 		v := f.cluster.NewView(2)
 		v.Ring.Epoch = 2
@@ -277,8 +277,8 @@ func TestPollingFallsBackOnMasters(t *testing.T) {
 	f.eventually("the masters' view is adopted", func() bool { return c.View().GetIndex() == 3 })
 }
 
-// TestAnOlderViewIsNotTaken checks that the index of the view never decreases.
-func TestAnOlderViewIsNotTaken(t *testing.T) {
+// TestOlderViewIsRejected checks that the index of the view never decreases.
+func TestOlderViewIsRejected(t *testing.T) {
 	f := newFixture(t, 2)
 	f.cluster.SetView(f.cluster.NewView(5))
 	c := f.start(func(c *client.Config) { c.Poll = 5 * time.Millisecond })
@@ -290,7 +290,7 @@ func TestAnOlderViewIsNotTaken(t *testing.T) {
 	}
 }
 
-func TestNamesAreAskedOfTheOwner(t *testing.T) {
+func TestNamesAreRequestedFromTheOwner(t *testing.T) {
 	f := newFixture(t, 5)
 	f.start()
 	owners := map[string]bool{}
@@ -353,7 +353,7 @@ func TestNamesOutlastWorkersThatFail(t *testing.T) {
 	}
 }
 
-func TestWhyNobodyAnswers(t *testing.T) {
+func TestErrorNamesEveryFailure(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		fail func(*fakeworker.Worker)
@@ -387,9 +387,9 @@ func TestWhyNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestNotEverybodyIsAskedWhatTheStoreRefuses checks that not all workers query
+// TestStoreErrorsStopAfterThreeWorkers checks that not all workers query
 // a store that fails.
-func TestNotEverybodyIsAskedWhatTheStoreRefuses(t *testing.T) {
+func TestStoreErrorsStopAfterThreeWorkers(t *testing.T) {
 	f := newFixture(t, 8)
 	f.start()
 	for _, w := range f.cluster.Workers {
@@ -407,7 +407,7 @@ func TestNotEverybodyIsAskedWhatTheStoreRefuses(t *testing.T) {
 	}
 }
 
-func TestAWorkerThatIsDownIsRememberedAndTriedAgain(t *testing.T) {
+func TestFailedWorkerIsTriedLastThenRetried(t *testing.T) {
 	f := newFixture(t, 3)
 	f.start()
 	owner := f.owners("dir")[0]
@@ -433,7 +433,7 @@ func TestAWorkerThatIsDownIsRememberedAndTriedAgain(t *testing.T) {
 	})
 }
 
-func TestAnAddressThatChanges(t *testing.T) {
+func TestChangedAddress(t *testing.T) {
 	f := newFixture(t, 2)
 	c := f.start(func(c *client.Config) { c.Poll = 20 * time.Millisecond })
 	// Worker 0 moves to the address of worker 1, whose certificate differs.
@@ -450,7 +450,7 @@ func TestAnAddressThatChanges(t *testing.T) {
 	}
 }
 
-func TestOddKeysArriveAsTheyAre(t *testing.T) {
+func TestUnusualKeysAreNotChanged(t *testing.T) {
 	f := newFixture(t, 1)
 	c := f.start()
 	for _, key := range []string{"plain", "a b/c+d", "per%cent/%2F", "ques?tion#hash", "ü/日本", "semi;colon,comma", "a//b", "tilde~/..x/.y", `quo"te\back`, "new\nline"} {
@@ -465,7 +465,7 @@ func TestOddKeysArriveAsTheyAre(t *testing.T) {
 	}
 }
 
-func TestWhoMayAnswer(t *testing.T) {
+func TestOnlyTheNamedWorkerIsAccepted(t *testing.T) {
 	f := newFixture(t, 1)
 	stranger := newFixture(t, 1)
 	c := stranger.startOnly(func(c *client.Config) { c.Topology = f.cluster.Topology })
@@ -480,7 +480,7 @@ func TestRefusedConfigurations(t *testing.T) {
 	f := newFixture(t, 1)
 	for name, config := range map[string]client.Config{
 		"no identity": {Topology: f.cluster.Topology},
-		"no roster":   {Identity: f.cluster.Identity(mtls.Fuse, "f")},
+		"no topology": {Identity: f.cluster.Identity(mtls.Fuse, "f")},
 	} {
 		if _, err := client.New(config); err == nil {
 			t.Errorf("%s: accepted", name)

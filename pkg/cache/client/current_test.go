@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// A call after a change returns the change, whatever view the workers have.
-func TestCurrentSeesWhatWasThereBefore(t *testing.T) {
+// A call after a change returns the change, even if the workers have older views.
+func TestCurrentSeesEarlierChanges(t *testing.T) {
 	f, m := newFixture(t, 1), &masters{}
 	f.cluster.SetView(f.cluster.NewView(7))
 	c := f.start(func(c *client.Config) { c.Masters = m })
@@ -83,7 +83,7 @@ func (m *hanging) questions() int {
 
 // A request in progress must not serve later callers: it may have been sent
 // before a change that they rely on.
-func TestCurrentSharesOnlyLaterQuestions(t *testing.T) {
+func TestCurrentSharesOnlyLaterRequests(t *testing.T) {
 	f := newFixture(t, 1)
 	f.cluster.SetView(f.cluster.NewView(7))
 	m := &hanging{requested: make(chan struct{}, 1), release: make(chan struct{})}

@@ -104,7 +104,7 @@ func TestEntryOfAFile(t *testing.T) {
 	}
 }
 
-func TestTheStoreIsListedOnceForEverybody(t *testing.T) {
+func TestConcurrentRequestsShareOneListing(t *testing.T) {
 	b := newBucket()
 	for i := range 25 {
 		b.put(fmt.Sprintf("dir/%02d", i))
@@ -135,7 +135,7 @@ func TestTheStoreIsListedOnceForEverybody(t *testing.T) {
 	}
 }
 
-func TestOneFlightAName(t *testing.T) {
+func TestOneQueryPerName(t *testing.T) {
 	b := newBucket("x")
 	release := make(chan struct{})
 	b.fail(func(ctx context.Context, _, _ string) error {
@@ -162,7 +162,7 @@ func TestOneFlightAName(t *testing.T) {
 	}
 }
 
-func TestBelief(t *testing.T) {
+func TestValidity(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		change  func(*Mount)
@@ -209,7 +209,7 @@ func TestBelief(t *testing.T) {
 	}
 }
 
-func TestALongListingIsBelievedForLonger(t *testing.T) {
+func TestSlowListingIsValidLonger(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a"))
 	f.bucket.fail(func(context.Context, string, string) error {
 		f.clock.turn(20 * time.Second)
@@ -223,7 +223,7 @@ func TestALongListingIsBelievedForLonger(t *testing.T) {
 	}
 }
 
-func TestAListingThatFailsMidwayChangesNothing(t *testing.T) {
+func TestFailedListingChangesNothing(t *testing.T) {
 	b := newBucket("dir/a", "dir/b", "dir/c")
 	b.pageMax = 1
 	f := newFixture(t, b)
@@ -304,7 +304,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestOnly404IsAbsence(t *testing.T) {
+func TestOnly404MeansAbsent(t *testing.T) {
 	for _, test := range []struct {
 		name       string
 		stat, list error
@@ -366,7 +366,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-func TestListSettlesWhatWasForgotten(t *testing.T) {
+func TestListQueriesForgottenNames(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a", "dir/b", "dir/c"))
 	f.names(f.mount(), "dir", 10)
 	f.bucket.remove("dir/b")

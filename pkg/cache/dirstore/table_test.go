@@ -64,7 +64,7 @@ func TestADamagedDatabaseIsEmptied(t *testing.T) {
 	}
 	for name, damage := range map[string]func(*testing.T, string){
 		"another version":        set("v", "jindo directories 0"),
-		"a header of no use":     set(string(dirID{"m1", "dir"}.header()), "garbage"),
+		"an unusable header":     set(string(dirID{"m1", "dir"}.header()), "garbage"),
 		"a header's key":         set("dgarbage", ""),
 		"a pending key":          set("pgarbage", ""),
 		"its tables flipped":     change("*.sst", flip),
@@ -128,7 +128,7 @@ func flush(t *testing.T, s *Store) {
 	}
 }
 
-func TestDamageThatShowsWhileItRuns(t *testing.T) {
+func TestDamageFoundWhileRunning(t *testing.T) {
 	id := dirID{"m1", "dir"}
 	for name, key := range map[string][]byte{
 		"a header": id.header(),
@@ -149,7 +149,7 @@ func TestDamageThatShowsWhileItRuns(t *testing.T) {
 	}
 }
 
-func TestAListingThatNeverEndedIsDropped(t *testing.T) {
+func TestUnfinishedListingIsDropped(t *testing.T) {
 	f, _ := written(t)
 	w := f.store.table.begin(dirID{"m1", "other"})
 	w.add([]named{{"x", entry{kind: directory}}, {"y", entry{kind: directory}}})
@@ -201,9 +201,9 @@ func (f failingFile) Sync() error {
 	return f.File.Sync()
 }
 
-// TestADiskThatFillsUp checks that the process survives, that requests succeed,
+// TestDiskFillsUp checks that the process survives, that requests succeed,
 // and that nothing that was lost is assumed to be stored.
-func TestADiskThatFillsUp(t *testing.T) {
+func TestDiskFillsUp(t *testing.T) {
 	for _, when := range []string{"before it is opened", "while it runs"} {
 		t.Run(when, func(t *testing.T) {
 			disk := &failingFS{FS: vfs.Default}
@@ -239,7 +239,7 @@ func TestADiskThatFillsUp(t *testing.T) {
 	}
 }
 
-func TestADirectoryThatIsTooBigIsNotKept(t *testing.T) {
+func TestTooBigDirectoryIsNotCached(t *testing.T) {
 	b := newBucket()
 	want := []string{}
 	for i := range 120 {
@@ -269,7 +269,7 @@ func TestADirectoryThatIsTooBigIsNotKept(t *testing.T) {
 	}
 }
 
-func TestAListingThatTakesLongIsNotWaitedFor(t *testing.T) {
+func TestSlowListingContinuesInBackground(t *testing.T) {
 	b := newBucket()
 	for i := range 40 {
 		b.put(fmt.Sprintf("dir/%02d", i))
@@ -301,7 +301,7 @@ func TestAListingThatTakesLongIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-func TestTheOldestListingsGoFirst(t *testing.T) {
+func TestOldestListingsAreDroppedFirst(t *testing.T) {
 	b := newBucket()
 	for d := range 10 {
 		for i := range 10 {
@@ -379,7 +379,7 @@ func TestAfterClose(t *testing.T) {
 	}
 }
 
-func TestARequestEndsWithItsContext(t *testing.T) {
+func TestRequestEndsWithItsContext(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a"))
 	f.bucket.fail(func(ctx context.Context, _, _ string) error {
 		<-ctx.Done()
@@ -395,8 +395,8 @@ func TestARequestEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestAKilledProcess continues with the files of the moment of the kill.
-func TestAKilledProcess(t *testing.T) {
+// TestKilledProcess continues with the files of the moment of the kill.
+func TestKilledProcess(t *testing.T) {
 	f, m := written(t)
 	f.store.table.background.Wait() // until everything is synced
 	copied := t.TempDir()

@@ -209,7 +209,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestConnectionLossGivesAllBack(t *testing.T) {
+func TestConnectionLossReturnsAllFiles(t *testing.T) {
 	s, path, stop := start(t)
 	c := connect(t, path)
 	var files []*File
@@ -258,7 +258,7 @@ func TestConnectionLossGivesAllBack(t *testing.T) {
 	eventually(t, "all files are returned", func() bool { return s.lent() == 0 })
 }
 
-func TestManyAtOnce(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	s, path, _ := start(t)
 	c := connect(t, path)
 	var wg sync.WaitGroup

@@ -34,9 +34,9 @@ func names(order []*commonv1.RingMember) []string {
 	return out
 }
 
-// TestPlacementsStayWhereTheyAre: a failure means that every existing cache would
+// TestPlacementsAreStable: a failure means that every existing cache would
 // be lost. Change the file only together with a migration.
-func TestPlacementsStayWhereTheyAre(t *testing.T) {
+func TestPlacementsAreStable(t *testing.T) {
 	var b strings.Builder
 	for _, ring := range []struct {
 		name string
@@ -69,7 +69,7 @@ func TestPlacementsStayWhereTheyAre(t *testing.T) {
 	}
 }
 
-func TestKeysDoNotRunIntoOneAnother(t *testing.T) {
+func TestKeysAreDistinct(t *testing.T) {
 	seen := map[string]bool{}
 	for _, key := range []string{
 		ObjectKey("a", "b", "c", 1, 0), ObjectKey("ab", "", "c", 1, 0), ObjectKey("a", "bc", "", 1, 0),
@@ -126,7 +126,7 @@ func drawMembers(t *rapid.T) []*commonv1.RingMember {
 	return out
 }
 
-func TestOneMemberMoreOrLessMovesNothingElse(t *testing.T) {
+func TestMembershipChangeMovesNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := drawMembers(t)
 		removed := rapid.IntRange(0, len(all)-1).Draw(t, "removed")
@@ -142,7 +142,7 @@ func TestOneMemberMoreOrLessMovesNothingElse(t *testing.T) {
 	})
 }
 
-func TestMoreWeightOnlyDraws(t *testing.T) {
+func TestMoreWeightOnlyAttractsKeys(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := drawMembers(t)
 		i := rapid.IntRange(0, len(all)-1).Draw(t, "grows")
@@ -158,7 +158,7 @@ func TestMoreWeightOnlyDraws(t *testing.T) {
 	})
 }
 
-func TestOrderIsThatOfTheNamesAndWeightsAlone(t *testing.T) {
+func TestOrderDependsOnNamesAndWeightsOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all := drawMembers(t)
 		shuffled := rapid.Permutation(all).Draw(t, "shuffled")

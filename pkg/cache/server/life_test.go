@@ -141,9 +141,9 @@ func TestFollowsTheView(t *testing.T) {
 	}
 }
 
-// TestADiskThatWasAnothers checks that a worker with the disk of another one
+// TestDiskOfAnotherWorker checks that a worker with the disk of another one
 // registers with a new id and keeps it.
-func TestADiskThatWasAnothers(t *testing.T) {
+func TestDiskOfAnotherWorker(t *testing.T) {
 	dir := t.TempDir()
 	if err := (identityFile{Format: idFormat, ID: "theirs", ClusterID: "c1"}).save(dir); err != nil {
 		t.Fatal(err)
@@ -283,7 +283,7 @@ func TestEveryCallByEveryRole(t *testing.T) {
 	}
 }
 
-func TestNoCertificateNoAnswer(t *testing.T) {
+func TestNoCertificateNoResponse(t *testing.T) {
 	h := newHarness(t).ready()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
 	defer transport.CloseIdleConnections()
@@ -364,9 +364,9 @@ func TestSealedFilesArePassed(t *testing.T) {
 	eventually(t, "the file is returned", func() bool { return h.blocks.Stats().Lent == 0 })
 }
 
-// TestNewOwnerAsksThePreviousOne checks that a new owner reads from the previous
+// TestNewOwnerReadsFromThePreviousOne checks that a new owner reads from the previous
 // one before the store, and works without it.
-func TestNewOwnerAsksThePreviousOne(t *testing.T) {
+func TestNewOwnerReadsFromThePreviousOne(t *testing.T) {
 	previous := newHarness(t).ready()
 	key := previous.bucket.put("a", 1, 300_000)
 	previous.mustGet(previous.client(mtls.Fuse, false), key, 0, 299_999)
@@ -402,9 +402,9 @@ func TestNewOwnerAsksThePreviousOne(t *testing.T) {
 	next.mustGet(client, last, 0, 299_999)
 }
 
-// TestStandIn checks that a worker keeps what it fetches for an unreachable owner
+// TestCopyForUnreachableOwnerExpires checks that a worker keeps what it fetches for an unreachable owner
 // for a short time only.
-func TestStandIn(t *testing.T) {
+func TestCopyForUnreachableOwnerExpires(t *testing.T) {
 	h := newHarness(t, func(h *harness) {
 		h.masters.view.Ring.Members = append(h.masters.view.Ring.Members,
 			&commonv1.RingMember{Name: "hadoop-jindofs-worker-1", Host: "127.0.0.1", Port: 1, Weight: 1 << 30})

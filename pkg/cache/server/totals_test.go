@@ -26,7 +26,7 @@ func (h *harness) totals(want int64) {
 
 // The owner of a mount's root counts and reports it without any request for a
 // name.
-func TestTheRootsOwnerCounts(t *testing.T) {
+func TestOwnerOfTheRootCounts(t *testing.T) {
 	h := newHarness(t).ready()
 	h.totals(7)
 }
@@ -44,7 +44,7 @@ func TestOthersReportNoTotals(t *testing.T) {
 
 // A failing store is not counted before it works: a count that failed would not
 // be retried for minutes.
-func TestASickMountIsNotCounted(t *testing.T) {
+func TestFailingMountIsNotCounted(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.bucket.failWith(ufs.ErrUnavailable, nil) }).ready()
 	h.totals(-1)
 	if n := h.directory.countedMounts(); n != 0 {
