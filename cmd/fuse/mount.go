@@ -164,7 +164,7 @@ func (m *mount) reached(view uint64) error {
 		return fmt.Errorf("view: at %d, not at %d yet", at, view)
 	}
 	if files := m.files.Load(); files != nil {
-		return files.Behind()
+		return files.Stale()
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (f *fileSystem) attributes(n node, out *fuse.Attr) {
 		// One link says that the number of subdirectories is not counted.
 		out.Mode = dirMode
 		if modified == 0 {
-			modified = f.born.UnixNano()
+			modified = f.created.UnixNano()
 		}
 	} else {
 		out.Size = uint64(max(n.version.Size, 0))

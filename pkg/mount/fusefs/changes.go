@@ -4,13 +4,13 @@ package fusefs
 
 import "context"
 
-// renew brings the tree up to what is mounted now. Where that cannot be told it
+// update brings the tree up to what is mounted now. Where that cannot be told it
 // stays as it is: who is mounted goes on without masters.
 //
 // An application that was told that its data is there must find it, though this
 // server may not have heard of it yet. So nothing that depends on what is not
 // mounted is answered from memory.
-func (f *fileSystem) renew(ctx context.Context) {
+func (f *fileSystem) update(ctx context.Context) {
 	if err := f.source.Current(ctx); err != nil {
 		f.log.Debug("what is mounted is not known to be current", "error", err)
 	}
@@ -20,8 +20,8 @@ func (f *fileSystem) renew(ctx context.Context) {
 // refresh the tree from the source, and make the kernel forget what may have
 // changed.
 func (f *fileSystem) refresh() {
-	f.renewing.Lock()
-	defer f.renewing.Unlock()
+	f.refreshMu.Lock()
+	defer f.refreshMu.Unlock()
 	before := f.tree.Load()
 	after := newTree(f.source.Mounts())
 	f.tree.Store(after)

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errOver says that the kernel has ended the connection.
-var errOver = errors.New("the mount is gone")
+// errDisconnected says that the kernel has ended the connection.
+var errDisconnected = errors.New("the mount is gone")
 
 // errStopped says that reading was stopped.
 var errStopped = errors.New("reading was stopped")
@@ -55,7 +55,7 @@ func (d *device) read(buffer []byte) error {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			// The request was taken back before it was read.
 		case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ECONNABORTED):
-			return errOver
+			return errDisconnected
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
 			return errStopped
 		default:

@@ -24,7 +24,7 @@ func (f *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 	}
 	if n.path == "/" {
 		ctx, done := f.requests.begin(in.Unique, in.Pid)
-		f.renew(ctx)
+		f.update(ctx)
 		done()
 	}
 	out.Fh = f.table.openHandle(in.Unique, n, reader.Version{}, false).id
@@ -39,7 +39,7 @@ func (f *fileSystem) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { retu
 
 // ReadDir sends names without attributes.
 func (f *fileSystem) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	return f.readDir(in, func(_ *handle, batch []item) (int, []found) {
+	return f.readDir(in, func(_ *handle, batch []dirItem) (int, []lookup) {
 		for i, it := range batch {
 			if !out.AddDirEntry(it.dirEntry) {
 				return i, nil
@@ -52,8 +52,8 @@ func (f *fileSystem) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 // ReadDirPlus sends names with attributes, each of which counts as a lookup.
 func (f *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	var places []*fuse.EntryOut
-	return f.readDir(in, func(h *handle, batch []item) (int, []found) {
-		var names []found
+	return f.readDir(in, func(h *handle, batch []dirItem) (int, []lookup) {
+		var names []lookup
 		for i, it := range batch {
 			place := out.AddDirLookupEntry(it.dirEntry)
 			if place == nil {
@@ -61,7 +61,7 @@ func (f *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.D
 			}
 			if !it.dots {
 				places = append(places, place)
-				names = append(names, found{path: join(h.path, it.entry.Name), entry: it.entry})
+				names = append(names, lookup{path: join(h.path, it.entry.Name), entry: it.entry})
 			}
 		}
 		return len(batch), names
@@ -75,7 +75,7 @@ func (f *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.D
 // readDir sends names from the reader's place on until the reply is full. Add
 // answers how many of a batch fitted, and which of them count as lookups;
 // looked, unless nil, gets their nodes.
-func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []item) (int, []found), looked func([]node)) fuse.Status {
+func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int, []lookup), looked func([]node)) fuse.Status {
 	h, ok := f.table.handle(in.Fh)
 	if !ok || !h.dir {
 		return fuse.EBADF
@@ -85,12 +85,12 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []item) (int, []
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
 	cursor := op{kind: opCursor, handle: h.id}
-	var names []found
+	var names []lookup
 	if err := f.seek(ctx, h, in.Offset); err != nil {
 		return f.failed("readdir", h.path, err)
 	}
 	for {
-		batch, err := f.ahead(ctx, h)
+		batch, err := f.nextItems(ctx, h)
 		if err != nil && len(cursor.names) == 0 {
 			return f.failed("readdir", h.path, err)
 		}
@@ -116,9 +116,9 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []item) (int, []
 	switch {
 	case len(cursor.names) == 0:
 	case looked != nil:
-		looked(f.table.look(in.Unique, names, &cursor))
+		looked(f.table.recordLookups(in.Unique, names, &cursor))
 	default:
-		f.table.cursor(in.Unique, cursor)
+		f.table.recordCursor(in.Unique, cursor)
 	}
 	return fuse.OK
 }
@@ -145,15 +145,15 @@ func cookieOf(name string) uint64 {
 	return max(xxhash.Sum64String(name)>>1, firstCookie)
 }
 
-// item is an entry as a reader of the directory gets it.
-type item struct {
+// dirItem is an entry as a reader of the directory gets it.
+type dirItem struct {
 	entry    reader.Entry
 	dots     bool
 	dirEntry fuse.DirEntry
 }
 
-func newItem(dir string, e reader.Entry) item {
-	it := item{entry: e, dots: e.Name == "." || e.Name == ".."}
+func newItem(dir string, e reader.Entry) dirItem {
+	it := dirItem{entry: e, dots: e.Name == "." || e.Name == ".."}
 	path := join(dir, e.Name)
 	switch e.Name {
 	case ".":

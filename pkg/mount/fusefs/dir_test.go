@@ -108,7 +108,7 @@ func TestBigDirectory(t *testing.T) {
 	h, _ := s.files.table.handle(firstHandle(s))
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
-	if held := len(h.stream.items); held > keepItems+3*source.page {
+	if held := len(h.stream.items); held > maxKept+3*source.page {
 		t.Errorf("the stream holds %d entries", held)
 	}
 }

@@ -70,7 +70,7 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	defer done()
 	version, direct := n.version, false
 	if n.stale {
-		if f.table.refuse(n.id) {
+		if f.table.refuseOnce(n.id) {
 			f.notifier.entry(n.path)
 			return estale
 		}
@@ -87,8 +87,8 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	}
 	file, err := f.source.Open(ctx, version)
 	if errors.Is(err, reader.ErrStale) {
-		f.lost(ctx, n.id, n.path, version)
-		f.table.refuse(n.id)
+		f.dropVersion(ctx, n.id, n.path, version)
+		f.table.refuseOnce(n.id)
 	}
 	if err != nil {
 		return f.failed("open", n.path, err)
@@ -106,8 +106,8 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	return fuse.OK
 }
 
-// lost forgets a version that turned out to be gone, here and at the kernel.
-func (f *fileSystem) lost(ctx context.Context, id uint64, path string, v reader.Version) {
+// dropVersion forgets a version that turned out to be gone, here and at the kernel.
+func (f *fileSystem) dropVersion(ctx context.Context, id uint64, path string, v reader.Version) {
 	f.table.markStale(id)
 	f.notifier.entry(path)
 	f.source.Forget(ctx, v)
@@ -121,7 +121,7 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		return nil, fuse.EBADF
 	}
 	if in.Offset >= uint64(max(h.version.Size, 0)) {
-		return filled(nil), fuse.OK
+		return inPlace(nil), fuse.OK
 	}
 	offset := int64(in.Offset)
 	p := buf[:min(int64(len(buf)), h.version.Size-offset)]
@@ -135,10 +135,10 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 		err = readFull(ctx, file, p, offset)
 	}
 	if err == nil {
-		return filled(p), fuse.OK
+		return inPlace(p), fuse.OK
 	}
 	if errors.Is(err, reader.ErrStale) {
-		f.lost(ctx, h.node, h.path, h.version)
+		f.dropVersion(ctx, h.node, h.path, h.version)
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = errors.Join(cause, err)
@@ -161,20 +161,20 @@ func readFull(ctx context.Context, file File, p []byte, offset int64) error {
 	return err
 }
 
-// filled is a read's answer that lies in the reply's buffer already.
-type filled []byte
+// inPlace is a read's answer that lies in the reply's buffer already.
+type inPlace []byte
 
 // Bytes are the answer.
-func (r filled) Bytes([]byte) ([]byte, fuse.Status) { return r, fuse.OK }
+func (r inPlace) Bytes([]byte) ([]byte, fuse.Status) { return r, fuse.OK }
 
 // Size of the answer in bytes.
-func (r filled) Size() int { return len(r) }
+func (r inPlace) Size() int { return len(r) }
 
 // Done has nothing to give back.
-func (r filled) Done() {}
+func (r inPlace) Done() {}
 
 // Readv has nothing to copy.
-func (r filled) Readv([][]byte) (int, fuse.Status) { return len(r), fuse.OK }
+func (r inPlace) Readv([][]byte) (int, fuse.Status) { return len(r), fuse.OK }
 
 // Release closes a handle. The kernel does not wait for it.
 func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {

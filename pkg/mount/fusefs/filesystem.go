@@ -29,13 +29,13 @@ type fileSystem struct {
 	source Source
 	table  *table
 	tree   atomic.Pointer[tree]
-	// renewing is held by whoever replaces the tree.
-	renewing sync.Mutex
-	requests *requests
-	notifier *notifier
-	log      *slog.Logger
-	// born is when the mount began.
-	born time.Time
+	// refreshMu is held by whoever replaces the tree.
+	refreshMu sync.Mutex
+	requests  *requests
+	notifier  *notifier
+	log       *slog.Logger
+	// created is when the mount began.
+	created time.Time
 }
 
 var _ fuse.RawFileSystem = (*fileSystem)(nil)
@@ -61,11 +61,11 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	path := join(parent.path, name)
 	entry, err := f.tree.Load().lookup(ctx, f.source, parent.path, name)
 	if errors.Is(err, errUnmounted) {
-		f.renew(ctx)
+		f.update(ctx)
 		entry, err = f.tree.Load().lookup(ctx, f.source, parent.path, name)
 	}
 	if errors.Is(err, reader.ErrNotExist) {
-		if id, known := f.table.gone(path); known {
+		if id, known := f.table.markDeleted(path); known {
 			f.log.Debug("a file is gone", "path", path, "node", id)
 		}
 		// Where nothing is mounted, something may be a moment later.
@@ -78,7 +78,7 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	if err != nil {
 		return f.failed("lookup", path, err)
 	}
-	f.entry(f.table.look(header.Unique, []found{{path: path, entry: entry}}, nil)[0], out)
+	f.entry(f.table.recordLookups(header.Unique, []lookup{{path: path, entry: entry}}, nil)[0], out)
 	return fuse.OK
 }
 

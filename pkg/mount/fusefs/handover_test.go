@@ -198,7 +198,7 @@ func TestKilledReaderDoesNotWait(t *testing.T) {
 	eventually(t, "the server hears of the signal", func() bool {
 		s.files.requests.mu.Lock()
 		defer s.files.requests.mu.Unlock()
-		return len(s.files.requests.watched) > 0
+		return len(s.files.requests.interrupted) > 0
 	})
 	time.Sleep(2 * killInterval)
 	if live() == 0 {
@@ -232,7 +232,7 @@ func TestKillPending(t *testing.T) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	if beingKilled(0) || beingKilled(1<<31) || beingKilled(uint32(os.Getpid())) {
+	if isBeingKilled(0) || isBeingKilled(1<<31) || isBeingKilled(uint32(os.Getpid())) {
 		t.Error("threads that cannot be seen, and this one, are not being killed")
 	}
 }

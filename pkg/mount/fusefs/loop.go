@@ -31,14 +31,14 @@ func (s *Server) loop(slot *fusefd.Slot) error {
 			slot.Clear()
 			return err
 		}
-		if err := s.work(slot); err != nil {
+		if err := s.serveRequest(slot); err != nil {
 			return err
 		}
 	}
 }
 
-// work answers the request in a slot.
-func (s *Server) work(slot *fusefd.Slot) error {
+// serveRequest answers the request in a slot.
+func (s *Server) serveRequest(slot *fusefd.Slot) error {
 	request := slot.Request()
 	if request == nil {
 		return nil
@@ -47,7 +47,7 @@ func (s *Server) work(slot *fusefd.Slot) error {
 	began := time.Now()
 	defer func() { s.metrics.observe(h.opcode, time.Since(began)) }()
 	// After the reply, whatever happened.
-	defer s.files.table.settle(h.unique)
+	defer s.files.table.replied(h.unique)
 	switch h.opcode {
 	case opcodeForget, opcodeBatchForget:
 		s.files.table.forget(h.unique, forgets(h, request))
@@ -64,21 +64,21 @@ func (s *Server) work(slot *fusefd.Slot) error {
 	case opcodeRead:
 		buffer, _ := s.buffers.Get().(*[]byte)
 		defer s.buffers.Put(buffer)
-		return s.reply(slot, h, s.answer(h, request, *buffer))
+		return s.reply(slot, h, s.buildReply(h, request, *buffer))
 	}
 	out := slot.ReplyBuffer()
 	if h.opcode == opcodeReadDir || h.opcode == opcodeReadDirPlus {
 		limitRead(request, uint32(len(out)-outHeaderSize))
 	}
-	reply := s.answer(h, request, out)
-	if h.keeps() && !failedReply(reply) {
+	reply := s.buildReply(h, request, out)
+	if h.changesTable() && !failedReply(reply) {
 		slot.SetReply(len(reply))
 	}
 	return s.reply(slot, h, reply)
 }
 
-// answer makes the reply in out. Whatever goes wrong, there is one.
-func (s *Server) answer(h header, request, out []byte) (reply []byte) {
+// buildReply makes the reply in out. Whatever goes wrong, there is one.
+func (s *Server) buildReply(h header, request, out []byte) (reply []byte) {
 	defer func() {
 		if what := recover(); what != nil {
 			s.log.Error("a request panicked", "opcode", h.opcode, "panic", what, "stack", string(debug.Stack()))
@@ -112,7 +112,7 @@ func (s *Server) send(slot *fusefd.Slot, reply []byte) error {
 	case err == nil, errors.Is(err, unix.ENOENT):
 		return nil
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOTCONN), errors.Is(err, unix.EPERM):
-		return errOver
+		return errDisconnected
 	case errors.Is(err, unix.EINVAL):
 		// The kernel has refused what it was told and failed the request.
 		s.log.Error("the kernel refused a reply", "bytes", len(reply))

@@ -23,10 +23,10 @@ const (
 // its own. Everything it says may be lost: what the kernel keeps runs out by
 // itself.
 type notifier struct {
-	// tell gets messages to the kernel and waits until it has them.
-	tell  func(context.Context, [][]byte) error
-	table *table
-	log   *slog.Logger
+	// notify gets messages to the kernel and waits until it has them.
+	notify func(context.Context, [][]byte) error
+	table  *table
+	log    *slog.Logger
 	// expire says that the kernel can look a name up anew without dropping
 	// what is below it.
 	expire atomic.Bool
@@ -38,21 +38,21 @@ type notifier struct {
 	wake  chan struct{}
 }
 
-// maxWaiting bounds the names that wait.
-const maxWaiting = 64 << 10
+// maxQueued bounds the names that wait.
+const maxQueued = 64 << 10
 
 func newNotifier(t *table, log *slog.Logger, tell func(context.Context, [][]byte) error) *notifier {
-	return &notifier{table: t, log: log, tell: tell, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &notifier{table: t, log: log, notify: tell, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
 // entry makes the kernel look a name up again. It does not wait.
 func (n *notifier) entry(path string) {
 	n.mu.Lock()
-	if len(n.paths) < maxWaiting {
+	if len(n.paths) < maxQueued {
 		n.paths = append(n.paths, path)
 	}
 	n.mu.Unlock()
-	n.poke()
+	n.signal()
 }
 
 // below does so for everything that the kernel knows in a directory. It does
@@ -61,10 +61,10 @@ func (n *notifier) below(path string) {
 	n.mu.Lock()
 	n.roots[path] = true
 	n.mu.Unlock()
-	n.poke()
+	n.signal()
 }
 
-func (n *notifier) poke() {
+func (n *notifier) signal() {
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -133,7 +133,7 @@ func (b *batch) add(ctx context.Context, message []byte) {
 
 func (b *batch) flush(ctx context.Context) {
 	if len(b.messages) > 0 && ctx.Err() == nil {
-		if err := b.notifier.tell(ctx, b.messages); err != nil {
+		if err := b.notifier.notify(ctx, b.messages); err != nil {
 			b.notifier.log.Debug("telling the kernel", "error", err)
 		}
 	}

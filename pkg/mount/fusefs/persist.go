@@ -16,10 +16,10 @@ func openTable(dir string, session [16]byte, unanswered map[uint64]bool, source 
 	t := &table{
 		ids: source, log: log, compactAt: 64 << 20,
 		nodes: map[uint64]*node{}, names: map[string]*node{}, handles: map[uint64]*handle{},
-		unsettled: map[uint64]struct{}{},
+		unreplied: map[uint64]struct{}{},
 		journal:   journal{path: filepath.Join(dir, journalName), session: session, created: time.Now()},
 	}
-	t.settled = sync.NewCond(&t.mu)
+	t.compacted = sync.NewCond(&t.mu)
 	t.nodes[rootID] = &node{id: rootID, path: "/", dir: true, lookups: 1}
 	t.names["/"] = t.nodes[rootID]
 	created, err := loadJournal(dir, session, func(unique uint64, ops []op) {
@@ -147,7 +147,7 @@ func (t *table) change(unique uint64, ops ...op) {
 	for _, o := range ops {
 		t.apply(o)
 	}
-	t.unsettled[unique] = struct{}{}
+	t.unreplied[unique] = struct{}{}
 	if t.broken == nil {
 		if t.broken = t.journal.append(unique, ops); t.broken != nil {
 			// Reading goes on; only a takeover would lose open files now.
@@ -160,31 +160,31 @@ func (t *table) change(unique uint64, ops ...op) {
 // retryAfter is how long a journal that could not be written is left alone.
 const retryAfter = 10 * time.Second
 
-// enter takes the lock for a change, behind a compaction that waits.
-func (t *table) enter() {
+// lockForChange takes the lock for a change, behind a compaction that waits.
+func (t *table) lockForChange() {
 	t.mu.Lock()
 	for t.draining {
-		t.settled.Wait()
+		t.compacted.Wait()
 	}
 }
 
-// settle says that a request's reply is written. It is called once for every
+// replied says that a request's reply is written. It is called once for every
 // request, whether it changed something or not.
-func (t *table) settle(unique uint64) {
+func (t *table) replied(unique uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.unsettled, unique)
+	delete(t.unreplied, unique)
 	due := t.journal.size > t.compactAt || t.broken != nil && time.Now().After(t.retryAt)
 	if !due {
 		return
 	}
-	if len(t.unsettled) > 0 {
+	if len(t.unreplied) > 0 {
 		t.draining = true
 		return
 	}
 	t.compact()
 	t.draining = false
-	t.settled.Broadcast()
+	t.compacted.Broadcast()
 }
 
 func (t *table) compact() {

@@ -22,16 +22,16 @@ import (
 // runtimes send themselves all the time, and an application does not expect a
 // read of a file to fail with EINTR.
 type requests struct {
-	base    context.Context
-	leave   context.CancelCauseFunc
-	timeout time.Duration
+	base      context.Context
+	cancelAll context.CancelCauseFunc
+	timeout   time.Duration
 	// killed says whether a thread is being killed.
 	killed func(thread uint32) bool
 
 	mu   sync.Mutex
 	live map[uint64]*request
-	// watched are requests that were interrupted.
-	watched map[uint64]*request
+	// interrupted are requests that were interrupted.
+	interrupted map[uint64]*request
 }
 
 type request struct {
@@ -41,8 +41,8 @@ type request struct {
 
 // newRequests ends requests after a time; 0 means never.
 func newRequests(timeout time.Duration) *requests {
-	r := &requests{timeout: timeout, killed: beingKilled, live: map[uint64]*request{}, watched: map[uint64]*request{}}
-	r.base, r.leave = context.WithCancelCause(context.Background())
+	r := &requests{timeout: timeout, killed: isBeingKilled, live: map[uint64]*request{}, interrupted: map[uint64]*request{}}
+	r.base, r.cancelAll = context.WithCancelCause(context.Background())
 	return r
 }
 
@@ -60,7 +60,7 @@ func (r *requests) begin(unique uint64, thread uint32) (ctx context.Context, don
 	return ctx, func() {
 		r.mu.Lock()
 		delete(r.live, unique)
-		delete(r.watched, unique)
+		delete(r.interrupted, unique)
 		r.mu.Unlock()
 		stop()
 		cancel(context.Canceled)
@@ -72,7 +72,7 @@ func (r *requests) interrupt(unique uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if q := r.live[unique]; q != nil {
-		r.watched[unique] = q
+		r.interrupted[unique] = q
 	}
 }
 
@@ -90,7 +90,7 @@ func (r *requests) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 			r.mu.Lock()
-			for _, q := range r.watched {
+			for _, q := range r.interrupted {
 				if r.killed(q.thread) {
 					q.cancel(errKilled)
 				}
@@ -100,10 +100,10 @@ func (r *requests) watch(ctx context.Context) {
 	}
 }
 
-// beingKilled says whether a thread has a SIGKILL waiting, which the kernel
+// isBeingKilled says whether a thread has a SIGKILL waiting, which the kernel
 // gives it for every signal that ends its process. A thread of another pid
 // name space cannot be seen and counts as alive.
-func beingKilled(thread uint32) bool {
+func isBeingKilled(thread uint32) bool {
 	if thread == 0 {
 		return false
 	}

@@ -38,8 +38,8 @@ type Server struct {
 	stopping atomic.Bool
 	// takeovers counts slots whose predecessor's request is not ended yet.
 	takeovers sync.WaitGroup
-	// turn is held by whoever works on a suspect.
-	turn sync.Mutex
+	// suspectMu is held by whoever works on a suspect.
+	suspectMu sync.Mutex
 	// buffers for replies to reads.
 	buffers sync.Pool
 }
@@ -68,14 +68,14 @@ func newServer(config Config) (*Server, error) {
 		return nil, fmt.Errorf("making the state directory: %w", err)
 	}
 	slots := config.Attachment.Slots
-	table, err := openTable(config.StateDir, slots.Session(), s.unanswered(), slots, s.log)
+	table, err := openTable(config.StateDir, slots.Session(), s.pendingRequests(), slots, s.log)
 	if err != nil {
 		return nil, err
 	}
 	s.files = &fileSystem{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		config:        config, source: config.Source, table: table, log: s.log,
-		requests: newRequests(config.Timeout), born: table.journal.created,
+		requests: newRequests(config.Timeout), created: table.journal.created,
 	}
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
@@ -111,8 +111,8 @@ func (w debugWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unanswered are the requests that are to be worked on afresh.
-func (s *Server) unanswered() map[uint64]bool {
+// pendingRequests are the requests that are to be worked on afresh.
+func (s *Server) pendingRequests() map[uint64]bool {
 	ids := map[uint64]bool{}
 	for i := range s.attachment.Slots.Len() {
 		slot := s.attachment.Slots.Slot(i)
@@ -132,14 +132,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.requests.watch(background) })
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
-	helpers.Go(func() { s.missHolder(background) })
+	helpers.Go(func() { s.watchHolder(background) })
 	s.takeovers.Add(s.attachment.Slots.Len())
 	if s.negotiated.Load() {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })
 	}
 	err := s.runLoops(ctx)
 	stop()
-	s.files.requests.leave(errLeaving)
+	s.files.requests.cancelAll(errLeaving)
 	helpers.Wait()
 	err = errors.Join(err, s.files.table.close(), s.attachment.Close())
 	s.files.table.closeFiles()
@@ -159,11 +159,11 @@ func (s *Server) runLoops(ctx context.Context) error {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		s.stopAfter(ctx, finished)
+		s.stopOnDone(ctx, finished)
 	}()
 	var failed error
 	for range s.attachment.Slots.Len() {
-		if err := <-results; err != nil && !errors.Is(err, errOver) && !errors.Is(err, errStopped) {
+		if err := <-results; err != nil && !errors.Is(err, errDisconnected) && !errors.Is(err, errStopped) {
 			failed = errors.Join(failed, err)
 		}
 	}
@@ -172,9 +172,9 @@ func (s *Server) runLoops(ctx context.Context) error {
 	return failed
 }
 
-// stopAfter waits for the end of the context, stops reading, gives requests at
+// stopOnDone waits for the end of the context, stops reading, gives requests at
 // work some time, and leaves the rest to the successor.
-func (s *Server) stopAfter(ctx context.Context, finished <-chan struct{}) {
+func (s *Server) stopOnDone(ctx context.Context, finished <-chan struct{}) {
 	select {
 	case <-finished:
 		return
@@ -189,7 +189,7 @@ func (s *Server) stopAfter(ctx context.Context, finished <-chan struct{}) {
 	case <-time.After(s.config.StopTime):
 	}
 	s.stopping.Store(true)
-	s.files.requests.leave(errLeaving)
+	s.files.requests.cancelAll(errLeaving)
 	<-finished
 }
 
@@ -206,18 +206,18 @@ func (s *Server) follow(ctx context.Context) {
 	}
 }
 
-// Behind says why what the kernel is told is older than what the source knows
+// Stale says why what the kernel is told is older than what the source knows
 // is mounted; nil when it is not.
-func (s *Server) Behind() error {
+func (s *Server) Stale() error {
 	if changed := changedMounts(s.files.tree.Load(), newTree(s.config.Source.Mounts())); len(changed) > 0 {
 		return fmt.Errorf("%v has just changed", changed)
 	}
 	return nil
 }
 
-// missHolder logs that the holder is gone. Serving goes on: the descriptor is
+// watchHolder logs that the holder is gone. Serving goes on: the descriptor is
 // as good as before, but nobody keeps it for a successor any more.
-func (s *Server) missHolder(ctx context.Context) {
+func (s *Server) watchHolder(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-s.attachment.Done():

@@ -12,9 +12,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// keepItems is how many entries behind the reader's place a stream keeps, so
+// maxKept is how many entries behind the reader's place a stream keeps, so
 // that going back a little needs no listing.
-const keepItems = 4096
+const maxKept = 4096
 
 // stream is a window of a directory's entries around its reader's place: the
 // dots first, then what mounts make, then the store's names page by page. A
@@ -23,11 +23,11 @@ const keepItems = 4096
 // number.
 type stream struct {
 	mu    sync.Mutex
-	items []item
+	items []dirItem
 	// next is the index of the entry to be sent next.
 	next int
-	// made are the names that mounts make, which are not taken from the store.
-	made []string
+	// mountNames are the names that mounts make, which are not taken from the store.
+	mountNames []string
 	// after is the last name taken from the store, and more says that it has
 	// others behind it. Begun is false until the dots are in.
 	after string
@@ -42,8 +42,8 @@ type stream struct {
 func (f *fileSystem) restart(h *handle) {
 	s := &h.stream
 	s.items, s.next, s.after, s.more, s.begun, s.err = nil, 0, "", true, true, nil
-	s.made = f.tree.Load().madeIn(h.path)
-	for _, name := range append([]string{".", ".."}, s.made...) {
+	s.mountNames = f.tree.Load().mountNames(h.path)
+	for _, name := range append([]string{".", ".."}, s.mountNames...) {
 		s.items = append(s.items, newItem(h.path, reader.Entry{Name: name, Dir: true}))
 	}
 }
@@ -110,8 +110,8 @@ func (f *fileSystem) scan(ctx context.Context, h *handle, cookie uint64) error {
 	return nil
 }
 
-// ahead answers the entries from the reader's place on, none at the end.
-func (f *fileSystem) ahead(ctx context.Context, h *handle) ([]item, error) {
+// nextItems answers the entries from the reader's place on, none at the end.
+func (f *fileSystem) nextItems(ctx context.Context, h *handle) ([]dirItem, error) {
 	s := &h.stream
 	if err := s.err; err != nil {
 		s.err = nil
@@ -141,11 +141,11 @@ func (f *fileSystem) load(ctx context.Context, h *handle) (bool, error) {
 	if len(entries) == 0 && more || len(entries) > 0 && entries[len(entries)-1].Name == s.after {
 		return false, fmt.Errorf("listing %s after %q goes round in circles", h.path, s.after)
 	}
-	if drop := s.next - keepItems; drop > 0 {
+	if drop := s.next - maxKept; drop > 0 {
 		s.items, s.next = slices.Delete(s.items, 0, drop), s.next-drop
 	}
 	for _, e := range entries {
-		if _, shadowed := slices.BinarySearch(s.made, e.Name); !shadowed && validName(e.Name) {
+		if _, shadowed := slices.BinarySearch(s.mountNames, e.Name); !shadowed && validName(e.Name) {
 			s.items = append(s.items, newItem(h.path, e))
 		}
 		s.after = e.Name

@@ -64,17 +64,17 @@ type table struct {
 	compactAt int64
 
 	mu sync.Mutex
-	// settled is signalled when a compaction is over.
-	settled *sync.Cond
-	nodes   map[uint64]*node
+	// compacted is signalled when a compaction is over.
+	compacted *sync.Cond
+	nodes     map[uint64]*node
 	// names has the newest node of each path, unless the kernel forgot it.
 	names   map[string]*node
 	handles map[uint64]*handle
 	journal journal
-	// unsettled are requests that changed the table and whose reply is not
+	// unreplied are requests that changed the table and whose reply is not
 	// written yet. While there are any, the journal must not be written anew:
 	// their records would lose the request they belong to.
-	unsettled map[uint64]struct{}
+	unreplied map[uint64]struct{}
 	// draining holds back changes until unsettled is empty.
 	draining bool
 	// broken is why the journal was not written the last time, and retryAt
@@ -101,17 +101,17 @@ func (t *table) handle(id uint64) (*handle, bool) {
 	return h, ok
 }
 
-// found is a name that is about to be told to the kernel.
-type found struct {
+// lookup is a name that is about to be told to the kernel.
+type lookup struct {
 	path  string
 	entry reader.Entry
 }
 
-// look counts one lookup for each name and answers their nodes in the same
+// recordLookups counts one lookup for each name and answers their nodes in the same
 // order: the node that the name has, if it is of the same version, or a new
 // one. With a handle it also remembers which names its reader was sent.
-func (t *table) look(unique uint64, names []found, cursor *op) []node {
-	t.enter()
+func (t *table) recordLookups(unique uint64, names []lookup, cursor *op) []node {
+	t.lockForChange()
 	defer t.mu.Unlock()
 	ops := make([]op, 0, len(names)+1)
 	for _, f := range names {
@@ -129,7 +129,7 @@ func (t *table) look(unique uint64, names []found, cursor *op) []node {
 }
 
 // nodeFor answers the node of a name, which may not be in the table yet.
-func (t *table) nodeFor(f found) *node {
+func (t *table) nodeFor(f lookup) *node {
 	modified := int64(0)
 	if !f.entry.Modified.IsZero() {
 		modified = f.entry.Modified.UnixNano()
@@ -146,11 +146,11 @@ func (t *table) nodeFor(f found) *node {
 	return &node{id: t.ids.NextID(), path: f.path, dir: f.entry.Dir, version: version, modified: modified}
 }
 
-// forgotten is one element of a FORGET.
-type forgotten struct{ node, count uint64 }
+// forgetEntry is one element of a FORGET.
+type forgetEntry struct{ node, count uint64 }
 
-func (t *table) forget(unique uint64, list []forgotten) {
-	t.enter()
+func (t *table) forget(unique uint64, list []forgetEntry) {
+	t.lockForChange()
 	defer t.mu.Unlock()
 	ops := make([]op, 0, len(list))
 	for _, f := range list {
@@ -161,7 +161,7 @@ func (t *table) forget(unique uint64, list []forgotten) {
 
 // openHandle makes a handle.
 func (t *table) openHandle(unique uint64, n node, version reader.Version, direct bool) *handle {
-	t.enter()
+	t.lockForChange()
 	defer t.mu.Unlock()
 	id := t.ids.NextID()
 	t.change(unique, op{kind: opOpen, handle: id, node: n.id, path: n.path, dir: n.dir, version: version, direct: direct})
@@ -170,7 +170,7 @@ func (t *table) openHandle(unique uint64, n node, version reader.Version, direct
 
 // release takes a handle out of the table; nil when it was not there.
 func (t *table) release(unique, id uint64) *handle {
-	t.enter()
+	t.lockForChange()
 	defer t.mu.Unlock()
 	h := t.handles[id]
 	if h != nil {
@@ -179,9 +179,9 @@ func (t *table) release(unique, id uint64) *handle {
 	return h
 }
 
-// cursor remembers which names a handle's reader was sent.
-func (t *table) cursor(unique uint64, c op) {
-	t.enter()
+// recordCursor remembers which names a handle's reader was sent.
+func (t *table) recordCursor(unique uint64, c op) {
+	t.lockForChange()
 	defer t.mu.Unlock()
 	t.change(unique, c)
 }
@@ -202,19 +202,19 @@ func (t *table) markStale(id uint64) {
 		return
 	}
 	t.apply(op{kind: opStale, node: id})
-	t.note(op{kind: opStale, node: id})
+	t.appendUnrequested(op{kind: opStale, node: id})
 }
 
-// note writes down a change that belongs to no request and may be lost.
-func (t *table) note(o op) {
+// appendUnrequested writes down a change that belongs to no request and may be lost.
+func (t *table) appendUnrequested(o op) {
 	if t.broken == nil {
 		t.broken = t.journal.append(0, []op{o})
 	}
 }
 
-// refuse says whether an open of a node whose version is not its name's any
+// refuseOnce says whether an open of a node whose version is not its name's any
 // more is to be sent back. It does so once a node.
-func (t *table) refuse(id uint64) bool {
+func (t *table) refuseOnce(id uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.nodes[id]
@@ -225,9 +225,9 @@ func (t *table) refuse(id uint64) bool {
 	return true
 }
 
-// gone says that a name is not there any more; it answers the node that it
+// markDeleted says that a name is not there any more; it answers the node that it
 // had.
-func (t *table) gone(path string) (id uint64, known bool) {
+func (t *table) markDeleted(path string) (id uint64, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := t.names[path]
@@ -235,7 +235,7 @@ func (t *table) gone(path string) (id uint64, known bool) {
 		return 0, false
 	}
 	t.apply(op{kind: opStale, node: n.id})
-	t.note(op{kind: opStale, node: n.id})
+	t.appendUnrequested(op{kind: opStale, node: n.id})
 	return n.id, true
 }
 

@@ -61,11 +61,11 @@ func reopen(t testing.TB, dir string, unanswered map[uint64]bool, ids ids) *tabl
 	return table
 }
 
-func file(path, etag string, size int64) found {
-	return found{path: path, entry: reader.Entry{Version: reader.Version{Mount: "m", Key: path, ETag: etag, Size: size}, Modified: time.Unix(9, 0)}}
+func file(path, etag string, size int64) lookup {
+	return lookup{path: path, entry: reader.Entry{Version: reader.Version{Mount: "m", Key: path, ETag: etag, Size: size}, Modified: time.Unix(9, 0)}}
 }
 
-func directory(path string) found { return found{path: path, entry: reader.Entry{Dir: true}} }
+func directory(path string) lookup { return lookup{path: path, entry: reader.Entry{Dir: true}} }
 
 // TestSuccessorFindsTheTable makes random requests, then some that are not
 // answered any more, and compares with a table that never saw those.
@@ -79,7 +79,7 @@ func TestSuccessorFindsTheTable(t *testing.T) {
 			change := someChange(rt, want)
 			for _, table := range []*table{killed, want} {
 				change(table, unique)
-				table.settle(unique)
+				table.replied(unique)
 			}
 			if rapid.IntRange(0, 9).Draw(rt, "compact") == 0 {
 				killed.mu.Lock()
@@ -108,9 +108,9 @@ func TestNodeThatAnUnansweredRequestMade(t *testing.T) {
 	dir := t.TempDir()
 	table := reopen(t, dir, nil, &counter{})
 	f := file("/f", "one", 5)
-	made := table.look(2, []found{f}, nil)[0]
-	answered := table.look(4, []found{f}, nil)[0]
-	table.settle(4)
+	made := table.recordLookups(2, []lookup{f}, nil)[0]
+	answered := table.recordLookups(4, []lookup{f}, nil)[0]
+	table.replied(4)
 	_ = table.close()
 	if answered.id != made.id {
 		t.Fatalf("two nodes for one version: %d and %d", made.id, answered.id)
@@ -150,15 +150,15 @@ func someChange(t *rapid.T, now *table) func(*table, uint64) {
 	}
 	switch rapid.SampledFrom(kinds).Draw(t, "request") {
 	case "look":
-		var names []found
+		var names []lookup
 		for i := range rapid.IntRange(1, 3).Draw(t, "names") {
 			etag := rapid.SampledFrom([]string{"one", "two"}).Draw(t, "etag")
 			path := fmt.Sprintf("/%d-%d", i, rapid.IntRange(0, 3).Draw(t, "path"))
 			names = append(names, file(path, etag, 5))
 		}
-		return func(t *table, unique uint64) { t.look(unique, names, nil) }
+		return func(t *table, unique uint64) { t.recordLookups(unique, names, nil) }
 	case "forget":
-		list := []forgotten{{node: rapid.SampledFrom(nodes).Draw(t, "node"), count: rapid.Uint64Range(1, 3).Draw(t, "count")}}
+		list := []forgetEntry{{node: rapid.SampledFrom(nodes).Draw(t, "node"), count: rapid.Uint64Range(1, 3).Draw(t, "count")}}
 		return func(t *table, unique uint64) { t.forget(unique, list) }
 	case "open":
 		n := *now.nodes[rapid.SampledFrom(nodes).Draw(t, "node")]
@@ -168,19 +168,19 @@ func someChange(t *rapid.T, now *table) func(*table, uint64) {
 		return func(t *table, unique uint64) { t.release(unique, h) }
 	default:
 		c := op{kind: opCursor, handle: rapid.SampledFrom(handles).Draw(t, "handle"), names: []string{"a", "b"}}
-		return func(t *table, unique uint64) { t.cursor(unique, c) }
+		return func(t *table, unique uint64) { t.recordCursor(unique, c) }
 	}
 }
 
 func TestNodeOfAName(t *testing.T) {
 	table := reopen(t, t.TempDir(), nil, &counter{})
 	defer func() { _ = table.close() }()
-	look := func(f found) node { return table.look(1, []found{f}, nil)[0] }
+	look := func(f lookup) node { return table.recordLookups(1, []lookup{f}, nil)[0] }
 	first := look(file("/f", "one", 5))
 	if again := look(file("/f", "one", 5)); again.id != first.id || again.lookups != 2 {
 		t.Errorf("the same version is node %d, looked up %d times; want %d, 2", again.id, again.lookups, first.id)
 	}
-	for name, other := range map[string]found{
+	for name, other := range map[string]lookup{
 		"another etag": file("/f", "two", 5), "another size": file("/f", "one", 6), "a directory": directory("/f"), "another path": file("/g", "one", 5),
 	} {
 		if n := look(other); n.id == first.id {
@@ -190,7 +190,7 @@ func TestNodeOfAName(t *testing.T) {
 	if n, ok := table.node(first.id); !ok || !n.stale {
 		t.Error("the node of a version that was replaced is not stale")
 	}
-	table.forget(2, []forgotten{{node: first.id, count: 5}, {node: rootID, count: 5}, {node: 12345, count: 1}})
+	table.forget(2, []forgetEntry{{node: first.id, count: 5}, {node: rootID, count: 5}, {node: 12345, count: 1}})
 	if _, ok := table.node(first.id); ok {
 		t.Error("a node outlives its lookups")
 	}
@@ -202,15 +202,15 @@ func TestNodeOfAName(t *testing.T) {
 func TestOpenIsRefusedOnce(t *testing.T) {
 	table := reopen(t, t.TempDir(), nil, &counter{})
 	defer func() { _ = table.close() }()
-	n := table.look(1, []found{file("/f", "one", 5)}, nil)[0]
-	if table.refuse(n.id) {
+	n := table.recordLookups(1, []lookup{file("/f", "one", 5)}, nil)[0]
+	if table.refuseOnce(n.id) {
 		t.Error("a node that is not stale was refused")
 	}
 	table.markStale(n.id)
-	if !table.refuse(n.id) || table.refuse(n.id) {
+	if !table.refuseOnce(n.id) || table.refuseOnce(n.id) {
 		t.Error("a stale node must be refused once")
 	}
-	if again := table.look(2, []found{file("/f", "one", 5)}, nil)[0]; again.id == n.id {
+	if again := table.recordLookups(2, []lookup{file("/f", "one", 5)}, nil)[0]; again.id == n.id {
 		t.Error("a stale node was answered again")
 	}
 }
@@ -219,14 +219,14 @@ func TestCompactionWaitsForReplies(t *testing.T) {
 	dir := t.TempDir()
 	table := reopen(t, dir, nil, &counter{})
 	table.compactAt = 200
-	table.look(2, []found{file("/unanswered", "one", 1)}, nil)
+	table.recordLookups(2, []lookup{file("/unanswered", "one", 1)}, nil)
 	for i := range 10 {
 		unique := uint64(4 + 2*i)
 		if i == 5 {
 			break
 		}
-		table.look(unique, []found{file(fmt.Sprintf("/%d", i), "one", 1)}, nil)
-		table.settle(unique)
+		table.recordLookups(unique, []lookup{file(fmt.Sprintf("/%d", i), "one", 1)}, nil)
+		table.replied(unique)
 		if table.draining {
 			break
 		}
@@ -237,8 +237,8 @@ func TestCompactionWaitsForReplies(t *testing.T) {
 	later := make(chan struct{})
 	go func() {
 		defer close(later)
-		table.look(100, []found{file("/later", "one", 1)}, nil)
-		table.settle(100)
+		table.recordLookups(100, []lookup{file("/later", "one", 1)}, nil)
+		table.replied(100)
 	}()
 	time.Sleep(10 * time.Millisecond)
 	if _, err := os.Stat(table.journal.path); err != nil {
@@ -248,7 +248,7 @@ func TestCompactionWaitsForReplies(t *testing.T) {
 	if got := looks(reopenCopy(t, table, map[uint64]bool{2: true})); strings.Contains(got, "/unanswered") {
 		t.Error("a request that was not answered counts")
 	}
-	table.settle(2)
+	table.replied(2)
 	<-later
 	if got := looks(reopenCopy(t, table, nil)); got != looks(table) {
 		t.Errorf("after the compaction the successor finds\n%s\nwant\n%s", got, looks(table))
@@ -275,15 +275,15 @@ func reopenCopy(t *testing.T, from *table, unanswered map[uint64]bool) *table {
 func TestJournalThatCannotBeWritten(t *testing.T) {
 	table := reopen(t, t.TempDir(), nil, &counter{})
 	_ = table.journal.file.Close() // every write fails from now on
-	n := table.look(2, []found{file("/f", "one", 1)}, nil)[0]
-	table.settle(2)
+	n := table.recordLookups(2, []lookup{file("/f", "one", 1)}, nil)[0]
+	table.replied(2)
 	if _, ok := table.node(n.id); !ok || table.broken == nil {
 		t.Fatal("reading must go on without a journal")
 	}
 	table.mu.Lock()
 	table.retryAt = time.Time{}
 	table.mu.Unlock()
-	table.settle(4)
+	table.replied(4)
 	if table.broken != nil {
 		t.Fatalf("the journal is still broken: %v", table.broken)
 	}
@@ -297,13 +297,13 @@ func TestForgets(t *testing.T) {
 	for name, c := range map[string]struct {
 		opcode uint32
 		body   []byte
-		want   []forgotten
+		want   []forgetEntry
 	}{
-		"one":           {opcodeForget, []byte{3, 0, 0, 0, 0, 0, 0, 0}, []forgotten{{node: 9, count: 3}}},
+		"one":           {opcodeForget, []byte{3, 0, 0, 0, 0, 0, 0, 0}, []forgetEntry{{node: 9, count: 3}}},
 		"cut short":     {opcodeForget, []byte{3, 0}, nil},
-		"batch":         {opcodeBatchForget, batchOf(2, 5, 1, 6, 2), []forgotten{{5, 1}, {6, 2}}},
-		"batch of more": {opcodeBatchForget, batchOf(9, 5, 1), []forgotten{{5, 1}}},
-		"batch of less": {opcodeBatchForget, batchOf(1, 5, 1, 6, 2), []forgotten{{5, 1}}},
+		"batch":         {opcodeBatchForget, batchOf(2, 5, 1, 6, 2), []forgetEntry{{5, 1}, {6, 2}}},
+		"batch of more": {opcodeBatchForget, batchOf(9, 5, 1), []forgetEntry{{5, 1}}},
+		"batch of less": {opcodeBatchForget, batchOf(1, 5, 1, 6, 2), []forgetEntry{{5, 1}}},
 		"empty batch":   {opcodeBatchForget, nil, nil},
 	} {
 		request := append(make([]byte, inHeaderSize), c.body...)

@@ -15,12 +15,12 @@ const (
 	// maxDeaths is how many servers may die over one request before it is
 	// answered with an error: it may be what kills them.
 	maxDeaths = 3
-	// turnTime is how long a suspect is worked on alone. What kills a server
+	// suspectTime is how long a suspect is worked on alone. What kills a server
 	// does so sooner.
-	turnTime = 500 * time.Millisecond
-	// takeoverTime is how long requests that were taken over keep a server
+	suspectTime = 500 * time.Millisecond
+	// takeoverTimeout is how long requests that were taken over keep a server
 	// from saying that it serves.
-	takeoverTime = time.Second
+	takeoverTimeout = time.Second
 )
 
 // takeOver ends the request that a predecessor left in a slot. The first
@@ -39,7 +39,7 @@ func (s *Server) takeOver(slot *fusefd.Slot) error {
 		return s.send(slot, reply)
 	}
 	if slot.Deaths() > 0 {
-		defer s.takeTurn()()
+		defer s.lockSuspect()()
 	}
 	if deaths := slot.Died(); deaths >= maxDeaths {
 		s.log.Error("a request outlived its servers and is refused", "opcode", h.opcode, "node", h.node, "deaths", deaths)
@@ -47,16 +47,16 @@ func (s *Server) takeOver(slot *fusefd.Slot) error {
 		return s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
 	}
 	s.metrics.takenOver.WithLabelValues("done afresh").Inc()
-	return s.work(slot)
+	return s.serveRequest(slot)
 }
 
-// takeTurn waits until no other suspect is worked on; the function it answers
+// lockSuspect waits until no other suspect is worked on; the function it answers
 // gives the turn on, which happens by itself after turnTime.
-func (s *Server) takeTurn() func() {
-	s.turn.Lock()
+func (s *Server) lockSuspect() func() {
+	s.suspectMu.Lock()
 	var once sync.Once
-	release := func() { once.Do(s.turn.Unlock) }
-	timer := time.AfterFunc(turnTime, release)
+	release := func() { once.Do(s.suspectMu.Unlock) }
+	timer := time.AfterFunc(suspectTime, release)
 	return func() {
 		timer.Stop()
 		release()
@@ -73,7 +73,7 @@ func (s *Server) announceTakeover(over <-chan struct{}) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(takeoverTime):
+	case <-time.After(takeoverTimeout):
 	}
 	select {
 	case <-over:
@@ -90,7 +90,7 @@ func (s *Server) announce() {
 
 // init opens the connection and keeps how, for successors.
 func (s *Server) init(slot *fusefd.Slot, request []byte) error {
-	reply := s.answer(headerOf(request), request, slot.ReplyBuffer())
+	reply := s.buildReply(headerOf(request), request, slot.ReplyBuffer())
 	if failedReply(reply) {
 		return s.send(slot, reply)
 	}
@@ -101,7 +101,7 @@ func (s *Server) init(slot *fusefd.Slot, request []byte) error {
 	if err := s.attachment.Slots.SaveInit(request, reply); err != nil {
 		return err
 	}
-	s.settled(reply)
+	s.setNegotiated(reply)
 	if err := s.send(slot, reply); err != nil {
 		return err
 	}
@@ -117,12 +117,12 @@ func (s *Server) replayInit() {
 	}
 	// The protocol may scribble on it.
 	again := append([]byte(nil), request...)
-	s.answer(headerOf(again), again, make([]byte, 4096))
-	s.settled(reply)
+	s.buildReply(headerOf(again), again, make([]byte, 4096))
+	s.setNegotiated(reply)
 }
 
-// settled notes what was agreed with the kernel.
-func (s *Server) settled(reply []byte) {
+// setNegotiated notes what was agreed with the kernel.
+func (s *Server) setNegotiated(reply []byte) {
 	if len(reply) >= initReplySize && binary.NativeEndian.Uint32(reply[offReplyFlags:])&capInitExt != 0 {
 		s.files.notifier.expire.Store(binary.NativeEndian.Uint32(reply[offReplyFlags2:])&capExpireOnly != 0)
 	}

@@ -43,9 +43,9 @@ func (t *tree) resolve(p string) (m reader.Mount, rel string, ok bool) {
 	return reader.Mount{}, "", false
 }
 
-// made says whether a path is a mount's root or lies above one, which makes it
+// isMountPath says whether a path is a mount's root or lies above one, which makes it
 // a directory whatever a store says.
-func (t *tree) made(p string) bool {
+func (t *tree) isMountPath(p string) bool {
 	for _, m := range t.mounts {
 		if below(m.Path, p) {
 			return true
@@ -54,9 +54,9 @@ func (t *tree) made(p string) bool {
 	return false
 }
 
-// madeIn lists the names in a directory that are there because of mounts
+// mountNames lists the names in a directory that are there because of mounts
 // below it, sorted.
-func (t *tree) madeIn(dir string) []string {
+func (t *tree) mountNames(dir string) []string {
 	var names []string
 	for _, m := range t.mounts {
 		if m.Path != dir && below(m.Path, dir) {
@@ -73,7 +73,7 @@ var errUnmounted = fmt.Errorf("nothing is mounted there: %w", reader.ErrNotExist
 
 // lookup answers what a name in a directory is.
 func (t *tree) lookup(ctx context.Context, source Source, dir, name string) (reader.Entry, error) {
-	if t.made(join(dir, name)) {
+	if t.isMountPath(join(dir, name)) {
 		return reader.Entry{Name: name, Dir: true}, nil
 	}
 	m, rel, ok := t.resolve(dir)

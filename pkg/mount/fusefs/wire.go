@@ -53,9 +53,9 @@ func headerOf(request []byte) header {
 	}
 }
 
-// keeps says whether a reply of this kind tells the kernel of a change of the
+// changesTable says whether a reply of this kind tells the kernel of a change of the
 // table, and so has to survive the server.
-func (h header) keeps() bool {
+func (h header) changesTable() bool {
 	switch h.opcode {
 	case opcodeLookup, opcodeOpen, opcodeOpenDir, opcodeReadDir, opcodeReadDirPlus, opcodeRelease, opcodeReleaseDir:
 		return true
@@ -78,21 +78,21 @@ func failedReply(reply []byte) bool {
 }
 
 // forgets decodes FORGET and BATCH_FORGET; nothing for what is neither.
-func forgets(h header, request []byte) []forgotten {
+func forgets(h header, request []byte) []forgetEntry {
 	body := request[inHeaderSize:]
 	if h.opcode == opcodeForget {
 		if len(body) < 8 {
 			return nil
 		}
-		return []forgotten{{node: h.node, count: binary.NativeEndian.Uint64(body)}}
+		return []forgetEntry{{node: h.node, count: binary.NativeEndian.Uint64(body)}}
 	}
 	if len(body) < 8 {
 		return nil
 	}
 	count, body := binary.NativeEndian.Uint32(body), body[8:]
-	var list []forgotten
+	var list []forgetEntry
 	for ; count > 0 && len(body) >= 16; count-- {
-		list = append(list, forgotten{node: binary.NativeEndian.Uint64(body), count: binary.NativeEndian.Uint64(body[8:])})
+		list = append(list, forgetEntry{node: binary.NativeEndian.Uint64(body), count: binary.NativeEndian.Uint64(body[8:])})
 		body = body[16:]
 	}
 	return list
