@@ -16,9 +16,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// pair reads a Dataset and a JindoRuntime out of a file.
+// pair reads a Dataset and a JindoRuntime from a file.
 func pair(t testing.TB, file string) (*v1alpha1.Dataset, *v1alpha1.JindoRuntime) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
@@ -53,7 +53,7 @@ func build(t testing.TB, file string) *Plan {
 	return p
 }
 
-// Each testdata/*.yaml has its plan beside it. Run with -update and read the
+// Each testdata/*.yaml has an expected plan. Run with -update and review the
 // difference.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.yaml")
@@ -80,7 +80,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// Equal inputs give equal plans, and stay as they are.
+// Equal inputs result in equal plans, and are not modified.
 func TestBuildIsPure(t *testing.T) {
 	for _, file := range []string{"testdata/seed.yaml", "testdata/mounts.yaml", "testdata/settings.yaml"} {
 		dataset, runtime := pair(t, file)
@@ -129,15 +129,15 @@ func TestBuildRefusesWhatIsNotValid(t *testing.T) {
 	}
 }
 
-// flags are all that each binary has, so that no plan names another.
+// flags lists all flags of each binary.
 var flags = map[Role][]string{
 	RoleMaster: {"name", "roster", "tls-dir", "data-dir", "listen", "raft-listen", "health-listen", "formed", "heartbeat-timeout", "election-timeout", "lease-timeout"},
 	RoleWorker: {"name", "roster", "tls-dir", "data-dir", "tier", "credentials-dir", "socket-dir", "listen", "health-listen"},
 	RoleFuse:   {"name", "roster", "tls-dir", "state-dir", "session-socket", "socket-dir", "credentials-dir", "health-listen", "attr-timeout", "entry-timeout", "negative-timeout", "read-timeout", "uid", "gid"},
 }
 
-// Every argument is a flag that there is, and every variable in it has a value:
-// a volume's path, or one of the executor's own.
+// Every argument is an existing flag, and every variable in it is set by a volume or by
+// the executor.
 func TestArgumentsAndVariables(t *testing.T) {
 	variable := regexp.MustCompile(`\$\(([A-Z0-9_]+)\)`)
 	files, err := filepath.Glob("testdata/*.yaml")
@@ -179,8 +179,8 @@ func TestArgumentsAndVariables(t *testing.T) {
 	}
 }
 
-// However a plan is printed, its credentials stay hidden; converted, they are
-// there.
+// Credentials are hidden when a plan is printed in any way, and are available by
+// conversion to a string.
 func TestCredentialsStayHidden(t *testing.T) {
 	p := build(t, "testdata/mounts.yaml")
 	printed := map[string]string{
@@ -211,8 +211,8 @@ func TestFuseOnly(t *testing.T) {
 	}
 }
 
-// FuzzBuild: whatever the manifest, what the validator accepts can be planned,
-// and names and paths of mounts are all different.
+// FuzzBuild checks that everything that the validator accepts can be planned, and that
+// names and paths of mounts are unique.
 func FuzzBuild(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {

@@ -28,9 +28,8 @@ func members(c *Component, hosts func(c *Component, ordinal int) string) []topol
 	return members
 }
 
-// View is the cluster's view for mounts that have nobody to ask because masters
-// and workers are disabled: the planned mounts, each with its name for an id,
-// and an empty ring.
+// View returns the cluster view for FUSE servers of a runtime without masters and
+// workers: the planned mounts, whose IDs are their names, and an empty ring.
 func (p *Plan) View(clusterID string) *commonv1.ClusterView {
 	view := &commonv1.ClusterView{ClusterId: clusterID, FormatVersion: 1, Ring: &commonv1.Ring{}}
 	for _, m := range p.Mounts {

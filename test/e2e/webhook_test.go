@@ -75,11 +75,11 @@ func (c *cluster) checkRefusals(t *testing.T, namespace string) {
 	for _, row := range []struct{ name, manifest, says string }{
 		{"claimed twice", "kind: JindoRuntime\nmetadata: {name: second, annotations: {data.fluid.io/dataset: nothing}}\nspec: {}", "JindoRuntime first claims this Dataset already"},
 		{
-			"a Secret without the key", "kind: Dataset\nmetadata: {name: d}\nspec: {mounts: [{mountPoint: 'oss://b/', name: a, " + endpoint + ", encryptOptions: [" +
+			"a Secret without the key", "kind: Dataset\nmetadata: {name: nothing}\nspec: {mounts: [{mountPoint: 'oss://b/', name: a, " + endpoint + ", encryptOptions: [" +
 				"{name: fs.oss.accessKeyId, valueFrom: {secretKeyRef: {name: keys, key: id}}}, {name: fs.oss.accessKeySecret, valueFrom: {secretKeyRef: {name: keys, key: secret}}}]}]}",
 			"Secret keys in namespace " + namespace + " has no key secret",
 		},
-		{"half a pair of keys", "kind: Dataset\nmetadata: {name: d}\nspec: {mounts: [{mountPoint: 'oss://b/', name: a, options: {fs.oss.endpoint: e, fs.oss.accessKeyId: x}}]}", "accessKeySecret"},
+		{"half a pair of keys", "kind: Dataset\nmetadata: {name: nothing}\nspec: {mounts: [{mountPoint: 'oss://b/', name: a, options: {fs.oss.endpoint: e, fs.oss.accessKeyId: x}}]}", "accessKeySecret"},
 		{"2 masters", "kind: JindoRuntime\nmetadata: {name: second}\nspec: {master: {replicas: 2}}", "must be 1 or 3"},
 	} {
 		eventually(t, row.name+" is refused", func(ctx context.Context) error {

@@ -110,7 +110,7 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// bomb is text whose aliases stand for ten thousand million words.
+// bomb returns YAML whose aliases expand to ten billion words.
 func bomb() string {
 	var b strings.Builder
 	b.WriteString("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n")
@@ -153,8 +153,8 @@ func TestDecodeASecret(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever the bytes, decoding, defaulting and validating end
-// without a panic, and what was decoded can be written and read again.
+// FuzzDecode checks that decoding, defaulting and validating never panic, and that a
+// decoded object can be encoded and decoded again.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{dataset, jindo, load, secret, dataset + "---\n" + jindo, "kind: List\napiVersion: v1\nitems: []", bomb(), "a: &a [*a]", "? [a]\n: b", "{}"} {
 		f.Add([]byte(seed))
@@ -195,9 +195,9 @@ func readAgain(t *testing.T, object runtime.Object) {
 	}
 	again, err := Decode(written)
 	if err != nil || len(again) != 1 {
-		t.Fatalf("reading again: %d objects, error %v\n%s", len(again), err, written)
+		t.Fatalf("decoding again: %d objects, error %v\n%s", len(again), err, written)
 	}
 	if !equalJSON(t, object, again[0]) {
-		t.Fatalf("is another object when read again:\n%s", written)
+		t.Fatalf("another object when decoded again:\n%s", written)
 	}
 }

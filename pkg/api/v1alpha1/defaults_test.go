@@ -77,8 +77,7 @@ func TestDataLoadDefaults(t *testing.T) {
 	}
 }
 
-// Whatever the mounts, defaulting gives each a name of its own and changes no
-// name that was given.
+// Defaulting gives each mount a unique name, and changes no name that was set.
 func TestMadeNamesAreDistinct(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mounts := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Mount {
@@ -193,7 +192,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// Status fields that schemas require are written even when they say nothing.
+// Status fields that Fluid's schema requires are encoded even if they are empty.
 func TestRequiredStatusFields(t *testing.T) {
 	for _, test := range []struct {
 		object any
@@ -224,7 +223,7 @@ func TestRequiredStatusFields(t *testing.T) {
 	}
 }
 
-// Every scheme is either served or has a sentence that says what to do.
+// Every scheme is either supported or has a message that says what to do.
 func TestSchemes(t *testing.T) {
 	for _, scheme := range Schemes() {
 		if SchemeSupported(scheme) != (MountUnsupported(scheme) == "") {

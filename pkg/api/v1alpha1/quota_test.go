@@ -104,8 +104,8 @@ func TestQuotaJSON(t *testing.T) {
 	}
 }
 
-// The pattern that API servers check and the code that reads agree, but for
-// sizes that are zero, too large or too long.
+// The rule of the schema and the parser agree, except for sizes that are zero, too large
+// or too long.
 func TestQuotaPattern(t *testing.T) {
 	pattern := regexp.MustCompile(`^[0-9]+(\.[0-9]+)?([KkMmGgTtPpEe][iI]?)?$`)
 	rapid.Check(t, func(t *rapid.T) {
@@ -151,7 +151,7 @@ func TestTierPathsShareTheQuota(t *testing.T) {
 	})
 }
 
-// What the validator accepts, TierPaths and Watermarks read, whatever the text.
+// TierPaths and Watermarks accept every tier that the validator accepts.
 func FuzzLevel(f *testing.F) {
 	f.Add("HDD", "/mnt/disk1", "2G", "", "0.8", "0.7")
 	f.Add("MEM", "/a,/b", "", "1Gi, 2gi", "", "")

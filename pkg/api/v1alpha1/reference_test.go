@@ -24,12 +24,12 @@ const referenceFile = "../../../docs/reference/fields.md"
 // fieldInfo is one field of a spec.
 type fieldInfo struct {
 	path string
-	kind string // its type, for people
+	kind string // type as shown in the reference
 	doc  string
 	leaf bool
 }
 
-// specs are the types that people write.
+// specs returns the types of the specs by kind.
 func specs() map[string]reflect.Type {
 	return map[string]reflect.Type{
 		DatasetKind:      reflect.TypeFor[DatasetSpec](),
@@ -38,7 +38,7 @@ func specs() map[string]reflect.Type {
 	}
 }
 
-// walk lists the fields of a type of this package and of those inside it.
+// walk returns the fields of a type of this package and of the types inside it.
 func walk(t reflect.Type, at string, comments map[string]string) []fieldInfo {
 	var fields []fieldInfo
 	for i := range t.NumField() {
@@ -88,7 +88,7 @@ func typeWord(t reflect.Type) string {
 	}
 }
 
-// fieldComments reads the comments of this package's fields out of its source.
+// fieldComments returns the comments of this package's fields from its source.
 func fieldComments(t *testing.T) map[string]string {
 	t.Helper()
 	names, err := filepath.Glob("*.go")
@@ -128,7 +128,7 @@ func fieldComments(t *testing.T) map[string]string {
 	return comments
 }
 
-// commentText is a comment on one line, without its markers.
+// commentText returns a comment as one line, without markers.
 func commentText(group *ast.CommentGroup) string {
 	var words []string
 	for line := range strings.Lines(group.Text()) {
@@ -139,7 +139,7 @@ func commentText(group *ast.CommentGroup) string {
 	return strings.Join(words, " ")
 }
 
-// withEffect are the fields that do something. A new field must go here or into
+// withEffect lists the fields that have an effect. A new field must be added here or to
 // FieldsWithoutEffect.
 var withEffect = map[string][]string{
 	DatasetKind: {
@@ -170,7 +170,7 @@ var withEffect = map[string][]string{
 	},
 }
 
-// effectOf answers the table's entry for a field or what it is part of.
+// effectOf returns the entry of the table for a field or for a parent of it.
 func effectOf(kind, path string) (FieldWithoutEffect, bool) {
 	for _, entry := range FieldsWithoutEffect() {
 		if entry.Kind == kind && (path == entry.Path || strings.HasPrefix(path, entry.Path+".") || strings.HasPrefix(path, entry.Path+"[")) {
@@ -198,7 +198,7 @@ func TestEveryFieldIsDecided(t *testing.T) {
 	}
 }
 
-// Every entry of the table is a field that there is, and is warned of.
+// Every entry of the table is an existing field, and causes a warning.
 func TestFieldsWithoutEffect(t *testing.T) {
 	seen := map[string]bool{}
 	for _, entry := range FieldsWithoutEffect() {
@@ -227,7 +227,7 @@ func TestFieldsWithoutEffect(t *testing.T) {
 	}
 }
 
-// tree sets the field at a path.
+// tree returns an object in which the field at a path is set.
 func tree(path []string) any {
 	if len(path) == 0 {
 		return "x"
@@ -244,7 +244,7 @@ func tree(path []string) any {
 	return map[string]any{name: inner}
 }
 
-// What is unset says nothing, however it is written.
+// Empty fields cause no warnings, however they are written.
 func TestUnsetFieldsAreNotWarnedOf(t *testing.T) {
 	f := &findings{}
 	f.withoutEffect(JindoRuntimeKind, map[string]any{"spec": map[string]any{
@@ -256,8 +256,8 @@ func TestUnsetFieldsAreNotWarnedOf(t *testing.T) {
 	}
 }
 
-// docs/reference/fields.md is made of the types and the table. Run with -update
-// to write it anew.
+// docs/reference/fields.md is generated from the types and the table. Run with -update
+// to regenerate it.
 func TestFieldReference(t *testing.T) {
 	got := reference(t)
 	if *update {
@@ -273,7 +273,7 @@ func TestFieldReference(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got != string(want) {
-		t.Errorf("%s is not what the types and the table say: run go generate ./pkg/api/...", referenceFile)
+		t.Errorf("%s does not match the types and the table: run go generate ./pkg/api/...", referenceFile)
 	}
 }
 
@@ -284,12 +284,12 @@ func reference(t *testing.T) string {
 
 # Fields
 
-Every field of Dataset, JindoRuntime and DataLoad is accepted as users of Fluid's
-JindoRuntime write it. This page says which of them do something. A field marked
-**no** is accepted and has nothing to do here; one marked **not yet** is to have an
-effect in a later version, each with everything below it. Setting either is answered
-with a warning, not with an error. What is about pods, nodes and images has its effect
-on Kubernetes; on one machine, where there are none, it has nothing to do.
+The fields of Dataset, JindoRuntime and DataLoad are compatible with those of Fluid's
+JindoRuntime. This page lists which of them have an effect. A field marked **no** is
+accepted and has no effect; one marked **not yet** will have an effect in a later
+version. Both include all fields below them, and setting one results in a warning, not
+an error. Fields for pods, nodes and images have an effect on Kubernetes only, not on
+one machine.
 `)
 	for _, kind := range []string{DatasetKind, JindoRuntimeKind, DataLoadKind} {
 		fmt.Fprintf(&b, "\n## %s\n\n", kind)
@@ -315,7 +315,7 @@ on Kubernetes; on one machine, where there are none, it has nothing to do.
 
 func effectWord(kind string, f fieldInfo) string {
 	if entry, without := effectOf(kind, f.path); without {
-		if entry.Path != f.path { // said of what it is part of
+		if entry.Path != f.path { // the entry is that of a parent
 			return ""
 		}
 		return entryWord(entry)

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// fullManifests are the objects of testdata/full-*.yaml, as trees and as text.
+// fullManifests returns the objects of testdata/full-*.yaml, as trees and as text.
 func fullManifests(t *testing.T) (trees []map[string]any, texts []string) {
 	t.Helper()
 	files, err := filepath.Glob("testdata/full-*.yaml")
@@ -45,7 +45,7 @@ func parseTree(t *testing.T, text string) map[string]any {
 	return tree
 }
 
-// treeOf is an object as it is written.
+// treeOf returns an object as it is encoded.
 func treeOf(t *testing.T, object any) map[string]any {
 	t.Helper()
 	raw, err := yaml.Marshal(object)
@@ -55,7 +55,7 @@ func treeOf(t *testing.T, object any) map[string]any {
 	return parseTree(t, string(raw))
 }
 
-// leaves lists the paths in a tree, with [] behind lists.
+// leaves returns the paths in a tree, with [] after lists.
 func leaves(tree any, at string, into map[string]bool) {
 	switch v := tree.(type) {
 	case map[string]any:
@@ -73,8 +73,7 @@ func leaves(tree any, at string, into map[string]bool) {
 	}
 }
 
-// The manifests hold every field that there is, so that what holds for them
-// holds for all.
+// The manifests contain every field, so that the other tests cover all of them.
 func TestFullManifestsHoldEveryField(t *testing.T) {
 	trees, _ := fullManifests(t)
 	set := map[string]map[string]bool{}
@@ -94,8 +93,8 @@ func TestFullManifestsHoldEveryField(t *testing.T) {
 	}
 }
 
-// Every field survives: read strictly and written again it is what it was, the
-// schema knows it and drops nothing, Validate accepts it, and defaults only add.
+// Every field is preserved: it is the same after strict decoding and encoding, the schema
+// does not prune it, Validate accepts it, and defaulting only adds fields.
 func TestRoundTrip(t *testing.T) {
 	trees, texts := fullManifests(t)
 	for i, text := range texts {
@@ -126,8 +125,8 @@ func withoutStatus(tree map[string]any) map[string]any {
 	return tree
 }
 
-// checkKept holds when all that was written is there still. Numbers of bytes
-// may have become text.
+// checkKept checks that all fields are preserved. Sizes that are numbers may have become
+// text.
 func checkKept(t *testing.T, how string, want, got any) {
 	t.Helper()
 	kept(t, how, "", want, got)
@@ -140,7 +139,7 @@ func kept(t *testing.T, how, at string, want, got any) {
 		g, _ := got.(map[string]any)
 		for key, inner := range w {
 			if inner == false && g[key] == nil {
-				continue // says nothing and is left out
+				continue // empty values are omitted
 			}
 			kept(t, how, at+"."+key, inner, g[key])
 		}
@@ -160,8 +159,8 @@ func kept(t *testing.T, how, at string, want, got any) {
 	}
 }
 
-// An object with a status is stored whatever part of it is written, and a full
-// one is written as Fluid's schema requires it.
+// The schema accepts every partial status, and a full status has the fields that Fluid's
+// schema requires.
 func TestStatusIsAccepted(t *testing.T) {
 	for kind, status := range map[string][]any{
 		DatasetKind:      {DatasetStatus{}, DatasetStatus{Conditions: []DatasetCondition{{Type: DatasetReady, Status: "True"}}}, map[string]any{"phase": "Bound"}},
@@ -180,7 +179,7 @@ func TestStatusIsAccepted(t *testing.T) {
 	}
 }
 
-// Schemas have names, columns and subresources as users of Fluid know them.
+// Names, columns and subresources are those of Fluid.
 func TestCRDNames(t *testing.T) {
 	for kind, want := range map[string]struct {
 		plural, short string

@@ -27,8 +27,7 @@ func foreignDatasets() map[string]string {
 	}
 }
 
-// A Dataset that no JindoRuntime claims gets warnings that tell what a
-// JindoRuntime would miss; a claimed one is rejected for the same reasons.
+// The errors of a claimed Dataset are warnings for one that no JindoRuntime claims.
 func TestValidateUnclaimed(t *testing.T) {
 	for name, text := range foreignDatasets() {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +107,7 @@ func TestUnknownOptions(t *testing.T) {
 	}
 }
 
-// The known options are those that the drivers read.
+// The known options are the ones that the drivers read.
 func TestKnownOptionsAreTheDrivers(t *testing.T) {
 	for _, scheme := range []string{"oss", "s3"} {
 		files, err := filepath.Glob("../../ufs/" + scheme + "/*.go")

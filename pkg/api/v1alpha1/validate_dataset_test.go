@@ -8,7 +8,7 @@ import (
 
 const ossOptions = "options: {fs.oss.endpoint: oss.example.com}"
 
-// mountsOf writes a spec with these mounts, each in flow form.
+// mountsOf returns a spec with mounts in flow style.
 func mountsOf(mounts ...string) string {
 	return "mounts: [{" + strings.Join(mounts, "}, {") + "}]"
 }
@@ -179,7 +179,7 @@ func TestDatasetWords(t *testing.T) {
 	})
 }
 
-// No credential may come back out of the validator, whatever is wrong.
+// Errors and warnings never contain credentials.
 func TestNoCredentialIsRepeated(t *testing.T) {
 	const secret = "S3CR3T"
 	for _, spec := range []string{
@@ -231,7 +231,7 @@ func TestDatasetWarnings(t *testing.T) {
 	}
 }
 
-// Writing is accepted, and a warning says that it does not work yet.
+// Writable Datasets are accepted with a warning that writing is not supported yet.
 func TestWritableDatasetsAreServedReadOnly(t *testing.T) {
 	for modes, warned := range map[string]bool{
 		"[]": false, "[ReadOnlyMany]": false,
@@ -252,8 +252,8 @@ func TestWritableDatasetsAreServedReadOnly(t *testing.T) {
 	}
 }
 
-// The seed's two manifests pass as they stand, placeholders included, and the
-// only warnings are about those.
+// The seed's two manifests are valid as they are, and the only warnings are about their
+// placeholders.
 func TestTheSeedsPair(t *testing.T) {
 	for _, file := range []string{"testdata/seed-dataset.yaml", "testdata/seed-runtime.yaml"} {
 		raw, err := os.ReadFile(file)

@@ -8,17 +8,17 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// rule is one rule of the validator from one side: a spec, and the errors that
-// it must meet with, each by how it begins. No errors: it must be accepted.
+// rule is a test case of the validator: a spec, and the prefixes of the expected errors.
+// Without errors, the spec must be accepted.
 type rule struct {
 	name string
-	// name of the object; "hadoop" when empty.
+	// object is the name of the object; "hadoop" if it is empty.
 	object string
 	spec   string
 	want   []string
 }
 
-// manifest writes an object of a kind around a spec.
+// manifest returns an object of a kind with a spec.
 func manifest(kind, name, spec string) string {
 	if name == "" {
 		name = "hadoop"
@@ -43,14 +43,13 @@ func decodeOne(t *testing.T, text string) runtime.Object {
 		t.Fatalf("Decode: %v\n%s", err, text)
 	}
 	if len(objects) != 1 {
-		t.Fatalf("Decode answered %d objects, want 1", len(objects))
+		t.Fatalf("Decode returned %d objects, want 1", len(objects))
 	}
 	return objects[0]
 }
 
-// checkRules validates each spec as it stands and with its defaults: both must
-// meet with the same errors, so that nobody who defaults first hides a mistake,
-// and the schema must say the same.
+// checkRules validates each spec with and without defaults. The errors must be the same,
+// so that defaulting does not hide mistakes, and the schema must agree.
 func checkRules(t *testing.T, kind string, rules []rule) {
 	t.Helper()
 	for _, r := range rules {
@@ -85,7 +84,7 @@ func checkErrors(t *testing.T, how string, object runtime.Object, want []string)
 	for _, err := range errs {
 		got = append(got, err.Error())
 		if !strings.Contains(err.Detail, "write") && !strings.Contains(err.Detail, "omit") {
-			t.Errorf("%s: %q does not say what to write instead", how, err)
+			t.Errorf("%s: %q does not describe the correction", how, err)
 		}
 		if err.Field == "" || strings.HasSuffix(err.Detail, ".") {
 			t.Errorf("%s: %q names no field or ends in a full stop", how, err)
