@@ -13,9 +13,9 @@ import (
 // pod shows that this sidecar was injected, later changes of its image, pull policy
 // and resources are preserved too. Mounts of claims are removed, because a server
 // cannot start while it waits for a mount that it has to serve.
-func align(there, want map[string]any, injected bool, isClaim func(volume string) bool) (aligned map[string]any, changed []string) {
-	aligned = maps.Clone(there)
-	if mounts, ok := there["volumeMounts"].([]any); ok {
+func align(existing, want map[string]any, injected bool, isClaim func(volume string) bool) (aligned map[string]any, changed []string) {
+	aligned = maps.Clone(existing)
+	if mounts, ok := existing["volumeMounts"].([]any); ok {
 		left := slices.DeleteFunc(slices.Clone(mounts), func(m any) bool { name, _ := keyOf(m, "name").(string); return isClaim(name) })
 		if len(left) < len(mounts) {
 			aligned["volumeMounts"] = left
@@ -62,44 +62,44 @@ func empty(value any) bool {
 }
 
 // same reports whether a member has the desired value.
-func same(name string, there, want any, injected bool) bool {
+func same(name string, existing, want any, injected bool) bool {
 	switch name {
 	case "image", "imagePullPolicy", "resources":
-		return injected || reflect.DeepEqual(there, want)
+		return injected || reflect.DeepEqual(existing, want)
 	case "command", "args":
-		return reflect.DeepEqual(there, want)
+		return reflect.DeepEqual(existing, want)
 	case "env":
-		return holdsNamed(there, want, "name")
+		return containsNamed(existing, want, "name")
 	case "volumeMounts":
-		return holdsNamed(there, want, "mountPath")
+		return containsNamed(existing, want, "mountPath")
 	case "securityContext":
-		return holds(there, want) && !loosened(there)
+		return contains(existing, want) && !loosened(existing)
 	}
-	return holds(there, want)
+	return contains(existing, want)
 }
 
-// holds reports whether the existing value contains the desired one.
-func holds(there, want any) bool {
+// contains reports whether the existing value contains the desired one.
+func contains(existing, want any) bool {
 	wanted, isObject := want.(map[string]any)
 	if !isObject {
-		return reflect.DeepEqual(there, want)
+		return reflect.DeepEqual(existing, want)
 	}
-	object, isObject := there.(map[string]any)
+	object, isObject := existing.(map[string]any)
 	if !isObject {
 		return false
 	}
 	for name, value := range wanted {
-		if !holds(object[name], value) {
+		if !contains(object[name], value) {
 			return false
 		}
 	}
 	return true
 }
 
-// holdsNamed is holds for lists whose items have a name. Every item with the name of a
+// containsNamed is contains for lists whose items have a name. Every item with the name of a
 // desired item must be equal to it.
-func holdsNamed(there, want any, key string) bool {
-	items, _ := there.([]any)
+func containsNamed(existing, want any, key string) bool {
+	items, _ := existing.([]any)
 	wanted, _ := want.([]any)
 	for _, w := range wanted {
 		found := false
@@ -107,7 +107,7 @@ func holdsNamed(there, want any, key string) bool {
 			if keyOf(item, key) != keyOf(w, key) {
 				continue
 			}
-			if !holds(item, w) {
+			if !contains(item, w) {
 				return false
 			}
 			found = true
@@ -127,8 +127,8 @@ func keyOf(item any, key string) any {
 
 // loosened reports whether a security context permits, by a member that the desired
 // one omits, what the desired one forbids.
-func loosened(there any) bool {
-	object, _ := there.(map[string]any)
+func loosened(existing any) bool {
+	object, _ := existing.(map[string]any)
 	capabilities, _ := object["capabilities"].(map[string]any)
 	return object["privileged"] == true || !empty(capabilities["add"]) || !empty(object["procMount"]) && object["procMount"] != "Default" ||
 		!empty(object["windowsOptions"])
@@ -136,9 +136,9 @@ func loosened(there any) bool {
 
 // keepOthers returns the desired member with the additional items of the existing
 // one.
-func keepOthers(name string, there, want any) any {
+func keepOthers(name string, existing, want any) any {
 	key := map[string]string{"env": "name", "volumeMounts": "mountPath"}[name]
-	items, isList := there.([]any)
+	items, isList := existing.([]any)
 	if key == "" || !isList {
 		return want
 	}

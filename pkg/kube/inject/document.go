@@ -131,13 +131,13 @@ func (d *document) find(datasets map[string]*Dataset) []*Dataset {
 	return slices.SortedFunc(maps.Values(found), func(a, b *Dataset) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// ours returns the index of the sidecar of an earlier injection, or -1.
-func (d *document) ours() int {
+// sidecarIndex returns the index of the sidecar of an earlier injection, or -1.
+func (d *document) sidecarIndex() int {
 	return slices.IndexFunc(d.Spec.InitContainers, func(c container) bool { return c.Name == names.SidecarContainer })
 }
 
-// oursVolume returns the index of the volume of an earlier injection, or -1.
-func (d *document) oursVolume() int {
+// sidecarVolumeIndex returns the index of the volume of an earlier injection, or -1.
+func (d *document) sidecarVolumeIndex() int {
 	return slices.IndexFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == names.SidecarVolume })
 }
 
@@ -146,18 +146,18 @@ func (d *document) isClaim(name string) bool {
 	return slices.ContainsFunc(d.Spec.Volumes, func(v volume) bool { return v.Name == name && v.Claim != nil })
 }
 
-// taken rejects a pod with a container or volume of its own that has the name of an
+// checkNames rejects a pod with a container or volume of its own that has the name of an
 // injected one.
-func (d *document) taken() error {
+func (d *document) checkNames() error {
 	for _, c := range d.Spec.Containers {
 		if c.Name == names.SidecarContainer {
 			return refuse(ReasonNameTaken, "container %q has the name of the injected sidecar: rename it", c.Name)
 		}
 	}
-	if i := d.ours(); i >= 0 && !d.Spec.InitContainers[i].isSidecar() {
+	if i := d.sidecarIndex(); i >= 0 && !d.Spec.InitContainers[i].isSidecar() {
 		return refuse(ReasonNameTaken, "init container %q has the name of the injected sidecar and does not run %s: rename it", names.SidecarContainer, program)
 	}
-	if i := d.oursVolume(); i >= 0 && (d.Spec.Volumes[i].CSI == nil || d.Spec.Volumes[i].CSI.Driver != names.Driver) {
+	if i := d.sidecarVolumeIndex(); i >= 0 && (d.Spec.Volumes[i].CSI == nil || d.Spec.Volumes[i].CSI.Driver != names.Driver) {
 		return refuse(ReasonNameTaken, "volume %q has the name of the injected volume: rename it", names.SidecarVolume)
 	}
 	return nil
@@ -180,18 +180,18 @@ func (c container) isSidecar() bool {
 // annotate returns the operations that set and remove annotations, sorted by name.
 func (d *document) annotate(set map[string]string, drop []string) []Operation {
 	const at = "/metadata/annotations"
-	there := d.Metadata.Annotations
-	if there == nil && len(set) > 0 {
+	existing := d.Metadata.Annotations
+	if existing == nil && len(set) > 0 {
 		// A pod that requests a sidecar has labels, and therefore metadata.
 		return []Operation{{Op: "add", Path: at, Value: set}}
 	}
-	left := slices.DeleteFunc(slices.Collect(maps.Keys(there)), func(key string) bool { return slices.Contains(drop, key) })
-	if len(set) == 0 && len(left) == 0 && len(there) > 0 {
+	left := slices.DeleteFunc(slices.Collect(maps.Keys(existing)), func(key string) bool { return slices.Contains(drop, key) })
+	if len(set) == 0 && len(left) == 0 && len(existing) > 0 {
 		return []Operation{{Op: "remove", Path: at}}
 	}
 	var operations []Operation
 	for _, key := range slices.Sorted(maps.Keys(set)) {
-		value, has := there[key]
+		value, has := existing[key]
 		switch {
 		case !has:
 			operations = append(operations, Operation{Op: "add", Path: pointer(at, key), Value: set[key]})
@@ -200,7 +200,7 @@ func (d *document) annotate(set map[string]string, drop []string) []Operation {
 		}
 	}
 	for _, key := range drop {
-		if _, has := there[key]; has {
+		if _, has := existing[key]; has {
 			operations = append(operations, Operation{Op: "remove", Path: pointer(at, key)})
 		}
 	}

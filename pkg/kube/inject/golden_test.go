@@ -114,7 +114,7 @@ func asYAML(t *testing.T, pod []byte) string {
 func TestRemove(t *testing.T) {
 	for _, c := range injecttest.Load(t, "testdata") {
 		if c.Out == nil || strings.HasPrefix(c.Name, "renew-") {
-			continue // what an earlier pass left is not what was there at first
+			continue // the input is the result of an earlier injection
 		}
 		t.Run(c.Name, func(t *testing.T) {
 			result, err := inject.Remove(c.Out)

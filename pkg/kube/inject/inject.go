@@ -169,7 +169,7 @@ func (p *Pod) Plan(r Request) (*Result, error) {
 		return declined, nil
 	}
 	found := doc.find(r.Datasets)
-	if err := doc.taken(); err != nil {
+	if err := doc.checkNames(); err != nil {
 		return nil, err
 	}
 	if len(found) == 0 {
@@ -193,7 +193,7 @@ func (d *document) declined() *Result {
 // withoutDatasets returns the result for a pod that requests a sidecar and mounts no
 // Dataset. The fields of an earlier injection are removed.
 func withoutDatasets(doc *document, r Request) *Result {
-	operations, set, drop := doc.takeOut()
+	operations, set, drop := doc.removeInjected()
 	if set == nil {
 		set = map[string]string{}
 	}

@@ -28,16 +28,16 @@ func (d *document) meshPorts() map[string]string {
 
 // mergePorts appends the ports of masters and workers to a list of ports and ranges, if
 // it lacks them.
-func mergePorts(there string) string {
-	all := splitList(there)
+func mergePorts(existing string) string {
+	all := splitList(existing)
 	missing := slices.DeleteFunc(ports(), func(port string) bool { return covers(all, port) })
 	if len(missing) == 0 {
-		return there
+		return existing
 	}
 	if len(all) == 0 {
 		return strings.Join(missing, ",")
 	}
-	return strings.TrimRight(there, ", ") + "," + strings.Join(missing, ",")
+	return strings.TrimRight(existing, ", ") + "," + strings.Join(missing, ",")
 }
 
 func covers(list []string, port string) bool {
@@ -54,8 +54,8 @@ func covers(list []string, port string) bool {
 }
 
 // withoutPorts reverts mergePorts.
-func withoutPorts(there string) string {
-	all := there
+func withoutPorts(existing string) string {
+	all := existing
 	for _, port := range slices.Backward(ports()) {
 		all = strings.TrimSuffix(strings.TrimSuffix(all, port), ",")
 	}

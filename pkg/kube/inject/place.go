@@ -18,7 +18,7 @@ func (p *planner) place(s *sidecar) (operations []Operation, fresh bool, err err
 	if err != nil {
 		return nil, false, err
 	}
-	at := p.doc.ours()
+	at := p.doc.sidecarIndex()
 	others := slices.Clone(p.doc.Spec.InitContainers)
 	if at >= 0 {
 		others = slices.Delete(others, at, at+1)
@@ -65,7 +65,7 @@ func (d *document) cut(at int) []Operation {
 }
 
 func (p *planner) placeVolume(s *sidecar) ([]Operation, error) {
-	at := p.doc.oursVolume()
+	at := p.doc.sidecarVolumeIndex()
 	switch {
 	case at >= 0:
 	case p.doc.Spec.Volumes == nil:

@@ -19,10 +19,10 @@ func Remove(pod []byte) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := doc.taken(); err != nil {
+	if err := doc.checkNames(); err != nil {
 		return nil, err
 	}
-	operations, set, drop := doc.takeOut()
+	operations, set, drop := doc.removeInjected()
 	operations = append(operations, doc.annotate(set, append(drop, names.AnnotationInjection))...)
 	if len(operations) == 0 {
 		return &Result{Outcome: Skipped, Reason: ReasonNotInjected, Message: fmt.Sprintf("the pod has no sidecar %s", names.SidecarContainer)}, nil
@@ -30,11 +30,11 @@ func Remove(pod []byte) (*Result, error) {
 	return &Result{Operations: operations, Outcome: Removed, Reason: ReasonRenewed, Message: fmt.Sprintf("sidecar %s was removed", names.SidecarContainer)}, nil
 }
 
-// takeOut returns the operations that remove the injected fields except annotations,
+// removeInjected returns the operations that remove the injected fields except annotations,
 // and the annotations to set and to remove. Ports and secrets of a pod without a
 // sidecar are its own, and are kept.
-func (d *document) takeOut() (operations []Operation, set map[string]string, drop []string) {
-	container, volume := d.ours(), d.oursVolume()
+func (d *document) removeInjected() (operations []Operation, set map[string]string, drop []string) {
+	container, volume := d.sidecarIndex(), d.sidecarVolumeIndex()
 	if container < 0 && volume < 0 {
 		return nil, nil, nil
 	}
@@ -56,11 +56,11 @@ func (d *document) takeOut() (operations []Operation, set map[string]string, dro
 	operations = append(operations, d.withoutSecrets()...)
 	set, drop = map[string]string{}, []string{names.AnnotationPullSecrets}
 	for _, key := range []string{names.AnnotationIstioExcludePorts, names.AnnotationLinkerdSkipPorts} {
-		there, has := d.Metadata.Annotations[key]
+		existing, has := d.Metadata.Annotations[key]
 		if !has {
 			continue
 		}
-		if rest := withoutPorts(there); rest == "" {
+		if rest := withoutPorts(existing); rest == "" {
 			drop = append(drop, key)
 		} else {
 			set[key] = rest

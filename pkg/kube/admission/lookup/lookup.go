@@ -88,7 +88,7 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 	if err != nil {
 		return nil, err
 	}
-	if !isDataset && (!isClaim || ours(pvc)) {
+	if !isDataset && (!isClaim || managed(pvc)) {
 		if isDataset, err = f.get(f.liveCtx, f.live, claim, dataset); err != nil {
 			return nil, f.unknown(claim, err)
 		}
@@ -104,7 +104,7 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 	switch {
 	case !isClaim:
 		return nil, &Unknown{Namespace: f.namespace, Claim: claim}
-	case ours(pvc):
+	case managed(pvc):
 		return &inject.Dataset{Name: claim, Message: fmt.Sprintf("Dataset %s was deleted, and its claim will be deleted", claim)}, nil
 	}
 	return nil, nil
@@ -155,6 +155,6 @@ func (f *finder) describe(ctx context.Context, dataset *v1alpha1.Dataset) (*inje
 	return d, nil
 }
 
-func ours(pvc *corev1.PersistentVolumeClaim) bool {
+func managed(pvc *corev1.PersistentVolumeClaim) bool {
 	return pvc.Labels[names.LabelManagedBy] == names.ManagedBy
 }
