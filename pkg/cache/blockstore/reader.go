@@ -2,11 +2,8 @@ package blockstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
-	"os"
 )
 
 // chunkSize is the largest read from disk and the largest write to a caller.
@@ -299,90 +296,32 @@ func (r *Reader) releaseBlock() {
 	r.using, r.owner = nil, nil
 }
 
-// fromDisk reads the next chunk of a block on disk. If the block is wrong or
-// unreadable, again is true and the caller must plan the block again.
-func (r *Reader) fromDisk() (again bool, _ error) {
-	s, v := r.store, r.v
-	block := r.block()
-	start, length := blockRange(r.request.Key, s.config.BlockSize, block)
-	n := min(start+length, r.end) - r.offset
-	n = min(n, chunkSize)
-	s.mu.Lock()
-	if r.fileOf != v {
-		r.closeFile()
-		v.refs++
-		r.fileOf = v
+// closeFile drops the reader's reference to its file. The caller must hold s.mu.
+func (r *Reader) closeFile() {
+	if r.file != nil {
+		_ = r.file.Close()
+		r.file = nil
 	}
-	verified, crc := v.verified.has(block), v.crcs[block]
-	s.mu.Unlock()
-	buf := r.chunk
-	if buf == nil {
-		buf = s.chunks.Get().(*[]byte)
+	if r.fileOf != nil {
+		r.store.release(r.fileOf)
+		r.fileOf = nil
 	}
-	r.chunk = nil
-	file, offset := r.file, r.offset
-	r.file = nil // The operation owns it until it returns.
-	err := v.tier.disk.do(func() (err error) {
-		if file == nil {
-			if file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY); err != nil {
-				return err
-			}
-		}
-		if !verified {
-			if err := verifyBlock(file, *buf, start, length, crc); err != nil {
-				return err
-			}
-		}
-		return readFull(file, (*buf)[:n], offset)
-	}, func() {
-		if file != nil {
-			_ = file.Close()
-		}
-	})
-	if err != nil {
-		if !errors.Is(err, errHung) {
-			r.file, r.chunk = file, buf
-		}
-		r.diskFailed(v, err)
-		return true, nil
-	}
-	r.file, r.chunk = file, buf
-	r.ready = (*buf)[:n]
-	s.mu.Lock()
-	v.verified.set(block)
-	s.counts.DiskBytes += n
-	s.mu.Unlock()
-	return false, nil
 }
 
-// errCorrupt means that a block on disk differs from what was written.
-var errCorrupt = errors.New("checksum mismatch of a block on disk")
-
-// verifyBlock compares a block with its checksum, reading it into buf.
-func verifyBlock(file File, buf []byte, start, length int64, want uint32) error {
-	var crc uint32
-	table := crc32.MakeTable(crc32.Castagnoli)
-	for at := int64(0); at < length; {
-		part := buf[:min(int64(len(buf)), length-at)]
-		if err := readFull(file, part, start+at); err != nil {
-			return err
-		}
-		crc = crc32.Update(crc, table, part)
-		at += int64(len(part))
+// Close ends the reader's claims. It must be called once.
+func (r *Reader) Close() error {
+	r.releaseBlock()
+	s := r.store
+	if r.chunk != nil {
+		s.chunks.Put(r.chunk)
+		r.chunk = nil
 	}
-	if crc != want {
-		return errCorrupt
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.closeFile()
+	for _, c := range r.claims {
+		s.unclaim(c.v, c.p)
 	}
+	r.claims = nil
 	return nil
-}
-
-func readFull(file File, p []byte, offset int64) error {
-	n, err := file.ReadAt(p, offset)
-	if n == len(p) {
-		return nil
-	}
-	if err == nil || err == io.EOF { //nolint:errorlint // ReaderAt returns it unwrapped.
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
