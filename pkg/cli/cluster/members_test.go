@@ -282,7 +282,7 @@ func TestWideStatusNamesUnreachableMembersOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		f.masters[2] + " is unreachable",
-		"1 of 4 targets did not answer: " + f.masters[2] + " (connection refused)\n",
+		"1 of 4 targets unreachable: " + f.masters[2] + " (connection refused)\n",
 		f.masters[3] + ": ",
 	} {
 		if n := strings.Count(stdout, want); n != 1 {

@@ -61,7 +61,7 @@ func checkScreen(t *testing.T, text string, screen iostreams.Screen) {
 	t.Helper()
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		if screen.Width > 0 && iostreams.Width(line) > screen.Width && !strings.Contains(line, "did not answer") && !strings.HasPrefix(line, "Next ") {
+		if screen.Width > 0 && iostreams.Width(line) > screen.Width && !strings.Contains(line, "unreachable: ") && !strings.HasPrefix(line, "Next ") {
 			t.Errorf("line of %d columns on a screen of %d: %q", iostreams.Width(line), screen.Width, line)
 		}
 		if strings.HasSuffix(line, " ") {
@@ -214,7 +214,7 @@ func TestCommand(t *testing.T) {
 		"sorted":                         {source: two, args: "--sort-by=health --no-headers", stdout: "hadoop  hbase"},
 		"an unknown sort key":            {source: two, args: "--sort-by=luck", code: clierror.Usage, stderr: "must be one of name, health"},
 		"labels on this machine":         {source: one, args: "-l a=b", code: clierror.Usage, stderr: "cannot be used with --local"},
-		"silent targets, at the end":     {source: degraded, stdout: "2 of 7 targets did not answer: hadoop-jindofs-master-0 (connection refused); "},
+		"silent targets, at the end":     {source: degraded, stdout: "2 of 7 targets unreachable: hadoop-jindofs-master-0 (connection refused); "},
 		"a source that fails":            {source: &reporttest.Source{Err: errors.New("broken")}, code: clierror.General, stderr: "broken"},
 		"colour of an unknown kind":      {source: one, args: "--color=sometimes", code: clierror.Usage, stderr: "must be auto, always or never"},
 		"colour into a pipe with a flag": {source: one, args: "--color=always", stdout: "\x1b[32m+\x1b[0m Healthy"},

@@ -201,6 +201,10 @@ func (s *source) expand(at token.Pos, format string, arguments []ast.Expr) {
 			return // the name of the command is known in a run only
 		case isLocal.MatchString(value) && !strings.Contains(value, "Trim"):
 			values = []string{"", " --local"}
+		case strings.HasSuffix(value, "imeout") || strings.HasSuffix(value, "uration"):
+			values = []string{"1m"}
+		case strings.HasPrefix(value, "pick("):
+			values = []string{" " + placeholder} // one of two names
 		case !strings.HasSuffix(between, " ") && !strings.HasSuffix(between, "=") && !strings.HasSuffix(between, "/"):
 			values = []string{""} // flags that may be added
 		default:
