@@ -2,9 +2,8 @@ package blockstore
 
 import "time"
 
-// The window of recent reads is a ring of buckets. Its first bucket is partly
-// over, so the window covers between RecentWindow-bucketWidth and
-// RecentWindow.
+// The window of recent reads is a ring of buckets. The newest bucket is not full
+// yet, so the window covers between RecentWindow-bucketWidth and RecentWindow.
 const (
 	// RecentWindow is the time that Stats.Recent covers.
 	RecentWindow = 5 * time.Minute
