@@ -73,7 +73,7 @@ func (a *FuseArgs) set(option string) error {
 			return err
 		}
 		if *a.ReadTimeout < time.Second {
-			return fmt.Errorf("is less than a second: write -oread_timeout=60")
+			return fmt.Errorf("less than a second: write -oread_timeout=60")
 		}
 	case "uid":
 		return setID(&a.UID, name, value)
@@ -95,7 +95,7 @@ const maxTimeout = 10 * 365 * 24 * time.Hour
 func setSeconds(field **time.Duration, name, value string) error {
 	seconds, err := strconv.ParseFloat(value, 64)
 	if err != nil || math.IsNaN(seconds) || seconds < 0 {
-		return fmt.Errorf("invalid timeout: write seconds, such as -o%s=60", name)
+		return fmt.Errorf("invalid number of seconds: write -o%s=60", name)
 	}
 	timeout := maxTimeout
 	if seconds < maxTimeout.Seconds() {
@@ -108,7 +108,7 @@ func setSeconds(field **time.Duration, name, value string) error {
 func setID(field **int64, name, value string) error {
 	id, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
-		return fmt.Errorf("invalid ID: write a number, such as -o%s=1000", name)
+		return fmt.Errorf("invalid ID: write -o%s=1000", name)
 	}
 	*field = new(int64(id))
 	return nil
