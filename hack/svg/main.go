@@ -1,9 +1,9 @@
-// Command svg draws what a program wrote to a terminal, colours included, as an
-// SVG whose text can be selected and read aloud, for light and dark pages.
+// Command svg draws terminal output, with its colours, as an SVG with selectable and
+// accessible text, for light and dark pages.
 //
 //	kubectl jindo status --color=always | svg -title "..." -command "kubectl jindo status" > docs/images/status.svg
 //
-// The same input gives the same bytes.
+// Its output is reproducible.
 package main
 
 import (
@@ -37,7 +37,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		return fmt.Errorf("reading the text: %w", err)
 	}
 	if len(text) == 0 {
-		return fmt.Errorf("there is no text to draw")
+		return fmt.Errorf("no text on standard input")
 	}
 	p.text = string(text)
 	if _, err := io.WriteString(out, p.draw()); err != nil {

@@ -17,10 +17,10 @@ const (
 	margin = 16
 )
 
-// picture of one command.
+// picture is the output of one command.
 type picture struct{ title, command, text string }
 
-// stretch is a part of one line in one colour.
+// stretch is a part of a line in one colour.
 type stretch struct {
 	column int
 	class  string
@@ -72,7 +72,7 @@ func (p picture) draw() string {
 	return out.String()
 }
 
-// drawStretch pins the text to its columns, whatever the font's widths are.
+// drawStretch fixes the text to its columns, independently of the font.
 func drawStretch(out *strings.Builder, s stretch) {
 	class := ""
 	if s.class != "" {
@@ -91,8 +91,7 @@ func width(text string) int {
 
 var escapes = regexp.MustCompile("\x1b\\[([0-9;?]*)([A-Za-z])|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)")
 
-// parse cuts text into lines of stretches; what only moves the cursor is left
-// out.
+// parse splits text into lines of stretches, without cursor movements.
 func parse(text string) [][]stretch {
 	var lines [][]stretch
 	colour := ""
@@ -122,7 +121,7 @@ func parse(text string) [][]stretch {
 	return lines
 }
 
-// paint is the class after a change of colour.
+// paint returns the class after a change of colour.
 func paint(before, codes string) string {
 	now := before
 	for code := range strings.SplitSeq(codes, ";") {
@@ -150,7 +149,7 @@ func paint(before, codes string) string {
 	return now
 }
 
-// clean drops what XML cannot hold.
+// clean removes characters that XML does not allow.
 func clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -163,7 +162,7 @@ func clean(text string) string {
 	}, strings.ToValidUTF8(text, "?"))
 }
 
-// plain is the text for those who have it read to them.
+// plain returns the text for screen readers.
 func plain(lines [][]stretch) string {
 	var out strings.Builder
 	for _, l := range lines {

@@ -1,6 +1,6 @@
-// Package apiserver gives the tests of a package one kube-apiserver with its
-// etcd, and what is built on it, to share: made by the first test that asks,
-// ended after the last.
+// Package apiserver provides a kube-apiserver with etcd, and objects built on them,
+// that the tests of a package share: created by the first test that needs them, and
+// stopped after the last.
 package apiserver
 
 import (
@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// Need ends a test where the programs are missing.
+// Need ends a test if the programs are not installed.
 func Need(t testing.TB) {
 	t.Helper()
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
@@ -22,13 +22,13 @@ func Need(t testing.TB) {
 	}
 }
 
-// Ends are what there is to end, the last begun first.
+// Ends are functions that stop what was started, run in reverse order.
 type Ends struct{ all []func() error }
 
-// Add one.
+// Add adds a function.
 func (e *Ends) Add(end func() error) { e.all = append(e.all, end) }
 
-// Start an environment, which ends with the others.
+// Start starts an environment that is stopped with the others.
 func (e *Ends) Start(env *envtest.Environment) (*rest.Config, error) {
 	config, err := env.Start()
 	if err != nil {
@@ -38,7 +38,7 @@ func (e *Ends) Start(env *envtest.Environment) (*rest.Config, error) {
 	return config, nil
 }
 
-// Shared is one S for all tests of a package. Safe for concurrent use.
+// Shared is one S for all tests of a package. It is safe for concurrent use.
 type Shared[S any] struct {
 	build func(*Ends) (S, error)
 	once  sync.Once
@@ -47,10 +47,11 @@ type Shared[S any] struct {
 	ends  Ends
 }
 
-// Share what build makes. What it began is ended even if it fails.
+// Share returns a Shared that build creates on first use. What build started is
+// stopped even if it fails.
 func Share[S any](build func(*Ends) (S, error)) *Shared[S] { return &Shared[S]{build: build} }
 
-// Get it, or end the test.
+// Get returns the S, or ends the test if it could not be built.
 func (s *Shared[S]) Get(t testing.TB) S {
 	t.Helper()
 	Need(t)
@@ -61,7 +62,7 @@ func (s *Shared[S]) Get(t testing.TB) S {
 	return s.value
 }
 
-// Run the tests and end what was begun; the answer is for os.Exit.
+// Run runs the tests, stops what was started, and returns the exit code.
 func (s *Shared[S]) Run(m *testing.M) int {
 	code := m.Run()
 	var failed error

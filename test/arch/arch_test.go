@@ -15,47 +15,47 @@ import (
 
 const module = "github.com/jindo-io/jindo/"
 
-// arrows that must not exist: no package under from may reach, directly or
-// through others, a package under to.
+// forbidden dependencies: no package under from may import, directly or indirectly, a
+// package under to.
 var forbidden = []struct {
 	from, to, why string
 	except        []string
 }{
-	{from: "pkg/api", to: "pkg/plan", why: "the words know nothing of what is done with them"},
-	{from: "pkg/api", to: "pkg/rpc", why: "the words know no wire"},
-	{from: "pkg/plan", to: "pkg/local", why: "a plan does not know its executors"},
-	{from: "pkg/plan", to: "pkg/kube", why: "a plan does not know its executors"},
-	{from: "pkg/master/state", to: "pkg/master/consensus", why: "the state machine knows no Raft"},
-	{from: "pkg/master/consensus", to: "pkg/master/state", why: "consensus knows no tables"},
-	{from: "pkg/master/client", to: "pkg/master/consensus", why: "clients carry no Raft"},
+	{from: "pkg/api", to: "pkg/plan", why: "the API types do not depend on their users"},
+	{from: "pkg/api", to: "pkg/rpc", why: "the API types do not depend on RPC"},
+	{from: "pkg/plan", to: "pkg/local", why: "plans do not depend on executors"},
+	{from: "pkg/plan", to: "pkg/kube", why: "plans do not depend on executors"},
+	{from: "pkg/master/state", to: "pkg/master/consensus", why: "the state machine does not depend on Raft"},
+	{from: "pkg/master/consensus", to: "pkg/master/state", why: "consensus does not depend on the tables"},
+	{from: "pkg/master/client", to: "pkg/master/consensus", why: "clients do not link Raft"},
 	{from: "pkg/cache", to: "pkg/master/consensus", why: "master, cache and mount meet through clients only"},
 	{from: "pkg/cache", to: "pkg/master/server", why: "master, cache and mount meet through clients only"},
-	{from: "pkg/cache/client", to: "pkg/cache/server", why: "clients carry no server"},
-	{from: "pkg/cache/client", to: "pkg/cache/dirstore", why: "clients carry no directory store"},
+	{from: "pkg/cache/client", to: "pkg/cache/server", why: "clients do not link the server"},
+	{from: "pkg/cache/client", to: "pkg/cache/dirstore", why: "clients do not link the directory store"},
 	{from: "pkg/cache/wire", to: "pkg/cache/client", why: "the wire is below both ends"},
 	{from: "pkg/cache/wire", to: "pkg/cache/server", why: "the wire is below both ends"},
-	{from: "pkg/cache/wire", to: "pkg/cache/blockstore", why: "the client carries no block store"},
+	{from: "pkg/cache/wire", to: "pkg/cache/blockstore", why: "the client does not link the block store"},
 	{from: "pkg/mount", to: "pkg/cache/server", why: "master, cache and mount meet through clients only"},
 	{from: "pkg/mount", to: "pkg/master/server", why: "master, cache and mount meet through clients only"},
 	{from: "pkg/ufs", to: "pkg/cache", why: "the store is below the cache"},
 	{from: "pkg", to: "pkg/cli", why: "nothing imports the plugin", except: []string{"pkg/jindocli"}},
-	{from: "pkg/mount/fusefd", to: "github.com/hanwen/go-fuse", why: "the holder of a mount serves nothing"},
+	{from: "pkg/mount/fusefd", to: "github.com/hanwen/go-fuse", why: "the owner of a mount does not serve it"},
 	{from: "pkg/kube/health", to: "sigs.k8s.io/controller-runtime", why: "interpreting a status is pure"},
 	{from: "pkg/kube/health", to: "k8s.io/client-go", why: "interpreting a status is pure"},
 	{from: "pkg/kube/render", to: "pkg/master", why: "rendering is pure"},
 	{from: "pkg/kube/render", to: "sigs.k8s.io/controller-runtime/pkg/manager", why: "rendering is pure"},
-	{from: "pkg/kube/csi", to: "pkg/plan", why: "the node plugin mounts what it is given, and plans nothing"},
-	{from: "pkg/kube/csi", to: "pkg/master", why: "the node plugin asks no master"},
+	{from: "pkg/kube/csi", to: "pkg/plan", why: "the node plugin does not plan"},
+	{from: "pkg/kube/csi", to: "pkg/master", why: "the node plugin does not query masters"},
 	{from: "pkg/kube/inject", to: "k8s.io/client-go", why: "injection is a pure function"},
 	{from: "pkg/kube/inject", to: "sigs.k8s.io/controller-runtime/pkg/client", why: "injection is a pure function"},
-	{from: "pkg/kube/inject", to: "pkg/plan", why: "a sidecar is told how to behave by its Secret"},
+	{from: "pkg/kube/inject", to: "pkg/plan", why: "a sidecar is configured by its Secret"},
 	{from: "pkg/kube/admission", to: "pkg/kube/csi", why: "admission and node plugin meet in pods only"},
-	{from: "pkg/kube/admission", to: "pkg/master", why: "admission asks no master"},
+	{from: "pkg/kube/admission", to: "pkg/master", why: "admission does not query masters"},
 	{from: "pkg/kube/controller", to: "pkg/kube/csi", why: "controllers and node plugin meet in objects only"},
-	{from: "pkg/master", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
-	{from: "pkg/cache", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
-	{from: "pkg/mount", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
-	{from: "pkg/local", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli know Kubernetes"},
+	{from: "pkg/master", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli depend on Kubernetes"},
+	{from: "pkg/cache", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli depend on Kubernetes"},
+	{from: "pkg/mount", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli depend on Kubernetes"},
+	{from: "pkg/local", to: "k8s.io/client-go", why: "only pkg/kube and pkg/cli depend on Kubernetes"},
 	{from: "cmd/kubectl-jindo", to: "github.com/hashicorp/raft", why: "the plugin starts fast"},
 	{from: "cmd/kubectl-jindo", to: "github.com/cockroachdb/pebble", why: "the plugin starts fast"},
 	{from: "cmd/kubectl-jindo", to: "github.com/hanwen/go-fuse", why: "the plugin starts fast"},
@@ -71,14 +71,14 @@ func TestArrows(t *testing.T) {
 			to = module + to
 		}
 		for _, p := range packages {
-			// What tests share may know more than what it tests.
+			// Test helpers may import more than what they test.
 			if !under(p.ImportPath, from) || under(p.ImportPath, to) || strings.HasSuffix(p.ImportPath, "test") ||
 				slices.Contains(rule.except, strings.TrimPrefix(p.ImportPath, module)) {
 				continue
 			}
 			for _, dep := range p.Deps {
 				if under(dep, to) {
-					t.Errorf("%s reaches %s: %s", p.ImportPath, dep, rule.why)
+					t.Errorf("%s imports %s: %s", p.ImportPath, dep, rule.why)
 				}
 			}
 		}
@@ -104,9 +104,8 @@ func TestProductionImportsNoTestPackage(t *testing.T) {
 	}
 }
 
-// TestEveryPackageSaysWhatItPromises: a newcomer reads the package comment
-// first.
-func TestEveryPackageSaysWhatItPromises(t *testing.T) {
+// TestPackageComments checks that every package has a comment.
+func TestPackageComments(t *testing.T) {
 	for _, p := range list(t) {
 		if p.Doc == "" && len(p.GoFiles) > 0 && !strings.Contains(p.ImportPath, "/rpc/") {
 			t.Errorf("%s has no package comment", p.ImportPath)

@@ -1,2 +1,2 @@
-// Package arch holds the arrows between the packages: who may import whom.
+// Package arch tests which packages may import which.
 package arch

@@ -32,10 +32,10 @@ const (
 	admissionImage  = "docker.io/jindo-io/jindo:v1"
 )
 
-// admitted measures how fast pods are answered, beside a handler that works the
-// common way: it decodes the pod, changes it, encodes it and compares. Both read
-// the same objects from memory and add the same container and volume; rounds of
-// the two take turns.
+// admitted measures the admission of pods, compared with a handler of the common
+// kind, which decodes the pod, changes it, encodes it and computes the difference.
+// Both read the same objects from memory and add the same container and volume, in
+// alternating rounds.
 func admitted(ctx context.Context, _, _ string) (table, error) {
 	t := table{
 		Title: "Admission of pods",
@@ -74,7 +74,7 @@ func admitted(ctx context.Context, _, _ string) (table, error) {
 	return t, nil
 }
 
-// round of requests.
+// round measures a number of requests.
 type round struct{ perSecond, perCPUSecond, p50, p99, allocations, patch float64 }
 
 func admissionSeries(containers int, figures map[string][]round) []series {
@@ -123,7 +123,7 @@ func ask(ctx context.Context, h http.Handler, path string, review []byte, times 
 		}
 		var answer admissionv1.AdmissionReview
 		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Response == nil || !answer.Response.Allowed || len(answer.Response.Patch) == 0 {
-			return round{}, fmt.Errorf("the answer is no patch: %s (%w)", w.Body, err)
+			return round{}, fmt.Errorf("the response has no patch: %s (%w)", w.Body, err)
 		}
 		patch = len(answer.Response.Patch)
 	}
@@ -139,8 +139,8 @@ func ask(ctx context.Context, h http.Handler, path string, review []byte, times 
 	}, nil
 }
 
-// processorTime of this process in seconds: what others run beside it does not
-// count.
+// processorTime returns the processor time of this process in seconds, which the
+// load of other processes does not affect.
 func processorTime() float64 {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
@@ -149,7 +149,7 @@ func processorTime() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-// podReview is what an API server sends of a pod with that many containers.
+// podReview returns the AdmissionReview of a pod with a number of containers.
 func podReview(containers int) ([]byte, error) {
 	pod := corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
@@ -189,7 +189,7 @@ func podReview(containers int) ([]byte, error) {
 	return review, nil
 }
 
-// diffing works the common way.
+// diffing is the handler of the common kind.
 type diffing struct {
 	objects client.Reader
 	sidecar *sidecarOf
@@ -244,7 +244,7 @@ func (d *diffing) answer(w http.ResponseWriter, r *http.Request) error {
 	return json.NewEncoder(w).Encode(review)
 }
 
-// add what the other handler adds.
+// add adds the same container and volume as the other handler.
 func (s *sidecarOf) add(pod *corev1.Pod) {
 	pod.Spec.InitContainers = slices.Insert(pod.Spec.InitContainers, 0, *s.container.DeepCopy())
 	pod.Spec.Volumes = append(pod.Spec.Volumes, *s.volume.DeepCopy())

@@ -17,8 +17,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// memoryReader is a cache that knows one Dataset, its JindoRuntime and its
-// claim; like the real one it hands out copies.
+// memoryReader is a cache of one Dataset, its JindoRuntime and its claim. Like the
+// real cache it returns copies.
 type memoryReader struct {
 	dataset v1alpha1.Dataset
 	runtime v1alpha1.JindoRuntime
@@ -58,14 +58,15 @@ func (r *memoryReader) List(_ context.Context, list client.ObjectList, _ ...clie
 	return nil
 }
 
-// sidecar that the peer adds, as the function under test makes it.
+// sidecar returns the container that the peer adds, as the function under test
+// builds it.
 type sidecarOf struct {
 	container   corev1.Container
 	volume      corev1.Volume
 	annotations map[string]string
 }
 
-// plannedSidecar plans a small pod once.
+// plannedSidecar returns the sidecar of a small pod, planned once.
 func plannedSidecar() (*sidecarOf, error) {
 	pod := []byte(`{"metadata":{"labels":{"` + names.LabelInject + `":"true"}},"spec":{"containers":[{"name":"c","volumeMounts":[{"name":"data","mountPath":"/data"}]}],"volumes":[{"name":"data","persistentVolumeClaim":{"claimName":"imagenet"}}]}}`)
 	result, err := inject.Plan(inject.Request{

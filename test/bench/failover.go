@@ -12,8 +12,8 @@ import (
 
 const kills = 20
 
-// failover measures for how long a commit is refused when the leader is killed,
-// and the worst read meanwhile.
+// failover measures how long commits fail after the leader is killed, and the
+// slowest read in that time.
 func failover(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 200, SmallSize: 64 << 10})
 	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})

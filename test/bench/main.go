@@ -1,5 +1,5 @@
-// Command bench measures one row at a time, each beside its peers in the same
-// run: it prints ratios with their spread, writes every figure as JSON below
+// Command bench measures one row at a time, compared with peers in the same run. It
+// prints ratios with their spread, writes all measurements as JSON below
 // bench/results, and the row's table into docs/benchmarks.md.
 package main
 
@@ -17,10 +17,10 @@ import (
 	"github.com/jindo-io/jindo/test/testbed"
 )
 
-// limit of one row.
+// limit is the timeout of one row.
 const limit = 5 * time.Minute
 
-// row measures one thing.
+// row is one measurement.
 type row func(ctx context.Context, bin, dir string) (table, error)
 
 var rows = map[string]row{
@@ -48,7 +48,7 @@ func main() {
 func run(ctx context.Context, bin, name string) error {
 	measure, ok := rows[name]
 	if !ok {
-		return fmt.Errorf("there is no row %q: take one of %v", name, slices.Sorted(maps.Keys(rows)))
+		return fmt.Errorf("unknown row %q: use one of %v", name, slices.Sorted(maps.Keys(rows)))
 	}
 	dir, err := testbed.Dir(bin, "bench")
 	if err != nil {

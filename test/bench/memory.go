@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/test/verify"
 )
 
-// memory measures the resident set of each process, idle after every file of a
-// data set was read twice.
+// memory measures the resident set of each idle process after every file of a data
+// set was read twice.
 func memory(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 3000, Large: 4, LargeSize: 24 << 20, SmallSize: 32 << 10})
 	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
@@ -52,7 +52,7 @@ func memory(ctx context.Context, bin, dir string) (table, error) {
 	return t, nil
 }
 
-// resident set of a process in MiB.
+// resident returns the resident set of a process in MiB.
 func resident(pid int) (float64, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 )
 
-// pluginRuns of each program.
+// pluginRuns is the number of runs of each program.
 const pluginRuns = 20
 
-// plugin measures what the plugin takes to start, beside an empty one of the
+// plugin measures the start of the plugin, compared with an empty one that links the
 // same libraries.
 func plugin(ctx context.Context, bin, dir string) (table, error) {
 	t := table{
@@ -18,7 +18,7 @@ func plugin(ctx context.Context, bin, dir string) (table, error) {
 		Notes: fmt.Sprintf("%d runs each in turns; \"empty\" (test/bench/empty) is cobra with cli-runtime's flags and one command that prints a word.", pluginRuns),
 	}
 	empty := filepath.Join(dir, "empty")
-	// As bin's programs are built.
+	// The flags with which bin's programs are built.
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", empty, "./test/bench/empty")
 	if out, err := build.CombinedOutput(); err != nil {
 		return table{}, fmt.Errorf("building the empty plugin: %w: %s", err, out)

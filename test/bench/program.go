@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// program is a command that is run over and over beside others.
+// program is a command that is run repeatedly, alternating with others.
 type program struct {
 	name  string
 	words []string
 	env   []string
 }
 
-// once runs it and answers in milliseconds how long it took and what of the
-// processors it and its children used.
+// once runs the program, and returns its duration and the processor time of it and
+// its children, in milliseconds.
 func (p program) once(ctx context.Context) (wall, processor float64, err error) {
 	cmd := exec.CommandContext(ctx, p.words[0], p.words[1:]...)
 	var said bytes.Buffer
@@ -32,8 +32,8 @@ func (p program) once(ctx context.Context) (wall, processor float64, err error) 
 	return wall, float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / 1e3, nil
 }
 
-// alternate runs a peer and ours in turns, so that what slows the machine slows
-// both, after one run of each that does not count.
+// alternate runs a peer and our program alternately, so that load affects both
+// equally, after one warm-up run of each.
 func alternate(ctx context.Context, times int, peer, ours program) ([]series, error) {
 	wall, processor := map[string][]float64{}, map[string][]float64{}
 	for i := range times + 1 {

@@ -22,23 +22,23 @@ import (
 const (
 	repetitions = 5
 	bigFile     = 192 << 20
-	// getStreams is how many range GETs the raw peer keeps in flight.
+	// getStreams is the number of concurrent range GETs of the raw peer.
 	getStreams = 16
 	getSize    = 4 << 20
 )
 
-// reading is one way to get a file's bytes.
+// reading is one way to read a file.
 type reading struct {
 	what, unit, limit string
-	// cold files are read for the first time by anybody.
+	// cold files have not been read before.
 	cold bool
 	do   func(ctx context.Context, f dataset.File) (float64, error)
 }
 
-// read measures one thread reading through the mount, beside the same bytes as
-// a plain file and as raw GETs from the same store.
+// read measures one thread that reads through the mount, compared with a plain file
+// and with raw GETs from the same store.
 func read(ctx context.Context, bin, dir string) (table, error) {
-	// Each repetition reads a file of its own for cold, and the last one warm.
+	// Each repetition reads a new file cold, and the last one warm.
 	files := dataset.Plan(dataset.Options{Files: repetitions + 1, Large: repetitions + 1, LargeSize: bigFile})
 	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
 	if err != nil {
@@ -75,7 +75,7 @@ func read(ctx context.Context, bin, dir string) (table, error) {
 	}
 	for n := range repetitions {
 		for i := range readings {
-			// The order rotates, so that none is always first.
+			// The order rotates, so that no peer is always first.
 			k := (i + n) % len(readings)
 			f := warm
 			if readings[k].cold {
@@ -91,9 +91,8 @@ func read(ctx context.Context, bin, dir string) (table, error) {
 	return t, nil
 }
 
-// open opens a file; one on the mount is dropped from the mount's own cache
-// first, so that its bytes come from where a plain file's do: the page cache
-// of the disk below.
+// open opens a file. A file on the mount is first dropped from the mount's cache, so
+// that both it and a plain file are read from the page cache of the disk.
 func open(path string, mounted bool) (*os.File, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -109,7 +108,7 @@ func open(path string, mounted bool) (*os.File, error) {
 	return file, nil
 }
 
-// sequential reads a file from start to end in steps of 1 MiB: MiB/s.
+// sequential reads a file sequentially in steps of 1 MiB, and returns MiB/s.
 func sequential(path string, mounted bool) (float64, error) {
 	file, err := open(path, mounted)
 	if err != nil {
@@ -130,7 +129,7 @@ func sequential(path string, mounted bool) (float64, error) {
 	}
 }
 
-// random4K reads 4 KiB at random places for a second: reads/s.
+// random4K reads 4 KiB at random offsets for a second, and returns reads/s.
 func random4K(path string, mounted bool) (float64, error) {
 	file, err := open(path, mounted)
 	if err != nil {
@@ -150,8 +149,7 @@ func random4K(path string, mounted bool) (float64, error) {
 	return float64(reads) / time.Since(start).Seconds(), nil
 }
 
-// rawGets fetches an object as ranges in parallel and throws the bytes away:
-// MiB/s.
+// rawGets fetches an object as concurrent ranges, discards it, and returns MiB/s.
 func rawGets(ctx context.Context, store ufs.Store, f dataset.File) (float64, error) {
 	start := time.Now()
 	group, ctx := errgroup.WithContext(ctx)

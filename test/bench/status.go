@@ -18,12 +18,13 @@ import (
 
 const (
 	statusRuns = 20
-	// statusPairs of a Dataset and its JindoRuntime where no cluster runs.
+	// statusPairs is the number of pairs of a Dataset and a JindoRuntime without a
+	// cluster.
 	statusPairs = 10
 )
 
-// statusOf measures the screen that people look at most, which asks every member
-// where there is one, beside kubectl's of the same objects.
+// statusOf measures the status screen, which queries every member if there are any,
+// compared with kubectl get of the same objects.
 func statusOf(ctx context.Context, bin, dir string) (table, error) {
 	kubectl, err := findKubectl()
 	if err != nil {
@@ -50,7 +51,7 @@ func statusOf(ctx context.Context, bin, dir string) (table, error) {
 	return t, err
 }
 
-// findKubectl is that of the cluster of this repository, or any.
+// findKubectl returns the kubectl of this repository's cluster, or one on PATH.
 func findKubectl() (string, error) {
 	own, err := filepath.Abs(filepath.Join(".cluster", "kubectl"))
 	if err == nil {
@@ -60,19 +61,19 @@ func findKubectl() (string, error) {
 	}
 	found, err := exec.LookPath("kubectl")
 	if err != nil {
-		return "", errors.New("there is no kubectl: make cluster-up brings one")
+		return "", errors.New("kubectl not found: make cluster-up builds one")
 	}
 	return found, nil
 }
 
-// statusCluster is the cluster of this repository where it runs and has
-// runtimes, else an API server in this process; config are
-// the arguments that name it.
+// statusCluster returns the cluster of this repository if it is running and has
+// runtimes, otherwise an API server in this process. config has the arguments that
+// select it.
 func statusCluster(ctx context.Context, kubectl, dir string) (where string, config []string, end func(), err error) {
 	if strings.HasSuffix(kubectl, filepath.Join(".cluster", "kubectl")) {
 		out, err := exec.CommandContext(ctx, kubectl, "get", "jindoruntimes", "-A", "-o", "name").Output()
 		if count := len(strings.Fields(string(out))); err == nil && count > 0 {
-			return fmt.Sprintf("the cluster of `make cluster-up` with %d JindoRuntimes, whose members the plugin asks", count), nil, func() {}, nil
+			return fmt.Sprintf("the cluster of `make cluster-up` with %d JindoRuntimes, whose members the plugin queries", count), nil, func() {}, nil
 		}
 	}
 	server, err := clitest.Start()

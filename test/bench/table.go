@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// table is what one row measured.
+// table holds the measurements of one row.
 type table struct {
 	Name    string   `json:"name"`
 	Date    string   `json:"date"`
@@ -21,11 +21,11 @@ type table struct {
 	Series  []series `json:"series"`
 }
 
-// series is one figure over all repetitions.
+// series has one value for each repetition.
 type series struct {
 	What string `json:"what"`
 	Unit string `json:"unit"`
-	// Limit names the series this one is divided by; empty for a peer.
+	// Limit is the name of the series that this one is divided by; empty for a peer.
 	Limit   string    `json:"limit,omitempty"`
 	Figures []float64 `json:"figures"`
 }
@@ -40,8 +40,8 @@ func quantile(figures []float64, q float64) float64 {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// ratio to the limit, repetition by repetition, so that what slowed both does
-// not count: median, least and most.
+// ratio returns the median, minimum and maximum of the ratios to the limit. They are
+// computed for each repetition, so that load on both cancels out.
 func (t table) ratio(s series) string {
 	i := slices.IndexFunc(t.Series, func(peer series) bool { return peer.What == s.Limit })
 	if i < 0 {
@@ -69,7 +69,7 @@ func (t table) markdown() string {
 
 const document = "docs/benchmarks.md"
 
-// save writes the figures and puts the table in its place in the document.
+// save writes the measurements, and replaces the row's table in the document.
 func (t table) save() error {
 	raw, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
@@ -101,7 +101,7 @@ func (t table) save() error {
 	return nil
 }
 
-// machine describes the hardware for people.
+// machine returns a description of the hardware.
 func machine() string {
 	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	model := "unknown processor"

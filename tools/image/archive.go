@@ -18,8 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// write writes the archive beside its place and renames it, so that nobody
-// ever reads half of one.
+// write writes the archive to a temporary file and renames it, so that no reader sees
+// an incomplete one.
 func write(o options) error {
 	work, err := os.MkdirTemp(filepath.Dir(o.out), ".image-*")
 	if err != nil {
@@ -93,7 +93,7 @@ func build(o options, r root) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// archiveLayout packs a layout in the order of names.
+// archiveLayout packs a layout, ordered by name.
 func archiveLayout(dir, out string) error {
 	f, err := os.Create(out)
 	if err != nil {

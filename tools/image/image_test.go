@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 )
 
-// tree makes a root with one program, a link to it and a file.
+// tree creates a root with one program, a link to it and a file.
 func tree(t *testing.T, when time.Time) string {
 	t.Helper()
 	dir := t.TempDir()

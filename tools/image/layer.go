@@ -29,8 +29,8 @@ type file struct {
 	body []byte // when from is empty
 }
 
-// collect lists a tree and what base adds, by name. Modes are 0755 for what
-// somebody may execute and for directories, 0644 for the rest.
+// collect returns the entries of a tree and of base, ordered by name. Modes are 0755
+// for executables and directories, and 0644 for other files.
 func collect(dir string, base bool) ([]file, error) {
 	files, err := walk(dir)
 	if err != nil {
@@ -100,7 +100,7 @@ const (
 	group  = "root:x:0:\nnonroot:x:65532:\n"
 )
 
-// baseFiles is what programs expect of a system even without a shell.
+// baseFiles returns the files that programs expect even without a shell.
 func baseFiles() ([]file, error) {
 	var roots bytes.Buffer
 	for root := range bundle.Roots() {
@@ -116,8 +116,7 @@ func baseFiles() ([]file, error) {
 	}, nil
 }
 
-// layer packs files. It is packed again each time it is read, so that no
-// image is held in memory.
+// layer packs files each time it is read, so that no image is held in memory.
 func layer(files []file, fast bool) (v1.Layer, error) {
 	level := gzip.DefaultCompression
 	if fast {

@@ -1,6 +1,6 @@
 // Command image writes an OCI archive from directories of static binaries, one
-// directory a platform, without a container engine. The same input gives the
-// same bytes: files carry no time, no owner and one of two modes.
+// directory for each platform, without a container engine. Builds are reproducible:
+// files have no time, no owner and one of two modes.
 //
 //	image -out jindo.tar -name docker.io/jindo-io/jindo:dev -base -user 65532:65532 \
 //	      -root linux/amd64=dist/root/amd64 -root linux/arm64=dist/root/arm64
@@ -16,7 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// options of an image.
+// options are the options of an image.
 type options struct {
 	out, name  string
 	base       bool
@@ -28,7 +28,7 @@ type options struct {
 	roots      []root
 }
 
-// root is the tree of one platform.
+// root is the directory of one platform.
 type root struct {
 	platform v1.Platform
 	dir      string

@@ -22,13 +22,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// components of the product, by the names of their workloads.
+// components are the names of the product's workloads.
 func components() []string {
 	return []string{"csi-nodeplugin-fluid", "dataset-controller", "jindoruntime-controller", names.Webhook}
 }
 
-// asker gathers what a cluster answers.
-type asker struct {
+// collector collects the versions of a cluster.
+type collector struct {
 	session *session.Session
 	cluster *session.Cluster
 	mu      sync.Mutex
@@ -36,15 +36,15 @@ type asker struct {
 	asked   int
 }
 
-// addCluster adds what runs on the cluster. It fails only when nothing could be
-// asked of a cluster that was named.
+// addCluster adds the versions of the cluster. It fails only if a cluster was
+// selected and no request succeeded.
 func addCluster(ctx context.Context, s *session.Session, r *Report) error {
 	c, err := s.Cluster()
 	if err != nil {
 		r.Failures = append(r.Failures, "only this program is shown: "+err.Error())
 		return nil
 	}
-	a := &asker{session: s, cluster: c, report: r}
+	a := &collector{session: s, cluster: c, report: r}
 	var asking sync.WaitGroup
 	for _, ask := range []func(context.Context) error{a.deployments, a.daemonSets, a.members, a.crd("datasets"), a.crd("jindoruntimes"), a.crd("dataloads")} {
 		a.asked++
@@ -72,11 +72,11 @@ func addCluster(ctx context.Context, s *session.Session, r *Report) error {
 	return nil
 }
 
-func (a *asker) list(ctx context.Context, what string, into kube.ObjectList, options ...kube.ListOption) error {
+func (a *collector) list(ctx context.Context, what string, into kube.ObjectList, options ...kube.ListOption) error {
 	return apierror.Explain(a.session, a.cluster, "listing "+what, a.cluster.List(ctx, into, options...))
 }
 
-func (a *asker) deployments(ctx context.Context) error {
+func (a *collector) deployments(ctx context.Context) error {
 	list := &appsv1.DeploymentList{}
 	if err := a.list(ctx, "Deployments of namespace "+names.SystemNamespace, list, kube.InNamespace(names.SystemNamespace)); err != nil {
 		return err
@@ -92,7 +92,7 @@ func (a *asker) deployments(ctx context.Context) error {
 	return nil
 }
 
-func (a *asker) daemonSets(ctx context.Context) error {
+func (a *collector) daemonSets(ctx context.Context) error {
 	list := &appsv1.DaemonSetList{}
 	if err := a.list(ctx, "DaemonSets of namespace "+names.SystemNamespace, list, kube.InNamespace(names.SystemNamespace)); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (a *asker) daemonSets(ctx context.Context) error {
 	return nil
 }
 
-func (a *asker) add(name string, pod *corev1.PodSpec, ready, wanted int32) {
+func (a *collector) add(name string, pod *corev1.PodSpec, ready, wanted int32) {
 	if !slices.Contains(components(), name) || len(pod.Containers) == 0 {
 		return
 	}
@@ -114,9 +114,9 @@ func (a *asker) add(name string, pod *corev1.PodSpec, ready, wanted int32) {
 	a.report.Components = append(a.report.Components, Component{Name: name, Version: Tag(image), Image: image, Ready: ready, Wanted: wanted})
 }
 
-// members are the pods of runtimes: everywhere, or where that may not be read in
-// the namespace.
-func (a *asker) members(ctx context.Context) error {
+// members returns the pods of runtimes in all namespaces or, without the right to
+// list them, in the session's namespace.
+func (a *collector) members(ctx context.Context) error {
 	list := &corev1.PodList{}
 	ours := kube.MatchingLabels{names.LabelManagedBy: names.ManagedBy}
 	err := a.cluster.List(ctx, list, ours)
@@ -157,7 +157,7 @@ func (a *asker) members(ctx context.Context) error {
 	return nil
 }
 
-func (a *asker) crd(plural string) func(context.Context) error {
+func (a *collector) crd(plural string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		u := &unstructured.Unstructured{}
 		u.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
@@ -181,7 +181,7 @@ func (a *asker) crd(plural string) func(context.Context) error {
 	}
 }
 
-// Tag of an image: what is behind the colon, or the digest.
+// Tag returns the tag of an image, or its digest.
 func Tag(image string) string {
 	if name, digest, found := strings.Cut(image, "@"); found {
 		if tag := Tag(name); tag != "latest" {
@@ -196,7 +196,7 @@ func Tag(image string) string {
 	return "latest"
 }
 
-// skew says which versions do not go together.
+// skew returns warnings about versions that are not supported together.
 func skew(r *Report) []string {
 	var warnings []string
 	versions := map[string][]string{}
@@ -220,8 +220,8 @@ func skew(r *Report) []string {
 	return warnings
 }
 
-// far holds for releases that differ in more than their patches. What is no
-// release is compared with nothing.
+// far reports whether two releases differ in more than their patch version. Versions
+// that are not releases are never far from each other.
 func far(a, b string) bool {
 	a, b = release(a), release(b)
 	return a != "" && b != "" && semver.MajorMinor(a) != semver.MajorMinor(b)

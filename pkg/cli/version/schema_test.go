@@ -9,7 +9,7 @@ import (
 
 var update = golden.Flag()
 
-// TestSchemas: what machines read does not change unnoticed.
+// TestSchemas checks that the JSON output does not change unnoticed.
 func TestSchemas(t *testing.T) {
 	schematest.Compare(t, *update, Kind, client(), client())
 }

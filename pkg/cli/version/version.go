@@ -1,6 +1,6 @@
-// Package version is the version command: which build this is, and which builds
-// run on the cluster. It warns where they are too far from each other, and is
-// content with what may be read.
+// Package version provides the version command, which prints the versions of this
+// program and of the components of the cluster that the user may read. It warns
+// about versions that are not supported together.
 package version
 
 import (
@@ -34,25 +34,25 @@ type Report struct {
 	metav1.TypeMeta `json:",inline"`
 	// Client is this program.
 	Client Build `json:"client"`
-	// Components of the product, in the order of their names.
+	// Components of the product, ordered by name.
 	Components []Component `json:"components,omitempty"`
 	// Runtimes by the versions of their members.
 	Runtimes []Runtime `json:"runtimes,omitempty"`
-	// CRDs are the kinds that the cluster knows.
+	// CRDs of the cluster.
 	CRDs []CRD `json:"crds,omitempty"`
-	// Warnings about versions that do not go together.
+	// Warnings about versions that are not supported together.
 	Warnings []string `json:"warnings,omitempty"`
-	// Failures are sentences about what could not be asked.
+	// Failures are sentences about requests that failed.
 	Failures []string `json:"failures,omitempty"`
 }
 
-// Build is one build of the program.
+// Build describes one build of the program.
 //
 // +kubebuilder:object:generate=true
 type Build struct {
-	// Version that it was released as.
+	// Version of the release.
 	Version string `json:"version"`
-	// Commit that it was built from.
+	// Commit that was built.
 	Commit string `json:"commit,omitempty"`
 	// Go is the version of the compiler.
 	Go string `json:"go"`
@@ -60,7 +60,7 @@ type Build struct {
 	Platform string `json:"platform"`
 }
 
-// Component of the product on the cluster.
+// Component is a component of the product in the cluster.
 //
 // +kubebuilder:object:generate=true
 type Component struct {
@@ -68,15 +68,15 @@ type Component struct {
 	Name string `json:"name"`
 	// Version is the tag of its image, or its digest.
 	Version string `json:"version"`
-	// Image in full.
+	// Image is the full name of its image.
 	Image string `json:"image"`
-	// Ready pods of it.
+	// Ready is the number of its ready pods.
 	Ready int32 `json:"ready"`
-	// Wanted pods of it.
+	// Wanted is the desired number of its pods.
 	Wanted int32 `json:"wanted"`
 }
 
-// Runtime is what the members of a runtime run.
+// Runtime has the versions of the members of a runtime.
 //
 // +kubebuilder:object:generate=true
 type Runtime struct {
@@ -84,9 +84,9 @@ type Runtime struct {
 	Namespace string `json:"namespace"`
 	// Name of the JindoRuntime.
 	Name string `json:"name"`
-	// Members by version.
+	// Members counts the members of each version.
 	Members map[string]int `json:"members"`
-	// Roles are those members by what they are: master, worker, fuse.
+	// Roles counts the members of each version by role: master, worker, fuse.
 	Roles map[string]map[string]int `json:"roles,omitempty"`
 }
 
@@ -102,7 +102,7 @@ type CRD struct {
 
 const textFormat = "text"
 
-// New makes the version command.
+// New returns the version command.
 func New(s *session.Session) *cobra.Command {
 	format := output.New(textFormat)
 	var clientOnly bool
@@ -148,8 +148,8 @@ func client() *Report {
 	}
 }
 
-// addLocal adds what runs on this machine; what does not answer is no reason to
-// fail.
+// addLocal adds the versions of local runtimes, except of members that are
+// unreachable.
 func addLocal(ctx context.Context, s *session.Session, r *Report) {
 	source, err := s.Source(s)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command empty is a kubectl plugin that does nothing: what any one costs that
-// has kubectl's flags. The row plugin of test/bench measures ours beside it.
+// Command empty is a kubectl plugin with kubectl's flags that does nothing: the
+// baseline of the row plugin of test/bench.
 package main
 
 import (

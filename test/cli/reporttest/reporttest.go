@@ -1,5 +1,4 @@
-// Package reporttest makes reports for the tests of screens: the same every
-// time.
+// Package reporttest provides fixed reports for the tests of screens.
 package reporttest
 
 import (
@@ -12,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 
-// Now is when every report was collected.
+// Now returns the time at which every report was collected.
 func Now() time.Time { return time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC) }
 
 func ago(d time.Duration) *metav1.Time { return new(metav1.NewTime(Now().Add(-d))) }
@@ -22,7 +21,7 @@ const (
 	gib = 1 << 30
 )
 
-// Healthy is the seed's pair, all well.
+// Healthy returns the report on the seed's pair without problems.
 func Healthy() *report.Runtime {
 	r := report.New(report.Ref{Namespace: "default", Name: "hadoop"}, Now())
 	r.Where, r.Version = "this machine, 127.93.12.0/24", "v0.1.0"
@@ -77,8 +76,8 @@ func worker(i int) report.Worker {
 	}
 }
 
-// Degraded has a dead master that lags in what others know, a dead worker, a
-// full disk, a slow disk, a store that refuses and a FUSE server that came back.
+// Degraded returns a report with an unreachable master, an unreachable worker, a
+// full disk, a slow disk, a store that refuses requests and a restarted FUSE server.
 func Degraded() *report.Runtime {
 	r := Healthy()
 	refused := "connection refused"
@@ -97,7 +96,7 @@ func Degraded() *report.Runtime {
 	return r
 }
 
-// Unbound serves no Dataset and has just been started.
+// Unbound returns the report on a new runtime without a Dataset.
 func Unbound() *report.Runtime {
 	r := Healthy()
 	r.Name, r.Dataset, r.Mounts = "lonely", report.Dataset{Phase: "NotBound"}, []report.Mount{}
@@ -110,7 +109,7 @@ func Unbound() *report.Runtime {
 	return r
 }
 
-// Chinese has names that are two columns a character wide.
+// Chinese returns a report with names whose characters are two columns wide.
 func Chinese() *report.Runtime {
 	r := Healthy()
 	r.Dataset.Name = "训练数据集"
@@ -125,7 +124,7 @@ func Chinese() *report.Runtime {
 	return r
 }
 
-// Leaderless has masters that cannot agree: two minorities of one.
+// Leaderless returns a report without a leader: every master is a candidate.
 func Leaderless() *report.Runtime {
 	r := Healthy()
 	for i := range r.Masters {
@@ -137,25 +136,25 @@ func Leaderless() *report.Runtime {
 	return r
 }
 
-// Diverged has a master whose state is not that of the others.
+// Diverged returns a report with a master whose state differs from the others'.
 func Diverged() *report.Runtime {
 	r := Healthy()
 	r.Masters[2].Digests = []report.Digest{{Index: 8214903, Digest: "ffffffffffffffff"}}
 	return r
 }
 
-// Source of fixed reports.
+// Source is a source of fixed reports.
 type Source struct {
 	Reports []*report.Runtime
-	// Err is what Runtimes answers.
+	// Err is returned by Runtimes.
 	Err error
-	// Transferred is what Transfer was asked for.
+	// Transferred records the arguments of Transfer.
 	Transferred []string
 }
 
 var _ report.Source = (*Source)(nil)
 
-// Runtimes lists the reports.
+// Runtimes returns the references of the reports.
 func (s *Source) Runtimes(_ context.Context, namespace string) ([]report.Ref, error) {
 	var refs []report.Ref
 	for _, r := range s.Reports {
@@ -166,7 +165,7 @@ func (s *Source) Runtimes(_ context.Context, namespace string) ([]report.Ref, er
 	return refs, s.Err
 }
 
-// Collect finds a report.
+// Collect returns a report.
 func (s *Source) Collect(_ context.Context, ref report.Ref) (*report.Runtime, error) {
 	for _, r := range s.Reports {
 		if r.Namespace == ref.Namespace && r.Name == ref.Name {
@@ -177,7 +176,7 @@ func (s *Source) Collect(_ context.Context, ref report.Ref) (*report.Runtime, er
 	return nil, fmt.Errorf("no runtime %s", ref)
 }
 
-// Transfer notes what it was asked for.
+// Transfer records its arguments.
 func (s *Source) Transfer(_ context.Context, ref report.Ref, to string) (string, error) {
 	s.Transferred = append(s.Transferred, ref.String()+" to "+to)
 	if to == "" {
