@@ -77,5 +77,8 @@ func Seconds(seconds float64) string {
 	return duration.HumanDuration(time.Duration(seconds * float64(time.Second)))
 }
 
-// Plural formats a number with its noun: "1 worker", "3 workers".
-func Plural(n int, noun string) string { return english.Plural(n, noun, "") }
+// Plural formats a count with its noun: "1 worker", "3,000 objects". A negative count
+// is printed as 0.
+func Plural(n int, noun string) string {
+	return Count(uint64(max(0, n))) + " " + english.PluralWord(n, noun, "")
+}

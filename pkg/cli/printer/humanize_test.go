@@ -38,7 +38,7 @@ func TestTimes(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", since, got, want)
 		}
 	}
-	if Plural(1, "mount") != "1 mount" || Plural(0, "mount") != "0 mounts" || Percent(0.7138) != "71.4%" {
+	if Plural(1, "mount") != "1 mount" || Plural(0, "mount") != "0 mounts" || Plural(3000, "object") != "3,000 objects" || Percent(0.7138) != "71.4%" {
 		t.Error("plural or percent")
 	}
 }

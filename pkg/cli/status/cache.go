@@ -25,8 +25,8 @@ func (d *dashboard) cache() {
 		if tier.Capacity > 0 {
 			share = float64(tier.Used) / float64(tier.Capacity)
 		}
-		d.line("  "+tier.Medium, fmt.Sprintf("%s  %6s   %s of %s   %s files",
-			d.screen.Bar(share, d.barWidth()), printer.Percent(share), printer.Bytes(tier.Used), printer.Bytes(tier.Capacity), printer.Count(tier.Files)))
+		d.line("  "+tier.Medium, fmt.Sprintf("%s  %6s   %s of %s   %s",
+			d.screen.Bar(share, d.barWidth()), printer.Percent(share), printer.Bytes(tier.Used), printer.Bytes(tier.Capacity), printer.Plural(int(tier.Files), "file")))
 	}
 }
 

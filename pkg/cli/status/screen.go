@@ -131,7 +131,7 @@ func (d *dashboard) bound() string {
 	}
 	size := ""
 	if r.Dataset.Objects != nil && r.Dataset.Bytes != nil && r.Mounts[0].Bytes == nil {
-		size = fmt.Sprintf("%s objects, %s", printer.Count(uint64(max(0, *r.Dataset.Objects))), printer.Bytes(max(0, *r.Dataset.Bytes)))
+		size = fmt.Sprintf("%s, %s", printer.Plural(int(*r.Dataset.Objects), "object"), printer.Bytes(max(0, *r.Dataset.Bytes)))
 	}
 	return join("   ", size, r.Dataset.Phase+" "+printer.Age(r.Created.Time, r.Collected.Time))
 }
@@ -150,7 +150,7 @@ func (d *dashboard) size(m report.Mount) string {
 	if m.Objects == nil || m.Bytes == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s objects, %s", printer.Count(uint64(max(0, *m.Objects))), printer.Bytes(max(0, *m.Bytes)))
+	return fmt.Sprintf("%s, %s", printer.Plural(int(*m.Objects), "object"), printer.Bytes(max(0, *m.Bytes)))
 }
 
 func orNone(text string) string { return pick(text != "", text, printer.None) }
