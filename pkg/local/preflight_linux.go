@@ -10,7 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -18,13 +20,13 @@ import (
 
 // preflight refuses what cannot work before anything is started or written. It
 // returns notices for the user.
-func (o *Spec) preflight(ctx context.Context, skipStores bool) ([]string, error) {
-	l := o.Layout()
-	if err := o.checkReplicas(l); err != nil {
+func (s *Spec) preflight(ctx context.Context, skipStores bool) ([]string, error) {
+	l := s.Layout()
+	if err := s.checkReplicas(l); err != nil {
 		return nil, err
 	}
 	var names []string
-	for _, c := range o.components() {
+	for _, c := range s.components() {
 		for i := range int(c.Replicas) {
 			names = append(names, c.InstanceName(i))
 		}
@@ -32,20 +34,61 @@ func (o *Spec) preflight(ctx context.Context, skipStores bool) ([]string, error)
 	if err := l.checkSockets(names); err != nil {
 		return nil, err
 	}
-	if !o.NoMount && o.Plan.Fuse != nil {
-		if err := errors.Join(checkMountable(), o.checkMountpoint(l)); err != nil {
+	if !s.NoMount && s.Plan.Fuse != nil {
+		if err := errors.Join(checkMountable(), s.checkMountpoint(l)); err != nil {
 			return nil, err
 		}
 	}
+	notices := s.quotaNotices(l)
 	if skipStores {
-		return nil, nil
+		return notices, nil
 	}
-	return o.storeNotices(ctx)
+	inStores, err := s.storeNotices(ctx)
+	return append(notices, inStores...), err
+}
+
+// quotaNotices warns if the tiers of the workers, which are all below the state
+// directory, may grow beyond the free space. Workers stop caching when the disk is
+// full, so this is not an error.
+func (s *Spec) quotaNotices(l Layout) []string {
+	if s.Plan.Workers == nil {
+		return nil
+	}
+	var quota uint64
+	for _, v := range s.Plan.Workers.Volumes {
+		if v.Tier != nil && v.Tier.Quota > 0 {
+			quota += uint64(v.Tier.Quota)
+		}
+	}
+	workers := uint64(s.Plan.Workers.Replicas)
+	free, err := freeSpace(l.Dir)
+	if err != nil || quota/1024*workers <= free/1024 {
+		return nil
+	}
+	return []string{fmt.Sprintf("spec.tieredstore: the quota of %d workers is %s each, but %s has only %s of free space for all of them",
+		workers, humanize.IBytes(quota), l.Dir, humanize.IBytes(free))}
+}
+
+// freeSpace returns the bytes available to this user in the file system of a
+// directory, which need not exist yet.
+func freeSpace(dir string) (uint64, error) {
+	for {
+		var stat unix.Statfs_t
+		err := unix.Statfs(dir, &stat)
+		if errors.Is(err, unix.ENOENT) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read the free space of %s: %w", dir, err)
+		}
+		return stat.Bavail * uint64(stat.Bsize), nil
+	}
 }
 
 // storeNotices checks the stores and reports those in which nothing was found.
-func (o *Spec) storeNotices(ctx context.Context) ([]string, error) {
-	empty, err := o.checkStores(ctx)
+func (s *Spec) storeNotices(ctx context.Context) ([]string, error) {
+	empty, err := s.checkStores(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -58,29 +101,29 @@ func (o *Spec) storeNotices(ctx context.Context) ([]string, error) {
 
 // checkReplicas refuses numbers of replicas that this machine or the kept log of
 // the masters does not allow.
-func (o *Spec) checkReplicas(l Layout) error {
-	if workers := o.Plan.Workers; workers != nil && int(workers.Replicas) > maxWorkers {
+func (s *Spec) checkReplicas(l Layout) error {
+	if workers := s.Plan.Workers; workers != nil && int(workers.Replicas) > maxWorkers {
 		return fmt.Errorf("spec.replicas: one machine runs at most %d workers, not %d", maxWorkers, workers.Replicas)
 	}
-	if o.Plan.Masters == nil {
+	if s.Plan.Masters == nil {
 		return nil
 	}
 	formation, err := loadFormation(l)
 	if err != nil {
 		return err
 	}
-	kept := o.keptMasters(l)
-	if want := int(o.Plan.Masters.Replicas); formation.Formed && kept > 0 && kept != want {
+	kept := s.keptMasters(l)
+	if want := int(s.Plan.Masters.Replicas); formation.Formed && kept > 0 && kept != want {
 		return &KeptMastersError{Kept: kept, Want: want, Dir: l.Dir}
 	}
 	return nil
 }
 
 // keptMasters returns the number of masters that have data below l.
-func (o *Spec) keptMasters(l Layout) int {
+func (s *Spec) keptMasters(l Layout) int {
 	kept := 0
 	for {
-		entries, err := os.ReadDir(l.data(o.Plan.Masters.InstanceName(kept)))
+		entries, err := os.ReadDir(l.data(s.Plan.Masters.InstanceName(kept)))
 		if err != nil || len(entries) == 0 {
 			return kept
 		}
@@ -99,13 +142,13 @@ var kernelDirectories = []string{"/proc", "/sys", "/dev"}
 
 // checkMountpoint refuses a mount point that is no empty directory of the
 // user's own.
-func (o *Spec) checkMountpoint(l Layout) error {
-	point, err := resolveExisting(o.mountpoint())
+func (s *Spec) checkMountpoint(l Layout) error {
+	point, err := resolveExisting(s.mountpoint())
 	if err != nil {
-		return &MountpointError{Path: o.mountpoint(), Err: err}
+		return &MountpointError{Path: s.mountpoint(), Err: err}
 	}
 	fail := func(format string, args ...any) error {
-		return &MountpointError{Path: o.mountpoint(), Err: fmt.Errorf(format, args...)}
+		return &MountpointError{Path: s.mountpoint(), Err: fmt.Errorf(format, args...)}
 	}
 	if slices.Contains(systemDirectories, point) || slices.ContainsFunc(kernelDirectories, func(dir string) bool { return within(point, dir) }) {
 		return fail("it is a directory of the system")
@@ -113,7 +156,7 @@ func (o *Spec) checkMountpoint(l Layout) error {
 	if own, err := resolveExisting(l.Dir); err == nil && within(point, own) && point != filepath.Join(own, filepath.Base(l.Mountpoint())) {
 		return fail("it is inside the state directory of the runtime")
 	}
-	for _, m := range o.Plan.Mounts {
+	for _, m := range s.Plan.Mounts {
 		if dir := directoryOf(m); dir != "" && (within(point, dir) || within(dir, point)) {
 			return fail("it overlaps the directory of mount point %s", m.URI)
 		}

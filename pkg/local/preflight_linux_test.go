@@ -191,3 +191,14 @@ func TestMountpointsThatAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestQuotaNotice(t *testing.T) {
+	spec := &Spec{Root: t.TempDir(), Plan: plan.Plan{Namespace: "default", Name: "hadoop"}}
+	for quota, want := range map[int64]bool{1: false, 200 << 40: true, 1<<63 - 1: true} {
+		spec.Plan.Workers = &plan.Component{Replicas: 3, Volumes: []plan.Volume{{Kind: plan.VolumeTier, Tier: &plan.Tier{Quota: quota}}}}
+		notices := spec.quotaNotices(spec.Layout())
+		if got := len(notices) == 1 && strings.Contains(notices[0], "spec.tieredstore"); got != want {
+			t.Errorf("quota %d: %q", quota, notices)
+		}
+	}
+}

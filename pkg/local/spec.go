@@ -33,15 +33,15 @@ type Spec struct {
 }
 
 // Layout returns the layout of the runtime.
-func (o *Spec) Layout() Layout { return NewLayout(o.Root, o.Plan.Namespace, o.Plan.Name) }
+func (s *Spec) Layout() Layout { return NewLayout(s.Root, s.Plan.Namespace, s.Plan.Name) }
 
-func (o *Spec) mountpoint() string { return cmp.Or(o.Mountpoint, o.Layout().Mountpoint()) }
+func (s *Spec) mountpoint() string { return cmp.Or(s.Mountpoint, s.Layout().Mountpoint()) }
 
 // components returns the components to run.
-func (o *Spec) components() []*plan.Component {
+func (s *Spec) components() []*plan.Component {
 	var components []*plan.Component
-	for _, c := range o.Plan.Components() {
-		if c.Role != plan.RoleFuse || !o.NoMount {
+	for _, c := range s.Plan.Components() {
+		if c.Role != plan.RoleFuse || !s.NoMount {
 			components = append(components, c)
 		}
 	}
@@ -49,8 +49,8 @@ func (o *Spec) components() []*plan.Component {
 }
 
 // digest identifies a spec without revealing its content.
-func (o *Spec) digest() (string, error) {
-	raw, err := json.Marshal(o)
+func (s *Spec) digest() (string, error) {
+	raw, err := json.Marshal(s)
 	if err != nil {
 		return "", fmt.Errorf("encode the spec: %w", err)
 	}
@@ -200,9 +200,9 @@ type UpOptions struct {
 }
 
 // BinaryNames returns the names of the programs that the spec requires.
-func (o *Spec) BinaryNames() []string {
+func (s *Spec) BinaryNames() []string {
 	var names []string
-	for _, c := range o.components() {
+	for _, c := range s.components() {
 		names = append(names, c.Binary)
 	}
 	return names

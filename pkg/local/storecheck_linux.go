@@ -17,51 +17,15 @@ import (
 // storeTimeout limits the check of one store.
 const storeTimeout = 15 * time.Second
 
-// StoreError reports a mount whose store cannot be read.
-type StoreError struct {
-	Mount plan.Mount
-	// Option is the mount's option to correct; "" when it is the mount point.
-	Option string
-	Err    error
-}
-
-// Error returns the mount point and the cause.
-func (e *StoreError) Error() string { return fmt.Sprintf("%s: %v", e.Mount.URI, e.Err) }
-
-// Unwrap returns the cause.
-func (e *StoreError) Unwrap() error { return e.Err }
-
-// StoreErrors holds one error for each mount whose store cannot be read, in the
-// order of the plan.
-type StoreErrors []*StoreError
-
-// Error joins the errors, one a line.
-func (e StoreErrors) Error() string {
-	lines := make([]string, len(e))
-	for i, failed := range e {
-		lines[i] = failed.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap returns the errors.
-func (e StoreErrors) Unwrap() []error {
-	errs := make([]error, len(e))
-	for i, failed := range e {
-		errs[i] = failed
-	}
-	return errs
-}
-
 // checkStores reads from the store of every mount with the driver, the options
 // and the credentials that the workers will use. It returns the mounts below
 // which there is nothing yet, and a StoreErrors if a store cannot be read.
-func (o *Spec) checkStores(ctx context.Context) (empty []plan.Mount, err error) {
-	mounts := o.Plan.Mounts
+func (s *Spec) checkStores(ctx context.Context) (empty []plan.Mount, err error) {
+	mounts := s.Plan.Mounts
 	isEmpty, failed := make([]bool, len(mounts)), make([]error, len(mounts))
 	var checks sync.WaitGroup
 	for i, m := range mounts {
-		checks.Go(func() { isEmpty[i], failed[i] = o.checkStore(ctx, m) })
+		checks.Go(func() { isEmpty[i], failed[i] = s.checkStore(ctx, m) })
 	}
 	checks.Wait()
 	if err := ctx.Err(); err != nil {
@@ -83,8 +47,8 @@ func (o *Spec) checkStores(ctx context.Context) (empty []plan.Mount, err error) 
 }
 
 // checkStore lists one key below a mount's prefix.
-func (o *Spec) checkStore(ctx context.Context, m plan.Mount) (empty bool, err error) {
-	secrets := o.Secrets[m.SecretRef]
+func (s *Spec) checkStore(ctx context.Context, m plan.Mount) (empty bool, err error) {
+	secrets := s.Secrets[m.SecretRef]
 	if err := checkPlaceholders(m, secrets); err != nil {
 		return false, err
 	}
