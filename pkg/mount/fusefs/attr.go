@@ -15,24 +15,25 @@ import (
 const (
 	fileMode = unix.S_IFREG | 0o644
 	dirMode  = unix.S_IFDIR | 0o755
-	// blockSize is what applications read at least at a time.
+	// blockSize is the preferred I/O size reported to applications, in bytes.
 	blockSize = 4096
 )
 
-// inode number of a path: the same for every version and every server.
+// inode returns the inode number of a path. It is the same for every version of
+// the file and for every server.
 func inode(path string) uint64 {
 	if path == "/" {
 		return rootID
 	}
-	// 0 and ^0 mean "none" and "unknown" to some.
+	// Some programs take 0 and ^0 for "none" and "unknown".
 	if h := xxhash.Sum64String(path); h > rootID && h != ^uint64(0) {
 		return h
 	}
 	return rootID + 1
 }
 
-// attributes of a node. Directories of an object store have no time of their
-// own; they show when the mount began.
+// attributes fills in the attributes of a node. Directories of an object store
+// have no modification time; they get the time at which the mount was created.
 func (f *fileSystem) attributes(n node, out *fuse.Attr) {
 	*out = fuse.Attr{
 		Ino: inode(n.path), Mode: fileMode, Nlink: 1, Blksize: blockSize,
@@ -40,7 +41,7 @@ func (f *fileSystem) attributes(n node, out *fuse.Attr) {
 	}
 	modified := n.modified
 	if n.dir {
-		// One link says that the number of subdirectories is not counted.
+		// A link count of 1 means that subdirectories are not counted.
 		out.Mode = dirMode
 		if modified == 0 {
 			modified = f.created.UnixNano()

@@ -4,21 +4,21 @@ package fusefs
 
 import "context"
 
-// update brings the tree up to what is mounted now. Where that cannot be told it
-// stays as it is: who is mounted goes on without masters.
+// update brings the tree up to date with the masters. When the masters are
+// unreachable the tree stays as it is: existing mounts work without masters.
 //
-// An application that was told that its data is there must find it, though this
-// server may not have heard of it yet. So nothing that depends on what is not
-// mounted is answered from memory.
+// An application that has been notified that its data is mounted must find it,
+// although this server may not know of the mount yet. Therefore no reply that
+// depends on the absence of a mount is made from the cached tree alone.
 func (f *fileSystem) update(ctx context.Context) {
 	if err := f.source.Current(ctx); err != nil {
-		f.log.Debug("what is mounted is not known to be current", "error", err)
+		f.log.Debug("the mounts may be out of date", "error", err)
 	}
 	f.refresh()
 }
 
-// refresh the tree from the source, and make the kernel forget what may have
-// changed.
+// refresh replaces the tree by one with the source's current mounts, and
+// invalidates the kernel's cached names that may have changed.
 func (f *fileSystem) refresh() {
 	f.refreshMu.Lock()
 	defer f.refreshMu.Unlock()
@@ -27,15 +27,16 @@ func (f *fileSystem) refresh() {
 	f.tree.Store(after)
 	for _, path := range changedMounts(before, after) {
 		f.notifier.below(path)
-		// Its name, and those above it, may have been found missing.
+		// The kernel may have cached that the mount's path, or a directory above
+		// it, does not exist.
 		for ; path != "/"; path, _ = split(path) {
 			f.notifier.entry(path)
 		}
 	}
 }
 
-// changedMounts lists the paths of mounts that came, went or have another
-// epoch. What mounts make above them has changed as well.
+// changedMounts returns the paths of the mounts that were added, removed or have
+// another epoch. The directories above these mounts may have changed too.
 func changedMounts(before, after *tree) []string {
 	var paths []string
 	compare := func(a, b *tree) {

@@ -12,32 +12,36 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
-// Config of a Server.
+// Config configures a Server. Attachment, StateDir and Source are required.
 type Config struct {
-	// Attachment of the mount; the server closes it when Serve returns.
+	// Attachment is the mount to serve. The server closes it when Serve returns.
 	Attachment *fusefd.Attachment
-	// StateDir holds the journal. A successor must be given the same.
+	// StateDir is the directory of the journal. A successor must be given the
+	// same directory.
 	StateDir string
-	Source   Source
-	// UID and GID own every file.
+	// Source provides names and bytes.
+	Source Source
+	// UID and GID own every file and directory.
 	UID, GID uint32
-	// AttrTTL, EntryTTL and NegativeTTL are how long the kernel may keep what
-	// it was told.
+	// AttrTTL, EntryTTL and NegativeTTL are the times for which the kernel may
+	// cache attributes, names, and the absence of a name.
 	AttrTTL, EntryTTL, NegativeTTL time.Duration
-	// Timeout of one request, 0 for none. Source has deadlines of its own;
-	// this one is the last.
+	// Timeout is the deadline of one request; 0 means none. The Source has
+	// shorter deadlines, so that this one is the last resort.
 	Timeout time.Duration
-	// StopTime is how long requests at work may take when the server is
-	// stopped before they are left to its successor; default 5 s.
+	// StopTime is the time that requests in progress get to finish when the
+	// server is stopped. After it they are left to the successor. It defaults to
+	// 5 s.
 	StopTime time.Duration
-	// Logger defaults to slog.Default, Registry to none.
-	Logger   *slog.Logger
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+	// Registry, if not nil, receives the metrics of the server.
 	Registry prometheus.Registerer
 }
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Attachment == nil || c.Source == nil || c.StateDir == "" {
-		return c, fmt.Errorf("a server needs a lease, a source and a directory for its state")
+		return c, fmt.Errorf("create FUSE server: Attachment, Source and StateDir are required")
 	}
 	if c.StopTime <= 0 {
 		c.StopTime = 5 * time.Second

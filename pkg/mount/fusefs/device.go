@@ -12,37 +12,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errDisconnected says that the kernel has ended the connection.
-var errDisconnected = errors.New("the mount is gone")
+// errDisconnected means that the kernel has ended the connection, because the
+// mount was unmounted or aborted.
+var errDisconnected = errors.New("the mount does not exist any more")
 
-// errStopped says that reading was stopped.
-var errStopped = errors.New("reading was stopped")
+// errStopped means that a loop ended because the server is stopping.
+var errStopped = errors.New("the server is stopping")
 
-// device is the fuse descriptor. It must stay open while it is used.
+// device is the FUSE descriptor. The file must stay open while the device is in
+// use. Its methods are safe for concurrent use.
 type device struct {
 	file *os.File
 	raw  syscall.RawConn
-	// fd is used directly for what cannot block.
+	// fd is used directly by calls that cannot block.
 	fd int
 }
 
 func newDevice(file *os.File) (*device, error) {
 	raw, err := file.SyscallConn()
 	if err != nil {
-		return nil, fmt.Errorf("using the fuse descriptor: %w", err)
+		return nil, fmt.Errorf("set up the FUSE descriptor: %w", err)
 	}
 	d := &device{file: file, raw: raw}
 	if err := raw.Control(func(fd uintptr) { d.fd = int(fd) }); err != nil {
-		return nil, fmt.Errorf("using the fuse descriptor: %w", err)
+		return nil, fmt.Errorf("set up the FUSE descriptor: %w", err)
 	}
 	if err := unix.SetNonblock(d.fd, true); err != nil {
-		return nil, fmt.Errorf("using the fuse descriptor: %w", err)
+		return nil, fmt.Errorf("set up the FUSE descriptor: %w", err)
 	}
 	return d, nil
 }
 
-// read takes one request from the kernel. It waits in the runtime's poller, so
-// that a server that waits holds no threads and can be stopped.
+// read reads one request from the kernel into buffer, and blocks until there is
+// one. It waits in the runtime's poller, so that a waiting server occupies no
+// threads and can be stopped.
 func (d *device) read(buffer []byte) error {
 	for {
 		_, err := unix.Read(d.fd, buffer)
@@ -53,17 +56,18 @@ func (d *device) read(buffer []byte) error {
 		case err == nil:
 			return nil
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
-			// The request was taken back before it was read.
+			// The kernel withdrew the request before it was read.
 		case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ECONNABORTED):
 			return errDisconnected
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed):
 			return errStopped
 		default:
-			return fmt.Errorf("reading from the kernel: %w", err)
+			return fmt.Errorf("read a request from the kernel: %w", err)
 		}
 	}
 }
 
+// wait blocks until a request can be read, and reads it.
 func (d *device) wait(buffer []byte) error {
 	var err error
 	waitErr := d.raw.Read(func(fd uintptr) bool {
@@ -73,8 +77,8 @@ func (d *device) wait(buffer []byte) error {
 	if waitErr == nil {
 		return err
 	}
-	// The poller reports the end of the connection as an error of its own; the
-	// device says what it is.
+	// The poller replaces the error of an ended connection by its own. Another
+	// read returns the device's error.
 	if !errors.Is(waitErr, os.ErrDeadlineExceeded) && !errors.Is(waitErr, os.ErrClosed) {
 		if _, err := unix.Read(d.fd, buffer); !errors.Is(err, unix.EAGAIN) {
 			return err
@@ -83,7 +87,7 @@ func (d *device) wait(buffer []byte) error {
 	return waitErr
 }
 
-// write gives the kernel a reply or a notification.
+// write writes one reply to the kernel.
 func (d *device) write(message []byte) error {
 	for {
 		_, err := unix.Write(d.fd, message)
@@ -93,5 +97,5 @@ func (d *device) write(message []byte) error {
 	}
 }
 
-// stop makes every read return errStopped.
+// stop makes all current and future reads return errStopped.
 func (d *device) stop() error { return d.file.SetReadDeadline(time.Unix(1, 0)) }

@@ -11,9 +11,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// OpenDir makes a handle for a reader of a directory. What the root holds is what
-// is mounted when it is opened: whoever shows the mount to somebody new opens it
-// before.
+// OpenDir opens a directory handle. Opening the root first updates the tree, so
+// that it lists the mounts that exist at that time. A process that makes the mount
+// visible to new readers opens the root beforehand.
 func (f *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	n, ok := f.table.node(in.NodeId)
 	if !ok {
@@ -34,10 +34,10 @@ func (f *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 // ReleaseDir closes the handle of a directory.
 func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) { f.table.release(in.Unique, in.Fh) }
 
-// FsyncDir has nothing to write.
+// FsyncDir does nothing: the tree is read-only.
 func (f *fileSystem) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
 
-// ReadDir sends names without attributes.
+// ReadDir returns names without attributes.
 func (f *fileSystem) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
 	return f.readDir(in, func(_ *handle, batch []dirItem) (int, []lookup) {
 		for i, it := range batch {
@@ -49,33 +49,34 @@ func (f *fileSystem) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 	}, nil)
 }
 
-// ReadDirPlus sends names with attributes, each of which counts as a lookup.
+// ReadDirPlus returns names with attributes. Each name except "." and ".." counts
+// as a lookup.
 func (f *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	var places []*fuse.EntryOut
+	var outs []*fuse.EntryOut
 	return f.readDir(in, func(h *handle, batch []dirItem) (int, []lookup) {
 		var names []lookup
 		for i, it := range batch {
-			place := out.AddDirLookupEntry(it.dirEntry)
-			if place == nil {
+			entryOut := out.AddDirLookupEntry(it.dirEntry)
+			if entryOut == nil {
 				return i, names
 			}
 			if !it.dots {
-				places = append(places, place)
+				outs = append(outs, entryOut)
 				names = append(names, lookup{path: join(h.path, it.entry.Name), entry: it.entry})
 			}
 		}
 		return len(batch), names
 	}, func(nodes []node) {
 		for i, n := range nodes {
-			f.entry(n, places[i])
+			f.entry(n, outs[i])
 		}
 	})
 }
 
-// readDir sends names from the reader's place on until the reply is full. Add
-// answers how many of a batch fitted, and which of them count as lookups;
-// looked, unless nil, gets their nodes.
-func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int, []lookup), looked func([]node)) fuse.Status {
+// readDir adds entries from in.Offset until the reply is full. add returns how
+// many entries of a batch fitted, and the lookups to record for them. setNodes,
+// unless nil, receives the nodes of these lookups, in the same order.
+func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int, []lookup), setNodes func([]node)) fuse.Status {
 	h, ok := f.table.handle(in.Fh)
 	if !ok || !h.dir {
 		return fuse.EBADF
@@ -95,8 +96,8 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int,
 			return f.failed("readdir", h.path, err)
 		}
 		if err != nil {
-			// The names before it are sent first. The next request, which
-			// begins here, gets this error without a second timeout.
+			// The names before the error are returned first. The next request,
+			// which begins here, gets this error without a second timeout.
 			h.stream.err = err
 			break
 		}
@@ -115,25 +116,26 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int,
 	}
 	switch {
 	case len(cursor.names) == 0:
-	case looked != nil:
-		looked(f.table.recordLookups(in.Unique, names, &cursor))
+	case setNodes != nil:
+		setNodes(f.table.recordLookups(in.Unique, names, &cursor))
 	default:
 		f.table.recordCursor(in.Unique, cursor)
 	}
 	return fuse.OK
 }
 
-// Cookies of the two entries that every directory begins with. A cookie stands
-// for the place behind its entry.
+// Cookies of the two entries that every directory begins with. A cookie is the
+// offset of the entry that follows its entry.
 const (
 	cookieDot = iota + 1
 	cookieDotDot
-	// firstCookie is the least cookie of a real name.
+	// firstCookie is the smallest cookie of any other name.
 	firstCookie = 16
 )
 
-// cookieOf a name: the same for every handle and every server. Two names of a
-// directory with one cookie are less likely than two etags alike.
+// cookieOf returns the cookie of a name, which is the same for every handle and
+// every server. It is a 63-bit hash: two names of one directory with the same
+// cookie are less likely than two equal ETags of different objects.
 func cookieOf(name string) uint64 {
 	switch name {
 	case ".":
@@ -141,13 +143,14 @@ func cookieOf(name string) uint64 {
 	case "..":
 		return cookieDotDot
 	}
-	// 63 bits: it travels as a signed offset.
+	// 63 bits, because the kernel's offset is signed.
 	return max(xxhash.Sum64String(name)>>1, firstCookie)
 }
 
-// dirItem is an entry as a reader of the directory gets it.
+// dirItem is one entry of a directory listing.
 type dirItem struct {
-	entry    reader.Entry
+	entry reader.Entry
+	// dots is true for "." and "..", which do not count as lookups.
 	dots     bool
 	dirEntry fuse.DirEntry
 }
@@ -165,7 +168,7 @@ func newItem(dir string, e reader.Entry) dirItem {
 	return it
 }
 
-// list asks the tree of the moment.
+// list lists a directory of the current tree.
 func (f *fileSystem) list(ctx context.Context, dir, after string) ([]reader.Entry, bool, error) {
 	return f.tree.Load().list(ctx, f.source, dir, after)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// status is what an application sees of an error.
+// status returns the errno that an application gets for an error.
 func status(err error) fuse.Status {
 	switch {
 	case err == nil:
@@ -30,12 +30,12 @@ func status(err error) fuse.Status {
 }
 
 var (
-	// errKilled ends requests whose process is being killed: nobody waits for
-	// the answer.
-	errKilled = errors.New("the process that asked is being killed")
-	// errLeaving ends requests that this server leaves to its successor.
-	errLeaving = errors.New("the server is stopping")
+	// errKilled ends requests whose process is being killed: it does not wait
+	// for the reply any more.
+	errKilled = errors.New("the requesting process is being killed")
+	// errShutdown ends requests that this server leaves to its successor.
+	errShutdown = errors.New("the server is stopping")
 )
 
-// estale tells the kernel to look a name up again.
+// estale makes the kernel look up the name again.
 const estale = fuse.Status(syscall.ESTALE)

@@ -16,9 +16,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// openFile is the bytes behind a handle, opened when they are first needed: a
-// successor finds handles, not files.
+// openFile is the File of a handle. It is opened on first use, because a
+// successor recovers handles without their Files. It is safe for concurrent use.
 type openFile struct {
+	// mu guards file and closed.
 	mu     sync.Mutex
 	file   File
 	closed bool
@@ -26,6 +27,7 @@ type openFile struct {
 	failures readErrors
 }
 
+// get returns the File of version v, and opens it if necessary.
 func (o *openFile) get(ctx context.Context, source Source, v reader.Version) (File, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -54,7 +56,8 @@ func (o *openFile) close() error {
 	return file.Close()
 }
 
-// Open makes a handle that reads the node's version for as long as it is open.
+// Open opens a handle that reads the version of the node for as long as it is
+// open.
 func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		return fuse.EROFS
@@ -74,7 +77,8 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 			f.notifier.entry(n.path)
 			return estale
 		}
-		// Whoever opens cannot look the name up: it gets today's version.
+		// The caller cannot look up the name again, so that it gets the current
+		// version.
 		dir, name := split(n.path)
 		entry, err := f.tree.Load().lookup(ctx, f.source, dir, name)
 		if err == nil && entry.Dir {
@@ -100,21 +104,22 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	if direct {
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
 	} else {
-		// The nodeid means one version: whatever the kernel kept is right.
+		// A nodeid identifies one version, so that cached pages are valid.
 		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
 	}
 	return fuse.OK
 }
 
-// dropVersion forgets a version that turned out to be gone, here and at the kernel.
+// dropVersion invalidates a version that does not exist any more, in the table,
+// the kernel and the source.
 func (f *fileSystem) dropVersion(ctx context.Context, id uint64, path string, v reader.Version) {
 	f.table.markStale(id)
 	f.notifier.entry(path)
 	f.source.Forget(ctx, v)
 }
 
-// Read answers bytes of the handle's version, all that were asked for up to
-// the end of the file, or an error.
+// Read returns all requested bytes of the handle's version up to the end of the
+// file, or an error.
 func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	h, ok := f.table.handle(in.Fh)
 	if !ok || h.dir {
@@ -148,32 +153,32 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	return nil, f.failed("read", h.path, err)
 }
 
-// readFull never answers fewer bytes than the file has: the kernel would take
-// the rest for zeros.
+// readFull fills p or returns an error. A shorter read must fail, because the
+// kernel would fill the rest of the page with zeros.
 func readFull(ctx context.Context, file File, p []byte, offset int64) error {
 	n, err := file.ReadAt(ctx, p, offset)
 	if n == len(p) && (err == nil || errors.Is(err, io.EOF)) {
 		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading %d bytes at %d: %d came: %w", len(p), offset, n, io.ErrUnexpectedEOF)
+		return fmt.Errorf("read %d bytes at %d: got %d bytes: %w", len(p), offset, n, io.ErrUnexpectedEOF)
 	}
 	return err
 }
 
-// inPlace is a read's answer that lies in the reply's buffer already.
+// inPlace is the result of a read whose bytes are already in the reply's buffer.
 type inPlace []byte
 
-// Bytes are the answer.
+// Bytes returns the bytes.
 func (r inPlace) Bytes([]byte) ([]byte, fuse.Status) { return r, fuse.OK }
 
-// Size of the answer in bytes.
+// Size returns the number of bytes.
 func (r inPlace) Size() int { return len(r) }
 
-// Done has nothing to give back.
+// Done does nothing: there are no resources to release.
 func (r inPlace) Done() {}
 
-// Readv has nothing to copy.
+// Readv returns the number of bytes, which need no copying.
 func (r inPlace) Readv([][]byte) (int, fuse.Status) { return len(r), fuse.OK }
 
 // Release closes a handle. The kernel does not wait for it.
@@ -183,12 +188,12 @@ func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 		return
 	}
 	if err := h.open.close(); err != nil {
-		f.log.Debug("closing a file", "path", h.path, "error", err)
+		f.log.Debug("close file failed", "path", h.path, "error", err)
 	}
 }
 
-// Flush and Fsync have nothing to write.
+// Flush does nothing: the tree is read-only.
 func (f *fileSystem) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
 
-// Fsync has nothing to write.
+// Fsync does nothing: the tree is read-only.
 func (f *fileSystem) Fsync(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }

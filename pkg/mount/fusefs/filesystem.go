@@ -17,11 +17,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// nameMax is the longest name that a directory can have, in bytes.
+// nameMax is the maximum length of a name, in bytes.
 const nameMax = 255
 
-// fileSystem answers requests that go-fuse has taken apart. What it does not
-// define is not there, which the kernel remembers.
+// fileSystem processes the requests that go-fuse has decoded. Operations that it
+// does not define return ENOSYS, which the kernel remembers. Its methods are safe
+// for concurrent use.
 type fileSystem struct {
 	fuse.RawFileSystem
 
@@ -29,22 +30,22 @@ type fileSystem struct {
 	source Source
 	table  *table
 	tree   atomic.Pointer[tree]
-	// refreshMu is held by whoever replaces the tree.
+	// refreshMu is held while the tree is replaced.
 	refreshMu sync.Mutex
 	requests  *requests
 	notifier  *notifier
 	log       *slog.Logger
-	// created is when the mount began.
+	// created is the time at which the mount was created.
 	created time.Time
 }
 
 var _ fuse.RawFileSystem = (*fileSystem)(nil)
 
-// String names the file system.
+// String returns the name of the file system.
 func (f *fileSystem) String() string { return "jindo" }
 
-// Lookup finds a name. A name that is not there is an answer too, which the
-// kernel keeps for NegativeTTL.
+// Lookup finds a name in a directory. The kernel may cache for NegativeTTL that a
+// name does not exist.
 func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	parent, ok := f.table.node(header.NodeId)
 	if !ok {
@@ -66,9 +67,10 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	}
 	if errors.Is(err, reader.ErrNotExist) {
 		if id, known := f.table.markDeleted(path); known {
-			f.log.Debug("a file is gone", "path", path, "node", id)
+			f.log.Debug("a file was deleted", "path", path, "node", id)
 		}
-		// Where nothing is mounted, something may be a moment later.
+		// Outside every mount the kernel must not cache the absence of a name:
+		// a mount may be added there at any time.
 		if f.config.NegativeTTL <= 0 || errors.Is(err, errUnmounted) {
 			return fuse.ENOENT
 		}
@@ -82,7 +84,7 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	return fuse.OK
 }
 
-// GetAttr answers what a nodeid means, which never changes.
+// GetAttr returns the attributes of a nodeid.
 func (f *fileSystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
 	n, ok := f.table.node(in.NodeId)
 	if !ok {
@@ -93,13 +95,14 @@ func (f *fileSystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 	return fuse.OK
 }
 
-// StatFs answers a size that is never used up.
+// StatFs reports a constant size, large enough for every program that checks it.
 func (f *fileSystem) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
 	*out = fuse.StatfsOut{Bsize: blockSize, Frsize: blockSize, Blocks: 1 << 38, NameLen: nameMax}
 	return fuse.OK
 }
 
-// Access is asked only where the kernel does not check permissions itself.
+// Access checks permissions. The kernel calls it only on a mount without
+// default_permissions.
 func (f *fileSystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	n, ok := f.table.node(in.NodeId)
 	switch {
@@ -113,14 +116,15 @@ func (f *fileSystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	return fuse.OK
 }
 
-// failed logs what an application only sees as a number.
-func (f *fileSystem) failed(act, path string, err error) fuse.Status {
+// failed logs an error, of which the application gets only the errno, and returns
+// that errno.
+func (f *fileSystem) failed(operation, path string, err error) fuse.Status {
 	code := status(err)
 	switch {
 	case errors.Is(err, context.Canceled), code == fuse.EINTR, code == estale:
-		f.log.Debug("request failed", "act", act, "path", path, "error", err)
+		f.log.Debug("request failed", "operation", operation, "path", path, "error", err)
 	default:
-		f.log.Warn("request failed", "act", act, "path", path, "error", err)
+		f.log.Warn("request failed", "operation", operation, "path", path, "error", err)
 	}
 	return code
 }

@@ -19,11 +19,12 @@ const (
 	journalName    = "table.journal"
 	journalMagic   = "JINDOTAB"
 	journalVersion = 1
-	// journalHead is magic, version, session, time of creation, crc of these.
+	// journalHead is the size of the header in bytes: magic, version, session,
+	// time of creation, CRC32C of these.
 	journalHead = 8 + 4 + 16 + 8 + 4
 )
 
-// journal is the append-only file of records. It is used under the table's
+// journal is the append-only file of records. The caller must hold the table's
 // lock.
 type journal struct {
 	path    string
@@ -34,16 +35,17 @@ type journal struct {
 	buffer  []byte
 }
 
-// loadJournal reads what a predecessor of the same session left; nothing when
-// there is none. A torn tail ends the records: what it said was never told to
-// the kernel.
+// loadJournal calls each for every record in the journal of the same session, and
+// returns the time at which the mount was created. The time is zero when there is
+// no journal of this session. A torn record ends the journal: the reply to its
+// request was never written.
 func loadJournal(dir string, session [16]byte, each func(unique uint64, ops []op)) (created time.Time, err error) {
 	raw, err := os.ReadFile(filepath.Join(dir, journalName))
 	if errors.Is(err, os.ErrNotExist) {
 		return time.Time{}, nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("reading the journal: %w", err)
+		return time.Time{}, fmt.Errorf("read journal: %w", err)
 	}
 	created, rest, ok := checkJournalHead(raw, session)
 	if !ok {
@@ -55,7 +57,7 @@ func loadJournal(dir string, session [16]byte, each func(unique uint64, ops []op
 			break
 		}
 		if err != nil {
-			return time.Time{}, fmt.Errorf("reading the journal: %w", err)
+			return time.Time{}, fmt.Errorf("read journal: %w", err)
 		}
 		each(unique, ops)
 		rest = next
@@ -63,7 +65,8 @@ func loadJournal(dir string, session [16]byte, each func(unique uint64, ops []op
 	return created, nil
 }
 
-// checkJournalHead answers the records of a journal of the given session.
+// checkJournalHead returns the time of creation and the encoded records of a
+// journal. ok is false when the header is damaged or of another session.
 func checkJournalHead(raw []byte, session [16]byte) (created time.Time, rest []byte, ok bool) {
 	if len(raw) < journalHead || string(raw[:8]) != journalMagic ||
 		binary.LittleEndian.Uint32(raw[8:]) != journalVersion ||
@@ -84,12 +87,12 @@ func (j *journal) head() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// rewrite replaces the file by one with the given snapshot, at once: a server
-// that is killed meanwhile leaves the old one.
+// rewrite atomically replaces the file by one with the given snapshot: a server
+// killed during rewrite leaves the old file.
 func (j *journal) rewrite(snapshot func(emit func(ops ...op) error) error) error {
 	replacement, err := atomicfile.Create(j.path, 0o600)
 	if err != nil {
-		return fmt.Errorf("compacting the journal: %w", err)
+		return fmt.Errorf("compact journal: %w", err)
 	}
 	size, err := j.writeAll(replacement.File, snapshot)
 	if err == nil {
@@ -97,7 +100,7 @@ func (j *journal) rewrite(snapshot func(emit func(ops ...op) error) error) error
 	}
 	if err != nil {
 		_ = replacement.Close()
-		return fmt.Errorf("compacting the journal: %w", err)
+		return fmt.Errorf("compact journal: %w", err)
 	}
 	if j.file != nil {
 		_ = j.file.Close()
@@ -126,7 +129,7 @@ func (j *journal) writeAll(file *os.File, snapshot func(emit func(ops ...op) err
 	return size, flush()
 }
 
-// append writes one record. When that fails, the file is as it was before.
+// append writes one record. When it fails, the file is unchanged.
 func (j *journal) append(unique uint64, ops []op) error {
 	j.buffer = appendRecord(j.buffer[:0], unique, ops)
 	n, err := j.file.Write(j.buffer)
@@ -136,7 +139,7 @@ func (j *journal) append(unique uint64, ops []op) error {
 			_, seekErr := j.file.Seek(j.size, 0)
 			err = errors.Join(err, seekErr)
 		}
-		return fmt.Errorf("writing the journal: %w", err)
+		return fmt.Errorf("write journal: %w", err)
 	}
 	j.size += int64(n)
 	return nil

@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
-// loop works on one slot: first on what a predecessor left in it, then on what
-// comes.
+// loop serves one slot: first the request that a predecessor left in it, then new
+// requests.
 func (s *Server) loop(slot *fusefd.Slot) error {
 	err := s.takeOver(slot)
 	s.takeovers.Done()
@@ -27,7 +27,7 @@ func (s *Server) loop(slot *fusefd.Slot) error {
 	for {
 		slot.Prepare()
 		if err := s.device.read(slot.Buffer()); err != nil {
-			// Nothing was read, so nothing is live.
+			// No request was read, so that the slot is not live.
 			slot.Clear()
 			return err
 		}
@@ -37,7 +37,7 @@ func (s *Server) loop(slot *fusefd.Slot) error {
 	}
 }
 
-// serveRequest answers the request in a slot.
+// serveRequest processes the request in a slot and writes its reply.
 func (s *Server) serveRequest(slot *fusefd.Slot) error {
 	request := slot.Request()
 	if request == nil {
@@ -46,7 +46,7 @@ func (s *Server) serveRequest(slot *fusefd.Slot) error {
 	h := headerOf(request)
 	began := time.Now()
 	defer func() { s.metrics.observe(h.opcode, time.Since(began)) }()
-	// After the reply, whatever happened.
+	// This must run after the reply, also when the request failed.
 	defer s.files.table.replied(h.unique)
 	switch h.opcode {
 	case opcodeForget, opcodeBatchForget:
@@ -77,11 +77,12 @@ func (s *Server) serveRequest(slot *fusefd.Slot) error {
 	return s.reply(slot, h, reply)
 }
 
-// buildReply makes the reply in out. Whatever goes wrong, there is one.
+// buildReply builds the reply to a request in out. When processing fails or
+// panics, it returns an error reply.
 func (s *Server) buildReply(h header, request, out []byte) (reply []byte) {
 	defer func() {
-		if what := recover(); what != nil {
-			s.log.Error("a request panicked", "opcode", h.opcode, "panic", what, "stack", string(debug.Stack()))
+		if cause := recover(); cause != nil {
+			s.log.Error("request panicked", "opcode", h.opcode, "panic", cause, "stack", string(debug.Stack()))
 			reply = errorReply(out, h.unique, syscall.EIO)
 		}
 	}()
@@ -95,16 +96,19 @@ func (s *Server) buildReply(h header, request, out []byte) (reply []byte) {
 	return out[:n]
 }
 
-// reply sends what was answered, unless the request is left to the successor.
+// reply writes a reply. While the server is stopping it does not write error
+// replies, but leaves the request in its slot to the successor and returns
+// errStopped.
 func (s *Server) reply(slot *fusefd.Slot, h header, reply []byte) error {
 	if s.stopping.Load() && failedReply(reply) {
-		s.log.Debug("a request is left to the next server", "opcode", h.opcode)
+		s.log.Debug("request left to the next server", "opcode", h.opcode)
 		return errStopped
 	}
 	return s.send(slot, reply)
 }
 
-// send ends a request. The kernel not wanting the reply any more is normal.
+// send writes a reply and clears the slot. The kernel may have withdrawn the
+// request, which is not an error.
 func (s *Server) send(slot *fusefd.Slot, reply []byte) error {
 	err := s.device.write(reply)
 	slot.Clear()
@@ -114,10 +118,10 @@ func (s *Server) send(slot *fusefd.Slot, reply []byte) error {
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ENOTCONN), errors.Is(err, unix.EPERM):
 		return errDisconnected
 	case errors.Is(err, unix.EINVAL):
-		// The kernel has refused what it was told and failed the request.
-		s.log.Error("the kernel refused a reply", "bytes", len(reply))
+		// The kernel has rejected the reply and failed the request.
+		s.log.Error("the kernel rejected a reply", "bytes", len(reply))
 		return nil
 	default:
-		return fmt.Errorf("answering the kernel: %w", err)
+		return fmt.Errorf("write a reply to the kernel: %w", err)
 	}
 }

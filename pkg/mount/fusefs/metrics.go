@@ -8,11 +8,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of a server.
+// metrics are the metrics of one server.
 type metrics struct {
 	seconds   *prometheus.HistogramVec
 	takenOver *prometheus.CounterVec
-	// byOpcode are the series of seconds, looked up once.
+	// byOpcode holds the series of seconds by opcode.
 	byOpcode map[uint32]prometheus.Observer
 	other    prometheus.Observer
 }
@@ -28,11 +28,11 @@ func opcodeNames() map[uint32]string {
 func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 	m := &metrics{
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "jindo_fuse_request_seconds", Help: "Time from reading a request to answering it.",
+			Name: "jindo_fuse_request_seconds", Help: "Time from reading a request to writing its reply, in seconds.",
 			Buckets: prometheus.ExponentialBuckets(10e-6, 4, 12),
 		}, []string{"operation"}),
 		takenOver: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "jindo_fuse_taken_over_requests_total", Help: "Requests in flight that a predecessor left, by what became of them.",
+			Name: "jindo_fuse_taken_over_requests_total", Help: "Requests in progress taken over from a previous server, by outcome.",
 		}, []string{"outcome"}),
 		byOpcode: map[uint32]prometheus.Observer{},
 	}
@@ -47,10 +47,10 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
 	}
 	registry.MustRegister(m.seconds, m.takenOver,
-		gauge("jindo_fuse_generation", "Which server of the mount this is.", func() float64 { return float64(s.attachment.Generation) }),
-		gauge("jindo_fuse_nodes", "Nodes that the kernel knows.", func() float64 { n, _, _ := s.files.table.sizes(); return float64(n) }),
+		gauge("jindo_fuse_generation", "Generation of the server: the number of servers that this mount has had.", func() float64 { return float64(s.attachment.Generation) }),
+		gauge("jindo_fuse_nodes", "Nodes known to the kernel.", func() float64 { n, _, _ := s.files.table.sizes(); return float64(n) }),
 		gauge("jindo_fuse_handles", "Open files and directories.", func() float64 { _, n, _ := s.files.table.sizes(); return float64(n) }),
-		gauge("jindo_fuse_journal_bytes", "Size of the journal.", func() float64 { _, _, n := s.files.table.sizes(); return float64(n) }),
+		gauge("jindo_fuse_journal_bytes", "Size of the journal in bytes.", func() float64 { _, _, n := s.files.table.sizes(); return float64(n) }),
 	)
 	return m
 }

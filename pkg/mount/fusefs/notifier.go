@@ -12,40 +12,43 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
-// Codes of notifications and flags, as the kernel's fuse.h has them.
+// Codes and flags of notifications, from the kernel's include/uapi/linux/fuse.h.
 const (
 	notifyInvalInode = 2
 	notifyInvalEntry = 3
 	expireOnly       = 1
 )
 
-// notifier makes the kernel forget names and attributes, from a goroutine of
-// its own. Everything it says may be lost: what the kernel keeps runs out by
-// itself.
+// notifier invalidates names and attributes that the kernel has cached, from a
+// separate goroutine. Notifications may be lost: cached names and attributes
+// expire after their timeout anyway. Its methods are safe for concurrent use.
 type notifier struct {
-	// notify gets messages to the kernel and waits until it has them.
+	// notify sends messages to the kernel and returns when the kernel has
+	// accepted them.
 	notify func(context.Context, [][]byte) error
 	table  *table
 	log    *slog.Logger
-	// expire says that the kernel can look a name up anew without dropping
-	// what is below it.
+	// expire reports whether the kernel supports expiring a name without
+	// dropping the names below it (FUSE_EXPIRE_ONLY).
 	expire atomic.Bool
 
+	// mu guards paths and roots.
 	mu sync.Mutex
-	// paths wait to be told; roots are directories below which everything is.
+	// paths are the queued names. roots are the queued directories, of which
+	// all names are invalidated.
 	paths []string
 	roots map[string]bool
 	wake  chan struct{}
 }
 
-// maxQueued bounds the names that wait.
+// maxQueued bounds the number of queued names; further names are dropped.
 const maxQueued = 64 << 10
 
-func newNotifier(t *table, log *slog.Logger, tell func(context.Context, [][]byte) error) *notifier {
-	return &notifier{table: t, log: log, notify: tell, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
+func newNotifier(t *table, log *slog.Logger, notify func(context.Context, [][]byte) error) *notifier {
+	return &notifier{table: t, log: log, notify: notify, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
 }
 
-// entry makes the kernel look a name up again. It does not wait.
+// entry queues the invalidation of one name. It does not block.
 func (n *notifier) entry(path string) {
 	n.mu.Lock()
 	if len(n.paths) < maxQueued {
@@ -55,8 +58,8 @@ func (n *notifier) entry(path string) {
 	n.signal()
 }
 
-// below does so for everything that the kernel knows in a directory. It does
-// not wait.
+// below queues the invalidation of a directory and of all known names below it.
+// It does not block.
 func (n *notifier) below(path string) {
 	n.mu.Lock()
 	n.roots[path] = true
@@ -71,7 +74,7 @@ func (n *notifier) signal() {
 	}
 }
 
-// run tells the kernel until the context ends.
+// run sends queued invalidations to the kernel until the context ends.
 func (n *notifier) run(ctx context.Context) {
 	for {
 		select {
@@ -97,21 +100,22 @@ func (n *notifier) run(ctx context.Context) {
 				b.entry(ctx, d.path, true)
 				b.add(ctx, invalInode(d.id))
 			}
-			n.log.Info("the kernel is told to look names up anew", "below", root, "files", len(files), "directories", len(dirs))
+			n.log.Info("invalidating names in the kernel", "below", root, "files", len(files), "directories", len(dirs))
 		}
 		b.flush(ctx)
 	}
 }
 
-// batch gathers messages up to what goes at once.
+// batch collects messages up to fusefd.MaxNotify bytes. It must be used by one
+// goroutine.
 type batch struct {
 	notifier *notifier
 	messages [][]byte
 	size     int
 }
 
-// entry drops a name. A directory's is only made to expire: dropping it would
-// take working directories away from processes.
+// entry adds the invalidation of a name. The name of a directory is only expired:
+// dropping it would unlink the working directories of processes.
 func (b *batch) entry(ctx context.Context, path string, dir bool) {
 	n := b.notifier
 	if path == "/" || dir && !n.expire.Load() {
@@ -131,16 +135,18 @@ func (b *batch) add(ctx context.Context, message []byte) {
 	b.size += len(message)
 }
 
+// flush sends the collected messages.
 func (b *batch) flush(ctx context.Context) {
 	if len(b.messages) > 0 && ctx.Err() == nil {
 		if err := b.notifier.notify(ctx, b.messages); err != nil {
-			b.notifier.log.Debug("telling the kernel", "error", err)
+			b.notifier.log.Debug("notify the kernel failed", "error", err)
 		}
 	}
 	b.messages, b.size = nil, 0
 }
 
-// notification begins a message: a reply to no request.
+// notification returns the header of a notification with a body of size bytes: a
+// reply with request id 0, as fuse.h defines it.
 func notification(code int32, size int) []byte {
 	b := make([]byte, 0, outHeaderSize+size)
 	b = binary.NativeEndian.AppendUint32(b, uint32(outHeaderSize+size))
@@ -148,6 +154,7 @@ func notification(code int32, size int) []byte {
 	return binary.NativeEndian.AppendUint64(b, 0)
 }
 
+// invalEntry returns a notification that drops or expires a name.
 func invalEntry(parent uint64, name string, expire bool) []byte {
 	b := notification(notifyInvalEntry, 16+len(name)+1)
 	b = binary.NativeEndian.AppendUint64(b, parent)
@@ -160,7 +167,8 @@ func invalEntry(parent uint64, name string, expire bool) []byte {
 	return append(append(b, name...), 0)
 }
 
-// invalInode drops attributes and cached entries of a directory.
+// invalInode returns a notification that drops the cached attributes and entries
+// of a directory.
 func invalInode(id uint64) []byte {
 	b := notification(notifyInvalInode, 24)
 	b = binary.NativeEndian.AppendUint64(b, id)
@@ -168,21 +176,22 @@ func invalInode(id uint64) []byte {
 	return binary.NativeEndian.AppendUint64(b, 0)
 }
 
-// place is a directory that the kernel knows.
-type place struct {
+// knownDir is a directory that is known to the kernel.
+type knownDir struct {
 	id   uint64
 	path string
 }
 
-// below answers what the kernel may know in a directory, itself included.
-func (t *table) below(root string) (files []string, dirs []place) {
+// below returns the files and directories below root that are known to the
+// kernel, including root.
+func (t *table) below(root string) (files []string, dirs []knownDir) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for path, n := range t.names {
 		switch {
 		case !below(path, root):
 		case n.dir:
-			dirs = append(dirs, place{id: n.id, path: path})
+			dirs = append(dirs, knownDir{id: n.id, path: path})
 		default:
 			files = append(files, path)
 		}
@@ -190,7 +199,7 @@ func (t *table) below(root string) (files []string, dirs []place) {
 	return files, dirs
 }
 
-// idOf answers the nodeid of a directory that the kernel knows.
+// idOf returns the nodeid of a directory that is known to the kernel.
 func (t *table) idOf(path string) (uint64, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

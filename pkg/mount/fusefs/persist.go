@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// openTable reads what a predecessor left and drops the records of the given
-// requests, which are to be worked on afresh.
-func openTable(dir string, session [16]byte, unanswered map[uint64]bool, source ids, log *slog.Logger) (*table, error) {
+// openTable restores the table from the journal of a predecessor. It drops the
+// records of the pending requests, which the caller must process again.
+func openTable(dir string, session [16]byte, pending map[uint64]bool, source ids, log *slog.Logger) (*table, error) {
 	t := &table{
 		ids: source, log: log, compactAt: 64 << 20,
 		nodes: map[uint64]*node{}, names: map[string]*node{}, handles: map[uint64]*handle{},
@@ -23,7 +23,7 @@ func openTable(dir string, session [16]byte, unanswered map[uint64]bool, source 
 	t.nodes[rootID] = &node{id: rootID, path: "/", dir: true, lookups: 1}
 	t.names["/"] = t.nodes[rootID]
 	created, err := loadJournal(dir, session, func(unique uint64, ops []op) {
-		if unique != 0 && unanswered[unique] {
+		if unique != 0 && pending[unique] {
 			return
 		}
 		for _, o := range ops {
@@ -31,9 +31,9 @@ func openTable(dir string, session [16]byte, unanswered map[uint64]bool, source 
 		}
 	})
 	if err != nil {
-		// The kernel's nodeids mean nothing to this server then: it answers
-		// them with ESTALE, and names are looked up again.
-		log.Error("what the last server left cannot be read; its open files are lost", "error", err)
+		// The kernel's nodeids are unknown to this server, which returns ESTALE
+		// for them, so that the kernel looks up the names again.
+		log.Error("cannot read the journal of the previous server; its open files are lost", "error", err)
 	}
 	if !created.IsZero() {
 		t.journal.created = created
@@ -50,12 +50,12 @@ func openTable(dir string, session [16]byte, unanswered map[uint64]bool, source 
 	return t, nil
 }
 
-// apply makes one change. It is the same for a record of the journal as for a
-// request of the moment.
+// apply makes one change, of a record of the journal or of a new request. The
+// caller must hold the lock or be the only user.
 func (t *table) apply(o op) {
 	switch o.kind {
-	case opLook:
-		t.applyLook(o)
+	case opLookup:
+		t.applyLookup(o)
 	case opForget:
 		t.applyForget(o.node, o.count)
 	case opOpen:
@@ -73,7 +73,7 @@ func (t *table) apply(o op) {
 	}
 }
 
-func (t *table) applyLook(o op) {
+func (t *table) applyLookup(o op) {
 	n := t.nodes[o.node]
 	if n == nil {
 		n = &node{id: o.node, path: o.path, dir: o.dir, version: o.version, modified: o.modified, stale: o.stale}
@@ -114,14 +114,14 @@ func (t *table) applyStale(n *node) {
 	}
 }
 
-// snapshot emits the least records that make this table. The caller holds the
-// lock or is alone.
+// snapshot emits the smallest set of records that restores this table. The caller
+// must hold the lock or be the only user.
 func (t *table) snapshot(emit func(ops ...op) error) error {
 	for _, n := range t.nodes {
 		if n.id == rootID {
 			continue
 		}
-		if err := emit(n.look(n.lookups)); err != nil {
+		if err := emit(n.lookupOp(n.lookups)); err != nil {
 			return err
 		}
 	}
@@ -137,12 +137,13 @@ func (t *table) snapshot(emit func(ops ...op) error) error {
 	return nil
 }
 
-func (n *node) look(count uint64) op {
-	return op{kind: opLook, node: n.id, count: count, path: n.path, dir: n.dir, stale: n.stale, modified: n.modified, version: n.version}
+func (n *node) lookupOp(count uint64) op {
+	return op{kind: opLookup, node: n.id, count: count, path: n.path, dir: n.dir, stale: n.stale, modified: n.modified, version: n.version}
 }
 
-// change makes the changes of one request and writes them down. The caller
-// holds the lock and calls change once for a request; settle ends it.
+// change applies the changes of one request and appends them to the journal. The
+// caller must hold the lock, must call change once for a request, and must call
+// replied afterwards.
 func (t *table) change(unique uint64, ops ...op) {
 	for _, o := range ops {
 		t.apply(o)
@@ -150,17 +151,18 @@ func (t *table) change(unique uint64, ops ...op) {
 	t.unreplied[unique] = struct{}{}
 	if t.broken == nil {
 		if t.broken = t.journal.append(unique, ops); t.broken != nil {
-			// Reading goes on; only a takeover would lose open files now.
-			t.log.Error("open files will not survive this server", "error", t.broken)
+			// Reads still work; only a takeover would lose open files now.
+			t.log.Error("cannot write the journal; open files are lost if this server ends", "error", t.broken)
 			t.retryAt = time.Now().Add(retryAfter)
 		}
 	}
 }
 
-// retryAfter is how long a journal that could not be written is left alone.
+// retryAfter is the time between attempts to write a journal after a failure.
 const retryAfter = 10 * time.Second
 
-// lockForChange takes the lock for a change, behind a compaction that waits.
+// lockForChange acquires the lock for a change. It blocks while a compaction is
+// waiting for requests to complete.
 func (t *table) lockForChange() {
 	t.mu.Lock()
 	for t.draining {
@@ -168,8 +170,9 @@ func (t *table) lockForChange() {
 	}
 }
 
-// replied says that a request's reply is written. It is called once for every
-// request, whether it changed something or not.
+// replied must be called once for every request after its reply is written,
+// whether the request changed the table or not. It starts a compaction that is
+// due.
 func (t *table) replied(unique uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,27 +190,29 @@ func (t *table) replied(unique uint64) {
 	t.compacted.Broadcast()
 }
 
+// compact rewrites the journal. The caller must hold the lock, and unreplied must
+// be empty.
 func (t *table) compact() {
 	if err := t.journal.rewrite(t.snapshot); err != nil {
 		t.broken, t.retryAt = err, time.Now().Add(retryAfter)
-		t.log.Error("open files will not survive this server", "error", err)
-		// Not again before the file has doubled.
+		t.log.Error("cannot write the journal; open files are lost if this server ends", "error", err)
+		// The next attempt because of the size is made when it has doubled.
 		t.compactAt = max(t.compactAt, 2*t.journal.size)
 		return
 	}
 	if t.broken != nil {
-		t.log.Info("the journal is written again")
+		t.log.Info("writing the journal works again")
 		t.broken = nil
 	}
 	t.compactAt = max(64<<20, 4*t.journal.size)
 }
 
-// close gives up the journal's file.
+// close closes the journal's file.
 func (t *table) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.journal.close(); err != nil {
-		return fmt.Errorf("closing the journal: %w", err)
+		return fmt.Errorf("close journal: %w", err)
 	}
 	return nil
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// repeatWindow is how long after a failed read the kernel repeats it. When a
-// readahead fails, the kernel reads the page that the application waits for
-// once more by itself, and only then fails the application's read.
+// repeatWindow is the time after a failed read within which the kernel repeats
+// it. When a readahead fails, the kernel reads the page that the application
+// waits for once more, and only then fails the application's read.
 const repeatWindow = time.Second
 
-// readErrors are the reads of a handle that have just failed because the store
-// is unavailable. Without them the kernel's second read would spend a second
-// timeout. Safe for concurrent use.
+// readErrors holds the reads of a handle that failed within repeatWindow because
+// the store is unavailable. Without it the kernel's second read would wait for
+// another timeout. It is safe for concurrent use.
 type readErrors struct {
 	mu     sync.Mutex
 	recent []readError
@@ -31,7 +31,8 @@ type readError struct {
 	err        error
 }
 
-// add notes a failed read. Errors that another attempt may not meet are ignored.
+// add records a failed read. Only reader.ErrUnavailable is recorded: after another
+// error a second attempt may succeed.
 func (r *readErrors) add(now time.Time, start, length int64, err error) {
 	if !errors.Is(err, reader.ErrUnavailable) {
 		return

@@ -11,61 +11,62 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// The journal's frame: length and crc32c of a payload, little endian, then the
-// payload: the request's id, then one operation after another. Numbers are
-// uvarints, strings are their length and their bytes.
+// A record of the journal is a frame: length and CRC32C of a payload, little
+// endian, then the payload, which is the request's id followed by its operations.
+// Numbers are uvarints; a string is its length followed by its bytes.
 const (
+	// frameHead is the size of length and CRC in bytes.
 	frameHead = 8
-	// maxFrame bounds what a decoder believes; a reply to one request never
-	// needs nearly as much.
+	// maxFrame bounds the payload that the decoder accepts, in bytes. The record
+	// of one request is much smaller.
 	maxFrame = 8 << 20
 )
 
 var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-	errTorn = errors.New("the record is cut short or damaged")
+	errTorn = errors.New("truncated or damaged record")
 )
 
 type opKind uint8
 
 const (
-	// opLook: the kernel learnt of a node, or learnt of it again.
-	opLook opKind = iota + 1
-	// opForget: the kernel gave lookups back.
+	// opLookup increments the lookup count of a node, and creates the node.
+	opLookup opKind = iota + 1
+	// opForget decrements the lookup count of a node.
 	opForget
-	// opOpen: the kernel got a handle.
+	// opOpen creates a handle.
 	opOpen
-	// opRelease: the kernel gave a handle back.
+	// opRelease removes a handle.
 	opRelease
-	// opCursor: a handle's reader was sent names.
+	// opCursor sets the names of the last reply to a directory handle.
 	opCursor
-	// opStale: a node's version is not its name's any more.
+	// opStale marks a node whose name has another version now, or none.
 	opStale
 )
 
-// op is one change of the table. Which fields count depends on the kind.
+// op is one change of the table. The fields in use depend on the kind.
 type op struct {
 	kind opKind
-	// node of look, forget, open and stale.
+	// node is set for lookup, forget, open and stale.
 	node uint64
-	// count of lookups, taken or given back.
+	// count is the number of lookups, for lookup and forget.
 	count uint64
-	// handle of open, release and cursor.
+	// handle is set for open, release and cursor.
 	handle uint64
-	// path, dir, stale, modified (Unix nanoseconds) and version of look; path,
-	// dir, direct and version of open.
+	// path, dir and version are set for lookup and open, stale and modified (in
+	// Unix nanoseconds) for lookup, direct for open.
 	path     string
 	dir      bool
 	stale    bool
 	direct   bool
 	modified int64
 	version  reader.Version
-	// names of cursor, in the order in which they were sent.
+	// names are those of cursor, in the order of the reply.
 	names []string
 }
 
-// Flags of look and open.
+// Flags of the operations lookup and open.
 const (
 	flagDir = 1 << iota
 	flagStale
@@ -86,7 +87,7 @@ func (o op) flags() uint64 {
 	return f
 }
 
-// appendRecord adds a frame with what one request changed.
+// appendRecord appends a frame with the changes of one request to b.
 func appendRecord(b []byte, unique uint64, ops []op) []byte {
 	start := len(b)
 	b = append(b, make([]byte, frameHead)...)
@@ -103,7 +104,7 @@ func appendRecord(b []byte, unique uint64, ops []op) []byte {
 func appendOp(b []byte, o op) []byte {
 	b = append(b, byte(o.kind))
 	switch o.kind {
-	case opLook:
+	case opLookup:
 		b = binary.AppendUvarint(b, o.node)
 		b = binary.AppendUvarint(b, o.count)
 		b = binary.AppendVarint(b, o.modified)
@@ -145,8 +146,8 @@ func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// nextRecord takes the first frame off b. It answers errTorn for a frame that
-// is not whole; what follows it cannot be found then.
+// nextRecord decodes the first frame of b and returns the rest. It returns
+// errTorn for a truncated or damaged frame; the frames after it are lost.
 func nextRecord(b []byte) (unique uint64, ops []op, rest []byte, err error) {
 	if len(b) < frameHead {
 		return 0, nil, nil, errTorn
@@ -176,7 +177,8 @@ func decodeRecord(payload []byte) (uint64, []op, error) {
 	return unique, ops, nil
 }
 
-// decoder takes values off a payload; after the first error it answers zeros.
+// decoder decodes the values of a payload. After the first error it returns zero
+// values.
 type decoder struct {
 	b   []byte
 	err error
@@ -185,7 +187,7 @@ type decoder struct {
 func (d *decoder) op() op {
 	o := op{kind: opKind(d.byte())}
 	switch o.kind {
-	case opLook:
+	case opLookup:
 		o.node, o.count, o.modified = d.uint(), d.uint(), d.int()
 		d.file(&o)
 	case opForget:
@@ -207,7 +209,7 @@ func (d *decoder) op() op {
 	case opStale:
 		o.node = d.uint()
 	default:
-		d.fail(fmt.Errorf("a record holds an operation of kind %d, which this version does not know", o.kind))
+		d.fail(fmt.Errorf("unknown operation %d in a record: the journal is of a newer version", o.kind))
 	}
 	return o
 }

@@ -15,9 +15,9 @@ import (
 // someOp draws a change with the fields that its kind has.
 func someOp(t *rapid.T) op {
 	id := rapid.Uint64()
-	o := op{kind: opKind(rapid.IntRange(int(opLook), int(opStale)).Draw(t, "kind"))}
+	o := op{kind: opKind(rapid.IntRange(int(opLookup), int(opStale)).Draw(t, "kind"))}
 	switch o.kind {
-	case opLook:
+	case opLookup:
 		o.node, o.count, o.modified = id.Draw(t, "node"), id.Draw(t, "count"), rapid.Int64().Draw(t, "modified")
 		o.stale = rapid.Bool().Draw(t, "stale")
 		someFile(t, &o)
@@ -77,7 +77,7 @@ func TestDamagedRecords(t *testing.T) {
 }
 
 func FuzzNextRecord(f *testing.F) {
-	f.Add(appendRecord(nil, 1, []op{{kind: opLook, node: 2, count: 1, path: "/a", version: reader.Version{Mount: "m", Key: "a", ETag: "e", Size: 9}}}))
+	f.Add(appendRecord(nil, 1, []op{{kind: opLookup, node: 2, count: 1, path: "/a", version: reader.Version{Mount: "m", Key: "a", ETag: "e", Size: 9}}}))
 	f.Add(appendRecord(nil, 1, []op{{kind: opCursor, handle: 2, names: []string{"a", "b"}}, {kind: opRelease, handle: 2}}))
 	f.Add(appendRecord(nil, 1, []op{{kind: opOpen, handle: 2, node: 1, path: "/", dir: true}}))
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 0, 0})
@@ -96,7 +96,7 @@ func FuzzNextRecord(f *testing.F) {
 // FuzzDecodeRecord goes past the checksum, which a fuzzer seldom meets.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, o := range []op{
-		{kind: opLook, node: 2, count: 1, path: "/a", version: reader.Version{Mount: "m", Key: "a", ETag: "e", Size: 9}},
+		{kind: opLookup, node: 2, count: 1, path: "/a", version: reader.Version{Mount: "m", Key: "a", ETag: "e", Size: 9}},
 		{kind: opCursor, handle: 2, names: []string{"a", "b"}},
 		{kind: opOpen, handle: 2, node: 1, path: "/", dir: true},
 	} {

@@ -15,22 +15,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// requests are those that may take long: they have a deadline, end when their
-// process is killed, and can be left to a successor.
+// requests holds the requests in progress that may take long. They have a
+// deadline, end when their process is killed, and can be left to a successor. It
+// is safe for concurrent use.
 //
-// An interrupt alone ends nothing. Any signal interrupts, also those that
-// runtimes send themselves all the time, and an application does not expect a
-// read of a file to fail with EINTR.
+// An interrupt alone does not end a request: every signal causes one, also those
+// that language runtimes often send to their own threads, and an application does
+// not expect a read of a file to fail with EINTR.
 type requests struct {
 	base      context.Context
 	cancelAll context.CancelCauseFunc
 	timeout   time.Duration
-	// killed says whether a thread is being killed.
+	// killed reports whether a thread is being killed.
 	killed func(thread uint32) bool
 
-	mu   sync.Mutex
+	// mu guards the fields below.
+	mu sync.Mutex
+	// live holds the requests in progress, by id.
 	live map[uint64]*request
-	// interrupted are requests that were interrupted.
+	// interrupted holds those that were interrupted.
 	interrupted map[uint64]*request
 }
 
@@ -39,19 +42,20 @@ type request struct {
 	cancel context.CancelCauseFunc
 }
 
-// newRequests ends requests after a time; 0 means never.
+// newRequests returns requests with the given timeout; 0 means none.
 func newRequests(timeout time.Duration) *requests {
 	r := &requests{timeout: timeout, killed: isBeingKilled, live: map[uint64]*request{}, interrupted: map[uint64]*request{}}
 	r.base, r.cancelAll = context.WithCancelCause(context.Background())
 	return r
 }
 
-// begin answers the context of a request; done must be called at its end.
+// begin returns the context of a request. The caller must call done at the end of
+// the request.
 func (r *requests) begin(unique uint64, thread uint32) (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(r.base)
 	stop := func() {}
 	if r.timeout > 0 {
-		err := fmt.Errorf("no answer within %s: %w", r.timeout, context.DeadlineExceeded)
+		err := fmt.Errorf("no reply within %s: %w", r.timeout, context.DeadlineExceeded)
 		ctx, stop = context.WithTimeoutCause(ctx, r.timeout, err)
 	}
 	r.mu.Lock()
@@ -67,7 +71,7 @@ func (r *requests) begin(unique uint64, thread uint32) (ctx context.Context, don
 	}
 }
 
-// interrupt notes that a request's process got a signal.
+// interrupt records that the process of a request received a signal.
 func (r *requests) interrupt(unique uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,11 +80,12 @@ func (r *requests) interrupt(unique uint64) {
 	}
 }
 
-// killInterval is how often interrupted requests are looked at.
+// killInterval is the interval at which interrupted requests are checked.
 const killInterval = 250 * time.Millisecond
 
-// watch ends interrupted requests whose process turns out to be killed. The
-// kernel tells of the first signal only, which need not be the last.
+// watch ends interrupted requests whose process is being killed, until the context
+// ends. It must poll, because the kernel reports only the first signal of a
+// request.
 func (r *requests) watch(ctx context.Context) {
 	tick := time.NewTicker(killInterval)
 	defer tick.Stop()
@@ -100,9 +105,9 @@ func (r *requests) watch(ctx context.Context) {
 	}
 }
 
-// isBeingKilled says whether a thread has a SIGKILL waiting, which the kernel
-// gives it for every signal that ends its process. A thread of another pid
-// name space cannot be seen and counts as alive.
+// isBeingKilled reports whether a thread has a pending SIGKILL, which the kernel
+// sends to every thread of a process that a signal terminates. A thread of another
+// PID namespace is not visible and counts as alive.
 func isBeingKilled(thread uint32) bool {
 	if thread == 0 {
 		return false
@@ -114,6 +119,7 @@ func isBeingKilled(thread uint32) bool {
 	return killPending(raw)
 }
 
+// killPending reports whether SIGKILL is pending, from /proc/PID/status.
 func killPending(status []byte) bool {
 	scanner := bufio.NewScanner(bytes.NewReader(status))
 	for scanner.Scan() {

@@ -19,10 +19,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
-// maxRequest is what the kernel is told to send and ask for at most, in bytes.
+// maxRequest is the maximum size of a read or write that the server negotiates
+// with the kernel, in bytes.
 const maxRequest = 1 << 20
 
-// Server answers the kernel for one lease.
+// Server serves the kernel's requests on one Attachment.
 type Server struct {
 	config     Config
 	log        *slog.Logger
@@ -32,20 +33,21 @@ type Server struct {
 	protocol   *fuse.ProtocolServer
 	metrics    *metrics
 
-	// negotiated is set once INIT was answered, here or by a predecessor.
+	// negotiated is set when FUSE_INIT is complete, here or by a predecessor.
 	negotiated atomic.Bool
 	// stopping is set before requests are left to the successor.
 	stopping atomic.Bool
-	// takeovers counts slots whose predecessor's request is not ended yet.
+	// takeovers counts the slots whose request of a predecessor is not complete.
 	takeovers sync.WaitGroup
-	// suspectMu is held by whoever works on a suspect.
+	// suspectMu is held while a suspect request is processed.
 	suspectMu sync.Mutex
-	// buffers for replies to reads.
+	// buffers holds buffers for the replies to reads.
 	buffers sync.Pool
 }
 
-// New takes over what the lease's slots and the state directory hold. The
-// lease is the server's from now on, also when New fails.
+// New creates a Server that takes over the requests in the Attachment's slots and
+// the state in StateDir. The Server owns the Attachment: New closes it when it
+// fails, Serve when it returns.
 func New(config Config) (*Server, error) {
 	s, err := newServer(config)
 	if err != nil && config.Attachment != nil {
@@ -65,7 +67,7 @@ func newServer(config Config) (*Server, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+		return nil, fmt.Errorf("create state directory: %w", err)
 	}
 	slots := config.Attachment.Slots
 	table, err := openTable(config.StateDir, slots.Session(), s.pendingRequests(), slots, s.log)
@@ -88,22 +90,23 @@ func newServer(config Config) (*Server, error) {
 func (s *Server) options() *fuse.MountOptions {
 	return &fuse.MountOptions{
 		Name: "jindo", MaxWrite: maxRequest,
-		// What nobody waits for must leave slots to what somebody does.
+		// Background requests must leave slots for the requests that
+		// applications wait for.
 		MaxBackground: max(1, s.attachment.Slots.Len()/2),
-		// A nodeid is one version; its pages are dropped by nobody.
+		// A nodeid identifies one version, so that its pages stay valid.
 		ExplicitDataCacheControl: true,
 		DisableXAttrs:            true,
 		ExtraCapabilities:        fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_HAS_EXPIRE_ONLY,
 		DisabledCapabilities:     fuse.CAP_PASSTHROUGH | fuse.CAP_NO_OPEN_SUPPORT,
 		Logger:                   log.New(debugWriter{s.log}, "", 0),
-		PanicHandler: func(what any) fuse.Status {
-			s.log.Error("a request panicked", "panic", what, "stack", string(debug.Stack()))
+		PanicHandler: func(cause any) fuse.Status {
+			s.log.Error("request panicked", "panic", cause, "stack", string(debug.Stack()))
 			return fuse.EIO
 		},
 	}
 }
 
-// debugWriter passes what go-fuse prints on to the log.
+// debugWriter writes the output of go-fuse to the log.
 type debugWriter struct{ log *slog.Logger }
 
 func (w debugWriter) Write(p []byte) (int, error) {
@@ -111,7 +114,8 @@ func (w debugWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// pendingRequests are the requests that are to be worked on afresh.
+// pendingRequests returns the ids of the requests that must be processed again:
+// they are live in a slot and have no reply there.
 func (s *Server) pendingRequests() map[uint64]bool {
 	ids := map[uint64]bool{}
 	for i := range s.attachment.Slots.Len() {
@@ -123,9 +127,9 @@ func (s *Server) pendingRequests() map[uint64]bool {
 	return ids
 }
 
-// Serve answers the kernel until the context ends, which leaves the mount to a
-// successor and answers nil, or until the mount is gone, which answers nil
-// too. It closes the lease.
+// Serve serves the kernel's requests until the context ends, which leaves the
+// mount to a successor, or until the mount is removed. It returns nil in both
+// cases. It closes the Attachment. Serve must be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var helpers sync.WaitGroup
@@ -139,17 +143,17 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	err := s.runLoops(ctx)
 	stop()
-	s.files.requests.cancelAll(errLeaving)
+	s.files.requests.cancelAll(errShutdown)
 	helpers.Wait()
 	err = errors.Join(err, s.files.table.close(), s.attachment.Close())
 	s.files.table.closeFiles()
 	if err != nil {
-		return fmt.Errorf("serving %s: %w", s.attachment.Mountpoint, err)
+		return fmt.Errorf("serve %s: %w", s.attachment.Mountpoint, err)
 	}
 	return nil
 }
 
-// runLoops works on every slot and returns when all have stopped.
+// runLoops runs one loop for every slot and returns when all have stopped.
 func (s *Server) runLoops(ctx context.Context) error {
 	results := make(chan error, s.attachment.Slots.Len())
 	for i := range s.attachment.Slots.Len() {
@@ -172,8 +176,9 @@ func (s *Server) runLoops(ctx context.Context) error {
 	return failed
 }
 
-// stopOnDone waits for the end of the context, stops reading, gives requests at
-// work some time, and leaves the rest to the successor.
+// stopOnDone waits for the end of the context, stops reading, gives the requests
+// in progress StopTime to complete, and leaves the rest to the successor. It
+// returns when finished is closed.
 func (s *Server) stopOnDone(ctx context.Context, finished <-chan struct{}) {
 	select {
 	case <-finished:
@@ -181,7 +186,7 @@ func (s *Server) stopOnDone(ctx context.Context, finished <-chan struct{}) {
 	case <-ctx.Done():
 	}
 	if err := s.device.stop(); err != nil {
-		s.log.Error("stopping", "error", err)
+		s.log.Error("stop reading requests failed", "error", err)
 	}
 	select {
 	case <-finished:
@@ -189,12 +194,12 @@ func (s *Server) stopOnDone(ctx context.Context, finished <-chan struct{}) {
 	case <-time.After(s.config.StopTime):
 	}
 	s.stopping.Store(true)
-	s.files.requests.cancelAll(errLeaving)
+	s.files.requests.cancelAll(errShutdown)
 	<-finished
 }
 
-// follow keeps the tree up with the mounts, and makes the kernel forget what
-// may have changed.
+// follow refreshes the tree when the source's mounts change, until the context
+// ends.
 func (s *Server) follow(ctx context.Context) {
 	for {
 		select {
@@ -206,29 +211,30 @@ func (s *Server) follow(ctx context.Context) {
 	}
 }
 
-// Stale says why what the kernel is told is older than what the source knows
-// is mounted; nil when it is not.
+// Stale returns an error while the served tree is older than the source's mounts,
+// and nil otherwise.
 func (s *Server) Stale() error {
 	if changed := changedMounts(s.files.tree.Load(), newTree(s.config.Source.Mounts())); len(changed) > 0 {
-		return fmt.Errorf("%v has just changed", changed)
+		return fmt.Errorf("the change of %v is not served yet", changed)
 	}
 	return nil
 }
 
-// watchHolder logs that the holder is gone. Serving goes on: the descriptor is
-// as good as before, but nobody keeps it for a successor any more.
+// watchHolder logs the loss of the holder. The server continues, because its
+// descriptor remains valid, but no successor can attach any more.
 func (s *Server) watchHolder(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 	case <-s.attachment.Done():
-		s.log.Warn("whoever held the mount is gone; the mount ends with this server")
+		s.log.Warn("the connection to the holder of the mount is lost; the mount ends with this server")
 	}
 }
 
-// Ready says why the server does not answer the kernel yet; nil when it does.
+// Ready returns nil when FUSE_INIT is complete and the server serves requests, and
+// an error before.
 func (s *Server) Ready() error {
 	if !s.negotiated.Load() {
-		return errors.New("the kernel has not been answered yet")
+		return errors.New("the kernel has not connected to the mount yet")
 	}
 	return nil
 }

@@ -8,34 +8,36 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// Source is where names and bytes come from. Its errors are those of package
-// reader; everything else is an I/O error to the application. It is safe for
+// Source provides names and bytes. Its errors wrap those of package reader; an
+// application gets EIO for any other error. Its methods must be safe for
 // concurrent use.
 type Source interface {
-	// Mounts as of now.
+	// Mounts returns the current mounts.
 	Mounts() []reader.Mount
-	// Changes says that Mounts answers something new, epochs included.
+	// Changes returns a channel that receives a token when Mounts, epochs
+	// included, has changed.
 	Changes() <-chan struct{}
-	// Current brings Mounts up to what is mounted at the time of the call, or
-	// answers why they may be older. It must not take long.
+	// Current updates Mounts to the state at the time of the call, or returns
+	// the reason why Mounts may be older. It must not block for long.
 	Current(ctx context.Context) error
-	// Lookup finds a name in a directory of a mount; dir has no slash at
-	// either end, and is empty for the mount's root.
+	// Lookup returns the entry of a name in a directory of a mount. dir has no
+	// leading or trailing slash; "" is the mount's root.
 	Lookup(ctx context.Context, mountID, dir, name string) (reader.Entry, error)
-	// List answers names after the given one, in an order that stays, and
-	// whether there are more.
+	// List returns the names of a directory that follow after, in a stable
+	// order, and reports whether there are more.
 	List(ctx context.Context, mountID, dir, after string) (entries []reader.Entry, more bool, err error)
-	// Open answers the bytes of one version.
+	// Open returns a File for the bytes of one version.
 	Open(ctx context.Context, v reader.Version) (File, error)
-	// Forget drops a version that turned out to be gone, so that the next
-	// Lookup asks anew.
+	// Forget drops a version that does not exist any more, so that the next
+	// Lookup queries the store.
 	Forget(ctx context.Context, v reader.Version)
 }
 
-// File is one version's bytes, safe for concurrent use.
+// File reads the bytes of one version. ReadAt must be safe for concurrent use.
 type File interface {
-	// ReadAt fills p, or says why it could not; it ends early only at the end
-	// of the file.
+	// ReadAt fills p with the bytes at off, or returns an error. It may return
+	// fewer bytes with io.EOF, only at the end of the file.
 	ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	// Close releases the File. No read may be in progress.
 	Close() error
 }

@@ -12,33 +12,34 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// maxKept is how many entries behind the reader's place a stream keeps, so
-// that going back a little needs no listing.
+// maxKept is the number of entries before the current position that a stream
+// keeps, so that a short seek backwards needs no listing.
 const maxKept = 4096
 
-// stream is a window of a directory's entries around its reader's place: the
-// dots first, then what mounts make, then the store's names page by page. A
-// listing that changes meanwhile moves nothing within the window, and names
-// that stay are seen once, because a page begins after a name and not at a
-// number.
+// stream is a window of a directory's entries around the current position: "."
+// and "..", then the names of mounts, then the store's names page by page. A
+// concurrent change of the listing does not move entries within the window. Names
+// that exist throughout are returned once, because a page begins after a name and
+// not at an index.
 type stream struct {
 	mu    sync.Mutex
 	items []dirItem
-	// next is the index of the entry to be sent next.
+	// next is the index in items of the entry to return next.
 	next int
-	// mountNames are the names that mounts make, which are not taken from the store.
+	// mountNames are the sorted names that exist because of mounts. They shadow
+	// the same names of the store.
 	mountNames []string
-	// after is the last name taken from the store, and more says that it has
-	// others behind it. Begun is false until the dots are in.
+	// after is the last name read from the store. more reports whether the store
+	// has names after it. begun is false until "." and ".." are in items.
 	after string
 	more  bool
 	begun bool
-	// err ended the previous request, which sent entries and no error. The next
-	// call of ahead returns it once.
+	// err ended the previous request, which returned entries and no error. The
+	// next call of nextItems returns it once.
 	err error
 }
 
-// restart puts a stream before its first entry.
+// restart moves the stream before its first entry.
 func (f *fileSystem) restart(h *handle) {
 	s := &h.stream
 	s.items, s.next, s.after, s.more, s.begun, s.err = nil, 0, "", true, true, nil
@@ -48,7 +49,7 @@ func (f *fileSystem) restart(h *handle) {
 	}
 }
 
-// seek puts the stream behind the entry with a cookie.
+// seek moves the stream after the entry with the given cookie.
 func (f *fileSystem) seek(ctx context.Context, h *handle, cookie uint64) error {
 	s := &h.stream
 	if cookie == 0 {
@@ -58,7 +59,7 @@ func (f *fileSystem) seek(ctx context.Context, h *handle, cookie uint64) error {
 	if s.begun && s.find(cookie) {
 		return nil
 	}
-	// A predecessor sent this entry, and its last reply is remembered.
+	// The entry may be in the last reply of a predecessor, which the table holds.
 	for _, name := range f.table.sent(h) {
 		if cookieOf(name) == cookie {
 			f.placeAfter(h, name)
@@ -68,7 +69,8 @@ func (f *fileSystem) seek(ctx context.Context, h *handle, cookie uint64) error {
 	return f.scan(ctx, h, cookie)
 }
 
-// find looks for a cookie in the window, from the most likely place.
+// find moves the stream after the entry with the given cookie, and reports whether
+// the window contains it. It checks the most likely position first.
 func (s *stream) find(cookie uint64) bool {
 	if s.next > 0 && s.next <= len(s.items) && s.items[s.next-1].dirEntry.Off == cookie {
 		return true
@@ -82,7 +84,7 @@ func (s *stream) find(cookie uint64) bool {
 	return false
 }
 
-// placeAfter puts the stream behind a name that may be gone by now.
+// placeAfter moves the stream after a name, which may have been deleted.
 func (f *fileSystem) placeAfter(h *handle, name string) {
 	f.restart(h)
 	s := &h.stream
@@ -92,8 +94,8 @@ func (f *fileSystem) placeAfter(h *handle, name string) {
 	s.items, s.next, s.after = nil, 0, name
 }
 
-// scan looks for a cookie from the directory's beginning. A reader gets here
-// by going far back, or by going back under a successor.
+// scan searches for a cookie from the beginning of the directory. This is needed
+// for a seek far backwards, or any seek backwards after a takeover.
 func (f *fileSystem) scan(ctx context.Context, h *handle, cookie uint64) error {
 	f.restart(h)
 	s := &h.stream
@@ -104,13 +106,13 @@ func (f *fileSystem) scan(ctx context.Context, h *handle, cookie uint64) error {
 			return err
 		}
 		if !more {
-			return fmt.Errorf("the entry at cookie %d is gone: %w", cookie, reader.ErrStale)
+			return fmt.Errorf("seek to cookie %d of %s: the entry was deleted: %w", cookie, h.path, reader.ErrStale)
 		}
 	}
 	return nil
 }
 
-// nextItems answers the entries from the reader's place on, none at the end.
+// nextItems returns the next entries at the current position, none at the end.
 func (f *fileSystem) nextItems(ctx context.Context, h *handle) ([]dirItem, error) {
 	s := &h.stream
 	if err := s.err; err != nil {
@@ -128,7 +130,7 @@ func (f *fileSystem) nextItems(ctx context.Context, h *handle) ([]dirItem, error
 	return s.items[s.next:], nil
 }
 
-// load takes one more page from the store; false when there is none.
+// load reads one more page from the store. It returns false at the end.
 func (f *fileSystem) load(ctx context.Context, h *handle) (bool, error) {
 	s := &h.stream
 	if !s.more {
@@ -139,7 +141,7 @@ func (f *fileSystem) load(ctx context.Context, h *handle) (bool, error) {
 		return false, err
 	}
 	if len(entries) == 0 && more || len(entries) > 0 && entries[len(entries)-1].Name == s.after {
-		return false, fmt.Errorf("listing %s after %q goes round in circles", h.path, s.after)
+		return false, fmt.Errorf("list %s after %q: the listing makes no progress", h.path, s.after)
 	}
 	if drop := s.next - maxKept; drop > 0 {
 		s.items, s.next = slices.Delete(s.items, 0, drop), s.next-drop
@@ -154,8 +156,8 @@ func (f *fileSystem) load(ctx context.Context, h *handle) (bool, error) {
 	return true, nil
 }
 
-// validName says whether the kernel takes a name; it gives up a whole reply
-// for one that it does not take.
+// validName reports whether the kernel accepts a name. The kernel rejects a whole
+// reply because of one invalid name.
 func validName(name string) bool {
 	return name != "" && name != "." && name != ".." && len(name) <= nameMax && !strings.ContainsAny(name, "/\x00")
 }

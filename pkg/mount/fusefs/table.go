@@ -13,21 +13,23 @@ import (
 // rootID is the nodeid of the root, which the kernel knows without a lookup.
 const rootID = 1
 
-// node is what a nodeid means. Its id, path, kind and version never change.
+// node is the file version or directory of a nodeid. id, path, dir and version
+// never change.
 type node struct {
 	id      uint64
 	path    string
 	dir     bool
 	version reader.Version
-	// modified in Unix nanoseconds; the newest that was heard of.
+	// modified is the newest known modification time, in Unix nanoseconds.
 	modified int64
-	// lookups that the kernel has not given back.
+	// lookups is the number of lookups that the kernel has not forgotten.
 	lookups uint64
-	// stale: the name has another version by now, or none.
+	// stale is set when the name has another version, or does not exist any more.
 	stale bool
-	// refused: an open was sent back to look the name up again. If the same
-	// node is opened once more, the opener cannot look it up (its file is
-	// bind-mounted), and gets the version of the day.
+	// refused is set when an open of a stale node failed with ESTALE, so that the
+	// kernel looks up the name again. When the same node is opened once more, its
+	// name cannot be looked up (the file is bind-mounted), and the open gets the
+	// current version.
 	refused bool
 }
 
@@ -37,53 +39,55 @@ type handle struct {
 	node uint64
 	path string
 	dir  bool
-	// version that reads answer; direct says that the node has another one,
-	// and the kernel must not keep what is read.
+	// version is the version that reads return. direct is set when it is not the
+	// node's version, so that the kernel must not cache pages.
 	version reader.Version
 	direct  bool
-	// sent are the names of the last reply to a reader of the directory.
+	// sent holds the names of the last reply of a directory handle; guarded by
+	// the table's lock.
 	sent []string
 
 	open   openFile
 	stream stream
 }
 
-// ids hands out numbers that are never used twice, not even by a successor.
+// ids allocates ids that are never reused, not even by a successor.
 type ids interface {
 	NextID() uint64
 	RaiseID(least uint64)
 }
 
-// table is what the kernel was promised. All methods are safe for concurrent
-// use.
+// table is the state that the kernel relies on. Methods are safe for concurrent
+// use, except those that require the lock.
 type table struct {
 	ids ids
 	log *slog.Logger
-	// compactAt is the size of the journal, in bytes, at which it is written
-	// anew.
-	compactAt int64
 
+	// mu guards the fields below.
 	mu sync.Mutex
-	// compacted is signalled when a compaction is over.
+	// compactAt is the size of the journal, in bytes, above which it is
+	// compacted.
+	compactAt int64
+	// compacted is signalled when a compaction is complete.
 	compacted *sync.Cond
 	nodes     map[uint64]*node
-	// names has the newest node of each path, unless the kernel forgot it.
+	// names holds the newest node of each path that is known to the kernel.
 	names   map[string]*node
 	handles map[uint64]*handle
 	journal journal
-	// unreplied are requests that changed the table and whose reply is not
-	// written yet. While there are any, the journal must not be written anew:
-	// their records would lose the request they belong to.
+	// unreplied holds the requests that changed the table and whose reply is not
+	// written yet. The journal must not be compacted while there are any:
+	// compaction removes the request id from their records.
 	unreplied map[uint64]struct{}
-	// draining holds back changes until unsettled is empty.
+	// draining blocks changes until unreplied is empty.
 	draining bool
-	// broken is why the journal was not written the last time, and retryAt
-	// when to try again.
+	// broken is the error of the last write of the journal, nil if it succeeded.
+	// retryAt is the time of the next attempt.
 	broken  error
 	retryAt time.Time
 }
 
-// node answers what a nodeid means; the copy is the caller's.
+// node returns a copy of the node of a nodeid.
 func (t *table) node(id uint64) (node, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -93,7 +97,7 @@ func (t *table) node(id uint64) (node, bool) {
 	return node{}, false
 }
 
-// handle answers an open handle.
+// handle returns an open handle.
 func (t *table) handle(id uint64) (*handle, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -101,21 +105,21 @@ func (t *table) handle(id uint64) (*handle, bool) {
 	return h, ok
 }
 
-// lookup is a name that is about to be told to the kernel.
+// lookup is a name that is about to be returned to the kernel.
 type lookup struct {
 	path  string
 	entry reader.Entry
 }
 
-// recordLookups counts one lookup for each name and answers their nodes in the same
-// order: the node that the name has, if it is of the same version, or a new
-// one. With a handle it also remembers which names its reader was sent.
+// recordLookups counts one lookup for each name and returns their nodes in the
+// same order: the existing node if it has the same version, otherwise a new one.
+// cursor, unless nil, is recorded with them.
 func (t *table) recordLookups(unique uint64, names []lookup, cursor *op) []node {
 	t.lockForChange()
 	defer t.mu.Unlock()
 	ops := make([]op, 0, len(names)+1)
 	for _, f := range names {
-		ops = append(ops, t.nodeFor(f).look(1))
+		ops = append(ops, t.nodeFor(f).lookupOp(1))
 	}
 	if cursor != nil {
 		ops = append(ops, *cursor)
@@ -128,7 +132,8 @@ func (t *table) recordLookups(unique uint64, names []lookup, cursor *op) []node 
 	return nodes
 }
 
-// nodeFor answers the node of a name, which may not be in the table yet.
+// nodeFor returns the node of a name, which may not be in the table yet. The
+// caller must hold the lock.
 func (t *table) nodeFor(f lookup) *node {
 	modified := int64(0)
 	if !f.entry.Modified.IsZero() {
@@ -146,9 +151,10 @@ func (t *table) nodeFor(f lookup) *node {
 	return &node{id: t.ids.NextID(), path: f.path, dir: f.entry.Dir, version: version, modified: modified}
 }
 
-// forgetEntry is one element of a FORGET.
+// forgetEntry is one element of a FORGET or BATCH_FORGET request.
 type forgetEntry struct{ node, count uint64 }
 
+// forget decrements the lookup counts of nodes.
 func (t *table) forget(unique uint64, list []forgetEntry) {
 	t.lockForChange()
 	defer t.mu.Unlock()
@@ -159,7 +165,7 @@ func (t *table) forget(unique uint64, list []forgetEntry) {
 	t.change(unique, ops...)
 }
 
-// openHandle makes a handle.
+// openHandle creates a handle that reads a version of the node.
 func (t *table) openHandle(unique uint64, n node, version reader.Version, direct bool) *handle {
 	t.lockForChange()
 	defer t.mu.Unlock()
@@ -168,7 +174,7 @@ func (t *table) openHandle(unique uint64, n node, version reader.Version, direct
 	return t.handles[id]
 }
 
-// release takes a handle out of the table; nil when it was not there.
+// release removes a handle and returns it, nil if it does not exist.
 func (t *table) release(unique, id uint64) *handle {
 	t.lockForChange()
 	defer t.mu.Unlock()
@@ -179,21 +185,21 @@ func (t *table) release(unique, id uint64) *handle {
 	return h
 }
 
-// recordCursor remembers which names a handle's reader was sent.
+// recordCursor records the names of the last reply of a directory handle.
 func (t *table) recordCursor(unique uint64, c op) {
 	t.lockForChange()
 	defer t.mu.Unlock()
 	t.change(unique, c)
 }
 
-// sent answers the names of the last reply to a handle's reader.
+// sent returns the names of the last reply of a directory handle.
 func (t *table) sent(h *handle) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return h.sent
 }
 
-// markStale says that a node's version is gone or was replaced.
+// markStale records that the version of a node was replaced or deleted.
 func (t *table) markStale(id uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -205,15 +211,16 @@ func (t *table) markStale(id uint64) {
 	t.appendUnrequested(op{kind: opStale, node: id})
 }
 
-// appendUnrequested writes down a change that belongs to no request and may be lost.
+// appendUnrequested appends a change without a request to the journal. The change
+// may be lost. The caller must hold the lock.
 func (t *table) appendUnrequested(o op) {
 	if t.broken == nil {
 		t.broken = t.journal.append(0, []op{o})
 	}
 }
 
-// refuseOnce says whether an open of a node whose version is not its name's any
-// more is to be sent back. It does so once a node.
+// refuseOnce reports whether the open of a stale node must fail with ESTALE. It
+// returns true once for each node.
 func (t *table) refuseOnce(id uint64) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -225,8 +232,8 @@ func (t *table) refuseOnce(id uint64) bool {
 	return true
 }
 
-// markDeleted says that a name is not there any more; it answers the node that it
-// had.
+// markDeleted records that a name does not exist any more, and returns its last
+// node.
 func (t *table) markDeleted(path string) (id uint64, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -239,21 +246,22 @@ func (t *table) markDeleted(path string) (id uint64, known bool) {
 	return n.id, true
 }
 
-// sizes counts nodes, handles and the journal's bytes.
+// sizes returns the numbers of nodes and handles, and the size of the journal in
+// bytes.
 func (t *table) sizes() (nodes, handles int, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.nodes), len(t.handles), t.journal.size
 }
 
-// closeFiles gives up the files behind all handles, which stay open for the
+// closeFiles closes the Files of all handles. The handles stay open for the
 // successor.
 func (t *table) closeFiles() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, h := range t.handles {
 		if err := h.open.close(); err != nil {
-			t.log.Debug("closing a file", "path", h.path, "error", err)
+			t.log.Debug("close file failed", "path", h.path, "error", err)
 		}
 	}
 }

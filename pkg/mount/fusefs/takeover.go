@@ -12,22 +12,22 @@ import (
 )
 
 const (
-	// maxDeaths is how many servers may die over one request before it is
-	// answered with an error: it may be what kills them.
+	// maxDeaths is the number of servers that may die while they process one
+	// request. Then the request fails with EIO, because it may be the cause.
 	maxDeaths = 3
-	// suspectTime is how long a suspect is worked on alone. What kills a server
-	// does so sooner.
+	// suspectTime is the time for which a suspect request is processed alone. A
+	// request that kills the server does so sooner.
 	suspectTime = 500 * time.Millisecond
-	// takeoverTimeout is how long requests that were taken over keep a server
-	// from saying that it serves.
+	// takeoverTimeout bounds the time that taken-over requests delay the report
+	// to the holder that the mount is served.
 	takeoverTimeout = time.Second
 )
 
-// takeOver ends the request that a predecessor left in a slot. The first
-// successor works on all that were left at once. When it dies too, the next
-// ones take them one at a time and count deaths only then, so that requests
-// which do no harm do not pay for the one that does, or for servers that are
-// killed from outside.
+// takeOver completes the request that a predecessor left in a slot. The first
+// successor processes all requests in parallel. When it dies too, the next ones
+// process them one at a time and count the deaths of a request only from its own
+// turn on, so that harmless requests do not fail because of a harmful one, or
+// because servers are killed from outside.
 func (s *Server) takeOver(slot *fusefd.Slot) error {
 	request := slot.Request()
 	if request == nil {
@@ -42,7 +42,7 @@ func (s *Server) takeOver(slot *fusefd.Slot) error {
 		defer s.lockSuspect()()
 	}
 	if deaths := slot.Died(); deaths >= maxDeaths {
-		s.log.Error("a request outlived its servers and is refused", "opcode", h.opcode, "node", h.node, "deaths", deaths)
+		s.log.Error("request fails: previous servers died while they processed it", "opcode", h.opcode, "node", h.node, "deaths", deaths)
 		s.metrics.takenOver.WithLabelValues("refused").Inc()
 		return s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
 	}
@@ -50,8 +50,8 @@ func (s *Server) takeOver(slot *fusefd.Slot) error {
 	return s.serveRequest(slot)
 }
 
-// lockSuspect waits until no other suspect is worked on; the function it answers
-// gives the turn on, which happens by itself after turnTime.
+// lockSuspect blocks until no other suspect is being processed. The returned
+// function releases the lock, which is also released after suspectTime.
 func (s *Server) lockSuspect() func() {
 	s.suspectMu.Lock()
 	var once sync.Once
@@ -63,9 +63,10 @@ func (s *Server) lockSuspect() func() {
 	}
 }
 
-// announceTakeover tells the holder that the mount is served, once what a
-// predecessor left is answered or has had its time.
-func (s *Server) announceTakeover(over <-chan struct{}) {
+// announceTakeover reports to the holder that the mount is served, when all
+// requests of the predecessor are complete or takeoverTimeout has passed. It does
+// not report when stopped is closed.
+func (s *Server) announceTakeover(stopped <-chan struct{}) {
 	done := make(chan struct{})
 	go func() {
 		s.takeovers.Wait()
@@ -76,26 +77,28 @@ func (s *Server) announceTakeover(over <-chan struct{}) {
 	case <-time.After(takeoverTimeout):
 	}
 	select {
-	case <-over:
+	case <-stopped:
 	default:
 		s.announce()
 	}
 }
 
+// announce reports to the holder that the mount is served.
 func (s *Server) announce() {
 	if err := s.attachment.Serving(); err != nil {
-		s.log.Warn("the holder of the mount does not hear", "error", err)
+		s.log.Warn("cannot report to the holder that the mount is served", "error", err)
 	}
 }
 
-// init opens the connection and keeps how, for successors.
+// init processes FUSE_INIT, which opens the connection, and saves request and
+// reply for successors.
 func (s *Server) init(slot *fusefd.Slot, request []byte) error {
 	reply := s.buildReply(headerOf(request), request, slot.ReplyBuffer())
 	if failedReply(reply) {
 		return s.send(slot, reply)
 	}
 	if len(reply) >= initReplySize {
-		// The kernel takes the lesser of this and what the mount is set to.
+		// The kernel uses the smaller of this value and the mount's read_ahead_kb.
 		binary.NativeEndian.PutUint32(reply[offMaxReadAhead:], maxRequest)
 	}
 	if err := s.attachment.Slots.SaveInit(request, reply); err != nil {
@@ -109,19 +112,20 @@ func (s *Server) init(slot *fusefd.Slot, request []byte) error {
 	return nil
 }
 
-// replayInit brings the protocol to where a predecessor had it.
+// replayInit restores the protocol state from the FUSE_INIT that a predecessor
+// saved.
 func (s *Server) replayInit() {
 	request, reply := s.attachment.Slots.Init()
 	if len(request) < inHeaderSize {
 		return
 	}
-	// The protocol may scribble on it.
-	again := append([]byte(nil), request...)
-	s.buildReply(headerOf(again), again, make([]byte, 4096))
+	// HandleRequest may modify the request.
+	request = append([]byte(nil), request...)
+	s.buildReply(headerOf(request), request, make([]byte, 4096))
 	s.setNegotiated(reply)
 }
 
-// setNegotiated notes what was agreed with the kernel.
+// setNegotiated records the capabilities in the reply to FUSE_INIT.
 func (s *Server) setNegotiated(reply []byte) {
 	if len(reply) >= initReplySize && binary.NativeEndian.Uint32(reply[offReplyFlags:])&capInitExt != 0 {
 		s.files.notifier.expire.Store(binary.NativeEndian.Uint32(reply[offReplyFlags2:])&capExpireOnly != 0)

@@ -12,10 +12,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// tree is the name space: mounts at their paths, the directories above them
-// made up. It is immutable; a change of the mounts makes another.
+// tree is the namespace: the mounts at their paths, and synthetic directories
+// above them. It is immutable; a change of the mounts creates a new tree.
 type tree struct {
-	// mounts, longest path first.
+	// mounts are sorted by the length of their path, longest first.
 	mounts []reader.Mount
 }
 
@@ -28,12 +28,13 @@ func newTree(mounts []reader.Mount) *tree {
 	return t
 }
 
-// below says whether p is dir or lies in it; both are absolute and clean.
+// below reports whether p is dir or a path below it. Both must be absolute and
+// clean.
 func below(p, dir string) bool {
 	return dir == "/" || p == dir || strings.HasPrefix(p, dir) && p[len(dir)] == '/'
 }
 
-// resolve finds the mount that a path lies in, and the path within it.
+// resolve returns the mount that contains a path, and the path within the mount.
 func (t *tree) resolve(p string) (m reader.Mount, rel string, ok bool) {
 	for _, m := range t.mounts {
 		if below(p, m.Path) {
@@ -43,8 +44,8 @@ func (t *tree) resolve(p string) (m reader.Mount, rel string, ok bool) {
 	return reader.Mount{}, "", false
 }
 
-// isMountPath says whether a path is a mount's root or lies above one, which makes it
-// a directory whatever a store says.
+// isMountPath reports whether a path is the root of a mount or a directory above
+// one. Such a path is a directory, even if a store has a file with its name.
 func (t *tree) isMountPath(p string) bool {
 	for _, m := range t.mounts {
 		if below(m.Path, p) {
@@ -54,8 +55,8 @@ func (t *tree) isMountPath(p string) bool {
 	return false
 }
 
-// mountNames lists the names in a directory that are there because of mounts
-// below it, sorted.
+// mountNames returns the sorted names in a directory that exist because of mounts
+// below it.
 func (t *tree) mountNames(dir string) []string {
 	var names []string
 	for _, m := range t.mounts {
@@ -68,10 +69,10 @@ func (t *tree) mountNames(dir string) []string {
 	return slices.Compact(names)
 }
 
-// errUnmounted is about a name where nothing is mounted.
-var errUnmounted = fmt.Errorf("nothing is mounted there: %w", reader.ErrNotExist)
+// errUnmounted is the error for a name outside every mount.
+var errUnmounted = fmt.Errorf("the path is outside every mount: %w", reader.ErrNotExist)
 
-// lookup answers what a name in a directory is.
+// lookup returns the entry of a name in a directory.
 func (t *tree) lookup(ctx context.Context, source Source, dir, name string) (reader.Entry, error) {
 	if t.isMountPath(join(dir, name)) {
 		return reader.Entry{Name: name, Dir: true}, nil
@@ -83,8 +84,8 @@ func (t *tree) lookup(ctx context.Context, source Source, dir, name string) (rea
 	return source.Lookup(ctx, m.ID, rel, name)
 }
 
-// list answers names of the store after one; those that mounts shadow are left
-// out.
+// list returns the store's names of a directory that follow after, and reports
+// whether there are more. Names that are shadowed by mounts are included.
 func (t *tree) list(ctx context.Context, source Source, dir, after string) ([]reader.Entry, bool, error) {
 	m, rel, ok := t.resolve(dir)
 	if !ok {
@@ -100,7 +101,7 @@ func join(dir, name string) string {
 	return dir + "/" + name
 }
 
-// split undoes join.
+// split is the inverse of join.
 func split(p string) (dir, name string) {
 	i := strings.LastIndexByte(p, '/')
 	if i <= 0 {

@@ -7,8 +7,10 @@ import (
 	"syscall"
 )
 
-// What the loop has to know of the protocol itself; go-fuse knows the rest.
+// The parts of the FUSE protocol (include/uapi/linux/fuse.h) that the request loop
+// needs. go-fuse implements the rest.
 const (
+	// Sizes of the request and reply headers, in bytes.
 	inHeaderSize  = 40
 	outHeaderSize = 16
 
@@ -26,19 +28,21 @@ const (
 	opcodeBatchForget = 42
 	opcodeReadDirPlus = 44
 
-	// offReadSize is where READ and READDIR say how much they want.
+	// offReadSize is the offset of the size in READ and READDIR requests.
 	offReadSize = inHeaderSize + 16
-	// Of INIT's reply and request.
+	// Offsets and size of the reply to FUSE_INIT.
 	offMaxReadAhead = outHeaderSize + 8
 	offReplyFlags   = outHeaderSize + 12
 	offReplyFlags2  = outHeaderSize + 32
 	initReplySize   = outHeaderSize + 64
-	// capExpireOnly is bit 35: in the upper word of the flags.
+	// capExpireOnly is FUSE_HAS_EXPIRE_ONLY, bit 35 of the flags, in their upper
+	// word.
 	capExpireOnly = 1 << (35 - 32)
-	capInitExt    = 1 << 30
+	// capInitExt is FUSE_INIT_EXT, which makes the upper word valid.
+	capInitExt = 1 << 30
 )
 
-// header of a request.
+// header holds the fields of a request header that the loop needs.
 type header struct {
 	opcode uint32
 	unique uint64
@@ -53,8 +57,8 @@ func headerOf(request []byte) header {
 	}
 }
 
-// changesTable says whether a reply of this kind tells the kernel of a change of the
-// table, and so has to survive the server.
+// changesTable reports whether a reply to this request makes a change of the table
+// known to the kernel, so that the reply must survive the server.
 func (h header) changesTable() bool {
 	switch h.opcode {
 	case opcodeLookup, opcodeOpen, opcodeOpenDir, opcodeReadDir, opcodeReadDirPlus, opcodeRelease, opcodeReleaseDir:
@@ -63,7 +67,7 @@ func (h header) changesTable() bool {
 	return false
 }
 
-// errorReply fills b with a reply that carries nothing but an error.
+// errorReply builds a reply in b that consists of an error only.
 func errorReply(b []byte, unique uint64, errno syscall.Errno) []byte {
 	b = b[:outHeaderSize]
 	binary.NativeEndian.PutUint32(b, outHeaderSize)
@@ -72,12 +76,13 @@ func errorReply(b []byte, unique uint64, errno syscall.Errno) []byte {
 	return b
 }
 
-// failedReply says whether a reply carries an error.
+// failedReply reports whether a reply contains an error.
 func failedReply(reply []byte) bool {
 	return len(reply) >= outHeaderSize && binary.NativeEndian.Uint32(reply[4:]) != 0
 }
 
-// forgets decodes FORGET and BATCH_FORGET; nothing for what is neither.
+// forgets decodes a FORGET or BATCH_FORGET request. It returns nil for a truncated
+// one.
 func forgets(h header, request []byte) []forgetEntry {
 	body := request[inHeaderSize:]
 	if h.opcode == opcodeForget {
@@ -98,7 +103,7 @@ func forgets(h header, request []byte) []forgetEntry {
 	return list
 }
 
-// limitRead lowers the number of bytes that a READDIR asks for.
+// limitRead reduces the size requested by a READDIR to most bytes.
 func limitRead(request []byte, most uint32) {
 	if len(request) >= offReadSize+4 && binary.NativeEndian.Uint32(request[offReadSize:]) > most {
 		binary.NativeEndian.PutUint32(request[offReadSize:], most)
