@@ -21,13 +21,13 @@ type program struct {
 // its children, in milliseconds.
 func (p program) once(ctx context.Context) (wall, processor float64, err error) {
 	cmd := exec.CommandContext(ctx, p.words[0], p.words[1:]...)
-	var said bytes.Buffer
-	cmd.Env, cmd.Stderr = append(os.Environ(), p.env...), &said
+	var stderr bytes.Buffer
+	cmd.Env, cmd.Stderr = append(os.Environ(), p.env...), &stderr
 	begin := time.Now()
 	err = cmd.Run()
 	wall = float64(time.Since(begin).Microseconds()) / 1e3
 	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(p.words, " "), err, said.String())
+		return 0, 0, fmt.Errorf("%s: %w: %s", strings.Join(p.words, " "), err, stderr.String())
 	}
 	return wall, float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / 1e3, nil
 }

@@ -112,8 +112,8 @@ func TestDatasetDeletedFirst(t *testing.T) {
 	w.readOn(t, 200)
 	w.unharmed(t)
 	c.remove(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}})
-	c.gone(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+	c.waitDeleted(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
 	c.kubectl(t, "delete", "jindoruntime", "hbase", "-n", namespace, "--wait=false")
-	c.gone(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+	c.waitDeleted(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
 	c.nothingLeft(t, namespace)
 }

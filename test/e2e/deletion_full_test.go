@@ -17,7 +17,7 @@ func TestDeletionOrders(t *testing.T) {
 	for name, remove := range map[string]func(t *testing.T, c *cluster, namespace string){
 		"runtime first": func(t *testing.T, c *cluster, namespace string) {
 			c.kubectl(t, "delete", "jindoruntime", "hbase", "-n", namespace, "--wait=false")
-			c.gone(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+			c.waitDeleted(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
 			c.datasetPhase(t, namespace, "hbase", v1alpha1.NotBoundDatasetPhase)
 			c.kubectl(t, "delete", "dataset", "hbase", "-n", namespace, "--wait=false")
 		},
@@ -50,8 +50,8 @@ func TestDeletionOrders(t *testing.T) {
 			c.create(t, namespace, small)
 			c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
 			remove(t, c, namespace)
-			c.gone(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
-			c.gone(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+			c.waitDeleted(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+			c.waitDeleted(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
 			c.nothingLeft(t, namespace)
 		})
 	}

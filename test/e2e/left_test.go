@@ -98,7 +98,7 @@ func (c *cluster) nodesLeft(ctx context.Context, namespace string) error {
 // onNode runs a shell command in a pod that shares a node's processes and has its
 // files below /host. The pods are reused.
 func (c *cluster) onNode(ctx context.Context, node, command string) (string, error) {
-	name := "e2e-look-" + strings.ReplaceAll(node, ".", "-")
+	name := "e2e-shell-" + strings.ReplaceAll(node, ".", "-")
 	pod := &corev1.Pod{}
 	key := client.ObjectKey{Namespace: "kube-system", Name: name}
 	if err := c.Get(ctx, key, pod); client.IgnoreNotFound(err) != nil {
@@ -108,7 +108,7 @@ func (c *cluster) onNode(ctx context.Context, node, command string) (string, err
 			NodeName: node, HostPID: true, HostNetwork: true, TerminationGracePeriodSeconds: new(int64(1)),
 			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			Containers: []corev1.Container{{
-				Name: "look", Image: toolImage, Command: []string{"sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"},
+				Name: "shell", Image: toolImage, Command: []string{"sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1; done"},
 				SecurityContext: &corev1.SecurityContext{Privileged: new(true)},
 				VolumeMounts:    []corev1.VolumeMount{{Name: "host", MountPath: "/host", MountPropagation: new(corev1.MountPropagationHostToContainer)}},
 			}},

@@ -168,10 +168,10 @@ func (c *cluster) remove(t *testing.T, object client.Object) {
 	if err := c.Delete(t.Context(), object); client.IgnoreNotFound(err) != nil {
 		t.Fatal(err)
 	}
-	c.gone(t, object)
+	c.waitDeleted(t, object)
 }
 
-func (c *cluster) gone(t *testing.T, object client.Object) {
+func (c *cluster) waitDeleted(t *testing.T, object client.Object) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%T %s to be deleted", object, object.GetName()), func(ctx context.Context) error {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {

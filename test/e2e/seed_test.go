@@ -49,8 +49,8 @@ func TestSeed(t *testing.T) {
 
 	c.remove(t, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "reader"}})
 	c.kubectl(t, "delete", "jindoruntime/hadoop", "dataset/hbase", "-n", namespace, "--wait=false")
-	c.gone(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hadoop"}})
-	c.gone(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
+	c.waitDeleted(t, &v1alpha1.JindoRuntime{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hadoop"}})
+	c.waitDeleted(t, &v1alpha1.Dataset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "hbase"}})
 	c.nothingLeft(t, namespace)
 }
 

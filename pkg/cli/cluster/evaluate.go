@@ -118,7 +118,7 @@ func addRestarts(r *report.Runtime) {
 // merge replaces what the cluster reports about members by what they report
 // themselves.
 func merge(r, fresh *report.Runtime, workers bool) {
-	r.Asked, r.Version = true, fresh.Version
+	r.MemberViews, r.Version = true, fresh.Version
 	r.Targets += fresh.Targets
 	r.Failures = append(r.Failures, fresh.Failures...)
 	pods := map[string]*report.Pod{}

@@ -88,7 +88,7 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 	}
 	r.Mounts = append(r.Mounts, mounts(view, all.workers)...)
 	r.Targets += len(t.Topology.Masters) + len(t.Topology.Workers)
-	r.Asked = true
+	r.MemberViews = true
 	r.Version = version(r)
 	r.Sum()
 }

@@ -43,22 +43,22 @@ func transfer(ctx context.Context, s *session.Session, name, to string) error {
 	if !ok {
 		return clierror.Generalf("leadership of %s/%s cannot be transferred from here", r.Namespace, r.Name)
 	}
-	look := fmt.Sprintf("%s raft status %s -n %s%s", s.Name, r.Name, r.Namespace, localFlag(s))
+	next := fmt.Sprintf("%s raft status %s -n %s%s", s.Name, r.Name, r.Namespace, localFlag(s))
 	// Masters that did not respond within the timeout are not waited for again.
 	if e := Evaluate(r); e.Voters == 0 || e.Reachable < e.Quorum {
 		return clierror.Generalf("transfer leadership of %s/%s: no quorum: %d of %d masters are reachable",
-			r.Namespace, r.Name, e.Reachable, max(e.Voters, len(r.Masters))).WithTry("%s", look)
+			r.Namespace, r.Name, e.Reachable, max(e.Voters, len(r.Masters))).WithTry("%s", next)
 	}
 	if to != "" && !reachable(r, to) {
 		names := make([]string, len(r.Masters))
 		for i, m := range r.Masters {
 			names[i] = m.Name
 		}
-		return clierror.Usagef("--to %q: not a reachable master of %s/%s: the masters are %v", to, r.Namespace, r.Name, names).WithTry("%s", look)
+		return clierror.Usagef("--to %q: not a reachable master of %s/%s: the masters are %v", to, r.Namespace, r.Name, names).WithTry("%s", next)
 	}
 	leader, err := transferrer.Transfer(ctx, report.Ref{Namespace: r.Namespace, Name: r.Name}, to)
 	if err != nil {
-		return clierror.Generalf("transfer leadership of %s/%s: %w", r.Namespace, r.Name, err).WithTry("%s", look)
+		return clierror.Generalf("transfer leadership of %s/%s: %w", r.Namespace, r.Name, err).WithTry("%s", next)
 	}
 	if _, err := fmt.Fprintf(s.Streams.Out, "%s leads\n", leader); err != nil {
 		return fmt.Errorf("print: %w", err)

@@ -7,9 +7,9 @@ func TestFailureSummary(t *testing.T) {
 		failures []Failure
 		want     string
 	}{
-		"all answered": {nil, ""},
-		"one":          {[]Failure{{"a", "timeout"}}, "1 of 6 targets unreachable: a (timeout)"},
-		"a reason of many is said once": {
+		"none": {nil, ""},
+		"one":  {[]Failure{{"a", "timeout"}}, "1 of 6 targets unreachable: a (timeout)"},
+		"targets with the same reason are grouped": {
 			[]Failure{{"a", "timeout"}, {"b", "timeout"}, {"c", "timeout"}}, "3 of 6 targets unreachable: a, b, c (timeout)",
 		},
 		"two reasons": {

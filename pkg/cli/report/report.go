@@ -90,9 +90,9 @@ type Runtime struct {
 	// Created is the creation time of the JindoRuntime, or of a Dataset without one,
 	// in a cluster.
 	Created *metav1.Time `json:"created,omitempty"`
-	// Asked is true if the report has the members' own views, and false if it has
+	// MemberViews is true if the report has the members' own views, and false if it has
 	// the status of the cluster's objects only.
-	Asked bool `json:"asked"`
+	MemberViews bool `json:"asked"`
 	// Unserved is true for a Dataset that no runtime serves; metadata.name is then
 	// the Dataset's.
 	Unserved bool `json:"unserved,omitempty"`

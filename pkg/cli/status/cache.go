@@ -120,7 +120,7 @@ func (d *dashboard) traffic() {
 	if len(d.report.Workers) == 0 {
 		return
 	}
-	if !d.report.Asked && d.report.Created != nil {
+	if !d.report.MemberViews && d.report.Created != nil {
 		recent := ""
 		if c.RecentHitRatio != nil {
 			recent = fmt.Sprintf("hit %s in the last minutes", printer.Percent(*c.RecentHitRatio))

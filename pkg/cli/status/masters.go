@@ -26,7 +26,7 @@ func (d *dashboard) masters() {
 	column(printer.Column{Title: "Masters"}, func(m report.Master) string { return d.named(markOfMaster(m), m.Name) })
 	column(printer.Column{Title: "ROLE"}, roleOrState)
 	column(printer.Column{Title: "TERM", Right: true, Drop: 1}, ifReachable(func(m report.Master) string { return printer.Count(m.Term) }))
-	if r.Asked || !inPods {
+	if r.MemberViews || !inPods {
 		column(printer.Column{Title: "COMMIT", Right: true, Drop: 1}, ifReachable(func(m report.Master) string { return printer.Count(m.CommitIndex) }))
 		column(printer.Column{Title: "LAG", Right: true}, ifReachable(func(m report.Master) string { return lag(m, leader) }))
 		column(printer.Column{Title: "CONTACT", Right: true, Drop: 3}, ifReachable(func(m report.Master) string { return seconds(m.ContactSeconds) }))

@@ -29,11 +29,11 @@ func components() []string {
 
 // collector collects the versions of a cluster.
 type collector struct {
-	session *session.Session
-	cluster *session.Cluster
-	mu      sync.Mutex
-	report  *Report
-	asked   int
+	session  *session.Session
+	cluster  *session.Cluster
+	mu       sync.Mutex
+	report   *Report
+	requests int
 }
 
 // addCluster adds the versions of the cluster. It fails only if a cluster was
@@ -47,7 +47,7 @@ func addCluster(ctx context.Context, s *session.Session, r *Report) error {
 	a := &collector{session: s, cluster: c, report: r}
 	var asking sync.WaitGroup
 	for _, ask := range []func(context.Context) error{a.deployments, a.daemonSets, a.members, a.crd("datasets"), a.crd("jindoruntimes"), a.crd("dataloads")} {
-		a.asked++
+		a.requests++
 		asking.Go(func() {
 			if err := ask(ctx); err != nil {
 				a.mu.Lock()
@@ -60,7 +60,7 @@ func addCluster(ctx context.Context, s *session.Session, r *Report) error {
 	slices.SortFunc(r.Components, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(r.CRDs, func(a, b CRD) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(r.Failures)
-	if len(r.Failures) == a.asked {
+	if len(r.Failures) == a.requests {
 		err := fmt.Errorf("asking the cluster: %s", r.Failures[0])
 		r.Failures = nil
 		return err
