@@ -113,11 +113,12 @@ func TestSlowStore(t *testing.T) {
 	key := h.bucket.put("a", 1, 600_000)
 	gate := make(chan struct{})
 	h.bucket.failWith(nil, func(b io.ReadCloser) io.ReadCloser { return &gated{b, gate} })
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+wire.ObjectPath(key.Mount, key.Key), nil)
+	request, err := wire.NewHTTPRequest(t.Context(), h.worker.Addr().String(), wire.Request{
+		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, Last: key.Size - 1,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-599999"}, wire.HeaderSize: {"600000"}}
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -226,11 +227,12 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.config.WriteTimeout, h.config.MaxRequests = 200*time.Millisecond, 1 }).ready()
 	key := h.bucket.put("a", 1, 24<<20)
 	slow := h.client(mtls.Fuse, false)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+h.worker.Addr().String()+wire.ObjectPath(key.Mount, key.Key), nil)
+	request, err := wire.NewHTTPRequest(t.Context(), h.worker.Addr().String(), wire.Request{
+		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, Last: key.Size - 1,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header = http.Header{"If-Match": {`"` + key.ETag + `"`}, "Range": {"bytes=0-25165823"}, wire.HeaderSize: {"25165824"}}
 	response, err := slow.Do(request)
 	if err != nil {
 		t.Fatal(err)

@@ -75,8 +75,13 @@ func (v *views) belong(clusterID string) error {
 	case clusterID:
 		return nil
 	case "":
-		v.identity.ClusterID = clusterID
-		return v.identity.save(v.dir)
+		next := v.identity
+		next.ClusterID = clusterID
+		if err := next.save(v.dir); err != nil {
+			return err
+		}
+		v.identity = next
+		return nil
 	}
 	return fmt.Errorf("this worker's data in %s belongs to cluster %s, not to %s; start it with the topology of its cluster, or give it an empty data directory", v.dir, v.identity.ClusterID, clusterID)
 }
