@@ -184,7 +184,7 @@ func TestPodSecurity(t *testing.T) {
 			}
 			slices.Sort(got)
 			if !slices.Equal(got, reasons) {
-				t.Errorf("%s breaks %s by %q, want %q", name, level, got, reasons)
+				t.Errorf("%s violates %s with %q, want %q", name, level, got, reasons)
 			}
 		}
 	}
@@ -195,14 +195,14 @@ func TestControllersSurviveANode(t *testing.T) {
 		pod := d.Spec.Template.Spec
 		apart := pod.Affinity != nil && pod.Affinity.PodAntiAffinity != nil || len(pod.TopologySpreadConstraints) > 0
 		if d.Spec.Replicas == nil || *d.Spec.Replicas != 2 || !apart {
-			t.Errorf("%s has no second pod on another node", name)
+			t.Errorf("%s does not spread its pods over nodes", name)
 		}
 		c := pod.Containers[0]
 		if c.LivenessProbe == nil || c.ReadinessProbe == nil || c.Ports[0].ContainerPort != topology.HealthPort {
-			t.Errorf("%s is not looked at on port %d", name, topology.HealthPort)
+			t.Errorf("%s has no probe on port %d", name, topology.HealthPort)
 		}
 		if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
-			t.Errorf("%s says nothing about its resources", name)
+			t.Errorf("%s has no resources", name)
 		}
 	}
 }
@@ -211,13 +211,13 @@ func TestNodePlugin(t *testing.T) {
 	ds := named[appsv1.DaemonSet](t, manifests.Install)["csi-nodeplugin-fluid"]
 	pod := ds.Spec.Template.Spec
 	if len(pod.Containers) != 2 || pod.Containers[0].Name != "plugin" || pod.Containers[1].Name != "keeper" {
-		t.Fatalf("its containers are %v", pod.Containers)
+		t.Fatalf("the containers are %v", pod.Containers)
 	}
 	if len(pod.Tolerations) != 1 || pod.Tolerations[0] != (corev1.Toleration{Operator: corev1.TolerationOpExists}) {
-		t.Errorf("it does not run on every node: %v", pod.Tolerations)
+		t.Errorf("the DaemonSet does not tolerate every taint: %v", pod.Tolerations)
 	}
 	if ds.Spec.UpdateStrategy != (appsv1.DaemonSetUpdateStrategy{}) {
-		t.Errorf("applying it takes back an update strategy that somebody chose: %+v", ds.Spec.UpdateStrategy)
+		t.Errorf("applying the manifest overwrites the update strategy: %+v", ds.Spec.UpdateStrategy)
 	}
 	for _, m := range pod.Containers[0].VolumeMounts {
 		bidirectional := m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional
@@ -226,17 +226,17 @@ func TestNodePlugin(t *testing.T) {
 		}
 	}
 	if keeper := pod.Containers[1]; keeper.LivenessProbe != nil || len(keeper.Resources.Limits) > 0 {
-		t.Error("something may end the keeper")
+		t.Error("the keeper has limits or probes")
 	}
 	driver := named[storagev1.CSIDriver](t, manifests.Install)[names.Driver]
 	if driver == nil {
-		t.Fatalf("there is no CSIDriver %s", names.Driver)
+		t.Fatalf("CSIDriver %s not found", names.Driver)
 	}
 	if s := driver.Spec; *s.AttachRequired || !*s.PodInfoOnMount || !*s.RequiresRepublish || *s.FSGroupPolicy != storagev1.NoneFSGroupPolicy || len(s.VolumeLifecycleModes) != 2 {
 		t.Errorf("the driver is %+v", s)
 	}
 	if driver.Labels["security.kubernetes.io/csi-ephemeral-volume-profile"] != "restricted" {
-		t.Error("inline volumes are refused in restricted namespaces")
+		t.Error("inline volumes are not allowed in restricted namespaces")
 	}
 }
 
@@ -265,7 +265,7 @@ func checkRules(t *testing.T, name string, rules []rbacv1.PolicyRule, clusterWid
 			t.Errorf("%s may list the Secrets of every namespace", name)
 		}
 		if clusterWide && has("pods", "create", "update", "patch") {
-			t.Errorf("%s may make pods in every namespace", name)
+			t.Errorf("%s may create pods in every namespace", name)
 		}
 		if strings.HasPrefix(name, "csi-") && (has("secrets", "get") || has("nodes", "list", "update", "delete")) {
 			t.Errorf("%s may %v %v", name, rule.Verbs, rule.Resources)
@@ -279,7 +279,7 @@ func TestCRDsCanBeApplied(t *testing.T) {
 	const limit = 256 << 10
 	crds := named[apiextensionsv1.CustomResourceDefinition](t, manifests.CRDs)
 	if len(crds) != 3 {
-		t.Errorf("there are %d CRDs", len(crds))
+		t.Errorf("%d CRDs", len(crds))
 	}
 	for name, crd := range crds {
 		raw, err := json.Marshal(crd)

@@ -32,7 +32,7 @@ func selects(t *testing.T, selector *metav1.LabelSelector, set labels.Set) bool 
 func TestPodWebhooksSelect(t *testing.T) {
 	configuration := named[admissionv1.MutatingWebhookConfiguration](t, manifests.Install)[names.PodWebhooks]
 	if configuration == nil || len(configuration.Webhooks) != 2 {
-		t.Fatalf("there is no configuration %s of two webhooks", names.PodWebhooks)
+		t.Fatalf("configuration %s with two webhooks not found", names.PodWebhooks)
 	}
 	for _, test := range []struct {
 		name string
@@ -40,31 +40,31 @@ func TestPodWebhooksSelect(t *testing.T) {
 		want []string
 	}{
 		{"no label", labels.Set{"app": "a"}, nil},
-		{"asks", labels.Set{names.LabelInject: "true"}, []string{names.InjectionWebhook}},
-		{"asks by the older name", labels.Set{names.LabelInjectAlias: "true"}, []string{names.InjectionWebhookAliased}},
-		{"asks by both", labels.Set{names.LabelInject: "true", names.LabelInjectAlias: "true"}, []string{names.InjectionWebhook}},
-		{"asks by the older name only", labels.Set{names.LabelInject: "false", names.LabelInjectAlias: "true"}, []string{names.InjectionWebhookAliased}},
-		{"says no", labels.Set{names.LabelInject: "false"}, nil},
+		{"requested", labels.Set{names.LabelInject: "true"}, []string{names.InjectionWebhook}},
+		{"requested by the older name", labels.Set{names.LabelInjectAlias: "true"}, []string{names.InjectionWebhookAliased}},
+		{"requested by both", labels.Set{names.LabelInject: "true", names.LabelInjectAlias: "true"}, []string{names.InjectionWebhook}},
+		{"requested by the older name only", labels.Set{names.LabelInject: "false", names.LabelInjectAlias: "true"}, []string{names.InjectionWebhookAliased}},
+		{"declined", labels.Set{names.LabelInject: "false"}, nil},
 		{"opted out", labels.Set{names.LabelInject: "true", names.LabelEnableInjection: "false"}, nil},
 		{"opted out of the older name", labels.Set{names.LabelInjectAlias: "true", names.LabelEnableInjection: "false"}, nil},
 		{"opted in twice", labels.Set{names.LabelInject: "true", names.LabelEnableInjection: "true"}, []string{names.InjectionWebhook}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var asked []string
+			var called []string
 			for _, w := range configuration.Webhooks {
 				if selects(t, w.ObjectSelector, test.pod) {
-					asked = append(asked, w.Name)
+					called = append(called, w.Name)
 				}
 			}
-			if !slices.Equal(asked, test.want) {
-				t.Errorf("%q are asked, want %q", asked, test.want)
+			if !slices.Equal(called, test.want) {
+				t.Errorf("%q are called, want %q", called, test.want)
 			}
 		})
 	}
 	for _, w := range configuration.Webhooks {
 		for namespace, want := range map[string]bool{"default": true, "kube-system": false, names.SystemNamespace: false} {
 			if got := selects(t, w.NamespaceSelector, labels.Set{corev1.LabelMetadataName: namespace}); got != want {
-				t.Errorf("%s is asked about pods in %s: %v", w.Name, namespace, got)
+				t.Errorf("%s is called about pods in %s: %v", w.Name, namespace, got)
 			}
 		}
 		if *w.FailurePolicy != admissionv1.Fail || *w.SideEffects != admissionv1.SideEffectClassNone ||
@@ -74,7 +74,7 @@ func TestPodWebhooksSelect(t *testing.T) {
 		checkService(t, w.ClientConfig, names.WebhookPath)
 	}
 	if names.PodWebhooks > "istio-sidecar-injector" || names.PodWebhooks > "linkerd-proxy-injector-webhook-config" {
-		t.Error("meshes are asked first")
+		t.Error("meshes are called first")
 	}
 }
 

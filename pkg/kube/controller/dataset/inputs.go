@@ -61,7 +61,7 @@ func (f inputs) unboundMessage() string {
 	}
 	text := fmt.Sprintf("not bound to a JindoRuntime: create a JindoRuntime %q, or add the annotation %s: %s to another one",
 		name, v1alpha1.DatasetAnnotation, name)
-	if likely := f.likelyRuntime(); likely != nil {
+	if likely := f.likelyRuntime(); likely != nil && !f.otherRuntime {
 		text = plan.UnboundReason(f.dataset, likely)
 	}
 	if f.leftover != "" {

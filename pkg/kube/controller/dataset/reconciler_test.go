@@ -221,9 +221,9 @@ func TestInvalidSpec(t *testing.T) {
 func TestUnclaimedSpec(t *testing.T) {
 	d := newDataset()
 	d.Spec.Mounts[0].MountPoint = "https://mirrors.example.com/hbase/"
-	s := newTestbed(t, d)
+	s := newTestbed(t, d, newRuntime("spark", "", 1))
 	s.settle()
-	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound", "-SpecValid", "-NotReady")
+	s.checkStatus(v1alpha1.NotBoundDatasetPhase, "Ready=False/NotBound: not bound to a JindoRuntime", "-SpecValid", "-NotReady")
 	if err := s.c.Create(t.Context(), newRuntime("hadoop", "hbase", 1)); err != nil {
 		t.Fatal(err)
 	}

@@ -217,7 +217,8 @@ func (p *pass) unboundReason(ctx context.Context) (string, error) {
 	slices.SortFunc(datasets.Items, func(a, b v1alpha1.Dataset) int { return strings.Compare(a.Name, b.Name) })
 	for i := range datasets.Items {
 		served := slices.ContainsFunc(runtimes.Items, func(r v1alpha1.JindoRuntime) bool { return plan.Bound(&datasets.Items[i], &r) })
-		if !served {
+		// An invalid Dataset may belong to another runtime of Fluid.
+		if errs, _ := v1alpha1.Validate(&datasets.Items[i]); !served && len(errs) == 0 {
 			return plan.UnboundReason(&datasets.Items[i], p.runtime), nil
 		}
 	}
