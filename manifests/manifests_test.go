@@ -107,7 +107,7 @@ func TestNamespacesAndNames(t *testing.T) {
 		}
 	}
 	if _, ok := named[corev1.Namespace](t, manifests.Install)[names.SystemNamespace]; !ok {
-		t.Errorf("there is no namespace %s", names.SystemNamespace)
+		t.Errorf("namespace %s not found", names.SystemNamespace)
 	}
 	for _, who := range []string{"dataset-controller", "jindoruntime-controller", "csi-nodeplugin-fluid", names.Webhook} {
 		if _, ok := named[corev1.ServiceAccount](t, manifests.Install)[who]; !ok {

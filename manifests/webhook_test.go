@@ -81,7 +81,7 @@ func TestPodWebhooksSelect(t *testing.T) {
 func TestValidationNeverBlocks(t *testing.T) {
 	configuration := named[admissionv1.ValidatingWebhookConfiguration](t, manifests.Install)[names.ValidatingWebhooks]
 	if configuration == nil || len(configuration.Webhooks) != 1 {
-		t.Fatalf("there is no configuration %s", names.ValidatingWebhooks)
+		t.Fatalf("configuration %s not found", names.ValidatingWebhooks)
 	}
 	w := configuration.Webhooks[0]
 	if *w.FailurePolicy != admissionv1.Ignore || len(w.MatchConditions) != 1 || *w.SideEffects != admissionv1.SideEffectClassNone {
@@ -118,7 +118,7 @@ func TestPolicyAndWebhooksSelectTheSame(t *testing.T) {
 	policy := named[admissionv1.ValidatingAdmissionPolicy](t, manifests.Install)[names.SidecarPolicy]
 	binding := named[admissionv1.ValidatingAdmissionPolicyBinding](t, manifests.Install)[names.SidecarPolicy]
 	if policy == nil || binding == nil || binding.Spec.PolicyName != policy.Name {
-		t.Fatal("there is no policy with a binding")
+		t.Fatal("policy with binding not found")
 	}
 	webhook := named[admissionv1.MutatingWebhookConfiguration](t, manifests.Install)[names.PodWebhooks].Webhooks[0]
 	if got, want := policy.Spec.MatchConstraints.NamespaceSelector.String(), webhook.NamespaceSelector.String(); got != want {

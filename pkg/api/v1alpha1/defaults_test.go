@@ -24,7 +24,7 @@ func TestDatasetDefaults(t *testing.T) {
 		{"a made name that is taken", []Mount{{MountPoint: "oss://b/"}, {Name: "b", MountPoint: "oss://x/"}, {Name: "b-2", MountPoint: "oss://y/"}}, "b-3 /b-3, b /b, b-2 /b-2"},
 		{"directories", []Mount{{MountPoint: "local:///srv/data set/"}, {MountPoint: "file:///"}}, "data-set /data-set, mount /mount"},
 		{"a placeholder", []Mount{{MountPoint: "oss://<BUCKET>/x", Path: "/x"}}, "BUCKET /x"},
-		{"a name that is no directory's", []Mount{{Name: "..", MountPoint: "oss://b/"}}, ".. "},
+		{"a name that is not a directory name", []Mount{{Name: "..", MountPoint: "oss://b/"}}, ".. "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -171,7 +171,7 @@ func TestEffectiveOptions(t *testing.T) {
 	secret("e", "shared")
 	got["c"].Secret.Name = "changed"
 	if again := spec.EffectiveOptions(Mount{}); again["e"].Secret.Name != "shared" || len(got) != 5 {
-		t.Errorf("the answer is no copy: %+v", again)
+		t.Errorf("the result is not a copy: %+v", again)
 	}
 }
 

@@ -103,7 +103,7 @@ func bounds(s *structuralschema.Structural) []string {
 		words = append(words, "a "+*s.XListType+" by "+strings.Join(s.XListMapKeys, " "))
 	}
 	if v.Pattern != "" || len(v.Enum) > 0 || v.Minimum != nil {
-		words = append(words, "with a message that is no sentence")
+		words = append(words, "with a generated message")
 	}
 	return words
 }

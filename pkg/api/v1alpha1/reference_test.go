@@ -204,7 +204,7 @@ func TestFieldsWithoutEffect(t *testing.T) {
 	for _, entry := range FieldsWithoutEffect() {
 		name := entry.Kind + " " + entry.Path
 		if seen[name] {
-			t.Errorf("%s is there twice", name)
+			t.Errorf("%s is duplicated", name)
 		}
 		seen[name] = true
 		if entry.Reason == "" {
@@ -216,7 +216,7 @@ func TestFieldsWithoutEffect(t *testing.T) {
 			return f.path == path && (!isKey || f.kind == "mapping")
 		})
 		if !known {
-			t.Errorf("%s is no field", name)
+			t.Errorf("%s is not a field", name)
 		}
 		f := &findings{}
 		f.withoutEffect(entry.Kind, tree(strings.Split(entry.Path, ".")))

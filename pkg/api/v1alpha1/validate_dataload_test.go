@@ -20,7 +20,7 @@ func TestDataLoads(t *testing.T) {
 		{name: "options", spec: load("options: {loadMemorydata: 'true', atomicCache: 'false', threadNum: '10', filter: '*.log'}")},
 		{name: "no boolean", spec: load("options: {dryrun: maybe}"), want: []string{`spec.options[dryrun]: Invalid value: "maybe"`}},
 		{name: "no number", spec: load("options: {cacheThread: '0'}"), want: []string{`spec.options[cacheThread]: Invalid value: "0"`}},
-		{name: "an option nobody knows", spec: load("options: {speed: high}")},
+		{name: "an unknown option", spec: load("options: {speed: high}")},
 		{name: "once", spec: load("policy: Once")},
 		{name: "on an event", spec: load("policy: OnEvent")},
 		{name: "another policy", spec: load("policy: Twice"), want: []string{`spec.policy: Invalid value: "Twice"`}},

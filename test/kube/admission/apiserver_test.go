@@ -235,7 +235,7 @@ func (s *apiserver) waitCalled(t *testing.T) {
 	t.Helper()
 	namespace := s.namespace(t)
 	s.dataset(t, namespace)
-	eventually(t, "the API server asks the webhook", func() error {
+	eventually(t, "the API server calls the webhook", func() error {
 		return s.Create(t.Context(), pod(namespace, "imagenet"), client.DryRunAll)
 	})
 	eventually(t, "the API server enforces the policy", func() error {

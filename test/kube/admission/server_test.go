@@ -203,7 +203,7 @@ func TestConfigurationDeleted(t *testing.T) {
 	}{
 		"labelled":             {func(*corev1.Pod) {}, "did not inject the sidecar. Apply Jindo's install.yaml again"},
 		"by the older label":   {func(p *corev1.Pod) { p.Labels = map[string]string{names.LabelInjectAlias: "true"} }, "did not inject the sidecar"},
-		"a sidecar of its own": {func(p *corev1.Pod) { p.Spec.InitContainers = []corev1.Container{sidecar(true)} }, "its volume jindo-fuse is gone"},
+		"a sidecar of its own": {func(p *corev1.Pod) { p.Spec.InitContainers = []corev1.Container{sidecar(true)} }, "its volume jindo-fuse is missing"},
 		"one that ends":        {func(p *corev1.Pod) { p.Spec.InitContainers = []corev1.Container{sidecar(false)} }, "did not inject the sidecar"},
 		"not labelled":         {func(p *corev1.Pod) { p.Labels = nil }, ""},
 		"opted out":            {func(p *corev1.Pod) { p.Labels[names.LabelEnableInjection] = "false" }, ""},
@@ -236,7 +236,7 @@ func TestConfigurationDeleted(t *testing.T) {
 			return err
 		}
 		if sidecars(p) != 1 {
-			return errors.New("there is no sidecar")
+			return errors.New("no sidecar was injected")
 		}
 		return nil
 	})

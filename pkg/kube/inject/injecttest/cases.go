@@ -107,7 +107,7 @@ func objects(t testing.TB, raw []byte) []client.Object {
 		}
 		object, ok := decoded.(client.Object)
 		if !ok {
-			t.Fatalf("%T is no object", decoded)
+			t.Fatalf("%T is not an object", decoded)
 		}
 		object.SetNamespace(Namespace)
 		all = append(all, object)
