@@ -45,35 +45,35 @@ func addCluster(ctx context.Context, s *session.Session, r *Report) error {
 		return nil
 	}
 	a := &collector{session: s, cluster: c, report: r}
-	var asking sync.WaitGroup
-	for _, ask := range []func(context.Context) error{a.deployments, a.daemonSets, a.members, a.crd("datasets"), a.crd("jindoruntimes"), a.crd("dataloads")} {
+	var requests sync.WaitGroup
+	for _, request := range []func(context.Context) error{a.deployments, a.daemonSets, a.members, a.crd("datasets"), a.crd("jindoruntimes"), a.crd("dataloads")} {
 		a.requests++
-		asking.Go(func() {
-			if err := ask(ctx); err != nil {
+		requests.Go(func() {
+			if err := request(ctx); err != nil {
 				a.mu.Lock()
 				defer a.mu.Unlock()
 				r.Failures = append(r.Failures, err.Error())
 			}
 		})
 	}
-	asking.Wait()
+	requests.Wait()
 	slices.SortFunc(r.Components, func(a, b Component) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(r.CRDs, func(a, b CRD) int { return cmp.Compare(a.Name, b.Name) })
 	slices.Sort(r.Failures)
 	if len(r.Failures) == a.requests {
-		err := fmt.Errorf("asking the cluster: %s", r.Failures[0])
+		err := fmt.Errorf("read the cluster: %s", r.Failures[0])
 		r.Failures = nil
 		return err
 	}
 	if len(r.Components) == 0 && len(r.Failures) == 0 {
-		r.Warnings = append(r.Warnings, "the product is not installed: nothing of it runs in namespace "+names.SystemNamespace)
+		r.Warnings = append(r.Warnings, "Jindo is not installed: none of its components is in namespace "+names.SystemNamespace)
 	}
 	r.Warnings = append(r.Warnings, skew(r)...)
 	return nil
 }
 
 func (a *collector) list(ctx context.Context, what string, into kube.ObjectList, options ...kube.ListOption) error {
-	return apierror.Explain(a.session, a.cluster, "listing "+what, a.cluster.List(ctx, into, options...))
+	return apierror.Explain(a.session, a.cluster, "list "+what, a.cluster.List(ctx, into, options...))
 }
 
 func (a *collector) deployments(ctx context.Context) error {
@@ -124,7 +124,7 @@ func (a *collector) members(ctx context.Context) error {
 		err = a.cluster.List(ctx, list, ours, kube.InNamespace(a.cluster.Namespace))
 	}
 	if err != nil {
-		return apierror.Explain(a.session, a.cluster, "listing Pods of runtimes", err)
+		return apierror.Explain(a.session, a.cluster, "list Pods of runtimes", err)
 	}
 	found := map[string]*Runtime{}
 	for i := range list.Items {
