@@ -49,9 +49,12 @@ func ofStatus(s *session.Session, act string, err error, status metav1.Status) e
 	case apierrors.IsConflict(err) && Managers(status) != nil:
 		return conflict(act, status)
 	case IsMissingKind(err):
-		return clierror.Generalf("%s: the cluster has no such resource type", act).
-			WithHint("the CustomResourceDefinitions of Jindo are not installed").
-			WithTry("kubectl apply --server-side -f crds.yaml -f install.yaml")
+		failed := clierror.Generalf("%s: the cluster has no such resource type", act).
+			WithHint("the CustomResourceDefinitions of Jindo are not installed")
+		if s != nil && s.Name != "" {
+			return failed.WithTry("%s check", s.Name) // prints the command that installs them
+		}
+		return failed
 	case apierrors.IsNotFound(err) && status.Details != nil && status.Details.Kind == "namespaces":
 		return clierror.Generalf("%s: namespace %q not found", act, status.Details.Name).
 			WithTry("kubectl create namespace %s", status.Details.Name)

@@ -34,14 +34,14 @@ func TestExplain(t *testing.T) {
 		"a quota":         {apierrors.NewForbidden(datasets, "a", errors.New("exceeded quota")), "exceeded quota", "", ""},
 		"no such user":    {apierrors.NewUnauthorized("Unauthorized"), "does not accept the credentials", "expired", "kubectl auth whoami"},
 		"another manager": {conflict, ".spec.replicas, .spec.master is managed by argocd", "take it over", "--force-conflicts"},
-		"no such kind":    {unknown, "has no such resource type", "not installed", "kubectl apply --server-side -f crds.yaml -f install.yaml"},
+		"no such kind":    {unknown, "has no such resource type", "not installed", "kubectl jindo check"},
 		"no namespace":    {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "x"), `namespace "x" not found`, "", "kubectl create namespace x"},
 		"no response":     {fmt.Errorf("listing: %w", context.DeadlineExceeded), "the API server did not respond within 5s", "--request-timeout", ""},
 		"busy":            {apierrors.NewTooManyRequests("slow down", 1), "overloaded", "retry", ""},
 		"interrupted":     {context.Canceled, "interrupted", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &session.Session{RequestTimeout: 5 * time.Second}
+			s := &session.Session{Name: "kubectl jindo", RequestTimeout: 5 * time.Second}
 			err := apierror.Explain(s, nil, "listing", test.err)
 			var failed *clierror.Error
 			if !errors.As(err, &failed) {

@@ -151,8 +151,8 @@ func (s *sender) checkResult(ctx context.Context, a *application, objects []*uns
 	return s.checkRules(ctx, s.reader(objects), a.old, a.result)
 }
 
-// apply sends one object. Conflicts with fields that the plugin itself set, with
-// create or set, are resolved in favour of the manifest.
+// apply sends one object. Conflicts with fields that create or set wrote under the
+// same field manager are resolved in favour of the manifest.
 func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, force bool, how ...client.ApplyOption) (*unstructured.Unstructured, error) {
 	send := func(extra ...client.ApplyOption) (*unstructured.Unstructured, error) {
 		result := u.DeepCopy()
@@ -174,15 +174,15 @@ func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, force 
 	return result, nil
 }
 
-// conflictsWithItself reports whether the plugin is the only other manager of the
-// fields in conflict.
+// conflictsWithItself reports whether all fields in conflict are managed under the
+// command's own name: create and set own fields under it by another operation.
 func (s *sender) conflictsWithItself(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsConflict(err) || !errors.As(err, &status) {
 		return false
 	}
 	managers := apierror.Managers(status.Status())
-	return len(managers) > 0 && !slices.ContainsFunc(managers, func(m string) bool { return m != s.fieldManager && m != FieldManager })
+	return len(managers) > 0 && !slices.ContainsFunc(managers, func(m string) bool { return m != s.fieldManager })
 }
 
 // outcome returns kubectl's word for what was done.

@@ -235,7 +235,7 @@ func (s *sender) checkOwners(u *unstructured.Unstructured, paths []string, force
 		return nil
 	}
 	for _, entry := range u.GetManagedFields() {
-		if entry.Operation != metav1.ManagedFieldsOperationApply || entry.FieldsV1 == nil || entry.Manager == s.fieldManager || entry.Manager == FieldManager {
+		if entry.Operation != metav1.ManagedFieldsOperationApply || entry.FieldsV1 == nil || entry.Manager == s.fieldManager {
 			continue
 		}
 		owned := &fieldpath.Set{}
