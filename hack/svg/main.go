@@ -26,7 +26,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	flags.StringVar(&p.title, "title", "", "what the picture shows, for those who do not see it")
 	flags.StringVar(&p.command, "command", "", "the command to show above what it wrote")
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("reading the flags: %w", err)
+		return fmt.Errorf("read the flags: %w", err)
 	}
 	if p.title == "" {
 		return fmt.Errorf("-title is missing: say what the picture shows")
@@ -34,14 +34,14 @@ func run(args []string, in io.Reader, out io.Writer) error {
 	const limit = 1 << 20
 	text, err := io.ReadAll(io.LimitReader(in, limit))
 	if err != nil {
-		return fmt.Errorf("reading the text: %w", err)
+		return fmt.Errorf("read the text: %w", err)
 	}
 	if len(text) == 0 {
 		return fmt.Errorf("no text on standard input")
 	}
 	p.text = string(text)
 	if _, err := io.WriteString(out, p.draw()); err != nil {
-		return fmt.Errorf("writing the picture: %w", err)
+		return fmt.Errorf("write the picture: %w", err)
 	}
 	return nil
 }

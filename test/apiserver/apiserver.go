@@ -32,7 +32,7 @@ func (e *Ends) Add(end func() error) { e.all = append(e.all, end) }
 func (e *Ends) Start(env *envtest.Environment) (*rest.Config, error) {
 	config, err := env.Start()
 	if err != nil {
-		return nil, fmt.Errorf("starting etcd and kube-apiserver: %w", err)
+		return nil, fmt.Errorf("start etcd and kube-apiserver: %w", err)
 	}
 	e.Add(env.Stop)
 	return config, nil

@@ -172,7 +172,7 @@ func podReview(containers int) ([]byte, error) {
 	}
 	raw, err := json.Marshal(pod)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a pod: %w", err)
+		return nil, fmt.Errorf("encode a pod: %w", err)
 	}
 	kind := metav1.GroupVersionKind{Version: "v1", Kind: "Pod"}
 	resource := metav1.GroupVersionResource{Version: "v1", Resource: "pods"}
@@ -184,7 +184,7 @@ func podReview(containers int) ([]byte, error) {
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("encoding a review: %w", err)
+		return nil, fmt.Errorf("encode a review: %w", err)
 	}
 	return review, nil
 }

@@ -82,7 +82,7 @@ func plannedSidecar() (*sidecarOf, error) {
 	}
 	var injected corev1.Pod
 	if err := json.Unmarshal(out, &injected); err != nil {
-		return nil, fmt.Errorf("reading the planned pod: %w", err)
+		return nil, fmt.Errorf("read the planned pod: %w", err)
 	}
 	if len(injected.Spec.InitContainers) != 1 || len(injected.Spec.Volumes) != 2 {
 		return nil, errors.New("the planned pod has no sidecar")

@@ -59,7 +59,7 @@ func run(ctx context.Context, bin, name string) error {
 	defer cancel()
 	t, err := measure(ctx, bin, dir)
 	if err != nil {
-		return fmt.Errorf("measuring %s: %w", name, err)
+		return fmt.Errorf("measure %s: %w", name, err)
 	}
 	t.Name, t.Date, t.Machine = name, time.Now().UTC().Format(time.DateOnly), machine()
 	fmt.Print(t.markdown())

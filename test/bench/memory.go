@@ -56,13 +56,13 @@ func memory(ctx context.Context, bin, dir string) (table, error) {
 func resident(pid int) (float64, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("reading the memory of %d: %w", pid, err)
+		return 0, fmt.Errorf("read the memory of %d: %w", pid, err)
 	}
 	for line := range strings.Lines(string(raw)) {
 		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
 			var kib float64
 			if _, err := fmt.Sscan(value, &kib); err != nil {
-				return 0, fmt.Errorf("reading the memory of %d: %w", pid, err)
+				return 0, fmt.Errorf("read the memory of %d: %w", pid, err)
 			}
 			return kib / 1024, nil
 		}

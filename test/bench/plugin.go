@@ -21,7 +21,7 @@ func plugin(ctx context.Context, bin, dir string) (table, error) {
 	// The flags with which bin's programs are built.
 	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", empty, "./test/bench/empty")
 	if out, err := build.CombinedOutput(); err != nil {
-		return table{}, fmt.Errorf("building the empty plugin: %w: %s", err, out)
+		return table{}, fmt.Errorf("build the empty plugin: %w: %s", err, out)
 	}
 	for _, arguments := range [][]string{{"version", "--client"}, {"--help"}} {
 		all, err := alternate(ctx, pluginRuns,

@@ -37,7 +37,7 @@ func statusOf(ctx context.Context, bin, dir string) (table, error) {
 	defer end()
 	bin, err = filepath.Abs(bin)
 	if err != nil {
-		return table{}, fmt.Errorf("finding the plugin: %w", err)
+		return table{}, fmt.Errorf("find the plugin: %w", err)
 	}
 	t := table{
 		Title: "Status of runtimes",

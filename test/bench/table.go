@@ -73,7 +73,7 @@ const document = "docs/benchmarks.md"
 func (t table) save() error {
 	raw, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encoding the figures: %w", err)
+		return fmt.Errorf("encode the figures: %w", err)
 	}
 	results := filepath.Join("bench", "results")
 	if err := os.MkdirAll(results, 0o755); err != nil {
@@ -84,7 +84,7 @@ func (t table) save() error {
 	}
 	page, err := os.ReadFile(document)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", document, err)
+		return fmt.Errorf("read %s: %w", document, err)
 	}
 	begin, end := "<!-- "+t.Name+" -->\n", "<!-- end "+t.Name+" -->"
 	place := regexp.MustCompile("(?s)" + regexp.QuoteMeta(begin) + ".*?" + regexp.QuoteMeta(end))
@@ -96,7 +96,7 @@ func (t table) save() error {
 		content += "\n" + block + "\n"
 	}
 	if err := os.WriteFile(document, []byte(content), 0o644); err != nil {
-		return fmt.Errorf("writing %s: %w", document, err)
+		return fmt.Errorf("write %s: %w", document, err)
 	}
 	return nil
 }

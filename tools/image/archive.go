@@ -69,7 +69,7 @@ func writeLayout(o options, dir string) error {
 func build(o options, r root) (v1.Image, error) {
 	files, err := collect(r.dir, o.base)
 	if err != nil {
-		return nil, fmt.Errorf("reading the tree of %s: %w", r.platform.String(), err)
+		return nil, fmt.Errorf("read the tree of %s: %w", r.platform.String(), err)
 	}
 	packed, err := layer(files, o.fast)
 	if err != nil {

@@ -51,7 +51,7 @@ func run(args []string) error {
 		return err
 	}
 	if err := write(o); err != nil {
-		return fmt.Errorf("writing image %s to %s: %w", o.name, o.out, err)
+		return fmt.Errorf("write image %s to %s: %w", o.name, o.out, err)
 	}
 	return nil
 }

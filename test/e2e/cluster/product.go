@@ -41,7 +41,7 @@ func (a app) install(ctx context.Context) error {
 	for _, name := range systemPods() {
 		if _, err := a.kubectl(ctx, "--namespace", systemNamespace, "rollout", "status", name); err != nil {
 			a.explain()
-			return fmt.Errorf("waiting for %s: %w", name, err)
+			return fmt.Errorf("wait for %s: %w", name, err)
 		}
 	}
 	fmt.Printf("Jindo is installed after %s.\n", time.Since(began).Round(time.Second))

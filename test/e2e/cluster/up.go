@@ -73,7 +73,7 @@ func (a app) sweep(ctx context.Context) error {
 	}
 	if found {
 		if err := machine.Remove(ctx, record.ID); err != nil {
-			return fmt.Errorf("removing what a killed cluster left: %w", err)
+			return fmt.Errorf("remove what a killed cluster left: %w", err)
 		}
 	}
 	swept, err := machine.Sweep(ctx)
@@ -210,7 +210,7 @@ const ending = 40 * time.Second
 // does not end in time; sweep then removes the rest.
 func end(ctx context.Context, r state.Record) error {
 	if err := syscall.Kill(r.PID, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("ending the control process: %w", err)
+		return fmt.Errorf("stop the control process: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, ending)
 	defer cancel()

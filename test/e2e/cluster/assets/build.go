@@ -87,7 +87,7 @@ type cachedProgram struct {
 func (b Builder) cached(ctx context.Context, p cachedProgram) (string, error) {
 	key, err := p.key(ctx)
 	if err != nil {
-		return "", fmt.Errorf("reading the sources of %s: %w", p.name, err)
+		return "", fmt.Errorf("read the sources of %s: %w", p.name, err)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -114,7 +114,7 @@ func (b Builder) cached(ctx context.Context, p cachedProgram) (string, error) {
 	command.Dir = p.module
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := command.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building %s: %w: %s", p.name, err, out)
+		return "", fmt.Errorf("build %s: %w: %s", p.name, err, out)
 	}
 	return dir, os.Rename(path+".partial", path)
 }
@@ -156,7 +156,7 @@ func (b Builder) build(ctx context.Context, dir string, env []string, out, pkg s
 	command.Dir = dir
 	command.Env = append(os.Environ(), env...)
 	if printed, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s: %w: %s", pkg, err, printed)
+		return fmt.Errorf("build %s: %w: %s", pkg, err, printed)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func (b Builder) TestImages(ctx context.Context, bin, dir string) error {
 	}
 	for _, image := range testImages() {
 		if err := b.testImage(ctx, tool, dir, image); err != nil {
-			return fmt.Errorf("making image %s: %w", image.name, err)
+			return fmt.Errorf("create image %s: %w", image.name, err)
 		}
 	}
 	return nil
@@ -130,7 +130,7 @@ func (b Builder) Jindo(ctx context.Context, dir string) error {
 	command.Env = append(os.Environ(), "VERSION=dev")
 	command.Stdout, command.Stderr = b.Progress, b.Progress
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("making our own image: %w", err)
+		return fmt.Errorf("create our own image: %w", err)
 	}
 	return nil
 }

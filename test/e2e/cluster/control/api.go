@@ -59,7 +59,7 @@ func (a *api) wait(ctx context.Context, what string, done func(context.Context) 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", what, errors.Join(ctx.Err(), err))
+			return fmt.Errorf("wait for %s: %w", what, errors.Join(ctx.Err(), err))
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
@@ -147,7 +147,7 @@ func (c *cluster) apply(ctx context.Context) error {
 	command := exec.CommandContext(ctx, filepath.Join(c.Programs.Kube, "kubectl"), "--kubeconfig", c.pki("admin.kubeconfig"), "apply", "-f", "-")
 	command.Stdin = bytes.NewBufferString(fmt.Sprintf(objects, state.DNS, state.Bridge))
 	if out, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("creating the Service kube-dns: %w: %s", err, out)
+		return fmt.Errorf("create the Service kube-dns: %w: %s", err, out)
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ func MakeCgroup(path string) error {
 	}
 	for _, tree := range trees {
 		if err := tree.make(path); err != nil {
-			return fmt.Errorf("making control group %s: %w", path, err)
+			return fmt.Errorf("create control group %s: %w", path, err)
 		}
 	}
 	return nil
@@ -125,7 +125,7 @@ func Join(path string) error {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(tree.root, path, "cgroup.procs"), []byte(strconv.Itoa(os.Getpid())), 0o644); err != nil {
-		return fmt.Errorf("joining control group %s: %w", path, err)
+		return fmt.Errorf("join control group %s: %w", path, err)
 	}
 	return nil
 }
@@ -174,7 +174,7 @@ func killCgroups(ctx context.Context, id string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("ending %d processes of %s: %w", len(left), id, ctx.Err())
+			return fmt.Errorf("stop %d processes of %s: %w", len(left), id, ctx.Err())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

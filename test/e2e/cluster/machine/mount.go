@@ -127,7 +127,7 @@ func Furnish(dir string) error {
 	}
 	for _, path := range memory() {
 		if err := unix.Mount(Prefix+"node", path, "tmpfs", 0, "mode=1777"); err != nil {
-			return fmt.Errorf("mounting memory on %s: %w", path, err)
+			return fmt.Errorf("mount memory on %s: %w", path, err)
 		}
 	}
 	if err := unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""); err != nil {

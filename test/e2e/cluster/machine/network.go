@@ -26,7 +26,7 @@ func NameNetwork(pid int, name string) error {
 		return err
 	}
 	if err := unix.Mount(fmt.Sprintf("/proc/%d/ns/net", pid), path, "", unix.MS_BIND, ""); err != nil {
-		return fmt.Errorf("naming network namespace %s: %w", name, err)
+		return fmt.Errorf("name network namespace %s: %w", name, err)
 	}
 	return nil
 }

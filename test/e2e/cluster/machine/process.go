@@ -75,7 +75,7 @@ func (k *Keeper) start(ctx context.Context, p Program) (*exec.Cmd, error) {
 	command.Stdout, command.Stderr = log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := command.Start(); err != nil {
-		return nil, fmt.Errorf("starting %s: %w", p.Name, err)
+		return nil, fmt.Errorf("start %s: %w", p.Name, err)
 	}
 	return command, nil
 }

@@ -56,7 +56,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	if _, err := bufio.NewReader(o.Ready).ReadString('\n'); err != nil {
-		return fmt.Errorf("waiting for the network: %w", err)
+		return fmt.Errorf("wait for the network: %w", err)
 	}
 	if err := n.furnish(); err != nil {
 		return err
@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 
 func (n node) furnish() error {
 	if err := unix.Sethostname([]byte(n.name)); err != nil {
-		return fmt.Errorf("setting the host name: %w", err)
+		return fmt.Errorf("set the host name: %w", err)
 	}
 	for name, value := range map[string]string{
 		"net.ipv4.ip_forward":                 "1",
@@ -173,7 +173,7 @@ func Import(ctx context.Context, dir string, prefix []string) error {
 		words := append(append([]string{}, prefix...), "ctr", "--address", socket, "--namespace", "k8s.io", "images", "import", archive)
 		out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("importing %s: %w: %s", archive, err, strings.TrimSpace(string(out)))
+			return fmt.Errorf("import %s: %w: %s", archive, err, strings.TrimSpace(string(out)))
 		}
 	}
 	return nil

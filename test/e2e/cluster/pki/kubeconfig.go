@@ -14,7 +14,7 @@ func Kubeconfig(to, dir, name, address string) error {
 	for _, file := range []string{"ca.crt", name + ".crt", name + ".key"} {
 		raw, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
-			return fmt.Errorf("writing the kubeconfig of %s: %w", name, err)
+			return fmt.Errorf("write the kubeconfig of %s: %w", name, err)
 		}
 		encoded = append(encoded, base64.StdEncoding.EncodeToString(raw))
 	}

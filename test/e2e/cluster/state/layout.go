@@ -127,7 +127,7 @@ func (l Layout) Read() (r Record, found bool, err error) {
 		return r, false, err
 	}
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return r, false, fmt.Errorf("reading %s: %w", l.record(), err)
+		return r, false, fmt.Errorf("read %s: %w", l.record(), err)
 	}
 	return r, true, nil
 }
