@@ -40,7 +40,7 @@ func TestInjection(t *testing.T) {
 		{"opted out", func(p *corev1.Pod) { p.Labels[names.LabelEnableInjection] = "false" }, 0, ""},
 		{"without a claim", func(p *corev1.Pod) { p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{} }, 0, ""},
 		{"of no Dataset", func(p *corev1.Pod) { p.Spec.Volumes[0].PersistentVolumeClaim.ClaimName = "nothing" }, 0, "create the Dataset first"},
-		{"refusing to wait", func(p *corev1.Pod) { p.Annotations = map[string]string{names.AnnotationNotReady: "refuse"} }, 0, "refuses the pod until it is ready"},
+		{"refusing to wait", func(p *corev1.Pod) { p.Annotations = map[string]string{names.AnnotationNotReady: "refuse"} }, 0, "rejects the pod until it is ready"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := pod(namespace, "imagenet")

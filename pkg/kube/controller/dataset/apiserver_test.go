@@ -239,12 +239,14 @@ func testUnbound(s *testNamespace) {
 	s.waitForDataset(v1alpha1.BoundDatasetPhase, "Ready=True", "")
 }
 
-// testInvalidDataset: an invalid Dataset does not affect others.
+// testInvalidDataset checks that an invalid Dataset fails once a JindoRuntime
+// claims it, and does not affect others.
 func testInvalidDataset(s *testNamespace) {
 	invalid := newDataset()
 	invalid.Name = "invalid"
 	invalid.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "much"}
 	s.create(invalid)
+	s.create(newRuntime("invalid", "", 0)) // without a runtime a Dataset may be any product's
 	s.createPair()
 	s.eventually(func() string {
 		d := &v1alpha1.Dataset{}

@@ -175,7 +175,7 @@ func TestInvalidSpec(t *testing.T) {
 	// The CRD's schema cannot validate annotations.
 	c.create(t, ns, strings.Replace(manifest(t, "seed.yaml"), "data.fluid.io/dataset: hbase", `data.fluid.io/dataset: "My Data"`, 1))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return checkCondition(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "is no name of a Dataset")
+		return checkCondition(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "not a valid Dataset name")
 	})
 	eventually(t, func() error {
 		if notes := c.events(t, ns, "InvalidSpec"); len(notes) == 0 {
