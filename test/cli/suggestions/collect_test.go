@@ -31,6 +31,8 @@ type command struct {
 	text  string
 	// local is true if it is printed for local runtimes only.
 	local bool
+	// refused is true if the document shows the error of the command.
+	refused bool
 	// named is true if a text names the command, and does not show an invocation.
 	named bool
 }
@@ -97,14 +99,16 @@ func fromDocuments(t *testing.T) []command {
 			t.Fatal(err)
 		}
 		block := false
-		for i, line := range joined(string(raw)) {
+		lines := joined(string(raw))
+		for i, line := range lines {
 			where := fmt.Sprintf("%s:%d", name, i+1)
 			switch {
 			case fence.MatchString(line):
 				block = !block
 			case block:
 				if text := commandIn(line); text != "" && !strings.HasSuffix(text, "[flags]") {
-					found = append(found, command{where: where, text: text})
+					refused := i+1 < len(lines) && strings.HasPrefix(lines[i+1], "error: ")
+					found = append(found, command{where: where, text: text, refused: refused})
 				}
 			default:
 				for _, match := range inline.FindAllStringSubmatch(line, -1) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -62,9 +63,13 @@ func words(line string) ([]string, error) {
 	return found, nil
 }
 
+// places are what users of a document replace, such as <BUCKET>.
+var places = regexp.MustCompile(`<[A-Z_]+>`)
+
 // arguments returns the arguments of the plugin in a command line, without
 // ellipses.
 func arguments(line string) ([]string, error) {
+	line = places.ReplaceAllString(line, "example")
 	all, err := words(strings.TrimPrefix(strings.TrimRight(line, " .,"), program))
 	if err != nil {
 		return nil, err

@@ -157,12 +157,16 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestExamples runs the examples of help where a pair runs: none may be refused
-// for its arguments.
+// TestExamples runs the examples of help and documents where a pair runs: none may
+// be refused for its arguments.
 func TestExamples(t *testing.T) {
+	lines := append(fromHelp(newTree()), fromDocuments(t)...)
 	workspace(t)
 	e := environments(t)[2]
-	for _, c := range fromHelp(newTree()) {
+	for _, c := range lines {
+		if c.named {
+			continue
+		}
 		args, err := arguments(c.text)
 		if err != nil || endless(args) {
 			continue
@@ -170,7 +174,7 @@ func TestExamples(t *testing.T) {
 		if found, err := parse(args); err == nil && found.Flags().Lookup("yes") != nil {
 			args = append(args, "--yes") // there is no terminal to confirm at
 		}
-		if code, output := e.run(t.Context(), args); code == clierror.Usage {
+		if code, output := e.run(t.Context(), args); (code == clierror.Usage) != c.refused {
 			t.Errorf("%s: %s\n%s", c.where, c.text, output)
 		}
 	}
@@ -240,7 +244,7 @@ func everyCommand(c *cobra.Command) []string {
 // endless reports whether a command waits, starts processes or reads a terminal.
 func endless(args []string) bool {
 	line := strings.Join(args, " ")
-	return slices.Contains(args, "-w") || slices.Contains(args, "--watch") || strings.HasPrefix(line, "local up") ||
+	return slices.Contains(args, "-w") || slices.Contains(args, "--credentials=prompt") || slices.Contains(args, "--watch") || strings.HasPrefix(line, "local up") ||
 		strings.Contains(line, "--wait") || strings.HasPrefix(line, "completion")
 }
 
