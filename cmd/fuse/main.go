@@ -1,10 +1,10 @@
 //go:build linux
 
-// Command fuse serves mounts whose descriptors somebody else holds: it may be
-// killed at any moment, and the next one goes on where it stopped. Without a
-// subcommand it serves one mount, of the runtime that its flags name; "fuse
-// sidecar" serves those of the volumes of the pod that it runs in, and "fuse
-// ready" asks it whether it does.
+// Command fuse serves FUSE mounts whose descriptors another process holds. It may
+// be killed at any moment; the next server takes over its requests and open
+// files. Without a subcommand it serves one mount, of the runtime that its flags
+// name. "fuse sidecar" serves the volumes of the pod that it runs in, and "fuse
+// ready" reports whether the sidecar serves all of them.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// options of one mount.
+// options are the flags of the server of one mount.
 type options struct {
 	name, roster, tlsDir, stateDir string
 	sessionSocket, socketDir       string
@@ -43,38 +43,39 @@ func main() {
 		}
 	}
 	var o options
-	o.places(flag.CommandLine)
-	o.behaviour(flag.CommandLine)
+	o.addPathFlags(flag.CommandLine)
+	o.addMountFlags(flag.CommandLine)
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Parse()
 	daemon.Main(func(ctx context.Context) error { return run(ctx, o) })
 }
 
-// places are where a server finds things, and what it is called.
-func (o *options) places(flags *flag.FlagSet) {
+// addPathFlags adds the flags that depend on where the server runs: its name, and
+// the paths of its files and sockets.
+func (o *options) addPathFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.name, "name", "fuse", "name of this server in logs")
-	flags.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file that says who belongs to the runtime")
+	flags.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "topology file: the members of the runtime")
 	flags.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
-	flags.StringVar(&o.stateDir, "state-dir", "", "directory of what a successor has to find")
-	flags.StringVar(&o.sessionSocket, "session-socket", "", "socket of whoever holds the mount")
-	flags.StringVar(&o.socketDir, "socket-dir", "", "directory of the sockets of workers on this host; empty uses none")
-	flags.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one folder of credential files a secret; empty leaves the stores to the workers")
+	flags.StringVar(&o.stateDir, "state-dir", "", "directory of the state that the next server of the mount takes over (required)")
+	flags.StringVar(&o.sessionSocket, "session-socket", "", "socket of the process that holds the mount (required)")
+	flags.StringVar(&o.socketDir, "socket-dir", "", "directory of the sockets of workers on this host; none are used if empty")
+	flags.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one subdirectory of credential files per secret; stores are read through workers only if empty")
 }
 
-// behaviour is what holds wherever a server runs.
-func (o *options) behaviour(flags *flag.FlagSet) {
-	flags.DurationVar(&o.attrTTL, "attr-timeout", time.Minute, "how long the kernel may keep attributes")
-	flags.DurationVar(&o.entryTTL, "entry-timeout", time.Minute, "how long the kernel may keep names")
-	flags.DurationVar(&o.negativeTTL, "negative-timeout", 5*time.Second, "how long the kernel may keep that a name is not there")
-	flags.DurationVar(&o.readTimeout, "read-timeout", time.Minute, "how long a read or a name lookup may take before it fails; one that the store refuses to serve fails earlier")
-	flags.UintVar(&o.uid, "uid", uint(os.Getuid()), "owner of every file")
-	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group of every file")
-	flags.Int64Var(&o.memory, "memory", 256<<20, "bytes that may be read ahead, of all files together")
+// addMountFlags adds the flags that a runtime sets, wherever its server runs.
+func (o *options) addMountFlags(flags *flag.FlagSet) {
+	flags.DurationVar(&o.attrTTL, "attr-timeout", time.Minute, "time for which the kernel may cache attributes")
+	flags.DurationVar(&o.entryTTL, "entry-timeout", time.Minute, "time for which the kernel may cache names")
+	flags.DurationVar(&o.negativeTTL, "negative-timeout", 5*time.Second, "time for which the kernel may cache that a name does not exist")
+	flags.DurationVar(&o.readTimeout, "read-timeout", time.Minute, "time after which a read or a name lookup fails; it fails earlier if the store refuses the request")
+	flags.UintVar(&o.uid, "uid", uint(os.Getuid()), "user id of the owner of every file")
+	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group id of every file")
+	flags.Int64Var(&o.memory, "memory", 256<<20, "bound of the bytes read ahead, over all files")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
 }
 
-// run serves until ctx ends, which leaves the mount to whoever holds it. A mount
-// that is gone is followed by the next.
+// run serves until ctx ends, which leaves the mount to its holder. When the mount
+// is removed, run waits for the holder's next mount.
 func run(ctx context.Context, o options) error {
 	logger, health := daemon.Logger(o.name, o.debug), daemon.NewHealth()
 	s, err := newServer(o, logger, health.Registry)
@@ -85,7 +86,7 @@ func run(ctx context.Context, o options) error {
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error {
 		health.AddCheck("mount", s.mount.ready)
-		health.SetViewCheck(s.mount.reached)
+		health.SetViewCheck(s.mount.viewReached)
 		return s.mount.serve(running)
 	})
 	return s.close(group.Wait())

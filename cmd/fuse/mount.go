@@ -21,14 +21,16 @@ import (
 )
 
 const (
-	// retryAfter is how long a holder that did not lend the mount is left
-	// alone, and complainEvery how often that is logged.
-	retryAfter    = 100 * time.Millisecond
-	complainEvery = 10 * time.Second
-	// requestGrace is what a request has beyond the deadline of a read.
+	// retryInterval is the time between attempts to attach to the mount, or to
+	// reach the masters.
+	retryInterval = 100 * time.Millisecond
+	// logInterval is the minimum time between two logs of a repeated failure.
+	logInterval = 10 * time.Second
+	// requestGrace is added to the read timeout for the deadline of a request.
 	requestGrace = 15 * time.Second
-	// currentTime is how long a mount's first readers wait for the masters.
-	currentTime = 10 * time.Second
+	// mastersTimeout bounds the time that the first readers of a mount wait for
+	// the masters.
+	mastersTimeout = 10 * time.Second
 )
 
 func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, logger *slog.Logger, registry prometheus.Registerer) reader.Config {
@@ -44,12 +46,12 @@ func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, log
 	return config
 }
 
-// source is the reader as the file system wants it.
+// source adapts a Reader to fusefs.Source.
 type source struct{ *reader.Reader }
 
 var _ fusefs.Source = source{}
 
-// Open answers the bytes of one version.
+// Open returns a File for the bytes of one version.
 func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error) {
 	file, err := s.Reader.Open(ctx, v)
 	if err != nil {
@@ -58,45 +60,45 @@ func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error)
 	return file, nil
 }
 
-// mount is what this process serves: one after another, as the holder has them.
+// mount serves the mounts of one holder, one after another.
 type mount struct {
 	options options
 	workers *cache.Client
-	// masters: the runtime has some.
-	masters  bool
-	source   source
-	registry prometheus.Registerer
-	log      *slog.Logger
-	// files is the mount of now, nil while there is none.
+	// hasMasters reports whether the runtime has masters.
+	hasMasters bool
+	source     source
+	registry   prometheus.Registerer
+	log        *slog.Logger
+	// files serves the current mount; nil while there is none.
 	files atomic.Pointer[fusefs.Server]
 }
 
-// serve waits until it is known what is mounted, then serves what the holder
-// lends until the context ends. Until then requests wait: an early answer would
-// be a wrong one.
+// serve waits for the first view of the runtime's mounts, then serves the holder's
+// mounts until the context ends. Before the first view requests wait in the
+// kernel, because every reply would be wrong.
 func (m *mount) serve(ctx context.Context) error {
 	if err := m.workers.Wait(ctx); err != nil {
 		return err
 	}
 	for {
-		if err := m.once(ctx); err != nil || ctx.Err() != nil {
+		if err := m.serveOne(ctx); err != nil || ctx.Err() != nil {
 			return err
 		}
-		m.log.Info("the mount is gone, waiting for the next")
+		m.log.Info("the mount was removed; waiting for the next one")
 	}
 }
 
-// once takes a mount and serves it to its end.
-func (m *mount) once(ctx context.Context) error {
-	lease, err := m.acquire(ctx)
+// serveOne attaches to a mount and serves it until it is removed or ctx ends.
+func (m *mount) serveOne(ctx context.Context) error {
+	attachment, err := m.attach(ctx)
 	if err != nil {
 		return err
 	}
-	m.current(ctx, lease)
-	o, registry := m.options, &session{Registerer: m.registry}
-	defer registry.end()
+	m.waitForMasters(ctx, attachment)
+	o, registry := m.options, &scopedRegistry{Registerer: m.registry}
+	defer registry.unregisterAll()
 	files, err := fusefs.New(fusefs.Config{
-		Attachment: lease, StateDir: o.stateDir, Source: m.source,
+		Attachment: attachment, StateDir: o.stateDir, Source: m.source,
 		UID: uint32(o.uid), GID: uint32(o.gid),
 		AttrTTL: o.attrTTL, EntryTTL: o.entryTTL, NegativeTTL: o.negativeTTL,
 		Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: registry,
@@ -104,7 +106,7 @@ func (m *mount) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.log.Info("serving", "mount", lease.Mountpoint, "generation", lease.Generation)
+	m.log.Info("serving", "mount", attachment.Mountpoint, "generation", attachment.Generation)
 	m.files.Store(files)
 	defer m.files.Store(nil)
 	ctx, cancel := context.WithCancel(ctx)
@@ -112,24 +114,26 @@ func (m *mount) once(ctx context.Context) error {
 	go func() {
 		select {
 		case <-ctx.Done():
-		case <-lease.Done():
-			// The holder has lent the mount to another, or has another mount.
+		case <-attachment.Done():
+			// The holder has given the mount to another server, or has
+			// another mount.
 			cancel()
 		}
 	}()
 	return files.Serve(ctx)
 }
 
-// current makes sure that a mount's first readers are shown what the masters say
-// is mounted: they were told that it is, and the first view may be a worker's of
-// before. Those who read already do not wait for it, and neither does anybody
-// for masters that stay away.
-func (m *mount) current(ctx context.Context, lease *fusefd.Attachment) {
-	if lease.Generation > 1 || !m.masters {
+// waitForMasters updates the view from the masters before the first readers of a
+// mount see it: they may have been notified of a mount that is missing in the
+// first view, which can be an old one of a worker. A successor does not wait,
+// because it has readers already. waitForMasters returns after mastersTimeout when
+// the masters are unreachable.
+func (m *mount) waitForMasters(ctx context.Context, attachment *fusefd.Attachment) {
+	if attachment.Generation > 1 || !m.hasMasters {
 		m.workers.Hurry()
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, currentTime)
+	ctx, cancel := context.WithTimeout(ctx, mastersTimeout)
 	defer cancel()
 	for {
 		err := m.workers.Current(ctx)
@@ -137,31 +141,32 @@ func (m *mount) current(ctx context.Context, lease *fusefd.Attachment) {
 			return
 		}
 		select {
-		case <-time.After(retryAfter):
+		case <-time.After(retryInterval):
 		case <-ctx.Done():
-			m.log.Warn("serving what was known to be mounted before: the masters do not say what is", "error", err)
+			m.log.Warn("the masters are unreachable; serving the last known mounts, which may be out of date", "error", err)
 			return
 		}
 	}
 }
 
-// ready says why this server does what it is here for not yet: with no mount
-// given to it there is nothing to be answered.
+// ready returns an error while a mount exists that this server does not serve yet.
+// Without a mount the server is ready.
 func (m *mount) ready() error {
 	if files := m.files.Load(); files != nil {
 		return files.Ready()
 	}
 	if _, err := os.Lstat(m.options.sessionSocket); err == nil {
-		return errors.New("a mount waits to be served: it is not known yet what it shows, or another server has it")
+		return errors.New("the mount is not served yet: the runtime's mounts are not known, or another server is attached")
 	}
 	return nil
 }
 
-// reached says why readers may still see what was mounted before a view.
-func (m *mount) reached(view uint64) error {
-	if at := m.workers.View().GetIndex(); at < view {
+// viewReached returns an error while readers may see the mounts of a view before
+// the given index.
+func (m *mount) viewReached(index uint64) error {
+	if current := m.workers.View().GetIndex(); current < index {
 		m.workers.Hurry()
-		return fmt.Errorf("view: at %d, not at %d yet", at, view)
+		return fmt.Errorf("view: at %d, not at %d yet", current, index)
 	}
 	if files := m.files.Load(); files != nil {
 		return files.Stale()
@@ -169,24 +174,24 @@ func (m *mount) reached(view uint64) error {
 	return nil
 }
 
-// acquire asks for the mount until it gets it.
-func (m *mount) acquire(ctx context.Context) (*fusefd.Attachment, error) {
-	var complained time.Time
+// attach attaches to the holder's mount, and retries until the context ends.
+func (m *mount) attach(ctx context.Context) (*fusefd.Attachment, error) {
+	var lastLog time.Time
 	for {
-		lease, err := fusefd.AttachLasting(ctx, m.options.sessionSocket)
+		attachment, err := fusefd.AttachLasting(ctx, m.options.sessionSocket)
 		if err == nil {
-			return lease, nil
+			return attachment, nil
 		}
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		// Without a socket there is no mount, which is nobody's fault.
-		if !errors.Is(err, os.ErrNotExist) && time.Since(complained) > complainEvery {
-			m.log.Warn("waiting for whoever holds the mount", "error", err)
-			complained = time.Now()
+		// A missing socket means that there is no mount, which is not a fault.
+		if !errors.Is(err, os.ErrNotExist) && time.Since(lastLog) > logInterval {
+			m.log.Warn("cannot attach to the mount; retrying", "error", err)
+			lastLog = time.Now()
 		}
 		select {
-		case <-time.After(retryAfter):
+		case <-time.After(retryInterval):
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}

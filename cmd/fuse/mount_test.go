@@ -21,7 +21,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// masters answer with a view of an index; 0 hangs.
+// masters return a view with an index; 0 blocks until the context ends.
 type masters struct{ index atomic.Uint64 }
 
 func (m *masters) View(ctx context.Context) (*commonv1.ClusterView, error) {
@@ -32,9 +32,9 @@ func (m *masters) View(ctx context.Context) (*commonv1.ClusterView, error) {
 	return nil, ctx.Err()
 }
 
-// A mount's first readers see what was mounted before they came; who reads
-// already waits for nobody.
-func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
+// TestFirstServerWaitsForMasters checks that the first server of a mount updates
+// its view from the masters, and that a successor does not wait for them.
+func TestFirstServerWaitsForMasters(t *testing.T) {
 	authority, err := mtls.NewAuthority("ns/hadoop")
 	if err != nil {
 		t.Fatal(err)
@@ -59,22 +59,22 @@ func TestFirstReadersSeeWhatIsMounted(t *testing.T) {
 	if err := workers.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var complaints bytes.Buffer
-	m := &mount{workers: workers, masters: true, log: slog.New(slog.NewTextHandler(&complaints, nil))}
+	var logs bytes.Buffer
+	m := &mount{workers: workers, hasMasters: true, log: slog.New(slog.NewTextHandler(&logs, nil))}
 	known.index.Store(2)
-	m.current(t.Context(), &fusefd.Attachment{Generation: 1})
+	m.waitForMasters(t.Context(), &fusefd.Attachment{Generation: 1})
 	if got := workers.View().GetIndex(); got != 2 {
-		t.Errorf("the first server begins with view %d", got)
+		t.Errorf("the first server starts with view %d, want 2", got)
 	}
 	known.index.Store(0)
-	m.current(t.Context(), &fusefd.Attachment{Generation: 2})
-	if complaints.Len() > 0 {
-		t.Errorf("a successor waited for masters: %s", &complaints)
+	m.waitForMasters(t.Context(), &fusefd.Attachment{Generation: 2})
+	if logs.Len() > 0 {
+		t.Errorf("a successor waited for the masters: %s", &logs)
 	}
-	m.masters = false
-	m.current(t.Context(), &fusefd.Attachment{Generation: 1})
-	if complaints.Len() > 0 {
-		t.Errorf("a runtime without masters waited for them: %s", &complaints)
+	m.hasMasters = false
+	m.waitForMasters(t.Context(), &fusefd.Attachment{Generation: 1})
+	if logs.Len() > 0 {
+		t.Errorf("the server of a runtime without masters waited for them: %s", &logs)
 	}
 }
 
@@ -82,27 +82,27 @@ func TestReadyWithoutAMount(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "session.sock")
 	m := &mount{options: options{sessionSocket: socket}}
 	if err := m.ready(); err != nil {
-		t.Errorf("no mount is given: %v", err)
+		t.Errorf("not ready without a mount: %v", err)
 	}
 	if err := os.WriteFile(socket, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if m.ready() == nil {
-		t.Error("ready though a mount waits")
+		t.Error("ready while a mount is not served")
 	}
 }
 
-func TestMetricsOfOneMountEndWithIt(t *testing.T) {
+func TestMetricsAreUnregisteredWithTheirMount(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	for range 2 {
-		s := &session{Registerer: registry}
+		s := &scopedRegistry{Registerer: registry}
 		s.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}), prometheus.NewCounter(prometheus.CounterOpts{Name: "y"}))
 		if got, err := registry.Gather(); err != nil || len(got) != 2 {
-			t.Errorf("%d families, %v", len(got), err)
+			t.Errorf("got %d metric families, want 2; error %v", len(got), err)
 		}
-		s.end()
+		s.unregisterAll()
 	}
 	if got, err := registry.Gather(); err != nil || len(got) != 0 {
-		t.Errorf("%d families are left, %v", len(got), err)
+		t.Errorf("%d metric families are still registered; error %v", len(got), err)
 	}
 }

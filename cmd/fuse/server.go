@@ -18,9 +18,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// server is everything that serving one mount takes.
+// server is the server of one mount with its clients and stores.
 type server struct {
-	roster  topology.Topology
+	members topology.Topology
 	masters *client.Client
 	workers *cache.Client
 	sockets *reader.Sockets
@@ -30,9 +30,9 @@ type server struct {
 
 func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (*server, error) {
 	if o.stateDir == "" || o.sessionSocket == "" {
-		return nil, errors.New("--state-dir and --session-socket must be given")
+		return nil, errors.New("flags --state-dir and --session-socket are required")
 	}
-	who, err := topology.Load(o.roster)
+	members, err := topology.Load(o.roster)
 	if err != nil {
 		return nil, err
 	}
@@ -41,15 +41,15 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 		return nil, err
 	}
 	if err := os.MkdirAll(o.stateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("making the state directory: %w", err)
+		return nil, fmt.Errorf("create state directory: %w", err)
 	}
-	s := &server{roster: who, sockets: reader.NewSockets(o.socketDir)}
-	s.masters, err = client.New(client.Config{Topology: who, Identity: identity, Holder: "fuse " + o.name, Logger: logger})
+	s := &server{members: members, sockets: reader.NewSockets(o.socketDir)}
+	s.masters, err = client.New(client.Config{Topology: members, Identity: identity, Holder: "fuse " + o.name, Logger: logger})
 	if err != nil {
 		return nil, err
 	}
 	s.workers, err = cache.New(cache.Config{
-		Topology: who, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"), Logger: logger,
+		Topology: members, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"), Logger: logger,
 	})
 	if err != nil {
 		return nil, s.close(err)
@@ -59,12 +59,13 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 		return nil, s.close(err)
 	}
 	s.mount = &mount{
-		options: o, workers: s.workers, masters: len(who.Masters) > 0, source: source{s.files}, registry: registry, log: logger,
+		options: o, workers: s.workers, hasMasters: len(members.Masters) > 0, source: source{s.files}, registry: registry, log: logger,
 	}
 	return s, nil
 }
 
-// close everything that there is, and answer err with what went wrong.
+// close closes everything that newServer has created, and returns err joined with
+// the errors of closing.
 func (s *server) close(err error) error {
 	if s.files != nil {
 		err = errors.Join(err, s.files.Close())

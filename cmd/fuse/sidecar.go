@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -24,15 +23,16 @@ import (
 )
 
 const (
-	// healthSocket in the sidecar's own state directory answers probes. A port
-	// would be the pod's, or the node's.
+	// healthSocket is the socket for probes and metrics, in the sidecar's state
+	// directory. A TCP port would occupy a port of the pod, or of the node.
 	healthSocket = "health.sock"
-	// listenAgain is the pause after a socket could not be opened: a sidecar
-	// serves whether it can be asked or not.
-	listenAgain = time.Second
+	// listenInterval is the time between attempts to listen on healthSocket. The
+	// volumes are served meanwhile.
+	listenInterval = time.Second
 )
 
-// sidecar serves the dataset volumes of its pod, each by itself.
+// sidecar serves the dataset volumes of its pod. A failure of one volume does not
+// affect the others.
 type sidecar struct {
 	name, dir string
 	volumes   []*volume
@@ -40,27 +40,28 @@ type sidecar struct {
 	log       *slog.Logger
 }
 
+// parseSidecar parses the arguments of "fuse sidecar".
 func parseSidecar(args []string) (*sidecar, error) {
 	s := &sidecar{}
 	flags := flag.NewFlagSet("fuse sidecar", flag.ContinueOnError)
-	flags.StringVar(&s.name, "name", "fuse", "name of this server in logs: the pod's")
-	flags.StringVar(&s.dir, "dir", names.SidecarDir, "where the volume of the node's plugin is")
-	handles := flags.String("volumes", "", "handles of the volumes to serve, with commas")
-	debugging := flags.Bool("debug", false, "log more")
+	flags.StringVar(&s.name, "name", "fuse", "name of this server in logs, usually the pod's name")
+	flags.StringVar(&s.dir, "dir", names.SidecarDir, "directory that is shared with the node plugin")
+	handles := flags.String("volumes", "", "comma-separated handles of the volumes to serve (required)")
+	debugLog := flags.Bool("debug", false, "log more")
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("fuse sidecar: %w", err)
 	}
 	if flags.NArg() > 0 {
-		return nil, fmt.Errorf("fuse sidecar takes flags only, not %q", flags.Arg(0))
+		return nil, fmt.Errorf("fuse sidecar: unexpected argument %q: only flags are accepted", flags.Arg(0))
 	}
-	s.log, s.health = daemon.Logger(s.name, *debugging), daemon.NewHealth()
+	s.log, s.health = daemon.Logger(s.name, *debugLog), daemon.NewHealth()
 	seen := map[string]bool{}
 	for handle := range strings.SplitSeq(*handles, ",") {
 		switch {
 		case handle == "" || handle == "." || handle == ".." || strings.ContainsRune(handle, '/'):
-			return nil, fmt.Errorf("--volumes=%s: %q is no handle of a volume", *handles, handle)
+			return nil, fmt.Errorf("invalid value %q for --volumes: %q is not a volume handle", *handles, handle)
 		case seen[handle]:
-			return nil, fmt.Errorf("--volumes=%s: %s is there twice", *handles, handle)
+			return nil, fmt.Errorf("invalid value %q for --volumes: duplicate handle %q", *handles, handle)
 		}
 		seen[handle] = true
 		s.volumes = append(s.volumes, newVolume(s, handle))
@@ -68,9 +69,9 @@ func parseSidecar(args []string) (*sidecar, error) {
 	return s, nil
 }
 
-// runSidecar serves until the context ends, which leaves the mounts to whoever
-// holds them. Nothing that is wrong with one volume ends it: the others' readers
-// would wait for its next start.
+// runSidecar serves until the context ends, which leaves the mounts to their
+// holders. An error of one volume does not end it, because the readers of the
+// other volumes would hang until the restart of the container.
 func runSidecar(ctx context.Context, args []string) error {
 	s, err := parseSidecar(args)
 	if err != nil {
@@ -81,43 +82,44 @@ func runSidecar(ctx context.Context, args []string) error {
 		debug.SetMemoryLimit(limit / 10 * 9)
 	}
 	for _, v := range s.volumes {
-		v.memory = readAhead(limit, len(s.volumes))
+		v.memory = readAheadMemory(limit, len(s.volumes))
 	}
 	var group sync.WaitGroup
 	for _, v := range s.volumes {
 		group.Go(func() { v.run(ctx) })
 	}
-	group.Go(func() { s.answer(ctx) })
+	group.Go(func() { s.serveHealth(ctx) })
 	group.Wait()
 	return nil
 }
 
-// answer probes at the socket until the context ends.
-func (s *sidecar) answer(ctx context.Context) {
+// serveHealth serves probes and metrics on the socket until the context ends, and
+// listens again after an error.
+func (s *sidecar) serveHealth(ctx context.Context) {
 	socket := filepath.Join(s.dir, names.StateDir, healthSocket)
 	for {
-		err := s.serve(ctx, socket)
+		err := s.listenAndServe(ctx, socket)
 		if ctx.Err() != nil {
 			return
 		}
-		s.log.Error("probes are not answered", "socket", socket, "error", err)
+		s.log.Error("cannot serve probes; retrying", "socket", socket, "error", err)
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(listenAgain):
+		case <-time.After(listenInterval):
 		}
 	}
 }
 
-func (s *sidecar) serve(ctx context.Context, socket string) error {
-	// It is what the container before this one left.
+func (s *sidecar) listenAndServe(ctx context.Context, socket string) error {
+	// A previous container may have left its socket.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("listening for probes: %w", err)
+		return fmt.Errorf("listen for probes: %w", err)
 	}
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "unix", socket)
 	if err != nil {
-		return fmt.Errorf("listening for probes: %w", err)
+		return fmt.Errorf("listen for probes: %w", err)
 	}
 	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
 	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
@@ -125,8 +127,8 @@ func (s *sidecar) serve(ctx context.Context, socket string) error {
 	return server.Serve(listener)
 }
 
-// handler answers /readyz with a line for each volume that is not served, and
-// the rest as every component does.
+// handler serves /readyz, which returns status 503 and one line for each volume
+// that is not served. It serves the other paths like every component.
 func (s *sidecar) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.health.Handler())
@@ -140,7 +142,7 @@ func (s *sidecar) handler() http.Handler {
 	return mux
 }
 
-// ready says what each volume lacks, empty when all are served.
+// ready returns one line for each volume that is not served; empty when all are.
 func (s *sidecar) ready(ctx context.Context) string {
 	problems := make([]string, len(s.volumes))
 	var group sync.WaitGroup
@@ -159,52 +161,4 @@ func (s *sidecar) ready(ctx context.Context) string {
 		}
 	}
 	return strings.Join(lines, "\n")
-}
-
-// askTime bounds the question of a probe, whose own time is 5 s.
-const askTime = 4 * time.Second
-
-// runReady asks the sidecar in this container whether it serves. The answer is
-// the exit code, and a line for each volume that it does not serve.
-func runReady(args []string, out io.Writer) int {
-	flags := flag.NewFlagSet("fuse ready", flag.ContinueOnError)
-	dir := flags.String("dir", names.SidecarDir, "the sidecar's --dir")
-	if err := flags.Parse(args); err != nil {
-		return 2
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
-	defer cancel()
-	problem := askReady(ctx, filepath.Join(*dir, names.StateDir, healthSocket))
-	if problem == "" {
-		return 0
-	}
-	_, _ = fmt.Fprintln(out, problem)
-	return 1
-}
-
-func askReady(ctx context.Context, socket string) string {
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var dialer net.Dialer
-			return dialer.DialContext(ctx, "unix", socket)
-		},
-	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://sidecar/readyz", nil)
-	if err != nil {
-		return err.Error()
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return fmt.Sprintf("the FUSE server does not answer yet: %v", errors.Unwrap(err))
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode == http.StatusOK {
-		return ""
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, 16<<10))
-	if err != nil {
-		return fmt.Sprintf("the FUSE server's answer broke off: %v", err)
-	}
-	return strings.TrimSpace(string(body))
 }

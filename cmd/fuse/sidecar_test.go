@@ -24,10 +24,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// patience bounds waits; nothing is asserted about it.
-const patience = 60 * time.Second
+// waitTimeout bounds every wait. No test depends on its value.
+const waitTimeout = 60 * time.Second
 
-// pod is the directory of a sidecar, as the node's plugin makes it.
+// pod is the directory of a sidecar, as the node plugin creates it.
 type pod struct {
 	t         *testing.T
 	dir       string
@@ -55,10 +55,11 @@ func (p *pod) makeDir(parts ...string) string {
 	return dir
 }
 
-// publish a volume of a runtime whose master is at an address.
-func (p *pod) publish(handle, master string) (folder string) {
+// publish creates the directory of a volume, of a runtime with the given address
+// of its master, and returns it.
+func (p *pod) publish(handle, master string) string {
 	p.t.Helper()
-	folder = p.makeDir("mounts", handle)
+	dir := p.makeDir("mounts", handle)
 	p.makeDir("mounts", handle, "state")
 	p.makeDir("mounts", handle, "sockets")
 	host, _, err := net.SplitHostPort(master)
@@ -69,8 +70,8 @@ func (p *pod) publish(handle, master string) (folder string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	who := topology.Topology{Namespace: "ns", Name: handle, ClusterID: "c", Masters: []topology.Member{{Name: "m0", Host: host, Port: address.Port}}}
-	raw, err := who.Marshal()
+	members := topology.Topology{Namespace: "ns", Name: handle, ClusterID: "c", Masters: []topology.Member{{Name: "m0", Host: host, Port: address.Port}}}
+	raw, err := members.Marshal()
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -78,12 +79,12 @@ func (p *pod) publish(handle, master string) (folder string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	if err := pair.Save(folder); err != nil {
+	if err := pair.Save(dir); err != nil {
 		p.t.Fatal(err)
 	}
-	p.write(filepath.Join(folder, "roster.json"), raw)
-	p.write(filepath.Join(folder, "args.json"), []byte(`["--attr-timeout=3s","--uid=7","--of-a-newer-controller=1"]`))
-	return folder
+	p.write(filepath.Join(dir, "roster.json"), raw)
+	p.write(filepath.Join(dir, "args.json"), []byte(`["--attr-timeout=3s","--uid=7","--of-a-newer-controller=1"]`))
+	return dir
 }
 
 func (p *pod) write(path string, data []byte) {
@@ -93,18 +94,18 @@ func (p *pod) write(path string, data []byte) {
 	}
 }
 
-// keepView leaves what an earlier server of the volume knew.
-func (p *pod) keepView(folder string) {
+// saveView writes the view file that an earlier server of the volume left.
+func (p *pod) saveView(dir string) {
 	p.t.Helper()
 	body, err := proto.Marshal(&commonv1.ClusterView{ClusterId: "c", Index: 1, Mounts: []*commonv1.Mount{{Id: "i", Name: "hadoop", Path: "/hadoop"}}})
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	raw := binary.LittleEndian.AppendUint32([]byte("jindo client view 1\n"), crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
-	p.write(filepath.Join(folder, "state", "view"), append(raw, body...))
+	p.write(filepath.Join(dir, "state", "view"), append(raw, body...))
 }
 
-// start the sidecar.
+// start starts the sidecar. It ends with p.stop or the test.
 func (p *pod) start(handles ...string) {
 	p.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -124,18 +125,19 @@ func (p *pod) start(handles ...string) {
 			if err != nil {
 				p.t.Error(err)
 			}
-		case <-time.After(patience):
-			p.t.Error("the sidecar does not end")
+		case <-time.After(waitTimeout):
+			p.t.Error("the sidecar did not stop")
 		}
 	}
 	p.t.Cleanup(func() { p.stop() })
 }
 
-// saysUntil asks as the probe does until the answer has all of the words.
-func (p *pod) saysUntil(code int, words ...string) string {
+// waitReady runs "fuse ready" until it exits with the code and its output contains
+// all words, and returns the output.
+func (p *pod) waitReady(code int, words ...string) string {
 	p.t.Helper()
 	var out bytes.Buffer
-	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); ; time.Sleep(20 * time.Millisecond) {
 		out.Reset()
 		got := runReady([]string{"--dir=" + p.dir}, &out)
 		missing := got != code
@@ -146,13 +148,14 @@ func (p *pod) saysUntil(code int, words ...string) string {
 			return out.String()
 		}
 		if time.Now().After(end) {
-			p.t.Fatalf("exit %d and %q, want %d and %q", got, out.String(), code, words)
+			p.t.Fatalf("exit code %d and output %q, want %d and %q", got, out.String(), code, words)
 		}
 	}
 }
 
-// silent is a master that accepts and never answers.
-func silent(t *testing.T) string {
+// startSilentMaster starts a master that accepts connections and never responds.
+// It returns the address.
+func startSilentMaster(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -162,38 +165,38 @@ func silent(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-func TestReadySaysWhatEachVolumeLacks(t *testing.T) {
+func TestReadyReportsEachVolumeThatIsNotServed(t *testing.T) {
 	p := newPod(t)
-	p.saysUntil(1, "does not answer yet")
-	p.publish("ns-silent", silent(t))
+	p.waitReady(1, "is not reachable yet")
+	p.publish("ns-silent", startSilentMaster(t))
 	p.publish("ns-damaged", "127.0.0.1:1")
 	p.write(filepath.Join(p.dir, "mounts", "ns-damaged", "roster.json"), []byte("{"))
 	p.start("ns-absent", "ns-damaged", "ns-silent")
-	said := p.saysUntil(1, "volume ns-absent: the node's plugin has not published it", "volume ns-damaged: read topology", "volume ns-silent: runtime ns/ns-silent does not say what is mounted")
-	if lines := strings.Split(strings.TrimSpace(said), "\n"); len(lines) != 3 {
-		t.Errorf("it says %q", said)
+	output := p.waitReady(1, "volume ns-absent: not published by the node plugin yet", "volume ns-damaged: read topology", "volume ns-silent: get the mounts of runtime ns/ns-silent")
+	if lines := strings.Split(strings.TrimSpace(output), "\n"); len(lines) != 3 {
+		t.Errorf("got output %q, want 3 lines", output)
 	}
 	p.stop()
-	p.saysUntil(1, "does not answer yet")
+	p.waitReady(1, "is not reachable yet")
 }
 
-func TestSidecarServesWhatItCan(t *testing.T) {
+func TestSidecarServesReachableVolumes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root")
 	}
 	p := newPod(t)
-	// What a killed container left does not keep the next from being asked.
+	// The socket of a killed container must not prevent the next from listening.
 	listener, err := net.Listen("unix", filepath.Join(p.dir, "state", healthSocket))
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.(*net.UnixListener).SetUnlinkOnClose(false) //nolint:forcetypeassert // it is one
+	listener.(*net.UnixListener).SetUnlinkOnClose(false) //nolint:forcetypeassert // the network is unix
 	_ = listener.Close()
-	p.publish("ns-away", silent(t))
-	folder := p.publish("ns-here", "127.0.0.1:1")
-	p.keepView(folder)
-	p.start("ns-away", "ns-here")
-	p.saysUntil(1, "volume ns-away", "volume ns-here: the node's plugin has not lent its mount")
+	p.publish("ns-unreachable", startSilentMaster(t))
+	dir := p.publish("ns-reachable", "127.0.0.1:1")
+	p.saveView(dir)
+	p.start("ns-unreachable", "ns-reachable")
+	p.waitReady(1, "volume ns-unreachable", "volume ns-reachable: not attached to the mount of the node plugin yet")
 
 	point := filepath.Join(t.TempDir(), "mount")
 	session, err := fusefd.Open(t.Context(), fusefd.Options{Mountpoint: point, AllowOther: true, ReadOnly: true})
@@ -201,38 +204,38 @@ func TestSidecarServesWhatItCan(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(point, unix.MNT_FORCE); _ = unix.Unmount(point, unix.MNT_DETACH) })
-	lending, endLending := context.WithCancel(context.Background())
-	lent := make(chan error, 1)
-	go func() { lent <- session.Serve(lending, filepath.Join(folder, "session.sock")) }()
+	holding, stopHolding := context.WithCancel(context.Background())
+	held := make(chan error, 1)
+	go func() { held <- session.Serve(holding, filepath.Join(dir, "session.sock")) }()
 	defer func() {
-		endLending()
-		if err := <-lent; err != nil {
-			t.Log(err) // the mount is gone by then
+		stopHolding()
+		if err := <-held; err != nil {
+			t.Log(err) // the mount may be unmounted already
 		}
 	}()
 
 	entries, err := os.ReadDir(point)
 	if err != nil || len(entries) != 1 || entries[0].Name() != "hadoop" {
-		t.Fatalf("read %v, %v", entries, err)
+		t.Fatalf("got entries %v and error %v, want only hadoop", entries, err)
 	}
 	var stat unix.Stat_t
 	if err := unix.Stat(point, &stat); err != nil || stat.Uid != 7 {
-		t.Errorf("the owner is %d, %v: the runtime's arguments have no effect", stat.Uid, err)
+		t.Errorf("got owner %d and error %v, want owner 7 from the runtime's arguments", stat.Uid, err)
 	}
-	if said := p.saysUntil(1, "volume ns-away"); strings.Contains(said, "ns-here") {
-		t.Errorf("it says %q", said)
+	if output := p.waitReady(1, "volume ns-unreachable"); strings.Contains(output, "ns-reachable") {
+		t.Errorf("got output %q for a volume that is served", output)
 	}
 	checkMetrics(t, p)
 
-	// The next container goes on.
+	// The next container takes over.
 	p.stop()
-	p.start("ns-away", "ns-here")
+	p.start("ns-unreachable", "ns-reachable")
 	if _, err := os.ReadDir(point); err != nil {
 		t.Error(err)
 	}
 	p.stop()
-	p.start("ns-here")
-	p.saysUntil(0)
+	p.start("ns-reachable")
+	p.waitReady(0)
 }
 
 func checkMetrics(t *testing.T, p *pod) {
@@ -250,26 +253,26 @@ func checkMetrics(t *testing.T, p *pod) {
 	if _, err := body.ReadFrom(response.Body); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`jindo_fuse_generation{volume="ns-here"} 1`, `jindo_fuse_read_memory_bytes{volume="ns-away"}`} {
+	for _, want := range []string{`jindo_fuse_generation{volume="ns-reachable"} 1`, `jindo_fuse_read_memory_bytes{volume="ns-unreachable"}`} {
 		if !strings.Contains(body.String(), want) {
-			t.Errorf("no %s in the metrics", want)
+			t.Errorf("metrics do not contain %s", want)
 		}
 	}
 }
 
-func TestArgumentsOfASidecar(t *testing.T) {
+func TestSidecarRejectsInvalidArguments(t *testing.T) {
 	for name, args := range map[string][]string{
-		"no volumes":     {"--name=a"},
-		"an empty one":   {"--volumes=a,,b"},
-		"a path":         {"--volumes=../a"},
-		"upwards":        {"--volumes=.."},
-		"one twice":      {"--volumes=a,b,a"},
-		"unknown flag":   {"--volumes=a", "--roster=x"},
-		"more arguments": {"--volumes=a", "b"},
+		"no volumes":       {"--name=a"},
+		"empty handle":     {"--volumes=a,,b"},
+		"path":             {"--volumes=../a"},
+		"parent directory": {"--volumes=.."},
+		"duplicate handle": {"--volumes=a,b,a"},
+		"unknown flag":     {"--volumes=a", "--roster=x"},
+		"argument":         {"--volumes=a", "b"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := runSidecar(t.Context(), args); err == nil {
-				t.Error("accepted")
+				t.Error("got no error")
 			}
 		})
 	}
@@ -282,7 +285,7 @@ func TestReadAheadFitsTheContainer(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := memoryLimit(file); got != want {
-			t.Errorf("a limit of %q is %d", content, got)
+			t.Errorf("memoryLimit of %q is %d, want %d", content, got, want)
 		}
 	}
 	for _, c := range []struct {
@@ -290,8 +293,8 @@ func TestReadAheadFitsTheContainer(t *testing.T) {
 		volumes int
 		want    int64
 	}{{0, 1, 256 << 20}, {0, 4, 64 << 20}, {256 << 20, 1, 64 << 20}, {64 << 20, 8, 8 << 20}, {1 << 40, 1, 256 << 20}} {
-		if got := readAhead(c.limit, c.volumes); got != c.want {
-			t.Errorf("of %d each of %d volumes reads %d ahead, want %d", c.limit, c.volumes, got, c.want)
+		if got := readAheadMemory(c.limit, c.volumes); got != c.want {
+			t.Errorf("readAheadMemory(%d, %d) is %d, want %d", c.limit, c.volumes, got, c.want)
 		}
 	}
 }

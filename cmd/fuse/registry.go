@@ -8,16 +8,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// session registers the metrics of one mount, which end with it.
-type session struct {
+// scopedRegistry registers the metrics of one mount and unregisters them when the
+// mount ends. It is safe for concurrent use.
+type scopedRegistry struct {
 	prometheus.Registerer
 
+	// mu guards collectors.
 	mu         sync.Mutex
 	collectors []prometheus.Collector
 }
 
-// Register notes what is to be taken away.
-func (s *session) Register(c prometheus.Collector) error {
+// Register registers a collector until unregisterAll.
+func (s *scopedRegistry) Register(c prometheus.Collector) error {
 	if err := s.Registerer.Register(c); err != nil {
 		return err
 	}
@@ -27,8 +29,8 @@ func (s *session) Register(c prometheus.Collector) error {
 	return nil
 }
 
-// MustRegister panics as the registry's own does.
-func (s *session) MustRegister(collectors ...prometheus.Collector) {
+// MustRegister is like Register for several collectors, but panics on an error.
+func (s *scopedRegistry) MustRegister(collectors ...prometheus.Collector) {
 	for _, c := range collectors {
 		if err := s.Register(c); err != nil {
 			panic(err)
@@ -36,7 +38,8 @@ func (s *session) MustRegister(collectors ...prometheus.Collector) {
 	}
 }
 
-func (s *session) end() {
+// unregisterAll unregisters all collectors.
+func (s *scopedRegistry) unregisterAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.collectors {
