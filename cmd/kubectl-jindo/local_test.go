@@ -242,7 +242,7 @@ func TestLocalRuntime(t *testing.T) {
 	// The same manifests change nothing; others are refused.
 	m.up(true)
 	dataset, runtime := m.manifests(false)
-	if _, stderr, code := m.run("kubectl-jindo", "local", "up", "-f", dataset, "-f", runtime, "--mountpoint", m.mount); code != 1 || !strings.Contains(stderr, "runs already") {
+	if _, stderr, code := m.run("kubectl-jindo", "local", "up", "-f", dataset, "-f", runtime, "--mountpoint", m.mount); code != 1 || !strings.Contains(stderr, "already running") {
 		t.Errorf("other manifests: exit code %d, stderr %q", code, stderr)
 	}
 	t.Run("a killed FUSE server", m.killFuse)
