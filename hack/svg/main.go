@@ -23,10 +23,10 @@ func main() {
 func run(args []string, in io.Reader, out io.Writer) error {
 	var p picture
 	flags := flag.NewFlagSet("svg", flag.ContinueOnError)
-	flags.StringVar(&p.title, "title", "", "what the picture shows, for those who do not see it")
-	flags.StringVar(&p.command, "command", "", "the command to show above what it wrote")
+	flags.StringVar(&p.title, "title", "", "description of the picture for screen readers")
+	flags.StringVar(&p.command, "command", "", "command to show above its output")
 	if err := flags.Parse(args); err != nil {
-		return fmt.Errorf("read the flags: %w", err)
+		return fmt.Errorf("parse the flags: %w", err)
 	}
 	if p.title == "" {
 		return fmt.Errorf("-title is missing: say what the picture shows")

@@ -48,7 +48,7 @@ func TestRun(t *testing.T) {
 	}{
 		"no title":     {nil, "x", "-title is missing"},
 		"no text":      {[]string{"-title", "x"}, "", "no text"},
-		"unknown flag": {[]string{"-out", "x"}, "x", "reading the flags"},
+		"unknown flag": {[]string{"-out", "x"}, "x", "parse the flags"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := run(test.args, strings.NewReader(test.in), io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -46,7 +46,7 @@ func (k *Keeper) Keep(ctx context.Context, p Program) error {
 			if ctx.Err() != nil {
 				return
 			}
-			k.Logger.Warn("starting again what has ended", "program", p.Name, "how", err)
+			k.Logger.Warn("restarting an ended program", "program", p.Name, "how", err)
 			select {
 			case <-ctx.Done():
 				return
