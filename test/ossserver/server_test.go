@@ -14,8 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/test/ossserver"
 	"go.uber.org/goleak"
+
+	"github.com/jindo-io/jindo/test/ossserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

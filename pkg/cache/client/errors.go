@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
 // Reasons why a worker returns no bytes or names. Errors wrap one of these and

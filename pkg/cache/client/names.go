@@ -7,12 +7,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cache/ring"
-	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
 // maxRefusals is the number of error responses from workers after which no

@@ -8,8 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/mtls"
 	"google.golang.org/grpc"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
 // worker holds the connections to one worker and its recent failures.

@@ -9,8 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"go.uber.org/goleak"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

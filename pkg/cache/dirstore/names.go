@@ -3,9 +3,10 @@ package dirstore
 import (
 	"strings"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // maxName is the length of the longest file name, in bytes.

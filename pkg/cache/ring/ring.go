@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
+
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"pgregory.net/rapid"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite testdata")

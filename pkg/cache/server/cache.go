@@ -3,9 +3,10 @@ package server
 import (
 	"context"
 
-	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
 // cache implements the Cache service: the state of the worker and the cluster.

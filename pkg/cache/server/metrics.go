@@ -1,8 +1,9 @@
 package server
 
 import (
-	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 )
 
 // metrics are the metrics of a worker, jindo_worker_*.

@@ -8,9 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
-	"google.golang.org/protobuf/proto"
 )
 
 // reopenAfter is the delay before a mount that could not be opened is retried.

@@ -1,9 +1,10 @@
 package server
 
 import (
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
-	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
 // readers are the roles that may read names and bytes.

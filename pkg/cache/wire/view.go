@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"hash/crc32"
 
-	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
 // ViewFormat is the format of a file with a cluster view: the magic string,

@@ -3,8 +3,9 @@ package wire
 import (
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
 func testView() *commonv1.ClusterView {

@@ -5,9 +5,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 )
 
 // draw writes the reports in the human-readable format.

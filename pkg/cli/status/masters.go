@@ -4,9 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 

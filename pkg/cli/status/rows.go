@@ -5,11 +5,10 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/jindo-io/jindo/pkg/cli/printer"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/iostreams"
+	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 )
 

@@ -8,9 +8,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	kjson "sigs.k8s.io/json"
-
 	"pgregory.net/rapid"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/inject"

@@ -12,9 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
 	"github.com/prometheus/client_golang/prometheus"
 	"pgregory.net/rapid"
+
+	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
 )
 
 func TestReadAt(t *testing.T) {

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jindo-io/jindo/pkg/cache/client"
 )
 
 // Rungs of the ladder that are not workers.

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // Extended attributes of the driver.

@@ -8,8 +8,9 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // staged is a temporary file that will become an object.

@@ -8,8 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // failed wraps an error in the act and the key, and gives it a kind of package

@@ -8,8 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"pgregory.net/rapid"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 func FuzzParseToken(f *testing.F) {

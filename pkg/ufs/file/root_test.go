@@ -7,9 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/file"
-	"golang.org/x/sys/unix"
 )
 
 // TestRootComesAndGoes checks that a missing directory is distinguished from an

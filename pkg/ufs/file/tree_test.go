@@ -15,8 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // lay writes a file without the driver.

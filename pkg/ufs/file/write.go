@@ -8,8 +8,9 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/jindo-io/jindo/pkg/ufs"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // Put writes a temporary file and renames it over the key.

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	sdk "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss"
+
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )

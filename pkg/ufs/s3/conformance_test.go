@@ -8,11 +8,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/s3"
 	"github.com/jindo-io/jindo/pkg/ufs/ufstest"
 	"github.com/jindo-io/jindo/test/s3server"
-	"go.uber.org/goleak"
 )
 
 const (

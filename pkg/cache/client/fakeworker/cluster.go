@@ -15,10 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/topology"
-	"google.golang.org/protobuf/proto"
 )
 
 // MountID is the id of the only mount.

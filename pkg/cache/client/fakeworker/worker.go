@@ -12,12 +12,13 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/jindo-io/jindo/pkg/mtls"
-	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
-	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
 // Worker serves like a worker, with the faults that the test sets.
