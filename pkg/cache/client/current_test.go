@@ -78,7 +78,7 @@ func (m *hanging) View(ctx context.Context) (*commonv1.ClusterView, error) {
 func (m *hanging) questions() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.masters.requests
+	return m.requests
 }
 
 // A request in progress must not serve later callers: it may have been sent

@@ -256,5 +256,3 @@ func known(text string) string {
 }
 
 func part(ready, wanted int32) string { return fmt.Sprintf("%d/%d", ready, wanted) }
-
-func flat(text string) string { return strings.Join(strings.Fields(text), " ") }

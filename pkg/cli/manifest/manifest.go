@@ -54,7 +54,7 @@ type Options struct {
 
 // Read reads, decodes and validates all manifests.
 func Read(ctx context.Context, options Options) (*Set, error) {
-	files, err := options.Sources.Read(ctx, options.Stdin)
+	files, err := options.Read(ctx, options.Stdin)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ func oneName(command string, args []string, noun string, words []string) (string
 	usage := func(format string, values ...any) (string, error) {
 		return "", clierror.Usagef(format, values...).WithTry("%s --help", command)
 	}
-	name := ""
+	var name string
 	switch len(args) {
 	case 1:
 		name = args[0]

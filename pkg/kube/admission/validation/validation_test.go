@@ -73,6 +73,7 @@ func option(secret, key string) v1alpha1.EncryptOption {
 func formed(r *v1alpha1.JindoRuntime) {
 	r.Status.Formation = &v1alpha1.Formation{ClusterID: "c", Formed: true}
 }
+
 func https(d *v1alpha1.Dataset) {
 	d.Spec.Mounts[0] = v1alpha1.Mount{MountPoint: "https://example.com/", Name: "a"}
 }
