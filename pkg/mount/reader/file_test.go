@@ -40,28 +40,28 @@ func TestReadAt(t *testing.T) {
 		p := make([]byte, test.length)
 		n, err := file.ReadAt(t.Context(), p, test.offset)
 		if n != test.n || !errors.Is(err, test.err) || !bytes.Equal(p[:n], data[min(test.offset, 1000):min(test.offset, 1000)+int64(n)]) {
-			t.Errorf("%d bytes at %d: got %d, %v", test.length, test.offset, n, err)
+			t.Errorf("read %d bytes at %d: got %d bytes, error %v", test.length, test.offset, n, err)
 		}
 	}
 	if _, err := file.ReadAt(t.Context(), make([]byte, 1), -1); err == nil {
-		t.Error("a negative offset was read")
+		t.Error("no error for a negative offset")
 	}
 }
 
-func TestOpenRefusesWhatNamesNoBytes(t *testing.T) {
+func TestOpenRejectsInvalidVersions(t *testing.T) {
 	f := newFixture(t, 1)
 	for _, v := range []Version{{}, {Key: "k"}, {ETag: "e"}, {Key: "k", ETag: "e", Size: -1}} {
 		if _, err := f.reader.Open(t.Context(), v); err == nil {
-			t.Errorf("%+v was opened", v)
+			t.Errorf("no error for version %+v", v)
 		}
 	}
 	empty := f.open(f.put("empty", nil))
 	if n, err := empty.ReadAt(t.Context(), make([]byte, 1), 0); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("an empty file: %d, %v", n, err)
+		t.Errorf("read of an empty file: got %d bytes, error %v", n, err)
 	}
 }
 
-func TestAClosedFile(t *testing.T) {
+func TestClosedFile(t *testing.T) {
 	f := newFixture(t, 1)
 	v := f.put("file", random(21, 4<<20))
 	file := f.open(v)
@@ -71,22 +71,22 @@ func TestAClosedFile(t *testing.T) {
 		_, err := file.ReadAt(t.Context(), make([]byte, 10), 2<<20)
 		failed <- err
 	}()
-	f.eventually("the worker is asked", func() bool { return f.cluster.Workers[0].Ranges.Load() > 0 })
+	f.eventually("the worker receives a request", func() bool { return f.cluster.Workers[0].Ranges.Load() > 0 })
 	if err := errors.Join(file.Close(), file.Close()); err != nil {
 		t.Error(err)
 	}
 	if err := <-failed; err == nil {
-		t.Error("a read of a closed file went well")
+		t.Error("a read during Close succeeded")
 	}
 	if _, err := file.ReadAt(t.Context(), make([]byte, 10), 0); err == nil {
-		t.Error("a closed file was read")
+		t.Error("a read after Close succeeded")
 	}
 	if got := f.reader.memory.used.Load(); got != 0 {
-		t.Errorf("%d bytes of memory are lost", got)
+		t.Errorf("%d bytes of memory were not released", got)
 	}
 }
 
-// ranges that workers are asked for.
+// ranges records the ranges requested from all workers.
 func (f *fixture) ranges() (*sync.Mutex, *[]string) {
 	var mu sync.Mutex
 	var got []string
@@ -101,17 +101,17 @@ func (f *fixture) ranges() (*sync.Mutex, *[]string) {
 	return &mu, &got
 }
 
-func TestNoByteIsAskedForTwice(t *testing.T) {
+func TestEveryByteIsRequestedOnce(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		size   int
 		piece  int
 		ranges int // at most
 	}{
-		{"a small file in one read", 5000, 8192, 1},
-		{"a small file in pieces", 900_000, 4096, 1},
-		{"a large file in pieces", 20 << 20, 128 << 10, 30},
-		{"a large file in odd pieces", 6<<20 + 17, 99_991, 25},
+		{"small file in one read", 5000, 8192, 1},
+		{"small file in pieces", 900_000, 4096, 1},
+		{"large file in pieces", 20 << 20, 128 << 10, 30},
+		{"large file in unaligned pieces", 6<<20 + 17, 99_991, 25},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, 3)
@@ -130,14 +130,15 @@ func TestNoByteIsAskedForTwice(t *testing.T) {
 				sum += last - first + 1
 			}
 			if sum != test.size || len(*got) > test.ranges {
-				t.Errorf("%d bytes in %d ranges were asked for, the file has %d: %v", sum, len(*got), test.size, *got)
+				t.Errorf("requested %d bytes in %d ranges for a file of %d bytes, want each byte once in at most %d ranges: %v", sum, len(*got), test.size, test.ranges, *got)
 			}
 		})
 	}
 }
 
-// TestTheKernelsRequestsOvertakeEachOther: they come from several threads.
-func TestTheKernelsRequestsOvertakeEachOther(t *testing.T) {
+// TestReorderedSequentialReads checks that sequential reads are detected when
+// they arrive out of order, because the kernel sends them from several threads.
+func TestReorderedSequentialReads(t *testing.T) {
 	f := newFixture(t, 2)
 	data := random(23, 8<<20)
 	file := f.open(f.put("file", data))
@@ -155,7 +156,7 @@ func TestTheKernelsRequestsOvertakeEachOther(t *testing.T) {
 					return
 				}
 				if err != nil || !bytes.Equal(p[:n], data[offset:offset+int64(n)]) {
-					t.Errorf("%d bytes at %d: %v", n, offset, err)
+					t.Errorf("read at %d: got %d bytes, error %v", offset, n, err)
 					return
 				}
 			}
@@ -163,7 +164,7 @@ func TestTheKernelsRequestsOvertakeEachOther(t *testing.T) {
 	}
 	readers.Wait()
 	if len(*got) > 40 {
-		t.Errorf("%d ranges were asked for", len(*got))
+		t.Errorf("requested %d ranges, want at most 40", len(*got))
 	}
 }
 
@@ -176,15 +177,15 @@ func TestRandomReadsReadNothingAhead(t *testing.T) {
 	for i := range int64(10) {
 		offset := (i*7%10)*3<<20 + 1<<20 + 17*i
 		if _, err := file.ReadAt(t.Context(), p, offset); err != nil || !bytes.Equal(p, data[offset:offset+4096]) {
-			t.Fatalf("at %d: %v", offset, err)
+			t.Fatalf("read at %d: error %v or wrong bytes", offset, err)
 		}
 		if want := fmt.Sprintf("bytes=%d-%d", offset, offset+4095); len(*got) != int(i)+1 || (*got)[i] != want {
-			t.Fatalf("read %d asked for %v, want %s", i, *got, want)
+			t.Fatalf("read %d: requested %v, want %s", i, *got, want)
 		}
 	}
 }
 
-func TestASeekDropsWhatWasReadAhead(t *testing.T) {
+func TestSeekReleasesReadAhead(t *testing.T) {
 	f := newFixture(t, 1, func(c *Config) { c.MaxWindow = 2 << 20 })
 	data := random(25, 32<<20)
 	file := f.open(f.put("file", data))
@@ -194,18 +195,18 @@ func TestASeekDropsWhatWasReadAhead(t *testing.T) {
 		for j := range int64(10) {
 			offset := start + j*int64(len(p))
 			if _, err := file.ReadAt(t.Context(), p, offset); err != nil || !bytes.Equal(p, data[offset:offset+int64(len(p))]) {
-				t.Fatalf("at %d: %v", offset, err)
+				t.Fatalf("read at %d: error %v or wrong bytes", offset, err)
 			}
 		}
 	}
-	// What is left belongs to the last streams; each has its window, what lies
-	// behind it within the slack, and segments that reach over these bounds.
+	// The remaining memory belongs to the last streams: the window of each, the
+	// slack behind it, and segments that extend beyond these bounds.
 	if got, most := f.reader.memory.used.Load(), int64(maxStreams*(2<<20+slack+2*maxSegment)); got > most {
-		t.Errorf("%d bytes are held, at most %d should be", got, most)
+		t.Errorf("%d bytes are in use, want at most %d", got, most)
 	}
 }
 
-func TestWithoutMemoryReadsGoOn(t *testing.T) {
+func TestReadsSucceedWithLittleMemory(t *testing.T) {
 	for _, memory := range []int64{1, 1 << 20, 3 << 20} {
 		t.Run(fmt.Sprintf("%d bytes", memory), func(t *testing.T) {
 			f := newFixture(t, 2, func(c *Config) { c.Memory = memory })
@@ -216,10 +217,10 @@ func TestWithoutMemoryReadsGoOn(t *testing.T) {
 				readers.Go(func() {
 					got, err := readAll(t.Context(), file, 100_000)
 					if err != nil || !bytes.Equal(got, data) {
-						t.Errorf("file %d: %d bytes, %v", i, len(got), err)
+						t.Errorf("file %d: got %d bytes, error %v", i, len(got), err)
 					}
 					if used := f.reader.memory.used.Load(); used > memory {
-						t.Errorf("%d bytes are held of %d", used, memory)
+						t.Errorf("%d bytes are in use, want at most %d", used, memory)
 					}
 				})
 			}
@@ -228,7 +229,7 @@ func TestWithoutMemoryReadsGoOn(t *testing.T) {
 	}
 }
 
-func TestIdleHandlesGiveTheirMemoryToOthers(t *testing.T) {
+func TestIdleHandlesReleaseMemory(t *testing.T) {
 	var now atomic.Int64
 	f := newFixture(t, 1, func(c *Config) {
 		c.Memory = 1 << 20
@@ -245,10 +246,10 @@ func TestIdleHandlesGiveTheirMemoryToOthers(t *testing.T) {
 	read(idle, 0)
 	read(other, 0)
 	if len(other.ahead.segments) != 0 || len(idle.ahead.segments) != 1 {
-		t.Fatal("the memory of a handle in use was taken")
+		t.Fatal("the memory of an active handle was reclaimed")
 	}
 	now.Store(60)
-	// The first request is on its way until its bytes are there.
+	// The first request stays in progress until its bytes have arrived.
 	f.eventually("the other handle reads ahead", func() bool {
 		read(other, 4096)
 		other.mu.Lock()
@@ -256,16 +257,16 @@ func TestIdleHandlesGiveTheirMemoryToOthers(t *testing.T) {
 		return len(other.ahead.segments) > 0
 	})
 	if len(idle.ahead.segments) != 0 {
-		t.Error("the idle handle kept its memory")
+		t.Error("the memory of the idle handle was not reclaimed")
 	}
 	read(idle, 4096)
 }
 
-// localFiles lends files in memory.
+// localFiles is a LocalFiles of files in memory.
 type localFiles struct {
 	mu      sync.Mutex
 	data    map[string][]byte
-	asked   int
+	opens   int
 	open    int
 	broken  bool
 	hang    bool
@@ -280,7 +281,7 @@ type localFile struct {
 func (l *localFiles) Open(ctx context.Context, v Version, workers []string) (LocalFile, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.asked++
+	l.opens++
 	l.workers = workers
 	if l.hang {
 		<-ctx.Done()
@@ -310,7 +311,7 @@ func (l localFile) Close() error {
 	return nil
 }
 
-func TestASealedFileOfThisHostIsReadWithoutTheNetwork(t *testing.T) {
+func TestSealedFileIsReadWithoutTheNetwork(t *testing.T) {
 	data := random(50, 3<<20)
 	local := &localFiles{data: map[string][]byte{"file": data}}
 	f := newFixture(t, 3, func(c *Config) { c.Local = local })
@@ -321,17 +322,17 @@ func TestASealedFileOfThisHostIsReadWithoutTheNetwork(t *testing.T) {
 	}
 	got, err := readAll(t.Context(), file, 100_000)
 	if err != nil || !bytes.Equal(got, data) {
-		t.Fatalf("%d bytes, %v", len(got), err)
+		t.Fatalf("got %d bytes, error %v", len(got), err)
 	}
-	if local.asked != 1 || f.rungs(rungLocal) != 32 || local.workers[0] != f.order(v)[0].Name {
-		t.Errorf("asked %d times, first %s; %v reads were local", local.asked, local.workers[0], f.rungs(rungLocal))
+	if local.opens != 1 || f.rungs(rungLocal) != 32 || local.workers[0] != f.order(v)[0].Name {
+		t.Errorf("opened %d times, first at worker %s; %v local reads, want 32", local.opens, local.workers[0], f.rungs(rungLocal))
 	}
 	if err := file.Close(); err != nil || local.open != 0 {
-		t.Errorf("%d files were not given back, %v", local.open, err)
+		t.Errorf("%d files are still open; error %v", local.open, err)
 	}
 }
 
-func TestASealedFileThatBreaksIsMadeUpFor(t *testing.T) {
+func TestBrokenSealedFileIsReplacedByWorkers(t *testing.T) {
 	data := random(51, 1<<20)
 	local := &localFiles{data: map[string][]byte{"file": data}}
 	f := newFixture(t, 1, func(c *Config) { c.Local = local })
@@ -343,15 +344,15 @@ func TestASealedFileThatBreaksIsMadeUpFor(t *testing.T) {
 		local.mu.Unlock()
 		offset := int64(i * 1000)
 		if _, err := file.ReadAt(t.Context(), p, offset); err != nil || !bytes.Equal(p, data[offset:offset+1000]) {
-			t.Fatalf("at %d: %v", offset, err)
+			t.Fatalf("read at %d: error %v or wrong bytes", offset, err)
 		}
 	}
 	if local.open != 0 {
-		t.Error("the broken file was kept")
+		t.Error("the broken file was not closed")
 	}
 }
 
-func TestAHandleTurnsToTheSealedFileOnceThereIsOne(t *testing.T) {
+func TestOpenHandleSwitchesToNewSealedFile(t *testing.T) {
 	var now atomic.Int64
 	data := random(52, 8<<20)
 	local := &localFiles{data: map[string][]byte{}}
@@ -364,13 +365,13 @@ func TestAHandleTurnsToTheSealedFileOnceThereIsOne(t *testing.T) {
 		t.Helper()
 		p := make([]byte, 1000)
 		if _, err := file.ReadAt(t.Context(), p, offset); err != nil || !bytes.Equal(p, data[offset:offset+1000]) {
-			t.Fatalf("at %d: %v", offset, err)
+			t.Fatalf("read at %d: error %v or wrong bytes", offset, err)
 		}
 	}
 	read(0)
 	read(1000)
-	if local.asked != 1 {
-		t.Errorf("asked %d times within a second", local.asked)
+	if local.opens != 1 {
+		t.Errorf("opened %d times within LocalInterval, want once", local.opens)
 	}
 	local.mu.Lock()
 	local.data["file"] = data
@@ -380,10 +381,10 @@ func TestAHandleTurnsToTheSealedFileOnceThereIsOne(t *testing.T) {
 	if f.rungs(rungLocal) != 1 {
 		t.Error("the sealed file is not used")
 	}
-	f.eventually("what was read ahead is dropped", func() bool { return f.reader.memory.used.Load() == 0 })
+	f.eventually("the read-ahead memory is released", func() bool { return f.reader.memory.used.Load() == 0 })
 }
 
-func TestAWorkerThatHangsDoesNotHoldUpReadsForSealedFiles(t *testing.T) {
+func TestHangingLocalFilesDoesNotBlockReads(t *testing.T) {
 	var now atomic.Int64
 	data := random(53, 1<<20)
 	local := &localFiles{hang: true}
@@ -399,13 +400,13 @@ func TestAWorkerThatHangsDoesNotHoldUpReadsForSealedFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if local.asked != 1 {
-		t.Errorf("a worker that hangs was asked %d times", local.asked)
+	if local.opens != 1 {
+		t.Errorf("a hanging worker received %d requests, want one", local.opens)
 	}
 }
 
-// TestRandomReadsOfFaultyWorkers: any pattern of reads, from several threads,
-// while workers fail in any way; never another byte, never an error.
+// TestRandomReadsOfFaultyWorkers checks that concurrent reads of any pattern
+// return the right bytes and no error while workers fail in every way.
 func TestRandomReadsOfFaultyWorkers(t *testing.T) {
 	store := &memoryStore{}
 	f := newFixture(t, 3, func(c *Config) {
@@ -452,7 +453,7 @@ func TestRandomReadsOfFaultyWorkers(t *testing.T) {
 			p := make([]byte, r.length)
 			n, err := file.ReadAt(context.Background(), p, int64(r.offset))
 			if err != nil && !errors.Is(err, io.EOF) || !bytes.Equal(p[:n], want) {
-				t.Errorf("%d bytes at %d of %d: got %d, %v", r.length, r.offset, sizes[i], n, err)
+				t.Errorf("read %d bytes at %d of %d: got %d bytes, error %v", r.length, r.offset, sizes[i], n, err)
 				return false
 			}
 			return true
@@ -471,7 +472,7 @@ func TestRandomReadsOfFaultyWorkers(t *testing.T) {
 		}
 	})
 	if got := f.reader.memory.used.Load(); got != 0 {
-		t.Errorf("%d bytes of memory are lost", got)
+		t.Errorf("%d bytes of memory were not released", got)
 	}
 }
 
@@ -481,7 +482,7 @@ func TestTwoReadersCannotShareARegistry(t *testing.T) {
 	for i, want := range []bool{true, false} {
 		r, err := New(Config{Cluster: f.client, Registry: registry})
 		if (err == nil) != want {
-			t.Errorf("reader %d: %v", i, err)
+			t.Errorf("New of reader %d: error %v", i, err)
 		}
 		if r != nil {
 			_ = r.Close()

@@ -41,7 +41,7 @@ func newFixture(t *testing.T, workers int, change ...func(*Config)) *fixture {
 	return newFixtureOf(t, workers, func(*client.Config) {}, change...)
 }
 
-// hasty readers leave a rung that hangs soon: for tests in which rungs hang.
+// hasty sets short timeouts for rungs, for tests in which rungs hang.
 func hasty(c *Config) { c.StallTimeout, c.AttemptTimeout = 200*time.Millisecond, time.Second }
 
 func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), change ...func(*Config)) *fixture {
@@ -78,7 +78,7 @@ func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), 
 	return f
 }
 
-// random bytes, the same each time.
+// random returns size pseudorandom bytes, the same for every call with a seed.
 func random(seed uint64, size int) []byte {
 	data := make([]byte, 0, size+8)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -103,7 +103,8 @@ func (f *fixture) open(v Version) *File {
 	return file
 }
 
-// owner and the others of a version, in the order of the ladder.
+// order returns the workers for a version in the order of the ladder, the owner
+// first.
 func (f *fixture) order(v Version) []*fakeworker.Worker {
 	var out []*fakeworker.Worker
 	for _, c := range f.client.Candidates(client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}, 0) {
@@ -114,7 +115,7 @@ func (f *fixture) order(v Version) []*fakeworker.Worker {
 	return out
 }
 
-// readAll sequentially, a piece at a time.
+// readAll reads the file sequentially in reads of piece bytes.
 func readAll(ctx context.Context, file *File, piece int) ([]byte, error) {
 	var out []byte
 	p := make([]byte, piece)
@@ -137,7 +138,7 @@ func (f *fixture) mustRead(v Version, want []byte, piece int) {
 		f.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		f.Fatalf("got %d bytes, want %d; they differ from %d on", len(got), len(want), firstDifference(got, want))
+		f.Fatalf("got %d bytes, want %d; the first difference is at %d", len(got), len(want), firstDifference(got, want))
 	}
 }
 
@@ -164,7 +165,7 @@ func (f *fixture) value(m prometheus.Metric) float64 {
 	return out.GetCounter().GetValue()
 }
 
-// memoryStore is the store itself, out of the cluster's bucket.
+// memoryStore is a store over the cluster's bucket, with faults.
 type memoryStore struct {
 	ufs.Store
 	bucket *fakeworker.Bucket

@@ -64,7 +64,8 @@ func (f *fixture) list(dir string) []string {
 	}
 }
 
-// TestNames, from the workers, and from the store when they are down.
+// TestNames checks names from the workers, and from the store when all workers
+// are down.
 func TestNames(t *testing.T) {
 	for _, down := range []bool{false, true} {
 		t.Run(fmt.Sprintf("workers down %v", down), func(t *testing.T) {
@@ -82,30 +83,30 @@ func TestNames(t *testing.T) {
 				f.cluster.Workers[1].Stop()
 			}
 			if got := f.list("dir"); !slices.Equal(got, want) {
-				t.Errorf("got %q", got)
+				t.Errorf("got names %q, want %q", got, want)
 			}
 			e, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "dir/sub", "deep")
 			if err != nil || e.Dir || e.Name != "deep" || e.Version != deep {
-				t.Errorf("a file: %+v, %v", e, err)
+				t.Errorf("lookup of a file: got %+v, error %v", e, err)
 			}
 			e, err = f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "sub")
 			if err != nil || !e.Dir || e.Version != (Version{}) {
-				t.Errorf("a directory: %+v, %v", e, err)
+				t.Errorf("lookup of a directory: got %+v, error %v", e, err)
 			}
 			if _, err = f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "nothing"); !errors.Is(err, ErrNotExist) {
-				t.Errorf("a name that is not there: %v", err)
+				t.Errorf("lookup of an absent name: got error %v, want ErrNotExist", err)
 			}
 		})
 	}
 }
 
-func TestNamesThatNobodyAnswers(t *testing.T) {
+func TestNamesFailWithoutWorkers(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		fail error
 		want error
 	}{
-		{"unavailable until the time is over", status.Error(codes.Unavailable, "the store is down"), errTimeout},
+		{"unavailable until the timeout", status.Error(codes.Unavailable, "the store is down"), errTimeout},
 		{"refused", status.Error(codes.PermissionDenied, "oss:ListObjects is missing"), ErrPermission},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,22 +116,22 @@ func TestNamesThatNobodyAnswers(t *testing.T) {
 			}
 			_, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "dir", "x")
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), status.Convert(test.fail).Message()) {
-				t.Errorf("lookup: %v", err)
+				t.Errorf("lookup: got error %v, want %v", err, test.want)
 			}
 			if _, _, err := f.reader.List(t.Context(), fakeworker.MountID, "dir", ""); !errors.Is(err, test.want) {
-				t.Errorf("list: %v", err)
+				t.Errorf("list: got error %v, want %v", err, test.want)
 			}
 		})
 	}
 }
 
-func TestNamesOutlastWorkersThatFailForAWhile(t *testing.T) {
+func TestNamesAreRetried(t *testing.T) {
 	f := newFixture(t, 1)
 	f.put("dir/x", []byte("x"))
-	var asked atomic.Int64
+	var requests atomic.Int64
 	f.cluster.Workers[0].FailNames(func(context.Context) error {
-		if asked.Add(1) < 4 {
-			return status.Error(codes.Unavailable, "a moment")
+		if requests.Add(1) < 4 {
+			return status.Error(codes.Unavailable, "unavailable for three requests")
 		}
 		return nil
 	})
@@ -139,22 +140,22 @@ func TestNamesOutlastWorkersThatFailForAWhile(t *testing.T) {
 	}
 }
 
-func TestForgetTellsTheOwner(t *testing.T) {
+func TestForgetReachesTheOwner(t *testing.T) {
 	f := newFixture(t, 3)
 	v := f.put("dir/x", []byte("x"))
 	f.reader.Forget(t.Context(), v)
 	f.reader.Forget(t.Context(), f.put("top", []byte("x")))
-	told := 0
+	notified := 0
 	for _, w := range f.cluster.Workers {
 		if w.Forgot("dir", "x") {
-			told++
+			notified++
 		}
 		if w.Forgot("", "top") {
-			told++
+			notified++
 		}
 	}
-	if told != 2 {
-		t.Errorf("%d workers were told", told)
+	if notified != 2 {
+		t.Errorf("%d names were dropped by workers, want 2", notified)
 	}
 }
 
@@ -162,7 +163,7 @@ func TestMounts(t *testing.T) {
 	f := newFixture(t, 1)
 	want := []Mount{{ID: fakeworker.MountID, Path: "/hadoop", Epoch: 1, ReadOnly: true}}
 	if got := f.reader.Mounts(); !slices.Equal(got, want) {
-		t.Errorf("got %+v", got)
+		t.Errorf("got mounts %+v, want %+v", got, want)
 	}
 	<-f.reader.Changes()
 	v := f.cluster.NewView(2)
@@ -171,18 +172,18 @@ func TestMounts(t *testing.T) {
 	select {
 	case <-f.reader.Changes():
 	case <-time.After(30 * time.Second):
-		t.Fatal("nobody is told")
+		t.Fatal("no token in Changes after the view changed")
 	}
 	want = []Mount{{ID: "m3", Path: "/a", Epoch: 4}, {ID: "m2", Path: "/z"}}
 	if got := f.reader.Mounts(); !slices.Equal(got, want) {
-		t.Errorf("got %+v", got)
+		t.Errorf("got mounts %+v, want %+v", got, want)
 	}
-	if _, err := f.reader.Lookup(t.Context(), "gone", "", "x"); !errors.Is(err, ErrNotExist) {
-		t.Errorf("a mount that is gone: %v", err)
+	if _, err := f.reader.Lookup(t.Context(), "removed", "", "x"); !errors.Is(err, ErrNotExist) {
+		t.Errorf("lookup in a removed mount: got error %v, want ErrNotExist", err)
 	}
-	file := f.open(Version{Mount: "gone", Key: "k", ETag: "e", Size: 10})
+	file := f.open(Version{Mount: "removed", Key: "k", ETag: "e", Size: 10})
 	f.cluster.Workers[0].FailAlways(fakeworker.Fault{Status: 404, Code: "unknown_mount"})
 	if _, err := file.ReadAt(t.Context(), make([]byte, 10), 0); err == nil || !strings.Contains(err.Error(), "the mount does not exist any more") {
-		t.Errorf("a file of a mount that is gone: %v", err)
+		t.Errorf("read of a file of a removed mount: got error %v", err)
 	}
 }

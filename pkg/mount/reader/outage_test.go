@@ -49,7 +49,7 @@ func (c *countingCluster) Fetch(ctx context.Context, candidate client.Candidate,
 	return c.Cluster.Fetch(ctx, candidate, o, offset, p, terms)
 }
 
-// outage is a store that cannot be used, behind one real worker.
+// outage is a store that is unavailable, behind one real worker.
 type outage struct {
 	*real
 	counts *countingCluster
@@ -64,7 +64,7 @@ func newOutage(t *testing.T, endpoint string, change func(*Config)) *outage {
 	}, func(c *Config) {
 		o.counts.Cluster = c.Cluster
 		c.Cluster = o.counts
-		c.Memory = 1 // nothing is read ahead, so that rounds can be counted
+		c.Memory = 1 // disables read-ahead, so that rounds can be counted
 		change(c)
 	})
 	return o
@@ -84,13 +84,13 @@ func (o *outage) errs() map[string]error {
 	return map[string]error{"lookup": lookup, "list": list, "read": read}
 }
 
-// rounds returns how often each was tried.
+// rounds returns the numbers of lookups, listings and fetches.
 func (c *countingCluster) rounds() string {
 	return fmt.Sprint(c.lookups.Load(), c.lists.Load(), c.fetches.Load())
 }
 
-// TestStoreThatRefuses checks that an error which another attempt cannot change
-// ends names and reads after one round.
+// TestStoreThatRefuses checks that names and reads fail after one round for an
+// error that a retry cannot change.
 func TestStoreThatRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -112,13 +112,13 @@ func TestStoreThatRefuses(t *testing.T) {
 			server := httptest.NewServer(store)
 			defer server.Close()
 			o := newOutage(t, server.URL, func(*Config) {})
-			for act, err := range o.errs() {
+			for operation, err := range o.errs() {
 				if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.message) || errors.Is(err, errTimeout) {
-					t.Errorf("%s: %v", act, err)
+					t.Errorf("%s: unexpected error %v", operation, err)
 				}
 			}
 			if got := o.counts.rounds(); got != "1 1 1" {
-				t.Errorf("rounds of lookup, list, read: %s, want one each", got)
+				t.Errorf("got %s rounds of lookup, list and read, want one each", got)
 			}
 		})
 	}
@@ -139,13 +139,13 @@ func TestStoreThatRefusesConnections(t *testing.T) {
 	o := newOutage(t, endpoint, func(c *Config) {
 		c.Clock = func() time.Time { return time.Unix(3*ticks.Add(1), 0) }
 	})
-	for act, err := range o.errs() {
+	for operation, err := range o.errs() {
 		if !errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), "refused connections for 5s") || errors.Is(err, errTimeout) {
-			t.Errorf("%s: %v", act, err)
+			t.Errorf("%s: unexpected error %v", operation, err)
 		}
 	}
 	if got := o.counts.rounds(); got != "2 2 2" {
-		t.Errorf("rounds of lookup, list, read: %s, want two each: after 3 s and after 6 s", got)
+		t.Errorf("got %s rounds of lookup, list and read, want two each: after 3 s and after 6 s", got)
 	}
 }
 
@@ -162,9 +162,9 @@ func TestStoreThatHangs(t *testing.T) {
 	defer server.Close()
 	defer close(release)
 	o := newOutage(t, server.URL, func(c *Config) { c.ReadTimeout = 300 * time.Millisecond })
-	for act, err := range o.errs() {
+	for operation, err := range o.errs() {
 		if !errors.Is(err, errTimeout) || !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%s: %v", act, err)
+			t.Errorf("%s: unexpected error %v", operation, err)
 		}
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// faults of one worker. Each must cost the rung, never a byte.
+// faults are the faults of one worker. Each must fail the rung and must not affect
+// the bytes that a reader gets.
 var faults = map[string]fakeworker.Fault{
 	"breaks before the header":          {Cut: -1},
 	"breaks after the header":           {Empty: true},
@@ -24,24 +25,24 @@ var faults = map[string]fakeworker.Fault{
 	"hangs after the header":            {HangAfter: -1},
 	"hangs in the middle":               {HangAfter: 70_000},
 	"trickles":                          {Trickle: 100},
-	"answers 500":                       {Status: 500},
-	"answers 502 unavailable":           {Status: 502, Code: "unavailable"},
-	"answers 503 throttled":             {Status: 503, Code: "throttled", RetryAfter: "1"},
-	"answers 404 unknown_mount":         {Status: 404, Code: "unknown_mount"},
-	"answers 404 of another server":     {Status: 404},
-	"answers 412 of another server":     {Status: 412},
-	"answers stale with another status": {Status: 500, Code: "stale"},
-	"answers 400 invalid":               {Status: 400, Code: "invalid"},
-	"answers 416 invalid_range":         {Status: 416, Code: "invalid_range"},
-	"answers 403 permission":            {Status: 403, Code: "permission"},
+	"returns 500":                       {Status: 500},
+	"returns 502 unavailable":           {Status: 502, Code: "unavailable"},
+	"returns 503 throttled":             {Status: 503, Code: "throttled", RetryAfter: "1"},
+	"returns 404 unknown_mount":         {Status: 404, Code: "unknown_mount"},
+	"returns 404 of another server":     {Status: 404},
+	"returns 412 of another server":     {Status: 412},
+	"returns stale with another status": {Status: 500, Code: "stale"},
+	"returns 400 invalid":               {Status: 400, Code: "invalid"},
+	"returns 416 invalid_range":         {Status: 416, Code: "invalid_range"},
+	"returns 403 permission":            {Status: 403, Code: "permission"},
 	"redirects":                         {Status: 302},
-	"has another tag":                   {ETag: `"other"`},
+	"has another ETag":                  {ETag: `"other"`},
 	"has another range":                 {Range: "bytes 1-2/3"},
 	"has another length":                {Length: 17},
 	"has no length":                     {Chunked: true},
 }
 
-func TestARungThatFailsIsMadeUpForByTheNext(t *testing.T) {
+func TestFailedRungIsReplacedByTheNext(t *testing.T) {
 	data := random(1, 300_000)
 	for name, fault := range faults {
 		t.Run("the owner "+name, func(t *testing.T) {
@@ -53,10 +54,10 @@ func TestARungThatFailsIsMadeUpForByTheNext(t *testing.T) {
 	}
 }
 
-func TestAllWorkersFailAndTheStoreIsLeft(t *testing.T) {
+func TestStoreReplacesAllWorkers(t *testing.T) {
 	data := random(2, 300_000)
 	for name, fault := range faults {
-		t.Run("they "+name, func(t *testing.T) {
+		t.Run("every worker "+name, func(t *testing.T) {
 			store := &memoryStore{}
 			f := newFixture(t, 2, hasty, func(c *Config) { c.OpenStore = store.opener })
 			store.bucket = f.cluster.Bucket
@@ -65,7 +66,8 @@ func TestAllWorkersFailAndTheStoreIsLeft(t *testing.T) {
 				w.FailAlways(fault)
 			}
 			f.mustRead(v, data, 100_000)
-			// What is left after 70,000 bytes is short enough to come whole.
+			// With HangAfter the rest after 70,000 bytes is short enough for the
+			// workers to return it.
 			if fault.HangAfter <= 0 {
 				f.eventually("a range came from the store", func() bool { return f.rungs(rungStore) > 0 })
 			}
@@ -87,7 +89,7 @@ func TestWorkersThatAreDown(t *testing.T) {
 	f.mustRead(v, data, 128<<10)
 }
 
-func TestAReadOutlastsWorkersThatAreDownForAWhile(t *testing.T) {
+func TestReadWaitsForAWorker(t *testing.T) {
 	data := random(4, 100_000)
 	f := newFixture(t, 2)
 	v := f.put("file", data)
@@ -99,7 +101,7 @@ func TestAReadOutlastsWorkersThatAreDownForAWhile(t *testing.T) {
 	f.mustRead(v, data, 200_000)
 }
 
-func TestAllFail(t *testing.T) {
+func TestErrorListsEveryRung(t *testing.T) {
 	store := &memoryStore{fail: fmt.Errorf("status 500: %w", ufs.ErrUnavailable)}
 	f := newFixture(t, 2, func(c *Config) {
 		c.OpenStore, c.ReadTimeout = store.opener, 500*time.Millisecond
@@ -110,17 +112,17 @@ func TestAllFail(t *testing.T) {
 	order[1].FailAlways(fakeworker.Fault{Status: 502, Code: "unavailable"})
 	_, err := f.open(v).ReadAt(t.Context(), make([]byte, 1000), 0)
 	if !errors.Is(err, errTimeout) {
-		t.Fatalf("got %v", err)
+		t.Fatalf("got error %v, want errTimeout", err)
 	}
 	for _, want := range []string{`"file"`, "owner " + order[0].Name, "other " + order[1].Name, "injected: unavailable", "store: status 500"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q does not say %q", err, want)
+			t.Errorf("error %q does not contain %q", err, want)
 		}
 	}
 }
 
 func TestErrorsThatEndARead(t *testing.T) {
-	gone := func(f *fixture, _ *memoryStore) { f.cluster.Bucket.Remove("file") }
+	deleted := func(f *fixture, _ *memoryStore) { f.cluster.Bucket.Remove("file") }
 	replaced := func(f *fixture, _ *memoryStore) { f.put("file", []byte("another")) }
 	down := func(f *fixture) {
 		for _, w := range f.cluster.Workers {
@@ -132,10 +134,10 @@ func TestErrorsThatEndARead(t *testing.T) {
 		fault func(*fixture, *memoryStore)
 		want  error
 	}{
-		{"deleted, the owner says", gone, ErrStale},
-		{"replaced, the owner says", replaced, ErrStale},
-		{"deleted, the store says", func(f *fixture, s *memoryStore) { down(f); gone(f, s) }, ErrStale},
-		{"replaced, the store says", func(f *fixture, s *memoryStore) { down(f); replaced(f, s) }, ErrStale},
+		{"deleted, reported by the owner", deleted, ErrStale},
+		{"replaced, reported by the owner", replaced, ErrStale},
+		{"deleted, reported by the store", func(f *fixture, s *memoryStore) { down(f); deleted(f, s) }, ErrStale},
+		{"replaced, reported by the store", func(f *fixture, s *memoryStore) { down(f); replaced(f, s) }, ErrStale},
 		{"refused by all", func(f *fixture, s *memoryStore) {
 			for _, w := range f.cluster.Workers {
 				w.FailAlways(fakeworker.Fault{Status: 403, Code: "permission"})
@@ -155,16 +157,16 @@ func TestErrorsThatEndARead(t *testing.T) {
 			test.fault(f, store)
 			n, err := file.ReadAt(t.Context(), make([]byte, 1000), 0)
 			if !errors.Is(err, test.want) || n != 0 {
-				t.Errorf("got %d bytes, %v", n, err)
+				t.Errorf("got %d bytes and error %v, want error %v", n, err, test.want)
 			}
 		})
 	}
 }
 
-// TestARefusalIsNotTheLastWordWhileTheOwnerIsSpared: an owner that goes silent
-// after its headers keeps the store from being asked for one round; what
-// another worker refuses meanwhile ends nothing.
-func TestARefusalIsNotTheLastWordWhileTheOwnerIsSpared(t *testing.T) {
+// TestRefusalIsNotFinalWhileTheOwnerIsFetching checks that a refusal of another
+// worker does not fail the read in a round in which the store is not tried,
+// because the owner has sent headers and is fetching the bytes.
+func TestRefusalIsNotFinalWhileTheOwnerIsFetching(t *testing.T) {
 	store := &memoryStore{}
 	f := newFixture(t, 2, hasty, func(c *Config) { c.OpenStore = store.opener })
 	store.bucket = f.cluster.Bucket
@@ -176,17 +178,17 @@ func TestARefusalIsNotTheLastWordWhileTheOwnerIsSpared(t *testing.T) {
 	f.mustRead(v, data, 1000)
 }
 
-func TestTheBucketIsGoneIsNotTheObjectIsGone(t *testing.T) {
+func TestDeletedBucketIsNotStale(t *testing.T) {
 	store := &memoryStore{fail: ufs.ErrNoBucket}
 	f := newFixture(t, 1, func(c *Config) { c.OpenStore, c.ReadTimeout = store.opener, 300*time.Millisecond })
 	v := f.put("file", random(6, 1000))
 	f.cluster.Workers[0].Stop()
 	if _, err := f.open(v).ReadAt(t.Context(), make([]byte, 10), 0); errors.Is(err, ErrStale) || !errors.Is(err, ErrUnavailable) {
-		t.Errorf("got %v", err)
+		t.Errorf("got error %v, want ErrUnavailable", err)
 	}
 }
 
-func TestAHandleThatReadsOnNeverMixesVersions(t *testing.T) {
+func TestHandleNeverMixesVersions(t *testing.T) {
 	f := newFixture(t, 3)
 	old := random(7, 8<<20)
 	v := f.put("file", old)
@@ -199,7 +201,7 @@ func TestAHandleThatReadsOnNeverMixesVersions(t *testing.T) {
 	for offset := int64(0); offset < v.Size; offset += int64(len(p)) {
 		n, err := file.ReadAt(t.Context(), p, offset)
 		if string(p[:n]) != string(old[offset:offset+int64(n)]) {
-			t.Fatalf("other bytes at %d", offset)
+			t.Fatalf("bytes of another version at %d", offset)
 		}
 		if errors.Is(err, ErrStale) {
 			return
@@ -208,28 +210,28 @@ func TestAHandleThatReadsOnNeverMixesVersions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Error("8 MiB of a version that is gone were read")
+	t.Error("8 MiB of a replaced version were read without ErrStale")
 }
 
-func TestWhatARungGotIsNotAskedForAgain(t *testing.T) {
+func TestNextRungContinuesAtTheOffset(t *testing.T) {
 	data := random(9, 200_000)
 	f := newFixture(t, 2)
 	v := f.put("file", data)
 	order := f.order(v)
 	order[0].FailAlways(fakeworker.Fault{Cut: 150_000})
-	asked := make(chan string, 10)
+	ranges := make(chan string, 10)
 	order[1].Fail(func(_ int64, r *http.Request) fakeworker.Fault {
-		asked <- r.Header.Get("Range")
+		ranges <- r.Header.Get("Range")
 		return fakeworker.Fault{}
 	})
 	f.mustRead(v, data, 200_000)
-	if got := <-asked; got != "bytes=150000-199999" {
-		t.Errorf("the next was asked for %s", got)
+	if got := <-ranges; got != "bytes=150000-199999" {
+		t.Errorf("the next rung received range %s, want bytes=150000-199999", got)
 	}
 }
 
-func TestARungThatFailedIsAskedLastForAWhile(t *testing.T) {
-	now := time.Unix(0, 0) // stands still
+func TestFailedWorkerIsTriedLast(t *testing.T) {
+	now := time.Unix(0, 0) // constant
 	f := newFixtureOf(t, 2, func(c *client.Config) { c.Clock = func() time.Time { return now } }, hasty)
 	data := random(10, 1000)
 	v := f.put("file", data)
@@ -239,18 +241,18 @@ func TestARungThatFailedIsAskedLastForAWhile(t *testing.T) {
 	before := order[0].Ranges.Load()
 	f.mustRead(v, data, 1000)
 	if got := order[0].Ranges.Load(); got != before {
-		t.Errorf("a worker that hung was asked again at once")
+		t.Errorf("a worker that hung received another request immediately")
 	}
 }
 
-func TestPreviousOwnersAreAskedForWhatTheyHave(t *testing.T) {
+func TestPreviousOwnersServeCachedBytes(t *testing.T) {
 	f := newFixture(t, 3)
 	data := random(11, 1000)
 	v := f.put("file", data)
 	order := f.order(v)
 	view := f.cluster.NewView(2)
 	view.Ring.Epoch = 2
-	// Before, there was only the worker that comes last now.
+	// The previous ring contains only the worker that is last in the new order.
 	before := f.cluster.NewView(1)
 	for _, m := range before.GetRing().GetMembers() {
 		if m.GetName() == order[2].Name {
@@ -269,21 +271,21 @@ func TestPreviousOwnersAreAskedForWhatTheyHave(t *testing.T) {
 	})
 	f.mustRead(v, data, 1000)
 	if got := <-cached; got != "1" {
-		t.Errorf("the previous owner was asked with %s %q", wire.HeaderOnlyIfCached, got)
+		t.Errorf("the previous owner received %s %q, want 1", wire.HeaderOnlyIfCached, got)
 	}
-	f.eventually("somebody else gave the bytes", func() bool { return f.rungs(client.Other) > 0 })
+	f.eventually("another worker returned the bytes", func() bool { return f.rungs(client.Other) > 0 })
 }
 
 func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.Fatalf("it does not come about that %s", what)
+			f.Fatalf("timeout waiting until %s", what)
 		}
 	}
 }
 
-func TestAReadEndsWithItsContext(t *testing.T) {
+func TestReadEndsWithItsContext(t *testing.T) {
 	f := newFixture(t, 1)
 	v := f.put("file", random(12, 5<<20))
 	f.cluster.Workers[0].FailAlways(fakeworker.Fault{HangBefore: true})
@@ -292,14 +294,14 @@ func TestAReadEndsWithItsContext(t *testing.T) {
 		_, err := f.open(v).ReadAt(ctx, make([]byte, 1000), offset)
 		cancel()
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("at %d: %v", offset, err)
+			t.Errorf("read at %d: got error %v, want DeadlineExceeded", offset, err)
 		}
 	}
 }
 
-// TestASlowStoreIsNotAskedByEverybody: an owner that has said that it gets the
-// bytes is the only one to get them, for a while.
-func TestASlowStoreIsNotAskedByEverybody(t *testing.T) {
+// TestSlowStoreReceivesOneRequest checks that while the owner is fetching bytes,
+// no other source fetches them from the store for one round.
+func TestSlowStoreReceivesOneRequest(t *testing.T) {
 	store := &memoryStore{}
 	f := newFixture(t, 3, hasty, func(c *Config) { c.OpenStore = store.opener })
 	store.bucket = f.cluster.Bucket
@@ -312,22 +314,22 @@ func TestASlowStoreIsNotAskedByEverybody(t *testing.T) {
 		}
 		return fakeworker.Fault{}
 	})
-	asked := make(chan string, 10)
+	requests := make(chan string, 10)
 	for _, w := range order[1:] {
 		w.Fail(func(_ int64, r *http.Request) fakeworker.Fault {
-			asked <- r.Header.Get(wire.HeaderOnlyIfCached)
+			requests <- r.Header.Get(wire.HeaderOnlyIfCached)
 			return fakeworker.Fault{}
 		})
 	}
 	f.mustRead(v, data, 1000)
-	close(asked)
+	close(requests)
 	peers := 0
-	for cachedOnly := range asked {
+	for cachedOnly := range requests {
 		if peers++; cachedOnly != "1" {
-			t.Error("another worker was to get the bytes from the store")
+			t.Errorf("another worker received a request without %s", wire.HeaderOnlyIfCached)
 		}
 	}
 	if peers != 2 || store.gets != 0 || order[0].Ranges.Load() != 2 {
-		t.Errorf("%d peers and the store %d times were asked, the owner %d times", peers, store.gets, order[0].Ranges.Load())
+		t.Errorf("got %d requests to other workers, %d to the store, %d to the owner; want 2, 0, 2", peers, store.gets, order[0].Ranges.Load())
 	}
 }

@@ -23,10 +23,10 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
 )
 
-// real workers over a directory, as they run in a runtime.
+// real is a cluster of real workers over a directory, as in a runtime.
 type real struct {
 	testing.TB
-	store   string // the directory
+	store   string // path of the directory
 	sockets string
 	roster  topology.Topology
 	view    *commonv1.ClusterView
@@ -35,7 +35,7 @@ type real struct {
 	reader  *Reader
 }
 
-// fixedMasters answer with a view that never changes.
+// fixedMasters return a constant view.
 type fixedMasters struct{ view *commonv1.ClusterView }
 
 func (m fixedMasters) View(context.Context) (*commonv1.ClusterView, error) { return m.view, nil }
@@ -53,11 +53,11 @@ func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 	return newRealOf(t, workers, func(*commonv1.Mount) {}, change...)
 }
 
-// newRealOf changes the mount before the workers start.
+// newRealOf is like newReal, but changes the mount before the workers start.
 func newRealOf(t testing.TB, workers int, changeMount func(*commonv1.Mount), change ...func(*Config)) *real {
 	t.Helper()
 	f := &real{TB: t, store: t.TempDir(), stop: map[string]func(){}}
-	sockets, err := os.MkdirTemp("", "sockets") // paths of sockets must be short
+	sockets, err := os.MkdirTemp("", "sockets") // t.TempDir is too long for a socket path
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func (f *real) startWorker(m topology.Member, identity *mtls.Identity) {
 		closing, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		if err := errors.Join(<-done, blocks.Close(closing), names.Close()); err != nil {
-			f.Errorf("stopping %s: %v", m.Name, err)
+			f.Errorf("stop worker %s: %v", m.Name, err)
 		}
 	}
 	f.Cleanup(f.stop[m.Name])
@@ -202,7 +202,7 @@ func (f *real) mustRead(v Version, want []byte) {
 	defer func() { _ = file.Close() }()
 	got, err := readAll(f.Context(), file, 128<<10)
 	if err != nil || !bytes.Equal(got, want) {
-		f.Fatalf("got %d bytes of %d, the first that differs is %d, %v", len(got), len(want), firstDifference(got, want), err)
+		f.Fatalf("got %d bytes, want %d; the first difference is at %d; error %v", len(got), len(want), firstDifference(got, want), err)
 	}
 }
 
@@ -218,7 +218,7 @@ func TestRealWorkers(t *testing.T) {
 	}
 	entries, more, err := f.reader.List(t.Context(), "m1", "", "")
 	if err != nil || more || len(entries) != 3 || entries[0].Name != "dir" || !entries[0].Dir {
-		t.Fatalf("the root has %+v, %v", entries, err)
+		t.Fatalf("got entries %+v of the root, error %v", entries, err)
 	}
 	for range 2 { // cold, then warm
 		for name, data := range want {
@@ -227,7 +227,7 @@ func TestRealWorkers(t *testing.T) {
 		}
 	}
 	if _, err := f.reader.Lookup(t.Context(), "m1", "dir", "nothing"); !errors.Is(err, ErrNotExist) {
-		t.Errorf("a name that is not there: %v", err)
+		t.Errorf("lookup of an absent name: got error %v, want ErrNotExist", err)
 	}
 	v := f.lookup("dir", "large")
 	f.stop[f.owner(v)]()
@@ -249,7 +249,7 @@ func TestRealSealedFile(t *testing.T) {
 	before := read()
 	for deadline := time.Now().Add(30 * time.Second); read() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("no read came from the sealed file")
+			t.Fatal("no read used the sealed file")
 		}
 		f.mustRead(v, data)
 	}
@@ -262,7 +262,7 @@ func TestRealSealedFile(t *testing.T) {
 	if _, err := file.ReadAt(t.Context(), p, 0); err != nil {
 		t.Fatal(err)
 	}
-	// The object and every worker are gone: the handle reads on.
+	// The handle must stay readable without the object and without workers.
 	if err := os.Remove(filepath.Join(f.store, "file")); err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +271,7 @@ func TestRealSealedFile(t *testing.T) {
 	}
 	got, err := readAll(t.Context(), file, 100_000)
 	if err != nil || !bytes.Equal(got, data) {
-		t.Fatalf("%d bytes, %v", len(got), err)
+		t.Fatalf("got %d bytes, error %v", len(got), err)
 	}
 }
 
@@ -287,7 +287,7 @@ func TestRealObjectThatIsReplaced(t *testing.T) {
 	defer func() { _ = file.Close() }()
 	f.put("dir/file", second)
 	if _, err := readAll(t.Context(), file, 128<<10); !errors.Is(err, ErrStale) {
-		t.Fatalf("the old version was read: %v", err)
+		t.Fatalf("read of the replaced version: got error %v, want ErrStale", err)
 	}
 	f.reader.Forget(t.Context(), v)
 	f.mustRead(f.lookup("dir", "file"), second)
@@ -296,7 +296,7 @@ func TestRealObjectThatIsReplaced(t *testing.T) {
 	}
 	f.reader.Forget(t.Context(), f.lookup("dir", "file"))
 	if _, err := f.reader.Lookup(t.Context(), "m1", "dir", "file"); !errors.Is(err, ErrNotExist) {
-		t.Errorf("a deleted file: %v", err)
+		t.Errorf("lookup of a deleted file: got error %v, want ErrNotExist", err)
 	}
 }
 
@@ -310,7 +310,7 @@ func TestRealStoreIsTheLastRung(t *testing.T) {
 	f.mustRead(f.lookup("dir", "file"), data)
 }
 
-// BenchmarkRead reads a file that the owner has, through TLS on loopback.
+// BenchmarkRead reads a file that the owner has cached, over TLS on loopback.
 func BenchmarkRead(b *testing.B) {
 	const size = 256 << 20
 	for _, sealed := range []bool{false, true} {
