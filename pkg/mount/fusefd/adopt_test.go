@@ -16,7 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// duplicate a session's files, as somebody does who keeps them.
+// duplicate returns duplicates of a session's files, as a descriptor store keeps
+// them.
 func duplicate(t *testing.T, s *Session) (device, slots *os.File) {
 	t.Helper()
 	device, slots = s.Files()
@@ -37,7 +38,8 @@ func duplicate(t *testing.T, s *Session) (device, slots *os.File) {
 	return copies[0], copies[1]
 }
 
-// abandon a session as a process that is killed does.
+// abandon closes a session like a killed process does, and returns duplicates of
+// its files.
 func abandon(t *testing.T, s *Session) (device, slots *os.File) {
 	t.Helper()
 	device, slots = duplicate(t, s)
@@ -45,15 +47,16 @@ func abandon(t *testing.T, s *Session) (device, slots *os.File) {
 	return device, slots
 }
 
-func acquireLasting(t *testing.T, socket string) *Attachment {
+func attachLasting(t *testing.T, socket string) *Attachment {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	return patiently(t, func() (*Attachment, error) { return AttachLasting(ctx, socket) })
+	return attachWithRetry(t, func() (*Attachment, error) { return AttachLasting(ctx, socket) })
 }
 
-// lendAt serves a session at a socket of choice until stop.
-func lendAt(t *testing.T, s *Session, socket string) (stop func()) {
+// serveAt serves a session at the given socket until stop is called or the test
+// ends.
+func serveAt(t *testing.T, s *Session, socket string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -66,13 +69,13 @@ func lendAt(t *testing.T, s *Session, socket string) (stop func()) {
 	return stop
 }
 
-func TestAdoptedMountGoesOn(t *testing.T) {
+func TestAdoptedMountKeepsItsServer(t *testing.T) {
 	s := openSession(t, nil)
 	socket := t.TempDir() + "/s"
-	stop := lendAt(t, s, socket)
-	eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
-	lease := acquireLasting(t, socket)
-	if err := lease.Serving(); err != nil {
+	stop := serveAt(t, s, socket)
+	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	attachment := attachLasting(t, socket)
+	if err := attachment.Serving(); err != nil {
 		t.Fatal(err)
 	}
 	session := s.slots.Session()
@@ -84,37 +87,37 @@ func TestAdoptedMountGoesOn(t *testing.T) {
 	}
 	defer next.Close()
 	if next.Generation() != 1 || next.slots.Session() != session || next.Device() != s.Device() || !next.Alive() {
-		t.Errorf("generation %d, device %s, alive %v", next.Generation(), next.Device(), next.Alive())
+		t.Errorf("the adopted session has generation %d, device %s, alive %v", next.Generation(), next.Device(), next.Alive())
 	}
 	if next.Serving() || next.Idle() == 0 {
-		t.Error("it is served before anybody came")
+		t.Error("the adopted session is served before a server has attached")
 	}
-	stopNext := lendAt(t, next, socket)
-	eventually(t, "the server has come back by itself", next.Serving)
+	stopNext := serveAt(t, next, socket)
+	eventually(t, "the server has reconnected", next.Serving)
 	if next.Generation() != 1 || next.Idle() != 0 {
-		t.Errorf("generation %d, idle %v", next.Generation(), next.Idle())
+		t.Errorf("after the reconnect: generation %d, idle %v", next.Generation(), next.Idle())
 	}
 	select {
-	case <-lease.Done():
-		t.Error("the lease ended")
+	case <-attachment.Done():
+		t.Error("the attachment ended")
 	default:
 	}
-	if err := lease.Close(); err != nil {
+	if err := attachment.Close(); err != nil {
 		t.Error(err)
 	}
-	if second := acquireLasting(t, socket); second.Generation != 2 {
-		t.Errorf("the next lease is %d", second.Generation)
+	if second := attachLasting(t, socket); second.Generation != 2 {
+		t.Errorf("the next attachment has generation %d, want 2", second.Generation)
 	}
 	stopNext()
 }
 
-func TestAdoptRefusesWhatIsNoMount(t *testing.T) {
+func TestAdoptRejectsInvalidMounts(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		want error
 		make func(t *testing.T) (Options, *os.File, *os.File)
 	}{
-		{"the mount is gone", ErrNotMounted, func(t *testing.T) (Options, *os.File, *os.File) {
+		{"unmounted", ErrNotMounted, func(t *testing.T) (Options, *os.File, *os.File) {
 			s := openSession(t, nil)
 			device, slots := duplicate(t, s)
 			if err := s.Unmount(t.Context()); err != nil {
@@ -122,7 +125,7 @@ func TestAdoptRefusesWhatIsNoMount(t *testing.T) {
 			}
 			return s.opts, device, slots
 		}},
-		{"the connection is over", ErrAborted, func(t *testing.T) (Options, *os.File, *os.File) {
+		{"aborted connection", ErrAborted, func(t *testing.T) (Options, *os.File, *os.File) {
 			s := openSession(t, nil)
 			device, slots := duplicate(t, s)
 			pinned, err := unix.Open(s.point, unix.O_PATH, 0)
@@ -135,7 +138,7 @@ func TestAdoptRefusesWhatIsNoMount(t *testing.T) {
 			}
 			return s.opts, device, slots
 		}},
-		{"the slots are none", ErrSlots, func(t *testing.T) (Options, *os.File, *os.File) {
+		{"another file as slots", ErrSlots, func(t *testing.T) (Options, *os.File, *os.File) {
 			s := openSession(t, nil)
 			device, slots := duplicate(t, s)
 			_ = slots.Close()
@@ -149,7 +152,7 @@ func TestAdoptRefusesWhatIsNoMount(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			session, err := Adopt(c.make(t))
 			if !errors.Is(err, c.want) {
-				t.Errorf("answered %v", err)
+				t.Errorf("got error %v, want %v", err, c.want)
 			}
 			if err == nil {
 				session.Close()
@@ -158,74 +161,74 @@ func TestAdoptRefusesWhatIsNoMount(t *testing.T) {
 	}
 }
 
-func TestLeaseOfAnotherMountIsRefused(t *testing.T) {
+func TestAttachmentOfAnotherMountIsRefused(t *testing.T) {
 	s := openSession(t, nil)
 	socket := t.TempDir() + "/s"
-	stop := lendAt(t, s, socket)
-	eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
-	lease := acquireLasting(t, socket)
+	stop := serveAt(t, s, socket)
+	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	attachment := attachLasting(t, socket)
 	stop()
-	// The holder lost everything and mounts anew, with the same generation.
+	// A holder without the old files creates a new mount of the same generation.
 	other := openSession(t, nil)
-	lendAt(t, other, socket)
+	serveAt(t, other, socket)
 	select {
-	case <-lease.Done():
-	case <-time.After(patience):
-		t.Fatal("the lease of a mount that is gone goes on")
+	case <-attachment.Done():
+	case <-time.After(waitTimeout):
+		t.Fatal("the attachment to the old mount did not end")
 	}
-	if fresh := acquireLasting(t, socket); fresh.Generation != 1 || fresh.Mountpoint != other.Mountpoint() {
-		t.Errorf("lease %d of %s", fresh.Generation, fresh.Mountpoint)
+	if fresh := attachLasting(t, socket); fresh.Generation != 1 || fresh.Mountpoint != other.Mountpoint() {
+		t.Errorf("the new attachment has generation %d and mount point %s", fresh.Generation, fresh.Mountpoint)
 	}
 }
 
-func TestServerBringsBackWhatTheHolderLost(t *testing.T) {
+func TestRecoverFromTheServer(t *testing.T) {
 	s := openSession(t, nil)
 	socket := t.TempDir() + "/s"
-	stop := lendAt(t, s, socket)
-	eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
-	lease := acquireLasting(t, socket)
-	if err := lease.Serving(); err != nil {
+	stop := serveAt(t, s, socket)
+	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	attachment := attachLasting(t, socket)
+	if err := attachment.Serving(); err != nil {
 		t.Fatal(err)
 	}
 	stop()
 	s.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	if there, err := Mounted(s.point); err != nil || !there {
-		t.Fatalf("mounted: %v, %v", there, err)
+	if mounted, err := Mounted(s.point); err != nil || !mounted {
+		t.Fatalf("Mounted returned %v, error %v", mounted, err)
 	}
-	found, err := Recover(ctx, s.opts, socket)
+	recovered, err := Recover(ctx, s.opts, socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer found.Close()
-	stopFound := lendAt(t, found, socket)
-	eventually(t, "the server has come back", found.Serving)
-	if found.Generation() != 1 {
-		t.Errorf("generation %d", found.Generation())
+	defer recovered.Close()
+	stopRecovered := serveAt(t, recovered, socket)
+	eventually(t, "the server has reconnected", recovered.Serving)
+	if recovered.Generation() != 1 {
+		t.Errorf("the recovered session has generation %d, want 1", recovered.Generation())
 	}
-	stopFound()
+	stopRecovered()
 }
 
-func TestRecoverTrustsNoServer(t *testing.T) {
+func TestRecoverRejectsInvalidFiles(t *testing.T) {
 	s := openSession(t, nil)
 	device, slots := s.Files()
-	loose, err := unix.MemfdCreate("loose", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("unsealed", unix.MFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unsealed := os.NewFile(uintptr(loose), "loose")
+	unsealed := os.NewFile(uintptr(fd), "unsealed")
 	defer func() { _ = unsealed.Close() }()
 	for _, c := range []struct {
 		name  string
 		hello message
 		files []*os.File
 	}{
-		{"it acquires", message{Kind: kindAcquire}, nil},
-		{"it brings nothing", message{Kind: kindResume}, nil},
-		{"it brings one file", message{Kind: kindResume}, []*os.File{device}},
-		{"its device is none", message{Kind: kindResume}, []*os.File{slots, slots}},
-		{"its slots can be cut", message{Kind: kindResume}, []*os.File{device, unsealed}},
+		{"acquire", message{Kind: kindAcquire}, nil},
+		{"no file", message{Kind: kindResume}, nil},
+		{"one file", message{Kind: kindResume}, []*os.File{device}},
+		{"another file as device", message{Kind: kindResume}, []*os.File{slots, slots}},
+		{"slots that can be truncated", message{Kind: kindResume}, []*os.File{device, unsealed}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			socket := t.TempDir() + "/s"
@@ -238,9 +241,9 @@ func TestRecoverTrustsNoServer(t *testing.T) {
 				}
 				result <- err
 			}()
-			eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
+			eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
 			var conn *net.UnixConn
-			eventually(t, "it listens", func() bool {
+			eventually(t, "Recover listens", func() bool {
 				var err error
 				conn, err = dial(ctx, socket)
 				return err == nil
@@ -248,13 +251,13 @@ func TestRecoverTrustsNoServer(t *testing.T) {
 			if err := send(conn, c.hello, c.files...); err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := receive(conn); err == nil { // it hangs up
-				t.Error("it was answered")
+			if _, _, err := receive(conn); err == nil {
+				t.Error("Recover sent a response, want a closed connection")
 			}
 			_ = conn.Close()
 			cancel()
 			if err := <-result; err == nil || !strings.Contains(err.Error(), "wait for the server") {
-				t.Errorf("recovered: %v", err)
+				t.Errorf("Recover returned error %v, want it to wait for the server", err)
 			}
 		})
 	}

@@ -23,32 +23,33 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// The test binary run again by another user: to ask for a lease at a socket,
-// or to mount on a directory.
+// Environment variables that make the test binary, run by another user, attach to
+// the mount at a socket, or mount on a directory.
 const (
-	strangerSocket = "JINDO_TEST_STRANGER_SOCKET"
-	strangerPoint  = "JINDO_TEST_STRANGER_POINT"
+	otherUserSocket = "JINDO_TEST_OTHER_USER_SOCKET"
+	otherUserPoint  = "JINDO_TEST_OTHER_USER_POINT"
 )
 
-// nobody is a user without rights.
-const nobody = 65534
+// unprivileged is the id of a user without privileges.
+const unprivileged = 65534
 
-// actAsStranger says whether this process is one.
-func actAsStranger() bool {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// runAsOtherUser runs the part of the other user, and reports whether this process
+// is that of the other user.
+func runAsOtherUser() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	switch {
-	case os.Getenv(strangerSocket) != "":
-		lease, err := Attach(ctx, os.Getenv(strangerSocket))
+	case os.Getenv(otherUserSocket) != "":
+		attachment, err := Attach(ctx, os.Getenv(otherUserSocket))
 		if err != nil {
 			fmt.Println("refused:", err)
 			return true
 		}
-		fmt.Println("got generation", lease.Generation)
-		_ = lease.Close()
+		fmt.Println("got generation", attachment.Generation)
+		_ = attachment.Close()
 		return true
-	case os.Getenv(strangerPoint) != "":
-		if err := mountAsStranger(ctx, os.Getenv(strangerPoint)); err != nil {
+	case os.Getenv(otherUserPoint) != "":
+		if err := mountUnprivileged(ctx, os.Getenv(otherUserPoint)); err != nil {
 			fmt.Println("failed:", err)
 			return true
 		}
@@ -58,7 +59,7 @@ func actAsStranger() bool {
 	return false
 }
 
-func mountAsStranger(ctx context.Context, point string) error {
+func mountUnprivileged(ctx context.Context, point string) error {
 	s, err := Open(ctx, Options{Mountpoint: point, ReadOnly: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -68,8 +69,8 @@ func mountAsStranger(ctx context.Context, point string) error {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(serving, point+".sock") }()
 	for ctx.Err() == nil {
-		if lease, err := Attach(ctx, point+".sock"); err == nil {
-			_ = lease.Close()
+		if attachment, err := Attach(ctx, point+".sock"); err == nil {
+			_ = attachment.Close()
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -77,21 +78,22 @@ func mountAsStranger(ctx context.Context, point string) error {
 	err = s.Unmount(ctx)
 	stop()
 	if _, there, findErr := topmost(s.Mountpoint()); findErr != nil || there {
-		err = errors.Join(err, findErr, errors.New("the mount is still there"))
+		err = errors.Join(err, findErr, errors.New("the mount still exists"))
 	}
 	return errors.Join(err, <-done)
 }
 
-// runAsStranger runs this test binary as nobody and answers what it printed.
-func runAsStranger(t *testing.T, variable, value string) string {
+// runUnprivileged runs this test binary as the unprivileged user and returns its
+// output.
+func runUnprivileged(t *testing.T, variable, value string) string {
 	t.Helper()
-	// The program must be within that user's reach.
-	dir, err := os.MkdirTemp("", "jindo-stranger")
+	// The user must have access to the program.
+	dir, err := os.MkdirTemp("", "jindo-unprivileged")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	program := filepath.Join(dir, "stranger")
+	program := filepath.Join(dir, "test")
 	binary, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -102,20 +104,22 @@ func runAsStranger(t *testing.T, variable, value string) string {
 	command := exec.Command(program)
 	command.Env = append(os.Environ(), variable+"="+value)
 	command.Dir = "/"
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unprivileged, Gid: unprivileged}}
 	out, err := command.CombinedOutput()
 	if err != nil {
-		t.Fatalf("the stranger: %v: %s", err, out)
+		t.Fatalf("run the test binary as another user: %v: %s", err, out)
 	}
 	return string(out)
 }
 
-func strangerAsks(t *testing.T, socket string) string {
+// attachUnprivileged attaches to the mount as the unprivileged user and returns
+// the output.
+func attachUnprivileged(t *testing.T, socket string) string {
 	t.Helper()
 	if err := errors.Join(os.Chmod(socket, 0o777), os.Chmod(filepath.Dir(socket), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	return runAsStranger(t, strangerSocket, socket)
+	return runUnprivileged(t, otherUserSocket, socket)
 }
 
 func TestMountWithoutRoot(t *testing.T) {
@@ -126,7 +130,7 @@ func TestMountWithoutRoot(t *testing.T) {
 		t.Skip(err)
 	}
 	if info, err := os.Stat(devicePath); err != nil || info.Mode().Perm()&0o006 != 0o006 {
-		t.Skipf("%s is not for everybody here", devicePath)
+		t.Skipf("%s is not accessible to all users here", devicePath)
 	}
 	dir, err := os.MkdirTemp("", "jindo-unprivileged")
 	if err != nil {
@@ -137,16 +141,16 @@ func TestMountWithoutRoot(t *testing.T) {
 		_ = unix.Unmount(point, unix.MNT_DETACH)
 		_ = os.RemoveAll(dir)
 	})
-	if err := os.Chown(dir, nobody, nobody); err != nil {
+	if err := os.Chown(dir, unprivileged, unprivileged); err != nil {
 		t.Fatal(err)
 	}
-	if got := runAsStranger(t, strangerPoint, point); got != "mounted and unmounted\n" {
+	if got := runUnprivileged(t, otherUserPoint, point); got != "mounted and unmounted\n" {
 		t.Error(got)
 	}
 }
 
-// serveNear serves at a path that every user can reach.
-func serveNear(t *testing.T, s *Session) string {
+// servePublic serves at a path that is accessible to all users.
+func servePublic(t *testing.T, s *Session) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "jindo-holder")
 	if err != nil {
@@ -158,32 +162,32 @@ func serveNear(t *testing.T, s *Session) string {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ctx, socket) }()
 	t.Cleanup(func() { cancel(); <-done })
-	eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
+	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
 	return socket
 }
 
-func TestWhoMayServe(t *testing.T) {
+func TestServerUIDs(t *testing.T) {
 	for name, c := range map[string]struct {
 		allow []uint32
 		want  string
 	}{
-		"a stranger":       {want: "refused: attach to the mount"},
-		"a configured one": {allow: []uint32{nobody}, want: "got generation 1"},
+		"other user":      {want: "refused: attach to the mount"},
+		"configured user": {allow: []uint32{unprivileged}, want: "got generation 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := openSession(t, func(o *Options) { o.ServerUIDs = c.allow })
-			if got := strangerAsks(t, serveNear(t, s)); !strings.HasPrefix(got, c.want) {
-				t.Errorf("it was told %q, want %q", got, c.want)
+			if got := attachUnprivileged(t, servePublic(t, s)); !strings.HasPrefix(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-func TestOneHolderASocket(t *testing.T) {
+func TestOneHolderPerSocket(t *testing.T) {
 	s, other := openSession(t, nil), openSession(t, nil)
 	socket, _ := serve(t, s)
 	if err := other.Serve(t.Context(), socket); !errors.Is(err, ErrBusy) {
-		t.Errorf("a second holder: %v, want ErrBusy", err)
+		t.Errorf("Serve of a second holder returned %v, want ErrBusy", err)
 	}
 }
 
@@ -200,12 +204,12 @@ func TestSocketOfAKilledHolderIsTakenOver(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(ctx, socket) }()
 	eventually(t, "the holder listens", func() bool {
-		lease, err := Attach(t.Context(), socket)
+		attachment, err := Attach(t.Context(), socket)
 		if err != nil {
 			return false
 		}
-		_ = lease.Close()
-		<-lease.Done()
+		_ = attachment.Close()
+		<-attachment.Done()
 		return true
 	})
 	cancel()
@@ -213,32 +217,32 @@ func TestSocketOfAKilledHolderIsTakenOver(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(socket); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the socket is still there: %v", err)
+		t.Errorf("the socket was not removed: %v", err)
 	}
 }
 
-func TestWaitingServerGivesUp(t *testing.T) {
+func TestAttachTimeout(t *testing.T) {
 	s := openSession(t, nil)
 	socket, _ := serve(t, s)
-	first := acquireLease(t, socket)
+	first := attachServer(t, socket)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if _, err := Attach(ctx, socket); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("waiting behind another: %v", err)
+		t.Errorf("Attach to an attached mount returned %v, want DeadlineExceeded", err)
 	}
-	// It must not have been given the mount behind its back.
+	// The server that gave up must not hold the mount.
 	_ = first.Close()
 	<-first.Done()
-	next := acquireLease(t, socket)
+	next := attachServer(t, socket)
 	if next.Generation > 3 {
-		t.Errorf("the next lease is generation %d", next.Generation)
+		t.Errorf("the next attachment has generation %d, want at most 3", next.Generation)
 	}
 }
 
-func TestNonsenseIsRefused(t *testing.T) {
+func TestInvalidMessagesAreRefused(t *testing.T) {
 	s := openSession(t, nil)
 	socket, _ := serve(t, s)
-	for name, text := range map[string]string{"noise": "noise", "another beginning": `{"version":1,"kind":"serving"}`} {
+	for name, text := range map[string]string{"not JSON": "noise", "wrong first message": `{"version":1,"kind":"serving"}`} {
 		conn, err := dial(t.Context(), socket)
 		if err != nil {
 			t.Fatal(err)
@@ -248,14 +252,14 @@ func TestNonsenseIsRefused(t *testing.T) {
 		}
 		m, fds, err := receive(conn)
 		if err != nil || m.Kind != kindRefused || len(fds) > 0 {
-			t.Errorf("%s: answered %q with %d descriptors, %v", name, m.Kind, len(fds), err)
+			t.Errorf("%s: got response %q with %d descriptors, error %v", name, m.Kind, len(fds), err)
 		}
 		_ = conn.Close()
 	}
 }
 
-func TestCheckNotice(t *testing.T) {
-	notice := func(length uint32, code int32, unique uint64, extra int) []byte {
+func TestCheckNotification(t *testing.T) {
+	notification := func(length uint32, code int32, unique uint64, extra int) []byte {
 		b := binary.NativeEndian.AppendUint32(nil, length)
 		b = binary.NativeEndian.AppendUint32(b, uint32(code))
 		b = binary.NativeEndian.AppendUint64(b, unique)
@@ -265,16 +269,16 @@ func TestCheckNotice(t *testing.T) {
 		m  []byte
 		ok bool
 	}{
-		"a notification":  {notice(20, 3, 0, 4), true},
-		"a reply":         {notice(16, 0, 8, 0), false},
-		"an error":        {notice(16, -5, 0, 0), false},
-		"another length":  {notice(17, 3, 0, 0), false},
-		"cut short":       {notice(16, 3, 0, 0)[:15], false},
-		"nothing":         {nil, false},
-		"to some request": {notice(20, 3, 2, 4), false},
+		"notification":              {notification(20, 3, 0, 4), true},
+		"reply":                     {notification(16, 0, 8, 0), false},
+		"error":                     {notification(16, -5, 0, 0), false},
+		"wrong length":              {notification(17, 3, 0, 0), false},
+		"truncated":                 {notification(16, 3, 0, 0)[:15], false},
+		"empty":                     {nil, false},
+		"notification to a request": {notification(20, 3, 2, 4), false},
 	} {
 		if err := checkNotification(c.m); (err == nil) != c.ok {
-			t.Errorf("%s: %v", name, err)
+			t.Errorf("%s: got error %v, want valid %v", name, err, c.ok)
 		}
 	}
 }

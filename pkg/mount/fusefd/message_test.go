@@ -18,25 +18,25 @@ func TestMessages(t *testing.T) {
 		"newer version": {text: `{"version":7,"kind":"acquire","new":[1]}`, want: message{Version: 7, Kind: kindAcquire}},
 		"no version":    {text: `{"kind":"acquire"}`, err: "version is missing"},
 		"no kind":       {text: `{"version":1}`, err: "kind is missing"},
-		"no message":    {text: `[]`, err: "decode"},
-		"nothing":       {text: ``, err: "decode"},
+		"not an object": {text: `[]`, err: "decode"},
+		"empty":         {text: ``, err: "decode"},
 	} {
 		got, err := decodeMessage([]byte(c.text))
 		switch {
 		case c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)):
-			t.Errorf("%s: error %v, want %q", name, err, c.err)
+			t.Errorf("%s: got error %v, want %q", name, err, c.err)
 		case c.err == "" && (err != nil || !reflect.DeepEqual(got, c.want)):
-			t.Errorf("%s: %+v, %v", name, got, err)
+			t.Errorf("%s: got %+v, error %v", name, got, err)
 		}
 	}
 }
 
-func TestMessageThatDoesNotFit(t *testing.T) {
+func TestMessageSize(t *testing.T) {
 	if _, err := (message{Kind: kindNotify, Notifications: [][]byte{make([]byte, messageSize)}}).encode(); err == nil {
-		t.Error("it was encoded")
+		t.Error("no error for a message that is too large")
 	}
 	if _, err := (message{Kind: kindNotify, Notifications: [][]byte{make([]byte, MaxNotify)}}).encode(); err != nil {
-		t.Errorf("what Notify takes: %v", err)
+		t.Errorf("a message of MaxNotify bytes: %v", err)
 	}
 }
 
@@ -55,7 +55,7 @@ func FuzzDecodeMessage(f *testing.F) {
 		again, err := decodeMessage(text)
 		m.Version = protocolVersion
 		if err != nil || again.Kind != m.Kind || again.Generation != m.Generation {
-			t.Errorf("%+v became %+v: %v", m, again, err)
+			t.Errorf("decoding %+v after encoding returned %+v, error %v", m, again, err)
 		}
 	})
 }

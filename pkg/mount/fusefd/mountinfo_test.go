@@ -16,12 +16,12 @@ func TestOurs(t *testing.T) {
 		{fstype: "fuse.jindo", source: "jindo"}:           false,
 	} {
 		if m.ours() != want {
-			t.Errorf("%+v is ours: %v", m, !want)
+			t.Errorf("ours of %+v is %v, want %v", m, !want, want)
 		}
 	}
 }
 
-func TestCanonicalFollowsOnlyWhatIsAbove(t *testing.T) {
+func TestCanonicalFollowsLinksInTheParentOnly(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "real"), 0o755); err != nil {
 		t.Fatal(err)
@@ -33,6 +33,6 @@ func TestCanonicalFollowsOnlyWhatIsAbove(t *testing.T) {
 	}
 	got, err := canonical(filepath.Join(dir, "link", "loop"))
 	if want := filepath.Join(dir, "real", "loop"); err != nil || got != want {
-		t.Errorf("got %s, %v; want %s", got, err, want)
+		t.Errorf("got %s, error %v; want %s", got, err, want)
 	}
 }

@@ -18,17 +18,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if actAsStranger() {
+	if runAsOtherUser() {
 		return
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// patience bounds waits; nothing is asserted about it.
-const patience = 30 * time.Second
+// waitTimeout bounds every wait. No test depends on its value.
+const waitTimeout = 30 * time.Second
 
-// openSession mounts below a test's own directory and unmounts at its end,
-// whatever happens.
+// openSession mounts in a temporary directory, and unmounts at the end of the
+// test.
 func openSession(t *testing.T, change func(*Options)) *Session {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -43,20 +43,20 @@ func openSession(t *testing.T, change func(*Options)) *Session {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 		defer cancel()
 		if err := s.Unmount(ctx); err != nil {
 			t.Error(err)
 		}
 		s.Close()
 		if _, there, err := topmost(s.point); err != nil || there {
-			t.Errorf("the mount is still there (%v)", err)
+			t.Errorf("the mount still exists, error %v", err)
 		}
 	})
 	return s
 }
 
-// serve runs the holder's side until the test ends.
+// serve serves the session until the test ends.
 func serve(t *testing.T, s *Session) (socket string, result <-chan error) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), strings.Repeat("long", 30), "session.sock")
@@ -71,132 +71,132 @@ func serve(t *testing.T, s *Session) (socket string, result <-chan error) {
 		done <- s.Serve(ctx, socket)
 	}()
 	t.Cleanup(func() { cancel(); <-finished })
-	eventually(t, "the socket is there", func() bool { _, err := os.Stat(socket); return err == nil })
+	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
 	return socket, done
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timeout waiting until %s", what)
 		}
 	}
 }
 
-func acquireLease(t *testing.T, socket string) *Attachment {
+func attachServer(t *testing.T, socket string) *Attachment {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	return patiently(t, func() (*Attachment, error) { return Attach(ctx, socket) })
+	return attachWithRetry(t, func() (*Attachment, error) { return Attach(ctx, socket) })
 }
 
-// patiently asks again where a socket has its name and nobody listens yet.
-func patiently(t *testing.T, acquire func() (*Attachment, error)) *Attachment {
+// attachWithRetry retries while the socket has its name but does not listen yet.
+func attachWithRetry(t *testing.T, acquire func() (*Attachment, error)) *Attachment {
 	t.Helper()
-	lease, err := acquire()
-	for end := time.Now().Add(patience); errors.Is(err, unix.ECONNREFUSED) && time.Now().Before(end); lease, err = acquire() {
+	attachment, err := acquire()
+	for end := time.Now().Add(waitTimeout); errors.Is(err, unix.ECONNREFUSED) && time.Now().Before(end); attachment, err = acquire() {
 		time.Sleep(time.Millisecond)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = lease.Close(); <-lease.Done() })
-	return lease
+	t.Cleanup(func() { _ = attachment.Close(); <-attachment.Done() })
+	return attachment
 }
 
 func TestMountSourceNamesTheDevice(t *testing.T) {
 	s := openSession(t, nil)
 	info, there, err := topmost(s.point)
 	if err != nil || !there {
-		t.Fatalf("mount is there: %v, %v", there, err)
+		t.Fatalf("topmost returned %v, error %v; want a mount", there, err)
 	}
 	if !strings.Contains(info.source, "/dev/fuse") || info.fstype != "fuse.jindo" {
-		t.Errorf("mounted %q of type %q", info.source, info.fstype)
+		t.Errorf("the mount has source %q and type %q", info.source, info.fstype)
 	}
 }
 
 func TestSourceIsChecked(t *testing.T) {
 	for _, source := range []string{"other:/dev/fuse", "jindo:nothing"} {
 		if _, err := Open(t.Context(), Options{Mountpoint: t.TempDir(), Source: source}); err == nil {
-			t.Errorf("source %q was accepted", source)
+			t.Errorf("no error for source %q", source)
 		}
 	}
 }
 
-func TestLeaseGoesToOneServerAfterAnother(t *testing.T) {
+func TestOneServerAtATime(t *testing.T) {
 	s := openSession(t, nil)
 	socket, _ := serve(t, s)
-	first := acquireLease(t, socket)
+	first := attachServer(t, socket)
 	if first.Generation != 1 || first.Mountpoint != s.Mountpoint() {
-		t.Errorf("lease %d of %s", first.Generation, first.Mountpoint)
+		t.Errorf("the first attachment has generation %d and mount point %s", first.Generation, first.Mountpoint)
 	}
 	if err := first.Serving(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the holder knows that it is served", s.Serving)
+	eventually(t, "the holder reports that the mount is served", s.Serving)
 
 	second := make(chan *Attachment, 1)
 	go func() {
-		lease, err := Attach(context.Background(), socket)
+		attachment, err := Attach(context.Background(), socket)
 		if err != nil {
 			t.Error(err)
 		}
-		second <- lease
+		second <- attachment
 	}()
 	select {
 	case <-second:
-		t.Fatal("two servers have the mount at once")
+		t.Fatal("two servers are attached at the same time")
 	case <-time.After(50 * time.Millisecond):
 	}
 	if err := first.Close(); err != nil {
 		t.Error(err)
 	}
-	lease := <-second
-	if lease == nil {
+	attachment := <-second
+	if attachment == nil {
 		t.FailNow()
 	}
-	defer func() { _ = lease.Close(); <-lease.Done() }()
-	if lease.Generation != 2 {
-		t.Errorf("the second lease is generation %d", lease.Generation)
+	defer func() { _ = attachment.Close(); <-attachment.Done() }()
+	if attachment.Generation != 2 {
+		t.Errorf("the second attachment has generation %d, want 2", attachment.Generation)
 	}
 }
 
 func TestUnmountEndsHungReaders(t *testing.T) {
 	s := openSession(t, nil)
 	socket, result := serve(t, s)
-	lease := acquireLease(t, socket)
+	attachment := attachServer(t, socket)
 	hung := make(chan error, 1)
 	go func() {
 		_, err := os.ReadDir(s.point)
 		hung <- err
 	}()
-	// The reader's request is taken from the kernel and never answered, which
-	// is the worst case: its owner cannot even be killed.
-	slot := lease.Slots.Slot(0)
-	if opcode := takeRequest(t, lease, slot); opcode != 26 {
-		t.Fatalf("the connection begins with %d, not INIT", opcode)
+	// The server reads the request and never replies. This is the worst case: the
+	// reader cannot even be killed.
+	slot := attachment.Slots.Slot(0)
+	if opcode := takeRequest(t, attachment, slot); opcode != 26 {
+		t.Fatalf("the first request has opcode %d, want INIT", opcode)
 	}
-	answerInit(t, lease, slot)
-	takeRequest(t, lease, slot)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	replyInit(t, attachment, slot)
+	takeRequest(t, attachment, slot)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if err := s.Unmount(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-hung; err == nil {
-		t.Error("the reader got an answer from nobody")
+		t.Error("the reader got no error from a mount without a server")
 	}
 	if err := <-result; err != nil {
-		t.Errorf("serving ended with %v", err)
+		t.Errorf("Serve returned %v", err)
 	}
-	<-lease.Done()
+	<-attachment.Done()
 }
 
-// takeRequest reads one request into a slot and answers its opcode.
-func takeRequest(t *testing.T, lease *Attachment, slot *Slot) uint32 {
+// takeRequest reads one request into a slot and returns its opcode.
+func takeRequest(t *testing.T, attachment *Attachment, slot *Slot) uint32 {
 	t.Helper()
-	raw, err := lease.Device.SyscallConn()
+	raw, err := attachment.Device.SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,22 +214,22 @@ func takeRequest(t *testing.T, lease *Attachment, slot *Slot) uint32 {
 	return binary.NativeEndian.Uint32(request[4:])
 }
 
-// answerInit opens the connection with the least that the kernel takes.
-func answerInit(t *testing.T, lease *Attachment, slot *Slot) {
+// replyInit replies to FUSE_INIT with the minimum that the kernel accepts.
+func replyInit(t *testing.T, attachment *Attachment, slot *Slot) {
 	t.Helper()
 	reply := make([]byte, outHeaderSize+64)
 	binary.NativeEndian.PutUint32(reply, uint32(len(reply)))
 	copy(reply[8:], slot.Request()[8:16])
-	for at, v := range map[int]uint32{0: 7, 4: 31, 20: 1 << 17} { // major, minor, largest write
+	for at, v := range map[int]uint32{0: 7, 4: 31, 20: 1 << 17} { // major, minor, max_write
 		binary.NativeEndian.PutUint32(reply[outHeaderSize+at:], v)
 	}
-	if _, err := lease.Device.Write(reply); err != nil {
+	if _, err := attachment.Device.Write(reply); err != nil {
 		t.Fatal(err)
 	}
 	slot.Clear()
 }
 
-func TestNobodyServesForTooLong(t *testing.T) {
+func TestMountWithoutServerIsAborted(t *testing.T) {
 	s := openSession(t, func(o *Options) { o.ServerTimeout = 200 * time.Millisecond })
 	hung := make(chan struct{})
 	go func() {
@@ -238,19 +238,19 @@ func TestNobodyServesForTooLong(t *testing.T) {
 	}()
 	_, result := serve(t, s)
 	if err := <-result; !errors.Is(err, ErrAborted) || !errors.Is(s.Err(), ErrAborted) {
-		t.Errorf("serving ended with %v, the session with %v", err, s.Err())
+		t.Errorf("Serve returned %v, Err %v; want ErrAborted", err, s.Err())
 	}
-	// Whether it got ENOTCONN or came too late, it must not hang.
+	// The reader may get ENOTCONN or no error, but must not hang.
 	<-hung
 }
 
-func TestServerKeepsPatienceAway(t *testing.T) {
+func TestAttachedServerPreventsTheTimeout(t *testing.T) {
 	s := openSession(t, func(o *Options) { o.ServerTimeout = 50 * time.Millisecond })
 	socket, result := serve(t, s)
-	acquireLease(t, socket)
+	attachServer(t, socket)
 	select {
 	case err := <-result:
-		t.Errorf("serving ended under a server: %v", err)
+		t.Errorf("Serve returned %v while a server was attached", err)
 	case <-time.After(300 * time.Millisecond):
 	}
 }
@@ -258,15 +258,15 @@ func TestServerKeepsPatienceAway(t *testing.T) {
 func TestCleanStale(t *testing.T) {
 	t.Run("dead", func(t *testing.T) {
 		s := openSession(t, nil)
-		s.Close() // as when the holder is killed
+		s.Close() // like a killed holder
 		if err := CleanStale(s.point); err != nil {
 			t.Fatal(err)
 		}
 		if _, there, _ := topmost(s.point); there {
-			t.Error("the dead mount is still there")
+			t.Error("the dead mount still exists")
 		}
 	})
-	t.Run("nothing there", func(t *testing.T) {
+	t.Run("not mounted", func(t *testing.T) {
 		if err := CleanStale(filepath.Join(t.TempDir(), "none", "mnt")); err != nil {
 			t.Error(err)
 		}
@@ -281,19 +281,19 @@ func TestCleanStale(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 		if err := CleanStale(dir); !errors.Is(err, ErrBusy) {
-			t.Errorf("cleaning somebody else's mount: %v", err)
+			t.Errorf("CleanStale of another file system returned %v, want ErrBusy", err)
 		}
 		if _, there, _ := topmost(dir); !there {
-			t.Error("somebody else's mount is gone")
+			t.Error("CleanStale removed the mount of another file system")
 		}
 	})
-	t.Run("silent", func(t *testing.T) {
+	t.Run("without a server", func(t *testing.T) {
 		s := openSession(t, nil)
 		if err := CleanStale(s.point); err != nil {
 			t.Fatal(err)
 		}
 		if _, there, _ := topmost(s.point); there {
-			t.Error("the silent mount is still there")
+			t.Error("the mount without a server still exists")
 		}
 	})
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// request is one of n bytes as the kernel would write it.
+// request returns a request of n bytes as the kernel writes it.
 func request(n int, fill byte) []byte {
 	b := bytes.Repeat([]byte{fill}, n)
 	binary.NativeEndian.PutUint32(b, uint32(n))
 	return b
 }
 
-// mapAgain maps what a holder lends, as the next server does.
+// mapAgain maps the same memory file again, like the next server.
 func mapAgain(t *testing.T, s *Slots) *Slots {
 	t.Helper()
 	var again *Slots
@@ -58,22 +58,22 @@ func TestSlotLife(t *testing.T) {
 	slot.Prepare()
 	sent := request(100, 7)
 	copy(slot.Buffer(), sent)
-	copy(slot.ReplyBuffer(), "answer")
+	copy(slot.ReplyBuffer(), "reply")
 
 	second := mapAgain(t, first)
 	found := second.Slot(1)
 	if !bytes.Equal(found.Request(), sent) {
-		t.Error("the successor does not find the request")
+		t.Error("the successor reads another request")
 	}
 	if found.Reply() != nil {
-		t.Error("a reply that was not announced is there")
+		t.Error("Reply returns a reply before SetReply")
 	}
 	if got := []int{found.Deaths(), found.Died(), found.Died(), found.Deaths()}; got[0] != 0 || got[1] != 1 || got[2] != 2 || got[3] != 2 {
-		t.Errorf("deaths are counted as %v", got)
+		t.Errorf("got deaths %v, want [0 1 2 2]", got)
 	}
-	found.SetReply(len("answer"))
-	if string(mapAgain(t, second).Slot(1).Reply()) != "answer" {
-		t.Error("the reply is not what was announced")
+	found.SetReply(len("reply"))
+	if string(mapAgain(t, second).Slot(1).Reply()) != "reply" {
+		t.Error("Reply returns another reply than the published one")
 	}
 	found.Clear()
 	if slot.Request() != nil {
@@ -81,14 +81,14 @@ func TestSlotLife(t *testing.T) {
 	}
 	slot.Prepare()
 	if slot.Reply() != nil || slot.Deaths() != 0 {
-		t.Error("the next request begins with the last one's reply or deaths")
+		t.Error("Prepare kept the reply or deaths of the previous request")
 	}
 	if second.Slot(0).Request() != nil {
 		t.Error("another slot is live")
 	}
 }
 
-func TestLengthsThatNoRequestHas(t *testing.T) {
+func TestImpossibleLengths(t *testing.T) {
 	slot := newSlots(t, 1).Slot(0)
 	for _, n := range []uint32{1, inHeaderSize - 1, requestArea + 1, 1 << 31} {
 		binary.NativeEndian.PutUint32(slot.Buffer(), n)
@@ -99,29 +99,29 @@ func TestLengthsThatNoRequestHas(t *testing.T) {
 	slot.SetReply(replyArea + 1)
 	slot.SetReply(-1)
 	if slot.Reply() != nil {
-		t.Error("a reply that does not fit was announced")
+		t.Error("SetReply published a reply of an invalid length")
 	}
 }
 
-func TestIDsAreNeverUsedTwice(t *testing.T) {
+func TestIDsAreNeverReused(t *testing.T) {
 	first := newSlots(t, 1)
 	second := mapAgain(t, first)
 	seen := map[uint64]bool{0: true}
 	for _, s := range []*Slots{first, second, first, first, second} {
 		id := s.NextID()
 		if seen[id] {
-			t.Errorf("id %d was answered twice", id)
+			t.Errorf("NextID returned %d twice", id)
 		}
 		seen[id] = true
 	}
 	second.RaiseID(1000)
 	second.RaiseID(10)
 	if id := first.NextID(); id != 1001 {
-		t.Errorf("after 1000 comes %d", id)
+		t.Errorf("NextID after RaiseID(1000) returned %d, want 1001", id)
 	}
 }
 
-func TestInitIsKept(t *testing.T) {
+func TestSaveInit(t *testing.T) {
 	first := newSlots(t, 1)
 	if request, reply := first.Init(); request != nil || reply != nil {
 		t.Error("a new session has an INIT")
@@ -130,37 +130,36 @@ func TestInitIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if request, reply := mapAgain(t, first).Init(); string(request) != "request" || string(reply) != "reply" {
-		t.Errorf("kept %q and %q", request, reply)
+		t.Errorf("Init returned %q and %q", request, reply)
 	}
 	if first.SaveInit(make([]byte, initArea+1), nil) == nil {
-		t.Error("an INIT that does not fit was kept")
+		t.Error("SaveInit returned no error for a request that is too large")
 	}
 }
 
 func TestSessionsDiffer(t *testing.T) {
 	a, b := newSlots(t, 1), newSlots(t, 1)
 	if a.Session() == b.Session() || a.Session() != mapAgain(t, a).Session() {
-		t.Error("a session must be drawn once for each mount")
+		t.Error("sessions must be equal for one mount and differ between mounts")
 	}
 }
 
 func TestSizeOfSlotsIsSealed(t *testing.T) {
 	s := newSlots(t, 1)
 	if err := s.file.Truncate(0); !errors.Is(err, unix.EPERM) {
-		t.Errorf("cutting the file short: %v, want EPERM", err)
+		t.Errorf("truncating the file returned %v, want EPERM", err)
 	}
 }
 
 func TestCountOfSlots(t *testing.T) {
 	for _, n := range []int{0, -1, maxSlots + 1} {
 		if _, err := NewSlots(n); err == nil {
-			t.Errorf("%d slots were made", n)
+			t.Errorf("no error for %d slots", n)
 		}
 	}
 }
 
-// FuzzMapSlots maps files that somebody wrote anything to, and looks at
-// everything in them.
+// FuzzMapSlots maps files with arbitrary contents, and reads all their fields.
 func FuzzMapSlots(f *testing.F) {
 	head := make([]byte, offLastID+100)
 	copy(head, slotsMagic)
