@@ -14,8 +14,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// plainSource answers whatever the buffer holds, so that only the way to the
-// kernel and back is measured.
+// plainSource returns the unchanged buffer, so that only the path to the kernel
+// and back is measured.
 type plainSource struct{ *fakeSource }
 
 func (s plainSource) Open(context.Context, reader.Version) (File, error) { return plainFile{}, nil }
@@ -26,7 +26,7 @@ func (plainFile) ReadAt(_ context.Context, p []byte, _ int64) (int, error) { ret
 
 func (plainFile) Close() error { return nil }
 
-// BenchmarkRead reads past the kernel's cache; each read is one request.
+// BenchmarkRead reads with O_DIRECT, so that each read is one request.
 func BenchmarkRead(b *testing.B) {
 	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
 	source.put("m", "file", "1", 1<<30)
@@ -53,7 +53,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen opens and closes: two requests, each with a record in the
+// BenchmarkOpen opens and closes a file: two requests, each with a record in the
 // journal.
 func BenchmarkOpen(b *testing.B) {
 	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
@@ -69,7 +69,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkLookup looks up a name that the kernel never keeps.
+// BenchmarkLookup looks up a name that the kernel does not cache.
 func BenchmarkLookup(b *testing.B) {
 	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
 	source.put("m", "file", "1", 1<<20)

@@ -29,8 +29,8 @@ import (
 
 type unixStat = syscall.Stat_t
 
-// The test of takeovers runs the server and its readers in processes of their
-// own: the test binary again, told by its environment what to be.
+// The test of takeovers runs the server and its readers in separate processes:
+// the same test binary, with a role in its environment.
 const (
 	roleVariable   = "JINDO_TEST_ROLE"
 	socketVariable = "JINDO_TEST_SOCKET"
@@ -46,7 +46,8 @@ const (
 	killReaders = 8
 )
 
-// serveAsChild runs a child's part and says whether this process is one.
+// serveAsChild runs the role of a child process, and reports whether this process
+// is one.
 func serveAsChild() bool {
 	var err error
 	switch os.Getenv(roleVariable) {
@@ -80,8 +81,8 @@ func killFile(i int) string { return fmt.Sprintf("big/%d", i) }
 
 func killName(i int) string { return fmt.Sprintf("many/name-%05d", i) }
 
-// serveRole serves until it is killed, and drops names at random so that the
-// kernel forgets and looks up all the time.
+// serveRole serves until it is killed. It invalidates random names, so that the
+// kernel constantly forgets and looks up nodes.
 func serveRole() error {
 	lease, err := fusefd.Attach(context.Background(), os.Getenv(socketVariable))
 	if err != nil {
@@ -106,7 +107,7 @@ func serveRole() error {
 	return s.Serve(context.Background())
 }
 
-// tally is what readers saw.
+// tally is the result of the readers.
 type tally struct {
 	Reads, Lists, Stats int64
 	Failed              []string
@@ -130,7 +131,7 @@ func (t *tally) took(d time.Duration) {
 	t.WorstStall = max(t.WorstStall, d)
 }
 
-// readRole reads and verifies until SIGTERM, and prints what it saw.
+// readRole reads and verifies until SIGTERM, and prints the tally as JSON.
 func readRole() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -150,8 +151,8 @@ func readRole() error {
 	return json.NewEncoder(os.Stdout).Encode(&t)
 }
 
-// readFile reads random places past the kernel's cache, from one handle all
-// the time or from a new one every few reads.
+// readFile reads at random offsets with O_DIRECT. It keeps one handle, or opens a
+// new one after every ten reads.
 func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
 	memory, err := unix.Mmap(-1, 0, 64<<10, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
@@ -177,7 +178,7 @@ func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
 		case int64(got) != want:
 			t.fail(&t.Wrong, "read %s at %d: %d bytes, want %d", name, off, got, want)
 		case wrong(memory[:got], etag, off) >= 0:
-			t.fail(&t.Wrong, "read %s at %d: wrong at %d", name, off, wrong(memory[:got], etag, off))
+			t.fail(&t.Wrong, "read %s at %d: wrong byte at index %d", name, off, wrong(memory[:got], etag, off))
 		}
 		atomic.AddInt64(&t.Reads, 1)
 		if !keep && n%10 == 9 {
@@ -188,8 +189,8 @@ func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
 	_ = unix.Close(fd)
 }
 
-// readDir lists a directory again and again with a small buffer; every name
-// must be there once.
+// readDir lists a directory repeatedly with a small buffer. Every name must occur
+// exactly once.
 func (t *tally) readDir(ctx context.Context, name string, buffer int) {
 	var want []string
 	for i := range killNames {
@@ -228,7 +229,7 @@ type dirent struct {
 	cookie int64
 }
 
-// direntsOf reads a directory to its end from where the descriptor stands.
+// direntsOf reads a directory from the current offset to its end.
 func direntsOf(fd, buffer int, took func(time.Duration)) ([]dirent, error) {
 	var all []dirent
 	p := make([]byte, buffer)
@@ -246,7 +247,7 @@ func direntsOf(fd, buffer int, took func(time.Duration)) ([]dirent, error) {
 	}
 }
 
-// parseDirents takes linux_dirent64 apart: ino, offset, length, type, name.
+// parseDirents decodes linux_dirent64 records: ino, offset, length, type, name.
 func parseDirents(p []byte) []dirent {
 	var all []dirent
 	for len(p) > 0 {
@@ -258,7 +259,7 @@ func parseDirents(p []byte) []dirent {
 	return all
 }
 
-// churn looks up names that are there and names that are not.
+// churn looks up existing and absent names.
 func (t *tally) churn(ctx context.Context, point string) {
 	for ctx.Err() == nil {
 		i := rand.IntN(killNames)
@@ -269,7 +270,7 @@ func (t *tally) churn(ctx context.Context, point string) {
 			t.fail(&t.Wrong, "stat %s: %d bytes", killName(i), stat.Size)
 		}
 		if err := unix.Stat(filepath.Join(point, "many", "none-"+strconv.Itoa(i)), &stat); !errors.Is(err, unix.ENOENT) {
-			t.fail(&t.Wrong, "stat of what is not there: %v", err)
+			t.fail(&t.Wrong, "stat of an absent name: %v, want ENOENT", err)
 		}
 		atomic.AddInt64(&t.Stats, 2)
 	}

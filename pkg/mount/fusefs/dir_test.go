@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// directoryOf makes a directory of n files and answers its names, sorted.
+// directoryOf creates a directory of n files and returns their names, sorted.
 func directoryOf(n int) (*fakeSource, []string) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	names := make([]string, n)
@@ -27,7 +27,7 @@ func directoryOf(n int) (*fakeSource, []string) {
 	return source, names
 }
 
-// openDir opens a directory past Go's own buffering.
+// openDir opens a directory without the buffering of package os.
 func openDir(t *testing.T, name string) int {
 	t.Helper()
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECTORY, 0)
@@ -38,8 +38,8 @@ func openDir(t *testing.T, name string) int {
 	return fd
 }
 
-// some reads at least n entries, and what came with them.
-func some(t *testing.T, fd, n, buffer int) []dirent {
+// readEntries reads at least n entries, up to the end of the last reply.
+func readEntries(t *testing.T, fd, n, buffer int) []dirent {
 	t.Helper()
 	var all []dirent
 	p := make([]byte, buffer)
@@ -56,7 +56,8 @@ func some(t *testing.T, fd, n, buffer int) []dirent {
 	return all
 }
 
-func rest(t *testing.T, fd, buffer int) []dirent {
+// readRest reads the remaining entries.
+func readRest(t *testing.T, fd, buffer int) []dirent {
 	t.Helper()
 	all, err := direntsOf(fd, buffer, func(time.Duration) {})
 	if err != nil {
@@ -91,25 +92,25 @@ func TestBigDirectory(t *testing.T) {
 	source.page = 1000
 	point, s := mounted(t, source, nil)
 	fd := openDir(t, filepath.Join(point, "dir"))
-	entries := rest(t, fd, 32<<10)
+	entries := readRest(t, fd, 32<<10)
 	if !slices.Equal(namesOf(entries), names) {
-		t.Fatalf("%d names came, want %d in order", len(namesOf(entries)), len(names))
+		t.Fatalf("got %d names, want %d in order", len(namesOf(entries)), len(names))
 	}
 	if entries[0].name != "." || entries[1].name != ".." {
-		t.Errorf("it begins with %q and %q", entries[0].name, entries[1].name)
+		t.Errorf("the first entries are %q and %q, want . and ..", entries[0].name, entries[1].name)
 	}
 	for _, e := range []dirent{entries[2], entries[len(entries)-1]} {
 		var stat unix.Stat_t
 		if err := unix.Stat(filepath.Join(point, "dir", e.name), &stat); err != nil || stat.Ino != e.ino {
-			t.Errorf("%s: inode %d by readdir, %d by stat (%v)", e.name, e.ino, stat.Ino, err)
+			t.Errorf("%s: readdir returned inode %d, stat %d, error %v", e.name, e.ino, stat.Ino, err)
 		}
 	}
-	// The window slides: it must not hold the whole directory.
+	// The stream is a window, which must not hold the whole directory.
 	h, _ := s.files.table.handle(firstHandle(s))
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
 	if held := len(h.stream.items); held > maxKept+3*source.page {
-		t.Errorf("the stream holds %d entries", held)
+		t.Errorf("the stream holds %d entries, want at most %d", held, maxKept+3*source.page)
 	}
 }
 
@@ -126,42 +127,42 @@ func TestSeeking(t *testing.T) {
 	source, names := directoryOf(1000)
 	point, _ := mounted(t, source, nil)
 	fd := openDir(t, filepath.Join(point, "dir"))
-	all := rest(t, fd, 4096)
+	all := readRest(t, fd, 4096)
 	for _, i := range []int{0, 1, 2, 500, 37, 998, 1001} {
 		seekTo(t, fd, all[i].cookie)
-		if got, want := namesOf(rest(t, fd, 4096)), namesOf(all[i+1:]); !slices.Equal(got, want) {
-			t.Errorf("behind entry %d come %d names, want %d", i, len(got), len(want))
+		if got, want := namesOf(readRest(t, fd, 4096)), namesOf(all[i+1:]); !slices.Equal(got, want) {
+			t.Errorf("after entry %d: got %d names, want %d", i, len(got), len(want))
 		}
 	}
 	seekTo(t, fd, 0)
-	if got := namesOf(rest(t, fd, 4096)); !slices.Equal(got, names) {
-		t.Errorf("after rewinding come %d names", len(got))
+	if got := namesOf(readRest(t, fd, 4096)); !slices.Equal(got, names) {
+		t.Errorf("after rewinding: got %d names, want %d", len(got), len(names))
 	}
 }
 
-// TestDirectoryThatChanges: names that stay are seen once, whatever happens to
-// others meanwhile.
+// TestDirectoryThatChanges checks that names which exist throughout a listing are
+// returned once, while other names are added and removed.
 func TestDirectoryThatChanges(t *testing.T) {
 	source, names := directoryOf(1000)
 	point, _ := mounted(t, source, nil)
 	fd := openDir(t, filepath.Join(point, "dir"))
-	seen := some(t, fd, 300, 1024)
-	// The very entry behind which the reader stands goes, and its neighbours.
-	place := len(namesOf(seen))
-	stay := slices.Clone(names)
-	for i := place - 3; i < place+3; i++ {
+	seen := readEntries(t, fd, 300, 1024)
+	// The entry at the current position and its neighbours are removed.
+	position := len(namesOf(seen))
+	kept := slices.Clone(names)
+	for i := position - 3; i < position+3; i++ {
 		source.remove("m", "dir/"+names[i])
 	}
-	stay = slices.Delete(stay, place-3, place+3)
+	kept = slices.Delete(kept, position-3, position+3)
 	source.put("m", "dir/name-000000a", "1", 1)
 	source.put("m", "dir/zzz", "1", 1)
-	got := namesOf(append(seen, rest(t, fd, 1024)...))
+	got := namesOf(append(seen, readRest(t, fd, 1024)...))
 	if once := slices.Compact(slices.Sorted(slices.Values(got))); len(once) != len(got) {
-		t.Errorf("%d names came, %d of them once", len(got), len(once))
+		t.Errorf("got %d names, of which %d are distinct", len(got), len(once))
 	}
-	for _, name := range stay {
+	for _, name := range kept {
 		if !slices.Contains(got, name) {
-			t.Errorf("%s stayed and was not seen", name)
+			t.Errorf("%s exists but was not listed", name)
 		}
 	}
 }
@@ -170,8 +171,8 @@ func TestListingThatFails(t *testing.T) {
 	source, names := directoryOf(500)
 	point, _ := mounted(t, source, nil)
 	fd := openDir(t, filepath.Join(point, "dir"))
-	seen := some(t, fd, 100, 1024)
-	source.set(func() { source.fail = func(act, _ string) error { return errors.New(act + " fails") } })
+	seen := readEntries(t, fd, 100, 1024)
+	source.set(func() { source.fail = func(operation, _ string) error { return errors.New(operation + " fails") } })
 	failed := false
 	p := make([]byte, 1024)
 	for range 1000 {
@@ -181,20 +182,20 @@ func TestListingThatFails(t *testing.T) {
 			break
 		}
 		if n == 0 {
-			t.Fatal("a listing that failed ended as if it were complete")
+			t.Fatal("a listing that failed ended without an error")
 		}
 		seen = append(seen, parseDirents(p[:n])...)
 	}
 	if !failed {
-		t.Error("the reader was not told")
+		t.Error("the reader did not get EIO")
 	}
 	source.set(func() { source.fail = nil })
-	if got := namesOf(append(seen, rest(t, fd, 1024)...)); !slices.Equal(got, names) {
-		t.Errorf("afterwards %d names are there, want %d", len(got), len(names))
+	if got := namesOf(append(seen, readRest(t, fd, 1024)...)); !slices.Equal(got, names) {
+		t.Errorf("after the failure: got %d names, want %d", len(got), len(names))
 	}
 }
 
-func TestNamesThatTheKernelRefuses(t *testing.T) {
+func TestInvalidNamesAreLeftOut(t *testing.T) {
 	source, names := directoryOf(3)
 	for _, name := range []string{"..", "a\x00b"} {
 		source.set(func() { source.dirs["m:dir"][name] = reader.Entry{Name: name} })
@@ -207,7 +208,7 @@ func TestNamesThatTheKernelRefuses(t *testing.T) {
 		got = append(got, e.Name())
 	}
 	if err != nil || !slices.Equal(got, names) {
-		t.Errorf("%q, %v; want %q", got, err, names)
+		t.Errorf("got names %q, error %v; want %q", got, err, names)
 	}
 }
 
@@ -217,11 +218,11 @@ func TestCookies(t *testing.T) {
 		name := fmt.Sprint("name", i)
 		c := cookieOf(name)
 		if c < firstCookie || int64(c) < 0 || seen[c] != "" {
-			t.Fatalf("%q has cookie %d, as %q has", name, c, seen[c])
+			t.Fatalf("%q has cookie %d, which is invalid or that of %q", name, c, seen[c])
 		}
 		seen[c] = name
 	}
 	if cookieOf(".") == cookieOf("..") || cookieOf(".") == 0 {
-		t.Error("the dots need cookies of their own")
+		t.Error("the cookies of . and .. must differ and must not be 0")
 	}
 }

@@ -20,35 +20,38 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// fakeSource is a tree in memory. The bytes of a version follow from its etag,
-// so that whoever knows the etag can verify them.
+// fakeSource is a tree in memory. The bytes of a version are computed from its
+// etag, so that a reader that knows the etag can verify them.
 type fakeSource struct {
 	mu      sync.Mutex
 	mounts  []reader.Mount
 	changes chan struct{}
-	// dirs has the entries of each directory, by mount and path.
+	// dirs holds the entries of each directory, by mount and path.
 	dirs map[string]map[string]reader.Entry
-	// gone are versions whose bytes are no more.
-	gone map[reader.Version]bool
-	// fail answers an error for a path, nil for none.
-	fail func(act, path string) error
-	// delay of every read.
+	// deleted holds versions that do not exist any more.
+	deleted map[reader.Version]bool
+	// fail returns the error of an operation on a path.
+	fail func(operation, path string) error
+	// delay is the duration of every read.
 	delay time.Duration
-	// page is how many names a listing answers at a time.
-	page    int
+	// page is the number of names in one page of a listing.
+	page int
+	// lookups counts the lookups of each path.
 	lookups map[string]int
-	// sorted are the names of directories, until something changes.
+	// sorted caches the sorted names of directories until the next change.
 	sorted map[string][]string
+	// opened is the number of open files.
 	opened int
-	// masters say what is mounted, unless nil; asked is how often they were.
-	masters []reader.Mount
-	asked   int
+	// masters are the mounts that Current returns; nil means unreachable masters.
+	// currents counts the calls of Current.
+	masters  []reader.Mount
+	currents int
 }
 
 func newFakeSource(mounts ...reader.Mount) *fakeSource {
 	s := &fakeSource{
 		mounts: mounts, changes: make(chan struct{}, 1), page: 100,
-		dirs: map[string]map[string]reader.Entry{}, gone: map[reader.Version]bool{}, lookups: map[string]int{},
+		dirs: map[string]map[string]reader.Entry{}, deleted: map[reader.Version]bool{}, lookups: map[string]int{},
 	}
 	for _, m := range mounts {
 		s.dirs[m.ID+":"] = map[string]reader.Entry{}
@@ -56,7 +59,7 @@ func newFakeSource(mounts ...reader.Mount) *fakeSource {
 	return s
 }
 
-// put makes or replaces a file and the directories above it.
+// put creates or replaces a file, and creates the directories above it.
 func (s *fakeSource) put(mount, file, etag string, size int64) reader.Version {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,13 +98,13 @@ func (s *fakeSource) set(change func()) {
 	change()
 }
 
-func (s *fakeSource) counted(what string) int {
+func (s *fakeSource) counted(path string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lookups[what]
+	return s.lookups[path]
 }
 
-// setMounts replaces the mounts and says so.
+// setMounts replaces the mounts and sends a token to Changes.
 func (s *fakeSource) setMounts(mounts ...reader.Mount) {
 	s.set(func() {
 		s.mounts = mounts
@@ -126,29 +129,29 @@ func (s *fakeSource) Mounts() []reader.Mount {
 
 func (s *fakeSource) Changes() <-chan struct{} { return s.changes }
 
-// Current lets the masters of the moment say what is mounted.
+// Current replaces the mounts by those of the masters.
 func (s *fakeSource) Current(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked++
+	s.currents++
 	if s.masters == nil {
-		return errors.New("no master answers")
+		return errors.New("no master is reachable")
 	}
 	s.mounts = s.masters
 	return nil
 }
 
-func (s *fakeSource) questions() int {
+func (s *fakeSource) masterRequests() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked
+	return s.currents
 }
 
-func (s *fakeSource) failure(act, name string) error {
+func (s *fakeSource) failure(operation, name string) error {
 	if s.fail == nil {
 		return nil
 	}
-	return s.fail(act, name)
+	return s.fail(operation, name)
 }
 
 func (s *fakeSource) Lookup(_ context.Context, mount, dir, name string) (reader.Entry, error) {
@@ -180,8 +183,8 @@ func (s *fakeSource) List(_ context.Context, mount, dir, after string) ([]reader
 		s.sorted[mount+":"+dir] = slices.Sorted(maps.Keys(all))
 	}
 	names := s.sorted[mount+":"+dir]
-	from, there := slices.BinarySearch(names, after)
-	if there {
+	from, found := slices.BinarySearch(names, after)
+	if found {
 		from++
 	}
 	names = names[from:]
@@ -217,9 +220,9 @@ type fakeFile struct {
 
 func (f *fakeFile) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	f.source.mu.Lock()
-	err, gone, delay := f.source.failure("read", f.version.Key), f.source.gone[f.version], f.source.delay
+	err, deleted, delay := f.source.failure("read", f.version.Key), f.source.deleted[f.version], f.source.delay
 	f.source.mu.Unlock()
-	if gone {
+	if deleted {
 		return 0, fmt.Errorf("%s: %w", f.version.Key, reader.ErrStale)
 	}
 	if err != nil {
@@ -245,7 +248,7 @@ func (f *fakeFile) Close() error {
 	return nil
 }
 
-// fill writes the bytes that a version with an etag has at an offset.
+// fill fills p with the bytes at an offset of the version with the given etag.
 func fill(p []byte, etag string, off int64) {
 	seed := xxhash.Sum64String(etag)
 	var word [8]byte
@@ -257,7 +260,8 @@ func fill(p []byte, etag string, off int64) {
 	}
 }
 
-// wrong answers the first place at which p is not what fill says, -1 if none.
+// wrong returns the index of the first byte of p that differs from fill, -1 if
+// there is none.
 func wrong(p []byte, etag string, off int64) int {
 	want := make([]byte, len(p))
 	fill(want, etag, off)

@@ -20,7 +20,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-func TestHandlesGoOnUnderASuccessor(t *testing.T) {
+func TestHandlesSurviveATakeover(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/data"})
 	source.put("m", "dir/file", "one", 1<<20)
 	h := hold(t)
@@ -35,15 +35,15 @@ func TestHandlesGoOnUnderASuccessor(t *testing.T) {
 	h.start(t, source, nil)
 	p := alignedPage(t)
 	if n, err := unix.Pread(fd, p, 8192); err != nil || n != len(p) || wrong(p, "one", 8192) >= 0 {
-		t.Errorf("the open handle reads %d bytes, %v, wrong at %d", n, err, wrong(p[:n], "one", 8192))
+		t.Errorf("read of the open handle: got %d bytes, error %v, first wrong byte %d", n, err, wrong(p[:n], "one", 8192))
 	}
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil || stat.Size != 1<<20 {
-		t.Errorf("fstat: %v", err)
+		t.Errorf("fstat of the open handle: error %v, size %d", err, stat.Size)
 	}
 }
 
-// alignedPage is memory that a direct read takes.
+// alignedPage returns memory that is aligned for O_DIRECT.
 func alignedPage(t *testing.T) []byte {
 	t.Helper()
 	p, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
@@ -54,34 +54,34 @@ func alignedPage(t *testing.T) []byte {
 	return p
 }
 
-func TestDirectoryReaderGoesOnUnderASuccessor(t *testing.T) {
-	for name, remove := range map[string]bool{"its place stays": false, "its place goes": true} {
+func TestDirectoryReadersSurviveATakeover(t *testing.T) {
+	for name, remove := range map[string]bool{"last entry exists": false, "last entry is removed": true} {
 		t.Run(name, func(t *testing.T) {
 			source, names := directoryOf(1000)
 			h := hold(t)
 			_, stop := h.start(t, source, nil)
 			fd := openDir(t, filepath.Join(h.point, "dir"))
-			seen := some(t, fd, 300, 1024)
+			seen := readEntries(t, fd, 300, 1024)
 			stop()
 			if remove {
 				source.remove("m", "dir/"+seen[len(seen)-1].name)
 			}
 			h.start(t, source, nil)
-			if got := namesOf(append(slices.Clone(seen), rest(t, fd, 1024)...)); !slices.Equal(got, names) {
-				t.Errorf("%d names came, want %d, each once", len(got), len(names))
+			if got := namesOf(append(slices.Clone(seen), readRest(t, fd, 1024)...)); !slices.Equal(got, names) {
+				t.Errorf("got %d names, want %d, each once", len(got), len(names))
 			}
-			// Going back under a successor needs the whole directory.
+			// Seeking backwards after a takeover needs a scan of the directory.
 			seekTo(t, fd, seen[100].cookie)
 			want := namesOf(seen[101:])
-			if got := namesOf(some(t, fd, 200, 1024)); !slices.Equal(got[:100], want[:100]) {
-				t.Errorf("after going back come %v", got[:5])
+			if got := namesOf(readEntries(t, fd, 200, 1024)); !slices.Equal(got[:100], want[:100]) {
+				t.Errorf("after seeking backwards: got %v, want %v", got[:5], want[:5])
 			}
 		})
 	}
 }
 
-// TestRequestIsLeftToTheSuccessor: a server that is stopped does not fail what
-// it cannot finish.
+// TestRequestIsLeftToTheSuccessor checks that a stopping server does not fail a
+// request that it cannot complete.
 func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "one", 100)
@@ -110,16 +110,16 @@ func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 	}
 }
 
-// TestRequestThatKillsItsServers is answered with an error in the end, and
-// those beside it are answered right.
+// TestRequestThatKillsItsServers checks that a request fails after maxDeaths
+// servers have died while they processed it, and that other requests succeed.
 func TestRequestThatKillsItsServers(t *testing.T) {
 	h := hold(t)
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "poison", "p", 10)
 	source.put("m", "plain", "one", 10)
 	var deadly atomic.Bool
-	source.fail = func(act, name string) error {
-		if act == "lookup" && name == "poison" && deadly.Load() {
+	source.fail = func(operation, name string) error {
+		if operation == "lookup" && name == "poison" && deadly.Load() {
 			return errDies
 		}
 		return nil
@@ -132,26 +132,26 @@ func TestRequestThatKillsItsServers(t *testing.T) {
 		poisoned <- err
 	}()
 	for deaths := 1; deaths <= maxDeaths; deaths++ {
-		eventually(t, "the request is at work", func() bool { return source.counted("poison") == deaths })
+		eventually(t, "the request is in progress", func() bool { return source.counted("poison") == deaths })
 		stop()
 		_, stop = h.startDeadly(t, dying{source})
 	}
 	if err := <-poisoned; !errors.Is(err, unix.EIO) {
-		t.Errorf("the request that kills: %v, want EIO", err)
+		t.Errorf("the deadly request returned %v, want EIO", err)
 	}
 	if n := source.counted("poison"); n != maxDeaths {
-		t.Errorf("%d servers worked on it, want %d", n, maxDeaths)
+		t.Errorf("%d servers processed the deadly request, want %d", n, maxDeaths)
 	}
 	if data, err := os.ReadFile(filepath.Join(h.point, "plain")); err != nil || wrong(data, "one", 0) >= 0 {
-		t.Errorf("another file: %v", err)
+		t.Errorf("read of another file: error %v or wrong bytes", err)
 	}
 }
 
-// errDies stands for the death of a server: the request is never answered.
+// errDies simulates the death of a server: the request gets no reply.
 var errDies = errors.New("dies")
 
-// dying never answers a lookup that would kill its server, and leaves it live
-// in its slot as a dead server does.
+// dying blocks in a lookup that would kill its server, so that the request stays
+// live in its slot as after the death of a server.
 type dying struct{ *fakeSource }
 
 func (d dying) Lookup(ctx context.Context, mount, dir, name string) (reader.Entry, error) {
@@ -167,22 +167,22 @@ func (h *held) startDeadly(t *testing.T, source Source) (*Server, func()) {
 	return h.startWith(t, source, func(c *Config) { c.StopTime = time.Millisecond }, false)
 }
 
-// TestKilledReaderDoesNotWait: who is killed in the middle of a read that
-// never ends goes at once, and a signal that kills nobody ends nothing.
+// TestKilledReaderDoesNotWait checks that a process can be killed during a read
+// that never completes, and that another signal does not end the read.
 func TestKilledReaderDoesNotWait(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "one", 100)
 	source.delay = time.Hour
 	var reading atomic.Bool
-	source.fail = func(act, _ string) error {
-		if act == "read" {
+	source.fail = func(operation, _ string) error {
+		if operation == "read" {
 			reading.Store(true)
 		}
 		return nil
 	}
 	h := hold(t)
 	s, _ := h.start(t, source, func(c *Config) { c.Timeout = 0 })
-	// A read past the kernel's cache waits for its answer and nothing else.
+	// A direct read waits for nothing but the reply.
 	command := exec.Command("dd", "if="+filepath.Join(h.point, "file"), "of=/dev/null", "iflag=direct", "bs=4096")
 	if err := command.Start(); err != nil {
 		t.Skip("no dd here:", err)
@@ -192,29 +192,29 @@ func TestKilledReaderDoesNotWait(t *testing.T) {
 		defer s.files.requests.mu.Unlock()
 		return len(s.files.requests.live)
 	}
-	// Before the read dd would die of the signal that it takes as a question.
-	eventually(t, "the read is at work", reading.Load)
-	_ = command.Process.Signal(syscall.SIGUSR1) // dd prints what it has and reads on
-	eventually(t, "the server hears of the signal", func() bool {
+	// dd handles SIGUSR1 only after it has installed its handler.
+	eventually(t, "the read is in progress", reading.Load)
+	_ = command.Process.Signal(syscall.SIGUSR1) // dd prints statistics and continues
+	eventually(t, "the server receives the interrupt", func() bool {
 		s.files.requests.mu.Lock()
 		defer s.files.requests.mu.Unlock()
 		return len(s.files.requests.interrupted) > 0
 	})
 	time.Sleep(2 * killInterval)
 	if live() == 0 {
-		t.Error("a signal that is no harm ended a read")
+		t.Error("a signal that does not kill ended a read")
 	}
 	_ = command.Process.Kill()
-	gone := make(chan struct{})
-	go func() { _ = command.Wait(); close(gone) }()
+	exited := make(chan struct{})
+	go func() { _ = command.Wait(); close(exited) }()
 	select {
-	case <-gone:
-	case <-time.After(patience):
-		t.Error("the killed reader still waits")
+	case <-exited:
+	case <-time.After(waitTimeout):
+		t.Error("the killed reader did not exit")
 		_ = h.session.Abort()
-		<-gone
+		<-exited
 	}
-	eventually(t, "the server gives the read up", func() bool { return live() == 0 })
+	eventually(t, "the server has ended the read", func() bool { return live() == 0 })
 }
 
 func TestKillPending(t *testing.T) {
@@ -226,19 +226,19 @@ func TestKillPending(t *testing.T) {
 		"own signal":    {"SigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n", true},
 		"shared signal": {"SigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n", true},
 		"SIGURG":        {"SigPnd:\t0000000000400000\n", false},
-		"nonsense":      {"SigPnd:\tx\nShdPnd\n\n", false},
+		"invalid":       {"SigPnd:\tx\nShdPnd\n\n", false},
 	} {
 		if got := killPending([]byte(c.status)); got != c.want {
-			t.Errorf("%s: %v", name, got)
+			t.Errorf("%s: killPending returned %v, want %v", name, got, c.want)
 		}
 	}
 	if isBeingKilled(0) || isBeingKilled(1<<31) || isBeingKilled(uint32(os.Getpid())) {
-		t.Error("threads that cannot be seen, and this one, are not being killed")
+		t.Error("isBeingKilled returned true for an invisible thread or for this one")
 	}
 }
 
-// TestSlowReadsDoNotBlockOthers fills half of the slots with reads that do not
-// end.
+// TestSlowReadsDoNotBlockOthers checks that other requests are served while half
+// of the slots are occupied by reads that do not complete.
 func TestSlowReadsDoNotBlockOthers(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "one", 1<<20)
@@ -257,7 +257,7 @@ func TestSlowReadsDoNotBlockOthers(t *testing.T) {
 			}
 			defer func() { _ = unix.Close(fd) }()
 			if _, err := unix.Pread(fd, make([]byte, 4096), 0); !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) {
-				t.Errorf("a read without an answer: %v", err)
+				t.Errorf("a read that timed out returned %v, want EIO", err)
 			}
 		}()
 	}

@@ -19,7 +19,8 @@ func newJournal(t *testing.T, dir string, session [16]byte) *journal {
 	return j
 }
 
-// loaded counts the records that a successor finds.
+// loaded returns the number of records that a successor loads, and the time of
+// creation.
 func loaded(t *testing.T, dir string, session [16]byte) (records int, created time.Time) {
 	t.Helper()
 	created, err := loadJournal(dir, session, func(uint64, []op) { records++ })
@@ -54,7 +55,7 @@ func TestTornTail(t *testing.T) {
 			}
 		}
 		if got, _ := loaded(t, dir, session); got != want {
-			t.Errorf("with %d of %d bytes there are %d records, want %d", n, len(whole), got, want)
+			t.Errorf("with %d of %d bytes: loaded %d records, want %d", n, len(whole), got, want)
 		}
 	}
 }
@@ -65,7 +66,7 @@ func TestJournalOfAnotherMount(t *testing.T) {
 		"another version":  func(b []byte) []byte { b[8]++; return b },
 		"another magic":    func(b []byte) []byte { b[0]++; return b },
 		"a damaged header": func(b []byte) []byte { b[30]++; return b },
-		"nothing":          func([]byte) []byte { return nil },
+		"empty":            func([]byte) []byte { return nil },
 	} {
 		dir := t.TempDir()
 		j := newJournal(t, dir, [16]byte{1})
@@ -84,12 +85,12 @@ func TestJournalOfAnotherMount(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, _ := loaded(t, dir, session); got != 0 {
-			t.Errorf("%s: %d records count", name, got)
+			t.Errorf("%s: loaded %d records, want none", name, got)
 		}
 	}
 }
 
-func TestRewriteReplacesAtOnce(t *testing.T) {
+func TestRewriteReplacesTheJournal(t *testing.T) {
 	dir, session := t.TempDir(), [16]byte{1}
 	j := newJournal(t, dir, session)
 	for range 100 {
@@ -106,13 +107,13 @@ func TestRewriteReplacesAtOnce(t *testing.T) {
 	}
 	got, created := loaded(t, dir, session)
 	if got != 2 || j.size >= before {
-		t.Errorf("%d records in %d bytes, want 2 in less than %d", got, j.size, before)
+		t.Errorf("loaded %d records from %d bytes, want 2 records in less than %d bytes", got, j.size, before)
 	}
 	if !created.Equal(j.created) {
 		t.Errorf("created %v, want %v", created, j.created)
 	}
 	if left, err := filepath.Glob(filepath.Join(filepath.Dir(j.path), ".*.tmp")); err != nil || len(left) > 0 {
-		t.Errorf("temporary files are left: %v, %v", left, err)
+		t.Errorf("temporary files were not removed: %v, error %v", left, err)
 	}
 }
 
@@ -132,7 +133,7 @@ func FuzzJournal(f *testing.F) {
 			t.Fatal(err)
 		}
 		if n, ok := table.node(rootID); !ok || !n.dir || n.path != "/" {
-			t.Errorf("the root is %+v", n)
+			t.Errorf("the root is %+v, want directory /", n)
 		}
 		_ = table.close()
 	})

@@ -27,19 +27,20 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience bounds waits; nothing is asserted about it.
-const patience = 60 * time.Second
+// waitTimeout bounds every wait. No test depends on its value.
+const waitTimeout = 60 * time.Second
 
-func eventually(t testing.TB, what string, holds func() bool) {
+// eventually waits until condition returns true.
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
+			t.Fatalf("timeout waiting until %s", what)
 		}
 	}
 }
 
-// held is a mount and its holder, which live as long as the test.
+// held is a mount with its holder, until the end of the test.
 type held struct {
 	session *fusefd.Session
 	point   string
@@ -65,7 +66,7 @@ func hold(t testing.TB) *held {
 	done := make(chan error, 1)
 	go func() { done <- session.Serve(ctx, h.socket) }()
 	t.Cleanup(func() {
-		limit, stop := context.WithTimeout(context.Background(), patience)
+		limit, stop := context.WithTimeout(context.Background(), waitTimeout)
 		defer stop()
 		if err := session.Unmount(limit); err != nil {
 			t.Error(err)
@@ -87,13 +88,13 @@ func (h *held) start(t testing.TB, source Source, change func(*Config)) (s *Serv
 	return h.startWith(t, source, change, true)
 }
 
-// startWith may leave out the poll, which would wait behind a request that is
-// never answered.
+// startWith is like start, but may skip refusePolls, which would wait for a
+// request that gets no reply.
 func (h *held) startWith(t testing.TB, source Source, change func(*Config), polls bool) (s *Server, stop func()) {
 	t.Helper()
 	var lease *fusefd.Attachment
-	eventually(t, "the holder lends the mount", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+	eventually(t, "the holder accepts the server", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 		defer cancel()
 		var err error
 		lease, err = fusefd.Attach(ctx, h.socket)
@@ -130,13 +131,12 @@ func (h *held) startWith(t testing.TB, source Source, change func(*Config), poll
 	return s, stop
 }
 
-// refusePolls makes the kernel learn that files here cannot be polled. Go's
-// runtime polls every file that it opens, and while the kernel asks whether
-// that is possible nothing else is polled: a process that reads what it serves
-// itself would wait for itself.
+// refusePolls makes the kernel cache that files of this mount cannot be polled.
+// Go's runtime polls every file that it opens, and blocks all polling during the
+// kernel's first POLL request. A process that reads its own mount would deadlock.
 func (h *held) refusePolls(t testing.TB) {
 	t.Helper()
-	// go-fuse answers this name by itself.
+	// go-fuse serves this name itself.
 	fd, err := unix.Open(filepath.Join(h.point, ".go-fuse-epoll-hack"), unix.O_RDONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func (h *held) refusePolls(t testing.TB) {
 	_ = unix.Close(fd)
 }
 
-// mounted serves a source at once.
+// mounted mounts and serves a source until the end of the test.
 func mounted(t testing.TB, source Source, change func(*Config)) (point string, s *Server) {
 	t.Helper()
 	h := hold(t)
@@ -184,7 +184,7 @@ func TestWholeTree(t *testing.T) {
 	}
 	for name := range want {
 		if !got[name] {
-			t.Errorf("%s is not in the tree", name)
+			t.Errorf("the tree does not contain %s", name)
 		}
 	}
 	if len(got) != len(want) {
@@ -200,7 +200,7 @@ func checkFile(t *testing.T, p string, v reader.Version) {
 		return
 	}
 	if int64(len(data)) != v.Size || wrong(data, v.ETag, 0) >= 0 {
-		t.Errorf("%s: %d bytes, wrong from %d on; want %d", p, len(data), wrong(data, v.ETag, 0), v.Size)
+		t.Errorf("%s: got %d bytes, first wrong byte %d; want %d bytes", p, len(data), wrong(data, v.ETag, 0), v.Size)
 	}
 	info, err := os.Stat(p)
 	if err != nil {
@@ -209,7 +209,7 @@ func checkFile(t *testing.T, p string, v reader.Version) {
 	}
 	stat := info.Sys().(*unixStat)
 	if info.Size() != v.Size || info.Mode() != 0o644 || stat.Uid != 12 || stat.Gid != 34 || stat.Nlink != 1 || !info.ModTime().Equal(time.Unix(1700000000, 0)) {
-		t.Errorf("%s: %v %d bytes, %d:%d, %v", p, info.Mode(), info.Size(), stat.Uid, stat.Gid, info.ModTime())
+		t.Errorf("%s: got mode %v, %d bytes, owner %d:%d, modified %v", p, info.Mode(), info.Size(), stat.Uid, stat.Gid, info.ModTime())
 	}
 }
 
@@ -217,19 +217,19 @@ func TestReadOnly(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "1", 10)
 	point, _ := mounted(t, source, nil)
-	for name, act := range map[string]func() error{
+	for name, operation := range map[string]func() error{
 		"create": func() error { _, err := os.Create(filepath.Join(point, "new")); return err },
 		"write":  func() error { _, err := os.OpenFile(filepath.Join(point, "file"), os.O_WRONLY, 0); return err },
 		"mkdir":  func() error { return os.Mkdir(filepath.Join(point, "dir"), 0o755) },
 		"remove": func() error { return os.Remove(filepath.Join(point, "file")) },
 		"chmod":  func() error { return os.Chmod(filepath.Join(point, "file"), 0o600) },
 	} {
-		if err := act(); !errors.Is(err, unix.EROFS) {
-			t.Errorf("%s: %v, want EROFS", name, err)
+		if err := operation(); !errors.Is(err, unix.EROFS) {
+			t.Errorf("%s returned %v, want EROFS", name, err)
 		}
 	}
 	if _, err := unix.Getxattr(filepath.Join(point, "file"), "user.a", make([]byte, 10)); !errors.Is(err, unix.ENOTSUP) {
-		t.Errorf("getxattr: %v", err)
+		t.Errorf("getxattr returned %v, want ENOTSUP", err)
 	}
 }
 
@@ -237,13 +237,13 @@ func TestErrors(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "denied", "1", 10)
 	source.put("m", "broken", "1", 10)
-	source.fail = func(act, name string) error {
+	source.fail = func(operation, name string) error {
 		switch {
-		case act == "lookup" && name == "denied":
+		case operation == "lookup" && name == "denied":
 			return reader.ErrPermission
-		case act == "read" && strings.HasSuffix(name, "broken"):
+		case operation == "read" && strings.HasSuffix(name, "broken"):
 			return errors.New("every rung failed")
-		case act == "lookup" && name == "panic":
+		case operation == "lookup" && name == "panic":
 			panic("in a request")
 		}
 		return nil
@@ -251,7 +251,7 @@ func TestErrors(t *testing.T) {
 	point, _ := mounted(t, source, nil)
 	for name, want := range map[string]error{"denied": unix.EACCES, "broken": unix.EIO, "none": unix.ENOENT, "panic": unix.EIO, strings.Repeat("x", 256): unix.ENAMETOOLONG} {
 		if _, err := os.ReadFile(filepath.Join(point, name)); !errors.Is(err, want) {
-			t.Errorf("reading %s: %v, want %v", name, err, want)
+			t.Errorf("read %s returned %v, want %v", name, err, want)
 		}
 	}
 }
@@ -265,7 +265,7 @@ func TestNegativeEntries(t *testing.T) {
 		}
 	}
 	if n := source.counted("none"); n != 1 {
-		t.Errorf("a name that is not there was looked up %d times", n)
+		t.Errorf("an absent name was looked up %d times, want once", n)
 	}
 }
 
@@ -281,20 +281,20 @@ func TestReplacedFile(t *testing.T) {
 	defer func() { _ = old.Close() }()
 	p := make([]byte, 4096)
 	if _, err := old.ReadAt(p, 0); err != nil || wrong(p, "one", 0) >= 0 {
-		t.Fatalf("reading the first version: %v", err)
+		t.Fatalf("read of the first version: error %v or wrong bytes", err)
 	}
 	source.put("m", "file", "two", 1<<20)
-	source.set(func() { source.gone[first] = true })
-	// The handle keeps its version: what it has is right, what it lacks fails.
+	source.set(func() { source.deleted[first] = true })
+	// The handle keeps its version: cached bytes are right, others fail.
 	if _, err := old.ReadAt(p, 2<<20); !errors.Is(err, unix.ESTALE) {
-		t.Errorf("reading what is gone: %v, want ESTALE", err)
+		t.Errorf("read of a deleted version returned %v, want ESTALE", err)
 	}
 	checkReplaced(t, name)
 	if _, err := old.ReadAt(p, 0); err == nil && wrong(p, "one", 0) >= 0 {
-		t.Error("the old handle reads other bytes")
+		t.Error("the old handle returned bytes of another version")
 	}
 	if source.counted("forget prefix/file") == 0 {
-		t.Error("the owner was not told that the version is gone")
+		t.Error("Forget was not called for the deleted version")
 	}
 }
 
@@ -305,10 +305,10 @@ func checkReplaced(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	if len(data) != 1<<20 || wrong(data, "two", 0) >= 0 {
-		t.Errorf("the next open reads %d bytes, wrong at %d", len(data), wrong(data, "two", 0))
+		t.Errorf("the next open returned %d bytes, first wrong byte %d", len(data), wrong(data, "two", 0))
 	}
 	if info, err := os.Stat(name); err != nil || info.Size() != 1<<20 {
-		t.Errorf("the next stat: %v, %v", info, err)
+		t.Errorf("the next stat returned %v, error %v", info, err)
 	}
 }
 
@@ -325,13 +325,14 @@ func TestStaleFileThatIsBindMounted(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
 	source.put("m", "file", "two", 1<<20)
-	source.set(func() { source.gone[first] = true })
+	source.set(func() { source.deleted[first] = true })
 	if _, err := os.ReadFile(target); !errors.Is(err, unix.ESTALE) {
-		t.Fatalf("the first read of what is gone: %v, want ESTALE", err)
+		t.Fatalf("the first read of a deleted version returned %v, want ESTALE", err)
 	}
-	// Nobody can look this name up again, so it has to be served as it is.
+	// The name of a bind-mounted file cannot be looked up again, so that the open
+	// gets the current version.
 	data, err := os.ReadFile(target)
 	if err != nil || len(data) != 1<<20 || wrong(data, "two", 0) >= 0 {
-		t.Errorf("the bound file reads %d bytes: %v", len(data), err)
+		t.Errorf("read of the bind-mounted file: got %d bytes, error %v", len(data), err)
 	}
 }

@@ -17,8 +17,8 @@ import (
 )
 
 // TestUnavailableStoreIsTriedOnce checks that one read and one listing by an
-// application spend one timeout each: the kernel repeats a failed readahead, and
-// a listing sends its first entries before it fails.
+// application wait for one timeout each, although the kernel repeats a failed
+// readahead, and a listing returns its first entries before it fails.
 func TestUnavailableStoreIsTriedOnce(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "dir/file", "1", 1<<20)
@@ -36,15 +36,15 @@ func TestUnavailableStoreIsTriedOnce(t *testing.T) {
 	}
 	var reads, quick, lists atomic.Int64
 	source.set(func() {
-		source.fail = func(act, path string) error {
+		source.fail = func(operation, path string) error {
 			switch {
-			case act == "read" && path == "prefix/dir/file":
+			case operation == "read" && path == "prefix/dir/file":
 				reads.Add(1)
 				return fmt.Errorf("no bytes: %w", reader.ErrUnavailable)
-			case act == "read":
+			case operation == "read":
 				quick.Add(1)
 				return errors.New("another error")
-			case act == "list":
+			case operation == "list":
 				lists.Add(1)
 				return fmt.Errorf("no names: %w", reader.ErrUnavailable)
 			}
@@ -52,16 +52,16 @@ func TestUnavailableStoreIsTriedOnce(t *testing.T) {
 		}
 	})
 	if _, err := files["file"].ReadAt(make([]byte, 4096), 0); !errors.Is(err, unix.EIO) {
-		t.Errorf("read: %v", err)
+		t.Errorf("read returned %v, want EIO", err)
 	}
 	if got := reads.Load(); got != 1 {
-		t.Errorf("the store was read %d times for one read", got)
+		t.Errorf("one read caused %d reads of the store, want one", got)
 	}
 	if _, err := files["quick"].ReadAt(make([]byte, 4096), 0); !errors.Is(err, unix.EIO) {
-		t.Errorf("read: %v", err)
+		t.Errorf("read returned %v, want EIO", err)
 	}
 	if got := quick.Load(); got != 2 {
-		t.Errorf("the store was read %d times: this test must see the kernel's second read", got)
+		t.Errorf("the store was read %d times, want 2: the kernel must repeat the read", got)
 	}
 	entries := 0
 	for {
@@ -70,17 +70,17 @@ func TestUnavailableStoreIsTriedOnce(t *testing.T) {
 			break
 		}
 		if err != nil || n == 0 {
-			t.Fatalf("%d bytes, %v after %d replies", n, err, entries)
+			t.Fatalf("after %d replies getdents returned %d bytes, error %v; want EIO", entries, n, err)
 		}
 		entries++
 	}
 	if got := lists.Load(); got != 1 {
-		t.Errorf("the store was listed %d times for one listing", got)
+		t.Errorf("one listing caused %d listings of the store, want one", got)
 	}
 	source.set(func() { source.fail = nil })
 	seekTo(t, fd, 0)
-	if got := namesOf(rest(t, fd, 4096)); len(got) != 2 {
-		t.Errorf("after the outage: %q", got)
+	if got := namesOf(readRest(t, fd, 4096)); len(got) != 2 {
+		t.Errorf("after the outage: got names %q, want two", got)
 	}
 }
 
@@ -91,16 +91,16 @@ func TestReadErrorsExpire(t *testing.T) {
 	errs.add(now, 4096, 8192, failed)
 	errs.add(now, 0, 4096, errors.New("another error"))
 	if err := errs.take(now, 0); err != nil {
-		t.Errorf("an error that a second attempt may not meet: %v", err)
+		t.Errorf("an error other than ErrUnavailable was recorded: %v", err)
 	}
 	if err := errs.take(now, 8192); !errors.Is(err, failed) {
-		t.Errorf("within the range: %v", err)
+		t.Errorf("within the range: got %v, want %v", err, failed)
 	}
 	if err := errs.take(now, 8192); err != nil {
-		t.Errorf("it was used already: %v", err)
+		t.Errorf("the error was not removed: %v", err)
 	}
 	errs.add(now, 0, 4096, failed)
 	if err := errs.take(now.Add(repeatWindow+1), 0); err != nil {
-		t.Errorf("after the window: %v", err)
+		t.Errorf("after repeatWindow: got %v, want nil", err)
 	}
 }

@@ -12,20 +12,20 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// someOp draws a change with the fields that its kind has.
-func someOp(t *rapid.T) op {
+// drawOp draws an operation with the fields of its kind.
+func drawOp(t *rapid.T) op {
 	id := rapid.Uint64()
 	o := op{kind: opKind(rapid.IntRange(int(opLookup), int(opStale)).Draw(t, "kind"))}
 	switch o.kind {
 	case opLookup:
 		o.node, o.count, o.modified = id.Draw(t, "node"), id.Draw(t, "count"), rapid.Int64().Draw(t, "modified")
 		o.stale = rapid.Bool().Draw(t, "stale")
-		someFile(t, &o)
+		drawFile(t, &o)
 	case opForget:
 		o.node, o.count = id.Draw(t, "node"), id.Draw(t, "count")
 	case opOpen:
 		o.handle, o.node, o.direct = id.Draw(t, "handle"), id.Draw(t, "node"), rapid.Bool().Draw(t, "direct")
-		someFile(t, &o)
+		drawFile(t, &o)
 	case opRelease:
 		o.handle = id.Draw(t, "handle")
 	case opCursor:
@@ -37,7 +37,7 @@ func someOp(t *rapid.T) op {
 	return o
 }
 
-func someFile(t *rapid.T, o *op) {
+func drawFile(t *rapid.T, o *op) {
 	o.path, o.dir = rapid.String().Draw(t, "path"), rapid.Bool().Draw(t, "dir")
 	if !o.dir {
 		o.version = reader.Version{
@@ -47,14 +47,14 @@ func someFile(t *rapid.T, o *op) {
 	}
 }
 
-func TestRecordsComeBackAsTheyWent(t *testing.T) {
+func TestRecordRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		unique := rapid.Uint64().Draw(t, "unique")
-		ops := rapid.SliceOfN(rapid.Custom(someOp), 1, 4).Draw(t, "ops")
+		ops := rapid.SliceOfN(rapid.Custom(drawOp), 1, 4).Draw(t, "ops")
 		raw := append(appendRecord(nil, unique, ops), "rest"...)
 		gotUnique, got, rest, err := nextRecord(raw)
 		if err != nil || gotUnique != unique || !reflect.DeepEqual(got, ops) || string(rest) != "rest" {
-			t.Fatalf("%d %+v came back as %d %+v, %q, %v", unique, ops, gotUnique, got, rest, err)
+			t.Fatalf("request %d with %+v was decoded as request %d with %+v, rest %q, error %v", unique, ops, gotUnique, got, rest, err)
 		}
 	})
 }
@@ -63,15 +63,15 @@ func TestDamagedRecords(t *testing.T) {
 	whole := appendRecord(nil, 7, []op{{kind: opForget, node: 3, count: 1}})
 	for n := range whole {
 		if _, _, _, err := nextRecord(whole[:n]); !errors.Is(err, errTorn) {
-			t.Errorf("cut to %d bytes: %v", n, err)
+			t.Errorf("truncated to %d bytes: got error %v, want errTorn", n, err)
 		}
 		if n < 4 {
-			continue // a length that is too small or too large is found by the crc or not at all
+			continue // bytes of the length, of which the CRC may not detect every change
 		}
 		flipped := append([]byte(nil), whole...)
 		flipped[n] ^= 1
 		if _, _, _, err := nextRecord(flipped); !errors.Is(err, errTorn) {
-			t.Errorf("with byte %d flipped: %v", n, err)
+			t.Errorf("with a flipped bit in byte %d: got error %v, want errTorn", n, err)
 		}
 	}
 }
@@ -88,12 +88,13 @@ func FuzzNextRecord(f *testing.F) {
 		}
 		again, same, _, err := nextRecord(appendRecord(nil, unique, ops))
 		if err != nil || again != unique || !reflect.DeepEqual(same, ops) {
-			t.Errorf("%+v came back as %+v: %v", ops, same, err)
+			t.Errorf("%+v was decoded as %+v, error %v", ops, same, err)
 		}
 	})
 }
 
-// FuzzDecodeRecord goes past the checksum, which a fuzzer seldom meets.
+// FuzzDecodeRecord decodes payloads without the checksum, which a fuzzer rarely
+// gets right.
 func FuzzDecodeRecord(f *testing.F) {
 	for _, o := range []op{
 		{kind: opLookup, node: 2, count: 1, path: "/a", version: reader.Version{Mount: "m", Key: "a", ETag: "e", Size: 9}},
@@ -110,7 +111,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		}
 		_, same, err := decodeRecord(appendRecord(nil, unique, ops)[frameHead:])
 		if err != nil || !reflect.DeepEqual(same, ops) {
-			t.Errorf("%+v came back as %+v: %v", ops, same, err)
+			t.Errorf("%+v was decoded as %+v, error %v", ops, same, err)
 		}
 	})
 }

@@ -20,7 +20,7 @@ import (
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-// counter are ids without a memory file.
+// counter allocates ids without a memory file.
 type counter struct {
 	mu   sync.Mutex
 	last uint64
@@ -39,8 +39,8 @@ func (c *counter) RaiseID(least uint64) {
 	c.last = max(c.last, least)
 }
 
-// looks is everything in a table that a successor must find.
-func looks(t *table) string {
+// dump returns everything in a table that a successor must restore.
+func dump(t *table) string {
 	var lines []string
 	for id, n := range t.nodes {
 		lines = append(lines, fmt.Sprintf("node %d %+v newest %v", id, *n, t.names[n.path] == n))
@@ -52,9 +52,9 @@ func looks(t *table) string {
 	return strings.Join(lines, "\n")
 }
 
-func reopen(t testing.TB, dir string, unanswered map[uint64]bool, ids ids) *table {
+func reopen(t testing.TB, dir string, pending map[uint64]bool, ids ids) *table {
 	t.Helper()
-	table, err := openTable(dir, [16]byte{1}, unanswered, ids, discard())
+	table, err := openTable(dir, [16]byte{1}, pending, ids, discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,16 +67,16 @@ func file(path, etag string, size int64) lookup {
 
 func directory(path string) lookup { return lookup{path: path, entry: reader.Entry{Dir: true}} }
 
-// TestSuccessorFindsTheTable makes random requests, then some that are not
-// answered any more, and compares with a table that never saw those.
-func TestSuccessorFindsTheTable(t *testing.T) {
+// TestSuccessorRestoresTheTable makes random requests, then some without a reply,
+// and compares the restored table with one that never received those.
+func TestSuccessorRestoresTheTable(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir := tempDir(t)
 		killed, want := reopen(t, dir, nil, &counter{}), reopen(t, tempDir(t), nil, &counter{})
 		unique := uint64(0)
-		for range rapid.IntRange(1, 40).Draw(rt, "answered") {
+		for range rapid.IntRange(1, 40).Draw(rt, "replied") {
 			unique += 2
-			change := someChange(rt, want)
+			change := drawChange(rt, want)
 			for _, table := range []*table{killed, want} {
 				change(table, unique)
 				table.replied(unique)
@@ -87,43 +87,43 @@ func TestSuccessorFindsTheTable(t *testing.T) {
 				killed.mu.Unlock()
 			}
 		}
-		unanswered := map[uint64]bool{}
-		for range rapid.IntRange(0, 3).Draw(rt, "unanswered") {
+		pending := map[uint64]bool{}
+		for range rapid.IntRange(0, 3).Draw(rt, "pending") {
 			unique += 2
-			unanswered[unique] = true
-			someChange(rt, killed)(killed, unique)
+			pending[unique] = true
+			drawChange(rt, killed)(killed, unique)
 		}
 		_ = killed.close()
-		got := reopen(t, dir, unanswered, &counter{})
-		if looks(got) != looks(want) {
-			rt.Fatalf("the successor finds\n%s\nwant\n%s", looks(got), looks(want))
+		got := reopen(t, dir, pending, &counter{})
+		if dump(got) != dump(want) {
+			rt.Fatalf("the successor restored\n%s\nwant\n%s", dump(got), dump(want))
 		}
 		_, _ = got.close(), want.close()
 	})
 }
 
-// TestNodeThatAnUnansweredRequestMade: another request may have been answered
-// with a node that is to be taken back.
-func TestNodeThatAnUnansweredRequestMade(t *testing.T) {
+// TestNodeOfAPendingRequest checks that a node created by a request without a
+// reply is kept when the reply to another request contains it.
+func TestNodeOfAPendingRequest(t *testing.T) {
 	dir := t.TempDir()
 	table := reopen(t, dir, nil, &counter{})
 	f := file("/f", "one", 5)
-	made := table.recordLookups(2, []lookup{f}, nil)[0]
-	answered := table.recordLookups(4, []lookup{f}, nil)[0]
+	created := table.recordLookups(2, []lookup{f}, nil)[0]
+	replied := table.recordLookups(4, []lookup{f}, nil)[0]
 	table.replied(4)
 	_ = table.close()
-	if answered.id != made.id {
-		t.Fatalf("two nodes for one version: %d and %d", made.id, answered.id)
+	if replied.id != created.id {
+		t.Fatalf("two nodes for one version: %d and %d", created.id, replied.id)
 	}
 	table = reopen(t, dir, map[uint64]bool{2: true}, &counter{})
 	defer func() { _ = table.close() }()
-	n, ok := table.node(answered.id)
+	n, ok := table.node(replied.id)
 	if !ok || n.lookups != 1 || n.version != f.entry.Version {
-		t.Errorf("the successor finds %+v, %v; want one lookup", n, ok)
+		t.Errorf("the successor restored %+v, %v; want one lookup", n, ok)
 	}
 }
 
-// tempDir is one that goes before the test's end: rapid needs many.
+// tempDir returns a new temporary directory. rapid needs one for every run.
 func tempDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(t.TempDir(), "")
@@ -133,8 +133,8 @@ func tempDir(t testing.TB) string {
 	return dir
 }
 
-// someChange draws a request that makes sense for a table.
-func someChange(t *rapid.T, now *table) func(*table, uint64) {
+// drawChange draws a request that is valid for a table.
+func drawChange(t *rapid.T, now *table) func(*table, uint64) {
 	var nodes, handles []uint64
 	for id := range now.nodes {
 		nodes = append(nodes, id)
@@ -144,12 +144,12 @@ func someChange(t *rapid.T, now *table) func(*table, uint64) {
 	}
 	slices.Sort(nodes)
 	slices.Sort(handles)
-	kinds := []string{"look", "look", "forget", "open"}
+	kinds := []string{"lookup", "lookup", "forget", "open"}
 	if len(handles) > 0 {
 		kinds = append(kinds, "release", "cursor")
 	}
 	switch rapid.SampledFrom(kinds).Draw(t, "request") {
-	case "look":
+	case "lookup":
 		var names []lookup
 		for i := range rapid.IntRange(1, 3).Draw(t, "names") {
 			etag := rapid.SampledFrom([]string{"one", "two"}).Draw(t, "etag")
@@ -175,27 +175,27 @@ func someChange(t *rapid.T, now *table) func(*table, uint64) {
 func TestNodeOfAName(t *testing.T) {
 	table := reopen(t, t.TempDir(), nil, &counter{})
 	defer func() { _ = table.close() }()
-	look := func(f lookup) node { return table.recordLookups(1, []lookup{f}, nil)[0] }
-	first := look(file("/f", "one", 5))
-	if again := look(file("/f", "one", 5)); again.id != first.id || again.lookups != 2 {
-		t.Errorf("the same version is node %d, looked up %d times; want %d, 2", again.id, again.lookups, first.id)
+	record := func(f lookup) node { return table.recordLookups(1, []lookup{f}, nil)[0] }
+	first := record(file("/f", "one", 5))
+	if again := record(file("/f", "one", 5)); again.id != first.id || again.lookups != 2 {
+		t.Errorf("the same version has node %d with %d lookups; want node %d with 2", again.id, again.lookups, first.id)
 	}
 	for name, other := range map[string]lookup{
 		"another etag": file("/f", "two", 5), "another size": file("/f", "one", 6), "a directory": directory("/f"), "another path": file("/g", "one", 5),
 	} {
-		if n := look(other); n.id == first.id {
-			t.Errorf("%s is the same node", name)
+		if n := record(other); n.id == first.id {
+			t.Errorf("%s has the same node", name)
 		}
 	}
 	if n, ok := table.node(first.id); !ok || !n.stale {
-		t.Error("the node of a version that was replaced is not stale")
+		t.Error("the node of a replaced version is not stale")
 	}
 	table.forget(2, []forgetEntry{{node: first.id, count: 5}, {node: rootID, count: 5}, {node: 12345, count: 1}})
 	if _, ok := table.node(first.id); ok {
-		t.Error("a node outlives its lookups")
+		t.Error("a node without lookups was not removed")
 	}
 	if _, ok := table.node(rootID); !ok {
-		t.Error("the root was forgotten")
+		t.Error("the root was removed")
 	}
 }
 
@@ -211,7 +211,7 @@ func TestOpenIsRefusedOnce(t *testing.T) {
 		t.Error("a stale node must be refused once")
 	}
 	if again := table.recordLookups(2, []lookup{file("/f", "one", 5)}, nil)[0]; again.id == n.id {
-		t.Error("a stale node was answered again")
+		t.Error("a lookup returned a stale node")
 	}
 }
 
@@ -219,7 +219,7 @@ func TestCompactionWaitsForReplies(t *testing.T) {
 	dir := t.TempDir()
 	table := reopen(t, dir, nil, &counter{})
 	table.compactAt = 200
-	table.recordLookups(2, []lookup{file("/unanswered", "one", 1)}, nil)
+	table.recordLookups(2, []lookup{file("/pending", "one", 1)}, nil)
 	for i := range 10 {
 		unique := uint64(4 + 2*i)
 		if i == 5 {
@@ -232,7 +232,7 @@ func TestCompactionWaitsForReplies(t *testing.T) {
 		}
 	}
 	if !table.draining {
-		t.Fatal("the journal never grew too large")
+		t.Fatal("the journal did not reach compactAt")
 	}
 	later := make(chan struct{})
 	go func() {
@@ -244,20 +244,20 @@ func TestCompactionWaitsForReplies(t *testing.T) {
 	if _, err := os.Stat(table.journal.path); err != nil {
 		t.Fatal(err)
 	}
-	// Were the journal written anew now, nobody could take this one back.
-	if got := looks(reopenCopy(t, table, map[uint64]bool{2: true})); strings.Contains(got, "/unanswered") {
-		t.Error("a request that was not answered counts")
+	// A compaction at this point would make the pending request permanent.
+	if got := dump(reopenCopy(t, table, map[uint64]bool{2: true})); strings.Contains(got, "/pending") {
+		t.Error("the successor restored a request without a reply")
 	}
 	table.replied(2)
 	<-later
-	if got := looks(reopenCopy(t, table, nil)); got != looks(table) {
-		t.Errorf("after the compaction the successor finds\n%s\nwant\n%s", got, looks(table))
+	if got := dump(reopenCopy(t, table, nil)); got != dump(table) {
+		t.Errorf("after the compaction the successor restored\n%s\nwant\n%s", got, dump(table))
 	}
 	_ = table.close()
 }
 
-// reopenCopy is what a successor of a table would find at this moment.
-func reopenCopy(t *testing.T, from *table, unanswered map[uint64]bool) *table {
+// reopenCopy returns the table that a successor would restore now.
+func reopenCopy(t *testing.T, from *table, pending map[uint64]bool) *table {
 	t.Helper()
 	raw, err := os.ReadFile(from.journal.path)
 	if err != nil {
@@ -267,7 +267,7 @@ func reopenCopy(t *testing.T, from *table, unanswered map[uint64]bool) *table {
 	if err := os.WriteFile(dir+"/"+journalName, raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	table := reopen(t, dir, unanswered, &counter{})
+	table := reopen(t, dir, pending, &counter{})
 	_ = table.close()
 	return table
 }
@@ -278,7 +278,7 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	n := table.recordLookups(2, []lookup{file("/f", "one", 1)}, nil)[0]
 	table.replied(2)
 	if _, ok := table.node(n.id); !ok || table.broken == nil {
-		t.Fatal("reading must go on without a journal")
+		t.Fatal("lookups must succeed without a journal, and the error must be recorded")
 	}
 	table.mu.Lock()
 	table.retryAt = time.Time{}
@@ -287,8 +287,8 @@ func TestJournalThatCannotBeWritten(t *testing.T) {
 	if table.broken != nil {
 		t.Fatalf("the journal is still broken: %v", table.broken)
 	}
-	if got := looks(reopenCopy(t, table, nil)); got != looks(table) {
-		t.Error("the journal does not have what was changed meanwhile")
+	if got := dump(reopenCopy(t, table, nil)); got != dump(table) {
+		t.Error("the journal does not contain the changes made while it could not be written")
 	}
 	_ = table.close()
 }
@@ -299,8 +299,8 @@ func TestForgets(t *testing.T) {
 		body   []byte
 		want   []forgetEntry
 	}{
-		"one":           {opcodeForget, []byte{3, 0, 0, 0, 0, 0, 0, 0}, []forgetEntry{{node: 9, count: 3}}},
-		"cut short":     {opcodeForget, []byte{3, 0}, nil},
+		"single":        {opcodeForget, []byte{3, 0, 0, 0, 0, 0, 0, 0}, []forgetEntry{{node: 9, count: 3}}},
+		"truncated":     {opcodeForget, []byte{3, 0}, nil},
 		"batch":         {opcodeBatchForget, batchOf(2, 5, 1, 6, 2), []forgetEntry{{5, 1}, {6, 2}}},
 		"batch of more": {opcodeBatchForget, batchOf(9, 5, 1), []forgetEntry{{5, 1}}},
 		"batch of less": {opcodeBatchForget, batchOf(1, 5, 1, 6, 2), []forgetEntry{{5, 1}}},
@@ -308,7 +308,7 @@ func TestForgets(t *testing.T) {
 	} {
 		request := append(make([]byte, inHeaderSize), c.body...)
 		if got := forgets(header{opcode: c.opcode, node: 9}, request); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
+			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}
 }
@@ -327,7 +327,7 @@ func FuzzForgets(f *testing.F) {
 	f.Fuzz(func(t *testing.T, opcode uint32, body []byte) {
 		request := append(make([]byte, inHeaderSize), body...)
 		if got := forgets(headerOf(request), request); len(got) > 1+len(body)/16 {
-			t.Errorf("%d forgets in %d bytes", len(got), len(body))
+			t.Errorf("decoded %d entries from %d bytes", len(got), len(body))
 		}
 		_ = forgets(header{opcode: opcode}, request)
 	})

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// child runs this test binary in a role.
+// child returns a command that runs this test binary in a role.
 func (h *held) child(t *testing.T, role string) *exec.Cmd {
 	t.Helper()
 	command := exec.Command(os.Args[0])
@@ -24,7 +24,7 @@ func (h *held) child(t *testing.T, role string) *exec.Cmd {
 	return command
 }
 
-func TestServerKilledUnderItsReaders(t *testing.T) {
+func TestReadersSurviveKilledServers(t *testing.T) {
 	h := hold(t)
 	kills := 20
 	if testing.Short() {
@@ -41,7 +41,7 @@ func TestServerKilledUnderItsReaders(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range kills {
-		eventually(t, "the next server serves", func() bool {
+		eventually(t, "the next server is serving", func() bool {
 			return h.session.Generation() == uint64(i+1) && h.session.Serving()
 		})
 		time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
@@ -52,10 +52,10 @@ func TestServerKilledUnderItsReaders(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the last server serves", h.session.Serving)
+	eventually(t, "the last server is serving", h.session.Serving)
 	time.Sleep(200 * time.Millisecond)
 	_ = readers.Process.Signal(syscall.SIGTERM)
-	watchdog := time.AfterFunc(patience, func() {
+	watchdog := time.AfterFunc(waitTimeout, func() {
 		t.Error("the readers hang")
 		_ = h.session.Abort()
 		_ = readers.Process.Kill()
@@ -72,18 +72,18 @@ func TestServerKilledUnderItsReaders(t *testing.T) {
 
 func checkTally(t *testing.T, raw []byte, kills int, generation uint64) {
 	t.Helper()
-	var saw tally
-	if err := json.Unmarshal(raw, &saw); err != nil {
-		t.Fatalf("the readers' tally %q: %v", raw, err)
+	var result tally
+	if err := json.Unmarshal(raw, &result); err != nil {
+		t.Fatalf("decode the tally of the readers %q: %v", raw, err)
 	}
-	t.Logf("%d kills, generation %d: %d reads, %d listings, %d stats, worst stall %v", kills, generation, saw.Reads, saw.Lists, saw.Stats, saw.WorstStall)
-	for _, f := range saw.Failed {
+	t.Logf("%d kills, generation %d: %d reads, %d listings, %d stats, worst stall %v", kills, generation, result.Reads, result.Lists, result.Stats, result.WorstStall)
+	for _, f := range result.Failed {
 		t.Errorf("failed: %s", f)
 	}
-	for _, w := range saw.Wrong {
+	for _, w := range result.Wrong {
 		t.Errorf("wrong: %s", w)
 	}
-	if saw.Reads == 0 || saw.Lists == 0 || saw.Stats == 0 {
-		t.Error("some reader did nothing")
+	if result.Reads == 0 || result.Lists == 0 || result.Stats == 0 {
+		t.Error("the readers, listings or stats did nothing")
 	}
 }
