@@ -77,7 +77,7 @@ func mountUnprivileged(ctx context.Context, point string) error {
 	}
 	err = s.Unmount(ctx)
 	stop()
-	if _, there, findErr := topmost(s.Mountpoint()); findErr != nil || there {
+	if _, mounted, findErr := topmost(s.Mountpoint()); findErr != nil || mounted {
 		err = errors.Join(err, findErr, errors.New("the mount still exists"))
 	}
 	return errors.Join(err, <-done)

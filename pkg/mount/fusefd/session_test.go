@@ -49,7 +49,7 @@ func openSession(t *testing.T, change func(*Options)) *Session {
 			t.Error(err)
 		}
 		s.Close()
-		if _, there, err := topmost(s.point); err != nil || there {
+		if _, mounted, err := topmost(s.point); err != nil || mounted {
 			t.Errorf("the mount still exists, error %v", err)
 		}
 	})
@@ -75,11 +75,11 @@ func serve(t *testing.T, s *Session) (socket string, result <-chan error) {
 	return socket, done
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t *testing.T, description string, condition func() bool) {
 	t.Helper()
-	for end := time.Now().Add(waitTimeout); !holds(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("timeout waiting until %s", what)
+			t.Fatalf("timeout waiting until %s", description)
 		}
 	}
 }
@@ -107,9 +107,9 @@ func attachWithRetry(t *testing.T, acquire func() (*Attachment, error)) *Attachm
 
 func TestMountSourceNamesTheDevice(t *testing.T) {
 	s := openSession(t, nil)
-	info, there, err := topmost(s.point)
-	if err != nil || !there {
-		t.Fatalf("topmost returned %v, error %v; want a mount", there, err)
+	info, mounted, err := topmost(s.point)
+	if err != nil || !mounted {
+		t.Fatalf("topmost returned %v, error %v; want a mount", mounted, err)
 	}
 	if !strings.Contains(info.source, "/dev/fuse") || info.fstype != "fuse.jindo" {
 		t.Errorf("the mount has source %q and type %q", info.source, info.fstype)
@@ -262,7 +262,7 @@ func TestCleanStale(t *testing.T) {
 		if err := CleanStale(s.point); err != nil {
 			t.Fatal(err)
 		}
-		if _, there, _ := topmost(s.point); there {
+		if _, mounted, _ := topmost(s.point); mounted {
 			t.Error("the dead mount still exists")
 		}
 	})
@@ -283,7 +283,7 @@ func TestCleanStale(t *testing.T) {
 		if err := CleanStale(dir); !errors.Is(err, ErrBusy) {
 			t.Errorf("CleanStale of another file system returned %v, want ErrBusy", err)
 		}
-		if _, there, _ := topmost(dir); !there {
+		if _, mounted, _ := topmost(dir); !mounted {
 			t.Error("CleanStale removed the mount of another file system")
 		}
 	})
@@ -292,7 +292,7 @@ func TestCleanStale(t *testing.T) {
 		if err := CleanStale(s.point); err != nil {
 			t.Fatal(err)
 		}
-		if _, there, _ := topmost(s.point); there {
+		if _, mounted, _ := topmost(s.point); mounted {
 			t.Error("the mount without a server still exists")
 		}
 	})

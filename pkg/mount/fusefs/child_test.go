@@ -84,12 +84,12 @@ func killName(i int) string { return fmt.Sprintf("many/name-%05d", i) }
 // serveRole serves until it is killed. It invalidates random names, so that the
 // kernel constantly forgets and looks up nodes.
 func serveRole() error {
-	lease, err := fusefd.Attach(context.Background(), os.Getenv(socketVariable))
+	attachment, err := fusefd.Attach(context.Background(), os.Getenv(socketVariable))
 	if err != nil {
 		return err
 	}
 	s, err := New(Config{
-		Attachment: lease, StateDir: os.Getenv(stateVariable), Source: killSource(),
+		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: killSource(),
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
@@ -107,8 +107,8 @@ func serveRole() error {
 	return s.Serve(context.Background())
 }
 
-// tally is the result of the readers.
-type tally struct {
+// readerStats is the result of the readers.
+type readerStats struct {
 	Reads, Lists, Stats int64
 	Failed              []string
 	Wrong               []string
@@ -117,7 +117,7 @@ type tally struct {
 	mu sync.Mutex
 }
 
-func (t *tally) fail(list *[]string, format string, args ...any) {
+func (t *readerStats) fail(list *[]string, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(*list) < 20 {
@@ -125,18 +125,18 @@ func (t *tally) fail(list *[]string, format string, args ...any) {
 	}
 }
 
-func (t *tally) took(d time.Duration) {
+func (t *readerStats) observe(d time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.WorstStall = max(t.WorstStall, d)
 }
 
-// readRole reads and verifies until SIGTERM, and prints the tally as JSON.
+// readRole reads and verifies until SIGTERM, and prints the readerStats as JSON.
 func readRole() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	point := filepath.Join(os.Getenv(pointVariable), "data")
-	var t tally
+	var t readerStats
 	var group sync.WaitGroup
 	for i := range killReaders {
 		group.Go(func() {
@@ -153,7 +153,7 @@ func readRole() error {
 
 // readFile reads at random offsets with O_DIRECT. It keeps one handle, or opens a
 // new one after every ten reads.
-func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
+func (t *readerStats) readFile(ctx context.Context, name, etag string, keep bool) {
 	memory, err := unix.Mmap(-1, 0, 64<<10, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		t.fail(&t.Failed, "mmap: %v", err)
@@ -170,7 +170,7 @@ func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
 		off := int64(rand.IntN(killSize)) &^ 4095
 		began := time.Now()
 		got, err := unix.Pread(fd, memory, off)
-		t.took(time.Since(began))
+		t.observe(time.Since(began))
 		want := min(int64(len(memory)), killSize-off)
 		switch {
 		case err != nil:
@@ -191,7 +191,7 @@ func (t *tally) readFile(ctx context.Context, name, etag string, keep bool) {
 
 // readDir lists a directory repeatedly with a small buffer. Every name must occur
 // exactly once.
-func (t *tally) readDir(ctx context.Context, name string, buffer int) {
+func (t *readerStats) readDir(ctx context.Context, name string, buffer int) {
 	var want []string
 	for i := range killNames {
 		want = append(want, filepath.Base(killName(i)))
@@ -206,7 +206,7 @@ func (t *tally) readDir(ctx context.Context, name string, buffer int) {
 			t.fail(&t.Failed, "rewind %s: %v", name, err)
 			return
 		}
-		entries, err := direntsOf(fd, buffer, func(time.Duration) {})
+		entries, err := direntsOf(fd, buffer)
 		if err != nil {
 			t.fail(&t.Failed, "list %s: %v", name, err)
 			return
@@ -230,13 +230,11 @@ type dirent struct {
 }
 
 // direntsOf reads a directory from the current offset to its end.
-func direntsOf(fd, buffer int, took func(time.Duration)) ([]dirent, error) {
+func direntsOf(fd, buffer int) ([]dirent, error) {
 	var all []dirent
 	p := make([]byte, buffer)
 	for {
-		began := time.Now()
 		n, err := unix.Getdents(fd, p)
-		took(time.Since(began))
 		if err != nil {
 			return all, err
 		}
@@ -260,7 +258,7 @@ func parseDirents(p []byte) []dirent {
 }
 
 // churn looks up existing and absent names.
-func (t *tally) churn(ctx context.Context, point string) {
+func (t *readerStats) churn(ctx context.Context, point string) {
 	for ctx.Err() == nil {
 		i := rand.IntN(killNames)
 		var stat unix.Stat_t

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,7 +58,7 @@ func readEntries(t *testing.T, fd, n, buffer int) []dirent {
 // readRest reads the remaining entries.
 func readRest(t *testing.T, fd, buffer int) []dirent {
 	t.Helper()
-	all, err := direntsOf(fd, buffer, func(time.Duration) {})
+	all, err := direntsOf(fd, buffer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,8 +108,8 @@ func TestBigDirectory(t *testing.T) {
 	h, _ := s.files.table.handle(firstHandle(s))
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
-	if held := len(h.stream.items); held > maxKept+3*source.page {
-		t.Errorf("the stream holds %d entries, want at most %d", held, maxKept+3*source.page)
+	if size := len(h.stream.items); size > maxKept+3*source.page {
+		t.Errorf("the stream holds %d entries, want at most %d", size, maxKept+3*source.page)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 func TestHandlesSurviveATakeover(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/data"})
 	source.put("m", "dir/file", "one", 1<<20)
-	h := hold(t)
+	h := newTestMount(t)
 	_, stop := h.start(t, source, nil)
 	fd, err := unix.Open(filepath.Join(h.point, "data/dir/file"), unix.O_RDONLY|unix.O_DIRECT, 0)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestDirectoryReadersSurviveATakeover(t *testing.T) {
 	for name, remove := range map[string]bool{"last entry exists": false, "last entry is removed": true} {
 		t.Run(name, func(t *testing.T) {
 			source, names := directoryOf(1000)
-			h := hold(t)
+			h := newTestMount(t)
 			_, stop := h.start(t, source, nil)
 			fd := openDir(t, filepath.Join(h.point, "dir"))
 			seen := readEntries(t, fd, 300, 1024)
@@ -86,7 +86,7 @@ func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "one", 100)
 	source.delay = time.Hour
-	h := hold(t)
+	h := newTestMount(t)
 	_, stop := h.start(t, source, func(c *Config) { c.StopTime = 10 * time.Millisecond })
 	done := make(chan error, 1)
 	go func() {
@@ -113,7 +113,7 @@ func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 // TestRequestThatKillsItsServers checks that a request fails after maxDeaths
 // servers have died while they processed it, and that other requests succeed.
 func TestRequestThatKillsItsServers(t *testing.T) {
-	h := hold(t)
+	h := newTestMount(t)
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "poison", "p", 10)
 	source.put("m", "plain", "one", 10)
@@ -124,7 +124,7 @@ func TestRequestThatKillsItsServers(t *testing.T) {
 		}
 		return nil
 	}
-	_, stop := h.start(t, dying{source}, nil)
+	_, stop := h.start(t, blockedSource{source}, nil)
 	deadly.Store(true)
 	poisoned := make(chan error, 1)
 	go func() {
@@ -134,7 +134,7 @@ func TestRequestThatKillsItsServers(t *testing.T) {
 	for deaths := 1; deaths <= maxDeaths; deaths++ {
 		eventually(t, "the request is in progress", func() bool { return source.counted("poison") == deaths })
 		stop()
-		_, stop = h.startDeadly(t, dying{source})
+		_, stop = h.startDeadly(t, blockedSource{source})
 	}
 	if err := <-poisoned; !errors.Is(err, unix.EIO) {
 		t.Errorf("the deadly request returned %v, want EIO", err)
@@ -150,11 +150,11 @@ func TestRequestThatKillsItsServers(t *testing.T) {
 // errDies simulates the death of a server: the request gets no reply.
 var errDies = errors.New("dies")
 
-// dying blocks in a lookup that would kill its server, so that the request stays
-// live in its slot as after the death of a server.
-type dying struct{ *fakeSource }
+// blockedSource blocks in a lookup that would kill its server, so that the request
+// stays live in its slot as after the death of a server.
+type blockedSource struct{ *fakeSource }
 
-func (d dying) Lookup(ctx context.Context, mount, dir, name string) (reader.Entry, error) {
+func (d blockedSource) Lookup(ctx context.Context, mount, dir, name string) (reader.Entry, error) {
 	e, err := d.fakeSource.Lookup(ctx, mount, dir, name)
 	if errors.Is(err, errDies) {
 		<-ctx.Done()
@@ -162,7 +162,7 @@ func (d dying) Lookup(ctx context.Context, mount, dir, name string) (reader.Entr
 	return e, err
 }
 
-func (h *held) startDeadly(t *testing.T, source Source) (*Server, func()) {
+func (h *testMount) startDeadly(t *testing.T, source Source) (*Server, func()) {
 	t.Helper()
 	return h.startWith(t, source, func(c *Config) { c.StopTime = time.Millisecond }, false)
 }
@@ -180,7 +180,7 @@ func TestKilledReaderDoesNotWait(t *testing.T) {
 		}
 		return nil
 	}
-	h := hold(t)
+	h := newTestMount(t)
 	s, _ := h.start(t, source, func(c *Config) { c.Timeout = 0 })
 	// A direct read waits for nothing but the reply.
 	command := exec.Command("dd", "if="+filepath.Join(h.point, "file"), "of=/dev/null", "iflag=direct", "bs=4096")
@@ -244,7 +244,7 @@ func TestSlowReadsDoNotBlockOthers(t *testing.T) {
 	source.put("m", "file", "one", 1<<20)
 	source.put("m", "other/file", "one", 1)
 	source.delay = time.Hour
-	h := hold(t)
+	h := newTestMount(t)
 	_, _ = h.start(t, source, func(c *Config) { c.Timeout = time.Second })
 	finished := make(chan struct{}, fusefd.DefaultSlots)
 	for range fusefd.DefaultSlots / 2 {

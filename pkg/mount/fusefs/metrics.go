@@ -55,10 +55,10 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 	return m
 }
 
-func (m *metrics) observe(opcode uint32, took time.Duration) {
+func (m *metrics) observe(opcode uint32, elapsed time.Duration) {
 	o, ok := m.byOpcode[opcode]
 	if !ok {
 		o = m.other
 	}
-	o.Observe(took.Seconds())
+	o.Observe(elapsed.Seconds())
 }

@@ -31,30 +31,30 @@ func TestMain(m *testing.M) {
 const waitTimeout = 60 * time.Second
 
 // eventually waits until condition returns true.
-func eventually(t testing.TB, what string, condition func() bool) {
+func eventually(t testing.TB, description string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(waitTimeout); !condition(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("timeout waiting until %s", what)
+			t.Fatalf("timeout waiting until %s", description)
 		}
 	}
 }
 
-// held is a mount with its holder, until the end of the test.
-type held struct {
+// testMount is a mount with its holder, until the end of the test.
+type testMount struct {
 	session *fusefd.Session
 	point   string
 	socket  string
 	state   string
 }
 
-func hold(t testing.TB) *held {
+func newTestMount(t testing.TB) *testMount {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root here")
 	}
 	dir := t.TempDir()
-	h := &held{point: filepath.Join(dir, "mnt"), socket: filepath.Join(dir, "s"), state: filepath.Join(dir, "state")}
+	h := &testMount{point: filepath.Join(dir, "mnt"), socket: filepath.Join(dir, "s"), state: filepath.Join(dir, "state")}
 	session, err := fusefd.Open(t.Context(), fusefd.Options{
 		Mountpoint: h.point, ReadOnly: true, AllowOther: true, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -83,25 +83,25 @@ func hold(t testing.TB) *held {
 
 // start serves the mount from this process until the returned function is
 // called or the test ends.
-func (h *held) start(t testing.TB, source Source, change func(*Config)) (s *Server, stop func()) {
+func (h *testMount) start(t testing.TB, source Source, change func(*Config)) (s *Server, stop func()) {
 	t.Helper()
 	return h.startWith(t, source, change, true)
 }
 
 // startWith is like start, but may skip refusePolls, which would wait for a
 // request that gets no reply.
-func (h *held) startWith(t testing.TB, source Source, change func(*Config), polls bool) (s *Server, stop func()) {
+func (h *testMount) startWith(t testing.TB, source Source, change func(*Config), polls bool) (s *Server, stop func()) {
 	t.Helper()
-	var lease *fusefd.Attachment
+	var attachment *fusefd.Attachment
 	eventually(t, "the holder accepts the server", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 		defer cancel()
 		var err error
-		lease, err = fusefd.Attach(ctx, h.socket)
+		attachment, err = fusefd.Attach(ctx, h.socket)
 		return err == nil
 	})
 	config := Config{
-		Attachment: lease, StateDir: h.state, Source: source, UID: 12, GID: 34,
+		Attachment: attachment, StateDir: h.state, Source: source, UID: 12, GID: 34,
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: 5 * time.Second,
 		Timeout: 30 * time.Second, StopTime: time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
@@ -123,7 +123,7 @@ func (h *held) startWith(t testing.TB, source Source, change func(*Config), poll
 			t.Error(err)
 		}
 	}()
-	stop = func() { cancel(); <-done; <-lease.Done() }
+	stop = func() { cancel(); <-done; <-attachment.Done() }
 	t.Cleanup(stop)
 	if polls {
 		h.refusePolls(t)
@@ -134,7 +134,7 @@ func (h *held) startWith(t testing.TB, source Source, change func(*Config), poll
 // refusePolls makes the kernel cache that files of this mount cannot be polled.
 // Go's runtime polls every file that it opens, and blocks all polling during the
 // kernel's first POLL request. A process that reads its own mount would deadlock.
-func (h *held) refusePolls(t testing.TB) {
+func (h *testMount) refusePolls(t testing.TB) {
 	t.Helper()
 	// go-fuse serves this name itself.
 	fd, err := unix.Open(filepath.Join(h.point, ".go-fuse-epoll-hack"), unix.O_RDONLY, 0)
@@ -148,7 +148,7 @@ func (h *held) refusePolls(t testing.TB) {
 // mounted mounts and serves a source until the end of the test.
 func mounted(t testing.TB, source Source, change func(*Config)) (point string, s *Server) {
 	t.Helper()
-	h := hold(t)
+	h := newTestMount(t)
 	s, _ = h.start(t, source, change)
 	return h.point, s
 }

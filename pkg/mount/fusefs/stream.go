@@ -62,7 +62,7 @@ func (f *fileSystem) seek(ctx context.Context, h *handle, cookie uint64) error {
 	// The entry may be in the last reply of a predecessor, which the table holds.
 	for _, name := range f.table.sent(h) {
 		if cookieOf(name) == cookie {
-			f.placeAfter(h, name)
+			f.seekAfter(h, name)
 			return nil
 		}
 	}
@@ -84,8 +84,8 @@ func (s *stream) find(cookie uint64) bool {
 	return false
 }
 
-// placeAfter moves the stream after a name, which may have been deleted.
-func (f *fileSystem) placeAfter(h *handle, name string) {
+// seekAfter moves the stream after a name, which may have been deleted.
+func (f *fileSystem) seekAfter(h *handle, name string) {
 	f.restart(h)
 	s := &h.stream
 	if s.find(cookieOf(name)) {

@@ -14,7 +14,7 @@ import (
 )
 
 // child returns a command that runs this test binary in a role.
-func (h *held) child(t *testing.T, role string) *exec.Cmd {
+func (h *testMount) child(t *testing.T, role string) *exec.Cmd {
 	t.Helper()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), roleVariable+"="+role,
@@ -25,7 +25,7 @@ func (h *held) child(t *testing.T, role string) *exec.Cmd {
 }
 
 func TestReadersSurviveKilledServers(t *testing.T) {
-	h := hold(t)
+	h := newTestMount(t)
 	kills := 20
 	if testing.Short() {
 		kills = 5
@@ -67,14 +67,14 @@ func TestReadersSurviveKilledServers(t *testing.T) {
 	if err != nil {
 		t.Fatalf("readers: %v", err)
 	}
-	checkTally(t, out.Bytes(), kills, h.session.Generation())
+	checkReaderStats(t, out.Bytes(), kills, h.session.Generation())
 }
 
-func checkTally(t *testing.T, raw []byte, kills int, generation uint64) {
+func checkReaderStats(t *testing.T, raw []byte, kills int, generation uint64) {
 	t.Helper()
-	var result tally
+	var result readerStats
 	if err := json.Unmarshal(raw, &result); err != nil {
-		t.Fatalf("decode the tally of the readers %q: %v", raw, err)
+		t.Fatalf("decode the result of the readers %q: %v", raw, err)
 	}
 	t.Logf("%d kills, generation %d: %d reads, %d listings, %d stats, worst stall %v", kills, generation, result.Reads, result.Lists, result.Stats, result.WorstStall)
 	for _, f := range result.Failed {

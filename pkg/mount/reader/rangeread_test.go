@@ -276,11 +276,11 @@ func TestPreviousOwnersServeCachedBytes(t *testing.T) {
 	f.eventually("another worker returned the bytes", func() bool { return f.rungs(client.Other) > 0 })
 }
 
-func (f *fixture) eventually(what string, ok func() bool) {
+func (f *fixture) eventually(description string, condition func() bool) {
 	f.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			f.Fatalf("timeout waiting until %s", what)
+			f.Fatalf("timeout waiting until %s", description)
 		}
 	}
 }
