@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -42,12 +43,33 @@ func main() {
 			os.Exit(runReady(os.Args[2:], os.Stdout))
 		}
 	}
+	daemon.Main(func(ctx context.Context) error {
+		o, err := parseOptions(os.Args[1:])
+		if errors.Is(err, flag.ErrHelp) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return run(ctx, o)
+	})
+}
+
+// parseOptions parses the arguments of the server of one mount. It returns
+// flag.ErrHelp after it has printed the usage.
+func parseOptions(args []string) (options, error) {
 	var o options
-	o.addPathFlags(flag.CommandLine)
-	o.addMountFlags(flag.CommandLine)
-	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
-	flag.Parse()
-	daemon.Main(func(ctx context.Context) error { return run(ctx, o) })
+	flags := flag.NewFlagSet("fuse", flag.ContinueOnError)
+	o.addPathFlags(flags)
+	o.addMountFlags(flags)
+	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
+	if err := flags.Parse(args); err != nil {
+		return options{}, err
+	}
+	if flags.NArg() > 0 {
+		return options{}, fmt.Errorf("unknown command %q: run fuse, fuse sidecar or fuse ready", flags.Arg(0))
+	}
+	return o, nil
 }
 
 // addPathFlags adds the flags that depend on where the server runs: its name, and

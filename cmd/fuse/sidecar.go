@@ -74,6 +74,9 @@ func parseSidecar(args []string) (*sidecar, error) {
 // other volumes would hang until the restart of the container.
 func runSidecar(ctx context.Context, args []string) error {
 	s, err := parseSidecar(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
