@@ -190,7 +190,7 @@ func TestSidecarServesReachableVolumes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.(*net.UnixListener).SetUnlinkOnClose(false) //nolint:forcetypeassert // the network is unix
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
 	_ = listener.Close()
 	p.publish("ns-unreachable", startSilentMaster(t))
 	dir := p.publish("ns-reachable", "127.0.0.1:1")

@@ -3,7 +3,6 @@ package reader_test
 import (
 	"context"
 	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 	"time"
@@ -59,45 +58,52 @@ func newClient(masters client.Masters) (*client.Client, error) {
 // available. Open pins one version of the file, so that ReadAt never mixes the
 // bytes of two versions.
 func ExampleReader() {
+	if err := readGreeting(); err != nil {
+		fmt.Println(err)
+	}
+	// Output: /data/greeting: 13 bytes: "reader"
+}
+
+func readGreeting() error {
 	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "reader")
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if err := os.WriteFile(filepath.Join(dir, "greeting"), []byte("hello, reader"), 0o600); err != nil {
-		log.Fatal(err)
+		return err
 	}
 
 	cluster, err := newClient(singleMount{uri: "file://" + dir + "/"})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = cluster.Close() }()
 	if err := cluster.Wait(ctx); err != nil {
-		log.Fatal(err)
+		return err
 	}
 	r, err := reader.New(reader.Config{Cluster: cluster, OpenStore: openDirectory})
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = r.Close() }()
 
 	mount := r.Mounts()[0]
 	entry, err := r.Lookup(ctx, mount.ID, "", "greeting")
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	f, err := r.Open(ctx, entry.Version)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	defer func() { _ = f.Close() }()
 	p := make([]byte, 6)
 	n, err := f.ReadAt(ctx, p, 7)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	fmt.Printf("%s/%s: %d bytes: %q\n", mount.Path, entry.Name, entry.Version.Size, p[:n])
-	// Output: /data/greeting: 13 bytes: "reader"
+	return nil
 }
