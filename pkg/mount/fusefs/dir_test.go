@@ -139,9 +139,9 @@ func TestSeeking(t *testing.T) {
 	}
 }
 
-// TestDirectoryThatChanges checks that names which exist throughout a listing are
+// TestChangingDirectory checks that names which exist throughout a listing are
 // returned once, while other names are added and removed.
-func TestDirectoryThatChanges(t *testing.T) {
+func TestChangingDirectory(t *testing.T) {
 	source, names := directoryOf(1000)
 	point, _ := mounted(t, source, nil)
 	fd := openDir(t, filepath.Join(point, "dir"))
@@ -166,7 +166,7 @@ func TestDirectoryThatChanges(t *testing.T) {
 	}
 }
 
-func TestListingThatFails(t *testing.T) {
+func TestFailedListing(t *testing.T) {
 	source, names := directoryOf(500)
 	point, _ := mounted(t, source, nil)
 	fd := openDir(t, filepath.Join(point, "dir"))

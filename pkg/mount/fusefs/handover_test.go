@@ -110,9 +110,9 @@ func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 	}
 }
 
-// TestRequestThatKillsItsServers checks that a request fails after maxDeaths
+// TestDeadlyRequestFails checks that a request fails after maxDeaths
 // servers have died while they processed it, and that other requests succeed.
-func TestRequestThatKillsItsServers(t *testing.T) {
+func TestDeadlyRequestFails(t *testing.T) {
 	h := newTestMount(t)
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "poison", "p", 10)

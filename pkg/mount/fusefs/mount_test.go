@@ -312,7 +312,7 @@ func checkReplaced(t *testing.T, name string) {
 	}
 }
 
-func TestStaleFileThatIsBindMounted(t *testing.T) {
+func TestStaleBindMountedFile(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	first := source.put("m", "file", "one", 3<<20)
 	point, _ := mounted(t, source, func(c *Config) { c.EntryTTL = time.Hour })

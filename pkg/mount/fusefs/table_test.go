@@ -272,7 +272,7 @@ func reopenCopy(t *testing.T, from *table, pending map[uint64]bool) *table {
 	return table
 }
 
-func TestJournalThatCannotBeWritten(t *testing.T) {
+func TestUnwritableJournal(t *testing.T) {
 	table := reopen(t, t.TempDir(), nil, &counter{})
 	_ = table.journal.file.Close() // every write fails from now on
 	n := table.recordLookups(2, []lookup{file("/f", "one", 1)}, nil)[0]

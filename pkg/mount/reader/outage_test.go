@@ -89,9 +89,9 @@ func (c *countingCluster) rounds() string {
 	return fmt.Sprint(c.lookups.Load(), c.lists.Load(), c.fetches.Load())
 }
 
-// TestStoreThatRefuses checks that names and reads fail after one round for an
+// TestRefusingStore checks that names and reads fail after one round for an
 // error that a retry cannot change.
-func TestStoreThatRefuses(t *testing.T) {
+func TestRefusingStore(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		server  ossserver.Config
@@ -124,9 +124,9 @@ func TestStoreThatRefuses(t *testing.T) {
 	}
 }
 
-// TestStoreThatRefusesConnections checks that rounds go on for RefusedTimeout by
+// TestUnreachableStore checks that rounds go on for RefusedTimeout by
 // the reader's clock, which here advances 3 s each time it is read.
-func TestStoreThatRefusesConnections(t *testing.T) {
+func TestUnreachableStore(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -149,9 +149,9 @@ func TestStoreThatRefusesConnections(t *testing.T) {
 	}
 }
 
-// TestStoreThatHangs checks that names and reads end with ReadTimeout, and that
+// TestHangingStore checks that names and reads end with ReadTimeout, and that
 // the message has what the source was waiting for.
-func TestStoreThatHangs(t *testing.T) {
+func TestHangingStore(t *testing.T) {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {

@@ -75,7 +75,7 @@ func TestStoreReplacesAllWorkers(t *testing.T) {
 	}
 }
 
-func TestWorkersThatAreDown(t *testing.T) {
+func TestReadWithStoppedWorkers(t *testing.T) {
 	data := random(3, 3<<20)
 	f := newFixture(t, 3)
 	v := f.put("dir/file", data)
@@ -121,7 +121,7 @@ func TestErrorListsEveryRung(t *testing.T) {
 	}
 }
 
-func TestErrorsThatEndARead(t *testing.T) {
+func TestFinalErrors(t *testing.T) {
 	deleted := func(f *fixture, _ *memoryStore) { f.cluster.Bucket.Remove("file") }
 	replaced := func(f *fixture, _ *memoryStore) { f.put("file", []byte("another")) }
 	down := func(f *fixture) {

@@ -275,7 +275,7 @@ func TestRealSealedFile(t *testing.T) {
 	}
 }
 
-func TestRealObjectThatIsReplaced(t *testing.T) {
+func TestRealReplacedObject(t *testing.T) {
 	f := newReal(t, 2)
 	first, second := random(5, 12<<20), random(6, 3<<20)
 	f.put("dir/file", first)
