@@ -96,7 +96,7 @@ func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
 	}
 	leader = Condition{Name: "leader", Met: true, Detail: lead.GetName() + " leads"}
 	var missing []string
-	for _, m := range c.s.roster.Masters {
+	for _, m := range c.s.topology.Masters {
 		votes := slices.ContainsFunc(lead.GetPeers(), func(p *masterv1.Peer) bool { return p.GetName() == m.Name && p.GetVoter() })
 		if !votes {
 			missing = append(missing, m.Name)
@@ -111,7 +111,7 @@ func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
 		voters.Detail = err.Error()
 		return leader, voters
 	}
-	voters.Met, voters.Detail = true, fmt.Sprintf("%d of %d masters vote", len(c.s.roster.Masters), len(c.s.roster.Masters))
+	voters.Met, voters.Detail = true, fmt.Sprintf("%d of %d masters vote", len(c.s.topology.Masters), len(c.s.topology.Masters))
 	return leader, voters
 }
 

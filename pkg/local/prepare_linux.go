@@ -102,8 +102,8 @@ func notices(p *plan.Plan) []string {
 }
 
 func (s *supervisor) writeFiles() error {
-	s.roster = s.spec.Plan.Topology(s.formation.ClusterID, s.host)
-	raw, err := s.roster.Marshal()
+	s.topology = s.spec.Plan.Topology(s.formation.ClusterID, s.host)
+	raw, err := s.topology.Marshal()
 	if err != nil {
 		return err
 	}

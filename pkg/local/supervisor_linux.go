@@ -26,7 +26,7 @@ type supervisor struct {
 
 	authority *mtls.Authority
 	network   *network
-	roster    topology.Topology
+	topology  topology.Topology
 	spawner   *spawner
 	log       *os.File
 

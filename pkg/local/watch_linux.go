@@ -61,7 +61,7 @@ func (s *supervisor) dialMasters() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{Topology: s.roster, Identity: identity, Holder: "local executor", Logger: s.logger})
+	return client.New(client.Config{Topology: s.topology, Identity: identity, Holder: "local executor", Logger: s.logger})
 }
 
 func (s *supervisor) guardGone() <-chan struct{} {

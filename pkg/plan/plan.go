@@ -47,7 +47,7 @@ const (
 // Ref returns a reference to a variable: $(NAME).
 func Ref(variable string) string { return "$(" + variable + ")" }
 
-// RosterFile is the roster's name in the directory VarConfig.
+// RosterFile is the name of the topology file in the directory VarConfig.
 const RosterFile = "roster.json"
 
 // Plan describes the components of one runtime.

@@ -96,7 +96,7 @@ func TestCertificatesOfRoles(t *testing.T) {
 		}
 	}
 	if !bytes.Contains(all["fuse"]["roster.json"], []byte("hadoop-jindofs-worker-1.hadoop-jindofs-worker.team.svc")) {
-		t.Errorf("the mounts' roster is %s", all["fuse"]["roster.json"])
+		t.Errorf("the topology of the mounts is %s", all["fuse"]["roster.json"])
 	}
 	for role, data := range all {
 		if _, ok := data[caKey]; ok {

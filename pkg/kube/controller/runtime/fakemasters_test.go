@@ -23,14 +23,14 @@ type fakeMasters struct {
 
 // fakeSet are the masters of one runtime.
 type fakeSet struct {
-	roster  topology.Topology
-	leader  string
-	term    uint64
-	voters  int
-	view    *commonv1.ClusterView
-	workers []*masterv1.WorkerState
-	peers   []mtls.Peer
-	mounts  int
+	topology topology.Topology
+	leader   string
+	term     uint64
+	voters   int
+	view     *commonv1.ClusterView
+	workers  []*masterv1.WorkerState
+	peers    []mtls.Peer
+	mounts   int
 }
 
 func newFakeMasters() *fakeMasters { return &fakeMasters{sets: map[string]*fakeSet{}} }
@@ -39,7 +39,7 @@ func (f *fakeMasters) dial(members topology.Topology, identity *mtls.Identity) (
 	s := f.set(members.Namespace)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s.roster = members
+	s.topology = members
 	s.peers = append(s.peers, identity.Peer())
 	return fakeClient{f, members.Namespace}, nil
 }
@@ -75,14 +75,14 @@ func (c fakeClient) with(do func(s *fakeSet)) {
 func (c fakeClient) Members(context.Context) []client.MemberResult {
 	var results []client.MemberResult
 	c.with(func(s *fakeSet) {
-		for i, m := range s.roster.Masters {
+		for i, m := range s.topology.Masters {
 			r := client.MemberResult{Member: m, Err: errUnavailable}
 			if s.leader != "" {
-				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.roster.ClusterID, Voter: i < s.voters}
+				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.topology.ClusterID, Voter: i < s.voters}
 				if m.Name == s.leader {
 					status.State = "LEADER"
 				}
-				for j, p := range s.roster.Masters {
+				for j, p := range s.topology.Masters {
 					status.Peers = append(status.Peers, &masterv1.Peer{Name: p.Name, Voter: j < s.voters})
 				}
 				r = client.MemberResult{Member: m, Status: status}

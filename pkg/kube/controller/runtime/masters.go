@@ -152,7 +152,7 @@ func (p *pass) queryMasters(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	masters, err := p.r.masters.get(p.runtime.UID, p.roster, p.authority)
+	masters, err := p.r.masters.get(p.runtime.UID, p.topology, p.authority)
 	if err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (p *pass) allReady() bool {
 
 // allVote reports whether every master is a voter, so that the cluster is formed.
 func (p *pass) allVote() bool {
-	for _, m := range p.roster.Masters {
+	for _, m := range p.topology.Masters {
 		votes := slices.ContainsFunc(p.masterState.leader.GetPeers(), func(peer *masterv1.Peer) bool {
 			return peer.GetName() == m.Name && peer.GetVoter()
 		})
@@ -224,7 +224,7 @@ func (p *pass) raft() *v1alpha1.RaftStatus {
 			return nil
 		}
 		raft := &v1alpha1.RaftStatus{Term: p.status.Raft.Term}
-		for _, m := range p.roster.Masters {
+		for _, m := range p.topology.Masters {
 			raft.Members = append(raft.Members, v1alpha1.RaftMember{Name: m.Name, State: "UNKNOWN", Message: "no master is running"})
 		}
 		return raft

@@ -45,7 +45,7 @@ type pass struct {
 	plan           *plan.Plan
 	config         render.Config
 	notApplied     []string
-	roster         topology.Topology
+	topology       topology.Topology
 	authority      *mtls.Authority
 	nodes          []corev1.Node
 	// masterNodes are the hostnames of the nodes of masters' volumes.
@@ -231,8 +231,8 @@ func (p *pass) applyObjects(ctx context.Context) error {
 	if p.authority, err = p.r.authorities.Authority(ctx, p.runtime); err != nil {
 		return err
 	}
-	p.roster = render.Topology(p.plan, p.status.Formation.ClusterID)
-	if err := p.r.authorities.Sync(ctx, p.runtime, p.authority, p.plan, p.roster); err != nil {
+	p.topology = render.Topology(p.plan, p.status.Formation.ClusterID)
+	if err := p.r.authorities.Sync(ctx, p.runtime, p.authority, p.plan, p.topology); err != nil {
 		return err
 	}
 	if err := p.syncCredentials(ctx); err != nil {
