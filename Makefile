@@ -3,11 +3,11 @@
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := help
 
-# Paths stay out of what is compiled, so that every checkout shares one cache.
+# -trimpath keeps paths out of the objects, so that all checkouts share one cache.
 export GOFLAGS := -trimpath -buildvcs=false
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-# The version comes from the linker; nothing else differs from a plain go build,
+# Only the linker sets the version; nothing else differs from a plain go build,
 # so that packages are compiled once for the binaries, the linter and the tests.
 BUILD   := -ldflags "-X github.com/jindo-io/jindo/pkg/version.version=$(VERSION)"
 BINARIES := master worker fuse jindo kubectl-jindo cleaner
@@ -21,7 +21,7 @@ help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: deps
-deps: ## Install what the system lacks (root on Debian), or name it. CLUSTER=1: for a cluster too.
+deps: ## Install missing system packages (root on Debian), or list them. CLUSTER=1: those of a test cluster too.
 	@hack/deps
 
 .PHONY: build
@@ -30,7 +30,7 @@ build: ## Build every binary into bin/.
 	go build $(BUILD) -o bin/ $(addprefix ./cmd/,$(BINARIES))
 
 .PHONY: demo
-demo: deps build ## Run the main job: three masters, a cache, a mount, and everything killed in turn. STORE=oss|s3|file
+demo: deps build ## Run three masters, a cache and a mount, and kill each process in turn. STORE=oss|s3|file
 	@go run ./test/demo -bin bin -store $(STORE)
 
 .PHONY: test
@@ -58,7 +58,7 @@ kube-test: bin/cluster ## Run the controllers' tests against a kube-apiserver an
 	KUBEBUILDER_ASSETS=$$(bin/cluster kube-assets) && export KUBEBUILDER_ASSETS && go test -race -timeout 15m -p 1 $(KUBE_TESTS)
 
 .PHONY: e2e
-e2e: ## Run the tests on Kubernetes: on KUBECONFIG's cluster, or one of their own. FULL=1: the long ones too.
+e2e: ## Run the tests on Kubernetes: on the cluster of KUBECONFIG, or on a temporary one. FULL=1: the long ones too.
 	@hack/e2e
 
 .PHONY: mutants
@@ -70,7 +70,7 @@ fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m
 	go test -count=1 -timeout 0 -p 1 ./test/fault/... -args $(if $(DURATION),-duration $(DURATION))
 
 .PHONY: bench
-bench: deps build ## Measure ROW (read) beside its peers; writes bench/results and docs/benchmarks.md.
+bench: deps build ## Measure ROW (read) and its peers; writes bench/results and docs/benchmarks.md.
 	go run ./test/bench -bin bin -row $(or $(ROW),read)
 
 .PHONY: bin/cluster
@@ -79,12 +79,12 @@ bin/cluster:
 	@go -C test/e2e/cluster build -buildvcs=false -o $(CURDIR)/bin/cluster .
 
 .PHONY: cluster-up
-cluster-up: bin/cluster ## Start Kubernetes on this machine and install Jindo (PRODUCT=0: not).
+cluster-up: bin/cluster ## Start Kubernetes on this machine and install Jindo (PRODUCT=0: without Jindo).
 	@CLUSTER=1 hack/deps
 	@bin/cluster up
 
 .PHONY: cluster-down
-cluster-down: bin/cluster ## End that cluster and remove everything it made.
+cluster-down: bin/cluster ## Stop that cluster and remove everything it created.
 	@bin/cluster down
 
 .PHONY: cluster-load
@@ -100,7 +100,7 @@ images: ## Write our image for amd64 and arm64 as an OCI archive into dist/.
 	@VERSION=$(VERSION) hack/images
 
 .PHONY: krew
-krew: ## Pack the plugin for every platform of krew into dist/, with a manifest that has their sums.
+krew: ## Pack the plugin for every platform of krew into dist/, with a manifest that has their checksums.
 	@go run ./krew -version $(VERSION) -out dist
 
 .PHONY: kube-assets
@@ -112,7 +112,7 @@ lint: ## Lint with the pinned golangci-lint.
 	go tool -modfile=tools/lint/go.mod golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: generate
-generate: ## Write all generated files anew.
+generate: ## Regenerate all generated files.
 	@hack/generate
 
 .PHONY: generate-check
@@ -122,5 +122,5 @@ generate-check: ## Fail when a generated file is stale.
 	@git diff --exit-code -- $$(cat hack/generated) || { echo "stale: run 'make generate' and commit the result"; exit 1; }
 
 .PHONY: clean
-clean: ## Remove what was built here.
+clean: ## Remove build results.
 	rm -rf bin dist bench/results

@@ -136,7 +136,7 @@ func brokenPlatform(version string, p manifestPlatform) []error {
 		}
 	}
 	selected := slices.ContainsFunc(supported(), func(k platform) bool { return selects(p, k) })
-	rule(selected, "selects no platform that krew knows")
+	rule(selected, "selects no platform that krew supports")
 	windows := slices.ContainsFunc(supported(), func(k platform) bool { return k.os == "windows" && selects(p, k) })
 	rule(p.Bin != "" && path.Clean(p.Bin) == p.Bin && !strings.HasPrefix(p.Bin, ".."), "bin %q", p.Bin)
 	rule(windows == strings.HasSuffix(p.Bin, ".exe"), "bin %q", p.Bin)
@@ -207,28 +207,28 @@ func TestBrokenManifests(t *testing.T) {
 		change func(*manifest)
 		want   string
 	}{
-		"another kind":          {func(m *manifest) { m.Kind = "Plugins" }, "kind is"},
-		"another version":       {func(m *manifest) { m.APIVersion = "v1" }, "apiVersion is"},
-		"another name":          {func(m *manifest) { m.Metadata.Name = "jindofs" }, "file name jindo.yaml"},
-		"a version without v":   {func(m *manifest) { m.Spec.Version = "1.2.3" }, "not semver"},
-		"half a version":        {func(m *manifest) { m.Spec.Version = "v1.2" }, "not semver"},
-		"no homepage":           {func(m *manifest) { m.Spec.Homepage = "" }, "homepage"},
-		"a long description":    {func(m *manifest) { m.Spec.ShortDescription = strings.Repeat("x", 51) }, "51 characters"},
-		"two lines":             {func(m *manifest) { m.Spec.ShortDescription = "a\nb" }, "shortDescription"},
-		"an unwrapped text":     {func(m *manifest) { m.Spec.Description = strings.Repeat("word ", 17) }, "a line of 85"},
-		"usage examples":        {func(m *manifest) { m.Spec.Description = "kubectl jindo status" }, "shows commands"},
-		"no platforms":          {func(m *manifest) { m.Spec.Platforms = nil }, "no platforms"},
-		"the same twice":        {func(m *manifest) { m.Spec.Platforms = append(m.Spec.Platforms, m.Spec.Platforms[0]) }, "selected 2 times"},
-		"a sum in capitals":     {first(func(p *manifestPlatform) { p.Sha256 = strings.Repeat("A", 64) }), "sha256"},
-		"a short sum":           {first(func(p *manifestPlatform) { p.Sha256 = "abc" }), "sha256"},
-		"the address of a tag":  {first(func(p *manifestPlatform) { p.URI = "https://example.com/latest/x.tar.gz" }), "uri"},
-		"no selector":           {first(func(p *manifestPlatform) { p.Selector = nil }), "selects everything"},
-		"a selector of nothing": {first(func(p *manifestPlatform) { p.Selector = &metav1.LabelSelector{} }), "selects everything"},
-		"an unknown platform":   {first(func(p *manifestPlatform) { p.Selector.MatchLabels["arch"] = "s390x" }), "no platform that krew knows"},
-		"another label":         {first(func(p *manifestPlatform) { p.Selector.MatchLabels["libc"] = "musl" }), "selects by libc"},
-		"no extension":          {first(func(p *manifestPlatform) { p.Selector.MatchLabels["os"] = "windows" }), "bin"},
-		"no files":              {first(func(p *manifestPlatform) { p.Files = []manifestFile{} }), "files are empty"},
-		"a file outside":        {first(func(p *manifestPlatform) { p.Files = []manifestFile{{"a", "../a"}} }), `to "../a"`},
+		"another kind":         {func(m *manifest) { m.Kind = "Plugins" }, "kind is"},
+		"another version":      {func(m *manifest) { m.APIVersion = "v1" }, "apiVersion is"},
+		"another name":         {func(m *manifest) { m.Metadata.Name = "jindofs" }, "file name jindo.yaml"},
+		"a version without v":  {func(m *manifest) { m.Spec.Version = "1.2.3" }, "not semver"},
+		"half a version":       {func(m *manifest) { m.Spec.Version = "v1.2" }, "not semver"},
+		"no homepage":          {func(m *manifest) { m.Spec.Homepage = "" }, "homepage"},
+		"a long description":   {func(m *manifest) { m.Spec.ShortDescription = strings.Repeat("x", 51) }, "51 characters"},
+		"two lines":            {func(m *manifest) { m.Spec.ShortDescription = "a\nb" }, "shortDescription"},
+		"an unwrapped text":    {func(m *manifest) { m.Spec.Description = strings.Repeat("word ", 17) }, "a line of 85"},
+		"usage examples":       {func(m *manifest) { m.Spec.Description = "kubectl jindo status" }, "shows commands"},
+		"no platforms":         {func(m *manifest) { m.Spec.Platforms = nil }, "no platforms"},
+		"the same twice":       {func(m *manifest) { m.Spec.Platforms = append(m.Spec.Platforms, m.Spec.Platforms[0]) }, "selected 2 times"},
+		"a sum in capitals":    {first(func(p *manifestPlatform) { p.Sha256 = strings.Repeat("A", 64) }), "sha256"},
+		"a short sum":          {first(func(p *manifestPlatform) { p.Sha256 = "abc" }), "sha256"},
+		"the address of a tag": {first(func(p *manifestPlatform) { p.URI = "https://example.com/latest/x.tar.gz" }), "uri"},
+		"no selector":          {first(func(p *manifestPlatform) { p.Selector = nil }), "selects everything"},
+		"an empty selector":    {first(func(p *manifestPlatform) { p.Selector = &metav1.LabelSelector{} }), "selects everything"},
+		"an unknown platform":  {first(func(p *manifestPlatform) { p.Selector.MatchLabels["arch"] = "s390x" }), "no platform that krew supports"},
+		"another label":        {first(func(p *manifestPlatform) { p.Selector.MatchLabels["libc"] = "musl" }), "selects by libc"},
+		"no extension":         {first(func(p *manifestPlatform) { p.Selector.MatchLabels["os"] = "windows" }), "bin"},
+		"no files":             {first(func(p *manifestPlatform) { p.Files = []manifestFile{} }), "files are empty"},
+		"a file outside":       {first(func(p *manifestPlatform) { p.Files = []manifestFile{{"a", "../a"}} }), `to "../a"`},
 		"a path that is not clean": {first(func(p *manifestPlatform) {
 			p.Files = []manifestFile{{"a", "./a/"}}
 		}), `to "./a/"`},

@@ -103,7 +103,7 @@ func TestNamespacesAndNames(t *testing.T) {
 			t.Errorf("%s %s is in namespace %q, want %q", kind, accessor.GetName(), accessor.GetNamespace(), want)
 		}
 		if accessor.GetLabels()["app.kubernetes.io/part-of"] != "jindo" {
-			t.Errorf("%s %s does not say that it is part of jindo", kind, accessor.GetName())
+			t.Errorf("%s %s has no label that it is part of jindo", kind, accessor.GetName())
 		}
 	}
 	if _, ok := named[corev1.Namespace](t, manifests.Install)[names.SystemNamespace]; !ok {

@@ -130,7 +130,7 @@ func TestPolicyAndWebhooksSelectTheSame(t *testing.T) {
 	}
 	for _, label := range []string{names.LabelInject, names.LabelInjectAlias, names.LabelEnableInjection} {
 		if !strings.Contains(conditions.String(), "'"+label+"'") {
-			t.Errorf("label %s is not looked at", label)
+			t.Errorf("label %s is not used", label)
 		}
 	}
 	for _, v := range policy.Spec.Variables {
@@ -138,7 +138,7 @@ func TestPolicyAndWebhooksSelectTheSame(t *testing.T) {
 	}
 	for _, word := range []string{names.AnnotationInjection, names.SidecarContainer, names.SidecarVolume, names.Driver} {
 		if !strings.Contains(expressions.String(), "'"+word+"'") {
-			t.Errorf("%s is not looked at", word)
+			t.Errorf("%s is not used", word)
 		}
 	}
 }
@@ -150,7 +150,7 @@ func TestWebhookSurvives(t *testing.T) {
 	}
 	budget := named[policyv1.PodDisruptionBudget](t, manifests.Install)[names.Webhook]
 	if budget == nil || budget.Spec.MaxUnavailable.IntValue() != 1 {
-		t.Error("both replicas may be evicted at once")
+		t.Error("both replicas may be evicted at the same time")
 	}
 }
 

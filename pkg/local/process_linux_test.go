@@ -19,7 +19,7 @@ func sleeper(t *testing.T) (ProcessID, *exec.Cmd) {
 	}
 	id, running, err := identify(cmd.Process.Pid)
 	if err != nil || !running {
-		t.Fatalf("identifying a child that runs: %v, running %v", err, running)
+		t.Fatalf("identify a running child: %v, running %v", err, running)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -40,13 +40,13 @@ func TestParseStat(t *testing.T) {
 		start uint64
 		fails bool
 	}{
-		"plain":                    {raw: "42 (sleep)" + tail, start: 4711},
-		"a name with parentheses":  {raw: "42 (a) R 1 (b)" + tail, start: 4711},
-		"a name with line breaks":  {raw: "42 (a\n)\n)" + tail, start: 4711},
-		"no name":                  {raw: "42 sleep S 1", fails: true},
-		"cut short":                {raw: "42 (sleep) S 1 1", fails: true},
-		"a start that is no count": {raw: "42 (sleep) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 x 2 3", fails: true},
-		"empty":                    {fails: true},
+		"plain":                   {raw: "42 (sleep)" + tail, start: 4711},
+		"a name with parentheses": {raw: "42 (a) R 1 (b)" + tail, start: 4711},
+		"a name with line breaks": {raw: "42 (a\n)\n)" + tail, start: 4711},
+		"no name":                 {raw: "42 sleep S 1", fails: true},
+		"cut short":               {raw: "42 (sleep) S 1 1", fails: true},
+		"an invalid start time":   {raw: "42 (sleep) S 1 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 x 2 3", fails: true},
+		"empty":                   {fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			state, start, err := parseStat([]byte(test.raw))
@@ -66,12 +66,12 @@ func FuzzParseStat(f *testing.F) {
 	f.Add([]byte(")"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if _, start, err := parseStat(raw); err != nil && start != 0 {
-			t.Errorf("a start time of %d beside error %v", start, err)
+			t.Errorf("a start time of %d with error %v", start, err)
 		}
 	})
 }
 
-func TestProcessIsKnownByPidAndStart(t *testing.T) {
+func TestProcessIsIdentifiedByPidAndStart(t *testing.T) {
 	id, cmd := sleeper(t)
 	if !id.alive() {
 		t.Fatal("a process that runs is not alive")
@@ -84,27 +84,27 @@ func TestProcessIsKnownByPidAndStart(t *testing.T) {
 		"zero":          {},
 	} {
 		if other.alive() {
-			t.Errorf("%s: taken for alive", name)
+			t.Errorf("%s: reported as alive", name)
 		}
 		if err := other.end(t.Context()); err != nil {
-			t.Errorf("%s: ending it: %v", name, err)
+			t.Errorf("%s: end returned %v", name, err)
 		}
 	}
 	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil || !id.alive() {
-		t.Fatalf("the process was ended by the id of another: %v", err)
+		t.Fatalf("the id of another process ended the process: %v", err)
 	}
 	if err := id.end(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if id.alive() {
-		t.Error("it is alive after its end")
+		t.Error("the process is alive after end")
 	}
 	if err := id.end(t.Context()); err != nil {
-		t.Errorf("ending it twice: %v", err)
+		t.Errorf("ending the process twice: %v", err)
 	}
 }
 
-func TestEndGentlyKillsWhatIgnoresTheRequest(t *testing.T) {
+func TestEndGentlyKillsAfterTheTimeout(t *testing.T) {
 	cmd := exec.Command("sh", "-c", `trap "" TERM; echo ready; while :; do sleep 1; done`)
 	output, err := cmd.StdoutPipe()
 	if err != nil {
@@ -124,11 +124,11 @@ func TestEndGentlyKillsWhatIgnoresTheRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	if id.alive() {
-		t.Error("it is alive")
+		t.Error("the process is alive")
 	}
 	var exit *exec.ExitError
 	if err := cmd.Wait(); !errors.As(err, &exit) || describeExit(err) != "killed by SIGKILL" {
-		t.Errorf("it ended with %v, want a SIGKILL", describeExit(err))
+		t.Errorf("the process ended with %v, want SIGKILL", describeExit(err))
 	}
 }
 
@@ -137,7 +137,7 @@ func TestWaitObeysItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if err := id.wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v, want a deadline", err)
+		t.Errorf("got %v, want DeadlineExceeded", err)
 	}
 }
 
@@ -167,7 +167,7 @@ func TestChildrenDieWithTheirParent(t *testing.T) {
 	}
 	child := decodeID(t, string(raw[:n]))
 	if !child.alive() {
-		t.Fatal("the child does not run")
+		t.Fatal("the child is not running")
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)

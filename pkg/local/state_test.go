@@ -51,7 +51,7 @@ func TestStateIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestDecodeStateRefusesWhatCouldHarm(t *testing.T) {
+func TestDecodeStateRejectsHarmfulValues(t *testing.T) {
 	encode := func(change func(*State)) string {
 		s := exampleState()
 		change(&s)
@@ -174,7 +174,7 @@ func TestLayout(t *testing.T) {
 	}
 	long := NewLayout("/"+strings.Repeat("x", 90), "default", "hadoop")
 	if err := long.checkSockets([]string{"w"}); err == nil || !strings.Contains(err.Error(), "XDG_CACHE_HOME") {
-		t.Errorf("a directory too long for sockets: error %v, want one that says what to do", err)
+		t.Errorf("a directory too long for sockets: error %v, want one with advice", err)
 	}
 	if err := NewLayout("/c", "default", "hadoop").checkSockets([]string{"hadoop-jindofs-worker-0"}); err != nil {
 		t.Error(err)

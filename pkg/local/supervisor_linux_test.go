@@ -219,7 +219,7 @@ func TestKilledGuardIsReplaced(t *testing.T) {
 	nothingIsLeft(t, spec.Layout(), state)
 }
 
-func TestInterruptedUpStopsWhatItStarted(t *testing.T) {
+func TestInterruptedUpStopsEverything(t *testing.T) {
 	spec := specOf(t, "exec sleep 600")
 	ctx, cancel := context.WithCancel(t.Context())
 	var state State
@@ -238,7 +238,7 @@ func TestInterruptedUpStopsWhatItStarted(t *testing.T) {
 	nothingIsLeft(t, spec.Layout(), state)
 }
 
-func TestUpSaysWhyTheSupervisorEnded(t *testing.T) {
+func TestUpReportsWhyTheSupervisorEnded(t *testing.T) {
 	spec := specOf(t, "exec sleep 600")
 	spec.Plan.Workers.Args = []string{"$(NO_SUCH_VARIABLE)"}
 	spec.Plan.Workers.Env = []plan.EnvVar{{Name: "X", Value: "$(NO_SUCH_VARIABLE)"}}
@@ -267,7 +267,7 @@ func TestPendingErrorShowsTheSuspectsLogs(t *testing.T) {
 	}
 }
 
-func TestSweepTouchesOnlyWhatTheStateNames(t *testing.T) {
+func TestSweepRemovesOnlyWhatTheStateNames(t *testing.T) {
 	named, _ := sleeper(t)
 	reused, other := sleeper(t)
 	l := NewLayout(t.TempDir(), "default", "hadoop")

@@ -15,7 +15,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// idle returns a supervisor of one worker that is not started.
+// idle returns a supervisor that has not started its worker.
 func idle(t *testing.T) *supervisor {
 	t.Helper()
 	spec := specOf(t, "true")
@@ -39,7 +39,7 @@ func idle(t *testing.T) *supervisor {
 	return s
 }
 
-func TestUpkeepRenewsCertificatesInTime(t *testing.T) {
+func TestCertificatesAreRenewed(t *testing.T) {
 	s := idle(t)
 	if err := issueAll(s.layout, s.authority, s.identities()); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestUpkeepRenewsCertificatesInTime(t *testing.T) {
 	}
 	recent := wallClock().Add(-time.Hour)
 	if got := s.upkeep(recent); !got.Equal(recent) {
-		t.Error("certificates of an hour were renewed")
+		t.Error("certificates that are an hour old were renewed")
 	}
 	if again, err := os.ReadFile(cert); err != nil || string(again) != string(first) {
 		t.Errorf("the certificate changed, error %v", err)
@@ -72,7 +72,7 @@ func TestAuthorityStaysTheSame(t *testing.T) {
 	s := idle(t)
 	again, err := openAuthority(s.layout)
 	if err != nil || string(again.CertPEM()) != string(s.authority.CertPEM()) {
-		t.Errorf("another authority, error %v", err)
+		t.Errorf("got another authority, error %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(s.layout.authorityDir(), mtls.CAFile), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,10 +82,10 @@ func TestAuthorityStaysTheSame(t *testing.T) {
 	}
 }
 
-func TestFormedIsRecordedOnceAndForGood(t *testing.T) {
+func TestFormedIsRecorded(t *testing.T) {
 	s := idle(t)
 	if s.formed() {
-		t.Fatal("formed before anything")
+		t.Fatal("a new runtime is formed")
 	}
 	if err := s.setFormed(); err != nil || !s.formed() {
 		t.Fatalf("formed %v, error %v", s.formed(), err)
@@ -102,11 +102,11 @@ func TestFormedIsRecordedOnceAndForGood(t *testing.T) {
 	}
 	defer n.close()
 	if n.String() != s.formation.Network {
-		t.Errorf("a formed runtime got network %s, its masters know %s", n, s.formation.Network)
+		t.Errorf("a formed runtime got network %s, its masters use %s", n, s.formation.Network)
 	}
 }
 
-func TestMountsThatThisExecutorMadeAreNoted(t *testing.T) {
+func TestCreatedMountsAreRecorded(t *testing.T) {
 	s := idle(t)
 	if err := s.noteMounts(union([]string{"/a"}, []string{"/b", "/a"})); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestConditionsAreWrittenWhenTheyChange(t *testing.T) {
 	}
 	c.record(missing, false)
 	if _, found, _ := ReadState(s.layout); found {
-		t.Error("what had not changed was written")
+		t.Error("an unchanged state was written")
 	}
 	c.record([]Condition{{Name: "leader", Met: true}}, true)
 	c.record(missing, false)
@@ -142,7 +142,7 @@ func TestConditionsAreWrittenWhenTheyChange(t *testing.T) {
 	}
 }
 
-func TestManyWorkersHaveAddressesOfTheirOwn(t *testing.T) {
+func TestWorkersHaveDistinctAddresses(t *testing.T) {
 	s := idle(t)
 	seen := map[string]int{s.host(&plan.Component{Role: plan.RoleFuse}, 0): -1}
 	for i := range maxWorkers {
@@ -158,13 +158,13 @@ func TestManyWorkersHaveAddressesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestAskReady(t *testing.T) {
-	answer := http.StatusOK
+func TestCheckReady(t *testing.T) {
+	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/readyz" {
 			t.Errorf("request for %s", r.URL.Path)
 		}
-		w.WriteHeader(answer)
+		w.WriteHeader(status)
 		_, _ = w.Write([]byte("raft: no leader\nmount: none\n"))
 	}))
 	defer server.Close()
@@ -172,14 +172,14 @@ func TestAskReady(t *testing.T) {
 	if err := CheckReady(t.Context(), address); err != nil {
 		t.Error(err)
 	}
-	answer = http.StatusServiceUnavailable
+	status = http.StatusServiceUnavailable
 	var notReady *NotReadyError
 	if err := CheckReady(t.Context(), address); !errors.As(err, &notReady) || notReady.Reason != "raft: no leader; mount: none" {
 		t.Errorf("error %v", err)
 	}
 	server.Close()
-	var answered *NotReadyError
-	if err := CheckReady(t.Context(), address); err == nil || errors.As(err, &answered) {
+	var responded *NotReadyError
+	if err := CheckReady(t.Context(), address); err == nil || errors.As(err, &responded) {
 		t.Errorf("closed port: error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -189,7 +189,7 @@ func TestAskReady(t *testing.T) {
 	}
 }
 
-func TestPurgeRefusesWhileSomethingIsMounted(t *testing.T) {
+func TestPurgeFailsWithMounts(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not run: need root to mount")
 	}
@@ -202,7 +202,7 @@ func TestPurgeRefusesWhileSomethingIsMounted(t *testing.T) {
 	if err := purge(l); err == nil || !strings.Contains(err.Error(), "is mounted") {
 		t.Errorf("error %v", err)
 	}
-	if there, _ := exists(point); !there {
-		t.Error("it was removed")
+	if found, _ := exists(point); !found {
+		t.Error("the mount point was removed")
 	}
 }

@@ -33,7 +33,7 @@ func TestBound(t *testing.T) {
 	}{
 		{"one name", named("", "a"), annotated("", "a", ""), ""},
 		{"the annotation", named("", "hbase"), annotated("", "hadoop", "hbase"), ""},
-		{"default said and unsaid", named("default", "a"), annotated("", "a", ""), ""},
+		{"default with and without the namespace", named("default", "a"), annotated("", "a", ""), ""},
 		{"no Dataset", nil, annotated("", "a", ""), `create Dataset "a"`},
 		{"no annotated Dataset", nil, annotated("", "hadoop", "hbase"), `create Dataset "hbase"`},
 		{"the seed's pair", named("", "hbase"), annotated("", "hadoop", ""), "add the annotation data.fluid.io/dataset: hbase to the JindoRuntime"},

@@ -115,7 +115,7 @@ func TestBuildWithoutDataset(t *testing.T) {
 	}
 }
 
-func TestBuildRefusesWhatIsNotValid(t *testing.T) {
+func TestBuildRejectsInvalidInput(t *testing.T) {
 	dataset, runtime := pair(t, "testdata/seed.yaml")
 	two := runtime.DeepCopy()
 	two.Spec.Master.Replicas = new(int32(2))
@@ -166,7 +166,7 @@ func TestArgumentsAndVariables(t *testing.T) {
 				for _, match := range variable.FindAllStringSubmatch(arg, -1) {
 					used[match[1]] = true
 					if !known[match[1]] {
-						t.Errorf("%s: nothing gives %s its value in %q", file, match[1], arg)
+						t.Errorf("%s: %s has no value in %q", file, match[1], arg)
 					}
 				}
 			}

@@ -30,7 +30,7 @@ func TestCredentialKey(t *testing.T) {
 	} {
 		key := ufs.CredentialKey(pair[0], pair[1])
 		if !valid.MatchString(key) || strings.HasPrefix(key, "..") || key == "." {
-			t.Errorf("%q: %q is no key of a Secret", pair, key)
+			t.Errorf("%q: %q is not a valid key of a Secret", pair, key)
 		}
 		if other, taken := seen[key]; taken {
 			t.Errorf("%q and %q share %q", pair, other, key)

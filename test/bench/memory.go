@@ -67,5 +67,5 @@ func resident(pid int) (float64, error) {
 			return kib / 1024, nil
 		}
 	}
-	return 0, fmt.Errorf("process %d tells nothing of its memory", pid)
+	return 0, fmt.Errorf("process %d does not report its memory", pid)
 }

@@ -55,8 +55,8 @@ func read(ctx context.Context, bin, dir string) (table, error) {
 	plain := func(f dataset.File) string { return filepath.Join(s.Store.Dir, f.Path) }
 	mounted := func(f dataset.File) string { return filepath.Join(s.Root(), f.Path) }
 	readings := []reading{
-		{"raw GETs, 16 at once", "MiB/s", "", true, func(ctx context.Context, f dataset.File) (float64, error) { return rawGets(ctx, store, f) }},
-		{"mount, cold", "MiB/s", "raw GETs, 16 at once", true, func(_ context.Context, f dataset.File) (float64, error) { return sequential(mounted(f), true) }},
+		{"raw GETs, 16 in parallel", "MiB/s", "", true, func(ctx context.Context, f dataset.File) (float64, error) { return rawGets(ctx, store, f) }},
+		{"mount, cold", "MiB/s", "raw GETs, 16 in parallel", true, func(_ context.Context, f dataset.File) (float64, error) { return sequential(mounted(f), true) }},
 		{"plain file, sequential", "MiB/s", "", false, func(_ context.Context, f dataset.File) (float64, error) { return sequential(plain(f), false) }},
 		{"mount warm, sequential", "MiB/s", "plain file, sequential", false, func(_ context.Context, f dataset.File) (float64, error) { return sequential(mounted(f), true) }},
 		{"plain file, random 4K", "reads/s", "", false, func(_ context.Context, f dataset.File) (float64, error) { return random4K(plain(f), false) }},

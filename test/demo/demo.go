@@ -153,7 +153,7 @@ func (d *demo) killMasters(ctx context.Context) error {
 	if _, err := verify.Walk(d.testbed.Root(), ".", d.set); err != nil {
 		return err
 	}
-	fmt.Printf("%d masters down, %s restarted meanwhile; every file was read once more\n", len(masters), fuse[0])
+	fmt.Printf("%d masters down, %s restarted meanwhile; every file was read again\n", len(masters), fuse[0])
 	if err := d.checkReads(ctx); err != nil {
 		return err
 	}

@@ -16,8 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// away is the duration of a network partition.
-const away = time.Minute
+// partition is the duration of a network partition.
+const partition = time.Minute
 
 // cut disconnects a node, or the API server, of make cluster-up from the network.
 func cut(t *testing.T, name string) {
@@ -39,11 +39,11 @@ func cut(t *testing.T, name string) {
 			t.Error(err)
 		}
 	}()
-	time.Sleep(away)
+	time.Sleep(partition)
 }
 
 // TestNodeCut disconnects nodes without readers for a minute each, the leader's
-// first: readers on other nodes notice nothing, and the runtime recovers.
+// first: no read on other nodes fails, and the runtime recovers.
 func TestNodeCut(t *testing.T) {
 	c := connect(t)
 	namespace := c.namespace(t, "node-cut")
@@ -63,7 +63,7 @@ func TestNodeCut(t *testing.T) {
 		}
 	}
 	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", reading)
-	t.Logf("%s is cut off, where %s leads", victim, leader)
+	t.Logf("cutting %s, where %s leads", victim, leader)
 	cut(t, victim)
 	w.readOn(t, 200)
 	eventually(t, "the node is ready", func(ctx context.Context) error {
@@ -85,11 +85,11 @@ func TestNodeCut(t *testing.T) {
 	w.unharmed(t)
 }
 
-// TestAPIServerAway disconnects the API server for a minute: readers and masters
+// TestAPIServerUnreachable disconnects the API server for a minute: readers and masters
 // continue without it.
-func TestAPIServerAway(t *testing.T) {
+func TestAPIServerUnreachable(t *testing.T) {
 	c := connect(t)
-	namespace := c.namespace(t, "api-away")
+	namespace := c.namespace(t, "api-cut")
 	c.bucket(t)
 	c.create(t, namespace, c.seedDataset())
 	c.create(t, namespace, small)

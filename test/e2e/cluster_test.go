@@ -182,7 +182,7 @@ func (c *cluster) namespace(t *testing.T, name string) string {
 	}
 	t.Cleanup(func() { c.forget(t, namespace.Name) })
 	c.diagnoseOnFailure(t, namespace.Name) // cleanups run last in, first out: before its deletion
-	eventually(t, "the namespace's service account is there", func(ctx context.Context) error {
+	eventually(t, "the service account of the namespace exists", func(ctx context.Context) error {
 		return c.Get(ctx, client.ObjectKey{Namespace: namespace.Name, Name: "default"}, &corev1.ServiceAccount{})
 	})
 	return namespace.Name

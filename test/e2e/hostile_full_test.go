@@ -77,7 +77,7 @@ func TestHostileManifests(t *testing.T) {
 	}
 	t.Logf("%d manifests, %d refused by the API server", total, refused)
 	if total < 60 {
-		t.Errorf("there are only %d", total)
+		t.Errorf("%d manifests, want at least 60", total)
 	}
 	c.create(t, other, c.seedDataset())
 	c.create(t, other, small)
@@ -92,7 +92,7 @@ func TestHostileManifests(t *testing.T) {
 func (c *cluster) restarts(t *testing.T) int32 {
 	t.Helper()
 	var sum int32
-	eventually(t, "the system's pods are there", func(ctx context.Context) error {
+	eventually(t, "the pods of the system exist", func(ctx context.Context) error {
 		pods, err := c.pods(ctx, names.SystemNamespace, "")
 		sum = 0
 		for _, pod := range pods {

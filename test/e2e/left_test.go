@@ -20,7 +20,7 @@ import (
 // of a namespace exists.
 func (c *cluster) nothingLeft(t *testing.T, namespace string) {
 	t.Helper()
-	eventually(t, "every object of "+namespace+" to be deleted", func(ctx context.Context) error {
+	eventually(t, "every object of "+namespace+" is deleted", func(ctx context.Context) error {
 		return c.objectsLeft(ctx, namespace)
 	})
 	eventually(t, "the nodes are clean", func(ctx context.Context) error { return c.nodesLeft(ctx, namespace) })

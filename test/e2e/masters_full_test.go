@@ -20,7 +20,7 @@ import (
 // every order.
 const rounds = 12
 
-// TestAllMastersDeleted deletes all masters at once, repeatedly. A pod keeps reading
+// TestAllMastersDeleted deletes all masters at the same time, repeatedly. A pod keeps reading
 // cached and uncached data; the masters return as the same cluster with new
 // addresses.
 func TestAllMastersDeleted(t *testing.T) {
@@ -47,7 +47,7 @@ func TestAllMastersDeleted(t *testing.T) {
 	}
 	t.Logf("they came back in these orders: %v", orders)
 	if !moved {
-		t.Error("no master has ever come back under another address: nothing was shown")
+		t.Error("no master was restarted with another address: the test proves nothing")
 	}
 	if after := c.runtimeReady(t, namespace, "hadoop").Status.Formation.ClusterID; after != before {
 		t.Errorf("the cluster was %s and is %s", before, after)

@@ -177,7 +177,7 @@ func (c *cluster) waitDeleted(t *testing.T, object client.Object) {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return client.IgnoreNotFound(err)
 		}
-		return errors.New("it is there")
+		return errors.New("it still exists")
 	})
 }
 

@@ -32,10 +32,10 @@ func runtimeRefusals() []refusal {
 		refusal{"unknown medium", level("mediumtype: TAPE, path: /mnt/a, quota: 1Gi"), "MEM"},
 		refusal{"low above high", level(`mediumtype: SSD, path: /mnt/a, quota: 1Gi, high: "0.5", low: "0.9"`), "low"},
 		refusal{"high above one", level(`mediumtype: SSD, path: /mnt/a, quota: 1Gi, high: "1.5"`), "high"},
-		refusal{"high is no number", level(`mediumtype: SSD, path: /mnt/a, quota: 1Gi, high: much`), "high"},
+		refusal{"high is not a number", level(`mediumtype: SSD, path: /mnt/a, quota: 1Gi, high: much`), "high"},
 		refusal{"both quotas", level(`mediumtype: SSD, path: /mnt/a, quota: 1Gi, quotaList: 1Gi`), "quotaList"},
 		refusal{"fewer quotas than paths", level(`mediumtype: SSD, path: "/mnt/a,/mnt/b", quotaList: 1Gi`), "quotaList"},
-		refusal{"quota is no quantity", level(`mediumtype: SSD, path: /mnt/a, quota: plenty`), "quota"},
+		refusal{"quota is not a quantity", level(`mediumtype: SSD, path: /mnt/a, quota: plenty`), "quota"},
 		refusal{"relative path", level(`mediumtype: SSD, path: mnt/a, quota: 1Gi`), "path"},
 		refusal{"one path twice", level(`mediumtype: SSD, path: "/mnt/a,/mnt/a", quota: 2Gi`), "path"},
 		refusal{"unknown network", "{networkmode: Bridge}", "HostNetwork"},
@@ -79,7 +79,7 @@ func TestRefused(t *testing.T) {
 					err = c.refusedLater(t, namespace, kind, name)
 				}
 				if !strings.Contains(err.Error(), row.want) {
-					t.Errorf("it is refused with %q, want %q in it", err, row.want)
+					t.Errorf("refused with %q, which does not contain %q", err, row.want)
 				}
 			})
 		}

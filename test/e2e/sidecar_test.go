@@ -100,7 +100,7 @@ func (c *cluster) restartPlugin(t *testing.T, node string) {
 // node.
 func (c *cluster) nothingOfPod(t *testing.T, pod corev1.Pod) {
 	t.Helper()
-	eventually(t, "nothing of pod "+pod.Name+" is on its node", func(ctx context.Context) error {
+	eventually(t, "the node has nothing left of pod "+pod.Name, func(ctx context.Context) error {
 		out, err := c.onNode(ctx, pod.Spec.NodeName, fmt.Sprintf(
 			`grep %[1]s /proc/1/mountinfo; ls -d /host/var/lib/kubelet/plugins/%[2]s/sidecars/%[1]s 2>/dev/null; true`, pod.UID, names.Driver))
 		if err == nil && strings.TrimSpace(out) != "" {

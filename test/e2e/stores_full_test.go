@@ -31,9 +31,9 @@ spec:
         - {name: fs.oss.accessKeySecret, valueFrom: {secretKeyRef: {name: keys, key: secret}}}
 `
 
-// TestStoreMended checks that a condition of the Dataset reports the error of a
+// TestStoreRecovers checks that a condition of the Dataset reports the error of a
 // store, and that the Dataset recovers when the store does.
-func TestStoreMended(t *testing.T) {
+func TestStoreRecovers(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "stores")
@@ -41,7 +41,7 @@ func TestStoreMended(t *testing.T) {
 	manifest := strings.NewReplacer("BUCKET", "test-bucket", "ENDPOINT", c.env["OSS_ENDPOINT"]).Replace(secretDataset)
 	c.create(t, namespace, manifest)
 	c.create(t, namespace, small)
-	c.says(t, namespace, "keys") // no such Secret
+	c.reports(t, namespace, "keys") // no such Secret
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "keys"},
 		StringData: map[string]string{"id": c.env["OSS_ACCESS_KEY_ID"], "secret": "wrong"},
@@ -49,7 +49,7 @@ func TestStoreMended(t *testing.T) {
 	if err := c.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	c.says(t, namespace, "oss://test-bucket") // credentials refused
+	c.reports(t, namespace, "oss://test-bucket") // credentials refused
 	secret.StringData = map[string]string{"secret": c.env["OSS_ACCESS_KEY_SECRET"]}
 	if err := c.Update(t.Context(), secret); err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestStoreMended(t *testing.T) {
 	if err := c.Delete(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	c.says(t, namespace, "keys")
+	c.reports(t, namespace, "keys")
 	w.readOn(t, 300)
 	w.unharmed(t)
 	c.job(t, namespace, "read", "hbase", "/hadoop")
@@ -73,11 +73,11 @@ func TestBucketMissing(t *testing.T) {
 	namespace := c.namespace(t, "no-bucket")
 	c.create(t, namespace, strings.ReplaceAll(c.seedDataset(), "test-bucket", "no-such-bucket"))
 	c.create(t, namespace, small)
-	c.says(t, namespace, "no-such-bucket")
+	c.reports(t, namespace, "no-such-bucket")
 }
 
-// says waits until a false condition of the Dataset has the words.
-func (c *cluster) says(t *testing.T, namespace, words string) {
+// reports waits until a false condition of the Dataset contains the words.
+func (c *cluster) reports(t *testing.T, namespace, words string) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("the Dataset reports %q", words), func(ctx context.Context) error {
 		d := &v1alpha1.Dataset{}

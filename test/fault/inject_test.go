@@ -189,7 +189,7 @@ func objectDeleted(b *breaking) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		return fmt.Errorf("it is still there: %w", err)
+		return fmt.Errorf("it still exists: %w", err)
 	})
 	if err != nil {
 		return err

@@ -39,7 +39,7 @@ func rows() []row {
 		{"object deleted", "through a handle opened before: its own bytes or ESTALE; the name does not exist once the listing is renewed", nil, objectDeleted},
 		{"store 403", "EACCES for what is not cached; cached files remain readable", isAny(fs.ErrPermission), store(ossserver.Fault{Status: http.StatusForbidden, Code: "AccessDenied"})},
 		{"store 404", "ESTALE or ENOENT for what is not cached: the object was deleted; cached files remain readable", isAny(syscall.ESTALE, fs.ErrNotExist), store(ossserver.Fault{Status: http.StatusNotFound, Code: "NoSuchKey"})},
-		{"store NoSuchBucket", "EIO at once for what is not cached; cached files remain readable", isAny(syscall.EIO), store(ossserver.Fault{Status: http.StatusNotFound, Code: "NoSuchBucket"})},
+		{"store NoSuchBucket", "EIO immediately for uncached data; cached files remain readable", isAny(syscall.EIO), store(ossserver.Fault{Status: http.StatusNotFound, Code: "NoSuchBucket"})},
 		{"store 412", "ESTALE for what is not cached: the version was replaced; cached files remain readable", isAny(syscall.ESTALE, fs.ErrNotExist), store(ossserver.Fault{Status: http.StatusPreconditionFailed, Code: "PreconditionFailed"})},
 		{"store 429", "slow reads", nil, store(ossserver.Fault{Status: http.StatusTooManyRequests, Code: "TooManyRequests", RetryAfter: time.Second})},
 		{"store 500", "slow reads", nil, store(ossserver.Fault{Status: http.StatusInternalServerError, Code: "InternalError"})},

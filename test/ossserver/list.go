@@ -49,7 +49,7 @@ func (b *bucket) list(w *response, r *http.Request, c call) error {
 	}
 	delimiter := c.query.Get("delimiter")
 	if delimiter != "" && delimiter != "/" {
-		return fail(http.StatusBadRequest, "InvalidArgument", "This server knows only the delimiter /.")
+		return fail(http.StatusBadRequest, "InvalidArgument", "This server supports only the delimiter /.")
 	}
 	q := query{prefix: c.query.Get("prefix"), delimiter: delimiter, startAfter: c.query.Get("start-after"), limit: limit}
 	if token := c.query.Get("continuation-token"); token != "" {

@@ -10,9 +10,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestListingIsWhatSortingSays compares pages of every size with a listing that is
+// TestListingIsSorted compares pages of every size with a listing that is
 // made by sorting and grouping.
-func TestListingIsWhatSortingSays(t *testing.T) {
+func TestListingIsSorted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringOfN(rapid.RuneFrom([]rune("ab/é!")), 1, 6, -1)
 		keys := rapid.SliceOfNDistinct(name, 0, 20, rapid.ID[string]).Draw(t, "keys")

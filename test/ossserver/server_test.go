@@ -135,9 +135,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestDirectoryIsServedWhereItLies checks that files are objects with the MD5 of
+// TestDirectoryIsServedInPlace checks that files are objects with the MD5 of
 // their bytes as tag, and that changes on disk are visible in the bucket.
-func TestDirectoryIsServedWhereItLies(t *testing.T) {
+func TestDirectoryIsServedInPlace(t *testing.T) {
 	s, url := open(t)
 	dir := t.TempDir()
 	write := func(name, content string) {

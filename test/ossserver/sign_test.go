@@ -142,7 +142,7 @@ func TestSkewedClock(t *testing.T) {
 	}
 }
 
-func TestWrongKeyIsAnsweredInXML(t *testing.T) {
+func TestWrongKeyGetsAnXMLError(t *testing.T) {
 	s := server()
 	r := signed(t, "GET", "/data/key", "data", "key", func(c *signer.SigningContext) { c.Credentials.AccessKeySecret = "other" })
 	w := httptest.NewRecorder()

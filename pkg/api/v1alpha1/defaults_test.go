@@ -78,7 +78,7 @@ func TestDataLoadDefaults(t *testing.T) {
 }
 
 // Defaulting gives each mount a unique name, and changes no name that was set.
-func TestMadeNamesAreDistinct(t *testing.T) {
+func TestGeneratedNamesAreDistinct(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		mounts := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Mount {
 			return Mount{
@@ -97,7 +97,7 @@ func TestMadeNamesAreDistinct(t *testing.T) {
 				continue
 			}
 			if made[m.Name] || !mountName(m.Name) {
-				t.Fatalf("the made name %q is there twice or not allowed", m.Name)
+				t.Fatalf("the generated name %q is a duplicate or not allowed", m.Name)
 			}
 			made[m.Name] = true
 			for _, other := range mounts {
@@ -138,7 +138,7 @@ func TestOptionKinds(t *testing.T) {
 		}
 	}
 	if !ForeignOption("fs.oss.endpoint", "s3") || ForeignOption("fs.oss.endpoint", "oss") || ForeignOption("fs.other.x", "s3") || ForeignOption("ossy", "s3") {
-		t.Error("ForeignOption is wrong about an option")
+		t.Error("ForeignOption returns the wrong result for an option")
 	}
 }
 

@@ -78,7 +78,7 @@ func TestQuotaBytes(t *testing.T) {
 			t.Errorf("%q is %d bytes, error %v, want %d", test.text, got, err, test.want)
 		}
 		if err != nil && !strings.Contains(err.Error(), "write") {
-			t.Errorf("%q: %q does not say what to write instead", test.text, err)
+			t.Errorf("%q: %q does not name a valid value", test.text, err)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 //go:generate go test -run ^(TestFieldReference|TestSchemaOutline)$ -update .
 
-var update = flag.Bool("update", false, "write docs/reference/fields.md anew")
+var update = flag.Bool("update", false, "rewrite docs/reference/fields.md")
 
 const referenceFile = "../../../docs/reference/fields.md"
 

@@ -99,7 +99,7 @@ func (s *crdSchema) errors(object map[string]any) field.ErrorList {
 // Reasons why only Validate rejects an object.
 const (
 	// costly rules would exceed the cost budget of CEL.
-	costly = "no rule can tell within its budget"
+	costly = "no rule can check this within its cost budget"
 )
 
 // beyond maps the tests in which the schema and Validate differ to the reason.
@@ -108,9 +108,9 @@ func beyond() map[string]string {
 		"TestDataLoads/a_directory_with_a_slash_and_without": costly,
 		"TestDataLoads/another_namespace":                    "rules do not know the namespace",
 		"TestDataLoads/a_path_twice":                         costly,
-		"TestDataLoads/hour_24":                              "rules look at the form only",
-		"TestDataLoads/step_0":                               "rules look at the form only",
-		"TestDataLoads/backwards":                            "rules look at the form only",
+		"TestDataLoads/hour_24":                              "rules check the form only",
+		"TestDataLoads/step_0":                               "rules check the form only",
+		"TestDataLoads/backwards":                            "rules check the form only",
 		"TestTiers/a_small_entry":                            costly,
 		"TestTiers/too_small":                                costly,
 		"TestTiers/too_small_for_two":                        costly,
@@ -133,7 +133,7 @@ func checkSchema(t *testing.T, kind, written, defaulted string, refused bool) {
 		errs := schemaErrors(t, kind, text)
 		for _, e := range errs {
 			if !differs && !strings.Contains(e.Detail, "write") && !strings.Contains(e.Detail, "omit") {
-				t.Errorf("%q does not say what to write instead", e)
+				t.Errorf("%q does not name a valid value", e)
 			}
 		}
 		if refused == (len(errs) > 0) || refused && kind == DatasetKind {

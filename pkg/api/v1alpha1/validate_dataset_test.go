@@ -74,10 +74,10 @@ func TestMountPoints(t *testing.T) {
 		{name: "a bucket with a space", spec: point("'oss://my bucket/'"), want: invalid},
 		{name: "credentials", spec: point("'oss://id:S3CR3T@bucket/'"), want: []string{"spec.mounts[0].mountPoint: Forbidden: a mount point must not contain credentials"}},
 		{name: "an at sign in a prefix", spec: point("'oss://bucket/a@b/'")},
-		{name: "a prefix that goes up", spec: point("'oss://bucket/a/../b'"), want: invalid},
+		{name: "a prefix with a parent directory", spec: point("'oss://bucket/a/../b'"), want: invalid},
 		{name: "a prefix with an empty element", spec: point("'s3://bucket/a//b'"), want: invalid},
 		{name: "local with a host", spec: point("'local://data'"), want: []string{`spec.mounts[0].mountPoint: Invalid value: "local://data": not an absolute directory: write local:///data`}},
-		{name: "local that goes up", spec: point("'local:///a/../b'"), want: invalid},
+		{name: "local with a parent directory", spec: point("'local:///a/../b'"), want: invalid},
 		{name: "pvc with capitals", spec: point("'pvc://Claim/sub'"), want: invalid},
 		{name: "a line break", spec: point(`"oss://bucket/\n"`), want: invalid},
 	})

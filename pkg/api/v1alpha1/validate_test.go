@@ -158,7 +158,7 @@ func TestSuggestedNamesAreAllowed(t *testing.T) {
 	}
 }
 
-func TestValidateKnowsOnlyItsKinds(t *testing.T) {
+func TestValidateOfOtherKinds(t *testing.T) {
 	errs, _ := Validate(&DatasetList{})
 	if len(errs) == 0 {
 		t.Error("a list was validated")

@@ -142,7 +142,7 @@ func TestDiskFull(t *testing.T) {
 		origins = append(origins, o)
 		mustRead(t, s, o, fmt.Sprint(i), 0, 1<<20, o.fetch)
 	}
-	eventually(t, "the tier notices", func() bool {
+	eventually(t, "the tier reports the error", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.dirtyBytes == 0

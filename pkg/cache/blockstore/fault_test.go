@@ -197,7 +197,7 @@ func TestUnreadableBlocks(t *testing.T) {
 			before := o.fetches.Load()
 			mustRead(t, s, o, "a", 0, 500_000, o.fetch)
 			if o.fetches.Load() == before {
-				t.Error("nothing was fetched again")
+				t.Error("no block was fetched again")
 			}
 			files.set(nil)
 			s.Forget("m1", "a")

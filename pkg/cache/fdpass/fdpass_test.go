@@ -19,22 +19,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// strangerSocket makes the test binary run as a process of another user that
-// connects to the socket.
-const strangerSocket = "JINDO_TEST_STRANGER_SOCKET"
+// otherUserSocket is the environment variable that makes the test binary connect to
+// the socket, as a process of another user.
+const otherUserSocket = "JINDO_TEST_OTHER_USER_SOCKET"
 
 func TestMain(m *testing.M) {
-	if path := os.Getenv(strangerSocket); path != "" {
-		os.Exit(stranger(path))
+	if path := os.Getenv(otherUserSocket); path != "" {
+		os.Exit(connectAsOtherUser(path))
 	}
 	goleak.VerifyTestMain(m)
 }
 
-// stranger returns 0 if the connection was refused.
-func stranger(path string) int {
+// connectAsOtherUser returns the exit code: 0 if the connection was refused.
+func connectAsOtherUser(path string) int {
 	client, err := Dial(context.Background(), path)
 	if err != nil {
-		return 2 // Not connected: this proves nothing about the check.
+		return 2 // not connected, so the check did not run
 	}
 	if _, err := client.Open(context.Background(), Key{"m", "a", "e", 5}); err == nil {
 		return 1
@@ -344,7 +344,7 @@ func mustEncode(t *testing.T, m message) []byte {
 // socket lets them connect, unless they are in the group.
 func TestOtherUsers(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("not run: becoming another user needs root")
+		t.Skip("not run: changing the user needs root")
 	}
 	const otherUser = 65534
 	for _, test := range []struct {
@@ -353,9 +353,9 @@ func TestOtherUsers(t *testing.T) {
 		open  bool // the mode of the socket lets all users connect
 		want  int  // exit code of the other user's process
 	}{
-		{"a stranger", NoGroup, true, 0},
-		{"a stranger to the group", 65532, true, 0},
-		{"one of the group", otherUser, false, 1},
+		{"another user", NoGroup, true, 0},
+		{"a user outside the group", 65532, true, 0},
+		{"a user of the group", otherUser, false, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, path, stop := start(t)
@@ -381,7 +381,7 @@ func asUser(t *testing.T, path string, user uint32) int {
 		t.Fatal(err)
 	}
 	// The binary must be in a directory that the other user can read.
-	binary := filepath.Join(filepath.Dir(path), "stranger")
+	binary := filepath.Join(filepath.Dir(path), "program")
 	raw, err := os.ReadFile(os.Args[0])
 	if err == nil {
 		err = os.WriteFile(binary, raw, 0o755)
@@ -391,7 +391,7 @@ func asUser(t *testing.T, path string, user uint32) int {
 	}
 	child := exec.CommandContext(t.Context(), binary)
 	child.Dir = "/"
-	child.Env = append(os.Environ(), strangerSocket+"="+path)
+	child.Env = append(os.Environ(), otherUserSocket+"="+path)
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 	out, err := child.CombinedOutput()
 	var exit *exec.ExitError

@@ -246,7 +246,7 @@ func (w *Worker) Ready() error {
 	if w.views.load() == nil {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return fmt.Errorf("no view of the cluster yet: no master has responded and there is none on disk (last error: %w)", w.contact)
+		return fmt.Errorf("no view of the cluster yet: no master has responded and no view is on disk (last error: %w)", w.contact)
 	}
 	for _, entry := range w.mounts.all() {
 		if !entry.tried() {

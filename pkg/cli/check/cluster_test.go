@@ -110,7 +110,7 @@ func TestControllers(t *testing.T) {
 	s.see(t, fluidBeside, Failed, "remove Deployment dataset-controller, Deployment fluid-webhook first")
 }
 
-func TestNodePluginNamesWhereItIsNot(t *testing.T) {
+func TestNodePluginNamesTheMissingNodes(t *testing.T) {
 	set := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: names.SystemNamespace, Name: plugin}}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: names.SystemNamespace, Name: "p", Labels: map[string]string{"app": plugin}}}
 	pod.Spec.NodeName = "a"

@@ -84,7 +84,7 @@ func TestEveryCheckIsExplained(t *testing.T) {
 	}
 	for name := range sections {
 		if !known[name] {
-			t.Errorf("docs/checks.md explains %s, which nothing checks", name)
+			t.Errorf("docs/checks.md explains %s, which is not a check", name)
 		}
 	}
 }

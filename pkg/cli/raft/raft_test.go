@@ -96,12 +96,12 @@ func TestEvaluate(t *testing.T) {
 		digest        string
 		disagreements int
 	}{
-		"all well":                    {agreeing(func(*report.Runtime) {}), 2, 3, "all 3 agree at applied 8,214,903", 0},
-		"one unreachable":             {reporttest.Degraded(), 2, 2, "2 of 3 agree at applied 8,214,902", 0},
-		"another digest":              {reporttest.Diverged(), 2, 3, "DISAGREE at applied 8,214,903", 3},
-		"terms differ":                {reporttest.Leaderless(), 2, 3, "all 3 agree", 3},
-		"no leader, and all agree":    {electing(), 2, 3, "all 3 agree", 1},
-		"a candidate knows no leader": {agreeing(func(r *report.Runtime) { r.Masters[2].State = "CANDIDATE" }), 2, 3, "all 3 agree", 2},
+		"all well":                  {agreeing(func(*report.Runtime) {}), 2, 3, "all 3 agree at applied 8,214,903", 0},
+		"one unreachable":           {reporttest.Degraded(), 2, 2, "2 of 3 agree at applied 8,214,902", 0},
+		"another digest":            {reporttest.Diverged(), 2, 3, "DISAGREE at applied 8,214,903", 3},
+		"terms differ":              {reporttest.Leaderless(), 2, 3, "all 3 agree", 3},
+		"no leader, and all agree":  {electing(), 2, 3, "all 3 agree", 1},
+		"a candidate has no leader": {agreeing(func(r *report.Runtime) { r.Masters[2].State = "CANDIDATE" }), 2, 3, "all 3 agree", 2},
 		"a member behind compares at an older index": {agreeing(func(r *report.Runtime) {
 			r.Masters[0].Digests = r.Masters[0].Digests[1:]
 		}), 2, 3, "all 3 agree at applied 8,214,902", 0},

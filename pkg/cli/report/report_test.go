@@ -29,18 +29,18 @@ func TestJudge(t *testing.T) {
 		problem string
 	}{
 		"all well":              {func(*Runtime) {}, Healthy, ""},
-		"a master away":         {func(r *Runtime) { r.Masters[0].Error = "timeout" }, Degraded, "m-0 is unreachable"},
+		"a master unreachable":  {func(r *Runtime) { r.Masters[0].Error = "timeout" }, Degraded, "m-0 is unreachable"},
 		"no leader":             {func(r *Runtime) { r.Masters[1].State = "FOLLOWER" }, Degraded, "no master leads"},
 		"a learner":             {func(r *Runtime) { r.Masters[2].Voter = false }, Degraded, "m-2 does not vote yet"},
 		"a master behind":       {func(r *Runtime) { r.Masters[2].Ready = false }, Degraded, "m-2 is not ready"},
-		"a worker away":         {func(r *Runtime) { r.Workers[0].Error = "timeout" }, Degraded, "w-m-0 is unreachable"},
+		"a worker unreachable":  {func(r *Runtime) { r.Workers[0].Error = "timeout" }, Degraded, "w-m-0 is unreachable"},
 		"a worker not in":       {func(r *Runtime) { r.Workers[0].Registered = false }, Degraded, "not in the ring"},
 		"a full disk":           {func(r *Runtime) { r.Workers[0].Tiers = []Tier{{Medium: "HDD", Error: "full"}} }, Degraded, "caches nothing new in HDD: full"},
 		"a store that refuses":  {func(r *Runtime) { r.Mounts[0].Error = "403" }, Degraded, "/a: 403"},
 		"a mount not served":    {func(r *Runtime) { r.Fuses[0].Ready = false }, Degraded, "f-0: it does not serve"},
-		"all masters away":      {func(r *Runtime) { eachMaster(r, func(m *Master) { m.Error = "timeout" }) }, Degraded, "no master leads"},
+		"no master reachable":   {func(r *Runtime) { eachMaster(r, func(m *Master) { m.Error = "timeout" }) }, Degraded, "no master leads"},
 		"workers and mount out": {func(r *Runtime) { eachWorker(r, "timeout"); r.Fuses[0].Ready = false }, Unavailable, ""},
-		"everything away": {func(r *Runtime) {
+		"nothing reachable": {func(r *Runtime) {
 			eachMaster(r, func(m *Master) { m.Error = "timeout" })
 			eachWorker(r, "timeout")
 		}, Unavailable, ""},
@@ -93,7 +93,7 @@ func TestSum(t *testing.T) {
 	r = sample()
 	r.Sum()
 	if r.Cache.HitRatio != nil {
-		t.Errorf("a ratio of nothing: %v", *r.Cache.HitRatio)
+		t.Errorf("a ratio without reads: %v", *r.Cache.HitRatio)
 	}
 }
 

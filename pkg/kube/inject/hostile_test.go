@@ -9,7 +9,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
 )
 
-const asking = `"metadata":{"labels":{"serverless.fluid.io/inject":"true"}}`
+const labelled = `"metadata":{"labels":{"serverless.fluid.io/inject":"true"}}`
 
 // TestHostile checks that invalid pods are refused with a message.
 func TestHostile(t *testing.T) {
@@ -20,15 +20,15 @@ func TestHostile(t *testing.T) {
 		"a number":                `5`,
 		"not whole":               `{"metadata":{`,
 		"more behind":             `{} {}`,
-		"a spec that is a number": `{` + asking + `,"spec":5}`,
-		"containers of numbers":   `{` + asking + `,"spec":{"containers":[5]}}`,
-		"containers in an object": `{` + asking + `,"spec":{"containers":{}}}`,
+		"a spec that is a number": `{` + labelled + `,"spec":5}`,
+		"containers of numbers":   `{` + labelled + `,"spec":{"containers":[5]}}`,
+		"containers in an object": `{` + labelled + `,"spec":{"containers":{}}}`,
 		"labels of numbers":       `{"metadata":{"labels":{"serverless.fluid.io/inject":true}}}`,
-		"a claim of numbers":      `{` + asking + `,"spec":{"volumes":[{"persistentVolumeClaim":{"claimName":7}}]}}`,
-		"no quantity":             `{` + asking + `,"spec":{"containers":[{"resources":{"limits":{"cpu":"lots"}}}]}}`,
-		"a key twice":             `{` + asking + `,"spec":{"containers":[],"containers":[{}]}}`,
-		"deep":                    `{` + asking + `,"x":` + strings.Repeat("[", 200000) + strings.Repeat("]", 200000) + `}`,
-		"huge":                    `{` + asking + `,"x":"` + strings.Repeat("a", 5<<20) + `"}`,
+		"a claim of numbers":      `{` + labelled + `,"spec":{"volumes":[{"persistentVolumeClaim":{"claimName":7}}]}}`,
+		"no quantity":             `{` + labelled + `,"spec":{"containers":[{"resources":{"limits":{"cpu":"lots"}}}]}}`,
+		"a key twice":             `{` + labelled + `,"spec":{"containers":[],"containers":[{}]}}`,
+		"deep":                    `{` + labelled + `,"x":` + strings.Repeat("[", 200000) + strings.Repeat("]", 200000) + `}`,
+		"huge":                    `{` + labelled + `,"x":"` + strings.Repeat("a", 5<<20) + `"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			for what, call := range map[string]func() error{
@@ -53,9 +53,9 @@ func TestOddities(t *testing.T) {
 	}{
 		"names in another case are not ours": {`{"Metadata":{"labels":{"serverless.fluid.io/inject":"true"}}}`, inject.ReasonNotLabelled},
 		"an empty object":                    {`{}`, inject.ReasonNotLabelled},
-		"null everywhere":                    {`{` + asking + `,"spec":null}`, inject.ReasonNoDataset},
-		"no spec":                            {`{` + asking + `}`, inject.ReasonNoDataset},
-		"null items":                         {`{` + asking + `,"spec":{"containers":[null],"volumes":[null],"initContainers":[null]}}`, inject.ReasonNoDataset},
+		"null everywhere":                    {`{` + labelled + `,"spec":null}`, inject.ReasonNoDataset},
+		"no spec":                            {`{` + labelled + `}`, inject.ReasonNoDataset},
+		"null items":                         {`{` + labelled + `,"spec":{"containers":[null],"volumes":[null],"initContainers":[null]}}`, inject.ReasonNoDataset},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result, err := inject.Plan(inject.Request{Pod: []byte(test.pod)})
@@ -72,7 +72,7 @@ func TestOddities(t *testing.T) {
 // FuzzPlan checks that the operations for any input can be applied, and that a second
 // injection does nothing.
 func FuzzPlan(f *testing.F) {
-	for _, seed := range []string{`{}`, `{` + asking + `,"spec":{"volumes":[{"name":"d","persistentVolumeClaim":{"claimName":"imagenet"}}],"containers":[{"volumeMounts":[{"name":"d"}]}]}}`} {
+	for _, seed := range []string{`{}`, `{` + labelled + `,"spec":{"volumes":[{"name":"d","persistentVolumeClaim":{"claimName":"imagenet"}}],"containers":[{"volumeMounts":[{"name":"d"}]}]}}`} {
 		f.Add([]byte(seed))
 	}
 	for _, c := range injecttest.Load(f, "testdata") {

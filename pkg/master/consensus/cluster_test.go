@@ -241,7 +241,7 @@ func (c *cluster) whole() int {
 				return fmt.Errorf("%s is not ready: %v; %s", c.Name(i), status, m.node.Reason())
 			}
 			if countVoters(m.node.servers()) != len(c.members) {
-				return fmt.Errorf("%s knows the leaders %v", c.Name(i), m.node.servers())
+				return fmt.Errorf("%s has the configuration %v", c.Name(i), m.node.servers())
 			}
 			if status.GetState() == "LEADER" {
 				leader = i

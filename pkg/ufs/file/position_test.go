@@ -26,7 +26,7 @@ func FuzzParseToken(f *testing.F) {
 		}
 		again, err := parseToken(p.token())
 		if err != nil || again != p {
-			t.Errorf("%q was read as %+v and written as %q", token, p, p.token())
+			t.Errorf("%q was parsed as %+v and encoded as %q", token, p, p.token())
 		}
 	})
 }
@@ -59,8 +59,8 @@ func FuzzDecodeMetadata(f *testing.F) {
 	})
 }
 
-// TestListingIsWhatSortingSays compares pages with a listing made by sorting.
-func TestListingIsWhatSortingSays(t *testing.T) {
+// TestListingIsSorted compares pages with the sorted keys.
+func TestListingIsSorted(t *testing.T) {
 	base := t.TempDir()
 	count := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -81,7 +81,7 @@ func TestListingIsWhatSortingSays(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = os.RemoveAll(dir) }()
-		keys := plant(dir, paths)
+		keys := createFiles(dir, paths)
 		s, err := Open(ufs.Location{Scheme: "file", Dir: dir})
 		if err != nil {
 			t.Fatal(err)
@@ -97,9 +97,9 @@ func TestListingIsWhatSortingSays(t *testing.T) {
 	}
 }
 
-// plant makes files and returns their keys, without paths that conflict with
+// createFiles creates files and returns their keys, without paths that conflict with
 // others.
-func plant(dir string, paths []string) []string {
+func createFiles(dir string, paths []string) []string {
 	var keys []string
 	for _, path := range paths {
 		full := filepath.Join(dir, path)
@@ -146,7 +146,7 @@ func collect(t *rapid.T, s *Store, options ufs.ListOptions) []string {
 		names = append(names, page.Prefixes...)
 		slices.Sort(names)
 		if len(names) > options.MaxKeys || page.Next != "" && len(names) == 0 {
-			t.Fatalf("a page of %d", len(names))
+			t.Fatalf("a page has %d names", len(names))
 		}
 		all = append(all, names...)
 		if page.Next == "" {
@@ -156,9 +156,9 @@ func collect(t *rapid.T, s *Store, options ufs.ListOptions) []string {
 	}
 }
 
-// TestNameCacheNeverLies checks that a listing after a change shows the change,
+// TestNameCacheIsNeverStale checks that a listing after a change shows the change,
 // regardless of the cache.
-func TestNameCacheNeverLies(t *testing.T) {
+func TestNameCacheIsNeverStale(t *testing.T) {
 	dir := t.TempDir()
 	for i := range minCached + 10 {
 		if err := os.WriteFile(filepath.Join(dir, "f"+strings.Repeat("0", i%7)+string(rune('a'+i%26))+strings.Repeat("x", i/26%40)+string(rune('A'+i%25))), nil, 0o644); err != nil {

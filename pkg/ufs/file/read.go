@@ -69,7 +69,7 @@ func openObject(root *os.Root, t target) (*os.File, ufs.Object, error) {
 	// Opening a FIFO would block until it has a writer.
 	f, err := root.OpenFile(t.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ENXIO) { // a socket
-		return nil, ufs.Object{}, noObject(t, "it is no regular file")
+		return nil, ufs.Object{}, noObject(t, "it is not a regular file")
 	}
 	if err != nil {
 		return nil, ufs.Object{}, err
@@ -94,7 +94,7 @@ func isObject(f *os.File, info fs.FileInfo, t target) error {
 	case !info.IsDir() && t.dir:
 		return noObject(t, "it is a file")
 	case !info.IsDir() && !info.Mode().IsRegular():
-		return noObject(t, "it is no regular file")
+		return noObject(t, "it is not a regular file")
 	case info.IsDir():
 		return isMarker(f, t)
 	}

@@ -13,12 +13,12 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/file"
 )
 
-// TestRootComesAndGoes checks that a missing directory is distinguished from an
+// TestRootIsRemovedAndRestored checks that a missing directory is distinguished from an
 // empty one.
-func TestRootComesAndGoes(t *testing.T) {
+func TestRootIsRemovedAndRestored(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: dir}); !errors.Is(err, ufs.ErrNoBucket) || !strings.Contains(err.Error(), dir) {
-		t.Errorf("opening: %v", err)
+		t.Errorf("open: %v", err)
 	}
 	lay(t, dir, "key", "old")
 	s := open(t, dir)
@@ -30,7 +30,7 @@ func TestRootComesAndGoes(t *testing.T) {
 	}
 	lay(t, dir, "key", "new")
 	if got, err := read(s, "key"); err != nil || got != "new" {
-		t.Errorf("back: %q, %v", got, err)
+		t.Errorf("restored: %q, %v", got, err)
 	}
 	if _, err := file.Open(ufs.Location{Scheme: "file", Dir: filepath.Join(dir, "key")}); !errors.Is(err, ufs.ErrInvalid) {
 		t.Errorf("a file as root: %v", err)
@@ -64,10 +64,10 @@ func TestUnmountedRoot(t *testing.T) {
 	mounted = false
 	_, err := s.Stat(t.Context(), "key")
 	if !errors.Is(err, ufs.ErrUnavailable) || errors.Is(err, ufs.ErrNotFound) {
-		t.Errorf("describing: %v", err)
+		t.Errorf("stat: %v", err)
 	}
 	if _, err := s.List(t.Context(), ufs.ListOptions{}); !errors.Is(err, ufs.ErrUnavailable) {
-		t.Errorf("listing: %v", err)
+		t.Errorf("list: %v", err)
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 // credentials lack the right to read the setting.
 func (s *Store) versioning(ctx context.Context) (versioned, known bool, err error) {
 	var status string
-	about := wire.Request{Act: "asking about bucket", Right: "oss:GetBucketInfo"}
+	about := wire.Request{Act: "reading the settings of", Right: "oss:GetBucketInfo"}
 	err = s.caller.DoWithin(ctx, about, s.limits.Headers, func(ctx context.Context) error {
 		result, err := s.client.GetBucketInfo(ctx, &sdk.GetBucketInfoRequest{Bucket: s.bucket})
 		if err == nil {

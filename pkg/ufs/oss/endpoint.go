@@ -59,7 +59,7 @@ func resolve(l ufs.Location, options map[string]string) (ufs.Location, target, e
 var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$`)
 
 func parseEndpoint(l ufs.Location, endpoint string) (target, string, error) {
-	bad := func(why string) (target, string, error) {
+	invalid := func(why string) (target, string, error) {
 		return target{}, "", fmt.Errorf("%s: option fs.oss.endpoint is %q, %s; write one like oss-cn-hangzhou.aliyuncs.com or http://10.0.0.1:9000: %w", l, endpoint, why, ufs.ErrInvalid)
 	}
 	raw := endpoint
@@ -69,11 +69,11 @@ func parseEndpoint(l ufs.Location, endpoint string) (target, string, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Hostname() == "":
-		return bad("which is no host")
+		return invalid("which has no host")
 	case u.Scheme != "http" && u.Scheme != "https":
-		return bad("whose scheme is neither http nor https")
+		return invalid("whose scheme is neither http nor https")
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return bad("which is more than a host")
+		return invalid("which is more than a host")
 	case strings.Contains(u.Hostname(), "oss-dls"):
 		return target{}, "", fmt.Errorf("%s: endpoint %s is one of OSS-HDFS, which is not supported; use the bucket's OSS endpoint: %w", l, endpoint, ufs.ErrUnsupported)
 	}

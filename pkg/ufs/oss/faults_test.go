@@ -24,7 +24,7 @@ func quick(c oss.Config) oss.Config {
 	return c
 }
 
-// rig is a server with one object, and a store of it.
+// rig is a server with one object, and a store that uses the server.
 type rig struct {
 	t      *testing.T
 	server *ossserver.Server
@@ -83,11 +83,11 @@ func TestReadFaults(t *testing.T) {
 		{"404 of a proxy", ossserver.Fault{Status: 404, Code: "default backend"}, true, ufs.ErrUnavailable},
 		{"dropped", ossserver.Fault{Drop: true}, true, ufs.ErrUnavailable},
 		{"hanging", ossserver.Fault{Hang: true}, true, ufs.ErrUnavailable},
-		{"cut at once", ossserver.Fault{Cut: true}, true, ufs.ErrUnavailable},
+		{"cut immediately", ossserver.Fault{Cut: true}, true, ufs.ErrUnavailable},
 		{"cut", ossserver.Fault{Cut: true, CutAfter: 100000}, true, nil}, // progress, so it is resumed
 		{"cut before the end", ossserver.Fault{Cut: true, CutAfter: 1<<18 - 1}, true, nil},
 		{"stalled", ossserver.Fault{Stall: true, StallAfter: 100000}, true, nil},
-		{"stalled at once", ossserver.Fault{Stall: true}, true, ufs.ErrUnavailable},
+		{"stalled immediately", ossserver.Fault{Stall: true}, true, ufs.ErrUnavailable},
 		{"slow", ossserver.Fault{BytesPerSecond: 1 << 20}, true, nil},
 		{"late", ossserver.Fault{Delay: 50 * time.Millisecond}, true, nil},
 	} {
@@ -218,7 +218,7 @@ func TestLostCreate(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := r.store.Put(t.Context(), "new", strings.NewReader("x"), 1, nil, ufs.Conditions{IfNoneMatch: true}); !errors.Is(err, ufs.ErrPrecondition) {
-		t.Errorf("asking again: %v", err)
+		t.Errorf("second attempt: %v", err)
 	}
 }
 
@@ -259,9 +259,9 @@ func TestVersionedBucket(t *testing.T) {
 	}
 }
 
-// TestMayNotAskAboutBucket checks that without the right to read the bucket's
+// TestCapabilitiesWithoutBucketRights checks that without the right to read the bucket's
 // settings no condition is claimed.
-func TestMayNotAskAboutBucket(t *testing.T) {
+func TestCapabilitiesWithoutBucketRights(t *testing.T) {
 	r := newRig(t)
 	r.server.SetKeys(map[string]ossserver.Key{keyID: {Secret: keySecret, Deny: []ossserver.Kind{ossserver.GetBucketInfo}}})
 	can, err := r.store.Capabilities(t.Context())
@@ -288,8 +288,8 @@ func TestMissingRightIsNamed(t *testing.T) {
 
 func TestUnreachable(t *testing.T) {
 	for name, endpoint := range map[string]string{
-		"nobody listens": "http://127.0.0.1:1",
-		"no such host":   "http://no-such-host.invalid",
+		"refused":      "http://127.0.0.1:1",
+		"no such host": "http://no-such-host.invalid",
 	} {
 		store := open(t, quick(configure(endpoint, "oss://test-bucket/")))
 		_, err := store.Stat(t.Context(), "key")

@@ -33,7 +33,7 @@ func (w *fakeTime) policy() retry.Policy {
 	}
 }
 
-func newWorld() *fakeTime { return &fakeTime{now: time.Unix(1e9, 0)} }
+func newFakeTime() *fakeTime { return &fakeTime{now: time.Unix(1e9, 0)} }
 
 // failing returns a function that fails with err until the nth attempt.
 func failing(n int, err error) (*int, func(context.Context) error) {
@@ -47,7 +47,7 @@ func failing(n int, err error) (*int, func(context.Context) error) {
 	}
 }
 
-func TestWhatIsRetried(t *testing.T) {
+func TestRetriedErrors(t *testing.T) {
 	other := errors.New("other")
 	for _, test := range []struct {
 		name     string
@@ -65,7 +65,7 @@ func TestWhatIsRetried(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			attempts, try := failing(1000, test.err)
-			err := retry.New(newWorld().policy()).Do(t.Context(), try)
+			err := retry.New(newFakeTime().policy()).Do(t.Context(), try)
 			if *attempts != test.attempts || !errors.Is(err, test.err) {
 				t.Errorf("%d attempts, %v", *attempts, err)
 			}
@@ -74,7 +74,7 @@ func TestWhatIsRetried(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	p := w.policy()
 	p.Attempts, p.Cap = 8, time.Second
 	attempts, try := failing(1000, ufs.ErrUnavailable)
@@ -91,21 +91,21 @@ func TestBackoff(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	r := retry.New(w.policy())
 	attempts, try := failing(1, retry.After(ufs.ErrThrottled, 7*time.Second))
 	if err := r.Do(t.Context(), try); err != nil || *attempts != 2 {
 		t.Fatalf("%d attempts, %v", *attempts, err)
 	}
 	if waited := w.now.Sub(time.Unix(1e9, 0)); waited < 7*time.Second || waited > 8*time.Second {
-		t.Errorf("came back after %v", waited)
+		t.Errorf("retried after %v", waited)
 	}
 }
 
 // TestRetryAfterHoldsOthers checks that a Retry-After delays every request to the
 // store, not only the one that received it.
 func TestRetryAfterHoldsOthers(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	p := w.policy()
 	p.Attempts = 1
 	r := retry.New(p)
@@ -124,7 +124,7 @@ func TestRetryAfterHoldsOthers(t *testing.T) {
 }
 
 func TestRetryAfterIsBounded(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	attempts, try := failing(1, retry.After(ufs.ErrThrottled, 24*time.Hour))
 	if err := retry.New(w.policy()).Do(t.Context(), try); err != nil || *attempts != 2 {
 		t.Fatalf("%d attempts, %v", *attempts, err)
@@ -137,7 +137,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 // TestBudget checks that an outage costs a fixed number of retries, not a multiple
 // of the requests.
 func TestBudget(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	p := w.policy()
 	p.Burst, p.Refill, p.Base = 20, 1e-9, time.Nanosecond
 	r := retry.New(p)
@@ -159,7 +159,7 @@ func TestBudget(t *testing.T) {
 }
 
 func TestBudgetRefillsWithTime(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	p := w.policy()
 	p.Burst, p.Refill, p.Base = 1, 1, time.Nanosecond
 	r := retry.New(p)
@@ -173,7 +173,7 @@ func TestBudgetRefillsWithTime(t *testing.T) {
 }
 
 func TestDeadline(t *testing.T) {
-	w := newWorld()
+	w := newFakeTime()
 	ctx, cancel := context.WithDeadline(t.Context(), w.now.Add(20*time.Millisecond))
 	defer cancel()
 	// The context is over by the real clock. No sleep may exceed it, and the
@@ -187,7 +187,7 @@ func TestDeadline(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	err := retry.New(newWorld().policy()).Do(ctx, func(context.Context) error {
+	err := retry.New(newFakeTime().policy()).Do(ctx, func(context.Context) error {
 		cancel()
 		return ufs.ErrUnavailable
 	})

@@ -50,7 +50,7 @@ func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 // lack the right to read the setting, or if the store has no versions.
 func (s *Store) versioned(ctx context.Context) (bool, error) {
 	status := ""
-	about := wire.Request{Act: "asking about bucket", Right: "s3:GetBucketVersioning"}
+	about := wire.Request{Act: "reading the settings of", Right: "s3:GetBucketVersioning"}
 	err := s.caller.DoWithin(ctx, about, s.limits.Headers, func(ctx context.Context) error {
 		result, err := s.client.GetBucketVersioning(ctx, &sdk.GetBucketVersioningInput{Bucket: s.bucket}, signed(ctx))
 		if err == nil {
@@ -72,8 +72,8 @@ func (s *Store) probe(ctx context.Context, c *ufs.Capabilities) error {
 	key := probePrefix + rand.Text()
 	create := conditions{ifNoneMatch: aws.String("*")}
 	wrong := conditions{ifMatch: aws.String(`"00000000000000000000000000000000"`)}
-	put := func(guard conditions) error {
-		_, err := s.put(ctx, key, strings.NewReader(""), 0, nil, guard)
+	put := func(c conditions) error {
+		_, err := s.put(ctx, key, strings.NewReader(""), 0, nil, c)
 		return err
 	}
 	err := put(create)

@@ -81,7 +81,7 @@ func (t *target) parseEndpoint(l ufs.Location, endpoint string) (string, error) 
 	why := ""
 	switch {
 	case err != nil || u.Hostname() == "":
-		why = "which is no host"
+		why = "which has no host"
 	case u.Scheme != "http" && u.Scheme != "https":
 		why = "whose scheme is neither http nor https"
 	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:

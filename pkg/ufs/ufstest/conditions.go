@@ -19,7 +19,7 @@ func testConditionalCreate(t *testing.T, f *fixture) {
 	if !f.can().ConditionalCreate {
 		f.want(err, ufs.ErrUnsupported, "creating")
 		_, err = f.Stat(f.ctx, "key")
-		f.want(err, ufs.ErrNotFound, "describing what was not created")
+		f.want(err, ufs.ErrNotFound, "stat after a create that is not supported")
 		return
 	}
 	if err != nil {
@@ -44,7 +44,7 @@ func testConditionalReplace(t *testing.T, f *fixture) {
 	if !f.can().ConditionalReplace {
 		f.want(err, ufs.ErrUnsupported, "replacing")
 		if got := f.get("key"); got != "first" {
-			t.Errorf("holds %q after a replace that cannot be", got)
+			t.Errorf("holds %q after a replace that is not supported", got)
 		}
 		return
 	}
@@ -52,16 +52,16 @@ func testConditionalReplace(t *testing.T, f *fixture) {
 		t.Fatalf("replacing: %v", err)
 	}
 	_, err = f.putIf("key", "third", ufs.Conditions{IfMatch: first})
-	f.want(err, ufs.ErrPrecondition, "replacing what was replaced")
+	f.want(err, ufs.ErrPrecondition, "replacing an old version")
 	if got, _ := f.read("key", ufs.Whole, second.ETag); got != "second" {
 		t.Errorf("holds %q after a refused replace", got)
 	}
 	_, err = f.putIf("nothing", "x", ufs.Conditions{IfMatch: first})
 	if !errors.Is(err, ufs.ErrPrecondition) && !errors.Is(err, ufs.ErrNotFound) {
-		t.Errorf("replacing nothing: %v", err)
+		t.Errorf("replacing a missing object: %v", err)
 	}
 	_, err = f.Stat(f.ctx, "nothing")
-	f.want(err, ufs.ErrNotFound, "describing what was not there to replace")
+	f.want(err, ufs.ErrNotFound, "stat after replacing a missing object")
 }
 
 func testConditionalDelete(t *testing.T, f *fixture) {
@@ -69,12 +69,12 @@ func testConditionalDelete(t *testing.T, f *fixture) {
 	if !f.can().ConditionalDelete {
 		f.want(f.Delete(f.ctx, "key", ufs.Conditions{IfMatch: first}), ufs.ErrUnsupported, "deleting")
 		if got := f.get("key"); got != "first" {
-			t.Errorf("holds %q after a delete that cannot be", got)
+			t.Errorf("holds %q after a delete that is not supported", got)
 		}
 		return
 	}
 	second := f.put("key", "second").ETag
-	f.want(f.Delete(f.ctx, "key", ufs.Conditions{IfMatch: first}), ufs.ErrPrecondition, "deleting what was replaced")
+	f.want(f.Delete(f.ctx, "key", ufs.Conditions{IfMatch: first}), ufs.ErrPrecondition, "deleting an old version")
 	if got := f.get("key"); got != "second" {
 		t.Errorf("holds %q after a refused delete", got)
 	}
@@ -82,7 +82,7 @@ func testConditionalDelete(t *testing.T, f *fixture) {
 		t.Errorf("deleting: %v", err)
 	}
 	_, err := f.Stat(f.ctx, "key")
-	f.want(err, ufs.ErrNotFound, "describing what was deleted")
+	f.want(err, ufs.ErrNotFound, "stat of a deleted object")
 }
 
 // testCreateRace checks that exactly one of many creators succeeds.
@@ -97,10 +97,10 @@ func testCreateRace(t *testing.T, f *fixture) {
 			return err
 		})
 		if len(winners) != 1 {
-			t.Fatalf("%d creators won", len(winners))
+			t.Fatalf("%d creators succeeded, want 1", len(winners))
 		}
 		if got := f.get(key); got != fmt.Sprint(winners[0]) {
-			t.Errorf("holds %q, and %d won", got, winners[0])
+			t.Errorf("holds %q, but creator %d succeeded", got, winners[0])
 		}
 	}
 }
@@ -118,7 +118,7 @@ func testReplaceRace(t *testing.T, f *fixture) {
 			return err
 		})
 		if len(winners) != 1 {
-			t.Fatalf("%d replaced one version", len(winners))
+			t.Fatalf("%d replacements of one version succeeded, want 1", len(winners))
 		}
 		if got, want := f.get("key"), fmt.Sprintf("%s by %d", tag, winners[0]); got != want {
 			t.Errorf("holds %q, want %q", got, want)
@@ -193,14 +193,14 @@ func testCopyConditions(t *testing.T, f *fixture) {
 	old := f.put("from", "old").ETag
 	f.put("from", "new")
 	_, err := f.Copy(f.ctx, "from", old, "to", nil, ufs.Conditions{})
-	f.want(err, ufs.ErrPrecondition, "copying a version that was replaced")
+	f.want(err, ufs.ErrPrecondition, "copying an old version")
 	_, err = f.Stat(f.ctx, "to")
-	f.want(err, ufs.ErrNotFound, "describing the copy that was refused")
+	f.want(err, ufs.ErrNotFound, "stat of the target of a failed copy")
 
 	f.put("taken", "mine")
 	_, err = f.Copy(f.ctx, "from", "", "taken", nil, ufs.Conditions{IfNoneMatch: true})
 	if !errors.Is(err, ufs.ErrUnsupported) {
-		f.want(err, ufs.ErrPrecondition, "copying onto a key that is there")
+		f.want(err, ufs.ErrPrecondition, "copying onto an existing key")
 		if _, err = f.Copy(f.ctx, "from", "", "free", nil, ufs.Conditions{IfNoneMatch: true}); err != nil {
 			t.Errorf("copying onto a free key: %v", err)
 		}

@@ -34,7 +34,7 @@ func testOddKeys(t *testing.T, f *fixture) {
 			t.Errorf("%q holds %q", key, got)
 		}
 		if object := f.stat(key); object.Key != key {
-			t.Errorf("%q is described as %q", key, object.Key)
+			t.Errorf("stat of %q returns key %q", key, object.Key)
 		}
 		listed := f.keys(ufs.ListOptions{Prefix: key, MaxKeys: 1000})
 		if !slices.Contains(listed, key) {
@@ -43,7 +43,7 @@ func testOddKeys(t *testing.T, f *fixture) {
 	}
 	for _, limit := range []int{0, 1, 3} {
 		if got := f.keys(ufs.ListOptions{MaxKeys: limit}); !slices.Equal(got, keys) {
-			t.Errorf("%d a page:\ngot  %q\nwant %q", limit, got, keys)
+			t.Errorf("%d per page:\ngot  %q\nwant %q", limit, got, keys)
 		}
 	}
 	for _, key := range keys {
@@ -56,7 +56,7 @@ func testOddKeys(t *testing.T, f *fixture) {
 			t.Errorf("deleting %q: %v", key, err)
 		}
 		if _, err := f.Stat(f.ctx, key); !errors.Is(err, ufs.ErrNotFound) {
-			t.Errorf("describing the deleted %q: %v", key, err)
+			t.Errorf("stat of the deleted %q: %v", key, err)
 		}
 	}
 	f.markers()
@@ -116,13 +116,13 @@ func testRefusedKeys(t *testing.T, f *fixture) {
 		f.want(err, ufs.ErrInvalid, "copying to "+key)
 		_, err = f.Stat(f.ctx, key)
 		if !errors.Is(err, ufs.ErrInvalid) && !errors.Is(err, ufs.ErrNotFound) {
-			t.Errorf("describing %q: %v", key, err)
+			t.Errorf("stat of %q: %v", key, err)
 		}
 	}
 	if got := f.keys(ufs.ListOptions{}); !slices.Equal(got, []string{"a/b"}) {
-		t.Errorf("left are %q", got)
+		t.Errorf("the remaining keys are %q", got)
 	}
 	if got := f.get("a/b"); got != "kept" {
-		t.Errorf("the one key holds %q", got)
+		t.Errorf("the existing key holds %q", got)
 	}
 }

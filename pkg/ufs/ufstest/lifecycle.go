@@ -99,7 +99,7 @@ func testCancelled(t *testing.T, f *fixture) {
 	}
 	cancel()
 	if n, err := io.Copy(io.Discard, body); !errors.Is(err, context.Canceled) {
-		t.Errorf("reading on after %d bytes: %v", n, err)
+		t.Errorf("read after cancel, %d bytes later: %v", n, err)
 	}
 	for name, err := range f.calls(ctx) {
 		f.want(err, context.Canceled, name)
@@ -110,7 +110,7 @@ func testCancelled(t *testing.T, f *fixture) {
 		f.want(err, context.DeadlineExceeded, name)
 	}
 	if got := f.keys(ufs.ListOptions{}); len(got) != 1 {
-		t.Errorf("left are %q", got)
+		t.Errorf("the remaining keys are %q", got)
 	}
 }
 
@@ -137,14 +137,14 @@ func testMissing(t *testing.T, f *fixture) {
 	_, err := f.List(f.ctx, ufs.ListOptions{})
 	f.want(err, ufs.ErrNoBucket, "listing")
 	_, err = f.Stat(f.ctx, "key")
-	f.want(err, ufs.ErrNotFound, "describing")
+	f.want(err, ufs.ErrNotFound, "stat")
 }
 
 func testDenied(t *testing.T, f *fixture) {
 	for name, err := range f.calls(f.ctx) {
 		f.want(err, ufs.ErrPermission, name)
 		if errors.Is(err, ufs.ErrNotFound) {
-			t.Errorf("%s reports a refusal as a deletion: %v", name, err)
+			t.Errorf("%s reports missing rights as a missing object: %v", name, err)
 		}
 	}
 }

@@ -17,7 +17,7 @@ var tree = []string{
 	"d d/e+f", "Z", "é", "日本/語", "zz",
 }
 
-func (f *fixture) plant() []string {
+func (f *fixture) putTree() []string {
 	for _, key := range tree {
 		f.put(key, key)
 	}
@@ -25,7 +25,7 @@ func (f *fixture) plant() []string {
 }
 
 func testList(t *testing.T, f *fixture) {
-	all := f.plant()
+	all := f.putTree()
 	for _, test := range []struct {
 		name    string
 		options ufs.ListOptions
@@ -40,7 +40,7 @@ func testList(t *testing.T, f *fixture) {
 		{"half a name, deep", ufs.ListOptions{Prefix: "a/b", Delimiter: "/"}, []string{"a/b.txt", "a/b/"}},
 		{"a whole key", ufs.ListOptions{Prefix: "a.txt"}, []string{"a.txt"}},
 		{"below a file", ufs.ListOptions{Prefix: "b/"}, nil},
-		{"nothing", ufs.ListOptions{Prefix: "nothing/at/all/", Delimiter: "/"}, nil},
+		{"no match", ufs.ListOptions{Prefix: "no/such/prefix/", Delimiter: "/"}, nil},
 		{"a space and a plus", ufs.ListOptions{Prefix: "d d/e+"}, []string{"d d/e+f"}},
 		{"not ASCII", ufs.ListOptions{Prefix: "日本/", Delimiter: "/"}, []string{"日本/語"}},
 	} {
@@ -56,13 +56,13 @@ func testList(t *testing.T, f *fixture) {
 	}
 	listed, stat := page.Objects[0], f.stat("a/1")
 	if listed.ETag != stat.ETag || listed.Size != stat.Size || listed.LastModified.Unix() != stat.LastModified.Unix() {
-		t.Errorf("listed %+v, described %+v", listed, stat)
+		t.Errorf("listed %+v, but Stat returns %+v", listed, stat)
 	}
 }
 
 // testListPages ends pages at, before and within prefixes.
 func testListPages(t *testing.T, f *fixture) {
-	all := f.plant()
+	all := f.putTree()
 	for _, options := range []ufs.ListOptions{
 		{}, {Delimiter: "/"}, {Prefix: "a"}, {Prefix: "a", Delimiter: "/"}, {Prefix: "a/", Delimiter: "/"}, {Prefix: "a/"},
 	} {
@@ -77,7 +77,7 @@ func testListPages(t *testing.T, f *fixture) {
 }
 
 func testListStartAfter(t *testing.T, f *fixture) {
-	all := f.plant()
+	all := f.putTree()
 	starts := append([]string{"A", "a", "a/", "a/b", "a/b/", "a/b/11", "b/", "zz0"}, all...)
 	for _, start := range starts {
 		var want []string
@@ -89,13 +89,13 @@ func testListStartAfter(t *testing.T, f *fixture) {
 		for _, limit := range []int{0, 2} {
 			got := f.keys(ufs.ListOptions{StartAfter: start, MaxKeys: limit})
 			if !slices.Equal(got, want) {
-				t.Errorf("after %q, %d a page:\ngot  %q\nwant %q", start, limit, got, want)
+				t.Errorf("after %q, %d per page:\ngot  %q\nwant %q", start, limit, got, want)
 			}
 		}
 	}
 	got := f.keys(ufs.ListOptions{Prefix: "a/", Delimiter: "/", StartAfter: "a/1"})
 	if want := []string{"a/2", "a/b.txt", "a/b/"}; !slices.Equal(got, want) {
-		t.Errorf("a directory after its first: got %q, want %q", got, want)
+		t.Errorf("a directory, started after its first name: got %q, want %q", got, want)
 	}
 }
 
@@ -161,7 +161,7 @@ func testListMany(t *testing.T, f *fixture, many int) {
 		t.Errorf("a page of %d, next %q, %v", len(page.Objects), page.Next, err)
 	}
 	if got := f.keys(ufs.ListOptions{Prefix: "many/", Delimiter: "/"}); !slices.Equal(got, []string{"many/a/", "many/b/", "many/c/"}) {
-		t.Errorf("rolled up to %q", got)
+		t.Errorf("the common prefixes are %q", got)
 	}
 }
 
@@ -171,8 +171,8 @@ func testListBadContinuation(t *testing.T, f *fixture) {
 	// but must not loop.
 	_, err := f.List(f.ctx, ufs.ListOptions{Continuation: "!!! not a continuation \x01"})
 	if err != nil {
-		f.want(err, ufs.ErrInvalid, "listing from a continuation of nobody")
+		f.want(err, ufs.ErrInvalid, "listing with an invalid continuation")
 	}
 	_, err = f.List(f.ctx, ufs.ListOptions{Delimiter: "ab"})
-	f.want(err, ufs.ErrInvalid, "listing by another delimiter")
+	f.want(err, ufs.ErrInvalid, "listing with an unsupported delimiter")
 }

@@ -37,12 +37,12 @@ func testMultipart(t *testing.T, f *fixture) {
 		metadata = map[string]string{"mode": "420"}
 	}
 	id := f.start("dir/key", metadata)
-	// Out of order, as parallel uploads finish.
+	// Parallel uploads store parts out of order.
 	p3 := f.part("dir/key", id, 9, three)
 	p1 := f.part("dir/key", id, 1, one)
 	p2 := f.part("dir/key", id, 4, two)
 	_, err := f.Stat(f.ctx, "dir/key")
-	f.want(err, ufs.ErrNotFound, "describing an upload that is not complete")
+	f.want(err, ufs.ErrNotFound, "stat of an incomplete upload")
 	if keys := f.keys(ufs.ListOptions{}); len(keys) != 0 {
 		t.Errorf("parts are listed: %q", keys)
 	}
@@ -53,10 +53,10 @@ func testMultipart(t *testing.T, f *fixture) {
 	want := one + two + three
 	got, object := f.read("dir/key", ufs.Whole, made.ETag)
 	if got != want {
-		t.Fatalf("the upload became %d other bytes than %d", len(got), len(want))
+		t.Fatalf("the completed upload has %d bytes that differ from the %d bytes sent", len(got), len(want))
 	}
 	if object.Size != int64(len(want)) || made.Size != int64(len(want)) || made.Key != "dir/key" {
-		t.Errorf("the upload became %+v, got %+v", made, object)
+		t.Errorf("CompleteMultipart returned %+v, Get %+v", made, object)
 	}
 	sameMetadata(t, f.stat("dir/key").Metadata, metadata)
 	across, _ := f.read("dir/key", ufs.Range{Offset: int64(size) - 3, Length: 6}, made.ETag)
@@ -80,16 +80,16 @@ func testMultipartParts(t *testing.T, f *fixture) {
 	_, err = f.CompleteMultipart(f.ctx, "key", id, []ufs.Part{last, again}, ufs.Conditions{})
 	f.want(err, ufs.ErrInvalid, "completing out of order")
 	_, err = f.Stat(f.ctx, "key")
-	f.want(err, ufs.ErrNotFound, "describing what was not completed")
+	f.want(err, ufs.ErrNotFound, "stat of an incomplete upload")
 
 	if _, err := f.CompleteMultipart(f.ctx, "key", id, []ufs.Part{again, last}, ufs.Conditions{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.get("key"); got != content("second try", size)+"last" {
-		t.Error("a part that was stored twice did not count as stored last")
+		t.Error("a part that was stored twice does not have its last content")
 	}
 	_, err = f.UploadPart(f.ctx, "key", id, 3, strings.NewReader("x"), 1)
-	f.want(err, ufs.ErrNotFound, "storing a part of an upload that is complete")
+	f.want(err, ufs.ErrNotFound, "storing a part of a completed upload")
 	_, err = f.UploadPart(f.ctx, "key", f.start("key", nil), 0, strings.NewReader("x"), 1)
 	f.want(err, ufs.ErrInvalid, "storing part 0")
 }
@@ -103,11 +103,11 @@ func testMultipartAbort(t *testing.T, f *fixture) {
 		}
 	}
 	_, err := f.CompleteMultipart(f.ctx, "key", id, []ufs.Part{part}, ufs.Conditions{})
-	f.want(err, ufs.ErrNotFound, "completing what was aborted")
+	f.want(err, ufs.ErrNotFound, "completing an aborted upload")
 	_, err = f.UploadPart(f.ctx, "key", id, 1, strings.NewReader("x"), 1)
-	f.want(err, ufs.ErrNotFound, "storing a part of what was aborted")
+	f.want(err, ufs.ErrNotFound, "storing a part of an aborted upload")
 	_, err = f.Stat(f.ctx, "key")
-	f.want(err, ufs.ErrNotFound, "describing what was aborted")
+	f.want(err, ufs.ErrNotFound, "stat of an aborted upload")
 }
 
 func testMultipartConditions(t *testing.T, f *fixture) {
@@ -121,12 +121,12 @@ func testMultipartConditions(t *testing.T, f *fixture) {
 	tag := f.put("taken", "mine").ETag
 	err := complete("taken", ufs.Conditions{IfNoneMatch: true})
 	if can.ConditionalCreate {
-		f.want(err, ufs.ErrPrecondition, "creating what is there")
+		f.want(err, ufs.ErrPrecondition, "creating an existing object")
 		if err := complete("free", ufs.Conditions{IfNoneMatch: true}); err != nil {
 			t.Errorf("creating: %v", err)
 		}
 	} else {
-		f.want(err, ufs.ErrUnsupported, "creating what is there")
+		f.want(err, ufs.ErrUnsupported, "creating an existing object")
 	}
 	if got := f.get("taken"); got != "mine" {
 		t.Errorf("holds %q after a refused upload", got)

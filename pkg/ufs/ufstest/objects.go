@@ -26,12 +26,12 @@ func testRoundTrip(t *testing.T, f *fixture) {
 			put := f.put(test.key, want)
 			got, object := f.read(test.key, ufs.Whole, put.ETag)
 			if got != want {
-				t.Fatalf("read %d other bytes than the %d put", len(got), len(want))
+				t.Fatalf("read %d bytes that differ from the %d bytes put", len(got), len(want))
 			}
 			stat := f.stat(test.key)
 			for from, o := range map[string]ufs.Object{"put": put, "get": object, "stat": stat} {
 				if o.Key != test.key || o.Size != int64(test.size) || o.ETag == "" || o.ETag != put.ETag || strings.Contains(o.ETag, `"`) {
-					t.Errorf("%s answers %+v, put %+v", from, o, put)
+					t.Errorf("%s returns %+v, put %+v", from, o, put)
 				}
 			}
 			if since := time.Since(stat.LastModified); since < -time.Hour || since > time.Hour {
@@ -41,7 +41,7 @@ func testRoundTrip(t *testing.T, f *fixture) {
 	}
 	first := f.put("again", "one")
 	if second := f.put("again", "two"); second.ETag == first.ETag {
-		t.Errorf("another content of the same size has the same tag")
+		t.Errorf("different content of the same size has the same tag")
 	}
 }
 
@@ -58,15 +58,15 @@ func testBody(t *testing.T, f *fixture) {
 		"seeker": strings.NewReader("abc"), "stream": onlyReader{strings.NewReader("abc")},
 	} {
 		if _, err := f.Put(f.ctx, "short", body, 5, nil, ufs.Conditions{}); err == nil {
-			t.Errorf("%s: 3 bytes were put as 5", name)
+			t.Errorf("%s: Put of 3 bytes with size 5 succeeded", name)
 		}
 	}
 	broken := io.MultiReader(strings.NewReader("abc"), brokenReader{})
 	if _, err := f.Put(f.ctx, "short", broken, 5, nil, ufs.Conditions{}); !errors.Is(err, errBroken) {
-		t.Errorf("a body that fails: %v", err)
+		t.Errorf("a body that fails: Put returned %v", err)
 	}
 	_, err := f.Stat(f.ctx, "short")
-	f.want(err, ufs.ErrNotFound, "describing what was never wholly put")
+	f.want(err, ufs.ErrNotFound, "stat after a failed put")
 	// A seeker is read from its current offset.
 	seeker := strings.NewReader("skipped|kept")
 	if _, err := seeker.Seek(8, io.SeekStart); err != nil {
@@ -106,12 +106,12 @@ func testRanges(t *testing.T, f *fixture) {
 		{"no byte", "digits", ufs.Range{Offset: 3, Length: 0}, "", nil},
 		{"at the end", "digits", ufs.Range{Offset: 10, Length: 1}, "", ufs.ErrInvalidRange},
 		{"at the end, to the end", "digits", ufs.Range{Offset: 10, Length: -1}, "", ufs.ErrInvalidRange},
-		{"behind the end", "digits", ufs.Range{Offset: 1 << 40, Length: 5}, "", ufs.ErrInvalidRange},
+		{"far past the end", "digits", ufs.Range{Offset: 1 << 40, Length: 5}, "", ufs.ErrInvalidRange},
 		{"negative", "digits", ufs.Range{Offset: -1, Length: 5}, "", ufs.ErrInvalid},
 		{"negative length", "digits", ufs.Range{Offset: 0, Length: -2}, "", ufs.ErrInvalid},
-		{"whole of nothing", "empty", ufs.Whole, "", nil},
-		{"some of nothing", "empty", ufs.Range{Offset: 0, Length: 5}, "", nil},
-		{"behind nothing", "empty", ufs.Range{Offset: 1, Length: 5}, "", ufs.ErrInvalidRange},
+		{"all of an empty object", "empty", ufs.Whole, "", nil},
+		{"range of an empty object", "empty", ufs.Range{Offset: 0, Length: 5}, "", nil},
+		{"past the end of an empty object", "empty", ufs.Range{Offset: 1, Length: 5}, "", ufs.ErrInvalidRange},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			body, object, err := f.Get(f.ctx, test.key, test.r, "")
@@ -141,18 +141,18 @@ func testIfMatch(t *testing.T, f *fixture) {
 	now := f.put("key", "new bytes").ETag
 	for _, r := range []ufs.Range{ufs.Whole, {Offset: 2, Length: 3}, {Offset: 2, Length: 0}} {
 		_, _, err := f.Get(f.ctx, "key", r, old)
-		f.want(err, ufs.ErrPrecondition, "getting the version that was replaced")
+		f.want(err, ufs.ErrPrecondition, "get of a replaced version")
 		_, _, err = f.Get(f.ctx, "nothing", r, old)
-		f.want(err, ufs.ErrNotFound, "getting a version of nothing")
+		f.want(err, ufs.ErrNotFound, "get of a version of a missing object")
 	}
 	if got, _ := f.read("key", ufs.Range{Offset: 0, Length: 3}, now); got != "new" {
-		t.Errorf("read %q of the version there is", got)
+		t.Errorf("read %q of the current version", got)
 	}
 	if err := f.Delete(f.ctx, "key", ufs.Conditions{}); err != nil {
 		t.Fatal(err)
 	}
 	_, _, err := f.Get(f.ctx, "key", ufs.Whole, now)
-	f.want(err, ufs.ErrNotFound, "getting a version that was deleted")
+	f.want(err, ufs.ErrNotFound, "get of a deleted version")
 }
 
 // testReplacedWhileRead checks that a body continues with the bytes of its
@@ -174,7 +174,7 @@ func testReplacedWhileRead(t *testing.T, f *fixture) {
 	rest, err := io.ReadAll(body)
 	got := string(begin) + string(rest)
 	if !strings.HasPrefix(before, got) || err == nil && got != before {
-		t.Errorf("read %d bytes (%v) that are not those of the version", len(got), err)
+		t.Errorf("read %d bytes (%v) that differ from the bytes of the version", len(got), err)
 	}
 }
 
@@ -182,17 +182,17 @@ func testNotFound(t *testing.T, f *fixture) {
 	f.put("dir/file", "x")
 	for _, key := range []string{"nothing", "dir", "dir/", "dir/fil", "dir/file/below", "no/such/dir/file", "dir/file/"} {
 		_, err := f.Stat(f.ctx, key)
-		f.want(err, ufs.ErrNotFound, "describing "+key)
+		f.want(err, ufs.ErrNotFound, "stat of "+key)
 		_, _, err = f.Get(f.ctx, key, ufs.Whole, "")
-		f.want(err, ufs.ErrNotFound, "getting "+key)
+		f.want(err, ufs.ErrNotFound, "get of "+key)
 		if err != nil && !strings.Contains(err.Error(), key) {
 			t.Errorf("the error does not name %q: %v", key, err)
 		}
 		_, err = f.Copy(f.ctx, key, "", "copy", nil, ufs.Conditions{})
-		f.want(err, ufs.ErrNotFound, "copying "+key)
+		f.want(err, ufs.ErrNotFound, "copy of "+key)
 	}
 	_, err := f.Stat(f.ctx, "copy")
-	f.want(err, ufs.ErrNotFound, "describing the copy of nothing")
+	f.want(err, ufs.ErrNotFound, "stat of the copy of a missing object")
 }
 
 func testDelete(t *testing.T, f *fixture) {
@@ -204,12 +204,12 @@ func testDelete(t *testing.T, f *fixture) {
 		}
 	}
 	_, err := f.Stat(f.ctx, "a/b")
-	f.want(err, ufs.ErrNotFound, "describing what was deleted")
+	f.want(err, ufs.ErrNotFound, "stat of a deleted object")
 	if err := f.Delete(f.ctx, "a", ufs.Conditions{}); err != nil {
 		t.Errorf("deleting a key that is only a prefix: %v", err)
 	}
 	if got := f.get("a/c"); got != "2" {
-		t.Errorf("the neighbour holds %q", got)
+		t.Errorf("the other object holds %q", got)
 	}
 	if err := f.Delete(f.ctx, "a/c", ufs.Conditions{}); err != nil {
 		t.Fatal(err)
@@ -235,11 +235,11 @@ func testMetadata(t *testing.T, f *fixture) {
 	sameMetadata(t, f.stat("key").Metadata, want)
 	f.put("key", "y")
 	if got := f.stat("key").Metadata; len(got) != 0 {
-		t.Errorf("metadata outlives its version: %v", got)
+		t.Errorf("a new version has the metadata of the old one: %v", got)
 	}
 	f.put("plain", "y")
 	if got := f.stat("plain").Metadata; len(got) != 0 {
-		t.Errorf("metadata out of nowhere: %v", got)
+		t.Errorf("an object that was put without metadata has %v", got)
 	}
 }
 

@@ -141,7 +141,7 @@ func (f *fixture) read(key string, r ufs.Range, ifMatch string) (string, ufs.Obj
 	f.t.Helper()
 	body, object, err := f.Get(f.ctx, key, r, ifMatch)
 	if err != nil {
-		f.t.Fatalf("getting %q: %v", key, err)
+		f.t.Fatalf("get of %q: %v", key, err)
 	}
 	content, err := io.ReadAll(body)
 	if err != nil {
@@ -157,7 +157,7 @@ func (f *fixture) stat(key string) ufs.Object {
 	f.t.Helper()
 	object, err := f.Stat(f.ctx, key)
 	if err != nil {
-		f.t.Fatalf("describing %q: %v", key, err)
+		f.t.Fatalf("stat of %q: %v", key, err)
 	}
 	return object
 }

@@ -22,9 +22,9 @@ func stream(ctx context.Context, body io.Reader) *Stream {
 
 func always() bool { return true }
 
-// TestDownloadGoesOn ends a body at every offset and in every way; the complete
-// bytes must be read.
-func TestDownloadGoesOn(t *testing.T) {
+// TestDownloadResumes ends a body at every offset and in every way; all bytes must
+// be read.
+func TestDownloadResumes(t *testing.T) {
 	const want = "0123456789abcdefghij"
 	for cut := 0; cut <= len(want); cut++ {
 		for name, end := range map[string]error{"eof": nil, "reset": errors.New("connection reset")} {
@@ -57,7 +57,7 @@ func TestDownloadIsNeverShort(t *testing.T) {
 		t.Errorf("%q, %v, %d tries", got, err, spent)
 	}
 	if _, err := d.Read(make([]byte, 1)); !errors.Is(err, ufs.ErrUnavailable) {
-		t.Errorf("reading on: %v", err)
+		t.Errorf("read after the error: %v", err)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestDownloadStopsAtItsLength(t *testing.T) {
 	}
 }
 
-func TestDownloadAnswersWhatStopsIt(t *testing.T) {
+func TestDownloadReturnsTheFinalError(t *testing.T) {
 	source := func(context.Context, int64) (*Stream, error) { return nil, ufs.ErrPrecondition }
 	d := NewDownload(t.Context(), stream(t.Context(), strings.NewReader("abc")), 10, source, always, time.Minute)
 	if got, err := io.ReadAll(d); string(got) != "abc" || !errors.Is(err, ufs.ErrPrecondition) {
@@ -87,7 +87,7 @@ func (b blocked) Read([]byte) (int, error) {
 	return 0, b.ctx.Err()
 }
 
-func TestDownloadNoticesAStall(t *testing.T) {
+func TestDownloadResumesAfterAStall(t *testing.T) {
 	attempt, watch := NewWatch(t.Context(), time.Minute)
 	first := &Stream{Body: io.NopCloser(io.MultiReader(strings.NewReader("abc"), blocked{attempt})), Watch: watch, Attempt: attempt}
 	source := func(ctx context.Context, offset int64) (*Stream, error) {

@@ -14,7 +14,7 @@ func TestExplain(t *testing.T) {
 	subject := Subject{Scheme: "oss", Bucket: "data", Endpoint: "https://oss.test", Act: "reading", Key: "a/b", Right: "oss:GetObject", AccessKeyID: "LTAI"}
 	for _, test := range []struct {
 		name     string
-		refusal  ErrorResponse
+		response ErrorResponse
 		kind     error
 		messages []string
 	}{
@@ -38,7 +38,7 @@ func TestExplain(t *testing.T) {
 		{"range", ErrorResponse{Status: 416, Code: "InvalidRange"}, ufs.ErrInvalidRange, nil},
 		{"too many", ErrorResponse{Status: 429}, ufs.ErrThrottled, nil},
 		{"slow down", ErrorResponse{Status: 503, Code: "SlowDown"}, ufs.ErrThrottled, nil},
-		{"come back", ErrorResponse{Status: 503, Code: "X", Header: http.Header{"Retry-After": {"3"}}}, ufs.ErrThrottled, nil},
+		{"retry later", ErrorResponse{Status: 503, Code: "X", Header: http.Header{"Retry-After": {"3"}}}, ufs.ErrThrottled, nil},
 		{"down", ErrorResponse{Status: 503, Code: "ServiceUnavailable"}, ufs.ErrUnavailable, nil},
 		{"internal", ErrorResponse{Status: 500, Code: "InternalError"}, ufs.ErrUnavailable, nil},
 		{"not implemented", ErrorResponse{Status: 501, Code: "NotImplemented"}, ufs.ErrUnsupported, nil},
@@ -46,7 +46,7 @@ func TestExplain(t *testing.T) {
 		{"argument", ErrorResponse{Status: 400, Code: "InvalidArgument", Message: "max-keys is wrong."}, ufs.ErrInvalid, []string{"max-keys is wrong ("}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := Explain(subject, test.refusal)
+			err := Explain(subject, test.response)
 			if !errors.Is(err, test.kind) {
 				t.Errorf("got %v, want %v", err, test.kind)
 			}
@@ -59,7 +59,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-func TestAnonymousIsTold(t *testing.T) {
+func TestAnonymousRequestIsExplained(t *testing.T) {
 	err := Explain(Subject{Scheme: "s3", Bucket: "data", Act: "listing"}, ErrorResponse{Status: 403, Code: "AccessDenied"})
 	if !strings.Contains(err.Error(), "no credentials were given") || !strings.Contains(err.Error(), "fs.s3.accessKeySecret") {
 		t.Errorf("got %v", err)

@@ -50,7 +50,7 @@ func CheckSpan(r ufs.Range, status int, contentLength int64, contentRange string
 	first, last, size, ok := parseContentRange(contentRange)
 	switch {
 	case status != http.StatusPartialContent || !ok:
-		return wrong("which is no answer to that")
+		return wrong("which does not fit the request")
 	case first != r.Offset:
 		return wrong("which starts elsewhere")
 	case last-first+1 != contentLength:

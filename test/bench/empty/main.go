@@ -16,7 +16,7 @@ func main() {
 	version := &cobra.Command{Use: "version", Short: "Print a version", Run: func(cmd *cobra.Command, _ []string) {
 		fmt.Fprintln(cmd.OutOrStdout(), "v0.0.0")
 	}}
-	version.Flags().Bool("client", false, "ask no cluster")
+	version.Flags().Bool("client", false, "do not contact a cluster")
 	cmd.AddCommand(version)
 	if err := cmd.Execute(); err != nil {
 		os.Exit(1)

@@ -32,7 +32,7 @@ func main() {
 	root := flag.String("root", "/data", "directory that the data set is mounted at")
 	dir := flag.String("dir", ".", "directory of the data set to walk")
 	watch := flag.Bool("watch", false, "read until SIGTERM, rather than every file once")
-	threads := flag.Int("threads", 4, "threads that read at once")
+	threads := flag.Int("threads", 4, "number of reading threads")
 	flag.IntVar(&set.Files, "files", 100, "files of the set")
 	flag.IntVar(&set.Large, "large", 2, "large files among them")
 	flag.Int64Var(&set.LargeSize, "large-size", 8<<20, "bytes of a large file")

@@ -28,7 +28,7 @@ func TestNeighbours(t *testing.T) {
 			namespace := s.namespace(t)
 			s.dataset(t, namespace)
 			var p *corev1.Pod
-			eventually(t, "the mesh is asked", func() error {
+			eventually(t, "the webhook of the mesh is called", func() error {
 				p = pod(namespace, "imagenet")
 				return s.Create(t.Context(), p)
 			})

@@ -286,7 +286,7 @@ func TestRotation(t *testing.T) {
 	}
 	t.Logf("%d pods, %d bundles, %d certificates", pods, len(authorities), len(leaves))
 	if len(authorities) < 3 || len(leaves) < 6 {
-		t.Errorf("%d bundles and %d certificates: nothing is rotated", len(authorities), len(leaves))
+		t.Errorf("%d bundles and %d certificates: no rotation happened", len(authorities), len(leaves))
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *Cluster) SetView(v *commonv1.ClusterView) {
 func (c *Cluster) Worker(name string) *Worker {
 	i := slices.IndexFunc(c.Workers, func(w *Worker) bool { return w.Name == name })
 	if i < 0 {
-		c.t.Fatalf("there is no worker %q", name)
+		c.t.Fatalf("worker %q not found", name)
 	}
 	return c.Workers[i]
 }

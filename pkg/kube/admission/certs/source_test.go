@@ -95,7 +95,7 @@ func TestTwoReplicas(t *testing.T) {
 	first.sync(t.Context())
 	read(t, c, "m", m)
 	if m.ResourceVersion != version {
-		t.Error("a write although nothing changed")
+		t.Error("an unchanged object was written")
 	}
 }
 

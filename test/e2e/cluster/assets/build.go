@@ -109,7 +109,7 @@ func (b Builder) cached(ctx context.Context, p cachedProgram) (string, error) {
 	if isFile(path) {
 		return dir, nil
 	}
-	_, _ = fmt.Fprintf(b.Progress, "building %s into %s (%s from nothing, then kept)\n", p.name, dir, p.takes)
+	_, _ = fmt.Fprintf(b.Progress, "building %s into %s (%s without a build cache)\n", p.name, dir, p.takes)
 	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", p.flags, "-o", path+".partial", p.pkg)
 	command.Dir = p.module
 	command.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")

@@ -76,7 +76,7 @@ func TestKeeperStartsAgain(t *testing.T) {
 		t.Errorf("log %q, %v", log, err)
 	}
 	if err := keeper.Keep(t.Context(), Program{Name: "none", Path: filepath.Join(dir, "none")}); err == nil {
-		t.Error("a program that is not there was started")
+		t.Error("a program that does not exist was started")
 	}
 }
 
@@ -137,7 +137,7 @@ func TestSweep(t *testing.T) {
 		t.Errorf("swept %v; left %v", swept, left())
 	}
 	if err := child.Wait(); err == nil {
-		t.Error("the process that was left ended by itself")
+		t.Error("the leftover process ended before the sweep")
 	}
 }
 
@@ -160,7 +160,7 @@ func TestSweepSparesOthers(t *testing.T) {
 	}
 	defer func() { _ = Remove(context.Background(), id) }()
 	if !controls(owner.Process.Pid) || controls(os.Getpid()) {
-		t.Fatal("a control process is not told from another one")
+		t.Fatal("a control process is not distinguished from another one")
 	}
 	if _, err := Sweep(t.Context()); err != nil {
 		t.Fatal(err)

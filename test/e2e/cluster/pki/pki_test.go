@@ -32,7 +32,7 @@ func TestIssue(t *testing.T) {
 		}
 	}
 	if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: "node2", Roots: roots}); err == nil {
-		t.Error("it is good for a name that it was not made for")
+		t.Error("the certificate is valid for a name that it was not issued for")
 	}
 	if _, err := pair.Leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
 		t.Errorf("as client: %v", err)

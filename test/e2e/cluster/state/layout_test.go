@@ -70,7 +70,7 @@ func TestRemoveKeepsLogsAndImages(t *testing.T) {
 	}
 	for _, path := range gone {
 		if _, err := os.Stat(path); err == nil {
-			t.Errorf("%s is still there", path)
+			t.Errorf("%s still exists", path)
 		}
 	}
 }
