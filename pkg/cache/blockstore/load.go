@@ -67,7 +67,7 @@ func (s *Store) loadDir(t *tier, dir string) error {
 			if !errors.Is(err, errMeta) {
 				return err
 			}
-			s.config.Logger.Info("removing an unusable cached file", "path", filepath.Join(dir, name), "reason", err)
+			s.config.Logger.Info("removing an unusable cached file", "path", filepath.Join(dir, name), "error", err)
 		}
 	}
 	for name := range names {

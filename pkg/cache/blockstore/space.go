@@ -196,7 +196,7 @@ func (s *Store) fail(t *tier, err error, unreadable bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t.state.reason == nil {
-		s.config.Logger.Warn("a cache tier stores nothing new", "path", t.Path, "reason", err)
+		s.config.Logger.Warn("a cache tier stores nothing new", "path", t.Path, "error", err)
 	}
 	t.state.reason = err
 	t.state.since = s.config.Now()
@@ -312,7 +312,7 @@ func (s *Store) recover(t *tier) {
 	if err != nil {
 		t.state.reason, t.state.since = err, s.config.Now()
 		t.state.unreadable = t.state.unreadable && !t.loaded
-		s.config.Logger.Warn("a cache tier cannot be used", "path", t.Path, "reason", err)
+		s.config.Logger.Warn("a cache tier cannot be used", "path", t.Path, "error", err)
 		return
 	}
 	if t.state.reason != nil {

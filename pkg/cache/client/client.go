@@ -118,11 +118,11 @@ func New(config Config) (*Client, error) {
 	}
 	kept, err := loadView(config.ViewFile)
 	if err != nil {
-		config.Logger.Warn("cannot use the view file", "reason", err)
+		config.Logger.Warn("cannot use the view file", "error", err)
 	}
 	if kept != nil {
 		if _, err := c.adopt(kept, false); err != nil {
-			config.Logger.Warn("cannot use the view file", "reason", err)
+			config.Logger.Warn("cannot use the view file", "error", err)
 		}
 	}
 	c.work.Go(c.keepUp)
@@ -204,7 +204,7 @@ func (c *Client) adopt(offered *commonv1.ClusterView, keep bool) (bool, error) {
 		return true, nil
 	}
 	if err := saveView(c.config.ViewFile, offered); err != nil {
-		c.config.Logger.Warn("the view was not stored for the next start", "reason", err)
+		c.config.Logger.Warn("the view was not stored for the next start", "error", err)
 	}
 	return true, nil
 }

@@ -179,7 +179,7 @@ func (c *Client) candidates(key string) []*worker {
 		w, err := c.worker(m)
 		switch {
 		case err != nil:
-			c.config.Logger.Debug("skipping a worker", "reason", err)
+			c.config.Logger.Debug("skipping a worker", "error", err)
 		case w.admit(calls):
 			first = append(first, w)
 		default:

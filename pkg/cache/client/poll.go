@@ -25,14 +25,14 @@ func (c *Client) keepUp() {
 		if c.current.Load() == nil {
 			// No view was returned: retry soon.
 			wait, retry = min(retry, c.config.Poll), min(2*retry, 2*time.Second)
-			c.config.Logger.Debug("no view yet", "reason", err)
+			c.config.Logger.Debug("no view yet", "error", err)
 		}
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-c.hurry:
 			if err = c.viewFromMasters(c.ctx); err != nil {
-				c.config.Logger.Debug("cannot get the view from the masters", "reason", err)
+				c.config.Logger.Debug("cannot get the view from the masters", "error", err)
 			}
 			c.rest(minRequestPause)
 		case name := <-c.hints:
@@ -41,7 +41,7 @@ func (c *Client) keepUp() {
 			if c.current.Load() == nil {
 				err = c.refresh(c.ctx)
 			} else if err = c.poll(c.ctx); err != nil {
-				c.config.Logger.Debug("cannot get the epochs from any worker", "reason", err)
+				c.config.Logger.Debug("cannot get the epochs from any worker", "error", err)
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func (c *Client) follow(name string) {
 	err := c.viewOf(c.ctx, name)
 	pause := minRequestPause
 	if c.View().GetIndex() == before {
-		c.config.Logger.Debug("a worker with newer epochs has no newer view", "worker", name, "reason", err)
+		c.config.Logger.Debug("a worker with newer epochs has no newer view", "worker", name, "error", err)
 		pause = c.config.Poll
 	}
 	c.rest(pause)

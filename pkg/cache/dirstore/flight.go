@@ -96,7 +96,7 @@ func (s *Store) run(f *flight) {
 	err := s.listAll(f)
 	if err != nil {
 		err = fmt.Errorf("list directory %q of %s: %w", f.id.dir, f.mount.Store, err)
-		s.config.Logger.Warn("listing failed", "mount", f.id.mount, "directory", f.id.dir, "reason", err)
+		s.config.Logger.Warn("listing failed", "mount", f.id.mount, "directory", f.id.dir, "error", err)
 	}
 	f.err = err
 	s.mu.Lock()

@@ -139,7 +139,7 @@ func (w *writer) swap(h header, more func(*pebble.Batch) error) bool {
 	// Sync in the background: requests that wait for the listing do not need it.
 	t.background.Go(func() {
 		if err := errors.Join(batch.SyncWait(), batch.Close()); err != nil {
-			t.logger.Debug("syncing the directory store", "reason", err)
+			t.logger.Debug("syncing the directory store", "error", err)
 		}
 	})
 	return true

@@ -58,12 +58,12 @@ func (t *table) open() {
 			if err == nil {
 				return
 			}
-			t.logger.Warn("cannot open the directory store", "dir", t.dir, "emptied", empty, "reason", err)
+			t.logger.Warn("cannot open the directory store", "path", t.dir, "emptied", empty, "error", err)
 		}
 	}
 	db, err := pebble.Open("", t.options(vfs.NewMem()))
 	if err != nil {
-		t.logger.Error("the directory store caches nothing", "reason", err)
+		t.logger.Error("the directory store caches nothing", "error", err)
 		return
 	}
 	t.use(db, false)
@@ -180,15 +180,15 @@ func (t *table) fail(db *pebble.DB, cause error) {
 	if t.db == nil || t.db != db {
 		return
 	}
-	t.logger.Warn("emptying the directory store", "dir", t.dir, "reason", cause)
+	t.logger.Warn("emptying the directory store", "path", t.dir, "error", cause)
 	if err := t.db.Close(); err != nil {
-		t.logger.Debug("cannot close the damaged directory store", "reason", err)
+		t.logger.Debug("cannot close the damaged directory store", "error", err)
 	}
 	t.db, t.total = nil, 0
 	t.failures++
 	if t.dir != "" {
 		if err := os.RemoveAll(t.dir); err != nil {
-			t.logger.Warn("cannot empty the directory store", "reason", err)
+			t.logger.Warn("cannot empty the directory store", "error", err)
 		}
 	}
 	t.open()
@@ -201,7 +201,7 @@ func (t *table) close() {
 	t.mu.Unlock()
 	if db != nil {
 		if err := db.Close(); err != nil {
-			t.logger.Warn("cannot close the directory store", "reason", err)
+			t.logger.Warn("cannot close the directory store", "error", err)
 		}
 	}
 	t.background.Wait()

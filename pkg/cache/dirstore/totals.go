@@ -80,7 +80,7 @@ func (s *Store) count(c *count, m Mount) {
 	began := s.config.Clock()
 	objects, bytes, err := s.countKeys(m)
 	if err != nil {
-		s.config.Logger.Info("cannot count a mount", "mount", m.ID, "reason", err)
+		s.config.Logger.Info("cannot count a mount", "mount", m.ID, "error", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -128,7 +128,7 @@ func (s *Server) close() {
 func (s *Server) add(c *net.UnixConn) bool {
 	peer, err := fdsock.Peer(c)
 	if err != nil {
-		s.logger.Warn("refused a connection to the socket of sealed files", "reason", err)
+		s.logger.Warn("refused a connection to the socket of sealed files", "error", err)
 		return false
 	}
 	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && int(peer.Gid) != s.group {
@@ -168,12 +168,12 @@ func (s *Server) lend(c *net.UnixConn) {
 		}
 		if err != nil {
 			if errors.Is(err, errProtocol) {
-				s.logger.Warn("closing a connection to the socket of sealed files", "reason", err)
+				s.logger.Warn("closing a connection to the socket of sealed files", "error", err)
 			}
 			return
 		}
 		if err := s.handle(c, m, loans); err != nil {
-			s.logger.Debug("a connection to the socket of sealed files ended", "reason", err)
+			s.logger.Debug("a connection to the socket of sealed files ended", "error", err)
 			return
 		}
 	}

@@ -102,7 +102,7 @@ func (w *Worker) register(ctx context.Context) bool {
 	if errors.As(err, &refused) && refused.Reason == client.ReasonIDTaken {
 		// The disk was another worker's before: pods of a StatefulSet may
 		// exchange their disks. The cached bytes stay valid.
-		w.config.Logger.Warn("minting a new id: the id on this disk belongs to another worker", "reason", err)
+		w.config.Logger.Warn("minting a new id: the id on this disk belongs to another worker", "error", err)
 		if err = w.views.renew(); err == nil {
 			view, err = w.registerID(ctx)
 		}
@@ -135,7 +135,7 @@ func (w *Worker) beat(ctx context.Context) (unregistered bool) {
 	var newer bool
 	for _, result := range w.config.Masters.Heartbeat(ctx, w.report(), clusterID) {
 		if result.Err != nil {
-			w.config.Logger.Debug("heartbeat failed", "master", result.Master, "reason", result.Err)
+			w.config.Logger.Debug("heartbeat failed", "member", result.Master, "error", result.Err)
 			continue
 		}
 		newer = newer || result.ViewIndex > index
@@ -170,7 +170,7 @@ func (w *Worker) mount(ctx context.Context, id string) *mounted {
 	defer cancel()
 	if view, err := w.config.Masters.View(ctx); err == nil {
 		if err := w.views.offer(view); err != nil {
-			w.config.Logger.Warn("cannot use the masters' view", "reason", err)
+			w.config.Logger.Warn("cannot use the masters' view", "error", err)
 		}
 	}
 	return w.mounts.get(id)
@@ -185,9 +185,9 @@ func (w *Worker) setContact(err error) {
 	w.mu.Unlock()
 	switch {
 	case err != nil && was == nil:
-		w.config.Logger.Warn("masters unreachable; serving the last known view", "reason", err)
+		w.config.Logger.Warn("masters unreachable; serving the last known view", "error", err)
 	case err != nil:
-		w.config.Logger.Debug("masters unreachable", "reason", err)
+		w.config.Logger.Debug("masters unreachable", "error", err)
 	case was != nil:
 		w.config.Logger.Info("masters reachable again")
 	}

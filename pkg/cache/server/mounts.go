@@ -124,7 +124,7 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 			err = fmt.Errorf("%w: %w", err, ufs.ErrNoBucket)
 		}
 		e.failed = fmt.Errorf("open mount %s (%s): %w", e.mount.GetName(), e.mount.GetUri(), err)
-		e.table.logger.Warn("opening a mount failed", "mount", e.mount.GetName(), "reason", err)
+		e.table.logger.Warn("opening a mount failed", "mount", e.mount.GetName(), "error", err)
 		return nil, e.failed
 	}
 	if e.closed {

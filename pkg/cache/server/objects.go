@@ -73,7 +73,7 @@ func (w *Worker) abort(entry *mounted, request wire.Request, err, writing error)
 		entry.note(err)
 		failure := failureOf(err)
 		w.metrics.failures.WithLabelValues("broken_" + string(failure.Code)).Inc()
-		w.config.Logger.Warn("response aborted", "mount", request.Mount, "key", request.Key, "reason", err)
+		w.config.Logger.Warn("response aborted", "mount", request.Mount, "key", request.Key, "error", err)
 		if outdated(failure) {
 			w.dropName(request)
 		}

@@ -96,7 +96,7 @@ func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadClo
 		if err == nil {
 			return body
 		}
-		s.worker.config.Logger.Debug("previous owner has no cached bytes", "worker", order[0].GetName(), "key", s.key.Key, "reason", err)
+		s.worker.config.Logger.Debug("previous owner has no cached bytes", "worker", order[0].GetName(), "key", s.key.Key, "error", err)
 	}
 	s.mu.Lock()
 	s.storeOnly = true

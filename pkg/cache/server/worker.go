@@ -69,7 +69,7 @@ func New(config Config) (*Worker, error) {
 		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
 	}
 	if damaged != nil {
-		config.Logger.Warn("the view on disk cannot be used; requesting it from the masters", "reason", damaged)
+		config.Logger.Warn("the view on disk cannot be used; requesting it from the masters", "error", damaged)
 	}
 	if v := w.views.load(); v != nil {
 		w.mounts.apply(v)
@@ -88,7 +88,7 @@ func New(config Config) (*Worker, error) {
 		path := filepath.Join(config.SocketDir, config.Name+".sock")
 		if w.sealed, err = fdpass.Listen(path, socketGroup(config), lender{config.Blocks}, config.Logger); err != nil {
 			// Readers on this host read over the network instead.
-			config.Logger.Warn("sealed files are not lent", "reason", err)
+			config.Logger.Warn("sealed files are not lent", "error", err)
 		}
 	}
 	w.serve()
@@ -173,7 +173,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	if w.sealed != nil {
 		wg.Go(func() {
 			if err := w.sealed.Serve(following); err != nil {
-				w.config.Logger.Warn("sealed files are not lent any more", "reason", err)
+				w.config.Logger.Warn("sealed files are not lent any more", "error", err)
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func (w *Worker) shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, w.config.GracePeriod)
 	defer cancel()
 	if err := w.http.Shutdown(ctx); err != nil {
-		w.config.Logger.Warn("requests in progress were aborted", "reason", err)
+		w.config.Logger.Warn("requests in progress were aborted", "error", err)
 		return w.http.Close()
 	}
 	return nil

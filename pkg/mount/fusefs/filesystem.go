@@ -67,7 +67,7 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	}
 	if errors.Is(err, reader.ErrNotExist) {
 		if id, known := f.table.markDeleted(path); known {
-			f.log.Debug("a file was deleted", "path", path, "node", id)
+			f.log.Debug("a file was deleted", "path", path, "nodeid", id)
 		}
 		// Outside every mount the kernel must not cache the absence of a name:
 		// a mount may be added there at any time.

@@ -42,7 +42,7 @@ func (s *Server) takeOver(slot *fusefd.Slot) error {
 		defer s.lockSuspect()()
 	}
 	if deaths := slot.Died(); deaths >= maxDeaths {
-		s.log.Error("request fails: previous servers died while they processed it", "opcode", h.opcode, "node", h.node, "deaths", deaths)
+		s.log.Error("request fails: previous servers died while they processed it", "opcode", h.opcode, "nodeid", h.node, "deaths", deaths)
 		s.metrics.takenOver.WithLabelValues("refused").Inc()
 		return s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
 	}

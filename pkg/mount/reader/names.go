@@ -70,7 +70,7 @@ func (r *Reader) Forget(ctx context.Context, v Version) {
 	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
 	defer cancel()
 	if err := r.config.Cluster.Forget(ctx, v.Mount, dir, name); err != nil {
-		r.config.Logger.Warn("a stale name was not dropped at its owner; it is served until the listing expires", "key", v.Key, "reason", err)
+		r.config.Logger.Warn("a stale name was not dropped at its owner; it is served until the listing expires", "key", v.Key, "error", err)
 	}
 }
 

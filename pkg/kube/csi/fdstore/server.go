@@ -67,7 +67,7 @@ func (s *Server) Serve(ctx context.Context, socket string) error {
 		group.Go(func() {
 			err := s.serveClient(conn)
 			_ = conn.Close()
-			s.log.Info("client disconnected", "reason", err)
+			s.log.Info("client disconnected", "error", err)
 		})
 	}
 }

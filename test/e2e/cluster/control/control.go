@@ -176,7 +176,7 @@ func (c *cluster) node(ctx context.Context, i int) error {
 	}
 	go func() {
 		if err := command.Wait(); ctx.Err() == nil {
-			c.Logger.Error("a node has ended; see its log", "node", name, "how", err)
+			c.Logger.Error("a node has ended; see its log", "node", name, "error", err)
 		}
 	}()
 	c.record.Nodes[name] = command.Process.Pid

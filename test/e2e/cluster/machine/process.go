@@ -46,7 +46,7 @@ func (k *Keeper) Keep(ctx context.Context, p Program) error {
 			if ctx.Err() != nil {
 				return
 			}
-			k.Logger.Warn("restarting an ended program", "program", p.Name, "how", err)
+			k.Logger.Warn("restarting an ended program", "program", p.Name, "error", err)
 			select {
 			case <-ctx.Done():
 				return
