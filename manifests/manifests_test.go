@@ -156,7 +156,7 @@ func TestOnePlaceSetsImageAndKubelet(t *testing.T) {
 	}
 	for _, left := range []string{"value: settings", "image: settings", "Path: settings", "ghcr.io/jindo-io/jindo:devel", "/var/lib/kubelet", "caBundle"} {
 		if strings.Contains(text, left) {
-			t.Errorf("%q is left in the manifest", left)
+			t.Errorf("the manifest still contains %q", left)
 		}
 	}
 }

@@ -146,7 +146,7 @@ func TestPolicyAndWebhooksSelectTheSame(t *testing.T) {
 func TestWebhookSurvives(t *testing.T) {
 	pod := named[appsv1.Deployment](t, manifests.Install)[names.Webhook].Spec.Template.Spec
 	if pod.PriorityClassName != "system-cluster-critical" {
-		t.Error("it may be evicted for others")
+		t.Error("the webhook may be evicted for other pods")
 	}
 	budget := named[policyv1.PodDisruptionBudget](t, manifests.Install)[names.Webhook]
 	if budget == nil || budget.Spec.MaxUnavailable.IntValue() != 1 {
@@ -160,15 +160,15 @@ func TestWebhookRights(t *testing.T) {
 	for _, rule := range named[rbacv1.ClusterRole](t, manifests.Install)[names.Webhook].Rules {
 		writes := slices.ContainsFunc(rule.Verbs, func(v string) bool { return !slices.Contains([]string{"get", "list", "watch"}, v) })
 		if writes && (len(rule.ResourceNames) != 1 || !slices.Contains([]string{names.PodWebhooks, names.ValidatingWebhooks}, rule.ResourceNames[0])) {
-			t.Errorf("it may %v %v", rule.Verbs, rule.Resources)
+			t.Errorf("the webhook may %v %v", rule.Verbs, rule.Resources)
 		}
 	}
 	for _, rule := range named[rbacv1.Role](t, manifests.Install)[names.Webhook].Rules {
 		if !slices.Equal(rule.Verbs, []string{"create"}) && !slices.Equal(rule.ResourceNames, []string{names.WebhookAuthority}) {
-			t.Errorf("it may %v %v", rule.Verbs, rule.Resources)
+			t.Errorf("the webhook may %v %v", rule.Verbs, rule.Resources)
 		}
 	}
 	if certs.FieldManager != "jindo-webhook" {
-		t.Error("another field manager leaves the old one's fields behind")
+		t.Error("another field manager would leave the fields of the old one")
 	}
 }

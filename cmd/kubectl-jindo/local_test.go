@@ -231,7 +231,7 @@ func TestLocalRuntime(t *testing.T) {
 	stdout, _ := m.up(true)
 	for _, want := range []string{"dataset.data.fluid.io/hbase", "jindoruntime.data.fluid.io/hadoop", "3 of 3 masters vote", "3 of 3 workers registered", "local down hadoop"} {
 		if !strings.Contains(stdout, want) {
-			t.Errorf("up printed %q, want %q in it", stdout, want)
+			t.Errorf("up printed %q, which does not contain %q", stdout, want)
 		}
 	}
 	m.read("a.txt", "alpha")

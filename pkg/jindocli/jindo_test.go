@@ -365,7 +365,7 @@ func TestGetNeverWritesOutsideItsTarget(t *testing.T) {
 		t.Errorf("exit code %d, stderr %q", code, stderr)
 	}
 	if _, err := os.Stat(filepath.Join(filepath.Dir(dir), "escape")); err == nil {
-		t.Error("it wrote outside")
+		t.Error("the command wrote outside of the directory")
 	}
 }
 

@@ -30,7 +30,7 @@ type File interface {
 // node is a file or directory of a mount, or a directory that exists only because
 // a mount is below it.
 type node struct {
-	// path in the tree, absolute and clean.
+	// path is the path in the tree, absolute and clean.
 	path  string
 	entry reader.Entry
 	// mount that the node belongs to, and its path in it; mount is nil for a

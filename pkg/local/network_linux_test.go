@@ -110,11 +110,11 @@ func TestNetworkIsHeldUntilItIsClosed(t *testing.T) {
 	}
 	defer second.close()
 	if second.String() == first.String() {
-		t.Errorf("%s was taken twice", first)
+		t.Errorf("%s was assigned twice", first)
 	}
 	if again, err := takeNetwork(first.String(), l); err == nil {
 		again.close()
-		t.Error("a network that is held was taken")
+		t.Error("a network in use was assigned")
 	}
 	first.close()
 	again, err := takeNetwork(first.String(), l)
@@ -139,7 +139,7 @@ func TestTakenPortNamesItsHolder(t *testing.T) {
 	got, err := takeNetwork(n.String(), l)
 	if err == nil {
 		got.close()
-		t.Fatal("a network with a used port was taken")
+		t.Fatal("a network with a used port was assigned")
 	}
 	for _, want := range []string{"18006", "local.test"} {
 		if !strings.Contains(err.Error(), want) {

@@ -22,7 +22,7 @@ type Spec struct {
 	Plan plan.Plan `json:"plan"`
 	// Root of all state directories; see [Root].
 	Root string `json:"root"`
-	// Secrets by the mounts' secret references, then by option.
+	// Secrets maps the mounts' secret references, then options, to values.
 	Secrets map[string]map[string]string `json:"secrets"`
 	// Mountpoint of the FUSE mount; "" is [Layout.Mountpoint].
 	Mountpoint string `json:"mountpoint"`

@@ -44,7 +44,7 @@ type State struct {
 	Namespace string `json:"namespace"`
 	// Runtime is its name.
 	Runtime string `json:"runtime"`
-	// Dataset bound to the runtime; empty when none is.
+	// Dataset is the Dataset bound to the runtime; empty when none is.
 	Dataset string `json:"dataset,omitempty"`
 	// Boot is the machine's boot id; process ids of another boot are invalid.
 	Boot string `json:"boot"`
@@ -69,7 +69,7 @@ type State struct {
 	Components []ComponentState `json:"components"`
 	// Conditions that together make the runtime Ready.
 	Conditions []Condition `json:"conditions"`
-	// Notices for the user, one sentence each.
+	// Notices are for the user, one sentence each.
 	Notices []string `json:"notices,omitempty"`
 }
 

@@ -44,7 +44,7 @@ func TestStateIsReadAsItWasWritten(t *testing.T) {
 	}
 	info, err := os.Stat(l.stateFile())
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, error %v: others must not read it", info.Mode(), err)
+		t.Errorf("mode %v, error %v: other users must not be able to read the file", info.Mode(), err)
 	}
 	if missing := got.Missing(); len(missing) != 1 || missing[0].Name != "fuse" {
 		t.Errorf("missing %v, want fuse", missing)
@@ -118,7 +118,7 @@ func TestFormation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if second, err := loadFormation(l); err != nil || second.ClusterID == first.ClusterID {
-		t.Errorf("two records that were never saved have one id %q, error %v", second.ClusterID, err)
+		t.Errorf("two unsaved records have the same id %q, error %v", second.ClusterID, err)
 	}
 	first.Formed = true
 	if err := first.save(l); err != nil {
@@ -132,7 +132,7 @@ func TestFormation(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, err := loadFormation(l); err == nil || !strings.Contains(err.Error(), "--purge") {
-		t.Errorf("a record that cannot be read: got %+v, error %v, want one that names --purge", got, err)
+		t.Errorf("an unreadable record: got %+v, error %v, want one that names --purge", got, err)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestLogs(t *testing.T) {
 		t.Errorf("the log holds %d bytes, error %v, want one line", len(raw), err)
 	}
 	if lines, err := Tail(path+".1", 1); err != nil || strings.Join(lines, "") != "three" {
-		t.Errorf("what was moved aside ends with %q, error %v", lines, err)
+		t.Errorf("the rotated log ends with %q, error %v", lines, err)
 	}
 }
 

@@ -126,7 +126,7 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 		return err == nil && c.Process.PID > 0 && c.Process != first.Process
 	})
 	if c, _ := state.Component(first.Name); c.Starts < 2 || c.LastExit != "killed by SIGKILL" {
-		t.Errorf("it was started %d times, ended with %q", c.Starts, c.LastExit)
+		t.Errorf("the component was started %d times, ended with %q", c.Starts, c.LastExit)
 	}
 
 	// The same spec changes nothing; another one is refused.
@@ -154,7 +154,7 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 		t.Errorf("after a purge the state directory exists: %v, error %v", there, err)
 	}
 	if ran, err := Down(t.Context(), l, true); err != nil || ran {
-		t.Errorf("down of what never was: ran %v, error %v", ran, err)
+		t.Errorf("down of an unknown runtime: ran %v, error %v", ran, err)
 	}
 }
 

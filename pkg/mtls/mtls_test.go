@@ -162,7 +162,7 @@ func TestFilesThatBreakLeaveTheCertificateInUse(t *testing.T) {
 	}
 	server.read = time.Time{}
 	if server.Expires().IsZero() {
-		t.Fatal("the old certificate was lost")
+		t.Fatal("the old certificate was dropped")
 	}
 	if server.Err() == nil {
 		t.Fatal("Err does not report that the files are broken")

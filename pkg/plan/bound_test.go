@@ -44,7 +44,7 @@ func TestBound(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got := UnboundReason(test.dataset, test.runtime)
 			if Bound(test.dataset, test.runtime) != (test.want == "") || (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
-				t.Errorf("the reason is %q, want %q in it", got, test.want)
+				t.Errorf("the reason %q does not contain %q", got, test.want)
 			}
 		})
 	}

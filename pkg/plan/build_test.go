@@ -74,7 +74,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(got, want) {
-				t.Errorf("the plan is not %s; it is\n%s", golden, got)
+				t.Errorf("the plan differs from %s; got\n%s", golden, got)
 			}
 		})
 	}

@@ -17,11 +17,11 @@ const ConditionMountUnsupported = string(v1alpha1.DatasetMountUnsupported)
 // credentials.
 type Mount struct {
 	Name string `json:"name"`
-	// Path in the file tree, absolute and clean: "/hadoop", or "/".
+	// Path is the path in the file tree, absolute and clean: "/hadoop", or "/".
 	Path string `json:"path"`
 	// URI of the store, as written in the Dataset.
 	URI string `json:"uri"`
-	// Options for the driver of the store.
+	// Options are passed to the driver of the store.
 	Options map[string]string `json:"options,omitempty"`
 	// SecretRef is the name of the directory with the credential files; empty if
 	// the mount has no credentials.

@@ -64,7 +64,7 @@ type Plan struct {
 	Masters *Component `json:"masters,omitempty"`
 	Workers *Component `json:"workers,omitempty"`
 	Fuse    *Component `json:"fuse,omitempty"`
-	// Mounts in the order of the Dataset, without those that cannot be served.
+	// Mounts are in the order of the Dataset, without those that cannot be served.
 	Mounts []Mount `json:"mounts,omitempty"`
 	// Problems are the mounts that cannot be served.
 	Problems []MountProblem `json:"problems,omitempty"`
@@ -160,7 +160,7 @@ type Tier struct {
 	// Path as written in the runtime. The executor for one machine uses another
 	// directory instead.
 	Path string `json:"path"`
-	// Quota in bytes.
+	// Quota is in bytes.
 	Quota int64 `json:"quota"`
 	// High and Low are fractions of the quota: 0 < Low < High <= 1.
 	High float64 `json:"high"`

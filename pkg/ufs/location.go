@@ -9,7 +9,7 @@ import (
 
 // Location is a parsed mount point.
 type Location struct {
-	// Scheme in lower case: "oss", "s3", "file".
+	// Scheme is in lower case: "oss", "s3", "file".
 	Scheme string
 	// Bucket of an object store; empty for a directory.
 	Bucket string

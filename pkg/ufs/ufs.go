@@ -50,7 +50,7 @@ var (
 
 // Object is one object as the store describes it.
 type Object struct {
-	// Key relative to the Store's prefix; no leading slash.
+	// Key is relative to the Store's prefix; no leading slash.
 	Key  string
 	Size int64
 	// ETag without quotes. Equal tags mean equal bytes.
@@ -88,7 +88,7 @@ type Page struct {
 // Range is a part of an object.
 type Range struct {
 	Offset int64
-	// Length in bytes; -1 reads to the end. A range that extends past the end
+	// Length is in bytes; -1 reads to the end. A range that extends past the end
 	// is truncated.
 	Length int64
 }

@@ -15,8 +15,8 @@ import (
 
 const module = "github.com/jindo-io/jindo/"
 
-// forbidden dependencies: no package under from may import, directly or indirectly, a
-// package under to.
+// forbidden lists dependencies: no package under from may import, directly or
+// indirectly, a package under to.
 var forbidden = []struct {
 	from, to, why string
 	except        []string

@@ -20,7 +20,7 @@ const Sums = "SHA256SUMS"
 
 // File is one file of a set.
 type File struct {
-	// Path relative to the set's root, with slashes.
+	// Path is relative to the set's root, with slashes.
 	Path string
 	Size int64
 	// Generation distinguishes the contents that a path has had.

@@ -15,7 +15,7 @@ type row struct {
 	// name of the fault. It is also the directory of the files that are first
 	// read in this row.
 	name string
-	// expected effect on readers, for the document.
+	// expected is the effect on readers, for the document.
 	expected string
 	// allowed reports whether reads may fail with an error; nil means none.
 	allowed func(error) bool

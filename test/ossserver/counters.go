@@ -11,7 +11,7 @@ type Counters struct {
 	Requests map[Kind]int64
 	BytesOut map[Kind]int64
 	BytesIn  map[Kind]int64
-	// Statuses by HTTP status; 0 counts requests without a response.
+	// Statuses counts requests by HTTP status; 0 counts those without a response.
 	Statuses map[int]int64
 	// InFlight is the number of current requests, MaxInFlight the highest.
 	InFlight    int

@@ -20,7 +20,7 @@ type Request struct {
 // Fault is applied to a request. Fields can be combined: a delay, then a throttled
 // body that is cut.
 type Fault struct {
-	// Delay before the response. It ends with the request.
+	// Delay is the time before the response. It ends with the request.
 	Delay time.Duration
 	// Hang sends no response until the client disconnects.
 	Hang bool

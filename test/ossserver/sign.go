@@ -14,7 +14,8 @@ const (
 	algorithm       = "OSS4-HMAC-SHA256"
 	unsignedPayload = "UNSIGNED-PAYLOAD"
 	timeFormat      = "20060102T150405Z"
-	// maxSkew between the signature's date and the server's clock.
+	// maxSkew is the largest accepted difference between a signature's date and the
+	// server's clock.
 	maxSkew = 15 * time.Minute
 )
 

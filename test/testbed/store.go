@@ -24,7 +24,7 @@ const bucket = "test-bucket"
 type Store struct {
 	// Dir holds the files.
 	Dir string
-	// MountPoint for a Dataset.
+	// MountPoint is the mount point of a Dataset with this store.
 	MountPoint string
 	// OSS is the server, for faults and counters; nil for other kinds.
 	OSS *ossserver.Server

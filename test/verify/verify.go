@@ -28,7 +28,7 @@ type Options struct {
 	Threads int
 	// Hold is the number of files that each thread keeps open.
 	Hold int
-	// Pause between two reads of a thread.
+	// Pause is the time between two reads of a thread.
 	Pause time.Duration
 	Seed  uint64
 }

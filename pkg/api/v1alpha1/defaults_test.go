@@ -102,7 +102,7 @@ func TestGeneratedNamesAreDistinct(t *testing.T) {
 			made[m.Name] = true
 			for _, other := range mounts {
 				if other.Name == m.Name {
-					t.Fatalf("the made name %q was given to another", m.Name)
+					t.Fatalf("the generated name %q is that of another mount", m.Name)
 				}
 			}
 		}

@@ -103,18 +103,18 @@ func TestRoundTrip(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			object := decodeOne(t, text)
 			if errs, _ := Validate(object); len(errs) > 0 {
-				t.Errorf("Validate refuses it: %v", errs)
+				t.Errorf("Validate returned errors: %v", errs)
 			}
 			checkKept(t, "read and written again", written, treeOf(t, object))
 			stored := runtime.DeepCopyJSON(written)
 			if errs := schemaOf(t, kind).errors(stored); len(errs) > 0 {
-				t.Errorf("the schema refuses it: %v", errs)
+				t.Errorf("the schema rejects the manifest: %v", errs)
 			}
 			checkKept(t, "stored by the API server", written, stored)
 			SetDefaults(object)
 			checkKept(t, "with defaults", written, treeOf(t, object))
 			if errs := schemaOf(t, kind).errors(withoutStatus(treeOf(t, object))); len(errs) > 0 {
-				t.Errorf("the schema refuses it with defaults: %v", errs)
+				t.Errorf("the schema rejects the manifest with defaults: %v", errs)
 			}
 		})
 	}

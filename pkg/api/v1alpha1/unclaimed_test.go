@@ -35,7 +35,7 @@ func TestValidateUnclaimed(t *testing.T) {
 			before := dataset.DeepCopy()
 			errs, _ := Validate(dataset)
 			if len(errs) == 0 {
-				t.Fatal("a JindoRuntime could serve it")
+				t.Fatal("a JindoRuntime could serve this Dataset")
 			}
 			got := strings.Join(ValidateUnclaimed(dataset), "\n")
 			for _, err := range errs {

@@ -161,10 +161,10 @@ func TestParseFuseArgs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if args.AttrTimeout == nil || args.AttrTimeout.String() != "2.5s" {
-		t.Errorf("AttrTimeout is %v: the last one counts", args.AttrTimeout)
+		t.Errorf("AttrTimeout is %v, want that of the last argument", args.AttrTimeout)
 	}
 	if args.EntryTimeout == nil || *args.EntryTimeout != maxTimeout {
-		t.Errorf("EntryTimeout is %v: a very long time is the longest there is", args.EntryTimeout)
+		t.Errorf("EntryTimeout is %v, want the maximum for a larger value", args.EntryTimeout)
 	}
 	if args.ReadTimeout == nil || *args.ReadTimeout != 20*time.Second {
 		t.Errorf("ReadTimeout is %v", args.ReadTimeout)

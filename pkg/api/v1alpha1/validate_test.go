@@ -95,7 +95,7 @@ func checkErrors(t *testing.T, how string, object runtime.Object, want []string)
 		ok = ok && i < len(got) && strings.HasPrefix(got[i], want[i])
 	}
 	if !ok {
-		t.Errorf("%s: got errors\n  %s\nwant, each by how it begins\n  %s", how, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+		t.Errorf("%s: got errors\n  %s\nwant errors with these prefixes\n  %s", how, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
 }
 

@@ -100,7 +100,7 @@ func TestOneReadIsOneRead(t *testing.T) {
 		mustRead(t, s, o, "a", offset, 10_000, o.fetch)
 	}
 	if v := s.versions[o.key("a").hash()]; v.freq != 0 {
-		t.Errorf("%d reads were counted", v.freq)
+		t.Errorf("the frequency is %d, want 0", v.freq)
 	}
 }
 
@@ -159,7 +159,7 @@ func TestQuotaWithLentFiles(t *testing.T) {
 	checkAccounts(t, s)
 }
 
-func TestLentFilesAreReadOnlyAndWhole(t *testing.T) {
+func TestLentFilesAreReadOnlyAndComplete(t *testing.T) {
 	s := open(t, testConfig(t))
 	o := newOrigin(8, 250_000)
 	if _, err := s.Lend(o.key("a")); !errors.Is(err, ErrNotSealed) {
@@ -205,7 +205,7 @@ func TestLendVerifiesAfterRestart(t *testing.T) {
 		}
 		return err == nil
 	})
-	eventually(t, "the damaged file is thrown out", func() bool {
+	eventually(t, "the damaged file is discarded", func() bool {
 		loan, err := s.Lend(o.key("bad"))
 		if err == nil {
 			loan.Return()

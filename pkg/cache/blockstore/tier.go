@@ -18,7 +18,7 @@ type Tier struct {
 	// Path of the directory. The store uses a subdirectory of its own and
 	// removes unknown files from it.
 	Path string
-	// Quota in bytes, sidecars included.
+	// Quota is in bytes, and includes sidecars.
 	Quota int64
 	// High and Low watermarks as shares of the quota; 0 means 0.95 and 0.9.
 	High, Low float64

@@ -50,7 +50,7 @@ var (
 type Error struct {
 	// Worker is the worker's name.
 	Worker string
-	// Message from the worker or the network.
+	// Message is from the worker or the network.
 	Message string
 	// RetryAfter is when to retry, if the worker returned it.
 	RetryAfter time.Duration

@@ -63,7 +63,7 @@ func TestStartsWithoutMasters(t *testing.T) {
 		t.Errorf("the id was %q and is %q", id, again)
 	}
 	if a := h.mustGet(h.client(mtls.Fuse, false), key, 0, 299_999); a.header.Get(wire.HeaderSource) != "cache" {
-		t.Errorf("it came from %s", a.header.Get(wire.HeaderSource))
+		t.Errorf("the source is %s, want cache", a.header.Get(wire.HeaderSource))
 	}
 	view, err := workerv1.NewCacheClient(h.dial(mtls.Fuse)).GetView(t.Context(), &workerv1.GetViewRequest{})
 	if err != nil || view.GetView().GetIndex() != 5 {
@@ -79,12 +79,12 @@ func TestAnotherCluster(t *testing.T) {
 	config.ClusterID = "c2"
 	config.Registry = nil
 	if _, err := New(config); err == nil || !strings.Contains(err.Error(), "cluster c1") {
-		t.Errorf("started: %v", err)
+		t.Errorf("New returned %v", err)
 	}
 	other := oneMount()
 	other.ClusterId, other.Index = "c2", 100
 	if err := h.worker.views.offer(other); err == nil || h.worker.views.load().GetIndex() != 5 {
-		t.Errorf("the view of another cluster was taken: %v", err)
+		t.Errorf("the view of another cluster was accepted: %v", err)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestDamagedDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := New(h.config); err == nil || !strings.Contains(err.Error(), idFile) {
-		t.Errorf("started: %v", err)
+		t.Errorf("New returned %v", err)
 	}
 }
 
@@ -215,7 +215,7 @@ func TestReportsRecentReads(t *testing.T) {
 func TestEveryCallByEveryRole(t *testing.T) {
 	h := newHarness(t).ready()
 	h.directory.entries = map[string]*workerv1.Entry{"/a": {Name: "a"}}
-	roles := []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master, "stranger"}
+	roles := []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master, "other"}
 	calls := []struct {
 		name    string
 		allowed string // F W A M
@@ -393,7 +393,7 @@ func TestNewOwnerReadsFromThePreviousOne(t *testing.T) {
 	client := next.client(mtls.Fuse, false)
 	next.mustGet(client, key, 0, 299_999)
 	if gets := next.bucket.gets.Load(); gets != 0 {
-		t.Errorf("the store received %d requests for what the previous owner had", gets)
+		t.Errorf("the store received %d requests for bytes that the previous owner has", gets)
 	}
 	next.mustGet(client, other, 0, 299_999) // the previous owner does not have it
 	previous.stop()
@@ -427,7 +427,7 @@ func TestCopyForUnreachableOwnerExpires(t *testing.T) {
 	eventually(t, "both are cached", func() bool { return h.blocks.Stats().Tiers[0].Sealed == 2 })
 	h.blocks.Expire(time.Now().Add(time.Hour))
 	if a, _ := h.get(client, theirs, 0, 999, wire.HeaderOnlyIfCached, "1"); a.code() != wire.CodeNotCached {
-		t.Errorf("what belongs to another worker is kept: %d %s", a.status, a.body)
+		t.Errorf("a copy for another worker did not expire: %d %s", a.status, a.body)
 	}
 	h.mustGet(client, ours, 0, 999, wire.HeaderOnlyIfCached, "1")
 }

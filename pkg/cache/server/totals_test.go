@@ -38,7 +38,7 @@ func TestOthersReportNoTotals(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.masters.view = view }).ready()
 	h.totals(-1)
 	if n := h.directory.countedMounts(); n != 0 {
-		t.Errorf("it was counted %d times", n)
+		t.Errorf("the mount was counted %d times", n)
 	}
 }
 
@@ -48,6 +48,6 @@ func TestFailingMountIsNotCounted(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.bucket.failWith(ufs.ErrUnavailable, nil) }).ready()
 	h.totals(-1)
 	if n := h.directory.countedMounts(); n != 0 {
-		t.Errorf("it was counted %d times", n)
+		t.Errorf("the mount was counted %d times", n)
 	}
 }

@@ -33,6 +33,6 @@ func TestCodeAndText(t *testing.T) {
 	}
 	cause := errors.New("cause")
 	if !errors.Is(Generalf("act: %w", cause), cause) {
-		t.Error("the cause is lost")
+		t.Error("the error does not wrap its cause")
 	}
 }

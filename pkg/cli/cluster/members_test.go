@@ -251,12 +251,12 @@ func TestRaftStatusOfUnreachableMembers(t *testing.T) {
 			}
 			for _, i := range test.unreachable {
 				if r := row(stdout, f.masters[i]); !strings.Contains(strings.ToUpper(r), "UNREACHABLE") {
-					t.Errorf("row %q of master %d is not that of an unreachable one", r, i)
+					t.Errorf("row %q of master %d does not show it as unreachable", r, i)
 				}
 			}
 			for i, name := range f.masters {
 				if r := row(stdout, name); !slices.Contains(test.unreachable, i) && strings.Contains(strings.ToUpper(r), "UNREACHABLE") {
-					t.Errorf("row %q of master %d is that of an unreachable one", r, i)
+					t.Errorf("row %q of master %d shows it as unreachable", r, i)
 				}
 			}
 			if !strings.Contains(stdout, test.message) {

@@ -202,7 +202,7 @@ func TestFormsOfInput(t *testing.T) {
 				t.Errorf("got %+v", got)
 			}
 			if got.code != 0 && got.stdout != "" {
-				t.Errorf("it failed and printed %q", got.stdout)
+				t.Errorf("the command failed and printed %q", got.stdout)
 			}
 		})
 	}

@@ -17,9 +17,9 @@ import (
 
 // Screen describes a stream that text is printed to.
 type Screen struct {
-	// Width in columns; 0 is no limit, as for a pipe or file.
+	// Width is in columns; 0 means no limit, as for a pipe or file.
 	Width int
-	// Height in lines; 0 is no limit.
+	// Height is in lines; 0 means no limit.
 	Height int
 	// TTY is true for a terminal.
 	TTY     bool

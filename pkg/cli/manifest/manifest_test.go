@@ -47,7 +47,7 @@ func TestReadAndResolve(t *testing.T) {
 		t.Fatalf("got %+v", set)
 	}
 	if set.Runtimes[0].Spec.Replicas != nil {
-		t.Error("the object was changed by defaults: it must stay as it was written")
+		t.Error("defaults changed the object")
 	}
 	p, err := plan.Build(set.Datasets[0], set.Runtimes[0])
 	if err != nil {

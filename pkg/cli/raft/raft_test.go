@@ -44,7 +44,7 @@ func TestScreen(t *testing.T) {
 						t.Errorf("line of %d columns on a screen of %d: %q", iostreams.Width(line), screen.Width, line)
 					}
 					if !screen.Colour && strings.Contains(line, "\x1b") {
-						t.Errorf("colour where there must be none: %q", line)
+						t.Errorf("the output contains colours: %q", line)
 					}
 				}
 			})

@@ -153,7 +153,7 @@ func TestAgesAreUpdatedWithoutACollection(t *testing.T) {
 		t.Errorf("error %v after %d collections, want one", err, collections.Load())
 	}
 	if !strings.HasSuffix(screen.String(), "\x1b[?1049l") {
-		t.Errorf("the alternate screen was not left: %q", screen)
+		t.Errorf("the command did not leave the alternate screen: %q", screen)
 	}
 }
 

@@ -162,7 +162,7 @@ func TestOtherRuntimes(t *testing.T) {
 	served := d.DeepCopy()
 	served.Status.Runtimes = []v1alpha1.Runtime{{Name: "a", Type: "alluxio"}}
 	if response := s.write(v1alpha1.DatasetKind, served, served); !response.Allowed || len(response.Warnings) > 0 {
-		t.Errorf("it is refused: %+v", response)
+		t.Errorf("the object is rejected: %+v", response)
 	}
 }
 

@@ -64,7 +64,7 @@ func TestGoldens(t *testing.T) {
 				}
 				reason := strings.TrimPrefix(refused[0], "Refused ")
 				if response.AuditAnnotations["reason"] != reason || s.counted(s.metrics.injections, "refused", reason) != 1 {
-					t.Errorf("it is not counted as refused for %s: %v", reason, response.AuditAnnotations)
+					t.Errorf("the request is not counted as refused for %s: %v", reason, response.AuditAnnotations)
 				}
 				return
 			}
@@ -212,7 +212,7 @@ func TestLookupFails(t *testing.T) {
 		t.Errorf("without a Dataset: %+v", response)
 	}
 	if s.counted(s.metrics.injections, "refused", "UnknownClaim") != 1 {
-		t.Error("it is not counted")
+		t.Error("the request is not counted")
 	}
 	broken := interceptor.NewClient(nil, interceptor.Funcs{
 		Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {

@@ -40,9 +40,9 @@ type Dataset struct {
 type Request struct {
 	// Pod as JSON.
 	Pod []byte
-	// Namespace in which the pod is created.
+	// Namespace is the namespace in which the pod is created.
 	Namespace string
-	// Datasets by the claims of the pod. Other claims do not belong to a Dataset.
+	// Datasets maps the claims of the pod to Datasets. Other claims do not belong to a Dataset.
 	Datasets map[string]*Dataset
 	// Image of the sidecar if no runtime specifies one.
 	Image string
@@ -97,7 +97,7 @@ type Result struct {
 	Reason     Reason
 	// Message describes the outcome.
 	Message string
-	// Warnings for the user who creates the pod.
+	// Warnings are for the user who creates the pod.
 	Warnings []string
 }
 

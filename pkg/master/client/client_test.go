@@ -177,7 +177,7 @@ func TestDeadlines(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	if _, _, err := admin.Mount(ctx, data()); err != nil {
-		t.Fatalf("once they are up: %v", err)
+		t.Fatalf("after the masters have started: %v", err)
 	}
 
 	// The leader receives the command and hangs: it may have been executed.
@@ -331,7 +331,7 @@ func TestNoRaft(t *testing.T) {
 	for _, dep := range strings.Fields(string(out)) {
 		for _, heavy := range []string{"hashicorp/", "bbolt", "pkg/master/consensus", "pkg/master/state", "pkg/master/server"} {
 			if strings.Contains(dep, heavy) {
-				t.Errorf("it imports %s", dep)
+				t.Errorf("the package imports %s", dep)
 			}
 		}
 	}

@@ -27,6 +27,6 @@ func endSessions(t *testing.T, s *testbed) {
 		t.Fatal(err)
 	}
 	if left := len(s.log.Member(0).State.View().Sessions()); left != 0 || len(ids) == 0 {
-		t.Fatalf("%[2]d of %[1]d sessions are left", len(ids), left)
+		t.Fatalf("%[2]d of %[1]d sessions remain", len(ids), left)
 	}
 }

@@ -87,6 +87,6 @@ func TestAFollowerRefusesDamageFromItsLeader(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	if last, _ := g.LastIndex(); last != 0 || len(failed) != 0 {
-		t.Fatal("the entry was stored, or it stopped this member, whose disk is sound")
+		t.Fatal("the entry was stored, or stopped this member although its disk is not damaged")
 	}
 }

@@ -63,7 +63,7 @@ func TestNothingAcknowledgedIsLost(t *testing.T) {
 	c.whole()
 	c.propose("end")
 	if len(acknowledged) == 0 {
-		t.Fatal("nothing was acknowledged: this run tests nothing")
+		t.Fatal("nothing was acknowledged: the test proves nothing")
 	}
 	c.agree(append(acknowledged, "end")...)
 	all := c.members[0].state.all()

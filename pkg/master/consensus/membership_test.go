@@ -195,7 +195,7 @@ func TestAMemberThatWasReplacedRetires(t *testing.T) {
 	c.start(lost)
 	c.whole()
 	if c.id(lost) == old {
-		t.Fatal("the member came back under its old id")
+		t.Fatal("the member started again with its old id")
 	}
 	if _, err := os.Stat(filepath.Join(c.DataDir(lost), "aside-"+string(old))); err != nil {
 		t.Fatalf("the old directory is missing: %v", err)
@@ -323,7 +323,7 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 	}
 	for _, s := range node.servers() {
 		if s.ID == c.id(other) && s.Suffrage == raft.Voter {
-			t.Fatal("it still has a vote")
+			t.Fatal("the member still has a vote")
 		}
 	}
 	c.eventually("wait for the status", func() error {
@@ -333,7 +333,7 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 		return nil
 	})
 	if _, err := node.Transfer(c.context(), c.Name(other)); err == nil {
-		t.Fatal("it was made leader")
+		t.Fatal("the member became the leader")
 	}
 }
 

@@ -88,7 +88,7 @@ func TestReadConfirmedByAcksOlderThanItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	if old.node.readyTerm() == 0 {
-		t.Fatal("the old leader stepped down: this run tests nothing")
+		t.Fatal("the old leader stepped down: the test proves nothing")
 	}
 
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -118,7 +118,7 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	c.propose("before")
 	c.succeed(w)
 	if old.node.readyTerm() == 0 {
-		t.Fatal("the old leader stepped down: this run tests nothing")
+		t.Fatal("the old leader stepped down: the test proves nothing")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 	defer cancel()

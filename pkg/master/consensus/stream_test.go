@@ -32,7 +32,7 @@ func TestPreamble(t *testing.T) {
 		t.Fatalf("got %+v, %v", got, err)
 	}
 	if rest, _ := io.ReadAll(r); string(rest) != "raft" {
-		t.Fatalf("%q is left for Raft", rest)
+		t.Fatalf("Raft receives %q", rest)
 	}
 	for name, raw := range map[string][]byte{
 		"nothing":         nil,
@@ -177,7 +177,7 @@ func TestHandshake(t *testing.T) {
 			}
 			_ = listener.Close()
 			if conn := <-accepted; conn != nil {
-				t.Fatal("Raft was given the connection")
+				t.Fatal("Raft received the connection")
 			}
 			if test.dial != "" && !strings.Contains(out.String(), "rejected a connection") {
 				t.Fatalf("nothing was logged: %s", out)
@@ -285,7 +285,7 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(s.conns) != 0 {
-		t.Fatal("a connection is left open")
+		t.Fatal("a connection is still open")
 	}
 	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Fatalf("Accept after Close: %v", err)

@@ -228,7 +228,7 @@ func TestManySessionsEndAtOnce(t *testing.T) {
 	entries := len(c.log.Entries())
 	c.pass(15 * time.Second)
 	if left := len(c.log.Member(0).State.View().Sessions()); left != 0 {
-		t.Errorf("%d sessions are left", left)
+		t.Errorf("%d sessions remain", left)
 	}
 	if got := len(c.log.Entries()) - entries; got > 6 {
 		t.Errorf("used %d entries", got)

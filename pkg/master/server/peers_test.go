@@ -19,7 +19,7 @@ func TestPeersCallEachOther(t *testing.T) {
 		}
 	}
 	if len(peers.conns) != 1 {
-		t.Errorf("there are %d connections", len(peers.conns))
+		t.Errorf("%d connections are open", len(peers.conns))
 	}
 	if got, err := peers.Join(t.Context(), s.Topology.Masters[0], &masterv1.JoinRequest{Name: s.Name(1)}); err != nil || !got.GetVoter() {
 		t.Errorf("join: %v, %v", got, err)

@@ -102,7 +102,7 @@ func TestAbandonedCommandIsNotSent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := p.propose(ctx, openCommand("late")); !errors.Is(err, errNotSent) || !errors.Is(err, context.Canceled) {
-		t.Errorf("a command that never left returned %v", err)
+		t.Errorf("a command that was not sent returned %v", err)
 	}
 	close(g.open)
 	if _, err := p.propose(t.Context(), openCommand("after")); !errors.Is(err, nil) && !errors.Is(err, consensus.ErrUnknownOutcome) {

@@ -46,7 +46,7 @@ func TestErrorsReportWhetherTheCommandWasExecuted(t *testing.T) {
 		detail string
 	}{
 		{"another leads", fmt.Errorf("wait: %w: %w", context.DeadlineExceeded, follower), codes.FailedPrecondition, "*masterv1.NotLeader"},
-		{"the command never left", fmt.Errorf("queue: %w: %w", errNotSent, context.Canceled), codes.Unavailable, "*errdetails.ErrorInfo"},
+		{"the command was not sent", fmt.Errorf("queue: %w: %w", errNotSent, context.Canceled), codes.Unavailable, "*errdetails.ErrorInfo"},
 		{"the command is in progress", fmt.Errorf("commit: %w: %w", consensus.ErrUnknownOutcome, context.DeadlineExceeded), codes.Unavailable, ""},
 		{"a read timed out", fmt.Errorf("confirm: %w", context.DeadlineExceeded), codes.DeadlineExceeded, ""},
 		{"the caller cancelled", fmt.Errorf("confirm: %w", context.Canceled), codes.Canceled, ""},
@@ -68,6 +68,6 @@ func TestErrorsReportWhetherTheCommandWasExecuted(t *testing.T) {
 		t.Errorf("to a peer: %v", err)
 	}
 	if err := memberFailure(errors.New("too few are caught up")); status.Code(err) != codes.FailedPrecondition {
-		t.Errorf("a change that cannot be made: %v", err)
+		t.Errorf("an impossible change: %v", err)
 	}
 }

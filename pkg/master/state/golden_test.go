@@ -45,6 +45,6 @@ func TestOldSnapshotsAreRead(t *testing.T) {
 	}
 	// The same commands still give the same state.
 	if got, want := busy(t).View().Digest(), f.View().Digest(); got != want {
-		t.Errorf("the commands that created it now give digest %s, not %s", got, want)
+		t.Errorf("the commands of the snapshot result in digest %s, want %s", got, want)
 	}
 }

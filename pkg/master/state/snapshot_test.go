@@ -232,17 +232,17 @@ func TestUnknownEntriesStop(t *testing.T) {
 			}
 			before := m.View().Digest()
 			if _, ok := m.Apply(1, entry).(error); !ok {
-				t.Error("it was applied")
+				t.Error("the entry was applied")
 			}
 			good, err := EncodeBatch([]*statev1.Command{form("c")})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, ok := m.Apply(2, good).(error); !ok {
-				t.Error("the entry after it was applied")
+				t.Error("the next entry was applied")
 			}
 			if len(failures) != 1 || m.Failed() == nil || m.View().Digest() != before {
-				t.Errorf("it called Fatal %d times (%v), and the digest went from %v to %v", len(failures), failures, before, m.View().Digest())
+				t.Errorf("Fatal was called %d times (%v), and the digest changed from %v to %v", len(failures), failures, before, m.View().Digest())
 			}
 		})
 	}

@@ -57,7 +57,7 @@ func TestRingEpochs(t *testing.T) {
 			t.Errorf("%s: the ring is %v", step.name, view.GetRing())
 		}
 		if changed := view.GetIndex() != before; changed != r.GetChanged() {
-			t.Errorf("%s: changed is %v, and the view went from %d to %d", step.name, r.GetChanged(), before, view.GetIndex())
+			t.Errorf("%s: changed is %v, and the view index changed from %d to %d", step.name, r.GetChanged(), before, view.GetIndex())
 		}
 	}
 	var epochs []uint64

@@ -126,8 +126,8 @@ type Session struct {
 	endErr    error
 }
 
-// Open mounts, as root with mount(2), otherwise with fusermount3. Accesses to
-// the mount block until Serve has attached a server.
+// Open mounts a FUSE file system, as root with mount(2), otherwise with
+// fusermount3. Accesses to the mount block until Serve has attached a server.
 func Open(ctx context.Context, opts Options) (*Session, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {

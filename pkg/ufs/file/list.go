@@ -76,7 +76,7 @@ type walk struct {
 	after     position
 	limit     int
 	page      ufs.Page
-	// last key or prefix in the page.
+	// last is the last key or prefix in the page.
 	last position
 	// above holds the directories above the current one, to detect loops.
 	above []identity

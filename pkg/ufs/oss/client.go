@@ -45,7 +45,7 @@ type Config struct {
 	// Retry and Limits of requests.
 	Retry  retry.Policy
 	Limits wire.Limits
-	// HTTP client to use; nil makes one with its own connection pool.
+	// HTTP is the client to use; nil creates one with its own connection pool.
 	HTTP *http.Client
 }
 

@@ -19,12 +19,12 @@ import (
 
 // Policy of a Retrier. Zero fields have the defaults named.
 type Policy struct {
-	// Attempts in total, including the first: 5.
+	// Attempts is the number of attempts, including the first: 5.
 	Attempts int
 	// Base and Cap of the backoff: before attempt n+1 the wait is random
 	// between 0 and Base·2^(n-1), at most Cap. 100 ms and 5 s.
 	Base, Cap time.Duration
-	// Budget of retries: at most Burst (50), plus Refill a second (2), plus
+	// The budget of retries is at most Burst (50), plus Refill per second (2), plus
 	// PerSuccess (0.1) for every request that succeeds.
 	Burst, Refill, PerSuccess float64
 	// Now, Sleep and Random are for tests. Random returns a value in [0, 1).

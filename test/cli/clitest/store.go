@@ -48,7 +48,7 @@ type event struct {
 // of a list misses no deletion.
 type store struct {
 	mu sync.Mutex
-	// trackers by kind. Each has a scheme of its own, because the field manager
+	// trackers maps kinds to trackers. Each has a scheme of its own, because the field manager
 	// finds the kind of an unstructured object by its Go type.
 	trackers map[resource]clienttesting.ObjectTracker
 	events   []event

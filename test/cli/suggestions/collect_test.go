@@ -26,7 +26,7 @@ const (
 
 // command is a command line that a program or a document prints.
 type command struct {
-	// where it is printed: file:line, or the command whose help has it.
+	// where is the place of the text: file:line, or the command whose help has it.
 	where string
 	text  string
 	// local is true if it is printed for local runtimes only.

@@ -191,7 +191,7 @@ func TestRenewal(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("it is never replaced")
+			t.Fatal("the certificate is never replaced")
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
