@@ -11,15 +11,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/s3"
 )
 
-// Supported reports whether a scheme ("oss", not "oss://") has a driver.
-func Supported(scheme string) bool {
-	switch scheme {
-	case "file", "local", "oss", "s3":
-		return true
-	}
-	return false
-}
-
 // Open opens the Store of a mount point. Object stores are not contacted, so an
 // unreachable one fails with the first request; a directory must exist. options
 // are those of the mount ("fs.oss.endpoint"); options of other drivers are

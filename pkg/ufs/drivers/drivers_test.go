@@ -54,11 +54,6 @@ func TestOpen(t *testing.T) {
 			}
 		})
 	}
-	for scheme, want := range map[string]bool{"oss": true, "s3": true, "file": true, "local": true, "cos": false, "hdfs": false, "": false} {
-		if drivers.Supported(scheme) != want {
-			t.Errorf("%q: %v", scheme, !want)
-		}
-	}
 }
 
 // write replaces a credential.

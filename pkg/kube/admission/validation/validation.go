@@ -30,15 +30,10 @@ import (
 // timeout of all requests to the API server about one object.
 const timeout = 3 * time.Second
 
-// Check validates an object that is to be created. The error is an aggregate of
-// [*field.Error].
-func Check(ctx context.Context, reader client.Reader, object client.Object) ([]string, error) {
-	return CheckChange(ctx, reader, nil, object)
-}
-
 // CheckChange validates an object that is to replace old, which is nil for a new
 // object. A rule that old violates as well results in a warning, so that an
-// unrelated part of an invalid object can be changed.
+// unrelated part of an invalid object can be changed. The error is an aggregate of
+// [*field.Error].
 //
 // For a Dataset, the result includes that of [v1alpha1.Validate] if a
 // JindoRuntime claims it, and that of [v1alpha1.ValidateUnclaimed] otherwise.

@@ -187,11 +187,11 @@ func TestUnreadableObjects(t *testing.T) {
 	})
 	d := dataset("d", encrypted("keys", "id"))
 	d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("others", "id")}
-	warnings, err := Check(t.Context(), broken, d)
+	warnings, err := CheckChange(t.Context(), broken, nil, d)
 	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), "could not read Secret keys in namespace vision") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
-	if warnings, err := Check(t.Context(), broken, jindo("spark", "")); err != nil || len(warnings) != 1 {
+	if warnings, err := CheckChange(t.Context(), broken, nil, jindo("spark", "")); err != nil || len(warnings) != 1 {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
 }
@@ -199,11 +199,11 @@ func TestUnreadableObjects(t *testing.T) {
 // No finding contains the value of a Secret.
 func TestNoSecretIsDisclosed(t *testing.T) {
 	s := secret("keys", map[string]string{"id": "hunter2"})
-	warnings, err := Check(t.Context(), reader(t, s, jindo("d", "")), dataset("d", encrypted("keys", "other")))
+	warnings, err := CheckChange(t.Context(), reader(t, s, jindo("d", "")), nil, dataset("d", encrypted("keys", "other")))
 	if err == nil || strings.Contains(err.Error()+strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
-	warnings, err = Check(t.Context(), reader(t, s), dataset("unclaimed", encrypted("keys", "other")))
+	warnings, err = CheckChange(t.Context(), reader(t, s), nil, dataset("unclaimed", encrypted("keys", "other")))
 	if err != nil || len(warnings) == 0 || strings.Contains(strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}

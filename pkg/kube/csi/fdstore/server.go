@@ -184,13 +184,6 @@ func (s *Server) closeEntries() {
 	}
 }
 
-// Len returns the number of entries.
-func (s *Server) Len() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.entries)
-}
-
 // checkPeer returns an error unless the peer runs as root or as this user.
 func checkPeer(conn *net.UnixConn) error {
 	peer, err := fdsock.Peer(conn)

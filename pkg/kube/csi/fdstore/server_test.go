@@ -197,7 +197,7 @@ func startInProcess(t *testing.T) (s *Server, socket string) {
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		if s.Len() != 0 {
+		if entryCount(s) != 0 {
 			t.Error("files are still open after Serve returned")
 		}
 	})
@@ -226,8 +226,8 @@ func TestInvalidEntriesAreRejected(t *testing.T) {
 			delete(c.entries, d.entry.Key)
 		})
 	}
-	if s.Len() != 0 {
-		t.Errorf("%d entries, want 0", s.Len())
+	if entryCount(s) != 0 {
+		t.Errorf("%d entries, want 0", entryCount(s))
 	}
 	if err := c.Store(newEntry(t, "good", "x")); err != nil {
 		t.Errorf("valid entry after invalid ones: %v", err)
@@ -252,8 +252,8 @@ func TestMalformedPacketEndsOnlyItsConnection(t *testing.T) {
 		_, _ = io.Copy(io.Discard, conn) // until the server closes the connection
 		_ = conn.Close()
 	}
-	if s.Len() != 1 {
-		t.Errorf("%d entries, want 1", s.Len())
+	if entryCount(s) != 1 {
+		t.Errorf("%d entries, want 1", entryCount(s))
 	}
 	// A kind of a later version is rejected and the connection stays open.
 	next, entries, _ := connect(t, socket)
@@ -280,4 +280,10 @@ func TestNewestClientWins(t *testing.T) {
 	if err := first.Store(newEntry(t, "a", "stale")); err == nil {
 		t.Error("Store succeeded on a replaced client")
 	}
+}
+
+func entryCount(s *Server) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.entries)
 }
