@@ -17,7 +17,7 @@ const (
 	defaultTLSDir = "/etc/jindo/tls"
 )
 
-// defaultTimeout of a whole command that moves no data.
+// defaultTimeout limits a command that transfers no data.
 const defaultTimeout = 30 * time.Second
 
 // parseSettings returns the settings that precede the command, and the remaining

@@ -30,7 +30,7 @@ func Root() (string, error) {
 type Layout struct {
 	// Dir is the state directory: <root>/<namespace>/<runtime>.
 	Dir string
-	// Namespace and Runtime of the directory.
+	// Namespace and Runtime identify the runtime.
 	Namespace, Runtime string
 }
 

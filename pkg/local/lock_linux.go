@@ -13,7 +13,7 @@ import (
 // errLocked means that another process holds the lock of the state directory.
 var errLocked = errors.New("the state directory is in use")
 
-// lock of a state directory, held until release or the end of the process.
+// lock is the lock of a state directory, held until release or the end of the process.
 type lock struct {
 	file *os.File
 }

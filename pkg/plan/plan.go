@@ -78,7 +78,7 @@ type Plan struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
-// Role of a component.
+// Role is the role of a component.
 type Role string
 
 // Roles of components. Certificates have the same roles.
@@ -112,7 +112,7 @@ type EnvVar struct {
 	Value string `json:"value"`
 }
 
-// Port that instances listen on.
+// Port is a port that instances listen on.
 type Port struct {
 	// Name of the port: rpc, raft or health.
 	Name string `json:"name"`

@@ -27,9 +27,9 @@ type File struct {
 	Generation int
 }
 
-// Options of a set.
+// Options configure a set.
 type Options struct {
-	// Files in the set, without Sums.
+	// Files is the number of files in the set, without Sums.
 	Files int
 	// Large is the number of files with LargeSize bytes.
 	Large     int

@@ -14,7 +14,7 @@ import (
 	"github.com/jindo-io/jindo/test/testbed"
 )
 
-// limit of the whole demo.
+// limit is the time limit of the whole demo.
 const limit = 10 * time.Minute
 
 func main() {

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Kind of a request, named as in OSS's API.
+// Kind is the kind of a request, named as in OSS's API.
 type Kind string
 
 // The supported kinds of requests.

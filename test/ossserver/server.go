@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// Config of a Server. The zero value of every field is valid.
+// Config configures a Server. The zero value of every field is valid.
 type Config struct {
 	// AccessKeyID and AccessKeySecret that sign requests; SetKeys sets several.
 	// Without keys, requests need no signature.

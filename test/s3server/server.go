@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Config of a Server.
+// Config configures a Server.
 type Config struct {
 	// Binary is the path that Find returned.
 	Binary string

@@ -31,7 +31,7 @@ const (
 	mountName = "hadoop"
 )
 
-// Options of a Testbed.
+// Options configure a Testbed.
 type Options struct {
 	// Bin holds the binaries.
 	Bin string

@@ -19,12 +19,12 @@ import (
 	"github.com/jindo-io/jindo/test/dataset"
 )
 
-// Options of a Reader.
+// Options configure a Reader.
 type Options struct {
 	// Root is the directory in which the data set is mounted.
 	Root  string
 	Files []dataset.File
-	// Threads that read concurrently.
+	// Threads is the number of threads that read concurrently.
 	Threads int
 	// Hold is the number of files that each thread keeps open.
 	Hold int
@@ -33,10 +33,10 @@ type Options struct {
 	Seed  uint64
 }
 
-// Report of the reads of a Reader.
+// Report is a report of the reads of a Reader.
 type Report struct {
 	Reads, Bytes int64
-	// Failed reads and opens, with the errors of the first few.
+	// Failed is the number of failed reads and opens; Errors has the first few errors.
 	Failed int64
 	Errors []error
 	// Wrong is the number of reads that returned wrong bytes.
@@ -168,7 +168,7 @@ func (r *Reader) read(h *held, random *rand.Rand) {
 	}
 }
 
-// alignment of offset, length and memory for direct reads, which some file systems
+// alignment is that of offset, length and memory for direct reads, which some file systems
 // require.
 const alignment = 4096
 

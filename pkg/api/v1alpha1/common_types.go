@@ -18,7 +18,7 @@ const (
 	MetadataListAnnotation = "data.fluid.io/metadataList"
 )
 
-// Category of a runtime.
+// Category is the category of a runtime.
 type Category string
 
 // AccelerateCategory is the category of caching runtimes.

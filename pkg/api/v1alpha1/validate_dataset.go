@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// maxMounts of one Dataset.
+// maxMounts is the maximum number of mounts of a Dataset.
 const maxMounts = 128
 
 func (f *findings) dataset(spec *DatasetSpec) {

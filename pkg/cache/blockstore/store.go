@@ -21,7 +21,7 @@ var (
 	ErrClosed = errors.New("block store closed")
 )
 
-// Config of a Store. Zero values mean the defaults named.
+// Config configures a Store. Zero values mean the defaults named.
 type Config struct {
 	// Tiers that store the bytes. A version is stored in one of them, chosen
 	// in proportion to their quotas. Without tiers nothing is cached.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// formatVersion of the database. A database of another version is emptied, not
+// formatVersion is the version of the database. A database of another version is emptied, not
 // converted: everything in it can be requested from the store again.
 const formatVersion = "jindo directories 1"
 

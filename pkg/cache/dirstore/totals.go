@@ -20,7 +20,7 @@ type count struct {
 	totals  totals
 }
 
-// totals of a mount; objects is -1 if unknown.
+// totals are the totals of a mount; objects is -1 if unknown.
 type totals struct {
 	objects, bytes int64
 	at             time.Time

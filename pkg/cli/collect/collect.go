@@ -46,7 +46,7 @@ func (t Targets) connect(m topology.Member, role mtls.Role) (*grpc.ClientConn, e
 	}))
 }
 
-// responses of all members, in the order of the topology.
+// responses are those of all members, in the order of the topology.
 type responses struct {
 	masters []masterResponse
 	workers []workerResponse

@@ -23,7 +23,7 @@ const (
 	dryRunServer = "server"
 )
 
-// defaultTimeout of --wait.
+// defaultTimeout is the default time limit of --wait.
 const defaultTimeout = 5 * time.Minute
 
 // options are shared by the commands of this package.

@@ -34,7 +34,7 @@ func newProcessList() *ProcessList {
 	return &ProcessList{TypeMeta: metav1.TypeMeta{APIVersion: report.APIVersion, Kind: ProcessListKind}, Items: []Processes{}}
 }
 
-// Processes of one local runtime.
+// Processes is the state of the processes of one local runtime.
 type Processes struct {
 	local.State `json:",inline"`
 	// Running means that its supervisor runs.

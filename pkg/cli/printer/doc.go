@@ -1,3 +1,3 @@
-// Package printer formats what commands print for people: tables that fit the
+// Package printer formats the output of commands for users: tables that fit the
 // screen, and sizes, counts, shares and ages.
 package printer

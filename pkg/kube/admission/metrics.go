@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of the webhook. The set of label values is bounded: no label contains
+// metrics are the metrics of the webhook. The set of label values is bounded: no label contains
 // text of a request.
 type metrics struct {
 	injections  *prometheus.CounterVec

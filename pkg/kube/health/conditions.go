@@ -20,7 +20,7 @@ type rule struct {
 	summary bool
 }
 
-// meaning of a condition that is not as it should be.
+// meaning is the meaning of a condition whose status is not the healthy one.
 type meaning struct {
 	severity Severity
 	cause    Cause

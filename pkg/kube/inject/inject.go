@@ -18,7 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
-// Operation of a JSON patch, RFC 6902.
+// Operation is an operation of a JSON patch, RFC 6902.
 type Operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
@@ -89,7 +89,7 @@ const (
 	ReasonWindows      Reason = "Windows"
 )
 
-// Result of a plan.
+// Result is the result of a plan.
 type Result struct {
 	// Operations to apply in order; empty if the pod does not change.
 	Operations []Operation

@@ -42,7 +42,7 @@ type Config struct {
 	Topology topology.Topology
 	// Identity is the certificate of the caller.
 	Identity *mtls.Identity
-	// Holder describes the client for people, for example "worker
+	// Holder describes the client in messages, for example "worker
 	// hadoop-jindofs-worker-0".
 	Holder string
 	// Logger may be nil.

@@ -46,7 +46,7 @@ type RefusedError struct {
 	Code codes.Code
 	// Reason is one of the constants of this package, another reason, or empty.
 	Reason string
-	// Message describes the refusal for people.
+	// Message describes the refusal to users.
 	Message string
 }
 

@@ -15,7 +15,7 @@ const (
 	rungStore client.Rung = "store"
 )
 
-// metrics of reads.
+// metrics are the metrics of reads.
 type metrics struct {
 	reads         *prometheus.CounterVec // by rung
 	bytes         *prometheus.CounterVec // by rung

@@ -34,7 +34,7 @@ const (
 	MetaPolicy_META_POLICY_UNSPECIFIED MetaPolicy = 0
 	// META_POLICY_ALWAYS revalidates a listing after its time to live.
 	MetaPolicy_META_POLICY_ALWAYS MetaPolicy = 1
-	// META_POLICY_ONCE lists again only when the mount's epoch grows.
+	// META_POLICY_ONCE lists again only when the mount's epoch increases.
 	MetaPolicy_META_POLICY_ONCE MetaPolicy = 2
 )
 

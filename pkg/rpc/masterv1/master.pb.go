@@ -150,7 +150,7 @@ type OpenSessionRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// session is a random id that the client generates.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
-	// holder describes the client for people: "worker hadoop-jindofs-worker-0".
+	// holder describes the client in messages: "worker hadoop-jindofs-worker-0".
 	Holder string               `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
 	Ttl    *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// replaces is the id of a session of the same client, which ends: those of

@@ -17,7 +17,7 @@ type nameCache struct {
 	entries []cachedNames // the most recently used last
 }
 
-// cachedNames of one directory.
+// cachedNames are the cached names of one directory.
 type cachedNames struct {
 	id    identity
 	mtime int64

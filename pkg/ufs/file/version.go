@@ -10,7 +10,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// identity of a file or directory on this host.
+// identity identifies a file or directory on this host.
 type identity struct{ device, inode uint64 }
 
 func identityOf(info fs.FileInfo) identity {

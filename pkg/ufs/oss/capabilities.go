@@ -10,7 +10,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// minPartSize of OSS, in bytes.
+// minPartSize is the minimum part size of OSS, in bytes.
 const minPartSize = 100 << 10
 
 // Capabilities requests the bucket's versioning once and caches the result.

@@ -17,7 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Policy of a Retrier. Zero fields have the defaults named.
+// Policy configures a Retrier. Zero fields have the defaults named.
 type Policy struct {
 	// Attempts is the number of attempts, including the first: 5.
 	Attempts int

@@ -13,7 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// minPartSize of S3, in bytes.
+// minPartSize is the minimum part size of S3, in bytes.
 const minPartSize = 5 << 20
 
 // probePrefix starts the names of the objects that the probe writes.

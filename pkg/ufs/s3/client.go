@@ -40,7 +40,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/wire"
 )
 
-// Config of a Store. Zero fields have the defaults named.
+// Config configures a Store. Zero fields have the defaults named.
 type Config struct {
 	Location ufs.Location
 	// Options of the mount; those of other drivers are ignored.

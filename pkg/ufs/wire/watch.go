@@ -10,7 +10,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// Limits of one attempt. Zero fields have the defaults named.
+// Limits are the time limits of one attempt. Zero fields have the defaults named.
 type Limits struct {
 	// Headers limits the time until the headers of the response: 10 s.
 	Headers time.Duration

@@ -20,7 +20,7 @@ import (
 	"github.com/jindo-io/jindo/test/cli/golden"
 )
 
-// apiVersion of every report. It repeats the constant of the package report, so
+// apiVersion is that of every report. It repeats the constant of the package report, so
 // that one edit cannot change it.
 const apiVersion = "cli.jindo.io/v1alpha1"
 

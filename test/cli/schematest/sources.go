@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// module whose sources are read.
+// module is the module whose sources are read.
 const module = "github.com/jindo-io/jindo/"
 
 // typeSource is what the sources contain about a type.

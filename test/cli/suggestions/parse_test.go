@@ -63,7 +63,7 @@ func words(line string) ([]string, error) {
 	return found, nil
 }
 
-// places are what users of a document replace, such as <BUCKET>.
+// places match what users of a document replace, such as <BUCKET>.
 var places = regexp.MustCompile(`<[A-Z_]+>`)
 
 // arguments returns the arguments of the plugin in a command line, without

@@ -27,7 +27,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// timeout of all requests to the API server about one object.
+// timeout limits all requests to the API server about one object.
 const timeout = 3 * time.Second
 
 // CheckChange validates an object that is to replace old, which is nil for a new

@@ -574,7 +574,7 @@ type OpenSession struct {
 	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// owner is role/name of a certificate; only its holder may use the session.
 	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
-	// holder describes the client for people.
+	// holder describes the client in messages.
 	Holder string `protobuf:"bytes,3,opt,name=holder,proto3" json:"holder,omitempty"`
 	// ttl is the time to live, in nanoseconds.
 	Ttl int64 `protobuf:"varint,4,opt,name=ttl,proto3" json:"ttl,omitempty"`

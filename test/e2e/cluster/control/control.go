@@ -30,7 +30,7 @@ type Programs struct {
 	Controller string // this program
 }
 
-// Options of a cluster.
+// Options configure a cluster.
 type Options struct {
 	Layout   state.Layout
 	Programs Programs

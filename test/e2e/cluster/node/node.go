@@ -23,7 +23,7 @@ import (
 	"github.com/jindo-io/jindo/test/e2e/cluster/state"
 )
 
-// Options of a node.
+// Options configure a node.
 type Options struct {
 	Layout state.Layout
 	ID     string // of the cluster

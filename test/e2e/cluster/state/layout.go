@@ -31,7 +31,7 @@ const (
 	Bucket          = "test-bucket"
 )
 
-// Nodes of a cluster.
+// Nodes are the nodes of a cluster.
 const Nodes = 3
 
 // NodeName returns the name of the i-th node, counted from 1.
@@ -58,7 +58,7 @@ type Layout struct{ Dir string }
 
 func (l Layout) in(name ...string) string { return filepath.Join(append([]string{l.Dir}, name...)...) }
 
-// Kubeconfig is for people and tests outside the cluster's network.
+// Kubeconfig is for users and tests outside the cluster's network.
 func (l Layout) Kubeconfig() string { return l.in("kubeconfig") }
 
 // Kubectl is a kubectl for this cluster that ignores KUBECONFIG.
