@@ -87,7 +87,7 @@ func (s *supervisor) newReaper() error {
 	s.mu.Lock()
 	s.reaper = g
 	s.mu.Unlock()
-	return s.updateOrFail(func(state *State) { state.Guard = g.id })
+	return s.updateOrFail(func(state *State) { state.Reaper = g.id })
 }
 
 func notices(p *plan.Plan) []string {

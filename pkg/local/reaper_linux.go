@@ -50,7 +50,7 @@ func ReapOrphans(l Layout, watch io.Reader, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	if state.Guard != me {
+	if state.Reaper != me {
 		return nil
 	}
 	logger.Warn("the supervisor has died, removing its leftovers")

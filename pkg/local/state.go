@@ -50,8 +50,8 @@ type State struct {
 	Boot string `json:"boot"`
 	// Supervisor restarts components that end.
 	Supervisor ProcessID `json:"supervisor"`
-	// Guard is the orphan reaper, which cleans up if the supervisor is killed.
-	Guard ProcessID `json:"guard"`
+	// Reaper is the orphan reaper, which cleans up if the supervisor is killed.
+	Reaper ProcessID `json:"guard"`
 	// Phase is the progress of the runtime.
 	Phase Phase `json:"phase"`
 	// Started is the start time of the supervisor.
@@ -152,7 +152,7 @@ func (s State) processes() []ProcessID {
 	for _, c := range s.Components {
 		ids = append(ids, c.Process)
 	}
-	ids = append(ids, s.Guard, s.Supervisor)
+	ids = append(ids, s.Reaper, s.Supervisor)
 	named := ids[:0]
 	for _, id := range ids {
 		if id != (ProcessID{}) {

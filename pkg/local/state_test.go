@@ -13,7 +13,7 @@ import (
 func exampleState() State {
 	return State{
 		Version: StateVersion, Namespace: "default", Runtime: "hadoop", Dataset: "hbase", Boot: "b",
-		Supervisor: ProcessID{PID: 100, Start: 1}, Guard: ProcessID{PID: 101, Start: 2}, Phase: Ready,
+		Supervisor: ProcessID{PID: 100, Start: 1}, Reaper: ProcessID{PID: 101, Start: 2}, Phase: Ready,
 		Started: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC), Order: "0123", Network: "127.1.2.0/24", Mountpoint: "/mnt/x",
 		Components: []ComponentState{
 			{Name: "m", Role: "master", Process: ProcessID{PID: 102, Start: 3}, Starts: 1, Log: "/l"},
@@ -66,8 +66,8 @@ func TestDecodeStateRejectsHarmfulValues(t *testing.T) {
 		"another version":           encode(func(s *State) { s.Version++ }),
 		"a pid that means a group":  encode(func(s *State) { s.Components[0].Process.PID = -1 }),
 		"a pid that means everyone": encode(func(s *State) { s.Supervisor = ProcessID{PID: 0, Start: 1} }),
-		"init":                      encode(func(s *State) { s.Guard.PID = 1 }),
-		"no start time":             encode(func(s *State) { s.Guard.Start = 0 }),
+		"init":                      encode(func(s *State) { s.Reaper.PID = 1 }),
+		"no start time":             encode(func(s *State) { s.Reaper.Start = 0 }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if s, err := DecodeState([]byte(raw)); err == nil {

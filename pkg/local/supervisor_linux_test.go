@@ -168,7 +168,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	nothingIsLeft(t, spec.Layout(), state)
 }
 
-func TestKilledSupervisorAndGuardAreSweptByDownAndByUp(t *testing.T) {
+func TestKilledSupervisorAndReaperAreSweptByDownAndByUp(t *testing.T) {
 	for name, again := range map[string]func(t *testing.T, spec Spec) State{
 		"down": func(t *testing.T, spec Spec) State {
 			t.Helper()
@@ -182,7 +182,7 @@ func TestKilledSupervisorAndGuardAreSweptByDownAndByUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := specOf(t, "exec sleep 600")
 			state := up(t, spec)
-			for _, id := range []ProcessID{state.Guard, state.Supervisor} {
+			for _, id := range []ProcessID{state.Reaper, state.Supervisor} {
 				if err := id.signal(unix.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
@@ -201,17 +201,17 @@ func TestKilledSupervisorAndGuardAreSweptByDownAndByUp(t *testing.T) {
 	}
 }
 
-func TestKilledGuardIsReplaced(t *testing.T) {
+func TestKilledReaperIsReplaced(t *testing.T) {
 	spec := specOf(t, "exec sleep 600")
 	state := up(t, spec)
-	first := state.Guard
+	first := state.Reaper
 	if err := first.signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "another orphan reaper runs", func() bool {
 		var err error
 		state, _, err = ReadState(spec.Layout())
-		return err == nil && state.Guard != first && state.Guard.alive()
+		return err == nil && state.Reaper != first && state.Reaper.alive()
 	})
 	if err := state.Supervisor.signal(unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func TestSweepRemovesOnlyWhatTheStateNames(t *testing.T) {
 	}
 	state := exampleState()
 	state.Mountpoint, state.Boot = "", boot
-	state.Supervisor, state.Guard = ProcessID{}, ProcessID{}
+	state.Supervisor, state.Reaper = ProcessID{}, ProcessID{}
 	state.Components = []ComponentState{
 		{Name: "a", Process: named},
 		{Name: "b", Process: ProcessID{PID: reused.PID, Start: reused.Start + 7}},

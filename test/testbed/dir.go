@@ -85,7 +85,7 @@ func (s *Testbed) PIDs() ([]int, error) {
 	if err != nil || !found {
 		return nil, errors.Join(err, s.missing(found))
 	}
-	pids := []int{state.Supervisor.PID, state.Guard.PID}
+	pids := []int{state.Supervisor.PID, state.Reaper.PID}
 	for _, c := range state.Components {
 		pids = append(pids, c.Process.PID)
 	}

@@ -27,7 +27,7 @@ State, data and logs are in ${XDG_CACHE_HOME:-~/.cache}/jindo/local.`,
 		Args: session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newUp(s), newDown(s), newStatus(s), newSupervise(s), newGuard())
+	cmd.AddCommand(newUp(s), newDown(s), newStatus(s), newSupervise(s), newReaper())
 	return cmd
 }
 
@@ -58,8 +58,8 @@ func newSupervise(s *session.Session) *cobra.Command {
 	}
 }
 
-// newGuard returns the command of the orphan reaper, which the supervisor runs.
-func newGuard() *cobra.Command {
+// newReaper returns the command of the orphan reaper, which the supervisor runs.
+func newReaper() *cobra.Command {
 	var root, namespace string
 	cmd := &cobra.Command{
 		Use:    "guard NAME",
