@@ -126,9 +126,9 @@ func oneCluster(all []*masterv1.StatusResponse) error {
 	return nil
 }
 
-// TestFormedWithEmptyDisksNeverForms: a cluster that was formed once and lost
+// TestFormedClusterWithEmptyDisksIsNotFormedAgain: a cluster that was formed once and lost
 // on every disk must not silently be formed again.
-func TestFormedWithEmptyDisksNeverForms(t *testing.T) {
+func TestFormedClusterWithEmptyDisksIsNotFormedAgain(t *testing.T) {
 	c := newCluster(t, 3)
 	for i := range 3 {
 		c.start(i, "--formed")

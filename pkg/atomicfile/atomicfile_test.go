@@ -70,7 +70,7 @@ func TestCloseWithoutCommitRemovesTheTemporaryFile(t *testing.T) {
 	onlyFile(t, path)
 }
 
-func TestAPublishedFileStaysOpen(t *testing.T) {
+func TestPublishedFileStaysOpen(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	f, err := atomicfile.Create(path, 0o600)
 	if err != nil {

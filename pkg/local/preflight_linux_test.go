@@ -25,7 +25,7 @@ func storeSpec(uri, endpoint, id, secret string) *Spec {
 	}
 }
 
-func TestStoreThatCannotBeReadIsRefusedWithItsField(t *testing.T) {
+func TestUnreadableStoreNamesTheField(t *testing.T) {
 	store := ossserver.New(ossserver.Config{AccessKeyID: "id", AccessKeySecret: "secret"})
 	if err := store.CreateBucket("data"); err != nil {
 		t.Fatal(err)

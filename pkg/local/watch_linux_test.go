@@ -68,7 +68,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	}
 }
 
-func TestAuthorityStaysTheSame(t *testing.T) {
+func TestAuthorityIsReused(t *testing.T) {
 	s := idle(t)
 	again, err := openAuthority(s.layout)
 	if err != nil || string(again.CertPEM()) != string(s.authority.CertPEM()) {

@@ -246,7 +246,7 @@ func TestLoadIdentityReportsTheCause(t *testing.T) {
 	}
 }
 
-func TestLoadAuthorityReturnsWhatSaveWrote(t *testing.T) {
+func TestAuthoritySaveAndLoad(t *testing.T) {
 	a, dir := authority(t), t.TempDir()
 	if err := a.Save(dir); err != nil {
 		t.Fatal(err)

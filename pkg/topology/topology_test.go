@@ -16,7 +16,7 @@ func example() Topology {
 	}
 }
 
-func TestLoadReturnsWhatMarshalWrote(t *testing.T) {
+func TestMarshalAndLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "topology.json")
 	raw, err := example().Marshal()
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestAnyRangeIsThatRangeOfTheWhole(t *testing.T) {
+func TestRangesEqualPartsOfTheWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := File{Path: rapid.StringN(1, 20, -1).Draw(t, "path"), Size: rapid.Int64Range(1, 5000).Draw(t, "size")}
 		whole := f.Content()

@@ -29,7 +29,7 @@ func readFor(t *testing.T, root string, files []dataset.File, until func(Report)
 	return r.Stop()
 }
 
-func TestReaderOfGoodFilesReportsNothing(t *testing.T) {
+func TestReaderOfIntactFiles(t *testing.T) {
 	root, files := set(t)
 	report := readFor(t, root, files, func(r Report) bool { return r.Reads > 500 })
 	if report.Failed != 0 || report.Wrong != 0 || report.Bytes == 0 {
@@ -37,7 +37,7 @@ func TestReaderOfGoodFilesReportsNothing(t *testing.T) {
 	}
 }
 
-func TestReaderFindsWhatIsWrong(t *testing.T) {
+func TestReaderFindsWrongBytes(t *testing.T) {
 	root, files := set(t)
 	for _, f := range files {
 		content := f.Content()
@@ -53,7 +53,7 @@ func TestReaderFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestReaderFindsWhatFails(t *testing.T) {
+func TestReaderCountsFailedReads(t *testing.T) {
 	root, files := set(t)
 	if err := os.RemoveAll(filepath.Join(root, "models")); err != nil {
 		t.Fatal(err)

@@ -314,7 +314,7 @@ func TestNamesAreRequestedFromTheOwner(t *testing.T) {
 	}
 }
 
-func TestNamesOutlastWorkersThatFail(t *testing.T) {
+func TestNamesWithFailingWorkers(t *testing.T) {
 	refuse := func(code codes.Code) func(*fakeworker.Worker) {
 		return func(w *fakeworker.Worker) {
 			w.FailNames(func(context.Context) error { return status.Error(code, "injected") })

@@ -41,7 +41,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-func TestInstallWhereItCannot(t *testing.T) {
+func TestInstallFailures(t *testing.T) {
 	taken := t.TempDir()
 	touch(t, taken, "kubectl_complete-jindo")
 	self := touch(t, taken, "kubectl-jindo")

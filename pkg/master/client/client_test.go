@@ -244,7 +244,7 @@ func TestSessionEnded(t *testing.T) {
 	}
 }
 
-func TestManyCommandsAtOnce(t *testing.T) {
+func TestConcurrentCommands(t *testing.T) {
 	s := running(t, 3)
 	admin := s.admin()
 	if _, _, err := admin.Mount(t.Context(), data()); err != nil {

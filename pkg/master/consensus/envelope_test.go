@@ -38,7 +38,7 @@ func openSnapshot(raw []byte) (envelopeHeader, []byte, error) {
 	return e.header, state, err
 }
 
-func TestEnvelopeReturnsWhatWasPutIn(t *testing.T) {
+func TestEnvelopeRoundTrip(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		header := envelopeHeader{rapid.Uint64().Draw(r, "index"), rapid.Uint64().Draw(r, "configuration")}
 		state := bytes.Repeat(rapid.SliceOf(rapid.Byte()).Draw(r, "state"), rapid.IntRange(0, 3000).Draw(r, "times"))
@@ -65,9 +65,9 @@ func TestEnvelopeFindsEveryFlippedBitAndEveryCut(t *testing.T) {
 	}
 }
 
-// TestNoStateIsSwappedInFromDamage checks that the state machine receives an
+// TestDamagedSnapshotIsNotRestored checks that the state machine receives an
 // error where a sound snapshot ends.
-func TestNoStateIsSwappedInFromDamage(t *testing.T) {
+func TestDamagedSnapshotIsNotRestored(t *testing.T) {
 	old := &journal{commands: []string{"old"}}
 	m := &fsm{state: old, fail: func(error) {}}
 	var out bytes.Buffer

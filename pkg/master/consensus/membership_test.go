@@ -16,7 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-func TestAWipedMemberComesBackAsANewOne(t *testing.T) {
+func TestWipedMemberJoinsAsNewMember(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()
@@ -44,9 +44,9 @@ func TestAWipedMemberComesBackAsANewOne(t *testing.T) {
 	c.agree("before", "meanwhile", "after")
 }
 
-// TestTwoLostDisksEndInRefusal: one member is not a majority of the three that
+// TestTwoLostDisksAreNotFormedAgain: one member is not a majority of the three that
 // acknowledged commands, regardless of what the two new ones report.
-func TestTwoLostDisksEndInRefusal(t *testing.T) {
+func TestTwoLostDisksAreNotFormedAgain(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, func(c *Config) { c.Formed = true })
 	c.configs = nil

@@ -175,9 +175,9 @@ func TestMembersWithoutVoteConfirmNoRead(t *testing.T) {
 	}
 }
 
-// TestReadsSeeWhatWasAcknowledged checks also that only the leader serves
+// TestReadsReturnAcknowledgedWrites checks also that only the leader serves
 // reads.
-func TestReadsSeeWhatWasAcknowledged(t *testing.T) {
+func TestReadsReturnAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()

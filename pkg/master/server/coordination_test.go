@@ -104,7 +104,7 @@ func TestFollowersRefuse(t *testing.T) {
 	}
 }
 
-func TestErrorsNameTheFieldAndWhatToWrite(t *testing.T) {
+func TestErrorsNameFieldAndRemedy(t *testing.T) {
 	s := newTestbed(t, 1)
 	admin := s.coordination(0, adminPeer)
 	worker := s.coordination(0, workerPeer)

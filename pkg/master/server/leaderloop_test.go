@@ -134,9 +134,9 @@ func TestAbsentWorkerIsRemoved(t *testing.T) {
 	}
 }
 
-// TestNewDiskIsNotTakenForTheOld: a report of another disk of the same name
+// TestNewDiskIsDistinguishedFromTheOld: a report of another disk of the same name
 // does not keep a worker in the ring.
-func TestNewDiskIsNotTakenForTheOld(t *testing.T) {
+func TestNewDiskIsDistinguishedFromTheOld(t *testing.T) {
 	c := newLoopFixture(t)
 	c.register("w-0")
 	for range 62 {
@@ -165,8 +165,8 @@ func TestAbsenceCountsFromLeadership(t *testing.T) {
 	}
 }
 
-// TestWorkerThatComesBack: absence counts from the worker's return.
-func TestWorkerThatComesBack(t *testing.T) {
+// TestWorkerRegistersAgain: absence counts from the worker's return.
+func TestWorkerRegistersAgain(t *testing.T) {
 	c := newLoopFixture(t)
 	c.register("w-0")
 	c.pass(9 * time.Minute)
@@ -220,7 +220,7 @@ func TestUnusedSessionsEnd(t *testing.T) {
 	}
 }
 
-func TestManySessionsEndAtOnce(t *testing.T) {
+func TestManySessionsExpireTogether(t *testing.T) {
 	c := newLoopFixture(t)
 	for i := range 1200 {
 		c.openSession(fmt.Sprintf("s-%d", i), 5*time.Second)

@@ -91,7 +91,7 @@ func TestUnacknowledgedResultsAreBounded(t *testing.T) {
 	}
 }
 
-func TestAcknowledgementNeverPassesWhatWasExecuted(t *testing.T) {
+func TestAcknowledgementNeverExceedsTheExecuted(t *testing.T) {
 	f := formed(t)
 	f.refused(of("s", "admin/a", 1, 900, invalidate("/data")), statev1.Refusal_CODE_NOT_FOUND)
 	f.refused(of("s", "admin/a", 2, 900, invalidate("/data")), statev1.Refusal_CODE_NOT_FOUND)

@@ -58,7 +58,7 @@ func TestOpeningAgainChangesNothing(t *testing.T) {
 	f.refused(replace("u", "admin/b", "s"), statev1.Refusal_CODE_SESSION_TAKEN)
 }
 
-func TestClockNeverGoesBack(t *testing.T) {
+func TestClockNeverDecreases(t *testing.T) {
 	f := formed(t)
 	ahead := f.View().Clock() + int64(1e15)
 	f.must(expire(ahead))

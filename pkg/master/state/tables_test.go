@@ -151,9 +151,9 @@ func TestTablesAreBounded(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfReadersStays: a view or a snapshot does not change when entries
+// TestSnapshotsAreImmutable: a view or a snapshot does not change when entries
 // are applied.
-func TestSnapshotOfReadersStays(t *testing.T) {
+func TestSnapshotsAreImmutable(t *testing.T) {
 	f := formed(t)
 	f.must(by(1, mount("/data", "oss://b/")))
 	view, snapshot := f.View(), f.Snapshot()

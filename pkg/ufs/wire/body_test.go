@@ -47,7 +47,7 @@ func TestDownloadResumes(t *testing.T) {
 	}
 }
 
-func TestDownloadIsNeverShort(t *testing.T) {
+func TestShortDownloadIsAnError(t *testing.T) {
 	spent := 0
 	source := func(ctx context.Context, _ int64) (*Stream, error) { return stream(ctx, strings.NewReader("")), nil }
 	spend := func() bool { spent++; return spent <= 3 }

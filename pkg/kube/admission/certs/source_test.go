@@ -143,7 +143,7 @@ func TestMissing(t *testing.T) {
 
 // A Secret that is deleted or overwritten is restored, and the certificate remains
 // trusted.
-func TestSecretComesBack(t *testing.T) {
+func TestSecretIsRestored(t *testing.T) {
 	c := cluster(t, mutating(service("w")), validating())
 	s := source(c)
 	s.sync(t.Context())

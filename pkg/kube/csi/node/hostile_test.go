@@ -99,7 +99,7 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
-func TestUnpublishRemovesOnlyWhatTheDriverMounted(t *testing.T) {
+func TestUnpublishRemovesOnlyMountsOfTheDriver(t *testing.T) {
 	s := newTestbed(t, nil)
 	full := s.target("pod", "full")
 	if err := os.MkdirAll(filepath.Join(full, "data"), 0o755); err != nil {
