@@ -70,3 +70,27 @@ func TestInvalidFormats(t *testing.T) {
 		}
 	}
 }
+
+// TestTemplateErrors checks that a template that fails prints its cause only, and
+// that a field that an object lacks prints nothing, as for kubectl.
+func TestTemplateErrors(t *testing.T) {
+	one := dataset("hbase", "")
+	for value, want := range map[string]string{
+		"jsonpath={.spec.mounts[7].name}":              "array index out of bounds: index 7, length 2",
+		"go-template={{index .spec.mounts 7}}":         "<index .spec.mounts 7>: error calling index: index out of range: 7",
+		"go-template=a{{.metadata.name.more.letters}}": "can't evaluate field more",
+	} {
+		var out bytes.Buffer
+		err := format(t, value).Print(&out, &one)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hbase") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("-o %s: error %v, want %q", value, err, want)
+		}
+		if out.Len() > 0 {
+			t.Errorf("-o %s printed %q", value, out.String())
+		}
+	}
+	var out bytes.Buffer
+	if err := format(t, "jsonpath=<{.status.none}>").Print(&out, &one); err != nil || out.String() != "<>" {
+		t.Errorf("a field that is absent: %q, %v", out.String(), err)
+	}
+}

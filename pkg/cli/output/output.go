@@ -3,6 +3,7 @@
 package output
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
@@ -70,10 +71,35 @@ func (f *Format) Print(w io.Writer, object runtime.Object, names ...string) erro
 	if err != nil {
 		return err
 	}
-	if err := printer.PrintObj(object, w); err != nil {
+	var out bytes.Buffer // a template that fails has printed a part, and its diagnosis
+	if err := printer.PrintObj(object, &out); err != nil {
+		if f.isTemplate() {
+			return clierror.Generalf("executing the template of -o %s: %s", f.value, templateError(err))
+		}
+		return fmt.Errorf("print the result: %w", err)
+	}
+	if _, err := out.WriteTo(w); err != nil {
 		return fmt.Errorf("print the result: %w", err)
 	}
 	return nil
+}
+
+func (f *Format) isTemplate() bool {
+	kind, _, _ := strings.Cut(f.value, "=")
+	return kind == "jsonpath" || kind == "go-template"
+}
+
+// templateError returns the cause of a template's error, without the dump of the
+// object that the printers append to it.
+func templateError(err error) string {
+	text, _, _ := strings.Cut(err.Error(), ". Printing more information")
+	if _, cause, found := strings.Cut(text, "Error executing template: "); found {
+		text = cause
+	}
+	if _, cause, found := strings.Cut(text, `executing "output" at `); found {
+		text = cause
+	}
+	return text
 }
 
 func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
@@ -98,6 +124,7 @@ func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
 		if err != nil {
 			return nil, clierror.Usagef("invalid template of -o %s: %w", f.value, err).WithTry(example)
 		}
+		printer.AllowMissingKeys(true) // as for kubectl
 		return printer, nil
 	case "go-template":
 		const example = "-o 'go-template={{.metadata.name}}'"
@@ -106,7 +133,7 @@ func (f *Format) printer(names []string) (printers.ResourcePrinter, error) {
 		}
 		printer, err := printers.NewGoTemplatePrinter([]byte(template))
 		if err != nil {
-			return nil, clierror.Usagef("invalid template of -o %s: %w", f.value, err).WithTry(example)
+			return nil, clierror.Usagef("invalid template of -o %s: %s", f.value, strings.TrimPrefix(err.Error(), "template: output:1: ")).WithTry(example)
 		}
 		return printer, nil
 	}
