@@ -67,6 +67,9 @@ func (o *applyOptions) run(ctx context.Context) error {
 	}
 	objects := inOrder(set.Given)
 	for _, u := range objects {
+		if u.GetName() == "" && u.GetGenerateName() == "" {
+			return clierror.Usagef("%s without a name cannot be applied: write metadata.name", u.GetKind())
+		}
 		if u.GetName() == "" {
 			return clierror.Usagef("%s with generateName %q cannot be applied: write metadata.name", u.GetKind(), u.GetGenerateName()).
 				WithTry("%s create%s", o.session.Name, arguments(o.sources, o.session.Namespace))

@@ -8,6 +8,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
 // inOrder returns the objects as they are sent: Secrets first, so that objects
@@ -23,6 +25,22 @@ func inOrder(given []*unstructured.Unstructured) []*unstructured.Unstructured {
 		}
 	}
 	return ordered
+}
+
+// checkDuplicates returns an error if two objects have the same kind, namespace
+// and name: the second one would overwrite the first, or fail after it was
+// created.
+func checkDuplicates(objects []*unstructured.Unstructured) error {
+	type key struct{ kind, namespace, name string }
+	seen := map[key]bool{}
+	for _, u := range objects {
+		k := key{u.GroupVersionKind().GroupKind().String(), u.GetNamespace(), u.GetName()}
+		if u.GetName() != "" && seen[k] {
+			return clierror.Usagef("the manifests contain %s twice: remove one of them, or give it another name", name(u))
+		}
+		seen[k] = true
+	}
+	return nil
 }
 
 func rank(u *unstructured.Unstructured) int {

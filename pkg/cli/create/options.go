@@ -80,6 +80,7 @@ func (o *options) validate() error {
 
 // readManifests reads the objects of the sources and prints their warnings.
 func (o *options) readManifests(ctx context.Context, sources manifest.Sources, partial bool) (*manifest.Set, error) {
+	sources.Timeout = o.session.RequestTimeout
 	set, err := manifest.Read(ctx, manifest.Options{
 		Sources: sources, Stdin: o.session.Streams.In, Partial: partial,
 		Namespace: o.session.Namespace, // without --namespace the cluster's is set later, and dry runs print none
@@ -89,6 +90,9 @@ func (o *options) readManifests(ctx context.Context, sources manifest.Sources, p
 	}
 	if len(set.Objects) == 0 {
 		return nil, clierror.Usagef("no objects in the manifests")
+	}
+	if err := checkDuplicates(set.Given); err != nil {
+		return nil, err
 	}
 	o.warn(set.Warnings...)
 	return set, nil

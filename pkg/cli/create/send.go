@@ -39,7 +39,7 @@ func (o *options) connect(objects []*unstructured.Unstructured) (*sender, error)
 			u.SetNamespace(cluster.Namespace)
 		}
 	}
-	return s, nil
+	return s, checkDuplicates(objects)
 }
 
 // create creates the objects. Nothing is created if one of them exists, breaks a

@@ -67,6 +67,7 @@ func (o *options) explain(ctx context.Context, s *session.Session, args []string
 		}
 		targets = []*target{t}
 	} else {
+		o.sources.Timeout = s.RequestTimeout
 		stream, err := readStream(ctx, &o.sources, s.Streams.In)
 		if err != nil {
 			return nil, err

@@ -95,6 +95,7 @@ func (o *options) edit(ctx context.Context, s *session.Session, verb string, dec
 	if o.sources.IsEmpty() {
 		return clierror.Usagef("nothing to %s: give -f FILE", verb).WithTry("%s %s -f FILE", s.Name, verb)
 	}
+	o.sources.Timeout = s.RequestTimeout
 	stream, err := readStream(ctx, &o.sources, s.Streams.In)
 	if err != nil {
 		return err

@@ -87,6 +87,7 @@ func (o *upOptions) spec(cmd *cobra.Command) (local.Spec, error) {
 	if o.sources.IsEmpty() {
 		return local.Spec{}, clierror.Usagef("required flag -f (--filename) is missing: give the manifests to run").WithTry("%s -f dataset.yaml -f runtime.yaml", cmd.CommandPath())
 	}
+	o.sources.Timeout = o.session.RequestTimeout
 	set, err := manifest.Read(cmd.Context(), manifest.Options{
 		Sources: o.sources, Stdin: o.session.Streams.In,
 		Namespace: o.session.Namespace, DefaultNamespace: o.session.InNamespace(),

@@ -1,11 +1,13 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,8 +29,8 @@ const stdinName = "-"
 // maxSize is the largest file that is read, in bytes.
 const maxSize = 16 << 20
 
-// downloadTimeout bounds the request for one URL, body included.
-const downloadTimeout = 30 * time.Second
+// defaultTimeout is used for Sources without a Timeout.
+const defaultTimeout = 30 * time.Second
 
 // Sources are the values of -f, -k and -R. Directories, patterns and file
 // extensions are handled by cli-runtime as for kubectl. Its resource.Builder is
@@ -41,6 +43,9 @@ type Sources struct {
 	Kustomize string
 	// Recursive includes the directories below those in Files.
 	Recursive bool
+	// Timeout bounds the requests for all URLs in Files together, bodies included;
+	// 0 means 30 s.
+	Timeout time.Duration
 }
 
 // AddFlags adds -f, -k and -R; usage describes the files.
@@ -96,9 +101,12 @@ func (s *Sources) read(ctx context.Context, stdin io.Reader) ([]File, error) {
 		file, err := build(s.Kustomize)
 		return []File{file}, err
 	}
+	timeout := cmp.Or(s.Timeout, defaultTimeout)
+	downloads, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no response within %v; --request-timeout waits longer", timeout))
+	defer cancel()
 	var files []File
 	for _, name := range s.Files {
-		found, err := s.readOne(ctx, name, stdin)
+		found, err := s.readOne(downloads, name, stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -107,13 +115,13 @@ func (s *Sources) read(ctx context.Context, stdin io.Reader) ([]File, error) {
 	return files, nil
 }
 
-func (s *Sources) readOne(ctx context.Context, name string, stdin io.Reader) ([]File, error) {
+func (s *Sources) readOne(downloads context.Context, name string, stdin io.Reader) ([]File, error) {
 	switch {
 	case name == stdinName:
 		file, err := readAll("standard input", stdin)
 		return []File{file}, err
 	case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
-		file, err := download(ctx, name)
+		file, err := download(downloads, name)
 		return []File{file}, err
 	}
 	paths, err := s.expand(name)
@@ -184,21 +192,35 @@ func readAll(name string, reader io.Reader) (File, error) {
 }
 
 func download(ctx context.Context, url string) (File, error) {
-	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
-	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return File{}, clierror.Usagef("reading %s: %w", url, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return File{}, clierror.Usagef("reading manifests: %w", err)
+		return File{}, downloadError(ctx, url, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return File{}, clierror.Usagef("reading %s: the server returned %s", url, response.Status)
 	}
-	return readAll(url, response.Body)
+	file, err := readAll(url, response.Body)
+	if err != nil && ctx.Err() != nil {
+		return File{}, downloadError(ctx, url, err)
+	}
+	return file, err
+}
+
+// downloadError names the URL once, and the timeout if that is the cause.
+func downloadError(ctx context.Context, url string, err error) error {
+	var failed *neturl.Error
+	if errors.As(err, &failed) {
+		err = failed.Err
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return clierror.Usagef("reading %s: %w", url, err)
 }
 
 func build(directory string) (File, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
@@ -99,6 +101,22 @@ func TestReadOfStdinEndsWithItsContext(t *testing.T) {
 	sources := Sources{Files: []string{"-"}}
 	if _, err := sources.Read(ctx, reader); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}
+
+// TestSilentURL uses a server that accepts connections and never responds.
+func TestSilentURL(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	url := "http://" + listener.Addr().String() + "/dataset.yaml"
+	sources := Sources{Files: []string{url, url}, Timeout: 50 * time.Millisecond}
+	_, err = sources.Read(t.Context(), nil)
+	if want := "reading " + url + ": no response within 50ms"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s…", err, want)
 	}
 }
 

@@ -101,6 +101,7 @@ func (o *options) fromFiles(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
+	o.sources.Timeout = o.session.RequestTimeout
 	set, err := manifest.Read(cmd.Context(), manifest.Options{
 		Sources: o.sources, Stdin: o.session.Streams.In, Namespace: o.session.Namespace, DefaultNamespace: cluster.Namespace,
 	})
