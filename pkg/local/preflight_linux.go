@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/moby/sys/mountinfo"
@@ -20,7 +21,7 @@ import (
 
 // preflight refuses what cannot work before anything is started or written. It
 // returns notices for the user.
-func (s *Spec) preflight(ctx context.Context, skipStores bool) ([]string, error) {
+func (s *Spec) preflight(ctx context.Context, options UpOptions) ([]string, error) {
 	l := s.Layout()
 	if err := s.checkReplicas(l); err != nil {
 		return nil, err
@@ -40,10 +41,10 @@ func (s *Spec) preflight(ctx context.Context, skipStores bool) ([]string, error)
 		}
 	}
 	notices := s.quotaNotices(l)
-	if skipStores {
+	if options.SkipStoreCheck {
 		return notices, nil
 	}
-	inStores, err := s.storeNotices(ctx)
+	inStores, err := s.storeNotices(ctx, options.Timeout)
 	return append(notices, inStores...), err
 }
 
@@ -86,9 +87,9 @@ func freeSpace(dir string) (uint64, error) {
 	}
 }
 
-// storeNotices checks the stores and reports those in which nothing was found.
-func (s *Spec) storeNotices(ctx context.Context) ([]string, error) {
-	empty, err := s.checkStores(ctx)
+// storeNotices checks the stores, within the limit, and reports those in which nothing was found.
+func (s *Spec) storeNotices(ctx context.Context, limit time.Duration) ([]string, error) {
+	empty, err := s.checkStores(ctx, min(limit, storeTimeout))
 	if err != nil {
 		return nil, err
 	}

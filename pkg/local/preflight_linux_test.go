@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -58,7 +59,7 @@ func TestUnreadableStoreNamesTheField(t *testing.T) {
 		{"missing directory", "file:///nonexistent", "", "", "", "", "/nonexistent does not exist"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := storeSpec(test.uri, test.endpoint, test.id, test.secret).checkStores(t.Context())
+			_, err := storeSpec(test.uri, test.endpoint, test.id, test.secret).checkStores(t.Context(), storeTimeout)
 			var errs StoreErrors
 			if !errors.As(err, &errs) || len(errs) != 1 {
 				t.Fatalf("got %v", err)
@@ -66,25 +67,44 @@ func TestUnreadableStoreNamesTheField(t *testing.T) {
 			if errs[0].Option != test.option || !strings.Contains(errs[0].Error(), test.message) {
 				t.Errorf("option %q: %v; want option %q and %q", errs[0].Option, err, test.option, test.message)
 			}
+			for _, internal := range []string{": unavailable", ": invalid", ": bucket not found", "operation error", "StatusCode: 0", "connection refused: connection refused"} {
+				if strings.Contains(errs[0].Error(), internal) {
+					t.Errorf("%v contains %q", errs[0], internal)
+				}
+			}
 		})
 	}
 	t.Run("right settings", func(t *testing.T) {
 		spec := storeSpec("oss://data/", plain.URL, "id", "secret\n")
-		empty, err := spec.checkStores(t.Context())
+		empty, err := spec.checkStores(t.Context(), storeTimeout)
 		if err != nil || len(empty) != 1 {
 			t.Errorf("an empty bucket: %v, %v", empty, err)
 		}
 		if _, err := store.Put("data", "key", []byte("x"), nil); err != nil {
 			t.Fatal(err)
 		}
-		if empty, err = spec.checkStores(t.Context()); err != nil || len(empty) != 0 {
+		if empty, err = spec.checkStores(t.Context(), storeTimeout); err != nil || len(empty) != 0 {
 			t.Errorf("a bucket with an object: %v, %v", empty, err)
+		}
+	})
+	t.Run("no response", func(t *testing.T) {
+		silent, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = silent.Close() }()
+		endpoint := "http://" + silent.Addr().String()
+		_, err = storeSpec("oss://data/", endpoint, "id", "secret").checkStores(t.Context(), 50*time.Millisecond)
+		var errs StoreErrors
+		if !errors.As(err, &errs) || errs[0].Option != "fs.oss.endpoint" || !errors.Is(err, ufs.ErrUnavailable) ||
+			!strings.Contains(err.Error(), "endpoint "+endpoint+" did not respond within 50ms") || strings.Contains(err.Error(), "context") {
+			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := storeSpec("oss://data/", plain.URL, "id", "secret").checkStores(ctx); !errors.Is(err, context.Canceled) {
+		if _, err := storeSpec("oss://data/", plain.URL, "id", "secret").checkStores(ctx, storeTimeout); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,18 +16,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
 )
 
-// storeTimeout limits the check of one store.
+// storeTimeout limits the check of one store, unless the limit of Up is lower.
 const storeTimeout = 15 * time.Second
 
 // checkStores reads from the store of every mount with the driver, the options
-// and the credentials that the workers will use. It returns the mounts below
+// and the credentials that the workers will use, within the limit each. It returns the mounts below
 // which there is nothing yet, and a StoreErrors if a store cannot be read.
-func (s *Spec) checkStores(ctx context.Context) (empty []plan.Mount, err error) {
+func (s *Spec) checkStores(ctx context.Context, limit time.Duration) (empty []plan.Mount, err error) {
 	mounts := s.Plan.Mounts
 	isEmpty, failed := make([]bool, len(mounts)), make([]error, len(mounts))
 	var checks sync.WaitGroup
 	for i, m := range mounts {
-		checks.Go(func() { isEmpty[i], failed[i] = s.checkStore(ctx, m) })
+		checks.Go(func() { isEmpty[i], failed[i] = s.checkStore(ctx, m, limit) })
 	}
 	checks.Wait()
 	if err := ctx.Err(); err != nil {
@@ -47,23 +49,21 @@ func (s *Spec) checkStores(ctx context.Context) (empty []plan.Mount, err error) 
 }
 
 // checkStore lists one key below a mount's prefix.
-func (s *Spec) checkStore(ctx context.Context, m plan.Mount) (empty bool, err error) {
+func (s *Spec) checkStore(ctx context.Context, m plan.Mount, limit time.Duration) (empty bool, err error) {
 	secrets := s.Secrets[m.SecretRef]
 	if err := checkPlaceholders(m, secrets); err != nil {
 		return false, err
 	}
 	var credentials ufs.CredentialsSource
 	if m.SecretRef != "" {
-		scheme, _, _ := strings.Cut(strings.ToLower(m.URI), "://")
-		prefix := "fs." + scheme + "."
+		prefix := optionPrefix(m)
 		credentials = ufs.StaticCredentials{
 			AccessKeyID:     strings.TrimSpace(secrets[prefix+"accessKeyId"]),
 			AccessKeySecret: strings.TrimSpace(secrets[prefix+"accessKeySecret"]),
 			SecurityToken:   strings.TrimSpace(secrets[prefix+"securityToken"]),
 		}
 	}
-	timeout := fmt.Errorf("no response within %s", storeTimeout)
-	ctx, cancel := context.WithTimeoutCause(ctx, storeTimeout, timeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	store, err := drivers.Open(ctx, m.URI, m.Options, credentials)
 	if err != nil {
@@ -72,13 +72,36 @@ func (s *Spec) checkStore(ctx context.Context, m plan.Mount) (empty bool, err er
 	defer func() { _ = store.Close() }()
 	page, err := store.List(ctx, ufs.ListOptions{MaxKeys: 1})
 	if err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			err = errors.Join(context.Cause(ctx), err)
+		if ctx.Err() != nil {
+			err = &noResponseError{mount: m, limit: limit}
 		}
 		return false, err
 	}
 	return len(page.Objects)+len(page.Prefixes) == 0, nil
 }
+
+// optionPrefix returns the start of the names of a mount's options: "fs.oss.".
+func optionPrefix(m plan.Mount) string {
+	scheme, _, _ := strings.Cut(strings.ToLower(m.URI), "://")
+	return "fs." + scheme + "."
+}
+
+// noResponseError reports a store that did not respond within the limit.
+type noResponseError struct {
+	mount plan.Mount
+	limit time.Duration
+}
+
+func (e *noResponseError) Error() string {
+	option := optionPrefix(e.mount) + "endpoint"
+	if endpoint := e.mount.Options[option]; endpoint != "" {
+		return fmt.Sprintf("endpoint %s did not respond within %v, check %s and the network", endpoint, e.limit, option)
+	}
+	return fmt.Sprintf("%s did not respond within %v", e.mount.URI, e.limit)
+}
+
+// Unwrap makes it an error of an unavailable store.
+func (*noResponseError) Unwrap() error { return ufs.ErrUnavailable }
 
 // placeholder matches what documents write for a value to be filled in.
 var placeholder = regexp.MustCompile(`<[A-Za-z][A-Za-z0-9_. -]*>`)
@@ -100,13 +123,13 @@ func checkPlaceholders(m plan.Mount, secrets map[string]string) error {
 	if found := placeholder.FindString(m.URI); found != "" {
 		return &placeholderError{value: found}
 	}
-	for option, value := range m.Options {
-		if found := placeholder.FindString(value); found != "" {
+	for _, option := range slices.Sorted(maps.Keys(m.Options)) {
+		if found := placeholder.FindString(m.Options[option]); found != "" {
 			return &placeholderError{option: option, value: found}
 		}
 	}
-	for option, value := range secrets {
-		value = strings.TrimSpace(value)
+	for _, option := range slices.Sorted(maps.Keys(secrets)) {
+		value := strings.TrimSpace(secrets[option])
 		// A secret may contain these characters, so only a whole value counts.
 		if found := placeholder.FindString(value); found != "" && found == value {
 			return &placeholderError{option: option, value: found}

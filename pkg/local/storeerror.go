@@ -1,10 +1,10 @@
 package local
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
 // StoreError reports a mount whose store cannot be read.
@@ -16,7 +16,7 @@ type StoreError struct {
 }
 
 // Error returns the mount point and the cause.
-func (e *StoreError) Error() string { return fmt.Sprintf("%s: %v", e.Mount.URI, e.Err) }
+func (e *StoreError) Error() string { return e.Mount.URI + ": " + ufs.Describe(e.Err) }
 
 // Unwrap returns the cause.
 func (e *StoreError) Unwrap() error { return e.Err }

@@ -44,7 +44,7 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 		}
 		var notices []string
 		if !options.SkipStoreCheck {
-			if notices, err = spec.storeNotices(ctx); err != nil {
+			if notices, err = spec.storeNotices(ctx, options.Timeout); err != nil {
 				return running, err
 			}
 		}
@@ -55,7 +55,7 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 		}
 		// It was stopping, so start another.
 	}
-	notices, err := spec.preflight(ctx, options.SkipStoreCheck)
+	notices, err := spec.preflight(ctx, options)
 	if err != nil {
 		return State{}, err
 	}

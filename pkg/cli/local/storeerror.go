@@ -22,7 +22,7 @@ func (o *upOptions) explainStores(p *plan.Plan, errs local.StoreErrors) error {
 	lines := make([]string, len(errs))
 	offline := false
 	for i, failed := range errs {
-		lines[i] = fmt.Sprintf("%s: %v", o.field(p, failed), failed.Err)
+		lines[i] = o.field(p, failed) + ": " + ufs.Describe(failed.Err)
 		// A final error, such as one of TLS, is not caused by being offline.
 		offline = offline || errors.Is(failed, ufs.ErrUnavailable) && !retry.IsFinal(failed)
 	}

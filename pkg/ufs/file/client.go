@@ -139,12 +139,23 @@ func (s *Store) root() (*os.Root, error) {
 func (s *Store) rootFailed(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("directory %s does not exist on this host; check spec.mounts[].mountPoint: %w", s.location.Dir, ufs.ErrNoBucket)
+		return rootError{fmt.Sprintf("directory %s does not exist on this host; check spec.mounts[].mountPoint", s.location.Dir), ufs.ErrNoBucket}
 	case isFile(s.location.Dir):
-		return fmt.Errorf("%s is not a directory; check spec.mounts[].mountPoint: %w", s.location.Dir, ufs.ErrInvalid)
+		return rootError{s.location.Dir + " is not a directory; check spec.mounts[].mountPoint", ufs.ErrInvalid}
 	}
 	return s.failed("opening", "", err)
 }
+
+// rootError is an error of the directory of the whole Store, of a kind that its
+// text explains already.
+type rootError struct {
+	text string
+	kind error
+}
+
+func (e rootError) Error() string { return e.text }
+
+func (e rootError) Unwrap() error { return e.kind }
 
 func isFile(name string) bool {
 	info, err := os.Stat(name)

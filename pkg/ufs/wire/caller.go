@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -137,13 +138,34 @@ func (c *Caller) explain(ctx context.Context, subject Subject, err error) error 
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), ended)
 	}
-	err = fmt.Errorf("%s %s: %w", subject.Act, subject.What(), err)
 	var own *BodyError
 	if HasKind(err) || errors.As(err, &own) {
-		return err
+		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), err)
 	}
-	return c.unreachable(err)
+	return c.unreachable(fmt.Errorf("%s %s: %w", subject.Act, subject.What(), connectionError{err}))
 }
+
+// connectionError is an error of a connection, whose text leaves out what the SDKs
+// add about their operations and about responses that did not arrive.
+type connectionError struct{ error }
+
+func (e connectionError) Unwrap() error { return e.error }
+
+func (e connectionError) Error() string {
+	var request *url.Error
+	if errors.As(e.error, &request) {
+		return request.Err.Error()
+	}
+	return e.error.Error()
+}
+
+// kindError adds a kind to an error whose text explains it already.
+type kindError struct {
+	error
+	kind error
+}
+
+func (e kindError) Unwrap() []error { return []error{e.error, e.kind} }
 
 // unreachable explains an error of the connection to the endpoint.
 func (c *Caller) unreachable(err error) error {
@@ -154,13 +176,13 @@ func (c *Caller) unreachable(err error) error {
 	var record tls.RecordHeaderError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("endpoint %s refuses connections, check that its server is running and check %s: %w: %w", endpoint, option, err, ufs.ErrConnectionRefused)
+		return kindError{fmt.Errorf("endpoint %s refuses connections, check that its server is running and check %s: %w", endpoint, option, err), ufs.ErrConnectionRefused}
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return fmt.Errorf("the host of endpoint %s is unknown, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable)
+		return kindError{fmt.Errorf("the host of endpoint %s is unknown, check %s: %w", endpoint, option, err), ufs.ErrUnavailable}
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return retry.Final(fmt.Errorf("endpoint %s does not speak TLS, check %s: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
+		return retry.Final(kindError{fmt.Errorf("endpoint %s does not speak TLS, check %s: %w", endpoint, option, err), ufs.ErrUnavailable})
 	case errors.As(err, &certificate), errors.As(err, &unknown):
-		return retry.Final(fmt.Errorf("the certificate of endpoint %s is not trusted, check %s and the host's certificate authorities: %w: %w", endpoint, option, err, ufs.ErrUnavailable))
+		return retry.Final(kindError{fmt.Errorf("the certificate of endpoint %s is not trusted, check %s and the host's certificate authorities: %w", endpoint, option, err), ufs.ErrUnavailable})
 	}
-	return fmt.Errorf("endpoint %s is unreachable: %w: %w", endpoint, err, ufs.ErrUnavailable)
+	return kindError{fmt.Errorf("endpoint %s is unreachable: %w", endpoint, err), ufs.ErrUnavailable}
 }
