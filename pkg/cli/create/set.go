@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -127,6 +128,10 @@ func (o *editOptions) run(ctx context.Context, name string) error {
 		return err
 	}
 	if err := s.cluster.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {
+		if apierrors.IsNotFound(err) && !apierror.IsMissingKind(err) {
+			return clierror.Generalf("runtime %q not found in namespace %q", name, u.GetNamespace()).
+				WithTry("%s get runtimes -A", o.session.Name)
+		}
 		return apierror.Explain(o.session, s.cluster, "reading "+describe(u), err)
 	}
 	result, err := s.edit(ctx, u, o)
