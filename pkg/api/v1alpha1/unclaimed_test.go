@@ -150,6 +150,7 @@ func TestImplausibleValues(t *testing.T) {
 		{"200G on a disk", JindoRuntimeKind, level("mediumtype: SSD, path: /mnt/a, quota: 200G"), ""},
 		{"50T in memory", JindoRuntimeKind, level("mediumtype: MEM, quota: 50T"), "more than 24Ti for one path"},
 		{"an old bucket", DatasetKind, mountsOf("mountPoint: 's3://Bucket_1/', options: {fs.s3.region: r}"), `spec.mounts[0].mountPoint: "Bucket_1" is not a valid bucket name (3 to 63`},
+		{"a bucket with two dots", DatasetKind, mountsOf("mountPoint: 's3://aaa..b/', options: {fs.s3.region: r}"), "is not a valid bucket name"},
 		{"a short bucket", DatasetKind, mountsOf("mountPoint: 's3://b/', options: {fs.s3.region: r}"), "is not a valid bucket name"},
 		{"a bucket", DatasetKind, mountsOf("mountPoint: 's3://my-bucket.1/', options: {fs.s3.region: r}"), ""},
 	} {

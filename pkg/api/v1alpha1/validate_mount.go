@@ -118,7 +118,7 @@ func (f *findings) location(path *field.Path, mountPoint, scheme, rest string) b
 		f.invalid(path, mountPoint, "%q is not a valid claim name: write pvc://claim/directory in lower-case letters, digits and '-'", host)
 	case NeedsCredentials(scheme) && (len(host) > 255 || !plainName(host)):
 		f.invalid(path, mountPoint, "%q is not a valid bucket name: write %s://bucket/prefix/, the bucket in letters, digits, '-', '_' and '.'", host, scheme)
-	case NeedsCredentials(scheme) && !bucketName().MatchString(host):
+	case NeedsCredentials(scheme) && (!bucketName().MatchString(host) || strings.Contains(host, "..")):
 		f.warn(path, "%q is not a valid bucket name (3 to 63 lowercase letters, digits, dots and hyphens): check the spelling", host)
 	}
 	for _, element := range strings.Split(strings.Trim(dir, "/"), "/") {
