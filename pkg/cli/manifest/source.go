@@ -90,11 +90,18 @@ func (s *Sources) Read(ctx context.Context, stdin io.Reader) ([]File, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return nil, fmt.Errorf("reading manifests: %w", context.Cause(ctx))
+		return nil, interruptedError{ctx.Err()}
 	case r := <-done:
 		return r.files, r.err
 	}
 }
+
+// interruptedError is the error of Read when its context ends.
+type interruptedError struct{ error }
+
+func (interruptedError) Error() string { return "reading manifests: interrupted" }
+
+func (e interruptedError) Unwrap() error { return e.error }
 
 func (s *Sources) read(ctx context.Context, stdin io.Reader) ([]File, error) {
 	if s.Kustomize != "" {

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
 )
 
 // Common returns the names of the global flags that the help of every command
@@ -116,6 +118,24 @@ func topic(name, short, long string, more func(cmd *cobra.Command, w io.Writer))
 	return cmd
 }
 
+// setHelpCommand replaces cobra's help command, which prints the usage and succeeds
+// for topics that do not exist.
+func setHelpCommand(root *cobra.Command) {
+	root.SetHelpCommand(&cobra.Command{
+		Use:     "help [COMMAND | TOPIC]",
+		Short:   "Help about any command",
+		GroupID: groupOther,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := root.Find(args)
+			if err != nil || found == nil || len(rest) > 0 && found.HasAvailableSubCommands() {
+				return clierror.Usagef("unknown help topic %q", strings.Join(args, " ")).WithTry("%s --help", root.CommandPath())
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	})
+}
+
 func addTopics(cmd *cobra.Command) {
 	cmd.AddCommand(
 		topic("options", "List of global flags", "These flags can be passed to every command.", func(cmd *cobra.Command, w io.Writer) {
@@ -152,6 +172,7 @@ const (
   name                   kind/name, one per line
   jsonpath=TEMPLATE      -o 'jsonpath={.health}'
   go-template=TEMPLATE   -o 'go-template={{.health}}'
+  custom-columns=COLUMNS -o custom-columns=NAME:.metadata.name,HEALTH:.health
 
 The result is printed to stdout, everything else to stderr. Formats for programs
 have no colour and are never truncated.`

@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -64,6 +66,9 @@ func Run(ctx context.Context, s *session.Session, args []string) int {
 	cmd := New(s)
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
+	if failed := (*clierror.Error)(nil); errors.As(err, &failed) {
+		failed.Try = s.Suggest(failed.Try)
+	}
 	clierror.Print(s.Streams.ErrOut, err)
 	return clierror.Code(err)
 }
@@ -92,7 +97,11 @@ func New(s *session.Session) *cobra.Command {
 		if err := session.None(cmd, cmd.Flags().Args()); err != nil && cmd.HasAvailableSubCommands() {
 			return err
 		}
-		return flagError(err).WithTry("%s --help", cmd.CommandPath())
+		failed := flagError(err).WithTry("%s --help", cmd.CommandPath())
+		if near := nearestFlag(cmd, err); near != "" {
+			return failed.WithHint("did you mean --%s?", near)
+		}
+		return failed
 	})
 	s.AddFlags(cmd.PersistentFlags())
 	cmd.AddGroup(
@@ -103,7 +112,7 @@ func New(s *session.Session) *cobra.Command {
 	add(cmd, groupChange, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
 	add(cmd, groupOther, check.New(s), version.New(s), completion.New(s))
-	cmd.SetHelpCommandGroupID(groupOther)
+	setHelpCommand(cmd)
 	cmd.SetCompletionCommandGroupID(groupOther)
 	cmd.SetUsageFunc(usage)
 	addTopics(cmd)
@@ -142,11 +151,30 @@ func flagError(err error) *clierror.Error {
 			err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, failed.Err)
 		}
 		return &clierror.Error{Code: clierror.Usage, Err: err, Hint: failed.Hint}
+	case errors.As(err, &invalid) && errors.Is(err, strconv.ErrRange):
+		flag := invalid.GetFlag()
+		return clierror.Usagef("invalid value %q for --%s: the number is out of range", invalid.GetValue(), flag.Name)
 	case errors.As(err, &invalid):
 		flag := invalid.GetFlag()
 		return clierror.Usagef("invalid value %q for --%s: want %s", invalid.GetValue(), flag.Name, typeOf(flag.Value.Type()))
 	}
 	return &clierror.Error{Code: clierror.Usage, Err: err}
+}
+
+// nearestFlag returns the flag of the command that an unknown one may have been
+// meant for; "" if none is near.
+func nearestFlag(cmd *cobra.Command, err error) string {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || len(unknown.GetSpecifiedName()) <= suggestionDistance {
+		return ""
+	}
+	best, distance := "", suggestionDistance+1
+	cmd.Flags().VisitAll(func(flag *pflag.Flag) {
+		if d := levenshtein.ComputeDistance(unknown.GetSpecifiedName(), flag.Name); d < distance && !flag.Hidden {
+			best, distance = flag.Name, d
+		}
+	})
+	return best
 }
 
 // typeOf describes a type of pflag.

@@ -93,12 +93,24 @@ func (s *Session) checkNamed(loader clientcmd.ClientConfig) error {
 	context := raw.CurrentContext
 	if s.Kube.Context != nil && *s.Kube.Context != "" {
 		context = *s.Kube.Context
+		if raw.Contexts[context] == nil {
+			return unknownContext(context, slices.Sorted(maps.Keys(raw.Contexts)))
+		}
 	}
 	cluster := s.Kube.ClusterName != nil && *s.Kube.ClusterName != ""
 	if context == "" && !cluster {
 		return noContext(slices.Sorted(maps.Keys(raw.Contexts)))
 	}
 	return nil
+}
+
+// unknownContext is the error for a --context that the kubeconfig does not have.
+func unknownContext(name string, contexts []string) error {
+	failed := clierror.Generalf("the kubeconfig has no context %q", name)
+	if len(contexts) == 0 {
+		return failed.WithHint("it has no contexts: name the cluster with --cluster or --server")
+	}
+	return failed.WithHint("it has the contexts %s", strings.Join(contexts, ", "))
 }
 
 // noContext is the error for a kubeconfig in which no context is current.
@@ -140,7 +152,11 @@ func newClient(config *rest.Config) (client.Client, error) {
 
 func (s *Session) noCluster(err error) error {
 	if clientcmd.IsEmptyConfig(err) {
-		failed := clierror.Generalf("no cluster configured: no kubeconfig found, and KUBECONFIG names none").
+		cause := "no kubeconfig found, and KUBECONFIG is not set"
+		if s.Getenv != nil && s.Getenv("KUBECONFIG") != "" {
+			cause = fmt.Sprintf("KUBECONFIG is %s, which does not exist or has no clusters", s.Getenv("KUBECONFIG"))
+		}
+		failed := clierror.Generalf("no cluster configured: %s", cause).
 			WithTry("--kubeconfig=FILE, or export KUBECONFIG=FILE")
 		if s.hasLocal {
 			return failed.WithHint("--local shows the runtimes on this machine")

@@ -55,6 +55,9 @@ type Session struct {
 	// hasLocal reports whether the command has --local.
 	hasLocal bool
 
+	// connection holds the given flags that name a cluster, as they are typed.
+	connection string
+
 	// Source returns the source of reports. It is called when a command first
 	// needs it, so that help stays fast.
 	Source func(*Session) (report.Source, error)
@@ -90,6 +93,7 @@ func (s *Session) AddLocalFlag(flags *pflag.FlagSet) {
 // SetCommand records the command that runs, for hints about its flags.
 func (s *Session) SetCommand(cmd *cobra.Command) {
 	s.hasLocal = cmd.Flags().Lookup("local") != nil
+	s.connection = connectionOf(cmd)
 }
 
 // Screen returns the properties of the stream that the result goes to.

@@ -24,7 +24,7 @@ func (o *options) addNext(r *report.Runtime) {
 	case o.session.Local:
 		r.Next = o.nextOnMachine(r, namespace)
 	default:
-		r.Next = o.nextInCluster(r, namespace)
+		r.Next = o.session.Suggest(o.nextInCluster(r, namespace))
 	}
 }
 
