@@ -25,9 +25,6 @@ type runtimeOptions struct {
 
 func newRuntime(s *session.Session, run func(*runtimeOptions, context.Context, string) error) *cobra.Command {
 	o := &runtimeOptions{createOptions: newCreateOptions(s)}
-	o.change = func(u *unstructured.Unstructured) string {
-		return fmt.Sprintf("%s scale %s --workers %d -n %s", s.Name, u.GetName(), o.workers, u.GetNamespace())
-	}
 	cmd := &cobra.Command{
 		Use:   "runtime NAME --tier MEDIUM:PATH:QUOTA",
 		Short: "Create a JindoRuntime",
@@ -42,9 +39,28 @@ func newRuntime(s *session.Session, run func(*runtimeOptions, context.Context, s
 	cmd.Flags().StringVar(&o.dataset, "dataset", "", "Dataset to serve (default: the one with the runtime's name)")
 	cmd.Flags().StringVar(&o.secret, "secret", "", "Secret with the keys AccessKeyId and AccessKeySecret, for mounts without credentials of their own")
 	o.addFlags(cmd)
+	o.change = func(u *unstructured.Unstructured) string {
+		return o.changeCommand(u.GetName(), u.GetNamespace(), cmd.Flags().Changed)
+	}
 	completion.ToFlag(cmd, "dataset", completion.Datasets(s))
 	completion.ToFlag(cmd, "secret", completion.Secrets(s))
 	return cmd
+}
+
+// changeCommand returns the command that changes the numbers that were given of an
+// existing runtime, or shows it if none was given: a default must not be suggested
+// as a change.
+func (o *runtimeOptions) changeCommand(name, namespace string, given func(flag string) bool) string {
+	masters, workers := given("masters"), given("workers")
+	switch {
+	case masters && workers:
+		return fmt.Sprintf("%s set runtime %s --masters %d --workers %d -n %s", o.session.Name, name, o.masters, o.workers, namespace)
+	case masters:
+		return fmt.Sprintf("%s set runtime %s --masters %d -n %s", o.session.Name, name, o.masters, namespace)
+	case workers:
+		return fmt.Sprintf("%s scale %s --workers %d -n %s", o.session.Name, name, o.workers, namespace)
+	}
+	return fmt.Sprintf("%s get runtime %s -n %s -o yaml", o.session.Name, name, namespace)
 }
 
 func (o *runtimeOptions) run(ctx context.Context, name string) error {
