@@ -182,10 +182,15 @@ func TestKilledSupervisorAndReaperAreSweptByDownAndByUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := specOf(t, "exec sleep 600")
 			state := up(t, spec)
+			// A stopped supervisor cannot replace the reaper, which would clean up.
+			if err := state.Supervisor.signal(unix.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
 			for _, id := range []ProcessID{state.Reaper, state.Supervisor} {
 				if err := id.signal(unix.SIGKILL); err != nil {
 					t.Fatal(err)
 				}
+				eventually(t, "the process has ended and released its lock", func() bool { return !id.alive() })
 			}
 			next := again(t, spec)
 			for _, id := range state.processes() {
