@@ -16,7 +16,7 @@ import (
 // report says that no controller processes it.
 const controllerGrace = 30 * time.Second
 
-// evaluateHealth adds to the report what conditions say about the runtime and its
+// evaluateHealth adds to the report what the conditions report about the runtime and its
 // Dataset, and derives the overall health from it and from the pods.
 func evaluateHealth(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
 	r.EvaluateHealth()

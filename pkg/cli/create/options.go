@@ -47,7 +47,7 @@ func newOptions(s *session.Session, text string) *options {
 
 func (o *options) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "none, client (check and print only) or server (have the API server check, and change nothing)")
+	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "none, client (check and print only) or server (validate on the API server, and change nothing)")
 	flags.Lookup("dry-run").NoOptDefVal = dryRunClient
 	flags.StringVar(&o.fieldManager, "field-manager", FieldManager, "name of the manager that owns the fields")
 	flags.BoolVar(&o.wait, "wait", false, "wait until Datasets are Bound and JindoRuntimes are Ready")
@@ -69,7 +69,7 @@ func (o *options) validate() error {
 	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
 		return clierror.Usagef("invalid --dry-run %q: want none, client or server", o.dryRun).WithTry("--dry-run=client")
 	case o.wait && o.dryRun != dryRunNone:
-		return clierror.Usagef("--wait and --dry-run=%s cannot be used together: nothing is changed that could be waited for", o.dryRun)
+		return clierror.Usagef("--wait and --dry-run=%s cannot be used together: a dry run changes nothing to wait for", o.dryRun)
 	case o.timeout <= 0:
 		return clierror.Usagef("invalid --timeout %v: must be greater than zero", o.timeout)
 	case o.fieldManager == "":

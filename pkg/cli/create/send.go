@@ -116,7 +116,7 @@ func (s *sender) createOne(ctx context.Context, u *unstructured.Unstructured, ch
 
 func (s *sender) alreadyExists(u *unstructured.Unstructured, change func(*unstructured.Unstructured) string) error {
 	return clierror.Generalf("creating %s: %s already exists", describe(u), name(u)).
-		WithHint("create changes nothing that exists: apply changes objects with a manifest, set and scale change single fields").
+		WithHint("create does not change existing objects: use apply to change objects with a manifest, set and scale to change single fields").
 		WithTry("%s", change(u))
 }
 

@@ -89,7 +89,7 @@ Names that do not exist are reported after those that do, with exit code 1.`,
 	o.format.AddFlag(flags)
 	flags.BoolVarP(&o.allNamespaces, "all-namespaces", "A", false, "list across all namespaces")
 	flags.StringVarP(&o.selector, "selector", "l", "", "label selector: key=value,…")
-	flags.BoolVarP(&o.watch, "watch", "w", false, "after listing, print what changes")
+	flags.BoolVarP(&o.watch, "watch", "w", false, "after listing, print changes")
 	flags.StringVar(&o.sortBy, "sort-by", "", "sort by a field: .metadata.creationTimestamp")
 	flags.BoolVar(&o.noHeaders, "no-headers", false, "omit the header")
 	return cmd

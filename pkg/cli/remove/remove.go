@@ -1,5 +1,5 @@
 // Package remove implements the delete command. It prints what will be deleted and
-// what is kept, asks for confirmation, deletes exactly the objects it printed, and
+// what is kept, prompts for confirmation, deletes exactly the objects it printed, and
 // waits until they are deleted. Meanwhile it prints what blocks the deletion.
 package remove
 
@@ -97,7 +97,7 @@ func newKind(s *session.Session, noun, kind string, complete completion.Function
 func (o *options) addFlags(cmd *cobra.Command) {
 	const defaultTimeout = 5 * time.Minute
 	flags := cmd.Flags()
-	flags.BoolVarP(&o.yes, "yes", "y", false, "do not ask for confirmation")
+	flags.BoolVarP(&o.yes, "yes", "y", false, "skip the confirmation")
 	flags.BoolVar(&o.wait, "wait", true, "wait until the objects are deleted")
 	flags.DurationVar(&o.timeout, "timeout", defaultTimeout, "how long --wait waits; then the exit code is 4")
 	flags.StringVar(&o.dryRun, "dry-run", dryRunNone, "client: print what would be deleted; server: send the request to the API server as well; nothing is deleted")
@@ -176,7 +176,7 @@ func kindOf(word string) string {
 	return ""
 }
 
-// execute prints a plan, asks for confirmation, and carries it out.
+// execute prints a plan, prompts for confirmation, and deletes the objects.
 func (o *options) execute(ctx context.Context, cluster *session.Cluster, p *plan) error {
 	if len(p.targets) == 0 {
 		o.session.Say("nothing to delete in namespace %q", cluster.Namespace)
