@@ -92,12 +92,18 @@ func (o *statusOptions) run(ctx context.Context, name string) error {
 	if o.watch {
 		return o.follow(ctx, source, name)
 	}
-	found, err := o.collect(ctx, source, name)
+	found, failed, err := o.collect(ctx, source, name)
 	if err != nil {
 		return err
 	}
 	if err := o.print(ctx, o.session.Streams.Out, found); err != nil {
 		return err
+	}
+	if len(failed) > 0 {
+		for _, err := range failed[1:] {
+			o.session.Say("error: %v", err)
+		}
+		return failed[0]
 	}
 	for i := range found {
 		if err := unhealthy(Evaluate(&found[i])); err != nil {
@@ -107,37 +113,41 @@ func (o *statusOptions) run(ctx context.Context, name string) error {
 	return nil
 }
 
-// collect returns the report on a runtime, or those on all runtimes.
-func (o *statusOptions) collect(ctx context.Context, source report.Source, name string) ([]report.Runtime, error) {
+// collect returns the report on a runtime, or those on all runtimes that can be
+// read, and the errors of the others. It returns an error if there is no report.
+func (o *statusOptions) collect(ctx context.Context, source report.Source, name string) (found []report.Runtime, failed []error, err error) {
 	if !o.allNamespaces {
 		r, err := find(ctx, o.session, source, name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return []report.Runtime{*r}, nil
+		return []report.Runtime{*r}, nil, nil
 	}
 	refs, err := source.Runtimes(ctx, metav1.NamespaceAll)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // sources name the request
+		return nil, nil, err //nolint:wrapcheck // sources name the request
 	}
-	var found []report.Runtime
 	for _, ref := range refs {
 		if ref.Name == "" {
 			continue // a Dataset without a runtime has no masters
 		}
 		r, err := source.Collect(ctx, ref)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // sources name the request
+			failed = append(failed, err)
+			continue
 		}
 		if r.Health != report.Stopped && len(r.Masters) > 0 {
 			found = append(found, *r)
 		}
 	}
-	if len(found) == 0 {
-		return nil, clierror.Generalf("no runtime with masters was found in any namespace").
+	switch {
+	case len(found) == 0 && len(failed) > 0:
+		return nil, nil, failed[0]
+	case len(found) == 0:
+		return nil, nil, clierror.Generalf("no runtime with masters was found in any namespace").
 			WithTry("%s status -A%s", o.session.Name, localFlag(o.session))
 	}
-	return found, nil
+	return found, failed, nil
 }
 
 // unhealthy returns the error that sets the exit code of a group, or nil.

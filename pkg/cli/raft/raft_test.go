@@ -284,3 +284,39 @@ func TestCommands(t *testing.T) {
 		})
 	}
 }
+
+// partialSource cannot read one of its runtimes.
+type partialSource struct {
+	*reporttest.Source
+	unreadable string
+}
+
+func (s partialSource) Collect(ctx context.Context, ref report.Ref) (*report.Runtime, error) {
+	if ref.Name == s.unreadable {
+		return nil, clierror.Generalf("Secret %s/%s-jindofs-admin not found", ref.Namespace, ref.Name)
+	}
+	return s.Source.Collect(ctx, ref)
+}
+
+// TestUnreadableRuntimeHidesNoOther checks that status -A shows the other runtimes
+// and then fails.
+func TestUnreadableRuntimeHidesNoOther(t *testing.T) {
+	source := partialSource{&reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy(), elsewhere()}}, "hadoop"}
+	var out, err bytes.Buffer
+	s := &session.Session{
+		Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &err},
+		Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
+		Source: func(*session.Session) (report.Source, error) { return source, nil },
+	}
+	cmd := New(s)
+	s.AddFlags(cmd.PersistentFlags())
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs([]string{"status", "-A"})
+	failed := cmd.ExecuteContext(t.Context())
+	if failed == nil || !strings.Contains(failed.Error(), "hadoop-jindofs-admin not found") || clierror.Code(failed) != clierror.General {
+		t.Errorf("error %v", failed)
+	}
+	if !strings.Contains(out.String(), "Group    vision/other ") {
+		t.Errorf("stdout %q", out.String())
+	}
+}

@@ -16,7 +16,7 @@ import (
 func (o *statusOptions) follow(ctx context.Context, source report.Source, name string) error {
 	last := ""
 	for {
-		found, err := o.collect(ctx, source, name)
+		found, failed, err := o.collect(ctx, source, name)
 		if ctx.Err() != nil {
 			return nil // interrupted
 		}
@@ -26,6 +26,9 @@ func (o *statusOptions) follow(ctx context.Context, source report.Source, name s
 		var screen strings.Builder
 		if err := o.print(ctx, &screen, found); err != nil {
 			return err
+		}
+		for _, err := range failed {
+			fmt.Fprintf(&screen, "! %v\n", err)
 		}
 		if text := screen.String(); text != last {
 			if err := o.redraw(text); err != nil {
