@@ -155,6 +155,9 @@ func TestKeptMasters(t *testing.T) {
 	if err := check(1); !errors.As(err, &kept) || kept.Kept != 3 || kept.Want != 1 {
 		t.Errorf("one master over the log of three: %v", err)
 	}
+	if one := (&KeptMastersError{Kept: 1, Want: 3}).Error(); !strings.HasSuffix(one, "the log of 1 master") {
+		t.Errorf("a log of one master: %s", one)
+	}
 	if err := check(3); err != nil {
 		t.Errorf("three masters over the log of three: %v", err)
 	}

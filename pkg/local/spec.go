@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -145,7 +147,7 @@ type KeptMastersError struct {
 
 // Error names the field to change.
 func (e *KeptMastersError) Error() string {
-	return fmt.Sprintf("spec.master.replicas is %d, but %s holds the log of %d masters", e.Want, e.Dir, e.Kept)
+	return fmt.Sprintf("spec.master.replicas is %d, but %s holds the log of %s", e.Want, e.Dir, english.Plural(e.Kept, "master", "masters"))
 }
 
 // MountpointError reports a directory at which nothing can be mounted.
