@@ -51,7 +51,7 @@ func older(a, b report.Runtime) int {
 func (o *options) nothing() string {
 	switch {
 	case o.session.Local:
-		return fmt.Sprintf("nothing runs on this machine in namespace %q", o.session.InNamespace())
+		return fmt.Sprintf("nothing runs on this machine in namespace %q; \"%s local status\" lists stopped runtimes too", o.session.InNamespace(), o.session.Name)
 	case o.allNamespaces:
 		return "no Datasets or JindoRuntimes found in the cluster"
 	}
