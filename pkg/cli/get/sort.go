@@ -12,7 +12,8 @@ import (
 )
 
 // sortItems sorts by the value of a field: numbers and sizes by quantity, other
-// values as text. Items without the field come first.
+// values as text. Items without the field come first. A field that no item has is
+// an error, as in kubectl.
 func sortItems(items []item, where string) error {
 	p, err := output.ParsePath(where)
 	if err != nil {
@@ -22,6 +23,7 @@ func sortItems(items []item, where string) error {
 		item item
 		key  string
 	}
+	exists := false
 	all := make([]sorted, len(items))
 	for i := range items {
 		found, err := output.Values(items[i].object, p)
@@ -30,8 +32,12 @@ func sortItems(items []item, where string) error {
 		}
 		all[i].item = items[i]
 		if len(found) > 0 {
+			exists = true
 			all[i].key = found[0]
 		}
+	}
+	if !exists && len(items) > 0 {
+		return clierror.Usagef("invalid --sort-by %q: no object has this field", where).WithTry("--sort-by=.metadata.name")
 	}
 	slices.SortStableFunc(all, func(a, b sorted) int { return compare(a.key, b.key) })
 	for i := range all {
