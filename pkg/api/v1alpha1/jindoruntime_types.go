@@ -140,8 +140,8 @@ type JindoRuntimeSpec struct {
 // JindoCompTemplateSpec configures the masters or the workers.
 // +kubebuilder:validation:XValidation:rule="!has(self.labels) || size(self.labels) == 0 || !has(self.podMetadata) || !has(self.podMetadata.labels) || size(self.podMetadata.labels) == 0",message="labels and podMetadata.labels are mutually exclusive: write them all under podMetadata.labels",reason=FieldValueForbidden,fieldPath=".labels"
 type JindoCompTemplateSpec struct {
-	// Replicas is the number of masters: 1 or 3. Defaults to 1. The number of
-	// workers is spec.replicas.
+	// Replicas, of spec.master, is the number of masters: 1 or 3. Defaults to 1.
+	// Of spec.worker it has no effect: spec.replicas is the number of workers.
 	// +optional
 	Replicas *int32 `json:"replicas,omitempty"`
 
@@ -153,8 +153,8 @@ type JindoCompTemplateSpec struct {
 	// +optional
 	Ports map[string]int `json:"ports,omitempty"`
 
-	// Resources of each pod. If the CPU of the masters is limited, their election
-	// timeout is longer.
+	// Resources of each pod. A CPU limit of the masters makes their election
+	// timeout longer.
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 

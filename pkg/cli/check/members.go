@@ -140,5 +140,5 @@ func staleMounts(ctx context.Context, w *checkContext) outcome {
 	if len(stale) > 0 {
 		return warn("no FUSE server serves the mounts of %s", several(stale))
 	}
-	return good("%s mount it, all served", printer.Plural(len(r.Consumers), "pod"))
+	return good("mounted by %s, all served", printer.Plural(len(r.Consumers), "pod"))
 }

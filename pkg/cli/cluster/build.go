@@ -142,6 +142,9 @@ func (f *objects) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, 
 		r.Events = append(r.Events, report.Event{
 			Time: moment(when), Type: e.Type, Reason: e.Reason, Count: max(1, int(e.Count)),
 			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: strings.Join(strings.Fields(e.Message), " "),
+			Resolved: slices.ContainsFunc(f.Pods, func(pod corev1.Pod) bool {
+				return health.ProbeFailureResolved(e, when.Time, &pod)
+			}),
 		})
 	}
 	slices.SortStableFunc(r.Events, func(a, b report.Event) int {

@@ -182,6 +182,8 @@ type Event struct {
 	Message string `json:"message"`
 	// Count of occurrences.
 	Count int `json:"count"`
+	// Resolved is true for a failed probe of a pod that became ready afterwards.
+	Resolved bool `json:"resolved,omitempty"`
 }
 
 // Master is a master's view of itself. Only Name, Address and Error are set if it

@@ -87,7 +87,7 @@ func addVerbosity(flags *pflag.FlagSet) {
 
 // AddLocalFlag adds --local to a command that can show local runtimes too.
 func (s *Session) AddLocalFlag(flags *pflag.FlagSet) {
-	flags.BoolVar(&s.Local, "local", false, "show the runtimes on this machine instead of a cluster's")
+	flags.BoolVar(&s.Local, "local", false, "use the runtimes on this machine instead of a cluster's")
 }
 
 // SetCommand records the command that runs, for hints about its flags.

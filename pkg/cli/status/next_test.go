@@ -76,3 +76,17 @@ func TestReadWriteIsShownAsServed(t *testing.T) {
 		t.Errorf("the access is not that of the mount:\n%s", screen)
 	}
 }
+
+// TestResolvedWarningsAreNotShown covers failed probes of pods that have become
+// ready: they would stay on the screen of a healthy runtime for an hour.
+func TestResolvedWarningsAreNotShown(t *testing.T) {
+	d := &dashboard{report: &report.Runtime{Health: report.Healthy, Events: []report.Event{
+		{Type: "Warning", Reason: "Unhealthy", Resolved: true},
+		{Type: "Warning", Reason: "BackOff"},
+		{Type: "Normal", Reason: "Started"},
+	}}}
+	events := d.shown()
+	if len(events) != 2 || events[0].Reason != "BackOff" || events[1].Reason != "Started" {
+		t.Errorf("got %+v, want BackOff and Started", events)
+	}
+}

@@ -93,13 +93,13 @@ func (d *dashboard) recent() {
 	}
 }
 
-// shown returns the newest warnings, and when the runtime is healthy or there are
-// none, the newest other events.
+// shown returns the newest warnings that are not resolved, and when the runtime is
+// healthy or there are none, the newest other events.
 func (d *dashboard) shown() []report.Event {
 	var events []report.Event
 	for _, warning := range []bool{true, false} {
 		for _, e := range d.report.Events {
-			if (e.Type == "Warning") == warning && len(events) < shownEvents {
+			if (e.Type == "Warning") == warning && !e.Resolved && len(events) < shownEvents {
 				events = append(events, e)
 			}
 		}

@@ -19,6 +19,21 @@ func PodReady(pod *corev1.Pod) bool {
 	return false
 }
 
+// ProbeFailureResolved reports whether the pod of an event became ready after the
+// event, a failed probe (reason Unhealthy) at the given time. Probes of a pod that
+// starts fail until it serves.
+func ProbeFailureResolved(event *corev1.Event, at time.Time, pod *corev1.Pod) bool {
+	if event.Reason != "Unhealthy" || event.InvolvedObject.Kind != "Pod" || event.InvolvedObject.UID != pod.UID {
+		return false
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue && !c.LastTransitionTime.Time.Before(at.Truncate(time.Second))
+		}
+	}
+	return false
+}
+
 // PodDone reports whether all containers have terminated for good.
 func PodDone(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed

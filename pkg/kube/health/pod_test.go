@@ -2,9 +2,11 @@ package health_test
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
@@ -99,6 +101,38 @@ func TestClaimsAndVolumes(t *testing.T) {
 		volume.Status.Phase = phase
 		if got := health.VolumeLevel(volume); got != want {
 			t.Errorf("volume %q: %s, want %s", phase, got, want)
+		}
+	}
+}
+
+func TestProbeFailureResolved(t *testing.T) {
+	at := time.Date(2026, 1, 1, 10, 0, 0, 500, time.UTC)
+	pod := func(status corev1.ConditionStatus, since time.Time) *corev1.Pod {
+		return &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{UID: "a"},
+			Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{
+				Type: corev1.PodReady, Status: status, LastTransitionTime: metav1.NewTime(since),
+			}}},
+		}
+	}
+	event := func(reason, uid string) *corev1.Event {
+		return &corev1.Event{Reason: reason, InvolvedObject: corev1.ObjectReference{Kind: "Pod", UID: types.UID(uid)}}
+	}
+	for name, test := range map[string]struct {
+		event *corev1.Event
+		pod   *corev1.Pod
+		want  bool
+	}{
+		"ready since":         {event("Unhealthy", "a"), pod(corev1.ConditionTrue, at.Add(time.Minute)), true},
+		"ready within second": {event("Unhealthy", "a"), pod(corev1.ConditionTrue, at.Truncate(time.Second)), true},
+		"ready before":        {event("Unhealthy", "a"), pod(corev1.ConditionTrue, at.Add(-time.Minute)), false},
+		"not ready":           {event("Unhealthy", "a"), pod(corev1.ConditionFalse, at.Add(time.Minute)), false},
+		"another reason":      {event("BackOff", "a"), pod(corev1.ConditionTrue, at.Add(time.Minute)), false},
+		"an earlier pod":      {event("Unhealthy", "b"), pod(corev1.ConditionTrue, at.Add(time.Minute)), false},
+		"no condition":        {event("Unhealthy", "a"), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "a"}}, false},
+	} {
+		if got := health.ProbeFailureResolved(test.event, at, test.pod); got != test.want {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}
 }
