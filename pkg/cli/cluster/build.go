@@ -143,7 +143,7 @@ func (f *objects) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, 
 			Time: moment(when), Type: e.Type, Reason: e.Reason, Count: max(1, int(e.Count)),
 			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: strings.Join(strings.Fields(e.Message), " "),
 			Resolved: slices.ContainsFunc(f.Pods, func(pod corev1.Pod) bool {
-				return health.ProbeFailureResolved(e, when.Time, &pod)
+				return health.StartupWarningResolved(e, when.Time, &pod)
 			}),
 		})
 	}

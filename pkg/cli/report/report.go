@@ -182,7 +182,8 @@ type Event struct {
 	Message string `json:"message"`
 	// Count of occurrences.
 	Count int `json:"count"`
-	// Resolved is true for a failed probe of a pod that became ready afterwards.
+	// Resolved is true for a warning about the start of a pod that became ready
+	// afterwards.
 	Resolved bool `json:"resolved,omitempty"`
 }
 

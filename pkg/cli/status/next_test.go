@@ -77,8 +77,8 @@ func TestReadWriteIsShownAsServed(t *testing.T) {
 	}
 }
 
-// TestResolvedWarningsAreNotShown covers failed probes of pods that have become
-// ready: they would stay on the screen of a healthy runtime for an hour.
+// TestResolvedWarningsAreNotShown covers warnings about the start of pods that have
+// become ready: they would stay on the screen of a healthy runtime for an hour.
 func TestResolvedWarningsAreNotShown(t *testing.T) {
 	d := &dashboard{report: &report.Runtime{Health: report.Healthy, Events: []report.Event{
 		{Type: "Warning", Reason: "Unhealthy", Resolved: true},

@@ -3,6 +3,7 @@ package health
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,14 @@ func PodReady(pod *corev1.Pod) bool {
 	return false
 }
 
-// ProbeFailureResolved reports whether the pod of an event became ready after the
-// event, a failed probe (reason Unhealthy) at the given time. Probes of a pod that
-// starts fail until it serves.
-func ProbeFailureResolved(event *corev1.Event, at time.Time, pod *corev1.Pod) bool {
-	if event.Reason != "Unhealthy" || event.InvolvedObject.Kind != "Pod" || event.InvolvedObject.UID != pod.UID {
+// startupReasons are the reasons of warnings that a normal start can cause: a pod
+// waits for its volume, and its probes fail until it serves.
+var startupReasons = []string{"FailedMount", "FailedScheduling", "Unhealthy"}
+
+// StartupWarningResolved reports whether an event at the given time is a warning
+// about the start of the pod, which became ready afterwards.
+func StartupWarningResolved(event *corev1.Event, at time.Time, pod *corev1.Pod) bool {
+	if !slices.Contains(startupReasons, event.Reason) || event.InvolvedObject.Kind != "Pod" || event.InvolvedObject.UID != pod.UID {
 		return false
 	}
 	for _, c := range pod.Status.Conditions {

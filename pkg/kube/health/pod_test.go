@@ -105,7 +105,7 @@ func TestClaimsAndVolumes(t *testing.T) {
 	}
 }
 
-func TestProbeFailureResolved(t *testing.T) {
+func TestStartupWarningResolved(t *testing.T) {
 	at := time.Date(2026, 1, 1, 10, 0, 0, 500, time.UTC)
 	pod := func(status corev1.ConditionStatus, since time.Time) *corev1.Pod {
 		return &corev1.Pod{
@@ -124,6 +124,8 @@ func TestProbeFailureResolved(t *testing.T) {
 		want  bool
 	}{
 		"ready since":         {event("Unhealthy", "a"), pod(corev1.ConditionTrue, at.Add(time.Minute)), true},
+		"scheduled since":     {event("FailedScheduling", "a"), pod(corev1.ConditionTrue, at.Add(time.Minute)), true},
+		"mounted since":       {event("FailedMount", "a"), pod(corev1.ConditionTrue, at.Add(time.Minute)), true},
 		"ready within second": {event("Unhealthy", "a"), pod(corev1.ConditionTrue, at.Truncate(time.Second)), true},
 		"ready before":        {event("Unhealthy", "a"), pod(corev1.ConditionTrue, at.Add(-time.Minute)), false},
 		"not ready":           {event("Unhealthy", "a"), pod(corev1.ConditionFalse, at.Add(time.Minute)), false},
@@ -131,7 +133,7 @@ func TestProbeFailureResolved(t *testing.T) {
 		"an earlier pod":      {event("Unhealthy", "b"), pod(corev1.ConditionTrue, at.Add(time.Minute)), false},
 		"no condition":        {event("Unhealthy", "a"), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "a"}}, false},
 	} {
-		if got := health.ProbeFailureResolved(test.event, at, test.pod); got != test.want {
+		if got := health.StartupWarningResolved(test.event, at, test.pod); got != test.want {
 			t.Errorf("%s: got %v, want %v", name, got, test.want)
 		}
 	}
