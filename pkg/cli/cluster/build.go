@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/printer"
@@ -127,6 +128,10 @@ func parsePercent(text string) *float64 {
 // fillEvents adds the newest events about the runtime, its Dataset and their pods and
 // workloads.
 func (f *objects) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset) {
+	pods := map[types.UID]*corev1.Pod{}
+	for i := range f.Pods {
+		pods[f.Pods[i].UID] = &f.Pods[i]
+	}
 	for i := range f.events {
 		e := &f.events[i]
 		if !concerns(&e.InvolvedObject, runtime, dataset) {
@@ -139,12 +144,11 @@ func (f *objects) fillEvents(r *report.Runtime, runtime *v1alpha1.JindoRuntime, 
 		if e.Series != nil {
 			when = metav1.Time{Time: e.Series.LastObservedTime.Time}
 		}
+		pod := pods[e.InvolvedObject.UID]
 		r.Events = append(r.Events, report.Event{
 			Time: moment(when), Type: e.Type, Reason: e.Reason, Count: max(1, int(e.Count)),
 			Object: strings.ToLower(e.InvolvedObject.Kind) + "/" + e.InvolvedObject.Name, Message: strings.Join(strings.Fields(e.Message), " "),
-			Resolved: slices.ContainsFunc(f.Pods, func(pod corev1.Pod) bool {
-				return health.StartupWarningResolved(e, when.Time, &pod)
-			}),
+			Resolved: pod != nil && health.StartupWarningResolved(e, when.Time, pod),
 		})
 	}
 	slices.SortStableFunc(r.Events, func(a, b report.Event) int {
