@@ -32,7 +32,6 @@ type File struct {
 // the given permission bits. The caller must call Commit or Publish, and must
 // call Close in every case.
 func Create(target string, mode fs.FileMode) (*File, error) {
-	removeAbandoned(target)
 	file, err := os.CreateTemp(filepath.Dir(target), prefix(target)+"*"+suffix)
 	if err != nil {
 		return nil, fmt.Errorf("replace %s: %w", target, err)
@@ -53,9 +52,11 @@ func prefix(target string) string { return "." + filepath.Base(target) + "." }
 // is taken to be dead.
 const abandoned = time.Hour
 
-// removeAbandoned removes what killed processes left beside target, so that
-// repeated kills do not fill the disk. It is best effort.
-func removeAbandoned(target string) {
+// RemoveAbandoned removes temporary files that killed processes left beside
+// target, so that repeated kills do not fill the disk. It is best effort. It lists
+// the directory: Write calls it, and a user of Create whose process may be killed
+// repeatedly calls it when it starts.
+func RemoveAbandoned(target string) {
 	entries, err := os.ReadDir(filepath.Dir(target))
 	if err != nil {
 		return
@@ -109,6 +110,7 @@ func (f *File) Close() error {
 // the sync of the directory failed. Concurrent calls for one path are safe: one
 // of the contents remains.
 func Write(path string, content []byte, mode fs.FileMode) error {
+	RemoveAbandoned(path)
 	f, err := Create(path, mode)
 	if err != nil {
 		return err

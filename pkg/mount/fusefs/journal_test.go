@@ -138,3 +138,27 @@ func FuzzJournal(f *testing.F) {
 		_ = table.close()
 	})
 }
+
+// TestOpenTableRemovesAbandonedFiles covers servers that were killed while they
+// compacted the journal: each leaves a temporary file.
+func TestOpenTableRemovesAbandonedFiles(t *testing.T) {
+	dir := t.TempDir()
+	abandoned := filepath.Join(dir, "."+journalName+".1.tmp")
+	if err := os.WriteFile(abandoned, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-24 * time.Hour)
+	if err := os.Chtimes(abandoned, old, old); err != nil {
+		t.Fatal(err)
+	}
+	table, err := openTable(dir, [16]byte{1}, nil, &counter{}, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := table.close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(abandoned); !os.IsNotExist(err) {
+		t.Errorf("the abandoned file: %v, want it removed", err)
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
 // openTable restores the table from the journal of a predecessor. It drops the
@@ -44,6 +46,7 @@ func openTable(dir string, session [16]byte, pending map[uint64]bool, source ids
 	for id := range t.handles {
 		source.RaiseID(id)
 	}
+	atomicfile.RemoveAbandoned(t.journal.path)
 	if err := t.journal.rewrite(t.snapshot); err != nil {
 		return nil, err
 	}
