@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/rpc/message"
 )
 
 // Rights maps a full gRPC method name to the roles that may call it. A method
@@ -38,7 +40,9 @@ func (r Rights) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	if err := r.check(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	response, err := handler(ctx, req)
+	// Errors quote names, which need not be UTF-8 as the message of a status is.
+	return response, message.Status(err)
 }
 
 func (r Rights) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
@@ -61,6 +65,8 @@ func (r Rights) check(ctx context.Context, method string) error {
 
 // Dial returns a connection to the component with the given role and, unless it
 // is empty, name. It connects lazily and resolves the address at every attempt.
+// A unary request that cannot be encoded fails with a [*message.InvalidError]
+// without being sent.
 // Callers must set a deadline on each call.
 func (i *Identity) Dial(address string, role Role, name string, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	options = append([]grpc.DialOption{
@@ -71,6 +77,7 @@ func (i *Identity) Dial(address string, role Role, name string, options ...grpc.
 			// their own deadlines.
 			MinConnectTimeout: 5 * time.Second,
 		}),
+		message.CheckRequests(),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 	}, options...)
 	conn, err := grpc.NewClient("passthrough:///"+address, options...)

@@ -14,6 +14,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/message"
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
@@ -221,7 +222,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 			Medium: t.Medium, Capacity: count(t.Capacity), Used: count(t.Used), Files: count(t.Files), SealedFiles: count(t.Sealed),
 		}
 		if t.Err != nil {
-			tier.Error = t.Err.Error()
+			tier.Error = message.Text(t.Err.Error())
 		}
 		report.Tiers = append(report.Tiers, tier)
 	}
@@ -231,7 +232,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 			health.Objects, health.Bytes = w.config.Directory.Totals(entry.mount.GetId())
 		}
 		if err := entry.health(); err != nil {
-			health.Error = err.Error()
+			health.Error = message.Text(err.Error())
 		}
 		report.Mounts = append(report.Mounts, health)
 	}

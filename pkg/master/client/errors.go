@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/rpc/message"
 )
 
 // ErrUnknownOutcome reports that a command may or may not have been executed.
@@ -65,6 +66,8 @@ const (
 	// refused: the master refused the command, and a retry would be refused,
 	// too.
 	refused
+	// invalid: no master can be sent the command. It says nothing about masters.
+	invalid
 	// elsewhere: another master is the leader; nothing was executed.
 	elsewhere
 	// unsent: nothing was executed, and the command may be retried.
@@ -80,6 +83,9 @@ func classify(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError
 		return succeeded, nil, nil
 	}
 	s := status.Convert(err)
+	if message.IsInvalid(err) {
+		return invalid, nil, &RefusedError{Code: s.Code(), Message: s.Message()}
+	}
 	refusal := &RefusedError{Code: s.Code(), Message: s.Message()}
 	if len(refusal.Message) > maxRefusedDescription {
 		refusal.Message = refusal.Message[:maxRefusedDescription]

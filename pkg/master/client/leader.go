@@ -132,7 +132,7 @@ func (c *Client) call(ctx context.Context, try attempt) outcome {
 			switch v {
 			case succeeded:
 				return outcome{uncertain: uncertain}
-			case refused:
+			case refused, invalid:
 				return outcome{refusal: refusal, uncertain: uncertain}
 			case unknown:
 				uncertain = true
@@ -166,6 +166,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 			*redirects++
 			delete(tried, redirect.GetLeader())
 		}
+	case invalid:
 	default:
 		c.leader.markFailing(m.Name, time.Now())
 		c.config.Logger.Debug("master did not respond", "member", m.Name, "error", refusal)
