@@ -301,7 +301,7 @@ func TestNamesAreRequestedFromTheOwner(t *testing.T) {
 		before := owner.Names.Load()
 		f.cluster.Bucket.Put(dir+"/x", []byte("x"))
 		response, err := f.client.Lookup(t.Context(), fakeworker.MountID, dir, "x")
-		if err != nil || !response.GetFound() || response.GetEntry().GetKey() != dir+"/x" {
+		if err != nil || !response.GetFound() || string(response.GetEntry().GetKey()) != dir+"/x" {
 			t.Fatalf("got %v, %v", response, err)
 		}
 		if owner.Names.Load() != before+1 {

@@ -23,7 +23,7 @@ const maxRefusals = 3
 // Lookup returns the entry of one name of a directory. An absent name is not an
 // error: Found is false.
 func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error) {
-	request := &workerv1.LookupRequest{MountId: mount, Directory: dir, Name: name, RingEpoch: c.ringEpoch()}
+	request := &workerv1.LookupRequest{MountId: mount, Directory: []byte(dir), Name: []byte(name), RingEpoch: c.ringEpoch()}
 	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
 		return d.Lookup(ctx, request, o...)
 	})
@@ -36,7 +36,7 @@ func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1
 // List returns a page of a directory: the names after the given one, at most
 // limit, or the worker's default if limit is 0.
 func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
-	request := &workerv1.ListRequest{MountId: mount, Directory: dir, After: after, Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()}
+	request := &workerv1.ListRequest{MountId: mount, Directory: []byte(dir), After: []byte(after), Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()}
 	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
 		return d.List(ctx, request, o...)
 	})
@@ -50,7 +50,7 @@ func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) 
 // worker that has served the directory in the owner's place keeps its listing
 // until the listing expires.
 func (c *Client) Forget(ctx context.Context, mount, dir, name string) error {
-	request := &workerv1.ForgetRequest{MountId: mount, Directory: dir, Name: name}
+	request := &workerv1.ForgetRequest{MountId: mount, Directory: []byte(dir), Name: []byte(name)}
 	_, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ForgetResponse, error) {
 		return d.Forget(ctx, request, o...)
 	})

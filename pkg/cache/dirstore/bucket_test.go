@@ -246,8 +246,8 @@ func (f *fixture) list(m Mount, dir string, limit int) ([]string, error) {
 			return nil, err
 		}
 		for _, e := range page.Entries {
-			last = e.GetName()
-			names = append(names, show(e.GetName(), e.GetKey() == ""))
+			last = string(e.GetName())
+			names = append(names, show(string(e.GetName()), len(e.GetKey()) == 0))
 		}
 		if !page.More {
 			return names, nil
@@ -275,5 +275,5 @@ func (f *fixture) lookup(m Mount, dir, name string) string {
 	if !a.Found {
 		return ""
 	}
-	return show(a.Entry.GetName(), a.Entry.GetKey() == "")
+	return show(string(a.Entry.GetName()), len(a.Entry.GetKey()) == 0)
 }

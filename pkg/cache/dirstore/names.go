@@ -69,14 +69,14 @@ func fileOf(o ufs.Object) entry {
 // proto returns the message for an entry.
 func (e entry) proto(dir, name string) *workerv1.Entry {
 	if e.kind == directory {
-		return &workerv1.Entry{Name: name, Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
+		return &workerv1.Entry{Name: []byte(name), Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
 	}
 	out := &workerv1.Entry{
-		Name: name,
+		Name: []byte(name),
 		Kind: workerv1.EntryKind_ENTRY_KIND_FILE,
-		Key:  prefixOf(dir) + name,
+		Key:  []byte(prefixOf(dir) + name),
 		Size: e.size,
-		Etag: e.etag,
+		Etag: []byte(e.etag),
 	}
 	if e.modified != 0 {
 		out.Modified = &timestamppb.Timestamp{Seconds: e.modified / 1e9, Nanos: int32(e.modified % 1e9)}

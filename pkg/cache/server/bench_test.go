@@ -36,7 +36,7 @@ func BenchmarkLookup(b *testing.B) {
 	h := newHarness(b).ready()
 	client := workerv1.NewDirectoryClient(h.dial(mtls.Fuse))
 	for b.Loop() {
-		if _, err := client.Lookup(b.Context(), &workerv1.LookupRequest{MountId: "m1", Name: "a"}); err != nil {
+		if _, err := client.Lookup(b.Context(), &workerv1.LookupRequest{MountId: "m1", Name: []byte("a")}); err != nil {
 			b.Fatal(err)
 		}
 	}

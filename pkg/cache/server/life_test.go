@@ -214,7 +214,7 @@ func TestReportsRecentReads(t *testing.T) {
 // TestEveryCallByEveryRole checks the table of rights.
 func TestEveryCallByEveryRole(t *testing.T) {
 	h := newHarness(t).ready()
-	h.directory.entries = map[string]*workerv1.Entry{"/a": {Name: "a"}}
+	h.directory.entries = map[string]*workerv1.Entry{"/a": {Name: []byte("a")}}
 	roles := []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master, "other"}
 	calls := []struct {
 		name    string
@@ -222,7 +222,7 @@ func TestEveryCallByEveryRole(t *testing.T) {
 		call    func(ctx context.Context, conn *grpc.ClientConn) error
 	}{
 		{"Lookup", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
-			_, err := workerv1.NewDirectoryClient(c).Lookup(ctx, &workerv1.LookupRequest{MountId: "m1", Name: "a"})
+			_, err := workerv1.NewDirectoryClient(c).Lookup(ctx, &workerv1.LookupRequest{MountId: "m1", Name: []byte("a")})
 			return err
 		}},
 		{"List", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
@@ -230,7 +230,7 @@ func TestEveryCallByEveryRole(t *testing.T) {
 			return err
 		}},
 		{"Forget", "FWA", func(ctx context.Context, c *grpc.ClientConn) error {
-			_, err := workerv1.NewDirectoryClient(c).Forget(ctx, &workerv1.ForgetRequest{MountId: "m1", Name: "a"})
+			_, err := workerv1.NewDirectoryClient(c).Forget(ctx, &workerv1.ForgetRequest{MountId: "m1", Name: []byte("a")})
 			return err
 		}},
 		{"GetView", "FWAM", func(ctx context.Context, c *grpc.ClientConn) error {
@@ -297,16 +297,16 @@ func TestNoCertificateNoResponse(t *testing.T) {
 // TestNames checks the responses for names and the status of each error.
 func TestNames(t *testing.T) {
 	h := newHarness(t).ready()
-	h.directory.entries = map[string]*workerv1.Entry{"d/a": {Name: "a", Size: 7}}
+	h.directory.entries = map[string]*workerv1.Entry{"d/a": {Name: []byte("a"), Size: 7}}
 	client := workerv1.NewDirectoryClient(h.dial(mtls.Fuse))
-	got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: "/d/", Name: "a"})
+	got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: []byte("/d/"), Name: []byte("a")})
 	if err != nil || !got.GetFound() || got.GetEntry().GetSize() != 7 || got.GetEpochs().GetRing() != 2 || got.GetEpochs().GetMount() != 3 || got.GetAge().AsDuration() != time.Second {
 		t.Errorf("%v, %v", got, err)
 	}
-	if got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: "d", Name: "b"}); err != nil || got.GetFound() {
+	if got, err := client.Lookup(t.Context(), &workerv1.LookupRequest{MountId: "m1", Directory: []byte("d"), Name: []byte("b")}); err != nil || got.GetFound() {
 		t.Errorf("an absent name: %v, %v", got, err)
 	}
-	if list, err := client.List(t.Context(), &workerv1.ListRequest{MountId: "m1", Directory: "d"}); err != nil || len(list.GetEntries()) != 1 {
+	if list, err := client.List(t.Context(), &workerv1.ListRequest{MountId: "m1", Directory: []byte("d")}); err != nil || len(list.GetEntries()) != 1 {
 		t.Errorf("%v, %v", list, err)
 	}
 	for _, c := range []struct {
@@ -314,14 +314,14 @@ func TestNames(t *testing.T) {
 		err     error
 		code    codes.Code
 	}{
-		{&workerv1.LookupRequest{MountId: "nope", Name: "a"}, nil, codes.NotFound},
-		{&workerv1.LookupRequest{MountId: "m1", Name: ""}, nil, codes.InvalidArgument},
-		{&workerv1.LookupRequest{MountId: "m1", Name: "a/b"}, nil, codes.InvalidArgument},
-		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrPermission, codes.PermissionDenied},
-		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrThrottled, codes.ResourceExhausted},
-		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrUnavailable, codes.Unavailable},
-		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrNotFound, codes.Unavailable},
-		{&workerv1.LookupRequest{MountId: "m1", Name: "a"}, ufs.ErrNoBucket, codes.Unavailable},
+		{&workerv1.LookupRequest{MountId: "nope", Name: []byte("a")}, nil, codes.NotFound},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("")}, nil, codes.InvalidArgument},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("a/b")}, nil, codes.InvalidArgument},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("a")}, ufs.ErrPermission, codes.PermissionDenied},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("a")}, ufs.ErrThrottled, codes.ResourceExhausted},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("a")}, ufs.ErrUnavailable, codes.Unavailable},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("a")}, ufs.ErrNotFound, codes.Unavailable},
+		{&workerv1.LookupRequest{MountId: "m1", Name: []byte("a")}, ufs.ErrNoBucket, codes.Unavailable},
 	} {
 		h.directory.mu.Lock()
 		h.directory.err = c.err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"strings"
@@ -38,14 +39,14 @@ var _ workerv1.DirectoryServer = (*names)(nil)
 
 // Lookup returns the entry of one name.
 func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*workerv1.LookupResponse, error) {
-	if request.GetName() == "" || strings.Contains(request.GetName(), "/") {
+	if len(request.GetName()) == 0 || bytes.ContainsRune(request.GetName(), '/') {
 		return nil, status.Error(codes.InvalidArgument, "a name must be one element of a path")
 	}
 	mount, entry, err := n.mount(ctx, request.GetMountId())
 	if err != nil {
 		return nil, err
 	}
-	result, err := n.worker.config.Directory.Lookup(ctx, mount, cleanDir(request.GetDirectory()), request.GetName())
+	result, err := n.worker.config.Directory.Lookup(ctx, mount, cleanDir(string(request.GetDirectory())), string(request.GetName()))
 	entry.noteNames(err)
 	if err != nil {
 		return nil, statusOf(err)
@@ -65,7 +66,7 @@ func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*worke
 	if limit == 0 {
 		limit = maxPage
 	}
-	listing, err := n.worker.config.Directory.List(ctx, mount, cleanDir(request.GetDirectory()), request.GetAfter(), limit)
+	listing, err := n.worker.config.Directory.List(ctx, mount, cleanDir(string(request.GetDirectory())), string(request.GetAfter()), limit)
 	entry.noteNames(err)
 	if err != nil {
 		return nil, statusOf(err)
@@ -80,7 +81,7 @@ func (n *names) Forget(_ context.Context, request *workerv1.ForgetRequest) (*wor
 	if n.worker.mounts.get(request.GetMountId()) == nil {
 		return nil, n.unknown(request.GetMountId())
 	}
-	n.worker.config.Directory.Forget(request.GetMountId(), cleanDir(request.GetDirectory()), request.GetName())
+	n.worker.config.Directory.Forget(request.GetMountId(), cleanDir(string(request.GetDirectory())), string(request.GetName()))
 	return &workerv1.ForgetResponse{}, nil
 }
 

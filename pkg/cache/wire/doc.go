@@ -13,7 +13,7 @@
 //	Jindo-Size: {size of the object in bytes}
 //
 // Each segment of the key is escaped separately, because a key may hold any
-// byte. [Request] is such a GET; [NewHTTPRequest] encodes it and [ParseRequest]
+// byte, and so is the entity tag. [Request] is such a GET; [NewHTTPRequest] encodes it and [ParseRequest]
 // decodes it.
 //
 // # Responses
@@ -21,6 +21,11 @@
 // A worker responds with status 206 and the bytes, described by a [Content], or
 // with a [Failure]: another status and a JSON body with a code. Both carry
 // [Epochs], from which a client notices that its view of the cluster is stale.
+//
+// # Names
+//
+// Names, keys and entity tags are bytes, not text. [IsName], [IsKey] and [IsETag]
+// define which of them this system serves.
 //
 // # Hostile input
 //

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 )
@@ -57,16 +58,22 @@ func parseEpoch(s string) uint64 {
 	return n
 }
 
-// formatETag returns a strong entity tag.
-func formatETag(etag string) string { return `"` + etag + `"` }
+// formatETag returns a strong entity tag. Stores choose their tags, which may
+// hold any byte: quotes, as in the weak tag W/"x", line breaks, or bytes that are
+// not UTF-8. The tag is therefore escaped like a segment of a path.
+func formatETag(etag string) string { return `"` + url.PathEscape(etag) + `"` }
 
-// parseETag returns the text of one strong entity tag, without its quotes.
+// parseETag decodes one strong entity tag.
 func parseETag(s string) (etag string, ok bool) {
 	if len(s) < 3 || s[0] != '"' || s[len(s)-1] != '"' {
 		return "", false
 	}
-	etag = s[1 : len(s)-1]
-	return etag, !strings.ContainsAny(etag, "\"\r\n\x00")
+	escaped := s[1 : len(s)-1]
+	if strings.ContainsAny(escaped, "\"\r\n\x00") {
+		return "", false
+	}
+	etag, err := url.PathUnescape(escaped)
+	return etag, err == nil && IsETag(etag)
 }
 
 // parseNumber parses a number that consists of decimal digits only.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
 )
@@ -28,8 +29,27 @@ type Request struct {
 // Length returns the number of bytes in the range.
 func (r Request) Length() int64 { return r.Last - r.First + 1 }
 
+// check returns an error if the request names nothing that a worker could serve,
+// so that it must not be sent.
+func (r Request) check() error {
+	switch {
+	case r.Mount == "" || len(r.Mount) > MaxMount:
+		return fmt.Errorf("invalid mount id of %d bytes: must have 1 to %d", len(r.Mount), MaxMount)
+	case r.Key == "" || len(r.Key) > MaxKey:
+		return fmt.Errorf("invalid key of %d bytes: must have 1 to %d", len(r.Key), MaxKey)
+	case !IsETag(r.ETag):
+		return fmt.Errorf("invalid entity tag of %d bytes: must have 1 to %d", len(r.ETag), MaxETag)
+	case r.First < 0 || r.First > r.Last:
+		return fmt.Errorf("invalid range %d-%d", r.First, r.Last)
+	}
+	return nil
+}
+
 // NewHTTPRequest encodes a Request to the worker at a host:port address.
 func NewHTTPRequest(ctx context.Context, address string, r Request) (*http.Request, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address, nil)
 	if err != nil {
 		return nil, err

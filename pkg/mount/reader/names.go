@@ -120,12 +120,12 @@ func found(mountID, dir, name string, exists bool, e *workerv1.Entry) (Entry, er
 }
 
 func entryOf(mountID string, e *workerv1.Entry) Entry {
-	out := Entry{Name: e.GetName(), Dir: e.GetKind() == workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
+	out := Entry{Name: string(e.GetName()), Dir: e.GetKind() == workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
 	if e.GetModified() != nil {
 		out.Modified = e.GetModified().AsTime()
 	}
 	if !out.Dir {
-		out.Version = Version{Mount: mountID, Key: e.GetKey(), ETag: e.GetEtag(), Size: e.GetSize()}
+		out.Version = Version{Mount: mountID, Key: string(e.GetKey()), ETag: string(e.GetEtag()), Size: e.GetSize()}
 	}
 	return out
 }

@@ -762,12 +762,18 @@ func (x *TierReport) GetError() string {
 type MountHealth struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	MountId string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
-	// error is the last error of the store; empty while it responds.
+	// error is the last error of the store; empty while it responds. Bytes that
+	// are not UTF-8 are escaped.
 	Error string `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
-	// objects and bytes are the totals of the last complete listing; -1 while
-	// unknown.
-	Objects       int64 `protobuf:"varint,3,opt,name=objects,proto3" json:"objects,omitempty"`
-	Bytes         int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// objects and bytes are the totals of the last count; -1 while unknown.
+	Objects int64 `protobuf:"varint,3,opt,name=objects,proto3" json:"objects,omitempty"`
+	Bytes   int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// at_least is set when the count ended at its budget: objects, bytes and
+	// hidden are lower bounds.
+	AtLeast bool `protobuf:"varint,5,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
+	// hidden is the number of keys that cannot be paths of files, and are
+	// therefore not visible; included in neither objects nor bytes.
+	Hidden        int64 `protobuf:"varint,6,opt,name=hidden,proto3" json:"hidden,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -826,6 +832,92 @@ func (x *MountHealth) GetObjects() int64 {
 func (x *MountHealth) GetBytes() int64 {
 	if x != nil {
 		return x.Bytes
+	}
+	return 0
+}
+
+func (x *MountHealth) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
+}
+
+func (x *MountHealth) GetHidden() int64 {
+	if x != nil {
+		return x.Hidden
+	}
+	return 0
+}
+
+// Totals are the totals of the keys of a mount.
+type Totals struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// objects and bytes are -1 while unknown.
+	Objects int64 `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`
+	Bytes   int64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// at_least is set when all numbers are lower bounds.
+	AtLeast bool `protobuf:"varint,3,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
+	// hidden is the number of keys that cannot be paths of files.
+	Hidden        int64 `protobuf:"varint,4,opt,name=hidden,proto3" json:"hidden,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Totals) Reset() {
+	*x = Totals{}
+	mi := &file_commonv1_common_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Totals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Totals) ProtoMessage() {}
+
+func (x *Totals) ProtoReflect() protoreflect.Message {
+	mi := &file_commonv1_common_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Totals.ProtoReflect.Descriptor instead.
+func (*Totals) Descriptor() ([]byte, []int) {
+	return file_commonv1_common_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Totals) GetObjects() int64 {
+	if x != nil {
+		return x.Objects
+	}
+	return 0
+}
+
+func (x *Totals) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Totals) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
+}
+
+func (x *Totals) GetHidden() int64 {
+	if x != nil {
+		return x.Hidden
 	}
 	return 0
 }
@@ -905,12 +997,19 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\x04used\x18\x03 \x01(\x04R\x04used\x12\x14\n" +
 	"\x05files\x18\x04 \x01(\x04R\x05files\x12!\n" +
 	"\fsealed_files\x18\x05 \x01(\x04R\vsealedFiles\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"n\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\"\xa1\x01\n" +
 	"\vMountHealth\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +
 	"\aobjects\x18\x03 \x01(\x03R\aobjects\x12\x14\n" +
-	"\x05bytes\x18\x04 \x01(\x03R\x05bytes*W\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12\x19\n" +
+	"\bat_least\x18\x05 \x01(\bR\aatLeast\x12\x16\n" +
+	"\x06hidden\x18\x06 \x01(\x03R\x06hidden\"k\n" +
+	"\x06Totals\x12\x18\n" +
+	"\aobjects\x18\x01 \x01(\x03R\aobjects\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x19\n" +
+	"\bat_least\x18\x03 \x01(\bR\aatLeast\x12\x16\n" +
+	"\x06hidden\x18\x04 \x01(\x03R\x06hidden*W\n" +
 	"\n" +
 	"MetaPolicy\x12\x1b\n" +
 	"\x17META_POLICY_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -930,7 +1029,7 @@ func file_commonv1_common_proto_rawDescGZIP() []byte {
 }
 
 var file_commonv1_common_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_commonv1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_commonv1_common_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_commonv1_common_proto_goTypes = []any{
 	(MetaPolicy)(0),               // 0: jindo.common.v1.MetaPolicy
 	(*ClusterView)(nil),           // 1: jindo.common.v1.ClusterView
@@ -941,22 +1040,23 @@ var file_commonv1_common_proto_goTypes = []any{
 	(*RecentReads)(nil),           // 6: jindo.common.v1.RecentReads
 	(*TierReport)(nil),            // 7: jindo.common.v1.TierReport
 	(*MountHealth)(nil),           // 8: jindo.common.v1.MountHealth
-	nil,                           // 9: jindo.common.v1.Mount.OptionsEntry
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*Totals)(nil),                // 9: jindo.common.v1.Totals
+	nil,                           // 10: jindo.common.v1.Mount.OptionsEntry
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
 }
 var file_commonv1_common_proto_depIdxs = []int32{
 	2,  // 0: jindo.common.v1.ClusterView.mounts:type_name -> jindo.common.v1.Mount
 	3,  // 1: jindo.common.v1.ClusterView.ring:type_name -> jindo.common.v1.Ring
 	3,  // 2: jindo.common.v1.ClusterView.previous_rings:type_name -> jindo.common.v1.Ring
-	9,  // 3: jindo.common.v1.Mount.options:type_name -> jindo.common.v1.Mount.OptionsEntry
+	10, // 3: jindo.common.v1.Mount.options:type_name -> jindo.common.v1.Mount.OptionsEntry
 	0,  // 4: jindo.common.v1.Mount.meta_policy:type_name -> jindo.common.v1.MetaPolicy
 	4,  // 5: jindo.common.v1.Ring.members:type_name -> jindo.common.v1.RingMember
 	7,  // 6: jindo.common.v1.WorkerReport.tiers:type_name -> jindo.common.v1.TierReport
-	10, // 7: jindo.common.v1.WorkerReport.started:type_name -> google.protobuf.Timestamp
+	11, // 7: jindo.common.v1.WorkerReport.started:type_name -> google.protobuf.Timestamp
 	8,  // 8: jindo.common.v1.WorkerReport.mounts:type_name -> jindo.common.v1.MountHealth
 	6,  // 9: jindo.common.v1.WorkerReport.recent:type_name -> jindo.common.v1.RecentReads
-	11, // 10: jindo.common.v1.RecentReads.window:type_name -> google.protobuf.Duration
+	12, // 10: jindo.common.v1.RecentReads.window:type_name -> google.protobuf.Duration
 	11, // [11:11] is the sub-list for method output_type
 	11, // [11:11] is the sub-list for method input_type
 	11, // [11:11] is the sub-list for extension type_name
@@ -975,7 +1075,7 @@ func file_commonv1_common_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_commonv1_common_proto_rawDesc), len(file_commonv1_common_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -6,6 +6,9 @@
 
 // The services of a worker for names, the view of the cluster and its own
 // state. File contents are served as HTTP range GETs on the same port.
+//
+// Names, keys and entity tags are bytes: POSIX names and the keys of some stores
+// are not UTF-8, which a string must be.
 
 package workerv1
 
@@ -133,13 +136,13 @@ func (x *Epochs) GetMount() uint64 {
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// name is the last element of the path.
-	Name string    `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name []byte    `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind EntryKind `protobuf:"varint,2,opt,name=kind,proto3,enum=jindo.worker.v1.EntryKind" json:"kind,omitempty"`
 	// key is that of the object in the store, relative to the mount's prefix;
 	// empty for directories.
-	Key           string                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	Size          int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
-	Etag          string                 `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag          []byte                 `protobuf:"bytes,5,opt,name=etag,proto3" json:"etag,omitempty"`
 	Modified      *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=modified,proto3" json:"modified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -175,11 +178,11 @@ func (*Entry) Descriptor() ([]byte, []int) {
 	return file_workerv1_worker_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *Entry) GetName() string {
+func (x *Entry) GetName() []byte {
 	if x != nil {
 		return x.Name
 	}
-	return ""
+	return nil
 }
 
 func (x *Entry) GetKind() EntryKind {
@@ -189,11 +192,11 @@ func (x *Entry) GetKind() EntryKind {
 	return EntryKind_ENTRY_KIND_UNSPECIFIED
 }
 
-func (x *Entry) GetKey() string {
+func (x *Entry) GetKey() []byte {
 	if x != nil {
 		return x.Key
 	}
-	return ""
+	return nil
 }
 
 func (x *Entry) GetSize() int64 {
@@ -203,11 +206,11 @@ func (x *Entry) GetSize() int64 {
 	return 0
 }
 
-func (x *Entry) GetEtag() string {
+func (x *Entry) GetEtag() []byte {
 	if x != nil {
 		return x.Etag
 	}
-	return ""
+	return nil
 }
 
 func (x *Entry) GetModified() *timestamppb.Timestamp {
@@ -222,8 +225,8 @@ type LookupRequest struct {
 	MountId string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
 	// directory is relative to the mount's root, without leading and trailing
 	// slashes; "" is the root.
-	Directory     string `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
-	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Directory     []byte `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	Name          []byte `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	RingEpoch     uint64 `protobuf:"varint,4,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -266,18 +269,18 @@ func (x *LookupRequest) GetMountId() string {
 	return ""
 }
 
-func (x *LookupRequest) GetDirectory() string {
+func (x *LookupRequest) GetDirectory() []byte {
 	if x != nil {
 		return x.Directory
 	}
-	return ""
+	return nil
 }
 
-func (x *LookupRequest) GetName() string {
+func (x *LookupRequest) GetName() []byte {
 	if x != nil {
 		return x.Name
 	}
-	return ""
+	return nil
 }
 
 func (x *LookupRequest) GetRingEpoch() uint64 {
@@ -359,11 +362,11 @@ func (x *LookupResponse) GetAge() *durationpb.Duration {
 type ListRequest struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	MountId   string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
-	Directory string                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	Directory []byte                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
 	// after is the last name of the previous page; empty for the first page.
-	After string `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	After []byte `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	// limit is the maximum number of entries in the page; 0 lets the worker
-	// choose.
+	// choose. A page may be shorter: workers bound its bytes too.
 	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
 	RingEpoch     uint64 `protobuf:"varint,5,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -407,18 +410,18 @@ func (x *ListRequest) GetMountId() string {
 	return ""
 }
 
-func (x *ListRequest) GetDirectory() string {
+func (x *ListRequest) GetDirectory() []byte {
 	if x != nil {
 		return x.Directory
 	}
-	return ""
+	return nil
 }
 
-func (x *ListRequest) GetAfter() string {
+func (x *ListRequest) GetAfter() []byte {
 	if x != nil {
 		return x.After
 	}
-	return ""
+	return nil
 }
 
 func (x *ListRequest) GetLimit() uint32 {
@@ -507,8 +510,8 @@ func (x *ListResponse) GetAge() *durationpb.Duration {
 type ForgetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	MountId       string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
-	Directory     string                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Directory     []byte                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	Name          []byte                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -550,18 +553,18 @@ func (x *ForgetRequest) GetMountId() string {
 	return ""
 }
 
-func (x *ForgetRequest) GetDirectory() string {
+func (x *ForgetRequest) GetDirectory() []byte {
 	if x != nil {
 		return x.Directory
 	}
-	return ""
+	return nil
 }
 
-func (x *ForgetRequest) GetName() string {
+func (x *ForgetRequest) GetName() []byte {
 	if x != nil {
 		return x.Name
 	}
-	return ""
+	return nil
 }
 
 type ForgetResponse struct {
@@ -857,6 +860,102 @@ func (x *StatusResponse) GetReport() *commonv1.WorkerReport {
 	return nil
 }
 
+type GetTotalsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MountId       string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTotalsRequest) Reset() {
+	*x = GetTotalsRequest{}
+	mi := &file_workerv1_worker_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTotalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTotalsRequest) ProtoMessage() {}
+
+func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
+func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetTotalsRequest) GetMountId() string {
+	if x != nil {
+		return x.MountId
+	}
+	return ""
+}
+
+type GetTotalsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Totals        *commonv1.Totals       `protobuf:"bytes,1,opt,name=totals,proto3" json:"totals,omitempty"`
+	Epochs        *Epochs                `protobuf:"bytes,2,opt,name=epochs,proto3" json:"epochs,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetTotalsResponse) Reset() {
+	*x = GetTotalsResponse{}
+	mi := &file_workerv1_worker_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetTotalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetTotalsResponse) ProtoMessage() {}
+
+func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
+func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetTotalsResponse) GetTotals() *commonv1.Totals {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+func (x *GetTotalsResponse) GetEpochs() *Epochs {
+	if x != nil {
+		return x.Epochs
+	}
+	return nil
+}
+
 var File_workerv1_worker_proto protoreflect.FileDescriptor
 
 const file_workerv1_worker_proto_rawDesc = "" +
@@ -866,16 +965,16 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x04ring\x18\x01 \x01(\x04R\x04ring\x12\x14\n" +
 	"\x05mount\x18\x02 \x01(\x04R\x05mount\"\xbd\x01\n" +
 	"\x05Entry\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.jindo.worker.v1.EntryKindR\x04kind\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\tR\x03key\x12\x12\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x12\n" +
-	"\x04etag\x18\x05 \x01(\tR\x04etag\x126\n" +
+	"\x04etag\x18\x05 \x01(\fR\x04etag\x126\n" +
 	"\bmodified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\"{\n" +
 	"\rLookupRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x1c\n" +
-	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1d\n" +
+	"\tdirectory\x18\x02 \x01(\fR\tdirectory\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\fR\x04name\x12\x1d\n" +
 	"\n" +
 	"ring_epoch\x18\x04 \x01(\x04R\tringEpoch\"\xb2\x01\n" +
 	"\x0eLookupResponse\x12\x14\n" +
@@ -885,8 +984,8 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\x91\x01\n" +
 	"\vListRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x1c\n" +
-	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x14\n" +
-	"\x05after\x18\x03 \x01(\tR\x05after\x12\x14\n" +
+	"\tdirectory\x18\x02 \x01(\fR\tdirectory\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
 	"ring_epoch\x18\x05 \x01(\x04R\tringEpoch\"\xb2\x01\n" +
@@ -897,8 +996,8 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\\\n" +
 	"\rForgetRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x1c\n" +
-	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\x10\n" +
+	"\tdirectory\x18\x02 \x01(\fR\tdirectory\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\fR\x04name\"\x10\n" +
 	"\x0eForgetResponse\"\x10\n" +
 	"\x0eGetViewRequest\"C\n" +
 	"\x0fGetViewResponse\x120\n" +
@@ -914,7 +1013,12 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x0f\n" +
 	"\rStatusRequest\"G\n" +
 	"\x0eStatusResponse\x125\n" +
-	"\x06report\x18\x01 \x01(\v2\x1d.jindo.common.v1.WorkerReportR\x06report*V\n" +
+	"\x06report\x18\x01 \x01(\v2\x1d.jindo.common.v1.WorkerReportR\x06report\"-\n" +
+	"\x10GetTotalsRequest\x12\x19\n" +
+	"\bmount_id\x18\x01 \x01(\tR\amountId\"u\n" +
+	"\x11GetTotalsResponse\x12/\n" +
+	"\x06totals\x18\x01 \x01(\v2\x17.jindo.common.v1.TotalsR\x06totals\x12/\n" +
+	"\x06epochs\x18\x02 \x01(\v2\x17.jindo.worker.v1.EpochsR\x06epochs*V\n" +
 	"\tEntryKind\x12\x1a\n" +
 	"\x16ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fENTRY_KIND_FILE\x10\x01\x12\x18\n" +
@@ -922,11 +1026,12 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\tDirectory\x12I\n" +
 	"\x06Lookup\x12\x1e.jindo.worker.v1.LookupRequest\x1a\x1f.jindo.worker.v1.LookupResponse\x12C\n" +
 	"\x04List\x12\x1c.jindo.worker.v1.ListRequest\x1a\x1d.jindo.worker.v1.ListResponse\x12I\n" +
-	"\x06Forget\x12\x1e.jindo.worker.v1.ForgetRequest\x1a\x1f.jindo.worker.v1.ForgetResponse2\xf4\x01\n" +
+	"\x06Forget\x12\x1e.jindo.worker.v1.ForgetRequest\x1a\x1f.jindo.worker.v1.ForgetResponse2\xc8\x02\n" +
 	"\x05Cache\x12L\n" +
 	"\aGetView\x12\x1f.jindo.worker.v1.GetViewRequest\x1a .jindo.worker.v1.GetViewResponse\x12R\n" +
 	"\tGetEpochs\x12!.jindo.worker.v1.GetEpochsRequest\x1a\".jindo.worker.v1.GetEpochsResponse\x12I\n" +
-	"\x06Status\x12\x1e.jindo.worker.v1.StatusRequest\x1a\x1f.jindo.worker.v1.StatusResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/workerv1;workerv1b\x06proto3"
+	"\x06Status\x12\x1e.jindo.worker.v1.StatusRequest\x1a\x1f.jindo.worker.v1.StatusResponse\x12R\n" +
+	"\tGetTotals\x12!.jindo.worker.v1.GetTotalsRequest\x1a\".jindo.worker.v1.GetTotalsResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/workerv1;workerv1b\x06proto3"
 
 var (
 	file_workerv1_worker_proto_rawDescOnce sync.Once
@@ -941,7 +1046,7 @@ func file_workerv1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_workerv1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_workerv1_worker_proto_goTypes = []any{
 	(EntryKind)(0),                // 0: jindo.worker.v1.EntryKind
 	(*Epochs)(nil),                // 1: jindo.worker.v1.Epochs
@@ -958,41 +1063,48 @@ var file_workerv1_worker_proto_goTypes = []any{
 	(*GetEpochsResponse)(nil),     // 12: jindo.worker.v1.GetEpochsResponse
 	(*StatusRequest)(nil),         // 13: jindo.worker.v1.StatusRequest
 	(*StatusResponse)(nil),        // 14: jindo.worker.v1.StatusResponse
-	nil,                           // 15: jindo.worker.v1.GetEpochsResponse.MountsEntry
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(*commonv1.ClusterView)(nil),  // 18: jindo.common.v1.ClusterView
-	(*commonv1.WorkerReport)(nil), // 19: jindo.common.v1.WorkerReport
+	(*GetTotalsRequest)(nil),      // 15: jindo.worker.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),     // 16: jindo.worker.v1.GetTotalsResponse
+	nil,                           // 17: jindo.worker.v1.GetEpochsResponse.MountsEntry
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*commonv1.ClusterView)(nil),  // 20: jindo.common.v1.ClusterView
+	(*commonv1.WorkerReport)(nil), // 21: jindo.common.v1.WorkerReport
+	(*commonv1.Totals)(nil),       // 22: jindo.common.v1.Totals
 }
 var file_workerv1_worker_proto_depIdxs = []int32{
 	0,  // 0: jindo.worker.v1.Entry.kind:type_name -> jindo.worker.v1.EntryKind
-	16, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
+	18, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
 	2,  // 2: jindo.worker.v1.LookupResponse.entry:type_name -> jindo.worker.v1.Entry
 	1,  // 3: jindo.worker.v1.LookupResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	17, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
+	19, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
 	2,  // 5: jindo.worker.v1.ListResponse.entries:type_name -> jindo.worker.v1.Entry
 	1,  // 6: jindo.worker.v1.ListResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	17, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
-	18, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
-	15, // 9: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
-	19, // 10: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
-	3,  // 11: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
-	5,  // 12: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
-	7,  // 13: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
-	9,  // 14: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
-	11, // 15: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
-	13, // 16: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
-	4,  // 17: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
-	6,  // 18: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
-	8,  // 19: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
-	10, // 20: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
-	12, // 21: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
-	14, // 22: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
-	17, // [17:23] is the sub-list for method output_type
-	11, // [11:17] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	19, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
+	20, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	17, // 9: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
+	21, // 10: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
+	22, // 11: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
+	1,  // 12: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
+	3,  // 13: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
+	5,  // 14: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
+	7,  // 15: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
+	9,  // 16: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
+	11, // 17: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
+	13, // 18: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
+	15, // 19: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
+	4,  // 20: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
+	6,  // 21: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
+	8,  // 22: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
+	10, // 23: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
+	12, // 24: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
+	14, // 25: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
+	16, // 26: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
+	20, // [20:27] is the sub-list for method output_type
+	13, // [13:20] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_workerv1_worker_proto_init() }
@@ -1006,7 +1118,7 @@ func file_workerv1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_workerv1_worker_proto_rawDesc), len(file_workerv1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   15,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -6,6 +6,9 @@
 
 // The services of a worker for names, the view of the cluster and its own
 // state. File contents are served as HTTP range GETs on the same port.
+//
+// Names, keys and entity tags are bytes: POSIX names and the keys of some stores
+// are not UTF-8, which a string must be.
 
 package workerv1
 
@@ -219,6 +222,7 @@ const (
 	Cache_GetView_FullMethodName   = "/jindo.worker.v1.Cache/GetView"
 	Cache_GetEpochs_FullMethodName = "/jindo.worker.v1.Cache/GetEpochs"
 	Cache_Status_FullMethodName    = "/jindo.worker.v1.Cache/Status"
+	Cache_GetTotals_FullMethodName = "/jindo.worker.v1.Cache/GetTotals"
 )
 
 // CacheClient is the client API for Cache service.
@@ -233,6 +237,9 @@ type CacheClient interface {
 	// GetEpochs returns little data; idle clients poll it.
 	GetEpochs(ctx context.Context, in *GetEpochsRequest, opts ...grpc.CallOption) (*GetEpochsResponse, error)
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// GetTotals returns the totals of a mount, from the worker that owns the
+	// listing of its root. It never waits for the store.
+	GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error)
 }
 
 type cacheClient struct {
@@ -273,6 +280,16 @@ func (c *cacheClient) Status(ctx context.Context, in *StatusRequest, opts ...grp
 	return out, nil
 }
 
+func (c *cacheClient) GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetTotalsResponse)
+	err := c.cc.Invoke(ctx, Cache_GetTotals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CacheServer is the server API for Cache service.
 // All implementations must embed UnimplementedCacheServer
 // for forward compatibility.
@@ -285,6 +302,9 @@ type CacheServer interface {
 	// GetEpochs returns little data; idle clients poll it.
 	GetEpochs(context.Context, *GetEpochsRequest) (*GetEpochsResponse, error)
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// GetTotals returns the totals of a mount, from the worker that owns the
+	// listing of its root. It never waits for the store.
+	GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error)
 	mustEmbedUnimplementedCacheServer()
 }
 
@@ -303,6 +323,9 @@ func (UnimplementedCacheServer) GetEpochs(context.Context, *GetEpochsRequest) (*
 }
 func (UnimplementedCacheServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedCacheServer) GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetTotals not implemented")
 }
 func (UnimplementedCacheServer) mustEmbedUnimplementedCacheServer() {}
 func (UnimplementedCacheServer) testEmbeddedByValue()               {}
@@ -379,6 +402,24 @@ func _Cache_Status_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cache_GetTotals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetTotalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServer).GetTotals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cache_GetTotals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServer).GetTotals(ctx, req.(*GetTotalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Cache_ServiceDesc is the grpc.ServiceDesc for Cache service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -397,6 +438,10 @@ var Cache_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _Cache_Status_Handler,
+		},
+		{
+			MethodName: "GetTotals",
+			Handler:    _Cache_GetTotals_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

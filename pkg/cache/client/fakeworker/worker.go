@@ -184,9 +184,9 @@ func (w *Worker) Lookup(ctx context.Context, in *workerv1.LookupRequest) (*worke
 	if in.GetMountId() != MountID {
 		return nil, status.Error(codes.NotFound, "no such mount")
 	}
-	for _, name := range w.cluster.Bucket.names(in.GetDirectory()) {
-		if strings.TrimSuffix(name, "/") == in.GetName() {
-			return &workerv1.LookupResponse{Found: true, Entry: w.entry(in.GetDirectory(), name), Epochs: w.epochs()}, nil
+	for _, name := range w.cluster.Bucket.names(string(in.GetDirectory())) {
+		if strings.TrimSuffix(name, "/") == string(in.GetName()) {
+			return &workerv1.LookupResponse{Found: true, Entry: w.entry(string(in.GetDirectory()), name), Epochs: w.epochs()}, nil
 		}
 	}
 	return &workerv1.LookupResponse{Epochs: w.epochs()}, nil
@@ -206,15 +206,15 @@ func (w *Worker) List(ctx context.Context, in *workerv1.ListRequest) (*workerv1.
 	if limit == 0 {
 		limit = 3
 	}
-	for _, name := range w.cluster.Bucket.names(in.GetDirectory()) {
-		if strings.TrimSuffix(name, "/") <= in.GetAfter() {
+	for _, name := range w.cluster.Bucket.names(string(in.GetDirectory())) {
+		if strings.TrimSuffix(name, "/") <= string(in.GetAfter()) {
 			continue
 		}
 		if len(out.Entries) == limit {
 			out.More = true
 			break
 		}
-		out.Entries = append(out.Entries, w.entry(in.GetDirectory(), name))
+		out.Entries = append(out.Entries, w.entry(string(in.GetDirectory()), name))
 	}
 	return out, nil
 }
@@ -224,7 +224,7 @@ func (w *Worker) Forget(ctx context.Context, in *workerv1.ForgetRequest) (*worke
 	if err := w.names(ctx); err != nil {
 		return nil, err
 	}
-	w.forgotten.Store(in.GetDirectory()+"/"+in.GetName(), true)
+	w.forgotten.Store(string(in.GetDirectory())+"/"+string(in.GetName()), true)
 	return &workerv1.ForgetResponse{}, nil
 }
 
@@ -236,14 +236,14 @@ func (w *Worker) Forgot(dir, name string) bool {
 
 func (w *Worker) entry(dir, name string) *workerv1.Entry {
 	if plain, ok := strings.CutSuffix(name, "/"); ok {
-		return &workerv1.Entry{Name: plain, Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
+		return &workerv1.Entry{Name: []byte(plain), Kind: workerv1.EntryKind_ENTRY_KIND_DIRECTORY}
 	}
 	key := name
 	if dir != "" {
 		key = dir + "/" + name
 	}
 	o, _ := w.cluster.Bucket.Get(key)
-	return &workerv1.Entry{Name: name, Kind: workerv1.EntryKind_ENTRY_KIND_FILE, Key: key, Size: int64(len(o.Data)), Etag: o.ETag}
+	return &workerv1.Entry{Name: []byte(name), Kind: workerv1.EntryKind_ENTRY_KIND_FILE, Key: []byte(key), Size: int64(len(o.Data)), Etag: []byte(o.ETag)}
 }
 
 func (w *Worker) epochs() *workerv1.Epochs {
