@@ -30,7 +30,7 @@ const (
 
 // keepsAttributes reports whether the file system of the root has extended
 // attributes.
-func keepsAttributes(root *os.Root) (bool, error) {
+func keepsAttributes(root *tree) (bool, error) {
 	dir, err := root.Open(".")
 	if err != nil {
 		return false, err

@@ -4,19 +4,38 @@
 //
 // Keys are relative paths below the directory. The directory is an [os.Root]:
 // neither ".." nor a symbolic link can leave it. Links to files and directories
-// inside are followed.
+// inside are followed, also absolute ones whose target begins with the path of
+// the directory. A link that leaves the directory, even to return, or that leads
+// to nothing is not listed; opening one that leaves is ErrPermission.
+//
+// Keys are the bytes of the names, in any encoding.
 //
 // # Versions
 //
-// A file system has no entity tags, so a tag is made of device, inode, size,
-// modification and change time in nanoseconds. It changes with every write,
-// rename, link or chmod of the file, with one exception: a second write in place,
-// of the same size and within one tick of the kernel's clock (4 ms before Linux
-// 6.13), is not detected. The exception does not apply to what this driver
-// writes, because it never writes in place: a Put makes a temporary file beside
-// the target, syncs it, renames it and syncs the directory. A Get checks the tag
-// after every read, so that it never returns bytes of a file that was written
-// meanwhile.
+// A file system has no entity tags, so a tag is made of inode, size and
+// modification time in nanoseconds: what is the same on all hosts that share the
+// directory. NFS, CephFS and Lustre show one inode number everywhere. FUSE, SMB
+// and 9P need not, so the tag leaves it out there. The device is left out because
+// each host, and each new mount, numbers devices by itself; the change time,
+// because a hard link, chmod or chown changes it and no bytes.
+//
+// Equal tags mean equal bytes for files that are replaced by rename (a new inode),
+// and for files that are written in place by programs that let the kernel set the
+// modification time. A write within the clock's tick of the previous one would not
+// change that time, so a Get waits until the tick of a file's modification time
+// has passed (20 ms; 1 s where times are whole seconds) before it reads. A Get
+// checks the tag after every read too, so that it never returns bytes of a file that was
+// written meanwhile.
+//
+// Not detected is what hides from those fields: a write in place of the same
+// size whose time is set back afterwards (touch -r, cp -p onto an existing
+// file); on FUSE, SMB and 9P also a replacement of the same size and time; and,
+// if the clock of a file server is ahead of this host's, a second write in the
+// same tick. Copies of a directory on several hosts are not one store: their inodes
+// differ.
+//
+// This driver never writes in place: a Put makes a temporary file beside the
+// target, syncs it, renames it and syncs the directory.
 //
 // # Conditions
 //
@@ -52,9 +71,9 @@ type Store struct {
 	// commits serialises the last step of every mutation in this process;
 	// flock does so between processes.
 	commits sync.Mutex
-	// first is the identity of the directory when it was opened. It shows
-	// whether an empty directory is an unmounted one.
-	first atomic.Pointer[identity]
+	// first is the directory when it was opened. It shows whether an empty
+	// directory is an unmounted one.
+	first atomic.Pointer[opened]
 	names nameCache
 }
 
@@ -111,11 +130,11 @@ func (s *Store) Capabilities(ctx context.Context) (ufs.Capabilities, error) {
 // root opens the directory by its path, so that one that was replaced or mounted
 // again is used. An empty directory on another device than before is reported as
 // unmounted, and not as a store without objects.
-func (s *Store) root() (*os.Root, error) {
+func (s *Store) root() (*tree, error) {
 	if s.closed.Load() {
 		return nil, fmt.Errorf("%s is closed: %w", s, ufs.ErrUnavailable)
 	}
-	root, err := os.OpenRoot(s.location.Dir)
+	root, err := openTree(s.location.Dir)
 	if err != nil {
 		return nil, s.rootFailed(err)
 	}
@@ -124,16 +143,30 @@ func (s *Store) root() (*os.Root, error) {
 		_ = root.Close()
 		return nil, s.failed("opening", "", err)
 	}
-	now := identityOf(info)
-	was := s.first.Load()
-	if was != nil && was.device != now.device && emptyDir(root, ".") {
+	was, now := s.first.Load(), opened{identity: identityOf(info)}
+	switch {
+	case was != nil && was.device == now.device:
+		now.versions = was.versions
+	case was != nil && emptyDir(root, "."):
 		_ = root.Close()
 		return nil, fmt.Errorf("%s is empty and on another device than before, so its file system seems to be unmounted: %w", s, ufs.ErrUnavailable)
+	default:
+		if now.versions, err = versionsOf(root); err != nil {
+			_ = root.Close()
+			return nil, s.failed("opening", "", err)
+		}
 	}
 	if was == nil || *was != now {
 		s.first.Store(&now)
 	}
+	root.versions = now.versions
 	return root, nil
+}
+
+// opened is a directory as it was opened.
+type opened struct {
+	identity
+	versions versions
 }
 
 func (s *Store) rootFailed(err error) error {

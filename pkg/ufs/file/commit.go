@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +23,7 @@ type staged struct {
 
 // stage makes a temporary file beside the target. It creates a parent again that
 // a concurrent Delete removes.
-func stage(root *os.Root, t target) (*staged, error) {
+func stage(root *tree, t target) (*staged, error) {
 	const tries = 16
 	var err error
 	for range tries {
@@ -34,7 +35,7 @@ func stage(root *os.Root, t target) (*staged, error) {
 	return nil, err
 }
 
-func stageOnce(root *os.Root, t target) (*staged, error) {
+func stageOnce(root *tree, t target) (*staged, error) {
 	dir, err := makeParents(root, t.parent())
 	if err != nil {
 		return nil, shadowed(err, t)
@@ -66,7 +67,11 @@ func (g *staged) discard() {
 }
 
 // commit makes the temporary file the object, if the conditions hold.
-func (s *Store) commit(ctx context.Context, root *os.Root, g *staged, t target, c ufs.Conditions) (ufs.Object, error) {
+func (s *Store) commit(ctx context.Context, root *tree, g *staged, t target, c ufs.Conditions) (ufs.Object, error) {
+	// The kernel's times advance in ticks. Two puts in one tick could have one
+	// tag, if the second file gets the inode of one before the first.
+	now := time.Now()
+	_ = g.dir.Chtimes(g.name, now, now) // without the right, the kernel's time remains
 	if err := g.file.Sync(); err != nil {
 		return ufs.Object{}, err
 	}
@@ -87,12 +92,12 @@ func (s *Store) commit(ctx context.Context, root *os.Root, g *staged, t target, 
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	return describe(t.key, info), nil
+	return root.versions.describe(t.key, info), nil
 }
 
 // check returns ErrPrecondition if a condition does not hold. The caller holds
 // the lock.
-func check(root *os.Root, t target, c ufs.Conditions) error {
+func check(root *tree, t target, c ufs.Conditions) error {
 	if c == (ufs.Conditions{}) {
 		return nil
 	}
@@ -115,7 +120,7 @@ func check(root *os.Root, t target, c ufs.Conditions) error {
 
 // locked runs the last step of a mutation exclusively among all clients of this
 // driver on the host.
-func (s *Store) locked(ctx context.Context, root *os.Root, do func() error) error {
+func (s *Store) locked(ctx context.Context, root *tree, do func() error) error {
 	s.commits.Lock()
 	defer s.commits.Unlock()
 	if err := ctx.Err(); err != nil {

@@ -13,7 +13,7 @@ import (
 
 // makeParents creates the directories on the path to a key, and marks those it
 // created. It returns the last of them, opened as a root.
-func makeParents(root *os.Root, dir string) (*os.Root, error) {
+func makeParents(root *tree, dir string) (*os.Root, error) {
 	if dir == "." {
 		return root.OpenRoot(".")
 	}
@@ -28,7 +28,7 @@ func makeParents(root *os.Root, dir string) (*os.Root, error) {
 	return root.OpenRoot(dir)
 }
 
-func makeImplied(root *os.Root, parent, dir string) error {
+func makeImplied(root *tree, parent, dir string) error {
 	err := root.Mkdir(dir, 0o755)
 	if errors.Is(err, fs.ErrExist) {
 		return mustBeDir(root, dir)
@@ -43,7 +43,7 @@ func makeImplied(root *os.Root, parent, dir string) error {
 }
 
 // mustBeDir is needed because OpenRoot of a file fails with an unspecific error.
-func mustBeDir(root *os.Root, name string) error {
+func mustBeDir(root *tree, name string) error {
 	info, err := root.Stat(name)
 	if err == nil && !info.IsDir() {
 		return &os.PathError{Op: "open", Path: name, Err: unix.ENOTDIR}
@@ -54,7 +54,7 @@ func mustBeDir(root *os.Root, name string) error {
 // pruneImplied removes the marked directories above a path that hold nothing
 // else. It ignores a lost race against a Put: then the directory is not empty, or
 // the Put creates it again.
-func pruneImplied(root *os.Root, dir string) {
+func pruneImplied(root *tree, dir string) {
 	for ; dir != "."; dir = path.Dir(dir) {
 		implied := false
 		err := withDir(root, dir, func(f *os.File) error {
@@ -71,7 +71,7 @@ func pruneImplied(root *os.Root, dir string) {
 	}
 }
 
-func withDir(root *os.Root, dir string, do func(*os.File) error) error {
+func withDir(root opener, dir string, do func(*os.File) error) error {
 	f, err := root.Open(dir)
 	if err != nil {
 		return err
@@ -81,25 +81,25 @@ func withDir(root *os.Root, dir string, do func(*os.File) error) error {
 }
 
 // removeDir removes an empty directory and no other kind of file.
-func removeDir(root *os.Root, dir string) error {
+func removeDir(root opener, dir string) error {
 	return withDir(root, path.Dir(dir), func(f *os.File) error {
 		return unix.Unlinkat(int(f.Fd()), path.Base(dir), unix.AT_REMOVEDIR)
 	})
 }
 
 // removeFile removes a name that is not a directory.
-func removeFile(root *os.Root, name string) error {
+func removeFile(root opener, name string) error {
 	return withDir(root, path.Dir(name), func(f *os.File) error {
 		return unix.Unlinkat(int(f.Fd()), path.Base(name), 0)
 	})
 }
 
-func syncDir(root *os.Root, dir string) error {
+func syncDir(root opener, dir string) error {
 	return withDir(root, dir, func(f *os.File) error { return f.Sync() })
 }
 
 // emptyDir reports whether a directory could be read and is empty.
-func emptyDir(root *os.Root, dir string) bool {
+func emptyDir(root opener, dir string) bool {
 	empty := false
 	_ = withDir(root, dir, func(f *os.File) error {
 		_, err := f.Readdirnames(1)

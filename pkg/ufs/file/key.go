@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
@@ -47,5 +46,5 @@ func parse(key string) (target, error) {
 
 func validElement(element string) bool {
 	return element != "" && element != "." && element != ".." && len(element) <= 255 &&
-		!strings.HasPrefix(element, reserved) && !strings.ContainsRune(element, 0) && utf8.ValidString(element)
+		!strings.HasPrefix(element, reserved) && !strings.ContainsRune(element, 0)
 }

@@ -70,7 +70,7 @@ var errFull = errors.New("page is full")
 type walk struct {
 	ctx       context.Context
 	store     *Store
-	root      *os.Root
+	root      *tree
 	prefix    string
 	delimited bool
 	after     position
@@ -163,7 +163,7 @@ func (w *walk) visit(name, key string) error {
 		if strings.HasSuffix(key, "/") || !info.Mode().IsRegular() || w.after.covers(key) {
 			return nil
 		}
-		return w.add(position{key: key}, describe(key, info))
+		return w.add(position{key: key}, w.root.versions.describe(key, info))
 	}
 	key = strings.TrimSuffix(key, "/") + "/"
 	if w.after.within(key) {
@@ -209,7 +209,7 @@ func (w *walk) rollUp(name, key string, id identity) error {
 
 // inhabited reports whether a directory contains a key. One that a Put created on
 // the path to its key, and whose last key was lost in a crash, does not.
-func inhabited(root *os.Root, dir string) (bool, error) {
+func inhabited(root *tree, dir string) (bool, error) {
 	implied := false
 	err := withDir(root, dir, func(f *os.File) error {
 		kind, err := directoryKind(f)

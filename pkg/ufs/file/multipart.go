@@ -22,7 +22,8 @@ const uploadFile = "upload.json"
 
 // upload is the content of uploadFile.
 type upload struct {
-	Key      string            `json:"key"`
+	// Key is bytes, because a name need not be UTF-8, and JSON text must be.
+	Key      []byte            `json:"key"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
@@ -53,7 +54,7 @@ func (s *Store) createUpload(ctx context.Context, key string, metadata map[strin
 	if err := root.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	raw, err := json.Marshal(upload{Key: key, Metadata: metadata})
+	raw, err := json.Marshal(upload{Key: []byte(key), Metadata: metadata})
 	if err != nil {
 		return "", fmt.Errorf("writing metadata: %w: %w", err, ufs.ErrInvalid)
 	}
@@ -84,7 +85,7 @@ func (s *Store) openUpload(ctx context.Context, key, id string) (*os.Root, uploa
 	if err := json.Unmarshal(raw, &u); err != nil {
 		return nil, upload{}, fmt.Errorf("reading upload %s: %w: %w", id, err, ufs.ErrUnavailable)
 	}
-	if u.Key != key {
+	if string(u.Key) != key {
 		return nil, upload{}, noUpload(id)
 	}
 	dir, err := root.OpenRoot(path.Join(uploads, id))

@@ -2,7 +2,6 @@ package file
 
 import (
 	"io/fs"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -36,7 +35,7 @@ const (
 
 // read returns the names in dir in the order of keys: the name of a directory
 // ends with a slash.
-func (c *nameCache) read(root *os.Root, dir string) ([]string, error) {
+func (c *nameCache) read(root *tree, dir string) ([]string, error) {
 	f, err := root.Open(dir)
 	if err != nil {
 		return nil, err
@@ -68,7 +67,7 @@ func settled(info fs.FileInfo) bool {
 
 // sortedNames omits names that are not keys. linked reports whether one is a
 // symbolic link, whose kind can change while the directory is unchanged.
-func sortedNames(root *os.Root, dir string, entries []fs.DirEntry) ([]string, bool) {
+func sortedNames(root *tree, dir string, entries []fs.DirEntry) ([]string, bool) {
 	names := make([]string, 0, len(entries))
 	linked := false
 	for _, entry := range entries {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +38,7 @@ func (p position) token() string {
 
 func parseToken(token string) (position, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(raw) < 2 || raw[0] != 'k' && raw[0] != 'p' || !utf8.Valid(raw) {
+	if err != nil || len(raw) < 2 || raw[0] != 'k' && raw[0] != 'p' {
 		return position{}, fmt.Errorf("invalid continuation %q: %w", token, ufs.ErrInvalid)
 	}
 	p := position{key: string(raw[1:]), prefix: raw[0] == 'p'}

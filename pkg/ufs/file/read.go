@@ -15,7 +15,7 @@ import (
 
 // Stat returns the attributes of the file or directory of a key.
 func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
-	f, object, err := s.open(ctx, key)
+	f, object, _, err := s.open(ctx, key)
 	if err != nil {
 		return ufs.Object{}, s.failed("describing", key, err)
 	}
@@ -28,7 +28,7 @@ func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
 
 // Get reads a range of a file while it is the version that was opened.
 func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
-	f, object, err := s.open(ctx, key)
+	f, object, v, err := s.openBytes(ctx, key)
 	if err != nil {
 		return nil, ufs.Object{}, s.failed("reading", key, err)
 	}
@@ -41,7 +41,7 @@ func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string
 		_ = f.Close()
 		return nil, ufs.Object{}, s.failed("reading", key, err)
 	}
-	return &body{ctx: ctx, store: s, file: f, object: object, begin: r.Offset, offset: r.Offset, end: r.Offset + length}, object, nil
+	return &body{ctx: ctx, store: s, versions: v, file: f, object: object, begin: r.Offset, offset: r.Offset, end: r.Offset + length}, object, nil
 }
 
 func replaced(want, have string) error {
@@ -49,23 +49,41 @@ func replaced(want, have string) error {
 }
 
 // open opens the file or directory of a key if it is an object.
-func (s *Store) open(ctx context.Context, key string) (*os.File, ufs.Object, error) {
+func (s *Store) open(ctx context.Context, key string) (*os.File, ufs.Object, versions, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, ufs.Object{}, err
+		return nil, ufs.Object{}, versions{}, err
 	}
 	t, err := parse(key)
 	if err != nil {
-		return nil, ufs.Object{}, err
+		return nil, ufs.Object{}, versions{}, err
 	}
 	root, err := s.root()
 	if err != nil {
-		return nil, ufs.Object{}, err
+		return nil, ufs.Object{}, versions{}, err
 	}
 	defer func() { _ = root.Close() }()
-	return openObject(root, t)
+	f, object, err := openObject(root, t)
+	return f, object, root.versions, err
 }
 
-func openObject(root *os.Root, t target) (*os.File, ufs.Object, error) {
+// openBytes is like open, and settles the file, so that it may be read.
+func (s *Store) openBytes(ctx context.Context, key string) (*os.File, ufs.Object, versions, error) {
+	f, object, v, err := s.open(ctx, key)
+	if err != nil {
+		return nil, ufs.Object{}, versions{}, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		info, err = settle(ctx, f, info)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, ufs.Object{}, versions{}, err
+	}
+	return f, v.describe(object.Key, info), v, nil
+}
+
+func openObject(root *tree, t target) (*os.File, ufs.Object, error) {
 	// Opening a FIFO would block until it has a writer.
 	f, err := root.OpenFile(t.path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, unix.ENXIO) { // a socket
@@ -82,7 +100,7 @@ func openObject(root *os.Root, t target) (*os.File, ufs.Object, error) {
 		_ = f.Close()
 		return nil, ufs.Object{}, err
 	}
-	return f, describe(t.key, info), nil
+	return f, root.versions.describe(t.key, info), nil
 }
 
 // isObject distinguishes a directory from a file by the trailing slash of the
@@ -120,10 +138,11 @@ func noObject(t target, why string) error {
 
 // body reads one range and checks the version of the file after every read.
 type body struct {
-	ctx    context.Context
-	store  *Store
-	file   *os.File
-	object ufs.Object
+	ctx      context.Context
+	store    *Store
+	versions versions
+	file     *os.File
+	object   ufs.Object
 	// The range is [begin, end); offset is the next byte to read.
 	begin, offset, end int64
 }
@@ -176,17 +195,14 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// unchanged permits a new change time if only the name was removed: an open file
-// that was unlinked or replaced by rename keeps its bytes.
+// unchanged returns an error if the file was written since it was opened. One that
+// was unlinked or replaced by rename keeps its bytes.
 func (b *body) unchanged() error {
 	info, err := b.file.Stat()
 	if err != nil {
 		return err
 	}
-	if version(info) == b.object.ETag {
-		return nil
-	}
-	if info.Size() == b.object.Size && info.ModTime().Equal(b.object.LastModified) {
+	if b.versions.tag(info) == b.object.ETag {
 		return nil
 	}
 	return fmt.Errorf("the file was written in place while it was read: %w", ufs.ErrPrecondition)

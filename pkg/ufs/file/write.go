@@ -81,7 +81,7 @@ func (c *cancellable) Read(p []byte) (int, error) {
 }
 
 // putMarker marks a directory as the object "dir/".
-func (s *Store) putMarker(ctx context.Context, root *os.Root, t target, size int64, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
+func (s *Store) putMarker(ctx context.Context, root *tree, t target, size int64, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
 	if size != 0 {
 		return ufs.Object{}, fmt.Errorf("a key with a trailing slash is a directory and cannot contain bytes: %w", ufs.ErrInvalid)
 	}
@@ -98,7 +98,7 @@ func (s *Store) putMarker(ctx context.Context, root *os.Root, t target, size int
 		if err := parent.Mkdir(t.base(), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		object, err = mark(parent, t, metadata)
+		object, err = root.versions.mark(parent, t, metadata)
 		return err
 	})
 	if err != nil {
@@ -108,7 +108,7 @@ func (s *Store) putMarker(ctx context.Context, root *os.Root, t target, size int
 	return object, syncDir(parent, ".")
 }
 
-func mark(parent *os.Root, t target, metadata map[string]string) (ufs.Object, error) {
+func (v versions) mark(parent *os.Root, t target, metadata map[string]string) (ufs.Object, error) {
 	dir, err := parent.OpenFile(t.base(), os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return ufs.Object{}, err
@@ -127,7 +127,7 @@ func mark(parent *os.Root, t target, metadata map[string]string) (ufs.Object, er
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	return describe(t.key, info), nil
+	return v.describe(t.key, info), nil
 }
 
 // Delete removes the file or marker of a key.
@@ -169,7 +169,7 @@ func (s *Store) remove(ctx context.Context, key string, c ufs.Conditions) error 
 	})
 }
 
-func removeObject(root *os.Root, t target) error {
+func removeObject(root *tree, t target) error {
 	f, _, err := openObject(root, t)
 	if err != nil {
 		return err
@@ -187,7 +187,7 @@ func removeObject(root *os.Root, t target) error {
 
 // Copy copies within the file system, sharing blocks if it can.
 func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map[string]string, c ufs.Conditions) (ufs.Object, error) {
-	source, object, err := s.open(ctx, src)
+	source, object, v, err := s.openBytes(ctx, src)
 	if err != nil {
 		return ufs.Object{}, s.failed("copying", src, err)
 	}
@@ -201,24 +201,24 @@ func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map
 		}
 	}
 	made, err := s.put(ctx, dst, metadata, c, object.Size, func(f *os.File) error {
-		return s.duplicate(ctx, f, source, object)
+		return duplicate(ctx, f, &body{store: s, versions: v, file: source, object: object})
 	})
 	return made, s.failed("writing", dst, err)
 }
 
 // duplicate copies in pieces, so that it obeys the context, and fails if the
 // source was written meanwhile.
-func (s *Store) duplicate(ctx context.Context, to, from *os.File, object ufs.Object) error {
+func duplicate(ctx context.Context, to *os.File, from *body) error {
 	const piece = 64 << 20
-	for done := int64(0); done < object.Size; {
+	for done, size := int64(0), from.object.Size; done < size; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		n, err := io.CopyN(to, from, min(piece, object.Size-done))
+		n, err := io.CopyN(to, from.file, min(piece, size-done))
 		if err != nil {
-			return fmt.Errorf("the source ended after %d of %d bytes: %w: %w", done+n, object.Size, err, ufs.ErrUnavailable)
+			return fmt.Errorf("the source ended after %d of %d bytes: %w: %w", done+n, size, err, ufs.ErrUnavailable)
 		}
 		done += n
 	}
-	return (&body{store: s, file: from, object: object}).unchanged()
+	return from.unchanged()
 }

@@ -97,7 +97,7 @@ func (f *fixture) markers() {
 // tree, can hold, and changes nothing.
 func testRefusedKeys(t *testing.T, f *fixture) {
 	f.put("a/b", "kept")
-	keys := []string{"", "/a", "/", "a\xffb", "nul\x00", strings.Repeat("x/", 600)}
+	keys := []string{"", "/a", "/", "nul\x00", strings.Repeat("x/", 600)}
 	never := len(keys)
 	if f.can().Tree {
 		keys = append(keys, "a/b/c", "a")
