@@ -19,15 +19,41 @@ import (
 // that is not in the map may not be called.
 type Rights map[string][]Role
 
+// Limits of a gRPC server. Clients ping every clientPing, so that pingEvery and
+// minPing never end a connection of one that runs.
+const (
+	// connectTimeout bounds the handshakes of TLS and HTTP/2.
+	connectTimeout = 5 * time.Second
+	// idleTimeout ends a connection without a call. A client that has another
+	// call connects again.
+	idleTimeout = 5 * time.Minute
+	// A peer that does not respond to a ping within pingTimeout is unreachable.
+	pingEvery   = time.Minute
+	pingTimeout = 20 * time.Second
+	// minPing is the shortest interval of pings that is tolerated.
+	minPing    = 5 * time.Second
+	clientPing = 10 * time.Second
+	// maxStreams bounds the calls in progress of one connection. Clients queue
+	// further ones.
+	maxStreams = 128
+	// maxHeaders bounds the metadata of a call, in bytes.
+	maxHeaders = 16 << 10
+	readBuffer = 16 << 10
+)
+
 // ServerOptions returns options that make a gRPC server accept only mutually
-// authenticated connections, and reject calls that rights does not grant.
+// authenticated connections, reject calls that rights does not grant, and end
+// connections that are idle or whose peer is unreachable.
 func (i *Identity) ServerOptions(rights Rights) []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.Creds(credentials.NewTLS(i.ServerConfig())),
-		grpc.UnaryInterceptor(rights.unary),
-		grpc.StreamInterceptor(rights.stream),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	}
+	return append(rights.Interceptors(),
+		grpc.Creds(serverCredentials{credentials.NewTLS(i.ServerConfig())}),
+		grpc.ConnectionTimeout(connectTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idleTimeout, Time: pingEvery, Timeout: pingTimeout}),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaders),
+		grpc.ReadBufferSize(readBuffer),
+	)
 }
 
 // Interceptors returns options that reject calls that r does not grant, for a
@@ -78,7 +104,7 @@ func (i *Identity) Dial(address string, role Role, name string, options ...grpc.
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		message.CheckRequests(),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second, PermitWithoutStream: true}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 	}, options...)
 	conn, err := grpc.NewClient("passthrough:///"+address, options...)
 	if err != nil {
