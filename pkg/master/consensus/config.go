@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
@@ -70,6 +71,10 @@ type Config struct {
 	Identity *mtls.Identity
 	// RaftListen is the address to listen on: host:port.
 	RaftListen string
+	// Connections limits those of the Raft port; Limits when zero.
+	Connections netlimit.Limits
+	// Addresses have reserved slots at the Raft port. It may be nil.
+	Addresses *netlimit.Addresses
 	// Heartbeat is how long a follower waits for its leader, Election how long
 	// a candidate waits for votes, Lease how long a leader continues without a
 	// majority. Lease <= Heartbeat <= Election.

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -13,11 +12,21 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
-// maxHandshakes bounds the connections that have not completed their handshake.
-const maxHandshakes = 64
+// Limits are those of the Raft port. A master holds a few connections to each
+// other one. After it has restarted, those of the earlier process may remain
+// until the system notices, so that its newest connections replace its oldest.
+// Authenticated connections have no idle timeout: between two elections they are
+// idle, and an election must not wait for new ones.
+func Limits() netlimit.Limits {
+	return netlimit.Limits{
+		Pending: 1024, PerAddress: 128, Reserved: 64, Handshake: transportTimeout,
+		Open: 256, PerOwner: 32, PerOwnerAddress: 32, Replace: true,
+	}
+}
 
 // stream opens and accepts Raft's connections. Each connection that it returns
 // is authenticated and has exchanged preambles. It implements raft.StreamLayer.
@@ -27,16 +36,11 @@ type stream struct {
 	address  raft.ServerAddress
 	topology topology.Topology
 	identity *mtls.Identity
-	logger   *slog.Logger
-	listener net.Listener
-	server   *tls.Config
-
-	accepted chan net.Conn
-	slots    chan struct{}
+	listener *netlimit.Listener
+	secure   netlimit.Handshake
 	// stopped is done when the stream is closed.
 	stopped context.Context
 	stop    context.CancelFunc
-	workers sync.WaitGroup
 
 	mu sync.Mutex
 	// conns holds all open connections, so that Close can close them.
@@ -59,74 +63,42 @@ func listen(c *Config, id string) (*stream, error) {
 		address:  serverAddress(self.RaftAddress(), id),
 		topology: c.Topology,
 		identity: c.Identity,
-		logger:   c.Logger,
-		listener: listener,
-		server:   c.Identity.ServerConfig(mtls.Master),
-		accepted: make(chan net.Conn),
-		slots:    make(chan struct{}, maxHandshakes),
+		secure:   c.Identity.Handshake(mtls.Master),
 		conns:    map[net.Conn]struct{}{},
 	}
 	s.stopped, s.stop = context.WithCancel(context.Background())
-	s.workers.Go(s.listen)
+	limits := c.Connections
+	if limits == (netlimit.Limits{}) {
+		limits = Limits()
+	}
+	s.listener = netlimit.Listen(listener, netlimit.Config{
+		Port: "raft", Limits: limits, Handshake: s.handshake, Addresses: c.Addresses, Logger: c.Logger,
+	})
+	if c.Registry != nil {
+		if err := c.Registry.Register(s.listener); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for other masters: %w", err), s.listener.Close())
+		}
+	}
 	return s, nil
 }
 
-// listen handles each connection on a goroutine of its own, so that a silent
-// client does not delay others.
-func (s *stream) listen() {
-	for {
-		conn, err := s.listener.Accept()
-		if err != nil {
-			if s.stopped.Err() != nil {
-				return
-			}
-			s.logger.Warn("cannot accept a connection from another master", "error", err)
-			select {
-			case <-s.stopped.Done():
-				return
-			case <-time.After(100 * time.Millisecond):
-			}
-			continue
-		}
-		select {
-		case s.slots <- struct{}{}:
-		case <-s.stopped.Done():
-			_ = conn.Close()
-			return
-		}
-		s.workers.Go(func() {
-			defer func() { <-s.slots }()
-			s.handleConn(conn)
-		})
+// handshake authenticates a connection and runs the listener's side of the
+// exchange of preambles. It implements netlimit.Handshake.
+func (s *stream) handshake(ctx context.Context, raw net.Conn) (net.Conn, string, error) {
+	conn, owner, err := s.secure(ctx, raw)
+	if err != nil {
+		return nil, "", err
 	}
-}
-
-func (s *stream) handleConn(conn net.Conn) {
-	kept, ok := s.keep(conn)
+	secured, ok := conn.(*tls.Conn)
 	if !ok {
-		return
+		return nil, "", fmt.Errorf("handshake: got a %T", conn)
 	}
-	secured := tls.Server(kept, s.server)
-	if err := s.acceptPreamble(secured); err != nil {
-		s.logger.Warn("rejected a connection to the Raft port", "remote", conn.RemoteAddr().String(), "error", err)
-		_ = secured.Close()
-		return
-	}
-	select {
-	case s.accepted <- secured:
-	case <-s.stopped.Done():
-		_ = secured.Close()
-	}
+	return conn, owner, s.acceptPreamble(secured)
 }
 
-// acceptPreamble runs the listener's side of the handshake.
+// acceptPreamble reads the preamble of the dialling member and responds. The
+// listener closes the connection when this takes too long.
 func (s *stream) acceptPreamble(conn *tls.Conn) error {
-	if err := conn.SetDeadline(time.Now().Add(transportTimeout)); err != nil {
-		return fmt.Errorf("handshake: %w", err)
-	}
-	if err := conn.HandshakeContext(s.stopped); err != nil {
-		return fmt.Errorf("handshake: %w", err)
-	}
 	peer, err := mtls.PeerOfState(conn.ConnectionState())
 	if err != nil {
 		return fmt.Errorf("handshake: %w", err)
@@ -143,10 +115,7 @@ func (s *stream) acceptPreamble(conn *tls.Conn) error {
 	if err := send(conn, response); err != nil {
 		return errors.Join(refusal, err)
 	}
-	if refusal != nil {
-		return refusal
-	}
-	return conn.SetDeadline(time.Time{})
+	return refusal
 }
 
 // checkPreamble returns an error when the dialling member must be rejected.
@@ -178,12 +147,15 @@ func send(conn net.Conn, p preamble) error {
 
 // Accept implements raft.StreamLayer.
 func (s *stream) Accept() (net.Conn, error) {
-	select {
-	case conn := <-s.accepted:
-		return conn, nil
-	case <-s.stopped.Done():
+	conn, err := s.listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	kept, ok := s.keep(conn)
+	if !ok {
 		return nil, net.ErrClosed
 	}
+	return kept, nil
 }
 
 // Dial implements raft.StreamLayer. The host name is resolved at every dial.
@@ -265,7 +237,6 @@ func (s *stream) Close() error {
 	for _, conn := range open {
 		_ = conn.Close()
 	}
-	s.workers.Wait()
 	return err
 }
 

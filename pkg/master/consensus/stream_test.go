@@ -269,13 +269,7 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 	defer silent.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	for {
-		s.mu.Lock()
-		greeting := len(s.conns)
-		s.mu.Unlock()
-		if greeting == 1 {
-			break
-		}
+	for s.listener.Pending() != 1 {
 		if ctx.Err() != nil {
 			t.Fatal("no handshake began")
 		}
@@ -284,7 +278,7 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.conns) != 0 {
+	if len(s.conns) != 0 || s.listener.Pending() != 0 {
 		t.Fatal("a connection is still open")
 	}
 	if _, err := s.Accept(); !errors.Is(err, net.ErrClosed) {
