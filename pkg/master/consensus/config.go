@@ -104,9 +104,10 @@ type hooks struct {
 
 // sizes control when the log is compacted.
 type sizes struct {
-	// trailing is how many entries remain after a snapshot, for followers that
-	// are behind.
-	trailing uint64
+	// trailing is how many entries, and trailingBytes how many bytes of them,
+	// remain at most after a snapshot, for followers that are behind.
+	trailing      uint64
+	trailingBytes int
 	// A snapshot is taken after threshold entries, or bytes, since the last
 	// one. interval is how often this is checked.
 	threshold uint64
@@ -115,8 +116,13 @@ type sizes struct {
 }
 
 const (
-	maxAppendEntries = 512
-	logCacheEntries  = 512
+	// MaxCommand is the maximum size of a command, in bytes. One request that
+	// replicates carries at least one command.
+	MaxCommand = 4 << 20
+	// maxAppendEntries is how many entries the library reads for one request to
+	// a peer. Those beyond maxAppendBytes are dropped from it, and most are
+	// found in the cache the next time.
+	maxAppendEntries = 64
 	snapshotsKept    = 2
 	commitTimeout    = 10 * time.Millisecond
 	// transportTimeout bounds each request. A peer that died without closing
@@ -132,15 +138,10 @@ func (c *Config) normalize() error {
 	setDefault(&c.Lease, min(DefaultLease, c.Heartbeat))
 	setDefault(&c.DiskTimeout, DefaultDiskTimeout)
 	setDefault(&c.sizes.interval, 10*time.Second)
-	if c.sizes.trailing == 0 {
-		c.sizes.trailing = 10240
-	}
-	if c.sizes.threshold == 0 {
-		c.sizes.threshold = 8192
-	}
-	if c.sizes.bytes == 0 {
-		c.sizes.bytes = 64 << 20
-	}
+	setDefault(&c.sizes.trailing, 10240)
+	setDefault(&c.sizes.trailingBytes, 64<<20)
+	setDefault(&c.sizes.threshold, 8192)
+	setDefault(&c.sizes.bytes, 64<<20)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -171,8 +172,9 @@ func (c *Config) validate() error {
 	return nil
 }
 
-func setDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
+func setDefault[T comparable](d *T, value T) {
+	var zero T
+	if *d == zero {
 		*d = value
 	}
 }
@@ -189,7 +191,7 @@ func (c *Config) raft(id raft.ServerID) *raft.Config {
 	config.MaxAppendEntries = maxAppendEntries
 	config.BatchApplyCh = true
 	config.ShutdownOnRemove = false
-	config.TrailingLogs = c.sizes.trailing
+	config.TrailingLogs = minTrail
 	config.SnapshotInterval = c.sizes.interval
 	config.SnapshotThreshold = c.sizes.threshold
 	config.NoLegacyTelemetry = true

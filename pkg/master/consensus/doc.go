@@ -24,6 +24,11 @@
 //     the log and every snapshot carries a crc32c, which is verified when it is
 //     read from disk and when it is applied. Data that fails verification is
 //     never applied and never sent.
+//   - Requests to peers, the log behind a snapshot and the cache of the log are
+//     bounded in bytes, and the time that a request may take grows with its
+//     bytes. While a peer does not respond to heartbeats, requests that
+//     replicate to it wait instead of failing, so that the library's backoff, of
+//     up to 10 s, never delays replication to a peer that is back.
 //   - Raft runs only between members of one cluster. Connections are mutually
 //     authenticated, and both ends agree on cluster and member ids before the
 //     first byte of Raft.

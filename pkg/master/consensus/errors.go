@@ -27,6 +27,10 @@ func (e *NotLeaderError) Error() string {
 // now or later. It may be retried only under the same request id.
 var ErrUnknownOutcome = errors.New("unknown outcome: the command may have been executed")
 
+// ErrTooLarge reports that a command has more than MaxCommand bytes. Nothing was
+// executed.
+var ErrTooLarge = errors.New("the command is too large")
+
 // errStopped reports that this member is shut down, or has failed.
 var errStopped = errors.New("this master is stopped")
 

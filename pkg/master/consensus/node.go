@@ -100,12 +100,9 @@ func (n *Node) open(state StateMachine) error {
 	if n.stream, err = listen(&n.config, identity.ID); err != nil {
 		return err
 	}
-	cache, err := raft.NewLogCache(logCacheEntries, n.store)
-	if err != nil {
-		return fmt.Errorf("create log cache: %w", err)
-	}
-	n.transport = newTransport(&n.config, n.stream, n.acks)
-	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, cache, n.store, n.snapshots, n.transport)
+	log := newLogCache(&boundedTrail{LogStore: n.store, entries: n.config.sizes.trailing, bytes: n.config.sizes.trailingBytes})
+	n.transport = newTransport(n)
+	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, log, n.store, n.snapshots, n.transport)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}

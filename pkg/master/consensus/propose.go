@@ -18,6 +18,9 @@ func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error)
 	if len(command) == 0 {
 		return nil, 0, errors.New("propose: command is empty")
 	}
+	if len(command) > MaxCommand {
+		return nil, 0, fmt.Errorf("propose: %w: it has %d bytes, at most %d are allowed", ErrTooLarge, len(command), MaxCommand)
+	}
 	if n.closing.Load() {
 		return nil, 0, n.notLeader()
 	}

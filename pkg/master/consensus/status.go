@@ -73,6 +73,16 @@ func (n *Node) state(self raft.Server) string {
 	}
 }
 
+// leads reports whether this member is the leader in term, and peer is in the
+// configuration.
+func (n *Node) leads(peer raft.ServerID, term uint64) bool {
+	if n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+		return false
+	}
+	_, known := find(n.servers(), peer)
+	return known
+}
+
 // commitIndex returns the index up to which entries are known to be committed.
 // After a start, the library's own index is below what it has restored from a
 // snapshot.

@@ -2,18 +2,32 @@ package consensus
 
 import (
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
 
+// maxAppendBytes bounds the entries of one request, in bytes. A single entry may
+// be larger, up to MaxCommand.
+const maxAppendBytes = 1 << 20
+
 // transport is the library's transport. In addition it records in acks what the
-// response to each request to a peer proved. It sees only requests that are
-// sent one at a time: pipelining is off.
+// response to each request to a peer proved, bounds requests in bytes, and
+// repeats requests that failed. It sees only requests that are sent one at a
+// time: pipelining is off.
 type transport struct {
 	raft.Transport
-	acks    *ackTracker
-	network *raft.NetworkTransport
+	acks      *ackTracker
+	network   *raft.NetworkTransport
+	reachable *reachability
+	logger    *slog.Logger
+	heartbeat time.Duration
+	// leads reports whether this member is the leader in a term and replicates
+	// to a peer.
+	leads func(peer raft.ServerID, term uint64) bool
+	// stopped is closed when the node stops.
+	stopped <-chan struct{}
 }
 
 var (
@@ -22,9 +36,10 @@ var (
 	_ raft.WithClose   = (*transport)(nil)
 )
 
-func newTransport(c *Config, s *stream, acks *ackTracker) *transport {
+func newTransport(n *Node) *transport {
+	c := &n.config
 	network := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream:  s,
+		Stream:  pacedStream{n.stream},
 		MaxPool: transportPool,
 		// With two in flight, one rejected append blocks a follower forever
 		// while its heartbeats continue.
@@ -33,7 +48,10 @@ func newTransport(c *Config, s *stream, acks *ackTracker) *transport {
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(c.Logger),
 	})
-	t := &transport{Transport: network, acks: acks, network: network}
+	t := &transport{
+		Transport: network, network: network, acks: n.acks, reachable: newReachability(),
+		logger: c.Logger, heartbeat: c.Heartbeat, leads: n.leads, stopped: n.stopped,
+	}
 	if c.hooks.transport != nil {
 		t.Transport = c.hooks.transport(network)
 	}
@@ -45,8 +63,17 @@ func newTransport(c *Config, s *stream, acks *ackTracker) *transport {
 func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	stamp := t.acks.stamp()
 	sent := time.Now()
-	if err := t.Transport.AppendEntries(id, to, request, response); err != nil {
-		return err
+	if heartbeat(request) {
+		err := t.Transport.AppendEntries(id, to, request, response)
+		t.reachable.record(id, err)
+		if err != nil {
+			return err
+		}
+	} else {
+		trim(request)
+		if err := t.replicate(id, to, request, response); err != nil {
+			return err
+		}
 	}
 	if !response.Success || response.Term != request.Term {
 		return nil
@@ -59,17 +86,37 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 	return nil
 }
 
+// trim bounds the entries of a request in bytes; one entry always remains. The
+// library derives what a peer has from the entries that the request holds after
+// the call, so that those that were dropped are in the next request.
+func trim(request *raft.AppendEntriesRequest) {
+	size := 0
+	for i, entry := range request.Entries {
+		size += len(entry.Data)
+		if i > 0 && size > maxAppendBytes {
+			request.Entries = request.Entries[:i]
+			return
+		}
+	}
+}
+
 // heartbeat reports whether a request is a heartbeat of the library, which
 // carries no log position, and not one that replicates.
 func heartbeat(r *raft.AppendEntriesRequest) bool {
 	return r.PrevLogEntry == 0 && r.PrevLogTerm == 0 && len(r.Entries) == 0 && r.LeaderCommitIndex == 0
 }
 
-// InstallSnapshot sends a snapshot, and records the response.
+// InstallSnapshot sends a snapshot once the peer is reachable, and records the
+// response.
 func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, request *raft.InstallSnapshotRequest, response *raft.InstallSnapshotResponse, data io.Reader) error {
+	if err := t.awaitReachable(id, request.Term); err != nil {
+		return err
+	}
 	stamp := t.acks.stamp()
 	sent := time.Now()
-	if err := t.Transport.InstallSnapshot(id, to, request, response, data); err != nil {
+	err := t.Transport.InstallSnapshot(id, to, request, response, data)
+	t.reachable.record(id, err)
+	if err != nil {
 		return err
 	}
 	if response.Success && response.Term == request.Term {
