@@ -11,7 +11,7 @@ func Describe(err error) string {
 	text := err.Error()
 	for _, kind := range []error{
 		ErrNoBucket, ErrNotFound, ErrPermission, ErrPrecondition, ErrInvalidRange,
-		ErrThrottled, ErrConnectionRefused, ErrUnavailable, ErrUnsupported, ErrInvalid,
+		ErrThrottled, ErrConnectionRefused, ErrUnavailable, ErrUnsupported, ErrInvalidKey, ErrInvalid,
 	} {
 		if rest, found := strings.CutSuffix(text, ": "+kind.Error()); found && errors.Is(err, kind) {
 			return rest

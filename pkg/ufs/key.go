@@ -14,15 +14,15 @@ const maxKey = 1023
 func CheckKey(prefix, key string) error {
 	switch {
 	case key == "":
-		return fmt.Errorf("an empty key: %w", ErrInvalid)
+		return fmt.Errorf("an empty key: %w", ErrInvalidKey)
 	case strings.HasPrefix(key, "/"):
-		return fmt.Errorf("key %q starts with a slash: %w", key, ErrInvalid)
+		return fmt.Errorf("key %q starts with a slash: %w", key, ErrInvalidKey)
 	case len(prefix)+len(key) > maxKey:
-		return fmt.Errorf("key %.40q... is longer than %d bytes: %w", key, maxKey, ErrInvalid)
+		return fmt.Errorf("key %.40q... is longer than %d bytes: %w", key, maxKey, ErrInvalidKey)
 	case strings.ContainsRune(key, 0):
-		return fmt.Errorf("key %q contains a control character: %w", key, ErrInvalid)
+		return fmt.Errorf("key %q contains a control character: %w", key, ErrInvalidKey)
 	case !utf8.ValidString(key):
-		return fmt.Errorf("key %q is not UTF-8: %w", key, ErrInvalid)
+		return fmt.Errorf("key %q is not UTF-8: %w", key, ErrInvalidKey)
 	}
 	return nil
 }

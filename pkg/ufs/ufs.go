@@ -46,6 +46,9 @@ var (
 	ErrUnsupported = errors.New("not supported by this store")
 	// ErrInvalid means that the request, the URI or the options can never work.
 	ErrInvalid = errors.New("invalid")
+	// ErrInvalidKey means that the store cannot hold an object of that key, nor
+	// any below it, so that there is none. It is an ErrInvalid too.
+	ErrInvalidKey = fmt.Errorf("%w key", ErrInvalid)
 )
 
 // Object is one object as the store describes it.

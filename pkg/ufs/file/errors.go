@@ -42,7 +42,9 @@ func (s *Store) kind(err error) error {
 		return fmt.Errorf("user %d lacks the right on this host (%w): %w", os.Geteuid(), err, ufs.ErrPermission)
 	case strings.Contains(err.Error(), "path escapes from parent"):
 		return fmt.Errorf("a symbolic link points outside of %s, and such links are not followed: %w", s.location.Dir, ufs.ErrPermission)
-	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EILSEQ):
+	case errors.Is(err, unix.ENAMETOOLONG), errors.Is(err, unix.EILSEQ):
+		return fmt.Errorf("%w: %w", err, ufs.ErrInvalidKey)
+	case errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("%w: %w", err, ufs.ErrInvalid)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
 		return fmt.Errorf("%w: %w", err, ufs.ErrNotFound)

@@ -34,11 +34,11 @@ func parse(key string) (target, error) {
 	t := target{key: key, path: strings.TrimSuffix(key, "/")}
 	t.dir = t.path != key
 	if t.path == "" {
-		return target{}, fmt.Errorf("key %q does not name a file: %w", key, ufs.ErrInvalid)
+		return target{}, fmt.Errorf("key %q does not name a file: %w", key, ufs.ErrInvalidKey)
 	}
 	for element := range strings.SplitSeq(t.path, "/") {
 		if !validElement(element) {
-			return target{}, fmt.Errorf("key %q cannot be a path in a directory: invalid element %q: %w", key, element, ufs.ErrInvalid)
+			return target{}, fmt.Errorf("key %q cannot be a path in a directory: invalid element %q: %w", key, element, ufs.ErrInvalidKey)
 		}
 	}
 	return t, nil

@@ -137,6 +137,8 @@ func classifyCode(s Subject, code string) (string, error) {
 		return fmt.Sprintf("wrong region for the bucket; check %s", option("region")), ufs.ErrInvalid
 	case "ExistingObjectIsDirectory", "ObjectParentIsFile", "XMinioObjectExistsAsDirectory", "XMinioParentIsObject":
 		return "the store keeps objects as files, and the key conflicts with a file or directory of the same name", ufs.ErrInvalid
+	case "KeyTooLongError", "KeyTooLong", "InvalidObjectName", "XMinioInvalidObjectName":
+		return "the store cannot hold such a key", ufs.ErrInvalidKey
 	case "InvalidObjectState":
 		return "the object is archived and must be restored before it can be read", ufs.ErrPermission
 	}
