@@ -118,17 +118,22 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 		return 0, false, attempt.failed(w, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	w.succeeded(ranges)
 	attempt.gotHeader()
-	epochs := wire.EpochsOf(response.Header)
-	c.note(w.name, epochs.Ring, o.Mount, epochs.Mount, epochs.View)
 	if response.StatusCode != http.StatusPartialContent {
-		return 0, false, refusal(w.name, response)
+		failure, shows := refusal(w.name, response)
+		w.record(ranges, shows)
+		if shows == alive {
+			c.noteHeader(w.name, o.Mount, response.Header)
+		}
+		return 0, false, failure
 	}
 	content, err := wire.ContentFor(response, wanted)
 	if err != nil {
+		w.record(ranges, bad)
 		return 0, false, &Error{Worker: w.name, Kind: ErrGarbled, Message: err.Error()}
 	}
+	w.record(ranges, alive)
+	c.noteHeader(w.name, o.Mount, response.Header)
 	cached = content.Source == wire.SourceCache
 	for n < len(p) {
 		m, err := response.Body.Read(p[n:])
@@ -146,15 +151,23 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	return n, cached, nil
 }
 
+// noteHeader compares the epochs in a response with the view.
+func (c *Client) noteHeader(worker, mount string, h http.Header) {
+	epochs := wire.EpochsOf(h)
+	c.note(worker, epochs.Ring, mount, epochs.Mount, epochs.View)
+}
+
 // refusal decodes a response without bytes.
-func refusal(worker string, response *http.Response) *Error {
+func refusal(worker string, response *http.Response) (*Error, evidence) {
 	f, err := wire.ReadFailure(response)
 	failure := &Error{Worker: worker, Kind: kindOfCode(f.Code), Message: f.Message, RetryAfter: f.RetryAfter}
-	if err != nil {
-		// Not a response of a worker: it must not make the version stale.
-		failure.Kind, failure.Message = ErrUnavailable, err.Error()
+	if err == nil {
+		return failure, alive
 	}
-	return failure
+	// Not a response of a worker: it must not make the version stale.
+	kind, shows := kindOfRefusal(response.StatusCode)
+	failure.Kind, failure.Message = kind, err.Error()
+	return failure, shows
 }
 
 // attempt holds the timers of one attempt.
@@ -204,12 +217,13 @@ func (a *attempt) failed(w *worker, err error) error {
 		// The end of the caller's context says nothing about the worker.
 		return fmt.Errorf("read from worker %s: %w", w.name, context.Cause(a.parent))
 	case errors.Is(cause, ErrStalled):
-		failure.Kind, failure.Message = ErrStalled, fmt.Sprintf("%v; %v", cause, err)
-		if failure.Responded = a.responded; a.responded {
-			// The worker waits for the store. It is still the best one to retry.
-			return failure
-		}
+		failure.Kind, failure.Message, failure.Responded = ErrStalled, fmt.Sprintf("%v; %v", cause, err), a.responded
 	}
-	w.failed()
+	if !a.responded {
+		w.record(ranges, bad)
+	}
+	// After the header, the worker waits for the store, or ends a response whose
+	// bytes the store does not send. If the worker itself has ended, the next
+	// connection is refused.
 	return failure
 }

@@ -35,8 +35,12 @@ var (
 	ErrStoreRefused = fmt.Errorf("connection to the store refused: %w", ErrUnavailable)
 	// ErrUnknownMount means that the worker's view has no such mount.
 	ErrUnknownMount = errors.New("unknown mount")
-	// ErrInvalid means that the worker rejects the request as malformed.
+	// ErrInvalid means that the request cannot be sent, or that the worker or the
+	// store rejects it as one that can never succeed.
 	ErrInvalid = errors.New("invalid request")
+	// ErrTooLarge means that the request or its response is larger than messages
+	// may be.
+	ErrTooLarge = errors.New("message too large")
 	// ErrUnreachable means that there was no connection, or that it broke
 	// before a response.
 	ErrUnreachable = errors.New("unreachable")
@@ -54,7 +58,7 @@ type Error struct {
 	Message string
 	// RetryAfter is when to retry, if the worker returned it.
 	RetryAfter time.Duration
-	// Responded is set if the worker sent the header of a range before it
+	// Responded is set if the worker sent the header of its response before it
 	// stalled.
 	Responded bool
 	// Kind is one of the errors above.
@@ -102,7 +106,7 @@ func kindOfCode(code wire.Code) error {
 // kindOfStatus returns the error for a gRPC status that a worker returned.
 func kindOfStatus(err error) error {
 	switch reason := wire.ReasonOf(err); reason {
-	case wire.CodeNoBucket, wire.CodeStoreRefused:
+	case wire.CodeNoBucket, wire.CodeStoreRefused, wire.CodeThrottled:
 		return kindOfCode(reason)
 	}
 	switch status.Code(err) {
@@ -111,8 +115,9 @@ func kindOfStatus(err error) error {
 	case codes.PermissionDenied, codes.Unauthenticated:
 		return ErrPermission
 	case codes.ResourceExhausted:
-		return ErrThrottled
-	case codes.InvalidArgument, codes.Unimplemented:
+		// gRPC's own limits: what a store throttles has a reason.
+		return ErrTooLarge
+	case codes.InvalidArgument:
 		return ErrInvalid
 	}
 	return ErrUnavailable

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
@@ -72,26 +70,6 @@ func (t *trace) options() []grpc.CallOption {
 
 func (t *trace) received() bool { return len(t.header)+len(t.trailer) > 0 }
 
-// outcome returns the error of a call that failed, and records the state of the
-// worker.
-func (w *worker) outcome(ctx context.Context, err error, response trace) error {
-	failure := &Error{Worker: w.name, Message: status.Convert(err).Message()}
-	switch {
-	case cancelled(ctx):
-		failure.Kind = context.Canceled
-	case status.Code(err) == codes.DeadlineExceeded || ctx.Err() != nil:
-		failure.Kind = ErrStalled
-		w.failed()
-	case !response.received():
-		failure.Kind = ErrUnreachable
-		w.failed()
-	default:
-		failure.Kind = kindOfStatus(err)
-		w.succeeded(calls)
-	}
-	return failure
-}
-
 // epoched is a response that carries epochs.
 type epoched interface{ GetEpochs() *workerv1.Epochs }
 
@@ -105,8 +83,8 @@ type result[T any] struct {
 // own deadline. When one has been silent for a while, the next is tried as well,
 // and the first success is returned.
 func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, workerv1.DirectoryClient, ...grpc.CallOption) (T, error)) (T, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	candidates := c.candidates(ring.DirectoryKey(mount, dir))
 	results := make(chan result[T], len(candidates))
 	silence := time.NewTimer(0)
@@ -124,7 +102,13 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 		case a := <-results:
 			i := slices.Index(running, a.w)
 			if a.err == nil {
-				c.succeeded(a.w, mount, a.value, running[:i])
+				c.succeeded(a.w, mount, a.value)
+				// Later requests should begin with the worker that responded, and
+				// not with one that was silent.
+				cancel(errOvertaken)
+				for range len(running) - 1 {
+					<-results
+				}
 				return a.value, nil
 			}
 			running = slices.Delete(running, i, i+1)
@@ -143,12 +127,13 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 		candidates = candidates[1:]
 		running = append(running, w)
 		go func() {
-			ctx, cancel := context.WithTimeout(ctx, c.config.NameTimeout)
-			defer cancel()
+			attempt, stop := context.WithTimeout(ctx, c.config.NameTimeout)
+			defer stop()
 			var response trace
-			value, err := call(ctx, workerv1.NewDirectoryClient(w.conn), response.options()...)
+			began := time.Now()
+			value, err := call(attempt, workerv1.NewDirectoryClient(w.conn), response.options()...)
 			if err != nil {
-				err = w.outcome(ctx, err, response)
+				err = w.outcome(ctx, attempt, err, response, began, c.config.Silence)
 			}
 			results <- result[T]{value, err, w}
 		}()
@@ -158,14 +143,9 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 	}
 }
 
-// succeeded records the success of a worker, and that those tried before it are
-// silent.
-func (c *Client) succeeded(w *worker, mount string, value any, silent []*worker) {
+// succeeded records the success of a worker.
+func (c *Client) succeeded(w *worker, mount string, value any) {
 	w.succeeded(calls)
-	for _, other := range silent {
-		// Later requests should begin with the worker that responded.
-		other.failed()
-	}
 	if e, ok := value.(epoched); ok {
 		c.note(w.name, e.GetEpochs().GetRing(), mount, e.GetEpochs().GetMount(), 0)
 	}

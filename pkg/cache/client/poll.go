@@ -152,12 +152,13 @@ func (c *Client) epochsOf(ctx context.Context, m *commonv1.RingMember) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
+	attempt, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
 	defer cancel()
 	var response trace
-	epochs, err := workerv1.NewCacheClient(w.conn).GetEpochs(ctx, &workerv1.GetEpochsRequest{}, response.options()...)
+	began := time.Now()
+	epochs, err := workerv1.NewCacheClient(w.conn).GetEpochs(attempt, &workerv1.GetEpochsRequest{}, response.options()...)
 	if err != nil {
-		return w.outcome(ctx, err, response)
+		return w.outcome(ctx, attempt, err, response, began, c.config.Silence)
 	}
 	w.succeeded(calls)
 	if c.behind(epochs) {
@@ -190,12 +191,13 @@ func (c *Client) viewOf(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
+	attempt, cancel := context.WithTimeout(ctx, c.config.ViewTimeout)
 	defer cancel()
 	var metadata trace
-	response, err := workerv1.NewCacheClient(w.conn).GetView(ctx, &workerv1.GetViewRequest{}, metadata.options()...)
+	began := time.Now()
+	response, err := workerv1.NewCacheClient(w.conn).GetView(attempt, &workerv1.GetViewRequest{}, metadata.options()...)
 	if err != nil {
-		return w.outcome(ctx, err, metadata)
+		return w.outcome(ctx, attempt, err, metadata, began, c.config.Silence)
 	}
 	w.succeeded(calls)
 	if response.GetView() == nil {

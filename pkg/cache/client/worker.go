@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -100,8 +99,7 @@ func (w *worker) admit(p part) bool {
 	return true
 }
 
-// failed records that the worker could not be reached or hung. This usually
-// affects all its parts.
+// failed records that the worker is bad, which usually affects all its parts.
 func (w *worker) failed() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -121,7 +119,3 @@ func (w *worker) succeeded(p part) {
 	defer w.mu.Unlock()
 	w.avoids[p] = avoidance{}
 }
-
-// cancelled reports whether an attempt ended because its result is not needed
-// any more, which says nothing about the worker.
-func cancelled(ctx context.Context) bool { return context.Cause(ctx) == context.Canceled } //nolint:errorlint // exactly this cause

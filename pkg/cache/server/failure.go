@@ -11,6 +11,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
+	"github.com/jindo-io/jindo/pkg/rpc/message"
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
@@ -31,7 +32,7 @@ func failureOf(err error) *wire.Failure {
 		return as(http.StatusNotFound, wire.CodeNotCached)
 	case errors.Is(err, blockstore.ErrInvalidRange), errors.Is(err, ufs.ErrInvalidRange):
 		return as(http.StatusRequestedRangeNotSatisfiable, wire.CodeInvalidRange)
-	case errors.Is(err, blockstore.ErrInvalidKey):
+	case errors.Is(err, blockstore.ErrInvalidKey), errors.Is(err, ufs.ErrInvalid):
 		return as(http.StatusBadRequest, wire.CodeInvalid)
 	case errors.Is(err, ufs.ErrPrecondition):
 		return as(http.StatusPreconditionFailed, wire.CodeStale)
@@ -74,8 +75,11 @@ func statusOf(err error) error {
 	case errors.Is(err, ufs.ErrInvalid):
 		code = codes.InvalidArgument
 	}
-	s := status.New(code, err.Error())
+	s := status.New(code, message.Text(err.Error()))
 	switch {
+	case code == codes.ResourceExhausted:
+		// Without a reason, the code means that a message is too large.
+		return wire.WithReason(s, wire.CodeThrottled)
 	case errors.Is(err, ufs.ErrNoBucket):
 		return wire.WithReason(s, wire.CodeNoBucket)
 	case errors.Is(err, ufs.ErrConnectionRefused):

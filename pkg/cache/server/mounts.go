@@ -169,6 +169,11 @@ func (e *mounted) probe(ctx context.Context) {
 		return
 	}
 	_, err = store.List(ctx, ufs.ListOptions{MaxKeys: 1})
+	if errors.Is(err, ufs.ErrInvalid) {
+		// The request names no key: the store rejects every request.
+		e.set(err)
+		return
+	}
 	e.note(err)
 }
 
@@ -180,14 +185,20 @@ func (e *mounted) tried() bool {
 }
 
 // note records the result of a request to the store. Errors about a single
-// object count as success.
+// object, and requests that the store rejects for what they name, show nothing
+// about the mount.
 func (e *mounted) note(err error) {
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, ufs.ErrInvalidRange), errors.Is(err, ufs.ErrPrecondition):
+	case errors.Is(err, context.Canceled), errors.Is(err, ufs.ErrInvalidRange), errors.Is(err, ufs.ErrPrecondition), errors.Is(err, ufs.ErrInvalid):
 		return
 	case errors.Is(err, ufs.ErrNotFound) && !errors.Is(err, ufs.ErrNoBucket):
 		err = nil
 	}
+	e.set(err)
+}
+
+// set sets the last error of the store.
+func (e *mounted) set(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.last = err

@@ -119,7 +119,7 @@ func (n *names) epochs(mountID string) *workerv1.Epochs {
 // noteNames records the result of a request for names. A success is not
 // recorded, because it may come from a cached listing.
 func (e *mounted) noteNames(err error) {
-	if err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ufs.ErrInvalid) {
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		e.note(err)
 	}
 }

@@ -131,6 +131,7 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 		return nil, errNotCachedByPeer
 	}
 	address := net.JoinHostPort(member.GetHost(), strconv.FormatUint(uint64(member.GetPort()), 10))
+	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	late := time.AfterFunc(p.timeout, cancel)
 	wanted := wire.Request{
@@ -145,7 +146,10 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 	late.Stop()
 	if err != nil {
 		cancel()
-		p.rest(member.GetName())
+		if parent.Err() == nil {
+			// The end of the download says nothing about the peer.
+			p.rest(member.GetName())
+		}
 		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
 	if _, err := wire.ContentFor(response, wanted); err != nil {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/message"
 )
 
 // Code is the machine-readable reason of a Failure.
@@ -76,9 +78,12 @@ func Invalid(message string) *Failure {
 	return &Failure{Status: http.StatusBadRequest, Code: CodeInvalid, Message: message}
 }
 
-// Write sends the failure as the response.
+// Write sends the failure as the response. A long message is cut, so that the
+// body fits what ReadFailure reads.
 func (f *Failure) Write(w http.ResponseWriter) {
-	body, err := json.Marshal(f)
+	sent := *f
+	sent.Message = message.Text(f.Message)
+	body, err := json.Marshal(sent)
 	if err != nil { // Two strings always encode.
 		body = []byte("{}")
 	}

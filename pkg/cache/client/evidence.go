@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/jindo-io/jindo/pkg/rpc/message"
+)
+
+// evidence is what the end of one attempt shows about the worker. A worker is
+// tried last only on evidence against itself: a fault of the request, of the
+// caller or of the store must not make other requests avoid the worker.
+type evidence int
+
+const (
+	// none: the attempt ended for a reason that is not the worker.
+	none evidence = iota
+	// alive: the worker has responded, with a result or an error.
+	alive
+	// bad: the worker is unreachable, was silent, or sent what is not a response
+	// of a worker.
+	bad
+)
+
+// errOvertaken ends the attempts that are still running when another worker has
+// responded.
+var errOvertaken = errors.New("another worker has responded")
+
+// call is the end of one gRPC call that failed.
+type call struct {
+	// parent is the context of the caller, ctx the one of the attempt, which ends
+	// at the attempt's deadline too.
+	parent, ctx context.Context
+	err         error
+	// received is set if any part of a response was received. Workers send the
+	// header of a response to a request that takes long, for instance because the
+	// store is slow.
+	received bool
+	// silent is set if the attempt lasted long enough for a header.
+	silent bool
+}
+
+// classify returns the kind of the error, and what it shows about the worker.
+func (c call) classify() (error, evidence) {
+	switch code := status.Code(c.err); {
+	case message.IsInvalid(c.err):
+		return ErrInvalid, none
+	case errors.Is(context.Cause(c.parent), errOvertaken) && c.silent && !c.received:
+		return ErrStalled, bad
+	case c.parent.Err() != nil:
+		// Cancelled by the caller, or the caller's deadline has passed, which may
+		// be shorter than what a good worker needs.
+		return context.Cause(c.parent), none
+	case c.ctx.Err() != nil && c.received:
+		return ErrStalled, alive
+	case c.ctx.Err() != nil:
+		return ErrStalled, bad
+	case c.received:
+		return kindOfStatus(c.err), alive
+	case code == codes.Unavailable:
+		return ErrUnreachable, bad
+	case code == codes.Canceled:
+		// This client has closed the connection.
+		return ErrUnreachable, none
+	case code == codes.ResourceExhausted:
+		return ErrTooLarge, none
+	}
+	return ErrGarbled, bad
+}
+
+// kindOfRefusal returns the kind of an HTTP response that is not of the byte API,
+// and what it shows about the worker. net/http rejects a malformed or oversized
+// request before the worker sees it.
+func kindOfRefusal(status int) (error, evidence) {
+	switch status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
+		return ErrInvalid, alive
+	}
+	return ErrGarbled, bad
+}
+
+// record applies evidence to a part of the worker. A worker that is bad is
+// usually so in all parts.
+func (w *worker) record(p part, e evidence) {
+	switch e {
+	case alive:
+		w.succeeded(p)
+	case bad:
+		w.failed()
+	}
+}
+
+// outcome returns the error of a call that failed, and records what it shows
+// about the worker. began is when the attempt began, silence the time after which
+// a worker without a header is silent.
+func (w *worker) outcome(parent, ctx context.Context, err error, response trace, began time.Time, silence time.Duration) error {
+	kind, shows := call{
+		parent: parent, ctx: ctx, err: err, received: response.received(), silent: time.Since(began) >= silence,
+	}.classify()
+	w.record(calls, shows)
+	return &Error{Worker: w.name, Kind: kind, Message: status.Convert(err).Message(), Responded: response.received()}
+}
