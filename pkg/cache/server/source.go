@@ -153,11 +153,29 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
 	if _, err := wire.ContentFor(response, wanted); err != nil {
-		_ = response.Body.Close()
+		late.Reset(p.timeout)
+		err = refusedBy(response, err)
+		late.Stop()
 		cancel()
 		return nil, fmt.Errorf("read from worker %s: %w: %w", member.GetName(), err, errNotCachedByPeer)
 	}
 	return &peerBody{ReadCloser: response.Body, cancel: cancel}, nil
+}
+
+// refusedBy returns the reason in a response without the bytes, or err, which is
+// what is wrong with its header. It reads a failure to its end, because the
+// connection of a body that is closed unread cannot be used again: every cold
+// file would connect anew.
+func refusedBy(response *http.Response, err error) error {
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusPartialContent {
+		return err
+	}
+	failure, unreadable := wire.ReadFailure(response)
+	if unreadable != nil {
+		return unreadable
+	}
+	return fmt.Errorf("%s: %s", failure.Code, failure.Message)
 }
 
 type peerBody struct {
@@ -185,7 +203,7 @@ func (p *peers) client(name string) (*http.Client, bool) {
 			TLSClientConfig: p.identity.ClientConfig(mtls.Worker, name),
 			// HTTP/1.1 only: bulk bytes are faster over a connection each.
 			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
-			MaxIdleConnsPerHost: 8,
+			MaxIdleConnsPerHost: 32,
 			IdleConnTimeout:     time.Minute,
 		}}
 		p.clients[name] = client

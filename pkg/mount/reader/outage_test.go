@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/client"
-	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/test/ossserver"
 )
@@ -58,7 +57,8 @@ type outage struct {
 func newOutage(t *testing.T, endpoint string, change func(*Config)) *outage {
 	t.Helper()
 	o := &outage{counts: &countingCluster{}}
-	o.real = newRealOf(t, 1, func(m *commonv1.Mount) {
+	o.real = newRealOf(t, 1, func(f *real) {
+		m := f.view.Mounts[0]
 		m.Uri = "oss://data/"
 		m.Options = map[string]string{"fs.oss.endpoint": endpoint, "fs.oss.accessKeyId": "id", "fs.oss.accessKeySecret": "secret"}
 	}, func(c *Config) {

@@ -33,6 +33,10 @@ type real struct {
 	stop    map[string]func()
 	client  *client.Client
 	reader  *Reader
+	// uri returns the mount point that a worker opens; nil is that of the mount.
+	uri func(worker string) string
+	// listen holds the address of a worker that is behind a proxy.
+	listen map[string]string
 }
 
 // fixedMasters return a constant view.
@@ -50,11 +54,12 @@ func (m fixedMasters) Heartbeat(context.Context, *commonv1.WorkerReport, string)
 
 func newReal(t testing.TB, workers int, change ...func(*Config)) *real {
 	t.Helper()
-	return newRealOf(t, workers, func(*commonv1.Mount) {}, change...)
+	return newRealOf(t, workers, func(*real) {}, change...)
 }
 
-// newRealOf is like newReal, but changes the mount before the workers start.
-func newRealOf(t testing.TB, workers int, changeMount func(*commonv1.Mount), change ...func(*Config)) *real {
+// newRealOf is like newReal, but calls prepare before the workers start, which may
+// change the view.
+func newRealOf(t testing.TB, workers int, prepare func(*real), change ...func(*Config)) *real {
 	t.Helper()
 	f := &real{TB: t, store: t.TempDir(), stop: map[string]func(){}}
 	sockets, err := os.MkdirTemp("", "sockets") // t.TempDir is too long for a socket path
@@ -86,12 +91,12 @@ func newRealOf(t testing.TB, workers int, changeMount func(*commonv1.Mount), cha
 	f.view = &commonv1.ClusterView{ClusterId: "c1", Index: 1, Ring: &commonv1.Ring{Epoch: 1}, Mounts: []*commonv1.Mount{
 		{Id: "m1", Name: "hadoop", Path: "/hadoop", Uri: "file://" + f.store + "/", Epoch: 1, ReadOnly: true},
 	}}
-	changeMount(f.view.Mounts[0])
 	for i := range workers {
 		m := topology.Member{Name: fmt.Sprintf("worker-%d", i), Host: "127.0.0.1", Port: freePort(t)}
 		f.roster.Workers = append(f.roster.Workers, m)
 		f.view.Ring.Members = append(f.view.Ring.Members, &commonv1.RingMember{Id: m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1})
 	}
+	prepare(f)
 	for _, m := range f.roster.Workers {
 		f.startWorker(m, identity(mtls.Worker, m.Name))
 	}
@@ -144,9 +149,19 @@ func (f *real) startWorker(m topology.Member, identity *mtls.Identity) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	opener := openDirectory
+	if f.uri != nil {
+		opener = func(ctx context.Context, mount *commonv1.Mount) (ufs.Store, error) {
+			return drivers.Open(ctx, f.uri(m.Name), mount.GetOptions(), nil)
+		}
+	}
+	listen := m.Address()
+	if own := f.listen[m.Name]; own != "" {
+		listen = own
+	}
 	worker, err := server.New(server.Config{
-		Name: m.Name, Host: m.Host, Port: m.Port, ClusterID: "c1", Listen: m.Address(), Identity: identity, DataDir: f.TempDir(),
-		SocketDir: f.sockets, Masters: fixedMasters{f.view}, Directory: names, OpenStore: openDirectory, Blocks: blocks, Heartbeat: 20 * time.Millisecond,
+		Name: m.Name, Host: m.Host, Port: m.Port, ClusterID: "c1", Listen: listen, Identity: identity, DataDir: f.TempDir(),
+		SocketDir: f.sockets, Masters: fixedMasters{f.view}, Directory: names, OpenStore: opener, Blocks: blocks, Heartbeat: 20 * time.Millisecond,
 	})
 	if err != nil {
 		f.Fatal(err)
