@@ -24,6 +24,8 @@ const (
 	DefaultMaxRead = 1 << 20
 	// DefaultSlots is the default of Options.Slots.
 	DefaultSlots = 128
+	// DefaultParked is the default of Options.Parked.
+	DefaultParked = 4096
 	// DefaultServerTimeout is the default of Options.ServerTimeout.
 	DefaultServerTimeout = 10 * time.Minute
 )
@@ -53,8 +55,12 @@ type Options struct {
 	// ReadAhead is the kernel's read-ahead, in bytes; default MaxRead. It is set
 	// as root only.
 	ReadAhead int
-	// Slots is the largest number of requests in progress; default DefaultSlots.
+	// Slots is the largest number of requests in progress, except for those that
+	// wait for a slow source; default DefaultSlots.
 	Slots int
+	// Parked is the largest number of requests that wait for a slow source;
+	// default DefaultParked. More than these occupy Slots.
+	Parked int
 	// ServerUIDs are the user ids that may connect as servers, besides root and
 	// the user id of this process.
 	ServerUIDs []uint32
@@ -83,6 +89,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Slots <= 0 {
 		o.Slots = DefaultSlots
+	}
+	if o.Parked <= 0 {
+		o.Parked = DefaultParked
 	}
 	if o.ServerTimeout <= 0 {
 		o.ServerTimeout = DefaultServerTimeout
@@ -136,7 +145,7 @@ func Open(ctx context.Context, opts Options) (*Session, error) {
 	if err := os.MkdirAll(opts.Mountpoint, 0o755); err != nil {
 		return nil, fmt.Errorf("create mount point: %w", err)
 	}
-	slots, err := NewSlots(opts.Slots)
+	slots, err := NewSlots(opts.Slots, opts.Parked)
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,21 @@ import (
 // remains. A live slot without a reply means that the kernel got no reply: the
 // successor must undo the change of its request and process the request again.
 //
+// A request that waits for a slow source is moved from its slot to a parked slot,
+// so that the slot can receive other requests:
+//
+//	MoveTo → (work) → SetReply → write(2) → Clear
+//
+// MoveTo makes the parked slot live before it clears the first, so that a request
+// is in at least one slot at any time; after a death between the two it is in
+// both.
+//
 // A Slot must be used by one goroutine at a time.
-type Slot struct{ memory []byte }
+type Slot struct {
+	memory []byte
+	// request and reply are the offsets of the two areas in memory.
+	request, reply int
+}
 
 // Prepare empties the slot for the next request.
 func (s *Slot) Prepare() {
@@ -31,16 +44,16 @@ func (s *Slot) Prepare() {
 }
 
 // Buffer returns the memory into which a request is read.
-func (s *Slot) Buffer() []byte { return s.memory[page : page+requestArea : page+requestArea] }
+func (s *Slot) Buffer() []byte { return s.memory[s.request:s.reply:s.reply] }
 
 // Request returns the live request, or nil if there is none. An impossible
 // length counts as none.
 func (s *Slot) Request() []byte {
 	n := int(s.length().Load())
-	if n < inHeaderSize || n > requestArea {
+	if n < inHeaderSize || n > s.reply-s.request {
 		return nil
 	}
-	return s.memory[page : page+n : page+n]
+	return s.memory[s.request : s.request+n : s.request+n]
 }
 
 // Deaths returns the number of servers that died while they served the live
@@ -52,7 +65,7 @@ func (s *Slot) Died() int { return int(s.word(offDeaths).Add(1)) }
 
 // ReplyBuffer returns the memory in which a reply is built that a successor must
 // be able to send again.
-func (s *Slot) ReplyBuffer() []byte { return s.memory[page+requestArea:] }
+func (s *Slot) ReplyBuffer() []byte { return s.memory[s.reply:] }
 
 // SetReply publishes the first n bytes of ReplyBuffer as the reply.
 func (s *Slot) SetReply(n int) {
@@ -67,14 +80,31 @@ func (s *Slot) Reply() []byte {
 	if n == 0 || n > replyArea {
 		return nil
 	}
-	return s.memory[page+requestArea : page+requestArea+n : page+requestArea+n]
+	return s.memory[s.reply : s.reply+n : s.reply+n]
 }
 
 // Clear marks the slot as free, once the reply is written or when the request
 // needs none.
 func (s *Slot) Clear() { s.length().Store(0) }
 
-func (s *Slot) length() *atomic.Uint32 { return s.word(page) }
+// MoveTo moves the live request, with its count of deaths, to an empty slot and
+// clears this one. It returns false, and moves nothing, when there is no live
+// request or when it does not fit.
+func (s *Slot) MoveTo(to *Slot) bool {
+	request := s.Request()
+	if request == nil || len(request) > len(to.Buffer()) {
+		return false
+	}
+	to.Prepare()
+	to.word(offDeaths).Store(s.word(offDeaths).Load())
+	// The first word is the length, which makes the slot live.
+	copy(to.Buffer()[4:], request[4:])
+	to.length().Store(uint32(len(request)))
+	s.Clear()
+	return true
+}
+
+func (s *Slot) length() *atomic.Uint32 { return s.word(s.request) }
 
 func (s *Slot) word(at int) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(&s.memory[at]))

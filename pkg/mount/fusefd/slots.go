@@ -16,17 +16,21 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// Layout of the memory file, version 1, in the byte order of the machine, which
+// Layout of the memory file, version 2, in the byte order of the machine, which
 // the file never leaves:
 //
 //	page 0: magic, version, count, session, largest id, lengths of INIT and
-//	        of its reply, then both
+//	        of its reply, number of parked slots, then INIT and its reply
 //	then for each slot: a page of control, the request, the reply
+//	then for each parked slot: a page of control and the request, the reply
+//
+// Version 1 has no parked slots. A server of version 1 must not serve a file of
+// version 2, because it would never reply to parked requests.
 //
 // The file is sparse: pages that are never written use no memory.
 const (
 	slotsMagic   = "JINDOSLT"
-	slotsVersion = 1
+	slotsVersion = 2
 
 	page = 4096
 	// maxPayload is the largest payload of one request, in bytes, without its
@@ -37,6 +41,10 @@ const (
 	requestArea = maxPayload + page
 	replyArea   = 16 * page
 	slotArea    = page + requestArea + replyArea
+	// parkedRequest is the offset of the request in a parked slot. It has room
+	// for every request that reads.
+	parkedRequest = 64
+	parkedArea    = page + replyArea
 
 	offVersion       = 8
 	offCount         = 12
@@ -46,6 +54,7 @@ const (
 	offReplyLength   = 44
 	// offGeneration holds 0 in files of holders that do not record it.
 	offGeneration = 48
+	offParked     = 56
 	offInitAt     = 64
 	initArea      = 1024
 	offReplyAt    = offInitAt + initArea
@@ -53,7 +62,8 @@ const (
 	offDeaths = 0
 	offReply  = 4
 
-	maxSlots = 4096
+	maxSlots  = 4096
+	maxParked = 65536
 	// inHeaderSize is the size of the header of every request (struct
 	// fuse_in_header), in bytes.
 	inHeaderSize = 40
@@ -70,26 +80,32 @@ type Slots struct {
 	file   *os.File
 	memory []byte
 	count  int
+	parked int
 }
 
-// NewSlots creates a file of count empty slots with a new session.
-func NewSlots(count int) (*Slots, error) {
+// NewSlots creates a file of count empty slots and a number of parked ones, with a
+// new session.
+func NewSlots(count, parked int) (*Slots, error) {
 	if count < 1 || count > maxSlots {
 		return nil, fmt.Errorf("create slots: invalid count %d: must be 1 to %d", count, maxSlots)
+	}
+	if parked < 0 || parked > maxParked {
+		return nil, fmt.Errorf("create slots: invalid number of parked slots %d: must be 0 to %d", parked, maxParked)
 	}
 	fd, err := unix.MemfdCreate("jindo-slots", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("create slots: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "slots")
-	if err := file.Truncate(page + int64(count)*slotArea); err != nil {
+	if err := file.Truncate(sizeOf(count, parked)); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("create slots: %w", err)
 	}
-	head := make([]byte, offLastID)
+	head := make([]byte, offInitAt)
 	copy(head, slotsMagic)
 	binary.NativeEndian.PutUint32(head[offVersion:], slotsVersion)
 	binary.NativeEndian.PutUint32(head[offCount:], uint32(count))
+	binary.NativeEndian.PutUint32(head[offParked:], uint32(parked))
 	_, _ = rand.Read(head[offSession:offLastID])
 	if _, err := file.WriteAt(head, 0); err != nil {
 		_ = file.Close()
@@ -102,6 +118,11 @@ func NewSlots(count int) (*Slots, error) {
 		return nil, fmt.Errorf("seal the size of the slots: %w", err)
 	}
 	return MapSlots(file)
+}
+
+// sizeOf returns the size of a file, in bytes.
+func sizeOf(count, parked int) int64 {
+	return page + int64(count)*slotArea + int64(parked)*parkedArea
 }
 
 // MapSlots maps a file that NewSlots created. It owns the file, also when it
@@ -120,11 +141,11 @@ func mapSlots(file *os.File) (*Slots, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := make([]byte, offLastID)
+	head := make([]byte, offInitAt)
 	if _, err := file.ReadAt(head, 0); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSlots, err)
 	}
-	count, err := checkHead(head, info.Size())
+	count, parked, err := checkHead(head, info.Size())
 	if err != nil {
 		return nil, err
 	}
@@ -135,24 +156,29 @@ func mapSlots(file *os.File) (*Slots, error) {
 	}); err != nil {
 		return nil, err
 	}
-	s := &Slots{file: file, memory: memory, count: count}
+	s := &Slots{file: file, memory: memory, count: count, parked: parked}
 	s.prefault()
 	return s, nil
 }
 
-// checkHead validates the header and returns the number of slots.
-func checkHead(head []byte, size int64) (int, error) {
-	if len(head) < offLastID || string(head[:len(slotsMagic)]) != slotsMagic {
-		return 0, ErrSlots
+// checkHead validates the header and returns the numbers of slots and of parked
+// slots.
+func checkHead(head []byte, size int64) (count, parked int, err error) {
+	if len(head) < offInitAt || string(head[:len(slotsMagic)]) != slotsMagic {
+		return 0, 0, ErrSlots
 	}
-	if v := binary.NativeEndian.Uint32(head[offVersion:]); v != slotsVersion {
-		return 0, fmt.Errorf("%w: version %d, want %d", ErrSlots, v, slotsVersion)
+	switch v := binary.NativeEndian.Uint32(head[offVersion:]); v {
+	case 1: // without parked slots
+	case slotsVersion:
+		parked = int(binary.NativeEndian.Uint32(head[offParked:]))
+	default:
+		return 0, 0, fmt.Errorf("%w: version %d, want %d", ErrSlots, v, slotsVersion)
 	}
-	count := binary.NativeEndian.Uint32(head[offCount:])
-	if count < 1 || count > maxSlots || size < page+int64(count)*slotArea {
-		return 0, fmt.Errorf("%w: %d slots in %d bytes", ErrSlots, count, size)
+	count = int(binary.NativeEndian.Uint32(head[offCount:]))
+	if count < 1 || count > maxSlots || parked > maxParked || size < sizeOf(count, parked) {
+		return 0, 0, fmt.Errorf("%w: %d slots and %d parked slots in %d bytes", ErrSlots, count, parked, size)
 	}
-	return int(count), nil
+	return count, parked, nil
 }
 
 // prefault maps the pages that most requests use. A thread that is killed during
@@ -167,6 +193,9 @@ func (s *Slots) prefault() {
 
 // Len returns the number of slots.
 func (s *Slots) Len() int { return s.count }
+
+// ParkedLen returns the number of parked slots.
+func (s *Slots) ParkedLen() int { return s.parked }
 
 // Session returns the random id of the mount. State that a server recorded for
 // another session must not be used in this one.
@@ -222,7 +251,13 @@ func (s *Slots) word(at int) *atomic.Uint32 {
 // Slot returns slot i, with 0 <= i < Len.
 func (s *Slots) Slot(i int) *Slot {
 	at := page + i*slotArea
-	return &Slot{memory: s.memory[at : at+slotArea : at+slotArea]}
+	return &Slot{memory: s.memory[at : at+slotArea : at+slotArea], request: page, reply: page + requestArea}
+}
+
+// Parked returns parked slot i, with 0 <= i < ParkedLen.
+func (s *Slots) Parked(i int) *Slot {
+	at := page + s.count*slotArea + i*parkedArea
+	return &Slot{memory: s.memory[at : at+parkedArea : at+parkedArea], request: parkedRequest, reply: page}
 }
 
 // Close unmaps the memory and closes the file. No Slot may be used afterwards.

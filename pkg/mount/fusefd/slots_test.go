@@ -41,7 +41,7 @@ func mapAgain(t *testing.T, s *Slots) *Slots {
 
 func newSlots(t *testing.T, count int) *Slots {
 	t.Helper()
-	s, err := NewSlots(count)
+	s, err := NewSlots(count, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +85,51 @@ func TestSlotLife(t *testing.T) {
 	}
 	if second.Slot(0).Request() != nil {
 		t.Error("another slot is live")
+	}
+}
+
+// A parked request survives its server, with its deaths, and leaves its slot to
+// another request.
+func TestParkedSlot(t *testing.T) {
+	first := newSlots(t, 2)
+	slot, parked := first.Slot(1), first.Parked(1)
+	if slot.MoveTo(parked) || parked.Request() != nil {
+		t.Error("MoveTo moved a request that does not exist")
+	}
+	sent := request(100, 7)
+	copy(slot.Buffer(), sent)
+	slot.Died()
+	if !slot.MoveTo(parked) {
+		t.Fatal("MoveTo did not move the request")
+	}
+	if slot.Request() != nil {
+		t.Error("the slot of a parked request is live")
+	}
+	slot.Prepare()
+	copy(slot.Buffer(), request(200, 9))
+	found := mapAgain(t, first).Parked(1)
+	if !bytes.Equal(found.Request(), sent) || found.Deaths() != 1 {
+		t.Errorf("the successor reads another request, or %d deaths instead of 1", found.Deaths())
+	}
+	n := copy(parked.ReplyBuffer(), "reply")
+	parked.SetReply(n)
+	if string(found.Reply()) != "reply" || first.Parked(0).Request() != nil {
+		t.Error("the reply is not in the parked slot, or another slot is live")
+	}
+	large := first.Slot(0)
+	binary.NativeEndian.PutUint32(large.Buffer(), uint32(len(parked.Buffer())+1))
+	if large.MoveTo(first.Parked(0)) || large.Request() == nil {
+		t.Error("MoveTo moved a request that does not fit")
+	}
+}
+
+// Files of version 1 have no parked slots.
+func TestSlotsOfVersion1(t *testing.T) {
+	s := newSlots(t, 1)
+	binary.NativeEndian.PutUint32(s.memory[offVersion:], 1)
+	binary.NativeEndian.PutUint32(s.memory[offParked:], 7)
+	if old := mapAgain(t, s); old.Len() != 1 || old.ParkedLen() != 0 {
+		t.Errorf("got %d slots and %d parked ones, want 1 and 0", old.Len(), old.ParkedLen())
 	}
 }
 
@@ -153,8 +198,13 @@ func TestSizeOfSlotsIsSealed(t *testing.T) {
 
 func TestCountOfSlots(t *testing.T) {
 	for _, n := range []int{0, -1, maxSlots + 1} {
-		if _, err := NewSlots(n); err == nil {
+		if _, err := NewSlots(n, 0); err == nil {
 			t.Errorf("no error for %d slots", n)
+		}
+	}
+	for _, n := range []int{-1, maxParked + 1} {
+		if _, err := NewSlots(1, n); err == nil {
+			t.Errorf("no error for %d parked slots", n)
 		}
 	}
 }
@@ -186,6 +236,10 @@ func FuzzMapSlots(f *testing.F) {
 		defer func() { _ = s.Close() }()
 		request, reply := s.Init()
 		_, _, _, _ = bytes.Clone(request), bytes.Clone(reply), s.Session(), s.NextID()
+		for i := range s.ParkedLen() {
+			slot := s.Parked(i)
+			_, _, _ = bytes.Clone(slot.Request()), bytes.Clone(slot.Reply()), slot.Deaths()
+		}
 		for i := range s.Len() {
 			slot := s.Slot(i)
 			_, _, _ = bytes.Clone(slot.Request()), bytes.Clone(slot.Reply()), slot.Died()

@@ -3,6 +3,7 @@
 package fusefs
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"time"
@@ -33,6 +34,12 @@ type Config struct {
 	// server is stopped. After it they are left to the successor. It defaults to
 	// 5 s.
 	StopTime time.Duration
+	// ParkAfter is the time after which a request that is still being processed
+	// makes room for others. It defaults to 10 ms.
+	ParkAfter time.Duration
+	// ParkedMemory bounds the bytes of replies that requests after ParkAfter hold.
+	// It defaults to 64 MiB.
+	ParkedMemory int64
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Registry, if not nil, receives the metrics of the server.
@@ -45,6 +52,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.StopTime <= 0 {
 		c.StopTime = 5 * time.Second
+	}
+	c.ParkAfter = cmp.Or(c.ParkAfter, parkAfter)
+	c.ParkedMemory = cmp.Or(c.ParkedMemory, parkedMemory)
+	if c.ParkAfter < 0 || c.ParkedMemory < maxRequest+outHeaderSize {
+		return c, fmt.Errorf("create FUSE server: ParkAfter must be positive, and ParkedMemory at least %d bytes", maxRequest+outHeaderSize)
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -118,29 +118,29 @@ func (f *fileSystem) dropVersion(ctx context.Context, id uint64, path string, v 
 	f.source.Forget(ctx, v)
 }
 
-// Read returns all requested bytes of the handle's version up to the end of the
-// file, or an error.
-func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	h, ok := f.table.handle(in.Fh)
+// read reads all requested bytes of the handle's version up to the end of the file
+// into the memory of the service, and returns their number, or an error.
+func (f *fileSystem) read(in readRequest, v *service) (int, fuse.Status) {
+	h, ok := f.table.handle(in.handle)
 	if !ok || h.dir {
-		return nil, fuse.EBADF
+		return 0, fuse.EBADF
 	}
-	if in.Offset >= uint64(max(h.version.Size, 0)) {
-		return inPlace(nil), fuse.OK
+	if in.size == 0 || in.offset >= uint64(max(h.version.Size, 0)) {
+		return 0, fuse.OK
 	}
-	offset := int64(in.Offset)
-	p := buf[:min(int64(len(buf)), h.version.Size-offset)]
+	offset := int64(in.offset)
+	n := int(min(int64(in.size), h.version.Size-offset))
 	if err := h.open.failures.take(time.Now(), offset); err != nil {
-		return nil, f.failed("read", h.path, err)
+		return 0, f.failed("read", h.path, err)
 	}
-	ctx, done := f.requests.begin(in.Unique, in.Pid)
+	ctx, done := f.requests.begin(in.unique, in.thread)
 	defer done()
 	file, err := h.open.get(ctx, f.source, h.version)
 	if err == nil {
-		err = readFull(ctx, file, p, offset)
+		err = readAttempts(ctx, file, n, offset, v)
 	}
 	if err == nil {
-		return inPlace(p), fuse.OK
+		return n, fuse.OK
 	}
 	if errors.Is(err, reader.ErrStale) {
 		f.dropVersion(ctx, h.node, h.path, h.version)
@@ -148,38 +148,50 @@ func (f *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.
 	if cause := context.Cause(ctx); cause != nil {
 		err = errors.Join(cause, err)
 	} else {
-		h.open.failures.add(time.Now(), offset, int64(len(p)), err)
+		h.open.failures.add(time.Now(), offset, int64(n), err)
 	}
-	return nil, f.failed("read", h.path, err)
+	return 0, f.failed("read", h.path, err)
 }
 
-// readFull fills p or returns an error. A shorter read must fail, because the
-// kernel would fill the rest of the page with zeros.
-func readFull(ctx context.Context, file File, p []byte, offset int64) error {
-	n, err := file.ReadAt(ctx, p, offset)
-	if n == len(p) && (err == nil || errors.Is(err, io.EOF)) {
+// readAttempts reads n bytes into the memory of the service, again after an attempt
+// that had to give back its memory.
+func readAttempts(ctx context.Context, file File, n int, offset int64, v *service) error {
+	for {
+		attempt, memory := v.attempt(ctx, n)
+		err := readOnce(attempt, file, n, offset, memory)
+		if err == nil || !errors.Is(context.Cause(attempt), errParked) {
+			return err
+		}
+		v.free()
+	}
+}
+
+// readOnce reads n bytes. Memory is requested when the first byte has arrived, if
+// the File can wait without.
+func readOnce(ctx context.Context, file File, n int, offset int64, memory func(context.Context) ([]byte, error)) error {
+	if file, ok := file.(MemoryFile); ok {
+		got, err := file.ReadTo(ctx, n, offset, memory)
+		return checkFull(n, got, offset, err)
+	}
+	p, err := memory(ctx)
+	if err != nil {
+		return err
+	}
+	got, err := file.ReadAt(ctx, p, offset)
+	return checkFull(n, got, offset, err)
+}
+
+// checkFull returns an error unless all n bytes were read. A shorter read must
+// fail, because the kernel would fill the rest of the page with zeros.
+func checkFull(n, got int, offset int64, err error) error {
+	if got == n && (err == nil || errors.Is(err, io.EOF)) {
 		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %d bytes at %d: got %d bytes: %w", len(p), offset, n, io.ErrUnexpectedEOF)
+		return fmt.Errorf("read %d bytes at %d: got %d bytes: %w", n, offset, got, io.ErrUnexpectedEOF)
 	}
 	return err
 }
-
-// inPlace is the result of a read whose bytes are already in the reply's buffer.
-type inPlace []byte
-
-// Bytes returns the bytes.
-func (r inPlace) Bytes([]byte) ([]byte, fuse.Status) { return r, fuse.OK }
-
-// Size returns the number of bytes.
-func (r inPlace) Size() int { return len(r) }
-
-// Done does nothing: there are no resources to release.
-func (r inPlace) Done() {}
-
-// Readv returns the number of bytes, which need no copying.
-func (r inPlace) Readv([][]byte) (int, fuse.Status) { return len(r), fuse.OK }
 
 // Release closes a handle. The kernel does not wait for it.
 func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {

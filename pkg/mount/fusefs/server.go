@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
+	"math"
 	"os"
 	"runtime/debug"
 	"sync"
@@ -42,7 +43,16 @@ type Server struct {
 	// suspectMu is held while a suspect request is processed.
 	suspectMu sync.Mutex
 	// buffers holds buffers for the replies to reads.
-	buffers sync.Pool
+	buffers buffers
+	// parking holds the requests that wait for a slow source, and left are those
+	// that a predecessor left there.
+	parking *parking
+	left    []*fusefd.Slot
+	// loops counts the goroutines that serve requests.
+	loops sync.WaitGroup
+	// failed joins the errors with which loops have ended. It is guarded by failMu.
+	failMu sync.Mutex
+	failed error
 }
 
 // New creates a Server that takes over the requests in the Attachment's slots and
@@ -62,7 +72,6 @@ func newServer(config Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{config: config, log: config.Logger, attachment: config.Attachment}
-	s.buffers.New = func() any { b := make([]byte, outHeaderSize+maxRequest); return &b }
 	if s.device, err = newDevice(config.Attachment.Device); err != nil {
 		return nil, err
 	}
@@ -70,6 +79,8 @@ func newServer(config Config) (*Server, error) {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
 	slots := config.Attachment.Slots
+	s.parking, s.left = newParking(slots, config.ParkedMemory)
+	s.dropMoved()
 	table, err := openTable(config.StateDir, slots.Session(), s.pendingRequests(), slots, s.log)
 	if err != nil {
 		return nil, err
@@ -90,9 +101,7 @@ func newServer(config Config) (*Server, error) {
 func (s *Server) options() *fuse.MountOptions {
 	return &fuse.MountOptions{
 		Name: "jindo", MaxWrite: maxRequest,
-		// Background requests must leave slots for the requests that
-		// applications wait for.
-		MaxBackground: max(1, s.attachment.Slots.Len()/2),
+		MaxBackground: s.maxBackground(),
 		// A nodeid identifies one version, so that its pages stay valid.
 		ExplicitDataCacheControl: true,
 		DisableXAttrs:            true,
@@ -106,6 +115,16 @@ func (s *Server) options() *fuse.MountOptions {
 	}
 }
 
+// maxBackground returns the largest number of requests that the kernel sends
+// without an application that waits for them, such as read-ahead. When as many are
+// in progress, read-ahead waits, also that of cached files, so that all requests
+// of a hung store must fit; half of the slots, and of the parked slots, are left to
+// requests that applications wait for.
+func (s *Server) maxBackground() int {
+	slots := s.attachment.Slots
+	return min(max(1, (slots.Len()+slots.ParkedLen())/2), math.MaxUint16)
+}
+
 // debugWriter writes the output of go-fuse to the log.
 type debugWriter struct{ log *slog.Logger }
 
@@ -114,15 +133,35 @@ func (w debugWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// dropMoved clears the slots whose request is in a parked slot too, because the
+// predecessor died while it moved the request.
+func (s *Server) dropMoved() {
+	moved := map[uint64]bool{}
+	for _, slot := range s.left {
+		moved[headerOf(slot.Request()).unique] = true
+	}
+	for i := range s.attachment.Slots.Len() {
+		slot := s.attachment.Slots.Slot(i)
+		if request := slot.Request(); request != nil && moved[headerOf(request).unique] {
+			slot.Clear()
+		}
+	}
+}
+
 // pendingRequests returns the ids of the requests that must be processed again:
 // they are live in a slot and have no reply there.
 func (s *Server) pendingRequests() map[uint64]bool {
 	ids := map[uint64]bool{}
-	for i := range s.attachment.Slots.Len() {
-		slot := s.attachment.Slots.Slot(i)
+	add := func(slot *fusefd.Slot) {
 		if request := slot.Request(); request != nil && slot.Reply() == nil {
 			ids[headerOf(request).unique] = true
 		}
+	}
+	for i := range s.attachment.Slots.Len() {
+		add(s.attachment.Slots.Slot(i))
+	}
+	for _, slot := range s.left {
+		add(slot)
 	}
 	return ids
 }
@@ -137,7 +176,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
 	helpers.Go(func() { s.watchHolder(background) })
-	s.takeovers.Add(s.attachment.Slots.Len())
+	s.takeovers.Add(s.attachment.Slots.Len() + len(s.left))
 	if s.negotiated.Load() {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })
 	}
@@ -153,11 +192,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-// runLoops runs one loop for every slot and returns when all have stopped.
+// runLoops runs one loop for every slot and completes the parked requests of a
+// predecessor. It returns when all have ended.
 func (s *Server) runLoops(ctx context.Context) error {
-	results := make(chan error, s.attachment.Slots.Len())
+	for _, slot := range s.left {
+		s.startTakeover(slot, true)
+	}
 	for i := range s.attachment.Slots.Len() {
-		go func() { results <- s.loop(s.attachment.Slots.Slot(i)) }()
+		s.startTakeover(s.attachment.Slots.Slot(i), false)
 	}
 	finished := make(chan struct{})
 	stopped := make(chan struct{})
@@ -165,15 +207,10 @@ func (s *Server) runLoops(ctx context.Context) error {
 		defer close(stopped)
 		s.stopOnDone(ctx, finished)
 	}()
-	var failed error
-	for range s.attachment.Slots.Len() {
-		if err := <-results; err != nil && !errors.Is(err, errDisconnected) && !errors.Is(err, errStopped) {
-			failed = errors.Join(failed, err)
-		}
-	}
+	s.loops.Wait()
 	close(finished)
 	<-stopped
-	return failed
+	return s.failed
 }
 
 // stopOnDone waits for the end of the context, stops reading, gives the requests

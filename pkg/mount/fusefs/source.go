@@ -41,3 +41,12 @@ type File interface {
 	// Close releases the File. No read may be in progress.
 	Close() error
 }
+
+// MemoryFile is a File that needs memory only for bytes that have arrived.
+type MemoryFile interface {
+	File
+	// ReadTo is like ReadAt for the n bytes at off, n > 0. It calls memory at most
+	// once, when the first byte has arrived, and fills the n bytes that it returns.
+	// An error of memory ends the read.
+	ReadTo(ctx context.Context, n int, off int64, memory func(context.Context) ([]byte, error)) (int, error)
+}

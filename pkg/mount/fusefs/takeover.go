@@ -27,16 +27,24 @@ const (
 // successor processes all requests in parallel. When it dies too, the next ones
 // process them one at a time and count the deaths of a request only from its own
 // turn on, so that harmless requests do not fail because of a harmful one, or
-// because servers are killed from outside.
-func (s *Server) takeOver(slot *fusefd.Slot) error {
+// because servers are killed from outside. It reports like serveRequest whether the
+// slot is to be kept.
+func (s *Server) takeOver(slot *fusefd.Slot, parked bool, memory *scratch) (keep bool, err error) {
 	request := slot.Request()
 	if request == nil {
-		return nil
+		return true, nil
+	}
+	if parked {
+		defer func() {
+			if slot.Request() == nil && keep {
+				s.parking.put(slot)
+			}
+		}()
 	}
 	h := headerOf(request)
 	if reply := slot.Reply(); reply != nil {
 		s.metrics.takenOver.WithLabelValues("sent again").Inc()
-		return s.send(slot, reply)
+		return true, s.send(slot, reply)
 	}
 	if slot.Deaths() > 0 {
 		defer s.lockSuspect()()
@@ -44,10 +52,10 @@ func (s *Server) takeOver(slot *fusefd.Slot) error {
 	if deaths := slot.Died(); deaths >= maxDeaths {
 		s.log.Error("request fails: previous servers died while they processed it", "opcode", h.opcode, "nodeid", h.node, "deaths", deaths)
 		s.metrics.takenOver.WithLabelValues("refused").Inc()
-		return s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
+		return true, s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
 	}
 	s.metrics.takenOver.WithLabelValues("done afresh").Inc()
-	return s.serveRequest(slot)
+	return s.serveRequest(slot, parked, memory)
 }
 
 // lockSuspect blocks until no other suspect is being processed. The returned

@@ -28,6 +28,13 @@ const (
 	opcodeBatchForget = 42
 	opcodeReadDirPlus = 44
 
+	// maxParkedRequest is the size of the largest request that can be parked, in
+	// bytes: its header, a fixed part, and a name.
+	maxParkedRequest = 1024
+	// smallReply is the size of a buffer, in bytes, for every reply other than
+	// those to READ and READDIR.
+	smallReply = 4096
+
 	// offReadSize is the offset of the size in READ and READDIR requests.
 	offReadSize = inHeaderSize + 16
 	// Offsets and size of the reply to FUSE_INIT.
@@ -65,6 +72,37 @@ func (h header) changesTable() bool {
 		return true
 	}
 	return false
+}
+
+// readRequest is a READ request.
+type readRequest struct {
+	unique, handle, offset uint64
+	size, thread           uint32
+}
+
+// readRequestOf decodes a READ request. It returns false for a truncated one and
+// for an impossible size.
+func readRequestOf(request []byte) (readRequest, bool) {
+	if len(request) < offReadSize+4 {
+		return readRequest{}, false
+	}
+	r := readRequest{
+		unique: binary.NativeEndian.Uint64(request[8:]),
+		thread: binary.NativeEndian.Uint32(request[32:]),
+		handle: binary.NativeEndian.Uint64(request[inHeaderSize:]),
+		offset: binary.NativeEndian.Uint64(request[inHeaderSize+8:]),
+		size:   binary.NativeEndian.Uint32(request[offReadSize:]),
+	}
+	return r, r.size <= maxRequest
+}
+
+// dataReply completes a reply in b, which has n bytes of data after the header.
+func dataReply(b []byte, unique uint64, n int) []byte {
+	b = b[:outHeaderSize+n]
+	binary.NativeEndian.PutUint32(b, uint32(len(b)))
+	binary.NativeEndian.PutUint32(b[4:], 0)
+	binary.NativeEndian.PutUint64(b[8:], unique)
+	return b
 }
 
 // errorReply builds a reply in b that consists of an error only.

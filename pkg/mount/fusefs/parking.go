@@ -1,0 +1,222 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+)
+
+// parkAfter is the time after which a request that is still being processed is
+// moved to a parked slot. It is longer than a read from a cache takes.
+const parkAfter = 10 * time.Millisecond
+
+// parkedMemory is the default of Config.ParkedMemory.
+const parkedMemory = 64 << 20
+
+// errParked ends an attempt that gives back its memory, because its request was
+// parked when parked requests hold all memory that they may.
+var errParked = errors.New("the request was parked")
+
+// parking holds the parked slots of requests that wait for a slow source. A
+// request in one occupies no loop, and no memory until its first byte arrives, so
+// that any number of them leaves loops and memory to requests that can be served
+// at once. It is safe for concurrent use.
+type parking struct {
+	// memory bounds the bytes of buffers that parked requests hold.
+	memory *semaphore.Weighted
+	limit  int64
+
+	mu sync.Mutex
+	// free holds the empty parked slots. The last one is used first, so that few
+	// pages of the file are ever written.
+	free []*fusefd.Slot
+	used int
+}
+
+// newParking returns the parking of a file of slots, and the parked slots in which
+// a predecessor left a request.
+func newParking(slots *fusefd.Slots, memory int64) (p *parking, live []*fusefd.Slot) {
+	p = &parking{memory: semaphore.NewWeighted(memory), limit: memory}
+	for i := slots.ParkedLen() - 1; i >= 0; i-- {
+		slot := slots.Parked(i)
+		if slot.Request() != nil {
+			live = append(live, slot)
+			continue
+		}
+		p.free = append(p.free, slot)
+	}
+	p.used = len(live)
+	return p, live
+}
+
+// take returns an empty parked slot, or nil when there is none.
+func (p *parking) take() *fusefd.Slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.free) == 0 {
+		return nil
+	}
+	slot := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	p.used++
+	return slot
+}
+
+// put returns an empty slot.
+func (p *parking) put(slot *fusefd.Slot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = append(p.free, slot)
+	p.used--
+}
+
+// inUse returns the number of parked requests.
+func (p *parking) inUse() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used
+}
+
+// service is the processing of one request, in a slot or parked. Its methods are
+// safe for concurrent use.
+type service struct {
+	server *Server
+	timer  *time.Timer
+
+	mu     sync.Mutex
+	slot   *fusefd.Slot
+	parked bool
+	done   bool
+	// buffer is the memory that the request holds, charged is the part of it that
+	// is charged to parked requests.
+	buffer  *[]byte
+	charged int64
+	// giveUp ends the attempt in progress; nil when it has no memory.
+	giveUp context.CancelCauseFunc
+}
+
+// startService starts to process the request in a slot, which is parked when it
+// takes long.
+func (s *Server) startService(slot *fusefd.Slot, parked bool) *service {
+	v := &service{server: s, slot: slot, parked: parked}
+	if !parked {
+		v.timer = time.AfterFunc(s.config.ParkAfter, v.park)
+	}
+	return v
+}
+
+// park moves the request to a parked slot and starts a loop for the slot that it
+// leaves.
+func (v *service) park() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.done || v.parked {
+		return
+	}
+	parking := v.server.parking
+	to := parking.take()
+	if to == nil {
+		v.server.metrics.parkingFull.Inc()
+		return
+	}
+	from := v.slot
+	if !from.MoveTo(to) {
+		parking.put(to)
+		return
+	}
+	v.slot, v.parked = to, true
+	if v.buffer != nil {
+		size := int64(len(*v.buffer))
+		if parking.memory.TryAcquire(size) {
+			v.charged = size
+		} else if v.giveUp != nil {
+			v.giveUp(errParked)
+		}
+	}
+	v.server.startLoop(from)
+}
+
+// finish ends the processing, and returns the slot that holds the request. It
+// reports whether that is a parked one.
+func (v *service) finish() (slot *fusefd.Slot, parked bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.done = true
+	if v.timer != nil {
+		v.timer.Stop()
+	}
+	return v.slot, v.parked
+}
+
+// attempt returns the context of an attempt to read, and its memory of n bytes: a
+// function that returns it when the first byte has arrived. A parked request waits
+// for memory until others have given it back.
+func (v *service) attempt(ctx context.Context, n int) (context.Context, func(context.Context) ([]byte, error)) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	v.mu.Lock()
+	v.giveUp = cancel
+	v.mu.Unlock()
+	return ctx, func(ctx context.Context) ([]byte, error) {
+		buffer := v.server.buffers.get(n)
+		v.mu.Lock()
+		parked := v.parked
+		if !parked {
+			v.buffer = buffer
+		}
+		v.mu.Unlock()
+		if parked {
+			size := min(int64(len(*buffer)), v.server.parking.limit)
+			if err := v.server.parking.memory.Acquire(ctx, size); err != nil {
+				v.server.buffers.put(buffer)
+				return nil, context.Cause(ctx)
+			}
+			v.mu.Lock()
+			v.buffer, v.charged = buffer, size
+			v.mu.Unlock()
+		}
+		return (*buffer)[outHeaderSize : outHeaderSize+n], nil
+	}
+}
+
+// free gives back the memory of the last attempt.
+func (v *service) free() {
+	v.mu.Lock()
+	buffer, charged, cancel := v.buffer, v.charged, v.giveUp
+	v.buffer, v.charged, v.giveUp = nil, 0, nil
+	v.mu.Unlock()
+	if cancel != nil {
+		cancel(nil)
+	}
+	if charged > 0 {
+		v.server.parking.memory.Release(charged)
+	}
+	if buffer != nil {
+		v.server.buffers.put(buffer)
+	}
+}
+
+// buffers holds free buffers for replies to reads: space for the header, then for
+// the data. The index of a pool is the logarithm of the data's size. It is safe for
+// concurrent use.
+type buffers [32]sync.Pool
+
+// get returns a buffer for a header and at least n bytes, n > 0.
+func (b *buffers) get(n int) *[]byte {
+	class := bits.Len(uint(n - 1))
+	if buffer, ok := b[class].Get().(*[]byte); ok {
+		return buffer
+	}
+	buffer := make([]byte, outHeaderSize+(1<<class))
+	return &buffer
+}
+
+// put returns a buffer from get.
+func (b *buffers) put(buffer *[]byte) { b[bits.Len(uint(len(*buffer)-outHeaderSize-1))].Put(buffer) }
