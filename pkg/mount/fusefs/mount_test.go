@@ -50,14 +50,20 @@ type testMount struct {
 
 func newTestMount(t testing.TB) *testMount {
 	t.Helper()
+	return newTestMountWith(t, fusefd.Options{})
+}
+
+// newTestMountWith is like newTestMount, with the slots of the options.
+func newTestMountWith(t testing.TB, options fusefd.Options) *testMount {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("mounting needs root here")
 	}
 	dir := t.TempDir()
 	h := &testMount{point: filepath.Join(dir, "mnt"), socket: filepath.Join(dir, "s"), state: filepath.Join(dir, "state")}
-	session, err := fusefd.Open(t.Context(), fusefd.Options{
-		Mountpoint: h.point, ReadOnly: true, AllowOther: true, Logger: slog.New(slog.DiscardHandler),
-	})
+	options.Mountpoint, options.ReadOnly, options.AllowOther = h.point, true, true
+	options.Logger = slog.New(slog.DiscardHandler)
+	session, err := fusefd.Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
