@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // acceptPause is how long Accept waits after an error of the system, such as
@@ -34,6 +36,8 @@ type Config struct {
 	Addresses *Addresses
 	// Logger may be nil.
 	Logger *slog.Logger
+	// Registry holds the metrics until the Listener is closed. It may be nil.
+	Registry prometheus.Registerer
 }
 
 // Listener accepts the connections of another listener within limits. Its Accept
@@ -47,6 +51,7 @@ type Listener struct {
 	stopped context.Context
 	stop    context.CancelFunc
 	counts  counts
+	metrics *collector
 
 	// mu guards the fields below, and place, member and closed of each conn.
 	mu      sync.Mutex
@@ -67,6 +72,12 @@ func Listen(inner net.Listener, config Config) *Listener {
 	l.stopped, l.stop = context.WithCancel(context.Background())
 	l.pending = newPending(config.Limits, config.Addresses, l.shed)
 	l.open = newOpen(config.Limits, config.Addresses, l.shed)
+	l.metrics = newCollector(l)
+	if config.Registry != nil {
+		if err := config.Registry.Register(l.metrics); err != nil {
+			config.Logger.Warn("the connections of a port are not in the metrics", "port", config.Port, "error", err)
+		}
+	}
 	l.workers.Go(l.run)
 	return l
 }
@@ -99,6 +110,9 @@ func (l *Listener) Close() error {
 	waiting := l.pending.all()
 	l.mu.Unlock()
 	l.stop()
+	if l.config.Registry != nil {
+		l.config.Registry.Unregister(l.metrics)
+	}
 	err := l.inner.Close()
 	for _, c := range waiting {
 		// Those that Accept has returned are closed by their server.

@@ -267,17 +267,19 @@ func TestReplace(t *testing.T) {
 // every slot.
 func TestPortWithoutHandshake(t *testing.T) {
 	p := serve(t, Config{Limits: small()})
-	oldest := p.dial("127.0.0.1", "")
+	oldest := p.dial("127.0.0.1", "GET")
+	if !p.served(oldest) {
+		t.Fatal("the first connection was closed")
+	}
 	for range 100 {
 		p.dial("127.0.0.1", "GET")
 	}
 	if !p.served(p.dial("127.0.0.1", "GET")) {
 		t.Fatal("a newcomer was closed")
 	}
-	p.eventually("the oldest is closed", func() bool {
-		_, err := io.WriteString(oldest, "x")
-		return err != nil
-	})
+	if p.served(oldest) {
+		t.Fatal("the oldest connection is still open")
+	}
 	if got := p.Pending(); got > small().Pending {
 		t.Fatalf("%d connections are pending, at most %d are allowed", got, small().Pending)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 )
 
@@ -58,6 +59,15 @@ func (t Topology) Master(name string) (Member, bool) { return find(t.Masters, na
 
 // Worker returns the worker with the given name.
 func (t Topology) Worker(name string) (Member, bool) { return find(t.Workers, name) }
+
+// Hosts returns the hosts of all members.
+func (t Topology) Hosts() []string {
+	var hosts []string
+	for _, m := range slices.Concat(t.Masters, t.Workers) {
+		hosts = append(hosts, m.Host)
+	}
+	return hosts
+}
 
 func find(members []Member, name string) (Member, bool) {
 	for _, m := range members {
