@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -14,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/jindo-io/jindo/pkg/netlimit"
 )
 
 // Registry registers metrics and gathers them. *prometheus.Registry and the
@@ -31,6 +35,8 @@ type Registry interface {
 type Health struct {
 	// Registry holds the metrics of the component. It must not be changed.
 	Registry Registry
+	// Connections limits those of the port. It must not be changed after Serve.
+	Connections netlimit.Limits
 
 	limits limits
 
@@ -52,8 +58,15 @@ type limits struct{ header, read, write, idle, shutdown time.Duration }
 
 var defaultLimits = limits{
 	header: 5 * time.Second, read: 10 * time.Second, write: 30 * time.Second,
-	idle: 2 * time.Minute, shutdown: 2 * time.Second,
+	idle: 30 * time.Second, shutdown: 2 * time.Second,
 }
+
+// maxHeader bounds the header of a request, in bytes.
+const maxHeader = 8 << 10
+
+// HealthLimits are those of the health port. Its clients are not authenticated:
+// a kubelet, a controller and a collector of metrics need a few connections.
+func HealthLimits() netlimit.Limits { return netlimit.Limits{Pending: 256, PerAddress: 64} }
 
 // NewHealth returns a Health with a registry of its own, which holds the
 // metrics of the process and of the Go runtime.
@@ -66,7 +79,7 @@ func NewHealth() *Health {
 // NewHealthFor returns a Health that serves the metrics of an existing
 // registry. It registers nothing.
 func NewHealthFor(registry Registry) *Health {
-	return &Health{Registry: registry, limits: defaultLimits}
+	return &Health{Registry: registry, Connections: HealthLimits(), limits: defaultLimits}
 }
 
 // AddCheck adds a readiness check, or replaces the check of that name. check
@@ -176,8 +189,11 @@ func (h *Health) Serve(ctx context.Context, address string) error {
 func (h *Health) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler: h.Handler(), ReadHeaderTimeout: h.limits.header, ReadTimeout: h.limits.read,
-		WriteTimeout: h.limits.write, IdleTimeout: h.limits.idle,
+		WriteTimeout: h.limits.write, IdleTimeout: h.limits.idle, MaxHeaderBytes: maxHeader,
+		// Messages about requests that a stranger may send.
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
+	limited := netlimit.Listen(listener, netlimit.Config{Port: "health", Limits: h.Connections, Registry: h.Registry})
 	stopped := make(chan struct{})
 	cancel := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -187,7 +203,7 @@ func (h *Health) serve(ctx context.Context, listener net.Listener) error {
 			_ = server.Close()
 		}
 	})
-	err := server.Serve(listener)
+	err := server.Serve(limited)
 	if !cancel() {
 		<-stopped // Serve returns as soon as Shutdown begins.
 	}
