@@ -18,6 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/server"
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/owner"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
@@ -72,6 +73,11 @@ func run(ctx context.Context, o options) error {
 	}
 	logger := daemon.Logger(o.name, o.debug)
 	health := daemon.NewHealth()
+	addresses := netlimit.NewAddresses(members.Hosts()...)
+	raftLimits, rpcLimits, err := fit(health)
+	if err != nil {
+		return err
+	}
 	machine, err := state.New(fatal)
 	if err != nil {
 		return err
@@ -89,6 +95,7 @@ func run(ctx context.Context, o options) error {
 	node, err := consensus.Open(consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,
 		Topology: members, Identity: identity, RaftListen: o.raftListen,
+		Connections: raftLimits, Addresses: addresses,
 		Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}, server.StateMachine(machine))
@@ -97,13 +104,31 @@ func run(ctx context.Context, o options) error {
 	}
 	rpcServer, err := server.New(server.Config{
 		Name: o.name, Topology: members, Identity: identity, Consensus: node, State: machine,
-		WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
+		Connections: rpcLimits, Addresses: addresses, WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	})
 	if err != nil {
 		return errors.Join(err, shutdown(node))
 	}
 	health.AddCheck("master", rpcServer.Ready)
+	resolving, stop := context.WithCancel(ctx)
+	defer stop()
+	go addresses.Run(resolving)
 	return serve(ctx, o, node, rpcServer, health, listener)
+}
+
+// ownFiles is the number of files that a master needs besides its ports: its log
+// and snapshots, and its connections to other masters.
+const ownFiles = 128
+
+// fit returns the limits of the Raft port and of the gRPC port, and sets those of
+// the health port, so that all fit into the files that this process may open.
+func fit(health *daemon.Health) (raft, rpc netlimit.Limits, err error) {
+	raft, rpc = consensus.Limits(), server.Limits()
+	files, err := daemon.Files()
+	if err == nil {
+		err = netlimit.Fit(files, ownFiles, &raft, &rpc, &health.Connections)
+	}
+	return raft, rpc, err
 }
 
 // serve runs everything until ctx is done or one part fails. Calls are served

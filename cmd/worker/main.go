@@ -18,6 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/owner"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
@@ -82,6 +83,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	logger, health := daemon.Logger(o.name, o.debug), daemon.NewHealth()
+	limits, err := fit(health)
+	if err != nil {
+		return err
+	}
+	addresses := netlimit.NewAddresses(members.Hosts()...)
 	masters, err := client.New(client.Config{Topology: members, Identity: identity, Holder: "worker " + o.name, Logger: logger})
 	if err != nil {
 		return err
@@ -97,7 +103,7 @@ func run(ctx context.Context, o options) error {
 	}
 	worker, err := server.New(server.Config{
 		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: members.ClusterID, Listen: o.listen, Identity: identity,
-		DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
+		Connections: limits, Addresses: addresses, DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
 		OpenStore: server.StoresWith(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {
@@ -105,11 +111,28 @@ func run(ctx context.Context, o options) error {
 		group, running := errgroup.WithContext(ctx)
 		group.Go(func() error { return health.Serve(running, o.healthListen) })
 		group.Go(func() error { return worker.Run(running) })
+		group.Go(func() error { addresses.Run(running); return nil })
 		err = group.Wait()
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return errors.Join(err, blocks.Close(closing), names.Close())
+}
+
+// ownFiles is the number of files that a worker needs besides its ports: its
+// blocks and listings, and its connections to stores and other workers. With few
+// files it gets by with a third of them.
+const ownFiles = 4096
+
+// fit returns the limits of the worker's port, and sets those of the health port,
+// so that both fit into the files that this process may open.
+func fit(health *daemon.Health) (netlimit.Limits, error) {
+	limits := server.Limits()
+	files, err := daemon.Files()
+	if err == nil {
+		err = netlimit.Fit(files, min(ownFiles, files/3), &limits, &health.Connections)
+	}
+	return limits, err
 }
 
 // claim marks the directories that outlive this process as the runtime's, so that

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
@@ -34,6 +35,15 @@ type HeartbeatResult struct {
 	Registered bool
 }
 
+// Limits are those of the port. A reader has one connection for each range that
+// it requests, and all FUSE servers of a runtime have one certificate.
+func Limits() netlimit.Limits {
+	return netlimit.Limits{
+		Pending: 1024, PerAddress: 256, Reserved: 64, Handshake: 5 * time.Second,
+		Open: 16384, PerOwner: 8192, PerOwnerAddress: 1024,
+	}
+}
+
 // StoreOpener opens the object store of a mount.
 type StoreOpener func(ctx context.Context, mount *commonv1.Mount) (ufs.Store, error)
 
@@ -49,6 +59,10 @@ type Config struct {
 	// Listen address of the HTTPS and gRPC port.
 	Listen   string
 	Identity *mtls.Identity
+	// Connections limits those of the port; Limits when zero.
+	Connections netlimit.Limits
+	// Addresses have reserved slots at the port. It may be nil.
+	Addresses *netlimit.Addresses
 	// DataDir stores the worker's id and the view.
 	DataDir string
 	// SocketDir holds the socket on which sealed files are lent; none are lent
@@ -93,6 +107,9 @@ func (c Config) withDefaults() Config {
 	wait(&c.GracePeriod, 5*time.Second)
 	if c.MaxRequests == 0 {
 		c.MaxRequests = 512
+	}
+	if c.Connections == (netlimit.Limits{}) {
+		c.Connections = Limits()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -21,7 +21,20 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+)
+
+const (
+	// maxRequest bounds a gRPC request, in bytes.
+	maxRequest = 1 << 20
+	// maxStreams bounds the calls in progress of one connection.
+	maxStreams = 256
+	// A peer that does not respond to a ping within pingTimeout is unreachable.
+	pingEvery   = time.Minute
+	pingTimeout = 20 * time.Second
+	// bodyTimeout bounds the rest of a request that should have no body.
+	bodyTimeout = time.Second
 )
 
 // Worker serves one member of the cache. Create one with New and call Run once.
@@ -80,8 +93,7 @@ func New(config Config) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start worker %s: register metrics: %w", config.Name, err)
 	}
-	var listen net.ListenConfig
-	if w.listener, err = listen.Listen(context.Background(), "tcp", config.Listen); err != nil {
+	if err := w.listen(); err != nil {
 		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
 	}
 	if config.SocketDir != "" {
@@ -93,6 +105,21 @@ func New(config Config) (*Worker, error) {
 	}
 	w.serve()
 	return w, nil
+}
+
+// listen opens the port. Its connections are authenticated before the servers
+// receive them.
+func (w *Worker) listen() error {
+	var config net.ListenConfig
+	inner, err := config.Listen(context.Background(), "tcp", w.config.Listen)
+	if err != nil {
+		return err
+	}
+	w.listener = netlimit.Listen(inner, netlimit.Config{
+		Port: "worker", Limits: w.config.Connections, Handshake: w.config.Identity.Handshake(readers...),
+		Addresses: w.config.Addresses, Logger: w.config.Logger, Registry: w.config.Registry,
+	})
+	return nil
 }
 
 func socketGroup(config Config) int {
@@ -107,18 +134,21 @@ func (w *Worker) Addr() net.Addr { return w.listener.Addr() }
 
 // serve creates the gRPC and the HTTP server of the port.
 func (w *Worker) serve() {
-	w.grpc = grpc.NewServer(Rights().Interceptors()...)
+	w.grpc = grpc.NewServer(append(Rights().Interceptors(), grpc.MaxRecvMsgSize(maxRequest))...)
 	workerv1.RegisterDirectoryServer(w.grpc, &names{worker: w})
 	workerv1.RegisterCacheServer(w.grpc, &cache{worker: w})
 	healthv1.RegisterHealthServer(w.grpc, health.NewServer())
 	reflection.Register(w.grpc)
 	w.http = &http.Server{
 		Handler:           http.HandlerFunc(w.route),
-		TLSConfig:         w.config.Identity.ServerConfig(mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    wire.MaxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(w.config.Logger.Handler(), slog.LevelDebug),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			SendPingTimeout:      pingEvery, PingTimeout: pingTimeout, WriteByteTimeout: w.config.WriteTimeout,
+		},
+		ErrorLog: slog.NewLogLogger(w.config.Logger.Handler(), slog.LevelDebug),
 	}
 }
 
@@ -129,6 +159,13 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 		w.grpc.ServeHTTP(rw, r)
 	case strings.HasPrefix(r.URL.EscapedPath(), wire.ObjectsPath):
 		if f := authorize(r); f != nil {
+			f.Write(rw)
+			return
+		}
+		if r.ContentLength != 0 {
+			// The server reads the rest before the next request.
+			_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(bodyTimeout))
+			f := &wire.Failure{Status: http.StatusBadRequest, Code: wire.CodeInvalid, Message: "the request has a body: send none"}
 			f.Write(rw)
 			return
 		}
@@ -178,7 +215,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		})
 	}
 	served := make(chan error, 1)
-	go func() { served <- w.http.ServeTLS(w.listener, "", "") }()
+	go func() { served <- w.http.Serve(w.listener) }()
 	var err error
 	select {
 	case err = <-served:

@@ -72,13 +72,8 @@ func listen(c *Config, id string) (*stream, error) {
 		limits = Limits()
 	}
 	s.listener = netlimit.Listen(listener, netlimit.Config{
-		Port: "raft", Limits: limits, Handshake: s.handshake, Addresses: c.Addresses, Logger: c.Logger,
+		Port: "raft", Limits: limits, Handshake: s.handshake, Addresses: c.Addresses, Logger: c.Logger, Registry: c.Registry,
 	})
-	if c.Registry != nil {
-		if err := c.Registry.Register(s.listener); err != nil {
-			return nil, errors.Join(fmt.Errorf("listen for other masters: %w", err), s.listener.Close())
-		}
-	}
 	return s, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
@@ -40,6 +41,15 @@ var _ Consensus = (*consensus.Node)(nil)
 // removed from the ring.
 const DefaultWorkerAbsence = 10 * time.Minute
 
+// Limits are those of the gRPC port. All FUSE servers of a runtime have one
+// certificate, and connect from one address a node or pod.
+func Limits() netlimit.Limits {
+	return netlimit.Limits{
+		Pending: 1024, PerAddress: 128, Reserved: 64, Handshake: 5 * time.Second,
+		Open: 8192, PerOwner: 4096, PerOwnerAddress: 128,
+	}
+}
+
 // Config is the configuration of a server.
 type Config struct {
 	// Name is the name of this master in the topology.
@@ -51,6 +61,10 @@ type Config struct {
 	// WorkerAbsence is how long a worker may send no heartbeat before it is
 	// removed from the ring; DefaultWorkerAbsence when 0.
 	WorkerAbsence time.Duration
+	// Connections limits those of the gRPC port; Limits when zero.
+	Connections netlimit.Limits
+	// Addresses have reserved slots at the gRPC port. It may be nil.
+	Addresses *netlimit.Addresses
 	// Logger and Registry may be nil.
 	Logger   *slog.Logger
 	Registry prometheus.Registerer
@@ -67,6 +81,9 @@ func (c *Config) normalize() error {
 	}
 	if c.tick == 0 {
 		c.tick = 100 * time.Millisecond
+	}
+	if c.Connections == (netlimit.Limits{}) {
+		c.Connections = Limits()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
@@ -66,9 +67,14 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// Serve serves on a listener until ctx is done. It then waits for running
-// calls, for stopGrace at most, and closes the listener.
+// Serve serves on a listener, within the limits of its connections, until ctx is
+// done. It then waits for running calls, for stopGrace at most, and closes the
+// listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+	listener = netlimit.Listen(listener, netlimit.Config{
+		Port: "grpc", Limits: s.config.Connections, Handshake: s.config.Identity.Handshake(),
+		Addresses: s.config.Addresses, Logger: s.config.Logger, Registry: s.config.Registry,
+	})
 	options := append(s.config.Identity.ServerOptions(Rights()), grpc.MaxRecvMsgSize(maxRequest))
 	server := grpc.NewServer(options...)
 	masterv1.RegisterCoordinationServer(server, s)
