@@ -14,13 +14,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/admission"
 	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func main() {
-	o, debug := parse()
+	o, paths, debug := parse()
 	daemon.Main(func(ctx context.Context) error {
+		var err error
+		if o.HostPaths, err = hostpath.Parse(paths.allowed, paths.kubelet); err != nil {
+			return err
+		}
 		o.Logger = daemon.Logger("webhook", debug)
 		config, err := ctrl.GetConfig()
 		if err != nil {
@@ -32,8 +37,9 @@ func main() {
 }
 
 // parse parses the flags. The flag --kubeconfig is defined by controller-runtime.
-func parse() (admission.Options, bool) {
+func parse() (admission.Options, hostPaths, bool) {
 	var o admission.Options
+	var paths hostPaths
 	flag.StringVar(&o.Listen, "listen", fmt.Sprintf(":%d", names.WebhookPort), "address for API servers")
 	flag.StringVar(&o.HealthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.StringVar(&o.Namespace, "namespace", namespace(), "namespace of the installation (environment POD_NAMESPACE)")
@@ -42,10 +48,15 @@ func parse() (admission.Options, bool) {
 	flag.DurationVar(&o.AuthorityLife, "ca-life", certs.DefaultAuthorityLife, "lifetime of certificate authorities; they are renewed when a third of it remains")
 	flag.DurationVar(&o.LeafLife, "certificate-life", certs.DefaultLeafLife, "lifetime of certificates; they are renewed when a third of it remains")
 	flag.DurationVar(&o.Drain, "drain", 5*time.Second, "how long requests are accepted after SIGTERM")
+	flag.StringVar(&paths.allowed, "host-paths", os.Getenv(hostpath.Setting), "comma-separated directories of nodes that tiers may use, or "+hostpath.None+" (environment variable "+hostpath.Setting+"; default "+hostpath.Default+")")
+	flag.StringVar(&paths.kubelet, "kubelet-dir", os.Getenv(hostpath.KubeletSetting), "root directory of the kubelets, which tiers never use (environment variable "+hostpath.KubeletSetting+")")
 	debug := flag.Bool("debug", false, "log debug messages")
 	flag.Parse()
-	return o, *debug
+	return o, paths, *debug
 }
+
+// hostPaths are the settings of the allowed directories of nodes.
+type hostPaths struct{ allowed, kubelet string }
 
 func namespace() string {
 	if n := os.Getenv("POD_NAMESPACE"); n != "" {

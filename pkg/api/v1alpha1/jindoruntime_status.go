@@ -268,6 +268,9 @@ const (
 	RuntimeUpdatePending RuntimeConditionType = "UpdatePending"
 	// RuntimePlacementBlocked is true if pods cannot be scheduled.
 	RuntimePlacementBlocked RuntimeConditionType = "PlacementBlocked"
+	// RuntimeHostPathRefused is true if a tier or volume is a directory of nodes
+	// that the installation does not allow.
+	RuntimeHostPathRefused RuntimeConditionType = "HostPathRefused"
 	// RuntimePodSecurityForbidden is true if the Pod Security level of the
 	// namespace forbids the pods.
 	RuntimePodSecurityForbidden RuntimeConditionType = "PodSecurityForbidden"

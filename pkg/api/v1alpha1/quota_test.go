@@ -115,7 +115,7 @@ func TestQuotaPattern(t *testing.T) {
 		if err == nil && !matches {
 			t.Fatalf("%q is read but does not match", text)
 		}
-		if err != nil && matches && !strings.Contains(err.Error(), "at least") && !strings.Contains(err.Error(), "more than") {
+		if err != nil && matches && !strings.Contains(err.Error(), "at least") && !strings.Contains(err.Error(), "more than") && !strings.Contains(err.Error(), "larger than") {
 			t.Fatalf("%q matches but is refused: %v", text, err)
 		}
 	})

@@ -30,6 +30,10 @@ type TierPath struct {
 	Quota int64
 }
 
+// OnNode reports whether the paths of a tier whose defaults are set are directories
+// of the node on Kubernetes. A tier in memory never is.
+func (l Level) OnNode() bool { return l.MediumType != MediumMEM && l.VolumeType != VolumeEmptyDir }
+
 // Paths returns the paths of the tier without surrounding spaces and trailing
 // slashes.
 func (l Level) Paths() []string {

@@ -126,12 +126,18 @@ func (f *findings) tierPaths(at *field.Path, level Level, taken map[string]*fiel
 
 func (f *findings) separateTier(at *field.Path, level Level, p string, taken map[string]*field.Path) {
 	for other, where := range sorted(taken) {
-		if p == other || inside(p, other) || inside(other, p) {
+		if Nested(p, other) {
 			f.invalid(at, level.Path, "%q overlaps with %[3]q of %[2]s: write directories that do not contain each other", p, where, other)
 			return
 		}
 	}
 	taken[p] = at
+	// A warning, not an error: a runtime of an earlier version may have such a
+	// tier, and must not be abandoned. On Kubernetes the webhook refuses the path,
+	// and the controller does not use it.
+	if reserved := ReservedDirectory(p); reserved != "" && level.OnNode() {
+		f.warn(at, "%q is not used on Kubernetes, because %s belongs to the system of the node: write a directory for the cache alone, such as /mnt/disk1", p, reserved)
+	}
 }
 
 // inside reports whether p is below dir.

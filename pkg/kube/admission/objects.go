@@ -35,6 +35,11 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 	if _, dataset := object.(*v1alpha1.Dataset); !dataset { // CheckChange validates Datasets
 		errs, warnings = v1alpha1.Validate(object)
 	}
+	if runtime, is := object.(*v1alpha1.JindoRuntime); is {
+		before, _ := old.(*v1alpha1.JindoRuntime)
+		refused, notes := validation.CheckHostPaths(s.o.HostPaths, before, runtime)
+		errs, warnings = append(errs, refused...), append(warnings, notes...)
+	}
 	related, err := validation.CheckChange(ctx, s.reader, old, object)
 	warnings = append(warnings, related...)
 	reason := "Valid"

@@ -188,3 +188,52 @@ func TestMisdirected(t *testing.T) {
 		}
 	}
 }
+
+// Tiers and volumes that are directories of nodes must be allowed by the installation.
+func TestHostPaths(t *testing.T) {
+	s := newTestbed(t)
+	tier := func(path string, volume v1alpha1.VolumeType) *v1alpha1.JindoRuntime {
+		r := jindoRuntime("hadoop", 1)
+		r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: v1alpha1.MediumSSD, VolumeType: volume, Path: path, Quota: "2Gi"}}
+		return r
+	}
+	const tenant = "/var/lib/kubelet/pods/0a1b/volumes/kubernetes.io~empty-dir/v"
+	for _, test := range []struct {
+		name        string
+		old, object *v1alpha1.JindoRuntime
+		want        string // part of the error or, after "?", of a warning
+	}{
+		{"allowed", nil, tier("/mnt/disk1", ""), ""},
+		{"allowed, with a slash", nil, tier("/mnt/disk1/,/mnt/disk2", ""), ""},
+		{"not allowed", nil, tier("/srv", ""), "add it to JINDO_HOST_PATHS"},
+		{"below an allowed one", nil, tier("/mnt/disk1/a", ""), "the allowed directories of nodes (/mnt/disk1, /mnt/disk2, /mnt/disk3)"},
+		{"one of two", nil, tier("/mnt/disk1,/srv", ""), `Invalid value: "/srv"`},
+		{"the kubelet's", nil, tier(tenant, ""), "no setting can allow"},
+		{"emptyDir", nil, tier("/srv", v1alpha1.VolumeEmptyDir), ""},
+		{"a change", tier("/mnt/disk1", ""), tier("/srv", ""), "add it to JINDO_HOST_PATHS"},
+		{"as before", tier("/srv", ""), tier("/srv", ""), "?not one of the allowed directories"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var response *admissionv1.AdmissionResponse
+			if test.old == nil {
+				response = s.write(v1alpha1.JindoRuntimeKind, nil, test.object)
+			} else {
+				response = s.write(v1alpha1.JindoRuntimeKind, test.old, test.object)
+			}
+			warning, isWarning := strings.CutPrefix(test.want, "?")
+			switch {
+			case response.Allowed != (test.want == "" || isWarning):
+				t.Errorf("allowed %v: %+v", response.Allowed, response.Result)
+			case isWarning && !strings.Contains(strings.Join(response.Warnings, "\n"), warning):
+				t.Errorf("warnings %q", response.Warnings)
+			case !response.Allowed && (!strings.Contains(response.Result.Message, test.want) || !strings.HasPrefix(response.Result.Details.Causes[0].Field, "spec.tieredstore.levels[0].path")):
+				t.Errorf("refused with %+v", response.Result)
+			}
+		})
+	}
+	volume := jindoRuntime("hadoop", 1)
+	volume.Spec.Volumes = []corev1.Volume{{Name: "nas", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/mnt/disk1"}}}}
+	if response := s.write(v1alpha1.JindoRuntimeKind, nil, volume); response.Allowed || !strings.Contains(response.Result.Message, "persistentVolumeClaim") {
+		t.Errorf("a volume: %+v", response.Result)
+	}
+}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -32,6 +33,8 @@ type Options struct {
 	Hosts []string
 	// Image of sidecars whose runtime does not specify one, and its pull policy.
 	Image, PullPolicy string
+	// HostPaths are the directories of nodes that runtimes may use.
+	HostPaths hostpath.Policy
 	// AuthorityLife and LeafLife are the lifetimes of certificates. They default
 	// to those of package certs.
 	AuthorityLife, LeafLife time.Duration
@@ -86,7 +89,7 @@ func newProcess(config *rest.Config, o Options) (*process, error) {
 	})
 	registerCertificateExpiry(p.health.Registry, p.source.Expires)
 	p.server = NewServer(ServerOptions{
-		Cached: p.cluster.cache, Live: p.cluster.live, Image: o.Image, PullPolicy: o.PullPolicy, Registry: p.health.Registry, Logger: o.Logger,
+		Cached: p.cluster.cache, Live: p.cluster.live, Image: o.Image, PullPolicy: o.PullPolicy, HostPaths: o.HostPaths, Registry: p.health.Registry, Logger: o.Logger,
 	})
 	p.health.AddCheck("listener", func() error { return errors.New("not listening yet") })
 	p.health.AddCheck("caches", p.cluster.ready)

@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -31,6 +32,8 @@ type ServerOptions struct {
 	Cached, Live client.Reader
 	// Image of sidecars whose runtime does not specify one, and its pull policy.
 	Image, PullPolicy string
+	// HostPaths are the directories of nodes that runtimes may use.
+	HostPaths hostpath.Policy
 	// Registry of the metrics.
 	Registry prometheus.Registerer
 	Logger   *slog.Logger

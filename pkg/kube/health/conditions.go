@@ -59,6 +59,7 @@ var runtimeRules = map[v1alpha1.RuntimeConditionType]rule{
 	v1alpha1.RuntimeUpdatePending:        {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimePlacementBlocked:     {good: corev1.ConditionFalse, bad: meaning{Problem, CausePlacement}},
 	v1alpha1.RuntimePodSecurityForbidden: {good: corev1.ConditionFalse, bad: meaning{Fatal, CausePodSecurity}},
+	v1alpha1.RuntimeHostPathRefused:      {good: corev1.ConditionFalse, bad: meaning{Fatal, CauseSpec}},
 	v1alpha1.RuntimeDeletionBlocked:      {good: corev1.ConditionFalse, bad: meaning{Problem, CauseDeletion}},
 }
 

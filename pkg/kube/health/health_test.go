@@ -64,6 +64,7 @@ var runtimeExpectations = []expectation{
 	{"PlacementBlocked", isTrue, health.ReasonUnschedulable, health.Problem, health.CausePlacement},
 	{"PlacementBlocked", isFalse, "", health.Info, ""},
 	{"PodSecurityForbidden", isTrue, health.ReasonPodSecurity, health.Fatal, health.CausePodSecurity},
+	{"HostPathRefused", isTrue, health.ReasonHostPathRefused, health.Fatal, health.CauseSpec},
 	{"DeletionBlocked", isTrue, health.ReasonDeletionBlocked, health.Problem, health.CauseDeletion},
 	{"MountsReady", corev1.ConditionUnknown, "", health.Info, ""},
 }

@@ -40,6 +40,7 @@ const (
 	ReasonTooFewNodes     = "TooFewNodes"
 	ReasonUnschedulable   = "Unschedulable"
 	ReasonPodSecurity     = "PodSecurity"
+	ReasonHostPathRefused = "HostPathRefused"
 	ReasonDeletionBlocked = "DeletionBlocked"
 	ReasonScaledOut       = "ScaledOut"
 	ReasonScaledIn        = "ScaledInWithoutDrain"

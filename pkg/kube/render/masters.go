@@ -79,6 +79,9 @@ func (in *Input) masterSettings() podSettings {
 		values: map[string]string{plan.VarData: dataDir},
 		mounts: []corev1.VolumeMount{{Name: dataVolume, MountPath: dataDir}},
 	}
+	if in.masterPath() != "" {
+		in.addPlace(&s, dataDir, "master")
+	}
 	in.addShared(&s, plan.RoleMaster)
 	in.addUserVolumes(&s, spec.VolumeMounts)
 	return s

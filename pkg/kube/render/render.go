@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/topology"
@@ -44,11 +45,19 @@ type Input struct {
 	FusePriorityClass string
 	// Applied is recorded in the ConfigMap.
 	Applied Applied
+	// HostPaths are the directories of nodes that runtimes may use.
+	HostPaths hostpath.Policy
+	// PodSecurity is the reason why the namespace forbids directories of nodes; nil
+	// if it does not.
+	PodSecurity error
 }
 
 // Objects returns the objects of a runtime in the order in which to apply them:
 // objects that pods refer to come before the pods. It returns an error if in has no
 // plan or runtime, or if the ConfigMap cannot be encoded.
+//
+// If masters or workers would use directories of nodes that they may not use, it
+// returns all other objects, and a [*HostPathError].
 func Objects(in Input) ([]client.Object, error) {
 	if in.Plan == nil || in.Runtime == nil {
 		return nil, errors.New("render runtime: plan or runtime is missing")
@@ -57,28 +66,38 @@ func Objects(in Input) ([]client.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render JindoRuntime %s/%s: %w", in.Plan.Namespace, in.Plan.Name, err)
 	}
-	objects := []client.Object{in.serviceAccount(), config}
+	objects, refused := []client.Object{in.serviceAccount(), config}, &HostPathError{}
 	if masters := in.Plan.Masters; masters != nil {
 		for i := range int(masters.Replicas) {
 			objects = append(objects, in.masterService(i))
 		}
-		for i, node := range in.MasterNodes {
-			if volume := in.masterVolume(i, node); volume != nil {
-				objects = append(objects, volume)
-			}
-		}
-		if budget := in.masterBudget(); budget != nil {
-			objects = append(objects, budget)
-		}
-		objects = append(objects, in.masters())
+		objects = in.addAllowed(objects, refused, in.mastersAndVolumes()...)
 	}
 	if in.Plan.Workers != nil {
-		objects = append(objects, in.workerService(), in.workers())
+		objects = append(objects, in.workerService())
+		objects = in.addAllowed(objects, refused, in.workers())
 	}
 	if in.Plan.Fuse != nil {
-		objects = append(objects, in.fuse())
+		objects = in.addAllowed(objects, refused, in.fuse())
+	}
+	if len(refused.errs) > 0 {
+		return objects, refused
 	}
 	return objects, nil
+}
+
+// mastersAndVolumes returns the masters with their volumes on nodes and their budget.
+func (in *Input) mastersAndVolumes() []client.Object {
+	var objects []client.Object
+	for i, node := range in.MasterNodes {
+		if volume := in.masterVolume(i, node); volume != nil {
+			objects = append(objects, volume)
+		}
+	}
+	if budget := in.masterBudget(); budget != nil {
+		objects = append(objects, budget)
+	}
+	return append(objects, in.masters())
 }
 
 // Topology returns the topology of a plan, with the DNS names that its members

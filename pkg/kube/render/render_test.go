@@ -36,6 +36,7 @@ func input(t testing.TB, file string) Input {
 	in := Input{
 		Images:    v1alpha1.RuntimeImages{Jindo: "ghcr.io/jindo-io/jindo:v1", Fuse: "ghcr.io/jindo-io/jindo:v1"},
 		ClusterID: "0123456789abcdef", CA: []byte("certificate\n"), MasterNodes: []string{"node-a", "node-b", "node-c"},
+		HostPaths: allow(t, "/mnt/disk1,/mnt/ssd0,/mnt/ssd1"),
 	}
 	for _, o := range objects {
 		switch o := o.(type) {

@@ -56,6 +56,9 @@ func (in *Input) workerSettings() podSettings {
 		root:   firstHostPath(in.Plan) != "",
 		values: map[string]string{plan.VarData: dataDir, plan.VarSockets: runDir, plan.VarCredentials: credentialsDir},
 	}
+	if firstHostPath(in.Plan) != "" {
+		in.addPlace(&s, dataDir, "data")
+	}
 	in.addShared(&s, plan.RoleWorker)
 	s.add(corev1.Volume{Name: dataVolume, VolumeSource: in.workerData()}, corev1.VolumeMount{MountPath: dataDir})
 	s.add(optionalSecret("credentials", names.Secret(in.Plan.Name, "credentials")),
@@ -65,6 +68,9 @@ func (in *Input) workerSettings() podSettings {
 		if v.Kind == plan.VolumeTier {
 			directory := cacheDir + "/" + v.Name
 			s.values[v.Variable] = directory
+			if isNodeDirectory(v.Tier) {
+				in.addPlace(&s, directory, "tier")
+			}
 			s.add(corev1.Volume{Name: v.Name, VolumeSource: in.tier(v.Tier)}, corev1.VolumeMount{MountPath: directory})
 		}
 	}

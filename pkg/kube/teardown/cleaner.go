@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -41,9 +42,26 @@ const (
 // per node. The pods are in the system namespace, because the runtime's namespace
 // may be terminating.
 func (t *teardown) removeDirectories(ctx context.Context) (*Result, error) {
-	roots, err := t.rootsOnNodes(ctx)
-	if err != nil || len(roots) == 0 {
+	roots, left, err := t.rootsOnNodes(ctx)
+	if err != nil {
 		return nil, err
+	}
+	busy, err := t.cleanNodes(ctx, roots)
+	if err != nil {
+		return nil, err
+	}
+	if len(busy) > 0 {
+		return waiting("cache directories are being removed from %s", strings.Join(busy, ", ")), nil
+	}
+	t.reportRefused(left)
+	return nil, nil
+}
+
+// cleanNodes takes the next step on every node, and returns those that are not clean
+// yet.
+func (t *teardown) cleanNodes(ctx context.Context, roots map[string][]string) ([]string, error) {
+	if len(roots) == 0 {
+		return nil, nil
 	}
 	pods, err := t.cleanerPods(ctx)
 	if err != nil {
@@ -59,10 +77,7 @@ func (t *teardown) removeDirectories(ctx context.Context) (*Result, error) {
 			busy = append(busy, node)
 		}
 	}
-	if len(busy) > 0 {
-		return waiting("cache directories are being removed from %s", strings.Join(busy, ", ")), nil
-	}
-	return nil, nil
+	return busy, nil
 }
 
 // removeCleaners deletes the cleaner pods and reports the directories that they
@@ -162,6 +177,14 @@ func (t *teardown) createCleaner(ctx context.Context, node string, roots []strin
 		return true, nil
 	}
 	return false, fmt.Errorf("create cleaner pod %s: %w", pod.Name, err)
+}
+
+// reportRefused records an event for each node with directories that the
+// installation does not allow.
+func (t *teardown) reportRefused(left map[string][]string) {
+	for _, node := range slices.Sorted(maps.Keys(left)) {
+		t.reportLeft(node, left[node], "they are not below an allowed directory of nodes, "+hostpath.Setting+" of the installation ("+t.HostPaths.String()+")")
+	}
 }
 
 // reportLeft records an event for directories that are left behind.

@@ -91,6 +91,29 @@ func TestLostStatusDirectories(t *testing.T) {
 	}
 }
 
+// TestRefusedDirectoriesAreLeft: no cleaner runs in a directory that the installation
+// does not allow, even if the status or the spec names it.
+func TestRefusedDirectoriesAreLeft(t *testing.T) {
+	const tenant = "/var/lib/kubelet/pods/0a1b/volumes/kubernetes.io~empty-dir/v"
+	s := newTestbed(t, node("node-1", names.CacheNodeLabel(namespace, "hadoop")))
+	s.rt.Status.CacheDirectories = []v1alpha1.CacheDirectory{{Node: "node-1", Paths: []string{
+		tenant + "/default/hadoop/jindofs/tier", "/default/hadoop", "/mnt/disk1/x/default/hadoop/jindofs/tier", "/mnt/disk9/default/hadoop/jindofs/data",
+	}}}
+	s.rt.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: v1alpha1.MediumSSD, Path: tenant + ",/etc", Quota: "2Gi"}}
+	if result := s.run(); !result.Done {
+		t.Errorf("not done: %+v", result)
+	}
+	if pods := s.cleaners(); len(pods) > 0 {
+		t.Errorf("cleaners %+v", pods)
+	}
+	events := s.recordedEvents()
+	for _, part := range []string{"/mnt/disk9/default/hadoop", "node node-1", "not below an allowed directory", "/mnt/disk1,/mnt/disk2,/mnt/disk3"} {
+		if !strings.Contains(events, part) {
+			t.Errorf("no event contains %q: %s", part, events)
+		}
+	}
+}
+
 func TestFailedCleaners(t *testing.T) {
 	s := newTestbed(t, node("node-1"))
 	s.rt.Status.CacheDirectories = directories()[1:2]

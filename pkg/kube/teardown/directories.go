@@ -12,30 +12,39 @@ import (
 
 // rootsOnNodes returns, by node, the directories below which the runtime's own
 // directory is at NAMESPACE/NAME: those in its status and, in case the status was
-// lost, those of its spec on the nodes with the workers' label.
-func (t *teardown) rootsOnNodes(ctx context.Context) (map[string][]string, error) {
-	roots := map[string][]string{}
+// lost, those of its spec on the nodes with the workers' label. Directories that the
+// installation does not allow are in left if they are in the status, and ignored
+// otherwise: the controller created nothing there.
+func (t *teardown) rootsOnNodes(ctx context.Context) (roots, left map[string][]string, err error) {
+	roots, left = map[string][]string{}, map[string][]string{}
 	for _, d := range t.runtime.Status.CacheDirectories {
 		for _, p := range d.Paths {
-			if root := t.root(p); root != "" {
+			switch root := t.root(p); {
+			case root == "":
+			case t.HostPaths.Check(root) != nil:
+				left[d.Node] = append(left[d.Node], root)
+			default:
 				roots[d.Node] = append(roots[d.Node], root)
 			}
 		}
 	}
 	cached, err := t.nodesWithLabel(ctx, names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	refused := func(root string) bool { return t.HostPaths.Check(root) != nil }
 	for _, node := range cached {
-		roots[node] = append(roots[node], tierRoots(t.runtime)...)
+		roots[node] = append(roots[node], slices.DeleteFunc(tierRoots(t.runtime), refused)...)
 	}
-	for node := range roots {
-		slices.Sort(roots[node])
-		if roots[node] = slices.Compact(roots[node]); len(roots[node]) == 0 {
-			delete(roots, node)
+	for _, byNode := range []map[string][]string{roots, left} {
+		for node := range byNode {
+			slices.Sort(byNode[node])
+			if byNode[node] = slices.Compact(byNode[node]); len(byNode[node]) == 0 {
+				delete(byNode, node)
+			}
 		}
 	}
-	return roots, nil
+	return roots, left, nil
 }
 
 // runtimePath returns the path of the runtime's directory below each root.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -46,6 +47,8 @@ type Deps struct {
 	// Image is the image of cleaner pods.
 	Image    string
 	Recorder events.EventRecorder
+	// HostPaths are the directories of nodes in which cleaner pods may run.
+	HostPaths hostpath.Policy
 	// ProtectionTimeout is how long to wait before the protection finalizer of an
 	// unused volume is removed; 0 selects datasetvolume.DefaultProtectionTimeout.
 	ProtectionTimeout time.Duration

@@ -34,6 +34,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/daemon"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -61,6 +62,8 @@ type Options struct {
 	Image string
 	// FusePriorityClass is the priority class of fuse pods; empty for none.
 	FusePriorityClass string
+	// HostPaths are the directories of nodes that runtimes may use.
+	HostPaths hostpath.Policy
 	// HealthListen is the address of /healthz, /readyz and /metrics; empty to
 	// disable them.
 	HealthListen string
@@ -128,7 +131,7 @@ func Run(ctx context.Context, config *rest.Config, o Options) error {
 	if o.HealthListen != "" {
 		group.Go(func() error { return health.Serve(ctx, o.HealthListen) })
 	}
-	o.Logger.Info("starting", "controllers", strings.Join(o.Controllers, ","), "namespace", o.Namespace, "image", o.Image)
+	o.Logger.Info("starting", "controllers", strings.Join(o.Controllers, ","), "namespace", o.Namespace, "image", o.Image, "hostPaths", o.HostPaths.String())
 	return group.Wait()
 }
 

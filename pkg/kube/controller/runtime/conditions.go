@@ -34,6 +34,7 @@ const (
 	reasonTooFewNodes     = health.ReasonTooFewNodes
 	reasonUnschedulable   = health.ReasonUnschedulable
 	reasonPodSecurity     = health.ReasonPodSecurity
+	reasonHostPathRefused = health.ReasonHostPathRefused
 	reasonDeletionBlocked = health.ReasonDeletionBlocked
 	reasonDeleting        = health.ReasonDeleting
 	reasonScaledOut       = health.ReasonScaledOut

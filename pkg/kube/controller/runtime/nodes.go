@@ -172,7 +172,8 @@ func tolerates(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
 }
 
 // recordDirectories records the runtime's directories on nodes in the status, for
-// its deletion. Recorded directories are never removed from the status.
+// its deletion. Recorded directories are never removed from the status. Directories
+// that the runtime may not use are not recorded: nothing was created there.
 func (p *pass) recordDirectories() {
 	byNode := map[string][]string{}
 	record := func(node string, paths ...string) {
@@ -185,8 +186,10 @@ func (p *pass) recordDirectories() {
 	for _, recorded := range p.status.CacheDirectories {
 		record(recorded.Node, recorded.Paths...)
 	}
-	for _, pod := range p.observed.pods[plan.RoleWorker] {
-		record(pod.Spec.NodeName, render.CachePaths(p.plan)...)
+	if p.hostPathProblem == "" {
+		for _, pod := range p.observed.pods[plan.RoleWorker] {
+			record(pod.Spec.NodeName, render.CachePaths(p.plan)...)
+		}
 	}
 	master := render.MasterPath(p.want, p.plan)
 	for _, host := range p.masterNodes {

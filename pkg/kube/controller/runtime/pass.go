@@ -51,8 +51,11 @@ type pass struct {
 	// masterNodes are the hostnames of the nodes of masters' volumes.
 	masterNodes       []string
 	placementProblems []string // messages about pods without a node
-	observed          observed
-	masterState       masterState
+	// podSecurityProblem and hostPathProblem are messages about directories of nodes
+	// that the runtime may not use; empty if it may.
+	podSecurityProblem, hostPathProblem string
+	observed                            observed
+	masterState                         masterState
 	// storeFailed reports that a store returned an error.
 	storeFailed bool
 }
@@ -227,10 +230,11 @@ func (p *pass) unboundReason(ctx context.Context) (string, error) {
 
 // applyObjects applies the objects of the plan.
 func (p *pass) applyObjects(ctx context.Context) error {
-	var err error
-	if p.authority, err = p.r.authorities.Authority(ctx, p.runtime); err != nil {
+	authority, err := p.r.authorities.Authority(ctx, p.runtime)
+	if err != nil {
 		return err
 	}
+	p.authority = authority
 	p.topology = render.Topology(p.plan, p.status.Formation.ClusterID)
 	if err := p.r.authorities.Sync(ctx, p.runtime, p.authority, p.plan, p.topology); err != nil {
 		return err
@@ -238,22 +242,34 @@ func (p *pass) applyObjects(ctx context.Context) error {
 	if err := p.syncCredentials(ctx); err != nil {
 		return err
 	}
-	if err := p.placeMasters(ctx); err != nil {
+	input := render.Input{
+		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
+		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
+		FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(), HostPaths: p.r.HostPaths,
+	}
+	if input.PodSecurity, err = p.checkNamespace(ctx); err != nil {
 		return err
 	}
+	if input.HostPathAllowed() == nil {
+		if err := p.placeMasters(ctx); err != nil {
+			return err
+		}
+	}
+	input.MasterNodes = p.masterNodes
 	if p.datasetInvalid && p.config.ClusterID != "" {
 		return nil
 	}
 	if err := p.setStatusScaling(ctx); err != nil {
 		return err
 	}
-	objects, err := render.Objects(render.Input{
-		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
-		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
-		MasterNodes: p.masterNodes, FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(),
-	})
-	if err != nil {
+	objects, err := render.Objects(input)
+	if err := p.setHostPaths(err); err != nil {
 		return err
+	}
+	if p.hostPathsRefused() && p.config.Applied == nil {
+		// Nothing exists yet, and nothing is recorded: an edit of the spec is
+		// carried out.
+		return nil
 	}
 	var failed error
 	for _, object := range objects {

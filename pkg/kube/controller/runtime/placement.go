@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -117,7 +118,7 @@ func (p *pass) findCreateFailures(ctx context.Context) error {
 	if security != "" {
 		security += ". Set volumeType: emptyDir in every level of spec.tieredstore and set spec.master.storageClassName, then delete and recreate the runtime; or allow privileged pods in the namespace"
 	}
-	p.setProblem(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, security)
+	p.setProblem(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, cmp.Or(security, p.podSecurityProblem))
 	if other != "" {
 		p.placementProblems = append(p.placementProblems, other)
 	}

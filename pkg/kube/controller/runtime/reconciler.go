@@ -26,6 +26,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/authority"
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -82,6 +83,8 @@ type Reconciler struct {
 	Image string
 	// FusePriorityClass is the priority class of fuse pods; empty for none.
 	FusePriorityClass string
+	// HostPaths are the directories of nodes that runtimes may use.
+	HostPaths hostpath.Policy
 
 	// Credentials and Teardown are implemented by other packages. They may be nil.
 	Credentials CredentialsSync
