@@ -33,6 +33,7 @@ type options struct {
 	listen, healthListen          string
 	tiers                         []blockstore.Tier
 	memory                        int64
+	share                         float64
 	socketGroup                   int
 	debug                         bool
 }
@@ -54,6 +55,7 @@ func parse() options {
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.WorkerPort), "address for bytes and gRPC")
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Int64Var(&o.memory, "memory", 256<<20, "bound of the blocks in memory, in bytes")
+	flag.Float64Var(&o.share, "share", blockstore.DefaultShare, "share of each tier for objects that were not read again; no object or scan evicts more")
 	flag.BoolVar(&o.debug, "debug", false, "log more")
 	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be repeated", func(s string) error {
 		tier, err := blockstore.ParseTier(s)
@@ -97,7 +99,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	blocks, err := blockstore.Open(blockstore.Config{Tiers: o.tiers, Memory: o.memory, Logger: logger})
+	blocks, err := blockstore.Open(blockstore.Config{Tiers: o.tiers, Memory: o.memory, Share: o.share, Logger: logger})
 	if err != nil {
 		return errors.Join(err, names.Close())
 	}

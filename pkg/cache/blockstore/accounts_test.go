@@ -31,7 +31,7 @@ func accounts(t *testing.T, s *Store) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, tier := range s.tiers {
-		var charged, files, sealed, queued int64
+		var charged, files, sealed int64
 		names := map[string]bool{}
 		for _, v := range s.versions {
 			if v.tier != tier {
@@ -60,23 +60,14 @@ func accounts(t *testing.T, s *Store) []string {
 				complain("%s is charged %d, its blocks take %d", v.key.Key, v.charged, want)
 			}
 		}
-		for _, q := range []*queue{&tier.evict.small, &tier.evict.main, &tier.evict.doomed} {
-			var bytes int64
-			var count int
-			for v := q.head; v != nil; v = v.next {
-				bytes += v.charged
-				count++
-				if v.removed {
-					complain("%s is removed and queued", v.key.Key)
-				}
-			}
-			if bytes != q.bytes || count != q.count {
-				complain("a queue counts %d versions and %d bytes, and holds %d and %d", q.count, q.bytes, count, bytes)
-			}
-			queued += int64(count)
+		for _, problem := range queues(s, tier) {
+			complain("%s", problem)
 		}
 		if tier.used != charged {
 			complain("tier uses %d, versions are charged %d", tier.used, charged)
+		}
+		if tier.reserved != 0 || tier.evicting != 0 || tier.dirtyBytes != 0 {
+			complain("%d bytes are reserved, %d being evicted, %d dirty", tier.reserved, tier.evicting, tier.dirtyBytes)
 		}
 		if tier.used > tier.Quota {
 			complain("tier uses %d of %d", tier.used, tier.Quota)
@@ -100,10 +91,58 @@ func accounts(t *testing.T, s *Store) []string {
 			complain("%s is in the index and not on disk", name)
 		}
 	}
-	if s.memory.size > 0 && !s.memory.budget.TryAcquire(s.memory.size) {
-		complain("memory is still held: %d lingers, %d is dirty", s.recentBytes, s.dirtyBytes)
-	} else {
-		s.memory.budget.Release(s.memory.size)
+	if s.memory.free != s.memory.size || s.memory.loadingAll != 0 || len(s.memory.queue) != 0 {
+		complain("memory is still held: %d of %d are free, %d lingers, %d is loading, %d wait",
+			s.memory.free, s.memory.size, s.recentBytes, s.memory.loadingAll, len(s.memory.queue))
+	}
+	return problems
+}
+
+// queues compares the lists and sums of the eviction with the versions. The
+// caller must hold s.mu.
+func queues(s *Store, t *tier) []string {
+	var problems []string
+	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	e := t.evict
+	var bytes [classes]int64
+	var count [classes]int
+	var committed int64
+	idle := map[*version]bool{}
+	for _, v := range s.versions {
+		if v.tier != t || v.class == unqueued {
+			continue
+		}
+		bytes[v.class] += v.charged
+		count[v.class]++
+		if v.class == protected {
+			committed += v.full
+		}
+		if v.idle() {
+			idle[v] = true
+		}
+	}
+	lists := []*list{&e.doomed, &e.probation}
+	for i := range e.levels {
+		lists = append(lists, &e.levels[i])
+	}
+	for _, l := range lists {
+		var last *version
+		for v := l.head; v != nil; v = v.next {
+			if v.prev != last || e.listOf(v) != l || !v.listed || !idle[v] {
+				complain("%s is listed wrongly: removed %v, idle %v", v.key.Key, v.removed, v.idle())
+			}
+			delete(idle, v)
+			last = v
+		}
+		if l.tail != last {
+			complain("the tail of a list is wrong")
+		}
+	}
+	for v := range idle {
+		complain("%s is idle and cannot be evicted", v.key.Key)
+	}
+	if bytes != e.bytes || count != e.count || committed != e.committed {
+		complain("the classes count %v, %v and %d, the versions have %v, %v and %d", e.bytes, e.count, e.committed, bytes, count, committed)
 	}
 	return problems
 }

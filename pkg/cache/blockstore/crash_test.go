@@ -145,7 +145,7 @@ func TestDiskFull(t *testing.T) {
 	eventually(t, "the tier reports the error", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.dirtyBytes == 0
+		return s.tiers[0].dirtyBytes == 0
 	})
 	for i, o := range origins {
 		mustRead(t, s, o, fmt.Sprint(i), 0, 1<<20, o.fetch)

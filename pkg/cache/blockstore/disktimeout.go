@@ -18,6 +18,8 @@ type diskTimeout struct {
 	timeout time.Duration
 	// slots bound the number of operations that may hang at the same time.
 	slots chan struct{}
+	// overdue counts the operations that outlasted the timeout and still run.
+	overdue atomic.Int64
 }
 
 func newDiskTimeout(timeout time.Duration, parallel int) *diskTimeout {
@@ -27,35 +29,68 @@ func newDiskTimeout(timeout time.Duration, parallel int) *diskTimeout {
 // do runs f. If it returns errHung, f may still be running and owns what it
 // uses; late, unless nil, is called after f, or immediately if f was not started.
 func (g *diskTimeout) do(f func() error, late func()) error {
+	return g.doSlow(f, late, func() {})
+}
+
+// slowAfter is the time after which doSlow calls slow.
+const slowAfter = 100 * time.Millisecond
+
+// doSlow is like do, and calls slow once if f takes long.
+func (g *diskTimeout) doSlow(f func() error, late, slow func()) error {
 	timer := time.NewTimer(g.timeout)
 	defer timer.Stop()
-	select {
-	case g.slots <- struct{}{}:
-	case <-timer.C:
-		if late != nil {
-			late()
+	early := time.NewTimer(min(slowAfter, g.timeout/2))
+	defer early.Stop()
+	for started := false; !started; {
+		select {
+		case g.slots <- struct{}{}:
+			started = true
+		case <-early.C:
+			slow()
+			slow = func() {}
+		case <-timer.C:
+			if late != nil {
+				late()
+			}
+			return fmt.Errorf("%d operations are in progress: %w", cap(g.slots), errHung)
 		}
-		return fmt.Errorf("%d operations are in progress: %w", cap(g.slots), errHung)
 	}
 	done := make(chan error, 1)
 	var over atomic.Bool // set by the first of the end of f and the timeout
 	go func() {
 		err := f()
 		<-g.slots
-		if !over.CompareAndSwap(false, true) && late != nil {
-			late()
+		if !over.CompareAndSwap(false, true) {
+			if late != nil {
+				late()
+			}
+			g.overdue.Add(-1)
 		}
 		done <- err
 	}()
-	select {
-	case err := <-done:
-		return err
-	case <-timer.C:
-		if !over.CompareAndSwap(false, true) {
-			return <-done
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-early.C:
+			slow()
+		case <-timer.C:
+			if !over.CompareAndSwap(false, true) {
+				return <-done
+			}
+			g.overdue.Add(1)
+			return fmt.Errorf("no result within %s: %w", g.timeout, errHung)
 		}
-		return fmt.Errorf("no result within %s: %w", g.timeout, errHung)
 	}
+}
+
+// detach runs f and does not wait for it.
+func (g *diskTimeout) detach(f func()) {
+	g.overdue.Add(1)
+	go func() {
+		f()
+		g.overdue.Add(-1)
+	}()
 }
 
 // condition is the state of a tier's disk.

@@ -30,24 +30,39 @@
 //   - Writing to the disk never delays a read: blocks are served from memory and
 //     written in the background within a budget. When the budget is used up,
 //     blocks are not cached.
-//   - Quota is reserved before a download. Bytes of files that were unlinked
-//     while a reader or a borrower has them open stay charged until the file is
-//     closed.
+//   - Tiers share nothing but the memory, of which each has a bounded part: one
+//     that hangs holds up neither what is on the others nor what is new.
+//   - Memory is granted one block at a time. No set of readers waits for one
+//     another's memory, and downloads of one mount leave memory for those of
+//     others: see memory.go. Blocks on disk are read without it.
+//   - Quota is reserved before a block is downloaded. Bytes of files that were
+//     unlinked while a reader or a borrower has them open stay charged until the
+//     file is closed.
 //
 // # Eviction
 //
-// Eviction is S3-FIFO over whole versions, weighted by bytes. Once the tier is
-// full, new versions enter a small queue (a tenth of the tier) and only those
-// read again move to the main queue. A scan therefore passes through the small
-// queue, and a loop larger than the tier keeps what the main queue holds. Every
-// fourth eviction is from the main queue, so that the queue follows what is read
-// now. Reads within a minute count as one, because a sequential read of one
-// file is many requests. Versions that were replaced, and copies held for
-// another worker, are evicted first, and expire after a while. A tier above its
-// high watermark is evicted down to the low one.
+// Eviction is segmented LRU over whole versions, weighted by bytes, and finds a
+// victim in constant time. New versions are on probation, and those read again
+// are protected, as are the first ones while the tier has room. Reads within a
+// minute count as one, because a sequential read of one file is many requests.
+// Among the protected versions those with fewer reads are evicted first; the
+// number of reads ages. A version evicted from probation and read again soon is
+// protected at once, so that a loop larger than the tier keeps a part of it.
+// Versions that were replaced, and copies held for another worker, are evicted
+// first, and expire after a while. Versions in use are in no list.
+//
+// All versions that are not protected, and a version larger than [Config.Share]
+// of the tier until it is complete, may evict protected versions only while they
+// take no more than the share together. Beyond it they evict one another, and
+// blocks for which there is no room are not cached. So neither one object, of
+// whatever size, nor a scan evicts more than the share. The rule does not apply
+// below the low watermark, nor to protected versions that were not read for a
+// day. A tier above its high watermark is evicted down to the low one.
 //
 // # Locks
 //
 // Store.mu guards all state in memory. No I/O happens while it is held, and it
-// may be acquired only while no other lock of this package is held.
+// may be acquired only while no other lock of this package is held. Operations
+// on a disk that a reader waits for have a timeout; the writers, the sealer, the
+// janitor and the scan at the start are goroutines of one tier.
 package blockstore

@@ -2,171 +2,302 @@ package blockstore
 
 import "time"
 
+// DefaultShare is the share of a tier for versions that were not read again.
+const DefaultShare = 0.2
+
 const (
-	// smallShare is the share of a tier for versions that were not read again
-	// yet. mainShare is filled first while there is room.
-	smallShare = 0.1
-	mainShare  = 0.8
-	// turnover is the number of evictions of which one is from the main queue
-	// although the small queue is above its share, so that versions that are
-	// not read any more leave the main queue.
-	turnover = 4
 	// correlated is the time within which reads count as one.
 	correlated = time.Minute
-	maxFreq    = 3
-	// minGhosts is the least number of hashes kept of versions that were
-	// evicted from the small queue.
+	// protectFor is how long after its last read a protected version is kept from
+	// versions that were not read again.
+	protectFor = 24 * time.Hour
+	// maxFreq is the highest number of reads that is counted.
+	maxFreq = 3
+	// minGhosts is the least number of hashes kept of versions that were evicted
+	// from probation.
 	minGhosts = 1024
 )
 
-// eviction is S3-FIFO over the versions of one tier. Bytes decide when to
-// evict; whole versions are evicted. Store.mu guards it.
+// class is the part of a tier that a version is charged to.
+type class uint8
+
+const (
+	unqueued class = iota
+	// doomed versions are evicted first, the one that expires first before the
+	// others: replaced versions and copies held for another worker.
+	doomed
+	// probation holds versions that were not read again, and large ones that are
+	// not complete.
+	probation
+	// protected holds versions that were read again or came while there was room.
+	protected
+	classes
+)
+
+// eviction orders the versions of one tier for eviction: segmented LRU over
+// whole versions, weighted by bytes. The protected segment is divided by the
+// number of reads. Store.mu guards it.
+//
+// Invariants: a version with a class is in the list of its class if and only if
+// nothing uses it, so that the tail of a list can always be evicted; bytes and
+// counts include the versions in use. Every operation takes constant time.
 type eviction struct {
-	small, main queue
-	// doomed versions are evicted first, oldest first: replaced versions and
-	// copies held for another worker.
-	doomed queue
-	ghosts map[hash]struct{}
+	// capacity is the tier's quota; share bounds what is not protected once the
+	// tier is full.
+	capacity, share int64
+
+	doomed, probation list
+	// levels are the protected versions by number of reads; base is the level of
+	// 0 reads. Level n is levels[n % len(levels)].
+	levels [maxFreq + 1]list
+	base   int
+	// untilAging counts the evictions from the protected segment until every
+	// version in it loses one read.
+	untilAging int
+
+	bytes [classes]int64
+	count [classes]int
+	// committed is the size of all protected versions if they were complete.
+	committed int64
+
+	// ghosts are versions that were evicted from probation, with the time of their
+	// last counted read.
+	ghosts map[hash]time.Time
 	// order is a ring buffer of the ghosts.
 	order []hash
 	next  int
-	// evictions counts evictions, for turnover.
-	evictions int
 }
 
-func newEviction() *eviction { return &eviction{ghosts: map[hash]struct{}{}} }
+func newEviction(capacity int64, share float64) *eviction {
+	return &eviction{capacity: capacity, share: int64(share * float64(capacity)), ghosts: map[hash]time.Time{}}
+}
 
-// admit inserts a new version into the queue it starts in.
-func (e *eviction) admit(v *version, capacity int64) {
-	switch _, known := e.ghosts[v.hash]; {
+// large reports whether a version is larger than the share. Such a version is
+// protected only if it is complete, which it becomes within the share or while
+// there is room: so it never evicts more than the share.
+func (e *eviction) large(v *version) bool { return v.full > e.share }
+
+// admit puts a new version into the class it starts in.
+func (e *eviction) admit(v *version) {
+	read, known := e.ghosts[v.hash]
+	if known && v.touched.Sub(read) < correlated { // The same read continues.
+		known, v.touched = false, read
+	}
+	switch {
 	case v.temporary:
-		e.doomed.push(v)
-	case float64(e.main.bytes) < mainShare*float64(capacity),
+		e.move(v, doomed)
+	case e.large(v):
+		e.move(v, probation)
+	case e.committed+v.full <= e.capacity-e.share,
 		// It was evicted recently. It may belong to a loop that does not fit, in
 		// which case versions that are hit in every round stay.
-		known && e.main.tail.freq == 0:
-		e.main.push(v)
+		known && e.levels[e.base%len(e.levels)].tail != nil:
+		e.move(v, protected)
+		v.reread = v.reread || known
 	default:
-		e.small.push(v)
+		e.move(v, probation)
 	}
 }
 
 // restore inserts a version that was kept over a restart. It is not new, and
 // the number of its reads is unknown.
-func (e *eviction) restore(v *version) { e.main.push(v) }
+func (e *eviction) restore(v *version) {
+	if e.large(v) && !v.complete() {
+		e.move(v, probation)
+		return
+	}
+	e.move(v, protected)
+}
 
 // doom lets a version be evicted first.
 func (e *eviction) doom(v *version) {
-	if v.queue != nil && v.queue != &e.doomed {
-		v.queue.remove(v)
-		e.doomed.push(v)
+	if v.class != unqueued {
+		e.move(v, doomed)
 	}
 }
 
-// undoom returns a doomed version to the small queue.
+// undoom returns a doomed version to the class it would start in.
 func (e *eviction) undoom(v *version) {
-	if v.queue == &e.doomed {
-		e.doomed.remove(v)
-		e.small.push(v)
+	if v.class == doomed {
+		e.move(v, probation)
+		e.promote(v)
 	}
 }
 
-// touch counts a read.
-func (v *version) touch(now time.Time) {
+// touch counts a read, at most one within the correlated time.
+func (e *eviction) touch(v *version, now time.Time) {
 	if now.Sub(v.touched) < correlated {
 		return
 	}
-	if !v.touched.IsZero() && v.freq < maxFreq {
-		v.freq++
-	}
+	again := !v.touched.IsZero()
 	v.touched = now
+	if !again {
+		return
+	}
+	v.reread = true
+	if v.class != protected {
+		e.promote(v)
+		return
+	}
+	e.unlist(v)
+	v.level = e.base + min(e.freq(v)+1, maxFreq)
+	e.list(v)
 }
 
-// victim removes the next version to evict from its queue, and returns nil if
-// all are in use. capacity is the tier's quota.
-func (e *eviction) victim(capacity int64) *version {
-	if v := e.idlest(&e.doomed); v != nil {
-		return v
+// promote protects a version that was read again.
+func (e *eviction) promote(v *version) {
+	if v.class == probation && v.reread && (!e.large(v) || v.complete()) {
+		e.move(v, protected)
+		e.unlist(v)
+		v.level = e.base + 1
+		e.list(v)
 	}
-	small := int64(float64(capacity) * smallShare)
-	e.evictions++
-	if e.evictions%turnover == 0 && e.main.tail != nil {
-		if v := e.fromMain(); v != nil {
-			return v
-		}
-	}
-	// Each step evicts, moves to the main queue, decrements a count, or skips
-	// a version in use; the bound ends the loop when all are in use.
-	for steps := (e.small.count + e.main.count) * (maxFreq + 2); steps > 0; steps-- {
-		switch {
-		case e.small.tail != nil && (e.small.bytes > small || e.main.tail == nil):
-			if v := e.fromSmall(); v != nil {
-				return v
-			}
-		case e.main.tail != nil:
-			if v := e.fromMain(); v != nil {
-				return v
-			}
-		default:
-			return nil
-		}
-	}
-	// The small queue is in use or tiny: evict any idle version.
-	if v := e.idlest(&e.main); v != nil {
-		return v
-	}
-	return e.idlest(&e.small)
 }
 
-func (e *eviction) idlest(q *queue) *version {
-	for v := q.tail; v != nil; v = v.prev {
-		if v.idle() {
-			q.remove(v)
-			return v
+// move changes the class of a version.
+func (e *eviction) move(v *version, to class) {
+	e.remove(v)
+	v.class, v.level = to, e.base
+	e.bytes[to] += v.charged
+	e.count[to]++
+	if to == protected {
+		e.committed += v.full
+	}
+	e.list(v)
+}
+
+// remove takes a version out of its class.
+func (e *eviction) remove(v *version) {
+	if v.class == unqueued {
+		return
+	}
+	e.unlist(v)
+	e.bytes[v.class] -= v.charged
+	e.count[v.class]--
+	if v.class == protected {
+		e.committed -= v.full
+	}
+	v.class = unqueued
+}
+
+// relist puts a version that is not in use any more into the list of its class,
+// and takes one in use out of it.
+func (e *eviction) relist(v *version) {
+	if v.idle() {
+		e.list(v)
+	} else {
+		e.unlist(v)
+	}
+}
+
+func (e *eviction) list(v *version) {
+	if v.listed || v.class == unqueued || !v.idle() {
+		return
+	}
+	v.listed = true
+	l := e.listOf(v)
+	if v.class == doomed && l.tail != nil && !v.expires.After(l.tail.expires) {
+		l.pushTail(v)
+		return
+	}
+	l.push(v)
+}
+
+func (e *eviction) unlist(v *version) {
+	if v.listed {
+		e.listOf(v).remove(v)
+		v.listed = false
+	}
+}
+
+func (e *eviction) listOf(v *version) *list {
+	switch v.class {
+	case doomed:
+		return &e.doomed
+	case probation:
+		return &e.probation
+	}
+	return e.level(e.freq(v))
+}
+
+// freq returns the counted reads of a protected version. Aging lowers all of
+// them by raising base.
+func (e *eviction) freq(v *version) int { return max(v.level-e.base, 0) }
+
+func (e *eviction) level(freq int) *list { return &e.levels[(e.base+freq)%len(e.levels)] }
+
+// age takes one read from every protected version that has one.
+func (e *eviction) age() {
+	lowest := e.level(0)
+	e.level(1).append(lowest)
+	*lowest = list{}
+	e.base++
+	e.untilAging = e.count[protected]
+}
+
+// unprotected returns the next victim that is doomed or in probation, or nil.
+func (e *eviction) unprotected() *version {
+	if e.doomed.tail != nil {
+		return e.doomed.tail
+	}
+	return e.probation.tail
+}
+
+// coldest returns the next victim of the protected segment, or nil.
+func (e *eviction) coldest() *version {
+	for range maxFreq {
+		if e.level(0).tail != nil {
+			break
 		}
+		e.age()
+	}
+	return e.level(0).tail
+}
+
+// stale returns a protected version that was not read for so long that versions
+// that were not read again may replace it, or nil.
+func (e *eviction) stale(now time.Time) *version {
+	if v := e.coldest(); v != nil && now.Sub(v.touched) > protectFor {
+		return v
 	}
 	return nil
 }
 
-func (e *eviction) fromSmall() *version {
-	v := e.small.tail
-	e.small.remove(v)
-	switch {
-	case v.freq > 0:
-		v.freq = 0
-		e.main.push(v)
-	case !v.idle():
-		e.small.push(v)
-	default:
-		e.remember(v.hash)
-		return v
+// victim returns the next version to evict, or nil if all are in use. Probation
+// keeps half of the share.
+func (e *eviction) victim() *version {
+	v := e.unprotected()
+	if v == nil || v.class == probation && e.bytes[probation] <= e.share/2 {
+		if cold := e.coldest(); cold != nil {
+			return cold
+		}
 	}
-	return nil
+	return v
 }
 
-func (e *eviction) fromMain() *version {
-	v := e.main.tail
-	e.main.remove(v)
-	switch {
-	case v.freq > 0:
-		v.freq--
-		e.main.push(v)
-	case !v.idle():
-		e.main.push(v)
-	default:
-		return v
+// evicted takes a victim out of its class and remembers it.
+func (e *eviction) evicted(v *version) {
+	switch v.class {
+	case probation:
+		e.remember(v)
+	case protected:
+		if e.untilAging--; e.untilAging <= 0 {
+			e.age()
+		}
 	}
-	return nil
+	e.remove(v)
 }
 
 // remember adds a ghost, and drops the oldest if there are more ghosts than
-// versions in the main queue.
-func (e *eviction) remember(h hash) {
-	if _, ok := e.ghosts[h]; ok {
+// protected versions.
+func (e *eviction) remember(v *version) {
+	h := v.hash
+	_, known := e.ghosts[h]
+	e.ghosts[h] = v.touched
+	if known {
 		return
 	}
-	e.ghosts[h] = struct{}{}
-	if limit := max(minGhosts, e.main.count); len(e.order) < limit {
+	if limit := max(minGhosts, e.count[protected]); len(e.order) < limit {
 		e.order = append(e.order, h)
 		return
 	}

@@ -68,6 +68,13 @@ func (f *faulty) Free(path string) (int64, error) {
 	return f.OS.Free(path)
 }
 
+func (f *faulty) ReadDir(path string) ([]fs.DirEntry, error) {
+	if err := f.check("readdir", path); err != nil {
+		return nil, err
+	}
+	return f.OS.ReadDir(path)
+}
+
 type faultyFile struct {
 	File
 	files *faulty
@@ -95,6 +102,14 @@ func (f *faultyFile) Sync() error {
 		return err
 	}
 	return f.File.Sync()
+}
+
+func (f *faultyFile) Close() error {
+	if err := f.files.check("close", f.path); err != nil {
+		_ = f.File.Close()
+		return err
+	}
+	return f.File.Close()
 }
 
 func (f *faultyFile) Truncate(size int64) error {

@@ -1,7 +1,9 @@
 package blockstore
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -34,7 +36,8 @@ type flight struct {
 	// Guarded by Store.mu.
 	claims    int
 	streaming bool
-	cacheable bool
+	// waits is set while it waits for memory.
+	waits bool
 }
 
 // launch makes blocks first to end-1 pending and starts to fetch them. The
@@ -50,6 +53,9 @@ func (s *Store) launch(v *version, first, end int64, request *Request) *flight {
 		f.pendings = append(f.pendings, p)
 		v.pending[b] = p
 	}
+	if v.tier != nil {
+		v.tier.evict.relist(v)
+	}
 	s.counts.Fetches++
 	s.spawn(f.run)
 	return f
@@ -57,15 +63,6 @@ func (s *Store) launch(v *version, first, end int64, request *Request) *flight {
 
 func (f *flight) run() {
 	defer f.cancel()
-	total := f.bytes(f.pendings)
-	if err := f.store.memory.acquire(f.ctx, total); err != nil {
-		f.fail(f.pendings, fmt.Errorf("wait for memory: %w", err))
-		return
-	}
-	cacheable := f.store.reserve(f.version, f.pendings, f.temporary)
-	f.store.mu.Lock()
-	f.cacheable = cacheable
-	f.store.mu.Unlock()
 	rest := f.pendings
 	for tries := 0; ; tries++ {
 		n, started, err := f.attempt(rest)
@@ -77,7 +74,6 @@ func (f *flight) run() {
 			tries = 0
 		}
 		if !started || tries >= bodyRetries || !f.pause(tries) {
-			f.store.memory.release(f.bytes(rest))
 			f.fail(rest, err)
 			return
 		}
@@ -127,23 +123,85 @@ func (f *flight) attempt(blocks []*pending) (int, bool, error) {
 	}
 	defer func() { _ = body.Close() }()
 	f.begin()
-	progress := readerFunc(func(p []byte) (int, error) {
+	in := bufio.NewReader(readerFunc(func(p []byte) (int, error) {
 		n, err := body.Read(p)
 		if n > 0 {
 			timer.Reset(stall)
 		}
 		return n, err
-	})
+	}))
 	for i, p := range blocks {
-		_, length := blockRange(f.version.key, f.store.config.BlockSize, p.block)
-		buf := f.store.memory.buffer(length)
-		if _, err := io.ReadFull(progress, buf); err != nil {
-			f.store.memory.recycle(buf)
-			return i, true, explain(fmt.Errorf("read block %d: %w", p.block, err))
+		// Memory and quota are taken for bytes that arrive, not for a store that
+		// hangs.
+		if _, err := in.Peek(1); err != nil {
+			return i, true, explain(fmt.Errorf("read block %d: %w", p.block, unexpected(err)))
+		}
+		timer.Stop()
+		buf, err := f.room(p)
+		if err != nil {
+			return i, true, explain(err)
+		}
+		timer.Reset(stall)
+		if _, err := io.ReadFull(in, buf); err != nil {
+			f.giveBack(buf)
+			return i, true, explain(fmt.Errorf("read block %d: %w", p.block, unexpected(err)))
 		}
 		f.deliver(p, buf)
 	}
 	return len(blocks), true, nil
+}
+
+// unexpected returns the error of a body that ended early.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// room reserves space on the disk for a block, if there is some, and returns a
+// buffer for it.
+func (f *flight) room(p *pending) ([]byte, error) {
+	s := f.store
+	_, length := blockRange(f.version.key, s.config.BlockSize, p.block)
+	s.mu.Lock()
+	f.waits = true
+	if f.claims == 0 && s.memory.scarce(length) {
+		f.abandon()
+	}
+	s.mu.Unlock()
+	err := s.acquire(f.ctx, f.version.key.Mount, length)
+	s.mu.Lock()
+	f.waits = false
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	s.reserve(f.version, p, f.temporary)
+	return s.memory.buffer(length), nil
+}
+
+// abandon cancels a flight that no reader needs. No reader may join it any more.
+// The caller must hold Store.mu.
+func (f *flight) abandon() {
+	f.cancel()
+	for _, p := range f.pendings {
+		if f.version.pending[p.block] == p && p.state == loading {
+			delete(f.version.pending, p.block)
+		}
+	}
+}
+
+// giveBack returns a buffer that was not filled.
+func (f *flight) giveBack(buf []byte) {
+	s := f.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := int64(len(buf))
+	s.memory.complete(f.version.key.Mount, n)
+	s.memory.free += n
+	s.memory.recycle(buf)
+	s.grant()
 }
 
 type readerFunc func(p []byte) (int, error)
@@ -170,15 +228,16 @@ func (f *flight) deliver(p *pending, buf []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.FetchedBytes += int64(len(buf))
+	s.memory.complete(v.key.Mount, int64(len(buf)))
 	p.buf, p.crc = buf, crc
-	room := s.dirtyBytes+int64(len(buf)) <= s.config.Dirty
+	room := p.reserved > 0 && s.writersOf(v).dirtyBytes+int64(len(buf)) <= v.tier.dirtyLimit
 	mine := v.pending[p.block] == p // false if the flight was cancelled; another may fetch the block
 	p.old = !mine
-	if f.cacheable && p.reserved > 0 && mine && !v.removed && v.tier.writable() && room {
+	if room && mine && !v.removed && v.tier.writable() {
 		p.state = dirty
 		s.enqueue(v, p)
 	} else {
-		if f.cacheable && !room {
+		if p.reserved > 0 && !room {
 			s.counts.Skipped++
 		}
 		p.state = uncached
@@ -186,6 +245,7 @@ func (f *flight) deliver(p *pending, buf []byte) {
 	}
 	close(p.done)
 	s.reap(v, p)
+	s.grant()
 }
 
 // fail ends the blocks that were not fetched.
@@ -219,13 +279,8 @@ func (p *pending) claim() {
 func (s *Store) unclaim(v *version, p *pending) {
 	p.claims--
 	p.flight.claims--
-	if f := p.flight; f.claims == 0 && !f.streaming {
-		f.cancel()
-		for _, other := range f.pendings { // no reader may join it any more
-			if v.pending[other.block] == other {
-				delete(v.pending, other.block)
-			}
-		}
+	if f := p.flight; f.claims == 0 && (!f.streaming || f.waits) {
+		f.abandon()
 	}
 	s.reap(v, p)
 }
@@ -233,17 +288,20 @@ func (s *Store) unclaim(v *version, p *pending) {
 // reap frees the memory of a block that is not needed any more. The caller must
 // hold s.mu.
 func (s *Store) reap(v *version, p *pending) {
-	if p.buf == nil || p.users > 0 || p.state == dirty || p.state == loading || p.state == uncached && p.claims > 0 {
+	if p.buf == nil || p.users > 0 || p.state == dirty || p.state == loading {
+		return
+	}
+	if p.state == uncached && p.claims > 0 {
+		s.hold(v, p)
+		s.grant()
 		return
 	}
 	if p.state == uncached && !p.old {
 		s.linger(v, p)
+		s.grant()
 		return
 	}
-	s.memory.free(p.buf)
-	p.buf = nil
-	if v.pending[p.block] == p {
-		delete(v.pending, p.block)
-	}
+	s.freeBlock(v, p)
 	s.settle(v)
+	s.grant()
 }

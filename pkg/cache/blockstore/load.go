@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 )
 
 // load rebuilds the index of a tier from its sidecars and removes torn and
@@ -141,27 +140,26 @@ func (s *Store) adopt(t *tier, m meta, h hash) error {
 		t.sealedHere++
 	}
 	v.charge(bytes)
+	v.touched, v.made = s.config.Now(), m.created
 	t.evict.restore(v)
-	s.expireOlder(v, m.created)
+	s.expireOlder(v)
 	return nil
 }
 
 // expireOlder lets all but the newest version of an object expire. The creation
 // time of the file replaces what was seen before the restart. The caller must
 // hold s.mu.
-func (s *Store) expireOlder(v *version, created int64) {
-	v.touched = time.Unix(0, created)
-	others := s.objects[v.key.object()]
+func (s *Store) expireOlder(v *version) {
+	others := s.objects[v.key.object()].versions
 	newest := v
 	for _, other := range others {
-		if other.touched.After(newest.touched) {
+		if other.made > newest.made {
 			newest = other
 		}
 	}
 	for _, other := range others {
-		if other != newest && other.expires.IsZero() && other.tier != nil {
-			other.expires = s.config.Now().Add(s.config.Superseded)
-			other.tier.evict.doom(other)
+		if other != newest && other.tier != nil {
+			s.supersede(other)
 		}
 	}
 }

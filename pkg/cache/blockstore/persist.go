@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 )
 
 const (
-	// writers is the number of goroutines that write to the disk.
+	// writers is the number of goroutines that write to one tier.
 	writers = 2
 	// batchBytes is the size of a batch, which shares one round of fdatasync.
 	batchBytes = 16 << 20
@@ -22,9 +23,15 @@ type batch struct {
 	err    error
 }
 
+// writing is what a writer does now.
+type writing struct {
+	since   time.Time
+	batches []*batch
+}
+
 // enqueue queues a block for a writer. The caller must hold s.mu.
 func (s *Store) enqueue(v *version, p *pending) {
-	s.dirtyBytes += int64(len(p.buf))
+	v.tier.dirtyBytes += int64(len(p.buf))
 	v.dirty = append(v.dirty, p)
 	s.list(v)
 }
@@ -32,29 +39,38 @@ func (s *Store) enqueue(v *version, p *pending) {
 // list queues a version that has dirty blocks and no writer. The caller must
 // hold s.mu.
 func (s *Store) list(v *version) {
-	if v.listed || v.writing || len(v.dirty) == 0 {
+	if v.queued || v.writing || len(v.dirty) == 0 {
 		return
 	}
-	v.listed = true
-	s.dirty = append(s.dirty, v)
-	s.wake()
+	v.queued = true
+	t := s.writersOf(v)
+	t.dirty = append(t.dirty, v)
+	t.wake()
 }
 
-func (s *Store) wake() {
+// writersOf returns the tier whose writers write a version: its own.
+func (s *Store) writersOf(v *version) *tier {
+	if mutantSharedWriters {
+		return s.tiers[0]
+	}
+	return v.tier
+}
+
+func (t *tier) wake() {
 	select {
-	case s.work <- struct{}{}:
+	case t.work <- struct{}{}:
 	default:
 	}
 }
 
-// write is the loop of one writer: it takes batches, writes all of them, syncs
-// each file, and only then records the blocks in the sidecars.
-func (s *Store) write(id int) {
+// write is the loop of one writer of a tier: it takes batches, writes all of
+// them, syncs each file, and only then records the blocks in the sidecars.
+func (s *Store) write(t *tier, id int) {
 	for {
-		batches := s.take(id)
+		batches := s.take(t, id)
 		if len(batches) == 0 {
 			select {
-			case <-s.work:
+			case <-t.work:
 				continue
 			case <-s.ctx.Done():
 				return
@@ -78,38 +94,63 @@ func (s *Store) write(id int) {
 			s.written(b)
 		}
 		s.mu.Lock()
-		delete(s.writers, id)
+		delete(t.writers, id)
 		s.mu.Unlock()
 	}
 }
 
 // take removes versions of up to batchBytes from the queue.
-func (s *Store) take(id int) []*batch {
+func (s *Store) take(t *tier, id int) []*batch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var batches []*batch
 	var bytes int64
-	for len(s.dirty) > 0 && bytes < batchBytes {
-		v := s.dirty[0]
-		s.dirty = s.dirty[1:]
-		v.listed = false
+	for len(t.dirty) > 0 && bytes < batchBytes {
+		v := t.dirty[0]
+		t.dirty = t.dirty[1:]
+		v.queued = false
 		b := &batch{v: v, blocks: v.dirty}
 		v.dirty = nil
 		for _, p := range b.blocks {
 			bytes += int64(len(p.buf))
 		}
 		v.writing = true
+		v.tier.evict.relist(v)
 		batches = append(batches, b)
 	}
-	if len(s.dirty) == 0 {
-		s.dirty = nil
+	if len(t.dirty) == 0 {
+		t.dirty = nil
 	} else {
-		s.wake()
+		t.wake()
 	}
 	if len(batches) > 0 {
-		s.writers[id] = s.config.Now()
+		t.writers[id] = &writing{since: s.config.Now(), batches: batches}
 	}
 	return batches
+}
+
+// dropDirty gives up the blocks that wait for a disk that hangs, and so their
+// memory. The blocks being written stay. The caller must hold s.mu.
+func (s *Store) dropDirty(t *tier) {
+	waiting := t.dirty
+	t.dirty = nil
+	for _, w := range t.writers {
+		for _, b := range w.batches {
+			waiting = append(waiting, b.v)
+		}
+	}
+	for _, v := range waiting {
+		blocks := v.dirty
+		v.dirty, v.queued = nil, false
+		for _, p := range blocks {
+			t.dirtyBytes -= int64(len(p.buf))
+			s.counts.Skipped++
+			p.state = uncached
+			s.unreserve(v, p)
+			s.reap(v, p)
+		}
+		s.settle(v)
+	}
 }
 
 func (s *Store) writeData(b *batch) error {
@@ -195,7 +236,7 @@ func (s *Store) written(b *batch) {
 	v := b.v
 	v.writing = false
 	for _, p := range b.blocks {
-		s.dirtyBytes -= int64(len(p.buf))
+		v.tier.dirtyBytes -= int64(len(p.buf))
 		if b.err != nil || v.removed {
 			p.state = uncached
 			s.unreserve(v, p)
@@ -205,6 +246,7 @@ func (s *Store) written(b *batch) {
 			v.verified.set(p.block)
 			v.crcs[p.block] = p.crc
 			v.npresent++
+			v.tier.reserved -= p.reserved
 			p.reserved = 0
 			if v.pending[p.block] == p {
 				delete(v.pending, p.block)
@@ -219,6 +261,7 @@ func (s *Store) written(b *batch) {
 		// After a failed write the size of the file on disk is unknown.
 		s.forget(v)
 	} else if v.complete() && !v.sealed && !v.removed && !v.sealing {
+		v.tier.evict.promote(v)
 		s.seal(v)
 	}
 	s.settle(v)

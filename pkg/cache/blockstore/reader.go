@@ -2,6 +2,7 @@ package blockstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -19,6 +20,11 @@ type Request struct {
 	// Temporary means that another worker owns the version, so that what is
 	// fetched is kept for a short time only.
 	Temporary bool
+	// Park, if not nil, is called before the reader waits for a fetch or for a
+	// disk that is slow, and the function that it returns after the wait. So a
+	// caller that bounds the reads in progress need not count those that wait.
+	// An error of either ends the read.
+	Park func() (resume func(context.Context) error, err error)
 }
 
 // Source is where the first byte of a range comes from.
@@ -92,21 +98,53 @@ func (r *Reader) start(ctx context.Context) error {
 			return err
 		}
 		if p == nil {
-			again, err := r.fromDisk()
-			if again {
+			again, err := r.fromDisk(ctx)
+			if again && err == nil {
 				continue
 			}
 			return err
 		}
-		select {
-		case <-p.flight.started:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		err = r.await(ctx, p.flight.started)
 		r.store.mu.Lock()
 		defer r.store.mu.Unlock()
-		return p.err
+		r.store.unwant(p)
+		if err == nil {
+			err = p.err
+		}
+		return err
 	}
+}
+
+// await blocks until the channel is closed or the context ends.
+func (r *Reader) await(ctx context.Context, ch <-chan struct{}) error {
+	select {
+	case <-ch:
+		return nil
+	default:
+	}
+	resume, err := r.park()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ch:
+		return resume(ctx)
+	case <-ctx.Done():
+		return errors.Join(ctx.Err(), resume(ctx))
+	}
+}
+
+func (r *Reader) park() (func(context.Context) error, error) {
+	if r.request.Park == nil {
+		return func(context.Context) error { return nil }, nil
+	}
+	return r.request.Park()
+}
+
+// unwant ends the wait for a block. The caller must hold s.mu.
+func (s *Store) unwant(p *pending) {
+	p.wanted--
+	s.grant() // It may be dropped now.
 }
 
 // WriteTo writes the rest of the range. It stops at the first error of the
@@ -150,17 +188,13 @@ func (r *Reader) next(ctx context.Context) ([]byte, error) {
 			return nil, err
 		}
 		if p == nil {
-			if _, err := r.fromDisk(); err != nil {
+			if _, err := r.fromDisk(ctx); err != nil {
 				return nil, err
 			}
 			continue
 		}
-		select {
-		case <-p.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		if err := r.fromMemory(p); err != nil {
+		err = r.await(ctx, p.done)
+		if err := r.fromMemory(p, err); err != nil {
 			return nil, err
 		}
 	}
@@ -173,7 +207,7 @@ func (r *Reader) next(ctx context.Context) ([]byte, error) {
 func (r *Reader) block() int64 { return r.offset / r.store.config.BlockSize }
 
 // plan decides where the next block comes from. It returns a pending block that
-// this reader has claimed, or nil for the disk. It starts to fetch missing
+// this reader has claimed and wants, or nil for the disk. It starts to fetch missing
 // blocks, up to one run ahead.
 func (r *Reader) plan() (*pending, error) {
 	s := r.store
@@ -184,21 +218,23 @@ func (r *Reader) plan() (*pending, error) {
 	}
 	first := r.block()
 	if c, ok := r.claims[first]; ok {
-		if c.p.state != stored || c.p.buf != nil {
+		if c.p.state != dropped && (c.p.state != stored || c.p.buf != nil) {
+			c.p.wanted++
 			r.ahead(first)
 			return c.p, nil
 		}
-		// It was written to disk and freed since.
+		// It was written to disk and freed since, or dropped.
 		delete(r.claims, first)
 		s.unclaim(c.v, c.p)
 	}
 	r.v = s.lookup(r.request.Key, r.hash)
-	r.v.touch(s.config.Now())
+	r.touch()
 	if r.v.temporary && !r.request.Temporary {
 		s.makePermanent(r.v)
 	}
 	r.ahead(first)
 	if c, ok := r.claims[first]; ok {
+		c.p.wanted++
 		return c.p, nil
 	}
 	if r.v.readable(first) {
@@ -207,6 +243,16 @@ func (r *Reader) plan() (*pending, error) {
 	}
 	s.settle(r.v)
 	return nil, fmt.Errorf("block %d: %w", first, ErrNotCached)
+}
+
+// touch counts the read for the eviction. The caller must hold s.mu.
+func (r *Reader) touch() {
+	now := r.store.config.Now()
+	if r.v.tier != nil {
+		r.v.tier.evict.touch(r.v, now)
+	} else {
+		r.v.touched = now
+	}
 }
 
 func (r *Reader) from(source Source) {
@@ -237,8 +283,14 @@ func (r *Reader) ahead(first int64) {
 		if r.request.Fetch == nil || v.removed {
 			return
 		}
-		end := b + 1
-		for end <= last && end < b+run && !v.readable(end) && v.pending[end] == nil && !r.claimed(end) {
+		end, limit := b+1, b+run
+		if s.memory.scarce(s.config.MaxRun) {
+			if b > first {
+				return
+			}
+			limit = end
+		}
+		for end <= last && end < limit && !v.readable(end) && v.pending[end] == nil && !r.claimed(end) {
 			end++
 		}
 		// A short run is requested later, together with the blocks after it.
@@ -262,14 +314,16 @@ func (r *Reader) claimed(block int64) bool {
 	return ok
 }
 
-// fromMemory makes the bytes of a complete block the next ones.
-func (r *Reader) fromMemory(p *pending) error {
+// fromMemory makes the bytes of a complete block the next ones, after the reader
+// has waited for it.
+func (r *Reader) fromMemory(p *pending, waited error) error {
 	s := r.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	defer s.unwant(p)
 	c := r.claims[p.block]
-	if p.err != nil {
-		return p.err
+	if err := errors.Join(waited, p.err); err != nil {
+		return err
 	}
 	delete(r.claims, p.block)
 	if p.buf != nil {
@@ -296,21 +350,36 @@ func (r *Reader) releaseBlock() {
 	r.using, r.owner = nil, nil
 }
 
-// closeFile drops the reader's reference to its file. The caller must hold s.mu.
-func (r *Reader) closeFile() {
-	if r.file != nil {
-		_ = r.file.Close()
-		r.file = nil
+// closeFile closes a file that was read. A disk that hangs may block this too.
+func (s *Store) closeFile(t *tier, file File) {
+	s.mu.Lock()
+	hung := t.hung()
+	s.mu.Unlock()
+	if hung {
+		t.disk.detach(func() { _ = file.Close() })
+		return
 	}
-	if r.fileOf != nil {
-		r.store.release(r.fileOf)
+	_ = t.disk.do(file.Close, nil)
+}
+
+// closeFile drops the reader's reference to its file.
+func (r *Reader) closeFile() {
+	if file := r.file; file != nil {
+		r.file = nil
+		r.store.closeFile(r.fileOf.tier, file)
+	}
+	if v := r.fileOf; v != nil {
 		r.fileOf = nil
+		r.store.mu.Lock()
+		r.store.release(v)
+		r.store.mu.Unlock()
 	}
 }
 
 // Close ends the reader's claims. It must be called once.
 func (r *Reader) Close() error {
 	r.releaseBlock()
+	r.closeFile()
 	s := r.store
 	if r.chunk != nil {
 		s.chunks.Put(r.chunk)
@@ -318,7 +387,6 @@ func (r *Reader) Close() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.closeFile()
 	for _, c := range r.claims {
 		s.unclaim(c.v, c.p)
 	}

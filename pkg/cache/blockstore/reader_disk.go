@@ -1,6 +1,7 @@
 package blockstore
 
 import (
+	"context"
 	"errors"
 	"hash/crc32"
 	"io"
@@ -10,16 +11,19 @@ import (
 
 // fromDisk reads the next chunk of a block on disk. If the block is wrong or
 // unreadable, again is true and the caller must plan the block again.
-func (r *Reader) fromDisk() (again bool, _ error) {
+func (r *Reader) fromDisk(ctx context.Context) (again bool, _ error) {
 	s, v := r.store, r.v
 	block := r.block()
 	start, length := blockRange(r.request.Key, s.config.BlockSize, block)
 	n := min(start+length, r.end) - r.offset
 	n = min(n, chunkSize)
-	s.mu.Lock()
 	if r.fileOf != v {
 		r.closeFile()
+	}
+	s.mu.Lock()
+	if r.fileOf != v {
 		v.refs++
+		v.tier.evict.relist(v)
 		r.fileOf = v
 	}
 	verified, crc := v.verified.has(block), v.crcs[block]
@@ -31,7 +35,9 @@ func (r *Reader) fromDisk() (again bool, _ error) {
 	r.chunk = nil
 	file, offset := r.file, r.offset
 	r.file = nil // The operation owns it until it returns.
-	err := v.tier.disk.do(func() (err error) {
+	resume := func(context.Context) error { return nil }
+	var parking error
+	err := v.tier.disk.doSlow(func() (err error) {
 		if file == nil {
 			if file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY); err != nil {
 				return err
@@ -47,13 +53,20 @@ func (r *Reader) fromDisk() (again bool, _ error) {
 		if file != nil {
 			_ = file.Close()
 		}
+	}, func() {
+		if again, err := r.park(); err == nil {
+			resume = again
+		} else {
+			parking = err
+		}
 	})
+	parking = errors.Join(parking, resume(ctx))
 	if err != nil {
 		if !errors.Is(err, errHung) {
 			r.file, r.chunk = file, buf
 		}
 		r.diskFailed(v, err)
-		return true, nil
+		return true, parking
 	}
 	r.file, r.chunk = file, buf
 	r.ready = (*buf)[:n]
@@ -61,7 +74,7 @@ func (r *Reader) fromDisk() (again bool, _ error) {
 	v.verified.set(block)
 	s.counts.DiskBytes += n
 	s.mu.Unlock()
-	return false, nil
+	return false, parking
 }
 
 // errCorrupt means that a block on disk differs from what was written.
@@ -110,9 +123,7 @@ func (r *Reader) diskFailed(v *version, err error) {
 		}
 		s.discard(v, err)
 	}
-	s.mu.Lock()
 	r.closeFile()
-	s.mu.Unlock()
 }
 
 // damaged reports whether the file is wrong, rather than the disk failing.

@@ -11,6 +11,7 @@ type lingering struct {
 	v     *version
 	p     *pending
 	until time.Time
+	bytes int64
 }
 
 // linger keeps a block without claims in memory, within a quarter of the
@@ -20,7 +21,7 @@ func (s *Store) linger(v *version, p *pending) {
 		return
 	}
 	p.lingers = true
-	s.recent = append(s.recent, lingering{v, p, s.config.Now().Add(lingerFor)})
+	s.recent = append(s.recent, lingering{v, p, s.config.Now().Add(lingerFor), int64(len(p.buf))})
 	s.recentBytes += int64(len(p.buf))
 	for s.recentBytes > s.config.Memory/4 {
 		s.dropOldest()
@@ -33,7 +34,7 @@ func (s *Store) dropOldest() {
 	oldest := s.recent[0]
 	s.recent[0] = lingering{}
 	s.recent = s.recent[1:]
-	s.recentBytes -= int64(len(oldest.p.buf))
+	s.recentBytes -= oldest.bytes
 	oldest.p.old = true
 	s.reap(oldest.v, oldest.p)
 }

@@ -12,40 +12,49 @@ import (
 // full, Lend queues it again. The caller must hold s.mu.
 func (s *Store) seal(v *version) {
 	select {
-	case s.seals <- v:
+	case v.tier.seals <- v:
 		v.sealing = true
+		v.tier.evict.relist(v)
 	default:
 	}
 }
 
-func (s *Store) sealAll() {
+// sealAll is the loop that seals the versions of one tier.
+func (s *Store) sealAll(t *tier) {
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
-		case v := <-s.seals:
-			err := s.sealOne(v)
-			s.mu.Lock()
-			v.sealing = false
-			if err == nil && !v.removed {
-				if !v.sealed {
-					v.tier.sealedHere++
-				}
-				v.sealed = true
-				for i := range v.blocks {
-					v.verified.set(i)
-				}
-			}
-			s.settle(v)
-			s.mu.Unlock()
-			switch {
-			case err == nil || errors.Is(err, ErrClosed):
-			case damaged(err):
-				s.discard(v, err)
-			default:
-				s.fail(v.tier, err, false)
-			}
+		case v := <-t.seals:
+			s.sealed(v, s.sealOne(v))
 		}
+	}
+}
+
+// sealed updates the state of a version after an attempt to seal it.
+func (s *Store) sealed(v *version, err error) {
+	lost := err != nil && !errors.Is(err, ErrClosed) && !damaged(err)
+	s.mu.Lock()
+	v.sealing = false
+	if err == nil && !v.removed {
+		if !v.sealed {
+			v.tier.sealedHere++
+		}
+		v.sealed = true
+		for i := range v.blocks {
+			v.verified.set(i)
+		}
+	}
+	if lost && !v.removed {
+		v.tier.unsealed[v] = struct{}{}
+	}
+	s.settle(v)
+	s.mu.Unlock()
+	switch {
+	case lost:
+		s.fail(v.tier, err, false)
+	case err != nil && damaged(err):
+		s.discard(v, err)
 	}
 }
 
@@ -82,13 +91,16 @@ func (s *Store) sealOne(v *version) error {
 	return nil
 }
 
-// flush blocks until no block waits for the disk, or the context ends.
+// flush blocks until no block waits for a disk that responds, or the context ends.
 func (s *Store) flush(ctx context.Context) {
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
 	for {
 		s.mu.Lock()
-		idle := s.dirtyBytes == 0
+		idle := true
+		for _, t := range s.tiers {
+			idle = idle && (t.dirtyBytes == 0 || t.hung())
+		}
 		s.mu.Unlock()
 		if idle {
 			return
@@ -130,7 +142,8 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 		return nil, fmt.Errorf("lend: verification in progress: %w", ErrNotSealed)
 	}
 	v.refs++
-	v.touch(s.config.Now())
+	v.tier.evict.touch(v, s.config.Now())
+	v.tier.evict.relist(v)
 	s.counts.Lent++
 	s.mu.Unlock()
 	loan := &Loan{store: s, v: v}
@@ -145,7 +158,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	})
 	if err != nil {
 		loan.Return()
-		s.fail(v.tier, err, false)
+		s.fail(v.tier, err, errors.Is(err, errHung))
 		return nil, fmt.Errorf("lend: %w: %w", err, ErrNotSealed)
 	}
 	loan.file = file

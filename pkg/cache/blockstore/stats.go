@@ -15,6 +15,12 @@ type Counts struct {
 	Evicted, EvictedBytes, Expired, Discarded int64
 	// Skipped blocks were not cached because the disk was too slow.
 	Skipped int64
+	// Declined blocks were not cached because versions that were not read again use
+	// their share of the tier.
+	Declined int64
+	// Dropped blocks were fetched, and given up before a reader needed them,
+	// because memory was scarce.
+	Dropped int64
 	// Lent is the number of loans that are not closed yet.
 	Lent int64
 }
@@ -45,8 +51,9 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	stats := Stats{Counts: s.counts, Recent: s.recentReads.sum(s.config.Now()), Dirty: s.dirtyBytes}
+	stats := Stats{Counts: s.counts, Recent: s.recentReads.sum(s.config.Now())}
 	for _, t := range s.tiers {
+		stats.Dirty += t.dirtyBytes
 		stats.Tiers = append(stats.Tiers, TierStats{
 			Medium: t.Medium, Path: t.Path, Capacity: t.Quota, Used: t.used,
 			Files: t.filesHere, Sealed: t.sealedHere, Err: t.problem(),

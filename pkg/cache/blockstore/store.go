@@ -32,11 +32,14 @@ type Config struct {
 	// MaxRun bounds the missing blocks that one fetch requests, in bytes: 8 MiB.
 	MaxRun int64
 	// Memory bounds the blocks being fetched or not yet on disk, in bytes:
-	// 256 MiB.
+	// 256 MiB. At least four blocks are used.
 	Memory int64
-	// Dirty bounds the bytes that wait for the disk: 64 MiB, at most half of
-	// Memory.
+	// Dirty bounds the bytes that wait for the disk of one tier: 64 MiB. For all
+	// tiers together it is at most half of Memory.
 	Dirty int64
+	// Share of each tier, more than 0 and at most 1, for versions that were not
+	// read again, all together: 0.2. See Eviction.
+	Share float64
 	// DiskTimeout is the time after which a disk counts as hung: 5 s.
 	DiskTimeout time.Duration
 	// StallTimeout ends a fetch that returns no byte: 60 s.
@@ -66,9 +69,12 @@ func (c Config) withDefaults() Config {
 	set(&c.BlockSize, DefaultBlockSize)
 	set(&c.MaxRun, 8*c.BlockSize)
 	set(&c.Memory, 256<<20)
-	c.Memory = max(c.Memory, 4*c.MaxRun)
+	c.Memory = max(c.Memory, minBlocks*c.BlockSize)
 	set(&c.Dirty, 64<<20)
-	c.Dirty = min(c.Dirty, c.Memory/2)
+	c.Dirty = min(c.Dirty, c.Memory/2/max(int64(len(c.Tiers)), 1))
+	if c.Share == 0 {
+		c.Share = DefaultShare
+	}
 	wait := func(p *time.Duration, value time.Duration) {
 		if *p == 0 {
 			*p = value
@@ -95,34 +101,27 @@ func (c Config) withDefaults() Config {
 // Store caches object versions. It is safe for concurrent use.
 type Store struct {
 	config Config
-	memory *memory
 	chunks sync.Pool
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	work   chan struct{} // holds a token that wakes a writer
-	seals  chan *version
+	// tiers is not changed after Open.
+	tiers []*tier
 
 	mu       sync.Mutex
 	closed   bool
-	tiers    []*tier
 	versions map[hash]*version
-	objects  map[object][]*version
-	// removing counts versions whose files are being unlinked.
-	removing map[hash]int
-	// unremoved versions are out of the index, but their files could not be
-	// unlinked yet.
-	unremoved []*version
-	dirty     []*version
-	// dirtyBytes are the bytes that wait for the disk or are being written.
-	dirtyBytes int64
-	// writers holds the time at which each busy writer started its batch.
-	writers map[int]time.Time
+	objects  map[object]*history
+	memory   *memory
+	// freed is signalled when evicted bytes are freed or a tier fails.
+	freed *sync.Cond
 	// recent are complete blocks that will not reach a disk; recentBytes is
 	// their size.
 	recent      []lingering
 	recentBytes int64
+	// held are blocks in memory that readers need later.
+	held        []heldBlock
 	counts      Counts
 	recentReads readWindow
 }
@@ -135,28 +134,35 @@ func Open(config Config) (*Store, error) {
 	if config.BlockSize < minBlockSize || config.BlockSize > 1<<30 || config.MaxRun < config.BlockSize {
 		return nil, fmt.Errorf("open block store: block size %d, maximum run %d", config.BlockSize, config.MaxRun)
 	}
+	if !(config.Share > 0 && config.Share <= 1) {
+		return nil, fmt.Errorf("open block store: share %g: use more than 0 and at most 1", config.Share)
+	}
 	s := &Store{
-		config: config, memory: newMemory(config.Memory, config.BlockSize),
-		work: make(chan struct{}, 1), seals: make(chan *version, 1024),
-		versions: map[hash]*version{}, objects: map[object][]*version{}, removing: map[hash]int{}, writers: map[int]time.Time{},
+		config: config, memory: newMemory(config),
+		versions: map[hash]*version{}, objects: map[object]*history{},
 		recentReads: readWindow{opened: config.Now()},
 	}
+	s.freed = sync.NewCond(&s.mu)
 	s.chunks.New = func() any { b := make([]byte, chunkSize); return &b }
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for _, t := range config.Tiers {
-		tier, err := newTier(t, config.Files, config.DiskTimeout)
+		tier, err := newTier(t, config.Share, config.Files, config.DiskTimeout)
 		if err != nil {
 			return nil, fmt.Errorf("open block store: %w", err)
 		}
 		tier.state = condition{reason: errors.New("loading the index"), since: config.Now(), unreadable: true}
+		tier.dirtyLimit = config.Dirty
 		s.tiers = append(s.tiers, tier)
 	}
 	s.loadAll()
-	for i := range writers {
-		s.spawn(func() { s.write(i) })
+	for _, t := range s.tiers {
+		for i := range writers {
+			s.spawn(func() { s.write(t, i) })
+		}
+		s.spawn(func() { s.sealAll(t) })
+		s.spawn(func() { s.janitor(t) })
 	}
-	s.spawn(s.sealAll)
-	s.spawn(s.janitor)
+	s.spawn(func() { s.everySecond(func() { s.dropStale(s.config.Now()) }) })
 	return s, nil
 }
 
@@ -218,13 +224,20 @@ func (s *Store) lookup(key Key, h hash) *version {
 		return v
 	}
 	v = newVersion(key, h, s.config.BlockSize)
+	v.made = s.config.Now().UnixNano()
 	s.insert(v)
 	return v
 }
 
 func (s *Store) insert(v *version) {
 	s.versions[v.hash] = v
-	s.objects[v.key.object()] = append(s.objects[v.key.object()], v)
+	o := v.key.object()
+	h := s.objects[o]
+	if h == nil {
+		h = &history{}
+		s.objects[o] = h
+	}
+	h.add(v)
 }
 
 // forget removes a version from the index. Its files and its charge stay until
@@ -235,25 +248,17 @@ func (s *Store) forget(v *version) {
 	}
 	v.removed = true
 	delete(s.versions, v.hash)
-	o := v.key.object()
-	rest := s.objects[o][:0]
-	for _, other := range s.objects[o] {
-		if other != v {
-			rest = append(rest, other)
-		}
+	if h := s.objects[v.key.object()]; h.remove(v) {
+		delete(s.objects, v.key.object())
 	}
-	if len(rest) == 0 {
-		delete(s.objects, o)
-	} else {
-		s.objects[o] = rest
-	}
-	if v.queue != nil {
-		v.queue.remove(v)
+	if v.tier != nil {
+		v.tier.evict.remove(v)
+		delete(v.tier.unsealed, v)
 	}
 	if v.created {
 		// Their names must not be used again before the files are unlinked,
 		// because a borrower may still have them open.
-		s.removing[v.hash]++
+		v.tier.removing[v.hash]++
 		v.tier.filesHere--
 		if v.sealed {
 			v.tier.sealedHere--
@@ -267,20 +272,25 @@ func (s *Store) forget(v *version) {
 // markCurrent records that the object store has just returned this version:
 // other versions of the object expire soon. The caller must hold s.mu.
 func (s *Store) markCurrent(v *version) {
-	for _, other := range s.objects[v.key.object()] {
-		if other == v || !other.expires.IsZero() {
-			continue
-		}
-		other.expires = s.config.Now().Add(s.config.Superseded)
-		if other.tier != nil {
-			other.tier.evict.doom(other)
-		}
+	if !v.removed {
+		s.objects[v.key.object()].setCurrent(v, s.supersede)
 	}
 	if !v.expires.IsZero() && !v.temporary {
 		v.expires = time.Time{}
 		if v.tier != nil {
 			v.tier.evict.undoom(v)
 		}
+	}
+}
+
+// supersede lets a version expire. The caller must hold s.mu.
+func (s *Store) supersede(v *version) {
+	if !v.expires.IsZero() {
+		return
+	}
+	v.expires = s.config.Now().Add(s.config.Superseded)
+	if v.tier != nil {
+		v.tier.evict.doom(v)
 	}
 }
 
@@ -300,14 +310,28 @@ func (s *Store) release(v *version) {
 	s.settle(v)
 }
 
-// settle forgets a version that holds nothing, and returns the charge of a
-// removed version once its files are not in use. The caller must hold s.mu.
+// settle forgets a version that holds nothing, returns the charge of a removed
+// version once its files are not in use, and lets a version that is not in use
+// any more be evicted. The caller must hold s.mu.
 func (s *Store) settle(v *version) {
 	if !v.removed && v.idle() && v.npresent == 0 && len(v.dirty) == 0 && !v.created {
 		s.forget(v)
 		return
 	}
-	if v.removed && v.unlinked && v.refs == 0 && !v.writing && v.tier != nil && v.charged != 0 {
+	if v.tier == nil {
+		return
+	}
+	if !v.removed {
+		v.tier.evict.relist(v)
+		return
+	}
+	if v.unlinked && v.evicted {
+		// From here on its bytes are freed when its last reader closes the file.
+		v.evicted = false
+		v.tier.evicting -= v.charged
+		s.freed.Broadcast()
+	}
+	if v.unlinked && v.refs == 0 && !v.writing && v.charged != 0 {
 		v.charge(-v.charged)
 	}
 }
@@ -333,14 +357,14 @@ func (s *Store) discard(v *version, why error) {
 func (s *Store) Forget(mount, key string) {
 	var victims []*version
 	s.mu.Lock()
-	for _, v := range append([]*version(nil), s.objects[object{mount, key}]...) {
-		if v.idle() {
-			s.forget(v)
-			victims = append(victims, v)
+	if h := s.objects[object{mount, key}]; h != nil {
+		for _, v := range append([]*version(nil), h.versions...) {
+			if v.idle() {
+				s.forget(v)
+				victims = append(victims, v)
+			}
 		}
 	}
 	s.mu.Unlock()
-	for _, v := range victims {
-		s.removeFiles(v)
-	}
+	s.removeFiles(victims...)
 }

@@ -123,7 +123,11 @@ func mustRead(t *testing.T, s *Store, o *origin, name string, offset, length int
 // eventually polls until the condition holds.
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	limit := 30 * time.Second
+	if os.Getenv("JINDO_MUTANT") != "" {
+		limit = 5 * time.Second
+	}
+	deadline := time.Now().Add(limit)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)
@@ -143,7 +147,12 @@ func settled(t *testing.T, s *Store) {
 				return false
 			}
 		}
-		return s.dirtyBytes == 0
+		for _, tier := range s.tiers {
+			if tier.dirtyBytes != 0 {
+				return false
+			}
+		}
+		return true
 	})
 }
 

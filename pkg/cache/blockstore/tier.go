@@ -43,18 +43,37 @@ type tier struct {
 	disk  *diskTimeout
 	lock  *os.File
 
-	used     int64
-	free     int64 // when it was last measured
-	promised int64 // reserved since then
-	state    condition
-	loaded   bool
-	probing  bool
-	evict    *eviction
+	// work holds a token that wakes a writer; seals are complete versions to be
+	// verified. A tier shares neither, so that one that hangs holds up no other.
+	work  chan struct{}
+	seals chan *version
+
+	// used are the charged bytes, evicting those of versions being evicted, and
+	// reserved those of blocks that are not on disk yet.
+	used, evicting, reserved int64
+	free                     int64 // when it was last measured
+	promised                 int64 // reserved then and since
+	state                    condition
+	loaded                   bool
+	probing                  bool
+	evict                    *eviction
 	// filesHere counts the versions with files, sealedHere the sealed ones.
 	filesHere, sealedHere int64
+
+	// dirty versions wait for a writer. dirtyBytes, at most dirtyLimit, are the
+	// bytes that wait or are being written.
+	dirty                  []*version
+	dirtyBytes, dirtyLimit int64
+	writers                map[int]*writing
+	// unsealed versions are complete and could not be sealed.
+	unsealed map[*version]struct{}
+	// removing counts versions whose files are being unlinked, and unremoved are
+	// those for which that failed.
+	removing  map[hash]int
+	unremoved []*version
 }
 
-func newTier(config Tier, files Files, timeout time.Duration) (*tier, error) {
+func newTier(config Tier, share float64, files Files, timeout time.Duration) (*tier, error) {
 	if config.High == 0 {
 		config.High = defaultHigh
 	}
@@ -74,7 +93,9 @@ func newTier(config Tier, files Files, timeout time.Duration) (*tier, error) {
 	}
 	return &tier{
 		Tier: config, dir: filepath.Join(config.Path, layout), files: files,
-		disk: newDiskTimeout(timeout, 128), evict: newEviction(), free: 1 << 62,
+		disk: newDiskTimeout(timeout, 128), evict: newEviction(config.Quota, share), free: 1 << 62,
+		work: make(chan struct{}, 1), seals: make(chan *version, 1024),
+		writers: map[int]*writing{}, unsealed: map[*version]struct{}{}, removing: map[hash]int{},
 	}, nil
 }
 
@@ -94,6 +115,9 @@ func (t *tier) takeLock() error {
 
 // writable reports whether the tier stores new bytes.
 func (t *tier) writable() bool { return t.state.reason == nil }
+
+// hung reports whether the disk does not respond.
+func (t *tier) hung() bool { return errors.Is(t.state.reason, errHung) }
 
 // hasFree reports whether n more bytes leave the floor free.
 func (t *tier) hasFree(n int64) bool { return t.free-t.promised-n >= t.Floor }

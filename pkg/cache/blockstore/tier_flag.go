@@ -34,6 +34,6 @@ func ParseTier(s string) (Tier, error) {
 			return Tier{}, fmt.Errorf("invalid tier %q: watermarks must be greater than 0", s)
 		}
 	}
-	_, err = newTier(t, nil, 0)
+	_, err = newTier(t, DefaultShare, nil, 0)
 	return t, err
 }

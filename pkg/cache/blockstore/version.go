@@ -20,6 +20,8 @@ type version struct {
 
 	// tier is set when the first block is reserved.
 	tier *tier
+	// at is the position in the history of the object.
+	at int
 	// meta is the checksum of the sidecar's header, valid once created.
 	meta uint32
 	// created reports whether the files exist.
@@ -34,10 +36,10 @@ type version struct {
 	expires time.Time
 
 	pending map[int64]*pending
-	// dirty blocks wait for a writer. listed is set while the version is in
-	// Store.dirty.
+	// dirty blocks wait for a writer. queued is set while the version is in
+	// tier.dirty.
 	dirty  []*pending
-	listed bool
+	queued bool
 	// writing and sealing are set while a goroutine writes or seals the
 	// version; at most one does each.
 	writing, sealing bool
@@ -48,15 +50,34 @@ type version struct {
 	removed  bool
 	unlinked bool
 
-	// State of the eviction.
-	queue      *queue
+	// full is what the version would be charged if it were complete.
+	full int64
+	// evicted is set while charged counts in tier.evicting.
+	evicted bool
+
+	// State of the eviction. listed is set while the version is in the list of
+	// its class.
+	class      class
+	listed     bool
 	prev, next *version
-	freq       uint8
-	touched    time.Time
+	level      int
+	// reread is set once the version was read again; touched is the time of the
+	// last read that was counted.
+	reread  bool
+	touched time.Time
+	// made is when the files were created, in nanoseconds, if the version was
+	// kept over a restart.
+	made int64
 }
 
 func newVersion(key Key, h hash, blockSize int64) *version {
-	return &version{key: key, hash: h, blocks: blocksOf(key.Size, blockSize), pending: map[int64]*pending{}}
+	v := &version{key: key, hash: h, blocks: blocksOf(key.Size, blockSize), pending: map[int64]*pending{}}
+	v.full = pages(metaSize(key, v.blocks))
+	if v.blocks > 0 {
+		_, last := blockRange(key, blockSize, v.blocks-1)
+		v.full += (v.blocks-1)*pages(blockSize) + pages(last)
+	}
+	return v
 }
 
 // cacheable reports whether the bitmap of the version is small enough.
@@ -103,9 +124,11 @@ type pending struct {
 	// buf is nil before the block is complete and after it was freed.
 	buf []byte
 	crc uint32
-	// claims counts the readers that need the block, users those that read buf
-	// now.
-	claims, users int
+	// claims counts the readers that need the block, wanted those that need it
+	// next and wait for it, and users those that read buf now.
+	claims, wanted, users int
+	// held is set while the block is in Store.held.
+	held bool
 	// lingers is set while the unclaimed block is kept in memory, and old when
 	// it must not be kept any longer.
 	lingers, old bool
@@ -121,49 +144,15 @@ const (
 	stored              // on disk
 	uncached            // complete, will not be written
 	failed
+	dropped // complete, and given up before its readers needed it
 )
 
-// queue is a list of versions in the order of insertion, newest first.
-type queue struct {
-	head, tail *version
-	bytes      int64
-	count      int
-}
-
-func (q *queue) push(v *version) {
-	v.queue, v.prev, v.next = q, nil, q.head
-	if q.head != nil {
-		q.head.prev = v
-	} else {
-		q.tail = v
-	}
-	q.head = v
-	q.bytes += v.charged
-	q.count++
-}
-
-func (q *queue) remove(v *version) {
-	if v.prev != nil {
-		v.prev.next = v.next
-	} else {
-		q.head = v.next
-	}
-	if v.next != nil {
-		v.next.prev = v.prev
-	} else {
-		q.tail = v.prev
-	}
-	v.queue, v.prev, v.next = nil, nil, nil
-	q.bytes -= v.charged
-	q.count--
-}
-
 // charge adds n bytes, which may be negative, to the version, its tier and its
-// queue.
+// class.
 func (v *version) charge(n int64) {
 	v.charged += n
 	v.tier.used += n
-	if v.queue != nil {
-		v.queue.bytes += n
+	if v.class != unqueued {
+		v.tier.evict.bytes[v.class] += n
 	}
 }
