@@ -85,8 +85,14 @@ type Config struct {
 	// PeerTimeout bounds the wait for the header of a previous owner: 1 s.
 	PeerTimeout time.Duration
 	// MaxRequests for bytes are served concurrently, 512; others wait, then
-	// fail as throttled.
+	// fail as throttled. Requests that wait for a store do not count.
 	MaxRequests int
+	// MaxParked requests of one mount wait for its store, 1024; others fail as
+	// throttled.
+	MaxParked int
+	// StoreRequests is the number of concurrent GETs to the store of one mount,
+	// 256; others wait.
+	StoreRequests int
 	// GracePeriod is the time for requests to finish after the context ends:
 	// 5 s.
 	GracePeriod time.Duration
@@ -105,8 +111,10 @@ func (c Config) withDefaults() Config {
 	wait(&c.WriteTimeout, 30*time.Second)
 	wait(&c.PeerTimeout, time.Second)
 	wait(&c.GracePeriod, 5*time.Second)
-	if c.MaxRequests == 0 {
-		c.MaxRequests = 512
+	for limit, value := range map[*int]int{&c.MaxRequests: 512, &c.MaxParked: 1024, &c.StoreRequests: 256} {
+		if *limit == 0 {
+			*limit = value
+		}
 	}
 	if c.Connections == (netlimit.Limits{}) {
 		c.Connections = Limits()

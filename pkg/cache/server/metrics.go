@@ -9,6 +9,7 @@ import (
 // metrics are the metrics of a worker, jindo_worker_*.
 type metrics struct {
 	inflight      prometheus.Gauge
+	parked        prometheus.Gauge
 	failures      *prometheus.CounterVec
 	storeRequests prometheus.Counter
 	storeErrors   *prometheus.CounterVec
@@ -18,6 +19,9 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		inflight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "jindo_worker_requests_in_flight", Help: "Requests for bytes being served.",
+		}),
+		parked: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "jindo_worker_requests_parked", Help: "Requests for bytes that wait for a store or for a slow disk.",
 		}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "jindo_worker_request_failures_total", Help: "Requests for bytes that failed or were aborted, by code.",
@@ -29,7 +33,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 			Name: "jindo_worker_store_errors_total", Help: "GETs that the object store failed or aborted, by kind.",
 		}, []string{"kind"}),
 	}
-	for _, c := range []prometheus.Collector{m.inflight, m.failures, m.storeRequests, m.storeErrors} {
+	for _, c := range []prometheus.Collector{m.inflight, m.parked, m.failures, m.storeRequests, m.storeErrors} {
 		if err := registry.Register(c); err != nil {
 			return nil, err
 		}
@@ -59,6 +63,8 @@ func newBlockMetrics(blocks *blockstore.Store, storeBytes func() uint64) *blockM
 	add("evictions_total", "Versions removed, by reason.", "reason")
 	add("evicted_bytes_total", "Bytes of versions evicted to make room.")
 	add("uncached_blocks_total", "Blocks not cached because the disk was too slow.")
+	add("declined_blocks_total", "Blocks not cached because objects read once use their share of the tier.")
+	add("dropped_blocks_total", "Blocks fetched and given up before a reader needed them, because memory was scarce.")
 	add("loans", "Sealed files lent to processes on this host.")
 	add("dirty_bytes", "Bytes that wait for the disk.")
 	add("tier_used_bytes", "Bytes charged to a tier.", "path", "medium")
@@ -96,6 +102,8 @@ func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter("evictions_total", s.Discarded, "damaged")
 	counter("evicted_bytes_total", s.EvictedBytes)
 	counter("uncached_blocks_total", s.Skipped)
+	counter("declined_blocks_total", s.Declined)
+	counter("dropped_blocks_total", s.Dropped)
 	gauge("loans", s.Lent)
 	gauge("dirty_bytes", s.Dirty)
 	for _, t := range s.Tiers {

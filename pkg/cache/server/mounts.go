@@ -19,7 +19,9 @@ const reopenAfter = 3 * time.Second
 
 // mounts holds the stores of the mounts of the view.
 type mounts struct {
-	open   StoreOpener
+	open StoreOpener
+	// limit is the number of concurrent GETs to one store.
+	limit  int
 	logger *slog.Logger
 
 	mu      sync.Mutex
@@ -31,8 +33,9 @@ type mounted struct {
 	mount *commonv1.Mount
 	table *mounts
 
-	// opening serialises attempts to open the store.
-	opening sync.Mutex
+	// opening holds a token while the store is being opened; requests holds one
+	// for each GET in progress.
+	opening, requests chan struct{}
 
 	mu       sync.Mutex
 	store    ufs.Store
@@ -45,8 +48,8 @@ type mounted struct {
 	probed time.Time
 }
 
-func newMounts(open StoreOpener, logger *slog.Logger) *mounts {
-	return &mounts{open: open, logger: logger, entries: map[string]*mounted{}}
+func newMounts(open StoreOpener, limit int, logger *slog.Logger) *mounts {
+	return &mounts{open: open, limit: limit, logger: logger, entries: map[string]*mounted{}}
 }
 
 // apply updates the table to a view. Mounts that were removed or changed are
@@ -63,7 +66,7 @@ func (m *mounts) apply(v *view) {
 	}
 	for id, mount := range v.mounts {
 		if m.entries[id] == nil {
-			m.entries[id] = &mounted{mount: mount, table: m}
+			m.entries[id] = &mounted{mount: mount, table: m, opening: make(chan struct{}, 1), requests: make(chan struct{}, m.limit)}
 		}
 	}
 	m.mu.Unlock()
@@ -109,8 +112,12 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	if store, err := e.opened(); store != nil || err != nil {
 		return store, err
 	}
-	e.opening.Lock()
-	defer e.opening.Unlock()
+	select {
+	case e.opening <- struct{}{}:
+		defer func() { <-e.opening }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("open mount %s (%s): %w", e.mount.GetName(), e.mount.GetUri(), ctx.Err())
+	}
 	if store, err := e.opened(); store != nil || err != nil {
 		return store, err
 	}
@@ -133,6 +140,17 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	}
 	e.store, e.failed = store, nil
 	return store, nil
+}
+
+// request blocks until another GET may be sent to the store. The caller must call
+// release once its body was read.
+func (e *mounted) request(ctx context.Context) (release func(), _ error) {
+	select {
+	case e.requests <- struct{}{}:
+		return sync.OnceFunc(func() { <-e.requests }), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%d requests to the store of mount %s are in progress: %w", cap(e.requests), e.mount.GetName(), ctx.Err())
+	}
 }
 
 func (e *mounted) opened() (ufs.Store, error) {

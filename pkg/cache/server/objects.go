@@ -14,10 +14,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
-// slotTimeout is how long a request waits for a request slot before it fails
-// with errBusy.
-const slotTimeout = 10 * time.Second
-
 // serveObject serves a GET of a range of an object.
 func (w *Worker) serveObject(rw http.ResponseWriter, r *http.Request) {
 	request, failure := parseObject(r.URL.EscapedPath(), r.Header)
@@ -38,13 +34,13 @@ func (w *Worker) serveObject(rw http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	release, err := w.acquireSlot(r.Context())
+	lane, err := w.lanes.enter(r.Context(), request.Mount)
 	if err != nil {
 		w.fail(rw, entry, request, failureOf(err))
 		return
 	}
-	defer release()
-	reader, err := w.readBlocks(r.Context(), v, entry, request)
+	defer lane.leave()
+	reader, err := w.readBlocks(r.Context(), v, entry, request, lane)
 	if err != nil {
 		w.fail(rw, entry, request, failureOf(err))
 		return
@@ -84,11 +80,11 @@ func (w *Worker) abort(entry *mounted, request wire.Request, err, writing error)
 
 // readBlocks opens the range in the block store, which fetches missing blocks
 // from the previous owners and the store.
-func (w *Worker) readBlocks(ctx context.Context, v *view, entry *mounted, request wire.Request) (*blockstore.Reader, error) {
+func (w *Worker) readBlocks(ctx context.Context, v *view, entry *mounted, request wire.Request, lane *lane) (*blockstore.Reader, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, w.config.RequestTimeout, fmt.Errorf("no byte within %s", w.config.RequestTimeout))
 	defer cancel()
 	key := keyOf(request)
-	read := blockstore.Request{Key: key, Offset: request.First, Length: request.Length()}
+	read := blockstore.Request{Key: key, Offset: request.First, Length: request.Length(), Park: lane.park}
 	if !request.OnlyIfCached {
 		name := ring.ObjectKey(key.Mount, key.Key, key.ETag, key.Size, 0)
 		read.Temporary = !v.owns(w.config.Name, name)
@@ -113,22 +109,6 @@ func (w *Worker) dropName(request wire.Request) {
 	dir, name := path.Split(request.Key)
 	if name != "" {
 		w.config.Directory.Forget(request.Mount, cleanDir(dir), name)
-	}
-}
-
-// acquireSlot blocks until one of the MaxRequests slots is free. The caller
-// must call release.
-func (w *Worker) acquireSlot(ctx context.Context) (release func(), _ error) {
-	timer := time.NewTimer(slotTimeout)
-	defer timer.Stop()
-	select {
-	case w.slots <- struct{}{}:
-		w.metrics.inflight.Inc()
-		return func() { w.metrics.inflight.Dec(); <-w.slots }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-timer.C:
-		return nil, fmt.Errorf("%d requests are in progress: %w", cap(w.slots), errBusy)
 	}
 }
 

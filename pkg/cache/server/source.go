@@ -46,6 +46,10 @@ func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser
 	if err != nil {
 		return nil, err
 	}
+	release, err := s.entry.request(ctx)
+	if err != nil {
+		return nil, err
+	}
 	s.worker.metrics.storeRequests.Inc()
 	body, object, err := store.Get(ctx, s.key.Key, ufs.Range{Offset: offset, Length: length}, s.key.ETag)
 	if err == nil && (object.Size != s.key.Size || object.ETag != s.key.ETag) {
@@ -54,10 +58,11 @@ func (s *source) fetch(ctx context.Context, offset, length int64) (io.ReadCloser
 	}
 	s.entry.note(err)
 	if err != nil {
+		release()
 		s.worker.metrics.storeErrors.WithLabelValues(string(failureOf(err).Code)).Inc()
 		return nil, err
 	}
-	return &countedBody{ReadCloser: body, worker: s.worker, entry: s.entry}, nil
+	return &countedBody{ReadCloser: body, worker: s.worker, entry: s.entry, release: release}, nil
 }
 
 // countedBody counts the bytes that the store sends, and its errors.
@@ -65,6 +70,14 @@ type countedBody struct {
 	io.ReadCloser
 	worker *Worker
 	entry  *mounted
+	// release ends the GET for the limit of the mount.
+	release func()
+}
+
+// Close ends the request.
+func (b *countedBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
 }
 
 func (b *countedBody) Read(p []byte) (int, error) {

@@ -45,8 +45,7 @@ type Worker struct {
 	peers   *peers
 	metrics *metrics
 	started time.Time
-	// slots bounds the requests for bytes in progress.
-	slots chan struct{}
+	lanes   *lanes
 	// changed holds a token when the view is newer than the mounts watched.
 	changed chan struct{}
 
@@ -73,9 +72,9 @@ func New(config Config) (*Worker, error) {
 		return nil, err
 	}
 	w := &Worker{
-		config: config, mounts: newMounts(config.OpenStore, config.Logger),
+		config: config, mounts: newMounts(config.OpenStore, config.StoreRequests, config.Logger),
 		peers:   newPeers(config.Identity, config.PeerTimeout),
-		started: time.Now(), slots: make(chan struct{}, config.MaxRequests), changed: make(chan struct{}, 1),
+		started: time.Now(), changed: make(chan struct{}, 1),
 	}
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
@@ -88,6 +87,7 @@ func New(config Config) (*Worker, error) {
 		w.mounts.apply(v)
 	}
 	if w.metrics, err = newMetrics(config.Registry); err == nil {
+		w.lanes = newLanes(config.MaxRequests, config.MaxParked, w.metrics)
 		err = config.Registry.Register(newBlockMetrics(config.Blocks, w.storeBytes.Load))
 	}
 	if err != nil {
