@@ -3,14 +3,14 @@ package ufs
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 // maxKey is the longest key of OSS and S3, in bytes.
 const maxKey = 1023
 
 // CheckKey returns an error if the key, with the prefix of its store, is not a
-// valid key of an object store.
+// valid key of an object store. Keys are bytes: whether they must be UTF-8 is
+// the store's rule.
 func CheckKey(prefix, key string) error {
 	switch {
 	case key == "":
@@ -21,10 +21,16 @@ func CheckKey(prefix, key string) error {
 		return fmt.Errorf("key %.40q... is longer than %d bytes: %w", key, maxKey, ErrInvalidKey)
 	case strings.ContainsRune(key, 0):
 		return fmt.Errorf("key %q contains a control character: %w", key, ErrInvalidKey)
-	case !utf8.ValidString(key):
-		return fmt.Errorf("key %q is not UTF-8: %w", key, ErrInvalidKey)
 	}
 	return nil
+}
+
+// CheckPrefix returns an error if no valid key begins with the prefix.
+func CheckPrefix(store, prefix string) error {
+	if prefix == "" {
+		return nil
+	}
+	return CheckKey(store, prefix)
 }
 
 // CheckDelimiter returns an error unless every driver supports the delimiter.

@@ -85,12 +85,12 @@ func TestClampRange(t *testing.T) {
 }
 
 func TestCheckKey(t *testing.T) {
-	for _, key := range []string{"a", "a//b", "../a", "日本", strings.Repeat("x", 1000)} {
+	for _, key := range []string{"a", "a//b", "../a", "日本", "a\xff", strings.Repeat("x", 1000)} {
 		if err := ufs.CheckKey("prefix/", key); err != nil {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
-	for _, key := range []string{"", "/a", "a\xff", "a\x00", strings.Repeat("x", 1020)} {
+	for _, key := range []string{"", "/a", "a\x00", strings.Repeat("x", 1020)} {
 		if err := ufs.CheckKey("prefix/", key); !errors.Is(err, ufs.ErrInvalid) {
 			t.Errorf("%q: %v", key, err)
 		}

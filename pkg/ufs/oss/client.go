@@ -14,15 +14,13 @@
 // right to read the versioning (oss:GetBucketInfo). Writing and deleting have no
 // If-Match.
 //
-// The SDK's own retries are disabled; packages retry and wire implement the
-// policy.
+// The SDK only signs and sends: its retries are disabled, and packages retry and
+// wire implement the policy and judge the responses.
 package oss
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"regexp"
 	"sync"
 
 	sdk "github.com/aliyun/alibabacloud-oss-go-sdk-v2/oss"
@@ -78,19 +76,15 @@ func Open(c Config) (*Store, error) {
 			SecurityToken:   c.Options["fs.oss.securityToken"],
 		}
 	}
-	if c.HTTP == nil {
-		c.HTTP = wire.NewClient()
-	}
 	s := &Store{
 		location: location,
 		bucket:   &location.Bucket,
-		http:     c.HTTP,
+		http:     wire.Guard(c.HTTP),
 		limits:   c.Limits.WithDefaults(),
 		caller: &wire.Caller{
 			Store:       wire.Subject{Scheme: "oss", Bucket: location.Bucket, Endpoint: target.endpoint},
 			Credentials: source,
 			Retrier:     retry.New(c.Retry),
-			Refusal:     refusal,
 		},
 	}
 	s.client = newClient(target, s.http)
@@ -128,26 +122,6 @@ func (s optionalSigner) Sign(ctx context.Context, signing *signer.SigningContext
 		return nil
 	}
 	return s.Signer.Sign(ctx, signing)
-}
-
-// otherEndpoint matches the endpoint in the response for a bucket of another
-// region.
-var otherEndpoint = regexp.MustCompile(`<Endpoint>([A-Za-z0-9.:-]+)</Endpoint>`)
-
-// refusal returns the error response in an error of the SDK.
-func refusal(err error) (wire.ErrorResponse, bool) {
-	var e *sdk.ServiceError
-	if !errors.As(err, &e) {
-		return wire.ErrorResponse{}, false
-	}
-	r := wire.ErrorResponse{Status: e.StatusCode, Code: e.Code, Message: e.Message, RequestID: e.RequestID, Header: e.Headers}
-	if found := otherEndpoint.FindSubmatch(e.Snapshot); found != nil && e.StatusCode < 500 {
-		r.OtherEndpoint = string(found[1])
-	}
-	if len(e.Snapshot) == 0 { // in response to a HEAD, which the SDK cannot parse
-		r.Code, r.Message = "", ""
-	}
-	return r, true
 }
 
 // String returns the URI of the store: "oss://bucket/prefix/".

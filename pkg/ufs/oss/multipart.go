@@ -52,7 +52,8 @@ func (s *Store) UploadPart(ctx context.Context, key, upload string, n int, body 
 	if err != nil {
 		return ufs.Part{}, err
 	}
-	return ufs.Part{Number: n, ETag: unquote(result.ETag), Size: size}, nil
+	tag, err := wire.PartTag(sdk.ToString(result.ETag))
+	return ufs.Part{Number: n, ETag: tag, Size: size}, err
 }
 
 // CompleteMultipart joins the parts.
@@ -67,7 +68,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	}
 	list := &sdk.CompleteMultipartUpload{}
 	for _, part := range parts {
-		list.Parts = append(list.Parts, sdk.UploadPart{PartNumber: int32(part.Number), ETag: sdk.Ptr(`"` + part.ETag + `"`)})
+		list.Parts = append(list.Parts, sdk.UploadPart{PartNumber: int32(part.Number), ETag: sdk.Ptr(wire.QuotePart(part.ETag))})
 	}
 	request := &sdk.CompleteMultipartUploadRequest{
 		Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), UploadId: &upload,
@@ -83,7 +84,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	return ufs.Object{Key: key, Size: size, ETag: unquote(result.ETag)}, nil
+	return s.getter().Written(ctx, key, size, result.ETag)
 }
 
 // doubtful returns the kind of error that a completed upload causes if it is

@@ -54,7 +54,9 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	return ufs.Object{Key: key, Size: size, ETag: unquote(result.ETag), Metadata: metadata}, nil
+	object, err := s.getter().Written(ctx, key, size, result.ETag)
+	object.Metadata = metadata
+	return object, err
 }
 
 // Delete removes an object.
@@ -93,8 +95,8 @@ func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map
 		if err != nil {
 			return ufs.Object{}, err
 		}
-		if ifMatch != "" && ifMatch != source.ETag {
-			return ufs.Object{}, fmt.Errorf("copying %s%s: %w", s, src, wire.Replaced(ifMatch, source.ETag))
+		if err := wire.CheckSource(ifMatch, source.ETag); err != nil {
+			return ufs.Object{}, fmt.Errorf("copying %s%s: %w", s, src, err)
 		}
 		object, err := s.copyVersion(ctx, source, dst, metadata, forbid)
 		retry := ifMatch == "" && forbid == nil && errors.Is(err, ufs.ErrPrecondition) && try < tries
@@ -108,7 +110,7 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 	request := &sdk.CopyObjectRequest{
 		Bucket: s.bucket, Key: sdk.Ptr(s.key(dst)),
 		SourceBucket: s.bucket, SourceKey: sdk.Ptr(s.key(source.Key)),
-		IfMatch: sdk.Ptr(`"` + source.ETag + `"`), ForbidOverwrite: forbid,
+		IfMatch: wire.Condition(source.ETag), ForbidOverwrite: forbid,
 		MetadataDirective: sdk.Ptr("COPY"),
 	}
 	if metadata != nil {
@@ -127,8 +129,10 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	return ufs.Object{
-		Key: dst, Size: source.Size, ETag: unquote(result.ETag),
-		LastModified: moment(result.LastModified), Metadata: metadata,
-	}, nil
+	if request.IfMatch == nil { // the source may have been replaced
+		return s.Stat(ctx, dst)
+	}
+	object, err := s.getter().Written(ctx, dst, source.Size, result.ETag)
+	object.LastModified, object.Metadata = sdk.ToTime(result.LastModified), metadata
+	return object, err
 }

@@ -15,25 +15,22 @@
 // random name, which it deletes; fs.s3.conditions makes the probe unnecessary.
 //
 // Some servers show files that other programs wrote to their disk without a tag.
-// The driver makes one of size and modification time, which begins with "~" and
+// Package wire makes one of size and modification time, which begins with "~" and
 // does not change with a write of the same size within a second.
 //
-// The SDK's own retries are disabled; packages retry and wire implement the
-// policy.
+// The SDK only signs and sends: its retries are disabled, and packages retry and
+// wire implement the policy and judge the responses.
 package s3
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/smithy-go"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/retry"
@@ -84,20 +81,16 @@ func Open(c Config) (*Store, error) {
 			SecurityToken:   c.Options["fs.s3.securityToken"],
 		}
 	}
-	if c.HTTP == nil {
-		c.HTTP = wire.NewClient()
-	}
 	s := &Store{
 		location: c.Location,
 		target:   target,
 		bucket:   aws.String(c.Location.Bucket),
-		http:     c.HTTP,
+		http:     wire.Guard(c.HTTP),
 		limits:   c.Limits.WithDefaults(),
 		caller: &wire.Caller{
 			Store:       wire.Subject{Scheme: "s3", Bucket: c.Location.Bucket, Endpoint: target.name()},
 			Credentials: source,
 			Retrier:     retry.New(c.Retry),
-			Refusal:     refusal,
 		},
 	}
 	s.client = newClient(target, s.http)
@@ -140,20 +133,6 @@ func signed(ctx context.Context) func(*sdk.Options) {
 // be read only once cannot be hashed before it is sent.
 func unsignedPayload(o *sdk.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
-}
-
-// refusal returns the error response in an error of the SDK.
-func refusal(err error) (wire.ErrorResponse, bool) {
-	var answer *awshttp.ResponseError
-	if !errors.As(err, &answer) || answer.Response == nil || answer.HTTPStatusCode() < 300 {
-		return wire.ErrorResponse{}, false
-	}
-	r := wire.ErrorResponse{Status: answer.HTTPStatusCode(), RequestID: answer.ServiceRequestID(), Header: answer.Response.Header}
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		r.Code, r.Message = api.ErrorCode(), api.ErrorMessage()
-	}
-	return r, true
 }
 
 // String returns the URI of the store: "s3://bucket/prefix/".

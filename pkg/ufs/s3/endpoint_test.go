@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
@@ -69,22 +68,4 @@ func FuzzResolve(f *testing.F) {
 			t.Errorf("resolved to %+v", got)
 		}
 	})
-}
-
-func TestTags(t *testing.T) {
-	given, none := `"abc"`, ""
-	when := time.Unix(1000, 0)
-	if got := tag(&given, 5, &when); got != "abc" || *quoted(got) != `"abc"` {
-		t.Errorf("given: %s", got)
-	}
-	for _, missing := range []*string{nil, &none} {
-		got := tag(missing, 5, &when)
-		later := when.Add(time.Second)
-		if got == "" || got == tag(missing, 6, &when) || got == tag(missing, 5, &later) || got != tag(missing, 5, &when) {
-			t.Errorf("made: %s", got)
-		}
-		if quoted(got) != nil {
-			t.Errorf("a made tag would be sent: %s", got)
-		}
-	}
 }

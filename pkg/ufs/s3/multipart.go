@@ -54,7 +54,8 @@ func (s *Store) UploadPart(ctx context.Context, key, upload string, n int, body 
 	if err != nil {
 		return ufs.Part{}, err
 	}
-	return ufs.Part{Number: n, ETag: tag(result.ETag, size, nil), Size: size}, nil
+	tag, err := wire.PartTag(aws.ToString(result.ETag))
+	return ufs.Part{Number: n, ETag: tag, Size: size}, err
 }
 
 // CompleteMultipart joins the parts.
@@ -69,7 +70,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	}
 	list := &types.CompletedMultipartUpload{}
 	for _, part := range parts {
-		list.Parts = append(list.Parts, types.CompletedPart{PartNumber: aws.Int32(int32(part.Number)), ETag: quoted(part.ETag)})
+		list.Parts = append(list.Parts, types.CompletedPart{PartNumber: aws.Int32(int32(part.Number)), ETag: aws.String(wire.QuotePart(part.ETag))})
 	}
 	request := &sdk.CompleteMultipartUploadInput{
 		Bucket: s.bucket, Key: aws.String(s.key(key)), UploadId: &upload, MultipartUpload: list,
@@ -85,7 +86,7 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	return ufs.Object{Key: key, Size: size, ETag: tag(result.ETag, size, nil)}, nil
+	return s.getter().Written(ctx, key, size, result.ETag)
 }
 
 // doubtful returns the kind of error that a completed upload causes if it is

@@ -30,10 +30,10 @@ func (s *Store) guard(ctx context.Context, c ufs.Conditions) (conditions, error)
 	if c.IfNoneMatch && !can.ConditionalCreate || c.IfMatch != "" && !can.ConditionalReplace {
 		return conditions{}, fmt.Errorf("%s: the store does not check this condition on writing: %w", s, ufs.ErrUnsupported)
 	}
-	if strings.HasPrefix(c.IfMatch, made) {
-		return conditions{}, fmt.Errorf("%s: the object has no tag of the store to compare: %w", s, ufs.ErrUnsupported)
+	headers := conditions{ifMatch: wire.Condition(c.IfMatch)}
+	if c.IfMatch != "" && headers.ifMatch == nil {
+		return conditions{}, fmt.Errorf("%s: %w", s, wire.Uncomparable(c.IfMatch))
 	}
-	headers := conditions{ifMatch: quoted(c.IfMatch)}
 	if c.IfNoneMatch {
 		headers.ifNoneMatch = aws.String("*")
 	}
@@ -69,7 +69,9 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 	if err != nil {
 		return ufs.Object{}, absent(guard, err)
 	}
-	return ufs.Object{Key: key, Size: size, ETag: tag(result.ETag, size, nil), Metadata: metadata}, nil
+	object, err := s.getter().Written(ctx, key, size, result.ETag)
+	object.Metadata = metadata
+	return object, err
 }
 
 // absent converts the error for replacing an object that does not exist, which is
@@ -89,16 +91,20 @@ func (s *Store) Delete(ctx context.Context, key string, c ufs.Conditions) error 
 	if c.IfNoneMatch {
 		return fmt.Errorf("%s: IfNoneMatch is not a condition for deleting: %w", s, ufs.ErrInvalid)
 	}
+	condition := wire.Condition(c.IfMatch)
 	if c.IfMatch != "" {
 		can, err := s.Capabilities(ctx)
 		if err != nil {
 			return err
 		}
-		if !can.ConditionalDelete || strings.HasPrefix(c.IfMatch, made) {
+		if !can.ConditionalDelete {
 			return fmt.Errorf("%s: the store checks no conditions on deleting: %w", s, ufs.ErrUnsupported)
 		}
+		if condition == nil {
+			return fmt.Errorf("%s: %w", s, wire.Uncomparable(c.IfMatch))
+		}
 	}
-	return s.remove(ctx, key, quoted(c.IfMatch))
+	return s.remove(ctx, key, condition)
 }
 
 func (s *Store) remove(ctx context.Context, key string, ifMatch *string) error {
@@ -136,8 +142,8 @@ func (s *Store) Copy(ctx context.Context, src, ifMatch, dst string, metadata map
 		if err != nil {
 			return ufs.Object{}, err
 		}
-		if ifMatch != "" && ifMatch != source.ETag {
-			return ufs.Object{}, fmt.Errorf("copying %s%s: %w", s, src, wire.Replaced(ifMatch, source.ETag))
+		if err := wire.CheckSource(ifMatch, source.ETag); err != nil {
+			return ufs.Object{}, fmt.Errorf("copying %s%s: %w", s, src, err)
 		}
 		object, err := s.copyVersion(ctx, source, dst, metadata, guard)
 		again := ifMatch == "" && guard == (conditions{}) && errors.Is(err, ufs.ErrPrecondition) && try < tries
@@ -151,7 +157,7 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 	request := &sdk.CopyObjectInput{
 		Bucket: s.bucket, Key: aws.String(s.key(dst)),
 		CopySource:        aws.String(escape(s.location.Bucket + "/" + s.key(source.Key))),
-		CopySourceIfMatch: quoted(source.ETag),
+		CopySourceIfMatch: wire.Condition(source.ETag),
 		MetadataDirective: types.MetadataDirectiveCopy,
 		IfMatch:           guard.ifMatch, IfNoneMatch: guard.ifNoneMatch,
 	}
@@ -173,11 +179,12 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 	if err != nil {
 		return ufs.Object{}, err
 	}
-	made := result.CopyObjectResult
-	return ufs.Object{
-		Key: dst, Size: source.Size, ETag: tag(made.ETag, source.Size, made.LastModified),
-		LastModified: aws.ToTime(made.LastModified), Metadata: metadata,
-	}, nil
+	if request.CopySourceIfMatch == nil { // the source may have been replaced
+		return s.Stat(ctx, dst)
+	}
+	object, err := s.getter().Written(ctx, dst, source.Size, result.CopyObjectResult.ETag)
+	object.LastModified, object.Metadata = aws.ToTime(result.CopyObjectResult.LastModified), metadata
+	return object, err
 }
 
 // escape escapes a path by RFC 3986, except for slashes.

@@ -25,8 +25,6 @@ type Caller struct {
 	Store       Subject
 	Credentials ufs.CredentialsSource
 	Retrier     *retry.Retrier
-	// Refusal returns the store's error response that an error contains.
-	Refusal func(error) (ErrorResponse, bool)
 
 	closed atomic.Bool
 }
@@ -118,29 +116,39 @@ func (c *Caller) attempt(ctx context.Context, subject Subject, try func(context.
 	}
 	credentials, err := c.Credentials.Credentials(ctx)
 	if err != nil {
-		return credentials, c.explain(ctx, subject, err)
+		return credentials, c.explain(ctx, subject, &exchange{}, err)
 	}
 	subject.AccessKeyID = credentials.AccessKeyID
-	return credentials, c.explain(ctx, subject, try(context.WithValue(ctx, credentialsKey{}, credentials)))
+	x := &exchange{}
+	err = try(context.WithValue(context.WithValue(ctx, credentialsKey{}, credentials), exchangeKey{}, x))
+	return credentials, c.explain(ctx, subject, x, err)
 }
 
-func (c *Caller) explain(ctx context.Context, subject Subject, err error) error {
-	if err == nil {
-		return nil
+// explain returns the error of an attempt: from the store's response if that is an
+// error, whatever the SDK made of it.
+func (c *Caller) explain(ctx context.Context, subject Subject, x *exchange, err error) error {
+	var own *BodyError
+	if errors.As(err, &own) {
+		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), err)
 	}
-	if refusal, is := c.Refusal(err); is {
+	if refusal, is := x.refusal(); is {
 		explained := Explain(subject, refusal)
 		if retry.IsFinal(err) {
 			return retry.Final(explained)
 		}
 		return explained
 	}
+	if err == nil {
+		return nil
+	}
 	if ended := ctx.Err(); ended != nil {
 		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), ended)
 	}
-	var own *BodyError
-	if HasKind(err) || errors.As(err, &own) {
+	if HasKind(err) {
 		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), err)
+	}
+	if x.status != 0 {
+		return fmt.Errorf("%s %s: %w", subject.Act, subject.What(), unreadable("%w", connectionError{err}))
 	}
 	return c.unreachable(fmt.Errorf("%s %s: %w", subject.Act, subject.What(), connectionError{err}))
 }

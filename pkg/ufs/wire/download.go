@@ -20,6 +20,31 @@ type Stream struct {
 	Watch *Watch
 	// Attempt is the context of the request.
 	Attempt context.Context
+
+	// moved counts the bytes read since allowance was renewed. allowance is the
+	// time in which minProgress bytes must be read.
+	moved     int
+	allowance time.Duration
+}
+
+// minProgress is how many bytes a body must deliver within the time limit for a
+// stall. A body that drips would otherwise hold its reader for days.
+const minProgress = 64 << 10
+
+// read reads once, within the allowance.
+func (s *Stream) read(p []byte, stall time.Duration) (int, error) {
+	if s.allowance == 0 {
+		s.allowance = stall
+	}
+	began := time.Now()
+	s.Watch.Progress(s.allowance)
+	n, err := s.Body.Read(p)
+	s.Watch.Rest()
+	s.allowance = max(s.allowance-time.Since(began), time.Nanosecond)
+	if s.moved += n; s.moved >= minProgress {
+		s.moved, s.allowance = 0, stall
+	}
+	return n, err //nolint:wrapcheck // Download explains it
 }
 
 // Close releases the connection.
@@ -30,8 +55,8 @@ func (s *Stream) Close() error {
 }
 
 // Download reads exactly length bytes of a range. A body that ends early, breaks
-// off or stalls is resumed where it stopped, as long as spend permits; otherwise
-// Read returns ErrUnavailable. It never returns io.EOF early.
+// off, stalls or drips is resumed where it stopped, as long as spend permits;
+// otherwise Read returns ErrUnavailable. It never returns io.EOF early.
 type Download struct {
 	ctx    context.Context
 	stream *Stream
@@ -40,13 +65,16 @@ type Download struct {
 	stall  time.Duration
 	length int64
 	offset int64
-	// stuck counts consecutive streams that delivered no byte.
+	// stuck counts consecutive streams that delivered no byte, or stalled before
+	// they delivered minProgress bytes.
 	stuck int
+	// begun is the offset at which the current stream began.
+	begun int64
 	// failed is the error of all further reads.
 	failed error
 }
 
-// maxStuck is how many consecutive streams may deliver no byte.
+// maxStuck is how many consecutive streams may be stuck.
 const maxStuck = 4
 
 // NewDownload reads first, and then what source returns.
@@ -70,7 +98,6 @@ func (d *Download) Read(p []byte) (int, error) {
 		n, err := d.readOnce(p)
 		if n > 0 {
 			d.offset += int64(n)
-			d.stuck = 0
 			return n, nil // an error is handled by the next call
 		}
 		if err := d.resume(err); err != nil {
@@ -81,9 +108,7 @@ func (d *Download) Read(p []byte) (int, error) {
 }
 
 func (d *Download) readOnce(p []byte) (int, error) {
-	d.stream.Watch.Progress(d.stall)
-	n, err := d.stream.Body.Read(p)
-	d.stream.Watch.Rest()
+	n, err := d.stream.read(p, d.stall)
 	if errors.Is(err, io.EOF) || err == nil && n == 0 {
 		err = io.ErrUnexpectedEOF
 	}
@@ -96,6 +121,10 @@ func (d *Download) resume(err error) error {
 		return ended
 	}
 	broken := fmt.Errorf("the body ended after %d of %d bytes (%w): %w", d.offset, d.length, err, ufs.ErrUnavailable)
+	delivered := d.offset - d.begun
+	if delivered > 0 && !errors.Is(err, errNoProgress) || delivered >= minProgress {
+		d.stuck = 0
+	}
 	if d.stuck++; d.source == nil || d.stuck > maxStuck || !d.spend() {
 		return broken
 	}
@@ -105,7 +134,7 @@ func (d *Download) resume(err error) error {
 		d.stream = nil
 		return fmt.Errorf("resume after %d of %d bytes: %w", d.offset, d.length, err)
 	}
-	d.stream = stream
+	d.stream, d.begun = stream, d.offset
 	return nil
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/retry"
@@ -21,6 +23,8 @@ type ErrorResponse struct {
 	Header    http.Header
 	// OtherEndpoint is the endpoint that the store names for the bucket.
 	OtherEndpoint string
+	// Head means that the request was a HEAD, whose response has no body.
+	Head bool
 }
 
 // Subject describes a request in the message of an error.
@@ -41,16 +45,21 @@ type Subject struct {
 // What returns the URI of the object or bucket.
 func (s Subject) What() string {
 	bucket := s.Scheme + "://" + s.Bucket + "/"
-	if s.Key == "" {
-		return bucket
+	if strings.IndexFunc(s.Key, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }) < 0 {
+		return bucket + s.Key
 	}
-	return bucket + s.Key
+	quoted := strconv.Quote(s.Key)
+	return bucket + quoted[1:len(quoted)-1]
 }
 
 // Explain converts an error response to one of the errors of package ufs.
 func Explain(s Subject, r ErrorResponse) error {
 	why, kind := classify(s, r)
-	err := fmt.Errorf("%s %s: %s (%d %s, request %s): %w", s.Act, s.What(), why, r.Status, r.Code, r.RequestID, kind)
+	code := r.Code
+	if code == "" {
+		code = http.StatusText(r.Status)
+	}
+	err := fmt.Errorf("%s %s: %s (%d %s, request %s): %w", s.Act, s.What(), why, r.Status, code, r.RequestID, kind)
 	if wait := retryAfter(r.Header, time.Now()); wait > 0 {
 		return retry.After(err, wait)
 	}
@@ -62,14 +71,16 @@ func classify(s Subject, r ErrorResponse) (string, error) {
 	if r.OtherEndpoint != "" {
 		return fmt.Sprintf("bucket %s belongs to endpoint %s and is not served at %s; correct fs.%s.endpoint", s.Bucket, r.OtherEndpoint, s.Endpoint, s.Scheme), ufs.ErrInvalid
 	}
-	if why, kind := classifyCode(s, r.Code); kind != nil {
-		return why, kind
-	}
 	text := strings.TrimSuffix(strings.TrimSpace(r.Message), ".")
 	if text == "" {
 		text = "no message"
 	}
+	if why, kind := classifyCode(s, r.Code); kind != nil && r.mayShow(kind) {
+		return why, kind
+	}
 	switch {
+	case r.Status < 300:
+		return "the response is a success with an error in it: " + text, ufs.ErrUnavailable
 	case r.Status == http.StatusBadRequest && strings.Contains(r.Message, "HTTPS"):
 		// Web servers respond so to plain HTTP on a port for TLS.
 		return fmt.Sprintf("endpoint %s expects TLS; write https:// in fs.%s.endpoint", s.Endpoint, s.Scheme), ufs.ErrInvalid
@@ -79,7 +90,7 @@ func classify(s Subject, r ErrorResponse) (string, error) {
 		return fmt.Sprintf("endpoint %s does not respond like an object store; check fs.%s.endpoint", s.Endpoint, s.Scheme), ufs.ErrUnavailable
 	case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
 		return s.denied() + "; the store reports: " + text, ufs.ErrPermission
-	case r.Status == http.StatusPreconditionFailed || r.Status == http.StatusNotModified:
+	case r.Status == http.StatusPreconditionFailed:
 		return "the object has another version than requested", ufs.ErrPrecondition
 	case r.Status == http.StatusRequestedRangeNotSatisfiable:
 		return "the range starts past the end", ufs.ErrInvalidRange
@@ -89,12 +100,34 @@ func classify(s Subject, r ErrorResponse) (string, error) {
 		return "the store requests a lower rate", ufs.ErrThrottled
 	case r.Status == http.StatusNotImplemented:
 		return text, ufs.ErrUnsupported
-	case r.Status == http.StatusRequestTimeout || r.Status == http.StatusConflict || r.Status >= 500:
+	case r.Status == http.StatusRequestTimeout || r.Status == http.StatusConflict || r.Status == http.StatusNotModified || r.Status >= 500:
 		return text, ufs.ErrUnavailable
 	case r.Status >= 300 && r.Status < 400:
 		return fmt.Sprintf("bucket %s is not served at endpoint %s; check fs.%s.endpoint and fs.%s.region", s.Bucket, s.Endpoint, s.Scheme, s.Scheme), ufs.ErrInvalid
 	}
-	return text, ufs.ErrInvalid
+	return text, errRejected
+}
+
+// errRejected is an ErrInvalid for which the store gives no reason that is known
+// here.
+var errRejected error = rejected{}
+
+type rejected struct{}
+
+func (rejected) Error() string { return ufs.ErrInvalid.Error() }
+
+func (rejected) Unwrap() error { return ufs.ErrInvalid }
+
+// mayShow reports whether the status fits the kind of a code. Absence must be
+// shown by both.
+func (r ErrorResponse) mayShow(kind error) bool {
+	switch {
+	case errors.Is(kind, ufs.ErrNotFound):
+		return r.Status == http.StatusNotFound
+	case errors.Is(kind, ufs.ErrInvalidKey):
+		return r.Status == http.StatusBadRequest
+	}
+	return true
 }
 
 // isAboutObject distinguishes a store's 404 from that of another web server at
@@ -103,8 +136,8 @@ func (r ErrorResponse) isAboutObject() bool {
 	switch r.Code {
 	case "NoSuchKey", "NoSuchVersion", "SymlinkTargetNotExist":
 		return true
-	case "", "NotFound": // in response to a HEAD
-		return r.RequestID != ""
+	case "", "NotFound":
+		return r.Head // Getter.Stat confirms it
 	}
 	return false
 }

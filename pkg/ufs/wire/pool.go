@@ -23,7 +23,7 @@ import (
 func NewClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second, Control: userTimeout}
 	return &http.Client{
-		Transport: sized{&http.Transport{
+		Transport: guard{&http.Transport{
 			DialContext:           dialer.DialContext,
 			TLSHandshakeTimeout:   10 * time.Second,
 			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
@@ -35,10 +35,29 @@ func NewClient() *http.Client {
 			ReadBufferSize:        64 << 10,
 			WriteBufferSize:       64 << 10,
 			DisableCompression:    true,
+
+			MaxResponseHeaderBytes: maxHeader,
 		}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		CheckRedirect: keepRedirect,
 	}
 }
+
+// Guard returns a client that uses the transport of another one as [NewClient]
+// would; nil returns a new client. The client must be used with a [Caller].
+func Guard(client *http.Client) *http.Client {
+	if client == nil {
+		return NewClient()
+	}
+	guarded := *client
+	if guarded.Transport == nil {
+		guarded.Transport = http.DefaultTransport
+	}
+	guarded.Transport = guard{guarded.Transport}
+	guarded.CheckRedirect = keepRedirect
+	return &guarded
+}
+
+func keepRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // userTimeout makes the kernel close a connection whose peer acknowledges
 // nothing. Without it, the next request on a pooled connection that a firewall
@@ -50,18 +69,4 @@ func userTimeout(_, _ string, conn syscall.RawConn) error {
 		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit/time.Millisecond))
 	})
 	return errors.Join(err, failed)
-}
-
-// sized sends empty bodies with "Content-Length: 0". The drivers always know the
-// length, but net/http takes 0 for unknown if there is a body, and sends it
-// chunked.
-type sized struct{ *http.Transport }
-
-func (t sized) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.ContentLength == 0 && r.Body != nil && r.Body != http.NoBody {
-		_ = r.Body.Close()
-		r = r.Clone(r.Context())
-		r.Body = http.NoBody
-	}
-	return t.Transport.RoundTrip(r)
 }
