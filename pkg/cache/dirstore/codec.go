@@ -10,7 +10,7 @@ import (
 
 // formatVersion is the version of the database. A database of another version is emptied, not
 // converted: everything in it can be requested from the store again.
-const formatVersion = "jindo directories 1"
+const formatVersion = "jindo directories 2"
 
 // Kinds of keys. The kind is the first byte of a key.
 const (
@@ -100,6 +100,9 @@ type header struct {
 	took   time.Duration
 	// count is the number of entries; 0 if tooBig.
 	count int64
+	// hidden is the number of names that the listing had and that cannot be those
+	// of files.
+	hidden int64
 	// tooBig directories have no entries in the database.
 	tooBig bool
 }
@@ -111,12 +114,8 @@ func (h header) encode() []byte {
 	b = binary.AppendVarint(b, h.listed.UnixNano())
 	b = binary.AppendVarint(b, int64(h.took))
 	b = binary.AppendVarint(b, h.count)
-	if h.tooBig {
-		b = append(b, 1)
-	} else {
-		b = append(b, 0)
-	}
-	return seal(b)
+	b = binary.AppendVarint(b, h.hidden)
+	return seal(append(b, byte(flag(h.tooBig))))
 }
 
 func decodeHeader(b []byte) (header, error) {
@@ -127,9 +126,9 @@ func decodeHeader(b []byte) (header, error) {
 	h := header{generation: r.uvarint(), epoch: r.uvarint(), boot: r.uvarint()}
 	h.listed = time.Unix(0, r.varint())
 	h.took = time.Duration(r.varint())
-	h.count = r.varint()
+	h.count, h.hidden = r.varint(), r.varint()
 	h.tooBig = r.byte() == 1
-	if !r.done() || h.count < 0 || h.took < 0 {
+	if !r.done() || h.count < 0 || h.hidden < 0 || h.took < 0 {
 		return header{}, errDamaged
 	}
 	return h, nil

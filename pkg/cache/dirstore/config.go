@@ -39,9 +39,15 @@ type Config struct {
 	// CountEvery is the age at which a mount is counted again, at least a
 	// hundred times the duration of the count: 10 min.
 	CountEvery time.Duration
-	// MaxCounted objects of a mount are counted; the totals of a larger mount
-	// stay unknown: 20,000,000.
-	MaxCounted int64
+	// MaxCounted, CountRequests and CountTime are the budget of one count of a
+	// mount: 20,000,000 objects, 40,000 requests, 30 min. A count that reaches one
+	// of them ends with a lower bound.
+	MaxCounted    int64
+	CountRequests int
+	CountTime     time.Duration
+	// RecountEvery is the age at which a mount is counted again after a count that
+	// ended at the budget: 24 h. It doubles with every such count, up to 8 times.
+	RecountEvery time.Duration
 
 	// fs is the file system; tests replace it.
 	fs vfs.FS
@@ -74,6 +80,9 @@ func (c Config) withDefaults() Config {
 	c.MaxListings = orElse(c.MaxListings, 16)
 	c.CountEvery = orElse(c.CountEvery, 10*time.Minute)
 	c.MaxCounted = orElse(c.MaxCounted, 20_000_000)
+	c.CountRequests = orElse(c.CountRequests, 40_000)
+	c.CountTime = orElse(c.CountTime, 30*time.Minute)
+	c.RecountEvery = orElse(c.RecountEvery, 24*time.Hour)
 	return c
 }
 

@@ -23,8 +23,14 @@
 // A directory is a prefix that ends with a slash. Its names are the next
 // elements of the keys below it, in the order of their bytes.
 //
+//   - Names are bytes: they need not be UTF-8, and may contain control characters
+//     and line breaks. Two encodings of one letter are two names.
 //   - An element that is empty (a//b), ".", "..", longer than 255 bytes or
-//     contains a NUL byte is hidden, together with all keys below it.
+//     contains a NUL byte is hidden, together with all keys below it. So are keys
+//     longer than 8192 bytes, and objects whose entity tag is longer than 1024
+//     bytes. Hidden keys are counted: see Totals.
+//   - A name that the store cannot hold, because its protocol cannot carry it, is
+//     absent.
 //   - If there are an object "a" and keys "a/...", the directory is shown and the
 //     object is hidden.
 //   - An object "a/" makes a directory "a", which is empty if nothing else is
@@ -42,6 +48,15 @@
 // request waits for the disk: a header is synced in the background. A crash may
 // lose the newest listings, but never leaves a header without its entries,
 // because the log is written in order.
+//
+// # Totals
+//
+// The keys of a mount are counted by listing all of them, within a budget of
+// objects, requests and time. A count that ends at the budget is a lower bound. It
+// is kept, also over a restart and a new epoch, and repeated after a day, then
+// after two, four and eight.
+//
+// # Large directories
 //
 // A directory with more than Config.MaxEntries names is not cached: its names
 // are looked up one by one, and its pages are read from the store.

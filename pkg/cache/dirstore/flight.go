@@ -126,25 +126,24 @@ func (s *Store) listAll(f *flight) error {
 	began := s.config.Clock()
 	w := s.table.begin(f.id)
 	limit := s.limits().entries
-	options := ufs.ListOptions{Prefix: prefixOf(f.id.dir), Delimiter: "/"}
-	for {
-		page, err := s.page(f.mount, options)
+	l := lister{store: s, mount: f.mount, options: ufs.ListOptions{Prefix: prefixOf(f.id.dir), Delimiter: "/"}}
+	for !l.done {
+		page, err := l.next()
 		if err != nil {
 			w.abort()
 			return err
 		}
-		w.add(children(options.Prefix, page))
-		if w.count > limit {
+		names, hidden := children(f.id.dir, page)
+		w.add(names)
+		w.hidden += hidden
+		if w.count+w.hidden > limit {
 			s.commit(f, func([]string) bool {
 				return w.commitTooBig(f.mount.Epoch, began, s.age(began))
 			}, w)
 			return nil
 		}
-		if page.Next == "" {
-			break
-		}
-		options.Continuation = page.Next
 	}
+	s.logHidden(f.id, w.hidden)
 	s.commit(f, func(forgotten []string) bool {
 		return w.commit(header{epoch: f.mount.Epoch, listed: began, took: s.age(began)}, forgotten)
 	}, w)
@@ -163,15 +162,11 @@ func (s *Store) commit(f *flight, swap func(forgotten []string) bool, w *writer)
 	delete(s.flights, f.id)
 }
 
-// page requests one page from the store, with its own deadline.
-func (s *Store) page(m Mount, options ufs.ListOptions) (ufs.Page, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.config.PageTimeout)
-	defer cancel()
-	page, err := m.Store.List(ctx, options)
-	if err == nil && page.Next != "" && page.Next == options.Continuation {
-		err = fmt.Errorf("the store returned the same page of the listing again: %w", ufs.ErrUnavailable)
+// logHidden reports names that are not visible, when their number has changed.
+func (s *Store) logHidden(id dirID, hidden int64) {
+	if before, _ := s.table.header(id); before.hidden != hidden {
+		s.config.Logger.Warn("names in a directory cannot be names of files and are hidden", "mount", id.mount, "directory", id.dir, "names", hidden)
 	}
-	return page, s.explain(ctx, err)
 }
 
 // explain turns the end of a deadline of this package into an error of package

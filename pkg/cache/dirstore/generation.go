@@ -17,6 +17,7 @@ type writer struct {
 	life       int
 	prefix     []byte
 	count      int64
+	hidden     int64
 	lost       bool
 }
 
@@ -80,7 +81,7 @@ func (w *writer) add(entries []named) {
 // commit makes the generation current. The forgotten names must be queried
 // again in spite of it.
 func (w *writer) commit(h header, forgotten []string) bool {
-	h.generation, h.boot, h.count = w.generation, w.table.boot, w.count
+	h.generation, h.boot, h.count, h.hidden = w.generation, w.table.boot, w.count, w.hidden
 	return w.swap(h, func(batch *pebble.Batch) error {
 		for _, name := range forgotten {
 			if err := batch.Set(append(w.prefix[:len(w.prefix):len(w.prefix)], name...), entry{kind: unknown}.encode(), nil); err != nil {
@@ -93,7 +94,7 @@ func (w *writer) commit(h header, forgotten []string) bool {
 
 // commitTooBig drops the entries and records that the directory is not cached.
 func (w *writer) commitTooBig(epoch uint64, listed time.Time, took time.Duration) bool {
-	h := header{epoch: epoch, boot: w.table.boot, listed: listed, took: took, tooBig: true}
+	h := header{epoch: epoch, boot: w.table.boot, listed: listed, took: took, hidden: w.hidden, tooBig: true}
 	return w.swap(h, func(batch *pebble.Batch) error {
 		return batch.DeleteRange(w.prefix, after(w.prefix), nil)
 	})

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
 // childrenOf is a direct implementation of the rules of this package.
@@ -21,7 +23,7 @@ func childrenOf(keys []string, dir string) []string {
 			continue
 		}
 		name, _, isDir := strings.Cut(rest, "/")
-		if isName(name) {
+		if wire.IsName(name) {
 			out[name] = out[name] || isDir
 		}
 	}
@@ -132,8 +134,8 @@ func FuzzDecodeEntry(f *testing.F) {
 }
 
 func FuzzDecodeTotals(f *testing.F) {
-	f.Add(totals{objects: 1, bytes: 2, at: time.Unix(3, 4), took: 5, epoch: 6}.encode())
-	f.Add(totals{objects: -1, bytes: -1}.encode())
+	f.Add(totals{Totals: Totals{Objects: 1, Bytes: 2, AtLeast: true, Hidden: 7}, at: time.Unix(3, 4), took: 5, epoch: 6, spent: 8, failed: 9}.encode())
+	f.Add(totals{Totals: unknownTotals}.encode())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		for _, b := range [][]byte{raw, seal(raw[:len(raw):len(raw)])} {
 			v, err := decodeTotals(b)

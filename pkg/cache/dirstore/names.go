@@ -5,29 +5,14 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
-// maxName is the length of the longest file name, in bytes.
-const maxName = 255
-
-// isName reports whether an element of a key can be the name of a file.
-func isName(element string) bool {
-	return element != "" && element != "." && element != ".." && len(element) <= maxName && !strings.ContainsAny(element, "\x00/")
-}
-
-// isDirectory reports whether every element of a path is a name. "" is the root.
-func isDirectory(dir string) bool {
-	if dir == "" {
-		return true
-	}
-	for element := range strings.SplitSeq(dir, "/") {
-		if !isName(element) {
-			return false
-		}
-	}
-	return true
+// isVisible reports whether a name of a directory can be that of a file.
+func isVisible(dir, name string) bool {
+	return wire.IsName(name) && wire.IsKey(prefixOf(dir)+name)
 }
 
 // prefixOf returns the prefix of a directory's keys.
@@ -91,21 +76,34 @@ type named struct {
 }
 
 // children returns the names in a page of a listing with delimiter "/", files
-// first. Elements that are not names are omitted.
-func children(prefix string, page ufs.Page) []named {
-	out := make([]named, 0, len(page.Objects)+len(page.Prefixes))
+// first, and the number of elements that are hidden, because they cannot be names
+// of files.
+func children(dir string, page ufs.Page) (out []named, hidden int64) {
+	prefix := prefixOf(dir)
+	out = make([]named, 0, len(page.Objects)+len(page.Prefixes))
 	for _, o := range page.Objects {
 		name, ok := strings.CutPrefix(o.Key, prefix)
-		if ok && isName(name) {
+		switch {
+		case ok && name == "": // The marker of the directory itself.
+		case ok && isVisible(dir, name) && hasVersion(o):
 			out = append(out, named{name, fileOf(o)})
+		default:
+			hidden++
 		}
 	}
 	for _, p := range page.Prefixes {
 		name, ok := strings.CutPrefix(p, prefix)
 		name = strings.TrimSuffix(name, "/")
-		if ok && isName(name) {
+		if ok && isVisible(dir, name) {
 			out = append(out, named{name, entry{kind: directory}})
+		} else {
+			hidden++
 		}
 	}
-	return out
+	return out, hidden
 }
+
+// hasVersion reports whether the version of an object can be named in a request.
+// The tag is the store's choice; a huge one must not make its whole directory
+// unreadable.
+func hasVersion(o ufs.Object) bool { return o.Size >= 0 && len(o.ETag) <= wire.MaxETag }

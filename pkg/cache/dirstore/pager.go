@@ -50,7 +50,7 @@ func (s *Store) flyPage(m Mount, id pageID) *pageFlight {
 	f := &pageFlight{done: make(chan struct{}), at: s.config.Clock()}
 	run := func() {
 		defer close(f.done)
-		p := pager{store: s, mount: m, prefix: prefixOf(id.dir), after: id.after, names: map[string]entry{}}
+		p := pager{store: s, mount: m, dir: id.dir, prefix: prefixOf(id.dir), after: id.after, names: map[string]entry{}}
 		f.page, f.more, f.err = p.read(id.limit)
 		s.mu.Lock()
 		delete(s.pages, id)
@@ -71,27 +71,29 @@ func (s *Store) flyPage(m Mount, id pageID) *pageFlight {
 type pager struct {
 	store  *Store
 	mount  Mount
+	dir    string
 	prefix string
 	after  string
 	names  map[string]entry
 }
 
 func (p *pager) read(limit int) (page []named, more bool, err error) {
-	options := ufs.ListOptions{Prefix: p.prefix, Delimiter: "/"}
+	l := lister{store: p.store, mount: p.mount, options: ufs.ListOptions{Prefix: p.prefix, Delimiter: "/"}}
 	if p.after != "" {
-		options.StartAfter = p.prefix + p.after
+		l.options.StartAfter = p.prefix + p.after
 	}
 	for {
-		keys, err := p.store.page(p.mount, options)
+		keys, err := l.next()
 		if err != nil {
 			return nil, false, err
 		}
-		for _, n := range children(p.prefix, keys) {
+		names, _ := children(p.dir, keys)
+		for _, n := range names {
 			if n.name > p.after {
 				p.names[n.name] = n.entry
 			}
 		}
-		if keys.Next == "" {
+		if l.done {
 			page, more = cut(p.sorted(), limit)
 			return page, more, nil
 		}
@@ -101,7 +103,6 @@ func (p *pager) read(limit int) (page []named, more bool, err error) {
 				return page, true, err
 			}
 		}
-		options.Continuation = keys.Next
 	}
 }
 
@@ -111,7 +112,7 @@ func (p *pager) settled(last string, limit int) ([]named, bool, error) {
 	for i := 1; i < len(last); i++ {
 		// The directory last[:i] would be later in the order of keys.
 		name := last[:i]
-		if last[i] >= '/' || name <= p.after || p.names[name].kind == directory || !isName(name) {
+		if last[i] >= '/' || name <= p.after || p.names[name].kind == directory || !isVisible(p.dir, name) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(p.store.ctx, p.store.config.PageTimeout)

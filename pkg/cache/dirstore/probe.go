@@ -97,6 +97,9 @@ func (s *Store) statOrList(m Mount, id nameID) (entry, error) {
 	both := errgroup.Group{}
 	both.Go(func() error {
 		object, objectErr = m.Store.Stat(ctx, key)
+		if errors.Is(objectErr, ufs.ErrInvalidKey) {
+			cancel() // There is nothing below the name either.
+		}
 		return nil
 	})
 	both.Go(func() error {
@@ -105,17 +108,35 @@ func (s *Store) statOrList(m Mount, id nameID) (entry, error) {
 	})
 	_ = both.Wait()
 	switch {
+	case errors.Is(objectErr, ufs.ErrInvalidKey):
+		return entry{}, nil
 	case belowErr != nil:
 		return entry{}, s.explain(ctx, belowErr)
 	case below:
 		return entry{kind: directory}, nil
-	case objectErr == nil:
+	case objectErr == nil && hasVersion(object):
 		object.Key = key
 		return fileOf(object), nil
-	case errors.Is(objectErr, ufs.ErrNotFound) && !errors.Is(objectErr, ufs.ErrNoBucket):
+	case objectErr == nil, errors.Is(objectErr, ufs.ErrNotFound) && !errors.Is(objectErr, ufs.ErrNoBucket), s.cannotHold(ctx, m, key, objectErr):
 		return entry{}, nil
 	}
 	return entry{}, s.explain(ctx, objectErr)
+}
+
+// cannotHold reports whether an error means that the store can hold no key that
+// begins with the given one. A store that rejects a request about the key, for
+// instance because the key is too long for it or has a character that its protocol
+// cannot carry, and serves a request about none, is such a store. Otherwise it
+// rejects every request, as with the wrong region, which says nothing about names.
+func (s *Store) cannotHold(ctx context.Context, m Mount, key string, err error) bool {
+	if key == "" || !errors.Is(err, ufs.ErrInvalid) {
+		return false
+	}
+	if errors.Is(err, ufs.ErrInvalidKey) {
+		return true
+	}
+	_, err = m.Store.List(ctx, ufs.ListOptions{MaxKeys: 1})
+	return err == nil || errors.Is(err, ufs.ErrPermission)
 }
 
 // anyBelow reports whether there are keys below a name.
@@ -123,6 +144,9 @@ func (s *Store) anyBelow(ctx context.Context, m Mount, key string) (bool, error)
 	options := ufs.ListOptions{Prefix: key + "/", MaxKeys: 1}
 	for {
 		page, err := m.Store.List(ctx, options)
+		if err != nil && options.Continuation == "" && s.cannotHold(ctx, m, key, err) {
+			return false, nil
+		}
 		if err != nil || len(page.Objects)+len(page.Prefixes) > 0 {
 			return err == nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -109,7 +110,7 @@ func (s *Store) start(f func()) bool {
 // Lookup returns one name of a directory. An absent name is not an error. Errors
 // are of package ufs or of the context.
 func (s *Store) Lookup(ctx context.Context, m Mount, dir, name string) (LookupResult, error) {
-	if !isName(name) || !isDirectory(dir) {
+	if !isVisible(dir, name) {
 		return LookupResult{}, nil
 	}
 	s.track(m, dir)
@@ -153,7 +154,7 @@ func (s *Store) age(at time.Time) time.Duration { return max(0, s.config.Clock()
 // from the first if after is "". limit 0 means 1000. An absent directory is
 // empty. Errors are of package ufs or of the context.
 func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int) (Listing, error) {
-	if !isDirectory(dir) {
+	if !wire.IsPath(dir) {
 		return Listing{}, nil
 	}
 	if limit <= 0 {
@@ -194,7 +195,7 @@ func protos(dir string, page []named) []*workerv1.Entry {
 // Forget drops what is cached of one name, so that the next request for it
 // queries the store.
 func (s *Store) Forget(mountID, dir, name string) {
-	if !isName(name) || !isDirectory(dir) {
+	if !isVisible(dir, name) {
 		return
 	}
 	id := nameID{dirID{mountID, dir}, name}
