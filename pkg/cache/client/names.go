@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/jindo-io/jindo/pkg/cache/ring"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
@@ -22,8 +23,8 @@ const maxRefusals = 3
 // error: Found is false.
 func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error) {
 	request := &workerv1.LookupRequest{MountId: mount, Directory: []byte(dir), Name: []byte(name), RingEpoch: c.ringEpoch()}
-	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
-		return d.Lookup(ctx, request, o...)
+	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, conn *grpc.ClientConn, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
+		return workerv1.NewDirectoryClient(conn).Lookup(ctx, request, o...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look up %q in directory %q of mount %s: %w", name, dir, mount, err)
@@ -35,8 +36,8 @@ func (c *Client) Lookup(ctx context.Context, mount, dir, name string) (*workerv1
 // limit, or the worker's default if limit is 0.
 func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
 	request := &workerv1.ListRequest{MountId: mount, Directory: []byte(dir), After: []byte(after), Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch()}
-	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
-		return d.List(ctx, request, o...)
+	response, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, conn *grpc.ClientConn, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
+		return workerv1.NewDirectoryClient(conn).List(ctx, request, o...)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list directory %q of mount %s: %w", dir, mount, err)
@@ -49,13 +50,26 @@ func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) 
 // until the listing expires.
 func (c *Client) Forget(ctx context.Context, mount, dir, name string) error {
 	request := &workerv1.ForgetRequest{MountId: mount, Directory: []byte(dir), Name: []byte(name)}
-	_, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, d workerv1.DirectoryClient, o ...grpc.CallOption) (*workerv1.ForgetResponse, error) {
-		return d.Forget(ctx, request, o...)
+	_, err := tryWorkers(ctx, c, mount, dir, func(ctx context.Context, conn *grpc.ClientConn, o ...grpc.CallOption) (*workerv1.ForgetResponse, error) {
+		return workerv1.NewDirectoryClient(conn).Forget(ctx, request, o...)
 	})
 	if err != nil {
 		return fmt.Errorf("forget %q in directory %q of mount %s: %w", name, dir, mount, err)
 	}
 	return nil
+}
+
+// Totals returns the totals of a mount, as the worker that lists its root has
+// counted them. Objects is -1 while they are unknown.
+func (c *Client) Totals(ctx context.Context, mount string) (*commonv1.Totals, error) {
+	request := &workerv1.GetTotalsRequest{MountId: mount}
+	response, err := tryWorkers(ctx, c, mount, "", func(ctx context.Context, conn *grpc.ClientConn, o ...grpc.CallOption) (*workerv1.GetTotalsResponse, error) {
+		return workerv1.NewCacheClient(conn).GetTotals(ctx, request, o...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("get the totals of mount %s: %w", mount, err)
+	}
+	return response.GetTotals(), nil
 }
 
 func (c *Client) ringEpoch() uint64 { return c.View().GetRing().GetEpoch() }
@@ -82,7 +96,7 @@ type result[T any] struct {
 // tryWorkers tries one worker after another in the order of a directory. Each has its
 // own deadline. When one has been silent for a while, the next is tried as well,
 // and the first success is returned.
-func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, workerv1.DirectoryClient, ...grpc.CallOption) (T, error)) (T, error) {
+func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, *grpc.ClientConn, ...grpc.CallOption) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	candidates := c.candidates(ring.DirectoryKey(mount, dir))
@@ -131,7 +145,7 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 			defer stop()
 			var response trace
 			began := time.Now()
-			value, err := call(attempt, workerv1.NewDirectoryClient(w.conn), response.options()...)
+			value, err := call(attempt, w.conn, response.options()...)
 			if err != nil {
 				err = w.outcome(ctx, attempt, err, response, began, c.config.Silence)
 			}

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
@@ -37,6 +38,22 @@ func (c *cache) GetEpochs(context.Context, *workerv1.GetEpochsRequest) (*workerv
 		response.Mounts[id] = mount.GetEpoch()
 	}
 	return response, nil
+}
+
+// GetTotals returns the totals of a mount, which are known where its root is
+// listed.
+func (c *cache) GetTotals(_ context.Context, request *workerv1.GetTotalsRequest) (*workerv1.GetTotalsResponse, error) {
+	id := request.GetMountId()
+	v := c.worker.views.load()
+	if v == nil || v.mounts[id] == nil {
+		return nil, status.Errorf(codes.NotFound, "view %d has no mount with id %q", v.index(), id)
+	}
+	t := c.worker.config.Directory.Counted(id)
+	epochs := v.epochs(id)
+	return &workerv1.GetTotalsResponse{
+		Totals: &commonv1.Totals{Objects: t.Objects, Bytes: t.Bytes, AtLeast: t.AtLeast, Hidden: t.Hidden},
+		Epochs: &workerv1.Epochs{Ring: epochs.Ring, Mount: epochs.Mount},
+	}, nil
 }
 
 // Status returns the report that masters receive with each heartbeat.

@@ -229,7 +229,8 @@ func (w *Worker) report() *commonv1.WorkerReport {
 	for _, entry := range w.mounts.all() {
 		health := &commonv1.MountHealth{MountId: entry.mount.GetId(), Objects: -1, Bytes: -1}
 		if w.ownsRoot(v, entry.mount.GetId()) {
-			health.Objects, health.Bytes = w.config.Directory.Totals(entry.mount.GetId())
+			t := w.config.Directory.Counted(entry.mount.GetId())
+			health.Objects, health.Bytes, health.AtLeast, health.Hidden = t.Objects, t.Bytes, t.AtLeast, t.Hidden
 		}
 		if err := entry.health(); err != nil {
 			health.Error = message.Text(err.Error())

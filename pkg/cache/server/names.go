@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
@@ -21,13 +25,22 @@ type Directory interface {
 	Lookup(ctx context.Context, mount dirstore.Mount, dir, name string) (dirstore.LookupResult, error)
 	List(ctx context.Context, mount dirstore.Mount, dir, after string, limit int) (dirstore.Listing, error)
 	Forget(mountID, dir, name string)
-	Totals(mountID string) (objects, bytes int64)
+	// Counted returns the totals of a mount, without waiting for the store.
+	Counted(mountID string) dirstore.Totals
 	// Count starts to count the totals of a mount.
 	Count(mount dirstore.Mount)
 }
 
-// maxPage bounds the entries of one page of a listing.
-const maxPage = 2000
+const (
+	// maxPage and maxPageBytes bound one page of a listing. Names, keys and tags may
+	// be long, and gRPC clients reject messages above 4 MiB.
+	maxPage      = 2000
+	maxPageBytes = 1 << 20
+	// headerAfter is the time after which a request for names that waits for the
+	// store gets the header of its response. It tells the client, which would take
+	// a silent worker for one that hangs, that the worker is alive.
+	headerAfter = 500 * time.Millisecond
+)
 
 // names implements the Directory service.
 type names struct {
@@ -42,6 +55,7 @@ func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*w
 	if len(request.GetName()) == 0 || bytes.ContainsRune(request.GetName(), '/') {
 		return nil, status.Error(codes.InvalidArgument, "a name must be one element of a path")
 	}
+	defer sendHeader(ctx)()
 	mount, entry, err := n.mount(ctx, request.GetMountId())
 	if err != nil {
 		return nil, err
@@ -58,6 +72,7 @@ func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*w
 
 // List returns a page of a directory.
 func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*workerv1.ListResponse, error) {
+	defer sendHeader(ctx)()
 	mount, entry, err := n.mount(ctx, request.GetMountId())
 	if err != nil {
 		return nil, err
@@ -71,9 +86,32 @@ func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*worke
 	if err != nil {
 		return nil, statusOf(err)
 	}
+	entries, cut := fitting(listing.Entries)
 	return &workerv1.ListResponse{
-		Entries: listing.Entries, More: listing.More, Age: durationpb.New(listing.Age), Epochs: n.epochs(request.GetMountId()),
+		Entries: entries, More: listing.More || cut, Age: durationpb.New(listing.Age), Epochs: n.epochs(request.GetMountId()),
 	}, nil
+}
+
+// sendHeader sends the header of the response after headerAfter, unless stop is
+// called before.
+func sendHeader(ctx context.Context) (stop func()) {
+	timer := time.AfterFunc(headerAfter, func() {
+		// The call may end at the same time; its response then has the header.
+		_ = grpc.SendHeader(ctx, metadata.MD{})
+	})
+	return func() { timer.Stop() }
+}
+
+// fitting returns the entries that fit one page, at least one, and reports whether
+// others are left.
+func fitting(entries []*workerv1.Entry) (page []*workerv1.Entry, cut bool) {
+	size := 0
+	for i, e := range entries {
+		if size += proto.Size(e); size > maxPageBytes && i > 0 {
+			return entries[:i], true
+		}
+	}
+	return entries, false
 }
 
 // Forget drops a name from the cached listing.

@@ -19,6 +19,7 @@ func Rights() mtls.Rights {
 		workerv1.Directory_Forget_FullMethodName: {mtls.Fuse, mtls.Worker, mtls.Admin},
 		workerv1.Cache_GetView_FullMethodName:    readers,
 		workerv1.Cache_GetEpochs_FullMethodName:  readers,
+		workerv1.Cache_GetTotals_FullMethodName:  readers,
 		workerv1.Cache_Status_FullMethodName:     {mtls.Admin, mtls.Master, mtls.Worker},
 		healthv1.Health_Check_FullMethodName:     readers,
 		healthv1.Health_Watch_FullMethodName:     readers,
