@@ -30,6 +30,9 @@ const JindoRuntimeType = "jindo"
 // CacheStateList maps the names of figures about the cache to their values.
 type CacheStateList map[CacheStateName]string
 
+// AtLeast ends a total in a status that is a lower bound: "20000001+".
+const AtLeast = "+"
+
 // CacheStateName is the name of a figure about the cache.
 type CacheStateName string
 

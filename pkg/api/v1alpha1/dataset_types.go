@@ -227,7 +227,8 @@ type DatasetStatus struct {
 	// HCFSStatus is the address of the file system.
 	HCFSStatus *HCFSStatus `json:"hcfs,omitempty"`
 
-	// FileNum is the number of files in the store.
+	// FileNum is the number of files in the store. If the store is too large to be
+	// counted, it is a lower bound, with a + at its end.
 	FileNum string `json:"fileNum,omitempty"`
 
 	// DataLoadRef is deprecated: use operationRef.

@@ -109,7 +109,8 @@ type RuntimeStatus struct {
 	// UfsTotal is the total size of the files in the store.
 	UfsTotal string `json:"ufsTotal,omitempty"`
 
-	// FileNum is the number of files in the store.
+	// FileNum is the number of files in the store. If the store is too large to be
+	// counted, it is a lower bound, with a + at its end.
 	FileNum string `json:"fileNum,omitempty"`
 
 	// Conditions are the latest observations of the runtime.

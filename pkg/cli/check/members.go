@@ -113,7 +113,11 @@ func bucket(ctx context.Context, w *checkContext) outcome {
 		}
 		text := m.URI
 		if m.Objects != nil {
-			text += " (" + printer.Plural(int(*m.Objects), "object") + ")"
+			atLeast := ""
+			if m.AtLeast {
+				atLeast = "at least "
+			}
+			text += " (" + atLeast + printer.Plural(int(*m.Objects), "object") + ")"
 		}
 		fine = append(fine, text)
 	}

@@ -74,10 +74,11 @@ func (f *objects) fillDataset(r *report.Runtime, dataset *v1alpha1.Dataset, runt
 	if ready, found := result.Find(string(v1alpha1.DatasetReady)); found {
 		r.Dataset.Message = ready.Message
 	}
-	if objects, err := strconv.ParseInt(dataset.Status.FileNum, 10, 64); err == nil {
-		r.Dataset.Objects = &objects
+	files, atLeast := strings.CutSuffix(dataset.Status.FileNum, v1alpha1.AtLeast)
+	if objects, err := strconv.ParseInt(files, 10, 64); err == nil {
+		r.Dataset.Objects, r.Dataset.AtLeast = &objects, atLeast
 	}
-	if bytes, ok := printer.ParseBytes(dataset.Status.UfsTotal); ok {
+	if bytes, ok := printer.ParseBytes(strings.TrimSuffix(dataset.Status.UfsTotal, v1alpha1.AtLeast)); ok {
 		total := int64(bytes)
 		r.Dataset.Bytes = &total
 	}

@@ -75,8 +75,9 @@ func addHealth(mount *report.Mount, h *commonv1.MountHealth) {
 		mount.Error = h.GetError()
 	}
 	if h.GetObjects() >= 0 && (mount.Objects == nil || h.GetObjects() > *mount.Objects) {
-		mount.Objects = new(h.GetObjects())
+		mount.Objects, mount.AtLeast = new(h.GetObjects()), h.GetAtLeast()
 	}
+	mount.Hidden = max(mount.Hidden, h.GetHidden())
 	if h.GetBytes() >= 0 && (mount.Bytes == nil || h.GetBytes() > *mount.Bytes) {
 		mount.Bytes = new(h.GetBytes())
 	}

@@ -135,6 +135,8 @@ type Dataset struct {
 	Objects *int64 `json:"objects,omitempty"`
 	// Bytes: see Objects.
 	Bytes *int64 `json:"bytes,omitempty"`
+	// AtLeast is true if Objects and Bytes are lower bounds.
+	AtLeast bool `json:"atLeast,omitempty"`
 }
 
 // Pod is the pod of a component.
@@ -364,10 +366,16 @@ type Mount struct {
 	URI string `json:"uri"`
 	// ReadOnly is true if the store is not written to.
 	ReadOnly bool `json:"readOnly"`
-	// Objects and Bytes of the last complete listing; absent while unknown.
+	// Objects and Bytes of the last count; absent while unknown.
 	Objects *int64 `json:"objects,omitempty"`
 	// Bytes: see Objects.
 	Bytes *int64 `json:"bytes,omitempty"`
+	// AtLeast is true if the store is too large to be counted: Objects and Bytes
+	// are lower bounds.
+	AtLeast bool `json:"atLeast,omitempty"`
+	// Hidden is the number of keys that cannot be paths of files, and are therefore
+	// not visible.
+	Hidden int64 `json:"hidden,omitempty"`
 	// Epoch of its cached data; an invalidation increments it.
 	Epoch uint64 `json:"epoch"`
 	// Error is the last error of the store, as reported by a worker.

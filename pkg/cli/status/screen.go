@@ -130,7 +130,7 @@ func (d *dashboard) bound() string {
 	}
 	size := ""
 	if r.Dataset.Objects != nil && r.Dataset.Bytes != nil && r.Mounts[0].Bytes == nil {
-		size = fmt.Sprintf("%s, %s", printer.Plural(int(*r.Dataset.Objects), "object"), printer.Bytes(max(0, *r.Dataset.Bytes)))
+		size = counted(*r.Dataset.Objects, *r.Dataset.Bytes, r.Dataset.AtLeast)
 	}
 	return join("   ", size, r.Dataset.Phase+" "+printer.Age(r.Created.Time, r.Collected.Time))
 }
@@ -149,7 +149,16 @@ func (d *dashboard) size(m report.Mount) string {
 	if m.Objects == nil || m.Bytes == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s, %s", printer.Plural(int(*m.Objects), "object"), printer.Bytes(max(0, *m.Bytes)))
+	text := counted(*m.Objects, *m.Bytes, m.AtLeast)
+	if m.Hidden > 0 {
+		text += ", " + printer.Plural(int(m.Hidden), "hidden key")
+	}
+	return text
+}
+
+// counted formats the totals of a store, which may be lower bounds.
+func counted(objects, bytes int64, atLeast bool) string {
+	return pick(atLeast, "at least ", "") + printer.Plural(int(objects), "object") + ", " + printer.Bytes(max(0, bytes))
 }
 
 func orNone(text string) string { return pick(text != "", text, printer.None) }

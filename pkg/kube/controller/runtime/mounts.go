@@ -182,6 +182,8 @@ func (p *pass) mountsReady() (ok bool, reason, message string) {
 type mountState struct {
 	err            string
 	objects, bytes int64
+	// atLeast is set if objects and bytes are lower bounds.
+	atLeast bool
 }
 
 // mountHealth returns the state of mounts, by path, as reported by live workers.
@@ -208,7 +210,7 @@ func (p *pass) mountHealth() map[string]mountState {
 				state.err = m.GetError()
 			}
 			if m.GetObjects() >= 0 {
-				state.objects, state.bytes = m.GetObjects(), m.GetBytes()
+				state.objects, state.bytes, state.atLeast = m.GetObjects(), m.GetBytes(), m.GetAtLeast()
 			}
 			health[path] = state
 		}

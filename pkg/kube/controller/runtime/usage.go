@@ -105,10 +105,15 @@ func (p *pass) computeUsage() usage {
 	if p.plan.Unbound != "" {
 		return f
 	}
-	objects, bytes, known := p.storeTotals()
+	total, known := p.storeTotals()
 	f.ufsTotal, f.fileNum = calculating, calculating
-	if known {
-		f.ufsTotal, f.fileNum = byteSize(uint64(bytes)), strconv.FormatInt(objects, 10)
+	switch bytes := total.bytes; {
+	case known && total.atLeast:
+		// The share of the store that is cached is not known.
+		f.ufsTotal = byteSize(uint64(bytes)) + v1alpha1.AtLeast
+		f.fileNum = strconv.FormatInt(total.objects, 10) + v1alpha1.AtLeast
+	case known:
+		f.ufsTotal, f.fileNum = byteSize(uint64(bytes)), strconv.FormatInt(total.objects, 10)
 		share := 0.0
 		if bytes > 0 {
 			share = min(float64(used)/float64(bytes), 1)
@@ -120,19 +125,20 @@ func (p *pass) computeUsage() usage {
 
 // storeTotals returns the totals of all mounts. They are known once every mount has
 // been counted.
-func (p *pass) storeTotals() (objects, bytes int64, known bool) {
+func (p *pass) storeTotals() (total mountState, known bool) {
 	health := p.mountHealth()
 	if len(p.plan.Mounts) == 0 {
-		return 0, 0, false
+		return total, false
 	}
 	for _, m := range p.plan.Mounts {
 		state, ok := health[m.Path]
 		if !ok || state.objects < 0 {
-			return 0, 0, false
+			return total, false
 		}
-		objects, bytes = objects+state.objects, bytes+state.bytes
+		total.objects, total.bytes = total.objects+state.objects, total.bytes+state.bytes
+		total.atLeast = total.atLeast || state.atLeast
 	}
-	return objects, bytes, true
+	return total, true
 }
 
 // byteSize formats a number of bytes as Fluid does, for example 1.50GiB.
