@@ -34,6 +34,7 @@ type fileSystem struct {
 	refreshMu sync.Mutex
 	requests  *requests
 	notifier  *notifier
+	usage     usage
 	log       *slog.Logger
 	// created is the time at which the mount was created.
 	created time.Time
@@ -92,12 +93,6 @@ func (f *fileSystem) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.At
 	}
 	out.SetTimeout(f.config.AttrTTL)
 	f.attributes(n, &out.Attr)
-	return fuse.OK
-}
-
-// StatFs reports a constant size, large enough for every program that checks it.
-func (f *fileSystem) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
-	*out = fuse.StatfsOut{Bsize: blockSize, Frsize: blockSize, Blocks: 1 << 38, NameLen: nameMax}
 	return fuse.OK
 }
 

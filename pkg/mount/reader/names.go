@@ -8,15 +8,23 @@ import (
 	"path"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
 // Lookup returns the entry of a name in a directory of a mount. dir has no leading
 // or trailing slash; "" is the mount's root. The error is ErrNotExist when the
 // name does not exist.
+//
+// A name that no file can have does not exist; no worker is queried for it.
 func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, error) {
 	var entry Entry
+	if !wire.IsName(name) || !wire.IsKey(path.Join(dir, name)) {
+		return found(mountID, dir, name, false, nil)
+	}
 	err := r.readNames(ctx, mountID, func(ctx context.Context) error {
 		response, err := r.config.Cluster.Lookup(ctx, mountID, dir, name)
 		if err != nil {
@@ -52,6 +60,34 @@ func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries 
 		return err
 	})
 	return entries, more, err
+}
+
+// Totals are the totals of a mount.
+type Totals struct {
+	// Objects and Bytes are -1 while unknown.
+	Objects, Bytes int64
+	// AtLeast is set if they are lower bounds.
+	AtLeast bool
+}
+
+// totalsSource is a Cluster that has totals.
+type totalsSource interface {
+	Totals(ctx context.Context, mount string) (*commonv1.Totals, error)
+}
+
+var _ totalsSource = (*client.Client)(nil)
+
+// Totals returns the totals of a mount, as the workers have counted them.
+func (r *Reader) Totals(ctx context.Context, mountID string) (Totals, error) {
+	source, ok := r.config.Cluster.(totalsSource)
+	if !ok {
+		return Totals{Objects: -1, Bytes: -1}, nil
+	}
+	t, err := source.Totals(ctx, mountID)
+	if err != nil {
+		return Totals{}, err
+	}
+	return Totals{Objects: t.GetObjects(), Bytes: t.GetBytes(), AtLeast: t.GetAtLeast()}, nil
 }
 
 // forgetTimeout is the deadline of a Forget request to a directory's owner.

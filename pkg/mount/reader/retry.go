@@ -21,6 +21,9 @@ type storeState struct {
 	// denied, noBucket and refused are set by the errors of this round; slow
 	// means that a source may still succeed.
 	denied, noBucket, refused, slow bool
+	// rejected means that a source rejects the request as one that can never
+	// succeed, other that a source failed for another reason.
+	rejected, other bool
 }
 
 // reset starts a new round.
@@ -31,6 +34,9 @@ func (s *storeState) add(err error) {
 	s.denied = s.denied || isAny(err, client.ErrPermission, ufs.ErrPermission)
 	s.noBucket = s.noBucket || isAny(err, client.ErrNoBucket, ufs.ErrNoBucket)
 	s.refused = s.refused || isAny(err, client.ErrStoreRefused, ufs.ErrConnectionRefused)
+	s.rejected = s.rejected || isAny(err, client.ErrInvalid, ufs.ErrInvalid)
+	s.other = s.other || isAny(err, client.ErrUnreachable, client.ErrStalled, client.ErrUnavailable, client.ErrThrottled,
+		client.ErrUnknownMount, client.ErrGarbled, client.ErrTooLarge, ufs.ErrUnavailable, ufs.ErrThrottled)
 	s.slow = s.slow || isAny(err, client.ErrStalled, client.ErrThrottled, ufs.ErrThrottled)
 }
 
@@ -46,6 +52,8 @@ func (s *storeState) verdict(now time.Time, refusedTimeout time.Duration) error 
 		return ErrPermission
 	case s.noBucket:
 		return fmt.Errorf("the bucket or directory of the mount does not exist: %w", ErrUnavailable)
+	case s.rejected && !s.other:
+		return fmt.Errorf("every source rejects the request: %w", ErrUnavailable)
 	case s.refused && !s.slow && now.Sub(s.began) >= refusedTimeout:
 		return fmt.Errorf("the store refused connections for %s: %w", refusedTimeout, ErrUnavailable)
 	}
