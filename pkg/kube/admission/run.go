@@ -19,6 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
 	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 )
 
 // Options configures Run.
@@ -110,8 +111,9 @@ func (p *process) run(ctx context.Context) error {
 	}
 	p.health.AddCheck("listener", func() error { return nil })
 	server := p.https()
+	limited := netlimit.Listen(listener, netlimit.Config{Port: "webhook", Limits: connectionLimits(), Logger: p.o.Logger, Registry: p.health.Registry})
 	group.Go(func() error {
-		if err := server.ServeTLS(listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.ServeTLS(limited, "", ""); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the API server: %w", err)
 		}
 		return nil
@@ -135,6 +137,10 @@ func (p *process) run(ctx context.Context) error {
 	p.o.Logger.Info("started", "listen", listener.Addr(), "namespace", p.o.Namespace, "image", p.o.Image)
 	return group.Wait()
 }
+
+// connectionLimits are those of the port. API servers are not authenticated: they
+// have a few connections, from few addresses.
+func connectionLimits() netlimit.Limits { return netlimit.Limits{Pending: 1024, PerAddress: 64} }
 
 // drain reports the replica as not ready, and waits until API servers no longer
 // send requests to it.
