@@ -27,12 +27,14 @@ func Main(work func(ctx context.Context) error) {
 }
 
 // Logger returns a logger that writes text lines to stderr, each with the name
-// of the component. debug lowers its level from info to debug.
+// of the component. debug lowers its level from info to debug. Repeated messages
+// are counted instead of written, so that neither an unreachable peer nor a
+// stranger fills the log.
 func Logger(component string, debug bool) *slog.Logger {
 	level := slog.LevelInfo
 	if debug {
 		level = slog.LevelDebug
 	}
 	handler := slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})
-	return slog.New(handler).With("component", component)
+	return slog.New(newRepeats(handler, defaultRepeatLimits)).With("component", component)
 }
