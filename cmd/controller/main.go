@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jindo-io/jindo/pkg/daemon"
@@ -18,6 +19,8 @@ import (
 )
 
 func main() {
+	var profiling daemon.Profiling
+	profiling.AddFlag(flag.CommandLine)
 	o, paths, debug := parse()
 	daemon.Main(func(ctx context.Context) error {
 		var err error
@@ -30,7 +33,10 @@ func main() {
 			return fmt.Errorf("load cluster configuration: %w", err)
 		}
 		config.UserAgent = "jindo-controller"
-		return manager.Run(ctx, config, o)
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return profiling.Serve(ctx) })
+		group.Go(func() error { return manager.Run(ctx, config, o) })
+		return group.Wait()
 	})
 }
 

@@ -51,6 +51,7 @@ type options struct {
 	serverUIDs                            []uint32
 	publishTimeout, idleTimeout           time.Duration
 	debug                                 bool
+	profiling                             daemon.Profiling
 }
 
 func parse(args []string) (options, error) {
@@ -65,6 +66,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flags.DurationVar(&o.publishTimeout, "publish-wait", node.DefaultPublishTimeout, "how long a publish call waits for a FUSE server")
 	flags.DurationVar(&o.idleTimeout, "linger", node.DefaultIdleTimeout, "how long the mount and files of a runtime without volumes are kept")
+	o.profiling.AddFlag(flags)
 	flags.BoolVar(&o.debug, "debug", false, "log debug messages")
 	flags.Func("server-uids", fmt.Sprintf("comma-separated ids of the users, besides root, that FUSE servers may run as (default %d)", names.User), func(s string) error {
 		o.serverUIDs = nil
@@ -103,6 +105,7 @@ func runNode(ctx context.Context, args []string) error {
 	store := fdstore.NewClient(o.fdStoreSocket, logger)
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
+	group.Go(func() error { return o.profiling.Serve(running) })
 	group.Go(func() error { kube.Run(running); return nil })
 	plugin, err := node.New(running, node.Config{
 		Name: o.nodeName, Version: version.String(), KubeletDir: o.kubeletDir, Cluster: kube, FDStore: store,
@@ -128,9 +131,14 @@ func runNode(ctx context.Context, args []string) error {
 func runFDStore(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("csi keep", flag.ContinueOnError)
 	socket := flags.String("socket", "/keeper/keeper.sock", "socket of the descriptor store")
+	var profiling daemon.Profiling
+	profiling.AddFlag(flags)
 	debug := flags.Bool("debug", false, "log debug messages")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	return fdstore.NewServer(daemon.Logger("keeper", *debug)).Serve(ctx, *socket)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return profiling.Serve(ctx) })
+	group.Go(func() error { return fdstore.NewServer(daemon.Logger("keeper", *debug)).Serve(ctx, *socket) })
+	return group.Wait()
 }

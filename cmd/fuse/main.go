@@ -31,6 +31,7 @@ type options struct {
 	uid, gid                       uint
 	memory                         int64
 	debug                          bool
+	profiling                      daemon.Profiling
 }
 
 func main() {
@@ -63,6 +64,7 @@ func parseOptions(args []string) (options, error) {
 	o.addPathFlags(flags)
 	o.addMountFlags(flags)
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
+	o.profiling.AddFlag(flags)
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
 	}
@@ -106,6 +108,7 @@ func run(ctx context.Context, o options) error {
 	}
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
+	group.Go(func() error { return o.profiling.Serve(running) })
 	group.Go(func() error {
 		health.AddCheck("mount", s.mount.ready)
 		health.SetViewCheck(s.mount.viewReached)

@@ -37,6 +37,7 @@ type sidecar struct {
 	name, dir string
 	volumes   []*volume
 	health    *daemon.Health
+	profiling daemon.Profiling
 	log       *slog.Logger
 }
 
@@ -47,6 +48,7 @@ func parseSidecar(args []string) (*sidecar, error) {
 	flags.StringVar(&s.name, "name", "fuse", "name of this server in logs, usually the pod's name")
 	flags.StringVar(&s.dir, "dir", names.SidecarDir, "directory that is shared with the node plugin")
 	handles := flags.String("volumes", "", "comma-separated handles of the volumes to serve (required)")
+	s.profiling.AddFlag(flags)
 	debugLog := flags.Bool("debug", false, "log more")
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("fuse sidecar: %w", err)
@@ -92,6 +94,11 @@ func runSidecar(ctx context.Context, args []string) error {
 		group.Go(func() { v.run(ctx) })
 	}
 	group.Go(func() { s.serveHealth(ctx) })
+	group.Go(func() {
+		if err := s.profiling.Serve(ctx); err != nil {
+			s.log.Error("profiles are not served", "error", err)
+		}
+	})
 	group.Wait()
 	return nil
 }
@@ -124,10 +131,8 @@ func (s *sidecar) listenAndServe(ctx context.Context, socket string) error {
 	if err != nil {
 		return fmt.Errorf("listen for probes: %w", err)
 	}
-	server := &http.Server{Handler: s.handler(), ReadHeaderTimeout: 5 * time.Second}
-	stopped := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stopped()
-	return server.Serve(listener)
+	// Every process of the pod may connect.
+	return s.health.ServeHandler(ctx, listener, s.handler())
 }
 
 // handler serves /readyz, which returns status 503 and one line for each volume

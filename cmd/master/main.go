@@ -32,6 +32,7 @@ type options struct {
 	listen, raftListen, healthListen   string
 	formed, debug                      bool
 	heartbeat, election, lease, absent time.Duration
+	profiling                          daemon.Profiling
 }
 
 func main() {
@@ -53,6 +54,7 @@ func parse() options {
 	flag.DurationVar(&o.election, "election-timeout", consensus.DefaultElection, "how long a candidate waits for votes")
 	flag.DurationVar(&o.lease, "lease-timeout", consensus.DefaultLease, "how long a leader continues without a majority")
 	flag.DurationVar(&o.absent, "worker-absence", server.DefaultWorkerAbsence, "how long a worker may send no heartbeat before it is removed from the ring")
+	o.profiling.AddFlag(flag.CommandLine)
 	flag.BoolVar(&o.debug, "debug", false, "log debug messages")
 	flag.Parse()
 	return o
@@ -137,6 +139,7 @@ func serve(ctx context.Context, o options, node *consensus.Node, rpcServer *serv
 	group, ctx := errgroup.WithContext(ctx)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return health.Serve(serving, o.healthListen) })
+	group.Go(func() error { return o.profiling.Serve(serving) })
 	group.Go(func() error { return rpcServer.Serve(serving, listener) })
 	group.Go(func() error {
 		defer stopServing()

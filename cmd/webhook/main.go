@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jindo-io/jindo/pkg/daemon"
@@ -20,6 +21,8 @@ import (
 )
 
 func main() {
+	var profiling daemon.Profiling
+	profiling.AddFlag(flag.CommandLine)
 	o, paths, debug := parse()
 	daemon.Main(func(ctx context.Context) error {
 		var err error
@@ -32,7 +35,10 @@ func main() {
 			return fmt.Errorf("load the Kubernetes configuration: %w", err)
 		}
 		config.UserAgent = "jindo-webhook"
-		return admission.Run(ctx, config, o)
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return profiling.Serve(ctx) })
+		group.Go(func() error { return admission.Run(ctx, config, o) })
+		return group.Wait()
 	})
 }
 

@@ -36,6 +36,7 @@ type options struct {
 	share                         float64
 	socketGroup                   int
 	debug                         bool
+	profiling                     daemon.Profiling
 }
 
 func main() {
@@ -56,6 +57,7 @@ func parse() options {
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Int64Var(&o.memory, "memory", 256<<20, "bound of the blocks in memory, in bytes")
 	flag.Float64Var(&o.share, "share", blockstore.DefaultShare, "share of each tier for objects that were not read again; no object or scan evicts more")
+	o.profiling.AddFlag(flag.CommandLine)
 	flag.BoolVar(&o.debug, "debug", false, "log more")
 	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be repeated", func(s string) error {
 		tier, err := blockstore.ParseTier(s)
@@ -112,6 +114,7 @@ func run(ctx context.Context, o options) error {
 		health.AddCheck("worker", worker.Ready)
 		group, running := errgroup.WithContext(ctx)
 		group.Go(func() error { return health.Serve(running, o.healthListen) })
+		group.Go(func() error { return o.profiling.Serve(running) })
 		group.Go(func() error { return worker.Run(running) })
 		group.Go(func() error { addresses.Run(running); return nil })
 		err = group.Wait()

@@ -187,8 +187,14 @@ func (h *Health) Serve(ctx context.Context, address string) error {
 }
 
 func (h *Health) serve(ctx context.Context, listener net.Listener) error {
+	return h.ServeHandler(ctx, listener, h.Handler())
+}
+
+// ServeHandler serves another handler on a listener, with the limits of the
+// health port, as Serve does.
+func (h *Health) ServeHandler(ctx context.Context, listener net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler: h.Handler(), ReadHeaderTimeout: h.limits.header, ReadTimeout: h.limits.read,
+		Handler: handler, ReadHeaderTimeout: h.limits.header, ReadTimeout: h.limits.read,
 		WriteTimeout: h.limits.write, IdleTimeout: h.limits.idle, MaxHeaderBytes: maxHeader,
 		// Messages about requests that a stranger may send.
 		ErrorLog: log.New(io.Discard, "", 0),
