@@ -5,10 +5,12 @@
 package fdsock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +25,35 @@ const (
 
 // ErrTruncated reports a packet with more bytes or files than the buffers hold.
 var ErrTruncated = errors.New("packet truncated")
+
+// acceptPause is how long Accept waits after an error that may pass.
+const acceptPause = 50 * time.Millisecond
+
+// Accept returns the next connection. It returns an error only when ctx is done
+// or the listener is closed: an error of the system, such as that this process
+// can open no more files, must not end a server whose sockets keep mounts alive.
+// report is called with each such error.
+func Accept(ctx context.Context, listener *net.UnixListener, report func(error)) (*net.UnixConn, error) {
+	for {
+		conn, err := listener.AcceptUnix()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil, context.Cause(ctx)
+		case err == nil:
+			return conn, nil
+		case errors.Is(err, net.ErrClosed):
+			return nil, err
+		}
+		report(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(acceptPause):
+		}
+	}
+}
 
 // Send sends one packet with duplicates of files. The caller keeps ownership of
 // files.

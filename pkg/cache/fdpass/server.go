@@ -34,8 +34,11 @@ type Loan interface {
 
 const (
 	maxConnections = 256
-	maxLoans       = 1 << 16
-	sendTimeout    = 5 * time.Second
+	// maxPerProcess bounds the connections of one process. A reader has one; it
+	// may connect again before the end of the last one is noticed.
+	maxPerProcess = 4
+	maxLoans      = 1 << 16
+	sendTimeout   = 5 * time.Second
 )
 
 // Server lends files on one socket.
@@ -47,7 +50,7 @@ type Server struct {
 	listener *net.UnixListener
 
 	mu    sync.Mutex
-	conns map[*net.UnixConn]struct{}
+	conns map[*net.UnixConn]int32 // the process of each
 	wg    sync.WaitGroup
 }
 
@@ -72,7 +75,7 @@ func Listen(path string, group int, lender Lender, logger *slog.Logger) (*Server
 		_ = listener.Close()
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	return &Server{path: path, group: group, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]struct{}{}}, nil
+	return &Server{path: path, group: group, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]int32{}}, nil
 }
 
 // open sets the owner and the mode of the socket.
@@ -94,11 +97,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer s.wg.Wait()
 	defer s.close()
 	for {
-		c, err := s.listener.AcceptUnix()
+		c, err := fdsock.Accept(ctx, s.listener, func(err error) {
+			s.logger.Warn("cannot accept a connection to the socket of sealed files", "error", err)
+		})
 		if ctx.Err() != nil {
-			if err == nil {
-				_ = c.Close()
-			}
 			return nil
 		}
 		if err != nil {
@@ -141,8 +143,25 @@ func (s *Server) add(c *net.UnixConn) bool {
 		s.logger.Warn("refused a connection to the socket of sealed files: too many", "connections", maxConnections)
 		return false
 	}
-	s.conns[c] = struct{}{}
+	// The process is 0 when it is in another PID namespace.
+	if count := s.connectionsOf(peer.Pid); peer.Pid != 0 && count >= maxPerProcess {
+		s.logger.Warn("refused a connection to the socket of sealed files: the process has too many", "pid", peer.Pid, "connections", count)
+		return false
+	}
+	s.conns[c] = peer.Pid
 	return true
+}
+
+// connectionsOf returns the number of connections of a process. The caller holds
+// mu.
+func (s *Server) connectionsOf(pid int32) int {
+	count := 0
+	for _, of := range s.conns {
+		if of == pid {
+			count++
+		}
+	}
+	return count
 }
 
 func (s *Server) drop(c *net.UnixConn) {

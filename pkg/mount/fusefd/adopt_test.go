@@ -197,6 +197,19 @@ func TestRecoverFromTheServer(t *testing.T) {
 	if mounted, err := Mounted(s.point); err != nil || !mounted {
 		t.Fatalf("Mounted returned %v, error %v", mounted, err)
 	}
+	// Connections that send nothing do not delay the server.
+	silent := make(chan struct{})
+	go func() {
+		defer close(silent)
+		for count := 0; count < 3 && ctx.Err() == nil; time.Sleep(time.Millisecond) {
+			if conn, err := dial(ctx, socket); err == nil {
+				defer conn.Close()
+				count++
+			}
+		}
+		<-ctx.Done()
+	}()
+	defer func() { cancel(); <-silent }()
 	recovered, err := Recover(ctx, s.opts, socket)
 	if err != nil {
 		t.Fatal(err)

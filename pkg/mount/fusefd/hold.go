@@ -83,17 +83,16 @@ func (s *Session) sessionOver() bool {
 
 func (s *Session) accept(ctx context.Context, listener *net.UnixListener, group *sync.WaitGroup) error {
 	for {
-		conn, err := listener.AcceptUnix()
+		conn, err := fdsock.Accept(ctx, listener, func(err error) { s.log.Warn("cannot accept a server", "error", err) })
 		if ctx.Err() != nil {
-			if err == nil {
-				_ = conn.Close()
-			}
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("accept servers: %w", err)
 		}
+		s.waiting.add(conn)
 		group.Go(func() {
+			defer s.waiting.remove(conn)
 			if err := s.lend(ctx, conn); err != nil {
 				s.log.Warn("a server was not attached", "error", err)
 			}
@@ -121,6 +120,7 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 		return nil
 	}
 	defer func() { s.turn <- struct{}{} }()
+	s.waiting.remove(conn)
 	generation, err := s.begin(hello)
 	if err != nil {
 		_ = send(conn, message{Kind: kindRefused, Reason: err.Error()})

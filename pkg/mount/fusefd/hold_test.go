@@ -258,6 +258,45 @@ func TestInvalidMessagesAreRefused(t *testing.T) {
 	}
 }
 
+// TestSilentConnectionsAreFew: connections that send nothing, and servers that
+// wait for their turn, keep neither the next server out nor the attached one.
+func TestSilentConnectionsAreFew(t *testing.T) {
+	s := openSession(t, nil)
+	socket, _ := serve(t, s)
+	flood := func() (oldest *net.UnixConn) {
+		for i := range 4 * maxWaiting {
+			conn, err := dial(t.Context(), socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if i%2 == 1 {
+				_ = send(conn, message{Kind: kindAcquire})
+			} else if oldest == nil {
+				oldest = conn
+			}
+		}
+		return oldest
+	}
+	attached := attachServer(t, socket)
+	oldest := flood()
+	flood()
+	select {
+	case <-attached.Done():
+		t.Error("the attached server was detached")
+	default:
+	}
+	_ = oldest.SetReadDeadline(time.Now().Add(waitTimeout))
+	if _, _, err := receive(oldest); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the oldest silent connection is still open: %v", err)
+	}
+	s.waiting.mu.Lock()
+	defer s.waiting.mu.Unlock()
+	if got := len(s.waiting.conns); got > maxWaiting {
+		t.Errorf("%d connections wait, at most %d may", got, maxWaiting)
+	}
+}
+
 func TestCheckNotification(t *testing.T) {
 	notification := func(length uint32, code int32, unique uint64, extra int) []byte {
 		b := binary.NativeEndian.AppendUint32(nil, length)

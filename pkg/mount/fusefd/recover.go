@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -44,29 +46,76 @@ func Recover(ctx context.Context, opts Options, socketPath string) (*Session, er
 	if err := allowServers(socketPath, opts.ServerUIDs); err != nil {
 		return nil, err
 	}
+	received, err := firstDescriptors(ctx, listener, opts)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the server of %s: %w", opts.Mountpoint, err)
+	}
+	return received, nil
+}
+
+// recovery is the search for the server of a mount.
+type recovery struct {
+	opts  Options
+	log   *slog.Logger
+	conns waiting
+	// found has the session of the first server that sends usable descriptors.
+	// taken is locked from then on.
+	found chan *Session
+	taken sync.Mutex
+}
+
+// firstDescriptors returns the session of the first server that sends usable
+// descriptors. Connections are handled at the same time, so that one that sends
+// nothing does not delay the server.
+func firstDescriptors(ctx context.Context, listener *net.UnixListener, opts Options) (*Session, error) {
+	r := &recovery{opts: opts, log: opts.Logger, found: make(chan *Session, 1)}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { cancel(r.accept(ctx, listener, &group)) })
+	var session *Session
+	select {
+	case session = <-r.found:
+	case <-ctx.Done():
+	}
+	cancel(nil)
+	_ = listener.Close()
+	group.Wait()
+	if session == nil && len(r.found) > 0 {
+		session = <-r.found
+	}
+	if session == nil {
+		return nil, context.Cause(ctx)
+	}
+	return session, nil
+}
+
+func (r *recovery) accept(ctx context.Context, listener *net.UnixListener, group *sync.WaitGroup) error {
 	for {
-		conn, err := listener.AcceptUnix()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = conn.Close()
-			}
-			return nil, fmt.Errorf("wait for the server of %s: %w", opts.Mountpoint, context.Cause(ctx))
-		}
+		conn, err := fdsock.Accept(ctx, listener, func(err error) { r.log.Warn("cannot accept a server", "error", err) })
 		if err != nil {
-			return nil, fmt.Errorf("wait for the server of %s: %w", opts.Mountpoint, err)
+			return err
 		}
-		session, err := recoverFrom(conn, opts)
-		_ = conn.Close()
-		if err == nil {
-			return session, nil
-		}
-		if opts.Logger != nil {
-			opts.Logger.Warn("a server sent no usable descriptors", "mount", opts.Mountpoint, "error", err)
-		}
+		r.conns.add(conn)
+		group.Go(func() {
+			stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+			defer func() { stop(); r.conns.remove(conn); _ = conn.Close() }()
+			session, err := recoverFrom(conn, r.opts, &r.taken)
+			switch {
+			case err == nil:
+				r.found <- session
+			case ctx.Err() == nil:
+				r.log.Warn("a server sent no usable descriptors", "mount", r.opts.Mountpoint, "error", err)
+			}
+		})
 	}
 }
 
-func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
+// recoverFrom returns the session of the descriptors that a server sends. It
+// succeeds at most once for one mutex: taken remains locked then.
+func recoverFrom(conn *net.UnixConn, opts Options, taken *sync.Mutex) (*Session, error) {
 	m, fds, err := handshakePeer(conn, opts.ServerUIDs)
 	if err != nil {
 		return nil, err
@@ -79,8 +128,16 @@ func recoverFrom(conn *net.UnixConn, opts Options) (*Session, error) {
 		fdsock.Close(fds)
 		return nil, err
 	}
+	if !taken.TryLock() {
+		fdsock.Close(fds)
+		return nil, errors.New("another server sent its descriptors first")
+	}
 	device, slots := os.NewFile(uintptr(fds[0]), devicePath), os.NewFile(uintptr(fds[1]), "slots")
-	return Adopt(opts, device, slots)
+	session, err := Adopt(opts, device, slots)
+	if err != nil {
+		taken.Unlock()
+	}
+	return session, err
 }
 
 // fuseDevice is the device number of /dev/fuse.

@@ -119,6 +119,8 @@ type Session struct {
 
 	// turn holds one token; the attached server has it.
 	turn chan struct{}
+	// waiting are the connections of servers that are not attached.
+	waiting waiting
 	// batches is the queue of notifications for the kernel.
 	batches chan batch
 	// ended is closed when the connection to the kernel has ended.

@@ -8,12 +8,16 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 const (
 	protocolVersion = 1
+	// sendTimeout bounds the sending of one message, so that a peer that does not
+	// receive cannot keep the other end.
+	sendTimeout = 10 * time.Second
 	// messageSize is the maximum size of a message, in bytes.
 	messageSize = 64 << 10
 	// MaxDescription is the maximum size of a description, in bytes.
@@ -53,6 +57,9 @@ func send(conn *net.UnixConn, m message, files []*os.File) error {
 	}
 	if len(data) > messageSize {
 		return fmt.Errorf("encode %s: message of %d bytes exceeds the limit of %d", m.Kind, len(data), messageSize)
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
+		return fmt.Errorf("send %s: %w", m.Kind, err)
 	}
 	if err := fdsock.Send(conn, data, files...); err != nil {
 		return fmt.Errorf("send %s: %w", m.Kind, err)

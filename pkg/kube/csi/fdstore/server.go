@@ -22,7 +22,12 @@ type Server struct {
 
 	mu      sync.Mutex
 	entries map[string]storedEntry
-	client  *net.UnixConn
+
+	// clientMu guards client. It is separate from mu, which is held while entries
+	// are sent: closing the connection of a client that does not receive ends
+	// that.
+	clientMu sync.Mutex
+	client   *net.UnixConn
 }
 
 type storedEntry struct {
@@ -48,11 +53,8 @@ func (s *Server) Serve(ctx context.Context, socket string) error {
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close(); s.replaceClient(nil) })
 	defer stop()
 	for {
-		conn, err := listener.AcceptUnix()
+		conn, err := fdsock.Accept(ctx, listener, func(err error) { s.log.Warn("cannot accept a connection", "error", err) })
 		if ctx.Err() != nil {
-			if err == nil {
-				_ = conn.Close()
-			}
 			return nil
 		}
 		if err != nil {
@@ -94,8 +96,8 @@ func listen(socket string) (*net.UnixListener, error) {
 // replaceClient closes the connection of the previous client and records conn as
 // the current one.
 func (s *Server) replaceClient(conn *net.UnixConn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.clientMu.Lock()
+	defer s.clientMu.Unlock()
 	if s.client != nil {
 		_ = s.client.Close()
 	}

@@ -282,6 +282,38 @@ func TestNewestClientWins(t *testing.T) {
 	}
 }
 
+// TestClientThatDoesNotReceive: a client that was stopped while it received the
+// entries does not keep the next one out.
+func TestClientThatDoesNotReceive(t *testing.T) {
+	s, socket := startInProcess(t)
+	c, _, stop := connect(t, socket)
+	const count = 400
+	want := map[string]string{}
+	for i := range count {
+		key := fmt.Sprintf("entry-%03d", i)
+		d := newEntry(t, key, "x")
+		if err := c.Store(d); err != nil {
+			t.Fatal(err)
+		}
+		want[key] = "x;"
+	}
+	stop()
+	stopped, err := net.Dial(fdsock.Network, socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopped.Close()
+	eventually(t, "the server sends entries to it", func() bool {
+		if s.mu.TryLock() {
+			s.mu.Unlock()
+			return false
+		}
+		return true
+	})
+	_, entries, _ := connect(t, socket)
+	checkEntries(t, entries, want)
+}
+
 func entryCount(s *Server) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
