@@ -60,8 +60,27 @@ func parse() options {
 	return o
 }
 
-// run serves until ctx is done, then transfers leadership and stops.
+// run serves until ctx is done, then transfers leadership and stops. Health
+// checks are served from the beginning, also while the disk cannot be used.
 func run(ctx context.Context, o options) error {
+	health := daemon.NewHealth()
+	raftLimits, rpcLimits, err := fit(health)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	group.Go(func() error { return health.Serve(serving, o.healthListen) })
+	group.Go(func() error { return o.profiling.Serve(serving) })
+	group.Go(func() error {
+		defer stopServing()
+		return runMember(ctx, o, health, raftLimits, rpcLimits)
+	})
+	return group.Wait()
+}
+
+// runMember opens the member and serves calls until ctx is done.
+func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits, rpcLimits netlimit.Limits) error {
 	members, err := topology.Load(o.roster)
 	if err != nil {
 		return err
@@ -74,48 +93,39 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	logger := daemon.Logger(o.name, o.debug)
-	health := daemon.NewHealth()
 	addresses := netlimit.NewAddresses(members.Hosts()...)
-	raftLimits, rpcLimits, err := fit(health)
-	if err != nil {
-		return err
-	}
 	machine, err := state.New(fatal)
 	if err != nil {
 		return err
 	}
-	// The port is opened before the disk: a second process of this member fails
-	// here.
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", o.listen)
-	if err != nil {
-		return fmt.Errorf("listen for gRPC: %w", err)
-	}
-	defer listener.Close()
+	resolving, stop := context.WithCancel(ctx)
+	defer stop()
+	go addresses.Run(resolving)
 	peers := server.NewPeers(identity)
 	defer peers.Close()
-	node, err := consensus.Open(consensus.Config{
+	serving := server.Config{
+		Name: o.name, Topology: members, Identity: identity, State: machine, Connections: rpcLimits, Addresses: addresses,
+		WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
+	}
+	opener := opener{config: consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,
 		Topology: members, Identity: identity, RaftListen: o.raftListen,
 		Connections: raftLimits, Addresses: addresses,
 		Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
-	}, server.StateMachine(machine))
+	}, server: serving, listen: o.listen, machine: machine, health: health}
+	node, listener, err := opener.open(ctx)
 	if err != nil {
 		return err
 	}
-	rpcServer, err := server.New(server.Config{
-		Name: o.name, Topology: members, Identity: identity, Consensus: node, State: machine,
-		Connections: rpcLimits, Addresses: addresses, WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
-	})
+	defer listener.Close()
+	serving.Consensus = node
+	rpcServer, err := server.New(serving)
 	if err != nil {
 		return errors.Join(err, shutdown(node))
 	}
 	health.AddCheck("master", rpcServer.Ready)
-	resolving, stop := context.WithCancel(ctx)
-	defer stop()
-	go addresses.Run(resolving)
-	return serve(ctx, o, node, rpcServer, health, listener)
+	return serve(ctx, node, rpcServer, listener)
 }
 
 // ownFiles is the number of files that a master needs besides its ports: its log
@@ -135,11 +145,9 @@ func fit(health *daemon.Health) (raft, rpc netlimit.Limits, err error) {
 
 // serve runs everything until ctx is done or one part fails. Calls are served
 // until leadership has been transferred, so that clients learn the new leader.
-func serve(ctx context.Context, o options, node *consensus.Node, rpcServer *server.Server, health *daemon.Health, listener net.Listener) error {
+func serve(ctx context.Context, node *consensus.Node, rpcServer *server.Server, listener net.Listener) error {
 	group, ctx := errgroup.WithContext(ctx)
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	group.Go(func() error { return health.Serve(serving, o.healthListen) })
-	group.Go(func() error { return o.profiling.Serve(serving) })
 	group.Go(func() error { return rpcServer.Serve(serving, listener) })
 	group.Go(func() error {
 		defer stopServing()

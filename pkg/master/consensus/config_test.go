@@ -44,7 +44,7 @@ func TestTwoProcessesOnOneDisk(t *testing.T) {
 	c.start(0)
 	config := c.config(0)
 	config.Fatal = func(error) {}
-	if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), "open log") {
+	if _, err := Open(config, &journal{}); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Fatalf("got %v", err)
 	}
 }

@@ -54,6 +54,8 @@ type failStopDisk struct {
 	timeout time.Duration
 	// fail ends the process. In tests it returns.
 	fail func(error)
+	// tail records what the disk must hold. It is nil in tests that need none.
+	tail *tail
 	// appends holds the durations of durable appends.
 	appends *durations
 
@@ -155,7 +157,12 @@ func (d *failStopDisk) StoreLogs(logs []*raft.Log) error {
 		size += len(l.Data)
 	}
 	start := time.Now()
-	d.do("append to the log", func() error { return d.disk.StoreLogs(logs) })
+	d.do("append to the log", func() error {
+		if err := d.disk.StoreLogs(logs); err != nil || d.tail == nil {
+			return err
+		}
+		return d.tail.appended(logs[len(logs)-1])
+	})
 	d.appends.add(time.Since(start))
 	d.unsnapshotted.Add(int64(size))
 	d.first.CompareAndSwap(0, logs[0].Index)
@@ -181,11 +188,31 @@ func (d *failStopDisk) DeleteRange(from, to uint64) error {
 
 func (d *failStopDisk) truncate(from, to uint64) {
 	d.do("truncate the log", func() error {
+		if d.tail != nil && to >= d.last.Load() {
+			if err := d.lower(from); err != nil {
+				return err
+			}
+		}
 		if err := d.disk.DeleteRange(from, to); err != nil {
 			return err
 		}
 		return d.bounds()
 	})
+}
+
+// lower lowers the tail record before a suffix is deleted that begins at an
+// index.
+func (d *failStopDisk) lower(from uint64) error {
+	var before raft.Log
+	err := readEntry(d.disk, from-1, &before)
+	switch {
+	case absent(err):
+		// A snapshot covers it.
+		return d.tail.truncating(nil)
+	case err != nil:
+		return err
+	}
+	return d.tail.truncating(&before)
 }
 
 // bounds reads the first and the last index.
@@ -205,7 +232,12 @@ func (d *failStopDisk) bounds() error {
 
 // Set implements raft.StableStore.
 func (d *failStopDisk) Set(key, value []byte) error {
-	d.do("write "+string(key), func() error { return d.disk.Set(key, sealValue(key, value)) })
+	d.do("write "+string(key), func() error {
+		if err := d.disk.Set(key, sealValue(key, value)); err != nil || d.tail == nil {
+			return err
+		}
+		return d.tail.stored(key, value)
+	})
 	return nil
 }
 
@@ -259,10 +291,10 @@ func (d *failStopDisk) check(snapshot uint64) error {
 	if err := d.bounds(); err != nil {
 		return err
 	}
-	for _, key := range []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"} {
-		sealed, err := d.disk.Get([]byte(key))
+	for _, key := range [][]byte{keyTerm, keyVoteTerm, keyCandidate} {
+		sealed, err := d.disk.Get(key)
 		if err == nil {
-			_, err = openValue([]byte(key), sealed)
+			_, err = openValue(key, sealed)
 		}
 		if err != nil && !absent(err) {
 			return err

@@ -32,20 +32,31 @@
 //   - Raft runs only between members of one cluster. Connections are mutually
 //     authenticated, and both ends agree on cluster and member ids before the
 //     first byte of Raft.
+//   - A directory proves itself. Before a member uses its directory, it proves
+//     that log, snapshots, term and vote hold everything that the member
+//     acknowledged; [DamageError] otherwise. A damaged directory is moved away,
+//     and the member joins as a new one, when the leader has confirmed that the
+//     others do not need it.
 //
 // On disk, below the data directory:
 //
+//	lock                   excludes a second process
 //	member/identity.json   name, id and cluster, synced before the id is used
-//	member/raft.db         log, term and vote (bbolt); its lock excludes a second
-//	                       process
-//	member/snapshots/      the two newest snapshots
+//	member/raft.db         log, term and vote (bbolt)
+//	member/tail            what the directory must hold at least; see tailRecord
+//	member/snapshots/      the two newest snapshots, with the checksum of their
+//	                       metadata
 //	member/retired         this id was replaced: the next start generates another
-//	aside-<id>/            a directory that such a start moved away, kept for
-//	                       inspection
+//	member.new/            a directory that is being created
+//	aside-<id>/            a directory that was moved away, with the reason in
+//	                       why.txt; the newest three are kept
+//	aside-snapshot-<id>/   the same for a snapshot
 //
 // Reading order: node.go opens and closes a member, formation.go brings it into
 // a cluster and membership.go admits others, leadership.go and read.go decide
-// what a leader may serve, disk.go and checksum.go verify what is on disk.
+// what a leader may serve. memberdir.go proves a directory: tail.go says what it
+// must hold, logproof.go and snapshotproof.go read what it holds, rejoin.go
+// replaces it. disk.go and checksum.go verify what is read later.
 // Broken variants for the directed tests are in mutant.go, under a build tag.
 //
 // Not provided: reads by followers, leader leases for reads, and changes of the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -202,9 +203,9 @@ func TestALeaderWithAFaultyDiskStops(t *testing.T) {
 	}
 }
 
-// TestADamagedMemberDoesNotStart checks also that the others continue, and that
-// the member joins as a new one once its directory is moved away.
-func TestADamagedMemberDoesNotStart(t *testing.T) {
+// TestADamagedMemberJoinsAsANewOne checks that a member whose log has a damaged
+// entry is replaced while the others have a majority, and stays down otherwise.
+func TestADamagedMemberJoinsAsANewOne(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()
@@ -212,25 +213,47 @@ func TestADamagedMemberDoesNotStart(t *testing.T) {
 	index := c.propose("precious")
 	c.agree("precious")
 	damaged := (c.leader() + 1) % 3
+	id := c.id(damaged)
 	c.stop(damaged)
-	store, err := openDisk(filepath.Join(c.DataDir(damaged), "member", "raft.db"))
+	c.spoilEntry(damaged, index)
+	others := []int{(damaged + 1) % 3, (damaged + 2) % 3}
+	c.stop(others[0])
+	var spoiled *DamageError
+	if _, err := c.tryStart(damaged); !errors.As(err, &spoiled) || !strings.Contains(err.Error(), "joins as a new one when") {
+		t.Fatalf("without a majority of the others: %v", err)
+	}
+	if _, err := os.Stat(memberDir{c.DataDir(damaged)}.identity()); err != nil {
+		t.Fatalf("the directory was moved without a majority of the others: %v", err)
+	}
+	c.start(others[0])
+	c.propose("meanwhile")
+	c.eventually("wait for the replacement", func() error {
+		_, err := c.tryStart(damaged)
+		return err
+	})
+	c.whole()
+	c.agree("precious", "meanwhile")
+	if c.id(damaged) == id {
+		t.Fatal("the damaged directory's id is in use")
+	}
+	if kept, err := exists(filepath.Join(c.DataDir(damaged), "aside-"+string(id))); err != nil || !kept {
+		t.Fatalf("the damaged directory is not kept: %v", err)
+	}
+}
+
+// spoilEntry changes one byte of a log entry of a stopped member.
+func (c *cluster) spoilEntry(i int, index uint64) {
+	c.t.Helper()
+	store, err := openDisk(memberDir{c.DataDir(i)}.log())
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	var l raft.Log
 	if err := store.GetLog(index, &l); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
 	l.Data[0] ^= 1
 	if err := errors.Join(store.StoreLog(&l), store.Close()); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	if _, err := c.tryStart(damaged); !errors.Is(err, errDamaged) || !strings.Contains(err.Error(), "move ") {
-		t.Fatalf("started with %v", err)
-	}
-	c.propose("meanwhile")
-	c.Wipe(damaged)
-	c.start(damaged)
-	c.whole()
-	c.agree("precious", "meanwhile")
 }

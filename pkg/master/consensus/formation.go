@@ -21,6 +21,9 @@ const NoStateLeft = "this cluster was formed before, but no master has its state
 	"`kubectl jindo local down --purge` and then `kubectl jindo local up`; " +
 	"cached data is fetched again; the object store is not affected"
 
+// aloneAdvice is the advice for an only master whose disk is damaged.
+const aloneAdvice = "no other master has this state, so this one stays down"
+
 const (
 	describeTimeout = 2 * time.Second
 	// joinTimeout includes the time to catch up. A join that takes longer is

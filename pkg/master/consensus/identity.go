@@ -1,12 +1,12 @@
 package consensus
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
+	"hash/crc32"
 	"path/filepath"
 	"strings"
 
@@ -15,8 +15,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// identityFormat is the version of identity.json.
-const identityFormat = 1
+// Versions of the format of a member's directory, in identity.json. Format 1 had
+// neither a tail record nor checksums of the identity and of snapshot metadata;
+// such a directory is verified as far as possible and converted once. An older
+// program refuses format 2.
+const (
+	firstFormat    = 1
+	identityFormat = 2
+)
 
 // identity is the identity of a member, which belongs to its directory.
 type identity struct {
@@ -24,15 +30,29 @@ type identity struct {
 	ID        string `json:"id"`
 	Name      string `json:"name"`
 	ClusterID string `json:"clusterID"`
+	// Checksum is the crc32c of the other fields. Format 1 has none.
+	Checksum string `json:"checksum,omitempty"`
+}
+
+func (i identity) checksum() string {
+	fields := fmt.Sprintf("%d\n%s\n%s\n%s", identityFormat, i.ID, i.Name, i.ClusterID)
+	return fmt.Sprintf("%08x", crc32.Checksum([]byte(fields), castagnoli))
 }
 
 // memberDir names the files in the data directory of a member.
 type memberDir struct{ dir string }
 
-func (d memberDir) member() string    { return filepath.Join(d.dir, "member") }
-func (d memberDir) identity() string  { return filepath.Join(d.member(), "identity.json") }
-func (d memberDir) log() string       { return filepath.Join(d.member(), "raft.db") }
+func (d memberDir) member() string   { return filepath.Join(d.dir, "member") }
+func (d memberDir) identity() string { return filepath.Join(d.member(), "identity.json") }
+func (d memberDir) log() string      { return filepath.Join(d.member(), "raft.db") }
+func (d memberDir) tail() string     { return filepath.Join(d.member(), "tail") }
+
+// snapshots is the directory that the library keeps its directory of snapshots
+// in.
 func (d memberDir) snapshots() string { return d.member() }
+
+// unfinished is where a new member's directory is prepared.
+func (d memberDir) unfinished() string { return filepath.Join(d.dir, "member.new") }
 
 // retired is the path of a file that exists once the member was replaced.
 func (d memberDir) retired() string { return filepath.Join(d.member(), "retired") }
@@ -69,57 +89,38 @@ func splitAddress(address raft.ServerAddress) (string, string) {
 	return hostPort, id
 }
 
-// open reads the identity on disk, or generates one and syncs it before it is
-// used.
-func (d memberDir) open(name, clusterID string) (identity, error) {
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return identity{}, fmt.Errorf("create data directory: %w", err)
-	}
-	raw, err := os.ReadFile(d.identity())
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return d.create(name, clusterID)
-	case err != nil:
-		return identity{}, fmt.Errorf("read member identity: %w", err)
-	}
-	var found identity
-	if err := json.Unmarshal(raw, &found); err != nil {
-		return identity{}, fmt.Errorf("read member identity in %s: %w", d.identity(), err)
-	}
-	if err := found.check(name, clusterID); err != nil {
-		return identity{}, fmt.Errorf("%s: %w", d.identity(), err)
-	}
-	unusable, err := d.unusable()
+// readIdentity returns the identity on disk. It returns a DamageError when the
+// file is missing or damaged, or when it is that of another member.
+func (d memberDir) readIdentity(name, clusterID string) (identity, error) {
+	raw, err := readLimited(d.identity(), 64<<10)
 	if err != nil {
 		return identity{}, err
 	}
-	if unusable {
-		return d.replace(found, name, clusterID)
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	var found identity
+	if err := decoder.Decode(&found); err != nil {
+		return identity{}, damage(d.identity(), "%v", err)
+	}
+	sealed := found.Checksum == found.checksum()
+	switch {
+	case sealed && found.Format == identityFormat:
+	case found.Checksum == "" && found.Format == firstFormat:
+	case !sealed && found.Format > identityFormat:
+		return identity{}, fmt.Errorf("%s: format %d is not supported: this version reads formats %d to %d", d.identity(), found.Format, firstFormat, identityFormat)
+	default:
+		return identity{}, damage(d.identity(), "%v", errDamaged)
+	}
+	if err := found.check(name, clusterID); err != nil {
+		spoiled := damage(d.identity(), "%v", err)
+		spoiled.member = found.ID
+		return identity{}, spoiled
 	}
 	return found, nil
 }
 
-// unusable reports whether the id on disk must not be used again: because the
-// member was replaced, or because its log is missing, and with it the term and
-// the votes of this id.
-func (d memberDir) unusable() (bool, error) {
-	if _, err := os.Stat(d.retired()); err == nil {
-		return true, nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Errorf("read member directory: %w", err)
-	}
-	if _, err := os.Stat(d.log()); errors.Is(err, os.ErrNotExist) {
-		return true, nil
-	} else if err != nil {
-		return false, fmt.Errorf("find member log: %w", err)
-	}
-	return false, nil
-}
-
 func (i identity) check(name, clusterID string) error {
 	switch {
-	case i.Format != identityFormat:
-		return fmt.Errorf("format %d is not supported: this version reads format %d", i.Format, identityFormat)
 	case i.Name != name:
 		return fmt.Errorf("this disk belongs to %s, not to %s", i.Name, name)
 	case i.ClusterID != clusterID:
@@ -130,46 +131,12 @@ func (i identity) check(name, clusterID string) error {
 	return nil
 }
 
-func (d memberDir) replace(lost identity, name, clusterID string) (identity, error) {
-	if err := d.setAside(lost.ID); err != nil {
-		return identity{}, err
-	}
-	return d.create(name, clusterID)
-}
-
-// setAside moves a member's directory away and keeps it for inspection.
-func (d memberDir) setAside(id string) error {
-	to := filepath.Join(d.dir, "aside-"+id)
-	if err := os.RemoveAll(to); err != nil {
-		return fmt.Errorf("remove old %s: %w", to, err)
-	}
-	if err := os.Rename(d.member(), to); err != nil {
-		return fmt.Errorf("set member directory aside: %w", err)
-	}
-	return atomicfile.SyncDir(d.dir)
-}
-
-func (d memberDir) create(name, clusterID string) (identity, error) {
-	if _, err := os.Stat(d.log()); err == nil {
-		return identity{}, fmt.Errorf("%s exists without %s: this disk is damaged; move %s away, and this member joins as a new one", d.log(), d.identity(), d.member())
-	}
-	id, err := newMemberID(name)
+// writeIdentity makes an identity durable.
+func (d memberDir) writeIdentity(path string, i identity) error {
+	i.Format, i.Checksum = identityFormat, i.checksum()
+	raw, err := json.MarshalIndent(i, "", "  ")
 	if err != nil {
-		return identity{}, err
+		return fmt.Errorf("encode member identity: %w", err)
 	}
-	created := identity{Format: identityFormat, ID: id, Name: name, ClusterID: clusterID}
-	if err := created.check(name, clusterID); err != nil {
-		return identity{}, err
-	}
-	if err := os.MkdirAll(d.member(), 0o700); err != nil {
-		return identity{}, fmt.Errorf("create member directory: %w", err)
-	}
-	raw, err := json.MarshalIndent(created, "", "  ")
-	if err != nil {
-		return identity{}, fmt.Errorf("encode member identity: %w", err)
-	}
-	if err := atomicfile.Write(d.identity(), raw, 0o600); err != nil {
-		return identity{}, err
-	}
-	return created, atomicfile.SyncDir(d.dir)
+	return atomicfile.Write(path, raw, 0o600)
 }

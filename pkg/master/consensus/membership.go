@@ -49,6 +49,12 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 	if n.raft.State() != raft.Leader {
 		return nil, n.notLeader()
 	}
+	if request.GetProbe() {
+		if err := n.probe(ctx, request); err != nil {
+			return nil, fmt.Errorf("accept a new %s: %w", request.GetName(), err)
+		}
+		return &masterv1.JoinResponse{}, nil
+	}
 	select {
 	case n.changeLock <- struct{}{}:
 		defer func() { <-n.changeLock }()

@@ -12,4 +12,13 @@ var (
 	mutantVerifyLeader = os.Getenv("JINDO_MUTANT") == "verifyleader"
 	// mutantAckEarly acknowledges a command before it is committed.
 	mutantAckEarly = os.Getenv("JINDO_MUTANT") == "ackearly"
+	// mutantOneMeta accepts a log of format 1 with one valid meta page, which may
+	// have lost a transaction.
+	mutantOneMeta = os.Getenv("JINDO_MUTANT") == "onemeta"
+	// mutantIgnoreTail does not compare the disk with its tail record.
+	mutantIgnoreTail = os.Getenv("JINDO_MUTANT") == "ignoretail"
+	// mutantIgnoreEntrySum does not compare log entries with their checksums.
+	mutantIgnoreEntrySum = os.Getenv("JINDO_MUTANT") == "ignoreentrysum"
+	// mutantKeepID gives the id of a damaged directory to its replacement.
+	mutantKeepID = os.Getenv("JINDO_MUTANT") == "keepid"
 )

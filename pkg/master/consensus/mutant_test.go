@@ -12,8 +12,12 @@ import (
 // and fails with the mutant that it is directed at.
 func TestMutantsAreCaught(t *testing.T) {
 	for mutant, directed := range map[string]string{
-		"verifyleader": "^TestReadConfirmedByAcksOlderThanItself$",
-		"ackearly":     "^TestNothingIsAcknowledgedBeforeItIsCommitted$",
+		"verifyleader":   "^TestReadConfirmedByAcksOlderThanItself$",
+		"ackearly":       "^TestNothingIsAcknowledgedBeforeItIsCommitted$",
+		"onemeta":        "^TestAFormat1LogWithOneMetaPageProvesNothing$",
+		"ignoretail":     "^TestConsistentLossIsNoticed$",
+		"ignoreentrysum": "^TestDamageIsFoundAndNeverServed$",
+		"keepid":         "^TestADamagedMemberJoinsAsANewOne$",
 	} {
 		t.Run(mutant, func(t *testing.T) {
 			if out, err := rerun(t, directed, ""); err != nil {

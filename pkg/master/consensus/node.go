@@ -25,6 +25,8 @@ type Node struct {
 	started time.Time
 	// hadState reports whether the disk held a log or a snapshot at that time.
 	hadState bool
+	// lock excludes a second process from the data directory.
+	lock *dirLock
 
 	store     *failStopDisk
 	snapshots *snapshots
@@ -88,16 +90,27 @@ func Open(config Config, state StateMachine) (*Node, error) {
 }
 
 func (n *Node) open(state StateMachine) error {
-	identity, err := n.dir.open(n.config.Name, n.config.ClusterID)
+	var err error
+	if n.lock, err = lockDir(n.config.DataDir); err != nil {
+		return err
+	}
+	proven, err := n.dir.open(n.config.Name, n.config.ClusterID)
+	var spoiled *DamageError
+	if errors.As(err, &spoiled) {
+		proven, err = n.replaceDamaged(spoiled)
+	}
 	if err != nil {
 		return err
 	}
-	n.id = raft.ServerID(identity.ID)
-	if err := n.openStores(); err != nil {
+	for _, repaired := range proven.repaired {
+		n.logger.Warn("damage on this master's disk was found; the rest of the disk covers it", "damage", repaired)
+	}
+	n.id = raft.ServerID(proven.identity.ID)
+	if err := n.openStores(proven); err != nil {
 		return err
 	}
 	n.fsm = &fsm{state: state, fail: n.fail}
-	if n.stream, err = listen(&n.config, identity.ID); err != nil {
+	if n.stream, err = listen(&n.config, proven.identity.ID); err != nil {
 		return err
 	}
 	log := newLogCache(&boundedTrail{LogStore: n.store, entries: n.config.sizes.trailing, bytes: n.config.sizes.trailingBytes})
@@ -109,9 +122,9 @@ func (n *Node) open(state StateMachine) error {
 	return nil
 }
 
-// openStores opens the log and the snapshots and reads all of both, so that
-// damage is found before this member sends anything.
-func (n *Node) openStores() error {
+// openStores opens the log and the snapshots of a directory that was proved, and
+// reads the log through the library once more.
+func (n *Node) openStores(proven provenDir) error {
 	store, err := openDisk(n.dir.log())
 	if err != nil {
 		return err
@@ -123,17 +136,23 @@ func (n *Node) openStores() error {
 		disk: store, path: n.dir.log(), timeout: n.config.DiskTimeout, fail: n.fail,
 		appends: &durations{observe: n.metrics.appended},
 	}
+	if n.store.tail, err = openTail(n.dir.tail(), proven.identity.ID); err != nil {
+		return err
+	}
 	if n.snapshots, err = openSnapshots(n.dir.snapshots(), n.store, newRaftLogger(n.logger)); err != nil {
 		return err
 	}
-	newest, err := n.snapshots.check()
-	if err == nil {
-		err = n.store.check(newest.Index)
+	n.snapshots.use(proven.snapshot)
+	if err := n.store.check(proven.snapshot.Index); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("%w; move %s away, and this member joins as a new one", err, n.dir.member())
+	if proven.spoiled > 0 {
+		// Before anything else reads them.
+		if err := n.store.DeleteRange(n.store.first.Load(), proven.spoiled); err != nil {
+			return err
+		}
 	}
-	n.hadState = newest.Index > 0 || n.store.last.Load() > 0
+	n.hadState = proven.snapshot.Index > 0 || n.store.last.Load() > 0
 	return nil
 }
 
@@ -240,8 +259,9 @@ func (n *Node) close() error {
 	n.background.Wait()
 	n.metrics.unregister()
 	if n.store != nil {
-		err = errors.Join(err, n.store.disk.Close())
+		err = errors.Join(err, n.store.disk.Close(), n.store.tail.close())
 	}
+	err = errors.Join(err, n.lock.release())
 	if err != nil {
 		return fmt.Errorf("close master %s: %w", n.config.Name, err)
 	}

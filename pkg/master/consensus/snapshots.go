@@ -2,7 +2,8 @@ package consensus
 
 import (
 	"fmt"
-	"io"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,17 +12,22 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// snapshots is the library's store of snapshot files. In addition it caches the
-// metadata of the newest, because Status must not wait for the disk.
+// snapshots is the library's store of snapshot files, limited to those that were
+// verified. In addition it caches the metadata of the newest, because Status must
+// not wait for the disk.
 type snapshots struct {
 	raft.SnapshotStore
+	// dir holds a directory for each snapshot.
+	dir string
 	// taken is called when a snapshot is durable.
-	taken func()
+	taken func(raft.SnapshotMeta) error
 	// watch runs a disk operation that may hang: failStopDisk.watch.
 	watch func(act string, operation func() error) error
 
 	mu     sync.Mutex
 	newest raft.SnapshotMeta
+	// proven holds the ids of the snapshots that the library may use.
+	proven map[string]bool
 }
 
 var _ raft.SnapshotStore = (*snapshots)(nil)
@@ -34,8 +40,17 @@ func openSnapshots(dir string, log *failStopDisk, logger *raftLogger) (*snapshot
 	}
 	return &snapshots{
 		SnapshotStore: files,
-		taken:         func() { log.unsnapshotted.Store(0) },
+		dir:           filepath.Join(dir, "snapshots"),
 		watch:         log.watch,
+		taken: func(meta raft.SnapshotMeta) error {
+			if log.tail != nil {
+				if err := log.tail.snapshotTaken(meta.Index, meta.Term); err != nil {
+					return err
+				}
+			}
+			log.unsnapshotted.Store(0)
+			return nil
+		},
 	}, nil
 }
 
@@ -48,45 +63,33 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, con
 	return &snapshotSink{SnapshotSink: sink, store: s, meta: raft.SnapshotMeta{ID: sink.ID(), Index: index, Term: term}}, nil
 }
 
-// check reads the newest snapshot, verifies it to its end, and records it. The
-// index is 0 when there is no snapshot.
-func (s *snapshots) check() (raft.SnapshotMeta, error) {
-	all, err := s.List()
+// List implements raft.SnapshotStore. It returns the verified snapshots: with an
+// older one, the library would skip entries that the log no longer has.
+func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
+	all, err := s.SnapshotStore.List()
 	if err != nil {
-		return raft.SnapshotMeta{}, fmt.Errorf("list snapshots: %w", err)
+		return nil, fmt.Errorf("list snapshots: %w", err)
 	}
-	if len(all) == 0 {
-		return raft.SnapshotMeta{}, nil
-	}
-	meta := *all[0]
-	if err := s.verify(meta); err != nil {
-		return raft.SnapshotMeta{}, fmt.Errorf("check snapshot %s: %w", meta.ID, err)
-	}
-	s.record(meta)
-	return meta, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(all, func(meta *raft.SnapshotMeta) bool { return !s.proven[meta.ID] }), nil
 }
 
-func (s *snapshots) verify(meta raft.SnapshotMeta) error {
-	_, file, err := s.Open(meta.ID)
-	if err != nil {
-		return err
+// use makes a verified snapshot the one to start from, unless its index is 0.
+func (s *snapshots) use(meta raft.SnapshotMeta) {
+	if meta.Index > 0 {
+		s.record(meta)
 	}
-	defer file.Close()
-	envelope, err := openEnvelope(file)
-	if err != nil {
-		return err
-	}
-	if envelope.header.index != meta.Index {
-		return fmt.Errorf("its index is %d, but its name says %d: %w", envelope.header.index, meta.Index, errDamaged)
-	}
-	_, err = io.Copy(io.Discard, envelope)
-	return err
 }
 
 func (s *snapshots) record(meta raft.SnapshotMeta) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.newest = meta
+	if s.proven == nil {
+		s.proven = map[string]bool{}
+	}
+	s.proven[meta.ID] = true
 }
 
 // last returns the index of the newest snapshot and when it was taken.
@@ -128,14 +131,23 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 	return written, err
 }
 
-// Close makes the snapshot durable. The library calls it twice.
+// Close makes the snapshot durable, and then a part of what this member's disk
+// must hold. The library calls it twice.
 func (s *snapshotSink) Close() error {
 	if err := s.store.watch("finish snapshot", s.SnapshotSink.Close); err != nil {
 		return err
 	}
+	var err error
 	s.once.Do(func() {
-		s.store.record(s.meta)
-		s.store.taken()
+		err = s.store.watch("finish snapshot", func() error {
+			if err := sealSnapshot(filepath.Join(s.store.dir, s.meta.ID)); err != nil {
+				return err
+			}
+			return s.store.taken(s.meta)
+		})
+		if err == nil {
+			s.store.record(s.meta)
+		}
 	})
-	return nil
+	return err
 }

@@ -27,7 +27,7 @@ func (s stuckSink) Write(p []byte) (int, error) {
 
 func TestWritingASnapshotToAFaultyDisk(t *testing.T) {
 	g, _, failed := openFaulty(t, filepath.Join(t.TempDir(), "log"))
-	s := &snapshots{watch: g.watch, taken: func() {}}
+	s := &snapshots{watch: g.watch, taken: func(raft.SnapshotMeta) error { return nil }}
 	full := errors.New("no space left on device")
 	if _, err := (&snapshotSink{SnapshotSink: stuckSink{fail: full}, store: s}).Write([]byte("x")); !errors.Is(err, full) {
 		t.Errorf("a full disk: %v", err)

@@ -1837,7 +1837,11 @@ type JoinRequest struct {
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	// has_state: the caller has a log. It is then never added; the response only
 	// reports whether it still belongs to the configuration.
-	HasState      bool `protobuf:"varint,5,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
+	HasState bool `protobuf:"varint,5,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
+	// probe: the caller's disk is damaged. Nothing is changed; the response is an
+	// error unless the callee is the leader of a majority that does not need the
+	// caller, and accepts a new member of its name.
+	Probe         bool `protobuf:"varint,6,opt,name=probe,proto3" json:"probe,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1903,6 +1907,13 @@ func (x *JoinRequest) GetClusterId() string {
 func (x *JoinRequest) GetHasState() bool {
 	if x != nil {
 		return x.HasState
+	}
+	return false
+}
+
+func (x *JoinRequest) GetProbe() bool {
+	if x != nil {
+		return x.Probe
 	}
 	return false
 }
@@ -2089,14 +2100,15 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\thas_state\x18\x03 \x01(\bR\bhasState\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x16\n" +
-	"\x06formed\x18\x05 \x01(\bR\x06formed\"\x94\x01\n" +
+	"\x06formed\x18\x05 \x01(\bR\x06formed\"\xaa\x01\n" +
 	"\vJoinRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x1b\n" +
-	"\thas_state\x18\x05 \x01(\bR\bhasState\">\n" +
+	"\thas_state\x18\x05 \x01(\bR\bhasState\x12\x14\n" +
+	"\x05probe\x18\x06 \x01(\bR\x05probe\">\n" +
 	"\fJoinResponse\x12\x14\n" +
 	"\x05voter\x18\x01 \x01(\bR\x05voter\x12\x18\n" +
 	"\aremoved\x18\x02 \x01(\bR\aremoved2\x91\x06\n" +
