@@ -88,7 +88,7 @@ func newServer(config Config) (*Server, error) {
 	s.files = &fileSystem{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		config:        config, source: config.Source, table: table, log: s.log,
-		requests: newRequests(config.Timeout), created: table.journal.created,
+		requests: newRequests(config.Timeout), usage: newUsage(), created: table.journal.created,
 	}
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
@@ -175,6 +175,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.requests.watch(background) })
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
+	helpers.Go(func() { s.files.watchUsage(background) })
 	helpers.Go(func() { s.watchHolder(background) })
 	s.takeovers.Add(s.attachment.Slots.Len() + len(s.left))
 	if s.negotiated.Load() {

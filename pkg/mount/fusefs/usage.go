@@ -35,17 +35,26 @@ const (
 
 // usage caches the totals of mounts. It is safe for concurrent use.
 type usage struct {
+	// wanted are the mounts whose totals are to be requested.
+	wanted chan string
+
+	// mu guards the field below, and the mounts in it.
 	mu      sync.Mutex
 	byMount map[string]*mountUsage
 }
 
-// mountUsage are the totals of one mount. usage.mu guards it.
+func newUsage() usage {
+	return usage{wanted: make(chan string, 16), byMount: map[string]*mountUsage{}}
+}
+
+// mountUsage are the totals of one mount.
 type mountUsage struct {
 	totals reader.Totals
 	// next is the earliest time of the next request.
 	next time.Time
 	// known is closed when the first request has ended.
-	known chan struct{}
+	known  chan struct{}
+	closed bool
 }
 
 // StatFs reports as used what the store holds, as far as it is known: the bytes
@@ -71,53 +80,77 @@ func (f *fileSystem) StatFs(_ <-chan struct{}, header *fuse.InHeader, out *fuse.
 	return fuse.OK
 }
 
-// totals returns the totals of a mount without waiting for them, except for the
-// first time.
+// totals returns the totals of a mount without waiting for them. Only the first
+// caller waits, for usageWait.
 func (f *fileSystem) totals(mountID string) reader.Totals {
-	source, ok := f.source.(totalsSource)
-	if !ok {
-		return reader.Totals{}
-	}
-	f.usage.mu.Lock()
-	if f.usage.byMount == nil {
-		f.usage.byMount = map[string]*mountUsage{}
-	}
-	u := f.usage.byMount[mountID]
-	if u == nil {
-		u = &mountUsage{known: make(chan struct{})}
-		f.usage.byMount[mountID] = u
-	}
-	now := time.Now()
-	first := u.next.IsZero()
-	if now.After(u.next) {
-		u.next = now.Add(max(usageTTL, usageTimeout))
-		go f.requestTotals(source, mountID, u, first)
-	}
-	f.usage.mu.Unlock()
-	timer := time.NewTimer(usageWait)
-	defer timer.Stop()
-	select {
-	case <-u.known:
-	case <-timer.C:
+	u, first := f.wantTotals(mountID)
+	if first {
+		timer := time.NewTimer(usageWait)
+		defer timer.Stop()
+		select {
+		case <-u.known:
+		case <-timer.C:
+		}
 	}
 	f.usage.mu.Lock()
 	defer f.usage.mu.Unlock()
 	return u.totals
 }
 
-// requestTotals updates the totals of a mount. A request that fails keeps them.
-func (f *fileSystem) requestTotals(source totalsSource, mountID string, u *mountUsage, first bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), usageTimeout)
-	defer cancel()
-	totals, err := source.Totals(ctx, mountID)
+// wantTotals has the totals of a mount requested if they are old.
+func (f *fileSystem) wantTotals(mountID string) (u *mountUsage, first bool) {
 	f.usage.mu.Lock()
 	defer f.usage.mu.Unlock()
-	if err != nil {
-		f.log.Debug("the totals of a mount are not known", "mount", mountID, "error", err)
-	} else {
+	u = f.usage.byMount[mountID]
+	if first = u == nil; first {
+		u = &mountUsage{known: make(chan struct{})}
+		f.usage.byMount[mountID] = u
+	}
+	if now := time.Now(); now.After(u.next) {
+		select {
+		case f.usage.wanted <- mountID:
+			u.next = now.Add(usageTTL)
+		default: // Enough requests are waiting.
+		}
+	}
+	return u, first
+}
+
+// watchUsage requests the totals of mounts until the context ends. A request that
+// fails keeps the last totals.
+func (f *fileSystem) watchUsage(ctx context.Context) {
+	source, ok := f.source.(totalsSource)
+	for {
+		var id string
+		select {
+		case <-ctx.Done():
+			return
+		case id = <-f.usage.wanted:
+		}
+		var totals reader.Totals
+		var err error
+		if ok {
+			limited, cancel := context.WithTimeout(ctx, usageTimeout)
+			totals, err = source.Totals(limited, id)
+			cancel()
+		}
+		f.usage.set(id, totals, err == nil)
+		if err != nil {
+			f.log.Debug("the totals of a mount are not known", "mount", id, "error", err)
+		}
+	}
+}
+
+// set records the end of a request.
+func (c *usage) set(mountID string, totals reader.Totals, known bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.byMount[mountID]
+	if known {
 		u.totals = totals
 	}
-	if first {
+	if !u.closed {
+		u.closed = true
 		close(u.known)
 	}
 }
