@@ -8,6 +8,8 @@ const DefaultShare = 0.2
 const (
 	// correlated is the time within which reads count as one.
 	correlated = time.Minute
+	// wholeFile is the block of a touch that is a read of the whole file.
+	wholeFile = int64(-1)
 	// protectFor is how long after its last read a protected version is kept from
 	// versions that were not read again.
 	protectFor = 24 * time.Hour
@@ -124,14 +126,9 @@ func (e *eviction) undoom(v *version) {
 	}
 }
 
-// touch counts a read, at most one within the correlated time.
-func (e *eviction) touch(v *version, now time.Time) {
-	if now.Sub(v.touched) < correlated {
-		return
-	}
-	again := !v.touched.IsZero()
-	v.touched = now
-	if !again {
+// touch counts a read of a block, at most one within the correlated time.
+func (e *eviction) touch(v *version, block int64, now time.Time) {
+	if !v.touch(block, now) {
 		return
 	}
 	v.reread = true

@@ -91,16 +91,29 @@ func TestScanPassesThrough(t *testing.T) {
 }
 
 // TestOneReadIsOneRead checks that the many requests of one sequential read
-// count as one.
+// count as one, however long it takes, and that a second pass counts.
 func TestOneReadIsOneRead(t *testing.T) {
-	c := newClock()
-	s := small(t, c)
-	o := newOrigin(8, 250_000)
-	for offset := int64(0); offset < 250_000; offset += 10_000 {
-		mustRead(t, s, o, "a", offset, 10_000, o.fetch)
-	}
-	if v := s.versions[o.key("a").hash()]; v.reread || v.tier.evict.freq(v) != 0 {
-		t.Error("one read counts as several")
+	for _, pause := range []time.Duration{0, 10 * time.Second} {
+		c := newClock()
+		s := small(t, c)
+		o := newOrigin(8, 250_000)
+		pass := func() {
+			for offset := int64(0); offset < 250_000; offset += 10_000 {
+				mustRead(t, s, o, "a", offset, 10_000, o.fetch)
+				c.pass(pause)
+			}
+			settled(t, s)
+		}
+		pass()
+		v := s.versions[o.key("a").hash()]
+		if v.reread {
+			t.Errorf("with pauses of %s, one read counts as several", pause)
+		}
+		c.pass(correlated)
+		pass()
+		if !v.reread {
+			t.Errorf("with pauses of %s, the second read does not count", pause)
+		}
 	}
 }
 

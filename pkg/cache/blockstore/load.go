@@ -140,7 +140,7 @@ func (s *Store) adopt(t *tier, m meta, h hash) error {
 		t.sealedHere++
 	}
 	v.charge(bytes)
-	v.touched, v.made = s.config.Now(), m.created
+	v.touched, v.accessed, v.made = s.config.Now(), s.config.Now(), m.created
 	t.evict.restore(v)
 	s.expireOlder(v)
 	return nil

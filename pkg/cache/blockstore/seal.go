@@ -142,7 +142,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 		return nil, fmt.Errorf("lend: verification in progress: %w", ErrNotSealed)
 	}
 	v.refs++
-	v.tier.evict.touch(v, s.config.Now())
+	v.tier.evict.touch(v, wholeFile, s.config.Now())
 	v.tier.evict.relist(v)
 	s.counts.Lent++
 	s.mu.Unlock()
@@ -173,7 +173,7 @@ func (l *Loan) Fd() uintptr { return l.file.Fd() }
 // charge stay.
 func (l *Loan) CloseFile() {
 	if l.file != nil {
-		_ = l.file.Close()
+		l.store.closeFile(l.v.tier, l.file)
 		l.file = nil
 	}
 }

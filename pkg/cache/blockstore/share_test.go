@@ -298,7 +298,7 @@ func BenchmarkVictim(b *testing.B) {
 			now := time.Unix(1_800_000_000, 0)
 			all := make([]*version, n)
 			for i := range all {
-				v := &version{hash: hash{byte(i), byte(i >> 8), byte(i >> 16)}, full: 1 << 20, charged: 1 << 20, touched: now}
+				v := &version{hash: hash{byte(i), byte(i >> 8), byte(i >> 16)}, blocks: 1, full: 1 << 20, charged: 1 << 20, touched: now, accessed: now}
 				all[i] = v
 				e.admit(v)
 				switch {
@@ -306,7 +306,7 @@ func BenchmarkVictim(b *testing.B) {
 					v.refs = 1
 					e.relist(v)
 				case i%2 == 0:
-					e.touch(v, now.Add(time.Hour))
+					e.touch(v, wholeFile, now.Add(time.Hour))
 				}
 			}
 			b.ResetTimer()

@@ -36,7 +36,7 @@ func (s *Store) place(h hash) *tier {
 func (s *Store) reserve(v *version, p *pending, temporary bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if v.removed || !v.cacheable() || p.reserved > 0 {
+	if v.removed || !v.cacheable() || v.has(p.block) || p.reserved > 0 {
 		return
 	}
 	if v.tier == nil {
@@ -95,6 +95,9 @@ func (s *Store) makeRoom(v *version, n int64) bool {
 	t := v.tier
 	for t.writable() && !v.removed && v.tier == t {
 		switch {
+		case t.used-t.evicting > t.Quota:
+			// The quota was lowered: the janitor evicts what is above it.
+			return false
 		case t.used+n <= t.Quota && t.admits(v, n):
 			return t.hasFree(n)
 		case t.used+n-t.evicting <= t.Quota && t.admits(v, n):
@@ -202,15 +205,24 @@ func (s *Store) unreserve(v *version, p *pending) {
 
 // expire removes idle versions of a tier whose lifetime ended before now.
 func (s *Store) expire(t *tier, now time.Time) {
-	var victims []*version
-	s.mu.Lock()
-	for v := t.evict.doomed.tail; v != nil && now.After(v.expires); v = t.evict.doomed.tail {
-		s.counts.Expired++
-		s.forget(v)
-		victims = append(victims, v)
+	for {
+		var victims []*version
+		s.mu.Lock()
+		for len(victims) < 64 {
+			v := t.evict.doomed.tail
+			if v == nil || !now.After(v.expires) {
+				break
+			}
+			s.counts.Expired++
+			s.forget(v)
+			victims = append(victims, v)
+		}
+		s.mu.Unlock()
+		if len(victims) == 0 {
+			return
+		}
+		s.removeFiles(victims...)
 	}
-	s.mu.Unlock()
-	s.removeFiles(victims...)
 }
 
 // Expire removes idle versions whose lifetime ended before now. The store does

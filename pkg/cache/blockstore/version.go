@@ -62,9 +62,13 @@ type version struct {
 	prev, next *version
 	level      int
 	// reread is set once the version was read again; touched is the time of the
-	// last read that was counted.
-	reread  bool
-	touched time.Time
+	// last read that was counted, and accessed that of the last access.
+	reread            bool
+	touched, accessed time.Time
+	// seen are the blocks read since touched, again the number of those that were
+	// read more than once, and last the block of the last access.
+	seen        bitmap
+	again, last int64
 	// made is when the files were created, in nanoseconds, if the version was
 	// kept over a restart.
 	made int64
@@ -78,6 +82,36 @@ func newVersion(key Key, h hash, blockSize int64) *version {
 		v.full += (v.blocks-1)*pages(blockSize) + pages(last)
 	}
 	return v
+}
+
+// touch records an access and reports whether it is another read: one after a
+// pause, or one that has come back to a quarter of the blocks. A sequential read
+// of one file is one read, however many requests it is and however long it takes.
+func (v *version) touch(block int64, now time.Time) bool {
+	pause := now.Sub(v.accessed) >= correlated
+	v.accessed = now
+	if block != wholeFile && v.present != nil {
+		if v.seen == nil {
+			v.seen = newBitmap(v.blocks)
+		}
+		if v.seen.has(block) && block != v.last {
+			v.again++
+		}
+		v.seen.set(block)
+		v.last = block
+	}
+	switch {
+	case v.touched.IsZero():
+		v.touched = now
+		return false
+	case now.Sub(v.touched) < correlated:
+		return false
+	case !pause && block != wholeFile && v.again < max(v.blocks/4, 1):
+		return false
+	}
+	v.touched, v.again = now, 0
+	clear(v.seen)
+	return true
 }
 
 // cacheable reports whether the bitmap of the version is small enough.
