@@ -29,10 +29,15 @@ const (
 	limit = 3 * time.Minute
 	// coldFiles is how many files are first read in each row.
 	coldFiles = 40
+	// tiers of each worker. The large object fits into none of them.
+	tiers = "[{mediumtype: HDD, path: '/mnt/disk1,/mnt/disk2', quotaList: '40Mi,40Mi', high: '0.8', low: '0.7'}]"
 	// smallDisk is the size of the file system of one worker's tier, in bytes. The
 	// data set does not fit into it.
 	smallDisk = 4 << 20
 )
+
+// large is larger than any tier.
+var large = dataset.File{Path: "large/object", Size: 64 << 20}
 
 // breaking is a running system and the files of a row.
 type breaking struct {
@@ -50,7 +55,7 @@ func TestFaults(t *testing.T) {
 	}
 	table := rows()
 	warm := dataset.Plan(dataset.Options{Files: 200, Large: 3, LargeSize: 6 << 20, SmallSize: 64 << 10})
-	set := warm
+	set := append(slices.Clone(warm), large)
 	for _, r := range table {
 		set = append(set, r.files()...)
 	}
@@ -88,7 +93,7 @@ func open(t *testing.T, set []dataset.File) *testbed.Testbed {
 	defer cancel()
 	var small string
 	s, err := testbed.Open(ctx, testbed.Options{
-		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(),
+		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(), Tiers: tiers,
 		FuseArgs: []string{"-oattr_timeout=1", "-oentry_timeout=1", "-onegative_timeout=0"},
 		Prepare: func(s *testbed.Testbed) error {
 			small = filepath.Join(s.Layout.Dir, "tiers", "hadoop-jindofs-worker-1", "0")

@@ -129,6 +129,63 @@ func workerDiskFull(b *breaking) error {
 	return nil
 }
 
+// tierHangs lets the file system of one tier of a worker hang: a FUSE file system
+// without a server is mounted over it.
+func tierHangs(b *breaking) error {
+	const worker = "hadoop-jindofs-worker-0"
+	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	tier := filepath.Join(b.Layout.Dir, "tiers", worker, "1")
+	if err := syscall.Mount("jindo-fault", tier, "fuse.jindo-fault", 0, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fuse.Fd())); err != nil {
+		return errors.Join(fmt.Errorf("mounting a file system that hangs: %w", err), fuse.Close())
+	}
+	_, walked := verify.Walk(b.Root(), filepath.Dir(b.cold[0].Path), b.cold)
+	hung := b.eventually("the worker reports the tier", func() error { return b.tierFails(worker, true) })
+	read := b.readOn(500)
+	// Without its descriptor the file system fails instead.
+	released := errors.Join(fuse.Close(), syscall.Unmount(tier, syscall.MNT_DETACH))
+	if err := errors.Join(walked, hung, read, released); err != nil {
+		return err
+	}
+	return b.eventually("the worker uses the tier again", func() error { return b.tierFails(worker, false) })
+}
+
+// tierFails returns an error unless the worker reports that its second tier fails,
+// or works, and that the first works.
+func (b *breaking) tierFails(worker string, want bool) error {
+	masters, err := b.Masters()
+	if err != nil {
+		return err
+	}
+	workers, err := masters.ListWorkers(b)
+	if err != nil {
+		return err
+	}
+	for _, w := range workers {
+		tiers := w.GetReport().GetTiers()
+		if w.GetReport().GetName() != worker || len(tiers) != 2 {
+			continue
+		}
+		if first, second := tiers[0].GetError(), tiers[1].GetError(); first != "" || (second != "") != want {
+			return fmt.Errorf("its tiers report %q and %q", first, second)
+		}
+		return nil
+	}
+	return fmt.Errorf("no report of %s", worker)
+}
+
+// largeObject reads an object that is larger than any tier, twice.
+func largeObject(b *breaking) error {
+	for range 2 {
+		if _, err := verify.Walk(b.Root(), filepath.Dir(large.Path), []dataset.File{large}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // objectReplaced replaces an object while a handle of it is open.
 func objectReplaced(b *breaking) error {
 	old := b.cold[len(b.cold)-1]

@@ -35,6 +35,8 @@ func rows() []row {
 		{"workers killed", "a pause until a worker runs again", nil, workersKilled},
 		{"fuse killed 20 times", "pauses; open handles and requests in flight continue", nil, fuseKilled},
 		{"worker disk full", "nothing; the worker stops caching", nil, workerDiskFull},
+		{"one of two tiers hangs", "reads of what is on that tier take until its deadline once, then continue", nil, tierHangs},
+		{"object larger than the cache", "nothing", nil, largeObject},
 		{"object replaced", "through a handle opened before: its own bytes or ESTALE; the next open after the listing is renewed: the new version", nil, objectReplaced},
 		{"object deleted", "through a handle opened before: its own bytes or ESTALE; the name does not exist once the listing is renewed", nil, objectDeleted},
 		{"store 403", "EACCES for what is not cached; cached files remain readable", isAny(fs.ErrPermission), store(ossserver.Fault{Status: http.StatusForbidden, Code: "AccessDenied"})},

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -42,6 +43,9 @@ type Options struct {
 	Files []dataset.File
 	// FuseArgs replace the mount's options: "-oattr_timeout=1".
 	FuseArgs []string
+	// Tiers, unless empty, replaces the levels of the tiered store of the runtime, as
+	// YAML on one line: "[{mediumtype: HDD, path: /mnt/disk1, quota: 2G}]".
+	Tiers string
 	// Prepare, unless nil, runs when Layout is set and nothing is started yet.
 	Prepare func(s *Testbed) error
 	// Out receives the output of commands; nil discards it.
@@ -282,6 +286,9 @@ func (s *Testbed) manifest(name string) string {
 	return filepath.Join(s.options.Dir, name+".yaml")
 }
 
+// levels matches the levels in the sample of a runtime.
+var levels = regexp.MustCompile(`(?m)^    levels:\n(?:      .*\n)+`)
+
 // writeManifests writes the samples with the endpoint, the credentials and, for
 // stores other than OSS, the mount point.
 func (s *Testbed) writeManifests() error {
@@ -291,6 +298,9 @@ func (s *Testbed) writeManifests() error {
 	}
 	if len(s.options.FuseArgs) > 0 {
 		manifests["runtime"] += "  fuse:\n    args: [" + strings.Join(s.options.FuseArgs, ", ") + "]\n"
+	}
+	if s.options.Tiers != "" {
+		manifests["runtime"] = levels.ReplaceAllLiteralString(manifests["runtime"], "    levels: "+s.options.Tiers+"\n")
 	}
 	for name, content := range manifests {
 		if err := os.WriteFile(s.manifest(name), []byte(content), 0o600); err != nil {
