@@ -38,6 +38,7 @@ func (s *Store) load(t *tier) error {
 		if err := s.loadDir(t, dir); err != nil {
 			return err
 		}
+		t.scanned.Add(1)
 	}
 	s.mu.Lock()
 	t.loaded = true

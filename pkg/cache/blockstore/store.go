@@ -53,7 +53,8 @@ type Config struct {
 	// 10 min.
 	Superseded time.Duration
 	// LoadWait bounds the time that Open waits for the index of the tiers:
-	// 10 s. The rest is loaded in the background.
+	// 10 s, and the DiskTimeout if they hang. The rest is loaded in the
+	// background.
 	LoadWait time.Duration
 	Files    Files
 	Now      func() time.Time
@@ -166,20 +167,32 @@ func Open(config Config) (*Store, error) {
 	return s, nil
 }
 
-// loadAll loads the index of every tier, and waits for them at most LoadWait.
+// loadAll loads the index of every tier. It waits for them at most LoadWait, and
+// not for tiers that hang.
 func (s *Store) loadAll() {
 	done := make(chan struct{}, len(s.tiers))
 	for _, t := range s.tiers {
 		t.probing = true
 		s.spawn(func() { s.recover(t); done <- struct{}{} })
 	}
-	timer := time.NewTimer(s.config.LoadWait)
-	defer timer.Stop()
-	for range s.tiers {
+	deadline, check := time.NewTimer(s.config.LoadWait), time.NewTicker(max(s.config.DiskTimeout, time.Second))
+	defer deadline.Stop()
+	defer check.Stop()
+	for loading, before := len(s.tiers), int64(0); loading > 0; {
 		select {
 		case <-done:
-		case <-timer.C:
+			loading--
+		case <-deadline.C:
 			return
+		case <-check.C:
+			var now int64
+			for _, t := range s.tiers {
+				now += t.scanned.Load()
+			}
+			if now == before {
+				return
+			}
+			before = now
 		}
 	}
 }

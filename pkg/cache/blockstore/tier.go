@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,8 @@ type tier struct {
 	files Files
 	disk  *diskTimeout
 	lock  *os.File
+	// scanned counts the directories read by load.
+	scanned atomic.Int64
 
 	// work holds a token that wakes a writer; seals are complete versions to be
 	// verified. A tier shares neither, so that one that hangs holds up no other.

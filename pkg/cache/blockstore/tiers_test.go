@@ -159,7 +159,7 @@ func TestHungTierAtStart(t *testing.T) {
 	files := &faulty{}
 	config := testConfig(t, func(c *Config) {
 		c.Tiers = append(c.Tiers, Tier{Medium: "HDD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
-		c.Files, c.Retry, c.LoadWait = files, time.Nanosecond, 20*time.Millisecond
+		c.Files, c.Retry, c.LoadWait, c.DiskTimeout = files, time.Nanosecond, time.Hour, 100*time.Millisecond
 	})
 	s, err := Open(config)
 	must(t, err)
