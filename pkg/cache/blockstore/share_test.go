@@ -288,34 +288,41 @@ func assault(t *testing.T, s *Store, r *rand.Rand, name string) {
 	}
 }
 
-// BenchmarkVictim measures the choice of one victim, while Store.mu is held, among
-// 1,000, 100,000 and 1,000,000 versions, of which the worst tenth for a list that
-// is searched is in use.
+// BenchmarkVictim measures the choice of one victim, which Store.mu is held for,
+// among 1,000, 100,000 and 1,000,000 versions: with the tenth that would be evicted
+// first in use, and with all of them read again three times.
 func BenchmarkVictim(b *testing.B) {
-	for _, n := range []int{1_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			e := newEviction(int64(n)<<20, DefaultShare)
-			now := time.Unix(1_800_000_000, 0)
-			all := make([]*version, n)
-			for i := range all {
-				v := &version{hash: hash{byte(i), byte(i >> 8), byte(i >> 16)}, blocks: 1, full: 1 << 20, charged: 1 << 20, touched: now, accessed: now}
-				all[i] = v
-				e.admit(v)
-				switch {
-				case i < n/10:
-					v.refs = 1
-					e.relist(v)
-				case i%2 == 0:
-					e.touch(v, wholeFile, now.Add(time.Hour))
+	now := time.Unix(1_800_000_000, 0)
+	insert := func(e *eviction, v *version, reads int) {
+		v.touched, v.accessed, v.reread = now, now, false
+		e.admit(v)
+		for i := range reads {
+			e.touch(v, wholeFile, now.Add(time.Duration(i+1)*time.Hour))
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		reads int
+		inUse int // one of them
+	}{{"in use", 0, 10}, {"read again", 3, 0}} {
+		for _, n := range []int{1_000, 100_000, 1_000_000} {
+			b.Run(fmt.Sprintf("%s/%d", c.name, n), func(b *testing.B) {
+				e := newEviction(int64(n)<<20, DefaultShare)
+				for i := range n {
+					v := &version{hash: hash{byte(i), byte(i >> 8), byte(i >> 16)}, blocks: 1, full: 1 << 20, charged: 1 << 20}
+					insert(e, v, c.reads)
+					if c.inUse > 0 && i < n/c.inUse {
+						v.refs = 1
+						e.relist(v)
+					}
 				}
-			}
-			b.ResetTimer()
-			for range b.N {
-				v := e.victim()
-				e.evicted(v)
-				v.touched = now
-				e.admit(v)
-			}
-		})
+				b.ResetTimer()
+				for range b.N {
+					v := e.victim()
+					e.evicted(v)
+					insert(e, v, c.reads)
+				}
+			})
+		}
 	}
 }
