@@ -11,9 +11,9 @@ import (
 // minBlocks is the least size of the memory, in blocks.
 const minBlocks = 4
 
-// patience is how long a download waits for memory before blocks that other
-// readers need later are dropped for it.
-const patience = 100 * time.Millisecond
+// dropAfter is how long a download waits for memory before blocks that other
+// readers need later are dropped for it, although memory may become free.
+const dropAfter = 100 * time.Millisecond
 
 // memory is the byte budget of blocks that are not, or not yet, on disk. It is
 // granted one block at a time, in the order of the requests. Store.mu guards it.
@@ -49,8 +49,8 @@ type memoryWait struct {
 	// ready is closed when the memory is granted.
 	ready   chan struct{}
 	granted bool
-	// patient is false once blocks that are needed later may be dropped for it.
-	patient bool
+	// late is set after dropAfter.
+	late bool
 }
 
 func newMemory(config Config) *memory {
@@ -100,7 +100,7 @@ func (m *memory) recycle(b []byte) {
 // acquire blocks until the memory of one block is granted. It fails when the
 // context ends, or after the StallTimeout.
 func (s *Store) acquire(ctx context.Context, mount string, n int64) error {
-	w := &memoryWait{mount: mount, n: n, ready: make(chan struct{}), patient: true}
+	w := &memoryWait{mount: mount, n: n, ready: make(chan struct{})}
 	s.mu.Lock()
 	s.memory.queue = append(s.memory.queue, w)
 	s.grant()
@@ -109,20 +109,20 @@ func (s *Store) acquire(ctx context.Context, mount string, n int64) error {
 	if granted {
 		return nil
 	}
-	patient, stall := time.NewTimer(patience), time.NewTimer(s.config.StallTimeout)
-	defer patient.Stop()
+	late, stall := time.NewTimer(dropAfter), time.NewTimer(s.config.StallTimeout)
+	defer late.Stop()
 	defer stall.Stop()
 	for {
 		var err error
 		select {
 		case <-w.ready:
 			return nil
-		case <-patient.C:
+		case <-late.C:
 			s.mu.Lock()
-			w.patient = false
+			w.late = true
 			s.grant()
 			s.mu.Unlock()
-			patient.Reset(patience)
+			late.Reset(dropAfter)
 			continue
 		case <-ctx.Done():
 			err = ctx.Err()
@@ -188,7 +188,7 @@ func (s *Store) reclaim(w *memoryWait) bool {
 	if s.memory.free >= w.n {
 		return true
 	}
-	if mutantHoldAndWait || w.patient && s.progresses() {
+	if mutantHoldAndWait || !w.late && s.progresses() {
 		return false
 	}
 	kept := s.held[:0]

@@ -235,7 +235,7 @@ func TestShareUnderConcurrency(t *testing.T) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(worker), 5))
 			for i := range 40 {
-				assault(t, s, r, fmt.Sprint(worker, "-", i))
+				readOnce(t, s, r, fmt.Sprint(worker, "-", i))
 			}
 		})
 	}
@@ -249,8 +249,8 @@ func TestShareUnderConcurrency(t *testing.T) {
 	checkAccounts(t, s)
 }
 
-// assault reads objects that are not read again, in one of several ways.
-func assault(t *testing.T, s *Store, r *rand.Rand, name string) {
+// readOnce reads objects that are not read again, in one of several ways.
+func readOnce(t *testing.T, s *Store, r *rand.Rand, name string) {
 	o := newOrigin(r.Uint64(), 1+r.IntN(6<<20))
 	size := int64(len(o.data))
 	switch r.IntN(6) {
@@ -261,7 +261,7 @@ func assault(t *testing.T, s *Store, r *rand.Rand, name string) {
 	case 1: // replaced while it is read
 		reader, err := s.Read(t.Context(), Request{Key: o.key("replaced"), Length: size, Fetch: o.fetch})
 		must(t, err)
-		assault(t, s, r, "replaced")
+		readOnce(t, s, r, "replaced")
 		_, err = reader.WriteTo(io.Discard)
 		must(t, errors.Join(err, reader.Close()))
 	case 2: // the reader leaves

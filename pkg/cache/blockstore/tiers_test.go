@@ -23,11 +23,11 @@ func twoTiers(t *testing.T, change ...func(*Config)) (s *Store, hang func(ops ..
 	for _, f := range change {
 		f(&config)
 	}
-	sick := config.Tiers[1].Path
+	hung := config.Tiers[1].Path
 	hang = func(ops ...string) func() {
 		gate := make(chan struct{})
 		files.set(func(op, path string) error {
-			if slices.Contains(ops, op) && strings.HasPrefix(path, sick) {
+			if slices.Contains(ops, op) && strings.HasPrefix(path, hung) {
 				<-gate
 			}
 			return nil
@@ -92,13 +92,13 @@ func TestHungTierHurtsItselfOnly(t *testing.T) {
 			release := hang(ops...)
 			// As many as the dirty budget of the tier that hangs, and more.
 			for i := range 8 {
-				sick := placed(s, o, fmt.Sprint("sick", i, "-"), 1)
-				mustRead(t, s, o, sick, 0, 300_000, o.fetch)
+				hung := placed(s, o, fmt.Sprint("hung", i, "-"), 1)
+				mustRead(t, s, o, hung, 0, 300_000, o.fetch)
 			}
 			for i := range 8 {
-				sound := placed(s, o, fmt.Sprint("sound", i, "-"), 0)
-				mustRead(t, s, o, sound, 0, 300_000, o.fetch)
-				onDisk(t, s, o, sound)
+				other := placed(s, o, fmt.Sprint("other", i, "-"), 0)
+				mustRead(t, s, o, other, 0, 300_000, o.fetch)
+				onDisk(t, s, o, other)
 			}
 			for _, name := range before {
 				mustRead(t, s, o, name, 0, 300_000, nil)
@@ -126,7 +126,7 @@ func TestHungTierIsLeft(t *testing.T) {
 			late := placed(s, o, "late", 1)
 			release := hang(op)
 			for i := range 4 {
-				mustRead(t, s, o, placed(s, o, fmt.Sprint("sick", i, "-"), 1), 0, 300_000, o.fetch)
+				mustRead(t, s, o, placed(s, o, fmt.Sprint("hung", i, "-"), 1), 0, 300_000, o.fetch)
 			}
 			mustRead(t, s, o, mine, 0, 300_000, o.fetch)
 			eventually(t, "the tier reports that it hangs", func() bool { s.tick(); return errors.Is(s.Stats().Tiers[1].Err, errHung) })
