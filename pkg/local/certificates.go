@@ -26,6 +26,8 @@ type identityOf struct {
 	component string
 	role      mtls.Role
 	hosts     []string
+	// grants are the mounts of a fuse certificate.
+	grants []mtls.Grant
 }
 
 // openAuthority reads the runtime's certificate authority, or creates it.
@@ -44,7 +46,7 @@ func openAuthority(l Layout) (*mtls.Authority, error) {
 // issueAll issues every certificate.
 func issueAll(l Layout, authority *mtls.Authority, identities []identityOf) error {
 	for _, want := range identities {
-		pair, err := authority.Issue(mtls.Peer{Role: want.role, Name: want.component}, want.hosts, certificateLife)
+		pair, err := authority.Issue(mtls.Peer{Role: want.role, Name: want.component}, want.hosts, certificateLife, want.grants...)
 		if err != nil {
 			return err
 		}

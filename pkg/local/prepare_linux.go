@@ -131,9 +131,14 @@ func (s *supervisor) host(c *plan.Component, ordinal int) string {
 func (s *supervisor) identities() []identityOf {
 	identities := []identityOf{{component: Admin, role: mtls.Admin}}
 	for _, c := range s.spec.components() {
+		var grants []mtls.Grant
+		if c.Role == plan.RoleFuse {
+			// It opens stores itself only if there are no workers.
+			grants = []mtls.Grant{{Path: "/", Store: s.spec.Plan.Workers == nil}}
+		}
 		for i := range int(c.Replicas) {
 			identities = append(identities, identityOf{
-				component: c.InstanceName(i), role: mtls.Role(c.Role), hosts: []string{s.host(c, i), c.InstanceName(i)},
+				component: c.InstanceName(i), role: mtls.Role(c.Role), hosts: []string{s.host(c, i), c.InstanceName(i)}, grants: grants,
 			})
 		}
 	}

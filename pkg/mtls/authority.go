@@ -140,8 +140,8 @@ func (p Pair) Save(dir string) error {
 }
 
 // Issue signs a certificate for a role and name, valid for hosts (DNS names and
-// addresses) and for ttl.
-func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, error) {
+// addresses) and for ttl. grants are the mounts of a fuse certificate.
+func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration, grants ...Grant) (Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Pair{}, fmt.Errorf("generate the key of %s: %w", peer, err)
@@ -159,6 +159,9 @@ func (a *Authority) Issue(peer Peer, hosts []string, ttl time.Duration) (Pair, e
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		URIs:         []*url.URL{peer.uri()},
+	}
+	for _, g := range grants {
+		template.URIs = append(template.URIs, g.uri())
 	}
 	for _, host := range hosts {
 		if ip := net.ParseIP(host); ip != nil {

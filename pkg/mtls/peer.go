@@ -75,13 +75,21 @@ func PeerOfState(state tls.ConnectionState) (Peer, error) {
 
 // PeerOfContext returns the peer of a gRPC call.
 func PeerOfContext(ctx context.Context) (Peer, error) {
+	state, err := stateOfContext(ctx)
+	if err != nil {
+		return Peer{}, err
+	}
+	return PeerOfState(state)
+}
+
+func stateOfContext(ctx context.Context) (tls.ConnectionState, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return Peer{}, fmt.Errorf("the call has no peer")
+		return tls.ConnectionState{}, fmt.Errorf("the call has no peer")
 	}
 	info, ok := p.AuthInfo.(credentials.TLSInfo)
 	if !ok {
-		return Peer{}, fmt.Errorf("the call was not made over TLS")
+		return tls.ConnectionState{}, fmt.Errorf("the call was not made over TLS")
 	}
-	return PeerOfState(info.State)
+	return info.State, nil
 }

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
@@ -18,32 +19,45 @@ type cache struct {
 
 var _ workerv1.CacheServer = (*cache)(nil)
 
-// GetView returns the newest view of this worker.
-func (c *cache) GetView(context.Context, *workerv1.GetViewRequest) (*workerv1.GetViewResponse, error) {
+// GetView returns what the peer may see of the newest view of this worker.
+func (c *cache) GetView(ctx context.Context, _ *workerv1.GetViewRequest) (*workerv1.GetViewResponse, error) {
 	v := c.worker.views.load()
 	if v == nil {
 		return nil, status.Error(codes.Unavailable, "no view yet: this worker has not reached a master")
 	}
-	return &workerv1.GetViewResponse{View: v.ClusterView}, nil
+	scope, err := mtls.ScopeOfContext(ctx)
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	return &workerv1.GetViewResponse{View: scope.View(v.ClusterView)}, nil
 }
 
-// GetEpochs returns the epochs only.
-func (c *cache) GetEpochs(context.Context, *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
+// GetEpochs returns the epochs only, of the mounts that the peer may read.
+func (c *cache) GetEpochs(ctx context.Context, _ *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
 	v := c.worker.views.load()
 	if v == nil {
 		return nil, status.Error(codes.Unavailable, "no view yet: this worker has not reached a master")
+	}
+	scope, err := mtls.ScopeOfContext(ctx)
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
 	response := &workerv1.GetEpochsResponse{ViewIndex: v.GetIndex(), Ring: v.GetRing().GetEpoch(), Mounts: map[string]uint64{}}
 	for id, mount := range v.mounts {
-		response.Mounts[id] = mount.GetEpoch()
+		if scope.MayRead(mount.GetPath()) {
+			response.Mounts[id] = mount.GetEpoch()
+		}
 	}
 	return response, nil
 }
 
 // GetTotals returns the totals of a mount, which are known where its root is
 // listed.
-func (c *cache) GetTotals(_ context.Context, request *workerv1.GetTotalsRequest) (*workerv1.GetTotalsResponse, error) {
+func (c *cache) GetTotals(ctx context.Context, request *workerv1.GetTotalsRequest) (*workerv1.GetTotalsResponse, error) {
 	id := request.GetMountId()
+	if err := c.worker.mayRead(ctx, id); err != nil {
+		return nil, err
+	}
 	v := c.worker.views.load()
 	if v == nil || v.mounts[id] == nil {
 		return nil, status.Errorf(codes.NotFound, "view %d has no mount with id %q", v.index(), id)

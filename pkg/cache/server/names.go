@@ -115,21 +115,27 @@ func fitting(entries []*workerv1.Entry) (page []*workerv1.Entry, cut bool) {
 }
 
 // Forget drops a name from the cached listing.
-func (n *names) Forget(_ context.Context, request *workerv1.ForgetRequest) (*workerv1.ForgetResponse, error) {
+func (n *names) Forget(ctx context.Context, request *workerv1.ForgetRequest) (*workerv1.ForgetResponse, error) {
 	if n.worker.mounts.get(request.GetMountId()) == nil {
 		return nil, n.unknown(request.GetMountId())
+	}
+	if err := n.worker.mayRead(ctx, request.GetMountId()); err != nil {
+		return nil, err
 	}
 	n.worker.config.Directory.Forget(request.GetMountId(), cleanDir(string(request.GetDirectory())), string(request.GetName()))
 	return &workerv1.ForgetResponse{}, nil
 }
 
-// mount returns what the listings need of a mount, or the error of opening its
-// store.
+// mount returns what the listings need of a mount, or an error if the peer may not
+// read it or its store cannot be opened.
 func (n *names) mount(ctx context.Context, id string) (dirstore.Mount, *mounted, error) {
 	entry := n.worker.mount(ctx, id)
 	v := n.worker.views.load()
 	if v == nil || entry == nil || v.mounts[id] == nil {
 		return dirstore.Mount{}, nil, n.unknown(id)
+	}
+	if err := n.worker.mayRead(ctx, id); err != nil {
+		return dirstore.Mount{}, nil, err
 	}
 	store, err := entry.use(ctx)
 	if err != nil {

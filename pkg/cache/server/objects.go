@@ -34,6 +34,10 @@ func (w *Worker) serveObject(rw http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
+	if f := w.authorizeMount(r, request.Mount); f != nil {
+		w.fail(rw, nil, request, f)
+		return
+	}
 	lane, err := w.lanes.enter(r.Context(), request.Mount)
 	if err != nil {
 		w.fail(rw, entry, request, failureOf(err))

@@ -1,7 +1,12 @@
 package server
 
 import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
@@ -11,7 +16,8 @@ import (
 var readers = []mtls.Role{mtls.Fuse, mtls.Worker, mtls.Admin, mtls.Master} //nolint:gochecknoglobals // A constant table.
 
 // Rights lists the roles that may make each call. The readers may also read the
-// objects under /v1/objects/.
+// objects under /v1/objects/. Calls about a mount are further restricted to the
+// mounts that a fuse certificate names: see mayRead.
 func Rights() mtls.Rights {
 	return mtls.Rights{
 		workerv1.Directory_Lookup_FullMethodName: readers,
@@ -27,4 +33,26 @@ func Rights() mtls.Rights {
 		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {mtls.Admin},
 		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {mtls.Admin},
 	}
+}
+
+// mayRead returns an error if the peer of a call may not read a mount. A mount
+// that is unknown is not an error: the call returns that.
+func (w *Worker) mayRead(ctx context.Context, id string) error {
+	scope, err := mtls.ScopeOfContext(ctx)
+	if err != nil {
+		return status.Error(codes.Unauthenticated, err.Error())
+	}
+	if reason := w.outside(scope, id); reason != "" {
+		return status.Error(codes.PermissionDenied, reason)
+	}
+	return nil
+}
+
+// outside returns why a mount is not in a scope; empty if it is.
+func (w *Worker) outside(scope mtls.Scope, id string) string {
+	v := w.views.load()
+	if v == nil || v.mounts[id] == nil || scope.MayRead(v.mounts[id].GetPath()) {
+		return ""
+	}
+	return fmt.Sprintf("the certificate does not name mount %q: request one that does", id)
 }

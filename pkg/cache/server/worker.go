@@ -195,6 +195,19 @@ func authorize(r *http.Request) *wire.Failure {
 	return nil
 }
 
+// authorizeMount returns the failure to send if the peer, which authorize has
+// accepted, may not read a mount, else nil.
+func (w *Worker) authorizeMount(r *http.Request, id string) *wire.Failure {
+	scope, err := mtls.ScopeOfState(*r.TLS)
+	if err != nil {
+		return forbidden(err.Error())
+	}
+	if reason := w.outside(scope, id); reason != "" {
+		return forbidden(reason)
+	}
+	return nil
+}
+
 func forbidden(message string) *wire.Failure {
 	return &wire.Failure{Status: http.StatusForbidden, Code: wire.CodePermission, Message: message}
 }

@@ -29,8 +29,10 @@ import (
 
 // certificate is one certificate in a Secret.
 type certificate struct {
-	peer      mtls.Peer
-	hosts     []string
+	peer  mtls.Peer
+	hosts []string
+	// grants are the mounts of a fuse certificate.
+	grants    []mtls.Grant
 	cert, key string // keys in the Secret
 }
 
@@ -84,8 +86,12 @@ func desiredSecrets(p *plan.Plan, members topology.Topology, authority *mtls.Aut
 	single := func(role mtls.Role, name string) []certificate {
 		return []certificate{{peer: mtls.Peer{Role: role, Name: name}, cert: mtls.CertFile, key: mtls.KeyFile}}
 	}
+	// FUSE servers present the whole file tree of the runtime. They open stores
+	// themselves only if there are no workers to read through.
+	fuse := single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse)))
+	fuse[0].grants = []mtls.Grant{{Path: "/", Store: p.Workers == nil}}
 	secrets := []desiredSecret{
-		{role: string(plan.RoleFuse), certificates: single(mtls.Fuse, names.Component(p.Name, string(plan.RoleFuse))), files: forFuse},
+		{role: string(plan.RoleFuse), certificates: fuse, files: forFuse},
 		{role: "admin", certificates: single(mtls.Admin, "admin"), files: ca},
 	}
 	if p.Masters != nil {
@@ -172,7 +178,7 @@ func (m *Manager) secretData(authority *mtls.Authority, current map[string][]byt
 	for _, l := range want.certificates {
 		cert, key := current[l.cert], current[l.key]
 		if !m.valid(authority, l, cert, key) {
-			pair, err := authority.Issue(l.peer, l.hosts, certLifetime)
+			pair, err := authority.Issue(l.peer, l.hosts, certLifetime, l.grants...)
 			if err != nil {
 				return nil, err
 			}
@@ -199,7 +205,7 @@ func (m *Manager) valid(authority *mtls.Authority, l certificate, certPEM, keyPE
 		return false
 	}
 	peer, err := mtls.PeerOf(pair.Leaf)
-	if err != nil || peer != l.peer {
+	if err != nil || peer != l.peer || !slices.Equal(mtls.GrantsOf(pair.Leaf), l.grants) {
 		return false
 	}
 	for _, host := range l.hosts {

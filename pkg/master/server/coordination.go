@@ -13,6 +13,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
+	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
@@ -210,7 +211,11 @@ func (s *Server) GetView(ctx context.Context, _ *masterv1.GetViewRequest) (*mast
 	if cluster.GetClusterId() == "" {
 		return nil, refusal(&statev1.Result{Refusal: &statev1.Refusal{Code: statev1.Refusal_CODE_NOT_FORMED}})
 	}
-	return &masterv1.GetViewResponse{View: cluster}, nil
+	scope, err := mtls.ScopeOfContext(ctx)
+	if err != nil {
+		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	return &masterv1.GetViewResponse{View: scope.View(cluster)}, nil
 }
 
 // ListWorkers implements masterv1.CoordinationServer.

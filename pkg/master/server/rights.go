@@ -10,8 +10,9 @@ import (
 )
 
 // Rights returns the roles that may make each call of a master. Some calls are
-// further restricted by name: a worker registers and reports only itself, and
-// masters are those of the topology. The methods check that.
+// further restricted by name: a worker registers and reports only itself, masters
+// are those of the topology, and a FUSE server sees the mounts that its
+// certificate names. The methods check that.
 func Rights() mtls.Rights {
 	commanders := []mtls.Role{mtls.Admin, mtls.Master}
 	allRoles := []mtls.Role{mtls.Admin, mtls.Master, mtls.Worker, mtls.Fuse}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -149,5 +150,64 @@ func TestCallsOfOneNameOnly(t *testing.T) {
 	}
 	if _, err := masterv1.NewMemberClient(listed).Join(t.Context(), &masterv1.JoinRequest{Name: "m-0"}); err != nil || len(s.log.Member(0).Joined()) != 1 {
 		t.Errorf("a master of the topology was rejected: %v", err)
+	}
+}
+
+// TestViewOfAFuseCertificate: a FUSE server sees the mounts that its certificate
+// names, and neither options nor the names of secrets of stores that it may not
+// open. Other roles see everything.
+func TestViewOfAFuseCertificate(t *testing.T) {
+	s := newTestbed(t, 1)
+	admin := s.coordination(0, adminPeer)
+	open(t, admin, sessionID)
+	for i, path := range []string{"/data", "/other"} {
+		mount := dataMount()
+		mount.Name, mount.Path, mount.SecretRef = path[1:], path, "secret-of-"+path[1:]
+		if _, err := admin.Mount(t.Context(), &masterv1.MountRequest{Request: id(uint64(i + 1)), Mount: mount}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		role          mtls.Role
+		grants        []mtls.Grant
+		mounts        int
+		options, refs int
+	}{
+		"a worker":            {mtls.Worker, nil, 2, 2, 2},
+		"an admin":            {mtls.Admin, nil, 2, 2, 2},
+		"no mount":            {mtls.Fuse, nil, 2, 0, 0},
+		"one mount":           {mtls.Fuse, []mtls.Grant{{Path: "/data"}}, 1, 0, 0},
+		"one mount and store": {mtls.Fuse, []mtls.Grant{{Path: "/data", Store: true}}, 1, 1, 1},
+		"a mount that is not": {mtls.Fuse, []mtls.Grant{{Path: "/dat"}}, 0, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pair, err := s.Authority.Issue(mtls.Peer{Role: test.role, Name: "x"}, nil, time.Hour, test.grants...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			identity, err := mtls.NewIdentity(pair)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := identity.Dial(s.Topology.Masters[0].Address(), mtls.Master, s.Name(0))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			response, err := masterv1.NewCoordinationClient(conn).GetView(t.Context(), &masterv1.GetViewRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			options, refs := 0, 0
+			for _, m := range response.GetView().GetMounts() {
+				options += len(m.GetOptions())
+				if m.GetSecretRef() != "" {
+					refs++
+				}
+			}
+			if len(response.GetView().GetMounts()) != test.mounts || options != test.options || refs != test.refs {
+				t.Errorf("the view is %v", response.GetView())
+			}
+		})
 	}
 }
