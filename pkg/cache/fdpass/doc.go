@@ -7,7 +7,8 @@
 // worker does later. Its bytes stay charged to the worker's quota until the client
 // closes the [File] or its connection ends. Descriptors are open for reading
 // only. The server accepts connections of its own user, of root and of one
-// group, checked with SO_PEERCRED.
+// group, and the client connects to servers of its own user and of root, both checked
+// with SO_PEERCRED.
 //
 // # Protocol
 //

@@ -23,7 +23,21 @@ import (
 // the socket, as a process of another user.
 const otherUserSocket = "JINDO_TEST_OTHER_USER_SOCKET"
 
+// otherUserServer is the environment variable that makes the test binary listen on
+// the socket, as a process of another user.
+const otherUserServer = "JINDO_TEST_OTHER_USER_SERVER"
+
 func TestMain(m *testing.M) {
+	if path := os.Getenv(otherUserServer); path != "" {
+		listener, err := net.Listen("unixpacket", path)
+		if err != nil {
+			os.Exit(1)
+		}
+		_ = os.Chmod(path, 0o777)
+		for {
+			_, _ = listener.Accept()
+		}
+	}
 	if path := os.Getenv(otherUserSocket); path != "" {
 		os.Exit(connectAsOtherUser(path))
 	}
@@ -399,6 +413,45 @@ func asUser(t *testing.T, path string, user uint32) int {
 		t.Fatalf("run as another user: %v %s", err, out)
 	}
 	return child.ProcessState.ExitCode()
+}
+
+// TestServersOfOtherUsers checks that a client refuses the server of another user, who
+// could pass it any file.
+func TestServersOfOtherUsers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run: changing the user needs root")
+	}
+	dir, err := os.MkdirTemp("", "jindo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	binary, path := filepath.Join(dir, "program"), filepath.Join(dir, "w.sock")
+	raw, err := os.ReadFile(os.Args[0])
+	if err == nil {
+		err = os.WriteFile(binary, raw, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.CommandContext(t.Context(), binary)
+	child.Dir = "/"
+	child.Env = append(os.Environ(), otherUserServer+"="+path)
+	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
+	eventually(t, "the other user listens", func() bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Mode().Perm() == 0o777
+	})
+	if _, err := Dial(t.Context(), path); err == nil || !strings.Contains(err.Error(), "user 65534") {
+		t.Errorf("connected to the server of another user: %v", err)
+	}
 }
 
 func FuzzDecode(f *testing.F) {

@@ -12,14 +12,24 @@ import (
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
-// dial connects to a packet socket.
+// dial connects to a packet socket of a process of this user or of root: the bytes of
+// any other process could be forged.
 func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	var dialer net.Dialer
 	c, err := dialer.DialContext(ctx, fdsock.Network, path)
 	if err != nil {
 		return nil, err
 	}
-	return c.(*net.UnixConn), nil //nolint:forcetypeassert // The network is unixpacket.
+	conn := c.(*net.UnixConn) //nolint:forcetypeassert // The network is unixpacket.
+	peer, err := fdsock.Peer(conn)
+	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
+		err = fmt.Errorf("its server runs as user %d, not as user %d or root", peer.Uid, os.Geteuid())
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 // send writes one packet, with a descriptor unless fd is negative.

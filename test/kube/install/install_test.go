@@ -44,6 +44,7 @@ func TestRights(t *testing.T) {
 		{jindoruntime, "patch", "apps", "statefulsets", "team", true},
 		{jindoruntime, "patch", "apps", "daemonsets", "team", true},
 		{jindoruntime, "patch", "policy", "poddisruptionbudgets", "team", true},
+		{jindoruntime, "patch", "networking.k8s.io", "networkpolicies", "team", true},
 		{jindoruntime, "get", "", "secrets", "team", true},
 		{jindoruntime, "patch", "", "secrets", "team", true},
 		{jindoruntime, "list", "", "secrets", "team", false},
@@ -63,6 +64,10 @@ func TestRights(t *testing.T) {
 		{plugin, "get", "", "secrets", "team", false},
 		{plugin, "create", "", "events", "team", true},
 		{plugin, "get", "data.fluid.io", "datasets", "team", false},
+		{plugin, "get", "data.fluid.io", "jindoruntimes", "team", true},
+		{plugin, "list", "data.fluid.io", "jindoruntimes", "team", false},
+		{plugin, "get", "apps", "statefulsets", "team", true},
+		{plugin, "patch", "apps", "statefulsets", "team", false},
 	} {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: account(row.account), Groups: []string{"system:serviceaccounts", "system:authenticated"},

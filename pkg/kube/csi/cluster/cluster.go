@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
@@ -35,6 +36,7 @@ const requestTimeout = 10 * time.Second
 type Cluster struct {
 	node     string
 	client   kubernetes.Interface
+	metadata metadata.Interface
 	log      *slog.Logger
 	pods     cache.SharedIndexInformer
 	factory  informers.SharedInformerFactory
@@ -53,11 +55,15 @@ func InCluster(node string, logger *slog.Logger) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create Kubernetes client: %w", err)
 	}
-	return New(client, node, logger)
+	objects, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("create Kubernetes client of metadata: %w", err)
+	}
+	return New(client, objects, node, logger)
 }
 
-// New returns a Cluster that uses client.
-func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluster, error) {
+// New returns a Cluster that uses the given clients.
+func New(client kubernetes.Interface, objects metadata.Interface, node string, logger *slog.Logger) (*Cluster, error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
 	}))
@@ -67,14 +73,14 @@ func New(client kubernetes.Interface, node string, logger *slog.Logger) (*Cluste
 	}
 	events := record.NewBroadcaster()
 	c := &Cluster{
-		node: node, client: client, log: logger, pods: pods, factory: factory, events: events,
+		node: node, client: client, metadata: objects, log: logger, pods: pods, factory: factory, events: events,
 		recorder: events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: names.Driver, Host: node}),
 	}
 	return c, nil
 }
 
-// trimPod reduces a pod to its identity, its deletion timestamp and its sidecar,
-// to save memory in the cache.
+// trimPod reduces a pod to its identity, its owners, its deletion timestamp and its
+// sidecar, to save memory in the cache.
 func trimPod(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -82,7 +88,7 @@ func trimPod(object any) (any, error) {
 	}
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
 		Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, ResourceVersion: pod.ResourceVersion,
-		DeletionTimestamp: pod.DeletionTimestamp,
+		DeletionTimestamp: pod.DeletionTimestamp, OwnerReferences: pod.OwnerReferences,
 	}, Spec: sidecarSpec(pod)}, nil
 }
 

@@ -31,7 +31,7 @@ func eventually(t *testing.T, description string, holds func() bool) {
 
 func run(t *testing.T, client *fake.Clientset) *Cluster {
 	t.Helper()
-	c, err := New(client, "node-a", slog.New(slog.DiscardHandler))
+	c, err := New(client, nil, "node-a", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestTerminating(t *testing.T) {
 	client := fake.NewClientset(pod("runs", nil), pod("deleted", func(p *corev1.Pod) {
 		p.DeletionTimestamp, p.Finalizers = &now, []string{"x/y"}
 	}), pod("again", func(p *corev1.Pod) { p.UID = "other" }))
-	c, err := New(client, "node-a", slog.New(slog.DiscardHandler))
+	c, err := New(client, nil, "node-a", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,12 +2,10 @@ package cluster
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
@@ -20,20 +18,9 @@ const podLookupTimeout = time.Second
 // Sidecar returns the handles of the volumes that the FUSE sidecar of a pod
 // serves, or none if the pod has no sidecar.
 func (c *Cluster) Sidecar(ctx context.Context, pod records.Pod) ([]string, error) {
-	key := pod.Namespace + "/" + pod.Name
-	if object, exists, err := c.pods.GetStore().GetByKey(key); err == nil && exists {
-		if found, ok := object.(*corev1.Pod); ok && string(found.UID) == pod.UID {
-			return handles(found.Spec), nil
-		}
-	}
-	ctx, cancel := context.WithTimeout(ctx, podLookupTimeout)
-	defer cancel()
-	found, err := c.client.CoreV1().Pods(pod.Namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+	found, err := c.pod(ctx, pod)
 	if err != nil {
-		return nil, fmt.Errorf("get pod %s: %w", key, err)
-	}
-	if string(found.UID) != pod.UID {
-		return nil, fmt.Errorf("pod %s with uid %s not found: another pod has the same name", key, pod.UID)
+		return nil, err
 	}
 	return handles(found.Spec), nil
 }

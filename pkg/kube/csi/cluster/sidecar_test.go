@@ -50,7 +50,7 @@ func TestSidecar(t *testing.T) {
 	client := fake.NewClientset(objects...)
 	gets := 0
 	client.PrependReactor("get", "pods", func(ktesting.Action) (bool, runtime.Object, error) { gets++; return false, nil, nil })
-	c, err := New(client, "node-a", slog.New(slog.DiscardHandler))
+	c, err := New(client, nil, "node-a", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ type Cluster interface {
 	// Sidecar returns the handles of the volumes that the FUSE sidecar of a pod
 	// serves, or none if the pod has no sidecar.
 	Sidecar(ctx context.Context, pod records.Pod) ([]string, error)
+	// CheckOwned returns an error unless a pod is one of a runtime's workers or FUSE
+	// servers, by role.
+	CheckOwned(ctx context.Context, pod records.Pod, runtime records.Runtime, role string) error
 	// RecordEvent records a warning event for a pod.
 	RecordEvent(pod records.Pod, reason, message string)
 }

@@ -99,6 +99,37 @@ func TestHostileRequests(t *testing.T) {
 	}
 }
 
+// TestInlineVolumesOfOtherPods: a pod that is not the runtime's own gets neither the
+// directory of the workers' sockets nor a FUSE server's volume, and nothing is left of
+// the attempt. A volume that is published is not checked again: the kubelet repeats the
+// call every second.
+func TestInlineVolumesOfOtherPods(t *testing.T) {
+	s := newTestbed(t, nil)
+	for _, role := range []string{names.RoleWorker, names.RoleFuse} {
+		s.cluster.notOwned["attacker"] = true
+		request := s.inlineRequest("attacker", role)
+		for range 2 {
+			if _, err := s.node.NodePublishVolume(t.Context(), request); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "not one of the "+role) {
+				t.Errorf("%s: %v", role, err)
+			}
+		}
+		if _, err := os.Lstat(request.GetTargetPath()); !os.IsNotExist(err) {
+			t.Errorf("%s: the target exists: %v", role, err)
+		}
+		if _, known := s.node.store.Get(request.GetTargetPath()); known {
+			t.Errorf("%s: the volume is recorded", role)
+		}
+		own := s.inlineRequest("own-"+role, role)
+		s.mustPublish(own)
+		calls := s.cluster.ownedCalls
+		s.cluster.notOwned["own-"+role] = true // the API server lost the workload
+		s.mustPublish(own)
+		if s.cluster.ownedCalls != calls {
+			t.Errorf("%s: checked %d times again", role, s.cluster.ownedCalls-calls)
+		}
+	}
+}
+
 func TestUnpublishRemovesOnlyMountsOfTheDriver(t *testing.T) {
 	s := newTestbed(t, nil)
 	full := s.target("pod", "full")

@@ -35,7 +35,7 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	before, known := n.store.Get(v.Target)
 	if known {
 		v.Sidecar = before.Sidecar
-	} else if v.Sidecar, err = n.hasSidecar(ctx, v); err != nil {
+	} else if err := n.admit(ctx, &v); err != nil {
 		return nil, unavailable(v, err)
 	}
 	if known {
@@ -48,6 +48,20 @@ func (n *Node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		return nil, unavailable(v, err)
 	}
 	return &csi.NodePublishVolumeResponse{}, nil
+}
+
+// admit checks the pod of a volume that is not published yet, and sets v.Sidecar.
+//
+// A worker's volume is the writable directory of the workers' sockets, and a FUSE
+// server's volume gives it the mount of all readers on this node: with either, a pod
+// could serve forged bytes. So they are for the runtime's own pods only.
+func (n *Node) admit(ctx context.Context, v *records.Volume) error {
+	if v.Role == names.RoleFuse || v.Role == names.RoleWorker {
+		return n.config.Cluster.CheckOwned(ctx, v.Pod, v.Runtime, v.Role)
+	}
+	var err error
+	v.Sidecar, err = n.hasSidecar(ctx, *v)
+	return err
 }
 
 // publish publishes a volume according to its role.

@@ -5,6 +5,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -256,10 +257,23 @@ type fakeCluster struct {
 	// returns an error.
 	sidecars     map[string][]string
 	sidecarCalls int
+	// notOwned are the pods that are not a runtime's own; ownedCalls are the checks.
+	notOwned   map[string]bool
+	ownedCalls int
 }
 
 func newFakeCluster() *fakeCluster {
-	return &fakeCluster{labels: map[string]bool{}, terminating: map[string]bool{}, sidecars: map[string][]string{}}
+	return &fakeCluster{labels: map[string]bool{}, terminating: map[string]bool{}, sidecars: map[string][]string{}, notOwned: map[string]bool{}}
+}
+
+func (c *fakeCluster) CheckOwned(_ context.Context, pod records.Pod, runtime records.Runtime, role string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ownedCalls++
+	if c.notOwned[pod.Name] {
+		return fmt.Errorf("pod %s is not one of the %ss of %s", pod.Name, role, runtime)
+	}
+	return nil
 }
 
 func (c *fakeCluster) Sidecar(_ context.Context, pod records.Pod) ([]string, error) {
