@@ -26,6 +26,7 @@ type options struct {
 	name, roster, tlsDir, stateDir string
 	sessionSocket, socketDir       string
 	credentialsDir, healthListen   string
+	directories                    []string
 	attrTTL, entryTTL, negativeTTL time.Duration
 	readTimeout                    time.Duration
 	uid, gid                       uint
@@ -84,6 +85,10 @@ func (o *options) addPathFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.sessionSocket, "session-socket", "", "socket of the process that holds the mount (required)")
 	flags.StringVar(&o.socketDir, "socket-dir", "", "directory of the sockets of workers on this host; none are used if empty")
 	flags.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one subdirectory of credential files per secret; stores are read through workers only if empty")
+	flags.Func("directory", "mounted volume from which mounts of file:// and local:// are served without workers, or / for any directory of this host; may be repeated", func(s string) error {
+		o.directories = append(o.directories, s)
+		return nil
+	})
 }
 
 // addMountFlags adds the flags that a runtime sets, wherever its server runs.

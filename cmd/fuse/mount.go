@@ -41,7 +41,7 @@ func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, log
 		config.Local = sockets
 	}
 	if o.credentialsDir != "" {
-		config.OpenStore = reader.StoreOpener(stores.StoresWith(o.credentialsDir))
+		config.OpenStore = reader.StoreOpener(stores.StoresWith(o.credentialsDir, o.directories...))
 	}
 	return config
 }

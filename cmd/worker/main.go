@@ -30,6 +30,7 @@ const closeTimeout = 4 * time.Second
 type options struct {
 	name, roster, tlsDir, dataDir string
 	credentialsDir, socketDir     string
+	directories                   []string
 	listen, healthListen          string
 	tiers                         []blockstore.Tier
 	memory                        int64
@@ -51,6 +52,10 @@ func parse() options {
 	flag.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
 	flag.StringVar(&o.dataDir, "data-dir", "", "directory of this worker's id, view and listings")
 	flag.StringVar(&o.credentialsDir, "credentials-dir", "", "directory with one subdirectory of credential files per secret")
+	flag.Func("directory", "mounted volume from which mounts of file:// and local:// are served, or / for any directory of this host; may be repeated, and without it none are served", func(s string) error {
+		o.directories = append(o.directories, s)
+		return nil
+	})
 	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket on which sealed files are lent; none are lent if empty")
 	flag.IntVar(&o.socketGroup, "socket-group", 0, "id of a group of this process that may connect to the socket too; 0 is none")
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.WorkerPort), "address for bytes and gRPC")
@@ -108,7 +113,7 @@ func run(ctx context.Context, o options) error {
 	worker, err := server.New(server.Config{
 		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: members.ClusterID, Listen: o.listen, Identity: identity,
 		Connections: limits, Addresses: addresses, DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
-		OpenStore: server.StoresWith(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
+		OpenStore: server.StoresWith(o.credentialsDir, o.directories...), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {
 		health.AddCheck("worker", worker.Ready)

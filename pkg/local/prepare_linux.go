@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -200,10 +201,19 @@ func (s *supervisor) makeComponent(c *plan.Component, ordinal int) (*component, 
 		health: health, log: s.layout.Log(name), environment: environment,
 		arguments: func() ([]string, error) {
 			values[plan.VarFormed] = strconv.FormatBool(s.formed())
-			return resolveAll(c.Args, values)
+			return resolveAll(argumentsOf(c), values)
 		},
 		spawner: s.spawner, logger: s.logger, changed: s.componentChanged,
 	}, nil
+}
+
+// argumentsOf returns the arguments of a component. Its mounts may be any directories
+// of this machine: it runs as the user who chose them.
+func argumentsOf(c *plan.Component) []string {
+	if c.Role == plan.RoleMaster {
+		return c.Args
+	}
+	return append(slices.Clone(c.Args), "--directory=/")
 }
 
 // values returns the plan's variables for an instance, and creates its directories.

@@ -109,7 +109,7 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 	// The arguments of the component, with variables resolved.
 	lines, err := Tail(l.Log("hadoop-jindofs-worker-0"), 10)
 	want := strings.Join([]string{
-		"hadoop-jindofs-worker-0 --name=hadoop-jindofs-worker-0", l.data("hadoop-jindofs-worker-0"), l.tier("hadoop-jindofs-worker-0", 0), "false",
+		"hadoop-jindofs-worker-0 --name=hadoop-jindofs-worker-0", l.data("hadoop-jindofs-worker-0"), l.tier("hadoop-jindofs-worker-0", 0), "false", "--directory=/",
 	}, " ")
 	if err != nil || len(lines) == 0 || lines[0] != want {
 		t.Errorf("the worker was started with %q, error %v, want %q", lines, err, want)

@@ -12,7 +12,22 @@ import (
 // is nil or not [Bound] to the runtime, the plan has no mounts and Plan.Unbound
 // contains the reason. Build does not modify its arguments. It applies the defaults
 // to copies, and returns an error if these are not valid.
+//
+// The plan is one for Kubernetes, where mounts of directories are served from declared
+// volumes only; see [Directories].
 func Build(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (*Plan, error) {
+	return buildWith(dataset, runtime, DirectoryProblem)
+}
+
+// BuildLocal returns the plan for one machine. Its mounts may be any directories of
+// the machine, because everything runs as the user who chose them.
+func BuildLocal(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (*Plan, error) {
+	return buildWith(dataset, runtime, func(*v1alpha1.JindoRuntime, string) string { return "" })
+}
+
+// buildWith builds a plan. The function problem returns why a mount point cannot be
+// served, or "".
+func buildWith(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, problem func(*v1alpha1.JindoRuntime, string) string) (*Plan, error) {
 	runtime = runtime.DeepCopy()
 	v1alpha1.SetDefaults(runtime)
 	errs, warnings := v1alpha1.Validate(runtime)
@@ -36,7 +51,7 @@ func Build(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (*Plan, er
 		}
 		p.Dataset, spec = dataset.Name, &dataset.Spec
 		p.Warnings = append(p.Warnings, warnings...)
-		addMounts(p, spec, runtime.Spec.Secret)
+		addMounts(p, spec, runtime, problem)
 	}
 	if err := addComponents(p, spec, runtime); err != nil {
 		return nil, fmt.Errorf("plan JindoRuntime %q: %w", runtime.Name, err)

@@ -202,6 +202,57 @@ func TestCredentialsStayHidden(t *testing.T) {
 	}
 }
 
+// TestDirectories checks from which directories of a worker mounts are served on
+// Kubernetes.
+func TestDirectories(t *testing.T) {
+	const sources = `[{name: nas, nfs: {server: s, path: /}}, {name: keys, secret: {secretName: hadoop-jindofs-credentials}}, {name: all, projected: {sources: []}}, {name: text, configMap: {name: c}}]`
+	for _, test := range []struct {
+		mounts     string // of the workers
+		mountPoint string
+		served     bool
+	}{
+		{"[{name: nas, mountPath: /mnt/nas}]", "local:///mnt/nas", true},
+		{"[{name: nas, mountPath: /mnt/nas}]", "file:///mnt/nas/", true},
+		{"[{name: nas, mountPath: /mnt/nas}]", "local:///mnt/nas/a/b", true},
+		{"[{name: nas, mountPath: /mnt/nas}]", "local:///mnt/nas2", false},
+		{"[{name: nas, mountPath: /mnt/nas}]", "local:///mnt", false},
+		{"[{name: nas, mountPath: /mnt/nas}]", "local:///", false},
+		{"[{name: nas, mountPath: /mnt/nas}]", "local:///etc/jindo/credentials", false},
+		{"[{name: nas, mountPath: /mnt/nas/}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: /}]", "local:///etc/jindo/credentials", false},
+		{"[{name: nas, mountPath: /etc}]", "local:///etc/jindo/credentials", false},
+		{"[{name: nas, mountPath: /etc/jindo/credentials/sub}]", "local:///etc/jindo/credentials/sub", false},
+		{"[{name: nas, mountPath: /var}]", "local:///var/lib/jindo", false},
+		{"[{name: nas, mountPath: /var/cache/jindo/x}]", "local:///var/cache/jindo/x", false},
+		{"[{name: nas, mountPath: /proc/1/root}]", "local:///proc/1/root", false},
+		{"[{name: keys, mountPath: /keys}]", "local:///keys", false},
+		{"[{name: all, mountPath: /keys}]", "local:///keys", false},
+		{"[{name: text, mountPath: /text}]", "local:///text", false},
+		{"[]", "local:///mnt/nas", false},
+		{"[]", "oss://bucket/", true},
+	} {
+		objects, err := v1alpha1.Decode([]byte("apiVersion: data.fluid.io/v1alpha1\nkind: Dataset\nmetadata: {name: a}\nspec: {mounts: [{name: m, mountPoint: '" + test.mountPoint +
+			"', options: {fs.oss.endpoint: e}}]}\n---\napiVersion: data.fluid.io/v1alpha1\nkind: JindoRuntime\nmetadata: {name: a}\nspec: {volumes: " + sources + ", worker: {volumeMounts: " + test.mounts + "}}\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dataset, runtime := objects[0].(*v1alpha1.Dataset), objects[1].(*v1alpha1.JindoRuntime)
+		p, err := Build(dataset, runtime)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if served := len(p.Mounts) == 1; served != test.served || served == (len(p.Problems) == 1) {
+			t.Errorf("%s with volumes %s: mounts %+v, problems %+v", test.mountPoint, test.mounts, p.Mounts, p.Problems)
+		}
+		if !test.served && (p.Problems[0].Condition != ConditionMountUnsupported || !strings.Contains(p.Problems[0].Message, "spec.worker.volumeMounts")) {
+			t.Errorf("%s: %+v", test.mountPoint, p.Problems[0])
+		}
+		if p, err = BuildLocal(dataset, runtime); err != nil || len(p.Mounts) != 1 {
+			t.Errorf("%s on one machine: %+v, %v", test.mountPoint, p, err)
+		}
+	}
+}
+
 func TestFuseOnly(t *testing.T) {
 	if !build(t, "testdata/fuse-only.yaml").FuseOnly() {
 		t.Error("the plan without masters and workers is not FuseOnly")

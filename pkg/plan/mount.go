@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"log/slog"
 	"maps"
 	"slices"
@@ -91,10 +92,11 @@ func (Sensitive) LogValue() slog.Value { return slog.StringValue(hidden) }
 func (Sensitive) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // addMounts adds the mounts of a valid Dataset with defaults to a plan.
-func addMounts(p *Plan, spec *v1alpha1.DatasetSpec, runtimeSecret string) {
+func addMounts(p *Plan, spec *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime, problem func(*v1alpha1.JindoRuntime, string) string) {
+	runtimeSecret := runtime.Spec.Secret
 	for _, m := range spec.Mounts {
 		scheme := v1alpha1.Scheme(m.MountPoint)
-		if message := v1alpha1.MountUnsupported(scheme); message != "" {
+		if message := cmp.Or(v1alpha1.MountUnsupported(scheme), problem(runtime, m.MountPoint)); message != "" {
 			p.Problems = append(p.Problems, MountProblem{Mount: m.Name, Condition: ConditionMountUnsupported, Message: message})
 			continue
 		}

@@ -129,7 +129,7 @@ func (o *upOptions) plan(set *manifest.Set) (*plan.Plan, error) {
 		dataset = set.Datasets[0]
 	}
 	o.dataset = dataset
-	p, err := plan.Build(dataset, runtime)
+	p, err := plan.BuildLocal(dataset, runtime)
 	if err != nil {
 		return nil, &clierror.Error{Code: clierror.Usage, Err: err}
 	}

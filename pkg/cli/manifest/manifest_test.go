@@ -49,7 +49,7 @@ func TestReadAndResolve(t *testing.T) {
 	if set.Runtimes[0].Spec.Replicas != nil {
 		t.Error("defaults changed the object")
 	}
-	p, err := plan.Build(set.Datasets[0], set.Runtimes[0])
+	p, err := plan.BuildLocal(set.Datasets[0], set.Runtimes[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestCredentialsNotFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := plan.Build(set.Datasets[0], set.Runtimes[0])
+			p, err := plan.BuildLocal(set.Datasets[0], set.Runtimes[0])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestSecretOfTheRuntimeMayLackItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := plan.Build(set.Datasets[0], set.Runtimes[0])
+	p, err := plan.BuildLocal(set.Datasets[0], set.Runtimes[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,6 +42,7 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 	}
 	related, err := validation.CheckChange(ctx, s.reader, old, object)
 	warnings = append(warnings, related...)
+	warnings = append(warnings, validation.DirectoryWarnings(ctx, s.reader, object)...)
 	reason := "Valid"
 	if len(errs) > 0 {
 		reason = "Field"

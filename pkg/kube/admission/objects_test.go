@@ -237,3 +237,27 @@ func TestHostPaths(t *testing.T) {
 		t.Errorf("a volume: %+v", response.Result)
 	}
 }
+
+// A mount of a directory of no declared volume is accepted with a warning, because
+// either object may still be changed.
+func TestUndeclaredDirectories(t *testing.T) {
+	nas := dataset("hadoop", nil)
+	nas.Spec.Mounts[0] = v1alpha1.Mount{MountPoint: "local:///mnt/nas", Name: "nas"}
+	undeclared, declared := jindoRuntime("hadoop", 1), jindoRuntime("hadoop", 1)
+	declared.Spec.Volumes = []corev1.Volume{{Name: "nas", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/"}}}}
+	declared.Spec.Worker.VolumeMounts = []corev1.VolumeMount{{Name: "nas", MountPath: "/mnt/nas"}}
+	for _, test := range []struct {
+		runtime *v1alpha1.JindoRuntime
+		warned  bool
+	}{{undeclared, true}, {declared, false}} {
+		for kind, response := range map[string]*admissionv1.AdmissionResponse{
+			v1alpha1.DatasetKind:      newTestbed(t, test.runtime.DeepCopy()).write(v1alpha1.DatasetKind, nil, nas),
+			v1alpha1.JindoRuntimeKind: newTestbed(t, nas.DeepCopy()).write(v1alpha1.JindoRuntimeKind, nil, test.runtime),
+		} {
+			warned := strings.Contains(strings.Join(response.Warnings, "\n"), "spec.mounts[0].mountPoint: local:// is served on Kubernetes only")
+			if !response.Allowed || warned != test.warned {
+				t.Errorf("%s: allowed %v, warnings %q", kind, response.Allowed, response.Warnings)
+			}
+		}
+	}
+}

@@ -29,6 +29,10 @@ func (in *Input) workers() *appsv1.StatefulSet {
 		worker := &template.Spec.Containers[0]
 		worker.Args = append(slices.Clone(worker.Args), fmt.Sprintf("--socket-group=%d", names.User))
 	}
+	for _, directory := range plan.Directories(in.Runtime) {
+		worker := &template.Spec.Containers[0]
+		worker.Args = append(slices.Clone(worker.Args), "--directory="+directory)
+	}
 	template.Labels[names.LabelDataset] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
 	template.Labels[names.LabelPlacement] = string(in.placement())
 	in.placeWorkers(template.Spec.Affinity)

@@ -34,3 +34,17 @@ func Open(ctx context.Context, uri string, options map[string]string, credential
 	}
 	return nil, fmt.Errorf("mount point %s: scheme %s:// is not supported, use oss://, s3://, file:// or local://: %w", uri, location.Scheme, ufs.ErrUnsupported)
 }
+
+// OpenBelow opens the directory of a mount point (file:// or local://) that is the
+// mounted volume or below it. Neither the path nor a link in the directory leaves the
+// volume.
+func OpenBelow(ctx context.Context, uri, volume string) (ufs.Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	location, err := ufs.ParseLocation(uri)
+	if err != nil {
+		return nil, err
+	}
+	return file.OpenBelow(location, volume)
+}

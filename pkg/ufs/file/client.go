@@ -67,7 +67,10 @@ import (
 // Store is one directory.
 type Store struct {
 	location ufs.Location
-	closed   atomic.Bool
+	// volume is the mounted volume that contains the directory; "" for any
+	// directory of the host.
+	volume string
+	closed atomic.Bool
 	// commits serialises the last step of every mutation in this process;
 	// flock does so between processes.
 	commits sync.Mutex
@@ -80,11 +83,15 @@ type Store struct {
 var _ ufs.Store = (*Store)(nil)
 
 // Open opens an existing directory.
-func Open(location ufs.Location) (*Store, error) {
+func Open(location ufs.Location) (*Store, error) { return OpenBelow(location, "") }
+
+// OpenBelow opens an existing directory that is the mounted volume, or below it in the
+// same file system. No part of its path may be a symbolic link, at any time.
+func OpenBelow(location ufs.Location, volume string) (*Store, error) {
 	if location.Dir == "" {
 		return nil, fmt.Errorf("%s is not a directory: %w", location, ufs.ErrInvalid)
 	}
-	s := &Store{location: location}
+	s := &Store{location: location, volume: volume}
 	root, err := s.root()
 	if err != nil {
 		return nil, err
@@ -134,7 +141,7 @@ func (s *Store) root() (*tree, error) {
 	if s.closed.Load() {
 		return nil, fmt.Errorf("%s is closed: %w", s, ufs.ErrUnavailable)
 	}
-	root, err := openTree(s.location.Dir)
+	root, err := s.openTree()
 	if err != nil {
 		return nil, s.rootFailed(err)
 	}
@@ -163,6 +170,13 @@ func (s *Store) root() (*tree, error) {
 	return root, nil
 }
 
+func (s *Store) openTree() (*tree, error) {
+	if s.volume != "" {
+		return openTreeBelow(s.volume, s.location.Dir)
+	}
+	return openTree(s.location.Dir)
+}
+
 // opened is a directory as it was opened.
 type opened struct {
 	identity
@@ -170,7 +184,10 @@ type opened struct {
 }
 
 func (s *Store) rootFailed(err error) error {
+	var outside outsideError
 	switch {
+	case errors.As(err, &outside):
+		return rootError{fmt.Sprintf("directory %s is not served: %s; check spec.mounts[].mountPoint and spec.worker.volumeMounts", s.location.Dir, outside), ufs.ErrPermission}
 	case errors.Is(err, fs.ErrNotExist):
 		return rootError{fmt.Sprintf("directory %s does not exist on this host; check spec.mounts[].mountPoint", s.location.Dir), ufs.ErrNoBucket}
 	case isFile(s.location.Dir):

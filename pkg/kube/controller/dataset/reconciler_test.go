@@ -300,7 +300,7 @@ func TestChangesNotApplied(t *testing.T) {
 		want   string
 	}{
 		{"added mount", func(spec *v1alpha1.DatasetSpec) {
-			spec.Mounts = append(spec.Mounts, v1alpha1.Mount{MountPoint: "local:///more", Name: "more"})
+			spec.Mounts = append(spec.Mounts, v1alpha1.Mount{MountPoint: "oss://more/", Name: "more", Options: map[string]string{"fs.oss.endpoint": "more"}})
 		}, "/more changed"},
 		{"another bucket", func(spec *v1alpha1.DatasetSpec) { spec.Mounts[0].MountPoint = "oss://other/" }, "/hadoop changed"},
 		{"another endpoint", func(spec *v1alpha1.DatasetSpec) { spec.Mounts[0].Options["fs.oss.endpoint"] = "other" }, "/hadoop changed"},
@@ -341,4 +341,15 @@ func TestUnclaimedUnsupportedMounts(t *testing.T) {
 	s.create(newRuntime("hadoop", "hbase", 1))
 	s.settle()
 	s.checkStatus(v1alpha1.FailedDatasetPhase, "MountUnsupported=True/MountUnsupported: mount old: hdfs://")
+}
+
+// A mount of a directory is unsupported unless the runtime declares its volume.
+func TestUndeclaredDirectory(t *testing.T) {
+	dataset, runtime := newDataset(), newRuntime("hadoop", "hbase", 1)
+	dataset.Spec.Mounts = append(dataset.Spec.Mounts, v1alpha1.Mount{MountPoint: "local:///mnt/nas", Name: "nas"})
+	s := newTestbed(t, dataset, runtime)
+	s.settle()
+	s.makeReady("hadoop")
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "MountUnsupported=True/MountUnsupported: mount nas: local:// is served on Kubernetes only from a volume that JindoRuntime \"hadoop\" declares")
 }

@@ -1,0 +1,61 @@
+package plan
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// Directories returns the directories in a worker's container from which local:// and
+// file:// mounts are served on Kubernetes: those of the volumes that the runtime
+// declares for its workers. Everything else in the container, such as the credentials
+// of the stores, is the worker's own.
+//
+// A volume of Secrets or of the pod's metadata is not served, nor one that contains a
+// directory of the worker or is in one.
+func Directories(runtime *v1alpha1.JindoRuntime) []string {
+	var directories []string
+	for _, mount := range runtime.Spec.Worker.VolumeMounts {
+		dir := path.Clean(mount.MountPath)
+		at := slices.IndexFunc(runtime.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
+		if at < 0 || dir != mount.MountPath || !path.IsAbs(dir) || strings.ContainsRune(dir, ',') {
+			continue
+		}
+		if servesFiles(runtime.Spec.Volumes[at]) && !workersOwn(dir) && !slices.Contains(directories, dir) {
+			directories = append(directories, dir)
+		}
+	}
+	slices.Sort(directories)
+	return directories
+}
+
+func servesFiles(v corev1.Volume) bool {
+	return v.Secret == nil && v.ConfigMap == nil && v.DownwardAPI == nil && v.Projected == nil
+}
+
+// workersOwn reports whether a directory overlaps one of the worker's own.
+func workersOwn(dir string) bool {
+	own := func(o string) bool { return v1alpha1.Nested(dir, o) }
+	return v1alpha1.ReservedDirectory(dir) != "" || slices.ContainsFunc([]string{"/var/lib/jindo", "/var/cache/jindo"}, own)
+}
+
+// DirectoryProblem returns why a mount point that is a directory is not served on
+// Kubernetes, and what to write; "" if it is served or is not a directory.
+func DirectoryProblem(runtime *v1alpha1.JindoRuntime, mountPoint string) string {
+	scheme, rest, _ := strings.Cut(mountPoint, "://")
+	if scheme = strings.ToLower(scheme); scheme != "local" && scheme != "file" {
+		return ""
+	}
+	dir := path.Clean("/" + strings.TrimPrefix(rest, "/"))
+	served := func(d string) bool { return dir == d || strings.HasPrefix(dir, d+"/") }
+	if !runtime.Spec.Worker.Disabled && slices.ContainsFunc(Directories(runtime), served) {
+		return ""
+	}
+	return fmt.Sprintf("%s:// is served on Kubernetes only from a volume that JindoRuntime %q declares for its workers, and none contains %s: add the volume (such as nfs or persistentVolumeClaim) to spec.volumes and mount it at %s in spec.worker.volumeMounts",
+		scheme, runtime.Name, dir, dir)
+}
