@@ -25,6 +25,9 @@ func openDir(dir *os.File, path string) (*os.File, error) {
 // open opens a path with openat2(2), which fails instead of following a symbolic
 // link. It has no fallback: openat(2) protects the last element only.
 func open(at int, path string, flags int, resolve uint64) (*os.File, error) {
+	if mutantFollow {
+		resolve &^= unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_BENEATH
+	}
 	how := &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: resolve}
 	for {
 		fd, err := unix.Openat2(at, path, how)

@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,7 +30,7 @@ func (c *cluster) nothingLeft(t *testing.T, namespace string) {
 func (c *cluster) objectsLeft(ctx context.Context, namespace string) error {
 	lists := []client.ObjectList{
 		&appsv1.StatefulSetList{}, &appsv1.DaemonSetList{}, &corev1.PodList{}, &corev1.ServiceList{},
-		&corev1.ConfigMapList{}, &corev1.SecretList{}, &corev1.PersistentVolumeClaimList{}, &policyv1.PodDisruptionBudgetList{},
+		&corev1.ConfigMapList{}, &corev1.SecretList{}, &corev1.PersistentVolumeClaimList{}, &policyv1.PodDisruptionBudgetList{}, &networkingv1.NetworkPolicyList{},
 	}
 	managed := client.MatchingLabels{names.LabelManagedBy: names.ManagedBy}
 	for _, list := range lists {

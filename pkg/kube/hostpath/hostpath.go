@@ -78,7 +78,7 @@ func parseRoot(entry, kubeletDir string) (string, error) {
 	if !clean(root) {
 		return "", fmt.Errorf("%q is not a clean absolute directory: write directories such as %s, with the characters A-Z, a-z, 0-9, '.', '_' and '-'", entry, Default)
 	}
-	if reserved := v1alpha1.ReservedDirectory(root); reserved != "" {
+	if reserved := v1alpha1.ReservedDirectory(root); reserved != "" && !mutantAnyEntry {
 		return "", fmt.Errorf("%s cannot be allowed, because %s belongs to the system of the node: write a directory for caches alone, such as /mnt/disk1", root, reserved)
 	}
 	if kubelet := strings.TrimRight(kubeletDir, "/"); kubelet != "" && v1alpha1.Nested(strings.ToLower(root), strings.ToLower(kubelet)) {
@@ -150,6 +150,9 @@ func shorten(path string) string {
 func (p Policy) Check(path string) error {
 	roots := p.Roots()
 	if slices.Contains(roots, path) {
+		return nil
+	}
+	if mutantBelow && slices.ContainsFunc(roots, func(r string) bool { return strings.HasPrefix(path, r+"/") }) {
 		return nil
 	}
 	return &RefusedError{Path: path, Allowed: roots}

@@ -53,6 +53,9 @@ const (
 	LabelRuntimeUID       = "jindo.io/runtime-uid"
 )
 
+// LabelMetrics "true" is the label of namespaces whose pods may read metrics.
+const LabelMetrics = "jindo.io/metrics"
+
 // Keys of the volume attributes in CSI requests.
 const (
 	AttributeRuntimeNamespace = "runtime_namespace"

@@ -166,3 +166,29 @@ func TestDeclaredVolumesAreNoDirectories(t *testing.T) {
 		t.Error("a declared directory of nodes does not count as one")
 	}
 }
+
+// TestDeclaredDirectories: a worker serves directories of declared volumes only, and
+// never all of its container.
+func TestDeclaredDirectories(t *testing.T) {
+	in := input(t, "testdata/emptydir.yaml")
+	flags := func() []string {
+		t.Helper()
+		rebuild(t, &in)
+		objects, err := Objects(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(slices.Clone(templates(objects)["train-jindofs-worker"].Spec.Containers[0].Args), func(a string) bool { return !strings.HasPrefix(a, "--directory") })
+	}
+	if got := flags(); len(got) > 0 {
+		t.Errorf("without declared volumes: %q", got)
+	}
+	in.Runtime.Spec.Volumes = []corev1.Volume{
+		{Name: "nas", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/"}}},
+		{Name: "keys", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "train-jindofs-credentials"}}},
+	}
+	in.Runtime.Spec.Worker.VolumeMounts = []corev1.VolumeMount{{Name: "nas", MountPath: "/mnt/nas"}, {Name: "keys", MountPath: "/keys"}}
+	if got := flags(); !slices.Equal(got, []string{"--directory=/mnt/nas"}) {
+		t.Errorf("with declared volumes: %q", got)
+	}
+}

@@ -45,6 +45,9 @@ type Input struct {
 	FusePriorityClass string
 	// Applied is recorded in the ConfigMap.
 	Applied Applied
+	// SystemNamespace is the namespace of the controller; the default is
+	// names.SystemNamespace.
+	SystemNamespace string
 	// HostPaths are the directories of nodes that runtimes may use.
 	HostPaths hostpath.Policy
 	// PodSecurity is the reason why the namespace forbids directories of nodes; nil
@@ -67,6 +70,7 @@ func Objects(in Input) ([]client.Object, error) {
 		return nil, fmt.Errorf("render JindoRuntime %s/%s: %w", in.Plan.Namespace, in.Plan.Name, err)
 	}
 	objects, refused := []client.Object{in.serviceAccount(), config}, &HostPathError{}
+	objects = append(objects, in.networkPolicies()...)
 	if masters := in.Plan.Masters; masters != nil {
 		for i := range int(masters.Replicas) {
 			objects = append(objects, in.masterService(i))

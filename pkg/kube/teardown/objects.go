@@ -8,6 +8,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,6 +106,9 @@ func (t *teardown) removeObjects(ctx context.Context) (*Result, error) {
 		core.WithKind("Secret"):                                     secrets,
 		core.WithKind("ServiceAccount"):                             {names.ServiceAccount(n)},
 		policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"): {names.Component(n, "master"), names.Component(n, "worker")},
+		networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"): {
+			names.Component(n, "master"), names.Component(n, "worker"), names.Component(n, "fuse"),
+		},
 	})
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -149,6 +150,9 @@ func allObjects() []client.Object {
 		&corev1.ConfigMap{ObjectMeta: meta(namespace, names.Config(n), nil)},
 		&corev1.ServiceAccount{ObjectMeta: meta(namespace, names.ServiceAccount(n), nil)},
 		&policyv1.PodDisruptionBudget{ObjectMeta: meta(namespace, n+"-jindofs-master", nil)},
+		&networkingv1.NetworkPolicy{ObjectMeta: meta(namespace, n+"-jindofs-master", nil)},
+		&networkingv1.NetworkPolicy{ObjectMeta: meta(namespace, n+"-jindofs-worker", nil)},
+		&networkingv1.NetworkPolicy{ObjectMeta: meta(namespace, n+"-jindofs-fuse", nil)},
 		&corev1.Secret{ObjectMeta: meta(system, names.AuthoritySecret("uid-1"), nil)},
 	}
 	for i := range 3 {

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
@@ -197,6 +198,7 @@ func cacheOptions() cache.Options {
 			&corev1.Pod{}: ours, &corev1.ConfigMap{}: ours, &corev1.Service{}: ours, &corev1.ServiceAccount{}: ours,
 			&corev1.PersistentVolume{}: ours, &corev1.PersistentVolumeClaim{}: ours,
 			&appsv1.StatefulSet{}: ours, &appsv1.DaemonSet{}: ours, &policyv1.PodDisruptionBudget{}: ours,
+			&networkingv1.NetworkPolicy{}: ours,
 		},
 	}
 }

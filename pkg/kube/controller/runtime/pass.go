@@ -245,7 +245,7 @@ func (p *pass) applyObjects(ctx context.Context) error {
 	input := render.Input{
 		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
 		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
-		FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(), HostPaths: p.r.HostPaths,
+		FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(), HostPaths: p.r.HostPaths, SystemNamespace: p.r.SystemNamespace,
 	}
 	if input.PodSecurity, err = p.checkNamespace(ctx); err != nil {
 		return err
