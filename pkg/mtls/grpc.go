@@ -56,37 +56,24 @@ func (i *Identity) ServerOptions(rights Rights) []grpc.ServerOption {
 	)
 }
 
-// Interceptors returns options that reject calls that r does not grant, for a
-// server whose connections are authenticated elsewhere.
+// Interceptors returns options that reject calls that r does not grant, and bound
+// the calls in progress of each caller, for a server whose connections are
+// authenticated elsewhere.
 func (r Rights) Interceptors() []grpc.ServerOption {
-	return []grpc.ServerOption{grpc.UnaryInterceptor(r.unary), grpc.StreamInterceptor(r.stream)}
+	a := &admission{rights: r, calls: map[callers]int{}}
+	return []grpc.ServerOption{grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream)}
 }
 
-func (r Rights) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if err := r.check(ctx, info.FullMethod); err != nil {
-		return nil, err
-	}
-	response, err := handler(ctx, req)
-	// Errors quote names, which need not be UTF-8 as the message of a status is.
-	return response, message.Status(err)
-}
-
-func (r Rights) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if err := r.check(stream.Context(), info.FullMethod); err != nil {
-		return err
-	}
-	return handler(srv, stream)
-}
-
-func (r Rights) check(ctx context.Context, method string) error {
+// check returns the peer of a call, or an error if it may not make it.
+func (r Rights) check(ctx context.Context, method string) (Peer, error) {
 	peer, err := PeerOfContext(ctx)
 	if err != nil {
-		return status.Error(codes.Unauthenticated, err.Error())
+		return Peer{}, status.Error(codes.Unauthenticated, err.Error())
 	}
 	if !peer.Is(r[method]...) {
-		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s may not call %s: allowed roles are %v", peer, method, r[method]))
+		return Peer{}, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may not call %s: allowed roles are %v", peer, method, r[method]))
 	}
-	return nil
+	return peer, nil
 }
 
 // Dial returns a connection to the component with the given role and, unless it

@@ -1,0 +1,86 @@
+package mtls
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// TestCallsInProgressAreBounded: one caller watches the health of a server as
+// often as it can. Its further calls fail, and those of others do not.
+func TestCallsInProgressAreBounded(t *testing.T) {
+	a := authority(t)
+	server := grpc.NewServer(identity(t, a, Master, "m").ServerOptions(Rights{
+		healthv1.Health_Watch_FullMethodName: {Fuse, Worker}, healthv1.Health_Check_FullMethodName: {Fuse},
+	})...)
+	healthv1.RegisterHealthServer(server, health.NewServer())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() { server.Stop(); <-served }()
+	client := func(role Role) healthv1.HealthClient {
+		conn, err := identity(t, a, role, "x").Dial(listener.Addr().String(), Master, "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return healthv1.NewHealthClient(conn)
+	}
+	watch := func(c healthv1.HealthClient) (stop func(), err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		stream, err := c.Watch(ctx, &healthv1.HealthCheckRequest{})
+		if err == nil {
+			_, err = stream.Recv()
+		}
+		return cancel, err
+	}
+	fuse := client(Fuse)
+	var stops []func()
+	for range maxLong {
+		stop, err := watch(fuse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stops = append(stops, stop)
+	}
+	defer func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	// Another connection of the same owner counts for it, too.
+	stop, err := watch(client(Fuse))
+	stop()
+	if status.Code(err) != codes.Unavailable {
+		t.Errorf("one more call than the limit: %v", err)
+	}
+	if stop, err := watch(client(Worker)); err != nil {
+		t.Errorf("another owner: %v", err)
+	} else {
+		stop()
+	}
+	if _, err := fuse.Check(t.Context(), &healthv1.HealthCheckRequest{}); err != nil {
+		t.Errorf("a call that ends: %v", err)
+	}
+	stops[0]()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		stop, err := watch(fuse)
+		stop()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after a call has ended: %v", err)
+		}
+	}
+}
