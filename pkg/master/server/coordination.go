@@ -21,8 +21,13 @@ import (
 // callTimeout bounds a request without an earlier deadline.
 const callTimeout = 15 * time.Second
 
-// execute proposes a command and returns a refusal as an error.
+// execute proposes a command of the caller and returns a refusal as an error.
 func (s *Server) execute(ctx context.Context, command *statev1.Command) (*statev1.Result, error) {
+	leave, err := s.quotas.enter(caller(ctx))
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	result, err := s.proposer.propose(ctx, command)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
@@ -17,6 +18,10 @@ import (
 // liveFor is how long a worker counts as live after a heartbeat. Workers send
 // one every two seconds.
 const liveFor = 10 * time.Second
+
+// maxReports bounds the workers whose reports are kept: those of the ring, and as
+// many that were removed or are not registered yet.
+const maxReports = 2 * state.MaxWorkers
 
 // heartbeat is the newest report of a worker.
 type heartbeat struct {
@@ -39,10 +44,16 @@ func newReports(awake *awakeClock) *reports {
 	return &reports{awake: awake, byName: map[string]heartbeat{}}
 }
 
-func (r *reports) add(report *commonv1.WorkerReport) {
+// add stores a report. It reports whether there was room: a worker that has sent
+// none before needs some, and the names of certificates are not bounded.
+func (r *reports) add(report *commonv1.WorkerReport) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if _, known := r.byName[report.GetName()]; !known && len(r.byName) >= maxReports {
+		return false
+	}
 	r.byName[report.GetName()] = heartbeat{report: report, wall: time.Now(), awake: r.awake.now()}
+	return true
 }
 
 // of returns the newest heartbeat of a member. A report of the same name with
@@ -87,7 +98,9 @@ func (s *Server) Heartbeat(ctx context.Context, r *masterv1.HeartbeatRequest) (*
 			Code: statev1.Refusal_CODE_OTHER_CLUSTER, Subject: r.GetClusterId(), Other: s.config.Topology.ClusterID,
 		}})
 	}
-	s.reports.add(report)
+	if !s.reports.add(report) {
+		return nil, status.Error(codes.ResourceExhausted, fmt.Sprintf("%d workers send reports: remove those that are not needed", maxReports))
+	}
 	view := s.config.State.View()
 	leader, _ := s.config.Consensus.Leader()
 	return &masterv1.HeartbeatResponse{

@@ -38,6 +38,7 @@ type Server struct {
 	reports    *reports
 	leases     *leases
 	proposer   *proposer
+	quotas     *quotas
 	leaderLoop *leaderLoop
 	metrics    *metrics
 	health     *health.Server
@@ -54,7 +55,7 @@ func New(config Config) (*Server, error) {
 	if err := config.normalize(); err != nil {
 		return nil, fmt.Errorf("configure the server of a master: %w", err)
 	}
-	s := &Server{config: config, awake: newAwakeClock(), leases: newLeases(), health: health.NewServer()}
+	s := &Server{config: config, awake: newAwakeClock(), leases: newLeases(), quotas: newQuotas(), health: health.NewServer()}
 	s.reports = newReports(s.awake)
 	s.metrics = newMetrics(s)
 	s.proposer = newProposer(config.Consensus, config.State, s.metrics)

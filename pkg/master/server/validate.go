@@ -16,15 +16,18 @@ import (
 )
 
 const (
-	maxName     = 253
-	maxText     = 1024
-	maxPath     = 4096
-	maxOptions  = 256
-	minSession  = 16
-	maxSession  = 64
-	minTTL      = 5 * time.Second
-	defaultTTL  = time.Minute
-	maxTTL      = time.Hour
+	maxName    = 253
+	maxText    = 1024
+	maxPath    = 4096
+	maxOptions = 256
+	minSession = 16
+	maxSession = 64
+	minTTL     = 5 * time.Second
+	defaultTTL = time.Minute
+	maxTTL     = time.Hour
+	// maxGranted bounds the time to live that is granted, so that the sessions of
+	// a client that is gone do not count for long.
+	maxGranted  = 10 * time.Minute
 	maxIDLength = 128
 )
 
@@ -79,7 +82,7 @@ func checkOpenSession(r *masterv1.OpenSessionRequest) (time.Duration, error) {
 	if ttl < minTTL || ttl > maxTTL {
 		return 0, invalid("invalid ttl %s: write %s to %s", ttl, minTTL, maxTTL)
 	}
-	return ttl, nil
+	return min(ttl, maxGranted), nil
 }
 
 func checkRequest(id *masterv1.RequestId) error {
