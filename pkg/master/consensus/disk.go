@@ -158,10 +158,11 @@ func (d *failStopDisk) StoreLogs(logs []*raft.Log) error {
 	}
 	start := time.Now()
 	d.do("append to the log", func() error {
-		if err := d.disk.StoreLogs(logs); err != nil || d.tail == nil {
-			return err
+		store := func() error { return d.disk.StoreLogs(logs) }
+		if d.tail == nil {
+			return store()
 		}
-		return d.tail.appended(logs[len(logs)-1])
+		return d.tail.append(logs, store)
 	})
 	d.appends.add(time.Since(start))
 	d.unsnapshotted.Add(int64(size))
@@ -213,6 +214,21 @@ func (d *failStopDisk) lower(from uint64) error {
 		return err
 	}
 	return d.tail.truncating(&before)
+}
+
+// redo writes what the tail record has and the disk does not.
+func (d *failStopDisk) redo(proven provenDir) error {
+	if len(proven.redo) > 0 {
+		if err := d.disk.StoreLogs(proven.redo); err != nil {
+			return fmt.Errorf("append entries of the tail record: %w", err)
+		}
+	}
+	for key, value := range proven.values {
+		if err := d.disk.Set([]byte(key), sealValue([]byte(key), value)); err != nil {
+			return fmt.Errorf("write %s of the tail record: %w", key, err)
+		}
+	}
+	return nil
 }
 
 // bounds reads the first and the last index.

@@ -211,7 +211,9 @@ func TestADamagedMemberJoinsAsANewOne(t *testing.T) {
 	c.startAll()
 	c.whole()
 	index := c.propose("precious")
-	c.agree("precious")
+	// The tail record restores the last append only.
+	c.propose("later")
+	c.agree("precious", "later")
 	damaged := (c.leader() + 1) % 3
 	id := c.id(damaged)
 	c.stop(damaged)

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -35,19 +36,25 @@ type logProof struct {
 	// lastTerm and lastSum are term and checksum of the last entry.
 	lastTerm uint64
 	lastSum  uint32
-	// wanted is the index of an entry that the tail record names; wantedTerm and
-	// wantedSum are what the log has there.
-	wanted, wantedTerm uint64
-	wantedSum          uint32
-	// values are those that the library keeps beside the log.
+	// record is what the disk must hold; redo are its entries that the log does
+	// not have, or has damaged, and the log is taken to have.
+	record tailRecord
+	redo   []*raft.Log
+	// recorded reports whether the log has the entry that the record names.
+	recorded bool
+	// values are those that the library keeps beside the log, without damaged
+	// ones.
 	values map[string][]byte
+	// repaired describes the damage that the record repairs.
+	repaired []*DamageError
 }
 
 // proveLog reads the whole file. It returns a DamageError when the file is not a
-// complete tree or a value beside the log is damaged. Damaged entries are
-// reported in the result, because a snapshot may cover them. wanted is the index
-// of an entry whose term and checksum are to be returned.
-func proveLog(path string, wanted uint64) (*logProof, error) {
+// complete tree. Damaged entries are reported in the result, because a snapshot
+// may cover them. Entries that the record carries are taken to be in the log,
+// unless they are within the snapshot with the given index and the log ends
+// before it.
+func proveLog(path string, record tailRecord, snapshot uint64) (*logProof, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, damage(path, "it is missing")
@@ -63,14 +70,23 @@ func proveLog(path string, wanted uint64) (*logProof, error) {
 	if !info.Mode().IsRegular() {
 		return nil, damage(path, "it is not a file")
 	}
-	p := &logProof{path: path, wanted: wanted, run: 1, values: map[string][]byte{}}
+	p := &logProof{path: path, record: record, run: 1, values: map[string][]byte{}}
 	found, err := boltfile.Verify(file, info.Size(), p.visit)
 	var broken *boltfile.DamageError
 	if errors.As(err, &broken) {
 		return nil, damage(path, "%s", broken.What)
 	}
+	if err != nil {
+		return nil, err
+	}
 	p.metas = found.Metas
-	return p, err
+	for _, l := range record.redo {
+		if l.Index == p.last+1 || p.last <= snapshot && l.Index == snapshot+1 {
+			p.redo = append(p.redo, l)
+			p.add(l)
+		}
+	}
+	return p, nil
 }
 
 func (p *logProof) visit(bucket, key, value []byte) error {
@@ -78,9 +94,10 @@ func (p *logProof) visit(bucket, key, value []byte) error {
 	case bucketValues:
 		opened, err := openValue(key, value)
 		if err != nil {
-			return damage(p.path, "%v", err)
+			p.repaired = append(p.repaired, damage(p.path, "%v", err))
+			return nil
 		}
-		p.values[string(key)] = append([]byte(nil), opened...)
+		p.values[string(key)] = bytes.Clone(opened)
 		return nil
 	case bucketLog:
 		if len(key) != 8 {
@@ -92,31 +109,51 @@ func (p *logProof) visit(bucket, key, value []byte) error {
 	return damage(p.path, "it has the unknown part %q", bucket)
 }
 
-// entry adds the entry that follows the previous one in the file.
+// entry adds the entry that follows the previous one in the file. The record's
+// own copy replaces a damaged or other one.
 func (p *logProof) entry(index uint64, raw []byte) {
-	previous, previousTerm := p.last, p.lastTerm
-	if p.first == 0 {
-		p.first, p.run = index, index
+	l := &raft.Log{}
+	err := decodeEntry(index, raw, l)
+	if carried := p.record.carried(index); carried != nil && (err != nil || l.Term != carried.Term || entryChecksum(l) != entryChecksum(carried)) {
+		p.repaired = append(p.repaired, damage(p.path, "log entry %d is not the one that this member acknowledged", index))
+		p.redo = append(p.redo, carried)
+		l, err = carried, nil
 	}
-	p.last = index
-	var l raft.Log
-	if err := decodeEntry(index, raw, &l); err != nil {
-		p.run, p.spoiled, p.reason = index+1, index, err.Error()
-		p.lastTerm, p.lastSum = 0, 0
+	if err == nil {
+		p.add(l)
 		return
 	}
-	p.lastTerm, p.lastSum = l.Term, entryChecksum(&l)
-	if index == p.wanted {
-		p.wantedTerm, p.wantedSum = p.lastTerm, p.lastSum
+	if p.first == 0 {
+		p.first = index
 	}
+	p.last, p.lastTerm, p.lastSum = index, 0, 0
+	p.run, p.spoiled, p.reason = index+1, index, err.Error()
+}
+
+// add adds an undamaged entry that follows the previous one.
+func (p *logProof) add(l *raft.Log) {
 	switch {
-	case previous == 0:
-	case index != previous+1:
-		p.run, p.reason = index, fmt.Sprintf("log entries %d to %d are missing", previous+1, index-1)
-	case l.Term < previousTerm:
+	case p.first == 0:
+		p.first, p.run = l.Index, l.Index
+	case l.Index != p.last+1:
+		p.run, p.reason = l.Index, fmt.Sprintf("log entries %d to %d are missing", p.last+1, l.Index-1)
+	case l.Term < p.lastTerm:
 		// A snapshot was installed that ends exactly where stale entries do.
-		p.run, p.reason = index, fmt.Sprintf("log entry %d has term %d, after term %d", index, l.Term, previousTerm)
+		p.run, p.reason = l.Index, fmt.Sprintf("log entry %d has term %d, after term %d", l.Index, l.Term, p.lastTerm)
 	}
+	p.last, p.lastTerm, p.lastSum = l.Index, l.Term, entryChecksum(l)
+	if l.Index == p.record.last {
+		p.recorded = p.lastTerm == p.record.lastTerm && p.lastSum == p.record.lastSum
+	}
+}
+
+// carried returns the entry that the record carries at an index, or nil.
+func (r tailRecord) carried(index uint64) *raft.Log {
+	first := r.last - uint64(len(r.redo)) + 1
+	if len(r.redo) == 0 || index < first || index > r.last {
+		return nil
+	}
+	return r.redo[index-first]
 }
 
 // decodeEntry decodes and verifies an entry as it is stored.
@@ -150,32 +187,39 @@ func (p *logProof) reaches(snapshot uint64) (uint64, error) {
 	return 0, damage(p.path, "%s, after the end of the newest intact snapshot at %d", why, snapshot)
 }
 
-// checkValues returns a DamageError unless the values beside the log are present
-// and not older than the log and the record. Term and vote are written one by
-// one, so a new term may have an older vote, and the term of a vote an older
-// candidate.
-func (p *logProof) checkValues(record tailRecord, snapshotTerm uint64) error {
-	for _, key := range [][]byte{keyTerm, keyVoteTerm} {
-		if value, ok := p.values[string(key)]; ok && len(value) != 8 {
-			return damage(p.path, "%s has %d bytes", key, len(value))
-		}
+// mend replaces the values beside the log that are older than the record, and
+// returns those that it replaced. Term and vote are written one by one, so a new
+// term may have an older vote, and the term of a vote an older candidate.
+func (p *logProof) mend() map[string][]byte {
+	mended := map[string][]byte{}
+	set := func(key, value []byte, what string) {
+		p.repaired = append(p.repaired, damage(p.path, "%s", what))
+		mended[string(key)], p.values[string(key)] = value, value
 	}
-	term, voteTerm := number(p.values[string(keyTerm)]), number(p.values[string(keyVoteTerm)])
+	if r := p.record; number(p.values[string(keyTerm)]) < r.term {
+		set(keyTerm, encodeNumber(r.term), fmt.Sprintf("this member's term is %d, but it was in term %d", number(p.values[string(keyTerm)]), r.term))
+	}
+	if r := p.record; number(p.values[string(keyVoteTerm)]) < r.voteTerm {
+		set(keyVoteTerm, encodeNumber(r.voteTerm), fmt.Sprintf("this member's last vote is of term %d, but it voted in term %d", number(p.values[string(keyVoteTerm)]), r.voteTerm))
+	}
 	candidate, voted := p.values[string(keyCandidate)]
-	newest := max(p.lastTerm, snapshotTerm)
-	var after tailRecord
-	after.setValue(keyCandidate, candidate)
-	switch {
+	if r := p.record; r.voted && number(p.values[string(keyVoteTerm)]) == r.voteTerm && (!voted || !bytes.Equal(candidate, r.candidate)) {
+		set(keyCandidate, r.candidate, fmt.Sprintf("this member's vote in term %d is not the one that it gave", r.voteTerm))
+	}
+	return mended
+}
+
+// checkValues returns a DamageError unless the values beside the log are
+// consistent with each other, with the log, and with a snapshot of a term.
+func (p *logProof) checkValues(snapshotTerm uint64) error {
+	term, voteTerm := number(p.values[string(keyTerm)]), number(p.values[string(keyVoteTerm)])
+	switch newest := max(p.lastTerm, snapshotTerm); {
 	case term < newest:
 		return damage(p.path, "this member's term is %d, but it has entries of term %d", term, newest)
-	case term < record.term:
-		return damage(p.path, "this member's term is %d, but it was in term %d", term, record.term)
 	case voteTerm > term:
 		return damage(p.path, "this member's term is %d, but it voted in term %d", term, voteTerm)
-	case voteTerm < record.voteTerm:
-		return damage(p.path, "this member's last vote is of term %d, but it voted in term %d", voteTerm, record.voteTerm)
-	case voteTerm == record.voteTerm && record.voted && (!voted || after.candidate != record.candidate):
-		return damage(p.path, "this member's vote in term %d is not the one that it gave", voteTerm)
 	}
 	return nil
 }
+
+func encodeNumber(value uint64) []byte { return binary.BigEndian.AppendUint64(nil, value) }

@@ -31,6 +31,10 @@ type provenDir struct {
 	// spoiled is the index up to which the log has damaged entries, which the
 	// snapshot covers; 0 for none.
 	spoiled uint64
+	// redo are entries to write to the log, and values to write beside it, which
+	// the tail record has and they do not.
+	redo   []*raft.Log
+	values map[string][]byte
 	// repaired describes the damage that was found and is covered.
 	repaired []*DamageError
 }
@@ -89,22 +93,29 @@ func (d memberDir) prove(found identity) (provenDir, error) {
 			return provenDir{}, d.failed(found, err)
 		}
 	}
-	entries, err := proveLog(d.log(), record.last)
-	if err != nil {
-		return provenDir{}, d.failed(found, err)
+	if mutantIgnoreTail {
+		record = tailRecord{}
 	}
 	files, err := proveSnapshots(filepath.Join(d.snapshots(), "snapshots"), found.Format)
 	if err != nil {
 		return provenDir{}, d.failed(found, err)
 	}
-	if err := covers(found.Format, record, entries, files); err != nil {
+	entries, err := proveLog(d.log(), record, files.newest().Index)
+	if err != nil {
 		return provenDir{}, d.failed(found, err)
 	}
-	proven := provenDir{identity: found, snapshot: files.newest(), spoiled: entries.spoiled, repaired: files.spoiled}
+	values := entries.mend()
+	if err := covers(found.Format, entries, files); err != nil {
+		return provenDir{}, d.failed(found, err)
+	}
+	proven := provenDir{
+		identity: found, snapshot: files.newest(), spoiled: entries.spoiled, redo: entries.redo, values: values,
+		repaired: append(files.spoiled, entries.repaired...),
+	}
 	if entries.spoiled > 0 {
 		proven.repaired = append(proven.repaired, damage(d.log(), "%s", entries.reason))
 	}
-	return proven, d.prepare(found, record, entries, files)
+	return proven, d.prepare(found, entries, files)
 }
 
 // failed adds the member to a DamageError, and a text to other errors.
@@ -121,27 +132,29 @@ func (d memberDir) failed(found identity, err error) error {
 // after it reach as far as the record, and the values beside the log are not
 // older than it. Without a record, of format 1, a file with only one valid meta
 // page proves nothing.
-func covers(format int, record tailRecord, log *logProof, files *snapshotProof) error {
-	if format == firstFormat && log.metas < 2 && !mutantOneMeta {
-		return damage(log.path, "one of its two meta pages is invalid, and nothing shows that no transaction is lost")
+func covers(format int, log *logProof, files *snapshotProof) error {
+	if format == firstFormat && !mutantOneMeta {
+		if log.metas < 2 {
+			return damage(log.path, "one of its two meta pages is invalid, and nothing shows that no transaction is lost")
+		}
+		if len(log.repaired) > 0 {
+			return log.repaired[0]
+		}
 	}
-	snapshot := files.newest()
+	snapshot, record := files.newest(), log.record
 	end, err := log.reaches(snapshot.Index)
 	if err != nil {
 		return withSnapshots(err, files)
 	}
-	if mutantIgnoreTail {
-		record = tailRecord{}
-	}
 	switch {
 	case end < record.covered():
 		return withSnapshots(damage(log.path, "it ends at entry %d, but this member acknowledged entries up to %d", end, record.covered()), files)
-	case record.last > snapshot.Index && (log.wantedTerm != record.lastTerm || log.wantedSum != record.lastSum):
-		return damage(log.path, "entry %d is of term %d and not the one of term %d that this member acknowledged", record.last, log.wantedTerm, record.lastTerm)
+	case record.last > snapshot.Index && !log.recorded:
+		return damage(log.path, "entry %d is not the one of term %d that this member acknowledged", record.last, record.lastTerm)
 	case snapshot.Index == record.snapshot && snapshot.Term != record.snapshotTerm:
 		return damage(log.path, "the snapshot at entry %d is of term %d, not %d", snapshot.Index, snapshot.Term, record.snapshotTerm)
 	}
-	return log.checkValues(record, snapshot.Term)
+	return log.checkValues(snapshot.Term)
 }
 
 // withSnapshots adds the snapshots that would have covered the loss.
@@ -157,7 +170,7 @@ func withSnapshots(err error, files *snapshotProof) error {
 
 // prepare converts a directory of format 1, and moves away what is not an intact
 // snapshot, so that the library sees only intact ones.
-func (d memberDir) prepare(found identity, record tailRecord, log *logProof, files *snapshotProof) error {
+func (d memberDir) prepare(found identity, log *logProof, files *snapshotProof) error {
 	for _, path := range files.temporary {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove unfinished snapshot: %w", err)
@@ -176,7 +189,7 @@ func (d memberDir) prepare(found identity, record tailRecord, log *logProof, fil
 			return err
 		}
 	}
-	record = tailRecord{last: log.last, lastTerm: log.lastTerm, lastSum: log.lastSum, snapshot: files.newest().Index, snapshotTerm: files.newest().Term}
+	record := tailRecord{last: log.last, lastTerm: log.lastTerm, lastSum: log.lastSum, snapshot: files.newest().Index, snapshotTerm: files.newest().Term}
 	for _, key := range [][]byte{keyTerm, keyVoteTerm, keyCandidate} {
 		if value, ok := log.values[string(key)]; ok {
 			record.setValue(key, value)

@@ -105,6 +105,9 @@ func (n *Node) open(state StateMachine) error {
 	for _, repaired := range proven.repaired {
 		n.logger.Warn("damage on this master's disk was found; the rest of the disk covers it", "damage", repaired)
 	}
+	if len(proven.redo) > 0 {
+		n.logger.Info("the last append was interrupted and is completed from the tail record", "entries", len(proven.redo))
+	}
 	n.id = raft.ServerID(proven.identity.ID)
 	if err := n.openStores(proven); err != nil {
 		return err
@@ -143,6 +146,9 @@ func (n *Node) openStores(proven provenDir) error {
 		return err
 	}
 	n.snapshots.use(proven.snapshot)
+	if err := n.store.redo(proven); err != nil {
+		return err
+	}
 	if err := n.store.check(proven.snapshot.Index); err != nil {
 		return err
 	}

@@ -114,7 +114,10 @@ func (d *damager) damage(class string) (string, error) {
 		return d.file(d.h.identity())
 	case "tail record":
 		if d.r.IntN(3) == 0 {
-			return d.zero(d.h.tail(), d.r.IntN(2)*tailBlock, tailBlock)
+			return d.zero(d.h.tail(), d.r.IntN(2)*tailSlot, tailSlot)
+		}
+		if d.r.IntN(3) == 0 {
+			return d.flip(d.h.tail(), d.r.IntN(2)*tailSlot, 256)
 		}
 		return d.file(d.h.tail())
 	}
@@ -345,7 +348,7 @@ func (s sweepImage) outcome(h memberDir) string {
 	if err != nil || again.identity != proven.identity {
 		return fmt.Sprintf("damaged by an append: %v", err)
 	}
-	if len(proven.repaired) > 0 {
+	if len(proven.repaired)+len(proven.redo)+len(proven.values) > 0 {
 		return "restored"
 	}
 	return "harmless"

@@ -19,9 +19,9 @@ func openSynced(path string) (*os.File, error) {
 	return file, err
 }
 
-// alignedBlock returns a block whose address is a multiple of its size.
-func alignedBlock() []byte {
-	raw := make([]byte, 2*tailBlock)
+// alignedSlot returns a buffer for a slot whose address is a multiple of a block.
+func alignedSlot() []byte {
+	raw := make([]byte, tailSlot+tailBlock)
 	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(raw))) % tailBlock
-	return raw[skip : skip+tailBlock : skip+tailBlock]
+	return raw[skip : skip+tailSlot : skip+tailSlot]
 }

@@ -9,4 +9,4 @@ func openSynced(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_SYNC, 0)
 }
 
-func alignedBlock() []byte { return make([]byte, tailBlock) }
+func alignedSlot() []byte { return make([]byte, tailSlot) }

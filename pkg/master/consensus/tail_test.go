@@ -98,22 +98,16 @@ func TestConsistentLossIsNoticed(t *testing.T) {
 		change func(g *failStopDisk)
 		want   string
 	}{
-		"the last entry":     {func(g *failStopDisk) { _ = g.DeleteRange(20, 20) }, "acknowledged entries up to 20"},
-		"the newest half":    {func(g *failStopDisk) { _ = g.DeleteRange(11, 20) }, "acknowledged entries up to 20"},
-		"every entry":        {func(g *failStopDisk) { _ = g.DeleteRange(1, 20) }, "acknowledged entries up to 20"},
-		"the oldest entry":   {func(g *failStopDisk) { _ = g.DeleteRange(1, 1) }, "begins at entry 2"},
-		"an entry within":    {func(g *failStopDisk) { _ = g.disk.DeleteRange(7, 8) }, "entries 7 to 8 are missing"},
-		"another last entry": {func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 20, Term: 1, Data: []byte("other")}) }, "not the one"},
-		"an older term":      {func(g *failStopDisk) { _ = g.SetUint64(keyTerm, 2) }, "was in term 3"},
-		"a term of no entry": {func(g *failStopDisk) { _ = g.SetUint64(keyTerm, 0) }, "entries of term 1"},
-		"an older vote":      {func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 2) }, "voted in term 3"},
-		"another candidate":  {func(g *failStopDisk) { _ = g.Set(keyCandidate, []byte("m-2")) }, "not the one"},
-		"a vote of no term":  {func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 4) }, "voted in term 4"},
-		"an unsealed value":  {func(g *failStopDisk) { _ = g.disk.Set(keyTerm, []byte("12345678")) }, "CurrentTerm"},
-		"a value of 3 bytes": {func(g *failStopDisk) { _ = g.Set(keyTerm, []byte("123")) }, "3 bytes"},
-		"an entry's checksum": {func(g *failStopDisk) {
+		"the newest half":  {func(g *failStopDisk) { _ = g.DeleteRange(11, 20) }, "acknowledged entries up to 20"},
+		"every entry":      {func(g *failStopDisk) { _ = g.DeleteRange(1, 20) }, "acknowledged entries up to 20"},
+		"the oldest entry": {func(g *failStopDisk) { _ = g.DeleteRange(1, 1) }, "begins at entry 2"},
+		"an entry within":  {func(g *failStopDisk) { _ = g.disk.DeleteRange(7, 8) }, "entries 7 to 8 are missing"},
+		"a damaged entry": {func(g *failStopDisk) {
 			_ = g.disk.StoreLog(&raft.Log{Index: 9, Term: 1, Extensions: []byte{1, 2, 3, 4, 5}})
 		}, "log entry 9"},
+		"an unreadable one":  {func(g *failStopDisk) { _ = g.disk.StoreLog(&raft.Log{Index: 10, Term: 1}) }, "log entry 10"},
+		"a vote of no term":  {func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 4) }, "voted in term 4"},
+		"entries of no term": {func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 21, Term: 7}) }, "entries of term 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, i := filledDir(t)
@@ -121,6 +115,54 @@ func TestConsistentLossIsNoticed(t *testing.T) {
 			withoutTail(t, h, test.change)
 			expectDamage(t, h, test.want)
 		})
+	}
+}
+
+// TestTheRecordRestoresTheNewestWrites: the record carries the last append and
+// the values beside the log, so the disk holds them although the log's file lost
+// them.
+func TestTheRecordRestoresTheNewestWrites(t *testing.T) {
+	for name, change := range map[string]func(g *failStopDisk){
+		"the last entry is lost": func(g *failStopDisk) { _ = g.DeleteRange(20, 20) },
+		"the last entry is damaged": func(g *failStopDisk) {
+			_ = g.disk.StoreLog(&raft.Log{Index: 20, Term: 1, Extensions: []byte{1, 2, 3, 4, 5}})
+		},
+		"the last entry is another":   func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 20, Term: 1, Data: []byte("other")}) },
+		"an older term":               func(g *failStopDisk) { _ = g.SetUint64(keyTerm, 2) },
+		"no term":                     func(g *failStopDisk) { _ = g.SetUint64(keyTerm, 0) },
+		"an older vote":               func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 2) },
+		"a vote for another":          func(g *failStopDisk) { _ = g.Set(keyCandidate, []byte("m-2")) },
+		"a term without its checksum": func(g *failStopDisk) { _ = g.disk.Set(keyTerm, []byte("12345678")) },
+		"a term of 3 bytes":           func(g *failStopDisk) { _ = g.Set(keyTerm, []byte("123")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, i := filledDir(t)
+			withoutTail(t, h, change)
+			expectRestored(t, h, i)
+			expectIntact(t, h, i)
+		})
+	}
+}
+
+// expectRestored opens the directory of filledDir as a start does, and fails the
+// test unless it holds everything.
+func expectRestored(t *testing.T, h memberDir, i identity) {
+	t.Helper()
+	proven := expectIntact(t, h, i)
+	r := openRecorded(t, h, i)
+	defer r.close()
+	if err := errors.Join(r.redo(proven), r.check(proven.snapshot.Index)); err != nil {
+		t.Fatal(err)
+	}
+	var l raft.Log
+	if err := r.GetLog(20, &l); err != nil || string(l.Data) != "20" || r.last.Load() != 20 {
+		t.Errorf("the last of %d entries is %q, %v", r.last.Load(), l.Data, err)
+	}
+	term, _ := r.GetUint64(keyTerm)
+	vote, _ := r.GetUint64(keyVoteTerm)
+	candidate, _ := r.Get(keyCandidate)
+	if term != 3 || vote != 3 || string(candidate) != "m-1" {
+		t.Errorf("term %d, vote in term %d for %q", term, vote, candidate)
 	}
 }
 
@@ -264,16 +306,17 @@ func TestTheTailRecordItself(t *testing.T) {
 	}
 	for slot := range 2 {
 		raw := append([]byte(nil), sound...)
-		raw[slot*tailBlock+20] ^= 1
+		raw[slot*tailSlot+20] ^= 1
 		write(raw)
 		expectIntact(t, h, i) // a write that was interrupted
 	}
 	for name, raw := range map[string][]byte{
-		"empty":               {},
-		"zeroes":              make([]byte, 2*tailBlock),
-		"of another member":   append(append([]byte(nil), (tailRecord{sequence: 1 << 40}).encode("m-0-other")...), make([]byte, tailBlock)...),
-		"a shortened record":  sound[:tailLength-1],
-		"of a later version?": append([]byte("JDTAIL\x00\x02"), make([]byte, tailBlock)...),
+		"empty":              {},
+		"zeroes":             make([]byte, 2*tailSlot),
+		"of another member":  (tailRecord{sequence: 1 << 40}).encode(nil, "m-0-other"),
+		"a shortened record": sound[:80],
+		"of another version": append([]byte("JDTAIL\x00\x02"), make([]byte, tailSlot)...),
+		"of extreme length":  append([]byte("JDTAIL\x00\x01\xff\xff\xff\xff"), make([]byte, tailSlot)...),
 	} {
 		write(raw)
 		t.Run(name, func(t *testing.T) { expectDamage(t, h, "neither of its records") })
@@ -356,8 +399,76 @@ func flipMeta(t *testing.T, path string, newest bool) {
 func TestAMetaPageWithAFlippedBit(t *testing.T) {
 	h, i := filledDir(t)
 	flipMeta(t, h.log(), false)
-	expectIntact(t, h, i)
-	h, _ = filledDir(t)
+	expectRestored(t, h, i)
+	h, i = filledDir(t)
 	flipMeta(t, h.log(), true)
-	expectDamage(t, h, "vote")
+	expectRestored(t, h, i)
+	// Entries whose append is too large for the record are lost with it.
+	h, i = filledDir(t)
+	r := openRecorded(t, h, i)
+	large := entries(21, 40)
+	for _, l := range large {
+		l.Data = make([]byte, maxRedo/10)
+	}
+	if err := r.StoreLogs(large); err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	expectIntact(t, h, i)
+	flipMeta(t, h.log(), true)
+	expectDamage(t, h, "acknowledged entries up to 40")
+}
+
+// TestAnAppendIsRedoneAfterACrash: a member is killed when the record of an
+// append is durable and the log is not.
+func TestAnAppendIsRedoneAfterACrash(t *testing.T) {
+	h, i := filledDir(t)
+	r := openRecorded(t, h, i)
+	hanging := hangingDisk{r.disk, make(chan struct{})}
+	r.disk, r.fail = hanging, func(error) {}
+	ended := make(chan bool)
+	go func() { ended <- returns(func() { _ = r.StoreLogs(entries(21, 23)) }) }()
+	for deadline := time.Now().Add(waitTimeout); r.tail.get().last != 23; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the record is not written while the log is")
+		}
+	}
+	killed := memberDir{t.TempDir()}
+	if err := os.CopyFS(killed.dir, os.DirFS(h.dir)); err != nil {
+		t.Fatal(err)
+	}
+	close(hanging.hang)
+	<-ended
+	proven := expectIntact(t, killed, i)
+	again := openRecorded(t, killed, i)
+	if err := errors.Join(again.redo(proven), again.check(0)); err != nil {
+		t.Fatal(err)
+	}
+	if last, _ := again.LastIndex(); last != 23 {
+		t.Fatalf("the log ends at %d", last)
+	}
+}
+
+// hangingDisk blocks before an append, and then fails.
+type hangingDisk struct {
+	disk
+	hang chan struct{}
+}
+
+func (d hangingDisk) StoreLogs([]*raft.Log) error {
+	<-d.hang
+	return errors.New("killed")
+}
+
+// TestAFailedAppendLeavesTheRecordAsItWas: the member may continue after an
+// append that wrote nothing.
+func TestAFailedAppendLeavesTheRecordAsItWas(t *testing.T) {
+	h, i := filledDir(t)
+	r := openRecorded(t, h, i)
+	full := errors.New("no space left on device")
+	if err := r.tail.append(entries(21, 22), func() error { return full }); !errors.Is(err, full) {
+		t.Fatalf("got %v", err)
+	}
+	r.close()
+	expectRestored(t, h, i)
 }
