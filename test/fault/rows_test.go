@@ -30,6 +30,7 @@ func rows() []row {
 		{"leader killed", "nothing", nil, leaderKilled},
 		{"leader stopped", "nothing", nil, leaderStopped},
 		{"masters and fuse killed", "a pause until a FUSE server, started without masters, has taken over", nil, mastersAndFuseKilled},
+		{"master log flipped", "nothing; a master whose log has a flipped bit joins as a new one", nil, masterLogFlipped},
 		{"worker killed", "nothing", nil, workerKilled},
 		{"worker stopped", "some reads take until the deadline of one source, then continue", nil, workerStopped},
 		{"workers killed", "a pause until a worker runs again", nil, workersKilled},
