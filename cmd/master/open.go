@@ -34,6 +34,7 @@ type opener struct {
 // process that exits would only be started again. Health checks and calls
 // meanwhile return the reason.
 func (o *opener) open(ctx context.Context) (*consensus.Node, net.Listener, error) {
+	stated := ""
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
 		// The port is opened before the disk: a second process of this member
 		// fails here.
@@ -50,7 +51,10 @@ func (o *opener) open(ctx context.Context) (*consensus.Node, net.Listener, error
 		if !errors.As(err, &damage) {
 			return nil, nil, errors.Join(err, listener.Close())
 		}
-		o.config.Logger.Error("this master does not start", "reason", err)
+		if err.Error() != stated {
+			stated = err.Error()
+			o.config.Logger.Error("this master does not start", "reason", err)
+		}
 		if err := o.wait(ctx, listener, err, retry); err != nil {
 			return nil, nil, err
 		}

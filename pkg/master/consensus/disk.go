@@ -25,7 +25,12 @@ type disk interface {
 	Close() error
 }
 
+// openDisk opens the file of a log, or creates it if it does not exist. An
+// existing file must be a complete tree, because bbolt maps it without checks.
 func openDisk(path string) (disk, error) {
+	if _, err := proveTree(path, func(_, _, _ []byte) error { return nil }); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
 	store, err := raftboltdb.New(raftboltdb.Options{
 		Path: path,
 		BoltOptions: &bbolt.Options{

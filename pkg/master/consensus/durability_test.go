@@ -221,7 +221,7 @@ func TestADamagedMemberJoinsAsANewOne(t *testing.T) {
 	others := []int{(damaged + 1) % 3, (damaged + 2) % 3}
 	c.stop(others[0])
 	var spoiled *DamageError
-	if _, err := c.tryStart(damaged); !errors.As(err, &spoiled) || !strings.Contains(err.Error(), "joins as a new one when") {
+	if _, err := c.tryStart(damaged); !errors.As(err, &spoiled) || !strings.Contains(err.Error(), "joins as a new one as soon as") {
 		t.Fatalf("without a majority of the others: %v", err)
 	}
 	if _, err := os.Stat(memberDir{c.DataDir(damaged)}.identity()); err != nil {

@@ -13,16 +13,19 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
+// formAgain is the advice when no master has the state any more. It applies to
+// both executors, and needs no shell in a container.
+const formAgain = "to form the cluster again without that state, use `kubectl jindo local down NAME --purge` and " +
+	"`kubectl jindo local up` on one machine, or `kubectl jindo delete` and `kubectl jindo create` with the manifests on Kubernetes; " +
+	"mounts and workers are then registered again, cached data is fetched again, and the object store is not affected"
+
 // NoStateLeft is the error of masters when the cluster was formed before and no
 // disk holds its state. They do not form it again automatically, because a loss
 // of state would then look like a first start.
-const NoStateLeft = "this cluster was formed before, but no master has its state on disk: " +
-	"mounts and workers must be registered again. To form it again, run " +
-	"`kubectl jindo local down --purge` and then `kubectl jindo local up`; " +
-	"cached data is fetched again; the object store is not affected"
+const NoStateLeft = "this cluster was formed before, but no master has its state on disk; " + formAgain
 
 // aloneAdvice is the advice for an only master whose disk is damaged.
-const aloneAdvice = "no other master has this state, so this one stays down"
+const aloneAdvice = "no other master has its state, so this one does not serve; it starts as soon as the file is repaired; " + formAgain
 
 const (
 	describeTimeout = 2 * time.Second
@@ -48,6 +51,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.setReason(nil)
 	n.logger.Info("this master is a voter", "member", n.id)
+	if err := n.dir.pruneAside(asideKept); err != nil {
+		n.logger.Warn("cannot remove old directories that were set aside", "error", err)
+	}
 	n.maintainMembership(ctx)
 	return nil
 }

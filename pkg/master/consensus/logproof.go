@@ -40,6 +40,9 @@ type logProof struct {
 	// not have, or has damaged, and the log is taken to have.
 	record tailRecord
 	redo   []*raft.Log
+	// conflict is the index of an entry that the record has otherwise; 0 without
+	// one.
+	conflict uint64
 	// recorded reports whether the log has the entry that the record names.
 	recorded bool
 	// values are those that the library keeps beside the log, without damaged
@@ -55,26 +58,10 @@ type logProof struct {
 // unless they are within the snapshot with the given index and the log ends
 // before it.
 func proveLog(path string, record tailRecord, snapshot uint64) (*logProof, error) {
-	file, err := os.Open(path)
+	p := &logProof{path: path, record: record, run: 1, values: map[string][]byte{}}
+	found, err := proveTree(path, p.visit)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, damage(path, "it is missing")
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, damage(path, "it is not a file")
-	}
-	p := &logProof{path: path, record: record, run: 1, values: map[string][]byte{}}
-	found, err := boltfile.Verify(file, info.Size(), p.visit)
-	var broken *boltfile.DamageError
-	if errors.As(err, &broken) {
-		return nil, damage(path, "%s", broken.What)
 	}
 	if err != nil {
 		return nil, err
@@ -87,6 +74,29 @@ func proveLog(path string, record tailRecord, snapshot uint64) (*logProof, error
 		}
 	}
 	return p, nil
+}
+
+// proveTree reads the whole file of a log and calls visit for every key. It
+// returns a DamageError when the file is not a complete tree.
+func proveTree(path string, visit boltfile.Visit) (boltfile.Info, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return boltfile.Info{}, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return boltfile.Info{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return boltfile.Info{}, damage(path, "it is not a file")
+	}
+	found, err := boltfile.Verify(file, info.Size(), visit)
+	var broken *boltfile.DamageError
+	if errors.As(err, &broken) {
+		return found, damage(path, "%s", broken.What)
+	}
+	return found, err
 }
 
 func (p *logProof) visit(bucket, key, value []byte) error {
@@ -110,14 +120,20 @@ func (p *logProof) visit(bucket, key, value []byte) error {
 }
 
 // entry adds the entry that follows the previous one in the file. The record's
-// own copy replaces a damaged or other one.
+// own copy replaces a damaged one. Where the two differ and both are intact, one
+// of the files is an older copy, and neither is trusted.
 func (p *logProof) entry(index uint64, raw []byte) {
 	l := &raft.Log{}
 	err := decodeEntry(index, raw, l)
-	if carried := p.record.carried(index); carried != nil && (err != nil || l.Term != carried.Term || entryChecksum(l) != entryChecksum(carried)) {
-		p.repaired = append(p.repaired, damage(p.path, "log entry %d is not the one that this member acknowledged", index))
-		p.redo = append(p.redo, carried)
-		l, err = carried, nil
+	if carried := p.record.carried(index); carried != nil {
+		switch {
+		case err != nil:
+			p.repaired = append(p.repaired, damage(p.path, "%v", err))
+			p.redo = append(p.redo, carried)
+			l, err = carried, nil
+		case l.Term != carried.Term || entryChecksum(l) != entryChecksum(carried):
+			p.conflict = index
+		}
 	}
 	if err == nil {
 		p.add(l)

@@ -141,6 +141,9 @@ func covers(format int, log *logProof, files *snapshotProof) error {
 			return log.repaired[0]
 		}
 	}
+	if log.conflict > 0 {
+		return damage(log.path, "entry %d is not the one that this member acknowledged", log.conflict)
+	}
 	snapshot, record := files.newest(), log.record
 	end, err := log.reaches(snapshot.Index)
 	if err != nil {

@@ -30,7 +30,7 @@ func (n *Node) replaceDamaged(spoiled *DamageError) (provenDir, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), replaceTimeout)
 	defer cancel()
 	if err := n.replaceable(ctx, id); err != nil {
-		spoiled.Next = fmt.Sprintf("this master joins as a new one when the other masters have a leader and are caught up: %v", err)
+		spoiled.Next = fmt.Sprintf("this master joins as a new one as soon as the other masters have a leader and are caught up; start them if they do not run: %v", err)
 		return provenDir{}, spoiled
 	}
 	n.logger.Warn("the disk of this master is damaged; it joins as a new member", "damage", spoiled, "member", id)

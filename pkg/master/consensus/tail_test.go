@@ -106,6 +106,7 @@ func TestConsistentLossIsNoticed(t *testing.T) {
 			_ = g.disk.StoreLog(&raft.Log{Index: 9, Term: 1, Extensions: []byte{1, 2, 3, 4, 5}})
 		}, "log entry 9"},
 		"an unreadable one":  {func(g *failStopDisk) { _ = g.disk.StoreLog(&raft.Log{Index: 10, Term: 1}) }, "log entry 10"},
+		"another last entry": {func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 20, Term: 1, Data: []byte("other")}) }, "not the one"},
 		"a vote of no term":  {func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 4) }, "voted in term 4"},
 		"entries of no term": {func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 21, Term: 7}) }, "entries of term 7"},
 	} {
@@ -127,7 +128,6 @@ func TestTheRecordRestoresTheNewestWrites(t *testing.T) {
 		"the last entry is damaged": func(g *failStopDisk) {
 			_ = g.disk.StoreLog(&raft.Log{Index: 20, Term: 1, Extensions: []byte{1, 2, 3, 4, 5}})
 		},
-		"the last entry is another":   func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 20, Term: 1, Data: []byte("other")}) },
 		"an older term":               func(g *failStopDisk) { _ = g.SetUint64(keyTerm, 2) },
 		"no term":                     func(g *failStopDisk) { _ = g.SetUint64(keyTerm, 0) },
 		"an older vote":               func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 2) },
@@ -350,6 +350,45 @@ func TestADirectoryOfFormat1IsConverted(t *testing.T) {
 	expectIntact(t, h, i)
 	withoutTail(t, h, func(g *failStopDisk) { _ = g.DeleteRange(20, 20) })
 	expectDamage(t, h, "acknowledged entries up to 20")
+}
+
+// TestAnOlderTailRecordOverwritesNothing: the record is restored from an older
+// copy, and carries an entry that was replaced since.
+func TestAnOlderTailRecordOverwritesNothing(t *testing.T) {
+	h, i := filledDir(t)
+	old, err := os.ReadFile(h.tail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := openRecorded(t, h, i)
+	if err := errors.Join(r.StoreLogs(entriesOfTerm(21, 23, 3)), r.SetUint64(keyTerm, 4)); err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	newer, err := os.ReadFile(h.tail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.tail(), old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := expectIntact(t, h, i); len(got.redo)+len(got.values) > 0 {
+		t.Fatalf("an older record changes the log: %+v", got)
+	}
+	// Entries from 22 on conflict with another leader's.
+	if err := os.WriteFile(h.tail(), newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = openRecorded(t, h, i)
+	if err := errors.Join(r.DeleteRange(22, 23), r.StoreLogs(entriesOfTerm(22, 22, 4))); err != nil {
+		t.Fatal(err)
+	}
+	r.close()
+	expectIntact(t, h, i)
+	if err := os.WriteFile(h.tail(), newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expectDamage(t, h, "entry 22 is not the one")
 }
 
 // makeFormat1 makes a directory one of format 1.
