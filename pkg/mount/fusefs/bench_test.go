@@ -53,8 +53,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen opens and closes a file: two requests, each with a record in the
-// journal.
+// BenchmarkOpen opens and closes a file: two requests, each of which changes
+// the table.
 func BenchmarkOpen(b *testing.B) {
 	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
 	source.put("m", "file", "1", 1<<20)

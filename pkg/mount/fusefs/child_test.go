@@ -36,6 +36,9 @@ const (
 	socketVariable = "JINDO_TEST_SOCKET"
 	stateVariable  = "JINDO_TEST_STATE"
 	pointVariable  = "JINDO_TEST_POINT"
+	// wideVariable is the number of files of a large tree, which the readers look
+	// up first; 0 is none.
+	wideVariable = "JINDO_TEST_WIDE"
 )
 
 // The tree that children serve and verify.
@@ -44,6 +47,11 @@ const (
 	killSize    = 8<<20 + 123
 	killNames   = 3000
 	killReaders = 8
+	// wideDir is the number of files in a directory of the large tree.
+	wideDir = 1000
+	// filledName is the file in the state directory that the readers create when
+	// they have looked up the large tree.
+	filledName = "filled"
 )
 
 // serveAsChild runs the role of a child process, and reports whether this process
@@ -74,7 +82,19 @@ func killSource() *fakeSource {
 	for i := range killNames {
 		source.put("m", killName(i), "small-"+strconv.Itoa(i), int64(i))
 	}
+	for i := range wideFiles() {
+		source.put("m", wideName(i), fmt.Sprintf("%032x", i), int64(i))
+	}
 	return source
+}
+
+func wideFiles() int {
+	n, _ := strconv.Atoi(os.Getenv(wideVariable))
+	return n
+}
+
+func wideName(i int) string {
+	return fmt.Sprintf("wide/class-%04d/image-%08d.jpeg", i/wideDir, i)
 }
 
 func killFile(i int) string { return fmt.Sprintf("big/%d", i) }
@@ -97,10 +117,21 @@ func serveRole() error {
 		return err
 	}
 	s.files.notifier.expire.Store(false)
+	forgetAll := make(chan os.Signal, 1)
+	signal.Notify(forgetAll, syscall.SIGUSR1)
 	go func() {
 		for {
+			select {
+			case <-forgetAll:
+				s.files.notifier.below("/")
+				return
+			default:
+			}
 			s.files.notifier.entry("/data/" + killName(rand.IntN(killNames)))
 			s.files.notifier.entry("/data/" + killFile(rand.IntN(killFiles)))
+			if n := wideFiles(); n > 0 {
+				s.files.notifier.entry("/data/" + wideName(rand.IntN(n)))
+			}
 			time.Sleep(time.Millisecond)
 		}
 	}()
@@ -138,6 +169,17 @@ func readRole() error {
 	point := filepath.Join(os.Getenv(pointVariable), "data")
 	var t readerStats
 	var group sync.WaitGroup
+	if wideFiles() > 0 {
+		t.statWide(ctx, point, 4)
+		if err := os.WriteFile(filepath.Join(os.Getenv(stateVariable), filledName), nil, 0o600); err != nil {
+			return err
+		}
+		group.Go(func() {
+			for ctx.Err() == nil {
+				t.statWide(ctx, point, 1)
+			}
+		})
+	}
 	for i := range killReaders {
 		group.Go(func() {
 			t.readFile(ctx, filepath.Join(point, killFile(i%killFiles)), "etag-"+strconv.Itoa(i%killFiles), i%2 == 0)
@@ -272,4 +314,22 @@ func (t *readerStats) churn(ctx context.Context, point string) {
 		}
 		atomic.AddInt64(&t.Stats, 2)
 	}
+}
+
+// statWide checks the size of every file of the large tree.
+func (t *readerStats) statWide(ctx context.Context, point string, threads int) {
+	var group sync.WaitGroup
+	for thread := range threads {
+		group.Go(func() {
+			for i := thread; i < wideFiles() && ctx.Err() == nil; i += threads {
+				var stat unix.Stat_t
+				if err := unix.Stat(filepath.Join(point, wideName(i)), &stat); err != nil {
+					t.fail(&t.Failed, "stat %s: %v", wideName(i), err)
+				} else if stat.Size != int64(i) {
+					t.fail(&t.Wrong, "stat %s: %d bytes", wideName(i), stat.Size)
+				}
+			}
+		})
+	}
+	group.Wait()
 }

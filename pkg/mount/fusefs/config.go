@@ -17,7 +17,7 @@ import (
 type Config struct {
 	// Attachment is the mount to serve. The server closes it when Serve returns.
 	Attachment *fusefd.Attachment
-	// StateDir is the directory of the journal. A successor must be given the
+	// StateDir is the directory of the node table. A successor must be given the
 	// same directory.
 	StateDir string
 	// Source provides names and bytes.

@@ -10,15 +10,24 @@
 //
 // The takeover depends on these invariants:
 //
-//   - A change of the table is in the journal before the reply that makes it
-//     known to the kernel is written. The journal is written with write(2) and
-//     not synced: it must survive this process but not the machine, because the
-//     mount does not survive the machine either.
-//   - Each record contains the id of the request that made it. A successor drops
-//     the records of requests that are live in a slot without a reply, and
-//     processes those requests again. A reply found in a slot is written again,
-//     and its records remain valid. Therefore every request takes effect exactly
-//     once.
+//   - A change of the table is committed to its file before the reply that makes
+//     it known to the kernel is written. The file is mapped: what a killed process
+//     has stored stays in the page cache. It is not synced: it must survive this
+//     process but not the machine, because the mount does not survive the machine
+//     either. The old server is dead when its successor opens the file.
+//   - The bytes that a change overwrites are in the undo log first. A successor
+//     restores them if the change was not committed, so that a server can be
+//     killed between any two instructions.
+//   - The table holds what each request without a reply has changed. A successor
+//     undoes the changes of requests that are live in a slot without a reply, and
+//     processes those requests again; a FORGET is continued. A reply found in a
+//     slot is written again, and its changes remain valid. Therefore every request
+//     takes effect exactly once.
+//   - Neither a takeover nor a change takes longer because the table is large:
+//     nothing is read, parsed or compacted. What has to visit every record runs in
+//     the background and releases the lock every few records.
+//   - Every record is verified by checksums when it is used. A record that is
+//     damaged is lost and reported; it never returns another version.
 //   - Ids of nodes and handles are never reused within a mount.
 //   - The nodeid of a file identifies one version of it. A changed file gets
 //     another nodeid. Therefore the pages that the kernel caches for a nodeid are

@@ -3,18 +3,25 @@
 package fusefs
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/atomicfile"
+	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
+// The journal is format 1 of the table, which this version reads and replaces when
+// it takes over from a server that wrote it. It consists of a header and of frames
+// in the order of the requests: length and CRC32C of a payload, little endian, then
+// the payload, which is the request's id followed by its operations. Numbers are
+// uvarints; a string is its length followed by its bytes.
 const (
 	journalName    = "table.journal"
 	journalMagic   = "JINDOTAB"
@@ -22,132 +29,260 @@ const (
 	// journalHead is the size of the header in bytes: magic, version, session,
 	// time of creation, CRC32C of these.
 	journalHead = 8 + 4 + 16 + 8 + 4
+	// frameHead is the size of length and CRC in bytes.
+	frameHead = 8
+	// maxFrame bounds the payload that the decoder accepts, in bytes. The record
+	// of one request is much smaller.
+	maxFrame = 8 << 20
 )
 
-// journal is the append-only file of records. The caller must hold the table's
-// lock.
-type journal struct {
-	path    string
-	file    *os.File
-	size    int64
-	session [16]byte
-	created time.Time
-	buffer  []byte
-}
+// errTorn is returned for a truncated or damaged frame.
+var errTorn = errors.New("truncated or damaged record")
 
-// loadJournal calls each for every record in the journal of the same session, and
-// returns the time at which the mount was created. The time is zero when there is
-// no journal of this session. A torn record ends the journal: the reply to its
-// request was never written.
-func loadJournal(dir string, session [16]byte, each func(unique uint64, ops []op)) (created time.Time, err error) {
-	raw, err := os.ReadFile(filepath.Join(dir, journalName))
+// openJournal opens the journal of a session and returns the time at which the
+// mount was created. It returns nil if there is none.
+func openJournal(dir string, session [16]byte) (*os.File, time.Time, error) {
+	path := filepath.Join(dir, journalName)
+	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return time.Time{}, nil
+		return nil, time.Time{}, nil
 	}
 	if err != nil {
-		return time.Time{}, fmt.Errorf("read journal: %w", err)
+		return nil, time.Time{}, fmt.Errorf("open the journal of the previous version: %w", err)
 	}
-	created, rest, ok := checkJournalHead(raw, session)
-	if !ok {
-		return time.Time{}, nil
+	head := make([]byte, journalHead)
+	if _, err := io.ReadFull(file, head); err != nil || string(head[:8]) != journalMagic ||
+		crc32.Checksum(head[:journalHead-4], castagnoli) != binary.LittleEndian.Uint32(head[journalHead-4:]) ||
+		[16]byte(head[12:28]) != session {
+		return nil, time.Time{}, file.Close()
 	}
-	for len(rest) > 0 {
-		unique, ops, next, err := nextRecord(rest)
-		if errors.Is(err, errTorn) {
+	if v := binary.LittleEndian.Uint32(head[8:]); v != journalVersion {
+		err := fmt.Errorf("open the journal %s: its format is %d, this version supports format %d: %w", path, v, journalVersion, errNewer)
+		return nil, time.Time{}, errors.Join(err, file.Close())
+	}
+	return file, time.Unix(0, int64(binary.LittleEndian.Uint64(head[28:]))), nil
+}
+
+// removeJournal removes the journal of format 1 after its state was imported.
+func removeJournal(dir string, log *slog.Logger) {
+	if err := os.Remove(filepath.Join(dir, journalName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		log.Warn("cannot remove the journal of the previous version", "error", err)
+	}
+}
+
+// importJournal applies the records of a journal to an empty table, except those
+// of pending requests, which must be processed again.
+func (t *table) importJournal(file *os.File, pending map[uint64]bool) error {
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("import the journal of the previous version: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, at := bufio.NewReaderSize(file, 1<<20), int64(journalHead)
+	for {
+		payload, err := readFrame(r)
+		if errors.Is(err, io.EOF) {
 			break
 		}
+		if errors.Is(err, errTorn) {
+			t.reportTail(info.Size() - at)
+			break
+		}
+		unique, ops, err := decodeRecord(payload)
+		if errors.Is(err, errNewer) {
+			return fmt.Errorf("import the journal %s: %w", file.Name(), err)
+		}
 		if err != nil {
-			return time.Time{}, fmt.Errorf("read journal: %w", err)
+			t.reportTail(info.Size() - at)
+			break
 		}
-		each(unique, ops)
-		rest = next
+		at += int64(frameHead + len(payload))
+		if unique == 0 || !pending[unique] {
+			t.importOps(ops)
+		}
 	}
-	return created, nil
+	t.ids.RaiseID(t.root.largest)
+	t.log.Info("imported the journal of the previous version", "nodes", t.root.nodes, "handles", t.root.handles)
+	return nil
 }
 
-// checkJournalHead returns the time of creation and the encoded records of a
-// journal. ok is false when the header is damaged or of another session.
-func checkJournalHead(raw []byte, session [16]byte) (created time.Time, rest []byte, ok bool) {
-	if len(raw) < journalHead || string(raw[:8]) != journalMagic ||
-		binary.LittleEndian.Uint32(raw[8:]) != journalVersion ||
-		crc32.Checksum(raw[:journalHead-4], castagnoli) != binary.LittleEndian.Uint32(raw[journalHead-4:]) ||
-		!bytes.Equal(raw[12:28], session[:]) {
-		return time.Time{}, nil, false
+// maxTail is the largest number of bytes that a killed server can leave of a
+// record, because it wrote a record at once.
+const maxTail = 1 << 20
+
+// reportTail reports the last bytes of a journal if they are more than a record
+// whose request got no reply.
+func (t *table) reportTail(size int64) {
+	if size > maxTail {
+		t.log.Error("the journal of the previous version is damaged; files opened since are lost and must be opened again", "lost_bytes", size)
 	}
-	nanos := int64(binary.LittleEndian.Uint64(raw[28:]))
-	return time.Unix(0, nanos), raw[journalHead:], true
 }
 
-func (j *journal) head() []byte {
-	b := make([]byte, 0, journalHead)
-	b = append(b, journalMagic...)
-	b = binary.LittleEndian.AppendUint32(b, journalVersion)
-	b = append(b, j.session[:]...)
-	b = binary.LittleEndian.AppendUint64(b, uint64(j.created.UnixNano()))
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+// importOps applies the operations of one record.
+func (t *table) importOps(ops []op) {
+	c := t.beginRequest(0)
+	for _, o := range ops {
+		c.splitIfLong()
+		switch o.kind {
+		case opLookup:
+			t.importLookup(o)
+		case opForget:
+			t.forgetNode(o.node, o.count)
+		case opOpen:
+			t.insertHandle(&handle{id: o.handle, node: o.node, path: o.path, dir: o.dir, version: o.version, direct: o.direct})
+		case opRelease:
+			t.removeHandle(o.handle)
+		case opCursor:
+			t.setCursor(c, o)
+		case opStale:
+			if r, err := t.readID(kindNode, o.node); err == nil {
+				r.state.flags |= flagStale
+				t.setState(&r, withoutName(r.state))
+			}
+		}
+	}
+	c.commit()
 }
 
-// rewrite atomically replaces the file by one with the given snapshot: a server
-// killed during rewrite leaves the old file.
-func (j *journal) rewrite(snapshot func(emit func(ops ...op) error) error) error {
-	replacement, err := atomicfile.Create(j.path, 0o600)
-	if err != nil {
-		return fmt.Errorf("compact journal: %w", err)
+// importLookup is part of a transaction.
+func (t *table) importLookup(o op) {
+	if o.node == rootID {
+		return
 	}
-	size, err := j.writeAll(replacement.File, snapshot)
+	r, err := t.readID(kindNode, o.node)
 	if err == nil {
-		err = replacement.Publish()
-	}
-	if err != nil {
-		_ = replacement.Close()
-		return fmt.Errorf("compact journal: %w", err)
-	}
-	if j.file != nil {
-		_ = j.file.Close()
-	}
-	j.file, j.size = replacement.File, size
-	return nil
-}
-
-func (j *journal) writeAll(file *os.File, snapshot func(emit func(ops ...op) error) error) (int64, error) {
-	b, size := j.head(), int64(0)
-	flush := func() error {
-		n, err := file.Write(b)
-		size, b = size+int64(n), b[:0]
-		return err
-	}
-	err := snapshot(func(ops ...op) error {
-		b = appendRecord(b, 0, ops)
-		if len(b) < 1<<20 {
-			return nil
+		s := r.state
+		s.x += o.count
+		t.setState(&r, s)
+		if s.flags&flagStale != 0 {
+			return
 		}
-		return flush()
-	})
-	if err != nil {
-		return 0, err
 	}
-	return size, flush()
+	if newest, n, ok := t.findPath(o.path); ok && n.id != o.node && !o.stale {
+		n.stale = true
+		t.setState(&newest, n.state(newest.state, 0))
+	}
+	if err == nil {
+		s := r.state
+		s.y, s.flags = uint64(o.modified), s.flags|flagNamed
+		t.setState(&r, s)
+		return
+	}
+	named := uint16(flagNamed)
+	if o.stale {
+		named = 0
+	}
+	t.insertNode(node{id: o.node, path: o.path, dir: o.dir, version: o.version, modified: o.modified, stale: o.stale, lookups: o.count}, named)
 }
 
-// append writes one record. When it fails, the file is unchanged.
-func (j *journal) append(unique uint64, ops []op) error {
-	j.buffer = appendRecord(j.buffer[:0], unique, ops)
-	n, err := j.file.Write(j.buffer)
-	if err != nil {
-		if n > 0 {
-			err = errors.Join(err, j.file.Truncate(j.size))
-			_, seekErr := j.file.Seek(j.size, 0)
-			err = errors.Join(err, seekErr)
+type opKind uint8
+
+const (
+	// opLookup increments the lookup count of a node, and creates the node.
+	opLookup opKind = iota + 1
+	// opForget decrements the lookup count of a node.
+	opForget
+	// opOpen creates a handle.
+	opOpen
+	// opRelease removes a handle.
+	opRelease
+	// opCursor sets the names of the last reply to a directory handle.
+	opCursor
+	// opStale marks a node whose name has another version now, or none.
+	opStale
+)
+
+// op is one change of the table. The fields in use depend on the kind.
+type op struct {
+	kind opKind
+	// node is set for lookup, forget, open and stale.
+	node uint64
+	// count is the number of lookups, for lookup and forget.
+	count uint64
+	// handle is set for open, release and cursor.
+	handle uint64
+	// path, dir and version are set for lookup and open, stale and modified (in
+	// Unix nanoseconds) for lookup, direct for open.
+	path     string
+	dir      bool
+	stale    bool
+	direct   bool
+	modified int64
+	version  reader.Version
+	// names are those of cursor, in the order of the reply.
+	names []string
+}
+
+// readFrame reads one frame and returns its payload. It returns io.EOF at the end,
+// and errTorn for a truncated or damaged frame.
+func readFrame(r io.Reader) (payload []byte, err error) {
+	var head [frameHead]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, io.EOF
 		}
-		return fmt.Errorf("write journal: %w", err)
+		return nil, errTorn
 	}
-	j.size += int64(n)
-	return nil
+	n := binary.LittleEndian.Uint32(head[:])
+	if n > maxFrame {
+		return nil, errTorn
+	}
+	payload = make([]byte, n)
+	if _, err := io.ReadFull(r, payload); err != nil || crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(head[4:]) {
+		return nil, errTorn
+	}
+	return payload, nil
 }
 
-func (j *journal) close() error {
-	if j.file == nil {
-		return nil
+func decodeRecord(payload []byte) (uint64, []op, error) {
+	d := decoder{b: payload}
+	unique := d.uint()
+	var ops []op
+	for len(d.b) > 0 && d.err == nil {
+		ops = append(ops, d.op())
 	}
-	return j.file.Close()
+	if d.err != nil {
+		return 0, nil, d.err
+	}
+	return unique, ops, nil
+}
+
+func (d *decoder) op() op {
+	o := op{kind: opKind(d.byte())}
+	switch o.kind {
+	case opLookup:
+		o.node, o.count, o.modified = d.uint(), d.uint(), d.int()
+		d.file(&o)
+	case opForget:
+		o.node, o.count = d.uint(), d.uint()
+	case opOpen:
+		o.handle, o.node = d.uint(), d.uint()
+		d.file(&o)
+	case opRelease:
+		o.handle = d.uint()
+	case opCursor:
+		o.handle = d.uint()
+		n := d.uint()
+		for range n {
+			if d.err != nil {
+				break
+			}
+			o.names = append(o.names, d.string())
+		}
+	case opStale:
+		o.node = d.uint()
+	default:
+		d.fail(fmt.Errorf("unknown operation %d: %w", o.kind, errNewer))
+	}
+	return o
+}
+
+func (d *decoder) file(o *op) {
+	flags := d.uint()
+	o.dir, o.stale, o.direct = flags&flagDir != 0, flags&flagStale != 0, flags&flagDirect != 0
+	o.path = d.string()
+	if !o.dir {
+		o.version = reader.Version{Mount: d.string(), Key: d.string(), ETag: d.string(), Size: d.int()}
+	}
 }

@@ -56,7 +56,7 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 		gauge("jindo_fuse_generation", "Generation of the server: the number of servers that this mount has had.", func() float64 { return float64(s.attachment.Generation) }),
 		gauge("jindo_fuse_nodes", "Nodes known to the kernel.", func() float64 { n, _, _ := s.files.table.sizes(); return float64(n) }),
 		gauge("jindo_fuse_handles", "Open files and directories.", func() float64 { _, n, _ := s.files.table.sizes(); return float64(n) }),
-		gauge("jindo_fuse_journal_bytes", "Size of the journal in bytes.", func() float64 { _, _, n := s.files.table.sizes(); return float64(n) }),
+		gauge("jindo_fuse_table_bytes", "Size of the file of the node table in bytes.", func() float64 { _, _, n := s.files.table.sizes(); return float64(n) }),
 	)
 	return m
 }

@@ -183,29 +183,54 @@ type knownDir struct {
 }
 
 // below returns the files and directories below root that are known to the
-// kernel, including root.
+// kernel, including root. Those that become known meanwhile may be absent.
 func (t *table) below(root string) (files []string, dirs []knownDir) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for path, n := range t.names {
-		switch {
-		case !below(path, root):
-		case n.dir:
-			dirs = append(dirs, knownDir{id: n.id, path: path})
-		default:
-			files = append(files, path)
-		}
+	if root == "/" {
+		dirs = append(dirs, knownDir{id: rootID, path: root})
 	}
+	t.mu.Lock()
+	end := uint32(len(t.arena.chunks)) * chunkSlots
+	t.mu.Unlock()
+	t.inSteps(end, func(slot uint32) {
+		switch n, ok := t.namedNode(slot); {
+		case !ok || !below(n.path, root):
+		case n.dir:
+			dirs = append(dirs, knownDir{id: n.id, path: n.path})
+		default:
+			files = append(files, n.path)
+		}
+	})
 	return files, dirs
+}
+
+// namedNode returns the node of a slot if it is the newest of its path. The caller
+// must hold the lock.
+func (t *table) namedNode(slot uint32) (node, bool) {
+	if !t.arena.holds(slot) {
+		return node{}, false
+	}
+	head := t.arena.slot(slot)
+	if head[kindAt] != kindNode || decodeState(head).flags&flagNamed == 0 {
+		return node{}, false
+	}
+	r, err := t.arena.read(slot)
+	if err != nil {
+		return node{}, false
+	}
+	n, err := r.node()
+	return n, err == nil
 }
 
 // idOf returns the nodeid of a directory that is known to the kernel.
 func (t *table) idOf(path string) (uint64, bool) {
+	if path == "/" {
+		return rootID, true
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.names[path]
-	if n == nil || !n.dir {
+	if t.closed {
 		return 0, false
 	}
-	return n.id, true
+	_, n, ok := t.findPath(path)
+	return n.id, ok && n.dir
 }

@@ -3,8 +3,12 @@
 package fusefs
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -12,210 +16,290 @@ import (
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
-// openTable restores the table from the journal of a predecessor. It drops the
-// records of the pending requests, which the caller must process again.
+// openTable opens the table of a predecessor, or creates one. It undoes the
+// changes of the pending requests, which the caller must process again. The time
+// that it takes does not depend on the number of nodes.
 func openTable(dir string, session [16]byte, pending map[uint64]bool, source ids, log *slog.Logger) (*table, error) {
-	t := &table{
-		ids: source, log: log, compactAt: 64 << 20,
-		nodes: map[uint64]*node{}, names: map[string]*node{}, handles: map[uint64]*handle{},
-		unreplied: map[uint64]struct{}{},
-		journal:   journal{path: filepath.Join(dir, journalName), session: session, created: time.Now()},
-	}
-	t.compacted = sync.NewCond(&t.mu)
-	t.nodes[rootID] = &node{id: rootID, path: "/", dir: true, lookups: 1}
-	t.names["/"] = t.nodes[rootID]
-	created, err := loadJournal(dir, session, func(unique uint64, ops []op) {
-		if unique != 0 && pending[unique] {
-			return
-		}
-		for _, o := range ops {
-			t.apply(o)
-		}
-	})
+	path := filepath.Join(dir, tableName)
+	source.RaiseID(rootID)
+	atomicfile.RemoveAbandoned(path)
+	t, err := takeTable(path, session, source, log)
 	if err != nil {
-		// The kernel's nodeids are unknown to this server, which returns ESTALE
-		// for them, so that the kernel looks up the names again.
-		log.Error("cannot read the journal of the previous server; its open files are lost", "error", err)
-	}
-	if !created.IsZero() {
-		t.journal.created = created
-	}
-	for id := range t.nodes {
-		source.RaiseID(id)
-	}
-	for id := range t.handles {
-		source.RaiseID(id)
-	}
-	atomicfile.RemoveAbandoned(t.journal.path)
-	if err := t.journal.rewrite(t.snapshot); err != nil {
 		return nil, err
+	}
+	if t != nil {
+		t.takeOver(pending)
+	} else if t, err = createTable(path, session, pending, source, log); err != nil {
+		return nil, err
+	}
+	// A server that was killed after the import has left it.
+	removeJournal(dir, log)
+	return t, nil
+}
+
+// createTable creates a table with the state of the journal of an earlier version,
+// if there is one. A server that is killed meanwhile leaves the journal.
+func createTable(path string, session [16]byte, pending map[uint64]bool, source ids, log *slog.Logger) (*table, error) {
+	journal, created, err := openJournal(filepath.Dir(path), session)
+	if err != nil {
+		return nil, err
+	}
+	if journal == nil {
+		created = time.Now()
+	} else {
+		defer func() { _ = journal.Close() }()
+	}
+	t, file, err := newTable(path, fileHeader{version: tableVersion, session: session, created: created}, source, log)
+	if err != nil {
+		return nil, err
+	}
+	if journal != nil {
+		err = t.importJournal(journal, pending)
+	}
+	if err == nil {
+		err = file.Publish()
+	}
+	if err != nil {
+		return nil, errors.Join(err, t.close(), file.Close())
 	}
 	return t, nil
 }
 
-// apply makes one change, of a record of the journal or of a new request. The
-// caller must hold the lock or be the only user.
-func (t *table) apply(o op) {
-	switch o.kind {
-	case opLookup:
-		t.applyLookup(o)
-	case opForget:
-		t.applyForget(o.node, o.count)
-	case opOpen:
-		t.handles[o.handle] = &handle{id: o.handle, node: o.node, path: o.path, dir: o.dir, version: o.version, direct: o.direct}
-	case opRelease:
-		delete(t.handles, o.handle)
-	case opCursor:
-		if h := t.handles[o.handle]; h != nil {
-			h.sent = o.names
-		}
-	case opStale:
-		if n := t.nodes[o.node]; n != nil {
-			t.applyStale(n)
-		}
+// newTable creates a table without nodes, in a file that is not published yet.
+func newTable(path string, h fileHeader, source ids, log *slog.Logger) (*table, *atomicfile.File, error) {
+	var seed [8]byte
+	_, _ = rand.Read(seed[:])
+	h.seed = binary.LittleEndian.Uint64(seed[:])
+	a, file, err := createArena(path, h)
+	if err != nil {
+		return nil, nil, err
 	}
+	t := tableOf(a, h, source, log)
+	t.root, t.scanned = root{buckets: minBuckets}, true
+	if err := a.grow(); err != nil {
+		return nil, nil, errors.Join(err, t.close(), file.Close())
+	}
+	t.space.addChunk(false)
+	return t, file, nil
 }
 
-func (t *table) applyLookup(o op) {
-	n := t.nodes[o.node]
-	if n == nil {
-		n = &node{id: o.node, path: o.path, dir: o.dir, version: o.version, modified: o.modified, stale: o.stale}
-		t.nodes[o.node] = n
+func tableOf(a *arena, h fileHeader, source ids, log *slog.Logger) *table {
+	t := &table{
+		ids: source, log: log, header: h, arena: a,
+		handles: map[uint64]*handle{}, requests: map[uint64][]uint32{},
 	}
-	n.lookups += o.count
-	if n.stale {
-		return
-	}
-	n.modified = o.modified
-	if newest := t.names[n.path]; newest != n {
-		if newest != nil {
-			newest.stale = true
-		}
-		t.names[n.path] = n
-	}
+	t.scanDone = sync.NewCond(&t.mu)
+	return t
 }
 
-func (t *table) applyForget(id, count uint64) {
-	n := t.nodes[id]
-	if n == nil || id == rootID {
-		return
+// takeTable returns the table in a file, nil if there is none of this session. A
+// file that cannot be used is set aside.
+func takeTable(path string, session [16]byte, source ids, log *slog.Logger) (*table, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
 	}
-	n.lookups -= min(count, n.lookups)
-	if n.lookups > 0 {
-		return
+	if err != nil {
+		return nil, fmt.Errorf("open the node table: %w", err)
 	}
-	delete(t.nodes, id)
-	if t.names[n.path] == n {
-		delete(t.names, n.path)
+	h, ok, err := readHeader(file)
+	switch {
+	case err != nil:
+		return nil, errors.Join(err, file.Close())
+	case ok && h.session != session:
+		// The mount that it belongs to has ended.
+		return nil, file.Close()
+	case ok && (h.version > tableVersion || h.features&^knownFeatures != 0):
+		err := fmt.Errorf("open the node table %s: its format is %d with features %#x, this version supports format %d: %w", path, h.version, h.features, tableVersion, errNewer)
+		return nil, errors.Join(err, file.Close())
+	case !ok:
+		return nil, errors.Join(setAside(path, "its header is damaged", log), file.Close())
 	}
+	a, r, complete, err := openArena(file)
+	if errors.Is(err, errTruncated) {
+		return nil, errors.Join(setAside(path, "its file is truncated", log), file.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	t := tableOf(a, h, source, log)
+	t.root, t.rebuilding = r, !complete
+	if len(a.chunks) == 0 {
+		// The buckets are in the chunks, so that there is always one.
+		if err := a.grow(); err != nil {
+			return nil, errors.Join(err, t.close())
+		}
+	}
+	return t, nil
 }
 
-func (t *table) applyStale(n *node) {
-	n.stale = true
-	if t.names[n.path] == n {
-		delete(t.names, n.path)
-	}
-}
-
-// snapshot emits the smallest set of records that restores this table. The caller
-// must hold the lock or be the only user.
-func (t *table) snapshot(emit func(ops ...op) error) error {
-	for _, n := range t.nodes {
-		if n.id == rootID {
-			continue
-		}
-		if err := emit(n.lookupOp(n.lookups)); err != nil {
-			return err
-		}
-	}
-	for _, h := range t.handles {
-		ops := []op{{kind: opOpen, handle: h.id, node: h.node, path: h.path, dir: h.dir, direct: h.direct, version: h.version}}
-		if len(h.sent) > 0 {
-			ops = append(ops, op{kind: opCursor, handle: h.id, names: h.sent})
-		}
-		if err := emit(ops...); err != nil {
-			return err
-		}
+// setAside renames a file that cannot be used, so that it can be examined. The
+// kernel's nodeids are unknown to this server then: requests for them return
+// ESTALE, after which the kernel looks up the names again.
+func setAside(path, reason string, log *slog.Logger) error {
+	aside := filepath.Join(filepath.Dir(path), damagedName)
+	log.Error("cannot read the node table of the previous server: its open files are lost and must be opened again",
+		"file", path, "reason", reason, "kept", aside)
+	if err := os.Rename(path, aside); err != nil {
+		return fmt.Errorf("set the damaged node table aside: %w", err)
 	}
 	return nil
 }
 
-func (n *node) lookupOp(count uint64) op {
-	return op{kind: opLookup, node: n.id, count: count, path: n.path, dir: n.dir, stale: n.stale, modified: n.modified, version: n.version}
+// takeOver undoes the changes of pending requests, and starts the scan.
+func (t *table) takeOver(pending map[uint64]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for range t.arena.chunks {
+		t.space.addChunk(true)
+	}
+	t.startScan()
+	for unique := range pending {
+		t.undoRequest(unique)
+	}
+	t.ids.RaiseID(t.root.largest)
+	t.scans.Go(t.scan)
 }
 
-// change applies the changes of one request and appends them to the journal. The
-// caller must hold the lock, must call change once for a request, and must call
-// replied afterwards.
-func (t *table) change(unique uint64, ops ...op) {
-	for _, o := range ops {
-		t.apply(o)
+// undoRequest undoes the changes of a request, except those of a FORGET, which is
+// continued. The caller must hold the lock.
+func (t *table) undoRequest(unique uint64) {
+	for {
+		slot := t.findID(kindRequest, unique)
+		if slot == 0 {
+			return
+		}
+		r, err := t.arena.read(slot)
+		if err != nil {
+			return
+		}
+		if r.state.x > 0 {
+			t.requests[unique] = []uint32{slot}
+			return
+		}
+		t.begin()
+		for _, c := range r.touches() {
+			t.undoTouch(c)
+		}
+		t.remove(r)
+		t.commit()
 	}
-	t.unreplied[unique] = struct{}{}
-	if t.broken == nil {
-		if t.broken = t.journal.append(unique, ops); t.broken != nil {
-			// Reads still work; only a takeover would lose open files now.
-			t.log.Error("cannot write the journal; open files are lost if this server ends", "error", t.broken)
-			t.retryAt = time.Now().Add(retryAfter)
+}
+
+// undoTouch is part of a transaction.
+func (t *table) undoTouch(c touch) {
+	switch c.kind {
+	case kindNode:
+		t.forgetNode(c.id, 1)
+	case kindHandle:
+		t.removeHandle(c.id)
+	case kindCursor:
+		if r, err := t.readID(kindHandle, c.id); err == nil {
+			t.removeCursor(c.id, uint32(r.state.x))
+			s := r.state
+			s.x, s.y = s.y, 0
+			t.setState(&r, s)
 		}
 	}
 }
 
-// retryAfter is the time between attempts to write a journal after a failure.
-const retryAfter = 10 * time.Second
+// change is the change of the table that one request makes, in one or more
+// transactions. Each of them records what it changes, so that a successor can
+// undo it.
+type change struct {
+	table   *table
+	unique  uint64
+	touches []touch
+}
 
-// lockForChange acquires the lock for a change. It blocks while a compaction is
-// waiting for requests to complete.
-func (t *table) lockForChange() {
-	t.mu.Lock()
-	for t.draining {
-		t.compacted.Wait()
+// beginRequest starts the first transaction of a request; unique is 0 for a change
+// without one. The caller must hold the lock until commit, and must call replied
+// after the reply.
+func (t *table) beginRequest(unique uint64) *change {
+	t.begin()
+	return &change{table: t, unique: unique}
+}
+
+// touched records that the request changed a record.
+func (c *change) touched(kind byte, id uint64) {
+	c.touches = append(c.touches, touch{kind: kind, id: id})
+}
+
+// splitIfLong continues in another transaction when the undo log is half full.
+func (c *change) splitIfLong() {
+	if c.table.arena.undo > undoLimit {
+		c.commit()
+		c.table.begin()
 	}
+}
+
+func (c *change) commit() {
+	if c.unique != 0 && len(c.touches) > 0 && !mutantUnrecorded {
+		c.record(state{}, appendTouches(nil, c.touches))
+	}
+	c.touches = nil
+	c.table.commit()
+}
+
+// forgotten records that a number of entries of a FORGET are done.
+func (c *change) forgotten(done uint64) {
+	for _, slot := range c.table.requests[c.unique] {
+		if r, err := c.table.arena.read(slot); err == nil {
+			c.table.setState(&r, state{x: done})
+			return
+		}
+	}
+	if c.unique != 0 && !mutantUnrecorded {
+		c.record(state{x: done}, nil)
+	}
+}
+
+func (c *change) record(s state, payload []byte) {
+	slot := c.table.insert(kindRequest, c.unique, 0, s, payload)
+	c.table.requests[c.unique] = append(c.table.requests[c.unique], slot)
 }
 
 // replied must be called once for every request after its reply is written,
-// whether the request changed the table or not. It starts a compaction that is
-// due.
+// whether the request changed the table or not.
 func (t *table) replied(unique uint64) {
 	t.mu.Lock()
+	changed, retry := len(t.requests[unique]) > 0, t.broken != nil && time.Now().After(t.retryAt)
+	t.mu.Unlock()
+	if !changed && !retry || !t.lockForChange() {
+		return
+	}
 	defer t.mu.Unlock()
-	delete(t.unreplied, unique)
-	due := t.journal.size > t.compactAt || t.broken != nil && time.Now().After(t.retryAt)
-	if !due {
+	if t.broken != nil && time.Now().After(t.retryAt) {
+		t.save()
+	}
+	if len(t.requests[unique]) == 0 {
 		return
 	}
-	if len(t.unreplied) > 0 {
-		t.draining = true
-		return
+	t.begin()
+	for _, slot := range t.requests[unique] {
+		if r, err := t.arena.read(slot); err == nil {
+			t.remove(r)
+		}
 	}
-	t.compact()
-	t.draining = false
-	t.compacted.Broadcast()
+	t.commit()
+	delete(t.requests, unique)
 }
 
-// compact rewrites the journal. The caller must hold the lock, and unreplied must
-// be empty.
-func (t *table) compact() {
-	if err := t.journal.rewrite(t.snapshot); err != nil {
-		t.broken, t.retryAt = err, time.Now().Add(retryAfter)
-		t.log.Error("cannot write the journal; open files are lost if this server ends", "error", err)
-		// The next attempt because of the size is made when it has doubled.
-		t.compactAt = max(t.compactAt, 2*t.journal.size)
-		return
-	}
-	if t.broken != nil {
-		t.log.Info("writing the journal works again")
-		t.broken = nil
-	}
-	t.compactAt = max(64<<20, 4*t.journal.size)
-}
-
-// close closes the journal's file.
+// close ends the scan and unmaps the file. All methods remain callable, and find
+// nothing.
 func (t *table) close() error {
 	t.mu.Lock()
+	t.closed = true
+	t.scanDone.Broadcast()
+	t.mu.Unlock()
+	t.scans.Wait()
+	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.journal.close(); err != nil {
-		return fmt.Errorf("close journal: %w", err)
+	if t.arena.file == nil {
+		return nil
+	}
+	if err := t.arena.close(); err != nil {
+		return fmt.Errorf("close the node table: %w", err)
 	}
 	return nil
 }

@@ -7,174 +7,376 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// A record of the journal is a frame: length and CRC32C of a payload, little
-// endian, then the payload, which is the request's id followed by its operations.
-// Numbers are uvarints; a string is its length followed by its bytes.
+// A record is a head, which is one slot, and the slots of its payload, linked by
+// slot numbers. The head:
+//
+//	 0 kind          1 format, 0          2 number of slots of the payload (2)
+//	 4 CRC32C of the bytes 0-4 and 20-32 and of the payload
+//	 8 first slot of the payload (4)
+//	12 next record of the bucket of the index by id (4)
+//	16 next record of the bucket of the index by path (4)
+//	20 hash of the path (4)               24 id (8)
+//	32 CRC32C of the id and the bytes 36-64
+//	36 flags (2)    38 mode bits, reserved for writable files (2)
+//	40 and 48 state of the kind, see state (8 and 8)
+//	56 backing id of the kernel, reserved for passthrough (4)
+//	60 extension, reserved: the slot of a record with further fields, such as the
+//	   staging id of a writable file; 0 is none (4)
+//
+// A slot of the payload: kind, 3 unused bytes, next slot, payloadSize bytes. The
+// links are not covered by a checksum, because every record that is reached by
+// them is checked.
+//
+// A later version that sets a reserved field sets a bit of the header's features,
+// which earlier versions refuse.
 const (
-	// frameHead is the size of length and CRC in bytes.
-	frameHead = 8
-	// maxFrame bounds the payload that the decoder accepts, in bytes. The record
-	// of one request is much smaller.
-	maxFrame = 8 << 20
+	kindFree = iota
+	kindPayload
+	// kindNode is a nodeid that is known to the kernel.
+	kindNode
+	// kindHandle is an open file or directory.
+	kindHandle
+	// kindCursor holds the names of one reply to a directory handle. Its id is
+	// that of the handle.
+	kindCursor
+	// kindRequest holds the changes of a request whose reply may not be written
+	// yet. Its id is that of the request.
+	kindRequest
 )
-
-var (
-	castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-	errTorn = errors.New("truncated or damaged record")
-)
-
-type opKind uint8
 
 const (
-	// opLookup increments the lookup count of a node, and creates the node.
-	opLookup opKind = iota + 1
-	// opForget decrements the lookup count of a node.
-	opForget
-	// opOpen creates a handle.
-	opOpen
-	// opRelease removes a handle.
-	opRelease
-	// opCursor sets the names of the last reply to a directory handle.
-	opCursor
-	// opStale marks a node whose name has another version now, or none.
-	opStale
+	payloadSize = slotSize - 8
+	// maxParts bounds the slots of one payload.
+	maxParts = 1<<16 - 1
+
+	kindAt     = 0
+	partsAt    = 2
+	sumAt      = 4
+	payloadAt  = 8
+	nextIDAt   = 12
+	nextPathAt = 16
+	hashAt     = 20
+	idAt       = 24
+	stateAt    = 32
 )
 
-// op is one change of the table. The fields in use depend on the kind.
-type op struct {
-	kind opKind
-	// node is set for lookup, forget, open and stale.
-	node uint64
-	// count is the number of lookups, for lookup and forget.
-	count uint64
-	// handle is set for open, release and cursor.
-	handle uint64
-	// path, dir and version are set for lookup and open, stale and modified (in
-	// Unix nanoseconds) for lookup, direct for open.
-	path     string
-	dir      bool
-	stale    bool
-	direct   bool
-	modified int64
-	version  reader.Version
-	// names are those of cursor, in the order of the reply.
-	names []string
-}
-
-// Flags of the operations lookup and open.
+// Flags of a record. The values are part of the format.
 const (
 	flagDir = 1 << iota
 	flagStale
 	flagDirect
+	// flagRefused is set on a node whose open failed with ESTALE.
+	flagRefused
+	// flagNamed is set on the node that the index by path returns for its path.
+	flagNamed
+	// flagPassthrough and flagCached are reserved for the I/O mode of a node with
+	// open handles.
+	flagPassthrough
+	flagCached
+	// flagDirty is reserved for a node with writes that are not in the store.
+	flagDirty
 )
 
-func (o op) flags() uint64 {
-	var f uint64
-	if o.dir {
-		f |= flagDir
-	}
-	if o.stale {
-		f |= flagStale
-	}
-	if o.direct {
-		f |= flagDirect
-	}
-	return f
+var errDamaged = errors.New("damaged record")
+
+// state holds the fields of a record that change. x and y are, of a node, the
+// number of lookups and the time of modification; of a directory handle, the
+// newest cursor and the one before it; of a request to forget, the number of
+// entries that are done.
+type state struct {
+	flags, mode        uint16
+	x, y               uint64
+	backing, extension uint32
 }
 
-// appendRecord appends a frame with the changes of one request to b.
-func appendRecord(b []byte, unique uint64, ops []op) []byte {
-	start := len(b)
-	b = append(b, make([]byte, frameHead)...)
-	b = binary.AppendUvarint(b, unique)
-	for _, o := range ops {
-		b = appendOp(b, o)
-	}
-	payload := b[start+frameHead:]
-	binary.LittleEndian.PutUint32(b[start:], uint32(len(payload)))
-	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(payload, castagnoli))
+// encode returns the bytes of the head from stateAt on.
+func (s state) encode(id uint64) (b [slotSize - stateAt]byte) {
+	binary.LittleEndian.PutUint16(b[4:], s.flags)
+	binary.LittleEndian.PutUint16(b[6:], s.mode)
+	binary.LittleEndian.PutUint64(b[8:], s.x)
+	binary.LittleEndian.PutUint64(b[16:], s.y)
+	binary.LittleEndian.PutUint32(b[24:], s.backing)
+	binary.LittleEndian.PutUint32(b[28:], s.extension)
+	binary.LittleEndian.PutUint32(b[:], stateSum(id, b[4:]))
 	return b
 }
 
-func appendOp(b []byte, o op) []byte {
-	b = append(b, byte(o.kind))
-	switch o.kind {
-	case opLookup:
-		b = binary.AppendUvarint(b, o.node)
-		b = binary.AppendUvarint(b, o.count)
-		b = binary.AppendVarint(b, o.modified)
-		b = appendFile(b, o)
-	case opForget:
-		b = binary.AppendUvarint(b, o.node)
-		b = binary.AppendUvarint(b, o.count)
-	case opOpen:
-		b = binary.AppendUvarint(b, o.handle)
-		b = binary.AppendUvarint(b, o.node)
-		b = appendFile(b, o)
-	case opRelease:
-		b = binary.AppendUvarint(b, o.handle)
-	case opCursor:
-		b = binary.AppendUvarint(b, o.handle)
-		b = binary.AppendUvarint(b, uint64(len(o.names)))
-		for _, name := range o.names {
-			b = appendString(b, name)
+func stateSum(id uint64, b []byte) uint32 {
+	var seed [8]byte
+	binary.LittleEndian.PutUint64(seed[:], id)
+	return crc32.Update(crc32.Checksum(seed[:], castagnoli), castagnoli, b)
+}
+
+func decodeState(head []byte) state {
+	b := head[stateAt:]
+	return state{
+		flags: binary.LittleEndian.Uint16(b[4:]), mode: binary.LittleEndian.Uint16(b[6:]),
+		x: binary.LittleEndian.Uint64(b[8:]), y: binary.LittleEndian.Uint64(b[16:]),
+		backing: binary.LittleEndian.Uint32(b[24:]), extension: binary.LittleEndian.Uint32(b[28:]),
+	}
+}
+
+func headUint32(head []byte, at int) uint32 { return binary.LittleEndian.Uint32(head[at:]) }
+
+func headID(head []byte) uint64 { return binary.LittleEndian.Uint64(head[idAt:]) }
+
+// isHead reports whether a slot is the head of a record.
+func isHead(slot []byte) bool { return slot[kindAt] >= kindNode && slot[kindAt] <= kindRequest }
+
+// headSum returns the checksum of the fields of a head that never change.
+func headSum(head []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head[:sumAt], castagnoli), castagnoli, head[hashAt:stateAt])
+}
+
+// record is a record that was read and verified.
+type record struct {
+	slot    uint32
+	kind    byte
+	id      uint64
+	hash    uint32
+	state   state
+	payload []byte
+	// parts are the slots of the payload.
+	parts []uint32
+}
+
+// read reads and verifies the record of a head.
+func (a *arena) read(slot uint32) (record, error) {
+	head := a.slot(slot)
+	if !isHead(head) || stateSum(headID(head), head[stateAt+4:]) != headUint32(head, stateAt) {
+		return record{}, errDamaged
+	}
+	n := int(binary.LittleEndian.Uint16(head[partsAt:]))
+	r := record{slot: slot, kind: head[kindAt], id: headID(head), hash: headUint32(head, hashAt), state: decodeState(head)}
+	r.payload, r.parts = make([]byte, 0, n*payloadSize), make([]uint32, 0, n)
+	for next := headUint32(head, payloadAt); len(r.parts) < n; {
+		if !a.holds(next) || a.slot(next)[kindAt] != kindPayload {
+			return record{}, errDamaged
 		}
-	case opStale:
-		b = binary.AppendUvarint(b, o.node)
+		part := a.slot(next)
+		r.parts, r.payload = append(r.parts, next), append(r.payload, part[8:]...)
+		next = headUint32(part, 4)
 	}
-	return b
+	if crc32.Update(headSum(head), castagnoli, r.payload) != headUint32(head, sumAt) {
+		return record{}, errDamaged
+	}
+	return r, nil
 }
 
-func appendFile(b []byte, o op) []byte {
-	b = binary.AppendUvarint(b, o.flags())
-	b = appendString(b, o.path)
-	if o.dir {
+// write fills free slots with a record. The record takes effect when the head's
+// kind is set, which is left to the caller.
+func (a *arena) write(slots []uint32, kind byte, id uint64, hash uint32, s state, payload []byte) {
+	var head [slotSize]byte
+	parts := slots[1:]
+	head[kindAt] = kind
+	binary.LittleEndian.PutUint16(head[partsAt:], uint16(len(parts)))
+	binary.LittleEndian.PutUint32(head[hashAt:], hash)
+	binary.LittleEndian.PutUint64(head[idAt:], id)
+	encoded := s.encode(id)
+	copy(head[stateAt:], encoded[:])
+	sum := headSum(head[:])
+	for i, slot := range parts {
+		var part [slotSize]byte
+		part[kindAt] = kindPayload
+		if i+1 < len(parts) {
+			binary.LittleEndian.PutUint32(part[4:], parts[i+1])
+		}
+		n := copy(part[8:], payload)
+		payload = payload[n:]
+		sum = crc32.Update(sum, castagnoli, part[8:])
+		a.store(a.slot(slot), part[:])
+	}
+	if len(parts) > 0 {
+		binary.LittleEndian.PutUint32(head[payloadAt:], parts[0])
+	}
+	binary.LittleEndian.PutUint32(head[sumAt:], sum)
+	a.store(a.slot(slots[0])[1:], head[1:])
+}
+
+// Encodings of a string: its bytes, or two hexadecimal digits a byte, as most
+// entity tags and ids of mounts are.
+const (
+	encodingRaw = iota
+	encodingLower
+	encodingUpper
+)
+
+// appendPacked appends a string of arbitrary bytes.
+func appendPacked(b []byte, s string) []byte {
+	for _, encoding := range []int{encodingLower, encodingUpper} {
+		if isHex(s, encoding) {
+			b = binary.AppendUvarint(b, uint64(len(s)/2)<<2|uint64(encoding))
+			for i := 0; i < len(s); i += 2 {
+				b = append(b, digit(s[i])<<4|digit(s[i+1]))
+			}
+			return b
+		}
+	}
+	return append(binary.AppendUvarint(b, uint64(len(s))<<2|encodingRaw), s...)
+}
+
+func isHex(s string, encoding int) bool {
+	if len(s) == 0 || len(s)%2 != 0 {
+		return false
+	}
+	first := byte('a')
+	if encoding == encodingUpper {
+		first = 'A'
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < first || c > first+5) {
+			return false
+		}
+	}
+	return true
+}
+
+func digit(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&7 + 9
+}
+
+// packed decodes a string of appendPacked.
+func (d *decoder) packed() string {
+	v := d.uint()
+	n, digits := v>>2, ""
+	switch v & 3 {
+	case encodingRaw:
+	case encodingLower:
+		digits = "0123456789abcdef"
+	case encodingUpper:
+		digits = "0123456789ABCDEF"
+	default:
+		d.fail(errDamaged)
+	}
+	if n > uint64(len(d.b)) {
+		d.fail(errDamaged)
+		return ""
+	}
+	raw := d.b[:n]
+	d.b = d.b[n:]
+	if digits == "" {
+		return string(raw)
+	}
+	s := make([]byte, 0, 2*n)
+	for _, c := range raw {
+		s = append(s, digits[c>>4], digits[c&15])
+	}
+	return string(s)
+}
+
+// appendVersioned appends a path and, of a file, the version. A key that ends
+// like the path, as most do, is stored without that part.
+func appendVersioned(b []byte, path string, dir bool, v reader.Version) []byte {
+	b = appendPacked(b, path)
+	if dir {
 		return b
 	}
-	b = appendString(b, o.version.Mount)
-	b = appendString(b, o.version.Key)
-	b = appendString(b, o.version.ETag)
-	return binary.AppendVarint(b, o.version.Size)
+	b = appendPacked(appendPacked(b, v.Mount), v.ETag)
+	shared := 0
+	for shared < min(len(path), len(v.Key)) && path[len(path)-1-shared] == v.Key[len(v.Key)-1-shared] {
+		shared++
+	}
+	b = binary.AppendUvarint(b, uint64(shared))
+	b = appendPacked(b, v.Key[:len(v.Key)-shared])
+	return binary.AppendVarint(b, v.Size)
+}
+
+func (d *decoder) versioned(dir bool) (path string, v reader.Version) {
+	path = d.packed()
+	if dir {
+		return path, v
+	}
+	v.Mount, v.ETag = d.packed(), d.packed()
+	shared := d.uint()
+	if shared > uint64(len(path)) {
+		d.fail(errDamaged)
+		return "", reader.Version{}
+	}
+	v.Key = path[uint64(len(path))-shared:]
+	if head := d.packed(); head != "" {
+		v.Key = head + v.Key
+	}
+	v.Size = d.int()
+	return path, v
+}
+
+// withoutName returns the state of a node that is not the newest of its path.
+func withoutName(s state) state {
+	s.flags &^= flagNamed
+	return s
+}
+
+// node decodes the record of a node.
+func (r record) node() (node, error) {
+	d := decoder{b: r.payload}
+	n := node{
+		id: r.id, dir: r.state.flags&flagDir != 0, modified: int64(r.state.y), lookups: r.state.x,
+		stale: r.state.flags&flagStale != 0, refused: r.state.flags&flagRefused != 0,
+	}
+	n.path, n.version = d.versioned(n.dir)
+	if d.err != nil {
+		return node{}, fmt.Errorf("node %d: %w", r.id, errDamaged)
+	}
+	return n, nil
+}
+
+// handle decodes the record of a handle.
+func (r record) handle() (*handle, error) {
+	d := decoder{b: r.payload}
+	h := &handle{id: r.id, dir: r.state.flags&flagDir != 0, direct: r.state.flags&flagDirect != 0}
+	h.node = d.uint()
+	h.path, h.version = d.versioned(h.dir)
+	if d.err != nil {
+		return nil, fmt.Errorf("handle %d: %w", r.id, errDamaged)
+	}
+	return h, nil
+}
+
+// names decodes the names of a cursor.
+func (r record) names() []string {
+	d := decoder{b: r.payload}
+	var names []string
+	for n := d.uint(); n > 0 && d.err == nil; n-- {
+		names = append(names, d.string())
+	}
+	return names
+}
+
+// touch is one change of a request: the kind of the changed record, and its id.
+type touch struct {
+	kind byte
+	id   uint64
+}
+
+func appendTouches(b []byte, touches []touch) []byte {
+	b = binary.AppendUvarint(b, uint64(len(touches)))
+	for _, c := range touches {
+		b = binary.AppendUvarint(append(b, c.kind), c.id)
+	}
+	return b
+}
+
+// touches decodes the changes of a request, the newest first.
+func (r record) touches() []touch {
+	d := decoder{b: r.payload}
+	var touches []touch
+	for n := d.uint(); n > 0 && d.err == nil; n-- {
+		touches = append(touches, touch{kind: d.byte(), id: d.uint()})
+	}
+	slices.Reverse(touches)
+	return touches
 }
 
 func appendString(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// nextRecord decodes the first frame of b and returns the rest. It returns
-// errTorn for a truncated or damaged frame; the frames after it are lost.
-func nextRecord(b []byte) (unique uint64, ops []op, rest []byte, err error) {
-	if len(b) < frameHead {
-		return 0, nil, nil, errTorn
-	}
-	n, sum := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
-	if n > maxFrame || uint64(n) > uint64(len(b)-frameHead) {
-		return 0, nil, nil, errTorn
-	}
-	payload := b[frameHead : frameHead+n]
-	if crc32.Checksum(payload, castagnoli) != sum {
-		return 0, nil, nil, errTorn
-	}
-	unique, ops, err = decodeRecord(payload)
-	return unique, ops, b[frameHead+n:], err
-}
-
-func decodeRecord(payload []byte) (uint64, []op, error) {
-	d := decoder{b: payload}
-	unique := d.uint()
-	var ops []op
-	for len(d.b) > 0 && d.err == nil {
-		ops = append(ops, d.op())
-	}
-	if d.err != nil {
-		return 0, nil, d.err
-	}
-	return unique, ops, nil
 }
 
 // decoder decodes the values of a payload. After the first error it returns zero
@@ -182,45 +384,6 @@ func decodeRecord(payload []byte) (uint64, []op, error) {
 type decoder struct {
 	b   []byte
 	err error
-}
-
-func (d *decoder) op() op {
-	o := op{kind: opKind(d.byte())}
-	switch o.kind {
-	case opLookup:
-		o.node, o.count, o.modified = d.uint(), d.uint(), d.int()
-		d.file(&o)
-	case opForget:
-		o.node, o.count = d.uint(), d.uint()
-	case opOpen:
-		o.handle, o.node = d.uint(), d.uint()
-		d.file(&o)
-	case opRelease:
-		o.handle = d.uint()
-	case opCursor:
-		o.handle = d.uint()
-		n := d.uint()
-		for range n {
-			if d.err != nil {
-				break
-			}
-			o.names = append(o.names, d.string())
-		}
-	case opStale:
-		o.node = d.uint()
-	default:
-		d.fail(fmt.Errorf("unknown operation %d in a record: the journal is of a newer version", o.kind))
-	}
-	return o
-}
-
-func (d *decoder) file(o *op) {
-	flags := d.uint()
-	o.dir, o.stale, o.direct = flags&flagDir != 0, flags&flagStale != 0, flags&flagDirect != 0
-	o.path = d.string()
-	if !o.dir {
-		o.version = reader.Version{Mount: d.string(), Key: d.string(), ETag: d.string(), Size: d.int()}
-	}
 }
 
 func (d *decoder) fail(err error) {
@@ -232,7 +395,7 @@ func (d *decoder) fail(err error) {
 
 func (d *decoder) byte() byte {
 	if len(d.b) == 0 {
-		d.fail(errTorn)
+		d.fail(errDamaged)
 		return 0
 	}
 	c := d.b[0]
@@ -243,7 +406,7 @@ func (d *decoder) byte() byte {
 func (d *decoder) uint() uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {
-		d.fail(errTorn)
+		d.fail(errDamaged)
 		return 0
 	}
 	d.b = d.b[n:]
@@ -253,7 +416,7 @@ func (d *decoder) uint() uint64 {
 func (d *decoder) int() int64 {
 	v, n := binary.Varint(d.b)
 	if n <= 0 {
-		d.fail(errTorn)
+		d.fail(errDamaged)
 		return 0
 	}
 	d.b = d.b[n:]
@@ -263,7 +426,7 @@ func (d *decoder) int() int64 {
 func (d *decoder) string() string {
 	n := d.uint()
 	if n > uint64(len(d.b)) {
-		d.fail(errTorn)
+		d.fail(errDamaged)
 		return ""
 	}
 	s := string(d.b[:n])

@@ -88,7 +88,7 @@ func newServer(config Config) (*Server, error) {
 	s.files = &fileSystem{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		config:        config, source: config.Source, table: table, log: s.log,
-		requests: newRequests(config.Timeout), usage: newUsage(), created: table.journal.created,
+		requests: newRequests(config.Timeout), usage: newUsage(), created: table.header.created,
 	}
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.tree.Store(newTree(config.Source.Mounts()))

@@ -3,6 +3,8 @@
 package fusefs
 
 import (
+	"encoding/binary"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -43,9 +45,6 @@ type handle struct {
 	// node's version, so that the kernel must not cache pages.
 	version reader.Version
 	direct  bool
-	// sent holds the names of the last reply of a directory handle; guarded by
-	// the table's lock.
-	sent []string
 
 	open   openFile
 	stream stream
@@ -57,52 +56,126 @@ type ids interface {
 	RaiseID(least uint64)
 }
 
-// table is the state that the kernel relies on. Methods are safe for concurrent
-// use, except those that require the lock.
+// table is the state that the kernel relies on. It is kept in a mapped file, so
+// that a successor has it at once and nothing has to be read or compacted. Methods
+// are safe for concurrent use, except those that require the lock or are part of
+// a transaction, which begin and commit enclose under the lock.
+//
+// Invariant: a change is committed before the method that makes it returns, and
+// so before a reply that depends on it is written.
 type table struct {
-	ids ids
-	log *slog.Logger
+	ids    ids
+	log    *slog.Logger
+	header fileHeader
 
 	// mu guards the fields below.
-	mu sync.Mutex
-	// compactAt is the size of the journal, in bytes, above which it is
-	// compacted.
-	compactAt int64
-	// compacted is signalled when a compaction is complete.
-	compacted *sync.Cond
-	nodes     map[uint64]*node
-	// names holds the newest node of each path that is known to the kernel.
-	names   map[string]*node
+	mu    sync.Mutex
+	arena *arena
+	root  root
+	space space
+	// handles holds the handles that this server has used.
 	handles map[uint64]*handle
-	journal journal
-	// unreplied holds the requests that changed the table and whose reply is not
-	// written yet. The journal must not be compacted while there are any:
-	// compaction removes the request id from their records.
-	unreplied map[uint64]struct{}
-	// draining blocks changes until unreplied is empty.
-	draining bool
-	// broken is the error of the last write of the journal, nil if it succeeded.
-	// retryAt is the time of the next attempt.
+	// requests holds the slots of the records of requests that changed the table
+	// and whose reply is not written yet.
+	requests map[uint64][]uint32
+	// scanned is set when the scan after a takeover is complete. rebuilding is
+	// set while it rebuilds the indexes.
+	scanned, rebuilding bool
+	scanning            scanState
+	// scanDone is signalled when scanned or closed becomes true. waiting is the
+	// number of requests that wait for it.
+	scanDone *sync.Cond
+	waiting  int
+	// damagedLinks is set when a link of an index was found to be damaged.
+	damagedLinks bool
+	// broken is the reason why a part of the table is in memory only, nil if there
+	// is none. retryAt is the time of the next attempt to write it.
 	broken  error
 	retryAt time.Time
+	closed  bool
+	scans   sync.WaitGroup
 }
+
+// rootNode is the node of the root, which is not in the file.
+func rootNode() node { return node{id: rootID, path: "/", dir: true, lookups: 1} }
 
 // node returns a copy of the node of a nodeid.
 func (t *table) node(id uint64) (node, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := t.nodes[id]; n != nil {
-		return *n, true
+	if id == rootID {
+		return rootNode(), true
 	}
-	return node{}, false
+	_, n, ok := t.nodeRecord(id)
+	return n, ok
 }
+
+// nodeRecord returns the node of a nodeid except the root. It may wait for the
+// scan. The caller must hold the lock.
+func (t *table) nodeRecord(id uint64) (record, node, bool) {
+	r, ok := t.record(kindNode, id)
+	if !ok {
+		return record{}, node{}, false
+	}
+	n, err := r.node()
+	return r, n, err == nil
+}
+
+// record returns the record of a kind and id. When there is none it waits for the
+// scan, which finds records that a damaged index does not reach. The caller must
+// hold the lock and must not be in a transaction.
+func (t *table) record(kind byte, id uint64) (record, bool) {
+	for !t.closed {
+		if slot := t.findID(kind, id); slot != 0 {
+			r, err := t.arena.read(slot)
+			return r, err == nil
+		}
+		if t.scanned {
+			break
+		}
+		t.waitForScan()
+	}
+	return record{}, false
+}
+
+// readID returns the record of a kind and id that the index reaches.
+func (t *table) readID(kind byte, id uint64) (record, error) {
+	slot := t.findID(kind, id)
+	if slot == 0 {
+		return record{}, errAbsent
+	}
+	return t.arena.read(slot)
+}
+
+var errAbsent = errors.New("no such record")
 
 // handle returns an open handle.
 func (t *table) handle(id uint64) (*handle, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	h, ok := t.handles[id]
-	return h, ok
+	h := t.loadHandle(id)
+	return h, h != nil
+}
+
+// loadHandle returns a handle, nil if it does not exist. The caller must hold the
+// lock.
+func (t *table) loadHandle(id uint64) *handle {
+	if h := t.handles[id]; h != nil {
+		return h
+	}
+	r, ok := t.record(kindHandle, id)
+	if !ok {
+		return nil
+	}
+	if h := t.handles[id]; h != nil {
+		return h
+	}
+	h, err := r.handle()
+	if err != nil {
+		return nil
+	}
+	t.handles[id] = h
+	return h
 }
 
 // lookup is a name that is about to be returned to the kernel.
@@ -115,26 +188,27 @@ type lookup struct {
 // same order: the existing node if it has the same version, otherwise a new one.
 // cursor, unless nil, is recorded with them.
 func (t *table) recordLookups(unique uint64, names []lookup, cursor *op) []node {
-	t.lockForChange()
+	if !t.lockForChange() {
+		return make([]node, len(names))
+	}
 	defer t.mu.Unlock()
-	ops := make([]op, 0, len(names)+1)
+	nodes := make([]node, 0, len(names))
+	c := t.beginRequest(unique)
 	for _, f := range names {
-		ops = append(ops, t.nodeFor(f).lookupOp(1))
+		c.splitIfLong()
+		nodes = append(nodes, t.recordLookup(f))
+		c.touched(kindNode, nodes[len(nodes)-1].id)
 	}
 	if cursor != nil {
-		ops = append(ops, *cursor)
+		c.splitIfLong()
+		t.setCursor(c, *cursor)
 	}
-	t.change(unique, ops...)
-	nodes := make([]node, len(names))
-	for i := range names {
-		nodes[i] = *t.nodes[ops[i].node]
-	}
+	c.commit()
 	return nodes
 }
 
-// nodeFor returns the node of a name, which may not be in the table yet. The
-// caller must hold the lock.
-func (t *table) nodeFor(f lookup) *node {
+// recordLookup counts one lookup of a name. It is part of a transaction.
+func (t *table) recordLookup(f lookup) node {
 	modified := int64(0)
 	if !f.entry.Modified.IsZero() {
 		modified = f.entry.Modified.UnixNano()
@@ -143,115 +217,298 @@ func (t *table) nodeFor(f lookup) *node {
 	if f.entry.Dir {
 		version = reader.Version{}
 	}
-	if n := t.names[f.path]; n != nil && n.dir == f.entry.Dir && n.version == version {
-		fresh := *n
-		fresh.modified = modified
-		return &fresh
+	r, n, ok := t.findPath(f.path)
+	if ok && n.dir == f.entry.Dir && n.version == version {
+		n.lookups, n.modified = n.lookups+1, modified
+		t.setState(&r, n.state(r.state, flagNamed))
+		return n
 	}
-	return &node{id: t.ids.NextID(), path: f.path, dir: f.entry.Dir, version: version, modified: modified}
+	if ok {
+		n.stale = true
+		t.setState(&r, n.state(r.state, 0))
+	}
+	n = node{id: t.ids.NextID(), path: f.path, dir: f.entry.Dir, version: version, modified: modified, lookups: 1}
+	t.insertNode(n, flagNamed)
+	return n
+}
+
+// insertNode is part of a transaction.
+func (t *table) insertNode(n node, named uint16) {
+	t.insert(kindNode, n.id, t.hashPath(n.path), n.state(state{}, named), appendVersioned(nil, n.path, n.dir, n.version))
+}
+
+// state returns the state of the node's record, with the fields of before that the
+// node does not have. named is flagNamed if the node is the newest of its path.
+func (n node) state(before state, named uint16) state {
+	s := before
+	s.flags = before.flags&^(flagDir|flagStale|flagRefused|flagNamed) | named
+	s.x, s.y = n.lookups, uint64(n.modified)
+	if n.dir {
+		s.flags |= flagDir
+	}
+	if n.stale {
+		s.flags |= flagStale
+	}
+	if n.refused {
+		s.flags |= flagRefused
+	}
+	return s
 }
 
 // forgetEntry is one element of a FORGET or BATCH_FORGET request.
 type forgetEntry struct{ node, count uint64 }
 
-// forget decrements the lookup counts of nodes.
+// maxForgets bounds the entries of a FORGET that are processed without releasing
+// the lock.
+const maxForgets = 256
+
+// forget decrements the lookup counts of nodes. It continues where a predecessor
+// was killed.
 func (t *table) forget(unique uint64, list []forgetEntry) {
-	t.lockForChange()
-	defer t.mu.Unlock()
-	ops := make([]op, 0, len(list))
-	for _, f := range list {
-		ops = append(ops, op{kind: opForget, node: f.node, count: f.count})
+	done := t.forgotten(unique)
+	for from := min(done, uint64(len(list))); from < uint64(len(list)); {
+		n := min(maxForgets, uint64(len(list))-from)
+		t.forgetSome(unique, list[from:from+n], from+n)
+		from += n
 	}
-	t.change(unique, ops...)
+}
+
+// forgotten returns the number of entries of a request that are done.
+func (t *table) forgotten(unique uint64) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return 0
+	}
+	for _, slot := range t.requests[unique] {
+		if r, err := t.arena.read(slot); err == nil {
+			return r.state.x
+		}
+	}
+	return 0
+}
+
+// forgetSome processes some entries of a FORGET, after which done are done in all.
+func (t *table) forgetSome(unique uint64, list []forgetEntry, done uint64) {
+	if !t.lockForChange() {
+		return
+	}
+	defer t.mu.Unlock()
+	for _, f := range list {
+		if f.node != rootID {
+			// This may wait, which a transaction must not.
+			_, _ = t.record(kindNode, f.node)
+		}
+	}
+	if t.closed {
+		return
+	}
+	c := t.beginRequest(unique)
+	for _, f := range list {
+		t.forgetNode(f.node, f.count)
+	}
+	c.forgotten(done)
+	c.commit()
+}
+
+// forgetNode is part of a transaction.
+func (t *table) forgetNode(id, count uint64) {
+	r, err := t.readID(kindNode, id)
+	if err != nil {
+		return
+	}
+	if r.state.x <= count {
+		t.remove(r)
+		return
+	}
+	s := r.state
+	s.x -= count
+	t.setState(&r, s)
 }
 
 // openHandle creates a handle that reads a version of the node.
 func (t *table) openHandle(unique uint64, n node, version reader.Version, direct bool) *handle {
-	t.lockForChange()
+	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, dir: n.dir, version: version, direct: direct}
+	if !t.lockForChange() {
+		return h
+	}
 	defer t.mu.Unlock()
-	id := t.ids.NextID()
-	t.change(unique, op{kind: opOpen, handle: id, node: n.id, path: n.path, dir: n.dir, version: version, direct: direct})
-	return t.handles[id]
+	c := t.beginRequest(unique)
+	if !mutantReplyFirst {
+		t.insertHandle(h)
+	}
+	c.touched(kindHandle, h.id)
+	c.commit()
+	t.handles[h.id] = h
+	return h
 }
 
-// release removes a handle and returns it, nil if it does not exist.
-func (t *table) release(unique, id uint64) *handle {
-	t.lockForChange()
+// insertHandle is part of a transaction.
+func (t *table) insertHandle(h *handle) {
+	var s state
+	if h.dir {
+		s.flags |= flagDir
+	}
+	if h.direct {
+		s.flags |= flagDirect
+	}
+	payload := appendVersioned(binary.AppendUvarint(nil, h.node), h.path, h.dir, h.version)
+	t.insert(kindHandle, h.id, 0, s, payload)
+}
+
+// release removes a handle and returns it, nil if it does not exist. It needs no
+// record of the request: a successor that processes the request again finds no
+// handle, which is what the kernel expects.
+func (t *table) release(_, id uint64) *handle {
+	if !t.lockForChange() {
+		return nil
+	}
 	defer t.mu.Unlock()
-	h := t.handles[id]
+	h := t.loadHandle(id)
 	if h != nil {
-		t.change(unique, op{kind: opRelease, handle: id})
+		t.begin()
+		t.removeHandle(id)
+		t.commit()
+		delete(t.handles, id)
 	}
 	return h
 }
 
-// recordCursor records the names of the last reply of a directory handle.
-func (t *table) recordCursor(unique uint64, c op) {
-	t.lockForChange()
-	defer t.mu.Unlock()
-	t.change(unique, c)
+// removeHandle is part of a transaction.
+func (t *table) removeHandle(id uint64) {
+	r, err := t.readID(kindHandle, id)
+	if err != nil {
+		return
+	}
+	for _, cursor := range []uint64{r.state.x, r.state.y} {
+		t.removeCursor(id, uint32(cursor))
+	}
+	t.remove(r)
 }
 
-// sent returns the names of the last reply of a directory handle.
+// recordCursor records the names of the last reply of a directory handle.
+func (t *table) recordCursor(unique uint64, cursor op) {
+	if !t.lockForChange() {
+		return
+	}
+	defer t.mu.Unlock()
+	c := t.beginRequest(unique)
+	t.setCursor(c, cursor)
+	c.commit()
+}
+
+// setCursor replaces the older of the two cursors of a handle. It is part of a
+// transaction.
+func (t *table) setCursor(c *change, cursor op) {
+	r, err := t.readID(kindHandle, cursor.handle)
+	if err != nil {
+		return
+	}
+	payload := binary.AppendUvarint(nil, uint64(len(cursor.names)))
+	for _, name := range cursor.names {
+		payload = appendString(payload, name)
+	}
+	s := r.state
+	t.removeCursor(cursor.handle, uint32(s.y))
+	s.x, s.y = uint64(t.insert(kindCursor, cursor.handle, 0, state{}, payload)), s.x
+	t.setState(&r, s)
+	c.touched(kindCursor, cursor.handle)
+}
+
+// cursor returns a cursor of a handle.
+func (t *table) cursor(handle uint64, slot uint32) (record, bool) {
+	if !t.arena.holds(slot) {
+		return record{}, false
+	}
+	r, err := t.arena.read(slot)
+	return r, err == nil && r.kind == kindCursor && r.id == handle
+}
+
+// removeCursor is part of a transaction.
+func (t *table) removeCursor(handle uint64, slot uint32) {
+	if r, ok := t.cursor(handle, slot); ok {
+		t.remove(r)
+	}
+}
+
+// sent returns the names of the last replies of a directory handle.
 func (t *table) sent(h *handle) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return h.sent
+	r, ok := t.record(kindHandle, h.id)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, slot := range []uint64{r.state.x, r.state.y} {
+		if c, ok := t.cursor(h.id, uint32(slot)); ok {
+			names = append(names, c.names()...)
+		}
+	}
+	return names
 }
 
 // markStale records that the version of a node was replaced or deleted.
 func (t *table) markStale(id uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.nodes[id]
-	if n == nil || n.stale || n.dir {
+	if !t.lockForChange() {
 		return
 	}
-	t.apply(op{kind: opStale, node: id})
-	t.appendUnrequested(op{kind: opStale, node: id})
+	defer t.mu.Unlock()
+	if r, n, ok := t.nodeRecord(id); ok && !n.stale && !n.dir {
+		t.setStale(r, n)
+	}
 }
 
-// appendUnrequested appends a change without a request to the journal. The change
-// may be lost. The caller must hold the lock.
-func (t *table) appendUnrequested(o op) {
-	if t.broken == nil {
-		t.broken = t.journal.append(0, []op{o})
-	}
+// setStale makes a node stale in a transaction of its own.
+func (t *table) setStale(r record, n node) {
+	n.stale = true
+	t.begin()
+	t.setState(&r, n.state(r.state, 0))
+	t.commit()
 }
 
 // refuseOnce reports whether the open of a stale node must fail with ESTALE. It
 // returns true once for each node.
 func (t *table) refuseOnce(id uint64) bool {
-	t.mu.Lock()
+	if !t.lockForChange() {
+		return false
+	}
 	defer t.mu.Unlock()
-	n := t.nodes[id]
-	if n == nil || !n.stale || n.refused {
+	r, n, ok := t.nodeRecord(id)
+	if !ok || !n.stale || n.refused {
 		return false
 	}
 	n.refused = true
+	t.begin()
+	t.setState(&r, n.state(r.state, 0))
+	t.commit()
 	return true
 }
 
 // markDeleted records that a name does not exist any more, and returns its last
 // node.
 func (t *table) markDeleted(path string) (id uint64, known bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	n := t.names[path]
-	if n == nil || n.dir {
+	if !t.lockForChange() {
 		return 0, false
 	}
-	t.apply(op{kind: opStale, node: n.id})
-	t.appendUnrequested(op{kind: opStale, node: n.id})
+	defer t.mu.Unlock()
+	r, n, ok := t.findPath(path)
+	if !ok || n.dir {
+		return 0, false
+	}
+	t.setStale(r, n)
 	return n.id, true
 }
 
-// sizes returns the numbers of nodes and handles, and the size of the journal in
-// bytes.
+// sizes returns the numbers of nodes and handles, and the size of the table's file
+// in bytes.
 func (t *table) sizes() (nodes, handles int, bytes int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.nodes), len(t.handles), t.journal.size
+	if t.closed {
+		return 0, 0, 0
+	}
+	return int(t.root.nodes) + 1, int(t.root.handles), t.arena.size()
 }
 
 // closeFiles closes the Files of all handles. The handles stay open for the
@@ -264,4 +521,25 @@ func (t *table) closeFiles() {
 			t.log.Debug("close file failed", "path", h.path, "error", err)
 		}
 	}
+}
+
+// lockForChange acquires the lock for a change, and waits while the indexes are
+// being rebuilt. It returns false without the lock if the table is closed.
+func (t *table) lockForChange() bool {
+	t.mu.Lock()
+	for t.rebuilding && !t.closed {
+		t.waitForScan()
+	}
+	if t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// waitForScan waits for the end of the scan. The caller must hold the lock.
+func (t *table) waitForScan() {
+	t.waiting++
+	t.scanDone.Wait()
+	t.waiting--
 }

@@ -1,0 +1,468 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// killed is the panic that stands for SIGKILL.
+type killed struct{}
+
+// killAfter stops the table, as SIGKILL does, when it has stored a number of bytes
+// more in its file: in the middle of a store, or after it. It does not stop a table
+// that stores less.
+func (t *table) killAfter(bytes int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.arena.store = func(to, from []byte) {
+		if bytes <= len(from) {
+			copy(to, from[:bytes])
+			bytes = 0
+			panic(killed{})
+		}
+		bytes -= copy(to, from)
+	}
+}
+
+// survives runs f and reports whether it was not killed.
+func survives(f func()) (alive bool) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			if _, ok := cause.(killed); !ok {
+				panic(cause)
+			}
+		}
+	}()
+	f()
+	return true
+}
+
+// model is what the kernel knows: what was replied to it.
+type model struct {
+	nodes   map[uint64]node
+	handles map[uint64]handleModel
+	// used holds every id that was ever replied.
+	used map[uint64]bool
+}
+
+type handleModel struct {
+	node    uint64
+	version reader.Version
+	dir     bool
+	sent    []string
+}
+
+func newModel() *model {
+	return &model{nodes: map[uint64]node{}, handles: map[uint64]handleModel{}, used: map[uint64]bool{rootID: true}}
+}
+
+// step is one request of the kernel. It processes the request and returns a
+// function that adds the reply to the model.
+type step func(t *table, unique uint64) (reply func(*model) error)
+
+func lookupStep(names []lookup, cursorOf uint64, sent []string) step {
+	return func(t *table, unique uint64) func(*model) error {
+		var cursor *op
+		if cursorOf != 0 {
+			cursor = &op{kind: opCursor, handle: cursorOf, names: sent}
+		}
+		nodes := t.recordLookups(unique, names, cursor)
+		return func(m *model) error {
+			if h, ok := m.handles[cursorOf]; ok {
+				h.sent = sent
+				m.handles[cursorOf] = h
+			}
+			return m.lookedUp(names, nodes)
+		}
+	}
+}
+
+func (m *model) lookedUp(names []lookup, nodes []node) error {
+	for i, n := range nodes {
+		known, ok := m.nodes[n.id]
+		switch {
+		case n.path != names[i].path || n.version != names[i].entry.Version || n.dir != names[i].entry.Dir:
+			return fmt.Errorf("lookup of %+v returned %+v", names[i], n)
+		case !ok && m.used[n.id]:
+			return fmt.Errorf("nodeid %d is reused", n.id)
+		case ok && (known.path != n.path || known.version != n.version):
+			return fmt.Errorf("nodeid %d was %+v and is %+v", n.id, known, n)
+		}
+		m.used[n.id] = true
+		n.lookups = known.lookups + 1
+		m.nodes[n.id] = n
+	}
+	return nil
+}
+
+func forgetStep(list []forgetEntry) step {
+	return func(t *table, unique uint64) func(*model) error {
+		t.forget(unique, list)
+		return func(m *model) error {
+			for _, f := range list {
+				n, ok := m.nodes[f.node]
+				if n.lookups -= min(f.count, n.lookups); n.lookups == 0 {
+					delete(m.nodes, f.node)
+				} else if ok {
+					m.nodes[f.node] = n
+				}
+			}
+			return nil
+		}
+	}
+}
+
+func openStep(n node, direct bool) step {
+	return func(t *table, unique uint64) func(*model) error {
+		h := t.openHandle(unique, n, n.version, direct)
+		return func(m *model) error {
+			if m.used[h.id] {
+				return fmt.Errorf("handle %d is reused", h.id)
+			}
+			m.used[h.id] = true
+			m.handles[h.id] = handleModel{node: n.id, version: n.version, dir: n.dir}
+			return nil
+		}
+	}
+}
+
+func releaseStep(id uint64) step {
+	return func(t *table, unique uint64) func(*model) error {
+		t.release(unique, id)
+		return func(m *model) error { delete(m.handles, id); return nil }
+	}
+}
+
+func staleStep(id uint64) step {
+	return func(t *table, _ uint64) func(*model) error {
+		t.markStale(id)
+		_ = t.refuseOnce(id)
+		return func(*model) error { return nil }
+	}
+}
+
+// check compares a table with what was replied.
+func (m *model) check(t *table) error {
+	for id, want := range m.nodes {
+		n, ok := t.node(id)
+		if !ok || n.lookups != want.lookups || n.path != want.path || n.version != want.version || n.dir != want.dir {
+			return fmt.Errorf("node %d is %+v, %v; want %+v", id, n, ok, want)
+		}
+	}
+	for id, want := range m.handles {
+		h, ok := t.handle(id)
+		if !ok || h.version != want.version || h.node != want.node || h.dir != want.dir {
+			return fmt.Errorf("handle %d is %+v, %v; want %+v", id, h, ok, want)
+		}
+		if sent := t.sent(h); !containsAll(sent, want.sent) {
+			return fmt.Errorf("handle %d: the cursor is %q, want %q", id, sent, want.sent)
+		}
+	}
+	nodes, handles, _ := t.sizes()
+	if nodes != len(m.nodes)+1 || handles != len(m.handles) {
+		return fmt.Errorf("%d nodes and %d handles, want %d and %d", nodes, handles, len(m.nodes)+1, len(m.handles))
+	}
+	return m.checkSlots(t)
+}
+
+func containsAll(all, some []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkSlots verifies that the set of used slots matches the records.
+func (m *model) checkSlots(t *table) error {
+	waitForScanned(t)
+	want := map[uint32]bool{}
+	each(t, func(r record) {
+		for _, slot := range append([]uint32{r.slot}, r.parts...) {
+			want[slot] = true
+		}
+	})
+	for slot := range uint32(len(t.arena.chunks)) * chunkSlots {
+		if t.arena.holds(slot) && t.space.isUsed(slot) != want[slot] {
+			return fmt.Errorf("slot %d: used %v, want %v", slot, t.space.isUsed(slot), want[slot])
+		}
+	}
+	return nil
+}
+
+// system is a server that is killed and replaced at any time.
+type system struct {
+	dir    string
+	source *counter
+	table  *table
+	model  *model
+	unique uint64
+	// kills is the number of kills.
+	kills int
+	// log holds what the servers logged.
+	log bytes.Buffer
+}
+
+func newSystem(t testing.TB) *system {
+	s := &system{dir: tempDir(t), source: &counter{}, model: newModel()}
+	s.table = reopen(t, s.dir, nil, s.source)
+	return s
+}
+
+func (s *system) close() { _ = s.table.close() }
+
+// do makes a request. budget is the number of bytes after which the server is
+// killed, and takeover that of its successor; negative is never. The request is
+// processed again by the successor, until one replies.
+func (s *system) do(f step, budget, takeover int) error {
+	s.unique += 2
+	if budget >= 0 {
+		// The scan stores in another goroutine. killedTakeover kills scans.
+		waitForScanned(s.table)
+		s.table.killAfter(budget)
+	}
+	var reply func(*model) error
+	if !survives(func() { reply = f(s.table, s.unique) }) {
+		if err := s.replace(map[uint64]bool{s.unique: true}, takeover); err != nil {
+			return err
+		}
+		reply = f(s.table, s.unique)
+	}
+	if err := reply(s.model); err != nil {
+		return err
+	}
+	if !survives(func() { s.table.replied(s.unique) }) {
+		if err := s.replace(nil, takeover); err != nil {
+			return err
+		}
+	}
+	s.table.mu.Lock()
+	defer s.table.mu.Unlock()
+	s.table.arena.store = copyBytes
+	return nil
+}
+
+// replace kills the server and starts a successor, which is killed too if takeover
+// is not negative.
+func (s *system) replace(pending map[uint64]bool, takeover int) error {
+	s.kills++
+	s.close()
+	if takeover >= 0 {
+		if err := s.killedTakeover(pending, takeover); err != nil {
+			return err
+		}
+	}
+	if strings.Contains(s.log.String(), "level=ERROR") {
+		return fmt.Errorf("a takeover took the table for damaged: %s", s.log.String())
+	}
+	s.log.Reset()
+	var err error
+	s.table, err = openTable(s.dir, [16]byte{1}, pending, s.source, slog.New(slog.NewTextHandler(&s.log, nil)))
+	return err
+}
+
+// killedTakeover makes the stores of a takeover until it is killed.
+func (s *system) killedTakeover(pending map[uint64]bool, budget int) error {
+	t, err := takeTable(filepath.Join(s.dir, tableName), [16]byte{1}, s.source, discard())
+	if err != nil || t == nil {
+		return fmt.Errorf("take over: %v, %v", t, err)
+	}
+	t.killAfter(budget)
+	for range t.arena.chunks {
+		t.space.addChunk(true)
+	}
+	t.startScan()
+	_ = survives(func() {
+		for unique := range pending {
+			t.undoRequest(unique)
+		}
+		for slot := range t.scanning.end {
+			t.scanSlot(slot)
+		}
+	})
+	return t.close()
+}
+
+func drawNames(t *rapid.T) []lookup {
+	var names []lookup
+	for range rapid.IntRange(1, 4).Draw(t, "names") {
+		// Names are arbitrary bytes, and some need many slots.
+		name := "/dir/" + rapid.SampledFrom([]string{"a", "b", "\xff\xfe", strings.Repeat("long", 60), "c\n", "d"}).Draw(t, "path")
+		if rapid.IntRange(0, 5).Draw(t, "dir") == 0 {
+			names = append(names, directory(name))
+			continue
+		}
+		etag := rapid.SampledFrom([]string{"one", "0123456789abcdef0123456789abcdef", "\"W/ABCDEF\"", "ABCDEF01"}).Draw(t, "etag")
+		names = append(names, file(name, etag, 5))
+	}
+	return names
+}
+
+func (s *system) draw(t *rapid.T) step {
+	nodes, handles := slices.Sorted(maps.Keys(s.model.nodes)), slices.Sorted(maps.Keys(s.model.handles))
+	kinds := []string{"lookup", "lookup"}
+	if len(nodes) > 0 {
+		kinds = append(kinds, "forget", "open", "stale")
+	}
+	if len(handles) > 0 {
+		kinds = append(kinds, "release", "cursor")
+	}
+	switch rapid.SampledFrom(kinds).Draw(t, "request") {
+	case "forget":
+		var list []forgetEntry
+		for range rapid.IntRange(1, 3).Draw(t, "entries") {
+			list = append(list, forgetEntry{node: rapid.SampledFrom(nodes).Draw(t, "node"), count: rapid.Uint64Range(1, 3).Draw(t, "count")})
+		}
+		return forgetStep(list)
+	case "open":
+		return openStep(s.model.nodes[rapid.SampledFrom(nodes).Draw(t, "node")], rapid.Bool().Draw(t, "direct"))
+	case "stale":
+		return staleStep(rapid.SampledFrom(nodes).Draw(t, "node"))
+	case "release":
+		return releaseStep(rapid.SampledFrom(handles).Draw(t, "handle"))
+	case "cursor":
+		h := rapid.SampledFrom(handles).Draw(t, "handle")
+		return lookupStep(drawNames(t), h, rapid.SliceOfN(rapid.String(), 1, 9).Draw(t, "sent"))
+	default:
+		return lookupStep(drawNames(t), 0, nil)
+	}
+}
+
+// TestKilledAnywhere makes random requests of servers that are killed after a
+// random number of stored bytes, also during the takeover. Every reply must remain
+// true, and every request must take effect once.
+func TestKilledAnywhere(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		s := newSystem(t)
+		defer s.close()
+		budget := rapid.OneOf(rapid.Just(-1), rapid.IntRange(0, 2500))
+		for range rapid.IntRange(1, 25).Draw(rt, "requests") {
+			if err := s.do(s.draw(rt), budget.Draw(rt, "budget"), budget.Draw(rt, "takeover")); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if err := s.model.check(s.table); err != nil {
+			rt.Fatal(err)
+		}
+		if err := s.replace(nil, -1); err != nil {
+			rt.Fatal(err)
+		}
+		if err := s.model.check(s.table); err != nil {
+			rt.Fatalf("after a takeover: %v", err)
+		}
+	})
+}
+
+// TestKilledAtEveryStore kills a server at every store of each kind of request:
+// before it, in the middle and after it.
+func TestKilledAtEveryStore(t *testing.T) {
+	long := strings.Repeat("x", 200)
+	prepare := func(s *system) (n, d node, handle uint64, err error) {
+		if err = s.do(lookupStep([]lookup{file("/a", "one", 5), directory("/d"), file("/b", long, 5)}, 0, nil), -1, -1); err != nil {
+			return n, d, 0, err
+		}
+		for _, known := range s.model.nodes {
+			switch known.path {
+			case "/a":
+				n = known
+			case "/d":
+				d = known
+			}
+		}
+		if err = s.do(openStep(d, false), -1, -1); err != nil {
+			return n, d, 0, err
+		}
+		for id := range s.model.handles {
+			handle = id
+		}
+		return n, d, handle, s.do(lookupStep(nil, handle, []string{"first"}), -1, -1)
+	}
+	for name, request := range map[string]func(n, d node, handle uint64) step{
+		"lookup": func(node, node, uint64) step {
+			return lookupStep([]lookup{file("/a", "one", 5), file("/b", "two", 6), file("/new", long, 7)}, 0, nil)
+		},
+		"forget":  func(n, d node, _ uint64) step { return forgetStep([]forgetEntry{{n.id, 1}, {d.id, 1}, {n.id, 1}}) },
+		"open":    func(n, _ node, _ uint64) step { return openStep(n, true) },
+		"release": func(_, _ node, handle uint64) step { return releaseStep(handle) },
+		"readdir": func(_, _ node, handle uint64) step {
+			return lookupStep([]lookup{file("/d/x", "one", 5)}, handle, []string{"x", long})
+		},
+		"stale": func(n, _ node, _ uint64) step { return staleStep(n.id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for budget := 0; ; budget += 7 {
+				s := newSystem(t)
+				n, d, handle, err := prepare(s)
+				if err == nil {
+					err = s.do(request(n, d, handle), budget, -1)
+				}
+				if err == nil {
+					err = s.model.check(s.table)
+				}
+				if err != nil {
+					t.Fatalf("killed after %d bytes: %v", budget, err)
+				}
+				kills := s.kills
+				s.close()
+				if err := os.RemoveAll(s.dir); err != nil {
+					t.Fatal(err)
+				}
+				if kills == 0 {
+					return
+				}
+			}
+		})
+	}
+}
+
+// TestScanKeepsWhatIsMadeMeanwhile makes changes between the steps of the scan.
+func TestScanKeepsWhatIsMadeMeanwhile(t *testing.T) {
+	s := newSystem(t)
+	defer func() { s.close() }()
+	names := func(from int) (names []lookup) {
+		for i := range 100 {
+			names = append(names, file(fmt.Sprintf("/%06d", from+i), "one", 5))
+		}
+		return names
+	}
+	for i := range 100 {
+		if err := s.do(lookupStep(names(100*i), 0, nil), -1, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.replace(nil, -1); err != nil {
+		t.Fatal(err)
+	}
+	ids := slices.Sorted(maps.Keys(s.model.nodes))
+	for i := range 100 {
+		list := []forgetEntry{{node: ids[i], count: 1}, {node: ids[len(ids)-1-i], count: 1}}
+		for _, f := range []step{forgetStep(list), lookupStep(names(20_000+50*i), 0, nil), openStep(s.model.nodes[ids[1000+i]], false)} {
+			if err := s.do(f, -1, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	waitForScanned(s.table)
+	for i := range 100 {
+		if err := s.do(lookupStep(names(50_000+100*i), 0, nil), -1, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.model.check(s.table); err != nil {
+		t.Error(err)
+	}
+}

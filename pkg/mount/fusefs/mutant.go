@@ -1,0 +1,20 @@
+//go:build mutant && linux
+
+package fusefs
+
+import "os"
+
+// Broken variants, compiled in only under the build tag, which the directed tests
+// must detect. JINDO_MUTANT selects one.
+var (
+	// mutantReplyFirst leaves the record of an opened handle out of the table.
+	mutantReplyFirst = os.Getenv("JINDO_MUTANT") == "replyfirst"
+	// mutantUnrecorded changes the table without the record that a successor
+	// needs to undo a request without a reply.
+	mutantUnrecorded = os.Getenv("JINDO_MUTANT") == "unrecorded"
+	// mutantNoUndo overwrites bytes without saving them in the undo log.
+	mutantNoUndo = os.Getenv("JINDO_MUTANT") == "noundo"
+	// mutantScanFreesNew lets the scan free the records that were made while it
+	// ran.
+	mutantScanFreesNew = os.Getenv("JINDO_MUTANT") == "scanfreesnew"
+)

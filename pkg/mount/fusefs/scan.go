@@ -1,0 +1,383 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"runtime"
+	"time"
+)
+
+// The scan after a takeover reads every record once, in the background. It finds
+// the slots that can be used again, removes the records of requests whose reply
+// was written, and verifies that the indexes reach every record. Requests do not
+// wait for it unless the file is damaged.
+
+const (
+	// scanSlots is the number of slots that are read without releasing the lock.
+	scanSlots = 512
+	// scanPause is the time between two such steps.
+	scanPause = 100 * time.Microsecond
+)
+
+// scanState is the progress of the scan.
+type scanState struct {
+	// end is the first slot that no predecessor has used. seen has one bit for
+	// each slot below it that belongs to a record.
+	end  uint32
+	seen []uint64
+	// released is the slot up to which unseen slots are available again.
+	released uint32
+	// nodes and handles count those that were found or created since the start.
+	nodes, handles uint64
+	// unreached is set when an index does not reach a record.
+	unreached bool
+}
+
+func (s *scanState) isSeen(slot uint32) bool {
+	return slot < s.end && s.seen[slot/64]&(1<<(slot%64)) != 0
+}
+
+func (s *scanState) mark(slot uint32) { s.seen[slot/64] |= 1 << (slot % 64) }
+
+func (s *scanState) unmark(slot uint32) {
+	if slot < s.end {
+		s.seen[slot/64] &^= 1 << (slot % 64)
+	}
+}
+
+// pends reports whether a slot becomes available by the scan only.
+func (s *scanState) pends(slot uint32) bool { return slot < s.end && slot >= s.released }
+
+// startScan must be called before the first change after a takeover. The caller
+// must hold the lock.
+func (t *table) startScan() {
+	t.scanned = false
+	t.scanning = scanState{end: uint32(len(t.space.used)) * 64, seen: make([]uint64, len(t.space.used))}
+}
+
+// created and removed keep the counters of the scan up to date.
+func (s *scanState) created(kind byte) {
+	switch kind {
+	case kindNode:
+		s.nodes++
+	case kindHandle:
+		s.handles++
+	}
+}
+
+func (s *scanState) removed(r record) {
+	if r.slot < s.end && !s.isSeen(r.slot) {
+		return // The scan will not find it.
+	}
+	switch r.kind {
+	case kindNode:
+		s.nodes--
+	case kindHandle:
+		s.handles--
+	}
+	for _, slot := range append([]uint32{r.slot}, r.parts...) {
+		s.unmark(slot)
+	}
+}
+
+// scan scans the table, rebuilds the indexes if they are damaged, and releases the
+// slots that are not in use.
+func (t *table) scan() {
+	began := time.Now()
+	rebuild := t.isRebuilding()
+	if !rebuild {
+		if !t.inSteps(t.scanning.end, t.scanSlot) || !t.inSteps(t.scanning.end/chunkSlots*chunkBuckets, t.scanBucket) {
+			return
+		}
+		rebuild = t.needsRebuild()
+	}
+	if rebuild && !t.rebuild() {
+		return
+	}
+	end := t.scanning.end
+	if mutantScanFreesNew {
+		end = uint32(len(t.space.used)) * 64
+	}
+	if !t.inSteps(end, t.releaseUnseen) {
+		return
+	}
+	t.mu.Lock()
+	t.scanned, t.rebuilding = true, false
+	t.scanning = scanState{}
+	nodes, handles := t.root.nodes, t.root.handles
+	t.scanDone.Broadcast()
+	chunks := len(t.arena.chunks)
+	t.mu.Unlock()
+	t.log.Info("the node table of the previous server is verified", "nodes", nodes, "handles", handles, "elapsed", time.Since(began).Round(time.Millisecond))
+	t.inSteps(uint32(chunks), t.releaseChunk)
+}
+
+func (t *table) isRebuilding() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rebuilding
+}
+
+// inSteps calls each for the numbers below end, with the lock, which it releases
+// regularly. It returns false if the table was closed.
+func (t *table) inSteps(end uint32, each func(uint32)) bool {
+	for next := uint32(0); next < end; {
+		t.mu.Lock()
+		if t.closed {
+			t.mu.Unlock()
+			return false
+		}
+		for stop := min(next+scanSlots, end); next < stop; next++ {
+			each(next)
+		}
+		hurry := t.waiting > 0
+		t.mu.Unlock()
+		if hurry {
+			runtime.Gosched()
+		} else {
+			time.Sleep(scanPause)
+		}
+	}
+	return true
+}
+
+// scanSlot verifies the record of a slot, if there is one.
+func (t *table) scanSlot(slot uint32) {
+	if !t.arena.holds(slot) || !isHead(t.arena.slot(slot)) {
+		return
+	}
+	r, err := t.arena.read(slot)
+	if err != nil {
+		// It is removed by the rebuild.
+		t.scanning.unreached = true
+		return
+	}
+	switch r.kind {
+	case kindRequest:
+		if !t.isLive(r) {
+			t.removeAlone(r)
+			return
+		}
+	case kindCursor:
+		if !t.hasCursor(r) {
+			t.removeAlone(r)
+			return
+		}
+	default:
+		t.scanning.created(r.kind)
+		t.scanning.unreached = t.scanning.unreached || !t.reaches(r)
+	}
+	t.scanning.mark(r.slot)
+	for _, part := range r.parts {
+		t.scanning.mark(part)
+	}
+}
+
+// isLive reports whether the record is that of a request of this server.
+func (t *table) isLive(r record) bool {
+	for _, slot := range t.requests[r.id] {
+		if slot == r.slot {
+			return true
+		}
+	}
+	return false
+}
+
+// hasCursor reports whether a handle refers to a cursor.
+func (t *table) hasCursor(r record) bool {
+	slot := t.findID(kindHandle, r.id)
+	if slot == 0 {
+		return false
+	}
+	h, err := t.arena.read(slot)
+	return err == nil && (uint32(h.state.x) == r.slot || uint32(h.state.y) == r.slot)
+}
+
+// removeAlone removes a record in a transaction of its own.
+func (t *table) removeAlone(r record) {
+	t.begin()
+	t.remove(r)
+	t.commit()
+}
+
+// scanBucket verifies one bucket of each index.
+func (t *table) scanBucket(b uint32) {
+	for _, i := range []*index{byID, byPath} {
+		address := bucketAddress(i, b)
+		if b < t.root.buckets && !t.leadsTo(i, address, address) {
+			t.scanning.unreached = true
+		}
+	}
+}
+
+// leadsTo reports whether the link at an address is that of the end of a bucket,
+// or leads to a record of the bucket.
+func (t *table) leadsTo(i *index, link, bucket uint64) bool {
+	if headUint32(t.arena.at(link, 4), 0) == 0 {
+		return true
+	}
+	slot := t.linkAt(link)
+	return slot != 0 && t.bucket(i, i.hash(t.arena.slot(slot))) == bucket
+}
+
+// reaches reports whether the indexes reach a record, and lead from it to others
+// of its buckets only.
+func (t *table) reaches(r record) bool {
+	if t.findID(r.kind, r.id) != r.slot || !t.leadsTo(byID, addressOf(r.slot)+nextIDAt, t.bucket(byID, hashID(r.id))) {
+		return false
+	}
+	if r.state.flags&flagNamed == 0 {
+		return true
+	}
+	found := false
+	t.visit(byPath, r.hash, func(slot uint32, _ uint64) bool {
+		found = slot == r.slot
+		return !found
+	})
+	return found && t.leadsTo(byPath, addressOf(r.slot)+nextPathAt, t.bucket(byPath, r.hash))
+}
+
+// needsRebuild reports whether the scan has found damage.
+func (t *table) needsRebuild() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rebuilding = t.scanning.unreached || t.damagedLinks ||
+		t.scanning.nodes != t.root.nodes || t.scanning.handles != t.root.handles
+	return t.rebuilding
+}
+
+// rebuild rebuilds the indexes from the records that can be read, and reports what
+// is lost. Changes wait for it. It returns false if the table was closed.
+func (t *table) rebuild() bool {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	lost := t.root
+	end := uint32(len(t.arena.chunks)) * chunkSlots
+	zeros := make([]byte, bucketSlots*slotSize)
+	for chunk := range t.arena.chunks {
+		t.arena.store(t.arena.at(bucketAddress(byID, uint32(chunk)*chunkBuckets), len(zeros)), zeros)
+	}
+	t.begin()
+	t.root = root{buckets: uint32(max(minBuckets, len(t.arena.chunks)*chunkBuckets)), largest: t.root.largest}
+	t.commit()
+	t.scanning.nodes, t.scanning.handles = 0, 0
+	clear(t.scanning.seen)
+	t.mu.Unlock()
+	damaged := 0
+	for _, pass := range []func(uint32) int{t.relinkSlot, t.relinkCursor} {
+		if !t.inSteps(end, func(slot uint32) { damaged += pass(slot) }) {
+			return false
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.damagedLinks = false
+	t.ids.RaiseID(t.root.largest)
+	t.log.Error("the node table is damaged; open files among the lost handles fail with EBADF and must be opened again, and lost names are looked up again",
+		"damaged_records", damaged, "lost_nodes", difference(lost.nodes, t.root.nodes), "lost_handles", difference(lost.handles, t.root.handles),
+		"nodes", t.root.nodes, "handles", t.root.handles)
+	return true
+}
+
+func difference(before, now uint64) uint64 { return before - min(before, now) }
+
+// relinkSlot inserts a record into the empty indexes, and frees it if it is
+// damaged. It returns the number of damaged records.
+func (t *table) relinkSlot(slot uint32) int {
+	if !t.arena.holds(slot) || !isHead(t.arena.slot(slot)) || t.arena.slot(slot)[kindAt] == kindCursor {
+		return 0
+	}
+	r, err := t.arena.read(slot)
+	t.begin()
+	defer t.commit()
+	switch {
+	case err != nil:
+		t.free(slot)
+		return 1
+	case r.kind == kindRequest && !t.isLive(r), t.findID(r.kind, r.id) != 0 && r.kind != kindRequest:
+		t.free(slot)
+		return 0
+	}
+	t.link(byID, slot)
+	t.root.records++
+	t.seeRecord(r)
+	switch r.kind {
+	case kindNode:
+		t.root.nodes++
+		t.root.largest = max(t.root.largest, r.id)
+		return t.relinkPath(r)
+	case kindHandle:
+		t.root.handles++
+		t.root.largest = max(t.root.largest, r.id)
+	}
+	return 0
+}
+
+// relinkPath inserts a node into the index by path. Of several nodes of a path the
+// one with the largest id is the newest.
+func (t *table) relinkPath(r record) int {
+	if r.state.flags&flagNamed == 0 {
+		return 0
+	}
+	n, err := r.node()
+	if err != nil {
+		return 1
+	}
+	other, o, ok := t.findPath(n.path)
+	switch {
+	case ok && o.id > n.id:
+		r.state.flags &^= flagNamed
+		t.setState(&r, r.state)
+		return 0
+	case ok:
+		o.stale = true
+		t.setState(&other, o.state(other.state, 0))
+	}
+	t.link(byPath, r.slot)
+	return 0
+}
+
+// relinkCursor frees a cursor that no handle refers to, or that is damaged.
+func (t *table) relinkCursor(slot uint32) int {
+	if !t.arena.holds(slot) || t.arena.slot(slot)[kindAt] != kindCursor {
+		return 0
+	}
+	r, err := t.arena.read(slot)
+	if err == nil && t.hasCursor(r) {
+		t.seeRecord(r)
+		return 0
+	}
+	t.begin()
+	t.free(slot)
+	t.commit()
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+// free frees the head of a record that is in no index. It is part of a
+// transaction. The scan releases its slots.
+func (t *table) free(slot uint32) {
+	t.arena.put(addressOf(slot)+kindAt, []byte{kindFree})
+}
+
+func (t *table) seeRecord(r record) {
+	t.scanning.created(r.kind)
+	for _, slot := range append([]uint32{r.slot}, r.parts...) {
+		if slot < t.scanning.end {
+			t.scanning.mark(slot)
+		}
+	}
+}
+
+// releaseUnseen makes a slot available that belongs to no record.
+func (t *table) releaseUnseen(slot uint32) {
+	if t.arena.holds(slot) && !t.scanning.isSeen(slot) {
+		t.space.setUnused(slot)
+	}
+	t.scanning.released = slot + 1
+}
