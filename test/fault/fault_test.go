@@ -56,6 +56,7 @@ func TestFaults(t *testing.T) {
 	table := rows()
 	warm := dataset.Plan(dataset.Options{Files: 200, Large: 3, LargeSize: 6 << 20, SmallSize: 64 << 10})
 	set := append(slices.Clone(warm), large)
+	set = append(set, manyFiles()...)
 	for _, r := range table {
 		set = append(set, r.files()...)
 	}

@@ -96,6 +96,52 @@ func workersKilled(b *breaking) error {
 	return b.readOn(500)
 }
 
+// manyFiles are the files that a FUSE server knows when it is killed.
+func manyFiles() []dataset.File {
+	files := make([]dataset.File, 10_000)
+	for i := range files {
+		files[i] = dataset.File{Path: fmt.Sprintf("many/class-%02d/image-%08d.jpeg", i/1000, i), Size: int64(i % 100)}
+	}
+	return files
+}
+
+// fuseKilledWithManyFiles kills servers while the names of many files are looked
+// up again.
+func fuseKilledWithManyFiles(b *breaking) error {
+	fuse, err := b.Components("fuse")
+	if err != nil {
+		return err
+	}
+	if err := b.statMany(); err != nil {
+		return err
+	}
+	again := make(chan error, 1)
+	go func() { again <- b.statMany() }()
+	for range 5 {
+		if err := b.Kill(b, fuse[0]); err != nil {
+			return errors.Join(err, <-again)
+		}
+		if err := b.readOn(50); err != nil {
+			return errors.Join(err, <-again)
+		}
+	}
+	return errors.Join(<-again, b.statMany())
+}
+
+// statMany checks the size of every one of manyFiles.
+func (b *breaking) statMany() error {
+	for _, f := range manyFiles() {
+		info, err := os.Stat(filepath.Join(b.Root(), f.Path))
+		if err != nil {
+			return fmt.Errorf("look up a file while servers are killed: %w", err)
+		}
+		if info.Size() != f.Size {
+			return fmt.Errorf("%s has %d bytes, want %d", f.Path, info.Size(), f.Size)
+		}
+	}
+	return nil
+}
+
 func fuseKilled(b *breaking) error {
 	fuse, err := b.Components("fuse")
 	if err != nil {

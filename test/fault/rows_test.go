@@ -35,6 +35,7 @@ func rows() []row {
 		{"worker stopped", "some reads take until the deadline of one source, then continue", nil, workerStopped},
 		{"workers killed", "a pause until a worker runs again", nil, workersKilled},
 		{"fuse killed 20 times", "pauses; open handles and requests in flight continue", nil, fuseKilled},
+		{"fuse killed with many files known", "pauses; every name and size remains as it was", nil, fuseKilledWithManyFiles},
 		{"worker disk full", "nothing; the worker stops caching", nil, workerDiskFull},
 		{"one of two tiers hangs", "reads of what is on that tier take until its deadline once, then continue", nil, tierHangs},
 		{"object larger than the cache", "nothing", nil, largeObject},
