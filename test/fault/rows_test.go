@@ -29,6 +29,7 @@ func rows() []row {
 	return []row{
 		{"leader killed", "nothing", nil, leaderKilled},
 		{"leader stopped", "nothing", nil, leaderStopped},
+		{"flood and leader killed", "nothing; the flood holds silent connections to every port of masters and workers", nil, silentConnectionsAndLeaderKilled},
 		{"masters and fuse killed", "a pause until a FUSE server, started without masters, has taken over", nil, mastersAndFuseKilled},
 		{"master log flipped", "nothing; a master whose log has a flipped bit joins as a new one", nil, masterLogFlipped},
 		{"worker killed", "nothing", nil, workerKilled},
