@@ -16,22 +16,26 @@ import (
 // declares for its workers. Everything else in the container, such as the credentials
 // of the stores, is the worker's own.
 //
-// A volume of Secrets or of the pod's metadata is not served, nor one that contains a
-// directory of the worker or is in one.
+// A volume of Secrets or of the pod's metadata is not served, nor one whose directory
+// overlaps such a volume or a directory of the worker.
 func Directories(runtime *v1alpha1.JindoRuntime) []string {
-	var directories []string
+	var directories, hidden []string
 	for _, mount := range runtime.Spec.Worker.VolumeMounts {
 		dir := path.Clean(mount.MountPath)
 		at := slices.IndexFunc(runtime.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
-		if at < 0 || dir != mount.MountPath || !path.IsAbs(dir) || strings.ContainsRune(dir, ',') {
-			continue
-		}
-		if servesFiles(runtime.Spec.Volumes[at]) && !workersOwn(dir) && !slices.Contains(directories, dir) {
+		served := at >= 0 && servesFiles(runtime.Spec.Volumes[at]) && !v1alpha1.ReservedVolume(mount.Name) &&
+			dir == mount.MountPath && path.IsAbs(dir) && !workersOwn(dir)
+		if served {
 			directories = append(directories, dir)
+		} else {
+			hidden = append(hidden, dir)
 		}
 	}
+	directories = slices.DeleteFunc(directories, func(dir string) bool {
+		return slices.ContainsFunc(hidden, func(h string) bool { return v1alpha1.Nested(dir, h) })
+	})
 	slices.Sort(directories)
-	return directories
+	return slices.Compact(directories)
 }
 
 func servesFiles(v corev1.Volume) bool {

@@ -40,3 +40,20 @@ func TestReservedTiers(t *testing.T) {
 		}
 	}
 }
+
+// A volume must not have the name of one of the component's own.
+func TestReservedVolumeNames(t *testing.T) {
+	for name, valid := range map[string]bool{"nas": true, "tiers": true, "credentials": false, "tls": false, "config": false, "data": false, "sockets": false, "tier-0": false} {
+		for _, component := range []string{"master", "worker"} {
+			objects, err := Decode([]byte("apiVersion: data.fluid.io/v1alpha1\nkind: JindoRuntime\nmetadata: {name: a}\nspec: {volumes: [{name: " + name + ", emptyDir: {}}], " +
+				component + ": {volumeMounts: [{name: " + name + ", mountPath: /mnt/nas}]}}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			errs, _ := Validate(objects[0])
+			if (len(errs) == 0) != valid || !valid && !strings.Contains(errs.ToAggregate().Error(), "reserved for a volume of the component") {
+				t.Errorf("volume %s of %s: %v", name, component, errs)
+			}
+		}
+	}
+}

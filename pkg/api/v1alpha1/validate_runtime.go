@@ -72,10 +72,20 @@ func (f *findings) component(path *field.Path, c *JindoCompTemplateSpec, spec *J
 		for _, volume := range spec.Volumes {
 			known = known || volume.Name == mount.Name
 		}
+		if known && ReservedVolume(mount.Name) {
+			f.invalid(path.Child("volumeMounts").Index(i).Child("name"), mount.Name, "reserved for a volume of the component: give the volume of spec.volumes another name")
+		}
 		if !known {
 			f.invalid(path.Child("volumeMounts").Index(i).Child("name"), mount.Name, "volume not found: write the name of a volume of spec.volumes, or add it there")
 		}
 	}
+}
+
+// ReservedVolume reports whether a volume of that name belongs to a component itself. A
+// mount of such a name would show that volume, such as the one with the credentials of
+// the stores, and not the one that spec.volumes declares.
+func ReservedVolume(name string) bool {
+	return strings.HasPrefix(name, "tier-") || slices.Contains([]string{"config", "tls", "data", "credentials", "sockets", "session"}, name)
 }
 
 func (f *findings) fuse(path *field.Path, fuse *JindoFuseSpec) {

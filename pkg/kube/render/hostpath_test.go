@@ -192,3 +192,37 @@ func TestDeclaredDirectories(t *testing.T) {
 		t.Errorf("with declared volumes: %q", got)
 	}
 }
+
+// TestReservedVolumes: every volume of a component has a reserved name, so that no
+// declared volume of the same name shows it at a path that is served.
+func TestReservedVolumes(t *testing.T) {
+	for _, file := range files(t) {
+		objects, err := Objects(input(t, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, template := range templates(objects) {
+			for _, v := range template.Spec.Volumes {
+				if !v1alpha1.ReservedVolume(v.Name) && v.Name != "extra" { // the one that settings.yaml declares
+					t.Errorf("%s: volume %s of %s is not reserved", file, v.Name, name)
+				}
+			}
+		}
+	}
+	in := input(t, "testdata/emptydir.yaml")
+	in.Runtime.Spec.Volumes = []corev1.Volume{{Name: "credentials", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/"}}}}
+	in.Runtime.Spec.Worker.VolumeMounts = []corev1.VolumeMount{{Name: "credentials", MountPath: "/mnt/nas"}}
+	objects, err := Objects(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker := templates(objects)["train-jindofs-worker"].Spec.Containers[0]
+	for _, mount := range worker.VolumeMounts {
+		if mount.MountPath == "/mnt/nas" {
+			t.Errorf("the worker's volume %s is mounted at %s", mount.Name, mount.MountPath)
+		}
+	}
+	if slices.ContainsFunc(worker.Args, func(a string) bool { return strings.HasPrefix(a, "--directory") }) {
+		t.Errorf("it is served: %q", worker.Args)
+	}
+}

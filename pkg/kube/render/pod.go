@@ -68,9 +68,13 @@ func (in *Input) addShared(s *podSettings, role plan.Role) {
 	s.formed = role == plan.RoleMaster
 }
 
-// addUserVolumes adds the volumes of spec.volumes that mounts refer to.
+// addUserVolumes adds the volumes of spec.volumes that mounts refer to. A mount of a
+// reserved name is left out: it would show a volume of the component.
 func (in *Input) addUserVolumes(s *podSettings, mounts []corev1.VolumeMount) {
 	for _, mount := range mounts {
+		if v1alpha1.ReservedVolume(mount.Name) {
+			continue
+		}
 		s.mounts = append(s.mounts, mount)
 		added := slices.ContainsFunc(s.volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
 		for _, volume := range in.Runtime.Spec.Volumes {
