@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -96,17 +97,37 @@ type Terms struct {
 	Progress func(n int)
 }
 
-// Fetch fills p with the object's bytes from offset on, in one attempt at one
-// worker. It returns the number of bytes received, and an error unless that is
-// len(p); the bytes received are valid in both cases. The range must be within
+// Destination is the memory for a range of bytes. A request waits for its first
+// byte without memory, so that any number of requests to a store that hangs need
+// none.
+type Destination interface {
+	// Len returns the number of bytes of the range.
+	Len() int
+	// Memory returns Len bytes. It is called when the first byte has arrived, and
+	// may block until the context ends. Its error ends the attempt.
+	Memory(ctx context.Context) ([]byte, error)
+}
+
+// Bytes is a Destination whose memory exists.
+type Bytes []byte
+
+// Len returns the number of bytes.
+func (b Bytes) Len() int { return len(b) }
+
+// Memory returns the bytes.
+func (b Bytes) Memory(context.Context) ([]byte, error) { return b, nil }
+
+// Fetch fills a destination with the object's bytes from offset on, in one attempt
+// at one worker. It returns the number of bytes received, and an error unless that
+// is to.Len(); the bytes received are valid in both cases. The range must be within
 // the object. cached reports whether the worker had the bytes cached. The error
-// is an [*Error], or wraps the error of the context.
-func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, p []byte, terms Terms) (n int, cached bool, err error) {
+// is an [*Error], or wraps the error of the context or of the destination.
+func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, to Destination, terms Terms) (n int, cached bool, err error) {
 	w := candidate.worker
 	attempt := newAttempt(ctx, terms)
 	defer attempt.end()
 	wanted := wire.Request{
-		Mount: o.Mount, Key: o.Key, ETag: o.ETag, Size: o.Size, First: offset, Last: offset + int64(len(p)) - 1,
+		Mount: o.Mount, Key: o.Key, ETag: o.ETag, Size: o.Size, First: offset, Last: offset + int64(to.Len()) - 1,
 		OnlyIfCached: terms.CachedOnly || candidate.Rung == Previous, RingEpoch: c.ringEpoch(),
 	}
 	request, err := wire.NewHTTPRequest(attempt.ctx, w.address, wanted)
@@ -135,20 +156,48 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	w.record(ranges, alive)
 	c.noteHeader(w.name, o.Mount, response.Header)
 	cached = content.Source == wire.SourceCache
-	for n < len(p) {
-		m, err := response.Body.Read(p[n:])
+	n, err = attempt.receive(response.Body, to, terms.Progress)
+	switch {
+	case err == nil:
+		return n, cached, nil
+	case errors.Is(err, errDestination):
+		return n, cached, fmt.Errorf("read from worker %s: %w", w.name, err)
+	}
+	return n, cached, attempt.failed(w, fmt.Errorf("received %d of %d bytes: %w", n, to.Len(), err))
+}
+
+// errDestination marks an error of a destination, which is not the worker's.
+var errDestination = errors.New("no memory for the bytes")
+
+// receive reads a body into a destination, and returns the number of bytes and an
+// error unless that is its length.
+func (a *attempt) receive(body io.Reader, to Destination, progress func(int)) (n int, err error) {
+	var first [1]byte
+	if _, err := io.ReadFull(body, first[:]); err != nil {
+		return 0, err
+	}
+	// Waiting for memory is not the worker's silence.
+	a.silence.Stop()
+	p, err := to.Memory(a.ctx)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errDestination, err)
+	}
+	for m := copy(p, first[:]); ; {
 		if m > 0 {
 			n += m
-			attempt.progress()
-			if terms.Progress != nil {
-				terms.Progress(m)
+			a.progress()
+			if progress != nil {
+				progress(m)
 			}
 		}
-		if err != nil && n < len(p) {
-			return n, cached, attempt.failed(w, fmt.Errorf("received %d of %d bytes: %w", n, len(p), err))
+		if n == len(p) {
+			return n, nil
 		}
+		if err != nil {
+			return n, err
+		}
+		m, err = body.Read(p[n:])
 	}
-	return n, cached, nil
 }
 
 // noteHeader compares the epochs in a response with the view.

@@ -247,7 +247,7 @@ func TestNewerViewIsFetched(t *testing.T) {
 			o := f.cluster.Bucket.Put("x", []byte("bytes"))
 			object := client.Object{Mount: fakeworker.MountID, Key: "x", ETag: o.ETag, Size: 5}
 			limits := client.Terms{Silence: time.Minute, Total: time.Minute}
-			if _, _, err := f.client.Fetch(f.Context(), f.client.Candidates(object, 0)[0], object, 0, make([]byte, 5), limits); err != nil {
+			if _, _, err := f.client.Fetch(f.Context(), f.client.Candidates(object, 0)[0], object, 0, client.Bytes(make([]byte, 5)), limits); err != nil {
 				f.Fatal(err)
 			}
 		}},
@@ -445,7 +445,7 @@ func TestChangedAddress(t *testing.T) {
 	f.eventually("the view is adopted", func() bool { return c.View().GetIndex() == 2 })
 	f.cluster.Bucket.Put("x", []byte("x"))
 	object := client.Object{Mount: fakeworker.MountID, Key: "x", ETag: "e", Size: 1}
-	_, _, err := c.Fetch(t.Context(), c.Candidates(object, 0)[0], object, 0, make([]byte, 1), client.Terms{Silence: time.Minute, Total: time.Minute})
+	_, _, err := c.Fetch(t.Context(), c.Candidates(object, 0)[0], object, 0, client.Bytes(make([]byte, 1)), client.Terms{Silence: time.Minute, Total: time.Minute})
 	if !errors.Is(err, client.ErrUnreachable) || !strings.Contains(err.Error(), "worker-1") {
 		t.Errorf("a worker with the wrong name was accepted: %v", err)
 	}
@@ -459,7 +459,7 @@ func TestUnusualKeysAreNotChanged(t *testing.T) {
 		o := f.cluster.Bucket.Put(key, data)
 		object := client.Object{Mount: fakeworker.MountID, Key: key, ETag: o.ETag, Size: int64(len(data))}
 		p := make([]byte, len(data))
-		n, _, err := c.Fetch(t.Context(), c.Candidates(object, 0)[0], object, 0, p, client.Terms{Silence: time.Minute, Total: time.Minute})
+		n, _, err := c.Fetch(t.Context(), c.Candidates(object, 0)[0], object, 0, client.Bytes(p), client.Terms{Silence: time.Minute, Total: time.Minute})
 		if err != nil || string(p[:n]) != string(data) {
 			t.Errorf("%q: got %q, %v", key, p[:n], err)
 		}

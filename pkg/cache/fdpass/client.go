@@ -107,7 +107,7 @@ func (c *Client) Open(ctx context.Context, key Key) (*File, error) {
 		}
 		return nil, fmt.Errorf("worker at %s: %w", c.path, err)
 	}
-	return &File{session: s, id: id, file: file, size: key.Size}, nil
+	return &File{session: s, id: id, file: file, size: key.Size, device: deviceOf(file)}, nil
 }
 
 // open checks the file of a reply.
@@ -238,6 +238,7 @@ type File struct {
 	id      uint64
 	file    *os.File
 	size    int64
+	device  uint64
 	once    sync.Once
 }
 

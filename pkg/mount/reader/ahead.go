@@ -113,16 +113,14 @@ func (f *File) extend(s *stream, to int64) {
 		if i < len(f.ahead.segments) {
 			end = min(end, f.ahead.segments[i].start)
 		}
-		buf := f.reader.memory.get(end - start)
-		if buf == nil {
+		if !f.reader.memory.has(end - start) {
 			f.reader.reclaim(f)
-			buf = f.reader.memory.get(end - start)
 		}
-		if buf == nil {
+		if !f.reader.memory.has(end - start) {
 			f.reader.metrics.refused.Inc()
 			return
 		}
-		f.ahead.segments = slices.Insert(f.ahead.segments, i, f.fetch(start, end, buf))
+		f.ahead.segments = slices.Insert(f.ahead.segments, i, f.fetch(start, end))
 		s.end = end
 	}
 }
@@ -207,8 +205,10 @@ func (f *File) unref(s *segment) {
 	if !s.used.Load() {
 		f.reader.metrics.wasted.Add(float64(s.filled))
 	}
-	f.reader.memory.put(s.buf)
-	s.buf = nil
+	if s.buf != nil {
+		f.reader.memory.put(s.buf)
+		s.buf = nil
+	}
 }
 
 // stopAhead drops all read-ahead, once a sealed file is available.

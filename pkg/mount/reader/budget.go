@@ -35,6 +35,11 @@ func (b *budget) get(n int64) []byte {
 	return make([]byte, size)[:n]
 }
 
+// has reports whether get would return a buffer of n bytes now.
+func (b *budget) has(n int64) bool {
+	return n > 0 && n <= b.limit && b.used.Load()+int64(1)<<bits.Len64(uint64(n-1)) <= b.limit
+}
+
 // tight reports whether more than three quarters are in use; windows must not
 // grow then.
 func (b *budget) tight() bool { return b.used.Load() > b.limit/4*3 }

@@ -35,7 +35,7 @@ type Cluster interface {
 	// the ladder.
 	Candidates(o client.Object, offset int64) []client.Candidate
 	// Fetch makes one request to one candidate.
-	Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, p []byte, limits client.Terms) (n int, cached bool, err error)
+	Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, to client.Destination, limits client.Terms) (n int, cached bool, err error)
 }
 
 var _ Cluster = (*client.Client)(nil)
@@ -86,6 +86,13 @@ type Config struct {
 	FirstWindow int64
 	// MaxWindow bounds the bytes read ahead of one sequential stream: 32 MiB.
 	MaxWindow int64
+	// StoreReads bounds the requests of one mount in progress that may make a
+	// worker, or this process, read the store: 128. While as many are, further
+	// reads request cached bytes only and then wait for their turn.
+	StoreReads int64
+	// LocalTimeout is the time that the disk of a worker on this host gets for one
+	// read of a sealed file before the next rung is tried: 2 s.
+	LocalTimeout time.Duration
 	// LocalInterval is the time between two requests for the sealed file of a
 	// handle that has none: 1 s.
 	LocalInterval time.Duration
@@ -106,6 +113,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.AttemptTimeout = cmp.Or(c.AttemptTimeout, 15*time.Second)
 	c.FirstWindow = cmp.Or(c.FirstWindow, 1<<20)
 	c.MaxWindow = cmp.Or(c.MaxWindow, 32<<20)
+	c.StoreReads = cmp.Or(c.StoreReads, 128)
+	c.LocalTimeout = cmp.Or(c.LocalTimeout, 2*time.Second)
 	c.LocalInterval = cmp.Or(c.LocalInterval, time.Second)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -118,6 +127,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.FirstWindow < minSegment || c.MaxWindow < c.FirstWindow || c.Memory < 0 {
 		return c, fmt.Errorf("create reader: FirstWindow must be at least %d bytes and at most MaxWindow, and Memory must not be negative", minSegment)
+	}
+	if c.StoreReads < 1 {
+		return c, fmt.Errorf("create reader: StoreReads must be positive")
 	}
 	return c, nil
 }

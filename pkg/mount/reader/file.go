@@ -41,74 +41,82 @@ func (f *File) ReadAt(ctx context.Context, p []byte, offset int64) (int, error) 
 	if offset >= f.version.Size {
 		return 0, io.EOF
 	}
-	want := p
-	if left := f.version.Size - offset; int64(len(p)) > left {
-		want = p[:left]
-	}
-	if len(want) == 0 {
+	n := int(min(int64(len(p)), f.version.Size-offset))
+	if n == 0 {
 		return 0, nil
 	}
-	began := time.Now()
-	n, err := f.read(ctx, want, offset)
-	f.reader.metrics.seconds.Observe(time.Since(began).Seconds())
-	switch {
-	case err != nil:
-		f.reader.metrics.failures.WithLabelValues(reason(err)).Inc()
-		return n, err
-	case n < len(p):
-		return n, io.EOF
+	got, err := f.ReadTo(ctx, n, offset, func(context.Context) ([]byte, error) { return p[:n], nil })
+	if err == nil && n < len(p) {
+		err = io.EOF
 	}
-	return n, nil
+	return got, err
 }
 
-func (f *File) read(ctx context.Context, p []byte, offset int64) (int, error) {
-	if f.readLocal(ctx, p, offset) {
-		return len(p), nil
+// ReadTo reads n > 0 bytes from offset on, which must be within the file. It calls
+// memory at most once, when the first byte has arrived, and fills the n bytes that
+// memory returns. An error of memory, which may block until the context ends, ends
+// the read.
+func (f *File) ReadTo(ctx context.Context, n int, offset int64, memory func(context.Context) ([]byte, error)) (int, error) {
+	if n <= 0 || offset < 0 || offset+int64(n) > f.version.Size {
+		return 0, fmt.Errorf("read %d bytes of %q at %d: the range is not within its %d bytes", n, f.version.Key, offset, f.version.Size)
 	}
-	if err := f.plan(offset, int64(len(p))); err != nil {
-		return 0, err
+	began := time.Now()
+	to := &destination{missing: n, memory: memory}
+	err := f.read(ctx, to, offset)
+	f.reader.metrics.seconds.Observe(time.Since(began).Seconds())
+	if err != nil {
+		f.reader.metrics.failures.WithLabelValues(reason(err)).Inc()
+	}
+	return n - to.missing, err
+}
+
+func (f *File) read(ctx context.Context, to *destination, offset int64) error {
+	if done, err := f.readLocal(ctx, to, offset); done || err != nil {
+		return err
+	}
+	if err := f.plan(offset, int64(to.missing)); err != nil {
+		return err
 	}
 	// One deadline covers all parts of the read, including read-ahead.
 	ctx, cancel := context.WithTimeoutCause(ctx, f.reader.config.ReadTimeout, errTimeout)
 	defer cancel()
-	n := 0
-	for n < len(p) {
-		m, err := f.readOnce(ctx, p[n:], offset+int64(n))
-		n += m
-		if err != nil {
-			return n, err
+	for end := offset + int64(to.missing); to.missing > 0; {
+		if err := f.readOnce(ctx, to, end-int64(to.missing)); err != nil {
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // readOnce reads from the read-ahead segment at offset or, if there is none, from
 // the ladder.
-func (f *File) readOnce(ctx context.Context, p []byte, offset int64) (int, error) {
+func (f *File) readOnce(ctx context.Context, to *destination, offset int64) error {
 	s, gap := f.find(offset)
 	if s != nil {
-		n := s.copy(ctx, p, offset)
+		n, err := s.copy(ctx, to, offset)
 		f.release(s)
-		if n > 0 {
+		switch {
+		case err != nil:
+			return fmt.Errorf("read %q at %d: %w", f.version.Key, offset, err)
+		case n > 0:
 			f.reader.metrics.prefetchHits.Inc()
-			return n, nil
-		}
-		if ctx.Err() != nil {
-			return 0, fmt.Errorf("read %q at %d: %w", f.version.Key, offset, context.Cause(ctx))
+			return nil
+		case ctx.Err() != nil:
+			return fmt.Errorf("read %q at %d: %w", f.version.Key, offset, context.Cause(ctx))
 		}
 		f.drop(s)
 		gap = s.end - offset
 	}
-	if gap > 0 && int64(len(p)) > gap {
-		p = p[:gap]
+	length := int64(to.missing)
+	if gap > 0 {
+		length = min(length, gap)
 	}
-	c := rangeRead{reader: f.reader, object: f.object, offset: offset, p: p}
+	c := rangeRead{reader: f.reader, object: f.object, offset: offset, to: to.first(int(length))}
 	ctx, cancel := f.bound(ctx)
 	defer cancel()
-	if err := c.fill(ctx); err != nil {
-		return len(p) - len(c.p), err
-	}
-	return len(p), nil
+	err := c.fill(ctx)
+	to.advance(int(length) - c.to.missing)
+	return err
 }
 
 // bound returns a context that also ends when the file is closed.

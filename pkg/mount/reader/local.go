@@ -18,7 +18,8 @@ const localTimeout = 200 * time.Millisecond
 
 // sealedFile holds the sealed file of a handle's version, once one is available.
 type sealedFile struct {
-	// mu is read-locked while the file is read.
+	// mu is read-locked while the file is read. A read whose disk hangs continues
+	// without the lock, and with a file that may be closed.
 	mu     sync.RWMutex
 	file   LocalFile
 	closed bool
@@ -29,41 +30,48 @@ type sealedFile struct {
 	next time.Time
 }
 
-// readLocal fills p from the sealed file on this host, and reports whether it did.
-func (f *File) readLocal(ctx context.Context, p []byte, offset int64) bool {
-	if f.reader.config.Local == nil {
-		return false
+// readLocal fills the destination from the sealed file on this host, and reports
+// whether it did. The error is that of the destination.
+func (f *File) readLocal(ctx context.Context, to *destination, offset int64) (bool, error) {
+	if f.reader.config.Local == nil || !f.local.exists() && !f.openLocal(ctx) {
+		return false, nil
 	}
-	done, exists := f.local.read(p, offset)
-	if !exists {
-		if !f.openLocal(ctx) {
-			return false
-		}
-		done, _ = f.local.read(p, offset)
+	n := to.missing
+	p, err := to.Memory(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read %q at %d: %w", f.version.Key, offset, err)
 	}
-	if !done {
+	if err := f.local.read(ctx, p, offset, f.reader.disks); err != nil {
 		f.reader.metrics.errors.WithLabelValues(string(rungLocal), "unavailable").Inc()
-		f.reader.config.Logger.Warn("reading a sealed file failed; continuing with the next rung", "key", f.version.Key)
-		return false
+		f.reader.config.Logger.Warn("reading a sealed file failed; continuing with the next rung", "key", f.version.Key, "error", err)
+		return false, nil
 	}
+	to.advance(n)
 	f.reader.metrics.reads.WithLabelValues(string(rungLocal)).Inc()
-	f.reader.metrics.bytes.WithLabelValues(string(rungLocal)).Add(float64(len(p)))
-	return true
+	f.reader.metrics.bytes.WithLabelValues(string(rungLocal)).Add(float64(n))
+	return true, nil
 }
 
-// read reports whether p was filled, and whether there is a file. A file that
-// fails is closed.
-func (b *sealedFile) read(p []byte, offset int64) (done, exists bool) {
+// exists reports whether there is a file to read.
+func (b *sealedFile) exists() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.file != nil
+}
+
+// read fills p. A file that fails is closed; one whose disk hangs is used again
+// when the disk responds.
+func (b *sealedFile) read(ctx context.Context, p []byte, offset int64, disks *disks) error {
 	b.mu.RLock()
 	file := b.file
 	if file == nil {
 		b.mu.RUnlock()
-		return false, false
+		return os.ErrClosed
 	}
-	n, _ := file.ReadAt(p, offset)
+	err := disks.read(ctx, file, p, offset)
 	b.mu.RUnlock()
-	if n == len(p) {
-		return true, true
+	if err == nil || errors.Is(err, errDiskHangs) || ctx.Err() != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -71,7 +79,7 @@ func (b *sealedFile) read(p []byte, offset int64) (done, exists bool) {
 		_ = file.Close()
 		b.file = nil
 	}
-	return false, true
+	return err
 }
 
 // openLocal requests the sealed file, at most once in Config.LocalInterval, and

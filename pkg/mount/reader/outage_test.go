@@ -38,14 +38,14 @@ func (c *countingCluster) List(ctx context.Context, mount, dir, after string, li
 	return c.Cluster.List(ctx, mount, dir, after, limit)
 }
 
-func (c *countingCluster) Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, p []byte, terms client.Terms) (int, bool, error) {
+func (c *countingCluster) Fetch(ctx context.Context, candidate client.Candidate, o client.Object, offset int64, to client.Destination, terms client.Terms) (int, bool, error) {
 	c.fetches.Add(1)
 	if deadline, ok := ctx.Deadline(); ok {
 		c.mu.Lock()
 		c.deadlines = append(c.deadlines, deadline)
 		c.mu.Unlock()
 	}
-	return c.Cluster.Fetch(ctx, candidate, o, offset, p, terms)
+	return c.Cluster.Fetch(ctx, candidate, o, offset, to, terms)
 }
 
 // outage is a store that is unavailable, behind one real worker.

@@ -26,7 +26,7 @@ type rangeRead struct {
 	reader *Reader
 	object client.Object
 	offset int64
-	p      []byte // the part that is still missing
+	to     destination
 	// progress, unless nil, is called after every n bytes are in place.
 	progress func(n int)
 	// rounds is the maximal number of rounds; 0 means until the deadline.
@@ -56,15 +56,15 @@ func (c *rangeRead) fill(ctx context.Context) error {
 	wait := minWait
 	c.store.began = c.reader.config.Clock()
 	for round := 0; ; round++ {
-		missing := len(c.p)
+		missing := c.to.missing
 		err := c.round(ctx, round)
-		if err != nil || len(c.p) == 0 {
+		if err != nil || c.to.missing == 0 {
 			return err
 		}
 		if c.rounds > 0 && round+1 >= c.rounds {
 			return c.failed(fmt.Errorf("no bytes in %d rounds", c.rounds))
 		}
-		if len(c.p) < missing {
+		if c.to.missing < missing {
 			wait = minWait
 		}
 		pause := time.NewTimer(max(wait/2+rand.N(wait), min(c.wait, maxWait)))
@@ -84,11 +84,16 @@ func (c *rangeRead) fill(ctx context.Context) error {
 // missing and another round may find them.
 func (c *rangeRead) round(ctx context.Context, round int) error {
 	c.wait, c.ownerFetching = 0, false
+	c.store.reset()
+	leave, err := c.enter(ctx, round)
+	if leave == nil {
+		return err
+	}
+	defer leave()
 	candidates := c.reader.config.Cluster.Candidates(c.object, c.offset)
 	var later []client.Candidate
-	c.store.reset()
 	try := func(candidate client.Candidate) error {
-		n, err := c.fetchWorker(ctx, candidate, round)
+		n, err := c.fetchWorker(ctx, candidate, round, c.ownerFetching)
 		c.advance(n)
 		return c.classify(ctx, string(candidate.Rung)+" "+candidate.Worker(), candidate.Rung, err)
 	}
@@ -103,20 +108,20 @@ func (c *rangeRead) round(ctx context.Context, round int) error {
 				break
 			}
 		}
-		if err := try(candidate); err != nil || len(c.p) == 0 {
+		if err := try(candidate); err != nil || c.to.missing == 0 {
 			return err
 		}
 	}
 	if c.reader.stores.usable() && !c.ownerFetching {
 		n, err := c.fetchStore(ctx, round)
 		c.advance(n)
-		if err := c.classify(ctx, string(rungStore), rungStore, err); err != nil || len(c.p) == 0 {
+		if err := c.classify(ctx, string(rungStore), rungStore, err); err != nil || c.to.missing == 0 {
 			return err
 		}
 	}
 	// Workers that failed recently are tried last.
 	for _, candidate := range later[:min(len(later), maxOthers)] {
-		if err := try(candidate); err != nil || len(c.p) == 0 {
+		if err := try(candidate); err != nil || c.to.missing == 0 {
 			return err
 		}
 	}
@@ -132,13 +137,33 @@ func (c *rangeRead) round(ctx context.Context, round int) error {
 	return nil
 }
 
-// fetchWorker requests the missing bytes from one worker.
-func (c *rangeRead) fetchWorker(ctx context.Context, candidate client.Candidate, round int) (int, error) {
+// cachedRound requests the missing bytes from the caches of their current and
+// previous owners. It returns nil when bytes are missing.
+func (c *rangeRead) cachedRound(ctx context.Context, round int) error {
+	for _, candidate := range c.reader.config.Cluster.Candidates(c.object, c.offset) {
+		if candidate.Rung == client.Other || !candidate.Admit() {
+			continue
+		}
+		n, err := c.fetchWorker(ctx, candidate, round, true)
+		c.advance(n)
+		if errors.Is(err, client.ErrNotCached) {
+			continue
+		}
+		if err := c.classify(ctx, string(candidate.Rung)+" "+candidate.Worker(), candidate.Rung, err); err != nil || c.to.missing == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchWorker requests the missing bytes from one worker, or those that it has
+// cached.
+func (c *rangeRead) fetchWorker(ctx context.Context, candidate client.Candidate, round int, cachedOnly bool) (int, error) {
 	config := c.reader.config
-	n, _, err := config.Cluster.Fetch(ctx, candidate, c.object, c.offset, c.p, client.Terms{
+	n, _, err := config.Cluster.Fetch(ctx, candidate, c.object, c.offset, &c.to, client.Terms{
 		Silence:    config.StallTimeout << min(round, 4),
 		Total:      config.AttemptTimeout << min(round, 2),
-		CachedOnly: c.ownerFetching,
+		CachedOnly: cachedOnly,
 		Progress:   c.progress,
 	})
 	c.reader.metrics.bytes.WithLabelValues(string(candidate.Rung)).Add(float64(n))
@@ -154,7 +179,7 @@ func (c *rangeRead) fetchWorker(ctx context.Context, candidate client.Candidate,
 
 func (c *rangeRead) advance(n int) {
 	c.offset += int64(n)
-	c.p = c.p[n:]
+	c.to.advance(n)
 }
 
 // classify records the result of one rung. It returns an error when the read must
@@ -165,6 +190,9 @@ func (c *rangeRead) classify(ctx context.Context, name string, rung client.Rung,
 		return nil
 	}
 	c.note(name, err)
+	if c.to.failed != nil {
+		return c.failed(c.to.failed)
+	}
 	if ctx.Err() != nil {
 		return c.failed(context.Cause(ctx))
 	}
@@ -204,5 +232,5 @@ func (c *rangeRead) failed(cause error) error {
 		parts = []string{"no source is known"}
 	}
 	return fmt.Errorf("read %d bytes at %d of %q of mount %s: %w; %s",
-		len(c.p), c.offset, c.object.Key, c.object.Mount, cause, strings.Join(parts, "; "))
+		c.to.missing, c.offset, c.object.Key, c.object.Mount, cause, strings.Join(parts, "; "))
 }

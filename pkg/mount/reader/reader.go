@@ -16,6 +16,8 @@ type Reader struct {
 	config  Config
 	metrics *metrics
 	memory  *budget
+	lanes   *lanes
+	disks   *disks
 	stores  *stores
 
 	ctx    context.Context
@@ -33,7 +35,7 @@ func New(config Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{config: config, memory: newBudget(config.Memory), files: map[*File]struct{}{}}
+	r := &Reader{config: config, memory: newBudget(config.Memory), lanes: newLanes(config.StoreReads), disks: newDisks(config.LocalTimeout), files: map[*File]struct{}{}}
 	if r.metrics, err = newMetrics(config.Registry, r.memory); err != nil {
 		return nil, err
 	}

@@ -7,10 +7,10 @@ import (
 )
 
 // segment is a part of a file that one request reads ahead. Its bytes can be used
-// as they arrive.
+// as they arrive. It has no memory before the first one arrives, so that read-ahead
+// from a store that hangs takes none from other handles.
 type segment struct {
 	start, end int64
-	buf        []byte
 	cancel     context.CancelFunc
 	// users counts references: the list's, the request's, and those of reads
 	// that copy. It is guarded by File.mu.
@@ -20,29 +20,50 @@ type segment struct {
 
 	mu     sync.Mutex
 	more   sync.Cond
+	buf    []byte
 	filled int
 	done   bool
 }
 
 // fetch starts the request of a segment. It ends after one round of the ladder: a
 // read that needs the bytes then retries by itself. The caller must hold f.mu.
-func (f *File) fetch(start, end int64, buf []byte) *segment {
+func (f *File) fetch(start, end int64) *segment {
 	ctx, cancel := context.WithCancel(f.ctx)
-	s := &segment{start: start, end: end, buf: buf, cancel: cancel, users: 2}
+	s := &segment{start: start, end: end, cancel: cancel, users: 2}
 	s.more.L = &s.mu
 	f.fetching.Go(func() {
-		c := rangeRead{reader: f.reader, object: f.object, offset: start, p: buf, progress: s.progress, rounds: 1}
+		to := destination{missing: int(end - start), memory: func(context.Context) ([]byte, error) { return f.allocate(s) }}
+		c := rangeRead{reader: f.reader, object: f.object, offset: start, to: to, progress: s.progress, rounds: 1}
 		err := c.fill(ctx)
 		cancel()
 		s.finish()
 		if err == nil {
-			f.reader.metrics.prefetchBytes.Add(float64(len(buf)))
+			f.reader.metrics.prefetchBytes.Add(float64(end - start))
 		} else if ctx.Err() == nil {
 			f.reader.config.Logger.Debug("read-ahead failed", "error", err)
 		}
 		f.release(s)
 	})
 	return s
+}
+
+// allocate returns the memory of a segment, or errNoMemory.
+func (f *File) allocate(s *segment) ([]byte, error) {
+	buf := f.reader.memory.get(s.end - s.start)
+	if buf == nil {
+		f.mu.Lock()
+		f.reader.reclaim(f)
+		f.mu.Unlock()
+		buf = f.reader.memory.get(s.end - s.start)
+	}
+	if buf == nil {
+		f.reader.metrics.refused.Inc()
+		return nil, errNoMemory
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buf = buf
+	return buf, nil
 }
 
 func (s *segment) progress(n int) {
@@ -59,22 +80,32 @@ func (s *segment) finish() {
 	s.more.Broadcast()
 }
 
-// copy copies the available bytes from offset on, and blocks until there is at
-// least one. It returns 0 when the request has failed or the context has ended.
-func (s *segment) copy(ctx context.Context, p []byte, offset int64) int {
+// copy copies the available bytes from offset on into a destination, and blocks
+// until there is at least one. It returns 0 when the request has failed or the
+// context has ended, and the error of the destination.
+func (s *segment) copy(ctx context.Context, to *destination, offset int64) (int, error) {
 	s.used.Store(true)
 	at := int(offset - s.start)
-	filled := s.wait(ctx, at)
-	return copy(p, s.buf[min(at, filled):filled])
+	filled, buf := s.wait(ctx, at)
+	if filled <= at {
+		return 0, nil
+	}
+	p, err := to.Memory(ctx)
+	if err != nil {
+		return 0, err
+	}
+	n := copy(p, buf[at:filled])
+	to.advance(n)
+	return n, nil
 }
 
 // wait blocks until more than at bytes are available, the request has ended, or
-// the context has, and returns the number of available bytes.
-func (s *segment) wait(ctx context.Context, at int) int {
+// the context has, and returns the number of available bytes and their memory.
+func (s *segment) wait(ctx context.Context, at int) (int, []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.filled > at || s.done {
-		return s.filled
+		return s.filled, s.buf
 	}
 	stop := context.AfterFunc(ctx, func() {
 		s.mu.Lock()
@@ -85,5 +116,5 @@ func (s *segment) wait(ctx context.Context, at int) int {
 	for s.filled <= at && !s.done && ctx.Err() == nil {
 		s.more.Wait()
 	}
-	return s.filled
+	return s.filled, s.buf
 }

@@ -33,6 +33,11 @@ type stores struct {
 
 // openStore is a store with the mount that it was opened for.
 type openStore struct {
+	// turn holds a token while no caller opens the store. Opening may wait for the
+	// network, so that it must not delay the stores of other mounts.
+	turn chan struct{}
+	// mount and store are nil until the store is open; they are guarded by
+	// stores.mu.
 	mount *commonv1.Mount
 	store ufs.Store
 }
@@ -51,27 +56,79 @@ func (s *stores) get(ctx context.Context, id string) (*commonv1.Mount, ufs.Store
 	if mount == nil {
 		return nil, nil, fmt.Errorf("open the store of mount %s: the view has no such mount", id)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, nil, fmt.Errorf("open the store of mount %s: the reader is closed", id)
+	o, err := s.entry(id)
+	if err != nil {
+		return nil, nil, err
 	}
-	before := s.byID[id]
-	if before != nil && proto.Equal(before.mount, mount) {
-		return mount, before.store, nil
+	if store := s.current(o, mount); store != nil {
+		return mount, store, nil
+	}
+	select {
+	case <-o.turn:
+		defer func() { o.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("open the store of mount %s: %w", id, context.Cause(ctx))
+	}
+	if store := s.current(o, mount); store != nil {
+		return mount, store, nil
 	}
 	store, err := s.open(ctx, mount)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the store of mount %s: %w", id, err)
 	}
+	if err := s.replace(o, mount, store); err != nil {
+		return nil, nil, err
+	}
+	return mount, store, nil
+}
+
+// entry returns the entry of a mount.
+func (s *stores) entry(id string) (*openStore, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, fmt.Errorf("open the store of mount %s: the reader is closed", id)
+	}
+	o := s.byID[id]
+	if o == nil {
+		o = &openStore{turn: make(chan struct{}, 1)}
+		o.turn <- struct{}{}
+		s.byID[id] = o
+	}
+	return o, nil
+}
+
+// current returns the store of an entry if it was opened for the mount as it is.
+func (s *stores) current(o *openStore, mount *commonv1.Mount) ufs.Store {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o.store == nil || !proto.Equal(o.mount, mount) {
+		return nil
+	}
+	return o.store
+}
+
+// replace records an opened store and closes the one before. Requests in progress
+// fail and are retried.
+func (s *stores) replace(o *openStore, mount *commonv1.Mount, store ufs.Store) error {
+	s.mu.Lock()
+	before := o.store
+	if s.closed {
+		before = store
+	} else {
+		o.mount, o.store = mount, store
+	}
+	closed := s.closed
+	s.mu.Unlock()
 	if before != nil {
-		// Requests in progress fail and are retried.
-		if err := before.store.Close(); err != nil {
-			s.logger.Debug("close the store of a mount that changed", "mount", id, "error", err)
+		if err := before.Close(); err != nil {
+			s.logger.Debug("close a store that is not used any more", "mount", mount.GetId(), "error", err)
 		}
 	}
-	s.byID[id] = &openStore{mount, store}
-	return mount, store, nil
+	if closed {
+		return fmt.Errorf("open the store of mount %s: the reader is closed", mount.GetId())
+	}
+	return nil
 }
 
 func (s *stores) mount(id string) *commonv1.Mount {
@@ -92,7 +149,9 @@ func (s *stores) close() error {
 		failed = append(failed, s.directories.Close())
 	}
 	for id, o := range s.byID {
-		failed = append(failed, o.store.Close())
+		if o.store != nil {
+			failed = append(failed, o.store.Close())
+		}
 		delete(s.byID, id)
 	}
 	return errors.Join(failed...)
@@ -149,7 +208,7 @@ func (c *rangeRead) fetchStore(ctx context.Context, round int) (n int, err error
 	if err != nil {
 		return 0, explain(err)
 	}
-	body, object, err := store.Get(ctx, c.object.Key, ufs.Range{Offset: c.offset, Length: int64(len(c.p))}, c.object.ETag)
+	body, object, err := store.Get(ctx, c.object.Key, ufs.Range{Offset: c.offset, Length: int64(c.to.missing)}, c.object.ETag)
 	if err != nil {
 		return 0, explain(err)
 	}
@@ -159,21 +218,42 @@ func (c *rangeRead) fetchStore(ctx context.Context, round int) (n int, err error
 			store, object.ETag, object.Size, c.object.Key, c.object.ETag, c.object.Size, client.ErrStale)
 	}
 	defer func() { c.reader.metrics.bytes.WithLabelValues(string(rungStore)).Add(float64(n)) }()
-	for n < len(c.p) {
-		m, err := body.Read(c.p[n:])
-		n += m
+	n, err = c.receive(ctx, body, func() { watch.Stop() }, func() { watch.Reset(stall) })
+	if err != nil && c.to.failed == nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%s sent %d of %d bytes: %w", store, n, c.to.missing, io.ErrUnexpectedEOF)
+		}
+		err = explain(err)
+	}
+	return n, err
+}
+
+// receive reads the missing bytes from a body. pause is called before it waits for
+// memory, progress when bytes have arrived.
+func (c *rangeRead) receive(ctx context.Context, body io.Reader, pause, progress func()) (n int, err error) {
+	var first [1]byte
+	if _, err := io.ReadFull(body, first[:]); err != nil {
+		return 0, err
+	}
+	pause()
+	p, err := c.to.Memory(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for m := copy(p, first[:]); ; {
 		if m > 0 {
-			watch.Reset(stall)
+			n += m
+			progress()
 			if c.progress != nil {
 				c.progress(m)
 			}
 		}
-		if errors.Is(err, io.EOF) && n < len(c.p) {
-			err = fmt.Errorf("%s sent %d of %d bytes: %w", store, n, len(c.p), io.ErrUnexpectedEOF)
+		if n == len(p) {
+			return n, nil
 		}
-		if err != nil && n < len(c.p) {
-			return n, explain(err)
+		if err != nil {
+			return n, err
 		}
+		m, err = body.Read(p[n:])
 	}
-	return n, nil
 }

@@ -57,7 +57,7 @@ func (w *Worker) serveRange(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case request.Mount != MountID:
 		refuse(rw, http.StatusNotFound, wire.CodeUnknownMount, "")
-	case request.OnlyIfCached:
+	case request.OnlyIfCached && !w.Cached(request.Key):
 		refuse(rw, http.StatusNotFound, wire.CodeNotCached, "")
 	case !found:
 		refuse(rw, http.StatusNotFound, wire.CodeNotFound, "")

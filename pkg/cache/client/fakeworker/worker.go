@@ -37,6 +37,8 @@ type Worker struct {
 	Ranges, Names, Epochs atomic.Int64
 	// forgotten holds the forgotten names, as directory/name.
 	forgotten sync.Map
+	// cached holds the keys whose bytes are cached.
+	cached sync.Map
 
 	mu sync.Mutex
 	// fault applies to ranges, nameFault to names; nil means none.
@@ -65,6 +67,15 @@ func newWorker(t testing.TB, c *Cluster, name string) *Worker {
 
 // SetView sets the view of this worker; nil means none.
 func (w *Worker) SetView(v *commonv1.ClusterView) { w.view.Store(v) }
+
+// Cache makes the bytes of a key cached.
+func (w *Worker) Cache(key string) { w.cached.Store(key, true) }
+
+// Cached reports whether the bytes of a key are cached.
+func (w *Worker) Cached(key string) bool {
+	_, ok := w.cached.Load(key)
+	return ok
+}
 
 // Fail sets the faults of ranges: fault is called with the number of the
 // request, from 1.
