@@ -170,10 +170,13 @@ func (r row) run(t *testing.T, s *testbed.Testbed, warm []dataset.File) verify.R
 	return report
 }
 
-// readOn waits until the reader has made n more reads.
-func (b *breaking) readOn(n int64) error {
-	before := b.reader.Report().Reads
-	for b.reader.Report().Reads < before+n {
+// readOn waits until the reader of the row has made n more reads.
+func (b *breaking) readOn(n int64) error { return b.readOnOf(b.reader, n) }
+
+// readOnOf waits until a reader has made n more reads.
+func (b *breaking) readOnOf(reader *verify.Reader, n int64) error {
+	before := reader.Report().Reads
+	for reader.Report().Reads < before+n {
 		if err := b.pause(10 * time.Millisecond); err != nil {
 			return fmt.Errorf("waiting for readers: %w", err)
 		}

@@ -10,6 +10,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -343,6 +346,45 @@ func store(fault ossserver.Fault) func(*breaking) error {
 		b.Store.OSS.SetFault(nil)
 		return paused
 	}
+}
+
+// hungReaders has many readers wait for objects that the store does not send, and
+// then has another one read cached files. Only then does the store respond.
+func hungReaders(b *breaking) error {
+	var hung atomic.Int64
+	prefix := filepath.Dir(b.cold[0].Path)
+	b.Store.OSS.SetFault(func(r ossserver.Request) *ossserver.Fault {
+		if r.Kind != ossserver.GetObject || !strings.Contains(r.Key, prefix) {
+			return nil
+		}
+		hung.Add(1)
+		return &ossserver.Fault{Hang: true}
+	})
+	heal := sync.OnceFunc(func() { b.Store.OSS.SetFault(nil) })
+	defer heal()
+	waiting := verify.Start(verify.Options{Root: b.Root(), Files: b.cold[:coldFiles-1], Threads: 150, Hold: 1})
+	defer waiting.Stop()
+	if err := b.eventually("reads of the store that hangs", func() error {
+		if hung.Load() == 0 {
+			return errors.New("none has begun")
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	others := verify.Start(verify.Options{Root: b.Root(), Files: b.warm, Threads: 4, Hold: 4})
+	err := b.readOnOf(others, 2000)
+	if report := others.Stop(); err == nil && (report.Failed > 0 || report.Wrong > 0) {
+		err = fmt.Errorf("readers of cached files: %s: %v", report, report.Errors)
+	}
+	heal()
+	if err == nil {
+		err = b.readOnOf(waiting, 500)
+	}
+	if report := waiting.Stop(); err == nil && (report.Failed > 0 || report.Wrong > 0) {
+		err = fmt.Errorf("readers that waited: %s: %v", report, report.Errors)
+	}
+	return err
 }
 
 // random injects faults in random order for a duration.

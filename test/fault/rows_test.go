@@ -52,6 +52,7 @@ func rows() []row {
 		{"store drops connections", "slow reads", nil, store(ossserver.Fault{Drop: true})},
 		{"store truncates bodies", "slow reads", nil, store(ossserver.Fault{Cut: true, CutAfter: 1000})},
 		{"store is slow", "slow reads", nil, store(ossserver.Fault{Delay: 500 * time.Millisecond, BytesPerSecond: 1 << 20})},
+		{"150 readers wait for a store that hangs", "nothing for cached files; the readers wait until the store responds", nil, hungReaders},
 		{"store hangs", "slow reads", nil, store(ossserver.Fault{Hang: true})},
 	}
 }
