@@ -193,7 +193,7 @@ func TestEvidenceOfRanges(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(c.timeout, time.Minute))
 			defer cancel()
-			_, _, err := f.client.Fetch(ctx, f.client.Candidates(o, 0)[0], o, 0, make([]byte, 10), client.Terms{Silence: 300 * time.Millisecond, Total: time.Minute})
+			_, _, err := f.client.Fetch(ctx, f.client.Candidates(o, 0)[0], o, 0, client.Bytes(make([]byte, 10)), client.Terms{Silence: 300 * time.Millisecond, Total: time.Minute})
 			if !errors.Is(err, c.want) {
 				t.Errorf("the error is %.300v, want %v", err, c.want)
 			}
