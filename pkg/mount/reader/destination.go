@@ -24,9 +24,6 @@ type destination struct {
 
 var _ client.Destination = (*destination)(nil)
 
-// into returns a destination whose memory exists.
-func into(p []byte) destination { return destination{missing: len(p), p: p} }
-
 // Len returns the number of missing bytes.
 func (d *destination) Len() int { return d.missing }
 
