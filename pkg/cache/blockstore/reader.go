@@ -122,6 +122,7 @@ func (r *Reader) await(ctx context.Context, ch <-chan struct{}) error {
 		return nil
 	default:
 	}
+	r.releaseChunk() // Readers that wait must not hold memory.
 	resume, err := r.park()
 	if err != nil {
 		return err
@@ -140,6 +141,15 @@ func (r *Reader) park() (func(context.Context) error, error) {
 		return func(context.Context) error { return nil }, nil
 	}
 	return r.request.Park()
+}
+
+// releaseChunk returns the buffer of reads from disk. No bytes of it may be in
+// ready.
+func (r *Reader) releaseChunk() {
+	if r.chunk != nil {
+		r.store.chunks.Put(r.chunk)
+		r.chunk = nil
+	}
 }
 
 // unwant ends the wait for a block. The caller must hold s.mu.
@@ -273,11 +283,8 @@ func (r *Reader) closeFile() {
 func (r *Reader) Close() error {
 	r.releaseBlock()
 	r.closeFile()
+	r.releaseChunk()
 	s := r.store
-	if r.chunk != nil {
-		s.chunks.Put(r.chunk)
-		r.chunk = nil
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range r.claims {
