@@ -186,6 +186,52 @@ func TestWorkingSetChanges(t *testing.T) {
 	checkAccounts(t, s)
 }
 
+// TestReadAgainSoon checks that an object that was evicted and is read again is
+// protected, unless it is still the same read.
+func TestReadAgainSoon(t *testing.T) {
+	for pause, want := range map[time.Duration]class{0: probation, 2 * correlated: protected} {
+		c := newClock()
+		s := small(t, c)
+		fill(t, s, names("first", 13)...)
+		fill(t, s, "a")
+		fill(t, s, names("scan", 8)...)
+		if cached(s, "a") {
+			t.Fatal("the object is still cached")
+		}
+		c.pass(pause)
+		fill(t, s, "a")
+		if v := s.versions[newOrigin(8, 250_000).key("a").hash()]; v.class != want {
+			t.Errorf("after %s the object has class %d, want %d", pause, v.class, want)
+		}
+		checkAccounts(t, s)
+	}
+}
+
+// TestGrowingObjects fills the tier with objects of which the first block is
+// read, and with lent ones, then reads the rest of the former: there is no room,
+// and they do not evict what came first.
+func TestGrowingObjects(t *testing.T) {
+	s := small(t, newClock())
+	o := newOrigin(8, 250_000)
+	first, growing := names("first", 6), names("growing", 6)
+	fill(t, s, first...)
+	for _, name := range growing {
+		mustRead(t, s, o, name, 0, 1000, o.fetch)
+		settled(t, s)
+	}
+	for _, name := range names("lent", 7) {
+		fill(t, s, name)
+		loan, err := s.Lend(o.key(name))
+		must(t, err)
+		defer loan.Return()
+	}
+	for _, name := range growing {
+		mustRead(t, s, o, name, 0, 250_000, o.fetch)
+		settled(t, s)
+	}
+	checkHot(t, s, first)
+}
+
 // TestQuotaLowered restarts with a quarter of the quota.
 func TestQuotaLowered(t *testing.T) {
 	config := testConfig(t)
