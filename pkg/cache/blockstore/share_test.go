@@ -81,7 +81,7 @@ func TestObjectLargerThanTheTier(t *testing.T) {
 // TestScans reads many objects once: the hot objects stay.
 func TestScans(t *testing.T) {
 	s, _, hot := hotStore(t)
-	for i := range 300 {
+	for i := range 120 {
 		o := newOrigin(uint64(i), 1000+rand.IntN(600_000))
 		mustRead(t, s, o, fmt.Sprint("scan", i), 0, int64(len(o.data)), o.fetch)
 		if i%50 == 0 {
@@ -280,7 +280,7 @@ func TestShareUnderConcurrency(t *testing.T) {
 	for worker := range 8 {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(worker), 5))
-			for i := range 40 {
+			for i := range 25 {
 				readOnce(t, s, r, fmt.Sprint(worker, "-", i))
 			}
 		})
@@ -297,7 +297,7 @@ func TestShareUnderConcurrency(t *testing.T) {
 
 // readOnce reads objects that are not read again, in one of several ways.
 func readOnce(t *testing.T, s *Store, r *rand.Rand, name string) {
-	o := newOrigin(r.Uint64(), 1+r.IntN(6<<20))
+	o := newOrigin(r.Uint64(), 1+r.IntN(2<<20))
 	size := int64(len(o.data))
 	switch r.IntN(6) {
 	case 0: // a growing window
