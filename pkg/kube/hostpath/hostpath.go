@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 )
 
 const (
@@ -112,6 +113,9 @@ func (p Policy) String() string {
 	return None
 }
 
+// maxPath bounds a path in a message, in bytes.
+const maxPath = 256
+
 // ErrRefused is the error of directories that the policy does not allow.
 var ErrRefused = errors.New("the directory of the node is not allowed")
 
@@ -128,22 +132,13 @@ func (e *RefusedError) Error() string {
 		allowed = strings.Join(e.Allowed, ", ")
 	}
 	if reserved := v1alpha1.ReservedDirectory(e.Path); reserved != "" {
-		return fmt.Sprintf("directory %q belongs to the system of nodes (%s), which no setting can allow: write exactly one of the allowed directories (%s), or volumeType: emptyDir", shorten(e.Path), reserved, allowed)
+		return fmt.Sprintf("directory %q belongs to the system of nodes (%s), which no setting can allow: write exactly one of the allowed directories (%s), or volumeType: emptyDir", notes.Shorten(e.Path, maxPath), reserved, allowed)
 	}
-	return fmt.Sprintf("directory %q is not one of the allowed directories of nodes (%s): write exactly one of them, or volumeType: emptyDir; the cluster's administrator can add it to %s", shorten(e.Path), allowed, Setting)
+	return fmt.Sprintf("directory %q is not one of the allowed directories of nodes (%s): write exactly one of them, or volumeType: emptyDir; the cluster's administrator can add it to %s", notes.Shorten(e.Path, maxPath), allowed, Setting)
 }
 
 // Unwrap returns ErrRefused.
 func (e *RefusedError) Unwrap() error { return ErrRefused }
-
-// shorten bounds the length of a path in a message.
-func shorten(path string) string {
-	const limit = 256
-	if len(path) <= limit {
-		return path
-	}
-	return strings.ToValidUTF8(path[:limit], "") + "…"
-}
 
 // Check returns a [*RefusedError] unless path equals an allowed directory, byte by
 // byte: it does not normalize path.

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 )
 
 // maxMasters is the maximum number of masters.
@@ -167,5 +168,5 @@ func (t *teardown) removeOne(ctx context.Context, o object) (bool, error) {
 
 // recordEvent records a warning event for the runtime.
 func (t *teardown) recordEvent(reason, format string, args ...any) {
-	t.Recorder.Eventf(t.runtime, nil, corev1.EventTypeWarning, reason, "Delete", format, args...)
+	t.Recorder.Eventf(t.runtime, nil, corev1.EventTypeWarning, reason, "Delete", "%s", notes.Shorten(fmt.Sprintf(format, args...), notes.EventLimit))
 }

@@ -9,10 +9,8 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 )
-
-// maxEventMessage is the maximum length of an event's message, in bytes.
-const maxEventMessage = 1000
 
 // conditions returns all conditions of a Dataset, in a fixed order. Conditions that
 // it does not return are removed.
@@ -130,11 +128,7 @@ func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.Dat
 				continue
 			}
 		}
-		message := c.Message
-		if len(message) > maxEventMessage {
-			message = strings.ToValidUTF8(message[:maxEventMessage], "") + "…"
-		}
-		r.Recorder.Eventf(before, nil, kind, c.Reason, "Reconcile", "%s", message)
+		r.Recorder.Eventf(before, nil, kind, c.Reason, "Reconcile", "%s", notes.Shorten(c.Message, notes.EventLimit))
 	}
 }
 

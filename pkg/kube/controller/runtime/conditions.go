@@ -9,6 +9,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 )
 
 // Reasons of conditions and events.
@@ -52,9 +53,7 @@ type pendingEvent struct {
 // updateCondition sets one condition of a list, and reports whether its status or
 // reason has changed.
 func updateCondition(list *[]v1alpha1.RuntimeCondition, want v1alpha1.RuntimeCondition, now metav1.Time) bool {
-	if len(want.Message) > maxMessage {
-		want.Message = want.Message[:maxMessage] + "…"
-	}
+	want.Message = notes.Shorten(want.Message, maxMessage)
 	for i := range *list {
 		current := &(*list)[i]
 		if current.Type != want.Type {

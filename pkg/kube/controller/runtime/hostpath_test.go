@@ -158,3 +158,27 @@ func TestNamespaceForbidsDirectoriesLater(t *testing.T) {
 		}
 	}
 }
+
+// The API server rejects events whose note is too long.
+func TestLongEventIsRecorded(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.namespace(t)
+	var env strings.Builder
+	for i := range 60 {
+		fmt.Fprintf(&env, "'%d=bäd': x, ", i)
+	}
+	c.create(t, ns, "apiVersion: data.fluid.io/v1alpha1\nkind: JindoRuntime\nmetadata: {name: d}\nspec: {master: {env: {"+env.String()+"}}}\n")
+	eventually(t, func() error {
+		list := &corev1.EventList{}
+		if err := c.List(t.Context(), list, client.InNamespace(ns)); err != nil {
+			return err
+		}
+		for _, e := range list.Items {
+			if e.Reason == "InvalidSpec" && strings.HasSuffix(e.Message, "…") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%d events", len(list.Items))
+	})
+}

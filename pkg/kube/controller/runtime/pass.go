@@ -16,6 +16,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -329,7 +330,7 @@ func (p *pass) save(ctx context.Context) error {
 		if n.warning {
 			kind = corev1.EventTypeWarning
 		}
-		p.r.Recorder.Eventf(p.runtime, nil, kind, n.reason, "Reconcile", "%s", n.message)
+		p.r.Recorder.Eventf(p.runtime, nil, kind, n.reason, "Reconcile", "%s", notes.Shorten(n.message, notes.EventLimit))
 	}
 	p.events = nil
 	return nil
