@@ -42,7 +42,7 @@ type Snapshot interface {
 // Peers sends the requests between members that are made before and outside
 // Raft. Calls take their deadline from ctx.
 type Peers interface {
-	Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error)
+	Describe(ctx context.Context, to topology.Member, request *masterv1.DescribeRequest) (*masterv1.DescribeResponse, error)
 	Join(ctx context.Context, to topology.Member, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
 }
 
@@ -82,7 +82,10 @@ type Config struct {
 	// DiskTimeout is how long one write may take before the disk counts as
 	// hung. Time during which the process was paused does not count.
 	DiskTimeout time.Duration
-	Peers       Peers
+	// Format is the newest format of commands that the state machine can apply;
+	// 1 when 0. See Node.Format.
+	Format uint32
+	Peers  Peers
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Registry registers the metrics. It may be nil.
@@ -124,6 +127,9 @@ const (
 	// found in the cache the next time.
 	maxAppendEntries = 64
 	snapshotsKept    = 2
+	// minProgressLimit is the least time for which a follower stays ready
+	// without progress.
+	minProgressLimit = 3 * time.Second
 	commitTimeout    = 10 * time.Millisecond
 	// transportTimeout bounds each request. A peer that died without closing
 	// its connections costs this much on each pooled connection.
@@ -137,6 +143,7 @@ func (c *Config) normalize() error {
 	setDefault(&c.Election, max(DefaultElection, c.Heartbeat))
 	setDefault(&c.Lease, min(DefaultLease, c.Heartbeat))
 	setDefault(&c.DiskTimeout, DefaultDiskTimeout)
+	setDefault(&c.Format, 1)
 	setDefault(&c.sizes.interval, 10*time.Second)
 	setDefault(&c.sizes.trailing, 10240)
 	setDefault(&c.sizes.trailingBytes, 64<<20)

@@ -78,13 +78,9 @@ type waitReason struct {
 	logged time.Time
 }
 
-// Reason returns why this member is not in a cluster yet; empty when it is.
-func (n *Node) Reason() string {
-	if reason := n.waiting.Load(); reason != nil {
-		return reason.text
-	}
-	return ""
-}
+// Reason returns why this member is not ready, or accepts no commands; empty
+// when it does.
+func (n *Node) Reason() string { return n.Status().GetReason() }
 
 func (n *Node) pauseWith(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -148,7 +144,7 @@ func (n *Node) describeOthers(ctx context.Context) survey {
 	var wait sync.WaitGroup
 	for _, other := range n.others() {
 		wait.Go(func() {
-			response, err := n.config.Peers.Describe(ctx, other)
+			response, err := n.config.Peers.Describe(ctx, other, &masterv1.DescribeRequest{})
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -216,7 +212,7 @@ func (n *Node) joinAt(ctx context.Context, other topology.Member, request *maste
 		return err
 	}
 	if response.GetRemoved() {
-		return n.retire()
+		return n.retire("it was replaced while it was unreachable")
 	}
 	return nil
 }

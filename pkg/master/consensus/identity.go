@@ -54,6 +54,9 @@ func (d memberDir) snapshots() string { return d.member() }
 // unfinished is where a new member's directory is prepared.
 func (d memberDir) unfinished() string { return filepath.Join(d.dir, "member.new") }
 
+// peers is the path of what this member remembers of the others.
+func (d memberDir) peers() string { return filepath.Join(d.member(), "peers.json") }
+
 // retired is the path of a file that exists once the member was replaced.
 func (d memberDir) retired() string { return filepath.Join(d.member(), "retired") }
 
@@ -73,6 +76,11 @@ func nameOf(id string) string {
 		return id[:i]
 	}
 	return id
+}
+
+// IsMemberOf reports whether a member id is valid and belongs to a name.
+func IsMemberOf(name, id string) bool {
+	return nameOf(id) == name && id != name && len(id) <= maxName
 }
 
 // serverAddress returns what the Raft library uses as the address of a member.

@@ -92,6 +92,10 @@ func (n *Node) watchLeadership() {
 // is applied here. The term is that of the entry as it is read back from the
 // log.
 func (n *Node) establishLeadership() {
+	// A cluster of one voter elects its leader without a request to a peer.
+	if !n.awaitProof() {
+		return
+	}
 	for n.raft.State() == raft.Leader {
 		result, _, err := n.commit(context.Background(), nil)
 		term, ok := result.(uint64)

@@ -54,10 +54,10 @@ func (n *Node) maintainAddress(ctx context.Context) {
 	}
 }
 
-// retire stops a member that was replaced, because its id must not be used
-// again. The next start sets its directory aside and joins as a new member.
-func (n *Node) retire() error {
-	err := fmt.Errorf("member %s was replaced while it was unreachable: at its next start, its directory is set aside and it joins as a new member", n.id)
+// retire stops a member whose id must not be used again. The next start sets its
+// directory aside and joins as a new member.
+func (n *Node) retire(reason string) error {
+	err := fmt.Errorf("member %s: %s: at its next start, its directory is set aside and it joins as a new member", n.id, reason)
 	if failed := atomicfile.Write(n.dir.retired(), []byte(err.Error()+"\n"), 0o600); failed != nil {
 		return failed
 	}

@@ -20,15 +20,24 @@ const (
 )
 
 // Describe returns the identity of this member, whether or not it is in a
-// cluster.
-func (n *Node) Describe() *masterv1.DescribeResponse {
-	return &masterv1.DescribeResponse{
-		Name:      n.config.Name,
-		MemberId:  string(n.id),
-		HasState:  n.hasState(),
-		ClusterId: n.config.ClusterID,
-		Formed:    n.config.Formed,
+// cluster, and what it remembers of the caller. It records what the request says
+// about the caller.
+func (n *Node) Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse {
+	response := &masterv1.DescribeResponse{
+		Name:          n.config.Name,
+		MemberId:      string(n.id),
+		HasState:      n.hasState(),
+		ClusterId:     n.config.ClusterID,
+		Formed:        n.config.Formed,
+		Term:          n.raft.CurrentTerm(),
+		LeadingTerm:   n.readyTerm(),
+		FormatVersion: n.config.Format,
 	}
+	if response.GetLeadingTerm() != 0 {
+		response.CommitIndex = n.raft.CommitIndex()
+	}
+	n.remember(request, response)
+	return response
 }
 
 func (n *Node) hasState() bool {

@@ -340,7 +340,7 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 // stranger responds in place of a member.
 type stranger struct{ response *masterv1.DescribeResponse }
 
-func (s stranger) Describe() *masterv1.DescribeResponse { return s.response }
+func (s stranger) Describe(*masterv1.DescribeRequest) *masterv1.DescribeResponse { return s.response }
 
 func (s stranger) AddMember(context.Context, *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
 	return nil, errors.New("not implemented")

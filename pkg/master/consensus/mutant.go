@@ -21,4 +21,7 @@ var (
 	mutantIgnoreEntrySum = os.Getenv("JINDO_MUTANT") == "ignoreentrysum"
 	// mutantKeepID gives the id of a damaged directory to its replacement.
 	mutantKeepID = os.Getenv("JINDO_MUTANT") == "keepid"
+	// mutantVoteUnproved lets a member vote before its peers have confirmed
+	// that its disk is current.
+	mutantVoteUnproved = os.Getenv("JINDO_MUTANT") == "voteunproved"
 )

@@ -11,4 +11,5 @@ const (
 	mutantIgnoreTail     = false
 	mutantIgnoreEntrySum = false
 	mutantKeepID         = false
+	mutantVoteUnproved   = false
 )

@@ -36,6 +36,13 @@ type Node struct {
 	acks      *ackTracker
 	raft      *raft.Raft
 
+	// memory is what this member remembers of the others, peers what they
+	// reported to it since its start.
+	memory   *memory
+	peers    *peers
+	proof    proof
+	progress progress
+
 	ready      leaderReady
 	reads      reads
 	triggering atomic.Bool
@@ -52,8 +59,10 @@ type Node struct {
 	background sync.WaitGroup
 	closing    atomic.Bool
 	failed     atomic.Bool
-	// stopped is closed when the node stops.
+	// stopped is closed, and running done, when the node stops.
 	stopped  chan struct{}
+	running  context.Context
+	stopping context.CancelFunc
 	stopOnce sync.Once
 }
 
@@ -74,7 +83,10 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		stopped:    make(chan struct{}),
 	}
 	n.reads.kick = make(chan struct{}, 1)
+	n.running, n.stopping = context.WithCancel(context.Background())
 	n.self, _ = config.Topology.Master(config.Name)
+	n.peers = newPeers(len(n.others()))
+	n.progress.limit = max(minProgressLimit, 10*config.Heartbeat)
 	n.metrics = newMetrics()
 	if err := n.open(state); err != nil {
 		return nil, errors.Join(fmt.Errorf("open master %s: %w", config.Name, err), n.close())
@@ -86,6 +98,10 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	n.background.Go(n.watchLeadership)
 	n.background.Go(n.readLoop)
 	n.background.Go(n.compact)
+	n.background.Go(n.proveLoop)
+	for _, peer := range n.others() {
+		n.background.Go(func() { n.watchPeer(peer) })
+	}
 	return n, nil
 }
 
@@ -110,6 +126,9 @@ func (n *Node) open(state StateMachine) error {
 	}
 	n.id = raft.ServerID(proven.identity.ID)
 	if err := n.openStores(proven); err != nil {
+		return err
+	}
+	if err := n.openProof(); err != nil {
 		return err
 	}
 	n.fsm = &fsm{state: state, fail: n.fail}
@@ -169,7 +188,15 @@ func (n *Node) fail(err error) {
 	}
 	n.logger.Error("this master cannot continue", "error", err)
 	n.config.Fatal(err)
-	n.stopOnce.Do(func() { close(n.stopped) })
+	n.stop()
+}
+
+// stop ends the goroutines of this package.
+func (n *Node) stop() {
+	n.stopOnce.Do(func() {
+		close(n.stopped)
+		n.stopping()
+	})
 }
 
 // compact takes a snapshot when the log has grown by many bytes. The library
@@ -221,7 +248,7 @@ func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 		case <-time.After(transportTimeout):
 		}
 	}
-	n.stopOnce.Do(func() { close(n.stopped) })
+	n.stop()
 	done := make(chan error, 1)
 	go func() { done <- n.close() }()
 	select {
@@ -247,6 +274,7 @@ func (n *Node) handOver(ctx context.Context) {
 
 // close closes everything that is open.
 func (n *Node) close() error {
+	n.stop()
 	var err error
 	var ended raft.Future
 	if n.raft != nil {

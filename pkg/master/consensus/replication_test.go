@@ -71,6 +71,7 @@ func newReplicating(t *testing.T) *replicating {
 	r.transport = &transport{
 		Transport: r.wire, acks: newAckTracker(), reachable: newReachability(), logger: c.Logger,
 		heartbeat: 10 * time.Millisecond, stopped: make(chan struct{}),
+		remember: func(raft.ServerID, position) {},
 	}
 	r.transport.leads = func(raft.ServerID, uint64) bool {
 		r.mu.Lock()

@@ -92,6 +92,14 @@ func (s *snapshots) record(meta raft.SnapshotMeta) {
 	s.proven[meta.ID] = true
 }
 
+// meta returns the metadata of the newest snapshot; its index is 0 when there is
+// none.
+func (s *snapshots) meta() raft.SnapshotMeta {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest
+}
+
 // last returns the index of the newest snapshot and when it was taken.
 func (s *snapshots) last() (uint64, time.Time) {
 	s.mu.Lock()

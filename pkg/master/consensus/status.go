@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -53,9 +54,38 @@ func (n *Node) Status() *masterv1.StatusResponse {
 	for _, server := range servers {
 		s.Peers = append(s.Peers, n.peer(server))
 	}
-	s.Ready = s.Voter && !n.failed.Load() && leader != "" && s.AppliedIndex+joinLag >= s.CommitIndex && !n.closing.Load() &&
-		(n.raft.State() != raft.Leader || n.readyTerm() != 0)
+	s.FormatVersion = n.config.Format
+	s.Reason = n.unready(s)
+	s.Ready = s.Reason == ""
 	return s
+}
+
+// unready returns why this member is not ready; empty when it is. Without a
+// leader no member is: none could serve a command or a linearizable read.
+func (n *Node) unready(s *masterv1.StatusResponse) string {
+	_, refuted := n.proof.state()
+	unproved := n.proof.reason()
+	switch waiting := n.waiting.Load(); {
+	case n.failed.Load() || n.closing.Load():
+		return "this master is stopping"
+	case refuted != "":
+		return refuted
+	case waiting != nil:
+		return waiting.text
+	case !s.GetVoter():
+		return "this master is not a voter yet"
+	case unproved != "":
+		return unproved
+	case s.GetLeader() == "":
+		return "no leader is known"
+	case n.raft.State() == raft.Leader:
+		if n.readyTerm() == 0 {
+			return "this master was elected and has not committed an entry yet"
+		}
+	case !n.progress.caughtUp(s.GetAppliedIndex(), time.Now()):
+		return fmt.Sprintf("this master has applied the log up to %d of %d, or has not received an entry of the leader recently", s.GetAppliedIndex(), s.GetCommitIndex())
+	}
+	return ""
 }
 
 func (n *Node) state(self raft.Server) string {
@@ -83,11 +113,11 @@ func (n *Node) leads(peer raft.ServerID, term uint64) bool {
 	return known
 }
 
-// commitIndex returns the index up to which entries are known to be committed.
-// After a start, the library's own index is below what it has restored from a
-// snapshot.
+// commitIndex returns the index up to which entries are known to be committed:
+// on a follower, the leader's. After a start, the library's own index is below
+// what it has restored from a snapshot.
 func (n *Node) commitIndex() uint64 {
-	return max(n.raft.CommitIndex(), n.fsm.applied.get())
+	return max(n.raft.CommitIndex(), n.fsm.applied.get(), n.progress.commitIndex())
 }
 
 // peer returns one server of the configuration, this member included, with what

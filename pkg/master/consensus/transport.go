@@ -23,11 +23,16 @@ type transport struct {
 	reachable *reachability
 	logger    *slog.Logger
 	heartbeat time.Duration
+	// remember records the last entry that a peer acknowledged.
+	remember func(peer raft.ServerID, last position)
 	// leads reports whether this member is the leader in a term and replicates
 	// to a peer.
 	leads func(peer raft.ServerID, term uint64) bool
 	// stopped is closed when the node stops.
 	stopped <-chan struct{}
+	node    *Node
+	// inbound holds the requests of peers that were not refused.
+	inbound chan raft.RPC
 }
 
 var (
@@ -50,11 +55,13 @@ func newTransport(n *Node) *transport {
 	})
 	t := &transport{
 		Transport: network, network: network, acks: n.acks, reachable: newReachability(),
-		logger: c.Logger, heartbeat: c.Heartbeat, leads: n.leads, stopped: n.stopped,
+		logger: c.Logger, heartbeat: c.Heartbeat, leads: n.leads, remember: n.memory.acked, stopped: n.stopped,
+		node: n, inbound: make(chan raft.RPC),
 	}
 	if c.hooks.transport != nil {
 		t.Transport = c.hooks.transport(network)
 	}
+	n.background.Go(t.receive)
 	return t
 }
 
@@ -81,6 +88,7 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 	ack := ack{term: request.Term, stamp: stamp, sent: sent}
 	if !heartbeat(request) {
 		ack.match = request.PrevLogEntry + uint64(len(request.Entries))
+		t.remember(id, lastOf(request))
 	}
 	t.acks.record(id, ack)
 	return nil
@@ -98,6 +106,15 @@ func trim(request *raft.AppendEntriesRequest) {
 			return
 		}
 	}
+}
+
+// lastOf returns the position up to which a peer that accepted a request has the
+// leader's log.
+func lastOf(request *raft.AppendEntriesRequest) position {
+	if count := len(request.Entries); count > 0 {
+		return position{Term: request.Entries[count-1].Term, Index: request.Entries[count-1].Index}
+	}
+	return position{Term: request.PrevLogTerm, Index: request.PrevLogEntry}
 }
 
 // heartbeat reports whether a request is a heartbeat of the library, which
@@ -120,14 +137,10 @@ func (t *transport) InstallSnapshot(id raft.ServerID, to raft.ServerAddress, req
 		return err
 	}
 	if response.Success && response.Term == request.Term {
+		t.remember(id, position{Term: request.LastLogTerm, Index: request.LastLogIndex})
 		t.acks.record(id, ack{term: request.Term, stamp: stamp, sent: sent, match: request.LastLogIndex})
 	}
 	return nil
-}
-
-// RequestPreVote implements raft.WithPreVote.
-func (t *transport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
-	return t.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
 }
 
 // Close closes the transport with all its connections.

@@ -29,9 +29,10 @@ type Consensus interface {
 	Leader() (string, uint64)
 	Status() *masterv1.StatusResponse
 	Transfer(ctx context.Context, to string) (string, error)
-	Describe() *masterv1.DescribeResponse
+	Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
-	// Reason returns why this member is not in a cluster yet; empty when it is.
+	// Reason returns why this member is not ready, or accepts no commands; empty
+	// when it does.
 	Reason() string
 }
 

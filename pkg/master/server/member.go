@@ -39,11 +39,14 @@ func (s *Server) TransferLeadership(ctx context.Context, r *masterv1.TransferLea
 }
 
 // Describe implements masterv1.MemberServer.
-func (s *Server) Describe(ctx context.Context, _ *masterv1.DescribeRequest) (*masterv1.DescribeResponse, error) {
+func (s *Server) Describe(ctx context.Context, r *masterv1.DescribeRequest) (*masterv1.DescribeResponse, error) {
 	if err := s.checkListed(ctx); err != nil {
 		return nil, err
 	}
-	return s.config.Consensus.Describe(), nil
+	if from := caller(ctx); r.GetMemberId() != "" && !consensus.IsMemberOf(from.Name, r.GetMemberId()) {
+		return nil, status.Error(codes.PermissionDenied, fmt.Sprintf("%s may describe only itself, not %s", from, r.GetMemberId()))
+	}
+	return s.config.Consensus.Describe(r), nil
 }
 
 // Join implements masterv1.MemberServer.

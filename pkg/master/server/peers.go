@@ -45,12 +45,12 @@ func (p *Peers) Close() {
 }
 
 // Describe implements consensus.Peers.
-func (p *Peers) Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error) {
+func (p *Peers) Describe(ctx context.Context, to topology.Member, request *masterv1.DescribeRequest) (*masterv1.DescribeResponse, error) {
 	calls, err := p.dial(to)
 	if err != nil {
 		return nil, err
 	}
-	response, err := calls.Describe(ctx, &masterv1.DescribeRequest{})
+	response, err := calls.Describe(ctx, request)
 	if err != nil {
 		return nil, fmt.Errorf("describe %s: %w", to.Name, peerError(err))
 	}

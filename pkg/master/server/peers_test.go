@@ -13,7 +13,7 @@ func TestPeersCallEachOther(t *testing.T) {
 	peers := NewPeers(s.Identity(1))
 	defer peers.Close()
 	for range 2 { // over one connection
-		got, err := peers.Describe(t.Context(), s.Topology.Masters[0])
+		got, err := peers.Describe(t.Context(), s.Topology.Masters[0], &masterv1.DescribeRequest{})
 		if err != nil || got.GetName() != s.Name(0) {
 			t.Fatalf("describe: %v, %v", got, err)
 		}
@@ -30,7 +30,7 @@ func TestPeersCallEachOther(t *testing.T) {
 		t.Errorf("join at a follower: %v", err)
 	}
 	peers.Close()
-	if _, err := peers.Describe(t.Context(), s.Topology.Masters[0]); err == nil {
+	if _, err := peers.Describe(t.Context(), s.Topology.Masters[0], &masterv1.DescribeRequest{}); err == nil {
 		t.Error("a call succeeded after Close")
 	}
 }

@@ -1274,9 +1274,16 @@ type StatusResponse struct {
 	LogBytes    uint64                 `protobuf:"varint,22,opt,name=log_bytes,json=logBytes,proto3" json:"log_bytes,omitempty"`
 	// voter is false while this member catches up.
 	Voter bool `protobuf:"varint,23,opt,name=voter,proto3" json:"voter,omitempty"`
-	// ready: this member has caught up, is in the configuration, and knows the
-	// leader.
-	Ready         bool `protobuf:"varint,24,opt,name=ready,proto3" json:"ready,omitempty"`
+	// ready: this member is in the configuration, knows the leader, has applied
+	// the log up to a commit index that the leader returned after contact with it
+	// began, and is replicated to since.
+	Ready bool `protobuf:"varint,24,opt,name=ready,proto3" json:"ready,omitempty"`
+	// reason is why this member is not ready, or accepts no commands; empty when
+	// there is none.
+	Reason string `protobuf:"bytes,25,opt,name=reason,proto3" json:"reason,omitempty"`
+	// format_version is the newest format of commands that this member can
+	// apply.
+	FormatVersion uint32 `protobuf:"varint,26,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1477,6 +1484,20 @@ func (x *StatusResponse) GetReady() bool {
 		return x.Ready
 	}
 	return false
+}
+
+func (x *StatusResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetFormatVersion() uint32 {
+	if x != nil {
+		return x.FormatVersion
+	}
+	return 0
 }
 
 type Peer struct {
@@ -1714,8 +1735,15 @@ func (x *TransferLeadershipResponse) GetLeader() string {
 	return ""
 }
 
+// DescribeRequest describes the caller, unless it is empty.
 type DescribeRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// member_id is the id of the calling member.
+	MemberId string `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	// record: the member that is called records what this request says about the
+	// caller, before it responds.
+	Record        bool          `protobuf:"varint,2,opt,name=record,proto3" json:"record,omitempty"`
+	Caller        *MemberRecord `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1750,6 +1778,109 @@ func (*DescribeRequest) Descriptor() ([]byte, []int) {
 	return file_masterv1_master_proto_rawDescGZIP(), []int{29}
 }
 
+func (x *DescribeRequest) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *DescribeRequest) GetRecord() bool {
+	if x != nil {
+		return x.Record
+	}
+	return false
+}
+
+func (x *DescribeRequest) GetCaller() *MemberRecord {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// MemberRecord is what members remember of each other, so that one whose disk
+// was replaced by an older copy is recognized.
+type MemberRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// start counts the starts of the member, and start_id is a random value of
+	// the newest.
+	Start   uint64 `protobuf:"varint,1,opt,name=start,proto3" json:"start,omitempty"`
+	StartId string `protobuf:"bytes,2,opt,name=start_id,json=startId,proto3" json:"start_id,omitempty"`
+	// last_term and last_index are those of the last entry of its log.
+	LastTerm  uint64 `protobuf:"varint,3,opt,name=last_term,json=lastTerm,proto3" json:"last_term,omitempty"`
+	LastIndex uint64 `protobuf:"varint,4,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	// format_version is the newest format of commands that it can apply.
+	FormatVersion uint32 `protobuf:"varint,5,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberRecord) Reset() {
+	*x = MemberRecord{}
+	mi := &file_masterv1_master_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberRecord) ProtoMessage() {}
+
+func (x *MemberRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
+func (*MemberRecord) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *MemberRecord) GetStart() uint64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *MemberRecord) GetStartId() string {
+	if x != nil {
+		return x.StartId
+	}
+	return ""
+}
+
+func (x *MemberRecord) GetLastTerm() uint64 {
+	if x != nil {
+		return x.LastTerm
+	}
+	return 0
+}
+
+func (x *MemberRecord) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *MemberRecord) GetFormatVersion() uint32 {
+	if x != nil {
+		return x.FormatVersion
+	}
+	return 0
+}
+
 type DescribeResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1758,14 +1889,25 @@ type DescribeResponse struct {
 	HasState  bool   `protobuf:"varint,3,opt,name=has_state,json=hasState,proto3" json:"has_state,omitempty"`
 	ClusterId string `protobuf:"bytes,4,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	// formed is true when this member was started with --formed.
-	Formed        bool `protobuf:"varint,5,opt,name=formed,proto3" json:"formed,omitempty"`
+	Formed bool `protobuf:"varint,5,opt,name=formed,proto3" json:"formed,omitempty"`
+	// remembered is what this member remembers of the caller; absent when it
+	// remembers nothing.
+	Remembered *MemberRecord `protobuf:"bytes,6,opt,name=remembered,proto3" json:"remembered,omitempty"`
+	Term       uint64        `protobuf:"varint,7,opt,name=term,proto3" json:"term,omitempty"`
+	// leading_term is the term in which this member serves as leader, and
+	// commit_index its commit index then; 0 when it does not.
+	LeadingTerm uint64 `protobuf:"varint,8,opt,name=leading_term,json=leadingTerm,proto3" json:"leading_term,omitempty"`
+	CommitIndex uint64 `protobuf:"varint,9,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
+	// format_version is the newest format of commands that this member can
+	// apply.
+	FormatVersion uint32 `protobuf:"varint,10,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[30]
+	mi := &file_masterv1_master_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1777,7 +1919,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[30]
+	mi := &file_masterv1_master_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1790,7 +1932,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{30}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DescribeResponse) GetName() string {
@@ -1828,6 +1970,41 @@ func (x *DescribeResponse) GetFormed() bool {
 	return false
 }
 
+func (x *DescribeResponse) GetRemembered() *MemberRecord {
+	if x != nil {
+		return x.Remembered
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *DescribeResponse) GetLeadingTerm() uint64 {
+	if x != nil {
+		return x.LeadingTerm
+	}
+	return 0
+}
+
+func (x *DescribeResponse) GetCommitIndex() uint64 {
+	if x != nil {
+		return x.CommitIndex
+	}
+	return 0
+}
+
+func (x *DescribeResponse) GetFormatVersion() uint32 {
+	if x != nil {
+		return x.FormatVersion
+	}
+	return 0
+}
+
 type JoinRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1848,7 +2025,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[31]
+	mi := &file_masterv1_master_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +2037,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[31]
+	mi := &file_masterv1_master_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +2050,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{31}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *JoinRequest) GetName() string {
@@ -1930,7 +2107,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[32]
+	mi := &file_masterv1_master_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1942,7 +2119,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[32]
+	mi := &file_masterv1_master_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1955,7 +2132,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{32}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *JoinResponse) GetVoter() bool {
@@ -2048,7 +2225,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"registered\x18\x03 \x01(\bR\n" +
 	"registered\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\bR\x06leader\"\x0f\n" +
-	"\rStatusRequest\"\xa4\a\n" +
+	"\rStatusRequest\"\xe3\a\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2076,7 +2253,9 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"logEntries\x12\x1b\n" +
 	"\tlog_bytes\x18\x16 \x01(\x04R\blogBytes\x12\x14\n" +
 	"\x05voter\x18\x17 \x01(\bR\x05voter\x12\x14\n" +
-	"\x05ready\x18\x18 \x01(\bR\x05ready\"\xf3\x01\n" +
+	"\x05ready\x18\x18 \x01(\bR\x05ready\x12\x16\n" +
+	"\x06reason\x18\x19 \x01(\tR\x06reason\x12%\n" +
+	"\x0eformat_version\x18\x1a \x01(\rR\rformatVersion\"\xf3\x01\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2092,15 +2271,33 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x19TransferLeadershipRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\"4\n" +
 	"\x1aTransferLeadershipResponse\x12\x16\n" +
-	"\x06leader\x18\x01 \x01(\tR\x06leader\"\x11\n" +
-	"\x0fDescribeRequest\"\x97\x01\n" +
+	"\x06leader\x18\x01 \x01(\tR\x06leader\"}\n" +
+	"\x0fDescribeRequest\x12\x1b\n" +
+	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x16\n" +
+	"\x06record\x18\x02 \x01(\bR\x06record\x125\n" +
+	"\x06caller\x18\x03 \x01(\v2\x1d.jindo.master.v1.MemberRecordR\x06caller\"\xa2\x01\n" +
+	"\fMemberRecord\x12\x14\n" +
+	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x19\n" +
+	"\bstart_id\x18\x02 \x01(\tR\astartId\x12\x1b\n" +
+	"\tlast_term\x18\x03 \x01(\x04R\blastTerm\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x04 \x01(\x04R\tlastIndex\x12%\n" +
+	"\x0eformat_version\x18\x05 \x01(\rR\rformatVersion\"\xd7\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x1b\n" +
 	"\thas_state\x18\x03 \x01(\bR\bhasState\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x04 \x01(\tR\tclusterId\x12\x16\n" +
-	"\x06formed\x18\x05 \x01(\bR\x06formed\"\xaa\x01\n" +
+	"\x06formed\x18\x05 \x01(\bR\x06formed\x12=\n" +
+	"\n" +
+	"remembered\x18\x06 \x01(\v2\x1d.jindo.master.v1.MemberRecordR\n" +
+	"remembered\x12\x12\n" +
+	"\x04term\x18\a \x01(\x04R\x04term\x12!\n" +
+	"\fleading_term\x18\b \x01(\x04R\vleadingTerm\x12!\n" +
+	"\fcommit_index\x18\t \x01(\x04R\vcommitIndex\x12%\n" +
+	"\x0eformat_version\x18\n" +
+	" \x01(\rR\rformatVersion\"\xaa\x01\n" +
 	"\vJoinRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2143,7 +2340,7 @@ func file_masterv1_master_proto_rawDescGZIP() []byte {
 	return file_masterv1_master_proto_rawDescData
 }
 
-var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_masterv1_master_proto_goTypes = []any{
 	(*RequestId)(nil),                  // 0: jindo.master.v1.RequestId
 	(*NotLeader)(nil),                  // 1: jindo.master.v1.NotLeader
@@ -2175,77 +2372,80 @@ var file_masterv1_master_proto_goTypes = []any{
 	(*TransferLeadershipRequest)(nil),  // 27: jindo.master.v1.TransferLeadershipRequest
 	(*TransferLeadershipResponse)(nil), // 28: jindo.master.v1.TransferLeadershipResponse
 	(*DescribeRequest)(nil),            // 29: jindo.master.v1.DescribeRequest
-	(*DescribeResponse)(nil),           // 30: jindo.master.v1.DescribeResponse
-	(*JoinRequest)(nil),                // 31: jindo.master.v1.JoinRequest
-	(*JoinResponse)(nil),               // 32: jindo.master.v1.JoinResponse
-	(*durationpb.Duration)(nil),        // 33: google.protobuf.Duration
-	(*commonv1.RingMember)(nil),        // 34: jindo.common.v1.RingMember
-	(*commonv1.ClusterView)(nil),       // 35: jindo.common.v1.ClusterView
-	(*commonv1.Mount)(nil),             // 36: jindo.common.v1.Mount
-	(*commonv1.WorkerReport)(nil),      // 37: jindo.common.v1.WorkerReport
-	(*timestamppb.Timestamp)(nil),      // 38: google.protobuf.Timestamp
+	(*MemberRecord)(nil),               // 30: jindo.master.v1.MemberRecord
+	(*DescribeResponse)(nil),           // 31: jindo.master.v1.DescribeResponse
+	(*JoinRequest)(nil),                // 32: jindo.master.v1.JoinRequest
+	(*JoinResponse)(nil),               // 33: jindo.master.v1.JoinResponse
+	(*durationpb.Duration)(nil),        // 34: google.protobuf.Duration
+	(*commonv1.RingMember)(nil),        // 35: jindo.common.v1.RingMember
+	(*commonv1.ClusterView)(nil),       // 36: jindo.common.v1.ClusterView
+	(*commonv1.Mount)(nil),             // 37: jindo.common.v1.Mount
+	(*commonv1.WorkerReport)(nil),      // 38: jindo.common.v1.WorkerReport
+	(*timestamppb.Timestamp)(nil),      // 39: google.protobuf.Timestamp
 }
 var file_masterv1_master_proto_depIdxs = []int32{
-	33, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
-	33, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
-	33, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
+	34, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
+	34, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
+	34, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
 	0,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	34, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
-	35, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
+	35, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
+	36, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
 	0,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
 	0,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
-	36, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
-	36, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
+	37, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
+	37, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
 	0,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
 	0,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
-	35, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	36, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
 	20, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
-	34, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
-	37, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
-	38, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
-	37, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
-	38, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	35, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
+	38, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
+	39, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
+	38, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
+	39, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
 	25, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
-	33, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	33, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
+	34, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	34, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
 	26, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
-	38, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	38, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
-	33, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
-	33, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
-	2,  // 27: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
-	4,  // 28: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
-	6,  // 29: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
-	8,  // 30: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
-	10, // 31: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
-	12, // 32: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
-	14, // 33: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
-	16, // 34: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
-	18, // 35: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
-	21, // 36: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
-	23, // 37: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
-	27, // 38: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
-	29, // 39: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
-	31, // 40: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
-	3,  // 41: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
-	5,  // 42: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
-	7,  // 43: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
-	9,  // 44: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
-	11, // 45: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
-	13, // 46: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
-	15, // 47: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
-	17, // 48: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
-	19, // 49: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
-	22, // 50: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
-	24, // 51: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
-	28, // 52: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
-	30, // 53: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
-	32, // 54: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
-	41, // [41:55] is the sub-list for method output_type
-	27, // [27:41] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	39, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	39, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
+	34, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
+	34, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
+	30, // 27: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
+	30, // 28: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
+	2,  // 29: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
+	4,  // 30: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
+	6,  // 31: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
+	8,  // 32: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
+	10, // 33: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
+	12, // 34: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
+	14, // 35: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
+	16, // 36: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
+	18, // 37: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
+	21, // 38: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
+	23, // 39: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
+	27, // 40: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
+	29, // 41: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
+	32, // 42: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
+	3,  // 43: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
+	5,  // 44: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
+	7,  // 45: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
+	9,  // 46: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
+	11, // 47: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
+	13, // 48: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
+	15, // 49: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
+	17, // 50: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
+	19, // 51: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
+	22, // 52: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
+	24, // 53: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
+	28, // 54: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
+	31, // 55: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
+	33, // 56: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
+	43, // [43:57] is the sub-list for method output_type
+	29, // [29:43] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_masterv1_master_proto_init() }
@@ -2259,7 +2459,7 @@ func file_masterv1_master_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_masterv1_master_proto_rawDesc), len(file_masterv1_master_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -24,7 +24,7 @@ const ClusterID = "cluster-of-a-test"
 // Member is the part of a master that a fixture uses; *consensus.Node
 // implements it.
 type Member interface {
-	Describe() *masterv1.DescribeResponse
+	Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
 }
 
@@ -141,12 +141,12 @@ func (f *Fixture) member(name string) (Member, error) {
 }
 
 // Describe implements consensus.Peers.
-func (f *Fixture) Describe(ctx context.Context, to topology.Member) (*masterv1.DescribeResponse, error) {
+func (f *Fixture) Describe(ctx context.Context, to topology.Member, request *masterv1.DescribeRequest) (*masterv1.DescribeResponse, error) {
 	member, err := f.member(to.Name)
 	if err != nil {
 		return nil, err
 	}
-	return member.Describe(), ctx.Err()
+	return member.Describe(request), ctx.Err()
 }
 
 // Join implements consensus.Peers.

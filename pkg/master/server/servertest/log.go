@@ -211,7 +211,7 @@ func (m *Member) Transfer(_ context.Context, to string) (string, error) {
 }
 
 // Describe returns the identity of the member.
-func (m *Member) Describe() *masterv1.DescribeResponse {
+func (m *Member) Describe(*masterv1.DescribeRequest) *masterv1.DescribeResponse {
 	return &masterv1.DescribeResponse{Name: m.Name, MemberId: m.Name + "-1", HasState: true}
 }
 

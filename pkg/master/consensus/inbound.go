@@ -1,0 +1,131 @@
+package consensus
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// errDeposed is returned to a leader of an earlier term than this member has
+// taken part in, as far as its peers remember.
+var errDeposed = fmt.Errorf("the sender leads in an earlier term than the members of this cluster have reached")
+
+// Consumer implements raft.Transport. It returns the requests of peers that the
+// library may process.
+func (t *transport) Consumer() <-chan raft.RPC { return t.inbound }
+
+// SetHeartbeatHandler implements raft.Transport. The handler receives
+// heartbeats past Consumer.
+func (t *transport) SetHeartbeatHandler(handle func(raft.RPC)) {
+	t.Transport.SetHeartbeatHandler(func(rpc raft.RPC) {
+		if request, ok := rpc.Command.(*raft.AppendEntriesRequest); ok && !t.node.proof.mayFollow(request.Term) {
+			rpc.Respond(&raft.AppendEntriesResponse{}, errDeposed)
+			return
+		}
+		handle(rpc)
+	})
+}
+
+// receive passes the requests of peers to the library, one at a time, as the
+// library processes them, and refuses those that this member must not serve.
+func (t *transport) receive() {
+	from := t.Transport.Consumer()
+	for {
+		select {
+		case rpc := <-from:
+			if response, err := t.refuse(rpc.Command); err != nil {
+				rpc.Respond(response, err)
+			} else if !t.forward(rpc) {
+				return
+			}
+		case <-t.stopped:
+			return
+		}
+	}
+}
+
+// refuse returns an error for a request that must not be served, and the empty
+// response that belongs to it.
+func (t *transport) refuse(request any) (any, error) {
+	n := t.node
+	switch request := request.(type) {
+	case *raft.RequestVoteRequest:
+		if !n.proof.mayVote(request.Term) {
+			return &raft.RequestVoteResponse{}, errUnproved
+		}
+	case *raft.RequestPreVoteRequest:
+		if !n.proof.mayVote(request.Term) {
+			return &raft.RequestPreVoteResponse{}, errUnproved
+		}
+	case *raft.TimeoutNowRequest:
+		if err := n.mayCampaign(); err != nil {
+			return &raft.TimeoutNowResponse{}, err
+		}
+	case *raft.AppendEntriesRequest:
+		if !n.proof.mayFollow(request.Term) {
+			return &raft.AppendEntriesResponse{}, errDeposed
+		}
+	}
+	return nil, nil
+}
+
+// forward passes one request to the library, and its response back. It returns
+// false when the node stops.
+func (t *transport) forward(rpc raft.RPC) bool {
+	responses := make(chan raft.RPCResponse, 1)
+	select {
+	case t.inbound <- raft.RPC{Command: rpc.Command, Reader: rpc.Reader, RespChan: responses}:
+	case <-t.stopped:
+		return false
+	}
+	select {
+	case response := <-responses:
+		t.observe(rpc.Command, response)
+		rpc.RespChan <- response
+		return true
+	case <-t.stopped:
+		return false
+	}
+}
+
+// observe records what a request of the leader, once accepted, says about this
+// member's progress.
+func (t *transport) observe(request any, response raft.RPCResponse) {
+	append, ok := request.(*raft.AppendEntriesRequest)
+	if !ok {
+		return
+	}
+	if r, ok := response.Response.(*raft.AppendEntriesResponse); ok && response.Error == nil && r.Success {
+		t.node.progress.accept(append.LeaderCommitIndex, t.node.fsm.applied.get(), time.Now())
+	}
+}
+
+// mayCampaign returns why this member must not be a candidate.
+func (n *Node) mayCampaign() error {
+	if passed, _ := n.proof.state(); !passed && !mutantVoteUnproved {
+		return errUnproved
+	}
+	return nil
+}
+
+// RequestVote implements raft.Transport.
+func (t *transport) RequestVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestVoteRequest, response *raft.RequestVoteResponse) error {
+	if err := t.node.mayCampaign(); err != nil {
+		return err
+	}
+	// The pre-vote for such a term is sent, because the term grows only with
+	// the election that follows it.
+	if !t.node.proof.mayVote(request.Term) {
+		return errUnproved
+	}
+	return t.Transport.RequestVote(id, to, request, response)
+}
+
+// RequestPreVote implements raft.WithPreVote.
+func (t *transport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, request *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
+	if err := t.node.mayCampaign(); err != nil {
+		return err
+	}
+	return t.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
+}

@@ -1,0 +1,143 @@
+package consensus
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
+)
+
+const (
+	// watchTick is how often it is checked whether a request to a peer is due,
+	// and the time between requests while this member waits for a response.
+	// watchInterval is the time between requests otherwise.
+	watchTick     = 100 * time.Millisecond
+	watchInterval = 2 * time.Second
+)
+
+// peers holds the newest response of each other master to a Describe request of
+// this start. It is safe for concurrent use.
+type peers struct {
+	mu   sync.Mutex
+	seen map[string]peerState
+	size int
+}
+
+type peerState struct {
+	// response is nil until the peer has responded once.
+	response *masterv1.DescribeResponse
+}
+
+func newPeers(size int) *peers { return &peers{seen: map[string]peerState{}, size: size} }
+
+func (p *peers) count() int { return p.size }
+
+// record stores the outcome of a request. response is nil when it failed.
+func (p *peers) record(name string, response *masterv1.DescribeResponse) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	state := p.seen[name]
+	if response != nil {
+		state.response = response
+	}
+	p.seen[name] = state
+}
+
+// reports returns the newest report of each peer that responded, and how many
+// have not responded to any request.
+func (p *peers) reports() (reports []testimony, failed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name, state := range p.seen {
+		if state.response == nil {
+			failed++
+			continue
+		}
+		reports = append(reports, testimony{peer: name, term: state.response.GetTerm(), remembered: state.response.GetRemembered()})
+	}
+	return reports, failed
+}
+
+// watchPeer exchanges state with another master while this one runs: what it
+// remembers of this member until that may vote, the commit index if it is the
+// leader and this member is not known to be caught up, and otherwise, less
+// often, the position of this member's log, for it to remember.
+func (n *Node) watchPeer(peer topology.Member) {
+	var asked time.Time
+	recorded := false
+	for {
+		passed, refuted := n.proof.state()
+		leader, _ := n.Leader()
+		urgent := refuted != "" || !passed || !recorded || leader == peer.Name && n.progress.unknown(time.Now())
+		if urgent || time.Since(asked) >= watchInterval {
+			asked = time.Now()
+			recorded = n.exchange(n.running, peer, passed)
+		}
+		if !n.pause(watchTick) {
+			return
+		}
+	}
+}
+
+// exchange sends one request, and reports whether the peer has recorded this
+// member's state.
+func (n *Node) exchange(ctx context.Context, peer topology.Member, record bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	request := &masterv1.DescribeRequest{MemberId: string(n.id), Record: record}
+	if record {
+		request.Caller = peerRecord{incarnation: n.proof.incarnation(), Last: n.position(), Format: n.config.Format}.message()
+	}
+	response, err := n.config.Peers.Describe(ctx, peer, request)
+	if err == nil && (response.GetName() != peer.Name || response.GetClusterId() != n.config.ClusterID) {
+		response, record = nil, false // another cluster; see Node.describeOthers
+	}
+	if err != nil {
+		response = nil
+	}
+	n.peers.record(peer.Name, response)
+	if response == nil {
+		return false
+	}
+	if record {
+		n.proof.doubt(testimony{peer: peer.Name, remembered: response.GetRemembered()})
+	}
+	if term := response.GetLeadingTerm(); term != 0 && term == n.raft.CurrentTerm() {
+		n.progress.observe(response.GetCommitIndex(), time.Now())
+	}
+	n.replaceIfRefuted(response)
+	return record
+}
+
+// replaceIfRefuted makes this member a new one if its disk is an older copy and
+// the others have a leader that can admit it.
+func (n *Node) replaceIfRefuted(response *masterv1.DescribeResponse) {
+	if _, refuted := n.proof.state(); refuted != "" && response.GetLeadingTerm() != 0 {
+		_ = n.retire(refuted)
+	}
+}
+
+// Format returns the newest format of commands that every member of the
+// configuration can apply.
+func (n *Node) Format() uint32 { return n.memory.formats(n.servers(), n.id, n.config.Format) }
+
+// remember handles the part of a Describe request that describes the caller.
+func (n *Node) remember(request *masterv1.DescribeRequest, response *masterv1.DescribeResponse) {
+	id := raft.ServerID(request.GetMemberId())
+	if id == "" {
+		return
+	}
+	if r, ok := n.memory.of(id); ok {
+		response.Remembered = r.message()
+	}
+	if !request.GetRecord() {
+		return
+	}
+	if err := n.memory.record(id, recordOf(request.GetCaller()), n.servers()); err != nil {
+		n.logger.Warn("cannot record the state of another master", "member", id, "error", err)
+	}
+}
