@@ -111,7 +111,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,
 		Topology: members, Identity: identity, RaftListen: o.raftListen,
 		Connections: raftLimits, Addresses: addresses,
-		Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
+		Format: state.FormatVersion, Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}, server: serving, listen: o.listen, machine: machine, health: health}
 	node, listener, err := opener.open(ctx)

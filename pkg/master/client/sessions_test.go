@@ -16,7 +16,7 @@ func endSessions(t *testing.T, s *testbed) {
 	for _, session := range view.Sessions() {
 		ids = append(ids, session.GetId())
 	}
-	entry, err := state.EncodeBatch([]*statev1.Command{{
+	entry, err := state.EncodeBatch(state.FormatVersion, []*statev1.Command{{
 		Time:      view.Clock() + int64(24*time.Hour),
 		Operation: &statev1.Command_ExpireSessions{ExpireSessions: &statev1.ExpireSessions{Sessions: ids}},
 	}})

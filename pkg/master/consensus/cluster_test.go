@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,11 +39,19 @@ type journal struct {
 	commands []string
 	index    uint64
 	restored int
+	// old is set for a state machine that does not know newer commands.
+	old bool
 }
+
+// newer is the first word of a command that old state machines do not know.
+const newer = "newer"
 
 func (j *journal) Apply(index uint64, command []byte) any {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.old && strings.HasPrefix(string(command), newer) {
+		return fmt.Errorf("command %q: %w", command, ErrNewerFormat)
+	}
 	j.commands = append(j.commands, string(command))
 	j.index = index
 	return len(j.commands)
@@ -71,6 +80,9 @@ func (j *journal) Restore(r io.Reader) error {
 			return err
 		}
 		commands = append(commands, string(command))
+		if j.old && strings.HasPrefix(string(command), newer) {
+			return fmt.Errorf("command %q: %w", command, ErrNewerFormat)
+		}
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -117,13 +129,15 @@ type cluster struct {
 	configs []func(*Config)
 	members []*member
 	logger  *slog.Logger
+	// old holds the members whose state machines are old.
+	old map[int]bool
 }
 
 // newCluster returns a cluster that is not started. configure may change the
 // configuration of each member.
 func newCluster(t testing.TB, size int, configure ...func(*Config)) *cluster {
 	t.Helper()
-	c := &cluster{Fixture: consensustest.New(t, size), t: t, configs: configure, members: make([]*member, size)}
+	c := &cluster{Fixture: consensustest.New(t, size), t: t, configs: configure, members: make([]*member, size), old: map[int]bool{}}
 	level := slog.Level(100)
 	if os.Getenv("JINDO_TEST_LOG") != "" {
 		level = slog.LevelDebug
@@ -161,7 +175,7 @@ func (c *cluster) start(i int) *member {
 }
 
 func (c *cluster) tryStart(i int) (*member, error) {
-	m := &member{state: &journal{}, fatal: make(chan error, 1), ran: make(chan error, 1)}
+	m := &member{state: &journal{old: c.old[i]}, fatal: make(chan error, 1), ran: make(chan error, 1)}
 	config := c.config(i)
 	config.Fatal = func(err error) { m.fatal <- err }
 	node, err := Open(config, m.state)

@@ -21,14 +21,17 @@ import (
 type StateMachine interface {
 	// Apply executes the command of a log entry. It is pure: the same state and
 	// command give the same state and result on every member. It is called in
-	// log order, from one goroutine, and must not retain command.
+	// log order, from one goroutine, and must not retain command. An error that
+	// wraps ErrNewerFormat means that the command, and everything after it, must
+	// not be applied by this version; see fsm.halt.
 	Apply(index uint64, command []byte) any
 	// Snapshot returns an immutable view of the state, in constant time. No
 	// command is applied while it runs.
 	Snapshot() Snapshot
 	// Restore replaces the state by one that WriteTo wrote. It must build the
 	// new state aside and swap it in only when it is complete and r returned
-	// io.EOF; after an error the old state remains.
+	// io.EOF; after an error the old state remains. An error may wrap
+	// ErrNewerFormat.
 	Restore(r io.Reader) error
 }
 

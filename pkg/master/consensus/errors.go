@@ -27,6 +27,10 @@ func (e *NotLeaderError) Error() string {
 // now or later. It may be retried only under the same request id.
 var ErrUnknownOutcome = errors.New("unknown outcome: the command may have been executed")
 
+// ErrNewerFormat is wrapped by the error of a StateMachine for a command or a
+// snapshot that a newer version of the program wrote.
+var ErrNewerFormat = errors.New("written by a newer version: upgrade this master")
+
 // ErrTooLarge reports that a command has more than MaxCommand bytes. Nothing was
 // executed.
 var ErrTooLarge = errors.New("the command is too large")

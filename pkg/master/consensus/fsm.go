@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -25,6 +26,27 @@ type fsm struct {
 	configuration atomic.Uint64
 	// used is set once the state machine has executed a command.
 	used atomic.Bool
+	// halted is why the state machine applies nothing any more: an entry or a
+	// snapshot of a newer version.
+	halted atomic.Pointer[error]
+}
+
+// halt ends the application of the log for the life of this process. The member
+// continues to store entries and to vote for others, so that commands commit,
+// but it neither leads nor takes a snapshot, and its state remains as it was
+// before the entry. It does not exit, because it would meet the entry again.
+func (f *fsm) halt(act string, err error) error {
+	err = fmt.Errorf("%s: %w", act, err)
+	f.halted.CompareAndSwap(nil, &err)
+	return err
+}
+
+// haltedBy returns why the state machine is halted; nil when it is not.
+func (f *fsm) haltedBy() error {
+	if err := f.halted.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 var _ raft.BatchingFSM = (*fsm)(nil)
@@ -32,12 +54,18 @@ var _ raft.BatchingFSM = (*fsm)(nil)
 // ApplyBatch implements raft.BatchingFSM.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	results := make([]any, len(logs))
+	last := uint64(0)
 	for i, l := range logs {
+		if halted := f.haltedBy(); halted != nil {
+			results[i] = halted
+			continue
+		}
 		results[i] = f.apply(l)
+		if f.haltedBy() == nil {
+			last = l.Index
+		}
 	}
-	if len(logs) > 0 {
-		f.applied.advance(logs[len(logs)-1].Index)
-	}
+	f.applied.advance(last)
 	return results
 }
 
@@ -60,12 +88,19 @@ func (f *fsm) apply(l *raft.Log) any {
 		return l.Term
 	default:
 		f.used.Store(true)
-		return f.state.Apply(l.Index, l.Data)
+		result := f.state.Apply(l.Index, l.Data)
+		if err, ok := result.(error); ok && errors.Is(err, ErrNewerFormat) {
+			return f.halt(fmt.Sprintf("apply entry %d", l.Index), err)
+		}
+		return result
 	}
 }
 
 // Snapshot implements raft.FSM.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
+	if halted := f.haltedBy(); halted != nil {
+		return nil, halted
+	}
 	return &fsmSnapshot{
 		header: envelopeHeader{index: f.applied.get(), configuration: f.configuration.Load()},
 		state:  f.state.Snapshot(),
@@ -78,7 +113,11 @@ func (f *fsm) Restore(from io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
-	if err := f.state.Restore(envelope); err != nil {
+	if err := f.state.Restore(envelope); errors.Is(err, ErrNewerFormat) {
+		// The file is complete, and the member keeps it for its next version.
+		_ = f.halt("restore a snapshot", err)
+		return envelope.finish()
+	} else if err != nil {
 		return fmt.Errorf("restore the state: %w", err)
 	}
 	// A state machine that stopped reading early has not caused the checksum to

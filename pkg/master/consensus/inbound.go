@@ -106,7 +106,7 @@ func (n *Node) mayCampaign() error {
 	if passed, _ := n.proof.state(); !passed && !mutantVoteUnproved {
 		return errUnproved
 	}
-	return nil
+	return n.fsm.haltedBy()
 }
 
 // RequestVote implements raft.Transport.

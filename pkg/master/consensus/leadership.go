@@ -39,7 +39,7 @@ func (r *leaderReady) get() (uint64, time.Time) {
 // does not.
 func (n *Node) readyTerm() uint64 {
 	term, _ := n.ready.get()
-	if term == 0 || n.failed.Load() || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
+	if term == 0 || n.failed.Load() || n.fsm.haltedBy() != nil || n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return 0
 	}
 	return term
@@ -92,6 +92,9 @@ func (n *Node) watchLeadership() {
 // is applied here. The term is that of the entry as it is read back from the
 // log.
 func (n *Node) establishLeadership() {
+	if n.resignIfHalted() {
+		return
+	}
 	// A cluster of one voter elects its leader without a request to a peer.
 	if !n.awaitProof() {
 		return
@@ -105,13 +108,26 @@ func (n *Node) establishLeadership() {
 			n.logger.Info("serving as leader", "term", term)
 			return
 		}
-		if err != nil && !refused(err) {
+		if n.resignIfHalted() || err != nil && !refused(err) {
 			return // the next change of leadership is or will be notified
 		}
 		if !n.pause(commitTimeout) {
 			return
 		}
 	}
+}
+
+// resignIfHalted hands leadership over if this member cannot apply the log.
+func (n *Node) resignIfHalted() bool {
+	halted := n.fsm.haltedBy()
+	if halted == nil {
+		return false
+	}
+	n.logger.Error("this master cannot lead", "error", halted)
+	if countVoters(n.servers()) > 1 {
+		n.handOver(n.running)
+	}
+	return true
 }
 
 // awaitVoters blocks until a majority of the topology's masters are voters, if

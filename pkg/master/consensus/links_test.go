@@ -15,6 +15,8 @@ var errCut = errors.New("the link is cut")
 type links struct {
 	mu  sync.Mutex
 	cut map[[2]string]bool
+	// mute holds the links that pass heartbeats, and fail what replicates.
+	mute map[[2]string]bool
 	// held maps a member to a channel: responses to its heartbeats wait until
 	// it is closed.
 	held map[string]chan struct{}
@@ -23,7 +25,7 @@ type links struct {
 }
 
 func newLinks() *links {
-	return &links{cut: map[[2]string]bool{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
+	return &links{cut: map[[2]string]bool{}, mute: map[[2]string]bool{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
 }
 
 // configure puts a member's transport on the links.
@@ -39,6 +41,19 @@ func (w *links) part(cut bool, a, b string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cut[[2]string{a, b}], w.cut[[2]string{b, a}] = cut, cut
+}
+
+// silence fails what replicates from a to b, or restores it.
+func (w *links) silence(mute bool, a, b string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mute[[2]string{a, b}] = mute
+}
+
+func (w *links) muted(from string, to raft.ServerID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.mute[[2]string{from, nameOf(string(to))}]
 }
 
 func (w *links) check(from string, to raft.ServerID) error {
@@ -96,6 +111,9 @@ var _ raft.WithPreVote = (*wire)(nil)
 func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	if err := w.links.check(w.from, id); err != nil {
 		return err
+	}
+	if !heartbeat(request) && w.links.muted(w.from, id) {
+		return errCut
 	}
 	err := w.Transport.AppendEntries(id, to, request, response)
 	if err == nil && heartbeat(request) {

@@ -203,7 +203,7 @@ func (n *Node) stop() {
 // counts entries only.
 func (n *Node) compact() {
 	for n.pause(n.config.sizes.interval) {
-		if n.store.unsnapshotted.Load() < n.config.sizes.bytes {
+		if n.store.unsnapshotted.Load() < n.config.sizes.bytes || n.fsm.haltedBy() != nil {
 			continue
 		}
 		if err := n.snapshot(); err != nil && !errors.Is(err, raft.ErrNothingNewToSnapshot) {

@@ -32,6 +32,9 @@ func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error)
 	if err != nil {
 		err = n.proposalError(err)
 	}
+	if halted, ok := result.(error); ok && errors.Is(halted, ErrNewerFormat) {
+		result, err = nil, fmt.Errorf("%w (%w)", ErrUnknownOutcome, halted)
+	}
 	n.metrics.proposed(err)
 	return result, index, err
 }

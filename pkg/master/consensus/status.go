@@ -68,6 +68,8 @@ func (n *Node) unready(s *masterv1.StatusResponse) string {
 	switch waiting := n.waiting.Load(); {
 	case n.failed.Load() || n.closing.Load():
 		return "this master is stopping"
+	case n.fsm.haltedBy() != nil:
+		return n.fsm.haltedBy().Error()
 	case refuted != "":
 		return refuted
 	case waiting != nil:

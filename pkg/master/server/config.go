@@ -28,6 +28,8 @@ type Consensus interface {
 	// term.
 	Leader() (string, uint64)
 	Status() *masterv1.StatusResponse
+	// Format returns the newest format of entries that every member can apply.
+	Format() uint32
 	Transfer(ctx context.Context, to string) (string, error)
 	Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)

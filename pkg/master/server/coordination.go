@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -103,8 +104,25 @@ func (s *Server) KeepAlive(ctx context.Context, r *masterv1.KeepAliveRequest) (*
 		}})
 	}
 	ttl := time.Duration(session.GetTtl())
-	s.leases.renew(session.GetId(), s.awake.now()+ttl)
+	if !s.leases.renew(session.GetId(), s.awake.now()+ttl) {
+		if err := s.renewSession(ctx, session); err != nil {
+			return nil, err
+		}
+	}
 	return &masterv1.KeepAliveResponse{Ttl: durationpb.New(ttl)}, nil
+}
+
+// renewSession renews a session whose expiry was proposed. The command is
+// executed before the expiry, which then changes nothing, or after it, and is
+// refused. The new use extends the lease; see leases.reconcile.
+func (s *Server) renewSession(ctx context.Context, session *statev1.Session) error {
+	if s.proposer.format() < state.FormatUses {
+		return failure(fmt.Errorf("session %s is being ended, and cannot be renewed while a master has an older version: %w", session.GetId(), errNotSent))
+	}
+	_, err := s.execute(ctx, &statev1.Command{Operation: &statev1.Command_RenewSession{
+		RenewSession: &statev1.RenewSession{Session: session.GetId(), Owner: session.GetOwner()},
+	}})
+	return err
 }
 
 // RegisterWorker implements masterv1.CoordinationServer.

@@ -2,11 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/master/state"
+	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
 
@@ -99,7 +100,7 @@ func (c *leaderLoop) leading(now time.Duration) bool {
 
 // propose executes a command of this member. A failed command is retried at a
 // later tick, by the leader of that time.
-func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.Command) *statev1.Result {
+func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.Command) (*statev1.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	result, err := c.server.proposer.propose(ctx, command)
@@ -108,15 +109,15 @@ func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.
 	}
 	if err != nil {
 		c.server.config.Logger.Debug("cannot "+what, "error", err)
-		return nil
+		return nil, err
 	}
-	return result
+	return result, nil
 }
 
 func (c *leaderLoop) form(ctx context.Context) {
 	config := c.server.config
-	result := c.propose(ctx, "form the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
-		FormCluster: &statev1.FormCluster{ClusterId: config.Topology.ClusterID, FormatVersion: state.FormatVersion},
+	result, _ := c.propose(ctx, "form the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
+		FormCluster: &statev1.FormCluster{ClusterId: config.Topology.ClusterID, FormatVersion: c.server.proposer.format()},
 	}})
 	if result.GetChanged() {
 		config.Logger.Info("the cluster is formed", "cluster", config.Topology.ClusterID)
@@ -128,9 +129,14 @@ func (c *leaderLoop) expire(ctx context.Context, now time.Duration) {
 	if len(due) == 0 {
 		return
 	}
-	result := c.propose(ctx, "end sessions", &statev1.Command{Operation: &statev1.Command_ExpireSessions{
-		ExpireSessions: &statev1.ExpireSessions{Sessions: due},
+	result, err := c.propose(ctx, "end sessions", &statev1.Command{Operation: &statev1.Command_ExpireSessions{
+		ExpireSessions: &statev1.ExpireSessions{Expiries: due},
 	}})
+	// After an unknown outcome, the command may be executed as long as this
+	// member leads.
+	if !errors.Is(err, consensus.ErrUnknownOutcome) {
+		c.server.leases.settled(due)
+	}
 	if result.GetChanged() {
 		c.server.config.Logger.Debug("ended unused sessions", "count", len(due))
 	}
@@ -159,8 +165,8 @@ func (c *leaderLoop) removeAbsent(ctx context.Context, now time.Duration, worker
 		}
 		// If the removal fails, it is retried after retryInterval.
 		c.present[member.GetId()] = now - config.WorkerAbsence + retryInterval
-		result := c.propose(ctx, "remove an absent worker", &statev1.Command{Operation: &statev1.Command_RemoveWorker{
-			RemoveWorker: &statev1.RemoveWorker{Name: member.GetName(), Id: member.GetId(), Reason: statev1.RemoveWorker_REASON_ABSENT},
+		result, _ := c.propose(ctx, "remove an absent worker", &statev1.Command{Operation: &statev1.Command_RemoveWorker{
+			RemoveWorker: &statev1.RemoveWorker{Name: member.GetName(), Id: member.GetId(), Used: worker.GetUsed(), Reason: statev1.RemoveWorker_REASON_ABSENT},
 		}})
 		if result != nil {
 			config.Logger.Warn("a worker left the ring", "worker", member.GetName(), "reason", "no heartbeat for "+config.WorkerAbsence.String(), "ring", result.GetRingEpoch())

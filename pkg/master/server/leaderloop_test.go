@@ -111,7 +111,7 @@ func TestIdleDisksStayIdle(t *testing.T) {
 	for range 60 {
 		c.pass(10 * time.Second)
 		c.server.reports.add(report(ringMember("w-0")))
-		c.server.leases.renew("workers", c.server.awake.now()+time.Hour)
+		_ = c.server.leases.renew("workers", c.server.awake.now()+time.Hour)
 	}
 	if got := len(c.log.Entries()); got != entries {
 		t.Errorf("%d entries were written in ten idle minutes", got-entries)

@@ -166,6 +166,10 @@ func (p *proposer) send(ctx context.Context, batch []*pending) {
 	}
 }
 
+// format returns the format of the next entry: the newest that every member and
+// this version know.
+func (p *proposer) format() uint32 { return min(p.consensus.Format(), state.FormatVersion) }
+
 func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
 	defer cancel()
@@ -175,7 +179,7 @@ func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Res
 		wait.command.Time = now
 		commands[i] = wait.command
 	}
-	entry, err := state.EncodeBatch(commands)
+	entry, err := state.EncodeBatch(p.format(), commands)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}

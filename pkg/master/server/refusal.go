@@ -101,6 +101,8 @@ func explain(r *statev1.Refusal) (codes.Code, string) {
 		return codes.AlreadyExists, fmt.Sprintf("session id %s was used before: generate another", subject)
 	case statev1.Refusal_CODE_REPLACED:
 		return codes.FailedPrecondition, fmt.Sprintf("worker %s was replaced: its id is now %s", subject, other)
+	case statev1.Refusal_CODE_RENEWED:
+		return codes.FailedPrecondition, fmt.Sprintf("worker %s registered again meanwhile", subject)
 	default:
 		return codes.InvalidArgument, "the command has no operation"
 	}

@@ -23,19 +23,22 @@
 //     state never decreases, even if proposers send earlier times. A session that has
 //     ended is kept for ten minutes of that time, so that a late duplicate of
 //     its opening does not make its sequences valid again.
+//   - An expiry of a session, and a removal of an absent worker, carry the last
+//     use that they are based on, and change nothing if there was a later one.
 //   - Only joining, changing and removing workers create ring epochs. A member
-//     that registers again unchanged changes nothing; one with a new id
-//     replaces the member of its name.
+//     that registers again unchanged changes nothing that readers see; one with
+//     a new id replaces the member of its name.
 //   - Ids of mounts are never reused: they are numbered, and contain a nonce so
 //     that a cluster that is formed again does not reuse them either.
 //
 // # Versions
 //
-// A member that reads a command, a field or a batch version that it does not
-// know has missed an upgrade. If it skipped the entry, its state would silently
-// diverge, so it stops: Apply calls Fatal, changes nothing, and refuses every
-// later entry. Leaders must therefore not propose what the oldest member does
-// not know. The format version of the cluster is the place to agree on that.
+// An entry has the format version of its commands. A leader writes the newest
+// that every member of the configuration reports to know, so that a member of an
+// older version never meets one that it does not. If it does all the same, for
+// instance after it was downgraded, it applies neither that entry nor any later
+// one, because a state that skipped an entry would silently diverge: Apply
+// returns ErrUnknown, and the member waits for its upgrade.
 //
 // # The digest
 //

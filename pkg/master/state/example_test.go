@@ -35,7 +35,7 @@ func ExampleMachine_Apply() {
 			log.Fatal(err)
 		}
 		for i, command := range commands {
-			entry, err := state.EncodeBatch([]*statev1.Command{command})
+			entry, err := state.EncodeBatch(state.FormatVersion, []*statev1.Command{command})
 			if err != nil {
 				log.Fatal(err)
 			}

@@ -19,6 +19,7 @@ const (
 	OpPutMount       = 15
 	OpRemoveMount    = 16
 	OpInvalidate     = 17
+	OpRenewSession   = 18
 )
 
 // Operation returns the number of a command's operation; 0 when it has none
@@ -41,6 +42,8 @@ func Operation(c *statev1.Command) uint32 {
 		return OpRemoveMount
 	case *statev1.Command_Invalidate:
 		return OpInvalidate
+	case *statev1.Command_RenewSession:
+		return OpRenewSession
 	}
 	return 0
 }
@@ -177,6 +180,8 @@ func (t *tx) operate(c *statev1.Command) *statev1.Result {
 		result = t.removeMount(op.RemoveMount)
 	case *statev1.Command_Invalidate:
 		result = t.invalidate(op.Invalidate)
+	case *statev1.Command_RenewSession:
+		result = t.renewSession(op.RenewSession)
 	}
 	result.Index = t.index
 	return result

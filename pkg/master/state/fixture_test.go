@@ -14,6 +14,8 @@ type fixture struct {
 	t     testing.TB
 	index uint64
 	now   int64
+	// format is that of the entries.
+	format uint32
 }
 
 func newFixture(t testing.TB) *fixture {
@@ -22,7 +24,7 @@ func newFixture(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &fixture{Machine: m, t: t, now: 1_700_000_000_000_000_000}
+	return &fixture{Machine: m, t: t, now: 1_700_000_000_000_000_000, format: 1}
 }
 
 // formed returns a fixture with a cluster, and an open session "s" of
@@ -38,7 +40,7 @@ func formed(t testing.TB) *fixture {
 // batch applies commands in one entry.
 func (f *fixture) batch(commands ...*statev1.Command) []*statev1.Result {
 	f.t.Helper()
-	entry, err := EncodeBatch(commands)
+	entry, err := EncodeBatch(f.format, commands)
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -100,12 +102,12 @@ func (f *fixture) restored() *fixture {
 	if err := other.Restore(&written); err != nil {
 		f.t.Fatal(err)
 	}
-	other.index, other.now = f.index, f.now
+	other.index, other.now, other.format = f.index, f.now, f.format
 	return other
 }
 
 func form(id string) *statev1.Command {
-	return &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: id, FormatVersion: FormatVersion}}}
+	return &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: id, FormatVersion: 1}}}
 }
 
 func open(session, owner string) *statev1.Command {

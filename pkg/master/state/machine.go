@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -8,9 +9,6 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/master/state/statev1"
 )
-
-// FormatVersion is the format version of clusters that this version forms.
-const FormatVersion = 1
 
 // Machine is the state of one member. Apply and Restore must be called from one
 // goroutine, that of the log. All other methods are safe for concurrent use,
@@ -25,7 +23,10 @@ type Machine struct {
 
 // New returns the state before the first entry. fatal is called at most once,
 // when this member must not continue. It should end the process; if it returns,
-// every later entry is refused with the same error.
+// every later entry is refused with the same error. It is not called for an
+// entry of a newer version, because the next start would meet it again: Apply
+// then returns an error that wraps ErrUnknown, for this entry and all later
+// ones, and the state remains as it was before.
 func New(fatal func(error)) (*Machine, error) {
 	db, err := newDB()
 	if err != nil {
@@ -49,7 +50,9 @@ func (m *Machine) Apply(index uint64, entry []byte) any {
 	if err != nil {
 		err = fmt.Errorf("apply entry %d: %w", index, err)
 		m.failed.Store(&err)
-		m.fatal(err)
+		if !errors.Is(err, ErrUnknown) {
+			m.fatal(err)
+		}
 		return err
 	}
 	return results
@@ -64,6 +67,7 @@ func (m *Machine) apply(index uint64, entry []byte) ([]*statev1.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.format = batch.GetVersion()
 	defer t.txn.Abort()
 	results := make([]*statev1.Result, len(batch.GetCommands()))
 	for i, command := range batch.GetCommands() {

@@ -9,4 +9,7 @@ import "os"
 var (
 	// mutantNoDedup executes a request again each time it is received.
 	mutantNoDedup = os.Getenv("JINDO_MUTANT") == "nodedup"
+	// mutantExpireUsed ends sessions that were used since their expiry was
+	// decided.
+	mutantExpireUsed = os.Getenv("JINDO_MUTANT") == "expireused"
 )

@@ -4,4 +4,7 @@ package state
 
 // The broken variants of mutant.go are constants here, so that the compiler
 // removes them.
-const mutantNoDedup = false
+const (
+	mutantNoDedup    = false
+	mutantExpireUsed = false
+)

@@ -8,17 +8,23 @@ import (
 	"testing"
 )
 
-// TestMutantNoDedupIsCaught checks that the directed test passes without the
-// mutant, and fails every time when duplicates are executed.
-func TestMutantNoDedupIsCaught(t *testing.T) {
-	const directed = "^TestRequestRepeated$"
-	if out, err := rerun(t, directed, ""); err != nil {
-		t.Fatalf("without a mutant, %s fails: %v\n%s", directed, err, out)
-	}
-	for range 3 {
-		if out, err := rerun(t, directed, "nodedup"); err == nil {
-			t.Fatalf("with the mutant nodedup, %s passes:\n%s", directed, out)
-		}
+// TestMutantsAreCaught checks that each directed test passes without a mutant,
+// and fails every time with the one that it is directed at.
+func TestMutantsAreCaught(t *testing.T) {
+	for mutant, directed := range map[string]string{
+		"nodedup":    "^TestRequestRepeated$",
+		"expireused": "^TestAnExpiryInFlightDoesNotEndARenewedSession$",
+	} {
+		t.Run(mutant, func(t *testing.T) {
+			if out, err := rerun(t, directed, ""); err != nil {
+				t.Fatalf("without a mutant, %s fails: %v\n%s", directed, err, out)
+			}
+			for range 3 {
+				if out, err := rerun(t, directed, mutant); err == nil {
+					t.Fatalf("%s does not detect the mutant:\n%s", directed, out)
+				}
+			}
+		})
 	}
 }
 

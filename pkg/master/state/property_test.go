@@ -23,7 +23,7 @@ func anyCommand() *rapid.Generator[*statev1.Command] {
 	owners := rapid.SampledFrom([]string{"admin/a", "admin/b"})
 	return rapid.Custom(func(t *rapid.T) *statev1.Command {
 		var c *statev1.Command
-		switch rapid.IntRange(0, 11).Draw(t, "operation") {
+		switch rapid.IntRange(0, 13).Draw(t, "operation") {
 		case 0:
 			c = form(rapid.SampledFrom([]string{"c", "d"}).Draw(t, "cluster"))
 		case 1:
@@ -38,6 +38,10 @@ func anyCommand() *rapid.Generator[*statev1.Command] {
 			c = register(names.Draw(t, "name"), ids.Draw(t, "id"))
 		case 7:
 			c = unmount(paths.Draw(t, "path"))
+		case 12:
+			c = renew(sessions.Draw(t, "session"), owners.Draw(t, "owner"))
+		case 13:
+			c = expiry(0, sessions.Draw(t, "session"), rapid.Int64Range(0, 5*ttl).Draw(t, "used"))
 		case 8, 9:
 			c = mount(paths.Draw(t, "path"), uris.Draw(t, "uri"))
 		default:
@@ -56,6 +60,7 @@ func anyCommand() *rapid.Generator[*statev1.Command] {
 // commands have an effect.
 func randomFixture(t testing.TB) *fixture {
 	f := newFixture(t)
+	f.format = FormatVersion
 	f.batch(form("c"))
 	f.batch(open("s", "admin/a"), open("t", "admin/b"), open("u", "admin/a"))
 	return f
@@ -196,7 +201,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		{form("c"), open("s", "admin/a"), by(1, mount("/d", "oss://b/")), by(2, invalidate("/d"))},
 		{by(1, register("w", "0")), remove("w", ""), expire(1, "s")},
 	} {
-		entry, err := EncodeBatch(commands)
+		entry, err := EncodeBatch(FormatVersion, commands)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -208,7 +213,7 @@ func FuzzDecodeBatch(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := EncodeBatch(batch.GetCommands())
+		again, err := EncodeBatch(batch.GetVersion(), batch.GetCommands())
 		if err != nil {
 			t.Fatalf("a decoded batch cannot be encoded: %v", err)
 		}

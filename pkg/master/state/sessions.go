@@ -56,8 +56,32 @@ func (t *tx) openSession(op *statev1.OpenSession) *statev1.Result {
 	return &statev1.Result{Changed: true}
 }
 
+// renewSession uses a session. An expiry that was proposed before the command
+// and is executed after it does not end the session.
+func (t *tx) renewSession(op *statev1.RenewSession) *statev1.Result {
+	s := t.session(&statev1.Request{Session: op.GetSession(), Owner: op.GetOwner()})
+	if s == nil {
+		return refuse(statev1.Refusal_CODE_UNKNOWN_SESSION, op.GetSession(), "")
+	}
+	renewed := clone(s)
+	renewed.Used = max(t.meta.GetClock(), s.GetUsed()+1)
+	put(t, tableSessions, s, renewed)
+	return &statev1.Result{Changed: true}
+}
+
+// expireSessions ends sessions that were not used since the proposer read them.
+// The clock alone does not decide that: between the use of a session and the
+// command it may have been set forward.
 func (t *tx) expireSessions(op *statev1.ExpireSessions) *statev1.Result {
 	result := &statev1.Result{}
+	for _, e := range op.GetExpiries() {
+		s := find[*statev1.Session](t, tableSessions, indexID, text(e.GetSession()))
+		if s == nil || s.GetEnded() != 0 || s.GetUsed() != e.GetUsed() && !mutantExpireUsed {
+			continue
+		}
+		t.end(s)
+		result.Changed = true
+	}
 	for _, id := range op.GetSessions() {
 		s := find[*statev1.Session](t, tableSessions, indexID, text(id))
 		// The session may have been used since the leader decided. It then

@@ -16,10 +16,12 @@ import (
 type tx struct {
 	txn   *memdb.Txn
 	index uint64
-	meta  *statev1.Meta
-	sum   uint64
-	rows  map[string]int
-	err   error
+	// format is the format of the entry.
+	format uint32
+	meta   *statev1.Meta
+	sum    uint64
+	rows   map[string]int
+	err    error
 }
 
 func begin(db *memdb.MemDB, index uint64) (*tx, error) {

@@ -42,13 +42,22 @@ func (t *tx) registerWorker(op *statev1.RegisterWorker) *statev1.Result {
 		return refuse(statev1.Refusal_CODE_ID_TAKEN, member.GetId(), name)
 	}
 	old := find[*statev1.Worker](t, tableWorkers, indexID, text(member.GetName()))
+	used := int64(0)
+	if t.format >= FormatUses {
+		used = max(t.meta.GetClock(), old.GetUsed()+1)
+	}
 	if proto.Equal(old.GetMember(), member) {
+		if used != 0 {
+			renewed := clone(old)
+			renewed.Used = used
+			put(t, tableWorkers, old, renewed)
+		}
 		return &statev1.Result{RingEpoch: t.meta.GetRingEpoch()}
 	}
 	if old == nil && t.rows[tableWorkers] >= MaxWorkers {
 		return refuse(statev1.Refusal_CODE_LIMIT, "workers", "")
 	}
-	put(t, tableWorkers, old, &statev1.Worker{Member: member, Since: t.meta.GetRingEpoch() + 1})
+	put(t, tableWorkers, old, &statev1.Worker{Member: member, Since: t.meta.GetRingEpoch() + 1, Used: used})
 	return t.newRing()
 }
 
@@ -59,6 +68,9 @@ func (t *tx) removeWorker(op *statev1.RemoveWorker) *statev1.Result {
 	}
 	if id := worker.GetMember().GetId(); op.GetId() != "" && op.GetId() != id {
 		return refuse(statev1.Refusal_CODE_REPLACED, op.GetName(), id)
+	}
+	if op.GetUsed() != 0 && op.GetUsed() != worker.GetUsed() {
+		return refuse(statev1.Refusal_CODE_RENEWED, op.GetName(), "")
 	}
 	t.drop(tableWorkers, worker)
 	return t.newRing()

@@ -4,6 +4,7 @@
 package servertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -37,6 +38,8 @@ type Member struct {
 	// applied, hung whether calls block until their contexts are done.
 	lost int
 	hung bool
+	// format is what Format returns; 0 stands for the newest.
+	format uint32
 	// joined holds the requests that AddMember received.
 	joined []*masterv1.JoinRequest
 	// fatal is the error that Fatal was called with.
@@ -171,6 +174,20 @@ func (m *Member) ReadIndex(ctx context.Context) (uint64, error) {
 	m.log.mu.Lock()
 	defer m.log.mu.Unlock()
 	return m.log.index, m.log.notLeader(m)
+}
+
+// SetFormat sets the format that all members can apply.
+func (m *Member) SetFormat(format uint32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.format = format
+}
+
+// Format returns the format that all members can apply.
+func (m *Member) Format() uint32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return cmp.Or(m.format, state.FormatVersion)
 }
 
 // Leader returns the name of the leader, and the term.

@@ -72,7 +72,7 @@ func (x RemoveWorker_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RemoveWorker_Reason.Descriptor instead.
 func (RemoveWorker_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{7, 0}
+	return file_statev1_state_proto_rawDescGZIP(), []int{9, 0}
 }
 
 type Refusal_Code int32
@@ -112,6 +112,8 @@ const (
 	// CODE_INVALID: the command lacks a value; its proposer should have
 	// rejected it.
 	Refusal_CODE_INVALID Refusal_Code = 27
+	// CODE_RENEWED: the worker registered again since the command was proposed.
+	Refusal_CODE_RENEWED Refusal_Code = 28
 )
 
 // Enum value maps for Refusal_Code.
@@ -133,6 +135,7 @@ var (
 		25: "CODE_SESSION_TAKEN",
 		26: "CODE_REPLACED",
 		27: "CODE_INVALID",
+		28: "CODE_RENEWED",
 	}
 	Refusal_Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":     0,
@@ -151,6 +154,7 @@ var (
 		"CODE_SESSION_TAKEN":   25,
 		"CODE_REPLACED":        26,
 		"CODE_INVALID":         27,
+		"CODE_RENEWED":         28,
 	}
 )
 
@@ -178,15 +182,17 @@ func (x Refusal_Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Refusal_Code.Descriptor instead.
 func (Refusal_Code) EnumDescriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{12, 0}
+	return file_statev1_state_proto_rawDescGZIP(), []int{14, 0}
 }
 
 // Batch is one entry of the log: commands that arrived at the same time. Each
 // has a result at the same position.
 type Batch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// version is the version of the commands' format. A member that does not know
-	// it stops.
+	// version is the format version of the commands. A member that does not know
+	// it applies neither this entry nor later ones. Leaders write the newest
+	// version that every member knows. Since version 2 there are RenewSession,
+	// ExpireSessions.expiries, RemoveWorker.used and Worker.used.
 	Version       uint32     `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Commands      []*Command `protobuf:"bytes,2,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -255,6 +261,7 @@ type Command struct {
 	//	*Command_PutMount
 	//	*Command_RemoveMount
 	//	*Command_Invalidate
+	//	*Command_RenewSession
 	Operation     isCommand_Operation `protobuf_oneof:"operation"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -383,6 +390,15 @@ func (x *Command) GetInvalidate() *Invalidate {
 	return nil
 }
 
+func (x *Command) GetRenewSession() *RenewSession {
+	if x != nil {
+		if x, ok := x.Operation.(*Command_RenewSession); ok {
+			return x.RenewSession
+		}
+	}
+	return nil
+}
+
 type isCommand_Operation interface {
 	isCommand_Operation()
 }
@@ -419,6 +435,10 @@ type Command_Invalidate struct {
 	Invalidate *Invalidate `protobuf:"bytes,17,opt,name=invalidate,proto3,oneof"`
 }
 
+type Command_RenewSession struct {
+	RenewSession *RenewSession `protobuf:"bytes,18,opt,name=renew_session,json=renewSession,proto3,oneof"`
+}
+
 func (*Command_FormCluster) isCommand_Operation() {}
 
 func (*Command_OpenSession) isCommand_Operation() {}
@@ -434,6 +454,8 @@ func (*Command_PutMount) isCommand_Operation() {}
 func (*Command_RemoveMount) isCommand_Operation() {}
 
 func (*Command_Invalidate) isCommand_Operation() {}
+
+func (*Command_RenewSession) isCommand_Operation() {}
 
 // Request makes a command take effect at most once.
 type Request struct {
@@ -653,8 +675,10 @@ func (x *OpenSession) GetReplaces() string {
 // ExpireSessions ends those of the sessions that have not been used for their
 // whole time to live before the command's time.
 type ExpireSessions struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sessions      []string               `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Sessions []string               `protobuf:"bytes,1,rep,name=sessions,proto3" json:"sessions,omitempty"`
+	// expiries replaces sessions since format version 2.
+	Expiries      []*Expiry `protobuf:"bytes,2,rep,name=expiries,proto3" json:"expiries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -696,6 +720,121 @@ func (x *ExpireSessions) GetSessions() []string {
 	return nil
 }
 
+func (x *ExpireSessions) GetExpiries() []*Expiry {
+	if x != nil {
+		return x.Expiries
+	}
+	return nil
+}
+
+// Expiry ends a session unless it was used since the proposer read it.
+type Expiry struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// used is the session's value of that name as the proposer read it.
+	Used          int64 `protobuf:"varint,2,opt,name=used,proto3" json:"used,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expiry) Reset() {
+	*x = Expiry{}
+	mi := &file_statev1_state_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expiry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expiry) ProtoMessage() {}
+
+func (x *Expiry) ProtoReflect() protoreflect.Message {
+	mi := &file_statev1_state_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expiry.ProtoReflect.Descriptor instead.
+func (*Expiry) Descriptor() ([]byte, []int) {
+	return file_statev1_state_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Expiry) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Expiry) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
+// RenewSession uses a session, so that an expiry that was proposed before does
+// not end it.
+type RenewSession struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Session       string                 `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	Owner         string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewSession) Reset() {
+	*x = RenewSession{}
+	mi := &file_statev1_state_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewSession) ProtoMessage() {}
+
+func (x *RenewSession) ProtoReflect() protoreflect.Message {
+	mi := &file_statev1_state_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewSession.ProtoReflect.Descriptor instead.
+func (*RenewSession) Descriptor() ([]byte, []int) {
+	return file_statev1_state_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RenewSession) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *RenewSession) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 type RegisterWorker struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Member *commonv1.RingMember   `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
@@ -707,7 +846,7 @@ type RegisterWorker struct {
 
 func (x *RegisterWorker) Reset() {
 	*x = RegisterWorker{}
-	mi := &file_statev1_state_proto_msgTypes[6]
+	mi := &file_statev1_state_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +858,7 @@ func (x *RegisterWorker) String() string {
 func (*RegisterWorker) ProtoMessage() {}
 
 func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[6]
+	mi := &file_statev1_state_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +871,7 @@ func (x *RegisterWorker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterWorker.ProtoReflect.Descriptor instead.
 func (*RegisterWorker) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{6}
+	return file_statev1_state_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RegisterWorker) GetMember() *commonv1.RingMember {
@@ -754,15 +893,18 @@ type RemoveWorker struct {
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// id, if set, must be the member's current id. Otherwise the member was
 	// replaced, and the command is refused.
-	Id            string              `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
-	Reason        RemoveWorker_Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=jindo.state.v1.RemoveWorker_Reason" json:"reason,omitempty"`
+	Id     string              `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Reason RemoveWorker_Reason `protobuf:"varint,3,opt,name=reason,proto3,enum=jindo.state.v1.RemoveWorker_Reason" json:"reason,omitempty"`
+	// used, if set, must be the worker's value of that name. Otherwise the worker
+	// registered again since the proposer read it, and the command is refused.
+	Used          int64 `protobuf:"varint,4,opt,name=used,proto3" json:"used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RemoveWorker) Reset() {
 	*x = RemoveWorker{}
-	mi := &file_statev1_state_proto_msgTypes[7]
+	mi := &file_statev1_state_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +916,7 @@ func (x *RemoveWorker) String() string {
 func (*RemoveWorker) ProtoMessage() {}
 
 func (x *RemoveWorker) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[7]
+	mi := &file_statev1_state_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +929,7 @@ func (x *RemoveWorker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveWorker.ProtoReflect.Descriptor instead.
 func (*RemoveWorker) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{7}
+	return file_statev1_state_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RemoveWorker) GetName() string {
@@ -811,6 +953,13 @@ func (x *RemoveWorker) GetReason() RemoveWorker_Reason {
 	return RemoveWorker_REASON_UNSPECIFIED
 }
 
+func (x *RemoveWorker) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
+}
+
 type PutMount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// mount has neither id nor epoch.
@@ -824,7 +973,7 @@ type PutMount struct {
 
 func (x *PutMount) Reset() {
 	*x = PutMount{}
-	mi := &file_statev1_state_proto_msgTypes[8]
+	mi := &file_statev1_state_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +985,7 @@ func (x *PutMount) String() string {
 func (*PutMount) ProtoMessage() {}
 
 func (x *PutMount) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[8]
+	mi := &file_statev1_state_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +998,7 @@ func (x *PutMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMount.ProtoReflect.Descriptor instead.
 func (*PutMount) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{8}
+	return file_statev1_state_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PutMount) GetMount() *commonv1.Mount {
@@ -875,7 +1024,7 @@ type RemoveMount struct {
 
 func (x *RemoveMount) Reset() {
 	*x = RemoveMount{}
-	mi := &file_statev1_state_proto_msgTypes[9]
+	mi := &file_statev1_state_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1036,7 @@ func (x *RemoveMount) String() string {
 func (*RemoveMount) ProtoMessage() {}
 
 func (x *RemoveMount) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[9]
+	mi := &file_statev1_state_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1049,7 @@ func (x *RemoveMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMount.ProtoReflect.Descriptor instead.
 func (*RemoveMount) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{9}
+	return file_statev1_state_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RemoveMount) GetPath() string {
@@ -919,7 +1068,7 @@ type Invalidate struct {
 
 func (x *Invalidate) Reset() {
 	*x = Invalidate{}
-	mi := &file_statev1_state_proto_msgTypes[10]
+	mi := &file_statev1_state_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1080,7 @@ func (x *Invalidate) String() string {
 func (*Invalidate) ProtoMessage() {}
 
 func (x *Invalidate) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[10]
+	mi := &file_statev1_state_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1093,7 @@ func (x *Invalidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invalidate.ProtoReflect.Descriptor instead.
 func (*Invalidate) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{10}
+	return file_statev1_state_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Invalidate) GetPath() string {
@@ -975,7 +1124,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_statev1_state_proto_msgTypes[11]
+	mi := &file_statev1_state_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1136,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[11]
+	mi := &file_statev1_state_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1149,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{11}
+	return file_statev1_state_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Result) GetRefusal() *Refusal {
@@ -1061,7 +1210,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_statev1_state_proto_msgTypes[12]
+	mi := &file_statev1_state_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1222,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[12]
+	mi := &file_statev1_state_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1235,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{12}
+	return file_statev1_state_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Refusal) GetCode() Refusal_Code {
@@ -1124,7 +1273,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_statev1_state_proto_msgTypes[13]
+	mi := &file_statev1_state_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1285,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[13]
+	mi := &file_statev1_state_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1298,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{13}
+	return file_statev1_state_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Header) GetMeta() *Meta {
@@ -1191,7 +1340,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_statev1_state_proto_msgTypes[14]
+	mi := &file_statev1_state_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1352,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[14]
+	mi := &file_statev1_state_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1365,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{14}
+	return file_statev1_state_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Record) GetRow() isRecord_Row {
@@ -1340,7 +1489,7 @@ type Meta struct {
 
 func (x *Meta) Reset() {
 	*x = Meta{}
-	mi := &file_statev1_state_proto_msgTypes[15]
+	mi := &file_statev1_state_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1501,7 @@ func (x *Meta) String() string {
 func (*Meta) ProtoMessage() {}
 
 func (x *Meta) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[15]
+	mi := &file_statev1_state_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1514,7 @@ func (x *Meta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meta.ProtoReflect.Descriptor instead.
 func (*Meta) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{15}
+	return file_statev1_state_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Meta) GetIndex() uint64 {
@@ -1414,7 +1563,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_statev1_state_proto_msgTypes[16]
+	mi := &file_statev1_state_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1575,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[16]
+	mi := &file_statev1_state_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1588,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{16}
+	return file_statev1_state_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Cluster) GetId() string {
@@ -1467,14 +1616,17 @@ type Worker struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Member *commonv1.RingMember   `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
 	// since is the epoch in which this member, unchanged, joined.
-	Since         uint64 `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	Since uint64 `protobuf:"varint,2,opt,name=since,proto3" json:"since,omitempty"`
+	// used is when the worker last registered, by the state's clock; 0 before
+	// format version 2.
+	Used          int64 `protobuf:"varint,3,opt,name=used,proto3" json:"used,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Worker) Reset() {
 	*x = Worker{}
-	mi := &file_statev1_state_proto_msgTypes[17]
+	mi := &file_statev1_state_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1638,7 @@ func (x *Worker) String() string {
 func (*Worker) ProtoMessage() {}
 
 func (x *Worker) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[17]
+	mi := &file_statev1_state_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1651,7 @@ func (x *Worker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Worker.ProtoReflect.Descriptor instead.
 func (*Worker) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{17}
+	return file_statev1_state_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Worker) GetMember() *commonv1.RingMember {
@@ -1512,6 +1664,13 @@ func (x *Worker) GetMember() *commonv1.RingMember {
 func (x *Worker) GetSince() uint64 {
 	if x != nil {
 		return x.Since
+	}
+	return 0
+}
+
+func (x *Worker) GetUsed() int64 {
+	if x != nil {
+		return x.Used
 	}
 	return 0
 }
@@ -1536,7 +1695,7 @@ type Session struct {
 
 func (x *Session) Reset() {
 	*x = Session{}
-	mi := &file_statev1_state_proto_msgTypes[18]
+	mi := &file_statev1_state_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1707,7 @@ func (x *Session) String() string {
 func (*Session) ProtoMessage() {}
 
 func (x *Session) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[18]
+	mi := &file_statev1_state_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1720,7 @@ func (x *Session) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Session.ProtoReflect.Descriptor instead.
 func (*Session) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{18}
+	return file_statev1_state_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Session) GetId() string {
@@ -1632,7 +1791,7 @@ type Remembered struct {
 
 func (x *Remembered) Reset() {
 	*x = Remembered{}
-	mi := &file_statev1_state_proto_msgTypes[19]
+	mi := &file_statev1_state_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1803,7 @@ func (x *Remembered) String() string {
 func (*Remembered) ProtoMessage() {}
 
 func (x *Remembered) ProtoReflect() protoreflect.Message {
-	mi := &file_statev1_state_proto_msgTypes[19]
+	mi := &file_statev1_state_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1816,7 @@ func (x *Remembered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Remembered.ProtoReflect.Descriptor instead.
 func (*Remembered) Descriptor() ([]byte, []int) {
-	return file_statev1_state_proto_rawDescGZIP(), []int{19}
+	return file_statev1_state_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Remembered) GetSession() string {
@@ -1688,7 +1847,7 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\x13statev1/state.proto\x12\x0ejindo.state.v1\x1a\x15commonv1/common.proto\"V\n" +
 	"\x05Batch\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x123\n" +
-	"\bcommands\x18\x02 \x03(\v2\x17.jindo.state.v1.CommandR\bcommands\"\xf5\x04\n" +
+	"\bcommands\x18\x02 \x03(\v2\x17.jindo.state.v1.CommandR\bcommands\"\xba\x05\n" +
 	"\aCommand\x121\n" +
 	"\arequest\x18\x01 \x01(\v2\x17.jindo.state.v1.RequestR\arequest\x12\x12\n" +
 	"\x04time\x18\x02 \x01(\x03R\x04time\x12@\n" +
@@ -1702,7 +1861,8 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\fremove_mount\x18\x10 \x01(\v2\x1b.jindo.state.v1.RemoveMountH\x00R\vremoveMount\x12<\n" +
 	"\n" +
 	"invalidate\x18\x11 \x01(\v2\x1a.jindo.state.v1.InvalidateH\x00R\n" +
-	"invalidateB\v\n" +
+	"invalidate\x12C\n" +
+	"\rrenew_session\x18\x12 \x01(\v2\x1c.jindo.state.v1.RenewSessionH\x00R\frenewSessionB\v\n" +
 	"\toperation\"y\n" +
 	"\aRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x1a\n" +
@@ -1720,17 +1880,25 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x16\n" +
 	"\x06holder\x18\x03 \x01(\tR\x06holder\x12\x10\n" +
 	"\x03ttl\x18\x04 \x01(\x03R\x03ttl\x12\x1a\n" +
-	"\breplaces\x18\x05 \x01(\tR\breplaces\",\n" +
+	"\breplaces\x18\x05 \x01(\tR\breplaces\"`\n" +
 	"\x0eExpireSessions\x12\x1a\n" +
-	"\bsessions\x18\x01 \x03(\tR\bsessions\"d\n" +
+	"\bsessions\x18\x01 \x03(\tR\bsessions\x122\n" +
+	"\bexpiries\x18\x02 \x03(\v2\x16.jindo.state.v1.ExpiryR\bexpiries\"6\n" +
+	"\x06Expiry\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x12\n" +
+	"\x04used\x18\x02 \x01(\x03R\x04used\">\n" +
+	"\fRenewSession\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
+	"\x05owner\x18\x02 \x01(\tR\x05owner\"d\n" +
 	"\x0eRegisterWorker\x123\n" +
 	"\x06member\x18\x01 \x01(\v2\x1b.jindo.common.v1.RingMemberR\x06member\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\xb6\x01\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\xca\x01\n" +
 	"\fRemoveWorker\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12;\n" +
-	"\x06reason\x18\x03 \x01(\x0e2#.jindo.state.v1.RemoveWorker.ReasonR\x06reason\"E\n" +
+	"\x06reason\x18\x03 \x01(\x0e2#.jindo.state.v1.RemoveWorker.ReasonR\x06reason\x12\x12\n" +
+	"\x04used\x18\x04 \x01(\x03R\x04used\"E\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fREASON_ASKED\x10\x01\x12\x11\n" +
@@ -1750,11 +1918,11 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\n" +
 	"ring_epoch\x18\x04 \x01(\x04R\tringEpoch\x12,\n" +
 	"\x05mount\x18\x05 \x01(\v2\x16.jindo.common.v1.MountR\x05mount\x12\x1c\n" +
-	"\toperation\x18\x06 \x01(\rR\toperation\"\xbb\x03\n" +
+	"\toperation\x18\x06 \x01(\rR\toperation\"\xcd\x03\n" +
 	"\aRefusal\x120\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x1c.jindo.state.v1.Refusal.CodeR\x04code\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x14\n" +
-	"\x05other\x18\x03 \x01(\tR\x05other\"\xcd\x02\n" +
+	"\x05other\x18\x03 \x01(\tR\x05other\"\xdf\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CODE_UNKNOWN_SESSION\x10\x01\x12\f\n" +
@@ -1772,7 +1940,8 @@ const file_statev1_state_proto_rawDesc = "" +
 	"CODE_LIMIT\x10\x18\x12\x16\n" +
 	"\x12CODE_SESSION_TAKEN\x10\x19\x12\x11\n" +
 	"\rCODE_REPLACED\x10\x1a\x12\x10\n" +
-	"\fCODE_INVALID\x10\x1b\"d\n" +
+	"\fCODE_INVALID\x10\x1b\x12\x10\n" +
+	"\fCODE_RENEWED\x10\x1c\"d\n" +
 	"\x06Header\x12(\n" +
 	"\x04meta\x18\x01 \x01(\v2\x14.jindo.state.v1.MetaR\x04meta\x12\x18\n" +
 	"\arecords\x18\x02 \x01(\x04R\arecords\x12\x16\n" +
@@ -1799,10 +1968,11 @@ const file_statev1_state_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12%\n" +
 	"\x0eformat_version\x18\x02 \x01(\rR\rformatVersion\x12\x1f\n" +
 	"\vstripe_size\x18\x03 \x01(\x03R\n" +
-	"stripeSize\"S\n" +
+	"stripeSize\"g\n" +
 	"\x06Worker\x123\n" +
 	"\x06member\x18\x01 \x01(\v2\x1b.jindo.common.v1.RingMemberR\x06member\x12\x14\n" +
-	"\x05since\x18\x02 \x01(\x04R\x05since\"\xbb\x01\n" +
+	"\x05since\x18\x02 \x01(\x04R\x05since\x12\x12\n" +
+	"\x04used\x18\x03 \x01(\x03R\x04used\"\xbb\x01\n" +
 	"\aSession\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x16\n" +
@@ -1831,7 +2001,7 @@ func file_statev1_state_proto_rawDescGZIP() []byte {
 }
 
 var file_statev1_state_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_statev1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_statev1_state_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_statev1_state_proto_goTypes = []any{
 	(RemoveWorker_Reason)(0),    // 0: jindo.state.v1.RemoveWorker.Reason
 	(Refusal_Code)(0),           // 1: jindo.state.v1.Refusal.Code
@@ -1841,23 +2011,25 @@ var file_statev1_state_proto_goTypes = []any{
 	(*FormCluster)(nil),         // 5: jindo.state.v1.FormCluster
 	(*OpenSession)(nil),         // 6: jindo.state.v1.OpenSession
 	(*ExpireSessions)(nil),      // 7: jindo.state.v1.ExpireSessions
-	(*RegisterWorker)(nil),      // 8: jindo.state.v1.RegisterWorker
-	(*RemoveWorker)(nil),        // 9: jindo.state.v1.RemoveWorker
-	(*PutMount)(nil),            // 10: jindo.state.v1.PutMount
-	(*RemoveMount)(nil),         // 11: jindo.state.v1.RemoveMount
-	(*Invalidate)(nil),          // 12: jindo.state.v1.Invalidate
-	(*Result)(nil),              // 13: jindo.state.v1.Result
-	(*Refusal)(nil),             // 14: jindo.state.v1.Refusal
-	(*Header)(nil),              // 15: jindo.state.v1.Header
-	(*Record)(nil),              // 16: jindo.state.v1.Record
-	(*Meta)(nil),                // 17: jindo.state.v1.Meta
-	(*Cluster)(nil),             // 18: jindo.state.v1.Cluster
-	(*Worker)(nil),              // 19: jindo.state.v1.Worker
-	(*Session)(nil),             // 20: jindo.state.v1.Session
-	(*Remembered)(nil),          // 21: jindo.state.v1.Remembered
-	(*commonv1.RingMember)(nil), // 22: jindo.common.v1.RingMember
-	(*commonv1.Mount)(nil),      // 23: jindo.common.v1.Mount
-	(*commonv1.Ring)(nil),       // 24: jindo.common.v1.Ring
+	(*Expiry)(nil),              // 8: jindo.state.v1.Expiry
+	(*RenewSession)(nil),        // 9: jindo.state.v1.RenewSession
+	(*RegisterWorker)(nil),      // 10: jindo.state.v1.RegisterWorker
+	(*RemoveWorker)(nil),        // 11: jindo.state.v1.RemoveWorker
+	(*PutMount)(nil),            // 12: jindo.state.v1.PutMount
+	(*RemoveMount)(nil),         // 13: jindo.state.v1.RemoveMount
+	(*Invalidate)(nil),          // 14: jindo.state.v1.Invalidate
+	(*Result)(nil),              // 15: jindo.state.v1.Result
+	(*Refusal)(nil),             // 16: jindo.state.v1.Refusal
+	(*Header)(nil),              // 17: jindo.state.v1.Header
+	(*Record)(nil),              // 18: jindo.state.v1.Record
+	(*Meta)(nil),                // 19: jindo.state.v1.Meta
+	(*Cluster)(nil),             // 20: jindo.state.v1.Cluster
+	(*Worker)(nil),              // 21: jindo.state.v1.Worker
+	(*Session)(nil),             // 22: jindo.state.v1.Session
+	(*Remembered)(nil),          // 23: jindo.state.v1.Remembered
+	(*commonv1.RingMember)(nil), // 24: jindo.common.v1.RingMember
+	(*commonv1.Mount)(nil),      // 25: jindo.common.v1.Mount
+	(*commonv1.Ring)(nil),       // 26: jindo.common.v1.Ring
 }
 var file_statev1_state_proto_depIdxs = []int32{
 	3,  // 0: jindo.state.v1.Batch.commands:type_name -> jindo.state.v1.Command
@@ -1865,31 +2037,33 @@ var file_statev1_state_proto_depIdxs = []int32{
 	5,  // 2: jindo.state.v1.Command.form_cluster:type_name -> jindo.state.v1.FormCluster
 	6,  // 3: jindo.state.v1.Command.open_session:type_name -> jindo.state.v1.OpenSession
 	7,  // 4: jindo.state.v1.Command.expire_sessions:type_name -> jindo.state.v1.ExpireSessions
-	8,  // 5: jindo.state.v1.Command.register_worker:type_name -> jindo.state.v1.RegisterWorker
-	9,  // 6: jindo.state.v1.Command.remove_worker:type_name -> jindo.state.v1.RemoveWorker
-	10, // 7: jindo.state.v1.Command.put_mount:type_name -> jindo.state.v1.PutMount
-	11, // 8: jindo.state.v1.Command.remove_mount:type_name -> jindo.state.v1.RemoveMount
-	12, // 9: jindo.state.v1.Command.invalidate:type_name -> jindo.state.v1.Invalidate
-	22, // 10: jindo.state.v1.RegisterWorker.member:type_name -> jindo.common.v1.RingMember
-	0,  // 11: jindo.state.v1.RemoveWorker.reason:type_name -> jindo.state.v1.RemoveWorker.Reason
-	23, // 12: jindo.state.v1.PutMount.mount:type_name -> jindo.common.v1.Mount
-	14, // 13: jindo.state.v1.Result.refusal:type_name -> jindo.state.v1.Refusal
-	23, // 14: jindo.state.v1.Result.mount:type_name -> jindo.common.v1.Mount
-	1,  // 15: jindo.state.v1.Refusal.code:type_name -> jindo.state.v1.Refusal.Code
-	17, // 16: jindo.state.v1.Header.meta:type_name -> jindo.state.v1.Meta
-	18, // 17: jindo.state.v1.Record.cluster:type_name -> jindo.state.v1.Cluster
-	23, // 18: jindo.state.v1.Record.mount:type_name -> jindo.common.v1.Mount
-	19, // 19: jindo.state.v1.Record.worker:type_name -> jindo.state.v1.Worker
-	24, // 20: jindo.state.v1.Record.ring:type_name -> jindo.common.v1.Ring
-	20, // 21: jindo.state.v1.Record.session:type_name -> jindo.state.v1.Session
-	21, // 22: jindo.state.v1.Record.remembered:type_name -> jindo.state.v1.Remembered
-	22, // 23: jindo.state.v1.Worker.member:type_name -> jindo.common.v1.RingMember
-	13, // 24: jindo.state.v1.Remembered.result:type_name -> jindo.state.v1.Result
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	10, // 5: jindo.state.v1.Command.register_worker:type_name -> jindo.state.v1.RegisterWorker
+	11, // 6: jindo.state.v1.Command.remove_worker:type_name -> jindo.state.v1.RemoveWorker
+	12, // 7: jindo.state.v1.Command.put_mount:type_name -> jindo.state.v1.PutMount
+	13, // 8: jindo.state.v1.Command.remove_mount:type_name -> jindo.state.v1.RemoveMount
+	14, // 9: jindo.state.v1.Command.invalidate:type_name -> jindo.state.v1.Invalidate
+	9,  // 10: jindo.state.v1.Command.renew_session:type_name -> jindo.state.v1.RenewSession
+	8,  // 11: jindo.state.v1.ExpireSessions.expiries:type_name -> jindo.state.v1.Expiry
+	24, // 12: jindo.state.v1.RegisterWorker.member:type_name -> jindo.common.v1.RingMember
+	0,  // 13: jindo.state.v1.RemoveWorker.reason:type_name -> jindo.state.v1.RemoveWorker.Reason
+	25, // 14: jindo.state.v1.PutMount.mount:type_name -> jindo.common.v1.Mount
+	16, // 15: jindo.state.v1.Result.refusal:type_name -> jindo.state.v1.Refusal
+	25, // 16: jindo.state.v1.Result.mount:type_name -> jindo.common.v1.Mount
+	1,  // 17: jindo.state.v1.Refusal.code:type_name -> jindo.state.v1.Refusal.Code
+	19, // 18: jindo.state.v1.Header.meta:type_name -> jindo.state.v1.Meta
+	20, // 19: jindo.state.v1.Record.cluster:type_name -> jindo.state.v1.Cluster
+	25, // 20: jindo.state.v1.Record.mount:type_name -> jindo.common.v1.Mount
+	21, // 21: jindo.state.v1.Record.worker:type_name -> jindo.state.v1.Worker
+	26, // 22: jindo.state.v1.Record.ring:type_name -> jindo.common.v1.Ring
+	22, // 23: jindo.state.v1.Record.session:type_name -> jindo.state.v1.Session
+	23, // 24: jindo.state.v1.Record.remembered:type_name -> jindo.state.v1.Remembered
+	24, // 25: jindo.state.v1.Worker.member:type_name -> jindo.common.v1.RingMember
+	15, // 26: jindo.state.v1.Remembered.result:type_name -> jindo.state.v1.Result
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_statev1_state_proto_init() }
@@ -1906,8 +2080,9 @@ func file_statev1_state_proto_init() {
 		(*Command_PutMount)(nil),
 		(*Command_RemoveMount)(nil),
 		(*Command_Invalidate)(nil),
+		(*Command_RenewSession)(nil),
 	}
-	file_statev1_state_proto_msgTypes[14].OneofWrappers = []any{
+	file_statev1_state_proto_msgTypes[16].OneofWrappers = []any{
 		(*Record_Cluster)(nil),
 		(*Record_Mount)(nil),
 		(*Record_Worker)(nil),
@@ -1921,7 +2096,7 @@ func file_statev1_state_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_statev1_state_proto_rawDesc), len(file_statev1_state_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
