@@ -106,6 +106,8 @@ type Config struct {
 type hooks struct {
 	transport func(raft.Transport) raft.Transport
 	disk      func(disk) disk
+	// measure replaces fileSystem.
+	measure func(dir string) (size, free uint64, err error)
 }
 
 // sizes control when the log is compacted.

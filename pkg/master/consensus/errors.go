@@ -51,6 +51,9 @@ func (n *Node) proposalError(err error) error {
 	if refused(err) {
 		return n.notLeader()
 	}
+	if errors.Is(err, ErrDiskFull) {
+		return err // it was not written, and is in no log
+	}
 	return fmt.Errorf("%w (%w)", ErrUnknownOutcome, err)
 }
 

@@ -35,6 +35,7 @@ func gauges() []gauge {
 		of("commit_index", "Index up to which this member knows entries to be committed.", func(v view) float64 { return float64(v.status.GetCommitIndex()) }),
 		of("applied_index", "Index that this member's state machine has applied.", func(v view) float64 { return float64(v.status.GetAppliedIndex()) }),
 		of("snapshot_index", "Index of the newest snapshot.", func(v view) float64 { return float64(v.status.GetLastSnapshotIndex()) }),
+		of("read_only", "1 while this member refuses commands because its disk is full.", func(v view) float64 { return number(v.status.GetReadOnly()) }),
 		of("log_entries", "Entries in the log.", func(v view) float64 { return float64(v.status.GetLogEntries()) }),
 		of("log_bytes", "Size of the log file, in bytes. It never shrinks.", func(v view) float64 { return float64(v.status.GetLogBytes()) }),
 		of("last_contact_seconds", "Seconds since this follower last received from its leader; 0 on the leader.", func(v view) float64 { return v.status.GetLastContact().AsDuration().Seconds() }),

@@ -73,6 +73,9 @@ func (t *transport) refuse(request any) (any, error) {
 // forward passes one request to the library, and its response back. It returns
 // false when the node stops.
 func (t *transport) forward(rpc raft.RPC) bool {
+	_, appends := rpc.Command.(*raft.AppendEntriesRequest)
+	t.appending.Store(appends)
+	defer t.appending.Store(false)
 	responses := make(chan raft.RPCResponse, 1)
 	select {
 	case t.inbound <- raft.RPC{Command: rpc.Command, Reader: rpc.Reader, RespChan: responses}:
@@ -89,15 +92,30 @@ func (t *transport) forward(rpc raft.RPC) bool {
 	}
 }
 
+// anchor returns the term of the last entry of the newest snapshot, while a
+// request to append is processed. The library compares the entry before the new
+// ones with the log only: a follower whose log begins after its snapshot would
+// reject a request that is repeated because the response was lost, and be sent
+// the snapshot again, until the leader has a newer one.
+//
+// The entry has no data and no checksum, and is never sent; see errUnsealed.
+func (n *Node) anchor(index uint64) (uint64, bool) {
+	meta := n.snapshots.meta()
+	if !n.transport.appending.Load() || meta.Index == 0 || meta.Index != index {
+		return 0, false
+	}
+	return meta.Term, true
+}
+
 // observe records what a request of the leader, once accepted, says about this
 // member's progress.
 func (t *transport) observe(request any, response raft.RPCResponse) {
-	append, ok := request.(*raft.AppendEntriesRequest)
+	sent, ok := request.(*raft.AppendEntriesRequest)
 	if !ok {
 		return
 	}
 	if r, ok := response.Response.(*raft.AppendEntriesResponse); ok && response.Error == nil && r.Success {
-		t.node.progress.accept(append.LeaderCommitIndex, t.node.fsm.applied.get(), time.Now())
+		t.node.progress.accept(sent.LeaderCommitIndex, t.node.fsm.applied.get(), time.Now())
 	}
 }
 

@@ -17,6 +17,9 @@ type links struct {
 	cut map[[2]string]bool
 	// mute holds the links that pass heartbeats, and fail what replicates.
 	mute map[[2]string]bool
+	// losing is how many of the next responses to requests with entries are
+	// lost.
+	losing map[[2]string]int
 	// held maps a member to a channel: responses to its heartbeats wait until
 	// it is closed.
 	held map[string]chan struct{}
@@ -25,7 +28,7 @@ type links struct {
 }
 
 func newLinks() *links {
-	return &links{cut: map[[2]string]bool{}, mute: map[[2]string]bool{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
+	return &links{cut: map[[2]string]bool{}, mute: map[[2]string]bool{}, losing: map[[2]string]int{}, held: map[string]chan struct{}{}, waiting: map[string]int{}}
 }
 
 // configure puts a member's transport on the links.
@@ -48,6 +51,31 @@ func (w *links) silence(mute bool, a, b string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mute[[2]string{a, b}] = mute
+}
+
+// lose loses the next n responses of b to requests of a with entries.
+func (w *links) lose(n int, a, b string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.losing[[2]string{a, b}] = n
+}
+
+// lost returns how many responses are still to be lost.
+func (w *links) lost(a, b string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.losing[[2]string{a, b}]
+}
+
+func (w *links) loses(from string, to raft.ServerID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	link := [2]string{from, nameOf(string(to))}
+	if w.losing[link] == 0 {
+		return false
+	}
+	w.losing[link]--
+	return true
 }
 
 func (w *links) muted(from string, to raft.ServerID) bool {
@@ -116,6 +144,9 @@ func (w *wire) AppendEntries(id raft.ServerID, to raft.ServerAddress, request *r
 		return errCut
 	}
 	err := w.Transport.AppendEntries(id, to, request, response)
+	if err == nil && len(request.Entries) > 0 && w.links.loses(w.from, id) {
+		return errCut
+	}
 	if err == nil && heartbeat(request) {
 		w.links.wait(w.from)
 	}

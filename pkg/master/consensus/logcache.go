@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -19,6 +20,9 @@ const entryBytes = 128
 // behind needs. It is safe for concurrent use.
 type logCache struct {
 	raft.LogStore
+	// anchor returns the term of an entry that only a snapshot has; see
+	// Node.anchor. It may be nil.
+	anchor func(index uint64) (term uint64, ok bool)
 
 	mu      sync.Mutex
 	entries map[uint64]*raft.Log
@@ -45,6 +49,10 @@ func (c *logCache) GetLog(index uint64, out *raft.Log) error {
 		return nil
 	}
 	if err := c.LogStore.GetLog(index, out); err != nil {
+		if term, ok := c.anchored(index, err); ok {
+			*out = raft.Log{Index: index, Term: term}
+			return nil
+		}
 		return err
 	}
 	entry := *out
@@ -54,6 +62,13 @@ func (c *logCache) GetLog(index uint64, out *raft.Log) error {
 		c.add(&entry)
 	}
 	return nil
+}
+
+func (c *logCache) anchored(index uint64, err error) (uint64, bool) {
+	if c.anchor == nil || !errors.Is(err, raft.ErrLogNotFound) {
+		return 0, false
+	}
+	return c.anchor(index)
 }
 
 // StoreLog implements raft.LogStore.

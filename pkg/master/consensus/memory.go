@@ -49,6 +49,8 @@ type peerRecord struct {
 	incarnation
 	Last   position `json:"last"`
 	Format uint32   `json:"format"`
+	// Full is set while the member's disk is full.
+	Full bool `json:"full"`
 
 	heard time.Time
 }
@@ -127,7 +129,7 @@ func (m *memory) record(id raft.ServerID, reported peerRecord, servers []raft.Se
 	}
 	started := reported.Start > r.Start
 	changed := started || r.Last.before(reported.Last) || r.Format != reported.Format
-	r.incarnation, r.Format, r.heard = reported.incarnation, reported.Format, time.Now()
+	r.incarnation, r.Format, r.Full, r.heard = reported.incarnation, reported.Format, reported.Full, time.Now()
 	if r.Last.before(reported.Last) {
 		r.Last = reported.Last
 	}
@@ -193,6 +195,7 @@ func (m *memory) save() error {
 func (r peerRecord) message() *masterv1.MemberRecord {
 	return &masterv1.MemberRecord{
 		Start: r.Start, StartId: r.ID, LastTerm: r.Last.Term, LastIndex: r.Last.Index, FormatVersion: r.Format,
+		DiskFull: r.Full,
 	}
 }
 
@@ -201,5 +204,6 @@ func recordOf(m *masterv1.MemberRecord) peerRecord {
 		incarnation: incarnation{Start: m.GetStart(), ID: m.GetStartId()},
 		Last:        position{Term: m.GetLastTerm(), Index: m.GetLastIndex()},
 		Format:      m.GetFormatVersion(),
+		Full:        m.GetDiskFull(),
 	}
 }

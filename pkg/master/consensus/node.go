@@ -42,6 +42,9 @@ type Node struct {
 	peers    *peers
 	proof    proof
 	progress progress
+	space    *space
+	// unwritable is why commands are refused; nil when they are not.
+	unwritable atomic.Pointer[string]
 
 	ready      leaderReady
 	reads      reads
@@ -99,6 +102,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	n.background.Go(n.readLoop)
 	n.background.Go(n.compact)
 	n.background.Go(n.proveLoop)
+	n.background.Go(n.watchSpace)
 	for _, peer := range n.others() {
 		n.background.Go(func() { n.watchPeer(peer) })
 	}
@@ -110,6 +114,7 @@ func (n *Node) open(state StateMachine) error {
 	if n.lock, err = lockDir(n.config.DataDir); err != nil {
 		return err
 	}
+	n.openSpace()
 	proven, err := n.dir.open(n.config.Name, n.config.ClusterID)
 	var spoiled *DamageError
 	if errors.As(err, &spoiled) {
@@ -128,6 +133,7 @@ func (n *Node) open(state StateMachine) error {
 	if err := n.openStores(proven); err != nil {
 		return err
 	}
+	n.observeLog()
 	if err := n.openProof(); err != nil {
 		return err
 	}
@@ -135,7 +141,9 @@ func (n *Node) open(state StateMachine) error {
 	if n.stream, err = listen(&n.config, proven.identity.ID); err != nil {
 		return err
 	}
-	log := newLogCache(&boundedTrail{LogStore: n.store, entries: n.config.sizes.trailing, bytes: n.config.sizes.trailingBytes})
+	guarded := &spaceGuard{LogStore: n.store, space: n.space}
+	log := newLogCache(&boundedTrail{LogStore: guarded, entries: n.config.sizes.trailing, bytes: n.config.sizes.trailingBytes})
+	log.anchor = n.anchor
 	n.transport = newTransport(n)
 	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, log, n.store, n.snapshots, n.transport)
 	if err != nil {

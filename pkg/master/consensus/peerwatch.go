@@ -90,7 +90,9 @@ func (n *Node) exchange(ctx context.Context, peer topology.Member, record bool) 
 	defer cancel()
 	request := &masterv1.DescribeRequest{MemberId: string(n.id), Record: record}
 	if record {
-		request.Caller = peerRecord{incarnation: n.proof.incarnation(), Last: n.position(), Format: n.config.Format}.message()
+		request.Caller = peerRecord{
+			incarnation: n.proof.incarnation(), Last: n.position(), Format: n.config.Format, Full: n.space.reason() != "",
+		}.message()
 	}
 	response, err := n.config.Peers.Describe(ctx, peer, request)
 	if err == nil && (response.GetName() != peer.Name || response.GetClusterId() != n.config.ClusterID) {

@@ -143,8 +143,9 @@ func readIncarnation(store raft.StableStore) (incarnation, error) {
 	return current, nil
 }
 
-// nextIncarnation writes the next start to disk.
-func nextIncarnation(store raft.StableStore, current incarnation) (incarnation, error) {
+// nextIncarnation writes the next start to disk. If it fails, for instance on a
+// full disk, this member does not vote; it does not end.
+func nextIncarnation(store *failStopDisk, current incarnation) (incarnation, error) {
 	var random [8]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return incarnation{}, fmt.Errorf("generate an id of this start: %w", err)
@@ -154,8 +155,10 @@ func nextIncarnation(store raft.StableStore, current incarnation) (incarnation, 
 	if err != nil {
 		return incarnation{}, fmt.Errorf("encode the start of this member: %w", err)
 	}
-	if err := store.Set(keyIncarnation, raw); err != nil {
-		return incarnation{}, fmt.Errorf("write the start of this member: %w", err)
+	const act = "write the start of this member"
+	err = store.watch(act, func() error { return store.disk.Set(keyIncarnation, sealValue(keyIncarnation, raw)) })
+	if err != nil {
+		return incarnation{}, fmt.Errorf("%s: %w", act, err)
 	}
 	return next, nil
 }
@@ -218,10 +221,13 @@ func (n *Node) prove() {
 	if p.waiting != "" {
 		return
 	}
-	next, err := nextIncarnation(n.store, p.current)
-	if err != nil {
-		p.waiting = err.Error()
-		return
+	next := p.current
+	if n.peers.count() > 0 || n.voters() > 1 {
+		var err error
+		if next, err = nextIncarnation(n.store, p.current); err != nil {
+			p.waiting = err.Error()
+			return
+		}
 	}
 	for _, t := range reports {
 		p.floor = max(p.floor, t.term)

@@ -28,6 +28,10 @@ func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error)
 		n.metrics.proposed(err)
 		return nil, 0, err
 	}
+	if err := n.checkWritable(); err != nil {
+		n.metrics.proposed(err)
+		return nil, 0, err
+	}
 	result, index, err := n.commit(ctx, command)
 	if err != nil {
 		err = n.proposalError(err)

@@ -96,7 +96,7 @@ func (r *replicating) append() chan error {
 	done := make(chan error, 1)
 	go func() {
 		var response raft.AppendEntriesResponse
-		request := &raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 4, PrevLogTerm: 1, Entries: []*raft.Log{{Index: 5, Term: 1}}}
+		request := &raft.AppendEntriesRequest{Term: 1, PrevLogEntry: 4, PrevLogTerm: 1, Entries: []*raft.Log{{Index: 5, Term: 1, Extensions: []byte{1}}}}
 		err := r.AppendEntries("m-1-1", "", request, &response)
 		if err == nil && !response.Success {
 			err = errors.New("the response is not the peer's")
@@ -344,6 +344,39 @@ func TestTheLogBehindASnapshotIsBoundedInBytes(t *testing.T) {
 	c.whole()
 	if got := len(m.state.all()); got != 40 {
 		t.Errorf("%d commands of 40 are left after a restart", got)
+	}
+}
+
+// The follower's log begins after its snapshot, and the response to the first
+// entries is lost. The library alone would reject their repetition, and be sent
+// the snapshot again without end.
+func TestALostResponseAfterASnapshotIsRepeated(t *testing.T) {
+	t.Parallel()
+	w := newLinks()
+	c := newCluster(t, 3, w.configure, func(c *Config) {
+		c.sizes = sizes{trailing: 1, threshold: 1 << 40, interval: time.Hour}
+	})
+	c.startAll()
+	leader := c.whole()
+	away := (leader + 1) % 3
+	c.kill(away)
+	for i := range 20 {
+		c.propose(fmt.Sprint("before the snapshot ", i))
+	}
+	if err := c.members[leader].node.snapshot(); err != nil {
+		t.Fatal(err)
+	}
+	follower := c.start(away)
+	c.whole()
+	if follower.state.restored == 0 {
+		t.Fatal("the follower was not sent a snapshot")
+	}
+	w.lose(3, c.Name(leader), c.Name(away))
+	c.propose("after the snapshot")
+	c.whole()
+	c.agree("after the snapshot")
+	if left := w.lost(c.Name(leader), c.Name(away)); left != 0 {
+		t.Errorf("%d responses were not lost", left)
 	}
 }
 

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -57,6 +58,8 @@ func (n *Node) Status() *masterv1.StatusResponse {
 	s.FormatVersion = n.config.Format
 	s.Reason = n.unready(s)
 	s.Ready = s.Reason == ""
+	s.ReadOnly = n.space.reason() != ""
+	s.Reason = cmp.Or(s.Reason, n.space.reason())
 	return s
 }
 

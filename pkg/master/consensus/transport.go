@@ -1,8 +1,11 @@
 package consensus
 
 import (
+	"errors"
 	"io"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -31,8 +34,10 @@ type transport struct {
 	// stopped is closed when the node stops.
 	stopped <-chan struct{}
 	node    *Node
-	// inbound holds the requests of peers that were not refused.
-	inbound chan raft.RPC
+	// inbound holds the requests of peers that were not refused. appending is
+	// set while the library processes one to append.
+	inbound   chan raft.RPC
+	appending atomic.Bool
 }
 
 var (
@@ -78,6 +83,9 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 		}
 	} else {
 		trim(request)
+		if unsealed(request) {
+			return errUnsealed
+		}
 		if err := t.replicate(id, to, request, response); err != nil {
 			return err
 		}
@@ -92,6 +100,15 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 	}
 	t.acks.record(id, ack)
 	return nil
+}
+
+// errUnsealed ends a request with an entry that is not of the log.
+var errUnsealed = errors.New("an entry of the request has no checksum")
+
+// unsealed reports whether an entry of a request has no checksum; every entry of
+// the log has one.
+func unsealed(request *raft.AppendEntriesRequest) bool {
+	return slices.ContainsFunc(request.Entries, func(l *raft.Log) bool { return len(l.Extensions) == 0 })
 }
 
 // trim bounds the entries of a request in bytes; one entry always remains. The

@@ -42,6 +42,8 @@ func failure(err error) error {
 		return withDetail(codes.FailedPrecondition, follower.Error(), &masterv1.NotLeader{Leader: follower.Leader, Term: follower.Term})
 	case errors.Is(err, consensus.ErrTooLarge):
 		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.Is(err, consensus.ErrDiskFull):
+		return status.Error(codes.ResourceExhausted, err.Error())
 	case errors.Is(err, errNotSent):
 		return withDetail(codes.Unavailable, err.Error(), &errdetails.ErrorInfo{Reason: "NOT_EXECUTED", Domain: errorDomain})
 	case errors.Is(err, consensus.ErrUnknownOutcome):

@@ -1284,6 +1284,8 @@ type StatusResponse struct {
 	// format_version is the newest format of commands that this member can
 	// apply.
 	FormatVersion uint32 `protobuf:"varint,26,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
+	// read_only: this member accepts no commands, because its disk is full.
+	ReadOnly      bool `protobuf:"varint,27,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1498,6 +1500,13 @@ func (x *StatusResponse) GetFormatVersion() uint32 {
 		return x.FormatVersion
 	}
 	return 0
+}
+
+func (x *StatusResponse) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
 }
 
 type Peer struct {
@@ -1812,6 +1821,8 @@ type MemberRecord struct {
 	LastIndex uint64 `protobuf:"varint,4,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
 	// format_version is the newest format of commands that it can apply.
 	FormatVersion uint32 `protobuf:"varint,5,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
+	// disk_full: it accepts no commands, because its disk is full.
+	DiskFull      bool `protobuf:"varint,6,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1879,6 +1890,13 @@ func (x *MemberRecord) GetFormatVersion() uint32 {
 		return x.FormatVersion
 	}
 	return 0
+}
+
+func (x *MemberRecord) GetDiskFull() bool {
+	if x != nil {
+		return x.DiskFull
+	}
+	return false
 }
 
 type DescribeResponse struct {
@@ -2225,7 +2243,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"registered\x18\x03 \x01(\bR\n" +
 	"registered\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\bR\x06leader\"\x0f\n" +
-	"\rStatusRequest\"\xe3\a\n" +
+	"\rStatusRequest\"\x80\b\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2255,7 +2273,8 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x05voter\x18\x17 \x01(\bR\x05voter\x12\x14\n" +
 	"\x05ready\x18\x18 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x19 \x01(\tR\x06reason\x12%\n" +
-	"\x0eformat_version\x18\x1a \x01(\rR\rformatVersion\"\xf3\x01\n" +
+	"\x0eformat_version\x18\x1a \x01(\rR\rformatVersion\x12\x1b\n" +
+	"\tread_only\x18\x1b \x01(\bR\breadOnly\"\xf3\x01\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2275,14 +2294,15 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x0fDescribeRequest\x12\x1b\n" +
 	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\bR\x06record\x125\n" +
-	"\x06caller\x18\x03 \x01(\v2\x1d.jindo.master.v1.MemberRecordR\x06caller\"\xa2\x01\n" +
+	"\x06caller\x18\x03 \x01(\v2\x1d.jindo.master.v1.MemberRecordR\x06caller\"\xbf\x01\n" +
 	"\fMemberRecord\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\x04R\x05start\x12\x19\n" +
 	"\bstart_id\x18\x02 \x01(\tR\astartId\x12\x1b\n" +
 	"\tlast_term\x18\x03 \x01(\x04R\blastTerm\x12\x1d\n" +
 	"\n" +
 	"last_index\x18\x04 \x01(\x04R\tlastIndex\x12%\n" +
-	"\x0eformat_version\x18\x05 \x01(\rR\rformatVersion\"\xd7\x02\n" +
+	"\x0eformat_version\x18\x05 \x01(\rR\rformatVersion\x12\x1b\n" +
+	"\tdisk_full\x18\x06 \x01(\bR\bdiskFull\"\xd7\x02\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x1b\n" +
