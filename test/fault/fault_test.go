@@ -92,7 +92,7 @@ func open(t *testing.T, set []dataset.File) *testbed.Testbed {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	var small string
+	var small, master string
 	s, err := testbed.Open(ctx, testbed.Options{
 		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(), Tiers: tiers,
 		FuseArgs: []string{"-oattr_timeout=1", "-oentry_timeout=1", "-onegative_timeout=0"},
@@ -101,11 +101,19 @@ func open(t *testing.T, set []dataset.File) *testbed.Testbed {
 			if err := os.MkdirAll(small, 0o700); err != nil {
 				return err
 			}
-			return syscall.Mount("jindo-fault", small, "tmpfs", 0, fmt.Sprintf("size=%d", smallDisk))
+			if err := syscall.Mount("jindo-fault", small, "tmpfs", 0, fmt.Sprintf("size=%d", smallDisk)); err != nil {
+				return err
+			}
+			master = masterData(s.Layout.Dir, smallMaster)
+			if err := os.MkdirAll(master, 0o700); err != nil {
+				return err
+			}
+			return syscall.Mount("jindo-fault", master, "tmpfs", 0, fmt.Sprintf("size=%d", smallMasterDisk))
 		},
 	})
 	if err != nil {
 		_ = syscall.Unmount(small, syscall.MNT_DETACH)
+		_ = syscall.Unmount(master, syscall.MNT_DETACH)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -113,6 +121,7 @@ func open(t *testing.T, set []dataset.File) *testbed.Testbed {
 		defer cancel()
 		pids, _ := s.PIDs()
 		_ = syscall.Unmount(small, syscall.MNT_DETACH)
+		_ = syscall.Unmount(master, syscall.MNT_DETACH)
 		if err := s.Down(down); err != nil {
 			t.Error(err)
 		}

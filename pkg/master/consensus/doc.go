@@ -29,6 +29,12 @@
 //     bytes. While a peer does not respond to heartbeats, requests that
 //     replicate to it wait instead of failing, so that the library's backoff, of
 //     up to 10 s, never delays replication to a peer that is back.
+//   - A vote needs a current disk. A member that restarts neither votes nor is a
+//     candidate until a majority has reported nothing that its disk lacks; see
+//     proof.
+//   - Ready means replicated to; see progress. A member with a full disk refuses
+//     commands and continues; see space. One that meets a command of a newer
+//     version applies nothing more, and continues to store and vote; see fsm.
 //   - Raft runs only between members of one cluster. Connections are mutually
 //     authenticated, and both ends agree on cluster and member ids before the
 //     first byte of Raft.
@@ -46,6 +52,8 @@
 //	member/tail            what the directory must hold at least; see tailRecord
 //	member/snapshots/      the two newest snapshots, with the checksum of their
 //	                       metadata
+//	member/peers.json      what this member remembers of the others
+//	reserve                space for a full disk; see space
 //	member/retired         this id was replaced: the next start generates another
 //	member.new/            a directory that is being created
 //	aside-<id>/            a directory that was moved away, with the reason in
@@ -54,7 +62,9 @@
 //
 // Reading order: node.go opens and closes a member, formation.go brings it into
 // a cluster and membership.go admits others, leadership.go and read.go decide
-// what a leader may serve. memberdir.go proves a directory: tail.go says what it
+// what a leader may serve. transport.go sends requests to peers and inbound.go
+// receives theirs; peerwatch.go exchanges what members remember of each other,
+// which proof.go and memory.go use. memberdir.go proves a directory: tail.go says what it
 // must hold, logproof.go and snapshotproof.go read what it holds, rejoin.go
 // replaces it. disk.go and checksum.go verify what is read later.
 // Broken variants for the directed tests are in mutant.go, under a build tag.
