@@ -32,15 +32,12 @@ func (v *volumes) configure(c *Config) {
 	}
 }
 
-// set sets the free space of a member's volume, or gives it back.
-func (v *volumes) set(full bool, names ...string) {
+// set sets the free space of members' volumes.
+func (v *volumes) set(free uint64, names ...string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for _, name := range names {
-		delete(v.free, name)
-		if full {
-			v.free[name] = 0
-		}
+		v.free[name] = free
 	}
 }
 
@@ -64,7 +61,7 @@ func TestAMasterWithAFullDiskIsReadOnly(t *testing.T) {
 	c.start(0)
 	c.whole()
 	c.propose("before")
-	v.set(true, c.Name(0))
+	v.set(0, c.Name(0))
 	c.refuses(0, c.DataDir(0))
 	for range 3 {
 		c.kill(0)
@@ -86,7 +83,7 @@ func TestAMasterWithAFullDiskIsReadOnly(t *testing.T) {
 	if err := c.members[0].node.snapshot(); err != nil {
 		t.Errorf("a snapshot: %v", err)
 	}
-	v.set(false, c.Name(0))
+	v.set(volumeSize/2, c.Name(0))
 	c.eventually("a command is accepted", func() error {
 		_, _, err := c.members[0].node.Propose(c.context(), []byte("after"))
 		return err
@@ -108,7 +105,7 @@ func TestALeaderWithAFullDiskHandsOver(t *testing.T) {
 	c.startAll()
 	first := c.whole()
 	c.propose("before")
-	v.set(true, c.Name(first))
+	v.set(0, c.Name(first))
 	c.eventually("another member leads", func() error {
 		if leader := c.leader(); leader == first {
 			return errors.New("the leader is still the one without space")
@@ -117,9 +114,9 @@ func TestALeaderWithAFullDiskHandsOver(t *testing.T) {
 	})
 	c.propose("with two of three")
 	second := c.leader()
-	v.set(true, c.Name((first+1)%3), c.Name((first+2)%3))
+	v.set(0, c.Name((first+1)%3), c.Name((first+2)%3))
 	c.refuses(second, "full")
-	v.set(false, c.Name(0), c.Name(1), c.Name(2))
+	v.set(volumeSize/2, c.Name(0), c.Name(1), c.Name(2))
 	c.propose("after")
 	c.whole()
 	c.agree("before", "with two of three", "after")
@@ -133,11 +130,12 @@ func TestCommandsNeedAMajorityWithSpace(t *testing.T) {
 	c.startAll()
 	leader := c.whole()
 	a, b := (leader+1)%3, (leader+2)%3
-	v.set(true, c.Name(a), c.Name(b))
+	// They have space for what is being committed.
+	v.set(floorOf(volumeSize)/2, c.Name(a), c.Name(b))
 	c.refuses(leader, c.Name(a))
-	v.set(false, c.Name(a))
+	v.set(volumeSize/2, c.Name(a))
 	c.propose("with two of three")
-	v.set(false, c.Name(b))
+	v.set(volumeSize/2, c.Name(b))
 	c.whole()
 	c.agree("with two of three")
 }
