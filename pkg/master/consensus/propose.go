@@ -28,7 +28,7 @@ func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error)
 		n.metrics.proposed(err)
 		return nil, 0, err
 	}
-	if err := n.checkWritable(); err != nil {
+	if err := n.checkWritable(len(command)); err != nil {
 		n.metrics.proposed(err)
 		return nil, 0, err
 	}

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,10 +97,15 @@ func (n *Node) findUnwritable() *string {
 	return &reason
 }
 
-// checkWritable returns ErrDiskFull while commands are refused.
-func (n *Node) checkWritable() error {
+// checkWritable returns ErrDiskFull while commands are refused, and for one that
+// would leave too little space.
+func (n *Node) checkWritable(size int) error {
 	if reason := n.unwritable.Load(); reason != nil {
 		return fmt.Errorf("%w: %s", ErrDiskFull, *reason)
 	}
-	return nil
+	if n.space.room(size) {
+		return nil
+	}
+	n.space.update()
+	return fmt.Errorf("%w: %s", ErrDiskFull, cmp.Or(n.space.reason(), "a command of this size would fill the disk of this master"))
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // ErrDiskFull reports that commands are refused because disks of masters are
 // full. Nothing was executed.
-var ErrDiskFull = errors.New("commands are refused until masters have space on their disks")
+var ErrDiskFull = errors.New("commands are refused because disks of masters are full")
 
 const (
 	// spaceInterval is how often the free space is measured.
@@ -44,6 +45,8 @@ type space struct {
 	// measure returns the size and the free space of a file system.
 	measure func(dir string) (size, free uint64, err error)
 
+	// updating is held while the space is measured and the reserve changed.
+	updating sync.Mutex
 	// reserved is the size of the reserve.
 	reserved atomic.Int64
 	// full is why this member is read-only; nil when it is not.
@@ -62,6 +65,8 @@ func floorOf(size uint64) uint64 { return min(max(size/floorFraction, minFloor),
 // update measures the free space, creates or deletes the reserve, and decides
 // whether this member is read-only.
 func (s *space) update() {
+	s.updating.Lock()
+	defer s.updating.Unlock()
 	size, free, err := s.measure(s.dir)
 	if err != nil {
 		s.logger.Warn("cannot measure the free space of the disk", "error", err)
@@ -119,6 +124,13 @@ func (s *space) create(size int64) {
 		return
 	}
 	s.reserved.Store(size)
+}
+
+// room reports whether a command of a size leaves the floor free. Commands may
+// arrive faster than the space is measured otherwise.
+func (s *space) room(size int) bool {
+	total, free, err := s.measure(s.dir)
+	return err != nil || free >= floorOf(total)+s.needed()+3*uint64(size)
 }
 
 // reason returns why this member is read-only; empty when it is not.
