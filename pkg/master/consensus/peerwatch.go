@@ -108,11 +108,22 @@ func (n *Node) exchange(ctx context.Context, peer topology.Member, record bool) 
 	if record {
 		n.proof.doubt(testimony{peer: peer.Name, remembered: response.GetRemembered()})
 	}
-	if term := response.GetLeadingTerm(); term != 0 && term == n.raft.CurrentTerm() {
-		n.progress.observe(response.GetCommitIndex(), time.Now())
-	}
+	n.observeLeader(response)
 	n.replaceIfRefuted(response)
 	return record
+}
+
+// observeLeader records the commit index of the leader. One of an older version
+// does not return it: then that of its last request counts, so that members can
+// be updated one after the other.
+func (n *Node) observeLeader(response *masterv1.DescribeResponse) {
+	leader, term := n.Leader()
+	switch {
+	case response.GetLeadingTerm() != 0 && response.GetLeadingTerm() == term:
+		n.progress.observe(response.GetCommitIndex(), time.Now())
+	case response.GetFormatVersion() == 0 && response.GetName() == leader && n.progress.receives(time.Now()):
+		n.progress.observe(n.progress.commitIndex(), time.Now())
+	}
 }
 
 // replaceIfRefuted makes this member a new one if its disk is an older copy and

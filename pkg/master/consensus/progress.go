@@ -61,6 +61,13 @@ func (p *progress) expire(now time.Time) {
 	}
 }
 
+// receives reports whether a request that replicates was accepted recently.
+func (p *progress) receives(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Sub(p.accepted) <= p.limit
+}
+
 // unknown reports whether the leader's commit index is needed.
 func (p *progress) unknown(now time.Time) bool {
 	p.mu.Lock()

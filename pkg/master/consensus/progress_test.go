@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 func TestCaughtUpNeedsTheLeadersCommitIndexAndReplication(t *testing.T) {
@@ -99,4 +101,31 @@ func TestAFollowerIsNotReadyWithoutReplication(t *testing.T) {
 	})
 	w.silence(false, c.Name(leader), c.Name(a))
 	c.whole()
+}
+
+// older is a member of a version whose Describe returns an identity only.
+type older struct{ *Node }
+
+func (o older) Describe(*masterv1.DescribeRequest) *masterv1.DescribeResponse {
+	d := o.Node.Describe(&masterv1.DescribeRequest{})
+	return &masterv1.DescribeResponse{Name: d.GetName(), MemberId: d.GetMemberId(), HasState: d.GetHasState(), ClusterId: d.GetClusterId(), Formed: d.GetFormed()}
+}
+
+// Members are updated one after the other, the leader last.
+func TestAFollowerIsReadyUnderAnOlderLeader(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3)
+	c.startAll()
+	leader := c.whole()
+	a := (leader + 1) % 3
+	c.kill(a)
+	c.propose("while it was away")
+	for i, m := range c.members {
+		if m != nil {
+			c.Up(i, older{m.node})
+		}
+	}
+	c.start(a)
+	c.whole()
+	c.agree("while it was away")
 }
