@@ -21,6 +21,9 @@ var (
 	mutantIgnoreEntrySum = os.Getenv("JINDO_MUTANT") == "ignoreentrysum"
 	// mutantKeepID gives the id of a damaged directory to its replacement.
 	mutantKeepID = os.Getenv("JINDO_MUTANT") == "keepid"
+	// mutantReadyEarly takes a follower for caught up that nothing is replicated
+	// to.
+	mutantReadyEarly = os.Getenv("JINDO_MUTANT") == "readyearly"
 	// mutantVoteUnproved lets a member vote before its peers have confirmed
 	// that its disk is current.
 	mutantVoteUnproved = os.Getenv("JINDO_MUTANT") == "voteunproved"

@@ -11,5 +11,6 @@ const (
 	mutantIgnoreTail     = false
 	mutantIgnoreEntrySum = false
 	mutantKeepID         = false
+	mutantReadyEarly     = false
 	mutantVoteUnproved   = false
 )
