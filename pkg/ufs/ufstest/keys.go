@@ -3,6 +3,7 @@ package ufstest
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -124,5 +125,36 @@ func testRefusedKeys(t *testing.T, f *fixture) {
 	}
 	if got := f.get("a/b"); got != "kept" {
 		t.Errorf("the existing key holds %q", got)
+	}
+}
+
+// testByteKeys checks that a key that is not UTF-8 is stored and found like any
+// other, or refused and absent everywhere.
+func testByteKeys(t *testing.T, f *fixture) {
+	f.put("utf8", "kept")
+	for _, key := range []string{"\xff", "sm\xf6rg", "d\xe9j\xe0/vu", "tail\xc3", "\xed\xa0\x80"} {
+		_, err := f.putIf(key, "x", ufs.Conditions{})
+		if err == nil {
+			if got := f.get(key); got != "x" {
+				t.Errorf("%q holds %q", key, got)
+			}
+			if got := f.keys(ufs.ListOptions{Prefix: key}); !slices.Equal(got, []string{key}) {
+				t.Errorf("%q is listed as %q", key, got)
+			}
+			if err := f.Delete(f.ctx, key, ufs.Conditions{}); err != nil {
+				t.Errorf("deleting %q: %v", key, err)
+			}
+		} else {
+			f.want(err, ufs.ErrInvalid, "putting "+strconv.Quote(key))
+		}
+		if _, err := f.Stat(f.ctx, key); !errors.Is(err, ufs.ErrNotFound) && !errors.Is(err, ufs.ErrInvalidKey) {
+			t.Errorf("stat of %q: %v", key, err)
+		}
+		if got := f.keys(ufs.ListOptions{Prefix: key}); len(got) != 0 {
+			t.Errorf("%q is listed as %q", key, got)
+		}
+	}
+	if got := f.keys(ufs.ListOptions{}); !slices.Equal(got, []string{"utf8"}) {
+		t.Errorf("the remaining keys are %q", got)
 	}
 }

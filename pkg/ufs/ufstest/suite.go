@@ -75,6 +75,7 @@ func Run(t *testing.T, s Suite) {
 		{"list bad continuation", testListBadContinuation},
 		{"odd keys", testOddKeys},
 		{"refused keys", testRefusedKeys},
+		{"keys that are not UTF-8", testByteKeys},
 		{"concurrent", testConcurrent},
 		{"cancelled", testCancelled},
 		{"closed", testClosed},

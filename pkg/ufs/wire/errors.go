@@ -213,3 +213,13 @@ func HasKind(err error) bool {
 	}
 	return false
 }
+
+// misplaced turns the kinds that say something about one object into
+// ErrUnavailable, for a request that is not about one object or names no version.
+func misplaced(err error) error {
+	absent := errors.Is(err, ufs.ErrNotFound) && !errors.Is(err, ufs.ErrNoBucket)
+	if absent || errors.Is(err, ufs.ErrPrecondition) || errors.Is(err, ufs.ErrInvalidRange) {
+		return fmt.Errorf("%v, which does not fit the request: %w", err, ufs.ErrUnavailable) //nolint:errorlint // the kind changes
+	}
+	return err
+}

@@ -78,7 +78,7 @@ func (l *Lister) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, e
 	if errors.Is(invalidKey(options.Prefix, err), ufs.ErrInvalidKey) {
 		return ufs.Page{}, nil
 	}
-	return page, err
+	return page, misplaced(err)
 }
 
 func (l *Lister) page(x *exchange, q ListQuery, at cursor) (ufs.Page, error) {

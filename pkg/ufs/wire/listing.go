@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
@@ -95,14 +96,18 @@ func (l *listing) decode(name string) (string, error) {
 }
 
 // ofPrefix reports whether the listing is that of a prefix, if it tells. Some
-// stores do not encode the prefix when they encode the keys.
+// stores do not encode the prefix when they encode the keys, and so cannot send
+// what XML does not allow.
 func (l *listing) ofPrefix(prefix string) bool {
-	if l.prefix == nil || *l.prefix == "" || *l.prefix == prefix {
+	if l.prefix == nil || *l.prefix == "" || *l.prefix == prefix || strings.ContainsFunc(prefix, notXML) {
 		return true
 	}
 	plain, err := l.decode(*l.prefix)
 	return err == nil && plain == prefix
 }
+
+// notXML reports whether XML cannot hold a character as it is.
+func notXML(c rune) bool { return c < ' ' || c == utf8.RuneError || c >= 0xfffe }
 
 // object converts an object with a decoded key.
 func (o listedObject) object(key string) (ufs.Object, error) {
