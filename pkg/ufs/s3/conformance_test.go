@@ -117,11 +117,12 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	ufstest.Run(t, ufstest.Suite{
-		Tree:    true, // versitygw stores objects as files
-		Cleans:  true,
-		Many:    1001,
-		Open:    func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://"+bucket(t)+"/a prefix/of + two/")) },
-		Missing: func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://no-such-bucket/")) },
-		Denied:  denied,
+		Tree:     true, // versitygw stores objects as files
+		Cleans:   true,
+		TextKeys: true,
+		Many:     1001,
+		Open:     func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://"+bucket(t)+"/a prefix/of + two/")) },
+		Missing:  func(t testing.TB) ufs.Store { return open(t, configure(url, "s3://no-such-bucket/")) },
+		Denied:   denied,
 	})
 }

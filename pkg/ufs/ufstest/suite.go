@@ -35,6 +35,9 @@ type Suite struct {
 	// Cleans means that the server takes "a//b" and "a/./b" for "a/b" instead
 	// of refusing them.
 	Cleans bool
+	// TextKeys means that the server stores keys that are not UTF-8 and lists them
+	// with other bytes, so that they cannot be tested.
+	TextKeys bool
 	// Many is the number of objects in the long listing; 0 means 2345.
 	Many int
 }
