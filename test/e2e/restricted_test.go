@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
 // restricted creates a namespace that enforces the Pod Security level "restricted",
@@ -82,13 +86,14 @@ func (c *cluster) ephemeral(t *testing.T, object client.Object) {
 }
 
 // TestRestricted runs a runtime with emptyDir tiers, and pods that read, in a
-// namespace that admits no privileges.
+// namespace that admits no privileges. It also serves a directory of a volume that is
+// declared for the workers, and not one of their container.
 func TestRestricted(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	c.bucket(t)
 	namespace, class := c.restricted(t, "restricted", 3)
-	c.create(t, namespace, c.seedDataset())
+	c.create(t, namespace, c.seedDataset()+"    - {mountPoint: 'local:///mnt/scratch', name: scratch}\n    - {mountPoint: 'local:///etc/jindo/credentials', name: keys}\n")
 	c.create(t, namespace, fmt.Sprintf(`
 apiVersion: data.fluid.io/v1alpha1
 kind: JindoRuntime
@@ -96,8 +101,27 @@ metadata: {name: hbase}
 spec:
   replicas: 1
   master: {replicas: 3, storageClassName: %s}
+  volumes: [{name: scratch, emptyDir: {}}]
+  worker: {volumeMounts: [{name: scratch, mountPath: /mnt/scratch}]}
   tieredstore: {levels: [{mediumtype: MEM, volumeType: emptyDir, path: /dev/shm, quota: 256Mi}]}
 `, class))
 	c.runtimeReady(t, namespace, "hbase")
 	c.datasetPhase(t, namespace, "hbase", "Bound")
+	eventually(t, "the declared directory is served, and no other one", func(ctx context.Context) error {
+		r := &v1alpha1.JindoRuntime{}
+		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hbase"}, r); err != nil {
+			return err
+		}
+		var mounts []string
+		for _, m := range r.Status.Mounts {
+			mounts = append(mounts, m.Name)
+		}
+		for _, condition := range r.Status.Conditions {
+			if condition.Type == v1alpha1.RuntimeMountsReady && strings.HasPrefix(condition.Message, "mount keys: local:// is served") &&
+				!strings.Contains(condition.Message, "mount scratch") && slices.Equal(mounts, []string{"hadoop", "scratch"}) {
+				return nil
+			}
+		}
+		return fmt.Errorf("mounts %q, conditions %v", mounts, r.Status.Conditions)
+	})
 }

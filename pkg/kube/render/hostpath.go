@@ -47,19 +47,25 @@ func UsesHostPaths(p *plan.Plan, runtime *v1alpha1.JindoRuntime) bool {
 	return firstHostPath(p) != "" || slices.ContainsFunc(runtime.Spec.Volumes, declared)
 }
 
-// HostPathAllowed returns an error unless in may use the tiers of its plan that are
-// directories of nodes.
+// HostPathAllowed returns a [*HostPathError] unless in may use the tiers of its plan
+// that are directories of nodes.
 func (in *Input) HostPathAllowed() error {
 	if in.Plan.Workers == nil {
 		return nil
 	}
+	refused := &HostPathError{}
 	for _, v := range in.Plan.Workers.Volumes {
 		if v.Tier == nil || !isNodeDirectory(v.Tier) {
 			continue
 		}
-		if err := errors.Join(in.PodSecurity, in.HostPaths.Check(v.Tier.Path)); err != nil {
-			return err
+		for _, err := range []error{in.PodSecurity, in.HostPaths.Check(v.Tier.Path)} {
+			if err != nil {
+				refused.errs = append(refused.errs, err)
+			}
 		}
+	}
+	if len(refused.errs) > 0 {
+		return refused
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/render"
 )
@@ -28,17 +27,16 @@ func (p *pass) checkNamespace(ctx context.Context) (problem, err error) {
 	return hostpath.CheckNamespace(p.runtime.Namespace, namespace.Labels), nil
 }
 
-// setHostPaths sets the conditions about directories of nodes from the error of
-// rendering, and returns any other error. Objects that were not rendered are left as
-// they are: pods that run keep running.
-func (p *pass) setHostPaths(err error) error {
+// observeHostPaths records why the runtime may not use its directories of nodes, from the
+// error of rendering, and returns any other error. Objects that were not rendered are
+// left as they are: pods that run keep running.
+func (p *pass) observeHostPaths(err error) error {
 	var refused *render.HostPathError
 	p.podSecurityProblem, p.hostPathProblem = "", ""
 	if errors.As(err, &refused) {
 		p.podSecurityProblem, p.hostPathProblem = refused.Messages(hostpath.ErrPodSecurity), refused.Messages(hostpath.ErrRefused)
 		err = nil
 	}
-	p.setProblem(v1alpha1.RuntimeHostPathRefused, reasonHostPathRefused, p.hostPathProblem)
 	return err
 }
 

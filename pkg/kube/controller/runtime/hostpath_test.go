@@ -145,6 +145,9 @@ func TestNamespaceForbidsDirectoriesLater(t *testing.T) {
 	if after.UID != before.UID || *after.Spec.Replicas != *before.Spec.Replicas {
 		t.Errorf("the workers changed from %d to %d", *before.Spec.Replicas, *after.Spec.Replicas)
 	}
+	if scaled := condition(&rt.Status, v1alpha1.RuntimeWorkersScaledOut); scaled.Status != "" {
+		t.Errorf("a change that is not carried out is reported as %+v", scaled)
+	}
 	if len(rt.Status.CacheDirectories) == 0 {
 		t.Error("directories that are in use are not recorded any more")
 	}

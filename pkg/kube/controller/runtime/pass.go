@@ -243,31 +243,23 @@ func (p *pass) applyObjects(ctx context.Context) error {
 	if err := p.syncCredentials(ctx); err != nil {
 		return err
 	}
-	input := render.Input{
-		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
-		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
-		FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(), HostPaths: p.r.HostPaths, SystemNamespace: p.r.SystemNamespace,
-	}
-	if input.PodSecurity, err = p.checkNamespace(ctx); err != nil {
+	input, err := p.renderInput(ctx)
+	if err != nil {
 		return err
 	}
-	if input.HostPathAllowed() == nil {
-		if err := p.placeMasters(ctx); err != nil {
-			return err
-		}
-	}
-	input.MasterNodes = p.masterNodes
 	if p.datasetInvalid && p.config.ClusterID != "" {
 		return nil
 	}
-	if err := p.setStatusScaling(ctx); err != nil {
-		return err
-	}
 	objects, err := render.Objects(input)
-	if err := p.setHostPaths(err); err != nil {
+	if err := p.observeHostPaths(err); err != nil {
 		return err
 	}
-	if p.hostPathsRefused() && p.config.Applied == nil {
+	switch {
+	case !p.hostPathsRefused():
+		if err := p.setStatusScaling(ctx); err != nil {
+			return err
+		}
+	case p.config.Applied == nil:
 		// Nothing exists yet, and nothing is recorded: an edit of the spec is
 		// carried out.
 		return nil
@@ -280,6 +272,28 @@ func (p *pass) applyObjects(ctx context.Context) error {
 		failed = errors.Join(failed, p.r.apply(ctx, p.runtime.UID, object))
 	}
 	return failed
+}
+
+// renderInput returns the input of rendering. If the runtime may not use its directories
+// of nodes, its masters get no nodes.
+func (p *pass) renderInput(ctx context.Context) (render.Input, error) {
+	input := render.Input{
+		Plan: p.plan, Runtime: p.want, Dataset: p.dataset, Images: *p.status.Images,
+		ClusterID: p.status.Formation.ClusterID, Formed: p.status.Formation.Formed, CA: p.authority.CertPEM(),
+		FusePriorityClass: p.r.FusePriorityClass, Applied: p.appliedNow(), HostPaths: p.r.HostPaths, SystemNamespace: p.r.SystemNamespace,
+	}
+	var err error
+	if input.PodSecurity, err = p.checkNamespace(ctx); err != nil {
+		return input, err
+	}
+	if err := p.observeHostPaths(input.HostPathAllowed()); err != nil {
+		return input, err
+	}
+	if !p.hostPathsRefused() {
+		err = p.placeMasters(ctx)
+	}
+	input.MasterNodes = p.masterNodes
+	return input, err
 }
 
 func (p *pass) syncCredentials(ctx context.Context) error {

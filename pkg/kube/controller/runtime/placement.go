@@ -119,6 +119,7 @@ func (p *pass) findCreateFailures(ctx context.Context) error {
 		security += ". Set volumeType: emptyDir in every level of spec.tieredstore and set spec.master.storageClassName, then delete and recreate the runtime; or allow privileged pods in the namespace"
 	}
 	p.setProblem(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, cmp.Or(security, p.podSecurityProblem))
+	p.setProblem(v1alpha1.RuntimeHostPathRefused, reasonHostPathRefused, p.hostPathProblem)
 	if other != "" {
 		p.placementProblems = append(p.placementProblems, other)
 	}
