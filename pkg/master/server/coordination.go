@@ -76,8 +76,11 @@ func (s *Server) OpenSession(ctx context.Context, r *masterv1.OpenSessionRequest
 	if err != nil {
 		return nil, err
 	}
+	owner := caller(ctx)
+	maxOpen, maxKept := sessionQuota(owner.Role)
 	_, err = s.execute(ctx, &statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{
-		Session: r.GetSession(), Owner: caller(ctx).String(), Holder: r.GetHolder(), Ttl: int64(ttl), Replaces: r.GetReplaces(),
+		Session: r.GetSession(), Owner: owner.String(), Holder: r.GetHolder(), Ttl: int64(ttl), Replaces: r.GetReplaces(),
+		MaxOpen: maxOpen, MaxKept: maxKept,
 	}}})
 	if err != nil {
 		return nil, err

@@ -103,3 +103,14 @@ func tooMany(format string, args ...any) error {
 	return withDetail(codes.ResourceExhausted, fmt.Sprintf(format, args...)+": send it again later",
 		&errdetails.ErrorInfo{Reason: "NOT_EXECUTED", Domain: errorDomain})
 }
+
+// sessionQuota returns how many open sessions an owner of a role may have, and how
+// many are kept, including the ended ones. A client has one session; one that was
+// restarted leaves its last one until that expires. All clients of an admin
+// certificate are one owner.
+func sessionQuota(role mtls.Role) (open, kept uint32) {
+	if role == mtls.Worker {
+		return 32, 64
+	}
+	return 512, 2048
+}

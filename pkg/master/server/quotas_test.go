@@ -7,8 +7,10 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 func TestRateOfAWorker(t *testing.T) {
@@ -86,4 +88,31 @@ func TestOwnersAreDropped(t *testing.T) {
 	if len(q.owners) > maxOwners {
 		t.Errorf("%d owners are tracked", len(q.owners))
 	}
+}
+
+// TestOneCertificateLeavesSessionsToOthers: a worker opens sessions of an hour as
+// fast as it can. Others can open theirs meanwhile.
+func TestOneCertificateLeavesSessionsToOthers(t *testing.T) {
+	s := newTestbed(t, 1)
+	hostile := s.coordination(0, workerPeer)
+	opened := 0
+	for i := range 2000 {
+		response, err := hostile.OpenSession(t.Context(), &masterv1.OpenSessionRequest{
+			Session: fmt.Sprintf("hostile-session-%d", i), Ttl: durationpb.New(time.Hour),
+		})
+		switch {
+		case err == nil:
+			opened++
+			if granted := response.GetTtl().AsDuration(); granted > maxGranted {
+				t.Fatalf("the session has a time to live of %s", granted)
+			}
+		case status.Code(err) != codes.ResourceExhausted:
+			t.Fatal(err)
+		}
+	}
+	if quota, _ := sessionQuota(mtls.Worker); opened > int(quota) {
+		t.Errorf("%d sessions are open, at most %d may be", opened, quota)
+	}
+	open(t, s.coordination(0, adminPeer), sessionID)
+	s.registered(7)
 }

@@ -15,8 +15,9 @@ const (
 	// FormatVersion is the newest format of entries that this version reads and
 	// writes. It reads all older ones, too.
 	FormatVersion = 2
-	// FormatUses is the first format in which sessions can be renewed, and
-	// commands carry the use of a session or a worker that they are based on.
+	// FormatUses is the first format in which sessions can be renewed, owners have
+	// quotas, and commands carry the use of a session or a worker that they are
+	// based on.
 	FormatUses = 2
 	// MaxBatch is the maximum number of commands in one entry.
 	MaxBatch = 1024
@@ -73,6 +74,9 @@ func withoutUses(commands []*statev1.Command) ([]*statev1.Command, error) {
 				expire.Sessions = append(expire.Sessions, e.GetSession())
 			}
 			expire.Expiries = nil
+		case *statev1.Command_OpenSession:
+			older[i] = clone(c)
+			older[i].GetOpenSession().MaxOpen, older[i].GetOpenSession().MaxKept = 0, 0
 		case *statev1.Command_RemoveWorker:
 			older[i] = clone(c)
 			older[i].GetRemoveWorker().Used = 0

@@ -12,4 +12,6 @@ var (
 	// mutantExpireUsed ends sessions that were used since their expiry was
 	// decided.
 	mutantExpireUsed = os.Getenv("JINDO_MUTANT") == "expireused"
+	// mutantNoQuota lets one owner have any number of sessions.
+	mutantNoQuota = os.Getenv("JINDO_MUTANT") == "noquota"
 )

@@ -7,4 +7,5 @@ package state
 const (
 	mutantNoDedup    = false
 	mutantExpireUsed = false
+	mutantNoQuota    = false
 )

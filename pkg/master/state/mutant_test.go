@@ -13,6 +13,7 @@ import (
 func TestMutantsAreCaught(t *testing.T) {
 	for mutant, directed := range map[string]string{
 		"nodedup":    "^TestRequestRepeated$",
+		"noquota":    "^TestOneOwnerLeavesSessionsToOthers$",
 		"expireused": "^TestAnExpiryInFlightDoesNotEndARenewedSession$",
 	} {
 		t.Run(mutant, func(t *testing.T) {

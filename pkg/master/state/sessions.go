@@ -44,8 +44,8 @@ func (t *tx) openSession(op *statev1.OpenSession) *statev1.Result {
 			return refuse(statev1.Refusal_CODE_SESSION_TAKEN, op.GetReplaces(), "")
 		}
 	}
-	if t.rows[tableSessions] >= MaxSessions && !t.evictEnded() {
-		return refuse(statev1.Refusal_CODE_LIMIT, "sessions", "")
+	if refusal := t.makeRoom(op, replaced); refusal != nil {
+		return refusal
 	}
 	if replaced != nil && replaced.GetEnded() == 0 {
 		t.end(replaced)

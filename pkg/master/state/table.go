@@ -30,6 +30,7 @@ const (
 	indexName   = "name"
 	indexMember = "member"
 	indexEnded  = "ended"
+	indexOwner  = "owner"
 )
 
 // dataTables returns the tables of a snapshot, in its order.
@@ -131,6 +132,7 @@ func newDB() (*memdb.MemDB, error) {
 		}
 		return number(uint64(s.GetEnded()))
 	})}
+	owner := &memdb.IndexSchema{Name: indexOwner, Indexer: key[*statev1.Session](func(s *statev1.Session) []byte { return text(s.GetOwner()) })}
 	schema := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
 	for _, t := range []*memdb.TableSchema{
 		table(tableHead, unique(indexID, key[*head](func(*head) []byte { return only() }))),
@@ -145,7 +147,7 @@ func newDB() (*memdb.MemDB, error) {
 		table(tableRings, unique(indexID, key[*commonv1.Ring](func(r *commonv1.Ring) []byte { return number(r.GetEpoch()) }))),
 		table(tableSessions,
 			unique(indexID, key[*statev1.Session](func(s *statev1.Session) []byte { return text(s.GetId()) })),
-			ended),
+			ended, owner),
 		table(tableResults, unique(indexID, key[*statev1.Remembered](func(r *statev1.Remembered) []byte {
 			return resultKey(r.GetSession(), r.GetSequence())
 		}))),

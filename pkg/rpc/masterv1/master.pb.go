@@ -151,8 +151,9 @@ type OpenSessionRequest struct {
 	// session is a random id that the client generates.
 	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// holder describes the client in messages: "worker hadoop-jindofs-worker-0".
-	Holder string               `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
-	Ttl    *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	Holder string `protobuf:"bytes,2,opt,name=holder,proto3" json:"holder,omitempty"`
+	// ttl is the requested time to live. Less may be granted.
+	Ttl *durationpb.Duration `protobuf:"bytes,3,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// replaces is the id of a session of the same client, which ends: those of
 	// its commands that were not executed before will never be.
 	Replaces      string `protobuf:"bytes,4,opt,name=replaces,proto3" json:"replaces,omitempty"`
@@ -219,8 +220,9 @@ func (x *OpenSessionRequest) GetReplaces() string {
 }
 
 type OpenSessionResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Ttl           *durationpb.Duration   `protobuf:"bytes,1,opt,name=ttl,proto3" json:"ttl,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ttl is the granted time to live.
+	Ttl           *durationpb.Duration `protobuf:"bytes,1,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

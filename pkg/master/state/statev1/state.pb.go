@@ -192,7 +192,8 @@ type Batch struct {
 	// version is the format version of the commands. A member that does not know
 	// it applies neither this entry nor later ones. Leaders write the newest
 	// version that every member knows. Since version 2 there are RenewSession,
-	// ExpireSessions.expiries, RemoveWorker.used and Worker.used.
+	// ExpireSessions.expiries, RemoveWorker.used, Worker.used, OpenSession.max_open
+	// and OpenSession.max_kept.
 	Version       uint32     `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Commands      []*Command `protobuf:"bytes,2,rep,name=commands,proto3" json:"commands,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -602,7 +603,13 @@ type OpenSession struct {
 	Ttl int64 `protobuf:"varint,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// replaces is the id of a session of the same owner that ends with this
 	// command.
-	Replaces      string `protobuf:"bytes,5,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	Replaces string `protobuf:"bytes,5,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// max_open is how many open sessions the owner may have. 0, as before format
+	// version 2, is no limit.
+	MaxOpen uint32 `protobuf:"varint,6,opt,name=max_open,json=maxOpen,proto3" json:"max_open,omitempty"`
+	// max_kept is how many sessions of the owner are kept, including the ended
+	// ones. It is at least max_open.
+	MaxKept       uint32 `protobuf:"varint,7,opt,name=max_kept,json=maxKept,proto3" json:"max_kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -670,6 +677,20 @@ func (x *OpenSession) GetReplaces() string {
 		return x.Replaces
 	}
 	return ""
+}
+
+func (x *OpenSession) GetMaxOpen() uint32 {
+	if x != nil {
+		return x.MaxOpen
+	}
+	return 0
+}
+
+func (x *OpenSession) GetMaxKept() uint32 {
+	if x != nil {
+		return x.MaxKept
+	}
+	return 0
 }
 
 // ExpireSessions ends those of the sessions that have not been used for their
@@ -1874,13 +1895,15 @@ const file_statev1_state_proto_rawDesc = "" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12%\n" +
 	"\x0eformat_version\x18\x02 \x01(\rR\rformatVersion\x12\x1f\n" +
 	"\vstripe_size\x18\x03 \x01(\x03R\n" +
-	"stripeSize\"\x83\x01\n" +
+	"stripeSize\"\xb9\x01\n" +
 	"\vOpenSession\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x16\n" +
 	"\x06holder\x18\x03 \x01(\tR\x06holder\x12\x10\n" +
 	"\x03ttl\x18\x04 \x01(\x03R\x03ttl\x12\x1a\n" +
-	"\breplaces\x18\x05 \x01(\tR\breplaces\"`\n" +
+	"\breplaces\x18\x05 \x01(\tR\breplaces\x12\x19\n" +
+	"\bmax_open\x18\x06 \x01(\rR\amaxOpen\x12\x19\n" +
+	"\bmax_kept\x18\a \x01(\rR\amaxKept\"`\n" +
 	"\x0eExpireSessions\x12\x1a\n" +
 	"\bsessions\x18\x01 \x03(\tR\bsessions\x122\n" +
 	"\bexpiries\x18\x02 \x03(\v2\x16.jindo.state.v1.ExpiryR\bexpiries\"6\n" +
