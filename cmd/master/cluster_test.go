@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,11 +32,27 @@ import (
 // detector.
 const runMaster = "JINDO_TEST_RUN_MASTER"
 
+// runLimited is the environment variable with the number of files that such a
+// master may open.
+const runLimited = "JINDO_TEST_RUN_FILES"
+
+// limitFiles lowers the limit of open files as a container runtime does.
+func limitFiles() {
+	files, err := strconv.ParseUint(os.Getenv(runLimited), 10, 64)
+	if err != nil {
+		return
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
+		panic(err)
+	}
+}
+
 // waitTimeout bounds waits. Tests assert nothing about time.
 const waitTimeout = 2 * time.Minute
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runMaster) != "" {
+		limitFiles()
 		main()
 		os.Exit(0)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -128,6 +129,34 @@ func TestFailoverDuringAFlood(t *testing.T) {
 			}
 			failoverDuring(t, test.count, test.act)
 		})
+	}
+}
+
+// TestFailoverWithFewFiles: masters that may open 1,024 files lower their limits,
+// so that strangers do not use the files that a master needs.
+func TestFailoverWithFewFiles(t *testing.T) {
+	if os.Getenv("JINDO_LONG") == "" {
+		t.Skip("JINDO_LONG is not set")
+	}
+	t.Setenv(runLimited, "1024")
+	failoverDuring(t, 400, func(*cluster) stranger { return hold })
+}
+
+// TestTooFewFilesAreRefused: a master that cannot open the files that it needs
+// ends, and names the limit.
+func TestTooFewFilesAreRefused(t *testing.T) {
+	t.Setenv(runLimited, "200")
+	c := newCluster(t, 1)
+	c.start(0)
+	p := c.processes[0]
+	select {
+	case <-p.done:
+	case <-time.After(waitTimeout):
+		t.Fatal("the master runs")
+	}
+	c.processes[0] = nil
+	if p.cmd.ProcessState.Success() || !strings.Contains(p.log.String(), "may open 200 files, and needs") {
+		t.Errorf("the master ended with %s:\n%s", p.cmd.ProcessState, p.log)
 	}
 }
 

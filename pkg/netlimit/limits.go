@@ -44,37 +44,54 @@ const (
 // open.
 func (l Limits) Files() int { return 2*l.Pending + l.Open + 1 }
 
-// Fit lowers limits in proportion, so that their listeners and own, the files
-// that the process needs for other purposes, fit into a number of files. It
-// returns an error when too few remain for use.
+// Fit lowers limits so that their listeners and own, the files that the process
+// needs for other purposes, fit into a number of files: first the authenticated
+// connections, then the pending ones, each in proportion. It returns an error
+// when too few remain for use.
 func Fit(files, own int, limits ...*Limits) error {
-	need, least := own, own
+	least := own
 	for _, l := range limits {
-		need += l.Files()
-		least += 2*min(l.Pending, minPending) + min(l.Open, minOpen) + 1
-	}
-	if files >= need {
-		return nil
+		least += l.with(minPending, minOpen).Files()
 	}
 	if files < least {
 		return fmt.Errorf("this process may open %d files, and needs %d: raise the limit of open files (ulimit -n, or LimitNOFILE of the container runtime)", files, least)
 	}
-	// share is what remains above the least, of what was asked above it.
-	scale := func(value, lowest int) int {
-		if value <= lowest {
-			return value
-		}
-		return lowest + (value-lowest)*(files-least)/(need-least)
+	full, fewOpen := own, own
+	for _, l := range limits {
+		full += l.Files()
+		fewOpen += l.with(l.Pending, minOpen).Files()
 	}
 	for _, l := range limits {
-		open := l.Open
-		l.Pending, l.Open = scale(l.Pending, minPending), scale(l.Open, minOpen)
-		l.PerAddress = max(1, min(l.PerAddress, l.Pending/4))
-		l.Reserved = min(l.Reserved, l.Pending)
-		if open > 0 {
-			l.PerOwner = max(ownShare, l.PerOwner*l.Open/open)
-			l.PerOwnerAddress = max(ownShare, min(l.PerOwnerAddress, l.PerOwner))
+		switch {
+		case files >= full:
+		case files >= fewOpen:
+			*l = l.with(l.Pending, share(minOpen, l.Open, files-fewOpen, full-fewOpen))
+		default:
+			*l = l.with(share(minPending, l.Pending, files-least, fewOpen-least), minOpen)
 		}
 	}
 	return nil
+}
+
+// share returns lowest and, of what value has more, the part a/b.
+func share(lowest, value, a, b int) int {
+	if value <= lowest {
+		return value
+	}
+	return lowest + (value-lowest)*a/b
+}
+
+// with returns limits with at most the given numbers of pending and authenticated
+// connections, and the others in proportion.
+func (l Limits) with(pending, open int) Limits {
+	pending, open = min(pending, l.Pending), min(open, l.Open)
+	if pending < l.Pending {
+		l.PerAddress, l.Reserved = max(1, l.PerAddress*pending/l.Pending), max(1, min(l.Reserved, pending/2))
+	}
+	if open < l.Open {
+		l.PerOwner = max(ownShare, l.PerOwner*open/l.Open)
+		l.PerOwnerAddress = max(ownShare, min(l.PerOwnerAddress, l.PerOwner))
+	}
+	l.Pending, l.Open = pending, open
+	return l
 }

@@ -340,7 +340,7 @@ func TestFit(t *testing.T) {
 			{Pending: 256, PerAddress: 64},
 		}
 	}
-	for _, files := range []int{600, 1024, 4096, 20000} {
+	for _, files := range []int{600, 1024, 4096, 5000, 10000, 20000} {
 		t.Run(fmt.Sprint(files), func(t *testing.T) {
 			limits, total := full(), 128
 			if err := Fit(files, 128, limits...); err != nil {
@@ -354,6 +354,9 @@ func TestFit(t *testing.T) {
 				if files == 20000 && *l != *full()[i] {
 					t.Errorf("lowered without need: %+v", *l)
 				}
+			}
+			if files < 4000 && limits[0].Open > minOpen || files > 4700 && limits[0].Pending < full()[0].Pending {
+				t.Errorf("pending connections are lowered before authenticated ones: %+v", *limits[0])
 			}
 			if total > files {
 				t.Errorf("the limits need %d of %d files", total, files)
