@@ -32,7 +32,7 @@ func (g *diskTimeout) do(f func() error, late func()) error {
 	return g.doSlow(f, late, func() {})
 }
 
-// slowAfter is the time after which doSlow calls slow.
+// slowAfter is the time after which doSlow calls slow, and readers are parked.
 const slowAfter = 100 * time.Millisecond
 
 // doSlow is like do, and calls slow once if f takes long.

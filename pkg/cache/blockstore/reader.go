@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // chunkSize is the largest read from disk and the largest write to a caller.
@@ -20,8 +21,8 @@ type Request struct {
 	// Temporary means that another worker owns the version, so that what is
 	// fetched is kept for a short time only.
 	Temporary bool
-	// Park, if not nil, is called before the reader waits for a fetch or for a
-	// disk that is slow, and the function that it returns after the wait. So a
+	// Park, if not nil, is called when a fetch or a disk takes longer than 100 ms,
+	// and the function that it returns once the reader need not wait any more. So a
 	// caller that bounds the reads in progress need not count those that wait.
 	// An error of either ends the read.
 	Park func() (resume func(context.Context) error, err error)
@@ -122,7 +123,16 @@ func (r *Reader) await(ctx context.Context, ch <-chan struct{}) error {
 		return nil
 	default:
 	}
-	r.releaseChunk() // Readers that wait must not hold memory.
+	soon := time.NewTimer(slowAfter)
+	defer soon.Stop()
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-soon.C:
+	}
+	r.releaseChunk() // Readers that are parked must not hold memory.
 	resume, err := r.park()
 	if err != nil {
 		return err

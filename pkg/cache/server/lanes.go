@@ -14,8 +14,8 @@ import (
 const slotTimeout = 10 * time.Second
 
 // lanes bound the requests for bytes. A request that copies bytes to its reader
-// has one of the slots. One that waits for a store, or for a disk that is slow,
-// is parked instead, and the parked requests of each mount are bounded on their
+// has one of the slots. One that waits for a store or a disk for longer than
+// 100 ms is parked instead, and the parked requests of each mount are bounded on their
 // own: so the store of one mount that hangs takes nothing from cached reads or
 // from other mounts.
 type lanes struct {

@@ -41,7 +41,7 @@ func twoMounts(t *testing.T, change func(*Config)) (*harness, *bucket) {
 	second := newBucket()
 	h := newHarness(t, func(h *harness) {
 		h.masters.view.Mounts = append(h.masters.view.Mounts, &commonv1.Mount{Id: "m2", Name: "other", Path: "/other", Uri: "oss://other/", Epoch: 1, ReadOnly: true})
-		h.config.MaxRequests = 2
+		h.config.MaxRequests = 8
 		h.config.OpenStore = func(_ context.Context, mount *commonv1.Mount) (ufs.Store, error) {
 			if mount.GetId() == "m2" {
 				return second, nil
@@ -55,7 +55,7 @@ func twoMounts(t *testing.T, change func(*Config)) (*harness, *bucket) {
 }
 
 // TestHungStoreHoldsUpNoOther parks 70 readers of a store that hangs, before its
-// header or in the middle of a body, in a worker with two request slots: cached
+// header or in the middle of a body, in a worker with eight request slots: cached
 // objects of the same mount, and another mount's store, are read on.
 func TestHungStoreHoldsUpNoOther(t *testing.T) {
 	for _, c := range []struct {
