@@ -155,7 +155,7 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 		cancel()
 		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:bodyclose // Closed below, or by peerBody.
 	late.Stop()
 	if err != nil {
 		cancel()
@@ -168,6 +168,7 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 	if _, err := wire.ContentFor(response, wanted); err != nil {
 		late.Reset(p.timeout)
 		err = refusedBy(response, err)
+		_ = response.Body.Close()
 		late.Stop()
 		cancel()
 		return nil, fmt.Errorf("read from worker %s: %w: %w", member.GetName(), err, errNotCachedByPeer)
@@ -180,7 +181,6 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 // connection of a body that is closed unread cannot be used again: every cold
 // file would connect anew.
 func refusedBy(response *http.Response, err error) error {
-	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode == http.StatusPartialContent {
 		return err
 	}
