@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -14,6 +15,9 @@ import (
 const (
 	// failingFor is how long a master that did not respond is tried last.
 	failingFor = time.Second
+	// minSilence is the shortest time without a response that counts against a
+	// master.
+	minSilence = attemptTimeout / 4
 	// Backoff between rounds in which no master responded as the leader.
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 250 * time.Millisecond
@@ -154,6 +158,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 	seen := &sent{}
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), limit)
 	defer cancel()
+	began := time.Now()
 	m.conn.ResetConnectBackoff()
 	v, redirect, refusal := classify(try(limited, m.conn), seen.get())
 	switch v {
@@ -168,6 +173,11 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 		}
 	case invalid:
 	default:
+		if errors.Is(ctx.Err(), context.Canceled) || ctx.Err() != nil && time.Since(began) < minSilence {
+			// The caller does not wait any more, or not long enough for a good
+			// master to respond.
+			break
+		}
 		c.leader.markFailing(m.Name, time.Now())
 		c.config.Logger.Debug("master did not respond", "member", m.Name, "error", refusal)
 	}
