@@ -3,14 +3,17 @@ package jindocli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
+	workers "github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cli/collect"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
@@ -103,13 +106,60 @@ func (c *remote) Unmount(ctx context.Context, path string) error {
 }
 
 // Invalidate makes workers and FUSE servers discard the cached names of the
-// mount at path.
+// mount at path, and waits until they have.
 func (c *remote) Invalidate(ctx context.Context, path string) error {
 	if c.masters == nil {
 		return errNoMasters
 	}
-	_, err := c.masters.Invalidate(ctx, path)
-	return err
+	if _, err := c.masters.Invalidate(ctx, path); err != nil {
+		return err
+	}
+	view, err := c.masters.View(ctx)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+		defer cancel()
+		err = settled(ctx, c.masters.ListWorkers, view.GetIndex(), poll)
+	}
+	if err != nil {
+		return fmt.Errorf("%s is refreshed, but its readers may see the change only later: %w", path, err)
+	}
+	return nil
+}
+
+const (
+	// settleTimeout limits the wait for the workers. They report every 2 s.
+	settleTimeout = 20 * time.Second
+	// settlePause is the pause between two requests for the reports.
+	settlePause = 200 * time.Millisecond
+	// poll is the time within which FUSE servers take over the view of workers,
+	// with some time for the request.
+	poll = workers.DefaultPoll + time.Second
+)
+
+// settled waits until every live worker reports a view of at least an index, and
+// then for the time in which FUSE servers request the view from workers.
+func settled(ctx context.Context, list func(context.Context) ([]*masterv1.WorkerState, error), index uint64, after time.Duration) error {
+	for {
+		states, err := list(ctx)
+		var behind string
+		for _, w := range states {
+			if w.GetLive() && w.GetReport().GetViewIndex() < index {
+				behind = w.GetMember().GetName()
+			}
+		}
+		done, pause := err == nil && behind == "", settlePause
+		if done {
+			pause = after
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, fmt.Errorf("wait for worker %s to report it: %w", behind, ctx.Err()))
+		case <-time.After(pause):
+		}
+		if done {
+			return nil
+		}
+	}
 }
 
 var errNoMasters = errors.New("this runtime has no masters: its mounts are those of its Dataset")

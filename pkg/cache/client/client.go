@@ -21,6 +21,10 @@ type Masters interface {
 	View(ctx context.Context) (*commonv1.ClusterView, error)
 }
 
+// DefaultPoll is the default of Config.Poll: within this time every client uses a
+// view that all workers have.
+const DefaultPoll = 5 * time.Second
+
 // Config configures a Client. Zero values mean the defaults given.
 type Config struct {
 	Topology topology.Topology
@@ -32,7 +36,7 @@ type Config struct {
 	Logger   *slog.Logger
 	Clock    func() time.Time
 
-	// Poll is the interval at which an idle client requests epochs: 5 s.
+	// Poll is the interval at which an idle client requests epochs: DefaultPoll.
 	Poll time.Duration
 	// ViewTimeout bounds one request for epochs or the view: 3 s.
 	ViewTimeout time.Duration
@@ -47,7 +51,7 @@ func (c Config) withDefaults() Config {
 		value    *time.Duration
 		fallback time.Duration
 	}{
-		{&c.Poll, 5 * time.Second},
+		{&c.Poll, DefaultPoll},
 		{&c.ViewTimeout, 3 * time.Second},
 		{&c.NameTimeout, 30 * time.Second},
 		{&c.Silence, 2 * time.Second},
