@@ -3,6 +3,7 @@
 package fusefs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,8 +67,18 @@ type arena struct {
 	backed int
 	// undo is the length of the undo log.
 	undo uint32
-	// store copies bytes into the mapping. Tests replace it to stop in the middle.
-	store func(to, from []byte)
+	// onStore, unless nil, replaces the copying of bytes into the mapping, so that
+	// a test can stop in the middle.
+	onStore func(to, from []byte)
+}
+
+// store copies bytes into the mapping.
+func (a *arena) store(to, from []byte) {
+	if a.onStore != nil {
+		a.onStore(to, bytes.Clone(from))
+		return
+	}
+	copy(to, from)
 }
 
 // at returns n bytes at an address, which is an offset of the file.
@@ -323,5 +334,3 @@ func unmap(memory []byte) error {
 	}
 	return nil
 }
-
-func copyBytes(to, from []byte) { copy(to, from) }

@@ -82,3 +82,27 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkTable looks up a known name and replies, without a kernel.
+func BenchmarkTable(b *testing.B) {
+	table := reopen(b, b.TempDir(), nil, &counter{})
+	defer func() { _ = table.close() }()
+	names := manyNames(0, 100)
+	table.recordLookups(2, names, nil)
+	table.replied(2)
+	b.Run("lookup", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := uint64(4); b.Loop(); i += 2 {
+			table.recordLookups(i, names[i%100:i%100+1], nil)
+			table.replied(i)
+		}
+	})
+	b.Run("getattr", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := table.node(50); !ok {
+				b.Fatal("a node is lost")
+			}
+		}
+	})
+}

@@ -27,7 +27,7 @@ type killed struct{}
 func (t *table) killAfter(bytes int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.arena.store = func(to, from []byte) {
+	t.arena.onStore = func(to, from []byte) {
 		if bytes <= len(from) {
 			copy(to, from[:bytes])
 			bytes = 0
@@ -213,6 +213,9 @@ type system struct {
 	unique uint64
 	// kills is the number of kills.
 	kills int
+	// noReply kills the next server after it has processed a request and before
+	// it replies.
+	noReply bool
 	// log holds what the servers logged.
 	log bytes.Buffer
 }
@@ -236,7 +239,8 @@ func (s *system) do(f step, budget, takeover int) error {
 		s.table.killAfter(budget)
 	}
 	var reply func(*model) error
-	if !survives(func() { reply = f(s.table, s.unique) }) {
+	if !survives(func() { reply = f(s.table, s.unique) }) || s.noReply {
+		s.noReply = false
 		if err := s.replace(map[uint64]bool{s.unique: true}, takeover); err != nil {
 			return err
 		}
@@ -252,7 +256,7 @@ func (s *system) do(f step, budget, takeover int) error {
 	}
 	s.table.mu.Lock()
 	defer s.table.mu.Unlock()
-	s.table.arena.store = copyBytes
+	s.table.arena.onStore = nil
 	return nil
 }
 
@@ -351,6 +355,7 @@ func TestKilledAnywhere(t *testing.T) {
 		defer s.close()
 		budget := rapid.OneOf(rapid.Just(-1), rapid.IntRange(0, 2500))
 		for range rapid.IntRange(1, 25).Draw(rt, "requests") {
+			s.noReply = rapid.IntRange(0, 4).Draw(rt, "no reply") == 0
 			if err := s.do(s.draw(rt), budget.Draw(rt, "budget"), budget.Draw(rt, "takeover")); err != nil {
 				rt.Fatal(err)
 			}
@@ -368,7 +373,8 @@ func TestKilledAnywhere(t *testing.T) {
 }
 
 // TestKilledAtEveryStore kills a server at every store of each kind of request:
-// before it, in the middle and after it.
+// before it, in the middle and after it, and once between the last store and the
+// reply.
 func TestKilledAtEveryStore(t *testing.T) {
 	long := strings.Repeat("x", 200)
 	prepare := func(s *system) (n, d node, handle uint64, err error) {
@@ -404,9 +410,10 @@ func TestKilledAtEveryStore(t *testing.T) {
 		"stale": func(n, _ node, _ uint64) step { return staleStep(n.id) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			for budget := 0; ; budget += 7 {
+			for budget := -7; ; budget += 7 {
 				s := newSystem(t)
 				n, d, handle, err := prepare(s)
+				s.noReply = budget < 0
 				if err == nil {
 					err = s.do(request(n, d, handle), budget, -1)
 				}

@@ -102,8 +102,9 @@ func initArena(file *os.File, h fileHeader) (*arena, error) {
 	}
 	copy(prologue, h.encode())
 	copy(prologue[headerCopyAt:], h.encode())
-	copy(prologue[rootAt:], root{buckets: minBuckets}.encode())
-	return &arena{file: file, prologue: prologue, store: copyBytes}, nil
+	first := root{buckets: minBuckets}.encode()
+	copy(prologue[rootAt:], first[:])
+	return &arena{file: file, prologue: prologue}, nil
 }
 
 // openArena maps the file of a predecessor. complete is false if a part of the
@@ -120,7 +121,7 @@ func openArena(file *os.File) (a *arena, r root, complete bool, err error) {
 	if err != nil {
 		return nil, root{}, false, err
 	}
-	a = &arena{file: file, prologue: prologue, store: copyBytes}
+	a = &arena{file: file, prologue: prologue}
 	// The root may be that of an open transaction, or half written.
 	chunks := int((info.Size() - prologueSize + chunkSize - 1) / chunkSize)
 	if r, ok := decodeRoot(a.at(rootAt, rootSize)); ok && r.chunks <= maxChunks {

@@ -47,7 +47,8 @@ func hashID(id uint64) uint32 {
 // hashPath returns the hash of a path. The seed keeps the names of a store from
 // being chosen so that they share a bucket.
 func (t *table) hashPath(path string) uint32 {
-	d := xxhash.NewWithSeed(t.header.seed)
+	var d xxhash.Digest
+	d.ResetWithSeed(t.header.seed)
 	_, _ = d.WriteString(path)
 	return uint32(d.Sum64())
 }

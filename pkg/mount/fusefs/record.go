@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strings"
 
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
@@ -265,11 +266,13 @@ func (d *decoder) packed() string {
 	if digits == "" {
 		return string(raw)
 	}
-	s := make([]byte, 0, 2*n)
+	var s strings.Builder
+	s.Grow(int(2 * n))
 	for _, c := range raw {
-		s = append(s, digits[c>>4], digits[c&15])
+		s.WriteByte(digits[c>>4])
+		s.WriteByte(digits[c&15])
 	}
-	return string(s)
+	return s.String()
 }
 
 // appendVersioned appends a path and, of a file, the version. A key that ends

@@ -24,15 +24,16 @@ type root struct {
 
 const rootSize = 4 + 4 + 4 + 8 + 8 + 8 + 8 + 4
 
-func (r root) encode() []byte {
-	b := make([]byte, 0, rootSize)
-	b = binary.LittleEndian.AppendUint32(b, r.chunks)
-	b = binary.LittleEndian.AppendUint32(b, r.buckets)
-	b = binary.LittleEndian.AppendUint32(b, r.missing)
-	for _, v := range []uint64{r.records, r.nodes, r.handles, r.largest} {
-		b = binary.LittleEndian.AppendUint64(b, v)
+func (r root) encode() (b [rootSize]byte) {
+	p := b[:0]
+	p = binary.LittleEndian.AppendUint32(p, r.chunks)
+	p = binary.LittleEndian.AppendUint32(p, r.buckets)
+	p = binary.LittleEndian.AppendUint32(p, r.missing)
+	for _, v := range [...]uint64{r.records, r.nodes, r.handles, r.largest} {
+		p = binary.LittleEndian.AppendUint64(p, v)
 	}
-	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+	binary.LittleEndian.PutUint32(b[rootSize-4:], crc32.Checksum(p, castagnoli))
+	return b
 }
 
 func decodeRoot(b []byte) (root, bool) {
@@ -191,7 +192,8 @@ func (t *table) begin() {
 // commit ends a transaction. When it returns, the changes survive this process.
 func (t *table) commit() {
 	t.root.chunks, t.root.missing = uint32(t.arena.backed), uint32(len(t.arena.chunks)-t.arena.backed)
-	t.arena.put(rootAt, t.root.encode())
+	encoded := t.root.encode()
+	t.arena.put(rootAt, encoded[:])
 	t.arena.commit()
 	for _, slot := range t.space.freed {
 		if t.scanning.pends(slot) {
