@@ -149,12 +149,11 @@ func (a *arena) remember(address uint64, now []byte) {
 	if int(a.undo)+size > undoSize {
 		panic(fmt.Sprintf("a change of the node table exceeds %d bytes", undoSize))
 	}
-	var b [undoHead + slotSize]byte
-	binary.LittleEndian.PutUint64(b[:], address)
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(now)))
-	copy(b[undoHead:], now)
-	binary.LittleEndian.PutUint32(b[12:], undoSum(b[:size]))
-	a.store(a.prologue[undoAt+a.undo:], b[:size])
+	entry := a.prologue[undoAt+a.undo:][:size]
+	binary.LittleEndian.PutUint64(entry, address)
+	binary.LittleEndian.PutUint32(entry[8:], uint32(len(now)))
+	clear(entry[undoHead+copy(entry[undoHead:], now):])
+	binary.LittleEndian.PutUint32(entry[12:], undoSum(entry))
 	a.setUndo(a.undo + uint32(size))
 }
 

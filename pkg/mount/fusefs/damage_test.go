@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -63,6 +64,24 @@ func damagedSystem(t *testing.T) (*system, []byte) {
 	return s, raw
 }
 
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // checkDamaged takes over a damaged file. What the successor returns must be true;
 // what it does not return must be reported.
 func (s *system) checkDamaged(t *testing.T, what string, raw []byte) {
@@ -70,7 +89,7 @@ func (s *system) checkDamaged(t *testing.T, what string, raw []byte) {
 	if err := os.WriteFile(filepath.Join(s.dir, tableName), raw, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var log bytes.Buffer
+	var log logBuffer
 	table, err := openTable(s.dir, [16]byte{1}, map[uint64]bool{1e6: true}, s.source, slog.New(slog.NewTextHandler(&log, nil)))
 	if err != nil {
 		t.Errorf("%s: %v", what, err)

@@ -1,0 +1,187 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"encoding/binary"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// handle is an open file or directory.
+type handle struct {
+	id   uint64
+	node uint64
+	path string
+	dir  bool
+	// version is the version that reads return. direct is set when it is not the
+	// node's version, so that the kernel must not cache pages.
+	version reader.Version
+	direct  bool
+
+	open   openFile
+	stream stream
+}
+
+// handle returns an open handle.
+func (t *table) handle(id uint64) (*handle, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.loadHandle(id)
+	return h, h != nil
+}
+
+// loadHandle returns a handle, nil if it does not exist. The caller must hold the
+// lock.
+func (t *table) loadHandle(id uint64) *handle {
+	if h := t.handles[id]; h != nil {
+		return h
+	}
+	r, ok := t.record(kindHandle, id)
+	if !ok {
+		return nil
+	}
+	if h := t.handles[id]; h != nil {
+		return h
+	}
+	h, err := r.handle()
+	if err != nil {
+		return nil
+	}
+	t.handles[id] = h
+	return h
+}
+
+// openHandle creates a handle that reads a version of the node.
+func (t *table) openHandle(unique uint64, n node, version reader.Version, direct bool) *handle {
+	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, dir: n.dir, version: version, direct: direct}
+	if !t.lockForChange() {
+		return h
+	}
+	defer t.mu.Unlock()
+	c := t.beginRequest(unique)
+	if !mutantReplyFirst {
+		t.insertHandle(h)
+	}
+	c.touched(kindHandle, h.id)
+	c.commit()
+	t.handles[h.id] = h
+	return h
+}
+
+// insertHandle is part of a transaction.
+func (t *table) insertHandle(h *handle) {
+	var s state
+	if h.dir {
+		s.flags |= flagDir
+	}
+	if h.direct {
+		s.flags |= flagDirect
+	}
+	payload := appendVersioned(binary.AppendUvarint(nil, h.node), h.path, h.dir, h.version)
+	t.insert(kindHandle, h.id, 0, s, payload)
+}
+
+// release removes a handle and returns it, nil if it does not exist. It needs no
+// record of the request: a successor that processes the request again finds no
+// handle, which is what the kernel expects.
+func (t *table) release(_, id uint64) *handle {
+	if !t.lockForChange() {
+		return nil
+	}
+	defer t.mu.Unlock()
+	h := t.loadHandle(id)
+	if h != nil {
+		t.begin()
+		t.removeHandle(id)
+		t.commit()
+		delete(t.handles, id)
+	}
+	return h
+}
+
+// removeHandle is part of a transaction.
+func (t *table) removeHandle(id uint64) {
+	r, err := t.readID(kindHandle, id)
+	if err != nil {
+		return
+	}
+	for _, cursor := range []uint64{r.state.x, r.state.y} {
+		t.removeCursor(id, uint32(cursor))
+	}
+	t.remove(r)
+}
+
+// recordCursor records the names of the last reply of a directory handle.
+func (t *table) recordCursor(unique uint64, cursor op) {
+	if !t.lockForChange() {
+		return
+	}
+	defer t.mu.Unlock()
+	c := t.beginRequest(unique)
+	t.setCursor(c, cursor)
+	c.commit()
+}
+
+// setCursor replaces the older of the two cursors of a handle. It is part of a
+// transaction.
+func (t *table) setCursor(c *change, cursor op) {
+	r, err := t.readID(kindHandle, cursor.handle)
+	if err != nil {
+		return
+	}
+	payload := binary.AppendUvarint(nil, uint64(len(cursor.names)))
+	for _, name := range cursor.names {
+		payload = appendString(payload, name)
+	}
+	s := r.state
+	t.removeCursor(cursor.handle, uint32(s.y))
+	s.x, s.y = uint64(t.insert(kindCursor, cursor.handle, 0, state{}, payload)), s.x
+	t.setState(&r, s)
+	c.touched(kindCursor, cursor.handle)
+}
+
+// cursor returns a cursor of a handle.
+func (t *table) cursor(handle uint64, slot uint32) (record, bool) {
+	if !t.arena.holds(slot) {
+		return record{}, false
+	}
+	r, err := t.arena.read(slot)
+	return r, err == nil && r.kind == kindCursor && r.id == handle
+}
+
+// removeCursor is part of a transaction.
+func (t *table) removeCursor(handle uint64, slot uint32) {
+	if r, ok := t.cursor(handle, slot); ok {
+		t.remove(r)
+	}
+}
+
+// sent returns the names of the last replies of a directory handle.
+func (t *table) sent(h *handle) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, ok := t.record(kindHandle, h.id)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, slot := range []uint64{r.state.x, r.state.y} {
+		if c, ok := t.cursor(h.id, uint32(slot)); ok {
+			names = append(names, c.names()...)
+		}
+	}
+	return names
+}
+
+// closeFiles closes the Files of all handles. The handles stay open for the
+// successor.
+func (t *table) closeFiles() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, h := range t.handles {
+		if err := h.open.close(); err != nil {
+			t.log.Debug("close file failed", "path", h.path, "error", err)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// model is what the kernel knows: what was replied to it.
+type model struct {
+	nodes   map[uint64]node
+	handles map[uint64]handleModel
+	// used holds every id that was ever replied.
+	used map[uint64]bool
+}
+
+type handleModel struct {
+	node    uint64
+	version reader.Version
+	dir     bool
+	sent    []string
+}
+
+func newModel() *model {
+	return &model{nodes: map[uint64]node{}, handles: map[uint64]handleModel{}, used: map[uint64]bool{rootID: true}}
+}
+
+// step is one request of the kernel. It processes the request and returns a
+// function that adds the reply to the model.
+type step func(t *table, unique uint64) (reply func(*model) error)
+
+func lookupStep(names []lookup, cursorOf uint64, sent []string) step {
+	return func(t *table, unique uint64) func(*model) error {
+		var cursor *op
+		if cursorOf != 0 {
+			cursor = &op{kind: opCursor, handle: cursorOf, names: sent}
+		}
+		nodes := t.recordLookups(unique, names, cursor)
+		return func(m *model) error {
+			if h, ok := m.handles[cursorOf]; ok {
+				h.sent = sent
+				m.handles[cursorOf] = h
+			}
+			return m.lookedUp(names, nodes)
+		}
+	}
+}
+
+func (m *model) lookedUp(names []lookup, nodes []node) error {
+	for i, n := range nodes {
+		known, ok := m.nodes[n.id]
+		switch {
+		case n.path != names[i].path || n.version != names[i].entry.Version || n.dir != names[i].entry.Dir:
+			return fmt.Errorf("lookup of %+v returned %+v", names[i], n)
+		case !ok && m.used[n.id]:
+			return fmt.Errorf("nodeid %d is reused", n.id)
+		case ok && (known.path != n.path || known.version != n.version):
+			return fmt.Errorf("nodeid %d was %+v and is %+v", n.id, known, n)
+		}
+		m.used[n.id] = true
+		n.lookups = known.lookups + 1
+		m.nodes[n.id] = n
+	}
+	return nil
+}
+
+func forgetStep(list []forgetEntry) step {
+	return func(t *table, unique uint64) func(*model) error {
+		t.forget(unique, list)
+		return func(m *model) error {
+			for _, f := range list {
+				n, ok := m.nodes[f.node]
+				if n.lookups -= min(f.count, n.lookups); n.lookups == 0 {
+					delete(m.nodes, f.node)
+				} else if ok {
+					m.nodes[f.node] = n
+				}
+			}
+			return nil
+		}
+	}
+}
+
+func openStep(n node, direct bool) step {
+	return func(t *table, unique uint64) func(*model) error {
+		h := t.openHandle(unique, n, n.version, direct)
+		return func(m *model) error {
+			if m.used[h.id] {
+				return fmt.Errorf("handle %d is reused", h.id)
+			}
+			m.used[h.id] = true
+			m.handles[h.id] = handleModel{node: n.id, version: n.version, dir: n.dir}
+			return nil
+		}
+	}
+}
+
+func releaseStep(id uint64) step {
+	return func(t *table, unique uint64) func(*model) error {
+		t.release(unique, id)
+		return func(m *model) error { delete(m.handles, id); return nil }
+	}
+}
+
+func staleStep(id uint64) step {
+	return func(t *table, _ uint64) func(*model) error {
+		t.markStale(id)
+		_ = t.refuseOnce(id)
+		return func(*model) error { return nil }
+	}
+}
+
+// check compares a table with what was replied.
+func (m *model) check(t *table) error {
+	for id, want := range m.nodes {
+		n, ok := t.node(id)
+		if !ok || n.lookups != want.lookups || n.path != want.path || n.version != want.version || n.dir != want.dir {
+			return fmt.Errorf("node %d is %+v, %v; want %+v", id, n, ok, want)
+		}
+	}
+	for id, want := range m.handles {
+		h, ok := t.handle(id)
+		if !ok || h.version != want.version || h.node != want.node || h.dir != want.dir {
+			return fmt.Errorf("handle %d is %+v, %v; want %+v", id, h, ok, want)
+		}
+		if sent := t.sent(h); !containsAll(sent, want.sent) {
+			return fmt.Errorf("handle %d: the cursor is %q, want %q", id, sent, want.sent)
+		}
+	}
+	nodes, handles, _ := t.sizes()
+	if nodes != len(m.nodes)+1 || handles != len(m.handles) {
+		return fmt.Errorf("%d nodes and %d handles, want %d and %d", nodes, handles, len(m.nodes)+1, len(m.handles))
+	}
+	return m.checkSlots(t)
+}
+
+func containsAll(all, some []string) bool {
+	for _, s := range some {
+		if !slices.Contains(all, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// checkSlots verifies that the set of used slots matches the records.
+func (m *model) checkSlots(t *table) error {
+	waitForScanned(t)
+	want := map[uint32]bool{}
+	each(t, func(r record) {
+		for _, slot := range append([]uint32{r.slot}, r.parts...) {
+			want[slot] = true
+		}
+	})
+	for slot := range uint32(len(t.arena.chunks)) * chunkSlots {
+		if t.arena.holds(slot) && t.space.isUsed(slot) != want[slot] {
+			return fmt.Errorf("slot %d: used %v, want %v", slot, t.space.isUsed(slot), want[slot])
+		}
+	}
+	return nil
+}
