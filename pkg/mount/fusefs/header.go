@@ -11,6 +11,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 )
 
@@ -75,6 +77,36 @@ func readHeader(file *os.File) (fileHeader, bool, error) {
 	return h, ok, nil
 }
 
+// lockTimeout is the time for which a server waits for the end of its predecessor.
+var lockTimeout = 10 * time.Second
+
+// errLocked is returned for a table that another process has open.
+var errLocked = errors.New("another FUSE server is still using it; end that process")
+
+// lock locks a file for this process. Two processes that changed one table would
+// destroy it. The kernel releases the lock at the end of a process, which may be
+// some time after its connections are closed.
+func lock(file *os.File) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("lock the node table: %w", err)
+	}
+	for end := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond) {
+		controlErr := raw.Control(func(fd uintptr) { err = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
+		switch {
+		case controlErr != nil:
+			return fmt.Errorf("lock the node table: %w", controlErr)
+		case err == nil, errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.ENOLCK):
+			// Without locks, the holder of the mount admits one server at a time.
+			return nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			return fmt.Errorf("lock the node table: %w", err)
+		case time.Now().After(end):
+			return fmt.Errorf("lock the node table %s: %w", file.Name(), errLocked)
+		}
+	}
+}
+
 // errNewer is returned for a table that a newer version wrote.
 var errNewer = errors.New("it was written by a newer version of jindo-fuse, which may have recorded state that this version does not know; " +
 	"start that version or a later one. Nothing was changed")
@@ -93,6 +125,9 @@ func createArena(path string, h fileHeader) (*arena, *atomicfile.File, error) {
 }
 
 func initArena(file *os.File, h fileHeader) (*arena, error) {
+	if err := lock(file); err != nil {
+		return nil, err
+	}
 	if err := fallocate(file, 0, 0, prologueSize); err != nil {
 		return nil, err
 	}

@@ -115,6 +115,9 @@ func takeTable(path string, session [16]byte, source ids, log *slog.Logger) (*ta
 	case !ok:
 		return nil, errors.Join(setAside(path, "its header is damaged", log), file.Close())
 	}
+	if err := lock(file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
 	a, r, complete, err := openArena(file)
 	if errors.Is(err, errTruncated) {
 		return nil, errors.Join(setAside(path, "its file is truncated", log), file.Close())

@@ -3,6 +3,7 @@
 package fusefs
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -163,6 +164,27 @@ func TestOpenIsRefusedOnce(t *testing.T) {
 	}
 	if again := table.recordLookups(2, []lookup{file("/f", "one", 5)}, nil)[0]; again.id == n.id {
 		t.Error("a lookup returned a stale node")
+	}
+}
+
+// TestOneServerAtATime checks that a second server does not open a table in use.
+func TestOneServerAtATime(t *testing.T) {
+	before := lockTimeout
+	lockTimeout = 10 * time.Millisecond
+	defer func() { lockTimeout = before }()
+	dir := t.TempDir()
+	for range 2 { // a new file, and one of a predecessor
+		table := reopen(t, dir, nil, &counter{})
+		n := table.recordLookups(2, []lookup{file("/f", "one", 1)}, nil)[0]
+		if _, err := openTable(dir, [16]byte{1}, nil, &counter{}, discard()); !errors.Is(err, errLocked) {
+			t.Errorf("opening a table in use returned %v, want errLocked", err)
+		}
+		if _, ok := table.node(n.id); !ok {
+			t.Error("the table in use was changed")
+		}
+		if err := table.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -53,12 +53,14 @@ func TestKilledServersOfALargeTable(t *testing.T) {
 	t.Setenv(wideVariable, strconv.Itoa(files))
 	h := newTestMount(t)
 	k := h.startKilled(t)
+	// The limit only keeps the test from hanging.
+	limit := time.Now().Add(2*time.Minute + time.Duration(files)*time.Millisecond)
 	for {
 		if _, err := os.Stat(filepath.Join(h.state, filledName)); err == nil {
 			break
 		}
-		if k.exited() {
-			t.Fatal("the readers exited")
+		if k.exited() || time.Now().After(limit) {
+			t.Fatal("the readers have not looked up the files")
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
