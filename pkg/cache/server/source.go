@@ -155,7 +155,7 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 		cancel()
 		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
-	response, err := client.Do(request) //nolint:bodyclose // Closed below, or by peerBody.
+	response, err := client.Do(request)
 	late.Stop()
 	if err != nil {
 		cancel()
