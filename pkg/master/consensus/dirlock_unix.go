@@ -30,17 +30,21 @@ func lockDir(dir string) (*dirLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the data directory: %w", err)
 	}
-	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(50 * time.Millisecond) {
+	timeout := time.After(lockTimeout)
+	for {
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return &dirLock{file}, nil
 		}
-		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
 			_ = file.Close()
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				return nil, fmt.Errorf("open log in %s: another process uses it", dir)
-			}
 			return nil, fmt.Errorf("lock the data directory: %w", err)
+		}
+		select {
+		case <-timeout:
+			_ = file.Close()
+			return nil, fmt.Errorf("open log in %s: another process uses it", dir)
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

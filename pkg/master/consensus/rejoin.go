@@ -43,8 +43,26 @@ func (n *Node) replaceDamaged(spoiled *DamageError) (provenDir, error) {
 	return n.dir.create(n.config.Name, n.config.ClusterID, id)
 }
 
-// replaceable returns nil when the leader accepts a new member of this name.
+// replaceable returns nil when the leader accepts a new member of this name. It
+// waits for an election until ctx is done.
 func (n *Node) replaceable(ctx context.Context, id string) error {
+	var reason error
+	for {
+		err := n.requestReplacement(ctx, id)
+		if err == nil {
+			return nil
+		}
+		if reason == nil || ctx.Err() == nil {
+			reason = err
+		}
+		if !n.pauseWith(ctx, formationInterval) {
+			return reason
+		}
+	}
+}
+
+// requestReplacement requests a new member of this name from the other masters in turn.
+func (n *Node) requestReplacement(ctx context.Context, id string) error {
 	request := &masterv1.JoinRequest{
 		Name: n.config.Name, MemberId: id, Address: n.self.RaftAddress(), ClusterId: n.config.ClusterID, Probe: true,
 	}

@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"bytes"
+	"errors"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -59,5 +60,38 @@ func appender(b *testing.B, path string, record bool) func() float64 {
 			b.Fatal(err)
 		}
 		return float64(time.Since(start).Nanoseconds()) / 1000
+	}
+}
+
+// BenchmarkProve measures the proof of a directory whose log has 64 MiB.
+func BenchmarkProve(b *testing.B) {
+	h := memberDir{b.TempDir()}
+	created, err := h.open("m-0", "c1")
+	if err != nil {
+		b.Fatal(err)
+	}
+	store, err := openDisk(h.log())
+	if err != nil {
+		b.Fatal(err)
+	}
+	const total, size = 64 << 20, 4 << 10
+	for first := uint64(1); first <= total/size; first += 512 {
+		logs := entries(first, first+511)
+		for _, l := range logs {
+			l.Data = make([]byte, size)
+			seal(l)
+		}
+		if err := store.StoreLogs(logs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := errors.Join(store.Set(keyTerm, sealValue(keyTerm, encodeNumber(1))), store.Close()); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(total)
+	for b.Loop() {
+		if _, err := h.prove(created.identity); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"errors"
 	"os"
 	"unsafe"
 
@@ -10,13 +9,14 @@ import (
 
 // openSynced opens a file whose writes are durable when they return. Direct I/O
 // lets the kernel send one write with forced unit access instead of a write and
-// a flush of the disk's cache; file systems without it sync after the write.
-func openSynced(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|unix.O_DSYNC|unix.O_DIRECT, 0)
-	if errors.Is(err, unix.EINVAL) {
-		return os.OpenFile(path, os.O_RDWR|unix.O_DSYNC, 0)
+// a flush of the disk's cache. Some file systems have none: opening or writing
+// then fails with EINVAL.
+func openSynced(path string, direct bool) (*os.File, error) {
+	flags := os.O_RDWR | unix.O_DSYNC
+	if direct {
+		flags |= unix.O_DIRECT
 	}
-	return file, err
+	return os.OpenFile(path, flags, 0)
 }
 
 // alignedSlot returns a buffer for a slot whose address is a multiple of a block.

@@ -5,7 +5,7 @@ package consensus
 import "os"
 
 // openSynced opens a file whose writes are durable when they return.
-func openSynced(path string) (*os.File, error) {
+func openSynced(path string, _ bool) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDWR|os.O_SYNC, 0)
 }
 
