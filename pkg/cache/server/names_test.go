@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -89,7 +90,7 @@ func TestWaitingRequestGetsAHeader(t *testing.T) {
 }
 
 func TestTotalsOfAMount(t *testing.T) {
-	h := newHarness(t).ready()
+	h := newHarness(t, func(h *harness) { h.config.Registry = prometheus.NewRegistry() }).ready()
 	h.totals(7)
 	client := workerv1.NewCacheClient(h.conn())
 	got, err := client.GetTotals(t.Context(), &workerv1.GetTotalsRequest{MountId: "m1"})
@@ -98,6 +99,19 @@ func TestTotalsOfAMount(t *testing.T) {
 	}
 	if m := h.masters.last().GetMounts()[0]; !m.GetAtLeast() || m.GetHidden() != 3 {
 		t.Errorf("the report has %v", m)
+	}
+	families, err := h.config.Registry.(*prometheus.Registry).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := map[string]float64{}
+	for _, family := range families {
+		if strings.HasPrefix(family.GetName(), "jindo_worker_mount_") {
+			exported[family.GetName()] = family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	if exported["jindo_worker_mount_objects"] != 7 || exported["jindo_worker_mount_hidden_keys"] != 3 {
+		t.Errorf("the metrics are %v", exported)
 	}
 	if _, err := client.GetTotals(t.Context(), &workerv1.GetTotalsRequest{MountId: "other"}); status.Code(err) != codes.NotFound {
 		t.Errorf("an unknown mount: %v", err)

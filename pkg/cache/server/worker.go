@@ -88,7 +88,7 @@ func New(config Config) (*Worker, error) {
 	}
 	if w.metrics, err = newMetrics(config.Registry); err == nil {
 		w.lanes = newLanes(config.MaxRequests, config.MaxParked, w.metrics)
-		err = config.Registry.Register(newBlockMetrics(config.Blocks, w.storeBytes.Load))
+		err = errors.Join(config.Registry.Register(newBlockMetrics(config.Blocks, w.storeBytes.Load)), config.Registry.Register(newMountMetrics(w)))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("start worker %s: register metrics: %w", config.Name, err)
