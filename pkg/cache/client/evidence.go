@@ -50,9 +50,9 @@ func (c call) classify() (error, evidence) {
 	switch code := status.Code(c.err); {
 	case message.IsInvalid(c.err):
 		return ErrInvalid, none
-	case errors.Is(context.Cause(c.parent), errOvertaken) && c.silent && !c.received:
+	case errors.Is(context.Cause(c.parent), errOvertaken) && c.silent && (!c.received || mutantBlamesStore):
 		return ErrStalled, bad
-	case c.parent.Err() != nil:
+	case c.parent.Err() != nil && !mutantBlamesCaller:
 		// Cancelled by the caller, or the caller's deadline has passed, which may
 		// be shorter than what a good worker needs.
 		return context.Cause(c.parent), none
@@ -87,10 +87,10 @@ func kindOfRefusal(status int) (error, evidence) {
 // record applies evidence to a part of the worker. A worker that is bad is
 // usually so in all parts.
 func (w *worker) record(p part, e evidence) {
-	switch e {
-	case alive:
+	switch {
+	case e == alive:
 		w.succeeded(p)
-	case bad:
+	case e == bad && !mutantBlamesNothing:
 		w.failed()
 	}
 }
