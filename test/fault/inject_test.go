@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -229,6 +230,52 @@ func (b *breaking) tierFails(worker string, want bool) error {
 func largeObject(b *breaking) error {
 	for range 2 {
 		if _, err := verify.Walk(b.Root(), filepath.Dir(large.Path), []dataset.File{large}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hostileNames reads files whose names break lines or are one letter in two
+// encodings, and looks up names that do not exist, also such that are not UTF-8:
+// OSS has no such keys.
+func hostileNames(b *breaking) error {
+	const dir = "hostile"
+	content := []byte("bytes of a file with an unusual name")
+	names := []string{"a\u0308", "line\nfeed", "\u00e4"}
+	for _, name := range names {
+		if _, err := b.Store.OSS.Put("test-bucket", dir+"/"+name, content, nil); err != nil {
+			return fmt.Errorf("putting %q: %w", name, err)
+		}
+	}
+	if err := b.invalidate(); err != nil {
+		return err
+	}
+	err := b.eventually("listing unusual names", func() error {
+		entries, err := os.ReadDir(filepath.Join(b.Root(), dir))
+		if err == nil && !slices.EqualFunc(entries, names, func(e fs.DirEntry, name string) bool { return e.Name() == name }) {
+			err = fmt.Errorf("the directory has %q, want %q", entries, names)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for range 20 {
+		for _, name := range names {
+			got, err := os.ReadFile(filepath.Join(b.Root(), dir, name))
+			if err != nil || !bytes.Equal(got, content) {
+				return fmt.Errorf("reading %q: %d bytes, %w", name, len(got), err)
+			}
+		}
+		for _, name := range []string{"\xfe", "\x01", "\xed\xa0\x80", "%ff", strings.Repeat("\xff", 255)} {
+			for _, in := range []string{"", dir, filepath.Dir(b.cold[0].Path)} {
+				if _, err := os.Stat(filepath.Join(b.Root(), in, name)); !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("stat of the absent name %q: %w", name, err)
+				}
+			}
+		}
+		if err := b.pause(50 * time.Millisecond); err != nil {
 			return err
 		}
 	}

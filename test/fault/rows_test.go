@@ -40,6 +40,7 @@ func rows() []row {
 		{"workers killed", "a pause until a worker runs again", nil, workersKilled},
 		{"fuse killed 20 times", "pauses; open handles and requests in flight continue", nil, fuseKilled},
 		{"fuse killed with many files known", "pauses; every name and size remains as it was", nil, fuseKilledWithManyFiles},
+		{"names that are not text", "nothing; unusual names are read like others, and absent ones do not exist", nil, hostileNames},
 		{"worker disk full", "nothing; the worker stops caching", nil, workerDiskFull},
 		{"one of two tiers hangs", "reads of what is on that tier take until its deadline once, then continue", nil, tierHangs},
 		{"object larger than the cache", "nothing", nil, largeObject},
