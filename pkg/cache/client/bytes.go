@@ -214,7 +214,7 @@ func refusal(worker string, response *http.Response) (*Error, evidence) {
 		return failure, alive
 	}
 	// Not a response of a worker: it must not make the version stale.
-	kind, shows := kindOfRefusal(response.StatusCode)
+	shows, kind := kindOfRefusal(response.StatusCode)
 	failure.Kind, failure.Message = kind, err.Error()
 	return failure, shows
 }

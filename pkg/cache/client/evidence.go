@@ -45,43 +45,43 @@ type call struct {
 	silent bool
 }
 
-// classify returns the kind of the error, and what it shows about the worker.
-func (c call) classify() (error, evidence) {
+// classify returns what the error shows about the worker, and its kind.
+func (c call) classify() (shows evidence, kind error) {
 	switch code := status.Code(c.err); {
 	case message.IsInvalid(c.err):
-		return ErrInvalid, none
+		return none, ErrInvalid
 	case errors.Is(context.Cause(c.parent), errOvertaken) && c.silent && (!c.received || mutantBlamesStore):
-		return ErrStalled, bad
+		return bad, ErrStalled
 	case c.parent.Err() != nil && !mutantBlamesCaller:
 		// Cancelled by the caller, or the caller's deadline has passed, which may
 		// be shorter than what a good worker needs.
-		return context.Cause(c.parent), none
+		return none, context.Cause(c.parent)
 	case c.ctx.Err() != nil && c.received:
-		return ErrStalled, alive
+		return alive, ErrStalled
 	case c.ctx.Err() != nil:
-		return ErrStalled, bad
+		return bad, ErrStalled
 	case c.received:
-		return kindOfStatus(c.err), alive
+		return alive, kindOfStatus(c.err)
 	case code == codes.Unavailable:
-		return ErrUnreachable, bad
+		return bad, ErrUnreachable
 	case code == codes.Canceled:
 		// This client has closed the connection.
-		return ErrUnreachable, none
+		return none, ErrUnreachable
 	case code == codes.ResourceExhausted:
-		return ErrTooLarge, none
+		return none, ErrTooLarge
 	}
-	return ErrGarbled, bad
+	return bad, ErrGarbled
 }
 
-// kindOfRefusal returns the kind of an HTTP response that is not of the byte API,
-// and what it shows about the worker. net/http rejects a malformed or oversized
+// kindOfRefusal returns what an HTTP response that is not of the byte API shows
+// about the worker, and its kind. net/http rejects a malformed or oversized
 // request before the worker sees it.
-func kindOfRefusal(status int) (error, evidence) {
+func kindOfRefusal(status int) (shows evidence, kind error) {
 	switch status {
 	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusRequestHeaderFieldsTooLarge:
-		return ErrInvalid, alive
+		return alive, ErrInvalid
 	}
-	return ErrGarbled, bad
+	return bad, ErrGarbled
 }
 
 // record applies evidence to a part of the worker. A worker that is bad is
@@ -99,7 +99,7 @@ func (w *worker) record(p part, e evidence) {
 // about the worker. began is when the attempt began, silence the time after which
 // a worker without a header is silent.
 func (w *worker) outcome(parent, ctx context.Context, err error, response trace, began time.Time, silence time.Duration) error {
-	kind, shows := call{
+	shows, kind := call{
 		parent: parent, ctx: ctx, err: err, received: response.received(), silent: time.Since(began) >= silence,
 	}.classify()
 	w.record(calls, shows)
