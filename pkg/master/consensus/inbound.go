@@ -1,15 +1,10 @@
 package consensus
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/hashicorp/raft"
 )
-
-// errDeposed is returned to a leader of an earlier term than this member has
-// taken part in, as far as its peers remember.
-var errDeposed = fmt.Errorf("the sender leads in an earlier term than the members of this cluster have reached")
 
 // Consumer implements raft.Transport. It returns the requests of peers that the
 // library may process.
@@ -19,8 +14,8 @@ func (t *transport) Consumer() <-chan raft.RPC { return t.inbound }
 // heartbeats past Consumer.
 func (t *transport) SetHeartbeatHandler(handle func(raft.RPC)) {
 	t.Transport.SetHeartbeatHandler(func(rpc raft.RPC) {
-		if request, ok := rpc.Command.(*raft.AppendEntriesRequest); ok && !t.node.proof.mayFollow(request.Term) {
-			rpc.Respond(&raft.AppendEntriesResponse{}, errDeposed)
+		if response := t.deposed(rpc.Command); response != nil {
+			rpc.Respond(response, nil)
 			return
 		}
 		handle(rpc)
@@ -34,7 +29,7 @@ func (t *transport) receive() {
 	for {
 		select {
 		case rpc := <-from:
-			if response, err := t.refuse(rpc.Command); err != nil {
+			if response, err := t.refuse(rpc.Command); response != nil {
 				rpc.Respond(response, err)
 			} else if !t.forward(rpc) {
 				return
@@ -45,8 +40,23 @@ func (t *transport) receive() {
 	}
 }
 
-// refuse returns an error for a request that must not be served, and the empty
-// response that belongs to it.
+// deposed returns the response to a leader of an earlier term than peers of this
+// member have reached, which this member may have forgotten: the term, as a
+// member that remembers it would. It returns nil for other requests.
+func (t *transport) deposed(request any) *raft.AppendEntriesResponse {
+	r, ok := request.(*raft.AppendEntriesRequest)
+	if !ok {
+		return nil
+	}
+	floor := t.node.proof.reached()
+	if r.Term >= floor {
+		return nil
+	}
+	return &raft.AppendEntriesResponse{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}, Term: floor}
+}
+
+// refuse returns the response to a request that the library must not process,
+// and its error; nil for other requests.
 func (t *transport) refuse(request any) (any, error) {
 	n := t.node
 	switch request := request.(type) {
@@ -63,8 +73,8 @@ func (t *transport) refuse(request any) (any, error) {
 			return &raft.TimeoutNowResponse{}, err
 		}
 	case *raft.AppendEntriesRequest:
-		if !n.proof.mayFollow(request.Term) {
-			return &raft.AppendEntriesResponse{}, errDeposed
+		if response := t.deposed(request); response != nil {
+			return response, nil
 		}
 	}
 	return nil, nil

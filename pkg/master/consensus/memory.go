@@ -63,7 +63,10 @@ type memory struct {
 
 	mu    sync.Mutex
 	peers map[raft.ServerID]peerRecord
-	saved time.Time
+	// changed is set while the file is older than peers; saved is when it was
+	// written.
+	changed bool
+	saved   time.Time
 }
 
 // memoryFile is the file of a memory. Sum is the crc32c of Peers.
@@ -114,8 +117,18 @@ func (m *memory) acked(id raft.ServerID, at position) {
 	r := m.peers[id]
 	if r.Last.before(at) {
 		r.Last = at
-		m.peers[id] = r
+		m.peers[id], m.changed = r, true
 	}
+}
+
+// flush writes what is not on disk yet.
+func (m *memory) flush() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.changed {
+		return nil
+	}
+	return m.save()
 }
 
 // record stores what a member reports about itself. When it returns nil, the
@@ -128,13 +141,13 @@ func (m *memory) record(id raft.ServerID, reported peerRecord, servers []raft.Se
 		return fmt.Errorf("record start %d of %s: start %d of it was seen before", reported.Start, id, r.Start)
 	}
 	started := reported.Start > r.Start
-	changed := started || r.Last.before(reported.Last) || r.Format != reported.Format
+	m.changed = m.changed || started || r.Last.before(reported.Last) || r.Format != reported.Format
 	r.incarnation, r.Format, r.Full, r.heard = reported.incarnation, reported.Format, reported.Full, time.Now()
 	if r.Last.before(reported.Last) {
 		r.Last = reported.Last
 	}
 	m.peers[id] = r
-	if !started && (!changed || time.Since(m.saved) < memorySaveInterval) {
+	if !started && (!m.changed || time.Since(m.saved) < memorySaveInterval) {
 		return nil
 	}
 	m.prune(servers)
@@ -188,7 +201,7 @@ func (m *memory) save() error {
 	if err := atomicfile.Write(m.path, raw, 0o600); err != nil {
 		return fmt.Errorf("write what is remembered of other masters: %w", err)
 	}
-	m.saved = time.Now()
+	m.changed, m.saved = false, time.Now()
 	return nil
 }
 

@@ -299,6 +299,9 @@ func (n *Node) close() error {
 		err = errors.Join(err, ended.Error())
 	}
 	n.background.Wait()
+	if n.memory != nil {
+		err = errors.Join(err, n.memory.flush())
+	}
 	n.metrics.unregister()
 	if n.store != nil {
 		err = errors.Join(err, n.store.disk.Close(), n.store.tail.close())

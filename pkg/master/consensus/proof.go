@@ -66,13 +66,11 @@ func (p *proof) mayVote(term uint64) bool {
 	return mutantVoteUnproved || p.passed && term > p.floor
 }
 
-// mayFollow reports whether requests of a leader of a term are accepted: a
-// leader of an earlier term than floor was deposed, which this member may have
-// forgotten.
-func (p *proof) mayFollow(term uint64) bool {
+// reached returns floor. A leader of an earlier term was deposed.
+func (p *proof) reached() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return term >= p.floor
+	return p.floor
 }
 
 func (p *proof) state() (passed bool, refuted string) {

@@ -223,8 +223,15 @@ func TestTestimonies(t *testing.T) {
 func TestNoVoteInATermOfTheTime(t *testing.T) {
 	t.Parallel()
 	p := &proof{passed: true, floor: 7}
-	if p.mayVote(7) || !p.mayVote(8) || p.mayFollow(6) || !p.mayFollow(7) {
-		t.Errorf("votes in term 7: %v, 8: %v; follows in 6: %v, 7: %v", p.mayVote(7), p.mayVote(8), p.mayFollow(6), p.mayFollow(7))
+	if p.mayVote(7) || !p.mayVote(8) {
+		t.Errorf("votes in term 7: %v, 8: %v", p.mayVote(7), p.mayVote(8))
+	}
+	x := &transport{node: &Node{proof: proof{passed: true, floor: 7}}}
+	for term, deposed := range map[uint64]bool{6: true, 7: false} {
+		response := x.deposed(&raft.AppendEntriesRequest{Term: term})
+		if (response != nil) != deposed || deposed && (response.Term != 7 || response.Success) {
+			t.Errorf("the response to a leader of term %d is %+v", term, response)
+		}
 	}
 }
 
@@ -250,6 +257,16 @@ func TestMemorySurvivesARestart(t *testing.T) {
 		if err := m.record("m-1-1", peerRecord{incarnation: stale}, nil); err == nil {
 			t.Errorf("a report of start %+v replaced %+v", stale, report.incarnation)
 		}
+	}
+	m.acked("m-1-1", position{Term: 2, Index: 9})
+	if err := m.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = openMemory(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := m.of("m-1-1"); got.Last != (position{Term: 2, Index: 9}) {
+		t.Errorf("after a restart, what was acknowledged is %+v", got.Last)
 	}
 	raw, err := os.ReadFile(path)
 	if err != nil {
