@@ -35,6 +35,9 @@ type Node struct {
 	transport *transport
 	acks      *ackTracker
 	raft      *raft.Raft
+	// opened is closed once raft is set. Goroutines of the library run before
+	// that.
+	opened chan struct{}
 
 	// memory is what this member remembers of the others, peers what they
 	// reported to it since its start.
@@ -84,6 +87,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		acks:       newAckTracker(),
 		changeLock: make(chan struct{}, 1),
 		stopped:    make(chan struct{}),
+		opened:     make(chan struct{}),
 	}
 	n.reads.kick = make(chan struct{}, 1)
 	n.running, n.stopping = context.WithCancel(context.Background())
@@ -149,6 +153,7 @@ func (n *Node) open(state StateMachine) error {
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
+	close(n.opened)
 	return nil
 }
 

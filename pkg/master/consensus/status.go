@@ -111,6 +111,11 @@ func (n *Node) state(self raft.Server) string {
 // leads reports whether this member is the leader in term, and peer is in the
 // configuration.
 func (n *Node) leads(peer raft.ServerID, term uint64) bool {
+	select {
+	case <-n.opened:
+	default:
+		return true
+	}
 	if n.raft.State() != raft.Leader || n.raft.CurrentTerm() != term {
 		return false
 	}
