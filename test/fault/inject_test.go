@@ -401,7 +401,7 @@ func hungReaders(b *breaking) error {
 	var hung atomic.Int64
 	prefix := filepath.Dir(b.cold[0].Path)
 	b.Store.OSS.SetFault(func(r ossserver.Request) *ossserver.Fault {
-		if r.Kind != ossserver.GetObject || !strings.Contains(r.Key, prefix) {
+		if !strings.Contains(r.Key, prefix) {
 			return nil
 		}
 		hung.Add(1)

@@ -106,7 +106,7 @@ func kindOfCode(code wire.Code) error {
 // kindOfStatus returns the error for a gRPC status that a worker returned.
 func kindOfStatus(err error) error {
 	switch reason := wire.ReasonOf(err); reason {
-	case wire.CodeNoBucket, wire.CodeStoreRefused, wire.CodeThrottled:
+	case wire.CodeNoBucket, wire.CodeStoreRefused, wire.CodeThrottled, wire.CodeNotCached:
 		return kindOfCode(reason)
 	}
 	switch status.Code(err) {

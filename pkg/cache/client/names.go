@@ -45,6 +45,32 @@ func (c *Client) List(ctx context.Context, mount, dir, after string, limit int) 
 	return response, nil
 }
 
+// LookupCached is like Lookup for a name that the directory's owner has cached. The
+// error wraps ErrNotCached if it has not.
+func (c *Client) LookupCached(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error) {
+	request := &workerv1.LookupRequest{MountId: mount, Directory: []byte(dir), Name: []byte(name), RingEpoch: c.ringEpoch(), OnlyIfCached: true}
+	response, err := tryOwner(ctx, c, mount, dir, func(ctx context.Context, conn *grpc.ClientConn, o ...grpc.CallOption) (*workerv1.LookupResponse, error) {
+		return workerv1.NewDirectoryClient(conn).Lookup(ctx, request, o...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look up %q in directory %q of mount %s: %w", name, dir, mount, err)
+	}
+	return response, nil
+}
+
+// ListCached is like List for a directory that its owner has cached. The error
+// wraps ErrNotCached if it has not.
+func (c *Client) ListCached(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error) {
+	request := &workerv1.ListRequest{MountId: mount, Directory: []byte(dir), After: []byte(after), Limit: uint32(max(0, limit)), RingEpoch: c.ringEpoch(), OnlyIfCached: true}
+	response, err := tryOwner(ctx, c, mount, dir, func(ctx context.Context, conn *grpc.ClientConn, o ...grpc.CallOption) (*workerv1.ListResponse, error) {
+		return workerv1.NewDirectoryClient(conn).List(ctx, request, o...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list directory %q of mount %s: %w", dir, mount, err)
+	}
+	return response, nil
+}
+
 // Forget drops a name from the listing cached by the directory's owner. Another
 // worker that has served the directory in the owner's place keeps its listing
 // until the listing expires.
@@ -155,6 +181,27 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 		silence.Reset(wait)
 		wait *= 2
 	}
+}
+
+// tryOwner sends a request that needs no store to the first worker in the order of
+// a directory.
+func tryOwner[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, *grpc.ClientConn, ...grpc.CallOption) (T, error)) (T, error) {
+	var none T
+	candidates := c.candidates(ring.DirectoryKey(mount, dir))
+	if len(candidates) == 0 {
+		return none, joinFailures(nil)
+	}
+	w := candidates[0]
+	attempt, stop := context.WithTimeout(ctx, c.config.Silence)
+	defer stop()
+	var response trace
+	began := time.Now()
+	value, err := call(attempt, w.conn, response.options()...)
+	if err != nil {
+		return none, w.outcome(ctx, attempt, err, response, began, c.config.Silence)
+	}
+	c.succeeded(w, mount, value)
+	return value, nil
 }
 
 // succeeded records the success of a worker.

@@ -34,7 +34,8 @@ type Config struct {
 	// MaxTotal bounds the entries of all listings; the oldest listings are
 	// dropped first: 10,000,000.
 	MaxTotal int64
-	// MaxListings bounds the concurrent listings of all directories: 16.
+	// MaxListings bounds the concurrent listings of all directories of one mount:
+	// 16.
 	MaxListings int
 	// CountEvery is the age at which a mount is counted again, at least a
 	// hundred times the duration of the count: 10 min.

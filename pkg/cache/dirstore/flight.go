@@ -115,11 +115,25 @@ func (s *Store) run(f *flight) {
 	s.trim()
 }
 
+// turns returns the channel that holds a token for each listing of a mount in
+// progress.
+func (s *Store) turns(mount string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turns := s.listings[mount]
+	if turns == nil {
+		turns = make(chan struct{}, s.config.MaxListings)
+		s.listings[mount] = turns
+	}
+	return turns
+}
+
 // listAll writes a complete new generation of the directory, or none.
 func (s *Store) listAll(f *flight) error {
+	turns := s.turns(f.mount.ID)
 	select {
-	case s.listings <- struct{}{}:
-		defer func() { <-s.listings }()
+	case turns <- struct{}{}:
+		defer func() { <-turns }()
 	case <-s.ctx.Done():
 		return errClosed
 	}

@@ -30,8 +30,9 @@ type Store struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
-	// listings bounds the concurrent listings.
-	listings chan struct{}
+	// listings bounds the concurrent listings of each mount, so that one whose
+	// store hangs delays no other.
+	listings map[string]chan struct{}
 	trimming sync.Mutex
 
 	mu      sync.Mutex
@@ -76,7 +77,7 @@ func Open(config Config) (*Store, error) {
 		table:    openTable(config.Dir, config.fs, config.Logger),
 		ctx:      ctx,
 		cancel:   cancel,
-		listings: make(chan struct{}, config.MaxListings),
+		listings: map[string]chan struct{}{},
 		flights:  map[dirID]*flight{},
 		probes:   map[nameID]*probe{},
 		pages:    map[pageID]*pageFlight{},
@@ -157,10 +158,7 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 	if !wire.IsPath(dir) {
 		return Listing{}, nil
 	}
-	if limit <= 0 {
-		limit = defaultLimit
-	}
-	limit = min(limit, maxLimit)
+	limit = limitOf(limit)
 	s.track(m, dir)
 	id := dirID{m.ID, dir}
 	h, page, more, ok := s.table.page(id, after, limit)

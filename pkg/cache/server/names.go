@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -30,6 +31,15 @@ type Directory interface {
 	// Count starts to count the totals of a mount.
 	Count(mount dirstore.Mount)
 }
+
+// cachedDirectory is a Directory that returns what it has cached, and false instead
+// of sending a request to the store.
+type cachedDirectory interface {
+	LookupCached(mount dirstore.Mount, dir, name string) (dirstore.LookupResult, bool)
+	ListCached(mount dirstore.Mount, dir, after string, limit int) (dirstore.Listing, bool)
+}
+
+var _ cachedDirectory = (*dirstore.Store)(nil)
 
 const (
 	// maxPage and maxPageBytes bound one page of a listing. Names, keys and tags may
@@ -60,10 +70,9 @@ func (n *names) Lookup(ctx context.Context, request *workerv1.LookupRequest) (*w
 	if err != nil {
 		return nil, err
 	}
-	result, err := n.worker.config.Directory.Lookup(ctx, mount, cleanDir(string(request.GetDirectory())), string(request.GetName()))
-	entry.noteNames(err)
+	result, err := n.lookup(ctx, entry, mount, request)
 	if err != nil {
-		return nil, statusOf(err)
+		return nil, err
 	}
 	return &workerv1.LookupResponse{
 		Found: result.Found, Entry: result.Entry, Age: durationpb.New(result.Age), Epochs: n.epochs(request.GetMountId()),
@@ -81,15 +90,57 @@ func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*worke
 	if limit == 0 {
 		limit = maxPage
 	}
-	listing, err := n.worker.config.Directory.List(ctx, mount, cleanDir(string(request.GetDirectory())), string(request.GetAfter()), limit)
-	entry.noteNames(err)
+	listing, err := n.list(ctx, entry, mount, request, limit)
 	if err != nil {
-		return nil, statusOf(err)
+		return nil, err
 	}
 	entries, cut := fitting(listing.Entries)
 	return &workerv1.ListResponse{
 		Entries: entries, More: listing.More || cut, Age: durationpb.New(listing.Age), Epochs: n.epochs(request.GetMountId()),
 	}, nil
+}
+
+// lookup returns the result of a request, which may be for cached names only.
+func (n *names) lookup(ctx context.Context, entry *mounted, mount dirstore.Mount, request *workerv1.LookupRequest) (dirstore.LookupResult, error) {
+	dir, name := cleanDir(string(request.GetDirectory())), string(request.GetName())
+	if request.GetOnlyIfCached() {
+		if d, ok := n.worker.config.Directory.(cachedDirectory); ok {
+			if result, ok := d.LookupCached(mount, dir, name); ok {
+				return result, nil
+			}
+		}
+		return dirstore.LookupResult{}, notCached()
+	}
+	result, err := n.worker.config.Directory.Lookup(ctx, mount, dir, name)
+	entry.noteNames(err)
+	if err != nil {
+		return result, statusOf(err)
+	}
+	return result, nil
+}
+
+// list returns the result of a request, which may be for cached names only.
+func (n *names) list(ctx context.Context, entry *mounted, mount dirstore.Mount, request *workerv1.ListRequest, limit int) (dirstore.Listing, error) {
+	dir, after := cleanDir(string(request.GetDirectory())), string(request.GetAfter())
+	if request.GetOnlyIfCached() {
+		if d, ok := n.worker.config.Directory.(cachedDirectory); ok {
+			if listing, ok := d.ListCached(mount, dir, after, limit); ok {
+				return listing, nil
+			}
+		}
+		return dirstore.Listing{}, notCached()
+	}
+	listing, err := n.worker.config.Directory.List(ctx, mount, dir, after, limit)
+	entry.noteNames(err)
+	if err != nil {
+		return listing, statusOf(err)
+	}
+	return listing, nil
+}
+
+// notCached returns the error of a request for cached names when there are none.
+func notCached() error {
+	return wire.WithReason(status.New(codes.FailedPrecondition, "the names are not cached"), wire.CodeNotCached)
 }
 
 // sendHeader sends the header of the response after headerAfter, unless stop is

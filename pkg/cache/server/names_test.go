@@ -89,6 +89,35 @@ func TestWaitingRequestGetsAHeader(t *testing.T) {
 	}
 }
 
+// cachingDirectory has cached the name "a" of every directory.
+type cachingDirectory struct{ waitingDirectory }
+
+func (cachingDirectory) LookupCached(_ dirstore.Mount, _, name string) (dirstore.LookupResult, bool) {
+	return dirstore.LookupResult{Found: name == "a"}, name == "a"
+}
+
+func (cachingDirectory) ListCached(_ dirstore.Mount, dir, _ string, _ int) (dirstore.Listing, bool) {
+	return dirstore.Listing{More: dir == "a"}, dir == "a"
+}
+
+// Requests for cached names return at once while the store hangs.
+func TestOnlyCachedNames(t *testing.T) {
+	h := newHarness(t, func(h *harness) { h.config.Directory = cachingDirectory{waitingDirectory{h.directory}} }).ready()
+	client := workerv1.NewDirectoryClient(h.conn())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for name, cached := range map[string]bool{"a": true, "b": false} {
+		found, err := client.Lookup(ctx, &workerv1.LookupRequest{MountId: "m1", Name: []byte(name), OnlyIfCached: true})
+		if cached != (err == nil && found.GetFound()) || !cached && wire.ReasonOf(err) != wire.CodeNotCached {
+			t.Errorf("lookup of %s: found %v, error %v", name, found.GetFound(), err)
+		}
+		list, err := client.List(ctx, &workerv1.ListRequest{MountId: "m1", Directory: []byte(name), OnlyIfCached: true})
+		if cached != (err == nil && list.GetMore()) || !cached && wire.ReasonOf(err) != wire.CodeNotCached {
+			t.Errorf("list of %s: %v, error %v", name, list, err)
+		}
+	}
+}
+
 func TestTotalsOfAMount(t *testing.T) {
 	h := newHarness(t, func(h *harness) { h.config.Registry = prometheus.NewRegistry() }).ready()
 	h.totals(7)

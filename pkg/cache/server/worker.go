@@ -29,7 +29,7 @@ const (
 	// maxRequest bounds a gRPC request, in bytes.
 	maxRequest = 1 << 20
 	// maxStreams bounds the calls in progress of one connection.
-	maxStreams = 256
+	maxStreams = 1024
 	// A peer that does not respond to a ping within pingTimeout is unreachable.
 	pingEvery   = time.Minute
 	pingTimeout = 20 * time.Second

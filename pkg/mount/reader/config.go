@@ -90,6 +90,9 @@ type Config struct {
 	// worker, or this process, read the store: 128. While as many are, further
 	// reads request cached bytes only and then wait for their turn.
 	StoreReads int64
+	// StoreNames does the same for lookups and listings: 64. It must be well below
+	// the calls that a worker accepts on one connection, which all mounts share.
+	StoreNames int64
 	// LocalTimeout is the time that the disk of a worker on this host gets for one
 	// read of a sealed file before the next rung is tried: 2 s.
 	LocalTimeout time.Duration
@@ -114,6 +117,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.FirstWindow = cmp.Or(c.FirstWindow, 1<<20)
 	c.MaxWindow = cmp.Or(c.MaxWindow, 32<<20)
 	c.StoreReads = cmp.Or(c.StoreReads, 128)
+	c.StoreNames = cmp.Or(c.StoreNames, 64)
 	c.LocalTimeout = cmp.Or(c.LocalTimeout, 2*time.Second)
 	c.LocalInterval = cmp.Or(c.LocalInterval, time.Second)
 	if c.Logger == nil {
@@ -128,8 +132,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.FirstWindow < minSegment || c.MaxWindow < c.FirstWindow || c.Memory < 0 {
 		return c, fmt.Errorf("create reader: FirstWindow must be at least %d bytes and at most MaxWindow, and Memory must not be negative", minSegment)
 	}
-	if c.StoreReads < 1 {
-		return c, fmt.Errorf("create reader: StoreReads must be positive")
+	if c.StoreReads < 1 || c.StoreNames < 1 {
+		return c, fmt.Errorf("create reader: StoreReads and StoreNames must be positive")
 	}
 	return c, nil
 }

@@ -102,6 +102,64 @@ func TestColdReadsTakeTurns(t *testing.T) {
 	group.Wait()
 }
 
+// TestLookupsOfAHungStoreDelayNoOthers has many lookups and listings wait for a
+// store that hangs. They use few of the calls that a worker accepts, and names that
+// are cached are found meanwhile; the others are found when the store responds.
+func TestLookupsOfAHungStoreDelayNoOthers(t *testing.T) {
+	const requests, turns = 200, 4
+	f := newFixture(t, 1, func(c *Config) { c.StoreNames = turns })
+	f.put("warm/file", random(1, 10))
+	worker := f.cluster.Workers[0]
+	worker.Cache("warm")
+	var inProgress atomic.Int64
+	released := make(chan struct{})
+	worker.FailNames(func(ctx context.Context) error {
+		inProgress.Add(1)
+		defer inProgress.Add(-1)
+		select {
+		case <-released:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	var group sync.WaitGroup
+	for i := range requests {
+		dir := fmt.Sprintf("cold-%d", i)
+		f.put(dir+"/file", random(2, 10))
+		group.Go(func() {
+			if i%2 == 0 {
+				if _, err := f.reader.Lookup(t.Context(), fakeworker.MountID, dir, "file"); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			entries, _, err := f.reader.List(t.Context(), fakeworker.MountID, dir, "")
+			if err != nil || len(entries) != 1 {
+				t.Errorf("%d names, error %v", len(entries), err)
+			}
+		})
+	}
+	f.eventually("the requests use all their turns", func() bool { return inProgress.Load() >= turns })
+	for range 100 {
+		if _, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "warm", "file"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "warm", "absent"); !errors.Is(err, ErrNotExist) {
+			t.Fatalf("lookup of an absent name: %v", err)
+		}
+		if entries, _, err := f.reader.List(t.Context(), fakeworker.MountID, "warm", ""); err != nil || len(entries) != 1 {
+			t.Fatalf("%d names, error %v", len(entries), err)
+		}
+	}
+	// Epochs and the view are requested beside names.
+	if n := inProgress.Load(); n > turns+2 {
+		t.Errorf("%d requests wait at the worker, want at most %d", n, turns)
+	}
+	close(released)
+	group.Wait()
+}
+
 // TestErrorOfMemoryEndsARead checks that the error is returned as it is, without
 // another attempt, and shows nothing about the worker.
 func TestErrorOfMemoryEndsARead(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 )
 
 // errBusy is recorded for a read that waits for its turn.
-var errBusy = errors.New("too many reads of the mount wait for its store")
+var errBusy = errors.New("too many requests of the mount wait for its store")
 
 // lanes bounds, for each mount, the requests in progress that may have to wait for
 // its store. Each needs a connection, so that without a bound readers of a hung

@@ -25,20 +25,25 @@ func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, 
 	if !wire.IsName(name) || !wire.IsKey(path.Join(dir, name)) {
 		return found(mountID, dir, name, false, nil)
 	}
-	err := r.readNames(ctx, mountID, func(ctx context.Context) error {
-		response, err := r.config.Cluster.Lookup(ctx, mountID, dir, name)
-		if err != nil {
-			return err
+	use := func(response *workerv1.LookupResponse, err error) error {
+		if err == nil {
+			entry, err = found(mountID, dir, name, response.GetFound(), response.GetEntry())
 		}
-		entry, err = found(mountID, dir, name, response.GetFound(), response.GetEntry())
 		return err
-	}, func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
-		response, err := s.Lookup(ctx, m, dir, name)
-		if err != nil {
+	}
+	err := r.readNames(ctx, mountID, nameSources{
+		cached: func(ctx context.Context, c cachedNames) error { return use(c.LookupCached(ctx, mountID, dir, name)) },
+		workers: func(ctx context.Context) error {
+			return use(r.config.Cluster.Lookup(ctx, mountID, dir, name))
+		},
+		store: func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
+			response, err := s.Lookup(ctx, m, dir, name)
+			if err != nil {
+				return err
+			}
+			entry, err = found(mountID, dir, name, response.Found, response.Entry)
 			return err
-		}
-		entry, err = found(mountID, dir, name, response.Found, response.Entry)
-		return err
+		},
 	})
 	return entry, err
 }
@@ -46,21 +51,43 @@ func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, 
 // List returns the names of a directory that follow after, sorted by bytes, and
 // reports whether there are more.
 func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries []Entry, more bool, err error) {
-	err = r.readNames(ctx, mountID, func(ctx context.Context) error {
-		response, err := r.config.Cluster.List(ctx, mountID, dir, after, 0)
+	use := func(response *workerv1.ListResponse, err error) error {
 		if err == nil {
 			entries, more = entriesOf(mountID, response.GetEntries()), response.GetMore()
 		}
 		return err
-	}, func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
-		page, err := s.List(ctx, m, dir, after, 0)
-		if err == nil {
-			entries, more = entriesOf(mountID, page.Entries), page.More
-		}
-		return err
+	}
+	err = r.readNames(ctx, mountID, nameSources{
+		cached: func(ctx context.Context, c cachedNames) error { return use(c.ListCached(ctx, mountID, dir, after, 0)) },
+		workers: func(ctx context.Context) error {
+			return use(r.config.Cluster.List(ctx, mountID, dir, after, 0))
+		},
+		store: func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
+			page, err := s.List(ctx, m, dir, after, 0)
+			if err == nil {
+				entries, more = entriesOf(mountID, page.Entries), page.More
+			}
+			return err
+		},
 	})
 	return entries, more, err
 }
+
+// nameSources are the sources of one request for names.
+type nameSources struct {
+	// cached needs no store.
+	cached  func(context.Context, cachedNames) error
+	workers func(context.Context) error
+	store   func(context.Context, dirstore.Mount, *dirstore.Store) error
+}
+
+// cachedNames is a Cluster that returns what the owner of a directory has cached.
+type cachedNames interface {
+	LookupCached(ctx context.Context, mount, dir, name string) (*workerv1.LookupResponse, error)
+	ListCached(ctx context.Context, mount, dir, after string, limit int) (*workerv1.ListResponse, error)
+}
+
+var _ cachedNames = (*client.Client)(nil)
 
 // Totals are the totals of a mount.
 type Totals struct {
@@ -112,23 +139,15 @@ func (r *Reader) Forget(ctx context.Context, v Version) {
 
 // readNames tries the workers, then the store itself, and retries until
 // Config.ReadTimeout or until a retry cannot succeed.
-func (r *Reader) readNames(ctx context.Context, mountID string, workers func(context.Context) error, store func(context.Context, dirstore.Mount, *dirstore.Store) error) error {
+func (r *Reader) readNames(ctx context.Context, mountID string, from nameSources) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, r.config.ReadTimeout, errTimeout)
 	defer cancel()
 	state := storeState{began: r.config.Clock()}
 	for wait := minWait; ; wait = min(2*wait, maxWait) {
 		state.reset()
-		err := workers(ctx)
+		err := r.nameRound(ctx, mountID, from)
 		if err == nil || errors.Is(err, ErrNotExist) {
 			return err
-		}
-		if r.stores.usable() && ctx.Err() == nil {
-			fromStore := r.stores.names(ctx, mountID, store)
-			if fromStore == nil || errors.Is(fromStore, ErrNotExist) {
-				return fromStore
-			}
-			state.add(fromStore)
-			err = errors.Join(err, fromStore)
 		}
 		state.add(err)
 		verdict := state.verdict(r.config.Clock(), r.config.RefusedTimeout)
@@ -146,6 +165,32 @@ func (r *Reader) readNames(ctx context.Context, mountID string, workers func(con
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}
+}
+
+// nameRound tries every source once. While too many requests of the mount may wait
+// for its store, it requests cached names first and then waits for its turn.
+func (r *Reader) nameRound(ctx context.Context, mountID string, from nameSources) error {
+	lane := r.nameLanes.of(mountID)
+	if !lane.TryAcquire(1) {
+		if c, ok := r.config.Cluster.(cachedNames); ok {
+			if err := from.cached(ctx, c); err == nil || errors.Is(err, ErrNotExist) {
+				return err
+			}
+		}
+		if err := lane.Acquire(ctx, 1); err != nil {
+			return fmt.Errorf("%w: %w", errBusy, context.Cause(ctx))
+		}
+	}
+	defer lane.Release(1)
+	err := from.workers(ctx)
+	if err == nil || errors.Is(err, ErrNotExist) || !r.stores.usable() || ctx.Err() != nil {
+		return err
+	}
+	fromStore := r.stores.names(ctx, mountID, from.store)
+	if fromStore == nil || errors.Is(fromStore, ErrNotExist) {
+		return fromStore
+	}
+	return errors.Join(err, fromStore)
 }
 
 func found(mountID, dir, name string, exists bool, e *workerv1.Entry) (Entry, error) {

@@ -16,9 +16,10 @@ type Reader struct {
 	config  Config
 	metrics *metrics
 	memory  *budget
-	lanes   *lanes
-	disks   *disks
-	stores  *stores
+	// lanes are those of bytes, nameLanes those of names.
+	lanes, nameLanes *lanes
+	disks            *disks
+	stores           *stores
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -35,7 +36,7 @@ func New(config Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{config: config, memory: newBudget(config.Memory), lanes: newLanes(config.StoreReads), disks: newDisks(config.LocalTimeout), files: map[*File]struct{}{}}
+	r := &Reader{config: config, memory: newBudget(config.Memory), lanes: newLanes(config.StoreReads), nameLanes: newLanes(config.StoreNames), disks: newDisks(config.LocalTimeout), files: map[*File]struct{}{}}
 	if r.metrics, err = newMetrics(config.Registry, r.memory); err != nil {
 		return nil, err
 	}

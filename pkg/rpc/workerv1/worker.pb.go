@@ -225,9 +225,12 @@ type LookupRequest struct {
 	MountId string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
 	// directory is relative to the mount's root, without leading and trailing
 	// slashes; "" is the root.
-	Directory     []byte `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
-	Name          []byte `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	RingEpoch     uint64 `protobuf:"varint,4,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
+	Directory []byte `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
+	Name      []byte `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	RingEpoch uint64 `protobuf:"varint,4,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
+	// only_if_cached makes the worker fail with the reason not_cached instead of
+	// sending a request to the store.
+	OnlyIfCached  bool `protobuf:"varint,5,opt,name=only_if_cached,json=onlyIfCached,proto3" json:"only_if_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -288,6 +291,13 @@ func (x *LookupRequest) GetRingEpoch() uint64 {
 		return x.RingEpoch
 	}
 	return 0
+}
+
+func (x *LookupRequest) GetOnlyIfCached() bool {
+	if x != nil {
+		return x.OnlyIfCached
+	}
+	return false
 }
 
 type LookupResponse struct {
@@ -367,8 +377,10 @@ type ListRequest struct {
 	After []byte `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	// limit is the maximum number of entries in the page; 0 lets the worker
 	// choose. A page may be shorter: workers bound its bytes too.
-	Limit         uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	RingEpoch     uint64 `protobuf:"varint,5,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
+	Limit     uint32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	RingEpoch uint64 `protobuf:"varint,5,opt,name=ring_epoch,json=ringEpoch,proto3" json:"ring_epoch,omitempty"`
+	// only_if_cached is as in LookupRequest.
+	OnlyIfCached  bool `protobuf:"varint,6,opt,name=only_if_cached,json=onlyIfCached,proto3" json:"only_if_cached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -436,6 +448,13 @@ func (x *ListRequest) GetRingEpoch() uint64 {
 		return x.RingEpoch
 	}
 	return 0
+}
+
+func (x *ListRequest) GetOnlyIfCached() bool {
+	if x != nil {
+		return x.OnlyIfCached
+	}
+	return false
 }
 
 type ListResponse struct {
@@ -970,25 +989,27 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x03key\x18\x03 \x01(\fR\x03key\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x12\n" +
 	"\x04etag\x18\x05 \x01(\fR\x04etag\x126\n" +
-	"\bmodified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\"{\n" +
+	"\bmodified\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bmodified\"\xa1\x01\n" +
 	"\rLookupRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\fR\tdirectory\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\fR\x04name\x12\x1d\n" +
 	"\n" +
-	"ring_epoch\x18\x04 \x01(\x04R\tringEpoch\"\xb2\x01\n" +
+	"ring_epoch\x18\x04 \x01(\x04R\tringEpoch\x12$\n" +
+	"\x0eonly_if_cached\x18\x05 \x01(\bR\fonlyIfCached\"\xb2\x01\n" +
 	"\x0eLookupResponse\x12\x14\n" +
 	"\x05found\x18\x01 \x01(\bR\x05found\x12,\n" +
 	"\x05entry\x18\x02 \x01(\v2\x16.jindo.worker.v1.EntryR\x05entry\x12/\n" +
 	"\x06epochs\x18\x03 \x01(\v2\x17.jindo.worker.v1.EpochsR\x06epochs\x12+\n" +
-	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\x91\x01\n" +
+	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\xb7\x01\n" +
 	"\vListRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\fR\tdirectory\x12\x14\n" +
 	"\x05after\x18\x03 \x01(\fR\x05after\x12\x14\n" +
 	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
-	"ring_epoch\x18\x05 \x01(\x04R\tringEpoch\"\xb2\x01\n" +
+	"ring_epoch\x18\x05 \x01(\x04R\tringEpoch\x12$\n" +
+	"\x0eonly_if_cached\x18\x06 \x01(\bR\fonlyIfCached\"\xb2\x01\n" +
 	"\fListResponse\x120\n" +
 	"\aentries\x18\x01 \x03(\v2\x16.jindo.worker.v1.EntryR\aentries\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12/\n" +

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
@@ -68,7 +69,7 @@ func newWorker(t testing.TB, c *Cluster, name string) *Worker {
 // SetView sets the view of this worker; nil means none.
 func (w *Worker) SetView(v *commonv1.ClusterView) { w.view.Store(v) }
 
-// Cache makes the bytes of a key cached.
+// Cache makes the bytes of a key, or the names of a directory, cached.
 func (w *Worker) Cache(key string) { w.cached.Store(key, true) }
 
 // Cached reports whether the bytes of a key are cached.
@@ -131,6 +132,19 @@ func (w *Worker) names(ctx context.Context) error {
 	return fault(ctx)
 }
 
+// cachedNames returns the error of a request for names of a directory, for which
+// Cache was called if it is cached. Cached names need no store, so that faults do
+// not apply to them.
+func (w *Worker) cachedNames(ctx context.Context, only bool, dir string) error {
+	switch {
+	case w.Cached(dir):
+		return nil
+	case only:
+		return wire.WithReason(status.New(codes.FailedPrecondition, "not cached"), wire.CodeNotCached)
+	}
+	return w.names(ctx)
+}
+
 // Start listens and serves; it may be called again after Stop.
 func (w *Worker) Start() {
 	w.t.Helper()
@@ -189,7 +203,7 @@ func (w *Worker) Stop() {
 // Lookup returns an entry from the bucket.
 func (w *Worker) Lookup(ctx context.Context, in *workerv1.LookupRequest) (*workerv1.LookupResponse, error) {
 	w.Names.Add(1)
-	if err := w.names(ctx); err != nil {
+	if err := w.cachedNames(ctx, in.GetOnlyIfCached(), string(in.GetDirectory())); err != nil {
 		return nil, err
 	}
 	if in.GetMountId() != MountID {
@@ -206,7 +220,7 @@ func (w *Worker) Lookup(ctx context.Context, in *workerv1.LookupRequest) (*worke
 // List returns a page of names from the bucket.
 func (w *Worker) List(ctx context.Context, in *workerv1.ListRequest) (*workerv1.ListResponse, error) {
 	w.Names.Add(1)
-	if err := w.names(ctx); err != nil {
+	if err := w.cachedNames(ctx, in.GetOnlyIfCached(), string(in.GetDirectory())); err != nil {
 		return nil, err
 	}
 	if in.GetMountId() != MountID {
