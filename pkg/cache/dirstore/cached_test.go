@@ -26,8 +26,12 @@ func TestCachedNamesNeedNoStore(t *testing.T) {
 		dir, name     string
 		cached, found bool
 	}{
-		{"listed", "a", true, true}, {"listed", "absent", true, false}, {"single", "a", true, true},
-		{"single", "b", false, false}, {"cold", "a", false, false}, {"listed", "..", true, false},
+		{"listed", "a", true, true},
+		{"listed", "absent", true, false},
+		{"single", "a", true, true},
+		{"single", "b", false, false},
+		{"cold", "a", false, false},
+		{"listed", "..", true, false},
 	} {
 		if r, ok := f.store.LookupCached(m, c.dir, c.name); ok != c.cached || r.Found != c.found {
 			t.Errorf("lookup of %q in %q: cached %v, found %v, want %v and %v", c.name, c.dir, ok, r.Found, c.cached, c.found)
@@ -58,7 +62,7 @@ func TestCachedNamesNeedNoStore(t *testing.T) {
 // TestListingsOfAHungMountDelayNoOther lists one mount while more listings than may
 // run at a time hang in another.
 func TestListingsOfAHungMountDelayNoOther(t *testing.T) {
-	f := newFixture(t, newBucket("dir/a"))
+	f := newFixture(t, newBucket("dir/a"), func(c *Config) { c.ListingWait, c.PageTimeout = time.Hour, time.Hour })
 	hung := newBucket("dir/a")
 	hung.fail(func(ctx context.Context, _, _ string) error {
 		<-ctx.Done()
@@ -71,7 +75,9 @@ func TestListingsOfAHungMountDelayNoOther(t *testing.T) {
 		_, _ = f.store.List(ctx, other, "dir"+string(rune('a'+i%26))+string(rune('a'+i/26)), "", 0)
 	}
 	f.eventually("the listings hang", func() bool { return hung.requests("list") >= f.store.config.MaxListings })
-	if got := f.names(f.mount(), "dir", 10); len(got) != 1 {
-		t.Errorf("got names %q", got)
+	limit, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	if page, err := f.store.List(limit, f.mount(), "dir", "", 0); err != nil || len(page.Entries) != 1 {
+		t.Errorf("%d names, error %v", len(page.Entries), err)
 	}
 }
