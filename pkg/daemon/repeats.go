@@ -86,7 +86,7 @@ func newRepeats(handler slog.Handler, limits repeatLimits) *repeats {
 }
 
 // peerKeys are the attributes that name what a message is about.
-var peerKeys = []string{"peer", "member", "remote", "worker", "master", "mount", "runtime", "volume", "path", "key", "id"} //nolint:gochecknoglobals // A constant table.
+var peerKeys = []string{"peer", "member", "server-id", "target", "remote", "worker", "master", "mount", "runtime", "volume", "path", "key", "id"} //nolint:gochecknoglobals // A constant table.
 
 // peerOf returns the value of an attribute that names a peer, without the port of
 // an address, which differs with each connection; empty for another attribute.
