@@ -298,6 +298,29 @@ func TestConcurrentUse(t *testing.T) {
 
 // TestGarbage checks that the server closes the connection of a client that
 // violates the protocol, and the descriptors it sends.
+// TestConnectionsOfOneProcess: one process cannot take the connections of others.
+func TestConnectionsOfOneProcess(t *testing.T) {
+	_, path, _ := start(t)
+	for i := range maxPerProcess + 1 {
+		conn, err := dial(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := conn.Write(mustEncode(t, message{kind: kindOpen, id: 1, key: good})); err != nil && i < maxPerProcess {
+			t.Fatal(err)
+		}
+		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		m, file, err := receive(conn, make([]byte, maxMessage+1))
+		if file != nil {
+			_ = file.Close()
+		}
+		if served := err == nil && m.kind == kindOpened; served != (i < maxPerProcess) {
+			t.Errorf("connection %d is served: %t (%v)", i, served, err)
+		}
+	}
+}
+
 func TestGarbage(t *testing.T) {
 	s, path, _ := start(t)
 	open, err := message{kind: kindOpen, id: 1, key: good}.encode()
