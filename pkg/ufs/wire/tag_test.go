@@ -71,8 +71,15 @@ func TestSameVersion(t *testing.T) {
 		a, b string
 		same bool
 	}{
-		{`abc`, `abc`, true}, {`W/"abc"`, `W/"abc"`, true}, {`abc`, `W/"abc"`, true}, {`W/abc`, `W/"abc"`, true},
-		{`abc`, `abd`, false}, {`W/"abc"`, `W/"abd"`, false}, {`abc`, ``, false}, {`~1-5`, `~1-6`, false}, {`abc`, `w/"abc"`, false},
+		{`abc`, `abc`, true},
+		{`W/"abc"`, `W/"abc"`, true},
+		{`abc`, `W/"abc"`, true},
+		{`W/abc`, `W/"abc"`, true},
+		{`abc`, `abd`, false},
+		{`W/"abc"`, `W/"abd"`, false},
+		{`abc`, ``, false},
+		{`~1-5`, `~1-6`, false},
+		{`abc`, `w/"abc"`, false},
 	} {
 		if got := SameVersion(test.a, test.b); got != test.same {
 			t.Errorf("%q and %q: %v", test.a, test.b, got)
