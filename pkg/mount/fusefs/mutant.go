@@ -17,4 +17,9 @@ var (
 	// mutantScanFreesNew lets the scan free the records that were made while it
 	// ran.
 	mutantScanFreesNew = os.Getenv("JINDO_MUTANT") == "scanfreesnew"
+	// mutantMovedTwice processes a request twice that a predecessor was moving when
+	// it died.
+	mutantMovedTwice = os.Getenv("JINDO_MUTANT") == "movedtwice"
+	// mutantKeepMemory lets parked requests keep memory beyond their limit.
+	mutantKeepMemory = os.Getenv("JINDO_MUTANT") == "keepmemory"
 )

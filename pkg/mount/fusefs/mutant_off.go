@@ -9,4 +9,6 @@ const (
 	mutantUnrecorded   = false
 	mutantNoUndo       = false
 	mutantScanFreesNew = false
+	mutantMovedTwice   = false
+	mutantKeepMemory   = false
 )

@@ -16,6 +16,8 @@ func TestMutantsAreCaught(t *testing.T) {
 		"unrecorded":   "^TestKilledAtEveryStore$/^lookup$",
 		"noundo":       "^TestKilledAtEveryStore$/^forget$",
 		"scanfreesnew": "^TestScanKeepsWhatIsMadeMeanwhile$",
+		"movedtwice":   "^TestMovedTwice$",
+		"keepmemory":   "^TestParkedRequestsHoldLittleMemory$",
 	} {
 		t.Run(mutant, func(t *testing.T) {
 			if out, err := rerun(t, directed, ""); err != nil {

@@ -137,7 +137,7 @@ func (v *service) park() {
 		size := int64(len(*v.buffer))
 		if parking.memory.TryAcquire(size) {
 			v.charged = size
-		} else if v.giveUp != nil {
+		} else if v.giveUp != nil && !mutantKeepMemory {
 			v.giveUp(errParked)
 		}
 	}

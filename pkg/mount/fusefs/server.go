@@ -142,7 +142,7 @@ func (s *Server) dropMoved() {
 	}
 	for i := range s.attachment.Slots.Len() {
 		slot := s.attachment.Slots.Slot(i)
-		if request := slot.Request(); request != nil && moved[headerOf(request).unique] {
+		if request := slot.Request(); request != nil && !mutantMovedTwice && moved[headerOf(request).unique] {
 			slot.Clear()
 		}
 	}

@@ -62,6 +62,9 @@ func (f *File) ReadTo(ctx context.Context, n int, offset int64, memory func(cont
 	}
 	began := time.Now()
 	to := &destination{missing: n, memory: memory}
+	if mutantMemoryFirst {
+		_, _ = to.Memory(ctx)
+	}
 	err := f.read(ctx, to, offset)
 	f.reader.metrics.seconds.Observe(time.Since(began).Seconds())
 	if err != nil {
