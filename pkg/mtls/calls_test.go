@@ -27,7 +27,12 @@ func TestCallsInProgressAreBounded(t *testing.T) {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	defer func() { server.Stop(); _ = <-served }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
 	client := func(role Role) healthv1.HealthClient {
 		conn, err := identity(t, a, role, "x").Dial(listener.Addr().String(), Master, "m")
 		if err != nil {
