@@ -28,7 +28,7 @@ func appendPacked(b []byte, s string) []byte {
 			return b
 		}
 	}
-	return append(binary.AppendUvarint(b, uint64(len(s))<<2|encodingRaw), s...)
+	return append(binary.AppendUvarint(b, uint64(len(s))<<2), s...)
 }
 
 func isHex(s string, encoding int) bool {

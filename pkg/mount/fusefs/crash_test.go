@@ -127,7 +127,7 @@ func (s *system) replace(pending map[uint64]bool, takeover int) error {
 func (s *system) killedTakeover(pending map[uint64]bool, budget int) error {
 	t, err := takeTable(filepath.Join(s.dir, tableName), [16]byte{1}, s.source, discard())
 	if err != nil || t == nil {
-		return fmt.Errorf("take over: %v, %v", t, err)
+		return fmt.Errorf("take over: table %v, error %w", t, err)
 	}
 	t.killAfter(budget)
 	for range t.arena.chunks {

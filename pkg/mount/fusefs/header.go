@@ -91,7 +91,7 @@ func lock(file *os.File) error {
 	if err != nil {
 		return fmt.Errorf("lock the node table: %w", err)
 	}
-	for end := time.Now().Add(lockTimeout); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(lockTimeout); ; <-time.After(time.Millisecond) {
 		controlErr := raw.Control(func(fd uintptr) { err = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
 		switch {
 		case controlErr != nil:

@@ -86,7 +86,7 @@ func newTable(path string, h fileHeader, source ids, log *slog.Logger) (*table, 
 func tableOf(a *arena, h fileHeader, source ids, log *slog.Logger) *table {
 	t := &table{
 		ids: source, log: log, header: h, arena: a,
-		handles: map[uint64]*handle{}, requests: map[uint64][]uint32{},
+		handles: map[uint64]*handle{}, requests: map[uint64][]uint32{}, closing: make(chan struct{}),
 	}
 	t.scanDone = sync.NewCond(&t.mu)
 	return t
@@ -292,7 +292,10 @@ func (t *table) replied(unique uint64) {
 // nothing.
 func (t *table) close() error {
 	t.mu.Lock()
-	t.closed = true
+	if !t.closed {
+		t.closed = true
+		close(t.closing)
+	}
 	t.scanDone.Broadcast()
 	t.mu.Unlock()
 	t.scans.Wait()

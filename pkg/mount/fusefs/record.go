@@ -72,12 +72,9 @@ const (
 	flagRefused
 	// flagNamed is set on the node that the index by path returns for its path.
 	flagNamed
-	// flagPassthrough and flagCached are reserved for the I/O mode of a node with
-	// open handles.
-	flagPassthrough
-	flagCached
-	// flagDirty is reserved for a node with writes that are not in the store.
-	flagDirty
+	// The next three are reserved: two for the I/O mode of a node with open
+	// handles, passthrough and cached, and one for writes that are not in the
+	// store.
 )
 
 var errDamaged = errors.New("damaged record")

@@ -134,8 +134,11 @@ func (t *table) inSteps(end uint32, each func(uint32)) bool {
 		t.mu.Unlock()
 		if hurry {
 			runtime.Gosched()
-		} else {
-			time.Sleep(scanPause)
+			continue
+		}
+		select {
+		case <-t.closing:
+		case <-time.After(scanPause):
 		}
 	}
 	return true

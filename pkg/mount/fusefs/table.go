@@ -77,6 +77,8 @@ type table struct {
 	broken  error
 	retryAt time.Time
 	closed  bool
+	// closing is closed when closed becomes true.
+	closing chan struct{}
 	scans   sync.WaitGroup
 }
 

@@ -4,12 +4,9 @@ package fusefs
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"reflect"
-	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,25 +33,6 @@ func (c *counter) RaiseID(least uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = max(c.last, least)
-}
-
-// dump returns everything in a table that a successor must restore.
-func dump(t *table) string {
-	var lines []string
-	each(t, func(r record) {
-		switch r.kind {
-		case kindNode:
-			n, err := r.node()
-			lines = append(lines, fmt.Sprintf("node %+v newest %v, error %v", n, r.state.flags&flagNamed != 0, err))
-		case kindHandle:
-			h, err := r.handle()
-			if err == nil {
-				lines = append(lines, fmt.Sprintf("handle %d %d %s %v %+v %v %q", h.id, h.node, h.path, h.dir, h.version, h.direct, t.sent(h)))
-			}
-		}
-	})
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
 }
 
 // each calls f for every record in a table.
