@@ -434,6 +434,46 @@ func hungReaders(b *breaking) error {
 	return err
 }
 
+// listsWithoutToken truncates every listing without saying how it continues, for
+// some seconds. Meanwhile a directory is listed and a name in it looked up that such
+// a listing lacks.
+func listsWithoutToken(b *breaking) error {
+	b.Store.OSS.SetFault(func(r ossserver.Request) *ossserver.Fault {
+		if r.Kind == ossserver.ListObjectsV2 {
+			return &ossserver.Fault{NoToken: true}
+		}
+		return nil
+	})
+	defer b.Store.OSS.SetFault(nil)
+	if err := b.invalidate(); err != nil {
+		return err
+	}
+	last := filepath.Join(b.Root(), b.cold[len(b.cold)-1].Path)
+	listed := make(chan error, 1)
+	go func() {
+		entries, err := os.ReadDir(filepath.Dir(last))
+		if err == nil && len(entries) < len(b.cold) {
+			err = fmt.Errorf("a listing shows %d of %d names and no error", len(entries), len(b.cold))
+		}
+		listed <- err
+	}()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); {
+		if _, err := os.Stat(last); err != nil {
+			return fmt.Errorf("a name that an incomplete listing lacks: %w", err)
+		}
+		if err := b.pause(50 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	b.Store.OSS.SetFault(nil)
+	select {
+	case err := <-listed:
+		return err
+	case <-b.Done():
+		return b.Err()
+	}
+}
+
 // random injects faults in random order for a duration.
 func random(t *testing.T, s *testbed.Testbed, warm []dataset.File, d time.Duration) {
 	seed := rand.Uint64()

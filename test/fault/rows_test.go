@@ -58,6 +58,9 @@ func rows() []row {
 		{"store is slow", "slow reads", nil, store(ossserver.Fault{Delay: 500 * time.Millisecond, BytesPerSecond: 1 << 20})},
 		{"150 readers wait for a store that hangs", "nothing for cached files; the readers wait until the store responds", nil, hungReaders},
 		{"store hangs", "slow reads", nil, store(ossserver.Fault{Hang: true})},
+		{"store sends other bytes", "slow reads; never those bytes", nil, store(ossserver.Fault{Shift: 1})},
+		{"store sends weak tags", "nothing", nil, store(ossserver.Fault{WeakTags: true})},
+		{"store lists without a token", "listings that are not cached wait for a complete one; no name is missing", nil, listsWithoutToken},
 	}
 }
 

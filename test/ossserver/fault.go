@@ -42,6 +42,15 @@ type Fault struct {
 	StallAfter int64
 	// BytesPerSecond of the body; 0 is unlimited.
 	BytesPerSecond int64
+	// NoToken ends a listing of more than one name in its middle, truncated and
+	// without a token.
+	NoToken bool
+	// WeakTags sends the entity tags of objects as weak ones. A request with a weak
+	// If-Match is refused, as RFC 9110 requires.
+	WeakTags bool
+	// Shift sends a range that begins this many bytes later than requested, with a
+	// header that says so.
+	Shift int64
 	// Corrupt inverts a bit of the body's first byte.
 	Corrupt bool
 	// Lose handles the request and then drops the connection, so that the client

@@ -61,7 +61,21 @@ func (b *bucket) list(w *response, r *http.Request, c call) error {
 	if err != nil {
 		return err
 	}
-	return writeXML(w, b.render(page, c, limit, encoding == "url"))
+	out := b.render(page, c, limit, encoding == "url")
+	w.fault.distort(&out)
+	return writeXML(w, out)
+}
+
+// distort applies the fault to a page.
+func (f *Fault) distort(page *xmlListing) {
+	if f.WeakTags {
+		for i := range page.Contents {
+			page.Contents[i].ETag = "W/" + page.Contents[i].ETag
+		}
+	}
+	if n := len(page.Contents); f.NoToken && n > 1 {
+		page.Contents, page.IsTruncated, page.NextContinuationToken = page.Contents[:n/2], true, ""
+	}
 }
 
 func maxKeys(text string) (int, error) {

@@ -62,11 +62,18 @@ func (b *bucket) get(w *response, r *http.Request, c call) error {
 		return notModified(w, err)
 	}
 	b.headers(w.Header(), o)
+	if w.fault.WeakTags {
+		w.Header().Set("ETag", "W/"+quote(o.etag))
+	}
 	begin, length, status := int64(0), o.size, http.StatusOK
 	if r.Method == http.MethodGet {
 		standard := r.Header.Get("x-oss-range-behavior") == "standard"
 		if begin, length, status, err = span(r.Header.Get("Range"), o.size, standard); err != nil {
 			return err
+		}
+		if status == http.StatusPartialContent {
+			begin = min(begin+w.fault.Shift, o.size-1)
+			length = min(length, o.size-begin)
 		}
 	}
 	if status == http.StatusPartialContent {
