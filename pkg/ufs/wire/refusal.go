@@ -21,7 +21,8 @@ const (
 var endpointName = regexp.MustCompile(`^[A-Za-z0-9.:-]{1,255}$`)
 
 // parse reads the error document of a store. Of a document that is damaged it
-// keeps what precedes the damage; anything else leaves r without a code.
+// keeps what precedes the damage; anything else leaves r without a code. Plain text,
+// which web servers send, becomes the message.
 func (r *ErrorResponse) parse(body []byte) {
 	fields := map[string]*string{"Code": &r.Code, "Message": &r.Message, "RequestId": &r.RequestID, "Endpoint": &r.OtherEndpoint}
 	_ = readElements(body, "Error", func(path []string, text string) error {
@@ -30,6 +31,9 @@ func (r *ErrorResponse) parse(body []byte) {
 		}
 		return nil
 	})
+	if r.Code == "" && r.Message == "" && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) {
+		r.Message = string(body[:min(len(body), maxMessage)])
+	}
 	r.Code, r.Message, r.RequestID = clean(r.Code, maxCode), clean(r.Message, maxMessage), clean(r.RequestID, maxCode)
 	if r.Status >= 500 || !endpointName.MatchString(r.OtherEndpoint) {
 		r.OtherEndpoint = ""
