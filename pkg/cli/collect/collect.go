@@ -191,6 +191,7 @@ func master(m topology.Member, response masterResponse) report.Master {
 	}
 	s := response.status
 	out.MemberID, out.State, out.Voter, out.Ready = s.GetMemberId(), s.GetState(), s.GetVoter(), s.GetReady()
+	out.Reason, out.ReadOnly = s.GetReason(), s.GetReadOnly()
 	out.Term, out.Leader, out.LeaderSince = s.GetTerm(), s.GetLeader(), moment(s.GetLeaderSince())
 	out.LastLogIndex, out.CommitIndex, out.AppliedIndex = s.GetLastLogIndex(), s.GetCommitIndex(), s.GetAppliedIndex()
 	out.SnapshotIndex, out.SnapshotTime = s.GetLastSnapshotIndex(), moment(s.GetLastSnapshotTime())

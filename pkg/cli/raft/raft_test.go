@@ -52,6 +52,19 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+// A master that is not ready, or accepts no changes, states why.
+func TestReasonsOfMembers(t *testing.T) {
+	r := reporttest.Healthy()
+	r.Masters[1].ReadOnly, r.Masters[1].Reason = true, "the disk of this master is full"
+	var out bytes.Buffer
+	if err := Draw(&out, iostreams.Screen{Width: 80}, r, false); err != nil {
+		t.Fatal(err)
+	}
+	if want := "! " + r.Masters[1].Name + ": the disk of this master is full\n"; !strings.Contains(out.String(), want) {
+		t.Errorf("the screen lacks %q:\n%s", want, out.String())
+	}
+}
+
 func TestJindoBlock(t *testing.T) {
 	r := reporttest.Degraded()
 	var out bytes.Buffer

@@ -154,6 +154,11 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ev
 				printer.Seconds(*m.FsyncP99Seconds), printer.Seconds(slowFsync))
 		}
 	}
+	for _, m := range r.Masters {
+		if m.Error == "" && m.Reason != "" {
+			fmt.Fprintf(out, "%s %s: %s\n", screen.Mark(iostreams.Warn), m.Name, m.Reason)
+		}
+	}
 	var reasons []string
 	silent := map[string][]string{}
 	for _, m := range r.Masters {

@@ -125,6 +125,10 @@ func (r *Runtime) evaluateMasters() (responding int) {
 			r.absent(m.Name, m.Pod, m.Error)
 		case !m.Voter:
 			r.problem("%s does not vote yet", m.Name)
+		case m.ReadOnly:
+			r.problem("%s accepts no changes: %s", m.Name, m.Reason)
+		case !m.Ready && leader != nil && m.Reason != "":
+			r.problem("%s is not ready: %s", m.Name, m.Reason)
 		case !m.Ready && leader != nil:
 			r.problem("%s is not ready", m.Name)
 		}

@@ -206,6 +206,11 @@ type Master struct {
 	Voter bool `json:"voter"`
 	// Ready is true if the master accepts or forwards changes.
 	Ready bool `json:"ready"`
+	// Reason is a sentence that explains why the master is not ready, or accepts no
+	// changes.
+	Reason string `json:"reason,omitempty"`
+	// ReadOnly is true if the master accepts no changes because its disk is full.
+	ReadOnly bool `json:"readOnly,omitempty"`
 	// Term is its current term.
 	Term uint64 `json:"term,omitempty"`
 	// Leader that this member follows.

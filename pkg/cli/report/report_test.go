@@ -28,18 +28,20 @@ func TestJudge(t *testing.T) {
 		health  Health
 		problem string
 	}{
-		"all well":              {func(*Runtime) {}, Healthy, ""},
-		"a master unreachable":  {func(r *Runtime) { r.Masters[0].Error = "timeout" }, Degraded, "m-0 is unreachable"},
-		"no leader":             {func(r *Runtime) { r.Masters[1].State = "FOLLOWER" }, Degraded, "no master leads"},
-		"a learner":             {func(r *Runtime) { r.Masters[2].Voter = false }, Degraded, "m-2 does not vote yet"},
-		"a master behind":       {func(r *Runtime) { r.Masters[2].Ready = false }, Degraded, "m-2 is not ready"},
-		"a worker unreachable":  {func(r *Runtime) { r.Workers[0].Error = "timeout" }, Degraded, "w-m-0 is unreachable"},
-		"a worker not in":       {func(r *Runtime) { r.Workers[0].Registered = false }, Degraded, "not in the ring"},
-		"a full disk":           {func(r *Runtime) { r.Workers[0].Tiers = []Tier{{Medium: "HDD", Error: "full"}} }, Degraded, "caches nothing new in HDD: full"},
-		"a store that refuses":  {func(r *Runtime) { r.Mounts[0].Error = "403" }, Degraded, "/a: 403"},
-		"a mount not served":    {func(r *Runtime) { r.Fuses[0].Ready = false }, Degraded, "f-0: it does not serve"},
-		"no master reachable":   {func(r *Runtime) { eachMaster(r, func(m *Master) { m.Error = "timeout" }) }, Degraded, "no master leads"},
-		"workers and mount out": {func(r *Runtime) { eachWorker(r, "timeout"); r.Fuses[0].Ready = false }, Unavailable, ""},
+		"all well":                {func(*Runtime) {}, Healthy, ""},
+		"a master unreachable":    {func(r *Runtime) { r.Masters[0].Error = "timeout" }, Degraded, "m-0 is unreachable"},
+		"no leader":               {func(r *Runtime) { r.Masters[1].State = "FOLLOWER" }, Degraded, "no master leads"},
+		"a learner":               {func(r *Runtime) { r.Masters[2].Voter = false }, Degraded, "m-2 does not vote yet"},
+		"a master behind":         {func(r *Runtime) { r.Masters[2].Ready = false }, Degraded, "m-2 is not ready"},
+		"a master with a reason":  {func(r *Runtime) { r.Masters[2].Ready, r.Masters[2].Reason = false, "it is 70 entries behind" }, Degraded, "m-2 is not ready: it is 70 entries behind"},
+		"a full disk of a master": {func(r *Runtime) { r.Masters[0].ReadOnly, r.Masters[0].Reason = true, "its disk is full" }, Degraded, "m-0 accepts no changes: its disk is full"},
+		"a worker unreachable":    {func(r *Runtime) { r.Workers[0].Error = "timeout" }, Degraded, "w-m-0 is unreachable"},
+		"a worker not in":         {func(r *Runtime) { r.Workers[0].Registered = false }, Degraded, "not in the ring"},
+		"a full disk":             {func(r *Runtime) { r.Workers[0].Tiers = []Tier{{Medium: "HDD", Error: "full"}} }, Degraded, "caches nothing new in HDD: full"},
+		"a store that refuses":    {func(r *Runtime) { r.Mounts[0].Error = "403" }, Degraded, "/a: 403"},
+		"a mount not served":      {func(r *Runtime) { r.Fuses[0].Ready = false }, Degraded, "f-0: it does not serve"},
+		"no master reachable":     {func(r *Runtime) { eachMaster(r, func(m *Master) { m.Error = "timeout" }) }, Degraded, "no master leads"},
+		"workers and mount out":   {func(r *Runtime) { eachWorker(r, "timeout"); r.Fuses[0].Ready = false }, Unavailable, ""},
 		"nothing reachable": {func(r *Runtime) {
 			eachMaster(r, func(m *Master) { m.Error = "timeout" })
 			eachWorker(r, "timeout")
