@@ -3,6 +3,7 @@ package consensus
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -12,6 +13,9 @@ import (
 // replicates to: it is not the leader in that term any more, or the peer was
 // removed.
 var errNotReplicating = errors.New("this member does not replicate to the peer any more")
+
+// errYielding ends a request to a peer that leadership is transferred to.
+var errYielding = errors.New("the peer does not respond, and leadership is transferred to it")
 
 // reachability records which peers did not respond to the last request. It is
 // safe for concurrent use.
@@ -54,8 +58,9 @@ func (r *reachability) of(id raft.ServerID) bool {
 // entries already compares them.
 //
 // The call ends when the peer responds, when this member stops, when it does
-// not lead in the request's term any more, and when the peer was removed from
-// the configuration.
+// not lead in the request's term any more, when the peer was removed from the
+// configuration, and, after a failure, while leadership is transferred to the
+// peer.
 func (t *transport) replicate(id raft.ServerID, to raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
 	for attempt := 0; ; attempt++ {
 		if err := t.awaitReachable(id, request.Term); err != nil {
@@ -65,7 +70,11 @@ func (t *transport) replicate(id raft.ServerID, to raft.ServerAddress, request *
 		err := t.Transport.AppendEntries(id, to, request, response)
 		t.reachable.record(id, err)
 		if err == nil {
+			t.replicated(id)
 			return nil
+		}
+		if t.yields(id) {
+			return err
 		}
 		if attempt == 0 {
 			t.logger.Debug("cannot replicate; waiting until the peer responds to heartbeats", "peer", string(id), "error", err)
@@ -90,6 +99,9 @@ func (t *transport) awaitReachable(id raft.ServerID, term uint64) error {
 		if !t.leads(id, term) {
 			return errNotReplicating
 		}
+		if t.yields(id) {
+			return errYielding
+		}
 		timer := time.NewTimer(t.heartbeat / 2)
 		select {
 		case <-changed:
@@ -99,5 +111,32 @@ func (t *transport) awaitReachable(id raft.ServerID, term uint64) error {
 			return errStopped
 		}
 		timer.Stop()
+	}
+}
+
+// yielding is a transfer of leadership to a peer.
+type yielding struct {
+	peer  raft.ServerID
+	ended atomic.Bool
+}
+
+// yield begins a transfer of leadership to a peer. From then on requests that
+// replicate to it fail instead of being repeated, until it has accepted one after
+// the returned function was called.
+func (t *transport) yield(peer raft.ServerID) (end func()) {
+	y := &yielding{peer: peer}
+	t.yielding.Store(y)
+	return func() { y.ended.Store(true) }
+}
+
+func (t *transport) yields(peer raft.ServerID) bool {
+	y := t.yielding.Load()
+	return y != nil && y.peer == peer
+}
+
+// replicated records that a peer has accepted a request, or rejected it.
+func (t *transport) replicated(peer raft.ServerID) {
+	if y := t.yielding.Load(); y != nil && y.peer == peer && y.ended.Load() {
+		t.yielding.CompareAndSwap(y, nil)
 	}
 }

@@ -37,9 +37,7 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 			}
 			continue
 		}
-		// The library transfers leadership, or gives up, within the election
-		// timeout, and needs some time after that.
-		err = n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address))
+		err = n.transferTo(ctx, successor)
 		if err == nil {
 			return n.awaitLeader(ctx)
 		}
@@ -52,6 +50,41 @@ func (n *Node) transfer(ctx context.Context, to string) (string, error) {
 		}
 	}
 	return "", failed
+}
+
+// transferTo transfers leadership to a member that accepts entries.
+//
+// While the library transfers, it accepts no commands, and it ends the transfer
+// only once the goroutine that replicates to the successor has noticed. That
+// goroutine must not be kept in a request to a member that only responds to
+// heartbeats: this member would accept no command again, not even in a later
+// term. See transport.yield.
+func (n *Node) transferTo(ctx context.Context, successor raft.Server) error {
+	if err := n.awaitReplicated(ctx, successor.ID); err != nil {
+		return err
+	}
+	defer n.transport.yield(successor.ID)()
+	// The library transfers leadership, or gives up, within the election
+	// timeout, and needs some time after that.
+	return n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address))
+}
+
+// awaitReplicated blocks until a member has accepted the log up to its present
+// end, for the election timeout at most.
+func (n *Node) awaitReplicated(ctx context.Context, id raft.ServerID) error {
+	last, limit := n.raft.LastIndex(), time.Now().Add(n.config.Election)
+	for {
+		c, _ := n.acks.contact(id)
+		if c.term == n.raft.CurrentTerm() && c.match >= last {
+			return nil
+		}
+		if n.raft.State() != raft.Leader {
+			return n.notLeader()
+		}
+		if err := ctx.Err(); err != nil || time.Now().After(limit) || !n.pause(commitTimeout) {
+			return fmt.Errorf("it has accepted the log up to entry %d of %d: retry when it has caught up, or choose another master", c.match, last)
+		}
+	}
 }
 
 // successor chooses the member to transfer leadership to. The library would

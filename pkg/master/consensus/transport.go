@@ -38,6 +38,8 @@ type transport struct {
 	// set while the library processes one to append.
 	inbound   chan raft.RPC
 	appending atomic.Bool
+	// yielding is nil unless leadership is or was transferred; see yield.
+	yielding atomic.Pointer[yielding]
 }
 
 var (
