@@ -138,7 +138,7 @@ func (t *tx) storeResult(session *statev1.Session, request *statev1.Request, res
 	now := clone(session)
 	now.Acknowledged = acknowledged(session, request)
 	now.Last = max(now.GetLast(), request.GetSequence())
-	now.Used = t.meta.GetClock()
+	now.Used = t.use(session.GetUsed())
 	put(t, tableSessions, session, now)
 	for sequence := session.GetAcknowledged() + 1; sequence <= now.GetAcknowledged(); sequence++ {
 		t.dropResult(session.GetId(), sequence)

@@ -56,6 +56,17 @@ func (t *tx) openSession(op *statev1.OpenSession) *statev1.Result {
 	return &statev1.Result{Changed: true}
 }
 
+// use returns the time of a use after an earlier one. In formats with uses it
+// differs from every earlier use of the row, also while the clock stands still
+// because this leader's is behind that of the last one: a command that is based on
+// an earlier use must not take the row for unused.
+func (t *tx) use(last int64) int64 {
+	if t.format < FormatUses {
+		return t.meta.GetClock()
+	}
+	return max(t.meta.GetClock(), last+1)
+}
+
 // renewSession uses a session. An expiry that was proposed before the command
 // and is executed after it does not end the session.
 func (t *tx) renewSession(op *statev1.RenewSession) *statev1.Result {
@@ -64,7 +75,7 @@ func (t *tx) renewSession(op *statev1.RenewSession) *statev1.Result {
 		return refuse(statev1.Refusal_CODE_UNKNOWN_SESSION, op.GetSession(), "")
 	}
 	renewed := clone(s)
-	renewed.Used = max(t.meta.GetClock(), s.GetUsed()+1)
+	renewed.Used = t.use(s.GetUsed())
 	put(t, tableSessions, s, renewed)
 	return &statev1.Result{Changed: true}
 }

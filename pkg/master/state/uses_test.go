@@ -35,9 +35,6 @@ func TestAnExpiryInFlightDoesNotEndARenewedSession(t *testing.T) {
 			f := newest(t)
 			decided := f.View().Session("s").GetUsed()
 			use.Time = decided // the clock does not distinguish them
-			if name == "used" {
-				use.Time = decided + 1
-			}
 			f.must(use)
 			if r := f.must(expiry(decided+100*ttl, "s", decided)); r.GetChanged() || f.View().Session("s") == nil {
 				t.Fatal("an expiry that was decided before ended the session")
@@ -46,6 +43,26 @@ func TestAnExpiryInFlightDoesNotEndARenewedSession(t *testing.T) {
 				t.Fatal("an expiry of the last use did not end the session")
 			}
 		})
+	}
+}
+
+// The clock stands still while a session is renewed and then used: the second use
+// is none of those before.
+func TestUsesOfASessionDiffer(t *testing.T) {
+	f := newest(t)
+	at := f.View().Session("s").GetUsed()
+	seen := map[int64]bool{at: true}
+	for i, use := range []*statev1.Command{renew("s", "admin/a"), by(1, mount("/a", "oss://b/")), by(2, mount("/b", "oss://b/")), renew("s", "admin/a")} {
+		use.Time = at
+		f.must(use)
+		used := f.View().Session("s").GetUsed()
+		if seen[used] {
+			t.Errorf("use %d has the time of an earlier one", i)
+		}
+		seen[used] = true
+		if r := f.must(expiry(at, "s", at)); r.GetChanged() {
+			t.Fatalf("after use %d, an expiry that was decided before ended the session", i)
+		}
 	}
 }
 
