@@ -106,13 +106,25 @@ func (s *Server) KeepAlive(ctx context.Context, r *masterv1.KeepAliveRequest) (*
 			Code: statev1.Refusal_CODE_UNKNOWN_SESSION, Subject: r.GetSession(),
 		}})
 	}
-	ttl := time.Duration(session.GetTtl())
-	if !s.leases.renew(session.GetId(), s.awake.now()+ttl) {
-		if err := s.renewSession(ctx, session); err != nil {
-			return nil, err
-		}
+	if err := s.extend(ctx, session); err != nil {
+		return nil, err
 	}
-	return &masterv1.KeepAliveResponse{Ttl: durationpb.New(ttl)}, nil
+	return &masterv1.KeepAliveResponse{Ttl: durationpb.New(time.Duration(session.GetTtl()))}, nil
+}
+
+// extend grants a session, as it was read before, its full time to live.
+func (s *Server) extend(ctx context.Context, session *statev1.Session) error {
+	if !s.leases.renew(session.GetId(), s.awake.now()+time.Duration(session.GetTtl())) {
+		return s.renewSession(ctx, session)
+	}
+	// It may have been ended since it was read. From now on no expiry is proposed
+	// that is based on an earlier lease.
+	if s.config.State.View().Session(session.GetId()) == nil {
+		return refusal(&statev1.Result{Refusal: &statev1.Refusal{
+			Code: statev1.Refusal_CODE_UNKNOWN_SESSION, Subject: session.GetId(),
+		}})
+	}
+	return nil
 }
 
 // renewSession renews a session whose expiry was proposed. The command is

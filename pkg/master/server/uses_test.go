@@ -46,6 +46,22 @@ func TestASessionKeptAliveOutlivesAnExpiryInFlight(t *testing.T) {
 	}
 }
 
+// The expiry of a session is executed after a request to keep it alive has read
+// it.
+func TestASessionThatEndedMeanwhileIsNotGrantedALease(t *testing.T) {
+	s := newTestbed(t, 1)
+	open(t, s.coordination(0, adminPeer), sessionID)
+	expiry := s.inFlight()
+	read := s.servers[0].config.State.View().Session(sessionID)
+	if result, err := s.servers[0].proposer.propose(t.Context(), expiry); err != nil || !result.GetChanged() {
+		t.Fatalf("the expiry: %v, %v", result, err)
+	}
+	s.servers[0].leases.settled(expiry.GetExpireSessions().GetExpiries())
+	if err := s.servers[0].extend(t.Context(), read); err == nil {
+		t.Fatal("a lease was granted")
+	}
+}
+
 // While a master has an older version, a lease is not granted that could not be
 // kept.
 func TestASessionBeingEndedIsNotGrantedALease(t *testing.T) {
