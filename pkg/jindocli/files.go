@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	cacheclient "github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
@@ -28,7 +29,25 @@ func (c *remote) Files(ctx context.Context) (Files, error) {
 	if err := workers.Wait(ctx); err != nil {
 		return nil, fmt.Errorf("waiting for the mount table from a master or worker: %w", err)
 	}
+	// The first view may be that of a worker, which may be older than the masters'.
+	// Without masters it has to do.
+	if err := current(ctx, c.masters != nil, workers); err != nil {
+		c.logger.Debug("the mount table may be outdated", "error", err)
+	}
 	return opened{r}, nil
+}
+
+// currentTimeout bounds the time for which a command waits for the masters' mount
+// table when it has that of a worker.
+const currentTimeout = 2 * time.Second
+
+func current(ctx context.Context, masters bool, workers *cacheclient.Client) error {
+	if !masters {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, currentTimeout)
+	defer cancel()
+	return workers.Current(ctx)
 }
 
 // opened adapts a reader to Files.
