@@ -10,15 +10,18 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
 )
 
 // maxCalls bounds the calls in progress of one owner from one address, over all
 // its connections: all FUSE servers of a runtime have one certificate, and each
 // needs a few at a time. maxLong bounds those that end only when the caller wants
-// them to, such as the watching of health.
+// them to, such as the watching of health. maxBegun bounds the calls that have
+// begun, also those whose request has not arrived: they reach no interceptor.
 const (
 	maxCalls = 1024
 	maxLong  = 16
+	maxBegun = maxCalls + maxLong
 )
 
 // admission checks the rights of each call, and bounds the calls in progress. It
@@ -33,21 +36,29 @@ type admission struct {
 // callers are those that share a bound.
 type callers struct {
 	owner, address string
-	long           bool
+	kind           kind
 }
+
+// kind is what a bound is for.
+type kind int
+
+const (
+	unary kind = iota
+	long
+	begun
+)
+
+func (k kind) most() int { return [...]int{unary: maxCalls, long: maxLong, begun: maxBegun}[k] }
 
 // enter begins a call. The caller must call leave when it has ended, unless
 // enter returns an error.
-func (a *admission) enter(ctx context.Context, method string, long bool) (leave func(), err error) {
+func (a *admission) enter(ctx context.Context, method string, kind kind) (leave func(), err error) {
 	from, err := a.rights.check(ctx, method)
 	if err != nil {
 		return nil, err
 	}
-	who := callers{owner: from.String(), address: addressOfCaller(ctx), long: long}
-	most := maxCalls
-	if long {
-		most = maxLong
-	}
+	who := callers{owner: from.String(), address: addressOfCaller(ctx), kind: kind}
+	most := kind.most()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.calls[who] >= most {
@@ -63,8 +74,19 @@ func (a *admission) enter(ctx context.Context, method string, long bool) (leave 
 	}, nil
 }
 
+// begin implements tap.ServerInHandle. It counts a call until its context ends,
+// which is when the server has forgotten it.
+func (a *admission) begin(ctx context.Context, info *tap.Info) (context.Context, error) {
+	leave, err := a.enter(ctx, info.FullMethodName, begun)
+	if err != nil {
+		return ctx, err
+	}
+	context.AfterFunc(ctx, leave)
+	return ctx, nil
+}
+
 func (a *admission) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	leave, err := a.enter(ctx, info.FullMethod, false)
+	leave, err := a.enter(ctx, info.FullMethod, unary)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +95,7 @@ func (a *admission) unary(ctx context.Context, req any, info *grpc.UnaryServerIn
 }
 
 func (a *admission) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	leave, err := a.enter(stream.Context(), info.FullMethod, true)
+	leave, err := a.enter(stream.Context(), info.FullMethod, long)
 	if err != nil {
 		return err
 	}

@@ -89,3 +89,61 @@ func TestCallsInProgressAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestCallsWithoutARequestAreBounded: one caller begins calls over several
+// connections and sends no request. Its further calls fail, and those of others
+// do not.
+func TestCallsWithoutARequestAreBounded(t *testing.T) {
+	a := authority(t)
+	server := grpc.NewServer(identity(t, a, Master, "m").ServerOptions(Rights{healthv1.Health_Check_FullMethodName: {Fuse, Worker}})...)
+	healthv1.RegisterHealthServer(server, health.NewServer())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	dial := func(role Role) *grpc.ClientConn {
+		conn, err := identity(t, a, role, "x").Dial(listener.Addr().String(), Master, "m")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		return conn
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	refused := make(chan error, 2*maxBegun)
+	for begun := 0; begun < maxBegun+maxStreams; begun += maxStreams {
+		conn := dial(Fuse)
+		for range maxStreams {
+			stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, healthv1.Health_Check_FullMethodName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() { refused <- stream.RecvMsg(&healthv1.HealthCheckResponse{}) }()
+		}
+	}
+	if err := <-refused; status.Code(err) != codes.Unavailable {
+		t.Fatalf("one more call than the limit: %v", err)
+	}
+	if _, err := healthv1.NewHealthClient(dial(Worker)).Check(ctx, &healthv1.HealthCheckRequest{}); err != nil {
+		t.Errorf("another owner: %v", err)
+	}
+	cancel()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		_, err := healthv1.NewHealthClient(dial(Fuse)).Check(t.Context(), &healthv1.HealthCheckRequest{})
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("after the calls have ended: %v", err)
+		}
+	}
+}

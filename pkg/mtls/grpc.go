@@ -61,7 +61,7 @@ func (i *Identity) ServerOptions(rights Rights) []grpc.ServerOption {
 // authenticated elsewhere.
 func (r Rights) Interceptors() []grpc.ServerOption {
 	a := &admission{rights: r, calls: map[callers]int{}}
-	return []grpc.ServerOption{grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream)}
+	return []grpc.ServerOption{grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream), grpc.InTapHandle(a.begin)}
 }
 
 // check returns the peer of a call, or an error if it may not make it.
