@@ -78,6 +78,8 @@ type Store struct {
 	// directory is an unmounted one.
 	first atomic.Pointer[opened]
 	names nameCache
+	// reading are the operations of List, Stat and Get.
+	reading operations
 }
 
 var _ ufs.Store = (*Store)(nil)
@@ -91,7 +93,7 @@ func OpenBelow(location ufs.Location, volume string) (*Store, error) {
 	if location.Dir == "" {
 		return nil, fmt.Errorf("%s is not a directory: %w", location, ufs.ErrInvalid)
 	}
-	s := &Store{location: location, volume: volume}
+	s := &Store{location: location, volume: volume, reading: make(operations, maxOperations)}
 	root, err := s.root()
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ const maxKeys = 1000
 // the name "d/", so that the order of names at each level is the order of whole
 // keys.
 func (s *Store) List(ctx context.Context, options ufs.ListOptions) (ufs.Page, error) {
-	page, err := s.list(ctx, options)
+	page, err := run(ctx, s.reading, func() (ufs.Page, error) { return s.list(ctx, options) }, func(ufs.Page) {})
 	return page, s.failed("listing", options.Prefix, err)
 }
 

@@ -15,33 +15,46 @@ import (
 
 // Stat returns the attributes of the file or directory of a key.
 func (s *Store) Stat(ctx context.Context, key string) (ufs.Object, error) {
+	object, err := run(ctx, s.reading, func() (ufs.Object, error) { return s.stat(ctx, key) }, func(ufs.Object) {})
+	return object, s.failed("describing", key, err)
+}
+
+func (s *Store) stat(ctx context.Context, key string) (ufs.Object, error) {
 	f, object, _, err := s.open(ctx, key)
 	if err != nil {
-		return ufs.Object{}, s.failed("describing", key, err)
+		return ufs.Object{}, err
 	}
 	defer func() { _ = f.Close() }()
 	if object.Metadata, err = readMetadata(f); err != nil {
-		return ufs.Object{}, s.failed("describing", key, err)
+		return ufs.Object{}, err
 	}
 	return object, nil
 }
 
 // Get reads a range of a file while it is the version that was opened.
 func (s *Store) Get(ctx context.Context, key string, r ufs.Range, ifMatch string) (io.ReadCloser, ufs.Object, error) {
-	f, object, v, err := s.openBytes(ctx, key)
+	b, err := run(ctx, s.reading, func() (*body, error) { return s.get(ctx, key, r, ifMatch) }, func(b *body) { _ = b.Close() })
 	if err != nil {
 		return nil, ufs.Object{}, s.failed("reading", key, err)
 	}
+	return b, b.object, nil
+}
+
+func (s *Store) get(ctx context.Context, key string, r ufs.Range, ifMatch string) (*body, error) {
+	f, object, v, err := s.openBytes(ctx, key)
+	if err != nil {
+		return nil, err
+	}
 	if ifMatch != "" && ifMatch != object.ETag {
 		_ = f.Close()
-		return nil, ufs.Object{}, s.failed("reading", key, replaced(ifMatch, object.ETag))
+		return nil, replaced(ifMatch, object.ETag)
 	}
 	length, err := ufs.ClampRange(r, object.Size)
 	if err != nil {
 		_ = f.Close()
-		return nil, ufs.Object{}, s.failed("reading", key, err)
+		return nil, err
 	}
-	return &body{ctx: ctx, store: s, versions: v, file: f, object: object, begin: r.Offset, offset: r.Offset, end: r.Offset + length}, object, nil
+	return &body{ctx: ctx, store: s, versions: v, file: f, object: object, begin: r.Offset, offset: r.Offset, end: r.Offset + length}, nil
 }
 
 func replaced(want, have string) error {

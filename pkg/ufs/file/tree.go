@@ -34,6 +34,9 @@ type opener interface {
 }
 
 func openTree(dir string) (*tree, error) {
+	if isFile(dir) { // os.OpenRoot would wait for a writer of a FIFO.
+		return nil, &os.PathError{Op: "open", Path: dir, Err: unix.ENOTDIR}
+	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -41,8 +44,11 @@ func openTree(dir string) (*tree, error) {
 	return &tree{Root: root, dir: dir}, nil
 }
 
-// Open opens a file or directory for reading.
-func (t *tree) Open(name string) (*os.File, error) { return t.OpenFile(name, os.O_RDONLY, 0) }
+// Open opens a file or directory for reading. It does not wait for a writer of a
+// FIFO, with which another program may replace a directory at any time.
+func (t *tree) Open(name string) (*os.File, error) {
+	return t.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+}
 
 // OpenFile is like that of os.Root.
 func (t *tree) OpenFile(name string, flag int, perm fs.FileMode) (*os.File, error) {
