@@ -17,6 +17,9 @@ import (
 // reopenAfter is the delay before a mount that could not be opened is retried.
 const reopenAfter = 3 * time.Second
 
+// openTimeout is the limit of the context with which a store is opened.
+const openTimeout = time.Minute
+
 // mounts holds the stores of the mounts of the view.
 type mounts struct {
 	open StoreOpener
@@ -32,6 +35,9 @@ type mounts struct {
 type mounted struct {
 	mount *commonv1.Mount
 	table *mounts
+	// ctx ends when the mount is removed.
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	// opening holds a token while the store is being opened; requests holds one
 	// for each GET in progress.
@@ -66,7 +72,9 @@ func (m *mounts) apply(v *view) {
 	}
 	for id, mount := range v.mounts {
 		if m.entries[id] == nil {
-			m.entries[id] = &mounted{mount: mount, table: m, opening: make(chan struct{}, 1), requests: make(chan struct{}, m.limit)}
+			entry := &mounted{mount: mount, table: m, opening: make(chan struct{}, 1), requests: make(chan struct{}, m.limit)}
+			entry.ctx, entry.cancel = context.WithCancel(context.Background())
+			m.entries[id] = entry
 		}
 	}
 	m.mu.Unlock()
@@ -114,13 +122,41 @@ func (e *mounted) use(ctx context.Context) (ufs.Store, error) {
 	}
 	select {
 	case e.opening <- struct{}{}:
-		defer func() { <-e.opening }()
 	case <-ctx.Done():
-		return nil, fmt.Errorf("open mount %s (%s): %w", e.mount.GetName(), e.mount.GetUri(), ctx.Err())
+		return nil, e.late(ctx)
 	}
 	if store, err := e.opened(); store != nil || err != nil {
+		<-e.opening
 		return store, err
 	}
+	// The directory of a hung file system cannot be opened, whatever the context. The
+	// end of this request says nothing about the mount.
+	type result struct {
+		store ufs.Store
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { <-e.opening }()
+		store, err := e.openStore()
+		done <- result{store, err}
+	}()
+	select {
+	case r := <-done:
+		return r.store, r.err
+	case <-ctx.Done():
+		return nil, e.late(ctx)
+	}
+}
+
+func (e *mounted) late(ctx context.Context) error {
+	return fmt.Errorf("open mount %s (%s): %w", e.mount.GetName(), e.mount.GetUri(), ctx.Err())
+}
+
+// openStore opens the store. The caller must hold the token of opening.
+func (e *mounted) openStore() (ufs.Store, error) {
+	ctx, cancel := context.WithTimeout(e.ctx, openTimeout)
+	defer cancel()
 	store, err := e.table.open(ctx, e.mount)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -233,6 +269,7 @@ func (e *mounted) health() error {
 }
 
 func (e *mounted) close() {
+	e.cancel()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.closed = true

@@ -1,0 +1,41 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// TestStoreThatCannotBeOpenedInTime checks that requests do not wait for a store
+// whose opening hangs, as that of a directory may, and that it is opened once. The
+// end of a request does not make the mount fail.
+func TestStoreThatCannotBeOpenedInTime(t *testing.T) {
+	hung, store := make(chan struct{}), newBucket()
+	var opened atomic.Int64
+	m := newMounts(func(ctx context.Context, _ *commonv1.Mount) (ufs.Store, error) {
+		opened.Add(1)
+		<-hung
+		return store, ctx.Err()
+	}, 1, slog.New(slog.DiscardHandler))
+	m.apply(&view{mounts: map[string]*commonv1.Mount{"m1": {Id: "m1", Uri: "file:///hung/"}}})
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		if _, err := m.get("m1").use(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a request returned %v", err)
+		}
+		cancel()
+	}
+	close(hung)
+	if got, err := m.get("m1").use(t.Context()); err != nil || got != ufs.Store(store) {
+		t.Errorf("after the store was opened: %v, %v", got, err)
+	}
+	if n, err := opened.Load(), m.get("m1").health(); n != 1 || err != nil {
+		t.Errorf("the store was opened %d times; health: %v", n, err)
+	}
+}
