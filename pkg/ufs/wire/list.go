@@ -221,6 +221,8 @@ func (c cursor) String() string {
 // next returns the Continuation of a page; "" if it is the last.
 func (c cursor) next(doc *listing, page ufs.Page) (string, error) {
 	switch {
+	case !doc.ends:
+		return "", unreadable("the listing does not have IsTruncated, so it may be incomplete")
 	case !doc.truncated:
 		return "", nil
 	case doc.token == "":

@@ -14,8 +14,10 @@ import (
 // listing is the document of a page: ListBucketResult of S3's and OSS's second
 // version.
 type listing struct {
-	encoding  string
-	prefix    *string
+	encoding string
+	prefix   *string
+	// ends is set if the document has IsTruncated.
+	ends      bool
 	truncated bool
 	token     string
 	objects   []listedObject
@@ -62,7 +64,7 @@ func (l *listing) set(name, text string) error {
 		if err != nil {
 			return errors.New("IsTruncated is neither true nor false")
 		}
-		l.truncated = l.truncated || truncated
+		l.ends, l.truncated = true, l.truncated || truncated
 	}
 	return nil
 }
