@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// maxKey is the longest key of OSS and S3, in bytes.
-const maxKey = 1023
+// maxKey is the longest key of S3, in bytes. That of OSS is one shorter, which OSS
+// itself refuses.
+const maxKey = 1024
 
 // CheckKey returns an error if the key, with the prefix of its store, is not a
 // valid key of an object store. Keys are bytes: whether they must be UTF-8 is

@@ -43,7 +43,7 @@ func (s *Store) Put(ctx context.Context, key string, body io.Reader, size int64,
 		Bucket: s.bucket, Key: sdk.Ptr(s.key(key)), ContentLength: &size, Metadata: metadata, ForbidOverwrite: forbid,
 	}
 	var result *sdk.PutObjectResult
-	about := wire.Request{Act: "writing", Key: s.key(key), Right: "oss:PutObject", Ambiguous: ufs.ErrPrecondition}
+	about := wire.Request{Act: "writing", Key: s.key(key), Right: "oss:PutObject", Ambiguous: []error{ufs.ErrPrecondition}}
 	err = s.caller.Send(ctx, about, body, size, s.limits.Stall, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
@@ -120,7 +120,7 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 		metadata = source.Metadata
 	}
 	var result *sdk.CopyObjectResult
-	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "oss:PutObject and oss:GetObject", Ambiguous: ufs.ErrPrecondition}
+	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "oss:PutObject and oss:GetObject", Ambiguous: []error{ufs.ErrPrecondition}}
 	err := s.caller.DoWithin(ctx, about, s.limits.Work, func(ctx context.Context) error {
 		var err error
 		result, err = s.client.CopyObject(ctx, request)

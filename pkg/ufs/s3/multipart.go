@@ -89,14 +89,14 @@ func (s *Store) CompleteMultipart(ctx context.Context, key, upload string, parts
 	return s.getter().Written(ctx, key, size, result.ETag)
 }
 
-// doubtful returns the kind of error that a completed upload causes if it is
+// doubtful returns the kinds of errors that a completed upload causes if it is
 // completed again: the upload no longer exists, and the object has another
 // version.
-func doubtful(c ufs.Conditions) error {
+func doubtful(c ufs.Conditions) []error {
 	if c != (ufs.Conditions{}) {
-		return ufs.ErrPrecondition
+		return []error{ufs.ErrPrecondition, ufs.ErrNotFound}
 	}
-	return ufs.ErrNotFound
+	return []error{ufs.ErrNotFound}
 }
 
 // AbortMultipart discards an upload.

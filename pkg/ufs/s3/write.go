@@ -58,7 +58,7 @@ func (s *Store) put(ctx context.Context, key string, body io.Reader, size int64,
 		IfMatch: guard.ifMatch, IfNoneMatch: guard.ifNoneMatch,
 	}
 	var result *sdk.PutObjectOutput
-	about := wire.Request{Act: "writing", Key: s.key(key), Right: "s3:PutObject", Ambiguous: ufs.ErrPrecondition}
+	about := wire.Request{Act: "writing", Key: s.key(key), Right: "s3:PutObject", Ambiguous: []error{ufs.ErrPrecondition}}
 	err := s.caller.Send(ctx, about, body, size, s.limits.Stall, func(ctx context.Context, body io.Reader) error {
 		attempt := *request
 		attempt.Body = body
@@ -110,6 +110,9 @@ func (s *Store) Delete(ctx context.Context, key string, c ufs.Conditions) error 
 func (s *Store) remove(ctx context.Context, key string, ifMatch *string) error {
 	request := &sdk.DeleteObjectInput{Bucket: s.bucket, Key: aws.String(s.key(key)), IfMatch: ifMatch}
 	about := wire.Request{Act: "deleting", Key: s.key(key), Right: "s3:DeleteObject"}
+	if ifMatch != nil {
+		about.Ambiguous = []error{ufs.ErrPrecondition, ufs.ErrNotFound}
+	}
 	err := s.caller.DoWithin(ctx, about, s.limits.Headers, func(ctx context.Context) error {
 		_, err := s.client.DeleteObject(ctx, request, signed(ctx))
 		return err
@@ -168,7 +171,7 @@ func (s *Store) copyVersion(ctx context.Context, source ufs.Object, dst string, 
 		metadata = source.Metadata
 	}
 	var result *sdk.CopyObjectOutput
-	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "s3:PutObject and s3:GetObject", Ambiguous: ufs.ErrPrecondition}
+	about := wire.Request{Act: "copying to", Key: s.key(dst), Right: "s3:PutObject and s3:GetObject", Ambiguous: []error{ufs.ErrPrecondition}}
 	err := s.caller.DoWithin(ctx, about, s.limits.Work, func(ctx context.Context) error {
 		var err error
 		if result, err = s.client.CopyObject(ctx, request, signed(ctx)); err == nil && result.CopyObjectResult == nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -33,10 +34,10 @@ type Caller struct {
 type Request struct {
 	// Act, Key and Right as in Subject; Key includes the store's prefix.
 	Act, Key, Right string
-	// Ambiguous is the kind of error that, after an attempt with an unknown
-	// outcome, may be caused by that attempt itself. It is then returned as
+	// Ambiguous are the kinds of errors that, after an attempt with an unknown
+	// outcome, may be caused by that attempt itself. They are then returned as
 	// ErrUnavailable, since no other client need be involved.
-	Ambiguous error
+	Ambiguous []error
 }
 
 // credentialsKey is the context key of an attempt's credentials.
@@ -89,7 +90,7 @@ func (c *Caller) Do(ctx context.Context, r Request, try func(ctx context.Context
 			renewed = true
 			_, err = c.attempt(ctx, subject, try)
 		}
-		if ambiguous && r.Ambiguous != nil && errors.Is(err, r.Ambiguous) {
+		if ambiguous && slices.ContainsFunc(r.Ambiguous, func(kind error) bool { return errors.Is(err, kind) }) {
 			return retry.Final(fmt.Errorf("%s %s: a previous attempt, whose response was lost, may have succeeded, since the next one failed with %v: %w", r.Act, subject.What(), err, ufs.ErrUnavailable)) //nolint:errorlint // the kind changes
 		}
 		ambiguous = ambiguous || errors.Is(err, ufs.ErrUnavailable)

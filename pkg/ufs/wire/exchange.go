@@ -13,7 +13,7 @@ import (
 )
 
 // Limits of what is read of a response into memory, in bytes. A page of 1000 keys
-// of 1023 bytes, each byte escaped, has less than 5 MB.
+// of 1024 bytes, each byte escaped, has less than 5 MB.
 const (
 	maxDocument = 8 << 20
 	maxError    = 64 << 10
