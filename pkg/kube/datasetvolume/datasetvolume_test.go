@@ -31,6 +31,8 @@ func TestSize(t *testing.T) {
 		{"much", "100Gi", true},
 		{"-1Gi", "100Gi", true},
 		{"0", "100Gi", true},
+		{"1e-9999999", "100Gi", true},
+		{"1e9999999", "100Gi", true},
 	} {
 		d := &v1alpha1.Dataset{}
 		if test.annotation != "" {

@@ -27,7 +27,7 @@ func Size(dataset *v1alpha1.Dataset) (resource.Quantity, error) {
 	if !given {
 		return resource.MustParse(defaultSize), nil
 	}
-	size, err := resource.ParseQuantity(text)
+	size, err := v1alpha1.ParseQuantity(text)
 	if err != nil || size.Sign() <= 0 {
 		return resource.MustParse(defaultSize), fmt.Errorf("annotation %s: invalid quantity %q: write it like %s", v1alpha1.PVCStorageAnnotation, text, defaultSize)
 	}

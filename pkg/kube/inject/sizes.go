@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -134,7 +135,7 @@ func (p *planner) read(s size, key string, to *resource.Quantity) error {
 	}
 	least, most := resource.MustParse(s.least), resource.MustParse(s.most)
 	bounds := fmt.Sprintf("write one from %s to %s, such as %s", s.least, s.most, s.limit)
-	quantity, err := resource.ParseQuantity(text)
+	quantity, err := v1alpha1.ParseQuantity(text)
 	if err != nil {
 		return refuse(ReasonSizing, "annotation %s: %q is not a quantity: %s", key, text, bounds)
 	}
@@ -177,5 +178,5 @@ func (r *resources) fixed(name corev1.ResourceName) bool {
 	}
 	request, has := r.Requests[name]
 	limit := r.Limits[name]
-	return !has || request.Cmp(limit) == 0
+	return !has || v1alpha1.EqualQuantities(request, limit)
 }
