@@ -32,11 +32,11 @@ func defaultDataset(spec *DatasetSpec) {
 	for _, m := range spec.Mounts {
 		taken[m.Name] = true
 	}
+	next := map[string]int{}
 	for i := range spec.Mounts {
 		m := &spec.Mounts[i]
 		if m.Name == "" {
-			m.Name = freeName(nameFromMountPoint(m.MountPoint), taken)
-			taken[m.Name] = true
+			m.Name = freeName(nameFromMountPoint(m.MountPoint), taken, next)
 		}
 		if m.Path == "" && mountName(m.Name) {
 			m.Path = "/" + m.Name
@@ -45,12 +45,14 @@ func defaultDataset(spec *DatasetSpec) {
 }
 
 // freeName returns the first of name, name-2, name-3 and so on that is not
-// taken.
-func freeName(name string, taken map[string]bool) string {
-	free := name
-	for n := 2; taken[free]; n++ {
+// taken, and takes it. The map next holds the number to try next, by name, so that
+// many mounts of one bucket take linear time.
+func freeName(name string, taken map[string]bool, next map[string]int) string {
+	free, n := name, max(next[name], 2)
+	for ; taken[free]; n++ {
 		free = fmt.Sprintf("%s-%d", name, n)
 	}
+	taken[free], next[name] = true, n
 	return free
 }
 

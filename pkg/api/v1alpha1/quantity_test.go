@@ -77,8 +77,14 @@ func TestEqualQuantities(t *testing.T) {
 		a, b  string
 		equal bool
 	}{
-		{"1Gi", "1073741824", true}, {"1", "1000m", true}, {"1Gi", "1G", false}, {"1", "0", false}, {"0", "0m", true},
-		{"1e2000000000", "1", false}, {"0e2000000000", "1", false}, {"1e2000000000", "1e2000000000", true},
+		{"1Gi", "1073741824", true},
+		{"1", "1000m", true},
+		{"1Gi", "1G", false},
+		{"1", "0", false},
+		{"0", "0m", true},
+		{"1e2000000000", "1", false},
+		{"0e2000000000", "1", false},
+		{"1e2000000000", "1e2000000000", true},
 	} {
 		if got := EqualQuantities(resource.MustParse(row.a), resource.MustParse(row.b)); got != row.equal {
 			t.Errorf("%s and %s: %v", row.a, row.b, got)

@@ -25,8 +25,9 @@ func (f *findings) dataset(spec *DatasetSpec) {
 	}
 	if len(spec.Mounts) > maxMounts {
 		f.errs = append(f.errs, field.TooMany(path.Child("mounts"), len(spec.Mounts), maxMounts))
+	} else {
+		f.uniqueMounts(path.Child("mounts"), spec)
 	}
-	f.uniqueMounts(path.Child("mounts"), spec)
 	f.optionNames(path.Child("sharedOptions"), spec.SharedOptions)
 	f.encryptOptions(path.Child("sharedEncryptOptions"), spec.SharedEncryptOptions, spec.SharedOptions)
 	f.unknownSharedOptions(path, spec)
@@ -91,6 +92,9 @@ func (f *findings) separatePaths(at *field.Path, mounts []Mount, names map[strin
 		byPath[m.Path] = i
 	}
 	for i, m := range mounts {
+		if len(m.Path) > maxMountPath {
+			continue // reported, and the time of the loop is quadratic in its length
+		}
 		for dir := m.Path; path.IsAbs(dir) && dir != "/"; {
 			dir = path.Dir(dir)
 			if outer, taken := byPath[dir]; taken && byPath[m.Path] == i {

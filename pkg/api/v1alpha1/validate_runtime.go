@@ -67,6 +67,10 @@ func (f *findings) disabled(path *field.Path, spec *JindoRuntimeSpec) {
 func (f *findings) component(path *field.Path, c *JindoCompTemplateSpec, spec *JindoRuntimeSpec) {
 	f.labels(path, c.Labels, c.PodMetadata)
 	f.env(path.Child("env"), c.Env)
+	if len(c.VolumeMounts) > MaxVolumeMounts {
+		f.errs = append(f.errs, field.TooMany(path.Child("volumeMounts"), len(c.VolumeMounts), MaxVolumeMounts))
+		return
+	}
 	for i, mount := range c.VolumeMounts {
 		known := false
 		for _, volume := range spec.Volumes {
@@ -80,6 +84,9 @@ func (f *findings) component(path *field.Path, c *JindoCompTemplateSpec, spec *J
 		}
 	}
 }
+
+// MaxVolumeMounts is the maximum number of volumeMounts of one component.
+const MaxVolumeMounts = 256
 
 // ReservedVolume reports whether a volume of that name belongs to a component itself. A
 // mount of such a name would show that volume, such as the one with the credentials of

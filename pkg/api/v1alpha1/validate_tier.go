@@ -8,7 +8,31 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// Bounds of tiers, which the schema has too. The record of the applied tiers is in a
+// ConfigMap that users may edit, so it is not validated by the schema.
+const (
+	maxLevels   = 6
+	maxTierPath = 4096 // bytes
+	maxPaths    = 128  // of all levels
+)
+
 func (f *findings) tieredStore(at *field.Path, store TieredStore) {
+	if len(store.Levels) > maxLevels {
+		f.errs = append(f.errs, field.TooMany(at, len(store.Levels), maxLevels))
+		return
+	}
+	paths := 0
+	for i := range store.Levels {
+		if len(store.Levels[i].Path) > maxTierPath {
+			f.errs = append(f.errs, field.TooLong(at.Index(i).Child("path"), "", maxTierPath))
+			return
+		}
+		paths += len(store.Levels[i].Paths())
+	}
+	if paths > maxPaths {
+		f.errs = append(f.errs, field.TooMany(at, paths, maxPaths))
+		return
+	}
 	taken := map[string]*field.Path{}
 	for i := range store.Levels {
 		level := store.Levels[i]
