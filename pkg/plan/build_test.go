@@ -231,6 +231,16 @@ func TestDirectories(t *testing.T) {
 		{"[{name: nas, mountPath: /mnt/nas}, {name: keys, mountPath: /mnt}]", "local:///mnt/nas", false},
 		{"[{name: nas, mountPath: /mnt/nas}, {name: keys, mountPath: /mnt/keys}]", "local:///mnt/nas", true},
 		{"[{name: all, mountPath: /keys}]", "local:///keys", false},
+		// The kubelet takes a relative path as one below the root.
+		{"[{name: nas, mountPath: /mnt/nas}, {name: keys, mountPath: mnt/nas/keys}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: /mnt/nas}, {name: keys, mountPath: ../mnt/nas/keys}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: mnt/nas}]", "local:///mnt/nas", false},
+		// A link /etc/jindo in the volume would have the credentials mounted in /mnt/nas.
+		{"[{name: nas, mountPath: /mnt/nas}, {name: nas, mountPath: /etc}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: /mnt/nas}, {name: nas, mountPath: /etc/jindo/x/..}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: /mnt/nas}, {name: text, mountPath: /etc/jindo/extra}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: /mnt/nas}, {name: text, mountPath: /run}]", "local:///mnt/nas", false},
+		{"[{name: nas, mountPath: /mnt/nas}, {name: text, mountPath: /etc/ssl/certs}]", "local:///mnt/nas", true},
 		{"[{name: text, mountPath: /text}]", "local:///text", false},
 		{"[]", "local:///mnt/nas", false},
 		{"[]", "oss://bucket/", true},

@@ -17,14 +17,21 @@ import (
 // of the stores, is the worker's own.
 //
 // A volume of Secrets or of the pod's metadata is not served, nor one whose directory
-// overlaps such a volume or a directory of the worker.
+// overlaps such a volume or a directory of the worker. If a volume is mounted over a
+// directory of the worker or on the path to one, none is served: a symbolic link in
+// that volume could have the worker's own volumes mounted in one that is served.
 func Directories(runtime *v1alpha1.JindoRuntime) []string {
+	mounts := runtime.Spec.Worker.VolumeMounts
+	covers := func(m corev1.VolumeMount) bool { return coversOwn(absolute(m.MountPath)) }
+	if len(mounts) > v1alpha1.MaxVolumeMounts || slices.ContainsFunc(mounts, covers) {
+		return nil
+	}
 	var directories, hidden []string
-	for _, mount := range runtime.Spec.Worker.VolumeMounts {
-		dir := path.Clean(mount.MountPath)
+	for _, mount := range mounts {
+		dir := absolute(mount.MountPath)
 		at := slices.IndexFunc(runtime.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == mount.Name })
 		served := at >= 0 && servesFiles(runtime.Spec.Volumes[at]) && !v1alpha1.ReservedVolume(mount.Name) &&
-			dir == mount.MountPath && path.IsAbs(dir) && !workersOwn(dir)
+			dir == mount.MountPath && !workersOwn(dir)
 		if served {
 			directories = append(directories, dir)
 		} else {
@@ -38,6 +45,10 @@ func Directories(runtime *v1alpha1.JindoRuntime) []string {
 	return slices.Compact(directories)
 }
 
+// absolute returns the directory of a mount path, as the kubelet resolves it: a relative
+// path is one below the root.
+func absolute(mountPath string) string { return path.Clean("/" + mountPath) }
+
 func servesFiles(v corev1.Volume) bool {
 	return v.Secret == nil && v.ConfigMap == nil && v.DownwardAPI == nil && v.Projected == nil
 }
@@ -46,6 +57,13 @@ func servesFiles(v corev1.Volume) bool {
 func workersOwn(dir string) bool {
 	own := func(o string) bool { return v1alpha1.Nested(dir, o) }
 	return v1alpha1.ReservedDirectory(dir) != "" || slices.ContainsFunc([]string{"/var/lib/jindo", "/var/cache/jindo"}, own)
+}
+
+// coversOwn reports whether a directory is, contains or is in one that the worker's own
+// volumes and programs are in.
+func coversOwn(dir string) bool {
+	own := func(o string) bool { return v1alpha1.Nested(dir, o) }
+	return slices.ContainsFunc([]string{"/etc/jindo", "/run/jindo", "/var/lib/jindo", "/var/cache/jindo", "/usr/local/bin"}, own)
 }
 
 // DirectoryProblem returns why a mount point that is a directory is not served on

@@ -193,6 +193,52 @@ func TestDeclaredDirectories(t *testing.T) {
 	}
 }
 
+// TestDirectoriesAreNotExpanded: the kubelet replaces variables in the arguments of a
+// container, and users choose variables and the paths of mounts. A worker with the
+// argument --directory=/ would serve its whole container.
+func TestDirectoriesAreNotExpanded(t *testing.T) {
+	in := input(t, "testdata/emptydir.yaml")
+	in.Runtime.Spec.Volumes = []corev1.Volume{{Name: "nas", VolumeSource: corev1.VolumeSource{NFS: &corev1.NFSVolumeSource{Server: "s", Path: "/"}}}}
+	in.Runtime.Spec.Worker.Env = map[string]string{"ROOT": "", "UP": ".."}
+	for _, dir := range []string{"/$(ROOT)", "/mnt/$(UP)/$(UP)", "/$$(ROOT)", "/$$$(ROOT)", "/a$", "/$(JINDO_DATA)", "/$(UNKNOWN)"} {
+		in.Runtime.Spec.Worker.VolumeMounts = []corev1.VolumeMount{{Name: "nas", MountPath: dir}}
+		rebuild(t, &in)
+		objects, err := Objects(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		worker := templates(objects)["train-jindofs-worker"].Spec.Containers[0]
+		if got := expand(worker.Args[len(worker.Args)-1], worker.Env); got != "--directory="+dir {
+			t.Errorf("mounted at %s, the worker's argument is %s", dir, got)
+		}
+	}
+}
+
+// expand replaces variables in an argument as the kubelet does: $(NAME) by the value,
+// $$ by $; unknown names remain.
+func expand(arg string, env []corev1.EnvVar) string {
+	var b strings.Builder
+	for arg != "" {
+		switch name, rest, closed := strings.Cut(strings.TrimPrefix(arg, "$("), ")"); {
+		case strings.HasPrefix(arg, "$$"):
+			b.WriteByte('$')
+			arg = arg[2:]
+		case strings.HasPrefix(arg, "$(") && closed:
+			at := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == name })
+			if at >= 0 {
+				b.WriteString(env[at].Value)
+			} else {
+				b.WriteString("$(" + name + ")")
+			}
+			arg = rest
+		default:
+			b.WriteByte(arg[0])
+			arg = arg[1:]
+		}
+	}
+	return b.String()
+}
+
 // TestReservedVolumes: every volume of a component has a reserved name, so that no
 // declared volume of the same name shows it at a path that is served.
 func TestReservedVolumes(t *testing.T) {

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -31,7 +32,9 @@ func (in *Input) workers() *appsv1.StatefulSet {
 	}
 	for _, directory := range plan.Directories(in.Runtime) {
 		worker := &template.Spec.Containers[0]
-		worker.Args = append(slices.Clone(worker.Args), "--directory="+directory)
+		// The kubelet replaces $(NAME) in arguments, and not in the paths of mounts: the
+		// worker would serve a directory that was not checked.
+		worker.Args = append(slices.Clone(worker.Args), "--directory="+strings.ReplaceAll(directory, "$", "$$"))
 	}
 	template.Labels[names.LabelDataset] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
 	template.Labels[names.LabelPlacement] = string(in.placement())

@@ -38,6 +38,9 @@ func directories(runtime *v1alpha1.JindoRuntime, dataset *v1alpha1.Dataset, pref
 	if runtime == nil {
 		return nil
 	}
+	if errs, _ := v1alpha1.Validate(dataset); len(errs) > 0 {
+		return nil // it is not served, and may have any number of mounts
+	}
 	for i, mount := range dataset.Spec.Mounts {
 		if message := plan.DirectoryProblem(runtime, mount.MountPoint); message != "" {
 			warnings = append(warnings, fmt.Sprintf("%s%s: %s", prefix, field.NewPath("spec", "mounts").Index(i).Child("mountPoint"), message))
