@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+
+	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
 const (
@@ -159,7 +161,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 	limited, cancel := context.WithTimeout(context.WithValue(ctx, sentKey{}, seen), limit)
 	defer cancel()
 	began := time.Now()
-	m.conn.ResetConnectBackoff()
+	mtls.Reconnect(m.conn)
 	v, redirect, refusal := classify(try(limited, m.conn), seen.get())
 	switch v {
 	case succeeded, refused:

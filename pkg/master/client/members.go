@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
@@ -77,7 +78,7 @@ func (c *Client) each(ctx context.Context, timeout time.Duration, call func(ctx 
 		wait.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			m.conn.ResetConnectBackoff()
+			mtls.Reconnect(m.conn)
 			call(ctx, i, m)
 		})
 	}

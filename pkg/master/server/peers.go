@@ -87,7 +87,7 @@ func (p *Peers) dial(to topology.Member) (masterv1.MemberClient, error) {
 		}
 		p.conns[key], conn = made, made
 	}
-	conn.ResetConnectBackoff()
+	mtls.Reconnect(conn)
 	return masterv1.NewMemberClient(conn), nil
 }
 
