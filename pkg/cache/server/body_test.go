@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -9,6 +10,9 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
@@ -53,5 +57,35 @@ func TestRequestsHaveNoBody(t *testing.T) {
 	var timeout net.Error
 	if _, err := in.ReadByte(); errors.As(err, &timeout) && timeout.Timeout() {
 		t.Error("the connection stayed open")
+	}
+}
+
+// TestCallsWithoutARequestEnd: a client begins a gRPC call and sends no request.
+// The call ends, and one whose request has arrived does not.
+func TestCallsWithoutARequestEnd(t *testing.T) {
+	h := newHarness(t, func(h *harness) { h.config.WriteTimeout = 300 * time.Millisecond }).ready()
+	conn := h.dial(mtls.Fuse)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	watch, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { _, err := watch.Recv(); ended <- err }()
+	call, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, healthv1.Health_Check_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.RecvMsg(&healthv1.HealthCheckResponse{}); err == nil || ctx.Err() != nil {
+		t.Errorf("a call without a request: %v", err)
+	}
+	select {
+	case err := <-ended:
+		t.Errorf("a call with a request ended: %v", err)
+	default:
 	}
 }

@@ -80,7 +80,8 @@ type Config struct {
 	Heartbeat time.Duration
 	// RequestTimeout bounds the time until the first byte is available: 60 s.
 	RequestTimeout time.Duration
-	// WriteTimeout bounds each write of up to 256 KiB to a reader: 30 s.
+	// WriteTimeout bounds each write of up to 256 KiB to a reader, and how long
+	// the request of a gRPC call may take to arrive: 30 s.
 	WriteTimeout time.Duration
 	// PeerTimeout bounds the wait for the header of a previous owner: 1 s.
 	PeerTimeout time.Duration

@@ -156,6 +156,8 @@ func (w *Worker) serve() {
 func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
+		// A call counts for its caller only once its request has arrived.
+		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(w.config.WriteTimeout))
 		w.grpc.ServeHTTP(rw, r)
 	case strings.HasPrefix(r.URL.EscapedPath(), wire.ObjectsPath):
 		if f := authorize(r); f != nil {
