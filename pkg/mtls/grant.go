@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -52,7 +53,8 @@ type Scope struct {
 
 // ScopeOf returns the scope of a verified certificate. A fuse certificate that
 // names no mount, as those that earlier versions issued, allows to read every
-// mount, without what opening the stores takes.
+// mount, without what opening the stores takes. A name that this version cannot
+// read grants nothing.
 func ScopeOf(cert *x509.Certificate) (Scope, error) {
 	peer, err := PeerOf(cert)
 	if err != nil {
@@ -62,17 +64,19 @@ func ScopeOf(cert *x509.Certificate) (Scope, error) {
 		return Scope{all: true}, nil
 	}
 	grants := GrantsOf(cert)
-	if len(grants) == 0 {
+	if !slices.ContainsFunc(cert.URIs, isGrant) {
 		grants = []Grant{{Path: "/"}}
 	}
 	return Scope{grants: grants}, nil
 }
 
+func isGrant(uri *url.URL) bool { return uri.Scheme == grantScheme }
+
 // GrantsOf returns the grants in a certificate, in its order.
 func GrantsOf(cert *x509.Certificate) []Grant {
 	var grants []Grant
 	for _, uri := range cert.URIs {
-		if uri.Scheme == grantScheme && uri.Host == "" && strings.HasPrefix(uri.Path, "/") {
+		if isGrant(uri) && uri.Host == "" && strings.HasPrefix(uri.Path, "/") {
 			grants = append(grants, Grant{Path: path.Clean(uri.Path), Store: uri.RawQuery == grantStore})
 		}
 	}

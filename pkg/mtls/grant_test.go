@@ -1,6 +1,8 @@
 package mtls
 
 import (
+	"crypto/x509"
+	"net/url"
 	"slices"
 	"testing"
 	"time"
@@ -103,5 +105,27 @@ func TestNoFieldOfAViewIsForgotten(t *testing.T) {
 	}
 	if fields := (&commonv1.Mount{}).ProtoReflect().Descriptor().Fields().Len(); fields != 9 {
 		t.Errorf("a mount has %d fields", fields)
+	}
+}
+
+// A grant that cannot be read does not make the certificate one that names no
+// mount, which may read all of them.
+func TestAGrantThatCannotBeReadGrantsNothing(t *testing.T) {
+	for _, grant := range []string{"jindo-mount://data", "jindo-mount://host/data", "jindo-mount:data", "JINDO-MOUNT://host/data"} {
+		var cert x509.Certificate
+		for _, text := range []string{"spiffe://jindo.io/fuse/x", grant} {
+			uri, err := url.Parse(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cert.URIs = append(cert.URIs, uri)
+		}
+		scope, err := ScopeOf(&cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if scope.MayRead("/data") || scope.MayRead("/other") {
+			t.Errorf("%s allows to read", grant)
+		}
 	}
 }
