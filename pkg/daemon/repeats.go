@@ -61,6 +61,16 @@ type repeatCounts struct {
 	swept    time.Time
 }
 
+// maxErrors is how many errors of one kind of record are written in each interval
+// though its bound is reached: the first of a new error is not a repetition.
+const maxErrors = 4
+
+// isNew reports whether an error was not written in this interval. The empty error
+// is that of a record without one.
+func (r *repeated) isNew(text string) bool {
+	return text != "" && len(r.errors) < maxErrors && !slices.Contains(r.errors, text)
+}
+
 // repeatKind is what records have in common to count as repeated; peer is empty
 // for those of a message about all peers.
 type repeatKind struct {
@@ -73,6 +83,9 @@ type repeated struct {
 	logged, omitted int
 	// bounded reports whether records were omitted in the interval before.
 	bounded bool
+	// errors are those of the records that were written in this interval, at most
+	// maxErrors.
+	errors []string
 	// handler writes the record about what was omitted.
 	handler slog.Handler
 }
@@ -110,6 +123,18 @@ func peerOf(a slog.Attr) string {
 	return text[:min(len(text), 128)]
 }
 
+// errorOf returns an error without its numbers, which differ with each attempt.
+func errorOf(a slog.Attr) string {
+	text := fmt.Sprint(a.Value.Resolve().Any())
+	text = text[:min(len(text), 256)]
+	return strings.Map(func(c rune) rune {
+		if c >= '0' && c <= '9' {
+			return -1
+		}
+		return c
+	}, text)
+}
+
 // WithAttrs implements slog.Handler.
 func (r *repeats) WithAttrs(attrs []slog.Attr) slog.Handler {
 	peer := r.peer
@@ -131,15 +156,17 @@ func (r *repeats) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level < slog.LevelInfo {
 		return r.Handler.Handle(ctx, record)
 	}
-	peer := r.peer
+	peer, failure, found := r.peer, "", false
 	record.Attrs(func(a slog.Attr) bool {
-		if named := peerOf(a); named != "" {
-			peer = named
-			return false
+		if named := peerOf(a); named != "" && !found {
+			peer, found = named, true
+		}
+		if a.Key == "error" {
+			failure = errorOf(a)
 		}
 		return true
 	})
-	write, omitted, ended := r.shared.count(repeatKind{record.Level, record.Message, peer}, r.Handler)
+	write, omitted, ended := r.shared.count(repeatKind{record.Level, record.Message, peer}, failure, r.Handler)
 	for _, summary := range ended {
 		_ = summary.handler.Handle(ctx, summary.record)
 	}
@@ -159,9 +186,9 @@ type summary struct {
 	record  slog.Record
 }
 
-// count counts a record. It returns whether to write it, how many of its kind
+// count counts a record with an error. It returns whether to write it, how many of its kind
 // were omitted before, and records about other kinds whose interval has ended.
-func (c *repeatCounts) count(kind repeatKind, handler slog.Handler) (bool, int, []summary) {
+func (c *repeatCounts) count(kind repeatKind, failure string, handler slog.Handler) (bool, int, []summary) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -179,9 +206,12 @@ func (c *repeatCounts) count(kind repeatKind, handler slog.Handler) (bool, int, 
 	if one == nil {
 		one = &repeated{}
 	}
-	if one.logged > 0 && (one.bounded || one.logged >= bounds.peer) {
+	if one.logged > 0 && (one.bounded || one.logged >= bounds.peer) && !one.isNew(failure) {
 		one.omitted++
 		return false, 0, ended
+	}
+	if one.isNew(failure) {
+		one.errors = append(one.errors, failure)
 	}
 	message.logged++
 	one.logged++
@@ -203,7 +233,7 @@ func (c *repeatCounts) entry(entries map[repeatKind]*repeated, kind repeatKind, 
 	}
 	e.handler = handler
 	if now.Sub(e.since) >= c.limits.interval {
-		e.since, e.logged, e.bounded = now, 0, e.omitted > 0
+		e.since, e.logged, e.bounded, e.errors = now, 0, e.omitted > 0, nil
 	}
 	return e
 }

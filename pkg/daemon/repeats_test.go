@@ -119,3 +119,28 @@ func TestRareMessagesAreWritten(t *testing.T) {
 		t.Error("nothing was omitted, and the log states a number")
 	}
 }
+
+// TestAnotherErrorIsWritten: one error of a message is repeated all the time, and
+// another one occurs between.
+func TestAnotherErrorIsWritten(t *testing.T) {
+	f := newRepeatsFixture()
+	for i := range 600 {
+		f.now = f.now.Add(time.Second)
+		f.Error("cannot replicate", "peer", "m-1", "error", fmt.Errorf("dial: attempt %d", i))
+		if i%60 == 50 {
+			f.Error("cannot replicate", "error", errors.New("the disk is full"), "peer", "m-1")
+		}
+	}
+	if got := strings.Count(f.out.String(), "the disk is full"); got < 9 {
+		t.Errorf("the other error is written %d times in 10 intervals", got)
+	}
+	if got := f.lines(); got > 60 {
+		t.Errorf("%d lines in 10 intervals", got)
+	}
+	for i := range 1000 {
+		f.Error("cannot replicate", "peer", "m-1", "error", fmt.Errorf("error %s", strings.Repeat("x", i)))
+	}
+	if got := f.lines(); got > 60+maxErrors {
+		t.Errorf("%d lines", got)
+	}
+}
