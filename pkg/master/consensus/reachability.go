@@ -73,7 +73,7 @@ func (t *transport) replicate(id raft.ServerID, to raft.ServerAddress, request *
 			t.replicated(id)
 			return nil
 		}
-		if t.yields(id) {
+		if t.yields(id, request.Term) {
 			return err
 		}
 		if attempt == 0 {
@@ -99,7 +99,7 @@ func (t *transport) awaitReachable(id raft.ServerID, term uint64) error {
 		if !t.leads(id, term) {
 			return errNotReplicating
 		}
-		if t.yields(id) {
+		if t.yields(id, term) {
 			return errYielding
 		}
 		timer := time.NewTimer(t.heartbeat / 2)
@@ -114,27 +114,32 @@ func (t *transport) awaitReachable(id raft.ServerID, term uint64) error {
 	}
 }
 
-// yielding is a transfer of leadership to a peer.
+// yielding is a transfer of leadership in a term to a peer.
 type yielding struct {
 	peer  raft.ServerID
+	term  uint64
 	ended atomic.Bool
+	// repeated is set when the peer has responded to no request since an earlier
+	// transfer to it. The library may then continue this one after its end.
+	repeated bool
 }
 
-// yield begins a transfer of leadership to a peer. From then on requests that
-// replicate to it fail instead of being repeated, until it has accepted one after
-// the returned function was called.
-func (t *transport) yield(peer raft.ServerID) (end func()) {
-	y := &yielding{peer: peer}
+// yield begins a transfer of leadership to a peer. Until the returned function is
+// called, and after a repeated transfer until the peer has responded, requests of
+// the term that replicate to it fail instead of being repeated.
+func (t *transport) yield(peer raft.ServerID, term uint64) (end func()) {
+	last := t.yielding.Load()
+	y := &yielding{peer: peer, term: term, repeated: last != nil && last.peer == peer && last.term == term}
 	t.yielding.Store(y)
 	return func() { y.ended.Store(true) }
 }
 
-func (t *transport) yields(peer raft.ServerID) bool {
+func (t *transport) yields(peer raft.ServerID, term uint64) bool {
 	y := t.yielding.Load()
-	return y != nil && y.peer == peer
+	return y != nil && y.peer == peer && y.term == term && (y.repeated || !y.ended.Load())
 }
 
-// replicated records that a peer has accepted a request, or rejected it.
+// replicated records that a peer has responded to a request.
 func (t *transport) replicated(peer raft.ServerID) {
 	if y := t.yielding.Load(); y != nil && y.peer == peer && y.ended.Load() {
 		t.yielding.CompareAndSwap(y, nil)

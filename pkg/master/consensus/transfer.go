@@ -63,7 +63,7 @@ func (n *Node) transferTo(ctx context.Context, successor raft.Server) error {
 	if err := n.awaitReplicated(ctx, successor.ID); err != nil {
 		return err
 	}
-	defer n.transport.yield(successor.ID)()
+	defer n.transport.yield(successor.ID, n.raft.CurrentTerm())()
 	// The library transfers leadership, or gives up, within the election
 	// timeout, and needs some time after that.
 	return n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address))

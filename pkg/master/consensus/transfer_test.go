@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 )
 
 // A transfer to a member that responds to heartbeats and accepts no entries, such
@@ -51,12 +52,12 @@ func TestAppendsEndDuringATransfer(t *testing.T) {
 	r.wire.set(nil, errCut)
 	done := r.append()
 	<-r.wire.sent
-	end := r.yield("m-1-1")
+	r.yield("m-1-1", 1)()
+	end := r.yield("m-1-1", 1) // the library may not have noticed the end of the first
 	if err := await(t, done); err == nil {
 		t.Fatal("a request that failed succeeded")
 	}
 	end()
-	// The library may not have noticed the end.
 	if err := await(t, r.append()); err == nil {
 		t.Fatal("a request that failed succeeded")
 	}
@@ -72,7 +73,46 @@ func TestAppendsEndDuringATransfer(t *testing.T) {
 	if err := await(t, r.append()); err != nil {
 		t.Fatal(err)
 	}
-	if r.yields("m-1-1") {
+	if r.yields("m-1-1", 1) {
 		t.Fatal("the transfer did not end with the peer's response")
+	}
+}
+
+// After a transfer, and in another term, requests to an unreachable peer wait for
+// it as they do for others.
+func TestAppendsAfterATransferWait(t *testing.T) {
+	t.Parallel()
+	for name, transfer := range map[string]func(r *replicating){
+		"in the term": func(r *replicating) { r.yield("m-1-1", 1)() },
+		"in a later term": func(r *replicating) {
+			r.yield("m-1-1", 0)()
+			r.yield("m-1-1", 0)
+		},
+		"of another": func(r *replicating) { r.yield("m-2-1", 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newReplicating(t)
+			transfer(r)
+			r.wire.set(errCut, errCut)
+			_ = r.beat()
+			done := r.append()
+			for range 20 {
+				_ = r.beat()
+				time.Sleep(time.Millisecond)
+			}
+			select {
+			case err := <-done:
+				t.Fatalf("the request ended while the peer was unreachable: %v", err)
+			default:
+			}
+			r.wire.set(nil, nil)
+			if err := r.beat(); err != nil {
+				t.Fatal(err)
+			}
+			if err := await(t, done); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
