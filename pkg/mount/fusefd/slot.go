@@ -41,6 +41,7 @@ func (s *Slot) Prepare() {
 	s.length().Store(0)
 	s.word(offReply).Store(0)
 	s.word(offDeaths).Store(0)
+	s.word(offSurvivals).Store(0)
 }
 
 // Buffer returns the memory into which a request is read.
@@ -62,6 +63,17 @@ func (s *Slot) Deaths() int { return int(s.word(offDeaths).Load()) }
 
 // Died increments the number of deaths and returns it.
 func (s *Slot) Died() int { return int(s.word(offDeaths).Add(1)) }
+
+// Survived records that this server has processed the live request for some time,
+// so that the request is unlikely to be the cause of a later death: it sets the
+// number of deaths to 0.
+func (s *Slot) Survived() {
+	s.word(offSurvivals).Add(1)
+	s.word(offDeaths).Store(0)
+}
+
+// Survivals returns the number of calls of Survived for the live request.
+func (s *Slot) Survivals() int { return int(s.word(offSurvivals).Load()) }
 
 // ReplyBuffer returns the memory in which a reply is built that a successor must
 // be able to send again.
@@ -87,7 +99,7 @@ func (s *Slot) Reply() []byte {
 // needs none.
 func (s *Slot) Clear() { s.length().Store(0) }
 
-// MoveTo moves the live request, with its count of deaths, to an empty slot and
+// MoveTo moves the live request, with its counts of deaths and survivals, to an empty slot and
 // clears this one. It returns false, and moves nothing, when there is no live
 // request or when it does not fit.
 func (s *Slot) MoveTo(to *Slot) bool {
@@ -97,6 +109,7 @@ func (s *Slot) MoveTo(to *Slot) bool {
 	}
 	to.Prepare()
 	to.word(offDeaths).Store(s.word(offDeaths).Load())
+	to.word(offSurvivals).Store(s.word(offSurvivals).Load())
 	// The first word is the length, which makes the slot live.
 	copy(to.Buffer()[4:], request[4:])
 	to.length().Store(uint32(len(request)))

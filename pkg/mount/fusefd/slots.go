@@ -61,6 +61,8 @@ const (
 
 	offDeaths = 0
 	offReply  = 4
+	// offSurvivals holds 0 in slots of servers that do not record it.
+	offSurvivals = 8
 
 	maxSlots  = 4096
 	maxParked = 65536

@@ -89,7 +89,8 @@ func (p *parking) inUse() int {
 // safe for concurrent use.
 type service struct {
 	server *Server
-	timer  *time.Timer
+	// timer parks the request, survival records that the server has survived it.
+	timer, survival *time.Timer
 
 	mu     sync.Mutex
 	slot   *fusefd.Slot
@@ -107,14 +108,28 @@ type service struct {
 // takes long.
 func (s *Server) startService(slot *fusefd.Slot, parked bool) *service {
 	v := &service{server: s, slot: slot, parked: parked}
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if !parked {
 		v.timer = time.AfterFunc(s.config.ParkAfter, v.park)
+	}
+	if slot.Deaths() > 0 {
+		v.survival = time.AfterFunc(suspectTime, v.survived)
 	}
 	return v
 }
 
+// survived records that the request did not end the server within suspectTime.
+func (v *service) survived() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.done {
+		v.slot.Survived()
+	}
+}
+
 // park moves the request to a parked slot and starts a loop for the slot that it
-// leaves.
+// leaves. When there is no parked slot, it tries again later.
 func (v *service) park() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -125,6 +140,7 @@ func (v *service) park() {
 	to := parking.take()
 	if to == nil {
 		v.server.metrics.parkingFull.Inc()
+		v.timer.Reset(v.server.config.ParkAfter)
 		return
 	}
 	from := v.slot
@@ -150,8 +166,10 @@ func (v *service) finish() (slot *fusefd.Slot, parked bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.done = true
-	if v.timer != nil {
-		v.timer.Stop()
+	for _, timer := range []*time.Timer{v.timer, v.survival} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	return v.slot, v.parked
 }

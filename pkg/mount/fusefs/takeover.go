@@ -15,6 +15,9 @@ const (
 	// maxDeaths is the number of servers that may die while they process one
 	// request. Then the request fails with EIO, because it may be the cause.
 	maxDeaths = 3
+	// maxSurvivals is the number of servers that may process one request for
+	// suspectTime and end nevertheless. Then the request fails with EIO too.
+	maxSurvivals = 100
 	// suspectTime is the time for which a suspect request is processed alone. A
 	// request that kills the server does so sooner.
 	suspectTime = 500 * time.Millisecond
@@ -27,7 +30,8 @@ const (
 // successor processes all requests in parallel. When it dies too, the next ones
 // process them one at a time and count the deaths of a request only from its own
 // turn on, so that harmless requests do not fail because of a harmful one, or
-// because servers are killed from outside. It reports like serveRequest whether the
+// because servers are killed from outside. A request that a server processes for
+// suspectTime, as one that waits for a hung store, has no deaths any more. It reports like serveRequest whether the
 // slot is to be kept.
 func (s *Server) takeOver(slot *fusefd.Slot, parked bool, memory *scratch) (keep bool, err error) {
 	request := slot.Request()
@@ -49,7 +53,7 @@ func (s *Server) takeOver(slot *fusefd.Slot, parked bool, memory *scratch) (keep
 	if slot.Deaths() > 0 {
 		defer s.lockSuspect()()
 	}
-	if deaths := slot.Died(); deaths >= maxDeaths {
+	if deaths := slot.Died(); deaths >= maxDeaths || slot.Survivals() >= maxSurvivals {
 		s.log.Error("request fails: previous servers died while they processed it", "opcode", h.opcode, "nodeid", h.node, "deaths", deaths)
 		s.metrics.takenOver.WithLabelValues("refused").Inc()
 		return true, s.send(slot, errorReply(slot.ReplyBuffer(), h.unique, syscall.EIO))
