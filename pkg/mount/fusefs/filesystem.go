@@ -116,7 +116,7 @@ func (f *fileSystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 func (f *fileSystem) failed(operation, path string, err error) fuse.Status {
 	code := status(err)
 	switch {
-	case errors.Is(err, context.Canceled), code == fuse.EINTR, code == estale:
+	case errors.Is(err, context.Canceled), errors.Is(err, errDisconnected), code == fuse.EINTR, code == estale:
 		f.log.Debug("request failed", "operation", operation, "path", path, "error", err)
 	default:
 		f.log.Warn("request failed", "operation", operation, "path", path, "error", err)

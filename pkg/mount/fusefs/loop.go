@@ -35,8 +35,13 @@ func (s *Server) startTakeover(slot *fusefd.Slot, parked bool) {
 	})
 }
 
-// ended records why a loop ended.
+// ended records why a loop ended, and ends the requests in progress when the mount
+// does not exist any more.
 func (s *Server) ended(err error) {
+	if errors.Is(err, errDisconnected) {
+		// No request in progress can get a reply any more.
+		s.files.requests.cancelAll(errDisconnected)
+	}
 	if err == nil || errors.Is(err, errDisconnected) || errors.Is(err, errStopped) {
 		return
 	}
