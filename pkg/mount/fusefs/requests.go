@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -35,7 +37,14 @@ type requests struct {
 	live map[uint64]*request
 	// interrupted holds those that were interrupted.
 	interrupted map[uint64]*request
+	// early holds the ids of requests that were interrupted before they began, and
+	// left those of the predecessor, which may have received their interrupt: the
+	// kernel sends one only.
+	early, left map[uint64]bool
 }
+
+// maxEarly bounds the requests in early, which contains finished requests too.
+const maxEarly = 1024
 
 type request struct {
 	thread uint32
@@ -44,7 +53,7 @@ type request struct {
 
 // newRequests returns requests with the given timeout; 0 means none.
 func newRequests(timeout time.Duration) *requests {
-	r := &requests{timeout: timeout, killed: isBeingKilled, live: map[uint64]*request{}, interrupted: map[uint64]*request{}}
+	r := &requests{timeout: timeout, killed: isBeingKilled, live: map[uint64]*request{}, interrupted: map[uint64]*request{}, early: map[uint64]bool{}}
 	r.base, r.cancelAll = context.WithCancelCause(context.Background())
 	return r
 }
@@ -59,7 +68,13 @@ func (r *requests) begin(unique uint64, thread uint32) (ctx context.Context, don
 		ctx, stop = context.WithTimeoutCause(ctx, r.timeout, err)
 	}
 	r.mu.Lock()
-	r.live[unique] = &request{thread: thread, cancel: cancel}
+	q := &request{thread: thread, cancel: cancel}
+	r.live[unique] = q
+	if r.early[unique] || r.left[unique] {
+		r.interrupted[unique] = q
+		delete(r.early, unique)
+		delete(r.left, unique)
+	}
 	r.mu.Unlock()
 	return ctx, func() {
 		r.mu.Lock()
@@ -77,7 +92,12 @@ func (r *requests) interrupt(unique uint64) {
 	defer r.mu.Unlock()
 	if q := r.live[unique]; q != nil {
 		r.interrupted[unique] = q
+		return
 	}
+	if len(r.early) >= maxEarly {
+		clear(r.early)
+	}
+	r.early[unique] = true
 }
 
 // killInterval is the interval at which interrupted requests are checked.
@@ -95,12 +115,13 @@ func (r *requests) watch(ctx context.Context) {
 			return
 		case <-tick.C:
 			r.mu.Lock()
-			for _, q := range r.interrupted {
+			interrupted := slices.Collect(maps.Values(r.interrupted))
+			r.mu.Unlock()
+			for _, q := range interrupted {
 				if r.killed(q.thread) {
 					q.cancel(errKilled)
 				}
 			}
-			r.mu.Unlock()
 		}
 	}
 }

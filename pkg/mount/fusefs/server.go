@@ -81,7 +81,8 @@ func newServer(config Config) (*Server, error) {
 	slots := config.Attachment.Slots
 	s.parking, s.left = newParking(slots, config.ParkedMemory)
 	s.dropMoved()
-	table, err := openTable(config.StateDir, slots.Session(), s.pendingRequests(), slots, s.log)
+	pending := s.pendingRequests()
+	table, err := openTable(config.StateDir, slots.Session(), pending, slots, s.log)
 	if err != nil {
 		return nil, err
 	}
@@ -90,6 +91,7 @@ func newServer(config Config) (*Server, error) {
 		config:        config, source: config.Source, table: table, log: s.log,
 		requests: newRequests(config.Timeout), usage: newUsage(), created: table.header.created,
 	}
+	s.files.requests.left = pending
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
