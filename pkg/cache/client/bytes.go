@@ -176,9 +176,11 @@ func (a *attempt) receive(body io.Reader, to Destination, progress func(int)) (n
 	if _, err := io.ReadFull(body, first[:]); err != nil {
 		return 0, err
 	}
-	// Waiting for memory is not the worker's silence.
+	// Waiting for memory is not the worker's silence, nor its time.
 	a.silence.Stop()
+	a.total.Stop()
 	p, err := to.Memory(a.ctx)
+	a.total.Reset(a.most)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errDestination, err)
 	}
@@ -226,13 +228,14 @@ type attempt struct {
 	parent  context.Context
 	silence *time.Timer
 	total   *time.Timer
-	limit   time.Duration
+	// limit is the limit of silence, most that of the whole attempt.
+	limit, most time.Duration
 	// responded is set once the header was received.
 	responded bool
 }
 
 func newAttempt(parent context.Context, terms Terms) *attempt {
-	a := &attempt{parent: parent, limit: terms.Silence}
+	a := &attempt{parent: parent, limit: terms.Silence, most: terms.Total}
 	a.ctx, a.cancel = context.WithCancelCause(parent)
 	a.silence = time.AfterFunc(terms.Silence, func() {
 		a.cancel(fmt.Errorf("%w for %s", ErrStalled, terms.Silence))

@@ -18,6 +18,10 @@ import (
 // moved to a parked slot. It is longer than a read from a cache takes.
 const parkAfter = 10 * time.Millisecond
 
+// youngTime is the time for which a parked request holds memory as a young one. It
+// is longer than the bytes of a read from a cache take to arrive.
+const youngTime = 500 * time.Millisecond
+
 // parkedMemory is the default of Config.ParkedMemory.
 const parkedMemory = 64 << 20
 
@@ -30,9 +34,11 @@ var errParked = errors.New("the request was parked")
 // that any number of them leaves loops and memory to requests that can be served
 // at once. It is safe for concurrent use.
 type parking struct {
-	// memory bounds the bytes of buffers that parked requests hold.
-	memory *semaphore.Weighted
-	limit  int64
+	// young and old each bound the bytes of buffers that some parked requests hold:
+	// those that hold them for less than youngTime, and the others. Requests whose
+	// bytes stop after the first ones fill old only, so that others have to wait for
+	// memory for a short time only.
+	young, old *pool
 
 	mu sync.Mutex
 	// free holds the empty parked slots. The last one is used first, so that few
@@ -44,7 +50,7 @@ type parking struct {
 // newParking returns the parking of a file of slots, and the parked slots in which
 // a predecessor left a request.
 func newParking(slots *fusefd.Slots, memory int64) (p *parking, live []*fusefd.Slot) {
-	p = &parking{memory: semaphore.NewWeighted(memory), limit: memory}
+	p = &parking{young: newPool(memory / 2), old: newPool(memory / 2)}
 	for i := slots.ParkedLen() - 1; i >= 0; i-- {
 		slot := slots.Parked(i)
 		if slot.Request() != nil {
@@ -56,6 +62,17 @@ func newParking(slots *fusefd.Slots, memory int64) (p *parking, live []*fusefd.S
 	p.used = len(live)
 	return p, live
 }
+
+// pool bounds the bytes of buffers. Waiters are served in order.
+type pool struct {
+	*semaphore.Weighted
+	limit int64
+}
+
+func newPool(limit int64) *pool { return &pool{semaphore.NewWeighted(limit), limit} }
+
+// charge returns what a buffer is charged with.
+func (p *pool) charge(buffer *[]byte) int64 { return min(int64(len(*buffer)), p.limit) }
 
 // take returns an empty parked slot, or nil when there is none.
 func (p *parking) take() *fusefd.Slot {
@@ -97,9 +114,14 @@ type service struct {
 	parked bool
 	done   bool
 	// buffer is the memory that the request holds, charged is the part of it that
-	// is charged to parked requests.
+	// is charged to a pool.
 	buffer  *[]byte
 	charged int64
+	pool    *pool
+	// slow is set when the request has to wait for memory of the old ones. aging
+	// makes a request an old one.
+	slow  bool
+	aging *time.Timer
 	// giveUp ends the attempt in progress; nil when it has no memory.
 	giveUp context.CancelCauseFunc
 }
@@ -150,14 +172,47 @@ func (v *service) park() {
 	}
 	v.slot, v.parked = to, true
 	if v.buffer != nil {
-		size := int64(len(*v.buffer))
-		if parking.memory.TryAcquire(size) {
-			v.charged = size
-		} else if v.giveUp != nil && !mutantKeepMemory {
-			v.giveUp(errParked)
+		if size := parking.young.charge(v.buffer); parking.young.TryAcquire(size) {
+			v.charge(parking.young, size)
+		} else {
+			v.giveBack()
 		}
 	}
 	v.server.startLoop(from)
+}
+
+// charge records what the request is charged with. The caller must hold the lock.
+func (v *service) charge(p *pool, size int64) {
+	v.pool, v.charged = p, size
+	if p == v.server.parking.young {
+		v.aging = time.AfterFunc(youngTime, v.age)
+	}
+}
+
+// age makes the request an old one, or gives back its memory when the old ones hold
+// all that they may.
+func (v *service) age() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	parking := v.server.parking
+	if v.done || v.charged == 0 || v.pool != parking.young {
+		return
+	}
+	if parking.old.TryAcquire(v.charged) {
+		parking.young.Release(v.charged)
+		v.pool = parking.old
+		return
+	}
+	v.slow = true
+	v.giveBack()
+}
+
+// giveBack ends the attempt in progress, which then gives back its memory. The
+// caller must hold the lock.
+func (v *service) giveBack() {
+	if v.giveUp != nil && !mutantKeepMemory {
+		v.giveUp(errParked)
+	}
 }
 
 // finish ends the processing, and returns the slot that holds the request. It
@@ -185,19 +240,23 @@ func (v *service) attempt(ctx context.Context, n int) (context.Context, func(con
 	return ctx, func(ctx context.Context) ([]byte, error) {
 		buffer := v.server.buffers.get(n)
 		v.mu.Lock()
-		parked := v.parked
+		parked, p := v.parked, v.server.parking.young
+		if v.slow {
+			p = v.server.parking.old
+		}
 		if !parked {
 			v.buffer = buffer
 		}
 		v.mu.Unlock()
 		if parked {
-			size := min(int64(len(*buffer)), v.server.parking.limit)
-			if err := v.server.parking.memory.Acquire(ctx, size); err != nil {
+			size := p.charge(buffer)
+			if err := p.Acquire(ctx, size); err != nil {
 				v.server.buffers.put(buffer)
 				return nil, context.Cause(ctx)
 			}
 			v.mu.Lock()
-			v.buffer, v.charged = buffer, size
+			v.buffer = buffer
+			v.charge(p, size)
 			v.mu.Unlock()
 		}
 		return (*buffer)[outHeaderSize : outHeaderSize+n], nil
@@ -207,14 +266,17 @@ func (v *service) attempt(ctx context.Context, n int) (context.Context, func(con
 // free gives back the memory of the last attempt.
 func (v *service) free() {
 	v.mu.Lock()
-	buffer, charged, cancel := v.buffer, v.charged, v.giveUp
-	v.buffer, v.charged, v.giveUp = nil, 0, nil
+	buffer, charged, p, cancel := v.buffer, v.charged, v.pool, v.giveUp
+	v.buffer, v.charged, v.pool, v.giveUp = nil, 0, nil, nil
+	if v.aging != nil {
+		v.aging.Stop()
+	}
 	v.mu.Unlock()
 	if cancel != nil {
 		cancel(nil)
 	}
 	if charged > 0 {
-		v.server.parking.memory.Release(charged)
+		p.Release(charged)
 	}
 	if buffer != nil {
 		v.server.buffers.put(buffer)

@@ -22,7 +22,8 @@ import (
 
 // hungStore is a source whose store hangs: lookups below "cold", listings of it and
 // reads of versions "hung" wait until released is closed. The first bytes of
-// versions "drip" arrive, and the rest does not.
+// versions "drip" arrive, and the rest does not; those of versions "late" arrive
+// after the request was parked.
 type hungStore struct {
 	*fakeSource
 	released chan struct{}
@@ -90,6 +91,13 @@ func (f *hungFile) ReadTo(ctx context.Context, n int, off int64, memory func(con
 	p, err := memory(ctx)
 	if err != nil {
 		return 0, err
+	}
+	if f.version.ETag == "late" {
+		select {
+		case <-time.After(3 * parkAfter):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
 	}
 	if f.version.ETag == "drip" {
 		f.store.hold(int64(n))
@@ -238,7 +246,49 @@ func TestParkedRequestsHoldLittleMemory(t *testing.T) {
 	}
 	close(store.released)
 	group.Wait()
-	eventually(t, "all memory is given back", func() bool { return s.parking.memory.TryAcquire(s.parking.limit) })
+	for _, p := range []*pool{s.parking.young, s.parking.old} {
+		eventually(t, "all memory is given back", func() bool { return p.TryAcquire(p.limit) })
+	}
+}
+
+// TestDrippingReadsLeaveMemory has the first byte of many reads arrive, and not the
+// rest, so that parked requests hold all memory that they may. A read that takes
+// long enough to be parked, but whose bytes arrive, must not wait for their end.
+func TestDrippingReadsLeaveMemory(t *testing.T) {
+	const readers, size = 24, 256 << 10
+	store := newHungStore()
+	for i := range readers {
+		store.put("m", fmt.Sprintf("drip/%d", i), "drip", size)
+	}
+	store.put("m", "late", "late", size)
+	point, s := mounted(t, store, func(c *Config) {
+		c.Timeout, c.ParkedMemory = 0, 4*maxRequest
+	})
+	var group sync.WaitGroup
+	for i := range readers {
+		group.Go(func() {
+			got, err := readAt(point, fmt.Sprintf("drip/%d", i), 0, size, unix.O_DIRECT)
+			if err := checkBytes(got, err, size, "drip"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	eventually(t, "the requests are parked", func() bool { return s.parking.inUse() >= readers })
+	done := make(chan error, 1)
+	go func() {
+		got, err := readAt(point, "late", 0, size, unix.O_DIRECT)
+		done <- checkBytes(got, err, size, "late")
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(waitTimeout):
+		t.Error("a read waits for memory that readers of a hung store hold")
+	}
+	close(store.released)
+	group.Wait()
 }
 
 // TestFullParking checks that requests beyond the parked slots wait in slots, and
