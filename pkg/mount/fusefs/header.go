@@ -168,11 +168,13 @@ func openArena(file *os.File) (a *arena, r root, complete bool, err error) {
 	complete = a.rollback() == nil
 	r, ok := decodeRoot(a.at(rootAt, rootSize))
 	if !ok || int(r.chunks) > chunks || r.buckets < minBuckets || int(r.buckets) > max(minBuckets, int(r.chunks)*chunkBuckets) {
+		a.findHoles()
 		return a, root{chunks: uint32(chunks), buckets: minBuckets}, false, nil
 	}
 	if err := a.dropChunks(int(r.chunks)); err != nil {
 		return nil, root{}, false, errors.Join(err, a.close())
 	}
+	a.findHoles()
 	complete = complete && r.missing == 0 && info.Size() >= prologueSize+int64(r.chunks)*chunkSize
 	return a, r, complete, nil
 }

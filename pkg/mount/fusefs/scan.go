@@ -251,7 +251,7 @@ func (t *table) needsRebuild() bool {
 
 // releaseUnseen makes a slot available that belongs to no record.
 func (t *table) releaseUnseen(slot uint32) {
-	if t.arena.holds(slot) && !t.scanning.isSeen(slot) {
+	if slot%chunkSlots >= bucketSlots && !t.scanning.isSeen(slot) {
 		t.space.setUnused(slot)
 	}
 	t.scanning.released = slot + 1

@@ -56,8 +56,6 @@ type space struct {
 	// in each chunk.
 	unused  int
 	inChunk []int
-	// released is set for chunks whose space was given back to the file system.
-	released []bool
 	// cursor is the slot at which the next search begins.
 	cursor uint32
 	// freed holds the slots that the current transaction has freed, and taken
@@ -87,7 +85,7 @@ func (s *space) setUnused(slot uint32) {
 // addChunk adds the slots of a chunk, all of them unused unless full is set.
 func (s *space) addChunk(full bool) {
 	first := uint32(len(s.inChunk)) * chunkSlots
-	s.inChunk, s.released = append(s.inChunk, chunkSlots), append(s.released, false)
+	s.inChunk = append(s.inChunk, chunkSlots)
 	for range chunkSlots / 64 {
 		s.used = append(s.used, ^uint64(0))
 	}
@@ -122,13 +120,10 @@ func (t *table) allocate(n int) []uint32 {
 			t.grow()
 		}
 		slot := t.space.next()
-		if chunk := slot / chunkSlots; t.space.released[chunk] {
-			if !t.arena.reserve(int(chunk)) {
-				// The disk has no space for this chunk any more.
-				t.hideChunk(chunk)
-				continue
-			}
-			t.space.released[chunk] = false
+		if chunk := slot / chunkSlots; !t.arena.reserve(int(chunk)) {
+			// The disk has no space for this chunk any more.
+			t.hideChunk(chunk)
+			continue
 		}
 		t.space.setUsed(slot)
 		t.space.taken = append(t.space.taken, slot)
@@ -211,9 +206,8 @@ func (t *table) commit() {
 // releaseChunk gives the space of a chunk back if it holds no records and is not
 // the one in which the next record will be.
 func (t *table) releaseChunk(chunk uint32) {
-	if t.space.inChunk[chunk] == bucketSlots && t.scanned && !t.space.released[chunk] && chunk != t.space.cursor/chunkSlots {
+	if t.space.inChunk[chunk] == bucketSlots && t.scanned && !t.arena.isHole(int(chunk)) && chunk != t.space.cursor/chunkSlots {
 		t.arena.release(int(chunk))
-		t.space.released[chunk] = true
 	}
 }
 
