@@ -32,7 +32,7 @@ type Config struct {
 	Timeout time.Duration
 	// StopTime is the time that requests in progress get to finish when the
 	// server is stopped. After it they are left to the successor. It defaults to
-	// 5 s.
+	// 5 s. Requests that wait for a slow source get at most one second.
 	StopTime time.Duration
 	// ParkAfter is the time after which a request that is still being processed
 	// makes room for others. It defaults to 10 ms.
@@ -55,8 +55,8 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	c.ParkAfter = cmp.Or(c.ParkAfter, parkAfter)
 	c.ParkedMemory = cmp.Or(c.ParkedMemory, parkedMemory)
-	if c.ParkAfter < 0 || c.ParkedMemory < maxRequest+outHeaderSize {
-		return c, fmt.Errorf("create FUSE server: ParkAfter must be positive, and ParkedMemory at least %d bytes", maxRequest+outHeaderSize)
+	if c.ParkAfter < 0 || c.ParkedMemory < 2*(maxRequest+outHeaderSize) {
+		return c, fmt.Errorf("create FUSE server: ParkAfter must be positive, and ParkedMemory at least %d bytes", 2*(maxRequest+outHeaderSize))
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

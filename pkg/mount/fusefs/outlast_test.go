@@ -118,6 +118,36 @@ func TestUnmountEndsParkedRequests(t *testing.T) {
 	eventually(t, "the server has ended the requests", func() bool { return store.waiting.Load() == 0 })
 }
 
+// TestParkedRequestsDoNotDelayTheSuccessor checks that a server does not wait for
+// parked requests when it is stopped, because nothing is served meanwhile.
+func TestParkedRequestsDoNotDelayTheSuccessor(t *testing.T) {
+	store := newHungStore()
+	store.put("m", "file", "hung", 4096)
+	h := newTestMount(t)
+	s, stop := h.start(t, store, func(c *Config) { c.Timeout, c.StopTime = 0, 10*waitTimeout })
+	done := make(chan error, 1)
+	go func() {
+		got, err := readAt(h.point, "file", 0, 4096, unix.O_DIRECT)
+		done <- checkBytes(got, err, 4096, "hung")
+	}()
+	eventually(t, "the request is parked", func() bool { return s.parking.inUse() == 1 })
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); stop() }()
+	select {
+	case <-stopped:
+	case <-time.After(waitTimeout):
+		t.Error("the server waits for a parked request")
+		close(store.released)
+		<-stopped
+		return
+	}
+	h.startWith(t, store, nil, false)
+	close(store.released)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestKilledReaderOfATakenOverRequest kills a process whose request has received a
 // harmless signal before a takeover. The kernel does not send another interrupt.
 func TestKilledReaderOfATakenOverRequest(t *testing.T) {

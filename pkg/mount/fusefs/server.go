@@ -216,9 +216,25 @@ func (s *Server) runLoops(ctx context.Context) error {
 	return s.failed
 }
 
+// parkedStopTime is the time that parked requests get to complete when the server
+// is stopped. All others wait for the successor meanwhile.
+const parkedStopTime = time.Second
+
+// onlyParked reports whether all requests in progress are parked. It must be called
+// after the server has stopped reading.
+func (s *Server) onlyParked() bool {
+	slots := s.attachment.Slots
+	for i := range slots.Len() {
+		if slots.Slot(i).Request() != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // stopOnDone waits for the end of the context, stops reading, gives the requests
-// in progress StopTime to complete, and leaves the rest to the successor. It
-// returns when finished is closed.
+// in progress StopTime to complete, parked ones parkedStopTime, and leaves the rest
+// to the successor. It returns when finished is closed.
 func (s *Server) stopOnDone(ctx context.Context, finished <-chan struct{}) {
 	select {
 	case <-finished:
@@ -228,10 +244,18 @@ func (s *Server) stopOnDone(ctx context.Context, finished <-chan struct{}) {
 	if err := s.device.stop(); err != nil {
 		s.log.Error("stop reading requests failed", "error", err)
 	}
+	brief := min(parkedStopTime, s.config.StopTime)
 	select {
 	case <-finished:
 		return
-	case <-time.After(s.config.StopTime):
+	case <-time.After(brief):
+	}
+	if !s.onlyParked() {
+		select {
+		case <-finished:
+			return
+		case <-time.After(s.config.StopTime - brief):
+		}
 	}
 	s.stopping.Store(true)
 	s.files.requests.cancelAll(errShutdown)
