@@ -112,7 +112,9 @@ type service struct {
 	mu     sync.Mutex
 	slot   *fusefd.Slot
 	parked bool
-	done   bool
+	// full is set when there was no parked slot.
+	full bool
+	done bool
 	// buffer is the memory that the request holds, charged is the part of it that
 	// is charged to a pool.
 	buffer  *[]byte
@@ -132,7 +134,7 @@ func (s *Server) startService(slot *fusefd.Slot, parked bool) *service {
 	v := &service{server: s, slot: slot, parked: parked}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !parked {
+	if !parked && s.attachment.Slots.ParkedLen() > 0 {
 		v.timer = time.AfterFunc(s.config.ParkAfter, v.park)
 	}
 	if slot.Deaths() > 0 {
@@ -161,8 +163,11 @@ func (v *service) park() {
 	parking := v.server.parking
 	to := parking.take()
 	if to == nil {
-		v.server.metrics.parkingFull.Inc()
-		v.timer.Reset(v.server.config.ParkAfter)
+		if !v.full {
+			v.server.metrics.parkingFull.Inc()
+		}
+		v.full = true
+		v.timer.Reset(10 * v.server.config.ParkAfter)
 		return
 	}
 	from := v.slot

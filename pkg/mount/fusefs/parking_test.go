@@ -228,7 +228,7 @@ func TestParkedRequestsHoldLittleMemory(t *testing.T) {
 		store.put("m", fmt.Sprintf("drip/%d", i), "drip", size)
 	}
 	point, s := mounted(t, store, func(c *Config) {
-		c.Timeout, c.ParkedMemory = 0, 2*maxRequest
+		c.Timeout, c.ParkedMemory = 0, 2*(maxRequest+outHeaderSize)
 	})
 	var group sync.WaitGroup
 	for i := range readers {
