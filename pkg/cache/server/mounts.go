@@ -220,6 +220,9 @@ func (e *mounted) probe(ctx context.Context) {
 	defer cancel()
 	store, err := e.use(ctx)
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			e.set(err) // Opening hangs, and has no result of its own.
+		}
 		return
 	}
 	_, err = store.List(ctx, ufs.ListOptions{MaxKeys: 1})
@@ -231,11 +234,11 @@ func (e *mounted) probe(ctx context.Context) {
 	e.note(err)
 }
 
-// tried reports whether the store was opened, or failed to.
+// tried reports whether the store was opened, failed to, or was not in time.
 func (e *mounted) tried() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.store != nil || e.failed != nil
+	return e.store != nil || e.failed != nil || e.last != nil
 }
 
 // note records the result of a request to the store. Errors about a single

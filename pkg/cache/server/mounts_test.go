@@ -14,7 +14,7 @@ import (
 
 // TestStoreThatCannotBeOpenedInTime checks that requests do not wait for a store
 // whose opening hangs, as that of a directory may, and that it is opened once. The
-// end of a request does not make the mount fail.
+// end of a request does not make the mount fail. The worker becomes ready without it.
 func TestStoreThatCannotBeOpenedInTime(t *testing.T) {
 	hung, store := make(chan struct{}), newBucket()
 	var opened atomic.Int64
@@ -31,11 +31,23 @@ func TestStoreThatCannotBeOpenedInTime(t *testing.T) {
 		}
 		cancel()
 	}
+	entry := m.get("m1")
+	if entry.tried() {
+		t.Error("requests that ended count as a result of opening the store")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	entry.probe(ctx)
+	cancel()
+	if err := entry.health(); !entry.tried() || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the worker waits for the mount with its readiness; health: %v", err)
+	}
 	close(hung)
 	if got, err := m.get("m1").use(t.Context()); err != nil || got != ufs.Store(store) {
 		t.Errorf("after the store was opened: %v, %v", got, err)
 	}
-	if n, err := opened.Load(), m.get("m1").health(); n != 1 || err != nil {
+	entry.probed = time.Time{}
+	entry.probe(t.Context())
+	if n, err := opened.Load(), entry.health(); n != 1 || err != nil {
 		t.Errorf("the store was opened %d times; health: %v", n, err)
 	}
 }
