@@ -69,7 +69,8 @@ func (s *Store) afterFailure(m Mount, id dirID) (state, bool) {
 }
 
 // joinListing returns the listing of a directory in progress, or starts one. If
-// one has just ended, it returns the resulting state instead.
+// one has just ended, or maxFlights are in progress, it returns the resulting state
+// instead.
 func (s *Store) joinListing(m Mount, id dirID) (*flight, state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,6 +81,9 @@ func (s *Store) joinListing(m Mount, id dirID) (*flight, state) {
 	if now := s.stateOf(m, h, ok); now == current || now == tooBig {
 		return nil, now
 	}
+	if s.listing[m.ID] >= maxFlights {
+		return nil, missing
+	}
 	f := &flight{mount: m, id: id, done: make(chan struct{})}
 	if !s.start(func() { s.run(f) }) {
 		f.err = errClosed
@@ -88,6 +92,7 @@ func (s *Store) joinListing(m Mount, id dirID) (*flight, state) {
 	}
 	// A listing of an older epoch continues for its waiters and commits nothing.
 	s.flights[id] = f
+	s.listing[m.ID]++
 	return f, missing
 }
 
@@ -100,6 +105,9 @@ func (s *Store) run(f *flight) {
 	}
 	f.err = err
 	s.mu.Lock()
+	if s.listing[f.id.mount]--; s.listing[f.id.mount] == 0 {
+		delete(s.listing, f.id.mount)
+	}
 	if s.flights[f.id] == f {
 		delete(s.flights, f.id)
 	}

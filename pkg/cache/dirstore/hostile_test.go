@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -190,4 +191,44 @@ func (e *endlessStore) List(ctx context.Context, _ ufs.ListOptions) (ufs.Page, e
 	defer e.mu.Unlock()
 	e.pages++
 	return ufs.Page{Next: fmt.Sprint(e.pages)}, ctx.Err()
+}
+
+// TestListingsOfAHungStore checks that a store that hangs does not collect listings,
+// however many directories are requested, and that they are listed afterwards.
+func TestListingsOfAHungStore(t *testing.T) {
+	f := newFixture(t, newBucket("dir-0/a", "other/a"), func(c *Config) { c.PageTimeout = time.Minute })
+	hung := make(chan struct{})
+	f.bucket.fail(func(ctx context.Context, _, key string) error {
+		if key == "other/" {
+			return nil
+		}
+		select {
+		case <-hung:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	m := f.mount()
+	for i := range 2 * maxFlights {
+		f.store.joinListing(m, dirID{m.ID, fmt.Sprintf("dir-%d", i)})
+	}
+	f.store.mu.Lock()
+	if n := len(f.store.flights); n > maxFlights {
+		t.Errorf("%d listings wait for the store", n)
+	}
+	f.store.mu.Unlock()
+	other := f.mount(func(m *Mount) { m.ID = "m2" })
+	if got := f.names(other, "other", 10); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("another mount has %q", got)
+	}
+	close(hung)
+	f.eventually("the listings have ended", func() bool {
+		f.store.mu.Lock()
+		defer f.store.mu.Unlock()
+		return len(f.store.flights) == 0 && len(f.store.listing) == 0
+	})
+	if got := f.names(m, fmt.Sprintf("dir-%d", 2*maxFlights), 10); len(got) != 0 {
+		t.Errorf("an empty directory has %q", got)
+	}
 }

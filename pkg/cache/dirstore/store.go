@@ -38,6 +38,9 @@ type Store struct {
 	mu      sync.Mutex
 	closed  bool
 	flights map[dirID]*flight
+	// listing counts the flights of each mount that have not ended, at most
+	// maxFlights.
+	listing map[string]int
 	probes  map[nameID]*probe
 	pages   map[pageID]*pageFlight
 	// lookups counts lookups in directories without a listing, since the last
@@ -50,6 +53,11 @@ type Store struct {
 
 // maxCounters bounds lookups and failures.
 const maxCounters = 10000
+
+// maxFlights bounds the listings of one mount that are in progress or wait for
+// their turn. Requests for further directories query the store themselves, and end
+// with their contexts, so that a store that hangs does not collect listings.
+const maxFlights = 1024
 
 // failure is the error of a listing, which is not retried until then if there is
 // an old listing.
@@ -79,6 +87,7 @@ func Open(config Config) (*Store, error) {
 		cancel:   cancel,
 		listings: map[string]chan struct{}{},
 		flights:  map[dirID]*flight{},
+		listing:  map[string]int{},
 		probes:   map[nameID]*probe{},
 		pages:    map[pageID]*pageFlight{},
 		lookups:  map[dirID]int{},
