@@ -251,6 +251,36 @@ func TestHungDiskOfAWorker(t *testing.T) {
 	}
 }
 
+// TestStoreThatCannotBeOpenedInTime checks that a request ends with its context
+// although the store cannot be opened, and that the store is opened once.
+func TestStoreThatCannotBeOpenedInTime(t *testing.T) {
+	released := make(chan struct{})
+	var opened atomic.Int64
+	f := newFixture(t, 1)
+	s := newStores(func(context.Context, *commonv1.Mount) (ufs.Store, error) {
+		opened.Add(1)
+		<-released
+		return nil, errors.New("opened")
+	}, mountsOf("hung"), f.reader.config.Logger)
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		if _, _, err := s.get(ctx, "hung"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a request returned %v", err)
+		}
+		cancel()
+	}
+	if n := opened.Load(); n != 1 {
+		t.Errorf("the store was opened %d times", n)
+	}
+	close(released)
+	if _, _, err := s.get(t.Context(), "hung"); err == nil || !strings.Contains(err.Error(), "opened") {
+		t.Errorf("after the store was opened: %v", err)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOpeningAStoreDelaysNoOther opens the store of one mount, which hangs, while
 // another mount is read.
 func TestOpeningAStoreDelaysNoOther(t *testing.T) {

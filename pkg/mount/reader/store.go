@@ -23,6 +23,9 @@ type stores struct {
 	open    StoreOpener
 	cluster Cluster
 	logger  *slog.Logger
+	// ctx of opening stores; close ends it.
+	ctx    context.Context
+	cancel context.CancelFunc
 
 	mu     sync.Mutex
 	closed bool
@@ -30,6 +33,9 @@ type stores struct {
 	// directories lists names as a worker does; nil until first used.
 	directories *dirstore.Store
 }
+
+// openTimeout is the limit of the context with which a store is opened.
+const openTimeout = time.Minute
 
 // openStore is a store with the mount that it was opened for.
 type openStore struct {
@@ -43,7 +49,9 @@ type openStore struct {
 }
 
 func newStores(open StoreOpener, cluster Cluster, logger *slog.Logger) *stores {
-	return &stores{open: open, cluster: cluster, logger: logger, byID: map[string]*openStore{}}
+	s := &stores{open: open, cluster: cluster, logger: logger, byID: map[string]*openStore{}}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
 }
 
 // usable reports whether this reader has access to stores.
@@ -65,21 +73,44 @@ func (s *stores) get(ctx context.Context, id string) (*commonv1.Mount, ufs.Store
 	}
 	select {
 	case <-o.turn:
-		defer func() { o.turn <- struct{}{} }()
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("open the store of mount %s: %w", id, context.Cause(ctx))
 	}
-	if store := s.current(o, mount); store != nil {
-		return mount, store, nil
+	// The directory of a hung file system cannot be opened, whatever the context.
+	type result struct {
+		store ufs.Store
+		err   error
 	}
+	done := make(chan result, 1)
+	go func() {
+		defer func() { o.turn <- struct{}{} }()
+		store, err := s.reopen(o, mount)
+		done <- result{store, err}
+	}()
+	select {
+	case r := <-done:
+		return mount, r.store, r.err
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("open the store of mount %s: %w", id, context.Cause(ctx))
+	}
+}
+
+// reopen opens the store of an entry unless it is open. The caller must hold the
+// turn.
+func (s *stores) reopen(o *openStore, mount *commonv1.Mount) (ufs.Store, error) {
+	if store := s.current(o, mount); store != nil {
+		return store, nil
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
+	defer cancel()
 	store, err := s.open(ctx, mount)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the store of mount %s: %w", id, err)
+		return nil, fmt.Errorf("open the store of mount %s: %w", mount.GetId(), err)
 	}
 	if err := s.replace(o, mount, store); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return mount, store, nil
+	return store, nil
 }
 
 // entry returns the entry of a mount.
@@ -141,6 +172,7 @@ func (s *stores) mount(id string) *commonv1.Mount {
 }
 
 func (s *stores) close() error {
+	s.cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
