@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/hashicorp/go-msgpack/v2/codec"
 	"github.com/hashicorp/raft"
@@ -18,6 +19,9 @@ const (
 	bucketLog    = "logs"
 	bucketValues = "conf"
 )
+
+// usedKeys are the keys of the values that are read at a start.
+var usedKeys = []string{string(keyTerm), string(keyVoteTerm), string(keyCandidate), string(keyIncarnation)}
 
 // logProof is what the file of a log holds, read without mapping it.
 type logProof struct {
@@ -48,6 +52,8 @@ type logProof struct {
 	// values are those that the library keeps beside the log, without damaged
 	// ones.
 	values map[string][]byte
+	// spoiledValues holds the keys of the damaged ones.
+	spoiledValues []string
 	// repaired describes the damage that the record repairs.
 	repaired []*DamageError
 }
@@ -105,6 +111,7 @@ func (p *logProof) visit(bucket, key, value []byte) error {
 		opened, err := openValue(key, value)
 		if err != nil {
 			p.repaired = append(p.repaired, damage(p.path, "%v", err))
+			p.spoiledValues = append(p.spoiledValues, string(key))
 			return nil
 		}
 		p.values[string(key)] = bytes.Clone(opened)
@@ -225,9 +232,17 @@ func (p *logProof) mend() map[string][]byte {
 	return mended
 }
 
-// checkValues returns a DamageError unless the values beside the log are
-// consistent with each other, with the log, and with a snapshot of a term.
+// checkValues returns a DamageError unless the values beside the log are intact
+// or mended, and consistent with each other, with the log, and with a snapshot of
+// a term. A damaged value under another key is one that was renamed, and counts
+// as absent under its own.
 func (p *logProof) checkValues(snapshotTerm uint64) error {
+	for _, key := range p.spoiledValues {
+		_, mended := p.values[key]
+		if used := slices.Contains(usedKeys, key); used && !mended {
+			return damage(p.path, "%s of this member: %v", key, errDamaged)
+		}
+	}
 	term, voteTerm := number(p.values[string(keyTerm)]), number(p.values[string(keyVoteTerm)])
 	switch newest := max(p.lastTerm, snapshotTerm); {
 	case term < newest:

@@ -108,6 +108,9 @@ func TestConsistentLossIsNoticed(t *testing.T) {
 		"an unreadable one":  {func(g *failStopDisk) { _ = g.disk.StoreLog(&raft.Log{Index: 10, Term: 1}) }, "log entry 10"},
 		"another last entry": {func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 20, Term: 1, Data: []byte("other")}) }, "not the one"},
 		"a vote of no term":  {func(g *failStopDisk) { _ = g.SetUint64(keyVoteTerm, 4) }, "voted in term 4"},
+		"the start": {func(g *failStopDisk) {
+			_ = g.disk.Set(keyIncarnation, append(sealValue(keyIncarnation, []byte(`{"start":3}`)), 0))
+		}, "Incarnation of this member"},
 		"entries of no term": {func(g *failStopDisk) { _ = g.StoreLog(&raft.Log{Index: 21, Term: 7}) }, "entries of term 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
