@@ -1,7 +1,9 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -125,6 +127,8 @@ type snapshotSink struct {
 	store *snapshots
 	meta  raft.SnapshotMeta
 	once  sync.Once
+	// failed is the error of Close.
+	failed error
 }
 
 // Write fails when the disk does, and the snapshot is abandoned. A disk that
@@ -136,26 +140,36 @@ func (s *snapshotSink) Write(p []byte) (int, error) {
 		written = n
 		return err
 	})
+	s.meta.Size += int64(written)
 	return written, err
 }
 
 // Close makes the snapshot durable, and then a part of what this member's disk
 // must hold. The library calls it twice.
 func (s *snapshotSink) Close() error {
-	if err := s.store.watch("finish snapshot", s.SnapshotSink.Close); err != nil {
-		return err
-	}
-	var err error
 	s.once.Do(func() {
-		err = s.store.watch("finish snapshot", func() error {
-			if err := sealSnapshot(filepath.Join(s.store.dir, s.meta.ID)); err != nil {
-				return err
-			}
-			return s.store.taken(s.meta)
-		})
-		if err == nil {
+		s.failed = s.store.watch("finish snapshot", s.seal)
+		if s.failed == nil {
+			s.failed = s.store.watch("finish snapshot", func() error { return s.store.taken(s.meta) })
+		}
+		if s.failed == nil {
 			s.store.record(s.meta)
 		}
 	})
-	return err
+	return s.failed
+}
+
+// seal completes the files of the snapshot, or removes them: the library would
+// count an unfinished snapshot among those that it keeps, and remove an intact
+// one for it.
+func (s *snapshotSink) seal() error {
+	dir := filepath.Join(s.store.dir, s.meta.ID)
+	err := s.SnapshotSink.Close()
+	if err == nil {
+		err = sealSnapshot(dir)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir), os.RemoveAll(dir+tmpSuffix))
+	}
+	return nil
 }

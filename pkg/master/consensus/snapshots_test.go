@@ -101,3 +101,54 @@ func TestADamagedSnapshotIsFoundAtTheStart(t *testing.T) {
 		t.Fatalf("%d commands, restored %d times", got, m.state.restored)
 	}
 }
+
+// unsealable is a snapshot whose checksum cannot be written.
+type unsealable struct {
+	raft.SnapshotSink
+	dir string
+}
+
+func (s unsealable) Close() error {
+	return errors.Join(s.SnapshotSink.Close(), os.MkdirAll(filepath.Join(s.dir, s.ID(), sumFile, "in the way"), 0o700))
+}
+
+// TestAnUnfinishedSnapshotReplacesNone: the disk becomes full when a snapshot is
+// nearly complete, repeatedly. The last complete one, which the log continues,
+// remains.
+func TestAnUnfinishedSnapshotReplacesNone(t *testing.T) {
+	dir := t.TempDir()
+	g, _, _ := openFaulty(t, filepath.Join(dir, "log"))
+	s, err := openSnapshots(dir, g, newRaftLogger(quiet()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for index := uint64(10); index <= 50; index += 10 {
+		created, err := s.Create(raft.SnapshotVersionMax, index, 1, raft.Configuration{}, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := created.(*snapshotSink)
+		if index > 10 {
+			sink.SnapshotSink = unsealable{sink.SnapshotSink, s.dir}
+		}
+		if err := writeEnvelope(sink, envelopeHeader{index: index}, journalSnapshot{"a", "b"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := sink.Close(); (err == nil) != (index == 10) {
+				t.Fatalf("the snapshot at %d: %v", index, err)
+			}
+		}
+	}
+	found, err := proveSnapshots(s.dir, identityFormat)
+	if err != nil || found.newest().Index != 10 || len(found.spoiled)+len(found.temporary) != 0 {
+		t.Fatalf("the newest intact snapshot is at %d, %v; damaged: %v, unfinished: %v", found.newest().Index, err, found.spoiled, found.temporary)
+	}
+	if listed, err := s.List(); err != nil || len(listed) != 1 {
+		t.Errorf("the library has %v, %v", listed, err)
+	}
+	// The space for the next one is kept free, also before a restart.
+	if size := found.newest().Size; s.meta().Size != size || size == 0 {
+		t.Errorf("the snapshot has %d bytes, and %d are expected for the next", size, s.meta().Size)
+	}
+}
