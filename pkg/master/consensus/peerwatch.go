@@ -109,7 +109,7 @@ func (n *Node) exchange(ctx context.Context, peer topology.Member, record bool) 
 		n.proof.doubt(testimony{peer: peer.Name, remembered: response.GetRemembered()})
 	}
 	n.observeLeader(response)
-	n.replaceIfRefuted(response)
+	n.replaceIfRefuted(ctx, peer, response)
 	return record
 }
 
@@ -127,11 +127,18 @@ func (n *Node) observeLeader(response *masterv1.DescribeResponse) {
 }
 
 // replaceIfRefuted makes this member a new one if its disk is an older copy and
-// the others have a leader that can admit it.
-func (n *Node) replaceIfRefuted(response *masterv1.DescribeResponse) {
-	if _, refuted := n.proof.state(); refuted != "" && response.GetLeadingTerm() != 0 {
-		_ = n.retire(refuted)
+// the others have a leader that can spare it. Until then it follows: it does not
+// vote, but commands may need it for a majority.
+func (n *Node) replaceIfRefuted(ctx context.Context, peer topology.Member, response *masterv1.DescribeResponse) {
+	_, refuted := n.proof.state()
+	if refuted == "" || response.GetLeadingTerm() == 0 {
+		return
 	}
+	if err := n.requestProbe(ctx, peer, string(n.id)); err != nil {
+		n.logger.Debug("this master cannot be replaced yet", "error", err)
+		return
+	}
+	_ = n.retire(refuted)
 }
 
 // Format returns the newest format of commands that every member of the

@@ -159,6 +159,48 @@ func TestAnOlderCopyOfARunningDiskDoesNotVote(t *testing.T) {
 	o.agree("first", "second", "acknowledged", "after")
 }
 
+// The leader needs a member for its majority whose disk is found to be an older
+// copy. It stays until the third is back, and only then joins as a new one.
+func TestAnOlderCopyIsReplacedOnceItIsNotNeeded(t *testing.T) {
+	t.Parallel()
+	o := newOldDisk(t)
+	b := o.members[o.b]
+	o.kill(o.away)
+	o.eventually("the leader misses the third", func() error {
+		if o.members[o.leading].node.mayRemove(b.node.id) == nil {
+			return errors.New("it has responded recently")
+		}
+		return nil
+	})
+	later := peerRecord{incarnation: incarnation{Start: b.node.proof.incarnation().Start + 1, ID: "x"}}
+	b.node.proof.doubt(testimony{peer: o.Name(o.away), remembered: later.message()})
+	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		select {
+		case err := <-b.fatal:
+			t.Fatalf("the leader is left without a majority: %v", err)
+		default:
+			o.propose("meanwhile")
+		}
+	}
+	o.start(o.away)
+	select {
+	case err := <-b.fatal:
+		if !strings.Contains(err.Error(), "older copy") {
+			t.Errorf("the member ends with %q", err)
+		}
+	case <-time.After(waitTimeout):
+		t.Fatalf("the member did not end; its reason is %q", b.node.Reason())
+	}
+	o.kill(o.b)
+	o.start(o.b)
+	o.whole()
+	if o.id(o.b) == b.node.id {
+		t.Error("the member kept its id")
+	}
+	o.propose("after")
+	o.agree("first", "meanwhile", "after")
+}
+
 // The member whose disk is current votes, with one other alive.
 func TestACurrentDiskVotesWithoutTheLeader(t *testing.T) {
 	t.Parallel()

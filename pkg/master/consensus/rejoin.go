@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // replaceTimeout bounds how long a start waits for the other masters to accept
@@ -61,24 +64,45 @@ func (n *Node) replaceable(ctx context.Context, id string) error {
 	}
 }
 
-// requestReplacement requests a new member of this name from the other masters in turn.
+// requestReplacement requests a new member of this name from the other masters, at
+// the same time: one that does not respond must not take the time of the leader.
 func (n *Node) requestReplacement(ctx context.Context, id string) error {
-	request := &masterv1.JoinRequest{
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	others := n.others()
+	failed := make([]error, len(others))
+	var accepted atomic.Bool
+	var wait sync.WaitGroup
+	for i, other := range others {
+		wait.Go(func() {
+			err := n.requestProbe(ctx, other, id)
+			if err == nil {
+				accepted.Store(true)
+				cancel()
+				return
+			}
+			failed[i] = fmt.Errorf("%s: %w", other.Name, err)
+		})
+	}
+	wait.Wait()
+	if accepted.Load() {
+		return nil
+	}
+	return errors.Join(failed...)
+}
+
+// requestProbe returns nil when another master is the leader and can spare every
+// member of this name; see Node.probe.
+func (n *Node) requestProbe(ctx context.Context, to topology.Member, id string) error {
+	_, err := n.config.Peers.Join(ctx, to, &masterv1.JoinRequest{
 		Name: n.config.Name, MemberId: id, Address: n.self.RaftAddress(), ClusterId: n.config.ClusterID, Probe: true,
-	}
-	var failed error
-	for _, other := range n.others() {
-		_, err := n.config.Peers.Join(ctx, other, request)
-		if err == nil {
-			return nil
-		}
-		failed = errors.Join(failed, fmt.Errorf("%s: %w", other.Name, err))
-	}
-	return failed
+	})
+	return err
 }
 
 // probe returns nil when this member is the leader of a majority without the
-// requesting member, and every id of its name may be removed.
+// requesting member, and every id of its name may be removed. The requesting
+// member itself may respond to this one.
 func (n *Node) probe(ctx context.Context, request *masterv1.JoinRequest) error {
 	if _, err := n.ReadIndex(ctx); err != nil {
 		return err
@@ -87,7 +111,7 @@ func (n *Node) probe(ctx context.Context, request *masterv1.JoinRequest) error {
 		if nameOf(string(s.ID)) != request.GetName() {
 			continue
 		}
-		if c, ok := n.acks.contact(s.ID); ok && n.fresh(c) {
+		if c, ok := n.acks.contact(s.ID); ok && n.fresh(c) && string(s.ID) != request.GetMemberId() {
 			return fmt.Errorf("%s still responds: two members of one name must not run at the same time", s.ID)
 		}
 		if err := n.mayRemove(s.ID); err != nil {
