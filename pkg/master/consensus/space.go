@@ -164,10 +164,15 @@ func (s *space) fits(logs []*raft.Log) error {
 	return nil
 }
 
-// spaceGuard refuses entries that might not fit on the disk.
+// spaceGuard refuses entries that might not fit on the disk. Entries that replace
+// a suffix are always tried: after a refusal, the library would
+// expect the suffix that was deleted, and accept nothing more before a restart. If
+// they do not fit, the member ends, and starts without the suffix.
 type spaceGuard struct {
 	raft.LogStore
 	space *space
+	// replacing is set between the deletion of a suffix and the next append.
+	replacing atomic.Bool
 }
 
 // StoreLog implements raft.LogStore.
@@ -175,8 +180,22 @@ func (g *spaceGuard) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Lo
 
 // StoreLogs implements raft.LogStore.
 func (g *spaceGuard) StoreLogs(logs []*raft.Log) error {
-	if err := g.space.fits(logs); err != nil {
-		return err
+	if !g.replacing.Swap(false) {
+		if err := g.space.fits(logs); err != nil {
+			return err
+		}
 	}
 	return g.LogStore.StoreLogs(logs)
+}
+
+// DeleteRange implements raft.LogStore.
+func (g *spaceGuard) DeleteRange(from, to uint64) error {
+	last, err := g.LastIndex()
+	if err == nil {
+		err = g.LogStore.DeleteRange(from, to)
+	}
+	if err == nil && to >= last {
+		g.replacing.Store(true)
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // volumes are the file systems of members, whose free space a test sets.
@@ -190,4 +194,58 @@ func TestTheReserveIsReleasedAndRestored(t *testing.T) {
 	if again.reserved.Load() != int64(floor/2) {
 		t.Errorf("a restart adopts a reserve of %d bytes", again.reserved.Load())
 	}
+}
+
+// A leader is cut off with an entry that is not committed. When it is back, its
+// disk is full, and the entries of the next leader conflict with its own. It
+// follows again once it has space.
+func TestAConflictOnAFullDiskIsResolved(t *testing.T) {
+	t.Parallel()
+	v, w := newVolumes(), newLinks()
+	c := newCluster(t, 3, v.configure, w.configure)
+	c.startAll()
+	old := c.whole()
+	c.propose("before")
+	c.agree("before")
+	for i := range c.members {
+		if i != old {
+			w.part(true, c.Name(old), c.Name(i))
+		}
+	}
+	n := c.members[old].node
+	from := n.store.last.Load()
+	term := n.raft.CurrentTerm()
+	short, cancel := context.WithTimeout(c.context(), time.Second)
+	defer cancel()
+	for range 5 {
+		if _, _, err := n.Propose(short, []byte("lost")); err == nil {
+			t.Fatal("a command was acknowledged without a majority")
+		}
+	}
+	if n.store.last.Load() == from {
+		t.Fatal("the leader has no entry that is not committed")
+	}
+	c.eventually("another leads", func() error {
+		for i, m := range c.members {
+			if i != old && m.node.readyTerm() > term {
+				return nil
+			}
+		}
+		return errors.New("no other leader is ready")
+	})
+	c.propose("meanwhile")
+	v.set(0, c.Name(old))
+	for i := range c.members {
+		w.part(false, c.Name(old), c.Name(i))
+	}
+	c.eventually("the entry is deleted", func() error {
+		var l raft.Log
+		if err := n.store.GetLog(from+1, &l); err == nil && l.Term <= term {
+			return errors.New("it is there")
+		}
+		return nil
+	})
+	v.set(volumeSize/2, c.Name(old))
+	c.propose("after")
+	c.agree("before", "meanwhile", "after")
 }
