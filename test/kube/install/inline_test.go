@@ -8,10 +8,12 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -78,6 +80,7 @@ func TestInlineVolumesAreReserved(t *testing.T) {
 		{"a FUSE server of a StatefulSet", statefulSets, names.Driver, role(names.RoleFuse), "are reserved"},
 		{"a worker of a Deployment", "system:serviceaccount:kube-system:replicaset-controller", names.Driver, role(names.RoleWorker), "are reserved"},
 		{"one account of all controllers", "system:kube-controller-manager", names.Driver, role(names.RoleWorker), ""},
+		{"a FUSE server of a StatefulSet by that account", "system:kube-controller-manager", names.Driver, role(names.RoleFuse), "are reserved"},
 	} {
 		pod := inlinePod(namespace, "a", row.driver, row.attributes)
 		yes := true
@@ -85,6 +88,68 @@ func TestInlineVolumesAreReserved(t *testing.T) {
 		err := s.user(t, row.user).Create(t.Context(), pod, dry)
 		if (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
+		}
+	}
+}
+
+// Where all controllers have one account, it creates the pods of users' Deployments and
+// Jobs too, and users may change the owners of a pod later.
+func TestInlineVolumesOfOneAccount(t *testing.T) {
+	s := start(t)
+	namespace := s.namespace(t)
+	serviceAccount := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "default"}}
+	if err := s.Create(t.Context(), serviceAccount); client.IgnoreAlreadyExists(err) != nil {
+		t.Fatal(err)
+	}
+	manager, yes, no := s.user(t, "system:kube-controller-manager"), true, false
+	owner := func(version, kind string, controller *bool) metav1.OwnerReference {
+		return metav1.OwnerReference{APIVersion: version, Kind: kind, Name: "hadoop-jindofs-" + strings.ToLower(kind), UID: types.UID(kind), Controller: controller}
+	}
+	create := func(role string, owners ...metav1.OwnerReference) error {
+		pod := inlinePod(namespace, "a", names.Driver, map[string]string{names.AttributeRole: role, names.AttributeRuntimeName: "hadoop"})
+		pod.OwnerReferences = owners
+		return manager.Create(t.Context(), pod, client.DryRunAll)
+	}
+	eventually(t, "the policy is enforced", func() error {
+		if err := create(names.RoleWorker, owner("apps/v1", "ReplicaSet", &yes)); err == nil {
+			return errors.New("a pod of a Deployment may be created")
+		}
+		return nil
+	})
+	for _, row := range []struct {
+		name, role string
+		owners     []metav1.OwnerReference
+		allowed    bool
+	}{
+		{"a StatefulSet", names.RoleWorker, []metav1.OwnerReference{owner("apps/v1", "StatefulSet", &yes)}, true},
+		{"a DaemonSet", names.RoleFuse, []metav1.OwnerReference{owner("apps/v1", "DaemonSet", &yes)}, true},
+		{"no owner", names.RoleWorker, nil, false},
+		{"a Deployment", names.RoleWorker, []metav1.OwnerReference{owner("apps/v1", "ReplicaSet", &yes)}, false},
+		{"a Job", names.RoleWorker, []metav1.OwnerReference{owner("batch/v1", "Job", &yes)}, false},
+		{"another kind of that name", names.RoleWorker, []metav1.OwnerReference{owner("example.com/v1", "StatefulSet", &yes)}, false},
+		{"an owner that does not control it", names.RoleWorker, []metav1.OwnerReference{owner("apps/v1", "StatefulSet", &no)}, false},
+		{"two owners", names.RoleWorker, []metav1.OwnerReference{owner("apps/v1", "StatefulSet", nil), owner("apps/v1", "ReplicaSet", &yes)}, false},
+		{"a FUSE server of a StatefulSet", names.RoleFuse, []metav1.OwnerReference{owner("apps/v1", "StatefulSet", &yes)}, false},
+	} {
+		if err := create(row.role, row.owners...); (err == nil) != row.allowed {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+}
+
+// The API server refuses quantities that would take all memory of the controllers.
+func TestHostileQuantities(t *testing.T) {
+	s := start(t)
+	namespace := s.namespace(t)
+	runtime := func(memory string) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": v1alpha1.APIVersion, "kind": v1alpha1.JindoRuntimeKind, "metadata": map[string]any{"namespace": namespace, "name": "hadoop"},
+			"spec": map[string]any{"fuse": map[string]any{"resources": map[string]any{"limits": map[string]any{"memory": memory, "cpu": int64(2)}}}},
+		}}
+	}
+	for memory, allowed := range map[string]bool{"1Gi": true, "1e9": true, "0.5Gi": true, "1e-2000000000": false, "1e999": false, strings.Repeat("9", 1000): false} {
+		if err := s.Create(t.Context(), runtime(memory), client.DryRunAll); (err == nil) != allowed {
+			t.Errorf("%.20s: %v", memory, err)
 		}
 	}
 }
