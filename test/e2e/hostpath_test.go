@@ -62,8 +62,12 @@ func (c *cluster) attackThroughOwnVolume(t *testing.T) {
 	}
 	// The record of the tiers is an annotation that users of the namespace may edit.
 	c.create(t, namespace, runtime("volumeType: emptyDir, path: /cache"))
-	eventually(t, "the tiers are recorded", func(ctx context.Context) error { return c.editTiers(ctx, namespace, path) })
+	// The controller may write the record at the same time, so that the attacker repeats
+	// the edit.
 	eventually(t, "the edited tier is refused", func(ctx context.Context) error {
+		if err := c.editTiers(ctx, namespace, path); err != nil {
+			return err
+		}
 		r := &v1alpha1.JindoRuntime{}
 		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "evil"}, r); err != nil {
 			return err
