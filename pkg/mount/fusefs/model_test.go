@@ -149,6 +149,9 @@ func containsAll(all, some []string) bool {
 // checkSlots verifies that the set of used slots matches the records.
 func (m *model) checkSlots(t *table) error {
 	waitForScanned(t)
+	// The scan still gives the space of empty chunks back.
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	want := map[uint32]bool{}
 	each(t, func(r record) {
 		for _, slot := range append([]uint32{r.slot}, r.parts...) {
