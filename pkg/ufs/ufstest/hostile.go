@@ -23,7 +23,7 @@ import (
 // endpoint.
 type Opener func(t testing.TB, endpoint string, policy retry.Policy, limits wire.Limits) ufs.Store
 
-// RunHostile runs every driver against stores that answer wrongly, slowly or
+// RunHostile runs every driver against stores that respond wrongly, slowly or
 // without end. Each behaviour must have the same outcome with every driver. No
 // behaviour may yield wrong bytes, an absence that the store did not state,
 // unbounded memory, or a request that does not end.

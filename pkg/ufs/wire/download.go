@@ -90,6 +90,12 @@ func (d *Download) Read(p []byte) (int, error) {
 	if d.offset == d.length {
 		return 0, io.EOF
 	}
+	// The transport notices the end of the context later, when all bytes may have
+	// been read.
+	if err := d.ctx.Err(); err != nil {
+		d.failed = err
+		return 0, err //nolint:wrapcheck // callers compare it
+	}
 	p = p[:min(int64(len(p)), d.length-d.offset)]
 	if len(p) == 0 {
 		return 0, nil
