@@ -56,6 +56,9 @@ func (c call) classify() (shows evidence, kind error) {
 		// Cancelled by the caller, or the caller's deadline has passed, which may
 		// be shorter than what a good worker needs.
 		return none, context.Cause(c.parent)
+	case status.Code(c.err) == codes.DeadlineExceeded && c.callersDeadline():
+		// The deadline is sent to the worker, whose clock may end it first.
+		return none, context.DeadlineExceeded
 	case c.ctx.Err() != nil && c.received:
 		return alive, ErrStalled
 	case c.ctx.Err() != nil:
@@ -71,6 +74,13 @@ func (c call) classify() (shows evidence, kind error) {
 		return none, ErrTooLarge
 	}
 	return bad, ErrGarbled
+}
+
+// callersDeadline reports whether the deadline of the attempt is the caller's.
+func (c call) callersDeadline() bool {
+	callers, ok := c.parent.Deadline()
+	attempts, _ := c.ctx.Deadline()
+	return ok && !callers.After(attempts)
 }
 
 // kindOfRefusal returns what an HTTP response that is not of the byte API shows

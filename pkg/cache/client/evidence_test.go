@@ -49,6 +49,9 @@ func hangingNames(header bool) func(*fixture) {
 					_ = grpc.SendHeader(ctx, metadata.MD{})
 				}
 				<-ctx.Done()
+				// The deadline is known here too. A worker that hangs does not respond
+				// when it has passed.
+				time.Sleep(200 * time.Millisecond)
 				return ctx.Err()
 			})
 		}
