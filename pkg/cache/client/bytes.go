@@ -97,26 +97,6 @@ type Terms struct {
 	Progress func(n int)
 }
 
-// Destination is the memory for a range of bytes. A request waits for its first
-// byte without memory, so that any number of requests to a store that hangs need
-// none.
-type Destination interface {
-	// Len returns the number of bytes of the range.
-	Len() int
-	// Memory returns Len bytes. It is called when the first byte has arrived, and
-	// may block until the context ends. Its error ends the attempt.
-	Memory(ctx context.Context) ([]byte, error)
-}
-
-// Bytes is a Destination whose memory exists.
-type Bytes []byte
-
-// Len returns the number of bytes.
-func (b Bytes) Len() int { return len(b) }
-
-// Memory returns the bytes.
-func (b Bytes) Memory(context.Context) ([]byte, error) { return b, nil }
-
 // Fetch fills a destination with the object's bytes from offset on, in one attempt
 // at one worker. It returns the number of bytes received, and an error unless that
 // is to.Len(); the bytes received are valid in both cases. The range must be within
@@ -172,34 +152,31 @@ var errDestination = errors.New("no memory for the bytes")
 // receive reads a body into a destination, and returns the number of bytes and an
 // error unless that is its length.
 func (a *attempt) receive(body io.Reader, to Destination, progress func(int)) (n int, err error) {
-	var first [1]byte
-	if _, err := io.ReadFull(body, first[:]); err != nil {
-		return 0, err
-	}
-	// Waiting for memory is not the worker's silence, nor its time.
-	a.silence.Stop()
-	a.total.Stop()
-	p, err := to.Memory(a.ctx)
-	a.total.Reset(a.most)
+	return Receive(a.ctx, body, untimed{to, a}, func(n int) {
+		a.progress()
+		if progress != nil {
+			progress(n)
+		}
+	})
+}
+
+// untimed is a destination whose wait for memory is not the worker's silence, nor
+// its time.
+type untimed struct {
+	Destination
+	attempt *attempt
+}
+
+// Memory marks an error with errDestination.
+func (u untimed) Memory(ctx context.Context) ([]byte, error) {
+	u.attempt.silence.Stop()
+	u.attempt.total.Stop()
+	defer u.attempt.total.Reset(u.attempt.most)
+	p, err := u.Destination.Memory(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errDestination, err)
+		return nil, fmt.Errorf("%w: %w", errDestination, err)
 	}
-	for m := copy(p, first[:]); ; {
-		if m > 0 {
-			n += m
-			a.progress()
-			if progress != nil {
-				progress(m)
-			}
-		}
-		if n == len(p) {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-		m, err = body.Read(p[n:])
-	}
+	return p, nil
 }
 
 // noteHeader compares the epochs in a response with the view.

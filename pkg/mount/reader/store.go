@@ -250,7 +250,12 @@ func (c *rangeRead) fetchStore(ctx context.Context, round int) (n int, err error
 			store, object.ETag, object.Size, c.object.Key, c.object.ETag, c.object.Size, client.ErrStale)
 	}
 	defer func() { c.reader.metrics.bytes.WithLabelValues(string(rungStore)).Add(float64(n)) }()
-	n, err = c.receive(ctx, body, func() { watch.Stop() }, func() { watch.Reset(stall) })
+	n, err = client.Receive(ctx, body, unwatched{&c.to, watch}, func(n int) {
+		watch.Reset(stall)
+		if c.progress != nil {
+			c.progress(n)
+		}
+	})
 	if err != nil && c.to.failed == nil {
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%s sent %d of %d bytes: %w", store, n, c.to.missing, io.ErrUnexpectedEOF)
@@ -260,32 +265,14 @@ func (c *rangeRead) fetchStore(ctx context.Context, round int) (n int, err error
 	return n, err
 }
 
-// receive reads the missing bytes from a body. pause is called before it waits for
-// memory, progress when bytes have arrived.
-func (c *rangeRead) receive(ctx context.Context, body io.Reader, pause, progress func()) (n int, err error) {
-	var first [1]byte
-	if _, err := io.ReadFull(body, first[:]); err != nil {
-		return 0, err
-	}
-	pause()
-	p, err := c.to.Memory(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for m := copy(p, first[:]); ; {
-		if m > 0 {
-			n += m
-			progress()
-			if c.progress != nil {
-				c.progress(m)
-			}
-		}
-		if n == len(p) {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-		m, err = body.Read(p[n:])
-	}
+// unwatched is a destination whose wait for memory is not the store's silence.
+type unwatched struct {
+	*destination
+	watch *time.Timer
+}
+
+// Memory stops the watch; progress starts it again.
+func (u unwatched) Memory(ctx context.Context) ([]byte, error) {
+	u.watch.Stop()
+	return u.destination.Memory(ctx)
 }
