@@ -49,7 +49,8 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 		return nil, err
 	}
 	s.workers, err = cache.New(cache.Config{
-		Topology: members, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"), Logger: logger,
+		Topology: members, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"),
+		SocketDir: o.socketDir, Logger: logger,
 	})
 	if err != nil {
 		return nil, s.close(err)

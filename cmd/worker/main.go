@@ -56,8 +56,8 @@ func parse() options {
 		o.directories = append(o.directories, s)
 		return nil
 	})
-	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the socket on which sealed files are lent; none are lent if empty")
-	flag.IntVar(&o.socketGroup, "socket-group", 0, "id of a group of this process that may connect to the socket too; 0 is none")
+	flag.StringVar(&o.socketDir, "socket-dir", "", "directory of the sockets for processes on this host: one lends sealed files, one serves bytes; there are none if empty")
+	flag.IntVar(&o.socketGroup, "socket-group", 0, "id of a group of this process that may connect to the sockets too; 0 is none")
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.WorkerPort), "address for bytes and gRPC")
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Int64Var(&o.memory, "memory", 256<<20, "bound of the blocks in memory, in bytes")
@@ -92,7 +92,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	logger, health := daemon.Logger(o.name, o.debug), daemon.NewHealth()
-	limits, err := fit(health)
+	limits, local, err := fit(health)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func run(ctx context.Context, o options) error {
 	}
 	worker, err := server.New(server.Config{
 		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: members.ClusterID, Listen: o.listen, Identity: identity,
-		Connections: limits, Addresses: addresses, DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
+		Connections: limits, LocalConnections: local, Addresses: addresses, DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
 		OpenStore: server.StoresWith(o.credentialsDir, o.directories...), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {
@@ -134,15 +134,16 @@ func run(ctx context.Context, o options) error {
 // files it gets by with a third of them.
 const ownFiles = 4096
 
-// fit returns the limits of the worker's port, and sets those of the health port,
-// so that both fit into the files that this process may open.
-func fit(health *daemon.Health) (netlimit.Limits, error) {
-	limits := server.Limits()
+// fit returns the limits of the worker's port and of its socket for bytes, and sets
+// those of the health port, so that all fit into the files that this process may
+// open.
+func fit(health *daemon.Health) (port, socket netlimit.Limits, err error) {
+	port, socket = server.Limits(), server.LocalLimits()
 	files, err := daemon.Files()
 	if err == nil {
-		err = netlimit.Fit(files, min(ownFiles, files/3), &limits, &health.Connections)
+		err = netlimit.Fit(files, min(ownFiles, files/3), &port, &socket, &health.Connections)
 	}
-	return limits, err
+	return port, socket, err
 }
 
 // claim marks the directories that outlive this process as the runtime's, so that

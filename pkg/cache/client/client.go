@@ -33,8 +33,11 @@ type Config struct {
 	Masters Masters
 	// ViewFile stores the newest view; "" stores none.
 	ViewFile string
-	Logger   *slog.Logger
-	Clock    func() time.Time
+	// SocketDir is the directory of the sockets of the workers on this host, from
+	// which bytes are read without TLS; "" reads all over TLS.
+	SocketDir string
+	Logger    *slog.Logger
+	Clock     func() time.Time
 
 	// Poll is the interval at which an idle client requests epochs: DefaultPoll.
 	Poll time.Duration
@@ -230,7 +233,7 @@ func (c *Client) worker(member *commonv1.RingMember) (*worker, error) {
 	if w != nil && w.address == address {
 		return w, nil
 	}
-	fresh, err := newWorker(c.config.Identity, member.GetName(), address, c.config.Clock)
+	fresh, err := newWorker(c.config, member.GetName(), address)
 	if err != nil {
 		return nil, fmt.Errorf("connect to worker %s: %w: %w", member.GetName(), ErrUnreachable, err)
 	}

@@ -1,14 +1,13 @@
 package client
 
 import (
-	"crypto/tls"
-	"net"
 	"net/http"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/jindo-io/jindo/pkg/cache/transport"
 	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
@@ -19,7 +18,7 @@ type worker struct {
 	conn    *grpc.ClientConn
 	http    *http.Client
 	// transport of http.
-	transport *http.Transport
+	transport *transport.Transport
 	clock     func() time.Time
 
 	mu     sync.Mutex
@@ -47,31 +46,16 @@ const (
 	maxAvoid = 8 * time.Second
 )
 
-// connectTimeout bounds the time to connect, including the TLS handshake.
-const connectTimeout = 2 * time.Second
-
-func newWorker(identity *mtls.Identity, name, address string, clock func() time.Time) (*worker, error) {
-	conn, err := identity.Dial(address, mtls.Worker, name)
+func newWorker(config Config, name, address string) (*worker, error) {
+	conn, err := config.Identity.Dial(address, mtls.Worker, name)
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
-	transport := &http.Transport{
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     identity.ClientConfig(mtls.Worker, name),
-		TLSHandshakeTimeout: connectTimeout,
-		// HTTP/1.1 only: one connection per range, so that ranges do not wait for
-		// one another.
-		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
-		MaxIdleConnsPerHost: 32,
-		IdleConnTimeout:     time.Minute,
-		DisableCompression:  true,
-		ReadBufferSize:      64 << 10,
-	}
+	bytes := transport.New(transport.Config{Identity: config.Identity, Worker: name, SocketDir: config.SocketDir})
 	return &worker{
-		name: name, address: address, conn: conn, transport: transport, clock: clock,
+		name: name, address: address, conn: conn, transport: bytes, clock: config.Clock,
 		http: &http.Client{
-			Transport:     transport,
+			Transport:     bytes,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}, nil

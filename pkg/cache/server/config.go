@@ -44,6 +44,14 @@ func Limits() netlimit.Limits {
 	}
 }
 
+// LocalLimits are those of the socket for bytes. The kernel has checked the user of
+// every peer.
+func LocalLimits() netlimit.Limits {
+	return netlimit.Limits{
+		Pending: 256, PerAddress: 256, Handshake: 5 * time.Second, Open: 4096, PerOwner: 4096, PerOwnerAddress: 4096,
+	}
+}
+
 // StoreOpener opens the object store of a mount.
 type StoreOpener func(ctx context.Context, mount *commonv1.Mount) (ufs.Store, error)
 
@@ -61,14 +69,16 @@ type Config struct {
 	Identity *mtls.Identity
 	// Connections limits those of the port; Limits when zero.
 	Connections netlimit.Limits
+	// LocalConnections limits those of the socket for bytes; LocalLimits when zero.
+	LocalConnections netlimit.Limits
 	// Addresses have reserved slots at the port. It may be nil.
 	Addresses *netlimit.Addresses
 	// DataDir stores the worker's id and the view.
 	DataDir string
-	// SocketDir holds the socket on which sealed files are lent; none are lent
-	// if it is empty.
+	// SocketDir holds the sockets for processes on this host: the one on which
+	// sealed files are lent, and the one for bytes. There are none if it is empty.
 	SocketDir string
-	// SocketGroup is the id of a group that may connect to the socket too, for
+	// SocketGroup is the id of a group that may connect to the sockets too, for
 	// FUSE servers that run as another user than the worker; 0 is none.
 	SocketGroup int
 	Masters     Masters
@@ -119,6 +129,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Connections == (netlimit.Limits{}) {
 		c.Connections = Limits()
+	}
+	if c.LocalConnections == (netlimit.Limits{}) {
+		c.LocalConnections = LocalLimits()
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -332,13 +332,20 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestSealedFilesArePassed checks that a file is lent over the worker's socket.
-func TestSealedFilesArePassed(t *testing.T) {
-	dir, err := os.MkdirTemp("", "jindo") // t.TempDir is too long for a socket
+// socketDir returns a directory whose path is short enough for sockets.
+func socketDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "jindo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(dir)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// TestSealedFilesArePassed checks that a file is lent over the worker's socket.
+func TestSealedFilesArePassed(t *testing.T) {
+	dir := socketDir(t)
 	h := newHarness(t, func(h *harness) { h.config.SocketDir = dir }).ready()
 	key := h.bucket.put("a", 1, 300_000)
 	client, err := fdpass.Dial(t.Context(), filepath.Join(dir, workerName+".sock"))

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/cache/transport"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
@@ -15,7 +16,8 @@ import (
 // TestMountsOfAFuseCertificate: every call about a mount is refused to a fuse
 // certificate that names another one.
 func TestMountsOfAFuseCertificate(t *testing.T) {
-	h := newHarness(t).ready()
+	dir := socketDir(t)
+	h := newHarness(t, func(h *harness) { h.config.SocketDir = dir }).ready()
 	h.directory.entries = map[string]*workerv1.Entry{"/a": {Name: []byte("a")}}
 	key := h.bucket.put("a", 1, 10)
 	for name, test := range map[string]struct {
@@ -72,12 +74,17 @@ func TestMountsOfAFuseCertificate(t *testing.T) {
 			if err != nil || len(epochs.GetMounts()) == 1 != test.allowed {
 				t.Errorf("the epochs are %v (%v)", epochs, err)
 			}
-			transport := &http.Transport{TLSClientConfig: identity.ClientConfig(mtls.Worker, h.name)}
-			defer transport.CloseIdleConnections()
-			a, err := h.get(&http.Client{Transport: transport}, key, 0, 9)
-			want := map[bool]int{true: http.StatusPartialContent, false: http.StatusForbidden}[test.allowed]
-			if err != nil || a.status != want {
-				t.Errorf("bytes: status %d, want %d (%v)", a.status, want, err)
+			for name, sockets := range map[string]string{"port": "", "socket": dir} {
+				bytes := transport.New(transport.Config{Identity: identity, Worker: h.name, SocketDir: sockets})
+				defer bytes.CloseIdleConnections()
+				a, err := h.get(&http.Client{Transport: bytes}, key, 0, 9)
+				want := map[bool]int{true: http.StatusPartialContent, false: http.StatusForbidden}[test.allowed]
+				if err != nil || a.status != want {
+					t.Errorf("bytes over the %s: status %d, want %d (%v)", name, a.status, want, err)
+				}
+				if used := bytes.Counts(); (used.Sockets > 0) != (sockets != "") || (used.TLS > 0) == (sockets != "") {
+					t.Errorf("bytes over the %s: %+v", name, used)
+				}
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
+	"github.com/jindo-io/jindo/pkg/cache/transport"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -120,7 +120,9 @@ func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadClo
 // peers are the clients of other workers, used to read their cached bytes.
 type peers struct {
 	identity *mtls.Identity
-	timeout  time.Duration
+	// sockets is the directory of the sockets of the workers on this host.
+	sockets string
+	timeout time.Duration
 
 	mu      sync.Mutex
 	clients map[string]*http.Client
@@ -131,8 +133,8 @@ type peers struct {
 // peerRest is how long a peer that failed is not used.
 const peerRest = 5 * time.Second
 
-func newPeers(identity *mtls.Identity, timeout time.Duration) *peers {
-	return &peers{identity: identity, timeout: timeout, clients: map[string]*http.Client{}, resting: map[string]time.Time{}}
+func newPeers(identity *mtls.Identity, sockets string, timeout time.Duration) *peers {
+	return &peers{identity: identity, sockets: sockets, timeout: timeout, clients: map[string]*http.Client{}, resting: map[string]time.Time{}}
 }
 
 var errNotCachedByPeer = errors.New("the peer does not have it cached")
@@ -212,13 +214,7 @@ func (p *peers) client(name string) (*http.Client, bool) {
 	}
 	client := p.clients[name]
 	if client == nil {
-		client = &http.Client{Transport: &http.Transport{
-			TLSClientConfig: p.identity.ClientConfig(mtls.Worker, name),
-			// HTTP/1.1 only: bulk bytes are faster over a connection each.
-			TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
-			MaxIdleConnsPerHost: 32,
-			IdleConnTimeout:     time.Minute,
-		}}
+		client = &http.Client{Transport: transport.New(transport.Config{Identity: p.identity, Worker: name, SocketDir: p.sockets})}
 		p.clients[name] = client
 	}
 	return client, true

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
+	"github.com/jindo-io/jindo/pkg/cache/transport"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/netlimit"
@@ -51,6 +52,7 @@ type Worker struct {
 
 	storeBytes atomic.Uint64
 	listener   net.Listener
+	local      net.Listener   // socket for bytes; nil if there is none
 	sealed     *fdpass.Server // nil if sealed files are not lent
 	grpc       *grpc.Server
 	http       *http.Server
@@ -73,7 +75,7 @@ func New(config Config) (*Worker, error) {
 	}
 	w := &Worker{
 		config: config, mounts: newMounts(config.OpenStore, config.StoreRequests, config.Logger),
-		peers:   newPeers(config.Identity, config.PeerTimeout),
+		peers:   newPeers(config.Identity, config.SocketDir, config.PeerTimeout),
 		started: time.Now(), changed: make(chan struct{}, 1),
 	}
 	var err, damaged error
@@ -102,6 +104,7 @@ func New(config Config) (*Worker, error) {
 			// Readers on this host read over the network instead.
 			config.Logger.Warn("sealed files are not lent", "error", err)
 		}
+		w.listenLocal()
 	}
 	w.serve()
 	return w, nil
@@ -120,6 +123,20 @@ func (w *Worker) listen() error {
 		Addresses: w.config.Addresses, Logger: w.config.Logger, Registry: w.config.Registry,
 	})
 	return nil
+}
+
+// listenLocal opens the socket for bytes. Without it, readers on this host use the
+// port.
+func (w *Worker) listenLocal() {
+	inner, err := transport.Listen(transport.SocketPath(w.config.SocketDir, w.config.Name), socketGroup(w.config), w.config.Logger)
+	if err != nil {
+		w.config.Logger.Warn("bytes are not served on a socket", "error", err)
+		return
+	}
+	w.local = netlimit.Listen(inner, netlimit.Config{
+		Port: "socket", Limits: w.config.LocalConnections, Handshake: transport.Handshake(w.config.Identity, readers...),
+		Logger: w.config.Logger, Registry: w.config.Registry,
+	})
 }
 
 func socketGroup(config Config) int {
@@ -185,7 +202,7 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 // nil.
 func authorize(r *http.Request) *wire.Failure {
 	if r.TLS == nil {
-		return forbidden("the connection is not TLS")
+		return forbidden("the connection is not authenticated")
 	}
 	peer, err := mtls.PeerOfState(*r.TLS)
 	if err != nil {
@@ -231,9 +248,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- w.http.Serve(w.listener) }()
+	if w.local != nil {
+		wg.Go(func() {
+			if err := w.http.Serve(w.local); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				w.config.Logger.Warn("bytes are not served on the socket any more", "error", err)
+			}
+		})
+	}
 	var err error
 	select {
 	case err = <-served:
+		_ = w.http.Close() // the socket too
 	case <-ctx.Done():
 		err = w.shutdown(context.WithoutCancel(ctx))
 		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
