@@ -121,7 +121,9 @@ type result[T any] struct {
 
 // tryWorkers tries one worker after another in the order of a directory. Each has its
 // own deadline. When one has been silent for a while, the next is tried as well,
-// and the first success is returned.
+// and the first success is returned. It returns when every attempt has ended, which
+// is soon after the end of the context, so that what they show about the workers is
+// recorded.
 func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call func(context.Context, *grpc.ClientConn, ...grpc.CallOption) (T, error)) (T, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -136,6 +138,9 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 	for {
 		select {
 		case <-ctx.Done():
+			for range running {
+				<-results
+			}
 			return none, errors.Join(append(failed, context.Cause(ctx))...)
 		case <-silence.C:
 			// Nothing was sent yet, or the workers tried are silent.
@@ -166,11 +171,11 @@ func tryWorkers[T any](ctx context.Context, c *Client, mount, dir string, call f
 		w := candidates[0]
 		candidates = candidates[1:]
 		running = append(running, w)
+		began := time.Now()
 		go func() {
 			attempt, stop := context.WithTimeout(ctx, c.config.NameTimeout)
 			defer stop()
 			var response trace
-			began := time.Now()
 			value, err := call(attempt, w.conn, response.options()...)
 			if err != nil {
 				err = w.outcome(ctx, attempt, err, response, began, c.config.Silence)
