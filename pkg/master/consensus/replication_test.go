@@ -259,6 +259,12 @@ func (g *sizeGauge) add(request *raft.AppendEntriesRequest) {
 }
 
 // gauged is the transport of one member.
+func (g *sizeGauge) read() (most int, shared bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.most, g.shared
+}
+
 type gauged struct {
 	raft.Transport
 	gauge *sizeGauge
@@ -304,8 +310,8 @@ func TestAFollowerBehindByLargeEntriesCatchesUp(t *testing.T) {
 	if got := len(c.members[away].state.all()); got < count {
 		t.Errorf("the follower has %d commands of %d", got, count)
 	}
-	if gauge.most > maxAppendBytes || !gauge.shared {
-		t.Errorf("the largest request had %d bytes; entries shared one: %v", gauge.most, gauge.shared)
+	if most, shared := gauge.read(); most > maxAppendBytes || !shared {
+		t.Errorf("the largest request had %d bytes; entries shared one: %v", most, shared)
 	}
 }
 
