@@ -62,7 +62,7 @@ func (s *Session) findMount(device *os.File) error {
 	if err := fdsock.Lend([]*os.File{device}, func(fds []int) error { return unix.SetNonblock(fds[0], true) }); err != nil {
 		return fmt.Errorf("prepare the descriptor: %w", err)
 	}
-	s.fuse, s.device, s.direct = device, info.device, os.Geteuid() == 0
+	s.fuse, s.device, s.readOnly, s.direct = device, info.device, info.readOnly, os.Geteuid() == 0
 	if s.disconnected() {
 		return fmt.Errorf("adopt the mount on %s: %w", s.point, ErrAborted)
 	}

@@ -30,8 +30,10 @@ type Attachment struct {
 	// notified receives a token when the kernel has accepted what Notify sent.
 	notified chan struct{}
 	notifyMu sync.Mutex
-	once     sync.Once
-	err      error
+	// registrar registers backings.
+	registrar *registrar
+	once      sync.Once
+	err       error
 
 	// mu guards the fields below, which change with a connection to the holder.
 	mu      sync.Mutex
@@ -50,6 +52,7 @@ func Attach(ctx context.Context, socketPath string) (*Attachment, error) {
 	if err != nil {
 		return nil, err
 	}
+	go attachment.sendEnding()
 	go attachment.watch(attachment.conn, attachment.lost)
 	return attachment, nil
 }
@@ -62,6 +65,7 @@ func AttachLasting(ctx context.Context, socketPath string) (*Attachment, error) 
 	if err != nil {
 		return nil, err
 	}
+	go attachment.sendEnding()
 	go attachment.followHolders(socketPath)
 	return attachment, nil
 }
@@ -108,9 +112,11 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 		_ = unix.Close(fds[0])
 		return nil, err
 	}
+	registrar := newRegistrar()
+	registrar.offer(m.Features)
 	return &Attachment{
-		closing: make(chan struct{}),
-		Device:  os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
+		registrar: registrar, closing: make(chan struct{}),
+		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
 		conn: conn, lost: make(chan struct{}), done: make(chan struct{}), notified: make(chan struct{}, 1),
 	}, nil
@@ -124,6 +130,7 @@ func (l *Attachment) watch(conn *net.UnixConn, lost chan struct{}) {
 
 // follow receives the holder's messages until the connection ends.
 func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
+	defer l.registrar.lost()
 	defer close(lost)
 	for {
 		m, fds, err := receive(conn)
@@ -131,11 +138,14 @@ func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 		if err != nil {
 			return
 		}
-		if m.Kind == kindNotified {
+		switch m.Kind {
+		case kindNotified:
 			select {
 			case l.notified <- struct{}{}:
 			default:
 			}
+		case kindRegistered:
+			l.Unregister(l.registrar.deliver(m)...)
 		}
 	}
 }

@@ -40,6 +40,9 @@ func (s *Session) Serve(ctx context.Context, socketPath string) error {
 	var group sync.WaitGroup
 	group.Go(func() { s.watch(ctx) })
 	group.Go(func() { s.writeNotifications(ctx) })
+	// A disk that hangs may block the broker, which must not keep Serve from
+	// returning.
+	go s.broker.run(ctx)
 	group.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -114,7 +117,7 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 	}
 	// Messages are received in the background, so that the end of a peer that
 	// still waits for its turn is noticed too.
-	messages := make(chan message)
+	messages := make(chan packet)
 	go receiveMessages(ctx, conn, messages)
 	if !s.waitTurn(ctx, messages) {
 		return nil
@@ -127,20 +130,38 @@ func (s *Session) lend(ctx context.Context, conn *net.UnixConn) error {
 		return err
 	}
 	defer s.leave(generation)
-	attachment := message{Kind: kindLease, Generation: generation, Mountpoint: s.point}
+	attachment := message{Kind: kindLease, Generation: generation, Mountpoint: s.point, Features: s.broker.features()}
 	if err := send(conn, attachment, s.fuse, s.slots.file); err != nil {
 		return err
 	}
 	s.log.Info("a server is attached", "generation", generation, "resumed", hello.Kind == kindResume)
-	for m := range messages {
-		switch m.Kind {
-		case kindServing:
-			s.setServing(generation)
-		case kindNotify:
-			s.notify(batch{messages: m.Notifications, from: conn})
-		}
+	for p := range messages {
+		s.handle(p, generation, conn)
 	}
 	return nil
+}
+
+// handle processes one message of the attached server.
+func (s *Session) handle(p packet, generation uint64, conn *net.UnixConn) {
+	if p.message.Kind == kindRegister {
+		s.broker.queue(p, conn)
+		return
+	}
+	fdsock.Close(p.fds)
+	switch p.message.Kind {
+	case kindServing:
+		s.setServing(generation)
+	case kindNotify:
+		s.notify(batch{messages: p.message.Notifications, from: conn})
+	case kindUnregister:
+		s.broker.unregister(p.message.Backings)
+	}
+}
+
+// packet is a message and the descriptors that came with it.
+type packet struct {
+	message message
+	fds     []int
 }
 
 // handshake checks the peer's user id, and that its first message requests the
@@ -183,17 +204,17 @@ func handshakePeer(conn *net.UnixConn, allowed []uint32) (message, []int, error)
 // receiveMessages sends a peer's messages to the channel, and closes it when the
 // connection ends or a message is invalid. It returns no later than the
 // connection is closed.
-func receiveMessages(ctx context.Context, conn *net.UnixConn, messages chan<- message) {
+func receiveMessages(ctx context.Context, conn *net.UnixConn, messages chan<- packet) {
 	defer close(messages)
 	for {
 		m, fds, err := receive(conn)
-		fdsock.Close(fds)
 		if err != nil {
 			return
 		}
 		select {
-		case messages <- m:
+		case messages <- packet{message: m, fds: fds}:
 		case <-ctx.Done():
+			fdsock.Close(fds)
 			return
 		}
 	}
@@ -201,12 +222,13 @@ func receiveMessages(ctx context.Context, conn *net.UnixConn, messages chan<- me
 
 // waitTurn blocks until no other server is attached. It returns false when the
 // peer's connection or the context ends first.
-func (s *Session) waitTurn(ctx context.Context, messages <-chan message) bool {
+func (s *Session) waitTurn(ctx context.Context, messages <-chan packet) bool {
 	for {
 		select {
 		case <-s.turn:
 			return true
-		case _, alive := <-messages:
+		case p, alive := <-messages:
+			fdsock.Close(p.fds)
 			if !alive {
 				return false
 			}

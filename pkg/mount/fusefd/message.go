@@ -30,12 +30,21 @@ const (
 	kindNotify = "notify"
 	// kindNotified reports that the kernel has accepted the last notifications.
 	kindNotified = "notified"
+	// kindRegister carries a file that the holder is to register with the kernel
+	// as the backing of a node, and kindRegistered the result.
+	kindRegister   = "register"
+	kindRegistered = "registered"
+	// kindUnregister names registrations to end. It has no response.
+	kindUnregister = "unregister"
 	// kindRefused carries the reason why the server is not attached.
 	kindRefused = "refused"
 )
 
+// featureBackings is the feature of a holder that registers backings.
+const featureBackings = "backings"
+
 // message is one packet on the socket. Features lists optional abilities of the
-// sender; none is defined yet.
+// sender.
 type message struct {
 	Version    int      `json:"version"`
 	Kind       string   `json:"kind"`
@@ -49,6 +58,14 @@ type message struct {
 	Reason  string `json:"reason,omitempty"`
 	// Notifications are written to the device as they are.
 	Notifications [][]byte `json:"notifications,omitempty"`
+	// Request is chosen by the server for kindRegister and returned in
+	// kindRegistered. Node is the nodeid of the registration.
+	Request uint64 `json:"request,omitempty"`
+	Node    uint64 `json:"node,omitempty"`
+	// Backings are the ids of registrations: the new one, or those to end.
+	Backings []uint32 `json:"backings,omitempty"`
+	// Code is the class of a failed registration, and Reason its error.
+	Code string `json:"code,omitempty"`
 }
 
 func (m message) encode() ([]byte, error) {

@@ -35,7 +35,7 @@ func (s *Session) mount(ctx context.Context) error {
 		s.dropMount()
 		return fmt.Errorf("mount on %s: another mount covers it: %w", s.point, ErrBusy)
 	}
-	s.device = info.device
+	s.device, s.readOnly = info.device, info.readOnly
 	return nil
 }
 

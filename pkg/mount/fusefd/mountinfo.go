@@ -5,6 +5,7 @@ package fusefd
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -16,6 +17,9 @@ type mountInfo struct {
 	device string
 	fstype string
 	source string
+	// readOnly reports that the file system itself is read-only, not only this
+	// mount of it.
+	readOnly bool
 }
 
 // ours reports whether this package made the mount, judged by type and source.
@@ -35,7 +39,8 @@ func topmost(point string) (mountInfo, bool, error) {
 		return mountInfo{}, false, nil
 	}
 	top := found[len(found)-1]
-	return mountInfo{device: fmt.Sprintf("%d:%d", top.Major, top.Minor), fstype: top.FSType, source: top.Source}, true, nil
+	return mountInfo{device: fmt.Sprintf("%d:%d", top.Major, top.Minor), fstype: top.FSType, source: top.Source,
+		readOnly: slices.Contains(strings.Split(top.VFSOptions, ","), "ro")}, true, nil
 }
 
 // canonical resolves symlinks above the mount point without accessing the mount

@@ -121,5 +121,6 @@ func (l *Attachment) resumeOver(conn *net.UnixConn) error {
 		}
 	}
 	l.conn, l.lost = conn, make(chan struct{})
+	l.registrar.offer(m.Features)
 	return nil
 }

@@ -64,6 +64,14 @@ type Options struct {
 	// ServerUIDs are the user ids that may connect as servers, besides root and
 	// the user id of this process.
 	ServerUIDs []uint32
+	// AcceptBacking, if not nil, lets servers register files as passthrough
+	// backings, on a mount that is read-only: it returns nil for a file that may be
+	// one, and the reason for any other. It is called by one goroutine for each
+	// mount and may access disks. See CacheFiles.
+	AcceptBacking func(BackingFile) error
+	// MaxBackings bounds the registrations at any time; default and largest value
+	// MaxBackings.
+	MaxBackings int
 	// ServerTimeout is the time without an attached server after which the mount
 	// is aborted; default DefaultServerTimeout.
 	ServerTimeout time.Duration
@@ -93,6 +101,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Parked <= 0 {
 		o.Parked = DefaultParked
 	}
+	if o.MaxBackings <= 0 || o.MaxBackings > MaxBackings {
+		o.MaxBackings = MaxBackings
+	}
 	if o.ServerTimeout <= 0 {
 		o.ServerTimeout = DefaultServerTimeout
 	}
@@ -113,9 +124,12 @@ type Session struct {
 	// device is "major:minor" of the mount. It distinguishes this mount from
 	// another one that may cover it.
 	device string
+	// readOnly reports that the file system is read-only in the kernel.
+	readOnly bool
 
-	fuse  *os.File
-	slots *Slots
+	fuse   *os.File
+	slots  *Slots
+	broker *broker
 
 	// turn holds one token; the attached server has it.
 	turn chan struct{}
@@ -179,6 +193,7 @@ func newSession(opts Options, slots *Slots) (*Session, error) {
 		slots: slots, turn: make(chan struct{}, 1), batches: make(chan batch, maxBatches), ended: make(chan struct{}),
 		generation: slots.generation().Load(), idleSince: time.Now(),
 	}
+	s.broker = newBroker(s)
 	s.turn <- struct{}{}
 	return s, nil
 }
@@ -219,6 +234,7 @@ func (s *Session) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.broker.close()
 	_ = s.fuse.Close()
 	_ = s.slots.Close()
 }

@@ -20,9 +20,11 @@ import (
 // the file never leaves:
 //
 //	page 0: magic, version, count, session, largest id, lengths of INIT and
-//	        of its reply, number of parked slots, then INIT and its reply
+//	        of its reply, numbers of parked slots and of backings, then INIT
+//	        and its reply
 //	then for each slot: a page of control, the request, the reply
 //	then for each parked slot: a page of control and the request, the reply
+//	then the registered backings, see registry; none in files of older holders
 //
 // Version 1 has no parked slots. A server of version 1 must not serve a file of
 // version 2, because it would never reply to parked requests.
@@ -55,9 +57,11 @@ const (
 	// offGeneration holds 0 in files of holders that do not record it.
 	offGeneration = 48
 	offParked     = 56
-	offInitAt     = 64
-	initArea      = 1024
-	offReplyAt    = offInitAt + initArea
+	// offBackings holds 0 in files of holders that register no backings.
+	offBackings = 60
+	offInitAt   = 64
+	initArea    = 1024
+	offReplyAt  = offInitAt + initArea
 
 	offDeaths = 0
 	offReply  = 4
@@ -83,6 +87,8 @@ type Slots struct {
 	memory []byte
 	count  int
 	parked int
+	// backings is the number of entries for registered backings.
+	backings int
 }
 
 // NewSlots creates a file of count empty slots and a number of parked ones, with a
@@ -99,7 +105,7 @@ func NewSlots(count, parked int) (*Slots, error) {
 		return nil, fmt.Errorf("create slots: %w", err)
 	}
 	file := os.NewFile(uintptr(fd), "slots")
-	if err := file.Truncate(sizeOf(count, parked)); err != nil {
+	if err := file.Truncate(sizeOf(count, parked, MaxBackings)); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("create slots: %w", err)
 	}
@@ -108,6 +114,7 @@ func NewSlots(count, parked int) (*Slots, error) {
 	binary.NativeEndian.PutUint32(head[offVersion:], slotsVersion)
 	binary.NativeEndian.PutUint32(head[offCount:], uint32(count))
 	binary.NativeEndian.PutUint32(head[offParked:], uint32(parked))
+	binary.NativeEndian.PutUint32(head[offBackings:], MaxBackings)
 	_, _ = rand.Read(head[offSession:offLastID])
 	if _, err := file.WriteAt(head, 0); err != nil {
 		_ = file.Close()
@@ -123,8 +130,8 @@ func NewSlots(count, parked int) (*Slots, error) {
 }
 
 // sizeOf returns the size of a file, in bytes.
-func sizeOf(count, parked int) int64 {
-	return page + int64(count)*slotArea + int64(parked)*parkedArea
+func sizeOf(count, parked, backings int) int64 {
+	return page + int64(count)*slotArea + int64(parked)*parkedArea + int64(backings)*backingArea
 }
 
 // MapSlots maps a file that NewSlots created. It owns the file, also when it
@@ -147,8 +154,8 @@ func mapSlots(file *os.File) (*Slots, error) {
 	if _, err := file.ReadAt(head, 0); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSlots, err)
 	}
-	count, parked, err := checkHead(head, info.Size())
-	if err != nil {
+	s := &Slots{file: file}
+	if err := s.checkHead(head, info.Size()); err != nil {
 		return nil, err
 	}
 	var memory []byte
@@ -158,29 +165,30 @@ func mapSlots(file *os.File) (*Slots, error) {
 	}); err != nil {
 		return nil, err
 	}
-	s := &Slots{file: file, memory: memory, count: count, parked: parked}
+	s.memory = memory
 	s.prefault()
 	return s, nil
 }
 
-// checkHead validates the header and returns the numbers of slots and of parked
-// slots.
-func checkHead(head []byte, size int64) (count, parked int, err error) {
+// checkHead validates the header and sets the numbers of slots, of parked slots and
+// of entries for backings.
+func (s *Slots) checkHead(head []byte, size int64) error {
 	if len(head) < offInitAt || string(head[:len(slotsMagic)]) != slotsMagic {
-		return 0, 0, ErrSlots
+		return ErrSlots
 	}
 	switch v := binary.NativeEndian.Uint32(head[offVersion:]); v {
-	case 1: // without parked slots
+	case 1: // without parked slots and backings
 	case slotsVersion:
-		parked = int(binary.NativeEndian.Uint32(head[offParked:]))
+		s.parked = int(binary.NativeEndian.Uint32(head[offParked:]))
+		s.backings = int(binary.NativeEndian.Uint32(head[offBackings:]))
 	default:
-		return 0, 0, fmt.Errorf("%w: version %d, want %d", ErrSlots, v, slotsVersion)
+		return fmt.Errorf("%w: version %d, want %d", ErrSlots, v, slotsVersion)
 	}
-	count = int(binary.NativeEndian.Uint32(head[offCount:]))
-	if count < 1 || count > maxSlots || parked > maxParked || size < sizeOf(count, parked) {
-		return 0, 0, fmt.Errorf("%w: %d slots and %d parked slots in %d bytes", ErrSlots, count, parked, size)
+	s.count = int(binary.NativeEndian.Uint32(head[offCount:]))
+	if s.count < 1 || s.count > maxSlots || s.parked > maxParked || s.backings > MaxBackings || size < sizeOf(s.count, s.parked, s.backings) {
+		return fmt.Errorf("%w: %d slots, %d parked slots and %d backings in %d bytes", ErrSlots, s.count, s.parked, s.backings, size)
 	}
-	return count, parked, nil
+	return nil
 }
 
 // prefault maps the pages that most requests use. A thread that is killed during
