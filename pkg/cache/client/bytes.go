@@ -103,6 +103,12 @@ type Terms struct {
 // the object. cached reports whether the worker had the bytes cached. The error
 // is an [*Error], or wraps the error of the context or of the destination.
 func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, to Destination, terms Terms) (n int, cached bool, err error) {
+	if eligible(o, offset, to.Len()) && !terms.CachedOnly && candidate.Rung != Previous {
+		if object, ok := c.small.take(ctx, o, terms.Silence); ok {
+			n, err := fill(ctx, to, object, terms)
+			return n, true, err
+		}
+	}
 	w := candidate.worker
 	attempt := newAttempt(ctx, terms)
 	defer attempt.end()
@@ -144,6 +150,19 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 		return n, cached, fmt.Errorf("read from worker %s: %w", w.name, err)
 	}
 	return n, cached, attempt.failed(w, fmt.Errorf("received %d of %d bytes: %w", n, to.Len(), err))
+}
+
+// fill copies an object into a destination.
+func fill(ctx context.Context, to Destination, object []byte, terms Terms) (int, error) {
+	p, err := to.Memory(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errDestination, err)
+	}
+	n := copy(p, object)
+	if terms.Progress != nil {
+		terms.Progress(n)
+	}
+	return n, nil
 }
 
 // errDestination marks an error of a destination, which is not the worker's.

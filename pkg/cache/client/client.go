@@ -95,8 +95,11 @@ type Client struct {
 	// adopting serialises changes of the view and of its file.
 	adopting sync.Mutex
 
+	small *small
+
 	mu      sync.Mutex
 	closed  bool
+	closing bool
 	workers map[string]*worker
 }
 
@@ -123,6 +126,7 @@ func New(config Config) (*Client, error) {
 		cancel:  cancel,
 		workers: map[string]*worker{},
 	}
+	c.small = newSmall(c)
 	kept, err := loadView(config.ViewFile)
 	if err != nil {
 		config.Logger.Warn("cannot use the view file", "error", err)
@@ -137,8 +141,23 @@ func New(config Config) (*Client, error) {
 	return c, nil
 }
 
+// spawn runs f on a goroutine that Close waits for. It reports false, and does not
+// run f, if the client is being closed.
+func (c *Client) spawn(f func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing {
+		return false
+	}
+	c.work.Go(f)
+	return true
+}
+
 // Close cancels the requests in progress and closes the connections.
 func (c *Client) Close() error {
+	c.mu.Lock()
+	c.closing = true
+	c.mu.Unlock()
 	c.cancel()
 	c.work.Wait()
 	c.mu.Lock()

@@ -23,6 +23,8 @@ type worker struct {
 
 	mu     sync.Mutex
 	avoids [parts]avoidance
+	// noBatches is the time until which no batches are requested.
+	noBatches time.Time
 }
 
 // part is a part of a worker's API, which may hang while the other works.

@@ -379,6 +379,22 @@ func (h *harness) client(role mtls.Role, h2 bool) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
+// granted returns a client whose certificate names mounts.
+func (h *harness) granted(role mtls.Role, grants ...mtls.Grant) *http.Client {
+	h.t.Helper()
+	pair, err := h.authority.Issue(mtls.Peer{Role: role, Name: "client"}, nil, time.Hour, grants...)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	identity, err := mtls.NewIdentity(pair)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	transport := &http.Transport{TLSClientConfig: identity.ClientConfig(mtls.Worker, h.name)}
+	h.t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
 type response struct {
 	status int
 	header http.Header

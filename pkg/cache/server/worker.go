@@ -189,6 +189,12 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.serveObject(rw, r)
+	case r.URL.Path == wire.BatchPath:
+		if f := authorize(r); f != nil {
+			f.Write(rw)
+			return
+		}
+		w.serveBatch(rw, r)
 	default:
 		f := &wire.Failure{
 			Status: http.StatusNotFound, Code: wire.CodeInvalid,

@@ -46,8 +46,8 @@ type Counts struct {
 }
 
 // Transport sends requests to one worker: over its unix socket if it is on this
-// host, and otherwise over TLS. Requests must be idempotent and have no body. It is
-// safe for concurrent use.
+// host, and otherwise over TLS. Requests must be idempotent, and those with a body
+// must have GetBody. It is safe for concurrent use.
 type Transport struct {
 	network *http.Transport
 	socket  *http.Transport // nil without a directory of sockets
@@ -131,6 +131,14 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, err //nolint:wrapcheck // as above
 		}
 		t.avoid()
+		if r.GetBody != nil {
+			body, err := r.GetBody()
+			if err != nil {
+				return nil, err //nolint:wrapcheck // as above
+			}
+			r = r.Clone(r.Context())
+			r.Body = body
+		}
 	}
 	return t.network.RoundTrip(r) //nolint:wrapcheck // as above
 }
