@@ -7,7 +7,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +23,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/owner"
 	"github.com/jindo-io/jindo/pkg/topology"
+	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/pkg/ufs/storecheck"
 )
 
 // closeTimeout bounds the time to close the block store. Together with the grace
@@ -41,6 +45,10 @@ type options struct {
 }
 
 func main() {
+	if slices.Equal(os.Args[1:], []string{storecheck.Flag}) {
+		daemon.Main(func(ctx context.Context) error { return drivers.ServeCheck(ctx, os.Stdin, os.Stdout) })
+		return
+	}
 	o := parse()
 	daemon.Main(func(ctx context.Context) error { return run(ctx, o) })
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"os"
@@ -8,6 +9,9 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/pkg/ufs/storecheck"
 )
 
 // asProgram makes the test binary run the hidden commands.
@@ -31,6 +35,8 @@ func program(args []string) int {
 		}
 	case "guard": // --root R --namespace N NAME
 		err = ReapOrphans(NewLayout(args[2], args[4], args[5]), os.NewFile(3, "watch"), logger)
+	case storecheck.Flag:
+		err = drivers.ServeCheck(context.Background(), os.Stdin, os.Stdout)
 	default:
 		return 2
 	}

@@ -22,11 +22,13 @@ func storeSpec(uri, endpoint, id, secret string) *Spec {
 		Plan: plan.Plan{Namespace: "default", Name: "hadoop", Mounts: []plan.Mount{
 			{Name: "data", Path: "/data", URI: uri, Options: map[string]string{"fs.oss.endpoint": endpoint}, SecretRef: "data"},
 		}},
-		Secrets: map[string]map[string]string{"data": {"fs.oss.accessKeyId": id, "fs.oss.accessKeySecret": secret}},
+		Secrets:  map[string]map[string]string{"data": {"fs.oss.accessKeyId": id, "fs.oss.accessKeySecret": secret}},
+		Binaries: map[string]string{"worker": "/proc/self/exe"},
 	}
 }
 
 func TestUnreadableStoreNamesTheField(t *testing.T) {
+	t.Setenv(asProgram, "1")
 	store := ossserver.New(ossserver.Config{AccessKeyID: "id", AccessKeySecret: "secret"})
 	if err := store.CreateBucket("data"); err != nil {
 		t.Fatal(err)
@@ -113,7 +115,9 @@ func TestUnreadableStoreNamesTheField(t *testing.T) {
 // TestRefusedUpLeavesNothing checks that a refusal comes before the state
 // directory is made.
 func TestRefusedUpLeavesNothing(t *testing.T) {
+	t.Setenv(asProgram, "1")
 	spec := specOf(t, "sleep 60")
+	spec.Binaries["worker"] = "/proc/self/exe"
 	spec.Plan.Mounts = []plan.Mount{{Name: "data", Path: "/data", URI: "file:///nonexistent"}}
 	_, err := Up(t.Context(), UpOptions{Spec: spec, Self: []string{"/proc/self/exe"}, Timeout: waitTime})
 	if !errors.Is(err, ufs.ErrNoBucket) {

@@ -60,6 +60,7 @@ var forbidden = []struct {
 	{from: "cmd/kubectl-jindo", to: "github.com/cockroachdb/pebble", why: "the plugin starts fast"},
 	{from: "cmd/kubectl-jindo", to: "github.com/hanwen/go-fuse", why: "the plugin starts fast"},
 	{from: "cmd/kubectl-jindo", to: "sigs.k8s.io/controller-runtime/pkg/manager", why: "the plugin starts fast"},
+	{from: "cmd/kubectl-jindo", to: "pkg/ufs/drivers", why: "the plugin starts fast: the worker's program checks stores"},
 	{from: "cmd/kubectl-jindo", to: "k8s.io/kubectl", why: "it doubles the plugin's start and size"},
 }
 
