@@ -130,6 +130,9 @@ func (s *Store) discard(v *version, why error) {
 	if !was {
 		s.counts.Discarded++
 	}
+	if v.tier != nil {
+		s.revoke(v.tier, v)
+	}
 	s.mu.Unlock()
 	if was {
 		return

@@ -111,6 +111,9 @@ func (s *Store) fail(t *tier, err error, unreadable bool) {
 	}
 	t.state.reason = err
 	t.state.since = s.config.Now()
+	if unreadable && !t.state.unreadable {
+		s.revoke(t, nil)
+	}
 	t.state.unreadable = t.state.unreadable || unreadable
 	s.freed.Broadcast()
 }

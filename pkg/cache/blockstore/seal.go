@@ -162,6 +162,9 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 		return nil, fmt.Errorf("lend: %w: %w", err, ErrNotSealed)
 	}
 	loan.file = file
+	s.mu.Lock()
+	s.countLent(1, 0)
+	s.mu.Unlock()
 	return loan, nil
 }
 
@@ -184,5 +187,6 @@ func (l *Loan) Return() {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	l.store.counts.Lent--
+	delete(l.v.tier.lent, l)
 	l.store.release(l.v)
 }

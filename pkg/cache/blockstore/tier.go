@@ -70,6 +70,8 @@ type tier struct {
 	writers                map[int]*writing
 	// unsealed versions are complete and could not be sealed.
 	unsealed map[*version]struct{}
+	// lent are the loans to revoke when their bytes cannot be used any more.
+	lent map[*Loan]func()
 	// removing counts versions whose files are being unlinked, and unremoved are
 	// those for which that failed.
 	removing  map[hash]int
@@ -99,6 +101,7 @@ func newTier(config Tier, share float64, files Files, timeout time.Duration) (*t
 		disk: newDiskTimeout(timeout, 128), evict: newEviction(config.Quota, share), free: 1 << 62,
 		work: make(chan struct{}, 1), seals: make(chan *version, 1024),
 		writers: map[int]*writing{}, unsealed: map[*version]struct{}{}, removing: map[hash]int{},
+		lent: map[*Loan]func(){},
 	}, nil
 }
 

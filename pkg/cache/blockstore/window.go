@@ -11,8 +11,10 @@ const (
 	bucketCount  = int(RecentWindow / bucketWidth)
 )
 
-// Reads counts reads that were handed out by the store. Reads of a file that
-// was lent are not counted: the store does not see them.
+// Reads counts reads that were handed out by the store. Of a file that is lent, each
+// open counts as one hit, and the bytes are counted that the borrower reports. A
+// borrower does not know the bytes that the kernel reads from the file itself
+// (passthrough), so that these are not counted.
 type Reads struct {
 	// Hits and Misses are numbers of reads. A miss started a download itself; a
 	// read that waited for another read's download is a hit.

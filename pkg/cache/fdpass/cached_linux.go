@@ -12,8 +12,11 @@ import (
 // less than len(p).
 func (f *File) ReadCached(p []byte, offset int64) (int, error) {
 	n, err := unix.Preadv2(int(f.file.Fd()), [][]byte{p}, offset, unix.RWF_NOWAIT)
-	if err == nil && n < len(p) {
+	switch {
+	case err == nil && n < len(p):
 		err = unix.EAGAIN
+	case err == nil:
+		f.countBytes(n)
 	}
 	return max(n, 0), err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -30,13 +29,22 @@ type session struct {
 
 	mu      sync.Mutex
 	next    uint64
-	waiting map[uint64]chan reply
-	err     error // why the session ended
+	waiting map[uint64]request
+	// lent are the open files, by the id of their request.
+	lent map[uint64]*File
+	err  error // why the session ended
 }
 
+// request is a request for a file of a number of bytes.
+type request struct {
+	size     int64
+	response chan reply
+}
+
+// reply is the result of a request.
 type reply struct {
-	message message
-	file    *os.File
+	file *File
+	err  error
 }
 
 // Dial connects to a worker's socket.
@@ -73,7 +81,7 @@ func (c *Client) connected(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to worker at %s: %w", c.path, err)
 	}
-	c.session = &session{conn: conn, waiting: map[uint64]chan reply{}}
+	c.session = &session{conn: conn, waiting: map[uint64]request{}, lent: map[uint64]*File{}}
 	go c.session.read()
 	return c.session, nil
 }
@@ -100,35 +108,27 @@ func (c *Client) Open(ctx context.Context, key Key) (*File, error) {
 	if !ok {
 		return nil, fmt.Errorf("request a file from worker at %s: %w", c.path, s.failure())
 	}
-	file, err := r.open(key)
-	if err != nil {
-		if r.message.outcome == granted {
-			s.giveBack(id)
-		}
-		return nil, fmt.Errorf("worker at %s: %w", c.path, err)
-	}
-	return &File{session: s, id: id, file: file, size: key.Size, device: deviceOf(file)}, nil
-}
-
-// open checks the file of a reply.
-func (r reply) open(key Key) (*os.File, error) {
-	switch {
-	case r.message.outcome == notSealed:
-		return nil, fmt.Errorf("%s: %w", r.message.text, ErrNotSealed)
-	case r.message.outcome != granted:
-		return nil, errors.New(r.message.text)
-	case r.file == nil:
-		return nil, fmt.Errorf("the reply has no descriptor: %w", errProtocol)
-	}
-	info, err := r.file.Stat()
-	if err == nil && (!info.Mode().IsRegular() || info.Size() != key.Size) {
-		err = fmt.Errorf("the file has %d bytes, want %d: %w", info.Size(), key.Size, errProtocol)
-	}
-	if err != nil {
-		_ = r.file.Close()
-		return nil, err
+	if r.err != nil {
+		return nil, fmt.Errorf("worker at %s: %w", c.path, r.err)
 	}
 	return r.file, nil
+}
+
+// checkOpened checks the file of a message.
+func checkOpened(m message, file *os.File, size int64) error {
+	switch {
+	case m.outcome == notSealed:
+		return fmt.Errorf("%s: %w", m.text, ErrNotSealed)
+	case m.outcome != granted:
+		return errors.New(m.text)
+	case file == nil:
+		return fmt.Errorf("the reply has no descriptor: %w", errProtocol)
+	}
+	info, err := file.Stat()
+	if err == nil && (!info.Mode().IsRegular() || info.Size() != size) {
+		err = fmt.Errorf("the file has %d bytes, want %d: %w", info.Size(), size, errProtocol)
+	}
+	return err
 }
 
 func (s *session) alive() bool { return s.failure() == nil }
@@ -149,7 +149,7 @@ func (s *session) request(key Key) (uint64, chan reply, error) {
 	}
 	s.next++
 	response := make(chan reply, 1)
-	s.waiting[s.next] = response
+	s.waiting[s.next] = request{size: key.Size, response: response}
 	if err := s.write(message{kind: kindOpen, id: s.next, key: key}); err != nil {
 		delete(s.waiting, s.next)
 		return 0, nil, err
@@ -177,88 +177,88 @@ func (s *session) abandon(id uint64, response chan reply) {
 	// The reply arrived in between, or the connection ended.
 	if r, ok := <-response; ok && r.file != nil {
 		_ = r.file.Close()
-		s.giveBack(id)
 	}
 }
 
-func (s *session) giveBack(id uint64) {
+// giveBack returns a file to the worker, after a last report of its use.
+func (s *session) giveBack(f *File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	delete(s.lent, f.id)
 	if s.err == nil {
+		f.report()
 		// If this fails, the connection ends, which returns all files.
-		_ = s.write(message{kind: kindGiveBack, id: id})
+		_ = s.write(message{kind: kindGiveBack, id: f.id})
 	}
 }
 
-// read passes replies to their requests until the connection ends.
+// read processes the messages of the server until the connection ends.
 func (s *session) read() {
 	buf := make([]byte, maxMessage+1)
 	var failed error
 	for failed == nil {
 		m, file, err := receive(s.conn, buf)
-		if err == nil && m.kind != kindOpened {
+		switch {
+		case err == nil && m.kind == kindOpened:
+			s.deliver(m, file)
+			continue
+		case err == nil && m.kind == kindRevoked && file == nil:
+			s.revoked(m.id)
+			continue
+		case err == nil:
 			err = fmt.Errorf("kind %d: %w", m.kind, errProtocol)
 		}
-		if err != nil {
-			if file != nil {
-				_ = file.Close()
-			}
-			failed = err
-			continue
+		if file != nil {
+			_ = file.Close()
 		}
-		s.deliver(reply{message: m, file: file})
+		failed = err
 	}
 	_ = s.conn.Close()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.err = fmt.Errorf("connection lost: %w", failed)
-	for id, response := range s.waiting {
-		close(response)
+	for id, r := range s.waiting {
+		close(r.response)
 		delete(s.waiting, id)
 	}
-}
-
-func (s *session) deliver(r reply) {
-	s.mu.Lock()
-	response, ok := s.waiting[r.message.id]
-	delete(s.waiting, r.message.id)
-	if ok {
-		response <- r
-	}
+	lost := s.lent
+	s.lent = map[uint64]*File{}
 	s.mu.Unlock()
-	if !ok && r.file != nil {
-		_ = r.file.Close()
-		s.giveBack(r.message.id)
+	for _, f := range lost {
+		close(f.lost)
 	}
 }
 
-// File is a borrowed sealed file. It is safe for concurrent use, except Close.
-type File struct {
-	session *session
-	id      uint64
-	file    *os.File
-	size    int64
-	device  uint64
-	once    sync.Once
+// deliver passes a file to its request. Without one, the file is given back.
+func (s *session) deliver(m message, file *os.File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.waiting[m.id]
+	delete(s.waiting, m.id)
+	err := checkOpened(m, file, r.size)
+	if !ok || err != nil {
+		if file != nil {
+			_ = file.Close()
+		}
+		if m.outcome == granted {
+			_ = s.write(message{kind: kindGiveBack, id: m.id})
+		}
+		if ok {
+			r.response <- reply{err: err}
+		}
+		return
+	}
+	f := &File{
+		session: s, id: m.id, file: file, size: r.size, device: deviceOf(file), reports: m.text == featureUsed,
+		revoked: make(chan struct{}), lost: make(chan struct{}),
+	}
+	s.lent[m.id] = f
+	r.response <- reply{file: f}
 }
 
-var _ io.ReaderAt = (*File)(nil)
-
-// ReadAt reads bytes of the version.
-func (f *File) ReadAt(p []byte, offset int64) (int, error) { return f.file.ReadAt(p, offset) }
-
-// Size returns the size of the version in bytes.
-func (f *File) Size() int64 { return f.size }
-
-// Fd returns the descriptor, open for reading only. It is valid until Close.
-func (f *File) Fd() uintptr { return f.file.Fd() }
-
-// Close closes the file and returns it to the worker.
-func (f *File) Close() error {
-	var err error
-	f.once.Do(func() {
-		err = f.file.Close()
-		f.session.giveBack(f.id)
-	})
-	return err
+func (s *session) revoked(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.lent[id]; f != nil {
+		f.revokeOnce.Do(func() { close(f.revoked) })
+	}
 }

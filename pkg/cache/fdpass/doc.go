@@ -16,12 +16,18 @@
 // integers little-endian:
 //
 //	0  magic "JFD" and the version of the protocol, one byte
-//	4  kind u16: 1 open, 2 opened, 3 give back
+//	4  kind u16: 1 open, 2 opened, 3 give back, 4 revoked, 5 used
 //	6  status u16 of opened: 0 with one descriptor, 1 not sealed, 2 refused
 //	8  id u64, chosen by the client for each open
 //	16 open: size u64, then mount, key and etag, each after its length u16
-//	   opened: the error message
+//	   opened: the error message; with status 0 the features of the server
 //	   give back: nothing
+//	   revoked: nothing
+//	   used: number of opens u32 and bytes read u64 since the last one
 //
-// Any other packet ends the connection.
+// A server sends revoked when the bytes of a file are found to be wrong or cannot be
+// read any more. A client sends used if the features contain "used", so that the
+// server knows how often a file is used that it lent once. Any other packet ends the
+// connection, which returns all files: so a client of an earlier version returns
+// them when it receives revoked.
 package fdpass

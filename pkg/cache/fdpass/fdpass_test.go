@@ -62,6 +62,19 @@ type shelf struct {
 	mu   sync.Mutex
 	out  int
 	err  error
+	// revoked are the callbacks of all loans; opens and bytes were reported.
+	revoked      []func()
+	opens, bytes int64
+}
+
+// revokeAll revokes all loans so far.
+func (s *shelf) revokeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, revoked := range s.revoked {
+		go revoked()
+	}
+	s.revoked = nil
 }
 
 func (s *shelf) Lend(key Key) (Loan, error) {
@@ -90,6 +103,19 @@ func (s *shelf) lent() int {
 type book struct {
 	shelf *shelf
 	*os.File
+}
+
+func (b *book) OnRevoke(revoked func()) {
+	b.shelf.mu.Lock()
+	defer b.shelf.mu.Unlock()
+	b.shelf.revoked = append(b.shelf.revoked, revoked)
+}
+
+func (b *book) Used(opens, bytes int64) {
+	b.shelf.mu.Lock()
+	defer b.shelf.mu.Unlock()
+	b.shelf.opens += opens
+	b.shelf.bytes += bytes
 }
 
 func (b *book) CloseFile() { _ = b.Close() }

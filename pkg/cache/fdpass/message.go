@@ -21,6 +21,8 @@ const (
 	kindOpen     kind = 1
 	kindOpened   kind = 2
 	kindGiveBack kind = 3
+	kindRevoked  kind = 4
+	kindUsed     kind = 5
 )
 
 type outcome uint16
@@ -44,6 +46,8 @@ type message struct {
 	id      uint64
 	key     Key    // of open
 	text    string // of opened
+	opens   uint32 // of used
+	bytes   uint64 // of used
 }
 
 // errProtocol means that the peer does not use this protocol.
@@ -66,6 +70,9 @@ func (m message) encode() ([]byte, error) {
 		}
 	case kindOpened:
 		b = append(b, m.text[:min(len(m.text), 1024)]...)
+	case kindUsed:
+		b = binary.LittleEndian.AppendUint32(b, m.opens)
+		b = binary.LittleEndian.AppendUint64(b, m.bytes)
 	}
 	if len(b) > maxMessage {
 		return nil, fmt.Errorf("a message of %d bytes: %w", len(b), errProtocol)
@@ -97,7 +104,10 @@ func decode(b []byte) (message, error) {
 			m.text = ""
 		}
 		return m, nil
-	case m.kind == kindGiveBack && len(rest) == 0:
+	case (m.kind == kindGiveBack || m.kind == kindRevoked) && len(rest) == 0:
+		return m, nil
+	case m.kind == kindUsed && len(rest) == 12:
+		m.opens, m.bytes = binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint64(rest[4:])
 		return m, nil
 	}
 	return message{}, fmt.Errorf("kind %d: %w", m.kind, errProtocol)

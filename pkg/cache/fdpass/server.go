@@ -29,6 +29,11 @@ type Loan interface {
 	Fd() uintptr
 	// CloseFile closes the lender's descriptor; the loan continues.
 	CloseFile()
+	// OnRevoke has revoked called at most once, when the bytes cannot be used any
+	// more. It is called once, before Return.
+	OnRevoke(revoked func())
+	// Used counts opens of the file, and bytes read from it.
+	Used(opens, bytes int64)
 	Return()
 }
 
@@ -39,6 +44,11 @@ const (
 	maxPerProcess = 4
 	maxLoans      = 1 << 16
 	sendTimeout   = 5 * time.Second
+	// maxUsed bounds the bytes that one message reports.
+	maxUsed = 1 << 50
+
+	// featureUsed is the feature of a server that accepts reports of use.
+	featureUsed = "used"
 )
 
 // Server lends files on one socket.
@@ -200,19 +210,27 @@ func (s *Server) lend(c *net.UnixConn) {
 
 // handle processes one message of a connection.
 func (s *Server) handle(c *net.UnixConn, m message, loans map[uint64]Loan) error {
-	if m.kind == kindGiveBack {
-		if loan, ok := loans[m.id]; ok {
+	loan, lent := loans[m.id]
+	switch {
+	case m.kind == kindGiveBack:
+		if lent {
 			delete(loans, m.id)
 			loan.Return()
 		}
 		return nil
+	case m.kind == kindUsed:
+		if lent {
+			loan.Used(int64(m.opens), int64(min(m.bytes, maxUsed)))
+		}
+		return nil
 	}
-	if m.kind != kindOpen || loans[m.id] != nil {
+	if m.kind != kindOpen || lent {
 		return fmt.Errorf("kind %d, id %d: %w", m.kind, m.id, errProtocol)
 	}
 	reply := message{kind: kindOpened, id: m.id}
 	fd := -1
 	loan, err := s.borrow(m.key, len(loans))
+	granting := false
 	switch {
 	case errors.Is(err, ErrNotSealed):
 		reply.outcome, reply.text = notSealed, err.Error()
@@ -220,13 +238,30 @@ func (s *Server) handle(c *net.UnixConn, m message, loans map[uint64]Loan) error
 		reply.outcome, reply.text = refused, err.Error()
 	default:
 		loans[m.id] = loan
-		fd = int(loan.Fd())
+		fd, granting = int(loan.Fd()), true
+		reply.text = featureUsed
 		defer loan.CloseFile()
 	}
+	if err := s.send(c, reply, fd); err != nil {
+		return err
+	}
+	if granting {
+		// After the reply, so that the client knows the file that is revoked.
+		loan.OnRevoke(func() {
+			if err := s.send(c, message{kind: kindRevoked, id: m.id}, -1); err != nil {
+				// The end of the connection makes the client drop all files.
+				_ = c.Close()
+			}
+		})
+	}
+	return nil
+}
+
+func (s *Server) send(c *net.UnixConn, m message, fd int) error {
 	if err := c.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
 	}
-	return send(c, reply, fd)
+	return send(c, m, fd)
 }
 
 func (s *Server) borrow(key Key, out int) (Loan, error) {
