@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,7 +33,20 @@ type options struct {
 	listen, raftListen, healthListen   string
 	formed, debug                      bool
 	heartbeat, election, lease, absent time.Duration
+	stripe                             int64
 	profiling                          daemon.Profiling
+}
+
+// stripeVariable is the environment variable with the default of --stripe-size, by
+// which a runtime can set it: spec.master.env.
+const stripeVariable = "JINDO_STRIPE_SIZE"
+
+// stripeSize returns the default of --stripe-size.
+func stripeSize() int64 {
+	if n, err := strconv.ParseInt(os.Getenv(stripeVariable), 10, 64); err == nil && n > 0 {
+		return n
+	}
+	return server.DefaultStripeSize
 }
 
 func main() {
@@ -54,6 +68,7 @@ func parse() options {
 	flag.DurationVar(&o.election, "election-timeout", consensus.DefaultElection, "how long a candidate waits for votes")
 	flag.DurationVar(&o.lease, "lease-timeout", consensus.DefaultLease, "how long a leader continues without a majority")
 	flag.DurationVar(&o.absent, "worker-absence", server.DefaultWorkerAbsence, "how long a worker may send no heartbeat before it is removed from the ring")
+	flag.Int64Var(&o.stripe, "stripe-size", stripeSize(), "stripe size, in bytes, of a cluster that this master forms: larger objects are spread over the workers in parts of this size; an existing cluster keeps its own. $"+stripeVariable+" is the default")
 	o.profiling.AddFlag(flag.CommandLine)
 	flag.BoolVar(&o.debug, "debug", false, "log debug messages")
 	flag.Parse()
@@ -105,7 +120,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	defer peers.Close()
 	serving := server.Config{
 		Name: o.name, Topology: members, Identity: identity, State: machine, Connections: rpcLimits, Addresses: addresses,
-		WorkerAbsence: o.absent, Logger: logger, Registry: health.Registry, Fatal: fatal,
+		WorkerAbsence: o.absent, StripeSize: o.stripe, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}
 	opener := opener{config: consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,

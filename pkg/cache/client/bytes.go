@@ -98,10 +98,11 @@ type Terms struct {
 }
 
 // Fetch fills a destination with the object's bytes from offset on, in one attempt
-// at one worker. It returns the number of bytes received, and an error unless that
-// is to.Len(); the bytes received are valid in both cases. The range must be within
-// the object. cached reports whether the worker had the bytes cached. The error
-// is an [*Error], or wraps the error of the context or of the destination.
+// at one worker, or at one worker for each stripe. It returns the number of bytes
+// received, and an error unless that is to.Len(); the bytes received are valid in
+// both cases. The range must be within the object. cached reports whether the
+// workers had the bytes cached. The error is an [*Error], or wraps the error of the
+// context or of the destination.
 func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offset int64, to Destination, terms Terms) (n int, cached bool, err error) {
 	if eligible(o, offset, to.Len()) && !terms.CachedOnly && candidate.Rung != Previous {
 		if object, ok := c.small.take(ctx, o, terms.Silence); ok {
@@ -109,6 +110,43 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 			return n, true, err
 		}
 	}
+	end := offset + int64(to.Len())
+	whole := &memory{Destination: to}
+	cached = true
+	for at := offset; ; {
+		part := int(min(c.stripeEnd(o, at), end) - at)
+		m, hit, err := c.fetchStripe(ctx, candidate, o, at, &section{whole, n, part}, terms)
+		n, at, cached = n+m, at+int64(m), cached && hit
+		if err != nil || at == end {
+			return n, cached, err
+		}
+		candidate = c.following(candidate, o, at)
+	}
+}
+
+// stripeEnd returns the end of the stripe of an object with the byte at offset.
+func (c *Client) stripeEnd(o Object, offset int64) int64 {
+	if v := c.current.Load(); v != nil {
+		return v.ring.StripeEnd(offset, o.Size)
+	}
+	return o.Size
+}
+
+// following returns the candidate for the stripe after the one of a candidate.
+func (c *Client) following(candidate Candidate, o Object, offset int64) Candidate {
+	if candidate.Rung != Owner {
+		return candidate // Any worker can serve any stripe.
+	}
+	for _, next := range c.Candidates(o, offset) {
+		if next.Admit() {
+			return next
+		}
+	}
+	return candidate
+}
+
+// fetchStripe is Fetch for a range within one stripe.
+func (c *Client) fetchStripe(ctx context.Context, candidate Candidate, o Object, offset int64, to Destination, terms Terms) (n int, cached bool, err error) {
 	w := candidate.worker
 	attempt := newAttempt(ctx, terms)
 	defer attempt.end()

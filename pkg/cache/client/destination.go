@@ -25,6 +25,42 @@ func (b Bytes) Len() int { return len(b) }
 // Memory returns the bytes.
 func (b Bytes) Memory(context.Context) ([]byte, error) { return b, nil }
 
+// memory is a destination whose memory is requested once, for sections of it.
+type memory struct {
+	Destination
+	p []byte
+}
+
+// Memory returns the bytes of the whole destination.
+func (m *memory) Memory(ctx context.Context) ([]byte, error) {
+	if m.p == nil {
+		p, err := m.Destination.Memory(ctx)
+		if err != nil {
+			return nil, err
+		}
+		m.p = p
+	}
+	return m.p, nil
+}
+
+// section is a part of a destination.
+type section struct {
+	of           *memory
+	from, length int
+}
+
+// Len returns the number of bytes of the section.
+func (s *section) Len() int { return s.length }
+
+// Memory returns the bytes of the section.
+func (s *section) Memory(ctx context.Context) ([]byte, error) {
+	p, err := s.of.Memory(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p[s.from : s.from+s.length], nil
+}
+
 // Receive reads a body into a destination. It calls progress after every n bytes,
 // and returns the number of bytes, and an error unless that is to.Len(): the one of
 // the body, io.EOF if it is too short, or the one of the destination.

@@ -79,6 +79,15 @@ func (r *Ring) Stripe(offset int64) int64 {
 	return offset / r.stripe
 }
 
+// StripeEnd returns the offset of the first byte after the stripe that holds the
+// byte at offset, at most the size of the object.
+func (r *Ring) StripeEnd(offset, size int64) int64 {
+	if r.stripe <= 0 {
+		return size
+	}
+	return min((r.Stripe(offset)+1)*r.stripe, size)
+}
+
 // Order returns all members, the owner of the key first, then those that would
 // own it if the ones before were absent. Members of weight 0 are last. The
 // caller may change the slice, but not the members.

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,7 +36,8 @@ func (w *Worker) serveBatch(rw http.ResponseWriter, r *http.Request) {
 	rw.Header().Set("Content-Type", "application/octet-stream")
 	rw.WriteHeader(http.StatusOK)
 	_ = control.Flush()
-	out := &frames{out: &pacedWriter{w: rw, control: control, timeout: w.config.WriteTimeout}, control: control}
+	paced := &pacedWriter{w: rw, control: control, timeout: w.config.WriteTimeout}
+	out := &frames{out: bufio.NewWriterSize(paced, 64<<10), control: control}
 	group, ctx := errgroup.WithContext(r.Context())
 	group.SetLimit(batchReads)
 	for i, o := range batch.Objects {
@@ -50,18 +54,24 @@ func (w *Worker) serveBatch(rw http.ResponseWriter, r *http.Request) {
 
 // frames sends the frames of a batch. It is safe for concurrent use.
 type frames struct {
+	// waiting counts the goroutines that send.
+	waiting atomic.Int64
+
 	mu      sync.Mutex
-	out     *pacedWriter
+	out     *bufio.Writer
 	control *http.ResponseController
 }
 
+// send sends a frame, together with those that others send at the same time.
 func (f *frames) send(index int, object []byte, failure *wire.Failure) error {
+	f.waiting.Add(1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := wire.WriteFrame(f.out, index, object, failure); err != nil {
+	err := wire.WriteFrame(f.out, index, object, failure)
+	if f.waiting.Add(-1) > 0 || err != nil {
 		return err
 	}
-	return f.control.Flush()
+	return errors.Join(f.out.Flush(), f.control.Flush())
 }
 
 // readObject returns all bytes of a small object, as serveObject sends them.

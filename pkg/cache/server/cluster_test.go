@@ -65,7 +65,7 @@ func (c *cluster) publish() {
 	for _, h := range c.workers {
 		eventually(c.t, "the workers have the ring", func() bool {
 			v := h.worker.views.load()
-			return v != nil && v.GetIndex() == c.masters.view.GetIndex() && h.worker.Ready() == nil
+			return v != nil && v.GetIndex() == c.masters.index() && h.worker.Ready() == nil
 		})
 	}
 }

@@ -241,6 +241,13 @@ func (m *masters) change(f func(*commonv1.ClusterView)) {
 	m.view = next
 }
 
+// index returns the index of the view.
+func (m *masters) index() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.view.GetIndex()
+}
+
 // last returns the last report; an empty one if there was none.
 func (m *masters) last() *commonv1.WorkerReport {
 	m.mu.Lock()

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
-	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 )
 
@@ -90,9 +89,8 @@ func (w *Worker) readBlocks(ctx context.Context, v *view, entry *mounted, reques
 	key := keyOf(request)
 	read := blockstore.Request{Key: key, Offset: request.First, Length: request.Length(), Park: lane.park}
 	if !request.OnlyIfCached {
-		name := ring.ObjectKey(key.Mount, key.Key, key.ETag, key.Size, 0)
-		read.Temporary = !v.owns(w.config.Name, name)
-		read.Fetch = (&source{worker: w, view: v, entry: entry, key: key, name: name, owner: !read.Temporary}).fetch
+		read.Temporary = !v.owns(w.config.Name, v.nameOf(key, request.First))
+		read.Fetch = (&source{worker: w, view: v, entry: entry, key: key, owner: !read.Temporary}).fetch
 	}
 	return w.config.Blocks.Read(ctx, read)
 }

@@ -26,7 +26,6 @@ type source struct {
 	view   *view
 	entry  *mounted
 	key    blockstore.Key
-	name   string
 	owner  bool
 
 	mu sync.Mutex
@@ -100,7 +99,7 @@ func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadClo
 	}
 	tried := map[string]bool{s.worker.config.Name: true}
 	for _, previous := range s.view.previous {
-		order := previous.Order(s.name)
+		order := previous.Order(stripeName(previous, s.key, offset))
 		if len(order) == 0 || tried[order[0].GetName()] {
 			continue
 		}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -143,6 +144,20 @@ func (v *view) owns(name, key string) bool {
 	}
 	order := v.ring.Order(key)
 	return len(order) == 0 || order[0].GetName() == name
+}
+
+// nameOf returns the key that places the stripe of a version with the byte at offset
+// in the current ring. Clients request the bytes of one stripe at a time.
+func (v *view) nameOf(key blockstore.Key, offset int64) string {
+	if v == nil {
+		return ""
+	}
+	return stripeName(v.ring, key, offset)
+}
+
+// stripeName is like nameOf for any ring.
+func stripeName(r *ring.Ring, key blockstore.Key, offset int64) string {
+	return ring.ObjectKey(key.Mount, key.Key, key.ETag, key.Size, r.Stripe(offset))
 }
 
 // index returns the index of the view; 0 for none.

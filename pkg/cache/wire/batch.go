@@ -114,11 +114,14 @@ func WriteFrame(w io.Writer, index int, object []byte, failure *Failure) error {
 		}
 		kind = 1
 	}
-	frame := make([]byte, 0, frameHead+len(object))
+	frame := make([]byte, 0, frameHead)
 	frame = binary.LittleEndian.AppendUint32(frame, uint32(index))
 	frame = binary.LittleEndian.AppendUint32(frame, kind)
 	frame = binary.LittleEndian.AppendUint64(frame, uint64(len(object)))
-	_, err := w.Write(append(frame, object...))
+	if _, err := w.Write(frame); err != nil {
+		return err //nolint:wrapcheck // the writer's error
+	}
+	_, err := w.Write(object)
 	return err //nolint:wrapcheck // the writer's error
 }
 

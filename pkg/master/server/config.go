@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -44,6 +45,13 @@ var _ Consensus = (*consensus.Node)(nil)
 // removed from the ring.
 const DefaultWorkerAbsence = 10 * time.Minute
 
+// DefaultStripeSize is the stripe size of a new cluster: parts of this size of an
+// object are placed on the workers on their own.
+const DefaultStripeSize = 256 << 20
+
+// stripeUnit is what a stripe size is a multiple of: the block size of the workers.
+const stripeUnit = 1 << 20
+
 // Limits are those of the gRPC port. All FUSE servers of a runtime have one
 // certificate, and connect from one address a node or pod.
 func Limits() netlimit.Limits {
@@ -64,6 +72,9 @@ type Config struct {
 	// WorkerAbsence is how long a worker may send no heartbeat before it is
 	// removed from the ring; DefaultWorkerAbsence when 0.
 	WorkerAbsence time.Duration
+	// StripeSize is the stripe size of a cluster that this master forms, in bytes;
+	// DefaultStripeSize when 0. A cluster that exists keeps its own.
+	StripeSize int64
 	// Connections limits those of the gRPC port; Limits when zero.
 	Connections netlimit.Limits
 	// Addresses have reserved slots at the gRPC port. It may be nil.
@@ -82,6 +93,9 @@ func (c *Config) normalize() error {
 	if c.WorkerAbsence == 0 {
 		c.WorkerAbsence = DefaultWorkerAbsence
 	}
+	if c.StripeSize == 0 {
+		c.StripeSize = DefaultStripeSize
+	}
 	if c.tick == 0 {
 		c.tick = 100 * time.Millisecond
 	}
@@ -92,6 +106,8 @@ func (c *Config) normalize() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	switch {
+	case c.StripeSize < 0 || c.StripeSize%stripeUnit != 0:
+		return fmt.Errorf("stripe size %d: must be a multiple of %d bytes", c.StripeSize, stripeUnit)
 	case c.Name == "":
 		return errors.New("master name is empty")
 	case c.Topology.ClusterID == "":

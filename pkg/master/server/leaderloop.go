@@ -117,7 +117,9 @@ func (c *leaderLoop) propose(ctx context.Context, what string, command *statev1.
 func (c *leaderLoop) form(ctx context.Context) {
 	config := c.server.config
 	result, _ := c.propose(ctx, "form the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
-		FormCluster: &statev1.FormCluster{ClusterId: config.Topology.ClusterID, FormatVersion: c.server.proposer.format()},
+		FormCluster: &statev1.FormCluster{
+			ClusterId: config.Topology.ClusterID, FormatVersion: c.server.proposer.format(), StripeSize: config.StripeSize,
+		},
 	}})
 	if result.GetChanged() {
 		config.Logger.Info("the cluster is formed", "cluster", config.Topology.ClusterID)
