@@ -63,7 +63,7 @@ e2e: ## Run the tests on Kubernetes: on the cluster of KUBECONFIG, or on a tempo
 
 .PHONY: mutants
 mutants: deps ## Check that deliberately broken variants of the core are caught.
-	go test -tags mutant -timeout 10m -run Mutant ./pkg/master/... ./pkg/cache/blockstore ./pkg/cache/client ./pkg/cache/transport ./pkg/netlimit/... ./pkg/owner ./pkg/kube/hostpath ./pkg/mount/fusefs ./pkg/mount/reader
+	go test -tags mutant -timeout 10m -run Mutant ./pkg/master/... ./pkg/cache/blockstore ./pkg/cache/client ./pkg/cache/transport ./pkg/cache/server ./pkg/netlimit/... ./pkg/owner ./pkg/kube/hostpath ./pkg/mount/fusefs ./pkg/mount/reader
 
 .PHONY: fault
 fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m, 1h).

@@ -121,7 +121,7 @@ func queues(s *Store, t *tier) []string {
 			idle[v] = true
 		}
 	}
-	lists := []*list{&e.doomed, &e.probation}
+	lists := []*list{&e.doomed, &e.copies, &e.probation}
 	for i := range e.levels {
 		lists = append(lists, &e.levels[i])
 	}

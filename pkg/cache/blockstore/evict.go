@@ -28,6 +28,8 @@ const (
 	// doomed versions are evicted first, the one that expires first before the
 	// others: replaced versions and copies held for another worker.
 	doomed
+	// copied versions are node copies. They are evicted before all but the doomed.
+	copied
 	// probation holds versions that were not read again, and large ones that are
 	// not complete.
 	probation
@@ -47,8 +49,10 @@ type eviction struct {
 	// capacity is the tier's quota; share bounds what is not protected once the
 	// tier is full.
 	capacity, share int64
+	// copyLimit bounds the bytes of node copies.
+	copyLimit int64
 
-	doomed, probation list
+	doomed, copies, probation list
 	// levels are the protected versions by number of reads; base is the level of
 	// 0 reads. Level n is levels[n % len(levels)].
 	levels [maxFreq + 1]list
@@ -88,6 +92,8 @@ func (e *eviction) admit(v *version) {
 	switch {
 	case v.temporary:
 		e.move(v, doomed)
+	case v.copied:
+		e.move(v, copied)
 	case e.large(v):
 		e.move(v, probation)
 	case e.committed+v.full <= e.capacity-e.share,
@@ -104,6 +110,10 @@ func (e *eviction) admit(v *version) {
 // restore inserts a version that was kept over a restart. It is not new, and
 // the number of its reads is unknown.
 func (e *eviction) restore(v *version) {
+	if v.copied {
+		e.move(v, copied)
+		return
+	}
 	if e.large(v) && !v.complete() {
 		e.move(v, probation)
 		return
@@ -120,7 +130,10 @@ func (e *eviction) doom(v *version) {
 
 // undoom returns a doomed version to the class it would start in.
 func (e *eviction) undoom(v *version) {
-	if v.class == doomed {
+	switch {
+	case v.class == doomed && v.copied:
+		e.move(v, copied)
+	case v.class == doomed:
 		e.move(v, probation)
 		e.promote(v)
 	}
@@ -211,6 +224,8 @@ func (e *eviction) listOf(v *version) *list {
 	switch v.class {
 	case doomed:
 		return &e.doomed
+	case copied:
+		return &e.copies
 	case probation:
 		return &e.probation
 	}
@@ -232,12 +247,20 @@ func (e *eviction) age() {
 	e.untilAging = e.count[protected]
 }
 
-// unprotected returns the next victim that is doomed or in probation, or nil.
+// unprotected returns the next victim that is not protected, or nil.
 func (e *eviction) unprotected() *version {
+	if v := e.spare(); v != nil {
+		return v
+	}
+	return e.probation.tail
+}
+
+// spare returns the next victim that is doomed or a node copy, or nil.
+func (e *eviction) spare() *version {
 	if e.doomed.tail != nil {
 		return e.doomed.tail
 	}
-	return e.probation.tail
+	return e.copies.tail
 }
 
 // coldest returns the next victim of the protected segment, or nil.

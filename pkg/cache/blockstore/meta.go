@@ -11,7 +11,7 @@ import (
 // The format of the sidecar; all integers are little-endian:
 //
 //	0   magic "JINDOBLK"
-//	8   format version u16, flags u16 (1: held for another worker)
+//	8   format version u16, flags u16 (1: held for another worker, 2: node copy)
 //	12  length of the header u32, checksum included
 //	16  block size u32, reserved u32
 //	24  size of the object u64
@@ -33,6 +33,7 @@ const (
 	fixedSize     = 52
 	lengthsAt     = 40
 	flagTemporary = 1
+	flagCopied    = 2
 )
 
 // errMeta means that a sidecar cannot be used.
@@ -46,6 +47,7 @@ type meta struct {
 	key       Key
 	blockSize int64
 	temporary bool
+	copied    bool
 	created   int64
 	sealed    bool
 	present   bitmap
@@ -58,6 +60,9 @@ func encodeHeader(m meta) ([]byte, uint32) {
 	key, flags := m.key, uint16(0)
 	if m.temporary {
 		flags |= flagTemporary
+	}
+	if m.copied {
+		flags |= flagCopied
 	}
 	b := make([]byte, 0, fixedSize+len(key.Mount)+len(key.Key)+len(key.ETag)+12)
 	b = append(b, metaMagic...)
@@ -168,6 +173,7 @@ func decodeHeader(b []byte) (meta, uint32, error) {
 		key:       Key{Size: int64(binary.LittleEndian.Uint64(b[24:]))},
 		blockSize: int64(binary.LittleEndian.Uint32(b[16:])),
 		temporary: binary.LittleEndian.Uint16(b[10:])&flagTemporary != 0,
+		copied:    binary.LittleEndian.Uint16(b[10:])&flagCopied != 0,
 		created:   int64(binary.LittleEndian.Uint64(b[32:])),
 	}
 	rest := b[fixedSize : length-4]

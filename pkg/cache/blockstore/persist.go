@@ -157,7 +157,7 @@ func (s *Store) writeData(b *batch) error {
 	s.mu.Lock()
 	removed, created := b.v.removed, b.v.created
 	writable := b.v.tier.writable()
-	temporary := b.v.temporary
+	temporary, copied := b.v.temporary, b.v.copied
 	if !removed && writable && !created {
 		b.v.created = true
 		b.v.tier.filesHere++
@@ -175,7 +175,7 @@ func (s *Store) writeData(b *batch) error {
 		return fmt.Errorf("open cached file: %w", err)
 	}
 	if !created {
-		if err := s.create(b, temporary); err != nil {
+		if err := s.create(b, temporary, copied); err != nil {
 			return err
 		}
 	}
@@ -189,13 +189,13 @@ func (s *Store) writeData(b *batch) error {
 }
 
 // create sets the length of the data file and writes the header of the sidecar.
-func (s *Store) create(b *batch, temporary bool) error {
+func (s *Store) create(b *batch, temporary, copied bool) error {
 	v := b.v
 	if err := b.file.Truncate(v.key.Size); err != nil {
 		return fmt.Errorf("create sparse file: %w", err)
 	}
 	header, sum := encodeHeader(meta{
-		key: v.key, blockSize: s.config.BlockSize, temporary: temporary, created: s.config.Now().UnixNano(),
+		key: v.key, blockSize: s.config.BlockSize, temporary: temporary, copied: copied, created: s.config.Now().UnixNano(),
 	})
 	f, err := v.tier.files.Open(v.metaPath(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {

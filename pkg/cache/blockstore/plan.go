@@ -28,6 +28,7 @@ func (r *Reader) plan() (*pending, error) {
 	if r.v.temporary && !r.request.Temporary {
 		s.makePermanent(r.v)
 	}
+	s.noteCopy(r.v, &r.request)
 	r.ahead(first)
 	if c, ok := r.claims[first]; ok {
 		c.p.wanted++

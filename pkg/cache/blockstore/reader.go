@@ -21,6 +21,8 @@ type Request struct {
 	// Temporary means that another worker owns the version, so that what is
 	// fetched is kept for a short time only.
 	Temporary bool
+	// Copy means that a copy for readers on this node is assembled: see copies.go.
+	Copy bool
 	// Park, if not nil, is called when a fetch or a disk takes longer than 100 ms,
 	// and the function that it returns once the reader need not wait any more. So a
 	// caller that bounds the reads in progress need not count those that wait.

@@ -115,10 +115,13 @@ func (s *Store) makeRoom(v *version, n int64) bool {
 // admits reports whether the share admits n more bytes of a version. The caller
 // must hold Store.mu.
 func (t *tier) admits(v *version, n int64) bool {
+	if v.class == copied {
+		return t.evict.bytes[copied]+n <= t.evict.copyLimit && t.used-t.evicting+n <= t.low()
+	}
 	if mutantNoShare || v.class == protected {
 		return true
 	}
-	others := t.used - t.evicting - t.evict.bytes[protected]
+	others := t.used - t.evicting - t.evict.bytes[protected] - t.evict.bytes[copied]
 	return t.used-t.evicting+n <= t.low() || others+n <= t.evict.share
 }
 
@@ -128,6 +131,9 @@ func (s *Store) victimFor(v *version, n int64) *version {
 	t, e := v.tier, v.tier.evict
 	if t.used-t.evicting+n <= t.Quota && t.admits(v, n) {
 		return nil
+	}
+	if v.class == copied {
+		return e.spare()
 	}
 	if v.class == protected && !v.reread && !mutantNoShare {
 		// It came while there was room, and there is none for the rest of it.

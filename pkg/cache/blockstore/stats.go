@@ -32,6 +32,8 @@ type TierStats struct {
 	// Capacity and Used are bytes.
 	Capacity, Used int64
 	Files, Sealed  int64
+	// Copies is the part of Used that node copies take.
+	Copies int64
 	// Err is why the tier stores nothing new; nil if it is healthy.
 	Err error
 }
@@ -57,6 +59,7 @@ func (s *Store) Stats() Stats {
 		stats.Tiers = append(stats.Tiers, TierStats{
 			Medium: t.Medium, Path: t.Path, Capacity: t.Quota, Used: t.used,
 			Files: t.filesHere, Sealed: t.sealedHere, Err: t.problem(),
+			Copies: t.evict.bytes[copied],
 		})
 	}
 	return stats

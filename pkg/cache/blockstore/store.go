@@ -40,6 +40,8 @@ type Config struct {
 	// Share of each tier, more than 0 and at most 1, for versions that were not
 	// read again, all together: 0.2. See Eviction.
 	Share float64
+	// CopyShare of each tier, more than 0 and at most 1, for node copies: 0.5.
+	CopyShare float64
 	// DiskTimeout is the time after which a disk counts as hung: 5 s.
 	DiskTimeout time.Duration
 	// StallTimeout ends a fetch that returns no byte: 60 s.
@@ -75,6 +77,9 @@ func (c Config) withDefaults() Config {
 	c.Dirty = min(c.Dirty, c.Memory/2/max(int64(len(c.Tiers)), 1))
 	if c.Share == 0 {
 		c.Share = DefaultShare
+	}
+	if c.CopyShare == 0 {
+		c.CopyShare = DefaultCopyShare
 	}
 	wait := func(p *time.Duration, value time.Duration) {
 		if *p == 0 {
@@ -138,6 +143,9 @@ func Open(config Config) (*Store, error) {
 	if !(config.Share > 0 && config.Share <= 1) {
 		return nil, fmt.Errorf("open block store: share %g: use more than 0 and at most 1", config.Share)
 	}
+	if !(config.CopyShare > 0 && config.CopyShare <= 1) {
+		return nil, fmt.Errorf("open block store: share of node copies %g: use more than 0 and at most 1", config.CopyShare)
+	}
 	s := &Store{
 		config: config, memory: newMemory(config),
 		versions: map[hash]*version{}, objects: map[object]*history{},
@@ -153,6 +161,7 @@ func Open(config Config) (*Store, error) {
 		}
 		tier.state = condition{reason: errors.New("loading the index"), since: config.Now(), unreadable: true}
 		tier.dirtyLimit = config.Dirty
+		tier.evict.copyLimit = int64(config.CopyShare * float64(t.Quota))
 		s.tiers = append(s.tiers, tier)
 	}
 	s.loadAll()

@@ -32,6 +32,8 @@ type version struct {
 	sealed            bool
 	// temporary versions are held for a worker that could not be reached.
 	temporary bool
+	// copied versions are node copies: see copies.go.
+	copied bool
 	// expires is when the version is removed; zero for never.
 	expires time.Time
 

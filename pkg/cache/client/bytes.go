@@ -107,6 +107,7 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	if eligible(o, offset, to.Len()) && !terms.CachedOnly && candidate.Rung != Previous {
 		if object, ok := c.small.take(ctx, o, terms.Silence); ok {
 			n, err := fill(ctx, to, object, terms)
+			c.copies.read(o, offset, n)
 			return n, true, err
 		}
 	}
@@ -116,6 +117,7 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 	for at := offset; ; {
 		part := int(min(c.stripeEnd(o, at), end) - at)
 		m, hit, err := c.fetchStripe(ctx, candidate, o, at, &section{whole, n, part}, terms)
+		c.copies.read(o, at, m)
 		n, at, cached = n+m, at+int64(m), cached && hit
 		if err != nil || at == end {
 			return n, cached, err

@@ -95,7 +95,8 @@ type Client struct {
 	// adopting serialises changes of the view and of its file.
 	adopting sync.Mutex
 
-	small *small
+	small  *small
+	copies *copies
 
 	mu      sync.Mutex
 	closed  bool
@@ -126,7 +127,7 @@ func New(config Config) (*Client, error) {
 		cancel:  cancel,
 		workers: map[string]*worker{},
 	}
-	c.small = newSmall(c)
+	c.small, c.copies = newSmall(c), newCopies(c)
 	kept, err := loadView(config.ViewFile)
 	if err != nil {
 		config.Logger.Warn("cannot use the view file", "error", err)

@@ -8,6 +8,9 @@ type Counts struct {
 	// Ahead counts the small objects that were read after they had been fetched
 	// ahead.
 	Ahead int64
+	// Copies counts the node copies that a worker on this host was requested to
+	// assemble, and has accepted.
+	Copies int64
 }
 
 // Counts returns the numbers of this client.
@@ -23,5 +26,8 @@ func (c *Client) Counts() Counts {
 	c.small.mu.Lock()
 	defer c.small.mu.Unlock()
 	counts.Ahead = c.small.served
+	c.copies.mu.Lock()
+	defer c.copies.mu.Unlock()
+	counts.Copies = c.copies.requested
 	return counts
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,7 +25,12 @@ type cluster struct {
 	bucket  *bucket
 	masters *masters
 	workers []*harness
+	// ahead is how far the clock of the clients is ahead.
+	ahead atomic.Int64
 }
+
+// later sets the clock of the clients forward.
+func (c *cluster) later() { c.ahead.Add(int64(time.Minute)) }
 
 // newCluster starts workers in a ring with the given stripe size.
 func newCluster(t *testing.T, n int, stripe int64, change ...func(*harness)) *cluster {
@@ -39,7 +45,7 @@ func newCluster(t *testing.T, n int, stripe int64, change ...func(*harness)) *cl
 				h.authority = c.workers[0].authority
 			}
 			h.name, h.bucket, h.masters = name, c.bucket, c.masters
-			h.config.Name, h.config.Masters = name, c.masters
+			h.config.Name, h.config.Masters, h.config.GracePeriod = name, c.masters, time.Second
 			h.config.Identity, h.config.SocketDir = h.identity(mtls.Worker, name), socketDir(t)
 			for _, f := range change {
 				f(h)
@@ -76,6 +82,7 @@ func (c *cluster) client(on int) *client.Client {
 	h := c.workers[0]
 	config := client.Config{
 		Topology: topology.Topology{Name: "hadoop", ClusterID: "c1"}, Identity: h.identity(mtls.Fuse, "reader"), Masters: c.masters,
+		Clock: func() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) },
 	}
 	for _, w := range c.workers {
 		port := w.worker.Addr().(*net.TCPAddr).Port

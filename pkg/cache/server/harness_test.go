@@ -283,6 +283,7 @@ type harness struct {
 	directory *directory
 	masters   *masters
 	blocks    *blockstore.Store
+	tier      string // directory of blocks
 	// now is the clock of the block store; nil is the real one.
 	now     func() time.Time
 	worker  *Worker
@@ -319,6 +320,7 @@ func newHarness(t testing.TB, change ...func(*harness)) *harness {
 
 func (h *harness) openBlocks(dir string) {
 	h.t.Helper()
+	h.tier = dir
 	blocks, err := blockstore.Open(blockstore.Config{
 		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: 256 << 20, Floor: 1}}, BlockSize: 64 << 10, Now: h.now, Logger: h.config.Logger,
 	})

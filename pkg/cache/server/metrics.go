@@ -68,6 +68,7 @@ func newBlockMetrics(blocks *blockstore.Store, storeBytes func() uint64) *blockM
 	add("loans", "Sealed files lent to processes on this host.")
 	add("dirty_bytes", "Bytes that wait for the disk.")
 	add("tier_used_bytes", "Bytes charged to a tier.", "path", "medium")
+	add("tier_copy_bytes", "Bytes of node copies, charged to a tier.", "path", "medium")
 	add("tier_capacity_bytes", "Quota of a tier.", "path", "medium")
 	add("tier_files", "Versions with files.", "path", "medium")
 	add("tier_healthy", "1 if the tier stores new bytes.", "path", "medium")
@@ -112,6 +113,7 @@ func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
 			healthy = 0
 		}
 		gauge("tier_used_bytes", t.Used, t.Path, t.Medium)
+		gauge("tier_copy_bytes", t.Copies, t.Path, t.Medium)
 		gauge("tier_capacity_bytes", t.Capacity, t.Path, t.Medium)
 		gauge("tier_files", t.Files, t.Path, t.Medium)
 		gauge("tier_healthy", healthy, t.Path, t.Medium)

@@ -140,21 +140,31 @@ var errNotCachedByPeer = errors.New("the peer does not have it cached")
 
 // get reads a range from one peer, if the peer has it cached.
 func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blockstore.Key, offset, length int64) (io.ReadCloser, error) {
+	body, failure, err := p.request(ctx, member, wire.Request{
+		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, First: offset, Last: offset + length - 1, OnlyIfCached: true,
+	}, p.timeout)
+	if failure != "" {
+		err = fmt.Errorf("%w: %w", err, errNotCachedByPeer)
+	}
+	return body, err
+}
+
+// request sends a request to one peer. The header of the response must arrive within
+// the timeout. An error with a code is the failure that the peer has sent, or
+// [wire.CodeInvalid] for what is not a response of a worker.
+func (p *peers) request(ctx context.Context, member *commonv1.RingMember, wanted wire.Request, timeout time.Duration) (io.ReadCloser, wire.Code, error) {
 	client, ok := p.client(member.GetName())
 	if !ok {
-		return nil, errNotCachedByPeer
+		return nil, "", errNotCachedByPeer
 	}
 	address := net.JoinHostPort(member.GetHost(), strconv.FormatUint(uint64(member.GetPort()), 10))
 	parent := ctx
 	ctx, cancel := context.WithCancel(ctx)
-	late := time.AfterFunc(p.timeout, cancel)
-	wanted := wire.Request{
-		Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size, First: offset, Last: offset + length - 1, OnlyIfCached: true,
-	}
+	late := time.AfterFunc(timeout, cancel)
 	request, err := wire.NewHTTPRequest(ctx, address, wanted)
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
+		return nil, "", fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
 	response, err := client.Do(request)
 	late.Stop()
@@ -164,32 +174,32 @@ func (p *peers) get(ctx context.Context, member *commonv1.RingMember, key blocks
 			// The end of the download says nothing about the peer.
 			p.rest(member.GetName())
 		}
-		return nil, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
+		return nil, "", fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
 	if _, err := wire.ContentFor(response, wanted); err != nil {
-		late.Reset(p.timeout)
-		err = refusedBy(response, err)
+		late.Reset(timeout)
+		code, err := refusedBy(response, err)
 		_ = response.Body.Close()
 		late.Stop()
 		cancel()
-		return nil, fmt.Errorf("read from worker %s: %w: %w", member.GetName(), err, errNotCachedByPeer)
+		return nil, code, fmt.Errorf("read from worker %s: %w", member.GetName(), err)
 	}
-	return &peerBody{ReadCloser: response.Body, cancel: cancel}, nil
+	return &peerBody{ReadCloser: response.Body, cancel: cancel}, "", nil
 }
 
 // refusedBy returns the reason in a response without the bytes, or err, which is
 // what is wrong with its header. It reads a failure to its end, because the
 // connection of a body that is closed unread cannot be used again: every cold
 // file would connect anew.
-func refusedBy(response *http.Response, err error) error {
+func refusedBy(response *http.Response, err error) (wire.Code, error) {
 	if response.StatusCode == http.StatusPartialContent {
-		return err
+		return wire.CodeInvalid, err
 	}
 	failure, unreadable := wire.ReadFailure(response)
 	if unreadable != nil {
-		return unreadable
+		return wire.CodeInvalid, unreadable
 	}
-	return fmt.Errorf("%s: %s", failure.Code, failure.Message)
+	return failure.Code, fmt.Errorf("%s: %s", failure.Code, failure.Message)
 }
 
 type peerBody struct {

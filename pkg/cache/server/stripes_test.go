@@ -18,7 +18,7 @@ func TestStripesAreSpread(t *testing.T) {
 	const size = 16*stripe + 12345
 	c := newCluster(t, 3, stripe)
 	key := c.bucket.put("large", 1, size)
-	reader := c.client(0)
+	reader := c.client(-1)
 	for offset := int64(0); offset < size; offset += 300_000 {
 		c.mustRead(reader, key, offset, min(300_000, size-offset))
 	}

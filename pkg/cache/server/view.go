@@ -157,6 +157,9 @@ func (v *view) nameOf(key blockstore.Key, offset int64) string {
 
 // stripeName is like nameOf for any ring.
 func stripeName(r *ring.Ring, key blockstore.Key, offset int64) string {
+	if mutantWholePlacement {
+		offset = 0
+	}
 	return ring.ObjectKey(key.Mount, key.Key, key.ETag, key.Size, r.Stripe(offset))
 }
 

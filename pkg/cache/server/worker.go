@@ -44,6 +44,7 @@ type Worker struct {
 	views   *views
 	mounts  *mounts
 	peers   *peers
+	copies  *copies
 	metrics *metrics
 	started time.Time
 	lanes   *lanes
@@ -78,6 +79,7 @@ func New(config Config) (*Worker, error) {
 		peers:   newPeers(config.Identity, config.SocketDir, config.PeerTimeout),
 		started: time.Now(), changed: make(chan struct{}, 1),
 	}
+	w.copies = newCopies(w)
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
 		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
@@ -195,6 +197,12 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.serveBatch(rw, r)
+	case r.URL.Path == wire.CopiesPath:
+		if f := authorize(r); f != nil {
+			f.Write(rw)
+			return
+		}
+		w.copies.serve(rw, r)
 	default:
 		f := &wire.Failure{
 			Status: http.StatusNotFound, Code: wire.CodeInvalid,
@@ -274,6 +282,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	stop()
 	wg.Wait()
 	w.grpc.Stop()
+	w.copies.close()
 	w.mounts.close()
 	w.peers.close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
