@@ -40,6 +40,10 @@ type Config struct {
 	// ParkedMemory bounds the bytes of replies that requests after ParkAfter hold.
 	// It defaults to 64 MiB.
 	ParkedMemory int64
+	// Passthrough is the size from which on sealed files of this host are read by the
+	// kernel itself, in bytes; negative for none. It defaults to
+	// DefaultPassthrough. The Source must be a BackingSource.
+	Passthrough int64
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Registry, if not nil, receives the metrics of the server.
@@ -53,6 +57,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.StopTime <= 0 {
 		c.StopTime = 5 * time.Second
 	}
+	c.Passthrough = cmp.Or(c.Passthrough, DefaultPassthrough)
 	c.ParkAfter = cmp.Or(c.ParkAfter, parkAfter)
 	c.ParkedMemory = cmp.Or(c.ParkedMemory, parkedMemory)
 	if c.ParkAfter < 0 || c.ParkedMemory < 2*(maxRequest+outHeaderSize) {

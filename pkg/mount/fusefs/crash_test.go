@@ -67,6 +67,7 @@ type system struct {
 func newSystem(t testing.TB) *system {
 	s := &system{dir: tempDir(t), source: &counter{}, model: newModel()}
 	s.table = reopen(t, s.dir, nil, s.source)
+	s.table.recordModes()
 	return s
 }
 
@@ -119,8 +120,11 @@ func (s *system) replace(pending map[uint64]bool, takeover int) error {
 	}
 	s.log.Reset()
 	var err error
-	s.table, err = openTable(s.dir, [16]byte{1}, pending, s.source, slog.New(slog.NewTextHandler(&s.log, nil)))
-	return err
+	if s.table, err = openTable(s.dir, [16]byte{1}, pending, s.source, slog.New(slog.NewTextHandler(&s.log, nil))); err != nil {
+		return err
+	}
+	s.table.recordModes()
+	return nil
 }
 
 // killedTakeover makes the stores of a takeover until it is killed.
@@ -161,7 +165,13 @@ func drawNames(t *rapid.T) []lookup {
 }
 
 func (s *system) draw(t *rapid.T) step {
-	nodes, handles := slices.Sorted(maps.Keys(s.model.nodes)), slices.Sorted(maps.Keys(s.model.handles))
+	handles := slices.Sorted(maps.Keys(s.model.handles))
+	var nodes []uint64
+	for _, id := range slices.Sorted(maps.Keys(s.model.nodes)) {
+		if s.model.nodes[id].lookups > 0 {
+			nodes = append(nodes, id)
+		}
+	}
 	kinds := []string{"lookup", "lookup"}
 	if len(nodes) > 0 {
 		kinds = append(kinds, "forget", "open", "stale")
@@ -177,7 +187,8 @@ func (s *system) draw(t *rapid.T) step {
 		}
 		return forgetStep(list)
 	case "open":
-		return openStep(s.model.nodes[rapid.SampledFrom(nodes).Draw(t, "node")], rapid.Bool().Draw(t, "direct"))
+		backing := rapid.SampledFrom([]uint32{0, uint32(s.unique) + 1}).Draw(t, "backing")
+		return openStep(s.model.nodes[rapid.SampledFrom(nodes).Draw(t, "node")], rapid.Bool().Draw(t, "direct"), backing)
 	case "stale":
 		return staleStep(rapid.SampledFrom(nodes).Draw(t, "node"))
 	case "release":
@@ -233,7 +244,7 @@ func TestKilledAtEveryStore(t *testing.T) {
 				d = known
 			}
 		}
-		if err = s.do(openStep(d, false), -1, -1); err != nil {
+		if err = s.do(openStep(d, false, 0), -1, -1); err != nil {
 			return n, d, 0, err
 		}
 		for id := range s.model.handles {
@@ -245,9 +256,10 @@ func TestKilledAtEveryStore(t *testing.T) {
 		"lookup": func(node, node, uint64) step {
 			return lookupStep([]lookup{file("/a", "one", 5), file("/b", "two", 6), file("/new", long, 7)}, 0, nil)
 		},
-		"forget":  func(n, d node, _ uint64) step { return forgetStep([]forgetEntry{{n.id, 1}, {d.id, 1}, {n.id, 1}}) },
-		"open":    func(n, _ node, _ uint64) step { return openStep(n, true) },
-		"release": func(_, _ node, handle uint64) step { return releaseStep(handle) },
+		"forget":                   func(n, d node, _ uint64) step { return forgetStep([]forgetEntry{{n.id, 1}, {d.id, 1}, {n.id, 1}}) },
+		"open":                     func(n, _ node, _ uint64) step { return openStep(n, true, 0) },
+		"open in passthrough mode": func(n, _ node, _ uint64) step { return openStep(n, false, 7) },
+		"release":                  func(_, _ node, handle uint64) step { return releaseStep(handle) },
 		"readdir": func(_, _ node, handle uint64) step {
 			return lookupStep([]lookup{file("/d/x", "one", 5)}, handle, []string{"x", long})
 		},
@@ -301,7 +313,7 @@ func TestScanKeepsWhatIsMadeMeanwhile(t *testing.T) {
 	ids := slices.Sorted(maps.Keys(s.model.nodes))
 	for i := range 100 {
 		list := []forgetEntry{{node: ids[i], count: 1}, {node: ids[len(ids)-1-i], count: 1}}
-		for _, f := range []step{forgetStep(list), lookupStep(names(20_000+50*i), 0, nil), openStep(s.model.nodes[ids[1000+i]], false)} {
+		for _, f := range []step{forgetStep(list), lookupStep(names(20_000+50*i), 0, nil), openStep(s.model.nodes[ids[1000+i]], false, uint32(i%2)*uint32(i))} {
 			if err := s.do(f, -1, -1); err != nil {
 				t.Fatal(err)
 			}

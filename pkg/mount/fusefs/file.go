@@ -89,25 +89,62 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 		}
 		version, direct = entry.Version, true
 	}
+	h, err := f.openHandle(ctx, in.Unique, n, version, direct)
+	if err != nil {
+		return f.failed("open", n.path, err)
+	}
+	out.Fh = h.id
+	out.OpenFlags = fuse.FOPEN_NOFLUSH
+	if h.passthrough {
+		out.OpenFlags |= fuse.FOPEN_PASSTHROUGH
+		out.BackingID = int32(h.backing)
+	}
+	switch {
+	case direct:
+		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
+	case !h.passthrough:
+		// A nodeid identifies one version, so that cached pages are valid.
+		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
+	}
+	return fuse.OK
+}
+
+// openHandle opens a handle in the mode of its node.
+func (f *fileSystem) openHandle(ctx context.Context, unique uint64, n node, version reader.Version, direct bool) (*handle, error) {
+	if !direct && n.backing != 0 {
+		// The kernel reads the file itself.
+		h := f.table.openFile(unique, n, version, false, 0)
+		if h.passthrough {
+			f.passthrough.opened(h.backing)
+		}
+		// If the last handle was released meanwhile, the mode is cached, and the File
+		// is opened when it is read.
+		return h, nil
+	}
 	file, err := f.source.Open(ctx, version)
 	if errors.Is(err, reader.ErrStale) {
 		f.dropVersion(ctx, n.id, n.path, version)
 		f.table.refuseOnce(n.id)
 	}
 	if err != nil {
-		return f.failed("open", n.path, err)
+		return nil, err
 	}
-	h := f.table.openHandle(in.Unique, n, version, direct)
+	backing := uint32(0)
+	if !direct {
+		backing = f.passthrough.prepare(ctx, n)
+	}
+	h := f.table.openFile(unique, n, version, direct, backing)
+	if backing != 0 && h.backing != backing {
+		f.passthrough.end(backing)
+	}
+	if h.passthrough && !direct {
+		f.passthrough.opened(h.backing)
+		// The kernel reads the backing.
+		_ = file.Close()
+		return h, nil
+	}
 	h.open.file = file
-	out.Fh = h.id
-	out.OpenFlags = fuse.FOPEN_NOFLUSH
-	if direct {
-		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
-	} else {
-		// A nodeid identifies one version, so that cached pages are valid.
-		out.OpenFlags |= fuse.FOPEN_KEEP_CACHE
-	}
-	return fuse.OK
+	return h, nil
 }
 
 // dropVersion invalidates a version that does not exist any more, in the table,
@@ -195,9 +232,12 @@ func checkFull(n, got int, offset int64, err error) error {
 
 // Release closes a handle. The kernel does not wait for it.
 func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
-	h := f.table.release(in.Unique, in.Fh)
+	h, ended := f.table.release(in.Unique, in.Fh)
 	if h == nil {
 		return
+	}
+	if ended != 0 {
+		f.passthrough.end(ended)
 	}
 	if err := h.open.close(); err != nil {
 		f.log.Debug("close file failed", "path", h.path, "error", err)

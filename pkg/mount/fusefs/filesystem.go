@@ -34,8 +34,10 @@ type fileSystem struct {
 	refreshMu sync.Mutex
 	requests  *requests
 	notifier  *notifier
-	usage     usage
-	log       *slog.Logger
+	// passthrough lets the kernel read sealed files itself.
+	passthrough *passthrough
+	usage       usage
+	log         *slog.Logger
 	// created is the time at which the mount was created.
 	created time.Time
 }

@@ -18,6 +18,12 @@ type handle struct {
 	// node's version, so that the kernel must not cache pages.
 	version reader.Version
 	direct  bool
+	// passthrough is set when the kernel reads the backing of the node itself, and
+	// backing is the id of its registration; it is set at the open only.
+	passthrough bool
+	backing     uint32
+	// counted is set when the handle counts in the open handles of its node.
+	counted bool
 
 	open   openFile
 	stream stream
@@ -78,38 +84,56 @@ func (t *table) insertHandle(h *handle) {
 	if h.direct {
 		s.flags |= flagDirect
 	}
+	if h.passthrough {
+		s.flags |= flagPassthrough
+	}
+	if h.counted {
+		s.flags |= flagCounted
+	}
 	payload := appendVersioned(binary.AppendUvarint(nil, h.node), h.path, h.dir, h.version)
 	t.insert(kindHandle, h.id, 0, s, payload)
 }
 
-// release removes a handle and returns it, nil if it does not exist. It needs no
-// record of the request: a successor that processes the request again finds no
-// handle, which is what the kernel expects.
-func (t *table) release(_, id uint64) *handle {
+// release removes a handle and returns it, nil if it does not exist, and the
+// backing whose last handle it was, 0 if there is none. It needs no record of the
+// request: a successor that processes the request again finds no handle, which is
+// what the kernel expects.
+func (t *table) release(_, id uint64) (h *handle, ended uint32) {
 	if !t.lockForChange() {
-		return nil
+		return nil, 0
 	}
 	defer t.mu.Unlock()
-	h := t.loadHandle(id)
-	if h != nil {
-		t.begin()
-		t.removeHandle(id)
-		t.commit()
-		delete(t.handles, id)
+	if h = t.loadHandle(id); h == nil {
+		return nil, 0
 	}
-	return h
+	if h.counted {
+		// This may wait, which a transaction must not.
+		if _, _ = t.record(kindNode, h.node); t.closed {
+			return nil, 0
+		}
+	}
+	t.begin()
+	ended = t.removeHandle(id)
+	t.commit()
+	delete(t.handles, id)
+	return h, ended
 }
 
-// removeHandle is part of a transaction.
-func (t *table) removeHandle(id uint64) {
+// removeHandle removes a handle and returns the backing whose last handle it was, 0
+// if there is none. It is part of a transaction.
+func (t *table) removeHandle(id uint64) (ended uint32) {
 	r, err := t.readID(kindHandle, id)
 	if err != nil {
-		return
+		return 0
 	}
 	for _, cursor := range []uint64{r.state.x, r.state.y} {
 		t.removeCursor(id, uint32(cursor))
 	}
 	t.remove(r)
+	if h, err := r.handle(); err == nil && h.counted {
+		return t.leaveMode(h.node)
+	}
+	return 0
 }
 
 // recordCursor records the names of the last reply of a directory handle.

@@ -22,15 +22,17 @@ const (
 	damagedName  = tableName + ".damaged"
 	tableMagic   = "JINDONOD"
 	tableVersion = 2
+	// featureModes is set once nodes record the mode of their open handles.
+	featureModes = 1
 	// knownFeatures are the bits of the features that this version supports. A
 	// version that uses a reserved field sets a bit.
-	knownFeatures = 0
+	knownFeatures = featureModes
 
 	headerSize   = 8 + 4 + 16 + 8 + 8 + 8 + 4
 	headerCopyAt = 4096
 )
 
-// fileHeader identifies the mount of a table. It never changes.
+// fileHeader identifies the mount of a table. Only features are added to it.
 type fileHeader struct {
 	version  uint32
 	session  [16]byte

@@ -22,6 +22,26 @@ type handleModel struct {
 	version reader.Version
 	dir     bool
 	sent    []string
+	// counted handles are in the mode of their node, passthrough if backing is not 0.
+	counted bool
+	backing uint32
+}
+
+// mode returns the number of handles in the mode of a node, and its backing.
+func (m *model) mode(node uint64) (opens int, backing uint32) {
+	for _, h := range m.handles {
+		if h.node == node && h.counted {
+			opens, backing = opens+1, h.backing
+		}
+	}
+	return opens, backing
+}
+
+// drop forgets a node that the kernel has forgotten and of which no handle is open.
+func (m *model) drop(id uint64) {
+	if opens, _ := m.mode(id); opens == 0 && m.nodes[id].lookups == 0 {
+		delete(m.nodes, id)
+	}
 }
 
 func newModel() *model {
@@ -73,10 +93,9 @@ func forgetStep(list []forgetEntry) step {
 		return func(m *model) error {
 			for _, f := range list {
 				n, ok := m.nodes[f.node]
-				if n.lookups -= min(f.count, n.lookups); n.lookups == 0 {
-					delete(m.nodes, f.node)
-				} else if ok {
+				if n.lookups -= min(f.count, n.lookups); ok {
 					m.nodes[f.node] = n
+					m.drop(f.node)
 				}
 			}
 			return nil
@@ -84,15 +103,27 @@ func forgetStep(list []forgetEntry) step {
 	}
 }
 
-func openStep(n node, direct bool) step {
+func openStep(n node, direct bool, backing uint32) step {
 	return func(t *table, unique uint64) func(*model) error {
-		h := t.openHandle(unique, n, n.version, direct)
+		var h *handle
+		if n.dir {
+			h = t.openHandle(unique, n, n.version, direct)
+		} else {
+			h = t.openFile(unique, n, n.version, direct, backing)
+		}
 		return func(m *model) error {
 			if m.used[h.id] {
 				return fmt.Errorf("handle %d is reused", h.id)
 			}
+			// The kernel opens an inode in one mode at a time.
+			if opens, mode := m.mode(n.id); opens > 0 && h.backing != mode && (mode != 0 || !direct) {
+				return fmt.Errorf("an open of node %d has backing %d beside %d handles with %d", n.id, h.backing, opens, mode)
+			}
+			if h.passthrough != (h.backing != 0) || h.passthrough && !h.counted {
+				return fmt.Errorf("handle %+v", h)
+			}
 			m.used[h.id] = true
-			m.handles[h.id] = handleModel{node: n.id, version: n.version, dir: n.dir}
+			m.handles[h.id] = handleModel{node: n.id, version: n.version, dir: n.dir, counted: h.counted, backing: h.backing}
 			return nil
 		}
 	}
@@ -100,8 +131,18 @@ func openStep(n node, direct bool) step {
 
 func releaseStep(id uint64) step {
 	return func(t *table, unique uint64) func(*model) error {
-		t.release(unique, id)
-		return func(m *model) error { delete(m.handles, id); return nil }
+		_, ended := t.release(unique, id)
+		return func(m *model) error {
+			h := m.handles[id]
+			delete(m.handles, id)
+			opens, _ := m.mode(h.node)
+			m.drop(h.node)
+			// A killed server may have ended it.
+			if ended != 0 && (ended != h.backing || opens > 0) {
+				return fmt.Errorf("the release of %+v ends backing %d", h, ended)
+			}
+			return nil
+		}
 	}
 }
 
@@ -119,6 +160,9 @@ func (m *model) check(t *table) error {
 		n, ok := t.node(id)
 		if !ok || n.lookups != want.lookups || n.path != want.path || n.version != want.version || n.dir != want.dir {
 			return fmt.Errorf("node %d is %+v, %v; want %+v", id, n, ok, want)
+		}
+		if opens, backing := m.mode(id); n.opens != uint64(opens) || n.backing != backing {
+			return fmt.Errorf("node %d has %d handles with backing %d, want %d with %d", id, n.opens, n.backing, opens, backing)
 		}
 	}
 	for id, want := range m.handles {

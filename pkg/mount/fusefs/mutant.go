@@ -22,4 +22,8 @@ var (
 	mutantMovedTwice = os.Getenv("JINDO_MUTANT") == "movedtwice"
 	// mutantKeepMemory lets parked requests keep memory beyond their limit.
 	mutantKeepMemory = os.Getenv("JINDO_MUTANT") == "keepmemory"
+	// mutantModeLost leaves the mode of open handles out of the table.
+	mutantModeLost = os.Getenv("JINDO_MUTANT") == "modelost"
+	// mutantOtherBacking opens a node with the newest backing of any node.
+	mutantOtherBacking = os.Getenv("JINDO_MUTANT") == "otherbacking"
 )

@@ -11,4 +11,6 @@ const (
 	mutantScanFreesNew = false
 	mutantMovedTwice   = false
 	mutantKeepMemory   = false
+	mutantModeLost     = false
+	mutantOtherBacking = false
 )

@@ -32,13 +32,15 @@ type notifier struct {
 	// dropping the names below it (FUSE_EXPIRE_ONLY).
 	expire atomic.Bool
 
-	// mu guards paths and roots.
+	// mu guards the fields below, except wake.
 	mu sync.Mutex
 	// paths are the queued names. roots are the queued directories, of which
 	// all names are invalidated.
 	paths []string
 	roots map[string]bool
-	wake  chan struct{}
+	// inodes are the queued nodeids of files, of which all pages are invalidated.
+	inodes []uint64
+	wake   chan struct{}
 }
 
 // maxQueued bounds the number of queued names; further names are dropped.
@@ -53,6 +55,18 @@ func (n *notifier) entry(path string) {
 	n.mu.Lock()
 	if len(n.paths) < maxQueued {
 		n.paths = append(n.paths, path)
+	}
+	n.mu.Unlock()
+	n.signal()
+}
+
+// pages queues the invalidation of the attributes and all cached pages of a file. It
+// does not block. The kernel waits for pages that are being read: the holder writes
+// the notification, so that this server continues to serve these reads.
+func (n *notifier) pages(id uint64) {
+	n.mu.Lock()
+	if len(n.inodes) < maxQueued {
+		n.inodes = append(n.inodes, id)
 	}
 	n.mu.Unlock()
 	n.signal()
@@ -83,13 +97,16 @@ func (n *notifier) run(ctx context.Context) {
 		case <-n.wake:
 		}
 		n.mu.Lock()
-		paths, roots := n.paths, n.roots
-		n.paths, n.roots = nil, map[string]bool{}
+		paths, roots, inodes := n.paths, n.roots, n.inodes
+		n.paths, n.roots, n.inodes = nil, map[string]bool{}, nil
 		n.mu.Unlock()
 		b := batch{notifier: n}
 		for _, path := range paths {
 			_, dir := n.table.idOf(path)
 			b.entry(ctx, path, dir)
+		}
+		for _, id := range inodes {
+			b.add(ctx, invalInode(id))
 		}
 		for root := range roots {
 			files, dirs := n.table.below(root)
@@ -167,8 +184,8 @@ func invalEntry(parent uint64, name string, expire bool) []byte {
 	return append(append(b, name...), 0)
 }
 
-// invalInode returns a notification that drops the cached attributes and entries
-// of a directory.
+// invalInode returns a notification that drops the cached attributes of an inode,
+// and the entries of a directory or the pages of a file.
 func invalInode(id uint64) []byte {
 	b := notification(notifyInvalInode, 24)
 	b = binary.NativeEndian.AppendUint64(b, id)

@@ -22,7 +22,8 @@ import (
 //	32 CRC32C of the id and the bytes 36-64
 //	36 flags (2)    38 mode bits, reserved for writable files (2)
 //	40 and 48 state of the kind, see state (8 and 8)
-//	56 backing id of the kernel, reserved for passthrough (4)
+//	56 backing id of the kernel: of a node whose open handles are in passthrough
+//	   mode, see modes.go (4)
 //	60 extension, reserved: the slot of a record with further fields, such as the
 //	   staging id of a writable file; 0 is none (4)
 //
@@ -72,15 +73,18 @@ const (
 	flagRefused
 	// flagNamed is set on the node that the index by path returns for its path.
 	flagNamed
-	// The next three are reserved: two for the I/O mode of a node with open
-	// handles, passthrough and cached, and one for writes that are not in the
-	// store.
+	// flagPassthrough is set on a handle that was opened in passthrough mode, and
+	// flagCounted on one that counts in the open handles of its node.
+	flagPassthrough
+	flagCounted
+	// The next one is reserved for writes that are not in the store.
 )
 
 var errDamaged = errors.New("damaged record")
 
 // state holds the fields of a record that change. x and y are, of a node, the
-// number of lookups and the time of modification; of a directory handle, the
+// number of lookups with, from bit openShift on, the number of open handles that
+// have its mode, and the time of modification; of a directory handle, the
 // newest cursor and the one before it; of a request to forget, the number of
 // entries that are done.
 type state struct {
@@ -202,7 +206,8 @@ func withoutName(s state) state {
 func (r record) node() (node, error) {
 	d := decoder{b: r.payload}
 	n := node{
-		id: r.id, dir: r.state.flags&flagDir != 0, modified: int64(r.state.y), lookups: r.state.x,
+		id: r.id, dir: r.state.flags&flagDir != 0, modified: int64(r.state.y),
+		lookups: r.state.x & (1<<openShift - 1), opens: r.state.x >> openShift, backing: r.state.backing,
 		stale: r.state.flags&flagStale != 0, refused: r.state.flags&flagRefused != 0,
 	}
 	n.path, n.version = d.versioned(n.dir)
@@ -215,7 +220,10 @@ func (r record) node() (node, error) {
 // handle decodes the record of a handle.
 func (r record) handle() (*handle, error) {
 	d := decoder{b: r.payload}
-	h := &handle{id: r.id, dir: r.state.flags&flagDir != 0, direct: r.state.flags&flagDirect != 0}
+	h := &handle{
+		id: r.id, dir: r.state.flags&flagDir != 0, direct: r.state.flags&flagDirect != 0,
+		passthrough: r.state.flags&flagPassthrough != 0, counted: r.state.flags&flagCounted != 0,
+	}
 	h.node = d.uint()
 	h.path, h.version = d.versioned(h.dir)
 	if d.err != nil {

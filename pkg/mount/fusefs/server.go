@@ -93,6 +93,7 @@ func newServer(config Config) (*Server, error) {
 	}
 	s.files.requests.left = pending
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
+	s.files.passthrough = newPassthrough(config, s.files)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
 	s.metrics = newMetrics(config.Registry, s)
@@ -108,8 +109,11 @@ func (s *Server) options() *fuse.MountOptions {
 		ExplicitDataCacheControl: true,
 		DisableXAttrs:            true,
 		ExtraCapabilities:        fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_HAS_EXPIRE_ONLY,
-		DisabledCapabilities:     fuse.CAP_PASSTHROUGH | fuse.CAP_NO_OPEN_SUPPORT,
-		Logger:                   log.New(debugWriter{s.log}, "", 0),
+		DisabledCapabilities:     fuse.CAP_NO_OPEN_SUPPORT,
+		// Files on stacked file systems are not read by the kernel itself, so that
+		// this mount can be part of an overlay.
+		MaxStackDepth: 1,
+		Logger:        log.New(debugWriter{s.log}, "", 0),
 		PanicHandler: func(cause any) fuse.Status {
 			s.log.Error("request panicked", "panic", cause, "stack", string(debug.Stack()))
 			return fuse.EIO
@@ -179,6 +183,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.follow(background) })
 	helpers.Go(func() { s.files.watchUsage(background) })
 	helpers.Go(func() { s.watchHolder(background) })
+	helpers.Go(func() { s.files.passthrough.run(background) })
 	s.takeovers.Add(s.attachment.Slots.Len() + len(s.left))
 	if s.negotiated.Load() {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })

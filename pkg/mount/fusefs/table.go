@@ -25,6 +25,11 @@ type node struct {
 	modified int64
 	// lookups is the number of lookups that the kernel has not forgotten.
 	lookups uint64
+	// opens is the number of open handles that have the mode of the node. They are
+	// in passthrough mode if backing, the id of a registration, is not 0, otherwise
+	// in cached mode. See modes.go.
+	opens   uint64
+	backing uint32
 	// stale is set when the name has another version, or does not exist any more.
 	stale bool
 	// refused is set when an open of a stale node failed with ESTALE, so that the
@@ -51,6 +56,9 @@ type table struct {
 	ids    ids
 	log    *slog.Logger
 	header fileHeader
+	// modes is set if the mode of open handles is recorded, before the first request
+	// is processed.
+	modes bool
 
 	// mu guards the fields below.
 	mu    sync.Mutex
@@ -175,7 +183,9 @@ func (t *table) recordLookup(f lookup) node {
 		version = reader.Version{}
 	}
 	r, n, ok := t.findPath(f.path)
-	if ok && n.dir == f.entry.Dir && n.version == version {
+	// A node that the kernel has forgotten while a handle is being released is not
+	// returned again.
+	if ok && n.lookups > 0 && n.dir == f.entry.Dir && n.version == version {
 		n.lookups, n.modified = n.lookups+1, modified
 		t.setState(&r, n.state(r.state, flagNamed))
 		return n
@@ -199,7 +209,7 @@ func (t *table) insertNode(n node, named uint16) {
 func (n node) state(before state, named uint16) state {
 	s := before
 	s.flags = before.flags&^(flagDir|flagStale|flagRefused|flagNamed) | named
-	s.x, s.y = n.lookups, uint64(n.modified)
+	s.x, s.y, s.backing = n.lookups|n.opens<<openShift, uint64(n.modified), n.backing
 	if n.dir {
 		s.flags |= flagDir
 	}
@@ -274,12 +284,18 @@ func (t *table) forgetNode(id, count uint64) {
 	if err != nil {
 		return
 	}
-	if r.state.x <= count {
+	s := r.state
+	lookups := s.x & (1<<openShift - 1)
+	switch {
+	case lookups > count:
+		s.x -= count
+	case s.x>>openShift > 0:
+		// The release of its last handle is on the way.
+		s.x -= lookups
+	default:
 		t.remove(r)
 		return
 	}
-	s := r.state
-	s.x -= count
 	t.setState(&r, s)
 }
 

@@ -140,7 +140,12 @@ func (s *Server) replayInit() {
 // setNegotiated records the capabilities in the reply to FUSE_INIT.
 func (s *Server) setNegotiated(reply []byte) {
 	if len(reply) >= initReplySize && binary.NativeEndian.Uint32(reply[offReplyFlags:])&capInitExt != 0 {
-		s.files.notifier.expire.Store(binary.NativeEndian.Uint32(reply[offReplyFlags2:])&capExpireOnly != 0)
+		flags := binary.NativeEndian.Uint32(reply[offReplyFlags2:])
+		s.files.notifier.expire.Store(flags&capExpireOnly != 0)
+		if flags&capPassthrough != 0 {
+			s.files.table.recordModes()
+			s.files.passthrough.supported.Store(true)
+		}
 	}
 	s.negotiated.Store(true)
 }

@@ -45,6 +45,8 @@ const (
 	// capExpireOnly is FUSE_HAS_EXPIRE_ONLY, bit 35 of the flags, in their upper
 	// word.
 	capExpireOnly = 1 << (35 - 32)
+	// capPassthrough is FUSE_PASSTHROUGH, bit 37.
+	capPassthrough = 1 << (37 - 32)
 	// capInitExt is FUSE_INIT_EXT, which makes the upper word valid.
 	capInitExt = 1 << 30
 )

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 )
 
@@ -68,7 +69,14 @@ func (b *sealedFile) read(ctx context.Context, p []byte, offset int64, disks *di
 		b.mu.RUnlock()
 		return os.ErrClosed
 	}
-	err := disks.read(ctx, file, p, offset)
+	err := errRevoked
+	if !revoked(file) {
+		err = disks.read(ctx, file, p, offset)
+		if err == nil && revoked(file) {
+			// The bytes may be those that the worker has found to be wrong.
+			err = errRevoked
+		}
+	}
 	b.mu.RUnlock()
 	if err == nil || errors.Is(err, errDiskHangs) || ctx.Err() != nil {
 		return err
@@ -82,6 +90,24 @@ func (b *sealedFile) read(ctx context.Context, p []byte, offset int64, disks *di
 	return err
 }
 
+// errRevoked means that the worker has found that the bytes of a sealed file are
+// wrong or cannot be read.
+var errRevoked = errors.New("the worker has revoked the file")
+
+// revoked reports whether the worker has revoked a file.
+func revoked(file LocalFile) bool {
+	f, ok := file.(interface{ Revoked() <-chan struct{} })
+	if !ok {
+		return false
+	}
+	select {
+	case <-f.Revoked():
+		return true
+	default:
+		return false
+	}
+}
+
 // openLocal requests the sealed file, at most once in Config.LocalInterval, and
 // reports whether it is available.
 func (f *File) openLocal(ctx context.Context) bool {
@@ -93,13 +119,9 @@ func (f *File) openLocal(ctx context.Context) bool {
 	if config.Clock().Before(f.local.next) {
 		return false
 	}
-	var workers []string
-	for _, c := range config.Cluster.Candidates(f.object, 0) {
-		workers = append(workers, c.Worker())
-	}
 	ctx, cancel := context.WithTimeout(ctx, localTimeout)
 	defer cancel()
-	file, err := config.Local.Open(ctx, f.version, workers)
+	file, err := config.Local.Open(ctx, f.version, f.reader.workersOf(f.object))
 	f.local.next = config.Clock().Add(config.LocalInterval)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -120,6 +142,16 @@ func (f *File) openLocal(ctx context.Context) bool {
 	}
 	f.stopAhead()
 	return true
+}
+
+// workersOf returns the workers that may have the sealed file of an object, in the
+// order in which they are tried.
+func (r *Reader) workersOf(o client.Object) []string {
+	var workers []string
+	for _, c := range r.config.Cluster.Candidates(o, 0) {
+		workers = append(workers, c.Worker())
+	}
+	return workers
 }
 
 func (b *sealedFile) close() error {
@@ -175,7 +207,7 @@ func (s *Sockets) Open(ctx context.Context, v Version, workers []string) (LocalF
 		failed = append(failed, err)
 	}
 	if len(failed) == 0 {
-		return nil, fmt.Errorf("open sealed file of %q: no worker of it has a socket in %s", v.Key, s.dir)
+		return nil, fmt.Errorf("open sealed file of %q: %w: none has a socket in %s", v.Key, ErrNoWorker, s.dir)
 	}
 	return nil, fmt.Errorf("open sealed file of %q: %w", v.Key, errors.Join(failed...))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/client"
@@ -20,6 +21,9 @@ type Reader struct {
 	lanes, nameLanes *lanes
 	disks            *disks
 	stores           *stores
+	// backingAfter is the time before which no backing is requested, in Unix
+	// nanoseconds.
+	backingAfter atomic.Int64
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -94,13 +98,17 @@ func (r *Reader) Open(ctx context.Context, v Version) (*File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open %q of mount %s: %w", v.Key, v.Mount, context.Cause(ctx))
 	}
-	f := &File{reader: r, version: v, object: client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}}
+	f := &File{reader: r, version: v, object: objectOf(v)}
 	f.ctx, f.cancel = context.WithCancel(r.ctx)
 	f.local.next = r.config.Clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.files[f] = struct{}{}
 	return f, nil
+}
+
+func objectOf(v Version) client.Object {
+	return client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}
 }
 
 func (r *Reader) closed(f *File) {

@@ -1,0 +1,313 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+	"github.com/jindo-io/jindo/pkg/mount/reader"
+)
+
+// DefaultPassthrough is the default of Config.Passthrough. For smaller files an open
+// in passthrough mode costs more than their reads.
+const DefaultPassthrough = 256 << 10
+
+// BackingSource is a Source that has the sealed files of versions on this host.
+type BackingSource interface {
+	// Backing returns the file of a version. It must not block for long.
+	Backing(ctx context.Context, v reader.Version) (reader.Backing, error)
+}
+
+var _ BackingSource = (*reader.Reader)(nil)
+
+const (
+	// registerTimeout is the deadline of one registration. The holder is on this
+	// host, and the file is opened without it.
+	registerTimeout = 200 * time.Millisecond
+	// Times for which no file is registered: after the holder did not respond, after
+	// a failure that concerns every file of the mount, after maxFailures others in
+	// sequence, and when there are too many registrations.
+	awayPause    = 5 * time.Second
+	mountPause   = time.Minute
+	failurePause = 10 * time.Second
+	limitPause   = time.Second
+	maxFailures  = 8
+)
+
+// Reasons for which a file is not opened in passthrough mode, besides the codes of
+// fusefd.RegisterError.
+const (
+	reasonUnsupported = "unsupported"
+	reasonHolder      = "holder"
+	reasonNotSealed   = "not_sealed"
+	reasonNoWorker    = "no_worker"
+	reasonWorkerAway  = "worker_away"
+	reasonBeside      = "beside_cached"
+	reasonStopping    = "stopping"
+)
+
+// registrar registers files with the kernel. *fusefd.Attachment implements it.
+type registrar interface {
+	RegistersBackings() bool
+	Register(ctx context.Context, node uint64, file *os.File) (uint32, error)
+	Unregister(ids ...uint32)
+}
+
+var _ registrar = (*fusefd.Attachment)(nil)
+
+// passthrough decides which files the kernel reads itself, and holds the files of
+// the registrations in use. Its methods are safe for concurrent use.
+//
+// A failure is never one of the open: the file is read through the server instead.
+type passthrough struct {
+	files     *fileSystem
+	source    BackingSource
+	registrar registrar
+	size      int64
+	log       *slog.Logger
+	metrics   passthroughMetrics
+	// supported is set when the kernel has enabled passthrough for the mount.
+	supported atomic.Bool
+	// newest is the last registration; it is used by a broken variant only.
+	newest atomic.Uint32
+	// inherited are the registrations when this server began.
+	inherited []fusefd.Backing
+
+	mu sync.Mutex
+	// backings holds the registrations in use, by id.
+	backings map[uint32]*backing
+	// until is the time before which no file is registered, because of reason.
+	until    time.Time
+	reason   string
+	failures int
+	// state is the reason that was logged last.
+	state string
+	// watchers counts the goroutines that watch backings; ended is closed when they
+	// must end.
+	watchers sync.WaitGroup
+	stopped  bool
+	ended    chan struct{}
+}
+
+// backing is a file that the kernel reads itself.
+type backing struct {
+	node node
+	// device and inode identify the file.
+	device, inode uint64
+	// done is closed when the registration ends.
+	done chan struct{}
+
+	// mu guards file, which is nil while there is none: the file of a registration
+	// that was inherited, or whose worker is away, is borrowed again.
+	mu   sync.Mutex
+	file reader.Backing
+}
+
+func newPassthrough(config Config, files *fileSystem) *passthrough {
+	p := &passthrough{
+		files: files, registrar: config.Attachment, size: config.Passthrough, log: config.Logger,
+		inherited: config.Attachment.Slots.Backings(), backings: map[uint32]*backing{}, ended: make(chan struct{}),
+	}
+	p.source, _ = config.Source.(BackingSource)
+	p.metrics = newPassthroughMetrics(config.Registry, p)
+	return p
+}
+
+// disabled returns why no file can be opened in passthrough mode now, "" if files
+// can be.
+func (p *passthrough) disabled(now time.Time) string {
+	switch {
+	case !p.supported.Load():
+		return reasonUnsupported
+	case !p.registrar.RegistersBackings():
+		return reasonHolder
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.stopped:
+		return reasonStopping
+	case now.Before(p.until):
+		return p.reason
+	}
+	return ""
+}
+
+// prepare registers the file of a node of which no handle is open, and returns the
+// id of the registration, 0 if the kernel is not to read the file itself. The caller
+// must end the registration unless a handle of the node is opened with it.
+func (p *passthrough) prepare(ctx context.Context, n node) uint32 {
+	if p.source == nil || p.size < 0 || n.version.Size < p.size {
+		return 0
+	}
+	reason := p.disabled(time.Now())
+	p.note(reason)
+	if reason == "" && n.opens > 0 {
+		reason = reasonBeside
+	}
+	if reason != "" {
+		p.metrics.fallback(reason)
+		return 0
+	}
+	file, err := p.source.Backing(ctx, n.version)
+	if err != nil {
+		p.metrics.fallback(reasonOf(err))
+		return 0
+	}
+	limited, cancel := context.WithTimeout(ctx, registerTimeout)
+	defer cancel()
+	id, err := p.registrar.Register(limited, n.id, file.Descriptor())
+	if err != nil {
+		_ = file.Close()
+		p.registerFailed(n, err)
+		return 0
+	}
+	b := &backing{node: n, done: make(chan struct{}), file: file}
+	b.device, b.inode = identityOf(file)
+	if !p.hold(id, b) {
+		return 0
+	}
+	if other := p.newest.Swap(id); mutantOtherBacking && other != 0 {
+		return other
+	}
+	return id
+}
+
+// reasonOf returns the reason for an error of a BackingSource.
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, reader.ErrNotSealed):
+		return reasonNotSealed
+	case errors.Is(err, reader.ErrNoWorker):
+		return reasonNoWorker
+	}
+	return reasonWorkerAway
+}
+
+// registerFailed counts a failed registration, and stops registrations for a time
+// if the next ones would fail too.
+func (p *passthrough) registerFailed(n node, err error) {
+	reason := fusefd.RegisterFailed
+	var failed *fusefd.RegisterError
+	if errors.As(err, &failed) {
+		reason = failed.Code
+	}
+	p.metrics.fallback(reason)
+	p.log.Debug("the kernel does not read a file itself", "path", n.path, "error", err)
+	pause := time.Duration(0)
+	switch reason {
+	case fusefd.RegisterAway:
+		pause = awayPause
+	case fusefd.RegisterPermission, fusefd.RegisterKernel:
+		pause = mountPause
+	case fusefd.RegisterLimit, fusefd.RegisterBusy:
+		pause = limitPause
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failures++; pause == 0 && p.failures >= maxFailures {
+		pause = failurePause
+	}
+	if pause > 0 {
+		p.until, p.reason, p.failures = time.Now().Add(pause), reason, 0
+	}
+}
+
+// hold adds a registration in use, and watches it. It returns false, and ends the
+// registration, if the server is stopping.
+func (p *passthrough) hold(id uint32, b *backing) bool {
+	p.mu.Lock()
+	p.failures = 0
+	if p.stopped {
+		p.mu.Unlock()
+		p.registrar.Unregister(id)
+		b.close()
+		return false
+	}
+	p.backings[id] = b
+	p.watchers.Go(func() { p.watch(b) })
+	p.mu.Unlock()
+	return true
+}
+
+// opened counts an open in passthrough mode.
+func (p *passthrough) opened(id uint32) {
+	p.metrics.opens.Inc()
+	p.mu.Lock()
+	b := p.backings[id]
+	p.mu.Unlock()
+	if b != nil {
+		b.used()
+	}
+}
+
+// end ends a registration that no handle uses.
+func (p *passthrough) end(id uint32) {
+	p.mu.Lock()
+	b := p.backings[id]
+	delete(p.backings, id)
+	p.mu.Unlock()
+	p.registrar.Unregister(id)
+	if b != nil {
+		close(b.done)
+		b.close()
+	}
+}
+
+// count returns the number of registrations in use.
+func (p *passthrough) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.backings)
+}
+
+// note logs when the reason changes for which no file is opened in passthrough mode.
+func (p *passthrough) note(reason string) {
+	p.mu.Lock()
+	changed := p.state != reason
+	p.state = reason
+	p.mu.Unlock()
+	switch {
+	case !changed:
+	case reason == "":
+		p.log.Info("the kernel reads sealed files itself")
+	default:
+		p.log.Warn("the kernel does not read sealed files itself; they are read through this server, which is slower", "reason", reason)
+	}
+}
+
+// used reports an open of the file, except the first, which the worker knows.
+func (b *backing) used() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.file != nil {
+		b.file.Used()
+	}
+}
+
+// set replaces the file, and returns the previous one.
+func (b *backing) set(file reader.Backing) (before reader.Backing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before, b.file = b.file, file
+	return before
+}
+
+func (b *backing) get() reader.Backing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.file
+}
+
+func (b *backing) close() {
+	if file := b.set(nil); file != nil {
+		_ = file.Close()
+	}
+}

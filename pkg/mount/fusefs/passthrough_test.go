@@ -1,0 +1,378 @@
+//go:build linux
+
+package fusefs
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
+)
+
+const passthroughSize = 1<<20 + 123
+
+// TestSealedFilesAreReadByTheKernel checks which opens are in passthrough mode, and
+// that their bytes are those of one version.
+func TestSealedFilesAreReadByTheKernel(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	big := source.put("m", "big", "one", passthroughSize)
+	small := source.put("m", "small", "tiny", 4096)
+	source.seal(t, big)
+	source.seal(t, small)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	path := filepath.Join(h.point, "data/big")
+
+	first := openFD(t, path)
+	checkWhole(t, first, big)
+	checkMapped(t, first, big)
+	if n := source.reads.Load(); n != 0 {
+		t.Errorf("the server received %d reads", n)
+	}
+	second := openFD(t, path)
+	checkWhole(t, second, big)
+	if asked, used := source.asked.Load(), source.used.Load(); asked != 1 || used != 2 {
+		t.Errorf("the worker received %d requests and %d reports, want 1 and 2", asked, used)
+	}
+	checkWhole(t, openFD(t, filepath.Join(h.point, "data/small")), small)
+	if source.asked.Load() != 1 {
+		t.Error("the worker received a request for a small file")
+	}
+
+	// A changed file has another nodeid and another backing.
+	next := source.put("m", "big", "two", passthroughSize)
+	source.seal(t, next)
+	s.files.notifier.entry("/data/big")
+	reads := source.reads.Load()
+	eventually(t, "an open gets the next version", func() bool {
+		fd, err := unix.Open(path, unix.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		p := make([]byte, 4096)
+		if _, err := unix.Pread(fd, p, 0); err != nil {
+			t.Fatal(err)
+		}
+		return wrong(p, "two", 0) < 0
+	})
+	third := openFD(t, path)
+	checkWhole(t, third, next)
+	checkMapped(t, third, next)
+	checkWhole(t, second, big)
+	// The bytes stay after the cache has removed its files.
+	for _, v := range []string{sealedPath(source.cache, big), sealedPath(source.cache, next)} {
+		if err := os.Remove(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	checkWhole(t, first, big)
+	checkWhole(t, third, next)
+	checkWhole(t, openFD(t, path), next)
+	if source.reads.Load() != reads {
+		t.Errorf("the server received %d reads", source.reads.Load()-reads)
+	}
+}
+
+// TestRegistrationsEndAtTheLastRelease checks that registrations and files are given
+// back.
+func TestRegistrationsEndAtTheLastRelease(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	v := source.put("m", "f", "one", passthroughSize)
+	source.seal(t, v)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	path := filepath.Join(h.point, "data/f")
+	for range 3 {
+		var fds []int
+		for range 3 {
+			fd, err := unix.Open(path, unix.O_RDONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fds = append(fds, fd)
+		}
+		if s.files.passthrough.count() != 1 || source.count() != 1 || len(s.attachment.Slots.Backings()) != 1 {
+			t.Errorf("%d registrations in use, %d files are lent, %d are registered", s.files.passthrough.count(), source.count(), len(s.attachment.Slots.Backings()))
+		}
+		for _, fd := range fds {
+			checkWhole(t, fd, v)
+			_ = unix.Close(fd)
+		}
+		eventually(t, "the registration has ended", func() bool {
+			return s.files.passthrough.count() == 0 && source.count() == 0 && len(s.attachment.Slots.Backings()) == 0
+		})
+	}
+}
+
+// TestFirstOpenDecidesTheMode checks opens beside a cached handle, while the file is
+// sealed, and after its last handle was released.
+func TestFirstOpenDecidesTheMode(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	v := source.put("m", "f", "one", passthroughSize)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	path := filepath.Join(h.point, "data/f")
+	first := openFD(t, path)
+	checkWhole(t, first, v)
+	source.seal(t, v)
+	beside := openFD(t, path)
+	checkWhole(t, beside, v)
+	if s.files.passthrough.count() != 0 || source.asked.Load() != 1 {
+		t.Errorf("beside a cached handle: %d registrations, %d requests to the worker", s.files.passthrough.count(), source.asked.Load())
+	}
+	for _, fd := range []int{first, beside} {
+		if err := unix.Close(fd); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the file is opened in passthrough mode", func() bool {
+		fd, err := unix.Open(path, unix.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		checkWhole(t, fd, v)
+		return s.files.passthrough.count() == 1
+	})
+}
+
+// TestReplacedFileBesidePassthrough checks a file that is bind-mounted, so that its
+// nodeid cannot be looked up again: an open gets the current version, and the open
+// handles keep theirs.
+func TestReplacedFileBesidePassthrough(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	old := source.put("m", "f", "one", passthroughSize)
+	source.seal(t, old)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	bound := filepath.Join(t.TempDir(), "bound")
+	if err := os.WriteFile(bound, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Join(h.point, "data/f"), bound, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(bound, unix.MNT_DETACH) })
+	first := openFD(t, bound)
+	checkWhole(t, first, old)
+	next := source.put("m", "f", "two", passthroughSize)
+	if n, _ := s.files.table.node(nodeOf(t, s, "/data/f")); n.backing == 0 {
+		t.Fatal("the file is not in passthrough mode")
+	}
+	s.files.table.markStale(nodeOf(t, s, "/data/f"))
+	_, err := unix.Open(bound, unix.O_RDONLY, 0)
+	if err != nil && !errors.Is(err, unix.ESTALE) {
+		t.Fatal(err)
+	}
+	second := openFD(t, bound)
+	checkWhole(t, second, next)
+	checkWhole(t, first, old)
+	checkMapped(t, first, old)
+	if err := unix.Close(first); err != nil {
+		t.Fatal(err)
+	}
+	checkWhole(t, second, next)
+	third := openFD(t, bound)
+	checkWhole(t, third, next)
+}
+
+// nodeOf returns the newest node of a path.
+func nodeOf(t testing.TB, s *Server, path string) uint64 {
+	t.Helper()
+	s.files.table.mu.Lock()
+	defer s.files.table.mu.Unlock()
+	_, n, ok := s.files.table.findPath(path)
+	if !ok {
+		t.Fatalf("%s is not known", path)
+	}
+	return n.id
+}
+
+// TestRevokedBacking checks that later opens of a revoked file are served by the
+// server, beside a handle that is still open, and that its pages are dropped.
+func TestRevokedBacking(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	v := source.put("m", "f", "one", passthroughSize)
+	source.seal(t, v)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	path := filepath.Join(h.point, "data/f")
+	first := openFD(t, path)
+	if err := os.Remove(sealedPath(source.cache, v)); err != nil {
+		t.Fatal(err)
+	}
+	source.each(func(f *sealedFile) { close(f.revoked) })
+	eventually(t, "an open is served by the server", func() bool {
+		fd, err := unix.Open(path, unix.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		reads := source.reads.Load()
+		checkWhole(t, fd, v)
+		return source.reads.Load() > reads
+	})
+	if s.files.passthrough.count() != 1 {
+		t.Errorf("%d registrations, want that of the open handle", s.files.passthrough.count())
+	}
+	checkWhole(t, first, v)
+	if err := unix.Close(first); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the registration has ended", func() bool { return s.files.passthrough.count() == 0 })
+}
+
+// TestBackingOfARestartedWorker checks that the file is borrowed again when the
+// worker ends, and that another file is not taken for it.
+func TestBackingOfARestartedWorker(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	v := source.put("m", "f", "one", passthroughSize)
+	source.seal(t, v)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	path := filepath.Join(h.point, "data/f")
+	first := openFD(t, path)
+	lose := func() { source.each(func(f *sealedFile) { close(f.lost) }) }
+	lose()
+	eventually(t, "the file is borrowed again", func() bool { return source.asked.Load() == 2 && source.count() == 1 })
+	fd := openFD(t, path)
+	checkWhole(t, fd, v)
+	if source.reads.Load() != 0 {
+		t.Error("the server received reads")
+	}
+	_ = unix.Close(fd)
+	node := nodeOf(t, s, "/data/f")
+	source.seal(t, v) // Another file of the same bytes.
+	lose()
+	eventually(t, "the node is retired", func() bool { n, _ := s.files.table.node(node); return n.stale })
+	checkWhole(t, openFD(t, path), v)
+	checkWhole(t, first, v)
+}
+
+// TestPassthroughFallsBack checks that files are read through the server when they
+// cannot be registered, and that the reason is counted.
+func TestPassthroughFallsBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		holder func(*fusefd.Options)
+		server func(*Config)
+		reason string
+	}{
+		"no broker":       {holder: func(o *fusefd.Options) { o.AcceptBacking = nil }, reason: reasonHolder},
+		"refusing broker": {holder: func(o *fusefd.Options) { o.AcceptBacking = func(fusefd.BackingFile) error { return os.ErrPermission } }, reason: fusefd.RegisterRefused},
+		"full broker":     {holder: func(o *fusefd.Options) { o.MaxBackings = 1 }, reason: fusefd.RegisterLimit},
+		"no source":       {server: func(c *Config) { c.Source = c.Source.(*sealedSource).fakeSource }},
+		"disabled":        {server: func(c *Config) { c.Passthrough = -1 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, source := newPassthroughMount(t, c.holder)
+			registry := prometheus.NewRegistry()
+			a, b := source.put("m", "a", "one", passthroughSize), source.put("m", "b", "two", passthroughSize)
+			source.seal(t, a)
+			source.seal(t, b)
+			s, _ := h.start(t, source, func(config *Config) {
+				config.Registry = registry
+				if c.server != nil {
+					c.server(config)
+				}
+			})
+			needsPassthrough(t, s)
+			for range 3 {
+				fdA, fdB := openFD(t, filepath.Join(h.point, "data/a")), openFD(t, filepath.Join(h.point, "data/b"))
+				checkWhole(t, fdA, a)
+				checkWhole(t, fdB, b)
+				_, _ = unix.Close(fdA), unix.Close(fdB)
+			}
+			if c.reason != "" && counterOf(t, registry, "jindo_fuse_passthrough_fallbacks_total", c.reason) == 0 {
+				t.Errorf("no fallback with the reason %s is counted", c.reason)
+			}
+			eventually(t, "everything is given back", func() bool { return source.count() == 0 && s.files.passthrough.count() == 0 })
+		})
+	}
+}
+
+// counterOf returns the value of a counter with a label.
+func counterOf(t *testing.T, registry *prometheus.Registry, name, label string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+// TestHangingBroker checks that opens go on when the holder does not respond, and
+// that registrations which complete late are given back.
+func TestHangingBroker(t *testing.T) {
+	gate := make(chan struct{})
+	h, source := newPassthroughMount(t, func(o *fusefd.Options) {
+		o.AcceptBacking = func(fusefd.BackingFile) error { <-gate; return nil }
+	})
+	v := source.put("m", "f", "one", passthroughSize)
+	source.seal(t, v)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	for range 5 {
+		fd := openFD(t, filepath.Join(h.point, "data/f"))
+		checkWhole(t, fd, v)
+		_ = unix.Close(fd)
+	}
+	if asked := source.asked.Load(); asked != 1 {
+		t.Errorf("the worker received %d requests while the holder hangs, want 1", asked)
+	}
+	close(gate)
+	eventually(t, "the late registration has ended", func() bool { return len(s.attachment.Slots.Backings()) == 0 })
+}
+
+// TestPageInvalidationDoesNotDeadlock invalidates the pages of open files, cached and
+// in passthrough mode, while they are read. The kernel then waits for pages that are
+// being read, with the inode locked.
+func TestPageInvalidationDoesNotDeadlock(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	cached, sealed := source.put("m", "cached", "one", 8<<20), source.put("m", "sealed", "two", 8<<20)
+	source.seal(t, sealed)
+	source.delay = time.Millisecond
+	s, stop := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	fds := []int{openFD(t, filepath.Join(h.point, "data/cached")), openFD(t, filepath.Join(h.point, "data/sealed"))}
+	nodes := []uint64{nodeOf(t, s, "/data/cached"), nodeOf(t, s, "/data/sealed")}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 12 {
+			checkWhole(t, fds[0], cached)
+			checkWhole(t, fds[1], sealed)
+			checkMapped(t, fds[1], sealed)
+		}
+	}()
+	watchdog := time.AfterFunc(waitTimeout, func() {
+		t.Error("the readers hang")
+		_ = h.session.Abort()
+	})
+	defer watchdog.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-done:
+			return
+		case <-time.After(time.Millisecond):
+		}
+		s.files.notifier.pages(nodes[n%2])
+		if n == 50 {
+			stop() // Also while there is no server.
+			s, _ = h.startWith(t, source, nil, false)
+		}
+	}
+}
