@@ -70,6 +70,15 @@ func (l Layout) tier(worker string, i int) string {
 	return filepath.Join(l.Dir, "tiers", worker, fmt.Sprint(i))
 }
 
+// tierDirs returns the directories of the tiers of all workers.
+func (l Layout) tierDirs() []string {
+	dirs, err := filepath.Glob(filepath.Join(l.Dir, "tiers", "*", "*"))
+	if err != nil {
+		return nil // The pattern is valid.
+	}
+	return dirs
+}
+
 // checkSockets returns an error if the paths of the sockets are too long.
 func (l Layout) checkSockets(components []string) error {
 	longest := l.session()

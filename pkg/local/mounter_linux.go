@@ -70,7 +70,9 @@ func (m *mounter) once(ctx context.Context) error {
 		// Without root only the user who mounts may read, unless the
 		// administrator of the machine permits allow_other.
 		AllowOther: options.AllowOther && os.Geteuid() == 0,
-		Logger:     m.s.logger,
+		// Without root the kernel refuses every registration.
+		AcceptBacking: fusefd.CacheFiles(m.s.layout.tierDirs),
+		Logger:        m.s.logger,
 	})
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", point, err)

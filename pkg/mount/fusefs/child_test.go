@@ -65,6 +65,10 @@ func serveAsChild() bool {
 		err = serveRole()
 	case "read":
 		err = readRole()
+	case "servemodes":
+		err = serveModesRole()
+	case "readmodes":
+		err = readModesRole()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "child:", err)

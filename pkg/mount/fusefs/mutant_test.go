@@ -18,6 +18,8 @@ func TestMutantsAreCaught(t *testing.T) {
 		"scanfreesnew": "^TestScanKeepsWhatIsMadeMeanwhile$",
 		"movedtwice":   "^TestMovedTwice$",
 		"keepmemory":   "^TestParkedRequestsHoldLittleMemory$",
+		"modelost":     "^TestModesSurviveATakeover$/^passthrough$",
+		"otherbacking": "^TestSealedFilesAreReadByTheKernel$",
 	} {
 		t.Run(mutant, func(t *testing.T) {
 			if out, err := rerun(t, directed, ""); err != nil {

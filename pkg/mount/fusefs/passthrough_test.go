@@ -45,6 +45,10 @@ func TestSealedFilesAreReadByTheKernel(t *testing.T) {
 		t.Error("the worker received a request for a small file")
 	}
 
+	other := source.put("m", "other", "three", passthroughSize)
+	source.seal(t, other)
+	checkWhole(t, openFD(t, filepath.Join(h.point, "data/other")), other)
+
 	// A changed file has another nodeid and another backing.
 	next := source.put("m", "big", "two", passthroughSize)
 	source.seal(t, next)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/jindo-io/jindo/pkg/fdsock"
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
@@ -132,6 +133,25 @@ func newPassthroughMount(t testing.TB, change func(*fusefd.Options)) (h *testMou
 		change(&options)
 	}
 	return newTestMountWith(t, options), newSealedSource(cache)
+}
+
+// slots returns the slots of the mount, with the registrations.
+func (h *testMount) slots(t testing.TB) *fusefd.Slots {
+	t.Helper()
+	_, file := h.session.Files()
+	var slots *fusefd.Slots
+	err := fdsock.Lend([]*os.File{file}, func(fds []int) error {
+		fd, err := unix.FcntlInt(uintptr(fds[0]), unix.F_DUPFD_CLOEXEC, 0)
+		if err == nil {
+			slots, err = fusefd.MapSlots(os.NewFile(uintptr(fd), "slots"))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slots.Close() })
+	return slots
 }
 
 // needsPassthrough skips the test if this kernel does not support passthrough.

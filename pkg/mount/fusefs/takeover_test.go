@@ -94,6 +94,7 @@ type killedServers struct {
 	t       *testing.T
 	mount   *testMount
 	server  *exec.Cmd
+	role    string
 	readers *exec.Cmd
 	out     bytes.Buffer
 	done    chan error
@@ -101,7 +102,13 @@ type killedServers struct {
 
 func (h *testMount) startKilled(t *testing.T) *killedServers {
 	t.Helper()
-	k := &killedServers{t: t, mount: h, server: h.child(t, "serve"), readers: h.child(t, "read"), done: make(chan error, 1)}
+	return h.startRoles(t, "serve", "read")
+}
+
+// startRoles starts a server and readers with the given roles.
+func (h *testMount) startRoles(t *testing.T, server, readers string) *killedServers {
+	t.Helper()
+	k := &killedServers{t: t, mount: h, server: h.child(t, server), role: server, readers: h.child(t, readers), done: make(chan error, 1)}
 	k.readers.Stdout = &k.out
 	for _, command := range []*exec.Cmd{k.server, k.readers} {
 		if err := command.Start(); err != nil {
@@ -133,7 +140,7 @@ func (k *killedServers) kill(after time.Duration, serving bool) {
 	time.Sleep(after)
 	generation := k.mount.session.Generation()
 	k.endServer()
-	k.server = k.mount.child(k.t, "serve")
+	k.server = k.mount.child(k.t, k.role)
 	if err := k.server.Start(); err != nil {
 		k.t.Fatal(err)
 	}
