@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jindo-io/jindo/pkg/daemon"
+	"github.com/jindo-io/jindo/pkg/mount/fusefs"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
@@ -31,6 +32,7 @@ type options struct {
 	readTimeout                    time.Duration
 	uid, gid                       uint
 	memory                         int64
+	passthrough                    int64
 	debug                          bool
 	profiling                      daemon.Profiling
 }
@@ -100,6 +102,7 @@ func (o *options) addMountFlags(flags *flag.FlagSet) {
 	flags.UintVar(&o.uid, "uid", uint(os.Getuid()), "user id of the owner of every file")
 	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group id of every file")
 	flags.Int64Var(&o.memory, "memory", 256<<20, "bound of the bytes read ahead, over all files")
+	flags.Int64Var(&o.passthrough, "passthrough-size", fusefs.DefaultPassthrough, "size in bytes from which on the kernel reads complete cached files of this host itself, if it supports FUSE passthrough; -1 for none")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
 }
 
