@@ -20,10 +20,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/kube/admission"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 

@@ -10,9 +10,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/kube/inject"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -36,7 +36,7 @@ func newMemoryReader() *memoryReader {
 }
 
 // Get implements client.Reader.
-func (r *memoryReader) Get(_ context.Context, at client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+func (r *memoryReader) Get(_ context.Context, at client.ObjectKey, into client.Object) error {
 	switch into := into.(type) {
 	case *v1alpha1.Dataset:
 		r.dataset.DeepCopyInto(into)

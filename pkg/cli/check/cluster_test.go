@@ -13,11 +13,12 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrl "sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/test/cli/clitest"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
@@ -29,7 +30,7 @@ type fixture struct {
 	context *checkContext
 }
 
-func newFixture(t *testing.T, objects ...client.Object) *fixture {
+func newFixture(t *testing.T, objects ...ctrl.Object) *fixture {
 	t.Helper()
 	server := clitest.New(t, objects...)
 	scheme, err := session.Scheme()

@@ -7,9 +7,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/watch"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
 // Follow calls changed after every change of a runtime, Dataset or pod in a namespace,
@@ -40,7 +40,7 @@ func (s *Source) Follow(ctx context.Context, namespace string, changed func()) e
 	return nil
 }
 
-func follow(ctx context.Context, watcher client.WithWatch, kind client.ObjectList, namespace string, changed func()) error {
+func follow(ctx context.Context, watcher *client.Client, kind client.ObjectList, namespace string, changed func()) error {
 	w, err := watcher.Watch(ctx, kind, client.InNamespace(namespace))
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the caller ended it

@@ -10,13 +10,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
 type applyOptions struct {
@@ -156,13 +156,13 @@ func (s *sender) checkResult(ctx context.Context, a *application, objects []*uns
 
 // apply sends one object. Conflicts with fields that create or set wrote under the
 // same field manager are resolved in favour of the manifest.
-func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, force bool, how ...client.ApplyOption) (*unstructured.Unstructured, error) {
-	send := func(extra ...client.ApplyOption) (*unstructured.Unstructured, error) {
+func (s *sender) apply(ctx context.Context, u *unstructured.Unstructured, force bool, how ...client.WriteOption) (*unstructured.Unstructured, error) {
+	send := func(extra ...client.WriteOption) (*unstructured.Unstructured, error) {
 		result := u.DeepCopy()
-		all := slices.Concat([]client.ApplyOption{client.FieldOwner(s.fieldManager)}, how, extra)
-		return result, s.cluster.Apply(ctx, client.ApplyConfigurationFromUnstructured(result), all...)
+		all := slices.Concat([]client.WriteOption{client.FieldOwner(s.fieldManager)}, how, extra)
+		return result, s.cluster.Apply(ctx, result, all...)
 	}
-	var forced []client.ApplyOption
+	var forced []client.WriteOption
 	if force {
 		forced = append(forced, client.ForceOwnership)
 	}

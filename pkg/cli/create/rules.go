@@ -11,11 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/kube/admission/validation"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
 // checkRules checks the change from old, which is nil for a new object, to u by
@@ -93,7 +93,7 @@ func (o overlay) List(ctx context.Context, into client.ObjectList, options ...cl
 	if !ok {
 		return nil
 	}
-	namespace := (&client.ListOptions{}).ApplyOptions(options).Namespace
+	namespace := client.NewListOptions(options...).Namespace
 	for _, u := range o.runtimes {
 		if u.GetNamespace() != namespace {
 			continue
@@ -122,7 +122,7 @@ func toRuntime(u *unstructured.Unstructured) (*v1alpha1.JindoRuntime, error) {
 }
 
 // Get implements client.Reader.
-func (o overlay) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
+func (o overlay) Get(ctx context.Context, key client.ObjectKey, into client.Object) error {
 	if _, dataset := into.(*v1alpha1.Dataset); dataset && o.datasets[key] {
 		return apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "datasets"}, key.Name)
 	}
@@ -133,5 +133,5 @@ func (o overlay) Get(ctx context.Context, key client.ObjectKey, into client.Obje
 		}
 		return nil
 	}
-	return o.Reader.Get(ctx, key, into, options...)
+	return o.Reader.Get(ctx, key, into)
 }

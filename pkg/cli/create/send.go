@@ -9,11 +9,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
 // sender sends the requests of one command.
@@ -69,7 +69,7 @@ func (s *sender) create(ctx context.Context, objects []*unstructured.Unstructure
 	}
 	var results []*unstructured.Unstructured
 	for _, u := range objects {
-		var how []client.CreateOption
+		var how []client.WriteOption
 		if s.dryRun == dryRunServer {
 			how = append(how, client.DryRunAll)
 		}
@@ -101,7 +101,7 @@ func (s *sender) dryRunAll(ctx context.Context, objects []*unstructured.Unstruct
 	return nil
 }
 
-func (s *sender) createOne(ctx context.Context, u *unstructured.Unstructured, change func(*unstructured.Unstructured) string, how ...client.CreateOption) (*unstructured.Unstructured, error) {
+func (s *sender) createOne(ctx context.Context, u *unstructured.Unstructured, change func(*unstructured.Unstructured) string, how ...client.WriteOption) (*unstructured.Unstructured, error) {
 	result := u.DeepCopy()
 	err := s.cluster.Create(ctx, result, append(how, client.FieldOwner(s.fieldManager))...)
 	if apierrors.IsAlreadyExists(err) {
@@ -198,7 +198,7 @@ func (s *sender) handleWarnings() error {
 	}
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: session.Mapper(scheme)})
 	if err != nil {
-		return fmt.Errorf("connect to the API server: %w", err)
+		return err
 	}
 	s.cluster = &session.Cluster{Config: config, Client: c, Namespace: s.cluster.Namespace}
 	return nil

@@ -10,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -18,6 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
 // editOptions are the options of scale and set, which change fields of one
@@ -159,13 +159,12 @@ func (s *sender) edit(ctx context.Context, old *unstructured.Unstructured, o *ed
 		return nil, err
 	}
 	if s.dryRun != dryRunClient {
-		how := []client.PatchOption{client.FieldOwner(s.fieldManager)}
+		how := []client.WriteOption{client.FieldOwner(s.fieldManager)}
 		if s.dryRun == dryRunServer {
 			how = append(how, client.DryRunAll)
 		}
 		// The resource version in the patch makes a concurrent change a conflict.
-		patch := client.MergeFromWithOptions(old.DeepCopy(), client.MergeFromWithOptimisticLock{})
-		if err := s.cluster.Patch(ctx, changed, patch, how...); err != nil {
+		if err := s.cluster.MergePatch(ctx, old, changed, how...); err != nil {
 			return nil, apierror.Explain(s.session, s.cluster, "changing "+describe(old), err)
 		}
 	}

@@ -13,13 +13,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/admission/lookup"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	sidecar "github.com/jindo-io/jindo/pkg/kube/inject"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/version"
@@ -131,7 +131,7 @@ func (f *finder) connect() (*session.Cluster, error) {
 }
 
 // Get implements client.Reader.
-func (f *finder) Get(ctx context.Context, at client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+func (f *finder) Get(ctx context.Context, at client.ObjectKey, into client.Object) error {
 	into.SetNamespace(at.Namespace)
 	into.SetName(at.Name)
 	if there, has := f.files[key(into)]; has {
@@ -153,7 +153,7 @@ func (f *finder) Get(ctx context.Context, at client.ObjectKey, into client.Objec
 	if c == nil || f.missing[name] {
 		return notFound(into, at.Name)
 	}
-	err = c.Get(ctx, at, into, opts...)
+	err = c.Get(ctx, at, into)
 	f.missing[name] = apierrors.IsNotFound(err)
 	return err
 }
@@ -185,8 +185,7 @@ func (f *finder) List(ctx context.Context, list client.ObjectList, opts ...clien
 	if !ok {
 		return fmt.Errorf("list of %T is not supported", list)
 	}
-	var o client.ListOptions
-	o.ApplyOptions(opts)
+	o := client.NewListOptions(opts...)
 	inFiles := 0
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		if r, ok := f.files[name].(*v1alpha1.JindoRuntime); ok && r.Namespace == o.Namespace {

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
@@ -18,7 +17,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/printer"
 	"github.com/jindo-io/jindo/pkg/cli/session"
-	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/client"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -285,7 +285,7 @@ func (p *plan) show(s *session.Session) {
 			s.Say("  %s", line)
 		}
 		if len(t.users) > 0 {
-			s.Say("  %s it: it is deleted when they have terminated", datasetvolume.PodsMount(t.users))
+			s.Say("  %s it: it is deleted when they have terminated", health.PodsMount(t.users))
 		}
 	}
 	for _, line := range p.kept {

@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/apierror"
@@ -25,6 +24,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/completion"
 	"github.com/jindo-io/jindo/pkg/cli/manifest"
 	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
 // Values of --dry-run.
@@ -204,8 +204,7 @@ func (o *options) execute(ctx context.Context, cluster *session.Cluster, p *plan
 func (o *options) remove(ctx context.Context, cluster *session.Cluster, t *target) error {
 	suffix := ""
 	if o.dryRun != dryRunClient {
-		uid := t.object.GetUID()
-		options := []client.DeleteOption{client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground)}
+		options := []client.WriteOption{client.OnlyUID(t.object.GetUID()), client.PropagationPolicy(metav1.DeletePropagationBackground)}
 		if o.dryRun == dryRunServer {
 			options = append(options, client.DryRunAll)
 		}

@@ -21,10 +21,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
@@ -35,7 +35,7 @@ type Cluster struct {
 	Config *rest.Config
 	// Client reads and writes the kinds in [Scheme], typed or unstructured. It
 	// makes no discovery requests.
-	client.Client
+	*client.Client
 	// Namespace is that of -n, or of the context.
 	Namespace string
 }
@@ -124,30 +124,18 @@ func noContext(contexts []string) error {
 }
 
 // Watcher returns a client whose watches end only with their context.
-func (c *Cluster) Watcher() (client.WithWatch, error) {
+func (c *Cluster) Watcher() (*client.Client, error) {
 	config := rest.CopyConfig(c.Config)
 	config.Timeout = 0
-	scheme, err := Scheme()
-	if err != nil {
-		return nil, err
-	}
-	w, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: Mapper(scheme)})
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	return w, nil
+	return newClient(config)
 }
 
-func newClient(config *rest.Config) (client.Client, error) {
+func newClient(config *rest.Config) (*client.Client, error) {
 	scheme, err := Scheme()
 	if err != nil {
 		return nil, err
 	}
-	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: Mapper(scheme)})
-	if err != nil {
-		return nil, fmt.Errorf("connect to the API server: %w", err)
-	}
-	return c, nil
+	return client.New(config, client.Options{Scheme: scheme, Mapper: Mapper(scheme)})
 }
 
 func (s *Session) noCluster(err error) error {

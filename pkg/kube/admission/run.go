@@ -17,6 +17,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/kube/admission/certs"
+	"github.com/jindo-io/jindo/pkg/kube/ctrlreader"
 	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/netlimit"
@@ -90,7 +91,7 @@ func newProcess(config *rest.Config, o Options) (*process, error) {
 	})
 	registerCertificateExpiry(p.health.Registry, p.source.Expires)
 	p.server = NewServer(ServerOptions{
-		Cached: p.cluster.cache, Live: p.cluster.live, Image: o.Image, PullPolicy: o.PullPolicy, HostPaths: o.HostPaths, Registry: p.health.Registry, Logger: o.Logger,
+		Cached: ctrlreader.New(p.cluster.cache), Live: ctrlreader.New(p.cluster.live), Image: o.Image, PullPolicy: o.PullPolicy, HostPaths: o.HostPaths, Registry: p.health.Registry, Logger: o.Logger,
 	})
 	p.health.AddCheck("listener", func() error { return errors.New("not listening yet") })
 	p.health.AddCheck("caches", p.cluster.ready)

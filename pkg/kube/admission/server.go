@@ -15,8 +15,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -75,9 +75,9 @@ type secretsLive struct {
 }
 
 // Get implements client.Reader.
-func (r secretsLive) Get(ctx context.Context, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
+func (r secretsLive) Get(ctx context.Context, key client.ObjectKey, into client.Object) error {
 	if _, is := into.(*corev1.Secret); is {
-		return r.live.Get(ctx, key, into, options...)
+		return r.live.Get(ctx, key, into)
 	}
-	return r.Reader.Get(ctx, key, into, options...)
+	return r.Reader.Get(ctx, key, into)
 }

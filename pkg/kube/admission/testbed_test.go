@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/ctrlreader"
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -42,7 +43,7 @@ func newTestbed(t *testing.T, objects ...client.Object) *testbed {
 
 func newTestbedOn(t *testing.T, reader client.Reader) *testbed {
 	registry := prometheus.NewRegistry()
-	return &testbed{t, NewServer(ServerOptions{Cached: reader, Live: reader, Image: injecttest.Image, Registry: registry}), registry}
+	return &testbed{t, NewServer(ServerOptions{Cached: ctrlreader.New(reader), Live: ctrlreader.New(reader), Image: injecttest.Image, Registry: registry}), registry}
 }
 
 // post sends a body and returns the status and the body of the response.

@@ -126,7 +126,7 @@ func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, p
 	earlier := pv.Spec.CSI.VolumeAttributes[names.AttributeRuntimeName]
 	if len(users) > 0 {
 		return State{Bound: true, NotApplied: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when no pod mounts it",
-			dataset.Name, earlier, PodsMount(users), runtime.Name)}, nil
+			dataset.Name, earlier, health.PodsMount(users), runtime.Name)}, nil
 	}
 	if _, err := v.Remove(ctx, dataset.Namespace, dataset.Name); err != nil {
 		return State{}, err

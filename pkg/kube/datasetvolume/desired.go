@@ -8,31 +8,12 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
-
-// defaultSize is the requested storage of claims. It does not limit the size of a
-// Dataset.
-const defaultSize = "100Gi"
-
-// Size returns the requested storage of a Dataset's claim. It returns an error,
-// and the default, if the Dataset's annotation is not a valid quantity.
-func Size(dataset *v1alpha1.Dataset) (resource.Quantity, error) {
-	text, given := dataset.Annotations[v1alpha1.PVCStorageAnnotation]
-	if !given {
-		return resource.MustParse(defaultSize), nil
-	}
-	size, err := v1alpha1.ParseQuantity(text)
-	if err != nil || size.Sign() <= 0 {
-		return resource.MustParse(defaultSize), fmt.Errorf("annotation %s: invalid quantity %q: write it like %s", v1alpha1.PVCStorageAnnotation, text, defaultSize)
-	}
-	return size, nil
-}
 
 // accessModes returns the access modes of a Dataset's claim; the default is
 // ReadOnlyMany.
@@ -53,7 +34,7 @@ func labels(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) map[strin
 }
 
 func desiredVolume(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pvc *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeApplyConfiguration {
-	size, _ := Size(dataset) // invalid sizes were rejected before
+	size, _ := v1alpha1.ClaimSize(dataset) // invalid sizes were rejected before
 	name := names.Volume(dataset.Namespace, dataset.Name)
 	ref := corev1ac.ObjectReference().WithAPIVersion("v1").WithKind("PersistentVolumeClaim").
 		WithNamespace(dataset.Namespace).WithName(dataset.Name)
@@ -86,7 +67,7 @@ func attributes(runtime *v1alpha1.JindoRuntime) map[string]string {
 }
 
 func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *corev1ac.PersistentVolumeClaimApplyConfiguration {
-	size, _ := Size(dataset)
+	size, _ := v1alpha1.ClaimSize(dataset)
 	labels := labels(dataset, runtime)
 	labels[names.CacheNodeLabel(dataset.Namespace, dataset.Name)] = strconv.FormatBool(true)
 	owner := metav1ac.OwnerReference().WithAPIVersion(v1alpha1.APIVersion).WithKind(v1alpha1.DatasetKind).

@@ -4,16 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/kube/health"
 )
-
-// maxNamedPods is the maximum number of pods in a message.
-const maxNamedPods = 5
 
 // Users returns the names of the pods that mount a claim, sorted: pods with a node
 // that have not completed. Unscheduled pods do not count; Kubernetes' protection of
@@ -40,21 +36,4 @@ func mounts(pod *corev1.Pod, name string) bool {
 	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool {
 		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == name
 	})
-}
-
-// PodsMount returns the beginning of a message, "pod a mounts" or "pods a and b
-// mount". It names at most five pods. users must not be empty.
-func PodsMount(users []string) string {
-	if len(users) == 1 {
-		return "pod " + users[0] + " mounts"
-	}
-	return joinPods(users) + " mount"
-}
-
-func joinPods(users []string) string {
-	if len(users) > maxNamedPods {
-		return fmt.Sprintf("pods %s and %d more", strings.Join(users[:maxNamedPods], ", "), len(users)-maxNamedPods)
-	}
-	last := len(users) - 1
-	return fmt.Sprintf("pods %s and %s", strings.Join(users[:last], ", "), users[last])
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -128,7 +129,7 @@ func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 		}
 		if len(users) > 0 {
 			return &Result{RequeueAfter: blockedInterval, Blocked: fmt.Sprintf(
-				"%s PersistentVolumeClaim %s: the runtime is deleted when no pod mounts it", datasetvolume.PodsMount(users), name)}, nil
+				"%s PersistentVolumeClaim %s: the runtime is deleted when no pod mounts it", health.PodsMount(users), name)}, nil
 		}
 	}
 	for i := range claims.Items {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,12 +21,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func connect(t *testing.T, s *clitest.Server) *session.Cluster {
+func connect(t *testing.T, s *clitest.Server) client.WithWatch {
 	t.Helper()
-	var from session.Session
-	from.AddFlags(pflag.NewFlagSet("test", pflag.ContinueOnError))
-	s.Use(t, &from)
-	c, err := from.Cluster()
+	scheme, err := session.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.NewWithWatch(s.Config(), client.Options{Scheme: scheme, Mapper: session.Mapper(scheme)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,10 +124,6 @@ func TestApply(t *testing.T) {
 func TestWatch(t *testing.T) {
 	s := clitest.New(t, dataset("a", nil))
 	c := connect(t, s)
-	w, err := c.Watcher()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var list v1alpha1.DatasetList
 	if err := c.List(t.Context(), &list); err != nil {
 		t.Fatal(err)
@@ -136,7 +132,7 @@ func TestWatch(t *testing.T) {
 	if err := s.Put(dataset("b", nil)); err != nil {
 		t.Fatal(err)
 	}
-	watching, err := w.Watch(t.Context(), &v1alpha1.DatasetList{}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}})
+	watching, err := c.Watch(t.Context(), &v1alpha1.DatasetList{}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	kube "github.com/jindo-io/jindo/pkg/kube/client"
+	"github.com/jindo-io/jindo/pkg/kube/ctrlreader"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -22,7 +24,7 @@ const namespace = "vision"
 
 // view is a fake cluster that counts requests.
 type view struct {
-	client.Reader
+	kube.Reader
 	gets int
 }
 
@@ -33,12 +35,12 @@ func newView(t *testing.T, objects ...client.Object) *view {
 		t.Fatal(err)
 	}
 	v := &view{}
-	v.Reader = interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), interceptor.Funcs{
+	v.Reader = ctrlreader.New(interceptor.NewClient(fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), interceptor.Funcs{
 		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
 			v.gets++
 			return c.Get(ctx, key, into, options...)
 		},
-	})
+	}))
 	return v
 }
 
@@ -149,7 +151,7 @@ func TestSilentServer(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_, err := Find(ctx, newView(t), silent, namespace, []string{"a", "b"})
+	_, err := Find(ctx, newView(t), ctrlreader.New(silent), namespace, []string{"a", "b"})
 	var unknown *Unknown
 	if !errors.As(err, &unknown) || unknown.Err == nil || !strings.Contains(err.Error(), "did not respond within 1s") {
 		t.Errorf("error %v", err)

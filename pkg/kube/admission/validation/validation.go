@@ -20,10 +20,9 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -124,7 +123,7 @@ func (c *check) unclaimedDataset(ctx context.Context, dataset *v1alpha1.Dataset)
 
 // datasetReferences checks the size of the claim and the referenced Secrets.
 func (c *check) datasetReferences(ctx context.Context, dataset *v1alpha1.Dataset) {
-	if _, err := datasetvolume.Size(dataset); err != nil {
+	if _, err := v1alpha1.ClaimSize(dataset); err != nil {
 		path := field.NewPath("metadata", "annotations").Key(v1alpha1.PVCStorageAnnotation)
 		c.errs = append(c.errs, field.Invalid(path, dataset.Annotations[v1alpha1.PVCStorageAnnotation], "not a valid size of a PersistentVolumeClaim: write it like 100Gi"))
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/ctrlreader"
 )
 
 func reader(t *testing.T, objects ...client.Object) client.WithWatch {
@@ -161,7 +162,7 @@ func TestCheck(t *testing.T) {
 		{"a load of nothing", nil, load("d"), "", "Dataset d not found in namespace vision"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			warnings, err := CheckChange(t.Context(), reader(t, existing...), test.old, test.object)
+			warnings, err := CheckChange(t.Context(), ctrlreader.New(reader(t, existing...)), test.old, test.object)
 			if (err == nil) != (test.refuses == "") || err != nil && !strings.Contains(err.Error(), test.refuses) {
 				t.Errorf("error %v, want %q", err, test.refuses)
 			}
@@ -187,11 +188,11 @@ func TestUnreadableObjects(t *testing.T) {
 	})
 	d := dataset("d", encrypted("keys", "id"))
 	d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("others", "id")}
-	warnings, err := CheckChange(t.Context(), broken, nil, d)
+	warnings, err := CheckChange(t.Context(), ctrlreader.New(broken), nil, d)
 	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), "could not read Secret keys in namespace vision") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
-	if warnings, err := CheckChange(t.Context(), broken, nil, jindo("spark", "")); err != nil || len(warnings) != 1 {
+	if warnings, err := CheckChange(t.Context(), ctrlreader.New(broken), nil, jindo("spark", "")); err != nil || len(warnings) != 1 {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
 }
@@ -199,11 +200,11 @@ func TestUnreadableObjects(t *testing.T) {
 // No finding contains the value of a Secret.
 func TestNoSecretIsDisclosed(t *testing.T) {
 	s := secret("keys", map[string]string{"id": "hunter2"})
-	warnings, err := CheckChange(t.Context(), reader(t, s, jindo("d", "")), nil, dataset("d", encrypted("keys", "other")))
+	warnings, err := CheckChange(t.Context(), ctrlreader.New(reader(t, s, jindo("d", ""))), nil, dataset("d", encrypted("keys", "other")))
 	if err == nil || strings.Contains(err.Error()+strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
-	warnings, err = CheckChange(t.Context(), reader(t, s), nil, dataset("unclaimed", encrypted("keys", "other")))
+	warnings, err = CheckChange(t.Context(), ctrlreader.New(reader(t, s)), nil, dataset("unclaimed", encrypted("keys", "other")))
 	if err != nil || len(warnings) == 0 || strings.Contains(strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -64,6 +65,6 @@ func (r *Reconciler) reportBlocked(ctx context.Context, dataset *v1alpha1.Datase
 	in.volume = datasetvolume.State{Bound: true}
 	in.foreign = foreign
 	in.deletionBlocked = fmt.Sprintf("%s PersistentVolumeClaim %s: the Dataset is deleted when no pod mounts it",
-		datasetvolume.PodsMount(users), dataset.Name)
+		health.PodsMount(users), dataset.Name)
 	return reconcile.Result{RequeueAfter: blockedInterval}, r.writeStatus(ctx, dataset, in)
 }

@@ -28,6 +28,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -218,7 +219,7 @@ func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Datas
 		return in, reconcile.Result{}, nil
 	}
 	if len(users) > 0 {
-		in.leftover = fmt.Sprintf("%s the volume of the previous runtime, which is removed when no pod mounts it", datasetvolume.PodsMount(users))
+		in.leftover = fmt.Sprintf("%s the volume of the previous runtime, which is removed when no pod mounts it", health.PodsMount(users))
 		return in, reconcile.Result{RequeueAfter: blockedInterval}, nil
 	}
 	return in, reconcile.Result{RequeueAfter: stepInterval}, nil

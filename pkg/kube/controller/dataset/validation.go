@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -20,7 +19,7 @@ func validate(dataset *v1alpha1.Dataset) string {
 	for _, err := range errs {
 		messages = append(messages, err.Error())
 	}
-	if _, err := datasetvolume.Size(dataset); err != nil {
+	if _, err := v1alpha1.ClaimSize(dataset); err != nil {
 		messages = append(messages, err.Error())
 	}
 	return strings.Join(messages, "; ")
