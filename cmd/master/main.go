@@ -43,7 +43,7 @@ const stripeVariable = "JINDO_STRIPE_SIZE"
 
 // stripeSize returns the default of --stripe-size.
 func stripeSize() int64 {
-	if n, err := strconv.ParseInt(os.Getenv(stripeVariable), 10, 64); err == nil && n > 0 {
+	if n, err := strconv.ParseInt(os.Getenv(stripeVariable), 10, 64); err == nil && n != 0 {
 		return n
 	}
 	return server.DefaultStripeSize
@@ -68,7 +68,7 @@ func parse() options {
 	flag.DurationVar(&o.election, "election-timeout", consensus.DefaultElection, "how long a candidate waits for votes")
 	flag.DurationVar(&o.lease, "lease-timeout", consensus.DefaultLease, "how long a leader continues without a majority")
 	flag.DurationVar(&o.absent, "worker-absence", server.DefaultWorkerAbsence, "how long a worker may send no heartbeat before it is removed from the ring")
-	flag.Int64Var(&o.stripe, "stripe-size", stripeSize(), "stripe size, in bytes, of a cluster that this master forms: larger objects are spread over the workers in parts of this size; an existing cluster keeps its own. $"+stripeVariable+" is the default")
+	flag.Int64Var(&o.stripe, "stripe-size", stripeSize(), "stripe size, in bytes, of a cluster that this master forms: larger objects are spread over the workers in parts of this size; an existing cluster keeps its own. -1 keeps objects whole. $"+stripeVariable+" is the default")
 	o.profiling.AddFlag(flag.CommandLine)
 	flag.BoolVar(&o.debug, "debug", false, "log debug messages")
 	flag.Parse()

@@ -184,7 +184,12 @@ func (s *supervisor) makeComponent(c *plan.Component, ordinal int) (*component, 
 	if err != nil {
 		return nil, err
 	}
-	environment := make([]string, 0, len(c.Env))
+	environment := make([]string, 0, len(c.Env)+1)
+	if c.Role == plan.RoleMaster {
+		// The workers share this machine, so that nothing is gained by spreading an
+		// object over them. The runtime can set another size.
+		environment = append(environment, "JINDO_STRIPE_SIZE=-1")
+	}
 	for _, variable := range c.Env {
 		value, err := resolve(variable.Value, values)
 		if err != nil {

@@ -104,6 +104,9 @@ func (s *source) fromPeers(ctx context.Context, offset, length int64) io.ReadClo
 			continue
 		}
 		tried[order[0].GetName()] = true
+		if !s.worker.held.mayHold(s.view, order[0], s.key) {
+			continue
+		}
 		body, err := s.worker.peers.get(ctx, order[0], s.key, offset, length)
 		if err == nil {
 			return body

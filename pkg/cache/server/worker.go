@@ -44,6 +44,7 @@ type Worker struct {
 	views   *views
 	mounts  *mounts
 	peers   *peers
+	held    *held
 	copies  *copies
 	metrics *metrics
 	started time.Time
@@ -79,7 +80,7 @@ func New(config Config) (*Worker, error) {
 		peers:   newPeers(config.Identity, config.SocketDir, config.PeerTimeout),
 		started: time.Now(), changed: make(chan struct{}, 1),
 	}
-	w.copies = newCopies(w)
+	w.copies, w.held = newCopies(w), newHeld(w.peers)
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
 		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
@@ -203,6 +204,12 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.copies.serve(rw, r)
+	case r.URL.Path == wire.HeldPath:
+		if f := authorize(r); f != nil {
+			f.Write(rw)
+			return
+		}
+		w.serveHeld(rw, r)
 	default:
 		f := &wire.Failure{
 			Status: http.StatusNotFound, Code: wire.CodeInvalid,
@@ -283,6 +290,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	wg.Wait()
 	w.grpc.Stop()
 	w.copies.close()
+	w.held.close()
 	w.mounts.close()
 	w.peers.close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {

@@ -73,7 +73,8 @@ type Config struct {
 	// removed from the ring; DefaultWorkerAbsence when 0.
 	WorkerAbsence time.Duration
 	// StripeSize is the stripe size of a cluster that this master forms, in bytes;
-	// DefaultStripeSize when 0. A cluster that exists keeps its own.
+	// DefaultStripeSize when 0, and whole objects when negative. A cluster that
+	// exists keeps its own.
 	StripeSize int64
 	// Connections limits those of the gRPC port; Limits when zero.
 	Connections netlimit.Limits
@@ -106,8 +107,8 @@ func (c *Config) normalize() error {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	switch {
-	case c.StripeSize < 0 || c.StripeSize%stripeUnit != 0:
-		return fmt.Errorf("stripe size %d: must be a multiple of %d bytes", c.StripeSize, stripeUnit)
+	case c.StripeSize > 0 && c.StripeSize%stripeUnit != 0:
+		return fmt.Errorf("stripe size %d: must be a multiple of %d bytes, or negative for whole objects", c.StripeSize, stripeUnit)
 	case c.Name == "":
 		return errors.New("master name is empty")
 	case c.Topology.ClusterID == "":

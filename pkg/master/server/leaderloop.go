@@ -118,7 +118,7 @@ func (c *leaderLoop) form(ctx context.Context) {
 	config := c.server.config
 	result, _ := c.propose(ctx, "form the cluster", &statev1.Command{Operation: &statev1.Command_FormCluster{
 		FormCluster: &statev1.FormCluster{
-			ClusterId: config.Topology.ClusterID, FormatVersion: c.server.proposer.format(), StripeSize: config.StripeSize,
+			ClusterId: config.Topology.ClusterID, FormatVersion: c.server.proposer.format(), StripeSize: max(config.StripeSize, 0),
 		},
 	}})
 	if result.GetChanged() {
