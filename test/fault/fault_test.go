@@ -39,6 +39,12 @@ const (
 // large is larger than any tier.
 var large = dataset.File{Path: "large/object", Size: 64 << 20}
 
+// stripe is the stripe size. The large objects have several stripes.
+const stripe = 4 << 20
+
+// striped fits into a tier, and is first read while a worker is down.
+var striped = dataset.File{Path: "striped/object", Size: 5*stripe + 12345}
+
 // breaking is a running system and the files of a row.
 type breaking struct {
 	context.Context
@@ -55,7 +61,7 @@ func TestFaults(t *testing.T) {
 	}
 	table := rows()
 	warm := dataset.Plan(dataset.Options{Files: 200, Large: 3, LargeSize: 6 << 20, SmallSize: 64 << 10})
-	set := append(slices.Clone(warm), large)
+	set := append(slices.Clone(warm), large, striped)
 	set = append(set, manyFiles()...)
 	for _, r := range table {
 		set = append(set, r.files()...)
@@ -94,7 +100,7 @@ func open(t *testing.T, set []dataset.File) *testbed.Testbed {
 	defer cancel()
 	var small, master string
 	s, err := testbed.Open(ctx, testbed.Options{
-		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(), Tiers: tiers,
+		Bin: binaries, Dir: dir, Store: "oss", Files: set, Out: t.Output(), Tiers: tiers, StripeSize: stripe,
 		FuseArgs: []string{"-oattr_timeout=1", "-oentry_timeout=1", "-onegative_timeout=0"},
 		Prepare: func(s *testbed.Testbed) error {
 			small = filepath.Join(s.Layout.Dir, "tiers", "hadoop-jindofs-worker-1", "0")

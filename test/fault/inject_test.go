@@ -87,6 +87,29 @@ func mastersAndFuseKilled(b *breaking) error {
 
 func workerKilled(b *breaking) error { return b.Kill(b, "hadoop-jindofs-worker-2") }
 
+// workerDownWithStripes reads an object of several stripes, cold and again, while one
+// of the workers that own them is down, and after it has returned.
+func workerDownWithStripes(b *breaking) error {
+	down, cancel := context.WithCancel(b)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.KeepDown(down, "hadoop-jindofs-worker-2")
+	}()
+	read := func() error {
+		_, err := verify.Walk(b.Root(), filepath.Dir(striped.Path), []dataset.File{striped})
+		return err
+	}
+	var failed error
+	for range 3 {
+		failed = errors.Join(failed, read(), b.readOn(100))
+	}
+	cancel()
+	<-ended
+	return errors.Join(failed, read())
+}
+
 func workersKilled(b *breaking) error {
 	workers, err := b.Components("worker")
 	if err != nil {

@@ -37,6 +37,7 @@ func rows() []row {
 		{"master log flipped", "nothing; a master whose log has a flipped bit joins as a new one", nil, masterLogFlipped},
 		{"worker killed", "nothing", nil, workerKilled},
 		{"worker stopped", "some reads take until the deadline of one source, then continue", nil, workerStopped},
+		{"worker down while stripes are read", "nothing; other workers serve the stripes that it owns", nil, workerDownWithStripes},
 		{"workers killed", "a pause until a worker runs again", nil, workersKilled},
 		{"fuse killed 20 times", "pauses; open handles and requests in flight continue", nil, fuseKilled},
 		{"fuse killed with many files known", "pauses; every name and size remains as it was", nil, fuseKilledWithManyFiles},

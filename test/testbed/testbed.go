@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -46,6 +47,9 @@ type Options struct {
 	// Tiers, unless empty, replaces the levels of the tiered store of the runtime, as
 	// YAML on one line: "[{mediumtype: HDD, path: /mnt/disk1, quota: 2G}]".
 	Tiers string
+	// StripeSize, unless 0, is the stripe size of the cluster, in bytes. Objects on one
+	// machine are placed whole otherwise.
+	StripeSize int64
 	// Prepare, unless nil, runs when Layout is set and nothing is started yet.
 	Prepare func(s *Testbed) error
 	// Out receives the output of commands; nil discards it.
@@ -301,6 +305,10 @@ func (s *Testbed) writeManifests() error {
 	}
 	if s.options.Tiers != "" {
 		manifests["runtime"] = levels.ReplaceAllLiteralString(manifests["runtime"], "    levels: "+s.options.Tiers+"\n")
+	}
+	if n := s.options.StripeSize; n != 0 {
+		const masters = "  master:\n"
+		manifests["runtime"] = strings.Replace(manifests["runtime"], masters, masters+fmt.Sprintf("    env: {JINDO_STRIPE_SIZE: %q}\n", strconv.FormatInt(n, 10)), 1)
 	}
 	for name, content := range manifests {
 		if err := os.WriteFile(s.manifest(name), []byte(content), 0o600); err != nil {
