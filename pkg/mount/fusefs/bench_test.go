@@ -106,3 +106,24 @@ func BenchmarkTable(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkOpenPassthrough opens and closes one file, in passthrough and in cached
+// mode.
+func BenchmarkOpenPassthrough(b *testing.B) {
+	for name, size := range map[string]int64{"passthrough": 1, "cached": -1} {
+		b.Run(name, func(b *testing.B) {
+			h, source := newPassthroughMount(b, nil)
+			v := source.put("m", "f", "one", passthroughSize)
+			source.seal(b, v)
+			h.start(b, source, func(c *Config) { c.Passthrough = size })
+			path := filepath.Join(h.point, "data/f")
+			for b.Loop() {
+				fd, err := unix.Open(path, unix.O_RDONLY, 0)
+				if err != nil {
+					b.Fatal(err)
+				}
+				_ = unix.Close(fd)
+			}
+		})
+	}
+}

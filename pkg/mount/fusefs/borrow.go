@@ -33,7 +33,7 @@ func (p *passthrough) run(ctx context.Context) {
 	for _, b := range p.inherited {
 		p.inherit(b)
 	}
-	<-ctx.Done()
+	p.sweepUntil(ctx)
 	p.mu.Lock()
 	p.stopped = true
 	close(p.ended)
@@ -44,6 +44,20 @@ func (p *passthrough) run(ctx context.Context) {
 	for id, b := range p.backings {
 		delete(p.backings, id)
 		b.close()
+	}
+}
+
+// sweepUntil ends registrations that are not used any more, until the context ends.
+func (p *passthrough) sweepUntil(ctx context.Context) {
+	tick := time.NewTicker(linger / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			p.sweep(now.Add(-linger))
+		}
 	}
 }
 
@@ -158,6 +172,17 @@ func (p *passthrough) retire(b *backing, reason string) {
 	p.metrics.retired.WithLabelValues(reason).Inc()
 	if reason == "revoked" {
 		p.log.Warn("a sealed file is damaged or unreadable; it is read from elsewhere from now on, except by handles that are open", "path", b.node.path)
+	}
+	p.mu.Lock()
+	b.retired = true
+	idle, unused := p.idle[b.node.id]
+	if unused = unused && p.backings[idle.id] == b; unused {
+		delete(p.idle, b.node.id)
+		delete(p.backings, idle.id)
+	}
+	p.mu.Unlock()
+	if unused {
+		p.drop(b, idle.id)
 	}
 	p.files.table.markStale(b.node.id)
 	p.files.notifier.entry(b.node.path)

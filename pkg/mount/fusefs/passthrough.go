@@ -39,6 +39,11 @@ const (
 	failurePause = 10 * time.Second
 	limitPause   = time.Second
 	maxFailures  = 8
+	// linger is the time for which a registration is kept after the last release, so
+	// that a file that is opened again and again is not registered each time, and
+	// maxIdle bounds the registrations that are kept.
+	linger  = time.Second
+	maxIdle = 256
 )
 
 // Reasons for which a file is not opened in passthrough mode, besides the codes of
@@ -83,6 +88,8 @@ type passthrough struct {
 	mu sync.Mutex
 	// backings holds the registrations in use, by id.
 	backings map[uint32]*backing
+	// idle holds those of backings that no handle uses, by nodeid.
+	idle map[uint64]idleBacking
 	// until is the time before which no file is registered, because of reason.
 	until    time.Time
 	reason   string
@@ -96,11 +103,20 @@ type passthrough struct {
 	ended    chan struct{}
 }
 
+// idleBacking is a registration that no handle uses since a time.
+type idleBacking struct {
+	id    uint32
+	since time.Time
+}
+
 // backing is a file that the kernel reads itself.
 type backing struct {
 	node node
 	// device and inode identify the file.
 	device, inode uint64
+	// retired is set when the file must not be used for another open. The mutex of
+	// passthrough guards it.
+	retired bool
 	// done is closed when the registration ends.
 	done chan struct{}
 
@@ -108,12 +124,14 @@ type backing struct {
 	// that was inherited, or whose worker is away, is borrowed again.
 	mu   sync.Mutex
 	file reader.Backing
+	// fresh is set until the open for which the file was lent.
+	fresh bool
 }
 
 func newPassthrough(config Config, files *fileSystem) *passthrough {
 	p := &passthrough{
 		files: files, registrar: config.Attachment, size: config.Passthrough, log: config.Logger,
-		inherited: config.Attachment.Slots.Backings(), backings: map[uint32]*backing{}, ended: make(chan struct{}),
+		inherited: config.Attachment.Slots.Backings(), backings: map[uint32]*backing{}, idle: map[uint64]idleBacking{}, ended: make(chan struct{}),
 	}
 	p.source, _ = config.Source.(BackingSource)
 	p.metrics = newPassthroughMetrics(config.Registry, p)
@@ -156,6 +174,9 @@ func (p *passthrough) prepare(ctx context.Context, n node) uint32 {
 		p.metrics.fallback(reason)
 		return 0
 	}
+	if id := p.again(n.id); id != 0 {
+		return id
+	}
 	file, err := p.source.Backing(ctx, n.version)
 	if err != nil {
 		p.metrics.fallback(reasonOf(err))
@@ -169,7 +190,7 @@ func (p *passthrough) prepare(ctx context.Context, n node) uint32 {
 		p.registerFailed(n, err)
 		return 0
 	}
-	b := &backing{node: n, done: make(chan struct{}), file: file}
+	b := &backing{node: n, done: make(chan struct{}), file: file, fresh: true}
 	b.device, b.inode = identityOf(file)
 	if !p.hold(id, b) {
 		return 0
@@ -209,6 +230,7 @@ func (p *passthrough) registerFailed(n node, err error) {
 		pause = mountPause
 	case fusefd.RegisterLimit, fusefd.RegisterBusy:
 		pause = limitPause
+		p.sweep(time.Now())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -248,12 +270,35 @@ func (p *passthrough) opened(id uint32) {
 	}
 }
 
-// end ends a registration that no handle uses.
+// again returns the registration of a node that was used until recently, 0 if there
+// is none.
+func (p *passthrough) again(node uint64) uint32 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := p.idle[node].id
+	delete(p.idle, node)
+	return id
+}
+
+// end ends a registration that no handle uses, after the time linger.
 func (p *passthrough) end(id uint32) {
 	p.mu.Lock()
 	b := p.backings[id]
+	keep := b != nil && !b.retired && !p.stopped && len(p.idle) < maxIdle
+	if keep {
+		if _, other := p.idle[b.node.id]; !other {
+			p.idle[b.node.id] = idleBacking{id: id, since: time.Now()}
+			p.mu.Unlock()
+			return
+		}
+	}
 	delete(p.backings, id)
 	p.mu.Unlock()
+	p.drop(b, id)
+}
+
+// drop gives back the file of a registration that is not in use any more.
+func (p *passthrough) drop(b *backing, id uint32) {
 	p.registrar.Unregister(id)
 	if b != nil {
 		close(b.done)
@@ -261,7 +306,24 @@ func (p *passthrough) end(id uint32) {
 	}
 }
 
-// count returns the number of registrations in use.
+// sweep ends the registrations that no handle uses since a time.
+func (p *passthrough) sweep(before time.Time) {
+	p.mu.Lock()
+	dropped := map[uint32]*backing{}
+	for node, idle := range p.idle {
+		if !idle.since.After(before) {
+			dropped[idle.id] = p.backings[idle.id]
+			delete(p.backings, idle.id)
+			delete(p.idle, node)
+		}
+	}
+	p.mu.Unlock()
+	for id, b := range dropped {
+		p.drop(b, id)
+	}
+}
+
+// count returns the number of registrations.
 func (p *passthrough) count() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -287,9 +349,10 @@ func (p *passthrough) note(reason string) {
 func (b *backing) used() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.file != nil {
+	if b.file != nil && !b.fresh {
 		b.file.Used()
 	}
+	b.fresh = false
 }
 
 // set replaces the file, and returns the previous one.

@@ -37,8 +37,8 @@ func TestSealedFilesAreReadByTheKernel(t *testing.T) {
 	}
 	second := openFD(t, path)
 	checkWhole(t, second, big)
-	if asked, used := source.asked.Load(), source.used.Load(); asked != 1 || used != 2 {
-		t.Errorf("the worker received %d requests and %d reports, want 1 and 2", asked, used)
+	if asked, used := source.asked.Load(), source.used.Load(); asked != 1 || used != 1 {
+		t.Errorf("the worker received %d requests and %d reports, want 1 and 1", asked, used)
 	}
 	checkWhole(t, openFD(t, filepath.Join(h.point, "data/small")), small)
 	if source.asked.Load() != 1 {
@@ -93,7 +93,7 @@ func TestRegistrationsEndAtTheLastRelease(t *testing.T) {
 	s, _ := h.start(t, source, nil)
 	needsPassthrough(t, s)
 	path := filepath.Join(h.point, "data/f")
-	for range 3 {
+	for range 2 {
 		var fds []int
 		for range 3 {
 			fd, err := unix.Open(path, unix.O_RDONLY, 0)
