@@ -24,6 +24,9 @@ const (
 	reasonInternal     inject.Reason = "Internal"
 )
 
+// patchSize is a little more than the size of a usual patch in bytes.
+const patchSize = 2048
+
 // pod returns the operations that inject a sidecar into a pod. It has no side
 // effects, so dry runs are not treated specially.
 func (s *Server) pod(ctx context.Context, r *request) *admissionv1.AdmissionResponse {
@@ -40,7 +43,7 @@ func (s *Server) pod(ctx context.Context, r *request) *admissionv1.AdmissionResp
 	outcome := strings.ToLower(string(result.Outcome))
 	response.AuditAnnotations = map[string]string{"result": outcome, "reason": string(result.Reason), "message": result.Message}
 	if len(result.Operations) > 0 {
-		patch, err := json.Marshal(result.Operations)
+		patch, err := inject.AppendPatch(make([]byte, 0, patchSize), result.Operations)
 		if err != nil {
 			return s.podRefused(r, http.StatusInternalServerError, reasonInternal, fmt.Sprintf("encode the patch: %v", err))
 		}

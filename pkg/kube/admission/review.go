@@ -75,11 +75,14 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	response := h.respond(ctx, req)
 	response.UID = req.UID
 	response.Warnings = bounded(response.Warnings)
-	w.Header().Set("Content-Type", "application/json")
-	review := admissionv1.AdmissionReview{
-		TypeMeta: metav1.TypeMeta{APIVersion: admissionv1.SchemeGroupVersion.String(), Kind: "AdmissionReview"}, Response: response,
+	body, err := marshal(response)
+	if err != nil {
+		h.o.Logger.Error("encode response", "path", h.path, "error", err)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
 	}
-	if err := json.NewEncoder(w).Encode(review); err != nil {
+	w.Header().Set("Content-Type", "application/json")
+	if _, err := w.Write(body); err != nil {
 		h.o.Logger.Warn("write response", "path", h.path, "error", err)
 	}
 }
@@ -110,7 +113,7 @@ func (h *handler) read(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		w.Header().Set("Allow", http.MethodPost)
 		return nil, release, &unreadable{http.StatusMethodNotAllowed, "send an AdmissionReview by POST"}
 	}
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+	if !isJSON(r.Header.Get("Content-Type")) {
 		return nil, release, &unreadable{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type is %q: send application/json", r.Header.Get("Content-Type"))}
 	}
 	size := r.ContentLength
@@ -139,6 +142,14 @@ func (h *handler) read(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	return parsed, release, nil
 }
 
+func isJSON(contentType string) bool {
+	if contentType == "application/json" { // as the API server writes it
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
+}
+
 func tooLarge() *unreadable {
 	return &unreadable{http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is larger than %d bytes", maxReview)}
 }
@@ -154,11 +165,8 @@ func readAll(body io.Reader, length int64) ([]byte, error) {
 }
 
 func parse(body []byte) (*request, error) {
-	var review struct {
-		metav1.TypeMeta `json:",inline"`
-		Request         *request `json:"request"`
-	}
-	if err := json.Unmarshal(body, &review); err != nil {
+	var review envelope
+	if err := unmarshal(body, &review); err != nil {
 		return nil, fmt.Errorf("the request is not an AdmissionReview in JSON: %w", err)
 	}
 	switch {

@@ -3,8 +3,6 @@ package inject
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -16,6 +14,9 @@ import (
 
 // program is the command of the sidecar.
 const program = "/usr/local/bin/fuse"
+
+// volumesArgument starts the argument with the volumes that the sidecar serves.
+const volumesArgument = "--volumes="
 
 // startupFailures is the failure threshold of the startup probe, whose period is one
 // second: a pod whose Dataset is not ready waits for a day.
@@ -38,16 +39,12 @@ func (p *planner) sidecar() (*sidecar, error) {
 	}
 	volumes := strings.Join(unique(handles), ",")
 	image, policy := p.image()
-	s := &sidecar{}
-	if s.container, err = json.Marshal(desiredContainer(volumes, image, policy, sizes)); err != nil {
-		return nil, fmt.Errorf("encode the sidecar: %w", err)
+	container, volume, err := encodeSidecar(volumes, image, policy, sizes)
+	if err != nil {
+		return nil, err
 	}
-	if s.volume, err = json.Marshal(desiredVolume(volumes)); err != nil {
-		return nil, fmt.Errorf("encode the volume of the sidecar: %w", err)
-	}
-	sum := sha256.Sum256(slices.Concat(s.container, s.volume))
-	s.hash = hex.EncodeToString(sum[:8])
-	return s, nil
+	sum := sha256.Sum256(slices.Concat(container, volume))
+	return &sidecar{container: container, volume: volume, hash: hex.EncodeToString(sum[:8])}, nil
 }
 
 func desiredContainer(volumes, image string, policy corev1.PullPolicy, sizes corev1.ResourceRequirements) *corev1.Container {
@@ -56,7 +53,7 @@ func desiredContainer(volumes, image string, policy corev1.PullPolicy, sizes cor
 	return &corev1.Container{
 		Name: names.SidecarContainer, Image: image, ImagePullPolicy: policy, RestartPolicy: &always,
 		Command: []string{program},
-		Args:    []string{names.RoleSidecar, "--name=$(POD_NAME)", "--dir=" + names.SidecarDir, "--volumes=" + volumes},
+		Args:    []string{names.RoleSidecar, "--name=$(POD_NAME)", "--dir=" + names.SidecarDir, volumesArgument + volumes},
 		Env: []corev1.EnvVar{{Name: "POD_NAME", ValueFrom: &corev1.EnvVarSource{
 			FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
 		}}},

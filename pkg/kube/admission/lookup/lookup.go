@@ -52,10 +52,9 @@ func (u *Unknown) Unwrap() error { return u.Err }
 // belong to a Dataset are omitted. Objects that cached does not find are read from
 // live; both may be the same.
 func Find(ctx context.Context, cached, live client.Reader, namespace string, claims []string) (map[string]*inject.Dataset, error) {
-	liveCtx, cancel := context.WithTimeout(ctx, liveTimeout)
-	defer cancel()
-	f := finder{cached: cached, live: live, liveCtx: liveCtx, namespace: namespace}
-	found := map[string]*inject.Dataset{}
+	f := finder{cached: cached, live: live, namespace: namespace}
+	defer f.close()
+	found := make(map[string]*inject.Dataset, len(claims))
 	for _, claim := range claims {
 		d, err := f.dataset(ctx, claim)
 		if err != nil {
@@ -70,11 +69,27 @@ func Find(ctx context.Context, cached, live client.Reader, namespace string, cla
 
 type finder struct {
 	cached, live client.Reader
-	// liveCtx limits the time of all live requests of one call of Find.
+	// liveCtx limits the time of all live requests of one call of Find; nil before the
+	// first one.
 	liveCtx   context.Context
+	cancel    context.CancelFunc
 	namespace string
 	runtimes  []*v1alpha1.JindoRuntime
 	listed    bool
+}
+
+func (f *finder) close() {
+	if f.cancel != nil {
+		f.cancel()
+	}
+}
+
+// getLive reads an object from the API server.
+func (f *finder) getLive(ctx context.Context, name string, into client.Object) (bool, error) {
+	if f.liveCtx == nil {
+		f.liveCtx, f.cancel = context.WithTimeout(ctx, liveTimeout)
+	}
+	return f.get(f.liveCtx, f.live, name, into)
 }
 
 // dataset returns the Dataset of a claim; nil if the claim does not belong to one.
@@ -89,7 +104,7 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 		return nil, err
 	}
 	if !isDataset && (!isClaim || managed(pvc)) {
-		if isDataset, err = f.get(f.liveCtx, f.live, claim, dataset); err != nil {
+		if isDataset, err = f.getLive(ctx, claim, dataset); err != nil {
 			return nil, f.unknown(claim, err)
 		}
 	}
@@ -97,7 +112,7 @@ func (f *finder) dataset(ctx context.Context, claim string) (*inject.Dataset, er
 		return f.describe(ctx, dataset)
 	}
 	if !isClaim {
-		if isClaim, err = f.get(f.liveCtx, f.live, claim, pvc); err != nil {
+		if isClaim, err = f.getLive(ctx, claim, pvc); err != nil {
 			return nil, f.unknown(claim, err)
 		}
 	}
