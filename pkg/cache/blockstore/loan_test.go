@@ -1,6 +1,8 @@
 package blockstore
 
 import (
+	"errors"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -54,6 +56,21 @@ func TestLoansAreRevoked(t *testing.T) {
 		t.Error("a loan that was returned is revoked")
 	}
 	files.set(nil)
+}
+
+// TestRemovedFileIsNotLent checks that a file that another process has removed is
+// discarded when it is to be lent, and that its tier stays in use.
+func TestRemovedFileIsNotLent(t *testing.T) {
+	s := open(t, testConfig(t))
+	o := newOrigin(8, 250_000)
+	fill(t, s, "a")
+	must(t, os.Remove(s.versions[o.key("a").hash()].dataPath()))
+	if _, err := s.Lend(o.key("a")); !errors.Is(err, ErrNotSealed) {
+		t.Fatalf("lend a removed file: %v", err)
+	}
+	if stats := s.Stats(); stats.Tiers[0].Err != nil || stats.Discarded != 1 {
+		t.Errorf("the tier reports %v; %d versions are discarded", stats.Tiers[0].Err, stats.Discarded)
+	}
 }
 
 // TestUseOfLentFilesIsCounted checks what counts as a hit, and that use of a lent

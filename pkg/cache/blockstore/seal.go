@@ -158,7 +158,12 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	})
 	if err != nil {
 		loan.Return()
-		s.fail(v.tier, err, errors.Is(err, errHung))
+		if damaged(err) {
+			// Another process has removed the file.
+			s.discard(v, err)
+		} else {
+			s.fail(v.tier, err, errors.Is(err, errHung))
+		}
 		return nil, fmt.Errorf("lend: %w: %w", err, ErrNotSealed)
 	}
 	loan.file = file

@@ -89,7 +89,7 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 		}
 		version, direct = entry.Version, true
 	}
-	h, err := f.openHandle(ctx, in.Unique, n, version, direct)
+	h, err := f.openHandle(ctx, in, n, version, direct)
 	if err != nil {
 		return f.failed("open", n.path, err)
 	}
@@ -100,7 +100,7 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 		out.BackingID = int32(h.backing)
 	}
 	switch {
-	case direct:
+	case h.direct:
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO
 	case !h.passthrough:
 		// A nodeid identifies one version, so that cached pages are valid.
@@ -110,10 +110,11 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 }
 
 // openHandle opens a handle in the mode of its node.
-func (f *fileSystem) openHandle(ctx context.Context, unique uint64, n node, version reader.Version, direct bool) (*handle, error) {
-	if !direct && n.backing != 0 {
+func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, version reader.Version, direct bool) (*handle, error) {
+	bypass := in.Flags&syscall.O_DIRECT != 0
+	if !direct && n.backing != 0 && !bypass {
 		// The kernel reads the file itself.
-		h := f.table.openFile(unique, n, version, false, 0)
+		h := f.table.openFile(in.Unique, n, version, false, 0)
 		if h.passthrough {
 			f.passthrough.opened(h.backing)
 		}
@@ -121,6 +122,9 @@ func (f *fileSystem) openHandle(ctx context.Context, unique uint64, n node, vers
 		// is opened when it is read.
 		return h, nil
 	}
+	// The kernel would read a backing with O_DIRECT too, which requires an alignment
+	// that this mount does not require.
+	direct = direct || bypass && n.backing != 0
 	file, err := f.source.Open(ctx, version)
 	if errors.Is(err, reader.ErrStale) {
 		f.dropVersion(ctx, n.id, n.path, version)
@@ -130,10 +134,10 @@ func (f *fileSystem) openHandle(ctx context.Context, unique uint64, n node, vers
 		return nil, err
 	}
 	backing := uint32(0)
-	if !direct {
+	if !direct && !bypass {
 		backing = f.passthrough.prepare(ctx, n)
 	}
-	h := f.table.openFile(unique, n, version, direct, backing)
+	h := f.table.openFile(in.Unique, n, version, direct, backing)
 	if backing != 0 && h.backing != backing {
 		f.passthrough.end(backing)
 	}

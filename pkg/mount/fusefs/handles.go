@@ -14,8 +14,9 @@ type handle struct {
 	node uint64
 	path string
 	dir  bool
-	// version is the version that reads return. direct is set when it is not the
-	// node's version, so that the kernel must not cache pages.
+	// version is the version that reads return. direct is set when the kernel must
+	// not cache pages, because it is not the node's version or because the handle was
+	// opened with O_DIRECT beside handles in passthrough mode.
 	version reader.Version
 	direct  bool
 	// passthrough is set when the kernel reads the backing of the node itself, and

@@ -187,6 +187,36 @@ func TestReplacedFileBesidePassthrough(t *testing.T) {
 	checkWhole(t, third, next)
 }
 
+// TestDirectOpens checks handles with O_DIRECT, whose reads need no alignment.
+func TestDirectOpens(t *testing.T) {
+	h, source := newPassthroughMount(t, nil)
+	v := source.put("m", "f", "one", passthroughSize)
+	source.seal(t, v)
+	s, _ := h.start(t, source, nil)
+	needsPassthrough(t, s)
+	path := filepath.Join(h.point, "data/f")
+	read := func(beside string) {
+		t.Helper()
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECT, 0)
+		if err != nil {
+			t.Fatalf("%s: %v", beside, err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		p := make([]byte, 1001)
+		if n, err := unix.Pread(fd, p, 777); err != nil || n != len(p) || wrong(p, "one", 777) >= 0 {
+			t.Errorf("%s: %d bytes, error %v", beside, n, err)
+		}
+	}
+	read("first")
+	eventually(t, "the handle is released", func() bool { n, _ := s.files.table.node(nodeOf(t, s, "/data/f")); return n.opens == 0 })
+	fd := openFD(t, path)
+	if s.files.passthrough.count() != 1 {
+		t.Fatal("the file is not in passthrough mode")
+	}
+	read("beside passthrough")
+	checkWhole(t, fd, v)
+}
+
 // nodeOf returns the newest node of a path.
 func nodeOf(t testing.TB, s *Server, path string) uint64 {
 	t.Helper()
