@@ -32,7 +32,7 @@ func (s *Store) noteCopy(v *version, request *Request) {
 	}
 }
 
-// Missing returns the first range at or after offset that is neither cached nor being
+// Missing returns the first range of blocks that begin at or after offset that is neither cached nor being
 // fetched, at most of MaxRun bytes. first equals end if there is none.
 func (s *Store) Missing(key Key, offset int64) (first, end int64) {
 	size, run := s.config.BlockSize, s.config.MaxRun/s.config.BlockSize
@@ -41,7 +41,7 @@ func (s *Store) Missing(key Key, offset int64) (first, end int64) {
 	v := s.versions[key.hash()]
 	missing := func(block int64) bool { return v == nil || !v.readable(block) && v.pending[block] == nil }
 	blocks := blocksOf(key.Size, size)
-	block := offset / size
+	block := (offset + size - 1) / size
 	for block < blocks && !missing(block) {
 		block++
 	}

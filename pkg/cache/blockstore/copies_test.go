@@ -101,6 +101,12 @@ func TestCopyBecomesOwned(t *testing.T) {
 	if first == 0 || end <= first || end > 250_000 {
 		t.Errorf("missing bytes %d to %d", first, end)
 	}
+	for n := 0; first != end; n++ {
+		if n > 10 {
+			t.Fatalf("a missing range follows the end at %d", end)
+		}
+		first, end = s.Missing(o.key("c"), end)
+	}
 	if first, end := s.Missing(o.key("b"), 0); first != end {
 		t.Errorf("missing bytes %d to %d of a complete version", first, end)
 	}

@@ -30,6 +30,9 @@ const (
 	// copyPause the time between them.
 	copyTries = 5
 	copyPause = 500 * time.Millisecond
+	// copyDirty is the number of bytes that may wait for the disk when a range is
+	// read.
+	copyDirty = 32 << 20
 	// copyOwners bounds the workers that are tried for one range.
 	copyOwners = 3
 )
@@ -152,19 +155,28 @@ func (c *copies) start(key blockstore.Key) bool {
 	return true
 }
 
-// assemble reads what is missing of a version until nothing is, or an attempt after
-// another makes no progress.
+// errNotStored means that the bytes of a copy were read, and not cached.
+var errNotStored = errors.New("its bytes are not cached: the tier has no room, or its disk fails")
+
+// assemble reads what is missing of a version until nothing is. It ends when the
+// version does not exist any more, when an attempt after another fails, and when what
+// it reads is not cached.
 func (c *copies) assemble(ctx context.Context, key blockstore.Key) error {
 	var failed error
-	for tries := 0; tries < copyTries; tries++ {
-		progress, err := c.pass(ctx, key)
-		switch {
-		case err == nil && progress == 0:
+	for tries := 0; tries < copyTries; {
+		before := c.missing(key)
+		if before == 0 {
 			return nil
+		}
+		err := c.pass(ctx, key)
+		after := c.missing(key)
+		switch {
 		case errors.Is(err, ufs.ErrPrecondition) || errors.Is(err, ufs.ErrNotFound):
-			return err // The version does not exist any more.
-		case progress > 0 && err == nil:
-			tries = -1
+			return err
+		case err == nil && after >= before:
+			return errNotStored
+		case after < before:
+			tries = 0
 			continue
 		}
 		failed = err
@@ -173,15 +185,29 @@ func (c *copies) assemble(ctx context.Context, key blockstore.Key) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		tries++
 	}
 	return failed
 }
 
-// pass reads the missing ranges once. It returns the number of bytes read.
-func (c *copies) pass(ctx context.Context, key blockstore.Key) (int64, error) {
+// missing returns the number of bytes of a version that are neither cached nor being
+// fetched.
+func (c *copies) missing(key blockstore.Key) int64 {
+	var total int64
+	for offset := int64(0); ; {
+		first, end := c.worker.config.Blocks.Missing(key, offset)
+		if first == end {
+			return total
+		}
+		total += end - first
+		offset = end
+	}
+}
+
+// pass reads the missing ranges once.
+func (c *copies) pass(ctx context.Context, key blockstore.Key) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(copyStreams)
-	var progress int64
 	for offset := int64(0); offset < key.Size && ctx.Err() == nil; {
 		first, end := c.worker.config.Blocks.Missing(key, offset)
 		if first == end {
@@ -190,17 +216,31 @@ func (c *copies) pass(ctx context.Context, key blockstore.Key) (int64, error) {
 		if v := c.worker.views.load(); v != nil {
 			end = min(end, v.ring.StripeEnd(first, key.Size))
 		}
-		progress += end - first
 		group.Go(func() error { return c.read(ctx, key, first, end-first) })
 		offset = end
 	}
-	return progress, group.Wait()
+	return group.Wait()
+}
+
+// awaitDisk blocks while many bytes wait for the disk: a block that is read then
+// would not be cached.
+func (c *copies) awaitDisk(ctx context.Context) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for c.worker.config.Blocks.Stats().Dirty > copyDirty {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // read reads one range of a copy into the cache.
 func (c *copies) read(ctx context.Context, key blockstore.Key, offset, length int64) error {
 	ctx, cancel := context.WithTimeout(ctx, c.worker.config.RequestTimeout)
 	defer cancel()
+	c.awaitDisk(ctx)
 	entry := c.worker.mounts.get(key.Mount)
 	if entry == nil {
 		return fmt.Errorf("mount %s was removed: %w", key.Mount, ufs.ErrNotFound)

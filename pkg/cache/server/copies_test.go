@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"syscall"
@@ -160,6 +161,39 @@ func TestAssemblyIsInterrupted(t *testing.T) {
 				t.Errorf("the store sent %d bytes for an object of %d", sent, size)
 			}
 		})
+	}
+}
+
+// TestCopyWithoutRoom checks that the assembly of a copy ends, and does not read the
+// object again and again, if there is no room for its bytes.
+func TestCopyWithoutRoom(t *testing.T) {
+	const size = 8 * stripe
+	c := newCluster(t, 2, 0, func(h *harness) { h.quota = 4 * size })
+	h := c.workers[1]
+	v := h.worker.views.load()
+	var key blockstore.Key
+	for i := uint64(0); key.Key == "" || v.owns(h.name, v.nameOf(key, 0)); i++ {
+		key = c.bucket.put("copied", i, size)
+	}
+	// What the worker owns fills its tier above the low watermark.
+	for i := 0; h.blocks.Stats().Tiers[0].Used < 4*size*93/100; i++ {
+		own := c.bucket.put(fmt.Sprint("own", i), uint64(i), size/16)
+		if v.owns(h.name, v.nameOf(own, 0)) {
+			h.mustGet(h.client(mtls.Fuse, false), own, 0, own.Size-1)
+		}
+	}
+	owner := c.workers[0]
+	c.mustRead(c.client(0), key, 0, size)
+	sent := owner.blocks.Stats().HitBytes
+	if !h.worker.copies.start(key) {
+		t.Fatal("the copy was not started")
+	}
+	eventually(t, "the assembly has ended", func() bool { return h.worker.copies.idle() })
+	if h.blocks.Complete(key) {
+		t.Error("a copy took the room of owned versions")
+	}
+	if again := owner.blocks.Stats().HitBytes - sent; again > 2*size {
+		t.Errorf("%d bytes were read for a copy of %d that there is no room for", again, size)
 	}
 }
 

@@ -284,6 +284,7 @@ type harness struct {
 	masters   *masters
 	blocks    *blockstore.Store
 	tier      string // directory of blocks
+	quota     int64  // of the tier; 256 MiB when 0
 	// now is the clock of the block store; nil is the real one.
 	now     func() time.Time
 	worker  *Worker
@@ -321,8 +322,11 @@ func newHarness(t testing.TB, change ...func(*harness)) *harness {
 func (h *harness) openBlocks(dir string) {
 	h.t.Helper()
 	h.tier = dir
+	if h.quota == 0 {
+		h.quota = 256 << 20
+	}
 	blocks, err := blockstore.Open(blockstore.Config{
-		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: 256 << 20, Floor: 1}}, BlockSize: 64 << 10, Now: h.now, Logger: h.config.Logger,
+		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: h.quota, Floor: 1}}, BlockSize: 64 << 10, Now: h.now, Logger: h.config.Logger,
 	})
 	if err != nil {
 		h.t.Fatal(err)

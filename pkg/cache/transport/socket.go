@@ -17,6 +17,10 @@ import (
 // NoGroup is the group of a socket that only its user and root may connect to.
 const NoGroup = -1
 
+// writeBuffer is the requested size of the buffer of a connection, in bytes. With the
+// default of the kernel a worker that writes 256 KiB waits for its reader each time.
+const writeBuffer = 1 << 20
+
 // SocketPath returns the path of a worker's socket for bytes in the directory of
 // the sockets of a host.
 func SocketPath(dir, worker string) string { return filepath.Join(dir, worker+".http") }
@@ -72,6 +76,7 @@ func (l *listener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
+		_ = c.SetWriteBuffer(writeBuffer) // As much of it as the kernel permits.
 		return c, nil
 	}
 }
