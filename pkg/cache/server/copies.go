@@ -163,12 +163,13 @@ var errNotStored = errors.New("its bytes are not cached: the tier has no room, o
 // it reads is not cached.
 func (c *copies) assemble(ctx context.Context, key blockstore.Key) error {
 	var failed error
+	own := c.worker.views.load().ownsPart(c.worker.config.Name, key)
 	for tries := 0; tries < copyTries; {
 		before := c.missing(key)
 		if before == 0 {
 			return nil
 		}
-		err := c.pass(ctx, key)
+		err := c.pass(ctx, key, own)
 		after := c.missing(key)
 		switch {
 		case errors.Is(err, ufs.ErrPrecondition) || errors.Is(err, ufs.ErrNotFound):
@@ -204,8 +205,9 @@ func (c *copies) missing(key blockstore.Key) int64 {
 	}
 }
 
-// pass reads the missing ranges once.
-func (c *copies) pass(ctx context.Context, key blockstore.Key) error {
+// pass reads the missing ranges once. own is set if this worker owns a part of the
+// version, which is then not counted as a copy.
+func (c *copies) pass(ctx context.Context, key blockstore.Key, own bool) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(copyStreams)
 	for offset := int64(0); offset < key.Size && ctx.Err() == nil; {
@@ -216,7 +218,7 @@ func (c *copies) pass(ctx context.Context, key blockstore.Key) error {
 		if v := c.worker.views.load(); v != nil {
 			end = min(end, v.ring.StripeEnd(first, key.Size))
 		}
-		group.Go(func() error { return c.read(ctx, key, first, end-first) })
+		group.Go(func() error { return c.read(ctx, key, own, first, end-first) })
 		offset = end
 	}
 	return group.Wait()
@@ -237,7 +239,7 @@ func (c *copies) awaitDisk(ctx context.Context) {
 }
 
 // read reads one range of a copy into the cache.
-func (c *copies) read(ctx context.Context, key blockstore.Key, offset, length int64) error {
+func (c *copies) read(ctx context.Context, key blockstore.Key, own bool, offset, length int64) error {
 	ctx, cancel := context.WithTimeout(ctx, c.worker.config.RequestTimeout)
 	defer cancel()
 	c.awaitDisk(ctx)
@@ -246,7 +248,6 @@ func (c *copies) read(ctx context.Context, key blockstore.Key, offset, length in
 		return fmt.Errorf("mount %s was removed: %w", key.Mount, ufs.ErrNotFound)
 	}
 	v := c.worker.views.load()
-	own := v.ownsPart(c.worker.config.Name, key)
 	source := &copySource{source: source{worker: c.worker, view: v, entry: entry, key: key, owner: v.owns(c.worker.config.Name, v.nameOf(key, offset))}}
 	reader, err := c.worker.config.Blocks.Read(ctx, blockstore.Request{
 		Key: key, Offset: offset, Length: length, Fetch: source.fetch, Copy: !own,
