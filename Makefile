@@ -70,8 +70,9 @@ fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m
 	go test -count=1 -timeout 0 -p 1 ./test/fault/... -args $(if $(DURATION),-duration $(DURATION))
 
 .PHONY: bench
-bench: deps build ## Measure ROW (read) and its peers; writes bench/results and docs/benchmarks.md.
-	go run ./test/bench -bin bin -row $(or $(ROW),read)
+bench: build ## Measure ROW (warm, cold, small, … or all) with its peers; writes bench/results and docs/benchmarks.md.
+	@PEERS=1 hack/deps
+	go run ./test/bench -bin bin -row $(or $(ROW),warm) $(if $(REPETITIONS),-repetitions $(REPETITIONS))
 
 .PHONY: bin/cluster
 bin/cluster:

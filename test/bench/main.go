@@ -1,13 +1,13 @@
-// Command bench measures one row at a time, compared with peers in the same run. It
-// prints ratios with their spread, writes all measurements as JSON below
-// bench/results, and the row's table into docs/benchmarks.md.
+// Command bench measures rows, each compared with peers in the same run. It prints
+// ratios with their spread, writes all measurements as JSON below bench/results,
+// and the tables and charts into docs/benchmarks.md.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -18,26 +18,71 @@ import (
 )
 
 // limit is the timeout of one row.
-const limit = 5 * time.Minute
+const limit = 8 * time.Minute
 
-// row is one measurement.
-type row func(ctx context.Context, bin, dir string) (table, error)
+// run is what rows are measured with.
+type run struct {
+	bin, dir string
+	// repetitions of each load of each contender.
+	repetitions int
+	// lab is started by the first row that needs it.
+	lab *lab
+}
 
-var rows = map[string]row{
-	"read":      read,
-	"failover":  failover,
-	"memory":    memory,
-	"admission": admitted,
-	"plugin":    plugin,
-	"status":    statusOf,
+// row is one or more measurements that are taken together.
+type row struct {
+	name    string
+	measure func(ctx context.Context, r *run) ([]report, error)
+}
+
+var rows = []row{
+	{"warm", warm},
+	{"cold", cold},
+	{"small", small},
+	{"first-byte", firstByte},
+	{"herd", herd},
+	{"epochs", epochs},
+	{"failover", one(failover)},
+	{"memory", one(memory)},
+	{"admission", one(admitted)},
+	{"plugin", one(plugin)},
+	{"status", one(statusOf)},
+}
+
+// one adapts a measurement of ours without file systems.
+func one(measure func(ctx context.Context, bin, dir string) (table, error)) func(context.Context, *run) ([]report, error) {
+	return func(ctx context.Context, r *run) ([]report, error) {
+		t, err := measure(ctx, r.bin, r.dir)
+		return []report{&t}, err
+	}
+}
+
+func rowNames() []string {
+	all := make([]string, len(rows))
+	for i, r := range rows {
+		all[i] = r.name
+	}
+	return all
 }
 
 func main() {
-	bin := flag.String("bin", "bin", "directory of the binaries")
-	name := flag.String("row", "read", fmt.Sprintf("what to measure: %v", slices.Sorted(maps.Keys(rows))))
+	r := &run{}
+	flag.StringVar(&r.bin, "bin", "bin", "directory of the binaries")
+	flag.IntVar(&r.repetitions, "repetitions", 5, "how often each contender carries out each load")
+	name := flag.String("row", "warm", fmt.Sprintf("what to measure: all, or one of %v", rowNames()))
+	file := flag.String("map", "", "only map this file, for a row")
+	threads := flag.Int("threads", 1, "threads that read the mapped file")
+	drop := flag.Bool("drop", false, "drop the pages of the mapped file first")
 	flag.Parse()
+	if *file != "" {
+		if err := mapHere(*file, *drop, *threads); err != nil {
+			fmt.Fprintln(os.Stderr, "error:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	err := run(ctx, *bin, *name)
+	err := r.rows(ctx, *name)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
@@ -45,23 +90,53 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, bin, name string) error {
-	measure, ok := rows[name]
-	if !ok {
-		return fmt.Errorf("unknown row %q: use one of %v", name, slices.Sorted(maps.Keys(rows)))
+// rows measures one row or all of them.
+func (r *run) rows(ctx context.Context, name string) error {
+	chosen := rows
+	if name != "all" {
+		i := slices.IndexFunc(rows, func(row row) bool { return row.name == name })
+		if i < 0 {
+			return fmt.Errorf("unknown row %q: use all, or one of %v", name, rowNames())
+		}
+		chosen = rows[i : i+1]
 	}
-	dir, err := testbed.Dir(bin, "bench")
+	dir, err := testbed.Dir(r.bin, "bench")
 	if err != nil {
 		return err
 	}
+	r.dir = dir
 	defer func() { _ = os.RemoveAll(dir) }()
+	defer func() { r.lab.close() }()
+	var failed []error
+	for _, row := range chosen {
+		if err := r.row(ctx, row); err != nil {
+			failed = append(failed, fmt.Errorf("measure %s: %w", row.name, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (r *run) row(ctx context.Context, row row) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	t, err := measure(ctx, bin, dir)
+	begin := time.Now()
+	reports, err := row.measure(ctx, r)
 	if err != nil {
-		return fmt.Errorf("measure %s: %w", name, err)
+		return err
 	}
-	t.Name, t.Date, t.Machine = name, time.Now().UTC().Format(time.DateOnly), machine()
-	fmt.Print(t.markdown())
-	return t.save()
+	for _, report := range reports {
+		if t, ok := report.(*table); ok {
+			t.Name = row.name
+		}
+		stamp(report)
+		fmt.Println(report.markdown())
+		if err := save(report); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("row %s took %.0f s\n", row.name, time.Since(begin).Seconds())
+	return nil
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/jindo-io/jindo/test/dataset"
 	"github.com/jindo-io/jindo/test/testbed"
@@ -54,18 +52,6 @@ func memory(ctx context.Context, bin, dir string) (table, error) {
 
 // resident returns the resident set of a process in MiB.
 func resident(pid int) (float64, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, fmt.Errorf("read the memory of %d: %w", pid, err)
-	}
-	for line := range strings.Lines(string(raw)) {
-		if value, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			var kib float64
-			if _, err := fmt.Sscan(value, &kib); err != nil {
-				return 0, fmt.Errorf("read the memory of %d: %w", pid, err)
-			}
-			return kib / 1024, nil
-		}
-	}
-	return 0, fmt.Errorf("process %d does not report its memory", pid)
+	kib, err := statusField(pid, "VmRSS:")
+	return kib / 1024, err
 }

@@ -35,8 +35,23 @@ type Store struct {
 	close    []func()
 }
 
+// Bucket is an S3 bucket that is served already.
+type Bucket struct {
+	Name string
+	// Endpoint is a URL.
+	Endpoint    string
+	Credentials ufs.Credentials
+}
+
+func (b Bucket) store() *Store {
+	return &Store{MountPoint: "s3://" + b.Name + "/", kind: "s3", endpoint: b.Endpoint, keys: b.Credentials}
+}
+
 // openStore writes the data set and serves it.
 func openStore(ctx context.Context, o Options) (*Store, error) {
+	if o.Bucket != nil {
+		return o.Bucket.store(), nil
+	}
 	s := &Store{
 		Dir:  filepath.Join(o.Dir, "store", bucket),
 		kind: o.Store,

@@ -50,6 +50,9 @@ type Options struct {
 	// StripeSize, unless 0, is the stripe size of the cluster, in bytes. Objects on one
 	// machine are placed whole otherwise.
 	StripeSize int64
+	// Bucket, unless nil, is served instead of Files, by a server that runs
+	// already.
+	Bucket *Bucket
 	// Prepare, unless nil, runs when Layout is set and nothing is started yet.
 	Prepare func(s *Testbed) error
 	// Out receives the output of commands; nil discards it.
