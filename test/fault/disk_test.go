@@ -9,6 +9,20 @@ import (
 	"path/filepath"
 )
 
+// cachedFilesRemoved removes every cached file of every worker, behind its back.
+func cachedFilesRemoved(b *breaking) error {
+	files, err := filepath.Glob(filepath.Join(b.Layout.Dir, "tiers", "*", "*", "blocks-v1", "*", "*.data"))
+	if err != nil || len(files) == 0 {
+		return errors.Join(err, fmt.Errorf("%d cached files", len(files)))
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return b.readOn(1000)
+}
+
 // masterLogFlipped flips one bit of the log of a follower that is down, and waits
 // until it has joined as a new member. The bit is in the root page of the newest
 // transaction, so that it always matters.

@@ -43,6 +43,7 @@ func rows() []row {
 		{"fuse killed with many files known", "pauses; every name and size remains as it was", nil, fuseKilledWithManyFiles},
 		{"names that are not text", "nothing; unusual names are read like others, and absent ones do not exist", nil, hostileNames},
 		{"worker disk full", "nothing; the worker stops caching", nil, workerDiskFull},
+		{"cached files removed", "nothing; open files keep their bytes, also those that the kernel reads itself, and the others are fetched again", nil, cachedFilesRemoved},
 		{"one of two tiers hangs", "reads of what is on that tier take until its deadline once, then continue", nil, tierHangs},
 		{"object larger than the cache", "nothing", nil, largeObject},
 		{"object replaced", "through a handle opened before: its own bytes or ESTALE; the next open after the listing is renewed: the new version", nil, objectReplaced},

@@ -15,9 +15,11 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
-// DefaultPassthrough is the default of Config.Passthrough. For smaller files an open
-// in passthrough mode costs more than their reads.
-const DefaultPassthrough = 256 << 10
+// DefaultPassthrough is the default of Config.Passthrough. The first open in
+// passthrough mode takes two round trips between processes, which pay for files of
+// 512 KiB to 1 MiB and more that are read once, and for smaller ones that are opened
+// again soon.
+const DefaultPassthrough = 512 << 10
 
 // BackingSource is a Source that has the sealed files of versions on this host.
 type BackingSource interface {
