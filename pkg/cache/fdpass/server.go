@@ -211,14 +211,14 @@ func (s *Server) lend(c *net.UnixConn) {
 // handle processes one message of a connection.
 func (s *Server) handle(c *net.UnixConn, m message, loans map[uint64]Loan) error {
 	loan, lent := loans[m.id]
-	switch {
-	case m.kind == kindGiveBack:
+	switch m.kind {
+	case kindGiveBack:
 		if lent {
 			delete(loans, m.id)
 			loan.Return()
 		}
 		return nil
-	case m.kind == kindUsed:
+	case kindUsed:
 		if lent {
 			loan.Used(int64(m.opens), int64(min(m.bytes, maxUsed)))
 		}

@@ -189,7 +189,8 @@ func checkBacking(fd int) (BackingFile, error) {
 		// that could not open it for reading must not get it that way.
 		return BackingFile{}, errors.New("the file is not open for reading only")
 	}
-	return BackingFile{FD: fd, Device: stat.Dev, Inode: stat.Ino, Size: stat.Size, Links: uint64(stat.Nlink)}, nil
+	links := uint64(stat.Nlink) //nolint:unconvert // 32 bits on arm64.
+	return BackingFile{FD: fd, Device: stat.Dev, Inode: stat.Ino, Size: stat.Size, Links: links}, nil
 }
 
 // open registers a file that was checked.

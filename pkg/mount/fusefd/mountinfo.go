@@ -39,8 +39,8 @@ func topmost(point string) (mountInfo, bool, error) {
 		return mountInfo{}, false, nil
 	}
 	top := found[len(found)-1]
-	return mountInfo{device: fmt.Sprintf("%d:%d", top.Major, top.Minor), fstype: top.FSType, source: top.Source,
-		readOnly: slices.Contains(strings.Split(top.VFSOptions, ","), "ro")}, true, nil
+	readOnly := slices.Contains(strings.Split(top.VFSOptions, ","), "ro")
+	return mountInfo{device: fmt.Sprintf("%d:%d", top.Major, top.Minor), fstype: top.FSType, source: top.Source, readOnly: readOnly}, true, nil
 }
 
 // canonical resolves symlinks above the mount point without accessing the mount
