@@ -12,10 +12,17 @@
 // missing block, never a wrong one. The slot of a block is written after the
 // block was written and fdatasynced.
 //
-// Once all blocks are present and the file was read back against its checksums,
-// the version is sealed: it never changes again and is removed by unlink only,
-// so that a descriptor of the file can be lent to another process
-// ([Store.Lend]).
+// Once all blocks are present and verified, the version is sealed: it never changes
+// again and is removed by unlink only, so that a descriptor of the file can be lent
+// to another process ([Store.Lend]). A block is verified if this process computed
+// its checksum from the bytes in memory that it wrote, completely and without an
+// error of the fdatasync, or from bytes that it read from the file. So a version
+// that was fetched by one process is sealed by the write of its last slots, and
+// blocks kept over a restart are read back first.
+//
+// A version that fits into one batch of a writer is written whole: data, fdatasync,
+// then header, seal and slots in one write of a new sidecar. The files of one round
+// of a writer share a commit of the file system's journal.
 //
 // # Guarantees
 //

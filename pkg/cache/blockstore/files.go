@@ -27,6 +27,9 @@ type File interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
+	// StartSync starts the writeback of the data and does not wait for it. It is
+	// a hint: errors are those of Sync.
+	StartSync()
 	// Sync makes the data durable, and the metadata needed to read it.
 	Sync() error
 	Size() (int64, error)
@@ -70,6 +73,10 @@ func (OS) Free(path string) (int64, error) {
 }
 
 func (f osFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }
+
+func (f osFile) StartSync() {
+	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

@@ -113,7 +113,7 @@ func (s *Store) loadVersion(t *tier, dir, base string) error {
 // adopt inserts the version that a sidecar describes into the index.
 func (s *Store) adopt(t *tier, m meta, h hash) error {
 	v := newVersion(m.key, h, s.config.BlockSize)
-	v.tier, v.created, v.sealed, v.copied = t, true, m.sealed, m.copied
+	v.tier, v.created, v.recorded, v.sealed, v.copied = t, true, true, m.sealed, m.copied
 	v.present, v.crcs, v.verified = m.present, m.crcs, newBitmap(v.blocks)
 	v.npresent = m.present.count()
 	_, v.meta = encodeHeader(m)

@@ -14,4 +14,7 @@ var (
 	mutantHoldAndWait = os.Getenv("JINDO_MUTANT") == "holdandwait"
 	// mutantNoShare lets versions that are read once evict protected ones.
 	mutantNoShare = os.Getenv("JINDO_MUTANT") == "noshare"
+	// mutantSealUnverified seals versions of which blocks kept over a restart were
+	// not verified.
+	mutantSealUnverified = os.Getenv("JINDO_MUTANT") == "sealunverified"
 )

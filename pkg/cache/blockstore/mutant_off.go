@@ -8,4 +8,6 @@ const (
 	mutantSharedWriters = false
 	mutantHoldAndWait   = false
 	mutantNoShare       = false
+
+	mutantSealUnverified = false
 )

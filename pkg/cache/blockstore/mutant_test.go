@@ -15,6 +15,8 @@ func TestMutantsAreCaught(t *testing.T) {
 		"sharedwriters": "^TestHungTierHurtsItselfOnly$/^write$",
 		"holdandwait":   "^TestReaderThatStopsHoldsUpNoOther$",
 		"noshare":       "^TestObjectLargerThanTheTier$",
+
+		"sealunverified": "^TestSealVerifiesBlocksKeptOverARestart$",
 	} {
 		t.Run(mutant, func(t *testing.T) {
 			if out, err := rerun(t, directed, ""); err != nil {

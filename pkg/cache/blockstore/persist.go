@@ -20,7 +20,10 @@ type batch struct {
 	v      *version
 	blocks []*pending
 	file   File
-	err    error
+	// seals is set if the version is complete and verified with these blocks, so
+	// that its seal is written with their slots.
+	seals bool
+	err   error
 }
 
 // writing is what a writer does now.
@@ -79,11 +82,7 @@ func (s *Store) write(t *tier, id int) {
 		for _, b := range batches {
 			b.err = s.writeData(b)
 		}
-		for _, b := range batches {
-			if b.err == nil {
-				b.err = b.file.Sync()
-			}
-		}
+		syncAll(batches)
 		for _, b := range batches {
 			if b.err == nil {
 				b.err = s.writeSlots(b)
@@ -96,6 +95,24 @@ func (s *Store) write(t *tier, id int) {
 		s.mu.Lock()
 		delete(t.writers, id)
 		s.mu.Unlock()
+	}
+}
+
+// syncAll makes the data of all batches durable. It starts the writeback of every
+// file before it waits for the first, so that one commit of the file system's
+// journal covers all of them.
+func syncAll(batches []*batch) {
+	if len(batches) > 1 {
+		for _, b := range batches {
+			if b.err == nil {
+				b.file.StartSync()
+			}
+		}
+	}
+	for _, b := range batches {
+		if b.err == nil {
+			b.err = b.file.Sync()
+		}
 	}
 }
 
@@ -174,7 +191,9 @@ func (s *Store) writeData(b *batch) error {
 	if b.file, err = b.v.tier.files.Open(b.v.dataPath(), flag); err != nil {
 		return fmt.Errorf("open cached file: %w", err)
 	}
-	if !created {
+	// A version that is written whole needs neither a sparse file nor a sidecar
+	// before its data is durable.
+	if !b.v.recorded && int64(len(b.blocks)) < b.v.blocks {
 		if err := s.create(b, temporary, copied); err != nil {
 			return err
 		}
@@ -188,46 +207,103 @@ func (s *Store) writeData(b *batch) error {
 	return nil
 }
 
-// create sets the length of the data file and writes the header of the sidecar.
+// create sets the length of the data file, which is sparse, and writes the header of
+// the sidecar.
 func (s *Store) create(b *batch, temporary, copied bool) error {
 	v := b.v
 	if err := b.file.Truncate(v.key.Size); err != nil {
 		return fmt.Errorf("create sparse file: %w", err)
 	}
-	header, sum := encodeHeader(meta{
-		key: v.key, blockSize: s.config.BlockSize, temporary: temporary, copied: copied, created: s.config.Now().UnixNano(),
-	})
 	f, err := v.tier.files.Open(v.metaPath(), os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
 		return fmt.Errorf("create sidecar: %w", err)
 	}
-	_, err = f.WriteAt(header, 0)
+	_, err = f.WriteAt(s.header(v, temporary, copied), 0)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("create sidecar: %w", err)
 	}
-	v.meta = sum
+	v.recorded = true
 	return nil
 }
 
-// writeSlots records blocks whose data is durable. The slots need not be
-// durable: a lost slot means that the block is fetched again.
+// header returns the header of a new sidecar and records its checksum.
+func (s *Store) header(v *version, temporary, copied bool) []byte {
+	header, sum := encodeHeader(meta{
+		key: v.key, blockSize: s.config.BlockSize, temporary: temporary, copied: copied, created: s.config.Now().UnixNano(),
+	})
+	v.meta = sum
+	return header
+}
+
+// writeSlots records blocks whose data is durable, and seals the version if they
+// complete it. Neither need be durable: a lost slot means that the block is
+// fetched again.
 func (s *Store) writeSlots(b *batch) error {
-	f, err := b.v.tier.files.Open(b.v.metaPath(), os.O_RDWR)
+	v := b.v
+	s.mu.Lock()
+	temporary, copied := v.temporary, v.copied
+	b.seals = s.completes(b)
+	s.mu.Unlock()
+	flag := os.O_RDWR
+	if !v.recorded {
+		flag |= os.O_CREATE | os.O_TRUNC
+	}
+	f, err := v.tier.files.Open(v.metaPath(), flag)
 	if err != nil {
 		return fmt.Errorf("open sidecar: %w", err)
 	}
-	for i := 0; i < len(b.blocks) && err == nil; {
+	if v.recorded {
+		err = writeRuns(f, b)
+	} else {
+		_, err = f.WriteAt(wholeSidecar(s.header(v, temporary, copied), b), 0)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write sidecar: %w", err)
+	}
+	v.recorded = true
+	return nil
+}
+
+// completes reports whether the blocks of a batch complete their version and
+// every other block was verified. The checksum of a block of the batch was
+// computed from the bytes in memory that were written, and those of the others
+// from bytes written or read by this process. The caller must hold s.mu.
+func (s *Store) completes(b *batch) bool {
+	return b.v.npresent+int64(len(b.blocks)) == b.v.blocks && b.v.verified.count() == b.v.npresent
+}
+
+// wholeSidecar returns a sidecar with all blocks of a version.
+func wholeSidecar(header []byte, b *batch) []byte {
+	sum := b.v.meta
+	at := int64(len(header))
+	raw := append(header, make([]byte, metaSize(b.v.key, b.v.blocks)-at)...)
+	if b.seals {
+		appendSlot(raw[:at], sum, sealIndex, sealMark)
+	}
+	for _, p := range b.blocks {
+		appendSlot(raw[:slotOffset(b.v.key, p.block)], sum, uint64(p.block), p.crc)
+	}
+	return raw
+}
+
+// writeRuns writes the slots of a batch to an existing sidecar, one write for
+// each run of blocks, and then the seal.
+func writeRuns(f File, b *batch) error {
+	for i := 0; i < len(b.blocks); {
 		first := b.blocks[i].block
 		var slots []byte
 		for ; i < len(b.blocks) && b.blocks[i].block == first+int64(len(slots)/slotSize); i++ {
 			slots = appendSlot(slots, b.v.meta, uint64(b.blocks[i].block), b.blocks[i].crc)
 		}
-		_, err = f.WriteAt(slots, slotOffset(b.v.key, first))
+		if _, err := f.WriteAt(slots, slotOffset(b.v.key, first)); err != nil {
+			return err
+		}
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write sidecar: %w", err)
+	if !b.seals {
+		return nil
 	}
-	return nil
+	_, err := f.WriteAt(appendSlot(nil, b.v.meta, sealIndex, sealMark), sealOffset(b.v.key))
+	return err
 }
 
 // written updates the state of the blocks of a batch after its I/O.
@@ -253,6 +329,11 @@ func (s *Store) written(b *batch) {
 			}
 		}
 		s.reap(v, p)
+	}
+	if b.seals && b.err == nil && !v.removed && !v.sealed {
+		v.sealed = true
+		v.tier.sealedHere++
+		v.tier.evict.promote(v)
 	}
 	s.list(v)
 	remove := v.created && (v.removed && !v.unlinked || b.err != nil && !v.removed && v.refs == 0)

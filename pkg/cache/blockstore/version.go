@@ -22,10 +22,13 @@ type version struct {
 	tier *tier
 	// at is the position in the history of the object.
 	at int
-	// meta is the checksum of the sidecar's header, valid once created.
+	// meta is the checksum of the sidecar's header, valid once recorded.
 	meta uint32
-	// created reports whether the files exist.
-	created           bool
+	// created reports whether the data file exists.
+	created bool
+	// recorded reports whether the sidecar exists and the data file has its full
+	// length. It belongs to the goroutine that writes the version.
+	recorded          bool
 	present, verified bitmap
 	crcs              []uint32
 	npresent          int64
