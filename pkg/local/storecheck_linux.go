@@ -95,7 +95,7 @@ func (e *noResponseError) Error() string {
 func (*noResponseError) Unwrap() error { return ufs.ErrUnavailable }
 
 // placeholder matches what documents write for a value to be filled in.
-var placeholder = regexp.MustCompile(`<[A-Za-z][A-Za-z0-9_. -]*>`)
+var placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`<[A-Za-z][A-Za-z0-9_. -]*>`) })
 
 // placeholderError reports a value that was copied from a document as it is.
 type placeholderError struct{ option, value string }
@@ -111,18 +111,18 @@ func (e *placeholderError) Error() string {
 // checkPlaceholders refuses a mount point, an option or a credential with a
 // placeholder in it.
 func checkPlaceholders(m plan.Mount, secrets map[string]string) error {
-	if found := placeholder.FindString(m.URI); found != "" {
+	if found := placeholder().FindString(m.URI); found != "" {
 		return &placeholderError{value: found}
 	}
 	for _, option := range slices.Sorted(maps.Keys(m.Options)) {
-		if found := placeholder.FindString(m.Options[option]); found != "" {
+		if found := placeholder().FindString(m.Options[option]); found != "" {
 			return &placeholderError{option: option, value: found}
 		}
 	}
 	for _, option := range slices.Sorted(maps.Keys(secrets)) {
 		value := strings.TrimSpace(secrets[option])
 		// A secret may contain these characters, so only a whole value counts.
-		if found := placeholder.FindString(value); found != "" && found == value {
+		if found := placeholder().FindString(value); found != "" && found == value {
 			return &placeholderError{option: option, value: found}
 		}
 	}
@@ -130,7 +130,7 @@ func checkPlaceholders(m plan.Mount, secrets map[string]string) error {
 }
 
 // optionName matches the options that the drivers name in their errors.
-var optionName = regexp.MustCompile(`\bfs\.[a-z0-9]+\.[A-Za-z]+\b`)
+var optionName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\bfs\.[a-z0-9]+\.[A-Za-z]+\b`) })
 
 // faultyOption returns the option that a driver's error names first; "" when the
 // error is about the mount point.
@@ -142,5 +142,5 @@ func faultyOption(err error) string {
 	case errors.Is(err, ufs.ErrNoBucket):
 		return ""
 	}
-	return optionName.FindString(err.Error())
+	return optionName().FindString(err.Error())
 }

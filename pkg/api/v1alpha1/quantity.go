@@ -3,13 +3,16 @@ package v1alpha1
 import (
 	"errors"
 	"regexp"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // boundedQuantity matches quantities with two digits of exponent. The schema has the
 // same bounds, see hack/generate.
-var boundedQuantity = regexp.MustCompile(`^[+-]?[0-9.]{1,64}([A-Za-z]{1,2}|[eE][+-]?[0-9]{1,2})?$`)
+var boundedQuantity = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[+-]?[0-9.]{1,64}([A-Za-z]{1,2}|[eE][+-]?[0-9]{1,2})?$`)
+})
 
 // ErrQuantity is the error of a text that is not a quantity or has an exponent that no
 // amount needs.
@@ -19,7 +22,7 @@ var ErrQuantity = errors.New("not a valid quantity")
 // bounded: that function and the methods of its result compute ten to the power of the
 // exponent, which for 1e-2000000000 takes hours and all memory.
 func ParseQuantity(text string) (resource.Quantity, error) {
-	if !boundedQuantity.MatchString(text) {
+	if !boundedQuantity().MatchString(text) {
 		return resource.Quantity{}, ErrQuantity
 	}
 	return resource.ParseQuantity(text)
@@ -34,6 +37,6 @@ func EqualQuantities(a, b resource.Quantity) bool {
 	case a.String() == b.String():
 		return true
 	}
-	bounded := boundedQuantity.MatchString(a.String()) && boundedQuantity.MatchString(b.String())
+	bounded := boundedQuantity().MatchString(a.String()) && boundedQuantity().MatchString(b.String())
 	return bounded && a.Cmp(b) == 0
 }

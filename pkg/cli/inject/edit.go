@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	goyaml "go.yaml.in/yaml/v3"
 	"sigs.k8s.io/yaml"
@@ -224,14 +225,16 @@ func blockStyle(n *goyaml.Node) {
 	}
 }
 
-var unquoted = regexp.MustCompile(`^[A-Za-z/][-A-Za-z0-9_./=,$()]*(:[-A-Za-z0-9_./=,$()]+)*$`)
+var unquoted = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z/][-A-Za-z0-9_./=,$()]*(:[-A-Za-z0-9_./=,$()]+)*$`)
+})
 
 // plainText returns a string node, with quotes only if the plain text could be read as
 // another type.
 func plainText(text string) *goyaml.Node {
 	n := &goyaml.Node{Kind: goyaml.ScalarNode, Tag: "!!str", Value: text, Style: goyaml.DoubleQuotedStyle}
 	words := []string{"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-	if (unquoted.MatchString(text) || strings.HasPrefix(text, "--") && unquoted.MatchString(text[2:])) && !slices.Contains(words, strings.ToLower(text)) {
+	if (unquoted().MatchString(text) || strings.HasPrefix(text, "--") && unquoted().MatchString(text[2:])) && !slices.Contains(words, strings.ToLower(text)) {
 		n.Style = 0
 	}
 	return n

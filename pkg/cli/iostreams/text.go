@@ -3,16 +3,17 @@ package iostreams
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/mattn/go-runewidth"
 )
 
-var escape = regexp.MustCompile("\x1b\\[[0-9;]*m")
+var escape = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile("\x1b\\[[0-9;]*m") })
 
 // Width returns the number of columns that a text takes. Colour takes none.
 func Width(text string) int {
 	condition := runewidth.Condition{}
-	return condition.StringWidth(escape.ReplaceAllString(text, ""))
+	return condition.StringWidth(escape().ReplaceAllString(text, ""))
 }
 
 // Cut truncates a line to the width of the screen, with an ellipsis. A line that
@@ -22,7 +23,7 @@ func (s Screen) Cut(text string) string {
 		return text
 	}
 	condition := runewidth.Condition{}
-	return condition.Truncate(escape.ReplaceAllString(text, ""), s.Width, s.Ellipsis())
+	return condition.Truncate(escape().ReplaceAllString(text, ""), s.Width, s.Ellipsis())
 }
 
 // minWrap is the least number of columns that Wrap uses, however narrow the

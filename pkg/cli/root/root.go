@@ -64,6 +64,9 @@ func Main() int {
 // Run runs the plugin with the arguments and returns the exit code.
 func Run(ctx context.Context, s *session.Session, args []string) int {
 	cmd := New(s)
+	if completion.Requested(args) {
+		completion.Attach(s, cmd)
+	}
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	if failed := (*clierror.Error)(nil); errors.As(err, &failed) {
@@ -117,7 +120,6 @@ func New(s *session.Session) *cobra.Command {
 	cmd.SetUsageFunc(usage)
 	addTopics(cmd)
 	suggest(cmd)
-	completion.Attach(s, cmd)
 	return cmd
 }
 
