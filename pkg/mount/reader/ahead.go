@@ -49,6 +49,12 @@ func (f *File) plan(offset, length int64) error {
 	if f.closed {
 		return errClosed
 	}
+	f.planLocked(offset, length)
+	return nil
+}
+
+// planLocked is like plan. The caller must hold f.mu.
+func (f *File) planLocked(offset, length int64) {
 	f.ahead.used = f.reader.config.Clock()
 	if s := f.ahead.take(offset); s != nil {
 		s.next = max(s.next, offset+length)
@@ -63,7 +69,6 @@ func (f *File) plan(offset, length int64) error {
 		f.startStream(offset, length)
 	}
 	f.dropUnused()
-	return nil
 }
 
 // take returns the stream that a read belongs to, and moves it to the front. It

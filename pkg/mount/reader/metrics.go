@@ -26,6 +26,8 @@ type metrics struct {
 	prefetchBytes prometheus.Counter
 	wasted        prometheus.Counter
 	refused       prometheus.Counter
+	// localReads and localBytes are the series of sealed files.
+	localReads, localBytes prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error) {
@@ -61,6 +63,7 @@ func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error
 		m.reads.WithLabelValues(string(rung))
 		m.bytes.WithLabelValues(string(rung))
 	}
+	m.localReads, m.localBytes = m.reads.WithLabelValues(string(rungLocal)), m.bytes.WithLabelValues(string(rungLocal))
 	return m, nil
 }
 
