@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -26,30 +28,64 @@ func (plainFile) ReadAt(_ context.Context, p []byte, _ int64) (int, error) { ret
 
 func (plainFile) Close() error { return nil }
 
-// BenchmarkRead reads with O_DIRECT, so that each read is one request.
+// BenchmarkRead reads with O_DIRECT, so that each read is one request, with one and
+// eight threads.
 func BenchmarkRead(b *testing.B) {
 	source := plainSource{newFakeSource(reader.Mount{ID: "m", Path: "/"})}
 	source.put("m", "file", "1", 1<<30)
 	point, _ := mounted(b, source, nil)
 	for _, size := range []int{4 << 10, 1 << 20} {
-		b.Run(strconv.Itoa(size>>10)+"KiB", func(b *testing.B) {
-			fd, err := unix.Open(filepath.Join(point, "file"), unix.O_RDONLY|unix.O_DIRECT, 0)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = unix.Close(fd) }()
-			memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = unix.Munmap(memory) }()
-			b.SetBytes(int64(size))
-			for b.Loop() {
-				if _, err := unix.Pread(fd, memory, rand.Int64N(1<<18)<<12&^(int64(size)-1)); err != nil {
-					b.Fatal(err)
+		for _, threads := range []int{1, 8} {
+			b.Run(strconv.Itoa(size>>10)+"KiB/"+strconv.Itoa(threads), func(b *testing.B) {
+				b.SetBytes(int64(size))
+				defer reportCPU(b)()
+				var group sync.WaitGroup
+				for i := range threads {
+					n := b.N / threads
+					if i == 0 {
+						n += b.N % threads
+					}
+					group.Go(func() { readDirect(b, filepath.Join(point, "file"), size, n) })
 				}
-			}
-		})
+				group.Wait()
+			})
+		}
+	}
+}
+
+// readDirect reads n times at random offsets.
+func readDirect(b *testing.B, name string, size, n int) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer func() { _ = unix.Close(fd) }()
+	memory, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	defer func() { _ = unix.Munmap(memory) }()
+	for range n {
+		if _, err := unix.Pread(fd, memory, rand.Int64N(1<<18)<<12&^(int64(size)-1)); err != nil {
+			b.Error(err)
+			return
+		}
+	}
+}
+
+// reportCPU returns a function that reports the CPU time and the context switches
+// of this process for each operation.
+func reportCPU(b *testing.B) func() {
+	var before unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &before)
+	return func() {
+		var after unix.Rusage
+		_ = unix.Getrusage(unix.RUSAGE_SELF, &after)
+		used := time.Duration(after.Utime.Nano() - before.Utime.Nano() + after.Stime.Nano() - before.Stime.Nano())
+		b.ReportMetric(float64(used.Microseconds())/float64(b.N), "cpu-µs/op")
+		b.ReportMetric(float64(after.Nvcsw+after.Nivcsw-before.Nvcsw-before.Nivcsw)/float64(b.N), "switches/op")
 	}
 }
 
@@ -60,7 +96,8 @@ func BenchmarkOpen(b *testing.B) {
 	source.put("m", "file", "1", 1<<20)
 	point, _ := mounted(b, source, nil)
 	name := filepath.Join(point, "file")
-	for b.Loop() {
+	defer reportCPU(b)()
+	for range b.N {
 		fd, err := unix.Open(name, unix.O_RDONLY, 0)
 		if err != nil {
 			b.Fatal(err)

@@ -44,6 +44,13 @@ func (o *openFile) get(ctx context.Context, source Source, v reader.Version) (Fi
 	return o.file, nil
 }
 
+// opened returns the File, or nil if it is not open.
+func (o *openFile) opened() File {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.file
+}
+
 func (o *openFile) close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()

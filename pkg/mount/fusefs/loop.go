@@ -18,14 +18,14 @@ import (
 
 // startLoop starts a loop that reads requests into an empty slot.
 func (s *Server) startLoop(slot *fusefd.Slot) {
-	s.loops.Go(func() { s.ended(s.loop(slot, new(scratch))) })
+	s.loops.Go(func() { s.ended(s.loop(slot, newScratch())) })
 }
 
 // startTakeover starts to complete the request that a predecessor left in a slot.
 // A slot that is not parked is then served by a loop.
 func (s *Server) startTakeover(slot *fusefd.Slot, parked bool) {
 	s.loops.Go(func() {
-		memory := new(scratch)
+		memory := newScratch()
 		keep, err := s.takeOver(slot, parked, memory)
 		s.takeovers.Done()
 		if err == nil && keep && !parked {
@@ -53,9 +53,12 @@ func (s *Server) ended(err error) {
 // scratch is the memory of a loop for the request in progress. It must not be in
 // the slot, because the request may leave the slot while it is processed.
 type scratch struct {
+	*ticket
 	request []byte
 	reply   []byte
 }
+
+func newScratch() *scratch { return &scratch{ticket: newTicket()} }
 
 // copyOf returns a copy of a request that reads, of which the largest has a name.
 // The others are processed in their slot, and nil is returned for them.
@@ -79,9 +82,10 @@ func (m *scratch) replyBuffer(n int) []byte {
 // request is parked, whose processing this goroutine then completes while another
 // loop serves the slot.
 func (s *Server) loop(slot *fusefd.Slot, memory *scratch) error {
+	defer func() { s.device.turn.pass(memory.ticket) }()
 	for {
 		slot.Prepare()
-		if err := s.device.read(slot.Buffer()); err != nil {
+		if err := s.device.read(slot.Buffer(), memory.ticket); err != nil {
 			// No request was read, so that the slot is not live.
 			slot.Clear()
 			return err
@@ -102,6 +106,14 @@ func (s *Server) serveRequest(slot *fusefd.Slot, parked bool, memory *scratch) (
 	}
 	h := headerOf(request)
 	began := time.Now()
+	if h.opcode == opcodeRead && !parked {
+		if served, err := s.readNow(slot, h, request, memory); served {
+			s.metrics.read.Observe(time.Since(began).Seconds())
+			return true, err
+		}
+	}
+	// Any other request may wait, so that another loop reads meanwhile.
+	s.device.turn.pass(memory.ticket)
 	defer func() { s.metrics.observe(h.opcode, time.Since(began)) }()
 	// This must run after the reply, also when the request failed.
 	defer s.files.table.replied(h.unique)
@@ -210,10 +222,19 @@ func (s *Server) reply(slot *fusefd.Slot, h header, reply []byte) error {
 	return s.send(slot, reply)
 }
 
-// send writes a reply and clears the slot. The kernel may have withdrawn the
-// request, which is not an error.
+// send writes a reply and clears the slot.
 func (s *Server) send(slot *fusefd.Slot, reply []byte) error {
-	err := s.device.write(reply)
+	return s.sent(slot, len(reply), s.device.write(reply))
+}
+
+// sendData is like send for a reply whose data is elsewhere than its header.
+func (s *Server) sendData(slot *fusefd.Slot, header, data []byte) error {
+	return s.sent(slot, len(header)+len(data), s.device.write(header, data))
+}
+
+// sent clears a slot after its reply was written. The kernel may have withdrawn the
+// request, which is not an error.
+func (s *Server) sent(slot *fusefd.Slot, size int, err error) error {
 	slot.Clear()
 	switch {
 	case err == nil, errors.Is(err, unix.ENOENT):
@@ -222,7 +243,7 @@ func (s *Server) send(slot *fusefd.Slot, reply []byte) error {
 		return errDisconnected
 	case errors.Is(err, unix.EINVAL):
 		// The kernel has rejected the reply and failed the request.
-		s.log.Error("the kernel rejected a reply", "bytes", len(reply))
+		s.log.Error("the kernel rejected a reply", "bytes", size)
 		return nil
 	default:
 		return fmt.Errorf("write a reply to the kernel: %w", err)

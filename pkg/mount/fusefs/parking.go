@@ -3,6 +3,7 @@
 package fusefs
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"math/bits"
@@ -106,8 +107,13 @@ func (p *parking) inUse() int {
 // safe for concurrent use.
 type service struct {
 	server *Server
-	// timer parks the request, survival records that the server has survived it.
-	timer, survival *time.Timer
+	// started is the time at which it was added to the watchdog, and watched its
+	// element there; the watchdog's lock guards them.
+	started time.Time
+	watched *list.Element
+	// retry parks the request when there was no parked slot, survival records that the
+	// server has survived it.
+	retry, survival *time.Timer
 
 	mu     sync.Mutex
 	slot   *fusefd.Slot
@@ -135,7 +141,7 @@ func (s *Server) startService(slot *fusefd.Slot, parked bool) *service {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !parked && s.attachment.Slots.ParkedLen() > 0 {
-		v.timer = time.AfterFunc(s.config.ParkAfter, v.park)
+		s.watchdog.add(v)
 	}
 	if slot.Deaths() > 0 {
 		v.survival = time.AfterFunc(suspectTime, v.survived)
@@ -167,7 +173,7 @@ func (v *service) park() {
 			v.server.metrics.parkingFull.Inc()
 		}
 		v.full = true
-		v.timer.Reset(10 * v.server.config.ParkAfter)
+		v.retry = time.AfterFunc(10*v.server.config.ParkAfter, v.park)
 		return
 	}
 	from := v.slot
@@ -223,10 +229,11 @@ func (v *service) giveBack() {
 // finish ends the processing, and returns the slot that holds the request. It
 // reports whether that is a parked one.
 func (v *service) finish() (slot *fusefd.Slot, parked bool) {
+	v.server.watchdog.remove(v)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.done = true
-	for _, timer := range []*time.Timer{v.timer, v.survival} {
+	for _, timer := range []*time.Timer{v.retry, v.survival} {
 		if timer != nil {
 			timer.Stop()
 		}

@@ -46,8 +46,9 @@ type Server struct {
 	buffers buffers
 	// parking holds the requests that wait for a slow source, and left are those
 	// that a predecessor left there.
-	parking *parking
-	left    []*fusefd.Slot
+	parking  *parking
+	watchdog *watchdog
+	left     []*fusefd.Slot
 	// loops counts the goroutines that serve requests.
 	loops sync.WaitGroup
 	// failed joins the errors with which loops have ended. It is guarded by failMu.
@@ -75,16 +76,27 @@ func newServer(config Config) (*Server, error) {
 	if s.device, err = newDevice(config.Attachment.Device); err != nil {
 		return nil, err
 	}
+	if err := s.prepare(); err != nil {
+		s.device.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare takes over the state of the predecessor.
+func (s *Server) prepare() error {
+	config := s.config
 	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("create state directory: %w", err)
+		return fmt.Errorf("create state directory: %w", err)
 	}
 	slots := config.Attachment.Slots
 	s.parking, s.left = newParking(slots, config.ParkedMemory)
+	s.watchdog = newWatchdog(config.ParkAfter)
 	s.dropMoved()
 	pending := s.pendingRequests()
 	table, err := openTable(config.StateDir, slots.Session(), pending, slots, s.log)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.files = &fileSystem{
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
@@ -98,7 +110,7 @@ func newServer(config Config) (*Server, error) {
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
 	s.metrics = newMetrics(config.Registry, s)
 	s.replayInit()
-	return s, nil
+	return nil
 }
 
 func (s *Server) options() *fuse.MountOptions {
@@ -179,6 +191,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var helpers sync.WaitGroup
 	helpers.Go(func() { s.files.requests.watch(background) })
+	helpers.Go(func() { s.watchdog.run(background) })
 	helpers.Go(func() { s.files.notifier.run(background) })
 	helpers.Go(func() { s.follow(background) })
 	helpers.Go(func() { s.files.watchUsage(background) })
@@ -192,6 +205,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	stop()
 	s.files.requests.cancelAll(errShutdown)
 	helpers.Wait()
+	s.device.close()
 	err = errors.Join(err, s.files.table.close(), s.attachment.Close())
 	s.files.table.closeFiles()
 	if err != nil {

@@ -50,3 +50,12 @@ type MemoryFile interface {
 	// An error of memory ends the read.
 	ReadTo(ctx context.Context, n int, off int64, memory func(context.Context) ([]byte, error)) (int, error)
 }
+
+// InstantFile is a File that can read without waiting.
+type InstantFile interface {
+	File
+	// ReadNow returns len(p) bytes at off, which are within the file, if it has them
+	// in memory, and reports whether it does. They are in p, or in memory of the File,
+	// until they are released. It must not wait for a disk or another process.
+	ReadNow(p []byte, off int64) (reader.Lent, bool)
+}

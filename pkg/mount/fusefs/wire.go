@@ -101,7 +101,13 @@ func readRequestOf(request []byte) (readRequest, bool) {
 // dataReply completes a reply in b, which has n bytes of data after the header.
 func dataReply(b []byte, unique uint64, n int) []byte {
 	b = b[:outHeaderSize+n]
-	binary.NativeEndian.PutUint32(b, uint32(len(b)))
+	dataHeader(b, unique, n)
+	return b
+}
+
+// dataHeader writes the header of a reply with n bytes of data to b.
+func dataHeader(b []byte, unique uint64, n int) []byte {
+	binary.NativeEndian.PutUint32(b, uint32(outHeaderSize+n))
 	binary.NativeEndian.PutUint32(b[4:], 0)
 	binary.NativeEndian.PutUint64(b[8:], unique)
 	return b
