@@ -172,7 +172,7 @@ func TestPodSecurity(t *testing.T) {
 		"dataset-controller":      {api.LevelRestricted: nil},
 		"jindoruntime-controller": {api.LevelRestricted: nil},
 		names.Webhook:             {api.LevelRestricted: nil},
-		"csi-nodeplugin-fluid":    {api.LevelBaseline: {"hostPath volumes", "privileged"}},
+		"csi-nodeplugin-fluid":    {api.LevelBaseline: {"host namespaces", "hostPath volumes", "privileged"}},
 	} {
 		pod := pods(t)[name]
 		for level, reasons := range want {

@@ -22,6 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/csi/cluster"
 	"github.com/jindo-io/jindo/pkg/kube/csi/fdstore"
 	"github.com/jindo-io/jindo/pkg/kube/csi/node"
+	"github.com/jindo-io/jindo/pkg/kube/hostpath"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/pkg/version"
@@ -47,6 +48,7 @@ func run(ctx context.Context, args []string) error {
 type options struct {
 	endpoint, registrationDir, driverPath string
 	kubeletDir, nodeName                  string
+	nodeRoot, hostPaths                   string
 	fdStoreSocket, healthListen           string
 	serverUIDs                            []uint32
 	publishTimeout, idleTimeout           time.Duration
@@ -62,6 +64,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.driverPath, "driver-path", "/var/lib/kubelet/csi-plugins/"+names.Driver+"/csi.sock", "path of the endpoint's socket on the node")
 	flags.StringVar(&o.kubeletDir, "kubelet-dir", "/var/lib/kubelet", "the kubelet's root directory; the path must be the same in this container")
 	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node")
+	flags.StringVar(&o.nodeRoot, "node-root", "/proc/1/root", "root directory of the node, below which cached files are checked that the kernel is to read itself; empty for none")
+	flags.StringVar(&o.hostPaths, "host-paths", os.Getenv(hostpath.Setting), "comma-separated directories of the node that tiers may use (default $"+hostpath.Setting+")")
 	flags.StringVar(&o.fdStoreSocket, "keeper-socket", "/keeper/keeper.sock", "socket of the descriptor store (csi keep)")
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flags.DurationVar(&o.publishTimeout, "publish-wait", node.DefaultPublishTimeout, "how long a publish call waits for a FUSE server")
@@ -98,6 +102,13 @@ func runNode(ctx context.Context, args []string) error {
 		return fmt.Errorf("invalid --endpoint %q: it must be unix:///PATH", o.endpoint)
 	}
 	logger, health := daemon.Logger("csi", o.debug), daemon.NewHealth()
+	var hostPaths []string
+	if policy, err := hostpath.Parse(o.hostPaths, o.kubeletDir); err == nil {
+		hostPaths = policy.Roots()
+	} else {
+		// Mounts do not depend on it.
+		logger.Error("cached files in directories of the node are read through FUSE servers", "error", err)
+	}
 	kube, err := cluster.InCluster(o.nodeName, logger)
 	if err != nil {
 		return err
@@ -109,7 +120,7 @@ func runNode(ctx context.Context, args []string) error {
 	group.Go(func() error { kube.Run(running); return nil })
 	plugin, err := node.New(running, node.Config{
 		Name: o.nodeName, Version: version.String(), KubeletDir: o.kubeletDir, Cluster: kube, FDStore: store,
-		ServerUIDs: o.serverUIDs, PublishTimeout: o.publishTimeout, IdleTimeout: o.idleTimeout, Logger: logger,
+		NodeRoot: o.nodeRoot, HostPaths: hostPaths, ServerUIDs: o.serverUIDs, PublishTimeout: o.publishTimeout, IdleTimeout: o.idleTimeout, Logger: logger,
 	})
 	if err != nil {
 		group.Go(func() error { return err })

@@ -6,6 +6,7 @@ package names
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"path"
 	"strconv"
 )
 
@@ -238,4 +239,10 @@ func Labels(runtime, role string) map[string]string {
 		labels[LabelRole] = "jindofs-" + role
 	}
 	return labels
+}
+
+// NodeDirectory returns the directory of a runtime for a kind of data below an allowed
+// directory of nodes.
+func NodeDirectory(root, namespace, runtime, kind string) string {
+	return path.Join(root, namespace, runtime, "jindofs", kind)
 }

@@ -1,8 +1,6 @@
 package render
 
 import (
-	"path"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -188,5 +186,5 @@ func isNodeDirectory(t *plan.Tier) bool {
 
 // nodeDirectory returns the runtime's own directory below the path of a tier.
 func nodeDirectory(tier string, p *plan.Plan, kind string) string {
-	return path.Join(tier, p.Namespace, p.Name, "jindofs", kind)
+	return names.NodeDirectory(tier, p.Namespace, p.Name, kind)
 }

@@ -30,15 +30,29 @@ type BackingFile struct {
 const maxCacheDepth = 3
 
 // CacheFiles returns an AcceptBacking that accepts files in the directories of
-// caches, which only workers can write to, at most three levels below. dirs returns
-// their paths.
+// caches, see CacheDirectories. dirs returns their paths.
+func CacheFiles(dirs func() []string) func(BackingFile) error {
+	return CacheDirectories(func() []*os.File {
+		var opened []*os.File
+		for _, dir := range dirs() {
+			if f, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0); err == nil {
+				opened = append(opened, f)
+			}
+		}
+		return opened
+	})
+}
+
+// CacheDirectories returns an AcceptBacking that accepts files in the directories of
+// caches, which only workers can write to, at most three levels below. open returns
+// the directories, opened with O_PATH at least, which are closed after each call.
 //
 // The sender does not prove a path, which may be that of another mount namespace and
 // may change. Its last names are a hint where to look: the file is accepted if the
 // same file, by device and inode, is found there by a lookup that starts at the
 // directory and neither leaves it nor follows symlinks. A file with another name
 // elsewhere is refused.
-func CacheFiles(dirs func() []string) func(BackingFile) error {
+func CacheDirectories(open func() []*os.File) func(BackingFile) error {
 	return func(f BackingFile) error {
 		if f.Links != 1 {
 			return fmt.Errorf("the file has %d names, a file of a cache has one", f.Links)
@@ -49,24 +63,22 @@ func CacheFiles(dirs func() []string) func(BackingFile) error {
 		}
 		names := strings.Split(strings.Trim(path, "/"), "/")
 		names = names[max(0, len(names)-maxCacheDepth):]
-		for _, dir := range dirs() {
-			if f.below(dir, names) {
-				return nil
-			}
+		found := false
+		for _, dir := range open() {
+			found = found || f.below(dir, names)
+			_ = dir.Close()
 		}
-		return errors.New("the file is not in the cache of a worker of this mount")
+		if !found {
+			return errors.New("the file is not in the cache of a worker of this mount")
+		}
+		return nil
 	}
 }
 
 // below reports whether the file is in a directory, under the last of the names.
-func (f BackingFile) below(dir string, names []string) bool {
-	root, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = root.Close() }()
+func (f BackingFile) below(dir *os.File, names []string) bool {
 	found := false
-	_ = fdsock.Lend([]*os.File{root}, func(fds []int) error {
+	_ = fdsock.Lend([]*os.File{dir}, func(fds []int) error {
 		for i := range names {
 			found = found || f.is(fds[0], filepath.Join(names[i:]...))
 		}

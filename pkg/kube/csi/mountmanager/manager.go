@@ -55,6 +55,8 @@ type Config struct {
 	FDStore         FDStore
 	// ServerUIDs are the users, besides root, that FUSE servers may run as.
 	ServerUIDs []uint32
+	// AcceptBacking is that of fusefd.Options.
+	AcceptBacking func(fusefd.BackingFile) error
 	// ServeTimeout is how long a mount may be without a server before it is
 	// aborted. TerminatingTimeout replaces it when every pod that uses the mount
 	// is being deleted.
@@ -91,7 +93,7 @@ func (m *Manager) Mountpoint() string { return m.config.Mountpoint }
 func (m *Manager) options() fusefd.Options {
 	return fusefd.Options{
 		Mountpoint: m.Mountpoint(), ReadOnly: true, AllowOther: true, ServerUIDs: m.config.ServerUIDs,
-		ServerTimeout: m.config.ServeTimeout, Logger: m.log,
+		AcceptBacking: m.config.AcceptBacking, ServerTimeout: m.config.ServeTimeout, Logger: m.log,
 	}
 }
 

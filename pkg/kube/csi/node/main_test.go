@@ -29,7 +29,9 @@ const processEnv = "JINDO_CSI_TEST_PROCESS"
 func TestMain(m *testing.M) {
 	switch os.Getenv(processEnv) {
 	case "server": // SOCKET STATE
-		exit(actAsServer(os.Args[1], os.Args[2]))
+		exit(actAsServer(os.Args[1], os.Args[2], memory{}))
+	case "sealed": // SOCKET STATE DIRECTORY
+		exit(actAsServer(os.Args[1], os.Args[2], sealed{dir: os.Args[3]}))
 	case "fdstore": // SOCKET
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		err := fdstore.NewServer(slog.New(slog.DiscardHandler)).Serve(ctx, os.Args[1])
@@ -57,9 +59,9 @@ func testLogger() *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// actAsServer runs a FUSE server with a few files in memory, which serves one
+// actAsServer runs a FUSE server with the files of a source, which serves one
 // mount after another until it is killed.
-func actAsServer(socket, state string) error {
+func actAsServer(socket, state string, source fusefs.Source) error {
 	ctx := context.Background()
 	for {
 		lease, err := fusefd.AttachLasting(ctx, socket)
@@ -68,7 +70,7 @@ func actAsServer(socket, state string) error {
 			continue
 		}
 		files, err := fusefs.New(fusefs.Config{
-			Attachment: lease, StateDir: state, Source: memory{}, AttrTTL: time.Second, EntryTTL: time.Second,
+			Attachment: lease, StateDir: state, Source: source, AttrTTL: time.Second, EntryTTL: time.Second,
 			NegativeTTL: time.Second, Timeout: 30 * time.Second, StopTime: time.Second, Logger: testLogger(),
 		})
 		if err != nil {

@@ -42,6 +42,11 @@ type Config struct {
 	FDStore    *fdstore.Client
 	// ServerUIDs are the users, besides root, that FUSE servers may run as.
 	ServerUIDs []uint32
+	// NodeRoot is the root directory of the node, as this process can reach it, and
+	// HostPaths are the directories of the node that tiers may use. Files of tiers
+	// there are read through the FUSE server if NodeRoot is empty.
+	NodeRoot  string
+	HostPaths []string
 	// PublishTimeout is how long a publish call waits for a FUSE server.
 	PublishTimeout time.Duration
 	// IdleTimeout is how long the mount, label and files of a runtime without

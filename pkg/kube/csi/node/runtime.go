@@ -13,6 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/csi/mountmanager"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
 // runtime is the state of a JindoRuntime on this node.
@@ -53,7 +54,8 @@ func (n *Node) runtime(id records.Runtime) *runtime {
 	r := &runtime{id: id, dir: filepath.Join(n.dir(), id.Dir()), unpublishing: map[string]bool{}}
 	r.manager = mountmanager.New(mountmanager.Config{
 		Runtime: id, Key: id.Dir(), Mountpoint: filepath.Join(r.dir, "mnt"), FDStore: n.config.FDStore, ServerUIDs: n.config.ServerUIDs,
-		ServeTimeout: n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
+		AcceptBacking: fusefd.CacheDirectories(func() []*os.File { return n.tiers(id) }),
+		ServeTimeout:  n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
 	})
 	for _, v := range n.store.Of(id) {
 		r.labelWanted = r.labelWanted || v.Shared()

@@ -19,6 +19,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/csi/mounts"
 	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
 
 // sidecarMount is the mount of a volume that its pod's sidecar serves.
@@ -41,7 +42,8 @@ func (n *Node) sidecarMountOf(v records.Volume) *sidecarMount {
 	}
 	m := &sidecarMount{volume: v, manager: mountmanager.New(mountmanager.Config{
 		Runtime: v.Runtime, Key: sidecarMountKey(v), Mountpoint: v.Target, FDStore: n.config.FDStore, ServerUIDs: n.config.ServerUIDs,
-		ServeTimeout: n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
+		AcceptBacking: fusefd.CacheDirectories(func() []*os.File { return n.tiers(v.Runtime) }),
+		ServeTimeout:  n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
 	})}
 	n.sidecarMounts[v.Target] = m
 	return m
