@@ -5,6 +5,8 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"fmt"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/test/bench/lister"
 	"github.com/jindo-io/jindo/test/bench/peer"
 	"github.com/jindo-io/jindo/test/bench/shaper"
 	"github.com/jindo-io/jindo/test/dataset"
@@ -37,7 +40,8 @@ var shaped = shaper.Shape{FirstByte: 20 * time.Millisecond, PerConnection: 100e6
 type lab struct {
 	name    string
 	source  string // directory of the bucket
-	store   *s3server.Server
+	direct  string // URL of the store
+	stop    func() // of the store
 	proxy   *shaper.Proxy
 	raw     ufs.Store
 	testbed *testbed.Testbed
@@ -67,6 +71,8 @@ type setup struct {
 	files layout
 	// cacheMiB bounds the cache of each contender.
 	cacheMiB int
+	// listing, unless nil, is served instead of files.
+	listing *lister.Bucket
 }
 
 // workers of our contender, which share its cache.
@@ -90,7 +96,11 @@ func (r *run) openWith(ctx context.Context, s setup) (*lab, error) {
 			return nil, err
 		}
 	}
-	if err := l.serve(ctx); err != nil {
+	serve := l.serve
+	if s.listing != nil {
+		serve = func(ctx context.Context) error { return l.serveListing(ctx, *s.listing) }
+	}
+	if err := serve(ctx); err != nil {
 		return nil, err
 	}
 	if err := l.mountOurs(ctx, r, s.cacheMiB); err != nil {
@@ -114,11 +124,51 @@ func (l *lab) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.store, err = s3server.Start(ctx, s3server.Config{Binary: binary, Dir: filepath.Dir(l.source), AccessKeyID: accessKey, AccessKeySecret: secretKey})
+	server, err := s3server.Start(ctx, s3server.Config{Binary: binary, Dir: filepath.Dir(l.source), AccessKeyID: accessKey, AccessKeySecret: secretKey})
 	if err != nil {
 		return err
 	}
-	direct, err := url.Parse(l.store.Endpoint)
+	l.stop, l.direct = server.Stop, server.Endpoint
+	return l.front(ctx)
+}
+
+// serveListing serves a bucket that is only a listing, and writes the same
+// directories with empty files.
+func (l *lab) serveListing(ctx context.Context, b lister.Bucket) error {
+	for i := range b.Directories {
+		if err := emptyFiles(filepath.Join(l.source, fmt.Sprintf("d%05d", i)), b.Objects); err != nil {
+			return fmt.Errorf("write the data set: %w", err)
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("serve a listing: %w", err)
+	}
+	server := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	l.stop, l.direct = func() { _ = server.Close() }, "http://"+listener.Addr().String()
+	return l.front(ctx)
+}
+
+func emptyFiles(dir string, count int) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range count {
+		file, err := os.Create(filepath.Join(dir, fmt.Sprintf("object-%06d.bin", i)))
+		if err != nil {
+			return err
+		}
+		if err := file.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// front starts the proxy before the store, and opens the store through it.
+func (l *lab) front(ctx context.Context) error {
+	direct, err := url.Parse(l.direct)
 	if err != nil {
 		return err
 	}
@@ -168,7 +218,7 @@ func (l *lab) mountOurs(ctx context.Context, r *run, cacheMiB int) error {
 
 func (l *lab) mountPeers(ctx context.Context, r *run, cacheMiB int) {
 	options := peer.Options{Dir: filepath.Join(r.dir, "peers"), CacheMiB: cacheMiB, Store: peer.Store{
-		Endpoint: l.endpoint(), Direct: l.store.Endpoint, Bucket: bucket, AccessKeyID: accessKey, AccessKeySecret: secretKey, Source: l.source,
+		Endpoint: l.endpoint(), Direct: l.direct, Listing: l.files.listing, Bucket: bucket, AccessKeyID: accessKey, AccessKeySecret: secretKey, Source: l.source,
 	}}
 	for _, name := range peer.Names() {
 		p, err := peer.Start(ctx, name, options)
@@ -218,7 +268,7 @@ func (l *lab) close() {
 	if l.proxy != nil {
 		l.proxy.Close()
 	}
-	if l.store != nil {
-		l.store.Stop()
+	if l.stop != nil {
+		l.stop()
 	}
 }

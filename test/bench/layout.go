@@ -28,6 +28,8 @@ type layout struct {
 	// small has the small files of each repetition, small[0] also those that are
 	// read warm. first has the files of the first bytes.
 	small, first [][]dataset.File
+	// listing is set where only directories are measured.
+	listing bool
 	// epochs are the files that are read again and again.
 	epochs []dataset.File
 }

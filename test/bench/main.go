@@ -42,6 +42,7 @@ var rows = []row{
 	{"first-byte", firstByte},
 	{"herd", herd},
 	{"epochs", epochs},
+	{"directories", directories},
 	{"failover", one(failover)},
 	{"memory", one(memory)},
 	{"admission", one(admitted)},

@@ -69,13 +69,18 @@ func (l *lab) rotate(ctx context.Context, repetitions int, result *contest, chos
 }
 
 // rawName is the contender that sends requests to the store itself.
-const rawName = "raw GETs"
+const rawName = "raw requests"
+
+// loadLimit is the timeout of a load: a peer that needs longer is not measured.
+const loadLimit = 40 * time.Second
 
 // once carries out a load once, and records what it took.
 func (l *lab) once(ctx context.Context, e *entry, c contender, repetition int, do load, divide func(work) float64) error {
 	forgetPeaks(c.pids)
 	processor, counts := processorSeconds(c.pids), l.proxy.Counts()
-	w, err := do(ctx, c, repetition)
+	limited, cancel := context.WithTimeout(ctx, loadLimit)
+	defer cancel()
+	w, err := do(limited, c, repetition)
 	if err != nil {
 		return err
 	}

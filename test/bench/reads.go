@@ -111,7 +111,7 @@ func cold(ctx context.Context, r *run) ([]report, error) {
 	} {
 		result := &contest{
 			Name: variant.name, Title: variant.title, Unit: "MiB/s", Per: "GiB",
-			Notes: variant.notes + fmt.Sprintf("One thread, a file of %d MiB that no contender has read before. Raw GETs: 16 ranges of 4 MiB in parallel.", coldSize>>20),
+			Notes: variant.notes + fmt.Sprintf("One thread, a file of %d MiB that no contender has read before. Raw: 16 ranges of 4 MiB in parallel.", coldSize>>20),
 		}
 		if err := l.warmStore(variant.files); err != nil {
 			return nil, err

@@ -98,7 +98,7 @@ func firstByte(ctx context.Context, r *run) ([]report, error) {
 	}
 	result := &contest{
 		Name: "first-byte", Title: "First byte, cold", Unit: "ms, median", Per: "1,000 files", Lower: true,
-		Notes: fmt.Sprintf("open and read one byte, one file after the other, of %d files of 256 KiB to 1 MiB that no contender has read before. The store responds after 20 ms. Raw GETs fetch one byte.", firstFiles),
+		Notes: fmt.Sprintf("open and read one byte, one file after the other, of %d files of 256 KiB to 1 MiB that no contender has read before. The store responds after 20 ms. Raw requests fetch one byte.", firstFiles),
 	}
 	defer l.shape(shaped)()
 	// A throughput of the median duration makes one figure of each repetition.

@@ -32,8 +32,12 @@ func startJuiceFS(ctx context.Context, o Options, dir string) (*Peer, error) {
 
 func juiceFS(ctx context.Context, o Options, dir, meta string) (*Peer, error) {
 	env := []string{"ACCESS_KEY=" + o.Store.AccessKeyID, "SECRET_KEY=" + o.Store.AccessKeySecret}
-	bucket := "/juicefs-" + o.Store.Bucket
-	if err := output(ctx, dir, "juicefs", env, "format", "--storage", "s3", "--bucket", o.Store.Direct+bucket,
+	storage, bucket := "s3", "/juicefs-"+o.Store.Bucket
+	if o.Store.Listing {
+		storage, bucket = "file", filepath.Join(dir, "blocks")+"/"
+		o.Store.Direct, o.Store.Endpoint = "", ""
+	}
+	if err := output(ctx, dir, "juicefs", env, "format", "--storage", storage, "--bucket", o.Store.Direct+bucket,
 		"--trash-days", "0", meta, "bench"); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ type Store struct {
 	Endpoint, Bucket, AccessKeyID, AccessKeySecret string
 	// Direct is a URL of the same store without a proxy, for copying data in.
 	Direct string
+	// Listing is set for a store that serves listings and stores nothing.
+	Listing bool
 	// Source is a directory with the bucket's files.
 	Source string
 }
