@@ -107,7 +107,11 @@ func workerDownWithStripes(b *breaking) error {
 	}
 	cancel()
 	<-ended
-	return errors.Join(failed, read())
+	returned := b.eventually("the return of the worker", func() error {
+		_, err := b.PID("hadoop-jindofs-worker-2")
+		return err
+	})
+	return errors.Join(failed, returned, read())
 }
 
 func workersKilled(b *breaking) error {
