@@ -136,6 +136,11 @@ const (
 	// without progress.
 	minProgressLimit = 3 * time.Second
 	commitTimeout    = 10 * time.Millisecond
+	// followInterval is the least time after which an idle leader repeats the
+	// commit index to its followers, the most is twice that. Nothing that a client
+	// waits for depends on it: the leader applies an entry when a majority has it,
+	// and a new leader applies everything before it serves.
+	followInterval = 250 * time.Millisecond
 	// transportTimeout bounds each request. A peer that died without closing
 	// its connections costs this much on each pooled connection.
 	transportTimeout = 2 * time.Second
@@ -199,7 +204,7 @@ func (c *Config) raft(id raft.ServerID) *raft.Config {
 	config.HeartbeatTimeout = c.Heartbeat
 	config.ElectionTimeout = c.Election
 	config.LeaderLeaseTimeout = c.Lease
-	config.CommitTimeout = commitTimeout
+	config.CommitTimeout = min(followInterval, c.Heartbeat)
 	config.MaxAppendEntries = maxAppendEntries
 	config.BatchApplyCh = true
 	config.ShutdownOnRemove = false

@@ -64,9 +64,17 @@ type memory struct {
 	mu    sync.Mutex
 	peers map[raft.ServerID]peerRecord
 	// changed is set while the file is older than peers; saved is when it was
-	// written.
+	// last written, or began to be.
 	changed bool
 	saved   time.Time
+
+	// writing is held while the file is written. It is locked after mu. The
+	// content is encoded with both held, so that a file is never replaced by an
+	// older one; a write of positions then continues without mu, because
+	// replication waits for mu: see acked.
+	writing sync.Mutex
+	// write replaces the file.
+	write func(path string, raw []byte, mode os.FileMode) error
 }
 
 // memoryFile is the file of a memory. Sum is the crc32c of Peers.
@@ -78,7 +86,7 @@ type memoryFile struct {
 // openMemory reads the memory. A damaged file is an error, together with an
 // empty memory, which can be used.
 func openMemory(path string) (*memory, error) {
-	m := &memory{path: path, peers: map[raft.ServerID]peerRecord{}}
+	m := &memory{path: path, peers: map[raft.ServerID]peerRecord{}, write: atomicfile.Write}
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return m, nil
@@ -132,7 +140,8 @@ func (m *memory) flush() error {
 }
 
 // record stores what a member reports about itself. When it returns nil, the
-// start is on disk.
+// start is on disk. A new start is written with the lock held, so that no other
+// call returns it earlier; positions are written without it.
 func (m *memory) record(id raft.ServerID, reported peerRecord, servers []raft.Server) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,19 +156,38 @@ func (m *memory) record(id raft.ServerID, reported peerRecord, servers []raft.Se
 		r.Last = reported.Last
 	}
 	m.peers[id] = r
-	if !started && (!m.changed || time.Since(m.saved) < memorySaveInterval) {
+	if !started {
+		m.savePositions(servers)
 		return nil
 	}
 	m.prune(servers)
 	if err := m.save(); err != nil {
-		if !started {
-			return nil // the position is written later
-		}
 		r.incarnation = incarnation{}
 		m.peers[id] = r
 		return err
 	}
 	return nil
+}
+
+// savePositions writes the file, if that is due and no other write is in
+// progress. A failed write is repeated later. The caller holds the lock, which is
+// released meanwhile.
+func (m *memory) savePositions(servers []raft.Server) {
+	if !m.changed || time.Since(m.saved) < memorySaveInterval || !m.writing.TryLock() {
+		return
+	}
+	m.prune(servers)
+	raw, err := m.encode()
+	m.changed, m.saved = false, time.Now()
+	m.mu.Unlock()
+	if err == nil {
+		err = m.write(m.path, raw, 0o600)
+	}
+	m.writing.Unlock()
+	m.mu.Lock()
+	if err != nil {
+		m.changed, m.saved = true, time.Time{}
+	}
 }
 
 // formats returns the oldest of the formats of servers, own for this member
@@ -190,19 +218,30 @@ func (m *memory) prune(servers []raft.Server) {
 
 // save writes the file. The caller holds the lock.
 func (m *memory) save() error {
-	peers, err := json.Marshal(m.peers)
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	raw, err := m.encode()
 	if err != nil {
-		return fmt.Errorf("encode what is remembered of other masters: %w", err)
+		return err
 	}
-	raw, err := json.Marshal(memoryFile{Sum: crc32.Checksum(peers, castagnoli), Peers: peers})
-	if err != nil {
-		return fmt.Errorf("encode what is remembered of other masters: %w", err)
-	}
-	if err := atomicfile.Write(m.path, raw, 0o600); err != nil {
+	if err := m.write(m.path, raw, 0o600); err != nil {
 		return fmt.Errorf("write what is remembered of other masters: %w", err)
 	}
 	m.changed, m.saved = false, time.Now()
 	return nil
+}
+
+// encode returns the content of the file. The caller holds the lock.
+func (m *memory) encode() ([]byte, error) {
+	peers, err := json.Marshal(m.peers)
+	if err != nil {
+		return nil, fmt.Errorf("encode what is remembered of other masters: %w", err)
+	}
+	raw, err := json.Marshal(memoryFile{Sum: crc32.Checksum(peers, castagnoli), Peers: peers})
+	if err != nil {
+		return nil, fmt.Errorf("encode what is remembered of other masters: %w", err)
+	}
+	return raw, nil
 }
 
 func (r peerRecord) message() *masterv1.MemberRecord {

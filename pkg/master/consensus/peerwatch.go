@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// watchTick is how often it is checked whether a request to a peer is due,
-	// and the time between requests while this member waits for a response.
-	// watchInterval is the time between requests otherwise.
+	// watchTick is the time between requests to a peer while this member waits for
+	// a response. watchInterval is the time between requests otherwise, and
+	// watchIdle how often it is then checked whether one is due earlier.
 	watchTick     = 100 * time.Millisecond
 	watchInterval = 2 * time.Second
+	watchIdle     = watchInterval / 4
 )
 
 // peers holds the newest response of each other master to a Describe request of
@@ -77,7 +78,11 @@ func (n *Node) watchPeer(peer topology.Member) {
 			asked = time.Now()
 			recorded = n.exchange(n.running, peer, passed)
 		}
-		if !n.pause(watchTick) {
+		tick := watchIdle
+		if urgent {
+			tick = watchTick
+		}
+		if !n.pause(tick) {
 			return
 		}
 	}
