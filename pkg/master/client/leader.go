@@ -20,9 +20,13 @@ const (
 	// minSilence is the shortest time without a response that counts against a
 	// master.
 	minSilence = attemptTimeout / 4
-	// Backoff between rounds in which no master responded as the leader.
-	minBackoff = 20 * time.Millisecond
-	maxBackoff = 250 * time.Millisecond
+	// Backoff between rounds in which no master responded as the leader. It is
+	// at most earlyBackoff during the first electionTime of a call, in which an
+	// election usually ends.
+	minBackoff   = 20 * time.Millisecond
+	maxBackoff   = 250 * time.Millisecond
+	earlyBackoff = 50 * time.Millisecond
+	electionTime = 2 * time.Second
 )
 
 // leader tracks which master is the leader, as far as the client knows. The
@@ -125,7 +129,8 @@ func (c *Client) call(ctx context.Context, try attempt) outcome {
 	failures := map[string]*RefusedError{}
 	limits := map[string]time.Duration{}
 	uncertain := false
-	for backoff := minBackoff; ; backoff = min(2*backoff, maxBackoff) {
+	begin := time.Now()
+	for backoff := minBackoff; ; backoff = nextBackoff(backoff, time.Since(begin)) {
 		tried := map[string]bool{}
 		for redirects := 0; ; {
 			m := c.leader.pick(c.members, tried, time.Now())
@@ -153,6 +158,14 @@ func (c *Client) call(ctx context.Context, try attempt) outcome {
 			return outcome{err: c.timeoutError(ctx, failures), uncertain: uncertain}
 		}
 	}
+}
+
+// nextBackoff returns the backoff after one of a call that has lasted for a time.
+func nextBackoff(last, lasted time.Duration) time.Duration {
+	if lasted < electionTime {
+		return min(2*last, earlyBackoff)
+	}
+	return min(2*last, maxBackoff)
 }
 
 // try makes one attempt and updates leader with the result.

@@ -155,5 +155,8 @@ func (t *transport) RequestPreVote(id raft.ServerID, to raft.ServerAddress, requ
 	if err := t.node.mayCampaign(); err != nil {
 		return err
 	}
+	if err := t.node.awaitTurn(request.Term); err != nil {
+		return err
+	}
 	return t.Transport.(raft.WithPreVote).RequestPreVote(id, to, request, response)
 }

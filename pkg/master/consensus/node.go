@@ -59,6 +59,9 @@ type Node struct {
 	// waiting is why this member is not in a cluster yet; see Reason.
 	waiting atomic.Pointer[waitReason]
 
+	// early is the newest election that began before the heartbeat timeout.
+	early atomic.Pointer[early]
+
 	// pending counts the entries that are being committed.
 	pending inflight
 	// background are the goroutines of this package.
@@ -103,6 +106,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		return nil, fmt.Errorf("open master %s: %w", config.Name, err)
 	}
 	n.background.Go(n.watchLeadership)
+	n.background.Go(n.watchConnections)
 	n.background.Go(n.readLoop)
 	n.background.Go(n.compact)
 	n.background.Go(n.proveLoop)

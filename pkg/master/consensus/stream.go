@@ -46,6 +46,12 @@ type stream struct {
 	// conns holds all open connections, so that Close can close them.
 	conns  map[net.Conn]struct{}
 	closed bool
+	// inbound counts the authenticated connections from each member.
+	inbound map[string]int
+
+	// lost has the ids of members whose last connection was closed. Those that
+	// find it full are dropped.
+	lost chan string
 }
 
 var _ raft.StreamLayer = (*stream)(nil)
@@ -65,6 +71,8 @@ func listen(c *Config, id string) (*stream, error) {
 		identity: c.Identity,
 		secure:   c.Identity.Handshake(mtls.Master),
 		conns:    map[net.Conn]struct{}{},
+		inbound:  map[string]int{},
+		lost:     make(chan string, 16),
 	}
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	limits := c.Connections
@@ -88,19 +96,23 @@ func (s *stream) handshake(ctx context.Context, raw net.Conn) (net.Conn, string,
 	if !ok {
 		return nil, "", fmt.Errorf("handshake: got a %T", conn)
 	}
-	return conn, owner, s.acceptPreamble(secured)
+	from, err := s.acceptPreamble(secured)
+	if err != nil {
+		return conn, owner, err
+	}
+	return s.count(conn, from), owner, nil
 }
 
-// acceptPreamble reads the preamble of the dialling member and responds. The
-// listener closes the connection when this takes too long.
-func (s *stream) acceptPreamble(conn *tls.Conn) error {
+// acceptPreamble reads the preamble of the dialling member, responds, and returns
+// its id. The listener closes the connection when this takes too long.
+func (s *stream) acceptPreamble(conn *tls.Conn) (string, error) {
 	peer, err := mtls.PeerOfState(conn.ConnectionState())
 	if err != nil {
-		return fmt.Errorf("handshake: %w", err)
+		return "", fmt.Errorf("handshake: %w", err)
 	}
 	received, err := readPreamble(conn)
 	if err != nil {
-		return err
+		return "", err
 	}
 	refusal := s.checkPreamble(received, peer)
 	response := preamble{cluster: s.cluster, to: received.from, from: s.id}
@@ -108,9 +120,55 @@ func (s *stream) acceptPreamble(conn *tls.Conn) error {
 		response.refusal = refusal.Error()
 	}
 	if err := send(conn, response); err != nil {
-		return errors.Join(refusal, err)
+		return "", errors.Join(refusal, err)
 	}
-	return refusal
+	return received.from, refusal
+}
+
+// count counts a connection from a member until it is closed.
+func (s *stream) count(conn net.Conn, from string) net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inbound[from]++
+	return &countedConn{Conn: conn, stream: s, from: from}
+}
+
+// connected reports whether a member has a connection to this one.
+func (s *stream) connected(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.inbound[id] > 0
+}
+
+// countedConn is a connection from a member.
+type countedConn struct {
+	net.Conn
+	stream *stream
+	from   string
+	once   sync.Once
+}
+
+func (c *countedConn) Close() error {
+	c.once.Do(c.leave)
+	return c.Conn.Close()
+}
+
+func (c *countedConn) leave() {
+	s := c.stream
+	s.mu.Lock()
+	s.inbound[c.from]--
+	last := s.inbound[c.from] == 0
+	if last {
+		delete(s.inbound, c.from)
+	}
+	s.mu.Unlock()
+	if !last {
+		return
+	}
+	select {
+	case s.lost <- c.from:
+	default:
+	}
 }
 
 // checkPreamble returns an error when the dialling member must be rejected.
