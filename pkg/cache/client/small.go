@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,6 +58,9 @@ type ahead struct {
 	done  chan struct{}
 	data  []byte
 	since time.Time
+	// abandoned is set when the read that took the object has ended. Its bytes are
+	// not kept.
+	abandoned bool
 }
 
 type directory struct{ mount, path string }
@@ -94,11 +98,14 @@ func (s *small) take(ctx context.Context, o Object, patience time.Duration) ([]b
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.data != nil {
+	a.abandoned = true // If it is still being fetched, no read waits for it.
+	data := a.data
+	a.data = nil // The order may refer to it for long.
+	if data != nil {
 		s.wasted = 0
 		s.served++
 	}
-	return a.data, a.data != nil
+	return data, data != nil
 }
 
 // remove drops an object from those that are held. The caller must hold s.mu.
@@ -112,6 +119,7 @@ func (s *small) remove(a *ahead) {
 func (s *small) reserve(objects []Object) []*ahead {
 	now := s.client.config.Clock()
 	s.dropOld(now)
+	s.compact()
 	var wanted []*ahead
 	for _, o := range objects {
 		if !eligible(o, 0, int(o.Size)) || s.held[o] != nil || s.bytes+o.Size > s.limit {
@@ -138,6 +146,16 @@ func (s *small) dropOld(now time.Time) {
 		}
 		s.order = s.order[1:]
 	}
+}
+
+// compact drops the objects that were taken from the order, once they are most of
+// it: an object that is never read stays in front of them for smallAge. The caller
+// must hold s.mu.
+func (s *small) compact() {
+	if len(s.order) <= 2*len(s.held)+window {
+		return
+	}
+	s.order = slices.DeleteFunc(s.order, func(a *ahead) bool { return s.held[a.object] != a })
 }
 
 // fetch requests objects from their owners, and returns when all requests have
@@ -188,7 +206,9 @@ func (s *small) deliver(a *ahead, data []byte) {
 		return
 	default:
 	}
-	a.data = data
+	if !a.abandoned {
+		a.data = data
+	}
 	close(a.done)
 	if data == nil && s.held[a.object] == a {
 		s.remove(a)
