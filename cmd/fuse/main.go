@@ -45,6 +45,8 @@ func main() {
 			return
 		case "ready":
 			os.Exit(runReady(os.Args[2:], os.Stdout))
+		case "metrics":
+			os.Exit(runMetrics(os.Args[2:], os.Stdout))
 		}
 	}
 	daemon.Main(func(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -240,18 +239,9 @@ func TestSidecarServesReachableVolumes(t *testing.T) {
 
 func checkMetrics(t *testing.T, p *pod) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var dialer net.Dialer
-		return dialer.DialContext(ctx, "unix", filepath.Join(p.dir, "state", healthSocket))
-	}}}
-	response, err := client.Get("http://sidecar/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
 	var body bytes.Buffer
-	if _, err := body.ReadFrom(response.Body); err != nil {
-		t.Fatal(err)
+	if code := runMetrics([]string{"--dir=" + p.dir}, &body); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &body)
 	}
 	for _, want := range []string{`jindo_fuse_generation{volume="ns-reachable"} 1`, `jindo_fuse_read_memory_bytes{volume="ns-unreachable"}`} {
 		if !strings.Contains(body.String(), want) {
