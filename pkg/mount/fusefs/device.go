@@ -35,6 +35,12 @@ type device struct {
 	wake    int
 	stopped atomic.Bool
 
+	// written counts the replies. It is incremented before a reply is written and
+	// loaded after a request was read, so that what was done for a reply happens
+	// before what is done for the requests that follow from it. The kernel orders them
+	// in time, which the memory model does not know.
+	written atomic.Uint64
+
 	turn turn
 	// backlog is the number of the last requests that had arrived before they were
 	// waited for. The loop that has the turn uses it.
@@ -101,6 +107,7 @@ func (d *device) next(buffer []byte) error {
 // blocks, so that the scheduler needs no notice of it.
 func (d *device) try(buffer []byte) syscall.Errno {
 	_, _, errno := syscall.RawSyscall(unix.SYS_READ, uintptr(d.fd), uintptr(unsafe.Pointer(unsafe.SliceData(buffer))), uintptr(len(buffer)))
+	_ = d.written.Load()
 	return errno
 }
 
@@ -122,6 +129,7 @@ func (d *device) write(parts ...[]byte) error {
 		vector[i].Base = unsafe.SliceData(part)
 		vector[i].SetLen(len(part))
 	}
+	d.written.Add(1)
 	for {
 		_, _, errno := syscall.Syscall(unix.SYS_WRITEV, uintptr(d.fd), uintptr(unsafe.Pointer(&vector[0])), uintptr(len(parts)))
 		runtime.KeepAlive(parts)

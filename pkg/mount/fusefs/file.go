@@ -44,6 +44,13 @@ func (o *openFile) get(ctx context.Context, source Source, v reader.Version) (Fi
 	return o.file, nil
 }
 
+// set sets the File of a new handle.
+func (o *openFile) set(file File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.file = file
+}
+
 // opened returns the File, or nil if it is not open.
 func (o *openFile) opened() File {
 	o.mu.Lock()
@@ -154,7 +161,7 @@ func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, ve
 		_ = file.Close()
 		return h, nil
 	}
-	h.open.file = file
+	h.open.set(file)
 	return h, nil
 }
 
