@@ -33,6 +33,9 @@ func (p *passthrough) run(ctx context.Context) {
 	for _, b := range p.inherited {
 		p.inherit(b)
 	}
+	p.mu.Lock()
+	p.released = nil
+	p.mu.Unlock()
 	p.sweepUntil(ctx)
 	p.mu.Lock()
 	p.stopped = true
@@ -70,13 +73,10 @@ func (p *passthrough) inherit(registered fusefd.Backing) {
 		return
 	}
 	b := &backing{node: n, done: make(chan struct{}), device: registered.Device, inode: registered.Inode}
-	if !p.hold(registered.ID, b) {
-		return
-	}
-	// Its last handle may have been released in between.
-	if n, ok := p.files.table.node(registered.Node); !ok || n.backing != registered.ID {
-		p.end(registered.ID)
-	}
+	// If its last handle was released since, either the registration has ended, which
+	// hold notices, or it will be ended like any other. It must not be ended twice: an
+	// ended one would be kept for a later open, which would fail.
+	p.hold(registered.ID, b)
 }
 
 // watch retires the node of a backing when its bytes are revoked, or when its worker

@@ -92,6 +92,9 @@ type passthrough struct {
 	backings map[uint32]*backing
 	// idle holds those of backings that no handle uses, by nodeid.
 	idle map[uint64]idleBacking
+	// released holds the ids that were ended before their inherited registration was
+	// held; nil once all are.
+	released map[uint32]bool
 	// until is the time before which no file is registered, because of reason.
 	until    time.Time
 	reason   string
@@ -134,6 +137,7 @@ func newPassthrough(config Config, files *fileSystem) *passthrough {
 	p := &passthrough{
 		files: files, registrar: config.Attachment, size: config.Passthrough, log: config.Logger,
 		inherited: config.Attachment.Slots.Backings(), backings: map[uint32]*backing{}, idle: map[uint64]idleBacking{}, ended: make(chan struct{}),
+		released: map[uint32]bool{},
 	}
 	p.source, _ = config.Source.(BackingSource)
 	p.metrics = newPassthroughMetrics(config.Registry, p)
@@ -245,9 +249,15 @@ func (p *passthrough) registerFailed(n node, err error) {
 }
 
 // hold adds a registration in use, and watches it. It returns false, and ends the
-// registration, if the server is stopping.
+// registration, if the server is stopping. It returns false too if the registration
+// was ended before.
 func (p *passthrough) hold(id uint32, b *backing) bool {
 	p.mu.Lock()
+	if p.released[id] {
+		p.mu.Unlock()
+		b.close()
+		return false
+	}
 	p.failures = 0
 	if p.stopped {
 		p.mu.Unlock()
@@ -295,6 +305,9 @@ func (p *passthrough) end(id uint32) {
 		}
 	}
 	delete(p.backings, id)
+	if b == nil && p.released != nil {
+		p.released[id] = true
+	}
 	p.mu.Unlock()
 	p.drop(b, id)
 }
