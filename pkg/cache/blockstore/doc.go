@@ -54,7 +54,9 @@
 // minute count as one, because a sequential read of one file is many requests.
 // Among the protected versions those with fewer reads are evicted first; the
 // number of reads ages. A version evicted from probation and read again soon is
-// protected at once, so that a loop larger than the tier keeps a part of it.
+// protected at once if probation has more than a quarter of the share, or if a
+// protected version was not read for several times as long. So epochs larger than
+// the tier keep a fixed part of it, in whatever order they read.
 // Versions that were replaced, and copies held for another worker, are evicted
 // first, and expire after a while. Versions in use are in no list.
 //

@@ -15,6 +15,11 @@ const (
 	protectFor = 24 * time.Hour
 	// maxFreq is the highest number of reads that is counted.
 	maxFreq = 3
+	// reuseWeight is the number of returns that reuse is averaged over.
+	reuseWeight = 16
+	// idleFactor is how many times as long as reuse an idle version was not read.
+	// In shuffled epochs a version is read again after up to twice the mean.
+	idleFactor = 3
 	// minGhosts is the least number of hashes kept of versions that were evicted
 	// from probation.
 	minGhosts = 1024
@@ -72,6 +77,10 @@ type eviction struct {
 	// order is a ring buffer of the ghosts.
 	order []hash
 	next  int
+	// reuse is the moving average of the time between two reads of a version that
+	// was evicted in between, and latest the time of the last counted read.
+	reuse  time.Duration
+	latest time.Time
 }
 
 func newEviction(capacity int64, share float64) *eviction {
@@ -89,6 +98,10 @@ func (e *eviction) admit(v *version) {
 	if known && v.touched.Sub(read) < correlated { // The same read continues.
 		known, v.touched = false, read
 	}
+	e.note(v.touched)
+	if known {
+		e.reuse += (v.touched.Sub(read) - e.reuse) / reuseWeight
+	}
 	switch {
 	case v.temporary:
 		e.move(v, doomed)
@@ -97,14 +110,32 @@ func (e *eviction) admit(v *version) {
 	case e.large(v):
 		e.move(v, probation)
 	case e.committed+v.full <= e.capacity-e.share,
-		// It was evicted recently. It may belong to a loop that does not fit, in
-		// which case versions that are hit in every round stay.
-		known && e.levels[e.base%len(e.levels)].tail != nil:
+		// It was evicted recently.
+		known && (e.bytes[probation] > e.least()+v.full || e.idle(e.level(0).tail)):
 		e.move(v, protected)
 		v.reread = v.reread || known
 	default:
 		e.move(v, probation)
 	}
+}
+
+// note records the time of a read.
+func (e *eviction) note(now time.Time) {
+	if now.After(e.latest) {
+		e.latest = now
+	}
+}
+
+// least is the part of the share that probation keeps from versions that return.
+func (e *eviction) least() int64 { return e.share / 4 }
+
+// idle reports whether a protected version was not read for several times as long
+// as versions that were evicted take to be read again. Only such a version is
+// evicted for them. So epochs over more than fits, in whatever order, keep a fixed
+// part of it and hit that in every epoch, while a set that is not read any more is
+// replaced within a few epochs of the next.
+func (e *eviction) idle(v *version) bool {
+	return v != nil && e.latest.Sub(v.touched) > idleFactor*e.reuse
 }
 
 // restore inserts a version that was kept over a restart. It is not new, and
@@ -144,6 +175,7 @@ func (e *eviction) touch(v *version, block int64, now time.Time) {
 	if !v.touch(block, now) {
 		return
 	}
+	e.note(now)
 	v.reread = true
 	if v.class != protected {
 		e.promote(v)
@@ -284,11 +316,14 @@ func (e *eviction) stale(now time.Time) *version {
 }
 
 // victim returns the next version to evict, or nil if all are in use. Probation
-// keeps half of the share.
+// keeps half of the share from protected versions that are idle.
 func (e *eviction) victim() *version {
 	v := e.unprotected()
-	if v == nil || v.class == probation && e.bytes[probation] <= e.share/2 {
-		if cold := e.coldest(); cold != nil {
+	if v == nil {
+		return e.coldest()
+	}
+	if v.class == probation && e.bytes[probation] <= e.share/2 {
+		if cold := e.coldest(); e.idle(cold) {
 			return cold
 		}
 	}
