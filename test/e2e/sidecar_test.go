@@ -146,6 +146,7 @@ spec:
 	}
 
 	spec := readerSpec("first", "/hadoop", "-watch")
+	spec.NodeSelector = map[string]string{corev1.LabelHostname: c.nodeOf(t, namespace, "first-jindofs-worker-0")}
 	other := spec.Containers[0].DeepCopy()
 	other.Name, other.VolumeMounts[0].Name = "other", "second"
 	spec.Containers, spec.Volumes = append(spec.Containers, *other), append(spec.Volumes, claim("second"))
@@ -156,6 +157,9 @@ spec:
 	pod = c.readyPods(t, namespace, "reader", 1)[0]
 	w := &watcher{c, namespace, pod.Name}
 	w.readOn(t, 200)
+	c.kernelReads(t, pod.Spec.NodeName, func(ctx context.Context) (string, error) {
+		return c.run(ctx, "", "exec", "-n", namespace, pod.Name, "-c", names.SidecarContainer, "--", "fuse", "metrics")
+	})
 	c.killSidecar(t, pod)
 	w.readOn(t, 200)
 	c.restartPlugin(t, pod.Spec.NodeName)
