@@ -33,7 +33,14 @@ type session struct {
 	// lent are the open files, by the id of their request.
 	lent map[uint64]*File
 	err  error // why the session ended
+
+	// due holds files with a report to send, and ended is closed with the session.
+	due   chan *File
+	ended chan struct{}
 }
+
+// dueReports bounds the files that wait for their report.
+const dueReports = 64
 
 // request is a request for a file of a number of bytes.
 type request struct {
@@ -81,8 +88,12 @@ func (c *Client) connected(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to worker at %s: %w", c.path, err)
 	}
-	c.session = &session{conn: conn, waiting: map[uint64]request{}, lent: map[uint64]*File{}}
+	c.session = &session{
+		conn: conn, waiting: map[uint64]request{}, lent: map[uint64]*File{},
+		due: make(chan *File, dueReports), ended: make(chan struct{}),
+	}
 	go c.session.read()
+	go c.session.report()
 	return c.session, nil
 }
 
@@ -192,6 +203,20 @@ func (s *session) giveBack(f *File) {
 	}
 }
 
+// report sends the reports of files until the session ends. It waits for a worker
+// that does not read in place of the readers of files.
+func (s *session) report() {
+	for {
+		select {
+		case f := <-s.due:
+			f.queued.Store(false)
+			f.flush()
+		case <-s.ended:
+			return
+		}
+	}
+}
+
 // read processes the messages of the server until the connection ends.
 func (s *session) read() {
 	buf := make([]byte, maxMessage+1)
@@ -214,6 +239,7 @@ func (s *session) read() {
 		failed = err
 	}
 	_ = s.conn.Close()
+	close(s.ended)
 	s.mu.Lock()
 	s.err = fmt.Errorf("connection lost: %w", failed)
 	for id, r := range s.waiting {

@@ -32,6 +32,8 @@ type File struct {
 	opens    atomic.Uint32
 	bytes    atomic.Uint64
 	reported atomic.Int64
+	// queued is set while a report is due.
+	queued atomic.Bool
 
 	revoked, lost chan struct{}
 	revokeOnce    sync.Once
@@ -70,13 +72,26 @@ func (f *File) Used() {
 	f.opens.Add(1)
 	now := time.Now().UnixNano()
 	if last := f.reported.Load(); now-last >= int64(reportInterval) && f.reported.CompareAndSwap(last, now) {
-		f.flush()
+		f.requestReport()
 	}
 }
 
 func (f *File) countBytes(n int) {
 	if n > 0 && f.bytes.Add(uint64(n)) >= reportBytes {
-		f.flush()
+		f.requestReport()
+	}
+}
+
+// requestReport makes the session report the use of the file. It never waits: where
+// too many reports are due, a later use requests it again.
+func (f *File) requestReport() {
+	if !f.queued.CompareAndSwap(false, true) {
+		return
+	}
+	select {
+	case f.session.due <- f:
+	default:
+		f.queued.Store(false)
 	}
 }
 

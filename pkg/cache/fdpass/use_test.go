@@ -99,3 +99,32 @@ func TestUseIsReported(t *testing.T) {
 		t.Errorf("%d opens and %d bytes are reported, want 7 and 15", s.opens, s.bytes)
 	}
 }
+
+// TestReadersDoNotWaitForReports checks that reads and opens continue while the
+// worker does not read what is sent to it: a send then holds the lock of the session.
+func TestReadersDoNotWaitForReports(t *testing.T) {
+	_, path, _ := start(t)
+	client := connect(t, path)
+	f, err := client.Open(t.Context(), good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.session.mu.Lock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range dueReports + 2 {
+			f.countBytes(reportBytes)
+			f.reported.Store(0)
+			f.Used()
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Error("a reader waits for a report")
+	}
+	f.session.mu.Unlock()
+	<-done
+}
