@@ -111,6 +111,13 @@ func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
 		voters.Detail = err.Error()
 		return leader, voters
 	}
+	for _, m := range c.s.masters {
+		if err := CheckReady(ctx, m.health); err != nil {
+			voters.Detail = fmt.Sprintf("%s is not ready: %v", m.name, err)
+			voters.Suspects = []string{m.name}
+			return leader, voters
+		}
+	}
 	voters.Met, voters.Detail = true, fmt.Sprintf("%d of %d masters vote", len(c.s.topology.Masters), len(c.s.topology.Masters))
 	return leader, voters
 }

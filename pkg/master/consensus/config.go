@@ -139,8 +139,9 @@ const (
 	// followInterval is the least time after which an idle leader repeats the
 	// commit index to its followers, the most is twice that. Nothing that a client
 	// waits for depends on it: the leader applies an entry when a majority has it,
-	// and a new leader applies everything before it serves.
-	followInterval = 250 * time.Millisecond
+	// and a new leader applies everything before it serves. A follower that has
+	// started is not ready before it has received the index.
+	followInterval = 100 * time.Millisecond
 	// transportTimeout bounds each request. A peer that died without closing
 	// its connections costs this much on each pooled connection.
 	transportTimeout = 2 * time.Second
