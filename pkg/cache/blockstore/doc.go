@@ -56,7 +56,7 @@
 // number of reads ages. A version evicted from probation and read again soon is
 // protected at once if probation has more than a quarter of the share, or if a
 // protected version was not read for several times as long. So epochs larger than
-// the tier keep a fixed part of it, in whatever order they read.
+// the tier keep a fixed part of it, in any order of reading.
 // Versions that were replaced, and copies held for another worker, are evicted
 // first, and expire after a while. Versions in use are in no list.
 //

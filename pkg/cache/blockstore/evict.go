@@ -131,7 +131,7 @@ func (e *eviction) least() int64 { return e.share / 4 }
 
 // idle reports whether a protected version was not read for several times as long
 // as versions that were evicted take to be read again. Only such a version is
-// evicted for them. So epochs over more than fits, in whatever order, keep a fixed
+// evicted for them. So epochs over more than fits, in any order, keep a fixed
 // part of it and hit that in every epoch, while a set that is not read any more is
 // replaced within a few epochs of the next.
 func (e *eviction) idle(v *version) bool {
