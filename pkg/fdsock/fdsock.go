@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package fdsock sends packets with open files over unix sockets. The format of
-// a packet and the authorization of its sender are up to the caller.
+// Package fdsock creates unix sockets, checks the users of their peers, and sends
+// packets with open files over them. The format of a packet is up to the caller.
 package fdsock
 
 import (

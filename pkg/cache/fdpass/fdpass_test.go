@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/jindo-io/jindo/pkg/fdsock"
 )
 
 // otherUserSocket is the environment variable that makes the test binary connect to
@@ -144,7 +146,7 @@ func start(t *testing.T) (*shelf, string, func()) {
 
 func serve(t *testing.T, s *shelf, path string) (stop func()) {
 	t.Helper()
-	return serveGroup(t, s, path, NoGroup)
+	return serveGroup(t, s, path, fdsock.NoGroup)
 }
 
 func serveGroup(t *testing.T, s *shelf, path string, group int) (stop func()) {
@@ -416,7 +418,7 @@ func TestOtherUsers(t *testing.T) {
 		open  bool // the mode of the socket lets all users connect
 		want  int  // exit code of the other user's process
 	}{
-		{"another user", NoGroup, true, 0},
+		{"another user", fdsock.NoGroup, true, 0},
 		{"a user outside the group", 65532, true, 0},
 		{"a user of the group", otherUser, false, 1},
 	} {

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -54,7 +52,7 @@ const (
 // Server lends files on one socket.
 type Server struct {
 	path     string
-	group    int // may connect too; NoGroup for none
+	group    int // may connect too; fdsock.NoGroup for none
 	lender   Lender
 	logger   *slog.Logger
 	listener *net.UnixListener
@@ -64,39 +62,15 @@ type Server struct {
 	wg    sync.WaitGroup
 }
 
-// NoGroup is the group of a socket that only its user and root may connect to.
-const NoGroup = -1
-
 // Listen creates the socket, and replaces the one of a killed worker. Its user
 // and root may connect, and processes with the given group, which must be a group
 // of this process.
 func Listen(path string, group int, lender Lender, logger *slog.Logger) (*Server, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: path, Net: fdsock.Network})
+	listener, err := fdsock.Listen(fdsock.Network, path, group)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
-	}
-	if err := open(path, group); err != nil {
-		_ = listener.Close()
-		return nil, fmt.Errorf("listen on %s: %w", path, err)
+		return nil, err
 	}
 	return &Server{path: path, group: group, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]int32{}}, nil
-}
-
-// open sets the owner and the mode of the socket.
-func open(path string, group int) error {
-	if group == NoGroup {
-		return os.Chmod(path, 0o600)
-	}
-	if err := os.Chown(path, -1, group); err != nil {
-		return err
-	}
-	return os.Chmod(path, 0o660)
 }
 
 // Serve lends files until the context ends. It then closes every connection and
@@ -139,12 +113,11 @@ func (s *Server) close() {
 // add accepts a connection of this user, root or the group.
 func (s *Server) add(c *net.UnixConn) bool {
 	peer, err := fdsock.Peer(c)
+	if err == nil {
+		err = fdsock.AllowClient(peer, os.Geteuid(), s.group)
+	}
 	if err != nil {
 		s.logger.Warn("refused a connection to the socket of sealed files", "error", err)
-		return false
-	}
-	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() && int(peer.Gid) != s.group {
-		s.logger.Warn("refused a connection to the socket of sealed files", "uid", peer.Uid, "gid", peer.Gid)
 		return false
 	}
 	s.mu.Lock()

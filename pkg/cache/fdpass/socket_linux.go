@@ -22,8 +22,8 @@ func dial(ctx context.Context, path string) (*net.UnixConn, error) {
 	}
 	conn := c.(*net.UnixConn) //nolint:forcetypeassert // The network is unixpacket.
 	peer, err := fdsock.Peer(conn)
-	if err == nil && peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
-		err = fmt.Errorf("its server runs as user %d, not as user %d or root", peer.Uid, os.Geteuid())
+	if err == nil {
+		err = fdsock.AllowServer(peer, os.Geteuid())
 	}
 	if err != nil {
 		_ = conn.Close()

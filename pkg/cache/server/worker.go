@@ -21,6 +21,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 	"github.com/jindo-io/jindo/pkg/cache/transport"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
+	"github.com/jindo-io/jindo/pkg/fdsock"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
@@ -144,7 +145,7 @@ func (w *Worker) listenLocal() {
 
 func socketGroup(config Config) int {
 	if config.SocketGroup == 0 {
-		return fdpass.NoGroup
+		return fdsock.NoGroup
 	}
 	return config.SocketGroup
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/jindo-io/jindo/pkg/fdsock"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/netlimit"
 )
@@ -82,7 +83,7 @@ func (b *bed) serve(l net.Listener) { b.serving.Go(func() { _ = b.server.Serve(l
 // openSocket serves on the socket until the listener that it returns is closed.
 func (b *bed) openSocket(identity *mtls.Identity) net.Listener {
 	b.t.Helper()
-	inner, err := Listen(SocketPath(b.dir, worker), NoGroup, slog.New(slog.DiscardHandler))
+	inner, err := Listen(SocketPath(b.dir, worker), fdsock.NoGroup, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -249,12 +250,12 @@ func TestUsers(t *testing.T) {
 		client      bool
 		server      bool
 	}{
-		{unix.Ucred{Uid: 0, Gid: 0}, 1000, NoGroup, true, true},
-		{unix.Ucred{Uid: 1000, Gid: 5}, 1000, NoGroup, true, true},
-		{unix.Ucred{Uid: 1001, Gid: 1000}, 1000, NoGroup, false, false},
+		{unix.Ucred{Uid: 0, Gid: 0}, 1000, fdsock.NoGroup, true, true},
+		{unix.Ucred{Uid: 1000, Gid: 5}, 1000, fdsock.NoGroup, true, true},
+		{unix.Ucred{Uid: 1001, Gid: 1000}, 1000, fdsock.NoGroup, false, false},
 		{unix.Ucred{Uid: 1001, Gid: 70}, 1000, 70, true, false},
 		{unix.Ucred{Uid: 1001, Gid: 71}, 1000, 70, false, false},
-		{unix.Ucred{Uid: other, Gid: ^uint32(0)}, 1000, NoGroup, false, false},
+		{unix.Ucred{Uid: other, Gid: ^uint32(0)}, 1000, fdsock.NoGroup, false, false},
 	} {
 		if got := allowedClient(&c.peer, c.user, c.group) == nil; got != c.client {
 			t.Errorf("client %+v of user %d, group %d: %v", c.peer, c.user, c.group, got)
