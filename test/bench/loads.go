@@ -172,9 +172,9 @@ func mapHere(path string, drop bool, threads int) error {
 	return unix.Munmap(memory)
 }
 
-// readFiles opens, reads and closes each file, in a number of threads. The amount
-// is the number of files.
-func readFiles(ctx context.Context, paths []string, threads int) (work, error) {
+// readFiles opens, reads and closes each file, in a number of threads; drop is that
+// of openFile. The amount is the number of files.
+func readFiles(ctx context.Context, paths []string, drop bool, threads int) (work, error) {
 	var next, total atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	begin := time.Now()
@@ -186,7 +186,7 @@ func readFiles(ctx context.Context, paths []string, threads int) (work, error) {
 				if i >= len(paths) {
 					return nil
 				}
-				n, err := readFile(paths[i], p)
+				n, err := readFile(paths[i], drop, p)
 				if err != nil {
 					return err
 				}
@@ -201,10 +201,10 @@ func readFiles(ctx context.Context, paths []string, threads int) (work, error) {
 	return work{float64(len(paths)), time.Since(begin).Seconds(), total.Load()}, nil
 }
 
-func readFile(path string, p []byte) (int64, error) {
-	file, err := os.Open(path)
+func readFile(path string, drop bool, p []byte) (int64, error) {
+	file, err := openFile(path, drop)
 	if err != nil {
-		return 0, fmt.Errorf("open: %w", err)
+		return 0, err
 	}
 	defer file.Close()
 	var total int64

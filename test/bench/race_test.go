@@ -11,7 +11,7 @@ import (
 	"github.com/jindo-io/jindo/test/bench/shaper"
 )
 
-// contest starts a lab without mounts.
+// emptyLab returns a lab without mounts.
 func emptyLab(t *testing.T) *lab {
 	t.Helper()
 	proxy, err := shaper.Start("127.0.0.1:1", shaper.Shape{})
@@ -67,7 +67,7 @@ func TestLoadsReadEveryByte(t *testing.T) {
 	if w, err := sequential(path, true); err != nil || w.bytes != 3*mib+5 {
 		t.Errorf("sequential: %+v, %v", w, err)
 	}
-	if w, err := readFiles(t.Context(), []string{path, path, path}, 2); err != nil || w.bytes != 3*(3*mib+5) || w.amount != 3 {
+	if w, err := readFiles(t.Context(), []string{path, path, path}, true, 2); err != nil || w.bytes != 3*(3*mib+5) || w.amount != 3 {
 		t.Errorf("files: %+v, %v", w, err)
 	}
 	if took, err := firstBytes([]string{path}); err != nil || len(took) != 1 {

@@ -43,7 +43,7 @@ func small(ctx context.Context, r *run) ([]report, error) {
 			return l.rawFiles(ctx, l.files.small[n], smallThreads)
 		},
 		func(ctx context.Context, c contender, n int) (work, error) {
-			return readFiles(ctx, paths(c, l.files.small[n]), smallThreads)
+			return readFiles(ctx, paths(c, l.files.small[n]), false, smallThreads)
 		}, thousand)
 	restore()
 	if err != nil {
@@ -57,7 +57,7 @@ func small(ctx context.Context, r *run) ([]report, error) {
 		func(ctx context.Context, c contender, n int) (work, error) {
 			all := paths(c, l.files.small[0])
 			rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			return readFiles(ctx, all, 1)
+			return readFiles(ctx, all, false, 1)
 		}, thousand)
 	if err != nil {
 		return nil, fmt.Errorf("warm: %w", err)
