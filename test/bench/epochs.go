@@ -51,5 +51,5 @@ func epochs(ctx context.Context, r *run) ([]report, error) {
 	if err := l.race(ctx, r.repetitions, result, bounded, nil, read, gib); err != nil {
 		return nil, err
 	}
-	return []report{result}, nil
+	return []report{result}, l.verify(files)
 }

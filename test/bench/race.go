@@ -164,7 +164,21 @@ func (l *lab) rawFiles(ctx context.Context, files []dataset.File, threads int) (
 	return work{float64(len(files)), time.Since(begin).Seconds(), dataset.Bytes(files)}, nil
 }
 
-// verify reads files through a contender, and compares every byte.
+// verify compares every byte of files through each contender.
+func (l *lab) verify(files []dataset.File) error {
+	contenders, err := l.contenders()
+	if err != nil {
+		return err
+	}
+	for _, c := range contenders {
+		if err := verifyFiles(c, files); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	return nil
+}
+
+// verifyFiles reads files through a contender, and compares every byte.
 func verifyFiles(c contender, files []dataset.File) error {
 	for _, f := range files {
 		content, err := os.ReadFile(filepath.Join(c.root, f.Path))

@@ -123,6 +123,9 @@ func cold(ctx context.Context, r *run) ([]report, error) {
 				return sequential(filepath.Join(c.root, variant.files[n].Path), false)
 			}, gib)
 		restore()
+		if err == nil {
+			err = l.verify(variant.files[:1])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", variant.name, err)
 		}
@@ -160,7 +163,7 @@ func herd(ctx context.Context, r *run) ([]report, error) {
 			e.Fetched[i] *= herdReaders
 		}
 	}
-	return []report{result}, nil
+	return []report{result}, l.verify(l.files.herd[:1])
 }
 
 // together reads a file in many threads at the same time.

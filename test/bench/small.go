@@ -62,21 +62,7 @@ func small(ctx context.Context, r *run) ([]report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("warm: %w", err)
 	}
-	return []report{cold, warm}, l.verifySmall()
-}
-
-// verifySmall compares the files of a repetition through each contender.
-func (l *lab) verifySmall() error {
-	contenders, err := l.contenders()
-	if err != nil {
-		return err
-	}
-	for _, c := range contenders {
-		if err := verifyFiles(c, l.files.small[0]); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
-		}
-	}
-	return nil
+	return []report{cold, warm}, l.verify(l.files.small[0])
 }
 
 func flatten(sets [][]dataset.File) []dataset.File {
@@ -120,7 +106,7 @@ func firstByte(ctx context.Context, r *run) ([]report, error) {
 	for _, e := range result.Entries {
 		e.Fetched = nil // of one byte a file, the ratio says nothing
 	}
-	return []report{result}, nil
+	return []report{result}, l.verify(l.files.first[0])
 }
 
 func (l *lab) rawFirst(ctx context.Context, files []dataset.File) ([]float64, error) {
