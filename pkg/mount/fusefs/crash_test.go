@@ -188,7 +188,7 @@ func (s *system) draw(t *rapid.T) step {
 		return forgetStep(list)
 	case "open":
 		backing := rapid.SampledFrom([]uint32{0, uint32(s.unique) + 1}).Draw(t, "backing")
-		return openStep(s.model.nodes[rapid.SampledFrom(nodes).Draw(t, "node")], rapid.Bool().Draw(t, "direct"), backing)
+		return openStep(s.model.nodes[rapid.SampledFrom(nodes).Draw(t, "node")], rapid.SampledFrom([]opening{openInMode, openUnaligned, openDirect}).Draw(t, "how"), backing)
 	case "stale":
 		return staleStep(rapid.SampledFrom(nodes).Draw(t, "node"))
 	case "release":
@@ -244,7 +244,7 @@ func TestKilledAtEveryStore(t *testing.T) {
 				d = known
 			}
 		}
-		if err = s.do(openStep(d, false, 0), -1, -1); err != nil {
+		if err = s.do(openStep(d, openInMode, 0), -1, -1); err != nil {
 			return n, d, 0, err
 		}
 		for id := range s.model.handles {
@@ -257,8 +257,8 @@ func TestKilledAtEveryStore(t *testing.T) {
 			return lookupStep([]lookup{file("/a", "one", 5), file("/b", "two", 6), file("/new", long, 7)}, 0, nil)
 		},
 		"forget":                   func(n, d node, _ uint64) step { return forgetStep([]forgetEntry{{n.id, 1}, {d.id, 1}, {n.id, 1}}) },
-		"open":                     func(n, _ node, _ uint64) step { return openStep(n, true, 0) },
-		"open in passthrough mode": func(n, _ node, _ uint64) step { return openStep(n, false, 7) },
+		"open":                     func(n, _ node, _ uint64) step { return openStep(n, openDirect, 0) },
+		"open in passthrough mode": func(n, _ node, _ uint64) step { return openStep(n, openInMode, 7) },
 		"release":                  func(_, _ node, handle uint64) step { return releaseStep(handle) },
 		"readdir": func(_, _ node, handle uint64) step {
 			return lookupStep([]lookup{file("/d/x", "one", 5)}, handle, []string{"x", long})
@@ -313,7 +313,7 @@ func TestScanKeepsWhatIsMadeMeanwhile(t *testing.T) {
 	ids := slices.Sorted(maps.Keys(s.model.nodes))
 	for i := range 100 {
 		list := []forgetEntry{{node: ids[i], count: 1}, {node: ids[len(ids)-1-i], count: 1}}
-		for _, f := range []step{forgetStep(list), lookupStep(names(20_000+50*i), 0, nil), openStep(s.model.nodes[ids[1000+i]], false, uint32(i%2)*uint32(i))} {
+		for _, f := range []step{forgetStep(list), lookupStep(names(20_000+50*i), 0, nil), openStep(s.model.nodes[ids[1000+i]], openInMode, uint32(i%2)*uint32(i))} {
 			if err := s.do(f, -1, -1); err != nil {
 				t.Fatal(err)
 			}

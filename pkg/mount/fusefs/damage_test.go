@@ -38,7 +38,7 @@ func damagedSystem(t *testing.T) (*system, []byte) {
 	for i, id := range slices.Sorted(maps.Keys(s.model.nodes)) {
 		switch {
 		case i%4 == 0:
-			do(openStep(s.model.nodes[id], i%8 == 0, uint32(i%2)*uint32(i)))
+			do(openStep(s.model.nodes[id], map[bool]opening{true: openDirect}[i%8 == 0], uint32(i%2)*uint32(i)))
 		case i%7 == 0:
 			do(forgetStep([]forgetEntry{{node: id, count: 1}}))
 		}

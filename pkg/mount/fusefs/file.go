@@ -85,7 +85,10 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	}
 	ctx, done := f.requests.begin(in.Unique, in.Pid)
 	defer done()
-	version, direct := n.version, false
+	version, how := n.version, openInMode
+	if in.Flags&syscall.O_DIRECT != 0 {
+		how = openUnaligned
+	}
 	if n.stale {
 		if f.table.refuseOnce(n.id) {
 			f.notifier.entry(n.path)
@@ -101,9 +104,9 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 		if err != nil {
 			return f.failed("open", n.path, err)
 		}
-		version, direct = entry.Version, true
+		version, how = entry.Version, openDirect
 	}
-	h, err := f.openHandle(ctx, in, n, version, direct)
+	h, err := f.openHandle(ctx, in, n, version, how)
 	if err != nil {
 		return f.failed("open", n.path, err)
 	}
@@ -124,11 +127,10 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 }
 
 // openHandle opens a handle in the mode of its node.
-func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, version reader.Version, direct bool) (*handle, error) {
-	bypass := in.Flags&syscall.O_DIRECT != 0
-	if !direct && n.backing != 0 && !bypass {
+func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, version reader.Version, how opening) (*handle, error) {
+	if how == openInMode && n.backing != 0 {
 		// The kernel reads the file itself.
-		h := f.table.openFile(in.Unique, n, version, false, 0)
+		h := f.table.openFile(in.Unique, n, version, how, 0)
 		if h.passthrough {
 			f.passthrough.opened(h.backing)
 		}
@@ -136,9 +138,6 @@ func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, ve
 		// is opened when it is read.
 		return h, nil
 	}
-	// The kernel would read a backing with O_DIRECT too, which requires an alignment
-	// that this mount does not require.
-	direct = direct || bypass && n.backing != 0
 	file, err := f.source.Open(ctx, version)
 	if errors.Is(err, reader.ErrStale) {
 		f.dropVersion(ctx, n.id, n.path, version)
@@ -148,14 +147,14 @@ func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, ve
 		return nil, err
 	}
 	backing := uint32(0)
-	if !direct && !bypass {
+	if how == openInMode {
 		backing = f.passthrough.prepare(ctx, n)
 	}
-	h := f.table.openFile(in.Unique, n, version, direct, backing)
+	h := f.table.openFile(in.Unique, n, version, how, backing)
 	if backing != 0 && h.backing != backing {
 		f.passthrough.end(backing)
 	}
-	if h.passthrough && !direct {
+	if h.passthrough && !h.direct {
 		f.passthrough.opened(h.backing)
 		// The kernel reads the backing.
 		_ = file.Close()

@@ -103,21 +103,25 @@ func forgetStep(list []forgetEntry) step {
 	}
 }
 
-func openStep(n node, direct bool, backing uint32) step {
+func openStep(n node, how opening, backing uint32) step {
 	return func(t *table, unique uint64) func(*model) error {
 		var h *handle
 		if n.dir {
-			h = t.openHandle(unique, n, n.version, direct)
+			h = t.openHandle(unique, n, n.version, how == openDirect)
 		} else {
-			h = t.openFile(unique, n, n.version, direct, backing)
+			h = t.openFile(unique, n, n.version, how, backing)
 		}
 		return func(m *model) error {
 			if m.used[h.id] {
 				return fmt.Errorf("handle %d is reused", h.id)
 			}
 			// The kernel opens an inode in one mode at a time.
-			if opens, mode := m.mode(n.id); opens > 0 && h.backing != mode && (mode != 0 || !direct) {
+			if opens, mode := m.mode(n.id); opens > 0 && h.backing != mode && (mode != 0 || how != openDirect) {
 				return fmt.Errorf("an open of node %d has backing %d beside %d handles with %d", n.id, h.backing, opens, mode)
+			}
+			// The kernel refuses to map a handle that is direct beside no backing.
+			if !n.dir && h.direct != (how == openDirect || how == openUnaligned && h.passthrough) {
+				return fmt.Errorf("handle %+v, opened as %d", h, how)
 			}
 			if h.passthrough != (h.backing != 0) || h.passthrough && !h.counted {
 				return fmt.Errorf("handle %+v", h)

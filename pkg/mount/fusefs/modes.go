@@ -20,12 +20,28 @@ import "github.com/jindo-io/jindo/pkg/mount/reader"
 // state of a node.
 const openShift = 40
 
+// opening is how a file is opened.
+type opening uint8
+
+const (
+	// openInMode opens a handle in the mode of its node.
+	openInMode opening = iota
+	// openUnaligned opens a handle with O_DIRECT. The kernel would read a backing
+	// with O_DIRECT too, which requires an alignment that this mount does not
+	// require, so that the reads come to the server in passthrough mode. In cached
+	// mode they do anyway, and FOPEN_DIRECT_IO would make the kernel refuse mmap.
+	openUnaligned
+	// openDirect opens a handle that reads another version than that of its node,
+	// and must not use the node's pages.
+	openDirect
+)
+
 // openFile creates a handle that reads a version of the node, and puts it into the
 // mode of the node's other handles. If there are none, the mode is passthrough with
 // the given backing, or cached if backing is 0. The handle has the backing of its
 // mode, which may be another one.
-func (t *table) openFile(unique uint64, n node, version reader.Version, direct bool, backing uint32) *handle {
-	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, version: version, direct: direct}
+func (t *table) openFile(unique uint64, n node, version reader.Version, how opening, backing uint32) *handle {
+	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, version: version, direct: how == openDirect}
 	if !t.lockForChange() {
 		return h
 	}
@@ -41,7 +57,7 @@ func (t *table) openFile(unique uint64, n node, version reader.Version, direct b
 	}
 	c := t.beginRequest(unique)
 	if known {
-		t.enterMode(r, n, h, backing)
+		t.enterMode(r, n, h, how, backing)
 	}
 	if !mutantReplyFirst {
 		t.insertHandle(h)
@@ -53,13 +69,14 @@ func (t *table) openFile(unique uint64, n node, version reader.Version, direct b
 }
 
 // enterMode is part of a transaction.
-func (t *table) enterMode(r record, n node, h *handle, backing uint32) {
-	if n.opens == 0 && !h.direct {
+func (t *table) enterMode(r record, n node, h *handle, how opening, backing uint32) {
+	if n.opens == 0 && how != openDirect {
 		n.backing = backing
 	}
-	if h.direct && n.backing == 0 {
+	if how == openDirect && n.backing == 0 {
 		return
 	}
+	h.direct = how == openDirect || how == openUnaligned && n.backing != 0
 	h.counted, h.backing, h.passthrough = true, n.backing, n.backing != 0
 	n.opens++
 	if mutantModeLost {

@@ -11,33 +11,44 @@ import (
 func TestModesSurviveATakeover(t *testing.T) {
 	for name, steps := range map[string]func(n node, do func(step) uint64){
 		"passthrough": func(n node, do func(step) uint64) {
-			a := do(openStep(n, false, 7))
-			b := do(openStep(n, false, 8))
-			c := do(openStep(n, true, 9))
+			a := do(openStep(n, openInMode, 7))
+			b := do(openStep(n, openInMode, 8))
+			c := do(openStep(n, openDirect, 9))
 			do(releaseStep(a))
 			do(releaseStep(b))
-			do(openStep(n, false, 0))
+			do(openStep(n, openInMode, 0))
 			do(releaseStep(c))
 		},
 		"cached": func(n node, do func(step) uint64) {
-			a := do(openStep(n, false, 0))
-			b := do(openStep(n, true, 0))
-			c := do(openStep(n, false, 7))
+			a := do(openStep(n, openInMode, 0))
+			b := do(openStep(n, openDirect, 0))
+			c := do(openStep(n, openInMode, 7))
 			do(releaseStep(a))
-			do(openStep(n, false, 8))
+			do(openStep(n, openInMode, 8))
 			do(releaseStep(b))
 			do(releaseStep(c))
 		},
+		// The last handle in passthrough mode is released after the server decided how to
+		// open a file with O_DIRECT, and before it opened it.
+		"unaligned": func(n node, do func(step) uint64) {
+			a := do(openStep(n, openInMode, 7))
+			n.backing = 7
+			b := do(openStep(n, openUnaligned, 0))
+			do(releaseStep(b))
+			do(releaseStep(a))
+			do(openStep(n, openUnaligned, 0))
+			do(openStep(n, openInMode, 8))
+		},
 		"direct first": func(n node, do func(step) uint64) {
-			a := do(openStep(n, true, 0))
-			b := do(openStep(n, false, 7))
+			a := do(openStep(n, openDirect, 0))
+			b := do(openStep(n, openInMode, 7))
 			do(releaseStep(a))
 			do(releaseStep(b))
-			do(openStep(n, false, 0))
+			do(openStep(n, openInMode, 0))
 		},
 		"forgotten while it is released": func(n node, do func(step) uint64) {
-			a := do(openStep(n, false, 7))
-			b := do(openStep(n, false, 8))
+			a := do(openStep(n, openInMode, 7))
+			b := do(openStep(n, openInMode, 8))
 			do(forgetStep([]forgetEntry{{n.id, 1}}))
 			do(lookupStep([]lookup{file(n.path, "one", 5)}, 0, nil))
 			do(releaseStep(a))
