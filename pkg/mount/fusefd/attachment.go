@@ -112,7 +112,7 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 		_ = unix.Close(fds[0])
 		return nil, err
 	}
-	registrar := newRegistrar()
+	registrar := newRegistrar(slots.Backings())
 	registrar.offer(m.Features)
 	return &Attachment{
 		registrar: registrar, closing: make(chan struct{}),

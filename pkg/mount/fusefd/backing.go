@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -72,20 +73,41 @@ type registrar struct {
 	offered bool
 	last    uint64
 	waiting map[uint64]chan message
-	// ending are registrations to end, which the holder does not know yet. wake is
-	// signalled when there are some, or when a holder has accepted the attachment.
+	// used are the registrations of the mount that this server has not ended.
+	used map[uint32]bool
+	// ending are registrations to end that were not sent to the holder yet. wake is
+	// signalled when there are some.
 	ending []uint32
 	wake   chan struct{}
 }
 
-func newRegistrar() *registrar {
-	return &registrar{waiting: map[uint64]chan message{}, wake: make(chan struct{}, 1)}
+// newRegistrar returns the registrar of a server that takes over registrations.
+func newRegistrar(inherited []Backing) *registrar {
+	r := &registrar{waiting: map[uint64]chan message{}, used: map[uint32]bool{}, wake: make(chan struct{}, 1)}
+	for _, b := range inherited {
+		r.used[b.ID] = true
+	}
+	return r
 }
 
 func (r *registrar) offer(features []string) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.offered = slices.Contains(features, featureBackings)
-	r.mu.Unlock()
+}
+
+// settle ends the registrations of the mount that this server does not use: the
+// previous holder may have ended before it read the message that ends one, or after
+// it made one and before it sent the result. No registration may be in progress.
+func (r *registrar) settle(registered []Backing) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ending = nil
+	for _, b := range registered {
+		if !r.used[b.ID] {
+			r.ending = append(r.ending, b.ID)
+		}
+	}
 	r.signal()
 }
 
@@ -125,6 +147,9 @@ func (r *registrar) deliver(m message) (unused []uint32) {
 		return m.Backings
 	}
 	delete(r.waiting, m.Request)
+	for _, id := range m.Backings {
+		r.used[id] = true
+	}
 	result <- m
 	return nil
 }
@@ -192,41 +217,52 @@ func (l *Attachment) Unregister(ids ...uint32) {
 	if len(ids) == 0 {
 		return
 	}
-	l.registrar.mu.Lock()
-	l.registrar.ending = append(l.registrar.ending, ids...)
-	l.registrar.mu.Unlock()
-	l.registrar.signal()
+	r := l.registrar
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		delete(r.used, id)
+	}
+	r.ending = append(r.ending, ids...)
+	r.signal()
 }
 
 // maxUnregister bounds the ids in one message.
 const maxUnregister = 1000
 
 // sendEnding sends the registrations to end to the holder until the attachment is
-// closed.
+// closed. A message that the holder does not receive is not repeated here: the
+// registrations that the next holder finds are settled with it.
 func (l *Attachment) sendEnding() {
-	r := l.registrar
 	for {
 		select {
 		case <-l.closing:
 			return
-		case <-r.wake:
+		case <-l.registrar.wake:
 		}
 		for {
-			r.mu.Lock()
-			ids := slices.Clone(r.ending[:min(len(r.ending), maxUnregister)])
-			r.mu.Unlock()
+			conn, ids := l.takeEnding()
 			if len(ids) == 0 {
 				break
 			}
-			l.mu.Lock()
-			conn := l.conn
-			l.mu.Unlock()
 			if err := send(conn, message{Kind: kindUnregister, Backings: ids}); err != nil {
-				break // It is repeated with the next holder.
+				break
 			}
-			r.mu.Lock()
-			r.ending = slices.Delete(r.ending, 0, len(ids))
-			r.mu.Unlock()
 		}
 	}
+}
+
+// takeEnding removes registrations to end, and returns them with the connection on
+// which they must be sent: those that were settled with a holder are not sent to
+// another.
+func (l *Attachment) takeEnding() (*net.UnixConn, []uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.registrar
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := min(len(r.ending), maxUnregister)
+	ids := slices.Clone(r.ending[:n])
+	r.ending = slices.Delete(r.ending, 0, n)
+	return l.conn, ids
 }

@@ -84,7 +84,7 @@ func TestRegistrationsOutliveServersAndHolders(t *testing.T) {
 	s := openSession(t, func(o *Options) { o.AcceptBacking = CacheFiles(func() []string { return []string{cache} }) })
 	socket := t.TempDir() + "/s"
 	stop := serveAt(t, s, socket)
-	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	listens(t, socket)
 	first := attachLasting(t, socket)
 	initPassthrough(t, first)
 	a, err := register(t, first, 7, openFlags(t, path, os.O_RDONLY))
@@ -120,6 +120,53 @@ func TestRegistrationsOutliveServersAndHolders(t *testing.T) {
 	}
 	second.Unregister(b, b, 12345)
 	eventually(t, "all registrations have ended", func() bool { return next.broker.count() == 0 && len(second.Slots.Backings()) == 0 })
+}
+
+// TestNextHolderSettlesRegistrations checks that a registration ends whose end, or
+// whose result, was lost with a holder, and that no other does.
+func TestNextHolderSettlesRegistrations(t *testing.T) {
+	cache := t.TempDir()
+	path := cacheFile(t, cache, "a.data")
+	s := openSession(t, func(o *Options) { o.AcceptBacking = CacheFiles(func() []string { return []string{cache} }) })
+	socket := t.TempDir() + "/s"
+	stop := serveAt(t, s, socket)
+	listens(t, socket)
+	server := attachLasting(t, socket)
+	initPassthrough(t, server)
+	var ids []uint32
+	for node := range uint64(2) {
+		id, err := register(t, server, node, openFlags(t, path, os.O_RDONLY))
+		if err != nil {
+			t.Skipf("this kernel registers no backings: %v", err)
+		}
+		ids = append(ids, id)
+	}
+	// The holder receives a request and ends before it sends the result.
+	if _, err := s.broker.register(registration{node: 7, file: openFlags(t, path, os.O_RDONLY)}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	// The message that ends the first is lost.
+	server.registrar.mu.Lock()
+	delete(server.registrar.used, ids[0])
+	server.registrar.mu.Unlock()
+	device, slots := abandon(t, s)
+	next, err := Adopt(s.opts, device, slots)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Close()
+	serveAt(t, next, socket)
+	eventually(t, "the next holder has ended two registrations", func() bool { return next.broker.count() == 1 })
+	id, err := register(t, server, 9, openFlags(t, path, os.O_RDONLY))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range server.Slots.Backings() {
+		if b.ID != ids[1] && b.ID != id {
+			t.Errorf("registration %d of node %d is left, want %d and %d only", b.ID, b.Node, ids[1], id)
+		}
+	}
 }
 
 // TestHostileRegistrations checks that the holder refuses everything that is not a

@@ -122,5 +122,6 @@ func (l *Attachment) resumeOver(conn *net.UnixConn) error {
 	}
 	l.conn, l.lost = conn, make(chan struct{})
 	l.registrar.offer(m.Features)
+	l.registrar.settle(l.Slots.Backings())
 	return nil
 }
