@@ -73,7 +73,7 @@ func TestAdoptedMountKeepsItsServer(t *testing.T) {
 	s := openSession(t, nil)
 	socket := t.TempDir() + "/s"
 	stop := serveAt(t, s, socket)
-	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	listens(t, socket)
 	attachment := attachLasting(t, socket)
 	if err := attachment.Serving(); err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestAttachmentOfAnotherMountIsRefused(t *testing.T) {
 	s := openSession(t, nil)
 	socket := t.TempDir() + "/s"
 	stop := serveAt(t, s, socket)
-	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	listens(t, socket)
 	attachment := attachLasting(t, socket)
 	stop()
 	// A holder without the old files creates a new mount of the same generation.
@@ -185,7 +185,7 @@ func TestRecoverFromTheServer(t *testing.T) {
 	s := openSession(t, nil)
 	socket := t.TempDir() + "/s"
 	stop := serveAt(t, s, socket)
-	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	listens(t, socket)
 	attachment := attachLasting(t, socket)
 	if err := attachment.Serving(); err != nil {
 		t.Fatal(err)
@@ -254,7 +254,7 @@ func TestRecoverRejectsInvalidFiles(t *testing.T) {
 				}
 				result <- err
 			}()
-			eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+			listens(t, socket)
 			var conn *net.UnixConn
 			eventually(t, "Recover listens", func() bool {
 				var err error

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -162,7 +163,7 @@ func servePublic(t *testing.T, s *Session) string {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Serve(ctx, socket) }()
 	t.Cleanup(func() { cancel(); <-done })
-	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	listens(t, socket)
 	return socket
 }
 
@@ -188,6 +189,32 @@ func TestOneHolderPerSocket(t *testing.T) {
 	socket, _ := serve(t, s)
 	if err := other.Serve(t.Context(), socket); !errors.Is(err, ErrBusy) {
 		t.Errorf("Serve of a second holder returned %v, want ErrBusy", err)
+	}
+}
+
+// TestHoldersThatStartTogether checks that one of them gets the socket and keeps it.
+func TestHoldersThatStartTogether(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	for range 50 {
+		ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+		listeners := make(chan *net.UnixListener, 4)
+		var group sync.WaitGroup
+		for range cap(listeners) {
+			group.Go(func() {
+				l, err := listen(ctx, socket)
+				if err == nil {
+					listeners <- l
+				} else if !errors.Is(err, ErrBusy) {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		cancel()
+		if n := len(listeners); n != 1 {
+			t.Fatalf("%d holders listen at one path", n)
+		}
+		_ = (<-listeners).Close()
 	}
 }
 

@@ -71,8 +71,21 @@ func serve(t *testing.T, s *Session) (socket string, result <-chan error) {
 		done <- s.Serve(ctx, socket)
 	}()
 	t.Cleanup(func() { cancel(); <-finished })
-	eventually(t, "the socket exists", func() bool { _, err := os.Stat(socket); return err == nil })
+	listens(t, socket)
 	return socket, done
+}
+
+// listens waits until a holder listens. A socket exists before it accepts connections.
+func listens(t *testing.T, socket string) {
+	t.Helper()
+	eventually(t, "the holder listens", func() bool {
+		conn, err := dial(t.Context(), socket)
+		if err != nil {
+			return false
+		}
+		_ = conn.Close()
+		return true
+	})
 }
 
 func eventually(t *testing.T, description string, condition func() bool) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,9 +31,44 @@ func shortPath(path string) (string, *os.File, error) {
 	return filepath.Join("/proc/self/fd", strconv.Itoa(int(dir.Fd())), filepath.Base(path)), dir, nil
 }
 
+// lockInterval is the time between two attempts to lock a directory.
+const lockInterval = 5 * time.Millisecond
+
+// lockDir locks the directory of a socket until the file that it returns is closed,
+// or returns an error when the context ends. Between bind(2) and listen(2) a socket
+// refuses connections like that of a killed holder, so that only a holder with the
+// lock may remove one.
+func lockDir(ctx context.Context, path string) (*os.File, error) {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		switch {
+		case err == nil:
+			return dir, nil
+		case !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR):
+			_ = dir.Close()
+			return nil, &os.PathError{Op: "flock", Path: dir.Name(), Err: err}
+		}
+		select {
+		case <-ctx.Done():
+			_ = dir.Close()
+			return nil, fmt.Errorf("wait for the lock of %s: %w", dir.Name(), context.Cause(ctx))
+		case <-time.After(lockInterval):
+		}
+	}
+}
+
 // listen listens at path. It replaces a socket without a listener, and returns
 // ErrBusy for one with a listener.
 func listen(ctx context.Context, path string) (*net.UnixListener, error) {
+	lock, err := lockDir(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	defer func() { _ = lock.Close() }()
 	short, dir, err := shortPath(path)
 	if err != nil {
 		return nil, err
