@@ -113,6 +113,24 @@ func TestBigDirectory(t *testing.T) {
 	}
 }
 
+// TestListingHasAttributes checks that a program which reads all names, and then the
+// attributes of each, needs no lookup.
+func TestListingHasAttributes(t *testing.T) {
+	source, names := directoryOf(2000)
+	point, _ := mounted(t, source, nil)
+	fd := openDir(t, filepath.Join(point, "dir"))
+	readRest(t, fd, 8<<10)
+	for i, name := range names {
+		var stat unix.Stat_t
+		if err := unix.Fstatat(fd, name, &stat, 0); err != nil || stat.Size != int64(i) {
+			t.Fatalf("%s has %d bytes of %d, error %v", name, stat.Size, i, err)
+		}
+		if n := source.counted("dir/" + name); n != 0 {
+			t.Fatalf("%s was looked up %d times after the listing", name, n)
+		}
+	}
+}
+
 func firstHandle(s *Server) uint64 {
 	s.files.table.mu.Lock()
 	defer s.files.table.mu.Unlock()

@@ -120,8 +120,10 @@ func (s *Server) options() *fuse.MountOptions {
 		// A nodeid identifies one version, so that its pages stay valid.
 		ExplicitDataCacheControl: true,
 		DisableXAttrs:            true,
-		ExtraCapabilities:        fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_HAS_EXPIRE_ONLY,
-		DisabledCapabilities:     fuse.CAP_NO_OPEN_SUPPORT,
+		// READDIRPLUS is used for every reply: a program that reads all names before
+		// the attributes, as find and most libraries do, would otherwise look up each.
+		ExtraCapabilities:    fuse.CAP_HAS_EXPIRE_ONLY,
+		DisabledCapabilities: fuse.CAP_NO_OPEN_SUPPORT,
 		// Files on stacked file systems are not read by the kernel itself, so that
 		// this mount can be part of an overlay.
 		MaxStackDepth: 1,
