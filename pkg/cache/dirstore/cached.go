@@ -37,7 +37,7 @@ func (s *Store) ListCached(m Mount, dir, after string, limit int) (Listing, bool
 			return Listing{}, false
 		}
 	}
-	return Listing{Entries: protos(dir, page), More: more, Age: s.age(h.listed)}, true
+	return Listing{Entries: protos(dir, page), More: more, Generation: h.identity(), Age: s.age(h.listed)}, true
 }
 
 // usable reports whether the listing of a directory with a header may be used

@@ -107,6 +107,14 @@ type header struct {
 	tooBig bool
 }
 
+// identity returns a number that differs from that of every other listing of any
+// worker.
+func (h header) identity() uint64 { return identity(h.boot, h.generation) }
+
+func identity(boot, generation uint64) uint64 {
+	return max(1, boot+generation*0x9e3779b97f4a7c15)
+}
+
 func (h header) encode() []byte {
 	b := binary.AppendUvarint(nil, h.generation)
 	b = binary.AppendUvarint(b, h.epoch)

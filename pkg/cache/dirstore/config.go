@@ -115,6 +115,11 @@ type Listing struct {
 	Entries []*workerv1.Entry
 	// More is set if names follow the last one.
 	More bool
+	// Generation identifies the listing of the directory that has the entries: pages
+	// with the same generation are of one listing, except for single names that were
+	// forgotten and queried since. It is 0 for pages of a directory that is not
+	// cached.
+	Generation uint64
 	// Age of the information.
 	Age time.Duration
 }

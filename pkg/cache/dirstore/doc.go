@@ -49,6 +49,10 @@
 // lose the newest listings, but never leaves a header without its entries,
 // because the log is written in order.
 //
+// Requests get names from a listing in progress, as far as no key that the store
+// has not listed yet can change them. A listing that fails afterwards ends such
+// requests with its error.
+//
 // # Totals
 //
 // The keys of a mount are counted by listing all of them, within a budget of

@@ -16,6 +16,9 @@ type flight struct {
 	// forgotten names must be queried even if the listing has them. Store.mu
 	// guards it.
 	forgotten []string
+	// began is when the flight was created, which is not after the listing began.
+	began   time.Time
+	partial *partial
 	// done is closed once err is set.
 	done chan struct{}
 	err  error
@@ -36,13 +39,22 @@ func (s *Store) refresh(ctx context.Context, m Mount, id dirID) (state, error) {
 	defer timeout.Stop()
 	select {
 	case <-f.done:
+		return s.outcome(m, f)
 	case <-timeout.C:
 		return missing, nil
 	case <-ctx.Done():
-		return missing, fmt.Errorf("wait for the listing of %q: %w", id.dir, context.Cause(ctx))
+		return missing, waitError(ctx, id)
 	}
-	h, ok := s.table.header(id)
-	now = s.stateOf(m, h, ok)
+}
+
+func waitError(ctx context.Context, id dirID) error {
+	return fmt.Errorf("wait for the listing of %q: %w", id.dir, context.Cause(ctx))
+}
+
+// outcome returns the state of a directory after a listing has ended.
+func (s *Store) outcome(m Mount, f *flight) (state, error) {
+	h, ok := s.table.header(f.id)
+	now := s.stateOf(m, h, ok)
 	if f.err == nil {
 		if now == expired {
 			now = missing
@@ -84,7 +96,7 @@ func (s *Store) joinListing(m Mount, id dirID) (*flight, state) {
 	if s.listing[m.ID] >= maxFlights {
 		return nil, missing
 	}
-	f := &flight{mount: m, id: id, done: make(chan struct{})}
+	f := &flight{mount: m, id: id, began: s.config.Clock(), partial: newPartial(s.table), done: make(chan struct{})}
 	if !s.start(func() { s.run(f) }) {
 		f.err = errClosed
 		close(f.done)
@@ -147,6 +159,9 @@ func (s *Store) listAll(f *flight) error {
 	}
 	began := s.config.Clock()
 	w := s.table.begin(f.id)
+	f.partial.begin(w)
+	front := frontier{store: s, flight: f, prefix: prefixOf(f.id.dir)}
+	defer func() { front.finish(w) }()
 	limit := s.limits().entries
 	l := lister{store: s, mount: f.mount, options: ufs.ListOptions{Prefix: prefixOf(f.id.dir), Delimiter: "/"}}
 	for !l.done {
@@ -158,6 +173,9 @@ func (s *Store) listAll(f *flight) error {
 		names, hidden := children(f.id.dir, page)
 		w.add(names)
 		w.hidden += hidden
+		if !l.done {
+			front.listed(w, l.last, names)
+		}
 		if w.count+w.hidden > limit {
 			s.commit(f, func([]string) bool {
 				return w.commitTooBig(f.mount.Epoch, began, s.age(began))

@@ -78,6 +78,13 @@ func (w *writer) add(entries []named) {
 	w.count += int64(len(entries))
 }
 
+// set writes an entry that is not counted, because the listing may have it too.
+func (w *writer) set(n named) {
+	w.write(func(batch *pebble.Batch) error {
+		return batch.Set(append(w.prefix[:len(w.prefix):len(w.prefix)], n.name...), n.entry.encode(), nil)
+	})
+}
+
 // commit makes the generation current. The forgotten names must be queried
 // again in spite of it.
 func (w *writer) commit(h header, forgotten []string) bool {

@@ -173,9 +173,13 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 	h, page, more, ok := s.table.page(id, after, limit)
 	state := s.stateOf(m, h, ok)
 	if state == expired || state == missing {
+		var started *Listing
 		var err error
-		if state, err = s.refresh(ctx, m, id); err != nil {
+		if started, state, err = s.pageInProgress(ctx, m, id, after, limit); err != nil {
 			return Listing{}, err
+		}
+		if started != nil {
+			return *started, nil
 		}
 		if h, page, more, ok = s.table.page(id, after, limit); !ok {
 			state = missing
@@ -188,7 +192,7 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 	if err != nil {
 		return Listing{}, err
 	}
-	return Listing{Entries: protos(dir, page), More: more, Age: s.age(h.listed)}, nil
+	return Listing{Entries: protos(dir, page), More: more, Generation: h.identity(), Age: s.age(h.listed)}, nil
 }
 
 func protos(dir string, page []named) []*workerv1.Entry {

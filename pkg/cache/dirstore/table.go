@@ -280,31 +280,57 @@ func (t *table) page(id dirID, afterName string, limit int) (h header, page []na
 			return err
 		}
 		prefix := id.entries(h.generation)
-		lower := prefix
-		if afterName != "" {
-			// The smallest name that is greater.
-			lower = append(append([]byte(nil), prefix...), afterName+"\x00"...)
-		}
-		it, err := db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: after(prefix)})
-		if err != nil {
-			return err
-		}
-		for valid := it.First(); valid && err == nil; valid = it.Next() {
-			if len(page) == limit {
-				more = true
-				break
-			}
-			var value []byte
-			if value, err = it.ValueAndErr(); err != nil {
-				break
-			}
-			n := named{name: string(it.Key()[len(prefix):])}
-			n.entry, err = decodeEntry(value)
-			page = append(page, n)
-		}
-		return errors.Join(err, it.Error(), it.Close())
+		lower := keyAfter(prefix, afterName)
+		page, more, err = entriesOf(db, prefix, lower, after(prefix), limit)
+		return err
 	})
 	return h, page, more, ok
+}
+
+// writtenPage returns at most limit entries of a generation that is being written:
+// those after a name and before end.
+func (t *table) writtenPage(w *writer, afterName, end string, limit int) (page []named) {
+	t.read(func(db *pebble.DB) error {
+		if t.life != w.life {
+			return nil
+		}
+		var err error
+		page, _, err = entriesOf(db, w.prefix, keyAfter(w.prefix, afterName), append(w.prefix[:len(w.prefix):len(w.prefix)], end...), limit)
+		return err
+	})
+	return page
+}
+
+// keyAfter returns the smallest key of an entry after a name, which is the first one
+// for "".
+func keyAfter(prefix []byte, name string) []byte {
+	if name == "" {
+		return prefix
+	}
+	return append(prefix[:len(prefix):len(prefix)], name+"\x00"...)
+}
+
+// entriesOf returns at most limit entries between two keys, and whether there are
+// more.
+func entriesOf(db *pebble.DB, prefix, lower, upper []byte, limit int) (page []named, more bool, err error) {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, false, err
+	}
+	for valid := it.First(); valid && err == nil; valid = it.Next() {
+		if len(page) == limit {
+			more = true
+			break
+		}
+		var value []byte
+		if value, err = it.ValueAndErr(); err != nil {
+			break
+		}
+		n := named{name: string(it.Key()[len(prefix):])}
+		n.entry, err = decodeEntry(value)
+		page = append(page, n)
+	}
+	return page, more, errors.Join(err, it.Error(), it.Close())
 }
 
 // update changes one entry, if the generation is current. An entry of kind 0

@@ -1,0 +1,186 @@
+package dirstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jindo-io/jindo/pkg/ufs"
+)
+
+// held returns a fixture whose listing of "dir" does not end before release is
+// called: the store holds the page after the key "dir/LAST".
+func held(t *testing.T, b *bucket, last string) (f *fixture, release func()) {
+	t.Helper()
+	gate := make(chan struct{})
+	b.hold = func(ctx context.Context, continuation string) {
+		if continuation == "after dir/"+last {
+			select {
+			case <-gate:
+			case <-ctx.Done():
+			}
+		}
+	}
+	f = newFixture(t, b, func(c *Config) { c.ListingWait = time.Hour })
+	return f, func() { close(gate) }
+}
+
+func parts(format string, n int) (*bucket, []string) {
+	b := newBucket()
+	b.pageMax = 10
+	var names []string
+	for i := range n {
+		name := fmt.Sprintf(format, i)
+		b.put("dir/" + name)
+		names = append(names, name)
+	}
+	return b, names
+}
+
+// TestPagesOfAListingInProgress checks that names are returned before the listing is
+// complete, and that the store is listed once for all of them.
+func TestPagesOfAListingInProgress(t *testing.T) {
+	for format, lists := range map[string]int{
+		"%03d.bin":          10,
+		"part-%03d.parquet": 11, // one query for a directory "part"
+	} {
+		t.Run(format, func(t *testing.T) {
+			b, names := parts(format, 100)
+			f, release := held(t, b, names[79])
+			var got []string
+			generation, last := uint64(0), ""
+			for len(got) < 70 {
+				page, err := f.store.List(t.Context(), f.mount(), "dir", last, 1000)
+				if err != nil || !page.More || len(page.Entries) == 0 {
+					t.Fatalf("%d entries, more %v, %v", len(page.Entries), page.More, err)
+				}
+				for _, e := range page.Entries {
+					last = string(e.GetName())
+					got = append(got, last)
+				}
+				if generation == 0 {
+					generation = page.Generation
+				}
+				if page.Generation != generation || generation == 0 {
+					t.Fatalf("a page has generation %d, the one before it %d", page.Generation, generation)
+				}
+			}
+			release()
+			for {
+				page, err := f.store.List(t.Context(), f.mount(), "dir", last, 1000)
+				if err != nil || page.Generation != generation {
+					t.Fatalf("generation %d instead of %d, %v", page.Generation, generation, err)
+				}
+				for _, e := range page.Entries {
+					last = string(e.GetName())
+					got = append(got, last)
+				}
+				if !page.More {
+					break
+				}
+			}
+			if !slices.Equal(got, names) {
+				t.Errorf("got %d names %q", len(got), got)
+			}
+			if n := b.requests("list"); n != lists {
+				t.Errorf("the store received %d requests for pages, want %d", n, lists)
+			}
+		})
+	}
+}
+
+// TestALaterDirectoryIsNotMissed lists names of which a directory has a key that
+// follows theirs.
+func TestALaterDirectoryIsNotMissed(t *testing.T) {
+	b, names := parts("part-%03d", 40)
+	b.put("dir/part/below")
+	f, release := held(t, b, names[29])
+	page, err := f.store.List(t.Context(), f.mount(), "dir", "", 5)
+	if err != nil || len(page.Entries) == 0 || string(page.Entries[0].GetName()) != "part" || len(page.Entries[0].GetKey()) != 0 {
+		t.Fatalf("the first of %d names is not the directory, %v: %v", len(page.Entries), err, page.Entries)
+	}
+	release()
+	want := append([]string{"part/"}, names...)
+	if got := f.names(f.mount(), "dir", 7); !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if h, _ := f.store.table.header(dirID{"m1", "dir"}); h.count != 41 {
+		t.Errorf("%d entries are counted, want 41", h.count)
+	}
+}
+
+// TestForgottenNameOfAListingInProgress forgets names that the listing has read.
+func TestForgottenNameOfAListingInProgress(t *testing.T) {
+	b, names := parts("%03d", 40)
+	f, release := held(t, b, names[29])
+	defer release()
+	list := func() []string {
+		page, err := f.store.List(t.Context(), f.mount(), "dir", "", 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range page.Entries {
+			got = append(got, string(e.GetName())+" "+string(e.GetEtag()))
+		}
+		return got
+	}
+	before := list()
+	b.remove("dir/001")
+	b.put("dir/002")
+	f.store.Forget("m1", "dir", "001")
+	f.store.Forget("m1", "dir", "002")
+	got := list()
+	if !strings.HasPrefix(before[2], "002 ") || len(got) != len(before)-1 || !strings.HasPrefix(got[1], "002 ") || got[1] == before[2] {
+		t.Errorf("before %q, after %q", before, got)
+	}
+}
+
+// TestAListingThatFailsMidway checks that the names before the failure are not taken
+// for the whole directory.
+func TestAListingThatFailsMidway(t *testing.T) {
+	b, names := parts("%03d", 40)
+	f, release := held(t, b, names[19])
+	page, err := f.store.List(t.Context(), f.mount(), "dir", "", 5)
+	if err != nil || len(page.Entries) != 5 {
+		t.Fatalf("%d entries, %v", len(page.Entries), err)
+	}
+	failing := true
+	b.fail(func(_ context.Context, kind, _ string) error {
+		if failing && kind == "list" {
+			failing = false
+			return fmt.Errorf("reset by peer: %w", ufs.ErrUnavailable)
+		}
+		return nil
+	})
+	release()
+	last := names[18]
+	if page, err = f.store.List(t.Context(), f.mount(), "dir", last, 100); err == nil && !page.More {
+		t.Errorf("after %s: %d entries and no more", last, len(page.Entries))
+	}
+	if got := f.names(f.mount(), "dir", 100); !slices.Equal(got, names) {
+		t.Errorf("listed again: %q", got)
+	}
+}
+
+// TestAFailedQueryDelaysNames checks that a failed query for a directory makes names
+// wait for the end of the listing, and fails nothing.
+func TestAFailedQueryDelaysNames(t *testing.T) {
+	b, names := parts("part-%03d", 60)
+	b.fail(func(_ context.Context, kind, key string) error {
+		if kind == "list" && key == "dir/part/" {
+			return ufs.ErrUnavailable
+		}
+		return nil
+	})
+	f := newFixture(t, b)
+	if got := f.names(f.mount(), "dir", 7); !slices.Equal(got, names) {
+		t.Errorf("got %q", got)
+	}
+	if n := b.requests("list"); n != 7 {
+		t.Errorf("the store received %d requests for pages, want 6 and one query", n)
+	}
+}
