@@ -281,6 +281,9 @@ type conn struct {
 	closed bool
 }
 
+// NetConn returns the connection of the inner listener. It must not be closed.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)

@@ -10,7 +10,7 @@
 //
 //   - The kernel records the user of a socket's peer (SO_PEERCRED). The worker
 //     accepts its own user, root and one group, and a client only a server of its
-//     own user or of root, as package fdpass does.
+//     own user or of root.
 //   - Both ends run a TLS handshake with their certificates over the socket. So
 //     the role, the name and the mounts of a peer are exactly those that it has
 //     over TLS, and the worker is the one whose name the client expects.
@@ -19,6 +19,9 @@
 // processes can read or change them. The server ends the handshake with one
 // encrypted byte, before which the client sends no request, so that neither end
 // has read bytes of HTTP as part of the handshake.
+//
+// The sockets of sealed files, which carry packets with descriptors instead of HTTP,
+// have the same checks: see [ListenPackets] and package fdpass.
 //
 // A client uses TLS where the socket is absent or refuses it: see [Transport].
 package transport

@@ -26,6 +26,22 @@ type Conn struct {
 // With it, net/http sets Request.TLS as for a connection over TLS.
 func (c *Conn) ConnectionState() tls.ConnectionState { return c.state }
 
+// Packets returns the connection of packets below a connection that a listener of
+// [ListenPackets] has accepted; nil for one of another listener. Close must be called
+// on the Conn.
+func (c *Conn) Packets() *net.UnixConn {
+	for conn := c.Conn; ; {
+		if stream, ok := conn.(*fdsock.Stream); ok {
+			return stream.UnixConn
+		}
+		wrapper, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = wrapper.NetConn()
+	}
+}
+
 // Handshake returns a function that runs the server's side of the handshake of a
 // connection, for peers of the given roles. It returns a *[Conn] and role/name of
 // the peer.
@@ -49,15 +65,14 @@ func Handshake(identity *mtls.Identity, accept ...mtls.Role) func(ctx context.Co
 	}
 }
 
-// dialSocket connects to the socket of a worker and runs the client's side of the
-// handshake.
+// dialSocket connects to the socket for bytes of a worker and runs the client's side
+// of the handshake.
 func dialSocket(ctx context.Context, path string, identity *mtls.Identity, worker string) (net.Conn, error) {
-	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "unix", path)
+	raw, err := dial(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	state, err := greet(ctx, raw.(*net.UnixConn), identity, worker) //nolint:forcetypeassert // The network is unix.
+	state, err := greet(ctx, raw, identity, worker)
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
@@ -65,16 +80,43 @@ func dialSocket(ctx context.Context, path string, identity *mtls.Identity, worke
 	return &Conn{Conn: raw, state: state}, nil
 }
 
-// greet verifies the server of a connection.
-func greet(ctx context.Context, raw *net.UnixConn, identity *mtls.Identity, worker string) (tls.ConnectionState, error) {
-	var none tls.ConnectionState
-	peer, err := fdsock.Peer(raw)
+// DialPackets connects to a socket of packets (see [ListenPackets]) and runs the
+// client's side of the handshake with the given worker.
+func DialPackets(ctx context.Context, path string, identity *mtls.Identity, worker string) (*net.UnixConn, error) {
+	raw, err := dial(ctx, fdsock.Network, path)
 	if err != nil {
-		return none, err
+		return nil, err
 	}
-	if err := allowedServer(peer, os.Geteuid()); err != nil {
-		return none, err
+	if _, err := greet(ctx, fdsock.NewStream(raw), identity, worker); err != nil {
+		_ = raw.Close()
+		return nil, err
 	}
+	return raw, nil
+}
+
+// dial connects to a socket of a process of this user or of root.
+func dial(ctx context.Context, network, path string) (*net.UnixConn, error) {
+	var dialer net.Dialer
+	c, err := dialer.DialContext(ctx, network, path)
+	if err != nil {
+		return nil, err
+	}
+	raw := c.(*net.UnixConn) //nolint:forcetypeassert // The network is of unix sockets.
+	peer, err := fdsock.Peer(raw)
+	if err == nil {
+		err = allowedServer(peer, os.Geteuid())
+	}
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return raw, nil
+}
+
+// greet verifies the certificate of the server of a connection, and proves that of
+// this process.
+func greet(ctx context.Context, raw net.Conn, identity *mtls.Identity, worker string) (tls.ConnectionState, error) {
+	var none tls.ConnectionState
 	stop := context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	encrypted := tls.Client(raw, identity.ClientConfig(mtls.Worker, worker))

@@ -24,17 +24,28 @@ func SocketPath(dir, worker string) string { return filepath.Join(dir, worker+".
 // peers have yet to prove their certificate: see [Handshake]. The group must be one
 // of this process, or fdsock.NoGroup.
 func Listen(path string, group int, logger *slog.Logger) (net.Listener, error) {
-	inner, err := fdsock.Listen("unix", path, group)
+	return listen("unix", path, group, logger)
+}
+
+// ListenPackets is like Listen for a socket of packets. They carry the handshake as a
+// stream of bytes, after which Conn.Packets returns the connection.
+func ListenPackets(path string, group int, logger *slog.Logger) (net.Listener, error) {
+	return listen(fdsock.Network, path, group, logger)
+}
+
+func listen(network, path string, group int, logger *slog.Logger) (net.Listener, error) {
+	inner, err := fdsock.Listen(network, path, group)
 	if err != nil {
 		return nil, err
 	}
-	return &listener{UnixListener: inner, group: group, logger: logger}, nil
+	return &listener{UnixListener: inner, group: group, packets: network == fdsock.Network, logger: logger}, nil
 }
 
 type listener struct {
 	*net.UnixListener
-	group  int
-	logger *slog.Logger
+	group   int
+	packets bool
+	logger  *slog.Logger
 }
 
 // Accept implements net.Listener.
@@ -45,9 +56,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err //nolint:wrapcheck // a Listener like the one it wraps
 		}
 		if err := l.check(c); err != nil {
-			l.logger.Warn("refused a connection to the socket for bytes", "error", err)
+			l.logger.Warn("refused a connection to a socket", "path", l.Addr().String(), "error", err)
 			_ = c.Close()
 			continue
+		}
+		if l.packets {
+			return fdsock.NewStream(c), nil
 		}
 		_ = c.SetWriteBuffer(writeBuffer) // As much of it as the kernel permits.
 		return c, nil

@@ -267,20 +267,50 @@ func TestUsers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not run: need root to connect as another user")
 	}
+	for _, network := range []string{"unix", fdsock.Network} {
+		t.Run(network, func(t *testing.T) { testOtherUser(t, network, other) })
+	}
+}
+
+// testOtherUser checks that neither a client nor a server of another user is accepted
+// on a socket that all users may connect to.
+func testOtherUser(t *testing.T, network string, other int) {
 	b := newBed(t)
 	if err := os.Chmod(b.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	identity := b.identity(mtls.Fuse, "reader")
+	connect := func(path string) error {
+		var c net.Conn
+		var err error
+		if network == fdsock.Network {
+			c, err = DialPackets(t.Context(), path, identity, worker)
+		} else {
+			c, err = dialSocket(t.Context(), path, identity, worker)
+		}
+		if err == nil {
+			_ = c.Close()
+		}
+		return err
+	}
+	serve := func(inner net.Listener) {
+		b.serve(netlimit.Listen(inner, netlimit.Config{Port: "socket", Limits: limits(), Handshake: Handshake(b.identity(mtls.Worker, worker), mtls.Fuse)}))
+	}
 	// A client of another user.
-	b.openSocket(b.identity(mtls.Worker, worker))
-	path := SocketPath(b.dir, worker)
+	path := filepath.Join(b.dir, "own")
+	inner, err := listen(network, path, fdsock.NoGroup, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(inner)
 	if err := os.Chmod(path, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	identity := b.identity(mtls.Fuse, "reader")
+	if err := connect(path); err != nil {
+		t.Errorf("a client of this user: %v", err)
+	}
 	as(t, other, func() {
-		if c, err := dialSocket(t.Context(), path, identity, worker); err == nil {
-			_ = c.Close()
+		if connect(path) == nil {
 			t.Error("a client of another user was accepted")
 		}
 	})
@@ -292,24 +322,16 @@ func TestUsers(t *testing.T) {
 	if err := os.Chmod(forged, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	var inner net.Listener
+	path = filepath.Join(forged, "socket")
 	as(t, other, func() {
-		var err error
-		if inner, err = net.Listen("unix", SocketPath(forged, worker)); err != nil {
+		inner, err := net.ListenUnix(network, &net.UnixAddr{Name: path, Net: network})
+		if err != nil {
 			t.Error(err)
+			return
 		}
+		serve(&listener{UnixListener: inner, group: fdsock.NoGroup, packets: network == fdsock.Network, logger: slog.New(slog.DiscardHandler)})
 	})
-	if inner == nil {
-		return
-	}
-	b.serve(netlimit.Listen(inner, netlimit.Config{Port: "forged", Limits: limits(), Handshake: Handshake(b.identity(mtls.Worker, worker), mtls.Fuse)}))
-
-	raw, err := net.Dial("unix", SocketPath(forged, worker))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = raw.Close() }()
-	if _, err := greet(t.Context(), raw.(*net.UnixConn), identity, worker); err == nil {
+	if connect(path) == nil {
 		t.Errorf("a server of user %d was accepted", other)
 	}
 }
