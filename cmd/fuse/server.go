@@ -43,7 +43,7 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 	if err := os.MkdirAll(o.stateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
 	}
-	s := &server{members: members, sockets: reader.NewSockets(o.socketDir)}
+	s := &server{members: members, sockets: reader.NewSockets(o.socketDir, identity)}
 	s.masters, err = client.New(client.Config{Topology: members, Identity: identity, Holder: "fuse " + o.name, Logger: logger})
 	if err != nil {
 		return nil, err

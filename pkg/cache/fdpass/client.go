@@ -8,19 +8,47 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/jindo-io/jindo/pkg/cache/transport"
+	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
 // ErrClosed means that the client was closed.
 var ErrClosed = errors.New("client of sealed files closed")
 
-// Client borrows files from the worker at one socket. It reconnects when the
-// connection is lost. It is safe for concurrent use.
+const (
+	// connectTimeout bounds the time to connect, with the handshake.
+	connectTimeout = 2 * time.Second
+	// retryPause is the time between a failed attempt to connect and the next one.
+	// Until then requests fail immediately.
+	retryPause = time.Second
+)
+
+// Client borrows files from one worker of this host. It connects when it is needed,
+// and again when the connection is lost. It is safe for concurrent use.
 type Client struct {
-	path string
+	path     string
+	identity *mtls.Identity
+	worker   string
 
 	mu      sync.Mutex
 	session *session
-	closed  bool
+	// attempt is the attempt to connect in progress, nil if there is none.
+	attempt *attempt
+	// failed is the error of the last attempt, and retry the time of the next one.
+	failed error
+	retry  time.Time
+	closed bool
+	// ended is cancelled by Close.
+	ended context.Context
+	end   context.CancelFunc
+}
+
+// attempt is an attempt to connect. The results are set before done is closed.
+type attempt struct {
+	done    chan struct{}
+	session *session
+	err     error
 }
 
 // session is one connection.
@@ -54,13 +82,11 @@ type reply struct {
 	err  error
 }
 
-// Dial connects to a worker's socket.
-func Dial(ctx context.Context, path string) (*Client, error) {
-	c := &Client{path: path}
-	if _, err := c.connected(ctx); err != nil {
-		return nil, err
-	}
-	return c, nil
+// NewClient returns a client of the given worker, whose socket has the given path.
+func NewClient(path string, identity *mtls.Identity, worker string) *Client {
+	c := &Client{path: path, identity: identity, worker: worker}
+	c.ended, c.end = context.WithCancel(context.Background())
+	return c
 }
 
 // Close closes the connection, which returns all files to the worker. Open files
@@ -69,32 +95,69 @@ func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	c.end()
 	if c.session == nil {
 		return nil
 	}
 	return c.session.conn.Close()
 }
 
+// connected returns the session, and connects if there is none. An attempt to connect
+// continues when ctx ends, for later callers.
 func (c *Client) connected(ctx context.Context) (*session, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
+	switch {
+	case c.closed:
+		c.mu.Unlock()
 		return nil, ErrClosed
-	}
-	if c.session != nil && c.session.alive() {
+	case c.session != nil && c.session.alive():
+		defer c.mu.Unlock()
 		return c.session, nil
+	case c.attempt == nil && time.Now().Before(c.retry):
+		defer c.mu.Unlock()
+		return nil, c.failed
+	case c.attempt == nil:
+		c.attempt = &attempt{done: make(chan struct{})}
+		go c.connect(c.attempt)
 	}
-	conn, err := dial(ctx, c.path)
-	if err != nil {
-		return nil, fmt.Errorf("connect to worker at %s: %w", c.path, err)
+	current := c.attempt
+	c.mu.Unlock()
+	select {
+	case <-current.done:
+		return current.session, current.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to worker at %s: %w", c.path, ctx.Err())
 	}
-	c.session = &session{
+}
+
+// connect makes an attempt to connect.
+func (c *Client) connect(a *attempt) {
+	ctx, cancel := context.WithTimeout(c.ended, connectTimeout)
+	defer cancel()
+	conn, err := transport.DialPackets(ctx, c.path, c.identity, c.worker)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer close(a.done)
+	c.attempt = nil
+	switch {
+	case c.closed:
+		if err == nil {
+			_ = conn.Close()
+		}
+		a.err = ErrClosed
+		return
+	case err != nil:
+		a.err = fmt.Errorf("connect to worker at %s: %w", c.path, err)
+		c.failed, c.retry = a.err, time.Now().Add(retryPause)
+		return
+	}
+	a.session = &session{
 		conn: conn, waiting: map[uint64]request{}, lent: map[uint64]*File{},
 		due: make(chan *File, dueReports), ended: make(chan struct{}),
 	}
-	go c.session.read()
-	go c.session.report()
-	return c.session, nil
+	c.session = a.session
+	go a.session.read()
+	go a.session.report()
 }
 
 // Open borrows the sealed file of a version. The error wraps ErrNotSealed if the

@@ -6,11 +6,15 @@
 // A sealed file never changes, so a descriptor stays valid regardless of what the
 // worker does later. Its bytes stay charged to the worker's quota until the client
 // closes the [File] or its connection ends. Descriptors are open for reading
-// only. The server accepts connections of its own user, of root and of one
-// group, and the client connects to servers of its own user and of root, both checked
-// with SO_PEERCRED.
+// only. Both ends check the user of their peer and verify its certificate, as package
+// transport describes. A server lends files of those mounts only that the certificate
+// of its client names.
 //
 // # Protocol
+//
+// A connection starts with the handshake of package transport, as a stream of bytes.
+// Version 1 of the protocol had none: peers of different versions refuse each other's
+// first packet and end the connection, and the client reads over HTTP.
 //
 // Messages are packets of a SOCK_SEQPACKET socket, at most 16 KiB, all
 // integers little-endian:

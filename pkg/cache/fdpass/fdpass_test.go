@@ -7,58 +7,51 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/jindo-io/jindo/pkg/cache/transport"
 	"github.com/jindo-io/jindo/pkg/fdsock"
+	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
-// otherUserSocket is the environment variable that makes the test binary connect to
-// the socket, as a process of another user.
-const otherUserSocket = "JINDO_TEST_OTHER_USER_SOCKET"
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// otherUserServer is the environment variable that makes the test binary listen on
-// the socket, as a process of another user.
-const otherUserServer = "JINDO_TEST_OTHER_USER_SERVER"
+// worker is the name of the server in its certificate.
+const worker = "hadoop-jindofs-worker-0"
 
-func TestMain(m *testing.M) {
-	if path := os.Getenv(otherUserServer); path != "" {
-		listener, err := net.Listen("unixpacket", path)
-		if err != nil {
-			os.Exit(1)
-		}
-		_ = os.Chmod(path, 0o777)
-		for {
-			_, _ = listener.Accept()
-		}
-	}
-	if path := os.Getenv(otherUserSocket); path != "" {
-		os.Exit(connectAsOtherUser(path))
-	}
-	goleak.VerifyTestMain(m)
-}
+// newAuthority returns the authority of all certificates of the tests.
+var newAuthority = sync.OnceValues(func() (*mtls.Authority, error) { return mtls.NewAuthority("default/hadoop") })
 
-// connectAsOtherUser returns the exit code: 0 if the connection was refused.
-func connectAsOtherUser(path string) int {
-	client, err := Dial(context.Background(), path)
+func identity(t *testing.T, role mtls.Role, name string, grants ...mtls.Grant) *mtls.Identity {
+	t.Helper()
+	authority, err := newAuthority()
 	if err != nil {
-		return 2 // not connected, so the check did not run
+		t.Fatal(err)
 	}
-	if _, err := client.Open(context.Background(), Key{"m", "a", "e", 5}); err == nil {
-		return 1
-	}
-	return 0
+	return issue(t, authority, role, name, grants...)
 }
 
-// shelf is a Lender of one file.
+func issue(t *testing.T, authority *mtls.Authority, role mtls.Role, name string, grants ...mtls.Grant) *mtls.Identity {
+	t.Helper()
+	pair, err := authority.Issue(mtls.Peer{Role: role, Name: name}, nil, time.Hour, grants...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i, err := mtls.NewIdentity(pair)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// shelf is a Lender of one file of the mount at /m.
 type shelf struct {
 	path string
 	mu   sync.Mutex
@@ -79,9 +72,12 @@ func (s *shelf) revokeAll() {
 	s.revoked = nil
 }
 
-func (s *shelf) Lend(key Key) (Loan, error) {
+func (s *shelf) Lend(scope mtls.Scope, key Key) (Loan, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !scope.MayRead("/m") {
+		return nil, errors.New("not in the certificate")
+	}
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -146,12 +142,16 @@ func start(t *testing.T) (*shelf, string, func()) {
 
 func serve(t *testing.T, s *shelf, path string) (stop func()) {
 	t.Helper()
-	return serveGroup(t, s, path, fdsock.NoGroup)
+	return serveAs(t, s, path, identity(t, mtls.Worker, worker))
 }
 
-func serveGroup(t *testing.T, s *shelf, path string, group int) (stop func()) {
+// serveAs serves with an identity.
+func serveAs(t *testing.T, s *shelf, path string, identity *mtls.Identity) (stop func()) {
 	t.Helper()
-	server, err := Listen(path, group, s, slog.New(slog.DiscardHandler))
+	server, err := Listen(Config{
+		Path: path, Group: fdsock.NoGroup, Identity: identity, Accept: []mtls.Role{mtls.Fuse},
+		Limits: Limits(), Lender: s, Logger: slog.New(slog.DiscardHandler),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +173,26 @@ func serveGroup(t *testing.T, s *shelf, path string, group int) (stop func()) {
 
 func connect(t *testing.T, path string) *Client {
 	t.Helper()
-	c, err := Dial(t.Context(), path)
+	return connectAs(t, path, identity(t, mtls.Fuse, "reader"))
+}
+
+// connectAs returns a client with an identity.
+func connectAs(t *testing.T, path string, identity *mtls.Identity) *Client {
+	t.Helper()
+	c := NewClient(path, identity, worker)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// dial returns a connection after the handshake.
+func dial(t *testing.T, path string) *net.UnixConn {
+	t.Helper()
+	conn, err := transport.DialPackets(t.Context(), path, identity(t, mtls.Fuse, "reader"), worker)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
-	return c
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
 func eventually(t *testing.T, what string, condition func() bool) {
@@ -324,31 +338,31 @@ func TestConcurrentUse(t *testing.T) {
 	eventually(t, "all files are returned", func() bool { return s.lent() == 0 })
 }
 
-// TestGarbage checks that the server closes the connection of a client that
-// violates the protocol, and the descriptors it sends.
-// TestConnectionsOfOneProcess: one process cannot take the connections of others.
-func TestConnectionsOfOneProcess(t *testing.T) {
+// TestConnectionsOfOneCertificate: one peer cannot take the connections of others.
+func TestConnectionsOfOneCertificate(t *testing.T) {
 	_, path, _ := start(t)
-	for i := range maxPerProcess + 1 {
-		conn, err := dial(t.Context(), path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := conn.Write(mustEncode(t, message{kind: kindOpen, id: 1, key: good})); err != nil && i < maxPerProcess {
-			t.Fatal(err)
-		}
+	served := func(conn *net.UnixConn) bool {
+		_, _ = conn.Write(mustEncode(t, message{kind: kindOpen, id: 1, key: good}))
 		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 		m, file, err := receive(conn, make([]byte, maxMessage+1))
 		if file != nil {
 			_ = file.Close()
 		}
-		if served := err == nil && m.kind == kindOpened; served != (i < maxPerProcess) {
-			t.Errorf("connection %d is served: %t (%v)", i, served, err)
+		return err == nil && m.kind == kindOpened
+	}
+	limit := Limits().PerOwner
+	for i := range limit + 1 {
+		if got := served(dial(t, path)); got != (i < limit) {
+			t.Errorf("connection %d is served: %t", i, got)
 		}
+	}
+	if _, err := connectAs(t, path, identity(t, mtls.Fuse, "other")).Open(t.Context(), good); err != nil {
+		t.Errorf("another peer: %v", err)
 	}
 }
 
+// TestGarbage checks that the server closes the connection of a client that
+// violates the protocol, and the descriptors it sends.
 func TestGarbage(t *testing.T) {
 	s, path, _ := start(t)
 	open, err := message{kind: kindOpen, id: 1, key: good}.encode()
@@ -356,7 +370,7 @@ func TestGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	future := append([]byte(nil), open...)
-	future[3] = 2
+	future[3] = version + 1
 	for name, packets := range map[string][][]byte{
 		"noise":           {[]byte("GET / HTTP/1.1\r\n\r\n")},
 		"another version": {future},
@@ -366,11 +380,7 @@ func TestGarbage(t *testing.T) {
 		"one id twice":    {open, open},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn, err := dial(t.Context(), path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			conn := dial(t, path)
 			for _, p := range packets {
 				if _, _, err := conn.WriteMsgUnix(p, unix.UnixRights(int(os.Stdin.Fd())), nil); err != nil {
 					t.Fatal(err)
@@ -405,106 +415,6 @@ func mustEncode(t *testing.T, m message) []byte {
 	return b
 }
 
-// TestOtherUsers checks that other users are refused even if the mode of the
-// socket lets them connect, unless they are in the group.
-func TestOtherUsers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not run: changing the user needs root")
-	}
-	const otherUser = 65534
-	for _, test := range []struct {
-		name  string
-		group int
-		open  bool // the mode of the socket lets all users connect
-		want  int  // exit code of the other user's process
-	}{
-		{"another user", fdsock.NoGroup, true, 0},
-		{"a user outside the group", 65532, true, 0},
-		{"a user of the group", otherUser, false, 1},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s, path, stop := start(t)
-			stop()
-			serveGroup(t, s, path, test.group)
-			if test.open {
-				if err := os.Chmod(path, 0o777); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got := asUser(t, path, otherUser); got != test.want {
-				t.Errorf("the other user's process exited with %d, want %d", got, test.want)
-			}
-		})
-	}
-}
-
-// asUser connects to a socket as another user and returns the exit code of the
-// process.
-func asUser(t *testing.T, path string, user uint32) int {
-	t.Helper()
-	if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	// The binary must be in a directory that the other user can read.
-	binary := filepath.Join(filepath.Dir(path), "program")
-	raw, err := os.ReadFile(os.Args[0])
-	if err == nil {
-		err = os.WriteFile(binary, raw, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.CommandContext(t.Context(), binary)
-	child.Dir = "/"
-	child.Env = append(os.Environ(), otherUserSocket+"="+path)
-	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
-	out, err := child.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("run as another user: %v %s", err, out)
-	}
-	return child.ProcessState.ExitCode()
-}
-
-// TestServersOfOtherUsers checks that a client refuses the server of another user, who
-// could pass it any file.
-func TestServersOfOtherUsers(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not run: changing the user needs root")
-	}
-	dir, err := os.MkdirTemp("", "jindo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	binary, path := filepath.Join(dir, "program"), filepath.Join(dir, "w.sock")
-	raw, err := os.ReadFile(os.Args[0])
-	if err == nil {
-		err = os.WriteFile(binary, raw, 0o755)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.CommandContext(t.Context(), binary)
-	child.Dir = "/"
-	child.Env = append(os.Environ(), otherUserServer+"="+path)
-	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
-	eventually(t, "the other user listens", func() bool {
-		info, err := os.Stat(path)
-		return err == nil && info.Mode().Perm() == 0o777
-	})
-	if _, err := Dial(t.Context(), path); err == nil || !strings.Contains(err.Error(), "user 65534") {
-		t.Errorf("connected to the server of another user: %v", err)
-	}
-}
-
 func FuzzDecode(f *testing.F) {
 	for _, m := range []message{
 		{kind: kindOpen, id: 7, key: good},
@@ -517,7 +427,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(b)
 	}
-	f.Add([]byte("JFD\x01"))
+	f.Add([]byte("JFD\x02"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := decode(b)
 		if err != nil {

@@ -9,7 +9,7 @@ import (
 
 const (
 	magic      = "JFD"
-	version    = 1
+	version    = 2
 	headerSize = 16
 	// maxMessage bounds every packet.
 	maxMessage = 16 << 10

@@ -2,15 +2,20 @@ package fdpass
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/fdsock"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jindo-io/jindo/pkg/cache/transport"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 )
 
 // ErrNotSealed means that the version is not complete and verified at the worker.
@@ -18,8 +23,10 @@ var ErrNotSealed = errors.New("not sealed")
 
 // Lender opens sealed files.
 type Lender interface {
-	// Lend opens a sealed version, or returns an error that wraps ErrNotSealed.
-	Lend(key Key) (Loan, error)
+	// Lend opens a sealed version for a peer whose certificate has the given scope.
+	// The error wraps ErrNotSealed if the version is not sealed. Lend must return
+	// another error if the mount is not in the scope.
+	Lend(scope mtls.Scope, key Key) (Loan, error)
 }
 
 // Loan is one open file. Return must be called once.
@@ -36,12 +43,8 @@ type Loan interface {
 }
 
 const (
-	maxConnections = 256
-	// maxPerProcess bounds the connections of one process. A reader has one; it
-	// may connect again before the end of the last one is noticed.
-	maxPerProcess = 4
-	maxLoans      = 1 << 16
-	sendTimeout   = 5 * time.Second
+	maxLoans    = 1 << 16
+	sendTimeout = 5 * time.Second
 	// maxUsed bounds the bytes that one message reports.
 	maxUsed = 1 << 50
 
@@ -49,28 +52,72 @@ const (
 	featureUsed = "used"
 )
 
+// Limits are the default limits of the connections of a socket. A process has one
+// connection; it may connect again before the end of the last one is noticed.
+func Limits() netlimit.Limits {
+	return netlimit.Limits{
+		Pending: 64, PerAddress: 64, Handshake: 5 * time.Second, Open: 256, PerOwner: 32, PerOwnerAddress: 32,
+	}
+}
+
+// SocketPath returns the path of a worker's socket for sealed files in the directory
+// of the sockets of a host.
+func SocketPath(dir, worker string) string { return filepath.Join(dir, worker+".sock") }
+
+// Config is the configuration of a Server.
+type Config struct {
+	// Path of the socket.
+	Path string
+	// Group may connect besides this user and root, and must be a group of this
+	// process; fdsock.NoGroup for none.
+	Group int
+	// Identity of the worker, and the roles that may connect.
+	Identity *mtls.Identity
+	Accept   []mtls.Role
+	Limits   netlimit.Limits
+	Lender   Lender
+	Logger   *slog.Logger
+	// Registry holds the metrics of the connections. It may be nil.
+	Registry prometheus.Registerer
+}
+
 // Server lends files on one socket.
 type Server struct {
-	path     string
-	group    int // may connect too; fdsock.NoGroup for none
-	lender   Lender
-	logger   *slog.Logger
-	listener *net.UnixListener
+	config   Config
+	listener net.Listener
 
 	mu    sync.Mutex
-	conns map[*net.UnixConn]int32 // the process of each
+	conns map[net.Conn]struct{}
+	ended bool
 	wg    sync.WaitGroup
 }
 
-// Listen creates the socket, and replaces the one of a killed worker. Its user
-// and root may connect, and processes with the given group, which must be a group
-// of this process.
-func Listen(path string, group int, lender Lender, logger *slog.Logger) (*Server, error) {
-	listener, err := fdsock.Listen(fdsock.Network, path, group)
+// Listen creates the socket, and replaces the one of a killed worker.
+func Listen(config Config) (*Server, error) {
+	inner, err := transport.ListenPackets(config.Path, config.Group, config.Logger)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{path: path, group: group, lender: lender, logger: logger, listener: listener, conns: map[*net.UnixConn]int32{}}, nil
+	s := &Server{config: config, conns: map[net.Conn]struct{}{}}
+	s.listener = netlimit.Listen(inner, netlimit.Config{
+		Port: "sealed", Limits: config.Limits, Handshake: handshake(config.Identity, config.Accept),
+		Logger: config.Logger, Registry: config.Registry,
+	})
+	return s, nil
+}
+
+// handshake is transport.Handshake with an error for clients of protocol version 1,
+// which send messages without a handshake.
+func handshake(identity *mtls.Identity, accept []mtls.Role) netlimit.Handshake {
+	inner := transport.Handshake(identity, accept...)
+	return func(ctx context.Context, raw net.Conn) (net.Conn, string, error) {
+		conn, owner, err := inner(ctx, raw)
+		var header tls.RecordHeaderError
+		if errors.As(err, &header) && string(header.RecordHeader[:len(magic)]) == magic {
+			err = fmt.Errorf("the client uses version %d of the protocol of sealed files, and reads over HTTP: %w", header.RecordHeader[len(magic)], err)
+		}
+		return conn, owner, err
+	}
 }
 
 // Serve lends files until the context ends. It then closes every connection and
@@ -81,22 +128,24 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer s.wg.Wait()
 	defer s.close()
 	for {
-		c, err := fdsock.Accept(ctx, s.listener, func(err error) {
-			s.logger.Warn("cannot accept a connection to the socket of sealed files", "error", err)
-		})
+		accepted, err := s.listener.Accept()
 		if ctx.Err() != nil {
+			if err == nil {
+				_ = accepted.Close()
+			}
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("serve on %s: %w", s.path, err)
+			return fmt.Errorf("serve on %s: %w", s.config.Path, err)
 		}
-		if !s.add(c) {
-			_ = c.Close()
+		conn, ok := accepted.(*transport.Conn)
+		if !ok || !s.add(conn) {
+			_ = accepted.Close()
 			continue
 		}
 		s.wg.Go(func() {
-			defer s.drop(c)
-			s.lend(c)
+			defer s.drop(conn)
+			s.serve(conn)
 		})
 	}
 }
@@ -105,57 +154,41 @@ func (s *Server) close() {
 	_ = s.listener.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended = true
 	for c := range s.conns {
 		_ = c.Close()
 	}
 }
 
-// add accepts a connection of this user, root or the group.
-func (s *Server) add(c *net.UnixConn) bool {
-	peer, err := fdsock.Peer(c)
-	if err == nil {
-		err = fdsock.AllowClient(peer, os.Geteuid(), s.group)
-	}
-	if err != nil {
-		s.logger.Warn("refused a connection to the socket of sealed files", "error", err)
-		return false
-	}
+// add adds a connection, unless the server has ended.
+func (s *Server) add(c net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.conns) >= maxConnections {
-		s.logger.Warn("refused a connection to the socket of sealed files: too many", "connections", maxConnections)
-		return false
+	if !s.ended {
+		s.conns[c] = struct{}{}
 	}
-	// The process is 0 when it is in another PID namespace.
-	if count := s.connectionsOf(peer.Pid); peer.Pid != 0 && count >= maxPerProcess {
-		s.logger.Warn("refused a connection to the socket of sealed files: the process has too many", "pid", peer.Pid, "connections", count)
-		return false
-	}
-	s.conns[c] = peer.Pid
-	return true
+	return !s.ended
 }
 
-// connectionsOf returns the number of connections of a process. The caller holds
-// mu.
-func (s *Server) connectionsOf(pid int32) int {
-	count := 0
-	for _, of := range s.conns {
-		if of == pid {
-			count++
-		}
-	}
-	return count
-}
-
-func (s *Server) drop(c *net.UnixConn) {
+func (s *Server) drop(c net.Conn) {
 	_ = c.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
 }
 
-// lend serves one connection until it ends, then ends its loans.
-func (s *Server) lend(c *net.UnixConn) {
+// serve serves a connection within the scope of its peer's certificate.
+func (s *Server) serve(conn *transport.Conn) {
+	scope, err := mtls.ScopeOfState(conn.ConnectionState())
+	if err != nil {
+		s.config.Logger.Warn("closing a connection to the socket of sealed files", "error", err)
+		return
+	}
+	s.lend(conn.Packets(), scope)
+}
+
+// lend lends files of a scope over a connection until it ends, then ends its loans.
+func (s *Server) lend(c *net.UnixConn, scope mtls.Scope) {
 	loans := map[uint64]Loan{}
 	defer func() {
 		for _, loan := range loans {
@@ -170,19 +203,19 @@ func (s *Server) lend(c *net.UnixConn) {
 		}
 		if err != nil {
 			if errors.Is(err, errProtocol) {
-				s.logger.Warn("closing a connection to the socket of sealed files", "error", err)
+				s.config.Logger.Warn("closing a connection to the socket of sealed files", "error", err)
 			}
 			return
 		}
-		if err := s.handle(c, m, loans); err != nil {
-			s.logger.Debug("a connection to the socket of sealed files ended", "error", err)
+		if err := s.handle(c, scope, m, loans); err != nil {
+			s.config.Logger.Debug("a connection to the socket of sealed files ended", "error", err)
 			return
 		}
 	}
 }
 
 // handle processes one message of a connection.
-func (s *Server) handle(c *net.UnixConn, m message, loans map[uint64]Loan) error {
+func (s *Server) handle(c *net.UnixConn, scope mtls.Scope, m message, loans map[uint64]Loan) error {
 	loan, lent := loans[m.id]
 	switch m.kind {
 	case kindGiveBack:
@@ -202,7 +235,7 @@ func (s *Server) handle(c *net.UnixConn, m message, loans map[uint64]Loan) error
 	}
 	reply := message{kind: kindOpened, id: m.id}
 	fd := -1
-	loan, err := s.borrow(m.key, len(loans))
+	loan, err := s.borrow(scope, m.key, len(loans))
 	granting := false
 	switch {
 	case errors.Is(err, ErrNotSealed):
@@ -237,9 +270,9 @@ func (s *Server) send(c *net.UnixConn, m message, fd int) error {
 	return send(c, m, fd)
 }
 
-func (s *Server) borrow(key Key, out int) (Loan, error) {
+func (s *Server) borrow(scope mtls.Scope, key Key, out int) (Loan, error) {
 	if out >= maxLoans {
 		return nil, fmt.Errorf("%d files are lent to this connection already", out)
 	}
-	return s.lender.Lend(key)
+	return s.config.Lender.Lend(scope, key)
 }

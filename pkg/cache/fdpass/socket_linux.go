@@ -1,7 +1,6 @@
 package fdpass
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,26 +10,6 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/fdsock"
 )
-
-// dial connects to a packet socket of a process of this user or of root: the bytes of
-// any other process could be forged.
-func dial(ctx context.Context, path string) (*net.UnixConn, error) {
-	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, fdsock.Network, path)
-	if err != nil {
-		return nil, err
-	}
-	conn := c.(*net.UnixConn) //nolint:forcetypeassert // The network is unixpacket.
-	peer, err := fdsock.Peer(conn)
-	if err == nil {
-		err = fdsock.AllowServer(peer, os.Geteuid())
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return conn, nil
-}
 
 // send writes one packet, with a descriptor unless fd is negative.
 func send(c *net.UnixConn, m message, fd int) error {

@@ -19,7 +19,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
-	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/mtls"
@@ -341,35 +340,6 @@ func socketDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
-}
-
-// TestSealedFilesArePassed checks that a file is lent over the worker's socket.
-func TestSealedFilesArePassed(t *testing.T) {
-	dir := socketDir(t)
-	h := newHarness(t, func(h *harness) { h.config.SocketDir = dir }).ready()
-	key := h.bucket.put("a", 1, 300_000)
-	client, err := fdpass.Dial(t.Context(), filepath.Join(dir, workerName+".sock"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	h.mustGet(h.client(mtls.Fuse, false), key, 0, 299_999)
-	var file *fdpass.File
-	eventually(t, "the file is sealed", func() bool {
-		file, err = client.Open(t.Context(), fdpass.Key{Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size})
-		return err == nil
-	})
-	got := make([]byte, 300_000)
-	if _, err := file.ReadAt(got, 0); err != nil || string(got) != string(h.bucket.get("a")) {
-		t.Errorf("reading a passed file: %v", err)
-	}
-	if h.blocks.Stats().Lent != 1 {
-		t.Errorf("%d files are lent", h.blocks.Stats().Lent)
-	}
-	if err := file.Close(); err != nil {
-		t.Error(err)
-	}
-	eventually(t, "the file is returned", func() bool { return h.blocks.Stats().Lent == 0 })
 }
 
 // TestNewOwnerReadsFromThePreviousOne checks that a new owner reads from the previous

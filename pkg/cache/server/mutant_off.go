@@ -6,5 +6,6 @@ package server
 // removes them.
 const (
 	mutantCopyFromStore  = false
+	mutantLendAnyMount   = false
 	mutantWholePlacement = false
 )

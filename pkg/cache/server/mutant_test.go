@@ -13,6 +13,7 @@ import (
 func TestMutantsAreCaught(t *testing.T) {
 	mutants.Check(t, 1, map[string]string{
 		"copy-from-store": "^TestHerdOnThreeNodes$",
+		"lend-any-mount":  "^TestSealedFilesOfACertificate$",
 		"whole-placement": "^TestStripesOfThePreviousRing$",
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
@@ -48,11 +49,20 @@ func (w *Worker) mayRead(ctx context.Context, id string) error {
 	return nil
 }
 
-// outside returns why a mount is not in a scope; empty if it is.
+// outside returns why a mount is not in a scope; empty if it is, and if the mount is
+// unknown.
 func (w *Worker) outside(scope mtls.Scope, id string) string {
 	v := w.views.load()
-	if v == nil || v.mounts[id] == nil || scope.MayRead(v.mounts[id].GetPath()) {
+	if v == nil || v.mounts[id] == nil {
 		return ""
 	}
-	return fmt.Sprintf("the certificate does not name mount %q: request one that does", id)
+	return notNamed(scope, v.mounts[id])
+}
+
+// notNamed returns why a mount is not in a scope; empty if it is.
+func notNamed(scope mtls.Scope, mount *commonv1.Mount) string {
+	if scope.MayRead(mount.GetPath()) {
+		return ""
+	}
+	return fmt.Sprintf("the certificate does not name mount %q: request one that does", mount.GetId())
 }

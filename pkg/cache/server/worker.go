@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,11 +102,7 @@ func New(config Config) (*Worker, error) {
 		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
 	}
 	if config.SocketDir != "" {
-		path := filepath.Join(config.SocketDir, config.Name+".sock")
-		if w.sealed, err = fdpass.Listen(path, socketGroup(config), lender{config.Blocks}, config.Logger); err != nil {
-			// Readers on this host read over the network instead.
-			config.Logger.Warn("sealed files are not lent", "error", err)
-		}
+		w.listenSealed()
 		w.listenLocal()
 	}
 	w.serve()
@@ -127,6 +122,20 @@ func (w *Worker) listen() error {
 		Addresses: w.config.Addresses, Logger: w.config.Logger, Registry: w.config.Registry,
 	})
 	return nil
+}
+
+// listenSealed opens the socket of sealed files. Without it, readers on this host
+// read over HTTP.
+func (w *Worker) listenSealed() {
+	var err error
+	w.sealed, err = fdpass.Listen(fdpass.Config{
+		Path: fdpass.SocketPath(w.config.SocketDir, w.config.Name), Group: socketGroup(w.config),
+		Identity: w.config.Identity, Accept: readers, Limits: fdpass.Limits(), Lender: lender{w},
+		Logger: w.config.Logger, Registry: w.config.Registry,
+	})
+	if err != nil {
+		w.config.Logger.Warn("sealed files are not lent", "error", err)
+	}
 }
 
 // listenLocal opens the socket for bytes. Without it, readers on this host use the

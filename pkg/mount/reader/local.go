@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/fdpass"
+	"github.com/jindo-io/jindo/pkg/mtls"
 )
 
 // localTimeout is the deadline of one request for a sealed file. The worker is on
@@ -170,10 +170,11 @@ func (b *sealedFile) close() error {
 // previous owner.
 const maxSockets = 2
 
-// Sockets opens sealed files of the workers whose sockets are in a directory, as
-// NAME.sock. Its methods are safe for concurrent use.
+// Sockets opens sealed files of the workers whose sockets are in a directory. Its
+// methods are safe for concurrent use.
 type Sockets struct {
-	dir string
+	dir      string
+	identity *mtls.Identity
 
 	mu      sync.Mutex
 	clients map[string]*fdpass.Client
@@ -182,8 +183,11 @@ type Sockets struct {
 var _ LocalFiles = (*Sockets)(nil)
 
 // NewSockets returns the Sockets of a directory, in which sockets may appear and
-// disappear at any time.
-func NewSockets(dir string) *Sockets { return &Sockets{dir: dir, clients: map[string]*fdpass.Client{}} }
+// disappear at any time. The workers lend the files of mounts that the certificate of
+// the identity names.
+func NewSockets(dir string, identity *mtls.Identity) *Sockets {
+	return &Sockets{dir: dir, identity: identity, clients: map[string]*fdpass.Client{}}
+}
 
 // Open tries the first two of the given workers that have a socket.
 func (s *Sockets) Open(ctx context.Context, v Version, workers []string) (LocalFile, error) {
@@ -193,16 +197,14 @@ func (s *Sockets) Open(ctx context.Context, v Version, workers []string) (LocalF
 		if tried[name] || len(tried) == maxSockets {
 			continue
 		}
-		client, err := s.client(ctx, name)
-		if errors.Is(err, os.ErrNotExist) {
+		client := s.client(name)
+		if client == nil {
 			continue
 		}
 		tried[name] = true
+		file, err := client.Open(ctx, fdpass.Key{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size})
 		if err == nil {
-			var file *fdpass.File
-			if file, err = client.Open(ctx, fdpass.Key{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}); err == nil {
-				return file, nil
-			}
+			return file, nil
 		}
 		failed = append(failed, err)
 	}
@@ -212,29 +214,20 @@ func (s *Sockets) Open(ctx context.Context, v Version, workers []string) (LocalF
 	return nil, fmt.Errorf("open sealed file of %q: %w", v.Key, errors.Join(failed...))
 }
 
-func (s *Sockets) client(ctx context.Context, name string) (*fdpass.Client, error) {
-	path := filepath.Join(s.dir, name+".sock")
-	s.mu.Lock()
-	client := s.clients[name]
-	s.mu.Unlock()
-	if client != nil {
-		return client, nil
-	}
-	if _, err := os.Stat(path); err != nil {
-		return nil, err
-	}
-	client, err := fdpass.Dial(ctx, path)
-	if err != nil {
-		return nil, err
-	}
+// client returns the client of a worker, nil if it has no socket.
+func (s *Sockets) client(name string) *fdpass.Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other := s.clients[name]; other != nil {
-		_ = client.Close()
-		return other, nil
+	if client := s.clients[name]; client != nil {
+		return client
 	}
+	path := fdpass.SocketPath(s.dir, name)
+	if _, err := os.Stat(path); err != nil {
+		return nil
+	}
+	client := fdpass.NewClient(path, s.identity, name)
 	s.clients[name] = client
-	return client, nil
+	return client
 }
 
 // Close closes the connections; open files stay readable.

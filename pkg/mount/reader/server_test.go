@@ -9,13 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/blockstore"
 	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/dirstore"
+	"github.com/jindo-io/jindo/pkg/cache/fdpass"
 	"github.com/jindo-io/jindo/pkg/cache/server"
+	"github.com/jindo-io/jindo/pkg/fdsock"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/topology"
@@ -28,11 +31,13 @@ type real struct {
 	testing.TB
 	store   string // path of the directory
 	sockets string
-	roster  topology.Topology
-	view    *commonv1.ClusterView
-	stop    map[string]func()
-	client  *client.Client
-	reader  *Reader
+	// fuse is the identity of the reader.
+	fuse   *mtls.Identity
+	roster topology.Topology
+	view   *commonv1.ClusterView
+	stop   map[string]func()
+	client *client.Client
+	reader *Reader
 	// uri returns the mount point that a worker opens; nil is that of the mount.
 	uri func(worker string) string
 	// listen holds the address of a worker that is behind a proxy.
@@ -100,7 +105,8 @@ func newRealOf(t testing.TB, workers int, prepare func(*real), change ...func(*C
 	for _, m := range f.roster.Workers {
 		f.startWorker(m, identity(mtls.Worker, m.Name))
 	}
-	if f.client, err = client.New(client.Config{Topology: f.roster, Identity: identity(mtls.Fuse, "fuse-0"), Poll: 50 * time.Millisecond}); err != nil {
+	f.fuse = identity(mtls.Fuse, "fuse-0")
+	if f.client, err = client.New(client.Config{Topology: f.roster, Identity: f.fuse, Poll: 50 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.client.Close() })
@@ -252,7 +258,7 @@ func TestRealWorkers(t *testing.T) {
 func TestRealSealedFile(t *testing.T) {
 	var sockets *Sockets
 	f := newReal(t, 2, func(c *Config) { c.LocalInterval = time.Millisecond })
-	sockets = NewSockets(f.sockets)
+	sockets = NewSockets(f.sockets, f.fuse)
 	t.Cleanup(func() { _ = sockets.Close() })
 	f.reader.config.Local = sockets
 	data := random(4, 5<<20)
@@ -287,6 +293,50 @@ func TestRealSealedFile(t *testing.T) {
 	got, err := readAll(t.Context(), file, 100_000)
 	if err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("got %d bytes, error %v", len(got), err)
+	}
+}
+
+// TestEarlierProtocolOfSealedFiles checks that reads use HTTP while the socket of
+// sealed files of a worker speaks a protocol that this version does not know.
+func TestEarlierProtocolOfSealedFiles(t *testing.T) {
+	f := newReal(t, 1, func(c *Config) { c.LocalInterval = time.Millisecond })
+	dir, err := os.MkdirTemp("", "sockets")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := fdpass.SocketPath(dir, f.roster.Workers[0].Name)
+	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: path, Net: fdsock.Network})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.AcceptUnix()
+			if err != nil {
+				return
+			}
+			// As version 1 does with a packet that is no message of it.
+			_, _ = conn.Read(make([]byte, 16<<10))
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
+	sockets := NewSockets(dir, f.fuse)
+	t.Cleanup(func() { _ = sockets.Close() })
+	f.reader.config.Local = sockets
+	data := random(4, 5<<20)
+	f.put("file", data)
+	v := f.lookup("", "file")
+	for range 3 {
+		f.mustRead(v, data)
+	}
+	if _, err := f.reader.Backing(t.Context(), v); err == nil {
+		t.Error("a file was lent")
+	}
+	if n := (&fixture{T: t}).value(f.reader.metrics.reads.WithLabelValues(string(rungLocal))); n != 0 {
+		t.Errorf("%v reads used a sealed file", n)
 	}
 }
 
@@ -332,7 +382,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Run(fmt.Sprintf("sealed file %v", sealed), func(b *testing.B) {
 			f := newReal(b, 3)
 			if sealed {
-				sockets := NewSockets(f.sockets)
+				sockets := NewSockets(f.sockets, f.fuse)
 				b.Cleanup(func() { _ = sockets.Close() })
 				f.reader.config.Local = sockets
 			}
