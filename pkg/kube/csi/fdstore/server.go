@@ -6,11 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/jindo-io/jindo/pkg/fdsock"
@@ -43,7 +41,7 @@ func NewServer(logger *slog.Logger) *Server {
 // Serve accepts clients at a socket until ctx ends, and then closes all entries.
 // It replaces a stale socket of an earlier run.
 func (s *Server) Serve(ctx context.Context, socket string) error {
-	listener, err := listen(socket)
+	listener, err := fdsock.Listen(fdsock.Network, socket, fdsock.NoGroup)
 	if err != nil {
 		return err
 	}
@@ -72,25 +70,6 @@ func (s *Server) Serve(ctx context.Context, socket string) error {
 			s.log.Info("client disconnected", "error", err)
 		})
 	}
-}
-
-// listen listens at a socket and replaces a stale socket of an earlier run.
-func listen(socket string) (*net.UnixListener, error) {
-	if err := os.MkdirAll(filepath.Dir(socket), 0o700); err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", socket, err)
-	}
-	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("listen on %s: %w", socket, err)
-	}
-	listener, err := net.ListenUnix(fdsock.Network, &net.UnixAddr{Name: socket, Net: fdsock.Network})
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", socket, err)
-	}
-	if err := os.Chmod(socket, 0o600); err != nil {
-		_ = listener.Close()
-		return nil, fmt.Errorf("listen on %s: %w", socket, err)
-	}
-	return listener, nil
 }
 
 // replaceClient closes the connection of the previous client and records conn as
