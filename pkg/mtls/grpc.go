@@ -39,6 +39,15 @@ const (
 	// maxHeaders bounds the metadata of a call, in bytes.
 	maxHeaders = 16 << 10
 	readBuffer = 16 << 10
+	// Flow control, in bytes: how much a peer may send before the receiver has
+	// processed it, of one call and of all calls of a connection. Fixed windows
+	// also turn off the library's estimates of the bandwidth, which cost a ping
+	// and its response, each in a packet of its own, for almost every message in
+	// both directions. Requests are small, and responses reach tens of MiB.
+	serverWindow = 64 << 10
+	serverConn   = 256 << 10
+	clientWindow = 1 << 20
+	clientConn   = 4 << 20
 )
 
 // ServerOptions returns options that make a gRPC server accept only mutually
@@ -53,6 +62,8 @@ func (i *Identity) ServerOptions(rights Rights) []grpc.ServerOption {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(maxHeaders),
 		grpc.ReadBufferSize(readBuffer),
+		grpc.InitialWindowSize(serverWindow),
+		grpc.InitialConnWindowSize(serverConn),
 	)
 }
 
@@ -91,6 +102,8 @@ func (i *Identity) Dial(address string, role Role, name string, options ...grpc.
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		message.CheckRequests(),
+		grpc.WithInitialWindowSize(clientWindow),
+		grpc.WithInitialConnWindowSize(clientConn),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: clientPing, Timeout: 3 * time.Second, PermitWithoutStream: true}),
 	}, options...)
 	conn, err := grpc.NewClient("passthrough:///"+address, options...)

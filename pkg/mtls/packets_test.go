@@ -1,0 +1,69 @@
+package mtls
+
+import (
+	"context"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// countedConn counts the writes to a connection.
+type countedConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (c countedConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// TestACallIsNotAccompaniedByPings checks that a client sends little more than its
+// requests. A transport that estimates the bandwidth also sends a ping for each
+// response and a response to each ping of the server.
+func TestACallIsNotAccompaniedByPings(t *testing.T) {
+	a := authority(t)
+	server := grpc.NewServer(identity(t, a, Master, "m").ServerOptions(Rights{healthv1.Health_Check_FullMethodName: {Worker}})...)
+	healthv1.RegisterHealthServer(server, health.NewServer())
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	}()
+	var writes atomic.Int64
+	conn, err := identity(t, a, Worker, "w").Dial(listener.Addr().String(), Master, "m", grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+		raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		return countedConn{raw, &writes}, err
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	const calls = 200
+	for i := range calls + 1 {
+		if _, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{}); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			writes.Store(0) // without those of the handshakes
+		}
+	}
+	// Headers and message of a request are written separately at times.
+	if n := writes.Load(); n > 2*calls {
+		t.Errorf("%d calls took %d writes", calls, n)
+	}
+}
