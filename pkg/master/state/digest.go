@@ -1,15 +1,11 @@
 package state
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
-	"slices"
 	"sync"
 
 	"github.com/cespare/xxhash/v2"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // DigestsKept is the number of last indexes whose digests are kept.
@@ -32,89 +28,6 @@ func hashRow(table string, row proto.Message) uint64 {
 
 // digest returns the digest of the state: of all rows and of the metadata.
 func (h *head) digest() uint64 { return h.sum + hashRow(tableHead, h.meta) }
-
-// positional reports whether a field holds a position in the log.
-func positional(field protoreflect.FullName) bool {
-	switch field {
-	case "jindo.state.v1.Meta.index", "jindo.state.v1.Meta.view_index", "jindo.state.v1.Result.index":
-		return true
-	}
-	return false
-}
-
-// canonical appends an encoding of a message that is the same in every version
-// of the libraries: fields that are set, in the order of their numbers, maps in
-// the order of their keys, and lengths before every value of variable length.
-// Protobuf's own encoding is deterministic within one build only.
-func canonical(to []byte, m protoreflect.Message) []byte {
-	var fields []protoreflect.FieldDescriptor
-	m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
-		if !positional(field.FullName()) {
-			fields = append(fields, field)
-		}
-		return true
-	})
-	slices.SortFunc(fields, func(a, b protoreflect.FieldDescriptor) int { return int(a.Number()) - int(b.Number()) })
-	to = binary.AppendUvarint(to, uint64(len(fields)))
-	for _, field := range fields {
-		to = binary.AppendUvarint(to, uint64(field.Number()))
-		to = canonicalField(to, field, m.Get(field))
-	}
-	return to
-}
-
-func canonicalField(to []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) []byte {
-	switch {
-	case field.IsMap():
-		entries := value.Map()
-		var keys []protoreflect.MapKey
-		entries.Range(func(k protoreflect.MapKey, _ protoreflect.Value) bool {
-			keys = append(keys, k)
-			return true
-		})
-		slices.SortFunc(keys, func(a, b protoreflect.MapKey) int {
-			return slices.Compare(canonicalValue(nil, field.MapKey(), a.Value()), canonicalValue(nil, field.MapKey(), b.Value()))
-		})
-		to = binary.AppendUvarint(to, uint64(len(keys)))
-		for _, k := range keys {
-			to = canonicalValue(to, field.MapKey(), k.Value())
-			to = canonicalValue(to, field.MapValue(), entries.Get(k))
-		}
-		return to
-	case field.IsList():
-		list := value.List()
-		to = binary.AppendUvarint(to, uint64(list.Len()))
-		for i := range list.Len() {
-			to = canonicalValue(to, field, list.Get(i))
-		}
-		return to
-	}
-	return canonicalValue(to, field, value)
-}
-
-func canonicalValue(to []byte, field protoreflect.FieldDescriptor, value protoreflect.Value) []byte {
-	switch field.Kind() {
-	case protoreflect.MessageKind, protoreflect.GroupKind:
-		return canonical(to, value.Message())
-	case protoreflect.StringKind:
-		return append(binary.AppendUvarint(to, uint64(len(value.String()))), value.String()...)
-	case protoreflect.BytesKind:
-		return append(binary.AppendUvarint(to, uint64(len(value.Bytes()))), value.Bytes()...)
-	case protoreflect.BoolKind:
-		if value.Bool() {
-			return append(to, 1)
-		}
-		return append(to, 0)
-	case protoreflect.EnumKind:
-		return binary.AppendVarint(to, int64(value.Enum()))
-	case protoreflect.FloatKind, protoreflect.DoubleKind:
-		return binary.BigEndian.AppendUint64(to, math.Float64bits(value.Float()))
-	case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind:
-		return binary.AppendUvarint(to, value.Uint())
-	default:
-		return binary.AppendVarint(to, value.Int())
-	}
-}
 
 // history holds the digests of the last indexes. It is safe for concurrent use.
 type history struct {

@@ -42,7 +42,7 @@ func restore(r io.Reader) (*memdb.MemDB, Digest, error) {
 	if err != nil {
 		return nil, Digest{}, err
 	}
-	t := &tx{txn: db.Txn(true), index: header.GetMeta().GetIndex(), meta: header.GetMeta(), rows: map[string]int{}}
+	t := newTx(db.Txn(true), header.GetMeta().GetIndex(), header.GetMeta(), 0, map[string]int{})
 	defer t.txn.Abort()
 	view := t.meta.GetViewIndex()
 	for range header.GetRecords() {

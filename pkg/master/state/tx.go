@@ -19,9 +19,14 @@ type tx struct {
 	// format is the format of the entry.
 	format uint32
 	meta   *statev1.Meta
-	sum    uint64
-	rows   map[string]int
-	err    error
+	// sum is that of the rows that were in the tables before the entry and were not
+	// replaced or dropped by it. inserted holds the rows that it inserted and that
+	// are still there, with their tables: a row that the next command of the entry
+	// replaces is never hashed.
+	sum      uint64
+	inserted map[proto.Message]string
+	rows     map[string]int
+	err      error
 }
 
 func begin(db *memdb.MemDB, index uint64) (*tx, error) {
@@ -34,11 +39,19 @@ func begin(db *memdb.MemDB, index uint64) (*tx, error) {
 		txn.Abort()
 		return nil, err
 	}
-	return &tx{txn: txn, index: index, meta: clone(h.meta), sum: h.sum, rows: maps.Clone(h.rows)}, nil
+	return newTx(txn, index, clone(h.meta), h.sum, maps.Clone(h.rows)), nil
+}
+
+// newTx returns a transaction that owns meta and rows.
+func newTx(txn *memdb.Txn, index uint64, meta *statev1.Meta, sum uint64, rows map[string]int) *tx {
+	return &tx{txn: txn, index: index, meta: meta, sum: sum, rows: rows, inserted: map[proto.Message]string{}}
 }
 
 func (t *tx) commit() (Digest, error) {
 	t.meta.Index = t.index
+	for row, table := range t.inserted {
+		t.sum += hashRow(table, row)
+	}
 	h := &head{meta: t.meta, sum: t.sum, rows: t.rows}
 	if t.err == nil {
 		t.err = t.txn.Insert(tableHead, h)
@@ -64,19 +77,27 @@ func put[T interface {
 ) {
 	var none T
 	if old != none {
-		t.sum -= hashRow(table, old)
-		t.rows[table]--
+		t.subtract(table, old)
 	}
-	t.sum += hashRow(table, row)
+	t.inserted[row] = table
 	t.rows[table]++
 	t.keep(t.txn.Insert(table, row))
 	t.touch(table)
 }
 
+// subtract subtracts a row that is replaced or dropped from the sum.
+func (t *tx) subtract(table string, row proto.Message) {
+	if _, fresh := t.inserted[row]; fresh {
+		delete(t.inserted, row)
+	} else {
+		t.sum -= hashRow(table, row)
+	}
+	t.rows[table]--
+}
+
 // drop deletes a row, which must exist.
 func (t *tx) drop(table string, row proto.Message) {
-	t.sum -= hashRow(table, row)
-	t.rows[table]--
+	t.subtract(table, row)
 	t.keep(t.txn.Delete(table, row))
 	t.touch(table)
 }
