@@ -34,6 +34,7 @@ type Node struct {
 	stream    *stream
 	transport *transport
 	acks      *ackTracker
+	appends   *appendWatch
 	raft      *raft.Raft
 	// opened is closed once raft is set. Goroutines of the library run before
 	// that.
@@ -152,8 +153,9 @@ func (n *Node) open(state StateMachine) error {
 	guarded := &spaceGuard{LogStore: n.store, space: n.space}
 	log := newLogCache(&boundedTrail{LogStore: guarded, entries: n.config.sizes.trailing, bytes: n.config.sizes.trailingBytes})
 	log.anchor = n.anchor
+	n.appends = newAppendWatch(log)
 	n.transport = newTransport(n)
-	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, log, n.store, n.snapshots, n.transport)
+	n.raft, err = raft.NewRaft(n.config.raft(n.id), n.fsm, n.appends, n.store, n.snapshots, n.transport)
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}

@@ -15,9 +15,19 @@ import (
 // command may have been executed, or may be later. The caller must not modify
 // command afterwards. Propose is safe for concurrent use.
 func (n *Node) Propose(ctx context.Context, command []byte) (any, uint64, error) {
+	return n.ProposeNotify(ctx, command, func() {})
+}
+
+// ProposeNotify is Propose, and calls appended once: when the command is in the
+// log of this member, which is before it is committed, or when the call ends. A
+// proposer that waits for it merges everything that arrives during one append into
+// the next. appended must not block.
+func (n *Node) ProposeNotify(ctx context.Context, command []byte, appended func()) (any, uint64, error) {
 	if len(command) == 0 {
+		appended()
 		return nil, 0, errors.New("propose: command is empty")
 	}
+	defer n.appends.watch(command, appended)()
 	if len(command) > MaxCommand {
 		return nil, 0, fmt.Errorf("propose: %w: it has %d bytes, at most %d are allowed", ErrTooLarge, len(command), MaxCommand)
 	}

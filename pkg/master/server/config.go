@@ -20,8 +20,10 @@ import (
 // Consensus is the part of a member that the server uses. Its errors are those
 // of package consensus: NotLeaderError and ErrUnknownOutcome.
 type Consensus interface {
-	// Propose returns the result of the state machine, and the index.
-	Propose(ctx context.Context, entry []byte) (any, uint64, error)
+	// ProposeNotify returns the result of the state machine, and the index. It
+	// calls appended once: when the entry is in the log of this member, or when
+	// the call ends.
+	ProposeNotify(ctx context.Context, entry []byte, appended func()) (any, uint64, error)
 	// ReadIndex returns once the state is at least as new as everything
 	// acknowledged before the call.
 	ReadIndex(ctx context.Context) (uint64, error)

@@ -21,8 +21,9 @@ const (
 	// batchBytes bounds the commands that share one entry, in bytes.
 	batchBytes = 512 << 10
 	// entriesUnderWay is how many entries are proposed before the first of them
-	// is committed: while one is synced, the next is gathered.
-	entriesUnderWay = 4
+	// is committed. Each is gathered when the one before it is in the log of this
+	// member: what arrives during one write shares the next.
+	entriesUnderWay = 8
 	// proposeTimeout bounds the commit of one entry. When a majority does not
 	// respond, leadership is lost long before.
 	proposeTimeout = 10 * time.Second
@@ -32,7 +33,12 @@ const (
 var errNotSent = errors.New("nothing was executed")
 
 // proposer merges commands that arrive at the same time into one entry of the
-// log, so that they share its writes.
+// log, so that they share its writes. A command that arrives while nothing is
+// written is proposed at once.
+//
+// Invariants: a command is in at most one entry; its result is that of its place
+// in the entry; it is delivered when the entry is committed and applied, never
+// because the entry is in the log of this member.
 type proposer struct {
 	consensus Consensus
 	state     *state.Machine
@@ -109,6 +115,7 @@ func (p *proposer) stopping() error {
 func (p *proposer) run(ctx context.Context) {
 	defer close(p.stopped)
 	defer p.sending.Wait()
+	appended := make(chan struct{}, 1)
 	for {
 		var first *pending
 		select {
@@ -124,8 +131,10 @@ func (p *proposer) run(ctx context.Context) {
 		batch := p.gather(first)
 		p.sending.Go(func() {
 			defer func() { <-p.slots }()
-			p.send(ctx, batch)
+			p.send(ctx, batch, func() { appended <- struct{}{} })
 		})
+		// Commands gather meanwhile. send calls it also when ctx is done.
+		<-appended
 	}
 }
 
@@ -149,13 +158,30 @@ func (p *proposer) gather(next *pending) []*pending {
 	}
 }
 
-// send proposes one entry and delivers the result of every command.
-func (p *proposer) send(ctx context.Context, batch []*pending) {
+// send proposes one entry and delivers the result of every command. It calls
+// appended once, when the next entry may be gathered.
+func (p *proposer) send(ctx context.Context, batch []*pending, appended func()) {
 	if len(batch) == 0 {
+		appended()
 		return
 	}
-	results, err := p.commit(ctx, batch)
+	if mutantAckWritten {
+		written := appended
+		appended = func() {
+			p.deliver(batch, make([]*statev1.Result, len(batch)), nil)
+			written()
+		}
+	}
+	results, err := p.commit(ctx, batch, appended)
 	p.metrics.batches.Observe(float64(len(batch)))
+	if mutantMixResults && err == nil {
+		results = append(results[1:], results[0])
+	}
+	p.deliver(batch, results, err)
+}
+
+// deliver delivers the result of every command of a batch, or an error.
+func (p *proposer) deliver(batch []*pending, results []*statev1.Result, err error) {
 	for i, wait := range batch {
 		o := outcome{err: err}
 		if err == nil {
@@ -170,7 +196,7 @@ func (p *proposer) send(ctx context.Context, batch []*pending) {
 // this version know.
 func (p *proposer) format() uint32 { return min(p.consensus.Format(), state.FormatVersion) }
 
-func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Result, error) {
+func (p *proposer) commit(ctx context.Context, batch []*pending, appended func()) ([]*statev1.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
 	defer cancel()
 	now := p.clock.now(p.state.View().Clock())
@@ -181,9 +207,10 @@ func (p *proposer) commit(ctx context.Context, batch []*pending) ([]*statev1.Res
 	}
 	entry, err := state.EncodeBatch(p.format(), commands)
 	if err != nil {
+		appended()
 		return nil, fmt.Errorf("%w: %w", errNotSent, err)
 	}
-	response, index, err := p.consensus.Propose(ctx, entry)
+	response, index, err := p.consensus.ProposeNotify(ctx, entry, appended)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -17,30 +18,39 @@ func openCommand(id string) *statev1.Command {
 	return &statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: id, Owner: "o", Ttl: 1}}}
 }
 
-// heldConsensus passes entries on one by one.
+// heldConsensus holds entries in two steps: before they are in the log of the
+// member, until written is closed, and before they are committed.
 type heldConsensus struct {
 	*servertest.Member
-	open    chan struct{}
-	arrived chan int
+	written, open chan struct{}
+	arrived       chan int
 }
 
-func (g *heldConsensus) Propose(ctx context.Context, entry []byte) (any, uint64, error) {
+func (g *heldConsensus) ProposeNotify(ctx context.Context, entry []byte, appended func()) (any, uint64, error) {
 	batch, err := state.DecodeBatch(entry)
 	if err != nil {
+		appended()
 		return nil, 0, err
 	}
 	g.arrived <- len(batch.GetCommands())
+	<-g.written
+	appended()
 	<-g.open
-	return g.Member.Propose(ctx, entry)
+	return g.Propose(ctx, entry)
 }
 
-func newProposerOn(t *testing.T) (*proposer, *heldConsensus, context.CancelFunc) {
+// newProposerOn returns a proposer whose entries are written at once, unless
+// unwritten is set, and committed when open is closed.
+func newProposerOn(t *testing.T, unwritten bool) (*proposer, *heldConsensus, context.CancelFunc) {
 	t.Helper()
 	log, err := servertest.New("m-0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &heldConsensus{Member: log.Member(0), open: make(chan struct{}), arrived: make(chan int, 100)}
+	g := &heldConsensus{Member: log.Member(0), written: make(chan struct{}), open: make(chan struct{}), arrived: make(chan int, 100)}
+	if !unwritten {
+		close(g.written)
+	}
 	p := newProposer(g, g.State, newMetrics(nil))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -50,20 +60,23 @@ func newProposerOn(t *testing.T) (*proposer, *heldConsensus, context.CancelFunc)
 	}()
 	t.Cleanup(func() {
 		cancel()
-		select {
-		case <-g.open:
-		default:
-			close(g.open)
+		for _, held := range []chan struct{}{g.written, g.open} {
+			select {
+			case <-held:
+			default:
+				close(held)
+			}
 		}
 		<-done
 	})
 	return p, g, cancel
 }
 
-// TestCommandsShareEntries: commands that arrive while entries are in progress
-// share an entry.
+// TestCommandsShareEntries: commands that arrive while an entry is written share
+// the next one.
 func TestCommandsShareEntries(t *testing.T) {
-	p, g, _ := newProposerOn(t)
+	p, g, _ := newProposerOn(t, true)
+	close(g.open)
 	var wait sync.WaitGroup
 	send := func(id string) {
 		wait.Go(func() {
@@ -72,29 +85,107 @@ func TestCommandsShareEntries(t *testing.T) {
 			}
 		})
 	}
-	for i := range entriesUnderWay {
-		send(fmt.Sprintf("first-%d", i))
-		if n := <-g.arrived; n != 1 {
-			t.Errorf("a single command shared its entry: %d commands", n)
-		}
+	send("first")
+	if n := <-g.arrived; n != 1 {
+		t.Errorf("a single command shared its entry: %d commands", n)
 	}
 	for i := range 100 {
 		send(fmt.Sprintf("then-%d", i))
 	}
-	for len(p.queue) < 99 { // one was taken out of the queue, and waits
+	for len(p.queue) < 100 {
 		if t.Context().Err() != nil {
 			return
 		}
+		runtime.Gosched()
 	}
-	close(g.open)
-	if n := <-g.arrived; n < 99 {
+	select {
+	case n := <-g.arrived:
+		t.Errorf("an entry of %d commands was proposed while another was written", n)
+	default:
+	}
+	close(g.written)
+	if n := <-g.arrived; n != 100 {
 		t.Errorf("of a hundred waiting commands, %d shared an entry", n)
 	}
 	wait.Wait()
 }
 
+// TestEntriesAreWrittenBeforeOthersAreCommitted: an entry that is not committed yet
+// does not delay the next ones, up to a limit.
+func TestEntriesAreWrittenBeforeOthersAreCommitted(t *testing.T) {
+	p, g, _ := newProposerOn(t, false)
+	var wait sync.WaitGroup
+	for i := range entriesUnderWay {
+		wait.Go(func() {
+			if _, err := p.propose(t.Context(), openCommand(fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
+		<-g.arrived
+	}
+	close(g.open)
+	wait.Wait()
+}
+
+// TestNothingIsAcknowledgedBecauseItIsWritten checks that a command is not
+// acknowledged when its entry is in the log of the leader.
+func TestNothingIsAcknowledgedBecauseItIsWritten(t *testing.T) {
+	p, g, _ := newProposerOn(t, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	response := make(chan error, 1)
+	go func() {
+		_, err := p.propose(ctx, openCommand("written"))
+		response <- err
+	}()
+	<-g.arrived
+	go func() { _, _ = p.propose(context.Background(), openCommand("next")) }()
+	<-g.arrived // the first entry is in the log
+	cancel()
+	if err := <-response; !errors.Is(err, consensus.ErrUnknownOutcome) {
+		t.Errorf("a command that is not committed returned %v", err)
+	}
+}
+
+// TestEachCommandGetsItsOwnResult checks the results of commands that share an
+// entry.
+func TestEachCommandGetsItsOwnResult(t *testing.T) {
+	p, g, _ := newProposerOn(t, true)
+	close(g.open)
+	form := &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: "c", FormatVersion: 1}}}
+	go func() { _, _ = p.propose(context.Background(), form) }()
+	<-g.arrived
+	const count = 50
+	var wait sync.WaitGroup
+	for i := range count {
+		for _, owner := range []string{"o", "another"} {
+			command := openCommand(fmt.Sprint(i))
+			command.GetOpenSession().Owner = owner
+			wait.Go(func() {
+				result, err := p.propose(t.Context(), command)
+				if err != nil {
+					t.Error(err)
+				} else if r := result.GetRefusal(); r != nil && r.GetSubject() != command.GetOpenSession().GetSession() {
+					t.Errorf("session %s has the result of %s", command.GetOpenSession().GetSession(), r.GetSubject())
+				}
+			})
+		}
+	}
+	for len(p.queue) < 2*count {
+		if t.Context().Err() != nil {
+			return
+		}
+		runtime.Gosched()
+	}
+	close(g.written)
+	if n := <-g.arrived; n != 2*count {
+		t.Errorf("%d commands share an entry, want %d", n, 2*count)
+	}
+	wait.Wait()
+}
+
 func TestAbandonedCommandIsNotSent(t *testing.T) {
-	p, g, _ := newProposerOn(t)
+	p, g, _ := newProposerOn(t, false)
 	for i := range entriesUnderWay {
 		go func() { _, _ = p.propose(context.Background(), openCommand(fmt.Sprintf("first-%d", i))) }()
 		<-g.arrived
@@ -118,7 +209,7 @@ func TestAbandonedCommandIsNotSent(t *testing.T) {
 }
 
 func TestCommandInProgressIsUnknown(t *testing.T) {
-	p, g, _ := newProposerOn(t)
+	p, g, _ := newProposerOn(t, false)
 	ctx, cancel := context.WithCancel(t.Context())
 	response := make(chan error, 1)
 	go func() {
@@ -134,7 +225,7 @@ func TestCommandInProgressIsUnknown(t *testing.T) {
 }
 
 func TestStoppingProposer(t *testing.T) {
-	p, _, cancel := newProposerOn(t)
+	p, _, cancel := newProposerOn(t, false)
 	cancel()
 	<-p.stopped
 	if _, err := p.propose(t.Context(), openCommand("s")); !errors.Is(err, errNotSent) {

@@ -138,6 +138,12 @@ func (m *Member) hang(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", consensus.ErrUnknownOutcome, ctx.Err())
 }
 
+// ProposeNotify is Propose; it calls appended when it returns.
+func (m *Member) ProposeNotify(ctx context.Context, entry []byte, appended func()) (any, uint64, error) {
+	defer appended()
+	return m.Propose(ctx, entry)
+}
+
 // Propose applies an entry at every member.
 func (m *Member) Propose(ctx context.Context, entry []byte) (any, uint64, error) {
 	if err := m.hang(ctx); err != nil {
