@@ -106,7 +106,7 @@ func queues(s *Store, t *tier) []string {
 	e := t.evict
 	var bytes [classes]int64
 	var count [classes]int
-	var committed int64
+	var committed, claimed int64
 	idle := map[*version]bool{}
 	for _, v := range s.versions {
 		if v.tier != t || v.class == unqueued {
@@ -114,6 +114,7 @@ func queues(s *Store, t *tier) []string {
 		}
 		bytes[v.class] += v.charged
 		count[v.class]++
+		claimed += v.full
 		if v.class == protected {
 			committed += v.full
 		}
@@ -141,8 +142,9 @@ func queues(s *Store, t *tier) []string {
 	for v := range idle {
 		complain("%s is idle and cannot be evicted", v.key.Key)
 	}
-	if bytes != e.bytes || count != e.count || committed != e.committed {
-		complain("the classes count %v, %v and %d, the versions have %v, %v and %d", e.bytes, e.count, e.committed, bytes, count, committed)
+	if bytes != e.bytes || count != e.count || committed != e.committed || claimed != e.claimed {
+		complain("the classes count %v, %v, %d and %d, the versions have %v, %v, %d and %d",
+			e.bytes, e.count, e.committed, e.claimed, bytes, count, committed, claimed)
 	}
 	return problems
 }

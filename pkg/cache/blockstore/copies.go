@@ -66,7 +66,8 @@ func (s *Store) CopyFits(key Key) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := newVersion(key, key.hash(), s.config.BlockSize)
-	t := s.place(v.hash)
+	v.copied = true
+	t := s.place(v)
 	switch {
 	case t == nil:
 		return fmt.Errorf("no tier stores anything now")

@@ -38,7 +38,9 @@
 //     written in the background within a budget. When the budget is used up,
 //     blocks are not cached.
 //   - Tiers share nothing but the memory, of which each has a bounded part: one
-//     that hangs holds up neither what is on the others nor what is new.
+//     that hangs or fails holds up neither what is on the others nor what is new.
+//   - A version that is moved between tiers is readable at all times, by those who
+//     have it open and by others: see move.go.
 //   - Memory is granted one block at a time. No set of readers waits for one
 //     another's memory, and downloads of one mount leave memory for those of
 //     others: see memory.go. Blocks on disk are read without it.
@@ -46,7 +48,21 @@
 //     unlinked while a reader or a borrower has them open stay charged until the
 //     file is closed.
 //
+// # Levels
+//
+// The directories of one medium are a level; memory is faster than SSD, and SSD than
+// HDD. A new version is placed in the fastest level that has room for all of it below
+// its low watermark, otherwise in the slowest, so that a scan fills what is free in the
+// faster ones and displaces nothing there. A version that is read again moves to the
+// next faster level if that has room or if it is hotter than the coldest idle versions
+// there, which move to the next slower level or, if that does not admit them, are
+// evicted. A level above its high watermark moves versions down until it is at the low
+// one. Sealed versions move, whole, one at a time for each tier, within
+// [Config.MoveRate] and at most half of the time of a busy disk: see heat.go.
+//
 // # Eviction
+//
+// What follows applies to the slowest level, and to a level whose slower ones fail.
 //
 // Eviction is segmented LRU over whole versions, weighted by bytes, and finds a
 // victim in constant time. New versions are on probation, and those read again
@@ -73,5 +89,6 @@
 // Store.mu guards all state in memory. No I/O happens while it is held, and it
 // may be acquired only while no other lock of this package is held. Operations
 // on a disk that a reader waits for have a timeout; the writers, the sealer, the
-// janitor and the scan at the start are goroutines of one tier.
+// janitor, the mover and the scan at the start are goroutines of one tier. The mover's
+// operations have the timeout, too, because it uses the disks of two tiers.
 package blockstore

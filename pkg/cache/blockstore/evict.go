@@ -68,8 +68,9 @@ type eviction struct {
 
 	bytes [classes]int64
 	count [classes]int
-	// committed is the size of all protected versions if they were complete.
-	committed int64
+	// committed is the size of all protected versions if they were complete, and
+	// claimed that of all versions with a class.
+	committed, claimed int64
 
 	// ghosts are versions that were evicted from probation, with the time of their
 	// last counted read.
@@ -170,19 +171,26 @@ func (e *eviction) undoom(v *version) {
 	}
 }
 
-// touch counts a read of a block, at most one within the correlated time.
-func (e *eviction) touch(v *version, block int64, now time.Time) {
+// touch counts a read of a block, at most one within the correlated time. It
+// reports whether it was counted.
+func (e *eviction) touch(v *version, block int64, now time.Time) bool {
 	if !v.touch(block, now) {
-		return
+		return false
 	}
 	e.note(now)
 	v.reread = true
 	if v.class != protected {
 		e.promote(v)
-		return
+		return true
 	}
+	e.setFreq(v, min(e.freq(v)+1, maxFreq))
+	return true
+}
+
+// setFreq sets the counted reads of a protected version.
+func (e *eviction) setFreq(v *version, freq int) {
 	e.unlist(v)
-	v.level = e.base + min(e.freq(v)+1, maxFreq)
+	v.level = e.base + freq
 	e.list(v)
 }
 
@@ -190,9 +198,7 @@ func (e *eviction) touch(v *version, block int64, now time.Time) {
 func (e *eviction) promote(v *version) {
 	if v.class == probation && v.reread && (!e.large(v) || v.complete()) {
 		e.move(v, protected)
-		e.unlist(v)
-		v.level = e.base + 1
-		e.list(v)
+		e.setFreq(v, 1)
 	}
 }
 
@@ -202,6 +208,7 @@ func (e *eviction) move(v *version, to class) {
 	v.class, v.level = to, e.base
 	e.bytes[to] += v.charged
 	e.count[to]++
+	e.claimed += v.full
 	if to == protected {
 		e.committed += v.full
 	}
@@ -216,6 +223,7 @@ func (e *eviction) remove(v *version) {
 	e.unlist(v)
 	e.bytes[v.class] -= v.charged
 	e.count[v.class]--
+	e.claimed -= v.full
 	if v.class == protected {
 		e.committed -= v.full
 	}
@@ -336,11 +344,16 @@ func (e *eviction) evicted(v *version) {
 	case probation:
 		e.remember(v)
 	case protected:
-		if e.untilAging--; e.untilAging <= 0 {
-			e.age()
-		}
+		e.countEviction()
 	}
 	e.remove(v)
+}
+
+// countEviction counts a version that leaves the protected segment.
+func (e *eviction) countEviction() {
+	if e.untilAging--; e.untilAging <= 0 {
+		e.age()
+	}
 }
 
 // remember adds a ghost, and drops the oldest if there are more ghosts than

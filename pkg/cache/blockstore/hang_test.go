@@ -44,7 +44,7 @@ func hangDirectory(t *testing.T, dir string) (release func()) {
 // store in use, and under one that starts.
 func TestFileSystemHangs(t *testing.T) {
 	config := testConfig(t, func(c *Config) {
-		c.Tiers = append(c.Tiers, Tier{Medium: "HDD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
+		c.Tiers = append(c.Tiers, Tier{Medium: "SSD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
 		c.Retry, c.DiskTimeout, c.LoadWait = time.Nanosecond, 100*time.Millisecond, time.Hour
 	})
 	s, err := Open(config)

@@ -15,6 +15,15 @@ func (h *history) add(v *version) {
 	h.versions = append(h.versions, v)
 }
 
+// replace puts a version in the place of another.
+func (h *history) replace(v, by *version) {
+	by.at = v.at
+	h.versions[v.at] = by
+	if h.current == v {
+		h.current = by
+	}
+}
+
 // remove reports whether no version is left.
 func (h *history) remove(v *version) bool {
 	last := len(h.versions) - 1

@@ -1,6 +1,10 @@
 package blockstore
 
-import "time"
+import (
+	"errors"
+	"io/fs"
+	"time"
+)
 
 // lookup returns the version of a key, inserted if it is new. The caller must
 // hold s.mu.
@@ -32,11 +36,17 @@ func (s *Store) forget(v *version) {
 	if v.removed {
 		return
 	}
-	v.removed = true
 	delete(s.versions, v.hash)
 	if h := s.objects[v.key.object()]; h.remove(v) {
 		delete(s.objects, v.key.object())
 	}
+	s.detach(v)
+}
+
+// detach takes a version that is not in the index any more out of its tier. The
+// caller must hold s.mu.
+func (s *Store) detach(v *version) {
+	v.removed = true
 	if v.tier != nil {
 		v.tier.evict.remove(v)
 		delete(v.tier.unsealed, v)
@@ -126,6 +136,11 @@ func (s *Store) settle(v *version) {
 func (s *Store) discard(v *version, why error) {
 	s.mu.Lock()
 	was := v.removed
+	if was && errors.Is(why, fs.ErrNotExist) {
+		// It was moved or evicted before it was opened.
+		s.mu.Unlock()
+		return
+	}
 	s.forget(v)
 	if !was {
 		s.counts.Discarded++

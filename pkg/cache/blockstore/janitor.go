@@ -40,7 +40,10 @@ func (s *Store) tickTier(t *tier) {
 	s.removeAgain(t)
 	s.measureFree(t)
 	s.mu.Lock()
-	if t.used > t.high() {
+	switch {
+	case s.drains(t):
+		t.wakeMover()
+	case t.used > t.high():
 		s.evictTo(t, t.low())
 	}
 	if short := t.Floor - (t.free - t.promised); short > 0 && (t.writable() || outOfSpace(t.state.reason)) {

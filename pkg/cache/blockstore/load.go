@@ -117,21 +117,27 @@ func (s *Store) adopt(t *tier, m meta, h hash) error {
 	v.present, v.crcs, v.verified = m.present, m.crcs, newBitmap(v.blocks)
 	v.npresent = m.present.count()
 	_, v.meta = encodeHeader(m)
-	bytes := pages(metaSize(v.key, v.blocks))
-	for i := range v.blocks {
-		if v.has(i) {
-			_, n := blockRange(v.key, s.config.BlockSize, i)
-			bytes += pages(n)
-		}
+	replaced, err := s.insertLoaded(t, v, m)
+	if replaced != nil {
+		s.removeFiles(replaced)
 	}
+	return err
+}
+
+// insertLoaded inserts a version that was kept over a restart. It returns the version
+// in another tier that it replaces, whose files the caller must remove: a sealed
+// version replaces one that is not.
+func (s *Store) insertLoaded(t *tier, v *version, m meta) (replaced *version, _ error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if other := s.versions[h]; other != nil {
+	if other := s.versions[v.hash]; other != nil {
 		switch {
 		case other.created && other.tier == t: // An earlier attempt inserted it.
-			return nil
+			return nil, nil
+		case other.created && v.sealed && !other.sealed && other.idle():
+			replaced = other
 		case other.created || !other.idle(): // It is on another tier, or being read.
-			return fmt.Errorf("the version exists already: %w", errMeta)
+			return nil, fmt.Errorf("the version exists already: %w", errMeta)
 		}
 		s.forget(other)
 	}
@@ -140,11 +146,23 @@ func (s *Store) adopt(t *tier, m meta, h hash) error {
 	if v.sealed {
 		t.sealedHere++
 	}
-	v.charge(bytes)
+	v.charge(bytesOf(v, s.config.BlockSize))
 	v.touched, v.accessed, v.made = s.config.Now(), s.config.Now(), m.created
 	t.evict.restore(v)
 	s.expireOlder(v)
-	return nil
+	return replaced, nil
+}
+
+// bytesOf returns the bytes that the present blocks and the sidecar of a version take.
+func bytesOf(v *version, blockSize int64) int64 {
+	n := pages(metaSize(v.key, v.blocks))
+	for i := range v.blocks {
+		if v.has(i) {
+			_, length := blockRange(v.key, blockSize, i)
+			n += pages(length)
+		}
+	}
+	return n
 }
 
 // expireOlder lets all but the newest version of an object expire. The creation

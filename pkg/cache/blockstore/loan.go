@@ -7,7 +7,7 @@ package blockstore
 func (l *Loan) OnRevoke(revoked func()) {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
-	if l.v.removed && !l.v.evicted || l.v.tier.state.unreadable {
+	if l.v.removed && !l.v.evicted && !l.v.moved || l.v.tier.state.unreadable {
 		go revoked()
 		return
 	}
@@ -31,16 +31,18 @@ func (l *Loan) Used(opens, bytes int64) {
 	s := l.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.config.Now()
-	if !l.v.removed {
-		l.v.tier.evict.touch(l.v, wholeFile, now)
+	// The version may have moved to another tier since.
+	if v := s.versions[l.v.hash]; v != nil && v.tier != nil {
+		s.touch(v, wholeFile)
 	}
-	s.countLent(opens, bytes)
+	s.countLent(l.v.tier, opens, bytes)
 }
 
-// countLent counts hits of a file that is lent. The caller must hold s.mu.
-func (s *Store) countLent(opens, bytes int64) {
+// countLent counts hits of a file of a tier that is lent. The caller must hold s.mu.
+func (s *Store) countLent(t *tier, opens, bytes int64) {
 	read := Reads{Hits: opens, HitBytes: bytes}
+	t.counts.Hits += opens
+	t.counts.HitBytes += bytes
 	s.counts.add(read)
 	s.recentReads.add(s.config.Now(), read)
 }

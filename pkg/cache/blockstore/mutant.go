@@ -17,4 +17,6 @@ var (
 	// mutantSealUnverified seals versions of which blocks kept over a restart were
 	// not verified.
 	mutantSealUnverified = os.Getenv("JINDO_MUTANT") == "sealunverified"
+	// mutantMoveUnverified moves blocks whose bytes differ from what was written.
+	mutantMoveUnverified = os.Getenv("JINDO_MUTANT") == "moveunverified"
 )

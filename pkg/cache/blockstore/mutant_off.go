@@ -10,4 +10,5 @@ const (
 	mutantNoShare       = false
 
 	mutantSealUnverified = false
+	mutantMoveUnverified = false
 )

@@ -15,6 +15,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		"sharedwriters":  "^TestHungTierHurtsItselfOnly$/^write$",
 		"holdandwait":    "^TestReaderThatStopsHoldsUpNoOther$",
 		"noshare":        "^TestObjectLargerThanTheTier$",
+		"moveunverified": "^TestDamagedVersionIsNotMoved$",
 		"sealunverified": "^TestSealVerifiesBlocksKeptOverARestart$",
 	})
 }

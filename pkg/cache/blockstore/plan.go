@@ -44,11 +44,10 @@ func (r *Reader) plan() (*pending, error) {
 
 // touch counts the read for the eviction. The caller must hold s.mu.
 func (r *Reader) touch() {
-	now := r.store.config.Now()
 	if r.v.tier != nil {
-		r.v.tier.evict.touch(r.v, r.block(), now)
+		r.store.touch(r.v, r.block())
 	} else {
-		r.v.touch(r.block(), now)
+		r.v.touch(r.block(), r.store.config.Now())
 	}
 }
 

@@ -73,6 +73,7 @@ func (r *Reader) fromDisk(ctx context.Context) (again bool, _ error) {
 	s.mu.Lock()
 	v.verified.set(block)
 	s.counts.DiskBytes += n
+	v.tier.counts.HitBytes += n
 	s.mu.Unlock()
 	return false, parking
 }

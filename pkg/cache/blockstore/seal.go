@@ -156,7 +156,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 		return nil, fmt.Errorf("lend: verification in progress: %w", ErrNotSealed)
 	}
 	v.refs++
-	v.tier.evict.touch(v, wholeFile, s.config.Now())
+	s.touch(v, wholeFile)
 	v.tier.evict.relist(v)
 	s.counts.Lent++
 	s.mu.Unlock()
@@ -172,6 +172,12 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	})
 	if err != nil {
 		loan.Return()
+		s.mu.Lock()
+		moved := v.moved
+		s.mu.Unlock()
+		if moved {
+			return s.Lend(key)
+		}
 		if damaged(err) {
 			// Another process has removed the file.
 			s.discard(v, err)
@@ -182,7 +188,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	}
 	loan.file = file
 	s.mu.Lock()
-	s.countLent(1, 0)
+	s.countLent(v.tier, 1, 0)
 	s.mu.Unlock()
 	return loan, nil
 }

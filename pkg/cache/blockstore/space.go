@@ -1,34 +1,6 @@
 package blockstore
 
-import (
-	"encoding/binary"
-	"time"
-)
-
-// place returns the tier for a version, chosen by its hash in proportion to the
-// quotas of the writable tiers. The caller must hold s.mu.
-func (s *Store) place(h hash) *tier {
-	var total int64
-	for _, t := range s.tiers {
-		if t.writable() {
-			total += t.Quota
-		}
-	}
-	if total == 0 {
-		return nil
-	}
-	at := int64(binary.LittleEndian.Uint64(h[8:]) % uint64(total))
-	for _, t := range s.tiers {
-		if !t.writable() {
-			continue
-		}
-		if at < t.Quota {
-			return t
-		}
-		at -= t.Quota
-	}
-	return nil
-}
+import "time"
 
 // reserve charges bytes for a block of a version before it is downloaded, and
 // evicts other versions if the quota requires it. Without a reservation the block
@@ -40,7 +12,7 @@ func (s *Store) reserve(v *version, p *pending, temporary bool) {
 		return
 	}
 	if v.tier == nil {
-		v.tier = s.place(v.hash)
+		v.tier = s.place(v)
 	}
 	t := v.tier
 	if t == nil || !t.writable() || t.removing[v.hash] > 0 {
@@ -55,7 +27,10 @@ func (s *Store) reserve(v *version, p *pending, temporary bool) {
 		t.evict.admit(v)
 	}
 	_, length := blockRange(v.key, s.config.BlockSize, p.block)
-	n, sidecar := pages(length), pages(metaSize(v.key, v.blocks))
+	n, sidecar := pages(length), int64(0)
+	if v.charged == 0 {
+		sidecar = pages(metaSize(v.key, v.blocks))
+	}
 	if !s.makeRoom(v, n+sidecar) {
 		s.unplace(v)
 		return
@@ -63,10 +38,10 @@ func (s *Store) reserve(v *version, p *pending, temporary bool) {
 	if v.present == nil {
 		v.present, v.verified, v.crcs = newBitmap(v.blocks), newBitmap(v.blocks), make([]uint32, v.blocks)
 	}
-	if v.charged == 0 {
-		v.charge(sidecar)
+	if v.charged > 0 {
+		sidecar = 0 // Another download of the version has charged it meanwhile.
 	}
-	v.charge(n)
+	v.charge(n + sidecar)
 	t.promised += n
 	t.reserved += n
 	p.reserved = n

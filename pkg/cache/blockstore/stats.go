@@ -36,6 +36,17 @@ type TierStats struct {
 	Copies int64
 	// Err is why the tier stores nothing new; nil if it is healthy.
 	Err error
+	TierCounts
+}
+
+// TierCounts are totals of one tier since the store was opened.
+type TierCounts struct {
+	// Hits are reads whose first byte came from the tier, and HitBytes the bytes read
+	// from it. The bytes that borrowers read are included as they report them.
+	Hits, HitBytes int64
+	// Promoted and Demoted versions were moved here from a slower and from a faster
+	// tier, with MovedBytes together.
+	Promoted, Demoted, MovedBytes int64
 }
 
 // Stats describes the store now.
@@ -59,7 +70,7 @@ func (s *Store) Stats() Stats {
 		stats.Tiers = append(stats.Tiers, TierStats{
 			Medium: t.Medium, Path: t.Path, Capacity: t.Quota, Used: t.used,
 			Files: t.filesHere, Sealed: t.sealedHere, Err: t.problem(),
-			Copies: t.evict.bytes[copied],
+			Copies: t.evict.bytes[copied], TierCounts: t.counts,
 		})
 	}
 	return stats
@@ -86,6 +97,9 @@ func (s *Store) countRead(r *Reader, err error) {
 		read = Reads{Misses: 1, MissBytes: r.request.Length}
 	case err == nil:
 		read = Reads{Hits: 1, HitBytes: r.request.Length}
+		if r.fileOf != nil {
+			r.fileOf.tier.counts.Hits++
+		}
 	default:
 		return
 	}

@@ -23,8 +23,8 @@ var (
 
 // Config configures a Store. Zero values mean the defaults named.
 type Config struct {
-	// Tiers that store the bytes. A version is stored in one of them, chosen
-	// in proportion to their quotas. Without tiers nothing is cached.
+	// Tiers that store the bytes. A version is stored in one of them: see Levels.
+	// Without tiers nothing is cached.
 	Tiers []Tier
 	// BlockSize is 1 MiB by default. A restart with another size drops what
 	// was cached.
@@ -54,6 +54,9 @@ type Config struct {
 	// Superseded is the lifetime of a version after a newer one was seen:
 	// 10 min.
 	Superseded time.Duration
+	// MoveRate bounds the bytes that are moved in a second between a tier and slower
+	// ones: 64 MiB.
+	MoveRate int64
 	// LoadWait bounds the time that Open waits for the index of the tiers:
 	// 10 s, and the DiskTimeout if they hang. The rest is loaded in the
 	// background.
@@ -75,6 +78,7 @@ func (c Config) withDefaults() Config {
 	c.Memory = max(c.Memory, minBlocks*c.BlockSize)
 	set(&c.Dirty, 64<<20)
 	c.Dirty = min(c.Dirty, c.Memory/2/max(int64(len(c.Tiers)), 1))
+	set(&c.MoveRate, 64<<20)
 	if c.Share == 0 {
 		c.Share = DefaultShare
 	}
@@ -112,8 +116,10 @@ type Store struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	// tiers is not changed after Open.
-	tiers []*tier
+	// tiers and levels are not changed after Open. levels has the same tiers, the
+	// fastest level first.
+	tiers  []*tier
+	levels [][]*tier
 
 	mu       sync.Mutex
 	closed   bool
@@ -164,6 +170,7 @@ func Open(config Config) (*Store, error) {
 		tier.evict.copyLimit = int64(config.CopyShare * float64(t.Quota))
 		s.tiers = append(s.tiers, tier)
 	}
+	s.levels = levelsOf(s.tiers)
 	s.loadAll()
 	for _, t := range s.tiers {
 		for i := range writers {
@@ -171,6 +178,9 @@ func Open(config Config) (*Store, error) {
 		}
 		s.spawn(func() { s.sealAll(t) })
 		s.spawn(func() { s.janitor(t) })
+		if t.level < len(s.levels)-1 {
+			s.spawn(func() { s.moveAll(t) })
+		}
 	}
 	s.spawn(func() { s.everySecond(func() { s.dropStale(s.config.Now()) }) })
 	return s, nil

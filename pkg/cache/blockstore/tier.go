@@ -14,7 +14,8 @@ import (
 
 // Tier is the configuration of one cache directory.
 type Tier struct {
-	// Medium is MEM, SSD or HDD. It is reported only.
+	// Medium is MEM, SSD or HDD. The directories of one medium are one level; MEM is
+	// the fastest level and HDD the slowest. Without a medium it is SSD.
 	Medium string
 	// Path of the directory. The store uses a subdirectory of its own and
 	// removes unknown files from it.
@@ -43,6 +44,8 @@ type tier struct {
 	files Files
 	disk  *diskTimeout
 	lock  *os.File
+	// level is the index of its level in Store.levels.
+	level int
 	// scanned counts the directories read by load.
 	scanned atomic.Int64
 
@@ -62,6 +65,15 @@ type tier struct {
 	evict                    *eviction
 	// filesHere counts the versions with files, sealedHere the sealed ones.
 	filesHere, sealedHere int64
+
+	// hot are versions of slower levels that were read again and may move here, at
+	// most maxHot. moves holds a token that wakes the mover. draining is set from
+	// the high watermark down to the low one.
+	hot      []*version
+	moves    chan struct{}
+	draining bool
+	// counts are totals since the store was opened.
+	counts TierCounts
 
 	// dirty versions wait for a writer. dirtyBytes, at most dirtyLimit, are the
 	// bytes that wait or are being written.
@@ -99,7 +111,7 @@ func newTier(config Tier, share float64, files Files, timeout time.Duration) (*t
 	return &tier{
 		Tier: config, dir: filepath.Join(config.Path, layout), files: files,
 		disk: newDiskTimeout(timeout, 128), evict: newEviction(config.Quota, share), free: 1 << 62,
-		work: make(chan struct{}, 1), seals: make(chan *version, 1024),
+		work: make(chan struct{}, 1), moves: make(chan struct{}, 1), seals: make(chan *version, 1024),
 		writers: map[int]*writing{}, unsealed: map[*version]struct{}{}, removing: map[hash]int{},
 		lent: map[*Loan]func(){},
 	}, nil

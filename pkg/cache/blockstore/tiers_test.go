@@ -17,7 +17,7 @@ func twoTiers(t *testing.T, change ...func(*Config)) (s *Store, hang func(ops ..
 	t.Helper()
 	files := &faulty{}
 	config := testConfig(t, func(c *Config) {
-		c.Tiers = append(c.Tiers, Tier{Medium: "HDD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
+		c.Tiers = append(c.Tiers, Tier{Medium: "SSD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
 		c.Files, c.Retry = files, time.Nanosecond
 	})
 	for _, f := range change {
@@ -158,7 +158,7 @@ func TestHungTierIsLeft(t *testing.T) {
 func TestHungTierAtStart(t *testing.T) {
 	files := &faulty{}
 	config := testConfig(t, func(c *Config) {
-		c.Tiers = append(c.Tiers, Tier{Medium: "HDD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
+		c.Tiers = append(c.Tiers, Tier{Medium: "SSD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
 		c.Files, c.Retry, c.LoadWait, c.DiskTimeout = files, time.Nanosecond, time.Hour, 100*time.Millisecond
 	})
 	s, err := Open(config)

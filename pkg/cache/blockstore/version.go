@@ -59,6 +59,9 @@ type version struct {
 	full int64
 	// evicted is set while charged counts in tier.evicting.
 	evicted bool
+	// moving is set while a copy of the version is made in another tier, hot while it
+	// is in tier.hot. moved is set once a copy has taken its place in the index.
+	moving, hot, moved bool
 
 	// State of the eviction. listed is set while the version is in the list of
 	// its class.
@@ -70,6 +73,8 @@ type version struct {
 	// last read that was counted, and accessed that of the last access.
 	reread            bool
 	touched, accessed time.Time
+	// interval is the time between the last two reads that were counted.
+	interval time.Duration
 	// seen are the blocks read since touched, again the number of those that were
 	// read more than once, and last the block of the last access.
 	seen        bitmap
@@ -114,7 +119,7 @@ func (v *version) touch(block int64, now time.Time) bool {
 	case !pause && block != wholeFile && v.again < max(v.blocks/4, 1):
 		return false
 	}
-	v.touched, v.again = now, 0
+	v.interval, v.touched, v.again = now.Sub(v.touched), now, 0
 	clear(v.seen)
 	return true
 }
