@@ -69,20 +69,23 @@
 // are protected, as are the first ones while the tier has room. Reads within a
 // minute count as one, because a sequential read of one file is many requests.
 // Among the protected versions those with fewer reads are evicted first; the
-// number of reads ages. A version evicted from probation and read again soon is
-// protected at once if probation has more than a quarter of the share, or if a
-// protected version was not read for several times as long. So epochs larger than
-// the tier keep a fixed part of it, in any order of reading.
+// number of reads ages. A version evicted from probation and read again soon, be
+// it within the minute, is protected at once if that leaves a quarter of the share to
+// probation, or, after the minute, if a protected version was not read for several
+// times as long. So epochs larger than the tier, short or long, keep a fixed part of
+// it, in any order of reading.
 // Versions that were replaced, and copies held for another worker, are evicted
 // first, and expire after a while. Versions in use are in no list.
 //
 // All versions that are not protected, and a version larger than [Config.Share]
 // of the tier until it is complete, may evict protected versions only while they
-// take no more than the share together. Beyond it they evict one another, and
+// take no more than the share together, and those that are protected leave less than
+// a quarter of it or are idle. Beyond it they evict one another, and
 // blocks for which there is no room are not cached. So neither one object, of
 // whatever size, nor a scan evicts more than the share. The rule does not apply
 // below the low watermark, nor to protected versions that were not read for a
-// day. A tier above its high watermark is evicted down to the low one.
+// day. A tier above its high watermark is evicted down to the low one, or as far as
+// that takes no protected version once it is below the high one.
 //
 // # Locks
 //

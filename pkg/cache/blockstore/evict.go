@@ -56,6 +56,9 @@ type eviction struct {
 	capacity, share int64
 	// copyLimit bounds the bytes of node copies.
 	copyLimit int64
+	// limit bounds the protected versions that return: it leaves a quarter of the
+	// share to probation, and is at most the high watermark.
+	limit int64
 
 	doomed, copies, probation list
 	// levels are the protected versions by number of reads; base is the level of
@@ -72,9 +75,8 @@ type eviction struct {
 	// claimed that of all versions with a class.
 	committed, claimed int64
 
-	// ghosts are versions that were evicted from probation, with the time of their
-	// last counted read.
-	ghosts map[hash]time.Time
+	// ghosts are versions that were evicted from probation.
+	ghosts map[hash]ghost
 	// order is a ring buffer of the ghosts.
 	order []hash
 	next  int
@@ -84,8 +86,17 @@ type eviction struct {
 	latest time.Time
 }
 
+// ghost is what is kept of a version that was evicted: the time of its last counted
+// read, and the block that was read last.
+type ghost struct {
+	read time.Time
+	last int64
+}
+
 func newEviction(capacity int64, share float64) *eviction {
-	return &eviction{capacity: capacity, share: int64(share * float64(capacity)), ghosts: map[hash]time.Time{}}
+	e := &eviction{capacity: capacity, share: int64(share * float64(capacity)), ghosts: map[hash]ghost{}}
+	e.limit = capacity - e.share/4
+	return e
 }
 
 // large reports whether a version is larger than the share. Such a version is
@@ -95,13 +106,18 @@ func (e *eviction) large(v *version) bool { return v.full > e.share }
 
 // admit puts a new version into the class it starts in.
 func (e *eviction) admit(v *version) {
-	read, known := e.ghosts[v.hash]
-	if known && v.touched.Sub(read) < correlated { // The same read continues.
-		known, v.touched = false, read
+	g, known := e.ghosts[v.hash]
+	// again is set for a version that is read from its start, or from before where it
+	// was read last. Within the correlated time that is another read too, but says
+	// nothing about the time between two uses.
+	again := known
+	if known && v.touched.Sub(g.read) < correlated {
+		again = v.first == 0 || v.first < g.last
+		known, v.touched = false, g.read
 	}
 	e.note(v.touched)
 	if known {
-		e.reuse += (v.touched.Sub(read) - e.reuse) / reuseWeight
+		e.reuse += (v.touched.Sub(g.read) - e.reuse) / reuseWeight
 	}
 	switch {
 	case v.temporary:
@@ -111,8 +127,8 @@ func (e *eviction) admit(v *version) {
 	case e.large(v):
 		e.move(v, probation)
 	case e.committed+v.full <= e.capacity-e.share,
-		// It was evicted recently.
-		known && (e.bytes[probation] > e.least()+v.full || e.idle(e.level(0).tail)):
+		again && e.committed+v.full <= e.limit, // It was evicted recently.
+		known && e.idle(e.level(0).tail):
 		e.move(v, protected)
 		v.reread = v.reread || known
 	default:
@@ -127,16 +143,13 @@ func (e *eviction) note(now time.Time) {
 	}
 }
 
-// least is the part of the share that probation keeps from versions that return.
-func (e *eviction) least() int64 { return e.share / 4 }
-
 // idle reports whether a protected version was not read for several times as long
 // as versions that were evicted take to be read again. Only such a version is
 // evicted for them. So epochs over more than fits, in any order, keep a fixed
 // part of it and hit that in every epoch, while a set that is not read any more is
 // replaced within a few epochs of the next.
 func (e *eviction) idle(v *version) bool {
-	return v != nil && e.latest.Sub(v.touched) > idleFactor*e.reuse
+	return v != nil && e.latest.Sub(v.touched) > idleFactor*max(e.reuse, correlated)
 }
 
 // restore inserts a version that was kept over a restart. It is not new, and
@@ -338,6 +351,19 @@ func (e *eviction) victim() *version {
 	return v
 }
 
+// victimForUnread returns the next version to evict for one that was not read again,
+// or nil. Such a version evicts protected ones only while they leave less than
+// probation is kept, or are idle.
+func (e *eviction) victimForUnread() *version {
+	if e.unprotected() != nil {
+		return e.victim()
+	}
+	if v := e.coldestHere(); v != nil && (e.committed > e.limit || e.idle(v)) {
+		return v
+	}
+	return nil
+}
+
 // evicted takes a victim out of its class and remembers it.
 func (e *eviction) evicted(v *version) {
 	switch v.class {
@@ -361,7 +387,7 @@ func (e *eviction) countEviction() {
 func (e *eviction) remember(v *version) {
 	h := v.hash
 	_, known := e.ghosts[h]
-	e.ghosts[h] = v.touched
+	e.ghosts[h] = ghost{v.touched, v.last}
 	if known {
 		return
 	}

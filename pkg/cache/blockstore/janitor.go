@@ -44,7 +44,7 @@ func (s *Store) tickTier(t *tier) {
 	case s.drains(t):
 		t.wakeMover()
 	case t.used > t.high():
-		s.evictTo(t, t.low())
+		s.trim(t)
 	}
 	if short := t.Floor - (t.free - t.promised); short > 0 && (t.writable() || outOfSpace(t.state.reason)) {
 		s.evictTo(t, t.used-short)

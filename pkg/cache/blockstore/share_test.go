@@ -187,21 +187,32 @@ func TestWorkingSetChanges(t *testing.T) {
 }
 
 // TestReadAgainSoon checks that an object that was evicted and is read again is
-// protected, unless it is still the same read.
+// protected, unless the same read continues.
 func TestReadAgainSoon(t *testing.T) {
-	for pause, want := range map[time.Duration]class{0: probation, 2 * correlated: protected} {
+	for _, test := range []struct {
+		pause  time.Duration
+		offset int64
+		want   class
+		reread bool
+	}{
+		{0, 200_000, probation, false},
+		{0, 0, protected, false}, // It says nothing about the time between two uses.
+		{2 * correlated, 0, protected, true},
+		{2 * correlated, 200_000, protected, true},
+	} {
 		c := newClock()
-		s := small(t, c)
+		s, o := small(t, c), newOrigin(8, 250_000)
 		fill(t, s, names("first", 13)...)
 		fill(t, s, "a")
 		fill(t, s, names("scan", 8)...)
 		if cached(s, "a") {
 			t.Fatal("the object is still cached")
 		}
-		c.pass(pause)
-		fill(t, s, "a")
-		if v := s.versions[newOrigin(8, 250_000).key("a").hash()]; v.class != want {
-			t.Errorf("after %s the object has class %d, want %d", pause, v.class, want)
+		c.pass(test.pause)
+		mustRead(t, s, o, "a", test.offset, 250_000-test.offset, o.fetch)
+		settled(t, s)
+		if v := s.versions[o.key("a").hash()]; v.class != test.want || v.reread != test.reread {
+			t.Errorf("after %s and from %d on the object has class %d, read again %v, want %+v", test.pause, test.offset, v.class, v.reread, test)
 		}
 		checkAccounts(t, s)
 	}

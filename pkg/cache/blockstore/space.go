@@ -117,8 +117,11 @@ func (s *Store) victimFor(v *version, n int64) *version {
 		}
 		e.move(v, probation)
 	}
-	if t.admits(v, n) {
+	if t.admits(v, n) && (v.class == protected || mutantNoShare) {
 		return e.victim()
+	}
+	if t.admits(v, n) {
+		return e.victimForUnread()
 	}
 	if other := e.unprotected(); other != nil {
 		return other
@@ -165,6 +168,24 @@ func (s *Store) evictTo(t *tier, target int64) {
 	next := func() *version {
 		if t.used-t.evicting <= target {
 			return nil
+		}
+		return t.evict.victim()
+	}
+	for !t.hung() && s.evictSome(next) {
+	}
+}
+
+// trim evicts from a tier above its high watermark: what is not protected down to the
+// low one, and what is protected no further than to the high one, so that epochs over
+// more than the tier keep what they hit. The caller must hold s.mu, which is released
+// meanwhile.
+func (s *Store) trim(t *tier) {
+	next := func() *version {
+		switch used := t.used - t.evicting; {
+		case used <= t.low():
+			return nil
+		case used <= t.high():
+			return t.evict.unprotected()
 		}
 		return t.evict.victim()
 	}

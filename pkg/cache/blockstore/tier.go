@@ -108,13 +108,15 @@ func newTier(config Tier, share float64, files Files, timeout time.Duration) (*t
 	case config.High <= 0 || config.High > 1 || config.Low <= 0 || config.Low > config.High:
 		return nil, fmt.Errorf("tier %s: watermarks %g and %g: use 0 < low <= high <= 1", config.Path, config.High, config.Low)
 	}
-	return &tier{
+	t := &tier{
 		Tier: config, dir: filepath.Join(config.Path, layout), files: files,
 		disk: newDiskTimeout(timeout, 128), evict: newEviction(config.Quota, share), free: 1 << 62,
 		work: make(chan struct{}, 1), moves: make(chan struct{}, 1), seals: make(chan *version, 1024),
 		writers: map[int]*writing{}, unsealed: map[*version]struct{}{}, removing: map[hash]int{},
 		lent: map[*Loan]func(){},
-	}, nil
+	}
+	t.evict.limit = min(t.evict.limit, t.high())
+	return t, nil
 }
 
 // takeLock locks the directory for this process.

@@ -79,6 +79,8 @@ type version struct {
 	// read more than once, and last the block of the last access.
 	seen        bitmap
 	again, last int64
+	// first is the block that was read first.
+	first int64
 	// made is when the files were created, in nanoseconds, if the version was
 	// kept over a restart.
 	made int64
@@ -112,7 +114,7 @@ func (v *version) touch(block int64, now time.Time) bool {
 	}
 	switch {
 	case v.touched.IsZero():
-		v.touched = now
+		v.touched, v.first = now, block
 		return false
 	case now.Sub(v.touched) < correlated:
 		return false
