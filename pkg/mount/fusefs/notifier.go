@@ -6,8 +6,10 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 )
@@ -16,12 +18,13 @@ import (
 const (
 	notifyInvalInode = 2
 	notifyInvalEntry = 3
+	notifyIncEpoch   = 8
 	expireOnly       = 1
 )
 
 // notifier invalidates names and attributes that the kernel has cached, from a
-// separate goroutine. Notifications may be lost: cached names and attributes
-// expire after their timeout anyway. Its methods are safe for concurrent use.
+// separate goroutine. It sends an invalidation again until the holder has accepted
+// it. Its methods are safe for concurrent use.
 type notifier struct {
 	// notify sends messages to the kernel and returns when the kernel has
 	// accepted them.
@@ -32,32 +35,74 @@ type notifier struct {
 	// dropping the names below it (FUSE_EXPIRE_ONLY).
 	expire atomic.Bool
 
-	// mu guards the fields below, except wake.
-	mu sync.Mutex
-	// paths are the queued names. roots are the queued directories, of which
-	// all names are invalidated.
-	paths []string
-	roots map[string]bool
-	// inodes are the queued nodeids of files, of which all pages are invalidated.
-	inodes []uint64
-	wake   chan struct{}
+	// pause is the time after which a failed notification is sent again for the first
+	// time.
+	pause time.Duration
+
+	// mu guards queue.
+	mu    sync.Mutex
+	queue invalidations
+	wake  chan struct{}
 }
 
-// maxQueued bounds the number of queued names; further names are dropped.
-const maxQueued = 64 << 10
+// invalidations are what the kernel is to drop.
+type invalidations struct {
+	// paths are names, and roots directories of which all names are invalidated.
+	paths []string
+	roots map[string]bool
+	// inodes are the nodeids of files, of which all pages are invalidated.
+	inodes []uint64
+	// epoch is set when the kernel is to look up every name again.
+	epoch bool
+	// sent are closed when the kernel has accepted all of the above.
+	sent []chan struct{}
+}
+
+const (
+	// maxQueued bounds the number of queued names. When there are more, all names are
+	// invalidated.
+	maxQueued = 64 << 10
+	// notifyPause is the time after which a failed notification is sent again, at
+	// first, and maxNotifyPause after many failures. The holder of the mount may be
+	// away while it is replaced.
+	notifyPause    = 100 * time.Millisecond
+	maxNotifyPause = 10 * time.Second
+)
 
 func newNotifier(t *table, log *slog.Logger, notify func(context.Context, [][]byte) error) *notifier {
-	return &notifier{table: t, log: log, notify: notify, roots: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &notifier{
+		table: t, log: log, notify: notify, pause: notifyPause,
+		queue: invalidations{roots: map[string]bool{}}, wake: make(chan struct{}, 1),
+	}
 }
 
 // entry queues the invalidation of one name. It does not block.
 func (n *notifier) entry(path string) {
 	n.mu.Lock()
-	if len(n.paths) < maxQueued {
-		n.paths = append(n.paths, path)
-	}
+	n.queue.paths = append(n.queue.paths, path)
+	n.queue.limit()
 	n.mu.Unlock()
 	n.signal()
+}
+
+// entryDone is like entry. The channel that it returns is closed when the kernel has
+// accepted the invalidation. A request may wait for it, with a deadline: the kernel
+// may require the reply to another request of the directory first.
+func (n *notifier) entryDone(path string) <-chan struct{} {
+	sent := make(chan struct{})
+	n.mu.Lock()
+	n.queue.paths, n.queue.sent = append(n.queue.paths, path), append(n.queue.sent, sent)
+	n.queue.limit()
+	n.mu.Unlock()
+	n.signal()
+	return sent
+}
+
+// limit replaces names by the root if there are too many.
+func (i *invalidations) limit() {
+	if len(i.paths) > maxQueued {
+		i.paths, i.roots["/"] = nil, true
+	}
 }
 
 // pages queues the invalidation of the attributes and all cached pages of a file. It
@@ -65,9 +110,18 @@ func (n *notifier) entry(path string) {
 // the notification, so that this server continues to serve these reads.
 func (n *notifier) pages(id uint64) {
 	n.mu.Lock()
-	if len(n.inodes) < maxQueued {
-		n.inodes = append(n.inodes, id)
+	if len(n.queue.inodes) < maxQueued {
+		n.queue.inodes = append(n.queue.inodes, id)
 	}
+	n.mu.Unlock()
+	n.signal()
+}
+
+// epoch queues that the kernel looks up every name again. It does not block. Kernels
+// before 6.16 reject it.
+func (n *notifier) epoch() {
+	n.mu.Lock()
+	n.queue.epoch = true
 	n.mu.Unlock()
 	n.signal()
 }
@@ -76,7 +130,7 @@ func (n *notifier) pages(id uint64) {
 // It does not block.
 func (n *notifier) below(path string) {
 	n.mu.Lock()
-	n.roots[path] = true
+	n.queue.roots[path] = true
 	n.mu.Unlock()
 	n.signal()
 }
@@ -90,37 +144,81 @@ func (n *notifier) signal() {
 
 // run sends queued invalidations to the kernel until the context ends.
 func (n *notifier) run(ctx context.Context) {
-	for {
+	for failures := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-n.wake:
 		}
-		n.mu.Lock()
-		paths, roots, inodes := n.paths, n.roots, n.inodes
-		n.paths, n.roots, n.inodes = nil, map[string]bool{}, nil
-		n.mu.Unlock()
-		b := batch{notifier: n}
-		for _, path := range paths {
-			_, dir := n.table.idOf(path)
-			b.entry(ctx, path, dir)
-		}
-		for _, id := range inodes {
-			b.add(ctx, invalInode(id))
-		}
-		for root := range roots {
-			files, dirs := n.table.below(root)
-			for _, path := range files {
-				b.entry(ctx, path, false)
+		work := n.take()
+		err := n.send(ctx, work)
+		if err == nil {
+			failures = 0
+			for _, sent := range work.sent {
+				close(sent)
 			}
-			for _, d := range dirs {
-				b.entry(ctx, d.path, true)
-				b.add(ctx, invalInode(d.id))
-			}
-			n.log.Info("invalidating names in the kernel", "below", root, "files", len(files), "directories", len(dirs))
+			continue
 		}
-		b.flush(ctx)
+		n.restore(work)
+		pause := min(n.pause<<min(failures, 16), maxNotifyPause)
+		n.log.Debug("notify the kernel failed; it is repeated", "names", len(work.paths), "pause", pause, "error", err)
+		failures++
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			n.signal()
+		}
 	}
+}
+
+// take returns what is queued, and empties the queue.
+func (n *notifier) take() invalidations {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	work := n.queue
+	n.queue = invalidations{roots: map[string]bool{}}
+	return work
+}
+
+// restore queues invalidations again that were not sent.
+func (n *notifier) restore(work invalidations) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.queue.paths = append(work.paths, n.queue.paths...)
+	n.queue.inodes = append(work.inodes, n.queue.inodes...)
+	n.queue.sent = append(work.sent, n.queue.sent...)
+	n.queue.epoch = n.queue.epoch || work.epoch
+	maps.Copy(n.queue.roots, work.roots)
+	n.queue.limit()
+}
+
+// send sends invalidations to the kernel. It may send some of them when it fails.
+func (n *notifier) send(ctx context.Context, work invalidations) error {
+	b := batch{notifier: n}
+	if work.epoch {
+		b.add(ctx, notification(notifyIncEpoch, 0))
+	}
+	for _, path := range work.paths {
+		_, dir := n.table.idOf(path)
+		b.entry(ctx, path, dir)
+	}
+	for _, id := range work.inodes {
+		b.add(ctx, invalInode(id))
+	}
+	for root := range work.roots {
+		files, dirs := n.table.below(root)
+		for _, path := range files {
+			b.entry(ctx, path, false)
+		}
+		for _, d := range dirs {
+			b.entry(ctx, d.path, true)
+			b.add(ctx, invalInode(d.id))
+		}
+		n.log.Info("invalidating names in the kernel", "below", root, "files", len(files), "directories", len(dirs))
+	}
+	b.flush(ctx)
+	return b.failed
 }
 
 // batch collects messages up to fusefd.MaxNotify bytes. It must be used by one
@@ -129,6 +227,8 @@ type batch struct {
 	notifier *notifier
 	messages [][]byte
 	size     int
+	// failed is the first error. Nothing is sent after it.
+	failed error
 }
 
 // entry adds the invalidation of a name. The name of a directory is only expired:
@@ -145,6 +245,9 @@ func (b *batch) entry(ctx context.Context, path string, dir bool) {
 }
 
 func (b *batch) add(ctx context.Context, message []byte) {
+	if b.failed != nil {
+		return
+	}
 	if b.size+len(message) > fusefd.MaxNotify {
 		b.flush(ctx)
 	}
@@ -154,10 +257,8 @@ func (b *batch) add(ctx context.Context, message []byte) {
 
 // flush sends the collected messages.
 func (b *batch) flush(ctx context.Context) {
-	if len(b.messages) > 0 && ctx.Err() == nil {
-		if err := b.notifier.notify(ctx, b.messages); err != nil {
-			b.notifier.log.Debug("notify the kernel failed", "error", err)
-		}
+	if len(b.messages) > 0 && b.failed == nil {
+		b.failed = b.notifier.notify(ctx, b.messages)
 	}
 	b.messages, b.size = nil, 0
 }
@@ -200,7 +301,8 @@ type knownDir struct {
 }
 
 // below returns the files and directories below root that are known to the
-// kernel, including root. Those that become known meanwhile may be absent.
+// kernel, including root. Those that become known meanwhile may be absent. The name
+// of a stale file may be cached by the kernel too.
 func (t *table) below(root string) (files []string, dirs []knownDir) {
 	if root == "/" {
 		dirs = append(dirs, knownDir{id: rootID, path: root})
@@ -209,7 +311,7 @@ func (t *table) below(root string) (files []string, dirs []knownDir) {
 	end := uint32(len(t.arena.chunks)) * chunkSlots
 	t.mu.Unlock()
 	t.inSteps(end, func(slot uint32) {
-		switch n, ok := t.namedNode(slot); {
+		switch n, ok := t.nodeWith(slot, flagNamed|flagStale); {
 		case !ok || !below(n.path, root):
 		case n.dir:
 			dirs = append(dirs, knownDir{id: n.id, path: n.path})
@@ -220,14 +322,14 @@ func (t *table) below(root string) (files []string, dirs []knownDir) {
 	return files, dirs
 }
 
-// namedNode returns the node of a slot if it is the newest of its path. The caller
-// must hold the lock.
-func (t *table) namedNode(slot uint32) (node, bool) {
+// nodeWith returns the node of a slot if it has one of the flags. The caller must hold
+// the lock.
+func (t *table) nodeWith(slot uint32, flags uint16) (node, bool) {
 	if !t.arena.holds(slot) {
 		return node{}, false
 	}
 	head := t.arena.slot(slot)
-	if head[kindAt] != kindNode || decodeState(head).flags&flagNamed == 0 {
+	if head[kindAt] != kindNode || decodeState(head).flags&flags == 0 {
 		return node{}, false
 	}
 	r, err := t.arena.read(slot)
