@@ -36,6 +36,8 @@ const (
 	socketVariable = "JINDO_TEST_SOCKET"
 	stateVariable  = "JINDO_TEST_STATE"
 	pointVariable  = "JINDO_TEST_POINT"
+	// immutableVariable is set if the server is configured for the immutable profile.
+	immutableVariable = "JINDO_TEST_IMMUTABLE"
 	// wideVariable is the number of files of a large tree, which the readers look
 	// up first; 0 is none.
 	wideVariable = "JINDO_TEST_WIDE"
@@ -115,7 +117,8 @@ func serveRole() error {
 	s, err := New(Config{
 		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: killSource(),
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Immutable: os.Getenv(immutableVariable) != "",
+		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err

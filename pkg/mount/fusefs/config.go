@@ -44,6 +44,10 @@ type Config struct {
 	// kernel itself, in bytes; negative for none. It defaults to
 	// DefaultPassthrough. The Source must be a BackingSource.
 	Passthrough int64
+	// Immutable selects the immutable profile, for files that are never replaced: the
+	// kernel opens files without a request, and reads none itself. A successor keeps
+	// the profile of the mount. The mount must be read-only in the kernel.
+	Immutable bool
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Registry, if not nil, receives the metrics of the server.

@@ -76,6 +76,9 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	if in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY {
 		return fuse.EROFS
 	}
+	if f.immutable {
+		return fuse.ENOSYS
+	}
 	n, ok := f.table.node(in.NodeId)
 	if !ok {
 		return estale
@@ -168,17 +171,19 @@ func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, ve
 // the kernel and the source.
 func (f *fileSystem) dropVersion(ctx context.Context, id uint64, path string, v reader.Version) {
 	f.table.markStale(id)
-	f.notifier.entry(path)
 	f.source.Forget(ctx, v)
+	f.invalidate(ctx, path, v)
 }
 
 // read reads all requested bytes of the handle's version up to the end of the file
 // into the memory of the service, and returns their number, or an error.
 func (f *fileSystem) read(in readRequest, v *service) (int, fuse.Status) {
-	h, ok := f.table.handle(in.handle)
-	if !ok || h.dir {
-		return 0, fuse.EBADF
+	h, code := f.beginRead(in)
+	if code != fuse.OK {
+		return 0, code
 	}
+	read := 0
+	defer func() { f.endRead(h, read) }()
 	if in.size == 0 || in.offset >= uint64(max(h.version.Size, 0)) {
 		return 0, fuse.OK
 	}
@@ -194,6 +199,7 @@ func (f *fileSystem) read(in readRequest, v *service) (int, fuse.Status) {
 		err = readAttempts(ctx, file, n, offset, v)
 	}
 	if err == nil {
+		read = n
 		return n, fuse.OK
 	}
 	if errors.Is(err, reader.ErrStale) {
@@ -262,7 +268,12 @@ func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 }
 
 // Flush does nothing: the tree is read-only.
-func (f *fileSystem) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status { return fuse.OK }
+func (f *fileSystem) Flush(<-chan struct{}, *fuse.FlushIn) fuse.Status {
+	if f.immutable {
+		return fuse.ENOSYS
+	}
+	return fuse.OK
+}
 
 // Fsync does nothing: the tree is read-only.
 func (f *fileSystem) Fsync(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }

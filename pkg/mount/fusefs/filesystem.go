@@ -36,8 +36,12 @@ type fileSystem struct {
 	notifier  *notifier
 	// passthrough lets the kernel read sealed files itself.
 	passthrough *passthrough
-	usage       usage
-	log         *slog.Logger
+	// immutable is set if the mount has the immutable profile, and nodes holds the
+	// files that the kernel reads without a handle.
+	immutable bool
+	nodes     *nodeFiles
+	usage     usage
+	log       *slog.Logger
 	// created is the time at which the mount was created.
 	created time.Time
 }

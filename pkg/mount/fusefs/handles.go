@@ -28,6 +28,8 @@ type handle struct {
 
 	open   openFile
 	stream stream
+	// shared is set on the handle of a node that the kernel reads without one.
+	shared *nodeFile
 }
 
 // handle returns an open handle.

@@ -24,15 +24,17 @@ const (
 	tableVersion = 2
 	// featureModes is set once nodes record the mode of their open handles.
 	featureModes = 1
+	// featureImmutable is set if the mount has the immutable profile.
+	featureImmutable = 2
 	// knownFeatures are the bits of the features that this version supports. A
 	// version that uses a reserved field sets a bit.
-	knownFeatures = featureModes
+	knownFeatures = featureModes | featureImmutable
 
 	headerSize   = 8 + 4 + 16 + 8 + 8 + 8 + 4
 	headerCopyAt = 4096
 )
 
-// fileHeader identifies the mount of a table. Only features are added to it.
+// fileHeader identifies the mount of a table. Of its fields only features change.
 type fileHeader struct {
 	version  uint32
 	session  [16]byte

@@ -22,8 +22,12 @@ func (s *Server) readNow(slot *fusefd.Slot, h header, request []byte, memory *sc
 	if !ok {
 		return false, nil
 	}
-	open, ok := s.files.table.handle(in.handle)
-	if !ok || open.dir || in.size == 0 || in.offset >= uint64(max(open.version.Size, 0)) {
+	open := s.files.beginKnown(in)
+	if open == nil {
+		return false, nil
+	}
+	defer s.files.endRead(open, 0)
+	if in.size == 0 || in.offset >= uint64(max(open.version.Size, 0)) {
 		return false, nil
 	}
 	file, ok := open.open.opened().(InstantFile)

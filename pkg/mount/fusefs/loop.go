@@ -119,7 +119,7 @@ func (s *Server) serveRequest(slot *fusefd.Slot, parked bool, memory *scratch) (
 	defer s.files.table.replied(h.unique)
 	switch h.opcode {
 	case opcodeForget, opcodeBatchForget:
-		s.files.table.forget(h.unique, forgets(h, request))
+		s.files.forget(h.unique, forgets(h, request))
 		slot.Clear()
 		return true, nil
 	case opcodeInterrupt:

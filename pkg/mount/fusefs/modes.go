@@ -120,7 +120,5 @@ func (t *table) recordModes() {
 		return
 	}
 	t.header.features |= featureModes
-	// A server killed in between leaves one of the two valid.
-	copy(t.arena.prologue, t.header.encode())
-	copy(t.arena.prologue[headerCopyAt:], t.header.encode())
+	t.writeHeader()
 }

@@ -59,7 +59,8 @@ func serveModesRole() error {
 	s, err := New(Config{
 		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: source,
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
+		Immutable: os.Getenv(immutableVariable) != "",
+		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
 		return err

@@ -51,6 +51,7 @@ const (
 // Reasons for which a file is not opened in passthrough mode, besides the codes of
 // fusefd.RegisterError.
 const (
+	reasonImmutable   = "immutable"
 	reasonUnsupported = "unsupported"
 	reasonHolder      = "holder"
 	reasonNotSealed   = "not_sealed"
@@ -148,6 +149,8 @@ func newPassthrough(config Config, files *fileSystem) *passthrough {
 // can be.
 func (p *passthrough) disabled(now time.Time) string {
 	switch {
+	case p.files.immutable:
+		return reasonImmutable
 	case !p.supported.Load():
 		return reasonUnsupported
 	case !p.registrar.RegistersBackings():

@@ -53,6 +53,7 @@ func createTable(path string, session [16]byte, pending map[uint64]bool, source 
 	if err != nil {
 		return nil, err
 	}
+	t.lost = journal == nil
 	if journal != nil {
 		err = t.importJournal(journal, pending)
 	}

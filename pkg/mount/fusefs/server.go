@@ -102,6 +102,7 @@ func (s *Server) prepare() error {
 		RawFileSystem: fuse.NewDefaultRawFileSystem(),
 		config:        config, source: config.Source, table: table, log: s.log,
 		requests: newRequests(config.Timeout), usage: newUsage(), created: table.header.created,
+		immutable: s.chooseProfile(table), nodes: newNodeFiles(s.log),
 	}
 	s.files.requests.left = pending
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
@@ -109,6 +110,7 @@ func (s *Server) prepare() error {
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
 	s.metrics = newMetrics(config.Registry, s)
+	registerProfileMetrics(config.Registry, s)
 	s.replayInit()
 	return nil
 }
@@ -199,9 +201,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.watchUsage(background) })
 	helpers.Go(func() { s.watchHolder(background) })
 	helpers.Go(func() { s.files.passthrough.run(background) })
+	helpers.Go(func() { s.files.nodes.run(background) })
 	s.takeovers.Add(s.attachment.Slots.Len() + len(s.left))
 	if s.negotiated.Load() {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })
+		if s.files.immutable {
+			s.files.table.scans.Go(s.files.repeatStale)
+		}
+		if s.files.table.lost {
+			helpers.Go(func() { s.files.forgetLost(background) })
+		}
 	}
 	err := s.runLoops(ctx)
 	stop()
@@ -210,6 +219,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.device.close()
 	err = errors.Join(err, s.files.table.close(), s.attachment.Close())
 	s.files.table.closeFiles()
+	s.files.nodes.closeAll()
 	if err != nil {
 		return fmt.Errorf("serve %s: %w", s.attachment.Mountpoint, err)
 	}

@@ -59,6 +59,8 @@ type table struct {
 	// modes is set if the mode of open handles is recorded, before the first request
 	// is processed.
 	modes bool
+	// lost is set if the table is new although the kernel may know nodes.
+	lost bool
 
 	// mu guards the fields below.
 	mu    sync.Mutex

@@ -78,8 +78,8 @@ func (h header) changesTable() bool {
 
 // readRequest is a READ request.
 type readRequest struct {
-	unique, handle, offset uint64
-	size, thread           uint32
+	unique, node, handle, offset uint64
+	size, thread                 uint32
 }
 
 // readRequestOf decodes a READ request. It returns false for a truncated one and
@@ -90,6 +90,7 @@ func readRequestOf(request []byte) (readRequest, bool) {
 	}
 	r := readRequest{
 		unique: binary.NativeEndian.Uint64(request[8:]),
+		node:   binary.NativeEndian.Uint64(request[16:]),
 		thread: binary.NativeEndian.Uint32(request[32:]),
 		handle: binary.NativeEndian.Uint64(request[inHeaderSize:]),
 		offset: binary.NativeEndian.Uint64(request[inHeaderSize+8:]),
