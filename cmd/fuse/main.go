@@ -33,6 +33,7 @@ type options struct {
 	uid, gid                       uint
 	memory                         int64
 	passthrough                    int64
+	immutable                      bool
 	debug                          bool
 	profiling                      daemon.Profiling
 }
@@ -105,6 +106,7 @@ func (o *options) addMountFlags(flags *flag.FlagSet) {
 	flags.UintVar(&o.gid, "gid", uint(os.Getgid()), "group id of every file")
 	flags.Int64Var(&o.memory, "memory", 256<<20, "bound of the bytes read ahead, over all files")
 	flags.Int64Var(&o.passthrough, "passthrough-size", fusefs.DefaultPassthrough, "size in bytes from which on the kernel reads complete cached files of this host itself, if it supports FUSE passthrough; -1 for none")
+	flags.BoolVar(&o.immutable, "immutable", false, "no file is ever replaced: the kernel opens files that it has cached without a request, and does not read cached files of workers itself; fixed when the mount is made")
 	flags.BoolVar(&o.debug, "debug", false, "log more")
 }
 

@@ -101,7 +101,7 @@ func (m *mount) serveOne(ctx context.Context) error {
 		Attachment: attachment, StateDir: o.stateDir, Source: m.source,
 		UID: uint32(o.uid), GID: uint32(o.gid),
 		AttrTTL: o.attrTTL, EntryTTL: o.entryTTL, NegativeTTL: o.negativeTTL,
-		Passthrough: o.passthrough, Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: registry,
+		Immutable: o.immutable, Passthrough: o.passthrough, Timeout: o.readTimeout + requestGrace, Logger: m.log, Registry: registry,
 	})
 	if err != nil {
 		return err

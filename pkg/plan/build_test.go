@@ -133,7 +133,7 @@ func TestBuildRejectsInvalidInput(t *testing.T) {
 var flags = map[Role][]string{
 	RoleMaster: {"name", "roster", "tls-dir", "data-dir", "listen", "raft-listen", "health-listen", "formed", "heartbeat-timeout", "election-timeout", "lease-timeout"},
 	RoleWorker: {"name", "roster", "tls-dir", "data-dir", "tier", "credentials-dir", "socket-dir", "listen", "health-listen"},
-	RoleFuse:   {"name", "roster", "tls-dir", "state-dir", "session-socket", "socket-dir", "credentials-dir", "health-listen", "attr-timeout", "entry-timeout", "negative-timeout", "read-timeout", "uid", "gid"},
+	RoleFuse:   {"name", "roster", "tls-dir", "state-dir", "session-socket", "socket-dir", "credentials-dir", "health-listen", "attr-timeout", "entry-timeout", "negative-timeout", "read-timeout", "immutable", "uid", "gid"},
 }
 
 // Every argument is an existing flag, and every variable in it is set by a volume or by

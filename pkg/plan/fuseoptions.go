@@ -20,6 +20,8 @@ type FuseOptions struct {
 	// ReadTimeout limits a read or a lookup while the store is unavailable. 0 means
 	// the default of the FUSE server, 60 s.
 	ReadTimeout time.Duration `json:"readTimeout,omitempty"`
+	// Immutable selects the profile for files that are never replaced.
+	Immutable bool `json:"immutable,omitempty"`
 	// UID and GID own all files; nil means those of the FUSE server.
 	UID *int64 `json:"uid,omitempty"`
 	GID *int64 `json:"gid,omitempty"`
@@ -42,6 +44,12 @@ func fuseOptions(dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) 
 	if err != nil {
 		return FuseOptions{}, fmt.Errorf("parse fuse.args: %w", err)
 	}
+	if args.Immutable {
+		// Names are looked up again when they are invalidated. New files are found
+		// after NegativeTimeout, as on every mount.
+		o.Immutable, o.ReadOnly = true, true
+		o.AttrTimeout, o.EntryTimeout, o.NegativeTimeout = immutableTimeout, immutableTimeout, 5*time.Second
+	}
 	override(&o.AttrTimeout, args.AttrTimeout)
 	override(&o.EntryTimeout, args.EntryTimeout)
 	override(&o.NegativeTimeout, args.NegativeTimeout)
@@ -55,6 +63,10 @@ func fuseOptions(dataset *v1alpha1.DatasetSpec, runtime *v1alpha1.JindoRuntime) 
 	o.ReadOnly = o.ReadOnly || args.ReadOnly
 	return o, nil
 }
+
+// immutableTimeout is how long the kernel caches names and attributes of files that
+// are never replaced. A file that was deleted may be visible for as long.
+const immutableTimeout = 24 * time.Hour
 
 func override[T any](value *T, with *T) {
 	if with != nil {
@@ -70,6 +82,9 @@ func (o FuseOptions) args() []string {
 	}
 	if o.ReadTimeout > 0 {
 		args = append(args, "--read-timeout="+o.ReadTimeout.String())
+	}
+	if o.Immutable {
+		args = append(args, "--immutable=true")
 	}
 	if o.UID != nil {
 		args = append(args, "--uid="+strconv.FormatInt(*o.UID, 10))

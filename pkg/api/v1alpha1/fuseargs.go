@@ -20,6 +20,8 @@ type FuseArgs struct {
 	GID         *int64
 	// ReadOnly is set by -oro.
 	ReadOnly bool
+	// Immutable is set by -oimmutable: no file is ever replaced.
+	Immutable bool
 	// Ignored holds the options without effect, as they were written.
 	Ignored []string
 }
@@ -60,7 +62,7 @@ func ParseFuseArgs(args []string) (FuseArgs, error) {
 }
 
 func (a *FuseArgs) set(option string) error {
-	name, value, _ := strings.Cut(option, "=")
+	name, value, valued := strings.Cut(option, "=")
 	switch name {
 	case "attr_timeout":
 		return setSeconds(&a.AttrTimeout, name, value)
@@ -81,6 +83,11 @@ func (a *FuseArgs) set(option string) error {
 		return setID(&a.GID, name, value)
 	case "ro":
 		a.ReadOnly = true
+	case "immutable":
+		if valued {
+			return fmt.Errorf("takes no value: write -oimmutable, or omit the option if files are replaced")
+		}
+		a.Immutable = true
 	case "":
 	default:
 		a.Ignored = append(a.Ignored, "-o"+option)

@@ -230,11 +230,13 @@ type JindoFuseSpec struct {
 	// +optional
 	Resources corev1.ResourceRequirements `json:"resources,omitempty"`
 
-	// Args are mount options, such as -oattr_timeout=60.
+	// Args are mount options, such as -oattr_timeout=60, or -oimmutable for files that
+	// are never replaced.
 	// +kubebuilder:validation:MaxItems=128
 	// +kubebuilder:validation:items:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(attr|entry|negative)_timeout=([^0-9.]|$)'))",message="contain an invalid timeout: write a number of seconds, like -oattr_timeout=60"
 	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(^-o *|^|,)[ug]id=([^0-9]|$)'))",message="contain an invalid uid or gid: write a number, like -ouid=1000"
+	// +kubebuilder:validation:XValidation:rule="self.all(arg, !arg.matches('(^-o *|^|,)immutable='))",message="contain a value of immutable: write -oimmutable, or omit the option if files are replaced"
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self[size(self) - 1] != '-o'",message="end in -o without an option: write -oattr_timeout=60 in one word"
 	// +optional
 	Args []string `json:"args,omitempty"`

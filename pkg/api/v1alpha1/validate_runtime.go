@@ -105,7 +105,7 @@ func (f *findings) fuse(path *field.Path, fuse *JindoFuseSpec) {
 		f.invalid(path.Child("args"), strings.Join(fuse.Args, " "), "%v", err)
 	}
 	for _, ignored := range args.Ignored {
-		f.warn(path.Child("args"), "%q has no effect: the supported options are attr_timeout, entry_timeout, negative_timeout, read_timeout, uid, gid and ro", ignored)
+		f.warn(path.Child("args"), "%q has no effect: the supported options are attr_timeout, entry_timeout, negative_timeout, read_timeout, immutable, uid, gid and ro", ignored)
 	}
 	for _, target := range strings.Split(fuse.Metrics.ScrapeTarget, ",") {
 		if target = strings.TrimSpace(target); !slices.Contains([]string{"", "MountPod", "Sidecar", "All", "None"}, target) {

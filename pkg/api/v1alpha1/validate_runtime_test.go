@@ -151,6 +151,8 @@ func TestFuseArgsRules(t *testing.T) {
 		{name: "NaN", spec: "fuse: {args: [-onegative_timeout=NaN]}", want: []string{`spec.fuse.args: Invalid value: "-onegative_timeout=NaN"`}},
 		{name: "no id", spec: "fuse: {args: [-ouid=root]}", want: []string{`spec.fuse.args: Invalid value: "-ouid=root"`}},
 		{name: "a negative id", spec: "fuse: {args: [-ogid=-1]}", want: []string{`spec.fuse.args: Invalid value: "-ogid=-1"`}},
+		{name: "never replaced", spec: "fuse: {args: ['-oimmutable,uid=1000', '-o', immutable]}"},
+		{name: "a value of immutable", spec: "fuse: {args: ['-ouid=7,immutable=no']}", want: []string{`spec.fuse.args: Invalid value: "-ouid=7,immutable=no"`}},
 		{name: "nothing behind -o", spec: "fuse: {args: [-o]}", want: []string{`spec.fuse.args: Invalid value: "-o"`}},
 	})
 }
@@ -173,6 +175,12 @@ func TestParseFuseArgs(t *testing.T) {
 		if _, err := ParseFuseArgs([]string{arg}); err == nil || !strings.Contains(err.Error(), "write -oread_timeout=60") {
 			t.Errorf("%s: %v", arg, err)
 		}
+	}
+	if immutable, err := ParseFuseArgs([]string{"-oro,immutable"}); err != nil || !immutable.Immutable || args.Immutable {
+		t.Errorf("-oimmutable: %v, without it %v, error %v", immutable.Immutable, args.Immutable, err)
+	}
+	if _, err := ParseFuseArgs([]string{"-oimmutable=false"}); err == nil || !strings.Contains(err.Error(), "write -oimmutable, or omit") {
+		t.Errorf("-oimmutable=false: %v", err)
 	}
 	if args.NegativeTimeout != nil || args.UID != nil || args.GID == nil || *args.GID != 7 || !args.ReadOnly {
 		t.Errorf("got %+v", args)
