@@ -49,7 +49,7 @@ func (s *Store) launch(v *version, first, end int64, request *Request) *flight {
 	}
 	f.ctx, f.cancel = context.WithCancel(s.ctx)
 	for b := first; b < end; b++ {
-		p := &pending{block: b, flight: f, done: make(chan struct{})}
+		p := &pending{block: b, flight: f}
 		f.pendings = append(f.pendings, p)
 		v.pending[b] = p
 	}
@@ -117,7 +117,8 @@ func (f *flight) attempt(blocks []*pending) (int, bool, error) {
 		return err
 	}
 	offset, _ := blockRange(f.version.key, f.store.config.BlockSize, blocks[0].block)
-	body, err := f.fetch(ctx, offset, f.bytes(blocks))
+	kept := blocks[0].filled
+	body, err := f.fetch(ctx, offset+kept, f.bytes(blocks)-kept)
 	if err != nil {
 		return 0, false, explain(err)
 	}
@@ -137,16 +138,14 @@ func (f *flight) attempt(blocks []*pending) (int, bool, error) {
 			return i, true, explain(fmt.Errorf("read block %d: %w", p.block, unexpected(err)))
 		}
 		timer.Stop()
-		buf, err := f.room(p)
-		if err != nil {
+		if err := f.room(p); err != nil {
 			return i, true, explain(err)
 		}
 		timer.Reset(stall)
-		if _, err := io.ReadFull(in, buf); err != nil {
-			f.giveBack(buf)
+		if err := f.receive(in, p); err != nil {
 			return i, true, explain(fmt.Errorf("read block %d: %w", p.block, unexpected(err)))
 		}
-		f.deliver(p, buf)
+		f.deliver(p)
 	}
 	return len(blocks), true, nil
 }
@@ -159,10 +158,13 @@ func unexpected(err error) error {
 	return err
 }
 
-// room reserves space on the disk for a block, if there is some, and returns a
-// buffer for it.
-func (f *flight) room(p *pending) ([]byte, error) {
+// room reserves space on the disk for a block, if there is some, and gives it a
+// buffer, unless it kept one from an earlier attempt.
+func (f *flight) room(p *pending) error {
 	s := f.store
+	if p.buf != nil {
+		return nil
+	}
 	_, length := blockRange(f.version.key, s.config.BlockSize, p.block)
 	s.mu.Lock()
 	f.waits = true
@@ -175,10 +177,13 @@ func (f *flight) room(p *pending) ([]byte, error) {
 	f.waits = false
 	s.mu.Unlock()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.reserve(f.version, p, f.temporary)
-	return s.memory.buffer(length), nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.buf = s.memory.buffer(length)
+	return nil
 }
 
 // abandon cancels a flight that no reader needs. No reader may join it any more.
@@ -190,18 +195,6 @@ func (f *flight) abandon() {
 			delete(f.version.pending, p.block)
 		}
 	}
-}
-
-// giveBack returns a buffer that was not filled.
-func (f *flight) giveBack(buf []byte) {
-	s := f.store
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := int64(len(buf))
-	s.memory.complete(f.version.key.Mount, n)
-	s.memory.free += n
-	s.memory.recycle(buf)
-	s.grant()
 }
 
 type readerFunc func(p []byte) (int, error)
@@ -222,15 +215,14 @@ func (f *flight) begin() {
 }
 
 // deliver hands a complete block to its readers and to the disk.
-func (f *flight) deliver(p *pending, buf []byte) {
-	crc := checksum(buf)
+func (f *flight) deliver(p *pending) {
 	s, v := f.store, f.version
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.counts.FetchedBytes += int64(len(buf))
-	s.memory.complete(v.key.Mount, int64(len(buf)))
-	p.buf, p.crc = buf, crc
-	room := p.reserved > 0 && s.writersOf(v).dirtyBytes+int64(len(buf)) <= v.tier.dirtyLimit
+	size := int64(len(p.buf))
+	s.counts.FetchedBytes += size
+	s.memory.complete(v.key.Mount, size)
+	room := p.reserved > 0 && s.writersOf(v).dirtyBytes+size <= v.tier.dirtyLimit
 	mine := v.pending[p.block] == p // false if the flight was cancelled; another may fetch the block
 	p.old = !mine
 	if room && mine && !v.removed && v.tier.writable() {
@@ -243,7 +235,7 @@ func (f *flight) deliver(p *pending, buf []byte) {
 		p.state = uncached
 		s.unreserve(v, p)
 	}
-	close(p.done)
+	p.wake()
 	s.reap(v, p)
 	s.grant()
 }
@@ -260,8 +252,14 @@ func (f *flight) fail(blocks []*pending, err error) {
 		if v.pending[p.block] == p {
 			delete(v.pending, p.block)
 		}
-		close(p.done)
+		if p.buf != nil {
+			// Its memory is free once no reader uses what has arrived.
+			s.memory.complete(v.key.Mount, int64(len(p.buf)))
+			s.reap(v, p)
+		}
+		p.wake()
 	}
+	s.grant()
 	if !f.streaming {
 		f.streaming = true
 		close(f.started)

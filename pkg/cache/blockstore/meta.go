@@ -39,8 +39,13 @@ const (
 // errMeta means that a sidecar cannot be used.
 var errMeta = errors.New("not a sidecar of this format")
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // checksum returns the crc32c of p.
-func checksum(p []byte) uint32 { return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)) }
+func checksum(p []byte) uint32 { return checksumOf(0, p) }
+
+// checksumOf returns the crc32c of bytes whose checksum is sum, followed by p.
+func checksumOf(sum uint32, p []byte) uint32 { return crc32.Update(sum, castagnoli, p) }
 
 // meta is the content of a sidecar.
 type meta struct {

@@ -216,7 +216,7 @@ func (r *Reader) next(ctx context.Context) ([]byte, error) {
 			}
 			continue
 		}
-		err = r.await(ctx, p.done)
+		err = r.await(ctx, r.store.arrival(p, r.offset))
 		if err := r.fromMemory(p, err); err != nil {
 			return nil, err
 		}
@@ -229,8 +229,8 @@ func (r *Reader) next(ctx context.Context) ([]byte, error) {
 
 func (r *Reader) block() int64 { return r.offset / r.store.config.BlockSize }
 
-// fromMemory makes the bytes of a complete block the next ones, after the reader
-// has waited for it.
+// fromMemory makes the bytes of a block that have arrived the next ones, after the
+// reader has waited for them. There may be none yet.
 func (r *Reader) fromMemory(p *pending, waited error) error {
 	s := r.store
 	s.mu.Lock()
@@ -240,16 +240,26 @@ func (r *Reader) fromMemory(p *pending, waited error) error {
 	if err := errors.Join(waited, p.err); err != nil {
 		return err
 	}
+	start, _ := blockRange(r.request.Key, s.config.BlockSize, p.block)
+	if p.state == loading {
+		if p.filled > r.offset-start {
+			r.use(c.v, p, p.buf[r.offset-start:min(p.filled, r.end-start)])
+		}
+		return nil
+	}
 	delete(r.claims, p.block)
 	if p.buf != nil {
-		p.users++
-		r.using, r.owner = p, c.v
-		start, _ := blockRange(r.request.Key, s.config.BlockSize, p.block)
-		r.ready = p.buf[r.offset-start : min(int64(len(p.buf)), r.end-start)]
-		s.counts.MemoryBytes += int64(len(r.ready))
+		r.use(c.v, p, p.buf[r.offset-start:min(int64(len(p.buf)), r.end-start)])
 	}
 	s.unclaim(c.v, p)
 	return nil
+}
+
+// use makes bytes of a block the next ones. The caller must hold Store.mu.
+func (r *Reader) use(v *version, p *pending, bytes []byte) {
+	p.users++
+	r.using, r.owner, r.ready = p, v, bytes
+	r.store.counts.MemoryBytes += int64(len(bytes))
 }
 
 // releaseBlock ends the use of the bytes that were returned last.

@@ -84,7 +84,7 @@ var errCorrupt = errors.New("checksum mismatch of a block on disk")
 // verifyBlock compares a block with its checksum, reading it into buf.
 func verifyBlock(file File, buf []byte, start, length int64, want uint32) error {
 	var crc uint32
-	table := crc32.MakeTable(crc32.Castagnoli)
+	table := castagnoli
 	for at := int64(0); at < length; {
 		part := buf[:min(int64(len(buf)), length-at)]
 		if err := readFull(file, part, start+at); err != nil {

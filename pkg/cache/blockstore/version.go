@@ -158,18 +158,22 @@ func blockRange(key Key, blockSize, block int64) (int64, int64) {
 }
 
 // pending is one block in memory: being fetched, or complete and not on disk
-// yet. Store.mu guards its fields, except that its users may read buf and any
-// goroutine may wait for done.
+// yet. Store.mu guards its fields, except that its users may read the first filled
+// bytes of buf, and that the flight of a loading block fills the others and owns
+// crc.
 type pending struct {
 	block  int64
 	flight *flight
-	// done is closed when the block is complete or failed.
-	done  chan struct{}
+	// more, if not nil, is closed when more bytes have arrived, and when the block
+	// is complete or failed.
+	more  chan struct{}
 	err   error
 	state blockState
-	// buf is nil before the block is complete and after it was freed.
+	// buf is nil before the first byte has arrived and after the block was freed.
 	buf []byte
-	crc uint32
+	// filled is the number of bytes of buf that readers may use, crc their checksum.
+	filled int64
+	crc    uint32
 	// claims counts the readers that need the block, wanted those that need it
 	// next and wait for it, and users those that read buf now.
 	claims, wanted, users int
