@@ -21,14 +21,19 @@
 //
 // # Reading ahead
 //
-// A handle detects up to four sequential streams. For each it requests a window
-// ahead, in parallel ranges; the window starts with [Config.FirstWindow] at the
-// start of a file and doubles as long as the application keeps up. Other reads
-// request exactly their bytes. A read waits for bytes that are already requested
-// instead of requesting them again, and can use them as they arrive. All
-// read-ahead shares one memory budget: what does not fit is not read ahead, and
-// idle handles release theirs to active ones.
+// The open files of a version share their read-ahead ([shared]), in which up to 32
+// sequential streams and 8 series of equal reads at equal distances are detected.
+// For a stream, four times as many bytes as were read of it are requested, in
+// parallel ranges, up to [Config.MaxWindow]; [Config.FirstWindow] at the start of a
+// file. A stream does not read ahead into what another one has read. Other reads
+// request exactly their bytes. Whatever the pattern, the bytes that are requested in
+// vain are at most 16 MiB and half of those that were read in sequence.
 //
-// Lock order: File.mu, then Reader.mu, then, with TryLock only, the mu of another
-// File.
+// A read waits for bytes that are already requested instead of requesting them
+// again, and can use them as they arrive. All read-ahead shares one memory budget:
+// what does not fit is not read ahead, and idle versions release theirs to active
+// ones.
+//
+// Lock order: shared.mu, then Reader.mu, then, with TryLock only, the mu of another
+// shared.
 package reader

@@ -4,27 +4,18 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"sync"
 	"time"
-
-	"github.com/jindo-io/jindo/pkg/cache/client"
 )
 
 // File reads the bytes of one version. Its methods are safe for concurrent use.
 type File struct {
-	reader  *Reader
-	version Version
-	object  client.Object
-	// ctx ends with Close and cancels read-ahead.
+	*shared
+	// ctx ends with Close.
 	ctx    context.Context
 	cancel context.CancelFunc
 	local  sealedFile
-
-	mu     sync.Mutex
+	// closed is guarded by shared.mu.
 	closed bool
-	ahead  ahead
-	// fetching counts segments being fetched.
-	fetching sync.WaitGroup
 }
 
 // Version returns the version of the file.
@@ -135,7 +126,8 @@ func (f *File) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 // errClosed is returned when the file or its reader was closed.
 var errClosed = fmt.Errorf("the file is closed")
 
-// Close drops the read-ahead. Reads in progress fail.
+// Close drops the read-ahead, unless other files of the version are open. Reads in
+// progress fail.
 func (f *File) Close() error {
 	f.mu.Lock()
 	if f.closed {
@@ -143,10 +135,10 @@ func (f *File) Close() error {
 		return nil
 	}
 	f.closed = true
-	f.clear()
 	f.mu.Unlock()
-	f.reader.closed(f)
 	f.cancel()
-	f.fetching.Wait()
+	if f.reader.leave(f.shared) {
+		f.close()
+	}
 	return f.local.close()
 }

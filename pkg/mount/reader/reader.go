@@ -28,10 +28,10 @@ type Reader struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	// mu is acquired after a File's mu, never before it.
+	// mu is acquired after a shared's mu, never before it.
 	mu sync.Mutex
-	// files holds the open files.
-	files map[*File]struct{}
+	// versions are those with open files.
+	versions map[Version]*shared
 }
 
 // New creates a Reader. The caller must close it after its files.
@@ -40,7 +40,7 @@ func New(config Config) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{config: config, memory: newBudget(config.Memory), lanes: newLanes(config.StoreReads), nameLanes: newLanes(config.StoreNames), disks: newDisks(config.LocalTimeout), files: map[*File]struct{}{}}
+	r := &Reader{config: config, memory: newBudget(config.Memory), lanes: newLanes(config.StoreReads), nameLanes: newLanes(config.StoreNames), disks: newDisks(config.LocalTimeout), versions: map[Version]*shared{}}
 	if r.metrics, err = newMetrics(config.Registry, r.memory); err != nil {
 		return nil, err
 	}
@@ -98,12 +98,9 @@ func (r *Reader) Open(ctx context.Context, v Version) (*File, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open %q of mount %s: %w", v.Key, v.Mount, context.Cause(ctx))
 	}
-	f := &File{reader: r, version: v, object: objectOf(v)}
+	f := &File{shared: r.share(v)}
 	f.ctx, f.cancel = context.WithCancel(r.ctx)
 	f.local.next = r.config.Clock()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.files[f] = struct{}{}
 	return f, nil
 }
 
@@ -111,24 +108,18 @@ func objectOf(v Version) client.Object {
 	return client.Object{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}
 }
 
-func (r *Reader) closed(f *File) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.files, f)
-}
-
-// idleTimeout is the time since its last read after which a handle loses its
-// read-ahead when other handles need the memory.
+// idleTimeout is the time since its last read after which a version or a stream
+// loses its read-ahead when others need the memory.
 const idleTimeout = 2 * time.Second
 
-// reclaim releases the read-ahead memory of idle handles. The caller must hold
+// reclaim releases the read-ahead memory of idle versions. The caller must hold
 // needs.mu.
-func (r *Reader) reclaim(needs *File) {
+func (r *Reader) reclaim(needs *shared) {
 	now := r.config.Clock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for f := range r.files {
-		// A handle whose lock is held is not idle.
+	for _, f := range r.versions {
+		// A version whose lock is held is not idle.
 		if f == needs || !f.mu.TryLock() {
 			continue
 		}

@@ -13,7 +13,7 @@ type segment struct {
 	start, end int64
 	cancel     context.CancelFunc
 	// users counts references: the list's, the request's, and those of reads
-	// that copy. It is guarded by File.mu.
+	// that copy. It is guarded by shared.mu.
 	users int
 	// used is set once a read has used the segment.
 	used atomic.Bool
@@ -27,8 +27,8 @@ type segment struct {
 
 // fetch starts the request of a segment. It ends after one round of the ladder: a
 // read that needs the bytes then retries by itself. The caller must hold f.mu.
-func (f *File) fetch(start, end int64) *segment {
-	ctx, cancel := context.WithCancel(f.ctx)
+func (f *shared) fetch(start, end int64) *segment {
+	ctx, cancel := context.WithCancel(f.whole)
 	s := &segment{start: start, end: end, cancel: cancel, users: 2}
 	s.more.L = &s.mu
 	f.fetching.Go(func() {
@@ -48,7 +48,7 @@ func (f *File) fetch(start, end int64) *segment {
 }
 
 // allocate returns the memory of a segment, or errNoMemory.
-func (f *File) allocate(s *segment) ([]byte, error) {
+func (f *shared) allocate(s *segment) ([]byte, error) {
 	buf := f.reader.memory.get(s.end - s.start)
 	if buf == nil {
 		f.mu.Lock()
