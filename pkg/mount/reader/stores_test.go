@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,11 +20,26 @@ import (
 // gateway is an S3 store of a few objects with the habits of gateways and proxies.
 type gateway struct {
 	objects map[string]string
-	// tag is sent for every object.
+	mu      sync.Mutex
+	// tag is sent for every object. It is guarded by mu once the gateway serves: a
+	// worker continues a listing after a lookup.
 	tag string
 	// limit ends a listing after as many names, truncated and without a token; 0
 	// is no limit.
 	limit int
+}
+
+func (g *gateway) currentTag() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.tag
+}
+
+// replace changes the tag of every object.
+func (g *gateway) replace(tag string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tag = tag
 }
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,9 +55,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("<Error><Code>NoSuchKey</Code></Error>"))
 		return
 	}
-	w.Header().Set("ETag", g.tag)
+	tag := g.currentTag()
+	w.Header().Set("ETag", tag)
 	// Unlike this, net/http ignores a condition that is malformed.
-	if sent, has := r.Header["If-Match"]; has && (strings.HasPrefix(g.tag, "W/") || sent[0] != g.tag) {
+	if sent, has := r.Header["If-Match"]; has && (strings.HasPrefix(tag, "W/") || sent[0] != tag) {
 		w.WriteHeader(http.StatusPreconditionFailed)
 		return
 	}
@@ -66,6 +83,7 @@ func (g *gateway) list(w http.ResponseWriter, prefix, delimiter string) {
 		keys = append(keys, key)
 	}
 	slices.Sort(keys)
+	tag := g.currentTag()
 	for _, key := range keys {
 		below, ok := strings.CutPrefix(key, prefix)
 		if !ok {
@@ -81,7 +99,7 @@ func (g *gateway) list(w http.ResponseWriter, prefix, delimiter string) {
 			}
 			continue
 		}
-		out.Contents = append(out.Contents, object{key, g.tag, "2023-11-14T22:13:20Z", len(g.objects[key])})
+		out.Contents = append(out.Contents, object{key, tag, "2023-11-14T22:13:20Z", len(g.objects[key])})
 	}
 	w.Header().Set("Content-Type", "application/xml")
 	_ = xml.NewEncoder(w).Encode(out)
@@ -119,7 +137,7 @@ func TestOddTags(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	g.tag = `W/"abd"`
+	g.replace(`W/"abd"`)
 	if _, err := file.ReadAt(t.Context(), make([]byte, 10), 8<<20); !errors.Is(err, ErrStale) {
 		t.Errorf("a replaced object: %v", err)
 	}
