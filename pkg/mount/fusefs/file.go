@@ -154,6 +154,10 @@ func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, ve
 		backing = f.passthrough.prepare(ctx, n)
 	}
 	h := f.table.openFile(in.Unique, n, version, how, backing)
+	if h == nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("open a new version beside files that the kernel reads: %w", reader.ErrStale)
+	}
 	if backing != 0 && h.backing != backing {
 		f.passthrough.end(backing)
 	}
@@ -184,6 +188,9 @@ func (f *fileSystem) read(in readRequest, v *service) (int, fuse.Status) {
 	}
 	read := 0
 	defer func() { f.endRead(h, read) }()
+	if h.spoils(in) {
+		return 0, fuse.EIO
+	}
 	if in.size == 0 || in.offset >= uint64(max(h.version.Size, 0)) {
 		return 0, fuse.OK
 	}

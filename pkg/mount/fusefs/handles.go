@@ -32,6 +32,11 @@ type handle struct {
 	shared *nodeFile
 }
 
+// spoils reports whether a read would put bytes of another version into the pages of
+// the node, which its other handles read: when a handle with another version is
+// mapped, or is the source of splice(2). Such a read fails.
+func (h *handle) spoils(in readRequest) bool { return in.cached && h.direct && !h.counted }
+
 // handle returns an open handle.
 func (t *table) handle(id uint64) (*handle, bool) {
 	t.mu.Lock()

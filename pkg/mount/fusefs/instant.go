@@ -27,7 +27,7 @@ func (s *Server) readNow(slot *fusefd.Slot, h header, request []byte, memory *sc
 		return false, nil
 	}
 	defer s.files.endRead(open, 0)
-	if in.size == 0 || in.offset >= uint64(max(open.version.Size, 0)) {
+	if open.spoils(in) || in.size == 0 || in.offset >= uint64(max(open.version.Size, 0)) {
 		return false, nil
 	}
 	file, ok := open.open.opened().(InstantFile)

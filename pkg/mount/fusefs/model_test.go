@@ -112,11 +112,17 @@ func openStep(n node, how opening, backing uint32) step {
 			h = t.openFile(unique, n, n.version, how, backing)
 		}
 		return func(m *model) error {
+			if h == nil {
+				if opens, mode := m.mode(n.id); how != openDirect || opens == 0 || mode == 0 {
+					return fmt.Errorf("an open of node %d is refused beside %d handles with backing %d", n.id, opens, mode)
+				}
+				return nil
+			}
 			if m.used[h.id] {
 				return fmt.Errorf("handle %d is reused", h.id)
 			}
 			// The kernel opens an inode in one mode at a time.
-			if opens, mode := m.mode(n.id); opens > 0 && h.backing != mode && (mode != 0 || how != openDirect) {
+			if opens, mode := m.mode(n.id); opens > 0 && h.backing != mode && how != openDirect {
 				return fmt.Errorf("an open of node %d has backing %d beside %d handles with %d", n.id, h.backing, opens, mode)
 			}
 			// The kernel refuses to map a handle that is direct beside no backing.

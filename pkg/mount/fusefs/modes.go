@@ -9,12 +9,13 @@ import "github.com/jindo-io/jindo/pkg/mount/reader"
 // node decides, and the mode lasts until its last handle is released; an open in the
 // other mode fails with EIO. A handle with FOPEN_DIRECT_IO has no mode beside cached
 // handles; beside passthrough handles it must be opened in passthrough mode too,
-// although its reads come to the server.
+// although its reads come to the server and only mmap uses the backing.
 //
 // Invariants: the mode and the number of its handles change in the transaction that
 // inserts or removes a handle, so that a successor opens and releases handles like
 // its predecessor would have. The backing of a node has the bytes of the node's
-// version, which never changes. A backing in the table is registered.
+// version, which never changes, so that a handle with another version is not opened
+// in passthrough mode. A backing in the table is registered.
 
 // openShift is the position of the number of open handles in the first field of the
 // state of a node.
@@ -39,7 +40,8 @@ const (
 // openFile creates a handle that reads a version of the node, and puts it into the
 // mode of the node's other handles. If there are none, the mode is passthrough with
 // the given backing, or cached if backing is 0. The handle has the backing of its
-// mode, which may be another one.
+// mode, which may be another one. It returns nil if the version is another one than
+// the node's, and the node is in passthrough mode.
 func (t *table) openFile(unique uint64, n node, version reader.Version, how opening, backing uint32) *handle {
 	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, version: version, direct: how == openDirect}
 	if !t.lockForChange() {
@@ -54,6 +56,9 @@ func (t *table) openFile(unique uint64, n node, version reader.Version, how open
 		if t.closed {
 			return h
 		}
+	}
+	if how == openDirect && known && n.backing != 0 {
+		return nil
 	}
 	c := t.beginRequest(unique)
 	if known {
@@ -70,13 +75,13 @@ func (t *table) openFile(unique uint64, n node, version reader.Version, how open
 
 // enterMode is part of a transaction.
 func (t *table) enterMode(r record, n node, h *handle, how opening, backing uint32) {
-	if n.opens == 0 && how != openDirect {
-		n.backing = backing
-	}
-	if how == openDirect && n.backing == 0 {
+	if how == openDirect {
 		return
 	}
-	h.direct = how == openDirect || how == openUnaligned && n.backing != 0
+	if n.opens == 0 {
+		n.backing = backing
+	}
+	h.direct = how == openUnaligned && n.backing != 0
 	h.counted, h.backing, h.passthrough = true, n.backing, n.backing != 0
 	n.opens++
 	if mutantModeLost {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -316,6 +317,42 @@ func checkReplaced(t *testing.T, name string) {
 	if info, err := os.Stat(name); err != nil || info.Size() != 1<<20 {
 		t.Errorf("the next stat returned %v, error %v", info, err)
 	}
+}
+
+// TestReplacedBindMountedFileIsMapped checks that a private mapping of a new version
+// does not put its bytes into the pages that handles of the old one read.
+func TestReplacedBindMountedFileIsMapped(t *testing.T) {
+	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
+	old := source.put("m", "file", "one", 3<<20)
+	point, s := mounted(t, source, func(c *Config) { c.EntryTTL = time.Hour })
+	target := filepath.Join(t.TempDir(), "bound")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(filepath.Join(point, "file"), target, "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(target, unix.MNT_DETACH) })
+	first := openFD(t, target)
+	source.put("m", "file", "two", 3<<20)
+	s.files.table.markStale(nodeOf(t, s, "/file"))
+	second := openFD(t, target)
+	got := make([]byte, 4096)
+	if _, err := unix.Pread(second, got, 1<<20); err != nil || wrong(got, "two", 1<<20) >= 0 {
+		t.Fatalf("a read of the new version: error %v, first wrong byte %d", err, wrong(got, "two", 1<<20))
+	}
+	memory, err := unix.Mmap(second, 0, 3<<20, unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(memory) }()
+	func() {
+		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+		defer func() { _ = recover() }()
+		copy(got, memory[1<<20:])
+		t.Error("the new version is mapped")
+	}()
+	checkWhole(t, first, old)
 }
 
 func TestStaleBindMountedFile(t *testing.T) {

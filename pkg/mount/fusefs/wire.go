@@ -5,6 +5,8 @@ package fusefs
 import (
 	"encoding/binary"
 	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
 // The parts of the FUSE protocol (include/uapi/linux/fuse.h) that the request loop
@@ -80,12 +82,15 @@ func (h header) changesTable() bool {
 type readRequest struct {
 	unique, node, handle, offset uint64
 	size, thread                 uint32
+	// cached is set when the bytes go into the pages of the node, not to a reader: a
+	// READ of a reader has the owner of its locks.
+	cached bool
 }
 
 // readRequestOf decodes a READ request. It returns false for a truncated one and
 // for an impossible size.
 func readRequestOf(request []byte) (readRequest, bool) {
-	if len(request) < offReadSize+4 {
+	if len(request) < offReadSize+8 {
 		return readRequest{}, false
 	}
 	r := readRequest{
@@ -95,6 +100,7 @@ func readRequestOf(request []byte) (readRequest, bool) {
 		handle: binary.NativeEndian.Uint64(request[inHeaderSize:]),
 		offset: binary.NativeEndian.Uint64(request[inHeaderSize+8:]),
 		size:   binary.NativeEndian.Uint32(request[offReadSize:]),
+		cached: binary.NativeEndian.Uint32(request[offReadSize+4:])&fuse.READ_LOCKOWNER == 0,
 	}
 	return r, r.size <= maxRequest
 }
