@@ -36,6 +36,9 @@ const (
 func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, logger *slog.Logger, registry prometheus.Registerer) reader.Config {
 	config := reader.Config{
 		Cluster: workers, ReadTimeout: o.readTimeout, Memory: o.memory, Logger: logger, Registry: registry,
+		// The kernel uses such a name for the rest of its timeouts, which are thus not
+		// shorter than half.
+		NameAge: min(o.attrTTL, o.entryTTL) / 2,
 	}
 	if o.socketDir != "" {
 		config.Local = sockets

@@ -55,10 +55,24 @@ func (f *fileSystem) attributes(n node, out *fuse.Attr) {
 }
 
 func (f *fileSystem) entry(n node, out *fuse.EntryOut) {
+	f.entryOfAge(n, 0, out)
+}
+
+// entryOfAge fills in a node whose entry was read from a worker some time ago. The
+// kernel uses it for that much shorter.
+func (f *fileSystem) entryOfAge(n node, age time.Duration, out *fuse.EntryOut) {
 	out.NodeId = n.id
-	out.SetEntryTimeout(f.config.EntryTTL)
-	out.SetAttrTimeout(f.config.AttrTTL)
+	out.SetEntryTimeout(max(0, f.config.EntryTTL-age))
+	out.SetAttrTimeout(max(0, f.config.AttrTTL-age))
 	f.attributes(n, &out.Attr)
+}
+
+// ageOf returns how long ago an entry was read from a worker.
+func ageOf(e reader.Entry) time.Duration {
+	if e.Read.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(e.Read))
 }
 
 func modeOf(e reader.Entry) uint32 {

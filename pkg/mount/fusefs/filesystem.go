@@ -87,7 +87,8 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	if err != nil {
 		return f.failed("lookup", path, err)
 	}
-	f.entry(f.table.recordLookups(header.Unique, []lookup{{path: path, entry: entry}}, nil)[0], out)
+	n := f.table.recordLookups(header.Unique, []lookup{{path: path, entry: entry}}, nil)[0]
+	f.entryOfAge(n, ageOf(entry), out)
 	return fuse.OK
 }
 

@@ -93,6 +93,10 @@ type Config struct {
 	// StoreNames does the same for lookups and listings: 64. It must be well below
 	// the calls that a worker accepts on one connection, which all mounts share.
 	StoreNames int64
+	// NameAge is the time for which an entry that was read from a worker may be
+	// returned by later lookups; 0 for none. Names that are looked up are read in
+	// pages then.
+	NameAge time.Duration
 	// LocalTimeout is the time that the disk of a worker on this host gets for one
 	// read of a sealed file before the next rung is tried: 2 s.
 	LocalTimeout time.Duration

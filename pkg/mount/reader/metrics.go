@@ -28,6 +28,8 @@ type metrics struct {
 	refused       prometheus.Counter
 	// localReads and localBytes are the series of sealed files.
 	localReads, localBytes prometheus.Counter
+	// pagedNames counts lookups without a request.
+	pagedNames prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error) {
@@ -49,12 +51,15 @@ func newMetrics(registry prometheus.Registerer, memory *budget) (*metrics, error
 		prefetchHits:  counter("prefetch_hits_total", "Reads served from read-ahead."),
 		prefetchBytes: counter("prefetch_bytes_total", "Bytes read ahead."),
 		wasted:        counter("prefetch_dropped_bytes_total", "Bytes read ahead and dropped unused."),
-		refused:       counter("prefetch_refused_total", "Read-ahead requests refused for lack of memory."),
+		pagedNames: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "jindo_fuse_names_read_ahead_total", Help: "Names looked up that had been read together with others of their directory.",
+		}),
+		refused: counter("prefetch_refused_total", "Read-ahead requests refused for lack of memory."),
 	}
 	used := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "jindo_fuse_read_memory_bytes", Help: "Memory in use by read-ahead.",
 	}, func() float64 { return float64(memory.used.Load()) })
-	for _, c := range []prometheus.Collector{m.reads, m.bytes, m.errors, m.failures, m.seconds, m.prefetchHits, m.prefetchBytes, m.wasted, m.refused, used} {
+	for _, c := range []prometheus.Collector{m.reads, m.bytes, m.errors, m.failures, m.seconds, m.prefetchHits, m.prefetchBytes, m.wasted, m.refused, m.pagedNames, used} {
 		if err := registry.Register(c); err != nil {
 			return nil, fmt.Errorf("create reader: register metrics: %w", err)
 		}

@@ -19,11 +19,16 @@ import (
 // or trailing slash; "" is the mount's root. The error is ErrNotExist when the
 // name does not exist.
 //
-// A name that no file can have does not exist; no worker is queried for it.
+// A name that no file can have does not exist; no worker is queried for it. When
+// several names of a directory are looked up, others are read with them, and the
+// Entry of a name that was read before says when.
 func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, error) {
 	var entry Entry
 	if !wire.IsName(name) || !wire.IsKey(path.Join(dir, name)) {
 		return found(mountID, dir, name, false, nil)
+	}
+	if entry, ok := r.lookupPaged(ctx, mountID, dir, name); ok {
+		return entry, nil
 	}
 	use := func(response *workerv1.LookupResponse, err error) error {
 		if err == nil {
@@ -45,6 +50,9 @@ func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, 
 			return err
 		},
 	})
+	if err == nil || errors.Is(err, ErrNotExist) {
+		r.pages.replaced(pagedDir{mountID, dir}, name)
+	}
 	return entry, err
 }
 
@@ -70,6 +78,7 @@ func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries 
 			return err
 		},
 	})
+	r.pages.forget(pagedDir{mountID, dir})
 	return entries, more, err
 }
 
@@ -127,6 +136,7 @@ func (r *Reader) Forget(ctx context.Context, v Version) {
 	if dir != "" {
 		dir = dir[:len(dir)-1]
 	}
+	r.pages.forget(pagedDir{v.Mount, dir})
 	if names := r.stores.opened(); names != nil {
 		names.Forget(v.Mount, dir, name)
 	}

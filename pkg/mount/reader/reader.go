@@ -21,6 +21,7 @@ type Reader struct {
 	lanes, nameLanes *lanes
 	disks            *disks
 	stores           *stores
+	pages            *pages
 	// backingAfter is the time before which no backing is requested, in Unix
 	// nanoseconds.
 	backingAfter atomic.Int64
@@ -44,6 +45,7 @@ func New(config Config) (*Reader, error) {
 	if r.metrics, err = newMetrics(config.Registry, r.memory); err != nil {
 		return nil, err
 	}
+	r.pages = newPages(config.NameAge, config.Clock)
 	r.stores = newStores(config.OpenStore, config.Cluster, config.Logger)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil

@@ -40,6 +40,9 @@ type Entry struct {
 	// Version identifies a file's bytes; it is zero for a directory.
 	Version  Version
 	Modified time.Time
+	// Read is the time at which the entry was requested from a worker, if that was
+	// before the call that returned it.
+	Read time.Time
 }
 
 // Version identifies one version of one object: equal versions have equal bytes.
