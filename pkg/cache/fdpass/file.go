@@ -76,6 +76,10 @@ func (f *File) Used() {
 	}
 }
 
+// CountOpen is like Used, but the worker learns it with the next report, which is at
+// the latest that of Close.
+func (f *File) CountOpen() { f.opens.Add(1) }
+
 func (f *File) countBytes(n int) {
 	if n > 0 && f.bytes.Add(uint64(n)) >= reportBytes {
 		f.requestReport()

@@ -126,6 +126,15 @@ func (f *File) bound(ctx context.Context) (context.Context, context.CancelFunc) 
 // errClosed is returned when the file or its reader was closed.
 var errClosed = fmt.Errorf("the file is closed")
 
+// ClosesNow reports whether Close neither waits for another process nor for a disk,
+// if no read is in progress.
+func (f *File) ClosesNow() bool {
+	f.mu.Lock()
+	fetched := f.fetched
+	f.mu.Unlock()
+	return !fetched && f.local.closesNow()
+}
+
 // Close drops the read-ahead, unless other files of the version are open. Reads in
 // progress fail.
 func (f *File) Close() error {

@@ -19,6 +19,8 @@ const localTimeout = 200 * time.Millisecond
 
 // sealedFile holds the sealed file of a handle's version, once one is available.
 type sealedFile struct {
+	version  Version
+	borrowed *borrowed
 	// mu is read-locked while the file is read. A read whose disk hangs continues
 	// without the lock, and with a file that may be closed.
 	mu     sync.RWMutex
@@ -84,10 +86,36 @@ func (b *sealedFile) read(ctx context.Context, p []byte, offset int64, disks *di
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.file == file {
-		_ = file.Close()
+		b.borrowed.discard(b.version, file)
+		_ = b.borrowed.put(b.version, file)
 		b.file = nil
 	}
 	return err
+}
+
+// share takes the file that another handle has borrowed, and reports whether there is
+// one. It does not wait.
+func (b *sealedFile) share() bool {
+	file := b.borrowed.take(b.version)
+	if file == nil {
+		return false
+	}
+	if b.mu.TryLock() {
+		defer b.mu.Unlock()
+		if !b.closed && b.file == nil {
+			b.file = file
+			return true
+		}
+	}
+	// This use keeps the file from being given back meanwhile.
+	return !b.borrowed.leave(b.version, file)
+}
+
+// closesNow reports whether close does not wait for the worker.
+func (b *sealedFile) closesNow() bool {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.file == nil || b.borrowed.keeps(b.version, b.file)
 }
 
 // errRevoked means that the worker has found that the bytes of a sealed file are
@@ -108,14 +136,18 @@ func revoked(file LocalFile) bool {
 	}
 }
 
-// openLocal requests the sealed file, at most once in Config.LocalInterval, and
-// reports whether it is available.
+// openLocal requests the sealed file, at most once in Config.LocalInterval, unless
+// another handle has borrowed it, and reports whether it is available.
 func (f *File) openLocal(ctx context.Context) bool {
 	config := f.reader.config
 	if !f.local.openMu.TryLock() {
 		return false
 	}
 	defer f.local.openMu.Unlock()
+	if f.local.share() {
+		f.stopAhead()
+		return true
+	}
 	if config.Clock().Before(f.local.next) {
 		return false
 	}
@@ -130,6 +162,7 @@ func (f *File) openLocal(ctx context.Context) bool {
 		}
 		return false
 	}
+	f.reader.borrowed.add(f.version, file)
 	f.local.mu.Lock()
 	closed := f.local.closed
 	if !closed {
@@ -137,7 +170,7 @@ func (f *File) openLocal(ctx context.Context) bool {
 	}
 	f.local.mu.Unlock()
 	if closed {
-		_ = file.Close()
+		_ = f.reader.borrowed.put(f.version, file)
 		return false
 	}
 	f.stopAhead()
@@ -163,7 +196,7 @@ func (b *sealedFile) close() error {
 	}
 	file := b.file
 	b.file = nil
-	return file.Close()
+	return b.borrowed.put(b.version, file)
 }
 
 // maxSockets bounds the workers tried for one sealed file: its owner and the

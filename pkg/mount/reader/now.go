@@ -23,7 +23,7 @@ func (f *File) ReadNow(p []byte, offset int64) (Lent, bool) {
 	if offset < 0 || len(p) == 0 || offset+int64(len(p)) > f.version.Size {
 		return Lent{}, false
 	}
-	if f.local.readNow(p, offset) {
+	if (f.local.exists() || f.local.share()) && f.local.readNow(p, offset) {
 		f.reader.metrics.localReads.Inc()
 		f.reader.metrics.localBytes.Add(float64(len(p)))
 		return Lent{Bytes: p}, true

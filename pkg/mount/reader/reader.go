@@ -22,6 +22,7 @@ type Reader struct {
 	disks            *disks
 	stores           *stores
 	pages            *pages
+	borrowed         *borrowed
 	// backingAfter is the time before which no backing is requested, in Unix
 	// nanoseconds.
 	backingAfter atomic.Int64
@@ -46,6 +47,7 @@ func New(config Config) (*Reader, error) {
 		return nil, err
 	}
 	r.pages = newPages(config.NameAge, config.Clock)
+	r.borrowed = newBorrowed(config.Clock)
 	r.stores = newStores(config.OpenStore, config.Cluster, config.Logger)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
@@ -54,6 +56,7 @@ func New(config Config) (*Reader, error) {
 // Close aborts reads in progress and closes the stores.
 func (r *Reader) Close() error {
 	r.cancel()
+	r.borrowed.close()
 	return r.stores.close()
 }
 
@@ -102,7 +105,7 @@ func (r *Reader) Open(ctx context.Context, v Version) (*File, error) {
 	}
 	f := &File{shared: r.share(v)}
 	f.ctx, f.cancel = context.WithCancel(r.ctx)
-	f.local.next = r.config.Clock()
+	f.local.version, f.local.borrowed, f.local.next = v, r.borrowed, r.config.Clock()
 	return f, nil
 }
 

@@ -31,6 +31,7 @@ func (f *shared) fetch(start, end int64) *segment {
 	ctx, cancel := context.WithCancel(f.whole)
 	s := &segment{start: start, end: end, cancel: cancel, users: 2}
 	s.more.L = &s.mu
+	f.fetched = true
 	f.fetching.Go(func() {
 		to := destination{missing: int(end - start), memory: func(context.Context) ([]byte, error) { return f.allocate(s) }}
 		c := rangeRead{reader: f.reader, object: f.object, offset: start, to: to, progress: s.progress, rounds: 1}

@@ -24,7 +24,9 @@ type shared struct {
 
 	mu    sync.Mutex
 	ahead ahead
-	// fetching counts segments being fetched.
+	// fetched is set when a segment was fetched, and fetching counts those being
+	// fetched.
+	fetched  bool
 	fetching sync.WaitGroup
 }
 
