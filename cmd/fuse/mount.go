@@ -52,7 +52,7 @@ func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, log
 // source adapts a Reader to fusefs.Source.
 type source struct{ *reader.Reader }
 
-var _ fusefs.Source = source{}
+var _ fusefs.InstantSource = source{}
 
 // Open returns a File for the bytes of one version.
 func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error) {
@@ -61,6 +61,11 @@ func (s source) Open(ctx context.Context, v reader.Version) (fusefs.File, error)
 		return nil, err
 	}
 	return file, nil
+}
+
+// OpenNow is like Open, which needs no other process.
+func (s source) OpenNow(v reader.Version) (fusefs.File, error) {
+	return s.Open(context.Background(), v)
 }
 
 // mount serves the mounts of one holder, one after another.

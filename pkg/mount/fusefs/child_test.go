@@ -115,7 +115,7 @@ func serveRole() error {
 		return err
 	}
 	s, err := New(Config{
-		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: killSource(),
+		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: quickSource{killSource()},
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
 		Immutable: os.Getenv(immutableVariable) != "",
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),

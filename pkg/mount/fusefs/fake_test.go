@@ -213,6 +213,19 @@ func (s *fakeSource) Forget(_ context.Context, v reader.Version) {
 	s.lookups["forget "+v.Key]++
 }
 
+// quickSource is a fakeSource that opens files without waiting, and that has all names
+// in memory.
+type quickSource struct{ *fakeSource }
+
+var _ InstantSource = quickSource{}
+
+func (s quickSource) OpenNow(v reader.Version) (File, error) { return s.Open(context.Background(), v) }
+
+func (s quickSource) LookupNow(mount, dir, name string) (reader.Entry, bool) {
+	e, err := s.Lookup(context.Background(), mount, dir, name)
+	return e, err == nil
+}
+
 type fakeFile struct {
 	source  *fakeSource
 	version reader.Version

@@ -44,6 +44,19 @@ func (o *openFile) get(ctx context.Context, source Source, v reader.Version) (Fi
 	return o.file, nil
 }
 
+// getNow returns the File of version v, and opens it if that needs no waiting, which
+// it does not if source is not nil. It returns nil if there is none.
+func (o *openFile) getNow(source InstantSource, v reader.Version) File {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.file == nil && !o.closed && source != nil {
+		if file, err := source.OpenNow(v); err == nil {
+			o.file = file
+		}
+	}
+	return o.file
+}
+
 // set sets the File of a new handle.
 func (o *openFile) set(file File) {
 	o.mu.Lock()
@@ -269,6 +282,11 @@ func (f *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	if ended != 0 {
 		f.passthrough.end(ended)
 	}
+	f.closeHandle(h)
+}
+
+// closeHandle closes the File of a handle that was released.
+func (f *fileSystem) closeHandle(h *handle) {
 	if err := h.open.close(); err != nil {
 		f.log.Debug("close file failed", "path", h.path, "error", err)
 	}

@@ -28,8 +28,10 @@ type fileSystem struct {
 
 	config Config
 	source Source
-	table  *table
-	tree   atomic.Pointer[tree]
+	// instant is the source if it is an InstantSource, nil otherwise.
+	instant InstantSource
+	table   *table
+	tree    atomic.Pointer[tree]
 	// refreshMu is held while the tree is replaced.
 	refreshMu sync.Mutex
 	requests  *requests

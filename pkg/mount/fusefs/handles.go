@@ -45,6 +45,17 @@ func (t *table) handle(id uint64) (*handle, bool) {
 	return h, h != nil
 }
 
+// handleNow is like handle. It does not wait for the scan, and returns false if it
+// would have to.
+func (t *table) handleNow(id uint64) (*handle, bool) {
+	if !t.lockNow() {
+		return nil, false
+	}
+	defer t.mu.Unlock()
+	h := t.loadHandle(id)
+	return h, h != nil
+}
+
 // loadHandle returns a handle, nil if it does not exist. The caller must hold the
 // lock.
 func (t *table) loadHandle(id uint64) *handle {
@@ -120,11 +131,32 @@ func (t *table) release(_, id uint64) (h *handle, ended uint32) {
 			return nil, 0
 		}
 	}
+	return h, t.releaseLocked(h)
+}
+
+// releaseNow is like release for a file in cached mode. It does not wait for the
+// scan, and returns nil if it would have to or if the handle is not such a file.
+func (t *table) releaseNow(id uint64) *handle {
+	if !t.lockNow() {
+		return nil
+	}
+	defer t.mu.Unlock()
+	h := t.loadHandle(id)
+	if h == nil || h.dir || h.passthrough {
+		return nil
+	}
+	t.releaseLocked(h)
+	return h
+}
+
+// releaseLocked removes a handle and returns the backing whose last handle it was, 0
+// if there is none. The caller must hold the lock.
+func (t *table) releaseLocked(h *handle) (ended uint32) {
 	t.begin()
-	ended = t.removeHandle(id)
+	ended = t.removeHandle(h.id)
 	t.commit()
-	delete(t.handles, id)
-	return h, ended
+	delete(t.handles, h.id)
+	return ended
 }
 
 // removeHandle removes a handle and returns the backing whose last handle it was, 0

@@ -77,10 +77,11 @@ func (s *Server) chooseProfile(t *table) (immutable bool) {
 }
 
 // beginKnown returns the handle of a READ, or the shared one of its node if the kernel
-// has opened the file itself; nil if there is none. The caller must call endRead.
-func (f *fileSystem) beginKnown(in readRequest) *handle {
+// has opened the file itself; nil if there is none. find returns a handle. The caller
+// must call endRead.
+func (f *fileSystem) beginKnown(in readRequest, find func(uint64) (*handle, bool)) *handle {
 	if in.handle != 0 {
-		if h, ok := f.table.handle(in.handle); ok && !h.dir {
+		if h, ok := find(in.handle); ok && !h.dir {
 			return h
 		}
 		return nil
@@ -93,7 +94,7 @@ func (f *fileSystem) beginKnown(in readRequest) *handle {
 
 // beginRead is like beginKnown, and makes the shared handle of a node if there is none.
 func (f *fileSystem) beginRead(in readRequest) (*handle, fuse.Status) {
-	if h := f.beginKnown(in); h != nil {
+	if h := f.beginKnown(in, f.table.handle); h != nil {
 		return h, fuse.OK
 	}
 	if in.handle != 0 {

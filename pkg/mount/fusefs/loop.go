@@ -106,9 +106,9 @@ func (s *Server) serveRequest(slot *fusefd.Slot, parked bool, memory *scratch) (
 	}
 	h := headerOf(request)
 	began := time.Now()
-	if h.opcode == opcodeRead && !parked {
-		if served, err := s.readNow(slot, h, request, memory); served {
-			s.metrics.read.Observe(time.Since(began).Seconds())
+	if !parked {
+		if served, err := s.serveNow(slot, h, request, memory); served {
+			s.metrics.observe(h.opcode, time.Since(began))
 			return true, err
 		}
 	}

@@ -17,8 +17,6 @@ type metrics struct {
 	// byOpcode holds the series of seconds by opcode.
 	byOpcode map[uint32]prometheus.Observer
 	other    prometheus.Observer
-	// read is the series of READ.
-	read prometheus.Observer
 }
 
 func opcodeNames() map[uint32]string {
@@ -46,7 +44,6 @@ func newMetrics(registry prometheus.Registerer, s *Server) *metrics {
 	for opcode, name := range opcodeNames() {
 		m.byOpcode[opcode] = m.seconds.WithLabelValues(name)
 	}
-	m.read = m.byOpcode[opcodeRead]
 	m.other = m.seconds.WithLabelValues("other")
 	if registry == nil {
 		return m

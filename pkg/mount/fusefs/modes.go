@@ -60,6 +60,30 @@ func (t *table) openFile(unique uint64, n node, version reader.Version, how open
 	if how == openDirect && known && n.backing != 0 {
 		return nil
 	}
+	t.openLocked(unique, h, r, n, known, how, backing)
+	return h
+}
+
+// openNow is like openFile for a node that has no handles in passthrough mode, and
+// for which suits returns true. It does not wait for the scan, and returns nil if it
+// would have to or if the node is not such a file.
+func (t *table) openNow(unique, id uint64, suits func(node) bool) *handle {
+	if !t.lockNow() {
+		return nil
+	}
+	defer t.mu.Unlock()
+	r, n, ok := t.nodeRecord(id)
+	if !ok || n.dir || n.stale || n.backing != 0 || !suits(n) {
+		return nil
+	}
+	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, version: n.version}
+	t.openLocked(unique, h, r, n, t.modes, openInMode, 0)
+	return h
+}
+
+// openLocked inserts a handle; known is set if its node is to have the mode. The
+// caller must hold the lock.
+func (t *table) openLocked(unique uint64, h *handle, r record, n node, known bool, how opening, backing uint32) {
 	c := t.beginRequest(unique)
 	if known {
 		t.enterMode(r, n, h, how, backing)
@@ -70,7 +94,6 @@ func (t *table) openFile(unique uint64, n node, version reader.Version, how open
 	c.touched(kindHandle, h.id)
 	c.commit()
 	t.handles[h.id] = h
-	return h
 }
 
 // enterMode is part of a transaction.

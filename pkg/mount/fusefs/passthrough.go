@@ -167,11 +167,17 @@ func (p *passthrough) disabled(now time.Time) string {
 	return ""
 }
 
+// covers reports whether files of a size in bytes are read by the kernel itself where
+// that is possible.
+func (p *passthrough) covers(size int64) bool {
+	return p.source != nil && p.size >= 0 && size >= p.size
+}
+
 // prepare registers the file of a node of which no handle is open, and returns the
 // id of the registration, 0 if the kernel is not to read the file itself. The caller
 // must end the registration unless a handle of the node is opened with it.
 func (p *passthrough) prepare(ctx context.Context, n node) uint32 {
-	if p.source == nil || p.size < 0 || n.version.Size < p.size {
+	if !p.covers(n.version.Size) {
 		return 0
 	}
 	reason := p.disabled(time.Now())

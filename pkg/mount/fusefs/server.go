@@ -104,6 +104,7 @@ func (s *Server) prepare() error {
 		requests: newRequests(config.Timeout), usage: newUsage(), created: table.header.created,
 		immutable: s.chooseProfile(table), nodes: newNodeFiles(s.log),
 	}
+	s.files.instant, _ = config.Source.(InstantSource)
 	s.files.requests.left = pending
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.passthrough = newPassthrough(config, s.files)

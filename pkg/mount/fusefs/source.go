@@ -58,4 +58,18 @@ type InstantFile interface {
 	// in memory, and reports whether it does. They are in p, or in memory of the File,
 	// until they are released. It must not wait for a disk or another process.
 	ReadNow(p []byte, off int64) (reader.Lent, bool)
+	// ClosesNow reports whether Close would not wait for them either.
+	ClosesNow() bool
+}
+
+// InstantSource is a Source that opens Files without waiting, so that an open needs
+// no File before the first read, and that has some names in memory. Its methods must
+// not wait for a disk or another process.
+type InstantSource interface {
+	Source
+	// OpenNow is like Open. It must not fail because the version does not exist any
+	// more: reads do.
+	OpenNow(v reader.Version) (File, error)
+	// LookupNow returns the entry of a name if it has it, and reports whether it does.
+	LookupNow(mountID, dir, name string) (reader.Entry, bool)
 }

@@ -106,6 +106,20 @@ func (t *table) node(id uint64) (node, bool) {
 	return n, ok
 }
 
+// nodeNow is like node. It does not wait for the scan, and returns false if it would
+// have to.
+func (t *table) nodeNow(id uint64) (node, bool) {
+	if id == rootID {
+		return rootNode(), true
+	}
+	if !t.lockNow() {
+		return node{}, false
+	}
+	defer t.mu.Unlock()
+	_, n, ok := t.nodeRecord(id)
+	return n, ok
+}
+
 // nodeRecord returns the node of a nodeid except the root. It may wait for the
 // scan. The caller must hold the lock.
 func (t *table) nodeRecord(id uint64) (record, node, bool) {
@@ -372,6 +386,17 @@ func (t *table) lockForChange() bool {
 		t.waitForScan()
 	}
 	if t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// lockNow acquires the lock for a change, and returns false without the lock if a
+// method would have to wait for the scan, or if the table is closed.
+func (t *table) lockNow() bool {
+	t.mu.Lock()
+	if t.closed || !t.scanned || t.rebuilding {
 		t.mu.Unlock()
 		return false
 	}

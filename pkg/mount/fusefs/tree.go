@@ -84,6 +84,19 @@ func (t *tree) lookup(ctx context.Context, source Source, dir, name string) (rea
 	return source.Lookup(ctx, m.ID, rel, name)
 }
 
+// lookupNow returns the entry of a name in a directory if that needs no waiting, and
+// reports whether it does.
+func (t *tree) lookupNow(source InstantSource, dir, name string) (reader.Entry, bool) {
+	if t.isMountPath(join(dir, name)) {
+		return reader.Entry{}, false
+	}
+	m, rel, ok := t.resolve(dir)
+	if !ok {
+		return reader.Entry{}, false
+	}
+	return source.LookupNow(m.ID, rel, name)
+}
+
 // list returns the store's names of a directory that follow after, and reports
 // whether there are more. Names that are shadowed by mounts are included.
 func (t *tree) list(ctx context.Context, source Source, dir, after string) ([]reader.Entry, bool, error) {
