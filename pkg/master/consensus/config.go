@@ -106,6 +106,8 @@ type Config struct {
 type hooks struct {
 	transport func(raft.Transport) raft.Transport
 	disk      func(disk) disk
+	// leaderWait replaces the constant.
+	leaderWait time.Duration
 	// measure replaces fileSystem.
 	measure func(dir string) (size, free uint64, err error)
 }

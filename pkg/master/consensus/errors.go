@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -46,10 +47,11 @@ func refused(err error) bool {
 		errors.Is(err, raft.ErrEnqueueTimeout)
 }
 
-// proposalError converts the library's error for a proposal.
-func (n *Node) proposalError(err error) error {
+// proposalError converts the library's error for a proposal. It may block: see
+// elsewhere.
+func (n *Node) proposalError(ctx context.Context, err error) error {
 	if refused(err) {
-		return n.notLeader()
+		return n.elsewhere(ctx)
 	}
 	if errors.Is(err, ErrDiskFull) {
 		return err // it was not written, and is in no log
@@ -59,5 +61,11 @@ func (n *Node) proposalError(err error) error {
 
 func (n *Node) notLeader() error {
 	leader, term := n.Leader()
+	if leader == "" && n.closing.Load() {
+		// The library, which is shut down, does not know it any more.
+		if _, last := n.leaders.get(); last != n.config.Name {
+			leader = last
+		}
+	}
 	return &NotLeaderError{Leader: leader, Term: term}
 }

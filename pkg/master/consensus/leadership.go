@@ -46,20 +46,26 @@ func (n *Node) readyTerm() uint64 {
 }
 
 // awaitReady blocks until this member serves as leader and returns the term. It
-// returns NotLeaderError as soon as this member is not the leader, and when ctx
-// is done: either way nothing was executed.
+// returns NotLeaderError as soon as another member is known to be the leader, when
+// none is known for too long (see held), and when ctx is done: in any case nothing
+// was executed.
 func (n *Node) awaitReady(ctx context.Context) (uint64, error) {
 	for {
-		changed := n.ready.changed.wait()
+		changed, leader := n.ready.changed.wait(), n.leaders.changed.wait()
 		if term := n.readyTerm(); term != 0 {
 			return term, nil
 		}
+		wait := n.config.Heartbeat / 5
 		if n.raft.State() != raft.Leader || n.failed.Load() {
+			wait = min(wait, n.held(ctx))
+		}
+		if wait <= 0 {
 			return 0, n.notLeader()
 		}
-		timer := time.NewTimer(n.config.Heartbeat / 5)
+		timer := time.NewTimer(wait)
 		select {
 		case <-changed:
+		case <-leader:
 		case <-timer.C: // the library changes its state before it notifies
 		case <-ctx.Done():
 			timer.Stop()
@@ -147,10 +153,16 @@ func (n *Node) awaitVoters(term uint64) bool {
 }
 
 // pause sleeps for d. It returns false when the node stops meanwhile.
-func (n *Node) pause(d time.Duration) bool {
+func (n *Node) pause(d time.Duration) bool { return n.pauseUntil(nil, d) }
+
+// pauseUntil sleeps until a channel is closed, for d at most. It returns false when
+// the node stops meanwhile.
+func (n *Node) pauseUntil(woken <-chan struct{}, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
+	case <-woken:
+		return true
 	case <-timer.C:
 		return true
 	case <-n.stopped:

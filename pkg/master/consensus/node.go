@@ -51,6 +51,7 @@ type Node struct {
 	unwritable atomic.Pointer[string]
 
 	ready      leaderReady
+	leaders    leaderWatch
 	reads      reads
 	triggering atomic.Bool
 	metrics    *metrics
@@ -67,8 +68,11 @@ type Node struct {
 	pending inflight
 	// background are the goroutines of this package.
 	background sync.WaitGroup
-	closing    atomic.Bool
-	failed     atomic.Bool
+	// closing is set when the shutdown begins, refusing when leadership has been
+	// handed over, or could not be: commands are refused from then on.
+	closing  atomic.Bool
+	refusing atomic.Bool
+	failed   atomic.Bool
 	// stopped is closed, and running done, when the node stops.
 	stopped  chan struct{}
 	running  context.Context
@@ -107,6 +111,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 		return nil, fmt.Errorf("open master %s: %w", config.Name, err)
 	}
 	n.background.Go(n.watchLeadership)
+	n.background.Go(n.watchLeaders)
 	n.background.Go(n.watchConnections)
 	n.background.Go(n.readLoop)
 	n.background.Go(n.compact)
@@ -247,16 +252,20 @@ func (n *Node) Leader() (string, uint64) {
 }
 
 // Shutdown hands leadership over, waits for the entries that are being
-// committed, and closes everything. When ctx is done first, the rest is closed
-// without waiting.
+// committed, and closes everything. Until the transfer begins, commands are
+// executed, and during the transfer they are held until the successor is known.
+// When ctx is done first, the rest is closed without waiting.
 func (n *Node) Shutdown(ctx context.Context) error { return n.shutdown(ctx, true) }
 
 func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 	if n.closing.Swap(true) {
 		return nil
 	}
-	if handOver {
-		n.handOver(ctx)
+	transferred := handOver && n.handOver(ctx)
+	n.refusing.Store(true)
+	if transferred {
+		// The successor commits with this member until it is connected to all.
+		n.pauseUntil(ctx.Done(), min(n.config.Election, DefaultElection))
 	}
 	if !n.failed.Load() {
 		// At shutdown the library never completes futures that it has not
@@ -278,17 +287,19 @@ func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 	}
 }
 
-// handOver transfers leadership to another member if this one is the leader.
-func (n *Node) handOver(ctx context.Context) {
+// handOver transfers leadership to another member if this one is the leader, and
+// reports whether it did.
+func (n *Node) handOver(ctx context.Context) bool {
 	if n.failed.Load() || n.raft.State() != raft.Leader || countVoters(n.servers()) < 2 {
-		return
+		return false
 	}
 	name, err := n.transfer(ctx, "")
 	if err != nil {
 		n.logger.Warn("cannot transfer leadership before shutdown", "error", err)
-		return
+		return false
 	}
 	n.logger.Info("leadership transferred", "leader", name)
+	return true
 }
 
 // close closes everything that is open.

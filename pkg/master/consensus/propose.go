@@ -31,26 +31,37 @@ func (n *Node) ProposeNotify(ctx context.Context, command []byte, appended func(
 	if len(command) > MaxCommand {
 		return nil, 0, fmt.Errorf("propose: %w: it has %d bytes, at most %d are allowed", ErrTooLarge, len(command), MaxCommand)
 	}
-	if n.closing.Load() {
+	if n.refusing.Load() {
 		return nil, 0, n.notLeader()
 	}
-	if _, err := n.awaitReady(ctx); err != nil {
-		n.metrics.proposed(err)
-		return nil, 0, err
-	}
-	if err := n.checkWritable(len(command)); err != nil {
-		n.metrics.proposed(err)
-		return nil, 0, err
-	}
-	result, index, err := n.commit(ctx, command)
-	if err != nil {
-		err = n.proposalError(err)
-	}
+	result, index, err := n.propose(ctx, command)
 	if halted, ok := result.(error); ok && errors.Is(halted, ErrNewerFormat) {
 		result, err = nil, fmt.Errorf("%w (%w)", ErrUnknownOutcome, halted)
 	}
 	n.metrics.proposed(err)
 	return result, index, err
+}
+
+// propose commits a command once this member serves as leader. After a transfer of
+// leadership that failed, during which commands are refused, it tries again.
+func (n *Node) propose(ctx context.Context, command []byte) (any, uint64, error) {
+	for {
+		if _, err := n.awaitReady(ctx); err != nil {
+			return nil, 0, err
+		}
+		if err := n.checkWritable(len(command)); err != nil {
+			return nil, 0, err
+		}
+		result, index, err := n.commit(ctx, command)
+		if err == nil {
+			return result, index, nil
+		}
+		transferring := errors.Is(err, raft.ErrLeadershipTransferInProgress)
+		err = n.proposalError(ctx, err)
+		if !transferring || n.readyTerm() == 0 || n.refusing.Load() || ctx.Err() != nil || !n.pause(commitTimeout) {
+			return nil, 0, err
+		}
+	}
 }
 
 type outcome struct {

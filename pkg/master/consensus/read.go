@@ -62,13 +62,13 @@ func (n *Node) ReadIndex(ctx context.Context) (uint64, error) {
 		return 0, n.notLeader()
 	}
 	if read.err != nil {
-		return 0, read.err
+		return 0, n.elsewhere(ctx)
 	}
 	if err := n.fsm.applied.wait(ctx, read.index, n.stopped); err != nil {
 		return 0, err
 	}
 	if n.raft.CurrentTerm() != term {
-		return 0, n.notLeader()
+		return 0, n.elsewhere(ctx)
 	}
 	return read.index, nil
 }

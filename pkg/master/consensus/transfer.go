@@ -26,6 +26,9 @@ func (n *Node) Transfer(ctx context.Context, to string) (string, error) {
 }
 
 func (n *Node) transfer(ctx context.Context, to string) (string, error) {
+	// The library accepts no commands meanwhile: see elsewhere.
+	n.leaders.update(func() string { return "" })
+	defer n.leaders.update(n.leaderName)
 	var failed error
 	for range transferTries {
 		successor, err := n.successor(to)
@@ -74,6 +77,7 @@ func (n *Node) transferTo(ctx context.Context, successor raft.Server) error {
 func (n *Node) awaitReplicated(ctx context.Context, id raft.ServerID) error {
 	last, limit := n.raft.LastIndex(), time.Now().Add(n.config.Election)
 	for {
+		acked := n.acks.changed.wait()
 		c, _ := n.acks.contact(id)
 		if c.term == n.raft.CurrentTerm() && c.match >= last {
 			return nil
@@ -81,7 +85,7 @@ func (n *Node) awaitReplicated(ctx context.Context, id raft.ServerID) error {
 		if n.raft.State() != raft.Leader {
 			return n.notLeader()
 		}
-		if err := ctx.Err(); err != nil || time.Now().After(limit) || !n.pause(commitTimeout) {
+		if err := ctx.Err(); err != nil || time.Now().After(limit) || !n.pauseUntil(acked, commitTimeout) {
 			return fmt.Errorf("it has accepted the log up to entry %d of %d: retry when it has caught up, or choose another master", c.match, last)
 		}
 	}
@@ -138,13 +142,14 @@ func (n *Node) await(ctx context.Context, future raft.Future) error {
 func (n *Node) awaitLeader(ctx context.Context) (string, error) {
 	limit := time.Now().Add(4 * n.config.Election)
 	for {
+		changed := n.leaders.changed.wait()
 		if name, _ := n.Leader(); name != "" && name != n.config.Name {
 			return name, nil
 		}
 		if n.raft.State() == raft.Leader {
 			return "", errors.New("transfer leadership: this member was elected again")
 		}
-		if err := ctx.Err(); err != nil || time.Now().After(limit) || !n.pause(commitTimeout) {
+		if err := ctx.Err(); err != nil || time.Now().After(limit) || !n.pauseUntil(changed, commitTimeout) {
 			return "", errors.New("leadership was given up, but no other member is known to be the leader yet")
 		}
 	}
