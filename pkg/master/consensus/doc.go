@@ -29,6 +29,9 @@
 //     bytes. While a peer does not respond to heartbeats, requests that
 //     replicate to it wait instead of failing, so that the library's backoff, of
 //     up to 10 s, never delays replication to a peer that is back.
+//   - A member that loses its leader, or hands leadership over, holds requests for
+//     a limited time until it can name the next one: see leaderwait. What it holds
+//     was not executed.
 //   - A vote needs a current disk. A member that restarts neither votes nor is a
 //     candidate until a majority has reported nothing that its disk lacks; see
 //     proof.
@@ -63,10 +66,10 @@
 // Reading order: node.go opens and closes a member, formation.go brings it into
 // a cluster and membership.go admits others, leadership.go and read.go decide
 // what a leader may serve. transport.go sends requests to peers and inbound.go
-// receives theirs; peerwatch.go exchanges what members remember of each other,
-// which proof.go and memory.go use. memberdir.go proves a directory: tail.go says what it
-// must hold, logproof.go and snapshotproof.go read what it holds, rejoin.go
-// replaces it. disk.go and checksum.go verify what is read later.
+// receives theirs, over connections of which spares.go keeps some ready.
+// peerwatch.go exchanges what members remember of each other, which proof.go and
+// memory.go use. memberdir.go proves a directory: tail.go says what it must hold,
+// logproof.go and snapshotproof.go read what it holds, rejoin.go replaces it. disk.go and checksum.go verify what is read later.
 // Broken variants for the directed tests are in mutant.go, under a build tag.
 //
 // Not provided: reads by followers, leader leases for reads, and changes of the

@@ -113,6 +113,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	n.background.Go(n.watchLeadership)
 	n.background.Go(n.watchLeaders)
 	n.background.Go(n.watchConnections)
+	n.background.Go(n.keepSpares)
 	n.background.Go(n.readLoop)
 	n.background.Go(n.compact)
 	n.background.Go(n.proveLoop)

@@ -49,6 +49,9 @@ type stream struct {
 	// inbound counts the authenticated connections from each member.
 	inbound map[string]int
 
+	// spares are open connections that Dial uses first.
+	spares spares
+
 	// lost has the ids of members whose last connection was closed. Those that
 	// find it full are dropped.
 	lost chan string
@@ -73,6 +76,7 @@ func listen(c *Config, id string) (*stream, error) {
 		conns:    map[net.Conn]struct{}{},
 		inbound:  map[string]int{},
 		lost:     make(chan string, 16),
+		spares:   spares{conns: map[raft.ServerAddress][]spare{}},
 	}
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	limits := c.Connections
@@ -211,13 +215,22 @@ func (s *stream) Accept() (net.Conn, error) {
 	return kept, nil
 }
 
-// Dial implements raft.StreamLayer. The host name is resolved at every dial.
-// The topology's address of a member takes precedence over that of the
-// configuration, which is used for members that the topology does not list.
+// Dial implements raft.StreamLayer.
 func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	if conn, ok := s.spares.take(address); ok {
+		return conn, nil
+	}
+	conn, _, err := s.dial(address, timeout)
+	return conn, err
+}
+
+// dial returns a new connection, and the one below TLS. The host name is resolved
+// at every dial. The topology's address of a member takes precedence over that of
+// the configuration, which is used for members that the topology does not list.
+func (s *stream) dial(address raft.ServerAddress, timeout time.Duration) (conn, raw net.Conn, err error) {
 	hostPort, id := splitAddress(address)
 	if id == "" {
-		return nil, fmt.Errorf("dial %s: address has no member id", address)
+		return nil, nil, fmt.Errorf("dial %s: address has no member id", address)
 	}
 	name := nameOf(id)
 	if member, listed := s.topology.Master(name); listed {
@@ -226,20 +239,20 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 	ctx, cancel := context.WithTimeout(s.stopped, timeout)
 	defer cancel()
 	var dialer net.Dialer
-	raw, err := dialer.DialContext(ctx, "tcp", hostPort)
+	raw, err = dialer.DialContext(ctx, "tcp", hostPort)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", id, err)
+		return nil, nil, fmt.Errorf("dial %s: %w", id, err)
 	}
 	kept, ok := s.keep(raw)
 	if !ok {
-		return nil, fmt.Errorf("dial %s: %w", id, net.ErrClosed)
+		return nil, nil, fmt.Errorf("dial %s: %w", id, net.ErrClosed)
 	}
-	conn := tls.Client(kept, s.identity.ClientConfig(mtls.Master, name))
-	if err := s.sendPreamble(ctx, conn, id, timeout); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("dial %s at %s: %w", id, hostPort, err)
+	secured := tls.Client(kept, s.identity.ClientConfig(mtls.Master, name))
+	if err := s.sendPreamble(ctx, secured, id, timeout); err != nil {
+		_ = secured.Close()
+		return nil, nil, fmt.Errorf("dial %s at %s: %w", id, hostPort, err)
 	}
-	return conn, nil
+	return secured, raw, nil
 }
 
 // sendPreamble runs the dialler's side of the handshake.

@@ -21,8 +21,10 @@ const maxAppendBytes = 1 << 20
 // time: pipelining is off.
 type transport struct {
 	raft.Transport
-	acks      *ackTracker
-	network   *raft.NetworkTransport
+	acks    *ackTracker
+	network *raft.NetworkTransport
+	// spares may be nil.
+	spares    *spares
 	reachable *reachability
 	logger    *slog.Logger
 	heartbeat time.Duration
@@ -62,7 +64,7 @@ func newTransport(n *Node) *transport {
 	})
 	t := &transport{
 		Transport: network, network: network, acks: n.acks, reachable: newReachability(),
-		logger: c.Logger, heartbeat: c.Heartbeat, leads: n.leads, remember: n.memory.acked, stopped: n.stopped,
+		spares: &n.stream.spares, logger: c.Logger, heartbeat: c.Heartbeat, leads: n.leads, remember: n.memory.acked, stopped: n.stopped,
 		node: n, inbound: make(chan raft.RPC),
 	}
 	if c.hooks.transport != nil {
@@ -81,6 +83,7 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 		err := t.Transport.AppendEntries(id, to, request, response)
 		t.reachable.record(id, err)
 		if err != nil {
+			t.dropSpares(to)
 			return err
 		}
 	} else {
@@ -102,6 +105,14 @@ func (t *transport) AppendEntries(id raft.ServerID, to raft.ServerAddress, reque
 	}
 	t.acks.record(id, ack)
 	return nil
+}
+
+// dropSpares closes the spare connections to a peer that does not respond. If it
+// died without closing them, they would delay requests to it once it is back.
+func (t *transport) dropSpares(to raft.ServerAddress) {
+	if t.spares != nil {
+		t.spares.drop(func(address raft.ServerAddress) bool { return address == to })
+	}
 }
 
 // errUnsealed ends a request with an entry that is not of the log.
