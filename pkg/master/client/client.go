@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/stats"
 	"google.golang.org/protobuf/proto"
 
@@ -100,6 +101,17 @@ func New(config Config) (*Client, error) {
 func (c *Client) Close() {
 	for _, m := range c.members {
 		_ = m.conn.Close()
+	}
+}
+
+// connect opens the connections to all masters that are not open, without waiting
+// for them, so that a command that another master has to execute does not wait for
+// a handshake.
+func (c *Client) connect() {
+	for _, m := range c.members {
+		if m.conn.GetState() == connectivity.Idle {
+			m.conn.Connect()
+		}
 	}
 }
 

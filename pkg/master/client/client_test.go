@@ -339,3 +339,18 @@ func TestNoRaft(t *testing.T) {
 		t.Error(fmt.Errorf("not a list of packages: %.80s", out))
 	}
 }
+
+// TestACommandConnectsToAllMasters checks that a client that executes commands is
+// connected to the masters that may have to execute the next one.
+func TestACommandConnectsToAllMasters(t *testing.T) {
+	s := running(t, 3)
+	admin := s.admin()
+	if _, _, err := admin.Mount(t.Context(), data()); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(waitTimeout); !client.Connected(admin); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the client is not connected to all masters")
+		}
+	}
+}

@@ -37,6 +37,7 @@ type session struct {
 func (c *Client) command(ctx context.Context, send func(ctx context.Context, conn *grpc.ClientConn, id *masterv1.RequestId) error) error {
 	ctx, cancel := withDeadline(ctx)
 	defer cancel()
+	c.connect()
 	select {
 	case c.turn <- struct{}{}:
 		defer func() { <-c.turn }()
