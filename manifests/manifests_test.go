@@ -172,7 +172,7 @@ func TestPodSecurity(t *testing.T) {
 		"dataset-controller":      {api.LevelRestricted: nil},
 		"jindoruntime-controller": {api.LevelRestricted: nil},
 		names.Webhook:             {api.LevelRestricted: nil},
-		"csi-nodeplugin-fluid":    {api.LevelBaseline: {"host namespaces", "hostPath volumes", "privileged"}},
+		"csi-nodeplugin-fluid":    {api.LevelBaseline: {"hostPath volumes", "privileged"}},
 	} {
 		pod := pods(t)[name]
 		for level, reasons := range want {
@@ -207,6 +207,30 @@ func TestControllersSurviveANode(t *testing.T) {
 	}
 }
 
+// checkTiers expects that the node plugin sees the directories of nodes that tiers may
+// use, at their paths on the node, and cannot change them.
+func checkTiers(t *testing.T, pod *corev1.PodSpec) {
+	t.Helper()
+	parent := settings(t)["hostPathsParent"]
+	for path := range strings.SplitSeq(settings(t)["hostPaths"], ",") {
+		if !strings.HasPrefix(path, parent+"/") {
+			t.Errorf("%s is not below %s", path, parent)
+		}
+	}
+	i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == "tiers" })
+	if i < 0 || pod.Volumes[i].HostPath == nil || pod.Volumes[i].HostPath.Path != parent {
+		t.Errorf("the volume of the tiers is not %s: %+v", parent, pod.Volumes)
+	}
+	i = slices.IndexFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == "tiers" })
+	if i < 0 {
+		t.Fatal("the plugin does not mount the tiers")
+	}
+	m := pod.Containers[0].VolumeMounts[i]
+	if m.MountPath != parent || !m.ReadOnly || m.MountPropagation == nil || *m.MountPropagation != corev1.MountPropagationHostToContainer {
+		t.Errorf("the tiers are mounted as %+v", m)
+	}
+}
+
 func TestNodePlugin(t *testing.T) {
 	ds := named[appsv1.DaemonSet](t, manifests.Install)["csi-nodeplugin-fluid"]
 	pod := ds.Spec.Template.Spec
@@ -225,6 +249,7 @@ func TestNodePlugin(t *testing.T) {
 			t.Errorf("volume %s is bidirectional: %v", m.Name, bidirectional)
 		}
 	}
+	checkTiers(t, &pod)
 	if keeper := pod.Containers[1]; keeper.LivenessProbe != nil || len(keeper.Resources.Limits) > 0 {
 		t.Error("the keeper has limits or probes")
 	}

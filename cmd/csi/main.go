@@ -64,7 +64,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.driverPath, "driver-path", "/var/lib/kubelet/csi-plugins/"+names.Driver+"/csi.sock", "path of the endpoint's socket on the node")
 	flags.StringVar(&o.kubeletDir, "kubelet-dir", "/var/lib/kubelet", "the kubelet's root directory; the path must be the same in this container")
 	flags.StringVar(&o.nodeName, "node-name", os.Getenv("NODE_NAME"), "name of this node")
-	flags.StringVar(&o.nodeRoot, "node-root", "/proc/1/root", "root directory of the node, below which cached files are checked that the kernel is to read itself; empty for none")
+	flags.StringVar(&o.nodeRoot, "node-root", "/", "directory below which those of --host-paths are mounted at their paths on the node, so that cached files there can be checked that the kernel is to read itself; empty for none")
 	flags.StringVar(&o.hostPaths, "host-paths", os.Getenv(hostpath.Setting), "comma-separated directories of the node that tiers may use (default $"+hostpath.Setting+")")
 	flags.StringVar(&o.fdStoreSocket, "keeper-socket", "/keeper/keeper.sock", "socket of the descriptor store (csi keep)")
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")

@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // kernelReads expects that the kernel opens files of a FUSE server's mount itself
@@ -49,6 +52,23 @@ func (c *cluster) kernelReads(t *testing.T, node string, metrics func(context.Co
 		if stacked {
 			t.Skip("not run: the tiers of this cluster are on a stacked file system")
 		}
+	})
+}
+
+// kernelReadsOfDaemonSet is kernelReads for the FUSE server of a runtime's DaemonSet on
+// a node.
+func (c *cluster) kernelReadsOfDaemonSet(t *testing.T, namespace, runtime, node string) {
+	t.Helper()
+	pods, err := c.pods(t.Context(), namespace, runtime+"-jindofs-fuse-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return p.Spec.NodeName == node })
+	if i < 0 {
+		t.Fatalf("no FUSE server on node %s", node)
+	}
+	c.kernelReads(t, node, func(ctx context.Context) (string, error) {
+		return c.run(ctx, "", "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/pods/%s:%d/proxy/metrics", namespace, pods[i].Name, topology.HealthPort))
 	})
 }
 

@@ -38,6 +38,7 @@ func TestSeed(t *testing.T) {
 	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
 
 	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	c.kernelReadsOfDaemonSet(t, namespace, "hadoop", c.nodeOf(t, namespace, "reader"))
 	t.Logf("%s leads; it is killed", leader)
 	c.kubectl(t, "delete", "pod", "-n", namespace, leader, "--grace-period=0", "--force")
 	w.readOn(t, 500)

@@ -42,9 +42,10 @@ type Config struct {
 	FDStore    *fdstore.Client
 	// ServerUIDs are the users, besides root, that FUSE servers may run as.
 	ServerUIDs []uint32
-	// NodeRoot is the root directory of the node, as this process can reach it, and
-	// HostPaths are the directories of the node that tiers may use. Files of tiers
-	// there are read through the FUSE server if NodeRoot is empty.
+	// HostPaths are the directories of the node that tiers may use, and NodeRoot is
+	// the directory below which they are at their paths on the node. Files of tiers
+	// there are read through the FUSE server if NodeRoot is empty, or does not have
+	// them.
 	NodeRoot  string
 	HostPaths []string
 	// PublishTimeout is how long a publish call waits for a FUSE server.

@@ -21,6 +21,9 @@ const (
 // runtimes, until ctx ends. Work that needs the API server runs in a goroutine of
 // its own, so that it does not delay other work.
 func (n *Node) Run(ctx context.Context) {
+	if hidden := n.hiddenHostPaths(); len(hidden) > 0 {
+		n.log.Warn("directories of the node are not mounted in this container: cached files there are read through FUSE servers", "directories", hidden)
+	}
 	var group sync.WaitGroup
 	group.Go(func() { every(ctx, pruneInterval, n.prune) })
 	group.Go(func() {

@@ -78,9 +78,9 @@ func (n *Node) emptyDirTiers(id records.Runtime) []*os.File {
 	return tiers
 }
 
-// hostPathTiers opens the tiers in allowed directories of the node. Like the kubelet,
-// it follows symlinks of the administrator at and above an allowed directory, within
-// the node's root. Workers of other runtimes may write below it, so no symlink is
+// hostPathTiers opens the tiers in allowed directories of the node. It follows symlinks
+// of the administrator at and above an allowed directory, as far as their targets are
+// below NodeRoot too. Workers of other runtimes may write below it, so no symlink is
 // followed there.
 func (n *Node) hostPathTiers(id records.Runtime) []*os.File {
 	if n.config.NodeRoot == "" || len(n.config.HostPaths) == 0 {
@@ -104,6 +104,34 @@ func (n *Node) hostPathTiers(id records.Runtime) []*os.File {
 		}
 	}
 	return tiers
+}
+
+// hiddenHostPaths returns the allowed directories that are not mounted in this
+// container: those whose nearest existing parent is on the file system of NodeRoot
+// itself. An allowed directory may be absent on a node.
+func (n *Node) hiddenHostPaths() []string {
+	device := func(path string) (uint64, bool) {
+		var stat unix.Stat_t
+		err := unix.Stat(path, &stat)
+		return stat.Dev, err == nil
+	}
+	root, ok := device(n.config.NodeRoot)
+	if !ok {
+		return n.config.HostPaths
+	}
+	var hidden []string
+	for _, allowed := range n.config.HostPaths {
+		at := filepath.Clean(allowed)
+		found, ok := device(filepath.Join(n.config.NodeRoot, at))
+		for !ok && at != "/" {
+			at = filepath.Dir(at)
+			found, ok = device(filepath.Join(n.config.NodeRoot, at))
+		}
+		if found == root {
+			hidden = append(hidden, allowed)
+		}
+	}
+	return hidden
 }
 
 // openDirAt opens a directory by a path that starts at another one.

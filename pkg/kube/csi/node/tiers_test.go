@@ -305,3 +305,23 @@ func TestKernelReadsAcrossPluginRestarts(t *testing.T) {
 		}
 	})
 }
+
+// TestHiddenHostPaths checks that the plugin notices allowed directories that are not
+// mounted in its container, and not those that a node does not have.
+func TestHiddenHostPaths(t *testing.T) {
+	s := newTestbed(t, withHostPaths)
+	mounted := filepath.Join(s.nodeRoot(), "mnt")
+	if err := os.MkdirAll(mounted, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.node.hiddenHostPaths(); len(got) != 3 {
+		t.Errorf("without a mount, %q are hidden", got)
+	}
+	if err := unix.Mount("tiers", mounted, "tmpfs", unix.MS_RDONLY, "size=1m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(mounted, unix.MNT_DETACH) })
+	if got := s.node.hiddenHostPaths(); len(got) != 0 {
+		t.Errorf("with a mount, %q are hidden", got)
+	}
+}
