@@ -39,6 +39,7 @@ type options struct {
 	tiers                         []blockstore.Tier
 	memory                        int64
 	share                         float64
+	scrub                         time.Duration
 	socketGroup                   int
 	debug                         bool
 	profiling                     daemon.Profiling
@@ -70,6 +71,7 @@ func parse() options {
 	flag.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	flag.Int64Var(&o.memory, "memory", 256<<20, "bound of the blocks in memory, in bytes")
 	flag.Float64Var(&o.share, "share", blockstore.DefaultShare, "share of each tier for objects that were not read again; no object or scan evicts more")
+	flag.DurationVar(&o.scrub, "scrub", blockstore.DefaultScrub, "time in which every complete cached file is read against its checksums, at up to 16 MiB a second for each tier; negative for never")
 	o.profiling.AddFlag(flag.CommandLine)
 	flag.BoolVar(&o.debug, "debug", false, "log more")
 	flag.Func("tier", "MEDIUM:PATH:QUOTA[:HIGH:LOW], quota in bytes; may be repeated", func(s string) error {
@@ -114,7 +116,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	blocks, err := blockstore.Open(blockstore.Config{Tiers: o.tiers, Memory: o.memory, Share: o.share, Logger: logger})
+	blocks, err := blockstore.Open(blockstore.Config{Tiers: o.tiers, Memory: o.memory, Share: o.share, Scrub: o.scrub, Logger: logger})
 	if err != nil {
 		return errors.Join(err, names.Close())
 	}

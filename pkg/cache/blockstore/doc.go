@@ -30,6 +30,7 @@
 //     supplied, in a complete block of the right length, or from a block on disk
 //     whose checksum this process has verified. A block that fails verification
 //     is discarded with its whole version and fetched again.
+//   - Sealed files are read against their checksums once a week: see scrub.go.
 //   - A block is downloaded once, however many readers request it: see flight.go.
 //   - The disk never fails a read. A tier that is full, failing, read-only or
 //     hung stores nothing new, reports why ([Store.Stats]) and is retried;

@@ -14,6 +14,8 @@ var (
 	mutantHoldAndWait = os.Getenv("JINDO_MUTANT") == "holdandwait"
 	// mutantNoShare lets versions that are read once evict protected ones.
 	mutantNoShare = os.Getenv("JINDO_MUTANT") == "noshare"
+	// mutantScrubIgnores keeps versions that the scrubber finds damaged.
+	mutantScrubIgnores = os.Getenv("JINDO_MUTANT") == "scrubignores"
 	// mutantSealUnverified seals versions of which blocks kept over a restart were
 	// not verified.
 	mutantSealUnverified = os.Getenv("JINDO_MUTANT") == "sealunverified"

@@ -9,6 +9,7 @@ const (
 	mutantHoldAndWait   = false
 	mutantNoShare       = false
 
+	mutantScrubIgnores   = false
 	mutantSealUnverified = false
 	mutantMoveUnverified = false
 )

@@ -16,6 +16,7 @@ func TestMutantsAreCaught(t *testing.T) {
 		"holdandwait":    "^TestReaderThatStopsHoldsUpNoOther$",
 		"noshare":        "^TestObjectLargerThanTheTier$",
 		"moveunverified": "^TestDamagedVersionIsNotMoved$",
+		"scrubignores":   "^TestScrubDiscardsDamage$",
 		"sealunverified": "^TestSealVerifiesBlocksKeptOverARestart$",
 	})
 }

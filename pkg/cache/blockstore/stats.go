@@ -21,6 +21,9 @@ type Counts struct {
 	// Dropped blocks were fetched, and given up before a reader needed them,
 	// because memory was scarce.
 	Dropped int64
+	// ScrubbedBytes were read by the scrubber in ScrubPasses complete passes over a
+	// tier, and ScrubDamaged versions were wrong or unreadable.
+	ScrubbedBytes, ScrubPasses, ScrubDamaged int64
 	// Lent is the number of loans that are not closed yet.
 	Lent int64
 }

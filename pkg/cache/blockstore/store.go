@@ -57,6 +57,10 @@ type Config struct {
 	// MoveRate bounds the bytes that are moved in a second between a tier and slower
 	// ones: 64 MiB.
 	MoveRate int64
+	// Scrub is the time that a pass of the scrubber over a tier is to take: a week. It
+	// takes longer if it would read more than 16 MiB a second. There is no scrubber if
+	// it is negative.
+	Scrub time.Duration
 	// LoadWait bounds the time that Open waits for the index of the tiers:
 	// 10 s, and the DiskTimeout if they hang. The rest is loaded in the
 	// background.
@@ -95,6 +99,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.Retry, 10*time.Second)
 	wait(&c.Temporary, 30*time.Second)
 	wait(&c.Superseded, 10*time.Minute)
+	wait(&c.Scrub, DefaultScrub)
 	wait(&c.LoadWait, 10*time.Second)
 	if c.Files == nil {
 		c.Files = OS{}
@@ -180,6 +185,9 @@ func Open(config Config) (*Store, error) {
 		s.spawn(func() { s.janitor(t) })
 		if t.level < len(s.levels)-1 {
 			s.spawn(func() { s.moveAll(t) })
+		}
+		if config.Scrub > 0 {
+			s.spawn(func() { s.scrub(t) })
 		}
 	}
 	s.spawn(func() { s.everySecond(func() { s.dropStale(s.config.Now()) }) })

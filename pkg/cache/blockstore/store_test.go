@@ -65,6 +65,7 @@ func testConfig(t *testing.T, change ...func(*Config)) Config {
 	c := Config{
 		Tiers:     []Tier{{Medium: "SSD", Path: t.TempDir(), Quota: 64 << 20, Floor: 1}},
 		BlockSize: 64 << 10,
+		Scrub:     -1, // Tests call scrubPass.
 	}
 	if testing.Verbose() {
 		c.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
