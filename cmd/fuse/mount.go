@@ -18,6 +18,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mount/fusefs"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
 const (
@@ -155,6 +156,16 @@ func (m *mount) waitForMasters(ctx context.Context, attachment *fusefd.Attachmen
 			return
 		}
 	}
+}
+
+// state returns what is reported to workers about the mount, nil while there is none.
+func (m *mount) state() *workerv1.MountState {
+	files := m.files.Load()
+	if files == nil {
+		return nil
+	}
+	p := files.Passthrough()
+	return &workerv1.MountState{Id: p.Mount, Passthrough: p.Reason, Files: uint64(p.Files)}
 }
 
 // ready returns an error while a mount exists that this server does not serve yet.

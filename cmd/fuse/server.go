@@ -48,9 +48,10 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 	if err != nil {
 		return nil, err
 	}
+	s.mount = &mount{options: o, hasMasters: len(members.Masters) > 0, registry: registry, log: logger}
 	s.workers, err = cache.New(cache.Config{
 		Topology: members, Identity: identity, Masters: s.masters, ViewFile: filepath.Join(o.stateDir, "view"),
-		SocketDir: o.socketDir, Logger: logger,
+		SocketDir: o.socketDir, MountState: s.mount.state, Logger: logger,
 	})
 	if err != nil {
 		return nil, s.close(err)
@@ -59,9 +60,7 @@ func newServer(o options, logger *slog.Logger, registry prometheus.Registerer) (
 	if err != nil {
 		return nil, s.close(err)
 	}
-	s.mount = &mount{
-		options: o, workers: s.workers, hasMasters: len(members.Masters) > 0, source: source{s.files}, registry: registry, log: logger,
-	}
+	s.mount.workers, s.mount.source = s.workers, source{s.files}
 	return s, nil
 }
 

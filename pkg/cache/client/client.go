@@ -12,6 +12,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
@@ -38,6 +39,10 @@ type Config struct {
 	SocketDir string
 	Logger    *slog.Logger
 	Clock     func() time.Time
+
+	// MountState returns the state of the mount of this process, which is sent with
+	// each request for epochs. It may be nil, and return nil.
+	MountState func() *workerv1.MountState
 
 	// Poll is the interval at which an idle client requests epochs: DefaultPoll.
 	Poll time.Duration

@@ -22,6 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/ring"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,6 +116,26 @@ func (f *fixture) stopAll() {
 	for _, w := range f.cluster.Workers {
 		w.Stop()
 	}
+}
+
+// TestMountStateIsReported checks that requests for epochs have the state of the mount.
+func TestMountStateIsReported(t *testing.T) {
+	f := newFixture(t, 1)
+	var files atomic.Uint64
+	f.start(func(c *client.Config) {
+		c.Poll = 10 * time.Millisecond
+		c.MountState = func() *workerv1.MountState {
+			n := files.Add(1)
+			if n == 1 {
+				return nil // no mount yet
+			}
+			return &workerv1.MountState{Id: "a", Files: n}
+		}
+	})
+	f.eventually("the newest state is reported", func() bool {
+		state := f.cluster.Workers[0].Mount.Load()
+		return state.GetId() == "a" && state.GetFiles() > 3
+	})
 }
 
 func TestViewComesFromMastersOrWorkers(t *testing.T) {

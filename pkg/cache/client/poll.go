@@ -156,7 +156,11 @@ func (c *Client) epochsOf(ctx context.Context, m *commonv1.RingMember) error {
 	defer cancel()
 	var response trace
 	began := time.Now()
-	epochs, err := workerv1.NewCacheClient(w.conn).GetEpochs(attempt, &workerv1.GetEpochsRequest{}, response.options()...)
+	request := &workerv1.GetEpochsRequest{}
+	if c.config.MountState != nil {
+		request.Mount = c.config.MountState()
+	}
+	epochs, err := workerv1.NewCacheClient(w.conn).GetEpochs(attempt, request, response.options()...)
 	if err != nil {
 		return w.outcome(ctx, attempt, err, response, began, c.config.Silence)
 	}

@@ -33,7 +33,7 @@ func (c *cache) GetView(ctx context.Context, _ *workerv1.GetViewRequest) (*worke
 }
 
 // GetEpochs returns the epochs only, of the mounts that the peer may read.
-func (c *cache) GetEpochs(ctx context.Context, _ *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
+func (c *cache) GetEpochs(ctx context.Context, request *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
 	v := c.worker.views.load()
 	if v == nil {
 		return nil, status.Error(codes.Unavailable, "no view yet: this worker has not reached a master")
@@ -41,6 +41,9 @@ func (c *cache) GetEpochs(ctx context.Context, _ *workerv1.GetEpochsRequest) (*w
 	scope, err := mtls.ScopeOfContext(ctx)
 	if err != nil {
 		return nil, status.Error(codes.Unauthenticated, err.Error())
+	}
+	if peer, err := mtls.PeerOfContext(ctx); err == nil && peer.Is(mtls.Fuse) {
+		c.worker.mountStates.report(peer, request.GetMount())
 	}
 	response := &workerv1.GetEpochsResponse{ViewIndex: v.GetIndex(), Ring: v.GetRing().GetEpoch(), Mounts: map[string]uint64{}}
 	for id, mount := range v.mounts {
@@ -70,7 +73,8 @@ func (c *cache) GetTotals(ctx context.Context, request *workerv1.GetTotalsReques
 	}, nil
 }
 
-// Status returns the report that masters receive with each heartbeat.
+// Status returns the report that masters receive with each heartbeat, and what FUSE
+// servers have reported.
 func (c *cache) Status(context.Context, *workerv1.StatusRequest) (*workerv1.StatusResponse, error) {
-	return &workerv1.StatusResponse{Report: c.worker.report()}, nil
+	return &workerv1.StatusResponse{Report: c.worker.report(), Mounts: c.worker.mountStates.list()}, nil
 }

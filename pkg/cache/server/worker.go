@@ -47,8 +47,10 @@ type Worker struct {
 	held    *held
 	copies  *copies
 	metrics *metrics
-	started time.Time
-	lanes   *lanes
+	// mountStates are those that FUSE servers have reported.
+	mountStates *mountStates
+	started     time.Time
+	lanes       *lanes
 	// changed holds a token when the view is newer than the mounts watched.
 	changed chan struct{}
 
@@ -77,8 +79,8 @@ func New(config Config) (*Worker, error) {
 	}
 	w := &Worker{
 		config: config, mounts: newMounts(config.OpenStore, config.StoreRequests, config.Logger),
-		peers:   newPeers(config.Identity, config.SocketDir, config.PeerTimeout),
-		started: time.Now(), changed: make(chan struct{}, 1),
+		peers:       newPeers(config.Identity, config.SocketDir, config.PeerTimeout),
+		mountStates: newMountStates(), started: time.Now(), changed: make(chan struct{}, 1),
 	}
 	w.copies, w.held = newCopies(w), newHeld(w.peers)
 	var err, damaged error

@@ -145,7 +145,7 @@ func merge(r, fresh *report.Runtime, workers bool) {
 				w.Error = w.Pod.Reason
 			}
 		}
-		r.Workers, r.Cache = fresh.Workers, fresh.Cache
+		r.Workers, r.Cache, r.Passthrough = fresh.Workers, fresh.Cache, fresh.Passthrough
 		if len(fresh.Mounts) > 0 {
 			r.Mounts = fresh.Mounts
 		}

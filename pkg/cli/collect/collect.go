@@ -60,6 +60,7 @@ type masterResponse struct {
 
 type workerResponse struct {
 	report *commonv1.WorkerReport
+	mounts []*workerv1.ReportedMount
 	view   *commonv1.ClusterView
 	err    error
 }
@@ -87,6 +88,7 @@ func Fill(ctx context.Context, r *report.Runtime, t Targets) {
 		r.Workers = append(r.Workers, worker(w, response, view))
 	}
 	r.Mounts = append(r.Mounts, mounts(view, all.workers)...)
+	r.Passthrough = passthrough(all.workers)
 	r.Targets += len(t.Topology.Masters) + len(t.Topology.Workers)
 	r.MemberViews = true
 	r.Version = version(r)
@@ -172,7 +174,7 @@ func (t Targets) queryWorker(ctx context.Context, w topology.Member) workerRespo
 	if err != nil {
 		return workerResponse{err: err}
 	}
-	result := workerResponse{report: response.GetReport()}
+	result := workerResponse{report: response.GetReport(), mounts: response.GetMounts()}
 	view, err := client.GetView(ctx, &workerv1.GetViewRequest{})
 	if err == nil {
 		result.view = view.GetView()

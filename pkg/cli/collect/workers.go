@@ -1,10 +1,12 @@
 package collect
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
@@ -81,4 +83,36 @@ func addHealth(mount *report.Mount, h *commonv1.MountHealth) {
 	if h.GetBytes() >= 0 && (mount.Bytes == nil || h.GetBytes() > *mount.Bytes) {
 		mount.Bytes = new(h.GetBytes())
 	}
+}
+
+// passthrough counts the mounts that FUSE servers have reported to the workers, each
+// by its newest report. It returns nil if there are none.
+func passthrough(workers []workerResponse) *report.Passthrough {
+	newest := map[string]*workerv1.ReportedMount{}
+	for _, w := range workers {
+		for _, m := range w.mounts {
+			if other := newest[m.GetState().GetId()]; other == nil || m.GetAge().AsDuration() < other.GetAge().AsDuration() {
+				newest[m.GetState().GetId()] = m
+			}
+		}
+	}
+	if len(newest) == 0 {
+		return nil
+	}
+	out, reasons := &report.Passthrough{Mounts: len(newest)}, map[string]int{}
+	for _, m := range newest {
+		if reason := m.GetState().GetPassthrough(); reason != "" {
+			reasons[reason]++
+		} else {
+			out.Enabled++
+		}
+		out.Files += m.GetState().GetFiles()
+	}
+	for reason, n := range reasons {
+		out.Reasons = append(out.Reasons, report.PassthroughReason{Reason: reason, Mounts: n})
+	}
+	slices.SortFunc(out.Reasons, func(a, b report.PassthroughReason) int {
+		return cmp.Or(cmp.Compare(b.Mounts, a.Mounts), cmp.Compare(a.Reason, b.Reason))
+	})
+	return out
 }

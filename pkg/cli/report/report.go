@@ -109,6 +109,9 @@ type Runtime struct {
 	Mounts []Mount `json:"mounts"`
 	// Fuses are the FUSE servers, one for each node.
 	Fuses []Fuse `json:"fuses"`
+	// Passthrough is how many mounts have the kernel read complete cached files itself;
+	// absent if no mount has reported it.
+	Passthrough *Passthrough `json:"passthrough,omitempty"`
 	// Consumers are the pods that mount the Dataset.
 	Consumers []Consumer `json:"consumers"`
 	// Events about these objects, newest first.
@@ -403,6 +406,26 @@ type Fuse struct {
 	Pod *Pod `json:"pod,omitempty"`
 	// Error is why it is not ready.
 	Error string `json:"error,omitempty"`
+}
+
+// Passthrough is how many mounts have the kernel read complete cached files itself.
+type Passthrough struct {
+	// Mounts that have reported within two minutes.
+	Mounts int `json:"mounts"`
+	// Enabled is the number of those for which the kernel reads files itself.
+	Enabled int `json:"enabled"`
+	// Files that it reads itself now, on all mounts.
+	Files uint64 `json:"files"`
+	// Reasons why it does not on other mounts, the most frequent first.
+	Reasons []PassthroughReason `json:"reasons,omitempty"`
+}
+
+// PassthroughReason is a reason for which the kernel does not read files itself.
+type PassthroughReason struct {
+	// Reason is a label of jindo_fuse_passthrough_fallbacks_total, or "off".
+	Reason string `json:"reason"`
+	// Mounts is the number of mounts.
+	Mounts int `json:"mounts"`
 }
 
 // Failure is a target that was unreachable.

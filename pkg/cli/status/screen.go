@@ -38,6 +38,7 @@ func Draw(w io.Writer, screen iostreams.Screen, r *report.Runtime, wide bool) er
 	d.cache()
 	d.workers()
 	d.fuses()
+	d.kernel()
 	d.traffic()
 	d.notes()
 	d.recent()

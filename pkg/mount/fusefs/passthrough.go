@@ -4,6 +4,7 @@ package fusefs
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"os"
@@ -81,6 +82,8 @@ type passthrough struct {
 	size      int64
 	log       *slog.Logger
 	metrics   passthroughMetrics
+	// mount is the id of the mount.
+	mount string
 	// supported is set when the kernel has enabled passthrough for the mount.
 	supported atomic.Bool
 	// newest is the last registration; it is used by a broken variant only.
@@ -100,6 +103,8 @@ type passthrough struct {
 	until    time.Time
 	reason   string
 	failures int
+	// failed is the reason of the last registration if it failed.
+	failed string
 	// state is the reason that was logged last.
 	state string
 	// watchers counts the goroutines that watch backings; ended is closed when they
@@ -140,6 +145,8 @@ func newPassthrough(config Config, files *fileSystem) *passthrough {
 		inherited: config.Attachment.Slots.Backings(), backings: map[uint32]*backing{}, idle: map[uint64]idleBacking{}, ended: make(chan struct{}),
 		released: map[uint32]bool{},
 	}
+	session := config.Attachment.Slots.Session()
+	p.mount = hex.EncodeToString(session[:])
 	p.source, _ = config.Source.(BackingSource)
 	p.metrics = newPassthroughMetrics(config.Registry, p)
 	return p
@@ -249,6 +256,7 @@ func (p *passthrough) registerFailed(n node, err error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.failed = reason
 	if p.failures++; pause == 0 && p.failures >= maxFailures {
 		pause = failurePause
 	}
@@ -267,7 +275,7 @@ func (p *passthrough) hold(id uint32, b *backing) bool {
 		b.close()
 		return false
 	}
-	p.failures = 0
+	p.failures, p.failed = 0, ""
 	if p.stopped {
 		p.mu.Unlock()
 		p.registrar.Unregister(id)

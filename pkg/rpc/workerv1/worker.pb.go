@@ -703,7 +703,9 @@ func (x *GetViewResponse) GetView() *commonv1.ClusterView {
 }
 
 type GetEpochsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// mount is the state of the mount of the client; absent for clients without one.
+	Mount         *MountState `protobuf:"bytes,1,opt,name=mount,proto3" json:"mount,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,6 +740,79 @@ func (*GetEpochsRequest) Descriptor() ([]byte, []int) {
 	return file_workerv1_worker_proto_rawDescGZIP(), []int{10}
 }
 
+func (x *GetEpochsRequest) GetMount() *MountState {
+	if x != nil {
+		return x.Mount
+	}
+	return nil
+}
+
+// MountState is what a FUSE server reports about the mount that it serves.
+type MountState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the mount, which differs for each mount and stays when another server takes
+	// it over.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// passthrough is why the kernel does not read complete files itself, a label of the
+	// metric jindo_fuse_passthrough_fallbacks_total; empty if it does.
+	Passthrough string `protobuf:"bytes,2,opt,name=passthrough,proto3" json:"passthrough,omitempty"`
+	// files is the number of files that the kernel reads itself now.
+	Files         uint64 `protobuf:"varint,3,opt,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MountState) Reset() {
+	*x = MountState{}
+	mi := &file_workerv1_worker_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MountState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MountState) ProtoMessage() {}
+
+func (x *MountState) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MountState.ProtoReflect.Descriptor instead.
+func (*MountState) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *MountState) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *MountState) GetPassthrough() string {
+	if x != nil {
+		return x.Passthrough
+	}
+	return ""
+}
+
+func (x *MountState) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
 type GetEpochsResponse struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	ViewIndex uint64                 `protobuf:"varint,1,opt,name=view_index,json=viewIndex,proto3" json:"view_index,omitempty"`
@@ -750,7 +825,7 @@ type GetEpochsResponse struct {
 
 func (x *GetEpochsResponse) Reset() {
 	*x = GetEpochsResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[11]
+	mi := &file_workerv1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -762,7 +837,7 @@ func (x *GetEpochsResponse) String() string {
 func (*GetEpochsResponse) ProtoMessage() {}
 
 func (x *GetEpochsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[11]
+	mi := &file_workerv1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -775,7 +850,7 @@ func (x *GetEpochsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEpochsResponse.ProtoReflect.Descriptor instead.
 func (*GetEpochsResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{11}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GetEpochsResponse) GetViewIndex() uint64 {
@@ -807,7 +882,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[12]
+	mi := &file_workerv1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +894,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[12]
+	mi := &file_workerv1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,19 +907,23 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{12}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 type StatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Report        *commonv1.WorkerReport `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Report *commonv1.WorkerReport `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	// mounts are the states that FUSE servers have reported to this worker in the last
+	// two minutes, the newest of each mount. A server reports to one worker after
+	// another.
+	Mounts        []*ReportedMount `protobuf:"bytes,2,rep,name=mounts,proto3" json:"mounts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[13]
+	mi := &file_workerv1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +935,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[13]
+	mi := &file_workerv1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,12 +948,72 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{13}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusResponse) GetReport() *commonv1.WorkerReport {
 	if x != nil {
 		return x.Report
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetMounts() []*ReportedMount {
+	if x != nil {
+		return x.Mounts
+	}
+	return nil
+}
+
+type ReportedMount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	State *MountState            `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`
+	// age is the time since it was reported.
+	Age           *durationpb.Duration `protobuf:"bytes,2,opt,name=age,proto3" json:"age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportedMount) Reset() {
+	*x = ReportedMount{}
+	mi := &file_workerv1_worker_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportedMount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportedMount) ProtoMessage() {}
+
+func (x *ReportedMount) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportedMount.ProtoReflect.Descriptor instead.
+func (*ReportedMount) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReportedMount) GetState() *MountState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ReportedMount) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
 	}
 	return nil
 }
@@ -888,7 +1027,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[14]
+	mi := &file_workerv1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +1039,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[14]
+	mi := &file_workerv1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +1052,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{14}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetTotalsRequest) GetMountId() string {
@@ -933,7 +1072,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[15]
+	mi := &file_workerv1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1084,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[15]
+	mi := &file_workerv1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1097,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{15}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetTotalsResponse) GetTotals() *commonv1.Totals {
@@ -1022,8 +1161,14 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x0eForgetResponse\"\x10\n" +
 	"\x0eGetViewRequest\"C\n" +
 	"\x0fGetViewResponse\x120\n" +
-	"\x04view\x18\x01 \x01(\v2\x1c.jindo.common.v1.ClusterViewR\x04view\"\x12\n" +
-	"\x10GetEpochsRequest\"\xc9\x01\n" +
+	"\x04view\x18\x01 \x01(\v2\x1c.jindo.common.v1.ClusterViewR\x04view\"E\n" +
+	"\x10GetEpochsRequest\x121\n" +
+	"\x05mount\x18\x01 \x01(\v2\x1b.jindo.worker.v1.MountStateR\x05mount\"T\n" +
+	"\n" +
+	"MountState\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12 \n" +
+	"\vpassthrough\x18\x02 \x01(\tR\vpassthrough\x12\x14\n" +
+	"\x05files\x18\x03 \x01(\x04R\x05files\"\xc9\x01\n" +
 	"\x11GetEpochsResponse\x12\x1d\n" +
 	"\n" +
 	"view_index\x18\x01 \x01(\x04R\tviewIndex\x12\x12\n" +
@@ -1032,9 +1177,13 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\vMountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x0f\n" +
-	"\rStatusRequest\"G\n" +
+	"\rStatusRequest\"\x7f\n" +
 	"\x0eStatusResponse\x125\n" +
-	"\x06report\x18\x01 \x01(\v2\x1d.jindo.common.v1.WorkerReportR\x06report\"-\n" +
+	"\x06report\x18\x01 \x01(\v2\x1d.jindo.common.v1.WorkerReportR\x06report\x126\n" +
+	"\x06mounts\x18\x02 \x03(\v2\x1e.jindo.worker.v1.ReportedMountR\x06mounts\"o\n" +
+	"\rReportedMount\x121\n" +
+	"\x05state\x18\x01 \x01(\v2\x1b.jindo.worker.v1.MountStateR\x05state\x12+\n" +
+	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\"-\n" +
 	"\x10GetTotalsRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\"u\n" +
 	"\x11GetTotalsResponse\x12/\n" +
@@ -1067,7 +1216,7 @@ func file_workerv1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_workerv1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_workerv1_worker_proto_goTypes = []any{
 	(EntryKind)(0),                // 0: jindo.worker.v1.EntryKind
 	(*Epochs)(nil),                // 1: jindo.worker.v1.Epochs
@@ -1081,51 +1230,57 @@ var file_workerv1_worker_proto_goTypes = []any{
 	(*GetViewRequest)(nil),        // 9: jindo.worker.v1.GetViewRequest
 	(*GetViewResponse)(nil),       // 10: jindo.worker.v1.GetViewResponse
 	(*GetEpochsRequest)(nil),      // 11: jindo.worker.v1.GetEpochsRequest
-	(*GetEpochsResponse)(nil),     // 12: jindo.worker.v1.GetEpochsResponse
-	(*StatusRequest)(nil),         // 13: jindo.worker.v1.StatusRequest
-	(*StatusResponse)(nil),        // 14: jindo.worker.v1.StatusResponse
-	(*GetTotalsRequest)(nil),      // 15: jindo.worker.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),     // 16: jindo.worker.v1.GetTotalsResponse
-	nil,                           // 17: jindo.worker.v1.GetEpochsResponse.MountsEntry
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
-	(*commonv1.ClusterView)(nil),  // 20: jindo.common.v1.ClusterView
-	(*commonv1.WorkerReport)(nil), // 21: jindo.common.v1.WorkerReport
-	(*commonv1.Totals)(nil),       // 22: jindo.common.v1.Totals
+	(*MountState)(nil),            // 12: jindo.worker.v1.MountState
+	(*GetEpochsResponse)(nil),     // 13: jindo.worker.v1.GetEpochsResponse
+	(*StatusRequest)(nil),         // 14: jindo.worker.v1.StatusRequest
+	(*StatusResponse)(nil),        // 15: jindo.worker.v1.StatusResponse
+	(*ReportedMount)(nil),         // 16: jindo.worker.v1.ReportedMount
+	(*GetTotalsRequest)(nil),      // 17: jindo.worker.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),     // 18: jindo.worker.v1.GetTotalsResponse
+	nil,                           // 19: jindo.worker.v1.GetEpochsResponse.MountsEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
+	(*commonv1.ClusterView)(nil),  // 22: jindo.common.v1.ClusterView
+	(*commonv1.WorkerReport)(nil), // 23: jindo.common.v1.WorkerReport
+	(*commonv1.Totals)(nil),       // 24: jindo.common.v1.Totals
 }
 var file_workerv1_worker_proto_depIdxs = []int32{
 	0,  // 0: jindo.worker.v1.Entry.kind:type_name -> jindo.worker.v1.EntryKind
-	18, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
+	20, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
 	2,  // 2: jindo.worker.v1.LookupResponse.entry:type_name -> jindo.worker.v1.Entry
 	1,  // 3: jindo.worker.v1.LookupResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	19, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
+	21, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
 	2,  // 5: jindo.worker.v1.ListResponse.entries:type_name -> jindo.worker.v1.Entry
 	1,  // 6: jindo.worker.v1.ListResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	19, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
-	20, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
-	17, // 9: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
-	21, // 10: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
-	22, // 11: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
-	1,  // 12: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	3,  // 13: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
-	5,  // 14: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
-	7,  // 15: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
-	9,  // 16: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
-	11, // 17: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
-	13, // 18: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
-	15, // 19: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
-	4,  // 20: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
-	6,  // 21: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
-	8,  // 22: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
-	10, // 23: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
-	12, // 24: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
-	14, // 25: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
-	16, // 26: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
-	20, // [20:27] is the sub-list for method output_type
-	13, // [13:20] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	21, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
+	22, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	12, // 9: jindo.worker.v1.GetEpochsRequest.mount:type_name -> jindo.worker.v1.MountState
+	19, // 10: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
+	23, // 11: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
+	16, // 12: jindo.worker.v1.StatusResponse.mounts:type_name -> jindo.worker.v1.ReportedMount
+	12, // 13: jindo.worker.v1.ReportedMount.state:type_name -> jindo.worker.v1.MountState
+	21, // 14: jindo.worker.v1.ReportedMount.age:type_name -> google.protobuf.Duration
+	24, // 15: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
+	1,  // 16: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
+	3,  // 17: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
+	5,  // 18: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
+	7,  // 19: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
+	9,  // 20: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
+	11, // 21: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
+	14, // 22: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
+	17, // 23: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
+	4,  // 24: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
+	6,  // 25: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
+	8,  // 26: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
+	10, // 27: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
+	13, // 28: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
+	15, // 29: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
+	18, // 30: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
+	24, // [24:31] is the sub-list for method output_type
+	17, // [17:24] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_workerv1_worker_proto_init() }
@@ -1139,7 +1294,7 @@ func file_workerv1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_workerv1_worker_proto_rawDesc), len(file_workerv1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -39,6 +39,10 @@ func InCluster() *report.Runtime {
 		}
 		r.Consumers = append(r.Consumers, report.Consumer{Pod: *pod(fmt.Sprintf("train-%d", i), i%3), Via: via})
 	}
+	r.Passthrough = &report.Passthrough{Mounts: 5, Enabled: 2, Files: 1234, Reasons: []report.PassthroughReason{
+		{Reason: "unsupported", Mounts: 2}, {Reason: "stack_depth", Mounts: 1},
+	}}
+
 	ratio := 0.978
 	r.Cache = report.Cache{Used: 2 * gib, Capacity: 6 * gib, HitRatio: &ratio, RecentHitRatio: new(1.0), Tiers: []report.Tier{}}
 	r.Events = []report.Event{

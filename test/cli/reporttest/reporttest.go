@@ -36,6 +36,7 @@ func Healthy() *report.Runtime {
 		Objects: new(int64(3000)), Bytes: new(int64(4 * gib)),
 	}}
 	r.Fuses = []report.Fuse{{Name: "hadoop-jindofs-fuse-0", Mountpoint: "/mnt/hadoop", Ready: true, Starts: 1, Since: ago(time.Hour)}}
+	r.Passthrough = &report.Passthrough{Mounts: 1, Enabled: 1, Files: 12}
 	r.Sum()
 	r.EvaluateHealth()
 	return r
@@ -89,6 +90,7 @@ func Degraded() *report.Runtime {
 	r.Workers[2].Tiers[0].Error = "no space left on device"
 	r.Mounts[0].Error = "403: the credentials lack oss:ListObjects"
 	r.Fuses[0].Starts = 3
+	r.Passthrough = &report.Passthrough{Mounts: 1, Reasons: []report.PassthroughReason{{Reason: "holder", Mounts: 1}}}
 	r.Failures = []report.Failure{{Target: r.Masters[0].Name, Error: refused}, {Target: r.Workers[1].Name, Error: "timeout"}}
 	r.Next = "kubectl jindo local down hadoop   # then correct the mount or its credentials in the manifest, and run local up again"
 	r.Sum()

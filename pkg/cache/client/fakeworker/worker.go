@@ -36,6 +36,8 @@ type Worker struct {
 
 	// Ranges, Names and Epochs count requests.
 	Ranges, Names, Epochs atomic.Int64
+	// Mount is the state of the mount in the last request for epochs.
+	Mount atomic.Pointer[workerv1.MountState]
 	// forgotten holds the forgotten names, as directory/name.
 	forgotten sync.Map
 	// cached holds the keys whose bytes are cached.
@@ -289,8 +291,9 @@ func (w *Worker) GetView(ctx context.Context, _ *workerv1.GetViewRequest) (*work
 }
 
 // GetEpochs returns the epochs of the view that was set.
-func (w *Worker) GetEpochs(ctx context.Context, _ *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
+func (w *Worker) GetEpochs(ctx context.Context, request *workerv1.GetEpochsRequest) (*workerv1.GetEpochsResponse, error) {
 	w.Epochs.Add(1)
+	w.Mount.Store(request.GetMount())
 	if err := w.names(ctx); err != nil {
 		return nil, err
 	}
