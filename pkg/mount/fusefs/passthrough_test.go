@@ -102,6 +102,9 @@ func TestRegistrationsEndAtTheLastRelease(t *testing.T) {
 			}
 			fds = append(fds, fd)
 		}
+		if got := s.Passthrough(); got.Reason != "" || got.Files != 1 {
+			t.Errorf("the server reports %+v", got)
+		}
 		if s.files.passthrough.count() != 1 || source.count() != 1 || len(s.attachment.Slots.Backings()) != 1 {
 			t.Errorf("%d registrations in use, %d files are lent, %d are registered", s.files.passthrough.count(), source.count(), len(s.attachment.Slots.Backings()))
 		}

@@ -27,6 +27,8 @@ type sealedSource struct {
 	// asked counts the requests for files, used the reported opens, and reads the
 	// reads that come to the server.
 	asked, used, reads atomic.Int64
+	// refuse is set when no version is sealed any more.
+	refuse atomic.Bool
 
 	mu   sync.Mutex
 	lent map[*sealedFile]bool
@@ -82,6 +84,10 @@ func (f countedFile) ReadAt(ctx context.Context, p []byte, off int64) (int, erro
 func (s *sealedSource) Backing(_ context.Context, v reader.Version) (reader.Backing, error) {
 	s.asked.Add(1)
 	file, err := os.Open(sealedPath(s.cache, v))
+	if err == nil && s.refuse.Load() {
+		_ = file.Close()
+		return nil, reader.ErrNotSealed
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", reader.ErrNotSealed, err)
 	}
