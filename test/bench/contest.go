@@ -18,7 +18,7 @@ type contest struct {
 	Unit  string `json:"unit"`
 	Lower bool   `json:"lower,omitempty"`
 	// Per names what the processor time and the requests are divided by.
-	Per string `json:"per"`
+	Per string `json:"per,omitempty"`
 	// Entries are in the order of the contenders; the first ones are limits.
 	Entries []*entry `json:"entries"`
 	// Missing holds the reason for each contender that did not take part.
@@ -57,6 +57,21 @@ func (c *contest) entry(contender string) *entry {
 	return e
 }
 
+// withoutFetched removes the bytes that were fetched where they say nothing,
+// because the load reads next to none.
+func (c *contest) withoutFetched() {
+	for _, e := range c.Entries {
+		e.Fetched = nil
+	}
+}
+
+// withoutStore removes what a contender requested from the store, because it does
+// not read the store.
+func (c *contest) withoutStore(contender string) {
+	e := c.entry(contender)
+	e.Requests, e.Fetched = nil, nil
+}
+
 // ratios divides our figures by those of another contender. They are divided for
 // each repetition, so that load on both cancels out.
 func (c *contest) ratios(other *entry) []float64 {
@@ -85,10 +100,34 @@ func ratioText(ratios []float64) string {
 func (c *contest) title() string { return c.Title }
 func (c *contest) id() string    { return c.Name }
 
+// column is one of the figures beside the result.
+type column struct {
+	title, format string
+	of            func(e *entry) []float64
+}
+
+// columns returns those that an entry has figures for.
+func (c *contest) columns() []column {
+	all := []column{
+		{"CPU s per " + c.Per, "%.3g", func(e *entry) []float64 { return e.Processor }},
+		{"requests per " + c.Per, "%.3g", func(e *entry) []float64 { return e.Requests }},
+		{"bytes fetched", "%.2fx", func(e *entry) []float64 { return e.Fetched }},
+		{"peak memory, MiB", "%.0f", func(e *entry) []float64 { return e.Memory }},
+	}
+	return slices.DeleteFunc(all, func(column column) bool {
+		return !slices.ContainsFunc(c.Entries, func(e *entry) bool { return len(column.of(e)) > 0 })
+	})
+}
+
 func (c *contest) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s\n\n%s\n\n%s, %s, commit %s.\n\n![%s](images/bench/%s.svg)\n\n", c.Title, c.Notes, c.Machine, c.Date, c.Commit, c.Title, c.Name)
-	fmt.Fprintf(&b, "| | %s | least to most | jindo divided by it | CPU s per %s | requests per %s | bytes fetched | peak memory, MiB |\n|---|---|---|---|---|---|---|---|\n", c.Unit, c.Per, c.Per)
+	columns := c.columns()
+	fmt.Fprintf(&b, "| | %s | least to most | jindo divided by it |", c.Unit)
+	for _, column := range columns {
+		fmt.Fprintf(&b, " %s |", column.title)
+	}
+	b.WriteString("\n|---|---|---|---|" + strings.Repeat("---|", len(columns)) + "\n")
 	for _, e := range c.Entries {
 		if len(e.Figures) == 0 {
 			continue
@@ -97,8 +136,11 @@ func (c *contest) markdown() string {
 		if e.Contender != ours {
 			ratio = ratioText(c.ratios(e))
 		}
-		fmt.Fprintf(&b, "| %s | %.4g | %.4g to %.4g | %s | %s | %s | %s | %s |\n", e.Contender, quantile(e.Figures, 0.5),
-			slices.Min(e.Figures), slices.Max(e.Figures), ratio, number(e.Processor, "%.3g"), number(e.Requests, "%.3g"), number(e.Fetched, "%.2fx"), number(e.Memory, "%.0f"))
+		fmt.Fprintf(&b, "| %s | %.4g | %.4g to %.4g | %s |", e.Contender, quantile(e.Figures, 0.5), slices.Min(e.Figures), slices.Max(e.Figures), ratio)
+		for _, column := range columns {
+			fmt.Fprintf(&b, " %s |", number(column.of(e), column.format))
+		}
+		b.WriteString("\n")
 	}
 	for _, reason := range c.Missing {
 		fmt.Fprintf(&b, "\nNot measured: %s.\n", reason)

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -19,20 +20,21 @@ const listedObjects = 10_000
 // find read them.
 func directories(ctx context.Context, r *run) ([]report, error) {
 	b := lister.Bucket{Name: bucket, Directories: r.repetitions, Objects: listedObjects, Size: 4096}
-	l, err := r.openWith(ctx, setup{name: "directories", files: layout{listing: true}, cacheMiB: 1 << 10, listing: &b})
+	l, err := r.openWith(ctx, setup{name: "directories", cacheMiB: 1 << 10, listing: &b, written: b.Directories})
 	if err != nil {
 		return nil, err
 	}
-	directory := func(n int) string { return fmt.Sprintf("d%05d", n) }
 	cold := &contest{
 		Name: "directories-cold", Title: "Attributes of a directory, cold", Unit: "entries/s", Per: "1,000 entries",
 		Notes: fmt.Sprintf("Names and attributes of %d entries of a directory that no contender has listed before. The store responds after 20 ms with at most 1,000 entries. JuiceFS has them in Redis. Raw: the LISTs alone.", listedObjects),
 	}
 	restore := l.shape(shaped)
 	err = l.race(ctx, r.repetitions, cold, func(c contender) bool { return !c.limit },
-		func(ctx context.Context, _ contender, n int) (work, error) { return l.rawList(ctx, directory(n)+"/") },
+		func(ctx context.Context, _ contender, n int) (work, error) {
+			return l.rawList(ctx, directory(n)+"/", listedObjects)
+		},
 		func(ctx context.Context, c contender, n int) (work, error) {
-			return walk(ctx, filepath.Join(c.root, directory(n)))
+			return list(ctx, filepath.Join(c.root, directory(n)), listedObjects)
 		}, thousand)
 	restore()
 	if err != nil {
@@ -44,37 +46,54 @@ func directories(ctx context.Context, r *run) ([]report, error) {
 	}
 	err = l.race(ctx, r.repetitions, warm, func(contender) bool { return true }, nil,
 		func(ctx context.Context, c contender, _ int) (work, error) {
-			return walk(ctx, filepath.Join(c.root, directory(0)))
+			return list(ctx, filepath.Join(c.root, directory(0)), listedObjects)
 		}, thousand)
 	if err != nil {
 		return nil, fmt.Errorf("warm: %w", err)
 	}
-	for _, e := range append(cold.Entries, warm.Entries...) {
-		e.Fetched = nil // a listing has no size
-	}
+	cold.withoutFetched()
+	warm.withoutFetched()
 	return []report{cold, warm}, nil
 }
 
-// walk reads names and attributes of all entries below a directory.
-func walk(ctx context.Context, dir string) (work, error) {
-	begin, entries := time.Now(), 0
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		entries++
-		if _, err = d.Info(); err != nil {
-			return err
-		}
-		return ctx.Err()
-	})
-	if err == nil && entries != listedObjects {
-		err = fmt.Errorf("%s has %d entries of %d", dir, entries, listedObjects)
+// directory returns the name of a directory of a listing.
+func directory(n int) string { return fmt.Sprintf("d%05d", n) }
+
+// list reads the names of a directory of files and the attributes of each, a batch
+// at a time, as ls does.
+func list(ctx context.Context, dir string, want int) (work, error) {
+	begin := time.Now()
+	file, err := os.Open(dir)
+	if err != nil {
+		return work{}, err
 	}
-	return work{float64(entries), time.Since(begin).Seconds(), int64(entries)}, err
+	defer file.Close()
+	entries := 0
+	for ctx.Err() == nil {
+		batch, err := file.ReadDir(1024)
+		for _, entry := range batch {
+			if _, err := entry.Info(); err != nil {
+				return work{}, err
+			}
+		}
+		entries += len(batch)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return work{}, err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return work{}, err
+	}
+	if entries != want {
+		return work{}, fmt.Errorf("%s has %d entries of %d", dir, entries, want)
+	}
+	return work{float64(entries), time.Since(begin).Seconds(), int64(entries)}, nil
 }
 
-func (l *lab) rawList(ctx context.Context, prefix string) (work, error) {
+func (l *lab) rawList(ctx context.Context, prefix string, want int) (work, error) {
 	begin, entries, token := time.Now(), 0, ""
 	for {
 		page, err := l.raw.List(ctx, ufs.ListOptions{Prefix: prefix, Delimiter: "/", Continuation: token})
@@ -86,8 +105,8 @@ func (l *lab) rawList(ctx context.Context, prefix string) (work, error) {
 			break
 		}
 	}
-	if entries != listedObjects {
-		return work{}, errors.New("the store lists too few entries")
+	if entries != want {
+		return work{}, fmt.Errorf("the store lists %d entries of %d", entries, want)
 	}
 	return work{float64(entries), time.Since(begin).Seconds(), int64(entries)}, nil
 }

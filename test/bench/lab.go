@@ -2,43 +2,24 @@ package main
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/jindo-io/jindo/pkg/ufs"
-	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/test/bench/link"
 	"github.com/jindo-io/jindo/test/bench/lister"
 	"github.com/jindo-io/jindo/test/bench/peer"
 	"github.com/jindo-io/jindo/test/bench/shaper"
-	"github.com/jindo-io/jindo/test/dataset"
-	"github.com/jindo-io/jindo/test/s3server"
 	"github.com/jindo-io/jindo/test/testbed"
 )
 
-// Names and keys of the store.
-const (
-	bucket    = "bench"
-	accessKey = "bench-access-key"
-	secretKey = "bench-access-secret"
-)
-
-// shaped is what cold rows call a store at some distance.
-var shaped = shaper.Shape{FirstByte: 20 * time.Millisecond, PerConnection: 100e6, Total: 300e6}
-
 // lab is a store with a data set, a proxy in front of it, and every contender
-// that mounts it, started once for all rows.
+// that mounts it, started once for all rows with the same setup.
 type lab struct {
-	name    string
+	setup
 	source  string // directory of the bucket
 	direct  string // URL of the store
 	stop    func() // of the store
@@ -47,7 +28,9 @@ type lab struct {
 	testbed *testbed.Testbed
 	peers   []*peer.Peer
 	missing []string
-	files   layout
+	// link and remote are set where contenders are at the other end of a link.
+	link   *link.Link
+	remote *remoteMount
 	// filled is set once every contender has cached the warm file.
 	filled bool
 }
@@ -57,12 +40,16 @@ type contender struct {
 	name string
 	root string
 	pids []int
+	// client holds those of the processes that serve the mount.
+	client []int
 	// limit is set for the plain files of the store.
 	limit bool
 	// caches is false for a mount without a cache of file contents.
 	caches bool
 	// bounded is set where the size of the cache was set.
 	bounded bool
+	// stop, unless nil, ends a contender for the reason given.
+	stop func(reason error)
 }
 
 // setup is what a lab is started with.
@@ -71,8 +58,19 @@ type setup struct {
 	files layout
 	// cacheMiB bounds the cache of each contender.
 	cacheMiB int
-	// listing, unless nil, is served instead of files.
+	// write, unless nil, adds files to the directory of the bucket.
+	write func(ctx context.Context, dir string) error
+	// listing, unless nil, is served instead of files; written is the number of
+	// its directories that also exist as plain files.
 	listing *lister.Bucket
+	written int
+	// without maps peers that are left out to the reason.
+	without map[string]string
+	// rate, unless 0, is that of the link between the contenders' mounts and this
+	// machine, in bytes per second.
+	rate int64
+	// loadLimit, unless 0, replaces the timeout of a load.
+	loadLimit time.Duration
 }
 
 // workers of our contender, which share its cache.
@@ -89,121 +87,34 @@ func (r *run) openWith(ctx context.Context, s setup) (*lab, error) {
 		return r.lab, nil
 	}
 	r.lab.close()
-	l := &lab{name: s.name, source: filepath.Join(r.dir, "store", bucket), files: s.files}
+	l := &lab{setup: s, source: filepath.Join(r.dir, "store", bucket)}
 	r.lab = l
-	for _, left := range []string{"store", "peers"} {
+	for _, left := range []string{"store", "peers", "remote"} {
 		if err := os.RemoveAll(filepath.Join(r.dir, left)); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if s.rate > 0 {
+		if l.link, err = link.Open(ctx, s.rate); err != nil {
 			return nil, err
 		}
 	}
 	serve := l.serve
 	if s.listing != nil {
-		serve = func(ctx context.Context) error { return l.serveListing(ctx, *s.listing) }
+		serve = func(ctx context.Context) error { return l.serveListing(ctx, *s.listing, s.written) }
 	}
 	if err := serve(ctx); err != nil {
 		return nil, err
 	}
-	if err := l.mountOurs(ctx, r, s.cacheMiB); err != nil {
+	if err := l.mountOurs(ctx, r); err != nil {
 		return nil, err
 	}
-	l.mountPeers(ctx, r, s.cacheMiB)
+	l.mountPeers(ctx, r)
 	return l, nil
 }
 
-// serve writes the data set and starts the store and the proxy.
-func (l *lab) serve(ctx context.Context) error {
-	if err := os.MkdirAll(filepath.Join(filepath.Dir(l.source), "juicefs-"+bucket), 0o755); err != nil {
-		return fmt.Errorf("write the data set: %w", err)
-	}
-	for _, f := range l.files.all() {
-		if err := writeObject(l.source, f); err != nil {
-			return fmt.Errorf("write the data set: %w", err)
-		}
-	}
-	binary, err := s3server.Find(ctx, os.Stderr)
-	if err != nil {
-		return err
-	}
-	server, err := s3server.Start(ctx, s3server.Config{Binary: binary, Dir: filepath.Dir(l.source), AccessKeyID: accessKey, AccessKeySecret: secretKey})
-	if err != nil {
-		return err
-	}
-	l.stop, l.direct = server.Stop, server.Endpoint
-	return l.front(ctx)
-}
-
-// serveListing serves a bucket that is only a listing, and writes the same
-// directories with empty files.
-func (l *lab) serveListing(ctx context.Context, b lister.Bucket) error {
-	for i := range b.Directories {
-		if err := emptyFiles(filepath.Join(l.source, fmt.Sprintf("d%05d", i)), b.Objects); err != nil {
-			return fmt.Errorf("write the data set: %w", err)
-		}
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("serve a listing: %w", err)
-	}
-	server := &http.Server{Handler: b, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	l.stop, l.direct = func() { _ = server.Close() }, "http://"+listener.Addr().String()
-	return l.front(ctx)
-}
-
-func emptyFiles(dir string, count int) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for i := range count {
-		file, err := os.Create(filepath.Join(dir, fmt.Sprintf("object-%06d.bin", i)))
-		if err != nil {
-			return err
-		}
-		if err := file.Close(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// front starts the proxy before the store, and opens the store through it.
-func (l *lab) front(ctx context.Context) error {
-	direct, err := url.Parse(l.direct)
-	if err != nil {
-		return err
-	}
-	if l.proxy, err = shaper.Start(direct.Host, shaper.Shape{}); err != nil {
-		return err
-	}
-	l.raw, err = drivers.Open(ctx, "s3://"+bucket+"/", map[string]string{"fs.s3.endpoint": l.endpoint()}, credentials{})
-	return err
-}
-
-// writeObject writes a file with the ETag of an object, which the store would
-// otherwise not have.
-func writeObject(root string, f dataset.File) error {
-	path := filepath.Join(root, f.Path)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	content := f.Content()
-	if err := os.WriteFile(path, content, 0o644); err != nil {
-		return err
-	}
-	sum := md5.Sum(content) //nolint:gosec // the ETag of S3
-	return unix.Setxattr(path, "user.etag", []byte(hex.EncodeToString(sum[:])), 0)
-}
-
-type credentials struct{}
-
-// Credentials implements ufs.CredentialsSource.
-func (credentials) Credentials(context.Context) (ufs.Credentials, error) {
-	return ufs.Credentials{AccessKeyID: accessKey, AccessKeySecret: secretKey}, nil
-}
-
-func (l *lab) endpoint() string { return "http://" + l.proxy.Address() }
-
-func (l *lab) mountOurs(ctx context.Context, r *run, cacheMiB int) error {
+func (l *lab) mountOurs(ctx context.Context, r *run) error {
 	keys, err := credentials{}.Credentials(ctx)
 	if err != nil {
 		return err
@@ -211,16 +122,27 @@ func (l *lab) mountOurs(ctx context.Context, r *run, cacheMiB int) error {
 	l.testbed, err = testbed.Open(ctx, testbed.Options{
 		Bin: r.bin, Dir: r.dir,
 		Bucket: &testbed.Bucket{Name: bucket, Endpoint: l.endpoint(), Credentials: keys},
-		Tiers:  fmt.Sprintf("[{mediumtype: SSD, path: /mnt/disk1, quota: %dMi}]", cacheMiB/workers),
+		Tiers:  fmt.Sprintf("[{mediumtype: SSD, path: /mnt/disk1, quota: %dMi}]", l.cacheMiB/workers),
 	})
+	if err != nil || l.link == nil {
+		return err
+	}
+	l.remote, err = mountRemote(ctx, l.link, l.testbed, filepath.Join(r.dir, "remote"))
 	return err
 }
 
-func (l *lab) mountPeers(ctx context.Context, r *run, cacheMiB int) {
-	options := peer.Options{Dir: filepath.Join(r.dir, "peers"), CacheMiB: cacheMiB, Store: peer.Store{
-		Endpoint: l.endpoint(), Direct: l.direct, Listing: l.files.listing, Bucket: bucket, AccessKeyID: accessKey, AccessKeySecret: secretKey, Source: l.source,
+func (l *lab) mountPeers(ctx context.Context, r *run) {
+	options := peer.Options{Dir: filepath.Join(r.dir, "peers"), CacheMiB: l.cacheMiB, Store: peer.Store{
+		Endpoint: l.endpoint(), Direct: l.direct, Listing: l.listing != nil, Bucket: bucket, AccessKeyID: accessKey, AccessKeySecret: secretKey, Source: l.source,
 	}}
+	if l.link != nil {
+		options.Begin, options.Store.Direct = l.link.Start, l.endpoint()
+	}
 	for _, name := range peer.Names() {
+		if reason, ok := l.without[name]; ok {
+			l.missing = append(l.missing, name+": "+reason)
+			continue
+		}
 		p, err := peer.Start(ctx, name, options)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -231,20 +153,53 @@ func (l *lab) mountPeers(ctx context.Context, r *run, cacheMiB int) {
 	}
 }
 
+// stopPeer leaves a peer out of later contests.
+func (l *lab) stopPeer(p *peer.Peer, reason error) {
+	p.Stop()
+	l.peers = slices.DeleteFunc(l.peers, func(other *peer.Peer) bool { return other == p })
+	l.missing = append(l.missing, fmt.Sprintf("%s: %v", p.Name, reason))
+}
+
 // contenders returns the mounts, and first the store's own files as the limit.
 func (l *lab) contenders() ([]contender, error) {
-	pids, err := l.testbed.PIDs()
+	own, err := l.own()
 	if err != nil {
 		return nil, err
 	}
-	all := []contender{
-		{name: "plain file", root: l.source, limit: true, caches: true},
-		{name: ours, root: l.testbed.Root(), pids: pids, caches: true, bounded: true},
-	}
+	all := []contender{{name: "plain file", root: l.source, limit: true, caches: true}, own}
 	for _, p := range l.peers {
-		all = append(all, contender{name: p.Name, root: p.Root, pids: p.PIDs(), caches: p.Caches, bounded: p.Bounded})
+		all = append(all, contender{
+			name: p.Name, root: p.Root, pids: p.PIDs(), client: p.Client(), caches: p.Caches, bounded: p.Bounded,
+			stop: func(reason error) { l.stopPeer(p, reason) },
+		})
 	}
 	return all, nil
+}
+
+// own returns our contender.
+func (l *lab) own() (contender, error) {
+	c := contender{name: ours, root: l.testbed.Root(), caches: true, bounded: true}
+	var err error
+	if c.pids, err = l.testbed.PIDs(); err != nil {
+		return c, err
+	}
+	if l.remote != nil {
+		c.root, c.client = l.remote.root, []int{l.remote.pid()}
+		c.pids = append(c.pids, c.client...)
+		return c, nil
+	}
+	servers, err := l.testbed.Components("fuse")
+	if err != nil {
+		return c, err
+	}
+	for _, name := range servers {
+		pid, err := l.testbed.PID(name)
+		if err != nil {
+			return c, err
+		}
+		c.client = append(c.client, pid)
+	}
+	return c, nil
 }
 
 func (l *lab) close() {
@@ -253,6 +208,9 @@ func (l *lab) close() {
 	}
 	for _, p := range slices.Backward(l.peers) {
 		p.Stop()
+	}
+	if l.remote != nil {
+		l.remote.close()
 	}
 	if l.testbed != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -270,5 +228,8 @@ func (l *lab) close() {
 	}
 	if l.stop != nil {
 		l.stop()
+	}
+	if l.link != nil {
+		l.link.Close()
 	}
 }

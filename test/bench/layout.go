@@ -28,8 +28,6 @@ type layout struct {
 	// small has the small files of each repetition, small[0] also those that are
 	// read warm. first has the files of the first bytes.
 	small, first [][]dataset.File
-	// listing is set where only directories are measured.
-	listing bool
 	// epochs are the files that are read again and again.
 	epochs []dataset.File
 }
@@ -61,8 +59,5 @@ func (l layout) all() []dataset.File {
 		all = append(all, l.warm)
 	}
 	all = append(append(append(all, l.cold...), l.shaped...), l.herd...)
-	for n := range l.small {
-		all = append(append(all, l.small[n]...), l.first[n]...)
-	}
-	return all
+	return append(append(all, flatten(l.small)...), flatten(l.first)...)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,24 @@ import (
 // load is what each contender carries out in each repetition.
 type load func(ctx context.Context, c contender, repetition int) (work, error)
 
-// race lets each contender carry out a load, as often as the run repeats. The
-// order rotates, so that no contender is always first. raw, unless nil, takes part
-// as a limit without a mount. divide returns what CPU and requests are divided by.
+// race is a load that contenders carry out in turns.
+type race struct {
+	repetitions int
+	result      *contest
+	contenders  []contender
+	// do is the load; raw is that of the contender rawName.
+	do, raw load
+	// divide returns what the processor time and the requests are divided by.
+	divide func(work) float64
+	// proxy, unless nil, counts the requests to the store.
+	proxy *shaper.Proxy
+	// limit is the timeout of one load.
+	limit time.Duration
+}
+
+// race lets each contender carry out a load, as often as the run repeats. raw,
+// unless nil, takes part as a limit without a mount. divide returns what CPU and
+// requests are divided by.
 func (l *lab) race(ctx context.Context, repetitions int, result *contest, takes func(contender) bool, raw, do load, divide func(work) float64) error {
 	contenders, err := l.contenders()
 	if err != nil {
@@ -30,38 +46,36 @@ func (l *lab) race(ctx context.Context, repetitions int, result *contest, takes 
 	if raw != nil {
 		contenders = append([]contender{{name: rawName, limit: true}}, contenders...)
 	}
-	var chosen []contender
-	for _, c := range contenders {
-		if c.name == rawName || takes(c) {
-			chosen = append(chosen, c)
-			result.entry(c.name).Limit = c.limit
-		}
-	}
+	contenders = slices.DeleteFunc(contenders, func(c contender) bool { return c.name != rawName && !takes(c) })
 	result.Missing = slices.Clone(l.missing)
-	return l.rotate(ctx, repetitions, result, chosen, raw, do, divide)
+	return race{repetitions, result, contenders, do, raw, divide, l.proxy, cmp.Or(l.loadLimit, loadLimit)}.run(ctx)
 }
 
-// rotate carries out the load. A peer that fails is left out with the reason.
-func (l *lab) rotate(ctx context.Context, repetitions int, result *contest, chosen []contender, raw, do load, divide func(work) float64) error {
+// run carries out the load. The order rotates, so that no contender is always
+// first. A peer that fails is left out with the reason.
+func (r race) run(ctx context.Context) error {
+	for _, c := range r.contenders {
+		r.result.entry(c.name).Limit = c.limit
+	}
 	failed := map[string]bool{}
-	for n := range repetitions {
-		for i := range chosen {
-			c := chosen[(i+n)%len(chosen)]
-			act := do
-			if c.name == rawName {
-				act = raw
-			}
+	for n := range r.repetitions {
+		for i := range r.contenders {
+			c := r.contenders[(i+n)%len(r.contenders)]
 			if failed[c.name] {
 				continue
 			}
-			switch err := l.once(ctx, result.entry(c.name), c, n, act, divide); {
+			switch err := r.once(ctx, c, n); {
 			case err == nil:
 			case c.limit || c.name == ours || ctx.Err() != nil:
 				return fmt.Errorf("%s: %w", c.name, err)
 			default:
 				failed[c.name] = true
-				result.entry(c.name).drop()
-				result.Missing = append(result.Missing, fmt.Sprintf("%s: %v", c.name, err))
+				r.result.entry(c.name).drop()
+				r.result.Missing = append(r.result.Missing, fmt.Sprintf("%s: %v", c.name, err))
+				// It would go on with its load while the others are measured.
+				if c.stop != nil && errors.Is(err, context.DeadlineExceeded) {
+					c.stop(err)
+				}
 			}
 		}
 	}
@@ -71,35 +85,68 @@ func (l *lab) rotate(ctx context.Context, repetitions int, result *contest, chos
 // rawName is the contender that sends requests to the store itself.
 const rawName = "raw requests"
 
-// loadLimit is the timeout of a load: a peer that needs longer is not measured.
+// loadLimit is the timeout of a load in most rows: a peer that needs longer is not
+// measured.
 const loadLimit = 40 * time.Second
 
 // once carries out a load once, and records what it took.
-func (l *lab) once(ctx context.Context, e *entry, c contender, repetition int, do load, divide func(work) float64) error {
+func (r race) once(ctx context.Context, c contender, repetition int) error {
+	do := r.do
+	if c.name == rawName {
+		do = r.raw
+	}
 	forgetPeaks(c.pids)
-	processor, counts := processorSeconds(c.pids), l.proxy.Counts()
-	limited, cancel := context.WithTimeout(ctx, loadLimit)
+	processor, counts := processorSeconds(c.pids), r.counts()
+	limited, cancel := context.WithTimeout(ctx, r.limit)
 	defer cancel()
-	w, err := do(limited, c, repetition)
+	w, err := bounded(limited, func() (work, error) { return do(limited, c, repetition) })
 	if err != nil {
 		return err
 	}
 	// What a mount does behind its reader belongs to the load.
 	settle(ctx, c.pids)
-	took, used := l.proxy.Counts().Since(counts), processorSeconds(c.pids)-processor
+	took, used := r.counts().Since(counts), processorSeconds(c.pids)-processor
 	if w.amount == 0 {
 		return errors.New("it read nothing within the time of the load")
 	}
+	e := r.result.entry(c.name)
 	e.Figures = append(e.Figures, w.throughput())
-	if !c.limit || c.name == rawName {
-		e.Requests = append(e.Requests, float64(took.All())/divide(w))
+	if r.proxy != nil && (!c.limit || c.name == rawName) {
+		e.Requests = append(e.Requests, float64(took.All())/r.divide(w))
 		e.Fetched = append(e.Fetched, float64(took.Received)/float64(max(w.bytes, 1)))
 	}
 	if len(c.pids) > 0 {
-		e.Processor = append(e.Processor, used/divide(w))
+		e.Processor = append(e.Processor, used/r.divide(w))
 		e.Memory = append(e.Memory, peakMemory(c.pids))
 	}
 	return ctx.Err()
+}
+
+func (r race) counts() shaper.Counts {
+	if r.proxy == nil {
+		return shaper.Counts{}
+	}
+	return r.proxy.Counts()
+}
+
+// bounded returns when a load ends or its context does. A load that waits in the
+// kernel is left behind: it ends when its mount does.
+func bounded(ctx context.Context, do func() (work, error)) (work, error) {
+	type outcome struct {
+		work work
+		err  error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		w, err := do()
+		ended <- outcome{w, err}
+	}()
+	select {
+	case o := <-ended:
+		return o.work, o.err
+	case <-ctx.Done():
+		return work{}, ctx.Err()
+	}
 }
 
 // settle waits until processes use little of a processor, at most 10 s.
@@ -123,6 +170,8 @@ func settle(ctx context.Context, pids []int) {
 func gib(w work) float64 { return float64(w.bytes) / (1 << 30) }
 
 func thousand(w work) float64 { return w.amount / 1000 }
+
+func thousandBytes(w work) float64 { return float64(w.bytes) / 1000 }
 
 // rawGets fetches an object as concurrent ranges.
 func (l *lab) rawGets(ctx context.Context, f dataset.File) (work, error) {

@@ -7,29 +7,23 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-
-	"github.com/jindo-io/jindo/test/bench/shaper"
+	"time"
 )
 
-// emptyLab returns a lab without mounts.
-func emptyLab(t *testing.T) *lab {
-	t.Helper()
-	proxy, err := shaper.Start("127.0.0.1:1", shaper.Shape{})
-	if err != nil {
-		t.Fatal(err)
+// turns is a race without a store, of three repetitions.
+func turns(result *contest, do load) race {
+	return race{
+		repetitions: 3, result: result, contenders: []contender{{name: "a", limit: true}, {name: ours}, {name: "b"}},
+		do: do, divide: gib, limit: time.Minute,
 	}
-	t.Cleanup(proxy.Close)
-	return &lab{proxy: proxy}
 }
 
 func TestTheOrderRotates(t *testing.T) {
-	chosen := []contender{{name: "a", limit: true}, {name: ours}, {name: "b"}}
 	var order []string
-	result := &contest{}
-	err := emptyLab(t).rotate(t.Context(), 3, result, chosen, nil, func(_ context.Context, c contender, _ int) (work, error) {
+	err := turns(&contest{}, func(_ context.Context, c contender, _ int) (work, error) {
 		order = append(order, c.name)
 		return work{1, 1, 1}, nil
-	}, gib)
+	}).run(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,18 +37,45 @@ func TestFailures(t *testing.T) {
 	fail := errors.New("input/output error")
 	for failing, ends := range map[string]bool{"a": true, ours: true, "b": false} {
 		result := &contest{}
-		err := emptyLab(t).rotate(t.Context(), 2, result, []contender{{name: "a", limit: true}, {name: ours}, {name: "b"}}, nil,
-			func(_ context.Context, c contender, n int) (work, error) {
-				if c.name == failing && n == 1 {
-					return work{}, fail
-				}
-				return work{1, 1, 1}, nil
-			}, gib)
+		err := turns(result, func(_ context.Context, c contender, n int) (work, error) {
+			if c.name == failing && n == 1 {
+				return work{}, fail
+			}
+			return work{1, 1, 1}, nil
+		}).run(t.Context())
 		if errors.Is(err, fail) != ends {
 			t.Errorf("%s failed: %v", failing, err)
 		}
 		if !ends && (len(result.Missing) != 1 || len(result.entry(failing).Figures) != 0) {
 			t.Errorf("%s failed: missing %v, figures %v", failing, result.Missing, result.entry(failing).Figures)
+		}
+	}
+}
+
+// A peer whose load hangs is stopped and leaves the contest; one that fails is not.
+func TestAPeerThatHangsIsStopped(t *testing.T) {
+	for _, hangs := range []bool{true, false} {
+		result, stopped := &contest{}, 0
+		release := make(chan struct{})
+		r := turns(result, func(_ context.Context, c contender, _ int) (work, error) {
+			if c.name != "b" {
+				return work{1, 1, 1}, nil
+			}
+			if hangs {
+				<-release // as a call into a kernel that has no response
+			}
+			return work{}, errors.New("failed")
+		})
+		r.contenders[2].stop = func(error) { stopped++ }
+		if hangs {
+			r.limit = 10 * time.Millisecond
+			// The others must not depend on the limit.
+			r.contenders = r.contenders[2:]
+		}
+		err := r.run(t.Context())
+		close(release)
+		if err != nil || len(result.Missing) != 1 || (stopped == 1) != hangs {
+			t.Errorf("hangs %t: %v, missing %v, stopped %d times", hangs, err, result.Missing, stopped)
 		}
 	}
 }

@@ -87,26 +87,26 @@ func firstByte(ctx context.Context, r *run) ([]report, error) {
 		Notes: fmt.Sprintf("open and read one byte, one file after the other, of %d files of 256 KiB to 1 MiB that no contender has read before. The store responds after 20 ms. Raw requests fetch one byte.", firstFiles),
 	}
 	defer l.shape(shaped)()
-	// A throughput of the median duration makes one figure of each repetition.
-	median := func(took []float64) work {
-		return work{amount: quantile(took, 0.5), seconds: 1, bytes: int64(len(took))}
-	}
 	err = l.race(ctx, r.repetitions, result, func(c contender) bool { return !c.limit },
 		func(ctx context.Context, _ contender, n int) (work, error) {
 			took, err := l.rawFirst(ctx, l.files.first[n])
-			return median(took), err
+			return medianOf(took), err
 		},
 		func(_ context.Context, c contender, n int) (work, error) {
 			took, err := firstBytes(paths(c, l.files.first[n]))
-			return median(took), err
-		}, func(w work) float64 { return float64(w.bytes) / 1000 })
+			return medianOf(took), err
+		}, thousandBytes)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range result.Entries {
-		e.Fetched = nil // of one byte a file, the ratio says nothing
-	}
+	result.withoutFetched()
 	return []report{result}, l.verify(l.files.first[0])
+}
+
+// medianOf makes one figure of the durations of a repetition. One byte was read for
+// each.
+func medianOf(took []float64) work {
+	return work{amount: quantile(took, 0.5), seconds: 1, bytes: int64(len(took))}
 }
 
 func (l *lab) rawFirst(ctx context.Context, files []dataset.File) ([]float64, error) {

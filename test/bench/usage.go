@@ -54,6 +54,18 @@ func peakMemory(pids []int) float64 {
 	return mib
 }
 
+// residentMemory returns the sum of the resident sets of processes, in bytes.
+func residentMemory(pids []int) float64 {
+	var bytes float64
+	for _, pid := range pids {
+		kib, err := statusField(pid, "VmRSS:")
+		if err == nil {
+			bytes += kib * 1024
+		}
+	}
+	return bytes
+}
+
 // statusField returns a number of /proc/PID/status.
 func statusField(pid int, field string) (float64, error) {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

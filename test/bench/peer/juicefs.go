@@ -17,11 +17,11 @@ import (
 // startJuiceFS starts Redis and JuiceFS, which stores blocks of its own: the
 // bucket's files are copied through a mount, and then its cache is dropped.
 func startJuiceFS(ctx context.Context, o Options, dir string) (*Peer, error) {
-	redis, address, err := startRedis(ctx, dir)
+	redis, socket, err := o.startRedis(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	peer, err := juiceFS(ctx, o, dir, "redis://"+address+"/1")
+	peer, err := juiceFS(ctx, o, dir, "unix://"+socket+"?db=1")
 	if err != nil {
 		redis.stop()
 		return nil, err
@@ -42,7 +42,7 @@ func juiceFS(ctx context.Context, o Options, dir, meta string) (*Peer, error) {
 		return nil, err
 	}
 	mount := func(endpoint, cache string) (*Peer, error) {
-		return mounted(ctx, dir, "juicefs", env, "mount", "--no-usage-report", "--no-bgjob", "--bucket", endpoint+bucket,
+		return o.mounted(ctx, dir, "juicefs", env, "mount", "--no-usage-report", "--no-bgjob", "--bucket", endpoint+bucket,
 			"--cache-dir", cache, "--cache-size", strconv.Itoa(o.CacheMiB), "--free-space-ratio", "0.02",
 			meta, filepath.Join(dir, "mnt"))
 	}
@@ -62,24 +62,15 @@ func juiceFS(ctx context.Context, o Options, dir, meta string) (*Peer, error) {
 	return mount(o.Store.Endpoint, filepath.Join(dir, "cache"))
 }
 
-// startRedis starts Redis without persistence on a free port of 127.0.0.1.
-func startRedis(ctx context.Context, dir string) (*process, string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, "", err
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, "", err
-	}
-	redis, err := run(dir, "redis-server", nil, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+// startRedis starts Redis without persistence, on a unix socket.
+func (o Options) startRedis(ctx context.Context, dir string) (*process, string, error) {
+	socket := filepath.Join(dir, "redis.sock")
+	redis, err := o.run(dir, "redis-server", nil, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no")
 	if err != nil {
 		return nil, "", err
 	}
 	err = redis.await(ctx, "Redis", func() bool {
-		conn, err := net.Dial("tcp", address)
+		conn, err := net.Dial("unix", socket)
 		if err != nil {
 			return false
 		}
@@ -89,7 +80,7 @@ func startRedis(ctx context.Context, dir string) (*process, string, error) {
 		redis.stop()
 		return nil, "", err
 	}
-	return redis, address, nil
+	return redis, socket, nil
 }
 
 // copyTree copies the regular files below a directory, several at a time.

@@ -26,6 +26,9 @@ type Options struct {
 	Store Store
 	// CacheMiB bounds each peer's cache. s3fs and geesefs have no such setting.
 	CacheMiB int
+	// Begin, unless nil, starts the programs, in another network namespace for
+	// example.
+	Begin func(*exec.Cmd) error
 }
 
 // Peer is a file system that is mounted. Its methods are called by one goroutine.
@@ -86,8 +89,15 @@ func Start(ctx context.Context, name string, o Options) (*Peer, error) {
 
 // PIDs returns the processes of the peer, with those that they started.
 func (p *Peer) PIDs() []int {
+	return withChildren(p.processes)
+}
+
+// Client returns those processes of the peer that serve its mount.
+func (p *Peer) Client() []int { return withChildren(p.processes[len(p.processes)-1:]) }
+
+func withChildren(processes []*process) []int {
 	var pids []int
-	for _, process := range p.processes {
+	for _, process := range processes {
 		pids = append(pids, process.command.Process.Pid)
 	}
 	children := parents()

@@ -24,7 +24,7 @@ type process struct {
 }
 
 // run starts a program with its output in a file of dir.
-func run(dir, program string, env []string, args ...string) (*process, error) {
+func (o Options) run(dir, program string, env []string, args ...string) (*process, error) {
 	path, err := find(program)
 	if err != nil {
 		return nil, err
@@ -39,7 +39,11 @@ func run(dir, program string, env []string, args ...string) (*process, error) {
 	p.command.Env = append(environment(), env...)
 	p.command.Dir, p.command.Stdout, p.command.Stderr = dir, file, file
 	p.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.command.Start(); err != nil {
+	begin := (*exec.Cmd).Start
+	if o.Begin != nil {
+		begin = o.Begin
+	}
+	if err := begin(p.command); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -96,8 +100,8 @@ func (p *process) await(ctx context.Context, what string, ready func() bool) err
 
 // mounted starts a program that mounts dir/mnt, and waits until the directory is
 // a mount point.
-func mounted(ctx context.Context, dir, program string, env []string, args ...string) (*Peer, error) {
-	p, err := run(dir, program, env, args...)
+func (o Options) mounted(ctx context.Context, dir, program string, env []string, args ...string) (*Peer, error) {
+	p, err := o.run(dir, program, env, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -43,10 +43,10 @@ type Proxy struct {
 	conns map[net.Conn]struct{}
 }
 
-// Start listens on a free port of 127.0.0.1 and forwards to target, a host with
-// a port.
-func Start(target string, shape Shape) (*Proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// Start listens on a free port of a host and forwards to target, a host with a
+// port.
+func Start(host, target string, shape Shape) (*Proxy, error) {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("start a proxy: %w", err)
 	}

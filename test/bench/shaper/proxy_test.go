@@ -40,7 +40,7 @@ func store(t *testing.T) *httptest.Server {
 
 func start(t *testing.T, shape Shape) *Proxy {
 	t.Helper()
-	p, err := Start(store(t).Listener.Addr().String(), shape)
+	p, err := Start("127.0.0.1", store(t).Listener.Addr().String(), shape)
 	if err != nil {
 		t.Fatal(err)
 	}
