@@ -43,6 +43,8 @@ var rows = []row{
 	{"herd", herd},
 	{"epochs", epochs},
 	{"directories", directories},
+	{"million", million},
+	{"inodes", inodes},
 	{"remote", remote},
 	{"failover", one(failover)},
 	{"memory", one(memory)},
