@@ -45,6 +45,7 @@ var rows = []row{
 	{"directories", directories},
 	{"million", million},
 	{"inodes", inodes},
+	{"tree", tree},
 	{"remote", remote},
 	{"failover", one(failover)},
 	{"memory", one(memory)},
