@@ -47,6 +47,7 @@ var rows = []row{
 	{"inodes", inodes},
 	{"tree", tree},
 	{"remote", remote},
+	{"commands", commands},
 	{"failover", one(failover)},
 	{"memory", one(memory)},
 	{"admission", one(admitted)},
@@ -78,12 +79,16 @@ func main() {
 	file := flag.String("map", "", "only map this file, for a row")
 	threads := flag.Int("threads", 1, "threads that read the mapped file")
 	drop := flag.Bool("drop", false, "drop the pages of the mapped file first")
+	kind := flag.String("log", "", "only serve a replicated log, for a row")
+	logDir := flag.String("log-dir", "", "directory of the replicated log")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	var err error
 	switch {
 	case *file != "":
 		err = mapHere(*file, *drop, *threads)
+	case *kind != "":
+		err = serveLog(ctx, *kind, *logDir, os.Stdin, os.Stdout)
 	default:
 		err = r.rows(ctx, *name)
 	}

@@ -181,6 +181,27 @@ func (s *Testbed) Masters() (*client.Client, error) {
 	return s.masters, nil
 }
 
+// Issue returns an identity that the authority of the runtime has signed. Its files
+// are in a directory of that name, of which there may be only one.
+func (s *Testbed) Issue(peer mtls.Peer) (*mtls.Identity, error) {
+	authority, err := mtls.LoadAuthority(filepath.Join(s.Layout.Dir, "ca"))
+	if err != nil {
+		return nil, err
+	}
+	pair, err := authority.Issue(peer, nil, 24*time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(s.options.Dir, "issued", peer.Name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("issue a certificate: %w", err)
+	}
+	if err := pair.Save(dir); err != nil {
+		return nil, err
+	}
+	return mtls.LoadIdentity(dir)
+}
+
 // Leader waits until a master leads, and returns its name.
 func (s *Testbed) Leader(ctx context.Context) (string, error) {
 	masters, err := s.Masters()
