@@ -10,10 +10,11 @@ import (
 	"github.com/jindo-io/jindo/test/verify"
 )
 
+// kills is how often each signal is sent.
 const kills = 20
 
-// failover measures how long commits fail after the leader is killed, and the
-// slowest read in that time.
+// failover measures how long commits fail after the leader is killed, or asked to
+// end, and the slowest read in that time.
 func failover(ctx context.Context, bin, dir string) (table, error) {
 	files := dataset.Plan(dataset.Options{Files: 200, SmallSize: 64 << 10})
 	s, err := testbed.Open(ctx, testbed.Options{Bin: bin, Dir: dir, Store: "oss", Files: files})
@@ -31,34 +32,55 @@ func failover(ctx context.Context, bin, dir string) (table, error) {
 	reader := verify.Start(verify.Options{Root: s.Root(), Files: files, Threads: 2, Hold: 4, Pause: time.Millisecond})
 	defer reader.Stop()
 
-	refused := series{What: "commit refused at SIGKILL of the leader", Unit: "ms"}
-	stall := series{What: "worst read meanwhile", Unit: "ms"}
-	for range kills {
-		leader, err := s.Leader(ctx)
-		if err != nil {
-			return table{}, err
+	var all []series
+	for _, signal := range []struct {
+		name string
+		end  func(ctx context.Context, leader string) error
+	}{
+		{"SIGKILL", s.Kill},
+		{"SIGTERM", s.Terminate},
+	} {
+		refused := series{What: "commit refused at " + signal.name + " of the leader", Unit: "ms"}
+		stall := series{What: "worst read meanwhile, " + signal.name, Unit: "ms"}
+		for range kills {
+			worst, read, err := failOnce(ctx, s, commits, reader, signal.end)
+			if err != nil {
+				return table{}, fmt.Errorf("%s: %w", signal.name, err)
+			}
+			refused.Figures = append(refused.Figures, float64(worst.Milliseconds()))
+			stall.Figures = append(stall.Figures, float64(read.Microseconds())/1000)
 		}
-		if err := commits.Wait(ctx, 100); err != nil {
-			return table{}, err
-		}
-		commits.Reset()
-		reader.Reset()
-		if err := s.Kill(ctx, leader); err != nil {
-			return table{}, err
-		}
-		if err := commits.Wait(ctx, 100); err != nil {
-			return table{}, err
-		}
-		report := reader.Report()
-		if report.Failed+report.Wrong > 0 {
-			return table{}, fmt.Errorf("reads failed: %s: %v", report, report.Errors)
-		}
-		refused.Figures = append(refused.Figures, float64(commits.Worst().Milliseconds()))
-		stall.Figures = append(stall.Figures, float64(report.Worst.Microseconds())/1000)
+		ninetieth := series{What: refused.What + ", nine of ten at most", Unit: "ms", Figures: []float64{quantile(refused.Figures, 0.9)}}
+		all = append(all, refused, ninetieth, stall)
 	}
 	return table{
 		Title:  "The leader is killed",
-		Notes:  fmt.Sprintf("%d times, three masters on one machine at their default timeouts, a client that commits without pause and a reader that checks every byte. 90%% of the commits were refused for at most %.0f ms.", kills, quantile(refused.Figures, 0.9)),
-		Series: []series{refused, stall},
+		Notes:  fmt.Sprintf("%d times with each signal, three masters on one machine at their default timeouts, a client that commits without pause and a reader that checks every byte.", kills),
+		Series: all,
 	}, nil
+}
+
+// failOnce ends the leader once, and returns the longest time between two commits
+// and the slowest read until commits succeed again.
+func failOnce(ctx context.Context, s *testbed.Testbed, commits *testbed.Commits, reader *verify.Reader, end func(context.Context, string) error) (worst, read time.Duration, err error) {
+	leader, err := s.Leader(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	if err := commits.Wait(ctx, 100); err != nil {
+		return 0, 0, err
+	}
+	commits.Reset()
+	reader.Reset()
+	if err := end(ctx, leader); err != nil {
+		return 0, 0, err
+	}
+	if err := commits.Wait(ctx, 100); err != nil {
+		return 0, 0, err
+	}
+	report := reader.Report()
+	if report.Failed+report.Wrong > 0 {
+		return 0, 0, fmt.Errorf("reads failed: %s: %v", report, report.Errors)
+	}
+	return commits.Worst(), report.Worst, nil
 }

@@ -262,12 +262,21 @@ func (s *Testbed) PID(component string) (int, error) {
 
 // Kill kills the process of a component and waits until it was restarted.
 func (s *Testbed) Kill(ctx context.Context, component string) error {
+	return s.end(ctx, component, syscall.SIGKILL)
+}
+
+// Terminate sends SIGTERM to a component and waits until it was restarted.
+func (s *Testbed) Terminate(ctx context.Context, component string) error {
+	return s.end(ctx, component, syscall.SIGTERM)
+}
+
+func (s *Testbed) end(ctx context.Context, component string, signal syscall.Signal) error {
 	before, err := s.PID(component)
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("kill %s: %w", component, err)
+	if err := syscall.Kill(before, signal); err != nil {
+		return fmt.Errorf("send %s to %s: %w", signal, component, err)
 	}
 	for {
 		if now, err := s.PID(component); err == nil && now != before {
