@@ -70,7 +70,7 @@ fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m
 	go test -count=1 -timeout 0 -p 1 ./test/fault/... -args $(if $(DURATION),-duration $(DURATION))
 
 .PHONY: bench
-bench: build ## Measure ROW (warm, cold, small, … or all) with its peers; writes bench/results and docs/benchmarks.md.
+bench: build ## Measure ROW (warm, cold, small, … or all; docs/benchmarks.md lists them) with its peers; writes bench/results and docs/benchmarks.md.
 	@PEERS=1 hack/deps
 	go run ./test/bench -bin bin -row $(or $(ROW),warm) $(if $(REPETITIONS),-repetitions $(REPETITIONS))
 
