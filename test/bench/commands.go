@@ -95,16 +95,19 @@ func commands(ctx context.Context, r *run) ([]report, error) {
 	return reports, nil
 }
 
+// commandContest returns the contest of a number of clients. The first one explains
+// the contenders.
 func commandContest(clients int, missing []string) *contest {
-	title := fmt.Sprintf("Commands, %d clients", clients)
+	c := &contest{
+		Name: fmt.Sprintf("commands-%d", clients), Title: fmt.Sprintf("Commands, %d clients", clients), Unit: "commands/s", Per: "1,000 commands",
+		Notes: "The contenders of the row with one client.", Missing: slices.Clone(missing),
+	}
 	if clients == 1 {
-		title = "Commands, one client"
+		c.Title = "Commands, one client"
+		c.Notes = fmt.Sprintf("Three members on one machine and disk, each client sends one command after the other for %.0f s. Ours: a mount that exists, over gRPC and mutual TLS, with a connection for each client; the log without gRPC: the same replicated log, with commands of %d bytes from the process of its three members. hashicorp/raft with raft-boltdb and its default settings, likewise in one process, without TLS. etcd: puts of %d bytes over gRPC without TLS to the leader, with a connection for each client, default settings. CPU and memory are those of the members; where they share a process with the clients, of both.",
+			commandTime.Seconds(), commandSize, commandSize)
 	}
-	return &contest{
-		Name: fmt.Sprintf("commands-%d", clients), Title: title, Unit: "commands/s", Per: "1,000 commands", Missing: slices.Clone(missing),
-		Notes: fmt.Sprintf("Three members on one machine and disk, each client sends one command after the other for %.0f s. Ours: a mount that exists, over gRPC and mutual TLS, with a connection for each client; the log without gRPC: the same replicated log, with commands of %d bytes from the process of its three members. hashicorp/raft with raft-boltdb and its default settings, likewise in one process, without TLS. etcd: puts of %d bytes over gRPC without TLS to the leader, with a connection for each client, default settings. CPU and memory are those of the members; where they share a process with the clients, of both.",
-			commandTime.Seconds(), commandSize, commandSize),
-	}
+	return c
 }
 
 // sendAll calls a function for each client without pause for a time.

@@ -69,7 +69,7 @@ type setup struct {
 	// rate, unless 0, is that of the link between the contenders' mounts and this
 	// machine, in bytes per second.
 	rate int64
-	// loadLimit, unless 0, replaces the timeout of a load.
+	// loadLimit, unless 0, replaces the timeout of a load of a peer.
 	loadLimit time.Duration
 }
 

@@ -14,7 +14,7 @@ const (
 	// millionRepetitions bounds the repetitions: each fills mounts and kernel with
 	// a million entries of another directory.
 	millionRepetitions = 3
-	// millionLimit is the timeout of one listing.
+	// millionLimit is the timeout of one listing of a peer.
 	millionLimit = 3 * time.Minute
 )
 
@@ -32,7 +32,7 @@ func million(ctx context.Context, r *run) ([]report, error) {
 	}
 	cold := &contest{
 		Name: "million-cold", Title: "A directory of a million keys, cold", Unit: "entries/s", Per: "1,000 entries",
-		Notes: fmt.Sprintf("Names and attributes of %d entries of one directory that no contender has listed before; at most %.0f minutes. The store lists at most 1,000 entries a request, without delay. Raw: the LISTs alone.", millionKeys, millionLimit.Minutes()),
+		Notes: fmt.Sprintf("Names and attributes of %d entries of one directory that no contender has listed before; peers have %.0f minutes. The store lists at most 1,000 entries a request, without delay. Raw: the LISTs alone.", millionKeys, millionLimit.Minutes()),
 	}
 	memory := entryMemory("million-memory", "A directory of a million keys: memory of the mount for each entry", "After the first listing.")
 	listed := func(ctx context.Context, c contender, n int) (work, error) {

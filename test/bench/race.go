@@ -31,7 +31,7 @@ type race struct {
 	divide func(work) float64
 	// proxy, unless nil, counts the requests to the store.
 	proxy *shaper.Proxy
-	// limit is the timeout of one load.
+	// limit is the timeout of one load of a peer.
 	limit time.Duration
 }
 
@@ -97,7 +97,10 @@ func (r race) once(ctx context.Context, c contender, repetition int) error {
 	}
 	forgetPeaks(c.pids)
 	processor, counts := processorSeconds(c.pids), r.counts()
-	limited, cancel := context.WithTimeout(ctx, r.limit)
+	limited, cancel := ctx, func() {}
+	if !c.limit && c.name != ours {
+		limited, cancel = context.WithTimeout(ctx, r.limit)
+	}
 	defer cancel()
 	w, err := bounded(limited, func() (work, error) { return do(limited, c, repetition) })
 	if err != nil {
