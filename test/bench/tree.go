@@ -64,6 +64,9 @@ func tree(ctx context.Context, r *run) ([]report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("git status: %w", err)
 	}
+	for _, c := range []*contest{cold, warm, status} {
+		c.withoutFetched() // the loads count files, not bytes
+	}
 	return []report{cold, warm, status}, nil
 }
 
