@@ -291,6 +291,10 @@ func (s *Session) watch(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			if s.disconnected() {
+				if s.unmounting.Load() {
+					s.end(nil)
+					return
+				}
 				s.log.Warn("the kernel has ended the connection")
 				s.end(ErrAborted)
 				return

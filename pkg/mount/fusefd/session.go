@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -126,6 +127,8 @@ type Session struct {
 	device string
 	// readOnly reports that the file system is read-only in the kernel.
 	readOnly bool
+	// unmounting is set before the mount is removed, which ends the connection too.
+	unmounting atomic.Bool
 
 	fuse   *os.File
 	slots  *Slots

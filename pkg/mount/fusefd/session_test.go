@@ -257,6 +257,22 @@ func TestMountWithoutServerIsAborted(t *testing.T) {
 	<-hung
 }
 
+// TestUnmountIsNotAnAbort checks that a connection that ends because the mount is being
+// removed is not reported as aborted.
+func TestUnmountIsNotAnAbort(t *testing.T) {
+	// The interval of checks is a twentieth of it.
+	s := openSession(t, func(o *Options) { o.ServerTimeout = 400 * time.Millisecond })
+	socket, result := serve(t, s)
+	attachServer(t, socket)
+	s.unmounting.Store(true)
+	if err := s.abortConnection(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-result; err != nil || s.Err() != nil {
+		t.Errorf("Serve returned %v, Err %v; want nil", err, s.Err())
+	}
+}
+
 func TestAttachedServerPreventsTheTimeout(t *testing.T) {
 	s := openSession(t, func(o *Options) { o.ServerTimeout = 50 * time.Millisecond })
 	socket, result := serve(t, s)

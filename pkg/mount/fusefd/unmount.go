@@ -69,6 +69,7 @@ func (s *Session) present() (bool, error) {
 // to files that are still open fail with ENOTCONN. It returns when the mount
 // point is free or the context is done.
 func (s *Session) Unmount(ctx context.Context) error {
+	s.unmounting.Store(true)
 	done := make(chan error, 1)
 	go func() { done <- s.unmount() }()
 	select {
