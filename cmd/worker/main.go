@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/owner"
+	"github.com/jindo-io/jindo/pkg/tmpfs"
 	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
 	"github.com/jindo-io/jindo/pkg/ufs/storecheck"
@@ -116,6 +118,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	warnOfDisks(o.tiers, logger)
 	blocks, err := blockstore.Open(blockstore.Config{Tiers: o.tiers, Memory: o.memory, Share: o.share, Scrub: o.scrub, Logger: logger})
 	if err != nil {
 		return errors.Join(err, names.Close())
@@ -137,6 +140,19 @@ func run(ctx context.Context, o options) error {
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return errors.Join(err, blocks.Close(closing), names.Close())
+}
+
+// warnOfDisks warns of tiers of the medium MEM that are not in memory: they are placed
+// before those of disks, and are not faster.
+func warnOfDisks(tiers []blockstore.Tier, logger *slog.Logger) {
+	for _, t := range tiers {
+		if t.Medium != "MEM" {
+			continue
+		}
+		if is, err := tmpfs.Contains(t.Path); err == nil && !is {
+			logger.Warn("a tier of the medium MEM is not in memory", "path", t.Path)
+		}
+	}
 }
 
 // ownFiles is the number of files that a worker needs besides its ports: its

@@ -35,6 +35,9 @@ func (s *Spec) preflight(ctx context.Context, options UpOptions) ([]string, erro
 	if err := l.checkSockets(names); err != nil {
 		return nil, err
 	}
+	if err := s.checkMemoryTiers(); err != nil {
+		return nil, err
+	}
 	if !s.NoMount && s.Plan.Fuse != nil {
 		if err := errors.Join(checkMountable(), s.checkMountpoint(l)); err != nil {
 			return nil, err
@@ -48,8 +51,8 @@ func (s *Spec) preflight(ctx context.Context, options UpOptions) ([]string, erro
 	return append(notices, inStores...), err
 }
 
-// quotaNotices warns if the tiers of the workers, which are all below the state
-// directory, may grow beyond the free space. Workers stop caching when the disk is
+// quotaNotices warns if the tiers of the workers on disks, which are all below the
+// state directory, may grow beyond the free space. Workers stop caching when the disk is
 // full, so this is not an error.
 func (s *Spec) quotaNotices(l Layout) []string {
 	if s.Plan.Workers == nil {
@@ -57,7 +60,7 @@ func (s *Spec) quotaNotices(l Layout) []string {
 	}
 	var quota uint64
 	for _, v := range s.Plan.Workers.Volumes {
-		if v.Tier != nil && v.Tier.Quota > 0 {
+		if v.Tier != nil && v.Tier.Quota > 0 && !inMemory(v) {
 			quota += uint64(v.Tier.Quota)
 		}
 	}

@@ -235,6 +235,13 @@ func (s *supervisor) values(c *plan.Component, ordinal int) (map[string]string, 
 	for _, v := range c.Volumes {
 		if v.Kind == plan.VolumeTier {
 			values[v.Variable] = s.layout.tier(name, tiers)
+			if inMemory(v) {
+				dir, err := s.layout.memoryTier(v.Tier.Path, name, tiers)
+				if err != nil {
+					return nil, fmt.Errorf("create a directory of %s: %w", name, err)
+				}
+				values[v.Variable] = dir
+			}
 			dirs = append(dirs, values[v.Variable])
 			tiers++
 		}

@@ -70,9 +70,13 @@ func endAll(ctx context.Context, state State, logger *slog.Logger) error {
 	return failed
 }
 
-// removeTraces removes the files that only running processes need. The state is
+// removeTraces removes the files that only running processes need, and the tiers in
+// memory. The state is
 // the last, since it names what may be left.
 func removeTraces(l Layout) error {
+	if err := l.freeAllMemory(); err != nil {
+		return fmt.Errorf("remove leftovers: %w", err)
+	}
 	for _, path := range []string{l.sockets(), l.credentials(), l.tls(), l.Roster(), l.stateFile()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove leftovers: %w", err)
