@@ -220,6 +220,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 	for _, t := range stats.Tiers {
 		tier := &commonv1.TierReport{
 			Medium: t.Medium, Capacity: count(t.Capacity), Used: count(t.Used), Files: count(t.Files), SealedFiles: count(t.Sealed),
+			Hits: count(t.Hits), HitBytes: count(t.HitBytes), Promoted: count(t.Promoted), Demoted: count(t.Demoted),
 		}
 		if t.Err != nil {
 			tier.Error = message.Text(t.Err.Error())

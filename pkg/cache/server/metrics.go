@@ -75,6 +75,10 @@ func newBlockMetrics(blocks *blockstore.Store, storeBytes func() uint64) *blockM
 	add("tier_capacity_bytes", "Quota of a tier.", "path", "medium")
 	add("tier_files", "Versions with files.", "path", "medium")
 	add("tier_healthy", "1 if the tier stores new bytes.", "path", "medium")
+	add("tier_hits_total", "Reads whose first byte came from a tier.", "path", "medium")
+	add("tier_hit_bytes_total", "Bytes read from a tier.", "path", "medium")
+	add("tier_moves_total", "Versions moved to a tier, from a slower (up) or a faster one (down).", "path", "medium", "direction")
+	add("tier_moved_bytes_total", "Bytes of the versions moved to a tier.", "path", "medium")
 	return m
 }
 
@@ -123,5 +127,10 @@ func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
 		gauge("tier_capacity_bytes", t.Capacity, t.Path, t.Medium)
 		gauge("tier_files", t.Files, t.Path, t.Medium)
 		gauge("tier_healthy", healthy, t.Path, t.Medium)
+		counter("tier_hits_total", t.Hits, t.Path, t.Medium)
+		counter("tier_hit_bytes_total", t.HitBytes, t.Path, t.Medium)
+		counter("tier_moves_total", t.Promoted, t.Path, t.Medium, "up")
+		counter("tier_moves_total", t.Demoted, t.Path, t.Medium, "down")
+		counter("tier_moved_bytes_total", t.MovedBytes, t.Path, t.Medium)
 	}
 }

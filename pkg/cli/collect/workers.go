@@ -41,6 +41,7 @@ func worker(w topology.Member, response workerResponse, view *commonv1.ClusterVi
 		out.Tiers = append(out.Tiers, report.Tier{
 			Medium: t.GetMedium(), Capacity: t.GetCapacity(), Used: t.GetUsed(),
 			Files: t.GetFiles(), SealedFiles: t.GetSealedFiles(), Error: t.GetError(),
+			Hits: t.GetHits(), HitBytes: t.GetHitBytes(), Promoted: t.GetPromoted(), Demoted: t.GetDemoted(),
 		})
 	}
 	return out

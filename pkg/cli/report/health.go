@@ -61,10 +61,21 @@ func addTier(tiers []Tier, tier Tier) []Tier {
 			tiers[i].Used += tier.Used
 			tiers[i].Files += tier.Files
 			tiers[i].SealedFiles += tier.SealedFiles
+			tiers[i].Hits += tier.Hits
+			tiers[i].HitBytes += tier.HitBytes
+			tiers[i].Promoted += tier.Promoted
+			tiers[i].Demoted += tier.Demoted
+			if tier.Error != "" {
+				tiers[i].Failing++
+			}
 			return tiers
 		}
 	}
-	return append(tiers, Tier{Medium: tier.Medium, Capacity: tier.Capacity, Used: tier.Used, Files: tier.Files, SealedFiles: tier.SealedFiles})
+	tier.Failing = 0
+	if tier.Error != "" {
+		tier.Failing, tier.Error = 1, "" // The error is one worker's.
+	}
+	return append(tiers, tier)
 }
 
 // EvaluateHealth sets Health and Problems from the other fields.

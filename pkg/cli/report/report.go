@@ -335,6 +335,16 @@ type Tier struct {
 	SealedFiles uint64 `json:"sealedFiles"`
 	// Error is why the tier caches nothing new.
 	Error string `json:"error,omitempty"`
+	// Failing counts the directories that cache nothing new.
+	Failing int `json:"failing,omitempty"`
+	// Hits counts reads whose first byte came from the tier since the workers started.
+	Hits uint64 `json:"hits,omitempty"`
+	// HitBytes read from the tier since the workers started.
+	HitBytes uint64 `json:"hitBytes,omitempty"`
+	// Promoted counts objects moved here from a slower tier.
+	Promoted uint64 `json:"promoted,omitempty"`
+	// Demoted counts objects moved here from a faster tier.
+	Demoted uint64 `json:"demoted,omitempty"`
 }
 
 // Cache is the sum over the reachable workers.

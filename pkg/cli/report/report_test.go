@@ -85,12 +85,16 @@ func TestLeaderIsTheOneOfTheNewestTerm(t *testing.T) {
 func TestSum(t *testing.T) {
 	r := sample()
 	r.Workers[0].Tiers = []Tier{{Medium: "HDD", Capacity: 10, Used: 1, Files: 1}, {Medium: "MEM", Capacity: 2, Used: 2}}
-	r.Workers[1].Tiers = []Tier{{Medium: "HDD", Capacity: 10, Used: 3, Files: 2}}
+	r.Workers[0].Tiers[0].Error, r.Workers[0].Tiers[0].HitBytes, r.Workers[0].Tiers[0].Demoted = "full", 5, 1
+	r.Workers[1].Tiers = []Tier{{Medium: "HDD", Capacity: 10, Used: 3, Files: 2, Hits: 2, HitBytes: 6, Promoted: 3, Error: "slow"}}
 	r.Workers[0].HitBytes, r.Workers[1].MissBytes = 3, 1
 	r.Sum()
 	c := r.Cache
 	if c.Capacity != 22 || c.Used != 6 || len(c.Tiers) != 2 || c.Tiers[0].Medium != "MEM" || c.Tiers[1].Used != 4 || c.Tiers[1].Files != 3 || *c.HitRatio != 0.75 {
 		t.Errorf("got %+v", c)
+	}
+	if disk := c.Tiers[1]; disk.Failing != 2 || disk.Error != "" || disk.Hits != 2 || disk.HitBytes != 11 || disk.Promoted != 3 || disk.Demoted != 1 {
+		t.Errorf("the disks have %+v", disk)
 	}
 	r = sample()
 	r.Sum()

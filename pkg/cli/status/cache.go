@@ -25,9 +25,29 @@ func (d *dashboard) cache() {
 		if tier.Capacity > 0 {
 			share = float64(tier.Used) / float64(tier.Capacity)
 		}
-		d.line("  "+tier.Medium, fmt.Sprintf("%s  %6s   %s of %s   %s",
-			d.screen.Bar(share, d.barWidth()), printer.Percent(share), printer.Bytes(tier.Used), printer.Bytes(tier.Capacity), printer.Plural(int(tier.Files), "file")))
+		d.line("  "+tier.Medium, join("   ", fmt.Sprintf("%s  %6s   %s of %s",
+			d.screen.Bar(share, d.barWidth()), printer.Percent(share), printer.Bytes(tier.Used), printer.Bytes(tier.Capacity)), d.details(tier)))
 	}
+}
+
+// details returns what a tier holds, what was read from it, and what is wrong with it;
+// on a narrow screen only the last of these.
+func (d *dashboard) details(tier report.Tier) string {
+	files := printer.Plural(int(tier.Files), "file")
+	read := pick(tier.HitBytes > 0, printer.Bytes(tier.HitBytes)+" read", "")
+	failing := d.failing(tier)
+	if d.screen.Width == 0 || d.screen.Width >= narrow {
+		return join("   ", files, read, failing)
+	}
+	return pick(failing != "", failing, pick(read != "", read, files))
+}
+
+// failing names the directories of a tier that cache nothing new; "" if there are none.
+func (d *dashboard) failing(tier report.Tier) string {
+	if tier.Failing == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %d not caching", d.screen.Mark(iostreams.Bad), tier.Failing)
 }
 
 // hot compares the cached bytes with the bytes of the store.

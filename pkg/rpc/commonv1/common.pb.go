@@ -682,7 +682,16 @@ type TierReport struct {
 	Files       uint64 `protobuf:"varint,4,opt,name=files,proto3" json:"files,omitempty"`
 	SealedFiles uint64 `protobuf:"varint,5,opt,name=sealed_files,json=sealedFiles,proto3" json:"sealed_files,omitempty"`
 	// error is why this tier accepts nothing new; empty when it is healthy.
-	Error         string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	// hits counts the reads whose first byte came from this tier, and hit_bytes the
+	// bytes read from it, since the start of the process. Older workers set none of
+	// the following fields.
+	Hits     uint64 `protobuf:"varint,7,opt,name=hits,proto3" json:"hits,omitempty"`
+	HitBytes uint64 `protobuf:"varint,8,opt,name=hit_bytes,json=hitBytes,proto3" json:"hit_bytes,omitempty"`
+	// promoted and demoted count the objects moved here from a slower and from a
+	// faster tier since the start of the process.
+	Promoted      uint64 `protobuf:"varint,9,opt,name=promoted,proto3" json:"promoted,omitempty"`
+	Demoted       uint64 `protobuf:"varint,10,opt,name=demoted,proto3" json:"demoted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -757,6 +766,34 @@ func (x *TierReport) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *TierReport) GetHits() uint64 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
+func (x *TierReport) GetHitBytes() uint64 {
+	if x != nil {
+		return x.HitBytes
+	}
+	return 0
+}
+
+func (x *TierReport) GetPromoted() uint64 {
+	if x != nil {
+		return x.Promoted
+	}
+	return 0
+}
+
+func (x *TierReport) GetDemoted() uint64 {
+	if x != nil {
+		return x.Demoted
+	}
+	return 0
 }
 
 type MountHealth struct {
@@ -989,7 +1026,7 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\n" +
 	"miss_bytes\x18\x03 \x01(\x04R\tmissBytes\x12\x12\n" +
 	"\x04hits\x18\x04 \x01(\x04R\x04hits\x12\x16\n" +
-	"\x06misses\x18\x05 \x01(\x04R\x06misses\"\xa3\x01\n" +
+	"\x06misses\x18\x05 \x01(\x04R\x06misses\"\x8a\x02\n" +
 	"\n" +
 	"TierReport\x12\x16\n" +
 	"\x06medium\x18\x01 \x01(\tR\x06medium\x12\x1a\n" +
@@ -997,7 +1034,12 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\x04used\x18\x03 \x01(\x04R\x04used\x12\x14\n" +
 	"\x05files\x18\x04 \x01(\x04R\x05files\x12!\n" +
 	"\fsealed_files\x18\x05 \x01(\x04R\vsealedFiles\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"\xa1\x01\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12\x12\n" +
+	"\x04hits\x18\a \x01(\x04R\x04hits\x12\x1b\n" +
+	"\thit_bytes\x18\b \x01(\x04R\bhitBytes\x12\x1a\n" +
+	"\bpromoted\x18\t \x01(\x04R\bpromoted\x12\x18\n" +
+	"\ademoted\x18\n" +
+	" \x01(\x04R\ademoted\"\xa1\x01\n" +
 	"\vMountHealth\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x14\n" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x18\n" +

@@ -87,6 +87,7 @@ func Degraded() *report.Runtime {
 	r.Masters[2].ContactSeconds, r.Masters[2].RTTSeconds, r.Masters[2].FsyncP99Seconds = new(0.048), new(0.0098), new(0.0314)
 	r.Masters[2].Digests = []report.Digest{{Index: 8214902, Digest: "00aa0c1122334455"}}
 	r.Workers[1] = report.Worker{Name: r.Workers[1].Name, Address: r.Workers[1].Address, Registered: true, Error: "timeout"}
+	r.Workers[0].Tiers[1].Hits, r.Workers[0].Tiers[1].HitBytes, r.Workers[0].Tiers[1].Promoted = 700, 7*gib, 12
 	r.Workers[2].Tiers[0].Error = "no space left on device"
 	r.Mounts[0].Error = "403: the credentials lack oss:ListObjects"
 	r.Fuses[0].Starts = 3
