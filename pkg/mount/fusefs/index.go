@@ -121,6 +121,19 @@ func (t *table) findPath(path string) (found record, n node, ok bool) {
 	return found, n, ok
 }
 
+// findEncoded returns the newest node of the path with a hash, if it has a payload.
+// The record has no payload.
+func (t *table) findEncoded(hash uint32, payload []byte) (found record, ok bool) {
+	t.visit(byPath, hash, func(slot uint32, _ uint64) bool {
+		head := t.arena.slot(slot)
+		if headUint32(head, hashAt) == hash && head[kindAt] == kindNode && t.arena.hasPayload(head, payload) {
+			found, ok = record{slot: slot, kind: kindNode, id: headID(head), hash: hash, state: decodeState(head)}, true
+		}
+		return !ok
+	})
+	return found, ok
+}
+
 // link inserts a record into an index. It is part of a transaction.
 func (t *table) link(i *index, slot uint32) {
 	bucket := t.bucket(i, i.hash(t.arena.slot(slot)))

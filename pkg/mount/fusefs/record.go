@@ -3,11 +3,14 @@
 package fusefs
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
+
+	"github.com/jindo-io/jindo/pkg/mount/reader"
 )
 
 // A record is a head, which is one slot, and the slots of its payload, linked by
@@ -166,6 +169,29 @@ func (a *arena) read(slot uint32) (record, error) {
 	return r, nil
 }
 
+// hasPayload reports whether the record of a head has a payload, and is not damaged.
+// It is as strict as read, and needs no memory. The payload must be complete: none is
+// the beginning of another of the same kind.
+func (a *arena) hasPayload(head, payload []byte) bool {
+	n := int(binary.LittleEndian.Uint16(head[partsAt:]))
+	if n != (len(payload)+payloadSize-1)/payloadSize || stateSum(headID(head), head[stateAt+4:]) != headUint32(head, stateAt) {
+		return false
+	}
+	sum, next := headSum(head), headUint32(head, payloadAt)
+	for ; n > 0; n-- {
+		if !a.holds(next) || a.slot(next)[kindAt] != kindPayload {
+			return false
+		}
+		part := a.slot(next)
+		size := min(len(payload), payloadSize)
+		if !bytes.Equal(part[8:8+size], payload[:size]) {
+			return false
+		}
+		sum, payload, next = crc32.Update(sum, castagnoli, part[8:]), payload[size:], headUint32(part, 4)
+	}
+	return sum == headUint32(head, sumAt)
+}
+
 // write fills free slots with a record. The record takes effect when the head's
 // kind is set, which is left to the caller.
 func (a *arena) write(slots []uint32, kind byte, id uint64, hash uint32, s state, payload []byte) {
@@ -205,16 +231,20 @@ func withoutName(s state) state {
 // node decodes the record of a node.
 func (r record) node() (node, error) {
 	d := decoder{b: r.payload}
-	n := node{
-		id: r.id, dir: r.state.flags&flagDir != 0, modified: int64(r.state.y),
-		lookups: r.state.x & (1<<openShift - 1), opens: r.state.x >> openShift, backing: r.state.backing,
-		stale: r.state.flags&flagStale != 0, refused: r.state.flags&flagRefused != 0,
-	}
-	n.path, n.version = d.versioned(n.dir)
+	path, version := d.versioned(r.state.flags&flagDir != 0)
 	if d.err != nil {
 		return node{}, fmt.Errorf("node %d: %w", r.id, errDamaged)
 	}
-	return n, nil
+	return r.nodeOf(path, version), nil
+}
+
+// nodeOf returns the node of a record whose payload has a path and a version.
+func (r record) nodeOf(path string, version reader.Version) node {
+	return node{
+		id: r.id, path: path, version: version, dir: r.state.flags&flagDir != 0, modified: int64(r.state.y),
+		lookups: r.state.x & (1<<openShift - 1), opens: r.state.x >> openShift, backing: r.state.backing,
+		stale: r.state.flags&flagStale != 0, refused: r.state.flags&flagRefused != 0,
+	}
 }
 
 // handle decodes the record of a handle.

@@ -69,6 +69,8 @@ type table struct {
 	space space
 	// handles holds the handles that this server has used.
 	handles map[uint64]*handle
+	// encoded is memory for the payload of a node.
+	encoded []byte
 	// requests holds the slots of the records of requests that changed the table
 	// and whose reply is not written yet.
 	requests map[uint64][]uint32
@@ -198,6 +200,15 @@ func (t *table) recordLookup(f lookup) node {
 	if f.entry.Dir {
 		version = reader.Version{}
 	}
+	t.encoded = appendVersioned(t.encoded[:0], f.path, f.entry.Dir, version)
+	hash := t.hashPath(f.path)
+	if r, ok := t.findEncoded(hash, t.encoded); ok {
+		if n := r.nodeOf(f.path, version); n.lookups > 0 && n.dir == f.entry.Dir {
+			n.lookups, n.modified = n.lookups+1, modified
+			t.setState(&r, n.state(r.state, flagNamed))
+			return n
+		}
+	}
 	r, n, ok := t.findPath(f.path)
 	// A node that the kernel has forgotten while a handle is being released is not
 	// returned again.
@@ -211,7 +222,7 @@ func (t *table) recordLookup(f lookup) node {
 		t.setState(&r, n.state(r.state, 0))
 	}
 	n = node{id: t.ids.NextID(), path: f.path, dir: f.entry.Dir, version: version, modified: modified, lookups: 1}
-	t.insertNode(n, flagNamed)
+	t.insert(kindNode, n.id, hash, n.state(state{}, flagNamed), t.encoded)
 	return n
 }
 
