@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
@@ -85,5 +87,35 @@ func TestColdFilesReuseConnections(t *testing.T) {
 	// One a pair of components and protocol, and some that a pause or a race opened.
 	if opened > 20 {
 		t.Errorf("%d connections for %d cold files", opened, files)
+	}
+}
+
+// TestFilesClosedEarlyKeepTheirConnection closes files while their bytes arrive: the
+// few that are missing are received, so that the next file needs no connection of its
+// own.
+func TestFilesClosedEarlyKeepTheirConnection(t *testing.T) {
+	const files = 8
+	f := newFixture(t, 1)
+	var mu sync.Mutex
+	connections := map[string]bool{}
+	f.cluster.Workers[0].Fail(func(_ int64, r *http.Request) fakeworker.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		connections[r.RemoteAddr] = true
+		return fakeworker.Fault{Trickle: 64 << 10}
+	})
+	for i := range files {
+		file := f.open(f.put(fmt.Sprint(i), random(uint64(i), 256<<10)))
+		if _, err := file.ReadAt(t.Context(), make([]byte, 10), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+		f.eventually("the request ends", func() bool { return f.reader.memory.used.Load() == 0 })
+	}
+	// A connection becomes free just after its request has ended.
+	if len(connections) > files/2 {
+		t.Errorf("%d connections for %d files, one after another", len(connections), files)
 	}
 }

@@ -147,7 +147,7 @@ func (f *File) Close() error {
 	f.mu.Unlock()
 	f.cancel()
 	if f.reader.leave(f.shared) {
-		f.close()
+		f.stopAhead()
 	}
 	return f.local.close()
 }

@@ -29,6 +29,8 @@ type Reader struct {
 
 	ctx    context.Context
 	cancel context.CancelFunc
+	// fetching counts the segments being fetched.
+	fetching sync.WaitGroup
 
 	// mu is acquired after a shared's mu, never before it.
 	mu sync.Mutex
@@ -56,6 +58,7 @@ func New(config Config) (*Reader, error) {
 // Close aborts reads in progress and closes the stores.
 func (r *Reader) Close() error {
 	r.cancel()
+	r.fetching.Wait()
 	r.borrowed.close()
 	return r.stores.close()
 }

@@ -28,11 +28,11 @@ type segment struct {
 // fetch starts the request of a segment. It ends after one round of the ladder: a
 // read that needs the bytes then retries by itself. The caller must hold f.mu.
 func (f *shared) fetch(start, end int64) *segment {
-	ctx, cancel := context.WithCancel(f.whole)
+	ctx, cancel := context.WithCancel(f.reader.ctx)
 	s := &segment{start: start, end: end, cancel: cancel, users: 2}
 	s.more.L = &s.mu
 	f.fetched = true
-	f.fetching.Go(func() {
+	f.reader.fetching.Go(func() {
 		to := destination{missing: int(end - start), memory: func(context.Context) ([]byte, error) { return f.allocate(s) }}
 		c := rangeRead{reader: f.reader, object: f.object, offset: start, to: to, progress: s.progress, rounds: 1}
 		err := c.fill(ctx)
@@ -65,6 +65,13 @@ func (f *shared) allocate(s *segment) ([]byte, error) {
 	defer s.mu.Unlock()
 	s.buf = buf
 	return buf, nil
+}
+
+// left returns the number of bytes that have not arrived, and whether some have.
+func (s *segment) left() (n int64, arriving bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.end - s.start - int64(s.filled), s.filled > 0
 }
 
 func (s *segment) progress(n int) {

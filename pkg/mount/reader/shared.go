@@ -1,7 +1,6 @@
 package reader
 
 import (
-	"context"
 	"slices"
 	"sync"
 
@@ -16,18 +15,13 @@ type shared struct {
 	reader  *Reader
 	version Version
 	object  client.Object
-	// whole ends when the last file is closed, and cancels read-ahead.
-	whole context.Context
-	end   context.CancelFunc
 	// files is the number of open files. Reader.mu guards it.
 	files int
 
 	mu    sync.Mutex
 	ahead ahead
-	// fetched is set when a segment was fetched, and fetching counts those being
-	// fetched.
-	fetched  bool
-	fetching sync.WaitGroup
+	// fetched is set when a segment was fetched.
+	fetched bool
 }
 
 // share returns what the open files of a version share, for one more of them.
@@ -37,7 +31,6 @@ func (r *Reader) share(v Version) *shared {
 	s := r.versions[v]
 	if s == nil {
 		s = &shared{reader: r, version: v, object: objectOf(v)}
-		s.whole, s.end = context.WithCancel(r.ctx)
 		r.versions[v] = s
 	}
 	s.files++
@@ -53,13 +46,6 @@ func (r *Reader) leave(s *shared) bool {
 		delete(r.versions, s.version)
 	}
 	return s.files == 0
-}
-
-// close drops the read-ahead, after the last file was closed.
-func (f *shared) close() {
-	f.stopAhead()
-	f.end()
-	f.fetching.Wait()
 }
 
 // search returns the index of the segment that contains offset, or the index at
@@ -95,11 +81,19 @@ func (f *shared) find(offset int64) (s *segment, gap int64) {
 	return nil, 0
 }
 
-// remove removes segment i and cancels its request. The caller must hold f.mu.
+// lingerBytes is the number of bytes that a request may still receive after its
+// segment was removed.
+const lingerBytes = 1 << 20
+
+// remove removes segment i. It cancels its request, unless that is about to end: a
+// request that is cancelled loses its connection, and the next one of any file would
+// wait for another. The caller must hold f.mu.
 func (f *shared) remove(i int) {
 	s := f.ahead.segments[i]
 	f.ahead.segments = slices.Delete(f.ahead.segments, i, i+1)
-	s.cancel()
+	if left, arriving := s.left(); !arriving || left > lingerBytes || f.reader.memory.tight() {
+		s.cancel()
+	}
 	f.unref(s)
 }
 
