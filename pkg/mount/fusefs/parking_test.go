@@ -241,9 +241,8 @@ func TestParkedRequestsHoldLittleMemory(t *testing.T) {
 	}
 	eventually(t, "the requests are parked", func() bool { return s.parking.inUse() >= readers })
 	checkOthers(t, point)
-	if held := store.held.Load(); held > 2*maxRequest {
-		t.Errorf("parked requests hold %d bytes, want at most %d", held, 2*maxRequest)
-	}
+	// A request is parked a moment before it gives back its memory.
+	eventually(t, "parked requests hold little memory", func() bool { return store.held.Load() <= 2*maxRequest })
 	close(store.released)
 	group.Wait()
 	for _, p := range []*pool{s.parking.young, s.parking.old} {
