@@ -188,9 +188,22 @@ func (s *Store) List(ctx context.Context, m Mount, dir, after string, limit int)
 	if state != current && state != stale {
 		return s.pageOfStore(ctx, m, id, after, limit)
 	}
-	page, err := s.resolveUnknown(ctx, m, id, page)
-	if err != nil {
-		return Listing{}, err
+	for len(page) > 0 {
+		last := page[len(page)-1].name
+		var err error
+		if page, err = s.resolveUnknown(ctx, m, id, page); err != nil {
+			return Listing{}, err
+		}
+		if len(page) > 0 || !more {
+			break
+		}
+		// All names of the page were deleted: without names it would have no position
+		// for the next one.
+		after = last
+		h, page, more, ok = s.table.page(id, after, limit)
+		if state = s.stateOf(m, h, ok); state != current && state != stale {
+			return s.pageOfStore(ctx, m, id, after, limit)
+		}
 	}
 	return Listing{Entries: protos(dir, page), More: more, Generation: h.identity(), Age: s.age(h.listed)}, nil
 }

@@ -382,6 +382,28 @@ func TestListQueriesForgottenNames(t *testing.T) {
 }
 
 // TestForgetDuringAListing forgets a name that the listing has read already.
+// TestPagesOfDeletedNames checks that no page is empty before the end, which would have
+// no position for the next page.
+func TestPagesOfDeletedNames(t *testing.T) {
+	f := newFixture(t, newBucket("dir/a", "dir/b", "dir/c", "dir/d", "dir/e"))
+	f.names(f.mount(), "dir", 10)
+	for _, name := range []string{"b", "c", "d"} {
+		f.bucket.remove("dir/" + name)
+		f.store.Forget("m1", "dir", name)
+	}
+	page, err := f.store.List(t.Context(), f.mount(), "dir", "a", 2)
+	if err != nil || len(page.Entries) != 1 || string(page.Entries[0].GetName()) != "e" || page.More {
+		t.Errorf("after a: %v, error %v", page, err)
+	}
+	for _, name := range []string{"a", "e"} {
+		f.bucket.remove("dir/" + name)
+		f.store.Forget("m1", "dir", name)
+	}
+	if page, err = f.store.List(t.Context(), f.mount(), "dir", "", 1); err != nil || len(page.Entries) != 0 || page.More {
+		t.Errorf("all names deleted: %v, error %v", page, err)
+	}
+}
+
 func TestForgetDuringAListing(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a", "dir/b"))
 	f.bucket.pageMax = 1
