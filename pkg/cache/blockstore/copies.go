@@ -76,3 +76,22 @@ func (s *Store) CopyFits(key Key) error {
 	}
 	return nil
 }
+
+// Fits reports whether a whole version that this worker owns may be cached without
+// evicting more than the share of objects that are read once.
+func (s *Store) Fits(key Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.versions[key.hash()]
+	if v == nil || v.tier == nil {
+		v = newVersion(key, key.hash(), s.config.BlockSize)
+		v.tier = s.place(v)
+	}
+	switch t := v.tier; {
+	case t == nil:
+		return fmt.Errorf("no tier stores anything now")
+	case !v.cacheable() || v.full > t.evict.share && t.used-t.evicting+v.full-v.charged > t.low():
+		return fmt.Errorf("%d bytes are more than a tier of %d bytes has for objects that are read once", key.Size, t.Quota)
+	}
+	return nil
+}

@@ -118,6 +118,9 @@ func (c *Client) Fetch(ctx context.Context, candidate Candidate, o Object, offse
 		part := int(min(c.stripeEnd(o, at), end) - at)
 		m, hit, err := c.fetchStripe(ctx, candidate, o, at, &section{whole, n, part}, terms)
 		c.copies.read(o, at, m)
+		if at == 0 && m > 0 {
+			c.copies.beginning(o, whole.p[:m])
+		}
 		n, at, cached = n+m, at+int64(m), cached && hit
 		if err != nil || at == end {
 			return n, cached, err

@@ -63,17 +63,28 @@ func newCopies(c *Client) *copies {
 
 // read records a read of n bytes, and requests a copy if it is due.
 func (c *copies) read(o Object, offset int64, n int) {
-	if c.client.config.SocketDir == "" || n == 0 || !c.due(o, offset, n) {
+	if c.client.config.SocketDir == "" || n == 0 || !c.due(o, offset, n) || !c.begin() {
 		return
 	}
+	c.spawn(func() error { return c.request(o, false) }, o)
+}
+
+// begin takes a turn for a request, and reports false if too many are in progress: a
+// later read requests the copy.
+func (c *copies) begin() bool {
 	select {
 	case c.turns <- struct{}{}:
+		return true
 	default:
-		return // The next read requests it.
+		return false
 	}
+}
+
+// spawn makes a request whose turn was taken.
+func (c *copies) spawn(request func() error, o Object) {
 	if !c.client.spawn(func() {
 		defer func() { <-c.turns }()
-		if err := c.request(o); err != nil {
+		if err := request(); err != nil {
 			c.client.config.Logger.Debug("no node copy", "key", o.Key, "error", err)
 		}
 	}) {
@@ -108,15 +119,17 @@ func (c *copies) due(o Object, offset int64, n int) bool {
 }
 
 // request requests a copy from the worker on this host that would own the version if
-// the others did not exist.
-func (c *copies) request(o Object) error {
+// the others did not exist. If it does own all of it, it is requested to fetch the
+// version as a whole, or nothing is requested: what is read of it is lent once it is
+// complete.
+func (c *copies) request(o Object, whole bool) error {
 	var local *worker
 	for i, candidate := range c.client.Candidates(o, 0) {
 		if _, err := os.Stat(transport.SocketPath(c.client.config.SocketDir, candidate.Worker())); err != nil {
 			continue
 		}
-		if i == 0 && c.client.stripeEnd(o, 0) == o.Size {
-			return nil // Its owner lends it.
+		if i == 0 && c.client.stripeEnd(o, 0) == o.Size && !whole {
+			return nil
 		}
 		local = candidate.worker
 		break

@@ -39,7 +39,8 @@ const (
 
 // copies assembles node copies: whole versions for the readers on this node, from
 // the workers that own them. A worker reads the store for a copy only where it owns
-// the bytes itself, or stands in for an owner that cannot be reached.
+// the bytes itself, or stands in for an owner that cannot be reached. A version of
+// which it owns all is fetched as a whole in the same way, and is no copy.
 type copies struct {
 	worker *Worker
 	turns  chan struct{}
@@ -118,7 +119,11 @@ func (c *copies) check(r *http.Request, key blockstore.Key) *wire.Failure {
 	if f := w.authorizeMount(r, key.Mount); f != nil {
 		return f
 	}
-	if err := w.config.Blocks.CopyFits(key); err != nil {
+	fits := w.config.Blocks.CopyFits
+	if w.views.load().ownsAll(w.config.Name, key) {
+		fits = w.config.Blocks.Fits
+	}
+	if err := fits(key); err != nil {
 		return &wire.Failure{Status: http.StatusInsufficientStorage, Code: wire.CodeUnavailable, Message: "no node copy: " + err.Error()}
 	}
 	return nil
@@ -258,6 +263,19 @@ func (c *copies) read(ctx context.Context, key blockstore.Key, own bool, offset,
 	defer func() { _ = reader.Close() }()
 	_, err = reader.Copy(ctx, io.Discard)
 	return err
+}
+
+// ownsAll reports whether a worker owns all stripes of a version.
+func (v *view) ownsAll(name string, key blockstore.Key) bool {
+	if v == nil {
+		return false
+	}
+	for offset := int64(0); offset < key.Size; offset = v.ring.StripeEnd(offset, key.Size) {
+		if !v.owns(name, v.nameOf(key, offset)) {
+			return false
+		}
+	}
+	return true
 }
 
 // ownsPart reports whether a worker owns a stripe of a version.
