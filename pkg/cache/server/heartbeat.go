@@ -71,7 +71,7 @@ func (w *Worker) watchMounts(ctx context.Context) {
 func (w *Worker) countKeys(entry *mounted) {
 	id := entry.mount.GetId()
 	v := w.views.load()
-	if v == nil || v.mounts[id] == nil || !w.ownsRoot(v, id) || entry.health() != nil {
+	if v == nil || v.mounts[id] == nil || !w.ownsRoot(v, id) || !entry.works() {
 		return
 	}
 	if store, err := entry.opened(); err == nil && store != nil {

@@ -50,8 +50,10 @@ type mounted struct {
 	failedAt time.Time
 	// last is the last error of the store; nil after a success.
 	last error
-	// probed is the time of the last probe.
+	// probed is the time at which the last probe began, and proved is set once one has
+	// ended.
 	probed time.Time
+	proved bool
 }
 
 func newMounts(open StoreOpener, limit int, logger *slog.Logger) *mounts {
@@ -216,6 +218,11 @@ func (e *mounted) probe(ctx context.Context) {
 	if !due {
 		return
 	}
+	defer func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.proved = true
+	}()
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	store, err := e.use(ctx)
@@ -269,6 +276,13 @@ func (e *mounted) health() error {
 		return e.failed
 	}
 	return e.last
+}
+
+// works reports whether a probe has ended and the store does not fail.
+func (e *mounted) works() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.proved && e.failed == nil && e.last == nil
 }
 
 func (e *mounted) close() {

@@ -42,6 +42,29 @@ func TestOthersReportNoTotals(t *testing.T) {
 	}
 }
 
+// A mount whose first probe is in progress is not counted: the probe may fail.
+func TestMountIsNotCountedDuringItsProbe(t *testing.T) {
+	h := newHarness(t).ready()
+	h.totals(7)
+	entry := h.worker.mounts.all()[0]
+	store, err := entry.opened()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.cancel() // Nothing else counts.
+	h.stopped <- <-h.stopped
+	for _, proved := range []bool{false, true} {
+		entry.mu.Lock()
+		entry.store, entry.proved = store, proved
+		entry.mu.Unlock()
+		before := h.directory.countedMounts()
+		h.worker.countKeys(entry)
+		if counted := h.directory.countedMounts() > before; counted != proved {
+			t.Errorf("the mount is counted: %t; a probe has ended: %t", counted, proved)
+		}
+	}
+}
+
 // A failing store is not counted before it works: a count that failed would not
 // be retried for minutes.
 func TestFailingMountIsNotCounted(t *testing.T) {
