@@ -13,6 +13,24 @@ import (
 	"google.golang.org/grpc/status"
 )
 
+// serveUntilEnd serves on loopback until the test ends, and returns the address.
+func serveUntilEnd(t *testing.T, server *grpc.Server) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return listener.Addr().String()
+}
+
 // TestCallsInProgressAreBounded: one caller watches the health of a server as
 // often as it can. Its further calls fail, and those of others do not.
 func TestCallsInProgressAreBounded(t *testing.T) {
@@ -21,20 +39,9 @@ func TestCallsInProgressAreBounded(t *testing.T) {
 		healthv1.Health_Watch_FullMethodName: {Fuse, Worker}, healthv1.Health_Check_FullMethodName: {Fuse},
 	})...)
 	healthv1.RegisterHealthServer(server, health.NewServer())
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() {
-		server.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
+	address := serveUntilEnd(t, server)
 	client := func(role Role) healthv1.HealthClient {
-		conn, err := identity(t, a, role, "x").Dial(listener.Addr().String(), Master, "m")
+		conn, err := identity(t, a, role, "x").Dial(address, Master, "m")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,20 +104,9 @@ func TestCallsWithoutARequestAreBounded(t *testing.T) {
 	a := authority(t)
 	server := grpc.NewServer(identity(t, a, Master, "m").ServerOptions(Rights{healthv1.Health_Check_FullMethodName: {Fuse, Worker}})...)
 	healthv1.RegisterHealthServer(server, health.NewServer())
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() {
-		server.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
+	address := serveUntilEnd(t, server)
 	dial := func(role Role) *grpc.ClientConn {
-		conn, err := identity(t, a, role, "x").Dial(listener.Addr().String(), Master, "m")
+		conn, err := identity(t, a, role, "x").Dial(address, Master, "m")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,20 +30,9 @@ func TestACallIsNotAccompaniedByPings(t *testing.T) {
 	a := authority(t)
 	server := grpc.NewServer(identity(t, a, Master, "m").ServerOptions(Rights{healthv1.Health_Check_FullMethodName: {Worker}})...)
 	healthv1.RegisterHealthServer(server, health.NewServer())
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	defer func() {
-		server.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	}()
+	address := serveUntilEnd(t, server)
 	var writes atomic.Int64
-	conn, err := identity(t, a, Worker, "w").Dial(listener.Addr().String(), Master, "m", grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := identity(t, a, Worker, "w").Dial(address, Master, "m", grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 		raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 		return countedConn{raw, &writes}, err
 	}))
