@@ -308,7 +308,7 @@ func filesIn(t *testing.T, config Config) int {
 }
 
 // TestSealedCopyWinsAtStart checks that of two versions of a key, as a crash leaves them
-// while a sidecar is written, the sealed one is kept, in whatever order they are loaded.
+// while a sidecar is written, the sealed one is kept, in any order of loading.
 func TestSealedCopyWinsAtStart(t *testing.T) {
 	for _, torn := range []int{0, 1} {
 		t.Run(fmt.Sprint(torn), func(t *testing.T) {

@@ -21,7 +21,7 @@ import (
 //
 // The profile must be the same for all servers of a mount, because the kernel does
 // not send OPEN again. It is a feature of the table, which a successor keeps
-// whatever its Config says, and which a version without the profile refuses.
+// independently of its Config, and which a version without the profile refuses.
 //
 // If a file is replaced nevertheless, its nodeid keeps its version, as on any mount.
 // The kernel finds out when it looks up the name again: after the timeout, when the

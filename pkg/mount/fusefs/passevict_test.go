@@ -147,7 +147,7 @@ func TestEvictionUnderPassthrough(t *testing.T) {
 		source.fetch(t, reader.Version{Mount: "m", Key: fmt.Sprint("other/", i), ETag: fmt.Sprint(i), Size: passthroughSize})
 		checkWhole(t, fd, v)
 	}
-	store.Forget(v.Mount, v.Key) // removes what nothing uses, whatever the eviction protects
+	store.Forget(v.Mount, v.Key) // removes what nothing uses, also what the eviction protects
 	if stats := store.Stats(); stats.Evicted == 0 || stats.Tiers[0].Used > quota {
 		t.Errorf("%d versions are evicted, %d bytes are used", stats.Evicted, stats.Tiers[0].Used)
 	}

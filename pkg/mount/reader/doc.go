@@ -26,7 +26,7 @@
 // For a stream, four times as many bytes as were read of it are requested, in
 // parallel ranges, up to [Config.MaxWindow]; [Config.FirstWindow] at the start of a
 // file. A stream does not read ahead into what another one has read. Other reads
-// request exactly their bytes. Whatever the pattern, the bytes that are requested in
+// request exactly their bytes. In every pattern, the bytes that are requested in
 // vain are at most 16 MiB and half of those that were read in sequence.
 //
 // A read waits for bytes that are already requested instead of requesting them
