@@ -76,15 +76,22 @@ func register(t *testing.T, a *Attachment, node uint64, f *os.File) (uint32, err
 	return a.Register(ctx, node, f)
 }
 
+// serveCache serves a mount whose holder registers the file of a cache that has the
+// returned path, until stop is called or the test ends.
+func serveCache(t *testing.T) (s *Session, socket, path string, stop func()) {
+	t.Helper()
+	cache := t.TempDir()
+	s = openSession(t, func(o *Options) { o.AcceptBacking = CacheFiles(func() []string { return []string{cache} }) })
+	socket = t.TempDir() + "/s"
+	stop = serveAt(t, s, socket)
+	listens(t, socket)
+	return s, socket, cacheFile(t, cache, "a.data"), stop
+}
+
 // TestRegistrationsOutliveServersAndHolders checks that registrations are returned
 // to a successor and to another holder, and end when a server ends them.
 func TestRegistrationsOutliveServersAndHolders(t *testing.T) {
-	cache := t.TempDir()
-	path := cacheFile(t, cache, "a.data")
-	s := openSession(t, func(o *Options) { o.AcceptBacking = CacheFiles(func() []string { return []string{cache} }) })
-	socket := t.TempDir() + "/s"
-	stop := serveAt(t, s, socket)
-	listens(t, socket)
+	s, socket, path, stop := serveCache(t)
 	first := attachLasting(t, socket)
 	initPassthrough(t, first)
 	a, err := register(t, first, 7, openFlags(t, path, os.O_RDONLY))
@@ -125,12 +132,7 @@ func TestRegistrationsOutliveServersAndHolders(t *testing.T) {
 // TestNextHolderSettlesRegistrations checks that a registration ends whose end, or
 // whose result, was lost with a holder, and that no other does.
 func TestNextHolderSettlesRegistrations(t *testing.T) {
-	cache := t.TempDir()
-	path := cacheFile(t, cache, "a.data")
-	s := openSession(t, func(o *Options) { o.AcceptBacking = CacheFiles(func() []string { return []string{cache} }) })
-	socket := t.TempDir() + "/s"
-	stop := serveAt(t, s, socket)
-	listens(t, socket)
+	s, socket, path, stop := serveCache(t)
 	server := attachLasting(t, socket)
 	initPassthrough(t, server)
 	var ids []uint32
