@@ -16,16 +16,45 @@ import (
 func held(t *testing.T, b *bucket, last string) (f *fixture, release func()) {
 	t.Helper()
 	gate := make(chan struct{})
-	b.hold = func(ctx context.Context, continuation string) {
+	f = awaited(t, b, func(ctx context.Context, continuation string) {
 		if continuation == "after dir/"+last {
 			select {
 			case <-gate:
 			case <-ctx.Done():
 			}
 		}
+	})
+	return f, func() { close(gate) }
+}
+
+// awaited returns a fixture whose listings return their first page once a request
+// waits for names. The later pages are returned after hold.
+func awaited(t *testing.T, b *bucket, hold func(ctx context.Context, continuation string)) *fixture {
+	t.Helper()
+	var f *fixture
+	b.hold = func(ctx context.Context, continuation string) {
+		if continuation != "" {
+			hold(ctx, continuation)
+			return
+		}
+		for !waited(f.store) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
 	}
 	f = newFixture(t, b, func(c *Config) { c.ListingWait = time.Hour })
-	return f, func() { close(gate) }
+	return f
+}
+
+// waited tells whether a request waits for the names of a listing in progress.
+func waited(s *Store) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, flight := range s.flights {
+		if flight.partial.isAwaited() {
+			return true
+		}
+	}
+	return false
 }
 
 func parts(format string, n int) (*bucket, []string) {
@@ -176,7 +205,7 @@ func TestAFailedQueryDelaysNames(t *testing.T) {
 		}
 		return nil
 	})
-	f := newFixture(t, b)
+	f := awaited(t, b, func(context.Context, string) {})
 	if got := f.names(f.mount(), "dir", 7); !slices.Equal(got, names) {
 		t.Errorf("got %q", got)
 	}

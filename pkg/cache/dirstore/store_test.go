@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -408,9 +409,9 @@ func TestForgetDuringAListing(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a", "dir/b"))
 	f.bucket.pageMax = 1
 	reached, release := make(chan struct{}), make(chan struct{})
-	pages := 0
-	f.bucket.fail(func(context.Context, string, string) error {
-		if pages++; pages == 2 {
+	var pages atomic.Int32
+	f.bucket.fail(func(_ context.Context, kind, _ string) error {
+		if kind == "list" && pages.Add(1) == 2 {
 			close(reached)
 			<-release
 		}
