@@ -2,6 +2,7 @@ package manifests_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -300,6 +301,29 @@ func checkRules(t *testing.T, name string, rules []rbacv1.PolicyRule, clusterWid
 
 // kubectl apply stores a copy of each object in an annotation, whose size is
 // limited.
+// TestUsersCannotWriteStatus: the status holds the effective spec, from which everything
+// derives, so the roles of users of a namespace do not include writing it.
+func TestUsersCannotWriteStatus(t *testing.T) {
+	aggregated := 0
+	for name, role := range named[rbacv1.ClusterRole](t, manifests.Install) {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(role.Labels)), func(key string) bool { return strings.HasPrefix(key, "rbac.authorization.k8s.io/aggregate-to-") }) {
+			continue
+		}
+		aggregated++
+		for _, rule := range role.Rules {
+			for _, resource := range rule.Resources {
+				wide := strings.HasSuffix(resource, "/status") || strings.Contains(resource, "*")
+				if wide && slices.ContainsFunc(rule.Verbs, func(verb string) bool { return !slices.Contains([]string{"get", "list", "watch"}, verb) }) {
+					t.Errorf("ClusterRole %s: %v of %s", name, rule.Verbs, resource)
+				}
+			}
+		}
+	}
+	if aggregated == 0 {
+		t.Error("no ClusterRole of users found")
+	}
+}
+
 func TestCRDsCanBeApplied(t *testing.T) {
 	const limit = 256 << 10
 	crds := named[apiextensionsv1.CustomResourceDefinition](t, manifests.CRDs)

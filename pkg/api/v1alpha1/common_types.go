@@ -10,12 +10,24 @@ const (
 	// DatasetAnnotation on a JindoRuntime names the Dataset that it serves, if
 	// their names differ.
 	DatasetAnnotation = "data.fluid.io/dataset"
+	// UpdatesAnnotation on a JindoRuntime determines when pods are replaced:
+	// UpdatesAutomatic or UpdatesPaused. Without it an edit of the spec replaces
+	// pods, and an upgrade of the controllers does not.
+	UpdatesAnnotation = "jindo.io/updates"
 	// PVCStorageAnnotation on a Dataset is the size that its
 	// PersistentVolumeClaim requests.
 	PVCStorageAnnotation = "pvc.fluid.io/resources.requests.storage"
 	// MetadataListAnnotation on a JindoRuntime adds labels and annotations to
 	// the objects created for it.
 	MetadataListAnnotation = "data.fluid.io/metadataList"
+)
+
+// Values of UpdatesAnnotation.
+const (
+	// UpdatesAutomatic replaces pods after an upgrade of the controllers, too.
+	UpdatesAutomatic = "Automatic"
+	// UpdatesPaused replaces no pod.
+	UpdatesPaused = "Paused"
 )
 
 // Category is the category of a runtime.

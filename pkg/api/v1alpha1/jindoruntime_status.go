@@ -95,9 +95,15 @@ type RuntimeStatus struct {
 	// Raft is the state of the Raft cluster as the masters report it.
 	Raft *RaftStatus `json:"raft,omitempty"`
 
-	// Images are the images that the pods were created with. They are kept until
-	// the spec requests others, so that an upgrade of the controllers does not
-	// restart pods.
+	// Effective is what the components run with, as opposed to what the spec
+	// declares.
+	Effective *EffectiveSpec `json:"effective,omitempty"`
+
+	// Transition is the change of the pods to the effective spec; absent when all
+	// pods run with it.
+	Transition *Transition `json:"transition,omitempty"`
+
+	// Images are the images of the effective spec.
 	Images *RuntimeImages `json:"images,omitempty"`
 
 	// CacheDirectories are the directories on nodes that are removed with the
@@ -265,7 +271,11 @@ const (
 	// RuntimeChangeNotApplied is true if the spec contains a change that is not
 	// applied to a running cluster.
 	RuntimeChangeNotApplied RuntimeConditionType = "ChangeNotApplied"
-	// RuntimeUpdatePending is true if pods run with an older template.
+	// RuntimeUpdating is true while pods are replaced by pods with the effective
+	// spec.
+	RuntimeUpdating RuntimeConditionType = "Updating"
+	// RuntimeUpdatePending is true if pods run with an older template that is not
+	// replaced by itself.
 	RuntimeUpdatePending RuntimeConditionType = "UpdatePending"
 	// RuntimePlacementBlocked is true if pods cannot be scheduled.
 	RuntimePlacementBlocked RuntimeConditionType = "PlacementBlocked"

@@ -142,6 +142,9 @@ func (f *findings) runtimeMeta(meta metav1.ObjectMeta) {
 	if annotated && len(validation.IsDNS1035Label(name)) > 0 {
 		f.invalid(path.Child("annotations").Key(DatasetAnnotation), name, "not a valid Dataset name: write lower-case letters, digits and '-', starting with a letter")
 	}
+	if updates, annotated := meta.Annotations[UpdatesAnnotation]; annotated {
+		oneOf(f, path.Child("annotations").Key(UpdatesAnnotation), updates, UpdatesAutomatic, UpdatesPaused)
+	}
 }
 
 // name checks that the name of an object is a DNS label. The names of its

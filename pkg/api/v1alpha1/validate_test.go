@@ -140,6 +140,8 @@ func TestMetadata(t *testing.T) {
 		{"an annotation that names a Dataset", "{name: a, annotations: {data.fluid.io/dataset: hbase}}", nil},
 		{"an annotation that cannot", "{name: a, annotations: {data.fluid.io/dataset: H base}}", []string{`metadata.annotations[data.fluid.io/dataset]: Invalid value: "H base"`}},
 		{"an empty annotation", `{name: a, annotations: {data.fluid.io/dataset: ""}}`, []string{`metadata.annotations[data.fluid.io/dataset]: Invalid value: ""`}},
+		{"automatic updates", "{name: a, annotations: {jindo.io/updates: Automatic}}", nil},
+		{"unknown updates", "{name: a, annotations: {jindo.io/updates: Weekly}}", []string{`metadata.annotations[jindo.io/updates]: Invalid value: "Weekly": unsupported value: write Automatic or Paused`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

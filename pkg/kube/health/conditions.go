@@ -56,6 +56,7 @@ var runtimeRules = map[v1alpha1.RuntimeConditionType]rule{
 	v1alpha1.RuntimeCredentialsReady:     {good: corev1.ConditionTrue, bad: meaning{Problem, CauseCredentials}},
 	v1alpha1.RuntimeMountsReady:          mountsRule,
 	v1alpha1.RuntimeChangeNotApplied:     {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
+	v1alpha1.RuntimeUpdating:             {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimeUpdatePending:        {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimePlacementBlocked:     {good: corev1.ConditionFalse, bad: meaning{Problem, CausePlacement}},
 	v1alpha1.RuntimePodSecurityForbidden: {good: corev1.ConditionFalse, bad: meaning{Fatal, CausePodSecurity}},

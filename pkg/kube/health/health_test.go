@@ -60,6 +60,8 @@ var runtimeExpectations = []expectation{
 	{"CredentialsReady", isFalse, health.ReasonSecretMissing, health.Problem, health.CauseCredentials},
 	{"ChangeNotApplied", isTrue, health.ReasonSpecEdited, health.Note, health.CauseChange},
 	{"UpdatePending", isTrue, health.ReasonOlderTemplate, health.Note, health.CauseChange},
+	{"Updating", isTrue, health.ReasonUpdating, health.Note, health.CauseChange},
+	{"Updating", isTrue, health.ReasonUpdatesPaused, health.Note, health.CauseChange},
 	{"PlacementBlocked", isTrue, health.ReasonTooFewNodes, health.Problem, health.CausePlacement},
 	{"PlacementBlocked", isTrue, health.ReasonUnschedulable, health.Problem, health.CausePlacement},
 	{"PlacementBlocked", isFalse, "", health.Info, ""},

@@ -24,6 +24,16 @@ func PodReady(pod *corev1.Pod) bool {
 // waits for its volume, and its probes fail until it serves.
 var startupReasons = []string{"FailedMount", "FailedScheduling", "Unhealthy"}
 
+// PodRuns reports whether a pod is on a node and all its containers have been started. A
+// pod whose image does not exist, or whose container is restarted with a backoff, does
+// not run.
+func PodRuns(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName == "" || pod.Status.Phase != corev1.PodRunning {
+		return false
+	}
+	return !slices.ContainsFunc(containers(pod), func(c corev1.ContainerStatus) bool { return c.State.Waiting != nil })
+}
+
 // StartupWarningResolved reports whether an event at the given time is a warning
 // about the start of the pod, which became ready afterwards.
 func StartupWarningResolved(event *corev1.Event, at time.Time, pod *corev1.Pod) bool {

@@ -37,6 +37,8 @@ const (
 	ReasonMountsPending   = "MountsPending"
 	ReasonSpecEdited      = "SpecEdited"
 	ReasonOlderTemplate   = "OlderTemplate"
+	ReasonUpdating        = "ReplacingPods"
+	ReasonUpdatesPaused   = "UpdatesPaused"
 	ReasonTooFewNodes     = "TooFewNodes"
 	ReasonUnschedulable   = "Unschedulable"
 	ReasonPodSecurity     = "PodSecurity"

@@ -1,0 +1,128 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+)
+
+// keepDataset replaces the Dataset of next by the current one, and its mounts by the
+// current ones, where they may be in use. It returns a message for each change that is
+// not carried out.
+func keepDataset(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpec, d Declared, p Progress) ([]string, error) {
+	switch {
+	case d.DatasetInvalid:
+		next.Dataset = current.DeepCopy()
+		return nil, nil
+	case current == nil:
+		return nil, nil
+	case next.Dataset == nil || next.Dataset.Name != current.Name:
+		return keepUsed(current, next, p)
+	case !p.Mounted:
+		return nil, nil
+	}
+	var kept []string
+	spec := &next.Dataset.Spec
+	if !equality.Semantic.DeepEqual(spec.AccessModes, current.Spec.AccessModes) {
+		kept = append(kept, "spec.accessModes of the Dataset is unchanged: its PersistentVolume exists already")
+		spec.AccessModes = slices.Clone(current.Spec.AccessModes)
+	}
+	mounts, more := keepMounts(current.Spec.Mounts, spec.Mounts, p)
+	spec.Mounts = mounts
+	return append(kept, more...), nil
+}
+
+// keepUsed keeps a Dataset that the runtime no longer serves while pods use it.
+func keepUsed(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpec, p Progress) ([]string, error) {
+	if p.Users == nil {
+		return nil, nil
+	}
+	users, err := p.Users(current.Name)
+	if err != nil || users == "" {
+		return nil, err
+	}
+	next.Dataset = current.DeepCopy()
+	return []string{fmt.Sprintf("Dataset %s is served until no pod uses it: %s", current.Name, users)}, nil
+}
+
+// keepMounts returns the mounts that follow the current ones. A mount that has worked is
+// in use and keeps its store and options; its credentials may change.
+func keepMounts(current, declared []v1alpha1.Mount, p Progress) (mounts []v1alpha1.Mount, kept []string) {
+	for _, existing := range current {
+		at := slices.IndexFunc(declared, func(m v1alpha1.Mount) bool { return m.Path == existing.Path })
+		switch {
+		case at >= 0 && sameStore(existing, declared[at]), at >= 0 && !p.Worked(existing.Path):
+			mounts = append(mounts, declared[at])
+		case at >= 0:
+			mounts = append(mounts, existing)
+			kept = append(kept, fmt.Sprintf("mount %s of the Dataset remains %s with its previous options: changing mounts of a bound runtime is not supported yet", existing.Name, existing.MountPoint))
+		default:
+			mounts = append(mounts, existing)
+			kept = append(kept, fmt.Sprintf("mount %s remains at %s although it was removed from the Dataset: changing mounts of a bound runtime is not supported yet", existing.Name, existing.Path))
+		}
+	}
+	for _, m := range declared {
+		if !slices.ContainsFunc(current, func(existing v1alpha1.Mount) bool { return existing.Path == m.Path }) {
+			kept = append(kept, fmt.Sprintf("mount %s of the Dataset is not added at %s: changing mounts of a bound runtime is not supported yet", m.Name, m.Path))
+		}
+	}
+	return mounts, kept
+}
+
+// sameStore reports whether two mounts differ in their credentials at most. Which
+// options are credentials is part of a mount.
+func sameStore(a, b v1alpha1.Mount) bool {
+	return equality.Semantic.DeepEqual(withoutCredentials(a), withoutCredentials(b)) && len(a.EncryptOptions) > 0 == (len(b.EncryptOptions) > 0)
+}
+
+func withoutCredentials(m v1alpha1.Mount) v1alpha1.Mount {
+	m.EncryptOptions = nil
+	return m
+}
+
+// Unseal returns the credentials of a plan that was built from an effective spec. The
+// values that the declared Dataset has as plain text replace the references to the
+// Secret of the runtime, unless the declared mount differs in more than its credentials.
+// Without such a value the reference remains, and with it the value in the Secret.
+func (d *Declared) Unseal(p *Plan, effective *v1alpha1.EffectiveSpec) []Credentials {
+	declared := d.recordDataset()
+	if effective.Dataset == nil || declared == nil || declared.Name != effective.Dataset.Name {
+		return p.Credentials
+	}
+	all := make([]Credentials, 0, len(p.Credentials))
+	for _, c := range p.Credentials {
+		if literal := d.literals(declared, effective, c.SecretRef); len(literal) > 0 {
+			c = unseal(c, d.Secret, literal)
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+// literals returns the credentials of a mount that the declared Dataset has as plain
+// text; none if the effective mount is another one.
+func (d *Declared) literals(declared *v1alpha1.EffectiveDataset, effective *v1alpha1.EffectiveSpec, mount string) map[string]Sensitive {
+	named := func(m v1alpha1.Mount) bool { return m.Name == mount }
+	from := slices.IndexFunc(declared.Spec.Mounts, named)
+	to := slices.IndexFunc(effective.Dataset.Spec.Mounts, named)
+	if from < 0 || to < 0 || !sameStore(declared.Spec.Mounts[from], effective.Dataset.Spec.Mounts[to]) {
+		return nil
+	}
+	_, credentials := planMount(&d.Dataset.Spec, d.Dataset.Spec.Mounts[from])
+	return credentials.Literal
+}
+
+func unseal(c Credentials, secret string, literal map[string]Sensitive) Credentials {
+	unsealed := Credentials{SecretRef: c.SecretRef, Literal: map[string]Sensitive{}}
+	for _, ref := range c.Refs {
+		if value, found := literal[ref.Option]; found && ref.Name == secret {
+			unsealed.Literal[ref.Option] = value
+			continue
+		}
+		unsealed.Refs = append(unsealed.Refs, ref)
+	}
+	return unsealed
+}
