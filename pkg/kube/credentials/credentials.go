@@ -67,7 +67,7 @@ func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alp
 	if !missing && current.Labels[names.LabelManagedBy] != names.ManagedBy {
 		return Result{Problems: conflictProblems(name, p)}, nil
 	}
-	collection := collector{live: live, namespace: owner.Namespace, old: current.Data, data: map[string][]byte{}, read: map[string]secretResult{}}
+	collection := collector{live: live, namespace: owner.Namespace, own: name.Name, old: current.Data, data: map[string][]byte{}, read: map[string]secretResult{}}
 	if err := collection.collect(ctx, p.Credentials); err != nil {
 		return Result{}, err
 	}
@@ -111,10 +111,13 @@ type secretResult struct {
 type collector struct {
 	live      client.Reader
 	namespace string
-	old       map[string][]byte
-	data      map[string][]byte
-	read      map[string]secretResult
-	problems  []Problem
+	// own is the name of the Secret that is synchronized. A reference to it keeps the
+	// last value of a credential that the Dataset no longer has as plain text.
+	own      string
+	old      map[string][]byte
+	data     map[string][]byte
+	read     map[string]secretResult
+	problems []Problem
 }
 
 func (c *collector) collect(ctx context.Context, all []plan.Credentials) error {
@@ -132,6 +135,10 @@ func (c *collector) collect(ctx context.Context, all []plan.Credentials) error {
 }
 
 func (c *collector) collectRef(ctx context.Context, mount string, ref plan.SecretKeyRef) error {
+	if ref.Name == c.own {
+		c.keepOwn(mount, ref)
+		return nil
+	}
 	secret, err := c.secret(ctx, ref.Name)
 	if err != nil {
 		return err
@@ -155,6 +162,17 @@ func (c *collector) collectRef(ctx context.Context, mount string, ref plan.Secre
 		c.data[key] = value
 	}
 	return nil
+}
+
+// keepOwn keeps the value that the Secret has under the key of a reference to itself.
+func (c *collector) keepOwn(mount string, ref plan.SecretKeyRef) {
+	value, has := c.old[ref.Key]
+	if !has {
+		c.problems = append(c.problems, Problem{Mount: mount, Message: fmt.Sprintf(
+			"%s: its value is in neither the Dataset nor Secret %s in namespace %s: write it into the Dataset, with the mount as it was", ref.Option, c.own, c.namespace)})
+		return
+	}
+	c.data[ufs.CredentialKey(mount, ref.Option)] = value
 }
 
 // keepPrevious keeps the previous value of a credential that is not available and,

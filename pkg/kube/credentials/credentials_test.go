@@ -227,3 +227,23 @@ func TestResultHasNoValues(t *testing.T) {
 		t.Errorf("the result has a value: %s", text)
 	}
 }
+
+// A mount that is kept although the Dataset no longer has it keeps the credentials that
+// the Dataset had as plain text.
+func TestKeptCredentials(t *testing.T) {
+	literal := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "AK"}}}}
+	kept := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{
+		{Option: "fs.oss.accessKeyId", Name: target.Name, Key: "hadoop__fs.oss.accessKeyId"},
+	}}}}
+	c := fake.NewClientBuilder().Build()
+	if problems := sync(t, c, kept).Problems; len(problems) != 1 || !strings.Contains(problems[0].Message, "write it into the Dataset") {
+		t.Errorf("problems %v without a value", problems)
+	}
+	sync(t, c, literal)
+	if result := sync(t, c, kept); result.Changed || len(result.Problems) > 0 {
+		t.Errorf("kept: %+v", result)
+	}
+	if got := secretData(t, c); got["hadoop__fs.oss.accessKeyId"] != "AK" {
+		t.Errorf("credentials %v", got)
+	}
+}
