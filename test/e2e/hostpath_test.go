@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/kube/render"
 )
 
 // TestHostPathAttacks tries what a user of a namespace could gain from the directories
@@ -60,24 +58,25 @@ func (c *cluster) attackThroughOwnVolume(t *testing.T) {
 	if _, err := c.run(t.Context(), inline, "create", "-n", namespace, "-f", "-"); err == nil || !strings.Contains(err.Error(), "are reserved") {
 		t.Errorf("a pod with the volume of a worker is admitted: %v", err)
 	}
-	// The record of the tiers is an annotation that users of the namespace may edit.
+	// The record of the tiers was an annotation that users of the namespace can write. They
+	// cannot write the effective spec, and nothing else is used.
 	c.create(t, namespace, runtime("volumeType: emptyDir, path: /cache"))
-	// The controller may write the record at the same time, so that the attacker repeats
-	// the edit.
-	eventually(t, "the edited tier is refused", func(ctx context.Context) error {
-		if err := c.editTiers(ctx, namespace, path); err != nil {
-			return err
-		}
+	eventually(t, "the record is written", func(ctx context.Context) error { return c.editTiers(ctx, namespace, path) })
+	c.kubectl(t, "create", "rolebinding", "tenant", "--clusterrole=edit", "--user=tenant", "-n", namespace)
+	status := fmt.Sprintf(`{"status":{"effective":{"runtime":{"tieredstore":{"levels":[{"mediumtype":"SSD","path":%q,"quota":"1Gi"}]}}}}}`, path)
+	if _, err := c.run(t.Context(), "", "patch", "jindoruntime", "evil", "-n", namespace, "--subresource=status", "--type=merge", "-p", status, "--as=tenant"); err == nil || !strings.Contains(err.Error(), "forbidden") {
+		t.Errorf("a user of the namespace can write the effective spec: %v", err)
+	}
+	c.kubectl(t, "annotate", "jindoruntime", "evil", "-n", namespace, "touched=yes", "--as=tenant")
+	eventually(t, "the effective spec has the declared tier", func(ctx context.Context) error {
 		r := &v1alpha1.JindoRuntime{}
 		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "evil"}, r); err != nil {
 			return err
 		}
-		for _, condition := range r.Status.Conditions {
-			if condition.Type == v1alpha1.RuntimeHostPathRefused && strings.Contains(condition.Message, path) {
-				return nil
-			}
+		if e := r.Status.Effective; e == nil || e.Runtime.TieredStore.Levels[0].Path != "/cache" {
+			return fmt.Errorf("effective spec %+v", e)
 		}
-		return fmt.Errorf("conditions %+v", r.Status.Conditions)
+		return nil
 	})
 	var volumes corev1.PersistentVolumeList
 	if err := c.List(t.Context(), &volumes); err != nil {
@@ -90,25 +89,13 @@ func (c *cluster) attackThroughOwnVolume(t *testing.T) {
 	}
 }
 
-// editTiers replaces the path and the type of the recorded tiers.
+// editTiers writes a record of tiers of an earlier version.
 func (c *cluster) editTiers(ctx context.Context, namespace, path string) error {
 	config := &corev1.ConfigMap{}
 	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: names.Config("evil")}, config); err != nil {
 		return err
 	}
-	var applied render.Applied
-	if err := json.Unmarshal([]byte(config.Annotations[render.AnnotationApplied]), &applied); err != nil {
-		return err
-	}
-	if len(applied.TieredStore.Levels) != 1 {
-		return errors.New("no tier is recorded")
-	}
-	applied.TieredStore.Levels[0].VolumeType, applied.TieredStore.Levels[0].Path = v1alpha1.VolumeHostPath, path
-	raw, err := json.Marshal(applied)
-	if err != nil {
-		return err
-	}
-	config.Annotations[render.AnnotationApplied] = string(raw)
+	config.Annotations = map[string]string{"jindo.io/applied": fmt.Sprintf(`{"masterReplicas":1,"tieredstore":{"levels":[{"mediumtype":"SSD","volumeType":"hostPath","path":%q,"quota":"1Gi"}]}}`, path)}
 	return c.Update(ctx, config)
 }
 

@@ -54,6 +54,10 @@ const (
 	LabelRuntimeUID       = "jindo.io/runtime-uid"
 )
 
+// AnnotationTemplate is the annotation of pods with the digest of the pod template that
+// they were created from.
+const AnnotationTemplate = "jindo.io/template"
+
 // LabelMetrics "true" is the label of namespaces whose pods may read metrics.
 const LabelMetrics = "jindo.io/metrics"
 

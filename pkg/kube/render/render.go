@@ -43,8 +43,6 @@ type Input struct {
 	MasterNodes []string
 	// FusePriorityClass is the priority class of fuse pods; empty for none.
 	FusePriorityClass string
-	// Applied is recorded in the ConfigMap.
-	Applied Applied
 	// SystemNamespace is the namespace of the controller; the default is
 	// names.SystemNamespace.
 	SystemNamespace string
@@ -83,6 +81,9 @@ func Objects(in Input) ([]client.Object, error) {
 	}
 	if in.Plan.Fuse != nil {
 		objects = in.addAllowed(objects, refused, in.fuse())
+	}
+	if err := stamp(objects); err != nil {
+		return nil, fmt.Errorf("render JindoRuntime %s/%s: %w", in.Plan.Namespace, in.Plan.Name, err)
 	}
 	if len(refused.errs) > 0 {
 		return objects, refused

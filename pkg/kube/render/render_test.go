@@ -3,6 +3,7 @@ package render
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -52,7 +53,6 @@ func input(t testing.TB, file string) Input {
 	if in.Plan, err = plan.Build(in.Dataset, in.Runtime); err != nil {
 		t.Fatalf("%s: %v", file, err)
 	}
-	in.Applied = AppliedOf(in.Runtime)
 	return in
 }
 
@@ -185,22 +185,31 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-func TestReadConfigReturnsApplied(t *testing.T) {
-	in := input(t, "testdata/seed.yaml")
-	config, err := in.config()
-	if err != nil {
-		t.Fatal(err)
+// TestPodsShowTheirTemplate: the digest changes with the template, and with nothing else.
+func TestPodsShowTheirTemplate(t *testing.T) {
+	digests := func(edit func(in *Input)) map[string]string {
+		in := input(t, "testdata/seed.yaml")
+		edit(&in)
+		objects, err := Objects(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[string]string{}
+		for name, template := range templates(objects) {
+			all[name] = Digest(template)
+			pod := &corev1.Pod{ObjectMeta: template.ObjectMeta}
+			if all[name] == "" || !Current(pod, all[name]) || Current(pod, "other") || !Current(pod, "") {
+				t.Errorf("%s: digest %q", name, all[name])
+			}
+		}
+		return all
 	}
-	read, err := ReadConfig(config)
-	if err != nil || read.ClusterID != in.ClusterID || read.Formed {
-		t.Fatalf("read %+v, error %v", read, err)
+	before := digests(func(*Input) {})
+	if after := digests(func(in *Input) { in.Formed, in.Plan.Workers.Replicas = true, 9 }); !maps.Equal(before, after) {
+		t.Errorf("digests %v after scaling, before %v", after, before)
 	}
-	edited := in.Runtime.DeepCopy()
-	one := int32(1)
-	edited.Spec.Master.Replicas = &one
-	edited.Spec.TieredStore.Levels[0].Path = "/elsewhere"
-	read.Applied.Restore(edited)
-	if *edited.Spec.Master.Replicas != 3 || edited.Spec.TieredStore.Levels[0].Path != "/mnt/disk1" {
-		t.Errorf("restored %+v", edited.Spec)
+	after := digests(func(in *Input) { in.Images.Fuse = "ghcr.io/jindo-io/jindo:v2" })
+	if after["hadoop-jindofs-fuse"] == before["hadoop-jindofs-fuse"] || after["hadoop-jindofs-worker"] != before["hadoop-jindofs-worker"] {
+		t.Errorf("digests %v after another image, before %v", after, before)
 	}
 }

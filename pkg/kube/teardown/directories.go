@@ -11,8 +11,8 @@ import (
 )
 
 // rootsOnNodes returns, by node, the directories below which the runtime's own
-// directory is at NAMESPACE/NAME: those in its status and, in case the status was
-// lost, those of its spec on the nodes with the workers' label. Directories that the
+// directory is at NAMESPACE/NAME: those in its status and those of its effective spec or,
+// in case the status was lost, of its spec on the nodes with the workers' label. Directories that the
 // installation does not allow are in left if they are in the status, and ignored
 // otherwise: the controller created nothing there.
 func (t *teardown) rootsOnNodes(ctx context.Context) (roots, left map[string][]string, err error) {
@@ -64,9 +64,13 @@ func (t *teardown) root(directory string) string {
 	return ""
 }
 
-// tierRoots returns the paths on nodes of a spec's tiers.
+// tierRoots returns the paths on nodes of the tiers of the effective spec, or of the spec
+// if there is none.
 func tierRoots(runtime *v1alpha1.JindoRuntime) []string {
 	runtime = runtime.DeepCopy()
+	if effective := runtime.Status.Effective; effective != nil {
+		runtime.Spec = effective.Runtime
+	}
 	v1alpha1.SetDefaults(runtime)
 	var roots []string
 	for _, level := range runtime.Spec.TieredStore.Levels {

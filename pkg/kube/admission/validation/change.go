@@ -48,8 +48,7 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		{spec.Child("worker", "disabled"), before.Worker.Disabled, after.Worker.Disabled},
 		{spec.Child("fuse", "disabled"), before.Fuse.Disabled, after.Fuse.Disabled},
 		{spec.Child("tieredstore"), before.TieredStore, after.TieredStore},
-		{spec.Child("jindoVersion"), before.JindoVersion, after.JindoVersion},
-		{spec.Child("fuse", "image"), image(before.Fuse), image(after.Fuse)},
+		{spec.Child("networkmode"), before.NetworkMode == v1alpha1.HostNetworkMode, after.NetworkMode == v1alpha1.HostNetworkMode},
 	} {
 		if !equality.Semantic.DeepEqual(change.before, change.after) {
 			c.warn(change.path, notApplied)
@@ -59,8 +58,6 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		c.warn(spec.Child("replicas"), "scaling from %d to %d workers: data cached by the removed workers will be read from the store again", was, is)
 	}
 }
-
-func image(fuse v1alpha1.JindoFuseSpec) [2]string { return [2]string{fuse.Image, fuse.ImageTag} }
 
 func replicas(spec v1alpha1.JindoRuntimeSpec) int32 {
 	if spec.Replicas == nil {

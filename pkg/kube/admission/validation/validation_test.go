@@ -137,7 +137,8 @@ func TestCheck(t *testing.T) {
 		{"tiers of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
 			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "MEM", Quota: "9Gi"}}
 		}), "", "spec.tieredstore: this change"},
-		{"image of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.ImageTag = "v2" }), "", "spec.fuse.image: this change"},
+		{"image of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.ImageTag = "v2" }), "", ""},
+		{"network of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.NetworkMode = v1alpha1.HostNetworkMode }), "", "spec.networkmode: this change"},
 		{"fewer workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 2 }), "", "scaling from 3 to 2 workers"},
 		{"more workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 4 }), "", ""},
 		{"masters of one that is not formed", jindo("spark", ""), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", ""},

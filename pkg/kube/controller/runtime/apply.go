@@ -56,7 +56,7 @@ func (a *appliedObjects) forget(owner types.UID) {
 }
 
 // apply applies an object unless the existing one is up to date.
-func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.Object) error {
+func (o objects) apply(ctx context.Context, owner types.UID, object client.Object) error {
 	kind := object.GetObjectKind().GroupVersionKind()
 	name := kind.Kind + " " + object.GetName()
 	tree, err := tree(object)
@@ -68,19 +68,19 @@ func (r *Reconciler) apply(ctx context.Context, owner types.UID, object client.O
 		return fmt.Errorf("encode %s: %w", name, err)
 	}
 	wanted := sha256.Sum256(raw)
-	if known, ok := r.applied.get(owner, name); ok && known.wanted == wanted {
+	if known, ok := o.applied.get(owner, name); ok && known.wanted == wanted {
 		current, ok := object.DeepCopyObject().(client.Object)
-		if ok && r.Client.Get(ctx, client.ObjectKeyFromObject(object), current) == nil && versionMark(current) == known.mark {
+		if ok && o.client.Get(ctx, client.ObjectKeyFromObject(object), current) == nil && versionMark(current) == known.mark {
 			return nil
 		}
 	}
 	applied := &unstructured.Unstructured{Object: tree}
-	err = r.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied),
+	err = o.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied),
 		client.FieldOwner(names.FieldManager), client.ForceOwnership)
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", name, withAdvice(err))
 	}
-	r.applied.set(owner, name, appliedObject{wanted: wanted, mark: versionMark(applied)})
+	o.applied.set(owner, name, appliedObject{wanted: wanted, mark: versionMark(applied)})
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -46,11 +48,14 @@ type cluster struct {
 	// namespace.
 	problems map[string][]runtime.Problem
 	steps    map[string]runtime.Teardown
+	// synced are the numbers of synchronizations of credentials, by namespace.
+	synced map[string]int
 }
 
 func (c *cluster) credentials(_ context.Context, owner *v1alpha1.JindoRuntime, _ *plan.Plan) ([]runtime.Problem, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.synced[owner.Namespace]++
 	return c.problems[owner.Namespace], nil
 }
 
@@ -88,8 +93,8 @@ func startCluster(ends *apiserver.Ends) (*cluster, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ends.Add(func() error { cancel(); return nil })
 	c := &cluster{
-		masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{},
-		counts: counts{writes: map[string]int{}, passes: map[string]int{}},
+		masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{}, synced: map[string]int{},
+		counts: counts{writes: map[string]int{}, passes: map[string]int{}, manual: map[string]bool{}},
 	}
 	mgr, err := manager.NewManager(config, "test", manager.Options{Namespace: system})
 	if err != nil {
@@ -216,31 +221,18 @@ func checkCondition(s *v1alpha1.RuntimeStatus, kind v1alpha1.RuntimeConditionTyp
 }
 
 // run creates the pods of a StatefulSet and sets the number of ready ones, as
-// Kubernetes does.
+// Kubernetes does. It removes pods that are being deleted.
 func (c *cluster) run(t *testing.T, namespace, name string, role plan.Role, ready int32) {
 	t.Helper()
 	set := &appsv1.StatefulSet{}
 	c.mustGet(t, namespace, names.Component(name, string(role)), set)
+	for i := range int(*set.Spec.Replicas) {
+		pod := podOf(set, &set.Spec.Template, appsv1.SchemeGroupVersion.WithKind("StatefulSet"))
+		pod.Name, pod.Spec.NodeName = fmt.Sprintf("%s-%d", set.Name, i), fmt.Sprintf("node%d", i)
+		c.runPod(t, pod, int32(i) < ready)
+	}
 	set.Status.ObservedGeneration, set.Status.UpdateRevision, set.Status.CurrentRevision = set.Generation, "r1", "r1"
 	set.Status.Replicas, set.Status.ReadyReplicas, set.Status.AvailableReplicas = *set.Spec.Replicas, ready, ready
-	for i := range int(*set.Spec.Replicas) {
-		pod := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s-%d", set.Name, i), Labels: map[string]string{"controller-revision-hash": "r1"}},
-			Spec:       corev1.PodSpec{NodeName: fmt.Sprintf("node%d", i), Containers: []corev1.Container{{Name: "c", Image: "i"}}},
-		}
-		for k, v := range set.Spec.Template.Labels {
-			pod.Labels[k] = v
-		}
-		if err := c.Create(t.Context(), pod); client.IgnoreAlreadyExists(err) != nil {
-			t.Fatal(err)
-		}
-		c.mustGet(t, namespace, pod.Name, pod)
-		pod.Status.Phase, pod.Status.PodIP = corev1.PodRunning, "10.0.0.1"
-		pod.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
-		if err := c.Status().Update(t.Context(), pod); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := c.Status().Update(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
@@ -250,6 +242,11 @@ func (c *cluster) runFuse(t *testing.T, namespace, name string, ready int32) {
 	t.Helper()
 	set := &appsv1.DaemonSet{}
 	c.mustGet(t, namespace, names.Component(name, "fuse"), set)
+	for i := range 3 {
+		pod := podOf(set, &set.Spec.Template, appsv1.SchemeGroupVersion.WithKind("DaemonSet"))
+		pod.Name, pod.Spec.NodeName = fmt.Sprintf("%s-x%d", set.Name, i), fmt.Sprintf("node%d", i)
+		c.runPod(t, pod, int32(i) < ready)
+	}
 	set.Status = appsv1.DaemonSetStatus{
 		ObservedGeneration: set.Generation, DesiredNumberScheduled: 3, CurrentNumberScheduled: 3,
 		UpdatedNumberScheduled: 3, NumberReady: ready, NumberAvailable: ready, NumberUnavailable: 3 - ready,
@@ -257,6 +254,43 @@ func (c *cluster) runFuse(t *testing.T, namespace, name string, ready int32) {
 	if err := c.Status().Update(t.Context(), set); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// podOf returns a pod of a workload's template.
+func podOf(set client.Object, template *corev1.PodTemplateSpec, kind schema.GroupVersionKind) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: set.GetNamespace(), Labels: maps.Clone(template.Labels), Annotations: maps.Clone(template.Annotations),
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, kind)},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: template.Spec.Containers[0].Image}}},
+	}
+}
+
+// runPod creates a pod unless it exists and is not being deleted, and sets its status.
+func (c *cluster) runPod(t *testing.T, pod *corev1.Pod, ready bool) {
+	t.Helper()
+	existing := &corev1.Pod{}
+	err := c.Get(t.Context(), client.ObjectKeyFromObject(pod), existing)
+	if err == nil && existing.DeletionTimestamp != nil {
+		if err := c.Delete(t.Context(), existing, client.GracePeriodSeconds(0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Create(t.Context(), pod.DeepCopy()); client.IgnoreAlreadyExists(err) != nil {
+		t.Fatal(err)
+	}
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	eventually(t, func() error {
+		c.mustGet(t, pod.Namespace, pod.Name, existing)
+		existing.Status.Phase, existing.Status.PodIP = corev1.PodRunning, "10.0.0.1"
+		existing.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
+		existing.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}
+		return c.Status().Update(t.Context(), existing)
+	})
 }
 
 func (c *cluster) mustGet(t *testing.T, namespace, name string, object client.Object) {

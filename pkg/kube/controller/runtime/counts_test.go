@@ -5,7 +5,9 @@ import (
 	"errors"
 	"sync"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -18,6 +20,21 @@ type counts struct {
 	mu     sync.Mutex
 	writes map[string]int
 	passes map[string]int
+	// manual are the namespaces whose runtimes the shared controller does not find,
+	// because a test runs its own.
+	manual map[string]bool
+}
+
+func (c *counts) setManual(namespace string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.manual[namespace] = true
+}
+
+func (c *counts) isManual(namespace string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.manual[namespace]
 }
 
 func (c *counts) of(namespace string) (writes, passes int) {
@@ -38,6 +55,9 @@ func (c *counts) watched(inner client.WithWatch) client.Client {
 		Get: func(ctx context.Context, in client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
 			if _, ok := o.(*v1alpha1.JindoRuntime); ok {
 				add(c.passes, key.Namespace)
+				if c.isManual(key.Namespace) {
+					return apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.Group, Resource: "jindoruntimes"}, key.Name)
+				}
 			}
 			return in.Get(ctx, key, o, opts...)
 		},

@@ -2,10 +2,10 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -33,21 +33,39 @@ func (r *Reconciler) delete(ctx context.Context, runtime *v1alpha1.JindoRuntime)
 		}
 		return ctrl.Result{}, err
 	}
-	p := &pass{r: r, runtime: runtime, status: runtime.Status.DeepCopy(), now: metav1.NewTime(r.Now())}
-	p.setProblem(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
+	result := newReport(runtime, r.Now())
+	failed := r.serveOn(ctx, result, step)
+	result.setProblem(v1alpha1.RuntimeDeletionBlocked, reasonDeletionBlocked, step.Blocked)
 	message := "the runtime is being deleted"
 	if step.Waiting != "" {
 		message += ": " + step.Waiting
 	}
-	p.setCondition(v1alpha1.RuntimeReady, false, reasonDeleting, message)
-	if err := p.save(ctx); client.IgnoreNotFound(err) != nil && !isTransient(err) {
-		return ctrl.Result{}, err
+	result.setCondition(v1alpha1.RuntimeReady, false, reasonDeleting, message)
+	if err := result.save(ctx, r.Client, r.Recorder); client.IgnoreNotFound(err) != nil && !isTransient(err) {
+		failed = errors.Join(failed, err)
+	}
+	if failed != nil {
+		return ctrl.Result{}, failed
 	}
 	requeueAfter := step.RequeueAfter
 	if requeueAfter <= 0 {
 		requeueAfter = 5 * time.Second
 	}
 	return ctrl.Result{RequeueAfter: requeueAfter}, nil
+}
+
+// serveOn renews certificates and credentials while pods that use the runtime block its
+// deletion. Nothing is created otherwise.
+func (r *Reconciler) serveOn(ctx context.Context, rep *report, step Teardown) error {
+	if step.Blocked == "" || rep.status.Effective == nil || rep.status.Formation == nil {
+		return nil
+	}
+	declared, want, err := r.desired(ctx, rep)
+	if err != nil || want == nil {
+		return err
+	}
+	_, err = r.parts.secrets.reconcile(ctx, rep, want, declared)
+	return err
 }
 
 func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoRuntime) error {
@@ -59,8 +77,9 @@ func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoR
 		return fmt.Errorf("remove finalizer of JindoRuntime %s/%s: %w", runtime.Namespace, runtime.Name, err)
 	}
 	r.authorities.Forget(runtime.UID)
-	r.masters.forget(runtime.UID)
+	r.connections.forget(runtime.UID)
 	r.applied.forget(runtime.UID)
 	r.usageUpdates.forget(runtime.UID)
+	r.revisions.forget(runtime.UID)
 	return nil
 }

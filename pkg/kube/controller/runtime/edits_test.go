@@ -3,13 +3,14 @@ package runtime_test
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/plan"
 )
 
 func TestEditsAreNotApplied(t *testing.T) {
@@ -20,10 +21,10 @@ func TestEditsAreNotApplied(t *testing.T) {
 		one := int32(1)
 		r.Spec.Master.Replicas = &one
 		r.Spec.TieredStore.Levels[0].Path = "/elsewhere"
-		r.Spec.JindoVersion.ImageTag = "v99"
+		r.Spec.NetworkMode = v1alpha1.HostNetworkMode
 	})
 	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		for _, part := range []string{"spec.master.replicas remains 3", "spec.tieredstore is unchanged", "docker.io/jindo-io/jindo:v99"} {
+		for _, part := range []string{"spec.master.replicas remains 3", "spec.tieredstore is unchanged", "spec.networkmode is unchanged"} {
 			if err := checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, part); err != nil {
 				return err
 			}
@@ -33,8 +34,8 @@ func TestEditsAreNotApplied(t *testing.T) {
 	masters, workers := &appsv1.StatefulSet{}, &appsv1.StatefulSet{}
 	c.mustGet(t, ns, "hadoop-jindofs-master", masters)
 	c.mustGet(t, ns, "hadoop-jindofs-worker", workers)
-	if *masters.Spec.Replicas != 3 || masters.Spec.Template.Spec.Containers[0].Image != image {
-		t.Errorf("masters changed: %d of %s", *masters.Spec.Replicas, masters.Spec.Template.Spec.Containers[0].Image)
+	if *masters.Spec.Replicas != 3 || masters.Spec.Template.Spec.HostNetwork {
+		t.Errorf("masters changed: %d, host network %v", *masters.Spec.Replicas, masters.Spec.Template.Spec.HostNetwork)
 	}
 	for _, v := range workers.Spec.Template.Spec.Volumes {
 		if v.HostPath != nil && contains(v.HostPath.Path, "elsewhere") {
@@ -48,7 +49,7 @@ func TestEditsAreNotApplied(t *testing.T) {
 		three := int32(3)
 		r.Spec.Master.Replicas = &three
 		r.Spec.TieredStore.Levels[0].Path = "/mnt/disk1"
-		r.Spec.JindoVersion.ImageTag = ""
+		r.Spec.NetworkMode = ""
 	})
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, "", "")
@@ -92,7 +93,7 @@ func TestMountEditsAreNotApplied(t *testing.T) {
 }
 
 // Pods that were created by a controller of another image keep their template, which
-// their image supports.
+// their image supports, until an update is requested.
 func TestControllerUpgradeKeepsTemplates(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -100,23 +101,22 @@ func TestControllerUpgradeKeepsTemplates(t *testing.T) {
 	const earlier = "docker.io/jindo-io/jindo:earlier"
 	// Simulate objects of the earlier controller. A pass in progress restores the
 	// newer template, so repeat until the change persists.
-	set, config := &appsv1.StatefulSet{}, &corev1.ConfigMap{}
+	set := &appsv1.StatefulSet{}
 	eventually(t, func() error {
-		c.mustGet(t, ns, "hadoop-jindofs-config", config)
-		if applied := config.Annotations["jindo.io/applied"]; !strings.Contains(applied, earlier) {
-			config.Annotations["jindo.io/applied"] = strings.Replace(applied, image, earlier, 1)
-			return errors.Join(errors.New("the annotation was replaced"), c.Update(t.Context(), config))
+		r, err := c.runtime(t.Context(), ns, "hadoop")
+		if err != nil {
+			return err
+		}
+		if r.Status.Effective.Renderer != earlier {
+			r.Status.Effective.Renderer, r.Status.Effective.Images.Jindo = earlier, earlier
+			return errors.Join(errors.New("the record was replaced"), c.Status().Update(t.Context(), r))
 		}
 		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
 		if args := set.Spec.Template.Spec.Containers[0].Args; len(args) != 1 {
 			set.Spec.Template.Spec.Containers[0].Args = []string{"--as-it-was"}
 			return errors.Join(errors.New("the template was replaced"), c.Update(t.Context(), set))
 		}
-		latest, err := c.runtime(t.Context(), ns, "hadoop")
-		if err != nil {
-			return err
-		}
-		return checkCondition(&latest.Status, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
+		return checkCondition(&r.Status, v1alpha1.RuntimeUpdatePending, corev1.ConditionTrue, earlier)
 	})
 	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
 		four := int32(4)
@@ -132,4 +132,69 @@ func TestControllerUpgradeKeepsTemplates(t *testing.T) {
 	if got := set.Spec.Template.Spec.Containers[0].Args; len(got) != 1 || got[0] != "--as-it-was" {
 		t.Errorf("template changed: %v", got)
 	}
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		r.Annotations[v1alpha1.UpdatesAnnotation] = v1alpha1.UpdatesAutomatic
+	})
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.Effective.Renderer != image || s.Images.Jindo != image {
+			return fmt.Errorf("renderer %s, images %+v", s.Effective.Renderer, s.Images)
+		}
+		return checkCondition(s, v1alpha1.RuntimeUpdatePending, "", "")
+	})
+	eventually(t, func() error {
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		if got := set.Spec.Template.Spec.Containers[0].Args; len(got) == 1 {
+			return fmt.Errorf("template %v", got)
+		}
+		return nil
+	})
+}
+
+// An edit that only the validator refuses is reported, and what runs is served on.
+func TestInvalidEditServesOn(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.startReady(t)
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Annotations[v1alpha1.DatasetAnnotation] = "My Data" })
+	c.run(t, ns, "hadoop", plan.RoleMaster, 0)
+	r := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.MasterPhase != v1alpha1.RuntimePhaseNotReady {
+			return fmt.Errorf("no master is ready, and the phase is %s", s.MasterPhase)
+		}
+		return checkCondition(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "not a valid Dataset name")
+	})
+	if r.Status.Effective.Dataset == nil || len(r.Status.Mounts) != 1 {
+		t.Errorf("the Dataset is not served any more: %+v", r.Status.Mounts)
+	}
+}
+
+// The mounts remain while pods mount the claim of the Dataset.
+func TestUnbindingWaitsForPods(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.startReady(t)
+	reader := &corev1.Pod{Spec: corev1.PodSpec{NodeName: "node1", Containers: []corev1.Container{{Name: "c", Image: "i"}}, Volumes: []corev1.Volume{{
+		Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "hbase"}},
+	}}}}
+	reader.Namespace, reader.Name = ns, "reader"
+	if err := c.Create(t.Context(), reader); err != nil {
+		t.Fatal(err)
+	}
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Annotations = nil })
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if len(s.Mounts) != 1 {
+			return fmt.Errorf("mounts %+v", s.Mounts)
+		}
+		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "reader")
+	})
+	if err := c.Delete(t.Context(), reader, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+	c.triggerReconcile(t, ns)
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if len(s.Mounts) > 0 {
+			return fmt.Errorf("still mounted: %+v", s.Mounts)
+		}
+		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, "", "")
+	})
 }

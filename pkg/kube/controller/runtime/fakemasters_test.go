@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,13 +25,15 @@ type fakeMasters struct {
 // fakeSet are the masters of one runtime.
 type fakeSet struct {
 	topology topology.Topology
-	leader   string
-	term     uint64
-	voters   int
-	view     *commonv1.ClusterView
-	workers  []*masterv1.WorkerState
-	peers    []mtls.Peer
-	mounts   int
+	// clusterID is that of the first topology with one.
+	clusterID string
+	leader    string
+	term      uint64
+	voters    int
+	view      *commonv1.ClusterView
+	workers   []*masterv1.WorkerState
+	peers     []mtls.Peer
+	mounts    int
 }
 
 func newFakeMasters() *fakeMasters { return &fakeMasters{sets: map[string]*fakeSet{}} }
@@ -40,6 +43,7 @@ func (f *fakeMasters) dial(members topology.Topology, identity *mtls.Identity) (
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.topology = members
+	s.clusterID = cmp.Or(s.clusterID, members.ClusterID)
 	s.peers = append(s.peers, identity.Peer())
 	return fakeClient{f, members.Namespace}, nil
 }
@@ -78,7 +82,7 @@ func (c fakeClient) Members(context.Context) []client.MemberResult {
 		for i, m := range s.topology.Masters {
 			r := client.MemberResult{Member: m, Err: errUnavailable}
 			if s.leader != "" {
-				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.topology.ClusterID, Voter: i < s.voters}
+				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.clusterID, Voter: i < s.voters}
 				if m.Name == s.leader {
 					status.State = "LEADER"
 				}
@@ -137,6 +141,25 @@ func (c fakeClient) Unmount(_ context.Context, path string) error {
 		s.view = next
 	})
 	return nil
+}
+
+// Transfer moves leadership to the named master, or to the next one.
+func (c fakeClient) Transfer(_ context.Context, to string) (string, error) {
+	var err error
+	c.with(func(s *fakeSet) {
+		for i, m := range s.topology.Masters {
+			if to == "" && m.Name == s.leader {
+				to = s.topology.Masters[(i+1)%len(s.topology.Masters)].Name
+			}
+		}
+		if s.leader == "" {
+			err = errUnavailable
+			return
+		}
+		s.leader = to
+		s.term++
+	})
+	return to, err
 }
 
 func (fakeClient) Close() {}

@@ -12,33 +12,51 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/render"
 )
 
-// checkNamespace returns why the namespace of the runtime forbids directories of
-// nodes, as problem; nil if it does not, or if the plan uses none. The label may be
-// set at any time, so it is read in every pass.
-func (p *pass) checkNamespace(ctx context.Context) (problem, err error) {
-	if !render.UsesHostPaths(p.plan, p.want) {
-		return nil, nil
-	}
-	namespace := &corev1.Namespace{}
-	err = p.r.Live.Get(ctx, client.ObjectKey{Name: p.runtime.Namespace}, namespace)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("get namespace %s: %w", p.runtime.Namespace, err)
-	}
-	return hostpath.CheckNamespace(p.runtime.Namespace, namespace.Labels), nil
+// directories checks whether a runtime may use the directories of nodes of its effective
+// spec. The administrator may change the setting, and the label of the namespace, at any
+// time, so both are checked in every pass.
+//
+// Input: the desired state. Output: why directories are refused.
+type directories struct {
+	live      client.Reader
+	hostPaths hostpath.Policy
 }
 
-// observeHostPaths records why the runtime may not use its directories of nodes, from the
-// error of rendering, and returns any other error. Objects that were not rendered are
-// left as they are: pods that run keep running.
-func (p *pass) observeHostPaths(err error) error {
+// refusal is why a runtime may not use its directories of nodes.
+type refusal struct {
+	// podSecurity is the reason why the namespace forbids all of them; nil if it does
+	// not.
+	podSecurity error
+	// Messages for users; empty if they do not apply.
+	podSecurityProblem, hostPathProblem string
+}
+
+func (d directories) reconcile(ctx context.Context, want *desired) (refusal, error) {
+	var refused refusal
+	if !render.UsesHostPaths(want.plan, want.runtime) {
+		return refused, nil
+	}
+	namespace := &corev1.Namespace{}
+	err := d.live.Get(ctx, client.ObjectKey{Name: want.runtime.Namespace}, namespace)
+	if client.IgnoreNotFound(err) != nil {
+		return refused, fmt.Errorf("get namespace %s: %w", want.runtime.Namespace, err)
+	}
+	refused.podSecurity = hostpath.CheckNamespace(want.runtime.Namespace, namespace.Labels)
+	input := render.Input{Plan: want.plan, HostPaths: d.hostPaths, PodSecurity: refused.podSecurity}
+	return refused, refused.observe(input.HostPathAllowed())
+}
+
+// observe records the reasons in an error of rendering, and returns any other error.
+// Objects that were not rendered are left as they are: pods that run keep running.
+func (f *refusal) observe(err error) error {
 	var refused *render.HostPathError
-	p.podSecurityProblem, p.hostPathProblem = "", ""
+	f.podSecurityProblem, f.hostPathProblem = "", ""
 	if errors.As(err, &refused) {
-		p.podSecurityProblem, p.hostPathProblem = refused.Messages(hostpath.ErrPodSecurity), refused.Messages(hostpath.ErrRefused)
+		f.podSecurityProblem, f.hostPathProblem = refused.Messages(hostpath.ErrPodSecurity), refused.Messages(hostpath.ErrRefused)
 		err = nil
 	}
 	return err
 }
 
-// hostPathsRefused reports whether the runtime may not use its directories of nodes.
-func (p *pass) hostPathsRefused() bool { return p.podSecurityProblem != "" || p.hostPathProblem != "" }
+// any reports whether the runtime may not use some of its directories.
+func (f *refusal) any() bool { return f.podSecurityProblem != "" || f.hostPathProblem != "" }

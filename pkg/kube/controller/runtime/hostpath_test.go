@@ -1,7 +1,6 @@
 package runtime_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
-	"github.com/jindo-io/jindo/pkg/kube/render"
 )
 
 const tenantDirectory = "/var/lib/kubelet/pods/0a1b/volumes/kubernetes.io~empty-dir/v"
@@ -69,8 +67,9 @@ func TestTierPathIsRefused(t *testing.T) {
 	})
 }
 
-// The record of the applied tiers is an annotation that users may edit.
-func TestEditedRecordIsRefused(t *testing.T) {
+// The record of an earlier version is an annotation that users of the namespace can
+// write. Nothing reads it once there is an effective spec, which they cannot write.
+func TestRecordOfUsersIsIgnored(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
@@ -78,26 +77,14 @@ func TestEditedRecordIsRefused(t *testing.T) {
 	c.mustGet(t, ns, "hadoop-jindofs-worker", workers)
 	config := &corev1.ConfigMap{}
 	c.mustGet(t, ns, names.Config("hadoop"), config)
-	var applied render.Applied
-	if err := json.Unmarshal([]byte(config.Annotations[render.AnnotationApplied]), &applied); err != nil {
-		t.Fatal(err)
-	}
-	applied.TieredStore.Levels[0].Path = tenantDirectory
-	raw, err := json.Marshal(applied)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config.Annotations[render.AnnotationApplied] = string(raw)
+	config.Annotations = map[string]string{"jindo.io/applied": `{"masterReplicas":1,"tieredstore":{"levels":[{"mediumtype":"SSD","path":"` + tenantDirectory + `","quota":"1Gi"}]}}`}
 	if err := c.Update(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	rt := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return checkCondition(s, v1alpha1.RuntimeHostPathRefused, corev1.ConditionTrue, tenantDirectory)
-	})
-	for _, d := range rt.Status.CacheDirectories {
-		if strings.Contains(strings.Join(d.Paths, " "), "kubelet") {
-			t.Errorf("the deletion would clean %+v", d)
-		}
+	c.triggerReconcile(t, ns)
+	rt := c.status(t, ns, "hadoop", wantPhases("Ready/Ready/Ready"))
+	if refused := condition(&rt.Status, v1alpha1.RuntimeHostPathRefused); refused.Status != "" {
+		t.Errorf("condition %+v", refused)
 	}
 	after, volume := &appsv1.StatefulSet{}, &corev1.PersistentVolume{}
 	c.mustGet(t, ns, "hadoop-jindofs-worker", after)

@@ -243,6 +243,19 @@ func TestDeletion(t *testing.T) {
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		return checkCondition(s, v1alpha1.RuntimeDeletionBlocked, corev1.ConditionTrue, "pod reader")
 	})
+	// The pods that block it are served on: their credentials are renewed.
+	synced := func() int {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.synced[ns]
+	}
+	before := synced()
+	eventually(t, func() error {
+		if now := synced(); now == before {
+			return fmt.Errorf("credentials are not renewed: %d synchronizations", now)
+		}
+		return nil
+	})
 	step(runtime.Teardown{Done: true})
 	eventually(t, func() error {
 		_, err := c.runtime(t.Context(), ns, "hadoop")

@@ -5,14 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/authority"
-	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -40,6 +35,8 @@ type Masters interface {
 	View(ctx context.Context) (*commonv1.ClusterView, error)
 	Mount(ctx context.Context, mount *commonv1.Mount) (*commonv1.Mount, bool, error)
 	Unmount(ctx context.Context, path string) error
+	// Transfer moves leadership to a master, "" for any, and returns the leader.
+	Transfer(ctx context.Context, to string) (string, error)
 	Close()
 }
 
@@ -48,83 +45,6 @@ type Dialer func(members topology.Topology, identity *mtls.Identity) (Masters, e
 
 func dialMasters(members topology.Topology, identity *mtls.Identity) (Masters, error) {
 	return client.New(client.Config{Topology: members, Identity: identity, Holder: "jindoruntime-controller"})
-}
-
-// connections are the connections to the masters of every runtime, kept between
-// passes. It is safe for concurrent use.
-type connections struct {
-	dial Dialer
-	now  func() time.Time
-	mu   sync.Mutex
-	all  map[types.UID]connection
-}
-
-type connection struct {
-	masters Masters
-	// misses is the number of consecutive passes that found no leader.
-	misses int
-	// key identifies the topology and the authority of the connection.
-	key       string
-	createdAt time.Time
-}
-
-func newConnections(dial Dialer, now func() time.Time) *connections {
-	return &connections{dial: dial, now: now, all: map[types.UID]connection{}}
-}
-
-func (c *connections) get(uid types.UID, members topology.Topology, ca *mtls.Authority) (Masters, error) {
-	// Changes of workers do not affect the connections to masters.
-	members.Workers = nil
-	raw, err := members.Marshal()
-	if err != nil {
-		return nil, err
-	}
-	key := string(raw) + string(ca.CertPEM())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	existing, ok := c.all[uid]
-	if ok && existing.key == key && c.now().Sub(existing.createdAt) < identityRenewInterval {
-		return existing.masters, nil
-	}
-	identity, err := authority.Identity(ca, "jindoruntime-controller")
-	if err != nil {
-		return nil, err
-	}
-	masters, err := c.dial(members, identity)
-	if err != nil {
-		return nil, err
-	}
-	if ok {
-		existing.masters.Close()
-	}
-	c.all[uid] = connection{masters: masters, key: key, createdAt: c.now()}
-	return masters, nil
-}
-
-// recordLeader records whether a pass found a leader, and returns the number of
-// consecutive passes that found none.
-func (c *connections) recordLeader(uid types.UID, leads bool) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	existing, ok := c.all[uid]
-	if !ok {
-		return 0
-	}
-	existing.misses++
-	if leads {
-		existing.misses = 0
-	}
-	c.all[uid] = existing
-	return existing.misses
-}
-
-func (c *connections) forget(uid types.UID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if existing, ok := c.all[uid]; ok {
-		existing.masters.Close()
-		delete(c.all, uid)
-	}
 }
 
 // masterState is the state that the masters return.
@@ -141,68 +61,72 @@ type masterState struct {
 	view    *commonv1.ClusterView
 	// failed is the error of a failed request to the leader.
 	failed error
+	// topology is that of the masters that were queried.
+	topology topology.Topology
+	// masters is the client; nil if no master was queried.
+	masters Masters
 }
 
-// queryMasters reads the state of the masters, creates the mounts, and records when
-// the cluster has been formed. Unreachable masters are reported in the status and are
-// not an error.
-func (p *pass) queryMasters(ctx context.Context) error {
-	if p.plan.Masters == nil || p.authority == nil || !p.anyPodRunning(plan.RoleMaster) {
+// masterReader reads the state of the masters, and records when the cluster has been
+// formed.
+//
+// Input: the desired state, the authority and the workloads. Output: the state,
+// status.formation.formed and status.raft.
+type masterReader struct {
+	connections *connections
+}
+
+// reconcile reads the state of the masters. Unreachable masters are reported in the
+// status and are not an error.
+func (c masterReader) reconcile(ctx context.Context, r *report, want *desired, ca *mtls.Authority, w *workloads) (*masterState, error) {
+	m := &masterState{topology: want.topology}
+	err := c.query(ctx, r, want, ca, w, m)
+	r.status.Raft = m.raft(r, want)
+	return m, err
+}
+
+func (c masterReader) query(ctx context.Context, r *report, want *desired, ca *mtls.Authority, w *workloads, m *masterState) error {
+	if want.plan.Masters == nil || ca == nil || !w.anyPodRunning(plan.RoleMaster) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	masters, err := p.r.masters.get(p.runtime.UID, p.topology, p.authority)
+	masters, err := c.connections.get(r.runtime.UID, want.topology, ca)
 	if err != nil {
 		return err
 	}
-	a := &p.masterState
-	a.queried = true
-	a.members = masters.Members(ctx)
-	for _, m := range a.members {
-		if m.Err == nil && m.Status.GetState() == "LEADER" && (a.leader == nil || m.Status.GetTerm() > a.leader.GetTerm()) {
-			a.leader = m.Status
+	m.queried, m.masters = true, masters
+	m.members = masters.Members(ctx)
+	for _, member := range m.members {
+		if member.Err == nil && member.Status.GetState() == "LEADER" && (m.leader == nil || member.Status.GetTerm() > m.leader.GetTerm()) {
+			m.leader = member.Status
 		}
 	}
-	misses := p.r.masters.recordLeader(p.runtime.UID, a.leader != nil)
-	if a.leader == nil {
-		a.leaderUnconfirmed = misses < maxMisses && p.status.Raft != nil && p.status.Raft.Leader != "" && p.allReady()
+	misses := c.connections.recordLeader(r.runtime.UID, m.leader != nil)
+	if m.leader == nil {
+		m.leaderUnconfirmed = misses < maxMisses && r.status.Raft != nil && r.status.Raft.Leader != "" && allReady(want, w)
 		return nil
 	}
-	if p.allVote() {
-		p.status.Formation.Formed = true
+	if m.allVote() {
+		r.status.Formation.Formed = true
 	}
 	// Errors below are reported in the status.
-	if a.view, a.failed = masters.View(ctx); a.failed == nil {
-		a.workers, a.failed = masters.ListWorkers(ctx)
-	}
-	if a.failed == nil {
-		a.failed = p.mount(ctx, masters)
+	if m.view, m.failed = masters.View(ctx); m.failed == nil {
+		m.workers, m.failed = masters.ListWorkers(ctx)
 	}
 	return nil
 }
 
-// anyPodRunning reports whether a pod of the role is running.
-func (p *pass) anyPodRunning(role plan.Role) bool {
-	for _, pod := range p.observed.pods[role] {
-		if pod.Status.PodIP != "" && pod.Status.Phase == "Running" {
-			return true
-		}
-	}
-	return false
-}
-
 // allReady reports whether every master's pod is ready.
-func (p *pass) allReady() bool {
-	set := p.observed.masters
-	return set != nil && set.Status.ReadyReplicas >= p.plan.Masters.Replicas
+func allReady(want *desired, w *workloads) bool {
+	return w.masters != nil && w.masters.Status.ReadyReplicas >= want.plan.Masters.Replicas
 }
 
 // allVote reports whether every master is a voter, so that the cluster is formed.
-func (p *pass) allVote() bool {
-	for _, m := range p.topology.Masters {
-		votes := slices.ContainsFunc(p.masterState.leader.GetPeers(), func(peer *masterv1.Peer) bool {
-			return peer.GetName() == m.Name && peer.GetVoter()
+func (m *masterState) allVote() bool {
+	for _, member := range m.topology.Masters {
+		votes := slices.ContainsFunc(m.leader.GetPeers(), func(peer *masterv1.Peer) bool {
+			return peer.GetName() == member.Name && peer.GetVoter()
 		})
 		if !votes {
 			return false
@@ -212,36 +136,33 @@ func (p *pass) allVote() bool {
 }
 
 // raft returns the Raft status of the masters.
-func (p *pass) raft() *v1alpha1.RaftStatus {
-	if p.plan.Masters == nil {
+func (m *masterState) raft(r *report, want *desired) *v1alpha1.RaftStatus {
+	previous := r.status.Raft
+	if want.plan.Masters == nil {
 		return nil
 	}
-	if p.masterState.leaderUnconfirmed {
-		return p.status.Raft
+	if m.leaderUnconfirmed || !m.queried && previous == nil {
+		return previous
 	}
-	if !p.masterState.queried {
-		if p.status.Raft == nil {
-			return nil
-		}
-		raft := &v1alpha1.RaftStatus{Term: p.status.Raft.Term}
-		for _, m := range p.topology.Masters {
-			raft.Members = append(raft.Members, v1alpha1.RaftMember{Name: m.Name, State: "UNKNOWN", Message: "no master is running"})
+	raft := &v1alpha1.RaftStatus{}
+	if previous != nil {
+		raft.Term = previous.Term
+	}
+	if !m.queried {
+		for _, member := range m.topology.Masters {
+			raft.Members = append(raft.Members, v1alpha1.RaftMember{Name: member.Name, State: "UNKNOWN", Message: "no master is running"})
 		}
 		return raft
 	}
-	raft := &v1alpha1.RaftStatus{}
-	if p.status.Raft != nil {
-		raft.Term = p.status.Raft.Term
+	if m.leader != nil {
+		raft.Leader, raft.Term = m.leader.GetName(), int64(m.leader.GetTerm())
 	}
-	if leader := p.masterState.leader; leader != nil {
-		raft.Leader, raft.Term = leader.GetName(), int64(leader.GetTerm())
-	}
-	for _, m := range p.masterState.members {
-		member := v1alpha1.RaftMember{Name: m.Member.Name, State: "UNKNOWN"}
-		if m.Err != nil {
-			member.Message = errorSummary(m.Err)
+	for _, result := range m.members {
+		member := v1alpha1.RaftMember{Name: result.Member.Name, State: "UNKNOWN"}
+		if result.Err != nil {
+			member.Message = errorSummary(result.Err)
 		} else {
-			member.State, member.Voter = m.Status.GetState(), m.Status.GetVoter()
+			member.State, member.Voter = result.Status.GetState(), result.Status.GetVoter()
 		}
 		raft.Members = append(raft.Members, member)
 	}
@@ -256,30 +177,4 @@ func errorSummary(err error) string {
 		return fmt.Sprintf("not responding (%s)", refused.Code)
 	}
 	return "not responding"
-}
-
-// queryClusterID returns the cluster id that the masters have stored.
-func (p *pass) queryClusterID(ctx context.Context) (string, error) {
-	built, err := plan.Build(nil, p.want)
-	if err != nil {
-		return "", err
-	}
-	ca, err := p.r.authorities.Authority(ctx, p.runtime)
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	masters, err := p.r.masters.get(p.runtime.UID, render.Topology(built, ""), ca)
-	if err != nil {
-		return "", err
-	}
-	failed := errors.New("the runtime has no masters")
-	for _, m := range masters.Members(ctx) {
-		if m.Err == nil && m.Status.GetClusterId() != "" {
-			return m.Status.GetClusterId(), nil
-		}
-		failed = m.Err
-	}
-	return "", failed
 }

@@ -17,87 +17,85 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
-// mount creates the plan's mounts, and removes them when the Dataset has been
-// deleted. A change of an existing mount is recorded as not applied, unless the mount
-// has never worked and thus cannot be in use.
-func (p *pass) mount(ctx context.Context, masters Masters) error {
-	a := &p.masterState
-	if p.datasetInvalid {
-		return nil
+// mounts creates the mounts of the desired state at the masters, and removes others that
+// this controller created. Mounts that users created manually remain.
+//
+// Input: the desired state and the masters. Output: status.mounts, status.mountTime, the
+// condition MountsReady, and a message for each mount that is in use and differs.
+type mounts struct{}
+
+func (c mounts) reconcile(ctx context.Context, r *report, want *desired, m *masterState) []string {
+	var inUse []string
+	if m.masters != nil && m.leader != nil && m.failed == nil {
+		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+		defer cancel()
+		inUse, m.failed = c.mount(ctx, r, want, m)
 	}
-	if p.plan.Unbound != "" {
-		return p.unmountAll(ctx, masters)
+	c.setStatus(r, want, m)
+	return inUse
+}
+
+// mount makes the mounts of the masters those of the plan. The effective spec changes
+// only mounts that have never worked. Others may differ nevertheless: those of a
+// runtime of an earlier version, or that users changed manually; they may be in use and
+// remain.
+func (c mounts) mount(ctx context.Context, r *report, want *desired, m *masterState) (inUse []string, err error) {
+	changed, err := c.unmount(ctx, r, want, m)
+	if err != nil {
+		return nil, err
 	}
-	changed, health := false, p.mountHealth()
-	for _, m := range p.plan.Mounts {
-		existing := mountAt(a.view, m.Path)
-		if existing != nil && sameMount(existing, m.Proto()) {
+	states := m.mountHealth()
+	for _, next := range want.plan.Mounts {
+		existing := mountAt(m.view, next.Path)
+		if existing != nil && sameMount(existing, next.Proto()) {
 			continue
 		}
-		if h := health[m.Path]; p.status.MountTime != nil && (existing == nil || h.err == "" || h.objects >= 0) {
-			p.notApplied = append(p.notApplied, mountEdit(m, existing))
+		if existing != nil && r.status.MountTime != nil && worked(states, next.Path) {
+			inUse = append(inUse, fmt.Sprintf("mount %s of the Dataset remains %s with its previous options: changing mounts of a bound runtime is not supported yet", next.Name, existing.GetUri()))
 			continue
 		}
-		if existing != nil && existing.GetUri() != m.URI {
+		if existing != nil && existing.GetUri() != next.URI {
 			// A mount of another store is a new mount with its own cache.
-			if err := masters.Unmount(ctx, m.Path); err != nil && !notFound(err) {
-				return fmt.Errorf("unmount %s: %w", m.Path, err)
+			if err := m.masters.Unmount(ctx, next.Path); err != nil && !notFound(err) {
+				return inUse, fmt.Errorf("unmount %s: %w", next.Path, err)
 			}
 		}
-		if _, _, err := masters.Mount(ctx, m.Proto()); err != nil {
-			return fmt.Errorf("mount %s at %s: %w", m.URI, m.Path, err)
+		if _, _, err := m.masters.Mount(ctx, next.Proto()); err != nil {
+			return inUse, fmt.Errorf("mount %s at %s: %w", next.URI, next.Path, err)
 		}
 		changed = true
 	}
-	p.setLeftMounts(a.view)
 	if changed {
-		view, err := masters.View(ctx)
+		view, err := m.masters.View(ctx)
 		if err != nil {
-			return err
+			return inUse, err
 		}
-		a.view = view
+		m.view = view
 	}
-	if p.status.MountTime == nil && len(p.plan.Mounts) > 0 {
-		at := p.now
-		p.status.MountTime = &at
+	if r.status.MountTime == nil && len(want.plan.Mounts) > 0 {
+		at := r.now
+		r.status.MountTime = &at
 	}
-	return nil
+	return inUse, nil
 }
 
-func mountEdit(m plan.Mount, existing *commonv1.Mount) string {
-	if existing == nil {
-		return fmt.Sprintf("mount %s of the Dataset is not added at %s: changing mounts of a bound runtime is not supported yet", m.Name, m.Path)
-	}
-	return fmt.Sprintf("mount %s of the Dataset remains %s with its previous options: changing mounts of a bound runtime is not supported yet", m.Name, existing.GetUri())
-}
-
-// setLeftMounts records existing mounts that the Dataset no longer has as not
-// applied.
-func (p *pass) setLeftMounts(view *commonv1.ClusterView) {
-	if p.status.MountTime == nil {
-		return
-	}
-	for _, existing := range p.status.Mounts {
-		wanted := slices.ContainsFunc(p.plan.Mounts, func(m plan.Mount) bool { return m.Path == existing.Path })
-		if !wanted && mountAt(view, existing.Path) != nil {
-			p.notApplied = append(p.notApplied, fmt.Sprintf("mount %s remains at %s although it was removed from the Dataset: changing mounts of a bound runtime is not supported yet", existing.Name, existing.Path))
-		}
-	}
-}
-
-// unmountAll removes the mounts that this controller created for a deleted Dataset.
-// Mounts that users created manually remain.
-func (p *pass) unmountAll(ctx context.Context, masters Masters) error {
-	for _, m := range p.status.Mounts {
-		if mountAt(p.masterState.view, m.Path) == nil {
+// unmount removes the mounts that this controller created and that the plan no longer
+// has, and reports whether there were any.
+func (mounts) unmount(ctx context.Context, r *report, want *desired, m *masterState) (changed bool, err error) {
+	for _, existing := range r.status.Mounts {
+		wanted := slices.ContainsFunc(want.plan.Mounts, func(next plan.Mount) bool { return next.Path == existing.Path })
+		if wanted || mountAt(m.view, existing.Path) == nil {
 			continue
 		}
-		if err := masters.Unmount(ctx, m.Path); err != nil && !notFound(err) {
-			return fmt.Errorf("unmount %s: %w", m.Path, err)
+		if err := m.masters.Unmount(ctx, existing.Path); err != nil && !notFound(err) {
+			return changed, fmt.Errorf("unmount %s: %w", existing.Path, err)
 		}
+		changed = true
 	}
-	p.status.Mounts, p.status.MountTime = nil, nil
-	return nil
+	if want.plan.Unbound != "" {
+		r.status.Mounts, r.status.MountTime = nil, nil
+	}
+	return changed, nil
 }
 
 func notFound(err error) bool {
@@ -124,43 +122,39 @@ func sameMount(existing, want *commonv1.Mount) bool {
 	return proto.Equal(without, want)
 }
 
-// setStatusMounts sets the existing mounts and whether their stores are available.
-func (p *pass) setStatusMounts() {
-	if p.datasetInvalid {
+// setStatus sets the existing mounts and whether their stores are available.
+func (mounts) setStatus(r *report, want *desired, m *masterState) {
+	if want.plan.Unbound != "" {
+		removeCondition(&r.status.Conditions, v1alpha1.RuntimeMountsReady)
 		return
 	}
-	if p.plan.Unbound != "" {
-		removeCondition(&p.status.Conditions, v1alpha1.RuntimeMountsReady)
-		return
+	if want.plan.Masters == nil {
+		r.status.Mounts = effectiveMounts(want.plan.Mounts, nil)
+	} else if m.view != nil {
+		r.status.Mounts = effectiveMounts(want.plan.Mounts, m.view)
 	}
-	if p.plan.Masters == nil {
-		p.status.Mounts = effectiveMounts(p.plan.Mounts, nil)
-	} else if p.masterState.view != nil {
-		p.status.Mounts = effectiveMounts(p.plan.Mounts, p.masterState.view)
-	}
-	if p.plan.Masters != nil && p.masterState.workers == nil && p.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
+	if want.plan.Masters != nil && m.workers == nil && r.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
 		return // Without reports the state of the stores is unknown.
 	}
-	ok, reason, message := p.mountsReady()
-	p.storeFailed = reason == reasonStoreRefuses
-	p.setCondition(v1alpha1.RuntimeMountsReady, ok, reason, message)
+	ok, reason, message := mountsReady(r.status.Mounts, want.plan, m)
+	r.setCondition(v1alpha1.RuntimeMountsReady, ok, reason, message)
 }
 
-func (p *pass) mountsReady() (ok bool, reason, message string) {
+func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState) (ok bool, reason, message string) {
 	var unsupported, refused, pending []string
-	for _, problem := range p.plan.Problems {
+	for _, problem := range p.Problems {
 		unsupported = append(unsupported, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
 	}
-	health := p.mountHealth()
-	for _, m := range p.plan.Mounts {
-		in := slices.ContainsFunc(p.status.Mounts, func(s v1alpha1.Mount) bool { return s.Path == m.Path })
+	health := a.mountHealth()
+	for _, m := range p.Mounts {
+		in := slices.ContainsFunc(existing, func(s v1alpha1.Mount) bool { return s.Path == m.Path })
 		h, known := health[m.Path]
 		switch {
 		case !in:
 			pending = append(pending, fmt.Sprintf("mount %s has not been created yet", m.Name))
 		case h.err != "":
 			refused = append(refused, fmt.Sprintf("mount %s: %s", m.Name, h.err))
-		case !known && p.plan.Workers != nil:
+		case !known && p.Workers != nil:
 			pending = append(pending, fmt.Sprintf("no worker has checked the store of mount %s yet", m.Name))
 		}
 	}
@@ -170,8 +164,8 @@ func (p *pass) mountsReady() (ok bool, reason, message string) {
 	case len(unsupported) > 0:
 		return false, reasonUnsupported, strings.Join(slices.Concat(unsupported, pending), "; ")
 	case len(pending) > 0:
-		if p.masterState.failed != nil {
-			pending = append(pending, errorMessage(p.masterState.failed))
+		if a.failed != nil {
+			pending = append(pending, errorMessage(a.failed))
 		}
 		return false, reasonMountsPending, strings.Join(pending, "; ")
 	}
@@ -186,19 +180,26 @@ type mountState struct {
 	atLeast bool
 }
 
+// worked reports whether the store of a mount may have been available, so that its files
+// may be open. Without a report it is not known.
+func worked(states map[string]mountState, path string) bool {
+	state, known := states[path]
+	return !known || state.err == "" || state.objects >= 0
+}
+
 // mountHealth returns the state of mounts, by path, as reported by live workers.
-func (p *pass) mountHealth() map[string]mountState {
+func (m *masterState) mountHealth() map[string]mountState {
 	paths := map[string]string{}
-	for _, m := range p.masterState.view.GetMounts() {
-		paths[m.GetId()] = m.GetPath()
+	for _, mount := range m.view.GetMounts() {
+		paths[mount.GetId()] = mount.GetPath()
 	}
 	health := map[string]mountState{}
-	for _, w := range p.masterState.workers {
+	for _, w := range m.workers {
 		if !w.GetLive() || w.GetReport() == nil {
 			continue
 		}
-		for _, m := range w.GetReport().GetMounts() {
-			path, ok := paths[m.GetMountId()]
+		for _, reported := range w.GetReport().GetMounts() {
+			path, ok := paths[reported.GetMountId()]
 			if !ok {
 				continue
 			}
@@ -206,11 +207,11 @@ func (p *pass) mountHealth() map[string]mountState {
 			if !known {
 				state = mountState{objects: -1, bytes: -1}
 			}
-			if m.GetError() != "" && (state.err == "" || m.GetError() < state.err) {
-				state.err = m.GetError()
+			if failure := reported.GetError(); failure != "" && (state.err == "" || failure < state.err) {
+				state.err = failure
 			}
-			if m.GetObjects() >= 0 {
-				state.objects, state.bytes, state.atLeast = m.GetObjects(), m.GetBytes(), m.GetAtLeast()
+			if reported.GetObjects() >= 0 {
+				state.objects, state.bytes, state.atLeast = reported.GetObjects(), reported.GetBytes(), reported.GetAtLeast()
 			}
 			health[path] = state
 		}

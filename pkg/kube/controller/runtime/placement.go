@@ -1,152 +1,176 @@
 package runtime
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"strings"
-	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/kube/render"
-	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-const (
-	// unschedulableAfter is how long a pod may be unscheduled before it is
-	// reported.
-	unschedulableAfter = 5 * time.Second
-	// maxNamed is the maximum number of pods in a message.
-	maxNamed = 3
-)
+// placements selects a node for the volume of each master if the volumes are
+// directories of nodes, at most one per node. A selected node does not change.
+//
+// Input: the desired state, and whether its directories are refused. Output: the
+// placement; volumes whose claims were deleted become available again.
+type placements struct {
+	client client.Client
+}
 
-// setStatusPlacement sets the condition PlacementBlocked for unschedulable pods.
-func (p *pass) setStatusPlacement() {
-	messages, reason := p.placementProblems, reasonTooFewNodes
-	for _, role := range []plan.Role{plan.RoleMaster, plan.RoleWorker} {
-		blocked, reported := p.unschedulablePods(role)
-		if len(blocked) == 0 {
+// placement is the nodes of masters' volumes.
+type placement struct {
+	nodes []corev1.Node
+	// masters are the hostnames of the nodes of masters' volumes by ordinal; empty
+	// for a master without a node, nil if the volumes are not directories of nodes.
+	masters []string
+	// problems are messages about masters without a node.
+	problems []string
+}
+
+func (c placements) reconcile(ctx context.Context, want *desired, refused refusal) (*placement, error) {
+	list := &corev1.NodeList{}
+	if err := c.client.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("list nodes: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b corev1.Node) int { return strings.Compare(a.Name, b.Name) })
+	p := &placement{nodes: list.Items}
+	if refused.any() || render.MasterPath(want.runtime, want.plan) == "" {
+		return p, nil
+	}
+	p.masters = make([]string, want.plan.Masters.Replicas)
+	for i := range p.masters {
+		volume := &corev1.PersistentVolume{}
+		name := names.MasterVolume(want.plan.Namespace, want.plan.Name, i)
+		err := c.client.Get(ctx, client.ObjectKey{Name: name}, volume)
+		if client.IgnoreNotFound(err) != nil {
+			return nil, fmt.Errorf("get PersistentVolume %s: %w", name, err)
+		}
+		if err == nil && volume.Labels[names.LabelRuntimeUID] != string(want.runtime.UID) {
+			// It is still being removed and must not be reused.
+			p.problems = append(p.problems, fmt.Sprintf("PersistentVolume %s of an earlier runtime still exists", name))
 			continue
 		}
-		if len(p.placementProblems) == 0 {
-			reason = reasonUnschedulable
+		if err == nil {
+			p.masters[i] = hostnameOf(volume)
+			err = c.releaseVolume(ctx, volume)
 		}
-		message := fmt.Sprintf("%s cannot be scheduled: %s", joinNames(blocked), reported)
-		if role == plan.RoleMaster && strings.Contains(reported, "PersistentVolumeClaim") {
-			message += "; " + p.volumeAdvice()
+		if client.IgnoreNotFound(err) != nil {
+			return nil, err
 		}
-		if role == plan.RoleWorker && !p.shared() {
-			message += "; a node runs at most one worker of a namespace: add nodes, lower spec.replicas, or set placement: Shared in every Dataset of the namespace"
-		}
-		messages = append(messages, message)
 	}
-	p.setProblem(v1alpha1.RuntimePlacementBlocked, reason, strings.Join(messages, ". "))
+	p.chooseNodes(want)
+	return p, nil
 }
 
-// volumeAdvice tells the user how masters' volumes are provided.
-func (p *pass) volumeAdvice() string {
-	if class := p.want.Spec.Master.StorageClassName; class != nil {
-		return fmt.Sprintf("their volumes are of storage class %q, which must provision them", *class)
+// releaseVolume makes a volume whose claim was deleted available to the next claim
+// of the same name. The directory with the master's identity still exists.
+func (c placements) releaseVolume(ctx context.Context, volume *corev1.PersistentVolume) error {
+	if volume.Status.Phase != corev1.VolumeReleased || !volume.DeletionTimestamp.IsZero() {
+		return nil
 	}
-	if render.MasterPath(p.want, p.plan) != "" {
-		return "their volumes are directories of nodes, and each is bound to one node"
-	}
-	return "their volumes are of the default storage class: set a default storage class, set spec.master.storageClassName, or create the runtime with a level of volumeType hostPath"
-}
-
-func (p *pass) shared() bool {
-	return p.dataset != nil && p.dataset.Spec.PlacementMode == v1alpha1.SharedMode
-}
-
-// unschedulablePods returns the pods of a role that cannot be scheduled, and the
-// scheduler's message.
-func (p *pass) unschedulablePods(role plan.Role) (pods []string, message string) {
-	for _, pod := range p.observed.pods[role] {
-		if pod.Spec.NodeName != "" || !pod.DeletionTimestamp.IsZero() || p.now.Sub(pod.CreationTimestamp.Time) < unschedulableAfter {
-			continue
-		}
-		if reported, unschedulable := health.PodUnschedulable(&pod); unschedulable {
-			pods, message = append(pods, pod.Name), reported
-		}
-	}
-	return pods, message
-}
-
-func joinNames(names []string) string {
-	if len(names) > maxNamed {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
-	}
-	return strings.Join(names, ", ")
-}
-
-// findCreateFailures reports why missing pods could not be created.
-func (p *pass) findCreateFailures(ctx context.Context) error {
-	type short struct {
-		name string
-		uid  types.UID
-		kind string
-	}
-	var sets []short
-	for _, set := range []*appsv1.StatefulSet{p.observed.masters, p.observed.workers} {
-		if set != nil && set.Spec.Replicas != nil && set.Status.Replicas < *set.Spec.Replicas && p.now.Sub(set.CreationTimestamp.Time) > unschedulableAfter {
-			sets = append(sets, short{set.Name, set.UID, "StatefulSet"})
-		}
-	}
-	if set := p.observed.fuse; set != nil && set.Status.CurrentNumberScheduled < set.Status.DesiredNumberScheduled {
-		sets = append(sets, short{set.Name, set.UID, "DaemonSet"})
-	}
-	security, other := "", ""
-	for _, set := range sets {
-		message, err := p.lastCreateFailure(ctx, set.uid)
-		if err != nil {
-			return err
-		}
-		switch {
-		case message == "":
-		case strings.Contains(message, "violates PodSecurity"):
-			security = fmt.Sprintf("namespace %s rejects the pods of %s %s: %s", p.runtime.Namespace, set.kind, set.name, message)
-		default:
-			other = fmt.Sprintf("the pods of %s %s cannot be created: %s", set.kind, set.name, message)
-		}
-	}
-	if security != "" {
-		security += ". Set volumeType: emptyDir in every level of spec.tieredstore and set spec.master.storageClassName, then delete and recreate the runtime; or allow privileged pods in the namespace"
-	}
-	p.setProblem(v1alpha1.RuntimePodSecurityForbidden, reasonPodSecurity, cmp.Or(security, p.podSecurityProblem))
-	p.setProblem(v1alpha1.RuntimeHostPathRefused, reasonHostPathRefused, p.hostPathProblem)
-	if other != "" {
-		p.placementProblems = append(p.placementProblems, other)
+	patch := []byte(`{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`)
+	if err := c.client.Patch(ctx, volume.DeepCopy(), client.RawPatch(types.MergePatchType, patch), client.FieldOwner(names.FieldManager)); err != nil {
+		return fmt.Errorf("reset claimRef of PersistentVolume %s: %w", volume.Name, err)
 	}
 	return nil
 }
 
-// lastCreateFailure returns the message of the newest FailedCreate event of a
-// workload; empty if there is none.
-func (p *pass) lastCreateFailure(ctx context.Context, uid types.UID) (string, error) {
-	list := &corev1.EventList{}
-	err := p.r.Live.List(ctx, list, client.InNamespace(p.runtime.Namespace),
-		client.MatchingFields{"involvedObject.uid": string(uid), "reason": "FailedCreate"}, client.Limit(20))
-	if err != nil {
-		return "", fmt.Errorf("list FailedCreate events of JindoRuntime %s/%s: %w", p.runtime.Namespace, p.runtime.Name, err)
+func hostnameOf(volume *corev1.PersistentVolume) string {
+	affinity := volume.Spec.NodeAffinity
+	if affinity == nil || affinity.Required == nil {
+		return ""
 	}
-	message, newest := "", time.Time{}
-	for _, e := range list.Items {
-		at := e.LastTimestamp.Time
-		if e.EventTime.After(at) {
-			at = e.EventTime.Time
-		}
-		if e.Series != nil && e.Series.LastObservedTime.After(at) {
-			at = e.Series.LastObservedTime.Time
-		}
-		if !at.Before(newest) {
-			message, newest = e.Message, at
+	for _, term := range affinity.Required.NodeSelectorTerms {
+		for _, e := range term.MatchExpressions {
+			if e.Key == corev1.LabelHostname && len(e.Values) == 1 {
+				return e.Values[0]
+			}
 		}
 	}
-	return message, nil
+	return ""
+}
+
+// chooseNodes selects nodes for masters without one, and records placement problems.
+func (p *placement) chooseNodes(want *desired) {
+	free := p.candidates(want)
+	missing := 0
+	for i, host := range p.masters {
+		switch {
+		case host == "" && len(free) > 0:
+			p.masters[i], free = free[0], free[1:]
+		case host == "":
+			missing++
+		case !p.hasHost(host):
+			p.problems = append(p.problems, fmt.Sprintf(
+				"node %s with the volume of %s not found: delete PersistentVolumeClaim %s and the pod, then PersistentVolume %s, and the master starts on another node and replicates from the others",
+				host, want.plan.Masters.InstanceName(i), names.MasterClaim(want.plan.Name, i), names.MasterVolume(want.plan.Namespace, want.plan.Name, i)))
+		}
+	}
+	if missing > 0 {
+		p.problems = append(p.problems, fmt.Sprintf(
+			"%d of %d masters have no node for their volume: each needs its own ready, schedulable node that matches spec.master.nodeSelector; add nodes, or set spec.master.storageClassName",
+			missing, len(p.masters)))
+	}
+}
+
+func (p *placement) hasHost(host string) bool {
+	return slices.ContainsFunc(p.nodes, func(n corev1.Node) bool { return n.Labels[corev1.LabelHostname] == host })
+}
+
+// candidates returns the hostnames of nodes that can run a master. The order depends
+// on the runtime's name, so that runtimes use different nodes.
+func (p *placement) candidates(want *desired) []string {
+	masters := want.runtime.Spec.Master
+	tolerations := slices.Clone(masters.Tolerations)
+	if want.dataset != nil {
+		tolerations = append(tolerations, want.dataset.Spec.Tolerations...)
+	}
+	var hosts []string
+	for i := range p.nodes {
+		host := p.nodes[i].Labels[corev1.LabelHostname]
+		if host != "" && !slices.Contains(p.masters, host) && acceptsPods(&p.nodes[i], masters.NodeSelector, tolerations) {
+			hosts = append(hosts, host)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(want.plan.Namespace + "/" + want.plan.Name))
+	start := int(sum.Sum32() % uint32(len(hosts)))
+	return slices.Concat(hosts[start:], hosts[:start])
+}
+
+// acceptsPods reports whether a node accepts pods with a selector and tolerations.
+func acceptsPods(node *corev1.Node, selector map[string]string, tolerations []corev1.Toleration) bool {
+	if ready, _ := health.NodeReady(node); !ready || node.Spec.Unschedulable || !node.DeletionTimestamp.IsZero() {
+		return false
+	}
+	for key, value := range selector {
+		if node.Labels[key] != value {
+			return false
+		}
+	}
+	for i := range node.Spec.Taints {
+		if taint := &node.Spec.Taints[i]; taint.Effect != corev1.TaintEffectPreferNoSchedule && !tolerates(tolerations, taint) {
+			return false
+		}
+	}
+	return true
+}
+
+// tolerates reports whether one of the tolerations tolerates a taint.
+func tolerates(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
+	return slices.ContainsFunc(tolerations, func(t corev1.Toleration) bool {
+		return t.ToleratesTaint(logr.Discard(), taint, false)
+	})
 }

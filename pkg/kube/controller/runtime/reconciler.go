@@ -42,6 +42,7 @@ const (
 	maxBackoff = 30 * time.Second
 	// Requeue intervals of a runtime that is starting, not ready, and ready.
 	startupInterval  = 2 * time.Second
+	immediately      = time.Millisecond
 	notReadyInterval = 10 * time.Second
 	readyInterval    = 20 * time.Second
 	// startupTime is how long the start of a runtime is expected to take.
@@ -96,9 +97,11 @@ type Reconciler struct {
 	Now func() time.Time
 
 	authorities  *authority.Manager
-	masters      *connections
+	connections  *connections
 	applied      *appliedObjects
 	usageUpdates *usageTimes
+	revisions    *revisions
+	parts        subReconcilers
 }
 
 // SetupWithManager sets the defaults of r and registers the controller with the
@@ -140,9 +143,11 @@ func (r *Reconciler) complete() {
 		r.Dial = dialMasters
 	}
 	r.authorities = &authority.Manager{Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Now: r.Now}
-	r.masters = newConnections(r.Dial, r.Now)
+	r.connections = newConnections(r.Dial, r.Now)
 	r.applied = newAppliedObjects()
 	r.usageUpdates = newUsageTimes()
+	r.revisions = newRevisions()
+	r.parts = r.subReconcilers()
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -156,6 +161,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		return ctrl.Result{}, fmt.Errorf("get JindoRuntime %s: %w", request.NamespacedName, err)
 	}
+	if r.revisions.stale(runtime) {
+		if err := r.Live.Get(ctx, request.NamespacedName, runtime); err != nil {
+			return ctrl.Result{}, client.IgnoreNotFound(err)
+		}
+		r.revisions.record(runtime)
+	}
 	if !runtime.DeletionTimestamp.IsZero() {
 		return r.delete(ctx, runtime)
 	}
@@ -167,18 +178,19 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 			return ctrl.Result{}, client.IgnoreNotFound(err)
 		}
 	}
-	p := newPass(r, runtime)
-	failed := p.run(ctx)
-	if err := p.save(ctx); err != nil {
+	result := newReport(runtime, r.Now())
+	failed := r.pass(ctx, result)
+	if err := result.save(ctx, r.Client, r.Recorder); err != nil {
 		failed = errors.Join(failed, err)
 	}
+	r.revisions.record(result.runtime)
 	if ctx.Err() == nil && isTransient(failed) {
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	if failed != nil {
 		return ctrl.Result{}, failed
 	}
-	return ctrl.Result{RequeueAfter: p.requeueAfter}, nil
+	return ctrl.Result{RequeueAfter: result.requeueAfter}, nil
 }
 
 // isTransient reports whether another pass resolves the error: a conflict with a

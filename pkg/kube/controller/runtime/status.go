@@ -14,19 +14,27 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// setStatus sets the status from the observed state.
-func (p *pass) setStatus() {
-	p.status.Raft = p.raft()
-	p.setStatusMasters()
-	p.setStatusWorkers()
-	p.setStatusFuse()
-	p.setStatusMounts()
-	p.setStatusUsage()
-	p.setStatusPlacement()
-	p.setStatusEdits()
-	p.setStatusReady()
-	if f := p.status.Formation; f.Formed != p.config.Formed || p.masterState.leaderUnconfirmed {
-		p.requeueAfter = startupInterval // Starting masters read the formation from the ConfigMap.
+// statusWriter sets the part of the status that sums up what was observed.
+//
+// Input: the desired state, the workloads and the masters. Output: phases, numbers,
+// usage, the conditions of components, UpdatePending and Ready, and the time until the
+// next pass.
+type statusWriter struct {
+	usage *usageTimes
+	// image is the image of the controller.
+	image string
+}
+
+func (c statusWriter) reconcile(r *report, want *desired, w *workloads, m *masterState) {
+	setMasters(r, want, w, m)
+	setWorkers(r, want, w)
+	setFuse(r, want, w)
+	c.usage.setStatus(r, want.plan, m)
+	c.setUpdatePending(r, want)
+	setReady(r, want, m)
+	formed := r.runtime.Status.Formation != nil && r.runtime.Status.Formation.Formed
+	if r.status.Formation.Formed != formed || m.leaderUnconfirmed {
+		r.requeueAfter = startupInterval // Starting masters read the formation from the ConfigMap.
 	}
 }
 
@@ -41,41 +49,41 @@ func phase(ready, wanted int32) v1alpha1.RuntimePhase {
 	return v1alpha1.RuntimePhaseNotReady
 }
 
-func (p *pass) setStatusMasters() {
-	s := p.status
+func setMasters(r *report, want *desired, w *workloads, m *masterState) {
+	s := r.status
 	s.DesiredMasterNumberScheduled, s.CurrentMasterNumberScheduled, s.MasterNumberReady = 0, 0, 0
 	s.MasterReason = ""
-	if p.plan.Masters == nil {
+	if want.plan.Masters == nil {
 		s.MasterPhase = v1alpha1.RuntimePhaseReady
 		return
 	}
-	wanted := p.plan.Masters.Replicas
+	wanted := want.plan.Masters.Replicas
 	s.DesiredMasterNumberScheduled = wanted
-	if set := p.observed.masters; set != nil {
+	if set := w.masters; set != nil {
 		s.CurrentMasterNumberScheduled, s.MasterNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
 	}
 	s.MasterPhase = phase(s.MasterNumberReady, wanted)
 	if s.MasterPhase != v1alpha1.RuntimePhaseReady {
 		s.MasterReason = fmt.Sprintf("%d of %d masters are ready", s.MasterNumberReady, wanted)
-	} else if p.masterState.leader == nil && !p.masterState.leaderUnconfirmed {
+	} else if m.leader == nil && !m.leaderUnconfirmed {
 		s.MasterPhase, s.MasterReason = v1alpha1.RuntimePhasePartialReady, "no leader is known"
 	}
-	p.component(v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, p.observed.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and there is a leader")
+	setComponent(r, v1alpha1.RuntimeMasterInitialized, v1alpha1.RuntimeMasterReady, w.masters != nil, s.MasterPhase, s.MasterReason, "every master is ready, and there is a leader")
 }
 
-func (p *pass) setStatusWorkers() {
-	s := p.status
+func setWorkers(r *report, want *desired, w *workloads) {
+	s := r.status
 	s.DesiredWorkerNumberScheduled, s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = 0, 0, 0
 	s.WorkerNumberAvailable, s.WorkerNumberUnavailable, s.WorkerReason, s.Selector, s.CacheAffinity = 0, 0, "", "", nil
-	if p.plan.Workers == nil {
+	if want.plan.Workers == nil {
 		s.WorkerPhase = v1alpha1.RuntimePhaseReady
 		return
 	}
-	wanted := p.plan.Workers.Replicas
+	wanted := want.plan.Workers.Replicas
 	s.DesiredWorkerNumberScheduled = wanted
-	s.Selector = labels.SelectorFromSet(render.Selector(p.plan.Name, plan.RoleWorker)).String()
-	s.CacheAffinity = cacheAffinity(p.plan)
-	if set := p.observed.workers; set != nil {
+	s.Selector = labels.SelectorFromSet(render.Selector(want.plan.Name, plan.RoleWorker)).String()
+	s.CacheAffinity = cacheAffinity(want.plan)
+	if set := w.workers; set != nil {
 		s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
 		s.WorkerNumberAvailable = set.Status.AvailableReplicas
 		s.WorkerNumberUnavailable = max(wanted-set.Status.AvailableReplicas, 0)
@@ -84,20 +92,20 @@ func (p *pass) setStatusWorkers() {
 	if s.WorkerPhase != v1alpha1.RuntimePhaseReady {
 		s.WorkerReason = fmt.Sprintf("%d of %d workers are ready", s.WorkerNumberReady, wanted)
 	}
-	p.component(v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, p.observed.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
+	setComponent(r, v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, w.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
 }
 
-// setStatusFuse sets the status of the FUSE servers. They run on the nodes of
+// setFuse sets the status of the FUSE servers. They run on the nodes of
 // workers, so no scheduled server is normal only without workers.
-func (p *pass) setStatusFuse() {
-	s := p.status
+func setFuse(r *report, want *desired, w *workloads) {
+	s := r.status
 	s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled, s.FuseNumberReady = 0, 0, 0
 	s.FuseNumberAvailable, s.FuseNumberUnavailable, s.FuseReason = 0, 0, ""
-	if p.plan.Fuse == nil {
+	if want.plan.Fuse == nil {
 		s.FusePhase = v1alpha1.RuntimePhaseReady
 		return
 	}
-	set := p.observed.fuse
+	set := w.fuse
 	if set != nil {
 		s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled = set.Status.DesiredNumberScheduled, set.Status.CurrentNumberScheduled
 		s.FuseNumberReady, s.FuseNumberAvailable = set.Status.NumberReady, set.Status.NumberAvailable
@@ -106,7 +114,7 @@ func (p *pass) setStatusFuse() {
 	switch {
 	case set == nil || set.Status.ObservedGeneration != set.Generation:
 		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "the DaemonSet is being created"
-	case s.DesiredFuseNumberScheduled == 0 && p.plan.Workers != nil && !p.fuseNodesRestricted():
+	case s.DesiredFuseNumberScheduled == 0 && want.plan.Workers != nil && !fuseNodesRestricted(want):
 		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "no worker has been scheduled to a node yet"
 	default:
 		s.FusePhase = phase(s.FuseNumberReady, s.DesiredFuseNumberScheduled)
@@ -114,23 +122,23 @@ func (p *pass) setStatusFuse() {
 			s.FuseReason = fmt.Sprintf("%d of %d FUSE servers are ready", s.FuseNumberReady, s.DesiredFuseNumberScheduled)
 		}
 	}
-	p.component(v1alpha1.RuntimeFusesInitialized, v1alpha1.RuntimeFusesReady, set != nil, s.FusePhase, s.FuseReason, "every FUSE server is ready")
+	setComponent(r, v1alpha1.RuntimeFusesInitialized, v1alpha1.RuntimeFusesReady, set != nil, s.FusePhase, s.FuseReason, "every FUSE server is ready")
 }
 
 // fuseNodesRestricted reports whether a node selector may exclude the nodes of all
 // workers.
-func (p *pass) fuseNodesRestricted() bool { return len(p.want.Spec.Fuse.NodeSelector) > 0 }
+func fuseNodesRestricted(want *desired) bool { return len(want.runtime.Spec.Fuse.NodeSelector) > 0 }
 
-// component sets the conditions of a component.
-func (p *pass) component(initialized, ready v1alpha1.RuntimeConditionType, created bool, phase v1alpha1.RuntimePhase, notReadyMessage, readyMessage string) {
+// setComponent sets the conditions of a component.
+func setComponent(r *report, initialized, ready v1alpha1.RuntimeConditionType, created bool, phase v1alpha1.RuntimePhase, notReadyMessage, readyMessage string) {
 	if created {
-		p.setCondition(initialized, true, reasonMade, "its objects have been created")
+		r.setCondition(initialized, true, reasonMade, "its objects have been created")
 	}
 	if phase == v1alpha1.RuntimePhaseReady {
-		p.setCondition(ready, true, reasonReady, readyMessage)
+		r.setCondition(ready, true, reasonReady, readyMessage)
 		return
 	}
-	p.setCondition(ready, false, string(phase), notReadyMessage)
+	r.setCondition(ready, false, string(phase), notReadyMessage)
 }
 
 func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
@@ -141,21 +149,19 @@ func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
 	}}
 }
 
-// setStatusEdits sets the conditions about changes that are not applied.
-func (p *pass) setStatusEdits() {
-	p.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, strings.Join(p.notApplied, "; "))
-	var pending []string
-	if older := p.olderPods(); len(older) > 0 {
-		pending = append(pending, fmt.Sprintf("%s have an older pod template: delete the pods, one at a time, to update them", joinNames(older)))
+// setUpdatePending sets the condition about pods that an upgrade of the controllers does
+// not replace.
+func (c statusWriter) setUpdatePending(r *report, want *desired) {
+	message := ""
+	if by := want.effective.Renderer; by != c.image {
+		message = fmt.Sprintf("pods keep the image %s and the templates of the controller image %s, until spec is edited or names an image, or the annotation %s: %s is added: then they are replaced by pods of the controller image %s",
+			want.effective.Images.Jindo, by, v1alpha1.UpdatesAnnotation, v1alpha1.UpdatesAutomatic, c.image)
 	}
-	if by := p.appliedNow().RenderedBy; by != p.r.Image {
-		pending = append(pending, fmt.Sprintf("pod templates of the controller image %s with image %s are kept, and changes of pods are not applied: delete and recreate the runtime to update it to %s", by, p.status.Images.Jindo, p.r.Image))
-	}
-	p.setProblem(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, strings.Join(pending, "; "))
+	r.setProblem(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, message)
 }
 
-func (p *pass) setStatusReady() {
-	s := p.status
+func setReady(r *report, want *desired, m *masterState) {
+	s := r.status
 	var missing []string
 	for _, c := range []struct {
 		name, reason string
@@ -165,15 +171,14 @@ func (p *pass) setStatusReady() {
 			missing = append(missing, c.name+": "+c.reason)
 		}
 	}
-	age := p.now.Sub(p.runtime.CreationTimestamp.Time)
 	if len(missing) == 0 {
 		if s.SetupDuration == "" {
-			s.SetupDuration = age.Round(time.Second).String()
+			s.SetupDuration = r.age().Round(time.Second).String()
 		}
-		p.setCondition(v1alpha1.RuntimeReady, true, reasonReady, "masters, workers and mounts are ready")
-		p.requeueAfter = readyInterval
-		if p.awaitsWorkers() {
-			p.requeueAfter = startupInterval
+		r.setCondition(v1alpha1.RuntimeReady, true, reasonReady, "masters, workers and mounts are ready")
+		r.requeueAfter = readyInterval
+		if awaitsWorkers(r, want) {
+			r.requeueAfter = startupInterval
 		}
 		return
 	}
@@ -181,18 +186,18 @@ func (p *pass) setStatusReady() {
 	if s.SetupDuration == "" {
 		reason = reasonComing
 	}
-	p.setCondition(v1alpha1.RuntimeReady, false, reason, strings.Join(missing, "; "))
-	p.requeueAfter = notReadyInterval
-	if age < startupTime || p.masterState.queried && p.masterState.leader == nil {
-		p.requeueAfter = startupInterval
+	r.setCondition(v1alpha1.RuntimeReady, false, reason, strings.Join(missing, "; "))
+	r.requeueAfter = notReadyInterval
+	if r.age() < startupTime || m.queried && m.leader == nil {
+		r.requeueAfter = startupInterval
 	}
 }
 
 // awaitsWorkers reports whether the pass waits for state that has no watch: mounts,
 // and the first usage figures.
-func (p *pass) awaitsWorkers() bool {
-	if p.plan.Unbound != "" || p.plan.Masters == nil || p.now.Sub(p.runtime.CreationTimestamp.Time) > startupTime {
+func awaitsWorkers(r *report, want *desired) bool {
+	if want.plan.Unbound != "" || want.plan.Masters == nil || r.age() > startupTime {
 		return false
 	}
-	return p.previousStatus(v1alpha1.RuntimeMountsReady) != corev1.ConditionTrue || p.status.UfsTotal == calculating
+	return r.previousStatus(v1alpha1.RuntimeMountsReady) != corev1.ConditionTrue || r.status.UfsTotal == calculating
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/plan"
 )
 
 const (
@@ -54,34 +55,31 @@ func (f usage) equal(g usage) bool {
 	return f.ufsTotal == g.ufsTotal && f.fileNum == g.fileNum && maps.Equal(f.cache, g.cache)
 }
 
-// setStatusUsage sets the figures that workers report if a printed value has changed
+// setStatus sets the figures that workers report if a printed value has changed
 // and the last change is at least usageInterval ago. Without reports, the previous
 // figures remain.
-func (p *pass) setStatusUsage() {
-	if p.datasetInvalid {
-		return
-	}
-	if p.masterState.workers == nil {
-		if p.status.UfsTotal == "" && p.plan.Unbound == "" {
-			p.status.UfsTotal, p.status.FileNum = calculating, calculating
+func (f *usageTimes) setStatus(r *report, p *plan.Plan, m *masterState) {
+	if m.workers == nil {
+		if r.status.UfsTotal == "" && p.Unbound == "" {
+			r.status.UfsTotal, r.status.FileNum = calculating, calculating
 		}
 		return
 	}
-	before := usage{cache: p.status.CacheStates, ufsTotal: p.status.UfsTotal, fileNum: p.status.FileNum}
-	now := p.computeUsage()
+	before := usage{cache: r.status.CacheStates, ufsTotal: r.status.UfsTotal, fileNum: r.status.FileNum}
+	now := computeUsage(p, m)
 	if now.equal(before) {
 		return
 	}
 	first := before.cache == nil || (before.ufsTotal == calculating && now.ufsTotal != calculating) || before.ufsTotal == ""
-	if !p.r.usageUpdates.mayUpdate(p.runtime.UID, p.now.Time) && !first {
+	if !f.mayUpdate(r.runtime.UID, r.now.Time) && !first {
 		return
 	}
-	p.status.CacheStates, p.status.UfsTotal, p.status.FileNum = now.cache, now.ufsTotal, now.fileNum
+	r.status.CacheStates, r.status.UfsTotal, r.status.FileNum = now.cache, now.ufsTotal, now.fileNum
 }
 
-func (p *pass) computeUsage() usage {
+func computeUsage(p *plan.Plan, m *masterState) usage {
 	var used, capacity, hit, miss, recentHit, recentMiss uint64
-	for _, w := range p.masterState.workers {
+	for _, w := range m.workers {
 		if !w.GetLive() {
 			continue
 		}
@@ -102,10 +100,10 @@ func (p *pass) computeUsage() usage {
 	if recentHit+recentMiss > 0 {
 		f.cache[v1alpha1.CacheStateRecentHitRatio] = percent(float64(recentHit) / float64(recentHit+recentMiss))
 	}
-	if p.plan.Unbound != "" {
+	if p.Unbound != "" {
 		return f
 	}
-	total, known := p.storeTotals()
+	total, known := storeTotals(p, m)
 	f.ufsTotal, f.fileNum = calculating, calculating
 	switch bytes := total.bytes; {
 	case known && total.atLeast:
@@ -125,13 +123,13 @@ func (p *pass) computeUsage() usage {
 
 // storeTotals returns the totals of all mounts. They are known once every mount has
 // been counted.
-func (p *pass) storeTotals() (total mountState, known bool) {
-	health := p.mountHealth()
-	if len(p.plan.Mounts) == 0 {
+func storeTotals(p *plan.Plan, m *masterState) (total mountState, known bool) {
+	health := m.mountHealth()
+	if len(p.Mounts) == 0 {
 		return total, false
 	}
-	for _, m := range p.plan.Mounts {
-		state, ok := health[m.Path]
+	for _, mount := range p.Mounts {
+		state, ok := health[mount.Path]
 		if !ok || state.objects < 0 {
 			return total, false
 		}

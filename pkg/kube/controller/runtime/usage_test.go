@@ -26,9 +26,7 @@ func TestHitRatios(t *testing.T) {
 			worker(true, 1, 0, &commonv1.RecentReads{HitBytes: 1, MissBytes: 1}), worker(false, 0, 9, &commonv1.RecentReads{MissBytes: 9}),
 		}, "100.0%", "50.0%"},
 	} {
-		p := &pass{plan: &plan.Plan{Unbound: "no Dataset"}}
-		p.masterState.workers = test.workers
-		cache := p.computeUsage().cache
+		cache := computeUsage(&plan.Plan{Unbound: "no Dataset"}, &masterState{workers: test.workers}).cache
 		if cache[v1alpha1.CacheStateCacheHitRatio] != test.total || cache[v1alpha1.CacheStateRecentHitRatio] != test.recent {
 			t.Errorf("%s: %v, want %q and %q", name, cache, test.total, test.recent)
 		}
