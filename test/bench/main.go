@@ -39,6 +39,7 @@ var rows = []row{
 	{"warm", warm},
 	{"cold", cold},
 	{"small", small},
+	{"immutable", immutable},
 	{"first-byte", firstByte},
 	{"herd", herd},
 	{"epochs", epochs},
