@@ -114,7 +114,7 @@ func (p *passthrough) borrow(b *backing) bool {
 		if p.source == nil {
 			break
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), registerTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), p.timeout)
 		file, err := p.source.Backing(ctx, b.node.version)
 		cancel()
 		switch {

@@ -52,6 +52,20 @@ type Config struct {
 	Logger *slog.Logger
 	// Registry, if not nil, receives the metrics of the server.
 	Registry prometheus.Registerer
+
+	waits waits
+}
+
+// waits are the times for which a request waits for another process on this host or
+// for a worker, before it is served without. Zero values select the constants named
+// below.
+type waits struct {
+	// stale is staleWait, usage is usageWait, and register is registerTimeout.
+	stale, usage, register time.Duration
+}
+
+func (w waits) withDefaults() waits {
+	return waits{stale: cmp.Or(w.stale, staleWait), usage: cmp.Or(w.usage, usageWait), register: cmp.Or(w.register, registerTimeout)}
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -61,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.StopTime <= 0 {
 		c.StopTime = 5 * time.Second
 	}
+	c.waits = c.waits.withDefaults()
 	c.Passthrough = cmp.Or(c.Passthrough, DefaultPassthrough)
 	c.ParkAfter = cmp.Or(c.ParkAfter, parkAfter)
 	c.ParkedMemory = cmp.Or(c.ParkedMemory, parkedMemory)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -114,7 +115,11 @@ func TestStatFs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			source := &countedSource{fakeSource: newFakeSource(reader.Mount{ID: "m", Path: "/"}), totals: reader.Totals{Objects: 7, Bytes: 10<<30 + 1}}
 			source.hang.Store(hang)
-			point, _ := mounted(t, source, nil)
+			point, _ := mounted(t, source, func(c *Config) {
+				if hang {
+					c.waits.usage = time.Millisecond
+				}
+			})
 			var used uint64
 			for range 100 {
 				var s unix.Statfs_t

@@ -139,7 +139,7 @@ func (f *fileSystem) invalidate(ctx context.Context, path string, v reader.Versi
 		f.notifier.entry(path)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, staleWait)
+	ctx, cancel := context.WithTimeout(ctx, f.config.waits.stale)
 	defer cancel()
 	select {
 	case <-f.notifier.entryDone(path):

@@ -46,7 +46,7 @@ func (noBacking) Backing(context.Context, reader.Version) (reader.Backing, error
 func TestInheritedRegistrationsEndOnce(t *testing.T) {
 	ended := &endings{count: map[uint32]int{}}
 	p := &passthrough{
-		registrar: ended, source: noBacking{}, log: slog.New(slog.DiscardHandler), released: map[uint32]bool{},
+		registrar: ended, source: noBacking{}, timeout: waitTimeout, log: slog.New(slog.DiscardHandler), released: map[uint32]bool{},
 		backings: map[uint32]*backing{}, idle: map[uint64]idleBacking{}, ended: make(chan struct{}),
 	}
 	t.Cleanup(func() {

@@ -111,6 +111,8 @@ func (h *testMount) startWith(t testing.TB, source Source, change func(*Config),
 		Attachment: attachment, StateDir: h.state, Source: source, UID: 12, GID: 34,
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: 5 * time.Second,
 		Timeout: 30 * time.Second, StopTime: time.Second, Logger: slog.New(slog.DiscardHandler),
+		// A busy machine must not change how a request is served.
+		waits: waits{stale: waitTimeout, usage: waitTimeout, register: waitTimeout},
 	}
 	if testing.Verbose() {
 		config.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))

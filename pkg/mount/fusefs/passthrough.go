@@ -80,8 +80,10 @@ type passthrough struct {
 	source    BackingSource
 	registrar registrar
 	size      int64
-	log       *slog.Logger
-	metrics   passthroughMetrics
+	// timeout is the deadline of one registration.
+	timeout time.Duration
+	log     *slog.Logger
+	metrics passthroughMetrics
 	// mount is the id of the mount.
 	mount string
 	// supported is set when the kernel has enabled passthrough for the mount.
@@ -141,7 +143,7 @@ type backing struct {
 
 func newPassthrough(config Config, files *fileSystem) *passthrough {
 	p := &passthrough{
-		files: files, registrar: config.Attachment, size: config.Passthrough, log: config.Logger,
+		files: files, registrar: config.Attachment, size: config.Passthrough, timeout: config.waits.register, log: config.Logger,
 		inherited: config.Attachment.Slots.Backings(), backings: map[uint32]*backing{}, idle: map[uint64]idleBacking{}, ended: make(chan struct{}),
 		released: map[uint32]bool{},
 	}
@@ -204,7 +206,7 @@ func (p *passthrough) prepare(ctx context.Context, n node) uint32 {
 		p.metrics.fallback(reasonOf(err))
 		return 0
 	}
-	limited, cancel := context.WithTimeout(ctx, registerTimeout)
+	limited, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	id, err := p.registrar.Register(limited, n.id, file.Descriptor())
 	if err != nil {

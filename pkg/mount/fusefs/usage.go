@@ -85,7 +85,7 @@ func (f *fileSystem) StatFs(_ <-chan struct{}, header *fuse.InHeader, out *fuse.
 func (f *fileSystem) totals(mountID string) reader.Totals {
 	u, first := f.wantTotals(mountID)
 	if first {
-		timer := time.NewTimer(usageWait)
+		timer := time.NewTimer(f.config.waits.usage)
 		defer timer.Stop()
 		select {
 		case <-u.known:
