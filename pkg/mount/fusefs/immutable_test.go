@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,16 +60,19 @@ func TestImmutableFilesAreReadWithoutRequests(t *testing.T) {
 		}
 	}
 	pass()
-	before := served(t, registry)
-	pass()
-	after := served(t, registry)
-	for operation, n := range after {
-		if operation != "forget" && n != before[operation] {
-			t.Errorf("the second pass over %d files sent %d requests %s", files, n-before[operation], operation)
-		}
-	}
-	if after["open"] > 2 || after["release"] > 1 || after["read"] == 0 {
-		t.Errorf("the kernel has sent %d OPEN, %d RELEASE and %d READ", after["open"], after["release"], after["read"])
+	var after map[string]uint64
+	// The last requests of a pass may be counted during the next one, because their
+	// replies are written before, and because nothing waits for RELEASE and FORGET.
+	eventually(t, "a pass over the files sends no request", func() bool {
+		before := served(t, registry)
+		pass()
+		after = served(t, registry)
+		delete(before, "forget")
+		delete(after, "forget")
+		return maps.Equal(before, after)
+	})
+	if after["open"] > 2 || after["release"] > 1 || after["read"] == 0 || after["read"] > files || after["lookup"] > files+1 {
+		t.Errorf("the kernel has sent %d OPEN, %d RELEASE, %d LOOKUP and %d READ for %d files", after["open"], after["release"], after["lookup"], after["read"], files)
 	}
 	if after["jindo_fuse_immutable"] != 1 || after["jindo_fuse_passthrough_enabled"] != 0 || after["jindo_fuse_remount_needed"] != 0 {
 		t.Errorf("the metrics show another profile: %v", after)
@@ -161,17 +165,6 @@ func TestStaleImmutableFileAfterATakeover(t *testing.T) {
 	checkReplaced(t, name)
 }
 
-// openBefore opens a file that must be closed before the last server ends, because its
-// close may send a FLUSH.
-func openBefore(t testing.TB, path string) (fd int, closeFD func()) {
-	t.Helper()
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fd, func() { _ = unix.Close(fd) }
-}
-
 // TestProfileOutlastsServers checks that the profile of a mount does not change with
 // the flags of its servers, and that files stay open.
 func TestProfileOutlastsServers(t *testing.T) {
@@ -182,8 +175,8 @@ func TestProfileOutlastsServers(t *testing.T) {
 			source.put("m", "later", "two", 1<<20)
 			h := newTestMount(t)
 			_, stop := h.start(t, source, func(c *Config) { c.Immutable = first })
-			fd, closeFD := openBefore(t, filepath.Join(h.point, "file"))
-			defer closeFD()
+			fd, closeFD := openUntil(t, filepath.Join(h.point, "file"))
+			defer closeFD() // It may send a FLUSH, which the last server must serve.
 			p := make([]byte, 4096)
 			if _, err := unix.Pread(fd, p, 0); err != nil {
 				t.Fatal(err)
@@ -243,7 +236,7 @@ func TestLostTableOfAnImmutableMount(t *testing.T) {
 			h := newTestMount(t)
 			_, stop := h.start(t, source, immutable)
 			at := func(name string) string { return filepath.Join(h.point, path, name) }
-			fd, closeFD := openBefore(t, at("dir/file"))
+			fd, closeFD := openUntil(t, at("dir/file"))
 			defer closeFD()
 			p := make([]byte, 4096)
 			for _, name := range []string{"top", "dir/file"} {

@@ -126,19 +126,16 @@ func TestFirstOpenDecidesTheMode(t *testing.T) {
 	s, _ := h.start(t, source, nil)
 	needsPassthrough(t, s)
 	path := filepath.Join(h.point, "data/f")
-	first := openFD(t, path)
+	first, closeFirst := openUntil(t, path)
 	checkWhole(t, first, v)
 	source.seal(t, v)
-	beside := openFD(t, path)
+	beside, closeBeside := openUntil(t, path)
 	checkWhole(t, beside, v)
 	if s.files.passthrough.count() != 0 || source.asked.Load() != 1 {
 		t.Errorf("beside a cached handle: %d registrations, %d requests to the worker", s.files.passthrough.count(), source.asked.Load())
 	}
-	for _, fd := range []int{first, beside} {
-		if err := unix.Close(fd); err != nil {
-			t.Fatal(err)
-		}
-	}
+	closeFirst()
+	closeBeside()
 	eventually(t, "the file is opened in passthrough mode", func() bool {
 		fd, err := unix.Open(path, unix.O_RDONLY, 0)
 		if err != nil {
@@ -167,7 +164,7 @@ func TestReplacedFileBesidePassthrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(bound, unix.MNT_DETACH) })
-	first := openFD(t, bound)
+	first, closeFirst := openUntil(t, bound)
 	checkWhole(t, first, old)
 	next := source.put("m", "f", "two", passthroughSize)
 	id := nodeOf(t, s, "/data/f")
@@ -182,9 +179,7 @@ func TestReplacedFileBesidePassthrough(t *testing.T) {
 	}
 	checkWhole(t, first, old)
 	checkMapped(t, first, old)
-	if err := unix.Close(first); err != nil {
-		t.Fatal(err)
-	}
+	closeFirst()
 	eventually(t, "the handle is released", func() bool { n, _ := s.files.table.node(id); return n.opens == 0 })
 	checkWhole(t, openFD(t, bound), next)
 }
@@ -240,7 +235,7 @@ func TestRevokedBacking(t *testing.T) {
 	s, _ := h.start(t, source, nil)
 	needsPassthrough(t, s)
 	path := filepath.Join(h.point, "data/f")
-	first := openFD(t, path)
+	first, closeFirst := openUntil(t, path)
 	if err := os.Remove(sealedPath(source.cache, v)); err != nil {
 		t.Fatal(err)
 	}
@@ -259,9 +254,7 @@ func TestRevokedBacking(t *testing.T) {
 		t.Errorf("%d registrations, want that of the open handle", s.files.passthrough.count())
 	}
 	checkWhole(t, first, v)
-	if err := unix.Close(first); err != nil {
-		t.Fatal(err)
-	}
+	closeFirst()
 	eventually(t, "the registration has ended", func() bool { return s.files.passthrough.count() == 0 })
 }
 
@@ -278,12 +271,12 @@ func TestBackingOfARestartedWorker(t *testing.T) {
 	lose := func() { source.each(func(f *sealedFile) { close(f.lost) }) }
 	lose()
 	eventually(t, "the file is borrowed again", func() bool { return source.asked.Load() == 2 && source.count() == 1 })
-	fd := openFD(t, path)
+	fd, closeFD := openUntil(t, path)
 	checkWhole(t, fd, v)
 	if source.reads.Load() != 0 {
 		t.Error("the server received reads")
 	}
-	_ = unix.Close(fd)
+	closeFD()
 	node := nodeOf(t, s, "/data/f")
 	source.seal(t, v) // Another file of the same bytes.
 	lose()
@@ -320,10 +313,12 @@ func TestPassthroughFallsBack(t *testing.T) {
 			})
 			needsPassthrough(t, s)
 			for range 3 {
-				fdA, fdB := openFD(t, filepath.Join(h.point, "data/a")), openFD(t, filepath.Join(h.point, "data/b"))
+				fdA, closeA := openUntil(t, filepath.Join(h.point, "data/a"))
+				fdB, closeB := openUntil(t, filepath.Join(h.point, "data/b"))
 				checkWhole(t, fdA, a)
 				checkWhole(t, fdB, b)
-				_, _ = unix.Close(fdA), unix.Close(fdB)
+				closeA()
+				closeB()
 			}
 			if c.reason != "" && counterOf(t, registry, "jindo_fuse_passthrough_fallbacks_total", c.reason) == 0 {
 				t.Errorf("no fallback with the reason %s is counted", c.reason)
@@ -359,12 +354,12 @@ func TestHangingBroker(t *testing.T) {
 	})
 	v := source.put("m", "f", "one", passthroughSize)
 	source.seal(t, v)
-	s, _ := h.start(t, source, nil)
+	s, _ := h.start(t, source, func(c *Config) { c.waits.register = registerTimeout })
 	needsPassthrough(t, s)
 	for range 5 {
-		fd := openFD(t, filepath.Join(h.point, "data/f"))
+		fd, closeFD := openUntil(t, filepath.Join(h.point, "data/f"))
 		checkWhole(t, fd, v)
-		_ = unix.Close(fd)
+		closeFD()
 	}
 	if asked := source.asked.Load(); asked != 1 {
 		t.Errorf("the worker received %d requests while the holder hangs, want 1", asked)

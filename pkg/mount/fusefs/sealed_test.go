@@ -199,13 +199,23 @@ func checkMapped(t testing.TB, fd int, v reader.Version) {
 	}
 }
 
+// openFD opens a file until the end of the test.
 func openFD(t testing.TB, path string) int {
+	t.Helper()
+	fd, _ := openUntil(t, path)
+	return fd
+}
+
+// openUntil opens a file until closeFD is called, or the test ends. Nothing else may
+// close it: the number of a closed descriptor is soon that of another file, which the
+// end of the test would close.
+func openUntil(t testing.TB, path string) (fd int, closeFD func()) {
 	t.Helper()
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatalf("open %s: %v", path, err)
 	}
-	var once sync.Once
-	t.Cleanup(func() { once.Do(func() { _ = unix.Close(fd) }) })
-	return fd
+	closeFD = sync.OnceFunc(func() { _ = unix.Close(fd) })
+	t.Cleanup(closeFD)
+	return fd, closeFD
 }
