@@ -169,7 +169,8 @@ func (t *readerStats) observe(d time.Duration) {
 	t.WorstStall = max(t.WorstStall, d)
 }
 
-// readRole reads and verifies until SIGTERM, and prints the readerStats as JSON.
+// readRole reads and verifies until SIGTERM, each thing at least once, and prints the
+// readerStats as JSON.
 func readRole() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -209,7 +210,7 @@ func (t *readerStats) readFile(ctx context.Context, name, etag string, keep bool
 		return
 	}
 	fd := -1
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; n == 0 || ctx.Err() == nil; n++ {
 		if fd < 0 {
 			if fd, err = unix.Open(name, unix.O_RDONLY|unix.O_DIRECT, 0); err != nil {
 				t.fail(&t.Failed, "open %s: %v", name, err)
@@ -250,7 +251,7 @@ func (t *readerStats) readDir(ctx context.Context, name string, buffer int) {
 		t.fail(&t.Failed, "open %s: %v", name, err)
 		return
 	}
-	for ctx.Err() == nil {
+	for first := true; first || ctx.Err() == nil; first = false {
 		if _, err := unix.Seek(fd, 0, 0); err != nil {
 			t.fail(&t.Failed, "rewind %s: %v", name, err)
 			return
@@ -308,7 +309,7 @@ func parseDirents(p []byte) []dirent {
 
 // churn looks up existing and absent names.
 func (t *readerStats) churn(ctx context.Context, point string) {
-	for ctx.Err() == nil {
+	for first := true; first || ctx.Err() == nil; first = false {
 		i := rand.IntN(killNames)
 		var stat unix.Stat_t
 		if err := unix.Stat(filepath.Join(point, killName(i)), &stat); err != nil {

@@ -86,6 +86,13 @@ func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 	source := newFakeSource(reader.Mount{ID: "m", Path: "/"})
 	source.put("m", "file", "one", 100)
 	source.delay = time.Hour
+	var reading atomic.Bool
+	source.fail = func(operation, _ string) error {
+		if operation == "read" {
+			reading.Store(true)
+		}
+		return nil
+	}
 	h := newTestMount(t)
 	_, stop := h.start(t, source, func(c *Config) { c.StopTime = 10 * time.Millisecond })
 	done := make(chan error, 1)
@@ -96,12 +103,7 @@ func TestRequestIsLeftToTheSuccessor(t *testing.T) {
 		}
 		done <- err
 	}()
-	eventually(t, "the file is open", func() bool {
-		source.mu.Lock()
-		defer source.mu.Unlock()
-		return source.opened > 0
-	})
-	time.Sleep(20 * time.Millisecond)
+	eventually(t, "the read is in progress", reading.Load)
 	stop()
 	source.set(func() { source.delay = 0 })
 	h.start(t, source, nil)

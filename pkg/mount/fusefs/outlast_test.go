@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
 
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
@@ -213,7 +214,10 @@ func TestFullParkingIsTriedAgain(t *testing.T) {
 		store.put("m", killFile(i), "hung", 4096)
 	}
 	h := newTestMountWith(t, fusefd.Options{Slots: 16, Parked: parked})
-	s, _ := h.start(t, store, func(c *Config) { c.Timeout = 0 })
+	registry := prometheus.NewRegistry()
+	s, _ := h.start(t, store, func(c *Config) { c.Timeout, c.Registry = 0, registry })
+	// The first requests of a mount may be slow on a busy machine.
+	eventually(t, "no request is parked", func() bool { return s.parking.inUse() == 0 })
 	var taken []*fusefd.Slot
 	for range parked {
 		taken = append(taken, s.parking.take())
@@ -227,8 +231,9 @@ func TestFullParkingIsTriedAgain(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "the requests wait", func() bool { return store.waiting.Load() == readers })
-	time.Sleep(2 * parkAfter)
+	eventually(t, "the requests have found no parked slot", func() bool {
+		return sumOf(t, registry, "jindo_fuse_parking_full_total") >= readers
+	})
 	for _, slot := range taken {
 		s.parking.put(slot)
 	}

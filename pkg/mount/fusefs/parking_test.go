@@ -374,26 +374,27 @@ func TestMovedTwice(t *testing.T) {
 		_, err := os.Stat(filepath.Join(h.point, "cold/name"))
 		done <- err
 	}()
-	eventually(t, "the request is parked", func() bool { return s.parking.inUse() == 1 })
-	slots, free := s.attachment.Slots, func(at func(int) *fusefd.Slot, n int) (live, empty *fusefd.Slot) {
-		for i := range n {
-			if slot := at(i); slot.Request() != nil {
-				live = slot
-			} else {
-				empty = slot
+	var request []byte
+	// A parked slot is taken before the request is moved there.
+	eventually(t, "the request is parked", func() bool {
+		for i := range s.attachment.Slots.ParkedLen() {
+			if parked := s.attachment.Slots.Parked(i).Request(); parked != nil && headerOf(parked).opcode == opcodeLookup {
+				request = append([]byte(nil), parked...)
 			}
 		}
-		return live, empty
-	}
-	parked, _ := free(slots.Parked, slots.ParkedLen())
-	request := append([]byte(nil), parked.Request()...)
+		return request != nil
+	})
 	stop()
 	attachment, err := fusefd.Attach(t.Context(), h.socket)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, empty := free(attachment.Slots.Slot, attachment.Slots.Len())
-	copy(empty.Buffer(), request)
+	for i := range attachment.Slots.Len() {
+		if slot := attachment.Slots.Slot(i); slot.Request() == nil {
+			copy(slot.Buffer(), request)
+			break
+		}
+	}
 	if err := attachment.Close(); err != nil {
 		t.Fatal(err)
 	}

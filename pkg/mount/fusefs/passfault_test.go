@@ -23,8 +23,8 @@ func newCacheMount(t *testing.T, cache string) (*testMount, *sealedSource) {
 	return newTestMountWith(t, options), newSealedSource(cache)
 }
 
-// gaugeOf returns the value of a gauge without labels.
-func gaugeOf(t *testing.T, registry *prometheus.Registry, name string) float64 {
+// sumOf returns the value of a gauge or a counter without labels.
+func sumOf(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
 	families, err := registry.Gather()
 	if err != nil {
@@ -32,7 +32,8 @@ func gaugeOf(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	}
 	for _, f := range families {
 		if f.GetName() == name {
-			return f.GetMetric()[0].GetGauge().GetValue()
+			m := f.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
 		}
 	}
 	t.Fatalf("no metric %s", name)
@@ -89,7 +90,7 @@ func TestKernelWithoutPassthrough(t *testing.T) {
 	if n := counterOf(t, registry, "jindo_fuse_passthrough_fallbacks_total", reasonUnsupported); n != 1 {
 		t.Errorf("%v fallbacks are counted, want 1", n)
 	}
-	if gaugeOf(t, registry, "jindo_fuse_passthrough_enabled") != 0 {
+	if sumOf(t, registry, "jindo_fuse_passthrough_enabled") != 0 {
 		t.Error("passthrough is reported as enabled")
 	}
 	if got := s.Passthrough(); got.Reason != reasonUnsupported || got.Files != 0 {

@@ -104,7 +104,7 @@ func (s *sealedSource) end(revoke bool) {
 }
 
 // readModesRole opens, reads, maps and closes files, and verifies every byte, until
-// SIGTERM.
+// SIGTERM, each at least once.
 func readModesRole() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -115,6 +115,11 @@ func readModesRole() error {
 	}
 	group.Wait()
 	return json.NewEncoder(os.Stdout).Encode(&t)
+}
+
+// didAll reports whether something was read, listed or mapped, and opened.
+func (t *readerStats) didAll() bool {
+	return atomic.LoadInt64(&t.Reads) > 0 && atomic.LoadInt64(&t.Lists) > 0 && atomic.LoadInt64(&t.Stats) > 0
 }
 
 type modeHandle struct {
@@ -132,7 +137,7 @@ func (t *readerStats) readModes(ctx context.Context, dir string) {
 		_ = unix.Close(open[i].fd)
 		open = append(open[:i], open[i+1:]...)
 	}
-	for ctx.Err() == nil {
+	for ctx.Err() == nil || !t.didAll() {
 		if len(open) < 8 {
 			h := modeHandle{file: rand.IntN(modeFiles)}
 			flags := unix.O_RDONLY

@@ -158,7 +158,6 @@ func (k *killedServers) endServer() {
 func (k *killedServers) stop(kills int) {
 	k.t.Helper()
 	eventually(k.t, "the last server is serving", k.mount.session.Serving)
-	time.Sleep(200 * time.Millisecond)
 	_ = k.readers.Process.Signal(syscall.SIGTERM)
 	watchdog := time.AfterFunc(waitTimeout, func() {
 		k.t.Error("the readers hang")
