@@ -281,7 +281,7 @@ func (s *Session) leave(generation uint64) {
 // watch aborts the mount when no server attaches in time, and ends the session
 // when another process has unmounted it.
 func (s *Session) watch(ctx context.Context) {
-	tick := time.NewTicker(min(max(s.opts.ServerTimeout/20, 20*time.Millisecond), 5*time.Second))
+	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
 	for {
 		select {

@@ -125,6 +125,8 @@ type Session struct {
 	// device is "major:minor" of the mount. It distinguishes this mount from
 	// another one that may cover it.
 	device string
+	// interval is the time between two checks of the connection and of the server.
+	interval time.Duration
 	// readOnly reports that the file system is read-only in the kernel.
 	readOnly bool
 	// unmounting is set before the mount is removed, which ends the connection too.
@@ -195,6 +197,7 @@ func newSession(opts Options, slots *Slots) (*Session, error) {
 		opts: opts, point: point, log: opts.Logger.With("mount", point),
 		slots: slots, turn: make(chan struct{}, 1), batches: make(chan batch, maxBatches), ended: make(chan struct{}),
 		generation: slots.generation().Load(), idleSince: time.Now(),
+		interval: min(max(opts.ServerTimeout/20, 20*time.Millisecond), 5*time.Second),
 	}
 	s.broker = newBroker(s)
 	s.turn <- struct{}{}

@@ -249,8 +249,7 @@ func TestMountWithoutServerIsAborted(t *testing.T) {
 		defer close(hung)
 		_, _ = os.ReadDir(s.point)
 	}()
-	_, result := serve(t, s)
-	if err := <-result; !errors.Is(err, ErrAborted) || !errors.Is(s.Err(), ErrAborted) {
+	if err := s.Serve(t.Context(), filepath.Join(t.TempDir(), "s")); !errors.Is(err, ErrAborted) || !errors.Is(s.Err(), ErrAborted) {
 		t.Errorf("Serve returned %v, Err %v; want ErrAborted", err, s.Err())
 	}
 	// The reader may get ENOTCONN or no error, but must not hang.
@@ -260,8 +259,8 @@ func TestMountWithoutServerIsAborted(t *testing.T) {
 // TestUnmountIsNotAnAbort checks that a connection that ends because the mount is being
 // removed is not reported as aborted.
 func TestUnmountIsNotAnAbort(t *testing.T) {
-	// The interval of checks is a twentieth of it.
-	s := openSession(t, func(o *Options) { o.ServerTimeout = 400 * time.Millisecond })
+	s := openSession(t, nil)
+	s.interval = 20 * time.Millisecond
 	socket, result := serve(t, s)
 	attachServer(t, socket)
 	s.unmounting.Store(true)
@@ -274,14 +273,17 @@ func TestUnmountIsNotAnAbort(t *testing.T) {
 }
 
 func TestAttachedServerPreventsTheTimeout(t *testing.T) {
-	s := openSession(t, func(o *Options) { o.ServerTimeout = 50 * time.Millisecond })
-	socket, result := serve(t, s)
-	attachServer(t, socket)
-	select {
-	case err := <-result:
-		t.Errorf("Serve returned %v while a server was attached", err)
-	case <-time.After(300 * time.Millisecond):
+	s := openSession(t, nil)
+	socket, _ := serve(t, s)
+	attachment := attachServer(t, socket)
+	late := func() time.Time { return time.Now().Add(2 * s.opts.ServerTimeout) }
+	if s.serverTimedOut(late()) {
+		t.Error("the mount is aborted while a server is attached")
 	}
+	if err := attachment.Close(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the time without a server counts", func() bool { return s.serverTimedOut(late()) && !s.serverTimedOut(time.Now()) })
 }
 
 func TestCleanStale(t *testing.T) {
