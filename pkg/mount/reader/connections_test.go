@@ -115,6 +115,8 @@ func TestFilesClosedEarlyKeepTheirConnection(t *testing.T) {
 		f.eventually("the request ends", func() bool { return f.reader.memory.used.Load() == 0 })
 	}
 	// A connection becomes free just after its request has ended.
+	mu.Lock()
+	defer mu.Unlock()
 	if len(connections) > files/2 {
 		t.Errorf("%d connections for %d files, one after another", len(connections), files)
 	}

@@ -44,6 +44,10 @@ func newFixture(t *testing.T, workers int, change ...func(*Config)) *fixture {
 // hasty sets short timeouts for rungs, for tests in which rungs hang.
 func hasty(c *Config) { c.StallTimeout, c.AttemptTimeout = 200*time.Millisecond, time.Second }
 
+// patient sets timeouts for rungs within which one that works responds on a busy
+// machine too, for tests that count requests while others hang.
+func patient(c *Config) { c.StallTimeout, c.AttemptTimeout = 3*time.Second, time.Minute }
+
 func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), change ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{T: t, cluster: fakeworker.Start(t, workers)}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/test/ossserver"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // countingCluster counts the rounds of names and bytes.
@@ -127,14 +127,7 @@ func TestRefusingStore(t *testing.T) {
 // TestUnreachableStore checks that rounds go on for RefusedTimeout by
 // the reader's clock, which here advances 3 s each time it is read.
 func TestUnreachableStore(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint := "http://" + listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	endpoint := fmt.Sprintf("http://127.0.0.1:%d", ports.Reserve(t))
 	var ticks atomic.Int64
 	o := newOutage(t, endpoint, func(c *Config) {
 		c.Clock = func() time.Time { return time.Unix(3*ticks.Add(1), 0) }

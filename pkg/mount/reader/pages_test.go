@@ -35,8 +35,8 @@ func (c *settableClock) advance(d time.Duration) {
 func newPaged(t *testing.T, n int) (*fixture, *settableClock) {
 	clock := &settableClock{now: time.Unix(1000, 0)}
 	// A request that takes long is not sent to another worker too.
-	patient := func(c *client.Config) { c.Silence = time.Minute }
-	f := newFixtureOf(t, 2, patient, func(c *Config) { c.NameAge, c.Clock = time.Minute, clock.Now })
+	lonely := func(c *client.Config) { c.Silence = time.Minute }
+	f := newFixtureOf(t, 2, lonely, func(c *Config) { c.NameAge, c.Clock = time.Minute, clock.Now })
 	for i := range n {
 		f.put(pagedKey(i), []byte("x"))
 	}

@@ -104,7 +104,7 @@ func TestReadWaitsForAWorker(t *testing.T) {
 func TestErrorListsEveryRung(t *testing.T) {
 	store := &memoryStore{fail: fmt.Errorf("status 500: %w", ufs.ErrUnavailable)}
 	f := newFixture(t, 2, func(c *Config) {
-		c.OpenStore, c.ReadTimeout = store.opener, 500*time.Millisecond
+		c.OpenStore, c.ReadTimeout = store.opener, 3*time.Second
 	})
 	v := f.put("file", random(5, 1000))
 	order := f.order(v)
@@ -232,7 +232,7 @@ func TestNextRungContinuesAtTheOffset(t *testing.T) {
 
 func TestFailedWorkerIsTriedLast(t *testing.T) {
 	now := time.Unix(0, 0) // constant
-	f := newFixtureOf(t, 2, func(c *client.Config) { c.Clock = func() time.Time { return now } }, hasty)
+	f := newFixtureOf(t, 2, func(c *client.Config) { c.Clock = func() time.Time { return now } }, patient)
 	data := random(10, 1000)
 	v := f.put("file", data)
 	order := f.order(v)
@@ -303,7 +303,7 @@ func TestReadEndsWithItsContext(t *testing.T) {
 // no other source fetches them from the store for one round.
 func TestSlowStoreReceivesOneRequest(t *testing.T) {
 	store := &memoryStore{}
-	f := newFixture(t, 3, hasty, func(c *Config) { c.OpenStore = store.opener })
+	f := newFixture(t, 3, patient, func(c *Config) { c.OpenStore = store.opener })
 	store.bucket = f.cluster.Bucket
 	data := random(13, 1000)
 	v := f.put("file", data)

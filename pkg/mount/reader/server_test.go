@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +23,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/ufs/drivers"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // real is a cluster of real workers over a directory, as in a runtime.
@@ -97,7 +97,7 @@ func newRealOf(t testing.TB, workers int, prepare func(*real), change ...func(*C
 		{Id: "m1", Name: "hadoop", Path: "/hadoop", Uri: "file://" + f.store + "/", Epoch: 1, ReadOnly: true},
 	}}
 	for i := range workers {
-		m := topology.Member{Name: fmt.Sprintf("worker-%d", i), Host: "127.0.0.1", Port: freePort(t)}
+		m := topology.Member{Name: fmt.Sprintf("worker-%d", i), Host: "127.0.0.1", Port: ports.Reserve(t)}
 		f.roster.Workers = append(f.roster.Workers, m)
 		f.view.Ring.Members = append(f.view.Ring.Members, &commonv1.RingMember{Id: m.Name, Name: m.Name, Host: m.Host, Port: uint32(m.Port), Weight: 1})
 	}
@@ -124,21 +124,6 @@ func newRealOf(t testing.TB, workers int, prepare func(*real), change ...func(*C
 	}
 	t.Cleanup(func() { _ = f.reader.Close() })
 	return f
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func openDirectory(ctx context.Context, m *commonv1.Mount) (ufs.Store, error) {
