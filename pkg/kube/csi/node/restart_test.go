@@ -295,8 +295,10 @@ func TestNewContainersReadAfterEverythingRestarted(t *testing.T) {
 	ended, stop := context.WithCancel(context.Background())
 	stop()
 	client.Run(ended)
-	if _, err := open.ReadAt(make([]byte, 1), 0); !errors.Is(err, unix.ENOTCONN) {
-		t.Errorf("read of an old handle returned %v, want ENOTCONN", err)
+	// The kernel closes descriptors that were on their way through a socket a moment
+	// later, so that the connection may end during the read.
+	if _, err := open.ReadAt(make([]byte, 1), 0); !errors.Is(err, unix.ENOTCONN) && !errors.Is(err, unix.ECONNABORTED) {
+		t.Errorf("read of an old handle returned %v, want ENOTCONN or ECONNABORTED", err)
 	}
 	s.start(nil)
 	s.mustPublish(session)
