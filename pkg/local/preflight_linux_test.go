@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/test/ossserver"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // storeSpec returns an order with one mount of an OSS bucket.
@@ -36,12 +38,7 @@ func TestUnreadableStoreNamesTheField(t *testing.T) {
 	plain, encrypted := httptest.NewServer(store), httptest.NewTLSServer(store)
 	defer plain.Close()
 	defer encrypted.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := "http://" + listener.Addr().String()
-	_ = listener.Close()
+	closed := fmt.Sprintf("http://127.0.0.1:%d", ports.Reserve(t))
 	for _, test := range []struct {
 		name                      string
 		uri, endpoint, id, secret string

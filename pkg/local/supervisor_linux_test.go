@@ -106,8 +106,14 @@ func TestUpSupervisesAndDownStops(t *testing.T) {
 	l := spec.Layout()
 	state := up(t, spec)
 
-	// The arguments of the component, with variables resolved.
-	lines, err := Tail(l.Log("hadoop-jindofs-worker-0"), 10)
+	// The arguments of the component, with variables resolved. The script writes them
+	// after its process has started.
+	var lines []string
+	var err error
+	eventually(t, "the worker has written its arguments", func() bool {
+		lines, err = Tail(l.Log("hadoop-jindofs-worker-0"), 10)
+		return err != nil || len(lines) > 0
+	})
 	want := strings.Join([]string{
 		"hadoop-jindofs-worker-0 --name=hadoop-jindofs-worker-0", l.data("hadoop-jindofs-worker-0"), l.tier("hadoop-jindofs-worker-0", 0), "false", "--directory=/",
 	}, " ")

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // idle returns a supervisor that has not started its worker.
@@ -177,9 +179,8 @@ func TestCheckReady(t *testing.T) {
 	if err := CheckReady(t.Context(), address); !errors.As(err, &notReady) || notReady.Reason != "raft: no leader; mount: none" {
 		t.Errorf("error %v", err)
 	}
-	server.Close()
 	var responded *NotReadyError
-	if err := CheckReady(t.Context(), address); err == nil || errors.As(err, &responded) {
+	if err := CheckReady(t.Context(), fmt.Sprintf("127.0.0.1:%d", ports.Reserve(t))); err == nil || errors.As(err, &responded) {
 		t.Errorf("closed port: error %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
