@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,7 +40,10 @@ func Dir(bin, kind string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("create a directory: %w", err)
 	}
-	file, err := os.Create(filepath.Join(dir, ownerFile))
+	// It has its name only once it is locked: another process would remove the directory
+	// before.
+	name := filepath.Join(dir, ownerFile)
+	file, err := os.Create(name + ".new")
 	if err != nil {
 		return "", fmt.Errorf("create a directory: %w", err)
 	}
@@ -47,12 +51,26 @@ func Dir(bin, kind string) (string, error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", file.Name(), err)
 	}
-	owned = append(owned, file)
+	if err := os.Rename(file.Name(), name); err != nil {
+		return "", fmt.Errorf("create a directory: %w", err)
+	}
+	owned.add(file)
 	return dir, nil
 }
 
 // owned prevents the lock files from being garbage collected and thereby unlocked.
-var owned []*os.File
+var owned files
+
+type files struct {
+	mu   sync.Mutex
+	open []*os.File
+}
+
+func (f *files) add(file *os.File) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open = append(f.open, file)
+}
 
 // sweep removes a directory whose owner has ended.
 func sweep(bin, owner string) error {
