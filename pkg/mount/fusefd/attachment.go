@@ -27,8 +27,9 @@ type Attachment struct {
 	Generation uint64
 
 	done chan struct{}
-	// notified receives a token when the kernel has accepted what Notify sent.
-	notified chan struct{}
+	// notified receives nil when the kernel has accepted what Notify sent, and an error
+	// when the holder has refused it.
+	notified chan error
 	notifyMu sync.Mutex
 	// registrar registers backings.
 	registrar *registrar
@@ -118,7 +119,7 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 		registrar: registrar, closing: make(chan struct{}),
 		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
-		conn: conn, lost: make(chan struct{}), done: make(chan struct{}), notified: make(chan struct{}, 1),
+		conn: conn, lost: make(chan struct{}), done: make(chan struct{}), notified: make(chan error, 1),
 	}, nil
 }
 
@@ -140,8 +141,12 @@ func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 		}
 		switch m.Kind {
 		case kindNotified:
+			var refused error
+			if m.Reason != "" {
+				refused = fmt.Errorf("notify the kernel: refused by the holder: %s", m.Reason)
+			}
 			select {
-			case l.notified <- struct{}{}:
+			case l.notified <- refused:
 			default:
 			}
 		case kindRegistered:
@@ -164,7 +169,8 @@ const MaxNotify = 32 << 10
 
 // Notify has the holder write notifications to the device, and returns when the
 // kernel has accepted them. The kernel may block on requests that this server
-// must serve first, so Notify must not be called while serving a request.
+// must serve first, so Notify must not be called while serving a request. After an
+// error the caller may send them again.
 func (l *Attachment) Notify(ctx context.Context, notifications [][]byte) error {
 	l.notifyMu.Lock()
 	defer l.notifyMu.Unlock()
@@ -175,8 +181,8 @@ func (l *Attachment) Notify(ctx context.Context, notifications [][]byte) error {
 		return err
 	}
 	select {
-	case <-l.notified:
-		return nil
+	case err := <-l.notified:
+		return err
 	case <-lost:
 		return fmt.Errorf("notify the kernel: %w", net.ErrClosed)
 	case <-ctx.Done():

@@ -28,7 +28,8 @@ const (
 	// the writer of a notification may block uninterruptibly on locks in the
 	// kernel, and a server that blocked there could not be killed or replaced.
 	kindNotify = "notify"
-	// kindNotified reports that the kernel has accepted the last notifications.
+	// kindNotified reports that the kernel has accepted the last notifications, or has
+	// the reason why the holder has not written them.
 	kindNotified = "notified"
 	// kindRegister carries a file that the holder is to register with the kernel
 	// as the backing of a node, and kindRegistered the result.

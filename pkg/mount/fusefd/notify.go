@@ -31,13 +31,14 @@ type batch struct {
 	from     *net.UnixConn
 }
 
-// notify queues a batch. A batch that does not fit is dropped: entries in the
-// kernel expire on their own.
+// notify queues a batch. A batch that does not fit is refused: servers that were
+// killed may have left others, of which one waits in the kernel.
 func (s *Session) notify(n batch) {
 	select {
 	case s.batches <- n:
 	default:
-		s.log.Warn("notifications were dropped", "count", len(n.messages))
+		s.log.Warn("notifications were refused: too many wait for the kernel", "count", len(n.messages))
+		_ = send(n.from, message{Kind: kindNotified, Reason: "too many notifications wait for the kernel"})
 	}
 }
 

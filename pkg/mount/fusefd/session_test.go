@@ -286,6 +286,22 @@ func TestAttachedServerPreventsTheTimeout(t *testing.T) {
 	eventually(t, "the time without a server counts", func() bool { return s.serverTimedOut(late()) && !s.serverTimedOut(time.Now()) })
 }
 
+// TestRefusedNotificationsFail checks that a server learns that the holder has refused
+// its notifications, because those of servers that were killed wait for the kernel.
+func TestRefusedNotificationsFail(t *testing.T) {
+	s := openSession(t, nil)
+	s.batches = nil // as full as a queue can be
+	socket, _ := serve(t, s)
+	attachment := attachServer(t, socket)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+	defer cancel()
+	for range 2 {
+		if err := attachment.Notify(ctx, [][]byte{{1}}); err == nil || ctx.Err() != nil {
+			t.Errorf("notifications that are not written: %v", err)
+		}
+	}
+}
+
 func TestCleanStale(t *testing.T) {
 	t.Run("dead", func(t *testing.T) {
 		s := openSession(t, nil)
