@@ -50,8 +50,9 @@ type invalidations struct {
 	// paths are names, and roots directories of which all names are invalidated.
 	paths []string
 	roots map[string]bool
-	// inodes are the nodeids of files, of which all pages are invalidated.
-	inodes []uint64
+	// inodes are the nodeids of files, of which all pages are invalidated. Each is there
+	// once: the kernel would drop again what was read between.
+	inodes map[uint64]bool
 	// epoch is set when the kernel is to look up every name again.
 	epoch bool
 	// sent are closed when the kernel has accepted all of the above.
@@ -72,8 +73,12 @@ const (
 func newNotifier(t *table, log *slog.Logger, notify func(context.Context, [][]byte) error) *notifier {
 	return &notifier{
 		table: t, log: log, notify: notify, pause: notifyPause,
-		queue: invalidations{roots: map[string]bool{}}, wake: make(chan struct{}, 1),
+		queue: newInvalidations(), wake: make(chan struct{}, 1),
 	}
+}
+
+func newInvalidations() invalidations {
+	return invalidations{roots: map[string]bool{}, inodes: map[uint64]bool{}}
 }
 
 // entry queues the invalidation of one name. It does not block.
@@ -111,7 +116,7 @@ func (i *invalidations) limit() {
 func (n *notifier) pages(id uint64) {
 	n.mu.Lock()
 	if len(n.queue.inodes) < maxQueued {
-		n.queue.inodes = append(n.queue.inodes, id)
+		n.queue.inodes[id] = true
 	}
 	n.mu.Unlock()
 	n.signal()
@@ -177,7 +182,7 @@ func (n *notifier) take() invalidations {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	work := n.queue
-	n.queue = invalidations{roots: map[string]bool{}}
+	n.queue = newInvalidations()
 	return work
 }
 
@@ -186,7 +191,7 @@ func (n *notifier) restore(work invalidations) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.queue.paths = append(work.paths, n.queue.paths...)
-	n.queue.inodes = append(work.inodes, n.queue.inodes...)
+	maps.Copy(n.queue.inodes, work.inodes)
 	n.queue.sent = append(work.sent, n.queue.sent...)
 	n.queue.epoch = n.queue.epoch || work.epoch
 	maps.Copy(n.queue.roots, work.roots)
@@ -203,7 +208,7 @@ func (n *notifier) send(ctx context.Context, work invalidations) error {
 		_, dir := n.table.idOf(path)
 		b.entry(ctx, path, dir)
 	}
-	for _, id := range work.inodes {
+	for id := range work.inodes {
 		b.add(ctx, invalInode(id))
 	}
 	for root := range work.roots {

@@ -84,6 +84,31 @@ func TestInvalidationsAreNotLost(t *testing.T) {
 	}
 }
 
+// TestQueuedPagesAreInvalidatedOnce checks that pages whose invalidation is queued are not
+// queued again.
+func TestQueuedPagesAreInvalidatedOnce(t *testing.T) {
+	h := &brokenHolder{}
+	n := runNotifier(t, h)
+	h.mu.Lock() // The holder does not respond.
+	for range 1000 {
+		n.pages(7)
+	}
+	h.mu.Unlock()
+	<-n.entryDone("/last")
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	count := 0
+	for _, m := range h.accepted {
+		if m == string(invalInode(7)) {
+			count++
+		}
+	}
+	// The first may have been sent before the others were queued.
+	if count == 0 || count > 2 {
+		t.Errorf("the pages were invalidated %d times", count)
+	}
+}
+
 // TestTooManyInvalidationsBecomeOne checks that all names are invalidated when there
 // are too many to queue.
 func TestTooManyInvalidationsBecomeOne(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -381,9 +382,10 @@ func TestPageInvalidationDoesNotDeadlock(t *testing.T) {
 	fds := []int{openFD(t, filepath.Join(h.point, "data/cached")), openFD(t, filepath.Join(h.point, "data/sealed"))}
 	nodes := []uint64{nodeOf(t, s, "/data/cached"), nodeOf(t, s, "/data/sealed")}
 	done := make(chan struct{})
+	var restarted atomic.Bool
 	go func() {
 		defer close(done)
-		for range 12 {
+		for pass := 0; pass < 12 || !restarted.Load(); pass++ {
 			checkWhole(t, fds[0], cached)
 			checkWhole(t, fds[1], sealed)
 			checkMapped(t, fds[1], sealed)
@@ -395,15 +397,22 @@ func TestPageInvalidationDoesNotDeadlock(t *testing.T) {
 	})
 	defer watchdog.Stop()
 	for n := 0; ; n++ {
-		select {
-		case <-done:
-			return
-		case <-time.After(time.Millisecond):
+		// The readers read on in between: on a busy machine all that they have read would
+		// be dropped again and again.
+		for reads := source.reads.Load(); source.reads.Load() < reads+2; {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
 		}
-		s.files.notifier.pages(nodes[n%2])
-		if n == 50 {
+		for _, node := range nodes {
+			s.files.notifier.pages(node)
+		}
+		if n == 20 {
 			stop() // Also while there is no server.
 			s, _ = h.startWith(t, source, nil, false)
+			restarted.Store(true)
 		}
 	}
 }
