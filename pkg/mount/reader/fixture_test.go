@@ -71,7 +71,7 @@ func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), 
 	if err := f.client.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
-	config := Config{Cluster: f.client, ReadTimeout: time.Minute, StallTimeout: 20 * time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
+	config := Config{Cluster: f.client, ReadTimeout: 10 * time.Minute, StallTimeout: 20 * time.Second, Logger: logger, Registry: prometheus.NewRegistry()}
 	for _, c := range change {
 		c(&config)
 	}
