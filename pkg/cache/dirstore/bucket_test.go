@@ -191,7 +191,7 @@ type fixture struct {
 func newFixture(t *testing.T, b *bucket, change ...func(*Config)) *fixture {
 	t.Helper()
 	f := &fixture{T: t, bucket: b, clock: newClock()}
-	f.config = Config{Dir: t.TempDir() + "/names", Clock: f.clock.read, ListingWait: 10 * time.Second, ListAfter: 1 << 30}
+	f.config = Config{Dir: t.TempDir() + "/names", Clock: f.clock.read, ListingWait: time.Hour, ListAfter: 1 << 30}
 	for _, c := range change {
 		c(&f.config)
 	}

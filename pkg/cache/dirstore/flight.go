@@ -161,7 +161,7 @@ func (s *Store) listAll(f *flight) error {
 	w := s.table.begin(f.id)
 	f.partial.begin(w)
 	front := frontier{store: s, flight: f, prefix: prefixOf(f.id.dir)}
-	defer func() { front.finish(w) }()
+	defer front.stop()
 	limit := s.limits().entries
 	l := lister{store: s, mount: f.mount, options: ufs.ListOptions{Prefix: prefixOf(f.id.dir), Delimiter: "/"}}
 	for !l.done {

@@ -160,6 +160,14 @@ func (f *frontier) finish(w *writer) {
 	}
 }
 
+// stop waits for the query in progress at the end of the listing, which has the
+// directory in question itself if it is complete, and keeps nothing if it has failed.
+func (f *frontier) stop() {
+	if f.query != nil {
+		<-f.query
+	}
+}
+
 // markForgotten marks the entries that Forget has named since the listing began, so
 // that they are queried.
 func (s *Store) markForgotten(f *flight, page []named) {

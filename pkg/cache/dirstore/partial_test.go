@@ -2,9 +2,11 @@ package dirstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +57,19 @@ func waited(s *Store) bool {
 		}
 	}
 	return false
+}
+
+// waiting returns the number of requests that wait for the listing of a directory.
+func waiting(s *Store, id dirID) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	flight := s.flights[id]
+	if flight == nil {
+		return 0
+	}
+	flight.partial.mu.Lock()
+	defer flight.partial.mu.Unlock()
+	return flight.partial.waiting
 }
 
 func parts(format string, n int) (*bucket, []string) {
@@ -177,21 +192,61 @@ func TestAListingThatFailsMidway(t *testing.T) {
 	if err != nil || len(page.Entries) != 5 {
 		t.Fatalf("%d entries, %v", len(page.Entries), err)
 	}
-	failing := true
+	var failed atomic.Bool
 	b.fail(func(_ context.Context, kind, _ string) error {
-		if failing && kind == "list" {
-			failing = false
+		if kind == "list" && failed.CompareAndSwap(false, true) {
 			return fmt.Errorf("reset by peer: %w", ufs.ErrUnavailable)
 		}
 		return nil
 	})
+	f.store.mu.Lock()
+	listing := f.store.flights[dirID{"m1", "dir"}]
+	f.store.mu.Unlock()
 	release()
 	last := names[18]
 	if page, err = f.store.List(t.Context(), f.mount(), "dir", last, 100); err == nil && !page.More {
 		t.Errorf("after %s: %d entries and no more", last, len(page.Entries))
 	}
+	// Requests that join the listing before its end get its error.
+	<-listing.done
 	if got := f.names(f.mount(), "dir", 100); !slices.Equal(got, names) {
 		t.Errorf("listed again: %q", got)
+	}
+}
+
+// TestAFailedListingLeavesNoEntries checks that the result of a query that ends after
+// the listing has failed is not stored.
+func TestAFailedListingLeavesNoEntries(t *testing.T) {
+	b, _ := parts("part-%03d", 40)
+	b.put("dir/part/below")
+	failed := make(chan struct{})
+	var pages atomic.Int32
+	b.fail(func(ctx context.Context, kind, key string) error {
+		switch {
+		case key == "dir/part/":
+			select {
+			case <-failed:
+			case <-ctx.Done():
+			}
+		case kind == "list" && pages.Add(1) == 2:
+			close(failed)
+			return ufs.ErrUnavailable
+		}
+		return nil
+	})
+	f := awaited(t, b, func(context.Context, string) {})
+	if names, err := f.list(f.mount(), "dir", 7); !errors.Is(err, ufs.ErrUnavailable) {
+		t.Fatalf("got %q, error %v", names, err)
+	}
+	if n := b.requests("list"); n != 3 {
+		t.Errorf("the store received %d requests, want two for pages and one query", n)
+	}
+	left := 0
+	if err := scan(f.store.table.db, []byte{entryKey}, func([]byte, []byte) error { left++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if left != 0 {
+		t.Errorf("%d entries are left", left)
 	}
 }
 

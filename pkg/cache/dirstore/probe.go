@@ -43,7 +43,8 @@ func (s *Store) valid(m Mount, known observation) bool {
 	return m.Policy == commonv1.MetaPolicy_META_POLICY_ONCE && known.entry.kind != 0 || age >= 0 && age <= s.config.TTL
 }
 
-// probe returns the query for a name in progress, or starts one.
+// probe returns the query for a name in progress, or one that has just ended, or starts
+// one.
 func (s *Store) probe(m Mount, id nameID) *probe {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,6 +52,13 @@ func (s *Store) probe(m Mount, id nameID) *probe {
 		return p
 	}
 	p := &probe{mount: m, id: id, done: make(chan struct{})}
+	// A query that has ended since the caller looked for its result needs no other:
+	// its end and its result become visible together, under s.mu.
+	if known, ok := s.recent.get(id); ok && s.valid(m, known) {
+		p.result = known
+		close(p.done)
+		return p
+	}
 	if !s.start(func() { s.runProbe(p) }) {
 		p.err = errClosed
 		close(p.done)

@@ -129,6 +129,7 @@ func TestConcurrentRequestsShareOneListing(t *testing.T) {
 			}
 		})
 	}
+	f.eventually("all requests wait for the listing", func() bool { return waiting(f.store, dirID{"m1", "dir"}) == 20 })
 	close(release)
 	readers.Wait()
 	if got := b.requests("list"); got != 3 {
@@ -159,6 +160,21 @@ func TestOneQueryPerName(t *testing.T) {
 	close(release)
 	readers.Wait()
 	if stats, lists := b.requests("stat"), b.requests("list"); stats != 1 || lists != 1 {
+		t.Errorf("the store received %d and %d requests", stats, lists)
+	}
+}
+
+// TestAQueryThatHasJustEnded checks that a request that has found no result of a name
+// before a query ended, and no query in progress afterwards, uses the result.
+func TestAQueryThatHasJustEnded(t *testing.T) {
+	f := newFixture(t, newBucket("x"))
+	f.lookup(f.mount(), "", "x")
+	p := f.store.probe(f.mount(), nameID{dirID{"m1", ""}, "x"})
+	<-p.done
+	if p.err != nil || p.result.entry.kind != file {
+		t.Errorf("got %+v, error %v", p.result.entry, p.err)
+	}
+	if stats, lists := f.bucket.requests("stat"), f.bucket.requests("list"); stats != 1 || lists != 1 {
 		t.Errorf("the store received %d and %d requests", stats, lists)
 	}
 }
@@ -232,9 +248,9 @@ func TestFailedListingChangesNothing(t *testing.T) {
 	f.names(writable, "dir", 10)
 	b.remove("dir/a")
 	f.clock.turn(time.Hour)
-	pages := 0
+	var pages atomic.Int32
 	b.fail(func(_ context.Context, kind, _ string) error {
-		if pages++; kind == "list" && pages > 1 {
+		if kind == "list" && pages.Add(1) > 1 {
 			return fmt.Errorf("reset by peer: %w", ufs.ErrUnavailable)
 		}
 		return nil
@@ -382,7 +398,6 @@ func TestListQueriesForgottenNames(t *testing.T) {
 	}
 }
 
-// TestForgetDuringAListing forgets a name that the listing has read already.
 // TestPagesOfDeletedNames checks that no page is empty before the end, which would have
 // no position for the next page.
 func TestPagesOfDeletedNames(t *testing.T) {
@@ -405,6 +420,7 @@ func TestPagesOfDeletedNames(t *testing.T) {
 	}
 }
 
+// TestForgetDuringAListing forgets a name that the listing has read already.
 func TestForgetDuringAListing(t *testing.T) {
 	f := newFixture(t, newBucket("dir/a", "dir/b"))
 	f.bucket.pageMax = 1
