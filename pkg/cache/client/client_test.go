@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func newFixture(t *testing.T, workers int) *fixture {
 func (f *fixture) start(change ...func(*client.Config)) *client.Client {
 	f.Helper()
 	c := f.startOnly(change...)
-	ctx, cancel := context.WithTimeout(f.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(f.Context(), 2*time.Minute)
 	defer cancel()
 	if err := c.Wait(ctx); err != nil {
 		f.Fatal(err)
@@ -96,7 +97,7 @@ func (f *fixture) turn(d time.Duration) { f.now.Add(int64(d)) }
 
 func (f *fixture) eventually(what string, ok func() bool) {
 	f.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			f.Fatalf("timed out: %s", what)
 		}
@@ -282,7 +283,7 @@ func TestNewerViewIsFetched(t *testing.T) {
 			f.eventually("the client has the newer view", func() bool { return c.View().GetIndex() == 2 })
 			select {
 			case <-c.Changes():
-			case <-time.After(30 * time.Second):
+			case <-time.After(2 * time.Minute):
 				t.Error("Changes has no token")
 			}
 		})
@@ -341,6 +342,8 @@ func TestNamesWithFailingWorkers(t *testing.T) {
 			w.FailNames(func(context.Context) error { return status.Error(code, "injected") })
 		}
 	}
+	// Only workers that hang, and not a busy machine, let this time pass.
+	silence := map[string]time.Duration{"silent": 100 * time.Millisecond}
 	for name, fail := range map[string]func(*fakeworker.Worker){
 		"down":                      (*fakeworker.Worker).Stop,
 		"silent":                    (*fakeworker.Worker).HangNames,
@@ -352,7 +355,7 @@ func TestNamesWithFailingWorkers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, 4)
-			f.start(func(c *client.Config) { c.Silence = 100 * time.Millisecond })
+			f.start(func(c *client.Config) { c.Silence = cmp.Or(silence[name], time.Minute) })
 			f.cluster.Bucket.Put("dir/x", []byte("x"))
 			order := f.owners("dir")
 			fail(order[0])
@@ -397,7 +400,12 @@ func TestErrorNamesEveryFailure(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFixture(t, 2)
-			f.start(func(c *client.Config) { c.Silence, c.NameTimeout = 50*time.Millisecond, 200*time.Millisecond })
+			f.start(func(c *client.Config) {
+				c.Silence, c.NameTimeout = time.Minute, time.Minute
+				if errors.Is(test.want, client.ErrStalled) {
+					c.Silence, c.NameTimeout = 50*time.Millisecond, 200*time.Millisecond
+				}
+			})
 			for _, w := range f.cluster.Workers {
 				test.fail(w)
 			}

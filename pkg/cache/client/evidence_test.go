@@ -43,16 +43,17 @@ func failingNames(code codes.Code) func(*fixture) {
 // the header of a response.
 func hangingNames(header bool) func(*fixture) {
 	return func(f *fixture) {
+		// The deadline is known to the worker too. One that hangs does not respond when
+		// it has passed.
+		ended := make(chan struct{})
+		f.Cleanup(func() { close(ended) })
 		for _, w := range f.cluster.Workers {
 			w.FailNames(func(ctx context.Context) error {
 				if header {
 					_ = grpc.SendHeader(ctx, metadata.MD{})
 				}
-				<-ctx.Done()
-				// The deadline is known here too. A worker that hangs does not respond
-				// when it has passed.
-				time.Sleep(200 * time.Millisecond)
-				return ctx.Err()
+				<-ended
+				return status.Error(codes.Aborted, "the test has ended")
 			})
 		}
 	}
@@ -73,8 +74,12 @@ func TestEvidenceOfNames(t *testing.T) {
 		prepare     func(*fixture)
 		mount, name string
 		context     func(context.Context) (context.Context, context.CancelFunc)
-		want        error
-		avoided     int
+		// silence and timeout of the client, a minute if they are 0: only workers that
+		// hang, and not a busy machine, let them pass. A worker has until the timeout to
+		// send the header of a response.
+		silence, timeout time.Duration
+		want             error
+		avoided          int
 	}{
 		"not UTF-8":             {name: "\xff"},
 		"control characters":    {name: "a\n\x00\x1b"},
@@ -91,13 +96,15 @@ func TestEvidenceOfNames(t *testing.T) {
 		"unimplemented":         {prepare: failingNames(codes.Unimplemented), want: client.ErrUnavailable},
 		"caller cancels":        {prepare: hangingNames(false), context: cancelled, want: context.Canceled},
 		"caller's deadline":     {prepare: hangingNames(false), context: within(50 * time.Millisecond), want: context.DeadlineExceeded},
-		"slow store":            {prepare: hangingNames(true), want: client.ErrStalled},
-		"hang":                  {prepare: hangingNames(false), want: client.ErrStalled, avoided: 2},
+		"slow store":            {prepare: hangingNames(true), timeout: 2 * time.Second, want: client.ErrStalled},
+		"hang":                  {prepare: hangingNames(false), silence: 200 * time.Millisecond, timeout: 600 * time.Millisecond, want: client.ErrStalled, avoided: 2},
 		"down":                  {prepare: (*fixture).stopAll, want: client.ErrUnreachable, avoided: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, 2)
-			f.start(func(c *client.Config) { c.Silence, c.NameTimeout = 200*time.Millisecond, 600*time.Millisecond })
+			f.start(func(config *client.Config) {
+				config.Silence, config.NameTimeout = cmp.Or(c.silence, time.Minute), cmp.Or(c.timeout, time.Minute)
+			})
 			if c.prepare != nil {
 				c.prepare(f)
 			}
@@ -132,7 +139,11 @@ func TestEvidenceWhenOvertaken(t *testing.T) {
 	for name, header := range map[string]bool{"waits for the store": true, "silent": false} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, 2)
-			f.start(func(c *client.Config) { c.Silence = 200 * time.Millisecond })
+			silence := 200 * time.Millisecond
+			if header { // which has to arrive within this time, also on a busy machine
+				silence = 2 * time.Second
+			}
+			f.start(func(c *client.Config) { c.Silence = silence })
 			f.cluster.Bucket.Put("dir/x", []byte("x"))
 			owner := f.owners("dir")[0]
 			hangingNames(header)(f)
@@ -159,6 +170,7 @@ func TestEvidenceOfRanges(t *testing.T) {
 		object  func(*client.Object)
 		down    bool
 		timeout time.Duration
+		silence time.Duration // a minute if it is 0
 		want    error
 		avoided int
 	}{
@@ -173,9 +185,9 @@ func TestEvidenceOfRanges(t *testing.T) {
 		"throttled":               {fault: fakeworker.Fault{Status: http.StatusServiceUnavailable, Code: wire.CodeThrottled}, want: client.ErrThrottled},
 		"store unavailable":       {fault: fakeworker.Fault{Status: http.StatusBadGateway, Code: wire.CodeUnavailable}, want: client.ErrUnavailable},
 		"store ends the body":     {fault: fakeworker.Fault{Cut: 3}, want: client.ErrUnreachable},
-		"store is slow":           {fault: fakeworker.Fault{HangAfter: -1}, want: client.ErrStalled},
+		"store is slow":           {fault: fakeworker.Fault{HangAfter: -1}, silence: 2 * time.Second, want: client.ErrStalled},
 		"caller's deadline":       {fault: fakeworker.Fault{HangBefore: true}, timeout: 50 * time.Millisecond, want: context.DeadlineExceeded},
-		"hang":                    {fault: fakeworker.Fault{HangBefore: true}, want: client.ErrStalled, avoided: 1},
+		"hang":                    {fault: fakeworker.Fault{HangBefore: true}, silence: 300 * time.Millisecond, want: client.ErrStalled, avoided: 1},
 		"connection broken":       {fault: fakeworker.Fault{Cut: -1}, want: client.ErrUnreachable, avoided: 1},
 		"down":                    {down: true, want: client.ErrUnreachable, avoided: 1},
 		"bytes of another range":  {fault: fakeworker.Fault{Range: "bytes 0-3/99"}, want: client.ErrGarbled, avoided: 1},
@@ -196,7 +208,7 @@ func TestEvidenceOfRanges(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(c.timeout, time.Minute))
 			defer cancel()
-			_, _, err := f.client.Fetch(ctx, f.client.Candidates(o, 0)[0], o, 0, client.Bytes(make([]byte, 10)), client.Terms{Silence: 300 * time.Millisecond, Total: time.Minute})
+			_, _, err := f.client.Fetch(ctx, f.client.Candidates(o, 0)[0], o, 0, client.Bytes(make([]byte, 10)), client.Terms{Silence: cmp.Or(c.silence, time.Minute), Total: 2 * time.Minute})
 			if !errors.Is(err, c.want) {
 				t.Errorf("the error is %.300v, want %v", err, c.want)
 			}

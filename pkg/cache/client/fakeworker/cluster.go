@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -33,6 +34,9 @@ type Cluster struct {
 
 	t         testing.TB
 	authority *mtls.Authority
+	// host is an address of the loopback network for this cluster alone: a worker that
+	// is stopped listens on its port again, which no other process takes meanwhile.
+	host string
 }
 
 // Start starts n workers with the same view. They stop when the test ends.
@@ -42,7 +46,10 @@ func Start(t testing.TB, n int) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Cluster{t: t, authority: authority, Bucket: &Bucket{objects: map[string]Object{}}}
+	c := &Cluster{
+		t: t, authority: authority, Bucket: &Bucket{objects: map[string]Object{}},
+		host: fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254)),
+	}
 	c.Topology = topology.Topology{Name: "hadoop", ClusterID: "c1"}
 	for i := range n {
 		w := newWorker(t, c, fmt.Sprintf("worker-%d", i))
@@ -99,7 +106,7 @@ func (c *Cluster) Worker(name string) *Worker {
 // Identity issues an identity of this cluster's authority.
 func (c *Cluster) Identity(role mtls.Role, name string) *mtls.Identity {
 	c.t.Helper()
-	pair, err := c.authority.Issue(mtls.Peer{Role: role, Name: name}, []string{"127.0.0.1"}, time.Hour)
+	pair, err := c.authority.Issue(mtls.Peer{Role: role, Name: name}, []string{c.host}, time.Hour)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ type Worker struct {
 
 func newWorker(t testing.TB, c *Cluster, name string) *Worker {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", net.JoinHostPort(c.host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
