@@ -30,6 +30,8 @@ type Client struct {
 	path     string
 	identity *mtls.Identity
 	worker   string
+	// timeout is connectTimeout; tests lengthen it.
+	timeout time.Duration
 
 	mu      sync.Mutex
 	session *session
@@ -84,7 +86,7 @@ type reply struct {
 
 // NewClient returns a client of the given worker, whose socket has the given path.
 func NewClient(path string, identity *mtls.Identity, worker string) *Client {
-	c := &Client{path: path, identity: identity, worker: worker}
+	c := &Client{path: path, identity: identity, worker: worker, timeout: connectTimeout}
 	c.ended, c.end = context.WithCancel(context.Background())
 	return c
 }
@@ -132,7 +134,7 @@ func (c *Client) connected(ctx context.Context) (*session, error) {
 
 // connect makes an attempt to connect.
 func (c *Client) connect(a *attempt) {
-	ctx, cancel := context.WithTimeout(c.ended, connectTimeout)
+	ctx, cancel := context.WithTimeout(c.ended, c.timeout)
 	defer cancel()
 	conn, err := transport.DialPackets(ctx, c.path, c.identity, c.worker)
 	c.mu.Lock()

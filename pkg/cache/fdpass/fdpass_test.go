@@ -148,9 +148,11 @@ func serve(t *testing.T, s *shelf, path string) (stop func()) {
 // serveAs serves with an identity.
 func serveAs(t *testing.T, s *shelf, path string, identity *mtls.Identity) (stop func()) {
 	t.Helper()
+	limits := Limits()
+	limits.Handshake = time.Minute // A busy machine may delay a handshake for long.
 	server, err := Listen(Config{
 		Path: path, Group: fdsock.NoGroup, Identity: identity, Accept: []mtls.Role{mtls.Fuse},
-		Limits: Limits(), Lender: s, Logger: slog.New(slog.DiscardHandler),
+		Limits: limits, Lender: s, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -180,6 +182,7 @@ func connect(t *testing.T, path string) *Client {
 func connectAs(t *testing.T, path string, identity *mtls.Identity) *Client {
 	t.Helper()
 	c := NewClient(path, identity, worker)
+	c.timeout = time.Minute
 	t.Cleanup(func() { _ = c.Close() })
 	return c
 }
@@ -197,7 +200,7 @@ func dial(t *testing.T, path string) *net.UnixConn {
 
 func eventually(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)
@@ -321,7 +324,7 @@ func TestConcurrentUse(t *testing.T) {
 	for i := range 32 {
 		wg.Go(func() {
 			for range 30 {
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				if i%4 == 0 {
 					cancel() // leave immediately
 				}
@@ -343,7 +346,7 @@ func TestConnectionsOfOneCertificate(t *testing.T) {
 	_, path, _ := start(t)
 	served := func(conn *net.UnixConn) bool {
 		_, _ = conn.Write(mustEncode(t, message{kind: kindOpen, id: 1, key: good}))
-		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
 		m, file, err := receive(conn, make([]byte, maxMessage+1))
 		if file != nil {
 			_ = file.Close()
@@ -386,7 +389,7 @@ func TestGarbage(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_ = conn.SetReadDeadline(time.Now().Add(2 * time.Minute))
 			buf := make([]byte, maxMessage+1)
 			for {
 				_, file, err := receive(conn, buf)

@@ -63,7 +63,7 @@ func TestRequestsHaveNoBody(t *testing.T) {
 // TestCallsWithoutARequestEnd: a client begins a gRPC call and sends no request.
 // The call ends, and one whose request has arrived does not.
 func TestCallsWithoutARequestEnd(t *testing.T) {
-	h := newHarness(t, func(h *harness) { h.config.WriteTimeout = 300 * time.Millisecond }).ready()
+	h := newHarness(t, func(h *harness) { h.config.WriteTimeout = 2 * time.Second }).ready()
 	conn := h.dial(mtls.Fuse)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

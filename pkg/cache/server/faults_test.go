@@ -224,7 +224,7 @@ func TestMountThatCannotBeOpened(t *testing.T) {
 
 // TestSlowReaderIsCutOff checks that a reader that stops reading frees its slot.
 func TestSlowReaderIsCutOff(t *testing.T) {
-	h := newHarness(t, func(h *harness) { h.config.WriteTimeout, h.config.MaxRequests = 200*time.Millisecond, 1 }).ready()
+	h := newHarness(t, func(h *harness) { h.config.WriteTimeout, h.config.MaxRequests = 2*time.Second, 1 }).ready()
 	key := h.bucket.put("a", 1, 24<<20)
 	slow := h.client(mtls.Fuse, false)
 	request, err := wire.NewHTTPRequest(t.Context(), h.worker.Addr().String(), wire.Request{

@@ -306,6 +306,7 @@ func newHarness(t testing.TB, change ...func(*harness)) *harness {
 		Masters: h.masters, Directory: h.directory,
 		OpenStore: func(context.Context, *commonv1.Mount) (ufs.Store, error) { return h.bucket, nil },
 		Heartbeat: 10 * time.Millisecond, WriteTimeout: 20 * time.Second,
+		PeerTimeout: time.Minute, // so that a busy machine causes no request to the store
 	}
 	if testing.Verbose() {
 		h.config.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -327,6 +328,8 @@ func (h *harness) openBlocks(dir string) {
 	}
 	blocks, err := blockstore.Open(blockstore.Config{
 		Tiers: []blockstore.Tier{{Medium: "MEM", Path: dir, Quota: h.quota, Floor: 1}}, BlockSize: 64 << 10, Now: h.now, Logger: h.config.Logger,
+		// A busy machine may delay an operation of the disk for long.
+		DiskTimeout: time.Hour, LoadWait: time.Hour,
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -351,7 +354,7 @@ func (h *harness) stop() {
 	if err := <-h.stopped; err != nil {
 		h.t.Errorf("worker: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := h.blocks.Close(ctx); err != nil {
 		h.t.Error(err)
@@ -461,7 +464,7 @@ func (h *harness) mustGet(client *http.Client, key blockstore.Key, first, last i
 
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for !condition() {
 		if time.Now().After(deadline) {
 			t.Fatalf("timed out: %s", what)

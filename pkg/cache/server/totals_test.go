@@ -1,8 +1,8 @@
 package server
 
 import (
+	"fmt"
 	"testing"
-	"time"
 
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -11,17 +11,10 @@ import (
 // totals waits for a report with that number of objects in the mount.
 func (h *harness) totals(want int64) {
 	h.t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
+	eventually(h.t, fmt.Sprintf("the last report has %d objects", want), func() bool {
 		mounts := h.masters.last().GetMounts()
-		if len(mounts) == 1 && mounts[0].GetObjects() == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			h.t.Fatalf("the last report has %v, want %d objects", mounts, want)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return len(mounts) == 1 && mounts[0].GetObjects() == want
+	})
 }
 
 // The owner of a mount's root counts and reports it without any request for a
