@@ -19,7 +19,9 @@ import (
 const (
 	// heldAfter is how long after a change of the ring the previous owners are
 	// requested what they hold. Until then clients with the previous ring may still
-	// read through them.
+	// read through them. A previous owner that holds nothing directly after the change,
+	// as in a cluster that was just formed, is requested nothing in that time either;
+	// the store then sends twice what such clients have it fetch.
 	heldAfter = 10 * time.Second
 	// heldRetry is the time between two requests to a peer that has not responded.
 	heldRetry = 10 * time.Second
@@ -70,6 +72,9 @@ type held struct {
 type heldSet struct {
 	// epoch of the ring after whose change the set was made.
 	epoch uint64
+	// early is set if it was requested before heldAfter had passed: only an empty set
+	// is used then, and the set is requested again afterwards.
+	early bool
 	// set is nil until the peer has responded.
 	set      *wire.Held
 	fetching bool
@@ -96,16 +101,14 @@ func (h *held) mayHold(v *view, member *commonv1.RingMember, key blockstore.Key)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := time.Now()
-	if now.Sub(v.ringSeen) < h.after {
-		return true
-	}
+	early := now.Sub(v.ringSeen) < h.after
 	s := h.sets[member.GetName()]
-	if s == nil || s.epoch != v.GetRing().GetEpoch() {
-		s = &heldSet{epoch: v.GetRing().GetEpoch()}
+	if s == nil || s.epoch != v.GetRing().GetEpoch() || s.early && !early {
+		s = &heldSet{epoch: v.GetRing().GetEpoch(), early: early}
 		h.sets[member.GetName()] = s
 	}
 	if s.set != nil {
-		return s.set.Contains(key.Sum())
+		return s.early && !s.set.Empty() || s.set.Contains(key.Sum())
 	}
 	if !s.fetching && now.After(s.next) && h.ctx.Err() == nil {
 		s.fetching, s.next = true, now.Add(heldRetry)

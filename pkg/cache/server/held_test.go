@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -56,6 +58,56 @@ func TestPreviousOwnersAreNotRequestedInVain(t *testing.T) {
 	}
 	if again := c.bucket.gets.Load() - gets; again != 0 {
 		t.Errorf("the store received %d requests for what the previous owner has (%d before)", again, sent)
+	}
+}
+
+// TestEmptyPreviousOwnersAreNotRequested checks that a worker of a cluster that was
+// just formed does not request each object from the previous owner, which holds
+// nothing, and that it requests what a previous owner holds, directly after a change
+// of the ring.
+func TestEmptyPreviousOwnersAreNotRequested(t *testing.T) {
+	for _, held := range []int{0, 20} {
+		t.Run(fmt.Sprintf("%d objects held", held), func(t *testing.T) {
+			c := newCluster(t, 2, 0)
+			for _, h := range c.workers {
+				h.worker.held.after = time.Hour
+			}
+			first, second := c.workers[0], c.workers[1]
+			var members []*commonv1.RingMember
+			c.masters.change(func(v *commonv1.ClusterView) {
+				members = slices.Clone(v.Ring.Members)
+				v.Ring = &commonv1.Ring{Epoch: v.Ring.Epoch + 1, Members: members[:1]}
+			})
+			eventually(t, "the worker has the ring", func() bool { return first.worker.views.load().GetIndex() == c.masters.index() })
+			var moved []blockstore.Key
+			reader := c.client(-1)
+			for i := range held {
+				moved = append(moved, c.bucket.put(fmt.Sprint("moved", i), uint64(i), 1000))
+				c.mustRead(reader, moved[i], 0, 1000)
+			}
+			eventually(t, "all are cached", func() bool { return first.blocks.Stats().Tiers[0].Sealed == int64(held) })
+			c.masters.change(func(v *commonv1.ClusterView) {
+				v.PreviousRings = []*commonv1.Ring{v.Ring}
+				v.Ring = &commonv1.Ring{Epoch: v.Ring.Epoch + 1, Members: members[1:]}
+			})
+			eventually(t, "the worker has the ring", func() bool { return second.worker.views.load().GetIndex() == c.masters.index() })
+			reader = c.client(-1)
+			c.mustRead(reader, c.bucket.put("trigger", 7, 1000), 0, 1000)
+			eventually(t, "the set has arrived", func() bool { return second.worker.held.has(first.name) })
+			before, gets := first.refused(t), c.bucket.gets.Load()
+			for i := range 100 {
+				c.mustRead(reader, c.bucket.put(fmt.Sprint("new", i), uint64(i+500), 1000), 0, 1000)
+			}
+			if n := first.refused(t) - before; held == 0 && n != 0 {
+				t.Errorf("100 new objects caused %d requests to a worker that holds nothing", n)
+			}
+			for _, key := range moved {
+				c.mustRead(reader, key, 0, key.Size)
+			}
+			if n := c.bucket.gets.Load() - gets; n != 100 {
+				t.Errorf("the store received %d requests, want one for each of 100 new objects", n)
+			}
+		})
 	}
 }
 

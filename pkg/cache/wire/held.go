@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // HeldPath is the URL path from which a worker gets the [Held] of another one.
@@ -38,6 +39,11 @@ func (h *Held) Add(hash [32]byte) {
 		h.bits[word] |= bit
 		return true
 	})
+}
+
+// Empty reports whether nothing was held.
+func (h *Held) Empty() bool {
+	return !slices.ContainsFunc(h.bits, func(word uint64) bool { return word != 0 })
 }
 
 // Contains reports whether a version may be held.

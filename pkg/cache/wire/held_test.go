@@ -36,8 +36,15 @@ func TestHeld(t *testing.T) {
 	if wrong > n/50 {
 		t.Errorf("%d of %d absent versions are contained", wrong, n)
 	}
-	if empty, err := ReadHeld(bytes.NewReader(NewHeld(0).Encode())); err != nil || empty.Contains(sumOf(1)) {
-		t.Errorf("an empty set: %v", err)
+	for _, size := range []int{0, n} {
+		if empty, err := ReadHeld(bytes.NewReader(NewHeld(size).Encode())); err != nil || empty.Contains(sumOf(1)) || !empty.Empty() {
+			t.Errorf("an empty set for %d versions: %v", size, err)
+		}
+	}
+	one := NewHeld(1)
+	one.Add(sumOf(1))
+	if got.Empty() || one.Empty() {
+		t.Error("a set with versions is empty")
 	}
 	for name, damaged := range map[string][]byte{
 		"empty": nil, "cut": encoded[:len(encoded)-1], "longer": append(bytes.Clone(encoded), 0),
