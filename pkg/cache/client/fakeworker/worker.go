@@ -110,6 +110,14 @@ func (w *Worker) FailNames(fault func(ctx context.Context) error) {
 func (w *Worker) HangNames() {
 	w.FailNames(func(ctx context.Context) error {
 		<-ctx.Done()
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			// The client has the same deadline, and must not get a response before it
+			// has noticed that.
+			w.mu.Lock()
+			stopped := w.done
+			w.mu.Unlock()
+			<-stopped
+		}
 		return ctx.Err()
 	})
 }
