@@ -60,8 +60,9 @@ func TestACallIsNotAccompaniedByPings(t *testing.T) {
 	if n := writes.Load(); n > 2*calls {
 		t.Errorf("%d calls took %d writes", calls, n)
 	}
-	// Two frames in one TLS record have 62 bytes. The two pings have 48.
-	if n := written.Load(); n > 80*calls {
+	// Two frames in one TLS record have 62 bytes, and in two records 84. The two pings
+	// have 34 at least, and 78 in records of their own.
+	if n := written.Load(); n > 92*calls {
 		t.Errorf("%d calls took %d bytes, %d each", calls, n, n/calls)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -27,7 +28,7 @@ type Config struct {
 	// AccessKeyID and AccessKeySecret of clients.
 	AccessKeyID     string
 	AccessKeySecret string
-	// Listen is an address; empty chooses a free port of 127.0.0.1.
+	// Listen is an address; empty chooses one of the loopback network.
 	Listen string
 }
 
@@ -49,7 +50,7 @@ func Start(ctx context.Context, c Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	const tries = 5 // another process may take the free port first
+	const tries = 5 // another process may take the free address first
 	var err error
 	for range tries {
 		var s *Server
@@ -87,8 +88,12 @@ func start(ctx context.Context, c Config) (*Server, error) {
 	return s, nil
 }
 
+// freeAddress returns an address that no other process is likely to take before the
+// server listens there: a server of another process, started at the same time, would
+// be taken for this one.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return "", err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -47,10 +46,11 @@ func refusing(status int, code string) http.HandlerFunc {
 // hanging accepts requests and never responds.
 func hanging(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// openStores opens the drivers that use a network, with an endpoint of the test.
-func openStores(t *testing.T, endpoint string, credentials ufs.CredentialsSource, policy retry.Policy) map[string]ufs.Store {
+// openStores opens the drivers that use a network, with an endpoint of the test. limit
+// is the time after which they give up an attempt.
+func openStores(t *testing.T, endpoint string, limit time.Duration, credentials ufs.CredentialsSource, policy retry.Policy) map[string]ufs.Store {
 	t.Helper()
-	limits := wire.Limits{Headers: 20 * time.Millisecond, List: 20 * time.Millisecond}
+	limits := wire.Limits{Headers: limit, List: limit}
 	location := func(uri string) ufs.Location {
 		location, err := ufs.ParseLocation(uri)
 		if err != nil {
@@ -80,14 +80,15 @@ func TestOutages(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		handler  http.HandlerFunc
+		limit    time.Duration
 		attempts int64
 		kind     error
 		message  string
 	}{
-		{"hanging server", hanging, defaultAttempts, ufs.ErrUnavailable, "no progress"},
-		{"NoSuchBucket", refusing(404, "NoSuchBucket"), 1, ufs.ErrNoBucket, "mountPoint"},
-		{"AccessDenied", refusing(403, "AccessDenied"), 2, ufs.ErrPermission, `access key id "new"`},
-		{"another web server", refusing(404, "default backend"), defaultAttempts, ufs.ErrUnavailable, ".endpoint"},
+		{"hanging server", hanging, 20 * time.Millisecond, defaultAttempts, ufs.ErrUnavailable, "no progress"},
+		{"NoSuchBucket", refusing(404, "NoSuchBucket"), time.Minute, 1, ufs.ErrNoBucket, "mountPoint"},
+		{"AccessDenied", refusing(403, "AccessDenied"), time.Minute, 2, ufs.ErrPermission, `access key id "new"`},
+		{"another web server", refusing(404, "default backend"), time.Minute, defaultAttempts, ufs.ErrUnavailable, ".endpoint"},
 	} {
 		for _, driver := range []string{"oss", "s3"} {
 			t.Run(test.name+" "+driver, func(t *testing.T) {
@@ -97,13 +98,19 @@ func TestOutages(t *testing.T) {
 					test.handler(w, r)
 				}))
 				defer server.Close()
-				policy := retry.Policy{Sleep: func(context.Context, time.Duration) error { return nil }}
-				store := openStores(t, server.URL, &rotatingCredentials{}, policy)[driver]
+				waits := int64(0)
+				policy := retry.Policy{Sleep: func(context.Context, time.Duration) error { waits++; return nil }}
+				store := openStores(t, server.URL, test.limit, &rotatingCredentials{}, policy)[driver]
 				_, err := store.List(t.Context(), ufs.ListOptions{})
 				if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.message) {
 					t.Errorf("got %v, want %v with %q", err, test.kind, test.message)
 				}
-				if got := requests.Load(); got != test.attempts {
+				got := requests.Load()
+				if test.limit < time.Minute {
+					// The client may give up an attempt before the server has received it.
+					got = max(got, waits+1)
+				}
+				if got != test.attempts {
 					t.Errorf("%d requests, want %d", got, test.attempts)
 				}
 			})
@@ -114,19 +121,12 @@ func TestOutages(t *testing.T) {
 // TestConnectionRefused checks that a closed port has an error of its own and
 // is retried as often as any other.
 func TestConnectionRefused(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint := "http://" + listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	const endpoint = "http://127.0.0.1:1"
 	for _, driver := range []string{"oss", "s3"} {
 		t.Run(driver, func(t *testing.T) {
 			waits := 0
 			policy := retry.Policy{Attempts: 3, Sleep: func(context.Context, time.Duration) error { waits++; return nil }}
-			_, err := openStores(t, endpoint, ufs.StaticCredentials{}, policy)[driver].List(t.Context(), ufs.ListOptions{})
+			_, err := openStores(t, endpoint, time.Minute, ufs.StaticCredentials{}, policy)[driver].List(t.Context(), ufs.ListOptions{})
 			if !errors.Is(err, ufs.ErrConnectionRefused) || !errors.Is(err, ufs.ErrUnavailable) || !strings.Contains(err.Error(), "fs."+driver+".endpoint") {
 				t.Errorf("got %v", err)
 			}

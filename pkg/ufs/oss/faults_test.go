@@ -17,14 +17,18 @@ import (
 	"github.com/jindo-io/jindo/test/ossserver"
 )
 
-// quick shortens waits and deadlines.
-func quick(c oss.Config) oss.Config {
+// quick shortens the waits between attempts, and gives none up.
+func quick(c oss.Config) oss.Config { return limited(c, time.Minute) }
+
+// limited is like quick, and gives up an attempt without progress after a while.
+func limited(c oss.Config, limit time.Duration) oss.Config {
 	c.Retry = retry.Policy{Base: time.Millisecond, Cap: 5 * time.Millisecond}
-	c.Limits = wire.Limits{Headers: time.Second, List: time.Second, Stall: time.Second, Work: time.Second}
+	c.Limits = wire.Limits{Headers: limit, List: limit, Stall: limit, Work: limit}
 	return c
 }
 
-// rig is a server with one object, and a store that uses the server.
+// rig is a server with one object, and a store that uses the server. The store gives up
+// attempts if one of the faults makes the server hang.
 type rig struct {
 	t      *testing.T
 	server *ossserver.Server
@@ -32,9 +36,15 @@ type rig struct {
 	data   string
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, faults ...ossserver.Fault) *rig {
 	server, url := serve(t)
-	r := &rig{t: t, server: server, store: open(t, quick(configure(url, "oss://test-bucket/"))), data: strings.Repeat("0123456789abcdef", 1<<14)}
+	c := quick(configure(url, "oss://test-bucket/"))
+	for _, f := range faults {
+		if f.Hang || f.Stall {
+			c = limited(c, time.Second)
+		}
+	}
+	r := &rig{t: t, server: server, store: open(t, c), data: strings.Repeat("0123456789abcdef", 1<<14)}
 	t.Cleanup(func() { _ = r.store.Close() })
 	if _, err := server.Put("test-bucket", "key", []byte(r.data), nil); err != nil {
 		t.Fatal(err)
@@ -93,7 +103,7 @@ func TestReadFaults(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
-			r := newRig(t)
+			r := newRig(t, test.fault)
 			r.server.SetFault(first(ossserver.GetObject, 2, test.fault))
 			got, err := r.read(ufs.Whole)
 			if test.hidden {
@@ -185,7 +195,7 @@ func TestWriteFaults(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // it mostly waits
-			r := newRig(t)
+			r := newRig(t, test.fault)
 			r.server.SetFault(first(ossserver.PutObject, 2, test.fault))
 			body := strings.NewReader("skip|the body")
 			_, _ = body.Seek(5, io.SeekStart)
@@ -291,7 +301,8 @@ func TestUnreachable(t *testing.T) {
 		"refused":      "http://127.0.0.1:1",
 		"no such host": "http://no-such-host.invalid",
 	} {
-		store := open(t, quick(configure(endpoint, "oss://test-bucket/")))
+		// The lookup of a name may take long where no server responds to it.
+		store := open(t, limited(configure(endpoint, "oss://test-bucket/"), time.Second))
 		_, err := store.Stat(t.Context(), "key")
 		if !errors.Is(err, ufs.ErrUnavailable) || errors.Is(err, ufs.ErrNotFound) || !strings.Contains(err.Error(), endpoint) {
 			t.Errorf("%s: %v", name, err)

@@ -77,7 +77,7 @@ func serve(t *testing.T, s *simple) s3.Config {
 	t.Cleanup(listener.Close)
 	c := configure(listener.URL, "s3://data/")
 	c.Retry = retry.Policy{Base: time.Millisecond, Cap: time.Millisecond}
-	c.Limits = wire.Limits{Headers: 2 * time.Second, List: 2 * time.Second, Stall: 2 * time.Second}
+	c.Limits = wire.Limits{Headers: time.Minute, List: time.Minute, Stall: time.Minute}
 	return c
 }
 
