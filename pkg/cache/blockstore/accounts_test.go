@@ -13,7 +13,7 @@ import (
 func checkAccounts(t *testing.T, s *Store) {
 	t.Helper()
 	var problems []string
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if problems = accounts(t, s); len(problems) == 0 {
 			return
 		}

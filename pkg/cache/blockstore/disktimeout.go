@@ -15,7 +15,8 @@ var errHung = errors.New("the disk does not respond")
 // diskTimeout runs operations on a disk that may hang. Each runs in a goroutine
 // of its own, so that the caller waits at most the timeout.
 type diskTimeout struct {
-	timeout time.Duration
+	// timeout is a time.Duration. It does not change, except in tests.
+	timeout atomic.Int64
 	// slots bound the number of operations that may hang at the same time.
 	slots chan struct{}
 	// overdue counts the operations that outlasted the timeout and still run.
@@ -23,8 +24,12 @@ type diskTimeout struct {
 }
 
 func newDiskTimeout(timeout time.Duration, parallel int) *diskTimeout {
-	return &diskTimeout{timeout: timeout, slots: make(chan struct{}, parallel)}
+	g := &diskTimeout{slots: make(chan struct{}, parallel)}
+	g.timeout.Store(int64(timeout))
+	return g
 }
+
+func (g *diskTimeout) limit() time.Duration { return time.Duration(g.timeout.Load()) }
 
 // do runs f. If it returns errHung, f may still be running and owns what it
 // uses; late, unless nil, is called after f, or immediately if f was not started.
@@ -37,9 +42,10 @@ const slowAfter = 100 * time.Millisecond
 
 // doSlow is like do, and calls slow once if f takes long.
 func (g *diskTimeout) doSlow(f func() error, late, slow func()) error {
-	timer := time.NewTimer(g.timeout)
+	timeout := g.limit()
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
-	early := time.NewTimer(min(slowAfter, g.timeout/2))
+	early := time.NewTimer(min(slowAfter, timeout/2))
 	defer early.Stop()
 	for started := false; !started; {
 		select {
@@ -79,7 +85,7 @@ func (g *diskTimeout) doSlow(f func() error, late, slow func()) error {
 				return <-done
 			}
 			g.overdue.Add(1)
-			return fmt.Errorf("no result within %s: %w", g.timeout, errHung)
+			return fmt.Errorf("no result within %s: %w", timeout, errHung)
 		}
 	}
 }

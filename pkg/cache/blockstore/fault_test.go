@@ -146,11 +146,16 @@ func TestFailingDisk(t *testing.T) {
 		{"read-only", on("create", "", syscall.EROFS), syscall.EROFS},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			files := &faulty{}
-			s := open(t, testConfig(t, func(config *Config) { config.Files, config.Retry = files, time.Nanosecond }))
+			// The tier is retried when the clock advances only.
+			files, clock := &faulty{}, newClock()
+			s := open(t, testConfig(t, func(config *Config) { config.Files, config.Now = files, clock.Now }))
 			whole := newOrigin(9, 500_000)
 			mustRead(t, s, whole, "before", 0, 500_000, whole.fetch)
 			settled(t, s)
+			// The janitor evicts from a full disk what is not in use.
+			loan, err := s.Lend(whole.key("before"))
+			must(t, err)
+			defer loan.Return()
 			files.set(c.fault)
 			o := newOrigin(3, 1<<20)
 			// A part, because a version that is written whole is not truncated.
@@ -159,7 +164,7 @@ func TestFailingDisk(t *testing.T) {
 			mustRead(t, s, o, "a", 0, 1<<20, o.fetch)
 			mustRead(t, s, whole, "before", 0, 500_000, nil)
 			files.set(nil)
-			eventually(t, "the tier is used again", func() bool { s.tick(); return s.Stats().Tiers[0].Err == nil })
+			retried(t, s, clock, 0)
 			eventually(t, "bytes are cached again", func() bool {
 				s.dropStale(s.config.Now().Add(2 * lingerFor))
 				mustRead(t, s, o, "a", 0, 1<<20, o.fetch)
@@ -170,6 +175,16 @@ func TestFailingDisk(t *testing.T) {
 			checkAccounts(t, s)
 		})
 	}
+}
+
+// retried advances the clock until a tier that failed is in use.
+func retried(t *testing.T, s *Store, c *clock, tier int) {
+	t.Helper()
+	eventually(t, "the tier is used again", func() bool {
+		c.pass(s.config.Retry)
+		s.tickTier(s.tiers[tier])
+		return s.Stats().Tiers[tier].Err == nil
+	})
 }
 
 // TestUnreadableBlocks checks that a block that cannot be read, or differs from
@@ -250,12 +265,11 @@ func TestHungDisk(t *testing.T) {
 	for _, op := range []string{"read", "open", "write", "sync"} {
 		t.Run(op, func(t *testing.T) {
 			files := &faulty{}
-			s := open(t, testConfig(t, func(c *Config) {
-				c.Files, c.Retry, c.DiskTimeout = files, time.Nanosecond, 20*time.Millisecond
-			}))
+			s := open(t, testConfig(t, func(c *Config) { c.Files, c.Retry = files, time.Nanosecond }))
 			o := newOrigin(5, 300_000)
 			mustRead(t, s, o, "a", 0, 300_000, o.fetch)
 			settled(t, s)
+			setTimeout(s.tiers[0], 20*time.Millisecond)
 			gate := make(chan struct{})
 			var once sync.Once
 			release := func() { once.Do(func() { close(gate) }) }
@@ -273,6 +287,7 @@ func TestHungDisk(t *testing.T) {
 			}
 			eventually(t, "the tier reports that it hangs", func() bool { s.tick(); return errors.Is(s.Stats().Tiers[0].Err, errHung) })
 			mustRead(t, s, o, "a", 0, 300_000, o.fetch)
+			setTimeout(s.tiers[0], forever)
 			release()
 			files.set(nil)
 			eventually(t, "the tier is used again", func() bool { s.tick(); return s.Stats().Tiers[0].Err == nil })
@@ -287,7 +302,7 @@ func TestHungDisk(t *testing.T) {
 // when the disk is too slow.
 func TestLaggingDisk(t *testing.T) {
 	files := &faulty{}
-	s := open(t, testConfig(t, func(c *Config) { c.Files, c.Dirty, c.DiskTimeout = files, 256<<10, time.Hour }))
+	s := open(t, testConfig(t, func(c *Config) { c.Files, c.Dirty = files, 256<<10 }))
 	gate := make(chan struct{})
 	files.set(func(op, path string) error {
 		if op == "sync" {

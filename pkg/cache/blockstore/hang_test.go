@@ -45,7 +45,7 @@ func hangDirectory(t *testing.T, dir string) (release func()) {
 func TestFileSystemHangs(t *testing.T) {
 	config := testConfig(t, func(c *Config) {
 		c.Tiers = append(c.Tiers, Tier{Medium: "SSD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
-		c.Retry, c.DiskTimeout, c.LoadWait = time.Nanosecond, 100*time.Millisecond, time.Hour
+		c.Retry = time.Nanosecond
 	})
 	s, err := Open(config)
 	must(t, err)
@@ -72,11 +72,13 @@ func TestFileSystemHangs(t *testing.T) {
 	}
 	recovered := func() {
 		t.Helper()
+		setTimeout(s.tiers[1], forever)
 		eventually(t, "the tier is used again", func() bool { s.tick(); return s.Stats().Tiers[1].Err == nil })
 		settled(t, s)
 		s.tick()
 		checkAccounts(t, s)
 	}
+	setTimeout(s.tiers[1], 100*time.Millisecond)
 	release := hangDirectory(t, s.tiers[1].dir)
 	readOn("a")
 	release()
@@ -84,7 +86,9 @@ func TestFileSystemHangs(t *testing.T) {
 	shut(t, s)
 
 	release = hangDirectory(t, config.Tiers[1].Path)
+	config.DiskTimeout = 100 * time.Millisecond
 	s = open(t, config)
+	setTimeout(s.tiers[0], forever)
 	readOn("b")
 	release()
 	recovered()

@@ -98,7 +98,7 @@ func (s *Store) watchWriters(t *tier, now time.Time) {
 // writersHang reports whether a batch takes too long. The caller must hold s.mu.
 func (s *Store) writersHang(t *tier, now time.Time) bool {
 	for _, w := range t.writers {
-		if now.Sub(w.since) > 2*s.config.DiskTimeout {
+		if now.Sub(w.since) > 2*t.disk.limit() {
 			return true
 		}
 	}

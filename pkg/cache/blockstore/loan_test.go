@@ -14,9 +14,7 @@ import (
 // charged until the loan is returned.
 func TestLoansAreRevoked(t *testing.T) {
 	files := &faulty{}
-	s := open(t, testConfig(t, func(c *Config) {
-		c.Files, c.Retry, c.DiskTimeout = files, time.Hour, 20*time.Millisecond
-	}))
+	s := open(t, testConfig(t, func(c *Config) { c.Files, c.Retry = files, time.Hour }))
 	o := newOrigin(12, 300_000)
 	revoked := map[string]*atomic.Int64{}
 	loans := map[string]*Loan{}
@@ -49,6 +47,7 @@ func TestLoansAreRevoked(t *testing.T) {
 		return nil
 	})
 	defer close(gate)
+	setTimeout(s.tiers[0], 20*time.Millisecond)
 	mustRead(t, s, o, "b", 0, 1000, o.fetch)
 	eventually(t, "the loan is revoked when the disk hangs", func() bool { return revoked["b"].Load() == 1 })
 	loans["b"].Return()

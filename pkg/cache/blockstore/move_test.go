@@ -165,7 +165,7 @@ func TestDiskErrorsDuringMoves(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			files, c := &faulty{}, newClock()
 			s := open(t, twoLevels(t, c, func(config *Config) {
-				config.Files, config.Retry, config.DiskTimeout = files, time.Nanosecond, 100*time.Millisecond
+				config.Files, config.Retry = files, time.Nanosecond
 			}))
 			o := newOrigin(8, 250_000)
 			fill(t, s, "a", "b")
@@ -183,9 +183,13 @@ func TestDiskErrorsDuringMoves(t *testing.T) {
 				}
 				return nil
 			})
+			if op == "hang" {
+				setTimeout(s.tiers[0], 100*time.Millisecond)
+			}
 			s.mu.Lock()
 			moved := s.move(s.versions[o.key("a").hash()], s.tiers[0])
 			s.mu.Unlock()
+			setTimeout(s.tiers[0], forever)
 			if moved || mediumOf(s, "a") != "MEM" {
 				t.Fatalf("moved %v, the version is in %q", moved, mediumOf(s, "a"))
 			}

@@ -45,8 +45,9 @@ func TestSealVerifiesBlocksKeptOverARestart(t *testing.T) {
 func TestVersionWrittenWhole(t *testing.T) {
 	for _, step := range []string{"create .data", "write .data", "sync .data", "create .meta", "write .meta", "close .meta"} {
 		t.Run(step, func(t *testing.T) {
-			files := &faulty{}
-			config := testConfig(t, func(c *Config) { c.Files, c.Retry = files, 1 })
+			// The tier is retried when the clock advances only.
+			files, clock := &faulty{}, newClock()
+			config := testConfig(t, func(c *Config) { c.Files, c.Now = files, clock.Now })
 			s, err := Open(config)
 			must(t, err)
 			op, suffix, _ := strings.Cut(step, " ")
@@ -64,7 +65,7 @@ func TestVersionWrittenWhole(t *testing.T) {
 			}
 			files.set(nil)
 			must(t, r.Close())
-			healthy(t, s, 0)
+			retried(t, s, clock, 0)
 			mustRead(t, s, o, "a", 0, 100_000, o.fetch)
 			onDisk(t, s, o, "a")
 			checkAccounts(t, s)

@@ -12,8 +12,9 @@ import (
 )
 
 // twoTiers opens a store with two tiers. hang makes every one of the operations
-// on the second one hang, until the function that it returns is called.
-func twoTiers(t *testing.T, change ...func(*Config)) (s *Store, hang func(ops ...string) (release func())) {
+// on the second one hang, until the function that it returns is called. Until then its
+// operations have the timeout.
+func twoTiers(t *testing.T, timeout time.Duration, change ...func(*Config)) (s *Store, hang func(ops ...string) (release func())) {
 	t.Helper()
 	files := &faulty{}
 	config := testConfig(t, func(c *Config) {
@@ -24,7 +25,9 @@ func twoTiers(t *testing.T, change ...func(*Config)) (s *Store, hang func(ops ..
 		f(&config)
 	}
 	hung := config.Tiers[1].Path
+	s = open(t, config)
 	hang = func(ops ...string) func() {
+		setTimeout(s.tiers[1], timeout)
 		gate := make(chan struct{})
 		files.set(func(op, path string) error {
 			if slices.Contains(ops, op) && strings.HasPrefix(path, hung) {
@@ -33,11 +36,17 @@ func twoTiers(t *testing.T, change ...func(*Config)) (s *Store, hang func(ops ..
 			return nil
 		})
 		var once sync.Once
-		release := func() { once.Do(func() { files.set(nil); close(gate) }) }
+		release := func() {
+			once.Do(func() {
+				setTimeout(s.tiers[1], forever)
+				files.set(nil)
+				close(gate)
+			})
+		}
 		t.Cleanup(release)
 		return release
 	}
-	return open(t, config), hang
+	return s, hang
 }
 
 // placed returns a name whose version belongs on one of two tiers of equal
@@ -82,7 +91,7 @@ func healthy(t *testing.T, s *Store, tier int) {
 func TestHungTierHurtsItselfOnly(t *testing.T) {
 	for _, ops := range [][]string{{"write"}, {"sync"}, {"create"}, {"write", "sync", "remove", "free", "create"}} {
 		t.Run(strings.Join(ops, "+"), func(t *testing.T) {
-			s, hang := twoTiers(t, func(c *Config) { c.DiskTimeout = time.Hour })
+			s, hang := twoTiers(t, forever)
 			o := newOrigin(5, 300_000)
 			before := [2]string{placed(s, o, "before", 0), placed(s, o, "before", 1)}
 			for _, name := range before {
@@ -116,7 +125,7 @@ func TestHungTierHurtsItselfOnly(t *testing.T) {
 func TestHungTierIsLeft(t *testing.T) {
 	for _, op := range []string{"write", "sync", "read", "open", "close"} {
 		t.Run(op, func(t *testing.T) {
-			s, hang := twoTiers(t, func(c *Config) { c.DiskTimeout = 100 * time.Millisecond })
+			s, hang := twoTiers(t, 100*time.Millisecond)
 			o := newOrigin(5, 300_000)
 			mine, other := placed(s, o, "before", 1), placed(s, o, "before", 0)
 			for _, name := range []string{mine, other} {
@@ -159,7 +168,7 @@ func TestHungTierAtStart(t *testing.T) {
 	files := &faulty{}
 	config := testConfig(t, func(c *Config) {
 		c.Tiers = append(c.Tiers, Tier{Medium: "SSD", Path: t.TempDir(), Quota: c.Tiers[0].Quota, Floor: 1})
-		c.Files, c.Retry, c.LoadWait, c.DiskTimeout = files, time.Nanosecond, time.Hour, 100*time.Millisecond
+		c.Files, c.Retry = files, time.Nanosecond
 	})
 	s, err := Open(config)
 	must(t, err)
@@ -179,11 +188,14 @@ func TestHungTierAtStart(t *testing.T) {
 		}
 		return nil
 	})
+	config.DiskTimeout = 100 * time.Millisecond
 	s = open(t, config)
+	setTimeout(s.tiers[0], forever)
 	healthy(t, s, 0)
 	mustRead(t, s, o, other, 0, 300_000, nil)
 	mustRead(t, s, o, mine, 0, 300_000, o.fetch)
 	onDisk(t, s, o, mine) // on the other tier
+	setTimeout(s.tiers[1], forever)
 	files.set(nil)
 	close(gate)
 	eventually(t, "the tier is loaded", func() bool { s.tick(); return s.Stats().Tiers[1].Err == nil })
@@ -194,8 +206,7 @@ func TestHungTierAtStart(t *testing.T) {
 // TestHungUnlink checks that removing files from a tier that hangs holds up
 // neither an eviction on the other nor a reader.
 func TestHungUnlink(t *testing.T) {
-	s, hang := twoTiers(t, func(c *Config) {
-		c.DiskTimeout = 100 * time.Millisecond
+	s, hang := twoTiers(t, 100*time.Millisecond, func(c *Config) {
 		for i := range c.Tiers {
 			c.Tiers[i].Quota = 4 << 20
 		}
