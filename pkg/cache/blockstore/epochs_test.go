@@ -18,7 +18,7 @@ func TestShortEpochsOnThreeWorkers(t *testing.T) {
 			for range 3 {
 				stores = append(stores, open(t, testConfig(t, func(config *Config) {
 					config.Tiers[0].Quota = 16 * objectBytes
-					config.Now = c.Now
+					config.Now, config.tick = c.Now, forever
 				})))
 			}
 			o := newOrigin(8, 250_000)

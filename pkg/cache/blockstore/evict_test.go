@@ -40,7 +40,7 @@ func small(t *testing.T, c *clock) *Store {
 	return open(t, testConfig(t, func(config *Config) {
 		config.Tiers[0].Quota = 16 * (pages(250_000) + pageSize)
 		config.Tiers[0].High, config.Tiers[0].Low = 1, 0.95
-		config.Now = c.Now
+		config.Now, config.tick = c.Now, forever
 	}))
 }
 

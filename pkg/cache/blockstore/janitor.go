@@ -7,11 +7,11 @@ import (
 
 // janitor maintains one tier until the store is closed.
 func (s *Store) janitor(t *tier) {
-	s.everySecond(func() { s.tickTier(t) })
+	s.every(s.config.tick, func() { s.tickTier(t) })
 }
 
-func (s *Store) everySecond(f func()) {
-	ticker := time.NewTicker(time.Second)
+func (s *Store) every(interval time.Duration, f func()) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {

@@ -15,7 +15,7 @@ func TestEpochsOverTwiceTheCache(t *testing.T) {
 			s := open(t, testConfig(t, func(config *Config) {
 				config.Tiers[0].Quota = 64 * (pages(10_000) + pageSize)
 				config.Tiers[0].High, config.Tiers[0].Low = 1, 0.95
-				config.Now = c.Now
+				config.Now, config.tick = c.Now, forever
 			}))
 			o := newOrigin(8, 10_000)
 			order := names("epoch", 128)

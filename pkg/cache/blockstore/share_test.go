@@ -19,7 +19,7 @@ func hotStore(t *testing.T, change ...func(*Config)) (*Store, *clock, []string) 
 	s := open(t, testConfig(t, append([]func(*Config){func(config *Config) {
 		config.Tiers[0].Quota = 16 * (pages(250_000) + pageSize)
 		config.Tiers[0].High, config.Tiers[0].Low = 1, 0.95
-		config.Now = c.Now
+		config.Now, config.tick = c.Now, forever
 	}}, change...)...))
 	hot := names("hot", 12)
 	fill(t, s, hot...)

@@ -68,6 +68,10 @@ type Config struct {
 	Files    Files
 	Now      func() time.Time
 	Logger   *slog.Logger
+
+	// tick is the time between two passes of the janitor of a tier: a second. Tests
+	// that count hits lengthen it, because a pass during a read evicts other versions.
+	tick time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -101,6 +105,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.Superseded, 10*time.Minute)
 	wait(&c.Scrub, DefaultScrub)
 	wait(&c.LoadWait, 10*time.Second)
+	wait(&c.tick, time.Second)
 	if c.Files == nil {
 		c.Files = OS{}
 	}
@@ -190,7 +195,7 @@ func Open(config Config) (*Store, error) {
 			s.spawn(func() { s.scrub(t) })
 		}
 	}
-	s.spawn(func() { s.everySecond(func() { s.dropStale(s.config.Now()) }) })
+	s.spawn(func() { s.every(time.Second, func() { s.dropStale(s.config.Now()) }) })
 	return s, nil
 }
 
