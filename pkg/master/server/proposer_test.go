@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/server/servertest"
@@ -39,13 +39,49 @@ func (g *heldConsensus) ProposeNotify(ctx context.Context, entry []byte, appende
 	return g.Propose(ctx, entry)
 }
 
-// newProposerOn returns a proposer whose entries are written at once, unless
-// unwritten is set, and committed when open is closed.
+// arrive waits until an entry is proposed, and returns the number of its commands.
+func (g *heldConsensus) arrive(t *testing.T) int {
+	t.Helper()
+	select {
+	case n := <-g.arrived:
+		return n
+	case <-time.After(waitTimeout):
+		t.Fatal("no entry is proposed")
+		return 0
+	}
+}
+
+// awaitQueue waits until a number of commands are in the queue of a proposer. No
+// entry may be proposed meanwhile.
+func (g *heldConsensus) awaitQueue(t *testing.T, p *proposer, count int) {
+	t.Helper()
+	for deadline := time.Now().Add(waitTimeout); len(p.queue) != count; time.Sleep(time.Millisecond) {
+		select {
+		case n := <-g.arrived:
+			t.Fatalf("an entry of %d commands was proposed", n)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d commands are in the queue, want %d", len(p.queue), count)
+		}
+	}
+}
+
+// newProposerOn returns a proposer on a cluster that is formed. Its entries are
+// written at once, unless unwritten is set, and committed when open is closed.
 func newProposerOn(t *testing.T, unwritten bool) (*proposer, *heldConsensus, context.CancelFunc) {
 	t.Helper()
 	log, err := servertest.New("m-0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	form := &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: "c", FormatVersion: 1}}}
+	entry, err := state.EncodeBatch(state.FormatVersion, []*statev1.Command{form})
+	if err == nil {
+		_, _, err = log.Member(0).Propose(t.Context(), entry)
+	}
+	if err != nil || log.Member(0).State.View().ClusterID() != "c" {
+		t.Fatalf("form a cluster: %v", err)
 	}
 	g := &heldConsensus{Member: log.Member(0), written: make(chan struct{}), open: make(chan struct{}), arrived: make(chan int, 100)}
 	if !unwritten {
@@ -86,25 +122,15 @@ func TestCommandsShareEntries(t *testing.T) {
 		})
 	}
 	send("first")
-	if n := <-g.arrived; n != 1 {
+	if n := g.arrive(t); n != 1 {
 		t.Errorf("a single command shared its entry: %d commands", n)
 	}
 	for i := range 100 {
 		send(fmt.Sprintf("then-%d", i))
 	}
-	for len(p.queue) < 100 {
-		if t.Context().Err() != nil {
-			return
-		}
-		runtime.Gosched()
-	}
-	select {
-	case n := <-g.arrived:
-		t.Errorf("an entry of %d commands was proposed while another was written", n)
-	default:
-	}
+	g.awaitQueue(t, p, 100)
 	close(g.written)
-	if n := <-g.arrived; n != 100 {
+	if n := g.arrive(t); n != 100 {
 		t.Errorf("of a hundred waiting commands, %d shared an entry", n)
 	}
 	wait.Wait()
@@ -115,15 +141,33 @@ func TestCommandsShareEntries(t *testing.T) {
 func TestEntriesAreWrittenBeforeOthersAreCommitted(t *testing.T) {
 	p, g, _ := newProposerOn(t, false)
 	var wait sync.WaitGroup
-	for i := range entriesUnderWay {
+	send := func(id string) {
 		wait.Go(func() {
-			if _, err := p.propose(t.Context(), openCommand(fmt.Sprint(i))); err != nil {
+			if _, err := p.propose(t.Context(), openCommand(id)); err != nil {
 				t.Error(err)
 			}
 		})
-		<-g.arrived
 	}
+	if entriesUnderWay < 4 {
+		t.Fatalf("at most %d entries are under way", entriesUnderWay)
+	}
+	for i := range entriesUnderWay {
+		send(fmt.Sprint(i))
+		g.arrive(t)
+	}
+	// The proposer takes the next one from the queue, and waits for a slot.
+	if len(p.slots) != entriesUnderWay || cap(p.slots) != entriesUnderWay {
+		t.Errorf("%d entries are under way, and use %d of %d slots", entriesUnderWay, len(p.slots), cap(p.slots))
+	}
+	next := &pending{command: openCommand("next"), done: make(chan outcome, 1)}
+	p.queue <- next
+	g.awaitQueue(t, p, 0)
+	p.queue <- &pending{command: openCommand("queued"), done: make(chan outcome, 1)}
+	g.awaitQueue(t, p, 1)
 	close(g.open)
+	if o := <-next.done; o.err != nil {
+		t.Error(o.err)
+	}
 	wait.Wait()
 }
 
@@ -138,9 +182,9 @@ func TestNothingIsAcknowledgedBecauseItIsWritten(t *testing.T) {
 		_, err := p.propose(ctx, openCommand("written"))
 		response <- err
 	}()
-	<-g.arrived
+	g.arrive(t)
 	go func() { _, _ = p.propose(context.Background(), openCommand("next")) }()
-	<-g.arrived // the first entry is in the log
+	g.arrive(t) // the first entry is in the log
 	cancel()
 	if err := <-response; !errors.Is(err, consensus.ErrUnknownOutcome) {
 		t.Errorf("a command that is not committed returned %v", err)
@@ -152,9 +196,8 @@ func TestNothingIsAcknowledgedBecauseItIsWritten(t *testing.T) {
 func TestEachCommandGetsItsOwnResult(t *testing.T) {
 	p, g, _ := newProposerOn(t, true)
 	close(g.open)
-	form := &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: "c", FormatVersion: 1}}}
-	go func() { _, _ = p.propose(context.Background(), form) }()
-	<-g.arrived
+	go func() { _, _ = p.propose(context.Background(), openCommand("first")) }()
+	g.arrive(t)
 	const count = 50
 	var wait sync.WaitGroup
 	for i := range count {
@@ -171,14 +214,9 @@ func TestEachCommandGetsItsOwnResult(t *testing.T) {
 			})
 		}
 	}
-	for len(p.queue) < 2*count {
-		if t.Context().Err() != nil {
-			return
-		}
-		runtime.Gosched()
-	}
+	g.awaitQueue(t, p, 2*count)
 	close(g.written)
-	if n := <-g.arrived; n != 2*count {
+	if n := g.arrive(t); n != 2*count {
 		t.Errorf("%d commands share an entry, want %d", n, 2*count)
 	}
 	wait.Wait()
@@ -188,7 +226,7 @@ func TestAbandonedCommandIsNotSent(t *testing.T) {
 	p, g, _ := newProposerOn(t, false)
 	for i := range entriesUnderWay {
 		go func() { _, _ = p.propose(context.Background(), openCommand(fmt.Sprintf("first-%d", i))) }()
-		<-g.arrived
+		g.arrive(t)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -196,15 +234,11 @@ func TestAbandonedCommandIsNotSent(t *testing.T) {
 		t.Errorf("a command that was not sent returned %v", err)
 	}
 	close(g.open)
-	if _, err := p.propose(t.Context(), openCommand("after")); !errors.Is(err, nil) && !errors.Is(err, consensus.ErrUnknownOutcome) {
-		// The cluster is not formed: the result is a refusal, which is not an
-		// error here.
-		t.Error(err)
+	if result, err := p.propose(t.Context(), openCommand("after")); err != nil || result.GetRefusal() != nil {
+		t.Fatalf("the next command: %v, %v", result, err)
 	}
-	for _, s := range g.State.View().Sessions() {
-		if s.GetId() == "late" {
-			t.Error("the command was executed")
-		}
+	if g.State.View().Session("late") != nil {
+		t.Error("the command was executed")
 	}
 }
 
@@ -216,7 +250,7 @@ func TestCommandInProgressIsUnknown(t *testing.T) {
 		_, err := p.propose(ctx, openCommand("s"))
 		response <- err
 	}()
-	<-g.arrived
+	g.arrive(t)
 	cancel()
 	if err := <-response; !errors.Is(err, consensus.ErrUnknownOutcome) || errors.Is(err, errNotSent) {
 		t.Errorf("a command in progress returned %v", err)
