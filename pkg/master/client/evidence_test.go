@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,6 +17,14 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/message"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
+
+// evidence is an attempt, and whether a master is tried last after it.
+type evidence struct {
+	attempt func(context.Context) error
+	timeout time.Duration
+	cancel  time.Duration
+	failing bool
+}
 
 // TestEvidence checks which ends of an attempt make a master be tried last.
 func TestEvidence(t *testing.T) {
@@ -41,12 +50,7 @@ func TestEvidence(t *testing.T) {
 	if invalid == nil {
 		t.Fatal("a path that is not UTF-8 can be encoded")
 	}
-	for name, c := range map[string]struct {
-		attempt func(context.Context) error
-		timeout time.Duration
-		cancel  time.Duration
-		failing bool
-	}{
+	for name, c := range map[string]evidence{
 		"cannot be encoded":   {attempt: fails(invalid)},
 		"invalid argument":    {attempt: fails(status.Error(codes.InvalidArgument, "path"))},
 		"too large":           {attempt: fails(status.Error(codes.ResourceExhausted, "grpc: received message larger than max"))},
@@ -56,28 +60,34 @@ func TestEvidence(t *testing.T) {
 		"silent":              {attempt: hangs, timeout: time.Minute, failing: true},
 		"unavailable":         {attempt: fails(status.Error(codes.Unavailable, "connection refused")), failing: true},
 	} {
+		// The times of a bubble do not depend on the load of the machine.
 		t.Run(name, func(t *testing.T) {
-			m := &member{Member: topology.Member{Name: "a"}, conn: conn}
-			client := &Client{config: Config{}, members: []*member{m}}
-			client.config.Logger = slog.New(slog.DiscardHandler)
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			if c.timeout > 0 {
-				ctx, cancel = context.WithTimeout(ctx, c.timeout)
-				defer cancel()
-			}
-			if c.cancel > 0 {
-				time.AfterFunc(c.cancel, cancel)
-			}
-			redirects := 0
-			_, refusal := client.try(ctx, m, attemptTimeout, func(ctx context.Context, _ *grpc.ClientConn) error { return c.attempt(ctx) }, map[string]bool{}, &redirects)
-			if refusal == nil {
-				t.Fatal("the attempt succeeded")
-			}
-			if _, failing := client.leader.failing["a"]; failing != c.failing {
-				t.Errorf("the master is tried last: %v, want %v", failing, c.failing)
-			}
+			synctest.Test(t, func(t *testing.T) { checkEvidence(t, conn, c) })
 		})
+	}
+}
+
+func checkEvidence(t *testing.T, conn *grpc.ClientConn, c evidence) {
+	t.Helper()
+	m := &member{Member: topology.Member{Name: "a"}, conn: conn}
+	client := &Client{config: Config{}, members: []*member{m}}
+	client.config.Logger = slog.New(slog.DiscardHandler)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if c.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
+	if c.cancel > 0 {
+		time.AfterFunc(c.cancel, cancel)
+	}
+	redirects := 0
+	_, refusal := client.try(ctx, m, attemptTimeout, func(ctx context.Context, _ *grpc.ClientConn) error { return c.attempt(ctx) }, map[string]bool{}, &redirects)
+	if refusal == nil {
+		t.Fatal("the attempt succeeded")
+	}
+	if _, failing := client.leader.failing["a"]; failing != c.failing {
+		t.Errorf("the master is tried last: %v, want %v", failing, c.failing)
 	}
 }
 

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -57,12 +58,27 @@ func running(t *testing.T, masters int) *testbed {
 	for i := range masters {
 		s.up(i)
 	}
-	for deadline := time.Now().Add(waitTimeout); s.log.Member(0).State.View().ClusterID() == ""; time.Sleep(10 * time.Millisecond) {
+	s.eventually("the cluster is formed", func() error {
+		if s.log.Member(0).State.View().ClusterID() == "" {
+			return errors.New("it has no id")
+		}
+		return nil
+	})
+	return s
+}
+
+// eventually waits until check returns nil.
+func (s *testbed) eventually(what string, check func() error) {
+	s.t.Helper()
+	for deadline := time.Now().Add(waitTimeout); ; time.Sleep(5 * time.Millisecond) {
+		err := check()
+		if err == nil {
+			return
+		}
 		if time.Now().After(deadline) {
-			t.Fatal("the cluster was not formed")
+			s.t.Fatalf("wait until %s: %v", what, err)
 		}
 	}
-	return s
 }
 
 func (s *testbed) up(i int) {
