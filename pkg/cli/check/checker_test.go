@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -12,7 +13,9 @@ func quick() *checkContext {
 	return &checkContext{now: time.Now, deadline: 50 * time.Millisecond, whole: time.Minute, grace: 10 * time.Millisecond}
 }
 
-func TestRunAll(t *testing.T) {
+func TestRunAll(t *testing.T) { synctest.Test(t, testRunAll) }
+
+func testRunAll(t *testing.T) {
 	stuck := make(chan struct{})
 	defer close(stuck)
 	always := func(o outcome) func(context.Context, *checkContext) outcome {

@@ -245,8 +245,9 @@ func TestMountsComeFromTheLeaderWithoutAWorkersView(t *testing.T) {
 
 // TestSilentMemberDelaysNoOther: the responses of the others are present.
 func TestSilentMemberDelaysNoOther(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t)
-	c.targets.Timeout = 500 * time.Millisecond
+	c.targets.Timeout = 5 * time.Second // in which the others respond on a busy machine
 	silent := hanging{c.listen()}
 	defer func() { _ = silent.Close() }()
 	c.targets.Topology.Masters = append(c.targets.Topology.Masters, memberAt("m-0", silent))

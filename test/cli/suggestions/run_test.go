@@ -63,7 +63,7 @@ func (e environment) run(ctx context.Context, args []string) (code int, output s
 			return cluster.New(s)
 		},
 	}
-	global := []string{"--request-timeout=2s"}
+	global := []string{"--request-timeout=20s"}
 	if e.kubeconfig != "" {
 		global = append(global, "--kubeconfig="+e.kubeconfig)
 	}
