@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -65,7 +64,6 @@ type cluster struct {
 	t         testing.TB
 	rosterAt  string
 	tlsDirs   []string
-	health    []string
 	processes []*process
 	admin     *client.Client
 }
@@ -98,21 +96,10 @@ func newCluster(t testing.TB, masters int) *cluster {
 			t.Fatal(err)
 		}
 		c.tlsDirs = append(c.tlsDirs, tls)
-		c.health = append(c.health, freeAddress(t))
 	}
 	c.admin = c.client(mtls.Peer{Role: mtls.Admin, Name: "test"})
 	t.Cleanup(c.stopAll)
 	return c
-}
-
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func (c *cluster) client(peer mtls.Peer) *client.Client {
@@ -135,7 +122,7 @@ func (c *cluster) start(i int, more ...string) {
 	m := c.Topology.Masters[i]
 	args := append([]string{
 		"--name=" + m.Name, "--roster=" + c.rosterAt, "--tls-dir=" + c.tlsDirs[i], "--data-dir=" + c.DataDir(i),
-		"--listen=" + m.Address(), "--raft-listen=" + m.RaftAddress(), "--health-listen=" + c.health[i],
+		"--listen=" + m.Address(), "--raft-listen=" + m.RaftAddress(), "--health-listen=" + c.Health(i),
 		"--heartbeat-timeout=1s", "--election-timeout=1s", "--lease-timeout=500ms", "--debug",
 	}, more...)
 	p := &process{cmd: exec.Command(self, args...), log: &tail{}, done: make(chan struct{})}
@@ -246,7 +233,7 @@ func (c *cluster) eventually(what string, check func() error) {
 
 // get requests a path from the health port of a master.
 func (c *cluster) get(i int, path string) (int, string) {
-	response, err := http.Get("http://" + c.health[i] + path) //nolint:noctx // A test on loopback.
+	response, err := http.Get("http://" + c.Health(i) + path) //nolint:noctx // A test on loopback.
 	if err != nil {
 		return 0, err.Error()
 	}

@@ -172,7 +172,7 @@ func failoverDuring(t *testing.T, count int, act func(c *cluster) stranger) {
 	defer wait.Wait()
 	defer stop()
 	for i, m := range c.Topology.Masters {
-		for _, address := range []string{m.Address(), m.RaftAddress(), c.health[i]} {
+		for _, address := range []string{m.Address(), m.RaftAddress(), c.Health(i)} {
 			flood(ctx, &wait, address, count, act(c))
 		}
 	}

@@ -25,11 +25,14 @@ func TestOneMasterServes(t *testing.T) {
 	if got := view.GetRing().GetMembers(); len(got) != 1 || got[0].GetId() != member.GetId() || view.GetRing().GetEpoch() != 1 {
 		t.Errorf("after registering, the ring is %v", view.GetRing())
 	}
-	for _, beat := range c.client(peer).Heartbeat(t.Context(), &commonv1.WorkerReport{Id: member.GetId(), Name: member.GetName(), HitBytes: 7}, c.Topology.ClusterID) {
-		if beat.Err != nil || !beat.Response.GetRegistered() || !beat.Response.GetLeader() || beat.Response.GetViewIndex() != view.GetIndex() {
-			t.Errorf("heartbeat: got %v, %v", beat.Response, beat.Err)
+	reporting := c.client(peer)
+	c.eventually("the master receives a heartbeat", func() error {
+		beat := reporting.Heartbeat(t.Context(), &commonv1.WorkerReport{Id: member.GetId(), Name: member.GetName(), HitBytes: 7}, c.Topology.ClusterID)[0]
+		if beat.Err == nil && (!beat.Response.GetRegistered() || !beat.Response.GetLeader() || beat.Response.GetViewIndex() != view.GetIndex()) {
+			t.Errorf("heartbeat: got %v", beat.Response)
 		}
-	}
+		return beat.Err
+	})
 	workers, err := c.admin.ListWorkers(t.Context())
 	if err != nil {
 		t.Fatal(err)

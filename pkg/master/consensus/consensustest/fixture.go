@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -35,6 +36,8 @@ type Fixture struct {
 
 	dir string
 	t   testing.TB
+	// health are the addresses for health checks of the masters.
+	health []string
 
 	mu      sync.Mutex
 	members map[string]Member
@@ -47,14 +50,15 @@ func New(t testing.TB, masters int) *Fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Fixture{Authority: authority, dir: t.TempDir(), t: t, members: map[string]Member{}}
+	f := &Fixture{Authority: authority, dir: directory(t), t: t, members: map[string]Member{}}
 	f.Topology = topology.Topology{Namespace: "default", Name: "test", ClusterID: ClusterID}
 	address := host()
-	ports := freePorts(t, address, 2*masters)
+	ports := freePorts(t, address, 3*masters)
 	for i := range masters {
 		f.Topology.Masters = append(f.Topology.Masters, topology.Member{
-			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports[2*i], RaftPort: ports[2*i+1],
+			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports[3*i], RaftPort: ports[3*i+1],
 		})
+		f.health = append(f.health, net.JoinHostPort(address, strconv.Itoa(ports[3*i+2])))
 	}
 	return f
 }
@@ -77,6 +81,9 @@ func freePorts(t testing.TB, address string, count int) []int {
 
 // Name returns the name of the i-th master.
 func (f *Fixture) Name(i int) string { return f.Topology.Masters[i].Name }
+
+// Health returns the address for health checks of the i-th master: host:port.
+func (f *Fixture) Health(i int) string { return f.health[i] }
 
 // DataDir returns the data directory of the i-th master.
 func (f *Fixture) DataDir(i int) string { return filepath.Join(f.dir, f.Name(i)) }
