@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"sync"
@@ -212,7 +213,9 @@ func (c *cluster) end(i int, handOver bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	if err := m.node.shutdown(ctx, handOver); err != nil {
-		c.t.Errorf("stop %s: %v", c.Name(i), err)
+		var goroutines strings.Builder
+		_ = pprof.Lookup("goroutine").WriteTo(&goroutines, 1)
+		c.t.Errorf("stop %s: %v\n%s", c.Name(i), err, goroutines.String())
 	}
 }
 
@@ -295,13 +298,24 @@ func (c *cluster) context() context.Context {
 // and returns the index. The command may be executed more than once.
 func (c *cluster) propose(command string) uint64 {
 	c.t.Helper()
+	return c.proposeTo(c.members, command)
+}
+
+// proposeTo is propose, to the leader among some members.
+func (c *cluster) proposeTo(members []*member, command string) uint64 {
+	c.t.Helper()
 	var index uint64
 	c.eventually("propose "+command, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		var err error
-		_, index, err = c.members[c.leader()].node.Propose(ctx, []byte(command))
-		return err
+		for _, m := range members {
+			if m != nil && m.node.readyTerm() != 0 {
+				var err error
+				_, index, err = m.node.Propose(ctx, []byte(command))
+				return err
+			}
+		}
+		return errors.New("no leader is ready")
 	})
 	return index
 }

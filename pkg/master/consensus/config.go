@@ -106,8 +106,8 @@ type Config struct {
 type hooks struct {
 	transport func(raft.Transport) raft.Transport
 	disk      func(disk) disk
-	// leaderWait replaces the constant.
-	leaderWait time.Duration
+	// leaderWait replaces the constant, stay the duration of Node.stay.
+	leaderWait, stay time.Duration
 	// measure replaces fileSystem.
 	measure func(dir string) (size, free uint64, err error)
 }

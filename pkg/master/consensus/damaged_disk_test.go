@@ -55,9 +55,7 @@ func TestADamagedDiskLosesNoAcknowledgedCommand(t *testing.T) {
 			c.agree("first")
 			w.part(true, c.Name(leader), c.Name(away))
 			w.part(true, c.Name(damaged), c.Name(away))
-			if _, _, err := c.members[leader].node.Propose(c.context(), []byte("acknowledged")); err != nil {
-				t.Fatal(err)
-			}
+			c.proposeTo([]*member{c.members[leader], c.members[damaged]}, "acknowledged")
 			c.kill(damaged)
 			c.kill(leader)
 			spoil(t, memberDir{c.DataDir(damaged)})

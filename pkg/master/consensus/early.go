@@ -60,7 +60,7 @@ func (n *Node) electEarly(lost raft.ServerID) {
 	}
 	n.logger.Info("the leader has closed its connections: starting an election", "leader", nameOf(string(lost)))
 	n.early.Store(&early{term: term, until: time.Now().Add(2 * n.config.Heartbeat), delay: n.electionDelay(lost)})
-	n.noticeAbsence()
+	n.noticeAbsence(contact)
 }
 
 // follows reports whether this member follows a leader.
@@ -69,9 +69,10 @@ func (n *Node) follows(leader raft.ServerID) bool {
 	return id == leader && n.raft.State() == raft.Follower
 }
 
-// noticeAbsence makes the library compare the last contact with the lease, once,
-// instead of with the heartbeat timeout at its next time.
-func (n *Node) noticeAbsence() {
+// noticeAbsence makes the library compare the last contact with the lease now,
+// instead of with the heartbeat timeout at its next time. It waits until the library
+// has, or the leader is back.
+func (n *Node) noticeAbsence(contact time.Time) {
 	before := n.raft.ReloadableConfig()
 	shorter := before
 	shorter.HeartbeatTimeout = n.config.Lease
@@ -79,8 +80,9 @@ func (n *Node) noticeAbsence() {
 		n.logger.Debug("cannot start an election early", "error", err)
 		return
 	}
-	for range 25 {
-		if n.raft.State() != raft.Follower || !n.pause(2*time.Millisecond) {
+	limit := time.Now().Add(n.config.Heartbeat) // by then it would notice anyway
+	for n.raft.State() == raft.Follower && n.raft.LastContact() == contact && time.Now().Before(limit) {
+		if !n.pause(2 * time.Millisecond) {
 			break
 		}
 	}

@@ -256,9 +256,7 @@ func TestMayRemove(t *testing.T) {
 	leader := c.whole()
 	a, b := (leader+1)%3, (leader+2)%3
 	node := c.members[leader].node
-	if err := node.mayRemove(c.id(a)); err != nil {
-		t.Errorf("with the other follower alive: %v", err)
-	}
+	c.eventually("it may be removed with the other follower alive", func() error { return node.mayRemove(c.id(a)) })
 	lost := c.id(a)
 	c.kill(b)
 	c.eventually("wait until the contact with the other follower is stale", func() error {
@@ -269,16 +267,26 @@ func TestMayRemove(t *testing.T) {
 	})
 }
 
+// transfer transfers leadership from the member that has it, which must return the
+// name of the i-th member.
+func (c *cluster) transfer(to string, i int) {
+	c.t.Helper()
+	c.eventually("transfer leadership", func() error {
+		name, err := c.members[c.leader()].node.Transfer(c.context(), to)
+		if err == nil && name != c.Name(i) {
+			c.t.Errorf("leadership was transferred to %q, not to %s", name, c.Name(i))
+		}
+		return err
+	})
+}
+
 func TestTransfer(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()
 	leader := c.whole()
 	to := (leader + 1) % 3
-	name, err := c.members[leader].node.Transfer(c.context(), c.Name(to))
-	if err != nil || name != c.Name(to) {
-		t.Fatalf("got %q, %v", name, err)
-	}
+	c.transfer(c.Name(to), to)
 	c.eventually("wait for the successor", func() error {
 		if got := c.whole(); got != to {
 			return fmt.Errorf("%s leads", c.Name(got))
@@ -304,9 +312,7 @@ func TestTransfer(t *testing.T) {
 		}
 		return nil
 	})
-	if name, err := c.members[to].node.Transfer(c.context(), ""); err != nil || name != c.Name(leader) {
-		t.Fatalf("got %q, %v", name, err)
-	}
+	c.transfer("", leader)
 }
 
 // TestAMemberWithoutVoteIsNotReady checks also that it is not made the leader.

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -265,8 +266,7 @@ func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 	transferred := handOver && n.handOver(ctx)
 	n.refusing.Store(true)
 	if transferred {
-		// The successor commits with this member until it is connected to all.
-		n.pauseUntil(ctx.Done(), min(n.config.Election, DefaultElection))
+		n.stay(ctx)
 	}
 	if !n.failed.Load() {
 		// At shutdown the library never completes futures that it has not
@@ -286,6 +286,12 @@ func (n *Node) shutdown(ctx context.Context, handOver bool) error {
 	case <-ctx.Done():
 		return fmt.Errorf("shut down master %s: %w", n.config.Name, ctx.Err())
 	}
+}
+
+// stay waits after leadership was handed over: the successor commits with this
+// member until it is connected to the others.
+func (n *Node) stay(ctx context.Context) {
+	n.pauseUntil(ctx.Done(), cmp.Or(n.config.hooks.stay, min(n.config.Election, DefaultElection)))
 }
 
 // handOver transfers leadership to another member if this one is the leader, and

@@ -107,13 +107,13 @@ func (n *Node) round() (uint64, error) {
 		return 0, n.notLeader()
 	}
 	index := n.raft.CommitIndex()
+	sequence := n.acks.begin()
 	if mutantVerifyLeader {
 		if err := n.raft.VerifyLeader().Error(); err != nil {
 			return 0, n.notLeader()
 		}
 		return index, nil
 	}
-	sequence := n.acks.begin()
 	for trigger := true; ; {
 		acked, ready := n.acks.changed.wait(), n.ready.changed.wait()
 		if n.acks.ackedByMajority(n.servers(), n.id, term, sequence) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // contact to others, as a process does that was paused meanwhile.
 func longLease(c *Config) {
 	if c.Name == "m-0" {
-		c.Heartbeat, c.Election, c.Lease = 12*time.Second, 12*time.Second, 12*time.Second
+		c.Heartbeat, c.Election, c.Lease = waitTimeout/2, waitTimeout/2, waitTimeout/2
 	}
 }
 
@@ -48,21 +49,18 @@ func startWithLongLease(t *testing.T, w *links) (*cluster, *member) {
 }
 
 // succeed cuts the first member off and waits until another is ready as leader.
-func (c *cluster) succeed(w *links) *member {
+func (c *cluster) succeed(w *links) {
 	c.t.Helper()
 	w.part(true, c.Name(0), c.Name(1))
 	w.part(true, c.Name(0), c.Name(2))
-	var next *member
 	c.eventually("wait for a successor", func() error {
 		for _, m := range c.members[1:] {
 			if m.node.readyTerm() != 0 {
-				next = m
 				return nil
 			}
 		}
 		return errors.New("no other leader is ready")
 	})
-	return next
 }
 
 // TestReadConfirmedByAcksOlderThanItself: a leader sends heartbeats and does
@@ -82,28 +80,45 @@ func TestReadConfirmedByAcksOlderThanItself(t *testing.T) {
 		}
 		return nil
 	})
-	next := c.succeed(w)
-	_, committed, err := next.node.Propose(c.context(), []byte("after"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.succeed(w)
+	committed := c.proposeTo(c.members[1:], "after")
 	if old.node.readyTerm() == 0 {
 		t.Fatal("the old leader stepped down: the test proves nothing")
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	type response struct {
 		index uint64
 		err   error
 	}
 	results := make(chan response, 1)
+	round := old.node.acks.stamp()
 	go func() {
 		index, err := old.node.ReadIndex(ctx)
 		results <- response{index, err}
 	}()
-	time.Sleep(300 * time.Millisecond) // for the library to process the read
+	c.eventually("the read begins", func() error {
+		if old.node.acks.stamp() == round {
+			return errors.New("no round began")
+		}
+		return nil
+	})
+	// The library chooses among what it has to process at random: after many later
+	// commands, it has processed the read.
+	for range 20 {
+		last := old.node.raft.LastIndex()
+		old.node.raft.ApplyLog(raft.Log{Data: []byte("later")}, 0)
+		c.eventually("a command is in the log", func() error {
+			if old.node.raft.LastIndex() == last {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+	}
 	release()
+	// A correct read ends with its context.
+	defer time.AfterFunc(4*time.Second, cancel).Stop()
 	if got := <-results; got.err == nil && got.index < committed {
 		t.Fatalf("a read that began after %d was acknowledged saw %d", committed, got.index)
 	}
@@ -129,7 +144,7 @@ func TestNothingIsAcknowledgedBeforeItIsCommitted(t *testing.T) {
 	if !errors.Is(err, ErrUnknownOutcome) {
 		t.Fatalf("got %v, want an unknown outcome: the command may still be committed", err)
 	}
-	c.propose("kept")
+	c.proposeTo(c.members[1:], "kept")
 	w.part(false, c.Name(0), c.Name(1))
 	w.part(false, c.Name(0), c.Name(2))
 	c.agree("before", "kept")
@@ -181,43 +196,72 @@ func TestReadsReturnAcknowledgedWrites(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3)
 	c.startAll()
-	leader := c.members[c.whole()]
-	errs := make(chan error, 8)
-	for i := range cap(errs) {
-		go func() {
-			errs <- func() error {
-				for j := range 20 {
-					_, index, err := leader.node.Propose(c.context(), fmt.Appendf(nil, "%d.%d", i, j))
-					if err != nil {
-						return err
-					}
-					read, err := leader.node.ReadIndex(c.context())
-					if err != nil {
-						return err
-					}
-					if read < index || leader.node.fsm.applied.get() < read {
-						return fmt.Errorf("read %d after %d was acknowledged, applied %d", read, index, leader.node.fsm.applied.get())
-					}
+	c.whole()
+	ctx := c.context()
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			for j := 0; j < 20; {
+				switch err := c.readBack(ctx, fmt.Appendf(nil, "%d.%d", i, j)); {
+				case err == nil:
+					j++
+				case ctx.Err() != nil || !refusedByLeader(err):
+					t.Error(err)
+					return
 				}
-				return nil
-			}()
-		}()
+			}
+		})
 	}
-	for range cap(errs) {
-		if err := <-errs; err != nil {
-			t.Fatal(err)
+	wait.Wait()
+	c.eventually("followers refuse under one leader", func() error {
+		leader := c.whole()
+		term := c.members[leader].node.readyTerm()
+		var served error
+		for i, m := range c.members {
+			if i == leader {
+				continue
+			}
+			var follower *NotLeaderError
+			if _, err := m.node.ReadIndex(ctx); !errors.As(err, &follower) {
+				served = fmt.Errorf("%s is a follower, and ReadIndex returned %w", c.Name(i), err)
+			}
+			if _, _, err := m.node.Propose(ctx, []byte("x")); !errors.As(err, &follower) || errors.Is(err, ErrUnknownOutcome) {
+				served = fmt.Errorf("%s is a follower, and Propose returned %w", c.Name(i), err)
+			}
 		}
-	}
-	for i, m := range c.members {
-		var follower *NotLeaderError
-		if m == leader {
+		if c.members[leader].node.readyTerm() != term || term == 0 {
+			return errors.New("the leader has changed")
+		}
+		if served != nil {
+			t.Error(served)
+		}
+		return nil
+	})
+}
+
+// readBack proposes a command to the leader, and reads there once it is
+// acknowledged.
+func (c *cluster) readBack(ctx context.Context, command []byte) error {
+	for _, m := range c.members {
+		if m.node.readyTerm() == 0 {
 			continue
 		}
-		if _, err := m.node.ReadIndex(c.context()); !errors.As(err, &follower) {
-			t.Errorf("%s is a follower, and ReadIndex returned %v", c.Name(i), err)
+		_, index, err := m.node.Propose(ctx, command)
+		if err != nil {
+			return err
 		}
-		if _, _, err := m.node.Propose(c.context(), []byte("x")); !errors.As(err, &follower) || errors.Is(err, ErrUnknownOutcome) {
-			t.Errorf("%s is a follower, and Propose returned %v", c.Name(i), err)
+		read, err := m.node.ReadIndex(ctx)
+		if err == nil && (read < index || m.node.fsm.applied.get() < read) {
+			err = fmt.Errorf("read %d after %d was acknowledged, applied %d", read, index, m.node.fsm.applied.get())
 		}
+		return err
 	}
+	return &NotLeaderError{}
+}
+
+// refusedByLeader reports whether an error may be that of a leader that has lost
+// its leadership.
+func refusedByLeader(err error) bool {
+	var follower *NotLeaderError
+	return errors.As(err, &follower) || errors.Is(err, ErrUnknownOutcome)
 }

@@ -21,10 +21,12 @@ func TestStatusAndMetrics(t *testing.T) {
 	c.startAll()
 	leader := c.whole()
 	index := c.propose("x")
-	if _, err := c.members[leader].node.ReadIndex(c.context()); err != nil {
-		t.Fatal(err)
-	}
 	c.agree("x")
+	c.eventually("a read at the leader", func() error {
+		leader = c.leader()
+		_, err := c.members[leader].node.ReadIndex(c.context())
+		return err
+	})
 	c.eventually("wait for the leader's contacts", func() error {
 		for _, p := range c.members[leader].node.Status().GetPeers() {
 			if p.GetMatchIndex() < index || p.GetLastContact() == nil || !p.GetVoter() || p.GetName() == "" {

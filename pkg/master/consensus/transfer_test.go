@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -24,15 +25,10 @@ func TestATransferToAMemberThatIsBehindFails(t *testing.T) {
 			t.Fatalf("leadership was transferred to %s", name)
 		}
 	}
-	if _, _, err := c.members[leader].node.Propose(c.context(), []byte("after")); err != nil {
-		t.Fatalf("a command after the transfer failed: %v", err)
-	}
+	c.proposeTo([]*member{c.members[leader], c.members[3-leader-to]}, "after")
 	w.silence(false, c.Name(leader), c.Name(to))
 	c.agree("before", "after")
-	c.eventually("transfer to a member that caught up", func() error {
-		_, err := c.members[leader].node.Transfer(c.context(), c.Name(to))
-		return err
-	})
+	c.transfer(c.Name(to), to)
 	c.eventually("transfer back", func() error {
 		if at := c.leader(); at != leader {
 			_, err := c.members[at].node.Transfer(c.context(), c.Name(leader))
@@ -115,4 +111,40 @@ func TestAppendsAfterATransferWait(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestASuccessorCommitsWithTheMemberThatLeaves: a leader that ends hands leadership
+// over and stays for a time, because the successor may reach no other member yet.
+func TestASuccessorCommitsWithTheMemberThatLeaves(t *testing.T) {
+	t.Parallel()
+	w := newLinks()
+	c := newCluster(t, 3, w.configure, func(c *Config) { c.hooks.stay, c.Election = waitTimeout, waitTimeout/6 })
+	c.startAll()
+	leader := c.whole()
+	to, third := (leader+1)%3, (leader+2)%3
+	// The third does not become the successor, and does not replicate with it.
+	w.silence(true, c.Name(leader), c.Name(third))
+	w.part(true, c.Name(to), c.Name(third))
+	c.propose("before")
+	leaving := c.members[leader].node
+	ctx, cancel := context.WithTimeout(t.Context(), 2*waitTimeout)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- leaving.Shutdown(ctx) }()
+	c.eventually("the successor leads", func() error {
+		if c.members[to].node.readyTerm() == 0 {
+			return errors.New("it is not ready")
+		}
+		return nil
+	})
+	if _, _, err := c.members[to].node.Propose(ctx, []byte("after")); err != nil {
+		t.Errorf("a command to the successor: %v", err)
+	}
+	leaving.stop() // which ends the stay
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	w.part(false, c.Name(to), c.Name(third))
+	c.kill(leader)
+	c.agree("before", "after")
 }
