@@ -81,7 +81,7 @@ func (n *Node) noticeAbsence(contact time.Time) {
 		return
 	}
 	limit := time.Now().Add(n.config.Heartbeat) // by then it would notice anyway
-	for n.raft.State() == raft.Follower && n.raft.LastContact() == contact && time.Now().Before(limit) {
+	for n.raft.State() == raft.Follower && n.raft.LastContact().Equal(contact) && time.Now().Before(limit) {
 		if !n.pause(2 * time.Millisecond) {
 			break
 		}

@@ -311,12 +311,15 @@ func (s *stream) Close() error {
 func (s *stream) keep(conn net.Conn) (net.Conn, bool) {
 	kept := &keptConn{Conn: conn, stream: s}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		_ = conn.Close()
+	closed := s.closed
+	if !closed {
+		s.conns[kept] = struct{}{}
+	}
+	s.mu.Unlock()
+	if closed {
+		_ = conn.Close() // which takes the lock when the connection is counted
 		return nil, false
 	}
-	s.conns[kept] = struct{}{}
 	return kept, true
 }
 

@@ -290,6 +290,44 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatIsAcceptedWhileClosing: a connection that passed its handshake
+// before the stream was closed, and reaches Accept afterwards, is closed.
+func TestAConnectionThatIsAcceptedWhileClosing(t *testing.T) {
+	f := consensustest.New(t, 1)
+	config := Config{
+		Name: f.Name(0), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(0),
+		RaftListen: f.Topology.Masters[0].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
+	}
+	s, err := listen(&config, "m-0-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	counted := s.count(near, "m-1-1")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kept := make(chan bool, 1)
+	go func() {
+		_, ok := s.keep(counted)
+		kept <- ok
+	}()
+	select {
+	case ok := <-kept:
+		if ok {
+			t.Error("a closed stream keeps a connection")
+		}
+	case <-time.After(waitTimeout):
+		t.Fatal("the connection is not closed")
+	}
+	if _, err := far.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the other end reads %v", err)
+	}
+	if s.connected("m-1-1") {
+		t.Error("a closed connection is counted")
+	}
+}
+
 func tlsServer(raw net.Conn, identity *mtls.Identity) net.Conn {
 	return tls.Server(raw, identity.ServerConfig(mtls.Master))
 }
