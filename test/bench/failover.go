@@ -11,7 +11,7 @@ import (
 )
 
 // kills is how often each signal is sent.
-const kills = 20
+const kills = 100
 
 // failover measures how long commits fail after the leader is killed, or asked to
 // end, and the slowest read in that time.
@@ -50,8 +50,10 @@ func failover(ctx context.Context, bin, dir string) (table, error) {
 			refused.Figures = append(refused.Figures, float64(worst.Milliseconds()))
 			stall.Figures = append(stall.Figures, float64(read.Microseconds())/1000)
 		}
-		ninetieth := series{What: refused.What + ", nine of ten at most", Unit: "ms", Figures: []float64{quantile(refused.Figures, 0.9)}}
-		all = append(all, refused, ninetieth, stall)
+		all = append(all, refused,
+			series{What: refused.What + ", nine of ten at most", Unit: "ms", Figures: []float64{quantile(refused.Figures, 0.9)}},
+			series{What: refused.What + ", 99 of 100 at most", Unit: "ms", Figures: []float64{quantile(refused.Figures, 0.99)}},
+			stall)
 	}
 	return table{
 		Title:  "The leader is killed",
