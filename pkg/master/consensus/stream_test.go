@@ -254,9 +254,9 @@ func impostor(t *testing.T, f *consensustest.Fixture, response preamble) func() 
 	}
 }
 
-// TestClosingLeavesNoConnection includes a connection whose handshake is in
-// progress.
-func TestClosingLeavesNoConnection(t *testing.T) {
+// listenAlone returns the stream of a cluster of one master.
+func listenAlone(t *testing.T) (*stream, *consensustest.Fixture) {
+	t.Helper()
 	f := consensustest.New(t, 1)
 	config := Config{
 		Name: f.Name(0), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(0),
@@ -266,6 +266,13 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s, f
+}
+
+// TestClosingLeavesNoConnection includes a connection whose handshake is in
+// progress.
+func TestClosingLeavesNoConnection(t *testing.T) {
+	s, f := listenAlone(t)
 	silent, err := net.Dial("tcp", f.Topology.Masters[0].RaftAddress())
 	if err != nil {
 		t.Fatal(err)
@@ -293,15 +300,7 @@ func TestClosingLeavesNoConnection(t *testing.T) {
 // TestAConnectionThatIsAcceptedWhileClosing: a connection that passed its handshake
 // before the stream was closed, and reaches Accept afterwards, is closed.
 func TestAConnectionThatIsAcceptedWhileClosing(t *testing.T) {
-	f := consensustest.New(t, 1)
-	config := Config{
-		Name: f.Name(0), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(0),
-		RaftListen: f.Topology.Masters[0].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
-	}
-	s, err := listen(&config, "m-0-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, _ := listenAlone(t)
 	near, far := net.Pipe()
 	counted := s.count(near, "m-1-1")
 	if err := s.Close(); err != nil {
