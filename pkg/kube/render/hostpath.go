@@ -83,7 +83,7 @@ func (in *Input) addPlace(s *podSettings, directory, kind string) {
 // addAllowed adds objects that belong together, unless one of them uses a directory
 // of a node that it may not use: then it adds none, and records the errors.
 //
-// It checks the rendered objects, whatever their directories were derived from.
+// It checks the rendered objects, regardless of what their directories were derived from.
 func (in *Input) addAllowed(objects []client.Object, refused *HostPathError, group ...client.Object) []client.Object {
 	var errs []error
 	for _, o := range group {

@@ -99,7 +99,7 @@ func TestTierPathsAreAllowed(t *testing.T) {
 	}
 }
 
-// TestRecordedTiersAreChecked: an effective spec is checked where it is used, whatever
+// TestRecordedTiersAreChecked: an effective spec is checked where it is used, also if it
 // was checked before it was recorded.
 func TestRecordedTiersAreChecked(t *testing.T) {
 	in := input(t, "testdata/seed.yaml")

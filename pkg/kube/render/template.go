@@ -26,8 +26,8 @@ func Template(o client.Object) *corev1.PodTemplateSpec {
 }
 
 // stamp records the digest of each pod template in its annotations, from which pods get
-// it. Thus a pod shows which template it was created from, whatever the API server adds
-// to templates.
+// it. Thus a pod shows which template it was created from, although the API server adds
+// fields to templates.
 func stamp(objects []client.Object) error {
 	for _, o := range objects {
 		template := Template(o)
