@@ -2,6 +2,7 @@ package ufs
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 )
 
@@ -23,4 +24,26 @@ func Describe(err error) string {
 		}
 	}
 	return text
+}
+
+// Summary returns the text of a driver's error for status, events and reports. It is the
+// same for every request that fails for the same reason: it has neither the key, nor the
+// ids of the request and of the access key, nor local ports. The text of the error itself
+// is for logs.
+func Summary(err error) string {
+	text := err.Error()
+	var summarized interface {
+		error
+		Summary() string
+	}
+	if errors.As(err, &summarized) {
+		text = strings.Replace(text, summarized.Error(), summarized.Summary(), 1)
+	}
+	return connection().ReplaceAllString(text, "$1")
+}
+
+// connection matches the addresses of a connection, as in the errors of package net:
+// "10.0.0.1:40312->10.0.0.2:443".
+func connection() *regexp.Regexp {
+	return regexp.MustCompile(`[0-9A-Za-z.:%\[\]]+->([0-9A-Za-z.:%\[\]]*[0-9A-Za-z\]])`)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/message"
+	"github.com/jindo-io/jindo/pkg/ufs"
 	"github.com/jindo-io/jindo/pkg/version"
 )
 
@@ -234,7 +235,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 			health.Objects, health.Bytes, health.AtLeast, health.Hidden = t.Objects, t.Bytes, t.AtLeast, t.Hidden
 		}
 		if err := entry.health(); err != nil {
-			health.Error = message.Text(err.Error())
+			health.Error = message.Text(ufs.Summary(err))
 		}
 		report.Mounts = append(report.Mounts, health)
 	}

@@ -228,17 +228,17 @@ func (e *mounted) probe(ctx context.Context) {
 	store, err := e.use(ctx)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			e.set(err) // Opening hangs, and has no result of its own.
+			e.set(err, true) // Opening hangs, and has no result of its own.
 		}
 		return
 	}
 	_, err = store.List(ctx, ufs.ListOptions{MaxKeys: 1})
 	if errors.Is(err, ufs.ErrInvalid) {
 		// The request names no key: the store rejects every request.
-		e.set(err)
+		e.set(err, true)
 		return
 	}
-	e.note(err)
+	e.record(err, true)
 }
 
 // tried reports whether the store was opened, failed to, or was not in time.
@@ -248,24 +248,44 @@ func (e *mounted) tried() bool {
 	return e.store != nil || e.failed != nil || e.last != nil
 }
 
-// note records the result of a request to the store. Errors about a single
+// note records the result of a request to the store that is no probe.
+func (e *mounted) note(err error) { e.record(err, false) }
+
+// record records the result of a request to the store. Errors about a single
 // object, and requests that the store rejects for what they name, show nothing
 // about the mount.
-func (e *mounted) note(err error) {
+func (e *mounted) record(err error, probe bool) {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, ufs.ErrInvalidRange), errors.Is(err, ufs.ErrPrecondition), errors.Is(err, ufs.ErrInvalid):
 		return
 	case errors.Is(err, ufs.ErrNotFound) && !errors.Is(err, ufs.ErrNoBucket):
 		err = nil
 	}
-	e.set(err)
+	e.set(err, probe)
 }
 
-// set sets the last error of the store.
-func (e *mounted) set(err error) {
+// set sets the last error of the store. One of the same kind is
+// replaced by that of a probe only, so that the report does not change with every
+// request while its cause is the same.
+func (e *mounted) set(err error, probe bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.last = err
+	if err != nil && e.last == nil {
+		e.table.logger.Warn("the store of a mount fails", "mount", e.mount.GetName(), "error", err)
+	}
+	if err == nil || e.last == nil || probe || !sameKind(err, e.last) {
+		e.last = err
+	}
+}
+
+// sameKind reports whether two errors of a store are of one kind.
+func sameKind(a, b error) bool {
+	for _, kind := range ufs.Kinds() {
+		if is := errors.Is(a, kind); is || errors.Is(b, kind) {
+			return is && errors.Is(b, kind)
+		}
+	}
+	return true
 }
 
 // health returns why the store fails; nil if it works or was not used yet.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -49,5 +50,36 @@ func TestStoreThatCannotBeOpenedInTime(t *testing.T) {
 	entry.probe(t.Context())
 	if n, err := opened.Load(), entry.health(); n != 1 || err != nil {
 		t.Errorf("the store was opened %d times; health: %v", n, err)
+	}
+}
+
+// TestErrorOfAStoreIsStable checks that requests that fail for one reason do not replace
+// each other's error, and that those for another reason, probes and a success do.
+func TestErrorOfAStoreIsStable(t *testing.T) {
+	m := newMounts(nil, 1, slog.New(slog.DiscardHandler))
+	m.apply(&view{mounts: map[string]*commonv1.Mount{"m1": {Id: "m1"}}})
+	entry := m.get("m1")
+	failure := func(text string, kind error) error { return fmt.Errorf("%s: %w", text, kind) }
+	for _, step := range []struct {
+		err   error
+		probe bool
+		want  string
+	}{
+		{failure("reading a", ufs.ErrPermission), false, "reading a: permission denied"},
+		{failure("reading b", ufs.ErrPermission), false, "reading a: permission denied"},
+		{failure("listing", ufs.ErrPermission), true, "listing: permission denied"},
+		{failure("reading c", ufs.ErrPermission), false, "listing: permission denied"},
+		{failure("reading d", ufs.ErrUnavailable), false, "reading d: " + ufs.ErrUnavailable.Error()},
+		{nil, false, ""},
+		{failure("reading e", ufs.ErrPermission), false, "reading e: permission denied"},
+	} {
+		entry.record(step.err, step.probe)
+		got := ""
+		if err := entry.health(); err != nil {
+			got = err.Error()
+		}
+		if got != step.want {
+			t.Errorf("after %v: %q, want %q", step.err, got, step.want)
+		}
 	}
 }

@@ -21,3 +21,15 @@ func TestShorten(t *testing.T) {
 		}
 	}
 }
+
+func TestWithoutIDs(t *testing.T) {
+	for text, want := range map[string]string{
+		`listing s3://a/: access key id "AKIA1" lacks the right s3:ListBucket (403 AccessDenied, request R-1): denied`: `listing s3://a/: access key id lacks the right s3:ListBucket (403 AccessDenied): denied`,
+		`no such host (a request of the worker)`: `no such host (a request of the worker)`,
+		``:                                       ``,
+	} {
+		if got := notes.WithoutIDs(text); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -42,9 +42,20 @@ type Subject struct {
 	AccessKeyID string
 }
 
+func (s Subject) bucket() string { return s.Scheme + "://" + s.Bucket + "/" }
+
+// withoutID returns a message without the access key id, which a store may repeat.
+func (s Subject) withoutID(message string) string {
+	if s.AccessKeyID == "" {
+		return message
+	}
+	message = strings.ReplaceAll(message, fmt.Sprintf("access key id %q", s.AccessKeyID), "access key id")
+	return strings.ReplaceAll(message, s.AccessKeyID, "…")
+}
+
 // What returns the URI of the object or bucket.
 func (s Subject) What() string {
-	bucket := s.Scheme + "://" + s.Bucket + "/"
+	bucket := s.bucket()
 	if strings.IndexFunc(s.Key, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }) < 0 {
 		return bucket + s.Key
 	}
@@ -59,12 +70,30 @@ func Explain(s Subject, r ErrorResponse) error {
 	if code == "" {
 		code = http.StatusText(r.Status)
 	}
-	err := fmt.Errorf("%s %s: %s (%d %s, request %s): %w", s.Act, s.What(), why, r.Status, code, r.RequestID, kind)
+	var err error = responseError{
+		text:    fmt.Sprintf("%s %s: %s (%d %s, request %s)", s.Act, s.What(), why, r.Status, code, r.RequestID),
+		summary: fmt.Sprintf("%s %s: %s (%d %s)", s.Act, s.bucket(), s.withoutID(why), r.Status, code),
+		kind:    kind,
+	}
 	if wait := retryAfter(r.Header, time.Now()); wait > 0 {
 		return retry.After(err, wait)
 	}
 	return err
 }
+
+// responseError is the error of a response. Its summary has neither the key, nor the ids
+// of the request and of the access key; see [ufs.Summary].
+type responseError struct {
+	text, summary string
+	kind          error
+}
+
+func (e responseError) Error() string { return e.text + ": " + e.kind.Error() }
+
+func (e responseError) Unwrap() error { return e.kind }
+
+// Summary returns the text for [ufs.Summary].
+func (e responseError) Summary() string { return e.summary + ": " + e.kind.Error() }
 
 // classify returns the kind of an error, and a message that says what to do.
 func classify(s Subject, r ErrorResponse) (string, error) {
@@ -219,7 +248,11 @@ func HasKind(err error) bool {
 func misplaced(err error) error {
 	absent := errors.Is(err, ufs.ErrNotFound) && !errors.Is(err, ufs.ErrNoBucket)
 	if absent || errors.Is(err, ufs.ErrPrecondition) || errors.Is(err, ufs.ErrInvalidRange) {
-		return fmt.Errorf("%v, which does not fit the request: %w", err, ufs.ErrUnavailable) //nolint:errorlint // the kind changes
+		return responseError{
+			text:    err.Error() + ", which does not fit the request",
+			summary: ufs.Summary(err) + ", which does not fit the request",
+			kind:    ufs.ErrUnavailable,
+		}
 	}
 	return err
 }

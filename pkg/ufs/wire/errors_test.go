@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -66,6 +67,33 @@ func TestExplain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Requests that fail for one reason have one summary, without what identifies the
+// request and its credentials.
+func TestSummariesAreStable(t *testing.T) {
+	for _, code := range []string{"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InternalError"} {
+		summaries := map[string]bool{}
+		for i := range 3 {
+			id := fmt.Sprint(i)
+			subject := Subject{Scheme: "s3", Bucket: "data", Endpoint: "https://s3.test", Act: "reading", Key: "key" + id, Right: "s3:GetObject", AccessKeyID: "AKIA" + id}
+			err := Explain(subject, ErrorResponse{Status: 403, Code: code, RequestID: "request" + id, Message: "AKIA" + id + " is not allowed"})
+			for _, full := range []string{"request" + id, "key" + id, "AKIA" + id} {
+				if !strings.Contains(err.Error(), full) {
+					t.Errorf("%q does not contain %s", err, full)
+				}
+			}
+			summaries[ufs.Summary(fmt.Errorf("mount m: %w", misplaced(err)))] = true
+		}
+		if len(summaries) != 1 {
+			t.Errorf("%s has several summaries: %v", code, summaries)
+		}
+		for summary := range summaries {
+			if !strings.Contains(summary, "s3://data/") || strings.Contains(summary, "AKIA") || strings.Contains(summary, "request") {
+				t.Errorf("summary %q", summary)
+			}
+		}
 	}
 }
 

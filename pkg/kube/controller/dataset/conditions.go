@@ -39,7 +39,7 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 	}
 	if f.bound() {
 		if c := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); c != nil {
-			add(v1alpha1.DatasetMountsReady, c.Status, c.Reason, c.Message)
+			add(v1alpha1.DatasetMountsReady, c.Status, c.Reason, notes.WithoutIDs(c.Message))
 		}
 		if change := f.changesNotApplied(status); change != "" {
 			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, health.ReasonNotSupportedYet, change)
@@ -114,11 +114,12 @@ func findCondition(conditions []v1alpha1.DatasetCondition, kind v1alpha1.Dataset
 
 // recordEvents records an event for each changed condition that users must know
 // about. The progress of a runtime is not one, nor is a condition that repeats
-// another one.
+// another one, nor another message of stores that fail already.
 func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.DatasetCondition) {
 	for _, c := range after {
 		previous := health.DatasetCondition(before, c.Type)
-		if previous != nil && previous.Status == c.Status && previous.Reason == c.Reason && previous.Message == c.Message || !recordsEvent(c) {
+		same := previous != nil && previous.Status == c.Status && previous.Reason == c.Reason
+		if same && (previous.Message == c.Message || c.Reason == reasonMountsNotReady) || !recordsEvent(c) {
 			continue
 		}
 		kind := corev1.EventTypeWarning

@@ -8,6 +8,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -134,7 +135,7 @@ func (f inputs) notReady() (reason, message string) {
 func (f inputs) failedMounts() string {
 	result := health.EvaluateRuntime(f.runtime)
 	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {
-		return problem.Message
+		return notes.WithoutIDs(problem.Message)
 	}
 	return ""
 }

@@ -3,6 +3,8 @@ package dataset_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -80,6 +82,34 @@ func TestIdleWritesNothing(t *testing.T) {
 	}
 	if s.writes.n != before {
 		t.Errorf("%d writes", s.writes.n-before)
+	}
+}
+
+// TestRefusingStoreIsReportedOnce: messages that differ in the id of a request, as
+// workers of earlier versions report them, cause one write and one event.
+func TestRefusingStoreIsReportedOnce(t *testing.T) {
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s.settle()
+	s.makeReady("hadoop")
+	s.settle()
+	s.countEvents("")
+	before := s.writes.n
+	for i := range 5 {
+		s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
+			status.Conditions = []v1alpha1.RuntimeCondition{{
+				Type: v1alpha1.RuntimeMountsReady, Status: corev1.ConditionFalse, Reason: "StoreRefuses",
+				Message: fmt.Sprintf("mount hadoop: listing oss://bucket/: access key id \"AK\" lacks the right oss:ListObjects (403 AccessDenied, request R%d)", i),
+			}}
+		})
+		s.reconcile()
+	}
+	if events := s.countEvents(""); events != 1 || s.writes.n != before+1 {
+		t.Errorf("%d events and %d writes, want one each", events, s.writes.n-before)
+	}
+	for _, c := range s.dataset().Status.Conditions {
+		if strings.Contains(c.Message, "R0") || strings.Contains(c.Message, "AK\"") {
+			t.Errorf("condition %s contains an id: %s", c.Type, c.Message)
+		}
 	}
 }
 

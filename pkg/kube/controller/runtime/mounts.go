@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/notes"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -207,7 +208,7 @@ func (m *masterState) mountHealth() map[string]mountState {
 			if !known {
 				state = mountState{objects: -1, bytes: -1}
 			}
-			if failure := reported.GetError(); failure != "" && (state.err == "" || failure < state.err) {
+			if failure := notes.WithoutIDs(reported.GetError()); failure != "" && (state.err == "" || failure < state.err) {
 				state.err = failure
 			}
 			if reported.GetObjects() >= 0 {
