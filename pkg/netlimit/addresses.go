@@ -23,11 +23,14 @@ const (
 // slots. Names are resolved in the background, never while a connection is
 // accepted. It is safe for concurrent use. A nil *Addresses contains none.
 type Addresses struct {
-	hosts []string
 	// resolve is replaced by tests.
 	resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// changed receives a value when hosts has changed.
+	changed chan struct{}
 
 	mu sync.RWMutex
+	// hosts are the names to resolve.
+	hosts []string
 	// byHost holds the result of the last lookup that succeeded, and all its
 	// values.
 	byHost map[string][]netip.Addr
@@ -37,18 +40,38 @@ type Addresses struct {
 // NewAddresses returns the addresses of hosts, which are names or addresses.
 // Names are unknown until Run has resolved them.
 func NewAddresses(hosts ...string) *Addresses {
-	a := &Addresses{byHost: map[string][]netip.Addr{}, resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
+	a := &Addresses{changed: make(chan struct{}, 1), resolve: func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	}}
+	a.Set(hosts...)
+	return a
+}
+
+// Set replaces the hosts. A name that remains keeps its addresses; a new one is
+// unknown until Run has resolved it.
+func (a *Addresses) Set(hosts ...string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := a.byHost
+	a.hosts, a.byHost = nil, make(map[string][]netip.Addr, len(hosts))
 	for _, host := range hosts {
 		if address, err := netip.ParseAddr(host); err == nil {
 			a.byHost[host] = []netip.Addr{address.Unmap().WithZone("")}
-		} else if host != "" && !slices.Contains(a.hosts, host) {
-			a.hosts = append(a.hosts, host)
+			continue
+		}
+		if host == "" || slices.Contains(a.hosts, host) {
+			continue
+		}
+		a.hosts = append(a.hosts, host)
+		if known, ok := before[host]; ok {
+			a.byHost[host] = known
 		}
 	}
 	a.collect()
-	return a
+	select {
+	case a.changed <- struct{}{}:
+	default:
+	}
 }
 
 // Contains reports whether an address is that of a member.
@@ -62,7 +85,7 @@ func (a *Addresses) Contains(address netip.Addr) bool {
 	return ok
 }
 
-// collect sets all from byHost. The caller holds mu, or has the only reference.
+// collect sets all from byHost. The caller holds mu.
 func (a *Addresses) collect() {
 	a.all = make(map[netip.Addr]struct{}, len(a.byHost))
 	for _, addresses := range a.byHost {
@@ -74,9 +97,6 @@ func (a *Addresses) collect() {
 
 // Run keeps the addresses up to date until ctx is done.
 func (a *Addresses) Run(ctx context.Context) {
-	if len(a.hosts) == 0 {
-		return
-	}
 	ticker := time.NewTicker(refreshEvery)
 	defer ticker.Stop()
 	for {
@@ -84,6 +104,7 @@ func (a *Addresses) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-a.changed:
 		case <-ticker.C:
 		}
 	}
@@ -94,7 +115,10 @@ func (a *Addresses) Run(ctx context.Context) {
 func (a *Addresses) refresh(ctx context.Context) {
 	var wait sync.WaitGroup
 	slots := make(chan struct{}, lookups)
-	for _, host := range a.hosts {
+	a.mu.RLock()
+	hosts := a.hosts
+	a.mu.RUnlock()
+	for _, host := range hosts {
 		slots <- struct{}{}
 		wait.Go(func() {
 			defer func() { <-slots }()
@@ -109,7 +133,9 @@ func (a *Addresses) refresh(ctx context.Context) {
 			}
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			a.byHost[host] = found
+			if slices.Contains(a.hosts, host) {
+				a.byHost[host] = found
+			}
 		})
 	}
 	wait.Wait()
