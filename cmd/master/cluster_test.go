@@ -123,7 +123,7 @@ func (c *cluster) start(i int, more ...string) {
 	args := append([]string{
 		"--name=" + m.Name, "--roster=" + c.rosterAt, "--tls-dir=" + c.tlsDirs[i], "--data-dir=" + c.DataDir(i),
 		"--listen=" + m.Address(), "--raft-listen=" + m.RaftAddress(), "--health-listen=" + c.Health(i),
-		"--heartbeat-timeout=1s", "--election-timeout=1s", "--lease-timeout=500ms", "--debug",
+		"--heartbeat-timeout=1s", "--election-timeout=1s", "--lease-timeout=500ms", "--stabilization-time=100ms", "--debug",
 	}, more...)
 	p := &process{cmd: exec.Command(self, args...), log: &tail{}, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), runMaster+"=1")

@@ -32,7 +32,8 @@ type options struct {
 	name, roster, tlsDir, dataDir      string
 	listen, raftListen, healthListen   string
 	formed, debug                      bool
-	heartbeat, election, lease, absent time.Duration
+	heartbeat, election, lease, stable time.Duration
+	absent                             time.Duration
 	stripe                             int64
 	profiling                          daemon.Profiling
 }
@@ -57,7 +58,7 @@ func main() {
 func parse() options {
 	var o options
 	flag.StringVar(&o.name, "name", "", "name of this master in the topology")
-	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file with the names and addresses of the runtime's members")
+	flag.StringVar(&o.roster, "roster", "/etc/jindo/roster.json", "file with the names and addresses of the runtime's members; it is read again every second, and the leader then brings the members of Raft to the masters that it lists")
 	flag.StringVar(&o.tlsDir, "tls-dir", "/etc/jindo/tls", "directory of ca.crt, tls.crt and tls.key")
 	flag.StringVar(&o.dataDir, "data-dir", "", "directory of the log and its snapshots, used by this master only")
 	flag.StringVar(&o.listen, "listen", fmt.Sprintf(":%d", topology.MasterPort), "address for gRPC")
@@ -67,6 +68,7 @@ func parse() options {
 	flag.DurationVar(&o.heartbeat, "heartbeat-timeout", consensus.DefaultHeartbeat, "how long a follower waits for its leader")
 	flag.DurationVar(&o.election, "election-timeout", consensus.DefaultElection, "how long a candidate waits for votes")
 	flag.DurationVar(&o.lease, "lease-timeout", consensus.DefaultLease, "how long a leader continues without a majority")
+	flag.DurationVar(&o.stable, "stabilization-time", consensus.DefaultStabilization, "for how long a new member of a cluster in use must have been caught up before it gets a vote")
 	flag.DurationVar(&o.absent, "worker-absence", server.DefaultWorkerAbsence, "how long a worker may send no heartbeat before it is removed from the ring")
 	flag.Int64Var(&o.stripe, "stripe-size", stripeSize(), "stripe size, in bytes, of a cluster that this master forms: larger objects are spread over the workers in parts of this size; an existing cluster keeps its own. -1 keeps objects whole. $"+stripeVariable+" is the default")
 	o.profiling.AddFlag(flag.CommandLine)
@@ -109,6 +111,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	}
 	logger := daemon.Logger(o.name, o.debug)
 	addresses := netlimit.NewAddresses(members.Hosts()...)
+	roster := newRoster(o.roster, members, addresses, logger)
 	machine, err := state.New(fatal)
 	if err != nil {
 		return err
@@ -116,6 +119,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	resolving, stop := context.WithCancel(ctx)
 	defer stop()
 	go addresses.Run(resolving)
+	go roster.watch(resolving)
 	peers := server.NewPeers(identity)
 	defer peers.Close()
 	serving := server.Config{
@@ -126,9 +130,9 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,
 		Topology: members, Identity: identity, RaftListen: o.raftListen,
 		Connections: raftLimits, Addresses: addresses,
-		Format: state.FormatVersion, Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease,
+		Format: state.FormatVersion, Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease, Stabilization: o.stable,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
-	}, server: serving, listen: o.listen, machine: machine, health: health}
+	}, server: serving, listen: o.listen, machine: machine, health: health, topology: roster.newest}
 	node, listener, err := opener.open(ctx)
 	if err != nil {
 		return err
@@ -139,6 +143,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	if err != nil {
 		return errors.Join(err, shutdown(node))
 	}
+	roster.follow(node)
 	health.AddCheck("master", rpcServer.Ready)
 	return serve(ctx, node, rpcServer, listener)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/server"
 	"github.com/jindo-io/jindo/pkg/master/state"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // A start with a damaged disk is retried after firstRetry, then at growing
@@ -27,12 +28,14 @@ type opener struct {
 	listen  string
 	machine *state.Machine
 	health  *daemon.Health
+	// topology returns the newest topology.
+	topology func() topology.Topology
 }
 
 // open returns the member and the listener for its calls. While the disk is
-// damaged and the other masters cannot replace this member, open stays here: a
-// process that exits would only be started again. Health checks and calls
-// meanwhile return the reason.
+// damaged and the other masters cannot replace this member, or the topology does not
+// list it, open stays here: a process that exits would only be started again. Health
+// checks and calls meanwhile return the reason.
 func (o *opener) open(ctx context.Context) (*consensus.Node, net.Listener, error) {
 	stated := ""
 	for retry := firstRetry; ; retry = min(2*retry, lastRetry) {
@@ -43,12 +46,13 @@ func (o *opener) open(ctx context.Context) (*consensus.Node, net.Listener, error
 		if err != nil {
 			return nil, nil, fmt.Errorf("listen for gRPC: %w", err)
 		}
+		o.config.Topology = o.topology()
 		node, err := consensus.Open(o.config, server.StateMachine(o.machine))
 		if err == nil {
 			return node, listener, nil
 		}
 		var damage *consensus.DamageError
-		if !errors.As(err, &damage) {
+		if !errors.As(err, &damage) && !errors.Is(err, consensus.ErrUnlisted) {
 			return nil, nil, errors.Join(err, listener.Close())
 		}
 		if err.Error() != stated {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/anishathalye/porcupine"
 
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
@@ -28,32 +31,70 @@ type stream struct {
 	commands     atomic.Int64
 	reads        atomic.Int64
 
+	begin time.Time
+
 	mu sync.Mutex
 	// returned counts how often each epoch was returned.
 	returned map[uint64]int
 	unknown  int
+	// history holds every call that returned an epoch, and every command with an
+	// unknown outcome.
+	history []porcupine.Operation
+}
+
+// Inputs of the operations in a history. An output is an epoch; 0 is unknown.
+const (
+	invalidation = "invalidate"
+	reading      = "read"
+)
+
+// epochs is the model of a mount: a command increases the epoch and returns it, and a
+// read returns it.
+func epochs(first uint64) porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return first },
+		Step: func(state, input, output any) (bool, any) {
+			epoch, returned := state.(uint64), output.(uint64)
+			if input == reading {
+				return returned == epoch, epoch
+			}
+			return returned == 0 || returned == epoch+1, epoch + 1
+		},
+	}
+}
+
+// record adds a call to the history. A command with an unknown outcome may take
+// effect at any time after the call.
+func (s *stream) record(client int, input string, call time.Duration, output uint64) {
+	ended := int64(time.Since(s.begin))
+	if output == 0 {
+		ended = math.MaxInt64
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.history = append(s.history, porcupine.Operation{ClientId: client, Input: input, Call: int64(call), Output: output, Return: ended})
 }
 
 // startStream starts writers and readers on a mount.
 func startStream(c *cluster, path string, writers, readers int) *stream {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
-	s := &stream{t: c.t, path: path, stop: cancel, returned: map[uint64]int{}}
+	s := &stream{t: c.t, path: path, stop: cancel, returned: map[uint64]int{}, begin: time.Now()}
 	s.acknowledged.Store(c.mount(path).GetEpoch())
 	for i := range writers {
 		who := c.client(mtls.Peer{Role: mtls.Admin, Name: fmt.Sprintf("writer-%d", i)})
-		s.wait.Go(func() { s.write(ctx, who) })
+		s.wait.Go(func() { s.write(ctx, i, who) })
 	}
 	for i := range readers {
 		who := c.client(mtls.Peer{Role: mtls.Fuse, Name: fmt.Sprintf("reader-%d", i)})
-		s.wait.Go(func() { s.read(ctx, who) })
+		s.wait.Go(func() { s.read(ctx, writers+i, who) })
 	}
 	return s
 }
 
-func (s *stream) write(ctx context.Context, who *client.Client) {
+func (s *stream) write(ctx context.Context, number int, who *client.Client) {
 	for ctx.Err() == nil {
-		before := s.acknowledged.Load()
+		before, call := s.acknowledged.Load(), time.Since(s.begin)
 		// Not ctx: a command that was sent is waited for.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
 		epoch, err := who.Invalidate(limited, s.path)
@@ -62,6 +103,7 @@ func (s *stream) write(ctx context.Context, who *client.Client) {
 		case err == nil && epoch <= before:
 			s.t.Errorf("a command returned epoch %d, after %d had been acknowledged", epoch, before)
 		case errors.Is(err, client.ErrUnknownOutcome):
+			s.record(number, invalidation, call, 0)
 			s.mu.Lock()
 			s.unknown++
 			s.mu.Unlock()
@@ -71,6 +113,7 @@ func (s *stream) write(ctx context.Context, who *client.Client) {
 		if err != nil {
 			continue
 		}
+		s.record(number, invalidation, call, epoch)
 		s.commands.Add(1)
 		s.mu.Lock()
 		s.returned[epoch]++
@@ -80,9 +123,9 @@ func (s *stream) write(ctx context.Context, who *client.Client) {
 	}
 }
 
-func (s *stream) read(ctx context.Context, who *client.Client) {
+func (s *stream) read(ctx context.Context, number int, who *client.Client) {
 	for ctx.Err() == nil {
-		before := s.acknowledged.Load()
+		before, call := s.acknowledged.Load(), time.Since(s.begin)
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
 		view, err := who.View(limited)
 		cancel()
@@ -92,7 +135,11 @@ func (s *stream) read(ctx context.Context, who *client.Client) {
 		}
 		s.reads.Add(1)
 		for _, m := range view.GetMounts() {
-			if m.GetPath() == s.path && m.GetEpoch() < before {
+			if m.GetPath() != s.path {
+				continue
+			}
+			s.record(number, reading, call, m.GetEpoch())
+			if m.GetEpoch() < before {
 				s.t.Errorf("a read returned epoch %d, after %d had been acknowledged", m.GetEpoch(), before)
 			}
 		}
@@ -111,8 +158,8 @@ func (s *stream) awaitProgress(c *cluster) {
 	})
 }
 
-// finish stops the stream and checks the counts: each acknowledged command was
-// executed, once.
+// finish stops the stream and checks that the history is linearizable, and the counts:
+// each acknowledged command was executed, once.
 func (s *stream) finish(c *cluster) {
 	c.t.Helper()
 	s.stop()
@@ -137,6 +184,9 @@ func (s *stream) finish(c *cluster) {
 	executed := last - 1 // a mount starts with epoch 1
 	if least, most := uint64(len(s.returned)), uint64(len(s.returned)+s.unknown); executed < least || executed > most {
 		c.t.Errorf("%d commands were executed, %d were acknowledged, and %d have an unknown outcome", executed, least, s.unknown)
+	}
+	if result := porcupine.CheckOperationsTimeout(epochs(1), s.history, waitTimeout); result != porcupine.Ok {
+		c.t.Errorf("the history of %d calls is not linearizable: %s", len(s.history), result)
 	}
 	c.t.Logf("%d commands, %d reads, %d unknown", s.commands.Load(), s.reads.Load(), s.unknown)
 }

@@ -135,6 +135,7 @@ func run(ctx context.Context, o options) error {
 		group.Go(func() error { return o.profiling.Serve(running) })
 		group.Go(func() error { return worker.Run(running) })
 		group.Go(func() error { addresses.Run(running); return nil })
+		group.Go(func() error { masters.Follow(running, o.roster); return nil })
 		err = group.Wait()
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

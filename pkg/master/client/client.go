@@ -39,7 +39,7 @@ const (
 
 // Config is the configuration of a client.
 type Config struct {
-	// Topology lists the masters.
+	// Topology lists the masters. Client.SetTopology replaces it.
 	Topology topology.Topology
 	// Identity is the certificate of the caller.
 	Identity *mtls.Identity
@@ -55,17 +55,11 @@ type Config struct {
 // Client calls the masters of a runtime. It is safe for concurrent use.
 type Client struct {
 	config  Config
-	members []*member
+	members members
 	leader  leader
 	// turn is held by the command that is being executed.
 	turn    chan struct{}
 	session session
-}
-
-// member is one master and the connection to it.
-type member struct {
-	topology.Member
-	conn *grpc.ClientConn
 }
 
 // errNoMasters is the error of every call of a runtime without masters.
@@ -82,33 +76,20 @@ func New(config Config) (*Client, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	c := &Client{config: config, turn: make(chan struct{}, 1)}
-	for _, m := range config.Topology.Masters {
-		options := []grpc.DialOption{grpc.WithStatsHandler(sentHandler{}), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxResponse))}
-		if config.Dial != nil {
-			options = append(options, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return config.Dial(ctx, m) }))
-		}
-		conn, err := config.Identity.Dial(m.Address(), mtls.Master, m.Name, options...)
-		if err != nil {
-			c.Close()
-			return nil, fmt.Errorf("create master client: %w", err)
-		}
-		c.members = append(c.members, &member{Member: m, conn: conn})
+	if err := c.SetTopology(config.Topology); err != nil {
+		return nil, fmt.Errorf("create master client: %w", err)
 	}
 	return c, nil
 }
 
 // Close closes every connection. Running calls fail.
-func (c *Client) Close() {
-	for _, m := range c.members {
-		_ = m.conn.Close()
-	}
-}
+func (c *Client) Close() { c.members.close() }
 
 // connect opens the connections to all masters that are not open, without waiting
 // for them, so that a command that another master has to execute does not wait for
 // a handshake.
 func (c *Client) connect() {
-	for _, m := range c.members {
+	for _, m := range c.members.all() {
 		if m.conn.GetState() == connectivity.Idle {
 			m.conn.Connect()
 		}

@@ -70,7 +70,7 @@ func TestEvidence(t *testing.T) {
 func checkEvidence(t *testing.T, conn *grpc.ClientConn, c evidence) {
 	t.Helper()
 	m := &member{Member: topology.Member{Name: "a"}, conn: conn}
-	client := &Client{config: Config{}, members: []*member{m}}
+	client := &Client{config: Config{}, members: members{list: []*member{m}}}
 	client.config.Logger = slog.New(slog.DiscardHandler)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -94,13 +94,13 @@ func checkEvidence(t *testing.T, conn *grpc.ClientConn, c evidence) {
 // TestInvalidRequestEndsAtOnce checks that a request that cannot be encoded is not
 // repeated until the deadline, and is not of an unknown outcome.
 func TestInvalidRequestEndsAtOnce(t *testing.T) {
-	client := &Client{config: Config{Logger: slog.New(slog.DiscardHandler)}, members: []*member{{Member: topology.Member{Name: "a"}}}}
+	client := &Client{config: Config{Logger: slog.New(slog.DiscardHandler)}, members: members{list: []*member{{Member: topology.Member{Name: "a"}}}}}
 	conn, err := grpc.NewClient("passthrough:///127.0.0.1:1", grpc.WithTransportCredentials(insecure.NewCredentials()), message.CheckRequests())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	client.members[0].conn = conn
+	client.members.list[0].conn = conn
 	e := client.call(t.Context(), func(ctx context.Context, conn *grpc.ClientConn) error {
 		_, err := masterv1.NewCoordinationClient(conn).Unmount(ctx, &masterv1.UnmountRequest{Path: "/\xff"})
 		return err

@@ -4,7 +4,7 @@ import "google.golang.org/grpc/connectivity"
 
 // Connected reports whether a client is connected to all masters.
 func Connected(c *Client) bool {
-	for _, m := range c.members {
+	for _, m := range c.members.all() {
 		if m.conn.GetState() != connectivity.Ready {
 			return false
 		}

@@ -123,7 +123,7 @@ func (e outcome) failure() error {
 
 // call repeats an attempt until the leader has responded or ctx is done.
 func (c *Client) call(ctx context.Context, try attempt) outcome {
-	if len(c.members) == 0 {
+	if len(c.members.all()) == 0 {
 		return outcome{err: errNoMasters}
 	}
 	failures := map[string]*RefusedError{}
@@ -133,7 +133,7 @@ func (c *Client) call(ctx context.Context, try attempt) outcome {
 	for backoff := minBackoff; ; backoff = nextBackoff(backoff, time.Since(begin)) {
 		tried := map[string]bool{}
 		for redirects := 0; ; {
-			m := c.leader.pick(c.members, tried, time.Now())
+			m := c.leader.pick(c.members.all(), tried, time.Now())
 			if m == nil {
 				break
 			}
@@ -180,6 +180,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 	case succeeded, refused:
 		c.leader.markLeader(m.Name)
 	case elsewhere:
+		c.learn(redirect)
 		// The master that it names may be tried again in this round, at most
 		// twice, because leadership may have moved since.
 		if c.leader.hint(m.Name, redirect.GetLeader(), time.Now()) && *redirects < 2 {
@@ -203,7 +204,7 @@ func (c *Client) try(ctx context.Context, m *member, limit time.Duration, try at
 // none was final.
 func (c *Client) timeoutError(ctx context.Context, failures map[string]*RefusedError) error {
 	var all []string
-	for _, m := range c.members {
+	for _, m := range c.members.all() {
 		if failure := failures[m.Name]; failure != nil {
 			all = append(all, m.Name+": "+failure.Message)
 		}

@@ -38,8 +38,9 @@ type MemberResult struct {
 // topology.
 func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, clusterID string) []HeartbeatResult {
 	request := &masterv1.HeartbeatRequest{Report: report, ClusterId: clusterID}
-	results := make([]HeartbeatResult, len(c.members))
-	c.each(ctx, attemptTimeout, func(ctx context.Context, i int, m *member) {
+	members := c.members.all()
+	results := make([]HeartbeatResult, len(members))
+	each(ctx, members, attemptTimeout, func(ctx context.Context, i int, m *member) {
 		results[i].Member = m.Member
 		response, err := masterv1.NewReportsClient(m.conn).Heartbeat(ctx, request)
 		if err != nil {
@@ -55,8 +56,9 @@ func (c *Client) Heartbeat(ctx context.Context, report *commonv1.WorkerReport, c
 // Members requests the status of every master, in parallel and each with a
 // deadline of its own. The results are in the order of the topology.
 func (c *Client) Members(ctx context.Context) []MemberResult {
-	results := make([]MemberResult, len(c.members))
-	c.each(ctx, memberTimeout, func(ctx context.Context, i int, m *member) {
+	members := c.members.all()
+	results := make([]MemberResult, len(members))
+	each(ctx, members, memberTimeout, func(ctx context.Context, i int, m *member) {
 		results[i].Member = m.Member
 		start := time.Now()
 		response, err := masterv1.NewMemberClient(m.conn).Status(ctx, &masterv1.StatusRequest{})
@@ -72,9 +74,9 @@ func (c *Client) Members(ctx context.Context) []MemberResult {
 }
 
 // each makes a call at every master and waits for all of them.
-func (c *Client) each(ctx context.Context, timeout time.Duration, call func(ctx context.Context, i int, m *member)) {
+func each(ctx context.Context, members []*member, timeout time.Duration, call func(ctx context.Context, i int, m *member)) {
 	var wait sync.WaitGroup
-	for i, m := range c.members {
+	for i, m := range members {
 		wait.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()

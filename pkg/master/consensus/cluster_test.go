@@ -156,7 +156,7 @@ func (c *cluster) config(i int) Config {
 	config := Config{
 		Name: c.Name(i), DataDir: c.DataDir(i), ClusterID: consensustest.ClusterID,
 		Topology: c.Topology, Identity: c.Identity(i), RaftListen: c.Topology.Masters[i].RaftAddress(),
-		Heartbeat: time.Second, Election: time.Second, Lease: 800 * time.Millisecond,
+		Heartbeat: time.Second, Election: time.Second, Lease: 800 * time.Millisecond, Stabilization: 50 * time.Millisecond,
 		Peers: c.Fixture, Logger: c.logger.With("member", c.Name(i)),
 	}
 	for _, configure := range c.configs {

@@ -55,6 +55,8 @@ const (
 	DefaultElection    = 250 * time.Millisecond
 	DefaultLease       = 200 * time.Millisecond
 	DefaultDiskTimeout = 5 * time.Second
+	// DefaultStabilization delays only the vote of a new member.
+	DefaultStabilization = 2 * time.Second
 )
 
 // Config is the configuration of a member.
@@ -68,7 +70,9 @@ type Config struct {
 	// Formed reports whether the cluster was formed before, as far as the
 	// process that started this member knows. Such a cluster must not be formed
 	// again.
-	Formed   bool
+	Formed bool
+	// Topology lists the masters that the cluster shall have. Node.SetTopology
+	// replaces it.
 	Topology topology.Topology
 	// Identity is a certificate with the role master and the name Name.
 	Identity *mtls.Identity
@@ -82,6 +86,9 @@ type Config struct {
 	// a candidate waits for votes, Lease how long a leader continues without a
 	// majority. Lease <= Heartbeat <= Election.
 	Heartbeat, Election, Lease time.Duration
+	// Stabilization is for how long a new member of a cluster in use must have been
+	// caught up before it gets a vote.
+	Stabilization time.Duration
 	// DiskTimeout is how long one write may take before the disk counts as
 	// hung. Time during which the process was paused does not count.
 	DiskTimeout time.Duration
@@ -155,6 +162,7 @@ func (c *Config) normalize() error {
 	setDefault(&c.Heartbeat, DefaultHeartbeat)
 	setDefault(&c.Election, max(DefaultElection, c.Heartbeat))
 	setDefault(&c.Lease, min(DefaultLease, c.Heartbeat))
+	setDefault(&c.Stabilization, DefaultStabilization)
 	setDefault(&c.DiskTimeout, DefaultDiskTimeout)
 	setDefault(&c.Format, 1)
 	setDefault(&c.sizes.interval, 10*time.Second)
@@ -169,11 +177,11 @@ func (c *Config) normalize() error {
 }
 
 func (c *Config) validate() error {
-	switch _, listed := c.Topology.Master(c.Name); {
+	switch {
 	case c.Name == "":
 		return errors.New("member name is empty")
-	case !listed:
-		return fmt.Errorf("member %s is not a master of the topology", c.Name)
+	case len(c.Topology.Masters) == 0:
+		return errors.New("the topology lists no masters")
 	case c.DataDir == "":
 		return errors.New("data directory is empty")
 	case c.ClusterID == "":

@@ -3,6 +3,8 @@ package consensus
 import (
 	"strings"
 	"testing"
+
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 func TestConfigIsChecked(t *testing.T) {
@@ -12,7 +14,8 @@ func TestConfigIsChecked(t *testing.T) {
 		want   string
 	}{
 		"no name":            {func(c *Config) { c.Name = "" }, "name is empty"},
-		"not listed":         {func(c *Config) { c.Name = "m-9" }, "not a master of the topology"},
+		"not listed":         {func(c *Config) { c.Topology.Masters = []topology.Member{{Name: "m-9"}} }, "not a master of the topology"},
+		"no masters":         {func(c *Config) { c.Topology.Masters = nil }, "lists no masters"},
 		"no directory":       {func(c *Config) { c.DataDir = "" }, "data directory"},
 		"no cluster":         {func(c *Config) { c.ClusterID = "" }, "cluster id"},
 		"no identity":        {func(c *Config) { c.Identity = nil }, "identity"},

@@ -20,6 +20,12 @@
 //     bootstraps, alone, after every listed master has reported that it has no
 //     state. A member that is configured with Formed never
 //     bootstraps.
+//   - The members follow the topology, which may change while they run. Newcomers
+//     join without a vote, catch up, remain caught up for a time, and are promoted
+//     one at a time; a cluster in use has no even number of voters for longer than
+//     two changes take. Members that the topology does not list any more are removed
+//     one at a time by a leader that it lists, none of which a majority needs; see
+//     reconcile and AddMember.
 //   - Data is checksummed. Every log entry, every value that Raft keeps beside
 //     the log and every snapshot carries a crc32c, which is verified when it is
 //     read from disk and when it is applied. Data that fails verification is
@@ -56,6 +62,7 @@
 //	member/snapshots/      the two newest snapshots, with the checksum of their
 //	                       metadata
 //	member/peers.json      what this member remembers of the others
+//	member/masters.json    the addresses of masters that the topology lists or listed
 //	reserve                space for a full disk; see space
 //	member/retired         this id was replaced: the next start generates another
 //	member.new/            a directory that is being created
@@ -64,14 +71,14 @@
 //	aside-snapshot-<id>/   the same for a snapshot
 //
 // Reading order: node.go opens and closes a member, formation.go brings it into
-// a cluster and membership.go admits others, leadership.go and read.go decide
-// what a leader may serve. transport.go sends requests to peers and inbound.go
+// a cluster and membership.go admits others, masters.go holds the topology and
+// reconcile.go removes what it does not list, by what health.go observes.
+// leadership.go and read.go decide what a leader may serve. transport.go sends requests to peers and inbound.go
 // receives theirs, over connections of which spares.go keeps some ready.
 // peerwatch.go exchanges what members remember of each other, which proof.go and
 // memory.go use. memberdir.go proves a directory: tail.go says what it must hold,
 // logproof.go and snapshotproof.go read what it holds, rejoin.go replaces it. disk.go and checksum.go verify what is read later.
 // Broken variants for the directed tests are in mutant.go, under a build tag.
 //
-// Not provided: reads by followers, leader leases for reads, and changes of the
-// number of members.
+// Not provided: reads by followers, and leader leases for reads.
 package consensus

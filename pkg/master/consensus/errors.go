@@ -15,6 +15,8 @@ type NotLeaderError struct {
 	// empty when unknown.
 	Leader string
 	Term   uint64
+	// Address is the host:port of the leader for gRPC; empty when unknown.
+	Address string
 }
 
 func (e *NotLeaderError) Error() string {
@@ -67,5 +69,9 @@ func (n *Node) notLeader() error {
 			leader = last
 		}
 	}
-	return &NotLeaderError{Leader: leader, Term: term}
+	at := ""
+	if m, known := n.masters.find(leader); known {
+		at = m.Address()
+	}
+	return &NotLeaderError{Leader: leader, Term: term, Address: at}
 }

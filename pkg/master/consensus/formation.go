@@ -40,22 +40,28 @@ const (
 
 // Run makes this member part of a cluster: it continues with the one on its
 // disk, forms one, or joins one. It then maintains the membership until ctx is
-// done, and returns nil. While the member cannot enter a cluster, Run retries,
-// and Reason returns the cause.
+// done, and returns nil. While the member is in no cluster, because it cannot enter
+// one or was removed, Run retries, and Reason returns the cause.
 func (n *Node) Run(ctx context.Context) error {
-	for !n.voter() {
-		n.setReason(n.joinOrForm(ctx))
-		if !n.pauseWith(ctx, formationInterval) {
+	for removed := false; ; {
+		for removed || !n.voter() {
+			err := n.joinOrForm(ctx)
+			n.setReason(err)
+			removed = removed || errors.Is(err, errRemoved) // an id is never added again
+			if !n.pauseWith(ctx, formationInterval) {
+				return nil
+			}
+		}
+		n.setReason(nil)
+		n.logger.Info("this master is a voter", "member", n.id)
+		if err := n.dir.pruneAside(asideKept); err != nil {
+			n.logger.Warn("cannot remove old directories that were set aside", "error", err)
+		}
+		var running bool
+		if removed, running = n.maintainMembership(ctx); !running {
 			return nil
 		}
 	}
-	n.setReason(nil)
-	n.logger.Info("this master is a voter", "member", n.id)
-	if err := n.dir.pruneAside(asideKept); err != nil {
-		n.logger.Warn("cannot remove old directories that were set aside", "error", err)
-	}
-	n.maintainMembership(ctx)
-	return nil
 }
 
 // setReason records why this member is in no cluster, and logs the reason when
@@ -116,8 +122,8 @@ func (n *Node) joinOrForm(ctx context.Context) error {
 			return fmt.Errorf("this cluster was formed before, the disk of this master is empty, and no reachable master has state; waiting for the others: %w", others.silent)
 		}
 		return errors.New(NoStateLeft)
-	case n.config.Topology.Masters[0].Name != n.config.Name:
-		return fmt.Errorf("waiting for %s to form the cluster", n.config.Topology.Masters[0].Name)
+	case n.Topology().Masters[0].Name != n.config.Name:
+		return fmt.Errorf("waiting for %s to form the cluster", n.Topology().Masters[0].Name)
 	case others.silent != nil:
 		return fmt.Errorf("waiting for every master to report that it has no state: %w", others.silent)
 	}
@@ -164,16 +170,6 @@ func (n *Node) describeOthers(ctx context.Context) survey {
 	return all
 }
 
-func (n *Node) others() []topology.Member {
-	var others []topology.Member
-	for _, m := range n.config.Topology.Masters {
-		if m.Name != n.config.Name {
-			others = append(others, m)
-		}
-	}
-	return others
-}
-
 // bootstrap forms a cluster of this member alone.
 func (n *Node) bootstrap() error {
 	n.logger.Info("forming the cluster", "cluster", n.config.ClusterID, "member", n.id)
@@ -212,7 +208,7 @@ func (n *Node) joinAt(ctx context.Context, other topology.Member, request *maste
 		return err
 	}
 	if response.GetRemoved() {
-		return n.retire("it was replaced while it was unreachable")
+		return n.leave()
 	}
 	return nil
 }

@@ -57,6 +57,9 @@ func (d memberDir) unfinished() string { return filepath.Join(d.dir, "member.new
 // peers is the path of what this member remembers of the others.
 func (d memberDir) peers() string { return filepath.Join(d.member(), "peers.json") }
 
+// masters is the path of the addresses of this and the other masters.
+func (d memberDir) masters() string { return filepath.Join(d.member(), "masters.json") }
+
 // retired is the path of a file that exists once the member was replaced.
 func (d memberDir) retired() string { return filepath.Join(d.member(), "retired") }
 

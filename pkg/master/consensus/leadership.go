@@ -142,7 +142,7 @@ func (n *Node) resignIfHalted() bool {
 // members are added to it. It returns false when the term is over.
 func (n *Node) awaitVoters(term uint64) bool {
 	for n.raft.State() == raft.Leader && n.raft.CurrentTerm() == term {
-		if n.fsm.used.Load() || countVoters(n.servers()) >= len(n.config.Topology.Masters)/2+1 {
+		if n.fsm.used.Load() || countVoters(n.servers()) >= len(n.Topology().Masters)/2+1 {
 			return true
 		}
 		if !n.pause(4 * commitTimeout) {

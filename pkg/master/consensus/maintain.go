@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,12 +14,16 @@ import (
 // maintainInterval is how often a voter checks its membership.
 const maintainInterval = time.Second
 
-// maintainMembership detects that this member was replaced while it was
-// unreachable, and updates its address in the configuration. It returns when
-// ctx is done or the node stops.
-func (n *Node) maintainMembership(ctx context.Context) {
+// maintainMembership detects that this member was removed, or replaced while it was
+// unreachable, and updates its address in the configuration. It returns when this
+// member has no vote any more, with whether it was removed, and, with running false,
+// when ctx is done or the node stops.
+func (n *Node) maintainMembership(ctx context.Context) (removed, running bool) {
 	led := time.Now()
 	for n.pauseWith(ctx, maintainInterval) {
+		if !n.voter() {
+			return false, true
+		}
 		if leader, _ := n.Leader(); leader != "" {
 			led = time.Now()
 			n.maintainAddress(ctx)
@@ -29,11 +34,16 @@ func (n *Node) maintainMembership(ctx context.Context) {
 		}
 		// Members with a vote reject the candidacy of a replaced member without
 		// a reason. A join request returns one.
-		if err := n.join(ctx); err != nil {
+		err := n.join(ctx)
+		if errors.Is(err, errRemoved) {
+			return true, true
+		}
+		if err != nil {
 			n.logger.Info("no leader is known", "error", err)
 		}
 		led = time.Now()
 	}
+	return false, false
 }
 
 // maintainAddress writes the topology's address of this member into the
@@ -58,9 +68,18 @@ func (n *Node) maintainAddress(ctx context.Context) {
 // directory aside and joins as a new member.
 func (n *Node) retire(reason string) error {
 	err := fmt.Errorf("member %s: %s: at its next start, its directory is set aside and it joins as a new member", n.id, reason)
-	if failed := atomicfile.Write(n.dir.retired(), []byte(err.Error()+"\n"), 0o600); failed != nil {
+	if failed := n.markRetired(err); failed != nil {
 		return failed
 	}
 	n.fail(err)
 	return err
+}
+
+// markRetired makes durable that this member's id must not be used by another
+// process.
+func (n *Node) markRetired(reason error) error {
+	if marked, err := exists(n.dir.retired()); err == nil && marked {
+		return nil
+	}
+	return atomicfile.Write(n.dir.retired(), []byte(reason.Error()+"\n"), 0o600)
 }

@@ -76,6 +76,16 @@ func (d memberDir) used() (bool, error) {
 	return len(entries) > 0, err
 }
 
+// inUse reports whether the directory holds a member whose id may be used.
+func (d memberDir) inUse() (bool, error) {
+	used, err := d.used()
+	if err != nil || !used {
+		return false, err
+	}
+	retired, err := exists(d.retired())
+	return !retired, err
+}
+
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, os.ErrNotExist) {

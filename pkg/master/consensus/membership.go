@@ -1,9 +1,11 @@
 package consensus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -46,11 +48,16 @@ func (n *Node) hasState() bool {
 }
 
 // AddMember makes the requesting member a voter. It is added without a vote,
-// under its own id, and catches up; then the lost id of its name is removed,
-// and then it is promoted. Changes are made one at a time, and none that would
-// leave fewer than a majority of live, caught-up voters. AddMember takes as
-// long as catching up does, and may be called again after any error. On members
-// other than the leader it returns NotLeaderError.
+// under its own id, catches up and remains so for a time; then the lost id of its
+// name is removed, and then it is promoted. Changes are made one at a time, and
+// none that would leave fewer than a majority of live, caught-up voters. AddMember
+// takes as long as catching up does, and may be called again after any error. On
+// members other than the leader it returns NotLeaderError.
+//
+// A cluster in use never has an even number of voters for longer than two changes
+// take while the topology lists more masters: with two voters, the loss of either
+// would stop it. The first of two newcomers therefore gets its vote together with
+// the second.
 func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
 	if err := n.checkJoin(request); err != nil {
 		return nil, fmt.Errorf("reject %s: %w", request.GetName(), err)
@@ -64,16 +71,13 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 		}
 		return &masterv1.JoinResponse{}, nil
 	}
-	select {
-	case n.changeLock <- struct{}{}:
-		defer func() { <-n.changeLock }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for another change of the configuration: %w", ctx.Err())
-	}
 	id := raft.ServerID(request.GetMemberId())
 	removed, err := n.removed(ctx, id, request.GetHasState())
 	if err == nil && removed {
 		return &masterv1.JoinResponse{Removed: true}, nil
+	}
+	if err == nil && !n.masters.lists(request.GetName()) {
+		err = errNotListed
 	}
 	if err == nil {
 		err = n.admit(ctx, id, serverAddress(request.GetAddress(), request.GetMemberId()))
@@ -88,13 +92,17 @@ func (n *Node) AddMember(ctx context.Context, request *masterv1.JoinRequest) (*m
 	return &masterv1.JoinResponse{Voter: true}, nil
 }
 
+// errNotListed rejects a member that the topology of the leader does not list.
+var errNotListed = errors.New("it is not a master of the topology")
+
+// checkJoin returns why a request is rejected at once. One of a master that is not
+// listed is not if it has state: it may learn that it was removed.
 func (n *Node) checkJoin(r *masterv1.JoinRequest) error {
-	_, listed := n.config.Topology.Master(r.GetName())
 	switch {
 	case r.GetClusterId() != n.config.ClusterID:
 		return fmt.Errorf("it belongs to cluster %q, this member to %q", r.GetClusterId(), n.config.ClusterID)
-	case !listed:
-		return errors.New("it is not a master of the topology")
+	case !n.masters.lists(r.GetName()) && !r.GetHasState():
+		return errNotListed
 	case nameOf(r.GetMemberId()) != r.GetName() || len(r.GetMemberId()) > maxName:
 		return fmt.Errorf("member id %q does not match its name", r.GetMemberId())
 	case r.GetName() == n.config.Name:
@@ -120,24 +128,114 @@ func (n *Node) removed(ctx context.Context, id raft.ServerID, hasState bool) (bo
 
 // admit performs the steps of AddMember that remain.
 func (n *Node) admit(ctx context.Context, id raft.ServerID, address raft.ServerAddress) error {
-	current, known := find(n.servers(), id)
-	if known && current.Suffrage == raft.Voter && current.Address == address {
-		return nil
+	if err := n.changing(ctx, func() error { return n.addWithoutVote(ctx, id, address) }); err != nil {
+		return err
 	}
-	if !known {
-		n.logger.Info("adding a member without a vote", "member", id)
-		if err := n.change(ctx, n.raft.AddNonvoter(id, address, 0, transportTimeout)); err != nil {
+	for {
+		if err := n.awaitStable(ctx, id); err != nil {
 			return err
 		}
+		var waiting string
+		err := n.changing(ctx, func() error {
+			var failed error
+			waiting, failed = n.promote(ctx, id, address)
+			return failed
+		})
+		if err != nil || waiting == "" {
+			return err
+		}
+		if !n.pauseWith(ctx, joinPoll) {
+			return fmt.Errorf("%s: %w", waiting, cmp.Or(ctx.Err(), errStopped))
+		}
 	}
-	if err := n.catchUp(ctx, id); err != nil {
-		return err
+}
+
+// changing calls a function that changes the configuration, while no other one runs.
+func (n *Node) changing(ctx context.Context, change func() error) error {
+	select {
+	case n.changeLock <- struct{}{}:
+		defer func() { <-n.changeLock }()
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another change of the configuration: %w", ctx.Err())
+	}
+	return change()
+}
+
+// addWithoutVote adds a member that is not in the configuration.
+func (n *Node) addWithoutVote(ctx context.Context, id raft.ServerID, address raft.ServerAddress) error {
+	if _, known := find(n.servers(), id); known {
+		return nil
+	}
+	n.logger.Info("adding a member without a vote", "member", id)
+	return n.change(ctx, n.raft.AddNonvoter(id, address, 0, transportTimeout))
+}
+
+// promote gives a member its vote, after it has removed the lost id of its name, and
+// with it one more if the number of voters would become even; see AddMember. It
+// returns what the member has to wait for; empty when it has its vote.
+func (n *Node) promote(ctx context.Context, id raft.ServerID, address raft.ServerAddress) (string, error) {
+	current, known := find(n.servers(), id)
+	switch {
+	case !known:
+		return "", errors.New("it was removed meanwhile")
+	case !n.masters.lists(nameOf(string(id))):
+		return "", errNotListed
+	case current.Suffrage == raft.Voter && current.Address == address:
+		return "", nil
+	case !n.caughtUp(id):
+		return "it has to catch up", nil
 	}
 	if err := n.removeLost(ctx, id); err != nil {
-		return err
+		return "", err
 	}
-	n.logger.Info("promoting a member to voter", "member", id)
-	return n.change(ctx, n.raft.AddVoter(id, address, 0, transportTimeout))
+	promoted := []raft.Server{{ID: id, Address: address}}
+	if current.Suffrage != raft.Voter {
+		partner, needed := n.partner(id)
+		switch {
+		case needed && partner.ID == "":
+			return awaitsPartner, nil
+		case needed:
+			promoted = append(promoted, partner)
+		}
+	}
+	for _, p := range promoted {
+		n.logger.Info("promoting a member to voter", "member", p.ID)
+		if err := n.change(ctx, n.raft.AddVoter(p.ID, p.Address, 0, transportTimeout)); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
+}
+
+// awaitsPartner is why a member that has caught up has no vote yet.
+const awaitsPartner = "it gets its vote together with another new master, because an even number of voters tolerates no more failures"
+
+// partner returns the member that is promoted together with another one, and whether
+// there has to be one. The id is empty while none is ready.
+func (n *Node) partner(of raft.ServerID) (partner raft.Server, needed bool) {
+	servers := n.servers()
+	if !n.fsm.used.Load() || countVoters(servers)%2 == 0 {
+		return raft.Server{}, false
+	}
+	for _, m := range n.Topology().Masters {
+		if m.Name == nameOf(string(of)) || n.votes(m.Name) {
+			continue
+		}
+		needed = true
+		for _, s := range servers {
+			if nameOf(string(s.ID)) == m.Name && n.health.stable(s.ID, n.config.Stabilization) && n.caughtUp(s.ID) {
+				return s, true
+			}
+		}
+	}
+	return raft.Server{}, needed
+}
+
+// votes reports whether a member of a name is a voter.
+func (n *Node) votes(name string) bool {
+	return slices.ContainsFunc(n.servers(), func(s raft.Server) bool {
+		return s.Suffrage == raft.Voter && nameOf(string(s.ID)) == name
+	})
 }
 
 // change blocks until a change of the configuration is committed.
@@ -149,10 +247,11 @@ func (n *Node) change(ctx context.Context, future raft.IndexFuture) error {
 	return err
 }
 
-// catchUp blocks until a member has nearly all of the log.
-func (n *Node) catchUp(ctx context.Context, id raft.ServerID) error {
+// awaitStable blocks until a member has nearly all of the log, and, in a cluster in
+// use, has had it for the time of stabilization.
+func (n *Node) awaitStable(ctx context.Context, id raft.ServerID) error {
 	for {
-		if n.caughtUp(id) {
+		if n.caughtUp(id) && (!n.fsm.used.Load() || n.health.stable(id, n.config.Stabilization)) {
 			return nil
 		}
 		if n.raft.State() != raft.Leader {
@@ -199,19 +298,23 @@ func (n *Node) removeLost(ctx context.Context, newcomer raft.ServerID) error {
 
 // mayRemove returns an error when a member must stay, because too few of the
 // other voters are alive and caught up.
-func (n *Node) mayRemove(lost raft.ServerID) error {
+func (n *Node) mayRemove(lost raft.ServerID) error { return n.mayRemoveIf(lost, n.caughtUp) }
+
+// mayRemoveIf is mayRemove with another function that says whether a member is alive
+// and caught up.
+func (n *Node) mayRemoveIf(lost raft.ServerID, caughtUp func(raft.ServerID) bool) error {
 	voters, sound := 0, 0
 	for _, s := range n.servers() {
 		if s.ID == lost || s.Suffrage != raft.Voter {
 			continue
 		}
 		voters++
-		if n.caughtUp(s.ID) {
+		if caughtUp(s.ID) {
 			sound++
 		}
 	}
 	if sound < voters/2+1 {
-		return fmt.Errorf("cannot replace %s now: only %d of the other %d voters are alive and caught up", lost, sound, voters)
+		return fmt.Errorf("cannot remove %s now: only %d of the other %d voters are alive and caught up", lost, sound, voters)
 	}
 	return nil
 }

@@ -41,6 +41,10 @@ type Node struct {
 	// that.
 	opened chan struct{}
 
+	// masters are those of the topology, and those that are still members.
+	masters *masters
+	// health is what this member, as the leader, observes of the others.
+	health health
 	// memory is what this member remembers of the others, peers what they
 	// reported to it since its start.
 	memory   *memory
@@ -59,6 +63,9 @@ type Node struct {
 	// changeLock is held while the configuration is changed: one change at a
 	// time.
 	changeLock chan struct{}
+	// obstacle is what keeps this member, as the leader, from bringing the members to
+	// the topology; nil when nothing does.
+	obstacle atomic.Pointer[string]
 	// waiting is why this member is not in a cluster yet; see Reason.
 	waiting atomic.Pointer[waitReason]
 
@@ -100,8 +107,7 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	}
 	n.reads.kick = make(chan struct{}, 1)
 	n.running, n.stopping = context.WithCancel(context.Background())
-	n.self, _ = config.Topology.Master(config.Name)
-	n.peers = newPeers(len(n.others()))
+	n.peers = newPeers()
 	n.progress.limit = max(minProgressLimit, 10*config.Heartbeat)
 	n.metrics = newMetrics()
 	if err := n.open(state); err != nil {
@@ -119,15 +125,17 @@ func Open(config Config, state StateMachine) (*Node, error) {
 	n.background.Go(n.compact)
 	n.background.Go(n.proveLoop)
 	n.background.Go(n.watchSpace)
-	for _, peer := range n.others() {
-		n.background.Go(func() { n.watchPeer(peer) })
-	}
+	n.background.Go(n.watchPeers)
+	n.background.Go(n.reconcile)
 	return n, nil
 }
 
 func (n *Node) open(state StateMachine) error {
 	var err error
 	if n.lock, err = lockDir(n.config.DataDir); err != nil {
+		return err
+	}
+	if err := n.openTopology(); err != nil {
 		return err
 	}
 	n.openSpace()
@@ -154,7 +162,7 @@ func (n *Node) open(state StateMachine) error {
 		return err
 	}
 	n.fsm = &fsm{state: state, fail: n.fail}
-	if n.stream, err = listen(&n.config, proven.identity.ID); err != nil {
+	if n.stream, err = listen(&n.config, addressBook{self: n.self, find: n.masters.find, admits: n.Admits}, proven.identity.ID); err != nil {
 		return err
 	}
 	guarded := &spaceGuard{LogStore: n.store, space: n.space}
@@ -167,6 +175,10 @@ func (n *Node) open(state StateMachine) error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	close(n.opened)
+	if err := n.masters.write(); err != nil {
+		n.logger.Warn("the addresses of masters are not on disk", "error", err)
+	}
+	n.peers.expect(n.others())
 	return nil
 }
 

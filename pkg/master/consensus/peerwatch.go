@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -25,7 +26,8 @@ const (
 type peers struct {
 	mu   sync.Mutex
 	seen map[string]peerState
-	size int
+	// expected are the masters that are watched.
+	expected map[string]bool
 }
 
 type peerState struct {
@@ -33,14 +35,33 @@ type peerState struct {
 	response *masterv1.DescribeResponse
 }
 
-func newPeers(size int) *peers { return &peers{seen: map[string]peerState{}, size: size} }
+func newPeers() *peers { return &peers{seen: map[string]peerState{}} }
 
-func (p *peers) count() int { return p.size }
+// expect sets the masters that are watched from now on. What others reported does
+// not count any more.
+func (p *peers) expect(masters []topology.Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expected = map[string]bool{}
+	for _, m := range masters {
+		p.expected[m.Name] = true
+	}
+	maps.DeleteFunc(p.seen, func(name string, _ peerState) bool { return !p.expected[name] })
+}
+
+func (p *peers) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.expected)
+}
 
 // record stores the outcome of a request. response is nil when it failed.
 func (p *peers) record(name string, response *masterv1.DescribeResponse) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if !p.expected[name] {
+		return
+	}
 	state := p.seen[name]
 	if response != nil {
 		state.response = response
@@ -63,11 +84,48 @@ func (p *peers) reports() (reports []testimony, failed int) {
 	return reports, failed
 }
 
-// watchPeer exchanges state with another master while this one runs: what it
+// watchPeers keeps one watchPeer running for each other master, while masters are
+// added to and removed from the topology and the members.
+func (n *Node) watchPeers() {
+	running := map[topology.Member]context.CancelFunc{}
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	for {
+		changed := n.masters.changed.wait()
+		wanted := map[topology.Member]bool{}
+		others := n.others()
+		for _, peer := range others {
+			wanted[peer] = true
+		}
+		n.peers.expect(others)
+		for peer, stop := range running {
+			if !wanted[peer] {
+				stop()
+				delete(running, peer)
+			}
+		}
+		for peer := range wanted {
+			if running[peer] != nil {
+				continue
+			}
+			ctx, stop := context.WithCancel(n.running)
+			running[peer] = stop
+			watchers.Go(func() { n.watchPeer(ctx, peer) })
+		}
+		if !n.pauseUntil(changed, watchIdle) {
+			for _, stop := range running {
+				stop()
+			}
+			return
+		}
+	}
+}
+
+// watchPeer exchanges state with another master until ctx is done: what it
 // remembers of this member until that may vote, the commit index if it is the
 // leader and this member is not known to be caught up, and otherwise, less
 // often, the position of this member's log, for it to remember.
-func (n *Node) watchPeer(peer topology.Member) {
+func (n *Node) watchPeer(ctx context.Context, peer topology.Member) {
 	var asked time.Time
 	recorded := false
 	for {
@@ -76,13 +134,13 @@ func (n *Node) watchPeer(peer topology.Member) {
 		urgent := refuted != "" || !passed || !recorded || leader == peer.Name && n.progress.unknown(time.Now())
 		if urgent || time.Since(asked) >= watchInterval {
 			asked = time.Now()
-			recorded = n.exchange(n.running, peer, passed)
+			recorded = n.exchange(ctx, peer, passed)
 		}
 		tick := watchIdle
 		if urgent {
 			tick = watchTick
 		}
-		if !n.pause(tick) {
+		if !n.pauseWith(ctx, tick) {
 			return
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -45,7 +46,8 @@ var errUnproved = errors.New("this master does not vote yet: the other masters h
 // An older copy remains unnoticed if every member that reports last heard of
 // this one before the copy was made: when all disks are replaced by older copies
 // at the same time, when the others were not in contact with this member since,
-// and for a cluster of one.
+// for a cluster of one, and for a copy of the only disk of a cluster that has grown
+// since, if none of the new members responds.
 type proof struct {
 	mu sync.Mutex
 	// current is the newest start that is on disk.
@@ -213,8 +215,8 @@ func (n *Node) prove() {
 		p.waiting = cmp.Or(p.waiting, t.uncovered(last))
 	}
 	// Every peer is heard that responds, more than a majority if possible.
-	if len(reports)+failed < n.peers.count() || len(reports)+1 < n.voters()/2+1 {
-		p.waiting = "waiting for other masters to confirm that the disk of this master is current"
+	if len(reports)+failed < n.peers.count() || n.heard(reports)+1 < n.voters()/2+1 {
+		p.waiting = "waiting for other masters to confirm that the disk of this master is current" + n.formerVoters()
 	}
 	if p.waiting != "" {
 		return
@@ -235,13 +237,27 @@ func (n *Node) prove() {
 	p.changed.send()
 }
 
+// heard returns how many of the reports are of voters, or, while there is no
+// configuration, how many there are.
+func (n *Node) heard(reports []testimony) int {
+	servers, heard := n.servers(), 0
+	for _, t := range reports {
+		if len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool {
+			return s.Suffrage == raft.Voter && nameOf(string(s.ID)) == t.peer
+		}) {
+			heard++
+		}
+	}
+	return heard
+}
+
 // voters returns how many members the cluster has: the voters of the
 // configuration, or, while there is none, the masters of the topology.
 func (n *Node) voters() int {
 	if voters := countVoters(n.servers()); voters > 0 {
 		return voters
 	}
-	return len(n.config.Topology.Masters)
+	return len(n.Topology().Masters)
 }
 
 // awaitProof blocks until this member may vote. It returns false when the node

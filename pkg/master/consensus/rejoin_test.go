@@ -3,6 +3,7 @@ package consensus
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"testing"
 
 	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
@@ -34,6 +35,10 @@ func TestASilentMasterDelaysNoReplacement(t *testing.T) {
 	f := consensustest.New(t, 5)
 	for _, peers := range []silentPeers{{silent: "m-1", leader: "m-4"}, {silent: "m-4", leader: "m-1"}} {
 		n := &Node{config: Config{Name: "m-0", ClusterID: consensustest.ClusterID, Topology: f.Topology, Peers: peers}, stopped: make(chan struct{})}
+		var err error
+		if n.masters, err = openMasters(filepath.Join(t.TempDir(), "masters.json"), f.Topology); err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), replaceTimeout)
 		defer cancel()
 		if err := n.replaceable(ctx, "m-0-1"); err != nil {

@@ -82,7 +82,7 @@ func (n *Node) unready(s *masterv1.StatusResponse) string {
 	case unproved != "":
 		return unproved
 	case s.GetLeader() == "":
-		return "no leader is known"
+		return "no leader is known" + n.formerVoters()
 	case n.raft.State() == raft.Leader:
 		if n.readyTerm() == 0 {
 			return "this master was elected and has not committed an entry yet"

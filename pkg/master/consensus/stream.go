@@ -34,7 +34,7 @@ type stream struct {
 	cluster  string
 	id       string
 	address  raft.ServerAddress
-	topology topology.Topology
+	masters  addressBook
 	identity *mtls.Identity
 	listener *netlimit.Listener
 	secure   netlimit.Handshake
@@ -59,18 +59,26 @@ type stream struct {
 
 var _ raft.StreamLayer = (*stream)(nil)
 
-func listen(c *Config, id string) (*stream, error) {
+// addressBook names the masters that a stream connects to and accepts.
+type addressBook struct {
+	self topology.Member
+	// find returns the present address of a master, admits reports whether one may
+	// connect.
+	find   func(name string) (topology.Member, bool)
+	admits func(name string) bool
+}
+
+func listen(c *Config, masters addressBook, id string) (*stream, error) {
 	var config net.ListenConfig
 	listener, err := config.Listen(context.Background(), "tcp", c.RaftListen)
 	if err != nil {
 		return nil, fmt.Errorf("listen for other masters: %w", err)
 	}
-	self, _ := c.Topology.Master(c.Name)
 	s := &stream{
 		cluster:  c.ClusterID,
 		id:       id,
-		address:  serverAddress(self.RaftAddress(), id),
-		topology: c.Topology,
+		address:  serverAddress(masters.self.RaftAddress(), id),
+		masters:  masters,
 		identity: c.Identity,
 		secure:   c.Identity.Handshake(mtls.Master),
 		conns:    map[net.Conn]struct{}{},
@@ -177,7 +185,7 @@ func (c *countedConn) leave() {
 
 // checkPreamble returns an error when the dialling member must be rejected.
 func (s *stream) checkPreamble(received preamble, peer mtls.Peer) error {
-	if _, listed := s.topology.Master(peer.Name); !listed {
+	if !s.masters.admits(peer.Name) {
 		return fmt.Errorf("%s is not a master of the topology", peer)
 	}
 	switch {
@@ -226,14 +234,14 @@ func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Co
 
 // dial returns a new connection, and the one below TLS. The host name is resolved
 // at every dial. The topology's address of a member takes precedence over that of
-// the configuration, which is used for members that the topology does not list.
+// the configuration, which is used for members that no topology has listed.
 func (s *stream) dial(address raft.ServerAddress, timeout time.Duration) (conn, raw net.Conn, err error) {
 	hostPort, id := splitAddress(address)
 	if id == "" {
 		return nil, nil, fmt.Errorf("dial %s: address has no member id", address)
 	}
 	name := nameOf(id)
-	if member, listed := s.topology.Master(name); listed {
+	if member, known := s.masters.find(name); known {
 		hostPort = member.RaftAddress()
 	}
 	ctx, cancel := context.WithTimeout(s.stopped, timeout)

@@ -93,6 +93,15 @@ func (l *logged) String() string {
 	return l.out.String()
 }
 
+// bookOf returns the address book of a member whose topology does not change.
+func bookOf(c Config) addressBook {
+	self, _ := c.Topology.Master(c.Name)
+	return addressBook{self: self, find: c.Topology.Master, admits: func(name string) bool {
+		_, listed := c.Topology.Master(name)
+		return listed
+	}}
+}
+
 // TestHandshake checks that no byte of Raft is exchanged unless both ends agree
 // on their identities.
 func TestHandshake(t *testing.T) {
@@ -136,7 +145,7 @@ func TestHandshake(t *testing.T) {
 					Name: f.Name(i), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(i),
 					RaftListen: f.Topology.Masters[i].RaftAddress(), Logger: slog.New(slog.NewTextHandler(out, nil)),
 				}
-				s, err := listen(&config, id)
+				s, err := listen(&config, bookOf(config), id)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -208,7 +217,7 @@ func TestTheDiallerChecksTheListener(t *testing.T) {
 				Name: f.Name(1), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(1),
 				RaftListen: f.Topology.Masters[1].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
 			}
-			dialler, err := listen(&config, "m-1-1")
+			dialler, err := listen(&config, bookOf(config), "m-1-1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,7 +271,7 @@ func listenAlone(t *testing.T) (*stream, *consensustest.Fixture) {
 		Name: f.Name(0), ClusterID: consensustest.ClusterID, Topology: f.Topology, Identity: f.Identity(0),
 		RaftListen: f.Topology.Masters[0].RaftAddress(), Logger: slog.New(slog.DiscardHandler),
 	}
-	s, err := listen(&config, "m-0-1")
+	s, err := listen(&config, bookOf(config), "m-0-1")
 	if err != nil {
 		t.Fatal(err)
 	}

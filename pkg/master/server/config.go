@@ -36,6 +36,11 @@ type Consensus interface {
 	Transfer(ctx context.Context, to string) (string, error)
 	Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
+	// Topology lists the masters that the cluster shall have, as far as this
+	// member knows. It may change.
+	Topology() topology.Topology
+	// Admits reports whether a master is listed there, or still a member.
+	Admits(name string) bool
 	// Reason returns why this member is not ready, or accepts no commands; empty
 	// when it does.
 	Reason() string
@@ -66,7 +71,9 @@ func Limits() netlimit.Limits {
 // Config is the configuration of a server.
 type Config struct {
 	// Name is the name of this master in the topology.
-	Name      string
+	Name string
+	// Topology is the one that this master starts with. Its cluster id never
+	// changes.
 	Topology  topology.Topology
 	Identity  *mtls.Identity
 	Consensus Consensus

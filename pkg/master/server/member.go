@@ -26,7 +26,7 @@ func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.Sta
 // TransferLeadership implements masterv1.MemberServer.
 func (s *Server) TransferLeadership(ctx context.Context, r *masterv1.TransferLeadershipRequest) (*masterv1.TransferLeadershipResponse, error) {
 	if r.GetTo() != "" {
-		if _, listed := s.config.Topology.Master(r.GetTo()); !listed {
+		if !s.config.Consensus.Admits(r.GetTo()) {
 			return nil, invalid("invalid to %q: not a master of this runtime: write one of %v", r.GetTo(), s.masters())
 		}
 	}
@@ -49,9 +49,10 @@ func (s *Server) Describe(ctx context.Context, r *masterv1.DescribeRequest) (*ma
 	return s.config.Consensus.Describe(r), nil
 }
 
-// Join implements masterv1.MemberServer.
+// Join implements masterv1.MemberServer. A master that is not listed any more may
+// learn that it was removed.
 func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.JoinResponse, error) {
-	if err := s.checkListed(ctx); err != nil {
+	if err := s.checkListed(ctx); err != nil && !r.GetHasState() {
 		return nil, err
 	}
 	if r.GetName() == "" {
@@ -67,10 +68,10 @@ func (s *Server) Join(ctx context.Context, r *masterv1.JoinRequest) (*masterv1.J
 	return response, nil
 }
 
-// checkListed rejects callers that are not masters of the topology.
+// checkListed rejects callers that are neither masters of the topology nor members.
 func (s *Server) checkListed(ctx context.Context) error {
 	from := caller(ctx)
-	if _, listed := s.config.Topology.Master(from.Name); !listed {
+	if !s.config.Consensus.Admits(from.Name) {
 		return status.Error(codes.PermissionDenied, fmt.Sprintf("%s is not a master of this runtime: the masters are %v", from, s.masters()))
 	}
 	return nil
@@ -78,7 +79,7 @@ func (s *Server) checkListed(ctx context.Context) error {
 
 func (s *Server) masters() []string {
 	var names []string
-	for _, m := range s.config.Topology.Masters {
+	for _, m := range s.config.Consensus.Topology().Masters {
 		names = append(names, m.Name)
 	}
 	return names

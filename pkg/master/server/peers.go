@@ -96,7 +96,7 @@ func peerError(err error) error {
 	s := status.Convert(err)
 	for _, detail := range s.Details() {
 		if follower, ok := detail.(*masterv1.NotLeader); ok {
-			return &consensus.NotLeaderError{Leader: follower.GetLeader(), Term: follower.GetTerm()}
+			return &consensus.NotLeaderError{Leader: follower.GetLeader(), Term: follower.GetTerm(), Address: follower.GetAddress()}
 		}
 	}
 	return fmt.Errorf("%s: %s", s.Code(), s.Message())

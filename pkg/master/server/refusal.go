@@ -39,7 +39,9 @@ func failure(err error) error {
 	var follower *consensus.NotLeaderError
 	switch {
 	case errors.As(err, &follower):
-		return withDetail(codes.FailedPrecondition, follower.Error(), &masterv1.NotLeader{Leader: follower.Leader, Term: follower.Term})
+		return withDetail(codes.FailedPrecondition, follower.Error(), &masterv1.NotLeader{
+			Leader: follower.Leader, Term: follower.Term, Address: follower.Address,
+		})
 	case errors.Is(err, consensus.ErrTooLarge):
 		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, consensus.ErrDiskFull):

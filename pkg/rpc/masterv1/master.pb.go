@@ -96,8 +96,11 @@ type NotLeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// leader is the name of the leader as far as this member knows; empty when
 	// unknown.
-	Leader        string `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
-	Term          uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	Leader string `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
+	Term   uint64 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
+	// address is the host:port of the leader; empty when unknown. Clients whose
+	// topology does not list the leader yet use it.
+	Address       string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +147,13 @@ func (x *NotLeader) GetTerm() uint64 {
 		return x.Term
 	}
 	return 0
+}
+
+func (x *NotLeader) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
 }
 
 type OpenSessionRequest struct {
@@ -2177,10 +2187,11 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\tRequestId\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x1a\n" +
 	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\"\n" +
-	"\facknowledged\x18\x03 \x01(\x04R\facknowledged\"7\n" +
+	"\facknowledged\x18\x03 \x01(\x04R\facknowledged\"Q\n" +
 	"\tNotLeader\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\tR\x06leader\x12\x12\n" +
-	"\x04term\x18\x02 \x01(\x04R\x04term\"\x8f\x01\n" +
+	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\"\x8f\x01\n" +
 	"\x12OpenSessionRequest\x12\x18\n" +
 	"\asession\x18\x01 \x01(\tR\asession\x12\x16\n" +
 	"\x06holder\x18\x02 \x01(\tR\x06holder\x12+\n" +

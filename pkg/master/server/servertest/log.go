@@ -12,6 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/master/consensus"
 	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Log is a log that its members share. It is safe for concurrent use.
@@ -250,6 +251,21 @@ func (m *Member) AddMember(_ context.Context, request *masterv1.JoinRequest) (*m
 	defer m.mu.Unlock()
 	m.joined = append(m.joined, request)
 	return &masterv1.JoinResponse{Voter: true}, nil
+}
+
+// Topology lists the members, by their names only.
+func (m *Member) Topology() topology.Topology {
+	var t topology.Topology
+	for _, other := range m.log.members {
+		t.Masters = append(t.Masters, topology.Member{Name: other.Name})
+	}
+	return t
+}
+
+// Admits reports whether the log has a member of a name.
+func (m *Member) Admits(name string) bool {
+	_, listed := m.Topology().Master(name)
+	return listed
 }
 
 // Reason returns an empty string: the member is in a cluster.
