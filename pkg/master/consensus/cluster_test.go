@@ -64,6 +64,12 @@ func (j *journal) all() []string {
 	return slices.Clone(j.commands)
 }
 
+func (j *journal) count() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.commands)
+}
+
 func (j *journal) Snapshot() Snapshot { return journalSnapshot(j.all()) }
 
 func (j *journal) Restore(r io.Reader) error {

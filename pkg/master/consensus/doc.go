@@ -72,7 +72,8 @@
 //
 // Reading order: node.go opens and closes a member, formation.go brings it into
 // a cluster and membership.go admits others, masters.go holds the topology and
-// reconcile.go removes what it does not list, by what health.go observes.
+// reconcile.go removes what it does not list, by what health.go observes;
+// newcomers.go keeps commands from outrunning members without a vote.
 // leadership.go and read.go decide what a leader may serve. transport.go sends requests to peers and inbound.go
 // receives theirs, over connections of which spares.go keeps some ready.
 // peerwatch.go exchanges what members remember of each other, which proof.go and

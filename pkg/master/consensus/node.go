@@ -45,6 +45,8 @@ type Node struct {
 	masters *masters
 	// health is what this member, as the leader, observes of the others.
 	health health
+	// newcomers slows commands down while members without a vote catch up.
+	newcomers newcomers
 	// memory is what this member remembers of the others, peers what they
 	// reported to it since its start.
 	memory   *memory

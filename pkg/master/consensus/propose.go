@@ -52,6 +52,7 @@ func (n *Node) propose(ctx context.Context, command []byte) (any, uint64, error)
 		if err := n.checkWritable(len(command)); err != nil {
 			return nil, 0, err
 		}
+		n.awaitNewcomers(ctx)
 		result, index, err := n.commit(ctx, command)
 		if err == nil {
 			return result, index, nil

@@ -29,9 +29,11 @@ func (n *Node) reconcile() {
 		term := n.readyTerm()
 		if term == 0 {
 			n.obstacle.Store(nil)
+			n.newcomers.observe(0, nil, time.Now())
 			continue
 		}
 		n.health.observe(term, n.servers(), n.caughtUp, time.Now())
+		n.observeNewcomers(term)
 		ctx, cancel := context.WithTimeout(n.running, reconcileTimeout)
 		n.reportObstacle(n.removeUnlisted(ctx))
 		cancel()
