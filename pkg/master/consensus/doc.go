@@ -42,7 +42,7 @@
 //     candidate until a majority has reported nothing that its disk lacks; see
 //     proof.
 //   - Ready means replicated to; see progress. A member with a full disk refuses
-//     commands and continues; see space. One that meets a command of a newer
+//     commands and continues; see space and logRoom. One that meets a command of a newer
 //     version applies nothing more, and continues to store and vote; see fsm.
 //   - Raft runs only between members of one cluster. Connections are mutually
 //     authenticated, and both ends agree on cluster and member ids before the

@@ -54,6 +54,7 @@ type Node struct {
 	proof    proof
 	progress progress
 	space    *space
+	room     *logRoom
 	// unwritable is why commands are refused; nil when they are not.
 	unwritable atomic.Pointer[string]
 
@@ -167,7 +168,7 @@ func (n *Node) open(state StateMachine) error {
 	if n.stream, err = listen(&n.config, addressBook{self: n.self, find: n.masters.find, admits: n.Admits}, proven.identity.ID); err != nil {
 		return err
 	}
-	guarded := &spaceGuard{LogStore: n.store, space: n.space}
+	guarded := &spaceGuard{LogStore: n.store, space: n.space, room: n.room}
 	log := newLogCache(&boundedTrail{LogStore: guarded, entries: n.config.sizes.trailing, bytes: n.config.sizes.trailingBytes})
 	log.anchor = n.anchor
 	n.appends = newAppendWatch(log)
@@ -218,7 +219,8 @@ func (n *Node) openStores(proven provenDir) error {
 		}
 	}
 	n.hadState = proven.snapshot.Index > 0 || n.store.last.Load() > 0
-	return nil
+	n.room, err = openLogRoom(n.dir.log(), n.store)
+	return err
 }
 
 // fail stops the member permanently. The process must not continue after it.
@@ -347,7 +349,7 @@ func (n *Node) close() error {
 	}
 	n.metrics.unregister()
 	if n.store != nil {
-		err = errors.Join(err, n.store.disk.Close(), n.store.tail.close())
+		err = errors.Join(err, n.store.disk.Close(), n.store.tail.close(), n.room.close())
 	}
 	err = errors.Join(err, n.lock.release())
 	if err != nil {

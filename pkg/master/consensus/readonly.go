@@ -38,6 +38,8 @@ func (n *Node) watchSpace() {
 	var tried bool
 	for n.pause(spaceInterval) {
 		n.space.update()
+		// Where it fails, the next command is refused.
+		_ = n.room.ensure(nil)
 		n.unwritable.Store(n.findUnwritable())
 		if n.space.reason() == "" {
 			tried = false

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,8 +36,9 @@ const (
 // and a change of the configuration need, which is little, and takes snapshots,
 // which shorten the log; the floor leaves room for the next one. When other
 // users of the file system take that space, too, a file of half the floor's size
-// is deleted. No write of a command is begun that might not fit, because a
-// write that failed in the middle ends the process.
+// is deleted, and the log has room that is allocated, see logRoom. No write of a
+// command is begun that might not fit, because a write that failed in the middle
+// ends the process.
 type space struct {
 	dir    string
 	logger *slog.Logger
@@ -141,16 +143,11 @@ func (s *space) reason() string {
 	return ""
 }
 
-// fits returns an error if entries might not fit on the disk. Entries without a
-// command always may be tried.
+// fits returns an error if commands might not leave enough space for a snapshot.
 func (s *space) fits(logs []*raft.Log) error {
-	size, command := uint64(0), false
+	size := uint64(0)
 	for _, l := range logs {
-		size += uint64(len(l.Data)) + entryBytes
-		command = command || l.Type == raft.LogCommand && len(l.Data) > 0
-	}
-	if !command {
-		return nil
+		size += uint64(entrySize(l))
 	}
 	total, free, err := s.measure(s.dir)
 	if err != nil {
@@ -171,6 +168,7 @@ func (s *space) fits(logs []*raft.Log) error {
 type spaceGuard struct {
 	raft.LogStore
 	space *space
+	room  *logRoom
 	// replacing is set between the deletion of a suffix and the next append.
 	replacing atomic.Bool
 }
@@ -181,11 +179,30 @@ func (g *spaceGuard) StoreLog(l *raft.Log) error { return g.StoreLogs([]*raft.Lo
 // StoreLogs implements raft.LogStore.
 func (g *spaceGuard) StoreLogs(logs []*raft.Log) error {
 	if !g.replacing.Swap(false) {
-		if err := g.space.fits(logs); err != nil {
+		if err := g.fits(logs); err != nil {
 			return err
 		}
 	}
-	return g.LogStore.StoreLogs(logs)
+	if err := g.LogStore.StoreLogs(logs); err != nil {
+		return err
+	}
+	g.room.appended(logs)
+	return nil
+}
+
+// fits returns an error if entries might not fit on the disk. Entries without a
+// command always may be tried.
+func (g *spaceGuard) fits(logs []*raft.Log) error {
+	if !slices.ContainsFunc(logs, func(l *raft.Log) bool { return l.Type == raft.LogCommand && len(l.Data) > 0 }) {
+		return nil
+	}
+	if err := g.space.fits(logs); err != nil {
+		return err
+	}
+	if err := g.room.ensure(logs); err != nil {
+		return fmt.Errorf("append to the log: %w: %w", ErrDiskFull, err)
+	}
+	return nil
 }
 
 // DeleteRange implements raft.LogStore.

@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -29,4 +30,19 @@ func allocate(path string, size int64) error {
 		return fmt.Errorf("allocate %s: %w", path, err)
 	}
 	return nil
+}
+
+// allocateBeyond allocates the blocks of a range of a file, in bytes, and changes
+// neither content nor size. It returns errors.ErrUnsupported where the file
+// system cannot.
+func allocateBeyond(file *os.File, from, size int64) error {
+	for {
+		err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, from, size)
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+			return errors.ErrUnsupported
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }

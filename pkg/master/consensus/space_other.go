@@ -5,6 +5,7 @@ package consensus
 import (
 	"errors"
 	"math"
+	"os"
 )
 
 // fileSystem reports unlimited space where it is not measured.
@@ -13,3 +14,5 @@ func fileSystem(string) (size, free uint64, err error) {
 }
 
 func allocate(string, int64) error { return errors.ErrUnsupported }
+
+func allocateBeyond(*os.File, int64, int64) error { return errors.ErrUnsupported }

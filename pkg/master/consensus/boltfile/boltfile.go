@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"math"
 )
 
 const (
@@ -101,6 +102,21 @@ func Verify(r io.ReaderAt, size int64, visit Visit) (Info, error) {
 		return info, err
 	}
 	return info, v.page(newest.root, position{})
+}
+
+// Used returns the end of the pages that the newest transaction uses, in bytes.
+// It may run while transactions are committed: if it meets a meta page that is
+// being written, it returns the end in the transaction before, or a *DamageError.
+func Used(r io.ReaderAt) (int64, error) {
+	v := &verifier{r: r, size: math.MaxInt64}
+	newest, _, err := v.metas()
+	if err != nil {
+		return 0, err
+	}
+	if newest.high > math.MaxInt64/maxPageSize {
+		return 0, damaged("the high-water mark is %d", newest.high)
+	}
+	return int64(newest.high) * int64(newest.pageSize), nil
 }
 
 type verifier struct {

@@ -336,3 +336,38 @@ func TestAnErrorOfTheDiskIsNotDamage(t *testing.T) {
 		t.Fatalf("%d pages are in use", reads)
 	}
 }
+
+// Used is beyond every page that was written, also when one meta page is damaged.
+func TestUsedIsTheEndOfThePages(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "x.db")
+	db, err := bbolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var size int64
+	for i := range 50 {
+		if err := db.Update(func(tx *bbolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists([]byte("b"))
+			if err != nil {
+				return err
+			}
+			return b.Put([]byte{byte(i)}, make([]byte, 3000*i))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_ = db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil })
+		file, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if used, err := Used(file); err != nil || used != size {
+			t.Errorf("%d bytes are used: %v, want %d", used, err, size)
+		}
+		file.Close()
+	}
+	if used, err := Used(bytes.NewReader(make([]byte, 1<<16))); err == nil {
+		t.Errorf("a file of zeros uses %d bytes", used)
+	}
+}
