@@ -35,11 +35,10 @@ func buildWith(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, proble
 		return nil, fmt.Errorf("plan JindoRuntime %q: %w", runtime.Name, err)
 	}
 	p := &Plan{
-		Namespace:   namespace(runtime.Namespace),
-		Name:        runtime.Name,
-		HostNetwork: runtime.Spec.NetworkMode == v1alpha1.HostNetworkMode,
-		Unbound:     UnboundReason(dataset, runtime),
-		Warnings:    warnings,
+		Namespace: namespace(runtime.Namespace),
+		Name:      runtime.Name,
+		Unbound:   UnboundReason(dataset, runtime),
+		Warnings:  warnings,
 	}
 	spec := &v1alpha1.DatasetSpec{}
 	if p.Unbound == "" {

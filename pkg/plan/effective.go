@@ -127,16 +127,9 @@ func keepFixed(current v1alpha1.JindoRuntimeSpec, next *v1alpha1.JindoRuntimeSpe
 		"spec.tieredstore is unchanged: changing tiers is not supported yet")
 	keep(current.Master.Disabled == next.Master.Disabled && current.Worker.Disabled == next.Worker.Disabled && current.Fuse.Disabled == next.Fuse.Disabled,
 		"disabled is unchanged: adding or removing components is not supported yet")
-	keep(hostNetwork(current) == hostNetwork(*next),
-		"spec.networkmode is unchanged: changing the network of running pods is not supported yet")
 	next.Master.Replicas, next.Master.StorageClassName, next.TieredStore = current.Master.Replicas, current.Master.StorageClassName, current.TieredStore
 	next.Master.Disabled, next.Worker.Disabled, next.Fuse.Disabled = current.Master.Disabled, current.Worker.Disabled, current.Fuse.Disabled
-	next.NetworkMode = current.NetworkMode
 	return kept
-}
-
-func hostNetwork(spec v1alpha1.JindoRuntimeSpec) bool {
-	return spec.NetworkMode == v1alpha1.HostNetworkMode
 }
 
 func replicasOf(masters v1alpha1.JindoCompTemplateSpec) int32 {
@@ -161,7 +154,7 @@ func keepRenderer(current, next *v1alpha1.EffectiveSpec, d Declared) {
 // podFields returns the fields of an effective spec that pod templates contain.
 func podFields(e *v1alpha1.EffectiveSpec) v1alpha1.EffectiveSpec {
 	fields := v1alpha1.EffectiveSpec{Runtime: *e.Runtime.DeepCopy()}
-	fields.Runtime.Replicas, fields.Runtime.Secret = nil, ""
+	fields.Runtime.Replicas, fields.Runtime.Secret, fields.Runtime.NetworkMode = nil, "", ""
 	if e.Dataset != nil {
 		dataset := e.Dataset.Spec.DeepCopy()
 		dataset.Mounts = nil

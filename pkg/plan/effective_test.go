@@ -148,7 +148,6 @@ func TestEditsOfTheEffectiveSpec(t *testing.T) {
 		{"image", func(d *Declared) { d.Runtime.Spec.JindoVersion.ImageTag, d.Images.Jindo = "v2", "jindo:v2" }, ""},
 		{"masters", func(d *Declared) { *d.Runtime.Spec.Master.Replicas = 1 }, "spec.master.replicas remains 3"},
 		{"tiers", func(d *Declared) { d.Runtime.Spec.TieredStore.Levels[0].Path = "/mnt/disk2" }, "spec.tieredstore is unchanged"},
-		{"network", func(d *Declared) { d.Runtime.Spec.NetworkMode = v1alpha1.HostNetworkMode }, "spec.networkmode is unchanged"},
 		{"default network", func(d *Declared) { d.Runtime.Spec.NetworkMode = v1alpha1.ContainerNetworkMode }, ""},
 		{"a component less", func(d *Declared) { d.Runtime.Spec.Fuse.Disabled = true }, "disabled is unchanged"},
 		{"endpoint", func(d *Declared) { d.Dataset.Spec.SharedOptions["fs.s3.endpoint"] = "http://two" }, "mount a of the Dataset remains"},

@@ -72,8 +72,6 @@ type Plan struct {
 	Credentials []Credentials `json:"credentials,omitempty"`
 	// FuseOptions are the options of the FUSE mount.
 	FuseOptions FuseOptions `json:"fuseOptions"`
-	// HostNetwork is true if the pods use the network of their nodes.
-	HostNetwork bool `json:"hostNetwork,omitempty"`
 	// Warnings are about fields that are accepted and have no effect.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -191,6 +189,6 @@ func (p *Plan) Components() []*Component {
 	return components
 }
 
-// FuseOnly reports whether the runtime has no masters and workers, so that its
-// FUSE servers read the store directly.
+// FuseOnly reports whether the runtime has no masters and workers, so that nothing
+// gives its FUSE servers their mounts.
 func (p *Plan) FuseOnly() bool { return p.Masters == nil && p.Workers == nil && p.Fuse != nil }

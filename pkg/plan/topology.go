@@ -1,9 +1,6 @@
 package plan
 
-import (
-	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
-	"github.com/jindo-io/jindo/pkg/topology"
-)
+import "github.com/jindo-io/jindo/pkg/topology"
 
 // Topology returns the topology of the planned masters and workers. hosts returns
 // the address or DNS name of each instance.
@@ -26,16 +23,4 @@ func members(c *Component, hosts func(c *Component, ordinal int) string) []topol
 		})
 	}
 	return members
-}
-
-// View returns the cluster view for FUSE servers of a runtime without masters and
-// workers: the planned mounts, whose IDs are their names, and an empty ring.
-func (p *Plan) View(clusterID string) *commonv1.ClusterView {
-	view := &commonv1.ClusterView{ClusterId: clusterID, FormatVersion: 1, Ring: &commonv1.Ring{}}
-	for _, m := range p.Mounts {
-		mount := m.Proto()
-		mount.Id = m.Name
-		view.Mounts = append(view.Mounts, mount)
-	}
-	return view
 }

@@ -48,13 +48,6 @@ func TestMountsForMasters(t *testing.T) {
 	}
 }
 
-func TestView(t *testing.T) {
-	view := build(t, "testdata/fuse-only.yaml").View("id-1")
-	if view.GetClusterId() != "id-1" || len(view.GetMounts()) != 1 || view.GetMounts()[0].GetId() != "train" || len(view.GetRing().GetMembers()) != 0 {
-		t.Errorf("got %+v", view)
-	}
-}
-
 func TestNamesAndPorts(t *testing.T) {
 	p := build(t, "testdata/seed.yaml")
 	if got := p.Masters.InstanceName(0); got != "hadoop-jindofs-master-0" {

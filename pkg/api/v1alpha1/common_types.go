@@ -128,7 +128,7 @@ type APIGatewayStatus struct {
 
 // Condition is one aspect of the observed state of an operation.
 type Condition struct {
-	// Type of the condition: Complete or Failed.
+	// Type of the condition: Complete, Failed or NotSupportedYet.
 	Type ConditionType `json:"type"`
 
 	// Status of the condition: True, False or Unknown.
@@ -154,4 +154,7 @@ type ConditionType string
 const (
 	OperationComplete ConditionType = "Complete"
 	OperationFailed   ConditionType = "Failed"
+	// OperationNotSupportedYet is true if the operation is not carried out, because
+	// this version does not support it.
+	OperationNotSupportedYet ConditionType = "NotSupportedYet"
 )

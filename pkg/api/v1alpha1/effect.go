@@ -58,7 +58,7 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		never(JindoRuntimeKind, "spec.fuse.tolerations", "FUSE servers run on every node that runs a pod with the volume"),
 		later(JindoRuntimeKind, "spec.fuse.metrics", "metrics are always available on the health port"),
 
-		later(DataLoadKind, "spec", "preloading is not supported yet"),
+		later(DataLoadKind, "spec", DataLoadUnsupported),
 	}
 	for _, options := range []string{"spec.mounts[].options", "spec.sharedOptions"} {
 		table = append(table,

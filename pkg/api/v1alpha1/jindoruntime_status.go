@@ -277,6 +277,9 @@ const (
 	// RuntimeUpdatePending is true if pods run with an older template that is not
 	// replaced by itself.
 	RuntimeUpdatePending RuntimeConditionType = "UpdatePending"
+	// RuntimeNotSupportedYet is true if the spec contains what this version accepts
+	// and does not carry out.
+	RuntimeNotSupportedYet RuntimeConditionType = "NotSupportedYet"
 	// RuntimePlacementBlocked is true if pods cannot be scheduled.
 	RuntimePlacementBlocked RuntimeConditionType = "PlacementBlocked"
 	// RuntimeHostPathRefused is true if a tier or volume is a directory of nodes

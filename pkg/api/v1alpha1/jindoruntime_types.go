@@ -118,8 +118,8 @@ type JindoRuntimeSpec struct {
 	// +optional
 	LogConfig map[string]string `json:"logConfig,omitempty"`
 
-	// NetworkMode is HostNetwork or ContainerNetwork. Defaults to
-	// ContainerNetwork.
+	// NetworkMode is HostNetwork or ContainerNetwork. HostNetwork is not supported
+	// yet: pods have a network of their own. Defaults to ContainerNetwork.
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['ContainerNetwork', 'HostNetwork']",message="unsupported value: write ContainerNetwork or HostNetwork, or omit it"
 	// +optional
 	NetworkMode NetworkMode `json:"networkmode,omitempty"`
@@ -184,8 +184,8 @@ type JindoCompTemplateSpec struct {
 	// +optional
 	StorageClassName *string `json:"storageClassName,omitempty"`
 
-	// Disabled omits the component. If masters and workers are disabled, FUSE
-	// servers read the store directly.
+	// Disabled omits the component. Runtimes without masters
+	// and workers are not supported yet.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
 
@@ -258,7 +258,8 @@ type JindoFuseSpec struct {
 	PodMetadata PodMetadata `json:"podMetadata,omitempty"`
 
 	// CleanPolicy determines when an unused FUSE server is removed:
-	// OnRuntimeDeleted, OnDemand or OnFuseChanged. Defaults to OnRuntimeDeleted.
+	// OnRuntimeDeleted, OnDemand or OnFuseChanged, which has the effect of
+	// OnRuntimeDeleted. Defaults to OnRuntimeDeleted.
 	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self in ['OnRuntimeDeleted', 'OnDemand', 'OnFuseChanged']",message="unsupported value: write OnRuntimeDeleted, OnDemand or OnFuseChanged, or omit it"
 	// +optional
 	CleanPolicy FuseCleanPolicy `json:"cleanPolicy,omitempty"`

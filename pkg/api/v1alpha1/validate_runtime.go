@@ -22,6 +22,9 @@ func (f *findings) runtime(spec *JindoRuntimeSpec) {
 	f.secretName(path.Child("secret"), spec.Secret, false)
 	f.secretName(path.Child("hadoopConfig"), spec.HadoopConfig, false)
 	oneOf(f, path.Child("networkmode"), spec.NetworkMode, ContainerNetworkMode, HostNetworkMode, DefaultNetworkMode)
+	for _, u := range spec.NotSupportedYet() {
+		f.warnings = append(f.warnings, u.Path+": "+u.Message)
+	}
 	f.notNegative(path.Child("cleanCachePolicy", "gracePeriodSeconds"), spec.CleanCachePolicy.GracePeriodSeconds)
 	f.notNegative(path.Child("cleanCachePolicy", "maxRetryAttempts"), spec.CleanCachePolicy.MaxRetryAttempts)
 }
@@ -100,6 +103,9 @@ func (f *findings) fuse(path *field.Path, fuse *JindoFuseSpec) {
 	f.env(path.Child("env"), fuse.Env)
 	f.pullPolicy(path.Child("imagePullPolicy"), fuse.ImagePullPolicy)
 	oneOf(f, path.Child("cleanPolicy"), fuse.CleanPolicy, OnRuntimeDeletedCleanPolicy, OnDemandCleanPolicy, OnFuseChangedCleanPolicy, "")
+	if fuse.CleanPolicy == OnFuseChangedCleanPolicy {
+		f.warn(path.Child("cleanPolicy"), "OnFuseChanged has the effect of OnRuntimeDeleted: a FUSE server that changes takes over the mount, so that there is nothing to clean")
+	}
 	args, err := ParseFuseArgs(fuse.Args)
 	if err != nil {
 		f.invalid(path.Child("args"), strings.Join(fuse.Args, " "), "%v", err)

@@ -205,3 +205,23 @@ func TestWorkersWarnings(t *testing.T) {
 		}
 	}
 }
+
+func TestUnsupportedFieldsAreWarnedOf(t *testing.T) {
+	for spec, want := range map[string]string{
+		"networkmode: HostNetwork":                             "spec.networkmode: HostNetwork is not supported yet",
+		"networkmode: ContainerNetwork":                        "",
+		"{master: {disabled: true}, worker: {disabled: true}}": "spec.worker.disabled: " + FuseOnlyUnsupported,
+		"fuse: {cleanPolicy: OnFuseChanged}":                   "spec.fuse.cleanPolicy: OnFuseChanged has the effect of OnRuntimeDeleted",
+		"fuse: {cleanPolicy: OnDemand}":                        "",
+	} {
+		errs, warnings := Validate(decodeOne(t, manifest(JindoRuntimeKind, "", spec)))
+		got := strings.Join(warnings, "\n")
+		if len(errs) > 0 || (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: errors %v, warnings %q, want %q", spec, errs, got, want)
+		}
+	}
+	_, warnings := Validate(decodeOne(t, manifest(DataLoadKind, "", "dataset: {name: hbase}")))
+	if !strings.Contains(strings.Join(warnings, "\n"), DataLoadUnsupported) {
+		t.Errorf("a DataLoad: warnings %q", warnings)
+	}
+}

@@ -46,9 +46,10 @@ var runtimeRules = map[v1alpha1.RuntimeConditionType]rule{
 	v1alpha1.RuntimeReady: {
 		good: corev1.ConditionTrue, summary: true, bad: meaning{Waiting, CauseMembers},
 		reasons: map[string]meaning{
-			ReasonInvalidSpec: {Fatal, CauseSpec},
-			ReasonFailed:      {Problem, CauseController},
-			ReasonDeleting:    {Waiting, CauseDeletion},
+			ReasonInvalidSpec:     {Fatal, CauseSpec},
+			ReasonFailed:          {Problem, CauseController},
+			ReasonNotSupportedYet: {Fatal, CauseSpec},
+			ReasonDeleting:        {Waiting, CauseDeletion},
 		},
 	},
 	v1alpha1.RuntimeSpecValid:            {good: corev1.ConditionTrue, bad: meaning{Fatal, CauseSpec}},
@@ -58,6 +59,7 @@ var runtimeRules = map[v1alpha1.RuntimeConditionType]rule{
 	v1alpha1.RuntimeChangeNotApplied:     {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimeUpdating:             {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimeUpdatePending:        {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
+	v1alpha1.RuntimeNotSupportedYet:      {good: corev1.ConditionFalse, bad: meaning{Note, CauseSpec}},
 	v1alpha1.RuntimePlacementBlocked:     {good: corev1.ConditionFalse, bad: meaning{Problem, CausePlacement}},
 	v1alpha1.RuntimePodSecurityForbidden: {good: corev1.ConditionFalse, bad: meaning{Fatal, CausePodSecurity}},
 	v1alpha1.RuntimeHostPathRefused:      {good: corev1.ConditionFalse, bad: meaning{Fatal, CauseSpec}},
@@ -70,6 +72,7 @@ var mountsRule = rule{
 	reasons: map[string]meaning{
 		ReasonMountUnsupported: {Problem, CauseMounts},
 		ReasonMountsPending:    {Waiting, CauseMounts},
+		ReasonNotSupportedYet:  {Fatal, CauseSpec},
 	},
 }
 
@@ -101,8 +104,9 @@ var datasetRules = map[v1alpha1.DatasetConditionType]rule{
 
 // operationRules hold the meaning of every condition of a DataLoad.
 var operationRules = map[v1alpha1.ConditionType]rule{
-	v1alpha1.OperationComplete: informative,
-	v1alpha1.OperationFailed:   {good: corev1.ConditionFalse, bad: meaning{Fatal, CauseController}},
+	v1alpha1.OperationComplete:        informative,
+	v1alpha1.OperationFailed:          {good: corev1.ConditionFalse, bad: meaning{Fatal, CauseController}},
+	v1alpha1.OperationNotSupportedYet: {good: corev1.ConditionFalse, bad: meaning{Fatal, CauseSpec}},
 }
 
 // finding applies the rule to a condition. A status of Unknown counts as neither

@@ -88,6 +88,9 @@ func EvaluateDataLoad(load *v1alpha1.DataLoad) Result {
 		r.ready = oneLine(c.Message) // the last condition is the newest
 	}
 	r.sort()
+	if _, fatal := r.Worst(Fatal); fatal {
+		r.Level = Failed
+	}
 	return r
 }
 

@@ -62,6 +62,9 @@ var runtimeExpectations = []expectation{
 	{"UpdatePending", isTrue, health.ReasonOlderTemplate, health.Note, health.CauseChange},
 	{"Updating", isTrue, health.ReasonUpdating, health.Note, health.CauseChange},
 	{"Updating", isTrue, health.ReasonUpdatesPaused, health.Note, health.CauseChange},
+	{"NotSupportedYet", isTrue, health.ReasonNotSupportedYet, health.Note, health.CauseSpec},
+	{"Ready", isFalse, health.ReasonNotSupportedYet, health.Fatal, health.CauseSpec},
+	{"MountsReady", isFalse, health.ReasonNotSupportedYet, health.Fatal, health.CauseSpec},
 	{"PlacementBlocked", isTrue, health.ReasonTooFewNodes, health.Problem, health.CausePlacement},
 	{"PlacementBlocked", isTrue, health.ReasonUnschedulable, health.Problem, health.CausePlacement},
 	{"PlacementBlocked", isFalse, "", health.Info, ""},
@@ -101,6 +104,7 @@ var operationExpectations = []expectation{
 	{"Complete", isTrue, "", health.Info, ""},
 	{"Failed", isTrue, "", health.Fatal, health.CauseController},
 	{"Failed", isFalse, "", health.Info, ""},
+	{"NotSupportedYet", isTrue, health.ReasonNotSupportedYet, health.Fatal, health.CauseSpec},
 }
 
 func TestConditions(t *testing.T) {

@@ -18,12 +18,8 @@ const controllerApp = "jindoruntime-controller"
 // runtime needs, so that it works in a namespace whose other policies allow nothing,
 // and isolate its pods from everything else.
 //
-// Pods on the network of their node cannot be selected; they have none. Applications
-// with a sidecar have none either: a policy for their pods would isolate them.
+// Applications with a sidecar have none: a policy for their pods would isolate them.
 func (in *Input) networkPolicies() []client.Object {
-	if in.Plan.HostNetwork {
-		return nil
-	}
 	var policies []client.Object
 	if c := in.Plan.Masters; c != nil {
 		clients := append(in.peers(plan.RoleMaster, plan.RoleWorker, plan.RoleFuse), sidecarPeers()...)

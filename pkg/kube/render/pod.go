@@ -117,9 +117,6 @@ func (in *Input) template(c *plan.Component, s podSettings) corev1.PodTemplateSp
 		Volumes:                      s.volumes,
 		Containers:                   []corev1.Container{in.container(c, s)},
 	}
-	if in.Plan.HostNetwork {
-		spec.HostNetwork, spec.DNSPolicy = true, corev1.DNSClusterFirstWithHostNet
-	}
 	return corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: annotations},
 		Spec:       spec,

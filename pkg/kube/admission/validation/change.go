@@ -48,7 +48,6 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		{spec.Child("worker", "disabled"), before.Worker.Disabled, after.Worker.Disabled},
 		{spec.Child("fuse", "disabled"), before.Fuse.Disabled, after.Fuse.Disabled},
 		{spec.Child("tieredstore"), before.TieredStore, after.TieredStore},
-		{spec.Child("networkmode"), before.NetworkMode == v1alpha1.HostNetworkMode, after.NetworkMode == v1alpha1.HostNetworkMode},
 	} {
 		if !equality.Semantic.DeepEqual(change.before, change.after) {
 			c.warn(change.path, notApplied)

@@ -7,6 +7,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/controller/dataload"
 	"github.com/jindo-io/jindo/pkg/kube/controller/dataset"
 	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
 	"github.com/jindo-io/jindo/pkg/kube/credentials"
@@ -22,7 +23,11 @@ func setupDataset(mgr ctrl.Manager, o Options) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder("dataset-controller"), SystemNamespace: o.Namespace,
 	}
-	return r.SetupWithManager(mgr)
+	if err := r.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	loads := &dataload.Reconciler{Client: mgr.GetClient()}
+	return loads.SetupWithManager(mgr)
 }
 
 func setupRuntime(mgr ctrl.Manager, o Options) error {

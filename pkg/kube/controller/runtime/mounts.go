@@ -129,12 +129,15 @@ func (mounts) setStatus(r *report, want *desired, m *masterState) {
 		removeCondition(&r.status.Conditions, v1alpha1.RuntimeMountsReady)
 		return
 	}
-	if want.plan.Masters == nil {
-		r.status.Mounts = effectiveMounts(want.plan.Mounts, nil)
-	} else if m.view != nil {
+	if want.plan.FuseOnly() {
+		r.status.Mounts = nil
+		r.setCondition(v1alpha1.RuntimeMountsReady, false, reasonNotSupported, v1alpha1.FuseOnlyUnsupported)
+		return
+	}
+	if m.view != nil {
 		r.status.Mounts = effectiveMounts(want.plan.Mounts, m.view)
 	}
-	if want.plan.Masters != nil && m.workers == nil && r.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
+	if m.workers == nil && r.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
 		return // Without reports the state of the stores is unknown.
 	}
 	ok, reason, message := mountsReady(r.status.Mounts, want.plan, m)
@@ -155,7 +158,7 @@ func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState) (ok bo
 			pending = append(pending, fmt.Sprintf("mount %s has not been created yet", m.Name))
 		case h.err != "":
 			refused = append(refused, fmt.Sprintf("mount %s: %s", m.Name, h.err))
-		case !known && p.Workers != nil:
+		case !known:
 			pending = append(pending, fmt.Sprintf("no worker has checked the store of mount %s yet", m.Name))
 		}
 	}
@@ -220,11 +223,11 @@ func (m *masterState) mountHealth() map[string]mountState {
 	return health
 }
 
-// effectiveMounts returns the mounts that are in the view; all if view is nil.
+// effectiveMounts returns the mounts that are in the view.
 func effectiveMounts(mounts []plan.Mount, view *commonv1.ClusterView) []v1alpha1.Mount {
 	var in []v1alpha1.Mount
 	for _, m := range mounts {
-		if view != nil && mountAt(view, m.Path) == nil {
+		if mountAt(view, m.Path) == nil {
 			continue
 		}
 		in = append(in, v1alpha1.Mount{

@@ -35,6 +35,7 @@ const (
 	reasonStoreRefuses    = health.ReasonStoreRefuses
 	reasonMounted         = health.ReasonMounted
 	reasonMountsPending   = health.ReasonMountsPending
+	reasonNotSupported    = health.ReasonNotSupportedYet
 	reasonSpecEdited      = health.ReasonSpecEdited
 	reasonOlderTemplate   = health.ReasonOlderTemplate
 	reasonUpdating        = health.ReasonUpdating

@@ -31,6 +31,7 @@ func (c statusWriter) reconcile(r *report, want *desired, w *workloads, m *maste
 	setFuse(r, want, w)
 	c.usage.setStatus(r, want.plan, m)
 	c.setUpdatePending(r, want)
+	setNotSupported(r, want)
 	setReady(r, want, m)
 	formed := r.runtime.Status.Formation != nil && r.runtime.Status.Formation.Formed
 	if r.status.Formation.Formed != formed || m.leaderUnconfirmed {
@@ -95,8 +96,8 @@ func setWorkers(r *report, want *desired, w *workloads) {
 	setComponent(r, v1alpha1.RuntimeWorkersInitialized, v1alpha1.RuntimeWorkersReady, w.workers != nil, s.WorkerPhase, s.WorkerReason, "every worker is ready")
 }
 
-// setFuse sets the status of the FUSE servers. They run on the nodes of
-// workers, so no scheduled server is normal only without workers.
+// setFuse sets the status of the FUSE servers. They run on the nodes of workers, so
+// there is at least one unless a node selector excludes these.
 func setFuse(r *report, want *desired, w *workloads) {
 	s := r.status
 	s.DesiredFuseNumberScheduled, s.CurrentFuseNumberScheduled, s.FuseNumberReady = 0, 0, 0
@@ -112,9 +113,11 @@ func setFuse(r *report, want *desired, w *workloads) {
 		s.FuseNumberUnavailable = set.Status.NumberUnavailable
 	}
 	switch {
+	case want.plan.FuseOnly():
+		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, v1alpha1.FuseOnlyUnsupported
 	case set == nil || set.Status.ObservedGeneration != set.Generation:
 		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "the DaemonSet is being created"
-	case s.DesiredFuseNumberScheduled == 0 && want.plan.Workers != nil && !fuseNodesRestricted(want):
+	case s.DesiredFuseNumberScheduled == 0 && !fuseNodesRestricted(want):
 		s.FusePhase, s.FuseReason = v1alpha1.RuntimePhaseNotReady, "no worker has been scheduled to a node yet"
 	default:
 		s.FusePhase = phase(s.FuseNumberReady, s.DesiredFuseNumberScheduled)
@@ -160,6 +163,16 @@ func (c statusWriter) setUpdatePending(r *report, want *desired) {
 	r.setProblem(v1alpha1.RuntimeUpdatePending, reasonOlderTemplate, message)
 }
 
+// setNotSupported sets the condition about what this version accepts and does not carry
+// out.
+func setNotSupported(r *report, want *desired) {
+	var messages []string
+	for _, u := range want.runtime.Spec.NotSupportedYet() {
+		messages = append(messages, u.Path+": "+u.Message)
+	}
+	r.setProblem(v1alpha1.RuntimeNotSupportedYet, reasonNotSupported, strings.Join(messages, "; "))
+}
+
 func setReady(r *report, want *desired, m *masterState) {
 	s := r.status
 	var missing []string
@@ -183,12 +196,15 @@ func setReady(r *report, want *desired, m *masterState) {
 		return
 	}
 	reason := reasonNotReady
-	if s.SetupDuration == "" {
+	switch {
+	case want.plan.FuseOnly():
+		reason = reasonNotSupported
+	case s.SetupDuration == "":
 		reason = reasonComing
 	}
 	r.setCondition(v1alpha1.RuntimeReady, false, reason, strings.Join(missing, "; "))
 	r.requeueAfter = notReadyInterval
-	if r.age() < startupTime || m.queried && m.leader == nil {
+	if r.age() < startupTime && reason != reasonNotSupported || m.queried && m.leader == nil {
 		r.requeueAfter = startupInterval
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -40,6 +41,58 @@ func TestRefusingStoreIsReportedOnce(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// HostNetwork is accepted, and what it does instead is in a condition: the pods have a
+// network of their own, and the runtime becomes ready.
+func TestHostNetworkIsNotSupportedYet(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.startReady(t)
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec.NetworkMode = v1alpha1.HostNetworkMode })
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.Transition != nil {
+			return fmt.Errorf("pods are replaced: %+v", s.Transition)
+		}
+		if err := checkCondition(s, v1alpha1.RuntimeChangeNotApplied, "", ""); err != nil {
+			return err
+		}
+		if err := checkCondition(s, v1alpha1.RuntimeReady, corev1.ConditionTrue, ""); err != nil {
+			return err
+		}
+		return checkCondition(s, v1alpha1.RuntimeNotSupportedYet, corev1.ConditionTrue, "spec.networkmode: HostNetwork is not supported yet")
+	})
+	set := &appsv1.DaemonSet{}
+	c.mustGet(t, ns, "hadoop-jindofs-fuse", set)
+	if set.Spec.Template.Spec.HostNetwork {
+		t.Error("FUSE servers use the ports of the node, of which the workers have one")
+	}
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec.NetworkMode = "" })
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return checkCondition(s, v1alpha1.RuntimeNotSupportedYet, "", "")
+	})
+}
+
+// A runtime without masters and workers serves nothing: no field of the status says that
+// it does.
+func TestFuseOnlyIsNotSupportedYet(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.namespace(t)
+	c.create(t, ns, strings.Replace(manifest(t, "seed.yaml"), "  master:\n", "  worker: {disabled: true}\n  master:\n    disabled: true\n", 1))
+	c.waitFor(t, ns, "hadoop-jindofs-fuse", &appsv1.DaemonSet{})
+	c.runFuse(t, ns, "hadoop", 3)
+	r := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		for _, kind := range []v1alpha1.RuntimeConditionType{v1alpha1.RuntimeMountsReady, v1alpha1.RuntimeFusesReady, v1alpha1.RuntimeReady} {
+			if err := checkCondition(s, kind, corev1.ConditionFalse, "not supported yet"); err != nil {
+				return err
+			}
+		}
+		return checkCondition(s, v1alpha1.RuntimeNotSupportedYet, corev1.ConditionTrue, "spec.worker.disabled")
+	})
+	if s := r.Status; s.FusePhase != v1alpha1.RuntimePhaseNotReady || len(s.Mounts) > 0 || s.UfsTotal != "" {
+		t.Errorf("phase %s, mounts %+v, total %q", s.FusePhase, s.Mounts, s.UfsTotal)
+	}
 }
 
 // settle waits until passes write nothing, also none that read an older status from the

@@ -60,7 +60,7 @@ func (f usage) equal(g usage) bool {
 // figures remain.
 func (f *usageTimes) setStatus(r *report, p *plan.Plan, m *masterState) {
 	if m.workers == nil {
-		if r.status.UfsTotal == "" && p.Unbound == "" {
+		if r.status.UfsTotal == "" && p.Unbound == "" && p.Workers != nil {
 			r.status.UfsTotal, r.status.FileNum = calculating, calculating
 		}
 		return
