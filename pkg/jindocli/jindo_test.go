@@ -116,13 +116,13 @@ func (m *memory) Lookup(_ context.Context, mount, dir, name string) (reader.Entr
 }
 
 // List returns pages of two entries, so that every test covers paging.
-func (m *memory) List(_ context.Context, mount, dir, after string) ([]reader.Entry, bool, error) {
+func (m *memory) List(_ context.Context, mount, dir, after string) (reader.Page, error) {
 	entries := m.children(mount, dir)
 	entries = slices.DeleteFunc(entries, func(e reader.Entry) bool { return e.Name <= after })
 	if len(entries) > 2 {
-		return entries[:2], true, nil
+		return reader.Page{Entries: entries[:2], More: true}, nil
 	}
-	return entries, false, nil
+	return reader.Page{Entries: entries}, nil
 }
 
 func (m *memory) Open(_ context.Context, v reader.Version) (File, error) {

@@ -17,7 +17,7 @@ import (
 type Files interface {
 	Mounts() []reader.Mount
 	Lookup(ctx context.Context, mount, dir, name string) (reader.Entry, error)
-	List(ctx context.Context, mount, dir, after string) (entries []reader.Entry, more bool, err error)
+	List(ctx context.Context, mount, dir, after string) (reader.Page, error)
 	Open(ctx context.Context, version reader.Version) (File, error)
 }
 
@@ -121,11 +121,11 @@ func (t *tree) children(ctx context.Context, parent node, visit func(node) error
 	if parent.mount != nil {
 		after := ""
 		for more := true; more; {
-			entries, next, err := t.files.List(ctx, parent.mount.ID, parent.rel, after)
+			page, err := t.files.List(ctx, parent.mount.ID, parent.rel, after)
 			if err != nil {
 				return err
 			}
-			for _, e := range entries {
+			for _, e := range page.Entries {
 				after = e.Name
 				for len(mounts) > 0 && mounts[0] < e.Name {
 					if err := t.visitMount(ctx, parent, mounts[0], visit); err != nil {
@@ -141,7 +141,7 @@ func (t *tree) children(ctx context.Context, parent node, visit func(node) error
 					return err
 				}
 			}
-			more = next && len(entries) > 0
+			more = page.More && len(page.Entries) > 0
 		}
 	}
 	for _, name := range mounts {

@@ -97,6 +97,7 @@ func (n *names) List(ctx context.Context, request *workerv1.ListRequest) (*worke
 	entries, cut := fitting(listing.Entries)
 	return &workerv1.ListResponse{
 		Entries: entries, More: listing.More || cut, Age: durationpb.New(listing.Age), Epochs: n.epochs(request.GetMountId()),
+		Generation: listing.Generation,
 	}, nil
 }
 

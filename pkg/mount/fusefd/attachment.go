@@ -33,8 +33,10 @@ type Attachment struct {
 	notifyMu sync.Mutex
 	// registrar registers backings.
 	registrar *registrar
-	once      sync.Once
-	err       error
+	// drops are the inodes whose pages are being dropped.
+	drops *drops
+	once  sync.Once
+	err   error
 
 	// mu guards the fields below, which change with a connection to the holder.
 	mu      sync.Mutex
@@ -116,7 +118,7 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 	registrar := newRegistrar(slots.Backings())
 	registrar.offer(m.Features)
 	return &Attachment{
-		registrar: registrar, closing: make(chan struct{}),
+		registrar: registrar, drops: newDrops(m.Features), closing: make(chan struct{}),
 		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
 		conn: conn, lost: make(chan struct{}), done: make(chan struct{}), notified: make(chan error, 1),
@@ -132,6 +134,7 @@ func (l *Attachment) watch(conn *net.UnixConn, lost chan struct{}) {
 // follow receives the holder's messages until the connection ends.
 func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 	defer l.registrar.lost()
+	defer l.drops.lost()
 	defer close(lost)
 	for {
 		m, fds, err := receive(conn)
@@ -149,6 +152,8 @@ func (l *Attachment) follow(conn *net.UnixConn, lost chan struct{}) {
 			case l.notified <- refused:
 			default:
 			}
+		case kindDropped:
+			l.drops.deliver(m)
 		case kindRegistered:
 			l.Unregister(l.registrar.deliver(m)...)
 		}

@@ -88,9 +88,9 @@ func (b *broker) usable() error {
 // features returns the features of the holder that a server is to be told.
 func (b *broker) features() []string {
 	if b.usable() != nil {
-		return nil
+		return []string{featureDrops}
 	}
-	return []string{featureBackings}
+	return []string{featureDrops, featureBackings}
 }
 
 // queue queues a registration, and refuses it when too many wait. It takes over the

@@ -32,6 +32,10 @@
 //     The holder checks every file (see Options.AcceptBacking). Registrations
 //     outlive the server and the holder, are bounded, and belong to one mount.
 //
+//   - A server can have the holder drop the names that the kernel keeps of a
+//     directory while it serves a request of that directory. Neither waits for the
+//     other (see drop.go).
+//
 // The messages on the socket carry a version and a list of features. The package
 // has no notion of names and imports no FUSE library.
 package fusefd

@@ -153,6 +153,8 @@ func (s *Session) handle(p packet, generation uint64, conn *net.UnixConn) {
 		s.setServing(generation)
 	case kindNotify:
 		s.notify(batch{messages: p.message.Notifications, from: conn})
+	case kindDrop:
+		s.drop(p.message, conn)
 	case kindUnregister:
 		s.broker.unregister(p.message.Backings)
 	}

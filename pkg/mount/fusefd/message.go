@@ -37,12 +37,19 @@ const (
 	kindRegistered = "registered"
 	// kindUnregister names registrations to end. It has no response.
 	kindUnregister = "unregister"
+	// kindDrop names an inode whose pages the holder is to make the kernel drop beside
+	// the notifications, and kindDropped reports that it has, or has the reason why not.
+	kindDrop    = "drop"
+	kindDropped = "dropped"
 	// kindRefused carries the reason why the server is not attached.
 	kindRefused = "refused"
 )
 
-// featureBackings is the feature of a holder that registers backings.
-const featureBackings = "backings"
+// Features of a holder: it registers backings, and it drops pages.
+const (
+	featureBackings = "backings"
+	featureDrops    = "drops"
+)
 
 // message is one packet on the socket. Features lists optional abilities of the
 // sender.
@@ -59,8 +66,9 @@ type message struct {
 	Reason  string `json:"reason,omitempty"`
 	// Notifications are written to the device as they are.
 	Notifications [][]byte `json:"notifications,omitempty"`
-	// Request is chosen by the server for kindRegister and returned in
-	// kindRegistered. Node is the nodeid of the registration.
+	// Request is chosen by the server for kindRegister and kindDrop, and returned in
+	// kindRegistered and kindDropped. Node is the nodeid of the registration, or that of
+	// the inode.
 	Request uint64 `json:"request,omitempty"`
 	Node    uint64 `json:"node,omitempty"`
 	// Backings are the ids of registrations: the new one, or those to end.

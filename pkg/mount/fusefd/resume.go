@@ -122,6 +122,7 @@ func (l *Attachment) resumeOver(conn *net.UnixConn) error {
 	}
 	l.conn, l.lost = conn, make(chan struct{})
 	l.registrar.offer(m.Features)
+	l.drops.offer(m.Features)
 	l.registrar.settle(l.Slots.Backings())
 	return nil
 }

@@ -142,6 +142,8 @@ type Session struct {
 	waiting waiting
 	// batches is the queue of notifications for the kernel.
 	batches chan batch
+	// dropping has one token for each inode whose pages are being dropped.
+	dropping chan struct{}
 	// ended is closed when the connection to the kernel has ended.
 	ended   chan struct{}
 	endOnce sync.Once
@@ -195,7 +197,7 @@ func newSession(opts Options, slots *Slots) (*Session, error) {
 	}
 	s := &Session{
 		opts: opts, point: point, log: opts.Logger.With("mount", point),
-		slots: slots, turn: make(chan struct{}, 1), batches: make(chan batch, maxBatches), ended: make(chan struct{}),
+		slots: slots, turn: make(chan struct{}, 1), batches: make(chan batch, maxBatches), dropping: make(chan struct{}, maxDrops), ended: make(chan struct{}),
 		generation: slots.generation().Load(), idleSince: time.Now(),
 		interval: min(max(opts.ServerTimeout/20, 20*time.Millisecond), 5*time.Second),
 	}

@@ -3,8 +3,11 @@
 package fusefs
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -175,11 +178,47 @@ func BenchmarkListedNames(b *testing.B) {
 		_, name := split(f.path)
 		sent = append(sent, name)
 	}
-	h := table.openHandle(2, rootNode(), reader.Version{}, false)
+	h := table.openDir(2, rootNode(), false)
 	b.ReportAllocs()
 	for i := uint64(4); b.Loop(); i += 2 {
 		table.recordLookups(i, names, &op{kind: opCursor, handle: h.id, names: sent})
 		table.replied(i)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(names)), "ns/name")
+}
+
+// BenchmarkWarmListing runs ls -l again and again: in a local directory, through a mount
+// whose kernel keeps the names, and through one whose kernel requests them.
+func BenchmarkWarmListing(b *testing.B) {
+	const files = 100_000
+	local := b.TempDir()
+	source, names := directoryOf(files)
+	source.page = 1000
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(local, name), nil, 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	list := func(b *testing.B, dir string) {
+		once := func() {
+			if out, err := exec.Command("ls", "-l", dir).Output(); err != nil || bytes.Count(out, []byte("\n")) != files+1 {
+				b.Fatalf("%d bytes, error %v", len(out), err)
+			}
+		}
+		once()
+		for b.Loop() {
+			once()
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/files, "ns/name")
+	}
+	b.Run("local", func(b *testing.B) { list(b, local) })
+	for name, generation := range map[string]uint64{"kept": 1, "requested": 0} {
+		b.Run(name, func(b *testing.B) {
+			source.set(func() { source.generation = generation })
+			h := newTestMount(b)
+			_, stop := h.start(b, source, nil)
+			list(b, filepath.Join(h.point, "dir"))
+			stop()
+		})
+	}
 }

@@ -26,6 +26,7 @@ func (f *fileSystem) refresh() {
 	after := newTree(f.source.Mounts())
 	f.tree.Store(after)
 	for _, path := range changedMounts(before, after) {
+		f.listings.dropBelow(path)
 		f.notifier.below(path)
 		// The kernel may have cached that the mount's path, or a directory above
 		// it, does not exist.

@@ -71,6 +71,10 @@ func serveAsChild() bool {
 		err = serveModesRole()
 	case "readmodes":
 		err = readModesRole()
+	case "servenames":
+		err = serveNamesRole()
+	case "readnames":
+		err = readNamesRole()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "child:", err)
@@ -108,14 +112,16 @@ func killFile(i int) string { return fmt.Sprintf("big/%d", i) }
 func killName(i int) string { return fmt.Sprintf("many/name-%05d", i) }
 
 // serveRole serves until it is killed. It invalidates random names, so that the
-// kernel constantly forgets and looks up nodes.
+// kernel constantly forgets and looks up nodes, and lists again, so that names that the
+// kernel keeps are of several listings.
 func serveRole() error {
 	attachment, err := fusefd.Attach(context.Background(), os.Getenv(socketVariable))
 	if err != nil {
 		return err
 	}
+	source := killSource()
 	s, err := New(Config{
-		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: quickSource{killSource()},
+		Attachment: attachment, StateDir: os.Getenv(stateVariable), Source: quickSource{source},
 		AttrTTL: time.Minute, EntryTTL: time.Minute, NegativeTTL: time.Second,
 		Immutable: os.Getenv(immutableVariable) != "",
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -127,7 +133,10 @@ func serveRole() error {
 	forgetAll := make(chan os.Signal, 1)
 	signal.Notify(forgetAll, syscall.SIGUSR1)
 	go func() {
-		for {
+		for n := 0; ; n++ {
+			if n%20 == 0 {
+				source.set(func() { source.generation++ })
+			}
 			select {
 			case <-forgetAll:
 				s.files.notifier.below("/")

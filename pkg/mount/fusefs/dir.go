@@ -27,12 +27,16 @@ func (f *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenO
 		f.update(ctx)
 		done()
 	}
-	out.Fh = f.table.openHandle(in.Unique, n, reader.Version{}, false).id
+	h, flags := f.listings.open(in.Unique, n, f.tree.Load().isListed(n.path))
+	out.Fh, out.OpenFlags = h.id, flags
 	return fuse.OK
 }
 
 // ReleaseDir closes the handle of a directory.
-func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) { f.table.release(in.Unique, in.Fh) }
+func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) {
+	h, _ := f.table.release(in.Unique, in.Fh)
+	f.listings.released(h)
+}
 
 // FsyncDir does nothing: the tree is read-only.
 func (f *fileSystem) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
@@ -85,6 +89,9 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int,
 	defer done()
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
+	if in.Offset == 0 {
+		h.listing.starts()
+	}
 	cursor := op{kind: opCursor, handle: h.id}
 	var names []lookup
 	if err := f.seek(ctx, h, in.Offset); err != nil {
@@ -116,6 +123,9 @@ func (f *fileSystem) readDir(in *fuse.ReadIn, add func(*handle, []dirItem) (int,
 	}
 	switch {
 	case len(cursor.names) == 0:
+		if err := f.listings.ends(ctx, h); err != nil {
+			return f.failed("readdir", h.path, err)
+		}
 	case setNodes != nil:
 		setNodes(f.table.recordLookups(in.Unique, names, &cursor))
 	default:
@@ -169,6 +179,6 @@ func newItem(dir string, e reader.Entry) dirItem {
 }
 
 // list lists a directory of the current tree.
-func (f *fileSystem) list(ctx context.Context, dir, after string) ([]reader.Entry, bool, error) {
+func (f *fileSystem) list(ctx context.Context, dir, after string) (reader.Page, error) {
 	return f.tree.Load().list(ctx, f.source, dir, after)
 }

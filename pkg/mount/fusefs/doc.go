@@ -34,6 +34,8 @@
 //     always valid, and a handle never reads bytes of two versions.
 //   - The cookie of a directory entry is a hash of its name, so that it has the
 //     same meaning for every server.
+//   - The names of a directory that the kernel keeps are of one generation of its
+//     listing, and are used for less than EntryTTL. See listings.go.
 //   - A name outside every mount is reported as not found only after the source
 //     has updated its mounts, and the kernel must not cache that result: an
 //     application that has been notified that its data is mounted finds it.

@@ -36,6 +36,10 @@ type fakeSource struct {
 	delay time.Duration
 	// page is the number of names in one page of a listing.
 	page int
+	// generation is that of every listing; 0 as of a directory that is not cached.
+	generation uint64
+	// lists counts the pages of each directory that were returned.
+	lists map[string]int
 	// lookups counts the lookups of each path.
 	lookups map[string]int
 	// sorted caches the sorted names of directories until the next change.
@@ -51,7 +55,7 @@ type fakeSource struct {
 func newFakeSource(mounts ...reader.Mount) *fakeSource {
 	s := &fakeSource{
 		mounts: mounts, changes: make(chan struct{}, 1), page: 100,
-		dirs: map[string]map[string]reader.Entry{}, deleted: map[reader.Version]bool{}, lookups: map[string]int{},
+		dirs: map[string]map[string]reader.Entry{}, deleted: map[reader.Version]bool{}, lookups: map[string]int{}, lists: map[string]int{},
 	}
 	for _, m := range mounts {
 		s.dirs[m.ID+":"] = map[string]reader.Entry{}
@@ -169,15 +173,16 @@ func (s *fakeSource) Lookup(_ context.Context, mount, dir, name string) (reader.
 	return e, nil
 }
 
-func (s *fakeSource) List(_ context.Context, mount, dir, after string) ([]reader.Entry, bool, error) {
+func (s *fakeSource) List(_ context.Context, mount, dir, after string) (reader.Page, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lists[dir]++
 	if err := s.failure("list", dir); err != nil {
-		return nil, false, err
+		return reader.Page{}, err
 	}
 	all, ok := s.dirs[mount+":"+dir]
 	if !ok {
-		return nil, false, fmt.Errorf("%s: %w", dir, reader.ErrNotExist)
+		return reader.Page{}, fmt.Errorf("%s: %w", dir, reader.ErrNotExist)
 	}
 	if s.sorted[mount+":"+dir] == nil {
 		s.sorted[mount+":"+dir] = slices.Sorted(maps.Keys(all))
@@ -194,7 +199,7 @@ func (s *fakeSource) List(_ context.Context, mount, dir, after string) ([]reader
 	for _, name := range names {
 		entries = append(entries, all[name])
 	}
-	return entries, more, nil
+	return reader.Page{Entries: entries, More: more, Generation: s.generation}, nil
 }
 
 func (s *fakeSource) Open(_ context.Context, v reader.Version) (File, error) {

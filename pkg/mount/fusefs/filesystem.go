@@ -36,6 +36,8 @@ type fileSystem struct {
 	refreshMu sync.Mutex
 	requests  *requests
 	notifier  *notifier
+	// listings are the names that the kernel keeps.
+	listings *listings
 	// passthrough lets the kernel read sealed files itself.
 	passthrough *passthrough
 	// immutable is set if the mount has the immutable profile, and nodes holds the
@@ -77,6 +79,7 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	if errors.Is(err, reader.ErrNotExist) {
 		if id, known := f.table.markDeleted(path); known {
 			f.log.Debug("a file was deleted", "path", path, "nodeid", id)
+			f.listings.drop(header.NodeId)
 		}
 		// Outside every mount the kernel must not cache the absence of a name:
 		// a mount may be added there at any time.

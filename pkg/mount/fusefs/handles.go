@@ -23,8 +23,11 @@ type handle struct {
 	// backing is the id of its registration; it is set at the open only.
 	passthrough bool
 	backing     uint32
-	// counted is set when the handle counts in the open handles of its node.
+	// counted is set when the handle counts in the open handles of its node: those of
+	// a file that have its mode, and those of a directory with FOPEN_CACHE_DIR.
 	counted bool
+	// listing is that of a counted directory handle, nil if a predecessor opened it.
+	listing *listing
 
 	open   openFile
 	stream stream
@@ -77,14 +80,28 @@ func (t *table) loadHandle(id uint64) *handle {
 	return h
 }
 
-// openHandle creates a handle that reads a version of the node.
-func (t *table) openHandle(unique uint64, n node, version reader.Version, direct bool) *handle {
-	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, dir: n.dir, version: version, direct: direct}
+// openDir creates a handle of a directory. cached is set if the kernel keeps names
+// that it reads, which is recorded if the node is in the table.
+func (t *table) openDir(unique uint64, n node, cached bool) *handle {
+	h := &handle{id: t.ids.NextID(), node: n.id, path: n.path, dir: true}
 	if !t.lockForChange() {
 		return h
 	}
 	defer t.mu.Unlock()
+	var r record
+	if cached {
+		// This may wait, which a transaction must not.
+		r, n, cached = t.nodeRecord(n.id)
+		if t.closed {
+			return h
+		}
+	}
 	c := t.beginRequest(unique)
+	if cached {
+		h.counted = true
+		n.opens++
+		t.setState(&r, n.state(r.state, r.state.flags&flagNamed))
+	}
 	if !mutantReplyFirst {
 		t.insertHandle(h)
 	}
@@ -92,6 +109,15 @@ func (t *table) openHandle(unique uint64, n node, version reader.Version, direct
 	c.commit()
 	t.handles[h.id] = h
 	return h
+}
+
+// cachedHandles returns the number of open handles of a directory with
+// FOPEN_CACHE_DIR, those of predecessors included.
+func (t *table) cachedHandles(id uint64) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, n, _ := t.nodeRecord(id)
+	return int(n.opens)
 }
 
 // insertHandle is part of a transaction.

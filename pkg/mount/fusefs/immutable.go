@@ -169,14 +169,14 @@ func (f *fileSystem) forgetLost(ctx context.Context) {
 	}
 	after, names := "", 0
 	for more := true; more && names < maxQueued/2; {
-		entries, next, err := tree.list(ctx, f.source, "/", after)
-		if err != nil || len(entries) == 0 {
+		page, err := tree.list(ctx, f.source, "/", after)
+		if err != nil || len(page.Entries) == 0 {
 			return
 		}
-		for _, e := range entries {
+		for _, e := range page.Entries {
 			f.notifier.entry(join("/", e.Name))
 		}
-		after, more, names = entries[len(entries)-1].Name, next, names+len(entries)
+		after, more, names = page.Entries[len(page.Entries)-1].Name, page.More, names+len(page.Entries)
 	}
 }
 

@@ -107,7 +107,7 @@ func openStep(n node, how opening, backing uint32) step {
 	return func(t *table, unique uint64) func(*model) error {
 		var h *handle
 		if n.dir {
-			h = t.openHandle(unique, n, n.version, how == openDirect)
+			h = t.openDir(unique, n, how == openDirect)
 		} else {
 			h = t.openFile(unique, n, n.version, how, backing)
 		}

@@ -59,10 +59,10 @@ func (s *hungStore) Lookup(ctx context.Context, mount, dir, name string) (reader
 	return s.fakeSource.Lookup(ctx, mount, dir, name)
 }
 
-func (s *hungStore) List(ctx context.Context, mount, dir, after string) ([]reader.Entry, bool, error) {
+func (s *hungStore) List(ctx context.Context, mount, dir, after string) (reader.Page, error) {
 	if strings.HasPrefix(dir, "cold") {
 		if err := s.wait(ctx); err != nil {
-			return nil, false, err
+			return reader.Page{}, err
 		}
 	}
 	return s.fakeSource.List(ctx, mount, dir, after)

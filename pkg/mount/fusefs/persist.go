@@ -87,7 +87,7 @@ func newTable(path string, h fileHeader, source ids, log *slog.Logger) (*table, 
 func tableOf(a *arena, h fileHeader, source ids, log *slog.Logger) *table {
 	t := &table{
 		ids: source, log: log, header: h, arena: a,
-		handles: map[uint64]*handle{}, requests: map[uint64][]uint32{}, closing: make(chan struct{}),
+		handles: map[uint64]*handle{}, requests: map[uint64][]uint32{}, closing: make(chan struct{}), inherited: make(chan struct{}),
 	}
 	t.scanDone = sync.NewCond(&t.mu)
 	return t

@@ -29,6 +29,8 @@ type scanState struct {
 	released uint32
 	// nodes and handles count those that were found or created since the start.
 	nodes, handles uint64
+	// cachedDirs are the directories with open handles of FOPEN_CACHE_DIR.
+	cachedDirs []uint64
 	// unreached is set when an index does not reach a record.
 	unreached bool
 }
@@ -80,6 +82,13 @@ func (s *scanState) removed(r record) {
 	}
 }
 
+// noteCachedDir records a directory of which the kernel may have names.
+func (s *scanState) noteCachedDir(r record) {
+	if r.kind == kindNode && r.state.flags&flagDir != 0 && r.state.x>>openShift > 0 {
+		s.cachedDirs = append(s.cachedDirs, r.id)
+	}
+}
+
 // scan scans the table, rebuilds the indexes if they are damaged, and releases the
 // slots that are not in use.
 func (t *table) scan() {
@@ -103,6 +112,8 @@ func (t *table) scan() {
 	}
 	t.mu.Lock()
 	t.scanned, t.rebuilding = true, false
+	t.cachedDirs = t.scanning.cachedDirs
+	close(t.inherited)
 	t.scanning = scanState{}
 	nodes, handles := t.root.nodes, t.root.handles
 	t.scanDone.Broadcast()
@@ -168,6 +179,7 @@ func (t *table) scanSlot(slot uint32) {
 		}
 	default:
 		t.scanning.created(r.kind)
+		t.scanning.noteCachedDir(r)
 		t.scanning.unreached = t.scanning.unreached || !t.reaches(r)
 	}
 	t.scanning.mark(r.slot)

@@ -107,6 +107,7 @@ func (s *Server) prepare() error {
 	s.files.instant, _ = config.Source.(InstantSource)
 	s.files.requests.left = pending
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
+	s.files.listings = newListings(table, s.files.notifier, s.attachment, config.EntryTTL)
 	s.files.passthrough = newPassthrough(config, s.files)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
@@ -198,6 +199,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	helpers.Go(func() { s.files.requests.watch(background) })
 	helpers.Go(func() { s.watchdog.run(background) })
 	helpers.Go(func() { s.files.notifier.run(background) })
+	helpers.Go(func() { s.files.listings.run(background) })
 	helpers.Go(func() { s.follow(background) })
 	helpers.Go(func() { s.files.watchUsage(background) })
 	helpers.Go(func() { s.watchHolder(background) })

@@ -23,9 +23,8 @@ type Source interface {
 	// Lookup returns the entry of a name in a directory of a mount. dir has no
 	// leading or trailing slash; "" is the mount's root.
 	Lookup(ctx context.Context, mountID, dir, name string) (reader.Entry, error)
-	// List returns the names of a directory that follow after, in a stable
-	// order, and reports whether there are more.
-	List(ctx context.Context, mountID, dir, after string) (entries []reader.Entry, more bool, err error)
+	// List returns the names of a directory that follow after, in a stable order.
+	List(ctx context.Context, mountID, dir, after string) (reader.Page, error)
 	// Open returns a File for the bytes of one version.
 	Open(ctx context.Context, v reader.Version) (File, error)
 	// Forget drops a version that does not exist any more, so that the next

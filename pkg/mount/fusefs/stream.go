@@ -136,11 +136,13 @@ func (f *fileSystem) load(ctx context.Context, h *handle) (bool, error) {
 	if !s.more {
 		return false, nil
 	}
-	entries, more, err := f.list(ctx, h.path, s.after)
+	page, err := f.list(ctx, h.path, s.after)
 	if err != nil {
 		return false, err
 	}
-	if len(entries) == 0 && more || len(entries) > 0 && entries[len(entries)-1].Name == s.after {
+	h.listing.read(page.Generation)
+	entries := page.Entries
+	if len(entries) == 0 && page.More || len(entries) > 0 && entries[len(entries)-1].Name == s.after {
 		return false, fmt.Errorf("list %s after %q: the listing makes no progress", h.path, s.after)
 	}
 	if drop := s.next - maxKept; drop > 0 {
@@ -152,7 +154,7 @@ func (f *fileSystem) load(ctx context.Context, h *handle) (bool, error) {
 		}
 		s.after = e.Name
 	}
-	s.more = more
+	s.more = page.More
 	return true, nil
 }
 

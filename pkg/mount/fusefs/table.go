@@ -25,7 +25,8 @@ type node struct {
 	modified int64
 	// lookups is the number of lookups that the kernel has not forgotten.
 	lookups uint64
-	// opens is the number of open handles that have the mode of the node. They are
+	// opens is the number of open handles that have the mode of the node; of a
+	// directory, of those with FOPEN_CACHE_DIR. They are
 	// in passthrough mode if backing, the id of a registration, is not 0, otherwise
 	// in cached mode. See modes.go.
 	opens   uint64
@@ -78,6 +79,10 @@ type table struct {
 	// set while it rebuilds the indexes.
 	scanned, rebuilding bool
 	scanning            scanState
+	// cachedDirs are the directories whose names the kernel may have from handles of a
+	// predecessor. They do not change after inherited was closed, at the end of the scan.
+	cachedDirs []uint64
+	inherited  chan struct{}
 	// scanDone is signalled when scanned or closed becomes true. waiting is the
 	// number of requests that wait for it.
 	scanDone *sync.Cond

@@ -69,6 +69,12 @@ func (t *tree) mountNames(dir string) []string {
 	return slices.Compact(names)
 }
 
+// isListed reports whether all names of a directory come from the store.
+func (t *tree) isListed(dir string) bool {
+	_, _, ok := t.resolve(dir)
+	return ok && len(t.mountNames(dir)) == 0
+}
+
 // errUnmounted is the error for a name outside every mount.
 var errUnmounted = fmt.Errorf("the path is outside every mount: %w", reader.ErrNotExist)
 
@@ -97,12 +103,12 @@ func (t *tree) lookupNow(source InstantSource, dir, name string) (reader.Entry, 
 	return source.LookupNow(m.ID, rel, name)
 }
 
-// list returns the store's names of a directory that follow after, and reports
-// whether there are more. Names that are shadowed by mounts are included.
-func (t *tree) list(ctx context.Context, source Source, dir, after string) ([]reader.Entry, bool, error) {
+// list returns the store's names of a directory that follow after. Names that are
+// shadowed by mounts are included.
+func (t *tree) list(ctx context.Context, source Source, dir, after string) (reader.Page, error) {
 	m, rel, ok := t.resolve(dir)
 	if !ok {
-		return nil, false, nil
+		return reader.Page{}, nil
 	}
 	return source.List(ctx, m.ID, rel, after)
 }

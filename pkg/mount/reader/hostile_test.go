@@ -61,17 +61,18 @@ func TestRealHostileNames(t *testing.T) {
 				want := []byte("bytes of " + strings.TrimPrefix(in+"/"+name, "/"))
 				f.mustRead(f.lookup(in, name), want)
 			}
-			entries, more, err := f.reader.List(t.Context(), "m1", in, "")
-			if err != nil || more {
-				t.Fatalf("list %q: more %v, error %v", in, more, err)
+			page, err := f.reader.List(t.Context(), "m1", in, "")
+			if err != nil || page.More {
+				t.Fatalf("list %q: more %v, error %v", in, page.More, err)
 			}
-			got := slices.DeleteFunc(entries, func(e Entry) bool { return e.Dir })
+			got := slices.DeleteFunc(page.Entries, func(e Entry) bool { return e.Dir })
 			if !slices.EqualFunc(got, names, func(e Entry, name string) bool { return e.Name == name }) {
 				t.Errorf("%q has %v", in, got)
 			}
 		}
 		// Paging from any name continues with the next one.
-		rest, _, err := f.reader.List(t.Context(), "m1", in, names[len(names)-2])
+		page, err := f.reader.List(t.Context(), "m1", in, names[len(names)-2])
+		rest := page.Entries
 		if err != nil || len(rest) == 0 || rest[len(rest)-1].Name != names[len(names)-1] {
 			t.Errorf("after %q there are %v, error %v", names[len(names)-2], rest, err)
 		}
@@ -176,12 +177,12 @@ func TestRealHostileKeys(t *testing.T) {
 		"dir//empty": tag("f"), "dir/../up": tag("g"), "dir/.": tag("h"), "dir/" + strings.Repeat("n", wire.MaxName+1): tag("i"),
 		"dir/huge-tag": tag(strings.Repeat("t", wire.MaxETag+1)), "dir/sub/x": tag("j"),
 	})
-	entries, more, err := f.reader.List(t.Context(), "m1", "dir", "")
-	if err != nil || more {
-		t.Fatalf("list: more %v, error %v", more, err)
+	page, err := f.reader.List(t.Context(), "m1", "dir", "")
+	if err != nil || page.More {
+		t.Fatalf("list: more %v, error %v", page.More, err)
 	}
 	var got []string
-	for _, e := range entries {
+	for _, e := range page.Entries {
 		got = append(got, e.Name)
 	}
 	if want := []string{"good", "huge-tag", "line\nfeed", "sm\xf6rg", "sub", "tag", "weak"}; !slices.Equal(got, want) {
@@ -211,8 +212,8 @@ func TestRealUnrepresentableNames(t *testing.T) {
 		if _, err := f.reader.Lookup(t.Context(), "m1", c.dir, c.name); !errors.Is(err, ErrNotExist) {
 			t.Errorf("lookup of %.20q in %.20q: %v", c.name, c.dir, err)
 		}
-		if entries, more, err := f.reader.List(t.Context(), "m1", strings.TrimPrefix(c.dir+"/"+c.name, "/"), ""); err != nil || more || len(entries) > 0 {
-			t.Errorf("list of %.20q in %.20q: %d entries, more %v, %v", c.name, c.dir, len(entries), more, err)
+		if page, err := f.reader.List(t.Context(), "m1", strings.TrimPrefix(c.dir+"/"+c.name, "/"), ""); err != nil || page.More || len(page.Entries) > 0 {
+			t.Errorf("list of %.20q in %.20q: %d entries, more %v, %v", c.name, c.dir, len(page.Entries), page.More, err)
 		}
 	}
 	f.mustRead(f.lookup("dir", "good"), []byte(hostileBody))

@@ -134,9 +134,9 @@ func TestLookupsOfAHungStoreDelayNoOthers(t *testing.T) {
 				}
 				return
 			}
-			entries, _, err := f.reader.List(t.Context(), fakeworker.MountID, dir, "")
-			if err != nil || len(entries) != 1 {
-				t.Errorf("%d names, error %v", len(entries), err)
+			page, err := f.reader.List(t.Context(), fakeworker.MountID, dir, "")
+			if err != nil || len(page.Entries) != 1 {
+				t.Errorf("%d names, error %v", len(page.Entries), err)
 			}
 		})
 	}
@@ -148,8 +148,8 @@ func TestLookupsOfAHungStoreDelayNoOthers(t *testing.T) {
 		if _, err := f.reader.Lookup(t.Context(), fakeworker.MountID, "warm", "absent"); !errors.Is(err, ErrNotExist) {
 			t.Fatalf("lookup of an absent name: %v", err)
 		}
-		if entries, _, err := f.reader.List(t.Context(), fakeworker.MountID, "warm", ""); err != nil || len(entries) != 1 {
-			t.Fatalf("%d names, error %v", len(entries), err)
+		if page, err := f.reader.List(t.Context(), fakeworker.MountID, "warm", ""); err != nil || len(page.Entries) != 1 {
+			t.Fatalf("%d names, error %v", len(page.Entries), err)
 		}
 	}
 	// Epochs and the view are requested beside names. Requests that were cancelled may

@@ -56,16 +56,16 @@ func (r *Reader) Lookup(ctx context.Context, mountID, dir, name string) (Entry, 
 	return entry, err
 }
 
-// List returns the names of a directory that follow after, sorted by bytes, and
-// reports whether there are more.
-func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries []Entry, more bool, err error) {
+// List returns the names of a directory that follow after, sorted by bytes.
+func (r *Reader) List(ctx context.Context, mountID, dir, after string) (Page, error) {
+	var out Page
 	use := func(response *workerv1.ListResponse, err error) error {
 		if err == nil {
-			entries, more = entriesOf(mountID, response.GetEntries()), response.GetMore()
+			out = Page{Entries: entriesOf(mountID, response.GetEntries()), More: response.GetMore(), Generation: response.GetGeneration()}
 		}
 		return err
 	}
-	err = r.readNames(ctx, mountID, nameSources{
+	err := r.readNames(ctx, mountID, nameSources{
 		cached: func(ctx context.Context, c cachedNames) error { return use(c.ListCached(ctx, mountID, dir, after, 0)) },
 		workers: func(ctx context.Context) error {
 			return use(r.config.Cluster.List(ctx, mountID, dir, after, 0))
@@ -73,13 +73,13 @@ func (r *Reader) List(ctx context.Context, mountID, dir, after string) (entries 
 		store: func(ctx context.Context, m dirstore.Mount, s *dirstore.Store) error {
 			page, err := s.List(ctx, m, dir, after, 0)
 			if err == nil {
-				entries, more = entriesOf(mountID, page.Entries), page.More
+				out = Page{Entries: entriesOf(mountID, page.Entries), More: page.More, Generation: page.Generation}
 			}
 			return err
 		},
 	})
 	r.pages.forget(pagedDir{mountID, dir})
-	return entries, more, err
+	return out, err
 }
 
 // nameSources are the sources of one request for names.

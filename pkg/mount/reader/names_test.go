@@ -46,11 +46,11 @@ func (f *fixture) list(dir string) []string {
 	var names []string
 	last := ""
 	for {
-		entries, more, err := f.reader.List(f.Context(), fakeworker.MountID, dir, last)
+		page, err := f.reader.List(f.Context(), fakeworker.MountID, dir, last)
 		if err != nil {
 			f.Fatal(err)
 		}
-		for _, e := range entries {
+		for _, e := range page.Entries {
 			last = e.Name
 			if e.Dir {
 				names = append(names, e.Name+"/")
@@ -58,7 +58,7 @@ func (f *fixture) list(dir string) []string {
 				names = append(names, e.Name)
 			}
 		}
-		if !more {
+		if !page.More {
 			return names
 		}
 	}
@@ -118,7 +118,7 @@ func TestNamesFailWithoutWorkers(t *testing.T) {
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), status.Convert(test.fail).Message()) {
 				t.Errorf("lookup: got error %v, want %v", err, test.want)
 			}
-			if _, _, err := f.reader.List(t.Context(), fakeworker.MountID, "dir", ""); !errors.Is(err, test.want) {
+			if _, err := f.reader.List(t.Context(), fakeworker.MountID, "dir", ""); !errors.Is(err, test.want) {
 				t.Errorf("list: got error %v, want %v", err, test.want)
 			}
 		})

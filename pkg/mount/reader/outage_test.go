@@ -74,7 +74,7 @@ func newOutage(t *testing.T, endpoint string, change func(*Config)) *outage {
 func (o *outage) errs() map[string]error {
 	o.Helper()
 	_, lookup := o.reader.Lookup(o.Context(), "m1", "dir", "name")
-	_, _, list := o.reader.List(o.Context(), "m1", "dir", "")
+	_, list := o.reader.List(o.Context(), "m1", "dir", "")
 	file, err := o.reader.Open(o.Context(), Version{Mount: "m1", Key: "dir/name", ETag: "etag", Size: 100})
 	if err != nil {
 		o.Fatal(err)

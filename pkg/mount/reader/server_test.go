@@ -222,8 +222,9 @@ func TestRealWorkers(t *testing.T) {
 	for name, data := range want {
 		f.put(name, data)
 	}
-	entries, more, err := f.reader.List(t.Context(), "m1", "", "")
-	if err != nil || more || len(entries) != 3 || entries[0].Name != "dir" || !entries[0].Dir {
+	page, err := f.reader.List(t.Context(), "m1", "", "")
+	entries := page.Entries
+	if err != nil || page.More || len(entries) != 3 || entries[0].Name != "dir" || !entries[0].Dir {
 		t.Fatalf("got entries %+v of the root, error %v", entries, err)
 	}
 	for range 2 { // cold, then warm

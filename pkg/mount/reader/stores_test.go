@@ -151,8 +151,8 @@ func TestListingWithoutToken(t *testing.T) {
 		objects[fmt.Sprintf("dir/f%02d", i)] = "x"
 	}
 	f := newGateway(t, &gateway{objects: objects, limit: 10, tag: `"abc"`})
-	if entries, more, err := f.reader.List(t.Context(), "m1", "dir", ""); err == nil {
-		t.Errorf("%d of 25 names, more %v, and no error", len(entries), more)
+	if page, err := f.reader.List(t.Context(), "m1", "dir", ""); err == nil {
+		t.Errorf("%d of 25 names, more %v, and no error", len(page.Entries), page.More)
 	}
 	if _, err := f.reader.Lookup(t.Context(), "m1", "dir", "f20"); errors.Is(err, ErrNotExist) {
 		t.Errorf("an object that exists: %v", err)

@@ -45,6 +45,17 @@ type Entry struct {
 	Read time.Time
 }
 
+// Page holds names of a directory.
+type Page struct {
+	Entries []Entry
+	// More is set if names follow the last entry.
+	More bool
+	// Generation identifies the listing that has the entries: pages of one directory
+	// with the same generation are of one listing, except for single names that were
+	// forgotten since. It is 0 if the listing is not known.
+	Generation uint64
+}
+
 // Version identifies one version of one object: equal versions have equal bytes.
 type Version struct {
 	Mount string

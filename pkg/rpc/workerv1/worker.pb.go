@@ -461,9 +461,13 @@ type ListResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Entries []*Entry               `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// more is true when names follow the last one of this page.
-	More          bool                 `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
-	Epochs        *Epochs              `protobuf:"bytes,3,opt,name=epochs,proto3" json:"epochs,omitempty"`
-	Age           *durationpb.Duration `protobuf:"bytes,4,opt,name=age,proto3" json:"age,omitempty"`
+	More   bool                 `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	Epochs *Epochs              `protobuf:"bytes,3,opt,name=epochs,proto3" json:"epochs,omitempty"`
+	Age    *durationpb.Duration `protobuf:"bytes,4,opt,name=age,proto3" json:"age,omitempty"`
+	// generation identifies the listing that has the entries: pages of one directory
+	// with the same generation are of one listing, except for single names that were
+	// forgotten since. 0 is unknown.
+	Generation    uint64 `protobuf:"varint,5,opt,name=generation,proto3" json:"generation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +528,13 @@ func (x *ListResponse) GetAge() *durationpb.Duration {
 		return x.Age
 	}
 	return nil
+}
+
+func (x *ListResponse) GetGeneration() uint64 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
 }
 
 type ForgetRequest struct {
@@ -1148,12 +1159,15 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x05limit\x18\x04 \x01(\rR\x05limit\x12\x1d\n" +
 	"\n" +
 	"ring_epoch\x18\x05 \x01(\x04R\tringEpoch\x12$\n" +
-	"\x0eonly_if_cached\x18\x06 \x01(\bR\fonlyIfCached\"\xb2\x01\n" +
+	"\x0eonly_if_cached\x18\x06 \x01(\bR\fonlyIfCached\"\xd2\x01\n" +
 	"\fListResponse\x120\n" +
 	"\aentries\x18\x01 \x03(\v2\x16.jindo.worker.v1.EntryR\aentries\x12\x12\n" +
 	"\x04more\x18\x02 \x01(\bR\x04more\x12/\n" +
 	"\x06epochs\x18\x03 \x01(\v2\x17.jindo.worker.v1.EpochsR\x06epochs\x12+\n" +
-	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\"\\\n" +
+	"\x03age\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x05 \x01(\x04R\n" +
+	"generation\"\\\n" +
 	"\rForgetRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\fR\tdirectory\x12\x12\n" +

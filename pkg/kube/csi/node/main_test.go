@@ -133,14 +133,14 @@ func (m memory) Lookup(_ context.Context, _, dir, name string) (reader.Entry, er
 	return reader.Entry{}, reader.ErrNotExist
 }
 
-func (m memory) List(_ context.Context, _, dir, after string) ([]reader.Entry, bool, error) {
+func (m memory) List(_ context.Context, _, dir, after string) (reader.Page, error) {
 	var left []reader.Entry
 	for _, e := range m.entries(dir) {
 		if e.Name > after {
 			left = append(left, e)
 		}
 	}
-	return left, false, nil
+	return reader.Page{Entries: left}, nil
 }
 
 func (memory) Open(context.Context, reader.Version) (fusefs.File, error) { return bytesOf{}, nil }
