@@ -76,7 +76,7 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 		}
 		return State{Waiting: notBoundMessage(dataset)}, nil
 	}
-	state := State{Bound: health.ClaimLevel(pvc) == health.Ready, NotApplied: changedAccessModes(dataset, pvc)}
+	state := State{Bound: health.ClaimLevel(pvc) == health.Ready, NotApplied: changes(dataset, runtime, pvc, pv)}
 	if !state.Bound {
 		state.Waiting = notBoundMessage(dataset)
 	}

@@ -80,17 +80,30 @@ func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *co
 		WithOwnerReferences(owner).WithSpec(spec)
 }
 
-// changedAccessModes describes a change of the access modes, which an existing
-// claim does not allow; empty if there is none.
-func changedAccessModes(dataset *v1alpha1.Dataset, pvc *corev1.PersistentVolumeClaim) string {
+// changes describes the changes that an existing volume and its claim do not allow;
+// empty if there are none.
+func changes(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+	var all []string
 	want, have := slices.Clone(accessModes(dataset)), slices.Clone(pvc.Spec.AccessModes)
 	slices.Sort(want)
 	slices.Sort(have)
-	if slices.Equal(slices.Compact(want), slices.Compact(have)) {
+	if !slices.Equal(slices.Compact(want), slices.Compact(have)) {
+		all = append(all, fmt.Sprintf("spec.accessModes: PersistentVolumeClaim %s keeps %s, the Dataset requests %s", pvc.Name, joinModes(have), joinModes(want)))
+	}
+	size, _ := v1alpha1.ClaimSize(dataset)
+	if has := pvc.Spec.Resources.Requests[corev1.ResourceStorage]; size.Cmp(has) != 0 {
+		all = append(all, fmt.Sprintf("annotation %s: PersistentVolumeClaim %s keeps %s, the Dataset requests %s", v1alpha1.PVCStorageAnnotation, pvc.Name, &has, &size))
+	}
+	if pv != nil && pv.Spec.CSI != nil {
+		wanted, has := attributes(runtime)[names.AttributeCleanPolicy], pv.Spec.CSI.VolumeAttributes[names.AttributeCleanPolicy]
+		if wanted != has {
+			all = append(all, fmt.Sprintf("spec.fuse.cleanPolicy of the JindoRuntime: PersistentVolume %s keeps %s, the runtime requests %s", pv.Name, has, wanted))
+		}
+	}
+	if len(all) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("spec.accessModes: PersistentVolumeClaim %s keeps %s, the Dataset requests %s: delete the Dataset and create it again",
-		pvc.Name, joinModes(have), joinModes(want))
+	return strings.Join(all, "; ") + ": delete the Dataset and create it again"
 }
 
 func joinModes(modes []corev1.PersistentVolumeAccessMode) string {

@@ -27,6 +27,10 @@ func (c *check) datasetChange(old, dataset *v1alpha1.Dataset) {
 	if !equality.Semantic.DeepEqual(before.Spec.AccessModes, after.Spec.AccessModes) {
 		c.warn(spec.Child("accessModes"), "the PersistentVolumeClaim of a Dataset keeps its access modes, which condition ChangeNotApplied will report: delete the Dataset and create it again")
 	}
+	was, _ := v1alpha1.ClaimSize(old)
+	if is, err := v1alpha1.ClaimSize(dataset); err == nil && was.Cmp(is) != 0 {
+		c.warn(field.NewPath("metadata", "annotations").Key(v1alpha1.PVCStorageAnnotation), "the PersistentVolumeClaim of a Dataset keeps its size, which condition ChangeNotApplied will report: delete the Dataset and create it again")
+	}
 }
 
 // runtimeChange warns of changes that are not applied to running pods.
@@ -52,6 +56,9 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		if !equality.Semantic.DeepEqual(change.before, change.after) {
 			c.warn(change.path, notApplied)
 		}
+	}
+	if before.Fuse.CleanPolicy != after.Fuse.CleanPolicy {
+		c.warn(spec.Child("fuse", "cleanPolicy"), "the PersistentVolume of a Dataset keeps its clean policy, which condition ChangeNotApplied of the Dataset will report: delete the Dataset and create it again")
 	}
 	if was, is := replicas(before), replicas(after); is < was {
 		c.warn(spec.Child("replicas"), "scaling from %d to %d workers: data cached by the removed workers will be read from the store again", was, is)

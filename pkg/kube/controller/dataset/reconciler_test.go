@@ -360,6 +360,28 @@ func TestChangesNotApplied(t *testing.T) {
 	}
 }
 
+// The existing volume and claim keep what Kubernetes does not allow to change.
+func TestVolumesKeepWhatCannotChange(t *testing.T) {
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s.settle()
+	s.makeReady("hadoop")
+	s.settle()
+	d := s.dataset()
+	d.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "7Ti"}
+	s.update(d)
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: annotation pvc.fluid.io/resources.requests.storage: PersistentVolumeClaim hbase keeps 100Gi, the Dataset requests 7Ti: delete", "Ready=True/DatasetReady")
+	d = s.dataset()
+	delete(d.Annotations, v1alpha1.PVCStorageAnnotation)
+	s.update(d)
+	s.editRuntime("hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.CleanPolicy = v1alpha1.OnDemandCleanPolicy })
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: spec.fuse.cleanPolicy of the JindoRuntime: PersistentVolume default-hbase keeps OnRuntimeDeleted, the runtime requests OnDemand: delete", "Ready=True/DatasetReady")
+	s.editRuntime("hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.CleanPolicy = "" })
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "-ChangeNotApplied", "Ready=True/DatasetReady")
+}
+
 // Mounts without a driver are reported once a JindoRuntime claims the Dataset:
 // another kind of runtime may support them.
 func TestUnclaimedUnsupportedMounts(t *testing.T) {

@@ -232,6 +232,17 @@ func (s *testbed) makeReady(name string) {
 	})
 }
 
+// editRuntime changes the spec of a runtime.
+func (s *testbed) editRuntime(name string, change func(*v1alpha1.JindoRuntime)) {
+	s.t.Helper()
+	r := &v1alpha1.JindoRuntime{}
+	if !s.get(types.NamespacedName{Namespace: namespace, Name: name}, r) {
+		s.t.Fatalf("JindoRuntime %s not found", name)
+	}
+	change(r)
+	s.update(r)
+}
+
 func (s *testbed) runtimeStatus(name string, change func(*v1alpha1.RuntimeStatus)) {
 	s.t.Helper()
 	r := &v1alpha1.JindoRuntime{}
