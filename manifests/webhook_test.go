@@ -154,10 +154,13 @@ func TestWebhookSurvives(t *testing.T) {
 	}
 }
 
-// The webhook reads Secrets by name, writes only its own Secret, and changes only its
-// own webhook configurations.
+// The webhook reads and writes only its own Secret, and changes only its own webhook
+// configurations.
 func TestWebhookRights(t *testing.T) {
 	for _, rule := range named[rbacv1.ClusterRole](t, manifests.Install)[names.Webhook].Rules {
+		if slices.Contains(rule.Resources, "secrets") {
+			t.Errorf("the webhook may %v Secrets of every namespace", rule.Verbs)
+		}
 		writes := slices.ContainsFunc(rule.Verbs, func(v string) bool { return !slices.Contains([]string{"get", "list", "watch"}, v) })
 		if writes && (len(rule.ResourceNames) != 1 || !slices.Contains([]string{names.PodWebhooks, names.ValidatingWebhooks}, rule.ResourceNames[0])) {
 			t.Errorf("the webhook may %v %v", rule.Verbs, rule.Resources)

@@ -19,8 +19,8 @@ import (
 )
 
 // checkRules checks the change from old, which is nil for a new object, to u by
-// the rules that concern other objects. The webhook has the same rules, but may
-// not be installed.
+// the rules that concern other objects. The webhook has the same rules, except those
+// about Secrets, which it does not read, and may not be installed.
 func (s *sender) checkRules(ctx context.Context, reader client.Reader, old, u *unstructured.Unstructured) error {
 	object := newObject(u)
 	if object == nil {
@@ -36,7 +36,7 @@ func (s *sender) checkRules(ctx context.Context, reader client.Reader, old, u *u
 			return fmt.Errorf("decode %s: %w", describe(u), err)
 		}
 	}
-	warnings, err := validation.CheckChange(ctx, reader, before, object)
+	warnings, err := validation.CheckChangeWithSecrets(ctx, reader, before, object)
 	s.warn(warnings...)
 	if err != nil {
 		return clierror.Usagef("%s is invalid: %s", describe(u), strings.Trim(err.Error(), "[]"))

@@ -103,37 +103,16 @@ func TestWarnings(t *testing.T) {
 
 // Errors that involve other objects reject the request too.
 func TestOtherObjects(t *testing.T) {
-	secret := &corev1.Secret{ObjectMeta: named("keys"), Data: map[string][]byte{"id": []byte("x")}}
-	s := newTestbed(t, secret, jindoRuntime("hadoop", 1), jindoRuntime("imagenet", 1))
+	s := newTestbed(t, jindoRuntime("hadoop", 1), jindoRuntime("imagenet", 1))
 	second := jindoRuntime("spark", 1)
 	second.Annotations = map[string]string{v1alpha1.DatasetAnnotation: "hadoop"}
 	response := s.write(v1alpha1.JindoRuntimeKind, nil, second)
 	if response.Allowed || !strings.Contains(response.Result.Message, "JindoRuntime hadoop claims this Dataset already") {
 		t.Errorf("claimed twice: %+v", response)
 	}
-	d := dataset("imagenet", nil)
-	d.Spec.Mounts[0].EncryptOptions = encrypted("keys", "id", "secret")
-	response = s.write(v1alpha1.DatasetKind, nil, d)
-	if response.Allowed || !strings.Contains(response.Result.Message, "Secret keys in namespace vision has no key secret") {
-		t.Errorf("a key is missing: %+v", response)
-	}
-	d.Name = "unclaimed"
-	response = s.write(v1alpha1.DatasetKind, nil, d)
-	if !response.Allowed || !strings.Contains(strings.Join(response.Warnings, "\n"), "Secret keys in namespace vision has no key secret") {
-		t.Errorf("a key is missing in a Dataset that no runtime claims: %+v", response)
-	}
-	if got := s.counted(s.metrics.validations, v1alpha1.DatasetKind, "refused", "OtherObject"); got != 1 {
+	if got := s.counted(s.metrics.validations, v1alpha1.JindoRuntimeKind, "refused", "OtherObject"); got != 1 {
 		t.Errorf("%v are counted", got)
 	}
-}
-
-func encrypted(secret, id, key string) []v1alpha1.EncryptOption {
-	option := func(name, key string) v1alpha1.EncryptOption {
-		o := v1alpha1.EncryptOption{Name: name}
-		o.ValueFrom.SecretKeyRef = v1alpha1.SecretKeySelector{Name: secret, Key: key}
-		return o
-	}
-	return []v1alpha1.EncryptOption{option("fs.oss.accessKeyId", id), option("fs.oss.accessKeySecret", key)}
 }
 
 // A Dataset that no JindoRuntime claims is accepted with warnings, since it may

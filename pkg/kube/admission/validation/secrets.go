@@ -68,8 +68,11 @@ func (s *secrets) key(ctx context.Context, path *field.Path, option v1alpha1.Enc
 }
 
 // has reports an error if a Secret lacks a key, and a warning if the Secret does
-// not exist.
+// not exist. It does nothing if Secrets are not read.
 func (s *secrets) has(ctx context.Context, path *field.Path, wanted secretKey) {
+	if !s.readSecrets {
+		return
+	}
 	secret := s.get(ctx, path, wanted.name)
 	if !secret.found {
 		return

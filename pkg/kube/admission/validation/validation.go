@@ -37,10 +37,23 @@ const timeout = 3 * time.Second
 // For a Dataset, the result includes that of [v1alpha1.Validate] if a
 // JindoRuntime claims it, and that of [v1alpha1.ValidateUnclaimed] otherwise.
 // Callers validate other kinds themselves.
+//
+// It reads no Secret, so that a service that validates for all namespaces needs no
+// right to: a key that is missing is reported by the conditions of the objects.
 func CheckChange(ctx context.Context, reader client.Reader, old, object client.Object) ([]string, error) {
+	return checkChange(ctx, reader, old, object, false)
+}
+
+// CheckChangeWithSecrets is CheckChange for a caller with the rights of the user: it
+// also checks that referenced Secrets exist and have the keys.
+func CheckChangeWithSecrets(ctx context.Context, reader client.Reader, old, object client.Object) ([]string, error) {
+	return checkChange(ctx, reader, old, object, true)
+}
+
+func checkChange(ctx context.Context, reader client.Reader, old, object client.Object, readSecrets bool) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c := &check{reader: reader, namespace: object.GetNamespace(), before: map[secretKey]bool{}}
+	c := &check{reader: reader, namespace: object.GetNamespace(), readSecrets: readSecrets, before: map[secretKey]bool{}}
 	switch o := object.(type) {
 	case *v1alpha1.Dataset:
 		before, _ := old.(*v1alpha1.Dataset)
@@ -65,6 +78,8 @@ func CheckChange(ctx context.Context, reader client.Reader, old, object client.O
 type check struct {
 	reader    client.Reader
 	namespace string
+	// readSecrets reports whether referenced Secrets are read.
+	readSecrets bool
 	// before holds the keys of Secrets that the old object refers to.
 	before   map[secretKey]bool
 	warnings []string

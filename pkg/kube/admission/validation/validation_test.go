@@ -165,7 +165,7 @@ func TestCheck(t *testing.T) {
 		{"a load of nothing", nil, load("d"), "", "Dataset d not found in namespace vision"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			warnings, err := CheckChange(t.Context(), ctrlreader.New(reader(t, existing...)), test.old, test.object)
+			warnings, err := CheckChangeWithSecrets(t.Context(), ctrlreader.New(reader(t, existing...)), test.old, test.object)
 			if (err == nil) != (test.refuses == "") || err != nil && !strings.Contains(err.Error(), test.refuses) {
 				t.Errorf("error %v, want %q", err, test.refuses)
 			}
@@ -191,11 +191,11 @@ func TestUnreadableObjects(t *testing.T) {
 	})
 	d := dataset("d", encrypted("keys", "id"))
 	d.Spec.SharedEncryptOptions = []v1alpha1.EncryptOption{option("others", "id")}
-	warnings, err := CheckChange(t.Context(), ctrlreader.New(broken), nil, d)
+	warnings, err := CheckChangeWithSecrets(t.Context(), ctrlreader.New(broken), nil, d)
 	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), "could not read Secret keys in namespace vision") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
-	if warnings, err := CheckChange(t.Context(), ctrlreader.New(broken), nil, jindo("spark", "")); err != nil || len(warnings) != 1 {
+	if warnings, err := CheckChangeWithSecrets(t.Context(), ctrlreader.New(broken), nil, jindo("spark", "")); err != nil || len(warnings) != 1 {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
 }
@@ -203,12 +203,30 @@ func TestUnreadableObjects(t *testing.T) {
 // No finding contains the value of a Secret.
 func TestNoSecretIsDisclosed(t *testing.T) {
 	s := secret("keys", map[string]string{"id": "hunter2"})
-	warnings, err := CheckChange(t.Context(), ctrlreader.New(reader(t, s, jindo("d", ""))), nil, dataset("d", encrypted("keys", "other")))
+	warnings, err := CheckChangeWithSecrets(t.Context(), ctrlreader.New(reader(t, s, jindo("d", ""))), nil, dataset("d", encrypted("keys", "other")))
 	if err == nil || strings.Contains(err.Error()+strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
 	}
-	warnings, err = CheckChange(t.Context(), ctrlreader.New(reader(t, s)), nil, dataset("unclaimed", encrypted("keys", "other")))
+	warnings, err = CheckChangeWithSecrets(t.Context(), ctrlreader.New(reader(t, s)), nil, dataset("unclaimed", encrypted("keys", "other")))
 	if err != nil || len(warnings) == 0 || strings.Contains(strings.Join(warnings, ""), "hunter2") {
 		t.Errorf("error %v, warnings %q", err, warnings)
+	}
+}
+
+// Without the right to read Secrets nothing about them is found, and none is read.
+func TestSecretsAreNotRead(t *testing.T) {
+	forbidden := interceptor.NewClient(reader(t, jindo("d", "")), interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, into client.Object, options ...client.GetOption) error {
+			if _, is := into.(*corev1.Secret); is {
+				t.Errorf("Secret %s is read", key)
+			}
+			return c.Get(ctx, key, into, options...)
+		},
+	})
+	withSecret := jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Secret = "keys" })
+	for _, object := range []client.Object{dataset("d", encrypted("keys", "other")), dataset("unclaimed", encrypted("keys", "other")), withSecret} {
+		if warnings, err := CheckChange(t.Context(), ctrlreader.New(forbidden), nil, object); err != nil || len(warnings) > 0 {
+			t.Errorf("%s: error %v, warnings %q", object.GetName(), err, warnings)
+		}
 	}
 }
