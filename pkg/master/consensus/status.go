@@ -55,6 +55,12 @@ func (n *Node) Status() *masterv1.StatusResponse {
 	for _, server := range servers {
 		s.Peers = append(s.Peers, n.peer(server))
 	}
+	for _, listed := range n.Topology().Masters {
+		s.Listed = append(s.Listed, listed.Name)
+	}
+	if obstacle := n.obstacle.Load(); obstacle != nil {
+		s.Obstacle = *obstacle
+	}
 	s.FormatVersion = n.config.Format
 	s.Reason = n.unready(s)
 	s.Ready = s.Reason == ""

@@ -1297,7 +1297,13 @@ type StatusResponse struct {
 	// apply.
 	FormatVersion uint32 `protobuf:"varint,26,opt,name=format_version,json=formatVersion,proto3" json:"format_version,omitempty"`
 	// read_only: this member accepts no commands, because its disk is full.
-	ReadOnly      bool `protobuf:"varint,27,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	ReadOnly bool `protobuf:"varint,27,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	// listed are the names of the masters of this member's topology, to which the leader
+	// brings the members. Empty on members that do not follow their topology.
+	Listed []string `protobuf:"bytes,28,rep,name=listed,proto3" json:"listed,omitempty"`
+	// obstacle is why this member, as the leader, cannot bring the members to its
+	// topology yet; empty when nothing prevents that.
+	Obstacle      string `protobuf:"bytes,29,opt,name=obstacle,proto3" json:"obstacle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1519,6 +1525,20 @@ func (x *StatusResponse) GetReadOnly() bool {
 		return x.ReadOnly
 	}
 	return false
+}
+
+func (x *StatusResponse) GetListed() []string {
+	if x != nil {
+		return x.Listed
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetObstacle() string {
+	if x != nil {
+		return x.Obstacle
+	}
+	return ""
 }
 
 type Peer struct {
@@ -2256,7 +2276,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"registered\x18\x03 \x01(\bR\n" +
 	"registered\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\bR\x06leader\"\x0f\n" +
-	"\rStatusRequest\"\x80\b\n" +
+	"\rStatusRequest\"\xb4\b\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2287,7 +2307,9 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x05ready\x18\x18 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x19 \x01(\tR\x06reason\x12%\n" +
 	"\x0eformat_version\x18\x1a \x01(\rR\rformatVersion\x12\x1b\n" +
-	"\tread_only\x18\x1b \x01(\bR\breadOnly\"\xf3\x01\n" +
+	"\tread_only\x18\x1b \x01(\bR\breadOnly\x12\x16\n" +
+	"\x06listed\x18\x1c \x03(\tR\x06listed\x12\x1a\n" +
+	"\bobstacle\x18\x1d \x01(\tR\bobstacle\"\xf3\x01\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
